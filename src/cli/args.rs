@@ -1,0 +1,92 @@
+//! The command line as declared: the program, what all commands share, and how sizes and durations are written.
+//! Each command declares its own flags in its own file.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+/// Replaces a live shadow deployment by an offline one: capture v1's traffic, replay it at v2, compare, judge.
+#[derive(Debug, Parser)]
+#[command(name = "shadowtap", version, propagate_version = true, arg_required_else_help = true, max_term_width = 110)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes, before or after its name.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Global {
+    /// Say more on standard error (repeat for more)
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Read settings from this file (a flag beats the file) [default: shadowtap.toml, where it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+/// Parses `10MiB`, `64k`, `1500` into bytes. Binary and decimal units; a bare number is bytes.
+pub fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a size: write for example 1500, 64KiB, 10MiB or 2GB");
+    let text = text.trim();
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let bytes = number * factor as f64;
+    if bytes.is_finite() && bytes < 9e18 { Ok(bytes as u64) } else { Err(wrong()) }
+}
+
+/// Parses `500ms`, `2h`, `1m30s` into nanoseconds; a bare number is seconds.
+pub fn duration_ns(text: &str) -> Result<i64, String> {
+    let wrong = || format!("{text:?} is not a duration: write for example 500ms, 30s, 5m or 2h");
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return if (0.0..9e9).contains(&seconds) { Ok((seconds * 1e9) as i64) } else { Err(wrong()) };
+    }
+    let parsed = humantime::parse_duration(text).map_err(|_| wrong())?;
+    i64::try_from(parsed.as_nanos()).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations() {
+        for (text, bytes) in [("1500", 1500), ("10MiB", 10 << 20), ("64k", 65_536), ("1.5GB", 1_500_000_000), ("2 KiB", 2048)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "ten", "10 parsecs", "-1", "1e99GB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        for (text, nanos) in [("500ms", 500_000_000), ("2h", 7_200_000_000_000), ("3", 3_000_000_000), ("1m30s", 90_000_000_000)]
+        {
+            assert_eq!(duration_ns(text), Ok(nanos), "{text}");
+        }
+        for text in ["", "soon", "-5s", "5 lightyears", "-1"] {
+            assert!(duration_ns(text).is_err(), "{text}");
+        }
+    }
+}

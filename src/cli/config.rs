@@ -1,0 +1,59 @@
+//! `shadowtap.toml`: read once, checked by type; an unknown key is an error that names it and the nearest known one.
+//!
+//! Each section's type belongs to the stage that it configures.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{Failure, Global};
+
+/// The file that is read where `--config` names none.
+pub const DEFAULT_FILE: &str = "shadowtap.toml";
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "snake_case")]
+pub struct Config {}
+
+impl Config {
+    /// Reads the file that `global` names, else [`DEFAULT_FILE`] where it exists, else the defaults.
+    pub fn load(global: &Global) -> Result<Self, Failure> {
+        let path = match &global.config {
+            Some(path) => path.clone(),
+            None if Path::new(DEFAULT_FILE).exists() => PathBuf::from(DEFAULT_FILE),
+            None => return Ok(Self::default()),
+        };
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Failure::usage(format!("cannot read the configuration {}", path.display())).because(&error))?;
+        Self::parse(&text, &path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let message = error.message();
+            let hint = nearest_key(message).map(|key| format!("; did you mean `{key}`?")).unwrap_or_default();
+            Failure::usage(format!("{}: line {line}: {message}{hint}", path.display()))
+        })
+    }
+}
+
+/// From serde's "unknown field `x`, expected one of `a`, `b`": the known key nearest to the unknown one.
+fn nearest_key(message: &str) -> Option<&str> {
+    let mut quoted = message.strip_prefix("unknown field")?.split('`').skip(1).step_by(2);
+    let unknown = quoted.next()?;
+    quoted.max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_named() {
+        let message = "unknown field `max_mismatchrate`, expected one of `max_error_rate`, `max_mismatch_rate`, `min_samples`";
+        assert_eq!(nearest_key(message), Some("max_mismatch_rate"));
+        assert_eq!(nearest_key("expected a string"), None);
+    }
+}

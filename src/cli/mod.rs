@@ -1,0 +1,60 @@
+//! The commands: arguments as declared, settings as checked, one file per command.
+//!
+//! A command prints its result on standard output and all else on standard error, and returns an [`Exit`] or a [`Failure`].
+
+pub mod args;
+pub mod config;
+pub mod exit;
+pub mod folder;
+pub mod progress;
+
+use std::ffi::OsString;
+
+use clap::Parser as _;
+
+pub use args::{Cli, Command, Global};
+pub use exit::{Exit, Failure};
+
+/// Runs the program for `arguments` (the first is its own name).
+#[expect(clippy::print_stderr, reason = "the one place that reports how a command ended")]
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help and version to standard output with code 0, and errors to standard error.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    start_logging(&cli.global);
+    match dispatch(cli) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            eprintln!("shadowtap: {failure}");
+            failure.exit
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let Cli { global, command } = cli;
+    match command {}
+}
+
+/// `-v` shows what is done, `-vv` how; `-q` shows errors only.
+fn start_logging(global: &Global) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => tracing::Level::ERROR,
+        (false, 0) => tracing::Level::WARN,
+        (false, 1) => tracing::Level::INFO,
+        (false, 2) => tracing::Level::DEBUG,
+        (false, _) => tracing::Level::TRACE,
+    };
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none())
+        .try_init();
+}

@@ -1,0 +1,162 @@
+//! Compares v2's answers with v1's: a difference is typed, located, classed and clustered.
+
+use serde::{Deserialize, Serialize};
+
+use crate::replay::ReplayId;
+use crate::time::Timestamp;
+
+/// What kind of thing differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The status code.
+    Status,
+    /// A header field; the place is its name in lower case.
+    Header,
+    /// The body; the place is a JSONPath (RFC 9535), or what the body's kind has instead (`line 12`, `bytes`).
+    Body,
+    /// Something v1 sent and v2 did not.
+    Missing,
+    /// v2 gave no usable answer where v1 answered; the place is the failure's kind.
+    Failure,
+}
+
+impl Kind {
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Header => "header",
+            Self::Body => "body",
+            Self::Missing => "missing",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+/// What is to be thought of a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Counts against v2.
+    Regression,
+    /// Varies by itself; shown apart.
+    Noise,
+    /// Intended, by `approved.toml`; shown apart.
+    Approved,
+}
+
+impl Class {
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Regression => "regression",
+            Self::Noise => "noise",
+            Self::Approved => "approved",
+        }
+    }
+}
+
+/// One difference of one exchange: a line of `differences.jsonl`, a row of `mismatches.csv`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The replayed exchange.
+    pub id: ReplayId,
+    /// Capture time of its request.
+    pub at: Timestamp,
+    /// The request's method.
+    pub method: String,
+    /// The route, e.g. `GET /orders/{id}`.
+    pub route: String,
+    /// The request-target (lossy UTF-8).
+    pub target: String,
+    /// What kind.
+    pub kind: Kind,
+    /// Where: header name or JSONPath, concrete (`$.items[3].price`).
+    pub place: String,
+    /// v1's value in short (bounded, with its length where cut); none where v1 has none.
+    pub expected: Option<String>,
+    /// v2's value in short.
+    pub actual: Option<String>,
+    /// What is to be thought of it.
+    pub class: Class,
+    /// Which [`Cluster`] it belongs to.
+    pub cluster: String,
+}
+
+/// Differences with one cause: a line of `clusters.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Stable from run to run: a short hash of route, kind, place and shape.
+    pub id: String,
+    /// The route.
+    pub route: String,
+    /// What kind.
+    pub kind: Kind,
+    /// The place generalised: indices as `[*]`.
+    pub place: String,
+    /// How it changed: `string→null`, `×100`, `removed`, `added`, `200→500`, `changed`.
+    pub shape: String,
+    /// What is to be thought of it.
+    pub class: Class,
+    /// Why it has that class, in words; empty for a plain regression.
+    #[serde(default)]
+    pub why: String,
+    /// How many differences.
+    pub differences: u64,
+    /// In how many exchanges.
+    pub exchanges: u64,
+    /// Of how many compared exchanges of the route.
+    pub compared: u64,
+    /// What separates its exchanges from the matching ones of the route, e.g. `query.currency = "JPY"`.
+    #[serde(default)]
+    pub only_where: Option<String>,
+    /// First time it was seen (capture time).
+    pub first_at: Timestamp,
+    /// Last time it was seen.
+    pub last_at: Timestamp,
+    /// The exchange that stands for it.
+    pub example: Difference,
+    /// A command line that repeats the example's request at v2; secrets masked.
+    pub repeat: String,
+}
+
+/// What a diff counted: `diff.json` in the run's folder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Exchanges that were compared.
+    pub compared: u64,
+    /// Compared exchanges with at least one regression.
+    pub mismatched: u64,
+    /// Compared exchanges whose only differences are noise.
+    pub noisy: u64,
+    /// Compared exchanges whose differences are approved (and perhaps noise), none a regression.
+    pub approved: u64,
+    /// Compared exchanges where v2 gave no usable answer (they are mismatched as well).
+    pub failed: u64,
+    /// Exchanges that were not compared, by reason (`skipped`, `no-response`, `response-damaged`, `not-replayed` …).
+    pub not_compared: std::collections::BTreeMap<String, u64>,
+    /// The same by route, in the order of `compared`, largest first.
+    pub routes: Vec<RouteTotals>,
+    /// Rules of the configuration that matched nothing, as a person would write them.
+    pub unmatched_rules: Vec<String>,
+    /// Approvals that matched nothing.
+    pub unmatched_approvals: Vec<String>,
+    /// Approvals whose end date is past and that matched something: their differences are regressions again.
+    pub expired_approvals: Vec<String>,
+}
+
+/// What a diff counted on one route.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RouteTotals {
+    /// The route, e.g. `GET /orders/{id}`.
+    pub route: String,
+    /// Exchanges that were compared.
+    pub compared: u64,
+    /// Compared exchanges with at least one regression.
+    pub mismatched: u64,
+    /// Compared exchanges without a usable answer of v2.
+    pub failed: u64,
+}

@@ -1,0 +1,355 @@
+//! `exchanges.jsonl`: one JSON object a line, a first line that names the format, a last one that closes it.
+//!
+//! Files can be concatenated, so readers take both kinds of line anywhere; a file without its last line is read, and the
+//! reader says so ([`Line::End`] never came). Written into a buffer by hand, read through serde.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
+use crate::flow::Endpoint;
+use crate::http::json::{integer, request_fields, response_fields, string};
+use crate::http::{Request, Response};
+use crate::ledger::Ledger;
+use crate::time::Timestamp;
+
+/// The format's name in the first line.
+pub const FORMAT: &str = "shadowtap/exchanges";
+/// The version that this program writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+/// The format's name in the last line, of every JSONL file of the program.
+pub const END_FORMAT: &str = "shadowtap/end";
+/// Names the program and its version in files.
+pub const TOOL: &str = concat!("shadowtap ", env!("CARGO_PKG_VERSION"));
+
+/// The first line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: String,
+    /// [`VERSION`].
+    pub version: u32,
+    /// When the file was written.
+    pub created: Timestamp,
+    /// [`TOOL`] of the writer.
+    #[serde(default)]
+    pub tool: String,
+    /// The captures it was made from.
+    #[serde(default)]
+    pub inputs: Vec<String>,
+}
+
+impl Header {
+    /// The first line of a file that is made now from `inputs`.
+    pub fn new(created: Timestamp, inputs: Vec<String>) -> Self {
+        Self { format: FORMAT.to_owned(), version: VERSION, created, tool: TOOL.to_owned(), inputs }
+    }
+}
+
+/// The last line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// [`END_FORMAT`].
+    pub format: String,
+    /// How many exchanges the file holds.
+    #[serde(default)]
+    pub exchanges: u64,
+    /// The account of packets.
+    #[serde(default)]
+    pub ledger: Ledger,
+}
+
+impl End {
+    /// The last line for `exchanges` exchanges.
+    pub fn new(exchanges: u64, ledger: Ledger) -> Self {
+        Self { format: END_FORMAT.to_owned(), exchanges, ledger }
+    }
+}
+
+/// A line as read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Line {
+    /// A first line.
+    Header(Header),
+    /// An exchange.
+    Exchange(Box<Exchange>),
+    /// A last line.
+    End(Box<End>),
+}
+
+/// Why a line cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// Not JSON, or not of this form.
+    #[error("not an exchange: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Another format of file.
+    #[error("a file of format {0:?}, not {FORMAT:?}")]
+    OtherFormat(String),
+    /// Written by a newer program.
+    #[error("version {0} of the format is newer than {VERSION}, which this program reads")]
+    TooNew(u32),
+}
+
+/// Appends an exchange as one line, with its line end.
+pub fn write(out: &mut Vec<u8>, exchange: &Exchange) {
+    use std::io::Write as _;
+    // Writing into a vector cannot fail.
+    let _ = write!(
+        out,
+        "{{\"id\":\"{}\",\"connection\":{},\"client\":\"{}\",\"server\":\"{}\",\"protocol\":\"{}\",\"completeness\":\"{}\"",
+        exchange.id,
+        exchange.id.connection,
+        exchange.client,
+        exchange.server,
+        exchange.protocol,
+        exchange.completeness.name()
+    );
+    if let Some(at) = exchange.opened_at {
+        out.extend_from_slice(b",\"opened_at\":\"");
+        out.extend_from_slice(&at.rfc3339());
+        out.push(b'"');
+    }
+    if let Some(nanos) = exchange.handshake_ns {
+        out.extend_from_slice(b",\"handshake_ns\":");
+        integer(out, nanos);
+    }
+    out.extend_from_slice(b",\"request\":");
+    match &exchange.request {
+        None => out.extend_from_slice(b"null"),
+        Some(request) => {
+            out.extend_from_slice(b"{\"at\":\"");
+            out.extend_from_slice(&request.at.rfc3339());
+            out.extend_from_slice(b"\",\"duration_ns\":");
+            integer(out, request.duration_ns);
+            out.push(b',');
+            request_fields(out, &request.message);
+            out.push(b'}');
+        }
+    }
+    out.extend_from_slice(b",\"response\":");
+    match &exchange.response {
+        None => out.extend_from_slice(b"null"),
+        Some(response) => timed_response(out, response),
+    }
+    out.extend_from_slice(b",\"interim\":[");
+    for (index, interim) in exchange.interim.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        timed_response(out, interim);
+    }
+    out.push(b']');
+    if !exchange.marks.is_empty() {
+        out.extend_from_slice(b",\"marks\":[");
+        for (index, mark) in exchange.marks.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            string(out, mark);
+        }
+        out.push(b']');
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+fn timed_response(out: &mut Vec<u8>, response: &TimedResponse) {
+    out.push(b'{');
+    match (response.first_byte_ns, response.last_byte_ns) {
+        (None, None) => {
+            out.extend_from_slice(b"\"at\":\"");
+            out.extend_from_slice(&response.at.rfc3339());
+            out.extend_from_slice(b"\",");
+        }
+        (first, last) => {
+            if let Some(nanos) = first {
+                out.extend_from_slice(b"\"first_byte_ns\":");
+                integer(out, nanos);
+                out.push(b',');
+            }
+            if let Some(nanos) = last {
+                out.extend_from_slice(b"\"last_byte_ns\":");
+                integer(out, nanos);
+                out.push(b',');
+            }
+        }
+    }
+    response_fields(out, &response.message);
+    out.push(b'}');
+}
+
+/// Appends any serde value as one line.
+pub fn write_line(out: &mut Vec<u8>, line: &impl Serialize) {
+    serde_json::to_writer(&mut *out, line).expect("a record of strings, integers and maps with string keys serialises");
+    out.push(b'\n');
+}
+
+#[derive(Deserialize)]
+struct RawTimedRequest {
+    at: Timestamp,
+    #[serde(default)]
+    duration_ns: i64,
+    #[serde(flatten)]
+    message: Request,
+}
+
+#[derive(Deserialize)]
+struct RawTimedResponse {
+    at: Option<Timestamp>,
+    first_byte_ns: Option<i64>,
+    last_byte_ns: Option<i64>,
+    #[serde(flatten)]
+    message: Response,
+}
+
+#[derive(Deserialize)]
+struct RawExchange {
+    id: ExchangeId,
+    client: Endpoint,
+    server: Endpoint,
+    #[serde(default)]
+    protocol: Option<String>,
+    completeness: Completeness,
+    request: Option<RawTimedRequest>,
+    response: Option<RawTimedResponse>,
+    #[serde(default)]
+    interim: Vec<RawTimedResponse>,
+    opened_at: Option<Timestamp>,
+    handshake_ns: Option<i64>,
+    #[serde(default)]
+    marks: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Probe {
+    format: Option<String>,
+    version: Option<u32>,
+}
+
+/// Reads one line.
+pub fn read(line: &[u8]) -> Result<Line, LineError> {
+    // Only a first or last line starts so; an exchange starts with its id. A file of another writer may have another order
+    // of keys, hence the second look.
+    if line.starts_with(b"{\"id\"") {
+        return read_exchange(line);
+    }
+    let probe: Probe = serde_json::from_slice(line)?;
+    match (probe.format.as_deref(), probe.version) {
+        (None, _) => read_exchange(line),
+        (Some(FORMAT), Some(version)) if version > VERSION => Err(LineError::TooNew(version)),
+        (Some(FORMAT), _) => Ok(Line::Header(serde_json::from_slice(line)?)),
+        (Some(END_FORMAT), _) => Ok(Line::End(Box::new(serde_json::from_slice(line)?))),
+        (Some(other), _) => Err(LineError::OtherFormat(other.to_owned())),
+    }
+}
+
+fn read_exchange(line: &[u8]) -> Result<Line, LineError> {
+    let raw: RawExchange = serde_json::from_slice(line)?;
+    let start = raw.request.as_ref().map(|request| request.at);
+    let timed = |response: RawTimedResponse| TimedResponse {
+        at: response.at.or_else(|| Some(start?.plus(response.first_byte_ns?))).or(start).unwrap_or_default(),
+        first_byte_ns: response.first_byte_ns,
+        last_byte_ns: response.last_byte_ns,
+        message: response.message,
+    };
+    Ok(Line::Exchange(Box::new(Exchange {
+        id: raw.id,
+        client: raw.client,
+        server: raw.server,
+        protocol: raw.protocol.unwrap_or_else(|| "http/1".to_owned()),
+        completeness: raw.completeness,
+        response: raw.response.map(timed),
+        interim: raw.interim.into_iter().map(timed).collect(),
+        request: raw.request.map(|request| TimedRequest {
+            at: request.at,
+            duration_ns: request.duration_ns,
+            message: request.message,
+        }),
+        opened_at: raw.opened_at,
+        handshake_ns: raw.handshake_ns,
+        marks: raw.marks,
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::http::{Body, Framing, Headers, Version};
+
+    fn sample() -> Exchange {
+        let mut headers = Headers::new();
+        headers.push(b"Host", b"shop.local");
+        headers.push(b"x-Odd", b"\xff\xfe");
+        Exchange {
+            id: ExchangeId { connection: 12, ordinal: 3 },
+            client: "10.0.0.9:40112".parse().unwrap(),
+            server: "[2001:db8::1]:8080".parse().unwrap(),
+            protocol: "http/1".to_owned(),
+            completeness: Completeness::Complete,
+            request: Some(TimedRequest {
+                at: Timestamp::from_nanos(1_795_341_600_000_123_456),
+                duration_ns: 7,
+                message: Request {
+                    method: Bytes::from_static(b"POST"),
+                    target: Bytes::from_static(b"/cart?x=\xff"),
+                    version: Version::Http10,
+                    headers,
+                    body: Body::whole(&b"{\"item\": 1 \x01\x7f\\}"[..]),
+                    framing: Framing::ContentLength,
+                    trailers: Headers::new(),
+                },
+            }),
+            response: Some(TimedResponse {
+                at: Timestamp::from_nanos(1_795_341_600_001_323_801),
+                first_byte_ns: Some(1_200_345),
+                last_byte_ns: Some(1_300_345),
+                message: Response {
+                    status: 200,
+                    reason: Bytes::from_static(b"OK"),
+                    body: Body { bytes: Bytes::from_static(b"\x00\x01\xff"), length: 9, sha256: Some([0xab; 32]) },
+                    framing: Framing::Chunked,
+                    ..Response::default()
+                },
+            }),
+            interim: vec![],
+            opened_at: Some(Timestamp::from_nanos(1_795_341_600_000_000_000)),
+            handshake_ns: Some(42),
+            marks: vec!["duplicate content-length".to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut line = Vec::new();
+        write(&mut line, &sample());
+        assert_eq!(line.pop(), Some(b'\n'));
+        assert_eq!(read(&line).unwrap(), Line::Exchange(Box::new(sample())), "{}", String::from_utf8_lossy(&line));
+        assert!(!line.contains(&0x7f) && !line.contains(&1), "control characters stay off the terminal");
+    }
+
+    #[test]
+    fn an_orphan_keeps_its_only_time() {
+        let mut orphan = sample();
+        orphan.completeness = Completeness::OrphanResponse;
+        orphan.request = None;
+        let response = orphan.response.as_mut().unwrap();
+        (response.first_byte_ns, response.last_byte_ns) = (None, None);
+        let mut line = Vec::new();
+        write(&mut line, &orphan);
+        assert_eq!(read(&line).unwrap(), Line::Exchange(Box::new(orphan)));
+    }
+
+    #[test]
+    fn first_and_last_line_are_told_apart_and_a_newer_version_is_refused() {
+        let mut line = Vec::new();
+        write_line(&mut line, &Header::new(Timestamp::default(), vec!["v1.pcap".to_owned()]));
+        assert!(matches!(read(&line), Ok(Line::Header(header)) if header.inputs == ["v1.pcap"]));
+        line.clear();
+        write_line(&mut line, &End::new(1, Ledger::default()));
+        assert!(matches!(read(&line), Ok(Line::End(end)) if end.exchanges == 1));
+        assert!(matches!(read(br#"{"format":"shadowtap/exchanges","version":2}"#), Err(LineError::TooNew(2))));
+        assert!(matches!(read(br#"{"format":"shadowtap/outcomes","version":1}"#), Err(LineError::OtherFormat(_))));
+        assert!(read(b"hello").is_err());
+    }
+}

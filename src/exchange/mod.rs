@@ -1,0 +1,142 @@
+//! A request with its response, their times, and how complete they are.
+//!
+//! In: messages of one connection in order (`pairing`). Out: [`Exchange`]s, in memory or as `exchanges.jsonl` (`log`).
+
+pub mod log;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::flow::Endpoint;
+use crate::http::{Request, Response};
+use crate::time::Timestamp;
+
+/// Names an exchange: the connection's rank by its first packet in the (merged) input, and the request's place in it.
+/// Does not depend on the number of threads. Text form: `12-3`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId {
+    /// Rank of the connection, from 0.
+    pub connection: u64,
+    /// Place in the connection, from 0.
+    pub ordinal: u32,
+}
+
+impl fmt::Display for ExchangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.connection, self.ordinal)
+    }
+}
+
+impl FromStr for ExchangeId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (connection, ordinal) = text.split_once('-')?;
+            Some(Self { connection: connection.parse().ok()?, ordinal: ordinal.parse().ok()? })
+        };
+        parse().ok_or_else(|| format!("not an exchange id: {:?}", text.chars().take(64).collect::<String>()))
+    }
+}
+
+impl Serialize for ExchangeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ExchangeId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// How much of an exchange the capture holds. Only complete ones are compared, only whole requests are replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Completeness {
+    /// Request and response, every byte.
+    #[default]
+    Complete,
+    /// A whole request and no byte of an answer before the connection or the capture ended.
+    NoResponse,
+    /// Bytes of the request are missing.
+    RequestDamaged,
+    /// Bytes of the response are missing.
+    ResponseDamaged,
+    /// No request: the capture joined in the middle or saw one side only.
+    OrphanResponse,
+}
+
+impl Completeness {
+    /// The name in files, e.g. `no-response`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::NoResponse => "no-response",
+            Self::RequestDamaged => "request-damaged",
+            Self::ResponseDamaged => "response-damaged",
+            Self::OrphanResponse => "orphan-response",
+        }
+    }
+
+    /// Whether the request is there, whole: may be replayed.
+    pub const fn request_is_whole(self) -> bool {
+        matches!(self, Self::Complete | Self::NoResponse | Self::ResponseDamaged)
+    }
+}
+
+/// A request and when it was seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TimedRequest {
+    /// Capture time of its first byte.
+    pub at: Timestamp,
+    /// Nanoseconds from its first byte to its last.
+    pub duration_ns: i64,
+    /// The message.
+    pub message: Request,
+}
+
+/// A response and when it was seen, counted from the request's first byte.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TimedResponse {
+    /// Capture time of its first byte; the only time an orphan has.
+    pub at: Timestamp,
+    /// Nanoseconds from the request's first byte to the response's first; none for an orphan.
+    pub first_byte_ns: Option<i64>,
+    /// Nanoseconds from the request's first byte to the response's last; none for an orphan or where the end is missing.
+    pub last_byte_ns: Option<i64>,
+    /// The message.
+    pub message: Response,
+}
+
+/// One exchange of a capture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exchange {
+    /// Its name.
+    pub id: ExchangeId,
+    /// Who sent the request.
+    pub client: Endpoint,
+    /// Who answered.
+    pub server: Endpoint,
+    /// `http/1` or `http/2`.
+    pub protocol: String,
+    /// How much of it the capture holds.
+    pub completeness: Completeness,
+    /// The request; none for an orphan response.
+    pub request: Option<TimedRequest>,
+    /// The final response.
+    pub response: Option<TimedResponse>,
+    /// The 1xx responses before it, in order.
+    pub interim: Vec<TimedResponse>,
+    /// When the connection was opened (its SYN); none where the capture joined it later. On every exchange of it.
+    pub opened_at: Option<Timestamp>,
+    /// Round-trip time of the handshake as the tap saw it (SYN to the ACK of the SYN/ACK). On every exchange of it.
+    pub handshake_ns: Option<i64>,
+    /// What is damaged or odd, and where: kebab-case names with packet numbers, e.g. `gap of 1460 bytes at packet 812`,
+    /// `duplicate content-length`. Empty for a plain exchange.
+    pub marks: Vec<String>,
+}

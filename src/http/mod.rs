@@ -1,0 +1,210 @@
+//! HTTP messages as they were on the wire, and the one parser that reads v1's bytes and v2's.
+//!
+//! This module knows nothing of TCP, captures or sockets. A message keeps what the sender chose (names in their case,
+//! order, duplicates, framing); bodies are transfer-decoded (chunks joined, RFC 9112 §7.1) and not content-decoded.
+
+pub mod json;
+
+use bytes::Bytes;
+
+/// Header fields in their order, names in their case, duplicates kept. One buffer, no allocation per field.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+/// Where a field stands in the buffer: name at `start`, value right behind it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    name: u32,
+    value: u32,
+}
+
+impl Headers {
+    /// No fields.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), spans: Vec::new() }
+    }
+
+    /// With room for `fields` fields of `bytes` bytes in all.
+    pub fn with_capacity(fields: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), spans: Vec::with_capacity(fields) }
+    }
+
+    /// Adds a field at the end.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let start = u32::try_from(self.bytes.len()).expect("a head is bounded by limits::HEAD_BYTES, far below 4 GiB");
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.spans.push(Span { start, name: name.len() as u32, value: value.len() as u32 });
+    }
+
+    /// The fields in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
+        self.spans.iter().map(|span| {
+            let (start, name, value) = (span.start as usize, span.name as usize, span.value as usize);
+            (&self.bytes[start..start + name], &self.bytes[start + name..start + name + value])
+        })
+    }
+
+    /// The values of the fields called `name` (case does not count, RFC 9110 §5.1), in their order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    /// The value of the first field called `name`.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    /// How many fields.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Headers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter().map(|(n, v)| (String::from_utf8_lossy(n), String::from_utf8_lossy(v)))).finish()
+    }
+}
+
+impl<'a> FromIterator<(&'a [u8], &'a [u8])> for Headers {
+    fn from_iter<I: IntoIterator<Item = (&'a [u8], &'a [u8])>>(fields: I) -> Self {
+        let mut headers = Self::new();
+        for (name, value) in fields {
+            headers.push(name, value);
+        }
+        headers
+    }
+}
+
+/// How the end of a body was told (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Framing {
+    /// No body.
+    #[default]
+    None,
+    /// A `Content-Length`.
+    ContentLength,
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// Up to the end of the connection.
+    Close,
+}
+
+/// A body: transfer-decoded, not content-decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Body {
+    /// What was kept of it (all of it, unless a limit cut it).
+    pub bytes: Bytes,
+    /// How many bytes there were, also those that were not kept.
+    pub length: u64,
+    /// SHA-256 of all bytes, where not all were kept.
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl Body {
+    /// A body that was kept whole.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self { length: bytes.len() as u64, bytes, sha256: None }
+    }
+
+    /// Whether a limit cut it.
+    pub fn is_cut(&self) -> bool {
+        self.bytes.len() as u64 != self.length
+    }
+}
+
+/// A request as it was on the wire.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The method's bytes.
+    pub method: Bytes,
+    /// The request-target exactly as sent, nothing decoded (RFC 9112 §3.2).
+    pub target: Bytes,
+    /// `1.0`, `1.1`, `0.9`, `2`.
+    pub version: Version,
+    /// Header fields.
+    pub headers: Headers,
+    /// The body.
+    pub body: Body,
+    /// How its end was told.
+    pub framing: Framing,
+    /// Trailer fields of a chunked body.
+    pub trailers: Headers,
+}
+
+/// A response as it was on the wire.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    /// The status code as three digits were read; servers may send any.
+    pub status: u16,
+    /// The reason phrase's bytes.
+    pub reason: Bytes,
+    /// The version of the status line.
+    pub version: Version,
+    /// Header fields.
+    pub headers: Headers,
+    /// The body.
+    pub body: Body,
+    /// How its end was told.
+    pub framing: Framing,
+    /// Trailer fields of a chunked body.
+    pub trailers: Headers,
+}
+
+/// A protocol version as a start line names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// HTTP/0.9: a request of one line, an answer without head (RFC 1945 §4.1).
+    Http09,
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    #[default]
+    Http11,
+    /// Another `HTTP/x.y`, digits kept.
+    Other(u8, u8),
+    /// HTTP/2 (RFC 9113).
+    Http2,
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Http09 => f.write_str("0.9"),
+            Self::Http10 => f.write_str("1.0"),
+            Self::Http11 => f.write_str("1.1"),
+            Self::Http2 => f.write_str("2"),
+            Self::Other(major, minor) => write!(f, "{major}.{minor}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let other = || {
+            let (major, minor) = text.split_once('.')?;
+            Some(Self::Other(major.parse().ok()?, minor.parse().ok()?))
+        };
+        match text {
+            "0.9" => Ok(Self::Http09),
+            "1.0" => Ok(Self::Http10),
+            "1.1" => Ok(Self::Http11),
+            "2" => Ok(Self::Http2),
+            _ => other().ok_or_else(|| format!("not an HTTP version: {text:?}")),
+        }
+    }
+}

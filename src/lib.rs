@@ -1,0 +1,42 @@
+//! shadowtap replaces a live shadow deployment by an offline one.
+//!
+//! It records the ingress traffic of v1 at a node tap, rebuilds the HTTP exchanges, fires the requests at v2 in staging
+//! with their original timing, compares what v2 answers with what v1 answered, and judges in CI.
+//!
+//! The modules stand in the order of the data. Each takes what the one before gives, and imports point only backwards
+//! (`tests/architecture.rs` holds them to it):
+//!
+//! ```text
+//! capture     Packet        live device, pcap, pcapng
+//! decode      Segment       link, tunnels, IP, TCP; or a Reject with its reason
+//! reassemble  StreamEvent   open, bytes, gap, close; per direction
+//! http        Message       request or response; the same parser reads v1's bytes and v2's
+//! exchange    Exchange      a request with its response ⇄ exchanges.jsonl
+//! parse                     the parallel driver from packets to exchanges
+//! schedule    Release       what is due when, on which lane
+//! replay      Outcome       what became of it ⇄ outcomes.jsonl
+//! diff        Difference    typed, located, classed, clustered
+//! measure     Summary       histograms, rates
+//! gate        Verdict       pass, fail, invalid; with reasons
+//! report      bytes         HTML, CSV, JUnit, Markdown, JSON
+//! mock                      the recorded providers, for v2's egress
+//! demo                      a small shop in two versions
+//! cli                       the commands
+//! ```
+//!
+//! `time`, `flow`, `limits` and `ledger` lie below all of them.
+
+pub mod flow;
+pub mod ledger;
+pub mod limits;
+pub mod time;
+
+pub mod http;
+
+pub mod exchange;
+
+pub mod replay;
+
+pub mod diff;
+
+pub mod cli;

@@ -1,0 +1,17 @@
+//! Every bound of the program, with its unit in the name and its reason.
+//!
+//! Hitting a bound is an outcome that is counted and named, never a panic and never a silent loss. Stages take the bounds
+//! they need as values, so that tests can use small ones; the constants here are the defaults.
+
+/// Longest head (start line and header fields) of a message, in bytes. Servers in the wild stop at 8 KiB to 64 KiB
+/// (Apache's `LimitRequestFieldSize` is 8 KiB a field, 100 fields); a head beyond this is damage or an attack.
+pub const HEAD_BYTES: usize = 1 << 20;
+
+/// Most header fields in a message.
+pub const HEADER_FIELDS: usize = 2_000;
+
+/// Largest body that is kept of one message, in bytes; what is beyond is counted and hashed, not stored.
+pub const BODY_BYTES: usize = 64 << 20;
+
+/// Longest line of a JSONL file, in bytes: the largest body in base64 with its head, twice (request and response).
+pub const LINE_BYTES: usize = 4 * BODY_BYTES;

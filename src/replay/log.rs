@@ -1,0 +1,199 @@
+//! `outcomes.jsonl` (and its twin `baseline.jsonl`): the same conventions as `exchanges.jsonl`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, Outcome, ReplayId};
+use crate::exchange::log::{END_FORMAT, LineError};
+use crate::http::Response;
+use crate::http::json::{integer, response_fields, string};
+use crate::ledger::Ledger;
+use crate::time::Timestamp;
+
+/// The format's name in the first line.
+pub const FORMAT: &str = "shadowtap/outcomes";
+/// The version that this program writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+
+/// The first line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: String,
+    /// [`VERSION`].
+    pub version: u32,
+    /// The run's id, as in the marker header.
+    pub run: String,
+    /// Where the requests went.
+    pub target: String,
+    /// When the replay started: the wall clock at 0 of all `_ns`.
+    pub started: Timestamp,
+    /// The settings that shaped it.
+    #[serde(default)]
+    pub settings: serde_json::Value,
+}
+
+/// The last line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// [`END_FORMAT`].
+    pub format: String,
+    /// How many outcomes the file holds.
+    #[serde(default)]
+    pub outcomes: u64,
+    /// Requests in, sent, and not sent by reason.
+    #[serde(default)]
+    pub ledger: Ledger,
+    /// What the replayer measured of itself (lateness, load); there once the replay ended.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub generator: serde_json::Value,
+}
+
+impl End {
+    /// The last line for `outcomes` outcomes.
+    pub fn new(outcomes: u64, ledger: Ledger, generator: serde_json::Value) -> Self {
+        Self { format: END_FORMAT.to_owned(), outcomes, ledger, generator }
+    }
+}
+
+/// A line as read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Line {
+    /// A first line.
+    Header(Box<Header>),
+    /// An outcome.
+    Outcome(Box<Outcome>),
+    /// A last line.
+    End(Box<End>),
+}
+
+/// Appends an outcome as one line, with its line end.
+pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
+    use std::io::Write as _;
+    // Writing into a vector cannot fail.
+    let _ = write!(out, "{{\"id\":\"{}\",\"lane\":{},\"due_ns\":{}", outcome.id, outcome.lane, outcome.due_ns);
+    for (name, value) in [
+        ("sent_ns", outcome.sent_ns),
+        ("first_byte_ns", outcome.first_byte_ns),
+        ("last_byte_ns", outcome.last_byte_ns),
+        ("connect_ns", outcome.connect_ns),
+        ("waited_ns", (outcome.waited_ns != 0).then_some(outcome.waited_ns)),
+    ] {
+        if let Some(value) = value {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            integer(out, value);
+        }
+    }
+    out.extend_from_slice(b",\"response\":");
+    match &outcome.response {
+        None => out.extend_from_slice(b"null"),
+        Some(response) => {
+            out.push(b'{');
+            response_fields(out, response);
+            out.push(b'}');
+        }
+    }
+    out.extend_from_slice(b",\"failure\":");
+    match &outcome.failure {
+        None => out.extend_from_slice(b"null"),
+        Some(failure) => {
+            let _ = write!(out, "{{\"kind\":\"{}\",\"detail\":", failure.kind.name());
+            string(out, &failure.detail);
+            out.push(b'}');
+        }
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+#[derive(Deserialize)]
+struct RawOutcome {
+    id: ReplayId,
+    #[serde(default)]
+    lane: u64,
+    due_ns: i64,
+    sent_ns: Option<i64>,
+    first_byte_ns: Option<i64>,
+    last_byte_ns: Option<i64>,
+    connect_ns: Option<i64>,
+    #[serde(default)]
+    waited_ns: i64,
+    response: Option<Response>,
+    failure: Option<Failure>,
+}
+
+#[derive(Deserialize)]
+struct Probe {
+    format: Option<String>,
+    version: Option<u32>,
+}
+
+/// Reads one line.
+pub fn read(line: &[u8]) -> Result<Line, LineError> {
+    if line.starts_with(b"{\"id\"") {
+        return read_outcome(line);
+    }
+    let probe: Probe = serde_json::from_slice(line)?;
+    match (probe.format.as_deref(), probe.version) {
+        (None, _) => read_outcome(line),
+        (Some(FORMAT), Some(version)) if version > VERSION => Err(LineError::TooNew(version)),
+        (Some(FORMAT), _) => Ok(Line::Header(serde_json::from_slice(line)?)),
+        (Some(END_FORMAT), _) => Ok(Line::End(serde_json::from_slice(line)?)),
+        (Some(other), _) => Err(LineError::OtherFormat(other.to_owned())),
+    }
+}
+
+fn read_outcome(line: &[u8]) -> Result<Line, LineError> {
+    let raw: RawOutcome = serde_json::from_slice(line)?;
+    Ok(Line::Outcome(Box::new(Outcome {
+        id: raw.id,
+        lane: raw.lane,
+        due_ns: raw.due_ns,
+        sent_ns: raw.sent_ns,
+        first_byte_ns: raw.first_byte_ns,
+        last_byte_ns: raw.last_byte_ns,
+        connect_ns: raw.connect_ns,
+        waited_ns: raw.waited_ns,
+        response: raw.response,
+        failure: raw.failure,
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::FailureKind;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let answered = Outcome {
+            id: "12-3@2".parse().unwrap(),
+            lane: 12,
+            due_ns: 5,
+            sent_ns: Some(41_000),
+            first_byte_ns: Some(900_000),
+            last_byte_ns: Some(950_000),
+            connect_ns: Some(80_000),
+            waited_ns: 7,
+            response: Some(Response { status: 204, ..Response::default() }),
+            failure: None,
+        };
+        let skipped = Outcome {
+            id: "13-0".parse().unwrap(),
+            failure: Some(Failure { kind: FailureKind::Skipped, detail: "unsafe method \"POST\"".to_owned() }),
+            ..Outcome::default()
+        };
+        for outcome in [answered, skipped] {
+            let mut line = Vec::new();
+            write(&mut line, &outcome);
+            assert_eq!(read(&line).unwrap(), Line::Outcome(Box::new(outcome)), "{}", String::from_utf8_lossy(&line));
+        }
+    }
+
+    #[test]
+    fn own_lateness_leaves_out_what_v2_caused() {
+        let outcome = Outcome { due_ns: 100, sent_ns: Some(1_000), waited_ns: 850, ..Outcome::default() };
+        assert_eq!(outcome.own_lateness_ns(), Some(50));
+        assert_eq!(Outcome::default().own_lateness_ns(), None);
+    }
+}
