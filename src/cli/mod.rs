@@ -37,8 +37,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
-    let Cli { global, command } = cli;
-    match command {}
+    match cli.command {}
 }
 
 /// `-v` shows what is done, `-vv` how; `-q` shows errors only.
