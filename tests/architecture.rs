@@ -1,0 +1,130 @@
+//! Keeps the map honest: imports point against the data's flow, libraries stay where they belong, and every source file is
+//! named in ARCHITECTURE.md.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The modules in the order of the data: each may import only those before it.
+const RANKS: &[&[&str]] = &[
+    &["time", "flow", "limits", "ledger"],
+    &["http"],
+    &["capture"],
+    &["decode"],
+    &["reassemble"],
+    &["exchange"],
+    &["parse"],
+    &["schedule"],
+    &["replay"],
+    &["diff"],
+    &["mock"],
+    &["measure"],
+    &["gate"],
+    &["report"],
+    &["demo"],
+    &["cli"],
+];
+
+/// Crates that only one place may name.
+const HOMES: &[(&str, &str)] = &[("clap", "cli/"), ("pcap", "capture/live.rs")];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every source file, by its path below `src`.
+fn sources() -> BTreeMap<String, String> {
+    fn walk(folder: &Path, top: &Path, found: &mut BTreeMap<String, String>) {
+        for entry in fs::read_dir(folder).expect("src can be listed") {
+            let path = entry.expect("an entry of src").path();
+            if path.is_dir() {
+                walk(&path, top, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let name = path.strip_prefix(top).expect("below src").to_string_lossy().into_owned();
+                found.insert(name, fs::read_to_string(&path).expect("a source file is UTF-8"));
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(&root().join("src"), &root().join("src"), &mut found);
+    assert!(found.len() > 10, "the sources were found");
+    found
+}
+
+fn rank(module: &str) -> Option<usize> {
+    RANKS.iter().position(|rank| rank.contains(&module))
+}
+
+/// The stage a file belongs to: `http/json.rs` and `time.rs` are of `http` and `time`.
+fn stage(file: &str) -> &str {
+    file.split('/').next().unwrap_or(file).trim_end_matches(".rs")
+}
+
+/// The names that follow `prefix` in code, comment lines left out: `crate::http::json` gives `http`.
+fn named_after<'a>(text: &'a str, prefix: &str) -> Vec<(usize, &'a str)> {
+    let mut names = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("//") {
+            continue;
+        }
+        for (at, _) in line.match_indices(prefix) {
+            let boundary = line[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && !"_:$".contains(c));
+            let rest = &line[at + prefix.len()..];
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            if boundary && end > 0 {
+                names.push((number + 1, &rest[..end]));
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn imports_point_against_the_flow_of_the_data() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        if file == "lib.rs" || file == "main.rs" {
+            continue;
+        }
+        let here = stage(&file);
+        let Some(mine) = rank(here) else {
+            wrong.push(format!("src/{file}: the ranking in tests/architecture.rs does not know {here}"));
+            continue;
+        };
+        if text.contains("use crate::{") {
+            wrong.push(format!(
+                "src/{file}: name the module of each import (`use crate::http::…`), so that this test can read it"
+            ));
+        }
+        for (line, module) in named_after(&text, "crate::") {
+            match rank(module) {
+                Some(theirs) if theirs < mine || module == here || RANKS[mine].contains(&module) => {}
+                Some(_) => wrong.push(format!("src/{file}:{line}: {here} imports {module}, a later stage")),
+                None => wrong.push(format!("src/{file}:{line}: {module} is no module of the ranking")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn libraries_stay_in_their_homes() {
+    for (file, text) in sources() {
+        for (library, home) in HOMES {
+            let path = format!("{library}::");
+            let used = text.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| {
+                line.match_indices(&path)
+                    .any(|(at, _)| line[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && !"_:".contains(c)))
+            });
+            assert!(!used || file.starts_with(home), "src/{file} names {library}, which only {home} may");
+        }
+    }
+}
+
+#[test]
+fn lib_names_the_modules_that_are_ranked() {
+    let text = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs");
+    for (_, module) in named_after(&text, "pub mod ") {
+        assert!(rank(module).is_some(), "src/lib.rs: {module} is not in the ranking of tests/architecture.rs");
+    }
+}
