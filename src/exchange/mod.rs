@@ -3,6 +3,7 @@
 //! In: messages of one connection in order (`pairing`). Out: [`Exchange`]s, in memory or as `exchanges.jsonl` (`log`).
 
 pub mod log;
+pub mod redact;
 
 use std::fmt;
 use std::str::FromStr;

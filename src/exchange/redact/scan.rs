@@ -1,0 +1,136 @@
+//! A lenient reader of JSON text: the places of keys and scalars, also where the text is cut or damaged.
+//!
+//! Redaction must find a secret in a body that no parser would accept, and must not change the layout of one that it does;
+//! so this yields ranges, never values, and never fails.
+
+use std::ops::Range;
+
+/// A part of a JSON text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// A member's name, without quotes, escapes kept.
+    Key(Range<usize>),
+    /// A string, without quotes, escapes kept.
+    Text(Range<usize>),
+    /// A number.
+    Number(Range<usize>),
+    /// `true`, `false`, `null`, or a bare word that is not JSON.
+    Word(Range<usize>),
+    /// `{` or `[`.
+    Open(u8),
+    /// `}` or `]`.
+    Close(u8),
+    /// `,`
+    Comma,
+}
+
+/// Reads tokens from a text.
+pub struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    /// A reader at the start of `text`.
+    pub const fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Whether `text` looks like JSON: its first character that is no white space opens an object, an array or a string.
+    pub fn looks_like_json(text: &[u8]) -> bool {
+        text.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| matches!(byte, b'{' | b'[' | b'"'))
+    }
+
+    fn string(&mut self) -> Token {
+        let start = self.at + 1;
+        let mut end = start;
+        // A cut string ends with the text.
+        while end < self.text.len() && self.text[end] != b'"' {
+            end += if self.text[end] == b'\\' { 2 } else { 1 };
+        }
+        let end = end.min(self.text.len());
+        self.at = (end + 1).min(self.text.len());
+        let next = self.text[self.at..].iter().find(|byte| !byte.is_ascii_whitespace());
+        if next == Some(&b':') { Token::Key(start..end) } else { Token::Text(start..end) }
+    }
+}
+
+impl Iterator for Scanner<'_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        loop {
+            let byte = *self.text.get(self.at)?;
+            match byte {
+                b'"' => return Some(self.string()),
+                b'{' | b'[' => {
+                    self.at += 1;
+                    return Some(Token::Open(byte));
+                }
+                b'}' | b']' => {
+                    self.at += 1;
+                    return Some(Token::Close(byte));
+                }
+                b',' => {
+                    self.at += 1;
+                    return Some(Token::Comma);
+                }
+                _ if byte.is_ascii_whitespace() || byte == b':' => self.at += 1,
+                _ => {
+                    let start = self.at;
+                    let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"{}[],:\"".contains(byte);
+                    self.at = self.text[start..].iter().position(is_end).map_or(self.text.len(), |length| start + length);
+                    let numeric =
+                        byte.is_ascii_digit() || (byte == b'-' && self.text.get(start + 1).is_some_and(u8::is_ascii_digit));
+                    let range = start..self.at;
+                    return Some(if numeric { Token::Number(range) } else { Token::Word(range) });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Vec<String> {
+        Scanner::new(text.as_bytes())
+            .map(|token| match token {
+                Token::Key(range) => format!("key {}", &text[range]),
+                Token::Text(range) => format!("text {}", &text[range]),
+                Token::Number(range) => format!("number {}", &text[range]),
+                Token::Word(range) => format!("word {}", &text[range]),
+                Token::Open(byte) | Token::Close(byte) => char::from(byte).to_string(),
+                Token::Comma => ",".to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn whole_and_cut_texts_give_their_parts() {
+        assert_eq!(
+            shown(r#"{"a" : "x\"y", "b":[-1.5e3,true], "c":{}}"#),
+            [
+                "{",
+                "key a",
+                r#"text x\"y"#,
+                ",",
+                "key b",
+                "[",
+                "number -1.5e3",
+                ",",
+                "word true",
+                "]",
+                ",",
+                "key c",
+                "{",
+                "}",
+                "}"
+            ]
+        );
+        assert_eq!(shown(r#"{"a":"unfinis"#), ["{", "key a", "text unfinis"]);
+        assert_eq!(shown(r#"["\"#), ["[", r"text \"]);
+        assert_eq!(shown(""), [""; 0]);
+    }
+}
