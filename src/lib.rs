@@ -39,4 +39,8 @@ pub mod replay;
 
 pub mod diff;
 
+pub mod mock;
+
+pub mod demo;
+
 pub mod cli;

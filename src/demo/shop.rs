@@ -1,0 +1,310 @@
+//! The shop: catalogue, products, reviews, search, carts, and a checkout that calls the payment provider over HTTP.
+//!
+//! How long a request takes depends on what is asked and not on chance, so that the two versions differ in their latency only
+//! where that is planted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::SendRequest;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use super::stock::{self, Product};
+use super::{Dice, Faults, PROVIDER_HOST, Server, digest};
+use crate::time::Timestamp;
+
+/// What the planted slowness costs, in milliseconds.
+pub const SLOWER_MS: u64 = 60;
+/// The shortest time a request takes, in milliseconds, and how much of it depends on what is asked.
+const BASE_MS: (u64, u64) = (6, 6);
+/// How long the shop waits for its provider.
+const PROVIDER_PATIENCE: Duration = Duration::from_secs(10);
+/// Products on a page of the catalogue, and results of a search.
+const PAGE: usize = 6;
+
+/// Which shop to start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The version that it runs, 1 or 2: they write the header fields in another order.
+    pub version: u8,
+    /// What is planted.
+    pub faults: Faults,
+    /// Where the payment provider (or the mock in its place) listens.
+    pub provider: SocketAddr,
+    /// Ports not to listen on: those that a capture has as servers.
+    pub avoid_ports: Vec<u16>,
+}
+
+/// Starts a shop on a free loopback port.
+pub async fn start(settings: Settings) -> io::Result<Server> {
+    let avoid = settings.avoid_ports.clone();
+    let shop = Arc::new(Shop {
+        products: stock::products(),
+        carts: Mutex::default(),
+        dice: Mutex::new(Dice::new(digest("request ids") ^ u64::from(settings.version))),
+        lines: Mutex::default(),
+        settings,
+    });
+    Server::start(&avoid, move |request| {
+        let shop = Arc::clone(&shop);
+        async move { shop.answer(&request).await }
+    })
+    .await
+}
+
+struct Shop {
+    settings: Settings,
+    products: Vec<Product>,
+    /// By cart: how many of each product.
+    carts: Mutex<HashMap<String, BTreeMap<u32, u64>>>,
+    dice: Mutex<Dice>,
+    /// Idle connections to the provider.
+    lines: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+}
+
+type Answer = (StatusCode, Value);
+
+impl Shop {
+    async fn answer(&self, request: &Request<Bytes>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        let method = request.method();
+        self.work(method, request.uri()).await;
+        let (status, mut body) = match (method, parts.as_slice()) {
+            (&Method::GET, ["catalogue"]) => self.catalogue(&query(request)),
+            (&Method::GET, ["search"]) => self.search(&query(request)),
+            (&Method::GET, ["products", id]) => self.product(id),
+            (&Method::GET, ["products", id, "reviews"]) => self.reviews(id).await,
+            (&Method::GET, ["carts", id]) => self.cart(id),
+            (&Method::POST, ["carts", id, "items"]) => self.add(id, request.body()),
+            (&Method::POST, ["carts", id, "checkout"]) => self.checkout(id, request).await,
+            _ => (StatusCode::NOT_FOUND, json!({ "error": "no such page" })),
+        };
+        let request_id = self.dice.lock().expect("no holder of this lock panics").uuid();
+        body["request_id"] = json!(request_id);
+        self.reply(status, &body, &request_id)
+    }
+
+    /// What the request costs: the same in both versions and in every run.
+    async fn work(&self, method: &Method, uri: &hyper::Uri) {
+        let (least, spread) = BASE_MS;
+        let cost = least + digest(&format!("{method} {uri}")) % spread;
+        tokio::time::sleep(Duration::from_millis(cost)).await;
+    }
+
+    fn reply(&self, status: StatusCode, body: &Value, request_id: &str) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::from(body.to_string()));
+        *response.status_mut() = status;
+        let mut fields = [
+            ("content-type", "application/json; charset=utf-8"),
+            ("cache-control", "private, no-cache"),
+            ("x-request-id", request_id),
+        ];
+        if self.settings.version != 1 {
+            fields.reverse();
+        }
+        for (name, value) in fields {
+            let value = HeaderValue::from_str(value).expect("the shop's own values are ASCII");
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        response
+    }
+
+    fn catalogue(&self, query: &HashMap<String, String>) -> Answer {
+        let category = query.get("category").map_or("tea", String::as_str);
+        let page: usize = query.get("page").and_then(|page| page.parse().ok()).unwrap_or(1).clamp(1, 1000);
+        let shelf: Vec<_> = self.products.iter().filter(|product| product.category == category).collect();
+        let items: Vec<Value> =
+            shelf.iter().skip((page - 1) * PAGE).take(PAGE).map(|p| json!({ "id": p.id, "name": p.name })).collect();
+        (
+            StatusCode::OK,
+            json!({ "category": category, "page": page, "pages": shelf.len().div_ceil(PAGE), "items": items,
+                    "generated_at": Timestamp::now().to_string() }),
+        )
+    }
+
+    fn search(&self, query: &HashMap<String, String>) -> Answer {
+        let words = query.get("q").map_or("", String::as_str).to_lowercase();
+        if self.settings.faults.broken_search && !words.is_ascii() {
+            return (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "internal error" }));
+        }
+        let found: Vec<Value> = self
+            .products
+            .iter()
+            .filter(|product| product.name.to_lowercase().contains(&words))
+            .take(PAGE)
+            .map(|product| json!({ "id": product.id, "name": product.name }))
+            .collect();
+        (StatusCode::OK, json!({ "query": words, "results": found, "took_at": Timestamp::now().to_string() }))
+    }
+
+    fn find(&self, id: &str) -> Option<&Product> {
+        let id: u32 = id.parse().ok()?;
+        self.products.iter().find(|product| product.id == id)
+    }
+
+    fn product(&self, id: &str) -> Answer {
+        let Some(product) = self.find(id) else { return no_product() };
+        let off = if self.settings.faults.wrong_price { product.discount * 5 } else { product.discount };
+        let price = product.list_price * (100 - off) / 100;
+        (
+            StatusCode::OK,
+            json!({ "id": product.id, "name": product.name, "category": product.category, "price": cents(price),
+                    "currency": "EUR", "in_stock": product.id % 7 != 0 }),
+        )
+    }
+
+    async fn reviews(&self, id: &str) -> Answer {
+        if self.settings.faults.slow_reviews {
+            tokio::time::sleep(Duration::from_millis(SLOWER_MS)).await;
+        }
+        let Some(product) = self.find(id) else { return no_product() };
+        let reviews: Vec<Value> =
+            stock::reviews(product.id).into_iter().map(|(stars, text)| json!({ "stars": stars, "text": text })).collect();
+        (StatusCode::OK, json!({ "product": product.id, "reviews": reviews }))
+    }
+
+    fn add(&self, cart: &str, body: &[u8]) -> Answer {
+        let order: Value = serde_json::from_slice(body).unwrap_or_default();
+        let (Some(product), Some(quantity)) = (order["product"].as_u64(), order["quantity"].as_u64()) else {
+            return (StatusCode::UNPROCESSABLE_ENTITY, json!({ "error": "product and quantity are needed" }));
+        };
+        let Some(product) = self.find(&product.to_string()) else { return no_product() };
+        let mut carts = self.carts.lock().expect("no holder of this lock panics");
+        let count = carts.entry(cart.to_owned()).or_default().entry(product.id).or_default();
+        *count = count.saturating_add(quantity).min(99);
+        (StatusCode::CREATED, json!({ "cart": cart, "product": product.id, "quantity": *count }))
+    }
+
+    /// The cart's lines and its total in cents.
+    fn lines(&self, cart: &str) -> Option<(Vec<Value>, u64, u64)> {
+        let carts = self.carts.lock().expect("no holder of this lock panics");
+        let items = carts.get(cart)?;
+        let (mut lines, mut count, mut total) = (Vec::new(), 0, 0);
+        for (&id, &quantity) in items {
+            let price = self.find(&id.to_string()).map_or(0, |product| product.list_price * (100 - product.discount) / 100);
+            lines.push(json!({ "product": id, "quantity": quantity, "price": cents(price) }));
+            count += quantity;
+            total += price * quantity;
+        }
+        Some((lines, count, total))
+    }
+
+    fn cart(&self, cart: &str) -> Answer {
+        let Some((lines, count, total)) = self.lines(cart) else { return no_cart() };
+        let name = if self.settings.faults.renamed_field { "items_count" } else { "item_count" };
+        (StatusCode::OK, json!({ "id": cart, name: count, "lines": lines, "total": cents(total), "currency": "EUR" }))
+    }
+
+    async fn checkout(&self, cart: &str, request: &Request<Bytes>) -> Answer {
+        let order: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let Some((_, _, total)) = self.lines(cart) else { return no_cart() };
+        let express = order["shipping"] == "express";
+        let Ok(fees) = self.call(request, Method::GET, "/v1/fees?method=card&currency=EUR", None).await else {
+            return unpaid();
+        };
+        let fee = total * fees["fee_percent"].as_u64().unwrap_or(0) / 100;
+        let amount = total + fee + if express { 990 } else { 390 };
+        let charge = json!({
+            "amount": amount, "currency": "EUR", "reference": cart, "capture": true,
+            "idempotency_key": self.dice.lock().expect("no holder of this lock panics").uuid(),
+            "requested_at": Timestamp::now().to_string(),
+        });
+        let mut paid = self.call(request, Method::POST, "/v1/charges", Some(&charge)).await;
+        if self.settings.faults.charges_twice && express {
+            paid = self.call(request, Method::POST, "/v1/charges", Some(&charge)).await;
+        }
+        let Ok(paid) = paid else { return unpaid() };
+        if paid["status"] != "succeeded" {
+            return (StatusCode::PAYMENT_REQUIRED, json!({ "error": "the charge was declined", "charge": paid["id"] }));
+        }
+        self.carts.lock().expect("no holder of this lock panics").remove(cart);
+        (
+            StatusCode::CREATED,
+            json!({ "order": format!("o-{cart}"), "total": cents(amount), "charge": paid["id"],
+                    "placed_at": Timestamp::now().to_string() }),
+        )
+    }
+
+    /// Calls the provider on a kept connection; hands the trace of the request on that caused it.
+    async fn call(&self, cause: &Request<Bytes>, method: Method, target: &str, body: Option<&Value>) -> io::Result<Value> {
+        let mut request = Request::builder().method(method).uri(target);
+        request = request.header("host", PROVIDER_HOST).header("authorization", "Bearer sk_demo_4eC39HqLyjWDarjtT1zdp7dc");
+        if let Some(trace) = cause.headers().get("traceparent") {
+            request = request.header("traceparent", self.child(trace));
+        }
+        let bytes = body.map(Value::to_string).unwrap_or_default();
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let request = request.body(Full::from(bytes)).map_err(io::Error::other)?;
+        let exchange = async {
+            let mut line = self.line().await?;
+            let response = line.send_request(request).await.map_err(io::Error::other)?;
+            let status = response.status();
+            let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
+            self.lines.lock().expect("no holder of this lock panics").push(line);
+            if !status.is_success() {
+                return Err(io::Error::other(format!("the provider answered {status}")));
+            }
+            serde_json::from_slice(&body).map_err(io::Error::other)
+        };
+        tokio::time::timeout(PROVIDER_PATIENCE, exchange).await.map_err(io::Error::other)?
+    }
+
+    /// The trace's header field for a call: the same trace, a span of its own (W3C Trace Context §3.2).
+    fn child(&self, trace: &HeaderValue) -> HeaderValue {
+        let span = self.dice.lock().expect("no holder of this lock panics").next();
+        let text = trace.to_str().unwrap_or_default();
+        match text.split('-').collect::<Vec<_>>().as_slice() {
+            [version, trace, _, flags] => {
+                HeaderValue::from_str(&format!("{version}-{trace}-{span:016x}-{flags}")).unwrap_or(HeaderValue::from_static(""))
+            }
+            _ => trace.clone(),
+        }
+    }
+
+    /// A connection to the provider: an idle one, else a new one.
+    async fn line(&self) -> io::Result<SendRequest<Full<Bytes>>> {
+        loop {
+            let Some(mut line) = self.lines.lock().expect("no holder of this lock panics").pop() else { break };
+            if line.ready().await.is_ok() {
+                return Ok(line);
+            }
+        }
+        let stream = TcpStream::connect(self.settings.provider).await?;
+        stream.set_nodelay(true)?;
+        let (line, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        tokio::spawn(connection);
+        Ok(line)
+    }
+}
+
+fn query(request: &Request<Bytes>) -> HashMap<String, String> {
+    url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+fn cents(amount: u64) -> Value {
+    json!(amount as f64 / 100.0)
+}
+
+fn no_product() -> Answer {
+    (StatusCode::NOT_FOUND, json!({ "error": "no such product" }))
+}
+
+fn no_cart() -> Answer {
+    (StatusCode::NOT_FOUND, json!({ "error": "no such cart" }))
+}
+
+fn unpaid() -> Answer {
+    (StatusCode::BAD_GATEWAY, json!({ "error": "the payment provider did not answer" }))
+}
