@@ -1,5 +1,8 @@
 //! Compares v2's answers with v1's: a difference is typed, located, classed and clustered.
 
+pub mod kinds;
+pub mod route;
+
 use serde::{Deserialize, Serialize};
 
 use crate::replay::ReplayId;

@@ -1,0 +1,424 @@
+//! Kinds of values that are told by their shape alone: dates, identifiers, tokens.
+//!
+//! Two values of one such kind may differ by themselves. Whether they do is for `noise` to say; a kind says only what a
+//! value looks like, strictly: a plain word, a price or a name has none.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::{NANOS_PER_SEC, Timestamp};
+
+/// What a value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ValueKind {
+    /// `2026-11-22T10:00:00Z` (RFC 3339), also with a blank for the T or without offset.
+    Rfc3339,
+    /// `Sun, 22 Nov 2026 10:00:00 GMT` (RFC 9110 §5.6.7, RFC 5322).
+    HttpDate,
+    /// `2026-11-22`.
+    Date,
+    /// Seconds since 1970, perhaps with a fraction.
+    EpochSeconds,
+    /// Milliseconds since 1970.
+    EpochMillis,
+    /// Microseconds since 1970.
+    EpochMicros,
+    /// Nanoseconds since 1970.
+    EpochNanos,
+    /// A UUID of this version (RFC 9562).
+    Uuid(u8),
+    /// A ULID: 26 characters of Crockford's base 32.
+    Ulid,
+    /// A KSUID: 27 characters of base 62.
+    Ksuid,
+    /// An ObjectId: 24 hexadecimal digits, the first eight a time.
+    ObjectId,
+    /// A JSON Web Token (RFC 7519).
+    Jwt,
+    /// A `traceparent` (W3C Trace Context).
+    TraceParent,
+    /// An entity tag (RFC 9110 §8.8.3).
+    ETag,
+    /// This many hexadecimal digits that look random.
+    Hex(u16),
+    /// This many characters of base64 or base64url that look random.
+    Token(u16),
+}
+
+impl fmt::Display for ValueKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rfc3339 => f.write_str("rfc3339"),
+            Self::HttpDate => f.write_str("http-date"),
+            Self::Date => f.write_str("date"),
+            Self::EpochSeconds => f.write_str("epoch-seconds"),
+            Self::EpochMillis => f.write_str("epoch-milliseconds"),
+            Self::EpochMicros => f.write_str("epoch-microseconds"),
+            Self::EpochNanos => f.write_str("epoch-nanoseconds"),
+            Self::Uuid(version) => write!(f, "uuid v{version}"),
+            Self::Ulid => f.write_str("ulid"),
+            Self::Ksuid => f.write_str("ksuid"),
+            Self::ObjectId => f.write_str("objectid"),
+            Self::Jwt => f.write_str("jwt"),
+            Self::TraceParent => f.write_str("traceparent"),
+            Self::ETag => f.write_str("etag"),
+            Self::Hex(digits) => write!(f, "{digits} hexadecimal digits"),
+            Self::Token(length) => write!(f, "token of {length} characters"),
+        }
+    }
+}
+
+impl ValueKind {
+    /// Whether its values are instants.
+    pub const fn is_time(self) -> bool {
+        matches!(
+            self,
+            Self::Rfc3339
+                | Self::HttpDate
+                | Self::Date
+                | Self::EpochSeconds
+                | Self::EpochMillis
+                | Self::EpochMicros
+                | Self::EpochNanos
+        )
+    }
+
+    /// The kind called `name` in a rule (`matches = "uuid"`), as a test of one value; none for a name that is no kind.
+    pub fn test(name: &str) -> Option<fn(&str) -> bool> {
+        Some(match name {
+            "rfc3339" => |text| matches!(of_text(text), Some(Self::Rfc3339)),
+            "http-date" => |text| matches!(of_text(text), Some(Self::HttpDate)),
+            "date" => |text| matches!(of_text(text), Some(Self::Date)),
+            "epoch" => |text| of_number(text).is_some(),
+            "uuid" => |text| uuid(text.as_bytes()).is_some(),
+            "ulid" => |text| ulid(text.as_bytes()),
+            "ksuid" => |text| ksuid(text.as_bytes()),
+            "objectid" => |text| object_id(text.as_bytes()),
+            "jwt" => |text| jwt(text.as_bytes()),
+            "etag" => |text| etag(text.as_bytes()),
+            "hex" => |text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "number" => |text| text.parse::<f64>().is_ok_and(f64::is_finite),
+            "integer" => |text| text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit()) && !text.is_empty(),
+            _ => return None,
+        })
+    }
+
+    /// Names that [`Self::test`] knows.
+    pub const NAMES: &[&str] = &[
+        "rfc3339",
+        "http-date",
+        "date",
+        "epoch",
+        "uuid",
+        "ulid",
+        "ksuid",
+        "objectid",
+        "jwt",
+        "etag",
+        "hex",
+        "number",
+        "integer",
+    ];
+}
+
+/// The kind of a text; none for a plain one.
+pub fn of_text(text: &str) -> Option<ValueKind> {
+    let bytes = text.as_bytes();
+    match bytes.len() {
+        0..=7 => return None,
+        8..=40 => {
+            if bytes[0].is_ascii_digit() && bytes.len() >= 10 && bytes[4] == b'-' {
+                if bytes.len() == 10 && date(bytes) {
+                    return Some(ValueKind::Date);
+                }
+                if instant(text).is_some() {
+                    return Some(ValueKind::Rfc3339);
+                }
+            }
+            if bytes.len() >= 26 && bytes[3] == b',' && http_date(text).is_some() {
+                return Some(ValueKind::HttpDate);
+            }
+            if let Some(version) = uuid(bytes) {
+                return Some(ValueKind::Uuid(version));
+            }
+            if ulid(bytes) {
+                return Some(ValueKind::Ulid);
+            }
+            if object_id(bytes) {
+                return Some(ValueKind::ObjectId);
+            }
+            if ksuid(bytes) {
+                return Some(ValueKind::Ksuid);
+            }
+        }
+        55 if bytes[2] == b'-' && bytes[35] == b'-' && bytes[52] == b'-' => {
+            if [&bytes[..2], &bytes[3..35], &bytes[36..52], &bytes[53..]]
+                .iter()
+                .all(|part| part.iter().all(u8::is_ascii_hexdigit))
+            {
+                return Some(ValueKind::TraceParent);
+            }
+        }
+        _ => {}
+    }
+    if etag(bytes) {
+        return Some(ValueKind::ETag);
+    }
+    if jwt(bytes) {
+        return Some(ValueKind::Jwt);
+    }
+    if bytes.iter().all(u8::is_ascii_digit) {
+        return of_number(text);
+    }
+    if random_hex(bytes) {
+        return Some(ValueKind::Hex(u16::try_from(bytes.len()).unwrap_or(u16::MAX)));
+    }
+    if random_token(bytes) {
+        return Some(ValueKind::Token(u16::try_from(bytes.len()).unwrap_or(u16::MAX)));
+    }
+    None
+}
+
+/// The kind of a number: an epoch between 2001 and 2100, by its size.
+pub fn of_number(text: &str) -> Option<ValueKind> {
+    let whole = text.split('.').next().unwrap_or(text);
+    if whole.len() < 9 || whole.len() > 19 || !whole.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = whole.parse().ok()?;
+    const FIRST: u64 = 978_307_200;
+    const LAST: u64 = 4_102_444_800;
+    match value {
+        FIRST..=LAST => Some(ValueKind::EpochSeconds),
+        _ if (FIRST..=LAST).contains(&(value / 1_000)) => Some(ValueKind::EpochMillis),
+        _ if (FIRST..=LAST).contains(&(value / 1_000_000)) => Some(ValueKind::EpochMicros),
+        _ if (FIRST..=LAST).contains(&(value / 1_000_000_000)) => Some(ValueKind::EpochNanos),
+        _ => None,
+    }
+}
+
+/// The instant that a value of a time kind names.
+pub fn instant_of(kind: ValueKind, text: &str) -> Option<Timestamp> {
+    let scaled = |factor: i64| {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let whole: i64 = whole.parse().ok()?;
+        let mut nanos = 0;
+        let mut unit = factor;
+        for digit in fraction.bytes().take(9) {
+            unit /= 10;
+            nanos += i64::from(digit.checked_sub(b'0').filter(|d| *d < 10)?) * unit;
+        }
+        Some(Timestamp::from_nanos(whole.checked_mul(factor)?.checked_add(nanos)?))
+    };
+    match kind {
+        ValueKind::Rfc3339 => instant(text),
+        ValueKind::HttpDate => http_date(text),
+        ValueKind::Date => format!("{text}T00:00:00Z").parse().ok(),
+        ValueKind::EpochSeconds => scaled(NANOS_PER_SEC),
+        ValueKind::EpochMillis => scaled(1_000_000),
+        ValueKind::EpochMicros => scaled(1_000),
+        ValueKind::EpochNanos => scaled(1),
+        _ => None,
+    }
+}
+
+/// `2026-11-22T10:00:00.123Z`, with a blank for the T or without an offset (then taken as UTC).
+fn instant(text: &str) -> Option<Timestamp> {
+    let bytes = text.as_bytes();
+    if bytes.len() < 19 || !date(&bytes[..10]) || !matches!(bytes[10], b'T' | b't' | b' ') || bytes[13] != b':' {
+        return None;
+    }
+    if let Ok(time) = text.parse() {
+        return Some(time);
+    }
+    // No offset, or one without colon (`+0000`).
+    let behind = bytes[19..].iter().position(|byte| !byte.is_ascii_digit() && *byte != b'.').map_or(text.len(), |at| 19 + at);
+    match &text[behind..] {
+        "" => format!("{text}Z").parse().ok(),
+        offset if offset.len() == 5 && matches!(bytes[behind], b'+' | b'-') => {
+            format!("{}{}:{}", &text[..behind], &offset[..3], &offset[3..]).parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// `Sun, 22 Nov 2026 10:00:00 GMT`, also with hyphens as cookies have it, and with an offset in digits.
+fn http_date(text: &str) -> Option<Timestamp> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let rest = text.split_once(',')?.1.trim();
+    let mut parts = rest.split([' ', '-']).filter(|part| !part.is_empty());
+    let day: u8 = parts.next()?.parse().ok()?;
+    let name = parts.next()?;
+    let month = MONTHS.iter().position(|month| name.eq_ignore_ascii_case(month))? + 1;
+    let year: u16 = parts.next()?.parse().ok()?;
+    let clock = parts.next()?;
+    let zone = parts.next()?;
+    let zone = if matches!(zone, "GMT" | "UTC" | "+0000" | "0000") { "Z" } else { return None };
+    format!("{year:04}-{month:02}-{day:02}T{clock}{zone}").parse().ok()
+}
+
+fn date(bytes: &[u8]) -> bool {
+    bytes.len() == 10
+        && bytes.iter().enumerate().all(|(at, byte)| if at == 4 || at == 7 { *byte == b'-' } else { byte.is_ascii_digit() })
+        && (1..=12).contains(&((bytes[5] - b'0') * 10 + (bytes[6] - b'0')))
+        && (1..=31).contains(&((bytes[8] - b'0') * 10 + (bytes[9] - b'0')))
+}
+
+/// The version of a UUID, in its text form of 36 characters; the nil UUID is a constant, not an identifier.
+pub(crate) fn uuid(bytes: &[u8]) -> Option<u8> {
+    if bytes.len() != 36 {
+        return None;
+    }
+    let fits = bytes
+        .iter()
+        .enumerate()
+        .all(|(at, byte)| if matches!(at, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() });
+    let version = (bytes[14] as char).to_digit(16)? as u8;
+    (fits && (1..=8).contains(&version)).then_some(version)
+}
+
+pub(crate) fn ulid(bytes: &[u8]) -> bool {
+    bytes.len() == 26
+        && matches!(bytes[0], b'0'..=b'7')
+        && bytes
+            .iter()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'H' | b'J' | b'K' | b'M' | b'N' | b'P'..=b'T' | b'V'..=b'Z'))
+        && bytes.iter().filter(|byte| byte.is_ascii_digit()).count() >= 3
+}
+
+pub(crate) fn ksuid(bytes: &[u8]) -> bool {
+    bytes.len() == 27 && bytes.iter().all(u8::is_ascii_alphanumeric) && mixed(bytes) >= 3
+}
+
+pub(crate) fn object_id(bytes: &[u8]) -> bool {
+    if bytes.len() != 24 || !bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return false;
+    }
+    let seconds = bytes[..8].iter().fold(0_u64, |sum, byte| sum * 16 + u64::from((*byte as char).to_digit(16).unwrap_or(0)));
+    (978_307_200..4_102_444_800).contains(&seconds) && bytes.iter().any(|byte| byte.is_ascii_alphabetic())
+}
+
+fn jwt(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"eyJ")
+        && bytes.iter().filter(|byte| **byte == b'.').count() == 2
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'='))
+}
+
+fn etag(bytes: &[u8]) -> bool {
+    let inner = bytes.strip_prefix(b"W/").unwrap_or(bytes);
+    inner.len() >= 2 && inner[0] == b'"' && inner[inner.len() - 1] == b'"' && !inner[1..inner.len() - 1].contains(&b'"')
+}
+
+/// At least 16 hexadecimal digits of one case that look random.
+pub(crate) fn random_hex(bytes: &[u8]) -> bool {
+    let lower = bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let upper = bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+    bytes.len() >= 16
+        && (lower || upper)
+        && bytes.iter().any(u8::is_ascii_digit)
+        && bytes.iter().any(u8::is_ascii_alphabetic)
+        && entropy(bytes) >= if bytes.len() >= 32 { 3.0 } else { 2.5 }
+}
+
+/// At least 16 characters of base64 or base64url that look random: three kinds of character, and no words.
+pub(crate) fn random_token(bytes: &[u8]) -> bool {
+    bytes.len() >= 16
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'='))
+        && mixed(bytes) >= 3
+        && changes_of_kind(bytes) * 4 >= bytes.len()
+        && entropy(bytes) >= 3.2
+}
+
+/// How many of lower case, upper case and digit there are.
+fn mixed(bytes: &[u8]) -> usize {
+    usize::from(bytes.iter().any(u8::is_ascii_lowercase))
+        + usize::from(bytes.iter().any(u8::is_ascii_uppercase))
+        + usize::from(bytes.iter().any(u8::is_ascii_digit))
+}
+
+/// How often the kind of character changes: words change seldom, random text at every second character.
+fn changes_of_kind(bytes: &[u8]) -> usize {
+    let kind = |byte: u8| match byte {
+        b'a'..=b'z' => 0,
+        b'A'..=b'Z' => 1,
+        b'0'..=b'9' => 2,
+        _ => 3,
+    };
+    bytes.windows(2).filter(|pair| kind(pair[0]) != kind(pair[1])).count()
+}
+
+/// Shannon's entropy in bits a byte.
+fn entropy(bytes: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    for &byte in bytes {
+        counts[byte as usize] += 1;
+    }
+    let total = bytes.len() as f64;
+    counts.iter().filter(|count| **count > 0).map(|&count| f64::from(count) / total).map(|share| -share * share.log2()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_known_and_plain_values_have_none() {
+        for (text, kind) in [
+            ("2026-11-22T10:00:00Z", ValueKind::Rfc3339),
+            ("2026-11-22T10:00:00.123456+01:00", ValueKind::Rfc3339),
+            ("2026-11-22 10:00:00", ValueKind::Rfc3339),
+            ("2026-11-22T10:00:00.5+0100", ValueKind::Rfc3339),
+            ("Sun, 22 Nov 2026 10:00:00 GMT", ValueKind::HttpDate),
+            ("Sun, 22-Nov-2026 10:00:00 GMT", ValueKind::HttpDate),
+            ("2026-11-22", ValueKind::Date),
+            ("1795341600", ValueKind::EpochSeconds),
+            ("1795341600123", ValueKind::EpochMillis),
+            ("f81d4fae-7dec-41d0-a765-00a0c91e6bf6", ValueKind::Uuid(4)),
+            ("0190163d-8694-739b-aea5-966c26f8ad91", ValueKind::Uuid(7)),
+            ("01ARZ3NDEKTSV4RRFFQ69G5FAV", ValueKind::Ulid),
+            ("0ujtsYcgvSTl8PAuAdqWYSMnLOv", ValueKind::Ksuid),
+            ("507f1f77bcf86cd799439011", ValueKind::ObjectId),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", ValueKind::Jwt),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", ValueKind::TraceParent),
+            ("W/\"5f3a-17c2\"", ValueKind::ETag),
+            ("4bf92f3577b34da6a3ce929d0e0e4736", ValueKind::Hex(32)),
+            ("dGhpcyBpcyBBIDNzZWNyZXQ5", ValueKind::Token(24)),
+        ] {
+            assert_eq!(of_text(text), Some(kind), "{text}");
+        }
+        for text in [
+            "",
+            "hello",
+            "12.50",
+            "1234",
+            "red-running-shoes",
+            "2026-13-45",
+            "DeliveryAddressIncomplete",
+            "aaaaaaaaaaaaaaaaaaaa",
+            "00000000-0000-0000-0000-000000000000",
+            "The quick brown fox jumps",
+            "ORDER_CONFIRMED",
+            "application/json",
+        ] {
+            assert_eq!(of_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_read() {
+        let ten = "2026-11-22T10:00:00Z".parse().unwrap();
+        for (kind, text) in [
+            (ValueKind::HttpDate, "Sun, 22 Nov 2026 10:00:00 GMT"),
+            (ValueKind::Rfc3339, "2026-11-22 10:00:00"),
+            (ValueKind::Rfc3339, "2026-11-22T11:00:00+0100"),
+            (ValueKind::EpochSeconds, "1795341600"),
+            (ValueKind::EpochSeconds, "1795341600.000"),
+            (ValueKind::EpochMillis, "1795341600000"),
+        ] {
+            assert_eq!(instant_of(kind, text), Some(ten), "{text}");
+        }
+        assert_eq!(instant_of(ValueKind::EpochSeconds, "1795341600.5").map(Timestamp::nanos), Some(1_795_341_600_500_000_000));
+    }
+}
