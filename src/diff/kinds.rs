@@ -153,13 +153,12 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
                 return Some(ValueKind::Ksuid);
             }
         }
-        55 if bytes[2] == b'-' && bytes[35] == b'-' && bytes[52] == b'-' => {
-            if [&bytes[..2], &bytes[3..35], &bytes[36..52], &bytes[53..]]
-                .iter()
-                .all(|part| part.iter().all(u8::is_ascii_hexdigit))
-            {
-                return Some(ValueKind::TraceParent);
-            }
+        55 if bytes[2] == b'-'
+            && bytes[35] == b'-'
+            && bytes[52] == b'-'
+            && [&bytes[..2], &bytes[3..35], &bytes[36..52], &bytes[53..]].concat().iter().all(u8::is_ascii_hexdigit) =>
+        {
+            return Some(ValueKind::TraceParent);
         }
         _ => {}
     }
