@@ -3,7 +3,10 @@
 //! This module knows nothing of TCP, captures or sockets. A message keeps what the sender chose (names in their case,
 //! order, duplicates, framing); bodies are transfer-decoded (chunks joined, RFC 9112 §7.1) and not content-decoded.
 
+mod body;
+mod head;
 pub mod json;
+pub mod parser;
 
 use bytes::Bytes;
 
@@ -39,6 +42,14 @@ impl Headers {
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
         self.spans.push(Span { start, name: name.len() as u32, value: value.len() as u32 });
+    }
+
+    /// Adds bytes to the value of the last field (a folded line, RFC 9112 §5.2); nothing where there is no field.
+    pub(crate) fn extend_last(&mut self, more: &[u8]) {
+        if let Some(last) = self.spans.last_mut() {
+            last.value += more.len() as u32;
+            self.bytes.extend_from_slice(more);
+        }
     }
 
     /// The fields in their order.

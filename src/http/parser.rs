@@ -1,0 +1,1073 @@
+//! The incremental parser of HTTP/1 messages, for both directions and both sides: v1's recorded bytes and v2's live ones.
+//!
+//! It owns no input and reads no clock. The caller gives slices with a mark of its own type `M` (a packet, an instant), and
+//! takes one event at a time; between two events nothing is held but a head under way and the body so far.
+//!
+//! ```
+//! use shadowtap::http::parser::{Expect, Message, Parser, Side};
+//! let mut parser = Parser::<u64>::new(Side::Responses, Default::default());
+//! parser.expect(Expect::Other);
+//! let mut input = &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"[..];
+//! let parsed = parser.step(&mut input, 7).unwrap();
+//! assert!(matches!(parsed.message, Message::Response(response) if &response.body.bytes[..] == b"hi"));
+//! assert!(parser.step(&mut input, 7).is_none() && input.is_empty());
+//! ```
+
+use std::collections::VecDeque;
+
+use super::body::{Gather, chunk_size};
+use super::head::{self, BodyPlan, Facts, Head, Oddities, Start};
+use super::{Body, Framing, Headers, Request, Response, Version};
+use crate::limits;
+
+/// Which messages a parser reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Requests.
+    Requests,
+    /// Responses.
+    Responses,
+    /// Whichever the first start line is; fixed from then on.
+    Either,
+}
+
+/// What a response answers; its framing depends on it (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expect {
+    /// A `HEAD`: no body whatever the head says.
+    Head,
+    /// A `CONNECT`: a 2xx answer opens a tunnel.
+    Connect,
+    /// A request of HTTP/0.9: the answer may have no head (RFC 1945 §4.1).
+    Simple,
+    /// Any other.
+    #[default]
+    Other,
+}
+
+impl Expect {
+    /// What an answer to `request` must be read as.
+    pub fn answer_to(request: &Request) -> Self {
+        match &request.method[..] {
+            b"HEAD" => Self::Head,
+            b"CONNECT" => Self::Connect,
+            _ if request.version == Version::Http09 => Self::Simple,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Bounds of a parser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest head, in bytes; also of a trailer section.
+    pub head_bytes: usize,
+    /// Most header fields.
+    pub header_fields: usize,
+    /// Largest body that is kept; the rest is counted and hashed.
+    pub body_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head_bytes: limits::HEAD_BYTES, header_fields: limits::HEADER_FIELDS, body_bytes: limits::BODY_BYTES }
+    }
+}
+
+/// A message of either direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A request.
+    Request(Request),
+    /// A response, interim (1xx but 101) or final.
+    Response(Response),
+}
+
+impl Message {
+    /// Whether it is an interim response, which answers no request (RFC 9110 §15.2); 101 is final for HTTP/1.
+    pub const fn is_interim(&self) -> bool {
+        matches!(self, Self::Response(Response { status: 100 | 102..=199, .. }))
+    }
+
+    fn set_body(&mut self, body: Body, framing: Framing) {
+        match self {
+            Self::Request(message) => (message.body, message.framing) = (body, framing),
+            Self::Response(message) => (message.body, message.framing) = (body, framing),
+        }
+    }
+
+    fn set_trailers(&mut self, trailers: Headers) {
+        match self {
+            Self::Request(message) => message.trailers = trailers,
+            Self::Response(message) => message.trailers = trailers,
+        }
+    }
+}
+
+/// Why a message is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// Bytes in it are missing.
+    Gap,
+    /// The stream ended inside.
+    Ended,
+    /// Its chunks cannot be read.
+    BadChunk,
+    /// Its head or trailer section is longer than the limit.
+    HeadLimit,
+}
+
+impl Damage {
+    /// The name in `Exchange.marks`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gap => "bytes-missing",
+            Self::Ended => "ended-inside",
+            Self::BadChunk => "bad-chunk",
+            Self::HeadLimit => "head-limit",
+        }
+    }
+}
+
+/// Bytes that are missing from a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hole<M> {
+    /// How many.
+    pub bytes: u64,
+    /// Where the caller saw it.
+    pub mark: M,
+}
+
+/// A message as it came, whole or damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed<M> {
+    /// The message; of a damaged one what was there.
+    pub message: Message,
+    /// The mark of the slice that held the first byte of its start line.
+    pub first: M,
+    /// The mark of the slice that completed it; of a damaged one, of the last slice that belonged to it.
+    pub last: M,
+    /// Offset of its first byte in the stream, bytes of gaps counted.
+    pub start: u64,
+    /// Offset behind its last byte.
+    pub end: u64,
+    /// Why it is not whole; none for a whole one.
+    pub damage: Option<Damage>,
+    /// Where bytes of it are missing.
+    pub holes: Vec<Hole<M>>,
+    /// What is odd about it, by kebab-case names.
+    pub oddities: Vec<&'static str>,
+    /// Whether the connection goes on after it, by what the message says (RFC 9112 §9.3).
+    pub persists: bool,
+    /// It was found by search after bytes were lost or not understood, or joined in the middle: messages may be missing before it.
+    pub resumed: bool,
+    /// A response: what follows it belongs to another protocol (101, 2xx to CONNECT). A request: it asks for that.
+    pub tunnel: bool,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// In order: FIN at this offset, end of file of a socket, TLS close_notify.
+    Closed,
+    /// Reset, or not seen to the end.
+    Cut,
+}
+
+/// Reads one direction of a connection.
+#[derive(Debug)]
+pub struct Parser<M> {
+    side: Side,
+    limits: Limits,
+    state: State,
+    position: u64,
+    /// A head, chunk line or trailer section of which some bytes have come.
+    line: Vec<u8>,
+    /// Where the last line in `line` starts.
+    line_start: usize,
+    /// The mark of the first byte in `line`, where that is a trailer section.
+    line_mark: M,
+    expected: VecDeque<Expect>,
+    current: Option<Current<M>>,
+    first: M,
+    start: u64,
+    last: M,
+    /// Bytes that belong to no message.
+    skipped: u64,
+    tunnelled: u64,
+    /// The next start line was found by search.
+    resumed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before a message or in its head.
+    Head,
+    /// In a body of known length.
+    Length(u64),
+    ChunkSize,
+    ChunkData(u64),
+    /// Behind a chunk's bytes, before its line end; whether a CR came.
+    ChunkEnd(bool),
+    Trailers,
+    UntilClose,
+    /// Not understood: looking for a start line.
+    Lost,
+    Tunnel,
+}
+
+/// A message whose head was read.
+#[derive(Debug)]
+struct Current<M> {
+    message: Message,
+    body: Gather,
+    framing: Framing,
+    holes: Vec<Hole<M>>,
+    oddities: Oddities,
+    persists: bool,
+    tunnel: bool,
+}
+
+impl<M: Copy + Default> Parser<M> {
+    /// A parser at the start of a stream.
+    pub fn new(side: Side, limits: Limits) -> Self {
+        Self {
+            side,
+            limits,
+            state: State::Head,
+            position: 0,
+            line: Vec::new(),
+            line_start: 0,
+            line_mark: M::default(),
+            expected: VecDeque::new(),
+            current: None,
+            first: M::default(),
+            start: 0,
+            last: M::default(),
+            skipped: 0,
+            tunnelled: 0,
+            resumed: false,
+        }
+    }
+
+    /// Tells what the next final response without an expectation answers. Called in the order of the requests, before the
+    /// bytes of the answer are given. A response that was not expected is read as [`Expect::Other`].
+    pub fn expect(&mut self, expect: Expect) {
+        self.expected.push_back(expect);
+    }
+
+    /// Which messages it reads; [`Side::Either`] until the first start line.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Fixes what it reads, where the other direction told.
+    pub fn set_side(&mut self, side: Side) {
+        self.side = side;
+    }
+
+    /// Says that the stream is joined in the middle: the first start line must be searched.
+    pub fn joined(&mut self) {
+        self.resumed = true;
+    }
+
+    /// Whether no message is under way: all bytes so far belong to messages that were given out, or to none.
+    pub fn is_between_messages(&self) -> bool {
+        self.current.is_none() && self.line.is_empty()
+    }
+
+    /// Whether it searches for a start line: what came last is not HTTP.
+    pub fn is_lost(&self) -> bool {
+        self.state == State::Lost
+    }
+
+    /// Whether the stream belongs to another protocol from here on.
+    pub fn is_tunnel(&self) -> bool {
+        self.state == State::Tunnel
+    }
+
+    /// The mark of the first byte of the message under way.
+    pub fn first(&self) -> Option<M> {
+        (!self.is_between_messages()).then_some(self.first)
+    }
+
+    /// The offset in the stream of the next byte, bytes of gaps counted.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Bytes so far that belong to no message.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Bytes so far behind a 101 or a successful CONNECT.
+    pub fn tunnelled(&self) -> u64 {
+        self.tunnelled
+    }
+
+    /// What follows is of another protocol; it is counted and not read.
+    pub fn tunnel(&mut self) {
+        self.drop_line();
+        self.state = State::Tunnel;
+    }
+
+    /// Reads on in `input`, which it shortens by what it used; `mark` stands for the slice. Returns at the end of a message,
+    /// with the rest still in `input`; `None`: all of `input` was used and more is needed.
+    pub fn step(&mut self, input: &mut &[u8], mark: M) -> Option<Parsed<M>> {
+        while !input.is_empty() {
+            if let Some(parsed) = self.advance(input, mark) {
+                return Some(parsed);
+            }
+        }
+        None
+    }
+
+    fn advance(&mut self, input: &mut &[u8], mark: M) -> Option<Parsed<M>> {
+        match self.state {
+            State::Head => self.head(input, mark),
+            State::Length(left) => {
+                let bytes = self.take(input, left);
+                self.body().push(bytes);
+                self.last = mark;
+                let left = left - bytes.len() as u64;
+                self.state = State::Length(left);
+                (left == 0).then(|| self.complete(None))
+            }
+            State::UntilClose => {
+                let bytes = self.take(input, u64::MAX);
+                self.body().push(bytes);
+                self.last = mark;
+                None
+            }
+            State::ChunkSize => self.chunk_line(input, mark),
+            State::ChunkData(left) => {
+                let bytes = self.take(input, left);
+                self.body().push(bytes);
+                self.last = mark;
+                let left = left - bytes.len() as u64;
+                self.state = if left == 0 { State::ChunkEnd(false) } else { State::ChunkData(left) };
+                None
+            }
+            State::ChunkEnd(cr) => self.chunk_end(input, mark, cr),
+            State::Trailers => self.trailers(input, mark),
+            State::Lost => {
+                self.search(input);
+                None
+            }
+            State::Tunnel => {
+                self.tunnelled += self.take(input, u64::MAX).len() as u64;
+                None
+            }
+        }
+    }
+
+    /// `n` bytes of the stream are missing here. Gives the message that it damages beyond reading on; a hole inside a body
+    /// of known length or inside a chunk is skipped by count, and the message comes out later, damaged.
+    pub fn gap(&mut self, n: u64, mark: M) -> Option<Parsed<M>> {
+        if n == 0 {
+            return None;
+        }
+        self.position += n;
+        let left = match self.state {
+            State::Tunnel => {
+                self.tunnelled += n;
+                return None;
+            }
+            State::Lost => {
+                self.skipped += n;
+                return None;
+            }
+            State::Length(left) | State::ChunkData(left) => left,
+            State::UntilClose => u64::MAX,
+            _ => 0,
+        };
+        if self.is_between_messages() {
+            self.skipped += n;
+            (self.state, self.resumed) = (State::Lost, true);
+            return None;
+        }
+        if let Some(current) = &mut self.current {
+            current.holes.push(Hole { bytes: n, mark });
+        }
+        if n <= left {
+            self.body().skip(n);
+            self.last = mark;
+            let left = left - n;
+            match &mut self.state {
+                State::Length(rest) | State::ChunkData(rest) => *rest = left,
+                _ => {}
+            }
+            return match self.state {
+                State::Length(0) => Some(self.complete(Some(Damage::Gap))),
+                State::ChunkData(0) => {
+                    self.state = State::ChunkEnd(false);
+                    None
+                }
+                _ => None,
+            };
+        }
+        self.abandon(Damage::Gap, Some(Hole { bytes: n, mark }))
+    }
+
+    /// The stream has ended. Gives the message that was under way: whole where its end is the end of the stream.
+    pub fn finish(&mut self, ending: Ending) -> Option<Parsed<M>> {
+        let whole = match self.state {
+            State::UntilClose => ending == Ending::Closed,
+            // The last chunk came and only the blank line behind it did not.
+            State::Trailers => ending == Ending::Closed && self.line.is_empty(),
+            _ => false,
+        };
+        if whole {
+            if self.state == State::Trailers {
+                self.oddity("no-end-of-chunks");
+            }
+            return Some(self.complete(None));
+        }
+        if self.is_between_messages() {
+            return None;
+        }
+        self.abandon(Damage::Ended, None)
+    }
+
+    /// Uses up to `most` bytes of `input`.
+    fn take<'a>(&mut self, input: &mut &'a [u8], most: u64) -> &'a [u8] {
+        let n = usize::try_from(most).unwrap_or(usize::MAX).min(input.len());
+        let (taken, rest) = input.split_at(n);
+        *input = rest;
+        self.position += n as u64;
+        taken
+    }
+
+    fn body(&mut self) -> &mut Gather {
+        &mut self.current.as_mut().expect("a state inside a body has its message").body
+    }
+
+    fn oddity(&mut self, what: &'static str) {
+        if let Some(current) = &mut self.current {
+            current.oddities.push(what);
+        }
+    }
+
+    fn head(&mut self, input: &mut &[u8], mark: M) -> Option<Parsed<M>> {
+        if self.line.is_empty() {
+            // Empty lines before a start line are passed over (RFC 9112 §2.2).
+            let blank = input.iter().take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
+            self.take(input, blank as u64);
+            if input.is_empty() {
+                return None;
+            }
+            (self.first, self.last, self.start) = (mark, mark, self.position);
+            if self.expected.front() == Some(&Expect::Simple) && !is_prefix(b"HTTP/", input) {
+                return self.simple_response();
+            }
+            if let Some((head, length)) = head::fast(input, self.limits.header_fields)
+                && length <= self.limits.head_bytes
+                && self.accepts(&head.start)
+            {
+                self.take(input, length as u64);
+                return self.headed(head);
+            }
+        }
+        self.last = mark;
+        let (slice, old) = (*input, self.line.len());
+        loop {
+            let before = self.line.len();
+            let ended = self.take_line(input);
+            if self.line_start == 0 && before <= PREFIX && !self.is_plausible() {
+                self.reject(input, slice, old);
+                return None;
+            }
+            if self.line.len() > self.limits.head_bytes
+                || (self.resumed && self.line_start == 0 && self.line.len() > SEARCHED_LINE)
+            {
+                return self.abandon(Damage::HeadLimit, None);
+            }
+            if !ended {
+                return None;
+            }
+            let line = trim_end(&self.line[self.line_start..]);
+            if self.line_start == 0 {
+                let start = head::start_line(line).filter(|start| self.accepts(start));
+                // While searching, a known start line at the front of a slice beats one that began in the slice before.
+                let restarts = self.resumed && old > 0 && head::is_certain_start(&line[old.min(line.len())..]);
+                let Some(start) = start.filter(|_| !restarts) else {
+                    self.reject(input, slice, old);
+                    return None;
+                };
+                if is_simple(&start) && !looks_like_field(input) {
+                    return self.lenient_head();
+                }
+            } else if line.is_empty() {
+                return self.lenient_head();
+            }
+            self.line_start = self.line.len();
+        }
+    }
+
+    /// Moves bytes up to the next line end into `line`; whether the end came.
+    fn take_line(&mut self, input: &mut &[u8]) -> bool {
+        let end = memchr::memchr(b'\n', input);
+        // A line without an end is bounded: one byte above the limit is enough to know.
+        let most = self.limits.head_bytes.saturating_add(1).saturating_sub(self.line.len());
+        let n = end.map_or(input.len(), |at| at + 1).min(most);
+        let bytes = self.take(input, n as u64);
+        self.line.extend_from_slice(bytes);
+        end.is_some_and(|at| at < n)
+    }
+
+    fn drop_line(&mut self) {
+        self.skipped += self.line.len() as u64;
+        self.clear_line();
+    }
+
+    fn clear_line(&mut self) {
+        self.line.clear();
+        self.line_start = 0;
+        // A long head must not pin its memory for the life of the connection.
+        if self.line.capacity() > KEEP_LINE {
+            self.line = Vec::new();
+        }
+    }
+
+    /// The line is no start line. Bytes of it that came before `slice` are passed over; the slice is searched anew.
+    fn reject<'a>(&mut self, input: &mut &'a [u8], slice: &'a [u8], old: usize) {
+        if old > 0 {
+            self.position -= (slice.len() - input.len()) as u64;
+            *input = slice;
+            self.line.truncate(old);
+        }
+        self.lose();
+    }
+
+    fn lose(&mut self) {
+        self.drop_line();
+        (self.state, self.resumed) = (State::Lost, true);
+    }
+
+    /// Whether the first bytes of a line may become a start line; bounds what is kept of other protocols.
+    fn is_plausible(&self) -> bool {
+        let prefix = &self.line[..self.line.len().min(PREFIX)];
+        let response = is_prefix(b"HTTP/", prefix);
+        match self.side {
+            Side::Responses => response,
+            Side::Requests => may_be_request(prefix),
+            Side::Either => response || may_be_request(prefix),
+        }
+    }
+
+    fn accepts(&self, start: &Start) -> bool {
+        let (version, request) = match start {
+            Start::Request { version, .. } => (*version, true),
+            Start::Response { version, .. } => (*version, false),
+        };
+        // A start line that was searched for must name its version; HTTP/2's preface is not a request.
+        if (self.resumed && version == Version::Http09) || matches!(version, Version::Other(2.., _)) {
+            return false;
+        }
+        match self.side {
+            Side::Either => true,
+            Side::Requests => request,
+            Side::Responses => !request,
+        }
+    }
+
+    fn lenient_head(&mut self) -> Option<Parsed<M>> {
+        let line = std::mem::take(&mut self.line);
+        let head = head::lenient(&line, self.limits.header_fields);
+        self.line = line;
+        self.clear_line();
+        self.headed(head?)
+    }
+
+    /// An answer without a head to a request of HTTP/0.9.
+    fn simple_response(&mut self) -> Option<Parsed<M>> {
+        self.expected.pop_front();
+        let response = Response { status: 200, version: Version::Http09, ..Response::default() };
+        self.current = Some(Current {
+            message: Message::Response(response),
+            body: Gather::new(self.limits.body_bytes, 0),
+            framing: Framing::Close,
+            holes: Vec::new(),
+            oddities: vec!["no-head"],
+            persists: false,
+            tunnel: false,
+        });
+        self.state = State::UntilClose;
+        None
+    }
+
+    /// A head is whole: what follows?
+    fn headed(&mut self, head: Head) -> Option<Parsed<M>> {
+        let Head { start, headers, mut oddities } = head;
+        let facts = Facts::of(&headers, &mut oddities);
+        let (plan, tunnel, version) = match &start {
+            Start::Request { method, version, .. } => {
+                self.side = Side::Requests;
+                // What a CONNECT declares is no body (RFC 9110 §9.3.6).
+                let connect = &method[..] == b"CONNECT";
+                let plan = if connect { BodyPlan::None } else { facts.of_request() };
+                (plan, connect || facts.upgrade, *version)
+            }
+            Start::Response { status, version, .. } => {
+                self.side = Side::Responses;
+                let (plan, tunnel) = self.plan_response(*status, &facts);
+                (plan, tunnel, *version)
+            }
+        };
+        let declared = if let BodyPlan::Length(length) = plan { length } else { 0 };
+        self.current = Some(Current {
+            message: start.into_message(headers),
+            body: Gather::new(self.limits.body_bytes, declared),
+            framing: plan.framing(),
+            holes: Vec::new(),
+            oddities,
+            persists: facts.persists(version) && plan != BodyPlan::UntilClose,
+            tunnel,
+        });
+        self.state = match plan {
+            BodyPlan::None | BodyPlan::Length(0) => return Some(self.complete(None)),
+            BodyPlan::Length(length) => State::Length(length),
+            BodyPlan::Chunked => State::ChunkSize,
+            BodyPlan::UntilClose => State::UntilClose,
+        };
+        None
+    }
+
+    /// RFC 9112 §6.3, items 1 to 3.
+    fn plan_response(&mut self, status: u16, facts: &Facts) -> (BodyPlan, bool) {
+        let interim = matches!(status, 100 | 102..=199);
+        if interim {
+            return (BodyPlan::None, false);
+        }
+        let expected = self.expected.pop_front().unwrap_or_default();
+        match (status, expected) {
+            (101, _) => (BodyPlan::None, true),
+            (200..=299, Expect::Connect) => (BodyPlan::None, true),
+            (_, Expect::Head) | (204 | 304, _) => (BodyPlan::None, false),
+            _ => (facts.of_response(), false),
+        }
+    }
+
+    fn chunk_line(&mut self, input: &mut &[u8], mark: M) -> Option<Parsed<M>> {
+        self.last = mark;
+        let ended = self.take_line(input);
+        if self.line.len() > CHUNK_LINE.min(self.limits.head_bytes) {
+            return self.abandon(Damage::BadChunk, None);
+        }
+        if !ended {
+            return None;
+        }
+        match chunk_size(trim_end(&self.line)) {
+            None => self.abandon(Damage::BadChunk, None),
+            Some(size) => {
+                self.clear_line();
+                self.state = if size == 0 { State::Trailers } else { State::ChunkData(size) };
+                None
+            }
+        }
+    }
+
+    fn chunk_end(&mut self, input: &mut &[u8], mark: M, cr: bool) -> Option<Parsed<M>> {
+        match (input[0], cr) {
+            (b'\r', false) => self.state = State::ChunkEnd(true),
+            (b'\n', _) => self.state = State::ChunkSize,
+            _ => return self.abandon(Damage::BadChunk, None),
+        }
+        self.take(input, 1);
+        self.last = mark;
+        None
+    }
+
+    fn trailers(&mut self, input: &mut &[u8], mark: M) -> Option<Parsed<M>> {
+        if self.line.is_empty() {
+            self.line_mark = mark;
+        }
+        loop {
+            let ended = self.take_line(input);
+            if self.line.len() > self.limits.head_bytes {
+                return self.abandon(Damage::HeadLimit, None);
+            }
+            if !ended {
+                return None;
+            }
+            if trim_end(&self.line[self.line_start..]).is_empty() {
+                break;
+            }
+            if self.line_start == 0 && head::status_line(trim_end(&self.line)).is_some() {
+                return Some(self.complete_without_end());
+            }
+            self.line_start = self.line.len();
+        }
+        self.last = mark;
+        if self.line_start > 0 {
+            let mut oddities = Oddities::new();
+            let trailers = head::fields(head::lines(&self.line), self.limits.header_fields, &mut oddities);
+            let current = self.current.as_mut().expect("trailers belong to a message");
+            current.message.set_trailers(trailers);
+            current.oddities.append(&mut oddities);
+        }
+        Some(self.complete(None))
+    }
+
+    /// A server left out the blank line behind the last chunk: the line that was read begins its next answer.
+    fn complete_without_end(&mut self) -> Parsed<M> {
+        self.oddity("no-end-of-chunks");
+        let line = std::mem::take(&mut self.line);
+        self.position -= line.len() as u64;
+        let parsed = self.complete(None);
+        (self.start, self.first, self.last) = (self.position, self.line_mark, self.line_mark);
+        self.position += line.len() as u64;
+        self.line_start = line.len();
+        self.line = line;
+        parsed
+    }
+
+    /// The message under way ends here.
+    fn complete(&mut self, damage: Option<Damage>) -> Parsed<M> {
+        let Current { mut message, body, framing, holes, mut oddities, persists, tunnel } =
+            self.current.take().expect("a message that ends was under way");
+        self.clear_line();
+        self.state = if tunnel && matches!(message, Message::Response(_)) { State::Tunnel } else { State::Head };
+        message.set_body(body.finish(), framing);
+        oddities.dedup();
+        let damage = damage.or(if holes.is_empty() { None } else { Some(Damage::Gap) });
+        let resumed = std::mem::take(&mut self.resumed);
+        Parsed {
+            message,
+            first: self.first,
+            last: self.last,
+            start: self.start,
+            end: self.position,
+            damage,
+            holes,
+            oddities,
+            persists: persists && damage.is_none(),
+            resumed,
+            tunnel,
+        }
+    }
+
+    /// The message under way cannot be read on: gives what there is of it and searches for the next.
+    fn abandon(&mut self, damage: Damage, hole: Option<Hole<M>>) -> Option<Parsed<M>> {
+        if self.current.is_none() {
+            // Inside the head: the lines that came whole are kept, where the start line is among them.
+            let head = head::lenient(&self.line[..self.line_start], self.limits.header_fields).filter(|h| self.accepts(&h.start));
+            let Some(Head { start, headers, oddities }) = head else {
+                self.lose();
+                return None;
+            };
+            if matches!(start, Start::Response { .. }) {
+                self.expected.pop_front();
+            }
+            self.current = Some(Current {
+                message: start.into_message(headers),
+                body: Gather::default(),
+                framing: Framing::None,
+                holes: hole.into_iter().collect(),
+                oddities,
+                persists: false,
+                tunnel: false,
+            });
+        }
+        let parsed = self.complete(Some(damage));
+        (self.state, self.resumed) = (State::Lost, true);
+        Some(parsed)
+    }
+
+    /// Looks for a start line at the front of the slice or behind a line end (a message begins where a segment does, or
+    /// where the one before it ended). What is passed over is counted.
+    fn search(&mut self, input: &mut &[u8]) {
+        let mut from = 0;
+        while from < input.len() {
+            let candidate = &input[from..];
+            if self.may_start(candidate) {
+                break;
+            }
+            from = memchr::memchr(b'\n', candidate).map_or(input.len(), |at| from + at + 1);
+        }
+        self.skipped += self.take(input, from as u64).len() as u64;
+        if !input.is_empty() {
+            (self.state, self.resumed) = (State::Head, true);
+        }
+    }
+
+    /// Whether a searched start line may begin here: its whole line where that is there, else its first bytes.
+    fn may_start(&self, candidate: &[u8]) -> bool {
+        if matches!(candidate[0], b'\r' | b'\n') {
+            return false;
+        }
+        match memchr::memchr(b'\n', candidate) {
+            Some(end) => head::start_line(trim_end(&candidate[..end])).is_some_and(|start| {
+                let version = match start {
+                    Start::Request { version, .. } | Start::Response { version, .. } => version,
+                };
+                version != Version::Http09 && self.accepts(&start)
+            }),
+            None => {
+                let prefix = &candidate[..candidate.len().min(PREFIX)];
+                let response = is_prefix(b"HTTP/1.", prefix) && self.side != Side::Requests;
+                response || (self.side != Side::Responses && may_be_request(prefix))
+            }
+        }
+    }
+}
+
+/// How much of a line tells whether it may be a start line.
+const PREFIX: usize = 64;
+/// Longest start line that is searched for after bytes were lost.
+const SEARCHED_LINE: usize = 16 << 10;
+/// Longest line of a chunk's size with its extension.
+const CHUNK_LINE: usize = 16 << 10;
+/// Capacity that an idle connection may keep for its next head.
+const KEEP_LINE: usize = 4 << 10;
+
+/// Whether `text` begins with `pattern`, as far as it goes.
+fn is_prefix(pattern: &[u8], text: &[u8]) -> bool {
+    let n = pattern.len().min(text.len());
+    pattern[..n] == text[..n]
+}
+
+/// A method and a blank, as far as the bytes go, and no control bytes behind it.
+fn may_be_request(prefix: &[u8]) -> bool {
+    let method = prefix.iter().take_while(|&&byte| head::is_token(byte)).count();
+    let rest = &prefix[method..];
+    let starts = prefix.first().is_some_and(u8::is_ascii_alphabetic) || rest.is_empty();
+    starts
+        && method > 0
+        && (rest.is_empty() && method < PREFIX || rest.first().is_some_and(|&byte| matches!(byte, b' ' | b'\t')))
+        && !rest.iter().any(|&byte| byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n'))
+}
+
+fn trim_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+fn is_simple(start: &Start) -> bool {
+    matches!(start, Start::Request { version: Version::Http09, .. })
+}
+
+/// Whether a header field seems to follow: a start line without version may have a head none the less.
+fn looks_like_field(input: &[u8]) -> bool {
+    let end = memchr::memchr(b'\n', input).unwrap_or(input.len());
+    let name = input[..end].iter().take_while(|&&byte| head::is_token(byte)).count();
+    name > 0 && input.get(name) == Some(&b':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds `input` in slices of `size`, each marked by its number, then the end.
+    fn read(side: Side, expect: &[Expect], input: &[u8], size: usize, ending: Ending) -> (Vec<Parsed<u64>>, Parser<u64>) {
+        let mut parser = Parser::new(side, Limits { head_bytes: 4096, header_fields: 100, body_bytes: 1024 });
+        for &expect in expect {
+            parser.expect(expect);
+        }
+        let mut all = Vec::new();
+        for (number, mut slice) in input.chunks(size).enumerate() {
+            while let Some(parsed) = parser.step(&mut slice, number as u64) {
+                all.push(parsed);
+            }
+        }
+        all.extend(parser.finish(ending));
+        (all, parser)
+    }
+
+    fn line_of(parsed: &Parsed<u64>) -> String {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (line, body, framing) = match &parsed.message {
+            Message::Request(r) => (format!("{} {} {}", text(&r.method), text(&r.target), r.version), &r.body, r.framing),
+            Message::Response(r) => (format!("{} {} {}", r.version, r.status, text(&r.reason)), &r.body, r.framing),
+        };
+        let damage = parsed.damage.map(|damage| format!(" !{}", damage.name())).unwrap_or_default();
+        let odd: String = parsed.oddities.iter().map(|odd| format!(" ~{odd}")).collect();
+        format!("{line} {framing:?} {:?}{damage}{odd}", text(&body.bytes))
+    }
+
+    /// Every case is read whole, byte by byte and in slices between; the result must be the same.
+    fn check(side: Side, expect: &[Expect], input: &[u8], ending: Ending, wanted: &[&str]) {
+        for size in [input.len().max(1), 1, 2, 3, 7, 16] {
+            let (all, _) = read(side, expect, input, size, ending);
+            let got: Vec<String> = all.iter().map(line_of).collect();
+            assert_eq!(got, wanted, "slices of {size}: {}", String::from_utf8_lossy(input));
+        }
+    }
+
+    #[test]
+    fn requests_plain_and_odd() {
+        let cases: &[(&[u8], &[&str])] = &[
+            (b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.0\r\n\r\n", &["GET / 1.1 None \"\"", "GET /b 1.0 None \"\""]),
+            (b"\r\n\r\nPOST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc\r\n", &["POST /x 1.1 ContentLength \"abc\""]),
+            (b"GET / HTTP/1.1\nHost: a\n\nGET /2 HTTP/1.1\n\n", &["GET / 1.1 None \"\"", "GET /2 1.1 None \"\""]),
+            (b"query /a b HTTP/1.1\r\nX : y\r\n\r\n", &["query /a b 1.1 None \"\" ~blank-in-target ~blank-around-field-name"]),
+            (b"GET HTTP/1.1\r\n\r\n", &["GET  1.1 None \"\" ~no-target"]),
+            (b"GET /old\r\n", &["GET /old 0.9 None \"\" ~no-version"]),
+            (b"OPTIONS * HTTP/1.1\r\n\r\n", &["OPTIONS * 1.1 None \"\""]),
+            (b"CONNECT a:443 HTTP/1.1\r\nContent-Length: 5\r\n\r\n", &["CONNECT a:443 1.1 None \"\""]),
+            (
+                b"POST / HTTP/1.1\r\nContent-Length: 3, 3\r\nContent-Length: 3\r\n\r\nabc",
+                &["POST / 1.1 ContentLength \"abc\" ~repeated-content-length"],
+            ),
+            (
+                b"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+                &["POST / 1.1 ContentLength \"abc\" ~differing-content-length"],
+            ),
+            (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", &["POST / 1.1 None \"\" ~bad-content-length"]),
+            (
+                b"POST / HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\nabc",
+                &["POST / 1.1 ContentLength \"abc\" !ended-inside"],
+            ),
+            (
+                b"POST / HTTP/1.1\r\nTransfer-Encoding: x\r\nTransfer-Encoding: ,chunked\r\nContent-Length: 1\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+                &["POST / 1.1 Chunked \"ab\" ~other-transfer-coding ~transfer-encoding-and-content-length"],
+            ),
+            (
+                b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n01 ;x=y\na\n2\r\nbc\r\n0\r\nT: 1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+                &["PUT / 1.1 Chunked \"abc\"", "GET / 1.1 None \"\""],
+            ),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", &[]),
+            (b"SSH-2.0-OpenSSH_9.6\r\n", &[]),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[]),
+            (b"OPTIONS rtsp://cam/ RTSP/1.0\r\nCSeq: 1\r\n\r\n", &[]),
+            (b"GET / HTTP/1.1\r\nHost: a\r\n", &["GET / 1.1 None \"\" !ended-inside"]),
+            (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\x00\x01junk", &["GET / 1.1 None \"\""]),
+        ];
+        for (input, wanted) in cases {
+            check(Side::Either, &[], input, Ending::Closed, wanted);
+            if !wanted.is_empty() {
+                check(Side::Requests, &[], input, Ending::Closed, wanted);
+                check(Side::Responses, &[], input, Ending::Closed, &[]);
+            }
+        }
+    }
+
+    #[test]
+    fn responses_plain_and_odd() {
+        use Expect::{Connect, Head, Other, Simple};
+        let cases: &[(&[Expect], &[u8], &[&str])] = &[
+            (
+                &[Head, Other],
+                b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno",
+                &["1.1 200 OK None \"\"", "1.1 404 Not Found ContentLength \"no\""],
+            ),
+            (
+                &[Other],
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103\r\nLink: a\r\n\r\nHTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+                &["1.1 100 Continue None \"\"", "1.1 103  None \"\"", "1.1 204 No Content None \"\""],
+            ),
+            (&[], b"HTTP/1.1 304 \r\nContent-Length: 10\r\n\r\n", &["1.1 304  None \"\""]),
+            (&[], b"HTTP/1.0 200 OK\r\n\r\nall of it", &["1.0 200 OK Close \"all of it\""]),
+            (&[], b"HTTP/1.0 200\n\nx\n", &["1.0 200  Close \"x\\n\""]),
+            (
+                &[],
+                b"HTTP/1.1 200 OK\r\nA: b\r\n folded\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+                &["1.1 200 OK Chunked \"abc\" ~obs-fold ~no-end-of-chunks"],
+            ),
+            (
+                &[],
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+                &["1.1 200 OK Chunked \"\" ~no-end-of-chunks", "1.1 404 Not Found ContentLength \"\""],
+            ),
+            (
+                &[],
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+                &["1.1 200 OK Chunked \"\" !bad-chunk", "1.1 404 Not Found ContentLength \"\""],
+            ),
+            (&[Connect], b"HTTP/1.1 200 Connected\r\nContent-Length: 3\r\n\r\nHTTP/1.1 500 x\r\n", &["1.1 200 Connected None \"\""]),
+            (&[Connect], b"HTTP/1.1 407 No\r\nContent-Length: 3\r\n\r\nabc", &["1.1 407 No ContentLength \"abc\""]),
+            (&[Other], b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n\x00\x00HTTP/1.1 200 OK\r\n\r\n", &["1.1 101 Switching None \"\""]),
+            (&[Simple], b"<html>hi\n</html>", &["0.9 200  Close \"<html>hi\\n</html>\" ~no-head"]),
+            (&[Simple], b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", &["1.0 200 OK ContentLength \"x\""]),
+            (&[], b"HTTP/1.1 2x0 OK\r\n\r\n", &[]),
+            (&[], b"HTTP/1.1 200 caf\xe9\r\nContent-Length: 0\r\n\r\n", &["1.1 200 caf\u{fffd} ContentLength \"\""]),
+            (
+                &[],
+                b"HTTP/1.1 200 OK\r\nnonsense\r\nContent-Length: 1\r\n\r\nx",
+                &["1.1 200 OK ContentLength \"x\" ~field-without-colon"],
+            ),
+        ];
+        for (expect, input, wanted) in cases {
+            check(Side::Responses, expect, input, Ending::Closed, wanted);
+        }
+    }
+
+    #[test]
+    fn an_answer_up_to_the_end_is_whole_only_if_the_end_was_in_order() {
+        let input = b"HTTP/1.0 200 OK\r\n\r\nall";
+        check(Side::Responses, &[], input, Ending::Cut, &["1.0 200 OK Close \"all\" !ended-inside"]);
+    }
+
+    #[test]
+    fn marks_and_offsets_are_those_of_the_slices() {
+        let (all, _) = read(
+            Side::Either,
+            &[],
+            b"\r\nPOST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbodyGET / HTTP/1.1\r\n\r\n",
+            10,
+            Ending::Closed,
+        );
+        let places: Vec<_> = all.iter().map(|p| (p.first, p.last, p.start, p.end)).collect();
+        assert_eq!(places, [(0, 4, 2, 44), (4, 6, 44, 62)]);
+    }
+
+    #[test]
+    fn a_gap_in_a_counted_body_is_skipped_and_elsewhere_the_next_start_line_is_searched() {
+        let mut parser = Parser::<u64>::new(Side::Responses, Limits::default());
+        let feed = |parser: &mut Parser<u64>, mut input: &[u8], mark| parser.step(&mut input, mark);
+        assert_eq!(feed(&mut parser, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab", 1), None);
+        assert_eq!(parser.gap(3, 2), None);
+        let parsed = feed(&mut parser, b"fghij", 3).unwrap();
+        assert_eq!(line_of(&parsed), "1.1 200 OK ContentLength \"ab\" !bytes-missing");
+        assert_eq!((parsed.holes, parsed.end), (vec![Hole { bytes: 3, mark: 2 }], 39 + 10));
+        // In a chunk the same; over its end not.
+        assert_eq!(feed(&mut parser, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na", 4), None);
+        assert_eq!(parser.gap(3, 5), None);
+        let parsed = feed(&mut parser, b"\r\n0\r\n\r\n", 6).unwrap();
+        assert_eq!((line_of(&parsed), parsed.resumed), ("1.1 200 OK Chunked \"a\" !bytes-missing".to_owned(), false));
+        assert_eq!(feed(&mut parser, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab", 7), None);
+        let parsed = parser.gap(100, 8).unwrap();
+        assert_eq!(line_of(&parsed), "1.1 200 OK ContentLength \"ab\" !bytes-missing");
+        assert_eq!(feed(&mut parser, b"rest of some body without an end", 9), None);
+        assert_eq!(feed(&mut parser, b"HTTP/1.1 500 Oops\r\nContent-", 10), None);
+        let parsed = feed(&mut parser, b"Length: 0\r\n\r\n", 11).unwrap();
+        assert_eq!((line_of(&parsed), parsed.first, parsed.resumed), ("1.1 500 Oops ContentLength \"\"".to_owned(), 10, true));
+        assert_eq!(parser.skipped(), 32);
+    }
+
+    #[test]
+    fn a_stream_that_is_joined_in_a_text_finds_the_next_request() {
+        let mut parser = Parser::<u64>::new(Side::Either, Limits::default());
+        parser.joined();
+        let mut step = |mut input: &[u8]| parser.step(&mut input, 0);
+        assert_eq!(step(b"some text goes"), None);
+        assert_eq!(step(b" on and on"), None);
+        let parsed = step(b"GET /x HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!((line_of(&parsed), parsed.resumed, parsed.start), ("GET /x 1.1 None \"\"".to_owned(), true, 24));
+        assert_eq!(parser.side(), Side::Requests);
+    }
+
+    #[test]
+    fn limits_are_outcomes() {
+        let limits = Limits { head_bytes: 100, header_fields: 2, body_bytes: 3 };
+        let run = |input: &[u8]| {
+            let mut parser = Parser::<u64>::new(Side::Requests, limits);
+            let mut all = Vec::new();
+            for mut slice in input.chunks(33) {
+                while let Some(parsed) = parser.step(&mut slice, 0) {
+                    all.push(parsed);
+                }
+            }
+            all
+        };
+        let endless = [&b"GET / HTTP/1.1\r\nA: "[..], &[b'x'; 5000], b"\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"].concat();
+        let lines: Vec<_> = run(&endless).iter().map(line_of).collect();
+        assert_eq!(lines, ["GET / 1.1 None \"\" !head-limit", "GET /2 1.1 None \"\""]);
+        let many = run(b"GET / HTTP/1.1\r\na: 1\r\nb: 2\r\nc: 3\r\n\r\n");
+        assert_eq!(line_of(&many[0]), "GET / 1.1 None \"\" ~too-many-fields");
+        let big = run(b"PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde");
+        let Message::Request(request) = &big[0].message else { panic!() };
+        assert_eq!((&request.body.bytes[..], request.body.length, request.body.sha256.is_some()), (&b"abc"[..], 5, true));
+    }
+}
