@@ -15,3 +15,14 @@ pub const BODY_BYTES: usize = 64 << 20;
 
 /// Longest line of a JSONL file, in bytes: the largest body in base64 with its head, twice (request and response).
 pub const LINE_BYTES: usize = 4 * BODY_BYTES;
+
+/// Bytes of a direction of a connection that may wait for the other direction (a response that was captured before its
+/// request, what follows a CONNECT or an Upgrade until it is answered); beyond it they are read as they are.
+pub const HELD_BYTES: usize = 1 << 20;
+
+/// Requests of a connection that may wait for their answers. Pipelines in the wild are some hundred deep; one-sided captures
+/// never answer.
+pub const OUTSTANDING_REQUESTS: usize = 4_096;
+
+/// Bytes of the messages of a connection that may wait to be paired.
+pub const OUTSTANDING_BYTES: usize = 64 << 20;

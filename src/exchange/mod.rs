@@ -3,6 +3,8 @@
 //! In: messages of one connection in order (`pairing`). Out: [`Exchange`]s, in memory or as `exchanges.jsonl` (`log`).
 
 pub mod log;
+pub mod pairing;
+mod protocol;
 pub mod redact;
 
 use std::fmt;

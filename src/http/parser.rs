@@ -256,6 +256,17 @@ impl<M: Copy + Default> Parser<M> {
         self.expected.push_back(expect);
     }
 
+    /// Says what the next final response answers, in place of all that was said before.
+    pub fn expect_only(&mut self, expect: Option<Expect>) {
+        self.expected.clear();
+        self.expected.extend(expect);
+    }
+
+    /// The message under way, where its head was read.
+    pub fn current(&self) -> Option<&Message> {
+        self.current.as_ref().map(|current| &current.message)
+    }
+
     /// Which messages it reads; [`Side::Either`] until the first start line.
     pub fn side(&self) -> Side {
         self.side
@@ -281,6 +292,11 @@ impl<M: Copy + Default> Parser<M> {
         self.state == State::Lost
     }
 
+    /// Whether the next message is one that was searched for: others may be missing before it.
+    pub fn is_resuming(&self) -> bool {
+        self.resumed
+    }
+
     /// Whether the stream belongs to another protocol from here on.
     pub fn is_tunnel(&self) -> bool {
         self.state == State::Tunnel
@@ -289,6 +305,11 @@ impl<M: Copy + Default> Parser<M> {
     /// The mark of the first byte of the message under way.
     pub fn first(&self) -> Option<M> {
         (!self.is_between_messages()).then_some(self.first)
+    }
+
+    /// The offset in the stream of the first byte of the message under way.
+    pub fn start(&self) -> Option<u64> {
+        (!self.is_between_messages()).then_some(self.start)
     }
 
     /// The offset in the stream of the next byte, bytes of gaps counted.
