@@ -33,6 +33,8 @@ pub mod time;
 
 pub mod http;
 
+pub mod capture;
+
 pub mod exchange;
 
 pub mod replay;

@@ -33,7 +33,10 @@ pub struct Global {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Record live traffic.
+    Capture(super::capture::Args),
+}
 
 /// Parses `10MiB`, `64k`, `1500` into bytes. Binary and decimal units; a bare number is bytes.
 pub fn size(text: &str) -> Result<u64, String> {

@@ -3,6 +3,7 @@
 //! A command prints its result on standard output and all else on standard error, and returns an [`Exit`] or a [`Failure`].
 
 pub mod args;
+pub mod capture;
 pub mod config;
 pub mod exit;
 pub mod folder;
@@ -37,7 +38,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
-    match cli.command {}
+    match cli.command {
+        Command::Capture(args) => capture::run(args, &cli.global),
+    }
 }
 
 /// `-v` shows what is done, `-vv` how; `-q` shows errors only.

@@ -1,0 +1,281 @@
+//! `shadowtap capture`: records live traffic until it is told to stop, and says what it lost.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::fs::{Access, Gid, Uid};
+
+use super::args::{duration_ns, size};
+use super::exit::printable;
+use super::progress::Progress;
+use super::{Exit, Failure, Global};
+use crate::capture::live::{self, LiveError, Tap};
+use crate::capture::privilege;
+use crate::capture::record::{Counts, RecordError, Recorded, Recording};
+use crate::capture::rotate::{self, OutputError, Plan};
+use crate::capture::writer::Format;
+use crate::time::{Monotonic, Timestamp};
+
+/// Record live traffic on this machine's interfaces
+///
+/// Ends with --duration, SIGINT or SIGTERM, and prints how many packets were seen, kept, and dropped by whom. A second signal ends
+/// it at once. While a file is written its name ends in .part; after a kill it is readable up to the last second.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  shadowtap capture -i eth0 --port 8080 -o v1.pcap --duration 10m\n  \
+    shadowtap capture -i any --port 8080 -o 'v1-%Y%m%dT%H%M%S.pcapng.zst' --rotate-every 1h --keep-files 24")]
+pub struct Args {
+    /// Interface to capture; repeat for several (.pcapng), `any` for all
+    #[arg(short, long = "interface", value_name = "IFACE")]
+    interfaces: Vec<String>,
+    /// TCP port to capture, also in VLANs and tunnels; repeat for several [default: everything]
+    #[arg(short, long = "port", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    ports: Vec<u16>,
+    /// Capture only what matches this filter, in libpcap's language (both hold where --port is given too)
+    #[arg(long, value_name = "BPF")]
+    filter: Option<String>,
+    /// File to write: .pcap or .pcapng, each with .zst too; %Y %m %d %H %M %S are filled in [default: captures/IFACE-TIME.pcap]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// End after this time
+    #[arg(long, value_name = "D", value_parser = duration_ns)]
+    duration: Option<i64>,
+    /// Begin a new file before one grows beyond this size
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    rotate_size: Option<u64>,
+    /// Begin a new file at each multiple of this time
+    #[arg(long, value_name = "D", value_parser = duration_ns)]
+    rotate_every: Option<i64>,
+    /// Keep only the newest N files of this capture
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep_files: Option<u32>,
+    /// End before the disk has less free room than this [default: 100MiB, or 5% of a small disk]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    min_free: Option<u64>,
+    /// Keep only so many bytes of each packet [default: all]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    snaplen: Option<u64>,
+    /// Room for packets in the kernel, of each interface
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
+    buffer: u64,
+    /// Take frames for other machines too, as on a mirror port
+    #[arg(long)]
+    promiscuous: bool,
+    /// Become this user once the interfaces are open; the files will be theirs
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
+}
+
+/// What `capture` does, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The devices, and what of them.
+    pub options: live::Options,
+    /// The files.
+    pub plan: Plan,
+    /// Their format.
+    pub format: Format,
+    /// Nanoseconds until it ends by itself.
+    pub duration_ns: Option<i64>,
+    /// Whom to become.
+    pub user: Option<(Uid, Gid)>,
+}
+
+impl Settings {
+    fn new(args: Args) -> Result<Self, Failure> {
+        if args.interfaces.is_empty() {
+            return Err(Failure::usage(format!("name the interface with -i: there are {}", live::devices().join(", "))));
+        }
+        let path = args.output.unwrap_or_else(|| default_path(&args.interfaces));
+        let (format, compress) = format_of(&path)?;
+        if args.keep_files.is_some() && args.rotate_size.is_none() && args.rotate_every.is_none() {
+            return Err(Failure::usage("--keep-files needs --rotate-size or --rotate-every"));
+        }
+        if args.rotate_every.is_some_and(|every| every < 1_000_000) || args.rotate_size == Some(0) {
+            return Err(Failure::usage("--rotate-every must be at least 1ms and --rotate-size at least 1"));
+        }
+        let snaplen = match args.snaplen {
+            None => live::SNAPLEN,
+            Some(bytes @ 64..=262_144) => bytes as u32,
+            Some(_) => return Err(Failure::usage("--snaplen must be from 64 to 262144 bytes")),
+        };
+        let buffer = match usize::try_from(args.buffer) {
+            Ok(bytes @ 65_536..=2_147_483_647) => bytes,
+            _ => return Err(Failure::usage("--buffer must be from 64KiB to 2047MiB")),
+        };
+        let user = args.user.as_deref().map(privilege::user).transpose().map_err(Failure::usage)?;
+        let folder = folder_of(&path);
+        let plan = Plan {
+            compress,
+            rotate_size: args.rotate_size,
+            rotate_every: args.rotate_every,
+            keep_files: args.keep_files.map(|n| n as usize),
+            min_free: args.min_free.unwrap_or_else(|| rotate::default_min_free(folder)),
+            force: args.force,
+            owner: user,
+            ..Plan::file(&path)
+        };
+        let options = live::Options {
+            interfaces: args.interfaces,
+            ports: args.ports,
+            filter: args.filter,
+            snaplen,
+            buffer,
+            promiscuous: args.promiscuous,
+        };
+        Ok(Self { options, plan, format, duration_ns: args.duration, user })
+    }
+}
+
+/// `captures/eth0-20261122T100000Z.pcap`
+fn default_path(interfaces: &[String]) -> PathBuf {
+    let stamp = Timestamp::now().to_string();
+    let stamp: String = stamp[..19].chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    let names = interfaces.join("+").replace('/', "_");
+    let ending = if interfaces.len() > 1 { "pcapng" } else { "pcap" };
+    Path::new("captures").join(format!("{names}-{stamp}Z.{ending}"))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What a file's name says about its format.
+fn format_of(path: &Path) -> Result<(Format, bool), Failure> {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let (plain, compress) = name.strip_suffix(".zst").map_or((&*name, false), |plain| (plain, true));
+    let format = match Path::new(plain).extension().and_then(std::ffi::OsStr::to_str) {
+        Some("pcap") => Format::Pcap,
+        Some("pcapng") => Format::Pcapng,
+        _ => {
+            return Err(Failure::usage(format!(
+                "{}: the name says the format, and must end in .pcap or .pcapng, each with .zst too",
+                path.display()
+            )));
+        }
+    };
+    Ok((format, compress))
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+    let settings = Settings::new(args)?;
+    let recorded = execute(&settings, global)?;
+    show(&recorded);
+    match recorded.failure {
+        None => Ok(Exit::Done),
+        Some(error) => Err(failure(&error)),
+    }
+}
+
+/// Records until it is over. What was recorded is complete also where it ended by a failure, which the answer holds then.
+pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Recorded, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    end_on_signals(&stop)?;
+    let tap = Tap::open(&settings.options).map_err(|error| failure(&error.into()))?;
+    // Before any other thread is started, which would keep what this one gives away.
+    give_privileges_away(settings)?;
+    let names = settings.options.interfaces.join(", ");
+    tracing::info!("capturing {names} to {}", settings.plan.path.display());
+    let recording =
+        Recording::begin(tap, settings.format, settings.plan.clone(), Arc::clone(&stop)).map_err(|error| failure(&error))?;
+    let started = Monotonic::now();
+    let progress = Progress::start(global, "capture", None);
+    while !stop.load(Ordering::Relaxed) && !recording.has_ended() {
+        let left = settings.duration_ns.map_or(i64::MAX, |duration| duration - started.elapsed());
+        if left <= 0 {
+            break;
+        }
+        let counts = recording.live().counts();
+        progress.set(counts.kept, || state(&counts, recording.live().bytes()));
+        std::thread::sleep(Duration::from_nanos(left.min(100_000_000) as u64));
+    }
+    drop(progress);
+    Ok(recording.stop())
+}
+
+fn state(counts: &Counts, bytes: u64) -> String {
+    let dropped = counts.dropped_by_kernel + counts.dropped_by_interface + counts.dropped_by_us;
+    format!("{} packets, {} MB, {dropped} dropped", counts.kept, bytes / 1_000_000)
+}
+
+/// The first signal ends the capture, the second the program.
+fn end_on_signals(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop)))
+            .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
+    }
+    Ok(())
+}
+
+fn give_privileges_away(settings: &Settings) -> Result<(), Failure> {
+    let folder = folder_of(&settings.plan.path);
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Failure::unusable(format!("cannot make the folder {}", folder.display())).because(&error))?;
+    let lacking = |error: std::io::Error| Failure::unusable("cannot give privileges away").because(&error);
+    if let Some((user, group)) = settings.user {
+        privilege::become_user(user, group).map_err(lacking)?;
+        if rustix::fs::access(folder, Access::WRITE_OK).is_err() {
+            return Err(Failure::unusable(format!("{} is not writable for the user of --user", folder.display())));
+        }
+        return Ok(());
+    }
+    // Root without capabilities still writes into its own folders; into those of others only with this one.
+    privilege::drop_capabilities(!owned_by_this_user(folder)).map_err(lacking)
+}
+
+fn owned_by_this_user(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    folder.metadata().is_ok_and(|data| data.uid() == rustix::process::geteuid().as_raw())
+}
+
+#[expect(clippy::print_stdout, reason = "the command's result")]
+fn show(recorded: &Recorded) {
+    let counts = &recorded.counts;
+    println!("packets seen: {}", counts.seen);
+    println!("packets kept: {}", counts.kept);
+    println!("dropped by kernel: {}", counts.dropped_by_kernel);
+    println!("dropped by interface: {}", counts.dropped_by_interface);
+    println!("dropped by shadowtap: {}", counts.dropped_by_us);
+    for file in &recorded.files {
+        println!("written to: {}", printable(&file.display().to_string()));
+    }
+    if recorded.begun > recorded.files.len() as u64 {
+        println!("removed since: {} older files", recorded.begun - recorded.files.len() as u64);
+    }
+}
+
+fn failure(error: &RecordError) -> Failure {
+    let text = error.to_string();
+    let failure = match error {
+        RecordError::Live(LiveError::Unknown { .. } | LiveError::Filter { .. })
+        | RecordError::LinkTypes
+        | RecordError::Output(OutputError::Exists(_)) => Failure::usage(text),
+        _ => Failure::unusable(text),
+    };
+    match std::error::Error::source(error) {
+        Some(source) => failure.because(source),
+        None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_says_the_format() {
+        assert_eq!(format_of(Path::new("a/v1.pcap")).unwrap(), (Format::Pcap, false));
+        assert_eq!(format_of(Path::new("v1.PCAPNG.zst")).unwrap(), (Format::Pcapng, true));
+        for wrong in ["v1", "v1.txt", "v1.zst", ".pcap", "v1.pcap.gz", ""] {
+            assert_eq!(format_of(Path::new(wrong)).unwrap_err().exit, Exit::Usage, "{wrong}");
+        }
+        let path = default_path(&["eth0".to_owned()]);
+        assert!(path.to_str().unwrap().starts_with("captures/eth0-20") && path.extension().unwrap() == "pcap", "{path:?}");
+    }
+}
