@@ -3,6 +3,8 @@
 //! Files can be concatenated, so readers take both kinds of line anywhere; a file without its last line is read, and the
 //! reader says so ([`Line::End`] never came). Written into a buffer by hand, read through serde.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
@@ -92,18 +94,21 @@ pub enum LineError {
 
 /// Appends an exchange as one line, with its line end.
 pub fn write(out: &mut Vec<u8>, exchange: &Exchange) {
-    use std::io::Write as _;
-    // Writing into a vector cannot fail.
-    let _ = write!(
-        out,
-        "{{\"id\":\"{}\",\"connection\":{},\"client\":\"{}\",\"server\":\"{}\",\"protocol\":\"{}\",\"completeness\":\"{}\"",
-        exchange.id,
-        exchange.id.connection,
-        exchange.client,
-        exchange.server,
-        exchange.protocol,
-        exchange.completeness.name()
-    );
+    out.extend_from_slice(b"{\"id\":\"");
+    integer(out, i64::try_from(exchange.id.connection).unwrap_or(i64::MAX));
+    out.push(b'-');
+    integer(out, i64::from(exchange.id.ordinal));
+    out.extend_from_slice(b"\",\"connection\":");
+    integer(out, i64::try_from(exchange.id.connection).unwrap_or(i64::MAX));
+    out.extend_from_slice(b",\"client\":\"");
+    endpoint(out, &exchange.client);
+    out.extend_from_slice(b"\",\"server\":\"");
+    endpoint(out, &exchange.server);
+    out.extend_from_slice(b"\",\"protocol\":");
+    string(out, &exchange.protocol);
+    out.extend_from_slice(b",\"completeness\":\"");
+    out.extend_from_slice(exchange.completeness.name().as_bytes());
+    out.push(b'"');
     if let Some(at) = exchange.opened_at {
         out.extend_from_slice(b",\"opened_at\":\"");
         out.extend_from_slice(&at.rfc3339());
@@ -150,6 +155,23 @@ pub fn write(out: &mut Vec<u8>, exchange: &Exchange) {
         out.push(b']');
     }
     out.extend_from_slice(b"}\n");
+}
+
+/// An endpoint's text form, without the machinery of formatting where it is IPv4.
+fn endpoint(out: &mut Vec<u8>, endpoint: &Endpoint) {
+    use std::io::Write as _;
+    let IpAddr::V4(address) = endpoint.address else {
+        write!(out, "{endpoint}").expect("writing into a vector cannot fail");
+        return;
+    };
+    for (place, octet) in address.octets().into_iter().enumerate() {
+        if place > 0 {
+            out.push(b'.');
+        }
+        integer(out, i64::from(octet));
+    }
+    out.push(b':');
+    integer(out, i64::from(endpoint.port));
 }
 
 fn timed_response(out: &mut Vec<u8>, response: &TimedResponse) {

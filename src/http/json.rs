@@ -11,49 +11,24 @@ use bytes::Bytes;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
 
+use super::escape::{escape, is_plain};
 use super::{Body, Framing, Headers, Request, Response, Version};
 
 /// Appends `text` as a JSON string with its quotes (RFC 8259 §7).
 pub fn string(out: &mut Vec<u8>, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if !ESCAPED[byte as usize] {
-            continue;
-        }
-        out.extend_from_slice(&bytes[from..at]);
-        from = at + 1;
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            _ => out.extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]]),
-        }
-    }
-    out.extend_from_slice(&bytes[from..]);
+    escape(out, text.as_bytes());
     out.push(b'"');
 }
 
-/// Bytes that a JSON string must escape. DEL is legal but kept off terminals.
-const ESCAPED: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = true;
-        byte += 1;
-    }
-    table[b'"' as usize] = true;
-    table[b'\\' as usize] = true;
-    table[0x7f] = true;
-    table
-};
-
 /// Appends octets: a JSON string where they are UTF-8, else `{"base64": …}`.
 pub fn octets(out: &mut Vec<u8>, octets: &[u8]) {
+    if octets.len() <= 64 && is_plain(octets) {
+        out.push(b'"');
+        out.extend_from_slice(octets);
+        out.push(b'"');
+        return;
+    }
     match simdutf8::basic::from_utf8(octets) {
         Ok(text) => string(out, text),
         Err(_) => base64_object(out, octets),
