@@ -43,6 +43,10 @@ pub mod diff;
 
 pub mod mock;
 
+pub mod measure;
+
+pub mod gate;
+
 pub mod demo;
 
 pub mod cli;

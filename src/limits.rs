@@ -26,3 +26,13 @@ pub const OUTSTANDING_REQUESTS: usize = 4_096;
 
 /// Bytes of the messages of a connection that may wait to be paired.
 pub const OUTSTANDING_BYTES: usize = 64 << 20;
+
+/// Most exchanges that are held at once to be joined with their outcomes; larger runs are read in several passes.
+/// About 64 bytes each.
+pub const JOIN_ENTRIES: usize = 4_000_000;
+
+/// Most routes that are measured each by itself; what is beyond is measured together, as one route of its own name.
+pub const MEASURED_ROUTES: usize = 2_000;
+
+/// Most steps of a timeline; a longer run gets steps of two seconds, four, and so on. Six hours by the second.
+pub const TIMELINE_STEPS: usize = 21_600;

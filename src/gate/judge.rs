@@ -1,0 +1,512 @@
+//! Applies a policy to a run's figures.
+//!
+//! Rules over all exchanges are judged each at the policy's confidence. A rule over the routes is a family: Holm's procedure
+//! keeps the chance of even one false alarm among them below 1 − confidence. (Benjamini and Hochberg's would bound the share
+//! of false alarms among the alarms, but one false alarm already stops a rollout.)
+
+use std::collections::BTreeSet;
+
+use super::policy::{Limits, Nanos, QUANTILES};
+use super::statistics::{self, Interval};
+use super::words::{count, duration, percent, plural, times};
+use super::{Check, Finding, Judgement, Policy, RuleResult, Unit, Verdict};
+use crate::diff::Totals;
+use crate::measure::{Histogram, RouteSummary, Side, Summary};
+
+/// Most reasons that are listed each by itself.
+const REASONS: usize = 12;
+
+/// What is known of a run.
+pub struct Evidence<'a> {
+    /// Its figures.
+    pub summary: &'a Summary,
+    /// What the diff counted.
+    pub totals: &'a Totals,
+    /// Calls of v2 to its providers that differ from the recorded ones, of how many, where a mock watched.
+    pub egress: Option<(u64, u64)>,
+    /// Whether the target is reached by TLS.
+    pub tls: bool,
+    /// Whether the run was broken off.
+    pub interrupted: bool,
+}
+
+/// Judges a run.
+pub fn judge(evidence: &Evidence<'_>, policy: &Policy) -> Judgement {
+    let checks = checks(evidence, policy);
+    let broken = |name: &str| checks.iter().any(|check| check.name == name && !check.holds);
+    let court = Court {
+        reference: evidence.summary.reference(),
+        late: broken("max_lateness_p99"),
+        allowance: allowance(evidence, policy),
+        confidence: policy.confidence,
+    };
+    let subjects = Subject::all(evidence, policy, court.reference);
+    let mut rules = Vec::new();
+    for kind in Kind::all() {
+        rules.extend(court.judge(kind, &subjects[..1], evidence));
+    }
+    rules.extend(egress(evidence, policy));
+    let overall = rules.len();
+    for kind in Kind::all() {
+        rules.extend(court.judge(kind, &subjects[1..], evidence));
+    }
+    let (verdict, reasons) = verdict(evidence, policy, &checks, &rules, overall);
+    let known: BTreeSet<&str> = evidence.summary.routes.iter().map(|route| &*route.route).collect();
+    let unmatched_routes =
+        policy.routes.iter().map(|(route, _)| route.clone()).filter(|route| !known.contains(&**route)).collect();
+    Judgement { verdict, reasons, reference: court.reference, checks, rules, unmatched_routes }
+}
+
+fn verdict(
+    evidence: &Evidence<'_>,
+    policy: &Policy,
+    checks: &[Check],
+    rules: &[RuleResult],
+    overall: usize,
+) -> (Verdict, Vec<String>) {
+    let failed: Vec<&RuleResult> = rules.iter().filter(|rule| rule.finding == Finding::Fail).collect();
+    let broken: Vec<&Check> = checks.iter().filter(|check| !check.holds).collect();
+    let untrusted = broken.iter().map(|check| format!("{} {}", check.why, check.advice));
+    if !failed.is_empty() {
+        let mut reasons: Vec<String> = failed.iter().take(REASONS).map(|rule| rule.why.clone()).collect();
+        if failed.len() > REASONS {
+            reasons.push(format!("… and {} more.", plural((failed.len() - REASONS) as u64, "rule fails", "rules fail")));
+        }
+        reasons.extend(untrusted.map(|why| format!("Beside this: {why}")));
+        return (Verdict::Fail, reasons);
+    }
+    if !broken.is_empty() {
+        return (Verdict::Invalid, untrusted.collect());
+    }
+    let compared = evidence.totals.compared;
+    let needed = policy.limits.min_samples.unwrap_or(0);
+    if compared == 0 {
+        return (Verdict::CannotSay, vec!["Nothing was compared: no exchange has an answer on both sides.".to_owned()]);
+    }
+    if compared < needed {
+        let why =
+            format!("Only {} were compared; min_samples asks for {}.", plural(compared, "exchange", "exchanges"), count(needed));
+        return (Verdict::CannotSay, vec![why]);
+    }
+    let open: Vec<String> = rules[..overall]
+        .iter()
+        .filter(|rule| rule.finding == Finding::CannotSay && policy.demand.contains(&rule.rule))
+        .map(|rule| rule.why.clone())
+        .collect();
+    if !open.is_empty() {
+        return (Verdict::CannotSay, open);
+    }
+    (Verdict::Pass, praise(evidence, rules))
+}
+
+/// Why a run passes.
+fn praise(evidence: &Evidence<'_>, rules: &[RuleResult]) -> Vec<String> {
+    let totals = evidence.totals;
+    let mut reasons = vec![if totals.mismatched == 0 {
+        format!("None of {} differs.", plural(totals.compared, "compared exchange", "compared exchanges"))
+    } else {
+        format!(
+            "{} of {} differ, which is within the limit.",
+            count(totals.mismatched),
+            plural(totals.compared, "compared exchange", "compared exchanges")
+        )
+    }];
+    let passed = rules.iter().filter(|rule| rule.finding == Finding::Pass).count() as u64;
+    let open = rules.iter().filter(|rule| rule.finding == Finding::CannotSay).count() as u64;
+    let mut sentence = format!("{} within the limits", plural(passed, "rule is", "rules are"));
+    if open > 0 {
+        sentence += &format!("; of {} too little was seen to say", plural(open, "rule", "rules"));
+    }
+    reasons.push(sentence + ".");
+    reasons
+}
+
+/// Whether the run is to be trusted.
+fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
+    let summary = evidence.summary;
+    let Nanos(limit) = policy.max_lateness_p99;
+    let late = summary.lateness.quantile(0.99).unwrap_or(0);
+    let (damaged, recorded) = (summary.damaged(), summary.recorded());
+    let share = damaged as f64 / recorded.max(1) as f64;
+    let cut = evidence.interrupted || !summary.unclosed.is_empty();
+    vec![
+        Check {
+            name: "max_lateness_p99".to_owned(),
+            holds: late as i64 <= limit,
+            why: format!(
+                "The replayer sent 99 % of the requests at most {} late; {} is allowed.",
+                duration(late as f64),
+                duration(limit as f64)
+            ),
+            advice: "Give the replayer more CPU, cut the work with --shard, lower --speed, or raise max_lateness_p99.".to_owned(),
+        },
+        Check {
+            name: "max_damaged_rate".to_owned(),
+            holds: share <= policy.max_damaged_rate,
+            why: format!(
+                "{} of {} recorded exchanges are damaged ({}); {} is allowed.",
+                count(damaged),
+                count(recorded),
+                percent(share),
+                percent(policy.max_damaged_rate)
+            ),
+            advice: "Capture with a larger --buffer and without a --snaplen, closer to v1, or raise max_damaged_rate.".to_owned(),
+        },
+        Check {
+            name: "finished".to_owned(),
+            holds: !cut,
+            why: match (cut, summary.unclosed.first()) {
+                (false, _) => "The replay ran to its end.".to_owned(),
+                (true, Some(file)) => format!("The replay was broken off: {file} has no last line."),
+                (true, None) => "The replay was interrupted.".to_owned(),
+            },
+            advice: "Run it again; what was measured until then is shown.".to_owned(),
+        },
+    ]
+}
+
+/// How much slower v2 may be without it being a failure: what the policy ignores, and the way between the replayer and v2,
+/// which v1's latency, taken at the tap, does not contain.
+fn allowance(evidence: &Evidence<'_>, policy: &Policy) -> f64 {
+    let Nanos(ignored) = policy.min_latency_change;
+    let way = match evidence.summary.reference() {
+        Side::Baseline => 0,
+        _ => evidence.summary.connects.quantile(0.5).unwrap_or(0),
+    };
+    // A TLS 1.3 connection takes two round trips to open.
+    ignored as f64 + way as f64 / if evidence.tls { 2.0 } else { 1.0 }
+}
+
+/// What a rule is about.
+#[derive(Clone, Copy)]
+enum Kind {
+    Mismatch,
+    Error,
+    NewStatus,
+    Ratio(usize),
+    Absolute(usize),
+}
+
+impl Kind {
+    fn all() -> impl Iterator<Item = Self> {
+        let quantiles = 0..QUANTILES.len();
+        [Self::Mismatch, Self::Error, Self::NewStatus]
+            .into_iter()
+            .chain(quantiles.clone().map(Self::Ratio))
+            .chain(quantiles.map(Self::Absolute))
+    }
+
+    fn rule(self) -> String {
+        match self {
+            Self::Mismatch => "max_mismatch_rate".to_owned(),
+            Self::Error => "max_error_rate".to_owned(),
+            Self::NewStatus => "max_new_status_rate".to_owned(),
+            Self::Ratio(index) => format!("max_{}_ratio", QUANTILES[index].0),
+            Self::Absolute(index) => format!("max_{}", QUANTILES[index].0),
+        }
+    }
+
+    fn limit(self, limits: &Limits) -> Option<f64> {
+        match self {
+            Self::Mismatch => limits.mismatch_rate,
+            Self::Error => limits.error_rate,
+            Self::NewStatus => limits.new_status_rate,
+            Self::Ratio(index) => limits.ratios[index],
+            Self::Absolute(index) => limits.absolutes[index].map(|Nanos(nanos)| nanos as f64),
+        }
+        .filter(|limit| limit.is_finite())
+    }
+
+    const fn unit(self) -> Unit {
+        match self {
+            Self::Mismatch | Self::Error | Self::NewStatus => Unit::Share,
+            Self::Ratio(_) => Unit::Ratio,
+            Self::Absolute(_) => Unit::Ns,
+        }
+    }
+}
+
+/// All exchanges, or those of a route.
+struct Subject<'a> {
+    /// None for all.
+    name: Option<String>,
+    limits: Limits,
+    compared: u64,
+    mismatched: u64,
+    figures: &'a RouteSummary,
+    v2: Histogram,
+    reference: Histogram,
+}
+
+impl<'a> Subject<'a> {
+    fn all(evidence: &Evidence<'a>, policy: &Policy, reference: Side) -> Vec<Self> {
+        let subject = |name: Option<String>, limits, compared, mismatched, figures: &'a RouteSummary| Subject {
+            name,
+            limits,
+            compared,
+            mismatched,
+            figures,
+            v2: figures.side(Side::V2).sent.whole(),
+            reference: figures.side(reference).sent.whole(),
+        };
+        let totals = evidence.totals;
+        let all = &evidence.summary.all;
+        let counts: std::collections::HashMap<&str, (u64, u64)> =
+            totals.routes.iter().map(|route| (route.route.as_str(), (route.compared, route.mismatched))).collect();
+        std::iter::once(subject(None, policy.limits.clone(), totals.compared, totals.mismatched, all))
+            .chain(evidence.summary.routes.iter().map(|route| {
+                let (compared, mismatched) = counts.get(&*route.route).copied().unwrap_or_default();
+                subject(Some(route.route.to_string()), policy.of_route(&route.route), compared, mismatched, route)
+            }))
+            .collect()
+    }
+}
+
+/// A rule and a subject, ready to be judged at any confidence.
+struct Case<'a> {
+    subject: &'a Subject<'a>,
+    limit: f64,
+    samples: u64,
+    /// What v2's and the reference's samples are worth.
+    worth: (u64, u64),
+}
+
+struct Court {
+    reference: Side,
+    late: bool,
+    allowance: f64,
+    confidence: f64,
+}
+
+impl Court {
+    /// Judges one rule for a family of subjects.
+    fn judge(&self, kind: Kind, subjects: &[Subject<'_>], evidence: &Evidence<'_>) -> Vec<RuleResult> {
+        let cases: Vec<Case<'_>> = subjects.iter().filter_map(|subject| self.case(kind, subject)).collect();
+        // A case that could not fail whatever it showed does not count against the others.
+        let alpha = 1.0 - self.confidence;
+        let able: Vec<usize> = (0..cases.len()).filter(|&index| self.able(kind, &cases[index])).collect();
+        let judged = statistics::holm(able.len(), alpha, |index, confidence| self.fails(kind, &cases[able[index]], confidence));
+        let mut verdicts = vec![(false, self.confidence); cases.len()];
+        able.iter().zip(judged).for_each(|(&index, judged)| verdicts[index] = judged);
+        let results = cases.iter().zip(verdicts);
+        results.map(|(case, (fails, confidence))| self.result(kind, case, fails, confidence, evidence)).collect()
+    }
+
+    fn case<'a>(&self, kind: Kind, subject: &'a Subject<'a>) -> Option<Case<'a>> {
+        let limit = kind.limit(&subject.limits)?;
+        let figures = subject.figures;
+        let samples = match kind {
+            Kind::Mismatch => subject.compared,
+            Kind::Error => figures.pairs.count,
+            Kind::NewStatus => figures.side(Side::V2).answers(),
+            Kind::Ratio(_) => subject.v2.count().min(subject.reference.count()),
+            Kind::Absolute(_) => subject.v2.count(),
+        };
+        // A route without a single sample is not worth a line; all exchanges are.
+        if samples == 0 && subject.name.is_some() {
+            return None;
+        }
+        let worth = match kind {
+            Kind::Ratio(index) | Kind::Absolute(index) => {
+                let quantile = QUANTILES[index].1;
+                (
+                    statistics::effective_samples(&figures.side(Side::V2).sent, &subject.v2, quantile),
+                    statistics::effective_samples(&figures.side(self.reference).sent, &subject.reference, quantile),
+                )
+            }
+            _ => (samples, samples),
+        };
+        Some(Case { subject, limit, samples, worth })
+    }
+
+    fn able(&self, kind: Kind, case: &Case<'_>) -> bool {
+        match kind {
+            Kind::Ratio(index) => statistics::can_bound(QUANTILES[index].1, case.subject.reference.count(), self.confidence),
+            _ => case.samples > 0,
+        }
+    }
+
+    /// Hits of a rate's rule. Where the schedule was not held, errors may be the replayer's doing: they are left out of the
+    /// mismatches, which are judged all the same. A wrong answer is wrong however late the question was.
+    fn hits(&self, kind: Kind, case: &Case<'_>) -> u64 {
+        let figures = case.subject.figures;
+        match kind {
+            Kind::Mismatch if self.late => case.subject.mismatched.saturating_sub(figures.pairs.new_errors),
+            Kind::Mismatch => case.subject.mismatched,
+            Kind::Error => figures.pairs.new_errors,
+            _ => figures.new_statuses(self.reference).values().sum(),
+        }
+    }
+
+    fn interval(&self, kind: Kind, case: &Case<'_>, confidence: f64) -> Option<Interval> {
+        let Case { subject, worth, .. } = case;
+        match kind {
+            Kind::Mismatch | Kind::Error | Kind::NewStatus => {
+                statistics::proportion(self.hits(kind, case).min(case.samples), case.samples, confidence)
+            }
+            Kind::Ratio(index) => {
+                let quantile = QUANTILES[index].1;
+                let v2 = statistics::quantile(&subject.v2, quantile, worth.0, confidence)?;
+                let reference = statistics::quantile(&subject.reference, quantile, worth.1, confidence)?;
+                Some(statistics::ratio(&v2, &reference))
+            }
+            Kind::Absolute(index) => statistics::quantile(&subject.v2, QUANTILES[index].1, worth.0, confidence),
+        }
+    }
+
+    fn fails(&self, kind: Kind, case: &Case<'_>, confidence: f64) -> bool {
+        if self.late && !matches!(kind, Kind::Mismatch) {
+            return false;
+        }
+        let beyond = self.interval(kind, case, confidence).is_some_and(|interval| interval.low > case.limit);
+        beyond && !self.excused(kind, case)
+    }
+
+    /// What is beyond the limit and yet not held against v2.
+    fn excused(&self, kind: Kind, case: &Case<'_>) -> bool {
+        match kind {
+            Kind::Ratio(index) => self.slower_by(index, case) < self.allowance,
+            // v1 fails about as often where v2 does not: both are flaky, v2 is not worse.
+            Kind::Error => {
+                let pairs = case.subject.figures.pairs;
+                pairs.gone_errors > 0 && statistics::sign_test(pairs.new_errors, pairs.gone_errors) > 1.0 - self.confidence
+            }
+            _ => false,
+        }
+    }
+
+    /// By how much v2's quantile is above the reference's, in nanoseconds.
+    fn slower_by(&self, index: usize, case: &Case<'_>) -> f64 {
+        let at = |histogram: &Histogram| histogram.quantile(QUANTILES[index].1).unwrap_or(0) as f64;
+        at(&case.subject.v2) - at(&case.subject.reference)
+    }
+
+    fn result(&self, kind: Kind, case: &Case<'_>, fails: bool, confidence: f64, evidence: &Evidence<'_>) -> RuleResult {
+        let interval = self.interval(kind, case, confidence);
+        let needed = case.subject.limits.min_samples.unwrap_or(0);
+        let measured = interval.map(|interval| interval.value);
+        let finding = if fails {
+            Finding::Fail
+        } else if self.late && !matches!(kind, Kind::Mismatch) {
+            Finding::Invalid
+        } else if case.samples >= needed && measured.is_some_and(|value| value <= case.limit || self.excused(kind, case)) {
+            Finding::Pass
+        } else {
+            Finding::CannotSay
+        };
+        RuleResult {
+            rule: kind.rule(),
+            route: case.subject.name.clone(),
+            finding,
+            unit: kind.unit(),
+            measured,
+            low: interval.map(|interval| interval.low),
+            high: interval.map(|interval| interval.high).filter(|high| high.is_finite()),
+            limit: case.limit,
+            count: case.samples,
+            effective_count: case.worth.0.min(if matches!(kind, Kind::Ratio(_)) { case.worth.1 } else { u64::MAX }),
+            confidence,
+            why: self.sentence(kind, case, finding, interval, needed, evidence),
+        }
+    }
+
+    fn sentence(
+        &self,
+        kind: Kind,
+        case: &Case<'_>,
+        finding: Finding,
+        interval: Option<Interval>,
+        needed: u64,
+        evidence: &Evidence<'_>,
+    ) -> String {
+        let on = case.subject.name.as_deref().map(|route| format!("{route}: ")).unwrap_or_default();
+        let Some(interval) = interval else { return format!("{on}nothing was measured for {}.", kind.rule()) };
+        let unit = kind.unit();
+        let other = self.reference.name();
+        let total = count(case.samples);
+        let least = |text: String| if finding == Finding::Fail { format!(", at least {text}") } else { String::new() };
+        let mut text = on;
+        match kind {
+            Kind::Mismatch | Kind::Error | Kind::NewStatus => {
+                let hits = self.hits(kind, case);
+                text += &match kind {
+                    Kind::Mismatch => {
+                        let one = if hits == 1 { "differs" } else { "differ" };
+                        format!("{} of {total} compared exchanges {one}", count(hits))
+                    }
+                    Kind::Error => {
+                        format!("v2 fails on {} of {total} requests that {other} answered without an error", count(hits))
+                    }
+                    _ => format!("{} of {total} answers have a status that {other} never gave on the route", count(hits)),
+                };
+                if matches!(kind, Kind::Mismatch) && self.late && evidence.summary.all.pairs.new_errors > 0 {
+                    text += ", errors left out";
+                }
+                text += &format!(" ({}{})", percent(interval.value), least(percent(interval.low)));
+            }
+            Kind::Ratio(index) => {
+                let at = |histogram: &Histogram| duration(histogram.quantile(QUANTILES[index].1).unwrap_or(0) as f64);
+                let (v2, reference) = (at(&case.subject.v2), at(&case.subject.reference));
+                text +=
+                    &format!("{} is {} times {other}'s ({v2} instead of {reference}", QUANTILES[index].0, times(interval.value));
+                text += &least(format!("{} times", times(interval.low)));
+                text.push(')');
+            }
+            Kind::Absolute(index) => {
+                text += &format!("{} is {}", QUANTILES[index].0, duration(interval.value));
+                if finding == Finding::Fail {
+                    text += &format!(" (at least {})", duration(interval.low));
+                }
+            }
+        }
+        let limit = if matches!(kind, Kind::Ratio(_)) { format!("{} times", times(case.limit)) } else { unit.words(case.limit) };
+        text += &format!("; {limit} is allowed.");
+        text + &match finding {
+            Finding::CannotSay if case.samples < needed => {
+                format!(" Not judged: {} samples are asked for, there are {total}.", count(needed))
+            }
+            Finding::CannotSay => " That may be chance.".to_owned(),
+            Finding::Invalid => " Not judged: the replayer was late.".to_owned(),
+            Finding::Pass if interval.value > case.limit => match kind {
+                Kind::Ratio(_) => format!(" A difference below {} is not held against v2.", duration(self.allowance)),
+                _ => format!(" {other} fails as often where v2 does not."),
+            },
+            _ => String::new(),
+        }
+    }
+}
+
+/// What v2 asked its providers.
+fn egress(evidence: &Evidence<'_>, policy: &Policy) -> Option<RuleResult> {
+    let limit = policy.max_egress_differences?;
+    let (different, calls) = evidence.egress.unwrap_or_default();
+    let finding = match evidence.egress {
+        None => Finding::CannotSay,
+        Some(_) if different > limit => Finding::Fail,
+        Some(_) => Finding::Pass,
+    };
+    let why = match evidence.egress {
+        None => "v2's calls to its providers were not watched: run `shadowtap mock` with --log.".to_owned(),
+        Some(_) => format!(
+            "{} of {} of v2 to its providers differ from the recorded ones; {} allowed.",
+            count(different),
+            plural(calls, "call", "calls"),
+            plural(limit, "is", "are")
+        ),
+    };
+    let value = evidence.egress.map(|_| different as f64);
+    Some(RuleResult {
+        rule: "max_egress_differences".to_owned(),
+        route: None,
+        finding,
+        unit: Unit::Count,
+        measured: value,
+        low: value,
+        high: value,
+        limit: limit as f64,
+        count: calls,
+        effective_count: calls,
+        confidence: 1.0,
+        why,
+    })
+}

@@ -1,0 +1,264 @@
+//! What is allowed: `[gate]` of `shadowtap.toml`, and `[[gate.route]]` for single routes.
+
+use serde::{Deserialize, Deserializer, de};
+
+/// Quantiles that rules can be about: the key's part, the name in words, the quantile.
+pub const QUANTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
+
+/// A duration in nanoseconds, written `5ms`, `1s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Nanos(pub i64);
+
+impl std::str::FromStr for Nanos {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a duration: write for example 500us, 5ms or 2s");
+        let duration = humantime::parse_duration(text.trim()).map_err(|_| wrong())?;
+        i64::try_from(duration.as_nanos()).map(Self).map_err(|_| wrong())
+    }
+}
+
+impl<'de> Deserialize<'de> for Nanos {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Limits; what is not set is not judged. In `[gate]` for all and for every route, in `[[gate.route]]` for one.
+/// `inf` takes a limit away.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Share of compared exchanges with a regression.
+    pub mismatch_rate: Option<f64>,
+    /// Share of requests where v2 failed or answered 5xx and the reference did not.
+    pub error_rate: Option<f64>,
+    /// Share of v2's answers whose status the reference never gave on that route.
+    pub new_status_rate: Option<f64>,
+    /// v2's quantile over the reference's, in the order of [`QUANTILES`].
+    pub ratios: [Option<f64>; QUANTILES.len()],
+    /// v2's quantile, in the order of [`QUANTILES`].
+    pub absolutes: [Option<Nanos>; QUANTILES.len()],
+    /// Fewer samples than this do not pass.
+    pub min_samples: Option<u64>,
+}
+
+impl Limits {
+    /// These limits, and those of `other` where these say nothing.
+    #[must_use]
+    pub fn over(&self, other: &Self) -> Self {
+        Self {
+            mismatch_rate: self.mismatch_rate.or(other.mismatch_rate),
+            error_rate: self.error_rate.or(other.error_rate),
+            new_status_rate: self.new_status_rate.or(other.new_status_rate),
+            ratios: std::array::from_fn(|index| self.ratios[index].or(other.ratios[index])),
+            absolutes: std::array::from_fn(|index| self.absolutes[index].or(other.absolutes[index])),
+            min_samples: self.min_samples.or(other.min_samples),
+        }
+    }
+}
+
+/// The whole policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// For all exchanges together, and for every route.
+    pub limits: Limits,
+    /// For single routes.
+    pub routes: Vec<(String, Limits)>,
+    /// How sure a failure must be.
+    pub confidence: f64,
+    /// The replayer's own lateness beyond which the run is invalid.
+    pub max_lateness_p99: Nanos,
+    /// Share of damaged exchanges in the capture beyond which the run is invalid.
+    pub max_damaged_rate: f64,
+    /// Differences of latency below this are never a failure, whatever the ratio.
+    pub min_latency_change: Nanos,
+    /// Calls of v2 to its providers that differ from the recorded ones; not judged without it.
+    pub max_egress_differences: Option<u64>,
+    /// Rules that must reach a verdict over all exchanges; a "cannot say" of one of them is no verdict.
+    pub demand: Vec<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let mut ratios = [None; QUANTILES.len()];
+        (ratios[0], ratios[3]) = (Some(1.5), Some(1.2));
+        Self {
+            limits: Limits {
+                mismatch_rate: Some(0.001),
+                error_rate: Some(0.001),
+                new_status_rate: None,
+                ratios,
+                absolutes: [None; QUANTILES.len()],
+                min_samples: Some(100),
+            },
+            routes: Vec::new(),
+            confidence: 0.95,
+            max_lateness_p99: Nanos(5_000_000),
+            max_damaged_rate: 0.05,
+            min_latency_change: Nanos(2_000_000),
+            max_egress_differences: None,
+            demand: vec!["max_mismatch_rate".to_owned(), "max_error_rate".to_owned()],
+        }
+    }
+}
+
+/// `[gate]` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawPolicy {
+    max_mismatch_rate: Option<f64>,
+    max_error_rate: Option<f64>,
+    max_new_status_rate: Option<f64>,
+    max_p50_ratio: Option<f64>,
+    max_p90_ratio: Option<f64>,
+    max_p95_ratio: Option<f64>,
+    max_p99_ratio: Option<f64>,
+    max_p999_ratio: Option<f64>,
+    max_p50: Option<Nanos>,
+    max_p90: Option<Nanos>,
+    max_p95: Option<Nanos>,
+    max_p99: Option<Nanos>,
+    max_p999: Option<Nanos>,
+    min_samples: Option<u64>,
+    confidence: Option<f64>,
+    max_lateness_p99: Option<Nanos>,
+    max_damaged_rate: Option<f64>,
+    min_latency_change: Option<Nanos>,
+    max_egress_differences: Option<u64>,
+    demand: Option<Vec<String>>,
+    route: Vec<RawRoute>,
+}
+
+/// `[[gate.route]]` as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawRoute {
+    route: String,
+    max_mismatch_rate: Option<f64>,
+    max_error_rate: Option<f64>,
+    max_new_status_rate: Option<f64>,
+    max_p50_ratio: Option<f64>,
+    max_p90_ratio: Option<f64>,
+    max_p95_ratio: Option<f64>,
+    max_p99_ratio: Option<f64>,
+    max_p999_ratio: Option<f64>,
+    max_p50: Option<Nanos>,
+    max_p90: Option<Nanos>,
+    max_p95: Option<Nanos>,
+    max_p99: Option<Nanos>,
+    max_p999: Option<Nanos>,
+    min_samples: Option<u64>,
+}
+
+/// Both raw forms name their limits alike.
+macro_rules! limits {
+    ($raw:expr) => {
+        Limits {
+            mismatch_rate: $raw.max_mismatch_rate,
+            error_rate: $raw.max_error_rate,
+            new_status_rate: $raw.max_new_status_rate,
+            ratios: [$raw.max_p50_ratio, $raw.max_p90_ratio, $raw.max_p95_ratio, $raw.max_p99_ratio, $raw.max_p999_ratio],
+            absolutes: [$raw.max_p50, $raw.max_p90, $raw.max_p95, $raw.max_p99, $raw.max_p999],
+            min_samples: $raw.min_samples,
+        }
+    };
+}
+
+impl<'de> Deserialize<'de> for Policy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = RawPolicy::deserialize(deserializer)?;
+        let default = Self::default();
+        let policy = Self {
+            limits: limits!(raw).over(&default.limits),
+            routes: raw.route.iter().map(|route| (route.route.clone(), limits!(route))).collect(),
+            confidence: raw.confidence.unwrap_or(default.confidence),
+            max_lateness_p99: raw.max_lateness_p99.unwrap_or(default.max_lateness_p99),
+            max_damaged_rate: raw.max_damaged_rate.unwrap_or(default.max_damaged_rate),
+            min_latency_change: raw.min_latency_change.unwrap_or(default.min_latency_change),
+            max_egress_differences: raw.max_egress_differences,
+            demand: raw.demand.unwrap_or(default.demand),
+        };
+        policy.check().map_err(de::Error::custom)?;
+        Ok(policy)
+    }
+}
+
+/// Names of the rules that `demand` can hold.
+pub fn rule_names() -> impl Iterator<Item = String> {
+    ["max_mismatch_rate", "max_error_rate", "max_new_status_rate"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(QUANTILES.iter().flat_map(|(name, _)| [format!("max_{name}_ratio"), format!("max_{name}")]))
+}
+
+impl Policy {
+    /// Says what makes no sense.
+    pub fn check(&self) -> Result<(), String> {
+        if !(0.5..1.0).contains(&self.confidence) {
+            return Err(format!("confidence is {}: it must be at least 0.5 and below 1, for example 0.95", self.confidence));
+        }
+        for limits in std::iter::once(&self.limits).chain(self.routes.iter().map(|(_, limits)| limits)) {
+            let rates = [limits.mismatch_rate, limits.error_rate, limits.new_status_rate];
+            if let Some(wrong) = rates.iter().chain(&limits.ratios).flatten().find(|&&limit| limit.is_nan() || limit < 0.0) {
+                return Err(format!("{wrong} is not a limit: write a number that is not negative, or inf for none"));
+            }
+        }
+        if self.max_damaged_rate.is_nan() || self.max_damaged_rate < 0.0 {
+            return Err(format!("max_damaged_rate is {}: write a share such as 0.05", self.max_damaged_rate));
+        }
+        if let Some(nameless) = self.routes.iter().position(|(route, _)| route.trim().is_empty()) {
+            return Err(format!("[[gate.route]] number {} names no route: add route = \"GET /search\"", nameless + 1));
+        }
+        if let Some(unknown) = self.demand.iter().find(|name| !rule_names().any(|known| known == **name)) {
+            return Err(format!("demand names {unknown:?}, which is no rule: write for example \"max_error_rate\""));
+        }
+        Ok(())
+    }
+
+    /// The limits of a route.
+    pub fn of_route(&self, route: &str) -> Limits {
+        self.routes.iter().filter(|(name, _)| name == route).fold(self.limits.clone(), |limits, (_, own)| own.over(&limits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct File {
+        gate: Policy,
+    }
+
+    #[test]
+    fn the_example_of_the_contract_is_read() {
+        let file: File = toml::from_str(
+            "[gate]\nmax_mismatch_rate = 0.001\nmax_error_rate = 0.001\nmax_p99_ratio = 1.2\nmin_samples = 100\n\
+             confidence = 0.95\nmax_lateness_p99 = \"5ms\"\n[[gate.route]]\nroute = \"GET /search\"\nmax_p99_ratio = 1.5\n",
+        )
+        .unwrap();
+        let route = file.gate.of_route("GET /search");
+        assert_eq!((route.ratios[3], route.mismatch_rate, route.min_samples), (Some(1.5), Some(0.001), Some(100)));
+        assert_eq!(Policy { routes: vec![], ..file.gate }, Policy::default(), "the example is the default");
+    }
+
+    #[test]
+    fn nonsense_is_refused_in_words() {
+        for (text, word) in [
+            ("confidence = 95.0", "confidence is 95"),
+            ("max_error_rate = -1.0", "-1 is not a limit"),
+            ("max_p99_ratio = nan", "not a limit"),
+            ("max_lateness_p99 = \"soon\"", "not a duration"),
+            ("demand = [\"max_p98_ratio\"]", "is no rule"),
+            ("max_p98_ratio = 1.0", "unknown field `max_p98_ratio`"),
+            ("[[gate.route]]\nmax_p99_ratio = 1.0", "names no route"),
+        ] {
+            let error = toml::from_str::<File>(&format!("[gate]\n{text}\n")).unwrap_err().to_string();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+        let none: File = toml::from_str("[gate]\nmax_p99_ratio = inf\n").unwrap();
+        assert_eq!(none.gate.limits.ratios[3], Some(f64::INFINITY));
+    }
+}

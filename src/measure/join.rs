@@ -1,0 +1,428 @@
+//! Joins the exchanges of a run with their outcomes and adds everything up.
+//!
+//! One pass over the exchanges makes a table by id, one over the baseline's and one over v2's outcomes measures. Memory is
+//! bounded by [`limits::JOIN_ENTRIES`]: a larger recording is joined in several passes, each for a part of the connections.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::hash::BuildHasher as _;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+
+use super::records::{self, Line, Recorded, Replayed};
+use super::{FailureSummary, Pairs, RouteSummary, Side, Summary};
+use crate::exchange;
+use crate::exchange::log::LineError;
+use crate::exchange::{Completeness, ExchangeId};
+use crate::limits;
+use crate::replay;
+use crate::replay::FailureKind;
+use crate::time::Timestamp;
+
+/// The route of what is beyond [`limits::MEASURED_ROUTES`].
+pub(super) const OTHER_ROUTES: &str = "(other routes)";
+
+/// Most characters of a text from the records that are kept.
+const TEXT_CHARS: usize = 200;
+/// Most reasons for skipping that are told apart.
+const SKIP_REASONS: usize = 30;
+/// Most unusable lines that are kept as examples.
+const REJECTED_EXAMPLES: usize = 5;
+
+/// The files of a run.
+pub struct Records<'a> {
+    /// `exchanges.jsonl`.
+    pub exchanges: &'a Path,
+    /// `outcomes.jsonl`.
+    pub outcomes: &'a Path,
+    /// `baseline.jsonl`, where there is one.
+    pub baseline: Option<&'a Path>,
+    /// Names the route of a method and a target.
+    pub route: &'a (dyn Fn(&[u8], &[u8]) -> Arc<str> + Sync),
+    /// Most exchanges held at once ([`limits::JOIN_ENTRIES`]).
+    pub most_entries: usize,
+}
+
+/// Why a run cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is something else, or too new.
+    #[error("{path}: line {line} cannot be used")]
+    Format {
+        /// Which.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: u64,
+        /// Why.
+        source: LineError,
+    },
+}
+
+/// Measures a run. `progress` is told how many bytes were read.
+pub fn measure(records: &Records<'_>, mut progress: impl FnMut(u64)) -> Result<Summary, Error> {
+    let passes = passes(records.exchanges, records.most_entries);
+    let mut collector = Collector { summary: Summary::default(), routes: Vec::new(), by_name: FxHashMap::default() };
+    collector.summary.has_baseline = records.baseline.is_some();
+    let mut done = 0;
+    for number in 0..passes {
+        let mut pass = Pass { number, passes, table: FxHashMap::default(), lanes: FxHashSet::default() };
+        done += pass.read_exchanges(&mut collector, records, |read| progress(done + read))?;
+        if let Some(baseline) = records.baseline {
+            done += pass.read_outcomes(&mut collector, baseline, Side::Baseline, |read| progress(done + read))?;
+        }
+        done += pass.read_outcomes(&mut collector, records.outcomes, Side::V2, |read| progress(done + read))?;
+        collector.summary.lanes += pass.lanes.len() as u64;
+        collector.summary.replayed += pass.table.values().filter(|entry| entry.replayed).count() as u64;
+    }
+    Ok(collector.finish())
+}
+
+/// How many passes keep the table within `most` entries: by the count in the last line, else by the file's length.
+fn passes(exchanges: &Path, most: usize) -> u64 {
+    const SHORTEST_LINE: u64 = 200;
+    let counted = || -> Option<u64> {
+        let mut file = File::open(exchanges).ok()?;
+        let length = file.metadata().ok()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(1 << 16))).ok()?;
+        let mut tail = Vec::new();
+        file.take(1 << 16).read_to_end(&mut tail).ok()?;
+        let last = tail.trim_ascii_end().rsplit(|&byte| byte == b'\n').next()?;
+        let end: exchange::log::End = serde_json::from_slice(last).ok()?;
+        // A concatenation says in its last line only how much its last part holds.
+        (end.format == exchange::log::END_FORMAT && end.exchanges.saturating_mul(64 << 10) > length).then_some(end.exchanges)
+    };
+    let guessed = || {
+        let length = |path: &Path| path.metadata().map(|data| data.len()).unwrap_or(0);
+        length(exchanges) / SHORTEST_LINE + length(&records::compressed_twin(exchanges)) / 10
+    };
+    counted().unwrap_or_else(guessed).div_ceil(most.max(1) as u64).max(1)
+}
+
+/// What is kept of an exchange until its outcomes come.
+struct Entry {
+    route: u32,
+    at: Timestamp,
+    /// Latency of v1's whole answer.
+    v1_ns: Option<i64>,
+    v1_status: Option<u16>,
+    /// Whether the baseline failed, where there is one.
+    baseline_error: Option<bool>,
+    replayed: bool,
+}
+
+struct Collector {
+    summary: Summary,
+    routes: Vec<RouteSummary>,
+    by_name: FxHashMap<Arc<str>, u32>,
+}
+
+struct Pass {
+    number: u64,
+    passes: u64,
+    table: FxHashMap<ExchangeId, Entry>,
+    lanes: FxHashSet<u64>,
+}
+
+impl Pass {
+    fn mine(&self, connection: u64) -> bool {
+        self.passes == 1 || FxBuildHasher.hash_one(connection) % self.passes == self.number
+    }
+
+    fn read_exchanges(
+        &mut self,
+        collector: &mut Collector,
+        records: &Records<'_>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64, Error> {
+        let path = records.exchanges;
+        let parse = |line: &[u8]| {
+            let line = records::read::<Recorded>(line, exchange::log::FORMAT, exchange::log::VERSION)?;
+            let route = match &line {
+                Line::Record(Recorded { completeness, request: Some(request), .. }) if completeness.request_is_whole() => {
+                    Some((records.route)(&request.method.0, &request.target.0))
+                }
+                _ => None,
+            };
+            Ok((line, route))
+        };
+        let mut closed = 0u64;
+        let mut opened = 0u64;
+        let read = read_lines(collector, path, self.number == 0, parse, &mut progress, |collector, (line, route)| match line {
+            Line::Header(_) => opened += 1,
+            Line::End(line) => {
+                closed += 1;
+                if self.number == 0
+                    && let Ok(end) = serde_json::from_slice::<exchange::log::End>(&line)
+                {
+                    collector.summary.capture_ledger.merge(&end.ledger);
+                }
+            }
+            Line::Record(recorded) if self.mine(recorded.id.connection) => self.take_exchange(collector, &recorded, route),
+            Line::Record(_) => {}
+        })?;
+        if self.number == 0 && closed < opened.max(1) {
+            collector.summary.unclosed.push(file_name(path));
+        }
+        Ok(read)
+    }
+
+    fn take_exchange(&mut self, collector: &mut Collector, recorded: &Recorded, route: Option<Arc<str>>) {
+        *collector.summary.exchanges.entry(recorded.completeness.name()).or_default() += 1;
+        if recorded.id.ordinal == 0
+            && let Some(nanos) = recorded.handshake_ns
+        {
+            collector.summary.handshakes.record(nanos);
+        }
+        let (Some(route), Some(request)) = (route, &recorded.request) else { return };
+        let complete = recorded.completeness == Completeness::Complete;
+        let response = recorded.response.as_ref().filter(|_| complete);
+        let entry = Entry {
+            route: collector.route(route),
+            at: request.at,
+            v1_ns: response.and_then(|response| response.last_byte_ns),
+            v1_status: response.map(|response| response.status),
+            baseline_error: None,
+            replayed: false,
+        };
+        match self.table.entry(recorded.id) {
+            std::collections::hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(entry);
+                collector.summary.records_ledger.take(1);
+            }
+            std::collections::hash_map::Entry::Occupied(_) => {
+                collector.summary.records_ledger.reject("exchanges-with-an-id-seen-before", 1);
+            }
+        }
+    }
+
+    fn read_outcomes(
+        &mut self,
+        collector: &mut Collector,
+        path: &Path,
+        side: Side,
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64, Error> {
+        let parse = |line: &[u8]| records::read::<Replayed>(line, replay::log::FORMAT, replay::log::VERSION);
+        let mut closed = false;
+        let read = read_lines(collector, path, self.number == 0, parse, &mut progress, |collector, line| match line {
+            Line::Header(line) => {
+                if side == Side::V2
+                    && let Ok(header) = serde_json::from_slice::<replay::log::Header>(&line)
+                {
+                    let started = &mut collector.summary.started;
+                    *started = Some(started.map_or(header.started, |known| known.min(header.started)));
+                }
+            }
+            Line::End(line) => {
+                closed = true;
+                if self.number == 0
+                    && side == Side::V2
+                    && let Ok(end) = serde_json::from_slice::<replay::log::End>(&line)
+                {
+                    collector.summary.replay_ledger.merge(&end.ledger);
+                    collector.summary.generator = end.generator;
+                }
+            }
+            Line::Record(replayed) if self.mine(replayed.id.exchange.connection) => {
+                self.take_outcome(collector, side, &replayed);
+            }
+            Line::Record(_) => {}
+        })?;
+        if self.number == 0 && !closed {
+            collector.summary.unclosed.push(file_name(path));
+        }
+        Ok(read)
+    }
+
+    fn take_outcome(&mut self, collector: &mut Collector, side: Side, replayed: &Replayed) {
+        let Some(entry) = self.table.get_mut(&replayed.id.exchange) else {
+            collector.summary.records_ledger.reject("outcomes-without-exchange", 1);
+            return;
+        };
+        collector.summary.records_ledger.take(1);
+        if let Some(failure) = replayed.failure.as_ref().filter(|failure| failure.kind == FailureKind::Skipped) {
+            if side == Side::V2 {
+                count_reason(&mut collector.summary.skipped, &failure.detail);
+            }
+            return;
+        }
+        if side == Side::V2 {
+            self.lanes.insert(replayed.lane);
+            if !std::mem::replace(&mut entry.replayed, true) {
+                collector.take_v1(entry, replayed);
+            }
+        }
+        collector.take_sent(entry, side, replayed);
+    }
+}
+
+impl Collector {
+    fn route(&mut self, name: Arc<str>) -> u32 {
+        if let Some(&index) = self.by_name.get(&name) {
+            return index;
+        }
+        let name = if self.routes.len() < limits::MEASURED_ROUTES { name } else { Arc::from(OTHER_ROUTES) };
+        if let Some(&index) = self.by_name.get(&name) {
+            return index;
+        }
+        let index = self.routes.len() as u32;
+        self.routes.push(RouteSummary { route: Arc::clone(&name), ..RouteSummary::default() });
+        self.by_name.insert(name, index);
+        index
+    }
+
+    /// v1's side of an exchange, when its first copy was sent: it stands in the same second of the timeline.
+    fn take_v1(&mut self, entry: &Entry, replayed: &Replayed) {
+        let summary = &mut self.summary;
+        summary.first_at = Some(summary.first_at.map_or(entry.at, |first| first.min(entry.at)));
+        summary.last_at = Some(summary.last_at.map_or(entry.at, |last| last.max(entry.at)));
+        let side = &mut self.routes[entry.route as usize].sides[Side::V1 as usize];
+        side.requests += 1;
+        let cell = summary.timeline.cell(Side::V1, replayed.sent_ns.unwrap_or(replayed.due_ns));
+        cell.requests += 1;
+        if let Some(status) = entry.v1_status {
+            *side.statuses.entry(status).or_default() += 1;
+            cell.errors += u64::from(status >= 500);
+        }
+        if let Some(nanos) = entry.v1_ns {
+            side.sent.record(entry.at.nanos(), nanos);
+            cell.latency.record(nanos);
+        }
+    }
+
+    fn take_sent(&mut self, entry: &mut Entry, side: Side, replayed: &Replayed) {
+        let summary = &mut self.summary;
+        let route = &mut self.routes[entry.route as usize];
+        let figures = &mut route.sides[side as usize];
+        let at = replayed.sent_ns.unwrap_or(replayed.due_ns);
+        let cell = summary.timeline.cell(side, at);
+        figures.requests += 1;
+        cell.requests += 1;
+        let status = replayed.response.as_ref().map(|response| response.status).filter(|_| replayed.failure.is_none());
+        let error = status.is_none_or(|status| status >= 500);
+        cell.errors += u64::from(error);
+        match (&replayed.failure, status) {
+            (Some(failure), _) => {
+                *figures.failures.entry(failure.kind).or_default() += 1;
+                if side == Side::V2 {
+                    let of_kind = summary.failures.entry(failure.kind).or_insert_with(|| FailureSummary {
+                        count: 0,
+                        example: failure.detail.chars().take(TEXT_CHARS).collect(),
+                        id: replayed.id.to_string(),
+                        route: route.route.to_string(),
+                    });
+                    of_kind.count += 1;
+                }
+            }
+            (None, Some(status)) => *figures.statuses.entry(status).or_default() += 1,
+            // Neither an answer nor a failure: a record of another writer.
+            (None, None) => *figures.failures.entry(FailureKind::Protocol).or_default() += 1,
+        }
+        if let (Some(sent), Some(last), Some(_)) = (replayed.sent_ns, replayed.last_byte_ns, status) {
+            let latency = last.saturating_sub(sent);
+            figures.sent.record(sent, latency);
+            figures.due.record(last.saturating_sub(replayed.due_ns));
+            cell.latency.record(latency);
+        }
+        if let Some(nanos) = replayed.connect_ns {
+            let connects = if side == Side::V2 { &mut summary.connects } else { &mut summary.baseline_connects };
+            connects.record(nanos);
+        }
+        if let Some(sent) = replayed.sent_ns {
+            // As `Outcome::own_lateness_ns`, for records that were made by hand too.
+            let late = sent.saturating_sub(replayed.due_ns).saturating_sub(replayed.waited_ns).max(0);
+            cell.lateness.record(late);
+            if side == Side::V2 {
+                summary.lateness.record(late);
+            }
+        }
+        let ended = replayed.last_byte_ns.unwrap_or(at).max(at);
+        if side == Side::V2 {
+            summary.took_ns = summary.took_ns.max(ended);
+            let other = if summary.has_baseline { entry.baseline_error } else { entry.v1_status.map(|status| status >= 500) };
+            if let Some(other) = other {
+                route.pairs.merge(&Pairs {
+                    count: 1,
+                    new_errors: u64::from(error && !other),
+                    gone_errors: u64::from(!error && other),
+                });
+            }
+        } else {
+            entry.baseline_error = Some(error);
+        }
+    }
+
+    fn finish(mut self) -> Summary {
+        self.routes.retain(|route| route.sides.iter().any(|side| side.requests > 0));
+        let of_v2 = |route: &RouteSummary| std::cmp::Reverse(route.side(Side::V2).requests);
+        self.routes.sort_by(|a, b| of_v2(a).cmp(&of_v2(b)).then_with(|| a.route.cmp(&b.route)));
+        let mut all = RouteSummary { route: Arc::from("ALL"), ..RouteSummary::default() };
+        self.routes.iter().for_each(|route| all.merge(route));
+        Summary { routes: self.routes, all, ..self.summary }
+    }
+}
+
+/// Reads all lines of a file; what cannot be used is counted (in the first pass only) and left out. A file of another or a
+/// newer format is an error.
+fn read_lines<T: Send>(
+    collector: &mut Collector,
+    path: &Path,
+    first_pass: bool,
+    parse: impl Fn(&[u8]) -> Result<T, LineError> + Sync,
+    progress: &mut impl FnMut(u64),
+    mut each: impl FnMut(&mut Collector, T),
+) -> Result<u64, Error> {
+    let unreadable = |source| Error::Read { path: path.to_owned(), source };
+    let source = records::open(path).map_err(unreadable)?;
+    let mut wrong_format = None;
+    let mut bytes = 0;
+    let name = file_name(path);
+    records::each_line(
+        source,
+        parse,
+        |number, line| {
+            let why = match line {
+                Some(Ok(line)) => return each(collector, line),
+                Some(Err(LineError::Malformed(error))) => error.to_string(),
+                Some(Err(source)) => {
+                    wrong_format.get_or_insert(Error::Format { path: path.to_owned(), line: number, source });
+                    return;
+                }
+                None => "longer than any record".to_owned(),
+            };
+            if first_pass {
+                collector.summary.records_ledger.reject("unusable-lines", 1);
+                if collector.summary.rejected_examples.len() < REJECTED_EXAMPLES {
+                    collector.summary.rejected_examples.push(format!("{name}: line {number}: {why}"));
+                }
+            }
+        },
+        |read| {
+            bytes = read;
+            progress(read);
+        },
+    )
+    .map_err(unreadable)?;
+    wrong_format.map_or(Ok(bytes), Err)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn count_reason(counts: &mut BTreeMap<String, u64>, reason: &str) {
+    let reason: String = reason.chars().take(TEXT_CHARS).collect();
+    let known = counts.len() < SKIP_REASONS || counts.contains_key(&reason);
+    *counts.entry(if known { reason } else { "(other reasons)".to_owned() }).or_default() += 1;
+}

@@ -1,0 +1,225 @@
+//! Figures of a run: how often, how long, how many errors, for v1 (from the capture), v2 and the baseline (from the replay),
+//! for all and by route.
+//!
+//! In: a run's records, joined by the exchange's id (`join`). Out: a [`Summary`] of counts and histograms, which can be
+//! added to another. Only exchanges that were replayed are measured, on each side, so that like is compared with like.
+
+pub mod blocks;
+pub mod histogram;
+mod join;
+mod records;
+pub mod timeline;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use blocks::Blocks;
+pub use histogram::Histogram;
+pub use join::{Error, Records, measure};
+pub use timeline::Timeline;
+
+use crate::ledger::Ledger;
+use crate::replay::FailureKind;
+use crate::time::Timestamp;
+
+/// Whose answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The captured version, as the tap saw it.
+    V1 = 0,
+    /// The target of the replay.
+    V2 = 1,
+    /// v1 in staging, replayed by the same schedule.
+    Baseline = 2,
+}
+
+/// How many sides there are.
+pub const SIDES: usize = 3;
+
+impl Side {
+    /// In the order of rows.
+    pub const ALL: [Self; SIDES] = [Self::V1, Self::V2, Self::Baseline];
+
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+            Self::Baseline => "baseline",
+        }
+    }
+}
+
+/// Answers and latencies of one side on one route.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SideSummary {
+    /// Requests that were sent.
+    pub requests: u64,
+    /// Those that have no usable answer, by kind. v1 has none: a capture cannot tell a failure from its own end.
+    pub failures: BTreeMap<FailureKind, u64>,
+    /// Answers by status code.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Latency from the request's first byte to the answer's last, over time (v1: capture time; else replay time).
+    pub sent: Blocks,
+    /// Latency from the instant the request was due; empty for v1, which was due when it came.
+    pub due: Histogram,
+}
+
+impl SideSummary {
+    /// Failures and answers with a status of 500 or above.
+    pub fn errors(&self) -> u64 {
+        self.failures.values().sum::<u64>() + self.statuses.range(500..).map(|(_, n)| n).sum::<u64>()
+    }
+
+    /// Answers.
+    pub fn answers(&self) -> u64 {
+        self.statuses.values().sum()
+    }
+
+    /// Adds all of another.
+    pub fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        other.failures.iter().for_each(|(&kind, n)| *self.failures.entry(kind).or_default() += n);
+        other.statuses.iter().for_each(|(&status, n)| *self.statuses.entry(status).or_default() += n);
+        self.sent.merge(&other.sent);
+        self.due.merge(&other.due);
+    }
+}
+
+/// Requests that were answered on both sides, or failed at v2: the errors that are v2's own. The other side is the baseline
+/// where there is one, else v1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pairs {
+    /// How many.
+    pub count: u64,
+    /// v2 failed or answered 5xx, the other side did not.
+    pub new_errors: u64,
+    /// The other side failed or answered 5xx, v2 did not.
+    pub gone_errors: u64,
+}
+
+impl Pairs {
+    /// Adds all of another.
+    pub const fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.new_errors += other.new_errors;
+        self.gone_errors += other.gone_errors;
+    }
+}
+
+/// One route.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteSummary {
+    /// Its name, e.g. `GET /orders/{id}`.
+    pub route: Arc<str>,
+    /// v1, v2, baseline.
+    pub sides: [SideSummary; SIDES],
+    /// v2 against the other side, request by request.
+    pub pairs: Pairs,
+}
+
+impl RouteSummary {
+    /// One side.
+    pub const fn side(&self, side: Side) -> &SideSummary {
+        &self.sides[side as usize]
+    }
+
+    /// Answers of v2 whose status the other side never gave on this route, by status.
+    pub fn new_statuses(&self, other: Side) -> BTreeMap<u16, u64> {
+        let known = &self.side(other).statuses;
+        let v2 = &self.side(Side::V2).statuses;
+        v2.iter().filter(|(status, _)| !known.contains_key(status)).map(|(&status, &n)| (status, n)).collect()
+    }
+
+    /// Adds all of another.
+    pub fn merge(&mut self, other: &Self) {
+        self.sides.iter_mut().zip(&other.sides).for_each(|(mine, other)| mine.merge(other));
+        self.pairs.merge(&other.pairs);
+    }
+}
+
+/// One kind of failure over all routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FailureSummary {
+    /// How many.
+    pub count: u64,
+    /// What the first one said, in short.
+    pub example: String,
+    /// Which request it was.
+    pub id: String,
+    /// On which route.
+    pub route: String,
+}
+
+/// A run in figures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Exchanges in the recording, by completeness.
+    pub exchanges: BTreeMap<&'static str, u64>,
+    /// Exchanges that were replayed, at least once.
+    pub replayed: u64,
+    /// Requests that were not sent, on purpose, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Lanes with at least one sent request.
+    pub lanes: u64,
+    /// Capture time of the first request that was replayed.
+    pub first_at: Option<Timestamp>,
+    /// Capture time of the last one.
+    pub last_at: Option<Timestamp>,
+    /// When the replay started.
+    pub started: Option<Timestamp>,
+    /// From the start of the replay to the last sent request or answer, in nanoseconds.
+    pub took_ns: i64,
+    /// By route, the most requests at v2 first.
+    pub routes: Vec<RouteSummary>,
+    /// All routes together.
+    pub all: RouteSummary,
+    /// Over time.
+    pub timeline: Timeline,
+    /// The replayer's own lateness (what v2 caused is not in it).
+    pub lateness: Histogram,
+    /// Handshakes in the capture: the round trip between v1's clients and v1, one a connection.
+    pub handshakes: Histogram,
+    /// Times to connect, v2.
+    pub connects: Histogram,
+    /// Times to connect, baseline.
+    pub baseline_connects: Histogram,
+    /// Failures of v2 by kind.
+    pub failures: BTreeMap<FailureKind, FailureSummary>,
+    /// Whether there is a baseline.
+    pub has_baseline: bool,
+    /// The packets of the capture.
+    pub capture_ledger: Ledger,
+    /// The requests of the replay.
+    pub replay_ledger: Ledger,
+    /// What the replayer measured of itself.
+    pub generator: serde_json::Value,
+    /// Lines that could not be used and why, in short: `outcomes.jsonl: line 7: …`; the first few.
+    pub rejected_examples: Vec<String>,
+    /// Lines that could not be used, and records without a partner, by reason.
+    pub records_ledger: Ledger,
+    /// Files that lack their last line: the writer was cut off.
+    pub unclosed: Vec<String>,
+}
+
+impl Summary {
+    /// What v2 is compared with.
+    pub const fn reference(&self) -> Side {
+        if self.has_baseline { Side::Baseline } else { Side::V1 }
+    }
+
+    /// Exchanges in the recording.
+    pub fn recorded(&self) -> u64 {
+        self.exchanges.values().sum()
+    }
+
+    /// Exchanges of the recording that are damaged: bytes of the request or the response are missing.
+    pub fn damaged(&self) -> u64 {
+        ["request-damaged", "response-damaged", "orphan-response"].iter().filter_map(|name| self.exchanges.get(name)).sum()
+    }
+
+    /// A route by its name.
+    pub fn route(&self, name: &str) -> Option<&RouteSummary> {
+        self.routes.iter().find(|route| &*route.route == name)
+    }
+}
