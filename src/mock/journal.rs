@@ -1,0 +1,310 @@
+//! What the mock keeps while it runs: what has been given, in which order, and the ledger's file.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::answer;
+use super::fault::{Action, Faults};
+use super::ledger::{Call, Counts, End, Header, Place, Verdict};
+use super::matcher::{Found, MissReason, Policy, Prepared, Query, Stock, Tier};
+use super::recording::{Recording, origin_form};
+use crate::exchange::ExchangeId;
+use crate::exchange::log::write_line;
+use crate::exchange::redact::Masker;
+use crate::time::Timestamp;
+
+/// Longest value of a place that is shown, in characters.
+const VALUE_SHOWN: usize = 120;
+/// Longest beginning of a body that is shown, in characters.
+const PAYLOAD_SHOWN: usize = 240;
+/// Most places of one call that are shown.
+const PLACES_SHOWN: usize = 40;
+
+/// What came of a mock's run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Calls by verdict.
+    pub counts: Counts,
+    /// Where the ledger was written.
+    pub log: Option<PathBuf>,
+}
+
+/// What is to be done with a call.
+pub(super) struct Decision {
+    /// The recorded call that answers; none: a miss.
+    pub(super) index: Option<u32>,
+    /// What a fault does to it.
+    pub(super) actions: Vec<Action>,
+    pub(super) call: Call,
+}
+
+/// The state that calls share.
+pub(super) struct Journal {
+    recording: Arc<Recording>,
+    policy: Policy,
+    masker: Masker,
+    stock: Stock,
+    faults: Faults,
+    counts: Counts,
+    /// By cause: the last call in v1's order that v2 has made.
+    furthest: FxHashMap<u32, u32>,
+    file: Option<BufWriter<File>>,
+    path: Option<PathBuf>,
+    line: Vec<u8>,
+    /// The first error of the file; told at the end.
+    error: Option<io::Error>,
+}
+
+impl Journal {
+    pub(super) fn start(
+        recording: Arc<Recording>,
+        policy: Policy,
+        masker: Masker,
+        faults: Faults,
+        log: Option<&Path>,
+        inputs: &[String],
+    ) -> io::Result<Self> {
+        let mut file = log.map(|path| File::create(path).map(BufWriter::new)).transpose()?;
+        let mut line = Vec::new();
+        if let Some(file) = &mut file {
+            write_line(&mut line, &Header::new(Timestamp::now(), inputs.to_vec(), recording.len() as u64));
+            file.write_all(&line)?;
+            file.flush()?;
+        }
+        let stock = Stock::new(&recording);
+        Ok(Self {
+            recording,
+            policy,
+            masker,
+            stock,
+            faults,
+            counts: Counts::default(),
+            furthest: FxHashMap::default(),
+            file,
+            path: log.map(Path::to_owned),
+            line,
+            error: None,
+        })
+    }
+
+    /// Chooses the answer of a call and writes it down.
+    pub(super) fn decide(&mut self, query: &Query<'_>, prepared: &Prepared, at: Timestamp) -> Decision {
+        let recording = Arc::clone(&self.recording);
+        let method = String::from_utf8_lossy(query.method).into_owned();
+        let target = origin_form(query.target);
+        let (fault, actions) = self.faults.draw(&method, &target).unzip();
+        let actions = actions.unwrap_or_default();
+        let spoilt = actions.iter().any(|action| !matches!(action, Action::Delay(_)));
+        let found = recording.choose(query, prepared, &self.policy, &mut self.stock, spoilt);
+        let mut call = Call {
+            verdict: Verdict::Extra,
+            at,
+            provider: query.host.to_owned(),
+            method,
+            route: prepared.route.to_string(),
+            target: self.masker.target(&target).into_owned(),
+            payload: String::new(),
+            recorded: None,
+            times: 0,
+            cause: prepared.cause.and_then(|cause| recording.ingress_of_cause(cause)),
+            status: Some(answer::MISS),
+            score: 0.0,
+            why: String::new(),
+            places: vec![],
+            order_changed: false,
+            fault,
+        };
+        let answering = match found {
+            Found::Answer { index, tier, score, again, .. } => {
+                self.answered(&mut call, query, prepared, index, (tier, score, again));
+                Some(index)
+            }
+            Found::Miss { nearest, reason } => {
+                call.why = reason.text().to_owned();
+                if reason == MissReason::Exhausted {
+                    call.verdict = Verdict::Repeated;
+                }
+                if let Some((index, score)) = nearest {
+                    call.recorded = Some(recording.calls[index as usize].id);
+                    call.score = score;
+                    call.places = self.shown(recording.places(query, &prepared.route, index));
+                }
+                None
+            }
+        };
+        if call.verdict != Verdict::Matched {
+            call.payload = self.payload(query);
+        }
+        for action in &actions {
+            match action {
+                Action::Status(status) => call.status = Some(*status),
+                Action::Reset | Action::Hang => call.status = None,
+                Action::Delay(_) => {}
+            }
+        }
+        self.write(&call);
+        Decision { index: answering, actions, call }
+    }
+
+    fn answered(
+        &mut self,
+        call: &mut Call,
+        query: &Query<'_>,
+        prepared: &Prepared,
+        index: u32,
+        (tier, score, again): (Tier, f64, bool),
+    ) {
+        let recording = Arc::clone(&self.recording);
+        let recorded = &recording.calls[index as usize];
+        call.recorded = Some(recorded.id);
+        call.score = score;
+        call.times = self.stock.given[index as usize];
+        if prepared.cause.is_none() || prepared.cause == recorded.cause {
+            call.cause = recorded.caused_by.or(call.cause);
+        }
+        call.verdict = match (again, tier) {
+            (true, _) => Verdict::Repeated,
+            (false, Tier::Nearest) => Verdict::Drifted,
+            (false, _) => Verdict::Matched,
+        };
+        call.why = match (tier, again) {
+            (Tier::Exact, false) => "equal".to_owned(),
+            (Tier::ByKind, false) => "equal but for values that vary by themselves".to_owned(),
+            (Tier::Nearest, false) => format!("the nearest recorded call, {:.0}% in common", score * 100.0),
+            (_, true) => "v1 made this call less often; answered with the last recorded answer again".to_owned(),
+        };
+        if tier == Tier::Nearest {
+            call.places = self.shown(recording.places(query, &prepared.route, index));
+        }
+        let response = recorded.response.as_ref();
+        match answer::unusable(response) {
+            Some(why) => {
+                call.why = format!("{}; {why}", call.why);
+                call.status = Some(answer::MISS);
+            }
+            None => call.status = response.map(|response| response.status),
+        }
+        if let Some(cause) = recorded.cause
+            && !again
+        {
+            let furthest = self.furthest.entry(cause).or_insert(index);
+            // Calls that v1 made side by side have no order.
+            call.order_changed = index < *furthest && recorded.ends_at <= recording.calls[*furthest as usize].at;
+            *furthest = (*furthest).max(index);
+        }
+    }
+
+    /// Adds the calls of v1 that v2 did not make and closes the file. A call whose ingress exchange is known counts only where
+    /// `replayed` says that it was replayed.
+    pub(super) fn finish(&mut self, replayed: &dyn Fn(ExchangeId) -> bool) -> io::Result<Finished> {
+        let recording = Arc::clone(&self.recording);
+        for (index, recorded) in recording.calls.iter().enumerate() {
+            if self.stock.given[index] > 0 || self.stock.tried[index] || recorded.caused_by.is_some_and(|id| !replayed(id)) {
+                continue;
+            }
+            let target = origin_form(&recorded.request.target);
+            let call = Call {
+                verdict: Verdict::Missing,
+                at: recorded.at,
+                provider: recorded.host.to_string(),
+                method: String::from_utf8_lossy(&recorded.request.method).into_owned(),
+                route: recorded.route.to_string(),
+                target: self.masker.target(&target).into_owned(),
+                payload: self.beginning(&recorded.request.body.bytes),
+                recorded: Some(recorded.id),
+                times: 0,
+                cause: recorded.caused_by,
+                status: None,
+                score: 0.0,
+                why: "v2 did not make this call".to_owned(),
+                places: vec![],
+                order_changed: false,
+                fault: None,
+            };
+            self.write(&call);
+        }
+        self.line.clear();
+        write_line(&mut self.line, &End::new(&self.counts));
+        if let Some(mut file) = self.file.take() {
+            let closed = file.write_all(&self.line).and_then(|()| file.flush());
+            self.error = self.error.take().or(closed.err());
+        }
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => Ok(Finished { counts: self.counts, log: self.path.clone() }),
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Puts what was written on disk, so that a killed mock leaves its ledger.
+    pub(super) fn flush(&mut self) {
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.flush()
+        {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    fn write(&mut self, call: &Call) {
+        self.counts.add(call.verdict, call.is_unsafe(), call.order_changed);
+        let Some(file) = &mut self.file else { return };
+        self.line.clear();
+        write_line(&mut self.line, call);
+        if let Err(error) = file.write_all(&self.line) {
+            self.error.get_or_insert(error);
+            self.file = None;
+        }
+    }
+
+    fn shown(&self, places: Vec<Place>) -> Vec<Place> {
+        let short = |place: &str, value: Option<String>| {
+            let name = place.rsplit(['.', '/', '@']).next().unwrap_or(place);
+            value.map(|value| {
+                let masked = self.masker.field(name, &value);
+                cut(&self.masker.value(&masked), VALUE_SHOWN)
+            })
+        };
+        places
+            .into_iter()
+            .take(PLACES_SHOWN)
+            .map(|place| Place {
+                expected: short(&place.place, place.expected),
+                actual: short(&place.place, place.actual),
+                place: cut(&place.place, VALUE_SHOWN),
+            })
+            .collect()
+    }
+
+    fn payload(&self, query: &Query<'_>) -> String {
+        match query.content {
+            super::features::Content::Whole(bytes) => self.beginning(bytes),
+            super::features::Content::Hashed { length, .. } => format!("({length} bytes)"),
+        }
+    }
+
+    fn beginning(&self, bytes: &[u8]) -> String {
+        // Masking needs whole values, so more is looked at than is shown.
+        match std::str::from_utf8(&bytes[..bytes.len().min(16 * PAYLOAD_SHOWN)]) {
+            Ok(text) => cut(&self.masker.text(text), PAYLOAD_SHOWN),
+            Err(error) if error.valid_up_to() > 0 && bytes.len() > 16 * PAYLOAD_SHOWN => {
+                let text = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+                cut(&self.masker.text(text), PAYLOAD_SHOWN)
+            }
+            Err(_) => format!("({} bytes)", bytes.len()),
+        }
+    }
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}

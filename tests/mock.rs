@@ -1,0 +1,388 @@
+//! The egress mock end to end: real sockets and real clients on loopback, calls made up or recorded.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where an unwrap does")]
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
+use shadowtap::http::{Body, Framing, Headers, Request, Response};
+use shadowtap::mock::ledger::{Call, Summary, Verdict};
+use shadowtap::mock::{Exhausted, Handle, Recording, Rules, Selection, Settings, Timing, ledger};
+use shadowtap::time::Timestamp;
+
+const PROVIDER: &str = "payments.example";
+
+/// A recorded call, made up; the time and the id follow from the number.
+struct Made<'a> {
+    number: u32,
+    method: &'a str,
+    target: &'a str,
+    headers: &'a [(&'a str, &'a str)],
+    body: &'a str,
+    answer: &'a str,
+}
+
+impl Default for Made<'_> {
+    fn default() -> Self {
+        Self { number: 0, method: "GET", target: "/", headers: &[], body: "", answer: "" }
+    }
+}
+
+impl Made<'_> {
+    fn exchange(&self) -> Exchange {
+        let at = Timestamp::from_nanos(1_795_341_600_000_000_000 + i64::from(self.number) * 100_000_000);
+        let mut headers = Headers::new();
+        headers.push(b"Host", PROVIDER.as_bytes());
+        for (name, value) in self.headers {
+            headers.push(name.as_bytes(), value.as_bytes());
+        }
+        let mut answered = Headers::new();
+        answered.push(b"Content-Type", b"text/plain");
+        answered.push(b"X-Number", self.number.to_string().as_bytes());
+        answered.push(b"Transfer-Encoding", b"chunked");
+        Exchange {
+            id: ExchangeId { connection: 7, ordinal: self.number },
+            client: "10.0.0.1:41000".parse().unwrap(),
+            server: "192.0.2.7:80".parse().unwrap(),
+            protocol: "http/1".to_owned(),
+            completeness: Completeness::Complete,
+            request: Some(TimedRequest {
+                at,
+                duration_ns: 0,
+                message: Request {
+                    method: self.method.to_owned().into(),
+                    target: self.target.to_owned().into(),
+                    headers,
+                    body: Body::whole(self.body.to_owned()),
+                    ..Request::default()
+                },
+            }),
+            response: Some(TimedResponse {
+                at,
+                first_byte_ns: Some(80_000_000),
+                last_byte_ns: Some(160_000_000),
+                message: Response {
+                    status: 200,
+                    reason: "OK".into(),
+                    headers: answered,
+                    body: Body::whole(self.answer.to_owned()),
+                    framing: Framing::Chunked,
+                    ..Response::default()
+                },
+            }),
+            interim: vec![],
+            opened_at: None,
+            handshake_ns: None,
+            marks: vec![],
+        }
+    }
+}
+
+fn recording(calls: &[Made<'_>]) -> Recording {
+    let exchanges = calls.iter().map(Made::exchange).collect();
+    Recording::build(exchanges, &Selection::default(), Rules::default()).unwrap()
+}
+
+fn settings() -> Settings {
+    Settings { threads: 1, ..Settings::new("127.0.0.1:0".parse().unwrap()) }
+}
+
+fn start(calls: &[Made<'_>]) -> Handle {
+    Handle::start(recording(calls), settings()).unwrap()
+}
+
+/// Sends one request on a connection of its own; gives the status and the body.
+fn send(mock: SocketAddr, method: &str, target: &str, headers: &str, body: &str) -> (u16, String) {
+    let host = if headers.contains("Host:") { String::new() } else { format!("Host: {PROVIDER}\r\n") };
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let text = format!("{method} {target} HTTP/1.1\r\n{host}{headers}{length}Connection: close\r\n\r\n{body}");
+    let mut stream = TcpStream::connect(mock).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    let status = answer.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    if !head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+        return (status, body.to_owned());
+    }
+    let mut joined = String::new();
+    let mut rest = body;
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap();
+        if size == 0 {
+            break;
+        }
+        joined.push_str(&after[..size]);
+        rest = after[size..].trim_start_matches("\r\n");
+    }
+    (status, joined)
+}
+
+fn calls(log: &Path) -> Vec<Call> {
+    let mut calls = Vec::new();
+    let complete = ledger::read(BufReader::new(std::fs::File::open(log).unwrap()), |call| calls.push(call)).unwrap();
+    assert!(complete, "a stopped mock closes its ledger");
+    calls
+}
+
+#[test]
+fn equal_calls_get_their_answers_in_order_and_then_the_last_again_or_a_miss() {
+    let calls = [
+        Made { number: 1, target: "/rates?to=USD&from=EUR", answer: "one", ..Made::default() },
+        Made { number: 2, target: "/rates?from=EUR&to=USD", answer: "two", ..Made::default() },
+        Made { number: 3, target: "/rates?from=EUR&to=JPY", answer: "other", ..Made::default() },
+    ];
+    for exhausted in [Exhausted::Repeat, Exhausted::Miss] {
+        let mut settings = settings();
+        settings.policy.exhausted = exhausted;
+        let mock = Handle::start(recording(&calls), settings).unwrap();
+        let answers: Vec<_> = (0..4).map(|_| send(mock.address(), "GET", "/rates?from=EUR&to=USD", "", "")).collect();
+        let texts: Vec<_> = answers.iter().map(|(status, text)| if *status == 599 { "miss" } else { text }).collect();
+        let surplus = if exhausted == Exhausted::Repeat { "two" } else { "miss" };
+        assert_eq!(texts, ["one", "two", surplus, surplus]);
+        let counts = mock.stop(&|_| true).unwrap().counts;
+        assert_eq!((counts.matched, counts.repeated, counts.missing, counts.unsafe_repeated), (2, 2, 1, 0));
+    }
+}
+
+#[test]
+fn a_miss_is_599_and_names_the_nearest_recorded_call_and_what_it_lacks() {
+    let mock = start(&[Made {
+        number: 1,
+        method: "POST",
+        target: "/v1/charges",
+        body: r#"{"amount":100,"reference":"c-77aa","card":"4111111111111111"}"#,
+        answer: "ok",
+        ..Made::default()
+    }]);
+    let (status, text) =
+        send(mock.address(), "POST", "/v1/charges", "", r#"{"amount":100,"reference":"c-0000","card":"4000056655665556"}"#);
+    assert_eq!(status, 599);
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(told["nearest"]["recorded"], "7-1", "{text}");
+    let places: Vec<_> =
+        told["nearest"]["lacks"].as_array().unwrap().iter().map(|place| place["place"].as_str().unwrap()).collect();
+    assert_eq!(places, ["$.card", "$.reference"]);
+    assert!(!text.contains("4111111111111111") && !text.contains("4000056655665556"), "cards are masked: {text}");
+    assert_eq!(send(mock.address(), "GET", "/v2/other", "", "").0, 599);
+    let (status, text) = send(mock.address(), "POST", "/v1/charges", "Host: other.example\r\n", "{}");
+    assert!(status == 599 && text.contains("no call to this host"), "{text}");
+    let counts = mock.stop(&|_| true).unwrap().counts;
+    assert_eq!((counts.extra, counts.unsafe_extra, counts.missing), (3, 2, 1));
+}
+
+#[test]
+fn a_drifted_payload_is_answered_and_told_and_two_as_near_are_a_miss() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("egress.jsonl");
+    let body = |amount: u32, cart: &str, key: &str| {
+        format!(r#"{{"amount":{amount},"currency":"EUR","reference":"{cart}","idempotency_key":"{key}"}}"#)
+    };
+    let keys = ["f81d4fae-7dec-41d0-a765-00a0c91e6bf6", "0190163d-8694-739b-aea5-966c26f8ad91"];
+    let (a, b) = (body(1299, "c-11aa22", keys[0]), body(500, "c-33bb44", keys[0]));
+    let recorded = [
+        Made { number: 1, method: "POST", target: "/v1/charges", body: &a, answer: "a", ..Made::default() },
+        Made { number: 2, method: "POST", target: "/v1/charges", body: &b, answer: "b", ..Made::default() },
+        Made { number: 3, method: "POST", target: "/v1/notes", body: r#"{"a":1,"b":2,"c":3,"d":4}"#, ..Made::default() },
+        Made { number: 4, method: "POST", target: "/v1/notes", body: r#"{"a":1,"b":2,"c":3,"d":5}"#, ..Made::default() },
+    ];
+    let mock = Handle::start(recording(&recorded), Settings { log: Some(log.clone()), ..settings() }).unwrap();
+    let send = |target: &str, body: &str| send(mock.address(), "POST", target, "", body);
+    assert_eq!(send("/v1/charges", &body(500, "c-33bb44", keys[1])).1, "b", "another key is no drift");
+    assert_eq!(send("/v1/charges", &body(1399, "c-11aa22", keys[1])).1, "a");
+    assert_eq!(send("/v1/charges", &body(1299, "c-11aa22", keys[1])).1, "a", "charged again");
+    assert_eq!(send("/v1/notes", r#"{"a":1,"b":2,"c":3,"d":6}"#).0, 599);
+    mock.stop(&|_| true).unwrap();
+    let told: Vec<_> = calls(&log)
+        .into_iter()
+        .map(|call| (call.verdict, call.recorded.unwrap().ordinal, call.places.into_iter().map(|p| p.place).collect::<Vec<_>>()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Verdict::Matched, 2, vec![]),
+            (Verdict::Drifted, 1, vec!["$.amount".to_owned()]),
+            (Verdict::Repeated, 1, vec![]),
+            (Verdict::Extra, 3, vec!["$.d".to_owned()]),
+            (Verdict::Missing, 3, vec![]),
+            (Verdict::Missing, 4, vec![]),
+        ]
+    );
+    let summary = Summary::read(BufReader::new(std::fs::File::open(&log).unwrap())).unwrap();
+    assert!(summary.complete);
+    assert_eq!((summary.clusters[0].verdict, summary.clusters[0].changes), (Verdict::Repeated, true), "the double charge first");
+    assert!(summary.clusters[0].example.payload.contains("c-11aa22"), "{:?}", summary.clusters[0].example);
+}
+
+/// Two hundred carts are charged at once, each with an idempotency key of its own, in another order than v1's; every third
+/// charge has no reference, so that only the trace tells the carts apart.
+#[test]
+fn concurrent_carts_get_their_own_answers_in_every_run() {
+    let trace = |cart: usize, span: usize| format!("00-4bf92f3577b34da6a3ce{cart:012x}-00f067aa{span:08x}-01");
+    let body = |cart: usize, key: usize| {
+        let reference = if cart % 3 == 0 { String::new() } else { format!(r#","reference":"c-{cart:06x}a1""#) };
+        let amount = 1000 + cart % 7;
+        format!(
+            r#"{{"amount":{amount}{reference},"key":"f81d4fae-7dec-41d0-a765-{key:012x}","at":"2026-11-22T10:00:{:02}Z"}}"#,
+            key % 60
+        )
+    };
+    let parts: Vec<_> = (0..200).map(|cart| (trace(cart, 1), body(cart, cart), format!("answer of cart {cart}"))).collect();
+    let headers: Vec<_> = parts.iter().map(|(trace, ..)| [("traceparent", trace.as_str())]).collect();
+    let made: Vec<_> = parts
+        .iter()
+        .zip(&headers)
+        .enumerate()
+        .map(|(cart, ((_, body, answer), headers))| Made {
+            number: cart as u32,
+            method: "POST",
+            target: "/v1/charges",
+            headers,
+            body,
+            answer,
+        })
+        .collect();
+    for run in 0..3 {
+        let mock = Handle::start(recording(&made), Settings { threads: 2, ..settings() }).unwrap();
+        let address = mock.address();
+        std::thread::scope(|scope| {
+            for worker in 0..8 {
+                scope.spawn(move || {
+                    for cart in (0..200).rev().filter(|cart| (cart * 7 + run) % 8 == worker) {
+                        let header = format!("traceparent: {}\r\n", trace(cart, 900 + cart));
+                        let (status, text) = send(address, "POST", "/v1/charges", &header, &body(cart, 5_000 + cart + run));
+                        assert_eq!((status, text), (200, format!("answer of cart {cart}")));
+                    }
+                });
+            }
+        });
+        let counts = mock.stop(&|_| true).unwrap().counts;
+        assert!(counts.is_clean() && counts.matched == 200, "{counts:?}");
+    }
+}
+
+#[test]
+fn without_a_trace_a_rare_value_that_varies_tells_carts_apart() {
+    let body = |cart: u32, key: u32| {
+        format!(r#"{{"cart":"f81d4fae-7dec-41d0-a765-{cart:012x}","key":"0190163d-8694-439b-aea5-{key:012x}","amount":5}}"#)
+    };
+    let bodies: Vec<_> = (0..50).map(|cart| (body(cart, cart), cart.to_string())).collect();
+    let made: Vec<_> = bodies
+        .iter()
+        .zip(0..)
+        .map(|((body, answer), number)| Made { number, method: "POST", target: "/pay", body, answer, ..Made::default() })
+        .collect();
+    let mock = start(&made);
+    for cart in (0..50).rev() {
+        assert_eq!(send(mock.address(), "POST", "/pay", "", &body(cart, 1_000 + cart)).1, cart.to_string());
+    }
+    assert_eq!(send(mock.address(), "POST", "/pay", "", &body(9, 7_777)).1, "9", "a second charge of the same cart");
+    let counts = mock.stop(&|_| true).unwrap().counts;
+    assert_eq!((counts.matched, counts.repeated, counts.unsafe_repeated), (50, 1, 1));
+}
+
+#[test]
+fn recorded_latency_is_given_back_to_the_first_and_to_the_last_byte() {
+    let calls = [Made { number: 1, target: "/slow", answer: "first half, second half", ..Made::default() }];
+    let mock = Handle::start(recording(&calls), Settings { timing: Timing::Recorded, ..settings() }).unwrap();
+    let mut stream = BufReader::new(TcpStream::connect(mock.address()).unwrap());
+    let started = shadowtap::time::Monotonic::now();
+    stream
+        .get_mut()
+        .write_all(format!("GET /slow HTTP/1.1\r\nHost: {PROVIDER}\r\nConnection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    let first = started.elapsed();
+    stream.read_to_string(&mut line).unwrap();
+    let last = started.elapsed();
+    assert!(line.contains("200 OK") && line.contains("second half") || line.contains("half"), "{line}");
+    // Never earlier than recorded; how much later is the machine's business.
+    assert!(first >= 80_000_000 && last >= 160_000_000, "{first} {last}");
+}
+
+#[test]
+fn calls_in_another_order_are_told_and_those_of_requests_that_were_not_replayed_are_not_missing() {
+    let trace = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")];
+    let of_cause = |number, target| Made { number, target, headers: &trace, answer: "x", ..Made::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("egress.jsonl");
+    let mut ingress = of_cause(0, "/checkout").exchange();
+    ingress.id = ExchangeId { connection: 1, ordinal: 5 };
+    ingress.server = "10.0.0.1:8080".parse().unwrap();
+    ingress.client = "198.51.100.4:5000".parse().unwrap();
+    let mut exchanges = vec![ingress];
+    exchanges.extend([(1, "/fees"), (3, "/charge"), (6, "/mail")].map(|(number, target)| of_cause(number, target).exchange()));
+    let build = || Recording::build(exchanges.clone(), &Selection::default(), Rules::default()).unwrap();
+    let mock = Handle::start(build(), Settings { log: Some(log.clone()), ..settings() }).unwrap();
+    let header = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01\r\n";
+    for target in ["/charge", "/fees"] {
+        assert_eq!(send(mock.address(), "GET", target, header, "").0, 200);
+    }
+    mock.stop(&|_| true).unwrap();
+    let told: Vec<_> =
+        calls(&log).iter().map(|c| (c.verdict, c.route.clone(), c.order_changed, c.cause.unwrap().to_string())).collect();
+    let one = |verdict, route: &str, changed| (verdict, route.to_owned(), changed, "1-5".to_owned());
+    assert_eq!(
+        told,
+        [
+            one(Verdict::Matched, "GET /charge", false),
+            one(Verdict::Matched, "GET /fees", true),
+            one(Verdict::Missing, "GET /mail", false)
+        ]
+    );
+    let mock = Handle::start(build(), settings()).unwrap();
+    assert_eq!(mock.stop(&|_| false).unwrap().counts.missing, 0);
+}
+
+#[test]
+fn faults_are_injected_and_a_retry_is_not_a_repeated_call() {
+    let calls = [Made { number: 1, method: "POST", target: "/charge", body: "{\"a\":1}", answer: "ok", ..Made::default() }];
+    let faults = shadowtap::mock::fault::Faults::new(vec!["POST ^/charge$: 50% 503".parse().unwrap()], 3);
+    let mock = Handle::start(recording(&calls), Settings { faults, ..settings() }).unwrap();
+    let mut seen = BTreeMap::<u16, u32>::new();
+    while !seen.contains_key(&200) {
+        *seen.entry(send(mock.address(), "POST", "/charge", "", "{\"a\":1}").0).or_default() += 1;
+        assert!(seen.values().sum::<u32>() < 100);
+    }
+    let counts = mock.stop(&|_| true).unwrap().counts;
+    assert_eq!((counts.repeated, counts.missing), (0, 0), "{seen:?}");
+    let faults = shadowtap::mock::fault::Faults::new(vec!["* /: reset".parse().unwrap()], 3);
+    let mock = Handle::start(recording(&calls), Settings { faults, ..settings() }).unwrap();
+    assert_eq!(send(mock.address(), "POST", "/charge", "", "{\"a\":1}"), (0, String::new()));
+}
+
+#[test]
+fn half_a_request_and_a_large_body_disturb_nobody() {
+    let calls = [Made { number: 1, target: "/ok", answer: "fine", ..Made::default() }];
+    let mock = start(&calls);
+    let mut hanging = TcpStream::connect(mock.address()).unwrap();
+    hanging.write_all(b"POST /ok HTTP/1.1\r\nHost: payments.example\r\nContent-Length: 100\r\n\r\nhalf").unwrap();
+    let mut silent = TcpStream::connect(mock.address()).unwrap();
+    silent.write_all(b"GE").unwrap();
+    let mut large = TcpStream::connect(mock.address()).unwrap();
+    let length = 96 << 20;
+    write!(large, "POST /ok HTTP/1.1\r\nHost: payments.example\r\nContent-Length: {length}\r\n\r\n").unwrap();
+    let block = vec![b'x'; 1 << 20];
+    for _ in 0..length / block.len() {
+        large.write_all(&block).unwrap();
+    }
+    let mut answer = [0; 12];
+    large.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 599");
+    assert_eq!(send(mock.address(), "GET", "/ok", "", ""), (200, "fine".to_owned()));
+}
+
+#[test]
+fn the_port_in_use_and_a_recording_without_calls_are_told() {
+    let calls = [Made { number: 1, target: "/ok", ..Made::default() }];
+    let mock = start(&calls);
+    let error = Handle::start(recording(&calls), Settings::new(mock.address())).err().unwrap();
+    assert!(error.to_string().contains(&mock.address().to_string()), "{error}");
+    let error = Recording::build(vec![], &Selection::default(), Rules::default()).unwrap_err();
+    assert_eq!(error.to_string(), "no outgoing call among 0 exchanges");
+}
