@@ -1,6 +1,7 @@
 //! The egress mock end to end: real sockets and real clients on loopback, calls made up or recorded.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where an unwrap does")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -224,7 +225,7 @@ fn a_drifted_payload_is_answered_and_told_and_two_as_near_are_a_miss() {
 fn concurrent_carts_get_their_own_answers_in_every_run() {
     let trace = |cart: usize, span: usize| format!("00-4bf92f3577b34da6a3ce{cart:012x}-00f067aa{span:08x}-01");
     let body = |cart: usize, key: usize| {
-        let reference = if cart % 3 == 0 { String::new() } else { format!(r#","reference":"c-{cart:06x}a1""#) };
+        let reference = if cart.is_multiple_of(3) { String::new() } else { format!(r#","reference":"c-{cart:06x}a1""#) };
         let amount = 1000 + cart % 7;
         format!(
             r#"{{"amount":{amount}{reference},"key":"f81d4fae-7dec-41d0-a765-{key:012x}","at":"2026-11-22T10:00:{:02}Z"}}"#,
