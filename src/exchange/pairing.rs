@@ -62,6 +62,9 @@ pub struct Pairing {
     tunnel: Option<&'static str>,
     /// Interim responses without a request, for the orphan that follows.
     stray: Vec<Parsed<Mark>>,
+    /// The last response answered no request that is known, so how its body was framed is a guess (it may have answered a
+    /// HEAD): what follows is placed by acknowledgements, as after a loss.
+    unsure: bool,
     /// Which direction holds requests is settled by a message.
     settled: bool,
     /// Nothing more comes, so nothing waits.
@@ -102,8 +105,9 @@ enum Held {
 #[derive(Debug, Default)]
 struct Slot {
     request: Option<Box<Parsed<Mark>>>,
-    /// The request is still under way.
+    /// The request is still under way; where it starts in its stream.
     open: bool,
+    start: u64,
     interim: Vec<Parsed<Mark>>,
     response: Option<Box<Parsed<Mark>>>,
     /// The response was lost.
@@ -150,6 +154,7 @@ impl Pairing {
             gate: false,
             tunnel: None,
             stray: Vec::new(),
+            unsure: false,
             settled: false,
             over: false,
             misplaced: 0,
@@ -341,7 +346,7 @@ impl Pairing {
     /// Where the next response stands in its stream, where it is searched after lost bytes.
     fn place(&self) -> Option<u64> {
         let responses = &self.lanes[RESPONSES].parser;
-        responses.is_resuming().then(|| responses.position())
+        (self.unsure || responses.is_resuming()).then(|| responses.position())
     }
 
     /// Gives what waited and need not any more, from both directions, until nothing moves.
@@ -403,9 +408,11 @@ impl Pairing {
     fn partner(&self, mark: Mark, place: Option<u64>) -> Option<usize> {
         let requests = &self.lanes[REQUESTS].parser;
         // (place, offset of its first byte, what its client had received when it began)
+        // What only may be a head, found by search, is nothing to answer yet.
+        let is_certain = requests.current().is_some() || !requests.is_resuming();
         let under_way = match (self.slots.back(), requests.first(), requests.start()) {
             (Some(Slot { open: true, .. }), ..) => None,
-            (_, Some(first), Some(start)) => Some((self.slots.len(), start, first.ack)),
+            (_, Some(first), Some(start)) if is_certain => Some((self.slots.len(), start, first.ack)),
             _ => None,
         };
         let open_request = |slot: &Slot| match (&slot.request, slot.open) {
@@ -467,6 +474,12 @@ impl Pairing {
         self.gate = parsed.tunnel && parsed.damage.is_none();
         self.kept += weight(&parsed.message);
         match self.slots.back_mut() {
+            Some(slot) if slot.open && slot.start != parsed.start => {
+                // What was answered could not be read to its end; this is another request.
+                slot.open = false;
+                slot.lost = true;
+                self.slots.push_back(Slot { request: Some(Box::new(parsed)), ..Slot::default() });
+            }
             Some(slot) if slot.open => {
                 slot.request = Some(Box::new(parsed));
                 slot.open = false;
@@ -478,7 +491,7 @@ impl Pairing {
     }
 
     fn take_response(&mut self, parsed: Parsed<Mark>) {
-        let resumed = parsed.resumed;
+        let resumed = parsed.resumed || self.unsure;
         let partner = self.partner(parsed.first, resumed.then_some(parsed.start));
         let interim = parsed.message.is_interim();
         if !interim {
@@ -489,6 +502,7 @@ impl Pairing {
                 self.stray.push(parsed);
                 return;
             }
+            self.unsure = self.unsure || matches!(&parsed.message, Message::Response(response) if response.body.length > 0);
             let place = self.slots.iter().position(|slot| !slot.is_done()).unwrap_or(self.slots.len());
             let interim = std::mem::take(&mut self.stray);
             if parsed.tunnel {
@@ -498,7 +512,8 @@ impl Pairing {
             return;
         };
         if index == self.slots.len() {
-            self.slots.push_back(Slot { open: true, ..Slot::default() });
+            let start = self.lanes[REQUESTS].parser.start().unwrap_or_default();
+            self.slots.push_back(Slot { open: true, start, ..Slot::default() });
         }
         if resumed {
             // The answers to requests before it were in the lost bytes.
@@ -514,6 +529,7 @@ impl Pairing {
         if parsed.tunnel {
             self.open_tunnel(&parsed);
         }
+        self.unsure = false;
         self.slots[index].response = Some(Box::new(parsed));
     }
 
