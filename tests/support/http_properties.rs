@@ -98,8 +98,8 @@ type Piece = (Direction, Result<Vec<u8>, u64>);
 fn drive(pieces: &[Piece]) -> Vec<Exchange> {
     let origin = Origin {
         connection: 1,
-        client: "10.0.0.1:1".parse().unwrap(),
-        server: "10.0.0.2:2".parse().unwrap(),
+        client: "10.0.0.1:1".parse().expect("an endpoint"),
+        server: "10.0.0.2:2".parse().expect("an endpoint"),
         opened_at: None,
         joined: false,
     };
