@@ -37,6 +37,8 @@ pub mod capture;
 
 pub mod exchange;
 
+pub mod schedule;
+
 pub mod replay;
 
 pub mod diff;

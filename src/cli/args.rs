@@ -36,6 +36,8 @@ pub struct Global {
 pub enum Command {
     /// Record live traffic.
     Capture(super::capture::Args),
+    /// Replay recorded requests at v2, with their original timing.
+    Replay(super::replay::Args),
 }
 
 /// Parses `10MiB`, `64k`, `1500` into bytes. Binary and decimal units; a bare number is bytes.

@@ -14,7 +14,10 @@ pub const DEFAULT_FILE: &str = "shadowtap.toml";
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
-pub struct Config {}
+pub struct Config {
+    /// `[replay]`
+    pub replay: crate::replay::config::Section,
+}
 
 impl Config {
     /// Reads the file that `global` names, else [`DEFAULT_FILE`] where it exists, else the defaults.

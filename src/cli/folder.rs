@@ -1,8 +1,12 @@
 //! A run's folder: the names of its files, and `run.json`, which says what was run, with what, and when.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use url::Url;
 
 use super::Failure;
 use crate::time::Timestamp;
@@ -71,6 +75,105 @@ pub struct InputInfo {
     pub sha256: String,
 }
 
+impl InputInfo {
+    /// Of an input as it was given; what cannot be read again (standard input, a URL) has a name only.
+    pub fn of(name: &str) -> Self {
+        let nothing = Self { name: name.to_owned(), ..Self::default() };
+        let Some(mut file) = Some(name).filter(|name| *name != "-").and_then(|name| File::open(name).ok()) else {
+            return nothing;
+        };
+        let mut digest = Sha256::new();
+        let mut buffer = vec![0; 1 << 18];
+        let mut bytes = 0;
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => {
+                    digest.update(&buffer[..n]);
+                    bytes += n as u64;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => return nothing,
+            }
+        }
+        let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { name: name.to_owned(), bytes, sha256 }
+    }
+}
+
+/// `20261122T100000Z-1a2b3c`: sorts by time, and two runs that start together differ.
+pub fn run_id() -> String {
+    let now = Timestamp::now();
+    let mut digest = Sha256::new();
+    digest.update(now.nanos().to_le_bytes());
+    digest.update(std::process::id().to_le_bytes());
+    let tail: String = digest.finalize().iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{tail}", stamp(now))
+}
+
+/// `reports/20261122T100000Z`
+pub fn default_path() -> PathBuf {
+    Path::new("reports").join(stamp(Timestamp::now()))
+}
+
+fn stamp(at: Timestamp) -> String {
+    let text = at.to_string();
+    let digits: String = text[..19].chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    format!("{digits}Z")
+}
+
+/// A command line for files: values of `--header` may be secrets, and so may be what stands in URLs beside host and path.
+pub fn command_line(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    let mut header = false;
+    arguments
+        .map(|argument| {
+            let masked = match argument.strip_prefix("--header=") {
+                Some(field) => format!("--header={}", without_value(field)),
+                None if header => without_value(&argument),
+                None => match argument.split_once("://").is_some().then(|| mask_url(&argument)).flatten() {
+                    Some(url) => url,
+                    None => argument.clone(),
+                },
+            };
+            header = argument == "--header";
+            masked
+        })
+        .collect()
+}
+
+fn without_value(field: &str) -> String {
+    field.split_once(':').map_or_else(|| field.to_owned(), |(name, _)| format!("{name}: (masked)"))
+}
+
+/// `--flag=URL`, `H=URL` or `URL` without secrets; none where there is no URL in it.
+fn mask_url(argument: &str) -> Option<String> {
+    let scheme = argument.find("http://").or_else(|| argument.find("https://"))?;
+    let (before, url) = argument.split_at(scheme);
+    Some(format!("{before}{}", without_secrets(&Url::parse(url).ok()?)))
+}
+
+/// A URL without user information and query.
+pub fn without_secrets(url: &Url) -> String {
+    let mut url = url.clone();
+    // Fails only for URLs that cannot have any.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.as_str().to_owned()
+}
+
+/// The machine: name, cores, kernel.
+pub fn host() -> serde_json::Value {
+    let system = rustix::system::uname();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    serde_json::json!({
+        "name": system.nodename().to_string_lossy(),
+        "cores": cores,
+        "kernel": system.release().to_string_lossy(),
+        "machine": system.machine().to_string_lossy(),
+    })
+}
+
 /// The folder of a run.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -123,5 +226,39 @@ impl RunFolder {
         let mut text = serde_json::to_vec_pretty(info).expect("a record of strings and integers serialises");
         text.push(b'\n');
         std::fs::write(&path, text).map_err(|error| Failure::unusable(format!("cannot write {}", path.display())).because(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_reaches_the_file() {
+        let line = [
+            "shadowtap",
+            "replay",
+            "--header",
+            "Authorization: Bearer s3cret",
+            "--header=Cookie: s3cret",
+            "--wait-ready=http://user:s3cret@v2:80/healthz?token=s3cret",
+            "http://user:s3cret@store/v1.pcap",
+            "--map-host",
+            "a=http://v2:81",
+        ];
+        let masked = command_line(line.iter().map(|&argument| argument.to_owned()));
+        assert!(!masked.concat().contains("s3cret"), "{masked:?}");
+        assert_eq!(masked[3..6], ["Authorization: (masked)", "--header=Cookie: (masked)", "--wait-ready=http://v2/healthz"]);
+        assert_eq!(masked[8], "a=http://v2:81/");
+    }
+
+    #[test]
+    fn an_input_is_known_by_its_content() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "abc").unwrap();
+        let info = InputInfo::of(file.path().to_str().unwrap());
+        assert_eq!((info.bytes, &info.sha256[..8]), (3, "ba7816bf"));
+        assert_eq!(InputInfo::of("-"), InputInfo { name: "-".to_owned(), ..InputInfo::default() });
+        assert_ne!(run_id(), run_id());
     }
 }

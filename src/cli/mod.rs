@@ -8,6 +8,7 @@ pub mod config;
 pub mod exit;
 pub mod folder;
 pub mod progress;
+pub mod replay;
 
 use std::ffi::OsString;
 
@@ -40,6 +41,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Capture(args) => capture::run(args, &cli.global),
+        Command::Replay(args) => replay::run(args, &cli.global),
     }
 }
 

@@ -2,12 +2,38 @@
 //!
 //! This module is given due times and does not know how they were made.
 
+mod clock;
+pub mod config;
+mod connection;
+mod engine;
+mod feed;
+mod generator;
+pub mod guard;
+mod lane;
 pub mod log;
+pub mod plan;
+pub mod probe;
+mod realtime;
+mod record;
+pub mod rewrite;
+mod sorter;
+mod spool;
+pub mod target;
+mod task;
+pub mod tls;
+mod wire;
+mod worker;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use engine::{Finished, Options, Outputs, Progress, ReplayError, run};
+pub use generator::LATENESS_P99_NS;
+pub use lane::{Arrivals, Think};
+pub use record::Observer;
+pub use task::{Side, Stop};
 
 use crate::exchange::ExchangeId;
 use crate::http::Response;

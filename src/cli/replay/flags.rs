@@ -1,0 +1,323 @@
+//! The flags of `replay`, shared with `run`; and [`Shape`], what they come to once they are checked.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use url::Url;
+
+use crate::cli::args::{duration_ns, size};
+use crate::cli::{Failure, folder};
+use crate::replay::config::Section;
+use crate::replay::rewrite::{Field, HostMap, check_name};
+use crate::replay::target::parse_url;
+use crate::replay::tls::Trust;
+use crate::replay::{Arrivals, Think};
+use crate::schedule::pacing::{Pacing, Speed};
+use crate::schedule::select::{Rule, Sample, Selection, Shard};
+use crate::time::{NANOS_PER_SEC, Timestamp};
+
+const TIMEOUT_NS: i64 = 30 * NANOS_PER_SEC;
+const WAIT_FOR_NS: i64 = 60 * NANOS_PER_SEC;
+const MAX_BODY: u64 = 8 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ArrivalsFlag {
+    /// In the order of the capture: after the answers that the client had
+    Causal,
+    /// When due, on another connection where the lane's is busy
+    Open,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PacingFlag {
+    /// At once when its due time has passed
+    Schedule,
+    /// After the client's think time
+    ThinkTime,
+}
+
+/// Flags of `replay` that `run` takes too.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Flags {
+    /// Where to replay: scheme, host and port of v2
+    #[arg(long, value_name = "URL")]
+    pub target: Option<String>,
+    /// Replay the same schedule at this one too: v1 in staging
+    #[arg(long, value_name = "URL")]
+    baseline: Option<String>,
+    /// Speed: 1 is the original, 2 twice as fast, max as fast as lanes allow
+    #[arg(long, value_name = "F")]
+    speed: Option<Speed>,
+    /// Raise the rate from nothing to the full one in this time
+    #[arg(long, value_name = "D", value_parser = duration_ns)]
+    ramp: Option<i64>,
+    /// Play the schedule so many times
+    #[arg(long = "loop", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    loops: Option<u32>,
+    /// Copies of each lane, with connections of their own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    multiply: Option<u32>,
+    /// Copies start later by up to this, each by its own time [default: 1s]
+    #[arg(long, value_name = "D", value_parser = duration_ns)]
+    jitter: Option<i64>,
+    /// Send POST, PUT, PATCH, DELETE and others too, which may change things at v2
+    #[arg(long)]
+    unsafe_methods: bool,
+    /// Only this share of the connections, the same ones in every run
+    #[arg(long, value_name = "P%")]
+    sample: Option<Sample>,
+    /// Only what matches: METHOD PATH-REGEX; repeat for several
+    #[arg(long, value_name = "RULE")]
+    include: Vec<Rule>,
+    /// Not what matches: METHOD PATH-REGEX; repeat for several
+    #[arg(long, value_name = "RULE")]
+    exclude: Vec<Rule>,
+    /// Only requests for this host; repeat for several
+    #[arg(long, value_name = "H")]
+    host: Vec<String>,
+    /// Only connections to this port of the captured server; repeat for several
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Vec<u16>,
+    /// Requests for host H go to URL, under its name; repeat for several
+    #[arg(long, value_name = "H=URL")]
+    map_host: Vec<HostMap>,
+    /// Set a header, replacing what is there; repeat for several
+    #[arg(long, value_name = "N: V")]
+    header: Vec<Field>,
+    /// Take a header away; repeat for several
+    #[arg(long, value_name = "N")]
+    remove_header: Vec<String>,
+    /// Add x-shadowtap-replay: RUN-ID to each request (the default)
+    #[arg(long, overrides_with = "no_marker")]
+    marker: bool,
+    /// Do not add it: exact bytes
+    #[arg(long, overrides_with = "marker")]
+    no_marker: bool,
+    /// Longest wait for a connection or a whole answer [default: 30s]
+    #[arg(long, value_name = "D", value_parser = duration_ns)]
+    timeout: Option<i64>,
+    /// Most connections at the same time [default: as many as the system allows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: Option<u32>,
+    /// Most bytes that are kept of an answer's body; the rest is counted and hashed [default: 8MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_body: Option<u64>,
+    /// When a due request may go
+    #[arg(long, value_enum)]
+    arrivals: Option<ArrivalsFlag>,
+    /// What a request keeps to that had to wait for an answer
+    #[arg(long, value_enum)]
+    pacing: Option<PacingFlag>,
+    /// Do not check v2's certificate
+    #[arg(long)]
+    insecure: bool,
+    /// Trust these certificates (PEM) instead of the system's
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Wait until this URL answers below 400 before starting
+    #[arg(long, value_name = "URL")]
+    wait_ready: Option<Url>,
+    /// Longest wait for --wait-ready [default: 60s]
+    #[arg(long, value_name = "D", value_parser = duration_ns)]
+    wait_for: Option<i64>,
+    /// Only slice I of N of the lanes, for N machines
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Start at this time (RFC 3339), so that all shards do
+    #[arg(long, value_name = "TIME")]
+    start_at: Option<Timestamp>,
+    /// Threads that send [default: half of the cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: Option<u16>,
+    /// Ask for real-time priority and locked memory
+    #[arg(long)]
+    realtime: bool,
+    /// Replay even at the server that served the capture
+    #[arg(long)]
+    allow_captured_server: bool,
+}
+
+/// The checked flags.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// v2; none for a dry run without one.
+    pub target: Option<String>,
+    /// v1 in staging.
+    pub baseline: Option<String>,
+    /// Which requests.
+    pub selection: Selection,
+    /// When.
+    pub pacing: Pacing,
+    /// Which lanes.
+    pub shard: Option<Shard>,
+    /// When to start.
+    pub start_at: Option<Timestamp>,
+    /// Hosts that go elsewhere.
+    pub map_host: Vec<HostMap>,
+    /// Headers to set.
+    pub header: Vec<Field>,
+    /// Headers to take away.
+    pub remove_header: Vec<String>,
+    /// Whether requests carry the marker.
+    pub marker: bool,
+    /// Longest wait for a connection or an answer.
+    pub timeout_ns: i64,
+    /// Most connections.
+    pub max_connections: Option<usize>,
+    /// Most bytes kept of an answer.
+    pub max_body: usize,
+    /// When a due request may go.
+    pub arrivals: Arrivals,
+    /// What it keeps to after a wait.
+    pub think: Think,
+    /// Who is trusted.
+    pub trust: Trust,
+    /// What must answer first.
+    pub wait_ready: Option<Url>,
+    /// For how long it is waited for.
+    pub wait_for_ns: i64,
+    /// Threads that send.
+    pub workers: usize,
+    /// Ask for real-time priority.
+    pub realtime: bool,
+    /// Replay even at the captured server.
+    pub allow_captured_server: bool,
+}
+
+/// A value of the file, read as its flag would be.
+fn from_file<T>(name: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Failure> {
+    parse(text).map_err(|why| Failure::usage(format!("[replay] {name}: {why}")))
+}
+
+fn parsed<T: FromStr>(text: &str) -> Result<T, String>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// The flag, else the file's value, else none.
+fn either<T>(
+    name: &str,
+    flag: Option<T>,
+    file: Option<&String>,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, Failure> {
+    match (flag, file) {
+        (Some(value), _) => Ok(Some(value)),
+        (None, Some(text)) => from_file(name, text, parse).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The flags where there are any, else the file's values.
+fn list<T: FromStr>(name: &str, flags: Vec<T>, file: &[String]) -> Result<Vec<T>, Failure>
+where
+    T::Err: std::fmt::Display,
+{
+    if flags.is_empty() { file.iter().map(|text| from_file(name, text, parsed)).collect() } else { Ok(flags) }
+}
+
+impl Shape {
+    /// Checks flags and file together.
+    pub fn new(flags: Flags, file: &Section) -> Result<Self, Failure> {
+        let target = flags.target.or_else(|| file.target.clone());
+        let baseline = flags.baseline.or_else(|| file.baseline.clone());
+        for url in [&target, &baseline].into_iter().flatten() {
+            parse_url(url).map_err(|error| Failure::usage(error.to_string()))?;
+        }
+        let speed = file.speed.as_ref().map(ToString::to_string);
+        let speed = either("speed", flags.speed, speed.as_ref(), parsed)?.unwrap_or(Speed::Factor(1.0));
+        let arrivals =
+            match either("arrivals", flags.arrivals, file.arrivals.as_ref(), |text| ArrivalsFlag::from_str(text, false))? {
+                None | Some(ArrivalsFlag::Causal) => Arrivals::Causal,
+                Some(ArrivalsFlag::Open) => Arrivals::Open,
+            };
+        let think = match either("pacing", flags.pacing, file.pacing.as_ref(), |text| PacingFlag::from_str(text, false))? {
+            None | Some(PacingFlag::Schedule) => Think::Schedule,
+            Some(PacingFlag::ThinkTime) => Think::ThinkTime,
+        };
+        if speed == Speed::Max && arrivals == Arrivals::Open {
+            return Err(Failure::usage("--speed max has no schedule that --arrivals open could keep: leave one of them out"));
+        }
+        let pacing = Pacing {
+            speed,
+            ramp_ns: either("ramp", flags.ramp, file.ramp.as_ref(), duration_ns)?.unwrap_or(0),
+            loops: flags.loops.or(file.loops).unwrap_or(1).max(1),
+            multiply: flags.multiply.or(file.multiply).unwrap_or(1).max(1),
+            jitter_ns: either("jitter", flags.jitter, file.jitter.as_ref(), duration_ns)?.unwrap_or(NANOS_PER_SEC),
+        };
+        let selection = Selection {
+            include: list("include", flags.include, &file.include)?,
+            exclude: list("exclude", flags.exclude, &file.exclude)?,
+            hosts: if flags.host.is_empty() { file.host.clone() } else { flags.host },
+            ports: if flags.port.is_empty() { file.port.clone() } else { flags.port },
+            sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
+            unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
+            http2: false,
+        };
+        let remove_header = if flags.remove_header.is_empty() { file.remove_header.clone() } else { flags.remove_header };
+        for name in &remove_header {
+            check_name(name).map_err(Failure::usage)?;
+        }
+        let wait_ready = either("wait_ready", flags.wait_ready, file.wait_ready.as_ref(), parsed)?;
+        if let Some(url) = &wait_ready
+            && !matches!(url.scheme(), "http" | "https")
+        {
+            return Err(Failure::usage(format!("--wait-ready {}: not an http or https URL", folder::without_secrets(url))));
+        }
+        let timeout_ns = either("timeout", flags.timeout, file.timeout.as_ref(), duration_ns)?.unwrap_or(TIMEOUT_NS);
+        if timeout_ns < 1_000_000 {
+            return Err(Failure::usage("--timeout must be at least 1ms"));
+        }
+        let max_body = either("max_body", flags.max_body, file.max_body.as_ref(), size)?.unwrap_or(MAX_BODY);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            target,
+            baseline,
+            selection,
+            pacing,
+            shard: flags.shard,
+            start_at: flags.start_at,
+            map_host: list("map_host", flags.map_host, &file.map_host)?,
+            header: list("header", flags.header, &file.header)?,
+            remove_header,
+            marker: if flags.no_marker { false } else { flags.marker || file.marker.unwrap_or(true) },
+            timeout_ns,
+            max_connections: flags.max_connections.map(|n| n as usize).or(file.max_connections),
+            max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
+            arrivals,
+            think,
+            trust: Trust { insecure: flags.insecure || file.insecure.unwrap_or(false), ca: flags.ca.or_else(|| file.ca.clone()) },
+            wait_ready,
+            wait_for_ns: either("wait_for", flags.wait_for, file.wait_for.as_ref(), duration_ns)?.unwrap_or(WAIT_FOR_NS),
+            // Where v2 runs on the same machine it needs the other half.
+            workers: flags.workers.map(usize::from).or(file.workers).unwrap_or(cores / 2).clamp(1, 256),
+            realtime: flags.realtime,
+            allow_captured_server: flags.allow_captured_server || file.allow_captured_server.unwrap_or(false),
+        })
+    }
+
+    /// The settings as files tell them; values of headers may be secrets and are left out.
+    pub fn describe(&self) -> serde_json::Value {
+        serde_json::json!({
+            "speed": self.pacing.speed.to_string(),
+            "ramp_ns": self.pacing.ramp_ns,
+            "loop": self.pacing.loops,
+            "multiply": self.pacing.multiply,
+            "jitter_ns": self.pacing.jitter_ns,
+            "unsafe_methods": self.selection.unsafe_methods,
+            "arrivals": match self.arrivals { Arrivals::Causal => "causal", Arrivals::Open => "open" },
+            "pacing": match self.think { Think::Schedule => "schedule", Think::ThinkTime => "think-time" },
+            "shard": self.shard.map(|shard| format!("{}/{}", shard.index + 1, shard.count)),
+            "timeout_ns": self.timeout_ns,
+            "max_connections": self.max_connections,
+            "max_body": self.max_body,
+            "workers": self.workers,
+            "realtime": self.realtime,
+            "marker": self.marker,
+            "insecure": self.trust.insecure,
+        })
+    }
+}

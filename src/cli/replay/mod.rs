@@ -1,0 +1,295 @@
+//! `shadowtap replay`: fires recorded requests at v2 and records what became of each.
+
+mod flags;
+mod input;
+mod summary;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use flags::{Flags, Shape};
+
+use super::config::Config;
+use super::folder::{self, RunFolder, RunInfo, names};
+use super::progress::Progress;
+use super::{Exit, Failure, Global};
+use crate::exchange::log::TOOL;
+use crate::replay::guard::Captured;
+use crate::replay::plan::{Plan, Planner, Wishes};
+use crate::replay::rewrite::Rewriter;
+use crate::replay::target::{Target, TargetError};
+use crate::replay::{self, Finished, ReplayError, Stop, probe};
+use crate::time::Timestamp;
+
+/// Replay recorded requests at v2, with their original timing
+///
+/// Writes what became of each request to DIR/outcomes.jsonl. Requests that may change something at v2 (POST and others) are skipped
+/// unless --unsafe-methods is given, and the server that served the capture is refused as a target.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  shadowtap replay v1.pcap --target http://v2.staging:8080\n  \
+    shadowtap replay v1.pcap --target http://v2.staging:8080 --speed 5 --include 'GET ^/search' -o reports/fast\n  \
+    shadowtap replay v1.pcap --dry-run")]
+pub struct Args {
+    /// Captures or exchanges to replay; - for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<String>,
+    #[command(flatten)]
+    flags: Flags,
+    /// Folder of the run [default: reports/TIME]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Replace the run that the folder holds
+    #[arg(long)]
+    force: bool,
+    /// Only print what would be sent, and when
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What `replay` does, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Captures or exchanges.
+    pub inputs: Vec<String>,
+    /// How.
+    pub shape: Shape,
+    /// The run's folder.
+    pub output: PathBuf,
+    /// Replace a run that is there.
+    pub force: bool,
+}
+
+impl Settings {
+    /// Checks what replaying `inputs` needs.
+    pub fn new(inputs: Vec<String>, shape: Shape, output: Option<PathBuf>, force: bool) -> Result<Self, Failure> {
+        if shape.target.is_none() {
+            return Err(Failure::usage("name v2 with --target URL (or as target in [replay] of shadowtap.toml)"));
+        }
+        Ok(Self { inputs, shape, output: output.unwrap_or_else(folder::default_path), force })
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+    let config = Config::load(global)?;
+    let shape = Shape::new(args.flags, &config.replay)?;
+    if args.dry_run {
+        return dry_run(&args.inputs, &shape, global);
+    }
+    let settings = Settings::new(args.inputs, shape, args.output, args.force)?;
+    let ran = execute(&settings, global)?;
+    summary::print(&ran);
+    Ok(if ran.finished.interrupted { Exit::Interrupted } else { Exit::Done })
+}
+
+/// What a replay left behind.
+#[derive(Debug)]
+pub struct Ran {
+    /// The run's folder.
+    pub folder: RunFolder,
+    /// What it came to.
+    pub finished: Finished,
+    /// Requests that were planned.
+    pub planned: u64,
+    /// Lanes that were planned.
+    pub lanes: u64,
+    /// Whether there was a schedule to hold (not with `--speed max`).
+    pub scheduled: bool,
+}
+
+/// Replays, without printing a result.
+pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failure> {
+    let shape = &settings.shape;
+    let signals = Signals::listen()?;
+    let folder = RunFolder::create(&settings.output, settings.force)?;
+    let mut info = RunInfo {
+        run: folder::run_id(),
+        command: folder::command_line(std::env::args()),
+        tool: TOOL.to_owned(),
+        settings: shape.describe(),
+        host: folder::host(),
+        started: Timestamp::now(),
+        ..RunInfo::default()
+    };
+    let targets = Targets::resolve(shape)?;
+    info.target = targets.target.shown().to_owned();
+    info.baseline = targets.baseline.as_ref().map(|target| target.shown().to_owned());
+    let wishes = wishes(shape, &targets, shape.marker.then(|| info.run.clone()))?;
+    let read = input::read_into(&settings.inputs, &folder, wishes, &signals, global)?;
+    info.inputs = read.inputs;
+    let plan = read.plan;
+    if !shape.allow_captured_server {
+        refuse_captured(&plan.captured, &targets)?;
+    }
+    let stop = Arc::new(Stop::default());
+    make_sure_it_is_there(shape, &targets, &stop)?;
+    folder.write_info(&info)?;
+    let options = replay::Options {
+        run: info.run.clone(),
+        target: targets.target,
+        mapped: targets.mapped,
+        baseline: targets.baseline,
+        trust: shape.trust.clone(),
+        arrivals: shape.arrivals,
+        think: shape.think,
+        timeout_ns: shape.timeout_ns,
+        max_connections: shape.max_connections,
+        workers: shape.workers,
+        max_body: shape.max_body,
+        realtime: shape.realtime,
+        start_at: shape.start_at,
+        settings: info.settings.clone(),
+    };
+    let finished = replay_plan(&plan, &options, &folder, &stop, &signals, global)?;
+    info.ended = Timestamp::now();
+    info.interrupted = finished.interrupted;
+    folder.write_info(&info)?;
+    for warning in &finished.warnings {
+        tracing::warn!("{warning}");
+    }
+    let scheduled = plan.duration_ns().is_some();
+    Ok(Ran { folder, finished, planned: plan.sends(), lanes: plan.totals.lanes, scheduled })
+}
+
+fn replay_plan(
+    plan: &Plan,
+    options: &replay::Options,
+    folder: &RunFolder,
+    stop: &Arc<Stop>,
+    signals: &Signals,
+    global: &Global,
+) -> Result<Finished, Failure> {
+    let baseline = options.baseline.as_ref().map(|_| create(folder, names::BASELINE)).transpose()?;
+    let outputs = replay::Outputs { target: create(folder, names::OUTCOMES)?, baseline };
+    let duration = plan.duration_ns();
+    let sides = 1 + u64::from(options.baseline.is_some());
+    let planned = plan.sends().saturating_mul(sides);
+    let progress = Progress::start(global, "replay", Some(planned));
+    let tick = |now: &replay::Progress| {
+        if signals.came() {
+            stop.set();
+        }
+        progress.set(now.answered + now.failed, || summary::progress(now, duration));
+    };
+    replay::run(plan, options, outputs, stop, None, tick).map_err(|error| {
+        let exit = match &error {
+            ReplayError::Trust(_) => Exit::Usage,
+            _ => Exit::Unusable,
+        };
+        let failure = Failure::new(exit, format!("{}: {error}", folder.path().display()));
+        match std::error::Error::source(&error) {
+            Some(source) => failure.because(source),
+            None => failure,
+        }
+    })
+}
+
+fn create(folder: &RunFolder, name: &str) -> Result<File, Failure> {
+    let path = folder.file(name);
+    File::create(&path).map_err(|error| Failure::unusable(format!("cannot write {}", path.display())).because(&error))
+}
+
+/// SIGINT and SIGTERM: the first ends the replay with all records written, the second the program.
+struct Signals(Arc<AtomicBool>);
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let came = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(&came))
+                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&came)))
+                .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
+        }
+        Ok(Self(came))
+    }
+
+    fn came(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything that requests may be sent to.
+struct Targets {
+    target: Target,
+    baseline: Option<Target>,
+    mapped: Vec<Target>,
+}
+
+impl Targets {
+    fn resolve(shape: &Shape) -> Result<Self, Failure> {
+        let resolve = |url: &str| {
+            Target::resolve(url).map_err(|error| {
+                let exit = match error {
+                    TargetError::NotAUrl(_) | TargetError::TooMuch(..) => Exit::Usage,
+                    TargetError::Resolve(..) | TargetError::ResolveTimeout(..) => Exit::Target,
+                };
+                let failure = Failure::new(exit, error.to_string());
+                match std::error::Error::source(&error) {
+                    Some(source) => failure.because(source),
+                    None => failure,
+                }
+            })
+        };
+        Ok(Self {
+            target: resolve(shape.target.as_deref().unwrap_or_default())?,
+            baseline: shape.baseline.as_deref().map(resolve).transpose()?,
+            mapped: shape.map_host.iter().map(|map| resolve(&map.url)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Target> {
+        [&self.target].into_iter().chain(&self.mapped).chain(&self.baseline)
+    }
+}
+
+fn wishes(shape: &Shape, targets: &Targets, marker: Option<String>) -> Result<Wishes, Failure> {
+    let hosts = shape.map_host.iter().zip(&targets.mapped).zip(1..);
+    let rewriter = Rewriter {
+        set: shape.header.clone(),
+        remove: shape.remove_header.clone(),
+        marker,
+        hosts: hosts.map(|((map, target), number)| (map.host.clone(), number, target.authority())).collect(),
+    };
+    rewriter.check().map_err(Failure::usage)?;
+    Ok(Wishes { selection: shape.selection.clone(), pacing: shape.pacing, shard: shape.shard, rewriter })
+}
+
+/// v1 in staging may be the captured server only where the user says so: it too gets every request again.
+fn refuse_captured(captured: &Captured, targets: &Targets) -> Result<(), Failure> {
+    match targets.all().find_map(|target| captured.objection(target)) {
+        Some(objection) => Err(Failure::target(format!("refused: {objection}"))),
+        None => Ok(()),
+    }
+}
+
+fn make_sure_it_is_there(shape: &Shape, targets: &Targets, stop: &Stop) -> Result<(), Failure> {
+    if let Some(url) = &shape.wait_ready {
+        probe::wait_ready(url, &shape.trust, shape.wait_for_ns, stop)
+            .map_err(|why| Failure::target(format!("--wait-ready {}: {why}", folder::without_secrets(url))))?;
+    }
+    for target in targets.all() {
+        probe::reach(target).map_err(|why| {
+            Failure::target(format!("nobody answers at {} ({why}): is it started? --wait-ready URL waits for it", target.shown()))
+        })?;
+    }
+    Ok(())
+}
+
+/// Prints the plan, and touches nothing.
+fn dry_run(inputs: &[String], shape: &Shape, global: &Global) -> Result<Exit, Failure> {
+    let signals = Signals::listen()?;
+    let wishes =
+        Wishes { selection: shape.selection.clone(), pacing: shape.pacing, shard: shape.shard, rewriter: Rewriter::default() };
+    let plan = input::read_only(inputs, wishes, &signals, global)?;
+    let figures = plan.figures().map_err(|error| Failure::unusable("cannot read the plan back").because(&error))?;
+    summary::print_plan(&plan, &figures, shape);
+    Ok(Exit::Done)
+}
+
+/// A planner whose temporary files are in `folder`.
+fn planner(folder: &Path, wishes: Wishes) -> Result<Planner, Failure> {
+    Planner::new(folder, wishes, None)
+        .map_err(|error| Failure::unusable(format!("cannot make a temporary file in {}", folder.display())).because(&error))
+}

@@ -1,0 +1,168 @@
+//! What `replay` says: its progress, its result, and the plan of a dry run.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Ran, Shape};
+use crate::cli::exit::printable;
+use crate::replay::plan::{Figures, Plan};
+use crate::replay::{LATENESS_P99_NS, Progress};
+use crate::time::NANOS_PER_SEC;
+
+/// The text beside the progress bar.
+pub(super) fn progress(now: &Progress, duration_ns: Option<i64>) -> String {
+    let mut text = format!(
+        "sent {} ({:.0}/s), in flight {}, own lateness p99 {}, errors {}",
+        now.sent,
+        now.rate(),
+        now.in_flight(),
+        time(now.lateness_p99_ns),
+        now.failed
+    );
+    if let Some(left) = duration_ns.map(|duration| duration - now.now_ns).filter(|left| *left > 0) {
+        text.push_str(&format!(", {} s left", left / NANOS_PER_SEC));
+    }
+    text
+}
+
+/// A length of time with a unit that suits it.
+pub(super) fn time(nanos: i64) -> String {
+    let value = nanos as f64;
+    match nanos.unsigned_abs() {
+        0..1_000 => format!("{nanos} ns"),
+        1_000..1_000_000 => format!("{:.0} µs", value / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", value / 1e6),
+        _ => format!("{:.1} s", value / 1e9),
+    }
+}
+
+fn field(figures: &Value, of: &str, name: &str) -> String {
+    time(figures[of][name].as_i64().unwrap_or(0))
+}
+
+/// The result.
+#[expect(clippy::print_stdout, reason = "the command's result")]
+pub(super) fn print(ran: &Ran) {
+    for line in lines(ran) {
+        println!("{}", printable(&line));
+    }
+}
+
+fn lines(ran: &Ran) -> Vec<String> {
+    let finished = &ran.finished;
+    let own = &finished.generator;
+    let lateness = format!(
+        "own lateness p50 {}, p99 {}, max {}",
+        field(own, "lateness", "p50_ns"),
+        field(own, "lateness", "p99_ns"),
+        field(own, "lateness", "max_ns")
+    );
+    let mut lines = vec![match (ran.scheduled, finished.held) {
+        (false, _) => "as fast as the lanes allowed: no schedule to hold".to_owned(),
+        (true, true) => format!("schedule held: {lateness}"),
+        (true, false) => format!(
+            "INVALID, the schedule was not held: {lateness} (limit for p99 {}); use a slower --speed, a --sample, more machines with \
+             --shard, or --realtime",
+            time(LATENESS_P99_NS as i64)
+        ),
+    }];
+    if finished.interrupted {
+        lines.push("interrupted: the records up to here are written".to_owned());
+    }
+    let seconds = finished.duration_ns.max(1) as f64 / 1e9;
+    lines.push(format!(
+        "sent {} requests in {seconds:.1} s ({:.0}/s) on {} lanes; {} answered",
+        finished.sent,
+        finished.sent as f64 / seconds,
+        ran.lanes,
+        finished.answered
+    ));
+    let list = |counts: Vec<String>| counts.join(", ");
+    if !finished.status.is_empty() {
+        let counts = finished.status.iter().map(|(status, n)| format!("{status} × {n}")).collect();
+        lines.push(format!("status: {}", list(counts)));
+    }
+    let failures: Vec<String> =
+        finished.failures.iter().filter(|(kind, _)| **kind != "skipped").map(|(kind, n)| format!("{kind} × {n}")).collect();
+    if !failures.is_empty() {
+        lines.push(format!("failed: {}", list(failures)));
+    }
+    let not_sent: Vec<String> = finished.ledger.rejected.iter().map(|(why, n)| format!("{why} × {n}")).collect();
+    if !not_sent.is_empty() {
+        lines.push(format!("not sent: {}", list(not_sent)));
+    }
+    if finished.answered > 0 {
+        let of = |what: &str| {
+            format!("p50 {}, p99 {}, max {}", field(own, what, "p50_ns"), field(own, what, "p99_ns"), field(own, what, "max_ns"))
+        };
+        lines.push(format!("latency from sent: {}", of("from_sent")));
+        lines.push(format!("latency from due:  {}", of("from_due")));
+    }
+    if let Some(notes) = own["notes"].as_object().filter(|notes| !notes.is_empty()) {
+        lines.push(format!("connections: {}", list(notes.iter().map(|(name, n)| format!("{name} × {n}")).collect())));
+    }
+    lines.push(ran.folder.path().display().to_string());
+    lines
+}
+
+/// The plan of a dry run.
+#[expect(clippy::print_stdout, reason = "the command's result")]
+pub(super) fn print_plan(plan: &Plan, figures: &Figures, shape: &Shape) {
+    for line in plan_lines(plan, figures, shape) {
+        println!("{}", printable(&line));
+    }
+}
+
+fn plan_lines(plan: &Plan, figures: &Figures, shape: &Shape) -> Vec<String> {
+    let totals = &plan.totals;
+    let mut lines = vec![format!(
+        "would send {} requests on {} lanes, {} MB",
+        plan.sends(),
+        totals.lanes * u64::from(shape.pacing.loops),
+        totals.bytes * u64::from(shape.pacing.loops) / 1_000_000
+    )];
+    match plan.duration_ns() {
+        Some(duration) => {
+            let seconds = (duration as f64 / 1e9).max(1e-9);
+            lines.push(format!(
+                "in {:?} at speed {}: {:.1} requests/s on average, {} in the busiest second, {} lanes open at most",
+                Duration::from_millis((duration / 1_000_000).max(0).unsigned_abs()),
+                shape.pacing.speed,
+                plan.sends() as f64 / seconds.max(1.0),
+                figures.peak_second,
+                figures.peak_lanes
+            ));
+        }
+        None => lines.push("as fast as the lanes allow (--speed max)".to_owned()),
+    }
+    if !plan.methods.is_empty() {
+        let methods: Vec<String> = plan.methods.iter().map(|(method, n)| format!("{method} × {n}")).collect();
+        lines.push(format!("methods: {}", methods.join(", ")));
+    }
+    for (reason, n) in &figures.skipped {
+        lines.push(format!("skipped: {n} × {reason}"));
+    }
+    for (reason, n) in &plan.ledger.rejected {
+        lines.push(format!("left out: {n} × {reason}"));
+    }
+    let target = shape.target.as_deref().unwrap_or("(no --target given)");
+    lines.push(format!(
+        "target: {target}, connections: {}",
+        shape.max_connections.map_or("no limit".to_owned(), |n| n.to_string())
+    ));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit_that_suits_them() {
+        for (nanos, text) in [(999, "999 ns"), (41_234, "41 µs"), (1_500_000, "1.5 ms"), (2_000_000_000, "2.0 s"), (-5, "-5 ns")]
+        {
+            assert_eq!(time(nanos), text);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `[replay]` of `shadowtap.toml`: every flag of the command under its own name. A flag beats the file.
+
+use serde::Deserialize;
+
+/// The section.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "snake_case")]
+pub struct Section {
+    /// `--target`
+    pub target: Option<String>,
+    /// `--baseline`
+    pub baseline: Option<String>,
+    /// `--speed`: a number, or `"max"`
+    pub speed: Option<SpeedValue>,
+    /// `--ramp`
+    pub ramp: Option<String>,
+    /// `--loop`
+    #[serde(rename = "loop")]
+    pub loops: Option<u32>,
+    /// `--multiply`
+    pub multiply: Option<u32>,
+    /// `--jitter`
+    pub jitter: Option<String>,
+    /// `--unsafe-methods`
+    pub unsafe_methods: Option<bool>,
+    /// `--sample`
+    pub sample: Option<String>,
+    /// `--include`
+    pub include: Vec<String>,
+    /// `--exclude`
+    pub exclude: Vec<String>,
+    /// `--host`
+    pub host: Vec<String>,
+    /// `--port`
+    pub port: Vec<u16>,
+    /// `--map-host`
+    pub map_host: Vec<String>,
+    /// `--header`
+    pub header: Vec<String>,
+    /// `--remove-header`
+    pub remove_header: Vec<String>,
+    /// `--marker`, `--no-marker`
+    pub marker: Option<bool>,
+    /// `--timeout`
+    pub timeout: Option<String>,
+    /// `--max-connections`
+    pub max_connections: Option<usize>,
+    /// `--max-body`
+    pub max_body: Option<String>,
+    /// `--arrivals`
+    pub arrivals: Option<String>,
+    /// `--pacing`
+    pub pacing: Option<String>,
+    /// `--insecure`
+    pub insecure: Option<bool>,
+    /// `--ca`
+    pub ca: Option<std::path::PathBuf>,
+    /// `--wait-ready`
+    pub wait_ready: Option<String>,
+    /// `--wait-for`
+    pub wait_for: Option<String>,
+    /// `--workers`
+    pub workers: Option<usize>,
+    /// `--allow-captured-server`
+    pub allow_captured_server: Option<bool>,
+}
+
+/// A speed as a TOML value.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum SpeedValue {
+    /// `1.0`
+    Number(f64),
+    /// `"max"`
+    Text(String),
+}
+
+impl std::fmt::Display for SpeedValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}

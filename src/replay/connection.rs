@@ -1,0 +1,165 @@
+//! A connection of a worker: its socket, what is being written on it, which answers are awaited, and the parser that reads
+//! them. It belongs to one lane.
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::Bytes;
+
+use super::spool::Spool;
+use super::task::Task;
+use super::wire::Socket;
+use crate::http::parser::{Expect, Limits, Parser, Side};
+
+/// Bytes of a large body that are read from the spool at once.
+const CHUNK_BYTES: u64 = 64 << 10;
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Connecting,
+    Handshaking,
+    Open,
+}
+
+/// A request that was sent and is not answered.
+pub(super) struct InFlight {
+    pub(super) task: Task,
+    pub(super) sent: i64,
+    pub(super) waited: i64,
+    pub(super) connect_ns: Option<i64>,
+}
+
+/// What is still to be written of the last request.
+#[derive(Default)]
+struct Out {
+    bytes: Bytes,
+    /// How far `bytes` may be written for now: the head of a request that waits for a 100, else all.
+    until: usize,
+    at: usize,
+    /// What follows from the spool.
+    offset: u64,
+    rest: u64,
+}
+
+/// A connection.
+pub(super) struct Connection {
+    pub(super) lane: usize,
+    pub(super) upstream: u16,
+    pub(super) phase: Phase,
+    pub(super) socket: Socket,
+    pub(super) in_flight: VecDeque<InFlight>,
+    pub(super) parser: Parser<i64>,
+    /// When it was asked for, and when it was ready.
+    pub(super) started: i64,
+    pub(super) ready: i64,
+    /// The first request on it tells how long it took to open.
+    pub(super) connect_ns: Option<i64>,
+    /// Answers that came on it.
+    pub(super) served: u32,
+    /// Carries no further request.
+    pub(super) closing: bool,
+    /// A deadline of it is among the timers.
+    pub(super) armed: bool,
+    out: Out,
+    scratch: Vec<u8>,
+}
+
+/// How writing went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// All of it, or all that may go before a 100.
+    All,
+    /// The socket takes no more now.
+    Blocked,
+}
+
+impl Connection {
+    pub(super) fn new(lane: usize, upstream: u16, socket: Socket, started: i64, max_body: usize) -> Self {
+        Self {
+            lane,
+            upstream,
+            phase: Phase::Connecting,
+            socket,
+            in_flight: VecDeque::new(),
+            parser: Parser::new(Side::Responses, Limits { body_bytes: max_body, ..Limits::default() }),
+            started,
+            ready: i64::MIN,
+            connect_ns: None,
+            served: 0,
+            closing: false,
+            armed: false,
+            out: Out::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Starts to write a request; [`Self::write`] does the work.
+    pub(super) fn begin(&mut self, request: InFlight) {
+        let task = &request.task;
+        self.parser.expect(match () {
+            () if task.load.traits.is_head() => Expect::Head,
+            () if task.load.traits.is_simple() => Expect::Simple,
+            () => Expect::Other,
+        });
+        let all = task.bytes.len();
+        let until = if task.load.traits.expects_continue() { (task.load.head as usize).min(all) } else { all };
+        let offset = task.load.place.offset + all as u64;
+        self.out = Out { bytes: task.bytes.clone(), until, at: 0, offset, rest: task.rest() };
+        self.in_flight.push_back(request);
+    }
+
+    /// Whether the body of the last request waits for a 100.
+    pub(super) fn holds_body(&self) -> bool {
+        self.out.at == self.out.until && self.out.until < self.out.bytes.len()
+    }
+
+    /// The body need not wait any more.
+    pub(super) fn let_body_go(&mut self) {
+        self.out.until = self.out.bytes.len();
+    }
+
+    /// The rest of the last request will not be written.
+    pub(super) fn drop_rest(&mut self) {
+        self.out = Out::default();
+        self.closing = true;
+    }
+
+    /// Whether a request is not written whole.
+    pub(super) fn is_writing(&self) -> bool {
+        self.out.at < self.out.bytes.len() || self.out.rest > 0 || (self.socket.is_tls() && self.socket.wants_write())
+    }
+
+    /// Writes as much as goes.
+    pub(super) fn write(&mut self, spool: &Spool) -> io::Result<Written> {
+        loop {
+            while self.out.at < self.out.until {
+                match self.socket.write(&self.out.bytes[self.out.at..self.out.until]) {
+                    Ok(n) => self.out.at += n,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Written::Blocked),
+                    Err(error) => return Err(error),
+                }
+            }
+            if self.holds_body() || self.out.rest == 0 {
+                break;
+            }
+            let n = self.out.rest.min(CHUNK_BYTES);
+            self.scratch.resize(n as usize, 0);
+            spool.read_at(&mut self.scratch, self.out.offset)?;
+            // A part that the socket does not take is read again; the page cache has it.
+            match self.socket.write(&self.scratch) {
+                Ok(written) => {
+                    self.out.offset += written as u64;
+                    self.out.rest -= written as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Written::Blocked),
+                Err(error) => return Err(error),
+            }
+        }
+        if self.scratch.capacity() > 0 {
+            self.scratch = Vec::new();
+        }
+        self.socket.flush()?;
+        Ok(if self.socket.wants_write() { Written::Blocked } else { Written::All })
+    }
+}

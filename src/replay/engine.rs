@@ -1,0 +1,434 @@
+//! Runs a plan: starts the workers, the feeder and the recorder, waits for them, and adds up what they measured.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use rustix::event::EventfdFlags;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::{Value, json};
+
+use super::clock::Clock;
+use super::feed::{Feeder, Line, wake};
+use super::generator::{self, CpuMark, Figures};
+use super::lane::{Arrivals, Think};
+use super::log;
+use super::plan::Plan;
+use super::record::{Observer, OutcomeFile, Recorder};
+use super::target::Target;
+use super::task::{Budget, Live, Stop};
+use super::tls::{Trust, TrustError};
+use super::worker::{Shared, Worker};
+use crate::ledger::Ledger;
+use crate::schedule::pacing::Speed;
+use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
+
+/// Shortest and longest time between the start of the threads and the first due time: the first requests must be read,
+/// and connections that were opened early in the capture are opened early again, within reason.
+const LEAD_NS: (i64, i64) = (100_000_000, 2_000_000_000);
+/// File descriptors that are not connections.
+const OTHER_FILES: u64 = 64;
+const WORKER_QUEUE: usize = 64;
+const RECORD_QUEUE: usize = 256;
+/// How often the caller is told how far the replay is.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How a plan is to be run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Names the run.
+    pub run: String,
+    /// v2.
+    pub target: Target,
+    /// Where mapped hosts go, by the numbers that the rewriter gave them, from 1.
+    pub mapped: Vec<Target>,
+    /// v1 in staging.
+    pub baseline: Option<Target>,
+    /// Who is trusted with TLS.
+    pub trust: Trust,
+    /// When a due request may go.
+    pub arrivals: Arrivals,
+    /// What it keeps to after a wait.
+    pub think: Think,
+    /// Longest wait for a connection or a whole answer.
+    pub timeout_ns: i64,
+    /// Most connections at the same time; none for as many as the system allows.
+    pub max_connections: Option<usize>,
+    /// Threads that send.
+    pub workers: usize,
+    /// Most bytes that are kept of an answer's body.
+    pub max_body: usize,
+    /// Ask for real-time priority and locked memory.
+    pub realtime: bool,
+    /// When to start; none for at once.
+    pub start_at: Option<Timestamp>,
+    /// What the outcomes' first line tells of the settings.
+    pub settings: Value,
+}
+
+/// Where outcomes go.
+pub struct Outputs {
+    /// v2's.
+    pub target: File,
+    /// The baseline's.
+    pub baseline: Option<File>,
+}
+
+/// How far a replay is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Nanoseconds since its start; negative before it.
+    pub now_ns: i64,
+    /// Requests sent.
+    pub sent: u64,
+    /// Whole answers.
+    pub answered: u64,
+    /// Requests without a whole answer.
+    pub failed: u64,
+    /// Open connections.
+    pub connections: u64,
+    /// Requests that are due and wait for v2 on their lanes.
+    pub waiting: u64,
+    /// 99th percentile of the own lateness in the last second, of the worst worker.
+    pub lateness_p99_ns: i64,
+}
+
+impl Progress {
+    /// Requests that were sent and are not answered.
+    pub const fn in_flight(&self) -> u64 {
+        self.sent.saturating_sub(self.answered.saturating_add(self.failed))
+    }
+}
+
+/// What a replay came to.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The wall clock at 0 of all `_ns`.
+    pub started: Timestamp,
+    /// Nanoseconds from there to the end.
+    pub duration_ns: i64,
+    /// Requests sent, both sides.
+    pub sent: u64,
+    /// Whole answers.
+    pub answered: u64,
+    /// Failures by kind.
+    pub failures: std::collections::BTreeMap<&'static str, u64>,
+    /// Answers by status.
+    pub status: std::collections::BTreeMap<u16, u64>,
+    /// Requests of the outcomes: sent, and not sent by reason.
+    pub ledger: Ledger,
+    /// What the replayer measured of itself, as in the last line of the outcomes.
+    pub generator: Value,
+    /// Whether the schedule was held.
+    pub held: bool,
+    /// Whether the replay was stopped.
+    pub interrupted: bool,
+    /// Warnings in words.
+    pub warnings: Vec<String>,
+}
+
+/// Why a replay did not come to an end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The system refused something that every replay needs.
+    #[error("cannot {0}")]
+    System(&'static str, #[source] io::Error),
+    /// Outcomes cannot be written.
+    #[error("outcomes cannot be written; what was written until then is readable")]
+    Write(#[source] io::Error),
+    /// The spool cannot be read.
+    #[error("the replay's temporary file cannot be read")]
+    Spool(#[source] io::Error),
+}
+
+/// Runs `plan`. `tick` is called some times a second.
+pub fn run(
+    plan: &Plan,
+    options: &Options,
+    outputs: Outputs,
+    stop: &Arc<Stop>,
+    observer: Option<Observer<'_>>,
+    mut tick: impl FnMut(&Progress),
+) -> Result<Finished, ReplayError> {
+    let mut warnings = Vec::new();
+    let slots = connection_slots(plan, options, &mut warnings)?;
+    let workers = options.workers.clamp(1, slots);
+    let targets: Vec<Target> = [&options.target].into_iter().chain(&options.mapped).chain(&options.baseline).cloned().collect();
+    let tls = targets.iter().any(|target| target.tls).then(|| options.trust.config(&[b"http/1.1"])).transpose()?;
+    if options.realtime {
+        warnings.extend(super::realtime::lock_memory().err());
+    }
+    let (start, started) = start_time(plan, options, &mut warnings);
+    let mut files = Files::new(options, outputs, started).map_err(ReplayError::Write)?;
+    let shared = Shared {
+        clock: Clock::starting_at(start),
+        baseline: options.baseline.as_ref().map(|_| (targets.len() - 1) as u16),
+        targets,
+        names: plan.names.clone(),
+        tls,
+        spool: plan.spool.clone(),
+        budget: Budget::default(),
+        stop: Arc::clone(stop),
+        arrivals: options.arrivals,
+        think: options.think,
+        at_once: plan.pacing.speed == Speed::Max,
+        timeout_ns: options.timeout_ns,
+        max_body: options.max_body,
+        live: (0..workers).map(|_| Live::default()).collect(),
+    };
+    let cpu = CpuMark::now();
+    let ran = threads(plan, &shared, workers, slots, options.realtime, &mut files, observer, &mut tick)?;
+    let duration_ns = shared.clock.now();
+    let (cpu_seconds, machine) = CpuMark::now().since(cpu);
+    let figures = ran.figures;
+    warnings.extend(ran.warnings);
+    let lateness_p99 = figures.lateness.value_at_quantile(0.99);
+    let held = shared.at_once || lateness_p99 <= generator::LATENESS_P99_NS;
+    let generator = json!({
+        "schedule_held": held,
+        "lateness": generator::quantiles(&figures.lateness),
+        "waited_for_v2": generator::quantiles(&figures.waited),
+        "from_due": generator::quantiles(&figures.from_due),
+        "from_sent": generator::quantiles(&figures.from_sent),
+        "loop_delay": generator::quantiles(&figures.loop_delay),
+        "cpu_process_s": cpu_seconds,
+        "cpu_machine_share": machine,
+        "workers": workers,
+        "duration_ns": duration_ns,
+        "peak_waiting": figures.peak_waiting,
+        "peak_connections": figures.peak_connections,
+        "bytes_sent": figures.bytes_sent,
+        "bytes_received": figures.bytes_received,
+        "notes": figures.notes,
+    });
+    let planned = plan.sends() + plan.totals.skips;
+    let ledger = files.close(planned, &plan.ledger, &generator).map_err(ReplayError::Write)?;
+    Ok(Finished {
+        started,
+        duration_ns,
+        sent: figures.sent,
+        answered: figures.answered,
+        failures: figures.failures,
+        status: figures.status,
+        ledger,
+        generator,
+        held,
+        interrupted: ran.interrupted,
+        warnings,
+    })
+}
+
+/// The outcome files, before and after the recorder has them.
+struct Files(Option<(OutcomeFile, Option<OutcomeFile>)>);
+
+impl Files {
+    fn new(options: &Options, outputs: Outputs, started: Timestamp) -> io::Result<Self> {
+        let header = |target: &Target| log::Header {
+            format: log::FORMAT.to_owned(),
+            version: log::VERSION,
+            run: options.run.clone(),
+            target: target.shown().to_owned(),
+            started,
+            settings: options.settings.clone(),
+        };
+        let target = OutcomeFile::new(outputs.target, &header(&options.target))?;
+        let baseline = match (outputs.baseline, &options.baseline) {
+            (Some(file), Some(baseline)) => Some(OutcomeFile::new(file, &header(baseline))?),
+            _ => None,
+        };
+        Ok(Self(Some((target, baseline))))
+    }
+
+    fn close(self, planned: u64, left: &Ledger, generator: &Value) -> io::Result<Ledger> {
+        let Some((target, baseline)) = self.0 else { return Ok(Ledger::default()) };
+        if let Some(baseline) = baseline {
+            baseline.close(planned, left, generator.clone())?;
+        }
+        target.close(planned, left, generator.clone())
+    }
+}
+
+struct Ran {
+    figures: Figures,
+    interrupted: bool,
+    warnings: Vec<String>,
+}
+
+#[expect(clippy::too_many_arguments, reason = "the one place where all parts of a replay meet")]
+fn threads(
+    plan: &Plan,
+    shared: &Shared,
+    workers: usize,
+    slots: usize,
+    realtime: bool,
+    files: &mut Files,
+    observer: Option<Observer<'_>>,
+    tick: &mut dyn FnMut(&Progress),
+) -> Result<Ran, ReplayError> {
+    let (records, record_inbox) = sync_channel(RECORD_QUEUE);
+    let mut lines = Vec::new();
+    let mut crew = Vec::new();
+    let mut wakes: Vec<Arc<OwnedFd>> = Vec::new();
+    for number in 0..workers {
+        let event = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let event = Arc::new(event.map_err(|error| ReplayError::System("make an event", error.into()))?);
+        let (sender, inbox) = sync_channel(WORKER_QUEUE);
+        let share = slots / workers + usize::from(number < slots % workers);
+        let worker = Worker::new(shared, number, share, inbox, &event, records.clone());
+        crew.push(worker.map_err(|error| ReplayError::System("set up a worker", error))?);
+        lines.push(Line { sender, wake: Arc::clone(&event) });
+        wakes.push(event);
+    }
+    let (target, baseline) = files.0.take().expect("the files are taken once");
+    let recorder = Recorder { inbox: record_inbox, target, baseline, stop: Arc::clone(&shared.stop), observer };
+    let feeder = Feeder::new(plan, shared, lines, records);
+    let wakes = &wakes;
+    let spawn_error = |error| ReplayError::System("start a thread", error);
+    let named = |name: String| std::thread::Builder::new().name(name);
+    std::thread::scope(|scope| {
+        // Should a thread not start, the ones that run are told to stop, and the scope waits for them.
+        let stop_on_error = |error| {
+            shared.stop.set();
+            wakes.iter().for_each(|event| wake(event));
+            spawn_error(error)
+        };
+        let recording = named("record".to_owned()).spawn_scoped(scope, || recorder.run()).map_err(stop_on_error)?;
+        let mut working = Vec::new();
+        for (number, worker) in crew.into_iter().enumerate() {
+            let work = move || {
+                let warning = super::realtime::prepare_thread(realtime).err();
+                let result = worker.run();
+                if result.is_err() {
+                    shared.stop.set();
+                    wakes.iter().for_each(|event| wake(event));
+                }
+                (result, warning)
+            };
+            working.push(named(format!("worker-{number}")).spawn_scoped(scope, work).map_err(stop_on_error)?);
+        }
+        let feed = move || {
+            let result = feeder.run();
+            if result.is_err() {
+                shared.stop.set();
+            }
+            wakes.iter().for_each(|event| wake(event));
+            result
+        };
+        let feeding = named("feed".to_owned()).spawn_scoped(scope, feed).map_err(stop_on_error)?;
+        let mut interrupted = false;
+        while !working.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            std::thread::park_timeout(TICK);
+            if shared.stop.is_set() && !std::mem::replace(&mut interrupted, true) {
+                wakes.iter().for_each(|event| wake(event));
+            }
+            tick(&progress(shared));
+        }
+        interrupted |= shared.stop.is_set();
+        let mut figures = Figures::default();
+        let mut warnings = Vec::new();
+        let mut failed = None;
+        for handle in working {
+            match handle.join() {
+                Ok((Ok(part), warning)) => {
+                    figures.merge(&part);
+                    warnings.extend(warning);
+                }
+                Ok((Err(error), _)) => failed = Some(ReplayError::System("wait for sockets", error)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        let fed = feeding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let (recorded, target, baseline) = recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        recorded.map_err(ReplayError::Write)?;
+        fed.map_err(ReplayError::Spool)?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        files.0 = Some((target, baseline));
+        warnings.dedup();
+        Ok(Ran { figures, interrupted, warnings })
+    })
+}
+
+fn progress(shared: &Shared) -> Progress {
+    let sum = |count: fn(&Live) -> u64| shared.live.iter().map(count).sum();
+    Progress {
+        now_ns: shared.clock.now(),
+        sent: sum(|live| live.sent.load(Ordering::Relaxed)),
+        answered: sum(|live| live.answered.load(Ordering::Relaxed)),
+        failed: sum(|live| live.failed.load(Ordering::Relaxed)),
+        connections: sum(|live| live.connections.load(Ordering::Relaxed)),
+        waiting: sum(|live| live.waiting.load(Ordering::Relaxed)),
+        lateness_p99_ns: shared.live.iter().map(|live| live.lateness_p99.load(Ordering::Relaxed)).max().unwrap_or(0),
+    }
+}
+
+/// The start on both clocks.
+fn start_time(plan: &Plan, options: &Options, warnings: &mut Vec<String>) -> (Monotonic, Timestamp) {
+    let lead = plan.lead_ns().clamp(LEAD_NS.0, LEAD_NS.1);
+    let (now, wall) = (Monotonic::now(), Timestamp::now());
+    let wait = match options.start_at {
+        None => lead,
+        Some(at) if at.since(wall) >= lead => at.since(wall),
+        Some(at) => {
+            warnings.push(format!("--start-at {at} left less than {} ms: started late", lead / 1_000_000));
+            lead
+        }
+    };
+    (now.plus(wait), wall.plus(wait))
+}
+
+/// How many connections may be open at the same time: what the system gives, after the limit was raised as far as it goes.
+fn connection_slots(plan: &Plan, options: &Options, warnings: &mut Vec<String>) -> Result<usize, ReplayError> {
+    let sides = 1 + u64::from(options.baseline.is_some());
+    let lanes = plan.totals.lanes.saturating_mul(u64::from(plan.pacing.loops.max(1))).saturating_mul(sides);
+    let wished = options.max_connections.map_or(u64::MAX, |most| most.max(1) as u64);
+    let limit = raise_file_limit(wished.min(1 << 20).saturating_add(OTHER_FILES));
+    let slots = wished.min(limit.saturating_sub(OTHER_FILES).max(1));
+    if lanes > slots && options.max_connections.is_none() {
+        let peak = plan.figures().map_err(ReplayError::Spool)?.peak_lanes.saturating_mul(sides);
+        if peak > slots {
+            warnings.push(format!(
+                "the capture has {peak} connections open at the same time, but only {limit} files may be open: idle ones are closed \
+                 early; ulimit -n {} would hold them all",
+                peak + OTHER_FILES
+            ));
+        }
+    }
+    Ok(usize::try_from(slots).unwrap_or(usize::MAX))
+}
+
+/// Raises the limit of open files to `wanted` or as far as it goes; gives what it is then.
+fn raise_file_limit(wanted: u64) -> u64 {
+    let now = getrlimit(Resource::Nofile);
+    let (current, maximum) = (now.current.unwrap_or(u64::MAX), now.maximum.unwrap_or(u64::MAX));
+    if current < wanted {
+        // First beyond the hard limit, which needs privilege, then up to it.
+        for (soft, hard) in [(wanted, wanted.max(maximum)), (wanted.min(maximum), maximum)] {
+            if setrlimit(Resource::Nofile, Rlimit { current: Some(soft), maximum: Some(hard) }).is_ok() {
+                return soft;
+            }
+        }
+    }
+    current
+}
+
+impl Progress {
+    /// The share of the schedule's time that has passed, 0 to 1, where the schedule has a length.
+    pub fn share(&self, duration_ns: Option<i64>) -> Option<f64> {
+        let whole = duration_ns.filter(|&whole| whole > 0)?;
+        Some((self.now_ns.max(0) as f64 / whole as f64).min(1.0))
+    }
+
+    /// Requests a second so far.
+    pub fn rate(&self) -> f64 {
+        if self.now_ns <= 0 { 0.0 } else { self.sent as f64 * NANOS_PER_SEC as f64 / self.now_ns as f64 }
+    }
+}

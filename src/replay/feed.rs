@@ -1,0 +1,164 @@
+//! Reads the plan ahead of time and hands tasks to the workers: far enough ahead that a slow disk delays nothing, and
+//! never more than a bounded number of requests and bytes.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::plan::{Plan, Step, StepKind};
+use super::spool::SpoolReader;
+use super::task::{Done, Side, Task};
+use super::worker::Shared;
+use super::{Failure, Outcome};
+use crate::schedule::pacing::Speed;
+
+/// How far ahead of its due time a request is read.
+const AHEAD_NS: i64 = 2_000_000_000;
+/// Most requests that are read ahead or wait on their lanes.
+const TASKS: usize = 131_072;
+/// Most bytes of them.
+const BYTES: usize = 64 << 20;
+/// A request longer than this is read ahead up to here; the rest is streamed when it is sent.
+const WHOLE_BYTES: u64 = 256 << 10;
+/// A due time further away than this (18 years) is as good as never.
+const FAR_NS: i64 = 1 << 59;
+const BATCH: usize = 256;
+/// How often a waiting feeder looks again.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// One worker's end of the line.
+pub(super) struct Line {
+    pub(super) sender: SyncSender<Vec<Task>>,
+    pub(super) wake: Arc<OwnedFd>,
+}
+
+/// The feeder.
+pub(super) struct Feeder<'a> {
+    plan: &'a Plan,
+    shared: &'a Shared,
+    lines: Vec<Line>,
+    batches: Vec<Vec<Task>>,
+    records: SyncSender<Vec<Done>>,
+    not_sent: Vec<Done>,
+    spool: SpoolReader,
+}
+
+impl<'a> Feeder<'a> {
+    pub(super) fn new(plan: &'a Plan, shared: &'a Shared, lines: Vec<Line>, records: SyncSender<Vec<Done>>) -> Self {
+        let batches = lines.iter().map(|_| Vec::new()).collect();
+        Self { plan, shared, lines, batches, records, not_sent: Vec::new(), spool: plan.spool.reader() }
+    }
+
+    /// Feeds the whole plan, all its loops. Ends early where the replay is stopped.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let pacing = self.plan.pacing;
+        for round in 0..pacing.loops.max(1) {
+            let shift = self.plan.period.saturating_mul(i64::from(round));
+            for step in self.plan.steps()? {
+                let step = step?;
+                // Clocks in captures may say anything; within these bounds no sum with a time of the replay overflows.
+                let due = pacing.due(step.when.saturating_add(shift)).clamp(-FAR_NS, FAR_NS);
+                if !self.wait_for_room(due) {
+                    return Ok(());
+                }
+                if step.kind == StepKind::Skip {
+                    if round == 0 {
+                        self.skip(&step, due)?;
+                    }
+                    continue;
+                }
+                self.feed(&step, round, due)?;
+            }
+        }
+        self.flush();
+        if !self.not_sent.is_empty() {
+            let _ = self.records.send(std::mem::take(&mut self.not_sent));
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, step: &Step, round: u32, due: i64) -> io::Result<()> {
+        let (id, lane) = self.plan.identity(step, round);
+        let open = step.kind == StepKind::Open;
+        let bytes = if open {
+            Bytes::new()
+        } else {
+            // The head is never cut: it goes out in one piece.
+            let ahead = step.load.place.length.min(WHOLE_BYTES.max(u64::from(step.load.head)));
+            self.spool.get(step.load.place.offset, ahead as usize)?
+        };
+        if !open {
+            self.shared.budget.take(1, bytes.len());
+        }
+        let think = self.plan.pacing.stretch(step.think);
+        let task = Task { open, id, lane, due, needs: step.needs, think, load: step.load, bytes, again: false };
+        // Fibonacci hashing: neighbouring lanes go to different workers.
+        let spread = (u128::from(lane.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * self.lines.len() as u128) >> 64;
+        let line = spread as usize;
+        self.batches[line].push(task);
+        if self.batches[line].len() >= BATCH {
+            self.flush_line(line);
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, step: &Step, due: i64) -> io::Result<()> {
+        let (id, lane) = self.plan.identity(step, 0);
+        let Some(kind) = step.load.traits.not_sent() else { return Ok(()) };
+        let detail = self.spool.get(step.load.place.offset, step.load.place.length as usize)?;
+        let failure = Some(Failure { kind, detail: String::from_utf8_lossy(&detail).into_owned() });
+        for side in [Some(Side::Target), self.shared.baseline.map(|_| Side::Baseline)].into_iter().flatten() {
+            let outcome = Outcome { id, lane, due_ns: due, failure: failure.clone(), ..Outcome::default() };
+            self.not_sent.push(Done { side, route: 0, outcome });
+        }
+        if self.not_sent.len() >= BATCH {
+            // The recorder is a thread of its own and takes what comes; it ends only after this one.
+            let _ = self.records.send(std::mem::take(&mut self.not_sent));
+        }
+        Ok(())
+    }
+
+    /// Waits until `due` is near and there is room. `false`: the replay was stopped.
+    fn wait_for_room(&mut self, due: i64) -> bool {
+        loop {
+            if self.shared.stop.is_set() {
+                return false;
+            }
+            let budget = &self.shared.budget;
+            let full = budget.tasks.load(Ordering::Relaxed) >= TASKS || budget.bytes.load(Ordering::Relaxed) >= BYTES;
+            let early = self.plan.pacing.speed != Speed::Max && due - self.shared.clock.now() > AHEAD_NS;
+            if !full && !early {
+                return true;
+            }
+            self.flush();
+            std::thread::sleep(if early { PAUSE * 10 } else { PAUSE });
+        }
+    }
+
+    fn flush(&mut self) {
+        for line in 0..self.lines.len() {
+            self.flush_line(line);
+        }
+    }
+
+    fn flush_line(&mut self, line: usize) {
+        if self.batches[line].is_empty() {
+            return;
+        }
+        let batch = std::mem::replace(&mut self.batches[line], Vec::with_capacity(BATCH));
+        // A worker that is gone has said why; the replay is being stopped.
+        if self.lines[line].sender.send(batch).is_ok() {
+            wake(&self.lines[line].wake);
+        }
+    }
+}
+
+/// Wakes the worker that waits on this `eventfd`.
+pub(super) fn wake(event: &OwnedFd) {
+    let _ = rustix::io::write(event, &1u64.to_ne_bytes());
+}

@@ -1,0 +1,109 @@
+//! Is the target there? One attempt to connect before a replay, and `--wait-ready`: an URL that must answer first.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use url::Url;
+
+use super::target::Target;
+use super::task::Stop;
+use super::tls::Trust;
+use crate::time::Monotonic;
+
+/// Longest wait for one connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Pause between two attempts.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Connects once to one of the target's addresses; the error says what happened at the last of them.
+pub fn reach(target: &Target) -> Result<(), String> {
+    let mut last = "it has no address".to_owned();
+    for address in target.addresses.iter().take(8) {
+        match TcpStream::connect_timeout(address, CONNECT) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = format!("{address}: {error}"),
+        }
+    }
+    Err(last)
+}
+
+/// Asks `url` until it answers with a status below 400, for at most `wait_ns`.
+pub fn wait_ready(url: &Url, trust: &Trust, wait_ns: i64, stop: &Stop) -> Result<(), String> {
+    let started = Monotonic::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let client = client(url, trust)?;
+    loop {
+        let last = runtime.block_on(async {
+            match client.get(url.clone()).timeout(CONNECT).send().await {
+                Ok(response) if response.status().as_u16() < 400 => Ok(()),
+                Ok(response) => Err(format!("status {}", response.status().as_u16())),
+                Err(error) => Err(innermost(&error)),
+            }
+        });
+        let Err(why) = last else { return Ok(()) };
+        if stop.is_set() {
+            return Err("interrupted".to_owned());
+        }
+        if started.elapsed().saturating_add(AGAIN.as_nanos() as i64) >= wait_ns {
+            return Err(format!("not ready after {} s, at last: {why}", started.elapsed() / crate::time::NANOS_PER_SEC));
+        }
+        std::thread::sleep(AGAIN);
+    }
+}
+
+fn client(url: &Url, trust: &Trust) -> Result<reqwest::Client, String> {
+    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    let builder = if url.scheme() == "https" {
+        let config = trust.config(&[b"http/1.1"]).map_err(|error| error.to_string())?;
+        builder.tls_backend_preconfigured((*config).clone())
+    } else {
+        // The library wants a TLS configuration in any case; it is never used.
+        let config = Trust { insecure: true, ca: None }.config(&[]).map_err(|error| error.to_string())?;
+        builder.tls_backend_preconfigured((*config).clone())
+    };
+    builder.build().map_err(|error| innermost(&error))
+}
+
+/// The cause at the root of an error: the outer ones repeat the URL.
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_closed_port_is_not_reached() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::resolve(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        assert_eq!(reach(&target), Ok(()));
+        drop(listener);
+        assert!(reach(&target).is_err());
+    }
+
+    #[test]
+    fn waits_until_the_answer_is_good() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url: Url = format!("http://{}/healthz", listener.local_addr().unwrap()).parse().unwrap();
+        let server = std::thread::spawn(move || {
+            for status in ["503 No", "200 OK"] {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut buffer = [0; 1024];
+                let _ = stream.read(&mut buffer).unwrap();
+                write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").unwrap();
+            }
+        });
+        assert_eq!(wait_ready(&url, &Trust::default(), 20_000_000_000, &Stop::default()), Ok(()));
+        server.join().unwrap();
+        let error = wait_ready(&url, &Trust::default(), 0, &Stop::default()).unwrap_err();
+        assert!(error.contains("not ready after"), "{error}");
+    }
+}

@@ -1,0 +1,56 @@
+//! What is due when, and on which lane: pure functions from what the capture says to [`Release`]s.
+//!
+//! In: what is known of each recorded request ([`Recorded`]), and the wishes of the user ([`pacing::Pacing`],
+//! [`select::Selection`]). Out: for each request its lane, its absolute due time and what it must wait for. No clock, no
+//! file and no socket is touched here; `replay` is given the result and does not know how it was made.
+
+pub mod lane;
+pub mod pacing;
+pub mod select;
+
+use crate::exchange::{Exchange, ExchangeId};
+
+/// What the schedule needs to know of a recorded request. Times are nanoseconds since the epoch, from the capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Which exchange.
+    pub id: ExchangeId,
+    /// First byte of the request.
+    pub at: i64,
+    /// Last byte of its answer; none where the capture does not hold it.
+    pub answered_at: Option<i64>,
+    /// When its connection was opened; none where the capture joined it later.
+    pub opened_at: Option<i64>,
+}
+
+impl Recorded {
+    /// From an exchange; none for an orphan response, which has no request.
+    pub fn new(exchange: &Exchange) -> Option<Self> {
+        let request = exchange.request.as_ref()?;
+        let answered_at = exchange.response.as_ref().and_then(|response| response.last_byte_ns);
+        Some(Self {
+            id: exchange.id,
+            at: request.at.nanos(),
+            answered_at: answered_at.map(|after| request.at.plus(after).nanos()),
+            opened_at: exchange.opened_at.map(|at| at.nanos()),
+        })
+    }
+}
+
+/// One request of a lane, scheduled. Offsets are nanoseconds of captured time since the first request of the schedule;
+/// [`pacing::Pacing::due`] turns them into due times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// Which exchange.
+    pub id: ExchangeId,
+    /// When its first byte was sent, since the first request of all.
+    pub offset: i64,
+    /// How many answers its client had received on this lane before it sent this request: it may depend on them.
+    pub needs: u32,
+    /// How long after the last of those answers the client sent it; zero where there was none.
+    pub think: i64,
+    /// When the lane's connection was opened; there on the first request of a lane only.
+    pub open: Option<i64>,
+    /// Whether the lane ends with it.
+    pub last: bool,
+}

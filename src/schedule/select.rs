@@ -1,0 +1,427 @@
+//! Which requests are replayed: filters, samples and shards, and the ones that never are.
+//!
+//! Two kinds of no: a request that is *not selected* is only counted (the user did not want it); one that is *skipped*
+//! gets an outcome with the reason, since its exchange is part of the run and has no answer of v2.
+
+use std::borrow::Cow;
+
+use regex::bytes::Regex;
+use sha2::{Digest as _, Sha256};
+
+use crate::exchange::Exchange;
+use crate::http::{Headers, Request};
+
+/// Methods that change nothing at the server (RFC 9110 §9.2.1; QUERY by its registration).
+pub const SAFE_METHODS: [&[u8]; 5] = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"QUERY"];
+
+/// Whether a method is safe. Methods are case-sensitive (RFC 9110 §9.1), so `get` is not.
+pub fn is_safe(method: &[u8]) -> bool {
+    SAFE_METHODS.contains(&method)
+}
+
+/// `METHOD PATH-REGEX`: the method may be `*` or several with commas, the expression is searched in the path of the target.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    methods: Vec<String>,
+    path: Regex,
+}
+
+impl std::str::FromStr for Rule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (methods, path) = match text.trim().split_once(char::is_whitespace) {
+            Some((methods, path)) => (methods, path.trim()),
+            None if text.trim().starts_with('/') => ("*", text.trim()),
+            None => (text.trim(), ""),
+        };
+        if methods.is_empty() {
+            return Err(format!("{text:?} is not a rule: write for example 'GET ^/orders/' or '* /health'"));
+        }
+        let methods = if methods == "*" { Vec::new() } else { methods.split(',').map(str::to_ascii_uppercase).collect() };
+        let path = Regex::new(path).map_err(|error| format!("{path:?} is not a regular expression: {error}"))?;
+        Ok(Self { methods, path })
+    }
+}
+
+impl Rule {
+    /// Whether a request with this method and path falls under the rule.
+    pub fn matches(&self, method: &[u8], path: &[u8]) -> bool {
+        (self.methods.is_empty() || self.methods.iter().any(|name| method.eq_ignore_ascii_case(name.as_bytes())))
+            && self.path.is_match(path)
+    }
+}
+
+/// Part of the lanes: those whose hash falls in slice `index` of `count` equal ones. Text form: `1/4` to `4/4`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which slice, from 0.
+    pub index: u32,
+    /// How many slices.
+    pub count: u32,
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (index, count) = text.split_once('/')?;
+            let (index, count): (u32, u32) = (index.trim().parse().ok()?, count.trim().parse().ok()?);
+            (1..=count).contains(&index).then(|| Self { index: index - 1, count })
+        };
+        parse().ok_or_else(|| format!("{text:?} is not a shard: write for example 1/4 for the first of four"))
+    }
+}
+
+impl Shard {
+    /// Whether a lane with this hash belongs to the shard. Every hash belongs to exactly one.
+    pub const fn holds(self, hash: u64) -> bool {
+        ((hash as u128 * self.count as u128) >> 64) as u32 == self.index
+    }
+}
+
+/// A share of the connections. Text form: `10%`, `0.5%`, `25`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    share: f64,
+}
+
+impl std::str::FromStr for Sample {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim().trim_end_matches('%').trim().parse::<f64>() {
+            Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self { share: percent / 100.0 }),
+            _ => Err(format!("{text:?} is not a sample: write a percentage above 0 and up to 100, for example 10%")),
+        }
+    }
+}
+
+impl Sample {
+    /// Whether a connection with this hash is in the sample. A larger sample holds all of a smaller one.
+    pub fn holds(self, hash: u64) -> bool {
+        // 2⁻⁶⁴ · hash is below 1, also after rounding, for all that matters here: a share of 1 takes everything.
+        self.share >= 1.0 || hash as f64 * (-64f64).exp2() < self.share
+    }
+}
+
+/// The hash of a connection under a key: the same in every run and on every machine, and independent for different keys.
+pub fn connection_hash(key: &str, exchange: &Exchange) -> u64 {
+    let mut digest = Sha256::new();
+    digest.update(key.as_bytes());
+    digest.update([0]);
+    digest.update(exchange.id.connection.to_le_bytes());
+    for end in [exchange.client, exchange.server] {
+        match end.address {
+            std::net::IpAddr::V4(address) => digest.update(address.octets()),
+            std::net::IpAddr::V6(address) => digest.update(address.octets()),
+        }
+        digest.update(end.port.to_le_bytes());
+    }
+    first_eight(&digest.finalize())
+}
+
+/// The hash of copy `copy` of a lane, from the hash of its connection.
+pub fn copy_hash(key: &str, connection: u64, copy: u32) -> u64 {
+    let mut digest = Sha256::new();
+    digest.update(key.as_bytes());
+    digest.update([0]);
+    digest.update(connection.to_le_bytes());
+    digest.update(copy.to_le_bytes());
+    first_eight(&digest.finalize())
+}
+
+fn first_eight(digest: &[u8]) -> u64 {
+    u64::from_le_bytes(digest[..8].try_into().expect("a digest of SHA-256 has 32 bytes"))
+}
+
+/// What is to become of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// To be sent.
+    Send,
+    /// Part of the run, but not to be sent, for this reason.
+    Skip(Cow<'static, str>),
+    /// Not part of the run, for this reason (a stable name for the ledger).
+    Leave(&'static str),
+}
+
+/// The user's wishes.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Only what one of these matches, where there are any.
+    pub include: Vec<Rule>,
+    /// Not what one of these matches.
+    pub exclude: Vec<Rule>,
+    /// Only these hosts (`Host` without its port where the wish has none), where there are any.
+    pub hosts: Vec<String>,
+    /// Only connections to these server ports, where there are any.
+    pub ports: Vec<u16>,
+    /// Only a share of the connections.
+    pub sample: Option<Sample>,
+    /// Also methods that are not safe.
+    pub unsafe_methods: bool,
+    /// HTTP/2 requests can be sent (the `client` transport can, `wire` cannot).
+    pub http2: bool,
+}
+
+impl Selection {
+    /// Decides on one exchange. Shards are not decided here: they cut lanes, and a lane may be a copy.
+    pub fn choose(&self, exchange: &Exchange) -> Choice {
+        let Some(request) = &exchange.request else { return Choice::Leave("no-request") };
+        let request = &request.message;
+        if !self.ports.is_empty() && !self.ports.contains(&exchange.server.port) {
+            return Choice::Leave("other-port");
+        }
+        if !self.hosts.is_empty() && !self.hosts.iter().any(|host| host_matches(request, host)) {
+            return Choice::Leave("other-host");
+        }
+        let path = path(&request.target);
+        if !self.include.is_empty() && !self.include.iter().any(|rule| rule.matches(&request.method, path)) {
+            return Choice::Leave("not-included");
+        }
+        if self.exclude.iter().any(|rule| rule.matches(&request.method, path)) {
+            return Choice::Leave("excluded");
+        }
+        if self.sample.is_some_and(|sample| !sample.holds(connection_hash("sample", exchange))) {
+            return Choice::Leave("not-in-sample");
+        }
+        self.skip(exchange, request).map_or(Choice::Send, Choice::Skip)
+    }
+
+    fn skip(&self, exchange: &Exchange, request: &Request) -> Option<Cow<'static, str>> {
+        if !exchange.completeness.request_is_whole() {
+            return Some("the request is not whole in the capture".into());
+        }
+        if request.body.is_cut() {
+            return Some("the request's body was cut by a limit when it was parsed".into());
+        }
+        if request.method.as_ref() == b"CONNECT" {
+            return Some("CONNECT opens a tunnel, whose bytes are not part of the capture's exchanges".into());
+        }
+        if exchange.protocol != "http/1" && !self.http2 {
+            return Some("captured as HTTP/2: needs --transport client".into());
+        }
+        if asks_for_upgrade(&request.headers) {
+            let protocol = String::from_utf8_lossy(request.headers.get("upgrade").unwrap_or_default()).into_owned();
+            return Some(format!("upgrade to {protocol}: what follows is not HTTP").into());
+        }
+        if !self.unsafe_methods && !is_safe(&request.method) {
+            return Some(format!("unsafe method {}", String::from_utf8_lossy(&request.method)).into());
+        }
+        None
+    }
+}
+
+/// Whether a request asks for another protocol on its connection (RFC 9110 §7.8).
+fn asks_for_upgrade(headers: &Headers) -> bool {
+    headers.get("upgrade").is_some()
+        && headers
+            .all("connection")
+            .any(|value| value.split(|&byte| byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade")))
+}
+
+/// The path of a request-target: without its query, and without scheme and authority where it is in absolute form
+/// (RFC 9112 §3.2).
+pub fn path(target: &[u8]) -> &[u8] {
+    let end = memchr::memchr2(b'?', b'#', target).unwrap_or(target.len());
+    let target = &target[..end];
+    if target.starts_with(b"/") {
+        return target;
+    }
+    match memchr::memmem::find(target, b"://") {
+        Some(scheme) => {
+            let rest = &target[scheme + 3..];
+            memchr::memchr(b'/', rest).map_or(b"/", |slash| &rest[slash..])
+        }
+        None => target,
+    }
+}
+
+/// The host that a request is for: the authority of an absolute target (it beats `Host`, RFC 9112 §3.2.2), else `Host`.
+pub fn host(request: &Request) -> Option<&[u8]> {
+    if !request.target.starts_with(b"/")
+        && let Some(scheme) = memchr::memmem::find(&request.target, b"://")
+    {
+        let rest = &request.target[scheme + 3..];
+        let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+        return Some(&rest[..end]);
+    }
+    request.headers.get("host").map(<[u8]>::trim_ascii)
+}
+
+/// The host without its port.
+pub fn without_port(host: &[u8]) -> &[u8] {
+    if host.starts_with(b"[") {
+        return memchr::memchr(b']', host).map_or(host, |end| &host[..=end]);
+    }
+    memchr::memchr(b':', host).map_or(host, |colon| &host[..colon])
+}
+
+/// Whether a request is for the host `wanted` (`name` for any port, `name:port` for that one).
+pub fn host_matches(request: &Request, wanted: &str) -> bool {
+    host(request).is_some_and(|host| {
+        host.eq_ignore_ascii_case(wanted.as_bytes()) || without_port(host).eq_ignore_ascii_case(wanted.as_bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::exchange::{Completeness, ExchangeId, TimedRequest};
+
+    fn exchange(method: &str, target: &str, headers: &[(&str, &str)]) -> Exchange {
+        Exchange {
+            id: ExchangeId { connection: 3, ordinal: 0 },
+            client: "10.0.0.9:40112".parse().unwrap(),
+            server: "10.0.0.1:8080".parse().unwrap(),
+            protocol: "http/1".to_owned(),
+            completeness: Completeness::Complete,
+            request: Some(TimedRequest {
+                message: Request {
+                    method: Bytes::copy_from_slice(method.as_bytes()),
+                    target: Bytes::copy_from_slice(target.as_bytes()),
+                    headers: headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect(),
+                    ..Request::default()
+                },
+                ..TimedRequest::default()
+            }),
+            response: None,
+            interim: vec![],
+            opened_at: None,
+            handshake_ns: None,
+            marks: vec![],
+        }
+    }
+
+    #[test]
+    fn unsafe_methods_upgrades_and_tunnels_are_skipped_with_the_reason() {
+        let all = Selection { unsafe_methods: true, ..Selection::default() };
+        let upgrade = [("Upgrade", "websocket"), ("Connection", "keep-alive, Upgrade")];
+        for (exchange, plain, with_unsafe) in [
+            (exchange("GET", "/", &[]), None, None),
+            (exchange("QUERY", "/", &[]), None, None),
+            (exchange("POST", "/", &[]), Some("unsafe method POST"), None),
+            (exchange("get", "/", &[]), Some("unsafe method get"), None),
+            (exchange("GET", "/ws", &upgrade), Some("upgrade to websocket"), Some("upgrade to websocket")),
+            (exchange("GET", "/", &upgrade[..1]), None, None),
+            (exchange("CONNECT", "a:443", &[]), Some("CONNECT"), Some("CONNECT")),
+        ] {
+            for (selection, expected) in [(&Selection::default(), plain), (&all, with_unsafe)] {
+                match (selection.choose(&exchange), expected) {
+                    (Choice::Send, None) => {}
+                    (Choice::Skip(reason), Some(start)) => assert!(reason.starts_with(start), "{reason}"),
+                    (choice, expected) => panic!("{choice:?} where {expected:?} was expected, for {exchange:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_whole_is_skipped_and_an_orphan_left() {
+        let mut damaged = exchange("GET", "/", &[]);
+        damaged.completeness = Completeness::RequestDamaged;
+        assert!(matches!(Selection::default().choose(&damaged), Choice::Skip(_)));
+        let mut cut = exchange("GET", "/", &[]);
+        cut.request.as_mut().unwrap().message.body.length = 9;
+        assert!(matches!(Selection::default().choose(&cut), Choice::Skip(_)));
+        let mut orphan = exchange("GET", "/", &[]);
+        orphan.request = None;
+        assert_eq!(Selection::default().choose(&orphan), Choice::Leave("no-request"));
+        let mut two = exchange("GET", "/", &[]);
+        two.protocol = "http/2".to_owned();
+        assert!(matches!(Selection::default().choose(&two), Choice::Skip(_)));
+        assert_eq!(Selection { http2: true, ..Selection::default() }.choose(&two), Choice::Send);
+    }
+
+    #[test]
+    fn filters() {
+        let rule = |text: &str| text.parse::<Rule>().unwrap();
+        let orders = exchange("GET", "/orders/7?debug=/health", &[("host", "Shop.local:8080")]);
+        for (selection, expected) in [
+            (Selection { include: vec![rule("GET ^/orders/")], ..Selection::default() }, Choice::Send),
+            (Selection { include: vec![rule("POST,get /orders")], ..Selection::default() }, Choice::Send),
+            (Selection { include: vec![rule("POST /orders")], ..Selection::default() }, Choice::Leave("not-included")),
+            (Selection { include: vec![rule("* /health")], ..Selection::default() }, Choice::Leave("not-included")),
+            (Selection { exclude: vec![rule("/orders/\\d+$")], ..Selection::default() }, Choice::Leave("excluded")),
+            (Selection { exclude: vec![rule("HEAD")], ..Selection::default() }, Choice::Send),
+            (Selection { hosts: vec!["shop.local".to_owned()], ..Selection::default() }, Choice::Send),
+            (Selection { hosts: vec!["shop.local:8080".to_owned()], ..Selection::default() }, Choice::Send),
+            (Selection { hosts: vec!["shop.local:80".to_owned()], ..Selection::default() }, Choice::Leave("other-host")),
+            (Selection { ports: vec![8080], ..Selection::default() }, Choice::Send),
+            (Selection { ports: vec![80], ..Selection::default() }, Choice::Leave("other-port")),
+        ] {
+            assert_eq!(selection.choose(&orders), expected, "{selection:?}");
+        }
+        assert!("GET (".parse::<Rule>().is_err() && "".parse::<Rule>().is_err());
+    }
+
+    #[test]
+    fn targets_of_every_form() {
+        for (target, path_of, host_of) in [
+            ("/a/b?c=/d", "/a/b", Some("header.example")),
+            ("http://abs.example:81/x?y", "/x", Some("abs.example:81")),
+            ("http://abs.example", "/", Some("abs.example")),
+            ("*", "*", Some("header.example")),
+        ] {
+            let exchange = exchange("GET", target, &[("Host", "header.example ")]);
+            let request = &exchange.request.unwrap().message;
+            assert_eq!(path(&request.target), path_of.as_bytes(), "{target}");
+            assert_eq!(host(request), host_of.map(str::as_bytes), "{target}");
+        }
+        assert_eq!(without_port(b"[::1]:80"), b"[::1]");
+        assert_eq!(without_port(b"a"), b"a");
+    }
+
+    #[test]
+    fn samples_and_shards_as_written() {
+        for text in ["", "0", "101%", "-1", "many"] {
+            assert!(text.parse::<Sample>().is_err(), "{text}");
+        }
+        for text in ["", "0/4", "5/4", "1", "a/b", "1/0"] {
+            assert!(text.parse::<Shard>().is_err(), "{text}");
+        }
+        assert_eq!("1/4".parse(), Ok(Shard { index: 0, count: 4 }));
+        let all: Sample = "100%".parse().unwrap();
+        assert!(all.holds(0) && all.holds(u64::MAX));
+    }
+
+    #[test]
+    fn a_sample_has_its_share_and_does_not_change() {
+        let sample: Sample = "10%".parse().unwrap();
+        let mut exchange = exchange("GET", "/", &[]);
+        let taken: Vec<u64> = (0..10_000)
+            .filter(|&connection| {
+                exchange.id.connection = connection;
+                sample.holds(connection_hash("sample", &exchange))
+            })
+            .collect();
+        assert!((900..1_100).contains(&taken.len()), "{}", taken.len());
+        assert_eq!(taken[..4], [8, 11, 16, 45], "the same connections in every run, on every machine");
+    }
+
+    proptest! {
+        #[test]
+        fn shards_partition(hash: u64, count in 1u32..100) {
+            let holders = (0..count).filter(|&index| Shard { index, count }.holds(hash)).count();
+            prop_assert_eq!(holders, 1);
+        }
+
+        #[test]
+        fn a_larger_sample_holds_the_smaller(hash: u64, a in 0.1f64..100.0, b in 0.1f64..100.0) {
+            let small: Sample = format!("{}%", a.min(b)).parse().unwrap();
+            let large: Sample = format!("{}%", a.max(b)).parse().unwrap();
+            prop_assert!(!small.holds(hash) || large.holds(hash));
+        }
+
+        #[test]
+        fn any_target_has_a_path(target: Vec<u8>) {
+            let request = Request { target: target.clone().into(), ..Request::default() };
+            let _ = (path(&target), host(&request));
+        }
+    }
+}
