@@ -18,8 +18,7 @@ use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
 const FRAME_BYTES: usize = 1 << 20;
 /// Longest that anything stays in memory.
 const FLUSH_NS: i64 = NANOS_PER_SEC;
-/// How often the room on the disk is looked up, in bytes written and in time.
-const ROOM_EVERY_BYTES: u64 = 16 << 20;
+/// How often the room on the disk is looked up, since others write too.
 const ROOM_EVERY_NS: i64 = NANOS_PER_SEC;
 /// Fast; the capture must not take the processor from v1.
 const ZSTD_LEVEL: i32 = 1;
@@ -101,7 +100,7 @@ pub enum OutputError {
         source: io::Error,
     },
     /// The disk has less room than must stay free.
-    #[error("{path}: the disk has only {free} bytes free, and {least} must stay so (--min-free)")]
+    #[error("{path}: the disk has {free} bytes free, and {least} of them must stay so (--min-free)")]
     NoRoom {
         /// The file.
         path: PathBuf,
@@ -123,7 +122,8 @@ pub struct Output<R> {
     compressor: Option<zstd::bulk::Compressor<'static>>,
     frame: Vec<u8>,
     scratch: Vec<u8>,
-    unlooked: u64,
+    /// What may be written before the disk has to be looked at again.
+    room: u64,
     looked: Monotonic,
     /// Records that were handed over and could not be written.
     lost: u64,
@@ -165,7 +165,7 @@ impl<R: Records> Output<R> {
             compressor,
             frame: Vec::new(),
             scratch: Vec::new(),
-            unlooked: 0,
+            room: 0,
             looked: Monotonic::now(),
             lost: 0,
             files: 0,
@@ -318,8 +318,8 @@ impl<R: Records> Output<R> {
             flushed: now,
             until,
         });
-        self.unlooked = ROOM_EVERY_BYTES;
-        self.look_for_room(0)?;
+        self.room = 0;
+        self.look_for_room(1)?;
         let mut start = std::mem::take(&mut self.scratch);
         start.clear();
         self.records.start(&mut start);
@@ -389,19 +389,29 @@ impl<R: Records> Output<R> {
         path.metadata().is_ok_and(|data| !data.is_file() || data.len() > 0)
     }
 
+    /// Makes sure that `more` bytes may be written without taking what must stay free.
     fn look_for_room(&mut self, more: u64) -> Result<(), OutputError> {
-        self.unlooked += more;
-        if self.plan.min_free == 0 || (self.unlooked < ROOM_EVERY_BYTES && self.looked.elapsed() < ROOM_EVERY_NS) {
+        if self.plan.min_free == 0 {
             return Ok(());
         }
-        (self.unlooked, self.looked) = (0, Monotonic::now());
+        if more <= self.room && self.looked.elapsed() < ROOM_EVERY_NS {
+            self.room -= more;
+            return Ok(());
+        }
         let Some(current) = &self.current else { return Ok(()) };
-        let Ok(room) = rustix::fs::fstatvfs(&current.file) else { return Ok(()) };
-        let free = room.f_bavail.saturating_mul(room.f_frsize);
-        if free >= self.plan.min_free {
-            return Ok(());
+        let Ok(disk) = rustix::fs::fstatvfs(&current.file) else { return Ok(()) };
+        self.looked = Monotonic::now();
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        match free.checked_sub(self.plan.min_free).and_then(|room| room.checked_sub(more)) {
+            Some(room) => {
+                self.room = room;
+                Ok(())
+            }
+            None => {
+                self.room = 0;
+                Err(OutputError::NoRoom { path: current.part.clone(), free, least: self.plan.min_free })
+            }
         }
-        Err(OutputError::NoRoom { path: current.part.clone(), free, least: self.plan.min_free })
     }
 }
 

@@ -1,0 +1,458 @@
+//! `shadowtap capture` on real devices: network namespaces with veth pairs, made and removed here. Needs root on Linux; where the
+//! privilege is missing each test says so and passes, but for the one that is about the lack of it.
+#![cfg(target_os = "linux")]
+#![expect(clippy::print_stdout, reason = "a test that cannot run here says so")]
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_shadowtap");
+/// Waits are bounded by so many steps of [`STEP`].
+const STEPS: u32 = 2_000;
+const STEP: Duration = Duration::from_millis(10);
+
+/// Two namespaces with a veth pair between them, as a pod and its node: `inside` has 10.9.0.2, `outside` 10.9.0.1.
+struct Pair {
+    inside: String,
+    outside: String,
+}
+
+fn run(command: &str) -> bool {
+    let status = Command::new("sh").args(["-c", command]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+impl Pair {
+    /// None, with a word, where namespaces cannot be made.
+    fn new() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("stap{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let pair = Self { inside: format!("{name}i"), outside: format!("{name}o") };
+        let (i, o) = (&pair.inside, &pair.outside);
+        let made = run(&format!(
+            "ip netns add {i} && ip netns add {o} && ip -n {o} link add veth0 type veth peer name eth0 netns {i} \
+             && ip -n {o} addr add 10.9.0.1/24 dev veth0 && ip -n {i} addr add 10.9.0.2/24 dev eth0 \
+             && ip -n {o} link set veth0 up && ip -n {i} link set eth0 up && ip -n {o} link set lo up && ip -n {i} link set lo up"
+        ));
+        if !made {
+            println!("skipped: no privilege to make network namespaces here");
+        }
+        made.then_some(pair)
+    }
+
+    /// Sends frames as they are from the inner to the outer namespace.
+    fn send(&self, frames: Vec<Vec<u8>>) {
+        inside(&self.inside, move || {
+            let mut device = pcap::Capture::from_device("eth0").unwrap().open().unwrap();
+            for frame in frames {
+                device.sendpacket(frame).unwrap();
+            }
+        });
+    }
+
+    /// Starts a capture in the outer namespace and waits until it listens.
+    fn capture(&self, folder: &Path, arguments: &[&str]) -> Child {
+        let before = entries(folder).len();
+        let child = Command::new("ip")
+            .args(["netns", "exec", &self.outside, PROGRAM, "capture"])
+            .args(arguments)
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The file is made when the devices are open.
+        wait_for("the capture's file", || entries(folder).len() > before);
+        child
+    }
+
+    /// Runs `n` requests from the outer to the inner namespace, one connection each, with answers of `size` bytes; returns the port.
+    fn traffic(&self, listener: &TcpListener, address: &str, n: usize, size: usize) {
+        let port = listener.local_addr().unwrap().port();
+        let target: SocketAddr = format!("{address}:{port}").parse().unwrap();
+        let server = std::thread::spawn({
+            let listener = listener.try_clone().unwrap();
+            move || {
+                for _ in 0..n {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let mut request = [0; 512];
+                    let _ = stream.read(&mut request).unwrap();
+                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n");
+                    stream.write_all(head.as_bytes()).unwrap();
+                    stream.write_all(&vec![b'x'; size]).unwrap();
+                }
+            }
+        });
+        inside(&self.outside, move || {
+            for k in 0..n {
+                let mut stream = TcpStream::connect(target).unwrap();
+                stream.write_all(format!("GET /{k} HTTP/1.1\r\nHost: shop\r\n\r\n").as_bytes()).unwrap();
+                let mut answer = Vec::new();
+                stream.read_to_end(&mut answer).unwrap();
+                assert!(answer.len() > size);
+            }
+        });
+        server.join().unwrap();
+    }
+
+    fn listen(&self) -> TcpListener {
+        inside(&self.inside, || TcpListener::bind("0.0.0.0:0").unwrap())
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        run(&format!("ip netns del {}; ip netns del {}", self.inside, self.outside));
+    }
+}
+
+/// Runs `work` in a namespace.
+fn inside<T: Send + 'static>(namespace: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let file = File::open(format!("/run/netns/{namespace}")).unwrap();
+    std::thread::spawn(move || {
+        move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(LinkNameSpaceType::Network)).unwrap();
+        work()
+    })
+    .join()
+    .unwrap()
+}
+
+fn wait_for(what: &str, is_there: impl Fn() -> bool) {
+    for _ in 0..STEPS {
+        if is_there() {
+            return;
+        }
+        std::thread::sleep(STEP);
+    }
+    panic!("{what} did not come");
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(run(&format!("kill -{name} {}", child.id())));
+}
+
+/// Ends a capture by SIGTERM and returns what it said.
+fn end(child: Child) -> Output {
+    signal(&child, "TERM");
+    child.wait_with_output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The number behind `name: ` on standard output.
+fn count(output: &Output, name: &str) -> u64 {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+    line.unwrap_or_else(|| panic!("no {name} in {}", said(output))).parse().unwrap()
+}
+
+/// Packets of a pcap file: the data of each whole record; `cut` tells whether bytes are left over.
+fn packets(bytes: &[u8]) -> (Vec<&[u8]>, bool) {
+    let word = |at: usize| bytes.get(at..at + 4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()) as usize);
+    assert_eq!(word(0), Some(0xa1b2_3c4d), "nanosecond pcap");
+    let (mut at, mut packets) = (24, Vec::new());
+    while let Some(length) = word(at + 8) {
+        let Some(data) = bytes.get(at + 16..at + 16 + length) else { break };
+        packets.push(data);
+        at += 16 + length;
+    }
+    (packets, at != bytes.len())
+}
+
+fn holds(packet: &[u8], text: &[u8]) -> bool {
+    packet.windows(text.len()).any(|window| window == text)
+}
+
+/// `payload` in TCP to `port` in IPv4.
+fn ipv4_tcp(port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x45, 0, 0, 0, 0, 1, 0, 0, 64, 6, 0, 0, 10, 9, 0, 2, 10, 9, 0, 1];
+    out[2..4].copy_from_slice(&(40 + payload.len() as u16).to_be_bytes());
+    out.extend_from_slice(&40_000u16.to_be_bytes());
+    out.extend_from_slice(&port.to_be_bytes());
+    out.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0]);
+    out.extend_from_slice(payload);
+    out
+}
+
+/// The same in IPv6.
+fn ipv6_tcp(port: u16, payload: &[u8]) -> Vec<u8> {
+    let tcp = ipv4_tcp(port, payload).split_off(20);
+    let mut out = vec![0x60, 0, 0, 0];
+    out.extend_from_slice(&(tcp.len() as u16).to_be_bytes());
+    out.extend_from_slice(&[6, 64]);
+    out.extend_from_slice(&[0xfd; 32]);
+    out.extend(tcp);
+    out
+}
+
+fn ethernet(types: &[u8], packet: &[u8]) -> Vec<u8> {
+    [&[0xff; 6][..], &[2, 0, 0, 0, 0, 1], types, packet].concat()
+}
+
+/// `frame` in UDP to `port` with the tunnel's header.
+fn tunnelled(port: u16, header: &[u8], frame: &[u8]) -> Vec<u8> {
+    let length = 8 + header.len() + frame.len();
+    let mut out = vec![0x45, 0, 0, 0, 0, 1, 0, 0, 64, 17, 0, 0, 10, 9, 0, 2, 10, 9, 0, 1];
+    out[2..4].copy_from_slice(&(20 + length as u16).to_be_bytes());
+    out.extend_from_slice(&50_000u16.to_be_bytes());
+    out.extend_from_slice(&port.to_be_bytes());
+    out.extend_from_slice(&(length as u16).to_be_bytes());
+    out.extend_from_slice(&[0, 0]);
+    out.extend_from_slice(header);
+    out.extend_from_slice(frame);
+    ethernet(&[8, 0], &out)
+}
+
+#[test]
+fn a_port_is_found_in_tagged_and_tunnelled_frames_and_another_is_not() {
+    let Some(pair) = Pair::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let capture = pair.capture(folder.path(), &["-i", "veth0", "--port", "8080", "--port", "9090", "-o", "v1.pcap"]);
+    let frames = |port: u16, mark: &str| -> Vec<Vec<u8>> {
+        let say = |what: &str| format!("GET /{mark}/{what} ").into_bytes();
+        let vxlan = [8, 0, 0, 0, 0, 0, 7, 0];
+        // Two words of options.
+        let geneve = [2, 0, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 1, 9, 9, 9, 9];
+        let v4 = |what: &str| ipv4_tcp(port, &say(what));
+        vec![
+            ethernet(&[8, 0], &v4("plain")),
+            ethernet(&[0x86, 0xdd], &ipv6_tcp(port, &say("six"))),
+            ethernet(&[0x81, 0, 0, 7, 8, 0], &v4("vlan")),
+            ethernet(&[0x88, 0xa8, 0, 7, 0x81, 0, 0, 8, 8, 0], &v4("qinq")),
+            tunnelled(4789, &vxlan, &ethernet(&[8, 0], &v4("vxlan"))),
+            tunnelled(4789, &vxlan, &ethernet(&[0x86, 0xdd], &ipv6_tcp(port, &say("vxlan-six")))),
+            tunnelled(6081, &geneve, &ethernet(&[8, 0], &v4("geneve"))),
+            tunnelled(6081, &geneve, &ethernet(&[0x86, 0xdd], &ipv6_tcp(port, &say("geneve-six")))),
+        ]
+    };
+    pair.send([frames(8080, "first"), frames(7070, "other"), frames(9090, "second")].concat());
+    let output = end(capture);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let bytes = std::fs::read(folder.path().join("v1.pcap")).unwrap();
+    let (packets, _) = packets(&bytes);
+    let has = |text: &str| packets.iter().filter(|packet| holds(packet, text.as_bytes())).count();
+    for mark in ["first", "second"] {
+        for what in ["plain", "six", "vlan", "qinq", "vxlan", "vxlan-six", "geneve", "geneve-six"] {
+            assert_eq!(has(&format!("GET /{mark}/{what} ")), 1, "{mark} {what}");
+        }
+    }
+    assert_eq!(has("GET /other/"), 0);
+    assert!(packets.iter().any(|packet| packet[12..14] == [0x81, 0] && holds(packet, b"/vlan ")), "the tag is in the file");
+}
+
+#[test]
+fn what_is_seen_is_kept_and_counted_and_the_file_is_its_owners() {
+    let Some(pair) = Pair::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (listener, other) = (pair.listen(), pair.listen());
+    let port = listener.local_addr().unwrap().port().to_string();
+    let capture = pair.capture(folder.path(), &["-i", "veth0", "--port", &port, "-o", "v1.pcap"]);
+    pair.traffic(&listener, "10.9.0.2", 3, 10);
+    pair.traffic(&other, "10.9.0.2", 4, 10);
+    let output = end(capture);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let path = folder.path().join("v1.pcap");
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let bytes = std::fs::read(path).unwrap();
+    let (packets, cut) = packets(&bytes);
+    assert!(!cut);
+    assert_eq!(packets.iter().filter(|packet| holds(packet, b"GET /")).count(), 3, "of this port and of no other");
+    assert_eq!(count(&output, "packets kept"), packets.len() as u64);
+    assert_eq!(count(&output, "packets seen"), packets.len() as u64);
+    for name in ["dropped by kernel", "dropped by interface", "dropped by shadowtap"] {
+        assert_eq!(count(&output, name), 0, "{name}");
+    }
+}
+
+#[test]
+fn any_and_several_interfaces() {
+    let Some(pair) = Pair::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let listener = pair.listen();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let any = pair.capture(folder.path(), &["-i", "any", "--port", &port, "-o", "any.pcap"]);
+    let both = pair.capture(folder.path(), &["-i", "lo", "-i", "veth0", "--port", &port, "-o", "both.pcapng"]);
+    pair.traffic(&listener, "10.9.0.2", 3, 10);
+    let (any, both) = (end(any), end(both));
+    assert_eq!((any.status.code(), both.status.code()), (Some(0), Some(0)), "{}{}", said(&any), said(&both));
+    let bytes = std::fs::read(folder.path().join("any.pcap")).unwrap();
+    assert_eq!(packets(&bytes).0.iter().filter(|packet| holds(packet, b"GET /")).count(), 3);
+    let bytes = std::fs::read(folder.path().join("both.pcapng")).unwrap();
+    assert!(holds(&bytes, b"veth0") && holds(&bytes, b"lo\0\0") && holds(&bytes, b"GET /2 HTTP/1.1"));
+    let refused =
+        Command::new(PROGRAM).args(["capture", "-i", "lo", "-i", "any", "-o", "x.pcap"]).current_dir(folder.path()).output();
+    let refused = refused.unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(said(&refused).contains(".pcapng"), "{}", said(&refused));
+}
+
+#[test]
+fn files_are_rotated_and_the_oldest_removed() {
+    let Some(pair) = Pair::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let listener = pair.listen();
+    let arguments = ["-i", "veth0", "-o", "v1.pcap", "--rotate-size", "100k", "--keep-files", "3"];
+    let capture = pair.capture(folder.path(), &arguments);
+    for _ in 0..5 {
+        pair.traffic(&listener, "10.9.0.2", 10, 20_000);
+    }
+    let output = end(capture);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let files = entries(folder.path());
+    assert_eq!(files.len(), 3, "{files:?}");
+    for file in &files {
+        let bytes = std::fs::read(file).unwrap();
+        let (packets, cut) = packets(&bytes);
+        // A single packet may be as long as 64 KiB.
+        assert!(!cut && !packets.is_empty() && bytes.len() <= 200_000, "{file:?}: {} bytes", bytes.len());
+    }
+    assert!(count(&output, "packets kept") > 100);
+    assert!(said(&output).contains("removed since: "), "{}", said(&output));
+}
+
+#[test]
+fn a_killed_capture_leaves_all_but_the_last_second() {
+    let Some(pair) = Pair::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let listener = pair.listen();
+    let mut plain = pair.capture(folder.path(), &["-i", "veth0", "-o", "a.pcap"]);
+    let mut zstd = pair.capture(folder.path(), &["-i", "veth0", "-o", "b.pcap.zst"]);
+    pair.traffic(&listener, "10.9.0.2", 5, 100);
+    let requests = |bytes: &[u8]| packets(bytes).0.iter().filter(|packet| holds(packet, b"GET /")).count();
+    let decompressed = || {
+        let mut out = Vec::new();
+        // What a torn last frame holds is lost; what comes before it is not.
+        let _ = zstd::stream::copy_decode(File::open(folder.path().join("b.pcap.zst.part")).unwrap(), &mut out);
+        out
+    };
+    wait_for("the packets on disk", || {
+        requests(&std::fs::read(folder.path().join("a.pcap.part")).unwrap()) == 5 && requests(&decompressed()) == 5
+    });
+    for child in [&mut plain, &mut zstd] {
+        signal(child, "KILL");
+        child.wait().unwrap();
+    }
+    assert_eq!(requests(&std::fs::read(folder.path().join("a.pcap.part")).unwrap()), 5);
+    assert_eq!(requests(&decompressed()), 5);
+    // The next one of the same name keeps what the killed one left.
+    let output = end(pair.capture(folder.path(), &["-i", "veth0", "-o", "a.pcap"]));
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(requests(&std::fs::read(folder.path().join("a.pcap.part.left-1")).unwrap()), 5);
+}
+
+/// A small file system in memory, unmounted when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let made = run(&format!("mount -t tmpfs -o size={size} tmpfs {}", folder.path().display()));
+        if !made {
+            println!("skipped: no privilege to mount a small disk here");
+        }
+        made.then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        run(&format!("umount {}", self.0.path().display()));
+    }
+}
+
+#[test]
+fn a_full_disk_ends_it_with_a_readable_file() {
+    let Some(pair) = Pair::new() else { return };
+    for (name, least) in [("v1.pcap", "0"), ("v1.pcapng", "0"), ("v1.pcap.zst", "0"), ("room.pcap", "300k")] {
+        let Some(disk) = SmallDisk::new("1m") else { return };
+        let listener = pair.listen();
+        let capture = pair.capture(disk.0.path(), &["-i", "veth0", "-o", name, "--min-free", least]);
+        // More than the disk holds, also when compressed.
+        for _ in 0..if name.ends_with("zst") { 40 } else { 4 } {
+            pair.traffic(&listener, "10.9.0.2", 5, 100_000);
+        }
+        if name.ends_with("zst") {
+            let _ = end(capture);
+            continue;
+        }
+        let output = capture.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{name}: {}", said(&output));
+        let bytes = std::fs::read(disk.0.path().join(name)).unwrap();
+        if name.ends_with(".pcap") {
+            let (packets, cut) = packets(&bytes);
+            assert!(!cut && packets.len() > 10, "{name}: {} packets", packets.len());
+            assert_eq!(count(&output, "packets kept"), packets.len() as u64, "{}", said(&output));
+        }
+        let counted =
+            count(&output, "packets kept") + count(&output, "dropped by kernel") + count(&output, "dropped by shadowtap");
+        assert_eq!(count(&output, "packets seen"), counted, "{}", said(&output));
+        let said = said(&output);
+        assert!(said.contains(if least == "0" { "No space left" } else { "--min-free" }), "{said}");
+    }
+}
+
+#[test]
+fn wrong_names_and_filters_are_said_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    if !shadowtap::capture::privilege::may_capture() {
+        println!("skipped: no privilege to capture here");
+        return;
+    }
+    for (arguments, code, words) in [
+        (&["-i", "nothere", "-o", "a.pcap"][..], 2, "there are"),
+        (&["-i", "lo", "--filter", "tcp prt 80", "-o", "a.pcap"], 2, "syntax error"),
+        (&["-i", "lo", "-o", "a.txt"], 2, ".pcapng"),
+        (&[], 2, "-i"),
+        (&["-i", "lo", "-o", "/proc/nothere/a.pcap"], 3, "cannot make"),
+        (&["-i", "lo", "--user", "nobody-of-that-name"], 2, "no user"),
+        (&["-i", "lo", "--keep-files", "2"], 2, "--rotate-size"),
+    ] {
+        let output = Command::new(PROGRAM).arg("capture").args(arguments).current_dir(folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).contains(words), "{arguments:?}: {}", said(&output));
+    }
+    assert!(entries(folder.path()).is_empty(), "nothing is left behind");
+}
+
+#[test]
+fn it_goes_on_as_another_user_and_says_what_privilege_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    // A place where everybody can run it from.
+    let program = folder.path().join("shadowtap");
+    std::fs::copy(PROGRAM, &program).unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    if !shadowtap::capture::privilege::may_capture() {
+        let output = Command::new(&program).args(["capture", "-i", "lo"]).current_dir(folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        assert!(said(&output).contains("setcap cap_net_raw,cap_net_admin=eip"), "{}", said(&output));
+        println!("skipped: the rest, for want of privilege");
+        return;
+    }
+    let lacking =
+        Command::new(&program).args(["capture", "-i", "lo"]).current_dir(folder.path()).uid(65_534).gid(65_534).output();
+    let lacking = lacking.unwrap();
+    assert_eq!(lacking.status.code(), Some(3), "{}", said(&lacking));
+    let words = format!("sudo setcap cap_net_raw,cap_net_admin=eip {}", program.display());
+    assert!(said(&lacking).contains(&words), "{}", said(&lacking));
+    let arguments = ["capture", "-i", "lo", "--user", "65534:65534", "-o", "v1.pcap", "--duration", "300ms"];
+    let output = Command::new(&program).args(arguments).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&folder.path().join("v1.pcap").metadata().unwrap()), 65_534);
+}
