@@ -10,7 +10,8 @@ use super::ledger::{Place, is_unsafe};
 use super::recording::{Recording, scope_of};
 
 /// What happens when v2 makes a call more often than v1 did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Exhausted {
     /// The last recorded answer again.
     #[default]

@@ -17,3 +17,40 @@ pub use journal::Finished;
 pub use matcher::{Exhausted, Policy};
 pub use recording::{BuildError, Recording, Selection};
 pub use server::{Handle, Settings, StartError, Timing};
+
+/// The section `[mock]` of the configuration.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Hosts of v1's providers.
+    pub providers: Vec<String>,
+    /// Ports of v1's providers.
+    pub ports: Vec<u16>,
+    /// Header fields that must match too.
+    pub match_headers: Vec<String>,
+    /// Places whose value may be any.
+    pub volatile: Vec<String>,
+    /// Faults on purpose.
+    pub faults: Vec<String>,
+    /// When answers are given.
+    pub timing: Timing,
+    /// What surplus calls get.
+    pub exhausted: Exhausted,
+    /// Least likeness of the nearest call.
+    pub threshold: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            providers: vec![],
+            ports: vec![],
+            match_headers: vec![],
+            volatile: vec![],
+            faults: vec![],
+            timing: Timing::default(),
+            exhausted: Exhausted::default(),
+            threshold: Policy::default().threshold,
+        }
+    }
+}

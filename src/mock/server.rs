@@ -49,7 +49,8 @@ const END_PATIENCE: Duration = Duration::from_millis(500);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// When an answer is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Timing {
     /// At once.
     #[default]
@@ -144,7 +145,10 @@ struct Shared {
     recording: Arc<Recording>,
     timing: Timing,
     aliases: Vec<(String, String)>,
+    /// Its own address in the forms that a client may call it by.
     own: [String; 3],
+    /// `:` and its port.
+    own_port: String,
     authority: Option<Authority>,
     explain: Option<Arc<dyn Fn(&Call) + Send + Sync>>,
     can_reset: bool,
@@ -184,6 +188,7 @@ impl Handle {
             timing: settings.timing,
             aliases: settings.aliases,
             own: [address.to_string(), format!("localhost:{}", address.port()), address.ip().to_string()],
+            own_port: format!(":{}", address.port()),
             authority,
             explain: settings.explain,
             can_reset,
@@ -473,6 +478,13 @@ impl Shared {
         let host = canonical_host(given.rsplit('@').next().unwrap_or(given));
         if let Some((_, recorded)) = self.aliases.iter().find(|(alias, _)| *alias == host) {
             return recorded.clone();
+        }
+        // A name that leads to the mock, with the mock's port.
+        if let Some(name) = host.strip_suffix(&self.own_port)
+            && !self.recording.knows_host(&host)
+            && self.recording.knows_host(name)
+        {
+            return name.to_owned();
         }
         // A client that was given the mock's own address as its provider's means the only provider there is.
         if self.own.contains(&host)
