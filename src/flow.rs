@@ -24,7 +24,15 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        SocketAddr::new(self.address, self.port).fmt(f)
+        match self.address {
+            // An IPv4-mapped address is written as the IPv6 address that the packet has (`[::ffff:506:708]:80`), as packet
+            // analysers do: the dotted form would hide which of the two protocols was spoken.
+            IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => {
+                let [.., high, low] = address.segments();
+                write!(f, "[::ffff:{high:x}:{low:x}]:{}", self.port)
+            }
+            address => SocketAddr::new(address, self.port).fmt(f),
+        }
     }
 }
 
@@ -66,5 +74,18 @@ impl Direction {
             Self::ToServer => Self::ToClient,
             Self::ToClient => Self::ToServer,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_form_round_trips() {
+        for text in ["10.0.0.1:8080", "[2001:db8::1]:80", "[::ffff:506:708]:6666", "[::]:0", "[::ffff:0:1]:1"] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+        }
+        assert_eq!("[::ffff:5.6.7.8]:1".parse::<Endpoint>().unwrap().to_string(), "[::ffff:506:708]:1");
     }
 }

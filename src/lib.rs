@@ -34,8 +34,12 @@ pub mod time;
 pub mod http;
 
 pub mod capture;
+pub mod decode;
+pub mod reassemble;
 
 pub mod exchange;
+
+pub mod parse;
 
 pub mod schedule;
 

@@ -36,3 +36,60 @@ pub const MEASURED_ROUTES: usize = 2_000;
 
 /// Most steps of a timeline; a longer run gets steps of two seconds, four, and so on. Six hours by the second.
 pub const TIMELINE_STEPS: usize = 21_600;
+
+/// Longest packet that is read, in bytes. libpcap refuses more than 256 KiB (128 MiB for D-Bus); a frame that offload made
+/// can pass 64 KiB. A record header that claims more is damage.
+pub const PACKET_BYTES: u32 = 1 << 20;
+
+/// How much of a capture is read at once, in bytes: large enough that a block costs nothing, small enough that what was
+/// read is still in the processor's cache when it is decoded and reassembled.
+pub const BLOCK_BYTES: usize = 1 << 20;
+
+/// Smallest block where many inputs are merged, in bytes.
+pub const SMALLEST_BLOCK_BYTES: usize = 64 << 10;
+
+/// Read ahead of all inputs together, in bytes; shared among them.
+pub const READ_AHEAD_BYTES: usize = 16 << 20;
+
+/// Buffer before decompression and for reading lines, in bytes.
+pub const READ_BYTES: usize = 256 << 10;
+
+/// Interfaces of a pcapng section that are kept.
+pub const INTERFACES: usize = 65_536;
+
+/// Secrets that are kept of a pcapng file's Decryption Secrets Blocks, in bytes.
+pub const SECRETS_BYTES: usize = 16 << 20;
+
+/// Headers inside each other in one packet (tags, labels, tunnels, extension headers). GENEVE over VXLAN over QinQ needs 14.
+pub const LAYERS: u32 = 40;
+
+/// IP packets that wait for fragments.
+pub const FRAGMENTED_PACKETS: usize = 4_096;
+
+/// Bytes of IP fragments that wait.
+pub const FRAGMENT_BYTES: usize = 16 << 20;
+
+/// How long a fragment waits for the others, in nanoseconds of capture time (RFC 791 suggests 15 s, RFC 8200 60 s).
+pub const FRAGMENT_AGE_NS: i64 = 60_000_000_000;
+
+/// Connections that are followed at a time; one more evicts one that was quiet for long.
+pub const CONNECTIONS: usize = 131_072;
+
+/// Bytes held in one direction of a connection while bytes before them may still come. Receivers' windows seldom pass 6 MiB.
+pub const STREAM_HELD_BYTES: usize = 8 << 20;
+
+/// Bytes held in all connections.
+pub const ALL_STREAMS_HELD_BYTES: usize = 64 << 20;
+
+/// Bytes held behind a hole whose bytes the peer has acknowledged, before the hole is a gap: how far a capture's order may
+/// differ from the wire's.
+pub const REORDER_BYTES: usize = 1 << 20;
+
+/// How long such a hole is waited for, in nanoseconds of capture time. Merged captures with skewed clocks are this far off.
+pub const REORDER_NS: i64 = 60_000_000_000;
+
+/// How long a connection may be quiet, in nanoseconds of capture time. Keep-alive connections of pools are quiet for minutes.
+pub const IDLE_NS: i64 = 3_600_000_000_000;
+
+/// How long a closed or reset connection is remembered, in nanoseconds of capture time, for packets that come late.
+pub const LINGER_NS: i64 = 5_000_000_000;

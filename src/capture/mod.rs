@@ -1,11 +1,175 @@
-//! Packets: from live devices, and into files.
+//! Packets as they were captured: from live devices, from files, and into files.
 //!
-//! In: devices (`live`, the only user of libpcap). Out: pcap and pcapng (`writer`), as a row of files (`rotate`), by two threads
-//! (`record`). `filter` builds what the kernel is asked for, `privilege` knows what that needs.
+//! In: devices (`live`, the only user of libpcap), pcap and pcapng files, compressed or not (`file`), several of them merged
+//! by time (`merge`). Out: [`Batch`]es of [`Frame`]s for `decode`; or pcap and pcapng (`writer`) as a row of files (`rotate`),
+//! by two threads (`record`). `filter` builds what the kernel is asked for, `privilege` knows what that needs.
+//!
+//! A frame does not own its bytes; it points into one of the batch's blocks, which are large, filled by `read` and used again.
 
+pub mod classic;
+pub mod file;
 pub mod filter;
 pub mod live;
+pub mod merge;
+pub mod pcapng;
 pub mod privilege;
 pub mod record;
 pub mod rotate;
 pub mod writer;
+
+use std::sync::Arc;
+
+use crate::ledger::Ledger;
+use crate::time::Timestamp;
+
+/// The kind of a packet's outermost header, as the number that capture files use (tcpdump.org/linktypes.html).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkType(pub u16);
+
+impl LinkType {
+    /// BSD loopback: the address family in the byte order of the capturing machine.
+    pub const NULL: Self = Self(0);
+    /// Ethernet.
+    pub const ETHERNET: Self = Self(1);
+    /// PPP, with or without the address and control bytes (RFC 1661, RFC 1662).
+    pub const PPP: Self = Self(9);
+    /// PPP in HDLC-like framing.
+    pub const PPP_HDLC: Self = Self(50);
+    /// PPP over Ethernet, the session header first.
+    pub const PPP_ETHER: Self = Self(51);
+    /// Raw IP as BSD systems number it.
+    pub const RAW_BSD: Self = Self(12);
+    /// Raw IP as OpenBSD numbers it.
+    pub const RAW_OPENBSD: Self = Self(14);
+    /// Raw IP.
+    pub const RAW: Self = Self(101);
+    /// Cisco HDLC.
+    pub const C_HDLC: Self = Self(104);
+    /// OpenBSD loopback: the address family in network order.
+    pub const LOOP: Self = Self(108);
+    /// Linux cooked capture.
+    pub const LINUX_SLL: Self = Self(113);
+    /// Raw IPv4.
+    pub const IPV4: Self = Self(228);
+    /// Raw IPv6.
+    pub const IPV6: Self = Self(229);
+    /// Linux cooked capture, version 2.
+    pub const LINUX_SLL2: Self = Self(276);
+}
+
+/// One captured packet: when, how long, and where its bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Capture time.
+    pub at: Timestamp,
+    /// Index of the batch's block that holds the bytes.
+    pub block: u32,
+    /// Where they start in it.
+    pub start: u32,
+    /// How many bytes were captured.
+    pub captured: u32,
+    /// How long the packet was on the wire.
+    pub length: u32,
+    /// The kind of its outermost header.
+    pub link: LinkType,
+}
+
+/// Packets in capture order with the blocks that hold their bytes. Batches are handed back to their source to be used again.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Number of the first frame, counted from 1 over the whole (merged) input.
+    pub first: u64,
+    /// The packets.
+    pub frames: Vec<Frame>,
+    /// The bytes; a block may be shared with the batch before or after where inputs are merged.
+    pub blocks: Vec<Arc<Vec<u8>>>,
+}
+
+impl Batch {
+    /// The captured bytes of a frame of this batch.
+    pub fn bytes(&self, frame: &Frame) -> &[u8] {
+        let start = frame.start as usize;
+        &self.blocks[frame.block as usize][start..start + frame.captured as usize]
+    }
+
+    /// Adds a packet, copying its bytes into the first block: for sources that are handed their packets one by one.
+    pub fn push(&mut self, at: Timestamp, link: LinkType, length: u32, bytes: &[u8]) {
+        if self.blocks.is_empty() {
+            self.blocks.push(Arc::default());
+        }
+        let block = Arc::make_mut(&mut self.blocks[0]);
+        let (Ok(start), Ok(captured)) = (u32::try_from(block.len()), u32::try_from(bytes.len())) else { return };
+        block.extend_from_slice(bytes);
+        self.frames.push(Frame { at, block: 0, start, captured, length: length.max(captured), link });
+    }
+
+    /// Empties the batch; the first block keeps its room where nobody else holds it.
+    pub fn clear(&mut self) {
+        self.frames.clear();
+        self.blocks.truncate(1);
+        if let Some(block) = self.blocks.first_mut() {
+            match Arc::get_mut(block) {
+                Some(bytes) => bytes.clear(),
+                None => self.blocks.clear(),
+            }
+        }
+    }
+}
+
+/// Where packets come from, batch by batch.
+pub trait PacketSource: Send {
+    /// Replaces the contents of `batch` by the next packets (it may be empty although more will come, as of a quiet live
+    /// device). Answers `false` once there are no more, ever. Damage of an input is not an error: it ends that input and is
+    /// in the ledger.
+    fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError>;
+
+    /// Bytes of the input read so far, and how many there are in all where that is known.
+    fn progress(&self) -> (u64, Option<u64>);
+
+    /// What the source itself has to say when it has ended: drops, damage. Packets are not counted here.
+    fn ledger(&self) -> Ledger;
+
+    /// Lines for people about damaged inputs: file, packet, offset, reason.
+    fn warnings(&self) -> Vec<String>;
+}
+
+/// Why an input cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// It could not be opened or read.
+    #[error("cannot read {name}")]
+    Unreadable {
+        /// The input.
+        name: String,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// It holds nothing.
+    #[error("{name} is empty")]
+    Empty {
+        /// The input.
+        name: String,
+    },
+    /// It is no capture and no recording.
+    #[error("{name} is neither a pcap, a pcapng nor a JSONL file: it starts with {start}")]
+    UnknownKind {
+        /// The input.
+        name: String,
+        /// Its first bytes, in a form for people.
+        start: String,
+    },
+    /// The header of the file makes no sense.
+    #[error("{name}: {what} at byte {offset}")]
+    Malformed {
+        /// The input.
+        name: String,
+        /// What is wrong.
+        what: String,
+        /// Where.
+        offset: u64,
+    },
+    /// The live device failed.
+    #[error("{0}")]
+    Device(String),
+}

@@ -7,6 +7,7 @@ pub mod capture;
 pub mod config;
 pub mod exit;
 pub mod folder;
+pub mod input;
 pub mod progress;
 pub mod replay;
 

@@ -5,6 +5,7 @@
 pub mod log;
 pub mod pairing;
 mod protocol;
+pub mod recording;
 pub mod redact;
 
 use std::fmt;

@@ -1,0 +1,278 @@
+//! Capture files: finds the kind of an input from its content (never its name), opens gzip and zstd, and reads pcap and
+//! pcapng in large blocks that are used again. A cut or corrupt file gives everything before the damage, and says where it is.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::classic::{self, Next};
+use super::pcapng::{self, Sections};
+use super::{CaptureError, Frame, LinkType};
+use crate::limits;
+
+/// An input, opened, its kind known.
+pub enum Input {
+    /// Packets.
+    Packets(Box<CaptureFile>),
+    /// Lines of JSON, from the first byte on.
+    Records(Box<dyn BufRead + Send>),
+}
+
+/// Opens `name`: a path, or `-` for standard input.
+pub fn open(name: &str) -> Result<Input, CaptureError> {
+    let unreadable = |cause| CaptureError::Unreadable { name: name.to_owned(), cause };
+    if name == "-" {
+        return from_reader("standard input", Box::new(io::stdin()), None);
+    }
+    let file = File::open(Path::new(name)).map_err(unreadable)?;
+    let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
+    from_reader(name, Box::new(file), length)
+}
+
+/// Opens a stream of bytes that people know as `name`; `length` is its length where that is known.
+pub fn from_reader(name: &str, raw: Box<dyn Read + Send>, length: Option<u64>) -> Result<Input, CaptureError> {
+    let consumed = Arc::new(AtomicU64::new(0));
+    let mut reader: Box<dyn Read + Send> = Box::new(Counted { inner: raw, consumed: Arc::clone(&consumed) });
+    // A compressed file in a compressed file happens (an archive of rotated captures); more than that does not.
+    for _ in 0..3 {
+        let mut start = [0; classic::FILE_HEADER];
+        let got =
+            read_full(&mut reader, &mut start).map_err(|(_, cause)| CaptureError::Unreadable { name: name.to_owned(), cause })?;
+        let head = &start[..got];
+        let rest = move |reader| -> Box<dyn Read + Send> { Box::new(Cursor::new(start[..got].to_vec()).chain(reader)) };
+        if head.starts_with(&[0x1f, 0x8b]) {
+            reader = Box::new(flate2::read::MultiGzDecoder::new(BufReader::with_capacity(limits::READ_BYTES, rest(reader))));
+            continue;
+        }
+        if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            reader = Box::new(
+                zstd::stream::read::Decoder::new(rest(reader))
+                    .map_err(|cause| CaptureError::Unreadable { name: name.to_owned(), cause })?,
+            );
+            continue;
+        }
+        let kind = if got == classic::FILE_HEADER
+            && let Some(format) = classic::Format::parse(&start)
+        {
+            Kind::Pcap(format)
+        } else if head.starts_with(&pcapng::SECTION_HEADER) {
+            Kind::Pcapng(Sections::default())
+        } else if head.is_empty() {
+            return Err(CaptureError::Empty { name: name.to_owned() });
+        } else if head.trim_ascii_start().starts_with(b"{") {
+            return Ok(Input::Records(Box::new(BufReader::with_capacity(limits::READ_BYTES, rest(reader)))));
+        } else if [[0xd4, 0xc3, 0xb2, 0xa1], [0xa1, 0xb2, 0xc3, 0xd4], [0x4d, 0x3c, 0xb2, 0xa1], [0xa1, 0xb2, 0x3c, 0x4d]]
+            .iter()
+            .any(|magic| head.starts_with(magic))
+        {
+            let what = "the file ends inside its header".to_owned();
+            return Err(CaptureError::Malformed { name: name.to_owned(), what, offset: got as u64 });
+        } else {
+            let start = format!("{:?}", String::from_utf8_lossy(&head[..got.min(12)]));
+            return Err(CaptureError::UnknownKind { name: name.to_owned(), start });
+        };
+        let (carry, offset) = match kind {
+            Kind::Pcap(_) => (Vec::new(), classic::FILE_HEADER as u64),
+            Kind::Pcapng(_) => (head.to_vec(), 0),
+        };
+        return Ok(Input::Packets(Box::new(CaptureFile {
+            name: name.to_owned(),
+            reader,
+            kind,
+            carry,
+            offset,
+            packets: 0,
+            ended: false,
+            damage: None,
+            consumed,
+            length,
+        })));
+    }
+    Err(CaptureError::Malformed { name: name.to_owned(), what: "compressed more than twice".to_owned(), offset: 0 })
+}
+
+enum Kind {
+    Pcap(classic::Format),
+    Pcapng(Sections),
+}
+
+/// Where and why a file could not be read on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Offset in the (decompressed) file of the first byte that was not used.
+    pub offset: u64,
+    /// Number of the last packet before it, in this file.
+    pub packet: u64,
+    /// What is wrong.
+    pub what: String,
+    /// How many bytes behind the offset had been read and were not used.
+    pub unused: u64,
+}
+
+/// A pcap or pcapng file that is being read.
+pub struct CaptureFile {
+    name: String,
+    reader: Box<dyn Read + Send>,
+    kind: Kind,
+    /// The start of a record whose end was not yet read.
+    carry: Vec<u8>,
+    /// Offset in the (decompressed) file of the carry's first byte.
+    offset: u64,
+    packets: u64,
+    ended: bool,
+    damage: Option<Damage>,
+    consumed: Arc<AtomicU64>,
+    length: Option<u64>,
+}
+
+impl CaptureFile {
+    /// As people know it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Packets read so far.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Where it was damaged, once that is known.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
+    }
+
+    /// Bytes read of the file as it lies there, and its length.
+    pub fn progress(&self) -> (u64, Option<u64>) {
+        (self.consumed.load(Ordering::Relaxed), self.length)
+    }
+
+    /// The state of a pcapng file: drops, secrets.
+    pub fn sections(&self) -> Option<&Sections> {
+        match &self.kind {
+            Kind::Pcapng(sections) => Some(sections),
+            Kind::Pcap(_) => None,
+        }
+    }
+
+    /// Reads the next block into `block` and adds its packets to `frames` (as of block `index`). Answers `false` when
+    /// there are no more; then nothing was added.
+    pub fn read(&mut self, block: &mut Vec<u8>, bytes: usize, index: u32, frames: &mut Vec<Frame>) -> bool {
+        let before = frames.len();
+        while !self.ended && frames.len() == before {
+            self.read_block(block, bytes, index, frames);
+        }
+        frames.len() > before
+    }
+
+    fn read_block(&mut self, block: &mut Vec<u8>, bytes: usize, index: u32, frames: &mut Vec<Frame>) {
+        let before = frames.len();
+        let mut filled = self.carry.len();
+        let mut target = bytes.max(filled);
+        let mut failure = None;
+        // The buffer keeps its length from use to use, so that it is zeroed once and not for every block.
+        block.resize(target.max(block.len()), 0);
+        block[..filled].copy_from_slice(&self.carry);
+        let (at, need) = loop {
+            let read = read_full(&mut self.reader, &mut block[filled..target]);
+            let (got, error) = read.map_or_else(|(got, error)| (got, Some(error)), |got| (got, None));
+            filled += got;
+            self.ended = filled < target || error.is_some();
+            failure = failure.or(error);
+            let (at, need) = self.frame(&block[..filled], index, frames);
+            if at > 0 || self.ended || self.damage.is_some() {
+                break (at, need);
+            }
+            // One record is longer than the block: room for it. The framing has checked the length.
+            target = need;
+            block.resize(target.max(block.len()), 0);
+        };
+        self.packets += (frames.len() - before) as u64;
+        self.offset += at as u64;
+        self.carry.clear();
+        if self.damage.is_some() {
+            self.ended = true;
+            return;
+        }
+        self.carry.extend_from_slice(&block[at..filled]);
+        let what = match failure {
+            Some(error) => format!("it cannot be read on ({error})"),
+            None if self.ended && at < filled => {
+                format!("it ends inside a record, of which {} of {need} bytes are there", filled - at)
+            }
+            None => return,
+        };
+        let unused = self.carry.len() as u64;
+        self.damage = Some(Damage { offset: self.offset, packet: self.packets, what, unused });
+    }
+
+    /// Finds the records in `bytes`: how many bytes they take, and how many must be there for the next one. Damage is kept.
+    fn frame(&mut self, bytes: &[u8], index: u32, frames: &mut Vec<Frame>) -> (usize, usize) {
+        let before = frames.len() as u64;
+        let mut at = 0;
+        let (need, damage) = match &mut self.kind {
+            Kind::Pcap(format) => loop {
+                match format.next(&bytes[at..]) {
+                    Next::Record(record) => {
+                        frames.push(frame(&record, at, index, format.link()));
+                        at += record.header + record.captured as usize;
+                    }
+                    Next::Need(need) => break (need, None),
+                    Next::Damaged(what) => break (0, Some(what)),
+                }
+            },
+            Kind::Pcapng(sections) => loop {
+                match sections.next(&bytes[at..]) {
+                    pcapng::Block::Packet(record, link, length) => {
+                        frames.push(frame(&record, at, index, link));
+                        at += length;
+                    }
+                    pcapng::Block::Other(length) => at += length,
+                    pcapng::Block::Need(need) => break (need, None),
+                    pcapng::Block::Damaged(what) => break (0, Some(what)),
+                }
+            },
+        };
+        if let Some(what) = damage {
+            let packet = self.packets + frames.len() as u64 - before;
+            let (offset, unused) = (self.offset + at as u64, (bytes.len() - at) as u64);
+            self.damage = Some(Damage { offset, packet, what: what.to_owned(), unused });
+        }
+        (at, need)
+    }
+}
+
+fn frame(record: &classic::Record, at: usize, block: u32, link: LinkType) -> Frame {
+    let start = u32::try_from(at + record.header).expect("a block is far shorter than 4 GiB");
+    Frame { at: record.at, block, start, captured: record.captured, length: record.length, link }
+}
+
+/// Reads until `buffer` is full or the stream ends, so that blocks depend on the content alone and not on how a pipe
+/// delivered it. An error tells how much was read before it.
+fn read_full(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> Result<usize, (usize, io::Error)> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(got) => filled += got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((filled, error)),
+        }
+    }
+    Ok(filled)
+}
+
+/// Counts what was read of the file as it lies there.
+struct Counted {
+    inner: Box<dyn Read + Send>,
+    consumed: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.inner.read(buffer)?;
+        self.consumed.fetch_add(got as u64, Ordering::Relaxed);
+        Ok(got)
+    }
+}

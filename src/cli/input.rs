@@ -1,0 +1,255 @@
+//! Any INPUT of any command: captures and recordings, compressed or not, files, standard input or URLs → exchanges.
+//!
+//! Captures are merged by time and parsed on all cores; recordings (JSONL) are merged by the times of their requests.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek as _, Write as _};
+use std::path::Path;
+
+use sha2::Digest as _;
+
+use super::folder::InputInfo;
+use super::progress::Progress;
+use super::{Exit, Failure, Global};
+use crate::capture::file::{self, CaptureFile, Input};
+use crate::capture::merge::Merge;
+use crate::capture::{CaptureError, PacketSource};
+use crate::exchange::Exchange;
+use crate::exchange::recording::{Recording, merge};
+use crate::ledger::Ledger;
+use crate::parse::{self, Output, Parse, Render};
+
+/// How inputs are read.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How captures are parsed.
+    pub parse: parse::Options,
+    /// Nanoseconds that are added to the times of an input, by its name (two nodes with skewed clocks).
+    pub offsets: BTreeMap<String, i64>,
+}
+
+/// Inputs, opened, their kinds known.
+pub struct Inputs {
+    names: Vec<String>,
+    captures: Vec<(Box<CaptureFile>, i64)>,
+    recordings: Vec<Recording>,
+    options: Options,
+}
+
+/// What is known when all exchanges were taken.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// Names of the inputs.
+    pub names: Vec<String>,
+    /// How many exchanges there were.
+    pub exchanges: u64,
+    /// The account of packets; of recordings, what their last lines say.
+    pub ledger: Ledger,
+    /// Lines for people about damage.
+    pub warnings: Vec<String>,
+}
+
+impl Done {
+    /// An input without an exchange is of no use to the commands that need some.
+    pub fn require_exchanges(self) -> Result<Self, Failure> {
+        if self.exchanges > 0 {
+            return Ok(self);
+        }
+        let mut reasons: Vec<_> = self.ledger.rejected.iter().collect();
+        reasons.sort_by_key(|&(name, packets)| (std::cmp::Reverse(packets), name));
+        let reasons: Vec<String> = reasons.iter().take(4).map(|(name, packets)| format!("{packets} {name}")).collect();
+        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        let names = self.names.join(", ");
+        Err(Failure::unusable(format!("no HTTP exchange in {names}: {} packets{reasons}", self.ledger.input)))
+    }
+}
+
+impl Inputs {
+    /// Opens all inputs and finds their kinds.
+    pub fn open(names: &[String], options: Options) -> Result<Self, Failure> {
+        if names.is_empty() {
+            return Err(Failure::usage("no input: give a capture, a recording, a URL, or - for standard input"));
+        }
+        if let Some(unknown) = options.offsets.keys().find(|name| !names.contains(name)) {
+            return Err(Failure::usage(format!("--offset names {unknown}, which is not among the inputs")));
+        }
+        if names.iter().filter(|name| *name == "-").count() > 1 {
+            return Err(Failure::usage("standard input (-) can be read only once"));
+        }
+        let mut inputs = Self { names: names.to_vec(), captures: Vec::new(), recordings: Vec::new(), options };
+        for name in names {
+            let skew = inputs.options.offsets.get(name).copied().unwrap_or_default();
+            let opened = if is_url(name) {
+                let mut file = download(name)?;
+                let length = file.seek(io::SeekFrom::End(0)).ok();
+                file.rewind().map_err(|error| Failure::unusable(format!("cannot read back {name}")).because(&error))?;
+                file::from_reader(name, Box::new(file), length)
+            } else {
+                file::open(name)
+            };
+            match opened.map_err(|error| failure(&error))? {
+                Input::Packets(capture) => inputs.captures.push((capture, skew)),
+                Input::Records(reader) => inputs.recordings.push(Recording::new(name.clone(), reader, skew)),
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// Gives every exchange in order, rendered where it was made (on all cores), to `take`.
+    pub fn render<R: Render>(
+        self,
+        global: &Global,
+        render: R,
+        mut take: impl FnMut(&mut Output<R::Item>) -> Result<(), Failure>,
+    ) -> Result<Done, Failure> {
+        let Self { names, captures, recordings, options } = self;
+        let mut done = Done { names, ..Done::default() };
+        if captures.is_empty() {
+            from_recordings(recordings, &render, &mut take, &mut done)?;
+            return Ok(done);
+        }
+        if !recordings.is_empty() {
+            return Err(Failure::usage("captures and recordings cannot be merged: parse the captures first"));
+        }
+        let source = Merge::new(captures);
+        let progress = Progress::start(global, "parse", source.progress().1);
+        let mut parse = Parse::start(Box::new(source), &options.parse, render);
+        while let Some(output) = parse.next_output().map_err(|error| failure(&error))? {
+            done.exchanges += output.len() as u64;
+            let (packets, exchanges) = (output.packets, done.exchanges);
+            progress.set(output.progress.0, || format!("{packets} packets, {exchanges} exchanges"));
+            take(output)?;
+        }
+        if let Some(summary) = parse.summary() {
+            done.ledger = summary.ledger;
+            done.warnings = summary.warnings;
+        }
+        if done.ledger.input == 0 {
+            let names = done.names.join(", ");
+            let why = done.warnings.first().map(|warning| format!(" ({warning})")).unwrap_or_default();
+            return Err(Failure::unusable(format!("no packet in {names}{why}")));
+        }
+        Ok(done)
+    }
+
+    /// Gives every exchange in order to `take`.
+    pub fn each(self, global: &Global, mut take: impl FnMut(Exchange) -> Result<(), Failure>) -> Result<Done, Failure> {
+        self.render(
+            global,
+            |exchange: Exchange, _: &mut Vec<u8>| exchange,
+            |output| output.drain().try_for_each(|(exchange, _)| take(exchange)),
+        )
+    }
+}
+
+fn from_recordings<R: Render>(
+    recordings: Vec<Recording>,
+    render: &R,
+    take: &mut impl FnMut(&mut Output<R::Item>) -> Result<(), Failure>,
+    done: &mut Done,
+) -> Result<(), Failure> {
+    /// Exchanges that are rendered and handed on together.
+    const TOGETHER: usize = 256;
+    let mut merged = merge(recordings);
+    loop {
+        let some: Vec<Exchange> = merged
+            .by_ref()
+            .take(TOGETHER)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::unusable(error.to_string()).because(&error))?;
+        if some.is_empty() {
+            break;
+        }
+        done.exchanges += some.len() as u64;
+        take(&mut Output::of(some, render))?;
+    }
+    let (ledger, warnings) = merged.account();
+    (done.ledger, done.warnings) = (ledger, warnings);
+    Ok(())
+}
+
+/// What people see when an input cannot be used.
+fn failure(error: &CaptureError) -> Failure {
+    Failure::new(Exit::Unusable, error.to_string()).because(error)
+}
+
+/// Names, lengths and hashes of inputs, for `run.json`. Standard input was read already: it has no hash.
+pub fn describe(names: &[String]) -> Vec<InputInfo> {
+    let describe = |name: &String| {
+        let mut info = InputInfo { name: without_secrets(name), ..InputInfo::default() };
+        if name != "-"
+            && !is_url(name)
+            && let Ok((bytes, sha256)) = hash(Path::new(name))
+        {
+            (info.bytes, info.sha256) = (bytes, sha256);
+        }
+        info
+    };
+    names.iter().map(describe).collect()
+}
+
+fn hash(path: &Path) -> io::Result<(u64, String)> {
+    let mut file = File::open(path)?;
+    let (mut hasher, mut buffer, mut bytes) = (sha2::Sha256::new(), vec![0; 1 << 18], 0);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            got => {
+                hasher.update(&buffer[..got]);
+                bytes += got as u64;
+            }
+        }
+    }
+    Ok((bytes, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+fn is_url(name: &str) -> bool {
+    name.starts_with("http://") || name.starts_with("https://")
+}
+
+/// A URL without user information, query and fragment, where pre-signed ones keep their keys.
+fn without_secrets(name: &str) -> String {
+    match url::Url::parse(name) {
+        Ok(mut url) if is_url(name) => {
+            let _ = (url.set_username(""), url.set_password(None));
+            url.set_query(None);
+            url.set_fragment(None);
+            url.to_string()
+        }
+        _ => name.to_owned(),
+    }
+}
+
+/// Downloads into a file that has no name any more, so that nothing is left behind however the program ends.
+fn download(url: &str) -> Result<File, Failure> {
+    let shown = without_secrets(url);
+    let cannot = |what: &str, error: &dyn std::error::Error| Failure::unusable(format!("{what} {shown}")).because(error);
+    let mut file = nameless_file().map_err(|error| cannot("no temporary file for", &error))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| cannot("cannot download", &error))?;
+    // Another part of the program may have installed it; it is the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    runtime.block_on(async {
+        let client = reqwest::Client::builder()
+            .connect_timeout(std::time::Duration::from_secs(30))
+            .read_timeout(std::time::Duration::from_secs(60))
+            .build()
+            .map_err(|error| cannot("cannot download", &error))?;
+        let response = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
+        let mut response = response.map_err(|error| cannot("cannot download", &error.without_url()))?;
+        while let Some(chunk) = response.chunk().await.map_err(|error| cannot("the download broke off:", &error.without_url()))? {
+            file.write_all(&chunk).map_err(|error| cannot("no room for", &error))?;
+        }
+        Ok(file)
+    })
+}
+
+fn nameless_file() -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let name = format!("shadowtap-{}-{}", std::process::id(), crate::time::Monotonic::now().nanos());
+    let path = std::env::temp_dir().join(name);
+    let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}

@@ -1,0 +1,183 @@
+//! Link layers: Ethernet with its tags, PPP, Linux cooked captures, loopback, raw IP, NFLOG.
+
+use super::{Decoded, Reject, Walk};
+use crate::capture::LinkType;
+
+const NFLOG: LinkType = LinkType(239);
+
+/// Kinds of virtual networks, to tell VLAN 5 from VNI 5.
+pub(super) const VLAN: u32 = 1;
+pub(super) const VNI: u32 = 2;
+pub(super) const SERVICE: u32 = 3;
+
+impl Walk<'_> {
+    /// The outermost header.
+    pub(super) fn link(&mut self, link: LinkType) -> Result<Decoded, Reject> {
+        match link {
+            LinkType::ETHERNET => self.ethernet(0),
+            LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD | LinkType::IPV4 | LinkType::IPV6 => self.ip(0),
+            LinkType::NULL | LinkType::LOOP => self.loopback(),
+            LinkType::LINUX_SLL => {
+                let protocol = self.u16(14, "sll")?;
+                self.cooked(protocol, 16)
+            }
+            LinkType::LINUX_SLL2 => {
+                let protocol = self.u16(0, "sll2")?;
+                self.cooked(protocol, 20)
+            }
+            LinkType::PPP | LinkType::PPP_HDLC => self.ppp(0),
+            LinkType::PPP_ETHER => self.pppoe(0),
+            LinkType::C_HDLC => {
+                let protocol = self.u16(2, "hdlc")?;
+                self.ether_type(protocol, 4)
+            }
+            NFLOG => self.nflog(),
+            other => Err(Reject::Link(other)),
+        }
+    }
+
+    pub(super) fn ethernet(&mut self, at: usize) -> Result<Decoded, Reject> {
+        self.deeper()?;
+        let ether_type = self.u16(at + 12, "ethernet")?;
+        self.ether_type(ether_type, at + 14)
+    }
+
+    /// What follows an EtherType; below 1536 it is the length of an IEEE 802.3 frame.
+    pub(super) fn ether_type(&mut self, ether_type: u16, at: usize) -> Result<Decoded, Reject> {
+        self.deeper()?;
+        match ether_type {
+            0x0800 | 0x86dd => self.ip(at),
+            0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 => {
+                let id = self.u16(at, "vlan")? & 0x0fff;
+                let inner = self.u16(at + 2, "vlan")?;
+                // Tag 0 carries a priority and no network.
+                if id != 0 {
+                    self.enter(VLAN, u32::from(id));
+                }
+                self.ether_type(inner, at + 4)
+            }
+            0x8847 | 0x8848 => self.mpls(at),
+            0x8864 => self.pppoe(at),
+            // Provider backbone bridging: flags, 24 bits of service, then a whole frame (IEEE 802.1ah).
+            0x88e7 => {
+                let tag = self.u32(at, "i-tag")?;
+                self.enter(SERVICE, tag & 0x00ff_ffff);
+                self.ethernet(at + 4)
+            }
+            0x8926 => {
+                let inner = self.u16(at + 4, "vn-tag")?;
+                self.ether_type(inner, at + 6)
+            }
+            0x893f => {
+                let inner = self.u16(at + 6, "e-tag")?;
+                self.ether_type(inner, at + 8)
+            }
+            0x6558 => self.ethernet(at),
+            0x880b => self.ppp(at),
+            0x894f => self.nsh(at),
+            0..0x0600 => self.llc(at),
+            other => Err(Reject::EtherType(other)),
+        }
+    }
+
+    /// IEEE 802.2: IP by SNAP or by its own service access point.
+    fn llc(&mut self, at: usize) -> Result<Decoded, Reject> {
+        match self.take(at, 3, "llc")? {
+            [0xaa, 0xaa, 0x03] => match self.take(at + 3, 3, "snap")? {
+                [0, 0, 0] => {
+                    let ether_type = self.u16(at + 6, "snap")?;
+                    if ether_type < 0x0600 { Err(Reject::Llc) } else { self.ether_type(ether_type, at + 8) }
+                }
+                _ => Err(Reject::Llc),
+            },
+            [0x06, 0x06, 0x03] => self.ip(at + 3),
+            _ => Err(Reject::Llc),
+        }
+    }
+
+    /// Linux cooked captures: 4 and below are not EtherTypes.
+    fn cooked(&mut self, protocol: u16, at: usize) -> Result<Decoded, Reject> {
+        match protocol {
+            4 => self.llc(at),
+            0..0x0600 => Err(Reject::EtherType(protocol)),
+            other => self.ether_type(other, at),
+        }
+    }
+
+    /// The address family, in either byte order; its number for IPv6 differs between systems.
+    fn loopback(&mut self) -> Result<Decoded, Reject> {
+        let family = self.u32(0, "loopback")?;
+        let family = if family > 0xffff { family.swap_bytes() } else { family };
+        match family {
+            2 | 10 | 24 | 28 | 30 => self.ip(4),
+            other => Err(Reject::EtherType(other as u16)),
+        }
+    }
+
+    /// PPP with or without address and control, with or without compressed protocol number (RFC 1661 §2, §6.5).
+    pub(super) fn ppp(&mut self, at: usize) -> Result<Decoded, Reject> {
+        self.deeper()?;
+        let at = if self.take(at, 2, "ppp")? == [0xff, 0x03] { at + 2 } else { at };
+        let first = u16::from(self.take(at, 1, "ppp")?[0]);
+        let (protocol, at) = if first & 1 == 1 { (first, at + 1) } else { (self.u16(at, "ppp")?, at + 2) };
+        match protocol {
+            0x0021 | 0x0057 => self.ip(at),
+            0x0281 | 0x0283 => self.mpls(at),
+            other => Err(Reject::EtherType(other)),
+        }
+    }
+
+    /// Version and type, code, session, length (RFC 2516 §4).
+    fn pppoe(&mut self, at: usize) -> Result<Decoded, Reject> {
+        self.take(at, 6, "pppoe")?;
+        self.ppp(at + 6)
+    }
+
+    /// Labels up to the bottom of the stack; what follows has no type, so its first nibble tells (RFC 4928 §3).
+    pub(super) fn mpls(&mut self, at: usize) -> Result<Decoded, Reject> {
+        let mut at = at;
+        loop {
+            self.deeper()?;
+            let label = self.u32(at, "mpls")?;
+            at += 4;
+            if label & 0x100 != 0 {
+                break;
+            }
+        }
+        match self.take(at, 1, "mpls")?[0] >> 4 {
+            4 | 6 => self.ip(at),
+            0 => self.ethernet(at + 4),
+            _ => self.ethernet(at),
+        }
+    }
+
+    /// Service chains: the length of the header, and what follows it (RFC 8300 §2.2).
+    pub(super) fn nsh(&mut self, at: usize) -> Result<Decoded, Reject> {
+        self.deeper()?;
+        let (lengths, next) = (self.u16(at, "nsh")?, self.take(at + 3, 1, "nsh")?[0]);
+        let at = at + usize::from(lengths & 0x3f) * 4;
+        match next {
+            1 | 2 => self.ip(at),
+            3 => self.ethernet(at),
+            5 => self.mpls(at),
+            _ => Err(Reject::Malformed("nsh")),
+        }
+    }
+
+    /// Netfilter's log: attributes of which one is the packet. Their lengths are in the byte order of the capturing machine.
+    fn nflog(&mut self) -> Result<Decoded, Reject> {
+        let mut at = 4;
+        loop {
+            let header = self.take(at, 4, "nflog")?;
+            let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
+            let kind = u16::from_ne_bytes([header[2], header[3]]) & 0x7fff;
+            if length < 4 {
+                return Err(Reject::Malformed("nflog"));
+            }
+            if kind == 9 {
+                return self.ip(at + 4);
+            }
+            at += length.next_multiple_of(4);
+        }
+    }
+}

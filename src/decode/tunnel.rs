@@ -1,0 +1,119 @@
+//! Tunnels: GRE with ERSPAN, and those in UDP: VXLAN, VXLAN-GPE, GENEVE, GTP-U, MPLS, TZSP. Nested ones just recur.
+
+use super::link::VNI;
+use super::{Decoded, Reject, Walk};
+
+impl Walk<'_> {
+    /// Flags, protocol, then what the flags announce (RFC 2784, RFC 2890, RFC 2637 for version 1).
+    pub(super) fn gre(&mut self, at: usize) -> Result<Decoded, Reject> {
+        self.deeper()?;
+        let (flags, protocol) = (self.u16(at, "gre")?, self.u16(at + 2, "gre")?);
+        let has = |bit: u16| usize::from(flags & bit != 0);
+        let mut body = at + 4 + 4 * (has(0x8000) | has(0x4000)) + 4 * has(0x2000) + 4 * has(0x1000);
+        if flags & 7 == 1 {
+            body += 4 * has(0x0080);
+        }
+        if flags & 0x4000 != 0 {
+            // Source routes: family, offset, length; one of length zero ends them (RFC 1701).
+            loop {
+                self.deeper()?;
+                let length = usize::from(self.take(body, 4, "gre")?[3]);
+                body += 4 + length;
+                if length == 0 {
+                    break;
+                }
+            }
+        }
+        match protocol {
+            // ERSPAN II has a header where GRE has a sequence number; ERSPAN I has neither.
+            0x88be => self.ethernet(body + 8 * has(0x1000)),
+            0x22eb => {
+                let optional = self.take(body + 11, 1, "erspan")?[0] & 1;
+                self.ethernet(body + 12 + 8 * usize::from(optional))
+            }
+            other => self.ether_type(other, body),
+        }
+    }
+
+    /// UDP matters only as the carrier of a tunnel, which its destination port tells.
+    pub(super) fn udp(&mut self, at: usize) -> Result<Decoded, Reject> {
+        let (source, destination) = (self.u16(at, "udp")?, self.u16(at + 2, "udp")?);
+        let body = at + 8;
+        match destination {
+            4789 | 8472 => {
+                let (flags, vni) = (self.take(body, 8, "vxlan")?[0], self.u32(body + 4, "vxlan")? >> 8);
+                if flags & 0x08 == 0 {
+                    return Err(Reject::Protocol(17));
+                }
+                self.enter(VNI, vni);
+                self.ethernet(body + 8)
+            }
+            4790 => {
+                let (next, vni) = (self.take(body, 8, "vxlan-gpe")?[3], self.u32(body + 4, "vxlan-gpe")? >> 8);
+                self.enter(VNI, vni);
+                match next {
+                    1 | 2 => self.ip(body + 8),
+                    4 => self.nsh(body + 8),
+                    5 => self.mpls(body + 8),
+                    _ => self.ethernet(body + 8),
+                }
+            }
+            6081 => {
+                let (header, vni) = (self.take(body, 8, "geneve")?, self.u32(body + 4, "geneve")? >> 8);
+                let options = usize::from(header[0] & 0x3f) * 4;
+                let protocol = u16::from_be_bytes([header[2], header[3]]);
+                self.enter(VNI, vni);
+                self.ether_type(protocol, body + 8 + options)
+            }
+            6635 => self.mpls(body),
+            37008 => self.tzsp(body),
+            _ if source == 2152 || destination == 2152 => self.gtp(body),
+            _ => Err(Reject::Protocol(17)),
+        }
+    }
+
+    /// GTP-U version 1 (3GPP TS 29.281 §5): only user packets are of interest. Its tunnel differs by direction, so it is no
+    /// part of the connection's key.
+    fn gtp(&mut self, at: usize) -> Result<Decoded, Reject> {
+        let header = self.take(at, 8, "gtp")?;
+        let (flags, kind) = (header[0], header[1]);
+        if flags & 0xf0 != 0x30 || kind != 0xff {
+            return Err(Reject::Protocol(17));
+        }
+        let mut body = at + 8;
+        if flags & 0x07 != 0 {
+            let mut next = self.take(body, 4, "gtp")?[3];
+            body += 4;
+            if flags & 0x04 == 0 {
+                next = 0;
+            }
+            while next != 0 {
+                self.deeper()?;
+                let length = usize::from(self.take(body, 1, "gtp")?[0]) * 4;
+                if length == 0 {
+                    return Err(Reject::Malformed("gtp"));
+                }
+                next = self.take(body + length - 1, 1, "gtp")?[0];
+                body += length;
+            }
+        }
+        self.ip(body)
+    }
+
+    /// Sniffers' own tunnel: version, type, protocol, tags up to the one that ends them.
+    fn tzsp(&mut self, at: usize) -> Result<Decoded, Reject> {
+        let header = self.take(at, 4, "tzsp")?;
+        if header[0] != 1 || header[1] > 1 || header[2..4] != [0, 1] {
+            return Err(Reject::Protocol(17));
+        }
+        let mut at = at + 4;
+        loop {
+            self.deeper()?;
+            match self.take(at, 1, "tzsp")?[0] {
+                0 => at += 1,
+                1 => return self.ethernet(at + 1),
+                _ => at += 2 + usize::from(self.take(at + 1, 1, "tzsp")?[0]),
+            }
+        }
+    }
+}

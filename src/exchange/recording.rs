@@ -1,0 +1,264 @@
+//! Reads recordings (`exchanges.jsonl`) line by line, several of them merged by the times of their requests.
+//!
+//! Files can be concatenated and merged, so connections get new numbers where theirs would collide: those of one plain file stay.
+
+use std::io::{BufRead, Read as _};
+
+use super::Exchange;
+use super::log::{self, Line, LineError};
+use crate::ledger::Ledger;
+use crate::limits;
+use crate::time::Timestamp;
+
+/// Why a recording cannot be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The file cannot be read.
+    #[error("{name}: cannot be read on at byte {offset}")]
+    Unreadable {
+        /// The input.
+        name: String,
+        /// Offset of the line in the (decompressed) file.
+        offset: u64,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A line is not what it should be.
+    #[error("{name}: line {line} (byte {offset}) cannot be used")]
+    Line {
+        /// The input.
+        name: String,
+        /// Number of the line, from 1.
+        line: u64,
+        /// Its offset.
+        offset: u64,
+        /// Why.
+        #[source]
+        cause: LineError,
+    },
+    /// A line is longer than any exchange.
+    #[error("{name}: line {line} (byte {offset}) is longer than {} bytes", limits::LINE_BYTES)]
+    Long {
+        /// The input.
+        name: String,
+        /// Number of the line, from 1.
+        line: u64,
+        /// Its offset.
+        offset: u64,
+    },
+}
+
+/// A recording that is being read.
+pub struct Recording {
+    name: String,
+    reader: Box<dyn BufRead + Send>,
+    /// Nanoseconds that are added to its times.
+    skew: i64,
+    buffer: Vec<u8>,
+    line: u64,
+    offset: u64,
+    /// What is added to connections' numbers: behind those of a file that was concatenated before.
+    base: u64,
+    next_base: u64,
+    /// Lines that opened and closed a file.
+    headers: u64,
+    ends: u64,
+    ledger: Ledger,
+    cut: bool,
+}
+
+impl Recording {
+    /// Of lines that people know as `name`.
+    pub fn new(name: String, reader: Box<dyn BufRead + Send>, skew: i64) -> Self {
+        Self {
+            name,
+            reader,
+            skew,
+            buffer: Vec::new(),
+            line: 0,
+            offset: 0,
+            base: 0,
+            next_base: 0,
+            headers: 0,
+            ends: 0,
+            ledger: Ledger::default(),
+            cut: false,
+        }
+    }
+
+    /// The next exchange; none at the end.
+    pub fn read(&mut self) -> Result<Option<Exchange>, RecordingError> {
+        loop {
+            self.buffer.clear();
+            let offset = self.offset;
+            let mut limited = (&mut self.reader).take(limits::LINE_BYTES as u64 + 1);
+            let got = limited.read_until(b'\n', &mut self.buffer).map_err(|cause| RecordingError::Unreadable {
+                name: self.name.clone(),
+                offset,
+                cause,
+            })?;
+            if got == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            self.offset += got as u64;
+            if got > limits::LINE_BYTES {
+                return Err(RecordingError::Long { name: self.name.clone(), line: self.line, offset });
+            }
+            let whole = self.buffer.ends_with(b"\n");
+            let text = self.buffer.trim_ascii();
+            if text.is_empty() {
+                continue;
+            }
+            match log::read(text) {
+                Ok(Line::Header(_)) => {
+                    self.headers += 1;
+                    self.base = self.next_base;
+                }
+                Ok(Line::End(end)) => {
+                    self.ends += 1;
+                    self.ledger.merge(&end.ledger);
+                }
+                Ok(Line::Exchange(exchange)) => return Ok(Some(self.place(*exchange))),
+                // A file that was cut, or is still being written, ends inside a line.
+                Err(LineError::Malformed(_)) if !whole => {
+                    self.cut = true;
+                    self.offset = offset;
+                    return Ok(None);
+                }
+                Err(cause) => return Err(RecordingError::Line { name: self.name.clone(), line: self.line, offset, cause }),
+            }
+        }
+    }
+
+    fn place(&mut self, mut exchange: Exchange) -> Exchange {
+        exchange.id.connection = exchange.id.connection.saturating_add(self.base);
+        self.next_base = self.next_base.max(exchange.id.connection.saturating_add(1));
+        if self.skew != 0 {
+            let moved = |at: &mut Timestamp| *at = at.plus(self.skew);
+            exchange.opened_at.iter_mut().for_each(moved);
+            exchange.request.iter_mut().for_each(|request| moved(&mut request.at));
+            exchange.response.iter_mut().chain(&mut exchange.interim).for_each(|response| moved(&mut response.at));
+        }
+        exchange
+    }
+
+    fn warning(&self) -> Option<String> {
+        if self.cut {
+            Some(format!("{}: ends inside line {} (byte {}); all before it is used", self.name, self.line, self.offset))
+        } else if self.ends < self.headers {
+            Some(format!("{}: its last line is missing: it may have been cut, or is still being written", self.name))
+        } else {
+            None
+        }
+    }
+}
+
+/// Several recordings as one, by the times of their requests; the order inside each is kept.
+pub struct Merged {
+    recordings: Vec<Recording>,
+    heads: Vec<Option<Exchange>>,
+    started: bool,
+}
+
+/// Merges recordings.
+pub fn merge(recordings: Vec<Recording>) -> Merged {
+    let heads = recordings.iter().map(|_| None).collect();
+    Merged { recordings, heads, started: false }
+}
+
+impl Merged {
+    /// What the last lines say of packets, and what people should know of damage; once all was read.
+    pub fn account(&self) -> (Ledger, Vec<String>) {
+        let mut ledger = Ledger::default();
+        for recording in &self.recordings {
+            ledger.merge(&recording.ledger);
+            ledger.note("recordings-without-their-end", u64::from(recording.warning().is_some()));
+        }
+        (ledger, self.recordings.iter().filter_map(Recording::warning).collect())
+    }
+}
+
+/// When an exchange began.
+fn began(exchange: &Exchange) -> Timestamp {
+    let request = exchange.request.as_ref().map(|request| request.at);
+    request.or_else(|| exchange.response.as_ref().map(|response| response.at)).unwrap_or_default()
+}
+
+impl Iterator for Merged {
+    type Item = Result<Exchange, RecordingError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if !std::mem::replace(&mut self.started, true) {
+            for (head, recording) in self.heads.iter_mut().zip(&mut self.recordings) {
+                match recording.read() {
+                    Ok(first) => *head = first,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+        }
+        let first = |(at, head): (usize, &Option<Exchange>)| head.as_ref().map(|exchange| (began(exchange), at));
+        let (_, at) = self.heads.iter().enumerate().filter_map(first).min()?;
+        let next = match self.recordings[at].read() {
+            Ok(next) => next,
+            Err(error) => {
+                self.heads.iter_mut().for_each(|head| *head = None);
+                return Some(Err(error));
+            }
+        };
+        let mut exchange = std::mem::replace(&mut self.heads[at], next)?;
+        // Numbers of different files must not collide; of one file they stay as they are.
+        let of = self.recordings.len() as u64;
+        exchange.id.connection = exchange.id.connection.saturating_mul(of).saturating_add(at as u64);
+        Some(Ok(exchange))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(connection: u64, at: &str) -> String {
+        format!(
+            r#"{{"id":"{connection}-0","connection":{connection},"client":"1.2.3.4:5","server":"1.2.3.4:80","protocol":"http/1","completeness":"no-response","request":{{"at":"{at}","duration_ns":0,"method":"GET","target":"/","version":"1.1","headers":[],"body":null,"body_bytes":0,"framing":"none","trailers":[]}},"response":null,"interim":[]}}"#
+        )
+    }
+
+    const FIRST: &str = r#"{"format":"shadowtap/exchanges","version":1,"created":"2026-01-01T00:00:00Z"}"#;
+    const LAST: &str = r#"{"format":"shadowtap/end","exchanges":1,"ledger":{"in":5,"used":5}}"#;
+
+    fn recording(name: &str, text: String, skew: i64) -> Recording {
+        Recording::new(name.to_owned(), Box::new(std::io::Cursor::new(text.into_bytes())), skew)
+    }
+
+    #[test]
+    fn concatenated_files_get_connections_of_their_own() {
+        let one = [FIRST, &line(3, "2026-01-01T00:00:00Z"), LAST].join("\n");
+        let mut merged = merge(vec![recording("a", format!("{one}\n{one}\n"), 0)]);
+        let ids: Vec<u64> = merged.by_ref().map(|exchange| exchange.unwrap().id.connection).collect();
+        assert_eq!(ids, [3, 7]);
+        let (ledger, warnings) = merged.account();
+        assert_eq!((ledger.input, warnings.len()), (10, 0));
+    }
+
+    #[test]
+    fn several_files_are_merged_by_time_and_skew() {
+        let a = [FIRST, &line(0, "2026-01-01T00:00:00Z"), &line(1, "2026-01-01T00:00:02Z"), LAST].join("\n");
+        let b = [FIRST, &line(0, "2026-01-01T00:00:00Z"), LAST].join("\n");
+        let merged = merge(vec![recording("a", a, 0), recording("b", b, 1_000_000_000)]);
+        let ids: Vec<u64> = merged.map(|exchange| exchange.unwrap().id.connection).collect();
+        assert_eq!(ids, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_cut_file_is_read_with_a_warning_and_a_broken_line_is_an_error() {
+        let text = [FIRST, &line(0, "2026-01-01T00:00:00Z"), r#"{"id":"1-0","conn"#].join("\n");
+        let mut merged = merge(vec![recording("cut.jsonl", text, 0)]);
+        assert_eq!(merged.by_ref().filter(Result::is_ok).count(), 1);
+        assert!(merged.account().1[0].contains("cut.jsonl: ends inside line 3"));
+        let text = [FIRST, "nonsense", ""].join("\n");
+        let error = merge(vec![recording("bad.jsonl", text, 0)]).next().unwrap().unwrap_err();
+        assert!(error.to_string().contains("bad.jsonl: line 2 (byte 78)"), "{error}");
+    }
+}

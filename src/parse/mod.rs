@@ -1,0 +1,231 @@
+//! The parallel driver: packets in, exchanges out, in the order in which they were completed.
+//!
+//! A round is a batch of packets on its way: filled, decoded, reassembled and paired, rendered, given out. With several threads
+//! each of these steps works on another round at the same time; inside a step the work is cut by packets (decoding) or by shard
+//! (everything with state). A connection belongs to one of [`SHARDS`] shards, whatever the number of threads, so every decision,
+//! also that of a limit, depends on the packets alone: the output is byte-equal for any number of threads.
+
+mod round;
+mod shard;
+
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use crate::capture::{CaptureError, PacketSource};
+use crate::exchange::Exchange;
+use crate::ledger::Ledger;
+
+use round::Engine;
+
+/// Parts that the connections are divided into. More than any machine's threads that would pay, so that they balance.
+pub const SHARDS: usize = 32;
+
+/// What to parse, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads that work; one works in the caller's.
+    pub threads: usize,
+    /// Ports of servers; all where there is none.
+    pub ports: Vec<u16>,
+    /// Bounds of the HTTP parser.
+    pub http: crate::http::parser::Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { threads, ports: Vec::new(), http: crate::http::parser::Limits::default() }
+    }
+}
+
+/// Turns an exchange into what the caller wants of it, in the shard's thread: a value, and text appended to a buffer.
+pub trait Render: Send + Sync + 'static {
+    /// The value.
+    type Item: Send;
+
+    /// Renders one exchange.
+    fn render(&self, exchange: Exchange, text: &mut Vec<u8>) -> Self::Item;
+}
+
+impl<T: Send, F: Fn(Exchange, &mut Vec<u8>) -> T + Send + Sync + 'static> Render for F {
+    type Item = T;
+
+    fn render(&self, exchange: Exchange, text: &mut Vec<u8>) -> T {
+        self(exchange, text)
+    }
+}
+
+/// What came out of one round, in order.
+#[derive(Debug)]
+pub struct Output<T> {
+    /// By shard: what was rendered.
+    shards: Vec<Rendered<T>>,
+    /// Shard and place in it, in the order of the output.
+    order: Vec<(u32, u32)>,
+    /// Bytes of the input that were read, and how many there are where that is known.
+    pub progress: (u64, Option<u64>),
+    /// Packets that were read.
+    pub packets: u64,
+}
+
+#[derive(Debug)]
+struct Rendered<T> {
+    text: Vec<u8>,
+    items: Vec<Option<(T, Range<usize>)>>,
+}
+
+impl<T> Output<T> {
+    /// Exchanges that come from elsewhere, in their order.
+    pub fn of<R: Render<Item = T>>(exchanges: Vec<Exchange>, render: &R) -> Self {
+        let mut rendered = Rendered { text: Vec::new(), items: Vec::with_capacity(exchanges.len()) };
+        for exchange in exchanges {
+            let start = rendered.text.len();
+            let item = render.render(exchange, &mut rendered.text);
+            rendered.items.push(Some((item, start..rendered.text.len())));
+        }
+        let order = (0..rendered.items.len() as u32).map(|place| (0, place)).collect();
+        Self { shards: vec![rendered], order, progress: (0, None), packets: 0 }
+    }
+
+    /// How many exchanges.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The exchanges in order: values, taken out, and their text.
+    pub fn drain(&mut self) -> impl Iterator<Item = (T, &[u8])> {
+        let mut items: Vec<_> = self.shards.iter_mut().map(|shard| (&shard.text, &mut shard.items)).collect();
+        self.order.drain(..).filter_map(move |(shard, place)| {
+            let (text, items) = &mut items[shard as usize];
+            let (item, range) = items[place as usize].take()?;
+            Some((item, &text[range]))
+        })
+    }
+
+    /// The texts in order, for writing many at once.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.order.iter().filter_map(|&(shard, place)| {
+            let rendered = &self.shards[shard as usize];
+            rendered.items[place as usize].as_ref().map(|(_, range)| &rendered.text[range.clone()])
+        })
+    }
+}
+
+/// What is known when the input is used up.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// The account of packets, and what was noted beside it.
+    pub ledger: Ledger,
+    /// Lines for people about damaged inputs.
+    pub warnings: Vec<String>,
+}
+
+/// A capture that is being parsed.
+pub struct Parse<R: Render> {
+    driver: Driver<R>,
+    current: Option<Output<R::Item>>,
+    summary: Option<Summary>,
+}
+
+enum Driver<R: Render> {
+    Here(Box<Engine<R>>),
+    There { outputs: Receiver<Told<R::Item>>, back: SyncSender<Output<R::Item>>, thread: Option<JoinHandle<()>> },
+    Ended,
+}
+
+enum Told<T> {
+    Output(Output<T>),
+    Failed(CaptureError),
+    Ended(Box<Summary>),
+}
+
+/// Runs the engine to its end, or until nobody listens any more.
+fn drive<R: Render>(mut engine: Engine<R>, tell: &SyncSender<Told<R::Item>>, used: &Receiver<Output<R::Item>>) {
+    loop {
+        let (told, more) = match engine.step(used) {
+            Ok(Some(output)) => (Told::Output(output), true),
+            Ok(None) if engine.is_ended() => (Told::Ended(Box::new(engine.summary())), false),
+            Ok(None) => continue,
+            Err(error) => (Told::Failed(error), false),
+        };
+        if tell.send(told).is_err() || !more {
+            return;
+        }
+    }
+}
+
+/// Rounds that may be finished before the caller takes them.
+const AHEAD: usize = 2;
+
+impl<R: Render> Parse<R> {
+    /// Starts to parse `source`.
+    pub fn start(source: Box<dyn PacketSource>, options: &Options, render: R) -> Self {
+        let engine = Engine::new(source, options, render);
+        let threads = options.threads.max(1);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("parse-{n}"));
+        let driver = match (threads, pool.build()) {
+            (2.., Ok(pool)) => {
+                let (tell, outputs) = sync_channel(AHEAD);
+                let (back, used) = sync_channel(2 * AHEAD);
+                let drive = move || pool.install(move || drive(engine, &tell, &used));
+                let thread = std::thread::Builder::new().name("parse".to_owned()).spawn(drive);
+                match thread {
+                    Ok(thread) => Driver::There { outputs, back, thread: Some(thread) },
+                    Err(_) => Driver::Ended,
+                }
+            }
+            _ => Driver::Here(Box::new(engine)),
+        };
+        Self { driver, current: None, summary: None }
+    }
+
+    /// The exchanges that were completed next; none once the input is used up, and [`Self::summary`] is there.
+    pub fn next_output(&mut self) -> Result<Option<&mut Output<R::Item>>, CaptureError> {
+        let used = self.current.take();
+        match &mut self.driver {
+            Driver::Ended => return Ok(None),
+            Driver::Here(engine) => {
+                if let Some(used) = used {
+                    engine.recycle(used);
+                }
+                self.current = engine.step_alone()?;
+                if self.current.is_none() {
+                    self.summary = Some(engine.summary());
+                    self.driver = Driver::Ended;
+                }
+            }
+            Driver::There { outputs, back, thread } => {
+                if let Some(used) = used {
+                    // Where there is no room it is not needed.
+                    let _ = back.try_send(used);
+                }
+                match outputs.recv() {
+                    Ok(Told::Output(output)) => self.current = Some(output),
+                    Ok(Told::Failed(error)) => return Err(error),
+                    Ok(Told::Ended(summary)) => self.summary = Some(*summary),
+                    Err(_) => {
+                        // The thread ended without a word: it panicked, and so do we.
+                        if let Some(Err(panic)) = thread.take().map(JoinHandle::join) {
+                            std::panic::resume_unwind(panic);
+                        }
+                    }
+                }
+                if self.current.is_none() {
+                    self.driver = Driver::Ended;
+                }
+            }
+        }
+        Ok(self.current.as_mut())
+    }
+
+    /// The account, once all exchanges were taken.
+    pub fn summary(&mut self) -> Option<Summary> {
+        self.summary.take()
+    }
+}

@@ -1,0 +1,372 @@
+//! A round on its way through the steps, and the engine that moves rounds on: all steps of one round after each other
+//! (one thread), or each step with another round at the same time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use rustc_hash::FxHashMap;
+
+use super::shard::{Emitted, Pairings, Ranks};
+use super::{Options, Output, Render, Rendered, SHARDS, Summary};
+use crate::capture::{Batch, CaptureError, Frame, PacketSource};
+use crate::decode::fragment::Joined;
+use crate::decode::{Decoded, Fragment, Fragments, HashKey, Reject, Segment, decode};
+use crate::reassemble::{Limits, Table};
+
+/// A batch of packets and what became of it so far. Kept and used again.
+struct Round<T> {
+    batch: Batch,
+    chunks: Vec<Chunk>,
+    /// IP packets that were joined from fragments; their blocks are counted behind the batch's.
+    joined: Vec<Vec<u8>>,
+    /// By shard.
+    emitted: Vec<Vec<Emitted>>,
+    ranks: Arc<Ranks>,
+    rendered: Option<Output<T>>,
+    /// Keys of the output: packet, connection, ordinal, shard, place.
+    keys: Vec<(u64, u64, u32, u32, u32)>,
+    progress: (u64, Option<u64>),
+    /// The last round: it has no packets, and ends all connections.
+    last: bool,
+}
+
+/// What one task decoded: consecutive packets.
+struct Chunk {
+    segments: Vec<Vec<Segment>>,
+    fragments: Vec<Fragment>,
+    rejects: FxHashMap<Reject, u64>,
+}
+
+impl Default for Chunk {
+    fn default() -> Self {
+        let segments = std::iter::repeat_with(Vec::new).take(SHARDS).collect();
+        Self { segments, fragments: Vec::new(), rejects: FxHashMap::default() }
+    }
+}
+
+impl Chunk {
+    fn decode(&mut self, batch: &Batch, from: usize, frames: &[Frame], key: HashKey) {
+        self.segments.iter_mut().for_each(Vec::clear);
+        self.fragments.clear();
+        for (number, frame) in (batch.first + from as u64..).zip(frames) {
+            match decode(frame, batch.bytes(frame), number, key) {
+                Ok(Decoded::Segment(segment)) => self.segments[segment.pair.shard(SHARDS)].push(segment),
+                Ok(Decoded::Fragment(fragment)) => self.fragments.push(fragment),
+                Err(reject) => *self.rejects.entry(reject).or_default() += 1,
+            }
+        }
+    }
+}
+
+/// Packets below which cutting a batch costs more than it gives.
+const SMALLEST_CHUNK: usize = 256;
+
+type ShardTable = Table<Pairings>;
+
+/// Moves rounds on.
+pub(super) struct Engine<R: Render> {
+    source: Box<dyn PacketSource>,
+    render: R,
+    key: HashKey,
+    threads: usize,
+    shards: Vec<ShardTable>,
+    fragments: Fragments,
+    joined_fragments: u64,
+    rejects: BTreeMap<Reject, u64>,
+    packets: u64,
+    connections: u64,
+    /// Ranks of the round that was reassembled last.
+    ranks: Arc<Ranks>,
+    /// Rounds on their way: filled, decoded, reassembled.
+    filled: Option<Round<R::Item>>,
+    decoded: Option<Round<R::Item>>,
+    reassembled: Option<Round<R::Item>>,
+    spare: Vec<Round<R::Item>>,
+    used: Vec<Output<R::Item>>,
+    exhausted: bool,
+    ended: bool,
+}
+
+impl<R: Render> Engine<R> {
+    pub(super) fn new(source: Box<dyn PacketSource>, options: &Options, render: R) -> Self {
+        let table = || Table::new(Pairings::new(options.http), Limits::share(SHARDS), options.ports.clone());
+        Self {
+            source,
+            render,
+            key: HashKey::default(),
+            threads: options.threads.max(1),
+            shards: std::iter::repeat_with(table).take(SHARDS).collect(),
+            fragments: Fragments::default(),
+            joined_fragments: 0,
+            rejects: BTreeMap::new(),
+            packets: 0,
+            connections: 0,
+            ranks: Arc::default(),
+            filled: None,
+            decoded: None,
+            reassembled: None,
+            spare: Vec::new(),
+            used: Vec::new(),
+            exhausted: false,
+            ended: false,
+        }
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Takes back an output to use its buffers again.
+    pub(super) fn recycle(&mut self, output: Output<R::Item>) {
+        if self.used.len() < 4 {
+            self.used.push(output);
+        }
+    }
+
+    /// All steps of the next round; none once there is no more.
+    pub(super) fn step_alone(&mut self) -> Result<Option<Output<R::Item>>, CaptureError> {
+        let Some(mut round) = self.fresh() else { return Ok(None) };
+        fill(&mut self.source, &mut round)?;
+        self.exhausted = round.last;
+        round.decode_alone(self.key);
+        self.join_fragments(&mut round);
+        for (index, (shard, emitted)) in self.shards.iter_mut().zip(&mut round.emitted).enumerate() {
+            reassemble(shard, index, &round.chunks, &round.batch, &round.joined, round.last, &self.ranks, emitted);
+        }
+        self.give_ranks(&mut round);
+        let output = round.rendered.get_or_insert_with(empty_output);
+        for (rendered, emitted) in output.shards.iter_mut().zip(&mut round.emitted) {
+            render(&self.render, rendered, emitted, &round.ranks);
+        }
+        Ok(self.finish_round(round))
+    }
+
+    /// One step of each of the rounds that are on their way, at the same time. None where no round came to its end.
+    pub(super) fn step(&mut self, used: &Receiver<Output<R::Item>>) -> Result<Option<Output<R::Item>>, CaptureError> {
+        while let Ok(output) = used.try_recv() {
+            self.recycle(output);
+        }
+        let mut fresh = self.fresh();
+        let mut failure = None;
+        let Self { source, shards, key, threads, render: renderer, ranks, filled, decoded, reassembled, .. } = self;
+        let (key, ranks) = (*key, &*ranks);
+        rayon::scope(|scope| {
+            if let Some(round) = &mut fresh {
+                let failure = &mut failure;
+                scope.spawn(move |_| *failure = fill(source, round).err());
+            }
+            if let Some(Round { batch, chunks, .. }) = filled {
+                let batch = &*batch;
+                let size = batch.frames.len().div_ceil(2 * *threads).max(SMALLEST_CHUNK);
+                let needed = batch.frames.len().div_ceil(size);
+                chunks.resize_with(needed.max(chunks.len()), Chunk::default);
+                let (chunks, unneeded) = chunks.split_at_mut(needed);
+                for (n, (chunk, frames)) in chunks.iter_mut().zip(batch.frames.chunks(size)).enumerate() {
+                    scope.spawn(move |_| chunk.decode(batch, n * size, frames, key));
+                }
+                for chunk in unneeded {
+                    chunk.decode(batch, 0, &[], key);
+                }
+            }
+            if let Some(Round { batch, chunks, joined, emitted, last, .. }) = decoded {
+                let (batch, chunks, joined, last) = (&*batch, &*chunks, &*joined, *last);
+                for (index, (shard, emitted)) in shards.iter_mut().zip(emitted).enumerate() {
+                    scope.spawn(move |_| reassemble(shard, index, chunks, batch, joined, last, ranks, emitted));
+                }
+            }
+            if let Some(Round { emitted, ranks, rendered, .. }) = reassembled {
+                let (renderer, ranks) = (&*renderer, &*ranks);
+                for (rendered, emitted) in rendered.get_or_insert_with(empty_output).shards.iter_mut().zip(emitted) {
+                    scope.spawn(move |_| render(renderer, rendered, emitted, ranks));
+                }
+            }
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let done = self.reassembled.take();
+        if let Some(mut round) = self.decoded.take() {
+            self.give_ranks(&mut round);
+            self.reassembled = Some(round);
+        }
+        if let Some(mut round) = self.filled.take() {
+            self.join_fragments(&mut round);
+            self.decoded = Some(round);
+        }
+        self.exhausted |= fresh.as_ref().is_some_and(|round| round.last);
+        self.filled = fresh;
+        Ok(done.and_then(|round| self.finish_round(round)))
+    }
+
+    /// A round to be filled; none behind the last one, which ends all connections.
+    fn fresh(&mut self) -> Option<Round<R::Item>> {
+        if self.exhausted {
+            return None;
+        }
+        let mut round = self.spare.pop().unwrap_or_default();
+        round.rendered = self.used.pop();
+        Some(round)
+    }
+
+    /// Fragments belong to no shard before they are joined, so this is done for all in order.
+    fn join_fragments(&mut self, round: &mut Round<R::Item>) {
+        self.packets += round.batch.frames.len() as u64;
+        let Round { batch, chunks, joined, .. } = round;
+        joined.clear();
+        for chunk in chunks {
+            for (reject, packets) in chunk.rejects.drain() {
+                *self.rejects.entry(reject).or_default() += packets;
+            }
+            for fragment in std::mem::take(&mut chunk.fragments) {
+                let (start, block) = (fragment.start as usize, &batch.blocks[fragment.block as usize]);
+                let bytes = &block[start..start + fragment.length as usize];
+                let place = (batch.blocks.len() + joined.len()) as u32;
+                let Joined::Whole(decoded, bytes, others) = self.fragments.add(&fragment, bytes, place, self.key) else {
+                    continue;
+                };
+                match decoded {
+                    Ok(Decoded::Segment(segment)) => {
+                        self.joined_fragments += others;
+                        joined.push(bytes);
+                        let segments = &mut chunk.segments[segment.pair.shard(SHARDS)];
+                        let at = segments.partition_point(|other| other.number < segment.number);
+                        segments.insert(at, segment);
+                    }
+                    // Fragments of a tunnelled fragment: rare enough to be named and left.
+                    Ok(Decoded::Fragment(_)) => *self.rejects.entry(Reject::NestedFragment).or_default() += others + 1,
+                    Err(reject) => *self.rejects.entry(reject).or_default() += others + 1,
+                }
+            }
+        }
+        if round.last {
+            self.fragments.finish();
+        }
+    }
+
+    /// Names the connections that the round started by the order of their first packets.
+    fn give_ranks(&mut self, round: &mut Round<R::Item>) {
+        let mut first_packets: Vec<u64> = self.shards.iter().flat_map(Table::started).collect();
+        first_packets.sort_unstable();
+        let base = self.connections;
+        self.connections += first_packets.len() as u64;
+        self.ranks = Arc::new(Ranks { base, first_packets });
+        round.ranks = Arc::clone(&self.ranks);
+    }
+
+    /// Puts the output in order.
+    fn finish_round(&mut self, mut round: Round<R::Item>) -> Option<Output<R::Item>> {
+        self.ended |= round.last;
+        let mut output = round.rendered.take().unwrap_or_else(empty_output);
+        round.keys.clear();
+        for (shard, emitted) in round.emitted.iter().enumerate() {
+            let keys = emitted
+                .iter()
+                .enumerate()
+                .map(|(place, one)| (one.packet, one.id.connection, one.id.ordinal, shard as u32, place as u32));
+            round.keys.extend(keys);
+        }
+        round.keys.sort_unstable();
+        output.order.clear();
+        output.order.extend(round.keys.iter().map(|&(.., shard, place)| (shard, place)));
+        output.progress = round.progress;
+        output.packets = self.packets;
+        if round.last && output.order.is_empty() {
+            return None;
+        }
+        self.spare.push(round);
+        Some(output)
+    }
+
+    /// The account of all packets, once the engine has ended.
+    pub(super) fn summary(&self) -> Summary {
+        let mut ledger = self.source.ledger();
+        for shard in &self.shards {
+            ledger.merge(&shard.ledger());
+        }
+        for (reject, &packets) in &self.rejects {
+            ledger.reject(&reject.to_string(), packets);
+        }
+        ledger.take(self.joined_fragments);
+        ledger.reject("fragment-of-an-incomplete-packet", self.fragments.given_up);
+        ledger.note("overlapping-fragments", self.fragments.overlapping);
+        ledger.note("connections", self.connections);
+        ledger.note("packets-unaccounted", self.packets.abs_diff(ledger.input));
+        Summary { ledger, warnings: self.source.warnings() }
+    }
+}
+
+impl<T> Default for Round<T> {
+    fn default() -> Self {
+        Self {
+            batch: Batch::default(),
+            chunks: Vec::new(),
+            joined: Vec::new(),
+            emitted: std::iter::repeat_with(Vec::new).take(SHARDS).collect(),
+            ranks: Arc::default(),
+            rendered: None,
+            keys: Vec::new(),
+            progress: (0, None),
+            last: false,
+        }
+    }
+}
+
+impl<T> Round<T> {
+    fn decode_alone(&mut self, key: HashKey) {
+        self.chunks.resize_with(1, Chunk::default);
+        self.chunks[0].decode(&self.batch, 0, &self.batch.frames, key);
+    }
+}
+
+fn empty_output<T>() -> Output<T> {
+    let rendered = || Rendered { text: Vec::new(), items: Vec::new() };
+    Output { shards: std::iter::repeat_with(rendered).take(SHARDS).collect(), order: Vec::new(), progress: (0, None), packets: 0 }
+}
+
+fn fill<T>(source: &mut Box<dyn PacketSource>, round: &mut Round<T>) -> Result<(), CaptureError> {
+    round.last = !source.fill(&mut round.batch)?;
+    round.progress = source.progress();
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a round, borrowed apart from each other")]
+fn reassemble(
+    shard: &mut ShardTable,
+    index: usize,
+    chunks: &[Chunk],
+    batch: &Batch,
+    joined: &[Vec<u8>],
+    last: bool,
+    ranks: &Arc<Ranks>,
+    emitted: &mut Vec<Emitted>,
+) {
+    emitted.clear();
+    std::mem::swap(&mut shard.streams().emitted, emitted);
+    shard.rank_started(|first_packet| ranks.of(first_packet));
+    for segment in chunks.iter().flat_map(|chunk| &chunk.segments[index]) {
+        let block = segment.block as usize;
+        let block = batch.blocks.get(block).map_or_else(|| &joined[block - batch.blocks.len()], |block| &**block);
+        let start = segment.start as usize;
+        shard.segment(segment, &block[start..start + segment.captured as usize]);
+    }
+    if last {
+        shard.finish();
+    }
+    std::mem::swap(&mut shard.streams().emitted, emitted);
+}
+
+fn render<R: Render>(renderer: &R, rendered: &mut Rendered<R::Item>, emitted: &mut [Emitted], ranks: &Ranks) {
+    rendered.text.clear();
+    rendered.items.clear();
+    for one in emitted {
+        if let Some(first) = one.unranked {
+            one.id.connection = ranks.of(first).expect("a connection gets its rank in the round that starts it");
+        }
+        let mut exchange = one.exchange.take().expect("an exchange is rendered once");
+        exchange.id = one.id;
+        let start = rendered.text.len();
+        let item = renderer.render(exchange, &mut rendered.text);
+        rendered.items.push(Some((item, start..rendered.text.len())));
+    }
+}

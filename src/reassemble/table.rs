@@ -1,0 +1,432 @@
+//! The connections of one shard: found by their ends and virtual network, told apart when ports are used again, ended when
+//! they are over, quiet for too long, or too many. Everything here depends on the segments alone, so that the same capture
+//! gives the same events however many threads there are.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+use super::connection::{Belongs, Connection};
+use super::{End, Mark, Missing, Streams};
+use crate::decode::{Pair, Segment};
+use crate::ledger::Ledger;
+use crate::limits;
+use crate::time::Timestamp;
+
+/// Bounds of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time.
+    pub connections: usize,
+    /// Bytes held in one direction before the missing ones are given up although they may still come.
+    pub held_bytes: usize,
+    /// Bytes held in all.
+    pub table_held_bytes: usize,
+    /// Bytes held behind a hole that the peer acknowledged, before it is a gap.
+    pub reorder_bytes: usize,
+    /// Nanoseconds of capture time after which such a hole is a gap.
+    pub reorder_ns: i64,
+    /// Nanoseconds of capture time after which a quiet connection is over.
+    pub idle_ns: i64,
+    /// Nanoseconds of capture time after which a connection that was closed or reset is forgotten.
+    pub linger_ns: i64,
+}
+
+impl Limits {
+    /// The share of one of `shards` shards.
+    pub fn share(shards: usize) -> Self {
+        Self {
+            connections: limits::CONNECTIONS / shards,
+            held_bytes: limits::STREAM_HELD_BYTES,
+            table_held_bytes: limits::ALL_STREAMS_HELD_BYTES / shards,
+            reorder_bytes: limits::REORDER_BYTES,
+            reorder_ns: limits::REORDER_NS,
+            idle_ns: limits::IDLE_NS,
+            linger_ns: limits::LINGER_NS,
+        }
+    }
+}
+
+/// What is counted beside packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Notes {
+    pub(super) retransmitted_packets: u64,
+    pub(super) retransmitted_bytes: u64,
+    pub(super) differing_retransmissions: u64,
+    pub(super) out_of_order_packets: u64,
+    pub(super) keep_alive_probes: u64,
+    gaps: u64,
+    gap_bytes: u64,
+    cut_bytes: u64,
+    limit_bytes: u64,
+}
+
+impl Notes {
+    pub(super) fn gap(&mut self, missing: Missing, bytes: u64) {
+        match missing {
+            Missing::Lost => (self.gaps, self.gap_bytes) = (self.gaps + 1, self.gap_bytes + bytes),
+            Missing::Cut => self.cut_bytes += bytes,
+            Missing::Limit => self.limit_bytes += bytes,
+        }
+    }
+
+    fn write(&self, ledger: &mut Ledger) {
+        ledger.note("tcp-retransmitted-packets", self.retransmitted_packets);
+        ledger.note("tcp-retransmitted-bytes", self.retransmitted_bytes);
+        ledger.note("tcp-retransmissions-that-differ", self.differing_retransmissions);
+        ledger.note("tcp-out-of-order-packets", self.out_of_order_packets);
+        ledger.note("tcp-keep-alive-probes", self.keep_alive_probes);
+        ledger.note("tcp-gaps", self.gaps);
+        ledger.note("tcp-gap-bytes", self.gap_bytes);
+        ledger.note("tcp-bytes-cut-by-the-snap-length", self.cut_bytes);
+        ledger.note("tcp-bytes-given-up-by-a-limit", self.limit_bytes);
+    }
+}
+
+/// Packets, bytes and connections of one protocol.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    connections: u64,
+    packets: u64,
+    bytes: u64,
+}
+
+/// A pair with its hash, which was computed where it was decoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    pair: Pair,
+    hash: u64,
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Passes a hash on that is one already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only write_u64 is called, by Place");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+struct Slot<S> {
+    connection: Connection<S>,
+    /// Another connection between the same ends, in another virtual network.
+    sibling: Option<u32>,
+    /// Tells a later connection in the same slot.
+    serial: u64,
+}
+
+/// The connections of one shard.
+pub struct Table<T: Streams> {
+    streams: T,
+    limits: Limits,
+    /// Ports of servers that were asked for; all where there is none.
+    ports: Vec<u16>,
+    places: HashMap<Place, u32, BuildHasherDefault<Hashed>>,
+    slots: Vec<Option<Slot<T::Stream>>>,
+    free: Vec<u32>,
+    serial: u64,
+    /// Connections without a rank: slot, serial, first packet.
+    started: Vec<(u32, u64, u64)>,
+    /// Slots by when they may be idle, and by when a closed one may go.
+    idle: VecDeque<(u32, u64, Timestamp)>,
+    closing: VecDeque<(u32, u64, Timestamp)>,
+    now: Mark,
+    latest: Timestamp,
+    held: usize,
+    notes: Notes,
+    counts: BTreeMap<&'static str, Count>,
+    rejected: BTreeMap<&'static str, u64>,
+    used: u64,
+    evicted: [u64; 2],
+    given_up: u64,
+    replaced: u64,
+    skipped: u64,
+    tunnelled: u64,
+}
+
+impl<T: Streams> Table<T> {
+    /// A table that gives its events to `streams`.
+    pub fn new(streams: T, limits: Limits, ports: Vec<u16>) -> Self {
+        Self {
+            streams,
+            limits,
+            ports,
+            places: HashMap::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            serial: 0,
+            started: Vec::new(),
+            idle: VecDeque::new(),
+            closing: VecDeque::new(),
+            now: Mark::default(),
+            latest: Timestamp::from_nanos(i64::MIN),
+            held: 0,
+            notes: Notes::default(),
+            counts: BTreeMap::new(),
+            rejected: BTreeMap::new(),
+            used: 0,
+            evicted: [0; 2],
+            given_up: 0,
+            replaced: 0,
+            skipped: 0,
+            tunnelled: 0,
+        }
+    }
+
+    /// Where the events go.
+    pub fn streams(&mut self) -> &mut T {
+        &mut self.streams
+    }
+
+    /// First packets of the connections that were started since [`Self::rank_started`].
+    pub fn started(&self) -> impl Iterator<Item = u64> {
+        self.started.iter().map(|&(_, _, first_packet)| first_packet)
+    }
+
+    /// Gives their ranks to the connections that were started.
+    pub fn rank_started(&mut self, rank: impl Fn(u64) -> Option<u64>) {
+        for (index, serial, first_packet) in self.started.drain(..) {
+            let Some(slot) = self.slots[index as usize].as_mut().filter(|slot| slot.serial == serial) else { continue };
+            slot.connection.rank = rank(first_packet);
+            if let (Some(stream), Some(rank)) = (&mut slot.connection.stream, slot.connection.rank) {
+                self.streams.rank(stream, rank);
+            }
+        }
+    }
+
+    /// Takes the next segment of the shard.
+    pub fn segment(&mut self, segment: &Segment, payload: &[u8]) {
+        self.now = Mark { packet: segment.number, at: segment.at };
+        self.streams.now(self.now);
+        self.latest = self.latest.max(segment.at);
+        self.expire();
+        let index = self.find(segment);
+        let slot = self.slots[index as usize].as_mut().expect("find answers a slot that is taken");
+        let connection = &mut slot.connection;
+        connection.last_seen = self.latest;
+        let (held, was_ending) = (connection.held(), connection.reset.is_some() || connection.over);
+        if !connection.segment(segment, payload, &mut self.streams, &self.limits, &mut self.notes) {
+            *self.rejected.entry("duplicate").or_default() += 1;
+        }
+        if !connection.over && connection.is_complete() {
+            connection.end(End::Fin, self.now, &mut self.streams, &mut self.notes);
+        }
+        self.held = self.held + connection.held() - held;
+        if !was_ending && (connection.over || connection.reset.is_some()) {
+            self.closing.push_back((index, slot.serial, self.latest));
+        }
+        if self.held > self.limits.table_held_bytes {
+            self.give_up_most_held();
+        }
+    }
+
+    fn find(&mut self, segment: &Segment) -> u32 {
+        let place = Place { pair: segment.pair, hash: segment.hash };
+        let first = self.places.get(&place).copied();
+        let mut next = first;
+        let mut meshing = None;
+        while let Some(index) = next {
+            let slot = self.slots[index as usize].as_ref().expect("siblings are taken slots");
+            let connection = &slot.connection;
+            if connection.network == segment.network || connection.other_networks.contains(&segment.network) {
+                if connection.belongs(segment) == Belongs::Yes {
+                    return index;
+                }
+                self.replaced += 1;
+                self.remove(index, End::Replaced);
+                return self.insert(place, segment);
+            }
+            if meshing.is_none() && !connection.over && connection.meshes(segment) {
+                meshing = Some(index);
+            }
+            next = slot.sibling;
+        }
+        if let Some(index) = meshing {
+            let slot = self.slots[index as usize].as_mut().expect("siblings are taken slots");
+            slot.connection.other_networks.push(segment.network);
+            return index;
+        }
+        self.insert(place, segment)
+    }
+
+    fn insert(&mut self, place: Place, segment: &Segment) -> u32 {
+        if self.slots.len() - self.free.len() >= self.limits.connections {
+            self.evict_one();
+        }
+        let asked_for = |port| self.ports.contains(&port);
+        let ignored = !self.ports.is_empty() && !asked_for(place.pair.low.port) && !asked_for(place.pair.high.port);
+        self.serial += 1;
+        let connection = Connection::new(segment, ignored);
+        let sibling = self.places.get(&place).copied();
+        let slot = Some(Slot { connection, sibling, serial: self.serial });
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize] = slot;
+                index
+            }
+            None => {
+                self.slots.push(slot);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.places.insert(place, index);
+        self.started.push((index, self.serial, segment.number));
+        self.idle.push_back((index, self.serial, self.latest));
+        index
+    }
+
+    fn remove(&mut self, index: u32, how: End) {
+        let Some(mut slot) = self.slots[index as usize].take() else { return };
+        let connection = &mut slot.connection;
+        let held = connection.held();
+        connection.end(how, self.now, &mut self.streams, &mut self.notes);
+        self.held -= held;
+        let place = Place { pair: connection.pair, hash: connection.hash };
+        if self.places.get(&place) == Some(&index) {
+            match slot.sibling {
+                Some(sibling) => self.places.insert(place, sibling),
+                None => self.places.remove(&place),
+            };
+        } else {
+            let mut at = self.places.get(&place).copied();
+            while let Some(before) = at {
+                let before = self.slots[before as usize].as_mut().expect("siblings are taken slots");
+                if before.sibling == Some(index) {
+                    before.sibling = slot.sibling;
+                    break;
+                }
+                at = before.sibling;
+            }
+        }
+        self.free.push(index);
+        self.account(&slot.connection);
+    }
+
+    fn account(&mut self, connection: &Connection<T::Stream>) {
+        let name = if connection.ignored { "other-port" } else { connection.finished.protocol };
+        let count = self.counts.entry(name).or_default();
+        count.connections += 1;
+        count.packets += connection.packets;
+        count.bytes += connection.bytes;
+        self.skipped += connection.finished.skipped;
+        self.tunnelled += connection.finished.tunnelled;
+        if connection.finished.used {
+            self.tunnelled += connection.unread_bytes;
+        }
+        if connection.finished.used {
+            self.used += connection.packets;
+        } else {
+            *self.rejected.entry(name).or_default() += connection.packets;
+        }
+    }
+
+    /// Ends what was quiet for too long and forgets what was closed.
+    fn expire(&mut self) {
+        while let Some(&(index, serial, since)) = self.closing.front() {
+            if self.latest.since(since) <= self.limits.linger_ns {
+                break;
+            }
+            self.closing.pop_front();
+            if self.is_current(index, serial) {
+                self.remove(index, End::Reset);
+            }
+        }
+        while let Some(&(index, serial, since)) = self.idle.front() {
+            if self.latest.since(since) <= self.limits.idle_ns {
+                break;
+            }
+            self.idle.pop_front();
+            let Some(last_seen) = self.last_seen(index, serial) else { continue };
+            if self.latest.since(last_seen) > self.limits.idle_ns {
+                self.evicted[0] += 1;
+                self.remove(index, End::Evicted);
+            } else {
+                self.idle.push_back((index, serial, last_seen));
+            }
+        }
+    }
+
+    /// Makes room: of the connections that have been here longest, one that was not seen since it was last looked at.
+    fn evict_one(&mut self) {
+        for _ in 0..self.idle.len() {
+            let Some((index, serial, since)) = self.idle.pop_front() else { return };
+            let Some(last_seen) = self.last_seen(index, serial) else { continue };
+            if last_seen > since {
+                self.idle.push_back((index, serial, last_seen));
+                continue;
+            }
+            self.evicted[1] += 1;
+            self.remove(index, End::Evicted);
+            return;
+        }
+        // All were active in turn: the one that is next goes.
+        while let Some((index, serial, _)) = self.idle.pop_front() {
+            if self.is_current(index, serial) {
+                self.evicted[1] += 1;
+                self.remove(index, End::Evicted);
+                return;
+            }
+        }
+    }
+
+    fn is_current(&self, index: u32, serial: u64) -> bool {
+        self.slots[index as usize].as_ref().is_some_and(|slot| slot.serial == serial)
+    }
+
+    fn last_seen(&self, index: u32, serial: u64) -> Option<Timestamp> {
+        self.slots[index as usize].as_ref().filter(|slot| slot.serial == serial).map(|slot| slot.connection.last_seen)
+    }
+
+    fn give_up_most_held(&mut self) {
+        let most = self.slots.iter_mut().flatten().max_by_key(|slot| (slot.connection.held(), u64::MAX - slot.serial));
+        if let Some(slot) = most {
+            let held = slot.connection.held();
+            slot.connection.give_up_held(&mut self.streams, &mut self.notes);
+            self.held = self.held + slot.connection.held() - held;
+            self.given_up += 1;
+        }
+    }
+
+    /// The capture is over: ends every connection.
+    pub fn finish(&mut self) {
+        for index in 0..self.slots.len() {
+            self.remove(index as u32, End::Capture);
+        }
+    }
+
+    /// The account of the packets of this shard, once it is finished.
+    pub fn ledger(&self) -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.take(self.used);
+        for (reason, &packets) in &self.rejected {
+            ledger.reject(reason, packets);
+        }
+        for (name, count) in &self.counts {
+            ledger.note(&format!("{name}-connections"), count.connections);
+            ledger.note(&format!("{name}-packets"), count.packets);
+            ledger.note(&format!("{name}-bytes"), count.bytes);
+        }
+        self.notes.write(&mut ledger);
+        ledger.note("bytes-that-belong-to-no-message", self.skipped);
+        ledger.note("bytes-behind-a-switch-of-protocol", self.tunnelled);
+        ledger.note("connections-evicted-idle", self.evicted[0]);
+        ledger.note("connections-evicted-by-number", self.evicted[1]);
+        ledger.note("connections-replaced-by-port-reuse", self.replaced);
+        ledger.note("connections-that-held-most-given-up", self.given_up);
+        ledger
+    }
+}
