@@ -6,6 +6,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::Body;
+use super::parser::Limits;
 
 /// Most bytes that are reserved at once for a body whose length was declared but whose bytes have not come.
 const RESERVE_BYTES: u64 = 16 << 10;
@@ -17,14 +18,15 @@ pub(super) struct Gather {
     length: u64,
     limit: usize,
     hash: Option<Box<Sha256>>,
+    hashes: bool,
     holed: bool,
 }
 
 impl Gather {
-    /// Keeps at most `limit` bytes; `declared` is a hint only.
-    pub(super) fn new(limit: usize, declared: u64) -> Self {
-        let reserve = declared.min(RESERVE_BYTES).min(limit as u64) as usize;
-        Self { kept: Vec::with_capacity(reserve), limit, ..Self::default() }
+    /// Keeps as much as `limits` say; `declared` is a hint only.
+    pub(super) fn new(limits: &Limits, declared: u64) -> Self {
+        let reserve = declared.min(RESERVE_BYTES).min(limits.body_bytes as u64) as usize;
+        Self { kept: Vec::with_capacity(reserve), limit: limits.body_bytes, hashes: limits.hash_rest, ..Self::default() }
     }
 
     /// Adds bytes that follow what came before.
@@ -35,7 +37,7 @@ impl Gather {
             return;
         }
         let room = (self.limit - self.kept.len()).min(bytes.len());
-        if self.hash.is_none() && room < bytes.len() {
+        if self.hashes && self.hash.is_none() && room < bytes.len() {
             self.hash = Some(Box::new(Sha256::new_with_prefix(&self.kept)));
         }
         self.kept.extend_from_slice(&bytes[..room]);
@@ -76,7 +78,7 @@ mod tests {
 
     #[test]
     fn bytes_beyond_the_limit_are_hashed_and_not_kept() {
-        let mut gather = Gather::new(4, u64::MAX);
+        let mut gather = Gather::new(&Limits { body_bytes: 4, ..Limits::default() }, u64::MAX);
         for part in [&b"ab"[..], b"cde", b"", b"fg"] {
             gather.push(part);
         }
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_hole_is_counted_and_ends_what_is_kept() {
-        let mut gather = Gather::new(4, 9);
+        let mut gather = Gather::new(&Limits { body_bytes: 4, ..Limits::default() }, 9);
         gather.push(b"ab");
         gather.skip(3);
         gather.push(b"cdef");

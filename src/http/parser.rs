@@ -64,13 +64,20 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Most header fields.
     pub header_fields: usize,
-    /// Largest body that is kept; the rest is counted and hashed.
+    /// Largest body that is kept; the rest is counted.
     pub body_bytes: usize,
+    /// Whether a body that is not kept whole is hashed.
+    pub hash_rest: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head_bytes: limits::HEAD_BYTES, header_fields: limits::HEADER_FIELDS, body_bytes: limits::BODY_BYTES }
+        Self {
+            head_bytes: limits::HEAD_BYTES,
+            header_fields: limits::HEADER_FIELDS,
+            body_bytes: limits::BODY_BYTES,
+            hash_rest: true,
+        }
     }
 }
 
@@ -607,7 +614,7 @@ impl<M: Copy + Default> Parser<M> {
         let response = Response { status: 200, version: Version::Http09, ..Response::default() };
         self.current = Some(Current {
             message: Message::Response(response),
-            body: Gather::new(self.limits.body_bytes, 0),
+            body: Gather::new(&self.limits, 0),
             framing: Framing::Close,
             holes: Vec::new(),
             oddities: vec!["no-head"],
@@ -639,7 +646,7 @@ impl<M: Copy + Default> Parser<M> {
         let declared = if let BodyPlan::Length(length) = plan { length } else { 0 };
         self.current = Some(Current {
             message: start.into_message(headers),
-            body: Gather::new(self.limits.body_bytes, declared),
+            body: Gather::new(&self.limits, declared),
             framing: plan.framing(),
             holes: Vec::new(),
             oddities,
@@ -882,7 +889,7 @@ mod tests {
 
     /// Feeds `input` in slices of `size`, each marked by its number, then the end.
     fn read(side: Side, expect: &[Expect], input: &[u8], size: usize, ending: Ending) -> (Vec<Parsed<u64>>, Parser<u64>) {
-        let mut parser = Parser::new(side, Limits { head_bytes: 4096, header_fields: 100, body_bytes: 1024 });
+        let mut parser = Parser::new(side, Limits { head_bytes: 4096, header_fields: 100, body_bytes: 1024, hash_rest: true });
         for &expect in expect {
             parser.expect(expect);
         }
@@ -1071,7 +1078,7 @@ mod tests {
 
     #[test]
     fn limits_are_outcomes() {
-        let limits = Limits { head_bytes: 100, header_fields: 2, body_bytes: 3 };
+        let limits = Limits { head_bytes: 100, header_fields: 2, body_bytes: 3, hash_rest: true };
         let run = |input: &[u8]| {
             let mut parser = Parser::<u64>::new(Side::Requests, limits);
             let mut all = Vec::new();

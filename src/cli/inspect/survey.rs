@@ -1,0 +1,547 @@
+//! What `inspect` gathers: counts and histograms, bounded whatever the length of the input. Nothing of a message is kept but
+//! its names.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher as _;
+use std::sync::Mutex;
+
+use hdrhistogram::Histogram;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use serde::Serialize;
+
+use crate::diff::route::{Routes, path_and_query};
+use crate::exchange::{Completeness, Exchange, ExchangeId};
+use crate::time::{NANOS_PER_SEC, Timestamp};
+
+/// Different paths (with their methods) that are told apart; what comes beyond is counted as one.
+const PATHS: usize = 16_384;
+/// Different hosts that are told apart.
+const HOSTS: usize = 4_096;
+/// Buckets of the timeline; where they do not suffice they get twice as wide.
+const BUCKETS: usize = 2_048;
+/// Kinds of damage that are told apart.
+const DAMAGES: usize = 256;
+/// Damaged exchanges that are listed one by one.
+const LISTED: usize = 1_000;
+/// Highest latency that is told apart, in nanoseconds: an hour.
+const HIGHEST_NS: u64 = 3_600_000_000_000;
+
+/// Names as small numbers, given out where exchanges are rendered, on all cores at once.
+pub(super) struct Names {
+    parts: Vec<Mutex<FxHashMap<Box<[u8]>, u32>>>,
+    hasher: FxBuildHasher,
+    most: usize,
+}
+
+/// The number of every name beyond the bound.
+const OTHER: u32 = u32::MAX;
+const PARTS: usize = 16;
+
+impl Names {
+    fn new(most: usize) -> Self {
+        Self { parts: (0..PARTS).map(|_| Mutex::default()).collect(), hasher: FxBuildHasher, most: most / PARTS }
+    }
+
+    fn number(&self, name: &[u8]) -> u32 {
+        let part = self.hasher.hash_one(name) as usize >> 7 & (PARTS - 1);
+        let mut names = self.parts[part].lock().expect("no holder of this lock panics");
+        if let Some(&number) = names.get(name) {
+            return number;
+        }
+        if names.len() >= self.most {
+            return OTHER;
+        }
+        let number = (names.len() * PARTS + part) as u32;
+        names.insert(name.into(), number);
+        number
+    }
+
+    fn all(self) -> FxHashMap<u32, Box<[u8]>> {
+        let parts = self.parts.into_iter().map(|part| part.into_inner().expect("no holder of this lock panics"));
+        parts.flatten().map(|(name, number)| (number, name)).collect()
+    }
+}
+
+/// Gives out numbers for paths and hosts.
+pub(super) struct Interner {
+    paths: Names,
+    hosts: Names,
+}
+
+impl Interner {
+    pub(super) fn new() -> Self {
+        Self { paths: Names::new(PATHS), hosts: Names::new(HOSTS) }
+    }
+
+    /// What is needed of an exchange.
+    pub(super) fn facts(&self, exchange: &Exchange) -> Facts {
+        let response = exchange.response.as_ref();
+        let (mut path, mut host) = (None, None);
+        if let Some(request) = &exchange.request {
+            let mut key = [0; 256];
+            let name = path_and_query(&request.message.target).0;
+            let method = &request.message.method;
+            let length = method.len() + 1 + name.len();
+            path = Some(if length <= key.len() {
+                key[..method.len()].copy_from_slice(method);
+                key[method.len()] = b' ';
+                key[method.len() + 1..length].copy_from_slice(name);
+                self.paths.number(&key[..length])
+            } else {
+                self.paths.number(&[method, &b" "[..], name].concat())
+            });
+            host = request.message.headers.get("host").map(|host| self.hosts.number(host));
+        }
+        let is_plain = exchange.completeness == Completeness::Complete && exchange.marks.is_empty();
+        Facts {
+            id: exchange.id,
+            at: exchange.request.as_ref().map(|request| request.at).or(response.map(|response| response.at)),
+            ended: response.map(|response| response.at),
+            completeness: exchange.completeness,
+            path,
+            host,
+            status: response.map(|response| response.message.status),
+            first_byte_ns: response.and_then(|response| response.first_byte_ns),
+            last_byte_ns: response.and_then(|response| response.last_byte_ns),
+            request_bytes: exchange.request.as_ref().map_or(0, |request| request.message.body.length),
+            response_bytes: response.map_or(0, |response| response.message.body.length),
+            odd: (!is_plain).then(|| {
+                let connection = format!("{} → {}", exchange.client, exchange.server);
+                Box::new(Odd { connection, marks: exchange.marks.clone() })
+            }),
+        }
+    }
+}
+
+/// What is needed of one exchange.
+pub(super) struct Facts {
+    id: ExchangeId,
+    at: Option<Timestamp>,
+    ended: Option<Timestamp>,
+    completeness: Completeness,
+    path: Option<u32>,
+    host: Option<u32>,
+    status: Option<u16>,
+    first_byte_ns: Option<i64>,
+    last_byte_ns: Option<i64>,
+    request_bytes: u64,
+    response_bytes: u64,
+    odd: Option<Box<Odd>>,
+}
+
+struct Odd {
+    connection: String,
+    marks: Vec<String>,
+}
+
+/// Counts of one path.
+#[derive(Default)]
+struct Path {
+    exchanges: u64,
+    errors: u64,
+    /// Latencies by bucket: eight to an octave, so a route's quantiles are right within 7 percent.
+    latencies: BTreeMap<u16, u32>,
+}
+
+fn bucket_of(nanos: u64) -> u16 {
+    let octave = 63 - (nanos | 8).leading_zeros() as u16;
+    octave * 8 + ((nanos | 8) >> (octave - 3) & 7) as u16
+}
+
+/// The middle of a bucket.
+fn nanos_of(bucket: u16) -> u64 {
+    let (octave, eighth) = (bucket / 8, u64::from(bucket % 8));
+    ((8 + eighth) << (octave - 3)) + ((1 << (octave - 3)) >> 1)
+}
+
+/// What was gathered so far.
+pub(super) struct Survey {
+    completeness: BTreeMap<&'static str, u64>,
+    statuses: BTreeMap<u16, u64>,
+    hosts: FxHashMap<u32, u64>,
+    paths: FxHashMap<u32, Path>,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    timeline: Timeline,
+    first_byte: Histogram<u64>,
+    last_byte: Histogram<u64>,
+    before_request: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    connections: u64,
+    damages: BTreeMap<String, Damage>,
+    listed: Vec<Listed>,
+    unlisted: u64,
+}
+
+/// Counts by time; the buckets get wider as the span grows.
+struct Timeline {
+    width_ns: i64,
+    buckets: BTreeMap<i64, (u64, u64)>,
+}
+
+impl Timeline {
+    fn add(&mut self, at: Timestamp, is_error: bool) {
+        let bucket = self.buckets.entry(at.nanos().div_euclid(self.width_ns)).or_default();
+        bucket.0 += 1;
+        bucket.1 += u64::from(is_error);
+        if self.buckets.len() > BUCKETS {
+            self.width_ns = self.width_ns.saturating_mul(2);
+            for (start, (count, errors)) in std::mem::take(&mut self.buckets) {
+                let wider = self.buckets.entry(start.div_euclid(2)).or_default();
+                wider.0 += count;
+                wider.1 += errors;
+            }
+        }
+    }
+}
+
+impl Survey {
+    pub(super) fn new() -> Self {
+        let histogram = || Histogram::new_with_max(HIGHEST_NS, 3).expect("three digits up to an hour are within bounds");
+        Self {
+            completeness: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            hosts: FxHashMap::default(),
+            paths: FxHashMap::default(),
+            first: None,
+            last: None,
+            timeline: Timeline { width_ns: NANOS_PER_SEC, buckets: BTreeMap::new() },
+            first_byte: histogram(),
+            last_byte: histogram(),
+            before_request: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            connections: 0,
+            damages: BTreeMap::new(),
+            listed: Vec::new(),
+            unlisted: 0,
+        }
+    }
+
+    pub(super) fn add(&mut self, facts: Facts) {
+        *self.completeness.entry(facts.completeness.name()).or_default() += 1;
+        // Exchanges of a connection come in order, so the first of each tells how many connections there are.
+        self.connections += u64::from(facts.id.ordinal == 0);
+        let is_error = facts.status.is_some_and(|status| status >= 500);
+        if let Some(status) = facts.status {
+            *self.statuses.entry(status).or_default() += 1;
+        }
+        if let Some(host) = facts.host {
+            *self.hosts.entry(host).or_default() += 1;
+        }
+        if let Some(at) = facts.at {
+            self.first = Some(self.first.map_or(at, |first| first.min(at)));
+            let ended = facts.ended.unwrap_or(at).max(at);
+            self.last = Some(self.last.map_or(ended, |last| last.max(ended)));
+            self.timeline.add(at, is_error);
+        }
+        self.request_bytes += facts.request_bytes;
+        self.response_bytes += facts.response_bytes;
+        let latency = facts.last_byte_ns.filter(|_| facts.completeness == Completeness::Complete);
+        if let (Some(first), Some(last)) = (facts.first_byte_ns, latency) {
+            // Captured before its request: no latency, but worth a count.
+            self.before_request += u64::from(first < 0);
+            self.first_byte.saturating_record(u64::try_from(first).unwrap_or(0));
+            self.last_byte.saturating_record(u64::try_from(last).unwrap_or(0));
+        }
+        if let Some(path) = facts.path {
+            let path = self.paths.entry(path).or_default();
+            path.exchanges += 1;
+            path.errors += u64::from(is_error);
+            if let Some(last) = latency {
+                *path.latencies.entry(bucket_of(u64::try_from(last).unwrap_or(0))).or_default() += 1;
+            }
+        }
+        if let Some(odd) = facts.odd {
+            self.add_odd(facts.id, facts.completeness, *odd);
+        }
+    }
+
+    fn add_odd(&mut self, id: ExchangeId, completeness: Completeness, odd: Odd) {
+        let none = [String::new()];
+        let marks = if odd.marks.is_empty() { &none[..] } else { &odd.marks };
+        for mark in marks {
+            let reason = reason_of(completeness, mark);
+            if self.damages.len() >= DAMAGES && !self.damages.contains_key(&reason) {
+                continue;
+            }
+            let damage = self.damages.entry(reason).or_insert_with(|| Damage {
+                exchanges: 0,
+                connections: 0,
+                example: id,
+                detail: mark.clone(),
+                last: None,
+            });
+            damage.exchanges += 1;
+            damage.connections += u64::from(damage.last.replace(id.connection) != Some(id.connection));
+        }
+        if completeness == Completeness::Complete {
+            return;
+        }
+        if self.listed.len() < LISTED {
+            self.listed.push(Listed { id, completeness, connection: odd.connection, marks: odd.marks });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    /// Puts names to the numbers.
+    pub(super) fn finish(self, names: Interner) -> Summary {
+        let hosts = names.hosts.all();
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        let named = |number: u32| hosts.get(&number).map_or_else(|| "(more hosts)".to_owned(), |name| text(name));
+        let mut hosts: Vec<Counted> =
+            self.hosts.iter().map(|(&number, &exchanges)| Counted { name: named(number), exchanges }).collect();
+        hosts.sort_by(|a, b| b.exchanges.cmp(&a.exchanges).then_with(|| a.name.cmp(&b.name)));
+        let span_ns = self.first.zip(self.last).map_or(0, |(first, last)| last.since(first));
+        let exchanges: u64 = self.completeness.values().sum();
+        let busiest = self.timeline.buckets.values().map(|&(count, _)| count).max().unwrap_or(0);
+        let seconds = span_ns as f64 / NANOS_PER_SEC as f64;
+        let width_s = self.timeline.width_ns as f64 / NANOS_PER_SEC as f64;
+        Summary {
+            first: self.first,
+            last: self.last,
+            span_ns,
+            connections: self.connections,
+            exchanges,
+            completeness: self.completeness,
+            request_body_bytes: self.request_bytes,
+            response_body_bytes: self.response_bytes,
+            rate: Rate {
+                mean_per_s: if seconds > 0.0 { exchanges as f64 / seconds } else { 0.0 },
+                busiest_per_s: busiest as f64 / width_s,
+                width_ns: self.timeline.width_ns,
+                timeline: self
+                    .timeline
+                    .buckets
+                    .iter()
+                    .map(|(&start, &(exchanges, errors))| Bucket {
+                        at: Timestamp::from_nanos(start.saturating_mul(self.timeline.width_ns)),
+                        exchanges,
+                        errors,
+                    })
+                    .collect(),
+            },
+            statuses: self.statuses,
+            hosts,
+            routes: routes(self.paths, names.paths.all()),
+            first_byte: Quantiles::of(&self.first_byte),
+            last_byte: Quantiles::of(&self.last_byte),
+            answers_captured_before_requests: self.before_request,
+            damages: self.damages,
+            damaged: self.listed,
+            damaged_not_listed: self.unlisted,
+        }
+    }
+}
+
+/// Paths by the route that they belong to.
+fn routes(paths: FxHashMap<u32, Path>, names: FxHashMap<u32, Box<[u8]>>) -> Vec<Route> {
+    let split = |name: &[u8]| {
+        let blank = memchr::memchr(b' ', name).unwrap_or(name.len());
+        (name[..blank].to_vec(), name.get(blank + 1..).unwrap_or_default().to_vec())
+    };
+    let mut learned = Routes::new(Vec::new());
+    for name in names.values() {
+        let (method, path) = split(name);
+        learned.learn(&method, &path);
+    }
+    learned.settle();
+    let mut found: BTreeMap<String, (u64, u64, u64, Histogram<u64>)> = BTreeMap::new();
+    for (number, path) in paths {
+        let name = names.get(&number).map_or_else(
+            || "(more paths)".to_owned(),
+            |name| {
+                let (method, path) = split(name);
+                learned.route(&method, &path).to_string()
+            },
+        );
+        let (exchanges, errors, different, latency) = found.entry(name).or_insert_with(|| {
+            let histogram = Histogram::new_with_max(HIGHEST_NS, 2).expect("two digits up to an hour are within bounds");
+            (0, 0, 0, histogram)
+        });
+        *exchanges += path.exchanges;
+        *errors += path.errors;
+        *different += 1;
+        for (bucket, count) in path.latencies {
+            latency.saturating_record_n(nanos_of(bucket), u64::from(count));
+        }
+    }
+    let mut routes: Vec<Route> = found
+        .into_iter()
+        .map(|(route, (exchanges, errors, paths, latency))| Route { route, exchanges, errors, paths, latency: Quantiles::of(&latency) })
+        .collect();
+    routes.sort_by(|a, b| b.exchanges.cmp(&a.exchanges).then_with(|| a.route.cmp(&b.route)));
+    routes
+}
+
+/// A mark without its numbers, so that equal reasons are counted as one.
+fn reason_of(completeness: Completeness, mark: &str) -> String {
+    if mark.is_empty() {
+        return format!("{}: nothing was seen of it", completeness.name());
+    }
+    let mut reason = format!("{}: ", completeness.name());
+    let mut in_number = false;
+    for c in mark.chars() {
+        if c.is_ascii_digit() {
+            if !in_number {
+                reason.push('N');
+            }
+            in_number = true;
+        } else {
+            reason.push(c);
+            in_number = false;
+        }
+    }
+    reason
+}
+
+/// Everything that `inspect` says, in the form of its `--json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    pub first: Option<Timestamp>,
+    pub last: Option<Timestamp>,
+    pub span_ns: i64,
+    pub connections: u64,
+    pub exchanges: u64,
+    pub completeness: BTreeMap<&'static str, u64>,
+    pub request_body_bytes: u64,
+    pub response_body_bytes: u64,
+    pub rate: Rate,
+    pub statuses: BTreeMap<u16, u64>,
+    pub hosts: Vec<Counted>,
+    pub routes: Vec<Route>,
+    pub first_byte: Quantiles,
+    pub last_byte: Quantiles,
+    pub answers_captured_before_requests: u64,
+    pub damages: BTreeMap<String, Damage>,
+    pub damaged: Vec<Listed>,
+    pub damaged_not_listed: u64,
+}
+
+/// Exchanges over time, by when their requests began.
+#[derive(Debug, Serialize)]
+pub(super) struct Rate {
+    pub mean_per_s: f64,
+    pub busiest_per_s: f64,
+    pub width_ns: i64,
+    pub timeline: Vec<Bucket>,
+}
+
+/// One bucket of the timeline.
+#[derive(Debug, Serialize)]
+pub(super) struct Bucket {
+    pub at: Timestamp,
+    pub exchanges: u64,
+    pub errors: u64,
+}
+
+/// A name and how often it was seen.
+#[derive(Debug, Serialize)]
+pub(super) struct Counted {
+    pub name: String,
+    pub exchanges: u64,
+}
+
+/// One route.
+#[derive(Debug, Serialize)]
+pub(super) struct Route {
+    pub route: String,
+    pub exchanges: u64,
+    pub errors: u64,
+    /// Different paths that belong to it.
+    pub paths: u64,
+    pub latency: Quantiles,
+}
+
+/// A reason why exchanges are damaged or odd.
+#[derive(Debug, Serialize)]
+pub(super) struct Damage {
+    pub exchanges: u64,
+    pub connections: u64,
+    /// The first one, and what was said of it.
+    pub example: ExchangeId,
+    pub detail: String,
+    #[serde(skip)]
+    last: Option<u64>,
+}
+
+/// A damaged exchange.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    pub id: ExchangeId,
+    pub completeness: Completeness,
+    pub connection: String,
+    pub marks: Vec<String>,
+}
+
+/// Quantiles of latencies, counted from the request's first byte.
+#[derive(Debug, Serialize)]
+pub(super) struct Quantiles {
+    pub count: u64,
+    pub min_ns: u64,
+    pub mean_ns: f64,
+    pub p50_ns: u64,
+    pub p90_ns: u64,
+    pub p95_ns: u64,
+    pub p99_ns: u64,
+    pub p999_ns: u64,
+    pub max_ns: u64,
+}
+
+impl Quantiles {
+    fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |quantile| histogram.value_at_quantile(quantile);
+        Self {
+            count: histogram.len(),
+            min_ns: if histogram.is_empty() { 0 } else { histogram.min() },
+            mean_ns: histogram.mean(),
+            p50_ns: at(0.5),
+            p90_ns: at(0.9),
+            p95_ns: at(0.95),
+            p99_ns: at(0.99),
+            p999_ns: at(0.999),
+            max_ns: histogram.max(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_s_middle_is_near_all_that_it_holds() {
+        for nanos in (3..62).flat_map(|shift| [1u64 << shift, (1 << shift) + (1 << shift) / 3, (1 << (shift + 1)) - 1]) {
+            let middle = nanos_of(bucket_of(nanos));
+            assert!(middle.abs_diff(nanos) <= nanos / 14 + 1, "{nanos} → {middle}");
+        }
+    }
+
+    #[test]
+    fn names_beyond_the_bound_are_one() {
+        let names = Names::new(PARTS);
+        let numbers: Vec<u32> = (0..1000u32).map(|n| names.number(&n.to_le_bytes())).collect();
+        assert_eq!(names.number(&0u32.to_le_bytes()), numbers[0]);
+        assert!(numbers.iter().filter(|&&number| number != OTHER).count() <= PARTS);
+        assert!(names.all().len() <= PARTS);
+    }
+
+    #[test]
+    fn the_timeline_widens_and_loses_nothing() {
+        let mut timeline = Timeline { width_ns: NANOS_PER_SEC, buckets: BTreeMap::new() };
+        let count = 3 * BUCKETS as i64;
+        for second in 0..count {
+            timeline.add(Timestamp::from_parts(second * 7, 0), second % 2 == 0);
+        }
+        assert!(timeline.buckets.len() <= BUCKETS && timeline.width_ns > NANOS_PER_SEC);
+        assert_eq!(timeline.buckets.values().map(|&(all, _)| all).sum::<u64>(), count as u64);
+    }
+
+    #[test]
+    fn equal_reasons_are_one_whatever_their_numbers() {
+        let a = reason_of(Completeness::ResponseDamaged, "response: gap of 1460 bytes at packet 812");
+        assert_eq!(a, "response-damaged: response: gap of N bytes at packet N");
+    }
+}

@@ -1,0 +1,221 @@
+//! `shadowtap parse`: captures → exchanges.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::exit::printable;
+use super::input::{Done, Inputs, Options};
+use super::output::Output;
+use super::{Exit, Failure, Global, args};
+use crate::exchange::log::{self, End, Header};
+use crate::exchange::{Completeness, Exchange};
+use crate::ledger::Ledger;
+use crate::time::Timestamp;
+
+/// Rebuilds the HTTP exchanges of captures.
+///
+/// Several inputs are merged by time. The output is the same for any number of threads.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  shadowtap parse v1.pcap -o exchanges.jsonl\n  \
+                        shadowtap parse node1.pcap node2.pcap.zst --offset node2.pcap.zst=-3ms --port 8080 -o - | jq .response.status")]
+pub struct Args {
+    /// Captures (pcap, pcapng) or recordings (JSONL), plain, gzip or zstd; a URL; - is standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<String>,
+    /// Where the exchanges go (.zst and .gz are compressed); - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: String,
+    /// How the inputs are read
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// How captures are read, of every command that reads some.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Reading {
+    /// Only connections of this server port (repeat for more)
+    #[arg(long, value_name = "N")]
+    pub port: Vec<u16>,
+    /// Threads that work [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+    /// Move the times of an input, where clocks of nodes differ: FILE=3ms or FILE=-3ms (repeat for more)
+    #[arg(long, value_name = "FILE=D", value_parser = offset)]
+    pub offset: Vec<(String, i64)>,
+}
+
+impl Reading {
+    /// The checked form.
+    pub(crate) fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.parse.ports.clone_from(&self.port);
+        if let Some(threads) = self.threads {
+            options.parse.threads = usize::from(threads);
+        }
+        options.offsets = self.offset.iter().cloned().collect();
+        options
+    }
+}
+
+fn offset(text: &str) -> Result<(String, i64), String> {
+    let wrong = || format!("{text:?} is not FILE=DURATION: write for example node2.pcap=-3ms");
+    let (name, duration) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let (sign, duration) = match duration.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, duration.strip_prefix('+').unwrap_or(duration)),
+    };
+    args::duration_ns(duration).map(|nanos| (name.to_owned(), sign * nanos)).map_err(|_| wrong())
+}
+
+/// The checked form of [`Args`].
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) inputs: Vec<String>,
+    pub(crate) output: String,
+    pub(crate) reading: Options,
+}
+
+/// What was made.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) done: Done,
+    /// By [`Completeness`], in its order.
+    pub(crate) completeness: [u64; 5],
+    pub(crate) interrupted: bool,
+    to_stdout: bool,
+}
+
+pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+    let settings = Settings { reading: args.reading.options(), inputs: args.inputs, output: args.output };
+    let parsed = execute(&settings, global)?;
+    if !(global.quiet && parsed.to_stdout) {
+        let text = summary(&parsed, &settings.output);
+        if parsed.to_stdout { to_stderr(&text) } else { to_stdout(&text) }
+    }
+    Ok(if parsed.interrupted { Exit::Interrupted } else { Exit::Done })
+}
+
+/// Parses the inputs into the output.
+pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Failure> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The second signal ends the program at once.
+        signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(&interrupted))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)))
+            .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
+    }
+    let inputs = Inputs::open(&settings.inputs, settings.reading.clone())?;
+    let mut output = Output::create(&settings.output)?;
+    let to_stdout = output.is_stdout();
+    let mut line = Vec::new();
+    log::write_line(&mut line, &Header::new(Timestamp::now(), settings.inputs.clone()));
+    output.write(&line)?;
+    let mut completeness = [0; 5];
+    let render = |exchange: Exchange, text: &mut Vec<u8>| {
+        log::write(text, &exchange);
+        exchange.completeness
+    };
+    let done = inputs.render(global, render, |rendered| {
+        for (how, text) in rendered.drain() {
+            completeness[how as usize] += 1;
+            output.write(text)?;
+        }
+        if interrupted.load(Ordering::Relaxed) { Err(Failure::new(Exit::Interrupted, "interrupted")) } else { Ok(()) }
+    });
+    let done = match done {
+        Err(failure) if failure.exit == Exit::Interrupted => {
+            // Without its last line the file says that it is not whole.
+            output.finish()?;
+            return Ok(Parsed { done: Done::default(), completeness, interrupted: true, to_stdout });
+        }
+        done => done?,
+    };
+    for warning in &done.warnings {
+        tracing::warn!("{}", printable(warning));
+    }
+    let missing = done.ledger.balance();
+    if missing != 0 {
+        return Err(Failure::unusable(format!("{missing} packets are neither used nor rejected: this is a fault of shadowtap")));
+    }
+    let done = done.require_exchanges()?;
+    line.clear();
+    log::write_line(&mut line, &End::new(done.exchanges, done.ledger.clone()));
+    output.write(&line)?;
+    output.finish()?;
+    Ok(Parsed { done, completeness, interrupted: false, to_stdout })
+}
+
+/// What people read at the end.
+fn summary(parsed: &Parsed, output: &str) -> String {
+    use std::fmt::Write as _;
+    let total: u64 = parsed.completeness.iter().sum();
+    let mut text = format!("{total} exchanges");
+    if !parsed.to_stdout {
+        let _ = write!(text, " in {}", printable(output));
+    }
+    let names = COMPLETENESS.iter().zip(parsed.completeness).filter(|&(_, count)| count > 0);
+    let parts: Vec<String> = names.map(|(how, count)| format!("{count} {}", how.name())).collect();
+    let _ = writeln!(text, ": {}", parts.join(", "));
+    if parsed.interrupted {
+        text.push_str("interrupted: the rest of the input was not read\n");
+        return text;
+    }
+    text.push_str(&ledger_table(&parsed.done.ledger));
+    text
+}
+
+/// Every [`Completeness`], in its order.
+pub(crate) const COMPLETENESS: [Completeness; 5] = [
+    Completeness::Complete,
+    Completeness::NoResponse,
+    Completeness::RequestDamaged,
+    Completeness::ResponseDamaged,
+    Completeness::OrphanResponse,
+];
+
+/// The account as a table: packets in, used, rejected by reason; then what was noted.
+pub(crate) fn ledger_table(ledger: &Ledger) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    let mut row = |name: &str, count: u64| {
+        let _ = writeln!(text, "  {count:>14}  {}", printable(name));
+    };
+    row("packets in", ledger.input);
+    row("used", ledger.used);
+    for (reason, &count) in &ledger.rejected {
+        row(&format!("rejected: {reason}"), count);
+    }
+    for (name, &count) in &ledger.noted {
+        row(&format!("noted: {name}"), count);
+    }
+    text
+}
+
+#[expect(clippy::print_stderr, reason = "the records go to standard output, so the account goes here")]
+fn to_stderr(text: &str) {
+    eprint!("{text}");
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+fn to_stdout(text: &str) {
+    print!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_have_a_sign_and_a_unit() {
+        assert_eq!(offset("a=b.pcap=-3ms"), Ok(("a=b.pcap".to_owned(), -3_000_000)));
+        assert_eq!(offset("a.pcap=+2s"), Ok(("a.pcap".to_owned(), 2_000_000_000)));
+        assert!(offset("a.pcap").is_err() && offset("a.pcap=soon").is_err());
+    }
+
+    #[test]
+    fn completeness_counts_stand_in_its_order() {
+        for (place, how) in COMPLETENESS.iter().enumerate() {
+            assert_eq!(*how as usize, place);
+        }
+    }
+}

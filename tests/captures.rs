@@ -1,0 +1,275 @@
+//! Every capture with a truth gives its truth: each certain row is found once, equal in start line, Host, versions, status,
+//! bodies and times to the nanosecond; and a capture whose rows are all certain gives nothing more.
+//!
+//! The captures of the project are always there. More are read from the folder that `SHADOWTAP_CAPTURES` names, or from
+//! `../shared/captures`, where that holds a `MANIFEST.jsonl`. `-q` and exit code 3 (no exchange in it) are part of the deal.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use base64::Engine as _;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+/// One exchange in comparable form, ours or the truth's.
+#[derive(Debug, Default)]
+struct Row {
+    ends: (String, String),
+    method: Option<Vec<u8>>,
+    target: Vec<u8>,
+    host: Option<Vec<u8>>,
+    request_version: Option<String>,
+    request_body: Option<(u64, String)>,
+    request_at: Option<i64>,
+    status: Option<u64>,
+    response_version: Option<String>,
+    response_body: Option<(u64, String)>,
+    response_at: Option<i64>,
+    completeness: String,
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::String(text) => text.clone().into_bytes(),
+        object => match (&object["base64"], &object["utf8"]) {
+            (Value::String(text), _) => base64::engine::general_purpose::STANDARD.decode(text).expect("valid base64"),
+            (_, Value::String(text)) => text.clone().into_bytes(),
+            _ => panic!("neither form of octets: {object}"),
+        },
+    }
+}
+
+fn body(value: &Value) -> (u64, String) {
+    let bytes = bytes(value);
+    (bytes.len() as u64, Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn ours(record: &Value) -> Row {
+    let (request, response) = (&record["request"], &record["response"]);
+    let at = text(&request["at"]).map(|at| at.parse::<shadowtap::time::Timestamp>().expect("a time").nanos());
+    let mut row = Row {
+        ends: (text(&record["client"]).unwrap(), text(&record["server"]).unwrap()),
+        completeness: text(&record["completeness"]).unwrap(),
+        ..Row::default()
+    };
+    if !request.is_null() {
+        row.method = Some(bytes(&request["method"]));
+        row.target = bytes(&request["target"]);
+        let is_host = |pair: &&Value| bytes(&pair[0]).eq_ignore_ascii_case(b"host");
+        row.host = request["headers"].as_array().unwrap().iter().find(is_host).map(|pair| bytes(&pair[1]));
+        row.request_version = text(&request["version"]);
+        row.request_body = Some(body(&request["body"]));
+        row.request_at = at;
+    }
+    if !response.is_null() {
+        row.status = response["status"].as_u64();
+        row.response_version = text(&response["version"]);
+        row.response_body = Some(body(&response["body"]));
+        row.response_at = at.zip(response["first_byte_ns"].as_i64()).map(|(at, after)| at + after);
+    }
+    row
+}
+
+fn latin1(value: &Value) -> Option<Vec<u8>> {
+    value.as_str().map(|text| text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect())
+}
+
+fn epoch_ns(value: &Value) -> Option<i64> {
+    let text = text(value)?;
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let nanos: i64 = format!("{part:0<9}")[..9].parse().ok()?;
+    Some(whole.parse::<i64>().ok()? * 1_000_000_000 + nanos)
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, want: Option<T>, have: Option<T>) -> Option<String> {
+    (want.is_some() && want != have).then(|| format!("{what}: truth {want:?}, got {have:?}"))
+}
+
+/// What is wrong with `got` as the exchange that `truth` tells.
+fn differences(truth: &Value, got: &Row) -> Vec<String> {
+    let version = |value: &Value| text(value).filter(|v| !v.is_empty() && v != "0.9");
+    let whole_body = |side: &str| {
+        let complete = truth[format!("{side}_complete")].as_bool().unwrap_or(false);
+        let length = truth[format!("{side}_body_len")].as_u64().filter(|_| complete)?;
+        Some((length, text(&truth[format!("{side}_body_sha256")])?))
+    };
+    let mut wrong = Vec::new();
+    if let Some(method) = latin1(&truth["method"]) {
+        wrong.extend(same("method", Some(method), got.method.clone()));
+        wrong.extend(same("target", latin1(&truth["uri"]), Some(got.target.clone())));
+        wrong.extend(same("host", latin1(&truth["host"]), got.host.clone()));
+        wrong.extend(same("request version", version(&truth["req_version"]), got.request_version.clone()));
+        wrong.extend(same("request body", whole_body("req"), got.request_body.clone()));
+        wrong.extend(same("request time", epoch_ns(&truth["req_time_first"]), got.request_at));
+    } else if got.method.is_some() {
+        wrong.push("request: truth none".to_owned());
+    }
+    if let Some(status) = truth["status"].as_u64() {
+        wrong.extend(same("status", Some(status), got.status));
+        wrong.extend(same("response version", version(&truth["resp_version"]), got.response_version.clone()));
+        wrong.extend(same("response body", whole_body("resp"), got.response_body.clone()));
+        if got.response_at.is_some() {
+            wrong.extend(same("response time", epoch_ns(&truth["resp_time_first"]), got.response_at));
+        }
+    } else if let Some(status) = got.status {
+        wrong.push(format!("response: truth none, got {status}"));
+    }
+    let complete = |side: &str| truth[side].as_bool() == Some(true);
+    let pair = truth["method"].is_string() && truth["status"].is_u64() && complete("req_complete") && complete("resp_complete");
+    if pair && got.completeness != "complete" {
+        wrong.push(format!("completeness: truth complete, got {}", got.completeness));
+    }
+    wrong
+}
+
+/// Compares all exchanges of a capture with its truth: (certain rows, what is wrong).
+fn judge(truths: &[Value], rows: Vec<Row>) -> (usize, Vec<String>) {
+    let counts = |truth: &&Value| truth["proto"] == "http/1" && truth["tls"].as_bool() != Some(true);
+    let certain = |truth: &Value| truth["certain"].as_bool() == Some(true);
+    let mut pool: HashMap<(String, String), Vec<Row>> = HashMap::new();
+    for row in rows {
+        pool.entry(row.ends.clone()).or_default().push(row);
+    }
+    let (mut wanted, mut wrong) = (0, Vec::new());
+    for truth in truths.iter().filter(counts).filter(|truth| certain(truth)) {
+        wanted += 1;
+        let ends = (text(&truth["client"]).unwrap(), text(&truth["server"]).unwrap());
+        let rows = pool.entry(ends.clone()).or_default();
+        let scored: Vec<Vec<String>> = rows.iter().map(|row| differences(truth, row)).collect();
+        let Some(nearest) = (0..scored.len()).min_by_key(|&at| scored[at].len()) else {
+            wrong.push(format!("{} {} of {ends:?}: no exchange of this connection is left", truth["method"], truth["uri"]));
+            continue;
+        };
+        let differs = |what: &str| scored[nearest].iter().any(|line| line.starts_with(what));
+        if !scored[nearest].is_empty() {
+            wrong.push(format!("{} {} of {ends:?}: {}", truth["method"], truth["uri"], scored[nearest].join("; ")));
+        }
+        // The same exchange, wrong in a field, is not an extra one as well.
+        if !differs("method") && !differs("target") {
+            rows.remove(nearest);
+        }
+    }
+    if truths.iter().all(|truth| certain(truth) && counts(&truth)) {
+        for row in pool.into_values().flatten() {
+            let target = String::from_utf8_lossy(&row.target).into_owned();
+            wrong.push(format!("extra: {target} -> {:?} of {:?}", row.status, row.ends));
+        }
+    }
+    (wanted, wrong)
+}
+
+/// The records that `shadowtap parse` makes of a capture.
+fn parse(capture: &Path, threads: usize) -> Vec<u8> {
+    let run = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .arg("parse")
+        .arg(capture)
+        .args(["-o", "-", "-q", "--threads", &threads.to_string()])
+        .output()
+        .expect("the program starts");
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(matches!(run.status.code(), Some(0 | 3)), "{}: {:?}\n{errors}", capture.display(), run.status);
+    run.stdout
+}
+
+/// Compares captures; answers how many exchanges were wanted and lists what is wrong.
+fn compare(captures: &[(PathBuf, PathBuf)], threads: usize) -> (usize, Vec<String>) {
+    let (mut wanted, mut wrong) = (0, Vec::new());
+    for (capture, truth) in captures {
+        let truths = fs::read_to_string(truth).expect("the truth is there");
+        let truths: Vec<Value> = truths.lines().map(|line| serde_json::from_str(line).expect("a truth row")).collect();
+        let output = parse(capture, threads);
+        let records = output.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let records = records.map(|line| serde_json::from_slice::<Value>(line).expect("a line of JSON"));
+        let rows = records.filter(|record| record.get("id").is_some()).map(|record| ours(&record)).collect();
+        let (rows, lines) = judge(&truths, rows);
+        wanted += rows;
+        wrong.extend(lines.into_iter().map(|line| format!("{}: {line}", capture.display())));
+    }
+    (wanted, wrong)
+}
+
+fn own() -> Vec<(PathBuf, PathBuf)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
+    let mut found: Vec<_> = fs::read_dir(&folder)
+        .expect("the captures are part of the project")
+        .map(|entry| entry.expect("an entry of captures").path())
+        .filter_map(|path| {
+            let capture = path.to_str()?.strip_suffix(".truth.jsonl")?;
+            Some((PathBuf::from(capture), path.clone()))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn the_project_s_captures_give_their_truths() {
+    let captures = own();
+    assert!(captures.len() >= 17, "captures with a truth are part of the project");
+    let (wanted, wrong) = compare(&captures, 2);
+    assert!(wrong.is_empty(), "{} of {wanted} exchanges are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wanted >= 30, "certain rows were compared: {wanted}");
+}
+
+#[test]
+fn the_number_of_threads_does_not_show() {
+    for (capture, _) in own() {
+        let strip = |output: Vec<u8>| -> Vec<Vec<u8>> {
+            // The first line holds the time of writing.
+            output.split(|&byte| byte == b'\n').skip(1).map(<[u8]>::to_vec).collect()
+        };
+        let one = strip(parse(&capture, 1));
+        assert!(one.len() >= 2, "{} gave exchanges and an end", capture.display());
+        for threads in [2, 3] {
+            assert_eq!(strip(parse(&capture, threads)), one, "{} with {threads} threads", capture.display());
+        }
+    }
+}
+
+#[test]
+fn every_shared_capture_gives_its_truth() {
+    let folder = std::env::var_os("SHADOWTAP_CAPTURES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures"), PathBuf::from);
+    let Ok(manifest) = fs::read_to_string(folder.join("MANIFEST.jsonl")) else {
+        println!("no captures to compare in {}: set SHADOWTAP_CAPTURES to a folder with a MANIFEST.jsonl", folder.display());
+        return;
+    };
+    let captures: Vec<_> = manifest
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("a line of the manifest"))
+        .map(|entry| (folder.join(entry["file"].as_str().unwrap()), folder.join(entry["truth"].as_str().unwrap())))
+        .collect();
+    let (wanted, wrong) = compare(&captures, 2);
+    assert!(wrong.is_empty(), "{} of {wanted} exchanges are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wanted > 0, "{} holds captures with certain rows", folder.display());
+}
+
+#[test]
+fn the_comparison_finds_what_is_wrong() {
+    let truth = serde_json::json!({
+        "proto": "http/1", "certain": true, "client": "a:1", "server": "b:2", "method": "GET", "uri": "/", "req_complete": true,
+        "req_body_len": 0, "req_body_sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "req_time_first": "1.000000005", "status": 200, "resp_complete": false
+    });
+    let record = |target: &str, at: &str| {
+        serde_json::json!({
+            "client": "a:1", "server": "b:2", "completeness": "complete",
+            "request": {"at": at, "method": "GET", "target": target, "version": "1.1", "headers": [], "body": null},
+            "response": {"status": 200, "version": "1.1", "first_byte_ns": 3, "body": null}
+        })
+    };
+    let judge_one = |records: &[Value]| judge(std::slice::from_ref(&truth), records.iter().map(ours).collect()).1;
+    let right = record("/", "1970-01-01T00:00:01.000000005Z");
+    assert!(judge_one(std::slice::from_ref(&right)).is_empty());
+    assert!(judge_one(&[]).len() == 1, "a missing exchange");
+    assert!(judge_one(&[right.clone(), right]).len() == 1, "an extra exchange");
+    assert!(judge_one(&[record("/", "1970-01-01T00:00:01.000000006Z")]).len() == 1, "another time");
+    assert!(judge_one(&[record("/x", "1970-01-01T00:00:01.000000005Z")]).len() == 2, "another target is missing and extra");
+}
