@@ -4,6 +4,8 @@
 //! The captures of the project are always there. More are read from the folder that `SHADOWTAP_CAPTURES` names, or from
 //! `../shared/captures`, where that holds a `MANIFEST.jsonl`. `-q` and exit code 3 (no exchange in it) are part of the deal.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail where its data is not as it must be")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -36,6 +36,10 @@ pub struct Global {
 pub enum Command {
     /// Record live traffic.
     Capture(super::capture::Args),
+    /// Show what captures or recordings hold.
+    Inspect(super::inspect::Args),
+    /// Rebuild the HTTP exchanges of captures.
+    Parse(super::parse::Args),
     /// Replay recorded requests at v2, with their original timing.
     Replay(super::replay::Args),
 }

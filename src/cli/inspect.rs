@@ -6,6 +6,7 @@ mod text;
 use serde::Serialize;
 
 use super::input::{Inputs, Options};
+use super::output::print;
 use super::parse::Reading;
 use super::{Exit, Failure, Global};
 use crate::exchange::Exchange;
@@ -47,7 +48,6 @@ struct Report<'a> {
     ledger: &'a Ledger,
 }
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let mut reading = args.reading.options();
     // Bodies are counted, not looked at.
@@ -64,9 +64,11 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
             summary: &summary,
             ledger: &ledger,
         };
-        println!("{}", serde_json::to_string_pretty(&report).expect("names and figures serialise"));
+        let mut text = serde_json::to_string_pretty(&report).expect("names and figures serialise");
+        text.push('\n');
+        print(&text)?;
     } else {
-        print!("{}", text::page(&settings.inputs, &summary, &ledger, &warnings));
+        print(&text::page(&settings.inputs, &summary, &ledger, &warnings))?;
     }
     Ok(Exit::Done)
 }

@@ -8,6 +8,9 @@ pub mod config;
 pub mod exit;
 pub mod folder;
 pub mod input;
+pub mod inspect;
+mod output;
+pub mod parse;
 pub mod progress;
 pub mod replay;
 
@@ -42,6 +45,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Capture(args) => capture::run(args, &cli.global),
+        Command::Inspect(args) => inspect::run(args, &cli.global),
+        Command::Parse(args) => parse::run(args, &cli.global),
         Command::Replay(args) => replay::run(args, &cli.global),
     }
 }

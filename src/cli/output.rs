@@ -86,6 +86,17 @@ impl Output {
     }
 }
 
+/// Prints a command's result. A reader that has gone away (`| head`) has what it wanted.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::unusable("cannot write standard output").because(&error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `exchanges.jsonl` is `.exchanges.jsonl.part` until it is whole; the process number keeps two runs apart.
 fn part_of(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

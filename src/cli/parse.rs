@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::exit::printable;
 use super::input::{Done, Inputs, Options};
-use super::output::Output;
+use super::output::{Output, print};
 use super::{Exit, Failure, Global, args};
 use crate::exchange::log::{self, End, Header};
 use crate::exchange::{Completeness, Exchange};
@@ -90,7 +90,11 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let parsed = execute(&settings, global)?;
     if !(global.quiet && parsed.to_stdout) {
         let text = summary(&parsed, &settings.output);
-        if parsed.to_stdout { to_stderr(&text) } else { to_stdout(&text) }
+        if parsed.to_stdout {
+            to_stderr(&text);
+        } else {
+            print(&text)?;
+        }
     }
     Ok(if parsed.interrupted { Exit::Interrupted } else { Exit::Done })
 }
@@ -194,11 +198,6 @@ pub(crate) fn ledger_table(ledger: &Ledger) -> String {
 #[expect(clippy::print_stderr, reason = "the records go to standard output, so the account goes here")]
 fn to_stderr(text: &str) {
     eprint!("{text}");
-}
-
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-fn to_stdout(text: &str) {
-    print!("{text}");
 }
 
 #[cfg(test)]

@@ -370,7 +370,13 @@ fn routes(paths: FxHashMap<u32, Path>, names: FxHashMap<u32, Box<[u8]>>) -> Vec<
     }
     let mut routes: Vec<Route> = found
         .into_iter()
-        .map(|(route, (exchanges, errors, paths, latency))| Route { route, exchanges, errors, paths, latency: Quantiles::of(&latency) })
+        .map(|(route, (exchanges, errors, paths, latency))| Route {
+            route,
+            exchanges,
+            errors,
+            paths,
+            latency: Quantiles::of(&latency),
+        })
         .collect();
     routes.sort_by(|a, b| b.exchanges.cmp(&a.exchanges).then_with(|| a.route.cmp(&b.route)));
     routes

@@ -48,7 +48,13 @@ fn overview(page: &mut String, summary: &Summary) {
     if let Some((first, last)) = summary.first.zip(summary.last) {
         // Nanoseconds are for `--json`.
         let short = |time: crate::time::Timestamp| time.to_string()[..23].replace('T', " ");
-        let _ = writeln!(page, "span          {} to {} UTC ({})", short(first), &short(last), duration(summary.span_ns.unsigned_abs()));
+        let _ = writeln!(
+            page,
+            "span          {} to {} UTC ({})",
+            short(first),
+            &short(last),
+            duration(summary.span_ns.unsigned_abs())
+        );
     }
     let _ = writeln!(page, "connections   {}", summary.connections);
     let _ = writeln!(page, "exchanges     {}", summary.exchanges);
@@ -205,7 +211,8 @@ mod tests {
 
     #[test]
     fn figures_have_three_digits() {
-        let cases = [(7, "7 ns"), (1_234, "1.23 µs"), (45_678_000, "45.7 ms"), (3_000_000_000, "3.00 s"), (600_000_000_000, "10.0 min")];
+        let cases =
+            [(7, "7 ns"), (1_234, "1.23 µs"), (45_678_000, "45.7 ms"), (3_000_000_000, "3.00 s"), (600_000_000_000, "10.0 min")];
         for (nanos, text) in cases {
             assert_eq!(duration(nanos), text);
         }
