@@ -93,3 +93,6 @@ pub const IDLE_NS: i64 = 3_600_000_000_000;
 
 /// How long a closed or reset connection is remembered, in nanoseconds of capture time, for packets that come late.
 pub const LINGER_NS: i64 = 5_000_000_000;
+
+/// Largest content of one body once its content codings are undone, in bytes; beyond it the coded bytes are compared.
+pub const CONTENT_BYTES: usize = 64 << 20;

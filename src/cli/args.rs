@@ -42,6 +42,10 @@ pub enum Command {
     Parse(super::parse::Args),
     /// Replay recorded requests at v2, with their original timing.
     Replay(super::replay::Args),
+    /// Compare what v2 answered with what v1 answered.
+    Diff(super::diff::Args),
+    /// Accept an intended difference, with a reason.
+    Approve(super::approve::Args),
 }
 
 /// Parses `10MiB`, `64k`, `1500` into bytes. Binary and decimal units; a bare number is bytes.

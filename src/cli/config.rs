@@ -17,6 +17,8 @@ pub const DEFAULT_FILE: &str = "shadowtap.toml";
 pub struct Config {
     /// `[replay]`
     pub replay: crate::replay::config::Section,
+    /// How answers are compared.
+    pub diff: crate::diff::rules::DiffConfig,
 }
 
 impl Config {

@@ -2,9 +2,11 @@
 //!
 //! A command prints its result on standard output and all else on standard error, and returns an [`Exit`] or a [`Failure`].
 
+pub mod approve;
 pub mod args;
 pub mod capture;
 pub mod config;
+pub mod diff;
 pub mod exit;
 pub mod folder;
 pub mod input;
@@ -48,6 +50,8 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Inspect(args) => inspect::run(args, &cli.global),
         Command::Parse(args) => parse::run(args, &cli.global),
         Command::Replay(args) => replay::run(args, &cli.global),
+        Command::Diff(args) => diff::run(args, &cli.global),
+        Command::Approve(args) => approve::run(args, &cli.global),
     }
 }
 

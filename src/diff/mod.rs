@@ -1,7 +1,27 @@
 //! Compares v2's answers with v1's: a difference is typed, located, classed and clustered.
 
+mod account;
+pub mod approvals;
+mod body;
+pub mod change;
+mod cluster;
+pub mod compare;
+pub mod csv;
+pub mod engine;
+mod form;
+pub mod headers;
+mod index;
+pub mod json;
 pub mod kinds;
+pub mod noise;
+mod predicate;
+mod repeat;
 pub mod route;
+pub mod rules;
+mod spool;
+mod store;
+mod survey;
+mod text;
 
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +160,8 @@ pub struct Totals {
     pub failed: u64,
     /// Exchanges that were not compared, by reason (`skipped`, `no-response`, `response-damaged`, `not-replayed` …).
     pub not_compared: std::collections::BTreeMap<String, u64>,
+    /// Differences of exchanges that had too many; counted and not listed.
+    pub unlisted: u64,
     /// The same by route, in the order of `compared`, largest first.
     pub routes: Vec<RouteTotals>,
     /// Rules of the configuration that matched nothing, as a person would write them.

@@ -213,6 +213,13 @@ impl Routes {
         Self { patterns, nodes: vec![Node::default()], ..Self::default() }
     }
 
+    /// The same routes under other patterns.
+    #[must_use]
+    pub fn with_patterns(mut self, patterns: Vec<Pattern>) -> Self {
+        self.patterns = patterns;
+        self
+    }
+
     /// Learns from a request. Streaming and bounded; the result does not depend on the order of the calls.
     pub fn learn(&mut self, method: &[u8], target: &[u8]) {
         if self.nodes.is_empty() {

@@ -4,6 +4,7 @@
 //! order, duplicates, framing); bodies are transfer-decoded (chunks joined, RFC 9112 §7.1) and not content-decoded.
 
 mod body;
+pub mod content;
 pub mod encode;
 mod escape;
 mod head;

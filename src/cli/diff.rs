@@ -1,0 +1,290 @@
+//! `shadowtap diff DIR`: compares v2's answers with v1's, and writes what differs, by cause.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::config::Config;
+use super::folder::{RunFolder, names};
+use super::progress::Progress;
+use super::{Exit, Failure, Global};
+use crate::diff::approvals::Approvals;
+use crate::diff::engine::{self, DiffError, Findings, Inputs, Outputs};
+use crate::diff::noise::NoisePlace;
+use crate::diff::route::Routes;
+use crate::diff::rules::Rules;
+use crate::diff::{Class, Cluster, Totals, headers};
+use crate::exchange::log::write_line;
+use crate::exchange::redact::Masker;
+use crate::time::Timestamp;
+
+/// The file of approvals that is read where `--approved` names none.
+pub const APPROVED_FILE: &str = "approved.toml";
+/// Every mismatch, as a table.
+pub const MISMATCHES_FILE: &str = "mismatches.csv";
+/// Clusters of each class that are printed.
+const PRINTED: usize = 20;
+
+/// Compare what v2 answered with what v1 answered.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  shadowtap diff reports/2026-11-22T10-00-00\n\n\
+    Writes mismatches.csv, differences.jsonl, clusters.jsonl, noise.jsonl, routes.json and diff.json into DIR and prints the\n\
+    causes. Rules are in shadowtap.toml ([[diff.ignore]], [[diff.match]]), intended differences in approved.toml.")]
+pub struct Args {
+    /// The folder of a run
+    #[arg(value_name = "DIR", required_unless_present = "list_ignored")]
+    dir: Option<PathBuf>,
+    /// Intended differences [default: approved.toml, where it exists]
+    #[arg(long, value_name = "FILE")]
+    approved: Option<PathBuf>,
+    /// Take what an earlier noise.jsonl names for noise
+    #[arg(long, value_name = "FILE")]
+    noise: Option<PathBuf>,
+    /// Keep the routes of an earlier routes.json and learn the rest
+    #[arg(long, value_name = "FILE")]
+    routes: Option<PathBuf>,
+    /// Show passwords, tokens and cookies instead of masking them
+    #[arg(long)]
+    show_secrets: bool,
+    /// Threads [default: one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Print how headers are compared by default, and end
+    #[arg(long)]
+    list_ignored: bool,
+}
+
+/// What a diff needs to know.
+pub struct Settings {
+    /// The run.
+    pub dir: PathBuf,
+    /// Threads; 0 for one for each core.
+    pub threads: usize,
+    engine: engine::Settings,
+}
+
+impl Settings {
+    /// Checked settings of the command.
+    pub fn new(args: &Args, dir: &Path, config: &Config) -> Result<Self, Failure> {
+        let mut settings = Self::of_run(dir, config, args.approved.as_deref(), args.show_secrets)?;
+        if let Some(path) = &args.noise {
+            settings.engine.noise = read_noise(path)?;
+        }
+        if let Some(path) = &args.routes {
+            settings.engine.routes = Some(read_routes(path)?.with_patterns(settings.engine.rules.patterns.clone()));
+        }
+        settings.threads = args.threads.unwrap_or(0);
+        Ok(settings)
+    }
+
+    /// The settings for a run, as `shadowtap run` needs them.
+    pub fn of_run(dir: &Path, config: &Config, approved: Option<&Path>, show_secrets: bool) -> Result<Self, Failure> {
+        let rules = Rules::new(&config.diff).map_err(|error| Failure::usage(error.to_string()))?;
+        let approvals = match approved {
+            Some(path) => read_approvals(path)?,
+            None if Path::new(APPROVED_FILE).exists() => read_approvals(Path::new(APPROVED_FILE))?,
+            None => Approvals::default(),
+        };
+        let masker = if show_secrets { Masker::off() } else { Masker::random() };
+        let today = Timestamp::now().to_string()[..10].to_owned();
+        let engine = engine::Settings { rules, approvals, noise: Vec::new(), routes: None, masker, today };
+        Ok(Self { dir: dir.to_owned(), threads: 0, engine })
+    }
+}
+
+/// Runs the command.
+#[expect(clippy::print_stderr, reason = "warnings are for people and do not belong to the result")]
+pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+    let mut out = io::stdout().lock();
+    let result = match &args.dir {
+        Some(dir) if !args.list_ignored => {
+            let settings = Settings::new(&args, dir, &Config::load(global)?)?;
+            let findings = execute(&settings, global)?;
+            if !global.quiet {
+                for warning in &findings.warnings {
+                    eprintln!("warning: {warning}");
+                }
+            }
+            print(&mut out, &findings, &settings.dir)
+        }
+        _ => print_ignored(&mut out),
+    };
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::unusable("cannot write to standard output").because(&error))
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// Diffs a run and writes the files.
+pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Findings, Failure> {
+    let folder = RunFolder::open(&settings.dir)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(settings.threads)
+        .build()
+        .map_err(|error| Failure::unusable("cannot start threads").because(&error))?;
+    let inputs = Inputs {
+        exchanges: open(&folder.file(names::EXCHANGES))?,
+        outcomes: open(&folder.file(names::OUTCOMES))?,
+        baseline: folder.file(names::BASELINE).exists().then(|| open(&folder.file(names::BASELINE))).transpose()?,
+        spool: spool(&folder.file("differences.part"))?,
+    };
+    let mut differences = create(&folder.file(names::DIFFERENCES))?;
+    let mut mismatches = create(&folder.file(MISMATCHES_FILE))?;
+    let progress = Progress::start(global, "diff", Some(100));
+    let outputs = Outputs { differences: &mut differences, mismatches: &mut mismatches };
+    let findings = pool.install(|| {
+        engine::run(inputs, &settings.engine, outputs, &|done, total| {
+            progress.set(done * 100 / total.max(1), || format!("{} of {} MiB", done >> 20, total >> 20));
+        })
+    });
+    drop(progress);
+    let findings = findings.map_err(|error| match &error {
+        DiffError::Empty => Failure::unusable(format!("{}: {error}", settings.dir.display())),
+        DiffError::Read { .. } | DiffError::Write { .. } => {
+            Failure::unusable(format!("{}", settings.dir.display())).because(&error)
+        }
+    })?;
+    write_lines(&folder.file(names::CLUSTERS), &findings.clusters)?;
+    write_lines(&folder.file(names::NOISE), &findings.noise)?;
+    write_json(&folder.file(names::ROUTES), &findings.routes)?;
+    write_json(&folder.file(names::DIFF), &findings.totals)?;
+    Ok(findings)
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| Failure::unusable(format!("cannot read {}", path.display())).because(&error))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::unusable(format!("cannot write {}", path.display())).because(error)
+}
+
+fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
+    File::create(path).map(|file| BufWriter::with_capacity(1 << 18, file)).map_err(|error| unwritable(path, &error))
+}
+
+/// A file that is gone from the folder at once and from the disk when it is closed, however the program ends.
+fn spool(path: &Path) -> Result<File, Failure> {
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
+    let file = file.map_err(|error| unwritable(path, &error))?;
+    std::fs::remove_file(path).map_err(|error| unwritable(path, &error))?;
+    Ok(file)
+}
+
+fn write_lines(path: &Path, lines: &[impl serde::Serialize]) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    for line in lines {
+        write_line(&mut text, line);
+    }
+    std::fs::write(path, text).map_err(|error| unwritable(path, &error))
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut text = serde_json::to_vec_pretty(value).expect("a record of strings and integers serialises");
+    text.push(b'\n');
+    std::fs::write(path, text).map_err(|error| unwritable(path, &error))
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}", path.display())).because(&error))
+}
+
+/// Reads a file of approvals.
+pub(super) fn read_approvals(path: &Path) -> Result<Approvals, Failure> {
+    Approvals::parse(&read_text(path)?).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
+}
+
+fn read_noise(path: &Path) -> Result<Vec<NoisePlace>, Failure> {
+    let text = read_text(path)?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(number, line)| {
+            serde_json::from_str(line)
+                .map_err(|error| Failure::usage(format!("{}: line {}: not a noisy place: {error}", path.display(), number + 1)))
+        })
+        .collect()
+}
+
+fn read_routes(path: &Path) -> Result<Routes, Failure> {
+    serde_json::from_str(&read_text(path)?)
+        .map_err(|error| Failure::usage(format!("{}: not a file of routes: {error}", path.display())))
+}
+
+fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()> {
+    let Totals { compared, mismatched, noisy, approved, failed, .. } = findings.totals;
+    let not: u64 = findings.totals.not_compared.values().sum();
+    let reasons: Vec<String> = findings.totals.not_compared.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    writeln!(out, "{compared} exchanges compared, {not} not{reasons}")?;
+    writeln!(
+        out,
+        "{mismatched} differ ({failed} without an answer of v2), {approved} as approved, {noisy} by noise only, {} are equal",
+        compared - mismatched - approved - noisy
+    )?;
+    for (class, title) in [(Class::Regression, "Regressions"), (Class::Approved, "Approved"), (Class::Noise, "Noise")] {
+        let clusters: Vec<&Cluster> = findings.clusters.iter().filter(|cluster| cluster.class == class).collect();
+        if clusters.is_empty() {
+            continue;
+        }
+        let noun = if clusters.len() == 1 { "cause" } else { "causes" };
+        writeln!(out, "\n{title}: {} {noun}", clusters.len())?;
+        for cluster in clusters.iter().take(PRINTED) {
+            print_cluster(out, cluster)?;
+        }
+        if clusters.len() > PRINTED {
+            writeln!(out, "  … and {} more in {}", clusters.len() - PRINTED, dir.join(names::CLUSTERS).display())?;
+        }
+    }
+    for (title, lines) in [
+        ("Rules that matched nothing", &findings.totals.unmatched_rules),
+        ("Approvals that matched nothing", &findings.totals.unmatched_approvals),
+        ("Approvals that have expired", &findings.totals.expired_approvals),
+    ] {
+        if !lines.is_empty() {
+            writeln!(out, "\n{title}:")?;
+            for line in lines {
+                writeln!(out, "  {}", super::exit::printable(line))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print_cluster(out: &mut impl Write, cluster: &Cluster) -> io::Result<()> {
+    let text = |text: &str| super::exit::printable(text);
+    writeln!(
+        out,
+        "  {}  {}  {} {}  {}  in {} of {}",
+        cluster.id,
+        text(&cluster.route),
+        cluster.kind.name(),
+        text(&cluster.place),
+        text(&cluster.shape),
+        cluster.exchanges,
+        cluster.compared
+    )?;
+    if let Some(only) = &cluster.only_where {
+        writeln!(out, "              only where {}", text(only))?;
+    }
+    if cluster.class == Class::Regression {
+        let side = |value: &Option<String>| value.as_deref().map_or("nothing".to_owned(), text);
+        let example = &cluster.example;
+        writeln!(out, "              {}: {} became {}", example.id, side(&example.expected), side(&example.actual))?;
+    }
+    if !cluster.why.is_empty() {
+        writeln!(out, "              {}", text(&cluster.why))?;
+    }
+    Ok(())
+}
+
+fn print_ignored(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "| header | compared | why |\n|---|---|---|")?;
+    for (name, how, why) in headers::BUILT_IN {
+        writeln!(out, "| `{name}` | {} | {why} |", how.name())?;
+    }
+    writeln!(out, "| `set-cookie` | by cookie and attribute | `Expires` by presence, a `Domain` of v1 or v2 itself not |")?;
+    writeln!(out, "| `location`, `content-location` | without v1's and v2's own host | a redirect to itself |")?;
+    writeln!(out, "| all others | by value | |")
+}

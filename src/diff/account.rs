@@ -1,0 +1,268 @@
+//! The counts of a diff while it runs: by route, and by way of changing at a place. Bounded, whatever the data.
+
+use std::borrow::Cow;
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+
+use super::Kind;
+use super::change::{Change, Look, Sink, hash_place};
+use super::noise::{Decision, Samples, Sketch, Stat, decide, reversed};
+
+/// Different ways of changing that are told apart; what is beyond is counted as `(others)` of its route.
+const MAX_KEYS: usize = 20_000;
+/// Different places whose presence is counted.
+const MAX_PLACES: usize = 200_000;
+/// Different routes that are told apart.
+const MAX_ROUTES: usize = 20_000;
+/// The place and the route of what is beyond a bound.
+const OTHERS: &str = "(others)";
+
+/// Which comparison a sink comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// v2 against v1.
+    Live = 0,
+    /// v1 against itself.
+    Own = 1,
+    /// v1 in staging against v1.
+    Base = 2,
+}
+
+/// The counts of one route.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RouteCounts {
+    pub(super) name: Arc<str>,
+    /// Comparisons of each side.
+    pub(super) compared: [u64; 3],
+    /// Comparisons of each side in which places were counted.
+    sampled: [u64; 3],
+    pub(super) failed: u64,
+}
+
+/// All counts.
+#[derive(Default)]
+pub(super) struct Account {
+    numbers: FxHashMap<Arc<str>, u32>,
+    pub(super) routes: Vec<RouteCounts>,
+    keys: FxHashMap<(u32, Kind, u64, u64), u32>,
+    pub(super) stats: Vec<Stat>,
+    present: FxHashMap<(u32, u64), [u32; 3]>,
+    pub(super) rule_hits: Vec<u64>,
+    /// Changes of exchanges that had too many.
+    pub(super) unlisted: u64,
+    serial: u64,
+}
+
+impl Account {
+    /// With room for the hits of `rules` rules.
+    pub(super) fn new(rules: usize) -> Self {
+        Self { rule_hits: vec![0; rules], ..Self::default() }
+    }
+
+    /// The number of a route.
+    pub(super) fn route(&mut self, name: &Arc<str>) -> u32 {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let name = if self.routes.len() < MAX_ROUTES { Arc::clone(name) } else { Arc::from(OTHERS) };
+        if let Some(&number) = self.numbers.get(&name) {
+            return number;
+        }
+        let number = self.routes.len() as u32;
+        self.routes.push(RouteCounts { name: Arc::clone(&name), ..RouteCounts::default() });
+        self.numbers.insert(name, number);
+        number
+    }
+
+    /// Counts a comparison; the numbers of its changes, in their order.
+    pub(super) fn add(&mut self, side: Side, route: u32, sink: &Sink) -> Vec<u32> {
+        self.serial += 1;
+        let at = side as usize;
+        let counts = &mut self.routes[route as usize];
+        counts.compared[at] += 1;
+        if let Some(present) = &sink.present {
+            counts.sampled[at] += 1;
+            self.count_places(at, route, present);
+        }
+        if side == Side::Live {
+            for &rule in &sink.ruled {
+                self.rule_hits[rule as usize] += 1;
+            }
+            self.unlisted += sink.more;
+        }
+        sink.changes.iter().map(|change| self.count(at, route, change)).collect()
+    }
+
+    fn count_places(&mut self, side: usize, route: u32, present: &FxHashSet<u64>) {
+        for &place in present {
+            if self.present.len() < MAX_PLACES || self.present.contains_key(&(route, place)) {
+                self.present.entry((route, place)).or_default()[side] += 1;
+            }
+        }
+    }
+
+    fn count(&mut self, side: usize, route: u32, change: &Change) -> u32 {
+        let key = self.key(route, change);
+        let stat = &mut self.stats[key as usize];
+        let once = stat.last[side] != self.serial;
+        stat.last[side] = self.serial;
+        match side {
+            0 => {
+                stat.live += u64::from(once);
+                stat.differences += 1;
+                if let Look::Kind(kind) | Look::Within(kind) = change.look {
+                    stat.looking += 1;
+                    stat.looks.get_or_insert(kind);
+                }
+                let values = [&change.expected, &change.actual];
+                for (sketch, value) in stat.values.iter_mut().zip(values) {
+                    sketch.add(value_hash(value));
+                }
+            }
+            1 => {
+                stat.own += u64::from(once);
+                // Both are v1's.
+                for value in [&change.expected, &change.actual] {
+                    stat.values[0].add(value_hash(value));
+                }
+            }
+            _ => {
+                stat.base += u64::from(once);
+                stat.values[0].add(value_hash(&change.actual));
+            }
+        }
+        key
+    }
+
+    fn key(&mut self, route: u32, change: &Change) -> u32 {
+        let mut label = FxHasher::default();
+        change.label.hash(&mut label);
+        let key = (route, change.kind, change.place_hash, label.finish());
+        if let Some(&number) = self.keys.get(&key) {
+            return number;
+        }
+        let (key, general, label) = if self.stats.len() < MAX_KEYS {
+            (key, change.general.as_str(), &change.label)
+        } else {
+            ((route, change.kind, hash_place(OTHERS), 0), OTHERS, &Cow::Borrowed("changed"))
+        };
+        let number = *self.keys.entry(key).or_insert(self.stats.len() as u32);
+        if number as usize == self.stats.len() {
+            self.stats.push(Stat {
+                route,
+                kind: key.1,
+                general: general.to_owned(),
+                label: label.clone().into_owned(),
+                place_hash: key.2,
+                live: 0,
+                differences: 0,
+                looking: 0,
+                looks: None,
+                own: 0,
+                base: 0,
+                values: [Sketch::default(), Sketch::default()],
+                last: [0; 3],
+            });
+        }
+        number
+    }
+
+    /// How many samples there were in which the place of `stat` could have changed.
+    fn samples(&self, stat: &Stat) -> Samples {
+        let counts = &self.routes[stat.route as usize];
+        let present = self.present.get(&(stat.route, stat.place_hash));
+        let of = |side: usize| match present {
+            // Scaled where not all comparisons counted places.
+            Some(present) if counts.sampled[side] > 0 => {
+                let scaled = u128::from(present[side]) * u128::from(counts.compared[side]) / u128::from(counts.sampled[side]);
+                u64::try_from(scaled).unwrap_or(u64::MAX).min(counts.compared[side])
+            }
+            _ => counts.compared[side],
+        };
+        Samples { live: of(0), own: of(1), base: of(2) }
+    }
+
+    /// What is thought of each way of changing, by its number.
+    pub(super) fn decisions(&self) -> Vec<(Decision, Samples)> {
+        let mut headers: FxHashMap<(u64, &str), (Samples, u64, u64)> = FxHashMap::default();
+        let is_header = |stat: &Stat| matches!(stat.kind, Kind::Header | Kind::Missing) && !of_body(&stat.general);
+        for stat in self.stats.iter().filter(|stat| is_header(stat)) {
+            let samples = self.samples(stat);
+            let (sum, own, base) = headers.entry((stat.place_hash, &stat.label)).or_default();
+            sum.own += samples.own;
+            sum.base += samples.base;
+            *own += stat.own;
+            *base += stat.base;
+        }
+        let opposite = |stat: &Stat| {
+            let label = reversed(&stat.label)?;
+            let kind = match (stat.kind, label.as_str()) {
+                (_, "removed") => Kind::Missing,
+                (Kind::Missing, _) if of_body(&stat.general) => Kind::Body,
+                (Kind::Missing, _) => Kind::Header,
+                (kind, _) => kind,
+            };
+            let mut hasher = FxHasher::default();
+            Cow::<str>::Owned(label).hash(&mut hasher);
+            let other = &self.stats[*self.keys.get(&(stat.route, kind, stat.place_hash, hasher.finish()))? as usize];
+            Some((other.own, other.base))
+        };
+        self.stats
+            .iter()
+            .map(|stat| {
+                let samples = self.samples(stat);
+                let opposite = opposite(stat).unwrap_or_default();
+                let decision = decide(stat, samples, opposite);
+                // A route with too few pairs of its own may learn of a header from the others.
+                match headers.get(&(stat.place_hash, stat.label.as_str())) {
+                    Some((sum, own, base))
+                        if is_header(stat) && samples.own < 3 && !decision.measured && own + base > stat.own =>
+                    {
+                        let pooled = Stat { own: *own, base: *base, ..stat.clone() };
+                        let samples = Samples { live: samples.live, own: sum.own, base: sum.base };
+                        (decide(&pooled, samples, (0, 0)), samples)
+                    }
+                    _ => (decision, samples),
+                }
+            })
+            .collect()
+    }
+}
+
+impl Account {
+    /// The number under which each way of changing is shown: where a member was renamed, its removal and the addition of its
+    /// new name in other exchanges (where the value had changed as well) are the same cause.
+    pub(super) fn aliases(&self) -> Vec<u32> {
+        let mut aliases: Vec<u32> = (0..self.stats.len() as u32).collect();
+        let renamed = |stat: &Stat| {
+            let (_, new) = stat.label.strip_prefix("renamed ")?.split_once('→')?;
+            let parent = &stat.general[..stat.general.rfind(['.', '['])?];
+            Some([format!("{parent}.{new}"), format!("{parent}['{new}']")])
+        };
+        for (number, stat) in self.stats.iter().enumerate() {
+            let Some(places) = renamed(stat).filter(|_| stat.live > 0) else { continue };
+            for (other, alias) in self.stats.iter().zip(&mut aliases) {
+                let removed = other.label == "removed" && other.general == stat.general;
+                let added = other.label == "added" && places.contains(&other.general);
+                if other.route == stat.route && other.live <= stat.live && (removed || added) {
+                    *alias = number as u32;
+                }
+            }
+        }
+        aliases
+    }
+}
+
+/// Whether a place is one of a body.
+fn of_body(general: &str) -> bool {
+    ["$", "line", "form:", "body", "bytes"].iter().any(|start| general.starts_with(start))
+}
+
+/// Names a value in counts.
+pub(super) fn value_hash(value: &Option<String>) -> u64 {
+    let mut hasher = FxHasher::default();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

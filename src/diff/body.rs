@@ -1,0 +1,155 @@
+//! Bodies: content codings and charset undone, then by structure where they have one, as lines where they are text, else by
+//! length and hash.
+
+use std::borrow::Cow;
+
+use sha2::{Digest as _, Sha256};
+
+use super::change::{Context, Look, Sink, short};
+use super::json::tape::Tape;
+use super::{Kind, form, json, text};
+use crate::http::{Body, Headers, Response, content};
+use crate::limits::CONTENT_BYTES;
+
+/// Compares the bodies of two answers.
+pub(super) fn compare(context: &Context<'_>, expected: &Response, actual: &Response, sink: &mut Sink) {
+    let (a, b) = (&expected.body, &actual.body);
+    if a.is_cut() || b.is_cut() {
+        return cut(a, b, sink);
+    }
+    let coding = |headers: &Headers| headers.all("content-encoding").map(<[u8]>::to_vec).collect::<Vec<_>>();
+    // Where places are counted, also equal documents are walked.
+    if a.bytes == b.bytes && sink.present.is_none() && coding(&expected.headers) == coding(&actual.headers) {
+        return;
+    }
+    let decoded = |response: &'_ Response| {
+        content::decode(&response.body.bytes, response.headers.all("content-encoding"), CONTENT_BYTES).map(Cow::into_owned)
+    };
+    let plain = !content::is_coded(expected.headers.all("content-encoding"))
+        && !content::is_coded(actual.headers.all("content-encoding"));
+    if plain {
+        return contents(context, expected, actual, &a.bytes, &b.bytes, sink);
+    }
+    match (decoded(expected), decoded(actual)) {
+        (Ok(a), Ok(b)) => contents(context, expected, actual, &a, &b, sink),
+        // v1's own content is damaged or of an unknown coding: bytes are all there is.
+        (Err(_), _) => binary(&a.bytes, &b.bytes, sink),
+        (Ok(_), Err(error)) => {
+            let actual = Some(error.to_string());
+            sink.plain(Kind::Body, "body", "not decodable", Some(described(a)), actual, Look::Plain);
+        }
+    }
+}
+
+/// Compares decoded contents.
+fn contents(context: &Context<'_>, expected: &Response, actual: &Response, a: &[u8], b: &[u8], sink: &mut Sink) {
+    match (a.is_empty(), b.is_empty()) {
+        (true, true) => return,
+        (false, true) => return sink.plain(Kind::Missing, "body", "removed", Some(shown(context, a)), None, Look::Plain),
+        (true, false) => return sink.plain(Kind::Body, "body", "added", None, Some(shown(context, b)), Look::Plain),
+        _ => {}
+    }
+    let types = [media_type(&expected.headers), media_type(&actual.headers)];
+    let (a, b) = (in_utf8(a, &types[0].1), in_utf8(b, &types[1].1));
+    if types.iter().all(|(name, _)| is_json_lines(name)) {
+        let (left, right) = (json_lines(&a), json_lines(&b));
+        if json::compare(context, &left, &right, sink) {
+            return;
+        }
+    }
+    let wanted = types.iter().any(|(name, _)| is_json(name));
+    if wanted || looks_like_json(&a) && looks_like_json(&b) {
+        match (Tape::parse(&a), Tape::parse(&b)) {
+            (Ok(a), Ok(b)) => return json::compare_tapes(context, &a, &b, sink),
+            (Ok(_), Err(_)) if wanted => {
+                let (a, b) = (shown(context, &a), shown(context, &b));
+                return sink.plain(Kind::Body, "$", "json→other", Some(a), Some(b), Look::Plain);
+            }
+            (Err(_), Ok(_)) if wanted => {
+                let (a, b) = (shown(context, &a), shown(context, &b));
+                return sink.plain(Kind::Body, "$", "other→json", Some(a), Some(b), Look::Plain);
+            }
+            _ => {}
+        }
+    }
+    if a == b {
+        return;
+    }
+    match (std::str::from_utf8(&a), std::str::from_utf8(&b)) {
+        (Ok(a), Ok(b)) if types.iter().all(|(name, _)| name == "application/x-www-form-urlencoded") => {
+            form::compare(context, a, b, sink);
+        }
+        (Ok(left), Ok(right)) if !a.contains(&0) && !b.contains(&0) => text::compare(context, left, right, sink),
+        _ => binary(&a, &b, sink),
+    }
+}
+
+fn binary(a: &[u8], b: &[u8], sink: &mut Sink) {
+    if a != b {
+        let described = |bytes: &[u8]| described(&Body::whole(bytes.to_vec()));
+        let label = if a.len() == b.len() { "changed" } else { "length" };
+        sink.plain(Kind::Body, "bytes", label, Some(described(a)), Some(described(b)), Look::Plain);
+    }
+}
+
+/// Bodies of which not all was kept: by length and hash.
+fn cut(a: &Body, b: &Body, sink: &mut Sink) {
+    let hash = |body: &Body| body.sha256.unwrap_or_else(|| Sha256::digest(&body.bytes).into());
+    if a.length != b.length || hash(a) != hash(b) {
+        let label = if a.length == b.length { "changed" } else { "length" };
+        sink.plain(Kind::Body, "bytes", label, Some(described(a)), Some(described(b)), Look::Plain);
+    }
+}
+
+/// `1024 bytes, sha256 ab12…`.
+fn described(body: &Body) -> String {
+    let hash: [u8; 32] = body.sha256.unwrap_or_else(|| Sha256::digest(&body.bytes).into());
+    let hex: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{} bytes, sha256 {hex}…", body.length)
+}
+
+fn shown(context: &Context<'_>, bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => short(&context.masker.text(text)),
+        Err(_) => described(&Body::whole(bytes.to_vec())),
+    }
+}
+
+/// The media type in lower case without parameters, and the charset.
+fn media_type(headers: &Headers) -> (String, Option<String>) {
+    let value = String::from_utf8_lossy(headers.get("content-type").unwrap_or_default()).to_ascii_lowercase();
+    let mut parts = value.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default().to_owned();
+    let charset = parts.find_map(|part| part.strip_prefix("charset=")).map(|name| name.trim_matches('"').to_owned());
+    (name, charset)
+}
+
+/// The content in UTF-8: as it is where it has no other charset, or one that nobody knows.
+fn in_utf8<'a>(content: &'a [u8], charset: &Option<String>) -> Cow<'a, [u8]> {
+    let encoding = charset.as_deref().and_then(|name| encoding_rs::Encoding::for_label(name.as_bytes()));
+    match encoding {
+        Some(encoding) if encoding != encoding_rs::UTF_8 => match encoding.decode(content) {
+            (Cow::Borrowed(text), ..) => Cow::Borrowed(text.as_bytes()),
+            (Cow::Owned(text), ..) => Cow::Owned(text.into_bytes()),
+        },
+        _ => Cow::Borrowed(content),
+    }
+}
+
+fn is_json(name: &str) -> bool {
+    matches!(name, "application/json" | "text/json" | "application/javascript+json") || name.ends_with("+json")
+}
+
+fn is_json_lines(name: &str) -> bool {
+    matches!(name, "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines")
+}
+
+/// Lines of JSON as one array.
+fn json_lines(text: &[u8]) -> Vec<u8> {
+    let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
+    [b"[", lines.join(&b","[..]).as_slice(), b"]"].concat()
+}
+
+fn looks_like_json(content: &[u8]) -> bool {
+    matches!(content.trim_ascii_start().first(), Some(b'{' | b'['))
+}

@@ -1,0 +1,323 @@
+//! One change between two answers, and where comparisons put what they find.
+//!
+//! A change has a concrete place (`$.items[3].price`), which people read, and a general one (`$.items[*].price`), by which
+//! noise and clusters count.
+
+use std::borrow::Cow;
+use std::hash::Hasher as _;
+
+use rustc_hash::{FxHashSet, FxHasher};
+
+use super::Kind;
+use super::kinds::{self, ValueKind};
+use super::rules::RouteRules;
+use crate::exchange::redact::Masker;
+use crate::http::Request;
+use crate::time::{NANOS_PER_SEC, Timestamp};
+
+/// Changes of one exchange that are kept; what is beyond is counted.
+pub const MAX_CHANGES: usize = 500;
+/// Longest value that is shown, in characters.
+const MAX_SHOWN: usize = 200;
+
+/// What a change looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Look {
+    /// Like a change.
+    Plain,
+    /// Both sides have this kind, whose values may vary by themselves.
+    Kind(ValueKind),
+    /// Both sides are texts that are equal but for parts of one kind.
+    Within(ValueKind),
+}
+
+/// A change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// What kind.
+    pub kind: Kind,
+    /// Where, concretely.
+    pub place: String,
+    /// Where, with indices as `[*]`.
+    pub general: String,
+    /// Names the general place in counts.
+    pub place_hash: u64,
+    /// How it changed, coarsely: `changed`, `removed`, `added`, `string→null`, `200→500`, `renamed a→b`, `reordered` …
+    pub label: Cow<'static, str>,
+    /// v1's value, cut and masked.
+    pub expected: Option<String>,
+    /// v2's value, cut and masked.
+    pub actual: Option<String>,
+    /// What it looks like.
+    pub look: Look,
+}
+
+/// What a comparison knows beside the two answers.
+pub struct Context<'a> {
+    /// What was asked.
+    pub request: &'a Request,
+    /// When v1 was asked.
+    pub expected_at: Timestamp,
+    /// When v2 was asked; none where that is not known.
+    pub actual_at: Option<Timestamp>,
+    /// Authorities (lower case) that are v1 itself, and those that are v2.
+    pub hosts: [Vec<String>; 2],
+    /// The rules of the route.
+    pub rules: &'a RouteRules,
+    /// Hides secrets.
+    pub masker: &'a Masker,
+}
+
+impl Context<'_> {
+    /// What the change from `a` to `b` looks like.
+    pub fn look(&self, a: &str, b: &str, number: bool) -> Look {
+        let kind = if number { kinds::of_number } else { kinds::of_text };
+        match (kind(a), kind(b)) {
+            (Some(kind), Some(other)) if kind == other => {
+                let varies = if kind.is_time() { self.same_time(kind, a, b) } else { !self.asked_for(a) };
+                if varies { Look::Kind(kind) } else { Look::Plain }
+            }
+            _ if number => Look::Plain,
+            _ => self.within(a, b).map_or(Look::Plain, Look::Within),
+        }
+    }
+
+    /// Whether two times stand in the same relation to their requests: both near it, or both as far from it.
+    fn same_time(&self, kind: ValueKind, a: &str, b: &str) -> bool {
+        /// Both as near as this: made while answering, or not long before.
+        const NEAR: i64 = 600 * NANOS_PER_SEC;
+        /// Distances may differ by this, and by 2 %: clocks, and how long an answer takes.
+        const SLACK: i64 = 5 * NANOS_PER_SEC;
+        let (Some(a), Some(b)) = (kinds::instant_of(kind, a), kinds::instant_of(kind, b)) else { return false };
+        let Some(actual_at) = self.actual_at else { return false };
+        let (a, b) = (a.since(self.expected_at), b.since(actual_at));
+        // A date has no time of day.
+        let slack = if kind == ValueKind::Date { 86_400 * NANOS_PER_SEC } else { SLACK + a.saturating_abs() / 50 };
+        a.saturating_abs().max(b.saturating_abs()) <= NEAR || a.saturating_sub(b).saturating_abs() <= slack
+    }
+
+    /// Whether the request itself names the value: then it is no accident.
+    fn asked_for(&self, value: &str) -> bool {
+        let contains = |bytes: &[u8]| memchr::memmem::find(bytes, value.as_bytes()).is_some();
+        contains(&self.request.target) || contains(&self.request.body.bytes)
+    }
+
+    /// The kind of the parts in which two texts differ, where each pair of parts has one kind and all else is equal.
+    fn within(&self, a: &str, b: &str) -> Option<ValueKind> {
+        const LONGEST: usize = 16 << 10;
+        if a.len().max(b.len()) > LONGEST {
+            return None;
+        }
+        let mut found = None;
+        let (mut left, mut right) = (words(a), words(b));
+        loop {
+            match (left.next(), right.next()) {
+                (None, None) => return found,
+                (Some(a), Some(b)) if a == b => {}
+                (Some(a), Some(b)) if clock(a) && clock(b) => found = found.or(Some(ValueKind::Rfc3339)),
+                (Some(a), Some(b)) => match (kinds::of_text(a), kinds::of_text(b)) {
+                    (Some(kind), Some(other)) if kind == other => {
+                        if kind.is_time() && !self.same_time(kind, a, b) || !kind.is_time() && self.asked_for(a) {
+                            return None;
+                        }
+                        found = Some(kind);
+                    }
+                    _ => return None,
+                },
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// Words and what stands between them, in turn.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '+');
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = part(rest.chars().next()?);
+        let end = rest.find(|c| part(c) != first).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
+        rest = behind;
+        Some(word)
+    })
+}
+
+/// `10:00:00`, perhaps with a fraction.
+fn clock(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    bytes.len() >= 8
+        && bytes.iter().enumerate().all(|(at, byte)| match at {
+            2 | 5 => *byte == b':',
+            8 => *byte == b'.',
+            _ => byte.is_ascii_digit(),
+        })
+}
+
+/// A step of a path into a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// A member's name.
+    Name(Cow<'a, str>),
+    /// An element's index.
+    Index(usize),
+}
+
+/// Collects the changes of one exchange, and which places there were.
+#[derive(Default)]
+pub struct Sink {
+    /// The changes.
+    pub changes: Vec<Change>,
+    /// How many more there were than [`MAX_CHANGES`].
+    pub more: u64,
+    /// Changes that a rule took.
+    pub ruled: Vec<u32>,
+    /// Hashes of all places that both sides were looked at, where that is asked for.
+    pub present: Option<FxHashSet<u64>>,
+}
+
+impl Sink {
+    /// Notes that there was something at a place.
+    pub fn saw(&mut self, place_hash: u64) {
+        if let Some(present) = &mut self.present {
+            present.insert(place_hash);
+        }
+    }
+
+    /// Keeps a change; counts it where there are too many.
+    pub fn add(&mut self, change: Change) {
+        if self.changes.len() < MAX_CHANGES {
+            self.changes.push(change);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Keeps a change at a place that has no structure: a header, a form field, the status.
+    pub fn plain(
+        &mut self,
+        kind: Kind,
+        place: &str,
+        label: impl Into<Cow<'static, str>>,
+        expected: Option<String>,
+        actual: Option<String>,
+        look: Look,
+    ) {
+        let place_hash = hash_place(place);
+        let (place, general) = (place.to_owned(), place.to_owned());
+        self.add(Change { kind, place, general, place_hash, label: label.into(), expected, actual, look });
+    }
+}
+
+/// The hash of a place without structure.
+pub fn hash_place(place: &str) -> u64 {
+    mix(0x51_7c_c1, place.as_bytes())
+}
+
+/// The hash of a place one step further.
+pub fn mix(parent: u64, step: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write_u64(parent);
+    hasher.write(step);
+    hasher.finish()
+}
+
+/// A value as it is shown: cut, with its length where it was cut.
+pub fn short(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}… ({} bytes)", &text[..at], text.len()),
+    }
+}
+
+/// `$`, `.name` and `[3]` joined, as RFC 9535 writes paths; names that are no plain words in brackets.
+pub fn render(steps: &[Step<'_>], general: bool) -> String {
+    let mut out = String::from("$");
+    for step in steps {
+        match step {
+            Step::Index(_) if general => out.push_str("[*]"),
+            Step::Index(index) => out.push_str(&format!("[{index}]")),
+            Step::Name(name) if general && is_variable(name) => out.push_str("[*]"),
+            Step::Name(name) => {
+                let plain = name.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
+                    && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+                if plain {
+                    out.push('.');
+                    out.push_str(name);
+                } else {
+                    out.push_str("['");
+                    for c in name.chars() {
+                        match c {
+                            '\'' | '\\' => out.extend(['\\', c]),
+                            c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
+                            c => out.push(c),
+                        }
+                    }
+                    out.push_str("']");
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Whether a member's name is a value rather than a name, as in a map from ids.
+pub fn is_variable(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    match bytes.len() {
+        0 => false,
+        _ if bytes.iter().all(u8::is_ascii_digit) => true,
+        1..=9 => false,
+        10 => kinds::of_text(name) == Some(ValueKind::Date),
+        _ => bytes.iter().any(u8::is_ascii_digit) && kinds::of_text(name).is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_written_as_in_rfc_9535_and_generalised() {
+        let name = |text: &'static str| Step::Name(text.into());
+        let steps = [name("by_id"), name("8231"), name("it's"), Step::Index(3), name("f81d4fae-7dec-41d0-a765-00a0c91e6bf6")];
+        assert_eq!(render(&steps, false), "$.by_id['8231']['it\\'s'][3]['f81d4fae-7dec-41d0-a765-00a0c91e6bf6']");
+        assert_eq!(render(&steps, true), "$.by_id[*]['it\\'s'][*][*]");
+    }
+
+    #[test]
+    fn looks_depend_on_the_request() {
+        let request = Request { target: "/orders/f81d4fae-7dec-41d0-a765-00a0c91e6bf6".into(), ..Request::default() };
+        let context = Context {
+            request: &request,
+            expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
+            actual_at: Some("2026-11-23T12:00:00Z".parse().unwrap()),
+            hosts: Default::default(),
+            rules: &RouteRules::default(),
+            masker: &Masker::off(),
+        };
+        let look = |a, b| context.look(a, b, false);
+        assert_eq!(look("2026-11-22T10:00:01Z", "2026-11-23T12:00:00Z"), Look::Kind(ValueKind::Rfc3339), "both now");
+        assert_eq!(look("2026-12-22T10:00:01Z", "2026-12-23T12:00:01Z"), Look::Kind(ValueKind::Rfc3339), "both in a month");
+        assert_eq!(look("2020-01-01T10:00:00Z", "2021-01-01T10:00:00Z"), Look::Plain, "data");
+        assert_eq!(look("2026-11-22T10:00:01Z", "1970-01-01T00:00:00Z"), Look::Plain, "one is now");
+        assert_eq!(context.look("1795341600", "1795435200", true), Look::Kind(ValueKind::EpochSeconds));
+        assert_eq!(
+            look("f81d4fae-7dec-41d0-a765-00a0c91e6bf6", "a81d4fae-7dec-41d0-a765-00a0c91e6bf6"),
+            Look::Plain,
+            "asked for"
+        );
+        assert_eq!(
+            look("b81d4fae-7dec-41d0-a765-00a0c91e6bf6", "a81d4fae-7dec-41d0-a765-00a0c91e6bf6"),
+            Look::Kind(ValueKind::Uuid(4))
+        );
+        assert_eq!(
+            look(
+                "made at 2026-11-22 10:00:01 by 4bf92f3577b34da6a3ce929d0e0e4736",
+                "made at 2026-11-23 12:00:01 by 0ba92f3577b34da6a3ce929d0e0e4736"
+            ),
+            Look::Within(ValueKind::Hex(32))
+        );
+        assert_eq!(look("red 2026-11-22", "blue 2026-11-23"), Look::Plain);
+    }
+}

@@ -1,0 +1,196 @@
+//! Clusters: differences with one cause, gathered by route, kind, general place and shape.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::approvals::{numeric, pair};
+use super::noise::Stat;
+use super::{Class, Cluster, Difference};
+use crate::time::Timestamp;
+
+/// Bits that all sets of member exchanges may take, in bytes: beyond, clusters have no predicate.
+const MEMBER_BYTES: usize = 64 << 20;
+/// Samples from which a shape that all have in common is taken for the shape.
+const SAME: u64 = 3;
+
+/// What differences have in common so far.
+#[derive(Clone, Debug, Default)]
+enum Common {
+    #[default]
+    Nothing,
+    All(String),
+    Different,
+}
+
+impl Common {
+    fn add(&mut self, value: Option<&str>) {
+        *self = match (std::mem::take(self), value) {
+            (Self::Nothing, Some(value)) if !value.is_empty() => Self::All(value.to_owned()),
+            (Self::All(known), Some(value)) if known == value => Self::All(known),
+            _ => Self::Different,
+        };
+    }
+
+    fn get(&self) -> Option<&str> {
+        match self {
+            Self::All(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// A set of exchanges by their rank.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members(Vec<u64>);
+
+impl Members {
+    pub(super) fn with_room(ranks: usize) -> Self {
+        Self(vec![0; ranks.div_ceil(64)])
+    }
+
+    pub(super) fn insert(&mut self, rank: u32) {
+        if let Some(word) = self.0.get_mut(rank as usize / 64) {
+            *word |= 1 << (rank % 64);
+        }
+    }
+
+    pub(super) fn contains(&self, rank: u32) -> bool {
+        self.0.get(rank as usize / 64).is_some_and(|word| word & 1 << (rank % 64) != 0)
+    }
+}
+
+/// A cluster while it is gathered.
+pub(super) struct Draft {
+    pub(super) key: u32,
+    class: Class,
+    pub(super) why: String,
+    differences: u64,
+    exchanges: u64,
+    last: Option<(u32, u32)>,
+    first_at: Timestamp,
+    last_at: Timestamp,
+    example: Difference,
+    pub(super) example_rank: u32,
+    factor: Common,
+    step: Common,
+    pair: Common,
+    pub(super) members: Option<Members>,
+}
+
+/// All clusters while they are gathered.
+#[derive(Default)]
+pub(super) struct Drafts {
+    numbers: BTreeMap<(u32, Class, usize), usize>,
+    pub(super) drafts: Vec<Draft>,
+    member_bytes: usize,
+}
+
+/// The stable name of a cluster: of the same change of the same place in any run.
+pub(super) fn id(route: &str, stat: &Stat, class: Class) -> String {
+    let mut hasher = Sha256::new();
+    for part in [route, stat.kind.name(), &stat.general, &stat.label] {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    if class != Class::Regression {
+        hasher.update(class.name());
+    }
+    hasher.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Drafts {
+    /// Adds a difference. `which` tells apart clusters of one key and class: the approval that holds.
+    pub(super) fn add(&mut self, key: u32, which: usize, rank: u32, ranks: usize, difference: &Difference, why: &str) {
+        let number = *self.numbers.entry((key, difference.class, which)).or_insert(self.drafts.len());
+        if number == self.drafts.len() {
+            let bytes = ranks.div_ceil(8);
+            let keep = difference.class == Class::Regression && self.member_bytes + bytes <= MEMBER_BYTES;
+            self.member_bytes += if keep { bytes } else { 0 };
+            self.drafts.push(Draft {
+                key,
+                class: difference.class,
+                why: why.to_owned(),
+                differences: 0,
+                exchanges: 0,
+                last: None,
+                first_at: difference.at,
+                last_at: difference.at,
+                example: difference.clone(),
+                example_rank: rank,
+                factor: Common::Nothing,
+                step: Common::Nothing,
+                pair: Common::Nothing,
+                members: keep.then(|| Members::with_room(ranks)),
+            });
+        }
+        self.drafts[number].add(rank, difference);
+    }
+}
+
+impl Draft {
+    fn add(&mut self, rank: u32, difference: &Difference) {
+        self.differences += 1;
+        let exchange = Some((rank, difference.id.copy));
+        if self.last != exchange {
+            self.exchanges += 1;
+            self.last = exchange;
+            if let Some(members) = &mut self.members {
+                members.insert(rank);
+            }
+        }
+        self.first_at = self.first_at.min(difference.at);
+        self.last_at = self.last_at.max(difference.at);
+        if let (Some(a), Some(b)) = (&difference.expected, &difference.actual) {
+            let live = |common: &Common| !matches!(common, Common::Different);
+            if live(&self.factor) || live(&self.step) {
+                let (factor, step) = numeric(a, b).unwrap_or_default();
+                self.factor.add(Some(&factor));
+                self.step.add(Some(&step));
+            }
+            if live(&self.pair) {
+                let short = a.chars().count().max(b.chars().count()) <= 24;
+                self.pair.add(short.then(|| pair(a, b)).as_deref());
+            }
+        }
+    }
+
+    pub(super) const fn class(&self) -> Class {
+        self.class
+    }
+
+    /// How it changed: the label, or what all its differences have in common where there are enough of them.
+    fn shape(&self, label: &str) -> String {
+        if label != "changed" {
+            return label.to_owned();
+        }
+        let shape = match (self.pair.get(), self.factor.get(), self.step.get()) {
+            (Some(pair), ..) if self.exchanges >= SAME => Some(pair),
+            (None, Some(factor), _) => Some(factor),
+            (None, None, Some(step)) if self.exchanges >= SAME => Some(step),
+            _ => None,
+        };
+        shape.unwrap_or("changed").to_owned()
+    }
+
+    /// The cluster, without predicate and command line.
+    pub(super) fn finish(&self, route: &str, stat: &Stat, compared: u64, id: String) -> Cluster {
+        Cluster {
+            id,
+            route: route.to_owned(),
+            kind: stat.kind,
+            place: stat.general.clone(),
+            shape: self.shape(&stat.label),
+            class: self.class,
+            why: self.why.clone(),
+            differences: self.differences,
+            exchanges: self.exchanges,
+            compared,
+            only_where: None,
+            first_at: self.first_at,
+            last_at: self.last_at,
+            example: self.example.clone(),
+            repeat: String::new(),
+        }
+    }
+}

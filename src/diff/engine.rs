@@ -1,0 +1,751 @@
+//! The diff of a run: exchanges are joined with outcomes, compared in parallel, counted in order, judged when all is counted,
+//! and gathered in clusters.
+//!
+//! Three walks, none of which holds the records: the survey (routes, equal requests), the comparison (changes go to a spool on
+//! disk), and the judgement (the spool becomes `differences.jsonl` and `mismatches.csv`). What is kept of each exchange is 52
+//! bytes: where it and its outcome stand, and to which route it belongs. The output does not depend on the number of threads.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Seek as _, Write};
+use std::sync::{Arc, RwLock};
+
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::account::{Account, Side, value_hash};
+use super::approvals::Approvals;
+use super::change::{Context, Look, Sink, short};
+use super::cluster::{self, Drafts, Members};
+use super::csv;
+use super::index::Index;
+use super::noise::{Decision, NoisePlace, Samples};
+use super::predicate::{Features, Tally, candidates};
+use super::route::Routes;
+use super::rules::{Additions, RouteRules, Rules};
+use super::spool::{Record, Spooled};
+use super::store::{Batches, read_at};
+use super::survey::{NONE, Survey, survey};
+use super::{Class, Cluster, Difference, Kind, RouteTotals, Totals, compare, repeat};
+use crate::exchange::log::{self, Line};
+use crate::exchange::redact::Masker;
+use crate::exchange::{Completeness, Exchange};
+use crate::http::Request;
+use crate::replay::{FailureKind, Outcome, ReplayId};
+use crate::time::Timestamp;
+
+/// Exchanges in which all places are counted; beyond, one in eight.
+const COUNT_ALL: u32 = 20_000;
+/// Clusters for which a predicate is searched.
+const MAX_PREDICATES: usize = 40;
+/// Exchanges from which a predicate is made, of each side.
+const PREDICATE_SAMPLES: usize = 300;
+/// Exchanges on which a predicate is tried, of each side.
+const PREDICATE_TRIALS: usize = 5_000;
+/// Columns of `mismatches.csv`.
+pub const MISMATCH_COLUMNS: [&str; 11] =
+    ["id", "at", "method", "route", "target", "kind", "place", "expected", "actual", "class", "cluster"];
+
+/// What is compared.
+pub struct Inputs {
+    /// `exchanges.jsonl`.
+    pub exchanges: File,
+    /// `outcomes.jsonl`.
+    pub outcomes: File,
+    /// `baseline.jsonl`.
+    pub baseline: Option<File>,
+    /// An empty file to write to and read back.
+    pub spool: File,
+}
+
+/// How it is compared.
+pub struct Settings {
+    /// The user's rules.
+    pub rules: Rules,
+    /// The user's approvals.
+    pub approvals: Approvals,
+    /// Noise that earlier runs found.
+    pub noise: Vec<NoisePlace>,
+    /// Routes of an earlier run, to keep their names.
+    pub routes: Option<Routes>,
+    /// Hides secrets.
+    pub masker: Masker,
+    /// The present day, for approvals that end: `2026-11-22`.
+    pub today: String,
+}
+
+/// Where the differences go.
+pub struct Outputs<'o> {
+    /// `differences.jsonl`.
+    pub differences: &'o mut (dyn Write + Send),
+    /// `mismatches.csv`.
+    pub mismatches: &'o mut (dyn Write + Send),
+}
+
+/// What was found.
+pub struct Findings {
+    /// The counts.
+    pub totals: Totals,
+    /// The clusters: regressions first, each class by how much it explains.
+    pub clusters: Vec<Cluster>,
+    /// The routes.
+    pub routes: Routes,
+    /// Places that vary by themselves.
+    pub noise: Vec<NoisePlace>,
+    /// Things a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// Why there is no diff.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    /// A file cannot be read.
+    #[error("cannot read {what}")]
+    Read {
+        /// Which file.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {what}")]
+    Write {
+        /// Which file.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is nothing to compare.
+    #[error("no exchange in exchanges.jsonl")]
+    Empty,
+}
+
+fn reading(what: &'static str) -> impl Fn(io::Error) -> DiffError {
+    move |source| DiffError::Read { what, source }
+}
+
+fn writing(what: &'static str) -> impl Fn(io::Error) -> DiffError {
+    move |source| DiffError::Write { what, source }
+}
+
+/// Diffs a run. `progress` is told how many bytes of how many were walked.
+pub fn run(
+    inputs: Inputs,
+    settings: &Settings,
+    outputs: Outputs<'_>,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Findings, DiffError> {
+    let size = |file: &File| file.metadata().map_or(0, |metadata| metadata.len());
+    let (exchange_bytes, outcome_bytes) = (size(&inputs.exchanges), size(&inputs.outcomes));
+    let total = outcome_bytes + 2 * exchange_bytes;
+    let outcomes = Index::build(inputs.outcomes, |done| progress(done, total)).map_err(reading("outcomes.jsonl"))?;
+    let baseline = inputs.baseline.map(|file| Index::build(file, |_| ())).transpose().map_err(reading("baseline.jsonl"))?;
+    let routes = settings.routes.clone().unwrap_or_else(|| Routes::new(settings.rules.patterns.clone()));
+    let surveyed = |done| progress(outcome_bytes + done, total);
+    let survey = survey(&inputs.exchanges, routes, surveyed).map_err(reading("exchanges.jsonl"))?;
+    if survey.places.is_empty() {
+        return Err(DiffError::Empty);
+    }
+    let engine = Engine { settings, outcomes, baseline, survey, exchanges: inputs.exchanges, rules: RwLock::default() };
+    let mut spool = BufWriter::with_capacity(1 << 20, inputs.spool);
+    let joined = engine.join(&mut spool, &|done| progress(outcome_bytes + exchange_bytes + done, total))?;
+    let mut spool = spool.into_inner().map_err(|error| writing("the spool")(error.into_error()))?;
+    spool.rewind().map_err(reading("the spool"))?;
+    engine.judge(joined, BufReader::with_capacity(1 << 20, spool), outputs)
+}
+
+struct Engine<'s> {
+    settings: &'s Settings,
+    outcomes: Index,
+    baseline: Option<Index>,
+    survey: Survey,
+    exchanges: File,
+    rules: RwLock<FxHashMap<Arc<str>, Arc<RouteRules>>>,
+}
+
+/// What the comparison leaves.
+struct Joined {
+    account: Account,
+    totals: Totals,
+    /// The route of each exchange that was compared, by rank.
+    route_of: Vec<u32>,
+    damaged_outcomes: u64,
+}
+
+/// One exchange as compared.
+#[derive(Default)]
+struct Compared {
+    route: Option<Arc<str>>,
+    /// Why it, or a copy of it, was not compared.
+    not: Vec<&'static str>,
+    rows: Vec<Row>,
+    /// v1 against itself.
+    own: Option<Sink>,
+    damaged: u64,
+}
+
+struct Row {
+    id: ReplayId,
+    at: Timestamp,
+    method: String,
+    target: String,
+    failed: bool,
+    sink: Sink,
+    base: Option<Sink>,
+}
+
+impl Engine<'_> {
+    /// Walks the exchanges once more and compares each with its outcomes.
+    fn join(&self, spool: &mut impl Write, progress: &dyn Fn(u64)) -> Result<Joined, DiffError> {
+        let mut joined = Joined {
+            account: Account::new(self.settings.rules.len()),
+            totals: Totals::default(),
+            route_of: vec![NONE; self.survey.places.len()],
+            damaged_outcomes: 0,
+        };
+        let mut batches = Batches::new(&self.exchanges).map_err(reading("exchanges.jsonl"))?;
+        let mut rank = 0_u32;
+        while let Some(batch) = batches.next().map_err(reading("exchanges.jsonl"))? {
+            let first = rank as usize;
+            let last =
+                first + self.survey.places[first..].partition_point(|(offset, _)| *offset <= batch.line(batch.len() - 1).0);
+            let compared: Vec<io::Result<Compared>> = (first..last)
+                .into_par_iter()
+                .with_min_len(8)
+                .map(|rank| {
+                    let (offset, length) = self.survey.places[rank];
+                    let start = batch.line(0).0;
+                    self.compare(rank as u32, batch.span((offset - start) as usize, length as usize))
+                })
+                .collect();
+            for one in compared {
+                let one = one.map_err(reading("outcomes.jsonl"))?;
+                joined.take(rank, one, spool).map_err(writing("the spool"))?;
+                rank += 1;
+            }
+            progress(batches.position());
+        }
+        Ok(joined)
+    }
+
+    fn compare(&self, rank: u32, line: &[u8]) -> io::Result<Compared> {
+        let Ok(Line::Exchange(exchange)) = log::read(line) else { return Ok(Compared::default()) };
+        let mut compared = Compared::default();
+        let (Some(request), Some(_)) = (&exchange.request, &exchange.response) else {
+            compared.not.push(exchange.completeness.name());
+            return Ok(compared);
+        };
+        if exchange.completeness != Completeness::Complete {
+            compared.not.push(exchange.completeness.name());
+            return Ok(compared);
+        }
+        let outcomes = self.outcomes.of(exchange.id);
+        if outcomes.is_empty() {
+            compared.not.push("not-replayed");
+        }
+        let message = &request.message;
+        let route = self.survey.routes.route(&message.method, &message.target);
+        let rules = self.rules_of(&route);
+        compared.route = Some(route);
+        let count = rank < COUNT_ALL || rank.is_multiple_of(8);
+        for at in outcomes {
+            let Some((outcome, started)) = self.outcomes.read(at)? else {
+                compared.damaged += 1;
+                compared.not.push("outcome-damaged");
+                continue;
+            };
+            if let Some(failure) = &outcome.failure
+                && matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)
+            {
+                compared.not.push(failure.kind.name());
+                continue;
+            }
+            let sink = self.answer(&exchange, &outcome, started, &self.outcomes.target, &rules, count);
+            let base = match &self.baseline {
+                Some(baseline) => self.baseline_of(baseline, &exchange, outcome.id, &rules, count)?,
+                None => None,
+            };
+            let target = String::from_utf8_lossy(&message.target);
+            compared.rows.push(Row {
+                id: outcome.id,
+                at: request.at,
+                method: String::from_utf8_lossy(&message.method).into_owned(),
+                target: self.settings.masker.target(&target).into_owned(),
+                failed: outcome.failure.is_some(),
+                sink,
+                base,
+            });
+        }
+        if !compared.rows.is_empty() {
+            compared.own = self.own(rank, &exchange, &rules)?;
+        }
+        Ok(compared)
+    }
+
+    fn rules_of(&self, route: &Arc<str>) -> Arc<RouteRules> {
+        if let Some(rules) = self.rules.read().expect("no holder of this lock panics").get(route) {
+            return Arc::clone(rules);
+        }
+        let rules = Arc::new(self.settings.rules.of_route(route));
+        self.rules.write().expect("no holder of this lock panics").insert(Arc::clone(route), Arc::clone(&rules));
+        rules
+    }
+
+    /// Compares an outcome with v1's answer.
+    fn answer(
+        &self,
+        exchange: &Exchange,
+        outcome: &Outcome,
+        started: Option<Timestamp>,
+        target: &str,
+        rules: &RouteRules,
+        count: bool,
+    ) -> Sink {
+        let mut sink = Sink { present: count.then(FxHashSet::default), ..Sink::default() };
+        let (Some(request), Some(expected)) = (&exchange.request, &exchange.response) else { return sink };
+        if let Some(failure) = &outcome.failure {
+            let status = Some(expected.message.status.to_string());
+            let detail = Some(short(&self.settings.masker.value(&failure.detail)));
+            sink.plain(Kind::Failure, failure.kind.name(), failure.kind.name(), status, detail, Look::Plain);
+            return sink;
+        }
+        let actual_at = started.map(|started| started.plus(outcome.sent_ns.unwrap_or(outcome.due_ns)));
+        let context = Context {
+            request: &request.message,
+            expected_at: request.at,
+            actual_at,
+            hosts: [v1_hosts(exchange), authority(target).into_iter().collect()],
+            rules,
+            masker: &self.settings.masker,
+        };
+        match &outcome.response {
+            Some(actual) => compare::answers(&context, &expected.message, actual, &mut sink),
+            None => {
+                let status = Some(expected.message.status.to_string());
+                sink.plain(Kind::Failure, "no-answer", "no-answer", status, None, Look::Plain);
+            }
+        }
+        sink
+    }
+
+    fn baseline_of(
+        &self,
+        baseline: &Index,
+        exchange: &Exchange,
+        id: ReplayId,
+        rules: &RouteRules,
+        count: bool,
+    ) -> io::Result<Option<Sink>> {
+        let all = baseline.of(exchange.id);
+        let Some(at) = all.clone().nth(id.copy.saturating_sub(1) as usize).or(all.into_iter().next()) else { return Ok(None) };
+        let Some((outcome, started)) = baseline.read(at)? else { return Ok(None) };
+        if outcome.failure.as_ref().is_some_and(|failure| matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)) {
+            return Ok(None);
+        }
+        Ok(Some(self.answer(exchange, &outcome, started, &baseline.target, rules, count)))
+    }
+
+    /// Compares v1's answer with its answer to the equal request before.
+    fn own(&self, rank: u32, exchange: &Exchange, rules: &RouteRules) -> io::Result<Option<Sink>> {
+        let first = self.survey.pairs[rank as usize];
+        if first == NONE {
+            return Ok(None);
+        }
+        let (offset, length) = self.survey.places[first as usize];
+        let line = read_at(&self.exchanges, offset, length)?;
+        let Ok(Line::Exchange(first)) = log::read(&line) else { return Ok(None) };
+        let (Some(request), Some(expected)) = (&first.request, &first.response) else { return Ok(None) };
+        let (Some(again), Some(actual)) = (&exchange.request, &exchange.response) else { return Ok(None) };
+        let context = Context {
+            request: &request.message,
+            expected_at: request.at,
+            actual_at: Some(again.at),
+            hosts: [v1_hosts(&first), v1_hosts(exchange)],
+            rules,
+            masker: &self.settings.masker,
+        };
+        let mut sink = Sink { present: Some(FxHashSet::default()), ..Sink::default() };
+        compare::answers(&context, &expected.message, &actual.message, &mut sink);
+        Ok(Some(sink))
+    }
+
+    /// Judges all changes, writes them, and gathers the clusters.
+    fn judge(&self, joined: Joined, mut spool: impl io::Read, outputs: Outputs<'_>) -> Result<Findings, DiffError> {
+        let Joined { account, mut totals, route_of, damaged_outcomes } = joined;
+        let decisions = account.decisions();
+        let mut judge = Judge {
+            settings: self.settings,
+            account: &account,
+            decisions: &decisions,
+            aliases: account.aliases(),
+            known: known_noise(&account, &self.settings.noise),
+            drafts: Drafts::default(),
+            ids: FxHashMap::default(),
+            mismatched: vec![0; account.routes.len()],
+            used: vec![false; self.settings.approvals.approved.len()],
+            regressed: Members::with_room(route_of.len()),
+            ranks: route_of.len(),
+        };
+        let mut rows = csv::Writer::new(outputs.mismatches, &MISMATCH_COLUMNS).map_err(writing("mismatches.csv"))?;
+        let mut line = Vec::new();
+        while let Some(record) = Record::read(&mut spool).map_err(reading("the spool"))? {
+            for difference in judge.record(&record, &mut totals) {
+                line.clear();
+                log::write_line(&mut line, &difference);
+                outputs.differences.write_all(&line).map_err(writing("differences.jsonl"))?;
+                write_row(&mut rows, &difference).map_err(writing("mismatches.csv"))?;
+            }
+        }
+        rows.flush().map_err(writing("mismatches.csv"))?;
+        outputs.differences.flush().map_err(writing("differences.jsonl"))?;
+        let Judge { drafts, used, mismatched, regressed, .. } = judge;
+        self.fill(&mut totals, &account, &mismatched, &used);
+        let clusters = self.clusters(&drafts, &account, &route_of, &regressed)?;
+        let noise = noise_places(&account, &decisions);
+        let warnings = self.warnings(&totals, damaged_outcomes);
+        Ok(Findings { totals, clusters, routes: self.survey.routes.clone(), noise, warnings })
+    }
+
+    fn fill(&self, totals: &mut Totals, account: &Account, mismatched: &[u64], used: &[bool]) {
+        totals.unlisted = account.unlisted;
+        totals.routes = account
+            .routes
+            .iter()
+            .zip(mismatched)
+            .filter(|(counts, _)| counts.compared[Side::Live as usize] > 0)
+            .map(|(counts, &mismatched)| RouteTotals {
+                route: counts.name.to_string(),
+                compared: counts.compared[Side::Live as usize],
+                mismatched,
+                failed: counts.failed,
+            })
+            .collect();
+        totals.routes.sort_by(|a, b| b.compared.cmp(&a.compared).then_with(|| a.route.cmp(&b.route)));
+        let unused = |index: &usize| account.rule_hits[*index] == 0;
+        totals.unmatched_rules =
+            (0..self.settings.rules.len()).filter(unused).map(|index| self.settings.rules.text(index).to_owned()).collect();
+        for (approval, &used) in self.settings.approvals.approved.iter().zip(used) {
+            if !used {
+                totals.unmatched_approvals.push(approval.text());
+            } else if approval.is_expired(&self.settings.today) {
+                totals.expired_approvals.push(approval.text());
+            }
+        }
+    }
+
+    fn warnings(&self, totals: &Totals, damaged_outcomes: u64) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut warn = |count: u64, text: &str| {
+            if count > 0 {
+                warnings.push(text.replace('#', &count.to_string()));
+            }
+        };
+        warn(self.survey.damaged, "# lines of exchanges.jsonl are damaged and were left out");
+        warn(self.outcomes.damaged + damaged_outcomes, "# lines of outcomes.jsonl are damaged and were left out");
+        warn(u64::from(!self.survey.closed), "exchanges.jsonl has no last line: it may have been cut");
+        warn(u64::from(!self.outcomes.closed), "outcomes.jsonl has no last line: the replay may have been interrupted");
+        warn(u64::from(self.outcomes.len() == 0), "outcomes.jsonl holds no outcome");
+        warn(totals.unlisted, "# differences of exchanges with very many are counted and not listed");
+        warnings
+    }
+
+    /// The clusters with predicates and command lines, ranked.
+    fn clusters(
+        &self,
+        drafts: &Drafts,
+        account: &Account,
+        route_of: &[u32],
+        regressed: &Members,
+    ) -> Result<Vec<Cluster>, DiffError> {
+        let mut clusters: Vec<(usize, Cluster)> = drafts
+            .drafts
+            .iter()
+            .enumerate()
+            .map(|(at, draft)| {
+                let stat = &account.stats[draft.key as usize];
+                let counts = &account.routes[stat.route as usize];
+                let class = draft.class();
+                let id = cluster::id(&counts.name, stat, class);
+                (at, draft.finish(&counts.name, stat, counts.compared[Side::Live as usize], id))
+            })
+            .collect();
+        clusters.sort_by(|(_, a), (_, b)| {
+            a.class
+                .cmp(&b.class)
+                .then(b.exchanges.cmp(&a.exchanges))
+                .then(b.differences.cmp(&a.differences))
+                .then_with(|| (&a.route, &a.place, &a.shape, a.kind).cmp(&(&b.route, &b.place, &b.shape, b.kind)))
+        });
+        for (rank, (at, cluster)) in clusters.iter_mut().enumerate() {
+            let draft = &drafts.drafts[*at];
+            if let Some(exchange) = self.exchange(draft.example_rank)?
+                && let Some(request) = &exchange.request
+            {
+                let id = exchange.id.to_string();
+                cluster.repeat = repeat::curl(&self.outcomes.target, &request.message, &self.settings.masker, &id);
+            }
+            if rank < MAX_PREDICATES
+                && cluster.exchanges < cluster.compared
+                && let Some(members) = &draft.members
+            {
+                let route = account.stats[draft.key as usize].route;
+                cluster.only_where = self.predicate(route, members, route_of, regressed)?;
+            }
+        }
+        Ok(clusters.into_iter().map(|(_, cluster)| cluster).collect())
+    }
+
+    fn exchange(&self, rank: u32) -> Result<Option<Box<Exchange>>, DiffError> {
+        let (offset, length) = self.survey.places[rank as usize];
+        let line = read_at(&self.exchanges, offset, length).map_err(reading("exchanges.jsonl"))?;
+        Ok(match log::read(&line) {
+            Ok(Line::Exchange(exchange)) => Some(exchange),
+            _ => None,
+        })
+    }
+
+    fn predicate(
+        &self,
+        route: u32,
+        members: &Members,
+        route_of: &[u32],
+        regressed: &Members,
+    ) -> Result<Option<String>, DiffError> {
+        let of_route = || route_of.iter().enumerate().filter(|(_, of)| **of == route).map(|(rank, _)| rank as u32);
+        let inside: Vec<u32> = of_route().filter(|&rank| members.contains(rank)).collect();
+        let outside: Vec<u32> = of_route().filter(|&rank| !regressed.contains(rank)).collect();
+        let features = |ranks: Vec<u32>| -> Result<Vec<Features>, DiffError> {
+            let one = |rank: u32| {
+                let exchange = self.exchange(rank)?;
+                Ok(exchange.map(|exchange| Features::of(&exchange, &self.settings.masker)).unwrap_or_default())
+            };
+            ranks.into_par_iter().map(one).collect()
+        };
+        let found = candidates(&features(spread(&inside, PREDICATE_SAMPLES))?, &features(spread(&outside, PREDICATE_SAMPLES))?);
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let inside = features(spread(&inside, PREDICATE_TRIALS))?;
+        let outside = features(spread(&outside, PREDICATE_TRIALS))?;
+        for predicate in found.iter().take(8) {
+            let mut tally = Tally::default();
+            inside.iter().for_each(|features| tally.count(predicate, features, true));
+            outside.iter().for_each(|features| tally.count(predicate, features, false));
+            if tally.is_sharp() {
+                return Ok(Some(tally.text(predicate)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// At most `most` of `ranks`, spread evenly.
+fn spread(ranks: &[u32], most: usize) -> Vec<u32> {
+    let step = ranks.len().div_ceil(most).max(1);
+    ranks.iter().copied().step_by(step).collect()
+}
+
+impl Joined {
+    fn take(&mut self, rank: u32, compared: Compared, spool: &mut impl Write) -> io::Result<()> {
+        for reason in compared.not {
+            *self.totals.not_compared.entry(reason.to_owned()).or_default() += 1;
+        }
+        self.damaged_outcomes += compared.damaged;
+        let Some(route) = compared.route.filter(|_| !compared.rows.is_empty()) else { return Ok(()) };
+        let route = self.account.route(&route);
+        self.route_of[rank as usize] = route;
+        if let Some(own) = &compared.own {
+            self.account.add(Side::Own, route, own);
+        }
+        for row in compared.rows {
+            self.totals.compared += 1;
+            self.totals.failed += u64::from(row.failed);
+            self.account.routes[route as usize].failed += u64::from(row.failed);
+            if let Some(base) = &row.base {
+                self.account.add(Side::Base, route, base);
+            }
+            let keys = self.account.add(Side::Live, route, &row.sink);
+            if keys.is_empty() {
+                continue;
+            }
+            let changes = row.sink.changes.into_iter().zip(keys).map(|(change, key)| Spooled {
+                key,
+                looks: change.look != Look::Plain,
+                place: change.place,
+                expected: change.expected,
+                actual: change.actual,
+            });
+            let record = Record {
+                rank,
+                id: row.id,
+                route,
+                at: row.at,
+                method: row.method,
+                target: row.target,
+                changes: changes.collect(),
+            };
+            record.write(spool)?;
+        }
+        Ok(())
+    }
+}
+
+/// Judges the records of the spool.
+struct Judge<'j> {
+    settings: &'j Settings,
+    account: &'j Account,
+    decisions: &'j [(Decision, Samples)],
+    /// The key under which each is shown.
+    aliases: Vec<u32>,
+    /// Keys that a noise file names.
+    known: Vec<bool>,
+    drafts: Drafts,
+    ids: FxHashMap<(u32, Class), String>,
+    mismatched: Vec<u64>,
+    used: Vec<bool>,
+    regressed: Members,
+    ranks: usize,
+}
+
+impl Judge<'_> {
+    fn record(&mut self, record: &Record, totals: &mut Totals) -> Vec<Difference> {
+        let mut differences = Vec::with_capacity(record.changes.len());
+        let mut seen = [false; 3];
+        for change in &record.changes {
+            let (class, which, why) = self.class(change);
+            seen[class as usize] = true;
+            let key = if class == Class::Regression { self.aliases[change.key as usize] } else { change.key };
+            let stat = &self.account.stats[key as usize];
+            let route = &self.account.routes[stat.route as usize].name;
+            let cluster = self.ids.entry((key, class)).or_insert_with(|| cluster::id(route, stat, class)).clone();
+            let difference = Difference {
+                id: record.id,
+                at: record.at,
+                method: record.method.clone(),
+                route: route.to_string(),
+                target: record.target.clone(),
+                kind: stat.kind,
+                place: change.place.clone(),
+                expected: change.expected.clone(),
+                actual: change.actual.clone(),
+                class,
+                cluster,
+            };
+            self.drafts.add(key, which, record.rank, self.ranks, &difference, &why);
+            differences.push(difference);
+        }
+        match seen {
+            [true, ..] => {
+                totals.mismatched += 1;
+                self.mismatched[record.route as usize] += 1;
+                self.regressed.insert(record.rank);
+            }
+            [_, _, true] => totals.approved += 1,
+            _ => totals.noisy += 1,
+        }
+        differences
+    }
+
+    /// The class of a change, which approval gives it, and why.
+    fn class(&mut self, change: &Spooled) -> (Class, usize, String) {
+        let stat = &self.account.stats[change.key as usize];
+        let (decision, _) = &self.decisions[change.key as usize];
+        let unheard = || decision.vocabulary && !stat.values[0].contains(value_hash(&change.actual));
+        if self.known[change.key as usize] {
+            return (Class::Noise, usize::MAX, "named by the noise file".to_owned());
+        }
+        if (decision.measured || decision.shaped && change.looks) && !unheard() {
+            return (Class::Noise, usize::MAX, decision.why.clone());
+        }
+        let values = [change.expected.as_deref(), change.actual.as_deref()];
+        let route = &self.account.routes[stat.route as usize].name;
+        if let Some(index) = self.settings.approvals.find(route, stat.kind, &stat.general, &stat.label, values) {
+            self.used[index] = true;
+            let approval = &self.settings.approvals.approved[index];
+            let until = approval.expires.as_deref().map(|day| format!(" until {day}")).unwrap_or_default();
+            if approval.is_expired(&self.settings.today) {
+                return (Class::Regression, index, format!("was approved{until}: {}", approval.reason));
+            }
+            return (Class::Approved, index, format!("approved{until}: {}", approval.reason));
+        }
+        if stat.label == "added" && self.settings.rules.additions == Additions::Approved {
+            return (Class::Approved, usize::MAX, "additions are approved by [diff] additions".to_owned());
+        }
+        (Class::Regression, usize::MAX, decision.why.clone())
+    }
+}
+
+fn write_row<W: Write>(rows: &mut csv::Writer<W>, difference: &Difference) -> io::Result<()> {
+    let (id, at) = (difference.id.to_string(), difference.at.to_string());
+    rows.row([
+        id.as_str(),
+        &at,
+        &difference.method,
+        &difference.route,
+        &difference.target,
+        difference.kind.name(),
+        &difference.place,
+        difference.expected.as_deref().unwrap_or(""),
+        difference.actual.as_deref().unwrap_or(""),
+        difference.class.name(),
+        &difference.cluster,
+    ])
+}
+
+/// Which keys a noise file names.
+fn known_noise(account: &Account, noise: &[NoisePlace]) -> Vec<bool> {
+    let named = |stat: &super::noise::Stat| {
+        let route = &account.routes[stat.route as usize].name;
+        noise.iter().any(|known| {
+            (known.route == "*" || *known.route == **route) && known.place == stat.general && known.shape == stat.label
+        })
+    };
+    account.stats.iter().map(named).collect()
+}
+
+/// The noisy places with their evidence.
+fn noise_places(account: &Account, decisions: &[(Decision, Samples)]) -> Vec<NoisePlace> {
+    let mut places: Vec<NoisePlace> = account
+        .stats
+        .iter()
+        .zip(decisions)
+        .filter(|(stat, (decision, _))| stat.live > 0 && (decision.measured || decision.shaped))
+        .map(|(stat, (decision, samples))| {
+            let by = [
+                ("self", decision.measured && stat.own > 0),
+                ("baseline", decision.measured && stat.base > 0),
+                ("shape", decision.shaped),
+            ];
+            NoisePlace {
+                route: account.routes[stat.route as usize].name.to_string(),
+                place: stat.general.clone(),
+                shape: stat.label.clone(),
+                by: by.iter().filter(|(_, holds)| *holds).map(|(name, _)| (*name).to_owned()).collect(),
+                kind: stat.looks.filter(|_| decision.shaped).map(|kind| kind.to_string()),
+                own: [stat.own, samples.own],
+                baseline: [stat.base, samples.base],
+                live: [stat.live, samples.live.max(stat.live)],
+                why: decision.why.clone(),
+            }
+        })
+        .collect();
+    places.sort_by(|a, b| (&a.route, &a.place, &a.shape).cmp(&(&b.route, &b.place, &b.shape)));
+    places
+}
+
+/// The authorities that are v1 itself for this exchange: what the client called it, and its address.
+fn v1_hosts(exchange: &Exchange) -> Vec<String> {
+    let request = exchange.request.as_ref().map(|request| &request.message);
+    let host = request.and_then(host_of).into_iter();
+    host.chain([exchange.server.to_string()]).collect()
+}
+
+fn host_of(request: &Request) -> Option<String> {
+    let host = String::from_utf8_lossy(request.headers.get("host")?).to_ascii_lowercase();
+    Some(host.strip_suffix(":80").or_else(|| host.strip_suffix(":443")).unwrap_or(&host).to_owned())
+}
+
+fn authority(target: &str) -> Option<String> {
+    let url = url::Url::parse(target).ok()?;
+    let host = url.host_str()?.to_ascii_lowercase();
+    Some(url.port().map_or(host.clone(), |port| format!("{host}:{port}")))
+}

@@ -1,0 +1,38 @@
+//! Form bodies (`application/x-www-form-urlencoded`) compared by field; places are `form:NAME`.
+
+use std::collections::BTreeMap;
+
+use super::Kind;
+use super::change::{Context, Look, Sink, hash_place, short};
+use super::rules::Verdict;
+
+/// Compares two forms: values of one name in their order, names in any.
+pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink: &mut Sink) {
+    let mut names: BTreeMap<String, [Vec<String>; 2]> = BTreeMap::new();
+    for (side, text) in [expected, actual].into_iter().enumerate() {
+        for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
+            names.entry(name.into_owned()).or_default()[side].push(value.into_owned());
+        }
+    }
+    for (name, [a, b]) in names {
+        let place = format!("form:{name}");
+        sink.saw(hash_place(&place));
+        for index in 0..a.len().max(b.len()) {
+            let (a, b) = (a.get(index).map(String::as_str), b.get(index).map(String::as_str));
+            if a == b {
+                continue;
+            }
+            if let Verdict::Taken(rule) = context.rules.judge_field(&name, a, b) {
+                sink.ruled.push(rule);
+                continue;
+            }
+            let (kind, label, look) = match (a, b) {
+                (Some(a), Some(b)) => (Kind::Body, "changed", context.look(a, b, false)),
+                (Some(_), None) => (Kind::Missing, "removed", Look::Plain),
+                _ => (Kind::Body, "added", Look::Plain),
+            };
+            let shown = |value: Option<&str>| value.map(|value| short(&context.masker.field(&name, value)));
+            sink.plain(kind, &place, label, shown(a), shown(b), look);
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Header fields compared as a multiset by name, whatever their order; and the built-in list of those that say nothing
+//! about v2.
+
+use std::collections::BTreeMap;
+
+use super::Kind;
+use super::change::{Context, Look, Sink, hash_place, short};
+use super::route::path_and_query;
+use super::rules::Verdict;
+use crate::http::Headers;
+
+/// How a header of the built-in list is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Not at all.
+    Ignored,
+    /// Whether it is there; its value is not looked at.
+    Presence,
+    /// Whether it is there, and weak or strong (RFC 9110 §8.8.3).
+    EntityTag,
+    /// As a set of comma-separated members, case apart.
+    Set,
+}
+
+impl How {
+    /// In words, for `diff --list-ignored`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ignored => "ignored",
+            Self::Presence => "presence only",
+            Self::EntityTag => "presence, weak or strong",
+            Self::Set => "as a set",
+        }
+    }
+}
+
+/// Headers that are not compared by their value: name (a trailing `*` stands for any ending), how, and why.
+/// `[diff] compare = ["server"]` compares one of them after all.
+pub const BUILT_IN: &[(&str, How, &str)] = &[
+    ("date", How::Ignored, "when it was sent"),
+    ("age", How::Ignored, "how long a cache had it"),
+    ("connection", How::Ignored, "of the connection (RFC 9110 §7.6.1)"),
+    ("keep-alive", How::Ignored, "of the connection"),
+    ("proxy-connection", How::Ignored, "of the connection"),
+    ("transfer-encoding", How::Ignored, "of the connection"),
+    ("te", How::Ignored, "of the connection"),
+    ("trailer", How::Ignored, "announces trailers, which are compared"),
+    ("upgrade", How::Ignored, "of the connection"),
+    ("content-length", How::Ignored, "follows from the body, which is compared (compared where there is none, as for HEAD)"),
+    ("content-md5", How::Ignored, "follows from the body"),
+    ("digest", How::Ignored, "follows from the body"),
+    ("content-digest", How::Ignored, "follows from the body"),
+    ("repr-digest", How::Ignored, "follows from the body"),
+    ("server", How::Ignored, "names the software, which is what was changed"),
+    ("via", How::Ignored, "names the proxies between, which differ in staging"),
+    ("x-powered-by", How::Ignored, "names the software"),
+    ("x-served-by", How::Ignored, "names the machine"),
+    ("x-backend-server", How::Ignored, "names the machine"),
+    ("x-runtime", How::Ignored, "how long it took"),
+    ("x-response-time", How::Ignored, "how long it took"),
+    ("x-process-time", How::Ignored, "how long it took"),
+    ("server-timing", How::Ignored, "how long it took"),
+    ("x-timer", How::Ignored, "how long it took"),
+    ("x-envoy-*", How::Ignored, "of the mesh around v1"),
+    ("x-varnish", How::Ignored, "of the cache before v1"),
+    ("x-cache*", How::Ignored, "of the cache before v1"),
+    ("cf-*", How::Ignored, "of the network before v1"),
+    ("x-amz-cf-*", How::Ignored, "of the network before v1"),
+    ("alt-svc", How::Ignored, "of the edge before v1"),
+    ("nel", How::Ignored, "of the edge before v1"),
+    ("report-to", How::Ignored, "of the edge before v1"),
+    ("traceparent", How::Ignored, "a trace's id"),
+    ("tracestate", How::Ignored, "a trace's id"),
+    ("traceresponse", How::Ignored, "a trace's id"),
+    ("b3", How::Ignored, "a trace's id"),
+    ("x-b3-*", How::Ignored, "a trace's id"),
+    ("x-trace-id", How::Ignored, "a trace's id"),
+    ("x-cloud-trace-context", How::Ignored, "a trace's id"),
+    ("x-amzn-trace-id", How::Ignored, "a trace's id"),
+    ("x-datadog-*", How::Ignored, "a trace's id"),
+    ("uber-trace-id", How::Ignored, "a trace's id"),
+    ("x-shadowtap-replay", How::Ignored, "the replay's own marker"),
+    ("request-id", How::Presence, "new for each request"),
+    ("x-request-id", How::Presence, "new for each request"),
+    ("x-correlation-id", How::Presence, "new for each request"),
+    ("x-amzn-requestid", How::Presence, "new for each request"),
+    ("x-amz-request-id", How::Presence, "new for each request"),
+    ("x-amz-id-2", How::Presence, "new for each request"),
+    ("x-ratelimit-remaining", How::Presence, "counts what came before"),
+    ("x-ratelimit-reset", How::Presence, "a time"),
+    ("ratelimit-remaining", How::Presence, "counts what came before"),
+    ("ratelimit-reset", How::Presence, "a time"),
+    ("ratelimit", How::Presence, "counts what came before"),
+    ("last-modified", How::Presence, "when the file was deployed"),
+    ("expires", How::Presence, "a time; Cache-Control is compared"),
+    ("etag", How::EntityTag, "made from versions, times or inodes; the body is compared"),
+    ("vary", How::Set, "an unordered list"),
+    ("allow", How::Set, "an unordered list"),
+    ("accept-patch", How::Set, "an unordered list"),
+    ("accept-post", How::Set, "an unordered list"),
+    ("cache-control", How::Set, "directives in any order"),
+    ("pragma", How::Set, "directives in any order"),
+    ("access-control-allow-methods", How::Set, "an unordered list"),
+    ("access-control-allow-headers", How::Set, "an unordered list"),
+    ("access-control-expose-headers", How::Set, "an unordered list"),
+    ("clear-site-data", How::Set, "an unordered list"),
+];
+
+/// The built-in way to compare the header of this (lower case) name; none means by value.
+fn built_in(name: &str) -> Option<How> {
+    BUILT_IN.iter().find_map(|(pattern, how, _)| {
+        let fits = match pattern.strip_suffix('*') {
+            None => name == *pattern,
+            Some(start) => name.starts_with(start),
+        };
+        fits.then_some(*how)
+    })
+}
+
+/// Compares header fields. `bodies` says whether there are bodies to compare, from which `Content-Length` follows.
+pub fn compare(context: &Context<'_>, expected: &Headers, actual: &Headers, bodies: bool, sink: &mut Sink) {
+    fields(context, "", expected, actual, bodies, sink);
+}
+
+/// Compares trailer fields; their places are `trailer:name`.
+pub fn compare_trailers(context: &Context<'_>, expected: &Headers, actual: &Headers, sink: &mut Sink) {
+    if !expected.is_empty() || !actual.is_empty() {
+        fields(context, "trailer:", expected, actual, false, sink);
+    }
+}
+
+fn fields(context: &Context<'_>, prefix: &str, expected: &Headers, actual: &Headers, bodies: bool, sink: &mut Sink) {
+    // Many exchanges differ in nothing or in an ignored field: fields that are equal at the same place are set aside first.
+    let mut names: BTreeMap<String, [Vec<&[u8]>; 2]> = BTreeMap::new();
+    for (side, headers) in [expected, actual].into_iter().enumerate() {
+        for (name, value) in headers.iter() {
+            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+            names.entry(name).or_default()[side].push(value.trim_ascii());
+        }
+    }
+    for (name, [a, b]) in &mut names {
+        let how = built_in(name).filter(|_| !context.rules.compare.iter().any(|wanted| wanted == name));
+        let how = if name == "content-length" && !bodies { None } else { how };
+        if how == Some(How::Ignored) {
+            continue;
+        }
+        sink.saw(hash_place(name));
+        if a == b {
+            continue;
+        }
+        let field = Field { context, place: format!("{prefix}{name}"), name };
+        match (how, name.as_str()) {
+            _ if a.is_empty() || b.is_empty() => field.lone(a, b, sink),
+            (Some(How::Presence), _) => {}
+            (Some(How::EntityTag), _) => {
+                let weak = |values: &[&[u8]]| values.first().is_some_and(|value| value.starts_with(b"W/"));
+                if weak(a) != weak(b) {
+                    field.change(if weak(a) { "weak→strong" } else { "strong→weak" }, a, b, Look::Plain, sink);
+                }
+            }
+            (Some(How::Set), _) => {
+                if members(a) != members(b) {
+                    field.change("changed", a, b, Look::Plain, sink);
+                }
+            }
+            (_, "set-cookie") => cookies(context, a, b, sink),
+            (_, "location" | "content-location" | "refresh") => field.location(a, b, sink),
+            (_, "content-type") => {
+                if media_type(a) != media_type(b) {
+                    field.change("changed", a, b, Look::Plain, sink);
+                }
+            }
+            _ => field.values(a, b, sink),
+        }
+    }
+}
+
+struct Field<'f, 'c> {
+    context: &'f Context<'c>,
+    place: String,
+    name: &'f str,
+}
+
+impl Field<'_, '_> {
+    fn lone(&self, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
+        let label = if b.is_empty() { "removed" } else { "added" };
+        if self.name == "set-cookie" {
+            return cookies(self.context, a, b, sink);
+        }
+        self.change(label, a, b, Look::Plain, sink);
+    }
+
+    fn values(&self, a: &mut [&[u8]], b: &mut [&[u8]], sink: &mut Sink) {
+        // Several fields of one name are one list (RFC 9110 §5.3).
+        if a.len() != b.len() && joined(a) == joined(b) {
+            return;
+        }
+        if a.len() > 1 {
+            a.sort_unstable();
+            b.sort_unstable();
+            if a == b {
+                return;
+            }
+        }
+        let look = match (&*a, &*b) {
+            ([a], [b]) => {
+                let (a, b) = (String::from_utf8_lossy(a), String::from_utf8_lossy(b));
+                let number = a.bytes().all(|byte| byte.is_ascii_digit());
+                self.context.look(&a, &b, number)
+            }
+            _ => Look::Plain,
+        };
+        self.change("changed", a, b, look, sink);
+    }
+
+    /// A location whose authority is v1's or v2's own is compared without it.
+    fn location(&self, a: &mut [&[u8]], b: &mut [&[u8]], sink: &mut Sink) {
+        let own = |values: &[&[u8]], hosts: &[String]| {
+            values.iter().map(|value| without_host(&String::from_utf8_lossy(value), hosts)).collect::<Vec<_>>()
+        };
+        let [v1, v2] = &self.context.hosts;
+        let (left, right) = (own(a, v1), own(b, v2));
+        // v2 may also name v1, as configured or by the Host it was sent.
+        if left == right || left == own(b, v1) {
+            return;
+        }
+        let look = match (&*left, &*right) {
+            ([a], [b]) if path_and_query(a.as_bytes()) != path_and_query(b.as_bytes()) => self.context.look(a, b, false),
+            _ => Look::Plain,
+        };
+        self.change("changed", a, b, look, sink);
+    }
+
+    fn change(&self, label: &'static str, a: &[&[u8]], b: &[&[u8]], look: Look, sink: &mut Sink) {
+        let text = |values: &[&[u8]]| (!values.is_empty()).then(|| String::from_utf8_lossy(&joined(values)).into_owned());
+        let (a, b) = (text(a), text(b));
+        if let Verdict::Taken(rule) = self.context.rules.judge_header(self.name, a.as_deref(), b.as_deref()) {
+            sink.ruled.push(rule);
+            return;
+        }
+        let shown = |value: Option<String>| value.map(|value| short(&self.context.masker.header(self.name, &value)));
+        let kind = if label == "removed" { Kind::Missing } else { Kind::Header };
+        sink.plain(kind, &self.place, label, shown(a), shown(b), look);
+    }
+}
+
+fn joined(values: &[&[u8]]) -> Vec<u8> {
+    values.join(&b", "[..])
+}
+
+/// Comma-separated members, in lower case, sorted.
+fn members(values: &[&[u8]]) -> Vec<Vec<u8>> {
+    let mut members: Vec<Vec<u8>> = values
+        .iter()
+        .flat_map(|value| value.split(|&byte| byte == b','))
+        .map(|member| member.trim_ascii().to_ascii_lowercase())
+        .filter(|member| !member.is_empty())
+        .collect();
+    members.sort();
+    members.dedup();
+    members
+}
+
+/// A media type as type and sorted parameters, case and quotes apart (RFC 9110 §8.3.1).
+fn media_type(values: &[&[u8]]) -> Vec<String> {
+    let text = String::from_utf8_lossy(values.first().unwrap_or(&&b""[..])).to_ascii_lowercase();
+    let mut parts = text.split(';').map(|part| part.trim().replace(['"', ' '], ""));
+    let mut out: Vec<String> = parts.next().into_iter().collect();
+    let mut parameters: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+    parameters.sort();
+    out.extend(parameters);
+    out
+}
+
+/// A URL without scheme and authority, where the authority is one of `hosts`.
+fn without_host(url: &str, hosts: &[String]) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = rest[..end].to_ascii_lowercase();
+    let authority =
+        authority.strip_suffix(if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" }).unwrap_or(&authority);
+    if hosts.iter().any(|host| host == authority) {
+        let path = &rest[end..];
+        if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+    } else {
+        url.to_owned()
+    }
+}
+
+/// `Set-Cookie` by cookie and attribute (RFC 6265 §4.1); places are `set-cookie:NAME` and `set-cookie:NAME;attribute`.
+fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
+    let mut names: BTreeMap<String, [Option<Cookie>; 2]> = BTreeMap::new();
+    for (side, values) in [a, b].into_iter().enumerate() {
+        for value in values {
+            let cookie = Cookie::parse(&String::from_utf8_lossy(value));
+            // The last of several with one name counts, as for a browser.
+            let name = cookie.name.clone();
+            names.entry(name).or_default()[side] = Some(cookie);
+        }
+    }
+    for (name, sides) in names {
+        let place = format!("set-cookie:{name}");
+        let mut report = |place: &str, label: &'static str, a: Option<&str>, b: Option<&str>, look: Look| {
+            if let Verdict::Taken(rule) = context.rules.judge_cookie(&name, a, b) {
+                sink.ruled.push(rule);
+                return;
+            }
+            let secret = !place.contains(';');
+            let shown = |value: Option<&str>| {
+                value.map(|value| if secret { context.masker.secret(value).into_owned() } else { value.to_owned() })
+            };
+            let kind = if label == "removed" { Kind::Missing } else { Kind::Header };
+            sink.plain(kind, place, label, shown(a).as_deref().map(short), shown(b).as_deref().map(short), look);
+        };
+        match &sides {
+            [Some(a), None] => report(&place, "removed", Some(&a.value), None, Look::Plain),
+            [None, Some(b)] => report(&place, "added", None, Some(&b.value), Look::Plain),
+            [Some(a), Some(b)] => {
+                if a.value != b.value {
+                    let look = match (a.value.is_empty(), b.value.is_empty()) {
+                        (false, false) => context.look(&a.value, &b.value, false),
+                        _ => Look::Plain,
+                    };
+                    report(&place, "changed", Some(&a.value), Some(&b.value), look);
+                }
+                let attributes: std::collections::BTreeSet<&String> = a.attributes.keys().chain(b.attributes.keys()).collect();
+                for attribute in attributes {
+                    let (left, right) = (a.attributes.get(attribute), b.attributes.get(attribute));
+                    // A time, and Max-Age or its presence says the rest; a domain may be the host's own.
+                    if left == right || attribute == "expires" && left.is_some() && right.is_some() {
+                        continue;
+                    }
+                    let hosted = |value: Option<&String>, hosts: &[String]| {
+                        value.is_none_or(|value| {
+                            hosts.iter().any(|host| host.split(':').next() == Some(value.trim_start_matches('.')))
+                        })
+                    };
+                    if attribute == "domain" && hosted(left, &context.hosts[0]) && hosted(right, &context.hosts[1]) {
+                        continue;
+                    }
+                    let label = match (left, right) {
+                        (Some(_), None) => "removed",
+                        (None, _) => "added",
+                        _ => "changed",
+                    };
+                    let place = format!("{place};{attribute}");
+                    report(&place, label, left.map(String::as_str), right.map(String::as_str), Look::Plain);
+                }
+            }
+            [None, None] => {}
+        }
+    }
+}
+
+struct Cookie {
+    name: String,
+    value: String,
+    attributes: BTreeMap<String, String>,
+}
+
+impl Cookie {
+    fn parse(text: &str) -> Self {
+        let mut parts = text.split(';').map(str::trim);
+        let (name, value) = parts.next().and_then(|pair| pair.split_once('=')).unwrap_or(("", text));
+        let attributes = parts
+            .filter(|part| !part.is_empty())
+            .map(|part| {
+                let (name, value) = part.split_once('=').unwrap_or((part, ""));
+                let name = name.trim().to_ascii_lowercase();
+                let value = if name == "path" { value.to_owned() } else { value.trim().to_ascii_lowercase() };
+                (name, value)
+            })
+            .collect();
+        Self { name: name.trim().to_owned(), value: value.trim().to_owned(), attributes }
+    }
+}

@@ -1,0 +1,107 @@
+//! Where each outcome stands in its file, by the name of its request: what joins outcomes to exchanges without holding either.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+
+use super::store::{Batches, read_at};
+use crate::exchange::ExchangeId;
+use crate::replay::log::{self, Line};
+use crate::replay::{Outcome, ReplayId};
+use crate::time::Timestamp;
+
+/// Where an outcome stands: 32 bytes for each.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    id: ReplayId,
+    length: u32,
+    offset: u64,
+}
+
+/// The outcomes of a file.
+pub(super) struct Index {
+    file: File,
+    entries: Vec<Entry>,
+    /// When each part of the file started, by offset: shards that were put together have several.
+    starts: Vec<(u64, Timestamp)>,
+    /// Where the requests went.
+    pub(super) target: String,
+    /// Lines that are no outcome.
+    pub(super) damaged: u64,
+    /// Whether the file was closed by its last line.
+    pub(super) closed: bool,
+}
+
+impl Index {
+    /// Walks the file once.
+    pub(super) fn build(file: File, mut progress: impl FnMut(u64)) -> io::Result<Self> {
+        let mut index = Self { file, entries: Vec::new(), starts: Vec::new(), target: String::new(), damaged: 0, closed: false };
+        let file = index.file.try_clone()?;
+        let mut batches = Batches::new(&file)?;
+        while let Some(batch) = batches.next()? {
+            for at in 0..batch.len() {
+                let (offset, line) = batch.line(at);
+                index.add(offset, line);
+            }
+            progress(batches.position());
+        }
+        index.damaged += batches.too_long;
+        // The last of several outcomes of one request counts, as for a run that was resumed.
+        index.entries.sort_by_key(|entry| (entry.id, std::cmp::Reverse(entry.offset)));
+        index.entries.dedup_by_key(|entry| entry.id);
+        index.entries.shrink_to_fit();
+        Ok(index)
+    }
+
+    fn add(&mut self, offset: u64, line: &[u8]) {
+        let length = line.len() as u32;
+        if let Some(id) = id_of(line) {
+            self.entries.push(Entry { id, length, offset });
+            return;
+        }
+        match log::read(line) {
+            Ok(Line::Outcome(outcome)) => self.entries.push(Entry { id: outcome.id, length, offset }),
+            Ok(Line::Header(header)) => {
+                self.starts.push((offset, header.started));
+                self.target = header.target;
+                self.closed = false;
+            }
+            Ok(Line::End(_)) => self.closed = true,
+            Err(_) => self.damaged += 1,
+        }
+    }
+
+    /// How many outcomes.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The outcomes of an exchange: one, or one for each copy of its request.
+    pub(super) fn of(&self, id: ExchangeId) -> Range<usize> {
+        let from = self.entries.partition_point(|entry| entry.id.exchange < id);
+        let to = from + self.entries[from..].partition_point(|entry| entry.id.exchange == id);
+        from..to
+    }
+
+    /// Reads an outcome, and when its part of the file started; none where the line is damaged.
+    pub(super) fn read(&self, at: usize) -> io::Result<Option<(Outcome, Option<Timestamp>)>> {
+        let entry = self.entries[at];
+        let line = read_at(&self.file, entry.offset, entry.length)?;
+        let started = self.starts[..self.starts.partition_point(|(offset, _)| *offset <= entry.offset)].last();
+        Ok(match log::read(&line) {
+            Ok(Line::Outcome(outcome)) => Some((*outcome, started.map(|(_, started)| *started))),
+            _ => None,
+        })
+    }
+}
+
+/// The id of a line as this program writes it: `{"id":"12-3@2",…`.
+fn id_of(line: &[u8]) -> Option<ReplayId> {
+    let rest = line.strip_prefix(b"{\"id\":\"")?;
+    let end = memchr::memchr(b'"', rest.get(..64.min(rest.len()))?)?;
+    // A line that was cut is found when it is read; one that cannot be whole is no outcome.
+    if !line.ends_with(b"}") {
+        return None;
+    }
+    std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
+}

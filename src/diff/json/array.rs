@@ -1,0 +1,263 @@
+//! Arrays: by position, by key, as sets; moved elements told from changed ones.
+
+use std::hash::{Hash as _, Hasher as _};
+
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+
+use super::super::change::Look;
+use super::super::rules::ArrayRule;
+use super::number::Decimal;
+use super::tape::{Node, Type};
+use super::{Walk, number};
+
+/// Names of members that identify the elements of an array, the likeliest first.
+const KEYS: [&str; 10] = ["id", "_id", "uuid", "guid", "key", "sku", "code", "slug", "email", "name"];
+
+impl<'a> Walk<'_, '_, 'a> {
+    pub(super) fn array(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>) {
+        let left: Vec<_> = a.elements().collect();
+        let right: Vec<_> = b.elements().collect();
+        match self.context.rules.array(&self.path) {
+            Some((rule, ArrayRule::Unordered)) => {
+                self.sink.ruled.push(rule);
+                self.as_sets(&left, &right);
+            }
+            Some((rule, ArrayRule::ByKey(key))) => {
+                self.sink.ruled.push(rule);
+                match keyed(&left, &right, &key) {
+                    Some(keys) => self.by_key(&left, &right, keys, false),
+                    None => self.by_position(&left, &right),
+                }
+            }
+            None => {
+                let found = if self.same_order(&left, &right) {
+                    None
+                } else {
+                    KEYS.iter().find_map(|key| likely_keys(&left, &right, key))
+                };
+                match found {
+                    Some(keys) => self.by_key(&left, &right, keys, true),
+                    None => self.by_position(&left, &right),
+                }
+            }
+        }
+    }
+
+    /// Whether the elements stand as they did: then keys say nothing new. A cheap test on the first member of each object.
+    fn same_order(&self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) -> bool {
+        left.len() == right.len()
+            && left.iter().zip(right).all(|(a, b)| match (a.kind(), b.kind()) {
+                (Type::Object, Type::Object) => KEYS.iter().all(|key| {
+                    let value =
+                        |node: &Node<'_, 'a>| node.members().find(|(name, _)| name.raw() == key.as_bytes()).map(|(_, v)| v.raw());
+                    value(a) == value(b)
+                }),
+                _ => false,
+            })
+    }
+
+    fn by_position(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) {
+        let same = |(a, b): &(&Node<'_, 'a>, &Node<'_, 'a>)| equal(**a, **b);
+        if left.len() == right.len() {
+            let scalars = left.iter().chain(right).all(|node| !node.is_container());
+            let differing = left.iter().zip(right).filter(|pair| !same(pair)).count();
+            if differing > 1 && (scalars || differing > 2 || left.len() == 2) && same_elements(left, right) {
+                self.reordered(left, right);
+                return;
+            }
+            for (index, (a, b)) in left.iter().zip(right).enumerate() {
+                self.element(index, *a, *b);
+            }
+            return;
+        }
+        // What is equal at both ends has not moved; in between, equal elements belong together wherever they stand.
+        let head = left.iter().zip(right).take_while(same).count();
+        let tail = left[head..].iter().rev().zip(right[head..].iter().rev()).take_while(same).count();
+        for index in 0..head {
+            self.element(index, left[index], right[index]);
+        }
+        let (middle, other) = (&left[head..left.len() - tail], &right[head..right.len() - tail]);
+        let (gone, come) = unmatched(middle, other);
+        let pairs = gone.len().min(come.len());
+        for (&a, &b) in gone.iter().zip(&come) {
+            self.element(head + a, middle[a], other[b]);
+        }
+        for &index in &gone[pairs..] {
+            self.lone(head + index, Some(middle[index]), None);
+        }
+        for &index in &come[pairs..] {
+            self.lone(head + index, None, Some(other[index]));
+        }
+        for (a, b) in left[left.len() - tail..].iter().zip(&right[right.len() - tail..]) {
+            self.element(left.len() - tail, *a, *b);
+        }
+    }
+
+    fn as_sets(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) {
+        let (gone, come) = unmatched(left, right);
+        // Elements of one kind that have no equal: most likely changed.
+        let pairs = gone.len().min(come.len());
+        for (&a, &b) in gone.iter().zip(&come) {
+            self.element(a, left[a], right[b]);
+        }
+        for &index in &gone[pairs..] {
+            self.lone(index, Some(left[index]), None);
+        }
+        for &index in &come[pairs..] {
+            self.lone(index, None, Some(right[index]));
+        }
+    }
+
+    fn by_key(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>], keys: [Vec<String>; 2], ordered: bool) {
+        let places: FxHashMap<&str, usize> = keys[1].iter().enumerate().map(|(index, key)| (key.as_str(), index)).collect();
+        let mut order = Vec::with_capacity(left.len());
+        let mut used = vec![false; right.len()];
+        for (index, key) in keys[0].iter().enumerate() {
+            match places.get(key.as_str()) {
+                Some(&other) => {
+                    used[other] = true;
+                    order.push(other);
+                    self.element(index, left[index], right[other]);
+                }
+                None => self.lone(index, Some(left[index]), None),
+            }
+        }
+        for (index, _) in used.iter().enumerate().filter(|(_, used)| !**used) {
+            self.lone(index, None, Some(right[index]));
+        }
+        if ordered && !order.is_sorted() {
+            self.reordered(left, right);
+        }
+    }
+
+    fn element(&mut self, index: usize, a: Node<'_, 'a>, b: Node<'_, 'a>) {
+        self.enter_index(index);
+        self.value(a, b);
+        self.leave();
+    }
+
+    fn lone(&mut self, index: usize, a: Option<Node<'_, 'a>>, b: Option<Node<'_, 'a>>) {
+        self.enter_index(index);
+        self.changed(if b.is_none() { "removed".into() } else { "added".into() }, a, b, Look::Plain);
+        self.leave();
+    }
+
+    /// One change for the whole array; shows the elements' keys or the elements themselves.
+    fn reordered(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) {
+        // The array's own nodes are not at hand here; its first and last element span it.
+        let before = self.sink.changes.len();
+        self.changed("reordered".into(), left.first().copied(), right.first().copied(), Look::Plain);
+        if let Some(change) = self.sink.changes.get_mut(before) {
+            change.expected = change.expected.take().map(|first| format!("first of {}: {first}", left.len()));
+            change.actual = change.actual.take().map(|first| format!("first of {}: {first}", right.len()));
+        }
+    }
+}
+
+/// The key of every element on both sides; none where an element has none or two have the same.
+fn keyed(left: &[Node<'_, '_>], right: &[Node<'_, '_>], key: &str) -> Option<[Vec<String>; 2]> {
+    let keys = |elements: &[Node<'_, '_>]| {
+        let mut seen = FxHashSet::default();
+        elements
+            .iter()
+            .map(|element| {
+                let (_, value) = element.members().find(|(name, _)| name.text() == key)?;
+                let text = match value.kind() {
+                    Type::String | Type::Escaped => format!("\"{}", value.text()),
+                    Type::Number => value.raw_str().to_owned(),
+                    _ => return None,
+                };
+                seen.insert(text.clone()).then_some(text)
+            })
+            .collect::<Option<Vec<_>>>()
+    };
+    Some([keys(left)?, keys(right)?])
+}
+
+/// The same for a key that nobody named: it must match at least half of the shorter side, else it may be noise itself.
+fn likely_keys(left: &[Node<'_, '_>], right: &[Node<'_, '_>], key: &str) -> Option<[Vec<String>; 2]> {
+    if left.is_empty() || right.is_empty() {
+        return None;
+    }
+    let keys = keyed(left, right, key)?;
+    let theirs: FxHashSet<&String> = keys[1].iter().collect();
+    let common = keys[0].iter().filter(|key| theirs.contains(key)).count();
+    (common > 0 && common * 2 >= left.len().min(right.len())).then_some(keys)
+}
+
+fn same_elements(left: &[Node<'_, '_>], right: &[Node<'_, '_>]) -> bool {
+    let (gone, come) = unmatched(left, right);
+    gone.is_empty() && come.is_empty()
+}
+
+/// Which elements of each side have no equal one on the other, each used once.
+fn unmatched(left: &[Node<'_, '_>], right: &[Node<'_, '_>]) -> (Vec<usize>, Vec<usize>) {
+    let mut places: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
+    for (index, node) in right.iter().enumerate().rev() {
+        places.entry(hash(*node)).or_default().push(index);
+    }
+    let mut come = vec![true; right.len()];
+    let mut gone = Vec::new();
+    for (index, node) in left.iter().enumerate() {
+        match places.get_mut(&hash(*node)).and_then(Vec::pop) {
+            Some(other) => come[other] = false,
+            None => gone.push(index),
+        }
+    }
+    (gone, come.iter().enumerate().filter(|(_, lone)| **lone).map(|(index, _)| index).collect())
+}
+
+/// Whether two values are equal: objects without regard to the order of their members, numbers by value.
+pub(super) fn equal(a: Node<'_, '_>, b: Node<'_, '_>) -> bool {
+    match (a.kind(), b.kind()) {
+        (Type::Object, Type::Object) | (Type::Array, Type::Array) => a.raw() == b.raw() || hash(a) == hash(b),
+        (Type::Number, Type::Number) => number::equal(a.raw_str(), b.raw_str()),
+        (left, right) if left == right && left != Type::Escaped => a.raw() == b.raw(),
+        _ => a.is_string() && b.is_string() && a.text() == b.text(),
+    }
+}
+
+/// A hash of a value under which equal values are equal. 64 bits: two different elements of one array collide by accident
+/// once in 10^15 arrays of a hundred.
+fn hash(node: Node<'_, '_>) -> u64 {
+    let mut hasher = FxHasher::default();
+    match node.kind() {
+        Type::Object => {
+            // A sum does not depend on the order.
+            let sum = node.members().fold(0_u64, |sum, (name, value)| {
+                let mut member = FxHasher::default();
+                name.text().hash(&mut member);
+                member.write_u64(hash(value));
+                sum.wrapping_add(spread(member.finish()))
+            });
+            hasher.write_u8(b'{');
+            hasher.write_u64(sum);
+        }
+        Type::Array => {
+            hasher.write_u8(b'[');
+            for element in node.elements() {
+                hasher.write_u64(hash(element));
+            }
+        }
+        Type::Number => {
+            hasher.write_u8(b'0');
+            match Decimal::parse(node.raw_str()) {
+                Some(value) => value.hash(&mut hasher),
+                None => node.raw().hash(&mut hasher),
+            }
+        }
+        Type::String | Type::Escaped => {
+            hasher.write_u8(b'"');
+            node.text().hash(&mut hasher);
+        }
+        Type::Null | Type::Boolean => node.raw().hash(&mut hasher),
+    }
+    spread(hasher.finish())
+}
+
+/// Spreads the bits (the finaliser of SplitMix64): sums of weak hashes would cancel out.
+const fn spread(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

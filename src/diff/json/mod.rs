@@ -1,0 +1,209 @@
+//! JSON compared by structure: members by name, numbers by value, arrays by position, by key or as sets.
+//!
+//! One change is reported where one thing changed: a missing object is one change and not one for each of its members, a
+//! member with another name and the same value is a renaming, an array in another order is one `reordered`.
+
+mod array;
+pub mod number;
+pub mod tape;
+
+use std::borrow::Cow;
+
+use rustc_hash::FxHashMap;
+
+use self::tape::{Node, Tape, Type};
+use super::Kind;
+use super::change::{Change, Context, Look, Sink, Step, is_variable, mix, render, short};
+use super::rules::Verdict;
+
+/// Compares two texts; false where one of them is not JSON that is compared by structure.
+pub fn compare(context: &Context<'_>, expected: &[u8], actual: &[u8], sink: &mut Sink) -> bool {
+    let (Ok(expected), Ok(actual)) = (Tape::parse(expected), Tape::parse(actual)) else { return false };
+    compare_tapes(context, &expected, &actual, sink);
+    true
+}
+
+/// The same for parsed texts.
+pub fn compare_tapes(context: &Context<'_>, expected: &Tape<'_>, actual: &Tape<'_>, sink: &mut Sink) {
+    let mut walk = Walk { context, sink, path: Vec::new(), hashes: vec![ROOT_HASH] };
+    walk.value(expected.root(), actual.root());
+}
+
+/// The hash of the place `$`.
+pub const ROOT_HASH: u64 = 0x24;
+
+/// A walk through two documents at once. Recursion is bounded by [`tape::MAX_DEPTH`].
+struct Walk<'w, 'c, 'a> {
+    context: &'w Context<'c>,
+    sink: &'w mut Sink,
+    path: Vec<Step<'a>>,
+    hashes: Vec<u64>,
+}
+
+impl<'a> Walk<'_, '_, 'a> {
+    fn value(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>) {
+        let hash = *self.hashes.last().expect("the root's hash stays");
+        self.sink.saw(hash);
+        // Equal text is an equal value; without counting of places that is all there is to know.
+        if self.sink.present.is_none() && a.kind() == b.kind() && a.raw() == b.raw() {
+            return;
+        }
+        match (a.kind(), b.kind()) {
+            (Type::Object, Type::Object) => self.object(a, b),
+            (Type::Array, Type::Array) => self.array(a, b),
+            (Type::Number, Type::Number) => {
+                if !number::equal(a.raw_str(), b.raw_str()) {
+                    let look = self.context.look(a.raw_str(), b.raw_str(), true);
+                    self.changed("changed".into(), Some(a), Some(b), look);
+                }
+            }
+            (Type::String | Type::Escaped, Type::String | Type::Escaped) => {
+                // Escapes differ between writers; values count. Lone surrogates have no value, so their escapes count.
+                let (left, right) = (a.text(), b.text());
+                if left != right || left.contains('\u{fffd}') && a.raw() != b.raw() {
+                    let look = self.context.look(&left, &right, false);
+                    self.changed("changed".into(), Some(a), Some(b), look);
+                }
+            }
+            (left, right) if left == right => {
+                if a.raw() != b.raw() {
+                    self.changed("changed".into(), Some(a), Some(b), Look::Plain);
+                }
+            }
+            (left, right) => self.changed(format!("{}→{}", left.name(), right.name()).into(), Some(a), Some(b), Look::Plain),
+        }
+    }
+
+    fn object(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>) {
+        // The same names in the same order, as almost always.
+        let mut right = b.members();
+        let mut left = a.members();
+        loop {
+            let mut ahead = (left.clone(), right.clone());
+            match (ahead.0.next(), ahead.1.next()) {
+                (None, None) => return,
+                (Some((name, value)), Some((other, actual))) if name.raw() == other.raw() => {
+                    self.member(name.text(), value, actual);
+                    (left, right) = ahead;
+                }
+                _ => break,
+            }
+        }
+        self.members_by_name(left.collect(), right.collect());
+    }
+
+    fn member(&mut self, name: Cow<'a, str>, a: Node<'_, 'a>, b: Node<'_, 'a>) {
+        self.enter_name(name);
+        self.value(a, b);
+        self.leave();
+    }
+
+    /// Members in different orders; the n-th of several with one name belongs to the n-th of the other side.
+    fn members_by_name(&mut self, a: Vec<(Node<'_, 'a>, Node<'_, 'a>)>, b: Vec<(Node<'_, 'a>, Node<'_, 'a>)>) {
+        let mut places: FxHashMap<Cow<'a, str>, Vec<usize>> = FxHashMap::default();
+        for (index, (name, _)) in b.iter().enumerate().rev() {
+            places.entry(name.text()).or_default().push(index);
+        }
+        let mut used = vec![false; b.len()];
+        let mut removed = Vec::new();
+        for (name, value) in a {
+            match places.get_mut(&name.text()).and_then(Vec::pop) {
+                Some(index) => {
+                    used[index] = true;
+                    self.member(name.text(), value, b[index].1);
+                }
+                None => removed.push((name.text(), value)),
+            }
+        }
+        let mut added: Vec<_> =
+            b.iter().zip(used).filter(|(_, used)| !used).map(|((name, value), _)| (name.text(), *value)).collect();
+        for (name, value) in removed {
+            match renamed(&name, value, &added) {
+                Some(index) => {
+                    let (new, actual) = added.remove(index);
+                    let label = format!("renamed {}→{}", short(&name), short(&new));
+                    self.enter_name(name);
+                    self.changed(label.into(), Some(value), Some(actual), Look::Plain);
+                }
+                None => {
+                    self.enter_name(name);
+                    self.changed("removed".into(), Some(value), None, Look::Plain);
+                }
+            }
+            self.leave();
+        }
+        for (name, value) in added {
+            self.enter_name(name);
+            self.changed("added".into(), None, Some(value), Look::Plain);
+            self.leave();
+        }
+    }
+
+    fn enter_name(&mut self, name: Cow<'a, str>) {
+        let parent = *self.hashes.last().expect("the root's hash stays");
+        // The test for names that are values costs more than the hash; only such names have a digit.
+        let variable = name.bytes().any(|byte| byte.is_ascii_digit()) && is_variable(&name);
+        self.hashes.push(mix(parent, if variable { b"[*]" } else { name.as_bytes() }));
+        self.path.push(Step::Name(name));
+    }
+
+    fn enter_index(&mut self, index: usize) {
+        let parent = *self.hashes.last().expect("the root's hash stays");
+        self.hashes.push(mix(parent, b"[*]"));
+        self.path.push(Step::Index(index));
+    }
+
+    fn leave(&mut self) {
+        self.hashes.pop();
+        self.path.pop();
+    }
+
+    /// Reports a change at the present place, unless a rule takes it.
+    fn changed(&mut self, label: Cow<'static, str>, a: Option<Node<'_, '_>>, b: Option<Node<'_, '_>>, look: Look) {
+        let place_hash = *self.hashes.last().expect("the root's hash stays");
+        self.sink.saw(place_hash);
+        if !self.context.rules.is_empty() {
+            let value = |node: Option<Node<'_, '_>>| node.map(|node| node.text().into_owned());
+            if let Verdict::Taken(rule) = self.context.rules.judge_json(&self.path, value(a).as_deref(), value(b).as_deref()) {
+                self.sink.ruled.push(rule);
+                return;
+            }
+        }
+        let name = self.path.iter().rev().find_map(|step| match step {
+            Step::Name(name) => Some(&**name),
+            Step::Index(_) => None,
+        });
+        let masker = self.context.masker;
+        let shown = |node: Option<Node<'_, '_>>| {
+            let node = node?;
+            let text = node.text();
+            Some(match (node.is_container(), name) {
+                (false, Some(name)) => short(&masker.field(name, &text)),
+                (false, None) => short(&masker.value(&text)),
+                (true, Some(name)) if masker.field(name, "x") != "x" => short(&masker.secret(&text)),
+                (true, _) => short(&masker.text(&text)),
+            })
+        };
+        let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
+        let (place, general) = (render(&self.path, false), render(&self.path, true));
+        self.sink.add(Change { kind, place, general, place_hash, label, expected: shown(a), actual: shown(b), look });
+    }
+}
+
+/// Which added member is the removed one under another name: one with the same value, the likest name where there are
+/// several. A value that says nothing (null, true, an empty one) is enough only where there is no choice.
+fn renamed(name: &str, value: Node<'_, '_>, added: &[(Cow<'_, str>, Node<'_, '_>)]) -> Option<usize> {
+    let mute = matches!(value.kind(), Type::Null | Type::Boolean) || matches!(value.raw(), b"" | b"[]" | b"{}");
+    let similar = |other: &str| strsim::jaro_winkler(name, other);
+    let same =
+        |(_, (_, other)): &(usize, &(Cow<'_, str>, Node<'_, '_>))| other.kind() == value.kind() && array::equal(value, *other);
+    let mut candidates = added.iter().enumerate().filter(same);
+    let first = candidates.next()?;
+    let (index, (best, _)) =
+        candidates.fold(first, |best, next| if similar(&next.1.0) > similar(&best.1.0) { next } else { best });
+    let likely = !mute || added.len() == 1 || similar(best) >= 0.7;
+    likely.then_some(index)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! What counts as one change, and where it is.
+
+use super::*;
+use crate::diff::rules::{DiffConfig, RouteRules, Rules};
+use crate::exchange::redact::Masker;
+use crate::http::Request;
+
+fn changes_by(rules: &RouteRules, a: &str, b: &str) -> Vec<String> {
+    let request = Request::default();
+    let context = Context {
+        request: &request,
+        expected_at: Default::default(),
+        actual_at: None,
+        hosts: Default::default(),
+        rules,
+        masker: &Masker::off(),
+    };
+    let mut sink = Sink::default();
+    assert!(compare(&context, a.as_bytes(), b.as_bytes(), &mut sink), "{a} {b}");
+    sink.changes.iter().map(|change| format!("{} {}", change.place, change.label)).collect()
+}
+
+fn changes(a: &str, b: &str) -> Vec<String> {
+    changes_by(&RouteRules::default(), a, b)
+}
+
+#[test]
+fn equal_values_in_other_words_are_no_change() {
+    for (a, b) in [
+        (r#"{"a":1,"b":[1,2]}"#, r#" { "b" : [1.0, 2e0], "a":1 } "#),
+        (r#""\u00e9\/""#, r#""é/""#),
+        ("-0", "0"),
+        ("[]", "[ ]"),
+        ("\u{feff}{}", "{}"),
+    ] {
+        assert_eq!(changes(a, b), [""; 0], "{a} {b}");
+    }
+}
+
+#[test]
+fn one_thing_changed_is_one_change() {
+    for (a, b, expected) in [
+        (r#"{"a":9007199254740993}"#, r#"{"a":9007199254740992}"#, &["$.a changed"][..]),
+        (r#"{"a":null}"#, r#"{}"#, &["$.a removed"]),
+        (r#"{"a":null}"#, r#"{"a":"x"}"#, &["$.a null→string"]),
+        (r#"{"a":1}"#, r#"{"a":"1"}"#, &["$.a number→string"]),
+        (r#"{"a":{"b":{"c":1,"d":2}}}"#, r#"{"a":{}}"#, &["$.a.b removed"]),
+        (r#"{"item_count":3,"x":0}"#, r#"{"items_count":3,"x":0}"#, &["$.item_count renamed item_count→items_count"]),
+        (r#"{"a":3}"#, r#"{"b":4}"#, &["$.a removed", "$.b added"]),
+        (r#"{"a":1,"b":1}"#, r#"{"aa":1,"bb":1}"#, &["$.a renamed a→aa", "$.b renamed b→bb"]),
+        (r#"{"a":1,"a":2}"#, r#"{"a":1}"#, &["$.a removed"]),
+        (r#"{"a":1,"a":2}"#, r#"{"a":1,"a":3}"#, &["$.a changed"]),
+        (r#""\ud800""#, r#""\udfff""#, &["$ changed"]),
+        ("[1,2,3]", "[3,1,2]", &["$ reordered"]),
+        ("[1,2,3]", "[1,9,3]", &["$[1] changed"]),
+        ("[1,2,3]", "[0,1,2,3]", &["$[0] added"]),
+        ("[1,2,3,4]", "[1,4]", &["$[1] removed", "$[2] removed"]),
+        ("[1,1]", "[1]", &["$[1] removed"]),
+        (r#"[{"id":1,"p":5},{"id":2,"p":6}]"#, r#"[{"id":2,"p":6},{"id":1,"p":7}]"#, &["$[0].p changed", "$ reordered"]),
+        (r#"[{"id":1,"p":5},{"id":2,"p":6}]"#, r#"[{"id":0,"p":1},{"id":1,"p":5},{"id":2,"p":6}]"#, &["$[0] added"]),
+        (r#"[{"id":1},{"id":2}]"#, r#"[{"id":8},{"id":9}]"#, &["$[0].id changed", "$[1].id changed"]),
+    ] {
+        assert_eq!(changes(a, b), expected, "{a} {b}");
+    }
+}
+
+#[test]
+fn rules_for_arrays() {
+    let config: DiffConfig = toml::from_str(
+        "[[match]]\npath = \"$.tags\"\nunordered = true\n[[match]]\npath = \"$.rows\"\nby_key = \"nr\"\n[[ignore]]\npath = \"$.at\"",
+    )
+    .unwrap();
+    let rules = Rules::new(&config).unwrap().of_route("GET /");
+    for (a, b, expected) in [
+        (r#"{"tags":[1,2,3]}"#, r#"{"tags":[3,2,1]}"#, &[][..]),
+        (r#"{"tags":[1,2,3]}"#, r#"{"tags":[3,2,4]}"#, &["$.tags[0] changed"]),
+        (r#"{"rows":[{"nr":1,"a":1},{"nr":2,"a":2}]}"#, r#"{"rows":[{"nr":2,"a":2},{"nr":1,"a":3}]}"#, &["$.rows[0].a changed"]),
+        (r#"{"at":{"x":1}}"#, r#"{"at":{"x":2}}"#, &[]),
+    ] {
+        assert_eq!(changes_by(&rules, a, b), expected, "{a} {b}");
+    }
+}
+
+#[test]
+fn hostile_texts_are_left_to_others_without_a_panic() {
+    let request = Request::default();
+    let context = Context {
+        request: &request,
+        expected_at: Default::default(),
+        actual_at: None,
+        hosts: Default::default(),
+        rules: &RouteRules::default(),
+        masker: &Masker::off(),
+    };
+    let deep = "[".repeat(1_000_000);
+    for text in [deep.as_str(), "", "{\"a\":NaN}", "\u{0}"] {
+        assert!(!compare(&context, text.as_bytes(), b"{}", &mut Sink::default()));
+    }
+    let many = format!("[{}]", vec!["1"; 100_000].join(","));
+    let other = many.replace('1', "2");
+    let mut sink = Sink::default();
+    assert!(compare(&context, many.as_bytes(), other.as_bytes(), &mut sink));
+    assert_eq!((sink.changes.len(), sink.more), (crate::diff::change::MAX_CHANGES, 100_000 - 500));
+}

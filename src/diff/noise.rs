@@ -1,0 +1,319 @@
+//! Which places vary by themselves, and how sure that is.
+//!
+//! Three ways add up. *Self*: equal requests of the recording that v1 answered differently. *Baseline*: the same requests
+//! answered once more by v1 in staging. *Shape*: both sides have the same kind of value that is made anew for each answer.
+//! A measured place is noise only where v2 differs no more often than v1 does from itself; and whatever the way, what v1
+//! never did (always the same value where v1 varies, a value outside a small vocabulary) stays a regression. A change of
+//! type or presence is a place of its own: noise of a value does not cover it.
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use statrs::function::factorial::ln_factorial;
+
+use super::Kind;
+use super::kinds::ValueKind;
+
+/// A place is not noise where v2 differing so often would happen by chance with less than this probability.
+const SIGNIFICANCE: f64 = 3e-4;
+/// … and where v2 differs more often than v1 by this factor; large samples find differences that mean nothing.
+const FACTOR: f64 = 1.25;
+/// Pairs below which a measured place is said to rest on few samples.
+const FEW: u64 = 5;
+/// Different values of a place that are counted one by one.
+const DISTINCT: usize = 64;
+/// v1's values at a place are a vocabulary where there are at most so many …
+const VOCABULARY: usize = 6;
+/// … among at least so many.
+const VOCABULARY_SAMPLES: u64 = 24;
+
+/// How often each value was seen, up to a number of different ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sketch {
+    counts: FxHashMap<u64, u32>,
+    total: u64,
+    full: bool,
+}
+
+impl Sketch {
+    pub(super) fn add(&mut self, value: u64) {
+        self.total += 1;
+        if self.counts.len() < DISTINCT || self.counts.contains_key(&value) {
+            *self.counts.entry(value).or_default() += 1;
+        } else {
+            self.full = true;
+        }
+    }
+
+    /// The only value there is.
+    fn constant(&self) -> bool {
+        !self.full && self.counts.len() == 1
+    }
+
+    /// The probability that two of the values are equal.
+    fn repeats(&self) -> f64 {
+        let total = self.total.max(1) as f64;
+        let square: f64 = self.counts.values().map(|&count| (f64::from(count) / total).powi(2)).sum();
+        square.max(1.0 / total)
+    }
+
+    pub(super) fn contains(&self, value: u64) -> bool {
+        self.counts.contains_key(&value)
+    }
+}
+
+/// What was counted of one way of changing at one place of a route.
+#[derive(Clone, Debug)]
+pub(super) struct Stat {
+    pub(super) route: u32,
+    pub(super) kind: Kind,
+    pub(super) general: String,
+    pub(super) label: String,
+    pub(super) place_hash: u64,
+    /// Exchanges where v2 changed so, and all changes.
+    pub(super) live: u64,
+    pub(super) differences: u64,
+    /// Changes that look like a kind of value, and the first such kind.
+    pub(super) looking: u64,
+    pub(super) looks: Option<ValueKind>,
+    /// Pairs of equal requests of the recording where v1 changed so.
+    pub(super) own: u64,
+    /// Exchanges where v1 in staging changed so.
+    pub(super) base: u64,
+    /// The values of v1 and of v2.
+    pub(super) values: [Sketch; 2],
+    /// How many of v2's values are among v1's.
+    pub(super) last: [u64; 3],
+}
+
+/// How many samples there were in which the place could have changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Samples {
+    pub(super) live: u64,
+    pub(super) own: u64,
+    pub(super) base: u64,
+}
+
+/// What is known of a way of changing at a place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Decision {
+    /// Noise whatever the value looks like.
+    pub(super) measured: bool,
+    /// Noise where the value looks like its kind.
+    pub(super) shaped: bool,
+    /// Values outside v1's vocabulary are no noise.
+    pub(super) vocabulary: bool,
+    /// Why, in words; also why not, where there was something to be said for noise.
+    pub(super) why: String,
+}
+
+/// Judges a way of changing. `opposite` is the same for the change in the other direction: v1 against itself has no direction.
+pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Decision {
+    let mut decision = Decision::default();
+    let mut said = Vec::new();
+    let own = (stat.own + opposite.0).min(samples.own.max(stat.own + opposite.0));
+    let ways = [
+        ("v1 answers equal requests differently", own, samples.own.max(own)),
+        ("v1 in staging differs as well", stat.base + opposite.1, samples.base.max(stat.base + opposite.1)),
+    ];
+    let live = samples.live.max(stat.live);
+    for (what, changed, of) in ways {
+        if changed == 0 || of == 0 {
+            continue;
+        }
+        let p = at_least(changed, of, stat.live, live);
+        let more = stat.live as f64 / live as f64 > FACTOR * changed as f64 / of as f64;
+        let few = if of < FEW { ", few samples" } else { "" };
+        if p < SIGNIFICANCE && more {
+            said.push(format!(
+                "not noise although {what} in {changed} of {of}: v2 differs in {} of {live} (p = {p:.1e})",
+                stat.live
+            ));
+        } else {
+            decision.measured = true;
+            said.push(format!("{what} in {changed} of {of}{few}; v2 differs in {} of {live}", stat.live));
+        }
+    }
+    if let Some(kind) = stat.looks.filter(|_| stat.label == "changed") {
+        match against_shape(stat, kind, samples, live) {
+            None => {
+                decision.shaped = true;
+                said.push(format!("both are {kind}"));
+            }
+            Some(why) => said.push(why),
+        }
+    }
+    if (decision.measured || decision.shaped) && stat.label == "changed" {
+        let [v1, v2] = &stat.values;
+        // v2 is always the same where v1 hardly ever is. Times of a fast replay may well be equal.
+        let frozen = v2.constant() && v2.total >= 5 && v1.repeats().powf(v2.total as f64 - 1.0) < 1e-4 && !v1.constant();
+        if frozen && !stat.looks.is_some_and(ValueKind::is_time) {
+            said.push(format!("but v2 always has the same value ({} times) where v1 varies", v2.total));
+            (decision.measured, decision.shaped) = (false, false);
+        }
+        decision.vocabulary = !v1.full && v1.counts.len() <= VOCABULARY && v1.total >= VOCABULARY_SAMPLES && v1.counts.len() > 1;
+    }
+    decision.why = said.join("; ");
+    decision
+}
+
+/// What speaks against a value's being made anew for each answer although it looks so.
+fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> Option<String> {
+    // Times were compared with the times of the requests already.
+    if kind.is_time() {
+        return None;
+    }
+    if samples.own >= 3 && stat.own == 0 {
+        return Some(format!("both are {kind}, but v1 gave equal requests the same value in all {} pairs", samples.own));
+    }
+    if samples.base >= 3 && stat.base == 0 {
+        return Some(format!("both are {kind}, but v1 in staging gave the same value in all {} exchanges", samples.base));
+    }
+    let equal = live.saturating_sub(stat.live);
+    if live >= 5 && equal * 10 > live {
+        return Some(format!("both are {kind}, but v2 has v1's value in {equal} of {live} exchanges"));
+    }
+    let [v1, v2] = &stat.values;
+    let shared = v2.counts.iter().filter(|(value, _)| v1.contains(**value)).map(|(_, count)| u64::from(*count)).sum::<u64>();
+    if v2.total >= 2 && shared * 2 > v2.total {
+        return Some(format!("both are {kind}, but v2's values are v1's of other exchanges"));
+    }
+    None
+}
+
+/// The probability of at least `k2` of `n2`, if `k1 + k2` of `n1 + n2` were dealt by chance (Fisher's exact test, one-sided).
+pub(super) fn at_least(k1: u64, n1: u64, k2: u64, n2: u64) -> f64 {
+    let (all, marked) = (n1 + n2, k1 + k2);
+    let choose = |n: u64, k: u64| ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k);
+    let total = choose(all, n2);
+    let most = marked.min(n2);
+    let least = k2.max(n2.saturating_sub(all - marked));
+    let mut sum = 0.0;
+    for k in least..=most {
+        let term = (choose(marked, k) + choose(all - marked, n2 - k) - total).exp();
+        sum += term;
+        // Terms fall fast beyond the mode.
+        if term < sum * 1e-12 && k > least + 8 {
+            break;
+        }
+    }
+    f64::min(sum, 1.0)
+}
+
+/// The label of the change in the other direction.
+pub(super) fn reversed(label: &str) -> Option<String> {
+    match label {
+        "removed" => Some("added".to_owned()),
+        "added" => Some("removed".to_owned()),
+        _ => match label.strip_prefix("renamed ") {
+            Some(names) => names.split_once('→').map(|(a, b)| format!("renamed {b}→{a}")),
+            None => label.split_once('→').map(|(a, b)| format!("{b}→{a}")),
+        },
+    }
+}
+
+/// A noisy place with its evidence: a line of `noise.jsonl`, which a person may read, edit and give to the next run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NoisePlace {
+    /// The route; `*` holds everywhere.
+    pub route: String,
+    /// The general place.
+    pub place: String,
+    /// How it changes by itself.
+    pub shape: String,
+    /// The ways in which it was found: `self`, `baseline`, `shape`, `file`.
+    pub by: Vec<String>,
+    /// The kind of its values, where it was found by shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Pairs of equal requests that v1 answered differently there, of all such pairs with the place.
+    pub own: [u64; 2],
+    /// Exchanges where v1 in staging differs, of all with the place.
+    pub baseline: [u64; 2],
+    /// Exchanges where v2 differs, of all with the place.
+    pub live: [u64; 2],
+    /// The same in words.
+    pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(live: u64, own: u64) -> Stat {
+        Stat {
+            route: 0,
+            kind: Kind::Body,
+            general: "$.a".to_owned(),
+            label: "changed".to_owned(),
+            place_hash: 0,
+            live,
+            differences: live,
+            looking: 0,
+            looks: None,
+            own,
+            base: 0,
+            values: Default::default(),
+            last: [u64::MAX; 3],
+        }
+    }
+
+    fn samples(live: u64, own: u64) -> Samples {
+        Samples { live, own, base: 0 }
+    }
+
+    #[test]
+    fn the_test_is_fishers() {
+        // 8 of 10 against 1 of 10: the textbook's 0.0027 (one-sided).
+        assert!((at_least(1, 10, 8, 10) - 0.002_738).abs() < 1e-5);
+        assert!((at_least(0, 5, 0, 5) - 1.0).abs() < 1e-9);
+        assert!(at_least(1, 100, 100_000, 100_000) < 1e-100);
+        assert!(at_least(50_000, 100_000, 50_000, 100_000) > 0.4);
+    }
+
+    #[test]
+    fn v2_may_differ_as_often_as_v1_from_itself_and_no_more() {
+        assert!(decide(&stat(10, 9), samples(10, 9), (0, 0)).measured);
+        assert!(decide(&stat(1, 1), samples(1, 1), (0, 0)).measured);
+        assert!(!decide(&stat(10, 0), samples(10, 9), (0, 0)).measured, "v1 never varies");
+        let rare = decide(&stat(100, 1), samples(100, 100), (0, 0));
+        assert!(!rare.measured && rare.why.contains("not noise"), "{rare:?}");
+        assert!(decide(&stat(10, 0), samples(10, 9), (9, 0)).measured, "v1 varies in the other direction");
+    }
+
+    #[test]
+    fn a_constant_where_v1_varies_is_no_noise() {
+        let mut frozen = stat(10, 9);
+        let mut varied = stat(10, 9);
+        for n in 0..10 {
+            frozen.values[0].add(n);
+            frozen.values[1].add(99);
+            varied.values[0].add(n);
+            varied.values[1].add(n + 100);
+        }
+        assert!(!decide(&frozen, samples(10, 9), (0, 0)).measured);
+        assert!(decide(&varied, samples(10, 9), (0, 0)).measured);
+    }
+
+    #[test]
+    fn a_kind_is_noise_unless_v1_shows_that_it_is_data() {
+        let mut uuid = stat(10, 0);
+        uuid.looks = Some(ValueKind::Uuid(4));
+        assert!(decide(&uuid, samples(10, 0), (0, 0)).shaped);
+        assert!(!decide(&uuid, samples(10, 5), (0, 0)).shaped, "constant for equal requests");
+        assert!(!decide(&uuid, samples(20, 0), (0, 0)).shaped, "equal in half of the exchanges");
+        for n in 0..10 {
+            uuid.values[0].add(n);
+            uuid.values[1].add((n + 1) % 10);
+        }
+        assert!(!decide(&uuid, samples(10, 0), (0, 0)).shaped, "v1's values in another order");
+    }
+
+    #[test]
+    fn labels_have_a_direction() {
+        assert_eq!(reversed("removed").as_deref(), Some("added"));
+        assert_eq!(reversed("200→500").as_deref(), Some("500→200"));
+        assert_eq!(reversed("renamed a→b").as_deref(), Some("renamed b→a"));
+        assert_eq!(reversed("changed"), None);
+    }
+}

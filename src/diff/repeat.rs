@@ -1,0 +1,102 @@
+//! A command line that repeats a request at v2.
+
+use super::headers::{BUILT_IN, How};
+use crate::exchange::redact::Masker;
+use crate::http::Request;
+
+/// Longest body that a command line carries, in bytes.
+const MAX_BODY: usize = 4 << 10;
+
+/// `curl …` for `request` at `target`, secrets masked.
+pub(super) fn curl(target: &str, request: &Request, masker: &Masker, id: &str) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let path = text(&request.target);
+    let path = masker.target(&path);
+    let base = target.trim_end_matches('/');
+    let url = if path.starts_with('/') { format!("{base}{path}") } else { path.into_owned() };
+    let mut line = String::from("curl -sS --globoff");
+    let method = text(&request.method);
+    match method.as_str() {
+        "GET" => {}
+        "HEAD" => line.push_str(" --head"),
+        method => line.push_str(&format!(" -X {}", quoted(method))),
+    }
+    line.push(' ');
+    line.push_str(&quoted(&url));
+    for (name, value) in request.headers.iter() {
+        let (name, value) = (text(name), text(value));
+        let lower = name.to_ascii_lowercase();
+        let of_connection = BUILT_IN
+            .iter()
+            .any(|(known, how, why)| *how == How::Ignored && *known == lower && why.starts_with("of the connection"));
+        if of_connection || matches!(lower.as_str(), "content-length" | "expect") {
+            continue;
+        }
+        line.push_str(&format!(" -H {}", quoted(&format!("{name}: {}", masker.header(&name, &value)))));
+    }
+    let body = &request.body.bytes;
+    if !body.is_empty() {
+        match std::str::from_utf8(body) {
+            Ok(body) if body.len() <= MAX_BODY && !request.body.is_cut() => {
+                line.push_str(&format!(" --data-raw {}", quoted(&masker.text(body))));
+            }
+            _ => line.push_str(&format!(" --data-binary @body-of-{id}")),
+        }
+    }
+    line
+}
+
+/// Quoted for a shell: in single quotes, with control characters in `$'…'`.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | ':' | '.' | '_' | '-' | '=' | ',' | '@' | '%');
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    if text.chars().any(char::is_control) {
+        let mut out = String::from("$'");
+        for c in text.chars() {
+            match c {
+                '\'' | '\\' => out.extend(['\\', c]),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
+                c => out.push(c),
+            }
+        }
+        out.push('\'');
+        return out;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Body, Headers};
+
+    #[test]
+    fn the_command_line_is_safe_to_paste_and_holds_no_secret() {
+        let mut headers = Headers::new();
+        for (name, value) in
+            [("Host", "shop.local"), ("Connection", "close"), ("Content-Length", "9"), ("Authorization", "Bearer s3cret")]
+        {
+            headers.push(name.as_bytes(), value.as_bytes());
+        }
+        let request = Request {
+            method: "POST".into(),
+            target: "/cart?x=1&n='; rm -rf /'".into(),
+            headers,
+            body: Body::whole(&b"it's\x1b me"[..]),
+            ..Request::default()
+        };
+        let line = curl("http://v2:8080/", &request, &Masker::new(b"k"), "1-2");
+        assert!(line.starts_with(r"curl -sS --globoff -X POST 'http://v2:8080/cart?x=1&n='\''; rm -rf /'\''' -H 'Host: shop.local' -H 'Authorization: Bearer ‹"), "{line}");
+        assert!(line.ends_with(r"--data-raw $'it\'s\u001b me'"), "{line}");
+        assert!(!line.contains("s3cret"));
+        assert_eq!(
+            curl("http://v2", &Request { method: "GET".into(), target: "/".into(), ..Request::default() }, &Masker::off(), ""),
+            "curl -sS --globoff http://v2/"
+        );
+    }
+}

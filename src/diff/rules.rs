@@ -1,0 +1,598 @@
+//! What the user says about places: ignore them, or compare them in another way (`[[diff.ignore]]`, `[[diff.match]]`).
+
+use std::sync::Arc;
+
+use regex::Regex;
+use serde::Deserialize;
+use serde_json_path::JsonPath;
+
+use super::change::Step;
+use super::kinds::ValueKind;
+use super::route::Pattern;
+
+/// `[diff]` of `shadowtap.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiffConfig {
+    /// Routes that come before the learned ones, e.g. `GET /orders/{id}`.
+    pub routes: Vec<String>,
+    /// What is thought of a header, member or element that only v2 sends.
+    pub additions: Additions,
+    /// Headers that are ignored by default and shall be compared.
+    pub compare: Vec<String>,
+    /// Places to ignore.
+    pub ignore: Vec<IgnoreRule>,
+    /// Places to compare in another way.
+    #[serde(rename = "match")]
+    pub matching: Vec<MatchRule>,
+}
+
+/// What is thought of something that only v2 sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Additions {
+    /// It counts against v2.
+    #[default]
+    Regression,
+    /// It is shown as approved.
+    Approved,
+}
+
+/// One of `[[diff.ignore]]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IgnoreRule {
+    /// Only on this route.
+    pub route: Option<String>,
+    /// A header or trailer, by name.
+    pub header: Option<String>,
+    /// A cookie that is set, by name.
+    pub cookie: Option<String>,
+    /// A form field, by name.
+    pub field: Option<String>,
+    /// A JSONPath (RFC 9535); what is under it is ignored as well.
+    pub path: Option<String>,
+}
+
+/// One of `[[diff.match]]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MatchRule {
+    /// Only on this route.
+    pub route: Option<String>,
+    /// A header or trailer, by name.
+    pub header: Option<String>,
+    /// A cookie that is set, by name.
+    pub cookie: Option<String>,
+    /// A form field, by name.
+    pub field: Option<String>,
+    /// A JSONPath (RFC 9535).
+    pub path: Option<String>,
+    /// Numbers may differ by this, or by this share (`"1%"`).
+    pub tolerance: Option<Tolerance>,
+    /// v2's value must be of this kind (`uuid`, `rfc3339`, …) or match this regular expression.
+    pub matches: Option<String>,
+    /// The array is a set.
+    pub unordered: Option<bool>,
+    /// The array's elements are identified by this member.
+    pub by_key: Option<String>,
+}
+
+/// How far numbers may be apart.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Tolerance {
+    /// By this much.
+    Absolute(f64),
+    /// By this share of v1's value: `"1%"`.
+    Share(String),
+}
+
+/// How an array is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArrayRule {
+    /// As a set.
+    Unordered,
+    /// By this member of its elements.
+    ByKey(String),
+}
+
+/// A rule that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}: {why}")]
+pub struct RuleError {
+    /// The rule, as a person would write it.
+    pub rule: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+#[derive(Debug)]
+enum Place {
+    Header(String),
+    Cookie(String),
+    Field(String),
+    Path(Path),
+}
+
+#[derive(Debug)]
+enum Action {
+    Ignore,
+    Within { tolerance: f64, share: bool },
+    Kind(fn(&str) -> bool),
+    Text(Regex),
+    Array(ArrayRule),
+}
+
+#[derive(Debug)]
+struct Rule {
+    text: String,
+    route: Option<String>,
+    place: Place,
+    action: Action,
+}
+
+/// All rules, checked.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    rules: Vec<Arc<Rule>>,
+    /// What is thought of additions.
+    pub additions: Additions,
+    /// Headers to compare although they are ignored by default, in lower case.
+    pub compare: Vec<String>,
+    /// Routes that the user gave.
+    pub patterns: Vec<Pattern>,
+}
+
+/// The rules of one route.
+#[derive(Clone, Debug, Default)]
+pub struct RouteRules {
+    rules: Vec<(u32, Arc<Rule>)>,
+    /// Headers to compare although they are ignored by default.
+    pub compare: Arc<[String]>,
+}
+
+/// What the rules say of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays.
+    Stays,
+    /// This rule takes it.
+    Taken(u32),
+}
+
+impl Rules {
+    /// Checks the rules of a configuration.
+    pub fn new(config: &DiffConfig) -> Result<Self, RuleError> {
+        let mut rules = Vec::new();
+        for rule in &config.ignore {
+            let text = rule.text();
+            let wrong = |why: String| RuleError { rule: text.clone(), why };
+            let place = place(&rule.header, &rule.cookie, &rule.field, &rule.path).map_err(wrong)?;
+            rules.push(Arc::new(Rule { route: rule.route.as_deref().map(plain_route), place, action: Action::Ignore, text }));
+        }
+        for rule in &config.matching {
+            let text = rule.text();
+            let wrong = |why: String| RuleError { rule: text.clone(), why };
+            let place = place(&rule.header, &rule.cookie, &rule.field, &rule.path).map_err(wrong)?;
+            let action = rule.action().map_err(wrong)?;
+            if matches!(action, Action::Array(_)) && !matches!(place, Place::Path(_)) {
+                return Err(wrong("only a path leads to an array".to_owned()));
+            }
+            rules.push(Arc::new(Rule { route: rule.route.as_deref().map(plain_route), place, action, text }));
+        }
+        let patterns = config
+            .routes
+            .iter()
+            .map(|text| text.parse().map_err(|why| RuleError { rule: "[diff] routes".to_owned(), why }))
+            .collect::<Result<_, _>>()?;
+        let compare = config.compare.iter().map(|name| name.to_ascii_lowercase()).collect();
+        Ok(Self { rules, additions: config.additions, compare, patterns })
+    }
+
+    /// The rules that hold on a route.
+    pub fn of_route(&self, route: &str) -> RouteRules {
+        let plain = plain_route(route);
+        let holds = |rule: &Rule| match &rule.route {
+            None => true,
+            Some(wanted) => match wanted.strip_prefix("* ") {
+                Some(path) => plain.split_once(' ').is_some_and(|(_, p)| p == path),
+                None => *wanted == plain,
+            },
+        };
+        let rules = self.rules.iter().enumerate().filter(|(_, rule)| holds(rule)).map(|(at, rule)| (at as u32, Arc::clone(rule)));
+        RouteRules { rules: rules.collect(), compare: self.compare.clone().into() }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// A rule as a person would write it.
+    pub fn text(&self, index: usize) -> &str {
+        &self.rules[index].text
+    }
+}
+
+/// A route without the names of its parameters, which are the writer's choice.
+fn plain_route(route: &str) -> String {
+    let mut out = String::with_capacity(route.len());
+    let mut inside = false;
+    for c in route.trim().chars() {
+        match c {
+            '{' => {
+                inside = true;
+                out.push_str("{}");
+            }
+            '}' => inside = false,
+            c if !inside => out.push(c),
+            _ => {}
+        }
+    }
+    out
+}
+
+fn place(
+    header: &Option<String>,
+    cookie: &Option<String>,
+    field: &Option<String>,
+    path: &Option<String>,
+) -> Result<Place, String> {
+    match (header, cookie, field, path) {
+        (Some(name), None, None, None) => Ok(Place::Header(name.to_ascii_lowercase())),
+        (None, Some(name), None, None) => Ok(Place::Cookie(name.clone())),
+        (None, None, Some(name), None) => Ok(Place::Field(name.clone())),
+        (None, None, None, Some(path)) => Path::parse(path).map(Place::Path),
+        _ => Err("exactly one of header, cookie, field and path is needed".to_owned()),
+    }
+}
+
+fn described(section: &str, parts: &[(&str, Option<String>)]) -> String {
+    let parts: Vec<String> = parts.iter().filter_map(|(name, value)| Some(format!("{name} = {}", value.as_ref()?))).collect();
+    format!("[[diff.{section}]] {}", parts.join(", "))
+}
+
+fn quoted(text: &Option<String>) -> Option<String> {
+    text.as_ref().map(|text| format!("{text:?}"))
+}
+
+impl IgnoreRule {
+    fn text(&self) -> String {
+        let parts = [
+            ("route", quoted(&self.route)),
+            ("header", quoted(&self.header)),
+            ("cookie", quoted(&self.cookie)),
+            ("field", quoted(&self.field)),
+            ("path", quoted(&self.path)),
+        ];
+        described("ignore", &parts)
+    }
+}
+
+impl MatchRule {
+    fn text(&self) -> String {
+        let tolerance = self.tolerance.as_ref().map(|tolerance| match tolerance {
+            Tolerance::Absolute(value) => value.to_string(),
+            Tolerance::Share(text) => format!("{text:?}"),
+        });
+        let parts = [
+            ("route", quoted(&self.route)),
+            ("header", quoted(&self.header)),
+            ("cookie", quoted(&self.cookie)),
+            ("field", quoted(&self.field)),
+            ("path", quoted(&self.path)),
+            ("tolerance", tolerance),
+            ("matches", quoted(&self.matches)),
+            ("unordered", self.unordered.map(|value| value.to_string())),
+            ("by_key", quoted(&self.by_key)),
+        ];
+        described("match", &parts)
+    }
+
+    fn action(&self) -> Result<Action, String> {
+        match (&self.tolerance, &self.matches, self.unordered.unwrap_or(false), &self.by_key) {
+            (Some(Tolerance::Absolute(value)), None, false, None) if *value >= 0.0 => {
+                Ok(Action::Within { tolerance: *value, share: false })
+            }
+            (Some(Tolerance::Share(text)), None, false, None) => {
+                let percent = text.trim().strip_suffix('%').and_then(|text| text.trim().parse::<f64>().ok());
+                let percent = percent.filter(|percent| *percent >= 0.0).ok_or("write a tolerance as 0.01 or \"1%\"")?;
+                Ok(Action::Within { tolerance: percent / 100.0, share: true })
+            }
+            (None, Some(text), false, None) => match ValueKind::test(text) {
+                Some(test) => Ok(Action::Kind(test)),
+                None => Regex::new(text).map(Action::Text).map_err(|error| {
+                    format!("{text:?} is neither a kind ({}) nor a regular expression: {error}", ValueKind::NAMES.join(", "))
+                }),
+            },
+            (None, None, true, None) => Ok(Action::Array(ArrayRule::Unordered)),
+            (None, None, false, Some(key)) => Ok(Action::Array(ArrayRule::ByKey(key.clone()))),
+            _ => Err("exactly one of tolerance (not negative), matches, unordered and by_key is needed".to_owned()),
+        }
+    }
+}
+
+impl Action {
+    /// Whether the action takes a change from `a` to `b`.
+    fn takes(&self, a: Option<&str>, b: Option<&str>) -> bool {
+        match (self, a, b) {
+            (Self::Ignore, ..) => true,
+            (Self::Within { tolerance, share }, Some(a), Some(b)) => {
+                let (Ok(a), Ok(b)) = (a.trim().parse::<f64>(), b.trim().parse::<f64>()) else { return false };
+                let allowed = if *share { tolerance * a.abs() } else { *tolerance };
+                // A millionth of slack: the difference of two decimals is seldom exact in binary.
+                (a - b).abs() <= allowed * 1.000_001
+            }
+            (Self::Kind(test), Some(_), Some(b)) => test(b),
+            (Self::Text(regex), Some(_), Some(b)) => regex.is_match(b),
+            _ => false,
+        }
+    }
+}
+
+impl RouteRules {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    fn judge(&self, fits: impl Fn(&Place) -> bool, a: Option<&str>, b: Option<&str>) -> Verdict {
+        let mut rules = self.rules.iter();
+        rules
+            .find(|(_, rule)| fits(&rule.place) && rule.action.takes(a, b))
+            .map_or(Verdict::Stays, |(index, _)| Verdict::Taken(*index))
+    }
+
+    /// What the rules say of a changed header.
+    pub fn judge_header(&self, name: &str, a: Option<&str>, b: Option<&str>) -> Verdict {
+        self.judge(|place| matches!(place, Place::Header(wanted) if wanted == name), a, b)
+    }
+
+    /// What the rules say of a changed cookie.
+    pub fn judge_cookie(&self, name: &str, a: Option<&str>, b: Option<&str>) -> Verdict {
+        self.judge(|place| matches!(place, Place::Cookie(wanted) if wanted == name), a, b)
+    }
+
+    /// What the rules say of a changed form field.
+    pub fn judge_field(&self, name: &str, a: Option<&str>, b: Option<&str>) -> Verdict {
+        self.judge(|place| matches!(place, Place::Field(wanted) if wanted == name), a, b)
+    }
+
+    /// What the rules say of a change in a JSON document.
+    pub fn judge_json(&self, steps: &[Step<'_>], a: Option<&str>, b: Option<&str>) -> Verdict {
+        let mut rules = self.rules.iter();
+        rules
+            .find(|(_, rule)| match (&rule.place, &rule.action) {
+                (Place::Path(path), Action::Ignore) => path.covers(steps),
+                (Place::Path(path), action) => path.is(steps) && action.takes(a, b),
+                _ => false,
+            })
+            .map_or(Verdict::Stays, |(index, _)| Verdict::Taken(*index))
+    }
+
+    /// How the array at a place is compared, and the rule that says so.
+    pub fn array(&self, steps: &[Step<'_>]) -> Option<(u32, ArrayRule)> {
+        self.rules.iter().find_map(|(index, rule)| match (&rule.place, &rule.action) {
+            (Place::Path(path), Action::Array(how)) if path.is(steps) => Some((*index, how.clone())),
+            _ => None,
+        })
+    }
+}
+
+/// A JSONPath (RFC 9535) as it is matched against the path of a change.
+#[derive(Debug)]
+struct Path(Vec<Segment>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Name(String),
+    Index(usize),
+    Any,
+    /// `..`: any number of steps.
+    Descend,
+}
+
+impl Path {
+    fn parse(text: &str) -> Result<Self, String> {
+        // The library is the judge of what is a path; the steps are taken apart here.
+        JsonPath::parse(text).map_err(|error| format!("{text:?} is not a JSONPath (RFC 9535): {error}"))?;
+        segments(text).map(Self).ok_or_else(|| {
+            format!("{text:?} has a filter, a slice, a union or a negative index: a rule may have names, indices, * and ..")
+        })
+    }
+
+    fn is(&self, steps: &[Step<'_>]) -> bool {
+        matches(&self.0, steps, false)
+    }
+
+    fn covers(&self, steps: &[Step<'_>]) -> bool {
+        matches(&self.0, steps, true)
+    }
+}
+
+/// Whether `segments` lead to `steps`, or to something that it stands under. Paths of rules are short; the recursion is
+/// bounded by the depth of the document.
+fn matches(segments: &[Segment], steps: &[Step<'_>], under: bool) -> bool {
+    match (segments.split_first(), steps.split_first()) {
+        (None, None) => true,
+        (None, Some(_)) => under,
+        (Some((Segment::Descend, rest)), _) => (0..=steps.len()).any(|skip| matches(rest, &steps[skip..], under)),
+        (Some(_), None) => false,
+        (Some((segment, rest)), Some((step, behind))) => {
+            let fits = match (segment, step) {
+                (Segment::Any, _) => true,
+                (Segment::Name(wanted), Step::Name(name)) => wanted == name,
+                (Segment::Index(wanted), Step::Index(index)) => wanted == index,
+                _ => false,
+            };
+            fits && matches(rest, behind, under)
+        }
+    }
+}
+
+/// The steps of a path without filters, slices, unions and negative indices.
+fn segments(text: &str) -> Option<Vec<Segment>> {
+    let mut rest = text.trim().strip_prefix('$')?;
+    let mut segments = Vec::new();
+    loop {
+        rest = rest.trim_start();
+        if rest.is_empty() {
+            return Some(segments);
+        }
+        if let Some(behind) = rest.strip_prefix("..") {
+            segments.push(Segment::Descend);
+            if behind.starts_with('[') {
+                rest = behind;
+            } else {
+                rest = shorthand(behind, &mut segments)?;
+            }
+        } else if let Some(behind) = rest.strip_prefix('.') {
+            rest = shorthand(behind, &mut segments)?;
+        }
+        if let Some(behind) = rest.strip_prefix('[') {
+            let behind = behind.trim_start();
+            let (segment, after) = match behind.chars().next()? {
+                quote @ ('\'' | '"') => {
+                    let end = behind[1..].find(quote)? + 1;
+                    let name = &behind[1..end];
+                    // An escape is rare enough in a rule to be left to the other spelling.
+                    if name.contains('\\') {
+                        return None;
+                    }
+                    (Segment::Name(name.to_owned()), &behind[end + 1..])
+                }
+                '*' => (Segment::Any, &behind[1..]),
+                _ => {
+                    let end = behind.find(|c: char| !c.is_ascii_digit())?;
+                    (Segment::Index(behind[..end].parse().ok()?), &behind[end..])
+                }
+            };
+            segments.push(segment);
+            rest = after.trim_start().strip_prefix(']')?;
+        } else if !rest.is_empty() && !rest.trim_start().starts_with('.') {
+            return None;
+        }
+    }
+}
+
+fn shorthand<'a>(text: &'a str, segments: &mut Vec<Segment>) -> Option<&'a str> {
+    if let Some(behind) = text.strip_prefix('*') {
+        segments.push(Segment::Any);
+        return Some(behind);
+    }
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || !c.is_ascii())).unwrap_or(text.len());
+    if end == 0 {
+        return None;
+    }
+    segments.push(Segment::Name(text[..end].to_owned()));
+    Some(&text[end..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(path: &str) -> Vec<Step<'static>> {
+        segments(path)
+            .unwrap()
+            .into_iter()
+            .map(|segment| match segment {
+                Segment::Name(name) => Step::Name(name.into()),
+                Segment::Index(index) => Step::Index(index),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn paths_match_as_rfc_9535_says() {
+        for (rule, place, is, covers) in [
+            ("$", "$", true, true),
+            ("$", "$.a", false, true),
+            ("$.a", "$.a", true, true),
+            ("$.a", "$.a[0].b", false, true),
+            ("$.a", "$.ab", false, false),
+            ("$.a[*].b", "$.a[3].b", true, true),
+            ("$.a[2]", "$.a[3]", false, false),
+            ("$..price", "$.items[3].price", true, true),
+            ("$..price", "$.price", true, true),
+            ("$..price", "$.price.net", false, true),
+            ("$['a b'].*", "$['a b'].x", true, true),
+            ("$..[*].x", "$.a.b.x", true, true),
+            ("$.é", "$.é", true, true),
+        ] {
+            let rule_path = Path::parse(rule).unwrap();
+            assert_eq!((rule_path.is(&steps(place)), rule_path.covers(&steps(place))), (is, covers), "{rule} {place}");
+        }
+        for wrong in ["a", "$.", "$[?@.a>1]", "$[1:2]", "$[-1]", "$['a','b']", "$[", "$.a["] {
+            assert!(Path::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rules_hold_where_they_say_and_do_what_they_say() {
+        let config: DiffConfig = toml::from_str(
+            r#"
+            [[ignore]]
+            header = "X-Build"
+            [[ignore]]
+            route = "GET /orders/{order}"
+            path = "$.made"
+            [[match]]
+            path = "$..price"
+            tolerance = 0.01
+            [[match]]
+            path = "$.share"
+            tolerance = "10%"
+            [[match]]
+            path = "$.id"
+            matches = "uuid"
+            [[match]]
+            path = "$.code"
+            matches = "^[A-Z]+$"
+            [[match]]
+            path = "$.tags"
+            unordered = true
+            "#,
+        )
+        .unwrap();
+        let rules = Rules::new(&config).unwrap();
+        let route = rules.of_route("GET /orders/{id}");
+        let json = |route: &RouteRules, path: &str, a: &str, b: &str| route.judge_json(&steps(path), Some(a), Some(b));
+        assert_eq!(route.judge_header("x-build", Some("1"), None), Verdict::Taken(0));
+        assert_eq!(json(&route, "$.made", "1", "2"), Verdict::Taken(1));
+        assert_eq!(json(&rules.of_route("GET /carts/{id}"), "$.made", "1", "2"), Verdict::Stays);
+        assert_eq!(json(&route, "$.a.price", "12.99", "13.00"), Verdict::Taken(2));
+        assert_eq!(json(&route, "$.a.price", "12.99", "13.01"), Verdict::Stays);
+        assert_eq!(json(&route, "$.share", "100", "110"), Verdict::Taken(3));
+        assert_eq!(json(&route, "$.id", "1", "f81d4fae-7dec-41d0-a765-00a0c91e6bf6"), Verdict::Taken(4));
+        assert_eq!(json(&route, "$.id", "1", "2"), Verdict::Stays);
+        assert_eq!(json(&route, "$.code", "x", "ABC"), Verdict::Taken(5));
+        assert_eq!(route.array(&steps("$.tags")), Some((6, ArrayRule::Unordered)));
+        assert_eq!(rules.text(1), r#"[[diff.ignore]] route = "GET /orders/{order}", path = "$.made""#);
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_used_is_an_error_that_names_it() {
+        for text in [
+            "[[ignore]]\nroute = 'GET /'",
+            "[[ignore]]\nheader = 'a'\npath = '$.a'",
+            "[[match]]\npath = '$.a'",
+            "[[match]]\npath = '$.a'\ntolerance = -1",
+            "[[match]]\npath = '$.a'\ntolerance = 'much'",
+            "[[match]]\npath = '$.a'\nmatches = '('",
+            "[[match]]\nheader = 'a'\nunordered = true",
+            "routes = ['orders']",
+        ] {
+            let config: DiffConfig = toml::from_str(text).unwrap();
+            assert!(Rules::new(&config).is_err_and(|error| error.to_string().contains("diff")), "{text}");
+        }
+        assert!(toml::from_str::<DiffConfig>("[[match]]\npaht = '$.a'").is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! Changes on their way to the disk and back: what a change is thought of is known only when all are counted.
+//!
+//! A private format of one process: little-endian integers and texts with their length.
+
+use std::io::{self, Read, Write};
+
+use crate::exchange::ExchangeId;
+use crate::replay::ReplayId;
+use crate::time::Timestamp;
+
+/// Longest text that is read back: what is shown of a value is far shorter, a target may be longer.
+const MAX_TEXT: usize = 16 << 20;
+
+/// The changes of one compared exchange.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub(super) struct Record {
+    pub(super) rank: u32,
+    pub(super) id: ReplayId,
+    pub(super) route: u32,
+    pub(super) at: Timestamp,
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) changes: Vec<Spooled>,
+}
+
+/// A change, with its route, general place and label as a number.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub(super) struct Spooled {
+    pub(super) key: u32,
+    /// Whether both values look like one kind.
+    pub(super) looks: bool,
+    pub(super) place: String,
+    pub(super) expected: Option<String>,
+    pub(super) actual: Option<String>,
+}
+
+impl Record {
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        number(out, u64::from(self.rank))?;
+        number(out, self.id.exchange.connection)?;
+        number(out, u64::from(self.id.exchange.ordinal))?;
+        number(out, u64::from(self.id.copy))?;
+        number(out, u64::from(self.route))?;
+        number(out, self.at.nanos() as u64)?;
+        text(out, &self.method)?;
+        text(out, &self.target)?;
+        number(out, self.changes.len() as u64)?;
+        for change in &self.changes {
+            number(out, u64::from(change.key))?;
+            let has = |value: &Option<String>| u64::from(value.is_some());
+            number(out, u64::from(change.looks) | has(&change.expected) << 1 | has(&change.actual) << 2)?;
+            text(out, &change.place)?;
+            for value in [&change.expected, &change.actual].into_iter().flatten() {
+                text(out, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next record; none at the end.
+    pub(super) fn read(input: &mut impl Read) -> io::Result<Option<Self>> {
+        let rank = match read_number(input) {
+            Ok(rank) => rank as u32,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let exchange = ExchangeId { connection: read_number(input)?, ordinal: read_number(input)? as u32 };
+        let id = ReplayId { exchange, copy: read_number(input)? as u32 };
+        let route = read_number(input)? as u32;
+        let at = Timestamp::from_nanos(read_number(input)? as i64);
+        let (method, target) = (read_text(input)?, read_text(input)?);
+        let count = read_number(input)?;
+        let mut changes = Vec::new();
+        for _ in 0..count {
+            let key = read_number(input)? as u32;
+            let flags = read_number(input)?;
+            let place = read_text(input)?;
+            let expected = if flags & 2 != 0 { Some(read_text(input)?) } else { None };
+            let actual = if flags & 4 != 0 { Some(read_text(input)?) } else { None };
+            changes.push(Spooled { key, looks: flags & 1 != 0, place, expected, actual });
+        }
+        Ok(Some(Self { rank, id, route, at, method, target, changes }))
+    }
+}
+
+fn number(out: &mut impl Write, value: u64) -> io::Result<()> {
+    out.write_all(&value.to_le_bytes())
+}
+
+fn text(out: &mut impl Write, text: &str) -> io::Result<()> {
+    number(out, text.len() as u64)?;
+    out.write_all(text.as_bytes())
+}
+
+fn read_number(input: &mut impl Read) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    input.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn read_text(input: &mut impl Read) -> io::Result<String> {
+    let length = usize::try_from(read_number(input)?).ok().filter(|length| *length <= MAX_TEXT);
+    let mut bytes = vec![0; length.ok_or_else(|| io::Error::other("the spool is damaged"))?];
+    input.read_exact(&mut bytes)?;
+    String::from_utf8(bytes).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let change = |expected: Option<&str>| Spooled {
+            key: 7,
+            looks: expected.is_none(),
+            place: "$.é".to_owned(),
+            expected: expected.map(str::to_owned),
+            actual: Some("2".to_owned()),
+        };
+        let record = Record {
+            rank: 3,
+            id: "12-3@2".parse().unwrap(),
+            route: 9,
+            at: Timestamp::from_nanos(-5),
+            method: "GET".to_owned(),
+            target: "/".to_owned(),
+            changes: vec![change(None), change(Some("1"))],
+        };
+        let mut bytes = Vec::new();
+        record.write(&mut bytes).unwrap();
+        Record::default().write(&mut bytes).unwrap();
+        let mut input = &bytes[..];
+        assert_eq!(Record::read(&mut input).unwrap(), Some(record));
+        assert_eq!(Record::read(&mut input).unwrap(), Some(Record::default()));
+        assert_eq!(Record::read(&mut input).unwrap(), None);
+    }
+}

@@ -1,0 +1,235 @@
+//! The first walk through the exchanges: routes are learned, and equal requests of the recording are found, by which v1 is
+//! compared with itself.
+
+use std::fs::File;
+use std::hash::{Hash as _, Hasher as _};
+use std::io;
+
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHasher};
+
+use super::route::{Routes, path_and_query};
+use super::store::Batches;
+use crate::exchange::log::{self, Line};
+use crate::exchange::{Completeness, Exchange};
+
+/// Pairs of equal requests that are compared, of each request.
+const MAX_PAIRS: u8 = 20;
+/// Different requests that are remembered; beyond, further ones have no pairs.
+const MAX_REQUESTS: usize = 4 << 20;
+/// No pair.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// What the first walk found. 16 bytes for each exchange.
+pub(super) struct Survey {
+    pub(super) routes: Routes,
+    /// Where each exchange stands, by its rank in the file.
+    pub(super) places: Vec<(u64, u32)>,
+    /// The rank of the exchange before with an equal request; [`NONE`] where there is none.
+    pub(super) pairs: Vec<u32>,
+    /// Lines that are no exchange.
+    pub(super) damaged: u64,
+    /// Whether the file was closed by its last line.
+    pub(super) closed: bool,
+}
+
+/// What is needed of an exchange in the first walk.
+struct Brief {
+    method: Vec<u8>,
+    target: Vec<u8>,
+    /// A hash of everything in the request that may shape the answer.
+    request: u64,
+    /// Who asks: a hash of cookies and credentials, 0 where there are none.
+    session: u64,
+    answered: bool,
+}
+
+enum Item {
+    Exchange(Option<Brief>),
+    Header,
+    End,
+    Damaged,
+}
+
+/// Walks the file once.
+pub(super) fn survey(file: &File, mut routes: Routes, mut progress: impl FnMut(u64)) -> io::Result<Survey> {
+    let mut batches = Batches::new(file)?;
+    let mut pairing = Pairing::default();
+    let (mut places, mut pairs) = (Vec::new(), Vec::new());
+    let (mut damaged, mut closed) = (0, false);
+    while let Some(batch) = batches.next()? {
+        let items: Vec<Item> = (0..batch.len()).into_par_iter().with_min_len(16).map(|at| brief(batch.line(at).1)).collect();
+        for (at, item) in items.into_iter().enumerate() {
+            match item {
+                Item::Header => closed = false,
+                Item::End => closed = true,
+                Item::Damaged => damaged += 1,
+                Item::Exchange(brief) => {
+                    let (offset, line) = batch.line(at);
+                    let rank = places.len() as u32;
+                    places.push((offset, line.len() as u32));
+                    pairs.push(brief.as_ref().map_or(NONE, |brief| pairing.equal_before(brief, rank)));
+                    if let Some(brief) = brief {
+                        routes.learn(&brief.method, &brief.target);
+                    }
+                }
+            }
+        }
+        progress(batches.position());
+    }
+    routes.settle();
+    damaged += batches.too_long;
+    Ok(Survey { routes, places, pairs, damaged, closed })
+}
+
+fn brief(line: &[u8]) -> Item {
+    match log::read(line) {
+        Ok(Line::Exchange(exchange)) => Item::Exchange(Brief::of(&exchange)),
+        Ok(Line::Header(_)) => Item::Header,
+        Ok(Line::End(_)) => Item::End,
+        Err(_) => Item::Damaged,
+    }
+}
+
+impl Brief {
+    fn of(exchange: &Exchange) -> Option<Self> {
+        let request = &exchange.request.as_ref()?.message;
+        let mut whole = FxHasher::default();
+        let mut session = FxHasher::default();
+        let mut has_session = false;
+        (&*request.method, &*request.target, &*request.body.bytes, request.body.length).hash(&mut whole);
+        for (name, value) in request.headers.iter() {
+            let name = name.to_ascii_lowercase();
+            match name.as_slice() {
+                b"cookie" | b"authorization" | b"x-api-key" => {
+                    (&name, value).hash(&mut session);
+                    (&name, value).hash(&mut whole);
+                    has_session = true;
+                }
+                // What negotiates content, ranges and conditions.
+                b"host" | b"accept" | b"accept-language" | b"accept-encoding" | b"content-type" | b"range" | b"if-none-match"
+                | b"if-modified-since" | b"origin" | b"x-requested-with" => (&name, value).hash(&mut whole),
+                _ => {}
+            }
+        }
+        Some(Self {
+            method: request.method.to_vec(),
+            target: request.target.to_vec(),
+            request: whole.finish(),
+            session: if has_session { session.finish() } else { 0 },
+            answered: exchange.completeness == Completeness::Complete && exchange.response.is_some(),
+        })
+    }
+}
+
+/// Finds equal requests. Between them nothing may have been written that the answer could show: a write by the same session, or
+/// to the same resource, starts a new age of it.
+#[derive(Default)]
+struct Pairing {
+    latest: FxHashMap<u64, (u32, u8)>,
+    ages: FxHashMap<u64, u32>,
+}
+
+impl Pairing {
+    fn equal_before(&mut self, brief: &Brief, rank: u32) -> u32 {
+        let safe = matches!(&*brief.method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE");
+        let resources = resources(&brief.target);
+        if !safe {
+            for resource in resources.into_iter().chain([brief.session]).filter(|hash| *hash != 0) {
+                if self.ages.len() < MAX_REQUESTS || self.ages.contains_key(&resource) {
+                    *self.ages.entry(resource).or_default() += 1;
+                }
+            }
+        }
+        if !brief.answered {
+            return NONE;
+        }
+        let mut hasher = FxHasher::default();
+        brief.request.hash(&mut hasher);
+        // A write sees its own effect; equal writes are compared whatever lies between.
+        if safe {
+            let age = |hash: u64| self.ages.get(&hash).copied().unwrap_or(0);
+            (age(resources[usize::from(resources[1] != 0)]), age(brief.session)).hash(&mut hasher);
+        }
+        let hash = hasher.finish();
+        if self.latest.len() >= MAX_REQUESTS && !self.latest.contains_key(&hash) {
+            return NONE;
+        }
+        match self.latest.get_mut(&hash) {
+            None => {
+                self.latest.insert(hash, (rank, 0));
+                NONE
+            }
+            Some((before, pairs)) if *pairs < MAX_PAIRS => {
+                *pairs += 1;
+                // The one before and not the first: pairs that share a member would count its oddity again and again.
+                std::mem::replace(before, rank)
+            }
+            Some(_) => NONE,
+        }
+    }
+}
+
+/// Hashes of the collection and of the member that a path names: `/carts` and `/carts/5` of `/api/v1/carts/5/items`; 0 where
+/// there is none.
+fn resources(target: &[u8]) -> [u64; 2] {
+    let (path, _) = path_and_query(target);
+    let prefix = |segment: &&[u8]| {
+        segment.is_empty()
+            || segment.eq_ignore_ascii_case(b"api")
+            || segment.eq_ignore_ascii_case(b"rest")
+            || segment.len() <= 3 && segment[0] == b'v' && segment[1..].iter().all(u8::is_ascii_digit)
+    };
+    let mut segments = path.split(|&byte| byte == b'/').skip_while(prefix).filter(|segment| !segment.is_empty());
+    let mut hasher = FxHasher::default();
+    let mut next = || {
+        segments.next().map_or(0, |segment| {
+            segment.hash(&mut hasher);
+            hasher.finish() | 1
+        })
+    };
+    let first = next();
+    [first, next()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(requests: &[(&str, &str, u64)]) -> Vec<Option<u32>> {
+        let mut pairing = Pairing::default();
+        requests
+            .iter()
+            .enumerate()
+            .map(|(rank, (method, target, session))| {
+                let mut hasher = FxHasher::default();
+                (method, target, session).hash(&mut hasher);
+                let brief = Brief {
+                    method: method.as_bytes().to_vec(),
+                    target: target.as_bytes().to_vec(),
+                    request: hasher.finish(),
+                    session: *session,
+                    answered: true,
+                };
+                Some(pairing.equal_before(&brief, rank as u32)).filter(|before| *before != NONE)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn equal_requests_are_paired_unless_something_was_written_between() {
+        assert_eq!(
+            pairs(&[("GET", "/a", 0), ("GET", "/b", 0), ("GET", "/a", 0), ("GET", "/a", 0)]),
+            [None, None, Some(0), Some(2)]
+        );
+        let cart = [("GET", "/api/v1/carts/5", 0), ("POST", "/api/v1/carts/5/items", 0), ("GET", "/api/v1/carts/5", 0)];
+        assert_eq!(pairs(&cart), [None, None, None]);
+        let other = [("GET", "/carts/6", 0), ("POST", "/carts/5/items", 0), ("GET", "/carts/6", 0)];
+        assert_eq!(pairs(&other), [None, None, Some(0)]);
+        let list = [("GET", "/carts", 0), ("PUT", "/carts/5", 0), ("GET", "/carts", 0)];
+        assert_eq!(pairs(&list), [None, None, None]);
+        let session = [("GET", "/me", 7), ("POST", "/login", 7), ("GET", "/me", 7), ("GET", "/me", 8)];
+        assert_eq!(pairs(&session), [None, None, None, None]);
+        assert_eq!(pairs(&[("POST", "/x", 0), ("POST", "/x", 0)]), [None, Some(0)]);
+    }
+}

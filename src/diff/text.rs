@@ -1,0 +1,199 @@
+//! Text compared by lines.
+//!
+//! A line that differs is named by what both sides have in common at its start, so that the same line of many pages is one
+//! place whatever its number.
+
+use std::borrow::Cow;
+
+use super::Kind;
+use super::change::{Change, Context, Look, Sink, hash_place, short};
+
+/// Most insertions and deletions that are followed; texts further apart differ as a whole between their common ends.
+const MAX_EDITS: usize = 400;
+/// Longest start of a line that names its place, in characters.
+const ANCHOR: usize = 40;
+
+/// Compares two texts; line ends of either kind count the same.
+pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink: &mut Sink) {
+    let lines = |text| str::lines(text).collect::<Vec<_>>();
+    let (left, right) = (lines(expected), lines(actual));
+    let head = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
+    let tail = left[head..].iter().rev().zip(right[head..].iter().rev()).take_while(|(a, b)| a == b).count();
+    let (middle, other) = (&left[head..left.len() - tail], &right[head..right.len() - tail]);
+    if middle.is_empty() && other.is_empty() {
+        // Only line ends differ, or the last one is missing.
+        return;
+    }
+    for (a, b) in hunks(middle, other) {
+        hunk(context, head + a.start, &middle[a], &other[b], sink);
+    }
+}
+
+type Lines = std::ops::Range<usize>;
+
+/// The ranges of lines that differ.
+fn hunks(left: &[&str], right: &[&str]) -> Vec<(Lines, Lines)> {
+    if left.len() == right.len() && left.iter().zip(right).filter(|(a, b)| a != b).count() * 2 <= left.len() {
+        // Line by line, as where only values differ.
+        return (0..left.len()).filter(|&at| left[at] != right[at]).map(|at| (at..at + 1, at..at + 1)).collect();
+    }
+    let Some(common) = common_lines(left, right) else { return vec![(0..left.len(), 0..right.len())] };
+    let mut hunks = Vec::new();
+    let (mut a, mut b) = (0, 0);
+    for (x, y) in common.into_iter().chain([(left.len(), right.len())]) {
+        if a < x || b < y {
+            hunks.push((a..x, b..y));
+        }
+        (a, b) = (x + 1, y + 1);
+    }
+    hunks
+}
+
+/// Pairs of equal lines of a shortest edit (Myers 1986), in order; none where it needs more than [`MAX_EDITS`].
+fn common_lines(left: &[&str], right: &[&str]) -> Option<Vec<(usize, usize)>> {
+    let (n, m) = (left.len() as isize, right.len() as isize);
+    let most = MAX_EDITS.min(left.len() + right.len()) as isize;
+    let at = |k: isize| (k + most + 1) as usize;
+    let mut reach = vec![0_isize; 2 * most as usize + 3];
+    let mut trace: Vec<Vec<isize>> = Vec::new();
+    for edits in 0..=most {
+        // Only the diagonals that this many edits can reach are kept.
+        trace.push(reach[at(-edits - 1)..=at(edits + 1).min(reach.len() - 1)].to_vec());
+        for k in (-edits..=edits).step_by(2) {
+            let down = k == -edits || k != edits && reach[at(k - 1)] < reach[at(k + 1)];
+            let mut x = if down { reach[at(k + 1)] } else { reach[at(k - 1)] + 1 };
+            while x < n && x - k < m && left[x as usize] == right[(x - k) as usize] {
+                x += 1;
+            }
+            reach[at(k)] = x;
+            if x >= n && x - k >= m {
+                return Some(backtrack(&trace, n, m));
+            }
+        }
+    }
+    None
+}
+
+fn backtrack(trace: &[Vec<isize>], n: isize, m: isize) -> Vec<(usize, usize)> {
+    let (mut x, mut y) = (n, m);
+    let mut pairs = Vec::new();
+    for (edits, reach) in trace.iter().enumerate().rev() {
+        let edits = edits as isize;
+        let get = |k: isize| reach[(k + edits + 1) as usize];
+        let k = x - y;
+        let down = k == -edits || k != edits && get(k - 1) < get(k + 1);
+        let before = if down { k + 1 } else { k - 1 };
+        let (from_x, from_y) = if edits == 0 { (0, 0) } else { (get(before), get(before) - before) };
+        let start = if edits == 0 {
+            0
+        } else if down {
+            from_x
+        } else {
+            from_x + 1
+        };
+        while x > start && y > 0 {
+            x -= 1;
+            y -= 1;
+            pairs.push((x as usize, y as usize));
+        }
+        (x, y) = (from_x, from_y);
+    }
+    pairs.reverse();
+    pairs
+}
+
+fn hunk(context: &Context<'_>, first: usize, left: &[&str], right: &[&str], sink: &mut Sink) {
+    if left.len() == right.len() {
+        for (index, (a, b)) in left.iter().zip(right).enumerate() {
+            if a != b {
+                let place = format!("line {}", first + index + 1);
+                change(context, place, "changed", Some(a), Some(b), context.look(a, b, false), sink);
+            }
+        }
+        return;
+    }
+    let place = match left.len() {
+        0 => format!("after line {first}"),
+        1 => format!("line {}", first + 1),
+        count => format!("lines {} to {}", first + 1, first + count),
+    };
+    let label = match (left.is_empty(), right.is_empty()) {
+        (false, true) => "removed",
+        (true, false) => "added",
+        _ => "changed",
+    };
+    let joined = |lines: &[&str]| (!lines.is_empty()).then(|| lines.join("\n"));
+    change(context, place, label, joined(left).as_deref(), joined(right).as_deref(), Look::Plain, sink);
+}
+
+fn change(
+    context: &Context<'_>,
+    place: String,
+    label: &'static str,
+    a: Option<&str>,
+    b: Option<&str>,
+    look: Look,
+    sink: &mut Sink,
+) {
+    let general = match (a, b) {
+        (Some(a), Some(b)) => anchor(a, b),
+        (Some(only), None) | (None, Some(only)) => anchor(only, only),
+        (None, None) => "line".to_owned(),
+    };
+    let shown = |text: Option<&str>| text.map(|text| short(&context.masker.text(text)));
+    let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
+    let place_hash = hash_place(&general);
+    let label = Cow::Borrowed(label);
+    sink.add(Change { kind, place, general, place_hash, label, expected: shown(a), actual: shown(b), look });
+}
+
+/// `line "<meta name="`: what two lines start with, up to the end of a word.
+fn anchor(a: &str, b: &str) -> String {
+    let (a, b) = (a.trim_start(), b.trim_start());
+    let common = a.char_indices().zip(b.chars()).take_while(|((_, x), y)| x == y).take(ANCHOR).last();
+    let common = common.map_or("", |((at, c), _)| &a[..at + c.len_utf8()]);
+    let end = if common.len() == a.len() && common.len() == b.len() {
+        common.len()
+    } else {
+        common.rfind(|c: char| !c.is_alphanumeric()).map_or(0, |at| at + common[at..].chars().next().map_or(0, char::len_utf8))
+    };
+    let start = common[..end].trim_end();
+    // A digit is seldom a part of what a line is.
+    let start = start.split(|c: char| c.is_ascii_digit()).next().unwrap_or("").trim_end();
+    if start.is_empty() { "line".to_owned() } else { format!("line \"{start}\"") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_a_hunk() {
+        let of = |a: &str, b: &str| {
+            let (a, b): (Vec<_>, Vec<_>) = (a.split(' ').collect(), b.split(' ').collect());
+            hunks(&a, &b)
+        };
+        assert_eq!(of("a b c d", "a x c d"), [(1..2, 1..2)]);
+        assert_eq!(of("a b c d", "a c d"), [(1..2, 1..1)]);
+        assert_eq!(of("a c d", "a b c d e"), [(1..1, 1..2), (3..3, 4..5)]);
+        assert_eq!(anchor("  <meta csrf=\"abc1\">", "  <meta csrf=\"abd2\">"), "line \"<meta csrf=\"\"");
+        assert_eq!(anchor("x", "y"), "line");
+    }
+
+    proptest! {
+        #[test]
+        fn hunks_hold_all_that_differs_and_the_rest_is_equal(a in "[abc]{0,30}", b in "[abc]{0,30}") {
+            let left: Vec<&str> = a.split("").collect();
+            let right: Vec<&str> = b.split("").collect();
+            let (mut x, mut y) = (0, 0);
+            let end = (left.len()..left.len(), right.len()..right.len());
+            for (one, two) in hunks(&left, &right).into_iter().chain([end]) {
+                prop_assert!(x <= one.start && y <= two.start);
+                prop_assert_eq!(&left[x..one.start], &right[y..two.start]);
+                (x, y) = (one.end, two.end);
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The diff as a whole: planted differences are found, planted noise is not, and files say so.
+
+#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "helpers of tests fail by panicking, as tests do")]
+
+#[path = "support/pairs.rs"]
+mod pairs;
+
+use std::path::Path;
+use std::process::Command;
+
+use pairs::{FAULTS, Plan};
+use shadowtap::diff::{Class, Cluster, Totals};
+
+/// Runs the program; its exit code and what it printed.
+fn shadowtap(arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_shadowtap")).args(arguments).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+fn diff(folder: &Path, flags: &[&str]) -> String {
+    let arguments = [&["-q", "diff", folder.to_str().unwrap()], flags].concat();
+    let (code, text) = shadowtap(&arguments);
+    assert_eq!(code, 0, "{arguments:?}: {text}");
+    text
+}
+
+fn clusters(folder: &Path) -> Vec<Cluster> {
+    let text = std::fs::read_to_string(folder.join("clusters.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn regressions(folder: &Path) -> Vec<Cluster> {
+    clusters(folder).into_iter().filter(|cluster| cluster.class == Class::Regression).collect()
+}
+
+fn totals(folder: &Path) -> Totals {
+    serde_json::from_slice(&std::fs::read(folder.join("diff.json")).unwrap()).unwrap()
+}
+
+fn made(plan: &Plan) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    pairs::make(plan, folder.path());
+    folder
+}
+
+fn listed(clusters: &[Cluster]) -> Vec<String> {
+    clusters.iter().map(|c| format!("{} {} {} {} [{}]", c.route, c.kind.name(), c.place, c.shape, c.why)).collect()
+}
+
+#[test]
+fn every_planted_fault_is_one_cluster_and_nothing_else_is() {
+    for noise in [0, 1, pairs::NOISES] {
+        for samples in [10, 60] {
+            let plan = Plan { noise, samples, ..Plan::small() };
+            let folder = made(&plan);
+            diff(folder.path(), &[]);
+            let found = regressions(folder.path());
+            for (number, (name, place, shape)) in FAULTS.iter().enumerate() {
+                let route = pairs::route(number);
+                let of_route: Vec<_> = found.iter().filter(|cluster| cluster.route == route).cloned().collect();
+                let expected = |cluster: &Cluster| cluster.place == *place && (cluster.shape == *shape || *shape == "changed");
+                assert!(
+                    of_route.len() == 1 && expected(&of_route[0]),
+                    "{name} with {noise} noisy places and {samples} samples: {:#?}",
+                    listed(&of_route)
+                );
+                assert_eq!(of_route[0].exchanges, samples as u64, "{name}");
+            }
+            assert_eq!(found.len(), FAULTS.len(), "{noise} noisy places: {:#?}", listed(&found));
+            let totals = totals(folder.path());
+            assert_eq!(totals.compared as usize, plan.exchanges());
+            assert_eq!(totals.mismatched as usize, FAULTS.len() * samples);
+        }
+    }
+}
+
+#[test]
+fn a_fault_of_some_requests_is_named_by_what_they_share() {
+    let folder = made(&Plan { faults: vec![0], clean: 0, samples: 200, faulty_targets: 2, ..Plan::small() });
+    diff(folder.path(), &[]);
+    let found = regressions(folder.path());
+    assert_eq!(found.len(), 1, "{:#?}", listed(&found));
+    assert!(found[0].exchanges < found[0].compared, "{}", found[0].exchanges);
+    assert!(found[0].repeat.starts_with("curl -sS --globoff http://v2.test:8080/bababa/"), "{}", found[0].repeat);
+}
+
+#[test]
+fn the_output_does_not_depend_on_threads() {
+    let folder = made(&Plan { noise: pairs::NOISES, samples: 20, ..Plan::small() });
+    let files = ["clusters.jsonl", "differences.jsonl", "mismatches.csv", "noise.jsonl", "routes.json", "diff.json"];
+    let mut before: Option<Vec<Vec<u8>>> = None;
+    for threads in ["1", "2", "7"] {
+        diff(folder.path(), &["--threads", threads, "--show-secrets"]);
+        let now = files.iter().map(|name| std::fs::read(folder.path().join(name)).unwrap()).collect();
+        if let Some(before) = &before {
+            for ((name, one), other) in files.iter().zip(before).zip(&now) {
+                assert!(one == other, "{name} differs with {threads} threads");
+            }
+        }
+        before = Some(now);
+    }
+    assert!(!folder.path().join("differences.part").exists());
+}
+
+#[test]
+fn approved_differences_pass_until_they_expire_and_stay_visible() {
+    let folder = made(&Plan { faults: vec![0, 4], clean: 1, ..Plan::small() });
+    let dir = folder.path().to_str().unwrap();
+    let file = folder.path().join("approved.toml");
+    let file = file.to_str().unwrap();
+    diff(folder.path(), &[]);
+    let id = regressions(folder.path())[0].id.clone();
+    let approve = |expires: &str| {
+        shadowtap(&["approve", dir, &id, "--reason", "totals are in cents", "--expires", expires, "--file", file])
+    };
+    assert_eq!(approve("2999-12-31").0, 0);
+    assert_eq!(approve("2999-12-31").0, 2, "it is there already");
+    diff(folder.path(), &["--approved", file]);
+    let after = clusters(folder.path());
+    let approved: Vec<_> = after.iter().filter(|cluster| cluster.class == Class::Approved).collect();
+    assert_eq!((after.len(), approved.len(), approved[0].differences), (2, 1, 10), "{:#?}", listed(&after));
+    assert!(approved[0].why.contains("totals are in cents"));
+    let totals_now = totals(folder.path());
+    assert_eq!((totals_now.mismatched, totals_now.approved), (10, 10));
+
+    let text = std::fs::read_to_string(file).unwrap().replace("2999", "2020");
+    std::fs::write(
+        file,
+        format!("{text}\n[[approved]]\nroute = \"GET /\"\nkind = \"body\"\nplace = \"$\"\nshape = \"x\"\nreason = \"gone\"\n"),
+    )
+    .unwrap();
+    let printed = diff(folder.path(), &["--approved", file]);
+    let totals_now = totals(folder.path());
+    assert_eq!((totals_now.mismatched, totals_now.approved, totals_now.expired_approvals.len()), (20, 0, 1));
+    assert_eq!(totals_now.unmatched_approvals.len(), 1);
+    assert!(printed.contains("have expired") && printed.contains("(gone)"), "{printed}");
+
+    for wrong in [
+        &["approve", dir, "zzz", "--reason", "x"][..],
+        &["approve", dir, &id, "--reason", " "],
+        &["approve", dir, &id, "--reason", "x", "--expires", "soon"],
+    ] {
+        assert_eq!(shadowtap(wrong).0, 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn rules_take_differences_and_those_that_take_none_are_listed() {
+    let folder = made(&Plan { faults: vec![0, 4], clean: 1, ..Plan::small() });
+    let config = folder.path().join("shadowtap.toml");
+    std::fs::write(
+        &config,
+        "[[diff.ignore]]\nroute = 'GET /bababa/{id}'\npath = '$..price'\n[[diff.match]]\npath = '$.nowhere'\ntolerance = 1\n",
+    )
+    .unwrap();
+    let printed = diff(folder.path(), &["--config", config.to_str().unwrap()]);
+    assert_eq!(regressions(folder.path()).len(), 1);
+    assert_eq!(totals(folder.path()).unmatched_rules, ["[[diff.match]] path = \"$.nowhere\", tolerance = 1"]);
+    assert!(printed.contains("matched nothing"), "{printed}");
+    std::fs::write(&config, "[[diff.ignore]]\npath = '$['\n").unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let (code, text) = shadowtap(&["diff", dir, "--config", config.to_str().unwrap()]);
+    assert!(code == 2 && text.contains("[[diff.ignore]]"), "{text}");
+}
+
+#[test]
+fn noise_that_was_found_can_be_given_to_the_next_run() {
+    let folder = made(&Plan { noise: 4, samples: 10, faults: vec![], clean: 2, ..Plan::small() });
+    diff(folder.path(), &[]);
+    let noise = std::fs::read_to_string(folder.path().join("noise.jsonl")).unwrap();
+    assert!(noise.contains("\"$.took_us\"") && noise.contains("\"self\"") && noise.contains("\"shape\""), "{noise}");
+    // Of two samples of a target that is asked for once nothing can be learned from v1 itself.
+    let fresh = made(&Plan { noise: 4, samples: 1, faults: vec![], clean: 2, seed: 9, ..Plan::small() });
+    diff(fresh.path(), &[]);
+    assert_eq!(regressions(fresh.path()).len(), 2, "{:#?}", listed(&regressions(fresh.path())));
+    let file = folder.path().join("noise.jsonl");
+    diff(fresh.path(), &["--noise", file.to_str().unwrap()]);
+    assert_eq!(listed(&regressions(fresh.path())), [""; 0]);
+}
+
+#[test]
+fn damaged_and_hostile_files_are_counted_and_end_in_no_panic() {
+    let folder = made(&Plan { samples: 4, ..Plan::small() });
+    for name in ["exchanges.jsonl", "outcomes.jsonl"] {
+        let path = folder.path().join(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let cut = bytes.len() - 2_000;
+        bytes.truncate(cut);
+        bytes.extend_from_slice(b"\nno json\n{\"id\":\"1-\n\xff\xfe\n{}\n");
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let printed = shadowtap(&["diff", folder.path().to_str().unwrap()]);
+    assert_eq!(printed.0, 0, "{}", printed.1);
+    assert!(printed.1.contains("lines of exchanges.jsonl are damaged") && printed.1.contains("no last line"), "{}", printed.1);
+    std::fs::write(folder.path().join("exchanges.jsonl"), b"").unwrap();
+    assert_eq!(shadowtap(&["diff", folder.path().to_str().unwrap()]).0, 3);
+    assert_eq!(shadowtap(&["diff", "/nowhere"]).0, 3);
+}
