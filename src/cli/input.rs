@@ -209,7 +209,8 @@ fn is_url(name: &str) -> bool {
 }
 
 /// A URL without user information, query and fragment, where pre-signed ones keep their keys.
-fn without_secrets(name: &str) -> String {
+/// The name of an input as files show it: a URL without what may be secret in it.
+pub(crate) fn without_secrets(name: &str) -> String {
     match url::Url::parse(name) {
         Ok(mut url) if is_url(name) => {
             let _ = (url.set_username(""), url.set_password(None));

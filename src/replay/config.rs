@@ -47,6 +47,8 @@ pub struct Section {
     pub max_connections: Option<usize>,
     /// `--max-body`
     pub max_body: Option<String>,
+    /// `--transport`
+    pub transport: Option<String>,
     /// `--arrivals`
     pub arrivals: Option<String>,
     /// `--pacing`

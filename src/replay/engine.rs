@@ -5,13 +5,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use rustix::event::EventfdFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
+use super::client;
 use super::clock::Clock;
 use super::feed::{Feeder, Line, wake};
 use super::generator::{self, CpuMark, Figures};
@@ -20,7 +21,7 @@ use super::log;
 use super::plan::Plan;
 use super::record::{Observer, OutcomeFile, Recorder};
 use super::target::Target;
-use super::task::{Budget, Live, Stop};
+use super::task::{Budget, Done, Live, Stop, Task};
 use super::tls::{Trust, TrustError};
 use super::worker::{Shared, Worker};
 use crate::ledger::Ledger;
@@ -37,6 +38,19 @@ const RECORD_QUEUE: usize = 256;
 /// How often the caller is told how far the replay is.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How requests reach v2.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Exact bytes on sockets of our own: HTTP/1.
+    #[default]
+    Wire,
+    /// A negotiating client, through this proxy where there is one.
+    Client {
+        /// The proxy's URL.
+        proxy: Option<String>,
+    },
+}
+
 /// How a plan is to be run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -50,6 +64,8 @@ pub struct Options {
     pub baseline: Option<Target>,
     /// Who is trusted with TLS.
     pub trust: Trust,
+    /// How requests reach v2.
+    pub transport: Transport,
     /// When a due request may go.
     pub arrivals: Arrivals,
     /// What it keeps to after a wait.
@@ -159,15 +175,20 @@ pub fn run(
 ) -> Result<Finished, ReplayError> {
     let mut warnings = Vec::new();
     let slots = connection_slots(plan, options, &mut warnings)?;
-    let workers = options.workers.clamp(1, slots);
+    let protocols: &[&[u8]] = match options.transport {
+        Transport::Wire => &[b"http/1.1"],
+        Transport::Client { .. } => &[b"h2", b"http/1.1"],
+    };
+    // The client does its own waiting; one thread of it keeps many connections busy.
+    let workers = if options.transport == Transport::Wire { options.workers.clamp(1, slots) } else { 1 };
     let targets: Vec<Target> = [&options.target].into_iter().chain(&options.mapped).chain(&options.baseline).cloned().collect();
-    let tls = targets.iter().any(|target| target.tls).then(|| options.trust.config(&[b"http/1.1"])).transpose()?;
+    let tls = targets.iter().any(|target| target.tls).then(|| options.trust.config(protocols)).transpose()?;
     if options.realtime {
         warnings.extend(super::realtime::lock_memory().err());
     }
     let (start, started) = start_time(plan, options, &mut warnings);
     let mut files = Files::new(options, outputs, started).map_err(ReplayError::Write)?;
-    let shared = Shared {
+    let shared = Arc::new(Shared {
         clock: Clock::starting_at(start),
         baseline: options.baseline.as_ref().map(|_| (targets.len() - 1) as u16),
         targets,
@@ -182,9 +203,9 @@ pub fn run(
         timeout_ns: options.timeout_ns,
         max_body: options.max_body,
         live: (0..workers).map(|_| Live::default()).collect(),
-    };
+    });
     let cpu = CpuMark::now();
-    let ran = threads(plan, &shared, workers, slots, options.realtime, &mut files, observer, &mut tick)?;
+    let ran = threads(plan, &shared, options, slots, &mut files, observer, &mut tick)?;
     let duration_ns = shared.clock.now();
     let (cpu_seconds, machine) = CpuMark::now().since(cpu);
     let figures = ran.figures;
@@ -255,23 +276,28 @@ impl Files {
     }
 }
 
+/// Who sends: of either transport.
+enum Hand<'a> {
+    Worker(Box<Worker<'a>>),
+    Client(Option<String>, Receiver<Vec<Task>>, SyncSender<Vec<Done>>),
+}
+
 struct Ran {
     figures: Figures,
     interrupted: bool,
     warnings: Vec<String>,
 }
 
-#[expect(clippy::too_many_arguments, reason = "the one place where all parts of a replay meet")]
 fn threads(
     plan: &Plan,
-    shared: &Shared,
-    workers: usize,
+    shared: &Arc<Shared>,
+    options: &Options,
     slots: usize,
-    realtime: bool,
     files: &mut Files,
     observer: Option<Observer<'_>>,
     tick: &mut dyn FnMut(&Progress),
 ) -> Result<Ran, ReplayError> {
+    let (workers, realtime) = (shared.live.len(), options.realtime);
     let (records, record_inbox) = sync_channel(RECORD_QUEUE);
     let mut lines = Vec::new();
     let mut crew = Vec::new();
@@ -281,8 +307,14 @@ fn threads(
         let event = Arc::new(event.map_err(|error| ReplayError::System("make an event", error.into()))?);
         let (sender, inbox) = sync_channel(WORKER_QUEUE);
         let share = slots / workers + usize::from(number < slots % workers);
-        let worker = Worker::new(shared, number, share, inbox, &event, records.clone());
-        crew.push(worker.map_err(|error| ReplayError::System("set up a worker", error))?);
+        let hand = match &options.transport {
+            Transport::Wire => {
+                let worker = Worker::new(shared, number, share, inbox, &event, records.clone());
+                Hand::Worker(Box::new(worker.map_err(|error| ReplayError::System("set up a worker", error))?))
+            }
+            Transport::Client { proxy } => Hand::Client(proxy.clone(), inbox, records.clone()),
+        };
+        crew.push(hand);
         lines.push(Line { sender, wake: Arc::clone(&event) });
         wakes.push(event);
     }
@@ -301,10 +333,13 @@ fn threads(
         };
         let recording = named("record".to_owned()).spawn_scoped(scope, || recorder.run()).map_err(stop_on_error)?;
         let mut working = Vec::new();
-        for (number, worker) in crew.into_iter().enumerate() {
+        for (number, hand) in crew.into_iter().enumerate() {
             let work = move || {
                 let warning = super::realtime::prepare_thread(realtime).err();
-                let result = worker.run();
+                let result = match hand {
+                    Hand::Worker(worker) => worker.run(),
+                    Hand::Client(proxy, inbox, records) => client::run(Arc::clone(shared), proxy, inbox, records),
+                };
                 if result.is_err() {
                     shared.stop.set();
                     wakes.iter().for_each(|event| wake(event));

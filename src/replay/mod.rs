@@ -2,6 +2,8 @@
 //!
 //! This module is given due times and does not know how they were made.
 
+pub mod calibrate;
+mod client;
 mod clock;
 pub mod config;
 mod connection;
@@ -29,7 +31,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use engine::{Finished, Options, Outputs, Progress, ReplayError, run};
+pub use engine::{Finished, Options, Outputs, Progress, ReplayError, Transport, run};
 pub use generator::LATENESS_P99_NS;
 pub use lane::{Arrivals, Think};
 pub use record::Observer;

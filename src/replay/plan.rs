@@ -29,7 +29,7 @@ const OPEN_AHEAD_NS: i64 = 5_000_000;
 /// Most server names (for TLS) that are told apart.
 const NAMES: usize = 65_536;
 /// Most routes that are told apart while the replay runs.
-const ROUTES: usize = 4_096;
+const ROUTES: usize = 500;
 
 /// What the user wants replayed, and how.
 #[derive(Clone, Debug, Default)]
@@ -377,6 +377,13 @@ impl Planner {
         let route = self.route_of.as_ref().map_or(0, |route_of| self.routes.number(&route_of(&request.method, &request.target)));
         let upstream = self.wishes.rewriter.upstream(request);
         let mut changed = head_of(request);
+        if changed.version == Version::Http2 {
+            // Only the client transport gets these; between here and there they are HTTP/1.1.
+            changed.version = Version::Http11;
+            if request.body.length > 0 && changed.headers.get("content-length").is_none() {
+                changed.headers.push(b"content-length", request.body.length.to_string().as_bytes());
+            }
+        }
         if let Err(why) = self.wishes.rewriter.apply(&mut changed) {
             return self.not_sent(Traits(Traits::NOT_SENT | Traits::REWRITE), &why);
         }

@@ -12,7 +12,7 @@ use crate::replay::config::Section;
 use crate::replay::rewrite::{Field, HostMap, check_name};
 use crate::replay::target::parse_url;
 use crate::replay::tls::Trust;
-use crate::replay::{Arrivals, Think};
+use crate::replay::{Arrivals, Think, Transport};
 use crate::schedule::pacing::{Pacing, Speed};
 use crate::schedule::select::{Rule, Sample, Selection, Shard};
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -20,6 +20,14 @@ use crate::time::{NANOS_PER_SEC, Timestamp};
 const TIMEOUT_NS: i64 = 30 * NANOS_PER_SEC;
 const WAIT_FOR_NS: i64 = 60 * NANOS_PER_SEC;
 const MAX_BODY: u64 = 8 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TransportFlag {
+    /// Exact bytes on sockets of its own: HTTP/1
+    Wire,
+    /// A negotiating client: HTTP/2 where the target offers it, proxies
+    Client,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ArrivalsFlag {
@@ -103,6 +111,15 @@ pub struct Flags {
     /// Most bytes that are kept of an answer's body; the rest is counted and hashed [default: 8MiB]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_body: Option<u64>,
+    /// How requests reach v2
+    #[arg(long, value_enum)]
+    transport: Option<TransportFlag>,
+    /// Send through this proxy (--transport client)
+    #[arg(long, value_name = "URL")]
+    proxy: Option<Url>,
+    /// Serve Prometheus metrics on this address while it runs, at /metrics
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<String>,
     /// When a due request may go
     #[arg(long, value_enum)]
     arrivals: Option<ArrivalsFlag>,
@@ -167,6 +184,10 @@ pub struct Shape {
     pub max_connections: Option<usize>,
     /// Most bytes kept of an answer.
     pub max_body: usize,
+    /// How requests reach v2.
+    pub transport: Transport,
+    /// Where metrics are served.
+    pub metrics: Option<String>,
     /// When a due request may go.
     pub arrivals: Arrivals,
     /// What it keeps to after a wait.
@@ -234,6 +255,13 @@ impl Shape {
                 None | Some(ArrivalsFlag::Causal) => Arrivals::Causal,
                 Some(ArrivalsFlag::Open) => Arrivals::Open,
             };
+        let transport =
+            either("transport", flags.transport, file.transport.as_ref(), |text| TransportFlag::from_str(text, false))?;
+        let transport = match (transport, flags.proxy) {
+            (None | Some(TransportFlag::Wire), None) => Transport::Wire,
+            (None | Some(TransportFlag::Wire), Some(_)) => return Err(Failure::usage("--proxy needs --transport client")),
+            (Some(TransportFlag::Client), proxy) => Transport::Client { proxy: proxy.map(|url| url.as_str().to_owned()) },
+        };
         let think = match either("pacing", flags.pacing, file.pacing.as_ref(), |text| PacingFlag::from_str(text, false))? {
             None | Some(PacingFlag::Schedule) => Think::Schedule,
             Some(PacingFlag::ThinkTime) => Think::ThinkTime,
@@ -255,7 +283,7 @@ impl Shape {
             ports: if flags.port.is_empty() { file.port.clone() } else { flags.port },
             sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
             unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
-            http2: false,
+            http2: transport != Transport::Wire,
         };
         let remove_header = if flags.remove_header.is_empty() { file.remove_header.clone() } else { flags.remove_header };
         for name in &remove_header {
@@ -287,6 +315,8 @@ impl Shape {
             timeout_ns,
             max_connections: flags.max_connections.map(|n| n as usize).or(file.max_connections),
             max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
+            transport,
+            metrics: flags.metrics,
             arrivals,
             think,
             trust: Trust { insecure: flags.insecure || file.insecure.unwrap_or(false), ca: flags.ca.or_else(|| file.ca.clone()) },
@@ -308,6 +338,7 @@ impl Shape {
             "multiply": self.pacing.multiply,
             "jitter_ns": self.pacing.jitter_ns,
             "unsafe_methods": self.selection.unsafe_methods,
+            "transport": if self.transport == Transport::Wire { "wire" } else { "client" },
             "arrivals": match self.arrivals { Arrivals::Causal => "causal", Arrivals::Open => "open" },
             "pacing": match self.think { Think::Schedule => "schedule", Think::ThinkTime => "think-time" },
             "shard": self.shard.map(|shard| format!("{}/{}", shard.index + 1, shard.count)),

@@ -1,18 +1,19 @@
 //! From the inputs to the plan, and to the run's own `exchanges.jsonl` on the way.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::path::Path;
+use std::io::Write as _;
 
 use super::Signals;
+use super::metrics::{self, Metrics};
 use crate::cli::folder::{InputInfo, RunFolder, names};
-use crate::cli::progress::Progress;
-use crate::cli::{Failure, Global};
+use crate::cli::input::{self, Done, Inputs, Options};
+use crate::cli::{Exit, Failure, Global};
 use crate::exchange::Exchange;
-use crate::exchange::log::{self, End, Header, Line};
-use crate::limits;
+use crate::exchange::log::{self, End, Header};
 use crate::replay::plan::{Plan, Wishes};
 use crate::time::Timestamp;
+
+const WRITE_BYTES: usize = 1 << 20;
 
 /// What the inputs came to.
 pub(super) struct Planned {
@@ -25,105 +26,74 @@ pub(super) fn read_into(
     inputs: &[String],
     folder: &RunFolder,
     wishes: Wishes,
+    metrics: Option<&Metrics>,
     signals: &Signals,
     global: &Global,
 ) -> Result<Planned, Failure> {
-    let mut planner = super::planner(folder.path(), wishes)?;
+    let mut planner = super::planner(folder.path(), wishes, metrics.map(|_| metrics::route_of()))?;
     // Beside, then renamed: the input may be this folder's own file.
     let path = folder.file(names::EXCHANGES);
     let part = folder.file("exchanges.jsonl.part");
     let cannot = |error: std::io::Error| Failure::unusable(format!("cannot write {}", path.display())).because(&error);
     let mut file = File::create(&part).map_err(cannot)?;
-    let mut buffer = Vec::with_capacity(1 << 20);
-    log::write_line(&mut buffer, &Header::new(Timestamp::now(), inputs.to_vec()));
-    let mut count = 0;
-    let ended = each_exchange(inputs, signals, global, |exchange| {
-        log::write(&mut buffer, exchange);
-        count += 1;
-        if buffer.len() >= 1 << 20 {
+    let mut buffer = Vec::with_capacity(2 * WRITE_BYTES);
+    log::write_line(
+        &mut buffer,
+        &Header::new(Timestamp::now(), inputs.iter().map(|name| input::without_secrets(name)).collect()),
+    );
+    let route_of = metrics::route_of();
+    let read = each(inputs, signals, global, log::write, |exchange, line| {
+        buffer.extend_from_slice(line);
+        if buffer.len() >= WRITE_BYTES {
             file.write_all(&buffer).map_err(cannot)?;
             buffer.clear();
         }
+        if let (Some(metrics), Some(request)) = (metrics, &exchange.request) {
+            metrics.recorded(exchange, &route_of(&request.message.method, &request.message.target));
+        }
         planner.add(exchange).map_err(cannot)
     });
-    let end = ended.and_then(|end| {
-        log::write_line(&mut buffer, &End::new(count, end.ledger));
+    let ended = read.and_then(|done| {
+        log::write_line(&mut buffer, &End::new(done.exchanges, done.ledger));
         file.write_all(&buffer).map_err(cannot)?;
         std::fs::rename(&part, &path).map_err(cannot)
     });
-    if let Err(failure) = end {
+    if let Err(failure) = ended {
         let _ = std::fs::remove_file(&part);
         return Err(failure);
     }
-    let plan = planner.finish().map_err(cannot)?;
-    let inputs = inputs.iter().map(|name| InputInfo::of(name)).collect();
-    Ok(Planned { plan, inputs })
+    Ok(Planned { plan: planner.finish().map_err(cannot)?, inputs: input::describe(inputs) })
 }
 
 /// Reads the inputs and plans the replay; leaves nothing behind.
 pub(super) fn read_only(inputs: &[String], wishes: Wishes, signals: &Signals, global: &Global) -> Result<Plan, Failure> {
     let folder = std::env::temp_dir();
     let cannot = |error: std::io::Error| Failure::unusable(format!("cannot write to {}", folder.display())).because(&error);
-    let mut planner = super::planner(&folder, wishes)?;
-    each_exchange(inputs, signals, global, |exchange| planner.add(exchange).map_err(cannot))?;
+    let mut planner = super::planner(&folder, wishes, None)?;
+    each(inputs, signals, global, |_, _| {}, |exchange, _| planner.add(exchange).map_err(cannot))?;
     planner.finish().map_err(cannot)
 }
 
-/// Gives every exchange of the inputs to `take`.
-fn each_exchange(
+/// Gives every exchange of the inputs to `take`, with what `text` makes of it on all cores.
+fn each(
     inputs: &[String],
     signals: &Signals,
     global: &Global,
-    mut take: impl FnMut(&Exchange) -> Result<(), Failure>,
-) -> Result<End, Failure> {
-    let progress = Progress::start(global, "read", None);
-    let mut total = End::new(0, crate::ledger::Ledger::default());
-    let mut count = 0u64;
-    for name in inputs {
-        let file: Box<dyn Read> = if name == "-" { Box::new(std::io::stdin()) } else { Box::new(open(Path::new(name))?) };
-        let mut reader = BufReader::with_capacity(1 << 20, file);
-        let mut line = Vec::new();
-        let mut number = 0u64;
-        let mut closed = false;
-        loop {
-            line.clear();
-            number += 1;
-            let unreadable = |error: std::io::Error| Failure::unusable(format!("cannot read {name}")).because(&error);
-            let n = (&mut reader).take(limits::LINE_BYTES as u64).read_until(b'\n', &mut line).map_err(unreadable)?;
-            if n == 0 {
-                break;
-            }
-            let at = || format!("{name}: line {number}");
-            match log::read(line.trim_ascii_end()) {
-                Ok(Line::Exchange(exchange)) => {
-                    take(&exchange)?;
-                    count += 1;
-                    if count.is_multiple_of(1024) {
-                        progress.set(count, || format!("{count} exchanges"));
-                        if signals.came() {
-                            return Err(Failure::new(crate::cli::Exit::Interrupted, "interrupted while reading the input"));
-                        }
-                    }
-                }
-                Ok(Line::Header(_)) => closed = false,
-                Ok(Line::End(end)) => {
-                    closed = true;
-                    total.ledger.merge(&end.ledger);
-                }
-                Err(_) if !line.ends_with(b"\n") => tracing::warn!("{}: cut inside a line, which is left out", at()),
-                Err(error) => return Err(Failure::unusable(format!("{} cannot be used", at())).because(&error)),
-            }
+    text: impl Fn(&mut Vec<u8>, &Exchange) + Send + Sync + 'static,
+    mut take: impl FnMut(&Exchange, &[u8]) -> Result<(), Failure>,
+) -> Result<Done, Failure> {
+    let render = move |exchange: Exchange, out: &mut Vec<u8>| {
+        text(out, &exchange);
+        exchange
+    };
+    let done = Inputs::open(inputs, Options::default())?.render(global, render, |output| {
+        if signals.came() {
+            return Err(Failure::new(Exit::Interrupted, "interrupted while reading the input"));
         }
-        if !closed {
-            tracing::warn!("{name} has no last line: it may have been cut");
-        }
+        output.drain().try_for_each(|(exchange, line)| take(&exchange, line))
+    })?;
+    for warning in &done.warnings {
+        tracing::warn!("{warning}");
     }
-    if count == 0 {
-        return Err(Failure::unusable(format!("no exchange in {}", inputs.join(", "))));
-    }
-    Ok(total)
-}
-
-fn open(path: &Path) -> Result<File, Failure> {
-    File::open(path).map_err(|error| Failure::unusable(format!("cannot open {}", path.display())).because(&error))
+    done.require_exchanges()
 }

@@ -2,6 +2,7 @@
 
 mod flags;
 mod input;
+mod metrics;
 mod summary;
 
 use std::fs::File;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use flags::{Flags, Shape};
+use metrics::Metrics;
 
 use super::config::Config;
 use super::folder::{self, RunFolder, RunInfo, names};
@@ -17,7 +19,7 @@ use super::progress::Progress;
 use super::{Exit, Failure, Global};
 use crate::exchange::log::TOOL;
 use crate::replay::guard::Captured;
-use crate::replay::plan::{Plan, Planner, Wishes};
+use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
 use crate::replay::rewrite::Rewriter;
 use crate::replay::target::{Target, TargetError};
 use crate::replay::{self, Finished, ReplayError, Stop, probe};
@@ -46,6 +48,9 @@ pub struct Args {
     /// Only print what would be sent, and when
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: measure on loopback how many requests a second this machine can replay
+    #[arg(long, requires = "dry_run")]
+    calibrate: bool,
 }
 
 /// What `replay` does, checked.
@@ -76,7 +81,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
     let shape = Shape::new(args.flags, &config.replay)?;
     if args.dry_run {
-        return dry_run(&args.inputs, &shape, global);
+        return dry_run(&args.inputs, &shape, args.calibrate, global);
     }
     let settings = Settings::new(args.inputs, shape, args.output, args.force)?;
     let ran = execute(&settings, global)?;
@@ -117,7 +122,12 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     info.target = targets.target.shown().to_owned();
     info.baseline = targets.baseline.as_ref().map(|target| target.shown().to_owned());
     let wishes = wishes(shape, &targets, shape.marker.then(|| info.run.clone()))?;
-    let read = input::read_into(&settings.inputs, &folder, wishes, &signals, global)?;
+    let metrics = shape.metrics.as_ref().map(|_| Metrics::default());
+    let serving = match (&shape.metrics, &metrics) {
+        (Some(address), Some(metrics)) => Some(serve(address, metrics)?),
+        _ => None,
+    };
+    let read = input::read_into(&settings.inputs, &folder, wishes, metrics.as_ref(), &signals, global)?;
     info.inputs = read.inputs;
     let plan = read.plan;
     if !shape.allow_captured_server {
@@ -132,6 +142,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         mapped: targets.mapped,
         baseline: targets.baseline,
         trust: shape.trust.clone(),
+        transport: shape.transport.clone(),
         arrivals: shape.arrivals,
         think: shape.think,
         timeout_ns: shape.timeout_ns,
@@ -142,7 +153,8 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         start_at: shape.start_at,
         settings: info.settings.clone(),
     };
-    let finished = replay_plan(&plan, &options, &folder, &stop, &signals, global)?;
+    let finished = replay_plan(&plan, &options, &folder, metrics.as_ref(), (&stop, &signals), global)?;
+    drop(serving);
     info.ended = Timestamp::now();
     info.interrupted = finished.interrupted;
     folder.write_info(&info)?;
@@ -157,8 +169,8 @@ fn replay_plan(
     plan: &Plan,
     options: &replay::Options,
     folder: &RunFolder,
-    stop: &Arc<Stop>,
-    signals: &Signals,
+    metrics: Option<&Metrics>,
+    (stop, signals): (&Arc<Stop>, &Signals),
     global: &Global,
 ) -> Result<Finished, Failure> {
     let baseline = options.baseline.as_ref().map(|_| create(folder, names::BASELINE)).transpose()?;
@@ -171,9 +183,18 @@ fn replay_plan(
         if signals.came() {
             stop.set();
         }
+        if let Some(metrics) = metrics {
+            metrics.progress(now);
+        }
         progress.set(now.answered + now.failed, || summary::progress(now, duration));
     };
-    replay::run(plan, options, outputs, stop, None, tick).map_err(|error| {
+    let mut count = |side, route: u16, outcome: &replay::Outcome| {
+        if let (Some(metrics), Some(route)) = (metrics, plan.routes.get(usize::from(route))) {
+            metrics.replayed(side, route, outcome);
+        }
+    };
+    let observer: Option<replay::Observer<'_>> = metrics.is_some().then_some(&mut count);
+    replay::run(plan, options, outputs, stop, observer, tick).map_err(|error| {
         let exit = match &error {
             ReplayError::Trust(_) => Exit::Usage,
             _ => Exit::Unusable,
@@ -184,6 +205,13 @@ fn replay_plan(
             None => failure,
         }
     })
+}
+
+fn serve(address: &str, metrics: &Metrics) -> Result<metrics::Server, Failure> {
+    let server = metrics::Server::start(address, metrics.clone())
+        .map_err(|error| Failure::usage(format!("--metrics {address}: cannot listen there")).because(&error))?;
+    tracing::info!("metrics at http://{}/metrics", server.address());
+    Ok(server)
 }
 
 fn create(folder: &RunFolder, name: &str) -> Result<File, Failure> {
@@ -278,18 +306,25 @@ fn make_sure_it_is_there(shape: &Shape, targets: &Targets, stop: &Stop) -> Resul
 }
 
 /// Prints the plan, and touches nothing.
-fn dry_run(inputs: &[String], shape: &Shape, global: &Global) -> Result<Exit, Failure> {
+fn dry_run(inputs: &[String], shape: &Shape, calibrate: bool, global: &Global) -> Result<Exit, Failure> {
     let signals = Signals::listen()?;
     let wishes =
         Wishes { selection: shape.selection.clone(), pacing: shape.pacing, shard: shape.shard, rewriter: Rewriter::default() };
     let plan = input::read_only(inputs, wishes, &signals, global)?;
     let figures = plan.figures().map_err(|error| Failure::unusable("cannot read the plan back").because(&error))?;
-    summary::print_plan(&plan, &figures, shape);
+    let calibration = if calibrate {
+        let stop = Arc::new(Stop::default());
+        let measured = replay::calibrate::calibrate(&std::env::temp_dir(), shape.workers, &stop);
+        Some(measured.map_err(|error| Failure::unusable("cannot measure this machine").because(&error))?)
+    } else {
+        None
+    };
+    summary::print_plan(&plan, &figures, shape, calibration);
     Ok(Exit::Done)
 }
 
 /// A planner whose temporary files are in `folder`.
-fn planner(folder: &Path, wishes: Wishes) -> Result<Planner, Failure> {
-    Planner::new(folder, wishes, None)
+fn planner(folder: &Path, wishes: Wishes, routes: Option<RouteOf>) -> Result<Planner, Failure> {
+    Planner::new(folder, wishes, routes)
         .map_err(|error| Failure::unusable(format!("cannot make a temporary file in {}", folder.display())).because(&error))
 }

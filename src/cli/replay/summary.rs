@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Ran, Shape};
 use crate::cli::exit::printable;
+use crate::replay::calibrate::Calibration;
 use crate::replay::plan::{Figures, Plan};
 use crate::replay::{LATENESS_P99_NS, Progress};
 use crate::time::NANOS_PER_SEC;
@@ -108,10 +109,26 @@ fn lines(ran: &Ran) -> Vec<String> {
 
 /// The plan of a dry run.
 #[expect(clippy::print_stdout, reason = "the command's result")]
-pub(super) fn print_plan(plan: &Plan, figures: &Figures, shape: &Shape) {
-    for line in plan_lines(plan, figures, shape) {
+pub(super) fn print_plan(plan: &Plan, figures: &Figures, shape: &Shape, calibration: Option<Calibration>) {
+    let mut lines = plan_lines(plan, figures, shape);
+    lines.extend(calibration.map(|measured| calibration_line(measured, figures)));
+    for line in lines {
         println!("{}", printable(&line));
     }
+}
+
+fn calibration_line(measured: Calibration, figures: &Figures) -> String {
+    let per_second = measured.per_second;
+    let verdict = match figures.peak_second as f64 / per_second.max(1.0) {
+        _ if figures.peak_second == 0 => "",
+        share if share > 0.8 => ": too little for the busiest second, use more machines with --shard",
+        share if share > 0.4 => ": enough, but the schedule may not be held to the microsecond",
+        _ => ": ample",
+    };
+    format!(
+        "this machine replays about {per_second:.0} small requests/s on loopback, at {:.2} CPU seconds per 100,000{verdict}",
+        measured.cpu_per_100k_s
+    )
 }
 
 fn plan_lines(plan: &Plan, figures: &Figures, shape: &Shape) -> Vec<String> {

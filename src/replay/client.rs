@@ -1,0 +1,416 @@
+//! The client transport: requests through a negotiating HTTP client (reqwest), for HTTP/2 targets and for proxies.
+//!
+//! What differs from `wire`, since the client decides it: HTTP/2 where TLS offers it; header names in lower case and
+//! hop-by-hop fields (RFC 9110 §7.6.1) left out; the target normalised as a URL; the body framed anew; pipelined requests
+//! side by side; and timers of a millisecond. One client per lane, so that lanes still do not share connections.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::LocalSet;
+
+use super::generator::{self, Figures};
+use super::lane::{Arrivals, Think};
+use super::probe::innermost;
+use super::target::Target;
+use super::task::{Done, Side, Task, bump};
+use super::worker::Shared;
+use super::{Failure, FailureKind, Outcome};
+use crate::http::parser::{self, Limits, Message, Parser};
+use crate::http::{Body, Framing, Headers, Request, Response, Version};
+
+/// How often the client looks whether the replay was stopped.
+const LOOK: Duration = Duration::from_millis(50);
+/// Fields that belong to one connection, or that the client sets itself.
+const HOP_BY_HOP: [&str; 9] =
+    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "trailer", "content-length", "expect"];
+
+/// Runs all lanes of `inbox` on this thread.
+pub(super) fn run(
+    shared: Arc<Shared>,
+    proxy: Option<String>,
+    inbox: Receiver<Vec<Task>>,
+    outbox: SyncSender<Vec<Done>>,
+) -> io::Result<Figures> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    // What is in this channel is bounded by the feeder's budget; the thread ends with the feeder.
+    let bridge = std::thread::Builder::new().name("client-inbox".to_owned()).spawn(move || {
+        while let Ok(batch) = inbox.recv() {
+            if sender.send(batch).is_err() {
+                return;
+            }
+        }
+    })?;
+    let crew = Rc::new(Crew {
+        shared,
+        proxy,
+        outbox,
+        figures: RefCell::default(),
+        under_way: Cell::new(0),
+        changed: Notify::new(),
+        stopped: Cell::new(false),
+        stop: Notify::new(),
+    });
+    LocalSet::new().block_on(&runtime, Rc::clone(&crew).run(receiver));
+    drop(runtime);
+    let _ = bridge.join();
+    Ok(crew.figures.take())
+}
+
+struct Crew {
+    shared: Arc<Shared>,
+    proxy: Option<String>,
+    outbox: SyncSender<Vec<Done>>,
+    figures: RefCell<Figures>,
+    /// Requests that were taken and are not recorded.
+    under_way: Cell<usize>,
+    changed: Notify,
+    stopped: Cell<bool>,
+    stop: Notify,
+}
+
+/// What the requests of a lane share.
+#[derive(Default)]
+struct Shelf {
+    done: Cell<u32>,
+    done_at: Cell<i64>,
+    changed: Notify,
+}
+
+/// A request on its way.
+struct Sent {
+    at: i64,
+    waited: i64,
+}
+
+impl Crew {
+    async fn run(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Vec<Task>>) {
+        let mut lanes: FxHashMap<(bool, u64), mpsc::UnboundedSender<Task>> = FxHashMap::default();
+        loop {
+            if self.shared.stop.is_set() && !self.stopped.replace(true) {
+                self.stop.notify_waiters();
+            }
+            match tokio::time::timeout(LOOK, inbox.recv()).await {
+                Ok(Some(batch)) => batch.into_iter().filter(|task| !task.open).for_each(|task| self.dispatch(&mut lanes, task)),
+                Ok(None) if self.under_way.get() == 0 => return,
+                Ok(None) => {
+                    lanes.clear();
+                    let _ = tokio::time::timeout(LOOK, self.changed.notified()).await;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn dispatch(self: &Rc<Self>, lanes: &mut FxHashMap<(bool, u64), mpsc::UnboundedSender<Task>>, task: Task) {
+        let twin = self.shared.baseline.map(|baseline| {
+            self.shared.budget.take(1, task.bytes.len());
+            Task { load: super::plan::Load { upstream: baseline, ..task.load }, ..task.clone() }
+        });
+        for (side, task) in [(Side::Target, Some(task)), (Side::Baseline, twin)] {
+            let Some(task) = task else { continue };
+            self.under_way.set(self.under_way.get() + 1);
+            let key = (side == Side::Baseline, task.lane);
+            let last = task.load.traits.is_last();
+            let sender = lanes.entry(key).or_insert_with(|| {
+                let (sender, tasks) = mpsc::unbounded_channel();
+                tokio::task::spawn_local(Rc::clone(self).lane(side, tasks));
+                sender
+            });
+            // A lane takes tasks until its sender is dropped.
+            let _ = sender.send(task);
+            if last {
+                lanes.remove(&key);
+            }
+        }
+    }
+
+    async fn lane(self: Rc<Self>, side: Side, mut tasks: mpsc::UnboundedReceiver<Task>) {
+        let client = self.client();
+        let shelf = Rc::new(Shelf { done_at: Cell::new(i64::MIN), ..Shelf::default() });
+        while let Some(task) = tasks.recv().await {
+            let Some(free) = self.unless_stopped(self.turn(&task, &shelf)).await else {
+                self.record(side, &shelf, task, None, Answer::failed(FailureKind::Skipped, "interrupted before it was sent"));
+                continue;
+            };
+            match &client {
+                Ok(client) => {
+                    tokio::task::spawn_local(Rc::clone(&self).request(side, client.clone(), Rc::clone(&shelf), task, free));
+                }
+                Err(why) => self.record(side, &shelf, task, None, Answer::failed(FailureKind::Tls, why.clone())),
+            }
+        }
+    }
+
+    /// Waits until a request is due and may go; gives when v2 let it go.
+    async fn turn(&self, task: &Task, shelf: &Shelf) -> i64 {
+        self.sleep_until(task.due).await;
+        if self.shared.arrivals == Arrivals::Open || task.needs == 0 {
+            return i64::MIN;
+        }
+        while shelf.done.get() < task.needs {
+            shelf.changed.notified().await;
+        }
+        let mut free = shelf.done_at.get();
+        if self.shared.think == Think::ThinkTime {
+            free = free.saturating_add(task.think);
+            self.sleep_until(free).await;
+        }
+        free
+    }
+
+    async fn sleep_until(&self, at: i64) {
+        let wait = at.saturating_sub(self.shared.clock.now());
+        if wait > 0 {
+            tokio::time::sleep(Duration::from_nanos(wait.unsigned_abs())).await;
+        }
+    }
+
+    async fn unless_stopped<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+        let stopped = async {
+            loop {
+                let notified = self.stop.notified();
+                if self.stopped.get() {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        tokio::select! {
+            () = stopped => None,
+            value = what => Some(value),
+        }
+    }
+
+    fn client(&self) -> Result<reqwest::Client, String> {
+        let tls = match &self.shared.tls {
+            Some(config) => (**config).clone(),
+            // The library wants a configuration in any case.
+            None => (*super::tls::Trust { insecure: true, ca: None }.config(&[]).map_err(|error| error.to_string())?).clone(),
+        };
+        let builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_backend_preconfigured(tls)
+            .connect_timeout(Duration::from_nanos(self.shared.timeout_ns.unsigned_abs()))
+            .tcp_nodelay(true);
+        let builder = match &self.proxy {
+            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| innermost(&error))?),
+            None => builder.no_proxy(),
+        };
+        builder.build().map_err(|error| innermost(&error))
+    }
+
+    async fn request(self: Rc<Self>, side: Side, client: reqwest::Client, shelf: Rc<Shelf>, mut task: Task, free: i64) {
+        let target = &self.shared.targets[usize::from(task.load.upstream).min(self.shared.targets.len() - 1)];
+        let request = match self.translate(&task, target) {
+            Ok(request) => request,
+            Err(why) => return self.record(side, &shelf, task, None, Answer::failed(FailureKind::Rewrite, why)),
+        };
+        let now = self.shared.clock.now();
+        if self.shared.at_once {
+            task.due = free.max(0).min(now);
+        }
+        let waited = free.saturating_sub(task.due).clamp(0, (now - task.due).max(0));
+        {
+            let mut figures = self.figures.borrow_mut();
+            generator::record(&mut figures.lateness, now - task.due - waited);
+            generator::record(&mut figures.waited, waited);
+            figures.sent += 1;
+            figures.bytes_sent += task.load.place.length;
+        }
+        bump(&self.shared.live[0].sent);
+        let sent = Sent { at: now, waited };
+        let limit = Duration::from_nanos(self.shared.timeout_ns.unsigned_abs());
+        let answer = self.unless_stopped(tokio::time::timeout(limit, self.exchange(&client, request))).await;
+        let answer = match answer {
+            Some(Ok(answer)) => answer,
+            Some(Err(_)) => Answer::failed(FailureKind::Timeout, format!("no whole answer within {limit:?}")),
+            None => Answer::failed(FailureKind::Skipped, "interrupted before the answer was whole"),
+        };
+        self.record(side, &shelf, task, Some(sent), answer);
+    }
+
+    async fn exchange(&self, client: &reqwest::Client, request: reqwest::Request) -> Answer {
+        let mut answer = match client.execute(request).await {
+            Ok(answer) => answer,
+            Err(error) => return Answer::failed(kind_of(&error), innermost(&error)),
+        };
+        let first = self.shared.clock.now();
+        let mut kept = Vec::new();
+        let mut length = 0u64;
+        let mut hash = None;
+        let failure = loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = self.shared.max_body.saturating_sub(kept.len()).min(chunk.len());
+                    if room < chunk.len() && hash.is_none() {
+                        hash = Some(Sha256::new_with_prefix(&kept));
+                    }
+                    if let Some(hash) = &mut hash {
+                        hash.update(&chunk);
+                    }
+                    kept.extend_from_slice(&chunk[..room]);
+                    length += chunk.len() as u64;
+                }
+                Ok(None) => break None,
+                Err(error) => {
+                    break Some(Failure {
+                        kind: FailureKind::Closed,
+                        detail: format!("{}, inside the answer", innermost(&error)),
+                    });
+                }
+            }
+        };
+        self.figures.borrow_mut().bytes_received += length;
+        let last = failure.is_none().then(|| self.shared.clock.now());
+        let headers: Headers =
+            answer.headers().iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())).collect();
+        let framing = match () {
+            () if headers.get("transfer-encoding").is_some() => Framing::Chunked,
+            () if headers.get("content-length").is_some() => Framing::ContentLength,
+            () if length > 0 => Framing::Close,
+            () => Framing::None,
+        };
+        let response = Response {
+            status: answer.status().as_u16(),
+            reason: bytes::Bytes::new(),
+            version: match answer.version() {
+                reqwest::Version::HTTP_2 => Version::Http2,
+                reqwest::Version::HTTP_10 => Version::Http10,
+                _ => Version::Http11,
+            },
+            headers,
+            body: Body { bytes: kept.into(), length, sha256: hash.map(|hash| hash.finalize().into()) },
+            framing,
+            trailers: Headers::new(),
+        };
+        Answer { first: Some(first), last, response: Some(response), failure }
+    }
+
+    /// The request as the client wants it.
+    fn translate(&self, task: &Task, target: &Target) -> Result<reqwest::Request, String> {
+        let mut bytes = task.bytes.to_vec();
+        let ahead = bytes.len();
+        bytes.resize(task.load.place.length as usize, 0);
+        self.shared
+            .spool
+            .read_at(&mut bytes[ahead..], task.load.place.offset + ahead as u64)
+            .map_err(|error| error.to_string())?;
+        let request = parse(&bytes)?;
+        let path = std::str::from_utf8(&request.target).map_err(|_| "its target is not UTF-8, which a URL must be".to_owned())?;
+        let path =
+            path.find("://").and_then(|scheme| path[scheme + 3..].find('/').map(|at| &path[scheme + 3 + at..])).unwrap_or(path);
+        let url =
+            target.url.join(if path == "*" { "/" } else { path }).map_err(|error| format!("its target is not a URL: {error}"))?;
+        if url.host() != target.url.host() || url.port_or_known_default() != target.url.port_or_known_default() {
+            // `//host/path` would be another host.
+            return Err("its target would lead to another host".to_owned());
+        }
+        let method = reqwest::Method::from_bytes(&request.method).map_err(|_| "its method is not a token".to_owned())?;
+        let mut translated = reqwest::Request::new(method, url);
+        for (name, value) in request.headers.iter() {
+            if HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes())) {
+                continue;
+            }
+            let name = reqwest::header::HeaderName::from_bytes(name).map_err(|_| "a header's name is not a token".to_owned())?;
+            let value = reqwest::header::HeaderValue::from_bytes(value)
+                .map_err(|_| format!("the value of header {name} cannot be sent"))?;
+            translated.headers_mut().append(name, value);
+        }
+        if request.framing != Framing::None {
+            *translated.body_mut() = Some(request.body.bytes.into());
+        }
+        Ok(translated)
+    }
+
+    fn record(&self, side: Side, shelf: &Shelf, task: Task, sent: Option<Sent>, answer: Answer) {
+        let now = self.shared.clock.now();
+        shelf.done.set(shelf.done.get().saturating_add(1));
+        shelf.done_at.set(shelf.done_at.get().max(now));
+        shelf.changed.notify_waiters();
+        self.shared.budget.give_back(1, task.bytes.len());
+        let mut figures = self.figures.borrow_mut();
+        match &answer.failure {
+            Some(failure) => {
+                figures.fail(failure.kind);
+                bump(&self.shared.live[0].failed);
+            }
+            None => {
+                figures.answered += 1;
+                bump(&self.shared.live[0].answered);
+                if let (Some(sent), Some(last)) = (&sent, answer.last) {
+                    generator::record(&mut figures.from_sent, last - sent.at);
+                    generator::record(&mut figures.from_due, last - task.due);
+                }
+            }
+        }
+        if let Some(response) = &answer.response {
+            *figures.status.entry(response.status).or_default() += 1;
+        }
+        let outcome = Outcome {
+            id: task.id,
+            lane: task.lane,
+            due_ns: task.due,
+            sent_ns: sent.as_ref().map(|sent| sent.at),
+            first_byte_ns: answer.first,
+            last_byte_ns: answer.last,
+            connect_ns: None,
+            waited_ns: sent.map_or(0, |sent| sent.waited),
+            response: answer.response,
+            failure: answer.failure,
+        };
+        // The recorder takes what comes; where it is gone, the replay is being stopped.
+        let _ = self.outbox.send(vec![Done { side, route: task.load.route, outcome }]);
+        self.under_way.set(self.under_way.get() - 1);
+        self.changed.notify_one();
+    }
+}
+
+struct Answer {
+    first: Option<i64>,
+    last: Option<i64>,
+    response: Option<Response>,
+    failure: Option<Failure>,
+}
+
+impl Answer {
+    fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Self { first: None, last: None, response: None, failure: Some(Failure { kind, detail: detail.into() }) }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Request, String> {
+    let mut parser = Parser::<u8>::new(parser::Side::Requests, Limits { body_bytes: usize::MAX, ..Limits::default() });
+    let mut input = bytes;
+    match parser.step(&mut input, 0).map(|parsed| parsed.message) {
+        Some(Message::Request(request)) => Ok(request),
+        _ => Err("it is not a request that the client can send".to_owned()),
+    }
+}
+
+fn kind_of(error: &reqwest::Error) -> FailureKind {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = source {
+        if cause.is::<rustls::Error>()
+            || cause.downcast_ref::<io::Error>().is_some_and(|io| io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()))
+        {
+            return FailureKind::Tls;
+        }
+        source = cause.source();
+    }
+    match () {
+        () if error.is_timeout() => FailureKind::Timeout,
+        () if error.is_connect() => FailureKind::Connect,
+        () if innermost(error).contains("invalid HTTP") => FailureKind::Protocol,
+        () => FailureKind::Closed,
+    }
+}

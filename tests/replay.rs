@@ -1,0 +1,612 @@
+//! The replayer against servers on loopback that do as they are told: exact bytes, the order of lanes, and every way in
+//! which v2 may fail. No test asserts a time.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
+#[path = "support/replay_rig.rs"]
+mod rig;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rig::*;
+use shadowtap::http::Framing;
+use shadowtap::replay::plan::Wishes;
+use shadowtap::replay::rewrite::Rewriter;
+use shadowtap::replay::target::Target;
+use shadowtap::replay::{Arrivals, FailureKind, Outcome, ReplayError, Stop, Think};
+use shadowtap::schedule::pacing::{Pacing, Speed};
+use shadowtap::schedule::select::Selection;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Answers every request with `OK`.
+fn answers(_: usize, mut peer: Peer) {
+    while peer.head().is_some() {
+        peer.say(OK);
+    }
+}
+
+fn with_unsafe() -> Wishes {
+    Wishes { selection: Selection { unsafe_methods: true, ..Selection::default() }, ..Wishes::default() }
+}
+
+// -- bytes ----------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn requests_leave_exactly_as_they_came() {
+    let large = [&b"PUT /large HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n"[..], &vec![b'x'; 900_000]].concat();
+    let wires: Vec<Vec<u8>> = vec![
+        b"GET /a/../b?c=%20%zz&d=\xff HTTP/1.1\r\nhOST: Shop.Local:80\r\nX-Twice: 1\r\nx-twice: 2\r\nEmpty:\r\n\r\n".to_vec(),
+        b"POST http://abs.example/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\na\0b\r\n".to_vec(),
+        b"PUT /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n5\r\nhello\r\n0\r\nT: v\r\n\r\n"
+            .to_vec(),
+        b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+        large,
+        b"HEAD /head HTTP/1.1\r\nHost: a\r\nCookie: s=1; t=2\r\n\r\n".to_vec(),
+        b"GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_vec(),
+    ];
+    let expected = wires.concat();
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let lengths: Vec<usize> = wires.iter().map(Vec::len).collect();
+    let address = server({
+        let got = Arc::clone(&got);
+        move |_, mut peer| {
+            for (place, length) in lengths.iter().enumerate() {
+                let Some(bytes) = peer.exactly(*length) else { return };
+                got.lock().unwrap().extend_from_slice(&bytes);
+                // The answer to the HEAD tells a length and has no body.
+                peer.say(if place == 5 { b"HTTP/1.1 200 OK\r\nContent-Length: 77\r\n\r\n" } else { OK });
+            }
+        }
+    });
+    let exchanges: Vec<_> = wires
+        .iter()
+        .enumerate()
+        .map(|(place, wire)| exchange(4, place as u32, place as i64 * MS, Some(place as i64 * MS + 1), wire))
+        .collect();
+    let replayed = replay_with(&exchanges, with_unsafe(), &options(address), &Arc::new(Stop::default()));
+    assert_eq!(replayed.finished.answered, 7, "{:?}", replayed.outcomes);
+    let got = got.lock().unwrap();
+    assert!(*got == expected, "the server got other bytes: {}", String::from_utf8_lossy(&got[..got.len().min(2_000)]));
+    assert_eq!(replayed.noted("connections"), 1, "kept alive");
+}
+
+#[test]
+fn a_pipelined_lane_is_pipelined_again_and_the_marker_is_added() {
+    let notes = Notes::default();
+    let address = server({
+        let notes = notes.clone();
+        move |_, mut peer| {
+            // Nothing is answered before all three are there.
+            let heads: Vec<_> = (0..3).map_while(|_| peer.head()).collect();
+            heads.iter().for_each(|head| notes.add(head));
+            peer.say(&OK.repeat(3));
+            peer.wait_for_end();
+        }
+    });
+    let exchanges: Vec<_> = (0..3).map(|n| exchange(1, n, i64::from(n), Some(500 * MS), &get(&format!("/{n}")))).collect();
+    let wishes = Wishes { rewriter: Rewriter { marker: Some("r7".to_owned()), ..Rewriter::default() }, ..Wishes::default() };
+    let replayed = replay_with(&exchanges, wishes, &options(address), &Arc::new(Stop::default()));
+    assert_eq!(replayed.finished.answered, 3, "{:?}", replayed.outcomes);
+    let marked = |n: u32| format!("GET /{n} HTTP/1.1\r\nHost: shop.invalid\r\nx-shadowtap-replay: r7\r\n\r\n");
+    assert_eq!(notes.all(), [marked(0), marked(1), marked(2)]);
+}
+
+#[test]
+fn a_body_waits_for_its_100() {
+    let wire = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody";
+    let notes = Notes::default();
+    let address = server({
+        let notes = notes.clone();
+        move |number, mut peer| {
+            peer.head().unwrap();
+            if number == 0 {
+                notes.add(format!("quiet: {}", peer.is_quiet(Duration::from_millis(60))));
+                peer.say(b"HTTP/1.1 100 Continue\r\n\r\n");
+                notes.add(String::from_utf8(peer.exactly(4).unwrap()).unwrap());
+                peer.say(OK);
+            } else {
+                peer.say(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n");
+            }
+            notes.add(format!("more: {}", peer.exactly(1).is_some()));
+        }
+    });
+    let exchanges = [exchange(1, 0, 0, Some(1), wire), exchange(2, 0, 300 * MS, Some(301 * MS), wire)];
+    let replayed = replay_with(&exchanges, with_unsafe(), &options(address), &Arc::new(Stop::default()));
+    assert_eq!((replayed.result("1-0").as_str(), replayed.result("2-0").as_str()), ("200", "417"));
+    let mut notes = notes.all();
+    notes.sort();
+    assert_eq!(notes, ["body", "more: false", "more: false", "quiet: true"]);
+}
+
+// -- answers --------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn answers_of_every_framing_are_read() {
+    let answers: [&[u8]; 6] = [
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\na\r\n2\r\nbc\r\n0\r\nT: v\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\nabc",
+    ];
+    let address = server(move |_, mut peer| {
+        for answer in answers {
+            if peer.head().is_none() {
+                return;
+            }
+            peer.say(answer);
+            if answer.ends_with(b"300000\r\n\r\n") {
+                peer.say(&vec![b'z'; 300_000]);
+            }
+        }
+    });
+    let exchanges: Vec<_> = (0..6).map(|n| exchange(1, n, i64::from(n) * MS, Some(i64::from(n) * MS), &get("/"))).collect();
+    let options = shadowtap::replay::Options { max_body: 100_000, ..options(address) };
+    let replayed = replay(&exchanges, &options);
+    let shapes: Vec<_> = replayed
+        .outcomes
+        .iter()
+        .map(|outcome| {
+            let response = outcome.response.as_ref().unwrap_or_else(|| panic!("no answer in {outcome:?}"));
+            (response.status, response.framing, response.body.length, response.body.bytes.len(), outcome.failure.is_some())
+        })
+        .collect();
+    assert_eq!(
+        shapes,
+        [
+            (200, Framing::ContentLength, 3, 3, false),
+            (200, Framing::Chunked, 3, 3, false),
+            (204, Framing::None, 0, 0, false),
+            (304, Framing::None, 0, 0, false),
+            (200, Framing::ContentLength, 300_000, 100_000, false),
+            (200, Framing::Close, 3, 3, false),
+        ]
+    );
+    let cut = replayed.outcomes[4].response.as_ref().unwrap();
+    assert!(cut.body.sha256.is_some(), "what is not kept is hashed");
+    assert!(
+        replayed
+            .outcomes
+            .iter()
+            .all(|outcome| outcome.sent_ns <= outcome.first_byte_ns && outcome.first_byte_ns <= outcome.last_byte_ns)
+    );
+}
+
+// -- order ----------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_request_waits_for_the_answer_its_client_had_and_other_lanes_do_not() {
+    let notes = Notes::default();
+    let address = server({
+        let notes = notes.clone();
+        move |_, mut peer| {
+            while let Some(head) = peer.head() {
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                if path == "/slow" {
+                    notes.add(format!("quiet: {}", peer.is_quiet(Duration::from_millis(300))));
+                }
+                notes.add(path);
+                peer.say(OK);
+            }
+        }
+    });
+    let exchanges = [
+        exchange(1, 0, 0, Some(5 * MS), &get("/slow")),
+        exchange(1, 1, 10 * MS, Some(12 * MS), &get("/after")),
+        exchange(2, 0, 20 * MS, Some(22 * MS), &get("/other")),
+    ];
+    let replayed = replay(&exchanges, &options(address));
+    assert_eq!(notes.all(), ["/other", "quiet: true", "/slow", "/after"]);
+    let after = replayed.outcome("1-1");
+    assert!(after.sent_ns >= replayed.outcome("1-0").last_byte_ns);
+    assert!(after.waited_ns >= 200 * MS, "v2 caused the wait: {after:?}");
+    assert!(replayed.finished.held, "and it does not make the run invalid: {:?}", replayed.finished.generator);
+}
+
+#[test]
+fn think_time_is_kept_after_a_late_answer() {
+    let address = server(|_, mut peer| {
+        while peer.head().is_some() {
+            std::thread::sleep(Duration::from_millis(60));
+            peer.say(OK);
+        }
+    });
+    let exchanges = [exchange(1, 0, 0, Some(MS), &get("/")), exchange(1, 1, 41 * MS, Some(42 * MS), &get("/"))];
+    let options = shadowtap::replay::Options { think: Think::ThinkTime, ..options(address) };
+    let replayed = replay(&exchanges, &options);
+    let thought = replayed.outcome("1-1").sent_ns.unwrap() - replayed.outcome("1-0").last_byte_ns.unwrap();
+    assert!(thought >= 40 * MS, "{thought}");
+}
+
+#[test]
+fn open_arrivals_take_another_connection_where_the_lane_is_busy() {
+    let address = server(|_, mut peer| {
+        while let Some(head) = peer.head() {
+            if !head.starts_with("GET /hang") {
+                peer.say(OK);
+            }
+        }
+    });
+    let exchanges = [
+        exchange(1, 0, 0, Some(MS), &get("/hang")),
+        exchange(1, 1, 10 * MS, Some(12 * MS), &get("/a")),
+        exchange(1, 2, 20 * MS, Some(22 * MS), &get("/b")),
+    ];
+    let options = shadowtap::replay::Options { arrivals: Arrivals::Open, timeout_ns: 500 * MS, ..options(address) };
+    let replayed = replay(&exchanges, &options);
+    assert!(replayed.result("1-0").starts_with("timeout"), "{}", replayed.result("1-0"));
+    assert_eq!((replayed.result("1-1").as_str(), replayed.result("1-2").as_str()), ("200", "200"));
+}
+
+#[test]
+fn more_lanes_than_connections_still_get_their_turn() {
+    let address = server(answers);
+    let exchanges: Vec<_> = (0..40u32)
+        .map(|n| {
+            let at = i64::from(n) * MS / 4;
+            exchange(u64::from(n % 8), n / 8, at, Some(at + 1), &get("/"))
+        })
+        .collect();
+    let options = shadowtap::replay::Options { max_connections: Some(2), ..options(address) };
+    for speed in [Speed::Factor(1.0), Speed::Max] {
+        let wishes = Wishes { pacing: Pacing { speed, ..Pacing::default() }, ..Wishes::default() };
+        let replayed = replay_with(&exchanges, wishes, &options, &Arc::new(Stop::default()));
+        assert_eq!(replayed.finished.answered, 40, "{:?}", replayed.finished);
+        assert!(replayed.finished.generator["peak_connections"].as_u64() <= Some(2));
+    }
+}
+
+#[test]
+fn copies_and_loops_are_lanes_of_their_own() {
+    let address = server(answers);
+    let exchanges = [exchange(0, 0, 0, Some(MS), &get("/")), exchange(5, 0, 2 * MS, Some(3 * MS), &get("/"))];
+    let pacing = Pacing { multiply: 2, loops: 2, jitter_ns: 5 * MS, ..Pacing::default() };
+    let replayed = replay_with(&exchanges, Wishes { pacing, ..Wishes::default() }, &options(address), &Arc::new(Stop::default()));
+    let mut ids: Vec<_> = replayed.outcomes.iter().map(|outcome| (outcome.id.to_string(), outcome.lane)).collect();
+    ids.sort();
+    let expected =
+        [("0-0", 0), ("0-0@2", 6), ("0-0@3", 12), ("0-0@4", 18), ("5-0", 5), ("5-0@2", 11), ("5-0@3", 17), ("5-0@4", 23)];
+    assert_eq!(ids, expected.map(|(id, lane)| (id.to_owned(), lane)));
+    assert_eq!(replayed.finished.answered, 8);
+}
+
+#[test]
+fn due_times_are_the_captured_offsets_at_the_speed() {
+    let address = server(answers);
+    let exchanges: Vec<_> = (0..20u32).map(|n| exchange(u64::from(n), 0, i64::from(n * n) * MS / 2, None, &get("/"))).collect();
+    for (speed, ramp_ns) in [(1.0, 0), (4.0, 0), (2.0, 50 * MS)] {
+        let pacing = Pacing { speed: Speed::Factor(speed), ramp_ns, ..Pacing::default() };
+        let replayed =
+            replay_with(&exchanges, Wishes { pacing, ..Wishes::default() }, &options(address), &Arc::new(Stop::default()));
+        for n in 0..20u32 {
+            let outcome = replayed.outcome(&format!("{n}-0"));
+            assert_eq!(outcome.due_ns, pacing.due(i64::from(n * n) * MS / 2));
+            assert!(outcome.sent_ns.unwrap() >= outcome.due_ns, "nothing leaves early");
+        }
+    }
+}
+
+#[test]
+fn the_baseline_gets_every_request_too() {
+    let (target, baseline) = (
+        server(answers),
+        server(|_, mut peer| {
+            while peer.head().is_some() {
+                peer.say(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+            }
+        }),
+    );
+    let exchanges: Vec<_> =
+        (0..6u32).map(|n| exchange(u64::from(n % 2), n / 2, i64::from(n) * MS, Some(i64::from(n) * MS), &get("/"))).collect();
+    let options =
+        shadowtap::replay::Options { baseline: Some(Target::resolve(&format!("http://{baseline}")).unwrap()), ..options(target) };
+    let replayed = replay(&exchanges, &options);
+    let statuses =
+        |outcomes: &[Outcome]| outcomes.iter().map(|outcome| outcome.response.as_ref().unwrap().status).collect::<Vec<_>>();
+    assert_eq!((statuses(&replayed.outcomes), statuses(&replayed.baseline)), (vec![200; 6], vec![201; 6]));
+    let dues = |outcomes: &[Outcome]| {
+        let mut dues: Vec<_> = outcomes.iter().map(|outcome| (outcome.id, outcome.due_ns)).collect();
+        dues.sort();
+        dues
+    };
+    assert_eq!(dues(&replayed.outcomes), dues(&replayed.baseline));
+}
+
+// -- what is not sent -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn unsafe_methods_are_not_sent_and_have_a_record() {
+    let notes = Notes::default();
+    let address = server({
+        let notes = notes.clone();
+        move |_, mut peer| {
+            while let Some(head) = peer.head() {
+                notes.add(head.split(' ').next().unwrap_or_default());
+                peer.say(OK);
+            }
+        }
+    });
+    let post = b"POST /pay HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+    let exchanges = [
+        exchange(1, 0, 0, Some(1), &get("/")),
+        exchange(1, 1, 2 * MS, Some(3 * MS), post),
+        exchange(1, 2, 4 * MS, Some(5 * MS), &get("/")),
+    ];
+    let replayed = replay(&exchanges, &options(address));
+    assert_eq!(notes.all(), ["GET", "GET"]);
+    assert_eq!(replayed.result("1-1"), "skipped: unsafe method POST");
+    assert_eq!(replayed.outcome("1-1").sent_ns, None);
+    assert_eq!(replayed.finished.ledger.rejected["skipped"], 1);
+}
+
+// -- failures -------------------------------------------------------------------------------------------------------------
+
+/// Two requests of one lane against a server that does `first` to the first connection and answers on later ones.
+fn trouble(first: impl Fn(&mut Peer) + Send + Sync + 'static) -> Replayed {
+    let address = server(move |number, mut peer| {
+        if number == 0 {
+            first(&mut peer);
+        } else {
+            answers(number, peer);
+        }
+    });
+    let exchanges = [exchange(1, 0, 0, Some(MS), &get("/first")), exchange(1, 1, 200 * MS, Some(201 * MS), &get("/second"))];
+    let options = shadowtap::replay::Options { timeout_ns: 400 * MS, ..options(address) };
+    let replayed = replay(&exchanges, &options);
+    assert_eq!(replayed.outcomes.len(), 2);
+    assert_eq!(replayed.result("1-1"), "200", "the lane goes on on another connection");
+    replayed
+}
+
+#[test]
+fn every_failure_has_its_kind() {
+    let cases: [(&str, fn(&mut Peer)); 8] = [
+        ("closed", |peer| drop(peer.head())),
+        ("closed", |peer| {
+            peer.head();
+            peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+        }),
+        ("protocol", |peer| {
+            peer.head();
+            peer.say(b"SSH-2.0-OpenSSH_9.6\r\n");
+            peer.wait_for_end();
+        }),
+        ("protocol", |peer| {
+            peer.head();
+            peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n");
+            peer.wait_for_end();
+        }),
+        ("protocol", |peer| {
+            // A header that never ends.
+            peer.head();
+            peer.say(b"HTTP/1.1 200 OK\r\n");
+            for _ in 0..3_000 {
+                peer.say(&[b"X: ", &[b'a'; 500][..], b"\r\n"].concat());
+            }
+            peer.wait_for_end();
+        }),
+        ("timeout", |peer| {
+            peer.head();
+            peer.wait_for_end();
+        }),
+        ("timeout", |peer| {
+            peer.head();
+            peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+            peer.wait_for_end();
+        }),
+        ("timeout", |peer| {
+            // A body that never ends.
+            peer.head();
+            peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            peer.stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+            for _ in 0..10_000 {
+                peer.say(b"1\r\nx\r\n");
+                if matches!(peer.stream.peek(&mut [0; 1]), Ok(0)) {
+                    return;
+                }
+            }
+        }),
+    ];
+    for (place, (kind, first)) in cases.into_iter().enumerate() {
+        let replayed = trouble(first);
+        assert!(replayed.result("1-0").starts_with(kind), "case {place}: {}", replayed.result("1-0"));
+        let part = replayed.outcome("1-0").response.as_ref().map(|response| response.body.bytes.to_vec());
+        if place == 1 || place == 6 {
+            assert_eq!(part.as_deref(), Some(&b"half"[..]), "what came is kept: case {place}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_v2_closed_while_it_was_idle_is_opened_again() {
+    let replayed = trouble(|peer| {
+        peer.head();
+        peer.say(OK);
+        // Closed without a word, as at the end of a keep-alive time.
+    });
+    assert_eq!(replayed.result("1-0"), "200");
+    assert_eq!(replayed.noted("reopened-connections"), 1);
+    assert_eq!(replayed.finished.failures.len(), 0);
+}
+
+#[test]
+fn nobody_listens() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let exchanges: Vec<_> =
+        (0..50u32).map(|n| exchange(u64::from(n % 5), n / 5, i64::from(n), Some(i64::from(n)), &get("/"))).collect();
+    let replayed = replay(&exchanges, &options(address));
+    assert_eq!(replayed.outcomes.len(), 50);
+    assert!(
+        replayed
+            .outcomes
+            .iter()
+            .all(|outcome| outcome.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Connect))
+    );
+}
+
+#[test]
+fn a_hanging_v2_ends_the_run_with_a_record_for_each_request() {
+    let address = server(|_, mut peer| peer.wait_for_end());
+    // Forty requests in turn, with a timeout of 100 ms: waiting for each would take four seconds, and hours in a long run.
+    let exchanges: Vec<_> =
+        (0..40u32).map(|n| exchange(1, n, i64::from(n) * MS / 10, Some(i64::from(n) * MS / 10), &get("/"))).collect();
+    let options = shadowtap::replay::Options { timeout_ns: 100 * MS, ..options(address) };
+    let replayed = replay(&exchanges, &options);
+    assert_eq!(replayed.outcomes.len(), 40);
+    assert_eq!(replayed.finished.failures["timeout"], 40);
+    assert!(replayed.finished.sent < 10, "only some were tried: {}", replayed.finished.sent);
+}
+
+#[test]
+fn tls_is_spoken_and_its_failures_are_told() {
+    let address = server(|_, mut peer| {
+        // Not TLS at all.
+        peer.say(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        peer.wait_for_end();
+    });
+    let exchanges = [exchange(1, 0, 0, Some(1), &get("/"))];
+    let target = |address| Target::resolve(&format!("https://{address}")).unwrap();
+    let trust = shadowtap::replay::tls::Trust { insecure: true, ca: None };
+    let base = shadowtap::replay::Options { trust, ..options(address) };
+    let replayed = replay(&exchanges, &shadowtap::replay::Options { target: target(address), ..base.clone() });
+    assert!(replayed.result("1-0").starts_with("tls"), "{}", replayed.result("1-0"));
+
+    let names = Notes::default();
+    let (address, certificate) = tls_server(names.clone());
+    let replayed = replay(&exchanges, &shadowtap::replay::Options { target: target(address), ..base.clone() });
+    assert_eq!(replayed.result("1-0"), "200", "an unchecked certificate is accepted");
+    assert_eq!(names.all(), ["shop.invalid http/1.1"], "SNI is the request's host, ALPN http/1.1");
+
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, certificate).unwrap();
+    let trust = shadowtap::replay::tls::Trust { insecure: false, ca: Some(ca) };
+    let checked = shadowtap::replay::Options { target: target(address), trust, ..base };
+    assert_eq!(replay(&exchanges, &checked).result("1-0"), "200", "a trusted certificate is accepted");
+    let other = [exchange(1, 0, 0, Some(1), b"GET / HTTP/1.1\r\nHost: other.invalid\r\n\r\n")];
+    let result = replay(&other, &checked).result("1-0");
+    assert!(result.starts_with("tls"), "a certificate for another name is not: {result}");
+}
+
+/// A TLS server with a certificate of its own for `shop.invalid`; notes each client's SNI and ALPN.
+fn tls_server(notes: Notes) -> (std::net::SocketAddr, String) {
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(vec!["shop.invalid".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let config = Arc::new(config);
+    let address = server(move |_, mut peer| {
+        use std::io::{Read as _, Write as _};
+        let mut session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut stream = rustls::Stream::new(&mut session, &mut peer.stream);
+        let mut buffer = [0; 4096];
+        while let Ok(n) = stream.read(&mut buffer) {
+            if n == 0 {
+                return;
+            }
+            stream.write_all(OK).unwrap();
+            let alpn = String::from_utf8_lossy(stream.conn.alpn_protocol().unwrap_or_default()).into_owned();
+            notes.add(format!("{} {alpn}", stream.conn.server_name().unwrap_or_default()));
+        }
+    });
+    (address, cert.pem())
+}
+
+// -- the client transport -------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_client_transport_keeps_order_and_tells_failures() {
+    let notes = Notes::default();
+    let address = server({
+        let notes = notes.clone();
+        move |_, mut peer| {
+            while let Some(head) = peer.head() {
+                let (method, rest) = head.split_once(' ').unwrap_or_default();
+                notes.add(format!("{method} {}", rest.split(' ').next().unwrap_or_default()));
+                if head.contains("/hang") {
+                    peer.wait_for_end();
+                    return;
+                }
+                if method == "POST" {
+                    notes.add(String::from_utf8(peer.exactly(4).unwrap_or_default()).unwrap_or_default());
+                }
+                peer.say(if head.contains("/moved") {
+                    b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"
+                } else {
+                    OK
+                });
+            }
+        }
+    });
+    let post = b"POST /p?q=1 HTTP/1.1\r\nHost: shop.invalid\r\nContent-Length: 4\r\n\r\nbody";
+    let exchanges = [
+        exchange(1, 0, 0, Some(MS), post),
+        exchange(1, 1, 2 * MS, Some(3 * MS), &get("/moved")),
+        exchange(1, 2, 4 * MS, Some(5 * MS), &get("/hang")),
+        exchange(1, 3, 600 * MS, Some(601 * MS), &get("/after")),
+    ];
+    let transport = shadowtap::replay::Transport::Client { proxy: None };
+    let options = shadowtap::replay::Options { transport, timeout_ns: 300 * MS, ..options(address) };
+    let replayed = replay_with(&exchanges, with_unsafe(), &options, &Arc::new(Stop::default()));
+    assert_eq!(notes.all(), ["POST /p?q=1", "body", "GET /moved", "GET /hang", "GET /after"]);
+    let results: Vec<_> = ["1-0", "1-1", "1-2", "1-3"].iter().map(|id| replayed.result(id)).collect();
+    assert!(results[0] == "200" && results[1] == "302" && results[3] == "200", "redirects are not followed: {results:?}");
+    assert!(results[2].starts_with("timeout"), "{results:?}");
+    assert_eq!(replayed.outcome("1-0").response.as_ref().map(|response| response.body.bytes.to_vec()), Some(b"ok".to_vec()));
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = listener.local_addr().unwrap();
+    drop(listener);
+    let options = shadowtap::replay::Options { target: Target::resolve(&format!("http://{closed}")).unwrap(), ..options };
+    let replayed = replay(&exchanges[1..2], &options);
+    assert!(replayed.result("1-1").starts_with("connect"), "{}", replayed.result("1-1"));
+}
+
+// -- the end --------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn an_interrupted_replay_has_its_records() {
+    let stop = Arc::new(Stop::default());
+    let address = server({
+        let stop = Arc::clone(&stop);
+        move |_, mut peer| {
+            peer.head();
+            peer.say(OK);
+            peer.head();
+            stop.set();
+            peer.wait_for_end();
+        }
+    });
+    let far = 3_600_000 * MS;
+    let exchanges = [
+        exchange(1, 0, 0, Some(1), &get("/")),
+        exchange(1, 1, 2 * MS, Some(3 * MS), &get("/")),
+        exchange(1, 2, 4 * MS, Some(5 * MS), &get("/")),
+        exchange(2, 0, far, Some(far + 1), &get("/")),
+    ];
+    let replayed = replay_with(&exchanges, Wishes::default(), &options(address), &stop);
+    assert!(replayed.finished.interrupted);
+    assert_eq!(replayed.result("1-0"), "200");
+    assert!(replayed.result("1-1").starts_with("skipped: interrupted"), "{}", replayed.result("1-1"));
+    assert!(replayed.outcome("1-1").sent_ns.is_some());
+    assert_eq!(replayed.finished.ledger.input, 4, "{:?}", replayed.finished.ledger);
+}
+
+#[test]
+fn a_full_disk_ends_the_run_with_its_own_error() {
+    let address = server(answers);
+    let exchanges: Vec<_> = (0..10u32).map(|n| exchange(u64::from(n), 0, 0, Some(1), &get("/"))).collect();
+    let result = replay_to(&exchanges, &options(address), std::path::Path::new("/dev/full"));
+    assert!(matches!(result, Err(ReplayError::Write(_))), "{result:?}");
+}
