@@ -53,6 +53,8 @@ pub mod measure;
 
 pub mod gate;
 
+pub mod report;
+
 pub mod demo;
 
 pub mod cli;

@@ -46,6 +46,12 @@ pub enum Command {
     Diff(super::diff::Args),
     /// Accept an intended difference, with a reason.
     Approve(super::approve::Args),
+    /// Judge a run by the policy.
+    Gate(super::gate::Args),
+    /// Add the results of shards to one run.
+    Merge(super::merge::Args),
+    /// Write a run's report.
+    Report(super::report::Args),
 }
 
 /// Parses `10MiB`, `64k`, `1500` into bytes. Binary and decimal units; a bare number is bytes.

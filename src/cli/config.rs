@@ -19,6 +19,8 @@ pub struct Config {
     pub replay: crate::replay::config::Section,
     /// How answers are compared.
     pub diff: crate::diff::rules::DiffConfig,
+    /// What v2 is allowed.
+    pub gate: crate::gate::Policy,
 }
 
 impl Config {

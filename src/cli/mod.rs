@@ -7,14 +7,18 @@ pub mod args;
 pub mod capture;
 pub mod config;
 pub mod diff;
+mod evidence;
 pub mod exit;
 pub mod folder;
+pub mod gate;
 pub mod input;
 pub mod inspect;
+pub mod merge;
 mod output;
 pub mod parse;
 pub mod progress;
 pub mod replay;
+pub mod report;
 
 use std::ffi::OsString;
 
@@ -52,6 +56,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Replay(args) => replay::run(args, &cli.global),
         Command::Diff(args) => diff::run(args, &cli.global),
         Command::Approve(args) => approve::run(args, &cli.global),
+        Command::Gate(args) => gate::run(args, &cli.global),
+        Command::Merge(args) => merge::run(args, &cli.global),
+        Command::Report(args) => report::run(args, &cli.global),
     }
 }
 

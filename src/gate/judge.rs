@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::policy::{Limits, Nanos, QUANTILES};
 use super::statistics::{self, Interval};
-use super::words::{count, duration, percent, plural, times};
+use super::words::{count, duration, percent, plural, round_duration, round_times, times};
 use super::{Check, Finding, Judgement, Policy, RuleResult, Unit, Verdict};
 use crate::diff::Totals;
 use crate::measure::{Histogram, RouteSummary, Side, Summary};
@@ -136,7 +136,7 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
             why: format!(
                 "The replayer sent 99 % of the requests at most {} late; {} is allowed.",
                 duration(late as f64),
-                duration(limit as f64)
+                round_duration(limit as f64)
             ),
             advice: "Give the replayer more CPU, cut the work with --shard, lower --speed, or raise max_lateness_p99.".to_owned(),
         },
@@ -459,7 +459,11 @@ impl Court {
                 }
             }
         }
-        let limit = if matches!(kind, Kind::Ratio(_)) { format!("{} times", times(case.limit)) } else { unit.words(case.limit) };
+        let limit = if matches!(kind, Kind::Ratio(_)) {
+            format!("{} times", round_times(case.limit))
+        } else {
+            unit.limit_words(case.limit)
+        };
         text += &format!("; {limit} is allowed.");
         text + &match finding {
             Finding::CannotSay if case.samples < needed => {

@@ -6,8 +6,6 @@
 
 mod judge;
 pub mod policy;
-#[cfg(test)]
-mod simulation;
 pub mod statistics;
 pub mod words;
 
@@ -103,6 +101,15 @@ impl Unit {
             Self::Ratio => "?".to_owned(),
             Self::Ns => words::duration(value),
             Self::Count => words::count(value as u64),
+        }
+    }
+
+    /// A limit in words, as a person would write it.
+    pub fn limit_words(self, value: f64) -> String {
+        match self {
+            Self::Ratio if value.is_finite() => format!("× {}", words::round_times(value)),
+            Self::Ns => words::round_duration(value),
+            _ => self.words(value),
         }
     }
 }

@@ -17,6 +17,22 @@ pub fn duration(nanos: f64) -> String {
     if unit == "ns" { format!("{sign}{value:.0} ns") } else { format!("{sign}{} {unit}", three(value)) }
 }
 
+/// A duration that a person chose: `5 ms` rather than `5.00 ms`.
+pub fn round_duration(nanos: f64) -> String {
+    let text = duration(nanos);
+    let Some((number, unit)) = text.split_once(' ') else { return text };
+    format!("{} {unit}", without_zeros(number))
+}
+
+/// A factor that a person chose: `1.5` rather than `1.50`.
+pub fn round_times(factor: f64) -> String {
+    without_zeros(&times(factor)).to_owned()
+}
+
+fn without_zeros(number: &str) -> &str {
+    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
+}
+
 /// Minutes and hours.
 fn long(nanos: f64) -> String {
     let seconds = (nanos / 1e9).round() as u64;
@@ -45,8 +61,7 @@ pub fn percent(share: f64) -> String {
         v if (99.5..99.999_999).contains(&v) => format!("{value:.2}"),
         _ => format!("{value:.1}"),
     };
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text} %")
+    format!("{} %", without_zeros(&text))
 }
 
 /// A factor: `1.84`, `12.3`.
@@ -105,6 +120,9 @@ mod tests {
         ] {
             assert_eq!(percent(share), text, "{share}");
         }
+        assert_eq!(round_duration(5e6), "5 ms");
+        assert_eq!(round_duration(120e9), "120 s");
+        assert_eq!(round_times(1.5), "1.5");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(123), "123");
         assert_eq!(plural(1, "route", "routes"), "1 route");

@@ -5,29 +5,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Evidence, Finding, Judgement, Policy, Verdict, judge};
-use crate::diff::{RouteTotals, Totals};
-use crate::measure::{RouteSummary, Side, Summary};
+use shadowtap::diff::{RouteTotals, Totals};
+use shadowtap::gate::{Evidence, Finding, Judgement, Policy, Verdict, judge};
+use shadowtap::measure::{RouteSummary, Side, Summary};
+
+use crate::made_run::Random;
 
 const RUNS: u64 = 1_000;
 const MS: f64 = 1e6;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (((z ^ (z >> 31)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-}
 
 /// Shapes of latency, around 20 ms.
 #[derive(Clone, Copy, Debug)]
@@ -153,7 +138,7 @@ fn one_hiccup_and_a_ratio_of_microseconds_do_not_fail() {
     let (mut faster, totals) = run(4, &[(Shape::LogNormal(0.3), 2_000)], |random, _| 0.15 * MS * (0.3 * random.normal()).exp());
     for route in faster.routes.iter_mut().chain([&mut faster.all]) {
         let v2 = route.sides[Side::V2 as usize].sent.clone();
-        let mut v1 = crate::measure::Blocks::default();
+        let mut v1 = shadowtap::measure::Blocks::default();
         let whole = v2.whole();
         (1..=whole.count()).for_each(|rank| v1.record(rank as i64 * 5_000_000, whole.at_rank(rank).unwrap() as i64 / 3));
         route.sides[Side::V1 as usize].sent = v1;

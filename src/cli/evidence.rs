@@ -1,0 +1,315 @@
+//! Reads a run's folder into what a judgement and a report need. `report`, `gate` and `run` share it.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::config::Config;
+use super::folder::{RunFolder, names};
+use super::progress::Progress;
+use super::{Failure, Global};
+use crate::diff::route::Routes;
+use crate::diff::{Cluster, Totals};
+use crate::exchange::redact::Masker;
+use crate::gate::policy::Nanos;
+use crate::gate::{Evidence, Judgement, Policy, judge};
+use crate::limits;
+use crate::measure::{Records, Summary, measure};
+use crate::mock::ledger::{Call, Verdict as CallVerdict};
+use crate::report::{Clusters, Egress, Facts, InputFacts, Report};
+
+/// Flags of the gate; each beats its key in `[gate]`.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Gate")]
+pub(crate) struct GateFlags {
+    /// Largest share of compared exchanges that may differ [default: 0.001]
+    #[arg(long, value_name = "SHARE")]
+    max_mismatch_rate: Option<f64>,
+    /// Largest share of requests that may fail at v2 and not at v1 [default: 0.001]
+    #[arg(long, value_name = "SHARE")]
+    max_error_rate: Option<f64>,
+    /// Largest median of v2 over v1's [default: 1.5]
+    #[arg(long, value_name = "RATIO")]
+    max_p50_ratio: Option<f64>,
+    /// Largest 99th percentile of v2 over v1's [default: 1.2]
+    #[arg(long, value_name = "RATIO")]
+    max_p99_ratio: Option<f64>,
+    /// Fewer samples than this do not pass [default: 100]
+    #[arg(long, value_name = "N")]
+    min_samples: Option<u64>,
+    /// How sure a failure must be [default: 0.95]
+    #[arg(long, value_name = "P")]
+    confidence: Option<f64>,
+    /// Own lateness of the replayer beyond which the run is invalid [default: 5ms]
+    #[arg(long, value_name = "D")]
+    max_lateness_p99: Option<Nanos>,
+    /// Differences of latency below this never fail [default: 2ms]
+    #[arg(long, value_name = "D")]
+    min_latency_change: Option<Nanos>,
+}
+
+impl GateFlags {
+    /// The policy of the configuration, with these flags over it.
+    pub(crate) fn policy(&self, config: &Config) -> Result<Policy, Failure> {
+        let mut policy = config.gate.clone();
+        let limits = &mut policy.limits;
+        limits.mismatch_rate = self.max_mismatch_rate.or(limits.mismatch_rate);
+        limits.error_rate = self.max_error_rate.or(limits.error_rate);
+        limits.ratios[0] = self.max_p50_ratio.or(limits.ratios[0]);
+        limits.ratios[3] = self.max_p99_ratio.or(limits.ratios[3]);
+        limits.min_samples = self.min_samples.or(limits.min_samples);
+        policy.confidence = self.confidence.unwrap_or(policy.confidence);
+        policy.max_lateness_p99 = self.max_lateness_p99.unwrap_or(policy.max_lateness_p99);
+        policy.min_latency_change = self.min_latency_change.unwrap_or(policy.min_latency_change);
+        policy.check().map_err(|why| Failure::usage(format!("the gate's policy makes no sense: {why}")))?;
+        Ok(policy)
+    }
+}
+
+/// What a run's folder says.
+pub(crate) struct Loaded {
+    facts: Facts,
+    summary: Summary,
+    totals: Totals,
+    clusters: Clusters,
+    egress: Option<Egress>,
+    judgement: Judgement,
+}
+
+impl Loaded {
+    /// Reads and judges.
+    pub(crate) fn read(folder: &RunFolder, policy: &Policy, show_secrets: bool, global: &Global) -> Result<Self, Failure> {
+        for (name, command) in [(names::OUTCOMES, "replay"), (names::DIFF, "diff"), (names::ROUTES, "diff")] {
+            if !present(&folder.file(name)) {
+                let path = folder.path().display();
+                let how = if command == "replay" { "shadowtap replay".to_owned() } else { format!("shadowtap diff {path}") };
+                return Err(Failure::unusable(format!("{path} has no {name}: run `{how}` first")));
+            }
+        }
+        let masker = if show_secrets { Masker::off() } else { masker(folder)? };
+        let facts = facts(folder, &masker)?;
+        let totals: Totals = json(&folder.file(names::DIFF))?;
+        let routes: Routes = json(&folder.file(names::ROUTES))?;
+        let mut summary = figures(folder, &routes, global)?;
+        mask(&mut summary, &masker);
+        let clusters = clusters(&folder.file(names::CLUSTERS))?;
+        let egress = egress(&folder.file(names::EGRESS), &masker)?;
+        let judgement = judge(
+            &Evidence {
+                summary: &summary,
+                totals: &totals,
+                egress: egress.as_ref().map(|egress| (egress.different(), egress.total())),
+                tls: facts.target.starts_with("https:"),
+                interrupted: facts.interrupted,
+            },
+            policy,
+        );
+        Ok(Self { facts, summary, totals, clusters, egress, judgement })
+    }
+
+    /// As the report takes it.
+    pub(crate) fn report(&self) -> Report<'_> {
+        Report {
+            facts: &self.facts,
+            summary: &self.summary,
+            totals: &self.totals,
+            clusters: &self.clusters,
+            egress: self.egress.as_ref(),
+            judgement: &self.judgement,
+        }
+    }
+
+    /// The verdict with its reasons.
+    pub(crate) const fn judgement(&self) -> &Judgement {
+        &self.judgement
+    }
+}
+
+/// A file, or the same compressed.
+fn present(path: &Path) -> bool {
+    path.is_file() || zst(path).is_file()
+}
+
+fn zst(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".zst");
+    PathBuf::from(name)
+}
+
+fn unreadable(path: &Path, error: &dyn std::error::Error) -> Failure {
+    Failure::unusable(format!("cannot read {}", path.display())).because(error)
+}
+
+fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let text = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    serde_json::from_slice(&text).map_err(|error| {
+        Failure::unusable(format!("{} is damaged: run the command that wrote it again", path.display())).because(&error)
+    })
+}
+
+/// Masks by a key that is the run's own: the same for each report of it, and not to be had without its records.
+fn masker(folder: &RunFolder) -> Result<Masker, Failure> {
+    const BEGINNING: u64 = 1 << 20;
+    let path = folder.file(names::OUTCOMES);
+    let path = if path.is_file() { path } else { zst(&path) };
+    let mut beginning = Vec::new();
+    File::open(&path)
+        .and_then(|file| file.take(BEGINNING).read_to_end(&mut beginning))
+        .map_err(|error| unreadable(&path, &error))?;
+    Ok(Masker::new(&Sha256::digest(&beginning)))
+}
+
+fn facts(folder: &RunFolder, masker: &Masker) -> Result<Facts, Failure> {
+    let info = folder.info()?;
+    let text = |text: &str| masker.text(text).into_owned();
+    Ok(Facts {
+        run: info.run,
+        command: info.command.iter().map(|word| text(word)).collect(),
+        tool: info.tool,
+        target: masker.target(&info.target).into_owned(),
+        baseline: info.baseline.map(|url| masker.target(&url).into_owned()),
+        inputs: info
+            .inputs
+            .into_iter()
+            .map(|input| InputFacts { name: text(&input.name), bytes: input.bytes, sha256: input.sha256 })
+            .collect(),
+        settings: masked(info.settings, masker),
+        host: info.host,
+        started: info.started,
+        ended: info.ended,
+        interrupted: info.interrupted,
+    })
+}
+
+/// A JSON value with its secrets masked.
+fn masked(value: serde_json::Value, masker: &Masker) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => Value::String(masker.text(&text).into_owned()),
+        Value::Array(items) => items.into_iter().map(|item| masked(item, masker)).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| {
+                let value = match value {
+                    Value::String(text) => Value::String(masker.text(&masker.field(&name, &text)).into_owned()),
+                    other => masked(other, masker),
+                };
+                (name, value)
+            })
+            .collect(),
+        other => other,
+    }
+}
+
+/// What the summary holds of texts from the records.
+fn mask(summary: &mut Summary, masker: &Masker) {
+    for failure in summary.failures.values_mut() {
+        failure.example = masker.text(&failure.example).into_owned();
+    }
+    for line in &mut summary.rejected_examples {
+        *line = masker.text(line).into_owned();
+    }
+    let skipped = std::mem::take(&mut summary.skipped);
+    for (reason, count) in skipped {
+        *summary.skipped.entry(masker.text(&reason).into_owned()).or_default() += count;
+    }
+}
+
+fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summary, Failure> {
+    let (exchanges, outcomes) = (folder.file(names::EXCHANGES), folder.file(names::OUTCOMES));
+    let baseline = Some(folder.file(names::BASELINE)).filter(|path| present(path));
+    let files = [Some(&exchanges), Some(&outcomes), baseline.as_ref()];
+    let length = |path: &PathBuf| path.metadata().or_else(|_| zst(path).metadata()).map_or(0, |data| data.len());
+    let total = files.iter().flatten().map(|path| length(path)).sum();
+    let progress = Progress::start(global, "report", Some(total));
+    let records = Records {
+        exchanges: &exchanges,
+        outcomes: &outcomes,
+        baseline: baseline.as_deref(),
+        route: &|method, target| routes.route(method, target),
+        most_entries: limits::JOIN_ENTRIES,
+    };
+    measure(&records, |done| progress.set(done, || format!("{} of {} MB", done / 1_000_000, total / 1_000_000))).map_err(
+        |error| {
+            let what = error.to_string();
+            Failure::unusable(what).because(&error)
+        },
+    )
+}
+
+/// Each line of a JSONL file of the diff or the mock; lines of another form are left to `each`.
+fn lines(path: &Path, mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
+    let source: Box<dyn std::io::Read> = if path.is_file() {
+        Box::new(File::open(path).map_err(|error| unreadable(path, &error))?)
+    } else if zst(path).is_file() {
+        let file = File::open(zst(path)).map_err(|error| unreadable(path, &error))?;
+        Box::new(zstd::stream::read::Decoder::new(file).map_err(|error| unreadable(path, &error))?)
+    } else {
+        return Ok(());
+    };
+    let mut reader = BufReader::with_capacity(1 << 16, source);
+    let mut line = Vec::new();
+    let mut number = 0;
+    loop {
+        line.clear();
+        let read = reader.by_ref().take(limits::LINE_BYTES as u64).read_until(b'\n', &mut line);
+        if read.map_err(|error| unreadable(path, &error))? == 0 {
+            return Ok(());
+        }
+        number += 1;
+        if !line.trim_ascii().is_empty() {
+            each(number, &line)?;
+        }
+    }
+}
+
+fn clusters(path: &Path) -> Result<Clusters, Failure> {
+    let mut clusters = Clusters::default();
+    lines(path, |number, line| {
+        // First and last lines, where there are any, name a format.
+        if line.starts_with(b"{\"format\"") {
+            return Ok(());
+        }
+        let cluster: Cluster = serde_json::from_slice(line).map_err(|error| {
+            Failure::unusable(format!("{}: line {number} is damaged: run `shadowtap diff` again", path.display())).because(&error)
+        })?;
+        clusters.add(cluster);
+        Ok(())
+    })?;
+    clusters.settle();
+    Ok(clusters)
+}
+
+/// The mock's ledger, where there is one.
+fn egress(path: &Path, masker: &Masker) -> Result<Option<Egress>, Failure> {
+    const EXAMPLES: usize = 20;
+    if !present(path) {
+        return Ok(None);
+    }
+    let mut egress = Egress::default();
+    lines(path, |number, line| {
+        if line.starts_with(b"{\"format\"") {
+            return Ok(());
+        }
+        let call: Call = serde_json::from_slice(line)
+            .map_err(|error| Failure::unusable(format!("{}: line {number} is damaged", path.display())).because(&error))?;
+        *egress.calls.entry(call.verdict.name()).or_default() += 1;
+        if call.verdict != CallVerdict::Matched && egress.examples.len() < EXAMPLES {
+            let places: Vec<String> = call
+                .places
+                .iter()
+                .take(3)
+                .map(|place| {
+                    let value = |value: &Option<String>| masker.text(value.as_deref().unwrap_or("nothing")).into_owned();
+                    format!("{}: {} → {}", place.place, value(&place.expected), value(&place.actual))
+                })
+                .collect();
+            let what = [call.why, places.join("; ")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+            egress.examples.push(format!("{}: {} at {}: {what}", call.verdict.name(), call.route, call.provider));
+        }
+        Ok(())
+    })?;
+    Ok(Some(egress))
+}

@@ -1,0 +1,77 @@
+//! `shadowtap gate`: judges a run by the policy and exits with the verdict.
+
+use std::path::PathBuf;
+
+use super::config::Config;
+use super::evidence::{GateFlags, Loaded};
+use super::folder::RunFolder;
+use super::report::{colour, print};
+use super::{Exit, Failure, Global};
+use crate::gate::{Judgement, Policy, Verdict};
+use crate::report::terminal;
+
+/// Judge a run by the policy; the exit code is the verdict
+///
+/// Ends with 0 where v2 passes, 1 where it fails, 5 where there is no verdict: the run is invalid, or has too few samples.
+/// The policy is [gate] of shadowtap.toml; flags beat it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  shadowtap gate reports/2026-11-22T10-00-00Z --max-p99-ratio 1.3")]
+pub struct Args {
+    /// Folder of a run
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Print every rule with its figures as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    gate: GateFlags,
+}
+
+/// What a judgement needs.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    folder: PathBuf,
+    policy: Policy,
+}
+
+pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+    let config = Config::load(global)?;
+    let settings = Settings { policy: args.gate.policy(&config)?, folder: args.folder };
+    let loaded = execute(&settings, global)?;
+    let judgement = loaded.judgement();
+    let text = if args.json { json(judgement) } else { terminal::verdict_lines(&loaded.report(), colour()) };
+    print(&text)?;
+    Ok(exit(judgement.verdict))
+}
+
+/// Reads and judges.
+pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Loaded, Failure> {
+    let folder = RunFolder::open(&settings.folder)?;
+    Loaded::read(&folder, &settings.policy, false, global)
+}
+
+/// The exit code of a verdict.
+pub(crate) const fn exit(verdict: Verdict) -> Exit {
+    match verdict {
+        Verdict::Pass => Exit::Done,
+        Verdict::Fail => Exit::GateFailed,
+        Verdict::CannotSay | Verdict::Invalid => Exit::NoVerdict,
+    }
+}
+
+fn json(judgement: &Judgement) -> String {
+    serde_json::to_string_pretty(judgement).expect("strings and numbers serialise") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_have_the_codes_of_the_contract() {
+        let codes = [(Verdict::Pass, 0), (Verdict::Fail, 1), (Verdict::CannotSay, 5), (Verdict::Invalid, 5)];
+        for (verdict, code) in codes {
+            assert_eq!(exit(verdict) as u8, code, "{verdict:?}");
+        }
+    }
+}

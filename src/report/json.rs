@@ -1,0 +1,178 @@
+//! `summary.json`: all figures of the report, for machines. Durations are integers of nanoseconds.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Column, Report, column};
+use crate::diff::Class;
+use crate::exchange::log::TOOL;
+use crate::measure::{Histogram, Side};
+
+/// The format's name.
+pub const FORMAT: &str = "shadowtap/summary";
+/// Its version.
+pub const VERSION: u32 = 1;
+
+/// Fields at the top of `summary.json`.
+pub const FIELDS: [Column; 17] = [
+    column("format", "text", "`shadowtap/summary`"),
+    column("version", "number", "1"),
+    column("tool", "text", "what wrote the report"),
+    column("verdict", "text", "`pass`, `fail`, `cannot-say` or `invalid`"),
+    column("headline", "text", "the verdict in a sentence"),
+    column("reasons", "texts", "why, the weightiest first"),
+    column("run", "object", "what was run: run.json, secrets masked"),
+    column(
+        "gate",
+        "object",
+        "`reference` (what v2 was compared with), `checks` of the run, `rules` with measured value, bounds, limit, count and confidence, `unmatched_routes`",
+    ),
+    column(
+        "replay",
+        "object",
+        "exchanges by completeness, replayed, skipped by reason, lanes, capture span, length of the replay",
+    ),
+    column(
+        "diff",
+        "object",
+        "compared, mismatched, noisy, approved and failed exchanges, not compared by reason, the same by route",
+    ),
+    column(
+        "clusters",
+        "objects",
+        "the largest clusters of regressions, at most 100: id, route, kind, place, shape, exchanges, compared",
+    ),
+    column("latency", "objects", "the rows of latency.csv in nanoseconds"),
+    column("status", "object", "answers by route, side and status code"),
+    column("failures", "object", "failures of v2 by kind, with an example"),
+    column("generator", "object", "the replayer's own lateness in nanoseconds, round trips, and what it measured of itself"),
+    column("egress", "object or null", "v2's calls to its providers by what they are, where a mock watched"),
+    column("ledger", "object", "where every packet, request and record went; rules that matched nothing"),
+];
+
+/// Most clusters that are listed.
+const CLUSTERS: usize = 100;
+
+/// A histogram's figures.
+#[derive(Serialize)]
+struct Figures {
+    count: u64,
+    min_ns: Option<u64>,
+    mean_ns: Option<u64>,
+    p50_ns: Option<u64>,
+    p90_ns: Option<u64>,
+    p95_ns: Option<u64>,
+    p99_ns: Option<u64>,
+    p999_ns: Option<u64>,
+    max_ns: Option<u64>,
+}
+
+fn figures(histogram: &Histogram) -> Figures {
+    let [p50_ns, p90_ns, p95_ns, p99_ns, p999_ns] = super::csv::QUANTILES.map(|quantile| histogram.quantile(quantile));
+    Figures {
+        count: histogram.count(),
+        min_ns: histogram.min(),
+        mean_ns: histogram.mean().map(|mean| mean.round() as u64),
+        p50_ns,
+        p90_ns,
+        p95_ns,
+        p99_ns,
+        p999_ns,
+        max_ns: histogram.max(),
+    }
+}
+
+#[derive(Serialize)]
+struct Latency<'a> {
+    route: &'a str,
+    side: &'static str,
+    from: &'static str,
+    errors: u64,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+/// `summary.json`.
+pub fn write(report: &Report<'_>) -> Vec<u8> {
+    let (summary, totals, judgement) = (report.summary, report.totals, report.judgement);
+    let latency: Vec<Latency<'_>> = report
+        .latencies()
+        .map(|row| Latency {
+            route: row.route,
+            side: row.side.name(),
+            from: row.from.name(),
+            errors: row.errors,
+            figures: figures(&row.latency),
+        })
+        .collect();
+    let status: BTreeMap<&str, BTreeMap<&str, BTreeMap<String, u64>>> = report
+        .subjects()
+        .map(|route| {
+            let of = |side: Side| route.side(side).statuses.iter().map(|(status, &n)| (status.to_string(), n)).collect();
+            (&*route.route, report.sides().map(|side| (side.name(), of(side))).collect())
+        })
+        .collect();
+    let clusters: Vec<Value> = report
+        .clusters
+        .regressions()
+        .take(CLUSTERS)
+        .map(|cluster| {
+            json!({
+                "id": cluster.id, "route": cluster.route, "kind": cluster.kind, "place": cluster.place,
+                "shape": cluster.shape, "exchanges": cluster.exchanges, "compared": cluster.compared,
+                "only_where": cluster.only_where, "first_at": cluster.first_at, "last_at": cluster.last_at,
+            })
+        })
+        .collect();
+    let failures: BTreeMap<&str, Value> = summary
+        .failures
+        .iter()
+        .map(|(kind, of)| (kind.name(), json!({"count": of.count, "example": of.example, "id": of.id, "route": of.route})))
+        .collect();
+    let document = json!({
+        "format": FORMAT,
+        "version": VERSION,
+        "tool": TOOL,
+        "verdict": judgement.verdict,
+        "headline": judgement.verdict.headline(),
+        "reasons": judgement.reasons,
+        "run": report.facts,
+        "gate": {
+            "reference": judgement.reference.name(), "checks": judgement.checks, "rules": judgement.rules,
+            "unmatched_routes": judgement.unmatched_routes,
+        },
+        "replay": {
+            "exchanges": summary.exchanges, "replayed": summary.replayed, "skipped": summary.skipped, "lanes": summary.lanes,
+            "first_at": summary.first_at, "last_at": summary.last_at, "started": summary.started, "took_ns": summary.took_ns,
+            "requests": summary.all.side(Side::V2).requests, "pairs": summary.all.pairs.count,
+            "new_errors": summary.all.pairs.new_errors, "gone_errors": summary.all.pairs.gone_errors,
+        },
+        "diff": {
+            "compared": totals.compared, "mismatched": totals.mismatched, "noisy": totals.noisy, "approved": totals.approved,
+            "failed": totals.failed, "not_compared": totals.not_compared, "routes": totals.routes,
+            "clusters": {
+                "regression": report.clusters.count(Class::Regression), "noise": report.clusters.count(Class::Noise),
+                "approved": report.clusters.count(Class::Approved),
+            },
+        },
+        "clusters": clusters,
+        "latency": latency,
+        "status": status,
+        "failures": failures,
+        "generator": {
+            "lateness": figures(&summary.lateness), "v1_handshake": figures(&summary.handshakes),
+            "v2_connect": figures(&summary.connects), "baseline_connect": figures(&summary.baseline_connects),
+            "own": summary.generator,
+        },
+        "egress": report.egress,
+        "ledger": {
+            "capture": summary.capture_ledger, "replay": summary.replay_ledger, "records": summary.records_ledger,
+            "unusable": summary.rejected_examples, "unclosed": summary.unclosed, "unmatched_rules": report.unmatched(),
+        },
+    });
+    let mut out = serde_json::to_vec_pretty(&document).expect("strings, integers and maps with string keys serialise");
+    out.push(b'\n');
+    out
+}

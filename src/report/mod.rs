@@ -1,0 +1,260 @@
+//! Writes what people and tools read of a run: a page, tables, histograms, CI files, a few lines for the terminal.
+//!
+//! In: the run's figures, the diff's clusters, the judgement. Out: bytes, the same for the same run; nothing here reads a
+//! clock or a file. What comes from a capture is hostile and is escaped by the rules of each format.
+
+pub mod csv;
+pub mod hlog;
+pub mod html;
+pub mod json;
+pub mod junit;
+pub mod markdown;
+mod page;
+pub mod terminal;
+pub mod text;
+
+use serde::Serialize;
+
+use crate::diff::{Class, Cluster, Totals};
+use crate::gate::Judgement;
+use crate::measure::{Histogram, RouteSummary, Side, Summary};
+use crate::time::Timestamp;
+
+/// Names of the files that a report consists of.
+pub mod names {
+    /// Latencies by route, side and start.
+    pub const LATENCY_CSV: &str = "latency.csv";
+    /// Requests, errors and latencies by second.
+    pub const TIMELINE_CSV: &str = "timeline.csv";
+    /// HdrHistogram's interval log.
+    pub const LATENCY_HLOG: &str = "latency.hlog";
+    /// All figures, for machines.
+    pub const SUMMARY_JSON: &str = "summary.json";
+    /// The page.
+    pub const REPORT_HTML: &str = "report.html";
+    /// For CI.
+    pub const JUNIT_XML: &str = "junit.xml";
+    /// For a pull-request comment.
+    pub const SUMMARY_MD: &str = "summary.md";
+}
+
+/// A column of a table: its name, its unit, and what it says.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// As in the file's first line.
+    pub name: &'static str,
+    /// The unit, or what kind of text.
+    pub unit: &'static str,
+    /// In words.
+    pub what: &'static str,
+}
+
+/// Shortens the tables of columns.
+pub(crate) const fn column(name: &'static str, unit: &'static str, what: &'static str) -> Column {
+    Column { name, unit, what }
+}
+
+/// What was run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Facts {
+    /// Names the run.
+    pub run: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// `shadowtap X.Y.Z`.
+    pub tool: String,
+    /// The target's URL.
+    pub target: String,
+    /// The baseline's URL.
+    pub baseline: Option<String>,
+    /// The captures.
+    pub inputs: Vec<InputFacts>,
+    /// The settings that shaped the run.
+    pub settings: serde_json::Value,
+    /// The machine.
+    pub host: serde_json::Value,
+    /// When the command started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Whether it was interrupted.
+    pub interrupted: bool,
+}
+
+/// A capture.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct InputFacts {
+    /// As it was given.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
+/// The diff's clusters, the weightiest first, at most [`Clusters::MOST`].
+#[derive(Clone, Debug, Default)]
+pub struct Clusters {
+    /// Regressions by how many exchanges they touch, then what was approved, then noise.
+    pub kept: Vec<Cluster>,
+    /// How many clusters there are of each class: regression, noise, approved.
+    pub counts: [u64; 3],
+}
+
+impl Clusters {
+    /// Most clusters that a report shows; all of them are in `clusters.jsonl`.
+    pub const MOST: usize = 1_000;
+
+    /// Adds one, in any order; memory stays bounded.
+    pub fn add(&mut self, cluster: Cluster) {
+        self.counts[cluster.class as usize] += 1;
+        self.kept.push(cluster);
+        if self.kept.len() >= 2 * Self::MOST {
+            self.settle();
+        }
+    }
+
+    /// Puts them in order and drops what is beyond the bound.
+    pub fn settle(&mut self) {
+        let rank = |class| match class {
+            Class::Regression => 0,
+            Class::Approved => 1,
+            Class::Noise => 2,
+        };
+        self.kept.sort_by(|a, b| {
+            (rank(a.class), std::cmp::Reverse(a.exchanges), &a.route, &a.id).cmp(&(
+                rank(b.class),
+                std::cmp::Reverse(b.exchanges),
+                &b.route,
+                &b.id,
+            ))
+        });
+        self.kept.truncate(Self::MOST);
+    }
+
+    /// The regressions that are kept.
+    pub fn regressions(&self) -> impl Iterator<Item = &Cluster> {
+        self.kept.iter().filter(|cluster| cluster.class == Class::Regression)
+    }
+
+    /// How many clusters of a class there are.
+    pub const fn count(&self, class: Class) -> u64 {
+        self.counts[class as usize]
+    }
+}
+
+/// v2's calls to its providers, as the mock saw them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Egress {
+    /// Calls by what they are: `matched`, `drifted`, `repeated`, `extra`, `missing`.
+    pub calls: std::collections::BTreeMap<&'static str, u64>,
+    /// The first that differ, in sentences.
+    pub examples: Vec<String>,
+}
+
+impl Egress {
+    /// All calls.
+    pub fn total(&self) -> u64 {
+        self.calls.values().sum()
+    }
+
+    /// Calls that are not v1's.
+    pub fn different(&self) -> u64 {
+        self.total() - self.calls.get("matched").copied().unwrap_or(0)
+    }
+}
+
+/// Everything that a report is made of.
+#[derive(Clone, Copy)]
+pub struct Report<'a> {
+    /// What was run.
+    pub facts: &'a Facts,
+    /// The figures.
+    pub summary: &'a Summary,
+    /// The diff's counts.
+    pub totals: &'a Totals,
+    /// The diff's clusters.
+    pub clusters: &'a Clusters,
+    /// v2's calls to its providers, where a mock watched.
+    pub egress: Option<&'a Egress>,
+    /// The verdict.
+    pub judgement: &'a Judgement,
+}
+
+/// Where a latency starts to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// When the request was sent: what the version took.
+    Sent,
+    /// When the request was due: what a user would have felt.
+    Due,
+}
+
+impl From {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Sent, Self::Due];
+
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Due => "due",
+        }
+    }
+}
+
+/// A row of the latency tables.
+pub struct LatencyRow<'a> {
+    /// `ALL` or the route.
+    pub route: &'a str,
+    /// Whose.
+    pub side: Side,
+    /// From when.
+    pub from: From,
+    /// Errors of that side on that route.
+    pub errors: u64,
+    /// The latencies.
+    pub latency: Histogram,
+}
+
+impl<'a> Report<'a> {
+    /// `ALL` and the routes.
+    pub fn subjects(&self) -> impl Iterator<Item = &'a RouteSummary> + use<'a> {
+        std::iter::once(&self.summary.all).chain(&self.summary.routes)
+    }
+
+    /// The sides that this run has.
+    pub fn sides(&self) -> impl Iterator<Item = Side> + use<> {
+        let baseline = self.summary.has_baseline;
+        Side::ALL.into_iter().filter(move |&side| side != Side::Baseline || baseline)
+    }
+
+    /// The rows of the latency tables: `ALL` first, then the routes by their requests at v2.
+    pub fn latencies(&self) -> impl Iterator<Item = LatencyRow<'a>> + use<'a> {
+        let sides: Vec<Side> = self.sides().collect();
+        self.subjects().flat_map(move |route| {
+            let rows: Vec<LatencyRow<'a>> = sides
+                .iter()
+                .flat_map(|&side| From::ALL.map(|from| (side, from)))
+                .map(|(side, from)| {
+                    let figures = route.side(side);
+                    // v1's requests were due when they came.
+                    let whole = from == From::Sent || side == Side::V1;
+                    let latency = if whole { figures.sent.whole() } else { figures.due.clone() };
+                    LatencyRow { route: &route.route, side, from, errors: figures.errors(), latency }
+                })
+                .collect();
+            rows
+        })
+    }
+
+    /// Rules of the configuration and the policy that matched nothing.
+    pub fn unmatched(&self) -> Vec<String> {
+        let totals = self.totals;
+        let rules = totals.unmatched_rules.iter().map(|rule| format!("[diff] {rule}"));
+        let approvals = totals.unmatched_approvals.iter().map(|approval| format!("approved.toml: {approval}"));
+        let expired = totals.expired_approvals.iter().map(|approval| format!("approved.toml, past its end date: {approval}"));
+        let routes = self.judgement.unmatched_routes.iter().map(|route| format!("[[gate.route]] {route}"));
+        rules.chain(approvals).chain(expired).chain(routes).collect()
+    }
+}

@@ -1,0 +1,205 @@
+//! The end of a run on a terminal: the verdict, the largest clusters, a small table; 80 columns.
+
+use std::fmt::Write as _;
+
+use super::text::visible;
+use super::{Report, names};
+use crate::gate::Verdict;
+use crate::gate::words::{count, duration, plural, times};
+use crate::measure::{Histogram, Side};
+
+/// Columns of the terminal that are used.
+pub const WIDTH: usize = 80;
+
+const CLUSTERS: usize = 5;
+const ROUTES: usize = 8;
+const REASONS: usize = 6;
+
+/// Whether escape sequences for colour are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// On a terminal.
+    On,
+    /// Elsewhere, and where `NO_COLOR` is set.
+    Off,
+}
+
+impl Colour {
+    fn paint(self, code: &str, text: &str) -> String {
+        match self {
+            Self::On => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            Self::Off => text.to_owned(),
+        }
+    }
+}
+
+/// The lines, with their ends. `folder` is where the report's files are, as it is to be shown.
+pub fn write(report: &Report<'_>, folder: &str, colour: Colour) -> String {
+    let mut out = String::new();
+    verdict(report, &mut out, colour);
+    clusters(report, &mut out, colour);
+    latency(report, &mut out, colour);
+    let page = format!("{}/{}", folder.trim_end_matches('/'), names::REPORT_HTML);
+    let _ = writeln!(out, "\nreport: {}", visible(&page));
+    out
+}
+
+/// The verdict and its reasons alone.
+pub fn verdict_lines(report: &Report<'_>, colour: Colour) -> String {
+    let mut out = String::new();
+    verdict(report, &mut out, colour);
+    out
+}
+
+fn verdict(report: &Report<'_>, out: &mut String, colour: Colour) {
+    let judgement = report.judgement;
+    let (word, code) = match judgement.verdict {
+        Verdict::Pass => ("PASS", "1;32"),
+        Verdict::Fail => ("FAIL", "1;31"),
+        Verdict::CannotSay | Verdict::Invalid => ("NO VERDICT", "1;33"),
+    };
+    let said = judgement.verdict.headline().trim_start_matches("No verdict: ");
+    let _ = writeln!(out, "{}  {said}", colour.paint(code, word));
+    for reason in judgement.reasons.iter().take(REASONS) {
+        for (index, line) in wrap(&visible(reason), WIDTH - 4).iter().enumerate() {
+            let _ = writeln!(out, "  {} {line}", if index == 0 { "-" } else { " " });
+        }
+    }
+    if judgement.reasons.len() > REASONS {
+        let more = (judgement.reasons.len() - REASONS) as u64;
+        let _ = writeln!(out, "  - … and {}", plural(more, "more reason", "more reasons"));
+    }
+}
+
+fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
+    let total = report.clusters.count(crate::diff::Class::Regression);
+    if total == 0 {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", colour.paint("1", "Differences"));
+    for cluster in report.clusters.regressions().take(CLUSTERS) {
+        let many = format!("{} of {}", count(cluster.exchanges), count(cluster.compared));
+        let _ = writeln!(out, "  {} {}", fit_right(&many, 15), fit(&cluster.route, WIDTH - 18));
+        let what = match &cluster.only_where {
+            Some(only) => format!("{} {} {} (only where {only})", cluster.kind.name(), cluster.place, cluster.shape),
+            None => format!("{} {} {}", cluster.kind.name(), cluster.place, cluster.shape),
+        };
+        let _ = writeln!(out, "  {} {}", " ".repeat(15), fit(&what, WIDTH - 18).trim_end());
+    }
+    if total > CLUSTERS as u64 {
+        let _ = writeln!(out, "  … and {}", plural(total - CLUSTERS as u64, "more cluster", "more clusters"));
+    }
+}
+
+fn latency(report: &Report<'_>, out: &mut String, colour: Colour) {
+    let reference = report.judgement.reference;
+    let name = if reference == Side::Baseline { "base" } else { "v1" };
+    let head = format!(
+        "{:<28} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6}",
+        "Latency",
+        "requests",
+        format!("p50 {name}"),
+        "p50 v2",
+        format!("p99 {name}"),
+        "p99 v2",
+        "×"
+    );
+    let _ = writeln!(out, "\n{}", colour.paint("1", head.trim_end()));
+    for route in report.subjects().take(1 + ROUTES) {
+        let (old, new) = (route.side(reference).sent.whole(), route.side(Side::V2).sent.whole());
+        let at = |histogram: &Histogram, quantile| {
+            histogram.quantile(quantile).map_or_else(|| "·".to_owned(), |nanos| duration(nanos as f64).replace(' ', ""))
+        };
+        let factor = match (old.quantile(0.99), new.quantile(0.99)) {
+            (Some(old), Some(new)) if old > 0 => times(new as f64 / old as f64),
+            _ => "·".to_owned(),
+        };
+        let _ = writeln!(
+            out,
+            "{} {:>8} {:>8} {:>8} {:>8} {:>8} {factor:>6}",
+            fit(&route.route, 28),
+            short_count(route.side(Side::V2).requests),
+            at(&old, 0.5),
+            at(&new, 0.5),
+            at(&old, 0.99),
+            at(&new, 0.99)
+        );
+    }
+    if report.summary.routes.len() > ROUTES {
+        let more = (report.summary.routes.len() - ROUTES) as u64;
+        let _ = writeln!(out, "… and {}", plural(more, "more route", "more routes"));
+    }
+}
+
+/// A count in at most eight characters.
+fn short_count(n: u64) -> String {
+    match n {
+        0..10_000_000 => n.to_string(),
+        _ => format!("{:.1}M", n as f64 / 1e6),
+    }
+}
+
+/// Exactly `width` characters, cut with `…` or filled up. Characters of double width count once: a column may be off there.
+fn fit(text: &str, width: usize) -> String {
+    let text = visible(text);
+    if text.chars().count() <= width {
+        return format!("{text:<width$}");
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
+}
+
+fn fit_right(text: &str, width: usize) -> String {
+    if text.chars().count() <= width { format!("{text:>width$}") } else { fit(text, width) }
+}
+
+/// Lines of at most `width` characters, broken at spaces; a longer word is broken anywhere.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let mut word: Vec<char> = word.chars().collect();
+        while !word.is_empty() {
+            let line = lines.last_mut().expect("there is always a line");
+            let used = line.chars().count();
+            let space = usize::from(used > 0);
+            if used + space + word.len() <= width {
+                if space == 1 {
+                    line.push(' ');
+                }
+                line.extend(word.drain(..));
+            } else if used == 0 {
+                line.extend(word.drain(..width));
+                lines.push(String::new());
+            } else {
+                lines.push(String::new());
+            }
+        }
+    }
+    if lines.len() > 1 && lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn lines_fit_and_no_letter_is_lost(text in "[a-z語 ]{0,200}") {
+            let lines = wrap(&text, 20);
+            prop_assert!(lines.iter().all(|line| line.chars().count() <= 20), "{:?}", lines);
+            let letters = |text: &str| text.chars().filter(|c| *c != ' ').collect::<String>();
+            prop_assert_eq!(letters(&lines.concat()), letters(&text));
+        }
+    }
+
+    #[test]
+    fn cells_are_as_wide_as_asked() {
+        assert_eq!(fit("GET /a", 8), "GET /a  ");
+        assert_eq!(fit("GET /a/long/one", 8), "GET /a/…");
+        assert_eq!(fit("a\u{1b}[2J", 12).chars().count(), 12);
+    }
+}

@@ -1,0 +1,145 @@
+//! Escaping, format by format. What comes from a capture may hold anything.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Makes what a reader cannot see, or what changes what the reader sees, visible: control characters, marks that turn the
+/// direction of writing, and other characters without a glyph become `\u{…}`. Line ends and tabs become `\n` and `\t`.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_hidden(c) => {
+                let _ = write!(out, "\\u{{{:x}}}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Control characters; marks and overrides of direction (U+200E, U+202A …, U+2066 …), joiners, line and paragraph
+/// separators, the byte-order mark, tags, and what XML forbids.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// At most `most` characters; what is cut is said.
+pub fn short(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => Cow::Borrowed(text),
+        Some((at, _)) => Cow::Owned(format!("{}… ({} characters)", &text[..at], text.chars().count())),
+    }
+}
+
+/// A cell that no spreadsheet takes for a formula: what starts like one gets an apostrophe before it (OWASP, CSV injection).
+pub fn cell(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\0']) {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// JSON that may stand in a script block: nothing in it ends the block, opens a comment or ends a line of JavaScript.
+pub fn script_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() + json.len() / 16);
+    for c in json.chars() {
+        match c {
+            '<' => out.push_str("\\u003c"),
+            '>' => out.push_str("\\u003e"),
+            '&' => out.push_str("\\u0026"),
+            '\u{2028}' => out.push_str("\\u2028"),
+            '\u{2029}' => out.push_str("\\u2029"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Text in Markdown that stays text: visible, and every character that Markdown or HTML gives a meaning as an entity.
+pub fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in visible(text).chars() {
+        if c.is_alphanumeric() || " /.,;%()?$'×·—–…→".contains(c) {
+            out.push(c);
+        } else {
+            let _ = write!(out, "&#{};", c as u32);
+        }
+    }
+    out
+}
+
+/// The same as code: in `<code>`, where neither mentions nor links are made of it.
+pub fn markdown_code(text: &str) -> String {
+    format!("<code>{}</code>", markdown(text))
+}
+
+/// Where two texts differ: what they begin with alike, the two middles, what they end with alike.
+pub fn split_common<'a>(a: &'a str, b: &'a str) -> ([&'a str; 3], [&'a str; 3]) {
+    let prefix = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y).map_or(a.len().min(b.len()), |((at, _), _)| at);
+    let (rest_a, rest_b) = (&a[prefix..], &b[prefix..]);
+    let suffix: usize =
+        rest_a.chars().rev().zip(rest_b.chars().rev()).take_while(|(x, y)| x == y).map(|(x, _)| x.len_utf8()).sum();
+    let cut = |text: &'a str| [&text[..prefix], &text[prefix..text.len() - suffix], &text[text.len() - suffix..]];
+    (cut(a), cut(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        assert_eq!(visible("a\u{1b}[31mb\u{202e}c\nd"), "a\\u{1b}[31mb\\u{202e}c\\nd");
+        assert!(matches!(visible("plain ünï 語"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn formulas_become_text() {
+        for text in ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert!(cell(text).starts_with('\''), "{text:?}");
+        }
+        assert_eq!(cell("GET /a"), "GET /a");
+    }
+
+    #[test]
+    fn markdown_stays_text() {
+        let hostile = "<script>|`**[x](http://e)@team #1 <!-- \n# h";
+        let text = markdown(hostile);
+        for c in ['<', '>', '|', '`', '*', '[', ']', '@', '!', '\n'] {
+            assert!(!text.contains(c), "{c:?} in {text}");
+        }
+        assert!(!text.contains(" #"), "{text}");
+    }
+
+    #[test]
+    fn a_script_block_cannot_be_left() {
+        let text = script_json(&serde_json::to_string("</script><!--\u{2028}&").unwrap());
+        assert!(!text.contains(['<', '>', '&', '\u{2028}']), "{text}");
+        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), "</script><!--\u{2028}&");
+    }
+
+    proptest! {
+        #[test]
+        fn splits_are_the_texts_again(a in "[ab語]{0,8}", b in "[ab語]{0,8}") {
+            let (left, right) = split_common(&a, &b);
+            prop_assert_eq!(left.concat(), a.clone());
+            prop_assert_eq!(right.concat(), b.clone());
+            prop_assert_eq!((left[0], left[2]), (right[0], right[2]));
+            if a == b {
+                prop_assert_eq!(left[1], "");
+            }
+        }
+    }
+}

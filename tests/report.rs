@@ -1,0 +1,479 @@
+//! Reports and the gate from a run's folder, as users call them.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without has failed it")]
+
+#[path = "support/made_run.rs"]
+mod made_run;
+#[path = "support/simulation.rs"]
+mod simulation;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use made_run::{MadeRun, cluster};
+use shadowtap::diff::Kind;
+
+fn shadowtap(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(arguments)
+        .arg(folder)
+        .current_dir(folder.parent().unwrap())
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("killed: {output:?}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A run with a renamed field, a slow route and a few errors: what the demo plants.
+fn faulty() -> MadeRun {
+    MadeRun {
+        slower: |target| if target.starts_with("/search") { 2.4 } else { 1.0 },
+        answer: |number, target| if target.starts_with("/cart") && number % 9 == 0 { Ok(500) } else { Ok(200) },
+        clusters: vec![
+            cluster(1, "GET /products/{id}", Kind::Body, "$.price", [Some("12.50"), Some("1250")], 61),
+            cluster(2, "GET /cart/{id}", Kind::Status, "status", [Some("200"), Some("500")], 27),
+            cluster(3, "GET /search", Kind::Missing, "$.items[*].title", [Some("\"Blue mug\""), None], 290),
+        ],
+        ..MadeRun::default()
+    }
+}
+
+#[test]
+fn equal_versions_pass_and_every_file_is_written_the_same_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    MadeRun::default().write(&run);
+    let gate = shadowtap(&["gate"], &run);
+    assert_eq!(code(&gate), 0, "{}", text(&gate.stdout));
+    let read = || -> Vec<(String, Vec<u8>)> {
+        let names = ["latency.csv", "timeline.csv", "latency.hlog", "summary.json", "report.html", "junit.xml", "summary.md"];
+        names.map(|name| (name.to_owned(), std::fs::read(run.join(name)).unwrap())).to_vec()
+    };
+    let first = shadowtap(&["report"], &run);
+    assert_eq!(code(&first), 0, "{}", text(&first.stderr));
+    let files = read();
+    assert_eq!(shadowtap(&["report"], &run).stdout, first.stdout);
+    for ((name, before), (_, after)) in files.iter().zip(read()) {
+        assert!(*before == after, "{name} differs when made again");
+        assert!(!before.is_empty(), "{name} is empty");
+    }
+}
+
+#[test]
+fn planted_faults_fail_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    faulty().write(&run);
+    let gate = shadowtap(&["gate", "--json"], &run);
+    assert_eq!(code(&gate), 1, "{}", text(&gate.stderr));
+    let judgement: serde_json::Value = serde_json::from_slice(&gate.stdout).unwrap();
+    let failed: Vec<String> = judgement["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|rule| rule["finding"] == "fail" && !rule["route"].is_null())
+        .map(|rule| format!("{} {}", rule["rule"].as_str().unwrap(), rule["route"].as_str().unwrap()))
+        .collect();
+    for expected in [
+        "max_mismatch_rate GET /products/{id}",
+        "max_mismatch_rate GET /cart/{id}",
+        "max_mismatch_rate GET /search",
+        "max_error_rate GET /cart/{id}",
+        "max_p50_ratio GET /search",
+    ] {
+        assert!(failed.iter().any(|rule| rule == expected), "{expected} is not among {failed:?}");
+    }
+    assert!(!failed.iter().any(|rule| rule.contains("/checkout")), "{failed:?}");
+}
+
+/// Leaves a made run for people to look at: `SHADOWTAP_MADE_RUN=DIR cargo test --test report leave_a_run`.
+#[test]
+fn leave_a_run() {
+    let Some(folder) = std::env::var_os("SHADOWTAP_MADE_RUN") else { return };
+    let run = Path::new(&folder).join("run");
+    faulty().write(&run);
+    assert_eq!(code(&shadowtap(&["report"], &run)), 0);
+}
+
+/// Everything that a format could take for more than text, and secrets.
+const HOSTILE: &str = "</script><script>window.pwned=1</script><img src=x onerror=\"window.pwned=1\">'\"><svg onload=window.pwned=1>\
+    =cmd|' /C calc'!A0\u{1b}[31mred\u{1b}]0;title\u{7}|`**[x](http://evil.example)@team\u{202e}gnp\u{2028}\r\n\u{0}--><!--]]>";
+const TOKEN: &str =
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
+
+fn hostile(folder: &Path) {
+    let mut clusters: Vec<_> = (0..4)
+        .map(|number| {
+            let mut cluster = cluster(number, "GET /products/{id}", Kind::Body, HOSTILE, [Some(HOSTILE), Some("x")], 50);
+            (cluster.shape, cluster.why) = (HOSTILE.to_owned(), HOSTILE.to_owned());
+            cluster.only_where = Some(HOSTILE.to_owned());
+            cluster.repeat = format!("curl '{HOSTILE}'");
+            (cluster.example.place, cluster.example.target) = (HOSTILE.to_owned(), HOSTILE.to_owned());
+            cluster
+        })
+        .collect();
+    // An id from a folder that somebody else made.
+    clusters[3].id = HOSTILE.to_owned();
+    clusters[3].route = format!("GET {HOSTILE}");
+    let mut run = MadeRun { clusters, ..MadeRun::default() };
+    run.routes.push(("=cmd|'!A0", format!("/{HOSTILE}"), 4.0, 0.2));
+    run.routes.push(("@SUM", HOSTILE.to_owned(), 4.0, 0.2));
+    run.answer = |number, _| if number % 50 == 0 { Err(shadowtap::replay::FailureKind::Timeout) } else { Ok(200) };
+    run.write(folder);
+    let path = folder.join("run.json");
+    let mut info: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    info["run"] = HOSTILE.into();
+    info["command"] = serde_json::json!(["shadowtap", HOSTILE, format!("Authorization: Bearer {TOKEN}")]);
+    info["target"] = format!("http://v2.example/?access_token={TOKEN}&x={HOSTILE}").into();
+    info["settings"] =
+        serde_json::json!({"header": [format!("Authorization: Bearer {TOKEN}")], "speed": HOSTILE, HOSTILE: HOSTILE});
+    info["host"] = serde_json::json!({ "name": HOSTILE });
+    std::fs::write(&path, serde_json::to_vec(&info).unwrap()).unwrap();
+    let path = folder.join("diff.json");
+    let mut totals: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    totals["unmatched_rules"] = serde_json::json!([HOSTILE]);
+    totals["not_compared"] = serde_json::json!({HOSTILE: 3});
+    std::fs::write(&path, serde_json::to_vec(&totals).unwrap()).unwrap();
+    // Lines that are no records.
+    let path = folder.join("outcomes.jsonl");
+    let mut outcomes = std::fs::read(&path).unwrap();
+    outcomes.extend_from_slice(format!("{{\"id\":{}}}\n\u{1b}[2Jnot json\n", serde_json::to_string(HOSTILE).unwrap()).as_bytes());
+    std::fs::write(&path, outcomes).unwrap();
+}
+
+#[test]
+fn a_hostile_capture_stays_text_and_secrets_stay_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    hostile(&run);
+    let output = shadowtap(&["report"], &run);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let read = |name: &str| text(&std::fs::read(run.join(name)).unwrap());
+
+    let page = read("report.html");
+    assert_eq!(page.matches("<script").count(), 2, "the page's own two script blocks");
+    assert_eq!(page.matches("</script").count(), 2);
+    for inert in ["<img", "<svg onload", "onerror=\""] {
+        assert!(!page.contains(inert), "{inert}");
+    }
+    assert!(page.contains("script-src 'sha256-"), "the policy names the script by its hash");
+    for name in ["report.html", "summary.md", "junit.xml", "latency.csv", "timeline.csv", "latency.hlog", "summary.json"] {
+        let file = read(name);
+        assert!(!file.contains(TOKEN), "{name} holds the token");
+        let raw = file.chars().find(|c| c.is_control() && *c != '\n' || matches!(c, '\u{202e}' | '\u{2028}'));
+        assert!(raw.is_none() || name == "summary.json" && raw.is_none_or(|c| !c.is_control()), "{name} holds a raw {raw:?}");
+    }
+    let terminal = text(&output.stdout) + &text(&output.stderr);
+    assert!(!terminal.chars().any(|c| c.is_control() && c != '\n'), "{terminal:?}");
+    assert!(terminal.lines().all(|line| line.chars().count() <= 80), "{terminal}");
+
+    let mut table = csv::Reader::from_path(run.join("latency.csv")).unwrap();
+    for row in table.records() {
+        let row = row.unwrap();
+        assert!(!row[0].starts_with(['=', '+', '-', '@']), "{row:?}");
+    }
+    let markdown = read("summary.md");
+    assert!(!markdown.contains("](") && !markdown.contains("<script") && !markdown.contains("<img"), "{markdown}");
+    let begin = markdown.find("### Differences").unwrap();
+    let rows: Vec<&str> = markdown[begin..].lines().skip(4).take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 4);
+    assert!(rows.iter().all(|row| row.matches('|').count() == 6), "{rows:?}");
+}
+
+#[test]
+fn secrets_are_shown_only_when_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    hostile(&run);
+    assert_eq!(code(&shadowtap(&["report", "--show-secrets"], &run)), 0);
+    assert!(text(&std::fs::read(run.join("summary.json")).unwrap()).contains(TOKEN));
+}
+
+#[test]
+fn a_thousand_clusters_and_routes_fit_the_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let long = "<value & more> ".repeat(300);
+    let clusters = (0..1_300)
+        .map(|number| {
+            let route = format!("GET /area{}/{{id}}", number % 400);
+            let mut cluster = cluster(number, &route, Kind::Body, &format!("$.field{number}"), [Some(&long), Some("other")], 5);
+            cluster.repeat = format!("curl 'http://v2/{long}'");
+            cluster
+        })
+        .collect();
+    let routes = (0..700).map(|number| ("GET", format!("/area{number}/"), 5.0 + f64::from(number % 40), 1.0)).collect();
+    MadeRun { exchanges: 6_000, clusters, routes, ..MadeRun::default() }.write(&run);
+    let output = shadowtap(&["report"], &run);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let size = |name: &str| std::fs::metadata(run.join(name)).unwrap().len();
+    assert!(size("report.html") < 2_000_000, "report.html has {} bytes", size("report.html"));
+    let markdown = text(&std::fs::read(run.join("summary.md")).unwrap());
+    assert!(markdown.chars().count() < 60_000);
+    assert!(markdown.starts_with("## ❌ v2 must not go out."), "{}", &markdown[..80]);
+    let page = text(&std::fs::read(run.join("report.html")).unwrap());
+    assert_eq!(page.matches("<details class=\"cluster").count(), 1_000);
+    assert!(page.contains("The 1,000 largest of 1,300 clusters are shown"));
+}
+
+#[test]
+fn histograms_are_read_back_by_hdrhistogram_and_agree_with_the_tables() {
+    use hdrhistogram::serialization::Deserializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    MadeRun { baseline: true, ..faulty() }.write(&run);
+    assert_eq!(code(&shadowtap(&["report"], &run)), 0);
+    let log = std::fs::read(run.join("latency.hlog")).unwrap();
+    let mut found = std::collections::BTreeMap::new();
+    for entry in IntervalLogIterator::new(&log) {
+        if let LogEntry::Interval(interval) = entry.unwrap() {
+            use base64::Engine as _;
+            let bytes = base64::engine::general_purpose::STANDARD.decode(interval.encoded_histogram()).unwrap();
+            let histogram: hdrhistogram::Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
+            found.insert(interval.tag().unwrap().as_str().to_owned(), histogram);
+        }
+    }
+    let mut table = csv::Reader::from_path(run.join("latency.csv")).unwrap();
+    let mut rows = 0;
+    for row in table.records() {
+        let row = row.unwrap();
+        if rows == 0 {
+            assert_eq!(&row[0], "ALL", "all routes come first");
+        }
+        rows += 1;
+        if &row[2] != "sent" {
+            continue;
+        }
+        let histogram = &found[&format!("{}:{}", &row[1], row[0].replace(' ', "%20"))];
+        assert_eq!(histogram.len().to_string(), row[3], "{row:?}");
+        for (cell, quantile) in [(7, 0.5), (8, 0.9), (9, 0.95), (10, 0.99), (11, 0.999)] {
+            let from_table = (row[cell].parse::<f64>().unwrap() * 1e6).round() as u64;
+            let from_log = histogram.value_at_quantile(quantile);
+            assert!(histogram.equivalent(from_table, from_log), "{row:?}: {from_table} and {from_log} at {quantile}");
+        }
+    }
+    // ALL and four routes, three sides, two starts.
+    assert_eq!((rows, found.len()), (30, 15));
+}
+
+#[test]
+fn the_tables_of_the_readme_are_those_of_the_code() {
+    use shadowtap::report::{csv, json};
+
+    let readme = include_str!("../reports/README.md");
+    let section = |title: &str| {
+        let begin = readme.find(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("no section {title}"));
+        let rest = &readme[begin + 4..];
+        &rest[..rest.find("\n## ").unwrap_or(rest.len())]
+    };
+    for (title, columns) in
+        [("latency.csv", &csv::LATENCY[..]), ("timeline.csv", &csv::TIMELINE[..]), ("summary.json", &json::FIELDS[..])]
+    {
+        let rows: Vec<&str> = section(title).lines().filter(|line| line.starts_with("| `")).collect();
+        let expected: Vec<String> =
+            columns.iter().map(|column| format!("| `{}` | {} | {} |", column.name, column.unit, column.what)).collect();
+        assert_eq!(rows, expected, "{title}: the table must read\n{}\n", expected.join("\n"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    MadeRun::default().write(&run);
+    assert_eq!(code(&shadowtap(&["report"], &run)), 0);
+    let summary: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(run.join("summary.json")).unwrap()).unwrap();
+    let mut fields: Vec<&str> = json::FIELDS.iter().map(|column| column.name).collect();
+    let mut keys: Vec<&str> = summary.keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    keys.sort_unstable();
+    assert_eq!(keys, fields);
+    for entry in std::fs::read_dir(&run).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(readme.contains(&format!("`{name}`")), "reports/README.md does not name {name}");
+    }
+}
+
+#[test]
+fn what_is_not_a_run_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let empty = shadowtap(&["report"], &run);
+    assert_eq!(code(&empty), 3);
+    MadeRun::default().write(&run);
+    for (file, content, word) in [
+        ("diff.json", None, "shadowtap diff"),
+        ("diff.json", Some("{"), "is damaged"),
+        ("outcomes.jsonl", None, "shadowtap replay"),
+        ("outcomes.jsonl", Some("{\"format\":\"shadowtap/outcomes\",\"version\":7}\n"), "newer"),
+        ("outcomes.jsonl", Some("{\"format\":\"something/else\",\"version\":1}\n"), "something/else"),
+        ("run.json", Some("{"), "run.json"),
+    ] {
+        let path = run.join(file);
+        let before = std::fs::read(&path).unwrap();
+        match content {
+            None => std::fs::remove_file(&path).unwrap(),
+            Some(content) => std::fs::write(&path, content).unwrap(),
+        }
+        for command in ["report", "gate"] {
+            let output = shadowtap(&[command, "-q"], &run);
+            let said = text(&output.stderr);
+            assert_eq!(code(&output), 3, "{command} with {file} {content:?}: {said}");
+            assert!(said.contains(word), "{command} with {file} {content:?}: {said}");
+        }
+        std::fs::write(&path, before).unwrap();
+    }
+    let nonsense = shadowtap(&["gate", "--confidence", "95"], &run);
+    assert_eq!(code(&nonsense), 2);
+    assert!(text(&nonsense.stderr).contains("confidence is 95"));
+}
+
+#[test]
+fn cut_off_and_late_runs_have_no_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    MadeRun { lateness: 9_000_000, ..MadeRun::default() }.write(&run);
+    let late = shadowtap(&["gate"], &run);
+    assert_eq!(code(&late), 5);
+    assert!(text(&late.stdout).contains("cannot be trusted"), "{}", text(&late.stdout));
+    assert_eq!(code(&shadowtap(&["gate", "--max-lateness-p99", "20ms"], &run)), 0);
+
+    MadeRun::default().write(&run);
+    let outcomes = run.join("outcomes.jsonl");
+    let whole = std::fs::read(&outcomes).unwrap();
+    std::fs::write(&outcomes, &whole[..whole.len() / 2]).unwrap();
+    let cut = shadowtap(&["gate"], &run);
+    assert_eq!(code(&cut), 5, "{}", text(&cut.stdout));
+    assert!(text(&cut.stdout).contains("broken off"), "{}", text(&cut.stdout));
+    assert_eq!(code(&shadowtap(&["report"], &run)), 0, "what was measured can be read");
+}
+
+#[test]
+fn a_run_joined_in_several_passes_is_the_same() {
+    use shadowtap::measure::{Records, measure};
+
+    let folder = tempfile::tempdir().unwrap();
+    MadeRun { baseline: true, ..faulty() }.write(folder.path());
+    let file = |name: &str| folder.path().join(name);
+    let routes: shadowtap::diff::route::Routes = serde_json::from_slice(&std::fs::read(file("routes.json")).unwrap()).unwrap();
+    let (exchanges, outcomes, baseline) = (file("exchanges.jsonl"), file("outcomes.jsonl"), file("baseline.jsonl"));
+    let summary = |most_entries| {
+        let records = Records {
+            exchanges: &exchanges,
+            outcomes: &outcomes,
+            baseline: Some(&baseline),
+            route: &|method, target| routes.route(method, target),
+            most_entries,
+        };
+        measure(&records, |_| ()).unwrap()
+    };
+    let once = summary(1_000_000);
+    assert_eq!((once.recorded(), once.replayed, once.lanes), (1_200, 1_200, 100));
+    let often = summary(100);
+    assert_eq!(once, often);
+    std::fs::rename(&exchanges, file("exchanges.jsonl.plain")).unwrap();
+    let plain = std::fs::read(file("exchanges.jsonl.plain")).unwrap();
+    std::fs::write(file("exchanges.jsonl.zst"), zstd::bulk::compress(&plain, 3).unwrap()).unwrap();
+    assert_eq!(once, summary(1_000_000), "compressed records are the same records");
+}
+
+/// Splits a run as two replays with `--shard` would have left it, and merges it.
+#[test]
+fn shards_add_up_to_the_run_that_was_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, made) = (folder.path().join("whole"), folder.path().join("made"));
+    faulty().write(&whole);
+    let read = |path: &Path, name: &str| text(&std::fs::read(path.join(name)).unwrap());
+    for (shard, name) in ["1/2", "2/2"].iter().zip(["one", "two"]) {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::copy(whole.join("exchanges.jsonl"), path.join("exchanges.jsonl")).unwrap();
+        let mut info: serde_json::Value = serde_json::from_str(&read(&whole, "run.json")).unwrap();
+        info["settings"]["shard"] = (*shard).into();
+        std::fs::write(path.join("run.json"), info.to_string()).unwrap();
+        // The second shard's clock starts 100 ms later, so its records count 100 ms less.
+        let late = i64::from(name == "two") * 100_000_000;
+        let mut out = Vec::new();
+        let (mut mine, mut others) = (0, 0);
+        for line in read(&whole, "outcomes.jsonl").lines() {
+            match shadowtap::replay::log::read(line.as_bytes()).unwrap() {
+                shadowtap::replay::log::Line::Header(mut header) => {
+                    header.started = header.started.plus(late);
+                    shadowtap::exchange::log::write_line(&mut out, &header);
+                }
+                shadowtap::replay::log::Line::Outcome(mut outcome) => {
+                    if (outcome.lane % 2 == 1) != (name == "two") {
+                        others += 1;
+                        continue;
+                    }
+                    mine += 1;
+                    outcome.due_ns -= late;
+                    for at in [&mut outcome.sent_ns, &mut outcome.first_byte_ns, &mut outcome.last_byte_ns].into_iter().flatten()
+                    {
+                        *at -= late;
+                    }
+                    shadowtap::replay::log::write(&mut out, &outcome);
+                }
+                shadowtap::replay::log::Line::End(mut end) => {
+                    end.ledger = shadowtap::ledger::Ledger::default();
+                    end.ledger.take(mine);
+                    end.ledger.reject("other-shard", others);
+                    shadowtap::exchange::log::write_line(&mut out, &*end);
+                }
+            }
+        }
+        std::fs::write(path.join("outcomes.jsonl"), out).unwrap();
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["merge", "one", "two", "-o", "made"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("2 shards, 1200 outcomes"), "{}", text(&output.stdout));
+    for name in ["diff.json", "routes.json", "clusters.jsonl"] {
+        std::fs::copy(whole.join(name), made.join(name)).unwrap();
+    }
+    for run in [&whole, &made] {
+        assert_eq!(code(&shadowtap(&["report"], run)), 0);
+    }
+    assert_eq!(read(&whole, "latency.csv"), read(&made, "latency.csv"));
+    assert_eq!(read(&whole, "timeline.csv"), read(&made, "timeline.csv"));
+    let ledger =
+        |path: &Path| serde_json::from_str::<serde_json::Value>(&read(path, "summary.json")).unwrap()["ledger"]["replay"].clone();
+    assert_eq!(ledger(&whole), ledger(&made), "what the other shard sent is not lost");
+
+    let twice = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["merge", "one", "one", "-o", "made", "--force"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(code(&twice), 2, "{}", text(&twice.stderr));
+    assert!(text(&twice.stderr).contains("would count twice"), "{}", text(&twice.stderr));
+}
+
+/// Uses the page as a person would, where a browser is at hand.
+#[test]
+fn the_page_works_in_a_browser_offline() {
+    let there = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !there("chromedriver") || !there("node") {
+        eprintln!("not run: chromedriver, chromium or node is missing");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let runs = [folder.path().join("faulty"), folder.path().join("hostile")];
+    faulty().write(&runs[0]);
+    hostile(&runs[1]);
+    for run in &runs {
+        assert_eq!(code(&shadowtap(&["report"], run)), 0);
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/browser.mjs");
+        let output = Command::new("node").arg(script).arg(run.join("report.html")).output().unwrap();
+        assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    }
+}
