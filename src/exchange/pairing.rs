@@ -92,7 +92,12 @@ struct Lane {
     opaque: bool,
     ended: bool,
     gaps: u64,
+    /// Offsets at which the last gaps begin.
+    gap_starts: VecDeque<u64>,
 }
+
+/// Gaps that are remembered of a direction: those that are not yet acknowledged matter.
+const GAPS_REMEMBERED: usize = 16;
 
 #[derive(Debug)]
 enum Held {
@@ -141,7 +146,16 @@ impl Pairing {
             if origin.joined {
                 parser.joined();
             }
-            Lane { parser, held: VecDeque::new(), held_bytes: 0, guess: Guess::Unknown, opaque: false, ended: false, gaps: 0 }
+            Lane {
+                parser,
+                held: VecDeque::new(),
+                held_bytes: 0,
+                guess: Guess::Unknown,
+                opaque: false,
+                ended: false,
+                gaps: 0,
+                gap_starts: VecDeque::new(),
+            }
         };
         Self {
             origin,
@@ -288,6 +302,11 @@ impl Pairing {
 
     fn skip(&mut self, lane: usize, n: u64, mark: Mark, out: &mut impl FnMut(Exchange)) {
         self.prepare(lane, mark);
+        let state = &mut self.lanes[lane];
+        if state.gap_starts.len() == GAPS_REMEMBERED {
+            state.gap_starts.pop_front();
+        }
+        state.gap_starts.push_back(state.parser.position());
         if let Some(parsed) = self.lanes[lane].parser.gap(n, mark) {
             self.take(lane, parsed, out);
         }
@@ -433,13 +452,26 @@ impl Pairing {
         };
         // After lost bytes: the requests that were sent before their client had received what comes now; of those with the
         // latest knowledge (pipelined together) the first.
-        let mut best: Option<(usize, Option<u64>)> = None;
-        for (index, _, ack) in waiting {
-            if ack.is_none_or(|ack| ack <= here) && best.is_none_or(|(_, known)| ack > known) {
-                best = Some((index, ack));
+        let mut best: Option<(usize, u64, Option<u64>)> = None;
+        for (index, start, ack) in waiting {
+            if ack.is_none_or(|ack| ack <= here) && best.is_none_or(|(.., known)| ack > known) {
+                best = Some((index, start, ack));
             }
         }
-        best.map(|(index, _)| index)
+        // Where requests were lost as well, behind the one that was found, it may be the answer to one of those.
+        let lost = self.lost_request_before(mark);
+        best.filter(|&(index, start, _)| {
+            let damaged =
+                self.slots.get(index).and_then(|slot| slot.request.as_ref()).is_some_and(|parsed| parsed.damage.is_some());
+            damaged || lost.is_none_or(|lost| lost <= start)
+        })
+        .map(|(index, ..)| index)
+    }
+
+    /// Where the last bytes of requests were lost that the sender of a response had received.
+    fn lost_request_before(&self, mark: Mark) -> Option<u64> {
+        let starts = self.lanes[REQUESTS].gap_starts.iter().rev().copied();
+        starts.into_iter().find(|&start| mark.ack.is_none_or(|ack| start < ack))
     }
 
     /// Takes a message; gives the lane it belongs to, which content may have changed.
@@ -503,6 +535,13 @@ impl Pairing {
                 return;
             }
             self.unsure = self.unsure || matches!(&parsed.message, Message::Response(response) if response.body.length > 0);
+            if resumed && let Some(lost) = self.lost_request_before(parsed.first) {
+                // It answers a request that was lost; the answers to those before it were lost too.
+                let before = |slot: &&mut Slot| slot.request.as_ref().is_some_and(|request| request.start < lost);
+                for slot in self.slots.iter_mut().filter(before).filter(|slot| slot.response.is_none()) {
+                    slot.lost = true;
+                }
+            }
             let place = self.slots.iter().position(|slot| !slot.is_done()).unwrap_or(self.slots.len());
             let interim = std::mem::take(&mut self.stray);
             if parsed.tunnel {

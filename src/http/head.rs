@@ -234,7 +234,8 @@ const METHODS: [&str; 35] = [
     "BITS_POST",
 ];
 
-fn is_known_method(method: &[u8]) -> bool {
+/// Whether a method is one that is registered or in wide use.
+pub(super) fn is_known_method(method: &[u8]) -> bool {
     METHODS.iter().any(|known| known.as_bytes() == method)
 }
 

@@ -586,6 +586,8 @@ impl<M: Copy + Default> Parser<M> {
 
     fn accepts(&self, start: &Start) -> bool {
         let (version, request) = match start {
+            // Behind lost bytes an unknown method may be the end of a known one, or of a body.
+            Start::Request { method, .. } if self.resumed && !head::is_known_method(method) => return false,
             Start::Request { version, .. } => (*version, true),
             Start::Response { version, .. } => (*version, false),
         };

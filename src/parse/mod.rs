@@ -229,3 +229,6 @@ impl<R: Render> Parse<R> {
         self.summary.take()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -284,31 +284,39 @@ impl<S> Connection<S> {
         if self.client == Some(s) { Direction::ToServer } else { Direction::ToClient }
     }
 
-    /// Hands on the next bytes of a side. The client is who opened the connection, else who has the higher port; content has
-    /// the last word, behind this stage, as a server may call its client back.
+    /// Something is to be told: the stream begins, unless it has. The client is who opened the connection, else who has the
+    /// higher port; content has the last word, behind this stage, as a server may call its client back.
+    fn open<T: Streams<Stream = S>>(&mut self, streams: &mut T) {
+        if self.stream.is_some() {
+            return;
+        }
+        let client = self.syn_from.unwrap_or(usize::from(self.pair.high.port >= self.pair.low.port));
+        let ends = [self.pair.low, self.pair.high];
+        self.client = Some(client);
+        self.stream = Some(streams.open(&Opened {
+            first_packet: self.first_packet,
+            rank: self.rank,
+            client: ends[client],
+            server: ends[1 - client],
+            opened_at: self.opened_at,
+            handshake_ns: self.handshake_ns,
+            joined: self.syn_from.is_none(),
+        }));
+    }
+
+    /// Hands on the next bytes of a side.
     fn deliver<T: Streams<Stream = S>>(&mut self, s: usize, payload: &[u8], ack: Option<i64>, mark: Mark, streams: &mut T) {
         let side = &mut self.sides[s];
         if !side.started {
             (side.started, side.origin) = (true, side.next);
         }
         side.next += payload.len() as i64;
-        let client = *self.client.get_or_insert(self.syn_from.unwrap_or(usize::from(self.pair.high.port >= self.pair.low.port)));
+        self.open(streams);
         let direction = self.direction(s);
         let other = &self.sides[1 - s];
         let origin = if other.started { other.origin } else { other.next };
         let acked = ack.filter(|_| other.seen).map(|ack| (ack.min(other.next) - origin).max(0) as u64);
-        let stream = self.stream.get_or_insert_with(|| {
-            let ends = [self.pair.low, self.pair.high];
-            streams.open(&Opened {
-                first_packet: self.first_packet,
-                rank: self.rank,
-                client: ends[client],
-                server: ends[1 - client],
-                opened_at: self.opened_at,
-                handshake_ns: self.handshake_ns,
-                joined: self.syn_from.is_none(),
-            })
-        });
+        let Some(stream) = &mut self.stream else { return };
         streams.event(stream, StreamEvent::Bytes { direction, payload, acked, mark });
         if !streams.wants(stream, direction) {
             self.unread[s] = true;
@@ -346,10 +354,11 @@ impl<S> Connection<S> {
         }
         side.next = to;
         notes.gap(missing, bytes as u64);
-        let direction = self.direction(s);
         if self.unread[s] {
             return;
         }
+        self.open(streams);
+        let direction = self.direction(s);
         if let Some(stream) = &mut self.stream {
             streams.event(stream, StreamEvent::Gap { direction, bytes: bytes as u64, missing, mark });
         }

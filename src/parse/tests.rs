@@ -1,0 +1,269 @@
+//! Conversations that are cut into packets, shuffled, repeated, split anew and thinned out: the same exchanges come out, or a
+//! counted gap, and never a wrong one.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::capture::{Batch, LinkType};
+use crate::exchange::Completeness;
+use crate::time::Timestamp;
+
+/// Packets from memory, some in each batch.
+struct Memory {
+    packets: VecDeque<Vec<u8>>,
+    given: u64,
+    together: usize,
+}
+
+impl PacketSource for Memory {
+    fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
+        batch.clear();
+        batch.first = self.given + 1;
+        for packet in self.packets.drain(..self.together.min(self.packets.len())) {
+            self.given += 1;
+            batch.push(Timestamp::from_nanos(self.given as i64 * 1_000_000), LinkType::RAW, packet.len() as u32, &packet);
+        }
+        Ok(!batch.frames.is_empty())
+    }
+
+    fn progress(&self) -> (u64, Option<u64>) {
+        (self.given, None)
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::default()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        ((self.0 >> 33) as usize) % bound.max(1)
+    }
+}
+
+/// One connection under construction.
+struct Wire {
+    port: u16,
+    seq: [u32; 2],
+    ident: u16,
+    packets: Vec<Vec<u8>>,
+}
+
+impl Wire {
+    fn new(port: u16, isn: [u32; 2]) -> Self {
+        let mut wire = Self { port, seq: isn, ident: 1, packets: Vec::new() };
+        wire.packet(0, 2, b"");
+        wire.packet(1, 18, b"");
+        wire.packet(0, 16, b"");
+        wire
+    }
+
+    /// A segment of side 0 (client) or 1 with these flags.
+    fn packet(&mut self, from: usize, flags: u8, payload: &[u8]) {
+        let ends = [([10, 0, 0, 9], self.port), ([10, 0, 0, 1], 8080)];
+        let mut packet = vec![0x45, 0];
+        packet.extend_from_slice(&(40 + payload.len() as u16).to_be_bytes());
+        packet.extend_from_slice(&self.ident.to_be_bytes());
+        packet.extend_from_slice(&[0x40, 0, 64, 6, 0, 0]);
+        packet.extend_from_slice(&ends[from].0);
+        packet.extend_from_slice(&ends[1 - from].0);
+        packet.extend_from_slice(&ends[from].1.to_be_bytes());
+        packet.extend_from_slice(&ends[1 - from].1.to_be_bytes());
+        packet.extend_from_slice(&self.seq[from].to_be_bytes());
+        packet.extend_from_slice(&if flags & 16 == 0 { 0 } else { self.seq[1 - from] }.to_be_bytes());
+        packet.extend_from_slice(&[0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+        packet.extend_from_slice(payload);
+        self.packets.push(packet);
+        self.ident += 1;
+        self.seq[from] = self.seq[from].wrapping_add(payload.len() as u32 + u32::from(flags & 3 != 0));
+    }
+
+    /// Bytes of one side in segments of at most `most` bytes, each acknowledged.
+    fn say(&mut self, from: usize, bytes: &[u8], random: &mut Random, most: usize) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (part, behind) = rest.split_at((1 + random.below(most)).min(rest.len()));
+            self.packet(from, 24, part);
+            rest = behind;
+        }
+        self.packet(1 - from, 16, b"");
+    }
+}
+
+/// A conversation of `count` exchanges on each of `connections` connections, interleaved.
+fn conversation(random: &mut Random, connections: usize, count: usize, isn: [u32; 2], most: usize) -> Vec<Vec<u8>> {
+    let mut wires: Vec<VecDeque<Vec<u8>>> = Vec::new();
+    for connection in 0..connections {
+        let mut wire = Wire::new(40_000 + connection as u16, isn);
+        for exchange in 0..count {
+            let body = "x".repeat(random.below(300));
+            let request =
+                format!("POST /c{connection}/e{exchange} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            wire.say(0, request.as_bytes(), random, most);
+            let answer = format!("{connection}.{exchange}.").repeat(1 + random.below(60));
+            let answer = if random.below(2) == 0 {
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len())
+            } else {
+                format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{answer}\r\n0\r\n\r\n", answer.len())
+            };
+            wire.say(1, answer.as_bytes(), random, most);
+        }
+        wire.packet(0, 17, b"");
+        wire.packet(1, 17, b"");
+        wire.packet(0, 16, b"");
+        wires.push(wire.packets.into());
+    }
+    let mut packets = Vec::new();
+    while !wires.is_empty() {
+        let which = random.below(wires.len());
+        match wires[which].pop_front() {
+            Some(packet) => packets.push(packet),
+            None => drop(wires.swap_remove(which)),
+        }
+    }
+    packets
+}
+
+fn run(packets: Vec<Vec<u8>>, threads: usize, together: usize) -> (Vec<Exchange>, Ledger) {
+    let source = Memory { packets: packets.into(), given: 0, together };
+    let options = Options { threads, ..Options::default() };
+    let mut parse = Parse::start(Box::new(source), &options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
+    let mut exchanges = Vec::new();
+    while let Some(output) = parse.next_output().expect("memory can be read") {
+        exchanges.extend(output.drain().map(|(exchange, _)| exchange));
+    }
+    (exchanges, parse.summary().expect("the input is used up").ledger)
+}
+
+/// What must not depend on how the packets came: no times, no packet numbers.
+fn facts(exchanges: &[Exchange]) -> Vec<String> {
+    let mut facts: Vec<String> = exchanges
+        .iter()
+        .map(|exchange| {
+            let request = exchange.request.as_ref().map(|r| (&r.message.method, &r.message.target, &r.message.body.bytes));
+            let response = exchange.response.as_ref().map(|r| (r.message.status, &r.message.body.bytes));
+            format!("{} {:?} {request:?} {response:?}", exchange.client, exchange.completeness)
+        })
+        .collect();
+    facts.sort();
+    facts
+}
+
+fn check_balance(ledger: &Ledger, packets: usize) -> Result<(), TestCaseError> {
+    prop_assert_eq!((ledger.balance(), ledger.input), (0, packets as u64), "{:?}", ledger);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn order_repetition_and_wrap_change_nothing(seed: u64, window in 0usize..12, near_the_wrap: bool, most in 1usize..700) {
+        let mut random = Random(seed);
+        let isn = if near_the_wrap { [u32::MAX - 200, u32::MAX - 900] } else { [1_000, 7_000_000] };
+        let packets = conversation(&mut random, 3, 4, isn, most);
+        let (plain, _) = run(packets.clone(), 1, 1_000);
+        prop_assert_eq!(plain.len(), 12);
+        prop_assert!(plain.iter().all(|exchange| exchange.completeness == Completeness::Complete));
+
+        // Handshakes stay: who began is not to be guessed.
+        let mut keyed: Vec<(usize, Vec<u8>)> = packets.into_iter().enumerate().map(|(n, packet)| {
+            let moved = if packet[33] & 2 == 0 { random.below(window + 1) } else { 0 };
+            (n + moved, packet)
+        }).collect();
+        keyed.sort_by_key(|(at, _)| *at);
+        let mut shuffled: Vec<Vec<u8>> = Vec::new();
+        for (_, packet) in keyed {
+            if random.below(5) == 0 {
+                shuffled.push(packet.clone());
+            }
+            shuffled.push(packet);
+        }
+        let count = shuffled.len();
+        let (got, ledger) = run(shuffled, 1, 1_000);
+        check_balance(&ledger, count)?;
+        prop_assert_eq!(facts(&got), facts(&plain), "{:?}", ledger);
+    }
+
+    #[test]
+    fn lost_packets_leave_no_wrong_exchange(seed: u64, most in 50usize..700) {
+        let mut random = Random(seed);
+        let packets = conversation(&mut random, 3, 5, [5, 6], most);
+        let (plain, _) = run(packets.clone(), 1, 1_000);
+        let kept: Vec<Vec<u8>> = packets.into_iter().filter(|_| random.below(12) != 0).collect();
+        let count = kept.len();
+        let (got, ledger) = run(kept, 1, 1_000);
+        check_balance(&ledger, count)?;
+        let right = facts(&plain);
+        for exchange in got.iter().filter(|exchange| exchange.completeness == Completeness::Complete) {
+            let fact = facts(std::slice::from_ref(exchange)).remove(0);
+            prop_assert!(right.contains(&fact), "{} is complete and not what was sent; marks {:?}", fact, exchange.marks);
+        }
+    }
+
+    #[test]
+    fn threads_and_batches_change_nothing(seed: u64, together in 1usize..40) {
+        let mut random = Random(seed);
+        let packets: Vec<_> = conversation(&mut random, 8, 3, [9, 9], 400).into_iter().filter(|_| random.below(30) != 0).collect();
+        let (one, ledger) = run(packets.clone(), 1, together);
+        let (four, same) = run(packets, 4, together);
+        prop_assert_eq!(one, four);
+        prop_assert_eq!(ledger, same);
+    }
+}
+
+#[test]
+fn a_hole_that_nobody_filled_is_a_gap_and_the_rest_is_kept() {
+    let mut wire = Wire::new(40_000, [1, 1]);
+    let mut random = Random(3);
+    wire.say(0, b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n", &mut random, 10_000);
+    wire.packet(1, 24, b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n0123456789");
+    wire.packet(1, 24, b"0123456789");
+    wire.packet(1, 24, b"0123456789");
+    wire.packet(0, 16, b"");
+    wire.say(0, b"GET /2 HTTP/1.1\r\nHost: h\r\n\r\n", &mut random, 10_000);
+    wire.say(1, b"HTTP/1.1 204 No Content\r\n\r\n", &mut random, 10_000);
+    let lost = 6;
+    wire.packets.remove(lost);
+    let (got, ledger) = run(wire.packets, 1, 100);
+    let kinds: Vec<_> = got.iter().map(|exchange| exchange.completeness).collect();
+    assert_eq!(kinds, [Completeness::ResponseDamaged, Completeness::Complete], "{got:#?}");
+    assert_eq!((ledger.noted["tcp-gaps"], ledger.noted["tcp-gap-bytes"]), (1, 10));
+}
+
+#[test]
+fn ports_used_again_are_another_connection() {
+    let mut random = Random(1);
+    let mut packets = Vec::new();
+    for (isn, path) in [([100, 200], "/first"), ([90_000_000, 70_000_000], "/second")] {
+        let mut wire = Wire::new(40_000, isn);
+        wire.say(0, format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes(), &mut random, 10);
+        wire.say(1, b"HTTP/1.1 204 No Content\r\n\r\n", &mut random, 10);
+        packets.append(&mut wire.packets);
+    }
+    let (got, _) = run(packets, 1, 7);
+    let ids: Vec<String> = got.iter().map(|exchange| format!("{} {:?}", exchange.id, exchange.completeness)).collect();
+    assert_eq!(ids, ["0-0 Complete", "1-0 Complete"]);
+}
+
+#[test]
+fn ranks_count_all_connections_also_those_of_other_ports() {
+    let mut random = Random(1);
+    let mut first = Wire::new(40_000, [1, 1]);
+    first.say(0, b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", &mut random, 100);
+    let mut second = Wire::new(40_001, [1, 1]);
+    second.say(0, b"GET / HTTP/1.1\r\n\r\n", &mut random, 100);
+    let packets: Vec<_> = first.packets.into_iter().chain(second.packets).collect();
+    let (got, ledger) = run(packets, 1, 3);
+    assert_eq!(got.iter().map(|exchange| exchange.id.connection).collect::<Vec<_>>(), [1]);
+    assert_eq!((ledger.noted["tls-connections"], ledger.rejected["tls"]), (1, 5));
+}
