@@ -1,11 +1,22 @@
-//! Secrets: how they are recognised, and how they are kept out of what the program writes for people.
+//! Secrets: how they are recognised, how they are hidden from readers, and how they are taken out of recordings.
 //!
 //! [`names`] knows which headers, fields and parameters hold a secret, [`shapes`] finds secrets by their look anywhere in a
-//! text (tokens, card numbers), and [`Masker`] replaces both by a short keyed hash in reports, logs and differences.
+//! text (tokens, card numbers). [`Masker`] replaces both by a short keyed hash in reports, logs and differences. [`Redactor`]
+//! replaces them in exchanges, by rules, with tokens of the same length and kind, so that what is recorded can still be
+//! replayed, joined and compared.
 
+pub mod apply;
+mod body;
 pub mod mask;
 pub mod names;
+#[cfg(test)]
+mod properties;
+pub mod rules;
 pub mod scan;
 pub mod shapes;
+pub mod token;
+pub mod view;
 
-pub use mask::Masker;
+pub use apply::Redactor;
+pub use mask::{Masker, random_key};
+pub use rules::{Rule, RuleError};

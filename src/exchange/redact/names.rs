@@ -108,10 +108,17 @@ pub fn is_secret_field(name: &str) -> bool {
     if words.len() > 1 && HARMLESS_ENDS.contains(&last.as_str()) {
         return false;
     }
-    // "auth" and "session" alone are often objects that hold harmless things too; as values they are credentials.
     words.iter().any(|word| SECRET_WORDS.contains(&word.as_str()))
         || words.windows(2).any(|pair| pair[1] == "key" && KEY_KINDS.contains(&pair[0].as_str()))
         || SECRET_NAMES.contains(&words.concat().as_str())
+}
+
+/// Whether an object of this (secret) name holds nothing but secrets; one that is called session or cookie holds all kinds of things,
+/// whose own names decide.
+pub fn holds_secrets_only(name: &str) -> bool {
+    !words(name)
+        .iter()
+        .any(|word| matches!(word.as_str(), "session" | "auth" | "authorization" | "cookie" | "csrf" | "signature"))
 }
 
 /// Whether a query parameter of this name holds a secret: as a field, and also `key` and `code`, by which keys of web APIs and
