@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvErr
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::CaptureError;
 use super::live::{LiveError, Options, Sink, Tap};
 use super::rotate::{Output, OutputError, Plan, Records};
 use super::writer::{Encoder, Format, Interface, Stamp, Statistics};
@@ -64,6 +65,29 @@ impl Live {
         }
     }
 
+    /// Counts packets that were read.
+    pub(crate) fn read(&self, packets: u64, bytes: u64) {
+        self.read.fetch_add(packets, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts packets that were read and are lost.
+    pub(crate) fn lose(&self, packets: u64) {
+        self.lost.fetch_add(packets, Ordering::Relaxed);
+    }
+
+    /// Counts that the reader had to wait.
+    pub(crate) fn wait(&self) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What the kernel and the devices dropped until now.
+    pub(crate) fn dropped(&self, statistics: &[Statistics]) {
+        let sum = |of: fn(&Statistics) -> u64| statistics.iter().map(of).sum::<u64>();
+        self.dropped_by_kernel.store(sum(|one| one.dropped_by_kernel), Ordering::Relaxed);
+        self.dropped_by_interface.store(sum(|one| one.dropped_by_interface), Ordering::Relaxed);
+    }
+
     /// Bytes of packets that were read.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
@@ -82,6 +106,9 @@ pub enum RecordError {
     /// pcap has one link type for the whole file.
     #[error("the interfaces have different link types, which a .pcap file cannot hold: write a .pcapng file")]
     LinkTypes,
+    /// What was read makes no sense.
+    #[error(transparent)]
+    Source(CaptureError),
     /// The system refused a thread.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -211,12 +238,11 @@ struct Filler {
 impl Filler {
     fn hand_over(&mut self) {
         let packets = self.block.packets;
-        self.live.read.fetch_add(packets, Ordering::Relaxed);
-        self.live.bytes.fetch_add(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+        self.live.read(packets, std::mem::take(&mut self.bytes));
         let block = std::mem::take(&mut self.block);
         // The writer takes blocks until this side is gone, also when it can write no more.
         if self.full.send(block).is_err() {
-            self.live.lost.fetch_add(packets, Ordering::Relaxed);
+            self.live.lose(packets);
         }
         self.block.bytes = match self.empty.try_recv() {
             Ok(bytes) => bytes,
@@ -225,7 +251,7 @@ impl Filler {
                 Vec::with_capacity(self.block_bytes)
             }
             Err(TryRecvError::Empty) => {
-                self.live.waits.fetch_add(1, Ordering::Relaxed);
+                self.live.wait();
                 self.empty.recv().unwrap_or_default()
             }
             Err(TryRecvError::Disconnected) => Vec::new(),
@@ -251,9 +277,7 @@ impl Sink for Filler {
     }
 
     fn statistics(&mut self, statistics: &[Statistics]) {
-        let sum = |of: fn(&Statistics) -> u64| statistics.iter().map(of).sum::<u64>();
-        self.live.dropped_by_kernel.store(sum(|one| one.dropped_by_kernel), Ordering::Relaxed);
-        self.live.dropped_by_interface.store(sum(|one| one.dropped_by_interface), Ordering::Relaxed);
+        self.live.dropped(statistics);
         if self.statistics != statistics {
             self.statistics = statistics.to_vec();
             self.block.statistics = Some(statistics.to_vec());
@@ -285,7 +309,7 @@ impl Records for Packets {
         self.encoder.start(out, &self.interfaces);
     }
 
-    fn end(&self, out: &mut Vec<u8>) {
+    fn end(&mut self, out: &mut Vec<u8>) {
         self.statistics(out);
     }
 
@@ -310,7 +334,7 @@ fn write(
                 let result = match &failure {
                     None => store(&mut output, &mut block, &mut scratch),
                     Some(_) => {
-                        live.lost.fetch_add(block.packets, Ordering::Relaxed);
+                        live.lose(block.packets);
                         Ok(())
                     }
                 };
@@ -329,7 +353,7 @@ fn write(
         }
     }
     let finished = output.finish();
-    live.lost.fetch_add(output.lost(), Ordering::Relaxed);
+    live.lose(output.lost());
     Written {
         files: output.paths().map(PathBuf::from).collect(),
         begun: output.files(),

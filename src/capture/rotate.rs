@@ -69,7 +69,7 @@ pub trait Records {
     /// What stands at the start of each file.
     fn start(&self, out: &mut Vec<u8>);
     /// What stands at the end of each file.
-    fn end(&self, out: &mut Vec<u8>);
+    fn end(&mut self, out: &mut Vec<u8>);
     /// Length and number of the whole records in the first `length` bytes of `bytes`.
     fn whole(&self, bytes: &[u8], length: usize) -> (usize, u64);
 }
@@ -507,7 +507,7 @@ mod tests {
             out.extend_from_slice(b"start\n");
         }
 
-        fn end(&self, out: &mut Vec<u8>) {
+        fn end(&mut self, out: &mut Vec<u8>) {
             out.extend_from_slice(b"end\n");
         }
 

@@ -8,6 +8,8 @@ mod protocol;
 pub mod recording;
 pub mod redact;
 
+pub use redact::Redactor;
+
 use std::fmt;
 use std::str::FromStr;
 

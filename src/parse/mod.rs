@@ -5,6 +5,7 @@
 //! (everything with state). A connection belongs to one of [`SHARDS`] shards, whatever the number of threads, so every decision,
 //! also that of a limit, depends on the packets alone: the output is byte-equal for any number of threads.
 
+pub mod live;
 mod round;
 mod shard;
 

@@ -1,0 +1,315 @@
+//! Exchanges from live devices: one thread reads packets into batches, another parses them and writes exchanges as they complete,
+//! a bounded queue between them.
+//!
+//! Where the parser cannot keep up the reader waits and the kernel's ring takes up what comes; what that has no room for the kernel
+//! counts, and every exchange that misses a byte of it is marked as damaged.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::{Options, Parse};
+use crate::capture::live::{LiveError, Sink, Tap};
+use crate::capture::record::{Live, RecordError, Recorded};
+use crate::capture::rotate::{Output, OutputError, Plan, Records};
+use crate::capture::writer::{Stamp, Statistics};
+use crate::capture::{Batch, CaptureError, LinkType, PacketSource};
+use crate::exchange::log::{self, End, Header};
+use crate::exchange::{Exchange, Redactor};
+use crate::ledger::Ledger;
+use crate::limits;
+use crate::time::Timestamp;
+
+/// Batches that may wait for the parser, of [`limits::BLOCK_BYTES`] each.
+const BATCHES: usize = 32;
+/// How long the parser waits for packets before it looks after the file.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The reader's side: gathers packets into batches.
+struct Gatherer {
+    batch: Batch,
+    links: Vec<LinkType>,
+    nanos: bool,
+    bytes: usize,
+    made: usize,
+    full: SyncSender<Batch>,
+    empty: Receiver<Batch>,
+    live: Arc<Live>,
+}
+
+impl Gatherer {
+    fn hand_over(&mut self) {
+        let packets = self.batch.frames.len() as u64;
+        self.live.read(packets, std::mem::take(&mut self.bytes) as u64);
+        if self.full.send(std::mem::take(&mut self.batch)).is_err() {
+            self.live.lose(packets);
+        }
+        self.batch = match self.empty.try_recv() {
+            Ok(batch) => batch,
+            Err(TryRecvError::Empty) if self.made < BATCHES => {
+                self.made += 1;
+                Batch::default()
+            }
+            Err(TryRecvError::Empty) => {
+                self.live.wait();
+                self.empty.recv().unwrap_or_default()
+            }
+            Err(TryRecvError::Disconnected) => Batch::default(),
+        };
+    }
+}
+
+impl Sink for Gatherer {
+    fn packet(&mut self, interface: u32, stamp: Stamp, length: u32, data: &[u8]) {
+        if self.bytes + data.len() > limits::BLOCK_BYTES && !self.batch.frames.is_empty() {
+            self.hand_over();
+        }
+        let nanos = if self.nanos { stamp.fraction } else { stamp.fraction.saturating_mul(1000) };
+        let at = Timestamp::from_parts(i64::from(stamp.seconds), i64::from(nanos));
+        self.batch.push(at, self.links[interface as usize], length, data);
+        self.bytes += data.len();
+    }
+
+    fn pause(&mut self) {
+        if !self.batch.frames.is_empty() {
+            self.hand_over();
+        }
+    }
+
+    fn statistics(&mut self, statistics: &[Statistics]) {
+        self.live.dropped(statistics);
+    }
+}
+
+/// The parser's side: packets as a source.
+struct Gathered {
+    batches: Receiver<Batch>,
+    recycle: Sender<Batch>,
+    packets: u64,
+    live: Arc<Live>,
+}
+
+impl PacketSource for Gathered {
+    fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
+        match self.batches.recv_timeout(QUIET) {
+            Ok(next) => {
+                let mut used = std::mem::replace(batch, next);
+                used.clear();
+                // The reader may be gone already.
+                let _ = self.recycle.send(used);
+                batch.first = self.packets + 1;
+                self.packets += batch.frames.len() as u64;
+                Ok(true)
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                batch.clear();
+                batch.first = self.packets + 1;
+                Ok(true)
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                batch.clear();
+                Ok(false)
+            }
+        }
+    }
+
+    fn progress(&self) -> (u64, Option<u64>) {
+        (self.live.bytes(), None)
+    }
+
+    fn ledger(&self) -> Ledger {
+        let counts = self.live.counts();
+        let mut ledger = Ledger::default();
+        ledger.note("dropped-by-kernel", counts.dropped_by_kernel);
+        ledger.note("dropped-by-interface", counts.dropped_by_interface);
+        ledger
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Exchanges in files: each file has its first and last line.
+struct Lines {
+    inputs: Vec<String>,
+    /// Exchanges of the current file.
+    exchanges: u64,
+    ledger: Ledger,
+}
+
+impl Records for Lines {
+    fn start(&self, out: &mut Vec<u8>) {
+        log::write_line(out, &Header::new(Timestamp::now(), self.inputs.clone()));
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        log::write_line(out, &End::new(std::mem::take(&mut self.exchanges), std::mem::take(&mut self.ledger)));
+    }
+
+    fn whole(&self, bytes: &[u8], length: usize) -> (usize, u64) {
+        let whole = memchr::memrchr(b'\n', &bytes[..length]).map_or(0, |at| at + 1);
+        (whole, memchr::memchr_iter(b'\n', &bytes[..whole]).count() as u64)
+    }
+}
+
+/// A recording of exchanges that runs in threads of its own.
+pub struct Recording {
+    stop: Arc<AtomicBool>,
+    live: Arc<Live>,
+    reader: JoinHandle<Result<(), LiveError>>,
+    parser: JoinHandle<Parsed>,
+}
+
+#[derive(Default)]
+struct Parsed {
+    files: Vec<PathBuf>,
+    begun: u64,
+    bytes: u64,
+    exchanges: u64,
+    lost: u64,
+    ledger: Ledger,
+    failure: Option<RecordError>,
+}
+
+/// What became of a recording of exchanges.
+#[derive(Debug)]
+pub struct Exchanges {
+    /// Packets and files.
+    pub recorded: Recorded,
+    /// Exchanges on disk.
+    pub exchanges: u64,
+    /// Exchanges that could not be written.
+    pub lost: u64,
+    /// The account of packets.
+    pub ledger: Ledger,
+}
+
+impl Recording {
+    /// Parses what `tap` gives and writes the exchanges by `plan`, redacted where there is a redactor, until `stop` is set or
+    /// [`Self::stop`] is called.
+    pub fn begin(
+        tap: Tap,
+        options: &Options,
+        redactor: Option<Redactor>,
+        plan: Plan,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, RecordError> {
+        let inputs = tap.interfaces().iter().map(|interface| interface.name.clone()).collect();
+        let output = Output::open(plan, Lines { inputs, exchanges: 0, ledger: Ledger::default() })?;
+        let live = Arc::new(Live::default());
+        let (full, batches) = sync_channel(BATCHES);
+        let (recycle, empty) = channel();
+        let source = Gathered { batches, recycle, packets: 0, live: Arc::clone(&live) };
+        let parse = Parse::start(Box::new(source), options, move |mut exchange: Exchange, text: &mut Vec<u8>| {
+            if let Some(redactor) = &redactor {
+                redactor.apply(&mut exchange);
+            }
+            log::write(text, &exchange);
+        });
+        let parser = spawn("capture-parse", {
+            let stop = Arc::clone(&stop);
+            move || write(parse, output, &stop)
+        })?;
+        let mut gatherer = Gatherer {
+            batch: Batch::default(),
+            links: tap.interfaces().iter().map(|interface| LinkType(interface.link_type)).collect(),
+            nanos: tap.nanos(),
+            bytes: 0,
+            made: 1,
+            full,
+            empty,
+            live: Arc::clone(&live),
+        };
+        let reader = spawn("capture-read", {
+            let stop = Arc::clone(&stop);
+            move || tap.run(&stop, &mut gatherer)
+        })?;
+        Ok(Self { stop, live, reader, parser })
+    }
+
+    /// The counters, while it runs.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// Whether it has ended by itself, since it cannot go on.
+    pub fn has_ended(&self) -> bool {
+        self.reader.is_finished() || self.parser.is_finished()
+    }
+
+    /// Ends it: takes what the kernel still holds, writes what is not complete as what it is, completes the file.
+    pub fn stop(self) -> Exchanges {
+        self.stop.store(true, Ordering::Relaxed);
+        let read = self.reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let parsed = self.parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let recorded = Recorded {
+            counts: self.live.counts(),
+            files: parsed.files,
+            begun: parsed.begun,
+            written: parsed.bytes,
+            failure: parsed.failure.or_else(|| read.err().map(RecordError::from)),
+        };
+        Exchanges { recorded, exchanges: parsed.exchanges, lost: parsed.lost, ledger: parsed.ledger }
+    }
+}
+
+fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, RecordError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(RecordError::Thread)
+}
+
+/// Writes exchanges until the reader is gone. After a failure it goes on parsing, so that the reader never waits for ever.
+fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Lines>, stop: &AtomicBool) -> Parsed {
+    let mut parsed = Parsed::default();
+    let mut text = Vec::new();
+    loop {
+        match parse.next_output() {
+            Ok(Some(rendered)) => {
+                text.clear();
+                rendered.texts().for_each(|line| text.extend_from_slice(line));
+                let count = rendered.len() as u64;
+                let result = match &parsed.failure {
+                    Some(_) => {
+                        parsed.lost += count;
+                        Ok(())
+                    }
+                    None => append(&mut output, &text, count),
+                };
+                if let Err(error) = result {
+                    stop.store(true, Ordering::Relaxed);
+                    parsed.failure = Some(error.into());
+                } else if parsed.failure.is_none() {
+                    parsed.exchanges += count;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                parsed.failure.get_or_insert(RecordError::Source(error));
+                break;
+            }
+        }
+    }
+    let summary = parse.summary().unwrap_or_default();
+    summary.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    parsed.ledger = summary.ledger;
+    output.records_mut().ledger.clone_from(&parsed.ledger);
+    if let Err(error) = output.finish() {
+        parsed.failure.get_or_insert(error.into());
+    }
+    parsed.lost += output.lost();
+    parsed.exchanges = parsed.exchanges.saturating_sub(output.lost());
+    parsed.files = output.paths().map(PathBuf::from).collect();
+    (parsed.begun, parsed.bytes) = (output.files(), output.written());
+    parsed
+}
+
+fn append(output: &mut Output<Lines>, text: &[u8], count: u64) -> Result<(), OutputError> {
+    if count > 0 {
+        output.write(text, count)?;
+        output.records_mut().exchanges += count;
+    }
+    output.tick()
+}
