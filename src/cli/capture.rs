@@ -9,13 +9,19 @@ use rustix::fs::{Access, Gid, Uid};
 
 use super::args::{duration_ns, size};
 use super::exit::printable;
+use super::output::print;
+use super::parse::ledger_table;
 use super::progress::Progress;
+use super::redaction::Redaction;
 use super::{Exit, Failure, Global};
 use crate::capture::live::{self, LiveError, Tap};
 use crate::capture::privilege;
-use crate::capture::record::{Counts, RecordError, Recorded, Recording};
+use crate::capture::record::{Counts, Live, RecordError, Recorded, Recording};
 use crate::capture::rotate::{self, OutputError, Plan};
 use crate::capture::writer::Format;
+use crate::exchange::Redactor;
+use crate::ledger::Ledger;
+use crate::parse;
 use crate::time::{Monotonic, Timestamp};
 
 /// Record live traffic on this machine's interfaces
@@ -24,7 +30,8 @@ use crate::time::{Monotonic, Timestamp};
 /// it at once. While a file is written its name ends in .part; after a kill it is readable up to the last second.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  shadowtap capture -i eth0 --port 8080 -o v1.pcap --duration 10m\n  \
-    shadowtap capture -i any --port 8080 -o 'v1-%Y%m%dT%H%M%S.pcapng.zst' --rotate-every 1h --keep-files 24")]
+    shadowtap capture -i any --port 8080 -o 'v1-%Y%m%dT%H%M%S.pcapng.zst' --rotate-every 1h --keep-files 24\n  \
+    shadowtap capture -i eth0 --port 8080 -o v1.jsonl.zst --redact default")]
 pub struct Args {
     /// Interface to capture; repeat for several (.pcapng), `any` for all
     #[arg(short, long = "interface", value_name = "IFACE")]
@@ -35,7 +42,8 @@ pub struct Args {
     /// Capture only what matches this filter, in libpcap's language (both hold where --port is given too)
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
-    /// File to write: .pcap or .pcapng, each with .zst too; %Y %m %d %H %M %S are filled in [default: captures/IFACE-TIME.pcap]
+    /// File to write: .pcap, .pcapng (packets) or .jsonl (exchanges), each with .zst too; %Y %m %d %H %M %S are filled in
+    /// [default: captures/IFACE-TIME.pcap]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// End after this time
@@ -62,6 +70,12 @@ pub struct Args {
     /// Take frames for other machines too, as on a mirror port
     #[arg(long)]
     promiscuous: bool,
+    /// Threads that parse, for .jsonl
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// What to take out, for .jsonl
+    #[command(flatten)]
+    redaction: Redaction,
     /// Become this user once the interfaces are open; the files will be theirs
     #[arg(long, value_name = "USER")]
     user: Option<String>,
@@ -77,12 +91,21 @@ pub struct Settings {
     pub options: live::Options,
     /// The files.
     pub plan: Plan,
-    /// Their format.
-    pub format: Format,
+    /// What they hold.
+    pub content: Content,
     /// Nanoseconds until it ends by itself.
     pub duration_ns: Option<i64>,
     /// Whom to become.
     pub user: Option<(Uid, Gid)>,
+}
+
+/// What is written.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Packets.
+    Packets(Format),
+    /// Exchanges, parsed so and redacted.
+    Exchanges(parse::Options, Option<Redactor>),
 }
 
 impl Settings {
@@ -92,6 +115,21 @@ impl Settings {
         }
         let path = args.output.unwrap_or_else(|| default_path(&args.interfaces));
         let (format, compress) = format_of(&path)?;
+        let content = match format {
+            Some(format) if args.redaction.redact.is_empty() => Content::Packets(format),
+            Some(_) => {
+                return Err(Failure::usage(format!(
+                    "{}: packets cannot be redacted: write exchanges (-o {}), or capture now and redact by shadowtap parse --redact",
+                    path.display(),
+                    path.with_extension("jsonl").display()
+                )));
+            }
+            None => {
+                let options =
+                    parse::Options { threads: usize::from(args.threads), ports: args.ports.clone(), ..parse::Options::default() };
+                Content::Exchanges(options, args.redaction.redactor()?)
+            }
+        };
         if args.keep_files.is_some() && args.rotate_size.is_none() && args.rotate_every.is_none() {
             return Err(Failure::usage("--keep-files needs --rotate-size or --rotate-every"));
         }
@@ -127,7 +165,7 @@ impl Settings {
             buffer,
             promiscuous: args.promiscuous,
         };
-        Ok(Self { options, plan, format, duration_ns: args.duration, user })
+        Ok(Self { options, plan, content, duration_ns: args.duration, user })
     }
 }
 
@@ -144,16 +182,17 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What a file's name says about its format.
-fn format_of(path: &Path) -> Result<(Format, bool), Failure> {
+/// What a file's name says: the format of packets, or none for exchanges, and whether it is compressed.
+fn format_of(path: &Path) -> Result<(Option<Format>, bool), Failure> {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let (plain, compress) = name.strip_suffix(".zst").map_or((&*name, false), |plain| (plain, true));
     let format = match Path::new(plain).extension().and_then(std::ffi::OsStr::to_str) {
-        Some("pcap") => Format::Pcap,
-        Some("pcapng") => Format::Pcapng,
+        Some("pcap") => Some(Format::Pcap),
+        Some("pcapng") => Some(Format::Pcapng),
+        Some("jsonl") => None,
         _ => {
             return Err(Failure::usage(format!(
-                "{}: the name says the format, and must end in .pcap or .pcapng, each with .zst too",
+                "{}: the name says the format, and must end in .pcap, .pcapng or .jsonl, each with .zst too",
                 path.display()
             )));
         }
@@ -164,16 +203,57 @@ fn format_of(path: &Path) -> Result<(Format, bool), Failure> {
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let settings = Settings::new(args)?;
-    let recorded = execute(&settings, global)?;
-    show(&recorded);
-    match recorded.failure {
+    let captured = execute(&settings, global)?;
+    print(&summary(&captured))?;
+    match captured.recorded.failure {
         None => Ok(Exit::Done),
         Some(error) => Err(failure(&error)),
     }
 }
 
+/// What was captured.
+#[derive(Debug)]
+pub(crate) struct Captured {
+    /// Packets and files.
+    pub(crate) recorded: Recorded,
+    /// Exchanges on disk, and such as could not be written; with the account of their packets.
+    pub(crate) exchanges: Option<(u64, u64, Ledger)>,
+}
+
+/// A recording of either kind.
+enum Running {
+    Packets(Recording),
+    Exchanges(parse::live::Recording),
+}
+
+impl Running {
+    fn live(&self) -> &Live {
+        match self {
+            Self::Packets(recording) => recording.live(),
+            Self::Exchanges(recording) => recording.live(),
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Packets(recording) => recording.has_ended(),
+            Self::Exchanges(recording) => recording.has_ended(),
+        }
+    }
+
+    fn stop(self) -> Captured {
+        match self {
+            Self::Packets(recording) => Captured { recorded: recording.stop(), exchanges: None },
+            Self::Exchanges(recording) => {
+                let done = recording.stop();
+                Captured { recorded: done.recorded, exchanges: Some((done.exchanges, done.lost, done.ledger)) }
+            }
+        }
+    }
+}
+
 /// Records until it is over. What was recorded is complete also where it ended by a failure, which the answer holds then.
-pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Recorded, Failure> {
+pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     end_on_signals(&stop)?;
     let tap = Tap::open(&settings.options).map_err(|error| failure(&error.into()))?;
@@ -181,8 +261,14 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Recorded, 
     give_privileges_away(settings)?;
     let names = settings.options.interfaces.join(", ");
     tracing::info!("capturing {names} to {}", settings.plan.path.display());
-    let recording =
-        Recording::begin(tap, settings.format, settings.plan.clone(), Arc::clone(&stop)).map_err(|error| failure(&error))?;
+    let (plan, ended) = (settings.plan.clone(), Arc::clone(&stop));
+    let recording = match &settings.content {
+        Content::Packets(format) => Recording::begin(tap, *format, plan, ended).map(Running::Packets),
+        Content::Exchanges(options, redactor) => {
+            parse::live::Recording::begin(tap, options, redactor.clone(), plan, ended).map(Running::Exchanges)
+        }
+    };
+    let recording = recording.map_err(|error| failure(&error))?;
     let started = Monotonic::now();
     let progress = Progress::start(global, "capture", None);
     while !stop.load(Ordering::Relaxed) && !recording.has_ended() {
@@ -234,20 +320,35 @@ fn owned_by_this_user(folder: &Path) -> bool {
     folder.metadata().is_ok_and(|data| data.uid() == rustix::process::geteuid().as_raw())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's result")]
-fn show(recorded: &Recorded) {
+/// The result, for people and scripts: a count a line.
+fn summary(captured: &Captured) -> String {
+    use std::fmt::Write as _;
+    let recorded = &captured.recorded;
     let counts = &recorded.counts;
-    println!("packets seen: {}", counts.seen);
-    println!("packets kept: {}", counts.kept);
-    println!("dropped by kernel: {}", counts.dropped_by_kernel);
-    println!("dropped by interface: {}", counts.dropped_by_interface);
-    println!("dropped by shadowtap: {}", counts.dropped_by_us);
+    let mut text = String::new();
+    for (name, count) in [
+        ("packets seen", counts.seen),
+        ("packets kept", counts.kept),
+        ("dropped by kernel", counts.dropped_by_kernel),
+        ("dropped by interface", counts.dropped_by_interface),
+        ("dropped by shadowtap", counts.dropped_by_us),
+    ] {
+        let _ = writeln!(text, "{name}: {count}");
+    }
+    if let Some((exchanges, lost, ledger)) = &captured.exchanges {
+        let _ = writeln!(text, "exchanges: {exchanges}");
+        if *lost > 0 {
+            let _ = writeln!(text, "exchanges not written: {lost}");
+        }
+        text.push_str(&ledger_table(ledger));
+    }
     for file in &recorded.files {
-        println!("written to: {}", printable(&file.display().to_string()));
+        let _ = writeln!(text, "written to: {}", printable(&file.display().to_string()));
     }
     if recorded.begun > recorded.files.len() as u64 {
-        println!("removed since: {} older files", recorded.begun - recorded.files.len() as u64);
+        let _ = writeln!(text, "removed since: {} older files", recorded.begun - recorded.files.len() as u64);
     }
+    text
 }
 
 fn failure(error: &RecordError) -> Failure {
@@ -270,8 +371,9 @@ mod tests {
 
     #[test]
     fn the_name_says_the_format() {
-        assert_eq!(format_of(Path::new("a/v1.pcap")).unwrap(), (Format::Pcap, false));
-        assert_eq!(format_of(Path::new("v1.PCAPNG.zst")).unwrap(), (Format::Pcapng, true));
+        assert_eq!(format_of(Path::new("a/v1.pcap")).unwrap(), (Some(Format::Pcap), false));
+        assert_eq!(format_of(Path::new("v1.PCAPNG.zst")).unwrap(), (Some(Format::Pcapng), true));
+        assert_eq!(format_of(Path::new("v1.jsonl")).unwrap(), (None, false));
         for wrong in ["v1", "v1.txt", "v1.zst", ".pcap", "v1.pcap.gz", ""] {
             assert_eq!(format_of(Path::new(wrong)).unwrap_err().exit, Exit::Usage, "{wrong}");
         }

@@ -17,6 +17,7 @@ pub mod merge;
 mod output;
 pub mod parse;
 pub mod progress;
+pub mod redaction;
 pub mod replay;
 pub mod report;
 

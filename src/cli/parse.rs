@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::exit::printable;
 use super::input::{Done, Inputs, Options};
 use super::output::{Output, print};
+use super::redaction::Redaction;
 use super::{Exit, Failure, Global, args};
 use crate::exchange::log::{self, End, Header};
-use crate::exchange::{Completeness, Exchange};
+use crate::exchange::{Completeness, Exchange, Redactor};
 use crate::ledger::Ledger;
 use crate::time::Timestamp;
 
@@ -28,6 +29,9 @@ pub struct Args {
     /// How the inputs are read
     #[command(flatten)]
     pub reading: Reading,
+    /// What is taken out of them
+    #[command(flatten)]
+    pub redaction: Redaction,
 }
 
 /// How captures are read, of every command that reads some.
@@ -73,6 +77,7 @@ pub(crate) struct Settings {
     pub(crate) inputs: Vec<String>,
     pub(crate) output: String,
     pub(crate) reading: Options,
+    pub(crate) redactor: Option<Redactor>,
 }
 
 /// What was made.
@@ -86,7 +91,8 @@ pub(crate) struct Parsed {
 }
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
-    let settings = Settings { reading: args.reading.options(), inputs: args.inputs, output: args.output };
+    let redactor = args.redaction.redactor()?;
+    let settings = Settings { reading: args.reading.options(), inputs: args.inputs, output: args.output, redactor };
     let parsed = execute(&settings, global)?;
     if !(global.quiet && parsed.to_stdout) {
         let text = summary(&parsed, &settings.output);
@@ -115,7 +121,11 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     log::write_line(&mut line, &Header::new(Timestamp::now(), settings.inputs.clone()));
     output.write(&line)?;
     let mut completeness = [0; 5];
-    let render = |exchange: Exchange, text: &mut Vec<u8>| {
+    let redactor = settings.redactor.clone();
+    let render = move |mut exchange: Exchange, text: &mut Vec<u8>| {
+        if let Some(redactor) = &redactor {
+            redactor.apply(&mut exchange);
+        }
         log::write(text, &exchange);
         exchange.completeness
     };
