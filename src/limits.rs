@@ -11,7 +11,7 @@ pub const HEAD_BYTES: usize = 1 << 20;
 pub const HEADER_FIELDS: usize = 2_000;
 
 /// Largest body that is kept of one message, in bytes; what is beyond is counted and hashed, not stored.
-pub const BODY_BYTES: usize = 64 << 20;
+pub const BODY_BYTES: usize = 32 << 20;
 
 /// Longest line of a JSONL file, in bytes: the largest body in base64 with its head, twice (request and response).
 pub const LINE_BYTES: usize = 4 * BODY_BYTES;
@@ -96,3 +96,7 @@ pub const LINGER_NS: i64 = 5_000_000_000;
 
 /// Largest content of one body once its content codings are undone, in bytes; beyond it the coded bytes are compared.
 pub const CONTENT_BYTES: usize = 64 << 20;
+
+/// Bytes of messages that are not whole or not paired, in all connections together; each shard has its share. What grows
+/// beyond it is counted and hashed instead of kept.
+pub const OPEN_BYTES: usize = 1 << 30;

@@ -2,13 +2,15 @@
 //! whole: a file is written beside its place under another name and takes it at the end.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IoSlice, Write};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
+/// Pieces that the kernel takes in one call (IOV_MAX).
+const MOST_SLICES: usize = 1_024;
 /// zstd's level: about as fast as a disk.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -66,6 +68,22 @@ impl Output {
         written.map_err(|error| self.cannot(&error))
     }
 
+    /// Adds many pieces, without gathering them first where they need no compression.
+    pub(crate) fn write_all<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> Result<(), Failure> {
+        let Some(Writer::Plain(writer)) = &mut self.writer else {
+            for piece in pieces {
+                self.write(piece)?;
+            }
+            return Ok(());
+        };
+        let slices: Vec<IoSlice<'_>> = pieces.map(IoSlice::new).collect();
+        let written = writer.flush().and_then(|()| {
+            // Short lists are written at once; the kernel takes so many.
+            slices.chunks(MOST_SLICES).try_for_each(|some| write_vectored(writer.get_mut(), some))
+        });
+        written.map_err(|error| self.cannot(&error))
+    }
+
     /// Ends the file and puts it in its place.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         let ended = match self.writer.take() {
@@ -84,6 +102,35 @@ impl Output {
     fn cannot(&self, error: &io::Error) -> Failure {
         Failure::unusable(format!("cannot write {}", self.name)).because(error)
     }
+}
+
+/// Writes all of `slices`, however many calls that takes.
+fn write_vectored(writer: &mut dyn Write, mut slices: &[IoSlice<'_>]) -> io::Result<()> {
+    // Bytes of the first slice that were written already.
+    let mut done = 0;
+    while let Some(first) = slices.first() {
+        if done == first.len() {
+            (slices, done) = (&slices[1..], 0);
+            continue;
+        }
+        let written = if done > 0 { writer.write(&first[done..]) } else { writer.write_vectored(slices) };
+        let mut written = match written {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        while let Some(first) = slices.first() {
+            let left = first.len() - done;
+            if written < left {
+                done += written;
+                break;
+            }
+            written -= left;
+            (slices, done) = (&slices[1..], 0);
+        }
+    }
+    Ok(())
 }
 
 /// Prints a command's result. A reader that has gone away (`| head`) has what it wanted.
@@ -131,6 +178,30 @@ mod tests {
         drop(dropped);
         assert_eq!(fs::read(&path).unwrap(), b"some");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn pieces_are_written_whole_by_a_writer_that_takes_little() {
+        struct Slow(Vec<u8>);
+        impl Write for Slow {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let n = bytes.len().min(3);
+                self.0.extend_from_slice(&bytes[..n]);
+                Ok(n)
+            }
+            fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+                let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).take(5).collect();
+                self.0.extend_from_slice(&all);
+                Ok(all.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut slow = Slow(Vec::new());
+        let pieces = [&b""[..], b"a", b"", b"bcdefghijk", b"lm", b"nopqrstuvwxyz", b""].map(IoSlice::new);
+        write_vectored(&mut slow, &pieces).unwrap();
+        assert_eq!(slow.0, b"abcdefghijklmnopqrstuvwxyz");
     }
 
     #[test]

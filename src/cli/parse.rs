@@ -130,10 +130,8 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
         exchange.completeness
     };
     let done = inputs.render(global, render, |rendered| {
-        for (how, text) in rendered.drain() {
-            completeness[how as usize] += 1;
-            output.write(text)?;
-        }
+        output.write_all(rendered.texts())?;
+        rendered.drain().for_each(|(how, _)| completeness[how as usize] += 1);
         if interrupted.load(Ordering::Relaxed) { Err(Failure::new(Exit::Interrupted, "interrupted")) } else { Ok(()) }
     });
     let done = match done {

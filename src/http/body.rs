@@ -52,6 +52,19 @@ impl Gather {
         self.holed |= n > 0;
     }
 
+    /// How many bytes are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Lets go of what is kept, and keeps nothing more: the body is counted and hashed.
+    pub(super) fn let_go(&mut self) {
+        if self.hashes && self.hash.is_none() {
+            self.hash = Some(Box::new(Sha256::new_with_prefix(&self.kept)));
+        }
+        (self.kept, self.limit) = (Vec::new(), 0);
+    }
+
     /// The body. Where bytes are missing there is no hash: it would name something that was never sent.
     pub(super) fn finish(self) -> Body {
         let sha256 = self.hash.filter(|_| !self.holed).map(|hash| hash.finalize().into());
@@ -85,6 +98,16 @@ mod tests {
         let body = gather.finish();
         assert_eq!((&body.bytes[..], body.length), (&b"abcd"[..], 7));
         assert_eq!(body.sha256, Some(Sha256::digest(b"abcdefg").into()));
+    }
+
+    #[test]
+    fn what_is_let_go_is_hashed_all_the_same() {
+        let mut gather = Gather::new(&Limits::default(), 0);
+        gather.push(b"abc");
+        gather.let_go();
+        gather.push(b"def");
+        let body = gather.finish();
+        assert_eq!((body.bytes.len(), body.length, body.sha256), (0, 6, Some(Sha256::digest(b"abcdef").into())));
     }
 
     #[test]

@@ -76,20 +76,27 @@ fn escape_block(block: &mut [u8; BLOCK * 6 + 8], text: &[u8]) -> usize {
     n
 }
 
+/// The second character of the escapes that have two; 0 where the form is `\u00xx`.
+const SHORT_FORM: [u8; 256] = {
+    let mut table = [0; 256];
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table[b'\n' as usize] = b'n';
+    table[b'\r' as usize] = b'r';
+    table[b'\t' as usize] = b't';
+    table
+};
+
+#[inline]
 fn put_escape(block: &mut [u8; BLOCK * 6 + 8], n: usize, byte: u8) -> usize {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let letter = match byte {
-        b'"' | b'\\' => byte,
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        _ => {
-            block[n..n + 6].copy_from_slice(&[b'\\', b'u', b'0', b'0', HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]]);
-            return n + 6;
-        }
-    };
-    block[n..n + 2].copy_from_slice(&[b'\\', letter]);
-    n + 2
+    let short = SHORT_FORM[byte as usize];
+    if short != 0 {
+        block[n..n + 2].copy_from_slice(&[b'\\', short]);
+        return n + 2;
+    }
+    block[n..n + 6].copy_from_slice(&[b'\\', b'u', b'0', b'0', HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]]);
+    n + 6
 }
 
 #[cfg(test)]
