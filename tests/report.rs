@@ -91,6 +91,12 @@ fn planted_faults_fail_by_name() {
         assert!(failed.iter().any(|rule| rule == expected), "{expected} is not among {failed:?}");
     }
     assert!(!failed.iter().any(|rule| rule.contains("/checkout")), "{failed:?}");
+    // People read it by route, the slow one too, on the first lines of a terminal.
+    let said = text(&shadowtap(&["gate"], &run).stdout);
+    for route in ["GET /products/{id}: ", "GET /cart/{id}: ", "GET /search: "] {
+        assert_eq!(said.matches(&format!("  - {route}")).count(), 1, "{said}");
+    }
+    assert!(said.replace("\n   ", "").contains("p50 is 2."), "{said}");
 }
 
 /// Leaves a made run for people to look at: `SHADOWTAP_MADE_RUN=DIR cargo test --test report leave_a_run`.

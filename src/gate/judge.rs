@@ -68,9 +68,10 @@ fn verdict(
     let broken: Vec<&Check> = checks.iter().filter(|check| !check.holds).collect();
     let untrusted = broken.iter().map(|check| format!("{} {}", check.why, check.advice));
     if !failed.is_empty() {
-        let mut reasons: Vec<String> = failed.iter().take(REASONS).map(|rule| rule.why.clone()).collect();
-        if failed.len() > REASONS {
-            reasons.push(format!("… and {} more.", plural((failed.len() - REASONS) as u64, "rule fails", "rules fail")));
+        let mut reasons = complaints(&failed);
+        if reasons.len() > REASONS {
+            let more = reasons.split_off(REASONS).len() as u64;
+            reasons.push(format!("… and {}.", plural(more, "more route fails", "more routes fail")));
         }
         reasons.extend(untrusted.map(|why| format!("Beside this: {why}")));
         return (Verdict::Fail, reasons);
@@ -97,6 +98,26 @@ fn verdict(
         return (Verdict::CannotSay, open);
     }
     (Verdict::Pass, praise(evidence, rules))
+}
+
+/// Why a run fails, route by route: the share of all that differs, each route with everything that it fails by, and then what
+/// fails over all exchanges and on no route.
+fn complaints(failed: &[&RuleResult]) -> Vec<String> {
+    let mut routes: Vec<(&str, String)> = Vec::new();
+    for rule in failed {
+        let Some(route) = rule.route.as_deref() else { continue };
+        let said = rule.why.strip_prefix(route).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&rule.why);
+        match routes.iter_mut().find(|(name, _)| *name == route) {
+            Some((_, text)) => *text += &format!(" {said}"),
+            None => routes.push((route, said.to_owned())),
+        }
+    }
+    let on_a_route = |rule: &str| failed.iter().any(|other| other.route.is_some() && other.rule == rule);
+    let differ = |rule: &&&RuleResult| rule.rule == Kind::Mismatch.rule();
+    let overall = failed.iter().filter(|rule| rule.route.is_none());
+    let first = overall.clone().filter(differ).map(|rule| rule.why.clone());
+    let last = overall.filter(|rule| !differ(rule) && !on_a_route(&rule.rule)).map(|rule| rule.why.clone());
+    first.chain(routes.into_iter().map(|(route, text)| format!("{route}: {text}"))).chain(last).collect()
 }
 
 /// Why a run passes.

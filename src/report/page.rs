@@ -335,7 +335,7 @@ fn whys(report: &Report<'_>) -> Vec<Why> {
         let left: Vec<&RuleResult> = rules.iter().copied().filter(|rule| !covered(rule)).collect();
         (!left.is_empty()).then_some((None, left))
     });
-    let groups: Vec<(Option<&str>, Vec<&RuleResult>)> = of_all.chain(of_routes.clone().cloned()).collect();
+    let groups: Vec<(Option<&str>, Vec<&RuleResult>)> = of_routes.clone().cloned().chain(of_all).collect();
     let mut whys: Vec<Why> = groups.iter().take(WHYS).map(|(route, rules)| why(report, *route, rules)).collect();
     if groups.len() > WHYS {
         whys.push(Why {
@@ -363,7 +363,14 @@ fn why(report: &Report<'_>, route: Option<&str>, rules: &[&RuleResult]) -> Why {
                 if route.is_some() {
                     details.push(example(cluster));
                 }
-                (format!("#c-{}", cluster_id(cluster)), "See an example", None)
+                let label = match cluster.kind {
+                    Kind::Status => "See the status",
+                    Kind::Header => "See the header",
+                    Kind::Body => "See the body",
+                    Kind::Missing => "See what is missing",
+                    Kind::Failure => "See the failure",
+                };
+                (format!("#c-{}", cluster_id(cluster)), label, None)
             }
             None => ("#failures".to_owned(), "See the failures", None),
         };
@@ -380,7 +387,12 @@ fn why(report: &Report<'_>, route: Option<&str>, rules: &[&RuleResult]) -> Why {
 /// A cluster in a line.
 fn example(cluster: &Cluster) -> String {
     let value = |value: &Option<String>| value.as_deref().map_or_else(|| "nothing".to_owned(), |value| seen(value, 60));
-    let values = format!("{} → {}", value(&cluster.example.expected), value(&cluster.example.actual));
+    let same = cluster.example.expected == cluster.example.actual;
+    // The values of a renamed field are the same.
+    let values = match same {
+        true => seen(&cluster.shape, 120),
+        false => format!("{} → {}", value(&cluster.example.expected), value(&cluster.example.actual)),
+    };
     if cluster.place == cluster.kind.name() {
         format!("{}: {values}", cluster.kind.name())
     } else {
@@ -498,12 +510,11 @@ fn differences_lead(report: &Report<'_>) -> String {
             plural(clusters, "cause", "causes")
         )
     };
-    if totals.noisy + totals.approved > 0 {
-        text += &format!(
-            " {} only in what varies by itself, {} only as approved.",
-            plural(totals.noisy, "differs", "differ"),
-            count(totals.approved)
-        );
+    if totals.noisy > 0 {
+        text += &format!(" {} only in what varies by itself.", plural(totals.noisy, "more differs", "more differ"));
+    }
+    if totals.approved > 0 {
+        text += &format!(" {} only as approved.", plural(totals.approved, "more differs", "more differ"));
     }
     let not: u64 = totals.not_compared.values().sum();
     if not > 0 {
@@ -586,6 +597,9 @@ fn cluster_words(cluster: &Cluster, most: usize) -> ClusterWords {
 /// Where two values differ. Short ones, and those with little in common, are marked as a whole: half a number says nothing.
 fn highlight<'a>(expected: &'a str, actual: &'a str) -> ([&'a str; 3], [&'a str; 3]) {
     const SHORT: usize = 24;
+    if expected == actual {
+        return ([expected, "", ""], [actual, "", ""]);
+    }
     let (left, right) = split_common(expected, actual);
     let common = left[0].len() + left[2].len();
     let longest = expected.len().max(actual.len());

@@ -13,7 +13,7 @@ pub const WIDTH: usize = 80;
 
 const CLUSTERS: usize = 5;
 const ROUTES: usize = 8;
-const REASONS: usize = 6;
+const REASONS: usize = 7;
 
 /// Whether escape sequences for colour are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
