@@ -43,16 +43,22 @@ load() { # requests a second for some seconds, whatever the answers take
     h2load --h1 -t1 -c16 -D "$seconds" --rps $(( $1 / 16 )) "$url" >"$work/load" 2>&1 || true
     awk '/requests:/ {print $2}' "$work/load"
 }
-ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
-hz=$(getconf CLK_TCK)
+# Nanoseconds on a processor, of all threads of a process and of its children: tshark captures in one.
+spent() {
+    local processes=("$1") child
+    for child in $(pgrep -P "$1" || true); do processes+=("$child"); done
+    for process in "${processes[@]}"; do cat "/proc/$process"/task/*/schedstat 2>/dev/null || true; done | awk '{sum += $1} END {printf "%.0f", sum}'
+}
 
 start() { # the command that follows, in the background, until it captures
     "$@" >"$work/out" 2>"$work/err" &
     tool=$!
     sleep 1
+    # What starting costs is not what a packet costs.
+    before=$(spent "$tool")
 }
 stop() {
-    used=$(ticks "$tool")
+    used=$(($(spent "$tool") - before))
     kill -TERM "$tool"
     wait "$tool" || true
 }
@@ -79,7 +85,7 @@ for rate in "${rates[@]}"; do
                 dropped=$(awk -F': ' '/^dropped by/ {sum += $2} END {print sum + 0}' "$work/out") ;;
         esac
         share=$(awk -v d="$dropped" -v k="$kept" 'BEGIN {printf "%.3f", k + d ? 100 * d / (k + d) : 0}')
-        per=$(awk -v t="$used" -v hz="$hz" -v k="$kept" 'BEGIN {printf "%.2f", k ? t / hz / k * 1e6 : 0}')
+        per=$(awk -v t="$used" -v k="$kept" 'BEGIN {printf "%.3f", k ? t / 1e9 / k * 1e6 : 0}')
         row "$name" "$((sent / seconds))" "$kept" "$dropped" "$share" "$per"
         lost[$name]=$((${lost[$name]:-0} + dropped))
         cost[$name]=$(awk -v a="${cost[$name]:-0}" -v b="$per" 'BEGIN {print a + b}')
@@ -115,16 +121,12 @@ if command -v tshark >/dev/null && "$program" capture --help | grep -q jsonl; th
         esac
         sent=$(load "${rates[0]}")
         sleep 1
-        # tshark captures in a child, dumpcap.
-        children=0
-        for child in $(pgrep -P "$tool" || true); do children=$((children + $(ticks "$child"))); done
         stop
-        used=$((used + children))
         case $name in
             tshark) exchanges=$(wc -l <"$work/out"); dropped=$(awk '/dropped/ {print $1}' "$work/err" | head -1) ;;
             shadowtap) exchanges=$(grep -c '"id"' "$work/s.jsonl"); dropped=$(awk -F': ' '/^dropped by/ {sum += $2} END {print sum + 0}' "$work/out") ;;
         esac
-        per=$(awk -v t="$used" -v hz="$hz" -v k="$exchanges" 'BEGIN {printf "%.3f", k ? t / hz / k * 1e3 : 0}')
+        per=$(awk -v t="$used" -v k="$exchanges" 'BEGIN {printf "%.4f", k ? t / 1e9 / k * 1e3 : 0}')
         row "$name" "$((sent / seconds))" "$exchanges" "${dropped:-0}" "" "$per"
         rm -f "$work"/*.jsonl
     done

@@ -424,4 +424,55 @@ mod tests {
         };
         assert_eq!(live.counts(), expected);
     }
+
+    #[test]
+    fn a_slow_disk_makes_the_reader_wait_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v1.pcap");
+        let encoder = Encoder::new(Format::Pcap, true);
+        let interface = Interface { name: "lo".to_owned(), link_type: 1, snaplen: 65_535, filter: String::new() };
+        let records = Packets { encoder: encoder.clone(), interfaces: vec![interface], statistics: Vec::new() };
+        let output = Output::open(Plan::file(&path), records).unwrap();
+        let live = Arc::new(Live::default());
+        let (full, blocks) = sync_channel(BLOCKS);
+        let (recycle, empty) = channel();
+        let (go, wait) = channel();
+        let writer = std::thread::spawn({
+            let live = Arc::clone(&live);
+            move || {
+                // The disk does nothing until the reader has filled all there is room for.
+                wait.recv().unwrap();
+                write(output, &blocks, &recycle, &live, &AtomicBool::new(false))
+            }
+        });
+        let reader = std::thread::spawn({
+            let live = Arc::clone(&live);
+            move || {
+                let mut filler = Filler {
+                    encoder,
+                    block: Block::default(),
+                    block_bytes: 1000,
+                    made: 1,
+                    full,
+                    empty,
+                    live,
+                    bytes: 0,
+                    statistics: Vec::new(),
+                };
+                for n in 0..5_000 {
+                    filler.packet(0, Stamp { seconds: n, fraction: 0 }, 99, &[7; 99]);
+                }
+                filler.pause();
+            }
+        });
+        while live.counts().waits == 0 {
+            std::thread::yield_now();
+        }
+        go.send(()).unwrap();
+        reader.join().unwrap();
+        assert!(writer.join().unwrap().failure.is_none());
+        let counts = live.counts();
+        assert_eq!((counts.seen, counts.kept, counts.dropped_by_us), (5_000, 5_000, 0));
+        assert_eq!(path.metadata().unwrap().len(), 24 + 5_000 * (16 + 99));
+    }
 }
