@@ -52,9 +52,9 @@ impl Gather {
         self.holed |= n > 0;
     }
 
-    /// How many bytes are kept.
+    /// How much memory the kept bytes take.
     pub(super) fn kept(&self) -> usize {
-        self.kept.len()
+        self.kept.capacity()
     }
 
     /// Lets go of what is kept, and keeps nothing more: the body is counted and hashed.
