@@ -392,6 +392,60 @@ fn the_port_in_use_and_a_recording_without_calls_are_told() {
     assert_eq!(error.to_string(), "no outgoing call among 0 exchanges");
 }
 
+/// The program itself, with the provider's calls of the demo's capture.
+#[test]
+fn the_command_serves_a_capture_until_a_signal_and_says_how_it_went() {
+    use std::process::{Command, Stdio};
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("egress.jsonl");
+    for (target, code, told) in [
+        (
+            "/v1/fees?currency=EUR&method=card",
+            0,
+            "1 outgoing calls: 1 matched, 0 drifted, 0 repeated, 0 extra; 169 of v1 missing",
+        ),
+        (
+            "/v1/fees?currency=USD&method=card",
+            1,
+            "1 outgoing calls: 0 matched, 0 drifted, 0 repeated, 1 extra; 170 of v1 missing",
+        ),
+    ] {
+        let mut mock = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+            .args(["mock", "captures/demo.pcap", "--provider", "payments.example", "--listen", "127.0.0.1:0", "--log"])
+            .arg(&log)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut errors = BufReader::new(mock.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("listening on ") {
+            line.clear();
+            assert!(errors.read_line(&mut line).unwrap() > 0, "it ended before it listened");
+        }
+        assert!(line.contains("answers 170 calls of payments.example (170)"), "{line}");
+        let address: SocketAddr = line.split("listening on ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+        assert_eq!(send(address, "GET", target, "", "").0 == 200, code == 0);
+        let in_use = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+            .args(["mock", "captures/demo.pcap", "--provider", "payments.example", "--listen", &address.to_string()])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&in_use.stderr).into_owned();
+        assert!(in_use.status.code() == Some(3) && text.contains("the port is in use"), "{text}");
+        Command::new("kill").args(["-INT", &mock.id().to_string()]).status().unwrap();
+        let output = mock.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.code() == Some(code) && text.starts_with(told), "{text}");
+        assert_eq!(calls(&log).len(), if code == 0 { 170 } else { 171 });
+    }
+    let nobody = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["mock", "captures/demo.pcap", "--provider", "nobody.example"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&nobody.stderr).into_owned();
+    assert!(nobody.status.code() == Some(3) && text.contains("no outgoing call among 1767 exchanges"), "{text}");
+}
+
 /// Runs a client program; none where this machine has not got it.
 fn client(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Option<String> {
     let mut command = std::process::Command::new(program);

@@ -52,6 +52,8 @@ pub enum Command {
     Merge(super::merge::Args),
     /// Write a run's report.
     Report(super::report::Args),
+    /// Answer v2's outgoing calls from the recording.
+    Mock(super::mock::Args),
 }
 
 /// Parses `10MiB`, `64k`, `1500` into bytes. Binary and decimal units; a bare number is bytes.

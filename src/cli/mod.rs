@@ -14,6 +14,7 @@ pub mod gate;
 pub mod input;
 pub mod inspect;
 pub mod merge;
+pub mod mock;
 mod output;
 pub mod parse;
 pub mod progress;
@@ -60,6 +61,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Gate(args) => gate::run(args, &cli.global),
         Command::Merge(args) => merge::run(args, &cli.global),
         Command::Report(args) => report::run(args, &cli.global),
+        Command::Mock(args) => mock::run(args, &cli.global),
     }
 }
 

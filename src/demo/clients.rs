@@ -148,7 +148,7 @@ impl Customer {
             }
         }
         if dice.chance(0.6) {
-            let cart = format!("c-{:08x}", session >> 32);
+            let cart = 10_000_000 + session % 90_000_000;
             for _ in 0..1 + dice.below(2) {
                 let product = u64::from(FIRST) + dice.below(u64::from(PRODUCTS));
                 let body = json!({ "product": product, "quantity": 1 + dice.below(3) });

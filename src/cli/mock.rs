@@ -1,0 +1,291 @@
+//! `shadowtap mock`: answers v2's outgoing calls from v1's recorded ones, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::config::Config;
+use super::exit::printable;
+use super::input::{self, Inputs};
+use super::{Exit, Failure, Global};
+use crate::exchange::ExchangeId;
+use crate::exchange::redact::Masker;
+use crate::mock::fault::{Fault, Faults};
+use crate::mock::ledger::{Call, Counts};
+use crate::mock::{self, Exhausted, Finished, Handle, Policy, Recording, Rules, Selection, StartError, Timing};
+
+/// Answer v2's outgoing calls from the recording
+///
+/// Serves the recorded providers on one port: as a server chosen by Host, as a proxy (HTTP_PROXY, HTTPS_PROXY), and with --ca-dir as
+/// an HTTPS server. Never calls anybody: a call that was not recorded gets 599 and is counted. Ends with SIGINT or SIGTERM, prints
+/// how v2's calls compare with v1's, and exits with 1 where a call was not recorded or one that changes something was repeated.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  shadowtap mock v1.pcap --listen 0.0.0.0:9090 --host payments.internal --log egress.jsonl\n  \
+    HTTPS_PROXY=http://127.0.0.1:9090 SSL_CERT_FILE=ca/ca.pem ./v2   # with --ca-dir ca"
+)]
+pub struct Args {
+    /// Captures or recordings that hold v1's outgoing calls (- for standard input)
+    #[arg(value_name = "INPUT", required = true)]
+    inputs: Vec<String>,
+    /// Where to listen; port 0 chooses a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    listen: SocketAddr,
+    /// Write each call with its verdict to this file, as JSONL
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// What to answer with
+    #[command(flatten)]
+    choice: Choice,
+}
+
+/// Flags that `run` has as well, for the mock that it starts.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Choice {
+    /// A provider's host; repeat for several [default: whatever v1's address called]
+    #[arg(long = "provider", alias = "host", value_name = "HOST")]
+    providers: Vec<String>,
+    /// A provider's port; repeat for several
+    #[arg(long = "provider-port", alias = "port", value_name = "N")]
+    provider_ports: Vec<u16>,
+    /// When to answer: at once, or as late as the provider did [default: none]
+    #[arg(long, value_name = "WHEN", value_enum)]
+    timing: Option<TimingArg>,
+    /// What calls get that v2 makes more often than v1: the last recorded answer again, or a miss [default: repeat]
+    #[arg(long, value_name = "WHAT", value_enum)]
+    exhausted: Option<ExhaustedArg>,
+    /// Folder of a local certificate authority, made where there is none: answers HTTPS, and CONNECT to port 443
+    #[arg(long, value_name = "DIR")]
+    ca_dir: Option<PathBuf>,
+    /// A name under which v2 calls a recorded provider; repeat for several
+    #[arg(long, value_name = "NAME=HOST", value_parser = alias)]
+    provider_alias: Vec<(String, String)>,
+    /// A header field that must match too; repeat for several
+    #[arg(long, value_name = "NAME")]
+    match_header: Vec<String>,
+    /// A place whose value may be any, e.g. '$.nonce', '$.items[*].id', 'query.ts'; repeat for several
+    #[arg(long, value_name = "PLACE")]
+    volatile: Vec<String>,
+    /// Least likeness of the nearest call that may answer, from 0 to 1; 1 answers equal calls only [default: 0.6]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    threshold: Option<f64>,
+    /// A fault on purpose, e.g. 'POST ^/charge: 5% 503', '* /: delay 2s', 'GET /rates: 1% reset'; repeat for several
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<Fault>,
+    /// Another seed draws other calls for faults
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    fault_seed: u64,
+    /// Print each choice, and put it into the answer as x-shadowtap-mock
+    #[arg(long)]
+    explain: bool,
+    /// Threads that answer [default: one for each core]
+    #[arg(long = "mock-threads", alias = "threads", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum TimingArg {
+    None,
+    Recorded,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ExhaustedArg {
+    Repeat,
+    Miss,
+}
+
+fn alias(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, host)) if !name.is_empty() && !host.is_empty() => Ok((name.to_ascii_lowercase(), host.to_ascii_lowercase())),
+        _ => Err(format!("{text:?} is not NAME=HOST")),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share @ 0.0..=1.0) => Ok(share),
+        _ => Err(format!("{text:?} is not a number from 0 to 1")),
+    }
+}
+
+/// What `mock` does, checked.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where the calls come from.
+    pub inputs: Vec<String>,
+    /// Which of the exchanges are calls.
+    pub selection: Selection,
+    /// What is compared.
+    pub rules: Rules,
+    /// How to serve.
+    pub serve: mock::Settings,
+}
+
+impl Settings {
+    /// From the command line and the file; a flag beats the file.
+    pub fn new(
+        inputs: Vec<String>,
+        listen: SocketAddr,
+        log: Option<PathBuf>,
+        choice: Choice,
+        config: &mock::Config,
+    ) -> Result<Self, Failure> {
+        let or = |flags: Vec<String>, file: &[String]| if flags.is_empty() { file.to_vec() } else { flags };
+        let lower = |names: Vec<String>| names.into_iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>();
+        let timing = choice.timing.map(|timing| match timing {
+            TimingArg::None => Timing::None,
+            TimingArg::Recorded => Timing::Recorded,
+        });
+        let exhausted = choice.exhausted.map(|exhausted| match exhausted {
+            ExhaustedArg::Repeat => Exhausted::Repeat,
+            ExhaustedArg::Miss => Exhausted::Miss,
+        });
+        let from_file = |text: &String| text.parse().map_err(|error| Failure::usage(format!("[mock] faults: {error}")));
+        let faults = match choice.fault {
+            flags if flags.is_empty() => config.faults.iter().map(from_file).collect::<Result<Vec<Fault>, _>>()?,
+            flags => flags,
+        };
+        let ports = if choice.provider_ports.is_empty() { config.ports.clone() } else { choice.provider_ports };
+        let mut serve = mock::Settings::new(listen);
+        serve.timing = timing.unwrap_or(config.timing);
+        serve.policy = Policy {
+            exhausted: exhausted.unwrap_or(config.exhausted),
+            threshold: choice.threshold.unwrap_or(config.threshold),
+            ..Policy::default()
+        };
+        serve.faults = Faults::new(faults, choice.fault_seed);
+        serve.authority = choice.ca_dir;
+        serve.aliases = choice.provider_alias;
+        serve.log = log;
+        serve.inputs = inputs.clone();
+        serve.threads = choice.threads.map_or(0, usize::from);
+        if choice.explain {
+            serve.explain = Some(Arc::new(explain));
+        }
+        serve.masker = Masker::random();
+        Ok(Self {
+            inputs,
+            selection: Selection { ports, hosts: lower(or(choice.providers, &config.providers)), ..Selection::default() },
+            rules: Rules {
+                headers: lower(or(choice.match_header, &config.match_headers)),
+                volatile: or(choice.volatile, &config.volatile),
+            },
+            serve,
+        })
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "what --explain is for")]
+fn explain(call: &Call) {
+    let recorded = call.recorded.map(|id| format!(" {id}")).unwrap_or_default();
+    let places: Vec<&str> = call.places.iter().map(|place| place.place.as_str()).collect();
+    let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
+    let line =
+        format!("{} {} {}: {}{recorded}: {}{places}", call.method, call.provider, call.target, call.verdict.name(), call.why);
+    eprintln!("{}", printable(&line));
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+    let config = Config::load(global)?;
+    let settings = Settings::new(args.inputs, args.listen, args.log, args.choice, &config.mock)?;
+    let finished = execute(&settings, global)?;
+    show(&finished);
+    let counts = finished.counts;
+    Ok(if counts.extra > 0 || counts.unsafe_repeated > 0 { Exit::GateFailed } else { Exit::Done })
+}
+
+/// Serves until a signal comes.
+pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Finished, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
+    }
+    let mock = start(settings, global)?;
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    end(mock, &|_| true)
+}
+
+/// Reads the inputs and starts serving.
+#[expect(clippy::print_stderr, reason = "says where it listens")]
+pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Failure> {
+    let mut exchanges = Vec::new();
+    let done = Inputs::open(&settings.inputs, input::Options::default())?
+        .each(global, |exchange| {
+            exchanges.push(exchange);
+            Ok(())
+        })?
+        .require_exchanges()?;
+    for warning in &done.warnings {
+        tracing::warn!("{}", printable(warning));
+    }
+    let names = settings.inputs.join(", ");
+    let recording = Recording::build(exchanges, &settings.selection, settings.rules.clone()).map_err(|error| {
+        Failure::unusable(format!("{names}: {error}: say with --provider or --provider-port who v1's providers are"))
+    })?;
+    if recording.undivided {
+        tracing::warn!(
+            "clients and servers have one address, so every exchange is taken for an outgoing call: name the providers with --provider"
+        );
+    }
+    if recording.contradictions > 0 {
+        tracing::info!("{} requests were recorded with different answers: given in their order", recording.contradictions);
+    }
+    let calls = recording.len();
+    let hosts: Vec<String> = recording.hosts().take(8).map(|(host, calls)| format!("{host} ({calls})")).collect();
+    let mock = Handle::start(recording, settings.serve.clone()).map_err(|error| failure(&error))?;
+    if !global.quiet {
+        eprintln!("mock: listening on {}, answers {calls} calls of {}", mock.address(), printable(&hosts.join(", ")));
+    }
+    Ok(mock)
+}
+
+/// Stops it and closes its ledger.
+pub(crate) fn end(mock: Handle, replayed: &dyn Fn(ExchangeId) -> bool) -> Result<Finished, Failure> {
+    mock.stop(replayed).map_err(|error| Failure::unusable("cannot write the ledger of outgoing calls").because(&error))
+}
+
+fn failure(error: &StartError) -> Failure {
+    let what = match error {
+        StartError::Listen { cause, .. } if cause.kind() == std::io::ErrorKind::AddrInUse => {
+            format!("{error}: the port is in use; choose another with --listen, or 0 for a free one")
+        }
+        _ => error.to_string(),
+    };
+    Failure::unusable(what).because(error)
+}
+
+#[expect(clippy::print_stdout, reason = "the result")]
+fn show(finished: &Finished) {
+    println!("{}", summary(&finished.counts));
+    if let Some(log) = &finished.log {
+        println!("ledger: {}", log.display());
+    }
+}
+
+/// The counts in a line.
+pub(crate) fn summary(counts: &Counts) -> String {
+    let mut text = format!(
+        "{} outgoing calls: {} matched, {} drifted, {} repeated, {} extra; {} of v1 missing",
+        counts.made(),
+        counts.matched,
+        counts.drifted,
+        counts.repeated,
+        counts.extra,
+        counts.missing
+    );
+    if counts.order_changed > 0 {
+        text.push_str(&format!("; {} in another order", counts.order_changed));
+    }
+    if counts.unsafe_repeated > 0 {
+        text.push_str(&format!("; {} that change something were made more often than by v1", counts.unsafe_repeated));
+    }
+    text
+}
