@@ -54,6 +54,8 @@ pub enum Command {
     Report(super::report::Args),
     /// Answer v2's outgoing calls from the recording.
     Mock(super::mock::Args),
+    /// See it all at work: a small shop in two versions.
+    Demo(super::demo::Args),
 }
 
 /// Parses `10MiB`, `64k`, `1500` into bytes. Binary and decimal units; a bare number is bytes.

@@ -1,20 +1,27 @@
 //! `shadowtap mock`: answers v2's outgoing calls from v1's recorded ones, until it is told to stop.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustc_hash::FxHashSet;
+
 use super::config::Config;
 use super::exit::printable;
+use super::folder::{RunFolder, names};
 use super::input::{self, Inputs};
 use super::{Exit, Failure, Global};
 use crate::exchange::ExchangeId;
 use crate::exchange::redact::Masker;
+use crate::limits;
 use crate::mock::fault::{Fault, Faults};
 use crate::mock::ledger::{Call, Counts};
 use crate::mock::{self, Exhausted, Finished, Handle, Policy, Recording, Rules, Selection, StartError, Timing};
+use crate::replay::log::{self, Line};
 
 /// Answer v2's outgoing calls from the recording
 ///
@@ -245,6 +252,26 @@ pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Fail
         eprintln!("mock: listening on {}, answers {calls} calls of {}", mock.address(), printable(&hosts.join(", ")));
     }
     Ok(mock)
+}
+
+/// The exchanges that a replay sent: only their outgoing calls can be missing.
+pub(crate) fn replayed(folder: &RunFolder) -> Result<FxHashSet<ExchangeId>, Failure> {
+    let path = folder.file(names::OUTCOMES);
+    let unreadable = |error: &dyn std::error::Error| Failure::unusable(format!("cannot read {}", path.display())).because(error);
+    let mut reader = BufReader::with_capacity(1 << 16, File::open(&path).map_err(|error| unreadable(&error))?);
+    let (mut line, mut sent) = (Vec::new(), FxHashSet::default());
+    loop {
+        line.clear();
+        let read = reader.by_ref().take(limits::LINE_BYTES as u64).read_until(b'\n', &mut line);
+        if read.map_err(|error| unreadable(&error))? == 0 {
+            return Ok(sent);
+        }
+        if let Line::Outcome(outcome) = log::read(line.trim_ascii_end()).map_err(|error| unreadable(&error))?
+            && outcome.sent_ns.is_some()
+        {
+            sent.insert(outcome.id.exchange);
+        }
+    }
 }
 
 /// Stops it and closes its ledger.

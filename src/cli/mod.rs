@@ -6,6 +6,7 @@ pub mod approve;
 pub mod args;
 pub mod capture;
 pub mod config;
+pub mod demo;
 pub mod diff;
 mod evidence;
 pub mod exit;
@@ -62,6 +63,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Merge(args) => merge::run(args, &cli.global),
         Command::Report(args) => report::run(args, &cli.global),
         Command::Mock(args) => mock::run(args, &cli.global),
+        Command::Demo(args) => demo::run(args, &cli.global),
     }
 }
 
