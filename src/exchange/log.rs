@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use crate::flow::Endpoint;
-use crate::http::json::{integer, request_fields, response_fields, string};
-use crate::http::{Request, Response};
+use crate::http::json::{RawMessage, integer, request_fields, response_fields, string};
 use crate::ledger::Ledger;
 use crate::time::Timestamp;
 
@@ -206,35 +205,19 @@ pub fn write_line(out: &mut Vec<u8>, line: &impl Serialize) {
 }
 
 #[derive(Deserialize)]
-struct RawTimedRequest {
-    at: Timestamp,
-    #[serde(default)]
-    duration_ns: i64,
-    #[serde(flatten)]
-    message: Request,
-}
-
-#[derive(Deserialize)]
-struct RawTimedResponse {
-    at: Option<Timestamp>,
-    first_byte_ns: Option<i64>,
-    last_byte_ns: Option<i64>,
-    #[serde(flatten)]
-    message: Response,
-}
-
-#[derive(Deserialize)]
-struct RawExchange {
+struct RawExchange<'a> {
     id: ExchangeId,
     client: Endpoint,
     server: Endpoint,
     #[serde(default)]
     protocol: Option<String>,
     completeness: Completeness,
-    request: Option<RawTimedRequest>,
-    response: Option<RawTimedResponse>,
-    #[serde(default)]
-    interim: Vec<RawTimedResponse>,
+    #[serde(borrow)]
+    request: Option<RawMessage<'a>>,
+    #[serde(borrow)]
+    response: Option<RawMessage<'a>>,
+    #[serde(default, borrow)]
+    interim: Vec<RawMessage<'a>>,
     opened_at: Option<Timestamp>,
     handshake_ns: Option<i64>,
     #[serde(default)]
@@ -265,13 +248,23 @@ pub fn read(line: &[u8]) -> Result<Line, LineError> {
 }
 
 fn read_exchange(line: &[u8]) -> Result<Line, LineError> {
-    let raw: RawExchange = serde_json::from_slice(line)?;
-    let start = raw.request.as_ref().map(|request| request.at);
-    let timed = |response: RawTimedResponse| TimedResponse {
-        at: response.at.or_else(|| Some(start?.plus(response.first_byte_ns?))).or(start).unwrap_or_default(),
-        first_byte_ns: response.first_byte_ns,
-        last_byte_ns: response.last_byte_ns,
-        message: response.message,
+    let raw: RawExchange<'_> = serde_json::from_slice(line)?;
+    let wrong = |why: String| LineError::Malformed(serde::de::Error::custom(why));
+    let start = raw.request.as_ref().and_then(|request| request.at);
+    let timed = |response: RawMessage<'_>| {
+        Ok(TimedResponse {
+            at: response.at.or_else(|| Some(start?.plus(response.first_byte_ns?))).or(start).unwrap_or_default(),
+            first_byte_ns: response.first_byte_ns,
+            last_byte_ns: response.last_byte_ns,
+            message: response.into_response().map_err(wrong)?,
+        })
+    };
+    let request = |request: RawMessage<'_>| -> Result<TimedRequest, LineError> {
+        Ok(TimedRequest {
+            at: request.at.ok_or_else(|| wrong("missing field `at`".to_owned()))?,
+            duration_ns: request.duration_ns,
+            message: request.into_request().map_err(wrong)?,
+        })
     };
     Ok(Line::Exchange(Box::new(Exchange {
         id: raw.id,
@@ -279,13 +272,9 @@ fn read_exchange(line: &[u8]) -> Result<Line, LineError> {
         server: raw.server,
         protocol: raw.protocol.unwrap_or_else(|| "http/1".to_owned()),
         completeness: raw.completeness,
-        response: raw.response.map(timed),
-        interim: raw.interim.into_iter().map(timed).collect(),
-        request: raw.request.map(|request| TimedRequest {
-            at: request.at,
-            duration_ns: request.duration_ns,
-            message: request.message,
-        }),
+        response: raw.response.map(timed).transpose()?,
+        interim: raw.interim.into_iter().map(timed).collect::<Result<_, LineError>>()?,
+        request: raw.request.map(request).transpose()?,
         opened_at: raw.opened_at,
         handshake_ns: raw.handshake_ns,
         marks: raw.marks,

@@ -3,16 +3,18 @@
 //!
 //! Octets are a JSON string where they are UTF-8 and `{"base64": …}` where not; bodies name both forms (`{"utf8": …}`).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
 use super::escape::{escape, is_plain};
 use super::{Body, Framing, Headers, Request, Response, Version};
+use crate::time::Timestamp;
 
 /// Appends `text` as a JSON string with its quotes (RFC 8259 §7).
 pub fn string(out: &mut Vec<u8>, text: &str) {
@@ -149,103 +151,161 @@ pub struct Octets(pub Bytes);
 
 impl<'de> Deserialize<'de> for Octets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OctetsVisitor;
-        impl<'de> Visitor<'de> for OctetsVisitor {
-            type Value = Octets;
+        Piece::deserialize(deserializer).map(|piece| {
+            Self(match piece.0 {
+                Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+                Cow::Owned(bytes) => Bytes::from(bytes),
+            })
+        })
+    }
+}
+
+/// A string as it stands in the input, where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Octets that need not be kept: most stand in the input as they are.
+#[derive(Default)]
+struct Piece<'a>(Cow<'a, [u8]>);
+
+impl<'de> Deserialize<'de> for Piece<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PieceVisitor;
+        impl<'de> Visitor<'de> for PieceVisitor {
+            type Value = Piece<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string, {\"utf8\": …}, {\"base64\": …} or null")
             }
 
-            fn visit_unit<E: de::Error>(self) -> Result<Octets, E> {
-                Ok(Octets::default())
+            fn visit_unit<E: de::Error>(self) -> Result<Piece<'de>, E> {
+                Ok(Piece::default())
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Octets, E> {
-                Ok(Octets(Bytes::copy_from_slice(text.as_bytes())))
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Piece<'de>, E> {
+                Ok(Piece(Cow::Borrowed(text.as_bytes())))
             }
 
-            fn visit_string<E: de::Error>(self, text: String) -> Result<Octets, E> {
-                Ok(Octets(Bytes::from(text)))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Piece<'de>, E> {
+                Ok(Piece(Cow::Owned(text.as_bytes().to_vec())))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Octets, A::Error> {
-                let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? else {
+            fn visit_string<E: de::Error>(self, text: String) -> Result<Piece<'de>, E> {
+                Ok(Piece(Cow::Owned(text.into_bytes())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Piece<'de>, A::Error> {
+                let Some(Text(key)) = map.next_key()? else {
                     return Err(de::Error::custom("an empty object where octets are expected"));
                 };
-                let value: std::borrow::Cow<'de, str> = map.next_value()?;
-                let octets = match &*key {
-                    "utf8" => Bytes::from(value.into_owned()),
-                    "base64" => Bytes::from(BASE64.decode(value.as_bytes()).map_err(de::Error::custom)?),
-                    other => return Err(de::Error::unknown_field(other, &["utf8", "base64"])),
+                let Text(value) = map.next_value()?;
+                let octets = match (&*key, value) {
+                    ("utf8", Cow::Borrowed(text)) => Cow::Borrowed(text.as_bytes()),
+                    ("utf8", Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
+                    ("base64", text) => Cow::Owned(BASE64.decode(text.as_bytes()).map_err(de::Error::custom)?),
+                    (other, _) => return Err(de::Error::unknown_field(other, &["utf8", "base64"])),
                 };
                 match map.next_key::<de::IgnoredAny>()? {
-                    None => Ok(Octets(octets)),
+                    None => Ok(Piece(octets)),
                     Some(_) => Err(de::Error::custom("more than one form of the same octets")),
                 }
             }
         }
-        deserializer.deserialize_any(OctetsVisitor)
+        deserializer.deserialize_any(PieceVisitor)
     }
 }
 
-/// Header fields as read.
+/// Header fields as read, put into their place one by one.
 #[derive(Default)]
 struct Fields(Headers);
 
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let pairs: Vec<(Octets, Octets)> = Deserialize::deserialize(deserializer)?;
-        Ok(Self(pairs.iter().map(|(name, value)| (&*name.0, &*value.0)).collect()))
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of pairs of name and value")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Fields, A::Error> {
+                let mut headers = Headers::new();
+                while let Some((name, value)) = pairs.next_element::<(Piece<'de>, Piece<'de>)>()? {
+                    headers.push(&name.0, &value.0);
+                }
+                Ok(Fields(headers))
+            }
+        }
+        deserializer.deserialize_seq(FieldsVisitor)
     }
 }
 
-#[derive(Deserialize)]
+/// A message as it stands in a file, with the times that may stand beside it: all fields side by side, since reading
+/// nested ones (serde's `flatten`) costs several times as much.
+#[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawTail {
-    version: String,
+pub struct RawMessage<'a> {
+    /// When its first byte was seen.
+    pub at: Option<Timestamp>,
+    /// A request's length in time.
+    pub duration_ns: i64,
+    /// A response's first byte, since the request's.
+    pub first_byte_ns: Option<i64>,
+    /// A response's last byte, since the request's first.
+    pub last_byte_ns: Option<i64>,
+    method: Option<Octets>,
+    target: Option<Octets>,
+    status: Option<u16>,
+    reason: Octets,
+    #[serde(borrow)]
+    version: Option<Text<'a>>,
     headers: Fields,
     body: Octets,
     body_bytes: Option<u64>,
-    body_sha256: Option<String>,
+    #[serde(borrow)]
+    body_sha256: Option<Text<'a>>,
     framing: Framing,
     trailers: Fields,
 }
 
-impl Default for RawTail {
-    fn default() -> Self {
-        Self {
-            version: "1.1".to_owned(),
-            headers: Fields::default(),
-            body: Octets::default(),
-            body_bytes: None,
-            body_sha256: None,
-            framing: Framing::None,
-            trailers: Fields::default(),
-        }
+impl RawMessage<'_> {
+    /// As a request; the error names what is missing or wrong.
+    pub fn into_request(self) -> Result<Request, String> {
+        let (version, body) = (version(self.version)?, content(self.body.0, self.body_bytes, self.body_sha256)?);
+        Ok(Request {
+            method: self.method.ok_or("missing field `method`")?.0,
+            target: self.target.ok_or("missing field `target`")?.0,
+            version,
+            headers: self.headers.0,
+            body,
+            framing: self.framing,
+            trailers: self.trailers.0,
+        })
+    }
+
+    /// As a response; the error names what is missing or wrong.
+    pub fn into_response(self) -> Result<Response, String> {
+        let (version, body) = (version(self.version)?, content(self.body.0, self.body_bytes, self.body_sha256)?);
+        Ok(Response {
+            status: self.status.ok_or("missing field `status`")?,
+            reason: self.reason.0,
+            version,
+            headers: self.headers.0,
+            body,
+            framing: self.framing,
+            trailers: self.trailers.0,
+        })
     }
 }
 
-#[derive(Deserialize)]
-struct RawRequest {
-    method: Octets,
-    target: Octets,
-    #[serde(flatten)]
-    tail: RawTail,
+fn version(text: Option<Text<'_>>) -> Result<Version, String> {
+    text.map_or(Ok(Version::Http11), |Text(text)| text.parse())
 }
 
-#[derive(Deserialize)]
-struct RawResponse {
-    status: u16,
-    #[serde(default)]
-    reason: Octets,
-    #[serde(flatten)]
-    tail: RawTail,
-}
-
-fn content(bytes: Bytes, length: Option<u64>, sha256: Option<&str>) -> Result<Body, String> {
+fn content(bytes: Bytes, length: Option<u64>, sha256: Option<Text<'_>>) -> Result<Body, String> {
     let length = length.unwrap_or(bytes.len() as u64);
-    let sha256 = sha256.map(digest).transpose()?;
+    let sha256 = sha256.map(|Text(text)| digest(&text)).transpose()?;
     Ok(Body { bytes, length, sha256 })
 }
 
@@ -264,30 +324,12 @@ fn digest(text: &str) -> Result<[u8; 32], String> {
 
 impl<'de> Deserialize<'de> for Request {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let RawRequest { method, target, tail } = RawRequest::deserialize(deserializer)?;
-        Ok(Self {
-            method: method.0,
-            target: target.0,
-            version: tail.version.parse().map_err(de::Error::custom)?,
-            headers: tail.headers.0,
-            body: content(tail.body.0, tail.body_bytes, tail.body_sha256.as_deref()).map_err(de::Error::custom)?,
-            framing: tail.framing,
-            trailers: tail.trailers.0,
-        })
+        RawMessage::deserialize(deserializer)?.into_request().map_err(de::Error::custom)
     }
 }
 
 impl<'de> Deserialize<'de> for Response {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let RawResponse { status, reason, tail } = RawResponse::deserialize(deserializer)?;
-        Ok(Self {
-            status,
-            reason: reason.0,
-            version: tail.version.parse().map_err(de::Error::custom)?,
-            headers: tail.headers.0,
-            body: content(tail.body.0, tail.body_bytes, tail.body_sha256.as_deref()).map_err(de::Error::custom)?,
-            framing: tail.framing,
-            trailers: tail.trailers.0,
-        })
+        RawMessage::deserialize(deserializer)?.into_response().map_err(de::Error::custom)
     }
 }
