@@ -286,7 +286,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::http::{Body, Framing, Headers, Version};
+    use crate::http::{Body, Framing, Headers, Request, Response, Version};
 
     fn sample() -> Exchange {
         let mut headers = Headers::new();

@@ -108,6 +108,10 @@ pub struct Ran {
 pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failure> {
     let shape = &settings.shape;
     let signals = Signals::listen()?;
+    let targets = Targets::resolve(shape)?;
+    // Before a capture of gigabytes is read for nothing.
+    let stop = Arc::new(Stop::default());
+    make_sure_it_is_there(shape, &targets, &stop)?;
     let folder = RunFolder::create(&settings.output, settings.force)?;
     let mut info = RunInfo {
         run: folder::run_id(),
@@ -118,7 +122,6 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         started: Timestamp::now(),
         ..RunInfo::default()
     };
-    let targets = Targets::resolve(shape)?;
     info.target = targets.target.shown().to_owned();
     info.baseline = targets.baseline.as_ref().map(|target| target.shown().to_owned());
     let wishes = wishes(shape, &targets, shape.marker.then(|| info.run.clone()))?;
@@ -130,11 +133,16 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     let read = input::read_into(&settings.inputs, &folder, wishes, metrics.as_ref(), &signals, global)?;
     info.inputs = read.inputs;
     let plan = read.plan;
-    if !shape.allow_captured_server {
-        refuse_captured(&plan.captured, &targets)?;
+    if !shape.allow_captured_server
+        && let Err(refused) = refuse_captured(&plan.captured, &targets)
+    {
+        // Nothing was replayed, so nothing is left that looks like a run; one that was there before is not touched.
+        if !folder.file(names::RUN).exists() {
+            let _ = std::fs::remove_file(folder.file(names::EXCHANGES));
+            let _ = std::fs::remove_dir(folder.path());
+        }
+        return Err(refused);
     }
-    let stop = Arc::new(Stop::default());
-    make_sure_it_is_there(shape, &targets, &stop)?;
     folder.write_info(&info)?;
     let options = replay::Options {
         run: info.run.clone(),
