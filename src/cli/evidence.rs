@@ -103,6 +103,7 @@ impl Loaded {
                 egress: egress.as_ref().map(|egress| (egress.different(), egress.total())),
                 tls: facts.target.starts_with("https:"),
                 interrupted: facts.interrupted,
+                scheduled: facts.settings.get("speed").and_then(|speed| speed.as_str()) != Some("max"),
             },
             policy,
         );

@@ -2,7 +2,7 @@
 
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Report, text};
+use super::{Report, text, what};
 use crate::gate::{Finding, RuleResult, Verdict, words};
 
 /// `junit.xml`.
@@ -29,11 +29,9 @@ fn routes(report: &Report<'_>) -> TestSuite {
             status.set_type("gate").set_message(visible(&failed[0].why));
             let clusters = report.clusters.regressions().filter(|cluster| cluster.route == name).take(5).map(|cluster| {
                 format!(
-                    "cluster {}: {} {} {} in {}\n  v1: {}\n  v2: {}\n  {}",
+                    "cluster {}: {} in {}\n  v1: {}\n  v2: {}\n  {}",
                     cluster.id,
-                    cluster.kind.name(),
-                    cluster.place,
-                    cluster.shape,
+                    what(cluster),
                     words::plural(cluster.exchanges, "exchange", "exchanges"),
                     cluster.example.expected.as_deref().unwrap_or("(nothing)"),
                     cluster.example.actual.as_deref().unwrap_or("(nothing)"),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::{markdown, markdown_code, short};
-use super::{From, Report};
+use super::{From, Report, what};
 use crate::gate::words::{count, duration, percent, plural, times};
 use crate::gate::{Finding, Verdict};
 use crate::measure::Side;
@@ -74,11 +74,9 @@ fn clusters(report: &Report<'_>, out: &mut String) {
     for cluster in &found {
         let _ = writeln!(
             out,
-            "| {} | {} {} {} | {} of {} | {} | {} |",
+            "| {} | {} | {} of {} | {} | {} |",
             markdown_code(&short(&cluster.route, VALUE_CHARS)),
-            cluster.kind.name(),
-            markdown_code(&short(&cluster.place, VALUE_CHARS)),
-            markdown(&short(&cluster.shape, VALUE_CHARS)),
+            markdown_code(&short(&what(cluster), 2 * VALUE_CHARS)),
             count(cluster.exchanges),
             count(cluster.compared),
             value(cluster.example.expected.as_deref()),

@@ -143,6 +143,13 @@ impl Clusters {
     }
 }
 
+/// What a cluster is about: its kind, its place where that says more, and how it changed.
+pub(crate) fn what(cluster: &Cluster) -> String {
+    let kind = cluster.kind.name();
+    let place = if cluster.place == kind { "" } else { cluster.place.as_str() };
+    [kind, place, cluster.shape.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// v2's calls to its providers, as the mock saw them.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Egress {

@@ -5,7 +5,7 @@ use askama::Template;
 use super::Report;
 use super::text::{short, split_common, visible};
 use crate::diff::{Class, Cluster, Kind};
-use crate::gate::words::{count, duration, percent, plural, times};
+use crate::gate::words::{count, duration, percent, plural, round_times, times};
 use crate::gate::{Finding, RuleResult, Unit, Verdict};
 use crate::ledger::Ledger;
 use crate::measure::{Histogram, RouteSummary, Side};
@@ -303,14 +303,18 @@ fn lead(report: &Report<'_>) -> String {
 }
 
 fn speed_words(speed: &serde_json::Value) -> String {
-    match (speed.as_f64(), speed.as_str()) {
+    match (factor(speed), speed.as_str()) {
         (Some(1.0), _) => " with their original timing".to_owned(),
-        (Some(speed), _) => format!(" at {} times the original speed", times(speed)),
+        (Some(factor), _) => format!(" at {} times the original speed", round_times(factor)),
         (None, Some("max")) => " as fast as they may go".to_owned(),
-        (None, Some("1" | "1.0")) => " with their original timing".to_owned(),
         (None, Some(other)) => format!(" at speed {}", seen(other, 20)),
         _ => String::new(),
     }
+}
+
+/// The speed as a number, however it is written.
+fn factor(speed: &serde_json::Value) -> Option<f64> {
+    speed.as_f64().or_else(|| speed.as_str()?.trim_end_matches('x').parse().ok())
 }
 
 /// Why, with a way to the evidence: what fails over all exchanges stands on the tiles, so the routes come first, each with
@@ -484,6 +488,13 @@ fn notes(report: &Report<'_>) -> Vec<String> {
             "{} cut off: the last line is missing.",
             summary.unclosed.join(" and ") + if summary.unclosed.len() == 1 { " is" } else { " are" }
         ));
+    }
+    let speed = report.facts.settings.get("speed");
+    if report.judgement.reference == Side::V1 && speed.is_some_and(|speed| factor(speed) != Some(1.0)) {
+        notes.push(
+            "v2 was driven at another speed than v1, so their latencies are not of the same load: --baseline drives both alike."
+                .to_owned(),
+        );
     }
     let unusable: u64 = summary.records_ledger.rejected.values().sum();
     if unusable > 0 {

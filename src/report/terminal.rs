@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::visible;
-use super::{Report, names};
+use super::{Report, names, what};
 use crate::gate::Verdict;
 use crate::gate::words::{count, duration, plural, times};
 use crate::measure::{Histogram, Side};
@@ -79,12 +79,12 @@ fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
     let _ = writeln!(out, "\n{}", colour.paint("1", "Differences"));
     for cluster in report.clusters.regressions().take(CLUSTERS) {
         let many = format!("{} of {}", count(cluster.exchanges), count(cluster.compared));
-        let _ = writeln!(out, "  {} {}", fit_right(&many, 15), fit(&cluster.route, WIDTH - 18));
-        let what = match &cluster.only_where {
-            Some(only) => format!("{} {} {} (only where {only})", cluster.kind.name(), cluster.place, cluster.shape),
-            None => format!("{} {} {}", cluster.kind.name(), cluster.place, cluster.shape),
+        let _ = writeln!(out, "  {} {}", fit_right(&many, 15), fit(&cluster.route, WIDTH - 18).trim_end());
+        let about = match &cluster.only_where {
+            Some(only) => format!("{} (only where {only})", what(cluster)),
+            None => what(cluster),
         };
-        let _ = writeln!(out, "  {} {}", " ".repeat(15), fit(&what, WIDTH - 18).trim_end());
+        let _ = writeln!(out, "  {} {}", " ".repeat(15), fit(&about, WIDTH - 18).trim_end());
     }
     if total > CLUSTERS as u64 {
         let _ = writeln!(out, "  … and {}", plural(total - CLUSTERS as u64, "more cluster", "more clusters"));

@@ -64,7 +64,7 @@ fn run(seed: u64, routes: &[(Shape, u64)], worse: impl Fn(&mut Random, Shape) ->
 }
 
 fn judged(summary: &Summary, totals: &Totals) -> Judgement {
-    judge(&Evidence { summary, totals, egress: None, tls: false, interrupted: false }, &Policy::default())
+    judge(&Evidence { summary, totals, egress: None, tls: false, interrupted: false, scheduled: true }, &Policy::default())
 }
 
 fn failing(routes: &(dyn Fn(u64) -> Vec<(Shape, u64)> + Sync), worse: fn(&mut Random, Shape) -> f64) -> u64 {
@@ -157,6 +157,9 @@ fn wrong_answers_fail_even_where_the_schedule_was_not_held() {
     assert!(invalid.reasons[0].contains("--shard"), "advice: {:?}", invalid.reasons);
     assert!(invalid.with(Finding::Fail).next().is_none(), "latency is not judged");
 
+    let free = Evidence { summary: &summary, totals: &totals, egress: None, tls: false, interrupted: false, scheduled: false };
+    assert_ne!(judge(&free, &Policy::default()).verdict, Verdict::Invalid, "without a schedule there is none to hold");
+
     (totals.mismatched, totals.routes[0].mismatched) = (40, 40);
     let failed = judged(&summary, &totals);
     assert_eq!(failed.verdict, Verdict::Fail);
@@ -182,7 +185,7 @@ fn too_few_and_not_beyond_doubt_are_no_verdict() {
     assert_eq!(doubt.verdict, Verdict::CannotSay, "one of 400 is more than 0.1 %, but not beyond doubt");
     assert!(doubt.reasons[0].contains("may be chance"), "{:?}", doubt.reasons);
     let judgement = judge(
-        &Evidence { summary: &summary, totals: &totals, egress: None, tls: false, interrupted: false },
+        &Evidence { summary: &summary, totals: &totals, egress: None, tls: false, interrupted: false, scheduled: true },
         &Policy { demand: vec![], ..Policy::default() },
     );
     assert_eq!(judgement.verdict, Verdict::Pass, "a policy may be content with that");
@@ -222,8 +225,10 @@ fn a_stricter_route_and_one_that_is_not_there() {
         "[[route]]\nroute = \"GET /0\"\nmax_p99 = \"15ms\"\n[[route]]\nroute = \"GET /nowhere\"\nmax_p99 = \"1ms\"\n",
     )
     .unwrap();
-    let judgement =
-        judge(&Evidence { summary: &summary, totals: &totals, egress: Some((0, 3)), tls: false, interrupted: false }, &policy);
+    let judgement = judge(
+        &Evidence { summary: &summary, totals: &totals, egress: Some((0, 3)), tls: false, interrupted: false, scheduled: true },
+        &policy,
+    );
     assert_eq!(judgement.verdict, Verdict::Fail);
     assert_eq!(judgement.with(Finding::Fail).map(|rule| rule.rule.as_str()).collect::<Vec<_>>(), ["max_p99"]);
     assert_eq!(judgement.unmatched_routes, ["GET /nowhere"]);
