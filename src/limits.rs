@@ -73,13 +73,16 @@ pub const FRAGMENT_BYTES: usize = 16 << 20;
 pub const FRAGMENT_AGE_NS: i64 = 60_000_000_000;
 
 /// Connections that are followed at a time; one more evicts one that was quiet for long.
-pub const CONNECTIONS: usize = 131_072;
+pub const CONNECTIONS: usize = 65_536;
 
 /// Bytes held in one direction of a connection while bytes before them may still come. Receivers' windows seldom pass 6 MiB.
 pub const STREAM_HELD_BYTES: usize = 8 << 20;
 
-/// Bytes held in all connections.
-pub const ALL_STREAMS_HELD_BYTES: usize = 64 << 20;
+/// Bytes held by all connections together: out of order, of messages under way, of messages that wait for their answers.
+pub const ALL_HELD_BYTES: usize = 128 << 20;
+
+/// Connections that hold less than this are spared at first when all together hold too much, in bytes.
+pub const SHED_BYTES: usize = 16 << 10;
 
 /// Bytes held behind a hole whose bytes the peer has acknowledged, before the hole is a gap: how far a capture's order may
 /// differ from the wire's.
@@ -96,7 +99,3 @@ pub const LINGER_NS: i64 = 5_000_000_000;
 
 /// Largest content of one body once its content codings are undone, in bytes; beyond it the coded bytes are compared.
 pub const CONTENT_BYTES: usize = 64 << 20;
-
-/// Bytes of messages that are not whole or not paired, in all connections together; each shard has its share. What grows
-/// beyond it is counted and hashed instead of kept.
-pub const OPEN_BYTES: usize = 1 << 30;

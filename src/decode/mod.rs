@@ -263,3 +263,6 @@ impl Pair {
         (HashKey([0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344]).pair(self) >> 32) as usize % of
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,8 @@ pub struct Options {
     pub threads: usize,
     /// Ports of servers; all where there is none.
     pub ports: Vec<u16>,
+    /// Bytes that all connections together may hold.
+    pub held_bytes: usize,
     /// Bounds of the HTTP parser.
     pub http: crate::http::parser::Limits,
 }
@@ -36,7 +38,12 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { threads, ports: Vec::new(), http: crate::http::parser::Limits::default() }
+        Self {
+            threads,
+            ports: Vec::new(),
+            held_bytes: crate::limits::ALL_HELD_BYTES,
+            http: crate::http::parser::Limits::default(),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::{Options, Output, Render, Rendered, SHARDS, Summary};
 use crate::capture::{Batch, CaptureError, Frame, PacketSource};
 use crate::decode::fragment::Joined;
 use crate::decode::{Decoded, Fragment, Fragments, HashKey, Reject, Segment, decode};
+use crate::limits;
 use crate::reassemble::{Limits, Table};
 
 /// A batch of packets and what became of it so far. Kept and used again.
@@ -70,6 +71,7 @@ pub(super) struct Engine<R: Render> {
     render: R,
     key: HashKey,
     threads: usize,
+    held_bytes: usize,
     shards: Vec<ShardTable>,
     fragments: Fragments,
     joined_fragments: u64,
@@ -96,6 +98,7 @@ impl<R: Render> Engine<R> {
             render,
             key: HashKey::default(),
             threads: options.threads.max(1),
+            held_bytes: options.held_bytes,
             shards: std::iter::repeat_with(table).take(SHARDS).collect(),
             fragments: Fragments::default(),
             joined_fragments: 0,
@@ -135,6 +138,7 @@ impl<R: Render> Engine<R> {
             reassemble(shard, index, &round.chunks, &round.batch, &round.joined, round.last, &self.ranks, emitted);
         }
         self.give_ranks(&mut round);
+        self.bound_memory(&mut round);
         let output = round.rendered.get_or_insert_with(empty_output);
         for (rendered, emitted) in output.shards.iter_mut().zip(&mut round.emitted) {
             render(&self.render, rendered, emitted, &round.ranks);
@@ -188,6 +192,7 @@ impl<R: Render> Engine<R> {
         let done = self.reassembled.take();
         if let Some(mut round) = self.decoded.take() {
             self.give_ranks(&mut round);
+            self.bound_memory(&mut round);
             self.reassembled = Some(round);
         }
         if let Some(mut round) = self.filled.take() {
@@ -241,6 +246,33 @@ impl<R: Render> Engine<R> {
         }
         if round.last {
             self.fragments.finish();
+        }
+    }
+
+    /// Lets go of what the connections that hold most hold, where all together hold too much. Between two rounds, so that
+    /// who must let go does not depend on the number of threads.
+    fn bound_memory(&mut self, round: &mut Round<R::Item>) {
+        let mut held: usize = self.shards.iter().map(Table::held).sum();
+        if held <= self.held_bytes {
+            return;
+        }
+        let of_shard =
+            |(shard, table): (usize, &ShardTable)| table.holders().map(move |holder| (holder, shard)).collect::<Vec<_>>();
+        let mut holders: Vec<_> = self.shards.iter().enumerate().flat_map(of_shard).collect();
+        holders.sort_unstable_by_key(|&((bytes, first_packet, _), _)| (std::cmp::Reverse(bytes), first_packet));
+        for (shard, emitted) in self.shards.iter_mut().zip(&mut round.emitted) {
+            std::mem::swap(&mut shard.streams().emitted, emitted);
+        }
+        for (end, least) in [(false, limits::SHED_BYTES), (true, 0)] {
+            for &((_, _, slot), shard) in holders.iter().filter(|((bytes, ..), _)| *bytes > least) {
+                if held <= self.held_bytes / 4 * 3 {
+                    break;
+                }
+                held = held.saturating_sub(self.shards[shard].shed(slot, end));
+            }
+        }
+        for (shard, emitted) in self.shards.iter_mut().zip(&mut round.emitted) {
+            std::mem::swap(&mut shard.streams().emitted, emitted);
         }
     }
 

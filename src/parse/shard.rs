@@ -1,11 +1,9 @@
 //! One shard: its connections, their parsers and pairs. Sees its segments in capture order.
 
-use super::SHARDS;
 use crate::exchange::pairing::{self, Origin, Pairing};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::flow::Direction;
 use crate::http::parser::{Ending, Limits};
-use crate::limits;
 use crate::reassemble::{End, Finished, Mark, Missing, Opened, StreamEvent, Streams};
 
 /// An exchange that is complete, or as complete as it will be.
@@ -37,8 +35,6 @@ pub(super) struct Pairings {
     pub(super) emitted: Vec<Emitted>,
     limits: Limits,
     now: Mark,
-    /// Bytes of messages that are not whole or not paired, in all connections.
-    held: usize,
 }
 
 /// One connection's pairing.
@@ -51,7 +47,7 @@ pub(super) struct Lane {
 
 impl Pairings {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { emitted: Vec::new(), limits, now: Mark::default(), held: 0 }
+        Self { emitted: Vec::new(), limits, now: Mark::default() }
     }
 }
 
@@ -83,7 +79,6 @@ impl Streams for Pairings {
 
     fn event(&mut self, lane: &mut Box<Lane>, event: StreamEvent<'_>) {
         let Lane { pairing, first_packet, rank, exchanges } = &mut **lane;
-        let before = pairing.held();
         let emitted = &mut self.emitted;
         let now = self.now.packet;
         let mut out = |exchange| emit(emitted, exchange, now, *first_packet, *rank, exchanges);
@@ -101,13 +96,16 @@ impl Streams for Pairings {
             // Not seen to the end: `finish` says the same for both directions.
             StreamEvent::Close { .. } => {}
         }
-        self.held = self.held + pairing.held() - before;
-        if self.held > limits::OPEN_BYTES / SHARDS && pairing.held() > before {
-            // Who grows pays.
-            let held = pairing.held();
-            pairing.relieve(&mut out);
-            self.held = self.held + pairing.held() - held;
-        }
+    }
+
+    fn held(&self, lane: &Box<Lane>) -> usize {
+        lane.pairing.held()
+    }
+
+    fn shed(&mut self, lane: &mut Box<Lane>) {
+        let Lane { pairing, first_packet, rank, exchanges } = &mut **lane;
+        let (emitted, now) = (&mut self.emitted, self.now.packet);
+        pairing.relieve(&mut |exchange| emit(emitted, exchange, now, *first_packet, *rank, exchanges));
     }
 
     fn wants(&self, lane: &Box<Lane>, direction: Direction) -> bool {
@@ -117,7 +115,6 @@ impl Streams for Pairings {
     fn finish(&mut self, mut lane: Box<Lane>) -> Finished {
         let Lane { pairing, first_packet, rank, exchanges } = &mut *lane;
         let (emitted, now) = (&mut self.emitted, self.now.packet);
-        self.held -= pairing.held();
         pairing.finish(&mut |exchange| emit(emitted, exchange, now, *first_packet, *rank, exchanges));
         Finished {
             protocol: pairing.protocol(),

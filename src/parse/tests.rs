@@ -134,9 +134,12 @@ fn conversation(random: &mut Random, connections: usize, count: usize, isn: [u32
 }
 
 fn run(packets: Vec<Vec<u8>>, threads: usize, together: usize) -> (Vec<Exchange>, Ledger) {
+    run_with(packets, together, &Options { threads, ..Options::default() })
+}
+
+fn run_with(packets: Vec<Vec<u8>>, together: usize, options: &Options) -> (Vec<Exchange>, Ledger) {
     let source = Memory { packets: packets.into(), given: 0, together };
-    let options = Options { threads, ..Options::default() };
-    let mut parse = Parse::start(Box::new(source), &options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
+    let mut parse = Parse::start(Box::new(source), options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
     let mut exchanges = Vec::new();
     while let Some(output) = parse.next_output().expect("memory can be read") {
         exchanges.extend(output.drain().map(|(exchange, _)| exchange));
@@ -266,4 +269,53 @@ fn ranks_count_all_connections_also_those_of_other_ports() {
     let (got, ledger) = run(packets, 1, 3);
     assert_eq!(got.iter().map(|exchange| exchange.id.connection).collect::<Vec<_>>(), [1]);
     assert_eq!((ledger.noted["tls-connections"], ledger.rejected["tls"]), (1, 5));
+}
+
+#[test]
+fn what_all_connections_hold_is_bounded_and_counted() {
+    let mut random = Random(1);
+    let mut wires: Vec<Wire> = (0..40).map(|n| Wire::new(40_000 + n, [1, 1])).collect();
+    for wire in &mut wires {
+        wire.say(0, b"PUT /big HTTP/1.1\r\nContent-Length: 60000\r\n\r\n", &mut random, 10_000);
+    }
+    for _ in 0..60 {
+        for wire in &mut wires {
+            wire.packet(0, 24, &[b'b'; 1_000]);
+        }
+    }
+    for wire in &mut wires {
+        wire.packet(1, 24, b"HTTP/1.1 204 No Content\r\n\r\n");
+    }
+    // First all openings, then the bodies in turns, then the answers.
+    let mut packets = Vec::new();
+    for at in 0..wires.iter().map(|wire| wire.packets.len()).max().unwrap_or_default() {
+        packets.extend(wires.iter().filter_map(|wire| wire.packets.get(at).cloned()));
+    }
+    let count = packets.len() as u64;
+    let bounded = |threads| Options { threads, held_bytes: 1_000_000, ..Options::default() };
+    let (got, ledger) = run_with(packets.clone(), 100, &bounded(1));
+    assert_eq!((got.len(), ledger.balance(), ledger.input), (40, 0, count));
+    assert!(ledger.noted["connections-that-held-too-much"] > 0, "{ledger:?}");
+    for exchange in &got {
+        let body = &exchange.request.as_ref().expect("the request was seen").message.body;
+        let whole = exchange.completeness == Completeness::Complete;
+        assert!(!whole || body.length == 60_000, "{exchange:?}");
+        assert!(body.is_cut() == (body.sha256.is_some()) || !whole, "what is not kept is hashed");
+    }
+    assert!(got.iter().any(|exchange| exchange.request.as_ref().is_some_and(|request| request.message.body.is_cut())));
+    assert_eq!(run_with(packets, 100, &bounded(4)), (got, ledger));
+}
+
+#[test]
+fn held_bytes_beyond_the_limit_of_a_direction_are_given_up_as_a_gap() {
+    let mut wire = Wire::new(40_000, [1, 1]);
+    wire.say(0, b"GET /1 HTTP/1.1\r\n\r\n", &mut Random(3), 10_000);
+    // The first bytes of the answer never come, and nobody acknowledges any.
+    wire.seq[1] = wire.seq[1].wrapping_add(10);
+    for _ in 0..200 {
+        wire.packet(1, 24, &[b'x'; 60_000]);
+    }
+    let (got, ledger) = run(wire.packets, 1, 50);
+    assert_eq!(got.len(), 1);
+    assert_eq!(ledger.noted["tcp-bytes-given-up-by-a-limit"], 10, "{ledger:?}");
 }

@@ -123,6 +123,12 @@ pub trait Streams {
     /// Something happened in it.
     fn event(&mut self, stream: &mut Self::Stream, event: StreamEvent<'_>);
 
+    /// Bytes that are held of messages that are not whole, or wait for their answers.
+    fn held(&self, stream: &Self::Stream) -> usize;
+
+    /// There is no room: lets go of what it holds, as far as it can.
+    fn shed(&mut self, stream: &mut Self::Stream);
+
     /// Whether the bytes of a direction are read at all; where not, they are not put in order.
     fn wants(&self, stream: &Self::Stream, direction: Direction) -> bool;
 

@@ -19,8 +19,6 @@ pub struct Limits {
     pub connections: usize,
     /// Bytes held in one direction before the missing ones are given up although they may still come.
     pub held_bytes: usize,
-    /// Bytes held in all.
-    pub table_held_bytes: usize,
     /// Bytes held behind a hole that the peer acknowledged, before it is a gap.
     pub reorder_bytes: usize,
     /// Nanoseconds of capture time after which such a hole is a gap.
@@ -37,7 +35,6 @@ impl Limits {
         Self {
             connections: limits::CONNECTIONS / shards,
             held_bytes: limits::STREAM_HELD_BYTES,
-            table_held_bytes: limits::ALL_STREAMS_HELD_BYTES / shards,
             reorder_bytes: limits::REORDER_BYTES,
             reorder_ns: limits::REORDER_NS,
             idle_ns: limits::IDLE_NS,
@@ -127,6 +124,8 @@ struct Slot<S> {
     sibling: Option<u32>,
     /// Tells a later connection in the same slot.
     serial: u64,
+    /// Bytes that the connection and its stream hold.
+    held: usize,
 }
 
 /// The connections of one shard.
@@ -218,19 +217,17 @@ impl<T: Streams> Table<T> {
         let slot = self.slots[index as usize].as_mut().expect("find answers a slot that is taken");
         let connection = &mut slot.connection;
         connection.last_seen = self.latest;
-        let (held, was_ending) = (connection.held(), connection.reset.is_some() || connection.over);
+        let was_ending = connection.reset.is_some() || connection.over;
         if !connection.segment(segment, payload, &mut self.streams, &self.limits, &mut self.notes) {
             *self.rejected.entry("duplicate").or_default() += 1;
         }
         if !connection.over && connection.is_complete() {
             connection.end(End::Fin, self.now, &mut self.streams, &mut self.notes);
         }
-        self.held = self.held + connection.held() - held;
+        let held = connection.held() + connection.stream.as_ref().map_or(0, |stream| self.streams.held(stream));
+        self.held = self.held + held - std::mem::replace(&mut slot.held, held);
         if !was_ending && (connection.over || connection.reset.is_some()) {
             self.closing.push_back((index, slot.serial, self.latest));
-        }
-        if self.held > self.limits.table_held_bytes {
-            self.give_up_most_held();
         }
     }
 
@@ -272,7 +269,7 @@ impl<T: Streams> Table<T> {
         self.serial += 1;
         let connection = Connection::new(segment, ignored);
         let sibling = self.places.get(&place).copied();
-        let slot = Some(Slot { connection, sibling, serial: self.serial });
+        let slot = Some(Slot { connection, sibling, serial: self.serial, held: 0 });
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index as usize] = slot;
@@ -292,9 +289,8 @@ impl<T: Streams> Table<T> {
     fn remove(&mut self, index: u32, how: End) {
         let Some(mut slot) = self.slots[index as usize].take() else { return };
         let connection = &mut slot.connection;
-        let held = connection.held();
         connection.end(how, self.now, &mut self.streams, &mut self.notes);
-        self.held -= held;
+        self.held -= slot.held;
         let place = Place { pair: connection.pair, hash: connection.hash };
         if self.places.get(&place) == Some(&index) {
             match slot.sibling {
@@ -391,14 +387,36 @@ impl<T: Streams> Table<T> {
         self.slots[index as usize].as_ref().filter(|slot| slot.serial == serial).map(|slot| slot.connection.last_seen)
     }
 
-    fn give_up_most_held(&mut self) {
-        let most = self.slots.iter_mut().flatten().max_by_key(|slot| (slot.connection.held(), u64::MAX - slot.serial));
-        if let Some(slot) = most {
-            let held = slot.connection.held();
-            slot.connection.give_up_held(&mut self.streams, &mut self.notes);
-            self.held = self.held + slot.connection.held() - held;
-            self.given_up += 1;
+    /// Bytes held by all connections and their streams.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Who holds bytes, and how many: bytes, first packet, slot.
+    pub fn holders(&self) -> impl Iterator<Item = (usize, u64, u32)> {
+        let slots = self.slots.iter().enumerate().filter_map(|(index, slot)| Some((index as u32, slot.as_ref()?)));
+        slots.filter(|(_, slot)| slot.held > 0).map(|(index, slot)| (slot.held, slot.connection.first_packet, index))
+    }
+
+    /// There is no room for what the connection in a slot holds: it lets go of that; or it ends, where that was not enough.
+    /// Answers how many bytes that gave.
+    pub fn shed(&mut self, index: u32, end: bool) -> usize {
+        let Some(slot) = self.slots[index as usize].as_mut() else { return 0 };
+        let before = slot.held;
+        self.given_up += 1;
+        if end {
+            self.remove(index, End::Evicted);
+            return before;
         }
+        let connection = &mut slot.connection;
+        connection.give_up_held(&mut self.streams, &mut self.notes);
+        if let Some(stream) = &mut connection.stream {
+            self.streams.shed(stream);
+        }
+        let held = connection.held() + connection.stream.as_ref().map_or(0, |stream| self.streams.held(stream));
+        self.held = self.held + held - before;
+        slot.held = held;
+        before.saturating_sub(held)
     }
 
     /// The capture is over: ends every connection.
@@ -426,7 +444,7 @@ impl<T: Streams> Table<T> {
         ledger.note("connections-evicted-idle", self.evicted[0]);
         ledger.note("connections-evicted-by-number", self.evicted[1]);
         ledger.note("connections-replaced-by-port-reuse", self.replaced);
-        ledger.note("connections-that-held-most-given-up", self.given_up);
+        ledger.note("connections-that-held-too-much", self.given_up);
         ledger
     }
 }
