@@ -17,7 +17,7 @@ use crate::gate::policy::Nanos;
 use crate::gate::{Evidence, Judgement, Policy, judge};
 use crate::limits;
 use crate::measure::{Records, Summary, measure};
-use crate::mock::ledger::{Call, Verdict as CallVerdict};
+use crate::mock::ledger as egress;
 use crate::report::{Clusters, Egress, Facts, InputFacts, Report};
 
 /// Flags of the gate; each beats its key in `[gate]`.
@@ -286,31 +286,45 @@ fn clusters(path: &Path) -> Result<Clusters, Failure> {
 /// The mock's ledger, where there is one.
 fn egress(path: &Path, masker: &Masker) -> Result<Option<Egress>, Failure> {
     const EXAMPLES: usize = 20;
-    if !present(path) {
+    if !path.is_file() {
         return Ok(None);
     }
-    let mut egress = Egress::default();
-    lines(path, |number, line| {
-        if line.starts_with(b"{\"format\"") {
-            return Ok(());
-        }
-        let call: Call = serde_json::from_slice(line)
-            .map_err(|error| Failure::unusable(format!("{}: line {number} is damaged", path.display())).because(&error))?;
-        *egress.calls.entry(call.verdict.name()).or_default() += 1;
-        if call.verdict != CallVerdict::Matched && egress.examples.len() < EXAMPLES {
-            let places: Vec<String> = call
-                .places
-                .iter()
-                .take(3)
-                .map(|place| {
-                    let value = |value: &Option<String>| masker.text(value.as_deref().unwrap_or("nothing")).into_owned();
-                    format!("{}: {} → {}", place.place, value(&place.expected), value(&place.actual))
-                })
-                .collect();
-            let what = [call.why, places.join("; ")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
-            egress.examples.push(format!("{}: {} at {}: {what}", call.verdict.name(), call.route, call.provider));
-        }
-        Ok(())
-    })?;
-    Ok(Some(egress))
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let summary = egress::Summary::read(BufReader::with_capacity(1 << 16, file))
+        .map_err(|error| Failure::unusable(format!("{} is damaged", path.display())).because(&error))?;
+    let counts = &summary.total;
+    Ok(Some(Egress {
+        calls: egress::Verdict::ALL.into_iter().map(|v| (v.name(), counts.of(v))).filter(|(_, n)| *n > 0).collect(),
+        unsafe_repeated: counts.unsafe_repeated,
+        examples: summary.clusters.iter().take(EXAMPLES).map(|cluster| outgoing(cluster, masker)).collect(),
+        routes: summary.routes,
+    }))
+}
+
+/// Outgoing calls with one cause of difference, in a sentence.
+fn outgoing(cluster: &egress::Cluster, masker: &Masker) -> String {
+    use std::fmt::Write as _;
+    let example = &cluster.example;
+    let mut text = format!("{} at {}: {} ", cluster.route, cluster.provider, cluster.calls);
+    // Writing into a string cannot fail.
+    let _ = match cluster.verdict {
+        egress::Verdict::Repeated => write!(text, "made more often than by v1"),
+        egress::Verdict::Extra => write!(text, "that v1 never made"),
+        egress::Verdict::Missing => write!(text, "that v1 made and v2 did not"),
+        egress::Verdict::Drifted => write!(text, "with another payload"),
+        egress::Verdict::Matched => write!(text, "in another order than v1's"),
+    };
+    for place in example.places.iter().take(3) {
+        let value = |value: &Option<String>| masker.text(value.as_deref().unwrap_or("nothing")).into_owned();
+        let _ = write!(text, "; {}: {} → {}", place.place, value(&place.expected), value(&place.actual));
+    }
+    if !example.payload.is_empty() {
+        let _ = write!(text, "; for example {}", masker.text(&example.payload));
+    }
+    if !cluster.causes.is_empty() {
+        let causes: Vec<String> = cluster.causes.iter().take(3).map(ToString::to_string).collect();
+        let more = if cluster.causes.len() > 3 { " …" } else { "" };
+        let _ = write!(text, "; caused by exchange {}{more}", causes.join(", "));
+    }
+    text
 }

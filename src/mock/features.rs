@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::diff::kinds::{self, ValueKind};
 use crate::diff::route::path_and_query;
-use crate::http::Headers;
+use crate::http::{Headers, content};
 
 /// Largest body that is taken apart, in bytes; a larger one is compared as a whole, by length and hash.
 pub(super) const BODY_COMPARED: usize = 1 << 20;
@@ -196,7 +196,13 @@ fn walk(subject: &Subject<'_>, rules: &Rules, visit: &mut Visit<'_>) {
             tell("body", &format!("{length} bytes, sha256 {digest}"), true);
         }
         Content::Whole(b"") => {}
-        Content::Whole(bytes) => body(bytes, &(subject.headers)("content-type").unwrap_or_default(), &mut tell),
+        Content::Whole(bytes) => {
+            // What cannot be decoded is compared as it came.
+            let coding = (subject.headers)("content-encoding").unwrap_or_default();
+            let decoded = content::decode(bytes, std::iter::once(coding.as_bytes()), BODY_COMPARED);
+            let plain = decoded.as_deref().unwrap_or(bytes);
+            body(plain, &(subject.headers)("content-type").unwrap_or_default(), &mut tell);
+        }
     }
 }
 

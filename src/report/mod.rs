@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::diff::{Class, Cluster, Totals};
 use crate::gate::Judgement;
 use crate::measure::{Histogram, RouteSummary, Side, Summary};
+use crate::mock::ledger::RouteCounts;
 use crate::time::Timestamp;
 
 /// Names of the files that a report consists of.
@@ -155,7 +156,11 @@ pub(crate) fn what(cluster: &Cluster) -> String {
 pub struct Egress {
     /// Calls by what they are: `matched`, `drifted`, `repeated`, `extra`, `missing`.
     pub calls: std::collections::BTreeMap<&'static str, u64>,
-    /// The first that differ, in sentences.
+    /// Calls that change something at a provider and were made more often than by v1.
+    pub unsafe_repeated: u64,
+    /// By provider and route, most calls first.
+    pub routes: Vec<RouteCounts>,
+    /// What differs, by cause, in sentences; what changes something and was made too often first.
     pub examples: Vec<String>,
 }
 

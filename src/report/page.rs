@@ -9,6 +9,7 @@ use crate::gate::words::{count, duration, percent, plural, round_times, times};
 use crate::gate::{Finding, RuleResult, Unit, Verdict};
 use crate::ledger::Ledger;
 use crate::measure::{Histogram, RouteSummary, Side};
+use crate::mock::ledger::Verdict as CallVerdict;
 
 /// Where the two latencies are taken.
 pub(super) const WHERE_MEASURED: &str =
@@ -19,6 +20,8 @@ const WHYS: usize = 8;
 /// Most rows of the table of routes and of rules.
 const ROUTES: usize = 400;
 const RULES: usize = 300;
+/// Providers and routes of outgoing calls that are shown.
+const EGRESS_ROUTES: usize = 200;
 /// Clusters that are open at first.
 const OPEN: usize = 1;
 /// Bytes that the clusters' examples may take together, escaped; what is beyond stands in clusters.jsonl.
@@ -164,6 +167,10 @@ struct RuleRow {
 
 struct EgressWords {
     lead: String,
+    /// Said before all else: something was changed at a provider more often than by v1.
+    alarm: String,
+    /// Provider, route, and calls by verdict.
+    routes: Vec<(String, String, Vec<String>)>,
     examples: Vec<String>,
 }
 
@@ -233,7 +240,21 @@ impl Page {
                     plural(egress.total(), "call", "calls"),
                     egress.calls.iter().map(|(name, &n)| format!("{} {name}", count(n))).collect::<Vec<_>>().join(", ")
                 ),
-                examples: egress.examples.iter().map(|example| seen(example, 300)).collect(),
+                alarm: match egress.unsafe_repeated {
+                    0 => String::new(),
+                    1 => "v2 made 1 call that changes something at a provider more often than v1".to_owned(),
+                    n => format!("v2 made {} calls that change something at a provider more often than v1", count(n)),
+                },
+                routes: egress
+                    .routes
+                    .iter()
+                    .take(EGRESS_ROUTES)
+                    .map(|route| {
+                        let cells = CallVerdict::ALL.into_iter().map(|verdict| count(route.counts.of(verdict))).collect();
+                        (seen(&route.provider, 100), seen(&route.route, 200), cells)
+                    })
+                    .collect(),
+                examples: egress.examples.iter().map(|example| seen(example, 500)).collect(),
             }),
             rules_lead: format!(
                 "A rule fails only where the whole interval is beyond what is allowed. Each bound holds with the confidence in the \
