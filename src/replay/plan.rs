@@ -25,7 +25,7 @@ use crate::schedule::select::{Choice, Selection, Shard, copy_hash, host, is_safe
 use crate::schedule::{Recorded, Release};
 
 /// How long before its first request a connection is opened at the latest, so that opening it delays nothing.
-const OPEN_AHEAD_NS: i64 = 5_000_000;
+const OPEN_AHEAD_NS: i64 = 20_000_000;
 /// Most server names (for TLS) that are told apart.
 const NAMES: usize = 65_536;
 /// Most routes that are told apart while the replay runs.

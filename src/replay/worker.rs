@@ -1,6 +1,6 @@
 //! A worker: one thread, one `epoll`, its share of the lanes. Everything between a due time and the write happens here.
 //!
-//! The loop waits for the next due time or for a socket, whichever comes first, and looks at the due times again after each
+//! Opening a connection gives way to requests. The loop waits for the next due time or for a socket, whichever comes first, and looks at the due times again after each
 //! socket, so that an answer that takes long to read delays nothing. Sockets are edge-triggered and registered once; a
 //! request costs one write, its answer one read, and nothing is encoded, looked up by name or locked on the way.
 
@@ -32,6 +32,9 @@ use crate::http::parser::{Damage, Ending, Message, Parsed};
 
 /// How long before a due time the worker is awake: waking up takes tens of microseconds, and so much it spins at most.
 const SPIN_NS: i64 = 60_000;
+/// No connection is opened when a request is due so soon: opening one takes about as long.
+const OPENING_NS: i64 = 80_000;
+const OPENINGS: usize = 16;
 /// How long a body waits for `100 Continue` (RFC 9110 §10.1.1 leaves the time to the client).
 const CONTINUE_NS: i64 = 1_000_000_000;
 /// Requests in flight on one connection.
@@ -160,8 +163,10 @@ pub(super) struct Worker<'a> {
     /// The recorder is gone: the replay ends.
     outbox_open: bool,
     done: Vec<Done>,
-    /// Read ahead, by due time.
+    /// Requests read ahead, by due time.
     upcoming: VecDeque<Task>,
+    /// Connections to be opened, by time. They give way to requests: a hundred at once would make the next one late.
+    openings: VecDeque<Task>,
     lanes: Slab<Lane>,
     by_number: FxHashMap<(bool, u64), usize>,
     connections: Slab<Connection>,
@@ -204,6 +209,7 @@ impl<'a> Worker<'a> {
             outbox_open: true,
             done: Vec::with_capacity(BATCH),
             upcoming: VecDeque::new(),
+            openings: VecDeque::new(),
             lanes: Slab::new(),
             by_number: FxHashMap::default(),
             connections: Slab::new(),
@@ -231,19 +237,22 @@ impl<'a> Worker<'a> {
         loop {
             self.take_inbox();
             self.run_due();
+            self.run_openings();
             self.serve_waiting();
             if self.shared.stop.is_set() || !self.outbox_open {
                 self.abandon();
                 break;
             }
-            if !self.inbox_open && self.upcoming.is_empty() && self.lanes.len() == 0 {
+            if !self.inbox_open && self.upcoming.is_empty() && self.openings.is_empty() && self.lanes.len() == 0 {
                 break;
             }
             let now = self.shared.clock.now();
             generator::record(&mut self.figures.loop_delay, now - woke);
             let due = self.upcoming.front().map(|task| task.due);
             let spins = due.is_some_and(|due| due - now <= SPIN_NS);
-            let alarm = due.map(|due| due - SPIN_NS).into_iter().chain(self.timers.peek().map(|Reverse((at, _))| *at)).min();
+            let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+            let opening = self.openings.front().map(|task| task.due);
+            let alarm = due.map(|due| due - SPIN_NS).into_iter().chain(timer).chain(opening).min();
             if !spins {
                 self.hand_over();
                 if let Some(at) = alarm {
@@ -271,7 +280,11 @@ impl<'a> Worker<'a> {
     fn take_inbox(&mut self) {
         while self.inbox_open {
             match self.inbox.try_recv() {
-                Ok(batch) => self.upcoming.extend(batch),
+                Ok(batch) => {
+                    for task in batch {
+                        if task.open { self.openings.push_back(task) } else { self.upcoming.push_back(task) }
+                    }
+                }
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => self.inbox_open = false,
             }
@@ -310,6 +323,7 @@ impl<'a> Worker<'a> {
             let now = self.shared.clock.now();
             if self.upcoming.front().is_some_and(|task| task.due <= now) {
                 let task = self.upcoming.pop_front().expect("the front was just looked at");
+                self.forget_opening(task.lane, now);
                 self.dispatch(task, now);
                 continue;
             }
@@ -320,6 +334,26 @@ impl<'a> Worker<'a> {
                 }
                 _ => return,
             }
+        }
+    }
+
+    /// Opens connections while no request is close to its due time; some at once, so that answers are read between them.
+    fn run_openings(&mut self) {
+        for _ in 0..OPENINGS {
+            let now = self.shared.clock.now();
+            let busy = self.upcoming.front().is_some_and(|task| task.due - now < OPENING_NS);
+            if busy || self.openings.front().is_none_or(|task| task.due > now) {
+                return;
+            }
+            let task = self.openings.pop_front().expect("the front was just looked at");
+            self.dispatch(task, now);
+        }
+    }
+
+    /// A lane's first request is due, and its connection has had to give way until now: the request opens it.
+    fn forget_opening(&mut self, lane: u64, now: i64) {
+        if let Some(place) = self.openings.iter().take_while(|task| task.due <= now).position(|task| task.lane == lane) {
+            self.openings.remove(place);
         }
     }
 
