@@ -173,3 +173,6 @@ pub enum CaptureError {
     #[error("{0}")]
     Device(String),
 }
+
+#[cfg(test)]
+mod tests;
