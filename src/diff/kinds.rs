@@ -41,6 +41,8 @@ pub enum ValueKind {
     TraceParent,
     /// An entity tag (RFC 9110 §8.8.3).
     ETag,
+    /// A word, a joiner and something that looks random, as in `ch_3f2a91c07be41d05`: a hash of the word, and the whole length.
+    Prefixed(u16, u16),
     /// This many hexadecimal digits that look random.
     Hex(u16),
     /// This many characters of base64 or base64url that look random.
@@ -64,6 +66,7 @@ impl fmt::Display for ValueKind {
             Self::Jwt => f.write_str("jwt"),
             Self::TraceParent => f.write_str("traceparent"),
             Self::ETag => f.write_str("etag"),
+            Self::Prefixed(_, length) => write!(f, "prefixed identifier of {length} characters"),
             Self::Hex(digits) => write!(f, "{digits} hexadecimal digits"),
             Self::Token(length) => write!(f, "token of {length} characters"),
         }
@@ -170,6 +173,9 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
     }
     if bytes.iter().all(u8::is_ascii_digit) {
         return of_number(text);
+    }
+    if let Some(kind) = prefixed(bytes) {
+        return Some(kind);
     }
     if random_hex(bytes) {
         return Some(ValueKind::Hex(u16::try_from(bytes.len()).unwrap_or(u16::MAX)));
@@ -310,6 +316,21 @@ fn etag(bytes: &[u8]) -> bool {
     inner.len() >= 2 && inner[0] == b'"' && inner[inner.len() - 1] == b'"' && !inner[1..inner.len() - 1].contains(&b'"')
 }
 
+/// `ch_3f2a91c07be41d05`, `req-0190163d…`: at most twelve letters, a joiner, at least twelve random characters.
+fn prefixed(bytes: &[u8]) -> Option<ValueKind> {
+    let word = bytes.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let rest = bytes.get(word + 1..)?;
+    let random = uuid(rest).is_some()
+        || ulid(rest)
+        || random_token(rest)
+        || rest.len() >= 12 && rest.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && changes_of_kind(rest) >= 3;
+    if !(1..=12).contains(&word) || !matches!(bytes[word], b'_' | b'-') || !random {
+        return None;
+    }
+    let hash = bytes[..word].iter().fold(0_u16, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte)));
+    Some(ValueKind::Prefixed(hash, u16::try_from(bytes.len()).unwrap_or(u16::MAX)))
+}
+
 /// At least 16 hexadecimal digits of one case that look random.
 pub(crate) fn random_hex(bytes: &[u8]) -> bool {
     let lower = bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -402,6 +423,17 @@ mod tests {
             "application/json",
         ] {
             assert_eq!(of_text(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn prefixed_identifiers_have_their_prefix_in_common() {
+        let kind = of_text("ch_c20714b8f21e7327");
+        assert!(matches!(kind, Some(ValueKind::Prefixed(_, 19))), "{kind:?}");
+        assert_eq!(of_text("ch_0190fe148f21e732"), kind);
+        assert_ne!(of_text("re_c20714b8f21e7327"), kind);
+        for plain in ["order-confirmation", "en-us", "utf-8", "a-b", "line_000000000001", "sha-"] {
+            assert_eq!(of_text(plain), None, "{plain}");
         }
     }
 

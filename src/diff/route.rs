@@ -197,15 +197,40 @@ struct Group {
     slugs: u32,
     words_merged: bool,
     slugs_merged: bool,
+    /// Identifiers by shape stand here as well: what was merged are identifiers, some of which look like slugs.
+    ids: bool,
 }
 
 impl Group {
     fn merges(&self, class: Segment) -> bool {
-        self.words_merged || self.slugs_merged && class == Segment::SlugLike
+        self.words_merged || self.slugs_merged && class != Segment::Word
+    }
+
+    /// Whether the child with this key of a group belongs into the group's `{slug}`.
+    fn takes(&self, key: &str, extension: &str) -> bool {
+        match key.strip_prefix("{n}").or_else(|| key.strip_prefix("{id}")) {
+            Some(behind) => behind == extension && self.slugs_merged,
+            None => !key.starts_with('{') && self::extension(key) == extension && self.merges(literal_class(key)),
+        }
+    }
+}
+
+impl Node {
+    /// A child's key as it is named: a `{slug}` among identifiers is one.
+    fn shown<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        match key.strip_prefix("{slug}") {
+            Some(extension) if self.groups.get(extension).is_some_and(|group| group.ids) => {
+                Cow::Owned(format!("{SLUG_ID}{extension}"))
+            }
+            _ => Cow::Borrowed(key),
+        }
     }
 }
 
 const ROOT: u32 = 0;
+
+/// A `{slug}` that is named `{id}`.
+const SLUG_ID: &str = "{slug:id}";
 
 impl Routes {
     /// Nothing learned; `patterns` come first, in their order.
@@ -249,7 +274,7 @@ impl Routes {
         self.walk(ROOT, &mut Vec::new(), &mut |node, keys| {
             for (index, (method, _)) in self.nodes[node as usize].ends.iter().enumerate() {
                 let method = self.methods.get(*method as usize).map_or("*", |method| method);
-                ends.push((node, index, Arc::from(name(method, keys.iter().copied()))));
+                ends.push((node, index, Arc::from(name(method, keys.iter().map(|key| &**key)))));
             }
         });
         for (node, index, name) in ends {
@@ -291,8 +316,9 @@ impl Routes {
         let mut keys: Vec<Cow<'_, str>> = Vec::new();
         for segment in segments(path) {
             let key = self.key(place, segment).0;
-            place = place.children.get(&*key).map_or(&empty, |&child| &self.nodes[child as usize]);
-            keys.push(key);
+            let next = place.children.get(&*key).map_or(&empty, |&child| &self.nodes[child as usize]);
+            keys.push(place.shown(&key).into_owned().into());
+            place = next;
         }
         name(&literal(method.as_bytes()), keys.iter().map(|key| &**key)).into()
     }
@@ -311,7 +337,7 @@ impl Routes {
             self.walk(ROOT, &mut Vec::new(), &mut |node, keys| {
                 for (method, _) in &self.nodes[node as usize].ends {
                     let method = self.methods.get(*method as usize).map_or("*", |method| method);
-                    ends.push((method.to_owned(), keys.iter().map(|key| (*key).to_owned()).collect()));
+                    ends.push((method.to_owned(), keys.iter().map(|key| key.to_string()).collect()));
                 }
             });
         }
@@ -319,10 +345,10 @@ impl Routes {
     }
 
     /// Visits all places with the keys that lead there. Paths are bounded by [`MAX_SEGMENTS`], so is the recursion.
-    fn walk<'a>(&'a self, node: u32, keys: &mut Vec<&'a str>, visit: &mut impl FnMut(u32, &[&str])) {
+    fn walk<'a>(&'a self, node: u32, keys: &mut Vec<Cow<'a, str>>, visit: &mut impl FnMut(u32, &[Cow<'a, str>])) {
         visit(node, keys);
         for (key, &child) in &self.nodes[node as usize].children {
-            keys.push(key);
+            keys.push(self.nodes[node as usize].shown(key));
             self.walk(child, keys, visit);
             keys.pop();
         }
@@ -341,8 +367,12 @@ impl Routes {
 
     /// The child of `node` that `segment` leads to, made where it is new; merges names where a place has too many.
     fn enter(&mut self, node: u32, depth: usize, segment: &[u8]) -> u32 {
+        let (key, class) = self.key(&self.nodes[node as usize], segment);
+        if matches!(class, Segment::Number | Segment::Id) {
+            let behind = split_extension(parameterless(segment)).1;
+            self.nodes[node as usize].groups.entry(literal(behind).into()).or_default().ids = true;
+        }
         let place = &self.nodes[node as usize];
-        let (key, class) = self.key(place, segment);
         if let Some(&child) = place.children.get(&*key) {
             return child;
         }
@@ -393,7 +423,7 @@ impl Routes {
         let mut merged: Vec<(Box<str>, u32)> = self.nodes[node as usize]
             .children
             .iter()
-            .filter(|(key, _)| !key.starts_with('{') && self::extension(key) == extension && group.merges(literal_class(key)))
+            .filter(|(key, _)| group.takes(key, extension))
             .map(|(key, &child)| (key.clone(), child))
             .collect();
         merged.sort();
@@ -416,6 +446,7 @@ impl Routes {
             let mine = self.nodes[into as usize].groups.entry(extension).or_default();
             mine.words_merged |= theirs.words_merged;
             mine.slugs_merged |= theirs.slugs_merged;
+            mine.ids |= theirs.ids;
         }
         let mut children: Vec<_> = children.into_iter().collect();
         children.sort();
@@ -423,7 +454,7 @@ impl Routes {
             let class = if key.starts_with('{') { Segment::Id } else { literal_class(&key) };
             let extension: Box<str> = extension(&key).into();
             let group = self.nodes[into as usize].groups.get(&extension).copied().unwrap_or_default();
-            let key = if class != Segment::Id && group.merges(class) { slug_key(&extension).into() } else { key };
+            let key = if group.takes(&key, &extension) { slug_key(&extension).into() } else { key };
             match self.nodes[into as usize].children.get(&key) {
                 Some(&known) => self.merge(child, known, depth + 1),
                 None => {
@@ -448,12 +479,8 @@ impl Routes {
     fn sweep(&mut self, node: u32, depth: usize, extension: &str) {
         let group = self.nodes[node as usize].groups[extension];
         let slug = slug_key(extension);
-        let stray: Vec<Box<str>> = self.nodes[node as usize]
-            .children
-            .keys()
-            .filter(|key| !key.starts_with('{') && self::extension(key) == extension && group.merges(literal_class(key)))
-            .cloned()
-            .collect();
+        let stray: Vec<Box<str>> =
+            self.nodes[node as usize].children.keys().filter(|key| group.takes(key, extension)).cloned().collect();
         for key in stray {
             let Some(child) = self.nodes[node as usize].children.remove(&key) else { continue };
             match self.nodes[node as usize].children.get(&*slug) {
@@ -468,11 +495,15 @@ impl Routes {
         if segment == REST {
             return (Cow::Borrowed("**"), Segment::Id);
         }
-        // Parameters of a segment (RFC 3986 §3.3), as `;jsessionid=…`.
-        let segment = memchr::memchr(b';', segment).map_or(segment, |at| &segment[..at]);
+        let segment = parameterless(segment);
         let (stem, behind) = split_extension(segment);
         let parameter = |name: &str| Cow::Owned(format!("{name}{}", literal(behind)));
+        let merged = |class| {
+            let group = place.groups.get(&*literal(behind));
+            matches!(class, Segment::Number | Segment::Id) && group.is_some_and(|group| group.slugs_merged)
+        };
         match class(stem) {
+            class if merged(class) => (Cow::Owned(slug_key(&literal(behind))), class),
             class @ Segment::Number if behind.is_empty() => (Cow::Borrowed("{n}"), class),
             class @ Segment::Number => (parameter("{n}"), class),
             class @ Segment::Id => (parameter("{id}"), class),
@@ -489,6 +520,11 @@ impl Routes {
             }
         }
     }
+}
+
+/// A segment without its parameters (RFC 3986 §3.3), as `;jsessionid=…`.
+fn parameterless(segment: &[u8]) -> &[u8] {
+    memchr::memchr(b';', segment).map_or(segment, |at| &segment[..at])
 }
 
 /// What stands for the segments beyond [`MAX_SEGMENTS`]; no segment contains a slash.
@@ -509,8 +545,9 @@ fn name<'a>(method: &str, keys: impl Iterator<Item = &'a str>) -> String {
     let mut first = true;
     for key in keys {
         name.push('/');
-        match key.strip_prefix("{n}") {
-            Some(behind) if first => {
+        let number = key.strip_prefix("{n}").filter(|_| first);
+        match number.or_else(|| key.strip_prefix(SLUG_ID)) {
+            Some(behind) => {
                 name.push_str("{id}");
                 name.push_str(behind);
             }
@@ -583,7 +620,8 @@ fn class(stem: &[u8]) -> Segment {
         || kinds::object_id(stem)
         || kinds::random_hex(stem)
         || kinds::random_token(stem)
-        || prefixed_number(stem);
+        || prefixed_number(stem)
+        || prefixed_hex(stem);
     if identifier {
         return Segment::Id;
     }
@@ -606,6 +644,17 @@ fn prefixed_number(stem: &[u8]) -> bool {
         && digits.len() >= 3
         && digits.iter().all(u8::is_ascii_digit)
         && (stem[..letters].iter().all(u8::is_ascii_lowercase) || stem[..letters].iter().all(u8::is_ascii_uppercase))
+}
+
+/// `c-3f2a91c0`, `req_0f3e…`: one to five letters, a joiner, at least eight hexadecimal digits of which one is no letter.
+fn prefixed_hex(stem: &[u8]) -> bool {
+    let letters = stem.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let digits = stem.get(letters + 1..).unwrap_or_default();
+    (1..=5).contains(&letters)
+        && matches!(stem.get(letters), Some(b'-' | b'_'))
+        && digits.len() >= 8
+        && digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        && digits.iter().any(u8::is_ascii_digit)
 }
 
 /// Whether a literal looks like a slug: several joined words, escapes, letters among digits, or long.
@@ -661,13 +710,20 @@ impl<'de> Deserialize<'de> for Routes {
             let mut node = ROOT;
             for key in keys.iter().take(MAX_SEGMENTS) {
                 let place = &mut routes.nodes[node as usize];
+                let key = match key.strip_prefix(SLUG_ID) {
+                    None => Cow::Borrowed(key.as_str()),
+                    Some(extension) => {
+                        place.groups.entry(extension.into()).or_default().ids = true;
+                        Cow::Owned(slug_key(extension))
+                    }
+                };
                 if let Some(extension) = key.strip_prefix("{slug}") {
                     // Words that went their own way stay; the rest of the group is merged.
                     place.groups.entry(extension.into()).or_default().slugs_merged = true;
                 }
-                node = match place.children.get(key.as_str()) {
+                node = match place.children.get(&*key) {
                     Some(&child) => child,
-                    None => routes.make(node, key.as_str().into()),
+                    None => routes.make(node, key.into()),
                 };
             }
             let method = routes.method(method.as_bytes());
@@ -735,6 +791,23 @@ mod tests {
         assert_eq!(forward.names(), ["GET /health", "GET /products/new", "GET /products/search", "GET /products/{slug}/reviews"]);
         assert_eq!(forward.names(), backward.names());
         assert_eq!(&*forward.route(b"GET", b"/products/blue-shoe-no-9/reviews"), "GET /products/{slug}/reviews");
+    }
+
+    #[test]
+    fn identifiers_of_which_some_look_like_slugs_are_one_route() {
+        let mut targets: Vec<String> =
+            (0..40).map(|n| format!("/carts/cart-{}-x/items", "ab".repeat(n % 7 + 1) + &n.to_string())).collect();
+        targets
+            .extend(["/carts/8231/items", "/carts/f81d4fae-7dec-41d0-a765-00a0c91e6bf6/items", "/carts/new"].map(str::to_owned));
+        let forward = learned(&targets.iter().map(String::as_str).collect::<Vec<_>>());
+        let backward = learned(&targets.iter().rev().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(forward.names(), ["GET /carts/new", "GET /carts/{id}/items"]);
+        assert_eq!(backward.names(), forward.names());
+        let read: Routes = serde_json::from_str(&serde_json::to_string(&forward).unwrap()).unwrap();
+        for target in ["/carts/1/items", "/carts/a-b-c/items", "/carts/c-3f2a91c0/items"] {
+            assert_eq!(&*forward.route(b"GET", target.as_bytes()), "GET /carts/{id}/items", "{target}");
+            assert_eq!(&*read.route(b"GET", target.as_bytes()), "GET /carts/{id}/items", "{target}");
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use rustc_hash::{FxHashMap, FxHasher};
 
 use super::route::{Routes, path_and_query};
 use super::store::Batches;
-use crate::exchange::log::{self, Line};
-use crate::exchange::{Completeness, Exchange};
+use crate::exchange::Completeness;
+use crate::exchange::log::{self, Asked};
 
 /// Pairs of equal requests that are compared, of each request.
 const MAX_PAIRS: u8 = 20;
@@ -83,17 +83,17 @@ pub(super) fn survey(file: &File, mut routes: Routes, mut progress: impl FnMut(u
 }
 
 fn brief(line: &[u8]) -> Item {
-    match log::read(line) {
-        Ok(Line::Exchange(exchange)) => Item::Exchange(Brief::of(&exchange)),
-        Ok(Line::Header(_)) => Item::Header,
-        Ok(Line::End(_)) => Item::End,
+    match log::read_asked(line) {
+        Ok(Some(asked)) => Item::Exchange(Brief::of(asked)),
+        Ok(None) if memchr::memmem::find(line, log::END_FORMAT.as_bytes()).is_some() => Item::End,
+        Ok(None) => Item::Header,
         Err(_) => Item::Damaged,
     }
 }
 
 impl Brief {
-    fn of(exchange: &Exchange) -> Option<Self> {
-        let request = &exchange.request.as_ref()?.message;
+    fn of(asked: Asked) -> Option<Self> {
+        let request = asked.request?.message;
         let mut whole = FxHasher::default();
         let mut session = FxHasher::default();
         let mut has_session = false;
@@ -117,7 +117,7 @@ impl Brief {
             target: request.target.to_vec(),
             request: whole.finish(),
             session: if has_session { session.finish() } else { 0 },
-            answered: exchange.completeness == Completeness::Complete && exchange.response.is_some(),
+            answered: asked.completeness == Completeness::Complete && asked.answered,
         })
     }
 }

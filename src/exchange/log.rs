@@ -249,7 +249,6 @@ pub fn read(line: &[u8]) -> Result<Line, LineError> {
 
 fn read_exchange(line: &[u8]) -> Result<Line, LineError> {
     let raw: RawExchange<'_> = serde_json::from_slice(line)?;
-    let wrong = |why: String| LineError::Malformed(serde::de::Error::custom(why));
     let start = raw.request.as_ref().and_then(|request| request.at);
     let timed = |response: RawMessage<'_>| {
         Ok(TimedResponse {
@@ -257,13 +256,6 @@ fn read_exchange(line: &[u8]) -> Result<Line, LineError> {
             first_byte_ns: response.first_byte_ns,
             last_byte_ns: response.last_byte_ns,
             message: response.into_response().map_err(wrong)?,
-        })
-    };
-    let request = |request: RawMessage<'_>| -> Result<TimedRequest, LineError> {
-        Ok(TimedRequest {
-            at: request.at.ok_or_else(|| wrong("missing field `at`".to_owned()))?,
-            duration_ns: request.duration_ns,
-            message: request.into_request().map_err(wrong)?,
         })
     };
     Ok(Line::Exchange(Box::new(Exchange {
@@ -274,11 +266,55 @@ fn read_exchange(line: &[u8]) -> Result<Line, LineError> {
         completeness: raw.completeness,
         response: raw.response.map(timed).transpose()?,
         interim: raw.interim.into_iter().map(timed).collect::<Result<_, LineError>>()?,
-        request: raw.request.map(request).transpose()?,
+        request: raw.request.map(timed_request).transpose()?,
         opened_at: raw.opened_at,
         handshake_ns: raw.handshake_ns,
         marks: raw.marks,
     })))
+}
+
+fn timed_request(request: RawMessage<'_>) -> Result<TimedRequest, LineError> {
+    Ok(TimedRequest {
+        at: request.at.ok_or_else(|| wrong("missing field `at`".to_owned()))?,
+        duration_ns: request.duration_ns,
+        message: request.into_request().map_err(wrong)?,
+    })
+}
+
+fn wrong(why: String) -> LineError {
+    LineError::Malformed(serde::de::Error::custom(why))
+}
+
+/// An exchange of which only the request was read, and that there is an answer: what a first walk through a file needs.
+#[derive(Debug)]
+pub struct Asked {
+    /// Its name.
+    pub id: ExchangeId,
+    /// How much of it the capture holds.
+    pub completeness: Completeness,
+    /// The request.
+    pub request: Option<TimedRequest>,
+    /// Whether there is a response.
+    pub answered: bool,
+}
+
+#[derive(Deserialize)]
+struct RawAsked<'a> {
+    id: ExchangeId,
+    completeness: Completeness,
+    #[serde(borrow)]
+    request: Option<RawMessage<'a>>,
+    response: Option<serde::de::IgnoredAny>,
+}
+
+/// Reads the request of a line, and skips its response; none for a first or last line.
+pub fn read_asked(line: &[u8]) -> Result<Option<Asked>, LineError> {
+    if !line.starts_with(b"{\"id\"") && !matches!(read(line)?, Line::Exchange(_)) {
+        return Ok(None);
+    }
+    let raw: RawAsked<'_> = serde_json::from_slice(line)?;
+    let request = raw.request.map(timed_request).transpose()?;
+    Ok(Some(Asked { id: raw.id, completeness: raw.completeness, request, answered: raw.response.is_some() }))
 }
 
 #[cfg(test)]
@@ -349,6 +385,17 @@ mod tests {
         let mut line = Vec::new();
         write(&mut line, &orphan);
         assert_eq!(read(&line).unwrap(), Line::Exchange(Box::new(orphan)));
+    }
+
+    #[test]
+    fn a_first_walk_reads_the_request_alone() {
+        let mut line = Vec::new();
+        write(&mut line, &sample());
+        let asked = read_asked(&line).unwrap().unwrap();
+        assert_eq!((asked.id, asked.request, asked.answered), (sample().id, sample().request, true));
+        line.clear();
+        write_line(&mut line, &Header::new(Timestamp::default(), vec![]));
+        assert!(read_asked(&line).unwrap().is_none());
     }
 
     #[test]

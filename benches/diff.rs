@@ -1,0 +1,122 @@
+//! The diff: how fast and in how much memory, and how many of the planted differences it finds (recall) and how many of what it
+//! reports were planted (precision). Every figure's answer is checked.
+//!
+//! `cargo bench --bench diff` prints the table of precision and recall and a run of 50,000 exchanges;
+//! `SHADOWTAP_DIFF_EXCHANGES=1000000` makes that run as large as asked, `SHADOWTAP_DIFF_DIR` says where its files go.
+
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
+#[path = "../tests/support/pairs.rs"]
+mod pairs;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+
+use pairs::{FAULTS, Plan};
+use shadowtap::diff::Class;
+use shadowtap::diff::engine::{self, Findings, Inputs, Outputs, Settings};
+use shadowtap::diff::rules::Rules;
+use shadowtap::exchange::redact::Masker;
+use shadowtap::time::Monotonic;
+
+fn diff(folder: &Path) -> Findings {
+    let open = |name: &str| File::open(folder.join(name)).expect("the plan wrote it");
+    let spool = tempfile::tempfile_in(folder).expect("the folder can be written");
+    let inputs = Inputs { exchanges: open("exchanges.jsonl"), outcomes: open("outcomes.jsonl"), baseline: None, spool };
+    let settings = Settings {
+        rules: Rules::default(),
+        approvals: Default::default(),
+        noise: vec![],
+        routes: None,
+        masker: Masker::off(),
+        today: "2026-11-22".to_owned(),
+    };
+    let outputs = Outputs { differences: &mut std::io::sink(), mismatches: &mut std::io::sink() };
+    engine::run(inputs, &settings, outputs, &|_, _| ()).expect("the plan's files can be read")
+}
+
+/// Planted faults that were found, clusters of regressions that are right, and all of these.
+fn score(plan: &Plan) -> [usize; 3] {
+    let folder = tempfile::tempdir().expect("a folder for the run");
+    pairs::make(plan, folder.path());
+    let findings = diff(folder.path());
+    let clusters: Vec<_> = findings.clusters.iter().filter(|cluster| cluster.class == Class::Regression).collect();
+    let mut found = BTreeSet::new();
+    let mut right = 0;
+    for cluster in &clusters {
+        let planted = plan.faults.iter().enumerate().find(|(route, fault)| {
+            let (_, place, _) = FAULTS[**fault];
+            cluster.route == pairs::route(*route) && (cluster.place == place || place.starts_with(&cluster.place))
+        });
+        right += usize::from(planted.is_some());
+        found.extend(planted.map(|(route, _)| route));
+    }
+    [found.len(), right, clusters.len()]
+}
+
+fn table() {
+    println!("noisy places | samples a route | planted | found | recall | reported | right | precision");
+    for noise in [0, 1, pairs::NOISES] {
+        for samples in [2, 10, 1_000] {
+            let seeds = if samples == 1_000 { 1 } else { 5 };
+            let mut sum = [0; 3];
+            for seed in 1..=seeds {
+                let one = score(&Plan { seed, noise, samples, ..Plan::small() });
+                sum.iter_mut().zip(one).for_each(|(sum, one)| *sum += one);
+            }
+            let [found, right, reported] = sum;
+            let planted = FAULTS.len() * seeds as usize;
+            let percent = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
+            println!(
+                "{noise:>12} | {samples:>15} | {planted:>7} | {found:>5} | {:>5.1}% | {reported:>8} | {right:>5} | {:>8.1}%",
+                percent(found, planted),
+                percent(right, reported)
+            );
+            assert!(samples < 10 || found == planted, "a planted difference was not found");
+            assert!(samples < 10 || right * 100 >= reported * 99, "more than one in a hundred is wrong");
+        }
+    }
+}
+
+fn throughput() {
+    let wanted: usize = std::env::var("SHADOWTAP_DIFF_EXCHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(50_000);
+    let folder = match std::env::var_os("SHADOWTAP_DIFF_DIR") {
+        Some(parent) => tempfile::tempdir_in(parent),
+        None => tempfile::tempdir(),
+    };
+    let folder = folder.expect("a folder for the run");
+    let plan = Plan { faults: vec![0, 4], clean: 18, samples: wanted / 20, noise: 3, padding: 2_000, ..Plan::small() };
+    pairs::make(&plan, folder.path());
+    let lines = (plan.exchanges() as u64).max(1);
+    let bytes = File::open(folder.path().join("exchanges.jsonl")).and_then(|file| file.metadata()).map_or(0, |file| file.len());
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        let before = Monotonic::now();
+        let findings = pool.install(|| diff(folder.path()));
+        let seconds = before.elapsed() as f64 / 1e9;
+        assert_eq!(findings.totals.compared, lines);
+        assert_eq!(findings.clusters.iter().filter(|cluster| cluster.class == Class::Regression).count(), 2);
+        // A body is about 2 KB on each side; the larger part of the bytes that are read.
+        let compared = findings.totals.compared as f64 * 2.0 * 2_450.0;
+        println!(
+            "{threads} threads: {lines} exchanges ({} MB of exchanges.jsonl) in {seconds:.2} s: {:.0} exchanges/s, {:.0} MB/s of compared JSON",
+            bytes / 1_000_000,
+            lines as f64 / seconds,
+            compared / seconds / 1e6
+        );
+    }
+    if let Ok(status) = std::fs::read_to_string("/proc/self/status")
+        && let Some(peak) = status.lines().find(|line| line.starts_with("VmHWM"))
+    {
+        println!("peak memory, {}", peak.replace('\t', " "));
+    }
+}
+
+fn main() {
+    // `cargo test --benches` runs this with `--test`: the checks alone.
+    if !std::env::args().any(|argument| argument == "--test") {
+        table();
+        throughput();
+    }
+}
