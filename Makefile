@@ -1,8 +1,16 @@
 # Two commands for a fresh machine with Rust: `make demo` and `make test`.
 
-.PHONY: demo test build release deps fmt lint
-
 CARGO ?= cargo
+
+.PHONY: demo test build release deps test-deps fmt lint deny
+
+# The main job on loopback: ends with the verdict, the planted faults and the report's path.
+demo: release
+	target/release/shadowtap demo
+
+# Everything that CI checks.
+test: deps test-deps fmt lint
+	$(CARGO) test --locked
 
 build: deps
 	$(CARGO) build --locked
@@ -10,12 +18,13 @@ build: deps
 release: deps
 	$(CARGO) build --locked --release
 
-# What the system lacks (libpcap's headers, a C compiler).
+# What the system lacks to build: libpcap's headers, a C compiler.
 deps:
-	@deploy/install-deps
+	@deploy/install-deps build
 
-demo: release
-	target/release/shadowtap demo
+# The real servers, clients and browsers that tests talk to; a test whose programs cannot be had says so and is skipped.
+test-deps:
+	@deploy/install-deps test
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -23,6 +32,6 @@ fmt:
 lint: deps
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
-# Everything that CI checks.
-test: deps fmt lint
-	$(CARGO) test --locked
+# Licences and advisories, where cargo-deny is installed and its data can be had.
+deny:
+	$(CARGO) deny check

@@ -52,6 +52,8 @@ pub enum Command {
     Merge(super::merge::Args),
     /// Write a run's report.
     Report(super::report::Args),
+    /// Replay, compare, report and judge in one go.
+    Run(super::run::Args),
     /// Answer v2's outgoing calls from the recording.
     Mock(super::mock::Args),
     /// See it all at work: a small shop in two versions.

@@ -13,7 +13,7 @@ use super::evidence::Loaded;
 use super::folder::{RunFolder, names};
 use super::progress::Progress;
 use super::replay::{self, Flags, Shape};
-use super::{Exit, Failure, Global, diff, mock, report};
+use super::{Exit, Failure, Global, mock, report, run};
 use crate::capture::live;
 use crate::capture::record::{RecordError, Recorded, Recording};
 use crate::demo::clients::{self, Done};
@@ -159,7 +159,17 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
     // The planted slowness is 60 ms: a busy laptop may send this late and still show it.
     let policy = Policy { max_egress_differences: Some(0), max_lateness_p99: Nanos(15_000_000), ..Policy::default() };
     let target = format!("http://{}", version2.address());
-    let written = road(&capture, &target, folder, &policy, mock, global)?;
+    let inputs = vec![capture.to_string_lossy().into_owned()];
+    let replay = replay::Settings::new(inputs, shape(&target)?, Some(folder.to_owned()), true)?;
+    let whole = run::Settings {
+        replay,
+        config: Config::default(),
+        approved: None,
+        show_secrets: false,
+        policy: policy.clone(),
+        mock: Some(mock),
+    };
+    let ran = run::execute(whole, global)?;
     drop(version2);
     let charged_by_replay = provider.charges().values().sum::<u64>() - charged;
     drop(provider);
@@ -172,30 +182,13 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
     Ok(Shown {
         live: customers.is_some(),
         customers,
-        verdict: written.verdict,
+        verdict: ran.verdict,
         planted,
         unexpected,
         untrusted,
         charged_by_replay,
-        text: written.text,
+        text: ran.text,
     })
-}
-
-/// Replays at version 2, ends the mock, compares and reports: each step is the command of its name.
-fn road(
-    capture: &Path,
-    target: &str,
-    folder: &Path,
-    policy: &Policy,
-    mock: egress::Handle,
-    global: &Global,
-) -> Result<report::Written, Failure> {
-    let inputs = vec![capture.to_string_lossy().into_owned()];
-    let replay = replay::Settings::new(inputs, shape(target)?, Some(folder.to_owned()), true)?;
-    let replayed = mock::replayed(&replay::execute(&replay, global)?.folder)?;
-    mock::end(mock, &|id| replayed.contains(&id))?;
-    diff::execute(&diff::Settings::of_run(folder, &Config::default(), None, false)?, global)?;
-    report::execute(&report::Settings { folder: folder.to_owned(), policy: policy.clone(), show_secrets: false }, global)
 }
 
 /// The shop's port in the recorded capture: version 2 must not be taken for the captured server.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::config::Config;
 use super::folder::{RunFolder, names};
 use super::progress::Progress;
-use super::{Exit, Failure, Global};
+use super::{Exit, Failure, Global, evidence};
 use crate::diff::approvals::Approvals;
 use crate::diff::engine::{self, DiffError, Findings, Inputs, Outputs};
 use crate::diff::noise::NoisePlace;
@@ -60,6 +60,7 @@ pub struct Settings {
     pub dir: PathBuf,
     /// Threads; 0 for one for each core.
     pub threads: usize,
+    show_secrets: bool,
     engine: engine::Settings,
 }
 
@@ -85,10 +86,11 @@ impl Settings {
             None if Path::new(APPROVED_FILE).exists() => read_approvals(Path::new(APPROVED_FILE))?,
             None => Approvals::default(),
         };
-        let masker = if show_secrets { Masker::off() } else { Masker::random() };
+        // The mask's key is the run's own, and the run may not be there yet: `execute` sets it.
+        let masker = Masker::off();
         let today = Timestamp::now().to_string()[..10].to_owned();
         let engine = engine::Settings { rules, approvals, noise: Vec::new(), routes: None, masker, today };
-        Ok(Self { dir: dir.to_owned(), threads: 0, engine })
+        Ok(Self { dir: dir.to_owned(), threads: 0, show_secrets, engine })
     }
 }
 
@@ -99,13 +101,13 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let result = match &args.dir {
         Some(dir) if !args.list_ignored => {
             let settings = Settings::new(&args, dir, &Config::load(global)?)?;
-            let findings = execute(&settings, global)?;
+            let findings = execute(settings, global)?;
             if !global.quiet {
                 for warning in &findings.warnings {
                     eprintln!("warning: {warning}");
                 }
             }
-            print(&mut out, &findings, &settings.dir)
+            print(&mut out, &findings, dir)
         }
         _ => print_ignored(&mut out),
     };
@@ -118,8 +120,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Diffs a run and writes the files.
-pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Findings, Failure> {
+pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Findings, Failure> {
     let folder = RunFolder::open(&settings.dir)?;
+    settings.engine.masker = evidence::masker(&folder, settings.show_secrets)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(settings.threads)
         .build()

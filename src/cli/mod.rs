@@ -22,6 +22,7 @@ pub mod progress;
 pub mod redaction;
 pub mod replay;
 pub mod report;
+pub mod run;
 
 use std::ffi::OsString;
 
@@ -62,6 +63,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Gate(args) => gate::run(args, &cli.global),
         Command::Merge(args) => merge::run(args, &cli.global),
         Command::Report(args) => report::run(args, &cli.global),
+        Command::Run(args) => run::run(args, &cli.global),
         Command::Mock(args) => mock::run(args, &cli.global),
         Command::Demo(args) => demo::run(args, &cli.global),
     }

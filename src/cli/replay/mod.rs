@@ -314,7 +314,7 @@ fn make_sure_it_is_there(shape: &Shape, targets: &Targets, stop: &Stop) -> Resul
 }
 
 /// Prints the plan, and touches nothing.
-fn dry_run(inputs: &[String], shape: &Shape, calibrate: bool, global: &Global) -> Result<Exit, Failure> {
+pub(super) fn dry_run(inputs: &[String], shape: &Shape, calibrate: bool, global: &Global) -> Result<Exit, Failure> {
     let signals = Signals::listen()?;
     let wishes =
         Wishes { selection: shape.selection.clone(), pacing: shape.pacing, shard: shape.shard, rewriter: Rewriter::default() };

@@ -1,0 +1,134 @@
+//! `shadowtap run`: parse, replay, diff, report and judge in one go; and the same road for `demo`.
+//!
+//! Each step is the command of its name: what is left in the folder can be diffed, reported and judged again alone.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::config::Config;
+use super::evidence::GateFlags;
+use super::folder::{RunFolder, names};
+use super::replay::{Flags, Shape};
+use super::{Exit, Failure, Global, diff, gate, mock, replay, report};
+use crate::gate::{Policy, Verdict};
+use crate::mock::Handle;
+
+/// Replay a capture at v2, compare, report and judge in one go
+///
+/// Leaves everything in DIR: report.html is the page to open. The exit code is the verdict: 0 v2 passed, 1 it failed, 5 there is no
+/// verdict (too few samples, or the run itself is not to be trusted).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  shadowtap run v1.pcap --target http://v2.staging:8080 -o reports/v2\n  \
+    shadowtap run v1.pcap --port 8080 --target http://v2.staging:8080 --wait-ready http://v2.staging:8080/health")]
+pub struct Args {
+    /// Captures or exchanges to replay; - for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<String>,
+    #[command(flatten)]
+    flags: Flags,
+    /// Folder of the run [default: reports/TIME]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Replace the run that the folder holds
+    #[arg(long)]
+    force: bool,
+    /// Only print what would be sent, and when
+    #[arg(long)]
+    dry_run: bool,
+    /// Answer v2's outgoing calls at this address during the replay, from the same inputs
+    #[arg(long, value_name = "ADDR")]
+    mock_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    mock: mock::Choice,
+    /// Intended differences [default: approved.toml, where it exists]
+    #[arg(long, value_name = "FILE")]
+    approved: Option<PathBuf>,
+    /// Do not mask secrets in what is written
+    #[arg(long)]
+    show_secrets: bool,
+    #[command(flatten)]
+    gate: GateFlags,
+}
+
+/// What the whole road needs, checked before its first step.
+pub(crate) struct Settings {
+    /// The replay.
+    pub(crate) replay: replay::Settings,
+    /// The configuration, for the diff's rules.
+    pub(crate) config: Config,
+    /// Intended differences, where they are named.
+    pub(crate) approved: Option<PathBuf>,
+    /// Whether secrets are shown.
+    pub(crate) show_secrets: bool,
+    /// What is allowed.
+    pub(crate) policy: Policy,
+    /// The mock that v2 calls, already listening; it is stopped when the replay is over, and its ledger is part of the report.
+    pub(crate) mock: Option<Handle>,
+}
+
+/// What the whole road came to.
+pub(crate) struct Ran {
+    /// The verdict.
+    pub(crate) verdict: Verdict,
+    /// The report's lines for the terminal.
+    pub(crate) text: String,
+    /// Whether a signal ended the replay.
+    pub(crate) interrupted: bool,
+}
+
+pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+    let config = Config::load(global)?;
+    let shape = Shape::new(args.flags, &config.replay)?;
+    if args.dry_run {
+        return replay::dry_run(&args.inputs, &shape, false, global);
+    }
+    let policy = args.gate.policy(&config)?;
+    let replay = replay::Settings::new(args.inputs, shape, args.output, args.force)?;
+    let mock = match args.mock_listen {
+        None => None,
+        Some(listen) => Some(start_mock(&replay, listen, args.mock, &config, global)?),
+    };
+    let settings = Settings { replay, config, approved: args.approved, show_secrets: args.show_secrets, policy, mock };
+    let ran = execute(settings, global)?;
+    report::print(&ran.text)?;
+    Ok(if ran.interrupted { Exit::Interrupted } else { gate::exit(ran.verdict) })
+}
+
+/// Starts the mock of a run. What is replayed is no outgoing call: its hosts and ports are left out.
+fn start_mock(
+    replay: &replay::Settings,
+    listen: SocketAddr,
+    choice: mock::Choice,
+    config: &Config,
+    global: &Global,
+) -> Result<Handle, Failure> {
+    if replay.inputs.iter().any(|input| input == "-") {
+        return Err(Failure::usage("--mock-listen reads the inputs a second time: name files, not standard input"));
+    }
+    // Made before the mock writes into it; one that holds another run is refused.
+    RunFolder::create(&replay.output, replay.force)?;
+    let log = replay.output.join(names::EGRESS);
+    let mut settings = mock::Settings::new(replay.inputs.clone(), listen, Some(log), choice, &config.mock)?;
+    settings.selection.ingress_ports = replay.shape.selection.ports.clone();
+    settings.selection.ingress_hosts = replay.shape.selection.hosts.clone();
+    mock::start(&settings, global)
+}
+
+/// Goes the whole road, without printing its result.
+pub(crate) fn execute(settings: Settings, global: &Global) -> Result<Ran, Failure> {
+    let Settings { replay, config, approved, show_secrets, policy, mock } = settings;
+    // What is wrong with the rules is said before the first request is sent, not after an hour.
+    let compare = |dir: &Path| diff::Settings::of_run(dir, &config, approved.as_deref(), show_secrets);
+    compare(&replay.output)?;
+    let replayed = replay::execute(&replay, global)?;
+    if let Some(handle) = mock {
+        let ids = mock::replayed(&replayed.folder)?;
+        mock::end(handle, &|id| ids.contains(&id))?;
+    }
+    let folder = replayed.folder.path().to_owned();
+    for warning in &diff::execute(compare(&folder)?, global)?.warnings {
+        tracing::warn!("{warning}");
+    }
+    let written = report::execute(&report::Settings { folder, policy, show_secrets }, global)?;
+    Ok(Ran { verdict: written.verdict, text: written.text, interrupted: replayed.finished.interrupted })
+}

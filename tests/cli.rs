@@ -1,0 +1,272 @@
+//! The program as a user meets it: commands, files, exit codes, errors; and the whole road against real servers.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use support::pcap::Capture;
+use support::{closed_port, response, server, shadowtap};
+
+/// A capture of three exchanges on two connections.
+fn small_capture() -> Vec<u8> {
+    let json = |body: &str| response("200 OK", "application/json", body);
+    Capture::new(200_000)
+        .connection(
+            40_001,
+            &[
+                ("GET /items/1 HTTP/1.1\r\nHost: shop.test\r\n\r\n", &json("{\"id\":1,\"price\":10.5}")),
+                ("GET /items/2 HTTP/1.1\r\nHost: shop.test\r\n\r\n", &json("{\"id\":2,\"price\":7}")),
+            ],
+        )
+        .connection(40_002, &[("GET /health HTTP/1.1\r\nHost: shop.test\r\n\r\n", &response("200 OK", "text/plain", "ok"))])
+        .finish()
+}
+
+/// v1 again, or v2 with `price` wrong on item 2.
+fn shop(price: &'static str) -> String {
+    let address = server(move |line| {
+        let body = match line.split(' ').nth(1) {
+            Some("/items/1") => "{\"id\":1,\"price\":10.5}".to_owned(),
+            Some("/items/2") => format!("{{\"id\":2,\"price\":{price}}}"),
+            Some("/health") => return response("200 OK", "text/plain", "ok"),
+            _ => return response("404 Not Found", "text/plain", "no such thing"),
+        };
+        response("200 OK", "application/json", &body)
+    });
+    format!("http://{address}")
+}
+
+fn folder_with(name: &str, bytes: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join(name), bytes).expect("the input is written");
+    folder
+}
+
+/// A policy under which three exchanges suffice.
+fn small_policy(folder: &Path) {
+    fs::write(folder.join("shadowtap.toml"), "[gate]\nmin_samples = 1\nmax_p99_ratio = 1000.0\n").expect("the policy is written");
+}
+
+#[test]
+fn equal_answers_pass_and_every_file_of_the_contract_is_there() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    small_policy(folder.path());
+    let ran = shadowtap(folder.path(), &["run", "v1.pcap", "--target", &shop("7.0"), "-o", "out"]).expect(0);
+    assert!(ran.stdout.to_lowercase().contains("pass"), "{}", ran.stdout);
+    for name in [
+        "run.json",
+        "exchanges.jsonl",
+        "outcomes.jsonl",
+        "differences.jsonl",
+        "summary.json",
+        "mismatches.csv",
+        "latency.csv",
+        "timeline.csv",
+        "latency.hlog",
+        "report.html",
+        "junit.xml",
+        "summary.md",
+    ] {
+        assert!(folder.path().join("out").join(name).is_file(), "{name} is missing");
+    }
+    let mismatches = fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("mismatches.csv");
+    assert_eq!(mismatches.trim_end(), "id,at,method,route,target,kind,place,expected,actual,class,cluster");
+}
+
+#[test]
+fn a_wrong_price_fails_the_gate_and_is_named() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    small_policy(folder.path());
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &shop("8"), "-o", "out"]).expect(1).prints(&["$.price"]);
+    let mismatches = fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("mismatches.csv");
+    let rows: Vec<&str> = mismatches.lines().skip(1).collect();
+    assert_eq!(rows.len(), 1, "{mismatches}");
+    assert!(rows[0].contains("/items/2") && rows[0].contains(",body,$.price,7,8,regression,"), "{mismatches}");
+    // Each stage can be rerun alone and comes to the same.
+    shadowtap(folder.path(), &["diff", "out"]).expect(0);
+    assert_eq!(fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("mismatches.csv"), mismatches);
+    shadowtap(folder.path(), &["report", "out"]).expect(0);
+    shadowtap(folder.path(), &["gate", "out"]).expect(1);
+}
+
+#[test]
+fn too_few_samples_give_no_verdict() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &shop("7"), "-o", "out"]).expect(5);
+}
+
+#[test]
+fn broken_input_is_one_clear_line_and_code_3() {
+    let whole = small_capture();
+    let broken: [(&str, &[u8]); 4] = [
+        ("empty.pcap", b""),
+        ("text.pcap", b"this is a text file, and a longer one than any magic number\n"),
+        ("head.pcap", &whole[..24]),
+        ("cut.pcap", &whole[..10]),
+    ];
+    for (name, bytes) in broken {
+        let folder = folder_with(name, bytes);
+        for arguments in [
+            vec!["parse", name, "-o", "out.jsonl"],
+            vec!["run", name, "--target", "http://127.0.0.1:9", "-o", "out"],
+            vec!["inspect", name],
+        ] {
+            let ran = shadowtap(folder.path(), &arguments).expect(3).says(&[name]);
+            assert!(ran.stderr.starts_with("shadowtap: ") || ran.stderr.contains("\nshadowtap: "), "{}", ran.stderr);
+        }
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    shadowtap(folder.path(), &["parse", "missing.pcap", "-o", "out.jsonl"]).expect(3).says(&["missing.pcap"]);
+}
+
+#[test]
+fn a_capture_cut_inside_a_record_is_used_up_to_there() {
+    let whole = small_capture();
+    let folder = folder_with("cut.pcap", &whole[..whole.len() - 30]);
+    let ran = shadowtap(folder.path(), &["parse", "cut.pcap", "-o", "-"]).expect(0);
+    assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("{\"id\"")).count(), 3, "{}", ran.stdout);
+    assert!(ran.stderr.contains("cut"), "the damage is named: {}", ran.stderr);
+}
+
+#[test]
+fn a_target_that_nobody_listens_on_is_code_4() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    let target = format!("http://127.0.0.1:{}", closed_port());
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out"]).expect(4).says(&[&target]);
+}
+
+#[test]
+fn the_captured_server_is_refused_as_a_target() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    shadowtap(folder.path(), &["replay", "v1.pcap", "--target", "http://10.0.0.1:8080", "-o", "out"])
+        .expect(4)
+        .says(&["10.0.0.1:8080", "--allow-captured-server"]);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_the_nearest_one() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    fs::write(folder.path().join("shadowtap.toml"), "[gate]\nmax_mismach_rate = 0.1\n").expect("the configuration is written");
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", "http://127.0.0.1:9", "-o", "out"]).expect(2).says(&[
+        "shadowtap.toml",
+        "max_mismach_rate",
+        "max_mismatch_rate",
+    ]);
+}
+
+#[test]
+fn an_existing_run_is_not_overwritten_without_force() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    small_policy(folder.path());
+    let target = shop("7");
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out"]).expect(0);
+    let before = fs::read(folder.path().join("out/outcomes.jsonl")).expect("outcomes.jsonl");
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out"]).expect(2).says(&["--force"]);
+    assert_eq!(fs::read(folder.path().join("out/outcomes.jsonl")).expect("outcomes.jsonl"), before);
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out", "--force"]).expect(0);
+}
+
+#[test]
+fn every_command_has_help_with_an_example_and_global_flags_stand_anywhere() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for command in ["capture", "parse", "inspect", "replay", "diff", "report", "gate", "run", "approve", "mock", "demo", "merge"]
+    {
+        shadowtap(folder.path(), &[command, "--help"]).expect(0).prints(&[
+            "Example",
+            &format!("shadowtap {command}"),
+            "--config",
+        ]);
+    }
+    fs::write(folder.path().join("v1.pcap"), small_capture()).expect("the input is written");
+    for arguments in [["-q", "inspect", "v1.pcap"], ["inspect", "v1.pcap", "-q"]] {
+        shadowtap(folder.path(), &arguments).expect(0);
+    }
+    shadowtap(folder.path(), &["no-such-command"]).expect(2);
+    shadowtap(folder.path(), &["replay", "v1.pcap"]).expect(2).says(&["--target"]);
+}
+
+/// The whole road on real input: nginx, curl and wrk, recorded by tcpdump.
+#[test]
+fn nginx_recorded_by_tcpdump_matches_itself_and_not_with_one_file_changed() {
+    if let Some(why) = support::nginx::missing() {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let site = folder.path().join("site");
+    fs::create_dir(&site).expect("the site's folder");
+    let items: String = (0..200).map(|n| format!("{{\"id\":{n},\"name\":\"item {n}\"}},")).collect();
+    fs::write(site.join("items.json"), format!("[{}]", items.trim_end_matches(','))).expect("items.json");
+    fs::write(site.join("price.json"), "{\"currency\":\"EUR\",\"price\":10}").expect("price.json");
+    fs::write(site.join("page.html"), format!("<p>{}</p>", "shadow ".repeat(300))).expect("page.html");
+    fs::write(site.join("blob.bin"), (0..300_000_u32).flat_map(|n| n.wrapping_mul(n).to_le_bytes()).collect::<Vec<u8>>())
+        .expect("blob.bin");
+    let nginx = support::nginx::Nginx::start(folder.path());
+    let capture = folder.path().join("v1.pcap");
+    let tcpdump = support::nginx::Tcpdump::start(nginx.port, &capture);
+    let url = nginx.url();
+    let curl = |arguments: &[&str], paths: &[&str]| {
+        let status = std::process::Command::new("curl")
+            .args(["-s", "--max-time", "10"])
+            .args(arguments)
+            .args(paths.iter().map(|path| format!("{url}/{path}")))
+            .stdout(std::process::Stdio::null())
+            .status()
+            .expect("curl runs");
+        assert!(status.success(), "curl {arguments:?} {paths:?}");
+    };
+    for _ in 0..5 {
+        curl(&[], &["items.json", "price.json", "page.html"]);
+        curl(&["-H", "Accept-Encoding: gzip"], &["items.json"]);
+        curl(&["-r", "100-2000"], &["blob.bin"]);
+        curl(&["-I"], &["page.html"]);
+        curl(&["-0"], &["price.json"]);
+        curl(&[], &["no-such-file"]);
+        curl(&[], &["blob.bin"]);
+    }
+    let wrk = std::process::Command::new("wrk")
+        .args(["-t1", "-c4", "-d1s", &format!("{url}/price.json")])
+        .stdout(std::process::Stdio::null())
+        .status()
+        .expect("wrk runs");
+    assert!(wrk.success());
+    tcpdump.stop();
+
+    // The latency of a machine that is busy with tests says nothing about nginx: this test is about the answers.
+    fs::write(folder.path().join("shadowtap.toml"), "[gate]\nmax_p99_ratio = 1000.0\nmax_lateness_p99 = \"30s\"\n")
+        .expect("the policy");
+    let again = ["run", "v1.pcap", "--target", &url, "--allow-captured-server"];
+    shadowtap(folder.path(), &[&again[..], &["-o", "same"]].concat()).expect(0);
+    let rows = |run: &str| -> Vec<String> {
+        let text = fs::read_to_string(folder.path().join(run).join("mismatches.csv")).expect("mismatches.csv");
+        text.lines().skip(1).map(str::to_owned).collect()
+    };
+    assert_eq!(rows("same"), Vec::<String>::new());
+
+    fs::write(site.join("price.json"), "{\"currency\":\"EUR\",\"price\":11}").expect("price.json");
+    shadowtap(folder.path(), &[&again[..], &["-o", "changed"]].concat()).expect(1).prints(&["GET /price.json", "$.price"]);
+    let changed = rows("changed");
+    assert!(!changed.is_empty());
+    for row in &changed {
+        assert!(row.contains(",GET /price.json,"), "only that file's route differs: {row}");
+    }
+    // Regressions are at the price; what follows from a new file (its ETag, its time) is not counted as one.
+    assert!(
+        changed.iter().filter(|row| row.contains(",regression,")).all(|row| row.contains(",body,$.price,10,11,")),
+        "{changed:?}"
+    );
+}
+
+#[test]
+fn the_readme_lists_the_headers_that_are_not_compared() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
+    for (name, how, why) in shadowtap::diff::headers::BUILT_IN {
+        let row = readme.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+        let row = row.unwrap_or_else(|| panic!("README.md does not list {name}"));
+        assert!(
+            row.contains(&format!("| {} |", how.name())) && row.contains(why),
+            "README.md says something else of {name}: {row}"
+        );
+    }
+}
