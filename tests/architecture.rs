@@ -128,3 +128,13 @@ fn lib_names_the_modules_that_are_ranked() {
         assert!(rank(module).is_some(), "src/lib.rs: {module} is not in the ranking of tests/architecture.rs");
     }
 }
+
+#[test]
+fn the_map_names_every_source_file() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let missing: Vec<String> = sources().into_keys().filter(|file| !map.contains(&format!("`src/{file}`"))).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md does not name {missing:?}");
+    for named in map.split("`src/").skip(1).filter_map(|rest| rest.split('`').next()).filter(|name| name.ends_with(".rs")) {
+        assert!(sources().contains_key(named), "ARCHITECTURE.md names src/{named}, which is not there");
+    }
+}
