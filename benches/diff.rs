@@ -49,6 +49,9 @@ fn score(plan: &Plan) -> [usize; 3] {
             let (_, place, _) = FAULTS[**fault];
             cluster.route == pairs::route(*route) && (cluster.place == place || place.starts_with(&cluster.place))
         });
+        if planted.is_none() && plan.samples >= 10 {
+            println!("wrong: {} {} {} ({})", cluster.route, cluster.place, cluster.shape, cluster.why);
+        }
         right += usize::from(planted.is_some());
         found.extend(planted.map(|(route, _)| route));
     }

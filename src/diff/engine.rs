@@ -670,7 +670,12 @@ impl Judge<'_> {
         if stat.label == "added" && self.settings.rules.additions == Additions::Approved {
             return (Class::Approved, usize::MAX, "additions are approved by [diff] additions".to_owned());
         }
-        (Class::Regression, usize::MAX, decision.why.clone())
+        let why = if (decision.measured || decision.shaped) && unheard() {
+            format!("{}; but v1 has only {} values there, and never this one", decision.why, stat.values[0].distinct())
+        } else {
+            decision.why.clone()
+        };
+        (Class::Regression, usize::MAX, why)
     }
 }
 

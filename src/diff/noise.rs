@@ -23,7 +23,7 @@ const FEW: u64 = 5;
 const DISTINCT: usize = 64;
 /// v1's values at a place are a vocabulary where there are at most so many …
 const VOCABULARY: usize = 6;
-/// … among at least so many.
+/// … in at least so many exchanges, each of them more than once.
 const VOCABULARY_SAMPLES: u64 = 24;
 
 /// How often each value was seen, up to a number of different ones.
@@ -54,6 +54,10 @@ impl Sketch {
         let total = self.total.max(1) as f64;
         let square: f64 = self.counts.values().map(|&count| (f64::from(count) / total).powi(2)).sum();
         square.max(1.0 / total)
+    }
+
+    pub(super) fn distinct(&self) -> usize {
+        self.counts.len()
     }
 
     pub(super) fn contains(&self, value: u64) -> bool {
@@ -150,7 +154,10 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             said.push(format!("but v2 always has the same value ({} times) where v1 varies", v2.total));
             (decision.measured, decision.shaped) = (false, false);
         }
-        decision.vocabulary = !v1.full && v1.counts.len() <= VOCABULARY && v1.total >= VOCABULARY_SAMPLES && v1.counts.len() > 1;
+        // A value that was seen once means that there are others which were not seen yet.
+        let settled = v1.counts.values().all(|&count| count > 1);
+        decision.vocabulary =
+            !v1.full && settled && (2..=VOCABULARY).contains(&v1.counts.len()) && stat.live >= VOCABULARY_SAMPLES;
     }
     decision.why = said.join("; ");
     decision
@@ -293,6 +300,21 @@ mod tests {
         }
         assert!(!decide(&frozen, samples(10, 9), (0, 0)).measured);
         assert!(decide(&varied, samples(10, 9), (0, 0)).measured);
+    }
+
+    #[test]
+    fn a_small_vocabulary_is_kept_to_once_it_is_known() {
+        let varied = |live: u64, values: u64| {
+            let mut stat = stat(live, 9);
+            for n in 0..live {
+                stat.values[0].add(n % values);
+                stat.values[1].add((n + 1) % values);
+            }
+            decide(&stat, samples(live, 9), (0, 0))
+        };
+        assert!(varied(40, 3).measured && varied(40, 3).vocabulary);
+        assert!(!varied(10, 3).vocabulary, "too few");
+        assert!(!varied(40, 30).vocabulary, "too many values");
     }
 
     #[test]
