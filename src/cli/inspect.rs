@@ -85,6 +85,5 @@ fn execute(settings: &Settings, global: &Global) -> Result<(Summary, Ledger, Vec
         Ok(())
     })?;
     let done = done.require_exchanges()?;
-    let names = std::sync::Arc::into_inner(names).expect("what renders is gone with the input");
-    Ok((survey.finish(names), done.ledger, done.warnings))
+    Ok((survey.finish(&names), done.ledger, done.warnings))
 }

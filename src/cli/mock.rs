@@ -52,10 +52,10 @@ pub struct Args {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Choice {
     /// A provider's host; repeat for several [default: whatever v1's address called]
-    #[arg(long = "provider", alias = "host", value_name = "HOST")]
+    #[arg(long = "provider", value_name = "HOST")]
     providers: Vec<String>,
     /// A provider's port; repeat for several
-    #[arg(long = "provider-port", alias = "port", value_name = "N")]
+    #[arg(long = "provider-port", value_name = "N")]
     provider_ports: Vec<u16>,
     /// When to answer: at once, or as late as the provider did [default: none]
     #[arg(long, value_name = "WHEN", value_enum)]
@@ -88,7 +88,7 @@ pub struct Choice {
     #[arg(long)]
     explain: bool,
     /// Threads that answer [default: one for each core]
-    #[arg(long = "mock-threads", alias = "threads", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long = "mock-threads", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
 }
 

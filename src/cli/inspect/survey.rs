@@ -56,8 +56,9 @@ impl Names {
         number
     }
 
-    fn all(self) -> FxHashMap<u32, Box<[u8]>> {
-        let parts = self.parts.into_iter().map(|part| part.into_inner().expect("no holder of this lock panics"));
+    /// All of them; none is left. By reference, since the threads that gave them out may let go of them a little later.
+    fn all(&self) -> FxHashMap<u32, Box<[u8]>> {
+        let parts = self.parts.iter().map(|part| std::mem::take(&mut *part.lock().expect("no holder of this lock panics")));
         parts.flatten().map(|(name, number)| (number, name)).collect()
     }
 }
@@ -288,7 +289,7 @@ impl Survey {
     }
 
     /// Puts names to the numbers.
-    pub(super) fn finish(self, names: Interner) -> Summary {
+    pub(super) fn finish(self, names: &Interner) -> Summary {
         let hosts = names.hosts.all();
         let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
         let named = |number: u32| hosts.get(&number).map_or_else(|| "(more hosts)".to_owned(), |name| text(name));

@@ -65,6 +65,27 @@ pub(super) fn read_into(
     Ok(Planned { plan: planner.finish().map_err(cannot)?, inputs: input::describe(inputs) })
 }
 
+/// Fails where the inputs cannot be used, and reads no further than to their first exchange. What can be read only once (standard
+/// input, a URL) is left alone.
+pub(super) fn look(inputs: &[String], signals: &Signals, global: &Global) -> Result<(), Failure> {
+    if inputs.iter().any(|input| input == "-" || input.contains("://")) {
+        return Ok(());
+    }
+    let quiet = Global { quiet: true, ..global.clone() };
+    let mut found = false;
+    let read = each(
+        inputs,
+        signals,
+        &quiet,
+        |_, _| {},
+        |_, _| {
+            found = true;
+            Err(Failure::unusable("enough"))
+        },
+    );
+    if found { Ok(()) } else { read.map(drop) }
+}
+
 /// Reads the inputs and plans the replay; leaves nothing behind.
 pub(super) fn read_only(inputs: &[String], wishes: Wishes, signals: &Signals, global: &Global) -> Result<Plan, Failure> {
     let folder = std::env::temp_dir();

@@ -109,6 +109,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     let shape = &settings.shape;
     let signals = Signals::listen()?;
     let targets = Targets::resolve(shape)?;
+    input::look(&settings.inputs, &signals, global)?;
     // Before a capture of gigabytes is read for nothing.
     let stop = Arc::new(Stop::default());
     make_sure_it_is_there(shape, &targets, &stop)?;
