@@ -1,6 +1,7 @@
 //! `latency.csv` and `timeline.csv`. Durations in milliseconds; a cell is empty where nothing was measured.
 
 use super::{Column, Report, column, text};
+use crate::diff::csv::cell;
 use crate::measure::{Histogram, Side};
 
 /// Columns of `latency.csv`.
@@ -44,7 +45,7 @@ pub fn latency(report: &Report<'_>) -> Vec<u8> {
     for row in report.latencies() {
         let latency = &row.latency;
         let mut cells = vec![
-            text::cell(&text::visible(row.route)).into_owned(),
+            cell(&text::visible(row.route)).into_owned(),
             row.side.name().to_owned(),
             row.from.name().to_owned(),
             latency.count().to_string(),
