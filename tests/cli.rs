@@ -270,3 +270,92 @@ fn the_readme_lists_the_headers_that_are_not_compared() {
         );
     }
 }
+
+#[test]
+fn a_forced_replay_leaves_nothing_that_an_older_run_was_judged_by() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    small_policy(folder.path());
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &shop("7"), "-o", "out"]).expect(0);
+    shadowtap(folder.path(), &["replay", "v1.pcap", "--target", &shop("8"), "-o", "out", "--force"]).expect(0);
+    assert!(!folder.path().join("out/summary.md").exists() && !folder.path().join("out/diff.json").exists());
+    shadowtap(folder.path(), &["gate", "out"]).expect(3).says(&["shadowtap diff"]);
+    shadowtap(folder.path(), &["diff", "out"]).expect(0);
+    shadowtap(folder.path(), &["gate", "out"]).expect(1);
+}
+
+#[test]
+fn a_refused_replay_does_not_touch_the_run_that_was_there() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    small_policy(folder.path());
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &shop("7"), "-o", "out"]).expect(0);
+    let files = || -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<_> = fs::read_dir(folder.path().join("out"))
+            .expect("the run's folder")
+            .map(|entry| entry.expect("an entry").path())
+            .map(|path| (path.display().to_string(), fs::read(&path).expect("a file of the run")))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    fs::write(
+        folder.path().join("less.pcap"),
+        Capture::new(1_000).connection(40_001, &[("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 204 N\r\n\r\n")]).finish(),
+    )
+    .expect("another capture");
+    let captured_server = [
+        "replay",
+        "less.pcap",
+        "--target",
+        "http://10.0.0.1:8080",
+        "--map-host",
+        "x=http://10.0.0.1:8080",
+        "-o",
+        "out",
+        "--force",
+    ];
+    shadowtap(folder.path(), &captured_server).expect(4);
+    assert_eq!(files(), before);
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_the_target() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    let url = format!("http://127.0.0.1:{}", closed_port());
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["-q", "run", "v1.pcap", "--target", &url, "--wait-ready", &url, "-o", "out"])
+        .current_dir(folder.path())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+}
+
+#[test]
+fn a_full_or_closed_standard_output_is_no_panic() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    let program = env!("CARGO_BIN_EXE_shadowtap");
+    for (line, code) in [
+        (format!("{program} replay v1.pcap --dry-run > /dev/full"), 3),
+        (format!("{program} inspect v1.pcap > /dev/full"), 3),
+        (format!("({program} parse v1.pcap -o -; echo $? > code) | true; exit $(cat code)"), 0),
+        (format!("({program} replay v1.pcap --dry-run; echo $? > code) | true; exit $(cat code)"), 0),
+    ] {
+        let ran = std::process::Command::new("bash").args(["-c", &line]).current_dir(folder.path()).output().expect("a shell");
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(ran.status.code() == Some(code) && !said.contains("panicked"), "{line}: {:?}\n{said}", ran.status);
+    }
+}
+
+#[test]
+fn a_configuration_that_is_wrong_is_said_by_every_command() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    fs::write(folder.path().join("other.toml"), "[gaet]\n").expect("the configuration is written");
+    for command in [vec!["inspect", "v1.pcap"], vec!["parse", "v1.pcap", "-o", "-"], vec!["merge", "a", "-o", "b"]] {
+        shadowtap(folder.path(), &[&["--config", "missing.toml"], &command[..]].concat()).expect(2).says(&["missing.toml"]);
+        shadowtap(folder.path(), &[&command[..], &["--config", "other.toml"]].concat()).expect(2).says(&["gaet", "gate"]);
+    }
+}

@@ -8,6 +8,7 @@ use super::folder::{RunFolder, names};
 use super::{Exit, Failure, Global};
 use crate::diff::approvals::{Approval, is_day};
 use crate::diff::{Class, Cluster};
+use crate::time::Timestamp;
 
 /// What a new file starts with.
 const PREAMBLE: &str = "# Intended differences between v1 and v2: reviewed and checked in. See `shadowtap approve --help`.\n";
@@ -57,6 +58,10 @@ fn execute(args: &Args) -> Result<Approval, Failure> {
     }
     if let Some(day) = args.expires.as_deref().filter(|day| !is_day(day)) {
         return Err(Failure::usage(format!("--expires {day:?} is not a day: write for example 2026-12-31")));
+    }
+    let today = Timestamp::now().to_string();
+    if let Some(day) = args.expires.as_deref().filter(|day| **day < today[..10]) {
+        return Err(Failure::usage(format!("--expires {day} is past: an approval that has ended approves nothing")));
     }
     let folder = RunFolder::open(&args.dir)?;
     let cluster = find(&folder.file(names::CLUSTERS), &args.cluster)?;

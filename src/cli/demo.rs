@@ -84,6 +84,8 @@ pub struct Shown {
     pub charged_by_replay: u64,
     /// The report's lines.
     text: String,
+    /// Whether a signal ended the replay.
+    interrupted: bool,
 }
 
 /// Runs the command.
@@ -92,6 +94,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
         Settings { output: args.output, recorded: args.recorded, faults: Faults::ALL, customers: clients::Settings::default() };
     let shown = execute(&settings, global)?;
     report::print(&text(&shown, &settings))?;
+    if shown.interrupted {
+        return Ok(Exit::Interrupted);
+    }
     let found = shown.planted.iter().all(|(_, found)| found.is_some());
     Ok(if found && shown.unexpected.is_empty() { Exit::Done } else { Exit::NoVerdict })
 }
@@ -188,6 +193,7 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
         untrusted,
         charged_by_replay,
         text: ran.text,
+        interrupted: ran.interrupted,
     })
 }
 

@@ -46,6 +46,16 @@ impl Failure {
         Self { exit, what: what.into(), causes: Vec::new() }
     }
 
+    /// Nothing is wrong, and nobody is left to read the result: whoever closed the pipe has seen enough.
+    pub(crate) fn unread() -> Self {
+        Self::new(Exit::Done, "")
+    }
+
+    /// Whether there is nothing to say.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.what.is_empty()
+    }
+
     /// Adds an error and what caused it.
     #[must_use]
     pub fn because(mut self, error: &dyn Error) -> Self {
@@ -87,9 +97,13 @@ impl fmt::Display for Failure {
     }
 }
 
-/// `text` without control characters, so that nothing from a capture or a file name reaches the terminal raw.
+/// `text` without control characters, and without those that turn the direction of writing or cannot be seen, so that nothing from a
+/// capture or a file name reaches the terminal raw.
 pub fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    let hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    text.chars()
+        .flat_map(|c| if c.is_control() || hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
 }
 
 #[cfg(test)]
@@ -118,5 +132,6 @@ mod tests {
         let text = failure.to_string();
         assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
         assert!(text.contains("because: bell\\u{7}"), "{text}");
+        assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
     }
 }

@@ -174,6 +174,33 @@ impl RunFolder {
         Ok(Self { path: path.to_owned() })
     }
 
+    /// Takes away what an earlier run left, so that nothing of it can be taken for this one's: all files that commands write here, but
+    /// the recording and, where `keep_egress`, the mock's ledger.
+    pub(crate) fn clear(&self, keep_egress: bool) -> Result<(), Failure> {
+        let files = [
+            names::OUTCOMES,
+            names::BASELINE,
+            names::DIFFERENCES,
+            names::CLUSTERS,
+            names::DIFF,
+            names::ROUTES,
+            names::NOISE,
+            super::diff::MISMATCHES_FILE,
+        ];
+        let egress = (!keep_egress).then_some(names::EGRESS);
+        for name in files.into_iter().chain(crate::report::names::ALL.iter().copied()).chain(egress) {
+            for path in [self.file(name), self.file(&format!("{name}.zst"))] {
+                match std::fs::remove_file(&path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Failure::unusable(format!("cannot remove {}", path.display())).because(&error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path

@@ -30,7 +30,7 @@ use crate::replay::log::{self, Line};
 /// how v2's calls compare with v1's, and exits with 1 where a call was not recorded or one that changes something was repeated.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  shadowtap mock v1.pcap --listen 0.0.0.0:9090 --host payments.internal --log egress.jsonl\n  \
+    after_help = "Examples:\n  shadowtap mock v1.pcap --listen 0.0.0.0:9090 --provider payments.internal --log egress.jsonl\n  \
     HTTPS_PROXY=http://127.0.0.1:9090 SSL_CERT_FILE=ca/ca.pem ./v2   # with --ca-dir ca"
 )]
 pub struct Args {
@@ -200,7 +200,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
     let settings = Settings::new(args.inputs, args.listen, args.log, args.choice, &config.mock)?;
     let finished = execute(&settings, global)?;
-    show(&finished);
+    show(&finished)?;
     let counts = finished.counts;
     Ok(if counts.extra > 0 || counts.unsafe_repeated > 0 { Exit::GateFailed } else { Exit::Done })
 }
@@ -289,12 +289,9 @@ fn failure(error: &StartError) -> Failure {
     Failure::unusable(what).because(error)
 }
 
-#[expect(clippy::print_stdout, reason = "the result")]
-fn show(finished: &Finished) {
-    println!("{}", summary(&finished.counts));
-    if let Some(log) = &finished.log {
-        println!("ledger: {}", log.display());
-    }
+fn show(finished: &Finished) -> Result<(), Failure> {
+    let ledger = finished.log.as_ref().map(|log| format!("ledger: {}\n", printable(&log.to_string_lossy()))).unwrap_or_default();
+    super::output::print(&format!("{}\n{ledger}", summary(&finished.counts)))
 }
 
 /// The counts in a line.

@@ -46,13 +46,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match dispatch(cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            eprintln!("shadowtap: {failure}");
+            if !failure.is_silent() {
+                eprintln!("shadowtap: {failure}");
+            }
             failure.exit
         }
     }
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    // Also for commands that take nothing from it: a configuration that is wrong is said at once.
+    config::Config::load(&cli.global)?;
     match cli.command {
         Command::Capture(args) => capture::run(args, &cli.global),
         Command::Inspect(args) => inspect::run(args, &cli.global),

@@ -100,6 +100,9 @@ impl Output {
     }
 
     fn cannot(&self, error: &io::Error) -> Failure {
+        if self.is_stdout() && error.kind() == io::ErrorKind::BrokenPipe {
+            return Failure::unread();
+        }
         Failure::unusable(format!("cannot write {}", self.name)).because(error)
     }
 }

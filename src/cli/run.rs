@@ -116,10 +116,11 @@ fn start_mock(
 
 /// Goes the whole road, without printing its result.
 pub(crate) fn execute(settings: Settings, global: &Global) -> Result<Ran, Failure> {
-    let Settings { replay, config, approved, show_secrets, policy, mock } = settings;
+    let Settings { mut replay, config, approved, show_secrets, policy, mock } = settings;
     // What is wrong with the rules is said before the first request is sent, not after an hour.
     let compare = |dir: &Path| diff::Settings::of_run(dir, &config, approved.as_deref(), show_secrets);
     compare(&replay.output)?;
+    replay.keep_egress = mock.is_some();
     let replayed = replay::execute(&replay, global)?;
     if let Some(handle) = mock {
         let ids = mock::replayed(&replayed.folder)?;

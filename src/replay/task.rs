@@ -1,6 +1,7 @@
 //! What moves between the threads of a replay: tasks from the feeder to the workers, outcomes from the workers to the
 //! recorder, and the few numbers that all of them share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -96,10 +97,15 @@ pub(super) fn lower(count: &AtomicU64) {
 /// Set to end the replay early.
 #[derive(Default)]
 pub struct Stop {
-    set: AtomicBool,
+    set: Arc<AtomicBool>,
 }
 
 impl Stop {
+    /// Set by whoever sets `flag`.
+    pub fn shared(flag: Arc<AtomicBool>) -> Self {
+        Self { set: flag }
+    }
+
     /// Ends the replay within a second.
     pub fn set(&self) {
         self.set.store(true, Ordering::Release);

@@ -37,6 +37,8 @@ pub mod names {
     pub const JUNIT_XML: &str = "junit.xml";
     /// For a pull-request comment.
     pub const SUMMARY_MD: &str = "summary.md";
+    /// All of them.
+    pub const ALL: [&str; 7] = [LATENCY_CSV, TIMELINE_CSV, LATENCY_HLOG, SUMMARY_JSON, REPORT_HTML, JUNIT_XML, SUMMARY_MD];
 }
 
 /// A column of a table: its name, its unit, and what it says.

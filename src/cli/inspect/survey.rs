@@ -489,7 +489,7 @@ pub(super) struct Listed {
 pub(super) struct Quantiles {
     pub count: u64,
     pub min_ns: u64,
-    pub mean_ns: f64,
+    pub mean_ns: i64,
     pub p50_ns: u64,
     pub p90_ns: u64,
     pub p95_ns: u64,
@@ -504,7 +504,7 @@ impl Quantiles {
         Self {
             count: histogram.len(),
             min_ns: if histogram.is_empty() { 0 } else { histogram.min() },
-            mean_ns: histogram.mean(),
+            mean_ns: histogram.mean().round() as i64,
             p50_ns: at(0.5),
             p90_ns: at(0.9),
             p95_ns: at(0.95),

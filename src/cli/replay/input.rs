@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use super::Signals;
 use super::metrics::{self, Metrics};
@@ -19,6 +20,22 @@ const WRITE_BYTES: usize = 1 << 20;
 pub(super) struct Planned {
     pub(super) plan: Plan,
     pub(super) inputs: Vec<InputInfo>,
+    /// The recording, under the name that it has until the run may begin.
+    part: PathBuf,
+}
+
+impl Planned {
+    /// Gives the recording its name in the run's folder.
+    pub(super) fn keep(&self, folder: &RunFolder) -> Result<(), Failure> {
+        let path = folder.file(names::EXCHANGES);
+        std::fs::rename(&self.part, &path)
+            .map_err(|error| Failure::unusable(format!("cannot write {}", path.display())).because(&error))
+    }
+
+    /// Takes it away: there is no run.
+    pub(super) fn discard(&self) {
+        let _ = std::fs::remove_file(&self.part);
+    }
 }
 
 /// Reads the inputs, writes their exchanges into the folder, and plans the replay.
@@ -55,35 +72,13 @@ pub(super) fn read_into(
     });
     let ended = read.and_then(|done| {
         log::write_line(&mut buffer, &End::new(done.exchanges, done.ledger));
-        file.write_all(&buffer).map_err(cannot)?;
-        std::fs::rename(&part, &path).map_err(cannot)
+        file.write_all(&buffer).map_err(cannot)
     });
     if let Err(failure) = ended {
         let _ = std::fs::remove_file(&part);
         return Err(failure);
     }
-    Ok(Planned { plan: planner.finish().map_err(cannot)?, inputs: input::describe(inputs) })
-}
-
-/// Fails where the inputs cannot be used, and reads no further than to their first exchange. What can be read only once (standard
-/// input, a URL) is left alone.
-pub(super) fn look(inputs: &[String], signals: &Signals, global: &Global) -> Result<(), Failure> {
-    if inputs.iter().any(|input| input == "-" || input.contains("://")) {
-        return Ok(());
-    }
-    let quiet = Global { quiet: true, ..global.clone() };
-    let mut found = false;
-    let read = each(
-        inputs,
-        signals,
-        &quiet,
-        |_, _| {},
-        |_, _| {
-            found = true;
-            Err(Failure::unusable("enough"))
-        },
-    );
-    if found { Ok(()) } else { read.map(drop) }
+    Ok(Planned { plan: planner.finish().map_err(cannot)?, inputs: input::describe(inputs), part })
 }
 
 /// Reads the inputs and plans the replay; leaves nothing behind.

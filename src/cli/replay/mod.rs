@@ -64,6 +64,8 @@ pub struct Settings {
     pub output: PathBuf,
     /// Replace a run that is there.
     pub force: bool,
+    /// The folder's `egress.jsonl` is of this run: a mock writes it.
+    pub keep_egress: bool,
 }
 
 impl Settings {
@@ -72,7 +74,7 @@ impl Settings {
         if shape.target.is_none() {
             return Err(Failure::usage("name v2 with --target URL (or as target in [replay] of shadowtap.toml)"));
         }
-        Ok(Self { inputs, shape, output: output.unwrap_or_else(folder::default_path), force })
+        Ok(Self { inputs, shape, output: output.unwrap_or_else(folder::default_path), force, keep_egress: false })
     }
 }
 
@@ -85,7 +87,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     }
     let settings = Settings::new(args.inputs, shape, args.output, args.force)?;
     let ran = execute(&settings, global)?;
-    summary::print(&ran);
+    summary::print(&ran)?;
     Ok(if ran.finished.interrupted { Exit::Interrupted } else { Exit::Done })
 }
 
@@ -109,10 +111,6 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     let shape = &settings.shape;
     let signals = Signals::listen()?;
     let targets = Targets::resolve(shape)?;
-    input::look(&settings.inputs, &signals, global)?;
-    // Before a capture of gigabytes is read for nothing.
-    let stop = Arc::new(Stop::default());
-    make_sure_it_is_there(shape, &targets, &stop)?;
     let folder = RunFolder::create(&settings.output, settings.force)?;
     let mut info = RunInfo {
         run: folder::run_id(),
@@ -132,18 +130,23 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         _ => None,
     };
     let read = input::read_into(&settings.inputs, &folder, wishes, metrics.as_ref(), &signals, global)?;
-    info.inputs = read.inputs;
-    let plan = read.plan;
-    if !shape.allow_captured_server
-        && let Err(refused) = refuse_captured(&plan.captured, &targets)
-    {
+    info.inputs.clone_from(&read.inputs);
+    let plan = &read.plan;
+    // The target is not touched, not even to see whether it is there, before it is known not to be the captured server.
+    let stop = Arc::new(Stop::shared(Arc::clone(&signals.0)));
+    let refused = if shape.allow_captured_server { Ok(()) } else { refuse_captured(&plan.captured, &targets) };
+    if let Err(failure) = refused.and_then(|()| make_sure_it_is_there(shape, &targets, &stop)) {
         // Nothing was replayed, so nothing is left that looks like a run; one that was there before is not touched.
-        if !folder.file(names::RUN).exists() {
-            let _ = std::fs::remove_file(folder.file(names::EXCHANGES));
-            let _ = std::fs::remove_dir(folder.path());
-        }
-        return Err(refused);
+        read.discard();
+        let _ = std::fs::remove_dir(folder.path());
+        return Err(if signals.came() {
+            Failure::new(Exit::Interrupted, "interrupted while waiting for the target")
+        } else {
+            failure
+        });
     }
+    folder.clear(settings.keep_egress)?;
+    read.keep(&folder)?;
     folder.write_info(&info)?;
     let options = replay::Options {
         run: info.run.clone(),
@@ -162,7 +165,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         start_at: shape.start_at,
         settings: info.settings.clone(),
     };
-    let finished = replay_plan(&plan, &options, &folder, metrics.as_ref(), (&stop, &signals), global)?;
+    let finished = replay_plan(plan, &options, &folder, metrics.as_ref(), (&stop, &signals), global)?;
     drop(serving);
     info.ended = Timestamp::now();
     info.interrupted = finished.interrupted;
@@ -328,7 +331,7 @@ pub(super) fn dry_run(inputs: &[String], shape: &Shape, calibrate: bool, global:
     } else {
         None
     };
-    summary::print_plan(&plan, &figures, shape, calibration);
+    summary::print_plan(&plan, &figures, shape, calibration)?;
     Ok(Exit::Done)
 }
 

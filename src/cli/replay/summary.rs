@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Ran, Shape};
 use crate::cli::exit::printable;
+use crate::cli::{Failure, output};
 use crate::replay::calibrate::Calibration;
 use crate::replay::plan::{Figures, Plan};
 use crate::replay::{LATENESS_P99_NS, Progress};
@@ -43,11 +44,12 @@ fn field(figures: &Value, of: &str, name: &str) -> String {
 }
 
 /// The result.
-#[expect(clippy::print_stdout, reason = "the command's result")]
-pub(super) fn print(ran: &Ran) {
-    for line in lines(ran) {
-        println!("{}", printable(&line));
-    }
+pub(super) fn print(ran: &Ran) -> Result<(), Failure> {
+    output::print(&page(lines(ran)))
+}
+
+fn page(lines: Vec<String>) -> String {
+    lines.iter().map(|line| printable(line) + "\n").collect()
 }
 
 fn lines(ran: &Ran) -> Vec<String> {
@@ -108,13 +110,10 @@ fn lines(ran: &Ran) -> Vec<String> {
 }
 
 /// The plan of a dry run.
-#[expect(clippy::print_stdout, reason = "the command's result")]
-pub(super) fn print_plan(plan: &Plan, figures: &Figures, shape: &Shape, calibration: Option<Calibration>) {
+pub(super) fn print_plan(plan: &Plan, figures: &Figures, shape: &Shape, calibration: Option<Calibration>) -> Result<(), Failure> {
     let mut lines = plan_lines(plan, figures, shape);
     lines.extend(calibration.map(|measured| calibration_line(measured, figures)));
-    for line in lines {
-        println!("{}", printable(&line));
-    }
+    output::print(&page(lines))
 }
 
 fn calibration_line(measured: Calibration, figures: &Figures) -> String {
