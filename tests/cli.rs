@@ -45,7 +45,8 @@ fn folder_with(name: &str, bytes: &[u8]) -> tempfile::TempDir {
 
 /// A policy under which three exchanges suffice.
 fn small_policy(folder: &Path) {
-    fs::write(folder.join("shadowtap.toml"), "[gate]\nmin_samples = 1\nmax_p99_ratio = 1000.0\n").expect("the policy is written");
+    fs::write(folder.join("shadowtap.toml"), "[gate]\nmin_samples = 1\nmax_p50_ratio = 1000.0\nmax_p99_ratio = 1000.0\n")
+        .expect("the policy is written");
 }
 
 #[test]
@@ -234,8 +235,11 @@ fn nginx_recorded_by_tcpdump_matches_itself_and_not_with_one_file_changed() {
     tcpdump.stop();
 
     // The latency of a machine that is busy with tests says nothing about nginx: this test is about the answers.
-    fs::write(folder.path().join("shadowtap.toml"), "[gate]\nmax_p99_ratio = 1000.0\nmax_lateness_p99 = \"30s\"\n")
-        .expect("the policy");
+    fs::write(
+        folder.path().join("shadowtap.toml"),
+        "[gate]\nmax_p50_ratio = 1000.0\nmax_p99_ratio = 1000.0\nmax_lateness_p99 = \"30s\"\n",
+    )
+    .expect("the policy");
     let again = ["run", "v1.pcap", "--target", &url, "--allow-captured-server"];
     shadowtap(folder.path(), &[&again[..], &["-o", "same"]].concat()).expect(0);
     let rows = |run: &str| -> Vec<String> {
