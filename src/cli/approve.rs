@@ -1,6 +1,5 @@
 //! `shadowtap approve DIR CLUSTER --reason TEXT`: adds an intended difference to `approved.toml`.
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::diff::{APPROVED_FILE, read_approvals};
@@ -40,16 +39,9 @@ pub struct Args {
 /// Runs the command.
 pub(crate) fn run(args: Args, _: &Global) -> Result<Exit, Failure> {
     let approval = execute(&args)?;
-    let line = format!("approved in {}: {}\n", args.file.display(), approval.text());
-    match io::stdout().lock().write_all(super::exit::printable(line.trim_end()).as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::unusable("cannot write to standard output").because(&error))
-        }
-        _ => {
-            let _ = io::stdout().lock().write_all(b"\n");
-            Ok(Exit::Done)
-        }
-    }
+    let line = format!("approved in {}: {}", args.file.display(), approval.text());
+    super::output::print(&(super::exit::printable(&line) + "\n"))?;
+    Ok(Exit::Done)
 }
 
 fn execute(args: &Args) -> Result<Approval, Failure> {

@@ -13,7 +13,7 @@ use super::evidence::Loaded;
 use super::folder::{RunFolder, names};
 use super::progress::Progress;
 use super::replay::{self, Flags, Shape};
-use super::{Exit, Failure, Global, mock, report, run};
+use super::{Exit, Failure, Global, mock, output, run};
 use crate::capture::live;
 use crate::capture::record::{RecordError, Recorded, Recording};
 use crate::demo::clients::{self, Done};
@@ -93,7 +93,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let settings =
         Settings { output: args.output, recorded: args.recorded, faults: Faults::ALL, customers: clients::Settings::default() };
     let shown = execute(&settings, global)?;
-    report::print(&text(&shown, &settings))?;
+    output::print(&text(&shown, &settings))?;
     if shown.interrupted {
         return Ok(Exit::Interrupted);
     }

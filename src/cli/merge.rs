@@ -8,8 +8,8 @@ use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::folder::{RunFolder, RunInfo, names};
+use super::output::print;
 use super::progress::Progress;
-use super::report::print;
 use super::{Exit, Failure, Global};
 use crate::ledger::Ledger;
 use crate::limits;

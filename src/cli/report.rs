@@ -1,12 +1,13 @@
 //! `shadowtap report`: writes every file of a report into a run's folder. The same run gives the same bytes.
 
 use std::fs;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
 use super::evidence::{GateFlags, Loaded};
 use super::folder::RunFolder;
+use super::output::print;
 use super::{Exit, Failure, Global};
 use crate::gate::{Policy, Verdict};
 use crate::report::terminal::{self, Colour};
@@ -82,18 +83,6 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Written, F
 pub(crate) fn colour() -> Colour {
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if wanted && std::io::stdout().is_terminal() { Colour::On } else { Colour::Off }
-}
-
-/// A result on standard output.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever closed the pipe has seen enough.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::unusable("cannot write to standard output").because(&error))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// A reader sees the old file or the new one, never half of one.

@@ -9,7 +9,7 @@ use super::config::Config;
 use super::evidence::GateFlags;
 use super::folder::{RunFolder, names};
 use super::replay::{Flags, Shape};
-use super::{Exit, Failure, Global, diff, gate, mock, replay, report};
+use super::{Exit, Failure, Global, diff, gate, mock, output, replay, report};
 use crate::gate::{Policy, Verdict};
 use crate::mock::Handle;
 
@@ -90,7 +90,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     };
     let settings = Settings { replay, config, approved: args.approved, show_secrets: args.show_secrets, policy, mock };
     let ran = execute(settings, global)?;
-    report::print(&ran.text)?;
+    output::print(&ran.text)?;
     Ok(if ran.interrupted { Exit::Interrupted } else { gate::exit(ran.verdict) })
 }
 
