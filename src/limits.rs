@@ -13,6 +13,10 @@ pub const HEADER_FIELDS: usize = 2_000;
 /// Largest body that is kept of one message, in bytes; what is beyond is counted and hashed, not stored.
 pub const BODY_BYTES: usize = 32 << 20;
 
+/// Bytes around the chunks of a request's body (sizes, extensions, line ends) that are kept, so that it is cut the same way
+/// when it is sent again: half a million chunks. Beyond it the body goes as one chunk.
+pub const CHUNK_FRAMING_BYTES: usize = 4 << 20;
+
 /// Longest line of a JSONL file, in bytes: the largest body in base64 with its head, twice (request and response).
 pub const LINE_BYTES: usize = 4 * BODY_BYTES;
 

@@ -322,6 +322,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::http::verbatim::{Chunks, Verbatim};
     use crate::http::{Body, Framing, Headers, Request, Response, Version};
 
     fn sample() -> Exchange {
@@ -345,6 +346,10 @@ mod tests {
                     body: Body::whole(&b"{\"item\": 1 \x01\x7f\\}"[..]),
                     framing: Framing::ContentLength,
                     trailers: Headers::new(),
+                    verbatim: Some(Box::new(Verbatim {
+                        head: Some(Bytes::from_static(b"POST  /cart\n\n")),
+                        chunks: Some(Chunks::Sizes(vec![7, 9])),
+                    })),
                 },
             }),
             response: Some(TimedResponse {
@@ -372,6 +377,12 @@ mod tests {
         write(&mut line, &sample());
         assert_eq!(line.pop(), Some(b'\n'));
         assert_eq!(read(&line).unwrap(), Line::Exchange(Box::new(sample())), "{}", String::from_utf8_lossy(&line));
+        let mut odd = sample();
+        let verbatim = odd.request.as_mut().unwrap().message.verbatim.as_mut().unwrap();
+        verbatim.chunks = Some(Chunks::Framing(Bytes::from_static(b"0a;x\r\n\xff\r\n0\r\n\r\n")));
+        let mut second = Vec::new();
+        write(&mut second, &odd);
+        assert_eq!(read(&second).unwrap(), Line::Exchange(Box::new(odd)));
         assert!(!line.contains(&0x7f) && !line.contains(&1), "control characters stay off the terminal");
     }
 

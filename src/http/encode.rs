@@ -1,7 +1,8 @@
 //! The exact bytes of a request: what came is what goes, with target, order, case, duplicates and framing as they were.
 //!
-//! Where the chunks of a chunked body were cut is not kept, so it goes as one chunk (with its trailers).
+//! What the parts do not tell (odd blanks, where a body was cut into chunks) is in [`Verbatim`](super::verbatim::Verbatim).
 
+use super::verbatim::{self, Chunks};
 use super::{Framing, Headers, Request, Version};
 
 /// Why a request cannot be written again.
@@ -19,17 +20,25 @@ pub fn request(out: &mut Vec<u8>, request: &Request) -> Result<(), EncodeError> 
     }
     out.reserve(256 + request.target.len() + request.body.bytes.len());
     request_head(out, request);
-    body(out, &request.body.bytes, request.framing, &request.trailers);
+    body(out, request);
     Ok(())
 }
 
-/// Appends a request's head with the empty line that ends it. A request of HTTP/0.9 without fields is its one line.
+/// Appends a request's head with the empty line that ends it: as it came, where that was kept.
 pub fn request_head(out: &mut Vec<u8>, request: &Request) {
-    out.extend_from_slice(&request.method);
+    match request.verbatim.as_ref().and_then(|verbatim| verbatim.head.as_ref()) {
+        Some(head) => out.extend_from_slice(head),
+        None => usual_head(out, (&request.method, &request.target, request.version), &request.headers),
+    }
+}
+
+/// Appends a head in the usual form. A request of HTTP/0.9 without fields is its one line.
+pub(super) fn usual_head(out: &mut Vec<u8>, (method, target, version): (&[u8], &[u8], Version), headers: &Headers) {
+    out.extend_from_slice(method);
     out.push(b' ');
-    out.extend_from_slice(&request.target);
-    match request.version {
-        Version::Http09 if request.headers.is_empty() => {
+    out.extend_from_slice(target);
+    match version {
+        Version::Http09 if headers.is_empty() => {
             out.extend_from_slice(b"\r\n");
             return;
         }
@@ -41,22 +50,37 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request) {
         }
     }
     out.extend_from_slice(b"\r\n");
-    fields(out, &request.headers);
+    fields(out, headers);
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a body in its framing (RFC 9112 §7.1 for chunked).
-pub fn body(out: &mut Vec<u8>, bytes: &[u8], framing: Framing, trailers: &Headers) {
-    if framing != Framing::Chunked {
+/// Appends a request's body in its framing (RFC 9112 §7.1 for chunked).
+pub fn body(out: &mut Vec<u8>, request: &Request) {
+    let bytes = &request.body.bytes[..];
+    if request.framing != Framing::Chunked {
         out.extend_from_slice(bytes);
         return;
     }
+    let chunks: Option<&Chunks> = request.verbatim.as_ref().and_then(|verbatim| verbatim.chunks.as_ref());
+    if chunks.is_some_and(|chunks| verbatim::chunked(out, bytes, chunks, &request.trailers)) {
+        return;
+    }
     if !bytes.is_empty() {
-        out.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
-        out.extend_from_slice(bytes);
-        out.extend_from_slice(b"\r\n");
+        chunk(out, bytes);
     }
     out.extend_from_slice(b"0\r\n");
+    trailer_section(out, &request.trailers);
+}
+
+/// Appends a chunk.
+pub(super) fn chunk(out: &mut Vec<u8>, data: &[u8]) {
+    out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends what follows the last chunk.
+pub(super) fn trailer_section(out: &mut Vec<u8>, trailers: &Headers) {
     fields(out, trailers);
     out.extend_from_slice(b"\r\n");
 }
@@ -92,10 +116,27 @@ mod tests {
             b"PUT * HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n5\r\nhello\r\n0\r\nT: v\r\n\r\n",
             b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             b"GET /old\r\n",
+            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n",
+            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n03;x=\"y\"\r\nabc\r\nA\n0123456789\r\n000\r\nT:v\r\n\r\n",
+            // Heads in other forms than ours: blanks, folds, line ends.
+            b"GET / HTTP/1.1\r\nHost:x\r\nA:  1 \r\nB: \r\nC:\t2\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nFold: a\r\n  b\r\n\r\n",
+            b"GET / HTTP/1.1\nHost: x\n\n",
+            b"GET / HTTP/1.1\r\nHost: x \n\r\n",
+            b"GET  /two  HTTP/1.1\r\nHost : x\r\nno colon\r\n\r\n",
+            b"GET http://old/\n",
         ] {
-            let mut out = Vec::new();
-            request(&mut out, &read(wire)).unwrap();
-            assert_eq!(out, wire, "{}", String::from_utf8_lossy(&out));
+            // Whole, and byte by byte: the fast and the lenient way must agree.
+            for step in [usize::MAX, 1] {
+                let mut parser = Parser::<u8>::new(Side::Requests, Default::default());
+                let parsed = wire.chunks(step.min(wire.len())).find_map(|mut part| parser.step(&mut part, 0));
+                let Some(Message::Request(read)) = parsed.map(|parsed| parsed.message) else { panic!("a whole request") };
+                let mut out = Vec::new();
+                request(&mut out, &read).unwrap();
+                assert_eq!(out, wire, "{}", String::from_utf8_lossy(&out));
+                let usual = wire.windows(2).all(|pair| pair[1] != b'\n' || pair[0] == b'\r');
+                assert!(usual || read.verbatim.is_some());
+            }
         }
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Head {
     pub start: Start,
     pub headers: Headers,
     pub oddities: Oddities,
+    /// The bytes of a request's head, where its parts do not tell them.
+    pub raw: Option<Bytes>,
 }
 
 /// Reads the head at the front of `input` where it is whole and plain: the head and its length. `None`: ask the lenient way.
@@ -44,7 +46,7 @@ pub(super) fn fast(input: &[u8], max_fields: usize) -> Option<(Head, usize)> {
         let line = &input[..memchr::memchr(b'\n', input)?];
         let start = status_line(line.strip_suffix(b"\r").unwrap_or(line))?;
         let headers = copy(response.headers, length, max_fields)?;
-        return Some((Head { start, headers, oddities: Oddities::new() }, length));
+        return Some((Head { start, headers, oddities: Oddities::new(), raw: None }, length));
     }
     let mut request = httparse::Request::new(&mut []);
     let length = match request.parse_with_uninit_headers(input, &mut room) {
@@ -57,7 +59,29 @@ pub(super) fn fast(input: &[u8], max_fields: usize) -> Option<(Head, usize)> {
         version: if request.version? == 1 { Version::Http11 } else { Version::Http10 },
     };
     let headers = copy(request.headers, length, max_fields)?;
-    Some((Head { start, headers, oddities: Oddities::new() }, length))
+    let line = start.line_length();
+    let raw = (!is_usual(&input[..length], line, request.headers)).then(|| Bytes::copy_from_slice(&input[..length]));
+    Some((Head { start, headers, oddities: Oddities::new(), raw }, length))
+}
+
+/// Whether a head that the library read is in the form in which this program writes one: each field behind `: ` (`:` where it
+/// is empty), each line with CRLF. The library allows one blank only between the parts of a start line.
+fn is_usual(head: &[u8], line: usize, fields: &[httparse::Header<'_>]) -> bool {
+    let ends_line = |at: usize| head.get(at.wrapping_sub(2)..at) == Some(b"\r\n");
+    let mut at = line;
+    for field in fields {
+        let (name, value) = (field.name.len(), field.value.len());
+        let begins = at;
+        at += name + value + if value == 0 { 3 } else { 4 };
+        if field.name.as_ptr() as usize != head.as_ptr() as usize + begins
+            || !ends_line(begins)
+            || (value > 0 && field.value.as_ptr() as usize != head.as_ptr() as usize + begins + name + 2)
+            || (value > 0 && head.get(begins + name..begins + name + 2) != Some(b": "))
+        {
+            return false;
+        }
+    }
+    ends_line(at) && at + 2 == head.len() && ends_line(head.len())
 }
 
 fn copy(fields: &[httparse::Header<'_>], bytes: usize, max_fields: usize) -> Option<Headers> {
@@ -83,7 +107,8 @@ pub(super) fn lenient(head: &[u8], max_fields: usize) -> Option<Head> {
         _ => {}
     }
     let headers = fields(lines, max_fields, &mut oddities);
-    Some(Head { start, headers, oddities })
+    let raw = start.raw(&headers, head);
+    Some(Head { start, headers, oddities, raw })
 }
 
 /// Reads header or trailer lines up to the blank one.
@@ -408,6 +433,22 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 }
 
 impl Start {
+    /// Length of a request line in its usual form, with its end.
+    fn line_length(&self) -> usize {
+        match self {
+            Self::Request { method, target, .. } => method.len() + target.len() + " HTTP/1.1\r\n".len() + 1,
+            Self::Response { .. } => 0,
+        }
+    }
+
+    /// The bytes of a request's head, where an encoder would not make the same of its parts.
+    fn raw(&self, headers: &Headers, head: &[u8]) -> Option<Bytes> {
+        let Self::Request { method, target, version } = self else { return None };
+        let mut usual = Vec::with_capacity(head.len() + 16);
+        super::encode::usual_head(&mut usual, (method, target, *version), headers);
+        (usual != head).then(|| Bytes::copy_from_slice(head))
+    }
+
     /// The message with an empty body.
     pub(super) fn into_message(self, headers: Headers) -> super::parser::Message {
         match self {

@@ -13,6 +13,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
 use super::escape::{escape, is_plain};
+use super::verbatim::{self, Chunks, Verbatim};
 use super::{Body, Framing, Headers, Request, Response, Version};
 use crate::time::Timestamp;
 
@@ -133,6 +134,35 @@ pub fn request_fields(out: &mut Vec<u8>, request: &Request) {
     octets(out, &request.target);
     out.push(b',');
     tail(out, request.version, &request.headers, &request.body, request.framing, &request.trailers);
+    if let Some(verbatim) = &request.verbatim {
+        verbatim_fields(out, verbatim);
+    }
+}
+
+/// Appends what few requests have.
+#[cold]
+fn verbatim_fields(out: &mut Vec<u8>, verbatim: &Verbatim) {
+    if let Some(head) = &verbatim.head {
+        out.extend_from_slice(b",\"head\":");
+        octets(out, head);
+    }
+    match &verbatim.chunks {
+        None => {}
+        Some(Chunks::Framing(framing)) => {
+            out.extend_from_slice(b",\"chunks\":");
+            octets(out, framing);
+        }
+        Some(Chunks::Sizes(sizes)) => {
+            out.extend_from_slice(b",\"chunks\":[");
+            for (place, &size) in sizes.iter().enumerate() {
+                if place > 0 {
+                    out.push(b',');
+                }
+                integer(out, i64::try_from(size).unwrap_or(i64::MAX));
+            }
+            out.push(b']');
+        }
+    }
 }
 
 /// Appends the fields of a response, without braces.
@@ -267,12 +297,26 @@ pub struct RawMessage<'a> {
     body_sha256: Option<Text<'a>>,
     framing: Framing,
     trailers: Fields,
+    head: Option<Octets>,
+    chunks: Option<RawChunks>,
+}
+
+/// Chunks as read: sizes, or what stood around them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawChunks {
+    Sizes(Vec<u64>),
+    Framing(Octets),
 }
 
 impl RawMessage<'_> {
     /// As a request; the error names what is missing or wrong.
     pub fn into_request(self) -> Result<Request, String> {
         let (version, body) = (version(self.version)?, content(self.body.0, self.body_bytes, self.body_sha256)?);
+        let chunks = self.chunks.map(|chunks| match chunks {
+            RawChunks::Sizes(sizes) => Chunks::Sizes(sizes),
+            RawChunks::Framing(framing) => Chunks::Framing(framing.0),
+        });
         Ok(Request {
             method: self.method.ok_or("missing field `method`")?.0,
             target: self.target.ok_or("missing field `target`")?.0,
@@ -281,6 +325,7 @@ impl RawMessage<'_> {
             body,
             framing: self.framing,
             trailers: self.trailers.0,
+            verbatim: verbatim::of(self.head.map(|head| head.0), chunks),
         })
     }
 

@@ -10,6 +10,7 @@ mod escape;
 mod head;
 pub mod json;
 pub mod parser;
+pub mod verbatim;
 
 use bytes::Bytes;
 
@@ -156,6 +157,8 @@ pub struct Request {
     pub framing: Framing,
     /// Trailer fields of a chunked body.
     pub trailers: Headers,
+    /// How it stood on the wire, where the parts above do not tell.
+    pub verbatim: Option<Box<verbatim::Verbatim>>,
 }
 
 /// A response as it was on the wire.

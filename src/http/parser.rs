@@ -15,8 +15,11 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::body::{Gather, chunk_size};
 use super::head::{self, BodyPlan, Facts, Head, Oddities, Start};
+use super::verbatim;
 use super::{Body, Framing, Headers, Request, Response, Version};
 use crate::limits;
 
@@ -229,6 +232,10 @@ struct Current<M> {
     message: Message,
     body: Gather,
     framing: Framing,
+    /// A request's head, where its parts do not tell it.
+    raw_head: Option<Bytes>,
+    /// What stood around a request's chunks.
+    around_chunks: verbatim::Gather,
     holes: Vec<Hole<M>>,
     oddities: Oddities,
     persists: bool,
@@ -326,7 +333,7 @@ impl<M: Copy + Default> Parser<M> {
 
     /// Bytes that it holds of the message under way.
     pub fn held(&self) -> usize {
-        self.line.len() + self.current.as_ref().map_or(0, |current| current.body.kept())
+        self.line.len() + self.current.as_ref().map_or(0, |current| current.body.kept() + current.around_chunks.kept())
     }
 
     /// Lets go of the body under way, where memory is short: the message will have its length and hash.
@@ -633,6 +640,8 @@ impl<M: Copy + Default> Parser<M> {
             message: Message::Response(response),
             body: Gather::new(&self.limits, 0),
             framing: Framing::Close,
+            raw_head: None,
+            around_chunks: verbatim::Gather::default(),
             holes: Vec::new(),
             oddities: vec!["no-head"],
             persists: false,
@@ -644,7 +653,7 @@ impl<M: Copy + Default> Parser<M> {
 
     /// A head is whole: what follows?
     fn headed(&mut self, head: Head) -> Option<Parsed<M>> {
-        let Head { start, headers, mut oddities } = head;
+        let Head { start, headers, mut oddities, raw } = head;
         let facts = Facts::of(&headers, &mut oddities);
         let (plan, tunnel, version) = match &start {
             Start::Request { method, version, .. } => {
@@ -665,6 +674,8 @@ impl<M: Copy + Default> Parser<M> {
             message: start.into_message(headers),
             body: Gather::new(&self.limits, declared),
             framing: plan.framing(),
+            raw_head: raw,
+            around_chunks: verbatim::Gather::default(),
             holes: Vec::new(),
             oddities,
             persists: facts.persists(version) && plan != BodyPlan::UntilClose,
@@ -706,6 +717,7 @@ impl<M: Copy + Default> Parser<M> {
         match chunk_size(trim_end(&self.line)) {
             None => self.abandon(Damage::BadChunk, None),
             Some(size) => {
+                self.keep_around_chunks();
                 self.clear_line();
                 self.state = if size == 0 { State::Trailers } else { State::ChunkData(size) };
                 None
@@ -719,9 +731,26 @@ impl<M: Copy + Default> Parser<M> {
             (b'\n', _) => self.state = State::ChunkSize,
             _ => return self.abandon(Damage::BadChunk, None),
         }
-        self.take(input, 1);
+        let byte = self.take(input, 1);
+        if let Some(around) = self.around_chunks() {
+            around.push(byte);
+        }
         self.last = mark;
         None
+    }
+
+    /// What stands around the chunks of a request is kept, so that it can be sent the same way.
+    fn around_chunks(&mut self) -> Option<&mut verbatim::Gather> {
+        let current = self.current.as_mut().filter(|current| matches!(current.message, Message::Request(_)))?;
+        Some(&mut current.around_chunks)
+    }
+
+    fn keep_around_chunks(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if let Some(around) = self.around_chunks() {
+            around.push(&line);
+        }
+        self.line = line;
     }
 
     fn trailers(&mut self, input: &mut &[u8], mark: M) -> Option<Parsed<M>> {
@@ -745,6 +774,7 @@ impl<M: Copy + Default> Parser<M> {
             self.line_start = self.line.len();
         }
         self.last = mark;
+        self.keep_around_chunks();
         if self.line_start > 0 {
             let mut oddities = Oddities::new();
             let trailers = head::fields(head::lines(&self.line), self.limits.header_fields, &mut oddities);
@@ -770,11 +800,21 @@ impl<M: Copy + Default> Parser<M> {
 
     /// The message under way ends here.
     fn complete(&mut self, damage: Option<Damage>) -> Parsed<M> {
-        let Current { mut message, body, framing, holes, mut oddities, persists, tunnel } =
+        let Current { mut message, body, framing, raw_head, around_chunks, holes, mut oddities, persists, tunnel } =
             *self.current.take().expect("a message that ends was under way");
         self.clear_line();
         self.state = if tunnel && matches!(message, Message::Response(_)) { State::Tunnel } else { State::Head };
         message.set_body(body.finish(), framing);
+        if around_chunks.is_full() {
+            oddities.push("chunks-not-kept");
+        }
+        if let Message::Request(request) = &mut message
+            && damage.is_none()
+            && holes.is_empty()
+        {
+            let chunks = around_chunks.finish(&request.trailers);
+            request.verbatim = verbatim::of(raw_head, chunks);
+        }
         oddities.dedup();
         let damage = damage.or(if holes.is_empty() { None } else { Some(Damage::Gap) });
         let resumed = std::mem::take(&mut self.resumed);
@@ -798,7 +838,7 @@ impl<M: Copy + Default> Parser<M> {
         if self.current.is_none() {
             // Inside the head: the lines that came whole are kept, where the start line is among them.
             let head = head::lenient(&self.line[..self.line_start], self.limits.header_fields).filter(|h| self.accepts(&h.start));
-            let Some(Head { start, headers, oddities }) = head else {
+            let Some(Head { start, headers, oddities, .. }) = head else {
                 self.lose();
                 return None;
             };
@@ -809,6 +849,8 @@ impl<M: Copy + Default> Parser<M> {
                 message: start.into_message(headers),
                 body: Gather::default(),
                 framing: Framing::None,
+                raw_head: None,
+                around_chunks: verbatim::Gather::default(),
                 holes: hole.into_iter().collect(),
                 oddities,
                 persists: false,

@@ -392,7 +392,7 @@ impl Planner {
             let start = out.len();
             encode::request_head(out, &changed);
             head = out.len() - start;
-            encode::body(out, &request.body.bytes, request.framing, &request.trailers);
+            encode::body(out, request);
         })?;
         Ok(Load {
             traits: Traits::of(request),
@@ -517,6 +517,7 @@ fn head_of(request: &Request) -> Request {
         target: request.target.clone(),
         version: request.version,
         headers: request.headers.clone(),
+        verbatim: request.verbatim.clone(),
         ..Request::default()
     }
 }

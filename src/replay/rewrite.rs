@@ -1,6 +1,6 @@
 //! Changes to requests that the user asked for: headers, the marker, and where a host's requests go. Nothing else is touched.
 
-use crate::http::{Headers, Request};
+use crate::http::{Headers, Request, Version};
 use crate::schedule::select::{host, host_matches};
 
 /// The header that tells a replayed request from a real one.
@@ -92,11 +92,20 @@ impl Rewriter {
             }
             None => None,
         };
+        // A request of HTTP/0.9 is one line (RFC 1945 §4.1): it has no place for a marker.
+        let marker = self.marker.as_ref().filter(|_| request.version != Version::Http09);
         if self.set.is_empty() && self.remove.is_empty() && mapped.is_none() {
-            if let Some(marker) = &self.marker {
+            if let Some(marker) = marker {
                 request.headers.push(MARKER.as_bytes(), marker.as_bytes());
+                if let Some(verbatim) = &mut request.verbatim {
+                    verbatim.push_field(MARKER.as_bytes(), marker.as_bytes());
+                }
             }
             return Ok(());
+        }
+        // A head that is changed is written anew, in the usual form.
+        if let Some(verbatim) = &mut request.verbatim {
+            verbatim.head = None;
         }
         let mut headers = Headers::with_capacity(request.headers.len() + self.set.len() + 1, 512);
         let mut placed = vec![false; self.set.len()];
@@ -123,7 +132,7 @@ impl Rewriter {
         for (field, _) in self.set.iter().zip(&placed).filter(|(_, placed)| !**placed) {
             headers.push(field.name.as_bytes(), field.value.as_bytes());
         }
-        if let Some(marker) = &self.marker {
+        if let Some(marker) = marker {
             headers.push(MARKER.as_bytes(), marker.as_bytes());
         }
         request.headers = headers;

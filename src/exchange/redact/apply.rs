@@ -105,6 +105,8 @@ impl Redactor {
             let searched = bodies.next().expect("there is a body for each message");
             undecoded +=
                 usize::from(pass.finish(&repeated, searched, &mut message.body, &mut message.headers, &mut message.trailers));
+            // What was kept of the wire's form holds the secrets too; the sizes of chunks hold none.
+            message.verbatim = message.verbatim.take().and_then(|verbatim| verbatim.sizes_of(message.body.length));
         }
         for response in exchange.response.iter_mut().chain(&mut exchange.interim) {
             let message = &mut response.message;
