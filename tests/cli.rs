@@ -363,3 +363,99 @@ fn a_configuration_that_is_wrong_is_said_by_every_command() {
         shadowtap(folder.path(), &[&command[..], &["--config", "other.toml"]].concat()).expect(2).says(&["gaet", "gate"]);
     }
 }
+
+/// Exchanges of a run to standard output: id and target, in their order.
+fn targets(ran: &support::Ran) -> Vec<(String, String)> {
+    let lines = ran.stdout.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    lines.filter(|line| line["id"].is_string()).map(|line| (text(&line["id"]), text(&line["request"]["target"]))).collect()
+}
+
+/// A capture of one connection from `port` with one request, made `after_ns` after the others.
+fn one_request(port: u16, target: &str, after_ns: u64) -> Vec<u8> {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    Capture::new(200_000).later(after_ns).connection(port, &[(&request, &response("200 OK", "text/plain", "ok"))]).finish()
+}
+
+#[test]
+fn a_file_that_is_still_being_written_is_used_and_not_called_damaged() {
+    use std::io::Write as _;
+    let whole = small_capture();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut writer = fs::File::create(folder.path().join("v1.pcap")).expect("the capture is begun");
+    shadowtap(folder.path(), &["parse", "v1.pcap", "-o", "-"]).expect(3).says(&["v1.pcap is still being written"]);
+    writer.write_all(&whole[..whole.len() - 30]).expect("room");
+    let ran = shadowtap(folder.path(), &["parse", "v1.pcap", "-o", "-"]).expect(0).says(&["v1.pcap: still being written"]);
+    assert_eq!(targets(&ran).len(), 3, "{}", ran.stdout);
+    assert!(ran.stdout.contains("\"inputs-still-being-written\":1") && !ran.stdout.contains("damaged-inputs"), "{}", ran.stdout);
+    // A recording without its end, likewise.
+    let mut recording = fs::File::create(folder.path().join("v1.jsonl")).expect("the recording is begun");
+    recording.write_all(&ran.stdout.as_bytes()[..ran.stdout.len() - 50]).expect("room");
+    shadowtap(folder.path(), &["inspect", "v1.jsonl"]).expect(0).prints(&["v1.jsonl: still being written"]);
+    drop((writer, recording));
+    // Nobody writes them any more: now it is damage.
+    shadowtap(folder.path(), &["parse", "v1.pcap", "-o", "-"]).expect(0).says(&["v1.pcap: damaged at byte", "damaged-inputs"]);
+    shadowtap(folder.path(), &["inspect", "v1.jsonl"]).expect(0).prints(&["v1.jsonl: ends inside line"]);
+}
+
+#[test]
+fn several_inputs_are_merged_by_time_with_their_offsets_and_one_given_twice_counts_once() {
+    let folder = folder_with("first.pcap", &one_request(40_001, "/a", 0));
+    fs::write(folder.path().join("second.pcap"), one_request(40_002, "/b", 1_000_000_000)).expect("written");
+    let read = |arguments: &[&str]| targets(&shadowtap(folder.path(), arguments).expect(0));
+    let named = |ids: [(&str, &str); 2]| ids.map(|(id, target)| (id.to_owned(), target.to_owned()));
+    let merged = read(&["parse", "second.pcap", "first.pcap", "-o", "-"]);
+    assert_eq!(merged, named([("0-0", "/a"), ("1-0", "/b")]));
+    let moved = read(&["parse", "second.pcap", "first.pcap", "--offset", "second.pcap=-2s", "-o", "-"]);
+    assert_eq!(moved, named([("0-0", "/b"), ("1-0", "/a")]));
+    shadowtap(folder.path(), &["parse", "first.pcap", "--offset", "other.pcap=1s", "-o", "-"]).expect(2).says(&["other.pcap"]);
+
+    let twice =
+        shadowtap(folder.path(), &["parse", "first.pcap", "first.pcap", "-o", "-"]).expect(0).says(&["rejected: duplicate"]);
+    assert_eq!(targets(&twice), [("0-0".to_owned(), "/a".to_owned())], "{}", twice.stdout);
+
+    // A capture and a recording, in either order of arguments.
+    shadowtap(folder.path(), &["parse", "second.pcap", "-o", "second.jsonl"]).expect(0);
+    for inputs in [["first.pcap", "second.jsonl"], ["second.jsonl", "first.pcap"]] {
+        let mixed = read(&["parse", inputs[0], inputs[1], "-o", "-"]);
+        assert_eq!(mixed, named([("0-0", "/a"), ("1-0", "/b")]));
+    }
+    let earlier = read(&["parse", "first.pcap", "second.jsonl", "--offset", "second.jsonl=-1h", "-o", "-"]);
+    assert_eq!(earlier, named([("1-0", "/b"), ("0-0", "/a")]));
+}
+
+#[test]
+fn standard_input_and_urls_are_inputs_as_well() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let capture = small_capture();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["parse", "-", "-o", "out.jsonl"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    // As a pipe may deliver it.
+    capture.chunks(97).for_each(|part| input.write_all(part).expect("the program reads"));
+    drop(input);
+    assert!(child.wait().expect("it ends").success());
+    let from_pipe = fs::read_to_string(folder.path().join("out.jsonl")).expect("written");
+    assert_eq!(from_pipe.matches("\"completeness\":\"complete\"").count(), 3);
+    shadowtap(folder.path(), &["parse", "-", "-", "-o", "x.jsonl"]).expect(2).says(&["standard input"]);
+
+    // The recording, since the test's server sends text.
+    let recording: &'static str = from_pipe.leak();
+    let address = server(move |line| match line.split(' ').nth(1) {
+        Some(target) if target.starts_with("/v1.jsonl") => response("200 OK", "application/json", recording),
+        _ => response("404 Not Found", "text/plain", "no such thing"),
+    });
+    let url = format!("http://{address}/v1.jsonl?key=secret");
+    let ran = shadowtap(folder.path(), &["parse", &url, "-o", "-"]).expect(0);
+    assert_eq!(targets(&ran).len(), 3, "{}", ran.stdout);
+    let failed =
+        shadowtap(folder.path(), &["parse", &format!("http://{address}/other?key=secret"), "-o", "-"]).expect(3).says(&["404"]);
+    assert!(!failed.stderr.contains("secret"), "{}", failed.stderr);
+}

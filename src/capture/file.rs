@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::classic::{self, Next};
+use super::growing::Watch;
 use super::pcapng::{self, Sections};
 use super::{CaptureError, Frame, LinkType};
 use crate::limits;
@@ -27,14 +28,28 @@ pub fn open(name: &str) -> Result<Input, CaptureError> {
         return from_reader("standard input", Box::new(io::stdin()), None);
     }
     let file = File::open(Path::new(name)).map_err(unreadable)?;
-    let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
-    from_reader(name, Box::new(file), length)
+    let watch = Watch::new(&file);
+    let length = watch.as_ref().map(Watch::length);
+    match from_reader(name, Box::new(file), length) {
+        Ok(Input::Packets(mut capture)) => {
+            capture.watch = watch;
+            Ok(Input::Packets(capture))
+        }
+        // Its header was not written yet.
+        Err(CaptureError::Empty { .. } | CaptureError::Malformed { .. })
+            if watch.as_ref().is_some_and(Watch::is_being_written) =>
+        {
+            Err(CaptureError::NotYet { name: name.to_owned() })
+        }
+        other => other,
+    }
 }
 
 /// Opens a stream of bytes that people know as `name`; `length` is its length where that is known.
 pub fn from_reader(name: &str, raw: Box<dyn Read + Send>, length: Option<u64>) -> Result<Input, CaptureError> {
     let consumed = Arc::new(AtomicU64::new(0));
     let mut reader: Box<dyn Read + Send> = Box::new(Counted { inner: raw, consumed: Arc::clone(&consumed) });
+    let mut plain = true;
     // A compressed file in a compressed file happens (an archive of rotated captures); more than that does not.
     for _ in 0..3 {
         let mut start = [0; classic::FILE_HEADER];
@@ -43,14 +58,14 @@ pub fn from_reader(name: &str, raw: Box<dyn Read + Send>, length: Option<u64>) -
         let head = &start[..got];
         let rest = move |reader| -> Box<dyn Read + Send> { Box::new(Cursor::new(start[..got].to_vec()).chain(reader)) };
         if head.starts_with(&[0x1f, 0x8b]) {
-            reader = Box::new(flate2::read::MultiGzDecoder::new(BufReader::with_capacity(limits::READ_BYTES, rest(reader))));
+            let buffered = BufReader::with_capacity(limits::READ_BYTES, rest(reader));
+            (reader, plain) = (Box::new(InSteps(flate2::read::MultiGzDecoder::new(buffered))), false);
             continue;
         }
         if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-            reader = Box::new(
-                zstd::stream::read::Decoder::new(rest(reader))
-                    .map_err(|cause| CaptureError::Unreadable { name: name.to_owned(), cause })?,
-            );
+            let decoder = zstd::stream::read::Decoder::new(rest(reader))
+                .map_err(|cause| CaptureError::Unreadable { name: name.to_owned(), cause })?;
+            (reader, plain) = (Box::new(InSteps(decoder)), false);
             continue;
         }
         let kind = if got == classic::FILE_HEADER
@@ -86,6 +101,8 @@ pub fn from_reader(name: &str, raw: Box<dyn Read + Send>, length: Option<u64>) -
             packets: 0,
             ended: false,
             damage: None,
+            watch: None,
+            plain,
             consumed,
             length,
         })));
@@ -107,8 +124,10 @@ pub struct Damage {
     pub packet: u64,
     /// What is wrong.
     pub what: String,
-    /// How many bytes behind the offset had been read and were not used.
+    /// How many bytes lie behind the offset; zero where that is not known (a compressed file, a pipe).
     pub unused: u64,
+    /// It is no damage: the file is still being written, and its end has not come yet.
+    pub growing: bool,
 }
 
 /// A pcap or pcapng file that is being read.
@@ -123,6 +142,9 @@ pub struct CaptureFile {
     packets: u64,
     ended: bool,
     damage: Option<Damage>,
+    watch: Option<Watch>,
+    /// It is not compressed, so that offsets are those of the file as it lies there.
+    plain: bool,
     consumed: Arc<AtomicU64>,
     length: Option<u64>,
 }
@@ -196,15 +218,22 @@ impl CaptureFile {
             return;
         }
         self.carry.extend_from_slice(&block[at..filled]);
-        let what = match failure {
-            Some(error) => format!("it cannot be read on ({error})"),
-            None if self.ended && at < filled => {
-                format!("it ends inside a record, of which {} of {need} bytes are there", filled - at)
+        let watch = self.watch.as_ref().filter(|_| self.ended);
+        let (what, growing) = match failure {
+            Some(error) => {
+                // A compressed file that is still being written ends inside a block.
+                let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+                (format!("it cannot be read on ({error})"), cut && watch.is_some_and(Watch::is_being_written))
             }
+            None if self.ended && at < filled => {
+                let what = format!("it ends inside a record, of which {} of {need} bytes are there", filled - at);
+                (what, watch.is_some_and(Watch::is_being_written))
+            }
+            None if watch.is_some_and(Watch::has_grown) => ("more has come since it was opened".to_owned(), true),
             None => return,
         };
         let unused = self.carry.len() as u64;
-        self.damage = Some(Damage { offset: self.offset, packet: self.packets, what, unused });
+        self.damage = Some(Damage { offset: self.offset, packet: self.packets, what, unused, growing });
     }
 
     /// Finds the records in `bytes`: how many bytes they take, and how many must be there for the next one. Damage is kept.
@@ -236,8 +265,10 @@ impl CaptureFile {
         };
         if let Some(what) = damage {
             let packet = self.packets + frames.len() as u64 - before;
-            let (offset, unused) = (self.offset + at as u64, (bytes.len() - at) as u64);
-            self.damage = Some(Damage { offset, packet, what: what.to_owned(), unused });
+            let offset = self.offset + at as u64;
+            // Nothing behind the damage is read, so how much there is is known of plain files only.
+            let unused = self.length.filter(|_| self.plain).map_or(0, |length| length.saturating_sub(offset));
+            self.damage = Some(Damage { offset, packet, what: what.to_owned(), unused, growing: false });
         }
         (at, need)
     }
@@ -261,6 +292,17 @@ fn read_full(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> Result<usi
         }
     }
     Ok(filled)
+}
+
+/// A decoder that is asked for a little at a time: one that finds damage forgets what it decoded in the same call.
+struct InSteps<R>(R);
+
+impl<R: Read> Read for InSteps<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        const STEP: usize = 1 << 10;
+        let most = buffer.len().min(STEP);
+        self.0.read(&mut buffer[..most])
+    }
 }
 
 /// Counts what was read of the file as it lies there.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::file::CaptureFile;
+use super::file::{CaptureFile, Damage};
 use super::{Batch, CaptureError, Frame, PacketSource};
 use crate::ledger::Ledger;
 use crate::limits;
@@ -138,7 +138,10 @@ impl PacketSource for Merge {
                 ledger.note("pcapng-blocks-not-understood", sections.unknown_blocks);
                 ledger.note("tls-secrets-bytes", sections.secrets.len() as u64);
             }
-            if let Some(damage) = file.damage() {
+            if let Some(damage) = file.damage().filter(|damage| damage.growing) {
+                ledger.note("inputs-still-being-written", 1);
+                ledger.note("bytes-of-records-still-being-written", damage.unused);
+            } else if let Some(damage) = file.damage() {
                 ledger.note("damaged-inputs", 1);
                 ledger.note("damaged-input-bytes-unused", damage.unused);
                 ledger.note(&format!("damage at byte {} of {}", damage.offset, file.name()), 1);
@@ -151,10 +154,13 @@ impl PacketSource for Merge {
         let damaged = self.files.iter().filter_map(|reading| Some((reading.file.name(), reading.file.damage()?)));
         damaged
             .map(|(name, damage)| {
-                format!(
-                    "{name}: damaged at byte {} behind packet {}: {}; all before it is used",
-                    damage.offset, damage.packet, damage.what
-                )
+                let Damage { offset, packet, what, growing, .. } = damage;
+                if *growing {
+                    return format!(
+                        "{name}: still being written at byte {offset} behind packet {packet}: {what}; all before it is used"
+                    );
+                }
+                format!("{name}: damaged at byte {offset} behind packet {packet}: {what}; all before it is used")
             })
             .collect()
     }

@@ -9,6 +9,7 @@
 pub mod classic;
 pub mod file;
 pub mod filter;
+pub mod growing;
 pub mod live;
 pub mod merge;
 pub mod pcapng;
@@ -148,6 +149,12 @@ pub enum CaptureError {
     /// It holds nothing.
     #[error("{name} is empty")]
     Empty {
+        /// The input.
+        name: String,
+    },
+    /// It is empty, or ends inside its header, because it is still being written.
+    #[error("{name} is still being written, and its first bytes are not there yet: try again in a moment")]
+    NotYet {
         /// The input.
         name: String,
     },

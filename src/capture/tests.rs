@@ -115,6 +115,28 @@ fn compressed_files_are_read_also_where_they_are_cut() {
 }
 
 #[test]
+fn damage_inside_a_compressed_file_and_inside_a_plain_one_is_the_same_for_blocks_of_any_length() {
+    let file = pcap(&packets(&[300; 60]));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    gzip.write_all(&file).expect("memory can be written");
+    let mut gzip = gzip.finish().expect("memory can be written");
+    // The check sum of all at the end does not fit: what was decoded before is used.
+    let end = gzip.len() - 8;
+    gzip[end] ^= 1;
+    let mut plain = file.clone();
+    plain[24 + 20 * 316 + 8..][..4].copy_from_slice(&[0xff; 4]);
+    for (name, bytes, least) in [("gzip", gzip, 55), ("plain", plain, 20)] {
+        let seen = [64, 1 << 20].map(|block| {
+            let mut source = merged(vec![(bytes.clone(), 0)], block);
+            let packets = all(&mut source).len();
+            (packets, source.ledger(), source.warnings())
+        });
+        assert!(seen[0].0 >= least && seen[0].0 <= 60 && seen[0].2.len() == 1, "{name}: {seen:?}");
+        assert_eq!(seen[0], seen[1], "{name}");
+    }
+}
+
+#[test]
 fn several_files_are_merged_by_time_and_skew_and_equal_times_keep_the_order_of_inputs() {
     let at = |seconds: &[u32], mark: u8| pcap(&seconds.iter().map(|&second| (second, vec![mark])).collect::<Vec<_>>());
     for block in [17, 40, 4096] {

@@ -13,10 +13,11 @@ use super::folder::InputInfo;
 use super::progress::Progress;
 use super::{Exit, Failure, Global};
 use crate::capture::file::{self, CaptureFile, Input};
+use crate::capture::growing::Watch;
 use crate::capture::merge::Merge;
 use crate::capture::{CaptureError, PacketSource};
 use crate::exchange::Exchange;
-use crate::exchange::recording::{Recording, merge};
+use crate::exchange::recording::{Recording, RecordingError, began, merge};
 use crate::ledger::Ledger;
 use crate::parse::{self, Output, Parse, Render};
 
@@ -90,7 +91,10 @@ impl Inputs {
             };
             match opened.map_err(|error| failure(&error))? {
                 Input::Packets(capture) => inputs.captures.push((capture, skew)),
-                Input::Records(reader) => inputs.recordings.push(Recording::new(name.clone(), reader, skew)),
+                Input::Records(reader) => {
+                    let watch = File::open(name).ok().and_then(|file| Watch::new(&file));
+                    inputs.recordings.push(Recording::new(name.clone(), reader, skew).watched(watch));
+                }
             }
         }
         Ok(inputs)
@@ -109,21 +113,22 @@ impl Inputs {
             from_recordings(recordings, &render, &mut take, &mut done)?;
             return Ok(done);
         }
-        if !recordings.is_empty() {
-            return Err(Failure::usage("captures and recordings cannot be merged: parse the captures first"));
-        }
         let source = Merge::new(captures);
         let progress = Progress::start(global, "parse", source.progress().1);
-        let mut parse = Parse::start(Box::new(source), &options.parse, render);
-        while let Some(output) = parse.next_output().map_err(|error| failure(&error))? {
-            done.exchanges += output.len() as u64;
-            let (packets, exchanges) = (output.packets, done.exchanges);
-            progress.set(output.progress.0, || format!("{packets} packets, {exchanges} exchanges"));
-            take(output)?;
-        }
-        if let Some(summary) = parse.summary() {
-            done.ledger = summary.ledger;
-            done.warnings = summary.warnings;
+        let mut show = |progress_of: u64, packets: u64, exchanges: u64| {
+            progress.set(progress_of, || format!("{packets} packets, {exchanges} exchanges"));
+        };
+        if recordings.is_empty() {
+            let mut parse = Parse::start(Box::new(source), &options.parse, render);
+            while let Some(output) = parse.next_output().map_err(|error| failure(&error))? {
+                done.exchanges += output.len() as u64;
+                show(output.progress.0, output.packets, done.exchanges);
+                take(output)?;
+            }
+            let summary = parse.summary().unwrap_or_default();
+            (done.ledger, done.warnings) = (summary.ledger, summary.warnings);
+        } else {
+            from_both(source, recordings, &options, &render, &mut take, &mut show, &mut done)?;
         }
         if done.ledger.input == 0 {
             let names = done.names.join(", ");
@@ -143,14 +148,67 @@ impl Inputs {
     }
 }
 
+/// Captures and recordings together, by the times of their requests: the captures count as one recording, the first one.
+fn from_both<R: Render>(
+    source: Merge,
+    recordings: Vec<Recording>,
+    options: &Options,
+    render: &R,
+    take: &mut impl FnMut(&mut Output<R::Item>) -> Result<(), Failure>,
+    show: &mut impl FnMut(u64, u64, u64),
+    done: &mut Done,
+) -> Result<(), Failure> {
+    let mut parse = Parse::start(Box::new(source), &options.parse, |exchange: Exchange, _: &mut Vec<u8>| exchange);
+    let mut recorded = merge(recordings);
+    let unusable = |error: RecordingError| Failure::unusable(error.to_string()).because(&error);
+    let mut next = recorded.next().transpose().map_err(unusable)?;
+    // Connections of the captures get even numbers, those of recordings odd ones.
+    let number = |exchange: &mut Exchange, odd: u64| {
+        exchange.id.connection = exchange.id.connection.saturating_mul(2).saturating_add(odd);
+    };
+    let mut hand_on = |exchanges: Vec<Exchange>, done: &mut Done| {
+        done.exchanges += exchanges.len() as u64;
+        if exchanges.is_empty() { Ok(()) } else { take(&mut Output::of(exchanges, render)) }
+    };
+    while let Some(output) = parse.next_output().map_err(|error| failure(&error))? {
+        show(output.progress.0, output.packets, done.exchanges);
+        let mut both = Vec::with_capacity(output.len());
+        for (mut exchange, _) in output.drain() {
+            let until = began(&exchange);
+            while let Some(mut earlier) = next.take_if(|next| began(next) < until) {
+                number(&mut earlier, 1);
+                both.push(earlier);
+                next = recorded.next().transpose().map_err(unusable)?;
+            }
+            number(&mut exchange, 0);
+            both.push(exchange);
+        }
+        hand_on(both, done)?;
+    }
+    while let Some(first) = next.take() {
+        let more = recorded.by_ref().take(TOGETHER);
+        let mut rest: Vec<Exchange> = std::iter::once(Ok(first)).chain(more).collect::<Result<_, _>>().map_err(unusable)?;
+        rest.iter_mut().for_each(|exchange| number(exchange, 1));
+        hand_on(rest, done)?;
+        next = recorded.next().transpose().map_err(unusable)?;
+    }
+    let summary = parse.summary().unwrap_or_default();
+    let (ledger, warnings) = recorded.account();
+    (done.ledger, done.warnings) = (summary.ledger, summary.warnings);
+    done.ledger.merge(&ledger);
+    done.warnings.extend(warnings);
+    Ok(())
+}
+
+/// Exchanges of recordings that are rendered and handed on together.
+const TOGETHER: usize = 256;
+
 fn from_recordings<R: Render>(
     recordings: Vec<Recording>,
     render: &R,
     take: &mut impl FnMut(&mut Output<R::Item>) -> Result<(), Failure>,
     done: &mut Done,
 ) -> Result<(), Failure> {
-    /// Exchanges that are rendered and handed on together.
-    const TOGETHER: usize = 256;
     let mut merged = merge(recordings);
     loop {
         let some: Vec<Exchange> = merged

@@ -6,6 +6,7 @@ use std::io::{BufRead, Read as _};
 
 use super::Exchange;
 use super::log::{self, Line, LineError};
+use crate::capture::growing::Watch;
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::time::Timestamp;
@@ -65,7 +66,9 @@ pub struct Recording {
     headers: u64,
     ends: u64,
     ledger: Ledger,
+    /// It ends inside a line, or inside a block of its compression.
     cut: bool,
+    watch: Option<Watch>,
 }
 
 impl Recording {
@@ -84,7 +87,13 @@ impl Recording {
             ends: 0,
             ledger: Ledger::default(),
             cut: false,
+            watch: None,
         }
+    }
+
+    /// With the file that the lines come from, so that a missing end can be told from one that has not come yet.
+    pub fn watched(self, watch: Option<Watch>) -> Self {
+        Self { watch, ..self }
     }
 
     /// The next exchange; none at the end.
@@ -93,11 +102,15 @@ impl Recording {
             self.buffer.clear();
             let offset = self.offset;
             let mut limited = (&mut self.reader).take(limits::LINE_BYTES as u64 + 1);
-            let got = limited.read_until(b'\n', &mut self.buffer).map_err(|cause| RecordingError::Unreadable {
-                name: self.name.clone(),
-                offset,
-                cause,
-            })?;
+            let got = match limited.read_until(b'\n', &mut self.buffer) {
+                Ok(got) => got,
+                // Compressed, and cut inside a block.
+                Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    (self.cut, self.line) = (true, self.line + 1);
+                    return Ok(None);
+                }
+                Err(cause) => return Err(RecordingError::Unreadable { name: self.name.clone(), offset, cause }),
+            };
             if got == 0 {
                 return Ok(None);
             }
@@ -144,13 +157,25 @@ impl Recording {
         exchange
     }
 
+    fn is_whole(&self) -> bool {
+        !self.cut && self.ends >= self.headers
+    }
+
+    /// Whether what is missing has only not come yet.
+    fn is_growing(&self) -> bool {
+        !self.is_whole() && self.watch.as_ref().is_some_and(Watch::is_being_written)
+    }
+
     fn warning(&self) -> Option<String> {
-        if self.cut {
-            Some(format!("{}: ends inside line {} (byte {}); all before it is used", self.name, self.line, self.offset))
-        } else if self.ends < self.headers {
-            Some(format!("{}: its last line is missing: it may have been cut, or is still being written", self.name))
-        } else {
+        let Self { name, line, offset, .. } = self;
+        if self.is_whole() {
             None
+        } else if self.is_growing() {
+            Some(format!("{name}: still being written at line {line} (byte {offset}); all before it is used"))
+        } else if self.cut {
+            Some(format!("{name}: ends inside line {line} (byte {offset}); all before it is used"))
+        } else {
+            Some(format!("{name}: its last line is missing: it may have been cut; all of it is used"))
         }
     }
 }
@@ -174,14 +199,15 @@ impl Merged {
         let mut ledger = Ledger::default();
         for recording in &self.recordings {
             ledger.merge(&recording.ledger);
-            ledger.note("recordings-without-their-end", u64::from(recording.warning().is_some()));
+            let name = if recording.is_growing() { "inputs-still-being-written" } else { "recordings-without-their-end" };
+            ledger.note(name, u64::from(!recording.is_whole()));
         }
         (ledger, self.recordings.iter().filter_map(Recording::warning).collect())
     }
 }
 
-/// When an exchange began.
-fn began(exchange: &Exchange) -> Timestamp {
+/// When an exchange began: its request, or an orphan's response.
+pub fn began(exchange: &Exchange) -> Timestamp {
     let request = exchange.request.as_ref().map(|request| request.at);
     request.or_else(|| exchange.response.as_ref().map(|response| response.at)).unwrap_or_default()
 }

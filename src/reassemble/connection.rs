@@ -384,7 +384,7 @@ impl<S> Connection<S> {
             };
             self.deliver_held(s, streams, notes);
         }
-        self.tell_fin(streams);
+        self.tell_fin(streams, notes);
     }
 
     fn deliver_held<T: Streams<Stream = S>>(&mut self, s: usize, streams: &mut T, notes: &mut Notes) {
@@ -397,13 +397,15 @@ impl<S> Connection<S> {
         self.deliver_cut(s, cut.clamp(0, i64::from(held.cut)) as u32, held.mark, streams, notes);
     }
 
-    fn tell_fin<T: Streams<Stream = S>>(&mut self, streams: &mut T) {
+    fn tell_fin<T: Streams<Stream = S>>(&mut self, streams: &mut T, notes: &mut Notes) {
         for s in [0, 1] {
             if let (Some((end, mark)), false) = (self.sides[s].fin, self.sides[s].closed)
                 && end <= self.sides[s].next
                 && let Some(stream) = &mut self.stream
             {
                 self.sides[s].closed = true;
+                // What is held can only lie behind the end, and a receiver takes nothing from there.
+                notes.behind_fin_bytes += self.sides[s].forget_held();
                 let direction = if self.client == Some(s) { Direction::ToServer } else { Direction::ToClient };
                 streams.event(stream, StreamEvent::Close { direction, end: End::Fin, mark });
             }
@@ -495,7 +497,7 @@ impl<S> Connection<S> {
                     self.gap(s, self.sides[s].next + missing, Missing::Lost, now, streams, notes);
                 }
             }
-            self.tell_fin(streams);
+            self.tell_fin(streams, notes);
         }
         if let Some(mut stream) = self.stream.take() {
             let mark = self.reset.unwrap_or(now);

@@ -148,3 +148,6 @@ pub struct Finished {
     /// Bytes behind a switch to another protocol.
     pub tunnelled: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,6 +131,12 @@ impl Side {
         self.held_bytes = 0;
     }
 
+    /// Forgets what is held, and stays where it is. Answers how many bytes that were.
+    pub(super) fn forget_held(&mut self) -> u64 {
+        self.held_bytes = 0;
+        std::mem::take(&mut self.held).values().map(|held| held.bytes.len() as u64).sum()
+    }
+
     /// Whether its first held bytes are the next ones.
     pub(super) fn is_contiguous(&self) -> bool {
         self.head().is_some_and(|(at, _)| at <= self.next)

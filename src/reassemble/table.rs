@@ -51,6 +51,7 @@ pub(super) struct Notes {
     pub(super) differing_retransmissions: u64,
     pub(super) out_of_order_packets: u64,
     pub(super) keep_alive_probes: u64,
+    pub(super) behind_fin_bytes: u64,
     gaps: u64,
     gap_bytes: u64,
     cut_bytes: u64,
@@ -72,6 +73,7 @@ impl Notes {
         ledger.note("tcp-retransmissions-that-differ", self.differing_retransmissions);
         ledger.note("tcp-out-of-order-packets", self.out_of_order_packets);
         ledger.note("tcp-keep-alive-probes", self.keep_alive_probes);
+        ledger.note("tcp-bytes-behind-a-fin", self.behind_fin_bytes);
         ledger.note("tcp-gaps", self.gaps);
         ledger.note("tcp-gap-bytes", self.gap_bytes);
         ledger.note("tcp-bytes-cut-by-the-snap-length", self.cut_bytes);

@@ -25,6 +25,12 @@ impl Capture {
         Self { bytes, now_ns: 1_795_341_600_000_000_000, step_ns }
     }
 
+    /// Lets time pass.
+    pub(crate) fn later(mut self, ns: u64) -> Self {
+        self.now_ns += ns;
+        self
+    }
+
     /// Adds a connection from `client_port` that carries these exchanges, each as raw bytes of request and response.
     pub(crate) fn connection(mut self, client_port: u16, exchanges: &[(&str, &str)]) -> Self {
         let (mut client, mut server) = (1_000_u32, 9_000_u32);

@@ -1,0 +1,90 @@
+//! Segments that fuzzing and hostile captures brought up: what the events must be, held against a record of them.
+
+use super::*;
+use crate::decode::{Flags, Pair, Segment};
+
+/// Writes down what happens.
+#[derive(Default)]
+struct Record(Vec<String>);
+
+impl Streams for Record {
+    type Stream = ();
+
+    fn now(&mut self, _: Mark) {}
+
+    fn open(&mut self, _: &Opened) {}
+
+    fn rank(&mut self, (): &mut (), _: u64) {}
+
+    fn event(&mut self, (): &mut (), event: StreamEvent<'_>) {
+        self.0.push(match event {
+            StreamEvent::Bytes { direction, payload, .. } => format!("{direction:?} {}", String::from_utf8_lossy(payload)),
+            StreamEvent::Gap { direction, bytes, .. } => format!("{direction:?} gap {bytes}"),
+            StreamEvent::Close { direction, end, .. } => format!("{direction:?} {end:?}"),
+        });
+    }
+
+    fn held(&self, (): &()) -> usize {
+        0
+    }
+
+    fn shed(&mut self, (): &mut ()) {}
+
+    fn wants(&self, (): &(), _: Direction) -> bool {
+        true
+    }
+
+    fn finish(&mut self, (): ()) -> Finished {
+        Finished { protocol: "test", used: true, skipped: 0, tunnelled: 0 }
+    }
+}
+
+/// Gives segments of one connection: from the client or not, offset in its stream, acknowledged offset, flags, payload.
+fn events(segments: &[(bool, u32, u32, u8, &str)]) -> (Vec<String>, crate::ledger::Ledger) {
+    let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
+    let handshake = [(true, u32::MAX, 0, 2, ""), (false, u32::MAX, 0, 18, "")];
+    for (number, &(from_client, at, ack, flags, payload)) in (1..).zip(handshake.iter().chain(segments)) {
+        let (client, server) = ("10.0.0.9:40000".parse().expect("an endpoint"), "10.0.0.1:80".parse().expect("an endpoint"));
+        let (source, target) = if from_client { (client, server) } else { (server, client) };
+        let (pair, from_low) = Pair::new(source, target);
+        let segment = Segment {
+            number,
+            at: Timestamp::from_nanos(number as i64),
+            pair,
+            from_low,
+            network: 0,
+            hash: 1,
+            seq: at,
+            ack,
+            flags: Flags(flags),
+            fingerprint: number as u32,
+            identified: true,
+            block: 0,
+            start: 0,
+            captured: payload.len() as u32,
+            length: payload.len() as u32,
+        };
+        table.segment(&segment, payload.as_bytes());
+    }
+    table.finish();
+    let ledger = table.ledger();
+    (std::mem::take(&mut table.streams().0), ledger)
+}
+
+#[test]
+fn nothing_comes_behind_a_fin_also_where_it_was_held_before() {
+    let (events, ledger) =
+        events(&[(true, 10, 0, 16, "behind"), (true, 0, 0, 17, "last"), (true, 4, 0, 16, "late"), (false, 0, 5, 17, "")]);
+    assert_eq!(events[..2], ["ToServer last", "ToServer Fin"], "{events:?}");
+    assert!(!events[2..].iter().any(|event| event.starts_with("ToServer")), "{events:?}");
+    assert_eq!((ledger.noted["tcp-bytes-behind-a-fin"], ledger.noted.get("tcp-gaps")), (6, None), "{ledger:?}");
+}
+
+#[test]
+fn the_first_copy_of_a_byte_wins_and_a_differing_one_is_counted_while_the_first_is_held() {
+    let (events, ledger) = events(&[(true, 3, 0, 16, "DEF"), (true, 2, 0, 16, "xxxx"), (true, 0, 0, 16, "abyyy")]);
+    let bytes: String =
+        events.iter().filter_map(|event| event.strip_prefix("ToServer ")).take_while(|e| !e.starts_with("Cap")).collect();
+    assert_eq!(bytes, "abxDEF", "{events:?}");
+    assert!(ledger.noted["tcp-retransmissions-that-differ"] > 0, "{ledger:?}");
+}
