@@ -7,7 +7,7 @@ use shadowtap::demo::clients::{self, Settings as Clients};
 use shadowtap::demo::provider::Provider;
 use shadowtap::demo::{Faults, shop};
 use shadowtap::gate::Verdict;
-use shadowtap::mock::ledger::Summary;
+use shadowtap::mock::summary::Summary;
 
 fn few() -> Clients {
     Clients { sessions: 24, between_sessions: Duration::from_millis(4), reading: Duration::from_millis(2), seed: 5 }

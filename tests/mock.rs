@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use shadowtap::http::{Body, Framing, Headers, Request, Response};
-use shadowtap::mock::ledger::{Call, Summary, Verdict};
+use shadowtap::mock::ledger::{Call, Verdict};
+use shadowtap::mock::summary::Summary;
 use shadowtap::mock::{Exhausted, Handle, Recording, Rules, Selection, Settings, Timing, ledger};
 use shadowtap::time::Timestamp;
 

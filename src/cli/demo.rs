@@ -22,7 +22,8 @@ use crate::demo::{Faults, PROVIDER_HOST, SHOP_HOST, shop};
 use crate::diff::{Cluster, Kind};
 use crate::gate::policy::Nanos;
 use crate::gate::{Finding, Policy, Verdict};
-use crate::mock::ledger::{Summary, Verdict as CallVerdict};
+use crate::mock::ledger::Verdict as CallVerdict;
+use crate::mock::summary::Summary;
 use crate::mock::{self as egress, Timing};
 
 /// Where it writes if nothing else is said.
@@ -156,6 +157,7 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
         &egress::Config { providers: vec![PROVIDER_HOST.to_owned()], timing: Timing::Recorded, ..egress::Config::default() },
     )?;
     mock.serve.threads = 1;
+    mock.watches = true;
     let mock = mock::start(&mock, global)?;
     let version2 =
         shop::Settings { version: 2, faults: settings.faults, provider: mock.address(), avoid_ports: vec![SHOP_PORT_RECORDED] };
@@ -350,7 +352,7 @@ fn held_against(
             cluster.provider,
             cluster.calls,
             cluster.verdict.name(),
-            cluster.example.payload
+            if cluster.example.payload.is_empty() { &cluster.example.recorded_payload } else { &cluster.example.payload }
         );
         if faults.charges_twice && cluster.verdict == CallVerdict::Repeated && cluster.route == "POST /v1/charges" {
             twice = Some(line);

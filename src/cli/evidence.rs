@@ -14,11 +14,12 @@ use crate::diff::route::Routes;
 use crate::diff::{Cluster, Totals};
 use crate::exchange::redact::Masker;
 use crate::gate::policy::Nanos;
-use crate::gate::{Evidence, Judgement, Policy, judge};
+use crate::gate::{Evidence, Judgement, Outgoing, Policy, judge};
 use crate::limits;
 use crate::measure::{Records, Summary, measure};
 use crate::mock::ledger as egress;
-use crate::report::{Clusters, Egress, Facts, InputFacts, Report};
+use crate::mock::summary::{Cluster as OutgoingCluster, Summary as Calls};
+use crate::report::{CallCluster, Clusters, Egress, Facts, InputFacts, Report};
 
 /// Flags of the gate; each beats its key in `[gate]`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -100,7 +101,11 @@ impl Loaded {
             &Evidence {
                 summary: &summary,
                 totals: &totals,
-                egress: egress.as_ref().map(|egress| (egress.different(), egress.total())),
+                egress: egress.as_ref().map(|egress| Outgoing {
+                    total: egress.total(),
+                    different: egress.different(),
+                    unsafe_different: egress.unsafe_different,
+                }),
                 tls: facts.target.starts_with("https:"),
                 interrupted: facts.interrupted,
                 scheduled: facts.settings.get("speed").and_then(|speed| speed.as_str()) != Some("max"),
@@ -288,46 +293,55 @@ fn clusters(path: &Path) -> Result<Clusters, Failure> {
 
 /// The mock's ledger, where there is one.
 fn egress(path: &Path, masker: &Masker) -> Result<Option<Egress>, Failure> {
-    const EXAMPLES: usize = 20;
     if !path.is_file() {
         return Ok(None);
     }
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    let summary = egress::Summary::read(BufReader::with_capacity(1 << 16, file))
+    let summary = Calls::read(BufReader::with_capacity(1 << 16, file))
         .map_err(|error| Failure::unusable(format!("{} is damaged", path.display())).because(&error))?;
     let counts = &summary.total;
     Ok(Some(Egress {
         calls: egress::Verdict::ALL.into_iter().map(|v| (v.name(), counts.of(v))).filter(|(_, n)| *n > 0).collect(),
         unsafe_repeated: counts.unsafe_repeated,
-        examples: summary.clusters.iter().take(EXAMPLES).map(|cluster| outgoing(cluster, masker)).collect(),
+        unsafe_different: counts.unsafe_different(),
+        in_another_order: counts.order_changed,
+        complete: summary.complete,
+        clusters: summary.clusters.iter().take(CALL_CLUSTERS).map(|cluster| outgoing(cluster, masker)).collect(),
         routes: summary.routes,
     }))
 }
 
-/// Outgoing calls with one cause of difference, in a sentence.
-fn outgoing(cluster: &egress::Cluster, masker: &Masker) -> String {
-    use std::fmt::Write as _;
+/// Clusters of outgoing calls that a report shows.
+const CALL_CLUSTERS: usize = 50;
+
+/// Outgoing calls with one cause of difference, secrets masked.
+fn outgoing(cluster: &OutgoingCluster, masker: &Masker) -> CallCluster {
     let example = &cluster.example;
-    let mut text = format!("{} at {}: {} ", cluster.route, cluster.provider, cluster.calls);
-    // Writing into a string cannot fail.
-    let _ = match cluster.verdict {
-        egress::Verdict::Repeated => write!(text, "made more often than by v1"),
-        egress::Verdict::Extra => write!(text, "that v1 never made"),
-        egress::Verdict::Missing => write!(text, "that v1 made and v2 did not"),
-        egress::Verdict::Drifted => write!(text, "with another payload"),
-        egress::Verdict::Matched => write!(text, "in another order than v1's"),
+    let what = match cluster.verdict {
+        egress::Verdict::Repeated => "made more often than by v1",
+        egress::Verdict::Extra => "that v1 never made",
+        egress::Verdict::Missing => "that v1 made and v2 did not",
+        egress::Verdict::Drifted => "with another payload",
+        egress::Verdict::Matched => "in another order than v1's",
     };
-    for place in example.places.iter().take(3) {
-        let value = |value: &Option<String>| masker.text(value.as_deref().unwrap_or("nothing")).into_owned();
-        let _ = write!(text, "; {}: {} → {}", place.place, value(&place.expected), value(&place.actual));
+    let value = |value: &Option<String>| value.as_deref().map(|value| masker.text(value).into_owned());
+    CallCluster {
+        id: cluster.id.clone(),
+        verdict: cluster.verdict.name(),
+        what,
+        changes: cluster.changes,
+        provider: cluster.provider.clone(),
+        route: cluster.route.clone(),
+        calls: cluster.calls,
+        shape: masker.text(&cluster.shape).into_owned(),
+        places: example
+            .places
+            .iter()
+            .take(5)
+            .map(|place| (place.place.clone(), value(&place.expected), value(&place.actual)))
+            .collect(),
+        expected: masker.text(&example.recorded_payload).into_owned(),
+        actual: masker.text(&example.payload).into_owned(),
+        causes: cluster.causes.iter().take(5).map(ToString::to_string).collect(),
     }
-    if !example.payload.is_empty() {
-        let _ = write!(text, "; for example {}", masker.text(&example.payload));
-    }
-    if !cluster.causes.is_empty() {
-        let causes: Vec<String> = cluster.causes.iter().take(3).map(ToString::to_string).collect();
-        let more = if cluster.causes.len() > 3 { " …" } else { "" };
-        let _ = write!(text, "; caused by exchange {}{more}", causes.join(", "));
-    }
-    text
 }

@@ -19,8 +19,8 @@ use crate::exchange::ExchangeId;
 use crate::exchange::redact::Masker;
 use crate::limits;
 use crate::mock::fault::{Fault, Faults};
-use crate::mock::ledger::{Call, Counts};
-use crate::mock::{self, Exhausted, Finished, Handle, Policy, Recording, Rules, Selection, StartError, Timing};
+use crate::mock::ledger::{Broken, Call, Counts};
+use crate::mock::{self, BuildError, Exhausted, Finished, Gatherer, Handle, Policy, Rules, Selection, StartError, Timing};
 use crate::replay::log::{self, Line};
 
 /// Answer v2's outgoing calls from the recording
@@ -129,6 +129,8 @@ pub struct Settings {
     pub rules: Rules,
     /// How to serve.
     pub serve: mock::Settings,
+    /// Whether a replay in this process tells which requests are at v2.
+    pub watches: bool,
 }
 
 impl Settings {
@@ -181,6 +183,7 @@ impl Settings {
                 volatile: or(choice.volatile, &config.volatile),
             },
             serve,
+            watches: false,
         })
     }
 }
@@ -223,19 +226,24 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Finished, 
 /// Reads the inputs and starts serving.
 #[expect(clippy::print_stderr, reason = "says where it listens")]
 pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Failure> {
-    let mut exchanges = Vec::new();
+    let mut calls = Gatherer::new(settings.selection.clone());
+    let full = |error: &dyn std::error::Error| {
+        let folder = std::env::temp_dir();
+        Failure::unusable(format!("large bodies cannot be put aside in {}: set TMPDIR to a folder with room", folder.display()))
+            .because(error)
+    };
     let done = Inputs::open(&settings.inputs, input::Options::default())?
-        .each(global, |exchange| {
-            exchanges.push(exchange);
-            Ok(())
-        })?
+        .each(global, |exchange| calls.add(exchange).map_err(|error| full(&error)))?
         .require_exchanges()?;
     for warning in &done.warnings {
         tracing::warn!("{}", printable(warning));
     }
     let names = settings.inputs.join(", ");
-    let recording = Recording::build(exchanges, &settings.selection, settings.rules.clone()).map_err(|error| {
-        Failure::unusable(format!("{names}: {error}: say with --provider or --provider-port who v1's providers are"))
+    let recording = calls.build(settings.rules.clone()).map_err(|error| match error {
+        BuildError::NoCall { .. } => {
+            Failure::unusable(format!("{names}: {error}: say with --provider or --provider-port who v1's providers are"))
+        }
+        BuildError::Disk(_) => full(&error),
     })?;
     if recording.undivided {
         tracing::warn!(
@@ -247,7 +255,7 @@ pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Fail
     }
     let calls = recording.len();
     let hosts: Vec<String> = recording.hosts().take(8).map(|(host, calls)| format!("{host} ({calls})")).collect();
-    let mock = Handle::start(recording, settings.serve.clone()).map_err(|error| failure(&error))?;
+    let mock = Handle::start_beside(recording, settings.serve.clone(), settings.watches).map_err(|error| failure(&error))?;
     if !global.quiet {
         eprintln!("mock: listening on {}, answers {calls} calls of {}", mock.address(), printable(&hosts.join(", ")));
     }
@@ -291,7 +299,19 @@ fn failure(error: &StartError) -> Failure {
 
 fn show(finished: &Finished) -> Result<(), Failure> {
     let ledger = finished.log.as_ref().map(|log| format!("ledger: {}\n", printable(&log.to_string_lossy()))).unwrap_or_default();
-    super::output::print(&format!("{}\n{ledger}", summary(&finished.counts)))
+    super::output::print(&format!("{}\n{}{ledger}", summary(&finished.counts), broken(&finished.broken)))
+}
+
+/// What went wrong with clients, in a line; empty where nothing did.
+fn broken(broken: &Broken) -> String {
+    let parts = [
+        (broken.unfinished, "requests never came whole"),
+        (broken.not_understood, "were no HTTP"),
+        (broken.unread, "answers were not read"),
+        (broken.no_tls, "TLS handshakes failed"),
+    ];
+    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    if parts.is_empty() { String::new() } else { format!("clients: {}\n", parts.join(", ")) }
 }
 
 /// The counts in a line.

@@ -111,6 +111,8 @@ fn start_mock(
     let mut settings = mock::Settings::new(replay.inputs.clone(), listen, Some(log), choice, &config.mock)?;
     settings.selection.ingress_ports = replay.shape.selection.ports.clone();
     settings.selection.ingress_hosts = replay.shape.selection.hosts.clone();
+    settings.watches = true;
+    settings.serve.copies = replay.shape.pacing.multiply.saturating_mul(replay.shape.pacing.loops);
     mock::start(&settings, global)
 }
 
@@ -121,6 +123,7 @@ pub(crate) fn execute(settings: Settings, global: &Global) -> Result<Ran, Failur
     let compare = |dir: &Path| diff::Settings::of_run(dir, &config, approved.as_deref(), show_secrets);
     compare(&replay.output)?;
     replay.keep_egress = mock.is_some();
+    replay.under_way = mock.as_ref().map(Handle::under_way);
     let replayed = replay::execute(&replay, global)?;
     if let Some(handle) = mock {
         let ids = mock::replayed(&replayed.folder)?;

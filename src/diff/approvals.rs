@@ -103,12 +103,12 @@ pub(super) fn fits(shape: &str, label: &str, values: [Option<&str>; 2]) -> bool 
 }
 
 /// `"a"→"b"`.
-pub(super) fn pair(a: &str, b: &str) -> String {
+pub fn pair(a: &str, b: &str) -> String {
     format!("\"{a}\"→\"{b}\"")
 }
 
 /// The factor and the step from one number to another; empty where there is no plain one.
-pub(super) fn numeric(a: &str, b: &str) -> Option<(String, String)> {
+pub fn numeric(a: &str, b: &str) -> Option<(String, String)> {
     let (a, b) = (Decimal::parse(a)?, Decimal::parse(b)?);
     Some((a.factor(&b).unwrap_or_default(), a.step(&b).unwrap_or_default()))
 }

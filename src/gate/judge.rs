@@ -13,6 +13,8 @@ use super::{Check, Finding, Judgement, Policy, RuleResult, Unit, Verdict};
 use crate::diff::Totals;
 use crate::measure::{Histogram, RouteSummary, Side, Summary};
 
+/// The rule for outgoing calls that change something at a provider.
+pub const UNSAFE_CALLS: &str = "max_unsafe_egress_differences";
 /// Most reasons that are listed each by itself.
 const REASONS: usize = 12;
 
@@ -22,14 +24,25 @@ pub struct Evidence<'a> {
     pub summary: &'a Summary,
     /// What the diff counted.
     pub totals: &'a Totals,
-    /// Calls of v2 to its providers that differ from the recorded ones, of how many, where a mock watched.
-    pub egress: Option<(u64, u64)>,
+    /// Calls of v2 to its providers, where a mock watched.
+    pub egress: Option<Outgoing>,
     /// Whether the target is reached by TLS.
     pub tls: bool,
     /// Whether the run was broken off.
     pub interrupted: bool,
     /// Whether there was a schedule to hold; `--speed max` has none.
     pub scheduled: bool,
+}
+
+/// Calls of v2 to its providers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// All, with v1's that v2 did not make.
+    pub total: u64,
+    /// Those that differ from the recorded ones.
+    pub different: u64,
+    /// Those of them that change something at the provider.
+    pub unsafe_different: u64,
 }
 
 /// Judges a run.
@@ -43,11 +56,11 @@ pub fn judge(evidence: &Evidence<'_>, policy: &Policy) -> Judgement {
         confidence: policy.confidence,
     };
     let subjects = Subject::all(evidence, policy, court.reference);
-    let mut rules = Vec::new();
+    // First what was done twice: it costs money, and no sample is too small to show it.
+    let mut rules = egress(evidence, policy);
     for kind in Kind::all() {
         rules.extend(court.judge(kind, &subjects[..1], evidence));
     }
-    rules.extend(egress(evidence, policy));
     let overall = rules.len();
     for kind in Kind::all() {
         rules.extend(court.judge(kind, &subjects[1..], evidence));
@@ -117,8 +130,9 @@ fn complaints(failed: &[&RuleResult]) -> Vec<String> {
     let on_a_route = |rule: &str| failed.iter().any(|other| other.route.is_some() && other.rule == rule);
     let differ = |rule: &&&RuleResult| rule.rule == Kind::Mismatch.rule();
     let overall = failed.iter().filter(|rule| rule.route.is_none());
-    let first = overall.clone().filter(differ).map(|rule| rule.why.clone());
-    let last = overall.filter(|rule| !differ(rule) && !on_a_route(&rule.rule)).map(|rule| rule.why.clone());
+    let twice = |rule: &&&RuleResult| rule.rule == UNSAFE_CALLS;
+    let first = overall.clone().filter(twice).chain(overall.clone().filter(differ)).map(|rule| rule.why.clone());
+    let last = overall.filter(|rule| !differ(rule) && !twice(rule) && !on_a_route(&rule.rule)).map(|rule| rule.why.clone());
     first.chain(routes.into_iter().map(|(route, text)| format!("{route}: {text}"))).chain(last).collect()
 }
 
@@ -507,29 +521,46 @@ impl Court {
     }
 }
 
-/// What v2 asked its providers.
-fn egress(evidence: &Evidence<'_>, policy: &Policy) -> Option<RuleResult> {
-    let limit = policy.max_egress_differences?;
-    let (different, calls) = evidence.egress.unwrap_or_default();
-    let finding = match evidence.egress {
-        None => Finding::CannotSay,
-        Some(_) if different > limit => Finding::Fail,
-        Some(_) => Finding::Pass,
-    };
-    let why = match evidence.egress {
-        None => "v2's calls to its providers were not watched: run `shadowtap mock` with --log.".to_owned(),
-        Some(_) => format!(
-            "{} of {} of v2 to its providers differ from the recorded ones; {} allowed.",
-            count(different),
-            plural(calls, "call", "calls"),
+/// What v2 asked its providers: the calls that change something there are judged wherever a mock watched, all of them where the
+/// policy says so.
+fn egress(evidence: &Evidence<'_>, policy: &Policy) -> Vec<RuleResult> {
+    let watched = evidence.egress;
+    let mut rules = Vec::new();
+    if let (Some(limit), Some(calls)) = (policy.max_unsafe_egress_differences, watched) {
+        let why = format!(
+            "{} of {} of v2 to its providers change something there and are not v1's; {} allowed.",
+            count(calls.unsafe_different),
+            plural(calls.total, "call", "calls"),
             plural(limit, "is", "are")
-        ),
-    };
-    let value = evidence.egress.map(|_| different as f64);
-    Some(RuleResult {
-        rule: "max_egress_differences".to_owned(),
+        );
+        rules.push(calls_rule(UNSAFE_CALLS, Some(calls.unsafe_different), calls.total, limit, why));
+    }
+    if let Some(limit) = policy.max_egress_differences {
+        let why = match watched {
+            None => "v2's calls to its providers were not watched: run `shadowtap mock` with --log.".to_owned(),
+            Some(calls) => format!(
+                "{} of {} of v2 to its providers differ from the recorded ones; {} allowed.",
+                count(calls.different),
+                plural(calls.total, "call", "calls"),
+                plural(limit, "is", "are")
+            ),
+        };
+        let total = watched.map_or(0, |calls| calls.total);
+        rules.push(calls_rule("max_egress_differences", watched.map(|calls| calls.different), total, limit, why));
+    }
+    rules
+}
+
+fn calls_rule(rule: &str, different: Option<u64>, calls: u64, limit: u64, why: String) -> RuleResult {
+    let value = different.map(|different| different as f64);
+    RuleResult {
+        rule: rule.to_owned(),
         route: None,
-        finding,
+        finding: match different {
+            None => Finding::CannotSay,
+            Some(different) if different > limit => Finding::Fail,
+            Some(_) => Finding::Pass,
+        },
         unit: Unit::Count,
         measured: value,
         low: value,
@@ -539,5 +570,5 @@ fn egress(evidence: &Evidence<'_>, policy: &Policy) -> Option<RuleResult> {
         effective_count: calls,
         confidence: 1.0,
         why,
-    })
+    }
 }

@@ -9,7 +9,7 @@ pub mod policy;
 pub mod statistics;
 pub mod words;
 
-pub use judge::{Evidence, judge};
+pub use judge::{Evidence, Outgoing, UNSAFE_CALLS, judge};
 pub use policy::Policy;
 
 use serde::Serialize;

@@ -74,6 +74,8 @@ pub struct Policy {
     pub max_damaged_rate: f64,
     /// Differences of latency below this are never a failure, whatever the ratio.
     pub min_latency_change: Nanos,
+    /// Calls of v2 to its providers that change something there and are not v1's; judged where a mock watched.
+    pub max_unsafe_egress_differences: Option<u64>,
     /// Calls of v2 to its providers that differ from the recorded ones; not judged without it.
     pub max_egress_differences: Option<u64>,
     /// Rules that must reach a verdict over all exchanges; a "cannot say" of one of them is no verdict.
@@ -98,6 +100,7 @@ impl Default for Policy {
             max_lateness_p99: Nanos(5_000_000),
             max_damaged_rate: 0.05,
             min_latency_change: Nanos(2_000_000),
+            max_unsafe_egress_differences: Some(0),
             max_egress_differences: None,
             demand: vec!["max_mismatch_rate".to_owned(), "max_error_rate".to_owned()],
         }
@@ -126,6 +129,7 @@ struct RawPolicy {
     max_lateness_p99: Option<Nanos>,
     max_damaged_rate: Option<f64>,
     min_latency_change: Option<Nanos>,
+    max_unsafe_egress_differences: Option<u64>,
     max_egress_differences: Option<u64>,
     demand: Option<Vec<String>>,
     route: Vec<RawRoute>,
@@ -177,6 +181,7 @@ impl<'de> Deserialize<'de> for Policy {
             max_lateness_p99: raw.max_lateness_p99.unwrap_or(default.max_lateness_p99),
             max_damaged_rate: raw.max_damaged_rate.unwrap_or(default.max_damaged_rate),
             min_latency_change: raw.min_latency_change.unwrap_or(default.min_latency_change),
+            max_unsafe_egress_differences: raw.max_unsafe_egress_differences.or(default.max_unsafe_egress_differences),
             max_egress_differences: raw.max_egress_differences,
             demand: raw.demand.unwrap_or(default.demand),
         };

@@ -1,126 +1,184 @@
-//! Responses as the mock sends them: the recorded ones, with their latency where that is asked for, and its own.
-
-use std::convert::Infallible;
-use std::future::Future as _;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+//! Responses as the mock sends them: the recorded ones, byte for byte but for what belongs to the connection, and its own.
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
-use hyper::ext::ReasonPhrase;
+use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Response, StatusCode};
-use tokio::time::Sleep;
 
-use crate::http::{self, Framing};
+use super::recording::Answer;
+use super::shelf::Kept;
+use crate::http::{Framing, Headers, Version};
 
 /// The status of a miss: no server of the field gives it, so that it cannot be taken for a provider's answer.
 pub(super) const MISS: u16 = 599;
 
-/// A body: its first part at once, its last part when its time has come, then trailers.
+/// An answer on its way.
 #[derive(Debug, Default)]
-pub(super) struct Content {
-    first: Option<Bytes>,
-    last: Option<(Bytes, Pin<Box<Sleep>>)>,
-    trailers: Option<HeaderMap>,
-    chunked: bool,
+pub(super) struct Reply<'r> {
+    pub(super) status: u16,
+    pub(super) reason: &'r [u8],
+    pub(super) headers: Option<&'r Headers>,
+    pub(super) trailers: Option<&'r Headers>,
+    pub(super) chunked: bool,
+    pub(super) body: Option<Kept>,
+    /// Header fields that the mock adds: its own answers' type, and the choice where that is to be explained.
+    pub(super) added: Vec<(&'static str, String)>,
+    /// When it is due, in nanoseconds from the arrival of the request: its first and its last byte.
+    pub(super) due: Option<(i64, i64)>,
 }
 
-impl Content {
-    fn left(&self) -> u64 {
-        let last = self.last.as_ref().map_or(0, |(bytes, _)| bytes.len());
-        (self.first.as_ref().map_or(0, Bytes::len) + last) as u64
+/// What the request says of its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    /// Its method is HEAD: a head without a body.
+    pub(super) head: bool,
+    pub(super) version: Version,
+    /// Whether the connection goes on after the answer.
+    pub(super) persists: bool,
+}
+
+/// Header fields that belong to the recorded connection and not to the message (RFC 9110 §7.6.1).
+const OF_THE_CONNECTION: [&str; 7] =
+    ["connection", "keep-alive", "proxy-connection", "te", "upgrade", "proxy-authenticate", "proxy-authorization"];
+
+fn is_of_the_connection(name: &[u8]) -> bool {
+    OF_THE_CONNECTION.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+}
+
+impl<'r> Reply<'r> {
+    /// A recorded answer.
+    pub(super) fn recorded(answer: &'r Answer, with_its_timing: bool) -> Self {
+        let head = &answer.head;
+        Self {
+            status: head.status,
+            reason: &head.reason,
+            headers: Some(&head.headers),
+            trailers: Some(&head.trailers).filter(|trailers| !trailers.is_empty()),
+            chunked: head.framing == Framing::Chunked,
+            body: Some(answer.body.clone()),
+            added: vec![],
+            due: with_its_timing.then_some((answer.first_byte_ns, answer.last_byte_ns)),
+        }
+    }
+
+    /// An answer of the mock itself.
+    pub(super) fn own(status: u16, body: &serde_json::Value) -> Self {
+        let mut text = serde_json::to_vec_pretty(body).unwrap_or_default();
+        text.push(b'\n');
+        let added = vec![("content-type", "application/json".to_owned())];
+        Self { body: Some(Kept::Here(text.into())), added, ..Self::empty(status) }
+    }
+
+    /// An answer without a body.
+    pub(super) fn empty(status: u16) -> Self {
+        let usual = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        let reason = if status == MISS { "Not Recorded" } else { usual.unwrap_or_default() };
+        Self { status, reason: reason.as_bytes(), ..Self::default() }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.body.as_ref().map_or(0, Kept::len)
+    }
+
+    /// Whether a body follows the head (RFC 9112 §6.3).
+    pub(super) fn has_body(&self, asker: Asker) -> bool {
+        !asker.head && self.status != 204 && self.status != 304
+    }
+
+    fn sends_chunks(&self, asker: Asker) -> bool {
+        self.chunked && self.has_body(asker) && asker.version == Version::Http11
+    }
+
+    /// Appends the head: the recorded fields in their order and case, with the length that the body has. Gives whether chunks follow.
+    pub(super) fn write_head(&self, asker: Asker, out: &mut Vec<u8>) -> bool {
+        let chunks = self.sends_chunks(asker);
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(itoa(u64::from(self.status)).as_slice());
+        out.push(b' ');
+        out.extend_from_slice(self.reason);
+        out.extend_from_slice(b"\r\n");
+        let field = |out: &mut Vec<u8>, name: &[u8], value: &[u8]| {
+            // No parser gives these; a recording that was written by hand might.
+            if name.is_empty() || name.iter().chain(value).any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+                return;
+            }
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        };
+        let mut framed = !self.has_body(asker);
+        for (name, value) in self.headers.into_iter().flat_map(Headers::iter) {
+            if is_of_the_connection(name) {
+                continue;
+            }
+            let (length, coding) =
+                (name.eq_ignore_ascii_case(b"content-length"), name.eq_ignore_ascii_case(b"transfer-encoding"));
+            match () {
+                // Of an answer without a body it says how long the body would be.
+                () if length && !self.has_body(asker) => field(out, name, value),
+                () if length && !framed && !chunks => {
+                    framed = true;
+                    field(out, name, &itoa(self.length()));
+                }
+                () if coding && !framed && chunks => {
+                    framed = true;
+                    field(out, name, b"chunked");
+                }
+                () if length || coding => {}
+                () => field(out, name, value),
+            }
+        }
+        for (name, value) in &self.added {
+            field(out, name.as_bytes(), value.as_bytes());
+        }
+        if !framed {
+            if chunks { field(out, b"Transfer-Encoding", b"chunked") } else { field(out, b"Content-Length", &itoa(self.length())) }
+        }
+        if !asker.persists {
+            field(out, b"Connection", b"close");
+        } else if asker.version != Version::Http11 {
+            field(out, b"Connection", b"keep-alive");
+        }
+        out.extend_from_slice(b"\r\n");
+        chunks
+    }
+
+    /// Appends the end of a body in chunks, with its trailer fields.
+    pub(super) fn write_end(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"0\r\n");
+        for (name, value) in self.trailers.into_iter().flat_map(Headers::iter) {
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The header fields for HTTP/2, where names are in lower case (RFC 9113 §8.2).
+    pub(super) fn header_map(&self, head: bool) -> HeaderMap {
+        let mut map = fields(self.headers);
+        if !head && self.status != 304 {
+            map.remove(CONTENT_LENGTH);
+        }
+        for (name, value) in &self.added {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                map.append(*name, value);
+            }
+        }
+        map
+    }
+
+    /// The trailer fields for HTTP/2.
+    pub(super) fn trailer_map(&self) -> Option<HeaderMap> {
+        self.trailers.map(|trailers| fields(Some(trailers)))
     }
 }
 
-impl Body for Content {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(bytes) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
-        }
-        if let Some((_, sleep)) = &mut self.last {
-            std::task::ready!(sleep.as_mut().poll(cx));
-            let bytes = self.last.take().map(|(bytes, _)| bytes).unwrap_or_default();
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
-        }
-        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.last.is_none() && self.trailers.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        if self.chunked { SizeHint::default() } else { SizeHint::with_exact(self.left()) }
-    }
-}
-
-/// Header fields that belong to the recorded connection and not to the message (RFC 9110 §7.6.1), or that the server sets.
-const OF_THE_CONNECTION: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "te",
-    "upgrade",
-    "content-length",
-    "proxy-authenticate",
-];
-
-/// Why a recorded response cannot be given.
-pub(super) const fn unusable(response: Option<&http::Response>) -> Option<&'static str> {
-    match response {
-        None => Some("the recording does not hold the whole answer of this call"),
-        Some(response) if response.body.bytes.len() as u64 != response.body.length => {
-            Some("the recorded answer was too large to be kept whole")
-        }
-        Some(response) if response.status < 200 || response.status > 999 => {
-            Some("the recorded answer switched protocols and cannot be given again")
-        }
-        Some(_) => None,
-    }
-}
-
-/// The recorded response; its last half waits for `last`. `head` is whether the request's method is HEAD.
-pub(super) fn recorded(response: &http::Response, last: Option<Sleep>, head: bool) -> Response<Content> {
-    let chunked = response.framing == Framing::Chunked;
-    let bytes = response.body.bytes.clone();
-    let mut content = Content { chunked, ..Content::default() };
-    match last {
-        Some(sleep) if bytes.len() > 1 => {
-            let half = bytes.len() / 2;
-            content.first = Some(bytes.slice(..half));
-            content.last = Some((bytes.slice(half..), Box::pin(sleep)));
-        }
-        _ => content.first = Some(bytes).filter(|bytes| !bytes.is_empty()),
-    }
-    if chunked && !response.trailers.is_empty() {
-        content.trailers = Some(fields(&response.trailers));
-    }
-    let mut answer = Response::new(content);
-    *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::OK);
-    *answer.headers_mut() = fields(&response.headers);
-    if (head || response.status == 304)
-        && let Some(length) = response.headers.get("content-length").and_then(|value| HeaderValue::from_bytes(value).ok())
-    {
-        answer.headers_mut().insert(CONTENT_LENGTH, length);
-    }
-    let usual = answer.status().canonical_reason().unwrap_or_default();
-    if *response.reason != *usual.as_bytes()
-        && let Ok(reason) = ReasonPhrase::try_from(&*response.reason)
-    {
-        answer.extensions_mut().insert(reason);
-    }
-    answer
-}
-
-fn fields(headers: &http::Headers) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers.iter() {
-        if OF_THE_CONNECTION.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes())) {
+fn fields(headers: Option<&Headers>) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers.into_iter().flat_map(Headers::iter) {
+        if is_of_the_connection(name) || name.eq_ignore_ascii_case(b"transfer-encoding") {
             continue;
         }
         // What no header field may hold was damage in v1's answer; the rest of the answer is given.
@@ -131,22 +189,24 @@ fn fields(headers: &http::Headers) -> HeaderMap {
     map
 }
 
-/// An answer of the mock itself.
-pub(super) fn own(status: u16, body: &serde_json::Value) -> Response<Content> {
-    let mut text = serde_json::to_vec_pretty(body).unwrap_or_default();
-    text.push(b'\n');
-    let mut answer = Response::new(Content { first: Some(text.into()), ..Content::default() });
-    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
-    if status == MISS {
-        answer.extensions_mut().insert(ReasonPhrase::from_static(b"Not Recorded"));
-    }
-    answer
+/// Appends a chunk.
+pub(super) fn write_chunk(bytes: &Bytes, out: &mut Vec<u8>) {
+    use std::io::Write as _;
+    // Writing into memory cannot fail.
+    let _ = write!(out, "{:x}\r\n", bytes.len());
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
 }
 
-/// An answer without a body.
-pub(super) fn empty(status: u16) -> Response<Content> {
-    let mut answer = Response::new(Content::default());
-    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer
+/// The decimal digits of a number.
+fn itoa(mut number: u64) -> Vec<u8> {
+    let mut digits = Vec::with_capacity(20);
+    loop {
+        digits.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            digits.reverse();
+            return digits;
+        }
+    }
 }

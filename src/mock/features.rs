@@ -4,6 +4,7 @@
 //! `/Envelope/Body/Amount` (XML). A value that varies by itself (a time, a UUID, a random token) has a kind; two requests
 //! are equal by kind where all else is equal. Only hashes are kept of recorded calls, texts are made again to explain.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem::discriminant;
 
@@ -80,13 +81,31 @@ impl<'a> Content<'a> {
 pub(super) struct Subject<'a> {
     pub(super) route: &'a str,
     pub(super) target: &'a [u8],
-    pub(super) headers: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) headers: &'a Headers,
     pub(super) content: Content<'a>,
 }
 
-/// The first value of a header field of a recorded request.
-pub(super) fn header_of(headers: &Headers) -> impl Fn(&str) -> Option<String> + '_ {
-    |name| headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned())
+/// The first value of a header field, as text.
+fn field<'a>(headers: &'a Headers, name: &str) -> Cow<'a, str> {
+    String::from_utf8_lossy(headers.get(name).unwrap_or_default())
+}
+
+/// Hashes of the values that name something (an order, a cart, a customer), wherever they stand; sorted.
+pub(super) fn names(target: &[u8], headers: &Headers, content: Content<'_>) -> Box<[u64]> {
+    let mut names = Vec::new();
+    let subject = Subject { route: "", target, headers, content };
+    walk(&subject, &Rules::default(), &mut |_, text, typed, _| {
+        let names_one = match kind_of(text, typed) {
+            Some(kind) => !kind.is_time(),
+            None => is_identifier(text),
+        };
+        if names_one {
+            names.push(hash("", 4, text.as_bytes()));
+        }
+    });
+    names.sort_unstable();
+    names.dedup();
+    names.into_boxed_slice()
 }
 
 /// The features of a request, sorted, with its two keys: over the values, and over values by kind.
@@ -186,8 +205,8 @@ fn walk(subject: &Subject<'_>, rules: &Rules, visit: &mut Visit<'_>) {
     path_places(subject.route, path, &mut tell);
     pairs("query", query, &mut tell);
     for name in CHOOSING_HEADERS.iter().copied().chain(rules.headers.iter().map(String::as_str)) {
-        if let Some(value) = (subject.headers)(name) {
-            tell(&format!("header.{name}"), value.trim(), false);
+        if subject.headers.get(name).is_some() {
+            tell(&format!("header.{name}"), field(subject.headers, name).trim(), false);
         }
     }
     match subject.content {
@@ -198,10 +217,10 @@ fn walk(subject: &Subject<'_>, rules: &Rules, visit: &mut Visit<'_>) {
         Content::Whole(b"") => {}
         Content::Whole(bytes) => {
             // What cannot be decoded is compared as it came.
-            let coding = (subject.headers)("content-encoding").unwrap_or_default();
-            let decoded = content::decode(bytes, std::iter::once(coding.as_bytes()), BODY_COMPARED);
-            let plain = decoded.as_deref().unwrap_or(bytes);
-            body(plain, &(subject.headers)("content-type").unwrap_or_default(), &mut tell);
+            let coding = subject.headers.get("content-encoding");
+            let decoded = coding.map(|coding| content::decode(bytes, std::iter::once(coding), BODY_COMPARED));
+            let plain = decoded.as_ref().and_then(|decoded| decoded.as_deref().ok()).unwrap_or(bytes);
+            body(plain, &field(subject.headers, "content-type"), &mut tell);
         }
     }
 }
@@ -408,11 +427,11 @@ mod tests {
     use super::*;
 
     fn places(target: &str, content_type: &str, body: &str, rules: &Rules) -> Vec<String> {
-        let header = |name: &str| (name == "content-type").then(|| content_type.to_owned());
+        let headers: Headers = std::iter::once((&b"Content-Type"[..], content_type.as_bytes())).collect();
         let subject = Subject {
             route: "POST /v1/{id}/x",
             target: target.as_bytes(),
-            headers: &header,
+            headers: &headers,
             content: Content::Whole(body.as_bytes()),
         };
         describe(&subject, rules)
@@ -422,10 +441,10 @@ mod tests {
     }
 
     fn keys(target: &str, content_type: &str, body: &str) -> (u64, u64) {
-        let header = |name: &str| (name == "content-type").then(|| content_type.to_owned());
+        let headers: Headers = std::iter::once((&b"Content-Type"[..], content_type.as_bytes())).collect();
         let content = Content::Whole(body.as_bytes());
         let taken =
-            take(&Subject { route: "POST /v1", target: target.as_bytes(), headers: &header, content }, &Rules::default(), 7);
+            take(&Subject { route: "POST /v1", target: target.as_bytes(), headers: &headers, content }, &Rules::default(), 7);
         (taken.exact, taken.by_kind)
     }
 

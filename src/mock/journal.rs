@@ -9,9 +9,10 @@ use rustc_hash::FxHashMap;
 
 use super::answer;
 use super::fault::{Action, Faults};
-use super::ledger::{Call, Counts, End, Header, Place, Verdict};
+use super::features::Content;
+use super::ledger::{Broken, Call, Counts, End, Header, Place, Verdict};
 use super::matcher::{Found, MissReason, Policy, Prepared, Query, Stock, Tier};
-use super::recording::{Recording, origin_form};
+use super::recording::{Asked, Recorded, Recording, origin_form};
 use crate::exchange::ExchangeId;
 use crate::exchange::log::write_line;
 use crate::exchange::redact::Masker;
@@ -29,6 +30,8 @@ const PLACES_SHOWN: usize = 40;
 pub struct Finished {
     /// Calls by verdict.
     pub counts: Counts,
+    /// What went wrong with clients.
+    pub broken: Broken,
     /// Where the ledger was written.
     pub log: Option<PathBuf>,
 }
@@ -67,6 +70,7 @@ impl Journal {
         faults: Faults,
         log: Option<&Path>,
         inputs: &[String],
+        stock: Stock,
     ) -> io::Result<Self> {
         let mut file = log.map(|path| File::create(path).map(BufWriter::new)).transpose()?;
         let mut line = Vec::new();
@@ -75,7 +79,6 @@ impl Journal {
             file.write_all(&line)?;
             file.flush()?;
         }
-        let stock = Stock::new(&recording);
         Ok(Self {
             recording,
             policy,
@@ -94,8 +97,8 @@ impl Journal {
     /// Chooses the answer of a call and writes it down.
     pub(super) fn decide(&mut self, query: &Query<'_>, prepared: &Prepared, at: Timestamp) -> Decision {
         let recording = Arc::clone(&self.recording);
-        let method = String::from_utf8_lossy(query.method).into_owned();
-        let target = origin_form(query.target);
+        let method = String::from_utf8_lossy(&query.request.method).into_owned();
+        let target = origin_form(&query.request.target);
         let (fault, actions) = self.faults.draw(&method, &target).unzip();
         let actions = actions.unwrap_or_default();
         let spoilt = actions.iter().any(|action| !matches!(action, Action::Delay(_)));
@@ -108,15 +111,20 @@ impl Journal {
             route: prepared.route.to_string(),
             target: self.masker.target(&target).into_owned(),
             payload: String::new(),
+            recorded_payload: String::new(),
             recorded: None,
             times: 0,
-            cause: prepared.cause.and_then(|cause| recording.ingress_of_cause(cause)),
+            cause: recording.ingress_of(&prepared.causes),
             status: Some(answer::MISS),
             score: 0.0,
             why: String::new(),
             places: vec![],
             order_changed: false,
             fault,
+        };
+        let theirs = match found {
+            Found::Answer { index, .. } | Found::Miss { nearest: Some((index, _)), .. } => Some(index),
+            Found::Miss { .. } => None,
         };
         let answering = match found {
             Found::Answer { index, tier, score, again, .. } => {
@@ -131,13 +139,16 @@ impl Journal {
                 if let Some((index, score)) = nearest {
                     call.recorded = Some(recording.calls[index as usize].id);
                     call.score = score;
-                    call.places = self.shown(recording.places(query, &prepared.route, index));
+                    call.places = self.places(query, prepared, index);
                 }
                 None
             }
         };
         if call.verdict != Verdict::Matched {
             call.payload = self.payload(query);
+            if let Some(index) = theirs {
+                call.recorded_payload = self.recorded_payload(&recording.calls[index as usize]);
+            }
         }
         for action in &actions {
             match action {
@@ -163,8 +174,14 @@ impl Journal {
         call.recorded = Some(recorded.id);
         call.score = score;
         call.times = self.stock.given[index as usize];
-        if prepared.cause.is_none() || prepared.cause == recorded.cause {
-            call.cause = recorded.caused_by.or(call.cause);
+        let causes = &prepared.causes;
+        let is_theirs = match (causes.traced, recorded.caused_by) {
+            (Some(traced), _) => recorded.cause == Some(traced),
+            (None, Some(number)) => causes.open.is_empty() || causes.open.contains(&number),
+            (None, None) => false,
+        };
+        if is_theirs {
+            call.cause = recording.caused_by(recorded).or(call.cause);
         }
         call.verdict = match (again, tier) {
             (true, _) => Verdict::Repeated,
@@ -178,15 +195,14 @@ impl Journal {
             (_, true) => "v1 made this call less often; answered with the last recorded answer again".to_owned(),
         };
         if tier == Tier::Nearest {
-            call.places = self.shown(recording.places(query, &prepared.route, index));
+            call.places = self.places(query, prepared, index);
         }
-        let response = recorded.response.as_ref();
-        match answer::unusable(response) {
-            Some(why) => {
+        match &recorded.answer {
+            Err(why) => {
                 call.why = format!("{}; {why}", call.why);
                 call.status = Some(answer::MISS);
             }
-            None => call.status = response.map(|response| response.status),
+            Ok(answer) => call.status = Some(answer.head.status),
         }
         if let Some(cause) = recorded.cause
             && !again
@@ -200,10 +216,15 @@ impl Journal {
 
     /// Adds the calls of v1 that v2 did not make and closes the file. A call whose ingress exchange is known counts only where
     /// `replayed` says that it was replayed.
-    pub(super) fn finish(&mut self, replayed: &dyn Fn(ExchangeId) -> bool) -> io::Result<Finished> {
+    pub(super) fn finish(&mut self, replayed: &dyn Fn(ExchangeId) -> bool, broken: Broken) -> io::Result<Finished> {
         let recording = Arc::clone(&self.recording);
         for (index, recorded) in recording.calls.iter().enumerate() {
-            if self.stock.given[index] > 0 || self.stock.tried[index] || recorded.caused_by.is_some_and(|id| !replayed(id)) {
+            let caused_by = recording.caused_by(recorded);
+            if self.stock.tried[index] || caused_by.is_some_and(|id| !replayed(id)) {
+                continue;
+            }
+            let lacking = self.stock.due(recorded.caused_by).saturating_sub(self.stock.given[index]);
+            if lacking == 0 {
                 continue;
             }
             let target = origin_form(&recorded.request.target);
@@ -214,10 +235,11 @@ impl Journal {
                 method: String::from_utf8_lossy(&recorded.request.method).into_owned(),
                 route: recorded.route.to_string(),
                 target: self.masker.target(&target).into_owned(),
-                payload: self.beginning(&recorded.request.body.bytes),
+                payload: String::new(),
+                recorded_payload: self.recorded_payload(recorded),
                 recorded: Some(recorded.id),
-                times: 0,
-                cause: recorded.caused_by,
+                times: self.stock.given[index],
+                cause: caused_by,
                 status: None,
                 score: 0.0,
                 why: "v2 did not make this call".to_owned(),
@@ -225,17 +247,19 @@ impl Journal {
                 order_changed: false,
                 fault: None,
             };
-            self.write(&call);
+            for _ in 0..lacking {
+                self.write(&call);
+            }
         }
         self.line.clear();
-        write_line(&mut self.line, &End::new(&self.counts));
+        write_line(&mut self.line, &End::new(&self.counts, broken));
         if let Some(mut file) = self.file.take() {
             let closed = file.write_all(&self.line).and_then(|()| file.flush());
             self.error = self.error.take().or(closed.err());
         }
         match self.error.take() {
             Some(error) => Err(error),
-            None => Ok(Finished { counts: self.counts, log: self.path.clone() }),
+            None => Ok(Finished { counts: self.counts, broken, log: self.path.clone() }),
         }
     }
 
@@ -253,13 +277,24 @@ impl Journal {
     }
 
     fn write(&mut self, call: &Call) {
-        self.counts.add(call.verdict, call.is_unsafe(), call.order_changed);
+        self.counts.add(call);
         let Some(file) = &mut self.file else { return };
         self.line.clear();
         write_line(&mut self.line, call);
         if let Err(error) = file.write_all(&self.line) {
             self.error.get_or_insert(error);
             self.file = None;
+        }
+    }
+
+    /// Where a call differs from a recorded one, as it is shown. What cannot be read back from disk is not told apart.
+    fn places(&self, query: &Query<'_>, prepared: &Prepared, index: u32) -> Vec<Place> {
+        match self.recording.places(query, &prepared.route, index) {
+            Ok(places) => self.shown(places),
+            Err(error) => {
+                tracing::warn!("a recorded body cannot be read back: {error}");
+                Vec::new()
+            }
         }
     }
 
@@ -283,9 +318,16 @@ impl Journal {
     }
 
     fn payload(&self, query: &Query<'_>) -> String {
-        match query.content {
-            super::features::Content::Whole(bytes) => self.beginning(bytes),
-            super::features::Content::Hashed { length, .. } => format!("({length} bytes)"),
+        match query.content() {
+            Content::Whole(bytes) => self.beginning(bytes),
+            Content::Hashed { length, .. } => format!("({length} bytes)"),
+        }
+    }
+
+    fn recorded_payload(&self, recorded: &Recorded) -> String {
+        match recorded.asked {
+            Asked::Whole(_) => self.recording.asked(recorded).map(|body| self.beginning(&body)).unwrap_or_default(),
+            Asked::Hashed { length, .. } => format!("({length} bytes)"),
         }
     }
 

@@ -103,9 +103,12 @@ pub struct Call {
     pub route: String,
     /// The request-target in origin form.
     pub target: String,
-    /// The beginning of the body, secrets masked, as a person tells calls apart by it.
+    /// The beginning of v2's body, secrets masked, as a person tells calls apart by it; not told of matched calls.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub payload: String,
+    /// The same of v1's, where the two may differ.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub recorded_payload: String,
     /// The recorded call that answered; for an extra one: the nearest, which did not.
     pub recorded: Option<ExchangeId>,
     /// How often that one has answered by now; 0 for an extra or missing one.
@@ -152,13 +155,30 @@ pub struct End {
     /// Calls by verdict.
     #[serde(default)]
     pub calls: BTreeMap<String, u64>,
+    /// What went wrong with clients.
+    #[serde(default)]
+    pub broken: Broken,
+}
+
+/// What never became a call, or whose answer was not taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Broken {
+    /// Requests that never came whole: the client broke off or took too long.
+    pub unfinished: u64,
+    /// What is no HTTP request.
+    pub not_understood: u64,
+    /// Answers that the client did not read.
+    pub unread: u64,
+    /// TLS handshakes that failed, or came where there is no certificate authority.
+    pub no_tls: u64,
 }
 
 impl End {
     /// The last line for these counts.
-    pub fn new(counts: &Counts) -> Self {
+    pub fn new(counts: &Counts, broken: Broken) -> Self {
         let calls = Verdict::ALL.into_iter().map(|verdict| (verdict.name().to_owned(), counts.of(verdict))).collect();
-        Self { format: END_FORMAT.to_owned(), calls }
+        Self { format: END_FORMAT.to_owned(), calls, broken }
     }
 }
 
@@ -182,22 +202,32 @@ pub struct Counts {
     pub unsafe_repeated: u64,
     /// Extra calls with a method that changes something.
     pub unsafe_extra: u64,
+    /// Calls with a method that changes something, made with another payload.
+    pub unsafe_drifted: u64,
+    /// Calls with a method that changes something that v2 did not make though their cause was replayed.
+    pub unsafe_missing: u64,
 }
 
 impl Counts {
     /// Counts one call.
-    pub fn add(&mut self, verdict: Verdict, changes: bool, order_changed: bool) {
-        let place = match verdict {
-            Verdict::Matched => &mut self.matched,
-            Verdict::Drifted => &mut self.drifted,
-            Verdict::Repeated => &mut self.repeated,
-            Verdict::Extra => &mut self.extra,
-            Verdict::Missing => &mut self.missing,
-        };
-        *place += 1;
-        self.unsafe_repeated += u64::from(changes && verdict == Verdict::Repeated);
-        self.unsafe_extra += u64::from(changes && verdict == Verdict::Extra);
-        self.order_changed += u64::from(order_changed);
+    pub fn add(&mut self, call: &Call) {
+        let changes = u64::from(call.is_unsafe());
+        match call.verdict {
+            Verdict::Matched => self.matched += 1,
+            Verdict::Drifted => (self.drifted, self.unsafe_drifted) = (self.drifted + 1, self.unsafe_drifted + changes),
+            Verdict::Repeated => (self.repeated, self.unsafe_repeated) = (self.repeated + 1, self.unsafe_repeated + changes),
+            Verdict::Extra => (self.extra, self.unsafe_extra) = (self.extra + 1, self.unsafe_extra + changes),
+            Verdict::Missing => {
+                self.missing += 1;
+                self.unsafe_missing += if call.cause.is_some() { changes } else { 0 };
+            }
+        }
+        self.order_changed += u64::from(call.order_changed);
+    }
+
+    /// Calls that change something at a provider and are not v1's: surplus ones, other ones, and ones that surely lack.
+    pub const fn unsafe_different(&self) -> u64 {
+        self.unsafe_repeated + self.unsafe_extra + self.unsafe_drifted + self.unsafe_missing
     }
 
     /// How many of one verdict.
@@ -222,53 +252,6 @@ impl Counts {
     }
 }
 
-/// Calls with one cause of difference: the same provider, route, verdict and places.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Cluster {
-    /// What they are.
-    pub verdict: Verdict,
-    /// The provider's host.
-    pub provider: String,
-    /// The route.
-    pub route: String,
-    /// Whether their method changes something at the provider.
-    pub changes: bool,
-    /// Where they differ, indices as `[*]`, joined by `, `; empty where the call as a whole is the difference.
-    pub places: String,
-    /// How many.
-    pub calls: u64,
-    /// The ingress exchanges that caused them, the first few.
-    pub causes: Vec<ExchangeId>,
-    /// The first of them.
-    pub example: Call,
-}
-
-/// The ledger in short: what the report's section "outgoing calls" shows and the gate judges by.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Summary {
-    /// All calls.
-    pub total: Counts,
-    /// By provider and route, most calls first.
-    pub routes: Vec<RouteCounts>,
-    /// Everything but plain matches, by cause; calls that change something and were made too often come first.
-    pub clusters: Vec<Cluster>,
-    /// Whether the last line is there: the mock was ended in order.
-    pub complete: bool,
-}
-
-/// Calls of one provider and route.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RouteCounts {
-    /// The provider's host.
-    pub provider: String,
-    /// The route.
-    pub route: String,
-    /// Its calls.
-    pub counts: Counts,
-}
-
 /// Why a ledger cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -283,22 +266,6 @@ pub enum ReadError {
         /// What is wrong.
         message: String,
     },
-}
-
-/// How many causes a cluster names.
-const CAUSES_KEPT: usize = 20;
-/// How many clusters a summary keeps apart; what is beyond is counted in the totals and routes only.
-const CLUSTERS_KEPT: usize = 1_000;
-
-impl Summary {
-    /// Reads `egress.jsonl` and sums it up.
-    pub fn read(reader: impl BufRead) -> Result<Self, ReadError> {
-        let mut builder = Builder::default();
-        let complete = read(reader, |call| builder.add(call))?;
-        let mut summary = builder.finish();
-        summary.complete = complete;
-        Ok(summary)
-    }
 }
 
 #[derive(Deserialize)]
@@ -335,148 +302,16 @@ pub fn read(mut reader: impl BufRead, mut each: impl FnMut(Call)) -> Result<bool
     Ok(complete)
 }
 
-#[derive(Default)]
-struct Builder {
-    total: Counts,
-    routes: BTreeMap<(String, String), Counts>,
-    clusters: BTreeMap<(String, String, Verdict, bool, String), Cluster>,
-}
-
-impl Builder {
-    fn add(&mut self, call: Call) {
-        let changes = call.is_unsafe();
-        self.total.add(call.verdict, changes, call.order_changed);
-        let key = (call.provider.clone(), call.route.clone());
-        self.routes.entry(key).or_default().add(call.verdict, changes, call.order_changed);
-        if call.verdict == Verdict::Matched && !call.order_changed {
-            return;
-        }
-        let mut places: Vec<String> = match call.verdict {
-            Verdict::Drifted => call.places.iter().map(|place| generalised(&place.place)).collect(),
-            _ => vec![],
-        };
-        places.dedup();
-        let places = places.join(", ");
-        let key = (call.provider.clone(), call.route.clone(), call.verdict, call.order_changed, places.clone());
-        if self.clusters.len() >= CLUSTERS_KEPT && !self.clusters.contains_key(&key) {
-            return;
-        }
-        let cluster = self.clusters.entry(key).or_insert_with(|| Cluster {
-            verdict: call.verdict,
-            provider: call.provider.clone(),
-            route: call.route.clone(),
-            changes,
-            places,
-            calls: 0,
-            causes: vec![],
-            example: call.clone(),
-        });
-        cluster.calls += 1;
-        if let Some(cause) = call.cause
-            && cluster.causes.len() < CAUSES_KEPT
-            && !cluster.causes.contains(&cause)
-        {
-            cluster.causes.push(cause);
-        }
-    }
-
-    fn finish(self) -> Summary {
-        let mut routes: Vec<_> =
-            self.routes.into_iter().map(|((provider, route), counts)| RouteCounts { provider, route, counts }).collect();
-        routes.sort_by_key(|route| std::cmp::Reverse(route.counts.made() + route.counts.missing));
-        let mut clusters: Vec<_> = self.clusters.into_values().collect();
-        clusters.sort_by_key(|cluster| {
-            let rank = match cluster.verdict {
-                Verdict::Repeated if cluster.changes => 0,
-                Verdict::Extra if cluster.changes => 1,
-                Verdict::Drifted => 2,
-                Verdict::Missing => 3,
-                Verdict::Repeated | Verdict::Extra => 4,
-                Verdict::Matched => 5,
-            };
-            (rank, std::cmp::Reverse(cluster.calls))
-        });
-        Summary { total: self.total, routes, clusters, complete: false }
-    }
-}
-
-/// A place with its indices as `[*]`.
-fn generalised(place: &str) -> String {
-    let mut out = String::with_capacity(place.len());
-    let mut rest = place;
-    while let Some(open) = rest.find('[') {
-        let (before, from) = rest.split_at(open);
-        out.push_str(before);
-        let digits = from[1..].bytes().take_while(u8::is_ascii_digit).count();
-        if before.starts_with("path") || digits == 0 || from.as_bytes().get(1 + digits) != Some(&b']') {
-            out.push('[');
-            rest = &from[1..];
-        } else {
-            out.push_str("[*]");
-            rest = &from[digits + 2..];
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn call(verdict: Verdict, method: &str, place: &str) -> Call {
-        Call {
-            verdict,
-            at: Timestamp::default(),
-            provider: "payments.example".to_owned(),
-            method: method.to_owned(),
-            route: format!("{method} /v1/charges"),
-            target: "/v1/charges".to_owned(),
-            payload: String::new(),
-            recorded: None,
-            times: 1,
-            cause: Some(ExchangeId { connection: 4, ordinal: 1 }),
-            status: Some(200),
-            score: 1.0,
-            why: String::new(),
-            places: vec![Place { place: place.to_owned(), expected: None, actual: Some("1".to_owned()) }],
-            order_changed: false,
-            fault: None,
-        }
-    }
-
-    #[test]
-    fn a_charge_made_twice_comes_first_and_indices_do_not_split_clusters() {
-        let mut text = serde_json::to_string(&Header::new(Timestamp::default(), vec![], 2)).unwrap();
-        for line in [
-            call(Verdict::Drifted, "POST", "$.items[0].price"),
-            call(Verdict::Drifted, "POST", "$.items[17].price"),
-            call(Verdict::Matched, "GET", ""),
-            call(Verdict::Missing, "GET", ""),
-            call(Verdict::Repeated, "POST", ""),
-        ] {
-            text.push('\n');
-            text.push_str(&serde_json::to_string(&line).unwrap());
-        }
-        let summary = Summary::read(text.as_bytes()).unwrap();
-        assert!(!summary.complete, "its last line is not there");
-        assert_eq!((summary.total.made(), summary.total.missing, summary.total.unsafe_repeated), (4, 1, 1));
-        let seen: Vec<_> = summary.clusters.iter().map(|c| (c.verdict, c.places.as_str(), c.calls, c.causes.len())).collect();
-        assert_eq!(
-            seen,
-            [(Verdict::Repeated, "", 1, 1), (Verdict::Drifted, "$.items[*].price", 2, 1), (Verdict::Missing, "", 1, 1)]
-        );
-        text.push('\n');
-        text.push_str(&serde_json::to_string(&End::new(&summary.total)).unwrap());
-        assert!(Summary::read(text.as_bytes()).unwrap().complete);
-    }
 
     #[test]
     fn another_file_is_refused_with_its_line() {
         for text in
             ["hello", "{\"format\":\"shadowtap/outcomes\",\"version\":1}", "{\"format\":\"shadowtap/egress\",\"version\":2}"]
         {
-            assert!(matches!(Summary::read(text.as_bytes()), Err(ReadError::Line { line: 1, .. })), "{text}");
+            assert!(matches!(read(text.as_bytes(), |_| {}), Err(ReadError::Line { line: 1, .. })), "{text}");
         }
     }
 }

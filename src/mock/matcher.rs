@@ -1,13 +1,21 @@
 //! Which recorded call answers a call of v2: an exactly equal one, else one that is equal by kind, else the nearest one if it
-//! is near enough and no other is as near; of equal ones the next in order, of the same cause where that is known.
+//! is near enough and no other is as near; of equal ones the next in order, of the same cause where that is known: by trace
+//! headers, or since a replay in this process tells which exchanges are at v2.
 //!
 //! The choice changes only what has been given, so that the same calls in the same order are answered the same in every run.
 
+use std::io;
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
+use super::cause::{self, in_common};
 use super::features::{self, Content, Described, Feature, Subject, Weight};
 use super::ledger::{Place, is_unsafe};
 use super::recording::{Recording, scope_of};
+use crate::exchange::ExchangeId;
+use crate::http::Request;
+use crate::replay::UnderWay;
 
 /// What happens when v2 makes a call more often than v1 did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -43,6 +51,10 @@ const POSTING_LONG: usize = 2_000;
 const CANDIDATES: usize = 400;
 /// Most calls of one value by which equal ones are told apart.
 const POSTING_TELLING: usize = 256;
+/// How much it counts for the nearest call to be of the cause that the call's own trace names.
+const TRACED: f64 = 3.0;
+/// The same for one of the exchanges that are at v2 now.
+const AT_V2: f64 = 1.5;
 
 /// How a recorded call was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,19 +67,35 @@ pub(super) enum Tier {
 /// A call of v2 as the matcher sees it.
 pub(super) struct Query<'a> {
     pub(super) host: &'a str,
-    pub(super) method: &'a [u8],
-    pub(super) target: &'a [u8],
-    pub(super) headers: &'a dyn Fn(&str) -> Option<String>,
-    pub(super) content: Content<'a>,
+    pub(super) request: &'a Request,
+}
+
+impl<'a> Query<'a> {
+    pub(super) fn content(&self) -> Content<'a> {
+        Content::of(&self.request.body)
+    }
+
+    fn subject(&self, route: &'a str) -> Subject<'a> {
+        Subject { route, target: &self.request.target, headers: &self.request.headers, content: self.content() }
+    }
 }
 
 /// A call of v2, taken apart.
 pub(super) struct Prepared {
-    pub(super) route: std::sync::Arc<str>,
-    /// The cause that the call's own header fields name.
-    pub(super) cause: Option<u32>,
+    pub(super) route: Arc<str>,
+    /// Whose call it may be.
+    pub(super) causes: Causes,
     scope: u64,
     taken: features::Taken,
+}
+
+/// Whose call of v2 it may be.
+#[derive(Debug, Default)]
+pub(super) struct Causes {
+    /// The cause that the call's own header fields name.
+    pub(super) traced: Option<u32>,
+    /// Numbers of the ingress exchanges that are at v2 now, where a replay in this process tells; sorted.
+    pub(super) open: Vec<u32>,
 }
 
 /// What was found.
@@ -125,15 +153,40 @@ pub(super) struct Stock {
     next_exact: FxHashMap<u64, u32>,
     /// The same by group.
     next_group: Vec<u32>,
+    /// How often each exchange is replayed.
+    copies: u32,
+    under_way: Option<Arc<UnderWay>>,
 }
 
 impl Stock {
-    pub(super) fn new(recording: &Recording) -> Self {
+    pub(super) fn new(recording: &Recording, copies: u32, under_way: Option<Arc<UnderWay>>) -> Self {
         Self {
             given: vec![0; recording.calls.len()],
             tried: vec![false; recording.calls.len()],
             next_exact: FxHashMap::default(),
             next_group: vec![0; recording.groups.len()],
+            copies: copies.max(1),
+            under_way,
+        }
+    }
+
+    /// How often v2 is to make a call of this cause: as often as its exchange was sent, where that is known.
+    pub(super) fn due(&self, caused_by: Option<u32>) -> u32 {
+        match (&self.under_way, caused_by) {
+            (Some(watch), Some(number)) => watch.times_sent(number).max(1),
+            _ => self.copies,
+        }
+    }
+
+    fn is_free(&self, recording: &Recording, index: u32) -> bool {
+        self.given[index as usize] < self.due(recording.calls[index as usize].caused_by)
+    }
+
+    /// Whether the exchange that caused it was sent, and so may have made it late.
+    fn is_of_the_past(&self, recording: &Recording, index: u32) -> bool {
+        match (&self.under_way, recording.calls[index as usize].caused_by) {
+            (Some(watch), Some(number)) => watch.times_sent(number) > 0,
+            _ => false,
         }
     }
 }
@@ -143,32 +196,48 @@ impl Stock {
 struct Pick {
     index: u32,
     again: bool,
-}
-
-fn next_of(list: &[u32], from: &mut u32, given: &[u32]) -> Option<Pick> {
-    while let Some(&index) = list.get(*from as usize) {
-        if given[index as usize] == 0 {
-            return Some(Pick { index, again: false });
-        }
-        *from += 1;
-    }
-    list.last().map(|&index| Pick { index, again: true })
+    /// Whether it is taken from the recording's stock.
+    takes: bool,
 }
 
 impl Recording {
     /// Takes a call apart; needs no lock.
-    pub(super) fn prepare(&self, query: &Query<'_>) -> Prepared {
-        let route = self.routes.route(query.method, query.target);
-        let cause = self.known_cause(query.headers);
+    pub(super) fn prepare(&self, query: &Query<'_>, under_way: Option<&UnderWay>) -> Prepared {
+        let route = self.routes.route(&query.request.method, &query.request.target);
+        let mut causes = Causes { traced: self.known_cause(query.request), open: Vec::new() };
+        if let Some(watch) = under_way {
+            watch.read(&mut causes.open);
+            self.narrow(&mut causes.open, query);
+        }
         let scope = scope_of(query.host, &route);
-        let subject = Subject { route: &route, target: query.target, headers: query.headers, content: query.content };
-        let taken = features::take(&subject, &self.rules, scope);
-        Prepared { route, cause, scope, taken }
+        let taken = features::take(&query.subject(&route), &self.rules, scope);
+        Prepared { route, causes, scope, taken }
+    }
+
+    /// Of several exchanges that may have made a call, those that most of the names in it are of.
+    fn narrow(&self, open: &mut Vec<u32>, query: &Query<'_>) {
+        if open.len() < 2 {
+            return;
+        }
+        let names = cause::names(query.request);
+        let common = |number: &u32| in_common(&names, &self.ingress[*number as usize].1);
+        let most = open.iter().map(common).max().unwrap_or(0);
+        if most > 0 {
+            open.retain(|number| common(number) == most);
+        }
+    }
+
+    /// The ingress exchange that made a call of v2, where only one can have.
+    pub(super) fn ingress_of(&self, causes: &Causes) -> Option<ExchangeId> {
+        match (causes.open.as_slice(), causes.traced) {
+            ([only], _) => Some(self.ingress[*only as usize].0),
+            (_, traced) => self.ingress_of_cause(traced?),
+        }
     }
 
     /// Chooses, and takes what it chose from `stock` unless `peek`.
     pub(super) fn choose(&self, query: &Query<'_>, prepared: &Prepared, policy: &Policy, stock: &mut Stock, peek: bool) -> Found {
-        let found = self.find(query, &prepared.taken, prepared.scope, prepared.cause, policy, stock);
+        let found = self.find(query, prepared, policy, stock);
         if let Found::Answer { index, takes, .. } = found {
             if peek {
                 stock.tried[index as usize] = true;
@@ -179,101 +248,123 @@ impl Recording {
         found
     }
 
-    fn find(
-        &self,
-        query: &Query<'_>,
-        taken: &features::Taken,
-        scope: u64,
-        cause: Option<u32>,
-        policy: &Policy,
-        stock: &mut Stock,
-    ) -> Found {
+    fn find(&self, query: &Query<'_>, prepared: &Prepared, policy: &Policy, stock: &mut Stock) -> Found {
+        let (taken, causes) = (&prepared.taken, &prepared.causes);
+        let changes = is_unsafe(&query.request.method);
         let group = self.by_kind.get(&taken.by_kind).copied();
-        let equal = self
-            .exact
-            .get(&taken.exact)
-            .map(|list| (self.pick_exact(list, taken.exact, group, cause, query.method, stock), Tier::Exact))
-            .or_else(|| group.map(|group| (self.pick_by_kind(group, taken, scope, cause, query.method, stock), Tier::ByKind)));
-        if let Some(((pick, takes), tier)) = equal {
+        let exact = self.exact.get(&taken.exact).zip(group);
+        let equal = exact
+            .map(|(list, group)| (self.pick_exact(list, taken.exact, group, causes, changes, stock), Tier::Exact))
+            .or_else(|| group.map(|group| (self.pick_by_kind(group, prepared, changes, stock), Tier::ByKind)));
+        if let Some((pick, tier)) = equal {
             if pick.again && policy.exhausted == Exhausted::Miss {
                 return Found::Miss { nearest: Some((pick.index, 1.0)), reason: MissReason::Exhausted };
             }
-            return Found::Answer { index: pick.index, tier, score: 1.0, again: pick.again, takes };
+            return Found::Answer { index: pick.index, tier, score: 1.0, again: pick.again, takes: pick.takes };
         }
-        let Some(_) = self.scopes.get(&scope) else {
+        if !self.scopes.contains_key(&prepared.scope) {
             let reason = if self.knows_host(query.host) { MissReason::Route } else { MissReason::Host };
             return Found::Miss { nearest: None, reason };
-        };
-        self.find_nearest(&taken.features, scope, cause, policy, stock)
+        }
+        self.find_nearest(prepared, policy, stock)
     }
 
     /// Of exactly equal calls.
-    fn pick_exact(
-        &self,
-        list: &[u32],
-        key: u64,
-        group: Option<u32>,
-        cause: Option<u32>,
-        method: &[u8],
-        stock: &mut Stock,
-    ) -> (Pick, bool) {
-        let of_cause = |cause| {
-            let calls = self.of_cause.get(&(group?, cause))?;
-            let equal: Vec<u32> = calls.iter().copied().filter(|index| list.binary_search(index).is_ok()).collect();
-            (!equal.is_empty()).then_some(equal)
-        };
-        if let Some(cause) = cause {
-            if let Some(calls) = of_cause(cause) {
-                return (next_of(&calls, &mut 0, &stock.given).expect("the list has a call"), true);
-            }
-            if let Some(stranger) = self.pick_stranger(list, method, stock) {
-                return stranger;
+    fn pick_exact(&self, list: &[u32], key: u64, group: u32, causes: &Causes, changes: bool, stock: &mut Stock) -> Pick {
+        let mut own = self.own_calls(group, causes);
+        own.retain(|index| list.binary_search(index).is_ok());
+        let mut from = stock.next_exact.get(&key).copied().unwrap_or(0);
+        let pick = self.pick(own, list, &mut from, causes, changes, stock);
+        if from > 0 {
+            stock.next_exact.insert(key, from);
+        }
+        pick
+    }
+
+    /// Of calls that are equal by kind: those of the same cause, then those that share most of the values that vary.
+    fn pick_by_kind(&self, group: u32, prepared: &Prepared, changes: bool, stock: &mut Stock) -> Pick {
+        let (list, features, causes) = (&self.groups[group as usize], &prepared.taken.features, &prepared.causes);
+        let mut own = self.own_calls(group, causes);
+        if own.is_empty() || causes.traced.is_none() {
+            let sharing = self.sharing(group, &prepared.taken, prepared.scope);
+            let both: Vec<u32> = sharing.iter().copied().filter(|index| own.contains(index)).collect();
+            match (sharing.is_empty(), both.is_empty()) {
+                (true, _) => {}
+                (false, true) => return self.next_of(&sharing, &mut 0, stock),
+                (false, false) => own = both,
             }
         }
-        let from = stock.next_exact.entry(key).or_default();
-        (next_of(list, from, &stock.given).expect("a key leads to at least one call"), true)
+        let own = if own.len() > 1 { self.most_telling(own.into_iter(), features) } else { own };
+        let mut from = stock.next_group[group as usize];
+        let pick = self.pick(own, list, &mut from, causes, changes, stock);
+        stock.next_group[group as usize] = from;
+        pick
+    }
+
+    /// Of a list of equal calls: one of its `own` cause first; `from` is the first place that may be free.
+    fn pick(&self, own: Vec<u32>, list: &[u32], from: &mut u32, causes: &Causes, changes: bool, stock: &Stock) -> Pick {
+        if !own.is_empty() {
+            let pick = self.next_of(&own, &mut 0, stock);
+            if !pick.again || causes.traced.is_some() {
+                return pick;
+            }
+            // Exchanges at v2 have made all of theirs: one before them made this call late, else it is made again.
+            return self.late(list, *from, stock).unwrap_or(pick);
+        }
+        if causes.traced.is_some() && changes {
+            return self.strangers(list, stock);
+        }
+        if let Some(late) = self.late(list, *from, stock) {
+            return late;
+        }
+        self.next_of(list, from, stock)
+    }
+
+    /// The calls of a group whose cause it may be: by its trace, else of the exchanges that are at v2 now.
+    fn own_calls(&self, group: u32, causes: &Causes) -> Vec<u32> {
+        let of_open = |number: &u32| self.of_ingress.get(&(group, *number));
+        if let Some(traced) = causes.traced
+            && let Some(calls) = self.of_cause.get(&(group, traced))
+        {
+            // A trace may be of a whole session: the exchange that is at v2 tells its calls apart.
+            let open = |index: &&u32| self.calls[**index as usize].caused_by.is_some_and(|by| causes.open.contains(&by));
+            let narrow: Vec<u32> = calls.iter().filter(open).copied().collect();
+            return if narrow.is_empty() { calls.clone() } else { narrow };
+        }
+        if causes.traced.is_some() {
+            return Vec::new();
+        }
+        let mut calls: Vec<u32> = causes.open.iter().filter_map(of_open).flatten().copied().collect();
+        calls.sort_unstable();
+        calls
+    }
+
+    /// A call that an exchange made which v2 has answered already.
+    fn late(&self, list: &[u32], from: u32, stock: &Stock) -> Option<Pick> {
+        stock.under_way.as_ref()?;
+        let fits = |index: &&u32| stock.is_free(self, **index) && stock.is_of_the_past(self, **index);
+        let &index = list.get(from as usize..)?.iter().take(CANDIDATES).find(fits)?;
+        Some(Pick { index, again: false, takes: true })
     }
 
     /// A call that changes something is not taken from another cause's stock: v1 made it for that one, not for this one.
     /// It answers, but as one that v1 made less often.
-    fn pick_stranger(&self, list: &[u32], method: &[u8], stock: &Stock) -> Option<(Pick, bool)> {
-        if !is_unsafe(method) {
-            return None;
-        }
-        let free = |index: &&u32| self.calls[**index as usize].cause.is_none() && stock.given[**index as usize] == 0;
+    fn strangers(&self, list: &[u32], stock: &Stock) -> Pick {
+        let free = |index: &&u32| self.calls[**index as usize].cause.is_none() && stock.is_free(self, **index);
         match list.iter().take(CANDIDATES).find(free) {
-            Some(&index) => Some((Pick { index, again: false }, true)),
-            None => Some((Pick { index: *list.last()?, again: true }, false)),
+            Some(&index) => Pick { index, again: false, takes: true },
+            None => Pick { index: *list.last().expect("equal calls are at least one"), again: true, takes: false },
         }
     }
 
-    /// Of calls that are equal by kind: those of the same cause, then those that share most of the values that vary.
-    fn pick_by_kind(
-        &self,
-        group: u32,
-        taken: &features::Taken,
-        scope: u64,
-        cause: Option<u32>,
-        method: &[u8],
-        stock: &mut Stock,
-    ) -> (Pick, bool) {
-        let list = &self.groups[group as usize];
-        if let Some(cause) = cause
-            && let Some(calls) = self.of_cause.get(&(group, cause))
-        {
-            let telling = self.most_telling(calls.iter().copied(), &taken.features);
-            return (next_of(&telling, &mut 0, &stock.given).expect("the list has a call"), true);
+    fn next_of(&self, list: &[u32], from: &mut u32, stock: &Stock) -> Pick {
+        while let Some(&index) = list.get(*from as usize) {
+            if stock.is_free(self, index) {
+                return Pick { index, again: false, takes: true };
+            }
+            *from += 1;
         }
-        let sharing = self.sharing(group, taken, scope);
-        if !sharing.is_empty() {
-            return (next_of(&sharing, &mut 0, &stock.given).expect("the list has a call"), true);
-        }
-        if cause.is_some()
-            && let Some(stranger) = self.pick_stranger(list, method, stock)
-        {
-            return stranger;
-        }
-        (next_of(list, &mut stock.next_group[group as usize], &stock.given).expect("a group has at least one call"), true)
+        Pick { index: *list.last().expect("equal calls are at least one"), again: true, takes: true }
     }
 
     /// The calls of a group that share a rare value which varies by itself (a cart's UUID, say) with the request.
@@ -308,12 +399,13 @@ impl Recording {
         kept
     }
 
-    fn find_nearest(&self, features: &[Feature], scope: u64, cause: Option<u32>, policy: &Policy, stock: &mut Stock) -> Found {
+    fn find_nearest(&self, prepared: &Prepared, policy: &Policy, stock: &mut Stock) -> Found {
+        let (features, causes) = (&prepared.taken.features, &prepared.causes);
         // The best of each group, best first.
         let mut best: Vec<(f64, u32)> = Vec::new();
-        for index in self.candidates(features, scope, cause) {
+        for index in self.candidates(features, prepared.scope, causes) {
             let call = &self.calls[index as usize];
-            let score = self.score(features, index, scope, cause);
+            let score = self.score(features, index, prepared.scope, causes);
             match best.iter_mut().find(|(_, other)| self.calls[*other as usize].group == call.group) {
                 Some(known) if known.0 >= score => {}
                 Some(known) => *known = (score, index),
@@ -331,11 +423,11 @@ impl Recording {
             return Found::Miss { nearest: Some((index, score)), reason: MissReason::Ambiguous };
         }
         let group = self.calls[index as usize].group;
-        let equal = match cause.and_then(|cause| self.of_cause.get(&(group, cause))) {
-            Some(calls) => calls.clone(),
-            None => self.most_telling(self.groups[group as usize].iter().copied().take(CANDIDATES), features),
-        };
-        let pick = next_of(&equal, &mut 0, &stock.given).unwrap_or(Pick { index, again: stock.given[index as usize] > 0 });
+        let mut equal = self.own_calls(group, causes);
+        if equal.is_empty() {
+            equal = self.most_telling(self.groups[group as usize].iter().copied().take(CANDIDATES), features);
+        }
+        let pick = self.next_of(&equal, &mut 0, stock);
         if pick.again && policy.exhausted == Exhausted::Miss {
             return Found::Miss { nearest: Some((pick.index, score)), reason: MissReason::Exhausted };
         }
@@ -343,11 +435,14 @@ impl Recording {
     }
 
     /// Calls that may be the nearest: of the same cause, and those that share the request's rarest values.
-    fn candidates(&self, features: &[Feature], scope: u64, cause: Option<u32>) -> Vec<u32> {
+    fn candidates(&self, features: &[Feature], scope: u64, causes: &Causes) -> Vec<u32> {
         let Some(place) = self.scopes.get(&scope) else { return vec![] };
         let mut calls: Vec<u32> = Vec::new();
-        if let Some(of_cause) = cause.and_then(|cause| self.near_cause.get(&(scope, cause))) {
+        if let Some(of_cause) = causes.traced.and_then(|cause| self.near_cause.get(&(scope, cause))) {
             calls.extend(of_cause.iter().take(CANDIDATES));
+        }
+        for of_open in causes.open.iter().filter_map(|number| self.near_ingress.get(&(scope, *number))) {
+            calls.extend(of_open.iter().take(CANDIDATES.saturating_sub(calls.len())));
         }
         let mut postings: Vec<&Vec<u32>> = features.iter().filter_map(|feature| place.postings.get(&feature.value)).collect();
         postings.sort_by_key(|posting| posting.len());
@@ -367,13 +462,20 @@ impl Recording {
 
     /// The share of what the two have in common of what either has, by weight. A varying value that is equal by kind only
     /// says nothing.
-    fn score(&self, features: &[Feature], index: u32, scope: u64, cause: Option<u32>) -> f64 {
+    fn score(&self, features: &[Feature], index: u32, scope: u64, causes: &Causes) -> f64 {
         let call = &self.calls[index as usize];
         let scope = &self.scopes[&scope];
         let (mut common, mut all) = (0.0_f64, 0.0_f64);
-        if let (Some(mine), Some(theirs)) = (cause, call.cause) {
-            all += 3.0;
-            common += if mine == theirs { 3.0 } else { 0.0 };
+        match (causes.traced, call.cause, call.caused_by) {
+            (Some(mine), Some(theirs), _) => {
+                all += TRACED;
+                common += if mine == theirs { TRACED } else { 0.0 };
+            }
+            (None, _, Some(theirs)) if !causes.open.is_empty() => {
+                all += AT_V2;
+                common += if causes.open.contains(&theirs) { AT_V2 } else { 0.0 };
+            }
+            _ => {}
         }
         let weight = |feature: &Feature| -> f64 {
             let having = scope.postings.get(&feature.value).map_or(0, Vec::len);
@@ -396,15 +498,17 @@ impl Recording {
     }
 
     /// Where a request differs from a recorded call, but for values that vary by themselves.
-    pub(super) fn places(&self, query: &Query<'_>, route: &str, index: u32) -> Vec<Place> {
-        let subject = Subject { route, target: query.target, headers: query.headers, content: query.content };
-        let (mine, theirs) = (features::describe(&subject, &self.rules), self.calls[index as usize].describe(&self.rules));
+    pub(super) fn places(&self, query: &Query<'_>, route: &str, index: u32) -> io::Result<Vec<Place>> {
+        let call = &self.calls[index as usize];
+        let body = self.asked(call)?;
+        let mine = features::describe(&query.subject(route), &self.rules);
+        let theirs = features::describe(&call.subject(&body), &self.rules);
         let shown = |one: &Described| one.value.clone();
         let mut places = Vec::new();
         let (mut a, mut b) = (mine.iter().peekable(), theirs.iter().peekable());
         loop {
             let order = match (a.peek(), b.peek()) {
-                (None, None) => return places,
+                (None, None) => return Ok(places),
                 (Some(_), None) => std::cmp::Ordering::Less,
                 (None, Some(_)) => std::cmp::Ordering::Greater,
                 (Some(mine), Some(theirs)) => mine.place.cmp(&theirs.place),

@@ -3,19 +3,26 @@
 
 mod answer;
 mod authority;
+mod cause;
+mod desk;
 pub mod fault;
 mod features;
+mod h1;
+mod h2;
 mod journal;
 pub mod ledger;
 mod matcher;
 mod recording;
 mod server;
+mod shelf;
+mod stream;
+pub mod summary;
 
 pub use authority::AuthorityError;
 pub use features::Rules;
 pub use journal::Finished;
 pub use matcher::{Exhausted, Policy};
-pub use recording::{BuildError, Recording, Selection};
+pub use recording::{BuildError, Gatherer, Recording, Selection};
 pub use server::{Handle, Settings, StartError, Timing};
 
 /// The section `[mock]` of the configuration.

@@ -1,32 +1,24 @@
 //! The recorded calls, indexed to be found by what they were: exactly, by kind, and by single values; and what caused each.
+//!
+//! Exchanges are taken one by one: of what is no call only what may have caused one is kept, and large bodies go to disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-use super::features::{self, Content, Feature, Rules, Subject, header_of};
+use super::cause::{self, CauseFinder, Ingress, traces};
+use super::features::{self, Content, Feature, Rules, Subject};
+use super::shelf::{Kept, Shelf};
 use crate::diff::route::{Routes, path_and_query};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
 use crate::http::{Request, Response};
+use crate::replay::UnderWay;
 use crate::time::Timestamp;
-
-/// Header fields that name the request that a call belongs to; equal values mean the same cause.
-const TRACE_HEADERS: [&str; 9] = [
-    "traceparent",
-    "x-b3-traceid",
-    "b3",
-    "uber-trace-id",
-    "x-amzn-trace-id",
-    "x-cloud-trace-context",
-    "x-datadog-trace-id",
-    "x-correlation-id",
-    "x-request-id",
-];
-/// Shortest value that names a request, in bytes: shorter ones are flags.
-const TRACE_BYTES: usize = 6;
 
 /// Which exchanges of the inputs are v1's outgoing calls; the others are what caused them.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +69,7 @@ pub(super) fn canonical_host(host: &str) -> String {
 }
 
 /// Why there is nothing to answer from.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum BuildError {
     /// No exchange is an outgoing call.
     #[error("no outgoing call among {exchanges} exchanges")]
@@ -85,6 +77,9 @@ pub enum BuildError {
         /// How many exchanges there were.
         exchanges: u64,
     },
+    /// Large bodies cannot be put aside.
+    #[error("large bodies cannot be kept in a temporary file")]
+    Disk(#[source] Arc<io::Error>),
 }
 
 /// One recorded call.
@@ -100,28 +95,58 @@ pub(super) struct Recorded {
     pub(super) group: u32,
     /// Index of its cause, where it carries a trace.
     pub(super) cause: Option<u32>,
-    /// The ingress exchange that caused it.
-    pub(super) caused_by: Option<ExchangeId>,
+    /// Number of the ingress exchange that caused it.
+    pub(super) caused_by: Option<u32>,
     pub(super) features: Box<[Feature]>,
+    /// The request without its body.
     pub(super) request: Request,
-    /// The whole recorded answer; none where the capture has not got it.
-    pub(super) response: Option<Response>,
+    pub(super) asked: Asked,
+    /// The recorded answer; else why it cannot be given.
+    pub(super) answer: Result<Answer, &'static str>,
+}
+
+/// A recorded request's body.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Whole(Kept),
+    /// Too large to be taken apart.
+    Hashed {
+        length: u64,
+        sha256: [u8; 32],
+    },
+}
+
+/// A recorded answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Without its body.
+    pub(super) head: Response,
+    pub(super) body: Kept,
+    /// Tells answers with different bodies apart.
+    digest: u64,
     pub(super) first_byte_ns: i64,
     pub(super) last_byte_ns: i64,
 }
 
-impl Recorded {
-    pub(super) fn describe(&self, rules: &Rules) -> Vec<features::Described> {
-        let header = header_of(&self.request.headers);
-        features::describe(
-            &Subject {
-                route: &self.route,
-                target: &self.request.target,
-                headers: &header,
-                content: Content::of(&self.request.body),
-            },
-            rules,
-        )
+impl Answer {
+    fn of(call: &mut Exchange, shelf: &mut Shelf) -> io::Result<Result<Self, &'static str>> {
+        let Some(response) = call.response.take().filter(|_| call.completeness == Completeness::Complete) else {
+            return Ok(Err("the recording does not hold the whole answer of this call"));
+        };
+        let mut head = response.message;
+        if head.body.is_cut() {
+            return Ok(Err("the recorded answer was too large to be kept whole"));
+        }
+        if head.status < 200 || head.status > 999 {
+            return Ok(Err("the recorded answer switched protocols and cannot be given again"));
+        }
+        let body = std::mem::take(&mut head.body).bytes;
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        let first = response.first_byte_ns.unwrap_or(0).max(0);
+        let last = response.last_byte_ns.unwrap_or(first).max(first);
+        let kept = shelf.keep(&body)?;
+        Ok(Ok(Self { head, body: kept, digest: hasher.finish(), first_byte_ns: first, last_byte_ns: last }))
     }
 }
 
@@ -137,6 +162,7 @@ pub(super) struct Scope {
 #[derive(Debug)]
 pub struct Recording {
     pub(super) calls: Vec<Recorded>,
+    pub(super) shelf: Shelf,
     pub(super) routes: Routes,
     pub(super) rules: Rules,
     pub(super) exact: FxHashMap<u64, Vec<u32>>,
@@ -146,11 +172,17 @@ pub struct Recording {
     pub(super) of_cause: FxHashMap<(u32, u32), Vec<u32>>,
     /// Calls of one scope and cause.
     pub(super) near_cause: FxHashMap<(u64, u32), Vec<u32>>,
+    /// Calls of one group and ingress exchange.
+    pub(super) of_ingress: FxHashMap<(u32, u32), Vec<u32>>,
+    /// Calls of one scope and ingress exchange.
+    pub(super) near_ingress: FxHashMap<(u64, u32), Vec<u32>>,
     pub(super) scopes: FxHashMap<u64, Scope>,
     /// By trace: the cause's index.
     causes: FxHashMap<u64, u32>,
-    /// By cause: the ingress exchanges that carry it.
-    ingress: Vec<Vec<ExchangeId>>,
+    /// By cause: the first ingress exchange that carries it.
+    cause_ids: Vec<Option<ExchangeId>>,
+    /// By number: the ingress exchanges that caused calls, with the names in them.
+    pub(super) ingress: Vec<(ExchangeId, Box<[u64]>)>,
     /// By host: how many calls.
     hosts: BTreeMap<String, u64>,
     /// Exchanges that are no outgoing call, or whose request is not whole.
@@ -161,21 +193,155 @@ pub struct Recording {
     pub undivided: bool,
 }
 
-struct Ingress {
+/// A call before its route is known.
+struct Raw {
     id: ExchangeId,
     at: Timestamp,
-    ends_at: Timestamp,
+    client: IpAddr,
     server: IpAddr,
-    traces: Vec<u64>,
+    host: String,
+    request: Request,
+    /// Hashes of the values that name something, where that may be needed to find its cause.
+    names: Box<[u64]>,
+    asked: Asked,
+    answer: Result<Answer, &'static str>,
+}
+
+/// Takes exchanges one by one, until they can be made a recording.
+pub struct Gatherer {
+    selection: Selection,
+    shelf: Shelf,
+    calls: Vec<Raw>,
+    ingress: Vec<Ingress>,
+    /// Addresses that served, where the selection says nothing.
+    servers: BTreeSet<IpAddr>,
+    /// An exchange whose ends have one address.
+    one_address: bool,
+    total: u64,
+}
+
+impl Gatherer {
+    /// Takes those that `selection` takes; where it says nothing, what v1's address called is known at the end.
+    pub fn new(selection: Selection) -> Self {
+        Self {
+            selection,
+            shelf: Shelf::default(),
+            calls: Vec::new(),
+            ingress: Vec::new(),
+            servers: BTreeSet::new(),
+            one_address: false,
+            total: 0,
+        }
+    }
+
+    /// Takes one; in any order.
+    pub fn add(&mut self, mut exchange: Exchange) -> io::Result<()> {
+        self.total += 1;
+        let undecided = !self.selection.is_given();
+        if undecided {
+            self.servers.insert(exchange.server.address);
+            self.one_address |= exchange.client.address == exchange.server.address;
+        }
+        let host = exchange.request.as_ref().map(|request| host_of(&request.message, &exchange)).unwrap_or_default();
+        let takes = !undecided && self.selection.takes(exchange.server.port, &host);
+        if !takes {
+            self.ingress.extend(Ingress::of(&exchange));
+        }
+        if !(takes || undecided) || !exchange.completeness.request_is_whole() {
+            return Ok(());
+        }
+        let Some(request) = exchange.request.take() else { return Ok(()) };
+        let answer = Answer::of(&mut exchange, &mut self.shelf)?;
+        let mut message = request.message;
+        let names = cause::names(&message);
+        let body = std::mem::take(&mut message.body);
+        let asked = match Content::of(&body) {
+            Content::Whole(bytes) => Asked::Whole(self.shelf.keep(bytes)?),
+            Content::Hashed { length, sha256 } => Asked::Hashed { length, sha256 },
+        };
+        let (client, server) = (exchange.client.address, exchange.server.address);
+        self.calls.push(Raw { id: exchange.id, at: request.at, client, server, host, request: message, names, asked, answer });
+        Ok(())
+    }
+
+    /// What is a call, where the selection says nothing; whether nothing told them apart.
+    fn divide(&mut self) -> bool {
+        if self.selection.is_given() {
+            return false;
+        }
+        // Seen from v1's node: who serves there is v1, and what v1's address calls elsewhere is outgoing.
+        let servers = std::mem::take(&mut self.servers);
+        let calls_out = |call: &Raw| servers.contains(&call.client) && call.client != call.server;
+        if self.calls.iter().any(calls_out) {
+            self.calls.retain(calls_out);
+            let calls: BTreeSet<ExchangeId> = self.calls.iter().map(|call| call.id).collect();
+            self.ingress.retain(|one| !calls.contains(&one.id));
+            return false;
+        }
+        // Only one direction was captured, or all of it on one address.
+        self.ingress.clear();
+        self.one_address
+    }
+
+    /// Indexes what was taken.
+    pub fn build(mut self, rules: Rules) -> Result<Recording, BuildError> {
+        let undivided = self.divide();
+        self.ingress.sort_by_key(|one| (one.at, one.id));
+        self.calls.sort_by_key(|call| (call.at, call.id));
+        let mut recording = Recording::empty(rules, self.shelf, undivided);
+        for one in &self.ingress {
+            if !one.traces.is_empty() {
+                let cause = recording.cause_of(&one.traces);
+                recording.cause_ids[cause as usize].get_or_insert(one.id);
+            }
+        }
+        for call in &self.calls {
+            recording.routes.learn(&call.request.method, &call.request.target);
+        }
+        recording.routes.settle();
+        let mut numbers = FxHashMap::default();
+        let mut finder = CauseFinder::new(&self.ingress);
+        for call in self.calls {
+            let traces = traces(&call.request.headers);
+            let cause = traces.first().map(|_| recording.cause_of(&traces));
+            let caused_by = finder.find(call.at, call.client, &traces, &call.names).map(|index| {
+                *numbers.entry(index).or_insert_with(|| {
+                    recording.ingress.push((self.ingress[index].id, self.ingress[index].names.clone()));
+                    u32::try_from(recording.ingress.len() - 1).expect("fewer exchanges than fit into memory")
+                })
+            });
+            let route = recording.routes.route(&call.request.method, &call.request.target);
+            let lasted = call.answer.as_ref().map_or(0, |answer| answer.last_byte_ns);
+            recording.add(Recorded {
+                id: call.id,
+                at: call.at,
+                ends_at: call.at.plus(lasted),
+                scope: scope_of(&call.host, &route),
+                host: call.host.into(),
+                route,
+                group: 0,
+                cause,
+                caused_by,
+                features: Box::default(),
+                request: call.request,
+                asked: call.asked,
+                answer: call.answer,
+            })?;
+        }
+        recording.not_used = self.total - recording.calls.len() as u64;
+        if recording.calls.is_empty() {
+            return Err(BuildError::NoCall { exchanges: self.total });
+        }
+        recording.contradictions = recording.count_contradictions();
+        Ok(recording)
+    }
 }
 
 impl Recording {
-    /// Takes the outgoing calls from `exchanges` (in any order) and indexes them.
-    pub fn build(exchanges: Vec<Exchange>, selection: &Selection, rules: Rules) -> Result<Self, BuildError> {
-        let total = exchanges.len() as u64;
-        let (calls, others, undivided) = divide(exchanges, selection);
-        let mut recording = Self {
-            calls: Vec::with_capacity(calls.len()),
+    fn empty(rules: Rules, shelf: Shelf, undivided: bool) -> Self {
+        Self {
+            calls: Vec::new(),
+            shelf,
             routes: Routes::new(vec![]),
             rules,
             exact: FxHashMap::default(),
@@ -183,59 +349,26 @@ impl Recording {
             groups: Vec::new(),
             of_cause: FxHashMap::default(),
             near_cause: FxHashMap::default(),
+            of_ingress: FxHashMap::default(),
+            near_ingress: FxHashMap::default(),
             scopes: FxHashMap::default(),
             causes: FxHashMap::default(),
+            cause_ids: Vec::new(),
             ingress: Vec::new(),
             hosts: BTreeMap::new(),
             not_used: 0,
             contradictions: 0,
             undivided,
-        };
-        let mut ingress = recording.ingress_of(others);
-        ingress.sort_by_key(|one| (one.at, one.id));
-        let mut calls: Vec<_> = calls
-            .into_iter()
-            .filter(|call| call.completeness.request_is_whole())
-            .filter_map(|mut call| Some((call.request.take()?, call)))
-            .collect();
-        calls.sort_by_key(|(request, call)| (request.at, call.id));
-        for (request, _) in &calls {
-            recording.routes.learn(&request.message.method, &request.message.target);
         }
-        recording.routes.settle();
-        let mut causes = CauseFinder::new(&ingress);
-        for (request, call) in calls {
-            let host = host_of(&request.message, &call);
-            let response = call.response.filter(|_| call.completeness == Completeness::Complete);
-            let first = response.as_ref().and_then(|response| response.first_byte_ns).unwrap_or(0).max(0);
-            let last = response.as_ref().and_then(|response| response.last_byte_ns).unwrap_or(first).max(first);
-            let traces = traces(&|name| header_of(&request.message.headers)(name));
-            let cause = traces.first().map(|_| recording.cause_of(&traces));
-            let caused_by = causes.find(request.at, call.client.address, &traces);
-            let route = recording.routes.route(&request.message.method, &request.message.target);
-            recording.add(Recorded {
-                id: call.id,
-                at: request.at,
-                ends_at: request.at.plus(last),
-                scope: scope_of(&host, &route),
-                host: host.into(),
-                route,
-                group: 0,
-                cause,
-                caused_by,
-                features: Box::default(),
-                request: request.message,
-                response: response.map(|response| response.message),
-                first_byte_ns: first,
-                last_byte_ns: last,
-            });
+    }
+
+    /// Takes the outgoing calls from `exchanges` (in any order) and indexes them.
+    pub fn build(exchanges: Vec<Exchange>, selection: &Selection, rules: Rules) -> Result<Self, BuildError> {
+        let mut gatherer = Gatherer::new(selection.clone());
+        for exchange in exchanges {
+            gatherer.add(exchange).map_err(|error| BuildError::Disk(Arc::new(error)))?;
         }
-        recording.not_used = total - recording.calls.len() as u64;
-        if recording.calls.is_empty() {
-            return Err(BuildError::NoCall { exchanges: total });
-        }
-        recording.contradictions = recording.count_contradictions();
-        Ok(recording)
+        gatherer.build(rules)
     }
 
     /// How many calls there are.
@@ -253,6 +386,12 @@ impl Recording {
         self.hosts.iter().map(|(host, calls)| (host.as_str(), *calls))
     }
 
+    /// Watches the exchanges that caused calls: for a replay in this process to tell when each is at v2.
+    pub fn watch(&self) -> UnderWay {
+        let ids: Vec<ExchangeId> = self.ingress.iter().map(|(id, _)| *id).collect();
+        UnderWay::watching(&ids)
+    }
+
     pub(super) fn knows_host(&self, host: &str) -> bool {
         self.hosts.contains_key(host)
     }
@@ -266,39 +405,28 @@ impl Recording {
     }
 
     /// The cause that a call with these header fields belongs to, where the recording knows it.
-    pub(super) fn known_cause(&self, header: &dyn Fn(&str) -> Option<String>) -> Option<u32> {
+    pub(super) fn known_cause(&self, request: &Request) -> Option<u32> {
         if self.causes.is_empty() {
             return None;
         }
-        traces(header).iter().find_map(|trace| self.causes.get(trace).copied())
+        traces(&request.headers).iter().find_map(|trace| self.causes.get(trace).copied())
     }
 
     /// An ingress exchange of a cause.
     pub(super) fn ingress_of_cause(&self, cause: u32) -> Option<ExchangeId> {
-        self.ingress.get(cause as usize)?.first().copied()
+        *self.cause_ids.get(cause as usize)?
     }
 
-    fn ingress_of(&mut self, others: Vec<Exchange>) -> Vec<Ingress> {
-        let mut all = Vec::new();
-        for other in others {
-            let Some(request) = &other.request else { continue };
-            let traces = traces(&|name| header_of(&request.message.headers)(name));
-            if !traces.is_empty() {
-                let cause = self.cause_of(&traces);
-                self.ingress[cause as usize].push(other.id);
-            }
-            let lasted = other.response.as_ref().and_then(|response| response.last_byte_ns).unwrap_or(0);
-            let ends_at = request.at.plus(lasted);
-            all.push(Ingress { id: other.id, at: request.at, ends_at, server: other.server.address, traces });
-        }
-        all
+    /// The ingress exchange that caused a recorded call.
+    pub(super) fn caused_by(&self, call: &Recorded) -> Option<ExchangeId> {
+        call.caused_by.map(|number| self.ingress[number as usize].0)
     }
 
     /// The cause's index for these traces: a known one, else a new one; all of them lead to it from now on.
     fn cause_of(&mut self, traces: &[u64]) -> u32 {
         let cause = traces.iter().find_map(|trace| self.causes.get(trace).copied()).unwrap_or_else(|| {
-            self.ingress.push(Vec::new());
-            u32::try_from(self.ingress.len() - 1).expect("fewer causes than exchanges in memory")
+            self.cause_ids.push(None);
+            u32::try_from(self.cause_ids.len() - 1).expect("fewer causes than exchanges in memory")
         });
         for trace in traces {
             self.causes.entry(*trace).or_insert(cause);
@@ -306,14 +434,10 @@ impl Recording {
         cause
     }
 
-    fn add(&mut self, mut call: Recorded) {
+    fn add(&mut self, mut call: Recorded) -> Result<(), BuildError> {
         let index = u32::try_from(self.calls.len()).expect("fewer calls than fit into memory");
-        let taken = {
-            let header = header_of(&call.request.headers);
-            let content = Content::of(&call.request.body);
-            let subject = Subject { route: &call.route, target: &call.request.target, headers: &header, content };
-            features::take(&subject, &self.rules, call.scope)
-        };
+        let body = self.asked(&call).map_err(|error| BuildError::Disk(Arc::new(error)))?;
+        let taken = features::take(&call.subject(&body), &self.rules, call.scope);
         self.exact.entry(taken.exact).or_default().push(index);
         let next = u32::try_from(self.groups.len()).expect("fewer groups than calls");
         call.group = *self.by_kind.entry(taken.by_kind).or_insert(next);
@@ -324,6 +448,10 @@ impl Recording {
         if let Some(cause) = call.cause {
             self.of_cause.entry((call.group, cause)).or_default().push(index);
             self.near_cause.entry((call.scope, cause)).or_default().push(index);
+        }
+        if let Some(number) = call.caused_by {
+            self.of_ingress.entry((call.group, number)).or_default().push(index);
+            self.near_ingress.entry((call.scope, number)).or_default().push(index);
         }
         let scope = self.scopes.entry(call.scope).or_default();
         scope.calls.push(index);
@@ -336,14 +464,36 @@ impl Recording {
         *self.hosts.entry(call.host.to_string()).or_default() += 1;
         call.features = taken.features.into_boxed_slice();
         self.calls.push(call);
+        Ok(())
+    }
+
+    /// The body of a recorded request, where it can be taken apart.
+    pub(super) fn asked(&self, call: &Recorded) -> io::Result<Bytes> {
+        match &call.asked {
+            Asked::Whole(kept) => self.shelf.whole(kept),
+            Asked::Hashed { .. } => Ok(Bytes::new()),
+        }
     }
 
     /// Exactly equal requests whose answers differ in status or body.
     fn count_contradictions(&self) -> u64 {
-        let answer =
-            |&index: &u32| self.calls[index as usize].response.as_ref().map(|response| (response.status, &response.body.bytes));
+        let answer = |&index: &u32| {
+            let answer = self.calls[index as usize].answer.as_ref().ok()?;
+            Some((answer.head.status, answer.digest))
+        };
         let differ = |calls: &&Vec<u32>| calls.windows(2).any(|pair| answer(&pair[0]) != answer(&pair[1]));
         self.exact.values().filter(differ).count() as u64
+    }
+}
+
+impl Recorded {
+    /// As it is taken apart; `body` is what [`Recording::asked`] gives.
+    pub(super) fn subject<'a>(&'a self, body: &'a [u8]) -> Subject<'a> {
+        let content = match self.asked {
+            Asked::Whole(_) => Content::Whole(body),
+            Asked::Hashed { length, sha256 } => Content::Hashed { length, sha256 },
+        };
+        Subject { route: &self.route, target: &self.request.target, headers: &self.request.headers, content }
     }
 }
 
@@ -364,97 +514,6 @@ fn host_of(request: &Request, call: &Exchange) -> String {
     match request.headers.get("host") {
         Some(host) if !host.is_empty() => canonical_host(&String::from_utf8_lossy(host)),
         _ => canonical_host(&call.server.to_string()),
-    }
-}
-
-/// Outgoing calls and the rest; and whether nothing told them apart.
-fn divide(exchanges: Vec<Exchange>, selection: &Selection) -> (Vec<Exchange>, Vec<Exchange>, bool) {
-    if selection.is_given() {
-        let (calls, others) = exchanges.into_iter().partition(|exchange| {
-            let host = exchange.request.as_ref().map(|request| host_of(&request.message, exchange)).unwrap_or_default();
-            selection.takes(exchange.server.port, &host)
-        });
-        return (calls, others, false);
-    }
-    // Seen from v1's node: who serves there is v1, and what v1's address calls elsewhere is outgoing.
-    let servers: BTreeSet<IpAddr> = exchanges.iter().map(|exchange| exchange.server.address).collect();
-    let calls_out =
-        |exchange: &Exchange| servers.contains(&exchange.client.address) && exchange.client.address != exchange.server.address;
-    if exchanges.iter().any(calls_out) {
-        let (calls, others) = exchanges.into_iter().partition(calls_out);
-        return (calls, others, false);
-    }
-    // Only one direction was captured, or all of it on one address.
-    let undivided = exchanges.iter().any(|exchange| exchange.client.address == exchange.server.address);
-    (exchanges, Vec::new(), undivided)
-}
-
-/// What names the cause in header fields, most telling first, hashed.
-fn traces(header: &dyn Fn(&str) -> Option<String>) -> Vec<u64> {
-    let mut traces = Vec::new();
-    for name in TRACE_HEADERS {
-        let Some(value) = header(name) else { continue };
-        let id = trace_id(name, value.trim());
-        if id.len() >= TRACE_BYTES {
-            let mut hasher = DefaultHasher::new();
-            id.to_ascii_lowercase().hash(&mut hasher);
-            traces.push(hasher.finish());
-        }
-    }
-    traces
-}
-
-/// The part of a trace header that stays the same from hop to hop.
-fn trace_id<'a>(name: &str, value: &'a str) -> &'a str {
-    match name {
-        "traceparent" => value.split('-').nth(1).unwrap_or_default(),
-        "b3" => value.split('-').next().unwrap_or_default(),
-        "uber-trace-id" => value.split([':', '%']).next().unwrap_or_default(),
-        "x-cloud-trace-context" => value.split('/').next().unwrap_or_default(),
-        "x-amzn-trace-id" => value.split(';').find_map(|part| part.trim().strip_prefix("Root=")).unwrap_or_default(),
-        _ => value,
-    }
-}
-
-/// Finds the ingress exchange of each call; calls come in the order of their times.
-struct CauseFinder<'a> {
-    ingress: &'a [Ingress],
-    by_trace: FxHashMap<u64, Vec<usize>>,
-    next: usize,
-    /// Exchanges that began and did not end before the last call.
-    open: Vec<usize>,
-}
-
-impl<'a> CauseFinder<'a> {
-    fn new(ingress: &'a [Ingress]) -> Self {
-        let mut by_trace: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
-        for (index, one) in ingress.iter().enumerate() {
-            for trace in &one.traces {
-                by_trace.entry(*trace).or_default().push(index);
-            }
-        }
-        Self { ingress, by_trace, next: 0, open: Vec::new() }
-    }
-
-    fn find(&mut self, at: Timestamp, caller: IpAddr, traces: &[u64]) -> Option<ExchangeId> {
-        while let Some(one) = self.ingress.get(self.next)
-            && one.at <= at
-        {
-            self.open.push(self.next);
-            self.next += 1;
-        }
-        self.open.retain(|&index| self.ingress[index].ends_at >= at);
-        if let Some(known) = traces.iter().find_map(|trace| self.by_trace.get(trace)) {
-            // Of several requests with this trace (one session, say) the one that was open, else the last one before.
-            let before = known.partition_point(|&index| self.ingress[index].at <= at);
-            let open = known[..before].iter().rev().find(|&&index| self.ingress[index].ends_at >= at);
-            return open.or(known[..before].last()).map(|&index| self.ingress[index].id);
-        }
-        let mut serving = self.open.iter().filter(|&&index| self.ingress[index].server == caller);
-        match (serving.next(), serving.next()) {
-            (Some(&only), None) => Some(self.ingress[only].id),
-            _ => None,
-        }
     }
 }
 

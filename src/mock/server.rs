@@ -1,46 +1,44 @@
 //! The mock on the network: a server by Host, a forward proxy, a CONNECT proxy and an HTTPS server on one port.
 //!
 //! It fails closed: nothing in here opens a connection. A client that hangs holds its own connection only, and not for good;
-//! a body that is larger than what is compared is read and hashed, not kept.
+//! HTTP/1 is spoken by `h1`, with the bytes as they were recorded, HTTP/2 by `h2`.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderValue};
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use serde_json::json;
-use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::server::Acceptor;
 
-use super::answer::{self, Content as AnswerBody, MISS};
 use super::authority::{Authority, AuthorityError};
-use super::fault::{Action, Faults};
-use super::features::{BODY_COMPARED, Content};
-use super::journal::{Decision, Finished, Journal};
-use super::ledger::{Call, Counts};
-use super::matcher::{Policy, Query};
-use super::recording::{Recording, canonical_host};
+use super::fault::Faults;
+use super::journal::{Finished, Journal};
+use super::ledger::{Broken, Call, Counts};
+use super::matcher::{Policy, Stock};
+use super::recording::Recording;
+use super::stream::{Duplex, Prefixed};
+use super::{h1, h2};
 use crate::exchange::ExchangeId;
 use crate::exchange::redact::Masker;
-use crate::time::{Monotonic, Timestamp};
+use crate::replay::UnderWay;
 
 /// Most connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 10_000;
-/// How long a client may take for a head, a TLS handshake, or the next piece of a body.
+/// How long a client may take for a head, a TLS handshake, the next piece of a body, or to read on.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a connection may be open without a request, in units of the patience: clients pool connections.
+const IDLE: u32 = 5;
+/// Most bytes of requests under way that are kept, of all connections together; beyond it bodies are hashed as they come.
+pub(super) const HELD_BYTES: usize = 256 << 20;
+/// Most tunnels and TLS sessions inside each other.
+const LAYERS: usize = 4;
 /// How often the ledger is put on disk.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 /// How long the end waits for answers that are on their way.
@@ -84,6 +82,10 @@ pub struct Settings {
     pub threads: usize,
     /// Masks secrets in the ledger and in misses.
     pub masker: Masker,
+    /// How long a client may take for a head, the next piece of a body, or to read on.
+    pub patience: Duration,
+    /// How often each exchange is replayed (`--multiply`, `--loop`).
+    pub copies: u32,
 }
 
 impl Settings {
@@ -101,6 +103,8 @@ impl Settings {
             explain: None,
             threads: 0,
             masker: Masker::random(),
+            patience: PATIENCE,
+            copies: 1,
         }
     }
 }
@@ -141,32 +145,73 @@ pub struct Handle {
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-struct Shared {
-    recording: Arc<Recording>,
-    timing: Timing,
-    aliases: Vec<(String, String)>,
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) recording: Arc<Recording>,
+    pub(super) timing: Timing,
+    pub(super) aliases: Vec<(String, String)>,
     /// Its own address in the forms that a client may call it by.
-    own: [String; 3],
+    pub(super) own: [String; 3],
     /// `:` and its port.
-    own_port: String,
-    authority: Option<Authority>,
-    explain: Option<Arc<dyn Fn(&Call) + Send + Sync>>,
+    pub(super) own_port: String,
+    pub(super) authority: Option<Authority>,
+    pub(super) explain: Option<Arc<dyn Fn(&Call) + Send + Sync>>,
     can_reset: bool,
-    journal: Mutex<Journal>,
+    pub(super) patience: Duration,
+    /// Bytes of requests under way.
+    pub(super) held: AtomicUsize,
+    pub(super) trouble: Trouble,
+    pub(super) under_way: Arc<UnderWay>,
+    /// Whether a replay in this process tells what is under way.
+    pub(super) watches: bool,
+    pub(super) journal: Mutex<Journal>,
+}
+
+/// Counts of what went wrong with clients.
+#[derive(Default)]
+pub(super) struct Trouble {
+    pub(super) unfinished: AtomicU64,
+    pub(super) not_understood: AtomicU64,
+    pub(super) unread: AtomicU64,
+    pub(super) no_tls: AtomicU64,
+}
+
+impl Trouble {
+    fn counts(&self) -> Broken {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Broken {
+            unfinished: read(&self.unfinished),
+            not_understood: read(&self.not_understood),
+            unread: read(&self.unread),
+            no_tls: read(&self.no_tls),
+        }
+    }
+}
+
+/// Counts one more.
+pub(super) fn count(what: &AtomicU64) {
+    what.fetch_add(1, Ordering::Relaxed);
 }
 
 /// What is known of a connection.
 #[derive(Default)]
-struct Connection {
+pub(super) struct Connection {
     /// The host of the CONNECT that opened it.
-    tunnel: Option<String>,
+    pub(super) tunnel: Option<String>,
     /// To reset it, where a fault may want that.
-    raw: Option<std::os::fd::OwnedFd>,
+    pub(super) raw: Option<std::os::fd::OwnedFd>,
 }
 
 impl Handle {
     /// Starts a mock on threads of its own.
     pub fn start(recording: Recording, settings: Settings) -> Result<Self, StartError> {
+        Self::start_beside(recording, settings, false)
+    }
+
+    /// Starts a mock; `watches` says that a replay in this process tells by [`Handle::under_way`] what is at v2.
+    pub fn start_beside(recording: Recording, settings: Settings, watches: bool) -> Result<Self, StartError> {
+        raise_file_limit();
+        let under_way = Arc::new(recording.watch());
         let recording = Arc::new(recording);
         let authority = settings.authority.as_deref().map(Authority::open).transpose()?;
         let listen = |cause| StartError::Listen { address: settings.listen, cause };
@@ -181,6 +226,7 @@ impl Handle {
             settings.faults,
             settings.log.as_deref(),
             &settings.inputs,
+            Stock::new(&recording, settings.copies, watches.then(|| Arc::clone(&under_way))),
         )
         .map_err(|cause| StartError::Log { path: settings.log.clone().unwrap_or_default(), cause })?;
         let shared = Arc::new(Shared {
@@ -192,6 +238,11 @@ impl Handle {
             authority,
             explain: settings.explain,
             can_reset,
+            patience: settings.patience,
+            held: AtomicUsize::new(0),
+            trouble: Trouble::default(),
+            under_way,
+            watches,
             journal: Mutex::new(journal),
         });
         let threads = match settings.threads {
@@ -218,6 +269,11 @@ impl Handle {
         self.address
     }
 
+    /// To be told of the requests that v2 has not answered yet.
+    pub fn under_way(&self) -> Arc<UnderWay> {
+        Arc::clone(&self.shared.under_way)
+    }
+
     /// Calls so far.
     pub fn counts(&self) -> Counts {
         self.shared.journal.lock().expect("no holder of this lock panics").counts()
@@ -229,7 +285,8 @@ impl Handle {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(END_PATIENCE);
         }
-        self.shared.journal.lock().expect("no holder of this lock panics").finish(replayed)
+        let broken = self.shared.trouble.counts();
+        self.shared.journal.lock().expect("no holder of this lock panics").finish(replayed, broken)
     }
 }
 
@@ -238,6 +295,15 @@ impl Drop for Handle {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// As many connections as the system allows: the default of 1,024 files is less than a busy v2 opens.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // Where it cannot be raised, what is there must do.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
 }
 
@@ -258,36 +324,66 @@ async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
         };
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            serve_socket(stream, shared).await;
+            serve_socket(stream, &shared).await;
             drop(place);
         });
     }
 }
 
-async fn serve_socket(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve_socket(stream: TcpStream, shared: &Arc<Shared>) {
     let _ = stream.set_nodelay(true);
-    let mut first = [0; 1];
-    let Ok(Ok(1..)) = tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await else { return };
     let raw = if shared.can_reset { rustix::io::dup(&stream).ok() } else { None };
-    serve(stream, first[0], shared, Connection { tunnel: None, raw }).await;
+    serve(Box::new(stream), Connection { tunnel: None, raw }, shared).await;
 }
 
 /// The first byte of a TLS record with a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 22;
+/// How the preface of HTTP/2 begins (RFC 9113 §3.4); no method does.
+const PREFACE: &[u8] = b"PRI ";
 
-/// Serves a connection whose first byte is known (and not taken from it).
-async fn serve<S>(stream: S, first: u8, shared: Arc<Shared>, connection: Connection)
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    if first != TLS_HANDSHAKE {
-        return serve_http(stream, shared, connection).await;
+/// Serves whatever a connection speaks, tunnels and TLS inside each other included.
+async fn serve(mut stream: Box<dyn Duplex>, mut connection: Connection, shared: &Arc<Shared>) {
+    for _ in 0..LAYERS {
+        let Some(first) = first_bytes(&mut stream, shared).await else { return };
+        if first[0] == TLS_HANDSHAKE {
+            let Some(secure) = secure(Prefixed::new(first, stream), &connection, shared).await else {
+                return count(&shared.trouble.no_tls);
+            };
+            stream = secure;
+        } else if first.starts_with(PREFACE) {
+            return h2::serve(Prefixed::new(first, stream), connection, Arc::clone(shared)).await;
+        } else {
+            let Some(tunnel) = h1::serve(stream, first, &connection, shared).await else { return };
+            connection.tunnel = Some(tunnel.authority);
+            stream = Box::new(Prefixed::new(tunnel.left, tunnel.stream));
+        }
     }
+}
+
+/// What comes first on a connection: enough to know what it speaks. None where nothing comes.
+async fn first_bytes(stream: &mut Box<dyn Duplex>, shared: &Shared) -> Option<Vec<u8>> {
+    let mut first = Vec::with_capacity(h1::READ_BYTES);
+    loop {
+        match tokio::time::timeout(shared.idle(), stream.read_buf(&mut first)).await {
+            Ok(Ok(1..)) if PREFACE.starts_with(&first) && first.len() < PREFACE.len() => {}
+            Ok(Ok(1..)) => return Some(first),
+            _ => {
+                if !first.is_empty() {
+                    count(&shared.trouble.unfinished);
+                }
+                return None;
+            }
+        }
+    }
+}
+
+/// The server's side of TLS, with a certificate for the name that the client asks for.
+async fn secure(stream: Prefixed, connection: &Connection, shared: &Shared) -> Option<Box<dyn Duplex>> {
     let Some(authority) = &shared.authority else {
         tracing::warn!("a client speaks TLS: start the mock with --ca-dir to answer it");
-        return;
+        return None;
     };
-    let accepted = tokio::time::timeout(PATIENCE, async {
+    let accepted = tokio::time::timeout(shared.patience, async {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let name = start.client_hello().server_name().map(str::to_owned);
         let name = name.or_else(|| connection.tunnel.as_deref().map(bare)).unwrap_or_else(|| shared.own[2].clone());
@@ -295,10 +391,11 @@ where
         start.into_stream(config).await
     });
     match accepted.await {
-        Ok(Ok(stream)) => serve_http(stream, shared, connection).await,
+        Ok(Ok(stream)) => return Some(Box::new(stream)),
         Ok(Err(error)) => tracing::info!("a TLS handshake failed: {error}"),
         Err(_) => tracing::info!("a TLS handshake took too long"),
     }
+    None
 }
 
 /// A host without its port.
@@ -310,211 +407,9 @@ fn bare(host: &str) -> String {
     name.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
-/// Ends a connection without an answer; hyper closes it.
-#[derive(Debug, thiserror::Error)]
-#[error("ended on purpose")]
-struct Cut;
-
-fn serve_http<S>(stream: S, shared: Arc<Shared>, connection: Connection) -> impl Future<Output = ()> + Send
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let connection = Arc::new(connection);
-    let service = service_fn(move |request| {
-        let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
-        async move { shared.answer(request, &connection).await }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).title_case_headers(true).half_close(true);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PATIENCE);
-    async move {
-        if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
-            tracing::debug!("a connection ended: {error}");
-        }
-    }
-}
-
-/// A request's body as it came.
-enum Received {
-    Whole(Bytes),
-    Hashed { length: u64, sha256: [u8; 32] },
-}
-
-impl Received {
-    fn content(&self) -> Content<'_> {
-        match self {
-            Self::Whole(bytes) => Content::Whole(bytes),
-            Self::Hashed { length, sha256 } => Content::Hashed { length: *length, sha256: *sha256 },
-        }
-    }
-}
-
-/// Reads a body; none where the client broke off or took too long.
-async fn receive(mut body: Incoming) -> Option<Received> {
-    let mut kept = BytesMut::new();
-    let mut only: Option<Bytes> = None;
-    let mut hasher: Option<Sha256> = None;
-    let mut length = 0_u64;
-    loop {
-        let Some(frame) = tokio::time::timeout(PATIENCE, body.frame()).await.ok()? else { break };
-        let Ok(data) = frame.ok()?.into_data() else { continue };
-        length += data.len() as u64;
-        if let Some(hasher) = &mut hasher {
-            hasher.update(&data);
-        } else if length > BODY_COMPARED as u64 {
-            let hasher = hasher.insert(Sha256::new());
-            for part in [only.take().as_deref().unwrap_or_default(), &*std::mem::take(&mut kept), &*data] {
-                hasher.update(part);
-            }
-        } else if only.is_none() && kept.is_empty() {
-            only = Some(data);
-        } else {
-            kept.extend_from_slice(only.take().as_deref().unwrap_or_default());
-            kept.extend_from_slice(&data);
-        }
-    }
-    Some(match hasher {
-        Some(hasher) => Received::Hashed { length, sha256: hasher.finalize().into() },
-        None => Received::Whole(only.unwrap_or_else(|| kept.freeze())),
-    })
-}
-
 impl Shared {
-    async fn answer(
-        self: Arc<Self>,
-        mut request: Request<Incoming>,
-        connection: &Arc<Connection>,
-    ) -> Result<Response<AnswerBody>, Cut> {
-        let (arrived, at) = (Monotonic::now(), Timestamp::now());
-        if request.method() == Method::CONNECT {
-            return Ok(self.tunnel(&mut request));
-        }
-        let (head, body) = request.into_parts();
-        let Some(body) = receive(body).await else { return Ok(answer::empty(408)) };
-        let host = self.host(&head, connection);
-        let decision = self.decide(&head, &body, &host, at);
-        if let Some(explain) = &self.explain {
-            explain(&decision.call);
-        }
-        for action in &decision.actions {
-            match action {
-                Action::Delay(delay) => tokio::time::sleep(*delay).await,
-                Action::Status(status) => return Ok(answer::empty(*status)),
-                Action::Hang => std::future::pending().await,
-                Action::Reset => {
-                    if let Some(raw) = &connection.raw {
-                        // With no time to linger, closing resets (RFC 9293 §3.10.4, ABORT).
-                        let _ = rustix::net::sockopt::set_socket_linger(raw, Some(Duration::ZERO));
-                        let _ = rustix::net::shutdown(raw, rustix::net::Shutdown::Read);
-                    }
-                    return Err(Cut);
-                }
-            }
-        }
-        let mut response = match decision.index {
-            Some(index) if decision.call.status != Some(MISS) => self.recorded(index, arrived, head.method == Method::HEAD).await,
-            _ => answer::own(MISS, &self.miss(&decision.call)),
-        };
-        if self.explain.is_some()
-            && let Ok(value) = HeaderValue::from_str(&chosen(&decision.call))
-        {
-            response.headers_mut().insert("x-shadowtap-mock", value);
-        }
-        Ok(response)
-    }
-
-    fn decide(&self, head: &hyper::http::request::Parts, body: &Received, host: &str, at: Timestamp) -> Decision {
-        let target = head.uri.to_string();
-        let header = |name: &str| Some(String::from_utf8_lossy(head.headers.get(name)?.as_bytes()).into_owned());
-        let query = Query {
-            host,
-            method: head.method.as_str().as_bytes(),
-            target: target.as_bytes(),
-            headers: &header,
-            content: body.content(),
-        };
-        let prepared = self.recording.prepare(&query);
-        self.journal.lock().expect("no holder of this lock panics").decide(&query, &prepared, at)
-    }
-
-    async fn recorded(&self, index: u32, arrived: Monotonic, head: bool) -> Response<AnswerBody> {
-        let call = &self.recording.calls[index as usize];
-        let response = call.response.as_ref().expect("a call without an answer is a miss");
-        if self.timing == Timing::None {
-            return answer::recorded(response, None, head);
-        }
-        let wait = |until: i64| Duration::from_nanos(u64::try_from(until - arrived.elapsed()).unwrap_or(0));
-        tokio::time::sleep(wait(call.first_byte_ns)).await;
-        let rest = (call.last_byte_ns > call.first_byte_ns).then(|| tokio::time::sleep(wait(call.last_byte_ns)));
-        answer::recorded(response, rest, head)
-    }
-
-    /// Opens a tunnel to this very mock: the bytes in it are served like those of a connection.
-    fn tunnel(self: Arc<Self>, request: &mut Request<Incoming>) -> Response<AnswerBody> {
-        let Some(authority) = request.uri().authority().map(ToString::to_string) else { return answer::empty(400) };
-        if self.authority.is_none() && authority.ends_with(":443") {
-            let body = json!({ "error": "shadowtap mock: HTTPS needs a certificate authority: start it with --ca-dir" });
-            return answer::own(501, &body);
-        }
-        let upgrade = hyper::upgrade::on(request);
-        tokio::spawn(async move {
-            let Ok(upgraded) = upgrade.await else { return };
-            let mut stream = TokioIo::new(upgraded);
-            let mut first = [0; 1];
-            let Ok(Ok(1..)) = tokio::time::timeout(PATIENCE, stream.read(&mut first)).await else { return };
-            let (read, write) = tokio::io::split(stream);
-            let stream = tokio::io::join(io::Cursor::new(first).chain(read), write);
-            let connection = Connection { tunnel: Some(authority), raw: None };
-            Box::pin(serve(stream, first[0], self, connection)).await;
-        });
-        answer::empty(200)
-    }
-
-    /// The provider that a request is for, as the recording names it.
-    fn host(&self, head: &hyper::http::request::Parts, connection: &Connection) -> String {
-        let absolute = head.uri.authority().map(hyper::http::uri::Authority::as_str);
-        let named = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let given = absolute.or(named).or(connection.tunnel.as_deref()).unwrap_or_default();
-        let host = canonical_host(given.rsplit('@').next().unwrap_or(given));
-        if let Some((_, recorded)) = self.aliases.iter().find(|(alias, _)| *alias == host) {
-            return recorded.clone();
-        }
-        // A name that leads to the mock, with the mock's port.
-        if let Some(name) = host.strip_suffix(&self.own_port)
-            && !self.recording.knows_host(&host)
-            && self.recording.knows_host(name)
-        {
-            return name.to_owned();
-        }
-        // A client that was given the mock's own address as its provider's means the only provider there is.
-        if self.own.contains(&host)
-            && !self.recording.knows_host(&host)
-            && let Some(only) = self.recording.only_host()
-        {
-            return only.to_owned();
-        }
-        host
-    }
-
-    fn miss(&self, call: &Call) -> serde_json::Value {
-        let providers: Vec<&str> = self.recording.hosts().map(|(host, _)| host).take(20).collect();
-        json!({
-            "error": "shadowtap mock: not recorded",
-            "why": call.why,
-            "method": call.method,
-            "provider": call.provider,
-            "target": call.target,
-            "route": call.route,
-            "nearest": call.recorded.map(|id| json!({ "recorded": id, "score": call.score, "lacks": call.places })),
-            "recorded_providers": providers,
-        })
-    }
-}
-
-/// The choice in one line of ASCII.
-fn chosen(call: &Call) -> String {
-    match call.recorded {
-        Some(id) => format!("{} {id}; {}", call.verdict.name(), call.why),
-        None => format!("{}; {}", call.verdict.name(), call.why),
+    /// How long a connection may be open without a request.
+    pub(super) fn idle(&self) -> Duration {
+        self.patience * IDLE
     }
 }

@@ -75,6 +75,7 @@ pub fn calibrate(folder: &Path, workers: usize, stop: &Arc<Stop>) -> Result<Cali
         realtime: false,
         start_at: None,
         settings: serde_json::Value::Null,
+        under_way: None,
     };
     let outputs = Outputs { target: super::sorter::nameless_file(folder)?, baseline: None };
     let finished = run(&plan, &options, outputs, stop, None, |_| {})?;

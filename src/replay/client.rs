@@ -228,6 +228,7 @@ impl Crew {
             figures.bytes_sent += task.load.place.length;
         }
         bump(&self.shared.live[0].sent);
+        self.shared.begins(side, task.id);
         let sent = Sent { at: now, waited };
         let limit = Duration::from_nanos(self.shared.timeout_ns.unsigned_abs());
         let answer = self.unless_stopped(tokio::time::timeout(limit, self.exchange(&client, request))).await;
@@ -337,6 +338,9 @@ impl Crew {
         shelf.done.set(shelf.done.get().saturating_add(1));
         shelf.done_at.set(shelf.done_at.get().max(now));
         shelf.changed.notify_waiters();
+        if sent.is_some() {
+            self.shared.ends(side, task.id);
+        }
         self.shared.budget.give_back(1, task.bytes.len());
         let mut figures = self.figures.borrow_mut();
         match &answer.failure {

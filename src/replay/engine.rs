@@ -23,6 +23,7 @@ use super::record::{Observer, OutcomeFile, Recorder};
 use super::target::Target;
 use super::task::{Budget, Done, Live, Stop, Task};
 use super::tls::{Trust, TrustError};
+use super::underway::UnderWay;
 use super::worker::{Shared, Worker};
 use crate::ledger::Ledger;
 use crate::schedule::pacing::Speed;
@@ -84,6 +85,8 @@ pub struct Options {
     pub start_at: Option<Timestamp>,
     /// What the outcomes' first line tells of the settings.
     pub settings: Value,
+    /// Told of the requests that v2 has not answered yet.
+    pub under_way: Option<Arc<UnderWay>>,
 }
 
 /// Where outcomes go.
@@ -202,6 +205,7 @@ pub fn run(
         at_once: plan.pacing.speed == Speed::Max,
         timeout_ns: options.timeout_ns,
         max_body: options.max_body,
+        under_way: options.under_way.clone(),
         live: (0..workers).map(|_| Live::default()).collect(),
     });
     let cpu = CpuMark::now();

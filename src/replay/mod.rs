@@ -23,6 +23,7 @@ mod spool;
 pub mod target;
 mod task;
 pub mod tls;
+mod underway;
 mod wire;
 mod worker;
 
@@ -35,7 +36,9 @@ pub use engine::{Finished, Options, Outputs, Progress, ReplayError, Transport, r
 pub use generator::LATENESS_P99_NS;
 pub use lane::{Arrivals, Think};
 pub use record::Observer;
+pub use sorter::nameless_file;
 pub use task::{Side, Stop};
+pub use underway::UnderWay;
 
 use crate::exchange::ExchangeId;
 use crate::http::Response;

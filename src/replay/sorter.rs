@@ -14,7 +14,7 @@ const RUN_BYTES: usize = 24 << 20;
 const READ_BYTES: usize = 64 << 10;
 
 /// A file without a name in `folder`: gone when it is dropped, also after a kill.
-pub(super) fn nameless_file(folder: &Path) -> io::Result<File> {
+pub fn nameless_file(folder: &Path) -> io::Result<File> {
     let open = |path: &PathBuf| File::options().read(true).write(true).create_new(true).open(path);
     for attempt in 0..100u32 {
         let path = folder.join(format!(".shadowtap-{}-{attempt}.tmp", std::process::id()));

@@ -25,8 +25,9 @@ use super::spool::Spool;
 use super::target::Target;
 use super::task::{Budget, Done, Live, Side, Stop, Task, bump, lower};
 use super::tls::server_name;
+use super::underway::UnderWay;
 use super::wire::{Handshake, Socket};
-use super::{Failure, FailureKind, Outcome};
+use super::{Failure, FailureKind, Outcome, ReplayId};
 use crate::http::Response;
 use crate::http::parser::{Damage, Ending, Message, Parsed};
 
@@ -64,7 +65,25 @@ pub(super) struct Shared {
     pub(super) at_once: bool,
     pub(super) timeout_ns: i64,
     pub(super) max_body: usize,
+    /// Told of what v2 has not answered yet.
+    pub(super) under_way: Option<Arc<UnderWay>>,
     pub(super) live: Vec<Live>,
+}
+
+impl Shared {
+    /// A request is about to be sent.
+    pub(super) fn begins(&self, side: Side, id: ReplayId) {
+        if let (Some(watch), Side::Target) = (&self.under_way, side) {
+            watch.begin(id.exchange);
+        }
+    }
+
+    /// A request that was sent has its answer, or will have none.
+    pub(super) fn ends(&self, side: Side, id: ReplayId) {
+        if let (Some(watch), Side::Target) = (&self.under_way, side) {
+            watch.end(id.exchange);
+        }
+    }
 }
 
 /// What a timer is for.
@@ -736,6 +755,7 @@ impl<'a> Worker<'a> {
             for_answer.saturating_add(for_connection).clamp(0, (now - task.due).max(0))
         };
         if !task.again {
+            self.shared.begins(self.lanes.get(lane).side, task.id);
             let late = now - task.due - waited;
             generator::record(&mut self.figures.lateness, late);
             generator::record(&mut self.figures.waited, waited);
@@ -1067,6 +1087,9 @@ impl<'a> Worker<'a> {
         lane.finish_one(now);
         self.maybe_idle = true;
         let side = lane.side;
+        if sent.is_some() || task.again {
+            self.shared.ends(side, task.id);
+        }
         self.shared.budget.give_back(1, task.bytes.len());
         match &answer.failure {
             Some(failure) => {

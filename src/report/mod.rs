@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::diff::{Class, Cluster, Totals};
 use crate::gate::Judgement;
 use crate::measure::{Histogram, RouteSummary, Side, Summary};
-use crate::mock::ledger::RouteCounts;
+use crate::mock::summary::RouteCounts;
 use crate::time::Timestamp;
 
 /// Names of the files that a report consists of.
@@ -160,10 +160,45 @@ pub struct Egress {
     pub calls: std::collections::BTreeMap<&'static str, u64>,
     /// Calls that change something at a provider and were made more often than by v1.
     pub unsafe_repeated: u64,
+    /// Calls that change something at a provider and are not v1's.
+    pub unsafe_different: u64,
+    /// Calls whose place among the calls of the same cause changed.
+    pub in_another_order: u64,
+    /// Whether the mock was ended in order, so that what is missing is known.
+    pub complete: bool,
     /// By provider and route, most calls first.
     pub routes: Vec<RouteCounts>,
-    /// What differs, by cause, in sentences; what changes something and was made too often first.
-    pub examples: Vec<String>,
+    /// What differs, by cause; what changes something and was made too often first.
+    pub clusters: Vec<CallCluster>,
+}
+
+/// Outgoing calls with one cause of difference.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CallCluster {
+    /// The same for the same difference in any run.
+    pub id: String,
+    /// `drifted`, `repeated`, `extra`, `missing`, or `matched` for those in another order.
+    pub verdict: &'static str,
+    /// The same in words.
+    pub what: &'static str,
+    /// Whether their method changes something at the provider.
+    pub changes: bool,
+    /// The provider's host.
+    pub provider: String,
+    /// The route.
+    pub route: String,
+    /// How many.
+    pub calls: u64,
+    /// How they changed.
+    pub shape: String,
+    /// Of the example: places with v1's and v2's value.
+    pub places: Vec<(String, Option<String>, Option<String>)>,
+    /// The beginning of v1's body in the example.
+    pub expected: String,
+    /// The beginning of v2's.
+    pub actual: String,
+    /// Exchanges that caused them, the first few.
+    pub causes: Vec<String>,
 }
 
 impl Egress {
@@ -174,7 +209,7 @@ impl Egress {
 
     /// Calls that are not v1's.
     pub fn different(&self) -> u64 {
-        self.total() - self.calls.get("matched").copied().unwrap_or(0)
+        self.total() - self.calls.get("matched").copied().unwrap_or(0) + self.in_another_order
     }
 }
 

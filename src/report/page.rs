@@ -2,11 +2,11 @@
 
 use askama::Template;
 
-use super::Report;
+use super::{CallCluster, Report};
 use super::text::{short, split_common, visible};
 use crate::diff::{Class, Cluster, Kind};
 use crate::gate::words::{count, duration, percent, plural, round_times, times};
-use crate::gate::{Finding, RuleResult, Unit, Verdict};
+use crate::gate::{Finding, RuleResult, UNSAFE_CALLS, Unit, Verdict};
 use crate::ledger::Ledger;
 use crate::measure::{Histogram, RouteSummary, Side};
 use crate::mock::ledger::Verdict as CallVerdict;
@@ -171,7 +171,46 @@ struct EgressWords {
     alarm: String,
     /// Provider, route, and calls by verdict.
     routes: Vec<(String, String, Vec<String>)>,
-    examples: Vec<String>,
+    /// The mock did not come to its end: what is missing is not known.
+    incomplete: bool,
+    clusters: Vec<CallWords>,
+}
+
+/// A cluster of outgoing calls.
+struct CallWords {
+    id: String,
+    class: &'static str,
+    open: bool,
+    many: String,
+    what: &'static str,
+    route: String,
+    provider: String,
+    shape: String,
+    /// Place, v1's value, v2's.
+    places: Vec<(String, String, String)>,
+    /// The bodies; none where that side made no call.
+    expected: Option<String>,
+    actual: Option<String>,
+    causes: String,
+}
+
+fn call_words(cluster: &CallCluster) -> CallWords {
+    let value = |value: &Option<String>| value.as_deref().map_or_else(|| "nothing".to_owned(), |value| seen(value, 120));
+    let body = |text: &str| if text.is_empty() { "no body".to_owned() } else { seen(text, 500) };
+    CallWords {
+        id: seen(&cluster.id, 40),
+        class: if cluster.changes { "regression" } else { "noise" },
+        open: cluster.changes,
+        many: plural(cluster.calls, "call", "calls"),
+        what: cluster.what,
+        route: seen(&cluster.route, 200),
+        provider: seen(&cluster.provider, 100),
+        shape: seen(&cluster.shape, 80),
+        places: cluster.places.iter().map(|(place, a, b)| (seen(place, 120), value(a), value(b))).collect(),
+        expected: (cluster.verdict != "extra" || !cluster.expected.is_empty()).then(|| body(&cluster.expected)),
+        actual: (cluster.verdict != "missing").then(|| body(&cluster.actual)),
+        causes: seen(&cluster.causes.join(", "), 200),
+    }
 }
 
 struct LedgerTable {
@@ -241,6 +280,12 @@ impl Page {
                     egress.calls.iter().map(|(name, &n)| format!("{} {name}", count(n))).collect::<Vec<_>>().join(", ")
                 ),
                 alarm: match egress.unsafe_repeated {
+                    0 if egress.unsafe_different > 0 => format!(
+                        "{} of v2 that {} something at a provider {} not v1's",
+                        plural(egress.unsafe_different, "call", "calls"),
+                        if egress.unsafe_different == 1 { "changes" } else { "change" },
+                        if egress.unsafe_different == 1 { "is" } else { "are" }
+                    ),
                     0 => String::new(),
                     1 => "v2 made 1 call that changes something at a provider more often than v1".to_owned(),
                     n => format!("v2 made {} calls that change something at a provider more often than v1", count(n)),
@@ -254,7 +299,8 @@ impl Page {
                         (seen(&route.provider, 100), seen(&route.route, 200), cells)
                     })
                     .collect(),
-                examples: egress.examples.iter().map(|example| seen(example, 500)).collect(),
+                incomplete: !egress.complete,
+                clusters: egress.clusters.iter().map(call_words).collect(),
             }),
             rules_lead: format!(
                 "A rule fails only where the whole interval is beyond what is allowed. Each bound holds with the confidence in the \
@@ -383,7 +429,7 @@ fn why(report: &Report<'_>, route: Option<&str>, rules: &[&RuleResult]) -> Why {
         });
         let (href, label, to_route) = match cluster {
             _ if rule.rule.starts_with("max_p") => ("#latency".to_owned(), "See the latencies", route),
-            _ if rule.rule == "max_egress_differences" => ("#egress".to_owned(), "See the calls", None),
+            _ if rule.rule == "max_egress_differences" || rule.rule == UNSAFE_CALLS => ("#egress".to_owned(), "See the calls", None),
             Some(cluster) => {
                 if route.is_some() {
                     details.push(example(cluster));
@@ -436,6 +482,7 @@ fn tiles(report: &Report<'_>) -> Vec<Tile> {
         "max_mismatch_rate" => "Answers that differ".to_owned(),
         "max_error_rate" => "New errors".to_owned(),
         "max_new_status_rate" => "New status codes".to_owned(),
+        UNSAFE_CALLS => "Unsafe provider calls that differ".to_owned(),
         "max_egress_differences" => "Provider calls that differ".to_owned(),
         rule => {
             rule.trim_start_matches("max_").replace("_ratio", format!(", v2 / {}", report.judgement.reference.name()).as_str())

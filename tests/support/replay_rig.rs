@@ -85,6 +85,7 @@ pub(crate) fn options(address: SocketAddr) -> Options {
         realtime: false,
         start_at: None,
         settings: serde_json::Value::Null,
+        under_way: None,
     }
 }
 

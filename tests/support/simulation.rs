@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use shadowtap::diff::{RouteTotals, Totals};
-use shadowtap::gate::{Evidence, Finding, Judgement, Policy, Verdict, judge};
+use shadowtap::gate::{Evidence, Finding, Judgement, Outgoing, Policy, Verdict, judge};
 use shadowtap::measure::{RouteSummary, Side, Summary};
 
 use crate::made_run::Random;
@@ -226,7 +226,7 @@ fn a_stricter_route_and_one_that_is_not_there() {
     )
     .unwrap();
     let judgement = judge(
-        &Evidence { summary: &summary, totals: &totals, egress: Some((0, 3)), tls: false, interrupted: false, scheduled: true },
+        &Evidence { summary: &summary, totals: &totals, egress: Some(Outgoing { total: 3, ..Outgoing::default() }), tls: false, interrupted: false, scheduled: true },
         &policy,
     );
     assert_eq!(judgement.verdict, Verdict::Fail);

@@ -22,7 +22,7 @@ use crate::replay::guard::Captured;
 use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
 use crate::replay::rewrite::Rewriter;
 use crate::replay::target::{Target, TargetError};
-use crate::replay::{self, Finished, ReplayError, Stop, probe};
+use crate::replay::{self, Finished, ReplayError, Stop, UnderWay, probe};
 use crate::time::Timestamp;
 
 /// Replay recorded requests at v2, with their original timing
@@ -66,6 +66,8 @@ pub struct Settings {
     pub force: bool,
     /// The folder's `egress.jsonl` is of this run: a mock writes it.
     pub keep_egress: bool,
+    /// Told of the requests that v2 has not answered yet: a mock beside the replay asks.
+    pub under_way: Option<Arc<UnderWay>>,
 }
 
 impl Settings {
@@ -74,7 +76,7 @@ impl Settings {
         if shape.target.is_none() {
             return Err(Failure::usage("name v2 with --target URL (or as target in [replay] of shadowtap.toml)"));
         }
-        Ok(Self { inputs, shape, output: output.unwrap_or_else(folder::default_path), force, keep_egress: false })
+        Ok(Self { inputs, shape, output: output.unwrap_or_else(folder::default_path), force, keep_egress: false, under_way: None })
     }
 }
 
@@ -164,6 +166,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         realtime: shape.realtime,
         start_at: shape.start_at,
         settings: info.settings.clone(),
+        under_way: settings.under_way.clone(),
     };
     let finished = replay_plan(plan, &options, &folder, metrics.as_ref(), (&stop, &signals), global)?;
     drop(serving);

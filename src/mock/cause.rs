@@ -1,0 +1,156 @@
+//! What caused a recorded call: the ingress exchange that v1 was serving when it made it.
+//!
+//! Told by trace headers where both carry one; else by the times, where v1 served one request only; else by a value (a cart's id,
+//! say) that the call has in common with one of the requests that v1 was serving, and with no other.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::IpAddr;
+
+use rustc_hash::FxHashMap;
+
+use super::features;
+use crate::exchange::{Exchange, ExchangeId};
+use crate::http::{Headers, Request};
+use crate::time::Timestamp;
+
+/// Header fields that name the request that a call belongs to; equal values mean the same cause.
+const TRACE_HEADERS: [&str; 9] = [
+    "traceparent",
+    "x-b3-traceid",
+    "b3",
+    "uber-trace-id",
+    "x-amzn-trace-id",
+    "x-cloud-trace-context",
+    "x-datadog-trace-id",
+    "x-correlation-id",
+    "x-request-id",
+];
+/// Shortest value that names a request, in bytes: shorter ones are flags.
+const TRACE_BYTES: usize = 6;
+
+/// What is kept of an ingress exchange.
+#[derive(Debug)]
+pub(super) struct Ingress {
+    pub(super) id: ExchangeId,
+    pub(super) at: Timestamp,
+    pub(super) ends_at: Timestamp,
+    pub(super) server: IpAddr,
+    pub(super) traces: Vec<u64>,
+    /// Hashes of the values in it that name something, sorted.
+    pub(super) names: Box<[u64]>,
+}
+
+impl Ingress {
+    /// Of an exchange that has a request.
+    pub(super) fn of(exchange: &Exchange) -> Option<Self> {
+        let request = exchange.request.as_ref()?;
+        let lasted = exchange.response.as_ref().and_then(|response| response.last_byte_ns).unwrap_or(0);
+        Some(Self {
+            id: exchange.id,
+            at: request.at,
+            ends_at: request.at.plus(lasted),
+            server: exchange.server.address,
+            traces: traces(&request.message.headers),
+            names: names(&request.message),
+        })
+    }
+}
+
+/// Hashes of the values in a request that name something, sorted.
+pub(super) fn names(request: &Request) -> Box<[u64]> {
+    features::names(&request.target, &request.headers, features::Content::of(&request.body))
+}
+
+/// How many of the names two requests have in common.
+pub(super) fn in_common(a: &[u64], b: &[u64]) -> usize {
+    a.iter().filter(|name| b.binary_search(name).is_ok()).count()
+}
+
+/// Of `numbers` the only one that has most of the names of `own`; none where several have as many, or none has one.
+pub(super) fn most_named<'a>(own: &[u64], all: impl Iterator<Item = (u32, &'a [u64])>) -> Option<u32> {
+    let mut best = (0, None);
+    for (number, names) in all {
+        let common = in_common(own, names);
+        if common > best.0 {
+            best = (common, Some(number));
+        } else if common == best.0 {
+            best.1 = None;
+        }
+    }
+    best.1
+}
+
+/// What names the cause in header fields, most telling first, hashed.
+pub(super) fn traces(headers: &Headers) -> Vec<u64> {
+    let mut traces = Vec::new();
+    for name in TRACE_HEADERS {
+        let Some(value) = headers.get(name) else { continue };
+        let value = String::from_utf8_lossy(value);
+        let id = trace_id(name, value.trim());
+        if id.len() >= TRACE_BYTES {
+            let mut hasher = DefaultHasher::new();
+            id.to_ascii_lowercase().hash(&mut hasher);
+            traces.push(hasher.finish());
+        }
+    }
+    traces
+}
+
+/// The part of a trace header that stays the same from hop to hop.
+fn trace_id<'a>(name: &str, value: &'a str) -> &'a str {
+    match name {
+        "traceparent" => value.split('-').nth(1).unwrap_or_default(),
+        "b3" => value.split('-').next().unwrap_or_default(),
+        "uber-trace-id" => value.split([':', '%']).next().unwrap_or_default(),
+        "x-cloud-trace-context" => value.split('/').next().unwrap_or_default(),
+        "x-amzn-trace-id" => value.split(';').find_map(|part| part.trim().strip_prefix("Root=")).unwrap_or_default(),
+        _ => value,
+    }
+}
+
+/// Finds the ingress exchange of each call; both are given in the order of their times.
+pub(super) struct CauseFinder<'a> {
+    ingress: &'a [Ingress],
+    by_trace: FxHashMap<u64, Vec<usize>>,
+    next: usize,
+    /// Exchanges that began and did not end before the last call.
+    open: Vec<usize>,
+}
+
+impl<'a> CauseFinder<'a> {
+    pub(super) fn new(ingress: &'a [Ingress]) -> Self {
+        let mut by_trace: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
+        for (index, one) in ingress.iter().enumerate() {
+            for trace in &one.traces {
+                by_trace.entry(*trace).or_default().push(index);
+            }
+        }
+        Self { ingress, by_trace, next: 0, open: Vec::new() }
+    }
+
+    /// The place in the list of the exchange that caused a call.
+    pub(super) fn find(&mut self, at: Timestamp, caller: IpAddr, traces: &[u64], names: &[u64]) -> Option<usize> {
+        while let Some(one) = self.ingress.get(self.next)
+            && one.at <= at
+        {
+            self.open.push(self.next);
+            self.next += 1;
+        }
+        self.open.retain(|&index| self.ingress[index].ends_at >= at);
+        if let Some(known) = traces.iter().find_map(|trace| self.by_trace.get(trace)) {
+            // Of several requests with this trace (one session, say) the one that was open, else the last one before.
+            let before = known.partition_point(|&index| self.ingress[index].at <= at);
+            let open = known[..before].iter().rev().find(|&&index| self.ingress[index].ends_at >= at);
+            return open.or(known[..before].last()).copied();
+        }
+        let serving: Vec<usize> = self.open.iter().copied().filter(|&index| self.ingress[index].server == caller).collect();
+        match serving.as_slice() {
+            [] => None,
+            [only] => Some(*only),
+            several => {
+                let of = |&index: &usize| (index as u32, &*self.ingress[index].names);
+                most_named(names, several.iter().map(of)).map(|index| index as usize)
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! HTTP/1 towards v2: read by the parser that reads captures, answered with the recorded bytes.
+//!
+//! Header fields keep their order, case and duplicates, which a server library would not give. Every wait has an end.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::answer::{self, Asker, Reply};
+use super::desk::Handled;
+use super::features::BODY_COMPARED;
+use super::server::{Connection, HELD_BYTES, Shared, count};
+use super::shelf::Kept;
+use super::stream::Duplex;
+use crate::http::parser::{Ending, Limits, Message, Parser, Side};
+use crate::http::{Request, Version};
+use crate::time::Monotonic;
+
+/// How much is read at once of a connection that sends little, in bytes.
+pub(super) const READ_BYTES: usize = 4 << 10;
+/// The same of one that sends much.
+const READ_MUCH: usize = 64 << 10;
+/// Longest head, in bytes.
+const HEAD_BYTES: usize = 256 << 10;
+
+/// A CONNECT that was granted: what the connection carries from now on is for `authority`.
+pub(super) struct Tunnel {
+    pub(super) authority: String,
+    /// What the client sent behind the CONNECT.
+    pub(super) left: Vec<u8>,
+    pub(super) stream: Box<dyn Duplex>,
+}
+
+/// A client broke off, takes too long, or is to be left: the connection ends.
+struct Ended;
+
+/// Serves a connection of which `first` was read already, until it ends or becomes a tunnel.
+pub(super) async fn serve(
+    stream: Box<dyn Duplex>,
+    first: Vec<u8>,
+    connection: &Connection,
+    shared: &Shared,
+) -> Option<Tunnel> {
+    let limits = Limits { head_bytes: HEAD_BYTES, body_bytes: BODY_COMPARED, ..Limits::default() };
+    let parser = Parser::new(Side::Requests, limits);
+    let mut line = Line { stream, parser, out: Vec::new(), held: 0, continued: false, head_since: None, shared };
+    let mut input = first;
+    loop {
+        match line.take(&input, connection).await {
+            Ok(None) => {}
+            Ok(Some((authority, left))) => {
+                let Line { stream, .. } = &mut line;
+                let stream = std::mem::replace(stream, Box::new(tokio::io::empty()));
+                return Some(Tunnel { authority, left, stream });
+            }
+            Err(Ended) => return None,
+        }
+        let size = if input.len() == input.capacity() { READ_MUCH } else { READ_BYTES };
+        if line.parser.is_between_messages() && input.capacity() > READ_BYTES {
+            input = Vec::new();
+        }
+        input.clear();
+        input.reserve(size);
+        line.read(&mut input).await.ok()?;
+    }
+}
+
+/// A connection.
+struct Line<'s> {
+    stream: Box<dyn Duplex>,
+    parser: Parser<()>,
+    out: Vec<u8>,
+    /// What is counted as held for it, in bytes.
+    held: usize,
+    /// Whether the request under way was told to go on.
+    continued: bool,
+    /// When the head under way began to come.
+    head_since: Option<Monotonic>,
+    shared: &'s Shared,
+}
+
+impl Line<'_> {
+    /// Answers all requests that end in `input`; gives the authority and the rest where one opened a tunnel.
+    async fn take(&mut self, input: &[u8], connection: &Connection) -> Result<Option<(String, Vec<u8>)>, Ended> {
+        let mut rest = input;
+        while let Some(parsed) = self.parser.step(&mut rest, ()) {
+            (self.continued, self.head_since) = (false, None);
+            let Message::Request(request) = parsed.message else { return Err(Ended) };
+            if parsed.damage.is_some() {
+                return self.refuse(400).await;
+            }
+            let asker = Asker { head: &request.method[..] == b"HEAD", version: request.version, persists: parsed.persists };
+            if &request.method[..] == b"CONNECT" {
+                if let Some(authority) = self.connect(&request, asker).await? {
+                    return Ok(Some((authority, rest.to_vec())));
+                }
+                continue;
+            }
+            self.answer(&request, asker, connection).await?;
+            if !parsed.persists {
+                let _ = tokio::time::timeout(self.shared.patience, self.stream.shutdown()).await;
+                return Err(Ended);
+            }
+        }
+        if self.parser.is_lost() {
+            return self.refuse(400).await;
+        }
+        self.hold();
+        if self.shared.held.load(std::sync::atomic::Ordering::Relaxed) > HELD_BYTES {
+            if self.parser.current().is_none() && !self.parser.is_between_messages() {
+                return self.refuse(431).await;
+            }
+            self.parser.let_go();
+            self.hold();
+        }
+        if !self.continued
+            && let Some(Message::Request(request)) = self.parser.current()
+            && request.headers.get("expect").is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"))
+        {
+            self.continued = true;
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        Ok(None)
+    }
+
+    /// Keeps the account of what is held of requests under way.
+    fn hold(&mut self) {
+        let now = self.parser.held();
+        let held = &self.shared.held;
+        if now > self.held {
+            held.fetch_add(now - self.held, std::sync::atomic::Ordering::Relaxed);
+        } else if now < self.held {
+            held.fetch_sub(self.held - now, std::sync::atomic::Ordering::Relaxed);
+        }
+        self.held = now;
+    }
+
+    /// Reads what comes next.
+    async fn read(&mut self, input: &mut Vec<u8>) -> Result<(), Ended> {
+        let between = self.parser.is_between_messages();
+        let in_head = !between && self.parser.current().is_none();
+        let patience = match (between, in_head) {
+            (true, _) => self.shared.idle(),
+            // A head must come in one go: who sends it byte by byte has as long as all others.
+            (_, true) => {
+                let since = *self.head_since.get_or_insert_with(Monotonic::now);
+                self.shared.patience.saturating_sub(Duration::from_nanos(since.elapsed().max(0).unsigned_abs()))
+            }
+            _ => self.shared.patience,
+        };
+        match tokio::time::timeout(patience, self.stream.read_buf(input)).await {
+            Ok(Ok(1..)) => return Ok(()),
+            Ok(_) => {
+                if !between || self.parser.finish(Ending::Cut).is_some() {
+                    count(&self.shared.trouble.unfinished);
+                }
+            }
+            Err(_) if between => {}
+            Err(_) => {
+                count(&self.shared.trouble.unfinished);
+                let _ = self.reply(&Reply::empty(408), LAST, Monotonic::now()).await;
+            }
+        }
+        Err(Ended)
+    }
+
+    /// What came is no request: says so, and ends.
+    async fn refuse<T>(&mut self, status: u16) -> Result<T, Ended> {
+        count(&self.shared.trouble.not_understood);
+        self.reply(&Reply::empty(status), LAST, Monotonic::now()).await?;
+        let _ = tokio::time::timeout(self.shared.patience, self.stream.shutdown()).await;
+        Err(Ended)
+    }
+
+    /// Opens a tunnel to this very mock: the bytes in it are served like those of a connection.
+    async fn connect(&mut self, request: &Request, asker: Asker) -> Result<Option<String>, Ended> {
+        let authority = String::from_utf8_lossy(&request.target).into_owned();
+        if self.shared.authority.is_none() && authority.ends_with(":443") {
+            let body = serde_json::json!({ "error": "shadowtap mock: HTTPS needs a certificate authority: start it with --ca-dir" });
+            self.reply(&Reply::own(501, &body), asker, Monotonic::now()).await?;
+            return Ok(None);
+        }
+        self.send(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+        Ok(Some(authority))
+    }
+
+    async fn answer(&mut self, request: &Request, asker: Asker, connection: &Connection) -> Result<(), Ended> {
+        let shared = self.shared;
+        let arrived = Monotonic::now();
+        match shared.handle(request, connection).await {
+            Handled::Reply(reply) => self.reply(&reply, asker, arrived).await,
+            Handled::Reset => {
+                if let Some(raw) = &connection.raw {
+                    // With no time to linger, closing resets (RFC 9293 §3.10.4, ABORT).
+                    let _ = rustix::net::sockopt::set_socket_linger(raw, Some(Duration::ZERO));
+                }
+                Err(Ended)
+            }
+            Handled::Hang => {
+                // Until the client gives up.
+                let mut dropped = [0; 512];
+                while let Ok(1..) = self.stream.read(&mut dropped).await {}
+                Err(Ended)
+            }
+        }
+    }
+
+    async fn reply(&mut self, reply: &Reply<'_>, asker: Asker, arrived: Monotonic) -> Result<(), Ended> {
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        let sent = self.reply_with(reply, asker, arrived, &mut out).await;
+        out.shrink_to(READ_MUCH);
+        self.out = out;
+        sent
+    }
+
+    async fn reply_with(&mut self, reply: &Reply<'_>, asker: Asker, arrived: Monotonic, out: &mut Vec<u8>) -> Result<(), Ended> {
+        let chunks = reply.write_head(asker, out);
+        if let Some((first, _)) = reply.due {
+            wait(arrived, first).await;
+        }
+        if reply.has_body(asker) && let Some(body) = &reply.body {
+            let half = match reply.due {
+                Some((first, last)) if last > first => body.len() / 2,
+                _ => 0,
+            };
+            let mut from = 0;
+            while from < body.len() {
+                let until = if from < half { half } else { u64::MAX };
+                if from == half && half > 0 {
+                    self.send(out).await?;
+                    out.clear();
+                    wait(arrived, reply.due.map_or(0, |(_, last)| last)).await;
+                }
+                from += self.append(body, from, until, chunks, out)?;
+                if out.len() >= READ_MUCH {
+                    self.send(out).await?;
+                    out.clear();
+                }
+            }
+            if chunks {
+                reply.write_end(out);
+            }
+        }
+        if reply.due.is_some_and(|(first, last)| last > first) && reply.length() < 2 {
+            self.send(out).await?;
+            out.clear();
+            wait(arrived, reply.due.map_or(0, |(_, last)| last)).await;
+        }
+        self.send(out).await
+    }
+
+    /// Appends the next part of a body; gives its length.
+    fn append(&self, body: &Kept, from: u64, until: u64, chunks: bool, out: &mut Vec<u8>) -> Result<u64, Ended> {
+        let part = self.shared.recording.shelf.part(body, from, until).map_err(|error| {
+            tracing::warn!("a recorded body cannot be read back: {error}");
+            Ended
+        })?;
+        if chunks { answer::write_chunk(&part, out) } else { out.extend_from_slice(&part) }
+        Ok(part.len() as u64)
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        let patience = self.shared.patience;
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match tokio::time::timeout(patience, self.stream.write(&bytes[sent..])).await {
+                Ok(Ok(more @ 1..)) => sent += more,
+                _ => return self.unread(),
+            }
+        }
+        match tokio::time::timeout(patience, self.stream.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            _ => self.unread(),
+        }
+    }
+
+    /// The client does not read its answer.
+    fn unread(&self) -> Result<(), Ended> {
+        count(&self.shared.trouble.unread);
+        Err(Ended)
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        self.shared.held.fetch_sub(self.held, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// Of an answer after which the connection ends.
+const LAST: Asker = Asker { head: false, version: Version::Http11, persists: false };
+
+/// Waits until so many nanoseconds after `arrived`.
+pub(super) async fn wait(arrived: Monotonic, until: i64) {
+    if let Ok(left @ 1..) = u64::try_from(until - arrived.elapsed()) {
+        tokio::time::sleep(Duration::from_nanos(left)).await;
+    }
+}

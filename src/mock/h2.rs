@@ -1,0 +1,170 @@
+//! HTTP/2 towards v2, with or without TLS, by the server of a library.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{HOST, HeaderMap};
+use hyper::service::service_fn;
+use hyper::{Method, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Sleep;
+
+use super::answer::Reply;
+use super::desk::Handled;
+use super::features::BODY_COMPARED;
+use super::h1::wait;
+use super::server::{Connection, Shared, count};
+use super::shelf::Kept;
+use super::stream::Prefixed;
+use crate::http::{self, Headers, Request, Version};
+use crate::time::Monotonic;
+
+/// Most requests at once on one connection: each may hold a body of the size that is compared.
+const STREAMS: u32 = 128;
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(stream: Prefixed, connection: Connection, shared: Arc<Shared>) {
+    let connection = Arc::new(connection);
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).keep_alive_interval(shared.patience).max_concurrent_streams(STREAMS);
+    let service = service_fn(move |request| answer(request, Arc::clone(&connection), Arc::clone(&shared)));
+    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!("a connection ended: {error}");
+    }
+}
+
+/// Ends a request without an answer: its stream is reset.
+#[derive(Debug, thiserror::Error)]
+#[error("ended on purpose")]
+struct Cut;
+
+async fn answer(
+    request: hyper::Request<Incoming>,
+    connection: Arc<Connection>,
+    shared: Arc<Shared>,
+) -> Result<Response<Content>, Cut> {
+    let arrived = Monotonic::now();
+    if request.method() == Method::CONNECT {
+        return Ok(respond(&Reply::empty(501), false, arrived, &shared));
+    }
+    let Some(request) = translate(request, shared.patience).await else {
+        count(&shared.trouble.unfinished);
+        return Ok(respond(&Reply::empty(408), false, arrived, &shared));
+    };
+    let head = &request.method[..] == b"HEAD";
+    match shared.handle(&request, &connection).await {
+        Handled::Reply(reply) => {
+            if let Some((first, _)) = reply.due {
+                wait(arrived, first).await;
+            }
+            Ok(respond(&reply, head, arrived, &shared))
+        }
+        Handled::Reset => Err(Cut),
+        Handled::Hang => std::future::pending().await,
+    }
+}
+
+/// The request as one of HTTP/1 would be; none where the client broke off or took too long.
+async fn translate(request: hyper::Request<Incoming>, patience: Duration) -> Option<Request> {
+    let (head, body) = request.into_parts();
+    let mut headers = Headers::new();
+    if let Some(authority) = head.uri.authority().filter(|_| !head.headers.contains_key(HOST)) {
+        headers.push(b"host", authority.as_str().as_bytes());
+    }
+    for (name, value) in &head.headers {
+        headers.push(name.as_str().as_bytes(), value.as_bytes());
+    }
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    Some(Request {
+        method: Bytes::copy_from_slice(head.method.as_str().as_bytes()),
+        target: Bytes::copy_from_slice(target.as_bytes()),
+        version: Version::Http2,
+        headers,
+        body: receive(body, patience).await?,
+        ..Request::default()
+    })
+}
+
+/// Reads a body; what is larger than what is compared is hashed and not kept.
+async fn receive(mut body: Incoming, patience: Duration) -> Option<http::Body> {
+    let mut kept: Vec<u8> = Vec::new();
+    let mut hasher: Option<Sha256> = None;
+    let mut length = 0_u64;
+    while let Some(frame) = tokio::time::timeout(patience, body.frame()).await.ok()? {
+        let Ok(data) = frame.ok()?.into_data() else { continue };
+        length += data.len() as u64;
+        if hasher.is_none() && length > BODY_COMPARED as u64 {
+            hasher = Some(Sha256::new_with_prefix(&kept));
+            kept = Vec::new();
+        }
+        match &mut hasher {
+            Some(hasher) => hasher.update(&data),
+            None => kept.extend_from_slice(&data),
+        }
+    }
+    Some(http::Body { bytes: kept.into(), length, sha256: hasher.map(|hasher| hasher.finalize().into()) })
+}
+
+fn respond(reply: &Reply<'_>, head: bool, arrived: Monotonic, shared: &Arc<Shared>) -> Response<Content> {
+    let has_body = !head && reply.status != 204 && reply.status != 304;
+    let body = reply.body.clone().filter(|_| has_body).unwrap_or(Kept::Here(Bytes::new()));
+    let last = match reply.due {
+        Some((first, last)) if last > first => {
+            let left = u64::try_from(last - arrived.elapsed()).unwrap_or(0);
+            Some(Box::pin(tokio::time::sleep(Duration::from_nanos(left))))
+        }
+        _ => None,
+    };
+    let half = if last.is_some() { body.len() / 2 } else { 0 };
+    let trailers = if has_body { reply.trailer_map() } else { None };
+    let mut response = Response::new(Content { shared: Arc::clone(shared), body, from: 0, half, last, trailers });
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.headers_mut() = reply.header_map(head);
+    response
+}
+
+/// A body: its first half at once, the rest when its time has come, then trailers.
+struct Content {
+    shared: Arc<Shared>,
+    body: Kept,
+    from: u64,
+    half: u64,
+    last: Option<Pin<Box<Sleep>>>,
+    trailers: Option<HeaderMap>,
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.from >= self.half
+            && let Some(last) = &mut self.last
+        {
+            ready!(last.as_mut().poll(cx));
+            self.last = None;
+        }
+        if self.from < self.body.len() {
+            let until = if self.from < self.half { self.half } else { u64::MAX };
+            let part = self.shared.recording.shelf.part(&self.body, self.from, until)?;
+            self.from += part.len() as u64;
+            return Poll::Ready(Some(Ok(Frame::data(part))));
+        }
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.from >= self.body.len() && self.last.is_none() && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.body.len() - self.from)
+    }
+}

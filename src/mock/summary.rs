@@ -1,0 +1,318 @@
+//! The ledger in short: calls by provider and route, and clusters of those that are not v1's, as there are of answers.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::ledger::{Call, Counts, Place, ReadError, Verdict, read};
+use crate::diff::approvals::{numeric, pair};
+use crate::exchange::ExchangeId;
+
+/// Calls with one cause of difference: the same provider, route, verdict and places.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// The same for the same difference in any run.
+    pub id: String,
+    /// What they are.
+    pub verdict: Verdict,
+    /// The provider's host.
+    pub provider: String,
+    /// The route.
+    pub route: String,
+    /// Whether their method changes something at the provider.
+    pub changes: bool,
+    /// Where they differ, indices as `[*]`, joined by `, `; empty where the call as a whole is the difference.
+    pub places: String,
+    /// How: `"1299"→"1399"`, `×1.19`, `+100` where all change alike; `added`, `removed`, `changed`; empty where the call as a whole
+    /// is the difference.
+    pub shape: String,
+    /// How many.
+    pub calls: u64,
+    /// The ingress exchanges that caused them, the first few.
+    pub causes: Vec<ExchangeId>,
+    /// The first of them.
+    pub example: Call,
+}
+
+/// The ledger in short: what the report's section "outgoing calls" shows and the gate judges by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// All calls.
+    pub total: Counts,
+    /// By provider and route, most calls first.
+    pub routes: Vec<RouteCounts>,
+    /// Everything but plain matches, by cause; calls that change something and were made too often come first.
+    pub clusters: Vec<Cluster>,
+    /// Whether the last line is there: the mock was ended in order.
+    pub complete: bool,
+}
+
+/// Calls of one provider and route.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RouteCounts {
+    /// The provider's host.
+    pub provider: String,
+    /// The route.
+    pub route: String,
+    /// Its calls.
+    pub counts: Counts,
+}
+
+/// How many causes a cluster names.
+const CAUSES_KEPT: usize = 20;
+/// How many clusters a summary keeps apart; what is beyond is counted in the totals and routes only.
+const CLUSTERS_KEPT: usize = 1_000;
+
+impl Summary {
+    /// Reads `egress.jsonl` and sums it up.
+    pub fn read(reader: impl BufRead) -> Result<Self, ReadError> {
+        let mut builder = Builder::default();
+        let complete = read(reader, |call| builder.add(call))?;
+        let mut summary = builder.finish();
+        summary.complete = complete;
+        Ok(summary)
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    total: Counts,
+    routes: BTreeMap<(String, String), Counts>,
+    clusters: BTreeMap<Key, Draft>,
+}
+
+/// What calls of one cluster have in common: provider, route, verdict, order, and the places with how they change.
+type Key = (String, String, Verdict, bool, String, String);
+
+/// A cluster while it is gathered: what the changes at its first place have in common so far.
+struct Draft {
+    cluster: Cluster,
+    pair: Option<String>,
+    factor: Option<String>,
+    step: Option<String>,
+}
+
+impl Draft {
+    fn add(&mut self, call: &Call) {
+        self.cluster.calls += 1;
+        if let Some(cause) = call.cause
+            && self.cluster.causes.len() < CAUSES_KEPT
+            && !self.cluster.causes.contains(&cause)
+        {
+            self.cluster.causes.push(cause);
+        }
+        let (pair, factor, step) = changes(call);
+        for (known, now) in [(&mut self.pair, pair), (&mut self.factor, factor), (&mut self.step, step)] {
+            if *known != now {
+                *known = None;
+            }
+        }
+    }
+
+    fn finish(mut self) -> Cluster {
+        if self.cluster.shape == CHANGED
+            && let Some(shape) = self.pair.or(self.factor).or(self.step)
+        {
+            self.cluster.shape = shape;
+        }
+        self.cluster
+    }
+}
+
+/// Longest values that are shown as a pair, in characters.
+const PAIR_SHOWN: usize = 24;
+/// How a value changed that is there on both sides.
+const CHANGED: &str = "changed";
+
+/// How the first place of a call changed: as a pair, by a factor, by a step.
+fn changes(call: &Call) -> (Option<String>, Option<String>, Option<String>) {
+    let Some(Place { expected: Some(a), actual: Some(b), .. }) = call.places.first() else { return (None, None, None) };
+    let short = a.chars().count().max(b.chars().count()) <= PAIR_SHOWN;
+    let (factor, step) = numeric(a, b).unzip();
+    let told = |shape: Option<String>| shape.filter(|shape| !shape.is_empty());
+    (short.then(|| pair(a, b)), told(factor), told(step))
+}
+
+/// How each place of a drifted call changed: once where all changed alike.
+fn label(call: &Call) -> String {
+    let mut labels: Vec<&str> = call
+        .places
+        .iter()
+        .map(|place| match (&place.expected, &place.actual) {
+            (None, _) => "added",
+            (_, None) => "removed",
+            _ => CHANGED,
+        })
+        .collect();
+    labels.dedup();
+    labels.join(", ")
+}
+
+impl Builder {
+    fn add(&mut self, call: Call) {
+        self.total.add(&call);
+        self.routes.entry((call.provider.clone(), call.route.clone())).or_default().add(&call);
+        if call.verdict == Verdict::Matched && !call.order_changed {
+            return;
+        }
+        let (mut places, mut shape) = (Vec::new(), String::new());
+        if call.verdict == Verdict::Drifted {
+            places = call.places.iter().map(|place| generalised(&place.place)).collect();
+            places.dedup();
+            shape = label(&call);
+        }
+        let places = places.join(", ");
+        let key =
+            (call.provider.clone(), call.route.clone(), call.verdict, call.order_changed, places.clone(), shape.clone());
+        if self.clusters.len() >= CLUSTERS_KEPT && !self.clusters.contains_key(&key) {
+            return;
+        }
+        let draft = self.clusters.entry(key).or_insert_with(|| {
+            let (pair, factor, step) = changes(&call);
+            let cluster = Cluster {
+                id: id(&call, &places, &shape),
+                verdict: call.verdict,
+                provider: call.provider.clone(),
+                route: call.route.clone(),
+                changes: call.is_unsafe(),
+                places,
+                shape,
+                calls: 0,
+                causes: vec![],
+                example: call.clone(),
+            };
+            Draft { cluster, pair, factor, step }
+        });
+        draft.add(&call);
+    }
+
+    fn finish(self) -> Summary {
+        let mut routes: Vec<_> =
+            self.routes.into_iter().map(|((provider, route), counts)| RouteCounts { provider, route, counts }).collect();
+        routes.sort_by_key(|route| std::cmp::Reverse(route.counts.made() + route.counts.missing));
+        let mut clusters: Vec<_> = self.clusters.into_values().map(Draft::finish).collect();
+        clusters.sort_by_key(|cluster| {
+            let rank = match cluster.verdict {
+                Verdict::Repeated if cluster.changes => 0,
+                Verdict::Extra if cluster.changes => 1,
+                Verdict::Drifted => 2,
+                Verdict::Missing => 3,
+                Verdict::Repeated | Verdict::Extra => 4,
+                Verdict::Matched => 5,
+            };
+            (rank, std::cmp::Reverse(cluster.calls))
+        });
+        Summary { total: self.total, routes, clusters, complete: false }
+    }
+}
+
+/// The stable name of a cluster, as those of answers have one.
+fn id(call: &Call, places: &str, shape: &str) -> String {
+    let mut hasher = Sha256::new();
+    let order = if call.order_changed { "order" } else { "" };
+    for part in [&call.provider, &call.route, call.verdict.name(), order, places, shape] {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    hasher.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A place with its indices as `[*]`.
+fn generalised(place: &str) -> String {
+    let mut out = String::with_capacity(place.len());
+    let mut rest = place;
+    while let Some(open) = rest.find('[') {
+        let (before, from) = rest.split_at(open);
+        out.push_str(before);
+        let digits = from[1..].bytes().take_while(u8::is_ascii_digit).count();
+        if before.starts_with("path") || digits == 0 || from.as_bytes().get(1 + digits) != Some(&b']') {
+            out.push('[');
+            rest = &from[1..];
+        } else {
+            out.push_str("[*]");
+            rest = &from[digits + 2..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ledger::{Broken, End, Header};
+    use super::*;
+    use crate::time::Timestamp;
+
+    fn call(verdict: Verdict, method: &str, place: &str) -> Call {
+        Call {
+            verdict,
+            at: Timestamp::default(),
+            provider: "payments.example".to_owned(),
+            method: method.to_owned(),
+            route: format!("{method} /v1/charges"),
+            target: "/v1/charges".to_owned(),
+            payload: String::new(),
+            recorded_payload: String::new(),
+            recorded: None,
+            times: 1,
+            cause: Some(ExchangeId { connection: 4, ordinal: 1 }),
+            status: Some(200),
+            score: 1.0,
+            why: String::new(),
+            places: vec![Place { place: place.to_owned(), expected: Some("100".to_owned()), actual: Some("150".to_owned()) }],
+            order_changed: false,
+            fault: None,
+        }
+    }
+
+    #[test]
+    fn a_charge_made_twice_comes_first_and_indices_do_not_split_clusters() {
+        let mut text = serde_json::to_string(&Header::new(Timestamp::default(), vec![], 2)).unwrap();
+        for line in [
+            call(Verdict::Drifted, "POST", "$.items[0].price"),
+            call(Verdict::Drifted, "POST", "$.items[17].price"),
+            call(Verdict::Matched, "GET", ""),
+            call(Verdict::Missing, "GET", ""),
+            call(Verdict::Repeated, "POST", ""),
+        ] {
+            text.push('\n');
+            text.push_str(&serde_json::to_string(&line).unwrap());
+        }
+        let summary = Summary::read(text.as_bytes()).unwrap();
+        assert!(!summary.complete, "its last line is not there");
+        assert_eq!((summary.total.made(), summary.total.missing, summary.total.unsafe_repeated), (4, 1, 1));
+        let seen: Vec<_> = summary.clusters.iter().map(|c| (c.verdict, c.places.as_str(), c.calls, c.causes.len())).collect();
+        assert_eq!(
+            seen,
+            [(Verdict::Repeated, "", 1, 1), (Verdict::Drifted, "$.items[*].price", 2, 1), (Verdict::Missing, "", 1, 1)]
+        );
+        text.push('\n');
+        text.push_str(&serde_json::to_string(&End::new(&summary.total, Broken::default())).unwrap());
+        assert!(Summary::read(text.as_bytes()).unwrap().complete);
+    }
+
+    #[test]
+    fn clusters_have_stable_names_and_say_what_all_their_changes_have_in_common() {
+        let mut one = call(Verdict::Drifted, "POST", "$.amount");
+        let mut other = call(Verdict::Drifted, "POST", "$.amount");
+        other.places[0].expected = Some("200".to_owned());
+        other.places[0].actual = Some("300".to_owned());
+        let summary = |calls: &[&Call]| {
+            let mut builder = Builder::default();
+            calls.iter().for_each(|call| builder.add((*call).clone()));
+            builder.finish()
+        };
+        let (alone, both) = (summary(&[&one]), summary(&[&one, &other, &other]));
+        assert_eq!(alone.clusters[0].shape, "\"100\"→\"150\"");
+        assert_eq!((both.clusters.len(), both.clusters[0].shape.as_str(), both.clusters[0].calls), (1, "×1.5", 3));
+        assert_eq!((alone.clusters[0].id.len(), &alone.clusters[0].id), (10, &both.clusters[0].id), "the same in any run");
+        one.places[0].actual = None;
+        let gone = summary(&[&one, &other]);
+        assert_eq!(gone.clusters.len(), 2, "a field that is gone is another change");
+        assert_eq!(both.total.unsafe_different(), 3);
+    }
+}
