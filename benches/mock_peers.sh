@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# The egress mock on one core with 100,000 recorded calls: requests a second flat out, and latency at a fixed rate; mitmproxy's server
-# replay beside it, with as many of the calls as it answers in bearable time. Every answer is checked to be the recorded one.
+# The egress mock on one core with 100,000 recorded calls: requests a second flat out, and latency at 5,000 a second; mitmproxy's server
+# replay and WireMock beside it with the same calls, each told to match in the way that is easiest for it. Every answer of ours is checked
+# to be the recorded one.
 #   benches/mock_peers.sh [PROGRAM] [CALLS] [SECONDS]
-# Needs taskset, wrk, python3; mitmdump (pip install mitmproxy) for the comparison, which is left out without it.
+# Needs taskset, wrk, python3. Each comparison is left out where its tool is not there: mitmdump (pip install mitmproxy), and java with
+# WIREMOCK=wiremock-standalone.jar (in npm's package wiremock).
 set -euo pipefail
 program=$(realpath "${1:-target/release/shadowtap}")
 calls=${2:-100000}
@@ -93,8 +95,30 @@ pids+=($!)
 for _ in $(seq 300); do grep -q 'listening on' "$work/mock.err" && break; sleep 0.1; done
 port=$(sed -n 's/.*listening on 127.0.0.1:\([0-9]*\),.*/\1/p' "$work/mock.err")
 measure shadowtap "$port"
-taskset -c 1 python3 "$work/paced.py" 127.0.0.1 "$port" 2000 "$seconds" "$calls"
+taskset -c 1 python3 "$work/paced.py" 127.0.0.1 "$port" 5000 "$seconds" "$calls"
 echo "shadowtap: $(awk '/VmHWM/ { print int($2 / 1024) }' "/proc/${pids[0]}/status") MiB at most"
+
+peer_of_java() {
+    [ -n "${WIREMOCK:-}" ] && command -v java >/dev/null || { echo "WireMock is not here (WIREMOCK=…jar, java): no comparison"; return 0; }
+    mkdir -p "$work/wiremock/mappings"
+    # It looks for the reference in the body's text, and keeps no journal.
+    python3 - "$work/calls.jsonl" >"$work/wiremock/mappings/all.json" <<'PY'
+import json, sys
+mappings = []
+for line in list(open(sys.argv[1]))[1:]:
+    call = json.loads(line)
+    reference = json.loads(call["request"]["body"]["utf8"])["reference"]
+    mappings.append({"request": {"method": "POST", "url": "/v1/charges", "bodyPatterns": [{"contains": reference}]},
+        "response": {"status": 200, "headers": {"Content-Type": "application/json"}, "body": call["response"]["body"]["utf8"]}})
+print(json.dumps({"mappings": mappings}))
+PY
+    taskset -c 0 java -jar "$WIREMOCK" --port 18944 --root-dir "$work/wiremock" --no-request-journal --disable-banner --bind-address 127.0.0.1 >"$work/wiremock.log" 2>&1 &
+    pids+=($!)
+    for _ in $(seq 300); do curl -s -o /dev/null -m 1 http://127.0.0.1:18944/__admin/health && break; sleep 0.2; done
+    measure wiremock 18944
+    kill "${pids[-1]}"
+}
+peer_of_java
 
 command -v mitmdump >/dev/null || { echo "mitmproxy is not here: no comparison"; exit 0; }
 mitm_python=$(sed -n '1s/^#!//p' "$(command -v mitmdump)")

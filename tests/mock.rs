@@ -271,6 +271,274 @@ fn concurrent_carts_get_their_own_answers_in_every_run() {
     }
 }
 
+/// The same without any trace: the amounts tell them apart, whoever comes first.
+#[test]
+fn equal_charges_of_different_amounts_need_no_trace() {
+    let body = |cart: usize| format!(r#"{{"amount":{},"currency":"EUR","capture":true}}"#, 1_000 + cart);
+    let parts: Vec<_> = (0..200).map(|cart| (body(cart), format!("answer of cart {cart}"))).collect();
+    let made: Vec<_> = parts
+        .iter()
+        .zip(0..)
+        .map(|((body, answer), number)| Made { number, method: "POST", target: "/v1/charges", body, answer, ..Made::default() })
+        .collect();
+    for run in 0..3 {
+        let mock = Handle::start(recording(&made), Settings { threads: 2, ..settings() }).unwrap();
+        let address = mock.address();
+        std::thread::scope(|scope| {
+            for worker in 0..8 {
+                scope.spawn(move || {
+                    for cart in (0..200).filter(|cart| (cart * 11 + run) % 8 == worker) {
+                        let answer = send(address, "POST", "/v1/charges", "", &body(cart));
+                        assert_eq!(answer, (200, format!("answer of cart {cart}")));
+                    }
+                });
+            }
+        });
+        assert!(mock.stop(&|_| true).unwrap().counts.is_clean());
+    }
+}
+
+/// Checkouts of carts, one after the other, each with a charge that equals all others byte for byte; the answers differ.
+fn checkouts(carts: u32) -> Vec<Exchange> {
+    let mut exchanges = Vec::new();
+    for cart in 1..=carts {
+        let answer = format!("charge of cart {cart}");
+        let charge = Made {
+            number: cart,
+            method: "POST",
+            target: "/charge",
+            body: r#"{"plan":"monthly"}"#,
+            answer: &answer,
+            ..Made::default()
+        };
+        let target = format!("/carts/{cart}/checkout");
+        let mut ingress = Made { number: cart, method: "POST", target: &target, answer: "done", ..Made::default() }.exchange();
+        ingress.id = checkout(cart);
+        ingress.client = "198.51.100.4:5000".parse().unwrap();
+        ingress.server = "10.0.0.1:8080".parse().unwrap();
+        let response = ingress.response.as_mut().unwrap();
+        response.last_byte_ns = Some(90_000_000);
+        exchanges.extend([ingress, charge.exchange()]);
+    }
+    exchanges
+}
+
+fn checkout(cart: u32) -> ExchangeId {
+    ExchangeId { connection: 100 + u64::from(cart), ordinal: 0 }
+}
+
+/// A replay in this process knows which checkout is at v2: equal charges get the answers of their own carts, in any order, and
+/// a cart that is charged twice does not take another one's.
+#[test]
+fn what_is_at_v2_tells_equal_charges_apart_and_who_charged_twice() {
+    let charge = |mock: &Handle| send(mock.address(), "POST", "/charge", "", r#"{"plan":"monthly"}"#).1;
+    for watches in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("egress.jsonl");
+        let recording = Recording::build(checkouts(4), &Selection::default(), Rules::default()).unwrap();
+        let mock = Handle::start_beside(recording, Settings { log: Some(log.clone()), ..settings() }, watches).unwrap();
+        let at_v2 = mock.under_way();
+        let mut answers = Vec::new();
+        for (cart, charges) in [(3, 1), (1, 2), (2, 1), (4, 1)] {
+            at_v2.begin(checkout(cart));
+            answers.extend((0..charges).map(|_| charge(&mock)));
+            at_v2.end(checkout(cart));
+        }
+        let of = |carts: [u32; 5]| carts.map(|cart| format!("charge of cart {cart}"));
+        mock.stop(&|_| true).unwrap();
+        let repeated: Vec<_> = calls(&log).into_iter().filter(|call| call.verdict == Verdict::Repeated).collect();
+        assert_eq!(repeated.len(), 1, "{repeated:?}");
+        if watches {
+            assert_eq!(answers, of([3, 1, 1, 2, 4]));
+            assert_eq!(repeated[0].cause, Some(checkout(1)), "the cart that was charged twice is the one that is named");
+        } else {
+            assert_eq!(answers, of([1, 2, 3, 4, 4]), "by their order alone");
+            assert_eq!(repeated[0].cause, Some(checkout(4)), "and another cart is blamed");
+        }
+    }
+}
+
+/// A call that v2 makes after it has answered is still that exchange's, and copies of an exchange may each make it.
+#[test]
+fn late_calls_and_copies_are_no_repeated_calls() {
+    let charge = |mock: &Handle| send(mock.address(), "POST", "/charge", "", r#"{"plan":"monthly"}"#).1;
+    let recording = Recording::build(checkouts(2), &Selection::default(), Rules::default()).unwrap();
+    let mock = Handle::start_beside(recording, Settings { copies: 2, ..settings() }, true).unwrap();
+    let at_v2 = mock.under_way();
+    for cart in [1, 1, 2] {
+        at_v2.begin(checkout(cart));
+        at_v2.end(checkout(cart));
+    }
+    let answers: Vec<_> = (0..3).map(|_| charge(&mock)).collect();
+    assert_eq!(answers, ["charge of cart 1", "charge of cart 1", "charge of cart 2"]);
+    at_v2.begin(checkout(2));
+    let counts = mock.stop(&|_| true).unwrap().counts;
+    assert_eq!((counts.matched, counts.repeated, counts.missing, counts.unsafe_missing), (3, 0, 1, 1), "{counts:?}");
+}
+
+/// Checkouts that v1 served at the same time are told apart by what their calls name.
+#[test]
+fn a_call_is_tied_to_the_request_that_names_the_same_cart() {
+    let mut exchanges = Vec::new();
+    for cart in 1..=3 {
+        let body = format!(r#"{{"reference":"cart-77{cart}"}}"#);
+        exchanges.push(Made { number: 10 + cart, method: "POST", target: "/charge", body: &body, ..Made::default() }.exchange());
+        let target = format!("/carts/cart-77{cart}/checkout");
+        let mut ingress = Made { number: cart, method: "POST", target: &target, ..Made::default() }.exchange();
+        ingress.id = checkout(cart);
+        ingress.client = "198.51.100.4:5000".parse().unwrap();
+        ingress.server = "10.0.0.1:8080".parse().unwrap();
+        ingress.response.as_mut().unwrap().last_byte_ns = Some(9_000_000_000);
+        exchanges.push(ingress);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("egress.jsonl");
+    let recording = Recording::build(exchanges, &Selection::default(), Rules::default()).unwrap();
+    let mock = Handle::start(recording, Settings { log: Some(log.clone()), ..settings() }).unwrap();
+    send(mock.address(), "POST", "/charge", "", r#"{"reference":"cart-772"}"#);
+    mock.stop(&|_| true).unwrap();
+    let told: Vec<_> = calls(&log).iter().map(|call| (call.verdict, call.cause)).collect();
+    assert_eq!(
+        told,
+        [(Verdict::Matched, Some(checkout(2))), (Verdict::Missing, Some(checkout(1))), (Verdict::Missing, Some(checkout(3)))]
+    );
+}
+
+/// Reads one answer off a connection: its head as it came, and its body of a known length.
+fn raw_answer(stream: &mut BufReader<TcpStream>) -> (String, Vec<u8>) {
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        assert!(stream.read_line(&mut line).unwrap() > 0, "it ended inside a head: {head}");
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        head.push_str(&line);
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    (head, body)
+}
+
+#[test]
+fn answers_keep_the_case_the_order_and_the_duplicates_of_their_header_fields() {
+    let mut exchange = Made { number: 1, target: "/odd", answer: "12345", ..Made::default() }.exchange();
+    let response = &mut exchange.response.as_mut().unwrap().message;
+    response.status = 299;
+    response.reason = "Quite Odd".into();
+    response.framing = Framing::ContentLength;
+    response.headers = [
+        ("X-ODD", "1"),
+        ("set-cookie", "a=1"),
+        ("CONTENT-length", "5"),
+        ("Connection", "close"),
+        ("Set-Cookie", "b=2"),
+        ("x-odd", "2"),
+    ]
+    .iter()
+    .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+    .collect();
+    let mock =
+        Handle::start(Recording::build(vec![exchange], &Selection::default(), Rules::default()).unwrap(), settings()).unwrap();
+    let mut stream = BufReader::new(TcpStream::connect(mock.address()).unwrap());
+    let request = |method: &str| format!("{method} /odd HTTP/1.1\r\nHost: {PROVIDER}\r\n\r\n");
+    // Two at once: they are answered in their order.
+    stream.get_mut().write_all(request("GET").repeat(2).as_bytes()).unwrap();
+    for _ in 0..2 {
+        let (head, body) = raw_answer(&mut stream);
+        let told =
+            "HTTP/1.1 299 Quite Odd\r\nX-ODD: 1\r\nset-cookie: a=1\r\nCONTENT-length: 5\r\nSet-Cookie: b=2\r\nx-odd: 2\r\n\r\n";
+        assert_eq!((head.as_str(), body.as_slice()), (told, &b"12345"[..]));
+    }
+}
+
+/// Large answers are kept on disk, not in memory, and come back whole over HTTP/1 and HTTP/2.
+#[test]
+fn a_large_answer_comes_back_whole() {
+    let large: String = (0..3_000_000).map(|n| char::from(b'a' + (n % 23) as u8)).collect();
+    let mock = start(&[Made { number: 1, target: "/large", answer: &large, ..Made::default() }]);
+    let (status, body) = send(mock.address(), "GET", "/large", "", "");
+    assert!(status == 200 && body == large, "{status}, {} bytes", body.len());
+    let url = format!("http://{}/large", mock.address());
+    if let Some(text) = client("curl", &["-sS", "--http2-prior-knowledge", "-H", &format!("Host: {PROVIDER}"), &url], &[]) {
+        assert!(text == large, "{} bytes", text.len());
+    }
+}
+
+/// Clients that hang are let go and counted; the others notice nothing.
+#[test]
+fn half_a_request_a_slow_reader_and_nonsense_are_let_go_and_counted() {
+    let large = "x".repeat(24 << 20);
+    let calls = [
+        Made { number: 1, target: "/ok", answer: "fine", ..Made::default() },
+        Made { number: 2, target: "/large", answer: &large, ..Made::default() },
+    ];
+    let mock = Handle::start(recording(&calls), Settings { patience: Duration::from_millis(300), ..settings() }).unwrap();
+    let say = |text: &str| {
+        let mut stream = TcpStream::connect(mock.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let mut slow = say(&format!("GET /large HTTP/1.1\r\nHost: {PROVIDER}\r\n\r\n"));
+    let idle: Vec<_> = (0..200).map(|_| TcpStream::connect(mock.address()).unwrap()).collect();
+    for (text, status) in [
+        ("POST /ok HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf", "408"),
+        ("GET /ok HT", "408"),
+        ("this is no request\r\nat all\r\n\r\n", "400"),
+    ] {
+        let mut answer = String::new();
+        say(text).read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{text:?}: {answer:?}");
+    }
+    assert_eq!(send(mock.address(), "GET", "/ok", "", ""), (200, "fine".to_owned()));
+    for _ in 0..1_000 {
+        if mock.broken().unread > 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut read = 0;
+    let mut block = vec![0; 1 << 20];
+    while let Ok(more @ 1..) = slow.read(&mut block) {
+        read += more;
+    }
+    assert!(read < large.len(), "it was let go before it had read all");
+    drop(idle);
+    let broken = mock.stop(&|_| true).unwrap().broken;
+    assert_eq!((broken.unfinished, broken.not_understood, broken.unread), (2, 1, 1));
+}
+
+#[test]
+fn a_client_that_waits_for_100_gets_it_and_chunks_and_http_1_0_are_understood() {
+    let mock = start(&[Made { number: 1, method: "POST", target: "/c", body: "hello world", answer: "ok", ..Made::default() }]);
+    let mut stream = BufReader::new(TcpStream::connect(mock.address()).unwrap());
+    stream
+        .get_mut()
+        .write_all(
+            format!("POST /c HTTP/1.1\r\nHost: {PROVIDER}\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
+                .as_bytes(),
+        )
+        .unwrap();
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    assert_eq!(line, "HTTP/1.1 100 Continue\r\n");
+    stream.read_line(&mut line).unwrap();
+    stream.get_mut().write_all(b"6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n").unwrap();
+    line.clear();
+    stream.read_line(&mut line).unwrap();
+    assert_eq!(line, "HTTP/1.1 200 OK\r\n");
+    let old = format!("POST /c HTTP/1.0\r\nHost: {PROVIDER}\r\nContent-Length: 11\r\n\r\nhello world");
+    let mut stream = TcpStream::connect(mock.address()).unwrap();
+    stream.write_all(old.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("Content-Length: 2\r\n") && answer.ends_with("\r\n\r\nok"), "no chunks for HTTP/1.0: {answer}");
+}
+
 #[test]
 fn without_a_trace_a_rare_value_that_varies_tells_carts_apart() {
     let body = |cart: u32, key: u32| {

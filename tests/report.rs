@@ -483,3 +483,38 @@ fn the_page_works_in_a_browser_offline() {
         assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     }
 }
+
+/// A double charge fails the gate by default and is said before all else, with both sides and the exchange that caused it.
+#[test]
+fn a_call_that_changes_something_made_too_often_never_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    MadeRun::default().write(&run);
+    let ledger = |verdict: &str, method: &str| {
+        format!(
+            "{{\"format\":\"shadowtap/egress\",\"version\":1,\"created\":\"2026-11-22T10:00:00.000000000Z\"}}\n\
+             {{\"verdict\":\"{verdict}\",\"at\":\"2026-11-22T10:00:00.000000000Z\",\"provider\":\"payments.example\",\"method\":\"{method}\",\
+             \"route\":\"{method} /v1/charges\",\"target\":\"/v1/charges\",\"payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\"recorded_payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\
+             \"recorded\":\"7-1\",\"times\":2,\"cause\":\"12-3\",\"status\":200,\"score\":1.0,\"why\":\"\"}}\n\
+             {{\"format\":\"shadowtap/end\",\"calls\":{{}}}}\n"
+        )
+    };
+    std::fs::write(run.join("egress.jsonl"), ledger("repeated", "POST")).unwrap();
+    let gate = shadowtap(&["gate", "--json"], &run);
+    assert_eq!(code(&gate), 1, "{}", text(&gate.stderr));
+    let judgement: serde_json::Value = serde_json::from_slice(&gate.stdout).unwrap();
+    let first = judgement["reasons"][0].as_str().unwrap();
+    assert!(first.starts_with("1 of 1 call of v2 to its providers change something there"), "{first}");
+    shadowtap(&["report"], &run);
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    let (alarm, cluster) = (page.find("v2 made 1 call that changes something"), page.find("made more often than by v1"));
+    assert!(alarm < page.find("class=\"why\"") && alarm.is_some() && cluster.is_some(), "{alarm:?} {cluster:?}");
+    assert!(page.contains("12-3") && page.contains("v1 called"), "the exchange and both sides are there");
+    let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(run.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["egress"]["unsafe_different"], 1);
+    // What only reads may be made more often, and what is matched is no difference.
+    for (verdict, method) in [("repeated", "GET"), ("matched", "POST")] {
+        std::fs::write(run.join("egress.jsonl"), ledger(verdict, method)).unwrap();
+        assert_eq!(code(&shadowtap(&["gate"], &run)), 0, "{verdict} {method}");
+    }
+}

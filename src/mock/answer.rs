@@ -132,7 +132,11 @@ impl<'r> Reply<'r> {
             field(out, name.as_bytes(), value.as_bytes());
         }
         if !framed {
-            if chunks { field(out, b"Transfer-Encoding", b"chunked") } else { field(out, b"Content-Length", &itoa(self.length())) }
+            if chunks {
+                field(out, b"Transfer-Encoding", b"chunked")
+            } else {
+                field(out, b"Content-Length", &itoa(self.length()))
+            }
         }
         if !asker.persists {
             field(out, b"Connection", b"close");

@@ -35,12 +35,7 @@ pub(super) struct Tunnel {
 struct Ended;
 
 /// Serves a connection of which `first` was read already, until it ends or becomes a tunnel.
-pub(super) async fn serve(
-    stream: Box<dyn Duplex>,
-    first: Vec<u8>,
-    connection: &Connection,
-    shared: &Shared,
-) -> Option<Tunnel> {
+pub(super) async fn serve(stream: Box<dyn Duplex>, first: Vec<u8>, connection: &Connection, shared: &Shared) -> Option<Tunnel> {
     let limits = Limits { head_bytes: HEAD_BYTES, body_bytes: BODY_COMPARED, ..Limits::default() };
     let parser = Parser::new(Side::Requests, limits);
     let mut line = Line { stream, parser, out: Vec::new(), held: 0, continued: false, head_since: None, shared };
@@ -176,7 +171,8 @@ impl Line<'_> {
     async fn connect(&mut self, request: &Request, asker: Asker) -> Result<Option<String>, Ended> {
         let authority = String::from_utf8_lossy(&request.target).into_owned();
         if self.shared.authority.is_none() && authority.ends_with(":443") {
-            let body = serde_json::json!({ "error": "shadowtap mock: HTTPS needs a certificate authority: start it with --ca-dir" });
+            let body =
+                serde_json::json!({ "error": "shadowtap mock: HTTPS needs a certificate authority: start it with --ca-dir" });
             self.reply(&Reply::own(501, &body), asker, Monotonic::now()).await?;
             return Ok(None);
         }
@@ -219,7 +215,9 @@ impl Line<'_> {
         if let Some((first, _)) = reply.due {
             wait(arrived, first).await;
         }
-        if reply.has_body(asker) && let Some(body) = &reply.body {
+        if reply.has_body(asker)
+            && let Some(body) = &reply.body
+        {
             let half = match reply.due {
                 Some((first, last)) if last > first => body.len() / 2,
                 _ => 0,
@@ -256,7 +254,11 @@ impl Line<'_> {
             tracing::warn!("a recorded body cannot be read back: {error}");
             Ended
         })?;
-        if chunks { answer::write_chunk(&part, out) } else { out.extend_from_slice(&part) }
+        if chunks {
+            answer::write_chunk(&part, out)
+        } else {
+            out.extend_from_slice(&part)
+        }
         Ok(part.len() as u64)
     }
 

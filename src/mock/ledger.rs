@@ -1,5 +1,4 @@
-//! `egress.jsonl`: each of v2's outgoing calls with the recorded call that answered it, each of v1's that v2 did not make, and
-//! their summary by provider and route.
+//! `egress.jsonl`: each of v2's outgoing calls with the recorded call that answered it, and each of v1's that v2 did not make.
 //!
 //! The same conventions as the other JSONL files: a first line that names the format, a last one that closes it.
 

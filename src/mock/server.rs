@@ -279,13 +279,18 @@ impl Handle {
         self.shared.journal.lock().expect("no holder of this lock panics").counts()
     }
 
+    /// What went wrong with clients so far.
+    pub fn broken(&self) -> Broken {
+        self.shared.trouble.counts()
+    }
+
     /// Ends it and closes the ledger. Calls of v1 that v2 did not make are missing, unless they were caused by an exchange that
     /// `replayed` denies. Must not be called within a runtime.
     pub fn stop(mut self, replayed: &dyn Fn(ExchangeId) -> bool) -> io::Result<Finished> {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(END_PATIENCE);
         }
-        let broken = self.shared.trouble.counts();
+        let broken = self.broken();
         self.shared.journal.lock().expect("no holder of this lock panics").finish(replayed, broken)
     }
 }

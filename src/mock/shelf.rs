@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn bodies_come_back_whole_and_in_parts_wherever_they_are() {
         let mut shelf = Shelf::default();
-        let bodies: Vec<Vec<u8>> = [0, 1, IN_MEMORY, IN_MEMORY + 1, 3 * BLOCK + 7].map(|n| (0..n).map(|i| i as u8).collect()).into();
+        let bodies: Vec<Vec<u8>> =
+            [0, 1, IN_MEMORY, IN_MEMORY + 1, 3 * BLOCK + 7].map(|n| (0..n).map(|i| i as u8).collect()).into();
         let kept: Vec<Kept> = bodies.iter().map(|body| shelf.keep(body).unwrap()).collect();
         for (body, kept) in bodies.iter().zip(&kept) {
             assert_eq!(kept.len(), body.len() as u64);

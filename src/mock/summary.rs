@@ -166,8 +166,7 @@ impl Builder {
             shape = label(&call);
         }
         let places = places.join(", ");
-        let key =
-            (call.provider.clone(), call.route.clone(), call.verdict, call.order_changed, places.clone(), shape.clone());
+        let key = (call.provider.clone(), call.route.clone(), call.verdict, call.order_changed, places.clone(), shape.clone());
         if self.clusters.len() >= CLUSTERS_KEPT && !self.clusters.contains_key(&key) {
             return;
         }

@@ -2,8 +2,8 @@
 
 use askama::Template;
 
-use super::{CallCluster, Report};
 use super::text::{short, split_common, visible};
+use super::{CallCluster, Report};
 use crate::diff::{Class, Cluster, Kind};
 use crate::gate::words::{count, duration, percent, plural, round_times, times};
 use crate::gate::{Finding, RuleResult, UNSAFE_CALLS, Unit, Verdict};
@@ -429,7 +429,9 @@ fn why(report: &Report<'_>, route: Option<&str>, rules: &[&RuleResult]) -> Why {
         });
         let (href, label, to_route) = match cluster {
             _ if rule.rule.starts_with("max_p") => ("#latency".to_owned(), "See the latencies", route),
-            _ if rule.rule == "max_egress_differences" || rule.rule == UNSAFE_CALLS => ("#egress".to_owned(), "See the calls", None),
+            _ if rule.rule == "max_egress_differences" || rule.rule == UNSAFE_CALLS => {
+                ("#egress".to_owned(), "See the calls", None)
+            }
             Some(cluster) => {
                 if route.is_some() {
                     details.push(example(cluster));

@@ -226,7 +226,14 @@ fn a_stricter_route_and_one_that_is_not_there() {
     )
     .unwrap();
     let judgement = judge(
-        &Evidence { summary: &summary, totals: &totals, egress: Some(Outgoing { total: 3, ..Outgoing::default() }), tls: false, interrupted: false, scheduled: true },
+        &Evidence {
+            summary: &summary,
+            totals: &totals,
+            egress: Some(Outgoing { total: 3, ..Outgoing::default() }),
+            tls: false,
+            interrupted: false,
+            scheduled: true,
+        },
         &policy,
     );
     assert_eq!(judgement.verdict, Verdict::Fail);

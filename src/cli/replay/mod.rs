@@ -76,7 +76,14 @@ impl Settings {
         if shape.target.is_none() {
             return Err(Failure::usage("name v2 with --target URL (or as target in [replay] of shadowtap.toml)"));
         }
-        Ok(Self { inputs, shape, output: output.unwrap_or_else(folder::default_path), force, keep_egress: false, under_way: None })
+        Ok(Self {
+            inputs,
+            shape,
+            output: output.unwrap_or_else(folder::default_path),
+            force,
+            keep_egress: false,
+            under_way: None,
+        })
     }
 }
 
