@@ -39,32 +39,36 @@ impl Streams for Record {
     }
 }
 
+fn segment(number: u64, client_port: u16, from_client: bool, seq: u32, ack: u32, flags: u8, payload: &str) -> Segment {
+    let end = |address: [u8; 4], port| Endpoint { address: address.into(), port };
+    let (client, server) = (end([10, 0, 0, 9], client_port), end([10, 0, 0, 1], 80));
+    let (source, target) = if from_client { (client, server) } else { (server, client) };
+    let (pair, from_low) = Pair::new(source, target);
+    Segment {
+        number,
+        at: Timestamp::from_nanos(number as i64),
+        pair,
+        from_low,
+        network: 0,
+        hash: client_port.into(),
+        seq,
+        ack,
+        flags: Flags(flags),
+        fingerprint: number as u32,
+        identified: true,
+        block: 0,
+        start: 0,
+        captured: payload.len() as u32,
+        length: payload.len() as u32,
+    }
+}
+
 /// Gives segments of one connection: from the client or not, offset in its stream, acknowledged offset, flags, payload.
 fn events(segments: &[(bool, u32, u32, u8, &str)]) -> (Vec<String>, crate::ledger::Ledger) {
     let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
     let handshake = [(true, u32::MAX, 0, 2, ""), (false, u32::MAX, 0, 18, "")];
     for (number, &(from_client, at, ack, flags, payload)) in (1..).zip(handshake.iter().chain(segments)) {
-        let (client, server) = ("10.0.0.9:40000".parse().expect("an endpoint"), "10.0.0.1:80".parse().expect("an endpoint"));
-        let (source, target) = if from_client { (client, server) } else { (server, client) };
-        let (pair, from_low) = Pair::new(source, target);
-        let segment = Segment {
-            number,
-            at: Timestamp::from_nanos(number as i64),
-            pair,
-            from_low,
-            network: 0,
-            hash: 1,
-            seq: at,
-            ack,
-            flags: Flags(flags),
-            fingerprint: number as u32,
-            identified: true,
-            block: 0,
-            start: 0,
-            captured: payload.len() as u32,
-            length: payload.len() as u32,
-        };
-        table.segment(&segment, payload.as_bytes());
+        table.segment(&segment(number, 40_000, from_client, at, ack, flags, payload), payload.as_bytes());
     }
     table.finish();
     let ledger = table.ledger();
@@ -87,4 +91,30 @@ fn the_first_copy_of_a_byte_wins_and_a_differing_one_is_counted_while_the_first_
         events.iter().filter_map(|event| event.strip_prefix("ToServer ")).take_while(|e| !e.starts_with("Cap")).collect();
     assert_eq!(bytes, "abxDEF", "{events:?}");
     assert!(ledger.noted["tcp-retransmissions-that-differ"] > 0, "{ledger:?}");
+}
+
+#[test]
+fn half_open_connections_hit_their_number_and_cost_the_others_nothing() {
+    let limits = Limits { connections: 50, ..Limits::share(1) };
+    let mut table = Table::new(Record::default(), limits, Vec::new());
+    let mut number = 0;
+    let mut give = |table: &mut Table<Record>, port, from_client, seq, ack, flags, payload: &str| {
+        number += 1;
+        table.segment(&segment(number, port, from_client, seq, ack, flags, payload), payload.as_bytes());
+    };
+    give(&mut table, 1, true, u32::MAX, 0, 2, "");
+    give(&mut table, 1, false, u32::MAX, 0, 18, "");
+    for port in 1_000..11_000 {
+        give(&mut table, port, true, 7, 0, 2, "");
+        if port % 20 == 0 {
+            // The real one speaks now and then.
+            give(&mut table, 1, true, u32::from(port - 1_000) / 20, 0, 16, "x");
+        }
+    }
+    table.finish();
+    let ledger = table.ledger();
+    assert_eq!((ledger.balance(), ledger.input), (0, 10_502), "{ledger:?}");
+    assert_eq!(ledger.noted["connections-evicted-by-number"], 10_001 - 50, "{ledger:?}");
+    assert_eq!(table.streams().0.iter().filter(|event| *event == "ToServer x").count(), 500);
+    assert!(!table.streams().0.iter().any(|event| event.contains("gap")));
 }

@@ -140,20 +140,46 @@ struct Odd {
 struct Path {
     exchanges: u64,
     errors: u64,
-    /// Latencies by bucket: eight to an octave, so a route's quantiles are right within 7 percent.
+    /// Latencies by bucket: 32 to an octave, so a route's quantiles are right within 1.6 percent.
     latencies: BTreeMap<u16, u32>,
+    exact: Exact,
 }
 
+/// What is known exactly of latencies that are counted by bucket.
+#[derive(Clone, Copy)]
+struct Exact {
+    least: u64,
+    most: u64,
+    sum: u64,
+}
+
+impl Default for Exact {
+    fn default() -> Self {
+        Self { least: u64::MAX, most: 0, sum: 0 }
+    }
+}
+
+impl Exact {
+    fn add(&mut self, other: Self) {
+        self.least = self.least.min(other.least);
+        self.most = self.most.max(other.most);
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+}
+
+/// Buckets of an octave, as a power of two.
+const BITS: u16 = 5;
+
 fn bucket_of(nanos: u64) -> u16 {
-    let nanos = nanos.max(8);
+    let nanos = nanos.max(1 << BITS);
     let octave = 63 - nanos.leading_zeros() as u16;
-    octave * 8 + (nanos >> (octave - 3) & 7) as u16
+    (octave << BITS) + (nanos >> (octave - BITS) & ((1 << BITS) - 1)) as u16
 }
 
 /// The middle of a bucket.
 fn nanos_of(bucket: u16) -> u64 {
-    let (octave, eighth) = (bucket / 8, u64::from(bucket % 8));
-    ((8 + eighth) << (octave - 3)) + ((1 << (octave - 3)) >> 1)
+    let (octave, part) = (bucket >> BITS, u64::from(bucket & ((1 << BITS) - 1)));
+    (((1 << BITS) + part) << (octave - BITS)) + ((1 << (octave - BITS)) >> 1)
 }
 
 /// What was gathered so far.
@@ -252,7 +278,9 @@ impl Survey {
             path.exchanges += 1;
             path.errors += u64::from(is_error);
             if let Some(last) = latency {
-                *path.latencies.entry(bucket_of(u64::try_from(last).unwrap_or(0))).or_default() += 1;
+                let last = u64::try_from(last).unwrap_or(0);
+                *path.latencies.entry(bucket_of(last)).or_default() += 1;
+                path.exact.add(Exact { least: last, most: last, sum: last });
             }
         }
         if let Some(odd) = facts.odd {
@@ -350,7 +378,7 @@ fn routes(paths: FxHashMap<u32, Path>, names: FxHashMap<u32, Box<[u8]>>) -> Vec<
         learned.learn(&method, &path);
     }
     learned.settle();
-    let mut found: BTreeMap<String, (u64, u64, u64, Histogram<u64>)> = BTreeMap::new();
+    let mut found: BTreeMap<String, (u64, u64, u64, Histogram<u64>, Exact)> = BTreeMap::new();
     for (number, path) in paths {
         let name = names.get(&number).map_or_else(
             || "(more paths)".to_owned(),
@@ -359,25 +387,26 @@ fn routes(paths: FxHashMap<u32, Path>, names: FxHashMap<u32, Box<[u8]>>) -> Vec<
                 learned.route(&method, &path).to_string()
             },
         );
-        let (exchanges, errors, different, latency) = found.entry(name).or_insert_with(|| {
+        let (exchanges, errors, different, latency, exact) = found.entry(name).or_insert_with(|| {
             let histogram = Histogram::new_with_max(HIGHEST_NS, 2).expect("two digits up to an hour are within bounds");
-            (0, 0, 0, histogram)
+            (0, 0, 0, histogram, Exact::default())
         });
         *exchanges += path.exchanges;
         *errors += path.errors;
         *different += 1;
+        exact.add(path.exact);
         for (bucket, count) in path.latencies {
             latency.saturating_record_n(nanos_of(bucket), u64::from(count));
         }
     }
     let mut routes: Vec<Route> = found
         .into_iter()
-        .map(|(route, (exchanges, errors, paths, latency))| Route {
+        .map(|(route, (exchanges, errors, paths, latency, exact))| Route {
             route,
             exchanges,
             errors,
             paths,
-            latency: Quantiles::of(&latency),
+            latency: Quantiles::of(&latency).within(exact),
         })
         .collect();
     routes.sort_by(|a, b| b.exchanges.cmp(&a.exchanges).then_with(|| a.route.cmp(&b.route)));
@@ -513,6 +542,25 @@ impl Quantiles {
             max_ns: histogram.max(),
         }
     }
+
+    /// With what is known exactly in place of what buckets say: least, most and mean; no quantile lies outside of them.
+    fn within(self, exact: Exact) -> Self {
+        if self.count == 0 {
+            return self;
+        }
+        let held = |nanos: u64| nanos.clamp(exact.least, exact.most);
+        Self {
+            count: self.count,
+            min_ns: exact.least,
+            mean_ns: i64::try_from(exact.sum / self.count).unwrap_or(i64::MAX),
+            p50_ns: held(self.p50_ns),
+            p90_ns: held(self.p90_ns),
+            p95_ns: held(self.p95_ns),
+            p99_ns: held(self.p99_ns),
+            p999_ns: held(self.p999_ns),
+            max_ns: exact.most,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -523,8 +571,22 @@ mod tests {
     fn a_bucket_s_middle_is_near_all_that_it_holds() {
         for nanos in (3..62).flat_map(|shift| [1u64 << shift, (1 << shift) + (1 << shift) / 3, (1 << (shift + 1)) - 1]) {
             let middle = nanos_of(bucket_of(nanos));
-            assert!(middle.abs_diff(nanos) <= nanos / 14 + 4, "{nanos} → {middle}");
+            assert!(middle.abs_diff(nanos) <= nanos / 64 + 32, "{nanos} → {middle}");
         }
+    }
+
+    #[test]
+    fn quantiles_of_buckets_stay_within_what_is_known_exactly() {
+        let mut histogram = Histogram::new_with_max(HIGHEST_NS, 2).expect("within bounds");
+        let mut exact = Exact::default();
+        for nanos in [1_000_001, 1_000_003, 5_999_999] {
+            histogram.record(nanos_of(bucket_of(nanos))).expect("within bounds");
+            exact.add(Exact { least: nanos, most: nanos, sum: nanos });
+        }
+        let quantiles = Quantiles::of(&histogram).within(exact);
+        assert_eq!((quantiles.min_ns, quantiles.mean_ns, quantiles.max_ns), (1_000_001, 2_666_667, 5_999_999));
+        assert!(quantiles.p50_ns >= 1_000_001 && quantiles.p999_ns <= 5_999_999);
+        assert!(quantiles.p50_ns.abs_diff(1_000_003) < 1_000_003 / 40, "{quantiles:?}");
     }
 
     #[test]
