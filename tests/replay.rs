@@ -3,20 +3,28 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+#[path = "support/raw_streams.rs"]
+mod raw_streams;
 #[path = "support/replay_rig.rs"]
 mod rig;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rig::*;
+use shadowtap::exchange::Exchange;
+use shadowtap::exchange::log::Line;
 use shadowtap::http::Framing;
+use shadowtap::http::parser::{Message, Parser};
 use shadowtap::replay::plan::Wishes;
 use shadowtap::replay::rewrite::Rewriter;
 use shadowtap::replay::target::Target;
 use shadowtap::replay::{Arrivals, FailureKind, Outcome, ReplayError, Stop, Think};
 use shadowtap::schedule::pacing::{Pacing, Speed};
-use shadowtap::schedule::select::Selection;
+use shadowtap::schedule::select::{Choice, Selection};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -70,6 +78,132 @@ fn requests_leave_exactly_as_they_came() {
     let got = got.lock().unwrap();
     assert!(*got == expected, "the server got other bytes: {}", String::from_utf8_lossy(&got[..got.len().min(2_000)]));
     assert_eq!(replayed.noted("connections"), 1, "kept alive");
+}
+
+/// The captures of the project, and those that `SHADOWTAP_CAPTURES` (or `../shared/captures`) holds, as in `tests/captures.rs`.
+fn captures() -> Vec<PathBuf> {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shared = std::env::var_os("SHADOWTAP_CAPTURES").map_or_else(|| home.join("../shared/captures"), PathBuf::from);
+    let list = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let own = list(&home.join("captures")).filter(|path| path.extension().is_some_and(|end| end == "pcap"));
+    let truths = list(&shared).filter_map(|path| Some(PathBuf::from(path.to_str()?.strip_suffix(".truth.jsonl")?)));
+    let mut all: Vec<PathBuf> = own.chain(truths).collect();
+    all.sort();
+    all
+}
+
+/// The exchanges that `shadowtap parse` records of a capture, by connection.
+fn recorded(capture: &Path) -> BTreeMap<u64, Vec<Exchange>> {
+    let parse = Command::new(env!("CARGO_BIN_EXE_shadowtap")).arg("parse").arg(capture).args(["-o", "-", "-q"]).output().unwrap();
+    let mut connections: BTreeMap<u64, Vec<Exchange>> = BTreeMap::new();
+    for line in parse.stdout.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"{\"id\"")) {
+        let Line::Exchange(exchange) = shadowtap::exchange::log::read(line).unwrap() else { panic!("an exchange") };
+        connections.entry(exchange.id.connection).or_default().push(*exchange);
+    }
+    connections.values_mut().for_each(|exchanges| exchanges.sort_by_key(|exchange| exchange.id.ordinal));
+    connections
+}
+
+/// Every connection of every capture that is whole, of all captures in one replay: the server gets the captured bytes.
+#[test]
+fn whole_captures_leave_byte_for_byte() {
+    let (mut exchanges, mut expected, mut left_out, mut odd) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for capture in captures() {
+        let base = exchanges.iter().map(|exchange: &Exchange| exchange.id.connection + 1).max().unwrap_or(0);
+        let mut connections = recorded(&capture);
+        for (rank, raw) in raw_streams::raw_streams(&capture) {
+            let Some(mut lane) = connections.remove(&rank).filter(|_| raw.whole) else { continue };
+            // What a lane leaves out on purpose, or the capture does not hold whole, is not for this test.
+            let selection = Selection { unsafe_methods: true, ..Selection::default() };
+            let sent = |exchange: &Exchange| {
+                exchange.completeness.request_is_whole() && matches!(selection.choose(exchange), Choice::Send)
+            };
+            if !lane.iter().all(sent) || lane.iter().any(|exchange| exchange.marks.iter().any(|mark| mark.contains("missing"))) {
+                left_out.push(format!("{} {rank}", capture.display()));
+                continue;
+            }
+            odd += lane.iter().filter(|exchange| exchange.request.as_ref().unwrap().message.verbatim.is_some()).count();
+            lane.iter_mut().for_each(|exchange| exchange.id.connection = base + rank);
+            exchanges.extend(lane);
+            expected.push((up_to_the_last_message(&raw.bytes).to_vec(), format!("{} {rank}", capture.display())));
+        }
+    }
+    assert!(expected.len() >= 15, "the project's captures hold whole connections: {}", expected.len());
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let address = server({
+        let got = Arc::clone(&got);
+        move |_, peer| got.lock().unwrap().push(answer_all(peer))
+    });
+    let wishes = Wishes { pacing: Pacing { speed: Speed::Max, ..Pacing::default() }, ..with_unsafe() };
+    let options = shadowtap::replay::Options { max_connections: Some(64), ..options(address) };
+    let replayed = replay_with(&exchanges, wishes, &options, &Arc::new(Stop::default()));
+    assert_eq!(replayed.finished.answered, exchanges.len() as u64, "{:?}", replayed.finished.failures);
+    for _ in 0..500 {
+        // The last connections are noted once the server saw their end.
+        if got.lock().unwrap().len() >= expected.len() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut got = got.lock().unwrap().clone();
+    let mut wrong = Vec::new();
+    for (bytes, of) in &expected {
+        match got.iter().position(|other| other == bytes) {
+            Some(place) => drop(got.swap_remove(place)),
+            None => wrong.push(format!("{of}: {:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(600)]))),
+        }
+    }
+    println!(
+        "{} connections, {} requests, {odd} of them in odd forms; left out: {}",
+        expected.len(),
+        exchanges.len(),
+        left_out.len()
+    );
+    let others: Vec<_> =
+        got.iter().map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(600)]).into_owned()).take(20).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {} streams differ:\n{}\ngot instead: {others:#?}",
+        wrong.len(),
+        expected.len(),
+        wrong.join("\n")
+    );
+}
+
+/// Some clients send a line end or more behind their last request (RFC 9112 §2.2): bytes of no message, which are not replayed.
+fn up_to_the_last_message(stream: &[u8]) -> &[u8] {
+    let mut parser = Parser::<u8>::new(shadowtap::http::parser::Side::Requests, Default::default());
+    let (mut input, mut end) = (stream, 0);
+    while let Some(parsed) = parser.step(&mut input, 0) {
+        end = parsed.end as usize;
+    }
+    &stream[..end]
+}
+
+/// Answers each request of a connection; gives all bytes that came.
+fn answer_all(mut peer: Peer) -> Vec<u8> {
+    use std::io::Read as _;
+    let mut parser = Parser::<u8>::new(shadowtap::http::parser::Side::Requests, Default::default());
+    let (mut all, mut buffer) = (Vec::new(), vec![0; 65_536]);
+    while let Ok(n) = peer.stream.read(&mut buffer) {
+        if n == 0 {
+            break;
+        }
+        all.extend_from_slice(&buffer[..n]);
+        let mut input = &buffer[..n];
+        while let Some(parsed) = parser.step(&mut input, 0) {
+            let Message::Request(request) = parsed.message else { break };
+            match &request.method[..] {
+                _ if request.version == shadowtap::http::Version::Http09 => {
+                    peer.say(b"ok");
+                    return all;
+                }
+                b"HEAD" => peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
+                _ => peer.say(OK),
+            }
+        }
+    }
+    all
 }
 
 #[test]
@@ -607,6 +741,6 @@ fn an_interrupted_replay_has_its_records() {
 fn a_full_disk_ends_the_run_with_its_own_error() {
     let address = server(answers);
     let exchanges: Vec<_> = (0..10u32).map(|n| exchange(u64::from(n), 0, 0, Some(1), &get("/"))).collect();
-    let result = replay_to(&exchanges, &options(address), std::path::Path::new("/dev/full"));
+    let result = replay_to(&exchanges, &options(address), Path::new("/dev/full"));
     assert!(matches!(result, Err(ReplayError::Write(_))), "{result:?}");
 }
