@@ -43,10 +43,13 @@ fn folder_with(name: &str, bytes: &[u8]) -> tempfile::TempDir {
     folder
 }
 
-/// A policy under which three exchanges suffice.
+/// A policy under which three exchanges suffice, on a machine that may be busy with other tests.
 fn small_policy(folder: &Path) {
-    fs::write(folder.join("shadowtap.toml"), "[gate]\nmin_samples = 1\nmax_p50_ratio = 1000.0\nmax_p99_ratio = 1000.0\n")
-        .expect("the policy is written");
+    fs::write(
+        folder.join("shadowtap.toml"),
+        "[gate]\nmin_samples = 1\nmax_lateness_p99 = \"1m\"\nmax_p50_ratio = 1000.0\nmax_p99_ratio = 1000.0\n",
+    )
+    .expect("the policy is written");
 }
 
 #[test]
@@ -458,4 +461,107 @@ fn standard_input_and_urls_are_inputs_as_well() {
     let failed =
         shadowtap(folder.path(), &["parse", &format!("http://{address}/other?key=secret"), "-o", "-"]).expect(3).says(&["404"]);
     assert!(!failed.stderr.contains("secret"), "{}", failed.stderr);
+}
+
+#[test]
+fn filters_that_leave_nothing_over_are_an_error_and_leave_nothing_behind() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    for arguments in [
+        &["replay", "v1.pcap", "--include", "GET ^/nowhere", "--target", &shop("7"), "-o", "out"][..],
+        &["replay", "v1.pcap", "--host", "other.test", "--dry-run"],
+    ] {
+        shadowtap(folder.path(), arguments).expect(3).says(&["no exchange was chosen (3 "]);
+        assert!(!folder.path().join("out").exists());
+    }
+    // A shard may be empty: its neighbours are not.
+    shadowtap(folder.path(), &["replay", "v1.pcap", "--shard", "1/1000", "--target", &shop("7"), "-o", "out"]).expect(0);
+}
+
+#[test]
+fn what_a_run_would_refuse_is_refused_before_it_and_by_a_dry_run() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    fs::write(folder.path().join("shadowtap.toml"), "[[diff.ignore]]\npath = \"$[\"\n").expect("the rules are written");
+    shadowtap(folder.path(), &["replay", "v1.pcap", "--dry-run"]).expect(2);
+    fs::remove_file(folder.path().join("shadowtap.toml")).expect("the rules are taken away");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+    let metrics = taken.local_addr().expect("a bound address").to_string();
+    shadowtap(folder.path(), &["replay", "v1.pcap", "--target", &shop("7"), "--metrics", &metrics, "-o", "out"])
+        .expect(2)
+        .says(&["cannot listen there"]);
+    assert!(!folder.path().join("out").exists(), "no empty folder is left");
+}
+
+#[test]
+fn run_json_tells_which_requests_were_chosen_and_no_secret() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    let arguments =
+        ["replay", "v1.pcap", "--target", &shop("7"), "--include", "GET ^/items", "--exclude", "* 2$", "--sample", "100%"];
+    let more = ["--header", "Authorization: s3cret", "-o", "out"];
+    shadowtap(folder.path(), &[&arguments[..], &more[..]].concat()).expect(0);
+    let text = fs::read_to_string(folder.path().join("out/run.json")).expect("run.json");
+    let settings: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let settings = &settings["settings"];
+    assert_eq!(settings["include"], serde_json::json!(["GET ^/items"]));
+    assert_eq!(settings["exclude"], serde_json::json!(["* 2$"]));
+    assert_eq!((&settings["sample"], &settings["header"]), (&serde_json::json!("100%"), &serde_json::json!(["Authorization"])));
+    assert!(!text.contains("s3cret"));
+}
+
+/// A capture of `n` requests, a second apart.
+fn long_capture(n: u16) -> Vec<u8> {
+    let answer = response("200 OK", "text/plain", &"x".repeat(4_000));
+    let exchanges: Vec<(String, String)> =
+        (0..n).map(|i| (format!("GET /{i} HTTP/1.1\r\nHost: shop.test\r\n\r\n"), answer.clone())).collect();
+    let exchanges: Vec<(&str, &str)> = exchanges.iter().map(|(request, answer)| (&request[..], &answer[..])).collect();
+    Capture::new(1_000_000_000).connection(40_001, &exchanges).finish()
+}
+
+#[test]
+fn ctrl_c_ends_a_long_replay_with_readable_records() {
+    let folder = folder_with("v1.pcap", &long_capture(100));
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["replay", "v1.pcap", "--target", &shop("7"), "-o", "out", "-q"])
+        .current_dir(folder.path())
+        .spawn()
+        .expect("the program starts");
+    let outcomes = folder.path().join("out/outcomes.jsonl");
+    let lines = || fs::read_to_string(&outcomes).map_or(0, |text| text.lines().count());
+    for _ in 0..2_000 {
+        if lines() >= 2 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).expect("the child is there");
+    let status = child.wait().expect("the child ends");
+    assert_eq!(status.code(), Some(130), "of 100 seconds nearly all were left");
+    let text = fs::read_to_string(&outcomes).expect("outcomes.jsonl");
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().expect("a last line")).expect("JSON");
+    assert_eq!(last["format"], "shadowtap/end");
+    assert_eq!(last["ledger"]["in"], 100, "every request is accounted for: {last}");
+}
+
+#[test]
+fn a_disk_that_fills_up_ends_the_replay_with_3_and_readable_records() {
+    let folder = folder_with("v1.pcap", &long_capture(100));
+    let disk = folder.path().join("disk");
+    fs::create_dir(&disk).expect("a folder");
+    let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=768k", "none"]).arg(&disk).output();
+    if !mount.is_ok_and(|mount| mount.status.success()) {
+        println!("skipped: mounting a small disk takes root");
+        return;
+    }
+    let answers = server(|_| response("200 OK", "text/plain", &"y".repeat(20_000)));
+    let target = format!("http://{answers}");
+    let ran = shadowtap(folder.path(), &["replay", "v1.pcap", "--target", &target, "--speed", "max", "-o", "disk/out"]);
+    let text = fs::read_to_string(disk.join("out/outcomes.jsonl"));
+    let umount = std::process::Command::new("umount").arg("-l").arg(&disk).status();
+    ran.expect(3).says(&["outcomes cannot be written"]);
+    assert!(umount.is_ok_and(|status| status.success()));
+    let text = text.expect("outcomes.jsonl");
+    assert!(text.lines().count() >= 1 && text.ends_with('\n'), "whole lines only");
+    for line in text.lines() {
+        serde_json::from_str::<serde_json::Value>(line).expect("each line is readable");
+    }
 }

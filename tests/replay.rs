@@ -497,7 +497,7 @@ fn trouble(first: impl Fn(&mut Peer) + Send + Sync + 'static) -> Replayed {
 
 #[test]
 fn every_failure_has_its_kind() {
-    let cases: [(&str, fn(&mut Peer)); 8] = [
+    let cases: [(&str, fn(&mut Peer)); 9] = [
         ("closed", |peer| drop(peer.head())),
         ("closed", |peer| {
             peer.head();
@@ -530,6 +530,12 @@ fn every_failure_has_its_kind() {
             peer.head();
             peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
             peer.wait_for_end();
+        }),
+        ("closed", |peer| {
+            // Reset in the middle of a body: what was not read yet makes the system reset the connection.
+            peer.until(b"GET").unwrap();
+            peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+            rustix::net::sockopt::set_socket_linger(&peer.stream, Some(Duration::ZERO)).unwrap();
         }),
         ("timeout", |peer| {
             // A body that never ends.
@@ -594,6 +600,116 @@ fn a_hanging_v2_ends_the_run_with_a_record_for_each_request() {
     assert_eq!(replayed.outcomes.len(), 40);
     assert_eq!(replayed.finished.failures["timeout"], 40);
     assert!(replayed.finished.sent < 10, "only some were tried: {}", replayed.finished.sent);
+}
+
+#[test]
+fn a_half_open_target_ends_in_time_with_every_record() {
+    // The system takes connections into the queue of a listener that nobody serves, as of a process that hangs.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = shadowtap::replay::Options { timeout_ns: 200 * MS, ..options(listener.local_addr().unwrap()) };
+    let exchanges: Vec<_> =
+        (0..6u32).map(|n| exchange(u64::from(n % 3), n / 3, i64::from(n) * MS, Some(i64::from(n) * MS), &get("/"))).collect();
+    let replayed = replay(&exchanges, &options);
+    assert_eq!((replayed.outcomes.len(), replayed.finished.failures["timeout"]), (6, 6));
+    drop(listener);
+}
+
+#[test]
+fn a_target_that_goes_down_in_the_middle_costs_its_requests_and_no_record() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let down = std::thread::spawn(move || {
+        // Three answers on one connection, and then neither the connection nor the port are there any more.
+        let (stream, _) = listener.accept().unwrap();
+        let mut peer = Peer::new(stream);
+        for _ in 0..3 {
+            peer.head().unwrap();
+            peer.say(OK);
+        }
+    });
+    let exchanges: Vec<_> =
+        (0..10u32).map(|n| exchange(1, n, i64::from(n) * 20 * MS, Some(i64::from(n) * 20 * MS + 1), &get("/"))).collect();
+    let replayed = replay(&exchanges, &options(address));
+    down.join().unwrap();
+    assert_eq!((replayed.outcomes.len(), replayed.finished.answered), (10, 3), "{:?}", replayed.finished.failures);
+    let kinds: Vec<&str> = replayed.finished.failures.keys().copied().collect();
+    assert!(kinds.iter().all(|kind| ["closed", "connect"].contains(kind)), "{kinds:?}");
+    assert!(replayed.finished.failures["connect"] >= 6, "{:?}", replayed.finished.failures);
+}
+
+/// Runs this test's second half in another process, made by `shell` (`$0` is the command); answers whether that could be done.
+fn elsewhere(test: &str, shell: &str) -> bool {
+    let exe = std::env::current_exe().unwrap();
+    let run = Command::new("unshare")
+        .args(["--net", "sh", "-ec", shell])
+        .arg(exe)
+        .args(["--exact", test, "--nocapture"])
+        .env("SHADOWTAP_TEST_ELSEWHERE", test)
+        .output();
+    let Ok(run) = run else { return false };
+    let (out, error) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    if !out.contains("elsewhere:") {
+        println!("skipped, it takes root and network namespaces: {error}");
+        return false;
+    }
+    assert!(run.status.success(), "{out}\n{error}");
+    true
+}
+
+fn is_elsewhere(test: &str) -> bool {
+    let here = std::env::var("SHADOWTAP_TEST_ELSEWHERE").is_ok_and(|name| name == test);
+    if here {
+        println!("elsewhere: {test}");
+    }
+    here
+}
+
+/// `lanes` requests at the same time, each on a connection of its own that is answered only once all that can be there are.
+fn crowd(lanes: u32) -> Replayed {
+    let address = server(|_, mut peer| {
+        peer.head();
+        std::thread::sleep(Duration::from_millis(300));
+        peer.say(OK);
+        peer.wait_for_end();
+    });
+    let exchanges: Vec<_> = (0..lanes).map(|n| exchange(u64::from(n), 0, 0, Some(MS), &get("/"))).collect();
+    let replayed = replay(&exchanges, &options(address));
+    assert_eq!(replayed.outcomes.len(), lanes as usize);
+    replayed
+}
+
+#[test]
+fn no_port_left_is_said_in_words_that_help() {
+    const NAME: &str = "no_port_left_is_said_in_words_that_help";
+    if !is_elsewhere(NAME) {
+        elsewhere(NAME, "ip link set lo up; echo 40000 40015 > /proc/sys/net/ipv4/ip_local_port_range; exec \"$0\" \"$@\"");
+        return;
+    }
+    let replayed = crowd(40);
+    let without_port = replayed.outcomes.iter().filter_map(|outcome| outcome.failure.as_ref());
+    let details: Vec<&str> = without_port.map(|failure| failure.detail.as_str()).collect();
+    assert!(replayed.finished.answered >= 8 && details.len() >= 20, "{} answered, {details:?}", replayed.finished.answered);
+    assert!(details.iter().all(|detail| detail.contains("no local port is left")), "{details:?}");
+    assert_eq!(replayed.finished.failures.keys().collect::<Vec<_>>(), [&"connect"]);
+}
+
+#[test]
+fn few_file_descriptors_make_lanes_take_turns_and_say_how_many_are_needed() {
+    const NAME: &str = "few_file_descriptors_make_lanes_take_turns_and_say_how_many_are_needed";
+    if !is_elsewhere(NAME) {
+        // Without the right to raise the hard limit again, as for any user but root.
+        let shell =
+            "ip link set lo up; ulimit -n 90; exec setpriv --bounding-set -sys_resource --inh-caps -sys_resource \"$0\" \"$@\"";
+        elsewhere(NAME, shell);
+        return;
+    }
+    let replayed = crowd(40);
+    assert_eq!(replayed.finished.answered, 40, "{:?}", replayed.outcomes);
+    assert!(
+        replayed.finished.warnings.iter().any(|warning| warning.contains("ulimit -n 104")),
+        "{:?}",
+        replayed.finished.warnings
+    );
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn shape(target: &str) -> Result<Shape, Failure> {
     }
     let line = Line::try_parse_from(["demo", "--target", target, "--unsafe-methods", "--host", SHOP_HOST])
         .map_err(|error| Failure::usage(error.to_string()))?;
-    Shape::new(line.flags, &Config::default().replay)
+    Shape::new(line.flags, &Config::default().replay, &Config::default().gate)
 }
 
 #[expect(clippy::print_stderr, reason = "tells what is going on")]

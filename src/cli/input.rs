@@ -168,7 +168,12 @@ fn from_both<R: Render>(
     };
     let mut hand_on = |exchanges: Vec<Exchange>, done: &mut Done| {
         done.exchanges += exchanges.len() as u64;
-        if exchanges.is_empty() { Ok(()) } else { take(&mut Output::of(exchanges, render)) }
+        if exchanges.is_empty() {
+            return Ok(());
+        }
+        let mut output = Output::empty();
+        output.refill(exchanges.into_iter().map(Ok::<_, Failure>), render)?;
+        take(&mut output)
     };
     while let Some(output) = parse.next_output().map_err(|error| failure(&error))? {
         show(output.progress.0, output.packets, done.exchanges);
@@ -200,8 +205,8 @@ fn from_both<R: Render>(
     Ok(())
 }
 
-/// Exchanges of recordings that are rendered and handed on together.
-const TOGETHER: usize = 256;
+/// Exchanges of recordings that are rendered and handed on together: few enough that they stay in the processor's cache.
+const TOGETHER: usize = 32;
 
 fn from_recordings<R: Render>(
     recordings: Vec<Recording>,
@@ -210,17 +215,16 @@ fn from_recordings<R: Render>(
     done: &mut Done,
 ) -> Result<(), Failure> {
     let mut merged = merge(recordings);
+    let mut output = Output::empty();
     loop {
-        let some: Vec<Exchange> = merged
-            .by_ref()
-            .take(TOGETHER)
-            .collect::<Result<_, _>>()
+        output
+            .refill(merged.by_ref().take(TOGETHER), render)
             .map_err(|error| Failure::unusable(error.to_string()).because(&error))?;
-        if some.is_empty() {
+        if output.is_empty() {
             break;
         }
-        done.exchanges += some.len() as u64;
-        take(&mut Output::of(some, render))?;
+        done.exchanges += output.len() as u64;
+        take(&mut output)?;
     }
     let (ledger, warnings) = merged.account();
     (done.ledger, done.warnings) = (ledger, warnings);

@@ -78,11 +78,11 @@ pub(crate) struct Ran {
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let shape = Shape::new(args.flags, &config.replay)?;
-    if args.dry_run {
-        return replay::dry_run(&args.inputs, &shape, false, global);
-    }
     let policy = args.gate.policy(&config)?;
+    let shape = Shape::new(args.flags, &config.replay, &policy)?;
+    if args.dry_run {
+        return replay::dry_run(&args.inputs, &shape, false, &config, global);
+    }
     let replay = replay::Settings::new(args.inputs, shape, args.output, args.force)?;
     let mock = match args.mock_listen {
         None => None,

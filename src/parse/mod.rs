@@ -84,16 +84,33 @@ struct Rendered<T> {
 }
 
 impl<T> Output<T> {
-    /// Exchanges that come from elsewhere, in their order.
-    pub fn of<R: Render<Item = T>>(exchanges: Vec<Exchange>, render: &R) -> Self {
-        let mut rendered = Rendered { text: Vec::new(), items: Vec::with_capacity(exchanges.len()) };
-        for exchange in exchanges {
-            let start = rendered.text.len();
-            let item = render.render(exchange, &mut rendered.text);
-            rendered.items.push(Some((item, start..rendered.text.len())));
+    /// To be filled with exchanges that come from elsewhere.
+    pub fn empty() -> Self {
+        Self {
+            shards: vec![Rendered { text: Vec::new(), items: Vec::new() }],
+            order: Vec::new(),
+            progress: (0, None),
+            packets: 0,
         }
-        let order = (0..rendered.items.len() as u32).map(|place| (0, place)).collect();
-        Self { shards: vec![rendered], order, progress: (0, None), packets: 0 }
+    }
+
+    /// Takes these exchanges, in their order, in place of all that it held; its buffers are used again.
+    pub fn refill<R: Render<Item = T>, E>(
+        &mut self,
+        exchanges: impl Iterator<Item = Result<Exchange, E>>,
+        render: &R,
+    ) -> Result<(), E> {
+        let rendered = &mut self.shards[0];
+        rendered.text.clear();
+        rendered.items.clear();
+        self.order.clear();
+        for (place, exchange) in exchanges.enumerate() {
+            let start = rendered.text.len();
+            let item = render.render(exchange?, &mut rendered.text);
+            rendered.items.push(Some((item, start..rendered.text.len())));
+            self.order.push((0, place as u32));
+        }
+        Ok(())
     }
 
     /// How many exchanges.

@@ -74,6 +74,7 @@ pub fn calibrate(folder: &Path, workers: usize, stop: &Arc<Stop>) -> Result<Cali
         max_body: 1 << 20,
         realtime: false,
         start_at: None,
+        max_lateness_ns: i64::MAX,
         settings: serde_json::Value::Null,
         under_way: None,
     };

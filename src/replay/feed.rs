@@ -135,6 +135,9 @@ impl<'a> Feeder<'a> {
             if !full && !early {
                 return true;
             }
+            if full && !early && self.plan.pacing.speed != Speed::Max && due < self.shared.clock.now() {
+                budget.stalled.store(true, Ordering::Relaxed);
+            }
             self.flush();
             std::thread::sleep(if early { PAUSE * 10 } else { PAUSE });
         }

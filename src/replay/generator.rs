@@ -9,8 +9,6 @@ use serde_json::{Value, json};
 
 use super::FailureKind;
 
-/// Own lateness at the 99th percentile above which a run's schedule counts as not held, unless the gate says otherwise.
-pub const LATENESS_P99_NS: u64 = 5_000_000;
 /// Largest value that the histograms tell apart: an hour.
 const HIGHEST_NS: u64 = 3_600_000_000_000;
 

@@ -33,7 +33,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use engine::{Finished, Options, Outputs, Progress, ReplayError, Transport, run};
-pub use generator::LATENESS_P99_NS;
 pub use lane::{Arrivals, Think};
 pub use record::Observer;
 pub use sorter::nameless_file;

@@ -45,7 +45,8 @@ pub fn wait_ready(url: &Url, trust: &Trust, wait_ns: i64, stop: &Stop) -> Result
             return Err("interrupted".to_owned());
         }
         if started.elapsed().saturating_add(AGAIN.as_nanos() as i64) >= wait_ns {
-            return Err(format!("not ready after {} s, at last: {why}", started.elapsed() / crate::time::NANOS_PER_SEC));
+            let within = Duration::from_nanos(wait_ns.max(0).unsigned_abs());
+            return Err(format!("not ready within {within:?}, at last: {why}"));
         }
         std::thread::sleep(AGAIN);
     }
@@ -104,6 +105,6 @@ mod tests {
         assert_eq!(wait_ready(&url, &Trust::default(), 20_000_000_000, &Stop::default()), Ok(()));
         server.join().unwrap();
         let error = wait_ready(&url, &Trust::default(), 0, &Stop::default()).unwrap_err();
-        assert!(error.contains("not ready after"), "{error}");
+        assert!(error.contains("not ready within 0ns"), "{error}");
     }
 }

@@ -13,6 +13,13 @@ pub struct Field {
     value: String,
 }
 
+impl Field {
+    /// The field's name; its value may be a secret.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl std::str::FromStr for Field {
     type Err = String;
 

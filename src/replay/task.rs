@@ -57,6 +57,8 @@ pub(super) struct Done {
 pub(super) struct Budget {
     pub(super) tasks: AtomicUsize,
     pub(super) bytes: AtomicUsize,
+    /// There was no room for requests that were due: the ones before them waited for v2.
+    pub(super) stalled: AtomicBool,
 }
 
 impl Budget {

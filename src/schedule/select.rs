@@ -26,6 +26,15 @@ pub struct Rule {
     path: Regex,
 }
 
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.methods.is_empty() {
+            true => write!(f, "* {}", self.path),
+            false => write!(f, "{} {}", self.methods.join(","), self.path),
+        }
+    }
+}
+
 impl std::str::FromStr for Rule {
     type Err = String;
 
@@ -95,6 +104,12 @@ impl std::str::FromStr for Sample {
             Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self { share: percent / 100.0 }),
             _ => Err(format!("{text:?} is not a sample: write a percentage above 0 and up to 100, for example 10%")),
         }
+    }
+}
+
+impl std::fmt::Display for Sample {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}%", self.share * 100.0)
     }
 }
 

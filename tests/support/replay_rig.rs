@@ -84,6 +84,7 @@ pub(crate) fn options(address: SocketAddr) -> Options {
         max_body: 1 << 20,
         realtime: false,
         start_at: None,
+        max_lateness_ns: 5 * MS,
         settings: serde_json::Value::Null,
         under_way: None,
     }
@@ -169,10 +170,8 @@ pub(crate) fn server(serve: impl Fn(usize, Peer) + Send + Sync + 'static) -> Soc
     std::thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
             let Ok(stream) = stream else { return };
-            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-            stream.set_nodelay(true).unwrap();
             let serve = Arc::clone(&serve);
-            std::thread::spawn(move || serve(number, Peer { stream, held: Vec::new() }));
+            std::thread::spawn(move || serve(number, Peer::new(stream)));
         }
     });
     address
@@ -185,6 +184,13 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// Of a connection that was just accepted.
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, held: Vec::new() }
+    }
+
     /// The next bytes up to and with `end`; what comes behind is kept. `None` where the peer closed before.
     pub(crate) fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::cli::args::{duration_ns, size};
 use crate::cli::{Failure, folder};
+use crate::gate::Policy;
 use crate::replay::config::Section;
 use crate::replay::rewrite::{Field, HostMap, check_name};
 use crate::replay::target::parse_url;
@@ -204,6 +205,8 @@ pub struct Shape {
     pub realtime: bool,
     /// Replay even at the captured server.
     pub allow_captured_server: bool,
+    /// Own lateness at the 99th percentile above which the schedule counts as not held: the gate's.
+    pub max_lateness_ns: i64,
 }
 
 /// A value of the file, read as its flag would be.
@@ -242,7 +245,7 @@ where
 
 impl Shape {
     /// Checks flags and file together.
-    pub fn new(flags: Flags, file: &Section) -> Result<Self, Failure> {
+    pub fn new(flags: Flags, file: &Section, policy: &Policy) -> Result<Self, Failure> {
         let target = flags.target.or_else(|| file.target.clone());
         let baseline = flags.baseline.or_else(|| file.baseline.clone());
         for url in [&target, &baseline].into_iter().flatten() {
@@ -326,6 +329,7 @@ impl Shape {
             workers: flags.workers.map(usize::from).or(file.workers).unwrap_or(cores / 2).clamp(1, 256),
             realtime: flags.realtime,
             allow_captured_server: flags.allow_captured_server || file.allow_captured_server.unwrap_or(false),
+            max_lateness_ns: policy.max_lateness_p99.0,
         })
     }
 
@@ -337,7 +341,16 @@ impl Shape {
             "loop": self.pacing.loops,
             "multiply": self.pacing.multiply,
             "jitter_ns": self.pacing.jitter_ns,
+            "include": self.selection.include.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "exclude": self.selection.exclude.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "host": self.selection.hosts,
+            "port": self.selection.ports,
+            "sample": self.selection.sample.map(|sample| sample.to_string()),
             "unsafe_methods": self.selection.unsafe_methods,
+            "header": self.header.iter().map(Field::name).collect::<Vec<_>>(),
+            "remove_header": self.remove_header,
+            "map_host": self.map_host.iter().map(|map| &map.host).collect::<Vec<_>>(),
+            "max_lateness_p99_ns": self.max_lateness_ns,
             "transport": if self.transport == Transport::Wire { "wire" } else { "client" },
             "arrivals": match self.arrivals { Arrivals::Causal => "causal", Arrivals::Open => "open" },
             "pacing": match self.think { Think::Schedule => "schedule", Think::ThinkTime => "think-time" },

@@ -17,6 +17,7 @@ use super::config::Config;
 use super::folder::{self, RunFolder, RunInfo, names};
 use super::progress::Progress;
 use super::{Exit, Failure, Global};
+use crate::diff::rules::Rules;
 use crate::exchange::log::TOOL;
 use crate::replay::guard::Captured;
 use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
@@ -90,9 +91,9 @@ impl Settings {
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let shape = Shape::new(args.flags, &config.replay)?;
+    let shape = Shape::new(args.flags, &config.replay, &config.gate)?;
     if args.dry_run {
-        return dry_run(&args.inputs, &shape, args.calibrate, global);
+        return dry_run(&args.inputs, &shape, args.calibrate, &config, global);
     }
     let settings = Settings::new(args.inputs, shape, args.output, args.force)?;
     let ran = execute(&settings, global)?;
@@ -113,6 +114,8 @@ pub struct Ran {
     pub lanes: u64,
     /// Whether there was a schedule to hold (not with `--speed max`).
     pub scheduled: bool,
+    /// Own lateness at the 99th percentile that was allowed.
+    pub max_lateness_ns: i64,
 }
 
 /// Replays, without printing a result.
@@ -120,6 +123,15 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     let shape = &settings.shape;
     let signals = Signals::listen()?;
     let targets = Targets::resolve(shape)?;
+    // Before there is a folder: a port in use leaves nothing behind.
+    let metrics = shape.metrics.as_ref().map(|_| Metrics::default());
+    let serving = match (&shape.metrics, &metrics) {
+        (Some(address), Some(metrics)) => Some(serve(address, metrics)?),
+        _ => None,
+    };
+    if shape.trust.ca.is_some() && !targets.all().any(|target| target.tls) {
+        tracing::warn!("--ca is not used: no target speaks https");
+    }
     let folder = RunFolder::create(&settings.output, settings.force)?;
     let mut info = RunInfo {
         run: folder::run_id(),
@@ -133,18 +145,15 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     info.target = targets.target.shown().to_owned();
     info.baseline = targets.baseline.as_ref().map(|target| target.shown().to_owned());
     let wishes = wishes(shape, &targets, shape.marker.then(|| info.run.clone()))?;
-    let metrics = shape.metrics.as_ref().map(|_| Metrics::default());
-    let serving = match (&shape.metrics, &metrics) {
-        (Some(address), Some(metrics)) => Some(serve(address, metrics)?),
-        _ => None,
-    };
     let read = input::read_into(&settings.inputs, &folder, wishes, metrics.as_ref(), &signals, global)?;
     info.inputs.clone_from(&read.inputs);
     let plan = &read.plan;
     // The target is not touched, not even to see whether it is there, before it is known not to be the captured server.
     let stop = Arc::new(Stop::shared(Arc::clone(&signals.0)));
     let refused = if shape.allow_captured_server { Ok(()) } else { refuse_captured(&plan.captured, &targets) };
-    if let Err(failure) = refused.and_then(|()| make_sure_it_is_there(shape, &targets, &stop)) {
+    if let Err(failure) =
+        something_is_chosen(plan, shape).and(refused).and_then(|()| make_sure_it_is_there(shape, &targets, &stop))
+    {
         // Nothing was replayed, so nothing is left that looks like a run; one that was there before is not touched.
         read.discard();
         let _ = std::fs::remove_dir(folder.path());
@@ -172,6 +181,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         max_body: shape.max_body,
         realtime: shape.realtime,
         start_at: shape.start_at,
+        max_lateness_ns: shape.max_lateness_ns,
         settings: info.settings.clone(),
         under_way: settings.under_way.clone(),
     };
@@ -184,7 +194,14 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         tracing::warn!("{warning}");
     }
     let scheduled = plan.duration_ns().is_some();
-    Ok(Ran { folder, finished, planned: plan.sends(), lanes: plan.totals.lanes, scheduled })
+    Ok(Ran {
+        folder,
+        finished,
+        planned: plan.sends(),
+        lanes: plan.totals.lanes,
+        scheduled,
+        max_lateness_ns: shape.max_lateness_ns,
+    })
 }
 
 fn replay_plan(
@@ -306,6 +323,18 @@ fn wishes(shape: &Shape, targets: &Targets, marker: Option<String>) -> Result<Wi
     Ok(Wishes { selection: shape.selection.clone(), pacing: shape.pacing, shard: shape.shard, rewriter })
 }
 
+/// Where the filters leave nothing over, there is nothing to be learned. A shard may be empty: the others are not.
+fn something_is_chosen(plan: &Plan, shape: &Shape) -> Result<(), Failure> {
+    if shape.shard.is_some() || plan.totals.sends + plan.totals.skips > 0 {
+        return Ok(());
+    }
+    let reasons: Vec<String> = plan.ledger.rejected.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+    Err(Failure::unusable(format!(
+        "no exchange was chosen ({}): loosen --include, --exclude, --host, --port or --sample",
+        reasons.join(", ")
+    )))
+}
+
 /// v1 in staging may be the captured server only where the user says so: it too gets every request again.
 fn refuse_captured(captured: &Captured, targets: &Targets) -> Result<(), Failure> {
     match targets.all().find_map(|target| captured.objection(target)) {
@@ -328,11 +357,20 @@ fn make_sure_it_is_there(shape: &Shape, targets: &Targets, stop: &Stop) -> Resul
 }
 
 /// Prints the plan, and touches nothing.
-pub(super) fn dry_run(inputs: &[String], shape: &Shape, calibrate: bool, global: &Global) -> Result<Exit, Failure> {
+pub(super) fn dry_run(
+    inputs: &[String],
+    shape: &Shape,
+    calibrate: bool,
+    config: &Config,
+    global: &Global,
+) -> Result<Exit, Failure> {
+    // What a run would refuse before its first request is refused here too.
+    Rules::new(&config.diff).map_err(|error| Failure::usage(error.to_string()))?;
     let signals = Signals::listen()?;
     let wishes =
         Wishes { selection: shape.selection.clone(), pacing: shape.pacing, shard: shape.shard, rewriter: Rewriter::default() };
     let plan = input::read_only(inputs, wishes, &signals, global)?;
+    something_is_chosen(&plan, shape)?;
     let figures = plan.figures().map_err(|error| Failure::unusable("cannot read the plan back").because(&error))?;
     let calibration = if calibrate {
         let stop = Arc::new(Stop::default());

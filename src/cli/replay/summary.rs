@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::{Ran, Shape};
 use crate::cli::exit::printable;
 use crate::cli::{Failure, output};
+use crate::replay::Progress;
 use crate::replay::calibrate::Calibration;
 use crate::replay::plan::{Figures, Plan};
-use crate::replay::{LATENESS_P99_NS, Progress};
 use crate::time::NANOS_PER_SEC;
 
 /// The text beside the progress bar.
@@ -67,7 +67,7 @@ fn lines(ran: &Ran) -> Vec<String> {
         (true, false) => format!(
             "INVALID, the schedule was not held: {lateness} (limit for p99 {}); use a slower --speed, a --sample, more machines with \
              --shard, or --realtime",
-            time(LATENESS_P99_NS as i64)
+            time(ran.max_lateness_ns)
         ),
     }];
     if finished.interrupted {
@@ -91,7 +91,10 @@ fn lines(ran: &Ran) -> Vec<String> {
     if !failures.is_empty() {
         lines.push(format!("failed: {}", list(failures)));
     }
-    let not_sent: Vec<String> = finished.ledger.rejected.iter().map(|(why, n)| format!("{why} × {n}")).collect();
+    // A request that found no connection failed and was not sent: it is told once.
+    let told = |why: &str| why != "skipped" && finished.failures.contains_key(why);
+    let not_sent = finished.ledger.rejected.iter().filter(|(why, _)| !told(why));
+    let not_sent: Vec<String> = not_sent.map(|(why, n)| format!("{why} × {n}")).collect();
     if !not_sent.is_empty() {
         lines.push(format!("not sent: {}", list(not_sent)));
     }
@@ -103,7 +106,7 @@ fn lines(ran: &Ran) -> Vec<String> {
         lines.push(format!("latency from due:  {}", of("from_due")));
     }
     if let Some(notes) = own["notes"].as_object().filter(|notes| !notes.is_empty()) {
-        lines.push(format!("connections: {}", list(notes.iter().map(|(name, n)| format!("{name} × {n}")).collect())));
+        lines.push(format!("noted: {}", list(notes.iter().map(|(name, n)| format!("{name} × {n}")).collect())));
     }
     lines.push(ran.folder.path().display().to_string());
     lines
