@@ -638,6 +638,7 @@ fn a_target_that_goes_down_in_the_middle_costs_its_requests_and_no_record() {
 }
 
 /// Runs this test's second half in another process, made by `shell` (`$0` is the command); answers whether that could be done.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn elsewhere(test: &str, shell: &str) -> bool {
     let exe = std::env::current_exe().unwrap();
     let run = Command::new("unshare")
@@ -656,6 +657,7 @@ fn elsewhere(test: &str, shell: &str) -> bool {
     true
 }
 
+#[expect(clippy::print_stdout, reason = "tells the outer process that the inner one got here")]
 fn is_elsewhere(test: &str) -> bool {
     let here = std::env::var("SHADOWTAP_TEST_ELSEWHERE").is_ok_and(|name| name == test);
     if here {
