@@ -17,7 +17,8 @@ impl<'a> Walk<'_, '_, 'a> {
     pub(super) fn array(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>) {
         let left: Vec<_> = a.elements().collect();
         let right: Vec<_> = b.elements().collect();
-        match self.context.rules.array(&self.path) {
+        let rule = if self.context.rules.is_empty() { None } else { self.context.rules.array(self.located(), &self.path) };
+        match rule {
             Some((rule, ArrayRule::Unordered)) => {
                 self.sink.ruled.push(rule);
                 self.as_sets(&left, &right);

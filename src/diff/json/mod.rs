@@ -8,13 +8,14 @@ pub mod number;
 pub mod tape;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use rustc_hash::FxHashMap;
 
 use self::tape::{Node, Tape, Type};
 use super::Kind;
 use super::change::{Change, Context, Look, Sink, Step, is_variable, mix, render, short};
-use super::rules::Verdict;
+use super::rules::{Located, Verdict};
 
 /// Compares two texts; false where one of them is not JSON that is compared by structure.
 pub fn compare(context: &Context<'_>, expected: &[u8], actual: &[u8], sink: &mut Sink) -> bool {
@@ -25,7 +26,8 @@ pub fn compare(context: &Context<'_>, expected: &[u8], actual: &[u8], sink: &mut
 
 /// The same for parsed texts.
 pub fn compare_tapes(context: &Context<'_>, expected: &Tape<'_>, actual: &Tape<'_>, sink: &mut Sink) {
-    let mut walk = Walk { context, sink, path: Vec::new(), hashes: vec![ROOT_HASH] };
+    let roots = [expected.root(), actual.root()];
+    let mut walk = Walk { context, sink, path: Vec::new(), hashes: vec![ROOT_HASH], roots, located: OnceCell::new() };
     walk.value(expected.root(), actual.root());
 }
 
@@ -38,6 +40,9 @@ struct Walk<'w, 'c, 'a> {
     sink: &'w mut Sink,
     path: Vec<Step<'a>>,
     hashes: Vec<u64>,
+    roots: [Node<'w, 'a>; 2],
+    /// Where the rules' queries lead in these documents; found when it is first asked for.
+    located: OnceCell<Located>,
 }
 
 impl<'a> Walk<'_, '_, 'a> {
@@ -158,13 +163,19 @@ impl<'a> Walk<'_, '_, 'a> {
         self.path.pop();
     }
 
+    fn located(&self) -> &Located {
+        self.located.get_or_init(|| self.context.rules.locate(self.roots[0], self.roots[1]))
+    }
+
     /// Reports a change at the present place, unless a rule takes it.
     fn changed(&mut self, label: Cow<'static, str>, a: Option<Node<'_, '_>>, b: Option<Node<'_, '_>>, look: Look) {
         let place_hash = *self.hashes.last().expect("the root's hash stays");
         self.sink.saw(place_hash);
         if !self.context.rules.is_empty() {
             let value = |node: Option<Node<'_, '_>>| node.map(|node| node.text().into_owned());
-            if let Verdict::Taken(rule) = self.context.rules.judge_json(&self.path, value(a).as_deref(), value(b).as_deref()) {
+            let (left, right) = (value(a), value(b));
+            let verdict = self.context.rules.judge_json(self.located(), &self.path, left.as_deref(), right.as_deref());
+            if let Verdict::Taken(rule) = verdict {
                 self.sink.ruled.push(rule);
                 return;
             }

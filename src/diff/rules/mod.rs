@@ -1,12 +1,16 @@
 //! What the user says about places: ignore them, or compare them in another way (`[[diff.ignore]]`, `[[diff.match]]`).
 
+mod path;
+
 use std::sync::Arc;
 
 use regex::Regex;
 use serde::Deserialize;
-use serde_json_path::JsonPath;
 
+pub use self::path::Located;
+use self::path::Path;
 use super::change::Step;
+use super::json::tape::Node;
 use super::kinds::ValueKind;
 use super::route::Pattern;
 
@@ -364,176 +368,42 @@ impl RouteRules {
         self.judge(|place| matches!(place, Place::Field(wanted) if wanted == name), a, b)
     }
 
+    /// Where the paths with filters, slices, unions and negative indices lead in two documents; empty where no rule has one.
+    pub fn locate(&self, expected: Node<'_, '_>, actual: Node<'_, '_>) -> Located {
+        let paths = self.rules.iter().filter_map(|(index, rule)| match &rule.place {
+            Place::Path(path) => Some((*index, path)),
+            _ => None,
+        });
+        Located::find(paths, expected, actual)
+    }
+
     /// What the rules say of a change in a JSON document.
-    pub fn judge_json(&self, steps: &[Step<'_>], a: Option<&str>, b: Option<&str>) -> Verdict {
+    pub fn judge_json(&self, located: &Located, steps: &[Step<'_>], a: Option<&str>, b: Option<&str>) -> Verdict {
+        let place = located.place(steps, a.is_none());
         let mut rules = self.rules.iter();
         rules
-            .find(|(_, rule)| match (&rule.place, &rule.action) {
-                (Place::Path(path), Action::Ignore) => path.covers(steps),
-                (Place::Path(path), action) => path.is(steps) && action.takes(a, b),
+            .find(|(index, rule)| match (&rule.place, &rule.action) {
+                (Place::Path(path), Action::Ignore) => path.covers(*index, &place),
+                (Place::Path(path), action) => path.is(*index, &place) && action.takes(a, b),
                 _ => false,
             })
             .map_or(Verdict::Stays, |(index, _)| Verdict::Taken(*index))
     }
 
     /// How the array at a place is compared, and the rule that says so.
-    pub fn array(&self, steps: &[Step<'_>]) -> Option<(u32, ArrayRule)> {
+    pub fn array(&self, located: &Located, steps: &[Step<'_>]) -> Option<(u32, ArrayRule)> {
+        let place = located.place(steps, false);
         self.rules.iter().find_map(|(index, rule)| match (&rule.place, &rule.action) {
-            (Place::Path(path), Action::Array(how)) if path.is(steps) => Some((*index, how.clone())),
+            (Place::Path(path), Action::Array(how)) if path.is(*index, &place) => Some((*index, how.clone())),
             _ => None,
         })
     }
 }
 
-/// A JSONPath (RFC 9535) as it is matched against the path of a change.
-#[derive(Debug)]
-struct Path(Vec<Segment>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
-    Name(String),
-    Index(usize),
-    Any,
-    /// `..`: any number of steps.
-    Descend,
-}
-
-impl Path {
-    fn parse(text: &str) -> Result<Self, String> {
-        // The library is the judge of what is a path; the steps are taken apart here.
-        JsonPath::parse(text).map_err(|error| format!("{text:?} is not a JSONPath (RFC 9535): {error}"))?;
-        segments(text).map(Self).ok_or_else(|| {
-            format!("{text:?} has a filter, a slice, a union or a negative index: a rule may have names, indices, * and ..")
-        })
-    }
-
-    fn is(&self, steps: &[Step<'_>]) -> bool {
-        matches(&self.0, steps, false)
-    }
-
-    fn covers(&self, steps: &[Step<'_>]) -> bool {
-        matches(&self.0, steps, true)
-    }
-}
-
-/// Whether `segments` lead to `steps`, or to something that it stands under. Paths of rules are short; the recursion is
-/// bounded by the depth of the document.
-fn matches(segments: &[Segment], steps: &[Step<'_>], under: bool) -> bool {
-    match (segments.split_first(), steps.split_first()) {
-        (None, None) => true,
-        (None, Some(_)) => under,
-        (Some((Segment::Descend, rest)), _) => (0..=steps.len()).any(|skip| matches(rest, &steps[skip..], under)),
-        (Some(_), None) => false,
-        (Some((segment, rest)), Some((step, behind))) => {
-            let fits = match (segment, step) {
-                (Segment::Any, _) => true,
-                (Segment::Name(wanted), Step::Name(name)) => wanted == name,
-                (Segment::Index(wanted), Step::Index(index)) => wanted == index,
-                _ => false,
-            };
-            fits && matches(rest, behind, under)
-        }
-    }
-}
-
-/// The steps of a path without filters, slices, unions and negative indices.
-fn segments(text: &str) -> Option<Vec<Segment>> {
-    let mut rest = text.trim().strip_prefix('$')?;
-    let mut segments = Vec::new();
-    loop {
-        rest = rest.trim_start();
-        if rest.is_empty() {
-            return Some(segments);
-        }
-        if let Some(behind) = rest.strip_prefix("..") {
-            segments.push(Segment::Descend);
-            if behind.starts_with('[') {
-                rest = behind;
-            } else {
-                rest = shorthand(behind, &mut segments)?;
-            }
-        } else if let Some(behind) = rest.strip_prefix('.') {
-            rest = shorthand(behind, &mut segments)?;
-        }
-        if let Some(behind) = rest.strip_prefix('[') {
-            let behind = behind.trim_start();
-            let (segment, after) = match behind.chars().next()? {
-                quote @ ('\'' | '"') => {
-                    let end = behind[1..].find(quote)? + 1;
-                    let name = &behind[1..end];
-                    // An escape is rare enough in a rule to be left to the other spelling.
-                    if name.contains('\\') {
-                        return None;
-                    }
-                    (Segment::Name(name.to_owned()), &behind[end + 1..])
-                }
-                '*' => (Segment::Any, &behind[1..]),
-                _ => {
-                    let end = behind.find(|c: char| !c.is_ascii_digit())?;
-                    (Segment::Index(behind[..end].parse().ok()?), &behind[end..])
-                }
-            };
-            segments.push(segment);
-            rest = after.trim_start().strip_prefix(']')?;
-        } else if !rest.is_empty() && !rest.trim_start().starts_with('.') {
-            return None;
-        }
-    }
-}
-
-fn shorthand<'a>(text: &'a str, segments: &mut Vec<Segment>) -> Option<&'a str> {
-    if let Some(behind) = text.strip_prefix('*') {
-        segments.push(Segment::Any);
-        return Some(behind);
-    }
-    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || !c.is_ascii())).unwrap_or(text.len());
-    if end == 0 {
-        return None;
-    }
-    segments.push(Segment::Name(text[..end].to_owned()));
-    Some(&text[end..])
-}
-
 #[cfg(test)]
 mod tests {
+    use super::path::tests::steps;
     use super::*;
-
-    fn steps(path: &str) -> Vec<Step<'static>> {
-        segments(path)
-            .unwrap()
-            .into_iter()
-            .map(|segment| match segment {
-                Segment::Name(name) => Step::Name(name.into()),
-                Segment::Index(index) => Step::Index(index),
-                other => panic!("{other:?}"),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn paths_match_as_rfc_9535_says() {
-        for (rule, place, is, covers) in [
-            ("$", "$", true, true),
-            ("$", "$.a", false, true),
-            ("$.a", "$.a", true, true),
-            ("$.a", "$.a[0].b", false, true),
-            ("$.a", "$.ab", false, false),
-            ("$.a[*].b", "$.a[3].b", true, true),
-            ("$.a[2]", "$.a[3]", false, false),
-            ("$..price", "$.items[3].price", true, true),
-            ("$..price", "$.price", true, true),
-            ("$..price", "$.price.net", false, true),
-            ("$['a b'].*", "$['a b'].x", true, true),
-            ("$..[*].x", "$.a.b.x", true, true),
-            ("$.é", "$.é", true, true),
-        ] {
-            let rule_path = Path::parse(rule).unwrap();
-            assert_eq!((rule_path.is(&steps(place)), rule_path.covers(&steps(place))), (is, covers), "{rule} {place}");
-        }
-        for wrong in ["a", "$.", "$[?@.a>1]", "$[1:2]", "$[-1]", "$['a','b']", "$[", "$.a["] {
-            assert!(Path::parse(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn rules_hold_where_they_say_and_do_what_they_say() {
@@ -564,7 +434,7 @@ mod tests {
         .unwrap();
         let rules = Rules::new(&config).unwrap();
         let route = rules.of_route("GET /orders/{id}");
-        let json = |route: &RouteRules, path: &str, a: &str, b: &str| route.judge_json(&steps(path), Some(a), Some(b));
+        let json = |route: &RouteRules, path: &str, a: &str, b: &str| route.judge_json(&Located::default(), &steps(path), Some(a), Some(b));
         assert_eq!(route.judge_header("x-build", Some("1"), None), Verdict::Taken(0));
         assert_eq!(json(&route, "$.made", "1", "2"), Verdict::Taken(1));
         assert_eq!(json(&rules.of_route("GET /carts/{id}"), "$.made", "1", "2"), Verdict::Stays);
@@ -574,7 +444,7 @@ mod tests {
         assert_eq!(json(&route, "$.id", "1", "f81d4fae-7dec-41d0-a765-00a0c91e6bf6"), Verdict::Taken(4));
         assert_eq!(json(&route, "$.id", "1", "2"), Verdict::Stays);
         assert_eq!(json(&route, "$.code", "x", "ABC"), Verdict::Taken(5));
-        assert_eq!(route.array(&steps("$.tags")), Some((6, ArrayRule::Unordered)));
+        assert_eq!(route.array(&Located::default(), &steps("$.tags")), Some((6, ArrayRule::Unordered)));
         assert_eq!(rules.text(1), r#"[[diff.ignore]] route = "GET /orders/{order}", path = "$.made""#);
     }
 
