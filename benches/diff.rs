@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
-use pairs::{FAULTS, Plan};
+use pairs::{FAULTS, NOISY_FAULTS, Plan};
 use shadowtap::diff::Class;
 use shadowtap::diff::engine::{self, Findings, Inputs, Outputs, Settings};
 use shadowtap::diff::rules::Rules;
@@ -82,6 +82,24 @@ fn table() {
     }
 }
 
+/// Changes planted where v1 varies by itself: of type, of presence, a constant.
+fn noisy_table() {
+    println!("a change at a noisy place | samples a route | routes | found | other causes reported");
+    for (fault, place, shape) in NOISY_FAULTS {
+        for samples in [2, 10, 1_000] {
+            let plan = Plan { noisy_fault: Some(fault), faults: vec![], noise: pairs::NOISES, samples, ..Plan::small() };
+            let folder = tempfile::tempdir().expect("a folder for the run");
+            pairs::make(&plan, folder.path());
+            let findings = diff(folder.path());
+            let regressions = || findings.clusters.iter().filter(|cluster| cluster.class == Class::Regression);
+            let found = regressions().filter(|cluster| cluster.place == place && cluster.shape == shape).count();
+            let others = regressions().count() - found;
+            println!("{fault:>25} | {samples:>15} | {:>6} | {found:>5} | {others:>5}", plan.clean);
+            assert!(samples < 10 || (found, others) == (plan.clean, 0), "{fault} was not found");
+        }
+    }
+}
+
 fn throughput() {
     let wanted: usize = std::env::var("SHADOWTAP_DIFF_EXCHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(50_000);
     let folder = match std::env::var_os("SHADOWTAP_DIFF_DIR") {
@@ -120,6 +138,7 @@ fn main() {
     // `cargo test --benches` runs this with `--test`: the checks alone.
     if !std::env::args().any(|argument| argument == "--test") {
         table();
+        noisy_table();
         throughput();
     }
 }

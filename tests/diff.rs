@@ -179,6 +179,115 @@ fn noise_that_was_found_can_be_given_to_the_next_run() {
     assert_eq!(listed(&regressions(fresh.path())), [""; 0]);
 }
 
+/// Writes `to` as a compressed twin of `from` and takes `from` away.
+fn compress(from: &Path) {
+    let bytes = zstd::encode_all(&std::fs::read(from).unwrap()[..], 1).unwrap();
+    std::fs::write(from.with_extension("jsonl.zst"), bytes).unwrap();
+    std::fs::remove_file(from).unwrap();
+}
+
+#[test]
+fn compressed_records_are_read_by_every_command() {
+    let folder = made(&Plan { faults: vec![0], clean: 1, ..Plan::small() });
+    diff(folder.path(), &[]);
+    let before = clusters(folder.path());
+    for name in ["exchanges.jsonl", "outcomes.jsonl"] {
+        compress(&folder.path().join(name));
+    }
+    diff(folder.path(), &[]);
+    assert_eq!(clusters(folder.path()), before);
+    for command in ["report", "gate"] {
+        let (code, text) = shadowtap(&["-q", command, folder.path().to_str().unwrap()]);
+        assert!([0, 1, 5].contains(&code), "{command}: {text}");
+    }
+    let into = folder.path().join("merged");
+    let (code, text) = shadowtap(&["-q", "merge", folder.path().to_str().unwrap(), "-o", into.to_str().unwrap()]);
+    assert_eq!(code, 0, "{text}");
+    diff(&into, &[]);
+    let counts = |clusters: &[Cluster]| clusters.iter().map(|c| (c.id.clone(), c.differences)).collect::<Vec<_>>();
+    assert_eq!(counts(&clusters(&into)), counts(&before));
+    for left in std::fs::read_dir(folder.path()).unwrap() {
+        assert!(!left.unwrap().file_name().to_string_lossy().ends_with("part"), "an unpacked file was left");
+    }
+}
+
+/// v1 in staging shows which places vary, where the recording has no equal requests; and what it does not vary in stays.
+#[test]
+fn a_baseline_tells_noise_from_faults() {
+    let plan = Plan { noise: 16, samples: 40, distinct: true, faults: vec![0, 2, 7], clean: 2, ..Plan::small() };
+    let folder = made(&plan);
+    diff(folder.path(), &[]);
+    let without = regressions(folder.path()).len();
+    assert!(without > 3, "a recording without equal requests tells nothing of noise: {without}");
+    let baseline = made(&Plan { faults: vec![], clean: 5, replay_seed: 99, ..plan.clone() });
+    std::fs::copy(baseline.path().join("outcomes.jsonl"), folder.path().join("baseline.jsonl")).unwrap();
+    diff(folder.path(), &[]);
+    let found = regressions(folder.path());
+    assert_eq!(found.len(), 3, "{:#?}", listed(&found));
+    let noise = std::fs::read_to_string(folder.path().join("noise.jsonl")).unwrap();
+    assert!(noise.contains("\"baseline\"") && noise.contains("v1 in staging differs as well"), "{noise}");
+}
+
+/// A place that varies by itself is still compared: its type, its presence, and whether it varies at all.
+#[test]
+fn a_change_at_a_noisy_place_is_found() {
+    for (fault, place, shape) in pairs::NOISY_FAULTS {
+        for samples in [10, 60] {
+            let plan =
+                Plan { faults: vec![], noisy_fault: Some(fault), noise: pairs::NOISES, samples, clean: 3, ..Plan::small() };
+            let folder = made(&plan);
+            diff(folder.path(), &[]);
+            let found = regressions(folder.path());
+            let fits = |c: &Cluster| c.place == place && c.shape == shape && c.exchanges == samples as u64;
+            assert!(found.len() == 3 && found.iter().all(fits), "{fault}, {samples} samples: {:#?}", listed(&found));
+        }
+    }
+}
+
+#[test]
+fn an_approval_that_has_ended_can_be_renewed_and_errors_are_one_line() {
+    let folder = made(&Plan { faults: vec![0], clean: 1, ..Plan::small() });
+    let dir = folder.path().to_str().unwrap();
+    diff(folder.path(), &[]);
+    let id = regressions(folder.path())[0].id.clone();
+    let path = folder.path().join("approved.toml");
+    let file = path.to_str().unwrap();
+    let approve = || shadowtap(&["approve", dir, &id, "--reason", "cents", "--expires", "2999-12-31", "--file", file]);
+    assert_eq!(approve().0, 0);
+    let old = std::fs::read_to_string(&path).unwrap().replace("2999", "2020");
+    std::fs::write(&path, format!("{old}# kept\n")).unwrap();
+    assert_eq!(approve().0, 0, "renewed");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("2999-12-31") && !text.contains("2020-12-31") && text.contains("# kept"), "{text}");
+    diff(folder.path(), &["--approved", file]);
+    assert_eq!((totals(folder.path()).mismatched, totals(folder.path()).approved), (0, 10));
+
+    std::fs::write(&path, "[[approved]]\nroute = 1\n").unwrap();
+    let config = folder.path().join("shadowtap.toml");
+    std::fs::write(&config, "[[diff.match]]\npath = '$.a'\nmatches = '('\n").unwrap();
+    for wrong in [&["diff", dir, "--approved", file][..], &["diff", dir, "--config", config.to_str().unwrap()]] {
+        let (code, text) = shadowtap(wrong);
+        assert!(code == 2 && !text.contains("\\n") && text.trim_end().lines().count() == 1, "{text}");
+    }
+}
+
+#[test]
+fn every_exchange_is_counted_where_outcomes_are_missing() {
+    let plan = Plan { faults: vec![0], clean: 1, samples: 20, ..Plan::small() };
+    let folder = made(&plan);
+    let path = folder.path().join("outcomes.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let kept: Vec<&str> = text.lines().enumerate().filter(|(at, _)| at % 3 != 1).map(|(_, line)| line).collect();
+    std::fs::write(&path, kept.join("\n")).unwrap();
+    diff(folder.path(), &[]);
+    let totals = totals(folder.path());
+    let missing = plan.exchanges().div_ceil(3) as u64;
+    assert_eq!(totals.not_compared, [("not-replayed".to_owned(), missing)].into());
+    assert_eq!(totals.compared + missing, plan.exchanges() as u64);
+    assert_eq!(totals.routes.iter().map(|route| route.compared).sum::<u64>(), totals.compared);
+    assert_eq!(totals.routes.iter().map(|route| route.mismatched).sum::<u64>(), totals.mismatched);
+}
+
 #[test]
 fn damaged_and_hostile_files_are_counted_and_end_in_no_panic() {
     let folder = made(&Plan { samples: 4, ..Plan::small() });

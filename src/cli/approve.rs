@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::diff::{APPROVED_FILE, read_approvals};
 use super::folder::{RunFolder, names};
 use super::{Exit, Failure, Global};
-use crate::diff::approvals::{Approval, is_day};
+use crate::diff::approvals::{Approval, is_day, without};
 use crate::diff::{Class, Cluster};
 use crate::time::Timestamp;
 
@@ -61,7 +61,7 @@ fn execute(args: &Args) -> Result<Approval, Failure> {
         return Err(Failure::usage(format!("{} is noise already and needs no approval: {}", cluster.id, cluster.why)));
     }
     let approval = Approval::of(&cluster, args.reason.trim(), args.expires.as_deref());
-    add(&args.file, &approval)?;
+    add(&args.file, &approval, &today[..10])?;
     Ok(approval)
 }
 
@@ -83,19 +83,21 @@ fn find(path: &Path, id: &str) -> Result<Cluster, Failure> {
     }
 }
 
-/// Adds the approval at the end of the file, as it is, so that comments stay.
-fn add(path: &Path, approval: &Approval) -> Result<(), Failure> {
+/// Adds the approval at the end of the file, which stays as it is, with its comments; one of the same difference that has ended
+/// is taken away.
+fn add(path: &Path, approval: &Approval, today: &str) -> Result<(), Failure> {
     let mut text = if path.exists() {
         let known = read_approvals(path)?;
         let same = |other: &Approval| {
             (&other.route, other.kind, &other.place, &other.shape)
                 == (&approval.route, approval.kind, &approval.place, &approval.shape)
         };
-        if let Some(other) = known.approved.iter().find(|other| same(other)) {
+        if let Some(other) = known.approved.iter().find(|other| same(other) && !other.is_expired(today)) {
             return Err(Failure::usage(format!("{} has it already: {}", path.display(), other.text())));
         }
-        std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("cannot read {}", path.display())).because(&error))?
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("cannot read {}", path.display())).because(&error))?;
+        without(&text, same)
     } else {
         PREAMBLE.to_owned()
     };

@@ -16,6 +16,7 @@ use crate::diff::rules::Rules;
 use crate::diff::{Class, Cluster, Totals, headers};
 use crate::exchange::log::write_line;
 use crate::exchange::redact::Masker;
+use crate::measure::open_records;
 use crate::time::Timestamp;
 
 /// The file of approvals that is read where `--approved` names none.
@@ -130,7 +131,10 @@ pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Finding
     let inputs = Inputs {
         exchanges: open(&folder.file(names::EXCHANGES))?,
         outcomes: open(&folder.file(names::OUTCOMES))?,
-        baseline: folder.file(names::BASELINE).exists().then(|| open(&folder.file(names::BASELINE))).transpose()?,
+        baseline: Some(folder.file(names::BASELINE))
+            .filter(|path| evidence::present(path))
+            .map(|path| open(&path))
+            .transpose()?,
         spool: spool(&folder.file("differences.part"))?,
     };
     let mut differences = create(&folder.file(names::DIFFERENCES))?;
@@ -156,8 +160,21 @@ pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Finding
     Ok(findings)
 }
 
+/// A file of records that can be read at any place: one that is compressed is unpacked into a file without a name beside it.
 fn open(path: &Path) -> Result<File, Failure> {
-    File::open(path).map_err(|error| Failure::unusable(format!("cannot read {}", path.display())).because(&error))
+    let unreadable = |error: io::Error| Failure::unusable(format!("cannot read {}", path.display())).because(&error);
+    if path.exists() || !evidence::present(path) {
+        return File::open(path).map_err(unreadable);
+    }
+    let mut source = open_records(path).map_err(unreadable)?;
+    let mut file = spool(&path.with_extension("part"))?;
+    io::copy(&mut source, &mut file).map_err(unreadable)?;
+    Ok(file)
+}
+
+/// Whether a run could be compared afterwards: the rules and the approvals can be used. For commands that replay first.
+pub(crate) fn check(config: &Config, approved: Option<&Path>) -> Result<(), Failure> {
+    Settings::of_run(Path::new(""), config, approved, false).map(drop)
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {

@@ -16,7 +16,7 @@ use crate::exchange::redact::Masker;
 use crate::gate::policy::Nanos;
 use crate::gate::{Evidence, Judgement, Outgoing, Policy, judge};
 use crate::limits;
-use crate::measure::{Records, Summary, measure};
+use crate::measure::{Records, Summary, compressed_twin as zst, measure, open_records};
 use crate::mock::ledger as egress;
 use crate::mock::summary::{Cluster as OutgoingCluster, Summary as Calls};
 use crate::report::{CallCluster, Clusters, Egress, Facts, InputFacts, Report};
@@ -134,14 +134,8 @@ impl Loaded {
 }
 
 /// A file, or the same compressed.
-fn present(path: &Path) -> bool {
+pub(super) fn present(path: &Path) -> bool {
     path.is_file() || zst(path).is_file()
-}
-
-fn zst(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".zst");
-    PathBuf::from(name)
 }
 
 fn unreadable(path: &Path, error: &dyn std::error::Error) -> Failure {
@@ -162,9 +156,8 @@ pub(super) fn masker(folder: &RunFolder, show_secrets: bool) -> Result<Masker, F
         return Ok(Masker::off());
     }
     let path = folder.file(names::OUTCOMES);
-    let path = if path.is_file() { path } else { zst(&path) };
     let mut beginning = Vec::new();
-    File::open(&path)
+    open_records(&path)
         .and_then(|file| file.take(BEGINNING).read_to_end(&mut beginning))
         .map_err(|error| unreadable(&path, &error))?;
     Ok(Masker::new(&Sha256::digest(&beginning)))
@@ -250,15 +243,10 @@ fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summa
 
 /// Each line of a JSONL file of the diff or the mock; lines of another form are left to `each`.
 fn lines(path: &Path, mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
-    let source: Box<dyn std::io::Read> = if path.is_file() {
-        Box::new(File::open(path).map_err(|error| unreadable(path, &error))?)
-    } else if zst(path).is_file() {
-        let file = File::open(zst(path)).map_err(|error| unreadable(path, &error))?;
-        Box::new(zstd::stream::read::Decoder::new(file).map_err(|error| unreadable(path, &error))?)
-    } else {
+    if !present(path) {
         return Ok(());
-    };
-    let mut reader = BufReader::with_capacity(1 << 16, source);
+    }
+    let mut reader = BufReader::with_capacity(1 << 16, open_records(path).map_err(|error| unreadable(path, &error))?);
     let mut line = Vec::new();
     let mut number = 0;
     loop {

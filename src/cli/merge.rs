@@ -7,12 +7,14 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::evidence::present;
 use super::folder::{RunFolder, RunInfo, names};
 use super::output::print;
 use super::progress::Progress;
 use super::{Exit, Failure, Global};
 use crate::ledger::Ledger;
 use crate::limits;
+use crate::measure::open_records;
 use crate::replay::Outcome;
 use crate::replay::log::{End, Header, Line, read, write};
 
@@ -79,13 +81,13 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Merged, Fa
     let warnings = check(&shards)?;
     let into = RunFolder::create(&settings.output, settings.force)?;
     let (first, _) = shards.first().ok_or_else(|| Failure::usage("name at least one folder"))?;
-    copy(&first.file(names::EXCHANGES), &into.file(names::EXCHANGES))?;
+    unpack(&first.file(names::EXCHANGES), &into.file(names::EXCHANGES))?;
     let total = shards.iter().map(|(folder, _)| folder.file(names::OUTCOMES).metadata().map_or(0, |data| data.len())).sum();
     let progress = Progress::start(global, "merge", Some(total));
     let mut done = 0;
     let mut outcomes = 0;
     for name in [names::OUTCOMES, names::BASELINE] {
-        let parts: Vec<PathBuf> = shards.iter().map(|(folder, _)| folder.file(name)).filter(|path| path.is_file()).collect();
+        let parts: Vec<PathBuf> = shards.iter().map(|(folder, _)| folder.file(name)).filter(|path| present(path)).collect();
         if name == names::BASELINE && parts.is_empty() {
             continue;
         }
@@ -168,8 +170,9 @@ fn info(shards: &[(RunFolder, RunInfo)]) -> RunInfo {
     whole
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
-    let copied = std::fs::copy(from, to);
+/// Copies a file of records, which may be compressed.
+fn unpack(from: &Path, to: &Path) -> Result<(), Failure> {
+    let copied = open_records(from).and_then(|mut source| std::io::copy(&mut source, &mut File::create(to)?));
     copied
         .map(drop)
         .map_err(|error| Failure::unusable(format!("cannot copy {} to {}", from.display(), to.display())).because(&error))
@@ -245,7 +248,7 @@ fn later(outcome: &mut Outcome, shift: i64) {
 fn header(path: &Path) -> Result<Header, Failure> {
     let unreadable = |error: &dyn std::error::Error| Failure::unusable(format!("cannot read {}", path.display())).because(error);
     let mut line = Vec::new();
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    let file = open_records(path).map_err(|error| unreadable(&error))?;
     BufReader::new(file).take(1 << 20).read_until(b'\n', &mut line).map_err(|error| unreadable(&error))?;
     match read(&line) {
         Ok(Line::Header(header)) => Ok(*header),
@@ -256,7 +259,7 @@ fn header(path: &Path) -> Result<Header, Failure> {
 
 fn lines(path: &Path, mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
     let unreadable = |error: &dyn std::error::Error| Failure::unusable(format!("cannot read {}", path.display())).because(error);
-    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(|error| unreadable(&error))?);
+    let mut reader = BufReader::with_capacity(1 << 20, open_records(path).map_err(|error| unreadable(&error))?);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();

@@ -1,6 +1,5 @@
 //! `shadowtap mock`: answers v2's outgoing calls from v1's recorded ones, until it is told to stop.
 
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +17,7 @@ use super::{Exit, Failure, Global};
 use crate::exchange::ExchangeId;
 use crate::exchange::redact::Masker;
 use crate::limits;
+use crate::measure::open_records;
 use crate::mock::fault::{Fault, Faults};
 use crate::mock::ledger::{Broken, Call, Counts};
 use crate::mock::{self, BuildError, Exhausted, Finished, Gatherer, Handle, Policy, Rules, Selection, StartError, Timing};
@@ -270,7 +270,7 @@ pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Fail
 pub(crate) fn replayed(folder: &RunFolder) -> Result<FxHashSet<ExchangeId>, Failure> {
     let path = folder.file(names::OUTCOMES);
     let unreadable = |error: &dyn std::error::Error| Failure::unusable(format!("cannot read {}", path.display())).because(error);
-    let mut reader = BufReader::with_capacity(1 << 16, File::open(&path).map_err(|error| unreadable(&error))?);
+    let mut reader = BufReader::with_capacity(1 << 16, open_records(&path).map_err(|error| unreadable(&error))?);
     let (mut line, mut sent) = (Vec::new(), FxHashSet::default());
     loop {
         line.clear();

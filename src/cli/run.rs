@@ -80,6 +80,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
     let policy = args.gate.policy(&config)?;
     let shape = Shape::new(args.flags, &config.replay, &policy)?;
+    diff::check(&config, args.approved.as_deref())?;
     if args.dry_run {
         return replay::dry_run(&args.inputs, &shape, false, &config, global);
     }

@@ -61,6 +61,11 @@ impl Account {
         Self { rule_hits: vec![0; rules], ..Self::default() }
     }
 
+    /// In how many comparisons of a route places were counted so far.
+    pub(super) fn sampled(&self, route: &Arc<str>, side: Side) -> u64 {
+        self.numbers.get(route).map_or(0, |&number| self.routes[number as usize].sampled[side as usize])
+    }
+
     /// The number of a route.
     pub(super) fn route(&mut self, name: &Arc<str>) -> u32 {
         if let Some(&number) = self.numbers.get(name) {

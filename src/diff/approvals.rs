@@ -38,7 +38,11 @@ pub struct Approval {
 impl Approvals {
     /// Reads the file's text and checks its dates.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let read: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let read: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+            let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            format!("{line}{}", error.message().split_whitespace().collect::<Vec<_>>().join(" "))
+        })?;
         for approval in &read.approved {
             if let Some(day) = &approval.expires
                 && !is_day(day)
@@ -49,12 +53,43 @@ impl Approvals {
         Ok(read)
     }
 
-    /// Which approval holds for a difference.
-    pub fn find(&self, route: &str, kind: Kind, place: &str, label: &str, values: [Option<&str>; 2]) -> Option<usize> {
-        self.approved.iter().position(|approval| {
+    /// Which approval holds for a difference; of several the first that has not ended on `today`.
+    pub fn find(
+        &self,
+        route: &str,
+        kind: Kind,
+        place: &str,
+        label: &str,
+        values: [Option<&str>; 2],
+        today: &str,
+    ) -> Option<usize> {
+        let holds = |approval: &Approval| {
             approval.kind == kind && approval.place == place && approval.route == route && fits(&approval.shape, label, values)
-        })
+        };
+        let mut fitting = (0..self.approved.len()).filter(|&at| holds(&self.approved[at]));
+        let first = fitting.next()?;
+        let lasting = |at: &usize| !self.approved[*at].is_expired(today);
+        Some(std::iter::once(first).chain(fitting).find(lasting).unwrap_or(first))
     }
+}
+
+/// The file's text without the entries that `unwanted` names; comments and all else stay.
+pub fn without(text: &str, unwanted: impl Fn(&Approval) -> bool) -> String {
+    const START: &str = "[[approved]]";
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let starts: Vec<usize> = (0..lines.len()).filter(|&at| lines[at].trim_start().starts_with(START)).collect();
+    let mut out: String = lines[..starts.first().copied().unwrap_or(lines.len())].concat();
+    for (number, &start) in starts.iter().enumerate() {
+        let end = starts.get(number + 1).copied().unwrap_or(lines.len());
+        // What is said at the end is said of the next entry.
+        let about = |line: &&&str| line.trim().is_empty() || line.trim_start().starts_with('#');
+        let behind = end - lines[start..end].iter().rev().take_while(about).count();
+        let entry = lines[start..behind].concat();
+        let gone = Approvals::parse(&entry).is_ok_and(|read| read.approved.iter().any(&unwanted));
+        out.push_str(if gone { "" } else { &entry });
+        out.push_str(&lines[behind..end].concat());
+    }
+    out
 }
 
 impl Approval {
@@ -129,7 +164,8 @@ mod tests {
             expires = "2026-12-31"
         "#;
         let approvals = Approvals::parse(text).unwrap();
-        let find = |place, label, a, b| approvals.find("GET /orders/{id}", Kind::Body, place, label, [Some(a), Some(b)]);
+        let find =
+            |place, label, a, b| approvals.find("GET /orders/{id}", Kind::Body, place, label, [Some(a), Some(b)], "2026-11-22");
         assert_eq!(find("$.total", "changed", "12.50", "1250"), Some(0));
         assert_eq!(find("$.total", "changed", "12.50", "1251"), None);
         assert_eq!(find("$.sum", "changed", "12.50", "1250"), None);
@@ -137,6 +173,15 @@ mod tests {
         assert!(!approvals.approved[0].is_expired("2026-12-31") && approvals.approved[0].is_expired("2027-01-01"));
         let again = Approvals::parse(&approvals.approved[0].toml()).unwrap();
         assert_eq!(again, approvals);
+        let renewed = format!("{text}\n# said\n{}", text.replace("2026-12-31", "2027-12-31"));
+        let both = Approvals::parse(&renewed).unwrap();
+        let find = |today| both.find("GET /orders/{id}", Kind::Body, "$.total", "×100", [None, None], today);
+        assert_eq!((find("2026-11-22"), find("2027-01-01"), find("2028-01-01")), (Some(0), Some(1), Some(0)));
+        let left = without(&renewed, |approval| approval.is_expired("2027-01-01"));
+        assert_eq!(Approvals::parse(&left).unwrap().approved, both.approved[1..]);
+        assert!(left.contains("# said"), "{left}");
+        let error = Approvals::parse("\n[[approved]]\nroute = 'x'\nkind = 7").unwrap_err();
+        assert!(error.starts_with("line 4: ") && !error.contains('\n'), "{error}");
         for wrong in ["[[approved]]\nroute = 'x'", &text.replace("2026-12-31", "soon"), &text.replace("reason", "raison")] {
             assert!(Approvals::parse(wrong).is_err());
         }

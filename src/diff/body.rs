@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::change::{Context, Look, Sink, short};
 use super::json::tape::Tape;
-use super::{Kind, form, json, text};
+use super::markup::Language;
+use super::{Kind, form, json, markup, text};
 use crate::http::{Body, Headers, Response, content};
 use crate::limits::CONTENT_BYTES;
 
@@ -61,6 +62,8 @@ fn contents(context: &Context<'_>, expected: &Response, actual: &Response, a: &[
     if wanted || looks_like_json(&a) && looks_like_json(&b) {
         match (Tape::parse(&a), Tape::parse(&b)) {
             (Ok(a), Ok(b)) => return json::compare_tapes(context, &a, &b, sink),
+            // Several documents, a line each, under the name of one.
+            (Err(_), Err(_)) if json::compare(context, &json_lines(&a), &json_lines(&b), sink) => return,
             (Ok(_), Err(_)) if wanted => {
                 let (a, b) = (shown(context, &a), shown(context, &b));
                 return sink.plain(Kind::Body, "$", "json→other", Some(a), Some(b), Look::Plain);
@@ -71,6 +74,13 @@ fn contents(context: &Context<'_>, expected: &Response, actual: &Response, a: &[
             }
             _ => {}
         }
+    }
+    // Where places are counted, also equal markup is walked.
+    if let (Some(language), Ok(left), Ok(right)) = (language(&types, &a, &b), std::str::from_utf8(&a), std::str::from_utf8(&b))
+        && (a != b || sink.present.is_some())
+        && markup::compare(context, language, left, right, sink)
+    {
+        return;
     }
     if a == b {
         return;
@@ -142,6 +152,20 @@ fn is_json(name: &str) -> bool {
 
 fn is_json_lines(name: &str) -> bool {
     matches!(name, "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines")
+}
+
+/// The markup that both contents are written in; none where they are not, or not in the same.
+fn language(types: &[(String, Option<String>); 2], a: &[u8], b: &[u8]) -> Option<Language> {
+    let of = |name: &str, content: &[u8]| {
+        let html = name == "text/html";
+        let xml = matches!(name, "text/xml" | "application/xml") || name.ends_with("+xml");
+        match content.trim_ascii_start().first() {
+            Some(b'<') if xml => Some(Language::Xml),
+            Some(b'<') if html => Some(Language::Html),
+            _ => None,
+        }
+    };
+    of(&types[0].0, a).filter(|language| of(&types[1].0, b) == Some(*language))
 }
 
 /// Lines of JSON as one array.

@@ -33,10 +33,10 @@ use crate::http::Request;
 use crate::replay::{FailureKind, Outcome, ReplayId};
 use crate::time::Timestamp;
 
-/// Exchanges in which all places are counted; beyond, one in eight.
-const COUNT_ALL: u32 = 20_000;
-/// Clusters for which a predicate is searched.
-const MAX_PREDICATES: usize = 40;
+/// Exchanges of a route in which all places are counted, and its pairs of equal requests that are compared; beyond, one in eight.
+const ENOUGH: u64 = 4_000;
+/// Exchanges that may be read again in search of predicates, largest clusters first.
+const PREDICATE_READS: usize = 400_000;
 /// Exchanges from which a predicate is made, of each side.
 const PREDICATE_SAMPLES: usize = 300;
 /// Exchanges on which a predicate is tried, of each side.
@@ -208,13 +208,15 @@ impl Engine<'_> {
             let first = rank as usize;
             let last =
                 first + self.survey.places[first..].partition_point(|(offset, _)| *offset <= batch.line(batch.len() - 1).0);
+            // What earlier batches have counted says which places need no more samples: the same for any number of threads.
+            let account = &joined.account;
             let compared: Vec<io::Result<Compared>> = (first..last)
                 .into_par_iter()
                 .with_min_len(8)
                 .map(|rank| {
                     let (offset, length) = self.survey.places[rank];
                     let start = batch.line(0).0;
-                    self.compare(rank as u32, batch.span((offset - start) as usize, length as usize))
+                    self.compare(rank as u32, batch.span((offset - start) as usize, length as usize), account)
                 })
                 .collect();
             for one in compared {
@@ -227,9 +229,13 @@ impl Engine<'_> {
         Ok(joined)
     }
 
-    fn compare(&self, rank: u32, line: &[u8]) -> io::Result<Compared> {
-        let Ok(Line::Exchange(exchange)) = log::read(line) else { return Ok(Compared::default()) };
+    fn compare(&self, rank: u32, line: &[u8], account: &Account) -> io::Result<Compared> {
         let mut compared = Compared::default();
+        let Ok(Line::Exchange(exchange)) = log::read(line) else {
+            // The survey has read its request, so that the damage is further on.
+            compared.not.push("exchange-damaged");
+            return Ok(compared);
+        };
         let (Some(request), Some(_)) = (&exchange.request, &exchange.response) else {
             compared.not.push(exchange.completeness.name());
             return Ok(compared);
@@ -245,8 +251,9 @@ impl Engine<'_> {
         let message = &request.message;
         let route = self.survey.routes.route(&message.method, &message.target);
         let rules = self.rules_of(&route);
+        let wanted = |side: Side| account.sampled(&route, side) < ENOUGH || rank.is_multiple_of(8);
+        let (count, own) = (wanted(Side::Live), wanted(Side::Own));
         compared.route = Some(route);
-        let count = rank < COUNT_ALL || rank.is_multiple_of(8);
         for at in outcomes {
             let Some((outcome, started)) = self.outcomes.read(at)? else {
                 compared.damaged += 1;
@@ -275,7 +282,7 @@ impl Engine<'_> {
                 base,
             });
         }
-        if !compared.rows.is_empty() {
+        if own && !compared.rows.is_empty() {
             compared.own = self.own(rank, &exchange, &rules)?;
         }
         Ok(compared)
@@ -475,7 +482,8 @@ impl Engine<'_> {
                 .then(b.differences.cmp(&a.differences))
                 .then_with(|| (&a.route, &a.place, &a.shape, a.kind).cmp(&(&b.route, &b.place, &b.shape, b.kind)))
         });
-        for (rank, (at, cluster)) in clusters.iter_mut().enumerate() {
+        let mut reads = PREDICATE_READS;
+        for (at, cluster) in &mut clusters {
             let draft = &drafts.drafts[*at];
             if let Some(exchange) = self.exchange(draft.example_rank)?
                 && let Some(request) = &exchange.request
@@ -483,12 +491,12 @@ impl Engine<'_> {
                 let id = exchange.id.to_string();
                 cluster.repeat = repeat::curl(&self.outcomes.target, &request.message, &self.settings.masker, &id);
             }
-            if rank < MAX_PREDICATES
+            if reads > 0
                 && cluster.exchanges < cluster.compared
                 && let Some(members) = &draft.members
             {
                 let route = account.stats[draft.key as usize].route;
-                cluster.only_where = self.predicate(route, members, route_of, regressed)?;
+                cluster.only_where = self.predicate(route, members, route_of, regressed, &mut reads)?;
             }
         }
         Ok(clusters.into_iter().map(|(_, cluster)| cluster).collect())
@@ -509,11 +517,13 @@ impl Engine<'_> {
         members: &Members,
         route_of: &[u32],
         regressed: &Members,
+        reads: &mut usize,
     ) -> Result<Option<String>, DiffError> {
         let of_route = || route_of.iter().enumerate().filter(|(_, of)| **of == route).map(|(rank, _)| rank as u32);
         let inside: Vec<u32> = of_route().filter(|&rank| members.contains(rank)).collect();
         let outside: Vec<u32> = of_route().filter(|&rank| !regressed.contains(rank)).collect();
-        let features = |ranks: Vec<u32>| -> Result<Vec<Features>, DiffError> {
+        let mut features = |ranks: Vec<u32>| -> Result<Vec<Features>, DiffError> {
+            *reads = reads.saturating_sub(ranks.len());
             let one = |rank: u32| {
                 let exchange = self.exchange(rank)?;
                 Ok(exchange.map(|exchange| Features::of(&exchange, &self.settings.masker)).unwrap_or_default())
@@ -658,7 +668,9 @@ impl Judge<'_> {
         }
         let values = [change.expected.as_deref(), change.actual.as_deref()];
         let route = &self.account.routes[stat.route as usize].name;
-        if let Some(index) = self.settings.approvals.find(route, stat.kind, &stat.general, &stat.label, values) {
+        if let Some(index) =
+            self.settings.approvals.find(route, stat.kind, &stat.general, &stat.label, values, &self.settings.today)
+        {
             self.used[index] = true;
             let approval = &self.settings.approvals.approved[index];
             let until = approval.expires.as_deref().map(|day| format!(" until {day}")).unwrap_or_default();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Kind;
+use super::challenge;
 use super::change::{Context, Look, Sink, hash_place, short};
 use super::route::path_and_query;
 use super::rules::Verdict;
@@ -164,6 +165,7 @@ fn fields(context: &Context<'_>, prefix: &str, expected: &Headers, actual: &Head
                 }
             }
             (_, "set-cookie") => cookies(context, a, b, sink),
+            (_, "www-authenticate" | "proxy-authenticate") => field.challenges(a, b, sink),
             (_, "location" | "content-location" | "refresh") => field.location(a, b, sink),
             (_, "content-type") => {
                 if media_type(a) != media_type(b) {
@@ -211,6 +213,24 @@ impl Field<'_, '_> {
             _ => Look::Plain,
         };
         self.change("changed", a, b, look, sink);
+    }
+
+    fn challenges(&self, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
+        for (part, a, b) in challenge::differing(a, b) {
+            let label = match (&a, &b) {
+                (Some(_), None) => "removed",
+                (None, _) => "added",
+                _ => "changed",
+            };
+            let look = match (&a, &b) {
+                (Some(a), Some(b)) => self.context.look(a, b, false),
+                _ => Look::Plain,
+            };
+            let part = Field { context: self.context, place: format!("{}:{part}", self.place), name: self.name };
+            let a: Vec<&[u8]> = a.iter().map(String::as_bytes).collect();
+            let b: Vec<&[u8]> = b.iter().map(String::as_bytes).collect();
+            part.change(label, &a, &b, look, sink);
+        }
     }
 
     /// A location whose authority is v1's or v2's own is compared without it.

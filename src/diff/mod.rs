@@ -3,6 +3,7 @@
 mod account;
 pub mod approvals;
 mod body;
+mod challenge;
 pub mod change;
 mod cluster;
 pub mod compare;
@@ -13,6 +14,7 @@ pub mod headers;
 mod index;
 pub mod json;
 pub mod kinds;
+pub mod markup;
 pub mod noise;
 mod predicate;
 mod repeat;

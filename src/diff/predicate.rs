@@ -150,8 +150,10 @@ impl Predicate {
             Self::AtLeast(name, _) | Self::AtMost(name, _) => (3, name),
             Self::LongerThan(name, _) => (4, name),
         };
-        let about = if name.starts_with("response") {
+        let about = if name == "response.status" {
             2
+        } else if name.starts_with("response") {
+            3
         } else if name.starts_with("header.") {
             1
         } else {

@@ -270,6 +270,9 @@ impl Routes {
 
     /// Gives every learned route its name; called once after learning, and again after more of it.
     pub fn settle(&mut self) {
+        if self.nodes.is_empty() {
+            return;
+        }
         let mut ends = Vec::new();
         self.walk(ROOT, &mut Vec::new(), &mut |node, keys| {
             for (index, (method, _)) in self.nodes[node as usize].ends.iter().enumerate() {
@@ -827,6 +830,14 @@ mod tests {
         );
         routes.learn(b"GET", "/deep".repeat(1_000).as_bytes());
         assert!(routes.route(b"GET", "/deep".repeat(1_000).as_bytes()).ends_with("/**"));
+    }
+
+    #[test]
+    fn nothing_learned_is_nothing_to_settle() {
+        let mut routes = Routes::default();
+        routes.settle();
+        assert_eq!(&*routes.route(b"GET", b"/a/7"), "GET /a/{id}");
+        assert!(routes.names().is_empty());
     }
 
     #[test]

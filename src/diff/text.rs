@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::Kind;
 use super::change::{Change, Context, Look, Sink, hash_place, short};
+use super::rules::Verdict;
 
 /// Most insertions and deletions that are followed; texts further apart differ as a whole between their common ends.
 const MAX_EDITS: usize = 400;
@@ -37,7 +38,7 @@ fn hunks(left: &[&str], right: &[&str]) -> Vec<(Lines, Lines)> {
         // Line by line, as where only values differ.
         return (0..left.len()).filter(|&at| left[at] != right[at]).map(|at| (at..at + 1, at..at + 1)).collect();
     }
-    let Some(common) = common_lines(left, right) else { return vec![(0..left.len(), 0..right.len())] };
+    let Some(common) = common(left, right) else { return vec![(0..left.len(), 0..right.len())] };
     let mut hunks = Vec::new();
     let (mut a, mut b) = (0, 0);
     for (x, y) in common.into_iter().chain([(left.len(), right.len())]) {
@@ -49,8 +50,8 @@ fn hunks(left: &[&str], right: &[&str]) -> Vec<(Lines, Lines)> {
     hunks
 }
 
-/// Pairs of equal lines of a shortest edit (Myers 1986), in order; none where it needs more than [`MAX_EDITS`].
-fn common_lines(left: &[&str], right: &[&str]) -> Option<Vec<(usize, usize)>> {
+/// Pairs of equal items of a shortest edit (Myers 1986), in order; none where it needs more than [`MAX_EDITS`].
+pub(super) fn common<T: PartialEq>(left: &[T], right: &[T]) -> Option<Vec<(usize, usize)>> {
     let (n, m) = (left.len() as isize, right.len() as isize);
     let most = MAX_EDITS.min(left.len() + right.len()) as isize;
     let at = |k: isize| (k + most + 1) as usize;
@@ -140,6 +141,10 @@ fn change(
         (Some(only), None) | (None, Some(only)) => anchor(only, only),
         (None, None) => "line".to_owned(),
     };
+    if let Verdict::Taken(rule) = context.rules.judge_place(&general, a, b) {
+        sink.ruled.push(rule);
+        return;
+    }
     let shown = |text: Option<&str>| text.map(|text| short(&context.masker.text(text)));
     let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
     let place_hash = hash_place(&general);

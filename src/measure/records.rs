@@ -94,7 +94,7 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(line: &[u8], format: &str, ne
 }
 
 /// Opens a file of records: as named, or its `.zst` where only that is there.
-pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read>> {
+pub fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     let compressed = compressed_twin(path);
     if !path.exists() && compressed.exists() {
         return Ok(Box::new(zstd::stream::read::Decoder::new(File::open(compressed)?)?));
@@ -103,7 +103,7 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read>> {
 }
 
 /// `NAME.zst` beside `NAME`.
-pub(super) fn compressed_twin(path: &Path) -> PathBuf {
+pub fn compressed_twin(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".zst");
     PathBuf::from(name)

@@ -3,34 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Makes what a reader cannot see, or what changes what the reader sees, visible: control characters, marks that turn the
-/// direction of writing, and other characters without a glyph become `\u{…}`. Line ends and tabs become `\n` and `\t`.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_hidden) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if is_hidden(c) => {
-                let _ = write!(out, "\\u{{{:x}}}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// Control characters; marks and overrides of direction (U+200E, U+202A …, U+2066 …), joiners, line and paragraph
-/// separators, the byte-order mark, tags, and what XML forbids.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}')
-}
+pub use crate::diff::csv::visible;
 
 /// At most `most` characters; what is cut is said.
 pub fn short(text: &str, most: usize) -> Cow<'_, str> {

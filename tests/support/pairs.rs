@@ -79,6 +79,17 @@ pub const FAULTS: [(&str, &str, &str); 16] = [
 /// Kinds of noise; each is made at a place of its own.
 pub const NOISES: usize = 20;
 
+/// What may be planted at a place that varies by itself, with the place and the shape that it must be found by.
+pub const NOISY_FAULTS: [(&str, &str, &str); 7] = [
+    ("noisy-type", "$.took_us", "number→string"),
+    ("noisy-null", "$.request_id", "string→null"),
+    ("noisy-removed", "$.span", "removed"),
+    ("noisy-constant", "$.csrf", "changed"),
+    ("noisy-constant-number", "$.visits", "changed"),
+    ("noisy-kind", "$.generated_at", "changed"),
+    ("noisy-header", "x-shard", "removed"),
+];
+
 /// What to make.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -94,11 +105,28 @@ pub struct Plan {
     pub padding: usize,
     /// Only one in so many targets is faulty.
     pub faulty_targets: u64,
+    /// One of [`NOISY_FAULTS`], on every route.
+    pub noisy_fault: Option<&'static str>,
+    /// Whether no target is asked for twice.
+    pub distinct: bool,
+    /// Draws the second version's noise, where it is not 0.
+    pub replay_seed: u64,
 }
 
 impl Plan {
     pub fn small() -> Self {
-        Self { seed: 1, faults: (0..FAULTS.len()).collect(), clean: 4, samples: 10, noise: 0, padding: 0, faulty_targets: 1 }
+        Self {
+            seed: 1,
+            faults: (0..FAULTS.len()).collect(),
+            clean: 4,
+            samples: 10,
+            noise: 0,
+            padding: 0,
+            faulty_targets: 1,
+            noisy_fault: None,
+            distinct: false,
+            replay_seed: 0,
+        }
     }
 
     fn routes(&self) -> usize {
@@ -141,7 +169,7 @@ pub fn make(plan: &Plan, folder: &Path) {
     };
     exchange_log::write_line(&mut line, &header);
     outcomes.write_all(&line).unwrap();
-    let mut service = Service { plan, v1: Dice(plan.seed), v2: Dice(plan.seed ^ 0xffff) };
+    let mut service = Service { plan, v1: Dice(plan.seed), v2: Dice(plan.seed ^ 0xffff ^ plan.replay_seed << 20) };
     for number in 0..plan.exchanges() {
         let (exchange, outcome) = service.exchange(number, recorded, replayed);
         line.clear();
@@ -175,7 +203,7 @@ impl Service<'_> {
         let fault = plan.faults.get(route).map(|&fault| FAULTS[fault].0);
         // Each target is asked for several times: that is what self-noise is found from.
         let targets = (plan.samples / 5).max(1);
-        let item = mix((sample % targets) as u64) % 9_000 + 1_000;
+        let item = if plan.distinct { 1_000 + sample as u64 } else { mix((sample % targets) as u64) % 9_000 + 1_000 };
         let target = format!("/{}/{item}", word(route));
         let offset = number as i64 * 10_000_000;
         let mut headers = Headers::new();
@@ -185,6 +213,9 @@ impl Service<'_> {
         let mut v1 = self.answer(route, item, recorded.plus(offset + 2_000_000), 1);
         let mut v2 = self.answer(route, item, replayed.plus(offset + 2_000_000), 2);
         if let Some(fault) = fault.filter(|_| item.is_multiple_of(plan.faulty_targets)) {
+            plant(fault, &mut v2);
+        }
+        if let Some(fault) = plan.noisy_fault {
             plant(fault, &mut v2);
         }
         let at = recorded.plus(offset);
@@ -351,6 +382,13 @@ fn plant(fault: &str, answer: &mut Answer) {
                 *value = "de".to_owned();
             }
         }
+        "noisy-type" => body["took_us"] = body["took_us"].to_string().into(),
+        "noisy-null" => body["request_id"] = Value::Null,
+        "noisy-removed" => drop(body.as_object_mut().unwrap().remove("span")),
+        "noisy-constant" => body["csrf"] = "Qk3vX9-aLm2ZtR7_bWc5YpD1sHj8NfU4gEo6KiTx".into(),
+        "noisy-constant-number" => body["visits"] = 1_001.into(),
+        "noisy-kind" => body["generated_at"] = "just now".into(),
+        "noisy-header" => answer.headers.retain(|(name, _)| name != "X-Shard"),
         "precision" => body["big"] = (number(&body["big"]) + 1).into(),
         other => panic!("no such fault: {other}"),
     }

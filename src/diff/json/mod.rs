@@ -16,6 +16,7 @@ use self::tape::{Node, Tape, Type};
 use super::Kind;
 use super::change::{Change, Context, Look, Sink, Step, is_variable, mix, render, short};
 use super::rules::{Located, Verdict};
+use crate::replay::rewrite::MARKER;
 
 /// Compares two texts; false where one of them is not JSON that is compared by structure.
 pub fn compare(context: &Context<'_>, expected: &[u8], actual: &[u8], sink: &mut Sink) -> bool {
@@ -138,6 +139,9 @@ impl<'a> Walk<'_, '_, 'a> {
             self.leave();
         }
         for (name, value) in added {
+            if is_marker(&name) {
+                continue;
+            }
             self.enter_name(name);
             self.changed("added".into(), None, Some(value), Look::Plain);
             self.leave();
@@ -199,6 +203,13 @@ impl<'a> Walk<'_, '_, 'a> {
         let (place, general) = (render(&self.path, false), render(&self.path, true));
         self.sink.add(Change { kind, place, general, place_hash, label, expected: shown(a), actual: shown(b), look });
     }
+}
+
+/// Whether a member is the replay's own marker, echoed by a service that shows what it was sent; frameworks write names of
+/// headers in several ways (`X-Shadowtap-Replay`, `HTTP_X_SHADOWTAP_REPLAY`).
+fn is_marker(name: &str) -> bool {
+    let ending = name.len().checked_sub(MARKER.len()).and_then(|at| name.get(at..));
+    ending.is_some_and(|ending| ending.replace('_', "-").eq_ignore_ascii_case(MARKER))
 }
 
 /// Which added member is the removed one under another name: one with the same value, the likest name where there are

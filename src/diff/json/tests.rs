@@ -102,3 +102,11 @@ fn hostile_texts_are_left_to_others_without_a_panic() {
     assert!(compare(&context, many.as_bytes(), other.as_bytes(), &mut sink));
     assert_eq!((sink.changes.len(), sink.more), (crate::diff::change::MAX_CHANGES, 100_000 - 500));
 }
+
+#[test]
+fn the_replays_own_marker_is_no_addition() {
+    for name in ["X-Shadowtap-Replay", "x-shadowtap-replay", "HTTP_X_SHADOWTAP_REPLAY"] {
+        assert!(is_marker(name), "{name}");
+    }
+    assert!(!is_marker("shadowtap-replay") && !is_marker("é-shadowtap-replay") && !is_marker("x-shadowtap-replays"));
+}

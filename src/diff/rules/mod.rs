@@ -56,6 +56,8 @@ pub struct IgnoreRule {
     pub field: Option<String>,
     /// A JSONPath (RFC 9535); what is under it is ignored as well.
     pub path: Option<String>,
+    /// A place that is not one of JSON, as a cluster shows it (`/html/head/meta/@content`); a `*` at its end stands for any.
+    pub place: Option<String>,
 }
 
 /// One of `[[diff.match]]`.
@@ -72,6 +74,8 @@ pub struct MatchRule {
     pub field: Option<String>,
     /// A JSONPath (RFC 9535).
     pub path: Option<String>,
+    /// A place that is not one of JSON, as a cluster shows it (`/html/head/meta/@content`); a `*` at its end stands for any.
+    pub place: Option<String>,
     /// Numbers may differ by this, or by this share (`"1%"`).
     pub tolerance: Option<Tolerance>,
     /// v2's value must be of this kind (`uuid`, `rfc3339`, …) or match this regular expression.
@@ -117,6 +121,11 @@ enum Place {
     Cookie(String),
     Field(String),
     Path(Path),
+    /// A general place; whether any ending of it is meant.
+    Written {
+        place: String,
+        open: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -172,13 +181,13 @@ impl Rules {
         for rule in &config.ignore {
             let text = rule.text();
             let wrong = |why: String| RuleError { rule: text.clone(), why };
-            let place = place(&rule.header, &rule.cookie, &rule.field, &rule.path).map_err(wrong)?;
+            let place = place([&rule.header, &rule.cookie, &rule.field, &rule.path, &rule.place]).map_err(wrong)?;
             rules.push(Arc::new(Rule { route: rule.route.as_deref().map(plain_route), place, action: Action::Ignore, text }));
         }
         for rule in &config.matching {
             let text = rule.text();
             let wrong = |why: String| RuleError { rule: text.clone(), why };
-            let place = place(&rule.header, &rule.cookie, &rule.field, &rule.path).map_err(wrong)?;
+            let place = place([&rule.header, &rule.cookie, &rule.field, &rule.path, &rule.place]).map_err(wrong)?;
             let action = rule.action().map_err(wrong)?;
             if matches!(action, Action::Array(_)) && !matches!(place, Place::Path(_)) {
                 return Err(wrong("only a path leads to an array".to_owned()));
@@ -242,18 +251,21 @@ fn plain_route(route: &str) -> String {
     out
 }
 
-fn place(
-    header: &Option<String>,
-    cookie: &Option<String>,
-    field: &Option<String>,
-    path: &Option<String>,
-) -> Result<Place, String> {
-    match (header, cookie, field, path) {
-        (Some(name), None, None, None) => Ok(Place::Header(name.to_ascii_lowercase())),
-        (None, Some(name), None, None) => Ok(Place::Cookie(name.clone())),
-        (None, None, Some(name), None) => Ok(Place::Field(name.clone())),
-        (None, None, None, Some(path)) => Path::parse(path).map(Place::Path),
-        _ => Err("exactly one of header, cookie, field and path is needed".to_owned()),
+/// The place that a rule names by header, cookie, field, path or place.
+fn place(names: [&Option<String>; 5]) -> Result<Place, String> {
+    match names.map(Option::as_deref) {
+        [Some(name), None, None, None, None] => Ok(Place::Header(name.to_ascii_lowercase())),
+        [None, Some(name), None, None, None] => Ok(Place::Cookie(name.to_owned())),
+        [None, None, Some(name), None, None] => Ok(Place::Field(name.to_owned())),
+        [None, None, None, Some(path), None] => Path::parse(path).map(Place::Path),
+        [None, None, None, None, Some(place)] if place.starts_with('$') => {
+            Err("a place of JSON is written as path = …".to_owned())
+        }
+        [None, None, None, None, Some(place)] => Ok(match place.strip_suffix('*') {
+            Some(start) => Place::Written { place: start.to_owned(), open: true },
+            None => Place::Written { place: place.to_owned(), open: false },
+        }),
+        _ => Err("exactly one of header, cookie, field, path and place is needed".to_owned()),
     }
 }
 
@@ -274,6 +286,7 @@ impl IgnoreRule {
             ("cookie", quoted(&self.cookie)),
             ("field", quoted(&self.field)),
             ("path", quoted(&self.path)),
+            ("place", quoted(&self.place)),
         ];
         described("ignore", &parts)
     }
@@ -291,6 +304,7 @@ impl MatchRule {
             ("cookie", quoted(&self.cookie)),
             ("field", quoted(&self.field)),
             ("path", quoted(&self.path)),
+            ("place", quoted(&self.place)),
             ("tolerance", tolerance),
             ("matches", quoted(&self.matches)),
             ("unordered", self.unordered.map(|value| value.to_string())),
@@ -312,7 +326,10 @@ impl MatchRule {
             (None, Some(text), false, None) => match ValueKind::test(text) {
                 Some(test) => Ok(Action::Kind(test)),
                 None => Regex::new(text).map(Action::Text).map_err(|error| {
-                    format!("{text:?} is neither a kind ({}) nor a regular expression: {error}", ValueKind::NAMES.join(", "))
+                    // Its text draws the place over several lines; the last one says what is wrong.
+                    let why = error.to_string();
+                    let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                    format!("{text:?} is neither a kind ({}) nor a regular expression: {why}", ValueKind::NAMES.join(", "))
                 }),
             },
             (None, None, true, None) => Ok(Action::Array(ArrayRule::Unordered)),
@@ -366,6 +383,21 @@ impl RouteRules {
     /// What the rules say of a changed form field.
     pub fn judge_field(&self, name: &str, a: Option<&str>, b: Option<&str>) -> Verdict {
         self.judge(|place| matches!(place, Place::Field(wanted) if wanted == name), a, b)
+    }
+
+    /// What the rules say of a change at a place that is written as clusters show it: of markup, of lines, of a part.
+    pub fn judge_place(&self, general: &str, a: Option<&str>, b: Option<&str>) -> Verdict {
+        let fits = |place: &Place| match place {
+            Place::Written { place, open } => {
+                if *open {
+                    general.starts_with(&**place)
+                } else {
+                    *place == general
+                }
+            }
+            _ => false,
+        };
+        self.judge(fits, a, b)
     }
 
     /// Where the paths with filters, slices, unions and negative indices lead in two documents; empty where no rule has one.
@@ -434,7 +466,9 @@ mod tests {
         .unwrap();
         let rules = Rules::new(&config).unwrap();
         let route = rules.of_route("GET /orders/{id}");
-        let json = |route: &RouteRules, path: &str, a: &str, b: &str| route.judge_json(&Located::default(), &steps(path), Some(a), Some(b));
+        let json = |route: &RouteRules, path: &str, a: &str, b: &str| {
+            route.judge_json(&Located::default(), &steps(path), Some(a), Some(b))
+        };
         assert_eq!(route.judge_header("x-build", Some("1"), None), Verdict::Taken(0));
         assert_eq!(json(&route, "$.made", "1", "2"), Verdict::Taken(1));
         assert_eq!(json(&rules.of_route("GET /carts/{id}"), "$.made", "1", "2"), Verdict::Stays);
@@ -461,7 +495,8 @@ mod tests {
             "routes = ['orders']",
         ] {
             let config: DiffConfig = toml::from_str(text).unwrap();
-            assert!(Rules::new(&config).is_err_and(|error| error.to_string().contains("diff")), "{text}");
+            let error = Rules::new(&config).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("diff") && !error.contains('\n'), "{text}: {error}");
         }
         assert!(toml::from_str::<DiffConfig>("[[match]]\npaht = '$.a'").is_err());
     }

@@ -44,11 +44,7 @@ pub(super) struct Place<'p> {
 }
 
 impl Located {
-    pub(super) fn find<'p>(
-        paths: impl Iterator<Item = (u32, &'p Path)>,
-        expected: Node<'_, '_>,
-        actual: Node<'_, '_>,
-    ) -> Self {
+    pub(super) fn find<'p>(paths: impl Iterator<Item = (u32, &'p Path)>, expected: Node<'_, '_>, actual: Node<'_, '_>) -> Self {
         let mut documents: Option<[Value; 2]> = None;
         let located = paths.filter_map(|(rule, path)| {
             let Path::Query(query) = path else { return None };
@@ -93,9 +89,7 @@ impl Path {
     pub(super) fn covers(&self, rule: u32, place: &Place<'_>) -> bool {
         match self {
             Self::Plain(segments) => matches(segments, place.steps, true),
-            Self::Query(_) => {
-                (0..=place.steps.len()).any(|length| place.located.holds(rule, place.side, &place.steps[..length]))
-            }
+            Self::Query(_) => (0..=place.steps.len()).any(|length| place.located.holds(rule, place.side, &place.steps[..length])),
         }
     }
 }

@@ -1,0 +1,231 @@
+//! HTML and XML compared by structure: elements by name, attributes by name, text with its blanks folded.
+//!
+//! Places are written like XPath, concrete (`/html/body/div[2]/@class`) and general (`/html/body/div/@class`). Comments and
+//! processing instructions are not compared, nor are blanks between elements; `class` is compared as a set. A document that
+//! cannot be read so, is too deep or too large is left to the comparison by lines.
+
+mod html;
+mod tree;
+mod xml;
+
+use std::borrow::Cow;
+
+use rustc_hash::FxHashMap;
+
+use self::tree::{Element, Node};
+use super::Kind;
+use super::change::{Change, Context, Look, Sink, mix, short};
+use super::rules::Verdict;
+use super::text::common;
+
+/// Longest document that is compared by structure, in bytes.
+const MAX_BYTES: usize = 16 << 20;
+
+/// Which language a document is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// HTML as browsers read it: nothing is an error.
+    Html,
+    /// XML, which must be well-formed.
+    Xml,
+}
+
+/// Compares two documents; false where one of them cannot be compared by structure.
+pub fn compare(context: &Context<'_>, language: Language, expected: &str, actual: &str, sink: &mut Sink) -> bool {
+    if expected.len().max(actual.len()) > MAX_BYTES {
+        return false;
+    }
+    let parse = match language {
+        Language::Html => html::parse,
+        Language::Xml => xml::parse,
+    };
+    let (Some(expected), Some(actual)) = (parse(expected), parse(actual)) else { return false };
+    let mut walk = Walk { context, sink, path: Vec::new() };
+    walk.children(expected.root(), actual.root());
+    true
+}
+
+/// A step of a place: what it is called, which of several it is, and the hash of the general place so far.
+struct Step {
+    name: String,
+    index: Option<usize>,
+    hash: u64,
+}
+
+/// A walk through two trees at once. Recursion is bounded by [`tree::MAX_DEPTH`].
+struct Walk<'w, 'c> {
+    context: &'w Context<'c>,
+    sink: &'w mut Sink,
+    path: Vec<Step>,
+}
+
+impl Walk<'_, '_> {
+    fn children(&mut self, a: Node<'_>, b: Node<'_>) {
+        let (left, right): (Vec<_>, Vec<_>) = (a.children().collect(), b.children().collect());
+        let numbers = [numbered(&left), numbered(&right)];
+        for (a, b) in aligned(&left, &right) {
+            let (node, index) = match (a, b) {
+                (Some(a), _) => (left[a], numbers[0][a]),
+                (None, Some(b)) => (right[b], numbers[1][b]),
+                (None, None) => continue,
+            };
+            self.enter(node.name(), index);
+            match (a.map(|a| left[a]), b.map(|b| right[b])) {
+                (Some(a), Some(b)) => self.pair(a, b),
+                (Some(a), None) => self.lone("removed", Some(a), None),
+                (_, b) => self.lone("added", None, b),
+            }
+            self.path.pop();
+        }
+    }
+
+    fn pair(&mut self, a: Node<'_>, b: Node<'_>) {
+        self.saw();
+        if self.sink.present.is_none() && a.hash() == b.hash() {
+            return;
+        }
+        match (a.element(), b.element()) {
+            (Some(left), Some(right)) => {
+                self.attributes(left, right);
+                self.children(a, b);
+            }
+            _ if a.text() == b.text() => {}
+            _ => {
+                let (left, right) = (a.text(), b.text());
+                let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+                let look = self.context.look(left, right, number(left) && number(right));
+                self.changed("changed", Some(left), Some(right), None, look);
+            }
+        }
+    }
+
+    fn attributes(&mut self, a: &Element, b: &Element) {
+        let field = a.attribute("name").or_else(|| b.attribute("name")).map(str::to_owned);
+        let names = a.attributes.iter().map(|(name, _)| name);
+        let added = b.attributes.iter().map(|(name, _)| name).filter(|name| a.attribute(name).is_none());
+        for name in names.chain(added) {
+            let (left, right) = (a.attribute(name), b.attribute(name));
+            self.enter(&format!("@{name}"), None);
+            self.saw();
+            let same = match (left, right) {
+                (Some(left), Some(right)) if &**name == "class" => set(left) == set(right),
+                _ => left == right,
+            };
+            if !same {
+                let (label, look) = match (left, right) {
+                    (Some(left), Some(right)) => ("changed", self.context.look(left, right, false)),
+                    (Some(_), None) => ("removed", Look::Plain),
+                    _ => ("added", Look::Plain),
+                };
+                // An input's value belongs to the input's name.
+                let field = if &**name == "value" || &**name == "content" { field.as_deref() } else { Some(&**name) };
+                self.changed(label, left, right, field, look);
+            }
+            self.path.pop();
+        }
+    }
+
+    /// An element or a text that has no counterpart, shown by what it says.
+    fn lone(&mut self, label: &'static str, a: Option<Node<'_>>, b: Option<Node<'_>>) {
+        self.saw();
+        let shown = |node: Option<Node<'_>>| node.map(|node| node.outline());
+        let (a, b) = (shown(a), shown(b));
+        self.changed(label, a.as_deref(), b.as_deref(), None, Look::Plain);
+    }
+
+    fn enter(&mut self, name: &str, index: Option<usize>) {
+        let hash = mix(self.path.last().map_or(0x2f, |step| step.hash), name.as_bytes());
+        self.path.push(Step { name: name.to_owned(), index, hash });
+    }
+
+    fn saw(&mut self) {
+        let hash = self.path.last().map_or(0x2f, |step| step.hash);
+        self.sink.saw(hash);
+    }
+
+    fn place(&self, general: bool) -> String {
+        let step = |step: &Step| match step.index.filter(|_| !general) {
+            Some(index) => format!("/{}[{index}]", step.name),
+            None => format!("/{}", step.name),
+        };
+        self.path.iter().map(step).collect()
+    }
+
+    /// Reports a change at the present place, unless a rule takes it. `field` names what the value may be a secret of.
+    fn changed(&mut self, label: &'static str, a: Option<&str>, b: Option<&str>, field: Option<&str>, look: Look) {
+        let general = self.place(true);
+        if let Verdict::Taken(rule) = self.context.rules.judge_place(&general, a, b) {
+            self.sink.ruled.push(rule);
+            return;
+        }
+        let masker = self.context.masker;
+        // The element that a text stands in is its name, as `<password>`.
+        let field = field.or_else(|| Some(&*self.path.iter().rev().find(|step| !step.name.contains(['(', '@']))?.name));
+        let shown = |value: Option<&str>| {
+            let value = value?;
+            let masked = field.map_or(Cow::Borrowed(value), |field| masker.field(field, value));
+            Some(short(&masker.text(&masked)))
+        };
+        let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
+        let place_hash = self.path.last().map_or(0x2f, |step| step.hash);
+        let (expected, actual) = (shown(a), shown(b));
+        let place = self.place(false);
+        self.sink.add(Change { kind, place, general, place_hash, label: Cow::Borrowed(label), expected, actual, look });
+    }
+}
+
+/// Names of a `class`, in any order.
+fn set(value: &str) -> Vec<&str> {
+    let mut names: Vec<&str> = value.split_ascii_whitespace().collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Which of several children of its name each one is, from 1; none where it is the only one.
+fn numbered(nodes: &[Node<'_>]) -> Vec<Option<usize>> {
+    let mut counts: FxHashMap<&str, usize> = FxHashMap::default();
+    let mut numbers = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let count = counts.entry(node.name()).or_default();
+        *count += 1;
+        numbers.push(*count);
+    }
+    nodes.iter().zip(numbers).map(|(node, number)| (counts[node.name()] > 1).then_some(number)).collect()
+}
+
+/// Which children belong together: equal ones first, then those of one name in their order; the rest stands alone.
+fn aligned(left: &[Node<'_>], right: &[Node<'_>]) -> Vec<(Option<usize>, Option<usize>)> {
+    if left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.name() == b.name()) {
+        return (0..left.len()).map(|at| (Some(at), Some(at))).collect();
+    }
+    let hashes = |nodes: &[Node<'_>]| nodes.iter().map(|node| node.hash()).collect::<Vec<_>>();
+    let equal = common(&hashes(left), &hashes(right)).unwrap_or_default();
+    let mut pairs = Vec::with_capacity(left.len().max(right.len()));
+    let (mut a, mut b) = (0, 0);
+    for (x, y) in equal.into_iter().chain([(left.len(), right.len())]) {
+        let mut places: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
+        for at in (b..y).rev() {
+            places.entry(right[at].name()).or_default().push(at);
+        }
+        let mut next = b;
+        for at in a..x {
+            let waiting = places.entry(left[at].name()).or_default();
+            let other = std::iter::from_fn(|| waiting.pop()).find(|other| *other >= next);
+            if let Some(other) = other {
+                pairs.extend((next..other).map(|lone| (None, Some(lone))));
+                next = other + 1;
+            }
+            pairs.push((Some(at), other));
+        }
+        pairs.extend((next..y).map(|lone| (None, Some(lone))));
+        if x < left.len() && y < right.len() {
+            pairs.push((Some(x), Some(y)));
+        }
+        (a, b) = (x + 1, y + 1);
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests;
