@@ -219,7 +219,7 @@ fn a_baseline_tells_noise_from_faults() {
     diff(folder.path(), &[]);
     let without = regressions(folder.path()).len();
     assert!(without > 3, "a recording without equal requests tells nothing of noise: {without}");
-    let baseline = made(&Plan { faults: vec![], clean: 5, replay_seed: 99, ..plan.clone() });
+    let baseline = made(&Plan { faults: vec![], clean: 5, replay_seed: 99, ..plan });
     std::fs::copy(baseline.path().join("outcomes.jsonl"), folder.path().join("baseline.jsonl")).unwrap();
     diff(folder.path(), &[]);
     let found = regressions(folder.path());

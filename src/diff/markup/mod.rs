@@ -209,8 +209,8 @@ fn aligned(left: &[Node<'_>], right: &[Node<'_>]) -> Vec<(Option<usize>, Option<
             places.entry(right[at].name()).or_default().push(at);
         }
         let mut next = b;
-        for at in a..x {
-            let waiting = places.entry(left[at].name()).or_default();
+        for (at, node) in left[..x].iter().enumerate().skip(a) {
+            let waiting = places.entry(node.name()).or_default();
             let other = std::iter::from_fn(|| waiting.pop()).find(|other| *other >= next);
             if let Some(other) = other {
                 pairs.extend((next..other).map(|lone| (None, Some(lone))));
