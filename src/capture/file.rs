@@ -59,13 +59,13 @@ pub fn from_reader(name: &str, raw: Box<dyn Read + Send>, length: Option<u64>) -
         let rest = move |reader| -> Box<dyn Read + Send> { Box::new(Cursor::new(start[..got].to_vec()).chain(reader)) };
         if head.starts_with(&[0x1f, 0x8b]) {
             let buffered = BufReader::with_capacity(limits::READ_BYTES, rest(reader));
-            (reader, plain) = (Box::new(InSteps(flate2::read::MultiGzDecoder::new(buffered))), false);
+            (reader, plain) = (Box::new(InSteps::new(flate2::read::MultiGzDecoder::new(buffered))), false);
             continue;
         }
         if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
             let decoder = zstd::stream::read::Decoder::new(rest(reader))
                 .map_err(|cause| CaptureError::Unreadable { name: name.to_owned(), cause })?;
-            (reader, plain) = (Box::new(InSteps(decoder)), false);
+            (reader, plain) = (Box::new(InSteps::new(decoder)), false);
             continue;
         }
         let kind = if got == classic::FILE_HEADER
@@ -294,14 +294,24 @@ fn read_full(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> Result<usi
     Ok(filled)
 }
 
-/// A decoder that is asked for a little at a time: one that finds damage forgets what it decoded in the same call.
-struct InSteps<R>(R);
+/// A decoder that is asked for a little at a time, and for the same little whoever reads: one that finds damage forgets what it
+/// decoded in the same call.
+struct InSteps<R>(BufReader<R>);
+
+impl<R: Read> InSteps<R> {
+    const STEP: usize = 1 << 10;
+
+    fn new(decoder: R) -> Self {
+        Self(BufReader::with_capacity(Self::STEP, decoder))
+    }
+}
 
 impl<R: Read> Read for InSteps<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        const STEP: usize = 1 << 10;
-        let most = buffer.len().min(STEP);
-        self.0.read(&mut buffer[..most])
+        // Not by `BufReader::read`, which hands large buffers on to the decoder.
+        let got = self.0.fill_buf()?.read(buffer)?;
+        self.0.consume(got);
+        Ok(got)
     }
 }
 

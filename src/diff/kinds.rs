@@ -232,7 +232,12 @@ pub fn instant_of(kind: ValueKind, text: &str) -> Option<Timestamp> {
 /// `2026-11-22T10:00:00.123Z`, with a blank for the T or without an offset (then taken as UTC).
 fn instant(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
-    if bytes.len() < 19 || !date(&bytes[..10]) || !matches!(bytes[10], b'T' | b't' | b' ') || bytes[13] != b':' {
+    if bytes.len() < 19
+        || !text.is_ascii()
+        || !date(&bytes[..10])
+        || !matches!(bytes[10], b'T' | b't' | b' ')
+        || bytes[13] != b':'
+    {
         return None;
     }
     if let Ok(time) = text.parse() {
@@ -382,6 +387,12 @@ fn entropy(bytes: &[u8]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_goes_on_in_another_script_is_none() {
+        assert_eq!(instant("2026-10-22t10:0-\u{41c}\u{1d9}\u{1de}/r1a2b"), None);
+        assert_eq!(instant("2026-10-22T10:00:0\u{e9}0"), None);
+    }
 
     #[test]
     fn each_kind_is_known_and_plain_values_have_none() {

@@ -282,6 +282,8 @@ impl Pairing {
         self.settle(out);
         self.end(REQUESTS, Ending::Cut, out);
         self.end(RESPONSES, Ending::Cut, out);
+        // What ended first may have told that the lanes are the other way round.
+        self.end(REQUESTS, Ending::Cut, out);
         if !self.stray.is_empty() {
             let interim = std::mem::take(&mut self.stray);
             self.slots.push_back(Slot { interim, lost: true, ..Slot::default() });

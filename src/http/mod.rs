@@ -214,7 +214,13 @@ impl std::str::FromStr for Version {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let other = || {
             let (major, minor) = text.split_once('.')?;
-            Some(Self::Other(major.parse().ok()?, minor.parse().ok()?))
+            // `01.1` is 1.1 as well.
+            Some(match (major.parse().ok()?, minor.parse().ok()?) {
+                (0, 9) => Self::Http09,
+                (1, 0) => Self::Http10,
+                (1, 1) => Self::Http11,
+                (major, minor) => Self::Other(major, minor),
+            })
         };
         match text {
             "0.9" => Ok(Self::Http09),
@@ -223,5 +229,22 @@ impl std::str::FromStr for Version {
             "2" => Ok(Self::Http2),
             _ => other().ok_or_else(|| format!("not an HTTP version: {text:?}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_has_one_form() {
+        for (text, want) in
+            [("1.1", "1.1"), ("01.1", "1.1"), ("1.00", "1.0"), ("0.9", "0.9"), ("2", "2"), ("2.0", "2.0"), ("3.7", "3.7")]
+        {
+            let version: Version = text.parse().expect("a version");
+            assert_eq!(version.to_string(), want);
+            assert_eq!(version.to_string().parse(), Ok(version));
+        }
+        assert!("one".parse::<Version>().is_err());
     }
 }

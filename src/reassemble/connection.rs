@@ -276,8 +276,8 @@ impl<S> Connection<S> {
     /// Whether everything that the sender had received before is handed on: bytes come behind what caused them.
     fn has_cause(&self, s: usize, ack: Option<i64>) -> bool {
         let other = &self.sides[1 - s];
-        // The one more is a FIN, seen or not.
-        ack.is_none_or(|ack| ack <= other.next + 1) || (self.one_sided && !other.seen) || self.unread[1 - s]
+        // The one more is a FIN, seen or not; nothing comes behind a FIN that was told.
+        ack.is_none_or(|ack| ack <= other.next + 1) || other.closed || (self.one_sided && !other.seen) || self.unread[1 - s]
     }
 
     fn direction(&self, s: usize) -> Direction {
@@ -454,7 +454,7 @@ impl<S> Connection<S> {
         }
         let cause = ack.unwrap_or_default();
         let to = self.sides[r].head().map_or(cause, |(at, _)| cause.min(at));
-        if to > self.sides[r].next {
+        if to > self.sides[r].next && !self.sides[r].closed {
             self.gap(r, to, Missing::Lost, mark, streams, notes);
         } else {
             // Its cause is held and waits in turn; `pump` takes the earlier of the two.

@@ -85,6 +85,13 @@ fn nothing_comes_behind_a_fin_also_where_it_was_held_before() {
 }
 
 #[test]
+fn an_acknowledgement_of_bytes_behind_a_fin_makes_no_gap_there() {
+    let (events, ledger) = events(&[(true, 0, 0, 17, "last"), (false, 0, 900, 16, "answer"), (false, 6, 5, 17, "")]);
+    assert_eq!(events, ["ToServer last", "ToServer Fin", "ToClient answer", "ToClient Fin"]);
+    assert_eq!(ledger.noted.get("tcp-gaps"), None, "{ledger:?}");
+}
+
+#[test]
 fn the_first_copy_of_a_byte_wins_and_a_differing_one_is_counted_while_the_first_is_held() {
     let (events, ledger) = events(&[(true, 3, 0, 16, "DEF"), (true, 2, 0, 16, "xxxx"), (true, 0, 0, 16, "abyyy")]);
     let bytes: String =

@@ -214,3 +214,12 @@ fn where_memory_is_short_bodies_are_hashed_and_waiting_requests_leave() {
     assert_eq!((body.bytes.len(), body.length, body.sha256.is_some()), (0, 6, true));
     assert!(drive.out[2].marks.iter().any(|mark| mark.contains("body-not-kept")), "{:?}", drive.out[2].marks);
 }
+
+#[test]
+fn what_ended_first_may_turn_the_directions_round_and_the_other_one_is_ended_all_the_same() {
+    let mut drive = Drive::new(false);
+    drive.send(ToServer, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab").send(ToClient, "GET /half HTTP/1.1\r\nHost: h\r\n");
+    let out = drive.end();
+    assert!(out.iter().any(|exchange| exchange.contains("/half")), "{out:?}");
+    assert_eq!(drive.pairing.held(), 0);
+}
