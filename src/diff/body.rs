@@ -177,3 +177,76 @@ fn json_lines(text: &[u8]) -> Vec<u8> {
 fn looks_like_json(content: &[u8]) -> bool {
     matches!(content.trim_ascii_start().first(), Some(b'{' | b'['))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::super::rules::RouteRules;
+    use super::*;
+    use crate::exchange::redact::Masker;
+    use crate::http::Request;
+
+    fn answer(kind: &str, coding: &str, body: Vec<u8>) -> Response {
+        let fields = [("Content-Type", kind), ("Content-Encoding", coding)];
+        let headers =
+            fields.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        Response { status: 200, headers: headers.collect(), body: Body::whole(body), ..Response::default() }
+    }
+
+    fn changes(a: &Response, b: &Response) -> Vec<String> {
+        let context = Context {
+            request: &Request::default(),
+            expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
+            actual_at: None,
+            hosts: Default::default(),
+            rules: &RouteRules::default(),
+            masker: &Masker::off(),
+        };
+        let mut sink = Sink::default();
+        compare(&context, a, b, &mut sink);
+        sink.changes.iter().map(|change| format!("{} {}", change.place, change.label)).collect()
+    }
+
+    fn json(a: &str, b: &str) -> Vec<String> {
+        changes(&answer("application/json", "", a.into()), &answer("application/json", "", b.into()))
+    }
+
+    #[test]
+    fn what_cannot_be_undone_within_its_bound_is_said_and_not_held() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let zeros = vec![b' '; 1 << 20];
+        for _ in 0..=CONTENT_BYTES >> 20 {
+            encoder.write_all(&zeros).unwrap();
+        }
+        let bomb = answer("application/json", "gzip", encoder.finish().unwrap());
+        let small = answer("application/json", "", b"{}".to_vec());
+        assert_eq!(changes(&small, &bomb), ["body not decodable"]);
+        assert_eq!(changes(&bomb, &small), ["bytes length"], "v1's own content cannot be read: bytes are all there is");
+        assert_eq!(changes(&bomb, &bomb), [""; 0]);
+    }
+
+    #[test]
+    fn odd_json_is_compared_for_what_it_says() {
+        assert_eq!(json(r#"{"a":1,"a":2}"#, r#"{"a":1,"a":3}"#), ["$.a changed"], "each of several members of one name");
+        assert_eq!(json(r#"{"a":1,"a":2}"#, r#"{"a":2}"#), ["$.a changed", "$.a removed"]);
+        assert_eq!(json(r#"["\ud800"]"#, r#"["\ud801"]"#), ["$[0] changed"], "lone surrogates have no value but are not equal");
+        assert_eq!(json(r#"["\ud83d\ude00"]"#, r#"["😀"]"#), [""; 0]);
+        assert_eq!(json("[NaN]", "[1]"), ["$ other→json"]);
+        assert_eq!(json("[1]", "[NaN]"), ["$ json→other"]);
+        assert_eq!(json("[NaN, 1]", "[NaN, 2]").len(), 1, "no JSON on either side: text");
+        let deep = |inner: &str| format!("{}{inner}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        assert_eq!(json(&deep("1"), &deep("2")).len(), 1, "too deep for structure");
+        assert_eq!(
+            json("{\"n\":1}\n{\"n\":2}\n", "{\"n\":1}\n{\"n\":3}\n"),
+            ["$[1].n changed"],
+            "several documents, a line each"
+        );
+    }
+
+    #[test]
+    fn a_string_of_a_hundred_megabytes_is_one_change() {
+        let long = |last: char| format!("[\"{}{last}\"]", "x".repeat(100_000_000));
+        assert_eq!(json(&long('a'), &long('b')), ["$[0] changed"]);
+    }
+}
