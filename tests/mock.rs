@@ -661,6 +661,45 @@ fn the_port_in_use_and_a_recording_without_calls_are_told() {
     assert_eq!(error.to_string(), "no outgoing call among 0 exchanges");
 }
 
+#[test]
+fn an_answer_too_large_to_be_kept_is_refused_and_contradictions_are_counted() {
+    let mut large = Made { number: 1, target: "/large", answer: "the first of 1 GiB", ..Made::default() }.exchange();
+    large.response.as_mut().unwrap().message.body.length = 1 << 30;
+    let one = Made { number: 2, target: "/rate", answer: "1.08", ..Made::default() }.exchange();
+    let other = Made { number: 3, target: "/rate", answer: "1.09", ..Made::default() }.exchange();
+    let recording = Recording::build(vec![large, other, one], &Selection::default(), Rules::default()).unwrap();
+    assert_eq!(recording.contradictions, 1);
+    let mock = Handle::start(recording, settings()).unwrap();
+    let (status, text) = send(mock.address(), "GET", "/large", "", "");
+    assert!(status == 599 && text.contains("too large to be kept whole"), "{status} {text}");
+    let rates: Vec<_> = (0..2).map(|_| send(mock.address(), "GET", "/rate", "", "").1).collect();
+    assert_eq!(rates, ["1.08", "1.09"], "in the order of their times");
+}
+
+/// v2 is given the mock's address as its provider's: by any name of this machine, and of several providers the one that was
+/// called like this.
+#[test]
+fn a_provider_may_be_called_by_any_name_of_the_mock() {
+    let mut other = Made { number: 2, target: "/rates", answer: "1.08", ..Made::default() }.exchange();
+    let headers = &mut other.request.as_mut().unwrap().message.headers;
+    *headers = std::iter::once((&b"Host"[..], &b"rates.example"[..])).collect();
+    let charges = Made { number: 1, target: "/charges", answer: "none", ..Made::default() }.exchange();
+    let recording = Recording::build(vec![charges, other], &Selection::default(), Rules::default()).unwrap();
+    let listen = "0.0.0.0:0".parse().unwrap();
+    let mock = Handle::start(recording, Settings { threads: 1, ..Settings::new(listen) }).unwrap();
+    let port = mock.address().port();
+    let here = SocketAddr::from(([127, 0, 0, 1], port));
+    for name in ["127.0.0.1", "ci-host", "ci-host.internal"] {
+        let host = format!("Host: {name}:{port}\r\n");
+        assert_eq!(send(here, "GET", "/charges", &host, ""), (200, "none".to_owned()), "{name}");
+        assert_eq!(send(here, "GET", "/rates", &host, ""), (200, "1.08".to_owned()), "{name}");
+        assert_eq!(send(here, "GET", "/else", &host, "").0, 599, "{name}");
+    }
+    assert_eq!(send(here, "GET", "/rates", "Host: ci-host:1\r\n", "").0, 599, "another port is another server");
+    let proxied = format!("http://ci-host:{port}/rates");
+    assert_eq!(send(here, "GET", &proxied, &format!("Host: ci-host:{port}\r\n"), "").0, 599, "a proxy is not meant itself");
+}
+
 /// The program itself, with the provider's calls of the demo's capture.
 #[test]
 fn the_command_serves_a_capture_until_a_signal_and_says_how_it_went() {

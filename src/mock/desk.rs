@@ -68,13 +68,14 @@ impl Shared {
         {
             return name.to_owned();
         }
-        // A client that was given the mock's own address as its provider's means the only provider there is.
-        if self.own.contains(&host)
-            && let Some(only) = self.recording.only_host()
-        {
-            return only.to_owned();
+        // A client that was given the mock's own address as its provider's, by whatever name of this machine, means the only
+        // provider there is, or the only one that was called like this.
+        let direct = absolute.is_none() && connection.tunnel.is_none();
+        let named_us = self.own.contains(&host) || direct && host.ends_with(&self.own_port);
+        match self.recording.only_host_for(&request.method, &request.target).filter(|_| named_us) {
+            Some(only) => only.to_owned(),
+            None => host,
         }
-        host
     }
 
     fn miss(&self, call: &Call) -> serde_json::Value {

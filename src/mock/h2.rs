@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::answer::Reply;
 use super::desk::Handled;
 use super::features::BODY_COMPARED;
 use super::h1::wait;
-use super::server::{Connection, Shared, count};
+use super::server::{Connection, HELD_BYTES, Shared, count};
 use super::shelf::Kept;
 use super::stream::Prefixed;
 use crate::http::{self, Headers, Request, Version};
@@ -54,7 +55,7 @@ async fn answer(
     if request.method() == Method::CONNECT {
         return Ok(respond(&Reply::empty(501), false, arrived, &shared));
     }
-    let Some(request) = translate(request, shared.patience).await else {
+    let Some(request) = translate(request, &shared).await else {
         count(&shared.trouble.unfinished);
         return Ok(respond(&Reply::empty(408), false, arrived, &shared));
     };
@@ -72,7 +73,7 @@ async fn answer(
 }
 
 /// The request as one of HTTP/1 would be; none where the client broke off or took too long.
-async fn translate(request: hyper::Request<Incoming>, patience: Duration) -> Option<Request> {
+async fn translate(request: hyper::Request<Incoming>, shared: &Shared) -> Option<Request> {
     let (head, body) = request.into_parts();
     let mut headers = Headers::new();
     if let Some(authority) = head.uri.authority().filter(|_| !head.headers.contains_key(HOST)) {
@@ -87,29 +88,58 @@ async fn translate(request: hyper::Request<Incoming>, patience: Duration) -> Opt
         target: Bytes::copy_from_slice(target.as_bytes()),
         version: Version::Http2,
         headers,
-        body: receive(body, patience).await?,
+        body: receive(body, shared).await?,
         ..Request::default()
     })
 }
 
 /// Reads a body; what is larger than what is compared is hashed and not kept.
-async fn receive(mut body: Incoming, patience: Duration) -> Option<http::Body> {
+async fn receive(mut body: Incoming, shared: &Shared) -> Option<http::Body> {
+    let mut held = Held { bytes: 0, shared };
     let mut kept: Vec<u8> = Vec::new();
     let mut hasher: Option<Sha256> = None;
     let mut length = 0_u64;
-    while let Some(frame) = tokio::time::timeout(patience, body.frame()).await.ok()? {
+    while let Some(frame) = tokio::time::timeout(shared.patience, body.frame()).await.ok()? {
         let Ok(data) = frame.ok()?.into_data() else { continue };
         length += data.len() as u64;
-        if hasher.is_none() && length > BODY_COMPARED as u64 {
+        let too_much = length > BODY_COMPARED as u64 || shared.held.load(Ordering::Relaxed) > HELD_BYTES;
+        if hasher.is_none() && too_much {
             hasher = Some(Sha256::new_with_prefix(&kept));
             kept = Vec::new();
+            held.give_back();
         }
         match &mut hasher {
             Some(hasher) => hasher.update(&data),
-            None => kept.extend_from_slice(&data),
+            None => {
+                held.take(data.len());
+                kept.extend_from_slice(&data);
+            }
         }
     }
     Some(http::Body { bytes: kept.into(), length, sha256: hasher.map(|hasher| hasher.finalize().into()) })
+}
+
+/// What is counted as held for a body under way.
+struct Held<'s> {
+    bytes: usize,
+    shared: &'s Shared,
+}
+
+impl Held<'_> {
+    fn take(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.shared.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn give_back(&mut self) {
+        self.shared.held.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
 }
 
 fn respond(reply: &Reply<'_>, head: bool, arrived: Monotonic, shared: &Arc<Shared>) -> Response<Content> {

@@ -396,12 +396,12 @@ impl Recording {
         self.hosts.contains_key(host)
     }
 
-    /// The only provider, where there is but one.
-    pub(super) fn only_host(&self) -> Option<&str> {
-        match self.hosts.len() {
-            1 => self.hosts.keys().next().map(String::as_str),
-            _ => None,
-        }
+    /// The only provider, or of several the only one that was called with this method and route.
+    pub(super) fn only_host_for(&self, method: &[u8], target: &[u8]) -> Option<&str> {
+        let route = self.routes.route(method, target);
+        let hosts = || self.hosts.keys().map(String::as_str);
+        let called = |host: &&str| self.scopes.contains_key(&scope_of(host, &route));
+        only(hosts()).or_else(|| only(hosts().filter(called)))
     }
 
     /// The cause that a call with these header fields belongs to, where the recording knows it.
@@ -495,6 +495,12 @@ impl Recorded {
         };
         Subject { route: &self.route, target: &self.request.target, headers: &self.request.headers, content }
     }
+}
+
+/// The first of `hosts` where it is the last as well.
+fn only<'h>(mut hosts: impl Iterator<Item = &'h str>) -> Option<&'h str> {
+    let first = hosts.next()?;
+    hosts.next().is_none().then_some(first)
 }
 
 pub(super) fn scope_of(host: &str, route: &str) -> u64 {
