@@ -121,7 +121,14 @@ pub(super) fn parse(text: &str) -> Option<Tree> {
                 }
                 builder.text(&String::from_utf8_lossy(&text));
             }
-            Token::Doctype(doctype) => builder.doctype(&String::from_utf8_lossy(&doctype.name).to_ascii_lowercase()),
+            Token::Doctype(doctype) => {
+                // Its identifiers choose how a browser lays the page out.
+                let mut text = String::from_utf8_lossy(&doctype.name).to_ascii_lowercase();
+                for identifier in [&doctype.public_identifier, &doctype.system_identifier].into_iter().flatten() {
+                    text.push_str(&format!(" \"{}\"", String::from_utf8_lossy(identifier)));
+                }
+                builder.doctype(&text);
+            }
             Token::Comment(_) | Token::Error(_) => {}
         }
     }

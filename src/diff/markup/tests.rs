@@ -56,6 +56,11 @@ fn html_differs_where_something_changed() {
         ("<div><p>1</p></div>", "<div><h2 id=n>New</h2><p>1</p></div>", &["/html/body/div/h2 added -→<h2 id=\"n\">New"]),
         ("<!doctype html><p>1", "<p>1", &["/doctype() removed html→-"]),
         ("<p>1", "<html lang=en><body id=b><p>1", &["/html/@lang added -→en", "/html/body/@id added -→b"]),
+        (
+            "<!DOCTYPE html PUBLIC \"-//W3C//DTD HTML 3.2 Final//EN\"><p>1",
+            "<!doctype html><p>1",
+            &["/doctype() changed html \"-//W3C//DTD HTML 3.2 Final//EN\"→html"],
+        ),
         ("plain", "other", &["/html/body/text() changed plain→other"]),
         (
             "<script>if (a<b) x('</p>')</script>",
