@@ -99,7 +99,7 @@ fn two_threads(bencher: Bencher, name: &str) {
 }
 
 fn line(exchange: Exchange, text: &mut Vec<u8>) -> usize {
-    log::write(text, &exchange);
+    log::write_rest(text, &exchange);
     usize::from(exchange.completeness == Completeness::Complete)
 }
 
@@ -114,7 +114,7 @@ fn whole(bencher: Bencher, name: &str, threads: usize, render: fn(Exchange, &mut
             let mut parse = Parse::start(Box::new(source), &options, render);
             let mut complete = 0;
             while let Some(output) = parse.next_output().expect("memory can be read") {
-                complete += output.drain().map(|(complete, _)| complete as u64).sum::<u64>();
+                complete += output.drain().map(|(_, complete, _)| complete as u64).sum::<u64>();
             }
             assert_eq!(complete, traffic.exchanges);
         });

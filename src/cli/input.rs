@@ -143,7 +143,7 @@ impl Inputs {
         self.render(
             global,
             |exchange: Exchange, _: &mut Vec<u8>| exchange,
-            |output| output.drain().try_for_each(|(exchange, _)| take(exchange)),
+            |output| output.drain().try_for_each(|(id, exchange, _)| take(Exchange { id, ..exchange })),
         )
     }
 }
@@ -178,7 +178,8 @@ fn from_both<R: Render>(
     while let Some(output) = parse.next_output().map_err(|error| failure(&error))? {
         show(output.progress.0, output.packets, done.exchanges);
         let mut both = Vec::with_capacity(output.len());
-        for (mut exchange, _) in output.drain() {
+        for (id, mut exchange, _) in output.drain() {
+            exchange.id = id;
             let until = began(&exchange);
             while let Some(mut earlier) = next.take_if(|next| began(next) < until) {
                 number(&mut earlier, 1);

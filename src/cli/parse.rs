@@ -126,12 +126,12 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
         if let Some(redactor) = &redactor {
             redactor.apply(&mut exchange);
         }
-        log::write(text, &exchange);
+        log::write_rest(text, &exchange);
         exchange.completeness
     };
     let done = inputs.render(global, render, |rendered| {
-        output.write_all(rendered.texts())?;
-        rendered.drain().for_each(|(how, _)| completeness[how as usize] += 1);
+        output.write_all(rendered.lines())?;
+        rendered.drain().for_each(|(_, how, _)| completeness[how as usize] += 1);
         if interrupted.load(Ordering::Relaxed) { Err(Failure::new(Exit::Interrupted, "interrupted")) } else { Ok(()) }
     });
     let done = match done {

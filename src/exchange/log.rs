@@ -93,12 +93,22 @@ pub enum LineError {
 
 /// Appends an exchange as one line, with its line end.
 pub fn write(out: &mut Vec<u8>, exchange: &Exchange) {
+    write_name(out, exchange.id);
+    write_rest(out, exchange);
+}
+
+/// Appends the start of an exchange's line: what depends on its name, which is known last.
+pub fn write_name(out: &mut Vec<u8>, id: ExchangeId) {
     out.extend_from_slice(b"{\"id\":\"");
-    integer(out, i64::try_from(exchange.id.connection).unwrap_or(i64::MAX));
+    integer(out, i64::try_from(id.connection).unwrap_or(i64::MAX));
     out.push(b'-');
-    integer(out, i64::from(exchange.id.ordinal));
+    integer(out, i64::from(id.ordinal));
     out.extend_from_slice(b"\",\"connection\":");
-    integer(out, i64::try_from(exchange.id.connection).unwrap_or(i64::MAX));
+    integer(out, i64::try_from(id.connection).unwrap_or(i64::MAX));
+}
+
+/// Appends the rest of an exchange's line, with its line end.
+pub fn write_rest(out: &mut Vec<u8>, exchange: &Exchange) {
     out.extend_from_slice(b",\"client\":\"");
     endpoint(out, &exchange.client);
     out.extend_from_slice(b"\",\"server\":\"");

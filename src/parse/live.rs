@@ -208,7 +208,7 @@ impl Recording {
             if let Some(redactor) = &redactor {
                 redactor.apply(&mut exchange);
             }
-            log::write(text, &exchange);
+            log::write_rest(text, &exchange);
         });
         let parser = spawn("capture-parse", {
             let stop = Arc::clone(&stop);
@@ -269,7 +269,7 @@ fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Li
         match parse.next_output() {
             Ok(Some(rendered)) => {
                 text.clear();
-                rendered.texts().for_each(|line| text.extend_from_slice(line));
+                rendered.lines().for_each(|line| text.extend_from_slice(line));
                 let count = rendered.len() as u64;
                 let result = match &parsed.failure {
                     Some(_) => {

@@ -1,7 +1,7 @@
 //! The parallel driver: packets in, exchanges out, in the order in which they were completed.
 //!
-//! A round is a batch of packets on its way: filled, decoded, reassembled and paired, rendered, given out. With several threads
-//! each of these steps works on another round at the same time; inside a step the work is cut by packets (decoding) or by shard
+//! A round is a batch of packets on its way: filled, decoded, then reassembled, paired and rendered, given out. With several
+//! threads each of these steps works on another round at the same time; inside a step the work is cut by packets (decoding) or by shard
 //! (everything with state). A connection belongs to one of [`SHARDS`] shards, whatever the number of threads, so every decision,
 //! also that of a limit, depends on the packets alone: the output is byte-equal for any number of threads.
 
@@ -9,15 +9,17 @@ pub mod live;
 mod round;
 mod shard;
 
-use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::capture::{CaptureError, PacketSource};
 use crate::exchange::Exchange;
+use crate::exchange::ExchangeId;
+use crate::exchange::log;
 use crate::ledger::Ledger;
 
 use round::Engine;
+use shard::Made;
 
 /// Parts that the connections are divided into. More than any machine's threads that would pay, so that they balance.
 pub const SHARDS: usize = 32;
@@ -47,7 +49,8 @@ impl Default for Options {
     }
 }
 
-/// Turns an exchange into what the caller wants of it, in the shard's thread: a value, and text appended to a buffer.
+/// Turns an exchange into what the caller wants of it, in the shard's thread: a value, and text appended to a buffer. This
+/// happens before its connection has a rank, so `exchange.id` means nothing yet: [`Output`] tells it.
 pub trait Render: Send + Sync + 'static {
     /// The value.
     type Item: Send;
@@ -68,30 +71,27 @@ impl<T: Send, F: Fn(Exchange, &mut Vec<u8>) -> T + Send + Sync + 'static> Render
 #[derive(Debug)]
 pub struct Output<T> {
     /// By shard: what was rendered.
-    shards: Vec<Rendered<T>>,
+    shards: Vec<Made<T>>,
     /// Shard and place in it, in the order of the output.
     order: Vec<(u32, u32)>,
+    /// The starts of lines, and where each ends.
+    names: Vec<u8>,
+    name_ends: Vec<usize>,
     /// Bytes of the input that were read, and how many there are where that is known.
     pub progress: (u64, Option<u64>),
     /// Packets that were read.
     pub packets: u64,
 }
 
-#[derive(Debug)]
-struct Rendered<T> {
-    text: Vec<u8>,
-    items: Vec<Option<(T, Range<usize>)>>,
-}
-
 impl<T> Output<T> {
+    fn new(shards: usize) -> Self {
+        let shards = std::iter::repeat_with(Made::default).take(shards).collect();
+        Self { shards, order: Vec::new(), names: Vec::new(), name_ends: Vec::new(), progress: (0, None), packets: 0 }
+    }
+
     /// To be filled with exchanges that come from elsewhere.
     pub fn empty() -> Self {
-        Self {
-            shards: vec![Rendered { text: Vec::new(), items: Vec::new() }],
-            order: Vec::new(),
-            progress: (0, None),
-            packets: 0,
-        }
+        Self::new(1)
     }
 
     /// Takes these exchanges, in their order, in place of all that it held; its buffers are used again.
@@ -100,14 +100,11 @@ impl<T> Output<T> {
         exchanges: impl Iterator<Item = Result<Exchange, E>>,
         render: &R,
     ) -> Result<(), E> {
-        let rendered = &mut self.shards[0];
-        rendered.text.clear();
-        rendered.items.clear();
+        let made = &mut self.shards[0];
+        made.clear();
         self.order.clear();
         for (place, exchange) in exchanges.enumerate() {
-            let start = rendered.text.len();
-            let item = render.render(exchange?, &mut rendered.text);
-            rendered.items.push(Some((item, start..rendered.text.len())));
+            made.add(render, exchange?, 0, None);
             self.order.push((0, place as u32));
         }
         Ok(())
@@ -123,21 +120,30 @@ impl<T> Output<T> {
         self.order.is_empty()
     }
 
-    /// The exchanges in order: values, taken out, and their text.
-    pub fn drain(&mut self) -> impl Iterator<Item = (T, &[u8])> {
-        let mut items: Vec<_> = self.shards.iter_mut().map(|shard| (&shard.text, &mut shard.items)).collect();
+    /// The exchanges in order: names, values, taken out, and their text.
+    pub fn drain(&mut self) -> impl Iterator<Item = (ExchangeId, T, &[u8])> {
+        let mut shards: Vec<_> = self.shards.iter_mut().map(|made| (&made.text, &mut made.entries)).collect();
         self.order.drain(..).filter_map(move |(shard, place)| {
-            let (text, items) = &mut items[shard as usize];
-            let (item, range) = items[place as usize].take()?;
-            Some((item, &text[range]))
+            let (text, entries) = &mut shards[shard as usize];
+            let entry = &mut entries[place as usize];
+            Some((entry.id, entry.item.take()?, &text[entry.text.clone()]))
         })
     }
 
-    /// The texts in order, for writing many at once.
-    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
-        self.order.iter().filter_map(|&(shard, place)| {
-            let rendered = &self.shards[shard as usize];
-            rendered.items[place as usize].as_ref().map(|(_, range)| &rendered.text[range.clone()])
+    /// Pieces of lines for `exchanges.jsonl`, in order, where [`log::write_rest`] wrote the text: what is put together gives
+    /// the lines. For writing many at once.
+    pub fn lines(&mut self) -> impl Iterator<Item = &[u8]> {
+        self.names.clear();
+        self.name_ends.clear();
+        for &(shard, place) in &self.order {
+            log::write_name(&mut self.names, self.shards[shard as usize].entries[place as usize].id);
+            self.name_ends.push(self.names.len());
+        }
+        let starts = std::iter::once(&0).chain(&self.name_ends);
+        let names = starts.zip(&self.name_ends).map(|(&start, &end)| &self.names[start..end]);
+        names.zip(&self.order).flat_map(|(name, &(shard, place))| {
+            let made = &self.shards[shard as usize];
+            [name, &made.text[made.entries[place as usize].text.clone()]]
         })
     }
 }

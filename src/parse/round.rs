@@ -7,8 +7,8 @@ use std::sync::mpsc::Receiver;
 
 use rustc_hash::FxHashMap;
 
-use super::shard::{Emitted, Pairings, Ranks};
-use super::{Options, Output, Render, Rendered, SHARDS, Summary};
+use super::shard::{Made, Pairings, Ranks};
+use super::{Options, Output, Render, SHARDS, Summary};
 use crate::capture::{Batch, CaptureError, Frame, PacketSource};
 use crate::decode::fragment::Joined;
 use crate::decode::{Decoded, Fragment, Fragments, HashKey, Reject, Segment, decode};
@@ -21,10 +21,8 @@ struct Round<T> {
     chunks: Vec<Chunk>,
     /// IP packets that were joined from fragments; their blocks are counted behind the batch's.
     joined: Vec<Vec<u8>>,
-    /// By shard.
-    emitted: Vec<Vec<Emitted>>,
-    ranks: Arc<Ranks>,
-    rendered: Option<Output<T>>,
+    /// What came out of it.
+    output: Output<T>,
     /// Keys of the output: packet, connection, ordinal, shard, place.
     keys: Vec<(u64, u64, u32, u32, u32)>,
     progress: (u64, Option<u64>),
@@ -63,27 +61,25 @@ impl Chunk {
 /// Packets below which cutting a batch costs more than it gives.
 const SMALLEST_CHUNK: usize = 256;
 
-type ShardTable = Table<Pairings>;
+type ShardTable<R> = Table<Pairings<R>>;
 
 /// Moves rounds on.
 pub(super) struct Engine<R: Render> {
     source: Box<dyn PacketSource>,
-    render: R,
     key: HashKey,
     threads: usize,
     held_bytes: usize,
-    shards: Vec<ShardTable>,
+    shards: Vec<ShardTable<R>>,
     fragments: Fragments,
     joined_fragments: u64,
     rejects: BTreeMap<Reject, u64>,
     packets: u64,
     connections: u64,
     /// Ranks of the round that was reassembled last.
-    ranks: Arc<Ranks>,
-    /// Rounds on their way: filled, decoded, reassembled.
+    ranks: Ranks,
+    /// Rounds on their way: filled, decoded.
     filled: Option<Round<R::Item>>,
     decoded: Option<Round<R::Item>>,
-    reassembled: Option<Round<R::Item>>,
     spare: Vec<Round<R::Item>>,
     used: Vec<Output<R::Item>>,
     exhausted: bool,
@@ -92,10 +88,10 @@ pub(super) struct Engine<R: Render> {
 
 impl<R: Render> Engine<R> {
     pub(super) fn new(source: Box<dyn PacketSource>, options: &Options, render: R) -> Self {
-        let table = || Table::new(Pairings::new(options.http), Limits::share(SHARDS), options.ports.clone());
+        let render = Arc::new(render);
+        let table = || Table::new(Pairings::new(Arc::clone(&render), options.http), Limits::share(SHARDS), options.ports.clone());
         Self {
             source,
-            render,
             key: HashKey::default(),
             threads: options.threads.max(1),
             held_bytes: options.held_bytes,
@@ -105,10 +101,9 @@ impl<R: Render> Engine<R> {
             rejects: BTreeMap::new(),
             packets: 0,
             connections: 0,
-            ranks: Arc::default(),
+            ranks: Ranks::default(),
             filled: None,
             decoded: None,
-            reassembled: None,
             spare: Vec::new(),
             used: Vec::new(),
             exhausted: false,
@@ -134,14 +129,8 @@ impl<R: Render> Engine<R> {
         self.exhausted = round.last;
         round.decode_alone(self.key);
         self.join_fragments(&mut round);
-        for (index, (shard, emitted)) in self.shards.iter_mut().zip(&mut round.emitted).enumerate() {
-            reassemble(shard, index, &round.chunks, &round.batch, &round.joined, round.last, &self.ranks, emitted);
-        }
-        self.give_ranks(&mut round);
-        self.bound_memory(&mut round);
-        let output = round.rendered.get_or_insert_with(empty_output);
-        for (rendered, emitted) in output.shards.iter_mut().zip(&mut round.emitted) {
-            render(&self.render, rendered, emitted, &round.ranks);
+        for (index, (shard, made)) in self.shards.iter_mut().zip(&mut round.output.shards).enumerate() {
+            reassemble(shard, index, &round.chunks, &round.batch, &round.joined, round.last, &self.ranks, made);
         }
         Ok(self.finish_round(round))
     }
@@ -153,7 +142,7 @@ impl<R: Render> Engine<R> {
         }
         let mut fresh = self.fresh();
         let mut failure = None;
-        let Self { source, shards, key, threads, render: renderer, ranks, filled, decoded, reassembled, .. } = self;
+        let Self { source, shards, key, threads, ranks, filled, decoded, .. } = self;
         let (key, ranks) = (*key, &*ranks);
         rayon::scope(|scope| {
             if let Some(round) = &mut fresh {
@@ -173,28 +162,17 @@ impl<R: Render> Engine<R> {
                     chunk.decode(batch, 0, &[], key);
                 }
             }
-            if let Some(Round { batch, chunks, joined, emitted, last, .. }) = decoded {
+            if let Some(Round { batch, chunks, joined, output, last, .. }) = decoded {
                 let (batch, chunks, joined, last) = (&*batch, &*chunks, &*joined, *last);
-                for (index, (shard, emitted)) in shards.iter_mut().zip(emitted).enumerate() {
-                    scope.spawn(move |_| reassemble(shard, index, chunks, batch, joined, last, ranks, emitted));
-                }
-            }
-            if let Some(Round { emitted, ranks, rendered, .. }) = reassembled {
-                let (renderer, ranks) = (&*renderer, &*ranks);
-                for (rendered, emitted) in rendered.get_or_insert_with(empty_output).shards.iter_mut().zip(emitted) {
-                    scope.spawn(move |_| render(renderer, rendered, emitted, ranks));
+                for (index, (shard, made)) in shards.iter_mut().zip(&mut output.shards).enumerate() {
+                    scope.spawn(move |_| reassemble(shard, index, chunks, batch, joined, last, ranks, made));
                 }
             }
         });
         if let Some(error) = failure {
             return Err(error);
         }
-        let done = self.reassembled.take();
-        if let Some(mut round) = self.decoded.take() {
-            self.give_ranks(&mut round);
-            self.bound_memory(&mut round);
-            self.reassembled = Some(round);
-        }
+        let done = self.decoded.take();
         if let Some(mut round) = self.filled.take() {
             self.join_fragments(&mut round);
             self.decoded = Some(round);
@@ -210,7 +188,7 @@ impl<R: Render> Engine<R> {
             return None;
         }
         let mut round = self.spare.pop().unwrap_or_default();
-        round.rendered = self.used.pop();
+        round.output = self.used.pop().unwrap_or_else(|| Output::new(SHARDS));
         Some(round)
     }
 
@@ -257,11 +235,11 @@ impl<R: Render> Engine<R> {
             return;
         }
         let of_shard =
-            |(shard, table): (usize, &ShardTable)| table.holders().map(move |holder| (holder, shard)).collect::<Vec<_>>();
+            |(shard, table): (usize, &ShardTable<R>)| table.holders().map(move |holder| (holder, shard)).collect::<Vec<_>>();
         let mut holders: Vec<_> = self.shards.iter().enumerate().flat_map(of_shard).collect();
         holders.sort_unstable_by_key(|&((bytes, first_packet, _), _)| (std::cmp::Reverse(bytes), first_packet));
-        for (shard, emitted) in self.shards.iter_mut().zip(&mut round.emitted) {
-            std::mem::swap(&mut shard.streams().emitted, emitted);
+        for (shard, made) in self.shards.iter_mut().zip(&mut round.output.shards) {
+            std::mem::swap(&mut shard.streams().made, made);
         }
         for (end, least) in [(false, limits::SHED_BYTES), (true, 0)] {
             for &((_, _, slot), shard) in holders.iter().filter(|((bytes, ..), _)| *bytes > least) {
@@ -271,41 +249,44 @@ impl<R: Render> Engine<R> {
                 held = held.saturating_sub(self.shards[shard].shed(slot, end));
             }
         }
-        for (shard, emitted) in self.shards.iter_mut().zip(&mut round.emitted) {
-            std::mem::swap(&mut shard.streams().emitted, emitted);
+        for (shard, made) in self.shards.iter_mut().zip(&mut round.output.shards) {
+            std::mem::swap(&mut shard.streams().made, made);
         }
     }
 
     /// Names the connections that the round started by the order of their first packets.
-    fn give_ranks(&mut self, round: &mut Round<R::Item>) {
+    fn give_ranks(&mut self) {
         let mut first_packets: Vec<u64> = self.shards.iter().flat_map(Table::started).collect();
         first_packets.sort_unstable();
         let base = self.connections;
         self.connections += first_packets.len() as u64;
-        self.ranks = Arc::new(Ranks { base, first_packets });
-        round.ranks = Arc::clone(&self.ranks);
+        self.ranks = Ranks { base, first_packets };
     }
 
-    /// Puts the output in order.
+    /// Names what came out and puts it in order.
     fn finish_round(&mut self, mut round: Round<R::Item>) -> Option<Output<R::Item>> {
+        self.give_ranks();
+        self.bound_memory(&mut round);
         self.ended |= round.last;
-        let mut output = round.rendered.take().unwrap_or_else(empty_output);
-        round.keys.clear();
-        for (shard, emitted) in round.emitted.iter().enumerate() {
-            let keys = emitted
-                .iter()
-                .enumerate()
-                .map(|(place, one)| (one.packet, one.id.connection, one.id.ordinal, shard as u32, place as u32));
-            round.keys.extend(keys);
+        let Round { output, keys, progress, last, .. } = &mut round;
+        keys.clear();
+        for (shard, made) in output.shards.iter_mut().enumerate() {
+            for (place, entry) in made.entries.iter_mut().enumerate() {
+                if let Some(first) = entry.unranked {
+                    entry.id.connection = self.ranks.of(first).expect("a connection gets its rank in the round that starts it");
+                }
+                keys.push((entry.packet, entry.id.connection, entry.id.ordinal, shard as u32, place as u32));
+            }
         }
-        round.keys.sort_unstable();
+        keys.sort_unstable();
         output.order.clear();
-        output.order.extend(round.keys.iter().map(|&(.., shard, place)| (shard, place)));
-        output.progress = round.progress;
+        output.order.extend(keys.iter().map(|&(.., shard, place)| (shard, place)));
+        output.progress = *progress;
         output.packets = self.packets;
-        if round.last && output.order.is_empty() {
+        if *last && output.order.is_empty() {
             return None;
         }
+        let output = std::mem::replace(&mut round.output, Output::new(0));
         self.spare.push(round);
         Some(output)
     }
@@ -334,9 +315,7 @@ impl<T> Default for Round<T> {
             batch: Batch::default(),
             chunks: Vec::new(),
             joined: Vec::new(),
-            emitted: std::iter::repeat_with(Vec::new).take(SHARDS).collect(),
-            ranks: Arc::default(),
-            rendered: None,
+            output: Output::new(0),
             keys: Vec::new(),
             progress: (0, None),
             last: false,
@@ -351,11 +330,6 @@ impl<T> Round<T> {
     }
 }
 
-fn empty_output<T>() -> Output<T> {
-    let rendered = || Rendered { text: Vec::new(), items: Vec::new() };
-    Output { shards: std::iter::repeat_with(rendered).take(SHARDS).collect(), order: Vec::new(), progress: (0, None), packets: 0 }
-}
-
 fn fill<T>(source: &mut Box<dyn PacketSource>, round: &mut Round<T>) -> Result<(), CaptureError> {
     round.last = !source.fill(&mut round.batch)?;
     round.progress = source.progress();
@@ -363,18 +337,18 @@ fn fill<T>(source: &mut Box<dyn PacketSource>, round: &mut Round<T>) -> Result<(
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a round, borrowed apart from each other")]
-fn reassemble(
-    shard: &mut ShardTable,
+fn reassemble<R: Render>(
+    shard: &mut ShardTable<R>,
     index: usize,
     chunks: &[Chunk],
     batch: &Batch,
     joined: &[Vec<u8>],
     last: bool,
-    ranks: &Arc<Ranks>,
-    emitted: &mut Vec<Emitted>,
+    ranks: &Ranks,
+    made: &mut Made<R::Item>,
 ) {
-    emitted.clear();
-    std::mem::swap(&mut shard.streams().emitted, emitted);
+    made.clear();
+    std::mem::swap(&mut shard.streams().made, made);
     shard.rank_started(|first_packet| ranks.of(first_packet));
     for segment in chunks.iter().flat_map(|chunk| &chunk.segments[index]) {
         let block = segment.block as usize;
@@ -385,20 +359,5 @@ fn reassemble(
     if last {
         shard.finish();
     }
-    std::mem::swap(&mut shard.streams().emitted, emitted);
-}
-
-fn render<R: Render>(renderer: &R, rendered: &mut Rendered<R::Item>, emitted: &mut [Emitted], ranks: &Ranks) {
-    rendered.text.clear();
-    rendered.items.clear();
-    for one in emitted {
-        if let Some(first) = one.unranked {
-            one.id.connection = ranks.of(first).expect("a connection gets its rank in the round that starts it");
-        }
-        let mut exchange = one.exchange.take().expect("an exchange is rendered once");
-        exchange.id = one.id;
-        let start = rendered.text.len();
-        let item = renderer.render(exchange, &mut rendered.text);
-        rendered.items.push(Some((item, start..rendered.text.len())));
-    }
+    std::mem::swap(&mut shard.streams().made, made);
 }

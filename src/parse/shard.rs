@@ -1,20 +1,54 @@
 //! One shard: its connections, their parsers and pairs. Sees its segments in capture order.
 
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Render;
 use crate::exchange::pairing::{self, Origin, Pairing};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::flow::Direction;
 use crate::http::parser::{Ending, Limits};
 use crate::reassemble::{End, Finished, Mark, Missing, Opened, StreamEvent, Streams};
 
-/// An exchange that is complete, or as complete as it will be.
-pub(super) struct Emitted {
+/// What a shard made in a round, in the order in which it was made.
+#[derive(Debug)]
+pub(super) struct Made<T> {
+    pub(super) text: Vec<u8>,
+    pub(super) entries: Vec<Entry<T>>,
+}
+
+/// An exchange that is complete, or as complete as it will be: rendered where its bytes are still at hand, before its
+/// connection has a rank.
+#[derive(Debug)]
+pub(super) struct Entry<T> {
     /// The packet at which it was known.
     pub(super) packet: u64,
     /// The first packet of its connection, where the connection has no rank yet.
     pub(super) unranked: Option<u64>,
     pub(super) id: ExchangeId,
-    /// Until it is rendered.
-    pub(super) exchange: Option<Exchange>,
+    /// Until it is taken.
+    pub(super) item: Option<T>,
+    pub(super) text: Range<usize>,
+}
+
+impl<T> Default for Made<T> {
+    fn default() -> Self {
+        Self { text: Vec::new(), entries: Vec::new() }
+    }
+}
+
+impl<T> Made<T> {
+    /// Renders one exchange.
+    pub(super) fn add<R: Render<Item = T>>(&mut self, render: &R, exchange: Exchange, packet: u64, unranked: Option<u64>) {
+        let (id, start) = (exchange.id, self.text.len());
+        let item = Some(render.render(exchange, &mut self.text));
+        self.entries.push(Entry { packet, unranked, id, item, text: start..self.text.len() });
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.entries.clear();
+    }
 }
 
 /// Ranks of the connections that a round started: `base` and up, in the order of their first packets.
@@ -31,8 +65,9 @@ impl Ranks {
 }
 
 /// Feeds the streams of a shard to their pairings.
-pub(super) struct Pairings {
-    pub(super) emitted: Vec<Emitted>,
+pub(super) struct Pairings<R: Render> {
+    pub(super) made: Made<R::Item>,
+    render: Arc<R>,
     limits: Limits,
     now: Mark,
 }
@@ -45,13 +80,27 @@ pub(super) struct Lane {
     exchanges: u64,
 }
 
-impl Pairings {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { emitted: Vec::new(), limits, now: Mark::default() }
+impl<R: Render> Pairings<R> {
+    pub(super) fn new(render: Arc<R>, limits: Limits) -> Self {
+        Self { made: Made::default(), render, limits, now: Mark::default() }
+    }
+
+    /// Lets `step` move a lane's pairing on, and renders what it gives.
+    fn step(&mut self, lane: &mut Lane, step: impl FnOnce(&mut Pairing, &mut dyn FnMut(Exchange))) {
+        let Self { made, render, now, .. } = self;
+        let Lane { pairing, first_packet, rank, exchanges } = lane;
+        step(pairing, &mut |mut exchange| {
+            *exchanges += 1;
+            if let Some(rank) = *rank {
+                exchange.id.connection = rank;
+            }
+            let unranked = if rank.is_none() { Some(*first_packet) } else { None };
+            made.add(&**render, exchange, now.packet, unranked);
+        });
     }
 }
 
-impl Streams for Pairings {
+impl<R: Render> Streams for Pairings<R> {
     type Stream = Box<Lane>;
 
     fn now(&mut self, mark: Mark) {
@@ -78,11 +127,7 @@ impl Streams for Pairings {
     }
 
     fn event(&mut self, lane: &mut Box<Lane>, event: StreamEvent<'_>) {
-        let Lane { pairing, first_packet, rank, exchanges } = &mut **lane;
-        let emitted = &mut self.emitted;
-        let now = self.now.packet;
-        let mut out = |exchange| emit(emitted, exchange, now, *first_packet, *rank, exchanges);
-        match event {
+        self.step(lane, |pairing, mut out| match event {
             StreamEvent::Bytes { direction, payload, acked, mark, .. } => {
                 let mark = pairing::Mark { at: mark.at, packet: mark.packet, ack: acked, cut: false };
                 pairing.bytes(direction, payload, mark, &mut out);
@@ -95,7 +140,7 @@ impl Streams for Pairings {
             StreamEvent::Close { direction, end: End::Fin, .. } => pairing.close(direction, Ending::Closed, &mut out),
             // Not seen to the end: `finish` says the same for both directions.
             StreamEvent::Close { .. } => {}
-        }
+        });
     }
 
     fn held(&self, lane: &Box<Lane>) -> usize {
@@ -103,9 +148,7 @@ impl Streams for Pairings {
     }
 
     fn shed(&mut self, lane: &mut Box<Lane>) {
-        let Lane { pairing, first_packet, rank, exchanges } = &mut **lane;
-        let (emitted, now) = (&mut self.emitted, self.now.packet);
-        pairing.relieve(&mut |exchange| emit(emitted, exchange, now, *first_packet, *rank, exchanges));
+        self.step(lane, |pairing, mut out| pairing.relieve(&mut out));
     }
 
     fn wants(&self, lane: &Box<Lane>, direction: Direction) -> bool {
@@ -113,9 +156,8 @@ impl Streams for Pairings {
     }
 
     fn finish(&mut self, mut lane: Box<Lane>) -> Finished {
-        let Lane { pairing, first_packet, rank, exchanges } = &mut *lane;
-        let (emitted, now) = (&mut self.emitted, self.now.packet);
-        pairing.finish(&mut |exchange| emit(emitted, exchange, now, *first_packet, *rank, exchanges));
+        self.step(&mut lane, |pairing, mut out| pairing.finish(&mut out));
+        let Lane { pairing, exchanges, .. } = &*lane;
         Finished {
             protocol: pairing.protocol(),
             used: *exchanges > 0,
@@ -123,13 +165,4 @@ impl Streams for Pairings {
             tunnelled: pairing.tunnelled(),
         }
     }
-}
-
-fn emit(emitted: &mut Vec<Emitted>, mut exchange: Exchange, packet: u64, first: u64, rank: Option<u64>, exchanges: &mut u64) {
-    *exchanges += 1;
-    if let Some(rank) = rank {
-        exchange.id.connection = rank;
-    }
-    let unranked = if rank.is_none() { Some(first) } else { None };
-    emitted.push(Emitted { packet, unranked, id: exchange.id, exchange: Some(exchange) });
 }

@@ -142,7 +142,7 @@ fn run_with(packets: Vec<Vec<u8>>, together: usize, options: &Options) -> (Vec<E
     let mut parse = Parse::start(Box::new(source), options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
     let mut exchanges = Vec::new();
     while let Some(output) = parse.next_output().expect("memory can be read") {
-        exchanges.extend(output.drain().map(|(exchange, _)| exchange));
+        exchanges.extend(output.drain().map(|(id, exchange, _)| Exchange { id, ..exchange }));
     }
     (exchanges, parse.summary().expect("the input is used up").ledger)
 }

@@ -95,7 +95,6 @@ impl Interner {
         }
         let is_plain = exchange.completeness == Completeness::Complete && exchange.marks.is_empty();
         Facts {
-            id: exchange.id,
             at: exchange.request.as_ref().map(|request| request.at).or(response.map(|response| response.at)),
             ended: response.map(|response| response.at),
             completeness: exchange.completeness,
@@ -116,7 +115,6 @@ impl Interner {
 
 /// What is needed of one exchange.
 pub(super) struct Facts {
-    id: ExchangeId,
     at: Option<Timestamp>,
     ended: Option<Timestamp>,
     completeness: Completeness,
@@ -247,10 +245,10 @@ impl Survey {
         }
     }
 
-    pub(super) fn add(&mut self, facts: Facts) {
+    pub(super) fn add(&mut self, id: ExchangeId, facts: Facts) {
         *self.completeness.entry(facts.completeness.name()).or_default() += 1;
         // Exchanges of a connection come in order, so the first of each tells how many connections there are.
-        self.connections += u64::from(facts.id.ordinal == 0);
+        self.connections += u64::from(id.ordinal == 0);
         let is_error = facts.status.is_some_and(|status| status >= 500);
         if let Some(status) = facts.status {
             *self.statuses.entry(status).or_default() += 1;
@@ -284,7 +282,7 @@ impl Survey {
             }
         }
         if let Some(odd) = facts.odd {
-            self.add_odd(facts.id, facts.completeness, *odd);
+            self.add_odd(id, facts.completeness, *odd);
         }
     }
 

@@ -59,8 +59,9 @@ pub(super) fn read_into(
         &Header::new(Timestamp::now(), inputs.iter().map(|name| input::without_secrets(name)).collect()),
     );
     let route_of = metrics::route_of();
-    let read = each(inputs, signals, global, log::write, |exchange, line| {
-        buffer.extend_from_slice(line);
+    let read = each(inputs, signals, global, log::write_rest, |exchange, rest| {
+        log::write_name(&mut buffer, exchange.id);
+        buffer.extend_from_slice(rest);
         if buffer.len() >= WRITE_BYTES {
             file.write_all(&buffer).map_err(cannot)?;
             buffer.clear();
@@ -106,7 +107,7 @@ fn each(
         if signals.came() {
             return Err(Failure::new(Exit::Interrupted, "interrupted while reading the input"));
         }
-        output.drain().try_for_each(|(exchange, line)| take(&exchange, line))
+        output.drain().try_for_each(|(id, exchange, text)| take(&Exchange { id, ..exchange }, text))
     })?;
     for warning in &done.warnings {
         tracing::warn!("{warning}");
