@@ -134,6 +134,10 @@ fn throughput() {
     }
 }
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     // `cargo test --benches` runs this with `--test`: the checks alone.
     if !std::env::args().any(|argument| argument == "--test") {

@@ -17,6 +17,10 @@ use shadowtap::exchange::{Completeness, Exchange, log};
 use shadowtap::parse::{Options, Parse};
 use traffic::{Made, Traffic};
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

@@ -30,9 +30,10 @@ fn parse(data: &[u8], block_bytes: usize) -> Option<(Vec<u8>, Ledger)> {
     let options = Options { threads: 1, ..Options::default() };
     let render = |exchange: Exchange, text: &mut Vec<u8>| {
         check(&exchange);
-        let start = text.len();
-        log::write(text, &exchange);
-        match log::read(&text[start..]) {
+        log::write_rest(text, &exchange);
+        let mut line = Vec::new();
+        log::write(&mut line, &exchange);
+        match log::read(&line) {
             Ok(Line::Exchange(read)) => assert_eq!(*read, exchange, "what is read is what was written"),
             other => panic!("{other:?}"),
         }
@@ -40,7 +41,7 @@ fn parse(data: &[u8], block_bytes: usize) -> Option<(Vec<u8>, Ledger)> {
     let mut parse = Parse::start(Box::new(source), &options, render);
     let mut all = Vec::new();
     while let Some(output) = parse.next_output().expect("damage is no error") {
-        output.texts().for_each(|text| all.extend_from_slice(text));
+        output.lines().for_each(|text| all.extend_from_slice(text));
     }
     let ledger = parse.summary().expect("it has ended").ledger;
     assert_eq!(ledger.balance(), 0, "{ledger:?}");
