@@ -80,6 +80,6 @@ fn a_version_without_faults_is_held_nothing_against() {
     assert!(surplus.is_empty() && shown.planted.is_empty(), "{surplus:#?}");
     assert!(!shown.live);
     let ledger = std::fs::File::open(output.join("egress.jsonl")).expect("the mock left its ledger");
-    let calls = Summary::read(std::io::BufReader::new(ledger)).expect("it can be read");
+    let calls = Summary::read(std::io::BufReader::new(ledger), &[]).expect("it can be read");
     assert!(calls.complete && calls.total.is_clean() && calls.total.matched == 170, "{:?}", calls.total);
 }

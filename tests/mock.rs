@@ -218,7 +218,7 @@ fn a_drifted_payload_is_answered_and_told_and_two_as_near_are_a_miss() {
             (Verdict::Missing, 4, vec![]),
         ]
     );
-    let summary = Summary::read(BufReader::new(std::fs::File::open(&log).unwrap())).unwrap();
+    let summary = Summary::read(BufReader::new(std::fs::File::open(&log).unwrap()), &[]).unwrap();
     assert!(summary.complete);
     assert_eq!((summary.clusters[0].verdict, summary.clusters[0].changes), (Verdict::Repeated, true), "the double charge first");
     assert!(summary.clusters[0].example.payload.contains("c-11aa22"), "{:?}", summary.clusters[0].example);

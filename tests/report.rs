@@ -495,7 +495,7 @@ fn a_call_that_changes_something_made_too_often_never_passes() {
             "{{\"format\":\"shadowtap/egress\",\"version\":1,\"created\":\"2026-11-22T10:00:00.000000000Z\"}}\n\
              {{\"verdict\":\"{verdict}\",\"at\":\"2026-11-22T10:00:00.000000000Z\",\"provider\":\"payments.example\",\"method\":\"{method}\",\
              \"route\":\"{method} /v1/charges\",\"target\":\"/v1/charges\",\"payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\"recorded_payload\":\"{{\\\"cart\\\":\\\"c-77\\\"}}\",\
-             \"recorded\":\"7-1\",\"times\":2,\"cause\":\"12-3\",\"status\":200,\"score\":1.0,\"why\":\"\"}}\n\
+             \"recorded\":\"7-1\",\"times\":2,\"cause\":\"12-3\",\"status\":200,\"score\":1.0,\"why\":\"\",\"repeat\":\"curl -sS http://127.0.0.1:9099/v1/charges\"}}\n\
              {{\"format\":\"shadowtap/end\",\"calls\":{{}}}}\n"
         )
     };
@@ -512,6 +512,34 @@ fn a_call_that_changes_something_made_too_often_never_passes() {
     assert!(page.contains("12-3") && page.contains("v1 called"), "the exchange and both sides are there");
     let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(run.join("summary.json")).unwrap()).unwrap();
     assert_eq!(summary["egress"]["unsafe_different"], 1);
+    assert!(page.contains("<code>curl -sS http://127.0.0.1:9099/v1/charges</code>"), "the call can be repeated at a mock");
+    let markdown = std::fs::read_to_string(run.join("summary.md")).unwrap();
+    assert!(markdown.contains("1 call made more often than by v1"), "{markdown}");
+    // Approved, it passes and stays visible; approved till yesterday it does not.
+    let (id, file) = (summary["egress"]["clusters"][0]["id"].as_str().unwrap(), folder.path().join("approved.toml"));
+    let file = file.to_str().unwrap();
+    let approve = |id: &str| {
+        let words = ["approve", run.to_str().unwrap(), id, "--reason", "a deposit since v2", "--file"];
+        shadowtap(&words, Path::new(file))
+    };
+    assert_eq!(code(&approve("fffffffff")), 2);
+    let approved = approve(id);
+    assert_eq!(code(&approved), 0, "{}", text(&approved.stderr));
+    assert!(text(&approved.stdout).contains("repeated call POST /v1/charges at payments.example (a deposit since v2)"));
+    assert_eq!(code(&approve(id)), 2, "it is there already");
+    let before = std::fs::read(run.join("diff.json")).unwrap();
+    assert_eq!(code(&shadowtap(&["diff", "--approved", file], &run)), 0);
+    assert_eq!(code(&shadowtap(&["gate"], &run)), 0);
+    assert_eq!(code(&shadowtap(&["report"], &run)), 0);
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("approved: a deposit since v2") && page.contains("made more often than by v1"));
+    assert!(!page.contains("v2 made 1 call that changes something"));
+    let ended = std::fs::read_to_string(file).unwrap().replace("reason =", "expires = \"2026-01-01\"\nreason =");
+    std::fs::write(file, ended).unwrap();
+    let diff = shadowtap(&["diff", "--approved", file], &run);
+    assert!(text(&diff.stdout).contains("have expired"), "{}", text(&diff.stdout));
+    assert_eq!(code(&shadowtap(&["gate"], &run)), 1);
+    std::fs::write(run.join("diff.json"), before).unwrap();
     // What only reads may be made more often, and what is matched is no difference.
     for (verdict, method) in [("repeated", "GET"), ("matched", "POST")] {
         std::fs::write(run.join("egress.jsonl"), ledger(verdict, method)).unwrap();

@@ -1,12 +1,13 @@
-//! `shadowtap approve DIR CLUSTER --reason TEXT`: adds an intended difference to `approved.toml`.
+//! `shadowtap approve DIR CLUSTER --reason TEXT`: adds an intended difference, of answers or of outgoing calls, to `approved.toml`.
 
 use std::path::{Path, PathBuf};
 
 use super::diff::{APPROVED_FILE, read_approvals};
 use super::folder::{RunFolder, names};
 use super::{Exit, Failure, Global};
-use crate::diff::approvals::{Approval, is_day, without};
+use crate::diff::approvals::{Approval, Approvals, CallApproval, is_day, without};
 use crate::diff::{Class, Cluster};
+use crate::mock::summary::Summary;
 use crate::time::Timestamp;
 
 /// What a new file starts with.
@@ -44,7 +45,44 @@ pub(crate) fn run(args: Args, _: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn execute(args: &Args) -> Result<Approval, Failure> {
+/// What is approved.
+enum Intended {
+    Answers(Approval),
+    Calls(CallApproval),
+}
+
+impl Intended {
+    fn text(&self) -> String {
+        match self {
+            Self::Answers(approval) => approval.text(),
+            Self::Calls(approval) => approval.text(),
+        }
+    }
+
+    fn toml(&self) -> String {
+        match self {
+            Self::Answers(approval) => approval.toml(),
+            Self::Calls(approval) => approval.toml(),
+        }
+    }
+
+    /// What a file says of the same difference: each entry, and whether it has ended.
+    fn known(&self, file: &Approvals, today: &str) -> Vec<(String, bool)> {
+        match self {
+            Self::Answers(own) => {
+                let key = |of: &Approval| (of.route.clone(), of.kind, of.place.clone(), of.shape.clone());
+                let same = file.approved.iter().filter(|other| key(other) == key(own));
+                same.map(|other| (other.text(), other.is_expired(today))).collect()
+            }
+            Self::Calls(own) => {
+                let same = file.approved_call.iter().filter(|other| other.is_of_same(own));
+                same.map(|other| (other.text(), other.is_expired(today))).collect()
+            }
+        }
+    }
+}
+
+fn execute(args: &Args) -> Result<Intended, Failure> {
     if args.reason.trim().is_empty() {
         return Err(Failure::usage("--reason is empty: say why the difference is intended, for those who review it"));
     }
@@ -56,48 +94,66 @@ fn execute(args: &Args) -> Result<Approval, Failure> {
         return Err(Failure::usage(format!("--expires {day} is past: an approval that has ended approves nothing")));
     }
     let folder = RunFolder::open(&args.dir)?;
-    let cluster = find(&folder.file(names::CLUSTERS), &args.cluster)?;
-    if cluster.class == Class::Noise {
-        return Err(Failure::usage(format!("{} is noise already and needs no approval: {}", cluster.id, cluster.why)));
-    }
-    let approval = Approval::of(&cluster, args.reason.trim(), args.expires.as_deref());
-    add(&args.file, &approval, &today[..10])?;
-    Ok(approval)
+    let intended = find(&folder, args)?;
+    add(&args.file, &intended, &today[..10])?;
+    Ok(intended)
 }
 
-/// The cluster whose id starts so.
-fn find(path: &Path, id: &str) -> Result<Cluster, Failure> {
+/// An approval of the cluster that is named, among those of answers and of outgoing calls.
+fn find(folder: &RunFolder, args: &Args) -> Result<Intended, Failure> {
+    let (reason, expires) = (args.reason.trim(), args.expires.as_deref());
+    let answers = find_answers(&folder.file(names::CLUSTERS), &args.cluster)?;
+    let calls = find_calls(&folder.file(names::EGRESS), &args.cluster)?;
+    let ids: Vec<&str> = answers.iter().map(|one| one.id.as_str()).chain(calls.iter().map(|one| one.id.as_str())).collect();
+    if let [first, .., last] = ids[..] {
+        return Err(Failure::usage(format!("{:?} names several clusters, among them {first} and {last}", args.cluster)));
+    }
+    match (answers.first(), calls.first()) {
+        (Some(cluster), _) if cluster.class == Class::Noise => {
+            Err(Failure::usage(format!("{} is noise already and needs no approval: {}", cluster.id, cluster.why)))
+        }
+        (Some(cluster), _) => Ok(Intended::Answers(Approval::of(cluster, reason, expires))),
+        (None, Some(cluster)) => Ok(Intended::Calls(cluster.approval(reason, expires))),
+        (None, None) => Err(Failure::usage(format!("no cluster {:?} in {}", args.cluster, folder.path().display()))),
+    }
+}
+
+/// The clusters of outgoing calls whose id starts so, each once.
+fn find_calls(path: &Path, id: &str) -> Result<Vec<crate::mock::summary::Cluster>, Failure> {
+    if id.is_empty() || !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let unusable = |error: &dyn std::error::Error| Failure::unusable(format!("cannot read {}", path.display())).because(error);
+    let file = std::fs::File::open(path).map_err(|error| unusable(&error))?;
+    let summary = Summary::read(std::io::BufReader::new(file), &[]).map_err(|error| unusable(&error))?;
+    Ok(summary.clusters.into_iter().filter(|cluster| cluster.id.starts_with(id)).collect())
+}
+
+/// The clusters of answers whose id starts so, each once: one id may name several rows where an approval holds for a part, and
+/// they have the same route, place and kind.
+fn find_answers(path: &Path, id: &str) -> Result<Vec<Cluster>, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::unusable(format!("cannot read {}: run `shadowtap diff` first", path.display())).because(&error)
     })?;
     let damaged = |error: serde_json::Error| Failure::unusable(format!("{} is damaged", path.display())).because(&error);
     let clusters = text.lines().map(serde_json::from_str).collect::<Result<Vec<Cluster>, _>>().map_err(damaged)?;
-    let mut fitting = clusters.into_iter().filter(|cluster| !id.is_empty() && cluster.id.starts_with(id));
-    let Some(cluster) = fitting.next() else {
-        return Err(Failure::usage(format!("no cluster {id:?} in {}", path.display())));
-    };
-    // One id may name several rows where an approval holds for a part; they have the same route, place and kind.
-    match fitting.find(|other| other.id != cluster.id) {
-        Some(other) => Err(Failure::usage(format!("{id:?} names several clusters, among them {} and {}", cluster.id, other.id))),
-        None => Ok(cluster),
-    }
+    let mut fitting: Vec<Cluster> = clusters.into_iter().filter(|cluster| !id.is_empty() && cluster.id.starts_with(id)).collect();
+    fitting.sort_by(|one, other| one.id.cmp(&other.id));
+    fitting.dedup_by(|one, other| one.id == other.id);
+    Ok(fitting)
 }
 
 /// Adds the approval at the end of the file, which stays as it is, with its comments; one of the same difference that has ended
 /// is taken away.
-fn add(path: &Path, approval: &Approval, today: &str) -> Result<(), Failure> {
+fn add(path: &Path, intended: &Intended, today: &str) -> Result<(), Failure> {
     let mut text = if path.exists() {
         let known = read_approvals(path)?;
-        let same = |other: &Approval| {
-            (&other.route, other.kind, &other.place, &other.shape)
-                == (&approval.route, approval.kind, &approval.place, &approval.shape)
-        };
-        if let Some(other) = known.approved.iter().find(|other| same(other) && !other.is_expired(today)) {
-            return Err(Failure::usage(format!("{} has it already: {}", path.display(), other.text())));
+        if let Some((other, _)) = intended.known(&known, today).iter().find(|(_, ended)| !ended) {
+            return Err(Failure::usage(format!("{} has it already: {other}", path.display())));
         }
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("cannot read {}", path.display())).because(&error))?;
-        without(&text, same)
+        without(&text, |entry| !intended.known(entry, today).is_empty())
     } else {
         PREAMBLE.to_owned()
     };
@@ -105,6 +161,6 @@ fn add(path: &Path, approval: &Approval, today: &str) -> Result<(), Failure> {
         text.push('\n');
     }
     text.push('\n');
-    text.push_str(&approval.toml());
+    text.push_str(&intended.toml());
     std::fs::write(path, text).map_err(|error| Failure::unusable(format!("cannot write {}", path.display())).because(&error))
 }

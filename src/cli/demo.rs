@@ -384,7 +384,7 @@ fn named(cluster: &Cluster) -> String {
 fn outgoing(ledger: &Path) -> Result<Summary, Failure> {
     let damaged = |error: &dyn std::error::Error| Failure::unusable(format!("cannot read {}", ledger.display())).because(error);
     let file = std::fs::File::open(ledger).map_err(|error| damaged(&error))?;
-    Summary::read(std::io::BufReader::new(file)).map_err(|error| damaged(&error))
+    Summary::read(std::io::BufReader::new(file), &[]).map_err(|error| damaged(&error))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::config::Config;
 use super::folder::{RunFolder, names};
 use super::progress::Progress;
 use super::{Failure, Global};
+use crate::diff::approvals::CallApproval;
 use crate::diff::route::Routes;
 use crate::diff::{Cluster, Totals};
 use crate::exchange::redact::Masker;
@@ -96,14 +97,14 @@ impl Loaded {
         let mut summary = figures(folder, &routes, global)?;
         mask(&mut summary, &masker);
         let clusters = clusters(&folder.file(names::CLUSTERS))?;
-        let egress = egress(&folder.file(names::EGRESS), &masker)?;
+        let egress = egress(&folder.file(names::EGRESS), &totals.call_approvals, &masker)?;
         let judgement = judge(
             &Evidence {
                 summary: &summary,
                 totals: &totals,
                 egress: egress.as_ref().map(|egress| Outgoing {
                     total: egress.total(),
-                    different: egress.different(),
+                    different: egress.different,
                     unsafe_different: egress.unsafe_different,
                 }),
                 tls: facts.target.starts_with("https:"),
@@ -280,18 +281,21 @@ fn clusters(path: &Path) -> Result<Clusters, Failure> {
 }
 
 /// The mock's ledger, where there is one.
-fn egress(path: &Path, masker: &Masker) -> Result<Option<Egress>, Failure> {
+fn egress(path: &Path, approvals: &[CallApproval], masker: &Masker) -> Result<Option<Egress>, Failure> {
     if !path.is_file() {
         return Ok(None);
     }
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    let summary = Calls::read(BufReader::with_capacity(1 << 16, file))
+    let summary = Calls::read(BufReader::with_capacity(1 << 16, file), approvals)
         .map_err(|error| Failure::unusable(format!("{} is damaged", path.display())).because(&error))?;
-    let counts = &summary.total;
+    let (counts, approved) = (&summary.total, &summary.approved);
     Ok(Some(Egress {
         calls: egress::Verdict::ALL.into_iter().map(|v| (v.name(), counts.of(v))).filter(|(_, n)| *n > 0).collect(),
-        unsafe_repeated: counts.unsafe_repeated,
-        unsafe_different: counts.unsafe_different(),
+        unsafe_repeated: counts.unsafe_repeated - approved.unsafe_repeated,
+        unsafe_different: counts.unsafe_different() - approved.unsafe_different(),
+        different: counts.different() - approved.different(),
+        approved: approved.different(),
+        unmatched_approvals: summary.unmatched_approvals,
         in_another_order: counts.order_changed,
         complete: summary.complete,
         clusters: summary.clusters.iter().take(CALL_CLUSTERS).map(|cluster| outgoing(cluster, masker)).collect(),
@@ -331,5 +335,7 @@ fn outgoing(cluster: &OutgoingCluster, masker: &Masker) -> CallCluster {
         expected: masker.text(&example.recorded_payload).into_owned(),
         actual: masker.text(&example.payload).into_owned(),
         causes: cluster.causes.iter().take(5).map(ToString::to_string).collect(),
+        approved: cluster.approved.as_deref().map(|why| masker.text(why).into_owned()),
+        repeat: masker.text(&example.repeat).into_owned(),
     }
 }

@@ -9,9 +9,42 @@ use super::{Cluster, Kind};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Approvals {
-    /// The approvals.
+    /// Of v2's answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approved: Vec<Approval>,
+    /// Of v2's outgoing calls.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approved_call: Vec<CallApproval>,
 }
+
+/// Intended outgoing calls: all of a provider's route that differ from v1's in the same way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallApproval {
+    /// The provider's host.
+    pub provider: String,
+    /// The route.
+    pub route: String,
+    /// What the calls are: one of [`CALLS`].
+    pub call: String,
+    /// Where they differ from v1's, indices as `[*]`; empty where the call as a whole is the difference.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub places: String,
+    /// How, as the cluster says it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub shape: String,
+    /// Why it is intended.
+    pub reason: String,
+    /// The last day on which it holds, `2026-12-31`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// The cluster it was made from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cluster: String,
+}
+
+/// What an outgoing call that is not v1's can be; `reordered` are v1's calls in another order.
+pub const CALLS: [&str; 5] = ["drifted", "repeated", "extra", "missing", "reordered"];
 
 /// One intended difference: everywhere on its route where place and shape are the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +83,14 @@ impl Approvals {
                 return Err(format!("{}: expires = {day:?} is not a day such as \"2026-12-31\"", approval.text()));
             }
         }
+        for approval in &read.approved_call {
+            if let Some(day) = approval.expires.as_deref().filter(|day| !is_day(day)) {
+                return Err(format!("{}: expires = {day:?} is not a day such as \"2026-12-31\"", approval.text()));
+            }
+            if !CALLS.contains(&approval.call.as_str()) {
+                return Err(format!("{}: call = {:?} is none of {}", approval.text(), approval.call, CALLS.join(", ")));
+            }
+        }
         Ok(read)
     }
 
@@ -73,9 +114,9 @@ impl Approvals {
     }
 }
 
-/// The file's text without the entries that `unwanted` names; comments and all else stay.
-pub fn without(text: &str, unwanted: impl Fn(&Approval) -> bool) -> String {
-    const START: &str = "[[approved]]";
+/// The file's text without the entries that `unwanted` names, each given by itself; comments and all else stay.
+pub fn without(text: &str, unwanted: impl Fn(&Approvals) -> bool) -> String {
+    const START: &str = "[[approved";
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let starts: Vec<usize> = (0..lines.len()).filter(|&at| lines[at].trim_start().starts_with(START)).collect();
     let mut out: String = lines[..starts.first().copied().unwrap_or(lines.len())].concat();
@@ -85,7 +126,7 @@ pub fn without(text: &str, unwanted: impl Fn(&Approval) -> bool) -> String {
         let about = |line: &&&str| line.trim().is_empty() || line.trim_start().starts_with('#');
         let behind = end - lines[start..end].iter().rev().take_while(about).count();
         let entry = lines[start..behind].concat();
-        let gone = Approvals::parse(&entry).is_ok_and(|read| read.approved.iter().any(&unwanted));
+        let gone = Approvals::parse(&entry).is_ok_and(|read| unwanted(&read));
         out.push_str(if gone { "" } else { &entry });
         out.push_str(&lines[behind..end].concat());
     }
@@ -118,7 +159,45 @@ impl Approval {
 
     /// The text of a file entry, to be added at the end.
     pub fn toml(&self) -> String {
-        let entry = Approvals { approved: vec![self.clone()] };
+        let entry = Approvals { approved: vec![self.clone()], ..Approvals::default() };
+        toml::to_string(&entry).expect("an approval is made of strings")
+    }
+}
+
+impl CallApproval {
+    /// Whether it names the same calls.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        let key = |of: &Self| [&of.provider, &of.route, &of.call, &of.places, &of.shape].map(String::clone);
+        key(self) == key(other)
+    }
+
+    /// Whether it is of calls of this kind that differ at `places`, by `label` or by what `changed` means for `values`, v1's and v2's.
+    pub fn fits(&self, [provider, route, call, places]: [&str; 4], label: &str, values: [Option<&str>; 2]) -> bool {
+        [self.provider.as_str(), &self.route, &self.call, &self.places] == [provider, route, call, places]
+            && fits(&self.shape, label, values)
+    }
+
+    /// Whether it holds no more on `today`.
+    pub fn is_expired(&self, today: &str) -> bool {
+        self.expires.as_deref().is_some_and(|last| last < today)
+    }
+
+    /// Why calls are approved, in words.
+    pub fn why(&self) -> String {
+        let until = self.expires.as_deref().map(|day| format!(" until {day}")).unwrap_or_default();
+        format!("approved{until}: {}", self.reason)
+    }
+
+    /// As a person would write it.
+    pub fn text(&self) -> String {
+        let parts = [&self.call, "call", &self.route, "at", &self.provider, &self.places, &self.shape];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        format!("{} ({})", parts.join(" "), self.reason)
+    }
+
+    /// The text of a file entry, to be added at the end.
+    pub fn toml(&self) -> String {
+        let entry = Approvals { approved_call: vec![self.clone()], ..Approvals::default() };
         toml::to_string(&entry).expect("an approval is made of strings")
     }
 }
@@ -177,9 +256,27 @@ mod tests {
         let both = Approvals::parse(&renewed).unwrap();
         let find = |today| both.find("GET /orders/{id}", Kind::Body, "$.total", "×100", [None, None], today);
         assert_eq!((find("2026-11-22"), find("2027-01-01"), find("2028-01-01")), (Some(0), Some(1), Some(0)));
-        let left = without(&renewed, |approval| approval.is_expired("2027-01-01"));
+        let left = without(&renewed, |entry| entry.approved.iter().any(|approval| approval.is_expired("2027-01-01")));
         assert_eq!(Approvals::parse(&left).unwrap().approved, both.approved[1..]);
         assert!(left.contains("# said"), "{left}");
+        let call = |shape: &str| {
+            format!(
+                "[[approved_call]]\nprovider = 'p'\nroute = 'POST /c'\ncall = 'drifted'\nplaces = '$.a'\nshape = '{shape}'\nreason = 'r'\n"
+            )
+        };
+        let mixed = format!("{text}\n{}{}", call("×2"), call("removed"));
+        let left = without(&mixed, |entry| entry.approved_call.iter().any(|call| call.shape == "×2"));
+        let left = Approvals::parse(&left).unwrap();
+        assert_eq!((left.approved.len(), left.approved_call.len()), (1, 1), "entries of the other kind stay");
+        let calls = Approvals::parse(&mixed).unwrap().approved_call;
+        let of = ["p", "POST /c", "drifted", "$.a"];
+        assert!(calls[0].fits(of, "changed", [Some("4"), Some("8")]) && !calls[0].fits(of, "changed", [Some("4"), Some("9")]));
+        assert!(
+            calls[1].fits(of, "removed", [Some("4"), None])
+                && !calls[1].fits(["q", of[1], of[2], of[3]], "removed", [None, None])
+        );
+        assert_eq!(Approvals::parse(&calls[1].toml()).unwrap().approved_call, calls[1..]);
+        assert!(Approvals::parse(&call("×2").replace("drifted", "wrong")).unwrap_err().contains("is none of drifted"));
         let error = Approvals::parse("\n[[approved]]\nroute = 'x'\nkind = 7").unwrap_err();
         assert!(error.starts_with("line 4: ") && !error.contains('\n'), "{error}");
         for wrong in ["[[approved]]\nroute = 'x'", &text.replace("2026-12-31", "soon"), &text.replace("reason", "raison")] {

@@ -437,6 +437,12 @@ impl Engine<'_> {
                 totals.expired_approvals.push(approval.text());
             }
         }
+        for approval in &self.settings.approvals.approved_call {
+            match approval.is_expired(&self.settings.today) {
+                true => totals.expired_approvals.push(approval.text()),
+                false => totals.call_approvals.push(approval.clone()),
+            }
+        }
     }
 
     fn warnings(&self, totals: &Totals, damaged_outcomes: u64) -> Vec<String> {

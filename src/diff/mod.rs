@@ -17,7 +17,7 @@ pub mod kinds;
 pub mod markup;
 pub mod noise;
 mod predicate;
-mod repeat;
+pub mod repeat;
 pub mod route;
 pub mod rules;
 mod spool;
@@ -172,6 +172,9 @@ pub struct Totals {
     pub unmatched_approvals: Vec<String>,
     /// Approvals whose end date is past and that matched something: their differences are regressions again.
     pub expired_approvals: Vec<String>,
+    /// The approvals of outgoing calls on the day of the diff: reports apply them to the mock's ledger.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub call_approvals: Vec<approvals::CallApproval>,
 }
 
 /// What a diff counted on one route.

@@ -1,4 +1,4 @@
-//! A command line that repeats a request at v2.
+//! A command line that repeats a request: at v2, or at a mock of its provider.
 
 use super::headers::{BUILT_IN, How};
 use crate::exchange::redact::Masker;
@@ -6,6 +6,24 @@ use crate::http::Request;
 
 /// Longest body that a command line carries, in bytes.
 const MAX_BODY: usize = 4 << 10;
+
+/// Where command lines that repeat outgoing calls send them: a mock on this machine, never a provider.
+pub const MOCK: &str = "http://127.0.0.1:9099";
+
+/// `curl …` for an outgoing call, at [`MOCK`] whatever its target's form, secrets masked. `target` is in origin form.
+pub fn call(host: &str, target: &str, request: &Request, masker: &Masker, id: &str) -> String {
+    let mut asked = Request {
+        method: request.method.clone(),
+        target: if target.starts_with('/') { target.to_owned() } else { format!("/{target}") }.into(),
+        body: request.body.clone(),
+        ..Request::default()
+    };
+    asked.headers.push(b"Host", host.as_bytes());
+    for (name, value) in request.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"host")) {
+        asked.headers.push(name, value);
+    }
+    curl(MOCK, &asked, masker, id)
+}
 
 /// `curl …` for `request` at `target`, secrets masked.
 pub(super) fn curl(target: &str, request: &Request, masker: &Masker, id: &str) -> String {
@@ -35,7 +53,7 @@ pub(super) fn curl(target: &str, request: &Request, masker: &Masker, id: &str) -
         line.push_str(&format!(" -H {}", quoted(&format!("{name}: {}", masker.header(&name, &value)))));
     }
     let body = &request.body.bytes;
-    if !body.is_empty() {
+    if !body.is_empty() || request.body.is_cut() {
         match std::str::from_utf8(body) {
             Ok(body) if body.len() <= MAX_BODY && !request.body.is_cut() => {
                 line.push_str(&format!(" --data-raw {}", quoted(&masker.text(body))));
@@ -98,5 +116,25 @@ mod tests {
             curl("http://v2", &Request { method: "GET".into(), target: "/".into(), ..Request::default() }, &Masker::off(), ""),
             "curl -sS --globoff http://v2/"
         );
+    }
+
+    #[test]
+    fn an_outgoing_call_is_repeated_at_a_mock_and_never_at_its_provider() {
+        let mut headers = Headers::new();
+        headers.push(b"host", b"elsewhere.example");
+        headers.push(b"Accept", b"*/*");
+        let request = Request {
+            method: "POST".into(),
+            target: "http://payments.example/v1/charges".into(),
+            headers,
+            body: Body::whole(&b"{}"[..]),
+            ..Request::default()
+        };
+        assert_eq!(
+            call("payments.example", "/v1/charges", &request, &Masker::off(), "1-2"),
+            "curl -sS --globoff -X POST http://127.0.0.1:9099/v1/charges -H 'Host: payments.example' -H 'Accept: */*' --data-raw '{}'"
+        );
+        let line = call("payments.example", "http://payments.example/", &request, &Masker::off(), "");
+        assert!(line.contains(" http://127.0.0.1:9099/http://payments.example/ "), "{line}");
     }
 }

@@ -15,6 +15,8 @@ use crate::measure::{Histogram, RouteSummary, Side, Summary};
 
 /// The rule for outgoing calls that change something at a provider.
 pub const UNSAFE_CALLS: &str = "max_unsafe_egress_differences";
+/// The rule of all outgoing calls.
+pub const ALL_CALLS: &str = "max_egress_differences";
 /// Most reasons that are listed each by itself.
 const REASONS: usize = 12;
 
@@ -546,7 +548,7 @@ fn egress(evidence: &Evidence<'_>, policy: &Policy) -> Vec<RuleResult> {
             ),
         };
         let total = watched.map_or(0, |calls| calls.total);
-        rules.push(calls_rule("max_egress_differences", watched.map(|calls| calls.different), total, limit, why));
+        rules.push(calls_rule(ALL_CALLS, watched.map(|calls| calls.different), total, limit, why));
     }
     rules
 }

@@ -9,7 +9,7 @@ pub mod policy;
 pub mod statistics;
 pub mod words;
 
-pub use judge::{Evidence, Outgoing, UNSAFE_CALLS, judge};
+pub use judge::{ALL_CALLS, Evidence, Outgoing, UNSAFE_CALLS, judge};
 pub use policy::Policy;
 
 use serde::Serialize;

@@ -13,9 +13,11 @@ use super::features::Content;
 use super::ledger::{Broken, Call, Counts, End, Header, Place, Verdict};
 use super::matcher::{Found, MissReason, Policy, Prepared, Query, Stock, Tier};
 use super::recording::{Asked, Recorded, Recording, origin_form};
+use crate::diff::repeat;
 use crate::exchange::ExchangeId;
 use crate::exchange::log::write_line;
 use crate::exchange::redact::Masker;
+use crate::http::Body;
 use crate::time::Timestamp;
 
 /// Longest value of a place that is shown, in characters.
@@ -121,6 +123,7 @@ impl Journal {
             places: vec![],
             order_changed: false,
             fault,
+            repeat: String::new(),
         };
         let theirs = match found {
             Found::Answer { index, .. } | Found::Miss { nearest: Some((index, _)), .. } => Some(index),
@@ -146,6 +149,7 @@ impl Journal {
         };
         if call.verdict != Verdict::Matched {
             call.payload = self.payload(query);
+            call.repeat = repeat::call(query.host, &target, query.request, &self.masker, "call");
             if let Some(index) = theirs {
                 call.recorded_payload = self.recorded_payload(&recording.calls[index as usize]);
             }
@@ -246,6 +250,7 @@ impl Journal {
                 places: vec![],
                 order_changed: false,
                 fault: None,
+                repeat: self.repeat_of(recorded, &target),
             };
             for _ in 0..lacking {
                 self.write(&call);
@@ -329,6 +334,16 @@ impl Journal {
             Asked::Whole(_) => self.recording.asked(recorded).map(|body| self.beginning(&body)).unwrap_or_default(),
             Asked::Hashed { length, .. } => format!("({length} bytes)"),
         }
+    }
+
+    /// A command line that makes a recorded call.
+    fn repeat_of(&self, recorded: &Recorded, target: &str) -> String {
+        let mut request = recorded.request.clone();
+        request.body = match recorded.asked {
+            Asked::Whole(_) => self.recording.asked(recorded).map(Body::whole).unwrap_or_default(),
+            Asked::Hashed { length, sha256 } => Body { length, sha256: Some(sha256), ..Body::default() },
+        };
+        repeat::call(&recorded.host, target, &request, &self.masker, &recorded.id.to_string())
     }
 
     fn beginning(&self, bytes: &[u8]) -> String {

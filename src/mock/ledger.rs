@@ -132,6 +132,9 @@ pub struct Call {
     /// The fault that was injected on purpose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// A command line that repeats the call (of a missing one: v1's) at a mock on this machine, secrets masked; not told of matched calls.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub repeat: String,
 }
 
 impl Call {
@@ -238,6 +241,11 @@ impl Counts {
             Verdict::Extra => self.extra,
             Verdict::Missing => self.missing,
         }
+    }
+
+    /// Calls that are not v1's.
+    pub const fn different(&self) -> u64 {
+        self.drifted + self.repeated + self.extra + self.missing + self.order_changed
     }
 
     /// The calls that v2 made.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::ledger::{Call, Counts, Place, ReadError, Verdict, read};
-use crate::diff::approvals::{numeric, pair};
+use crate::diff::approvals::{CallApproval, numeric, pair};
 use crate::exchange::ExchangeId;
 
 /// Calls with one cause of difference: the same provider, route, verdict and places.
@@ -28,6 +28,9 @@ pub struct Cluster {
     /// How: `"1299"→"1399"`, `×1.19`, `+100` where all change alike; `added`, `removed`, `changed`; empty where the call as a whole
     /// is the difference.
     pub shape: String,
+    /// Why they are intended, where they were approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<String>,
     /// How many.
     pub calls: u64,
     /// The ingress exchanges that caused them, the first few.
@@ -42,6 +45,10 @@ pub struct Cluster {
 pub struct Summary {
     /// All calls.
     pub total: Counts,
+    /// Those of them that are not v1's and were approved.
+    pub approved: Counts,
+    /// Approvals that no call needed, as a person would write them.
+    pub unmatched_approvals: Vec<String>,
     /// By provider and route, most calls first.
     pub routes: Vec<RouteCounts>,
     /// Everything but plain matches, by cause; calls that change something and were made too often come first.
@@ -68,9 +75,9 @@ const CAUSES_KEPT: usize = 20;
 const CLUSTERS_KEPT: usize = 1_000;
 
 impl Summary {
-    /// Reads `egress.jsonl` and sums it up.
-    pub fn read(reader: impl BufRead) -> Result<Self, ReadError> {
-        let mut builder = Builder::default();
+    /// Reads `egress.jsonl` and sums it up; calls that `approvals` name stay visible and are counted apart.
+    pub fn read(reader: impl BufRead, approvals: &[CallApproval]) -> Result<Self, ReadError> {
+        let mut builder = Builder { approvals, used: vec![false; approvals.len()], ..Builder::default() };
         let complete = read(reader, |call| builder.add(call))?;
         let mut summary = builder.finish();
         summary.complete = complete;
@@ -79,14 +86,17 @@ impl Summary {
 }
 
 #[derive(Default)]
-struct Builder {
+struct Builder<'a> {
+    approvals: &'a [CallApproval],
+    used: Vec<bool>,
     total: Counts,
+    approved: Counts,
     routes: BTreeMap<(String, String), Counts>,
     clusters: BTreeMap<Key, Draft>,
 }
 
-/// What calls of one cluster have in common: provider, route, verdict, order, and the places with how they change.
-type Key = (String, String, Verdict, bool, String, String);
+/// What calls of one cluster have in common: provider, route, verdict, order, the places with how they change, and the approval.
+type Key = (String, String, Verdict, bool, String, String, Option<usize>);
 
 /// A cluster while it is gathered: what the changes at its first place have in common so far.
 struct Draft {
@@ -152,7 +162,7 @@ fn label(call: &Call) -> String {
     labels.join(", ")
 }
 
-impl Builder {
+impl Builder<'_> {
     fn add(&mut self, call: Call) {
         self.total.add(&call);
         self.routes.entry((call.provider.clone(), call.route.clone())).or_default().add(&call);
@@ -166,7 +176,20 @@ impl Builder {
             shape = label(&call);
         }
         let places = places.join(", ");
-        let key = (call.provider.clone(), call.route.clone(), call.verdict, call.order_changed, places.clone(), shape.clone());
+        let approval = self.approval(&call, &places, &shape);
+        if let Some(index) = approval {
+            self.used[index] = true;
+            self.approved.add(&call);
+        }
+        let key = (
+            call.provider.clone(),
+            call.route.clone(),
+            call.verdict,
+            call.order_changed,
+            places.clone(),
+            shape.clone(),
+            approval,
+        );
         if self.clusters.len() >= CLUSTERS_KEPT && !self.clusters.contains_key(&key) {
             return;
         }
@@ -180,6 +203,7 @@ impl Builder {
                 changes: call.is_unsafe(),
                 places,
                 shape,
+                approved: approval.map(|index| self.approvals[index].why()),
                 calls: 0,
                 causes: vec![],
                 example: call.clone(),
@@ -189,13 +213,23 @@ impl Builder {
         draft.add(&call);
     }
 
+    /// The approval of a call that is not v1's.
+    fn approval(&self, call: &Call, places: &str, label: &str) -> Option<usize> {
+        let values = call.places.first().map_or([None, None], |place| [place.expected.as_deref(), place.actual.as_deref()]);
+        let what = [call.provider.as_str(), &call.route, kind(call.verdict, call.order_changed), places];
+        self.approvals.iter().position(|approval| approval.fits(what, label, values))
+    }
+
     fn finish(self) -> Summary {
+        let unused = self.approvals.iter().zip(&self.used).filter(|(_, used)| !**used);
+        let unmatched_approvals = unused.map(|(approval, _)| approval.text()).collect();
         let mut routes: Vec<_> =
             self.routes.into_iter().map(|((provider, route), counts)| RouteCounts { provider, route, counts }).collect();
         routes.sort_by_key(|route| std::cmp::Reverse(route.counts.made() + route.counts.missing));
         let mut clusters: Vec<_> = self.clusters.into_values().map(Draft::finish).collect();
         clusters.sort_by_key(|cluster| {
             let rank = match cluster.verdict {
+                _ if cluster.approved.is_some() => 6,
                 Verdict::Repeated if cluster.changes => 0,
                 Verdict::Extra if cluster.changes => 1,
                 Verdict::Drifted => 2,
@@ -205,7 +239,32 @@ impl Builder {
             };
             (rank, std::cmp::Reverse(cluster.calls))
         });
-        Summary { total: self.total, routes, clusters, complete: false }
+        Summary { total: self.total, approved: self.approved, unmatched_approvals, routes, clusters, complete: false }
+    }
+}
+
+/// What approvals call a call that is not v1's.
+const fn kind(verdict: Verdict, order_changed: bool) -> &'static str {
+    match verdict {
+        Verdict::Matched if order_changed => "reordered",
+        _ => verdict.name(),
+    }
+}
+
+impl Cluster {
+    /// An approval of it.
+    pub fn approval(&self, reason: &str, expires: Option<&str>) -> CallApproval {
+        CallApproval {
+            provider: self.provider.clone(),
+            route: self.route.clone(),
+            // What is matched and in a cluster is in another order.
+            call: kind(self.verdict, true).to_owned(),
+            places: self.places.clone(),
+            shape: self.shape.clone(),
+            reason: reason.to_owned(),
+            expires: expires.map(str::to_owned),
+            cluster: self.id.clone(),
+        }
     }
 }
 
@@ -265,6 +324,7 @@ mod tests {
             places: vec![Place { place: place.to_owned(), expected: Some("100".to_owned()), actual: Some("150".to_owned()) }],
             order_changed: false,
             fault: None,
+            repeat: String::new(),
         }
     }
 
@@ -281,7 +341,7 @@ mod tests {
             text.push('\n');
             text.push_str(&serde_json::to_string(&line).unwrap());
         }
-        let summary = Summary::read(text.as_bytes()).unwrap();
+        let summary = Summary::read(text.as_bytes(), &[]).unwrap();
         assert!(!summary.complete, "its last line is not there");
         assert_eq!((summary.total.made(), summary.total.missing, summary.total.unsafe_repeated), (4, 1, 1));
         let seen: Vec<_> = summary.clusters.iter().map(|c| (c.verdict, c.places.as_str(), c.calls, c.causes.len())).collect();
@@ -291,7 +351,7 @@ mod tests {
         );
         text.push('\n');
         text.push_str(&serde_json::to_string(&End::new(&summary.total, Broken::default())).unwrap());
-        assert!(Summary::read(text.as_bytes()).unwrap().complete);
+        assert!(Summary::read(text.as_bytes(), &[]).unwrap().complete);
     }
 
     #[test]
@@ -309,6 +369,21 @@ mod tests {
         assert_eq!(alone.clusters[0].shape, "\"100\"→\"150\"");
         assert_eq!((both.clusters.len(), both.clusters[0].shape.as_str(), both.clusters[0].calls), (1, "×1.5", 3));
         assert_eq!((alone.clusters[0].id.len(), &alone.clusters[0].id), (10, &both.clusters[0].id), "the same in any run");
+        let half = |approvals: &[CallApproval]| {
+            let mut builder = Builder { approvals, used: vec![false; approvals.len()], ..Builder::default() };
+            [&one, &other, &other].iter().for_each(|call| builder.add((*call).clone()));
+            builder.finish()
+        };
+        let approval = both.clusters[0].approval("rounded up since v2", None);
+        let all = half(std::slice::from_ref(&approval));
+        assert_eq!((all.clusters.len(), all.clusters[0].approved.as_deref()), (1, Some("approved: rounded up since v2")));
+        assert_eq!((all.total.unsafe_different(), all.approved.unsafe_different(), all.unmatched_approvals.len()), (3, 3, 0));
+        // One that holds for a part: the rest stays a difference of its own.
+        let part = half(&[CallApproval { shape: "\"200\"→\"300\"".to_owned(), ..approval.clone() }]);
+        let seen: Vec<_> = part.clusters.iter().map(|cluster| (cluster.calls, cluster.approved.is_some())).collect();
+        assert_eq!((seen, part.approved.drifted), (vec![(1, false), (2, true)], 2));
+        let none = half(&[CallApproval { call: "extra".to_owned(), ..approval }]);
+        assert_eq!((none.approved.different(), none.unmatched_approvals.len()), (0, 1));
         one.places[0].actual = None;
         let gone = summary(&[&one, &other]);
         assert_eq!(gone.clusters.len(), 2, "a field that is gone is another change");

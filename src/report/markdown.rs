@@ -22,8 +22,8 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
     head(report, &mut out);
     // Sections stand in the order of their weight; one that does not fit any more is left out and said so.
     let mut left_out = Vec::new();
-    let sections: [(&str, fn(&Report<'_>, &mut String)); 4] =
-        [("differences", clusters), ("latency", latency), ("rules", rules), ("trust", trust)];
+    let sections: [(&str, fn(&Report<'_>, &mut String)); 5] =
+        [("calls to providers", calls), ("differences", clusters), ("latency", latency), ("rules", rules), ("trust", trust)];
     for (name, section) in sections {
         let mut text = String::new();
         section(report, &mut text);
@@ -61,6 +61,39 @@ fn head(report: &Report<'_>, out: &mut String) {
         count(report.totals.compared),
         count(report.totals.mismatched)
     );
+}
+
+/// v2's outgoing calls that are not v1's, those that change something at a provider first.
+fn calls(report: &Report<'_>, out: &mut String) {
+    let held: Vec<_> =
+        report.egress.into_iter().flat_map(|egress| &egress.clusters).filter(|cluster| cluster.approved.is_none()).collect();
+    if held.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n### Calls to providers\n");
+    for cluster in held.iter().take(CLUSTERS) {
+        let _ = writeln!(
+            out,
+            "- {} at {}: {} {}{}{}",
+            markdown_code(&short(&cluster.route, VALUE_CHARS)),
+            markdown_code(&short(&cluster.provider, VALUE_CHARS)),
+            plural(cluster.calls, "call", "calls"),
+            cluster.what,
+            if cluster.shape.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", markdown(&short(&cluster.shape, VALUE_CHARS)))
+            },
+            cluster
+                .causes
+                .first()
+                .map(|cause| format!(", first caused by exchange {}", markdown_code(cause)))
+                .unwrap_or_default()
+        );
+    }
+    if held.len() > CLUSTERS {
+        let _ = writeln!(out, "\n… and {} more.", plural((held.len() - CLUSTERS) as u64, "cluster", "clusters"));
+    }
 }
 
 fn clusters(report: &Report<'_>, out: &mut String) {

@@ -162,6 +162,12 @@ pub struct Egress {
     pub unsafe_repeated: u64,
     /// Calls that change something at a provider and are not v1's.
     pub unsafe_different: u64,
+    /// Calls that are not v1's, those that were approved left out.
+    pub different: u64,
+    /// Calls that are not v1's and were approved.
+    pub approved: u64,
+    /// Approvals that no call needed.
+    pub unmatched_approvals: Vec<String>,
     /// Calls whose place among the calls of the same cause changed.
     pub in_another_order: u64,
     /// Whether the mock was ended in order, so that what is missing is known.
@@ -199,17 +205,16 @@ pub struct CallCluster {
     pub actual: String,
     /// Exchanges that caused them, the first few.
     pub causes: Vec<String>,
+    /// Why they are intended, where they were approved.
+    pub approved: Option<String>,
+    /// A command line that repeats the example at a mock, secrets masked.
+    pub repeat: String,
 }
 
 impl Egress {
     /// All calls.
     pub fn total(&self) -> u64 {
         self.calls.values().sum()
-    }
-
-    /// Calls that are not v1's.
-    pub fn different(&self) -> u64 {
-        self.total() - self.calls.get("matched").copied().unwrap_or(0) + self.in_another_order
     }
 }
 
@@ -303,6 +308,8 @@ impl<'a> Report<'a> {
         let rules = totals.unmatched_rules.iter().map(|rule| format!("[diff] {rule}"));
         let approvals = totals.unmatched_approvals.iter().map(|approval| format!("approved.toml: {approval}"));
         let expired = totals.expired_approvals.iter().map(|approval| format!("approved.toml, past its end date: {approval}"));
+        let calls = self.egress.into_iter().flat_map(|egress| &egress.unmatched_approvals);
+        let approvals = approvals.chain(calls.map(|approval| format!("approved.toml: {approval}")));
         let routes = self.judgement.unmatched_routes.iter().map(|route| format!("[[gate.route]] {route}"));
         rules.chain(approvals).chain(expired).chain(routes).collect()
     }

@@ -3,10 +3,10 @@
 use askama::Template;
 
 use super::text::{short, split_common, visible};
-use super::{CallCluster, Report};
+use super::{CallCluster, Egress, Report};
 use crate::diff::{Class, Cluster, Kind};
 use crate::gate::words::{count, duration, percent, plural, round_times, times};
-use crate::gate::{Finding, RuleResult, UNSAFE_CALLS, Unit, Verdict};
+use crate::gate::{ALL_CALLS, Finding, RuleResult, UNSAFE_CALLS, Unit, Verdict};
 use crate::ledger::Ledger;
 use crate::measure::{Histogram, RouteSummary, Side};
 use crate::mock::ledger::Verdict as CallVerdict;
@@ -169,6 +169,10 @@ struct EgressWords {
     lead: String,
     /// Said before all else: something was changed at a provider more often than by v1.
     alarm: String,
+    /// Where the command lines send their calls.
+    mock: &'static str,
+    /// Clusters that are held against v2.
+    held: usize,
     /// Provider, route, and calls by verdict.
     routes: Vec<(String, String, Vec<String>)>,
     /// The mock did not come to its end: what is missing is not known.
@@ -192,6 +196,51 @@ struct CallWords {
     expected: Option<String>,
     actual: Option<String>,
     causes: String,
+    repeat: String,
+    /// Why the calls are intended; empty where nobody said so.
+    approved: String,
+}
+
+impl EgressWords {
+    fn new(egress: &Egress) -> Self {
+        let routes = egress.routes.iter().take(EGRESS_ROUTES).map(|route| {
+            let cells = CallVerdict::ALL.into_iter().map(|verdict| count(route.counts.of(verdict))).collect();
+            (seen(&route.provider, 100), seen(&route.route, 200), cells)
+        });
+        let mut lead = format!(
+            "{} of {} of v2 to its providers are not v1's: {}.",
+            count(egress.different),
+            plural(egress.total(), "call", "calls"),
+            egress.calls.iter().map(|(name, &n)| format!("{} {name}", count(n))).collect::<Vec<_>>().join(", ")
+        );
+        if egress.approved > 0 {
+            lead += &format!(" {} only as approved.", plural(egress.approved, "more differs", "more differ"));
+        }
+        Self {
+            lead,
+            alarm: alarm(egress),
+            mock: crate::diff::repeat::MOCK.trim_start_matches("http://"),
+            routes: routes.collect(),
+            incomplete: !egress.complete,
+            held: egress.clusters.iter().filter(|cluster| cluster.approved.is_none()).count(),
+            clusters: egress.clusters.iter().map(call_words).collect(),
+        }
+    }
+}
+
+/// What is said before all else: calls that change something at a provider and are not v1's.
+fn alarm(egress: &Egress) -> String {
+    match egress.unsafe_repeated {
+        0 if egress.unsafe_different > 0 => format!(
+            "{} of v2 that {} something at a provider {} not v1's",
+            plural(egress.unsafe_different, "call", "calls"),
+            if egress.unsafe_different == 1 { "changes" } else { "change" },
+            if egress.unsafe_different == 1 { "is" } else { "are" }
+        ),
+        0 => String::new(),
+        1 => "v2 made 1 call that changes something at a provider more often than v1".to_owned(),
+        n => format!("v2 made {} calls that change something at a provider more often than v1", count(n)),
+    }
 }
 
 fn call_words(cluster: &CallCluster) -> CallWords {
@@ -199,8 +248,12 @@ fn call_words(cluster: &CallCluster) -> CallWords {
     let body = |text: &str| if text.is_empty() { "no body".to_owned() } else { seen(text, 500) };
     CallWords {
         id: seen(&cluster.id, 40),
-        class: if cluster.changes { "regression" } else { "noise" },
-        open: cluster.changes,
+        class: match &cluster.approved {
+            Some(_) => "approved",
+            None if cluster.changes => "regression",
+            None => "noise",
+        },
+        open: cluster.changes && cluster.approved.is_none(),
         many: plural(cluster.calls, "call", "calls"),
         what: cluster.what,
         route: seen(&cluster.route, 200),
@@ -210,6 +263,8 @@ fn call_words(cluster: &CallCluster) -> CallWords {
         expected: (cluster.verdict != "extra" || !cluster.expected.is_empty()).then(|| body(&cluster.expected)),
         actual: (cluster.verdict != "missing").then(|| body(&cluster.actual)),
         causes: seen(&cluster.causes.join(", "), 200),
+        repeat: seen(&cluster.repeat, 6_000),
+        approved: cluster.approved.as_deref().map(|why| seen(why, 300)).unwrap_or_default(),
     }
 }
 
@@ -272,36 +327,7 @@ impl Page {
             sides: report.sides().map(Side::name).collect(),
             statuses: statuses(report),
             skipped: summary.skipped.iter().map(|(reason, &n)| (seen(reason, 200), count(n))).collect(),
-            egress: report.egress.map(|egress| EgressWords {
-                lead: format!(
-                    "{} of {} of v2 to its providers are not v1's: {}.",
-                    count(egress.different()),
-                    plural(egress.total(), "call", "calls"),
-                    egress.calls.iter().map(|(name, &n)| format!("{} {name}", count(n))).collect::<Vec<_>>().join(", ")
-                ),
-                alarm: match egress.unsafe_repeated {
-                    0 if egress.unsafe_different > 0 => format!(
-                        "{} of v2 that {} something at a provider {} not v1's",
-                        plural(egress.unsafe_different, "call", "calls"),
-                        if egress.unsafe_different == 1 { "changes" } else { "change" },
-                        if egress.unsafe_different == 1 { "is" } else { "are" }
-                    ),
-                    0 => String::new(),
-                    1 => "v2 made 1 call that changes something at a provider more often than v1".to_owned(),
-                    n => format!("v2 made {} calls that change something at a provider more often than v1", count(n)),
-                },
-                routes: egress
-                    .routes
-                    .iter()
-                    .take(EGRESS_ROUTES)
-                    .map(|route| {
-                        let cells = CallVerdict::ALL.into_iter().map(|verdict| count(route.counts.of(verdict))).collect();
-                        (seen(&route.provider, 100), seen(&route.route, 200), cells)
-                    })
-                    .collect(),
-                incomplete: !egress.complete,
-                clusters: egress.clusters.iter().map(call_words).collect(),
-            }),
+            egress: report.egress.map(EgressWords::new),
             rules_lead: format!(
                 "A rule fails only where the whole interval is beyond what is allowed. Each bound holds with the confidence in the \
                  last column; where a rule is judged for many routes at once, it is raised (Holm) so that the chance of even \
@@ -393,7 +419,8 @@ fn whys(report: &Report<'_>) -> Vec<Why> {
         return judgement.reasons.iter().take(WHYS).map(plain).collect();
     }
     let mut by_route: Vec<(Option<&str>, Vec<&RuleResult>)> = Vec::new();
-    for rule in judgement.with(Finding::Fail) {
+    let of_calls = |rule: &RuleResult| rule.rule == UNSAFE_CALLS || rule.rule == ALL_CALLS;
+    for rule in judgement.with(Finding::Fail).filter(|rule| !of_calls(rule)) {
         let route = rule.route.as_deref();
         match by_route.iter_mut().find(|(name, _)| *name == route) {
             Some((_, rules)) => rules.push(rule),
@@ -407,7 +434,10 @@ fn whys(report: &Report<'_>) -> Vec<Why> {
         (!left.is_empty()).then_some((None, left))
     });
     let groups: Vec<(Option<&str>, Vec<&RuleResult>)> = of_routes.clone().cloned().chain(of_all).collect();
-    let mut whys: Vec<Why> = groups.iter().take(WHYS).map(|(route, rules)| why(report, *route, rules)).collect();
+    // Where all calls that differ change something, one sentence says both.
+    let calls = judgement.with(Finding::Fail).find(|rule| of_calls(rule)).map(|rule| calls_why(report, rule));
+    let mut whys: Vec<Why> =
+        calls.into_iter().chain(groups.iter().take(WHYS).map(|(route, rules)| why(report, *route, rules))).collect();
     if groups.len() > WHYS {
         whys.push(Why {
             name: String::new(),
@@ -417,6 +447,23 @@ fn whys(report: &Report<'_>) -> Vec<Why> {
         });
     }
     whys
+}
+
+/// Why v2's calls to its providers do not pass, with the first of them.
+fn calls_why(report: &Report<'_>, rule: &RuleResult) -> Why {
+    let clusters = report.egress.map_or(&[][..], |egress| &egress.clusters);
+    let held = clusters.iter().filter(|cluster| cluster.approved.is_none());
+    let details = held.take(3).map(|cluster| {
+        let calls = plural(cluster.calls, "call", "calls");
+        let cause = cluster.causes.first().map(|cause| format!(", first caused by exchange {cause}")).unwrap_or_default();
+        seen(&format!("{} at {}: {calls} {}{cause}", cluster.route, cluster.provider, cluster.what), 300)
+    });
+    Why {
+        name: String::new(),
+        text: seen(&rule.why, 500),
+        details: details.collect(),
+        links: vec![Link { href: "#egress".to_owned(), label: "See the calls", route: None }],
+    }
 }
 
 fn why(report: &Report<'_>, route: Option<&str>, rules: &[&RuleResult]) -> Why {
@@ -429,9 +476,6 @@ fn why(report: &Report<'_>, route: Option<&str>, rules: &[&RuleResult]) -> Why {
         });
         let (href, label, to_route) = match cluster {
             _ if rule.rule.starts_with("max_p") => ("#latency".to_owned(), "See the latencies", route),
-            _ if rule.rule == "max_egress_differences" || rule.rule == UNSAFE_CALLS => {
-                ("#egress".to_owned(), "See the calls", None)
-            }
             Some(cluster) => {
                 if route.is_some() {
                     details.push(example(cluster));
@@ -484,13 +528,18 @@ fn tiles(report: &Report<'_>) -> Vec<Tile> {
         "max_mismatch_rate" => "Answers that differ".to_owned(),
         "max_error_rate" => "New errors".to_owned(),
         "max_new_status_rate" => "New status codes".to_owned(),
-        UNSAFE_CALLS => "Unsafe provider calls that differ".to_owned(),
-        "max_egress_differences" => "Provider calls that differ".to_owned(),
+        UNSAFE_CALLS => "Provider calls with effects that differ".to_owned(),
+        ALL_CALLS => "Provider calls that differ".to_owned(),
         rule => {
             rule.trim_start_matches("max_").replace("_ratio", format!(", v2 / {}", report.judgement.reference.name()).as_str())
         }
     };
-    let overall = report.judgement.rules.iter().filter(|rule| rule.route.is_none());
+    let rules = &report.judgement.rules;
+    // Where the same calls are judged by both rules, one tile shows them.
+    let both = |rule: &RuleResult| {
+        rule.rule == ALL_CALLS && rules.iter().any(|other| other.rule == UNSAFE_CALLS && other.measured == rule.measured)
+    };
+    let overall = rules.iter().filter(|rule| rule.route.is_none() && !both(rule));
     overall
         .take(8)
         .map(|rule| Tile {
@@ -535,6 +584,12 @@ fn replayed(report: &Report<'_>) -> Vec<(String, String)> {
     }
     let skipped: u64 = summary.skipped.values().sum();
     facts.push(fact("Skipped", if skipped == 0 { "none".to_owned() } else { format!("{} on purpose", count(skipped)) }));
+    // v1's own calls to its providers are in the capture too, and other hosts and ports that were not chosen.
+    let others = summary.recorded().saturating_sub(summary.replayed + skipped + summary.damaged());
+    if others > 0 {
+        let calls = if report.egress.is_some() { ", v1's calls to its providers among them" } else { "" };
+        facts.push(fact("Not chosen", format!("{}{calls}", count(others))));
+    }
     facts.push(fact("Damaged", if summary.damaged() == 0 { "none".to_owned() } else { count(summary.damaged()) }));
     facts.push(fact("Lanes", plural(summary.lanes, "connection", "connections")));
     facts.push(fact("Target", seen(&report.facts.target, 200)));
