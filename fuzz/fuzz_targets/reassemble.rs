@@ -227,4 +227,8 @@ impl Streams for Model {
         self.finished += 1;
         Finished { protocol: "fuzz", used: true, skipped: 0, tunnelled: 0 }
     }
+
+    fn abandon(&mut self, _: Stream) -> (Finished, u64) {
+        unreachable!("no connection is let go of")
+    }
 }

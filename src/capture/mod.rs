@@ -2,7 +2,7 @@
 //!
 //! In: devices (`live`, the only user of libpcap), pcap and pcapng files, compressed or not (`file`), several of them merged
 //! by time (`merge`). Out: [`Batch`]es of [`Frame`]s for `decode`; or pcap and pcapng (`writer`) as a row of files (`rotate`),
-//! by two threads (`record`). `filter` builds what the kernel is asked for, `privilege` knows what that needs.
+//! by two threads (`record`). `overload` says what to let go of where exchanges are made live and that is too slow. `filter` builds what the kernel is asked for, `privilege` knows what that needs.
 //!
 //! A frame does not own its bytes; it points into one of the batch's blocks, which are large, filled by `read` and used again.
 
@@ -12,6 +12,7 @@ pub mod filter;
 pub mod growing;
 pub mod live;
 pub mod merge;
+pub mod overload;
 pub mod pcapng;
 pub mod privilege;
 pub mod record;
@@ -20,6 +21,7 @@ pub mod writer;
 
 use std::sync::Arc;
 
+use self::overload::Share;
 use crate::ledger::Ledger;
 use crate::time::Timestamp;
 
@@ -132,6 +134,12 @@ pub trait PacketSource: Send {
 
     /// Lines for people about damaged inputs: file, packet, offset, reason.
     fn warnings(&self) -> Vec<String>;
+
+    /// Which share of the connections is to be let go of, from the batch that was filled last on. Only live sources ever fall
+    /// behind: what is made of a file does not depend on how fast that goes.
+    fn share_to_shed(&self) -> Share {
+        Share::NONE
+    }
 }
 
 /// Why an input cannot be used at all.

@@ -37,6 +37,10 @@ pub struct Counts {
     pub dropped_by_us: u64,
     /// How often the reader had to wait for the writer.
     pub waits: u64,
+    /// Connections that were let go of since exchanges could not be made of them fast enough.
+    pub shed_connections: u64,
+    /// Their packets; they are among the kept ones, as these were all looked at.
+    pub shed_packets: u64,
 }
 
 /// Counters that are looked at while it runs.
@@ -47,6 +51,8 @@ pub struct Live {
     dropped_by_kernel: AtomicU64,
     dropped_by_interface: AtomicU64,
     waits: AtomicU64,
+    shed_connections: AtomicU64,
+    shed_packets: AtomicU64,
     lost: AtomicU64,
 }
 
@@ -62,6 +68,8 @@ impl Live {
             dropped_by_interface: get(&self.dropped_by_interface),
             dropped_by_us: lost,
             waits: get(&self.waits),
+            shed_connections: get(&self.shed_connections),
+            shed_packets: get(&self.shed_packets),
         }
     }
 
@@ -79,6 +87,12 @@ impl Live {
     /// Counts that the reader had to wait.
     pub(crate) fn wait(&self) {
         self.waits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections that were let go of until now, and their packets.
+    pub(crate) fn shed(&self, connections: u64, packets: u64) {
+        self.shed_connections.store(connections, Ordering::Relaxed);
+        self.shed_packets.store(packets, Ordering::Relaxed);
     }
 
     /// What the kernel and the devices dropped until now.
@@ -421,6 +435,7 @@ mod tests {
             dropped_by_interface: 2,
             dropped_by_us: 0,
             waits: live.counts().waits,
+            ..Counts::default()
         };
         assert_eq!(live.counts(), expected);
     }

@@ -200,11 +200,18 @@ fn format_of(path: &Path) -> Result<(Option<Format>, bool), Failure> {
     Ok((format, compress))
 }
 
+/// For who captures exchanges of more traffic than the machine can parse.
+const ADVICE: &str = "some connections were let go of, as exchanges could not be made fast enough; the others are whole. To keep all: \
+     --port for the service alone, --threads for more processors, or capture to .pcap and parse that later";
+
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let settings = Settings::new(args)?;
     let captured = execute(&settings, global)?;
     print(&summary(&captured))?;
+    if captured.recorded.counts.shed_connections > 0 {
+        tracing::warn!("{ADVICE}");
+    }
     match captured.recorded.failure {
         None => Ok(Exit::Done),
         Some(error) => Err(failure(&error)),
@@ -286,7 +293,11 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
 
 fn state(counts: &Counts, bytes: u64) -> String {
     let dropped = counts.dropped_by_kernel + counts.dropped_by_interface + counts.dropped_by_us;
-    format!("{} packets, {} MB, {dropped} dropped", counts.kept, bytes / 1_000_000)
+    let mut text = format!("{} packets, {} MB, {dropped} dropped", counts.kept, bytes / 1_000_000);
+    if counts.shed_connections > 0 {
+        text.push_str(&format!(", {} connections let go of", counts.shed_connections));
+    }
+    text
 }
 
 /// The first signal ends the capture, the second the program.
@@ -339,6 +350,10 @@ fn summary(captured: &Captured) -> String {
         let _ = writeln!(text, "exchanges: {exchanges}");
         if *lost > 0 {
             let _ = writeln!(text, "exchanges not written: {lost}");
+        }
+        if counts.shed_connections > 0 {
+            let _ = writeln!(text, "shed connections: {}", counts.shed_connections);
+            let _ = writeln!(text, "shed packets: {}", counts.shed_packets);
         }
         text.push_str(&ledger_table(ledger));
     }

@@ -221,6 +221,11 @@ impl Pairing {
         }
     }
 
+    /// Exchanges that have begun and were not given out.
+    pub fn under_way(&self) -> u64 {
+        self.slots.len() as u64
+    }
+
     /// Bytes given that belong to no message.
     pub fn skipped(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.parser.skipped()).sum()

@@ -1,18 +1,20 @@
 //! Exchanges from live devices: one thread reads packets into batches, another parses them and writes exchanges as they complete,
 //! a bounded queue between them.
 //!
-//! Where the parser cannot keep up the reader waits and the kernel's ring takes up what comes; what that has no room for the kernel
-//! counts, and every exchange that misses a byte of it is marked as damaged.
+//! Where the parser cannot keep up the reader waits and the kernel's ring takes up what comes. Before that is full, a share of the
+//! connections is let go of ([`overload`](crate::capture::overload)): they are counted, and the others stay whole. What the ring has
+//! no room for all the same the kernel counts, and every exchange that misses a byte of it is marked as damaged.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Options, Parse};
 use crate::capture::live::{LiveError, Sink, Tap};
+use crate::capture::overload::{Bounds, Controller, Load, Share};
 use crate::capture::record::{Live, RecordError, Recorded};
 use crate::capture::rotate::{Output, OutputError, Plan, Records};
 use crate::capture::writer::{Stamp, Statistics};
@@ -21,7 +23,7 @@ use crate::exchange::log::{self, End, Header};
 use crate::exchange::{Exchange, Redactor};
 use crate::ledger::Ledger;
 use crate::limits;
-use crate::time::Timestamp;
+use crate::time::{Monotonic, Timestamp};
 
 /// Batches that may wait for the parser, of [`limits::BLOCK_BYTES`] each.
 const BATCHES: usize = 32;
@@ -35,6 +37,8 @@ struct Gatherer {
     nanos: bool,
     bytes: usize,
     made: usize,
+    /// Batches that wait for the parser.
+    waiting: Arc<AtomicUsize>,
     full: SyncSender<Batch>,
     empty: Receiver<Batch>,
     live: Arc<Live>,
@@ -44,6 +48,7 @@ impl Gatherer {
     fn hand_over(&mut self) {
         let packets = self.batch.frames.len() as u64;
         self.live.read(packets, std::mem::take(&mut self.bytes) as u64);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         if self.full.send(std::mem::take(&mut self.batch)).is_err() {
             self.live.lose(packets);
         }
@@ -89,24 +94,84 @@ struct Gathered {
     batches: Receiver<Batch>,
     recycle: Sender<Batch>,
     packets: u64,
+    waiting: Arc<AtomicUsize>,
+    controller: Controller,
+    share: Share,
+    began: Monotonic,
     live: Arc<Live>,
+}
+
+/// The two sides, with the queue between them.
+fn queue(links: Vec<LinkType>, nanos: bool, bounds: Bounds, live: &Arc<Live>) -> (Gatherer, Gathered) {
+    let (full, batches) = sync_channel(BATCHES);
+    let (recycle, empty) = channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let gatherer = Gatherer {
+        batch: Batch::default(),
+        links,
+        nanos,
+        bytes: 0,
+        made: 1,
+        waiting: Arc::clone(&waiting),
+        full,
+        empty,
+        live: Arc::clone(live),
+    };
+    let gathered = Gathered {
+        batches,
+        recycle,
+        packets: 0,
+        waiting,
+        controller: Controller::new(bounds),
+        share: Share::NONE,
+        began: Monotonic::now(),
+        live: Arc::clone(live),
+    };
+    (gatherer, gathered)
+}
+
+impl Gathered {
+    /// Looks at the backlog: how long ago the packets of `batch` were captured, and what waits behind them.
+    fn look(&mut self, batch: &Batch) {
+        let lag_ns = batch.frames.first().map_or(0, |frame| Timestamp::now().since(frame.at));
+        let crowded = self.waiting.load(Ordering::Relaxed) >= BATCHES / 2;
+        let load = Load { lag_ns, crowded, dropped: self.live.counts().dropped_by_kernel };
+        let share = self.controller.look(self.began.elapsed(), load);
+        if share > self.share {
+            tell(self.share, share);
+        }
+        self.share = share;
+    }
+}
+
+/// Says that connections are let go of, once in a row of such times as a warning.
+fn tell(before: Share, share: Share) {
+    let percent = share.percent();
+    if before == Share::NONE {
+        tracing::warn!("exchanges cannot be made as fast as packets come: {percent:.0} % of the connections are let go of");
+    } else {
+        tracing::info!("{percent:.0} % of the connections are let go of");
+    }
 }
 
 impl PacketSource for Gathered {
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
         match self.batches.recv_timeout(QUIET) {
             Ok(next) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
                 let mut used = std::mem::replace(batch, next);
                 used.clear();
                 // The reader may be gone already.
                 let _ = self.recycle.send(used);
                 batch.first = self.packets + 1;
                 self.packets += batch.frames.len() as u64;
+                self.look(batch);
                 Ok(true)
             }
             Err(RecvTimeoutError::Timeout) => {
                 batch.clear();
                 batch.first = self.packets + 1;
+                self.look(batch);
                 Ok(true)
             }
             Err(RecvTimeoutError::Disconnected) => {
@@ -130,6 +195,10 @@ impl PacketSource for Gathered {
 
     fn warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn share_to_shed(&self) -> Share {
+        self.share
     }
 }
 
@@ -201,9 +270,8 @@ impl Recording {
         let inputs = tap.interfaces().iter().map(|interface| interface.name.clone()).collect();
         let output = Output::open(plan, Lines { inputs, exchanges: 0, ledger: Ledger::default() })?;
         let live = Arc::new(Live::default());
-        let (full, batches) = sync_channel(BATCHES);
-        let (recycle, empty) = channel();
-        let source = Gathered { batches, recycle, packets: 0, live: Arc::clone(&live) };
+        let links = tap.interfaces().iter().map(|interface| LinkType(interface.link_type)).collect();
+        let (mut gatherer, source) = queue(links, tap.nanos(), Bounds::default(), &live);
         let parse = Parse::start(Box::new(source), options, move |mut exchange: Exchange, text: &mut Vec<u8>| {
             if let Some(redactor) = &redactor {
                 redactor.apply(&mut exchange);
@@ -211,19 +279,9 @@ impl Recording {
             log::write_rest(text, &exchange);
         });
         let parser = spawn("capture-parse", {
-            let stop = Arc::clone(&stop);
-            move || write(parse, output, &stop)
+            let (live, stop) = (Arc::clone(&live), Arc::clone(&stop));
+            move || write(parse, output, &live, &stop)
         })?;
-        let mut gatherer = Gatherer {
-            batch: Batch::default(),
-            links: tap.interfaces().iter().map(|interface| LinkType(interface.link_type)).collect(),
-            nanos: tap.nanos(),
-            bytes: 0,
-            made: 1,
-            full,
-            empty,
-            live: Arc::clone(&live),
-        };
         let reader = spawn("capture-read", {
             let stop = Arc::clone(&stop);
             move || tap.run(&stop, &mut gatherer)
@@ -262,12 +320,13 @@ fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static
 }
 
 /// Writes exchanges until the reader is gone. After a failure it goes on parsing, so that the reader never waits for ever.
-fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Lines>, stop: &AtomicBool) -> Parsed {
+fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Lines>, live: &Live, stop: &AtomicBool) -> Parsed {
     let mut parsed = Parsed::default();
     let mut text = Vec::new();
     loop {
         match parse.next_output() {
             Ok(Some(rendered)) => {
+                live.shed(rendered.shed.connections, rendered.shed.packets);
                 text.clear();
                 rendered.lines().for_each(|line| text.extend_from_slice(line));
                 let count = rendered.len() as u64;
@@ -294,6 +353,8 @@ fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Li
     }
     let summary = parse.summary().unwrap_or_default();
     summary.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let of = |counts: &std::collections::BTreeMap<String, u64>, name: &str| counts.get(name).copied().unwrap_or_default();
+    live.shed(of(&summary.ledger.noted, "shed-connections"), of(&summary.ledger.rejected, "shed"));
     parsed.ledger = summary.ledger;
     output.records_mut().ledger.clone_from(&parsed.ledger);
     if let Err(error) = output.finish() {
@@ -312,4 +373,52 @@ fn append(output: &mut Output<Lines>, text: &[u8], count: u64) -> Result<(), Out
         output.records_mut().exchanges += count;
     }
     output.tick()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::Completeness;
+    use crate::parse::tests::{Random, conversation};
+
+    #[test]
+    fn a_parser_that_is_too_slow_lets_connections_go_and_keeps_the_others_whole() {
+        let packets = conversation(&mut Random(5), 80, 5, [1_000, 9_000], 400);
+        let total = packets.len() as u64;
+        let live = Arc::new(Live::default());
+        let bounds = Bounds { late_ns: 0, calm_ns: 0, look_ns: 0, ease_ns: i64::MAX };
+        let (mut gatherer, source) = queue(vec![LinkType::RAW], true, bounds, &live);
+        let waiting = Arc::clone(&source.waiting);
+        let reader = std::thread::spawn(move || {
+            for together in packets.chunks(20) {
+                for packet in together {
+                    let at = Timestamp::now().nanos();
+                    let stamp = Stamp { seconds: (at / 1_000_000_000) as u32, fraction: (at % 1_000_000_000) as u32 };
+                    gatherer.packet(0, stamp, packet.len() as u32, packet);
+                }
+                gatherer.pause();
+            }
+        });
+        for _ in 0..10_000 {
+            if waiting.load(Ordering::Relaxed) > BATCHES * 3 / 4 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let render = |exchange: Exchange, _: &mut Vec<u8>| {
+            std::thread::sleep(Duration::from_millis(1));
+            exchange
+        };
+        let mut parse = Parse::start(Box::new(source), &Options { threads: 1, ..Options::default() }, render);
+        let mut exchanges = Vec::new();
+        while let Some(output) = parse.next_output().unwrap() {
+            exchanges.extend(output.drain().map(|(id, exchange, _)| Exchange { id, ..exchange }));
+        }
+        reader.join().unwrap();
+        let ledger = parse.summary().unwrap().ledger;
+        assert_eq!((ledger.balance(), ledger.input, live.counts().kept), (0, total, total), "{ledger:?}");
+        assert!(ledger.noted["shed-connections"] > 0 && ledger.rejected["shed"] > 0, "{ledger:?}");
+        assert!(!exchanges.is_empty() && exchanges.len() < 80 * 5, "{} exchanges", exchanges.len());
+        assert!(exchanges.iter().all(|exchange| exchange.completeness == Completeness::Complete));
+    }
 }

@@ -17,6 +17,7 @@ use crate::exchange::Exchange;
 use crate::exchange::ExchangeId;
 use crate::exchange::log;
 use crate::ledger::Ledger;
+use crate::reassemble::Shed;
 
 use round::Engine;
 use shard::Made;
@@ -81,12 +82,22 @@ pub struct Output<T> {
     pub progress: (u64, Option<u64>),
     /// Packets that were read.
     pub packets: u64,
+    /// What was let go of until now, of a live capture that cannot keep up.
+    pub shed: Shed,
 }
 
 impl<T> Output<T> {
     fn new(shards: usize) -> Self {
         let shards = std::iter::repeat_with(Made::default).take(shards).collect();
-        Self { shards, order: Vec::new(), names: Vec::new(), name_ends: Vec::new(), progress: (0, None), packets: 0 }
+        Self {
+            shards,
+            order: Vec::new(),
+            names: Vec::new(),
+            name_ends: Vec::new(),
+            progress: (0, None),
+            packets: 0,
+            shed: Shed::default(),
+        }
     }
 
     /// To be filled with exchanges that come from elsewhere.

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::shard::{Made, Pairings, Ranks};
 use super::{Options, Output, Render, SHARDS, Summary};
+use crate::capture::overload::Share;
 use crate::capture::{Batch, CaptureError, Frame, PacketSource};
 use crate::decode::fragment::Joined;
 use crate::decode::{Decoded, Fragment, Fragments, HashKey, Reject, Segment, decode};
@@ -26,6 +27,8 @@ struct Round<T> {
     /// Keys of the output: packet, connection, ordinal, shard, place.
     keys: Vec<(u64, u64, u32, u32, u32)>,
     progress: (u64, Option<u64>),
+    /// Connections to let go of.
+    share: Share,
     /// The last round: it has no packets, and ends all connections.
     last: bool,
 }
@@ -130,7 +133,7 @@ impl<R: Render> Engine<R> {
         round.decode_alone(self.key);
         self.join_fragments(&mut round);
         for (index, (shard, made)) in self.shards.iter_mut().zip(&mut round.output.shards).enumerate() {
-            reassemble(shard, index, &round.chunks, &round.batch, &round.joined, round.last, &self.ranks, made);
+            reassemble(shard, index, &round.chunks, &round.batch, &round.joined, round.share, round.last, &self.ranks, made);
         }
         Ok(self.finish_round(round))
     }
@@ -162,10 +165,10 @@ impl<R: Render> Engine<R> {
                     chunk.decode(batch, 0, &[], key);
                 }
             }
-            if let Some(Round { batch, chunks, joined, output, last, .. }) = decoded {
-                let (batch, chunks, joined, last) = (&*batch, &*chunks, &*joined, *last);
+            if let Some(Round { batch, chunks, joined, output, share, last, .. }) = decoded {
+                let (batch, chunks, joined, share, last) = (&*batch, &*chunks, &*joined, *share, *last);
                 for (index, (shard, made)) in shards.iter_mut().zip(&mut output.shards).enumerate() {
-                    scope.spawn(move |_| reassemble(shard, index, chunks, batch, joined, last, ranks, made));
+                    scope.spawn(move |_| reassemble(shard, index, chunks, batch, joined, share, last, ranks, made));
                 }
             }
         });
@@ -283,6 +286,7 @@ impl<R: Render> Engine<R> {
         output.order.extend(keys.iter().map(|&(.., shard, place)| (shard, place)));
         output.progress = *progress;
         output.packets = self.packets;
+        output.shed = self.shards.iter().map(Table::shed_so_far).sum();
         if *last && output.order.is_empty() {
             return None;
         }
@@ -318,6 +322,7 @@ impl<T> Default for Round<T> {
             output: Output::new(0),
             keys: Vec::new(),
             progress: (0, None),
+            share: Share::NONE,
             last: false,
         }
     }
@@ -333,6 +338,7 @@ impl<T> Round<T> {
 fn fill<T>(source: &mut Box<dyn PacketSource>, round: &mut Round<T>) -> Result<(), CaptureError> {
     round.last = !source.fill(&mut round.batch)?;
     round.progress = source.progress();
+    round.share = source.share_to_shed();
     Ok(())
 }
 
@@ -343,12 +349,14 @@ fn reassemble<R: Render>(
     chunks: &[Chunk],
     batch: &Batch,
     joined: &[Vec<u8>],
+    share: Share,
     last: bool,
     ranks: &Ranks,
     made: &mut Made<R::Item>,
 ) {
     made.clear();
     std::mem::swap(&mut shard.streams().made, made);
+    shard.shed_share(share);
     shard.rank_started(|first_packet| ranks.of(first_packet));
     for segment in chunks.iter().flat_map(|chunk| &chunk.segments[index]) {
         let block = segment.block as usize;

@@ -165,4 +165,15 @@ impl<R: Render> Streams for Pairings<R> {
             tunnelled: pairing.tunnelled(),
         }
     }
+
+    fn abandon(&mut self, lane: Box<Lane>) -> (Finished, u64) {
+        let Lane { pairing, exchanges, .. } = &*lane;
+        let finished = Finished {
+            protocol: pairing.protocol(),
+            used: *exchanges > 0,
+            skipped: pairing.skipped(),
+            tunnelled: pairing.tunnelled(),
+        };
+        (finished, pairing.under_way())
+    }
 }

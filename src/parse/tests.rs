@@ -2,10 +2,12 @@
 //! counted gap, and never a wrong one.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::capture::overload::Share;
 use crate::capture::{Batch, LinkType};
 use crate::exchange::Completeness;
 use crate::time::Timestamp;
@@ -41,7 +43,7 @@ impl PacketSource for Memory {
     }
 }
 
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn below(&mut self, bound: usize) -> usize {
@@ -100,7 +102,7 @@ impl Wire {
 }
 
 /// A conversation of `count` exchanges on each of `connections` connections, interleaved.
-fn conversation(random: &mut Random, connections: usize, count: usize, isn: [u32; 2], most: usize) -> Vec<Vec<u8>> {
+pub(super) fn conversation(random: &mut Random, connections: usize, count: usize, isn: [u32; 2], most: usize) -> Vec<Vec<u8>> {
     let mut wires: Vec<VecDeque<Vec<u8>>> = Vec::new();
     for connection in 0..connections {
         let mut wire = Wire::new(40_000 + connection as u16, isn);
@@ -318,4 +320,94 @@ fn held_bytes_beyond_the_limit_of_a_direction_are_given_up_as_a_gap() {
     let (got, ledger) = run(wire.packets, 1, 50);
     assert_eq!(got.len(), 1);
     assert_eq!(ledger.noted["tcp-bytes-given-up-by-a-limit"], 10, "{ledger:?}");
+}
+
+/// Packets from memory, where the batches from `from` up to `to` tell to let go of half of the connections.
+struct Crowded {
+    memory: Memory,
+    batches: usize,
+    crowded: Range<usize>,
+}
+
+impl PacketSource for Crowded {
+    fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
+        self.batches += 1;
+        self.memory.fill(batch)
+    }
+
+    fn progress(&self) -> (u64, Option<u64>) {
+        self.memory.progress()
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::default()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn share_to_shed(&self) -> Share {
+        if self.crowded.contains(&self.batches) { Share::of(128) } else { Share::NONE }
+    }
+}
+
+#[test]
+fn what_is_let_go_of_is_whole_connections_counted_and_the_rest_is_complete() {
+    let (connections, count, together) = (60, 6, 50);
+    let mut random = Random(11);
+    // One after the other in thirds, so that some are over before, some begin within, and some after.
+    let packets: Vec<Vec<u8>> = (0..3)
+        .flat_map(|third| {
+            let mut part = conversation(&mut random, connections / 3, count, [1_000, 9_000], 200);
+            part.iter_mut().for_each(|packet| packet[15] = 9 + 10 * third);
+            for packet in &mut part {
+                // Clients of each third have an address of their own, whichever way the packet goes.
+                if packet[19] == 9 {
+                    packet[19] = 9 + 10 * third;
+                    packet[15] = 1;
+                }
+            }
+            part
+        })
+        .collect();
+    let (all, batches) = (packets.len() as u64, packets.len() / together);
+    let crowded = batches / 6..batches * 2 / 3;
+    let run = |threads: usize, crowded: &Range<usize>| {
+        let memory = Memory { packets: packets.clone().into(), given: 0, together };
+        let source = Crowded { memory, batches: 0, crowded: crowded.clone() };
+        let mut parse =
+            Parse::start(Box::new(source), &Options { threads, ..Options::default() }, |exchange: Exchange, _: &mut Vec<u8>| {
+                exchange
+            });
+        let mut exchanges = Vec::new();
+        let mut shed = Shed::default();
+        while let Some(output) = parse.next_output().expect("memory can be read") {
+            shed = output.shed;
+            exchanges.extend(output.drain().map(|(id, exchange, _)| Exchange { id, ..exchange }));
+        }
+        (exchanges, parse.summary().expect("the input is used up").ledger, shed)
+    };
+    let (everything, _, none) = run(1, &(0..0));
+    assert_eq!((everything.len(), none), (connections * count, Shed::default()));
+    let known = facts(&everything);
+    for threads in [1, 3] {
+        let (exchanges, ledger, shed) = run(threads, &crowded);
+        assert!(exchanges.iter().all(|exchange| exchange.completeness == Completeness::Complete));
+        // Each is one of those that come out where nothing is let go of.
+        assert!(facts(&exchanges).iter().all(|fact| known.binary_search(fact).is_ok()));
+        assert_eq!((ledger.balance(), ledger.input), (0, all), "{ledger:?}");
+        assert_eq!((ledger.noted["shed-connections"], ledger.rejected["shed"] >= shed.packets), (shed.connections, true));
+        // About half of the two thirds that were seen in that time.
+        assert!((5..=35).contains(&shed.connections), "{shed:?}");
+        assert!(shed.exchanges > 0 && !exchanges.is_empty(), "{shed:?}");
+        // Of a connection the first exchanges are kept, without a hole.
+        for end in exchanges.iter().map(|exchange| exchange.client) {
+            let of_end: Vec<u32> = exchanges.iter().filter(|one| one.client == end).map(|one| one.id.ordinal).collect();
+            assert_eq!(of_end, (0..of_end.len() as u32).collect::<Vec<_>>(), "{end}");
+        }
+        // The last third begins when all is well again.
+        let last = exchanges.iter().filter(|one| one.client.to_string().starts_with("10.0.0.29:")).count();
+        assert_eq!(last, connections / 3 * count);
+    }
 }

@@ -44,14 +44,26 @@ pub(super) struct Connection<S> {
     pub(super) over: bool,
     /// What it was; known when it is over.
     pub(super) finished: Finished,
-    /// Whether its ports were not asked for.
-    pub(super) ignored: bool,
+    /// Why it is not followed, where it is not: its packets are counted, and nothing else.
+    pub(super) left_out: Option<LeftOut>,
     pub(super) packets: u64,
     pub(super) bytes: u64,
     /// Capture time of the shard when it was last seen; never goes back.
     pub(super) last_seen: Timestamp,
     pub(super) last: Mark,
 }
+
+/// Why a connection is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeftOut {
+    /// Its ports were not asked for.
+    OtherPort,
+    /// The capture could not keep up. It was followed for so many packets before.
+    Shed { followed: u64 },
+}
+
+/// A SYN may come so many times (both ends, retransmitted) before the next one is another connection's.
+const SYN_PACKETS: u64 = 4;
 
 /// What a segment is to a connection with the same ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +75,7 @@ pub(super) enum Belongs {
 }
 
 impl<S> Connection<S> {
-    pub(super) fn new(segment: &Segment, ignored: bool) -> Self {
+    pub(super) fn new(segment: &Segment, left_out: Option<LeftOut>) -> Self {
         Self {
             pair: segment.pair,
             hash: segment.hash,
@@ -84,7 +96,7 @@ impl<S> Connection<S> {
             stream: None,
             over: false,
             finished: Finished { protocol: "no-payload", used: false, skipped: 0, tunnelled: 0 },
-            ignored,
+            left_out,
             packets: 0,
             bytes: 0,
             last_seen: segment.at,
@@ -116,6 +128,12 @@ impl<S> Connection<S> {
     pub(super) fn belongs(&self, segment: &Segment) -> Belongs {
         let (s, r) = ends(segment);
         let (side, other) = (&self.sides[s], &self.sides[r]);
+        if let Some(LeftOut::Shed { .. }) = self.left_out {
+            // Its numbers are not followed any more.
+            let opens = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
+            let another = opens && (self.over || self.packets > SYN_PACKETS);
+            return if another { Belongs::NewEpoch } else { Belongs::Yes };
+        }
         if !side.known {
             return Belongs::Yes;
         }
@@ -154,8 +172,14 @@ impl<S> Connection<S> {
         }
         self.packets += 1;
         self.last = mark;
-        if self.ignored {
-            return true;
+        match self.left_out {
+            Some(LeftOut::OtherPort) => return true,
+            Some(LeftOut::Shed { .. }) => {
+                self.sides[s].closed |= flags.has(Flags::FIN);
+                self.over |= flags.has(Flags::RST) || self.sides.iter().all(|side| side.closed);
+                return true;
+            }
+            None => {}
         }
         self.sides[s].seen = true;
         if flags.has(Flags::SYN) {
@@ -460,6 +484,17 @@ impl<S> Connection<S> {
             // Its cause is held and waits in turn; `pump` takes the earlier of the two.
             self.deliver_held(s, streams, notes);
         }
+    }
+
+    /// Follows it no longer: what is held of it is dropped, its exchanges under way are not told, and its packets are only counted.
+    /// Answers how many exchanges were under way.
+    pub(super) fn let_go<T: Streams<Stream = S>>(&mut self, streams: &mut T) -> u64 {
+        self.left_out = Some(LeftOut::Shed { followed: self.packets });
+        self.sides.iter_mut().for_each(Side::drop_held);
+        let Some(stream) = self.stream.take() else { return 0 };
+        let (finished, under_way) = streams.abandon(stream);
+        self.finished = finished;
+        under_way
     }
 
     /// Gives up everything that is held, because there is no room for it.

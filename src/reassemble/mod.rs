@@ -14,7 +14,7 @@ mod table;
 use crate::flow::{Direction, Endpoint};
 use crate::time::Timestamp;
 
-pub use table::{Limits, Table};
+pub use table::{Limits, Shed, Table};
 
 /// A packet, as evidence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,6 +134,9 @@ pub trait Streams {
 
     /// It is over: both directions were closed.
     fn finish(&mut self, stream: Self::Stream) -> Finished;
+
+    /// Nobody follows it any more: what is under way in it is not told. Answers how many messages or exchanges that are, too.
+    fn abandon(&mut self, stream: Self::Stream) -> (Finished, u64);
 }
 
 /// What a connection turned out to be.

@@ -1,12 +1,14 @@
 //! The connections of one shard: found by their ends and virtual network, told apart when ports are used again, ended when
-//! they are over, quiet for too long, or too many. Everything here depends on the segments alone, so that the same capture
-//! gives the same events however many threads there are.
+//! they are over, quiet for too long, or too many, and let go of where a live capture says so ([`Table::shed_share`]). Everything
+//! here depends on the segments and on that share alone, so that the same capture gives the same events however many threads
+//! there are.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-use super::connection::{Belongs, Connection};
+use super::connection::{Belongs, Connection, LeftOut};
 use super::{End, Mark, Missing, Streams};
+use crate::capture::overload::Share;
 use crate::decode::{Pair, Segment};
 use crate::ledger::Ledger;
 use crate::limits;
@@ -81,6 +83,27 @@ impl Notes {
     }
 }
 
+/// What was let go of since the capture could not keep up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shed {
+    /// Connections that are not followed, or not to their end.
+    pub connections: u64,
+    /// Packets of them that were not used.
+    pub packets: u64,
+    /// Exchanges that were under way in them, and are not told.
+    pub exchanges: u64,
+}
+
+impl std::iter::Sum for Shed {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            connections: sum.connections + one.connections,
+            packets: sum.packets + one.packets,
+            exchanges: sum.exchanges + one.exchanges,
+        })
+    }
+}
+
 /// Packets, bytes and connections of one protocol.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
@@ -136,6 +159,9 @@ pub struct Table<T: Streams> {
     limits: Limits,
     /// Ports of servers that were asked for; all where there is none.
     ports: Vec<u16>,
+    /// Connections that are let go of when they are seen.
+    share: Share,
+    shed: Shed,
     places: HashMap<Place, u32, BuildHasherDefault<Hashed>>,
     slots: Vec<Option<Slot<T::Stream>>>,
     free: Vec<u32>,
@@ -166,6 +192,8 @@ impl<T: Streams> Table<T> {
             streams,
             limits,
             ports,
+            share: Share::NONE,
+            shed: Shed::default(),
             places: HashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -191,6 +219,17 @@ impl<T: Streams> Table<T> {
     /// Where the events go.
     pub fn streams(&mut self) -> &mut T {
         &mut self.streams
+    }
+
+    /// From now on, connections of this share are let go of when a packet of them comes. One that was let go of stays so, also
+    /// where the share sinks: the rest of it would begin with half an exchange.
+    pub fn shed_share(&mut self, share: Share) {
+        self.share = share;
+    }
+
+    /// What was let go of until now.
+    pub const fn shed_so_far(&self) -> Shed {
+        self.shed
     }
 
     /// First packets of the connections that were started since [`Self::rank_started`].
@@ -219,9 +258,15 @@ impl<T: Streams> Table<T> {
         let slot = self.slots[index as usize].as_mut().expect("find answers a slot that is taken");
         let connection = &mut slot.connection;
         connection.last_seen = self.latest;
+        if self.share.takes(segment.hash) && connection.left_out.is_none() && !connection.over {
+            self.shed.connections += 1;
+            self.shed.exchanges += connection.let_go(&mut self.streams);
+        }
         let was_ending = connection.reset.is_some() || connection.over;
         if !connection.segment(segment, payload, &mut self.streams, &self.limits, &mut self.notes) {
             *self.rejected.entry("duplicate").or_default() += 1;
+        } else if let Some(LeftOut::Shed { .. }) = connection.left_out {
+            self.shed.packets += 1;
         }
         if !connection.over && connection.is_complete() {
             connection.end(End::Fin, self.now, &mut self.streams, &mut self.notes);
@@ -269,7 +314,7 @@ impl<T: Streams> Table<T> {
         let asked_for = |port| self.ports.contains(&port);
         let ignored = !self.ports.is_empty() && !asked_for(place.pair.low.port) && !asked_for(place.pair.high.port);
         self.serial += 1;
-        let connection = Connection::new(segment, ignored);
+        let connection = Connection::new(segment, ignored.then_some(LeftOut::OtherPort));
         let sibling = self.places.get(&place).copied();
         let slot = Some(Slot { connection, sibling, serial: self.serial, held: 0 });
         let index = match self.free.pop() {
@@ -315,10 +360,22 @@ impl<T: Streams> Table<T> {
     }
 
     fn account(&mut self, connection: &Connection<T::Stream>) {
-        let name = if connection.ignored { "other-port" } else { connection.finished.protocol };
+        let followed = match connection.left_out {
+            Some(LeftOut::Shed { followed }) => followed,
+            _ => connection.packets,
+        };
+        let name = match connection.left_out {
+            // Nothing came of the packets before either.
+            Some(LeftOut::Shed { .. }) if !connection.finished.used => {
+                self.shed.packets += followed;
+                return;
+            }
+            Some(LeftOut::OtherPort) => "other-port",
+            _ => connection.finished.protocol,
+        };
         let count = self.counts.entry(name).or_default();
         count.connections += 1;
-        count.packets += connection.packets;
+        count.packets += followed;
         count.bytes += connection.bytes;
         self.skipped += connection.finished.skipped;
         self.tunnelled += connection.finished.tunnelled;
@@ -326,9 +383,9 @@ impl<T: Streams> Table<T> {
             self.tunnelled += connection.unread_bytes;
         }
         if connection.finished.used {
-            self.used += connection.packets;
+            self.used += followed;
         } else {
-            *self.rejected.entry(name).or_default() += connection.packets;
+            *self.rejected.entry(name).or_default() += followed;
         }
     }
 
@@ -435,6 +492,9 @@ impl<T: Streams> Table<T> {
         for (reason, &packets) in &self.rejected {
             ledger.reject(reason, packets);
         }
+        ledger.reject("shed", self.shed.packets);
+        ledger.note("shed-connections", self.shed.connections);
+        ledger.note("shed-exchanges-under-way", self.shed.exchanges);
         for (name, count) in &self.counts {
             ledger.note(&format!("{name}-connections"), count.connections);
             ledger.note(&format!("{name}-packets"), count.packets);

@@ -1,6 +1,7 @@
 //! Segments that fuzzing and hostile captures brought up: what the events must be, held against a record of them.
 
 use super::*;
+use crate::capture::overload::Share;
 use crate::decode::{Flags, Pair, Segment};
 
 /// Writes down what happens.
@@ -36,6 +37,11 @@ impl Streams for Record {
 
     fn finish(&mut self, (): ()) -> Finished {
         Finished { protocol: "test", used: true, skipped: 0, tunnelled: 0 }
+    }
+
+    fn abandon(&mut self, (): ()) -> (Finished, u64) {
+        self.0.push("let go".to_owned());
+        (Finished { protocol: "test", used: false, skipped: 0, tunnelled: 0 }, 1)
     }
 }
 
@@ -124,4 +130,45 @@ fn half_open_connections_hit_their_number_and_cost_the_others_nothing() {
     assert_eq!(ledger.noted["connections-evicted-by-number"], 10_001 - 50, "{ledger:?}");
     assert_eq!(table.streams().0.iter().filter(|event| *event == "ToServer x").count(), 500);
     assert!(!table.streams().0.iter().any(|event| event.contains("gap")));
+}
+
+/// A table that lets go of half of the connections: in these segments the hash is the port, shifted to where a share looks.
+#[test]
+fn a_connection_that_was_let_go_of_is_counted_until_another_one_takes_its_ends() {
+    let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
+    let with_hash = |mut segment: Segment| {
+        segment.hash = 7 << 40;
+        segment
+    };
+    let mut number = 0;
+    let mut give = |table: &mut Table<Record>, from_client, seq, ack, flags: u8, payload: &str| {
+        number += 1;
+        table.segment(&with_hash(segment(number, 40_000, from_client, seq, ack, flags, payload)), payload.as_bytes());
+    };
+    give(&mut table, true, 0, 0, Flags::SYN.0, "");
+    give(&mut table, false, 0, 1, Flags::SYN.0 | Flags::ACK.0, "");
+    give(&mut table, true, 1, 1, Flags::ACK.0, "first");
+    // Held, as bytes before it are missing.
+    give(&mut table, true, 60, 1, Flags::ACK.0, "late");
+    assert!(table.held() > 0);
+    table.shed_share(Share::of(128));
+    give(&mut table, true, 6, 1, Flags::ACK.0, "unseen");
+    assert_eq!(table.held(), 0, "what it held is free");
+    // It stays so when the share sinks, and far behind where it was, until both ends have closed.
+    table.shed_share(Share::NONE);
+    give(&mut table, true, 500_000_000, 1, Flags::ACK.0, "unseen");
+    give(&mut table, true, 500_000_006, 1, Flags::ACK.0 | Flags::FIN.0, "");
+    give(&mut table, false, 1, 500_000_007, Flags::ACK.0 | Flags::FIN.0, "");
+    give(&mut table, true, 500_000_007, 2, Flags::ACK.0, "");
+    assert_eq!(table.streams().0, ["ToServer first", "let go"]);
+    assert_eq!(table.shed_so_far(), Shed { connections: 1, packets: 5, exchanges: 1 });
+    // The ends meet again.
+    give(&mut table, true, 9_000, 0, Flags::SYN.0, "");
+    give(&mut table, true, 9_001, 0, Flags::ACK.0, "again");
+    table.finish();
+    let told = &table.streams().0;
+    assert_eq!(told[2], "ToServer again", "{told:?}");
+    let ledger = table.ledger();
+    assert_eq!((ledger.input, ledger.balance(), ledger.rejected["shed"], ledger.used), (11, 0, 9, 2), "{ledger:?}");
+    assert_eq!(ledger.noted["shed-connections"], 1);
 }

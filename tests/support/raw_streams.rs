@@ -55,6 +55,10 @@ impl Streams for Gathered {
         self.0.push(raw);
         Finished { protocol: "", used: true, skipped: 0, tunnelled: 0 }
     }
+
+    fn abandon(&mut self, raw: Raw) -> (Finished, u64) {
+        (self.finish(raw), 0)
+    }
 }
 
 /// The connections of a capture with their rank.
