@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 
 use made_run::{MadeRun, cluster};
 use shadowtap::diff::Kind;
+use shadowtap::replay::{FailureKind, Outcome};
 
 fn shadowtap(arguments: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_shadowtap"))
@@ -131,7 +132,7 @@ fn hostile(folder: &Path) {
     let mut run = MadeRun { clusters, ..MadeRun::default() };
     run.routes.push(("=cmd|'!A0", format!("/{HOSTILE}"), 4.0, 0.2));
     run.routes.push(("@SUM", HOSTILE.to_owned(), 4.0, 0.2));
-    run.answer = |number, _| if number % 50 == 0 { Err(shadowtap::replay::FailureKind::Timeout) } else { Ok(200) };
+    run.answer = |number, _| if number % 50 == 0 { Err(FailureKind::Timeout) } else { Ok(200) };
     run.write(folder);
     let path = folder.join("run.json");
     let mut info: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -269,6 +270,49 @@ fn histograms_are_read_back_by_hdrhistogram_and_agree_with_the_tables() {
     }
     // ALL and four routes, three sides, two starts.
     assert_eq!((rows, found.len()), (30, 15));
+}
+
+/// Who waited till the end of the patience waited, too: without them a v2 that hangs would look fast.
+#[test]
+fn requests_that_timed_out_count_from_due_with_the_time_waited() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    MadeRun { answer: |number, _| if number % 50 == 0 { Err(FailureKind::Timeout) } else { Ok(200) }, ..MadeRun::default() }
+        .write(&run);
+    assert_eq!(code(&shadowtap(&["report"], &run)), 0);
+    let table = std::fs::read_to_string(run.join("latency.csv")).unwrap();
+    let cell = |from: &str, column: usize| -> f64 {
+        let row = table.lines().find(|line| line.starts_with(&format!("ALL,v2,{from},"))).unwrap();
+        row.split(',').nth(column).unwrap().parse().unwrap()
+    };
+    assert_eq!((cell("sent", 3), cell("due", 3), cell("sent", 4)), (1_176.0, 1_200.0, 24.0));
+    assert!(cell("due", 10) >= 30_000.0 && cell("sent", 10) < 1_000.0, "{table}");
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("24 requests of v2 timed out: from due they count with the time waited"), "the page says so");
+}
+
+/// HdrHistogram's own JavaScript reads the log; skipped where node or the package cannot be had.
+#[test]
+fn the_javascript_of_hdr_histogram_reads_the_log() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hlog");
+    std::fs::create_dir_all(&folder).unwrap();
+    let package = folder.join("node_modules/hdr-histogram-js/package.json");
+    if !package.exists() {
+        let words = ["install", "--silent", "--no-audit", "--no-fund", "--no-save", "--prefix", ".", "hdr-histogram-js@3"];
+        let _ = Command::new("npm").args(words).current_dir(&folder).output();
+    }
+    if !package.exists() {
+        eprintln!("skipped: npm or its package hdr-histogram-js cannot be had");
+        return;
+    }
+    let script = folder.join("hlog.mjs");
+    std::fs::write(&script, include_str!("support/hlog.mjs")).unwrap();
+    let run = folder.join("run");
+    MadeRun { baseline: true, ..faulty() }.write(&run);
+    assert_eq!(code(&shadowtap(&["report"], &run)), 0);
+    let output = Command::new("node").arg(&script).arg(&run).output().unwrap();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("15 histograms read, 0 differ"), "{}", text(&output.stdout));
 }
 
 #[test]
@@ -420,8 +464,8 @@ fn shards_add_up_to_the_run_that_was_cut() {
                     }
                     mine += 1;
                     outcome.due_ns -= late;
-                    for at in [&mut outcome.sent_ns, &mut outcome.first_byte_ns, &mut outcome.last_byte_ns].into_iter().flatten()
-                    {
+                    let Outcome { sent_ns, first_byte_ns, last_byte_ns, failed_ns, .. } = &mut *outcome;
+                    for at in [sent_ns, first_byte_ns, last_byte_ns, failed_ns].into_iter().flatten() {
                         *at -= late;
                     }
                     shadowtap::replay::log::write(&mut out, &outcome);
@@ -455,13 +499,30 @@ fn shards_add_up_to_the_run_that_was_cut() {
         |path: &Path| serde_json::from_str::<serde_json::Value>(&read(path, "summary.json")).unwrap()["ledger"]["replay"].clone();
     assert_eq!(ledger(&whole), ledger(&made), "what the other shard sent is not lost");
 
-    let twice = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
-        .args(["merge", "one", "one", "-o", "made", "--force"])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    assert_eq!(code(&twice), 2, "{}", text(&twice.stderr));
-    assert!(text(&twice.stderr).contains("would count twice"), "{}", text(&twice.stderr));
+    let third = folder.path().join("third");
+    std::fs::create_dir(&third).unwrap();
+    for name in ["exchanges.jsonl", "outcomes.jsonl", "run.json"] {
+        std::fs::copy(folder.path().join("two").join(name), third.join(name)).unwrap();
+    }
+    let info = read(&third, "run.json").replace("\"2/2\"", "\"3/3\"");
+    std::fs::write(third.join("run.json"), info).unwrap();
+    for (folders, why) in [
+        (["one", "one"], "is shard 1/2 once more"),
+        (["one", "whole"], "is no shard but a whole run"),
+        (["whole", "one"], "is a shard of what whole holds whole"),
+        (["one", "third"], "is shard 3/3 and one is shard 1/2: they overlap"),
+    ] {
+        let before = read(&made, "outcomes.jsonl");
+        let twice = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+            .args(["merge", folders[0], folders[1], "-o", "made", "--force"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let said = text(&twice.stderr);
+        assert_eq!(code(&twice), 2, "{said}");
+        assert!(said.contains(why) && said.contains("would count twice"), "{said}");
+        assert_eq!(before, read(&made, "outcomes.jsonl"), "what was there stays");
+    }
 }
 
 /// Uses the page as a person would, where a browser is at hand.

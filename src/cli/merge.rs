@@ -134,8 +134,19 @@ fn check(shards: &[(RunFolder, RunInfo)]) -> Result<Vec<String>, Failure> {
             ));
         }
         let shard = info.settings.get("shard").and_then(|shard| shard.as_str()).unwrap_or_default().to_owned();
-        if seen.contains(&shard) {
-            let what = if shard.is_empty() { "is no shard".to_owned() } else { format!("is shard {shard} once more") };
+        let division = |shard: &str| shard.split_once('/').map(|(_, count)| count.to_owned());
+        let first_seen = seen.first().map(|shard| division(shard));
+        let what = match division(&shard) {
+            _ if seen.is_empty() => None,
+            None => Some("is no shard but a whole run".to_owned()),
+            Some(_) if first_seen == Some(None) => Some(format!("is a shard of what {} holds whole", first.path().display())),
+            Some(_) if seen.contains(&shard) => Some(format!("is shard {shard} once more")),
+            Some(count) if first_seen.clone().flatten().as_ref() != Some(&count) => {
+                Some(format!("is shard {shard} and {} is shard {}: they overlap", first.path().display(), seen[0]))
+            }
+            Some(_) => None,
+        };
+        if let Some(what) = what {
             return Err(Failure::usage(format!("{} {what}: its outcomes would count twice", folder.path().display())));
         }
         seen.push(shard);
@@ -239,7 +250,8 @@ fn join(parts: &[PathBuf], to: &Path, mut progress: impl FnMut(u64)) -> Result<u
 /// Counts from an earlier start.
 fn later(outcome: &mut Outcome, shift: i64) {
     outcome.due_ns = outcome.due_ns.saturating_add(shift);
-    for instant in [&mut outcome.sent_ns, &mut outcome.first_byte_ns, &mut outcome.last_byte_ns].into_iter().flatten() {
+    let instants = [&mut outcome.sent_ns, &mut outcome.first_byte_ns, &mut outcome.last_byte_ns, &mut outcome.failed_ns];
+    for instant in instants.into_iter().flatten() {
         *instant = instant.saturating_add(shift);
     }
 }

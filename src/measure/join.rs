@@ -335,6 +335,10 @@ impl Collector {
             figures.due.record(last.saturating_sub(replayed.due_ns));
             cell.latency.record(latency);
         }
+        // A user would have waited for so long at least: without them the slowest would be missing in what users feel.
+        if let Some(failed) = replayed.failed_ns.filter(|_| timed_out(replayed)) {
+            figures.due.record(failed.saturating_sub(replayed.due_ns));
+        }
         if let Some(nanos) = replayed.connect_ns {
             let connects = if side == Side::V2 { &mut summary.connects } else { &mut summary.baseline_connects };
             connects.record(nanos);
@@ -347,7 +351,7 @@ impl Collector {
                 summary.lateness.record(late);
             }
         }
-        let ended = replayed.last_byte_ns.unwrap_or(at).max(at);
+        let ended = replayed.last_byte_ns.or(replayed.failed_ns).unwrap_or(at).max(at);
         if side == Side::V2 {
             summary.took_ns = summary.took_ns.max(ended);
             let other = if summary.has_baseline { entry.baseline_error } else { entry.v1_status.map(|status| status >= 500) };
@@ -371,6 +375,10 @@ impl Collector {
         self.routes.iter().for_each(|route| all.merge(route));
         Summary { routes: self.routes, all, ..self.summary }
     }
+}
+
+fn timed_out(replayed: &Replayed) -> bool {
+    replayed.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Timeout)
 }
 
 /// Reads all lines of a file; what cannot be used is counted (in the first pass only) and left out. A file of another or a

@@ -62,7 +62,8 @@ pub struct SideSummary {
     pub statuses: BTreeMap<u16, u64>,
     /// Latency from the request's first byte to the answer's last, over time (v1: capture time; else replay time).
     pub sent: Blocks,
-    /// Latency from the instant the request was due; empty for v1, which was due when it came.
+    /// Latency from the instant the request was due; empty for v1, which was due when it came. Requests that timed out are in it
+    /// with the time that was waited for them.
     pub due: Histogram,
 }
 

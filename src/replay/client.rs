@@ -367,6 +367,7 @@ impl Crew {
             sent_ns: sent.as_ref().map(|sent| sent.at),
             first_byte_ns: answer.first,
             last_byte_ns: answer.last,
+            failed_ns: answer.failure.as_ref().map(|_| now),
             connect_ns: None,
             waited_ns: sent.map_or(0, |sent| sent.waited),
             response: answer.response,

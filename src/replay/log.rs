@@ -75,6 +75,7 @@ pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
         ("sent_ns", outcome.sent_ns),
         ("first_byte_ns", outcome.first_byte_ns),
         ("last_byte_ns", outcome.last_byte_ns),
+        ("failed_ns", outcome.failed_ns),
         ("connect_ns", outcome.connect_ns),
         ("waited_ns", (outcome.waited_ns != 0).then_some(outcome.waited_ns)),
     ] {
@@ -115,6 +116,7 @@ struct RawOutcome {
     sent_ns: Option<i64>,
     first_byte_ns: Option<i64>,
     last_byte_ns: Option<i64>,
+    failed_ns: Option<i64>,
     connect_ns: Option<i64>,
     #[serde(default)]
     waited_ns: i64,
@@ -152,6 +154,7 @@ fn read_outcome(line: &[u8]) -> Result<Line, LineError> {
         sent_ns: raw.sent_ns,
         first_byte_ns: raw.first_byte_ns,
         last_byte_ns: raw.last_byte_ns,
+        failed_ns: raw.failed_ns,
         connect_ns: raw.connect_ns,
         waited_ns: raw.waited_ns,
         response: raw.response,
@@ -173,6 +176,7 @@ mod tests {
             sent_ns: Some(41_000),
             first_byte_ns: Some(900_000),
             last_byte_ns: Some(950_000),
+            failed_ns: None,
             connect_ns: Some(80_000),
             waited_ns: 7,
             response: Some(Response { status: 204, ..Response::default() }),
@@ -180,6 +184,7 @@ mod tests {
         };
         let skipped = Outcome {
             id: "13-0".parse().unwrap(),
+            failed_ns: Some(70),
             failure: Some(Failure { kind: FailureKind::Skipped, detail: "unsafe method \"POST\"".to_owned() }),
             ..Outcome::default()
         };

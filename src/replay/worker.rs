@@ -1117,6 +1117,7 @@ impl<'a> Worker<'a> {
             sent_ns: sent,
             first_byte_ns: answer.first,
             last_byte_ns: answer.last,
+            failed_ns: answer.failure.as_ref().map(|_| now),
             connect_ns,
             waited_ns: waited,
             response: answer.response,

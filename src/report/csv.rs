@@ -9,7 +9,11 @@ pub const LATENCY: [Column; 13] = [
     column("route", "text", "`ALL` for all routes together (the first rows), else the route"),
     column("side", "`v1`, `v2`, `baseline`", "whose answers"),
     column("from", "`sent`, `due`", "where latency starts: when the request was sent, or when it was due"),
-    column("count", "requests", "latencies measured: requests with a whole answer, 5xx among them"),
+    column(
+        "count",
+        "requests",
+        "latencies measured: requests with a whole answer, 5xx among them; from `due` also those that timed out",
+    ),
     column("errors", "requests", "failures, and answers with a status of 500 or above"),
     column("min_ms", "ms", "the shortest"),
     column("mean_ms", "ms", "the mean"),

@@ -10,6 +10,7 @@ use crate::gate::{ALL_CALLS, Finding, RuleResult, UNSAFE_CALLS, Unit, Verdict};
 use crate::ledger::Ledger;
 use crate::measure::{Histogram, RouteSummary, Side};
 use crate::mock::ledger::Verdict as CallVerdict;
+use crate::replay::FailureKind;
 
 /// Where the two latencies are taken.
 pub(super) const WHERE_MEASURED: &str =
@@ -757,6 +758,29 @@ impl ClusterWords {
 }
 
 fn latency_lead(report: &Report<'_>) -> String {
+    let failed = &report.summary.all.side(Side::V2).failures;
+    let timeouts = failed.get(&FailureKind::Timeout).copied().unwrap_or(0);
+    let others = failed.values().sum::<u64>() - timeouts;
+    let mut left_out = Vec::new();
+    if timeouts > 0 {
+        left_out.push(format!(
+            "{} of v2 timed out: from due {} with the time waited, from sent not at all",
+            plural(timeouts, "request", "requests"),
+            if timeouts == 1 { "it counts" } else { "they count" }
+        ));
+    }
+    if others > 0 {
+        left_out.push(format!(
+            "{} of v2 failed otherwise and {} no latency",
+            plural(others, "request", "requests"),
+            if others == 1 { "has" } else { "have" }
+        ));
+    }
+    let left_out: String = left_out.iter().map(|sentence| format!(" {sentence}.")).collect();
+    measured_where(report) + &left_out
+}
+
+fn measured_where(report: &Report<'_>) -> String {
     match report.judgement.reference {
         Side::Baseline => "v2 is compared with the baseline: v1 in staging, replayed by the same schedule from the same place. \
                            v1's own latency was taken at the tap."

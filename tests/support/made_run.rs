@@ -179,7 +179,10 @@ impl MadeRun {
                 outcome.sent_ns = None;
                 outcome.failure = Some(Failure { kind: FailureKind::Skipped, detail: "unsafe method POST".to_owned() });
             }
-            Err(kind) => outcome.failure = Some(Failure { kind, detail: "no answer within 30 s".to_owned() }),
+            Err(kind) => {
+                outcome.failed_ns = Some(sent + 30_000_000_000);
+                outcome.failure = Some(Failure { kind, detail: "no answer within 30 s".to_owned() });
+            }
         }
         outcome
     }
