@@ -475,6 +475,44 @@ fn exchanges_are_written_as_they_complete_and_redacted() {
 }
 
 #[test]
+fn a_killed_capture_of_exchanges_leaves_all_but_the_last_second() {
+    let Some(pair) = Pair::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let listener = pair.listen();
+    let mut plain = pair.capture(folder.path(), &["-i", "veth0", "-o", "a.jsonl"]);
+    let mut zstd = pair.capture(folder.path(), &["-i", "veth0", "-o", "b.jsonl.zst"]);
+    pair.traffic(&listener, "10.9.0.2", 5, 100);
+    let text = |name: &str| {
+        let mut bytes = Vec::new();
+        let file = File::open(folder.path().join(name)).unwrap();
+        // What a torn last frame holds is lost; what comes before it is not.
+        let _ = if name.contains(".zst") {
+            zstd::stream::copy_decode(file, &mut bytes)
+        } else {
+            std::io::copy(&mut &file, &mut bytes).map(drop)
+        };
+        String::from_utf8(bytes).unwrap()
+    };
+    let complete = |name: &str| text(name).matches("\"completeness\":\"complete\"").count();
+    let names = ["a.jsonl.part", "b.jsonl.zst.part"];
+    wait_for("the exchanges on disk", || names.iter().all(|name| complete(name) == 5));
+    for child in [&mut plain, &mut zstd] {
+        signal(child, "KILL");
+        child.wait().unwrap();
+    }
+    for name in names {
+        let text = text(name);
+        let (exchanges, frame) = lines(&text);
+        assert_eq!((exchanges.len(), frame.len()), (5, 1), "{name}: the last line is missing, and nothing else");
+        // As any other recording, also under the name that it was left with.
+        let read = Command::new(PROGRAM).args(["inspect", "--json", name]).current_dir(folder.path()).output().unwrap();
+        assert_eq!(read.status.code(), Some(0), "{name}: {}", said(&read));
+        let seen: serde_json::Value = serde_json::from_slice(&read.stdout).unwrap();
+        assert_eq!(seen["completeness"]["complete"], 5, "{seen}");
+    }
+}
+
+#[test]
 fn wrong_names_and_filters_are_said_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     if !shadowtap::capture::privilege::may_capture() {

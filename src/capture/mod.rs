@@ -2,11 +2,12 @@
 //!
 //! In: devices (`live`, the only user of libpcap), pcap and pcapng files, compressed or not (`file`), several of them merged
 //! by time (`merge`). Out: [`Batch`]es of [`Frame`]s for `decode`; or pcap and pcapng (`writer`) as a row of files (`rotate`),
-//! by two threads (`record`). `overload` says what to let go of where exchanges are made live and that is too slow. `filter` builds what the kernel is asked for, `privilege` knows what that needs.
+//! by two threads (`record`). `config` is its section of the configuration. `overload` says what to let go of where exchanges are made live and that is too slow. `filter` builds what the kernel is asked for, `privilege` knows what that needs.
 //!
 //! A frame does not own its bytes; it points into one of the batch's blocks, which are large, filled by `read` and used again.
 
 pub mod classic;
+pub mod config;
 pub mod file;
 pub mod filter;
 pub mod growing;

@@ -8,12 +8,14 @@ use std::time::Duration;
 use rustix::fs::{Access, Gid, Uid};
 
 use super::args::{duration_ns, size};
+use super::config::Config;
 use super::exit::printable;
 use super::output::print;
 use super::parse::ledger_table;
 use super::progress::Progress;
 use super::redaction::Redaction;
 use super::{Exit, Failure, Global};
+use crate::capture::config::Section;
 use crate::capture::live::{self, LiveError, Tap};
 use crate::capture::privilege;
 use crate::capture::record::{Counts, Live, RecordError, Recorded, Recording};
@@ -64,15 +66,15 @@ pub struct Args {
     /// Keep only so many bytes of each packet [default: all]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     snaplen: Option<u64>,
-    /// Room for packets in the kernel, of each interface
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
-    buffer: u64,
+    /// Room for packets in the kernel, of each interface [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    buffer: Option<u64>,
     /// Take frames for other machines too, as on a mirror port
     #[arg(long)]
     promiscuous: bool,
-    /// Threads that parse, for .jsonl
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: u16,
+    /// Threads that parse, for .jsonl [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
     /// What to take out, for .jsonl
     #[command(flatten)]
     redaction: Redaction,
@@ -108,6 +110,44 @@ pub enum Content {
     Exchanges(parse::Options, Option<Redactor>),
 }
 
+impl Args {
+    /// With what the file says where no flag does.
+    fn or(self, file: Section) -> Result<Self, Failure> {
+        fn read<T>(name: &str, text: Option<String>, parse: fn(&str) -> Result<T, String>) -> Result<Option<T>, Failure> {
+            text.map(|text| parse(&text).map_err(|why| Failure::usage(format!("[capture] {name}: {why}")))).transpose()
+        }
+        fn list<T>(flags: Vec<T>, file: Vec<T>) -> Vec<T> {
+            if flags.is_empty() { file } else { flags }
+        }
+        if file.port.contains(&0) || file.keep_files == Some(0) || !(1..=256).contains(&file.threads.unwrap_or(1)) {
+            return Err(Failure::usage("[capture] port and keep_files must be at least 1, threads from 1 to 256"));
+        }
+        let rule = |text: String| text.parse().map_err(|why| Failure::usage(format!("[capture] redact: {why}")));
+        let rules = file.redact.into_iter().map(rule).collect::<Result<_, _>>()?;
+        Ok(Self {
+            interfaces: list(self.interfaces, file.interface),
+            ports: list(self.ports, file.port),
+            filter: self.filter.or(file.filter),
+            output: self.output.or(file.output),
+            duration: self.duration.or(read("duration", file.duration, duration_ns)?),
+            rotate_size: self.rotate_size.or(read("rotate_size", file.rotate_size, size)?),
+            rotate_every: self.rotate_every.or(read("rotate_every", file.rotate_every, duration_ns)?),
+            keep_files: self.keep_files.or(file.keep_files),
+            min_free: self.min_free.or(read("min_free", file.min_free, size)?),
+            snaplen: self.snaplen.or(read("snaplen", file.snaplen, size)?),
+            buffer: self.buffer.or(read("buffer", file.buffer, size)?),
+            promiscuous: self.promiscuous || file.promiscuous.unwrap_or(false),
+            threads: self.threads.or(file.threads),
+            redaction: Redaction {
+                redact: list(self.redaction.redact, rules),
+                redact_key: self.redaction.redact_key.or(file.redact_key),
+            },
+            user: self.user.or(file.user),
+            force: self.force,
+        })
+    }
+}
+
 impl Settings {
     fn new(args: Args) -> Result<Self, Failure> {
         if args.interfaces.is_empty() {
@@ -125,8 +165,11 @@ impl Settings {
                 )));
             }
             None => {
-                let options =
-                    parse::Options { threads: usize::from(args.threads), ports: args.ports.clone(), ..parse::Options::default() };
+                let options = parse::Options {
+                    threads: usize::from(args.threads.unwrap_or(1)),
+                    ports: args.ports.clone(),
+                    ..parse::Options::default()
+                };
                 Content::Exchanges(options, args.redaction.redactor()?)
             }
         };
@@ -141,7 +184,7 @@ impl Settings {
             Some(bytes @ 64..=262_144) => bytes as u32,
             Some(_) => return Err(Failure::usage("--snaplen must be from 64 to 262144 bytes")),
         };
-        let buffer = match usize::try_from(args.buffer) {
+        let buffer = match usize::try_from(args.buffer.unwrap_or(live::BUFFER_BYTES as u64)) {
             Ok(bytes @ 65_536..=2_147_483_647) => bytes,
             _ => return Err(Failure::usage("--buffer must be from 64KiB to 2047MiB")),
         };
@@ -206,7 +249,7 @@ const ADVICE: &str = "some connections were let go of, as exchanges could not be
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
-    let settings = Settings::new(args)?;
+    let settings = Settings::new(args.or(Config::load(global)?.capture)?)?;
     let captured = execute(&settings, global)?;
     print(&summary(&captured))?;
     if captured.recorded.counts.shed_connections > 0 {
@@ -394,5 +437,68 @@ mod tests {
         }
         let path = default_path(&["eth0".to_owned()]);
         assert!(path.to_str().unwrap().starts_with("captures/eth0-20") && path.extension().unwrap() == "pcap", "{path:?}");
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn settings(flags: &str, file: &str) -> Result<Settings, Failure> {
+        let line = <Line as clap::Parser>::try_parse_from(std::iter::once("capture").chain(flags.split_whitespace())).unwrap();
+        Settings::new(line.args.or(toml::from_str(file).unwrap())?)
+    }
+
+    #[test]
+    fn the_file_says_what_no_flag_says() {
+        let file = r#"
+            interface = ["eth0", "eth1"]
+            port = [8080, 9090]
+            filter = "host 10.0.0.7"
+            output = "v1.jsonl.zst"
+            duration = "10m"
+            rotate_size = "1GiB"
+            rotate_every = "1h"
+            keep_files = 24
+            min_free = "1GiB"
+            snaplen = "1500"
+            buffer = "8MiB"
+            promiscuous = true
+            threads = 3
+            redact = ["default", "header:x-tenant"]
+        "#;
+        let of_file = settings("", file).unwrap();
+        assert_eq!(of_file.options.interfaces, ["eth0", "eth1"]);
+        assert_eq!((&of_file.options.ports[..], of_file.options.promiscuous), (&[8080, 9090][..], true));
+        assert_eq!((of_file.options.filter.as_deref(), of_file.options.snaplen), (Some("host 10.0.0.7"), 1500));
+        assert_eq!((of_file.options.buffer, of_file.duration_ns), (8 << 20, Some(600_000_000_000)));
+        let plan = &of_file.plan;
+        assert_eq!((plan.rotate_size, plan.rotate_every), (Some(1 << 30), Some(3_600_000_000_000)));
+        assert_eq!((plan.keep_files, plan.min_free, plan.compress), (Some(24), 1 << 30, true));
+        assert!(matches!(&of_file.content, Content::Exchanges(options, Some(_)) if options.threads == 3));
+
+        let flags = "-i lo -p 80 --filter tcp -o a.jsonl --duration 1s --rotate-size 2M --rotate-every 2h --keep-files 2 --min-free 5k \
+            --snaplen 96 --buffer 1MiB --threads 1";
+        let of_flags = settings(flags, file).unwrap();
+        assert_eq!((&of_flags.options.interfaces[..], &of_flags.options.ports[..]), (&["lo".to_owned()][..], &[80][..]));
+        assert_eq!((of_flags.options.filter.as_deref(), of_flags.options.snaplen), (Some("tcp"), 96));
+        assert_eq!((of_flags.options.buffer, of_flags.duration_ns), (1 << 20, Some(1_000_000_000)));
+        let plan = &of_flags.plan;
+        assert_eq!((plan.path.to_str(), plan.rotate_size, plan.keep_files), (Some("a.jsonl"), Some(2 << 20), Some(2)));
+        assert!(matches!(&of_flags.content, Content::Exchanges(options, Some(_)) if options.threads == 1));
+
+        // What the file redacts is not written by a flag that asks for packets.
+        assert_eq!(settings("-o v1.pcap", file).unwrap_err().exit, Exit::Usage);
+        for (wrong, name) in [
+            ("duration = \"soon\"", "[capture] duration"),
+            ("port = [0]", "[capture] port"),
+            ("threads = 0", "[capture] port and keep_files must be at least 1, threads"),
+            ("redact = [\"everything\"]", "[capture] redact"),
+        ] {
+            let refused = settings("-i lo", wrong).unwrap_err();
+            assert_eq!(refused.exit, Exit::Usage, "{wrong}");
+            assert!(refused.to_string().contains(name), "{wrong}: {refused}");
+        }
     }
 }

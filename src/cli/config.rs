@@ -15,6 +15,8 @@ pub const DEFAULT_FILE: &str = "shadowtap.toml";
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Config {
+    /// `[capture]`
+    pub capture: crate::capture::config::Section,
     /// `[mock]`
     pub mock: crate::mock::Config,
     /// `[replay]`

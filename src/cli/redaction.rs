@@ -19,7 +19,7 @@ pub struct Redaction {
     #[arg(long, value_name = "RULE", value_parser = rule)]
     pub redact: Vec<Rule>,
     /// File with the key of the tokens, so that recordings agree [default: $SHADOWTAP_REDACT_KEY, else drawn anew]
-    #[arg(long, value_name = "FILE", requires = "redact")]
+    #[arg(long, value_name = "FILE")]
     pub redact_key: Option<PathBuf>,
 }
 
@@ -31,7 +31,10 @@ impl Redaction {
     /// The redactor, where there is a rule.
     pub(crate) fn redactor(&self) -> Result<Option<Redactor>, Failure> {
         if self.redact.is_empty() {
-            return Ok(None);
+            return match &self.redact_key {
+                Some(_) => Err(Failure::usage("--redact-key is of no use without a rule: add --redact default")),
+                None => Ok(None),
+            };
         }
         let key = match (&self.redact_key, std::env::var_os(KEY_VARIABLE)) {
             (Some(path), _) => {
@@ -66,6 +69,8 @@ mod tests {
         assert_eq!(checked(b"0123456789abcdef\n", "key").unwrap(), b"0123456789abcdef");
         assert!(checked(b"short\n", "key").is_err());
         assert!(Redaction::default().redactor().unwrap().is_none());
+        let no_rule = Redaction { redact: Vec::new(), redact_key: Some(PathBuf::from("key")) };
+        assert_eq!(no_rule.redactor().unwrap_err().exit, crate::cli::Exit::Usage);
         let missing = Redaction { redact: vec![Rule::Default], redact_key: Some(PathBuf::from("/nonexistent/key")) };
         assert_eq!(missing.redactor().unwrap_err().exit, crate::cli::Exit::Usage);
     }
