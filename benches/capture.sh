@@ -34,14 +34,15 @@ ip -n "$tag" link set eth0 up
 mkdir -p "$work/html"
 head -c 6000 /dev/urandom | base64 -w0 >"$work/html/page"
 cat >"$work/nginx.conf" <<CONF
-worker_processes 1; pid $work/pid; error_log $work/error.log; daemon off;
+user root; worker_processes 1; pid $work/pid; error_log $work/error.log; daemon off;
 events { worker_connections 1024; }
 http { access_log off; keepalive_requests 1000000; server { listen $port; root $work/html; } }
 CONF
 ip netns exec "$tag" nginx -c "$work/nginx.conf" &
 nginx_pid=$!
-for _ in $(seq 100); do curl -s -o /dev/null "http://10.77.0.2:$port/page" && break; sleep 0.05; done
+for _ in $(seq 100); do curl -sf -o /dev/null "http://10.77.0.2:$port/page" && break; sleep 0.05; done
 url="http://10.77.0.2:$port/page"
+curl -sf -o /dev/null "$url" || { echo "nginx does not answer: $(cat "$work/error.log")" >&2; exit 1; }
 
 load() { # requests a second for some seconds, whatever the answers take
     h2load --h1 -t1 -c16 -D "$seconds" --rps $(( $1 / 16 )) "$url" >"$work/load" 2>&1 || true
