@@ -282,7 +282,10 @@ impl<S> Connection<S> {
             return;
         }
         if from == self.sides[s].next && self.sides[s].held.is_empty() && self.has_cause(s, ack) {
-            self.deliver(s, payload, ack, mark, streams);
+            // A snap length may have left nothing of it.
+            if !payload.is_empty() {
+                self.deliver(s, payload, ack, mark, streams);
+            }
             self.deliver_cut(s, cut, mark, streams, notes);
             return;
         }

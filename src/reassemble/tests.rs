@@ -91,6 +91,16 @@ fn nothing_comes_behind_a_fin_also_where_it_was_held_before() {
 }
 
 #[test]
+fn a_payload_that_was_cut_away_whole_is_a_gap_and_no_bytes() {
+    let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
+    table.segment(&segment(1, 40_000, true, u32::MAX, 0, 2, ""), b"");
+    table.segment(&Segment { length: 100, ..segment(2, 40_000, true, 0, 0, 24, "") }, b"");
+    table.finish();
+    assert_eq!(table.streams().0[0], "ToServer gap 100");
+    assert_eq!(table.ledger().noted["tcp-bytes-cut-by-the-snap-length"], 100);
+}
+
+#[test]
 fn an_acknowledgement_of_bytes_behind_a_fin_makes_no_gap_there() {
     let (events, ledger) = events(&[(true, 0, 0, 17, "last"), (false, 0, 900, 16, "answer"), (false, 6, 5, 17, "")]);
     assert_eq!(events, ["ToServer last", "ToServer Fin", "ToClient answer", "ToClient Fin"]);
