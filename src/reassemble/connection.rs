@@ -426,8 +426,12 @@ impl<S> Connection<S> {
 
     fn tell_fin<T: Streams<Stream = S>>(&mut self, streams: &mut T, notes: &mut Notes) {
         for s in [0, 1] {
-            if let (Some((end, mark)), false) = (self.sides[s].fin, self.sides[s].closed)
-                && end <= self.sides[s].next
+            let side = &self.sides[s];
+            // Where the capture joined at the FIN, bytes from before it may still be seen.
+            let begun = side.started || side.firm;
+            if let (Some((end, mark)), false) = (side.fin, side.closed)
+                && begun
+                && end <= side.next
                 && let Some(stream) = &mut self.stream
             {
                 self.sides[s].closed = true;

@@ -91,6 +91,21 @@ fn nothing_comes_behind_a_fin_also_where_it_was_held_before() {
 }
 
 #[test]
+fn bytes_from_before_a_fin_at_which_the_capture_joined_come_before_its_close() {
+    let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
+    let packets = [(true, 3_000, 17, ""), (false, 50, 24, "answer"), (true, 2_000, 24, "before")];
+    for (number, (from_client, seq, flags, payload)) in (1..).zip(packets) {
+        let ack = if from_client { 50 } else { 3_001 };
+        table.segment(&segment(number, 40_000, from_client, seq, ack, flags, payload), payload.as_bytes());
+    }
+    table.finish();
+    let events = table.streams().0.iter().filter(|event| event.starts_with("ToServer"));
+    let events: Vec<_> = events.map(String::as_str).collect();
+    assert_eq!(events[..2], ["ToServer before", "ToServer gap 994"], "{events:?}");
+    assert_eq!(events.len(), 3, "then the close: {events:?}");
+}
+
+#[test]
 fn a_payload_that_was_cut_away_whole_is_a_gap_and_no_bytes() {
     let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
     table.segment(&segment(1, 40_000, true, u32::MAX, 0, 2, ""), b"");
