@@ -825,6 +825,100 @@ fn the_client_transport_keeps_order_and_tells_failures() {
     assert!(replayed.result("1-1").starts_with("connect"), "{}", replayed.result("1-1"));
 }
 
+#[test]
+fn the_client_transport_goes_through_a_proxy() {
+    let notes = Notes::default();
+    let proxy = server({
+        let notes = notes.clone();
+        move |_, mut peer| {
+            while let Some(head) = peer.head() {
+                let host = head.lines().find(|line| line.to_ascii_lowercase().starts_with("host:")).unwrap_or_default();
+                notes.add(format!("{} | {}", head.lines().next().unwrap_or_default(), host.to_ascii_lowercase()));
+                peer.say(OK);
+            }
+        }
+    });
+    let transport = shadowtap::replay::Transport::Client { proxy: Some(format!("http://{proxy}")) };
+    // Nobody listens at the target: only the proxy can answer for it.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let options = shadowtap::replay::Options { transport, ..options(closed) };
+    let replayed = replay(&[exchange(1, 0, 0, Some(MS), &get("/a?b=c"))], &options);
+    assert_eq!(replayed.result("1-0"), "200");
+    assert_eq!(notes.all(), [format!("GET http://{closed}/a?b=c HTTP/1.1 | host: shop.invalid")]);
+}
+
+/// Ends a process with the test.
+struct Ends(std::process::Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_client_transport_speaks_http_2_where_the_target_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display();
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(vec!["shop.invalid".to_owned()]).unwrap();
+    std::fs::write(folder.path().join("cert.pem"), cert.pem()).unwrap();
+    std::fs::write(folder.path().join("key.pem"), signing_key.serialize_pem()).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let configuration = format!(
+        "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log; events {{ }}\nhttp {{ access_log off;\n\
+         client_body_temp_path {root}/1; proxy_temp_path {root}/2; fastcgi_temp_path {root}/3; uwsgi_temp_path {root}/4; scgi_temp_path {root}/5;\n\
+         server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {root}/cert.pem; ssl_certificate_key {root}/key.pem;\n\
+         location / {{ return 200 \"$server_protocol $request_method $host$request_uri $http_x_mine\"; }} }} }}\n"
+    );
+    std::fs::write(folder.path().join("conf"), configuration).unwrap();
+    let nginx = Command::new("nginx")
+        .arg("-c")
+        .arg(folder.path().join("conf"))
+        .arg("-e")
+        .arg(folder.path().join("log"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let Ok(nginx) = nginx.map(Ends) else {
+        println!("skipped: nginx is not installed");
+        return;
+    };
+    for _ in 0..500 {
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let request =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nHost: shop.invalid\r\nX-Mine: kept\r\nConnection: keep-alive\r\n\r\n");
+    let exchanges: Vec<_> = (0..4u32)
+        .map(|n| {
+            exchange(
+                u64::from(n % 2),
+                n / 2,
+                i64::from(n) * MS,
+                Some(i64::from(n) * MS + 1),
+                request(&format!("/{n}?q")).as_bytes(),
+            )
+        })
+        .collect();
+    let options = shadowtap::replay::Options {
+        transport: shadowtap::replay::Transport::Client { proxy: None },
+        target: Target::resolve(&format!("https://localhost:{port}")).unwrap(),
+        trust: shadowtap::replay::tls::Trust { insecure: false, ca: Some(folder.path().join("cert.pem")) },
+        ..options("127.0.0.1:1".parse().unwrap())
+    };
+    let replayed = replay(&exchanges, &options);
+    drop(nginx);
+    for n in 0..4u32 {
+        let outcome = replayed.outcome(&format!("{}-{}", n % 2, n / 2));
+        let response = outcome.response.as_ref().unwrap_or_else(|| panic!("no answer: {outcome:?}"));
+        assert_eq!((response.status, response.version), (200, shadowtap::http::Version::Http2));
+        assert_eq!(String::from_utf8_lossy(&response.body.bytes), format!("HTTP/2.0 GET shop.invalid/{n}?q kept"));
+    }
+}
+
 // -- the end --------------------------------------------------------------------------------------------------------------
 
 #[test]

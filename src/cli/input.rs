@@ -17,6 +17,7 @@ use crate::capture::growing::Watch;
 use crate::capture::merge::Merge;
 use crate::capture::{CaptureError, PacketSource};
 use crate::exchange::Exchange;
+use crate::exchange::log;
 use crate::exchange::recording::{Recording, RecordingError, began, merge};
 use crate::ledger::Ledger;
 use crate::parse::{self, Output, Parse, Render};
@@ -135,6 +136,41 @@ impl Inputs {
             let why = done.warnings.first().map(|warning| format!(" ({warning})")).unwrap_or_default();
             return Err(Failure::unusable(format!("no packet in {names}{why}")));
         }
+        Ok(done)
+    }
+
+    /// Gives every exchange in order to `take`, with what appends its line for `exchanges.jsonl`. Of the answers only their
+    /// times and status may be there: the lines of a single recording are kept as they stand and not read any further.
+    pub fn lines(
+        self,
+        global: &Global,
+        mut take: impl FnMut(&Exchange, &dyn Fn(&mut Vec<u8>)) -> Result<(), Failure>,
+    ) -> Result<Done, Failure> {
+        if !self.captures.is_empty() || self.recordings.len() != 1 {
+            let render = |exchange: Exchange, rest: &mut Vec<u8>| {
+                log::write_rest(rest, &exchange);
+                exchange
+            };
+            return self.render(global, render, |output| {
+                output.drain().try_for_each(|(id, exchange, rest)| {
+                    take(&Exchange { id, ..exchange }, &|out| {
+                        log::write_name(out, id);
+                        out.extend_from_slice(rest);
+                    })
+                })
+            });
+        }
+        let mut done = Done { names: self.names, ..Done::default() };
+        let mut merged = merge(self.recordings);
+        let mut line = Vec::new();
+        while let Some(recording) = merged.only() {
+            line.clear();
+            let next = recording.read_line(&mut line);
+            let Some(exchange) = next.map_err(|error| Failure::unusable(error.to_string()).because(&error))? else { break };
+            done.exchanges += 1;
+            take(&exchange, &|out| out.extend_from_slice(&line))?;
+        }
+        (done.ledger, done.warnings) = merged.account();
         Ok(done)
     }
 

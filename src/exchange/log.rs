@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use crate::flow::Endpoint;
+use crate::http::Response;
 use crate::http::json::{RawMessage, integer, request_fields, response_fields, string};
 use crate::ledger::Ledger;
 use crate::time::Timestamp;
@@ -214,8 +215,9 @@ pub fn write_line(out: &mut Vec<u8>, line: &impl Serialize) {
     out.push(b'\n');
 }
 
+/// `A` is what is read of answers.
 #[derive(Deserialize)]
-struct RawExchange<'a> {
+struct RawExchange<'a, A> {
     id: ExchangeId,
     client: Endpoint,
     server: Endpoint,
@@ -224,14 +226,50 @@ struct RawExchange<'a> {
     completeness: Completeness,
     #[serde(borrow)]
     request: Option<RawMessage<'a>>,
-    #[serde(borrow)]
-    response: Option<RawMessage<'a>>,
-    #[serde(default, borrow)]
-    interim: Vec<RawMessage<'a>>,
+    response: Option<A>,
+    #[serde(default = "Vec::new")]
+    interim: Vec<A>,
     opened_at: Option<Timestamp>,
     handshake_ns: Option<i64>,
     #[serde(default)]
     marks: Vec<String>,
+}
+
+/// An answer as a line has it, or a part of it.
+trait RawAnswer {
+    /// When it was seen, and its first and last byte since the request's.
+    fn times(&self) -> (Option<Timestamp>, Option<i64>, Option<i64>);
+
+    fn into_response(self) -> Result<Response, String>;
+}
+
+impl RawAnswer for RawMessage<'_> {
+    fn times(&self) -> (Option<Timestamp>, Option<i64>, Option<i64>) {
+        (self.at, self.first_byte_ns, self.last_byte_ns)
+    }
+
+    fn into_response(self) -> Result<Response, String> {
+        Self::into_response(self)
+    }
+}
+
+/// Of an answer its times and status alone.
+#[derive(Deserialize)]
+struct RawOutline {
+    at: Option<Timestamp>,
+    first_byte_ns: Option<i64>,
+    last_byte_ns: Option<i64>,
+    status: u16,
+}
+
+impl RawAnswer for RawOutline {
+    fn times(&self) -> (Option<Timestamp>, Option<i64>, Option<i64>) {
+        (self.at, self.first_byte_ns, self.last_byte_ns)
+    }
+
+    fn into_response(self) -> Result<Response, String> {
+        Ok(Response { status: self.status, ..Response::default() })
+    }
 }
 
 #[derive(Deserialize)]
@@ -242,14 +280,24 @@ struct Probe {
 
 /// Reads one line.
 pub fn read(line: &[u8]) -> Result<Line, LineError> {
+    read_as::<RawMessage<'_>>(line)
+}
+
+/// Reads one line, but of the answers in it only their times and status: what a replay plans by. The rest of them is JSON
+/// and no more is known of it.
+pub fn read_outline(line: &[u8]) -> Result<Line, LineError> {
+    read_as::<RawOutline>(line)
+}
+
+fn read_as<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<Line, LineError> {
     // Only a first or last line starts so; an exchange starts with its id. A file of another writer may have another order
     // of keys, hence the second look.
     if line.starts_with(b"{\"id\"") {
-        return read_exchange(line);
+        return read_exchange::<A>(line);
     }
     let probe: Probe = serde_json::from_slice(line)?;
     match (probe.format.as_deref(), probe.version) {
-        (None, _) => read_exchange(line),
+        (None, _) => read_exchange::<A>(line),
         (Some(FORMAT), Some(version)) if version > VERSION => Err(LineError::TooNew(version)),
         (Some(FORMAT), _) => Ok(Line::Header(serde_json::from_slice(line)?)),
         (Some(END_FORMAT), _) => Ok(Line::End(Box::new(serde_json::from_slice(line)?))),
@@ -257,14 +305,15 @@ pub fn read(line: &[u8]) -> Result<Line, LineError> {
     }
 }
 
-fn read_exchange(line: &[u8]) -> Result<Line, LineError> {
-    let raw: RawExchange<'_> = serde_json::from_slice(line)?;
+fn read_exchange<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<Line, LineError> {
+    let raw: RawExchange<'a, A> = serde_json::from_slice(line)?;
     let start = raw.request.as_ref().and_then(|request| request.at);
-    let timed = |response: RawMessage<'_>| {
+    let timed = |response: A| {
+        let (at, first_byte_ns, last_byte_ns) = response.times();
         Ok(TimedResponse {
-            at: response.at.or_else(|| Some(start?.plus(response.first_byte_ns?))).or(start).unwrap_or_default(),
-            first_byte_ns: response.first_byte_ns,
-            last_byte_ns: response.last_byte_ns,
+            at: at.or_else(|| Some(start?.plus(first_byte_ns?))).or(start).unwrap_or_default(),
+            first_byte_ns,
+            last_byte_ns,
             message: response.into_response().map_err(wrong)?,
         })
     };
@@ -417,6 +466,20 @@ mod tests {
         line.clear();
         write_line(&mut line, &Header::new(Timestamp::default(), vec![]));
         assert!(read_asked(&line).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_outline_is_the_exchange_without_what_its_answers_hold() {
+        let mut line = Vec::new();
+        write(&mut line, &sample());
+        let mut expected = sample();
+        for answer in expected.response.iter_mut().chain(&mut expected.interim) {
+            answer.message = Response { status: answer.message.status, ..Response::default() };
+        }
+        assert_eq!(read_outline(&line).unwrap(), Line::Exchange(Box::new(expected)));
+        line.clear();
+        write_line(&mut line, &End::new(1, Ledger::default()));
+        assert!(matches!(read_outline(&line), Ok(Line::End(end)) if end.exchanges == 1));
     }
 
     #[test]

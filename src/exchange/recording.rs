@@ -98,6 +98,35 @@ impl Recording {
 
     /// The next exchange; none at the end.
     pub fn read(&mut self) -> Result<Option<Exchange>, RecordingError> {
+        self.read_by(|_, text| log::read(text))
+    }
+
+    /// The next exchange, without what its answers hold; appends its whole line to `lines`, as it stands where nothing in it
+    /// changes.
+    pub fn read_line(&mut self, lines: &mut Vec<u8>) -> Result<Option<Exchange>, RecordingError> {
+        let start = lines.len();
+        let next = self.read_by(|as_it_stands, text| {
+            if !as_it_stands {
+                return log::read(text);
+            }
+            let line = log::read_outline(text)?;
+            if matches!(line, Line::Exchange(_)) {
+                lines.extend_from_slice(text);
+                lines.push(b'\n');
+            }
+            Ok(line)
+        })?;
+        if let Some(exchange) = next.as_ref().filter(|_| lines.len() == start) {
+            log::write(lines, exchange);
+        }
+        Ok(next)
+    }
+
+    /// `read` is told whether the line may be kept as it stands.
+    fn read_by(
+        &mut self,
+        mut read: impl FnMut(bool, &[u8]) -> Result<Line, LineError>,
+    ) -> Result<Option<Exchange>, RecordingError> {
         loop {
             self.buffer.clear();
             let offset = self.offset;
@@ -124,7 +153,7 @@ impl Recording {
             if text.is_empty() {
                 continue;
             }
-            match log::read(text) {
+            match read(self.base == 0 && self.skew == 0, text) {
                 Ok(Line::Header(_)) => {
                     self.headers += 1;
                     self.base = self.next_base;
@@ -194,6 +223,14 @@ pub fn merge(recordings: Vec<Recording>) -> Merged {
 }
 
 impl Merged {
+    /// The one recording that this is, where it is one and was not begun: its lines can be had as they stand.
+    pub fn only(&mut self) -> Option<&mut Recording> {
+        match self.recordings.as_mut_slice() {
+            [only] if !self.started => Some(only),
+            _ => None,
+        }
+    }
+
     /// What the last lines say of packets, and what people should know of damage; once all was read.
     pub fn account(&self) -> (Ledger, Vec<String>) {
         let mut ledger = Ledger::default();
@@ -266,6 +303,23 @@ mod tests {
         assert_eq!(ids, [3, 7]);
         let (ledger, warnings) = merged.account();
         assert_eq!((ledger.input, warnings.len()), (10, 0));
+    }
+
+    #[test]
+    fn lines_stay_as_they_stand_unless_their_connection_gets_another_number() {
+        // Another writer's order of keys and a field of its own.
+        let odd = line(3, "2026-01-01T00:00:00Z").replace(r#""interim":[]"#, r#""interim":[],"own":1"#);
+        let one = [FIRST, &odd, LAST].join("\n");
+        let mut recording = recording("a", format!("{one}\n{one}\n"), 0);
+        let mut lines = Vec::new();
+        assert_eq!(recording.read_line(&mut lines).unwrap().unwrap().id.connection, 3);
+        assert_eq!(String::from_utf8_lossy(&lines), format!("{odd}\n"));
+        lines.clear();
+        let second = recording.read_line(&mut lines).unwrap().unwrap();
+        assert_eq!(log::read(&lines).unwrap(), Line::Exchange(Box::new(second)));
+        assert!(lines.starts_with(br#"{"id":"7-0","connection":7,"#) && !lines.windows(5).any(|part| part == b"\"own\""));
+        lines.clear();
+        assert!(recording.read_line(&mut lines).unwrap().is_none() && lines.is_empty());
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The client transport: requests through a negotiating HTTP client (reqwest), for HTTP/2 targets and for proxies.
 //!
-//! What differs from `wire`, since the client decides it: HTTP/2 where TLS offers it; header names in lower case and
-//! hop-by-hop fields (RFC 9110 §7.6.1) left out; the target normalised as a URL; the body framed anew; pipelined requests
-//! side by side; and timers of a millisecond. One client per lane, so that lanes still do not share connections.
+//! What differs from `wire`, since the client decides it, is listed in the README. Where TLS is spoken the captured host goes
+//! into the URL and not into a `Host` field, since HTTP/2 has it as `:authority` and servers refuse requests that name
+//! another host beside it (RFC 9113 §8.3.1); names lead to the target's address whatever they are. One client per lane and
+//! target, so that lanes still do not share connections.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -16,6 +18,7 @@ use rustc_hash::FxHashMap;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::LocalSet;
+use url::{Host, Url};
 
 use super::generator::{self, Figures};
 use super::lane::{Arrivals, Think};
@@ -26,6 +29,7 @@ use super::worker::Shared;
 use super::{Failure, FailureKind, Outcome};
 use crate::http::parser::{self, Limits, Message, Parser};
 use crate::http::{Body, Framing, Headers, Request, Response, Version};
+use crate::schedule::select::host;
 
 /// How often the client looks whether the replay was stopped.
 const LOOK: Duration = Duration::from_millis(50);
@@ -135,14 +139,15 @@ impl Crew {
     }
 
     async fn lane(self: Rc<Self>, side: Side, mut tasks: mpsc::UnboundedReceiver<Task>) {
-        let client = self.client();
+        let mut clients: FxHashMap<u16, Result<reqwest::Client, String>> = FxHashMap::default();
         let shelf = Rc::new(Shelf { done_at: Cell::new(i64::MIN), ..Shelf::default() });
         while let Some(task) = tasks.recv().await {
             let Some(free) = self.unless_stopped(self.turn(&task, &shelf)).await else {
                 self.record(side, &shelf, task, None, Answer::failed(FailureKind::Skipped, "interrupted before it was sent"));
                 continue;
             };
-            match &client {
+            let upstream = task.load.upstream;
+            match clients.entry(upstream).or_insert_with(|| self.client(self.target(upstream).address(task.lane))) {
                 Ok(client) => {
                     tokio::task::spawn_local(Rc::clone(&self).request(side, client.clone(), Rc::clone(&shelf), task, free));
                 }
@@ -191,7 +196,12 @@ impl Crew {
         }
     }
 
-    fn client(&self) -> Result<reqwest::Client, String> {
+    fn target(&self, upstream: u16) -> &Target {
+        &self.shared.targets[usize::from(upstream).min(self.shared.targets.len() - 1)]
+    }
+
+    /// A client whose connections all lead to `address`, or to the proxy.
+    fn client(&self, address: SocketAddr) -> Result<reqwest::Client, String> {
         let tls = match &self.shared.tls {
             Some(config) => (**config).clone(),
             // The library wants a configuration in any case.
@@ -204,14 +214,13 @@ impl Crew {
             .tcp_nodelay(true);
         let builder = match &self.proxy {
             Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| innermost(&error))?),
-            None => builder.no_proxy(),
+            None => builder.no_proxy().dns_resolver(Leads(address)),
         };
         builder.build().map_err(|error| innermost(&error))
     }
 
     async fn request(self: Rc<Self>, side: Side, client: reqwest::Client, shelf: Rc<Shelf>, mut task: Task, free: i64) {
-        let target = &self.shared.targets[usize::from(task.load.upstream).min(self.shared.targets.len() - 1)];
-        let request = match self.translate(&task, target) {
+        let request = match self.translate(&task, self.target(task.load.upstream)) {
             Ok(request) => request,
             Err(why) => return self.record(side, &shelf, task, None, Answer::failed(FailureKind::Rewrite, why)),
         };
@@ -310,16 +319,24 @@ impl Crew {
         let path = std::str::from_utf8(&request.target).map_err(|_| "its target is not UTF-8, which a URL must be".to_owned())?;
         let path =
             path.find("://").and_then(|scheme| path[scheme + 3..].find('/').map(|at| &path[scheme + 3 + at..])).unwrap_or(path);
-        let url =
+        let mut url =
             target.url.join(if path == "*" { "/" } else { path }).map_err(|error| format!("its target is not a URL: {error}"))?;
         if url.host() != target.url.host() || url.port_or_known_default() != target.url.port_or_known_default() {
             // `//host/path` would be another host.
             return Err("its target would lead to another host".to_owned());
         }
+        // A proxy resolves names itself: a captured one would lead it to the captured server.
+        if target.tls
+            && self.proxy.is_none()
+            && let Some(Ok(host)) = host(&request).map(std::str::from_utf8)
+        {
+            name_host(&mut url, host);
+        }
         let method = reqwest::Method::from_bytes(&request.method).map_err(|_| "its method is not a token".to_owned())?;
         let mut translated = reqwest::Request::new(method, url);
         for (name, value) in request.headers.iter() {
-            if HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes())) {
+            let dropped = HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes()));
+            if dropped || (target.tls && name.eq_ignore_ascii_case(b"host")) {
                 continue;
             }
             let name = reqwest::header::HeaderName::from_bytes(name).map_err(|_| "a header's name is not a token".to_owned())?;
@@ -393,6 +410,33 @@ impl Answer {
     }
 }
 
+/// Resolves every name to the one address that its lane goes to.
+struct Leads(SocketAddr);
+
+impl reqwest::dns::Resolve for Leads {
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let addresses: reqwest::dns::Addrs = Box::new(std::iter::once(self.0));
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
+/// Puts the captured host into the URL, where it is a name: an address in a URL would be connected to. Its port is kept
+/// where it is the target's, for the same reason; without one the connection goes to the port of [`Leads`].
+fn name_host(url: &mut Url, host: &str) {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, port.parse::<u16>().ok()),
+        _ => (host, None),
+    };
+    if !matches!(Host::parse(name), Ok(Host::Domain(_))) {
+        return;
+    }
+    let kept = port.filter(|port| url.port() == Some(*port));
+    let mut named = url.clone();
+    if named.set_host(Some(name)).is_ok() && named.set_port(kept).is_ok() {
+        *url = named;
+    }
+}
+
 fn parse(bytes: &[u8]) -> Result<Request, String> {
     let mut parser = Parser::<u8>::new(parser::Side::Requests, Limits { body_bytes: usize::MAX, ..Limits::default() });
     let mut input = bytes;
@@ -417,5 +461,36 @@ fn kind_of(error: &reqwest::Error) -> FailureKind {
         () if error.is_connect() => FailureKind::Connect,
         () if innermost(error).contains("invalid HTTP") => FailureKind::Protocol,
         () => FailureKind::Closed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_captured_host_never_leads_elsewhere() {
+        let named = |url: &str, host: &str| {
+            let mut url = Url::parse(url).unwrap();
+            name_host(&mut url, host);
+            url.to_string()
+        };
+        for (host, expected) in [
+            ("Shop.invalid", "https://shop.invalid/a?b"),
+            ("shop.invalid:8443", "https://shop.invalid:8443/a?b"),
+            ("shop.invalid:8080", "https://shop.invalid/a?b"),
+            ("10.0.0.1", "https://v2:8443/a?b"),
+            ("10.0.0.1:8443", "https://v2:8443/a?b"),
+            ("0x7f.1", "https://v2:8443/a?b"),
+            ("[::1]:8443", "https://v2:8443/a?b"),
+            ("2001:db8::1", "https://v2:8443/a?b"),
+            ("user@shop.invalid", "https://v2:8443/a?b"),
+            ("shop.invalid/x", "https://v2:8443/a?b"),
+            ("", "https://v2:8443/a?b"),
+        ] {
+            assert_eq!(named("https://v2:8443/a?b", host), expected, "{host:?}");
+        }
+        // Where the target has its scheme's own port, another one must not be asked for.
+        assert_eq!(named("https://v2/", "shop.invalid:8443"), "https://shop.invalid/");
     }
 }

@@ -26,7 +26,8 @@ const MAX_BODY: u64 = 8 << 20;
 enum TransportFlag {
     /// Exact bytes on sockets of its own: HTTP/1
     Wire,
-    /// A negotiating client: HTTP/2 where the target offers it, proxies
+    /// A negotiating client: HTTP/2 where a TLS target offers it, proxies; header names in lower case, targets normalised,
+    /// bodies framed anew (the README lists all that differs)
     Client,
 }
 

@@ -59,9 +59,9 @@ pub(super) fn read_into(
         &Header::new(Timestamp::now(), inputs.iter().map(|name| input::without_secrets(name)).collect()),
     );
     let route_of = metrics::route_of();
-    let read = each(inputs, signals, global, log::write_rest, |exchange, rest| {
-        log::write_name(&mut buffer, exchange.id);
-        buffer.extend_from_slice(rest);
+    let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
+        unless_interrupted(signals)?;
+        line(&mut buffer);
         if buffer.len() >= WRITE_BYTES {
             file.write_all(&buffer).map_err(cannot)?;
             buffer.clear();
@@ -70,8 +70,9 @@ pub(super) fn read_into(
             metrics.recorded(exchange, &route_of(&request.message.method, &request.message.target));
         }
         planner.add(exchange).map_err(cannot)
-    });
-    let ended = read.and_then(|done| {
+    };
+    let read = open(inputs).and_then(|inputs| inputs.lines(global, take));
+    let ended = read.and_then(with_exchanges).and_then(|done| {
         log::write_line(&mut buffer, &End::new(done.exchanges, done.ledger));
         file.write_all(&buffer).map_err(cannot)
     });
@@ -87,28 +88,23 @@ pub(super) fn read_only(inputs: &[String], wishes: Wishes, signals: &Signals, gl
     let folder = std::env::temp_dir();
     let cannot = |error: std::io::Error| Failure::unusable(format!("cannot write to {}", folder.display())).because(&error);
     let mut planner = super::planner(&folder, wishes, None)?;
-    each(inputs, signals, global, |_, _| {}, |exchange, _| planner.add(exchange).map_err(cannot))?;
+    let done = open(inputs)?.each(global, |exchange| {
+        unless_interrupted(signals)?;
+        planner.add(&exchange).map_err(cannot)
+    })?;
+    with_exchanges(done)?;
     planner.finish().map_err(cannot)
 }
 
-/// Gives every exchange of the inputs to `take`, with what `text` makes of it on all cores.
-fn each(
-    inputs: &[String],
-    signals: &Signals,
-    global: &Global,
-    text: impl Fn(&mut Vec<u8>, &Exchange) + Send + Sync + 'static,
-    mut take: impl FnMut(&Exchange, &[u8]) -> Result<(), Failure>,
-) -> Result<Done, Failure> {
-    let render = move |exchange: Exchange, out: &mut Vec<u8>| {
-        text(out, &exchange);
-        exchange
-    };
-    let done = Inputs::open(inputs, Options::default())?.render(global, render, |output| {
-        if signals.came() {
-            return Err(Failure::new(Exit::Interrupted, "interrupted while reading the input"));
-        }
-        output.drain().try_for_each(|(id, exchange, text)| take(&Exchange { id, ..exchange }, text))
-    })?;
+fn open(inputs: &[String]) -> Result<Inputs, Failure> {
+    Inputs::open(inputs, Options::default())
+}
+
+fn unless_interrupted(signals: &Signals) -> Result<(), Failure> {
+    if signals.came() { Err(Failure::new(Exit::Interrupted, "interrupted while reading the input")) } else { Ok(()) }
+}
+
+fn with_exchanges(done: Done) -> Result<Done, Failure> {
     for warning in &done.warnings {
         tracing::warn!("{warning}");
     }
