@@ -1,0 +1,173 @@
+//! Differences of answers in words: what each cluster is about, with an example of both sides.
+
+use super::{instant, seen};
+use crate::diff::{Class, Cluster};
+use crate::gate::words::{count, percent, plural};
+use crate::report::Report;
+use crate::report::text::{short, split_common, visible};
+
+/// Clusters that are open at first.
+const OPEN: usize = 1;
+
+/// Bytes that the clusters' examples may take together, escaped; what is beyond stands in clusters.jsonl.
+const EXAMPLE_BYTES: usize = 900_000;
+
+/// Characters of a value, with few clusters and with many.
+const VALUE_CHARS: [usize; 2] = [2_000, 300];
+
+const MANY: usize = 100;
+
+pub(super) struct ClusterWords {
+    pub(super) id: String,
+    pub(super) class: &'static str,
+    pub(super) open: bool,
+    pub(super) hidden: bool,
+    pub(super) full: bool,
+    pub(super) width: String,
+    pub(super) many: String,
+    pub(super) share: String,
+    pub(super) route: String,
+    pub(super) kind: &'static str,
+    pub(super) place: String,
+    pub(super) shape: String,
+    pub(super) only_where: Option<String>,
+    pub(super) why: String,
+    pub(super) expected: Option<[String; 3]>,
+    pub(super) actual: Option<[String; 3]>,
+    pub(super) example: String,
+    pub(super) example_place: String,
+    pub(super) target: String,
+    pub(super) at: String,
+    pub(super) differences: String,
+    pub(super) first: String,
+    pub(super) last: String,
+    pub(super) repeat: String,
+}
+
+/// A cluster's id as part of an address.
+pub(super) fn cluster_id(cluster: &Cluster) -> String {
+    cluster.id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect()
+}
+
+pub(super) fn differences_lead(report: &Report<'_>) -> String {
+    let totals = report.totals;
+    let clusters = report.clusters.count(Class::Regression);
+    let mut text = if clusters == 0 {
+        format!("No difference that counts in {}.", plural(totals.compared, "compared answer", "compared answers"))
+    } else {
+        format!(
+            "{} of {} differ, for {}, the largest first.",
+            count(totals.mismatched),
+            plural(totals.compared, "compared answer", "compared answers"),
+            plural(clusters, "cause", "causes")
+        )
+    };
+    if totals.noisy > 0 {
+        text += &format!(" {} only in what varies by itself.", plural(totals.noisy, "more differs", "more differ"));
+    }
+    if totals.approved > 0 {
+        text += &format!(" {} only as approved.", plural(totals.approved, "more differs", "more differ"));
+    }
+    let not: u64 = totals.not_compared.values().sum();
+    if not > 0 {
+        let by = totals.not_compared.iter().map(|(reason, &n)| format!("{} {}", count(n), seen(reason, 60))).collect::<Vec<_>>();
+        text += &format!(" Not compared: {}.", by.join(", "));
+    }
+    let shown = report.clusters.kept.len() as u64;
+    let total: u64 = report.clusters.counts.iter().sum();
+    if shown < total {
+        text += &format!(" The {} largest of {} clusters are shown; all are in clusters.jsonl.", count(shown), count(total));
+    }
+    text
+}
+
+/// Noise and approved differences are there, but not in the way; alone they may as well be seen.
+pub(super) fn shown_at_first(report: &Report<'_>, class: Class) -> bool {
+    class == Class::Regression || report.clusters.count(Class::Regression) == 0
+}
+
+pub(super) fn clusters(report: &Report<'_>) -> Vec<ClusterWords> {
+    let many = report.clusters.kept.len() > MANY;
+    let most = VALUE_CHARS[usize::from(many)];
+    let mut left = EXAMPLE_BYTES;
+    report
+        .clusters
+        .kept
+        .iter()
+        .enumerate()
+        .map(|(index, cluster)| {
+            let mut words = cluster_words(cluster, most);
+            words.open = index < OPEN && cluster.class == Class::Regression;
+            words.hidden = !shown_at_first(report, cluster.class);
+            let cost = words.cost();
+            words.full = cost <= left;
+            left = left.saturating_sub(cost);
+            words
+        })
+        .collect()
+}
+
+pub(super) fn cluster_words(cluster: &Cluster, most: usize) -> ClusterWords {
+    let example = &cluster.example;
+    let value = |value: &Option<String>| value.as_deref().map(|value| short(value, most).into_owned());
+    let (expected, actual) = (value(&example.expected), value(&example.actual));
+    let ([a, b, c], [x, y, z]) = highlight(expected.as_deref().unwrap_or_default(), actual.as_deref().unwrap_or_default());
+    // Where one side has nothing there is nothing to point at within the other.
+    let both = expected.is_some() && actual.is_some();
+    let parts = |there: bool, parts: [&str; 3]| {
+        there.then(|| if both { parts.map(lines) } else { [lines(&parts.concat()), String::new(), String::new()] })
+    };
+    let share = cluster.exchanges as f64 / cluster.compared.max(cluster.exchanges).max(1) as f64;
+    ClusterWords {
+        id: cluster_id(cluster),
+        class: cluster.class.name(),
+        open: false,
+        hidden: false,
+        full: true,
+        width: format!("{:.1}", (share * 100.0).max(1.5)),
+        many: format!("{} of {}", count(cluster.exchanges), count(cluster.compared)),
+        share: percent(share),
+        route: seen(&cluster.route, 160),
+        kind: cluster.kind.name(),
+        place: if cluster.place == cluster.kind.name() { String::new() } else { seen(&cluster.place, 160) },
+        shape: seen(&cluster.shape, 80),
+        only_where: cluster.only_where.as_deref().map(|only| seen(only, 160)),
+        why: seen(&cluster.why, 300),
+        expected: parts(expected.is_some(), [a, b, c]),
+        actual: parts(actual.is_some(), [x, y, z]),
+        example: example.id.to_string(),
+        example_place: seen(&example.place, 160),
+        target: seen(&format!("{} {}", example.method, example.target), 200),
+        at: example.at.to_string(),
+        differences: plural(cluster.differences, "time", "times"),
+        first: instant(cluster.first_at),
+        last: instant(cluster.last_at),
+        repeat: lines(&short(&cluster.repeat, 3 * most)),
+    }
+}
+
+/// Where two values differ. Short ones, and those with little in common, are marked as a whole: half a number says nothing.
+pub(super) fn highlight<'a>(expected: &'a str, actual: &'a str) -> ([&'a str; 3], [&'a str; 3]) {
+    const SHORT: usize = 24;
+    if expected == actual {
+        return ([expected, "", ""], [actual, "", ""]);
+    }
+    let (left, right) = split_common(expected, actual);
+    let common = left[0].len() + left[2].len();
+    let longest = expected.len().max(actual.len());
+    if longest <= SHORT || common * 3 < longest { (["", expected, ""], ["", actual, ""]) } else { (left, right) }
+}
+
+/// Visible, line by line: values and commands keep their lines.
+pub(super) fn lines(text: &str) -> String {
+    text.split('\n').map(|line| visible(line).into_owned()).collect::<Vec<_>>().join("\n")
+}
+
+impl ClusterWords {
+    /// Bytes of the example once it is escaped.
+    pub(super) fn cost(&self) -> usize {
+        let escaped = |text: &str| text.len() + 5 * text.matches(['<', '>', '&', '"', '\'']).count();
+        let values = self.expected.iter().chain(&self.actual).flatten().map(|text| escaped(text)).sum::<usize>();
+        values + escaped(&self.repeat) + escaped(&self.target) + escaped(&self.why) + 900
+    }
+}

@@ -1,0 +1,213 @@
+//! What stands on the page, in words: every text is made visible here and escaped by the template.
+
+mod calls;
+mod clusters;
+mod first;
+mod tables;
+
+use askama::Template;
+
+use super::Report;
+use super::text::{short, visible};
+use crate::diff::Class;
+use crate::gate::Finding;
+use crate::gate::words::{count, percent, plural};
+use crate::measure::Side;
+use calls::EgressWords;
+use clusters::{ClusterWords, clusters, differences_lead, shown_at_first};
+use first::{CheckWords, Tile, VerdictWords, Why, lead, replayed, tiles, verdict, whys};
+use tables::{LedgerTable, RouteRow, RuleRow, facts, latency_lead, ledgers, route_rows, rule_rows, statuses, trips};
+
+/// Where the two latencies are taken.
+pub(super) const WHERE_MEASURED: &str =
+    "v1's latency is taken at the tap, v2's at the replayer; each counts from the request's first byte to the answer's last.";
+
+/// What the page is made of beside its words.
+pub(super) struct Assets {
+    pub(super) csp: String,
+    pub(super) style: String,
+    pub(super) script: String,
+    pub(super) data: String,
+}
+
+#[derive(Template)]
+#[template(path = "report.html")]
+pub(super) struct Page {
+    csp: String,
+    style: String,
+    script: String,
+    data: String,
+    run: String,
+    tool: String,
+    verdict: VerdictWords,
+    lead: String,
+    whys: Vec<Why>,
+    tiles: Vec<Tile>,
+    replayed: Vec<(String, String)>,
+    checks: Vec<CheckWords>,
+    notes: Vec<String>,
+    regressions: u64,
+    differences_lead: String,
+    classes: Vec<(&'static str, String, bool)>,
+    clusters: Vec<ClusterWords>,
+    latency_lead: String,
+    reference: &'static str,
+    routes: Vec<RouteRow>,
+    routes_left_out: usize,
+    trips: Vec<(String, String)>,
+    time_lead: String,
+    step: String,
+    failures: Vec<(String, String, String, String, String)>,
+    sides: Vec<&'static str>,
+    statuses: Vec<(u16, Vec<String>)>,
+    skipped: Vec<(String, String)>,
+    egress: Option<EgressWords>,
+    rules_lead: String,
+    rules: Vec<RuleRow>,
+    rules_left_out: usize,
+    unmatched: Vec<String>,
+    ledgers: Vec<LedgerTable>,
+    unusable: Vec<String>,
+    facts: Vec<(String, String)>,
+    settings: String,
+    generator: String,
+}
+
+impl Page {
+    pub(super) fn new(report: &Report<'_>, assets: Assets, charted: usize) -> Self {
+        let (summary, judgement) = (report.summary, report.judgement);
+        let (routes, routes_left_out) = route_rows(report, charted);
+        let (rules, rules_left_out) = rule_rows(report);
+        let step = summary.timeline.step();
+        Self {
+            csp: assets.csp,
+            style: assets.style,
+            script: assets.script,
+            data: assets.data,
+            run: seen(&report.facts.run, 80),
+            tool: crate::exchange::log::TOOL.to_owned(),
+            verdict: verdict(judgement.verdict),
+            lead: lead(report),
+            whys: whys(report),
+            tiles: tiles(report),
+            replayed: replayed(report),
+            checks: judgement
+                .checks
+                .iter()
+                .map(|check| CheckWords { holds: check.holds, why: seen(&check.why, 400), advice: check.advice.clone() })
+                .collect(),
+            notes: notes(report),
+            regressions: report.clusters.count(Class::Regression),
+            differences_lead: differences_lead(report),
+            classes: [Class::Regression, Class::Approved, Class::Noise]
+                .into_iter()
+                .filter(|&class| report.clusters.count(class) > 0)
+                .map(|class| (class.name(), count(report.clusters.count(class)), shown_at_first(report, class)))
+                .collect(),
+            clusters: clusters(report),
+            latency_lead: latency_lead(report),
+            reference: judgement.reference.name(),
+            routes,
+            routes_left_out,
+            trips: trips(report),
+            time_lead: format!(
+                "By the second in which requests were sent, from the start of the replay. v1's stand where their replay \
+                 was sent, so that the same requests stand above each other{}.",
+                if step > 1 { format!("; the run is long, so a step is {step} s") } else { String::new() }
+            ),
+            step: if step > 1 { format!("{step} seconds") } else { "second".to_owned() },
+            failures: summary
+                .failures
+                .iter()
+                .map(|(kind, of)| {
+                    (kind.name().to_owned(), count(of.count), seen(&of.route, 120), seen(&of.id, 40), seen(&of.example, 200))
+                })
+                .collect(),
+            sides: report.sides().map(Side::name).collect(),
+            statuses: statuses(report),
+            skipped: summary.skipped.iter().map(|(reason, &n)| (seen(reason, 200), count(n))).collect(),
+            egress: report.egress.map(EgressWords::new),
+            rules_lead: format!(
+                "A rule fails only where the whole interval is beyond what is allowed. Each bound holds with the confidence in the \
+                 last column; where a rule is judged for many routes at once, it is raised (Holm) so that the chance of even \
+                 one false alarm among them stays below {}.",
+                percent(1.0 - judgement.rules.iter().map(|rule| rule.confidence).fold(1.0, f64::min))
+            ),
+            rules,
+            rules_left_out,
+            unmatched: report.unmatched().iter().map(|rule| seen(rule, 300)).collect(),
+            ledgers: ledgers(report),
+            unusable: summary.rejected_examples.iter().map(|line| seen(line, 300)).collect(),
+            facts: facts(report),
+            settings: pretty(&report.facts.settings),
+            generator: pretty(&summary.generator),
+        }
+    }
+}
+
+/// A text from outside: visible, and not too long.
+fn seen(text: &str, most: usize) -> String {
+    visible(&short(text, most)).into_owned()
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    let empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+    if empty {
+        return String::new();
+    }
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let lines: Vec<String> = text.lines().take(400).map(|line| seen(line, 300)).collect();
+    lines.join("\n")
+}
+
+/// The speed as a number, however it is written.
+fn factor(speed: &serde_json::Value) -> Option<f64> {
+    speed.as_f64().or_else(|| speed.as_str()?.trim_end_matches('x').parse().ok())
+}
+
+const fn finding_words(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Pass => "pass",
+        Finding::Fail => "fail",
+        Finding::CannotSay => "cannot say",
+        Finding::Invalid => "not judged",
+    }
+}
+
+fn fact(name: &str, value: String) -> (String, String) {
+    (name.to_owned(), value)
+}
+
+/// Without the digits below a millisecond.
+fn instant(at: crate::time::Timestamp) -> String {
+    at.to_string().get(..23).unwrap_or_default().replace('T', " ")
+}
+
+/// What is worth knowing of the run and no reason to distrust it.
+fn notes(report: &Report<'_>) -> Vec<String> {
+    let summary = report.summary;
+    let mut notes = Vec::new();
+    if !summary.unclosed.is_empty() {
+        notes.push(format!(
+            "{} cut off: the last line is missing.",
+            summary.unclosed.join(" and ") + if summary.unclosed.len() == 1 { " is" } else { " are" }
+        ));
+    }
+    let speed = report.facts.settings.get("speed");
+    if report.judgement.reference == Side::V1 && speed.is_some_and(|speed| factor(speed) != Some(1.0)) {
+        notes.push(
+            "v2 was driven at another speed than v1, so their latencies are not of the same load: --baseline drives both alike."
+                .to_owned(),
+        );
+    }
+    let unusable: u64 = summary.records_ledger.rejected.values().sum();
+    if unusable > 0 {
+        notes.push(format!("{} could not be used.", plural(unusable, "record", "records")));
+    }
+    for (name, ledger) in [("capture", &summary.capture_ledger), ("replay", &summary.replay_ledger)] {
+        if ledger.balance() != 0 {
+            notes.push(format!("The ledger of the {name} does not balance by {}.", ledger.balance()));
+        }
+    }
+    notes
+}
