@@ -180,7 +180,7 @@ pub(super) fn why(report: &Report<'_>, route: Option<&str>, rules: &[&RuleResult
     details.dedup();
     let prefix = route.map(|route| format!("{route}: ")).unwrap_or_default();
     let sentences: Vec<&str> = rules.iter().map(|rule| rule.why.strip_prefix(&prefix).unwrap_or(&rule.why)).collect();
-    Why { name: route.map(|route| seen(route, 160)).unwrap_or_default(), text: seen(&sentences.join(" "), 900), details, links }
+    Why { name: seen(route.unwrap_or("All routes"), 160), text: seen(&sentences.join(" "), 900), details, links }
 }
 
 /// A cluster in a line.
