@@ -224,6 +224,20 @@ fn a_drifted_payload_is_answered_and_told_and_two_as_near_are_a_miss() {
     assert!(summary.clusters[0].example.payload.contains("c-11aa22"), "{:?}", summary.clusters[0].example);
 }
 
+/// Visits every cart, in its order, in one of eight threads that run at once.
+fn eight_at_once(
+    carts: impl Iterator<Item = usize> + Clone + Send,
+    worker_of: impl Fn(usize) -> usize + Copy + Send,
+    visit: impl Fn(usize) + Copy + Send,
+) {
+    std::thread::scope(|scope| {
+        for worker in 0..8 {
+            let carts = carts.clone();
+            scope.spawn(move || carts.filter(|&cart| worker_of(cart) == worker).for_each(visit));
+        }
+    });
+}
+
 /// Two hundred carts are charged at once, each with an idempotency key of its own, in another order than v1's; every third
 /// charge has no reference, so that only the trace tells the carts apart.
 #[test]
@@ -255,17 +269,15 @@ fn concurrent_carts_get_their_own_answers_in_every_run() {
     for run in 0..3 {
         let mock = Handle::start(recording(&made), Settings { threads: 2, ..settings() }).unwrap();
         let address = mock.address();
-        std::thread::scope(|scope| {
-            for worker in 0..8 {
-                scope.spawn(move || {
-                    for cart in (0..200).rev().filter(|cart| (cart * 7 + run) % 8 == worker) {
-                        let header = format!("traceparent: {}\r\n", trace(cart, 900 + cart));
-                        let (status, text) = send(address, "POST", "/v1/charges", &header, &body(cart, 5_000 + cart + run));
-                        assert_eq!((status, text), (200, format!("answer of cart {cart}")));
-                    }
-                });
-            }
-        });
+        eight_at_once(
+            (0..200).rev(),
+            |cart| (cart * 7 + run) % 8,
+            |cart| {
+                let header = format!("traceparent: {}\r\n", trace(cart, 900 + cart));
+                let (status, text) = send(address, "POST", "/v1/charges", &header, &body(cart, 5_000 + cart + run));
+                assert_eq!((status, text), (200, format!("answer of cart {cart}")));
+            },
+        );
         let counts = mock.stop(&|_| true).unwrap().counts;
         assert!(counts.is_clean() && counts.matched == 200, "{counts:?}");
     }
@@ -284,16 +296,14 @@ fn equal_charges_of_different_amounts_need_no_trace() {
     for run in 0..3 {
         let mock = Handle::start(recording(&made), Settings { threads: 2, ..settings() }).unwrap();
         let address = mock.address();
-        std::thread::scope(|scope| {
-            for worker in 0..8 {
-                scope.spawn(move || {
-                    for cart in (0..200).filter(|cart| (cart * 11 + run) % 8 == worker) {
-                        let answer = send(address, "POST", "/v1/charges", "", &body(cart));
-                        assert_eq!(answer, (200, format!("answer of cart {cart}")));
-                    }
-                });
-            }
-        });
+        eight_at_once(
+            0..200,
+            |cart| (cart * 11 + run) % 8,
+            |cart| {
+                let answer = send(address, "POST", "/v1/charges", "", &body(cart));
+                assert_eq!(answer, (200, format!("answer of cart {cart}")));
+            },
+        );
         assert!(mock.stop(&|_| true).unwrap().counts.is_clean());
     }
 }

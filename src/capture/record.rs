@@ -390,24 +390,27 @@ fn store(output: &mut Output<Packets>, block: &mut Block, scratch: &mut Vec<u8>)
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
-    #[test]
-    fn packets_go_through_blocks_into_the_file_and_are_counted() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("v1.pcap");
+    /// What fills blocks of packets for `path`, and the thread that writes them once `ready` returns.
+    fn recording(path: &Path, ready: impl FnOnce() + Send + 'static) -> (Filler, JoinHandle<Written>, Arc<Live>) {
         let encoder = Encoder::new(Format::Pcap, true);
         let interface = Interface { name: "lo".to_owned(), link_type: 1, snaplen: 65_535, filter: String::new() };
         let records = Packets { encoder: encoder.clone(), interfaces: vec![interface], statistics: Vec::new() };
-        let output = Output::open(Plan::file(&path), records).unwrap();
+        let output = Output::open(Plan::file(path), records).unwrap();
         let live = Arc::new(Live::default());
         let (full, blocks) = sync_channel(BLOCKS);
         let (recycle, empty) = channel();
         let writer = std::thread::spawn({
             let live = Arc::clone(&live);
-            move || write(output, &blocks, &recycle, &live, &AtomicBool::new(false))
+            move || {
+                ready();
+                write(output, &blocks, &recycle, &live, &AtomicBool::new(false))
+            }
         });
-        let mut filler = Filler {
+        let filler = Filler {
             encoder,
             block: Block::default(),
             block_bytes: 1000,
@@ -418,6 +421,14 @@ mod tests {
             bytes: 0,
             statistics: Vec::new(),
         };
+        (filler, writer, live)
+    }
+
+    #[test]
+    fn packets_go_through_blocks_into_the_file_and_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v1.pcap");
+        let (mut filler, writer, live) = recording(&path, || ());
         for n in 0..500u32 {
             filler.packet(0, Stamp { seconds: n, fraction: 0 }, 2000, &[n as u8; 99]);
         }
@@ -444,41 +455,14 @@ mod tests {
     fn a_slow_disk_makes_the_reader_wait_and_loses_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("v1.pcap");
-        let encoder = Encoder::new(Format::Pcap, true);
-        let interface = Interface { name: "lo".to_owned(), link_type: 1, snaplen: 65_535, filter: String::new() };
-        let records = Packets { encoder: encoder.clone(), interfaces: vec![interface], statistics: Vec::new() };
-        let output = Output::open(Plan::file(&path), records).unwrap();
-        let live = Arc::new(Live::default());
-        let (full, blocks) = sync_channel(BLOCKS);
-        let (recycle, empty) = channel();
         let (go, wait) = channel();
-        let writer = std::thread::spawn({
-            let live = Arc::clone(&live);
-            move || {
-                // The disk does nothing until the reader has filled all there is room for.
-                wait.recv().unwrap();
-                write(output, &blocks, &recycle, &live, &AtomicBool::new(false))
+        // The disk does nothing until the reader has filled all there is room for.
+        let (mut filler, writer, live) = recording(&path, move || wait.recv().unwrap());
+        let reader = std::thread::spawn(move || {
+            for n in 0..5_000 {
+                filler.packet(0, Stamp { seconds: n, fraction: 0 }, 99, &[7; 99]);
             }
-        });
-        let reader = std::thread::spawn({
-            let live = Arc::clone(&live);
-            move || {
-                let mut filler = Filler {
-                    encoder,
-                    block: Block::default(),
-                    block_bytes: 1000,
-                    made: 1,
-                    full,
-                    empty,
-                    live,
-                    bytes: 0,
-                    statistics: Vec::new(),
-                };
-                for n in 0..5_000 {
-                    filler.packet(0, Stamp { seconds: n, fraction: 0 }, 99, &[7; 99]);
-                }
-                filler.pause();
-            }
+            filler.pause();
         });
         while live.counts().waits == 0 {
             std::thread::yield_now();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::config::Config;
 use super::evidence::GateFlags;
 use super::folder::{RunFolder, names};
-use super::replay::{Flags, Shape};
+use super::replay::Shape;
 use super::{Exit, Failure, Global, diff, gate, mock, output, replay, report};
 use crate::gate::{Policy, Verdict};
 use crate::mock::Handle;
@@ -21,20 +21,8 @@ use crate::mock::Handle;
 #[command(after_help = "Examples:\n  shadowtap run v1.pcap --target http://v2.staging:8080 -o reports/v2\n  \
     shadowtap run v1.pcap --port 8080 --target http://v2.staging:8080 --wait-ready http://v2.staging:8080/health")]
 pub struct Args {
-    /// Captures or exchanges to replay; - for standard input
-    #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<String>,
     #[command(flatten)]
-    flags: Flags,
-    /// Folder of the run [default: reports/TIME]
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
-    /// Replace the run that the folder holds
-    #[arg(long)]
-    force: bool,
-    /// Only print what would be sent, and when
-    #[arg(long)]
-    dry_run: bool,
+    asked: replay::Asked,
     /// Answer v2's outgoing calls at this address during the replay, from the same inputs
     #[arg(long, value_name = "ADDR")]
     mock_listen: Option<SocketAddr>,
@@ -79,12 +67,12 @@ pub(crate) struct Ran {
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
     let policy = args.gate.policy(&config)?;
-    let shape = Shape::new(args.flags, &config.replay, &policy)?;
+    let shape = Shape::new(args.asked.flags, &config.replay, &policy)?;
     diff::check(&config, args.approved.as_deref())?;
-    if args.dry_run {
-        return replay::dry_run(&args.inputs, &shape, false, &config, global);
+    if args.asked.dry_run {
+        return replay::dry_run(&args.asked.inputs, &shape, false, &config, global);
     }
-    let replay = replay::Settings::new(args.inputs, shape, args.output, args.force)?;
+    let replay = replay::Settings::new(args.asked.inputs, shape, args.asked.output, args.asked.force)?;
     let mock = match args.mock_listen {
         None => None,
         Some(listen) => Some(start_mock(&replay, listen, args.mock, &config, global)?),

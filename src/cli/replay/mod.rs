@@ -35,23 +35,30 @@ use crate::time::Timestamp;
     shadowtap replay v1.pcap --target http://v2.staging:8080 --speed 5 --include 'GET ^/search' -o reports/fast\n  \
     shadowtap replay v1.pcap --dry-run")]
 pub struct Args {
-    /// Captures or exchanges to replay; - for standard input
-    #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<String>,
     #[command(flatten)]
-    flags: Flags,
-    /// Folder of the run [default: reports/TIME]
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
-    /// Replace the run that the folder holds
-    #[arg(long)]
-    force: bool,
-    /// Only print what would be sent, and when
-    #[arg(long)]
-    dry_run: bool,
+    asked: Asked,
     /// With --dry-run: measure on loopback how many requests a second this machine can replay
     #[arg(long, requires = "dry_run")]
     calibrate: bool,
+}
+
+/// What `replay` and `run` are both asked for: what is replayed, how, and where it goes.
+#[derive(Debug, clap::Args)]
+pub struct Asked {
+    /// Captures or exchanges to replay; - for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub(super) inputs: Vec<String>,
+    #[command(flatten)]
+    pub(super) flags: Flags,
+    /// Folder of the run [default: reports/TIME]
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) output: Option<PathBuf>,
+    /// Replace the run that the folder holds
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Only print what would be sent, and when
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 /// What `replay` does, checked.
@@ -89,13 +96,13 @@ impl Settings {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(Args { asked, calibrate }: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let shape = Shape::new(args.flags, &config.replay, &config.gate)?;
-    if args.dry_run {
-        return dry_run(&args.inputs, &shape, args.calibrate, &config, global);
+    let shape = Shape::new(asked.flags, &config.replay, &config.gate)?;
+    if asked.dry_run {
+        return dry_run(&asked.inputs, &shape, calibrate, &config, global);
     }
-    let settings = Settings::new(args.inputs, shape, args.output, args.force)?;
+    let settings = Settings::new(asked.inputs, shape, asked.output, asked.force)?;
     let ran = execute(&settings, global)?;
     summary::print(&ran)?;
     Ok(if ran.finished.interrupted { Exit::Interrupted } else { Exit::Done })
