@@ -43,7 +43,7 @@ impl PacketSource for Memory {
     }
 }
 
-pub(super) struct Random(pub(super) u64);
+struct Random(u64);
 
 impl Random {
     fn below(&mut self, bound: usize) -> usize {
@@ -102,7 +102,7 @@ impl Wire {
 }
 
 /// A conversation of `count` exchanges on each of `connections` connections, interleaved.
-pub(super) fn conversation(random: &mut Random, connections: usize, count: usize, isn: [u32; 2], most: usize) -> Vec<Vec<u8>> {
+fn conversation(random: &mut Random, connections: usize, count: usize, isn: [u32; 2], most: usize) -> Vec<Vec<u8>> {
     let mut wires: Vec<VecDeque<Vec<u8>>> = Vec::new();
     for connection in 0..connections {
         let mut wire = Wire::new(40_000 + connection as u16, isn);
