@@ -12,6 +12,7 @@ use super::words::{count, duration, percent, plural, round_duration, round_times
 use super::{Check, Finding, Judgement, Policy, RuleResult, Unit, Verdict};
 use crate::diff::Totals;
 use crate::measure::{Histogram, RouteSummary, Side, Summary};
+use crate::schedule::held::{LATE_SHARE, held};
 
 /// The rule for outgoing calls that change something at a provider.
 pub const UNSAFE_CALLS: &str = "max_unsafe_egress_differences";
@@ -164,19 +165,23 @@ fn praise(evidence: &Evidence<'_>, rules: &[RuleResult]) -> Vec<String> {
 fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
     let summary = evidence.summary;
     let Nanos(limit) = policy.max_lateness_p99;
-    let late = summary.lateness.quantile(0.99).unwrap_or(0);
+    let (sent, late) = (summary.lateness.count(), summary.lateness.count_above(limit.max(0).unsigned_abs()));
     let (damaged, recorded) = (summary.damaged(), summary.recorded());
     let share = damaged as f64 / recorded.max(1) as f64;
     let cut = evidence.interrupted || !summary.unclosed.is_empty();
     vec![
         Check {
             name: "max_lateness_p99".to_owned(),
-            holds: late as i64 <= limit || !evidence.scheduled,
+            holds: held(late, sent) || !evidence.scheduled,
             why: if evidence.scheduled {
                 format!(
-                    "The replayer sent 99 % of the requests at most {} late; {} is allowed.",
-                    duration(late as f64),
-                    round_duration(limit as f64)
+                    "The replayer sent {} of {} more than {} late ({}; 99 % were at most {} late); {} may be.",
+                    count(late),
+                    plural(sent, "request", "requests"),
+                    round_duration(limit as f64),
+                    percent(late as f64 / sent.max(1) as f64),
+                    duration(summary.lateness.quantile(0.99).unwrap_or(0) as f64),
+                    percent(LATE_SHARE)
                 )
             } else {
                 "There was no schedule to hold: everything was sent as soon as it was allowed.".to_owned()

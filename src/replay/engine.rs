@@ -26,6 +26,7 @@ use super::tls::{Trust, TrustError};
 use super::underway::UnderWay;
 use super::worker::{Shared, Worker};
 use crate::ledger::Ledger;
+use crate::schedule::held::held;
 use crate::schedule::pacing::Speed;
 use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
 
@@ -222,8 +223,9 @@ pub fn run(
                 .to_owned(),
         );
     }
-    let lateness_p99 = figures.lateness.value_at_quantile(0.99);
-    let held = shared.at_once || lateness_p99 <= options.max_lateness_ns.max(0).unsigned_abs();
+    let limit = options.max_lateness_ns.max(0).unsigned_abs();
+    let late = figures.lateness.count_between(figures.lateness.next_non_equivalent(limit), u64::MAX);
+    let held = shared.at_once || held(late, figures.lateness.len());
     let generator = json!({
         "schedule_held": held,
         "lateness": generator::quantiles(&figures.lateness),

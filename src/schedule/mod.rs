@@ -4,6 +4,7 @@
 //! [`select::Selection`]). Out: for each request its lane, its absolute due time and what it must wait for. No clock, no
 //! file and no socket is touched here; `replay` is given the result and does not know how it was made.
 
+pub mod held;
 pub mod lane;
 pub mod pacing;
 pub mod select;
