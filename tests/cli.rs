@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use support::pcap::Capture;
-use support::{closed_port, response, server, shadowtap};
+use support::port::Port;
+use support::{response, server, shadowtap};
 
 /// A capture of three exchanges on two connections.
 fn small_capture() -> Vec<u8> {
@@ -136,7 +137,8 @@ fn a_capture_cut_inside_a_record_is_used_up_to_there() {
 #[test]
 fn a_target_that_nobody_listens_on_is_code_4() {
     let folder = folder_with("v1.pcap", &small_capture());
-    let target = format!("http://127.0.0.1:{}", closed_port());
+    let port = Port::take();
+    let target = format!("http://{}", port.address);
     shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out"]).expect(4).says(&[&target]);
 }
 
@@ -328,14 +330,22 @@ fn a_refused_replay_does_not_touch_the_run_that_was_there() {
 #[test]
 fn a_signal_ends_the_wait_for_the_target() {
     let folder = folder_with("v1.pcap", &small_capture());
-    let url = format!("http://127.0.0.1:{}", closed_port());
+    // Asked once, the server has seen that the program waits; it is never ready.
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let url = format!(
+        "http://{}",
+        server(move |_| {
+            let _ = asked.send(());
+            response("503 Service Unavailable", "text/plain", "not yet")
+        })
+    );
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_shadowtap"))
         .args(["-q", "run", "v1.pcap", "--target", &url, "--wait-ready", &url, "-o", "out"])
         .current_dir(folder.path())
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("the program starts");
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    is_asked.recv_timeout(std::time::Duration::from_secs(60)).expect("the program asks whether it is ready");
     let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
     assert!(sent.success());
     assert_eq!(child.wait().expect("it ends").code(), Some(130));

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+#[path = "support/port.rs"]
+mod port;
 #[path = "support/raw_streams.rs"]
 mod raw_streams;
 #[path = "support/replay_rig.rs"]
@@ -14,6 +16,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use port::Port;
 use rig::*;
 use shadowtap::exchange::Exchange;
 use shadowtap::exchange::log::Line;
@@ -320,6 +323,7 @@ fn a_request_waits_for_the_answer_its_client_had_and_other_lanes_do_not() {
             while let Some(head) = peer.head() {
                 let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
                 if path == "/slow" {
+                    assert!(notes.wait_for("/other"), "another lane goes on meanwhile");
                     notes.add(format!("quiet: {}", peer.is_quiet(Duration::from_millis(300))));
                 }
                 notes.add(path);
@@ -337,7 +341,11 @@ fn a_request_waits_for_the_answer_its_client_had_and_other_lanes_do_not() {
     let after = replayed.outcome("1-1");
     assert!(after.sent_ns >= replayed.outcome("1-0").last_byte_ns);
     assert!(after.waited_ns >= 200 * MS, "v2 caused the wait: {after:?}");
-    assert!(replayed.finished.held, "and it does not make the run invalid: {:?}", replayed.finished.generator);
+    // It is not the replayer's lateness: that is what is left without it, however busy the machine is.
+    let own = |outcome: &Outcome| outcome.sent_ns.unwrap() - outcome.due_ns - outcome.waited_ns;
+    let latest = replayed.outcomes.iter().map(own).max().unwrap();
+    let counted = replayed.finished.generator["lateness"]["max_ns"].as_i64().unwrap();
+    assert!(counted <= latest + latest / 500 + 1_000, "{counted} for {latest}");
 }
 
 #[test]
@@ -369,7 +377,7 @@ fn open_arrivals_take_another_connection_where_the_lane_is_busy() {
         exchange(1, 1, 10 * MS, Some(12 * MS), &get("/a")),
         exchange(1, 2, 20 * MS, Some(22 * MS), &get("/b")),
     ];
-    let options = shadowtap::replay::Options { arrivals: Arrivals::Open, timeout_ns: 500 * MS, ..options(address) };
+    let options = shadowtap::replay::Options { arrivals: Arrivals::Open, timeout_ns: 2_000 * MS, ..options(address) };
     let replayed = replay(&exchanges, &options);
     assert!(replayed.result("1-0").starts_with("timeout"), "{}", replayed.result("1-0"));
     assert_eq!((replayed.result("1-1").as_str(), replayed.result("1-2").as_str()), ("200", "200"));
@@ -487,8 +495,8 @@ fn trouble(first: impl Fn(&mut Peer) + Send + Sync + 'static) -> Replayed {
             answers(number, peer);
         }
     });
-    let exchanges = [exchange(1, 0, 0, Some(MS), &get("/first")), exchange(1, 1, 200 * MS, Some(201 * MS), &get("/second"))];
-    let options = shadowtap::replay::Options { timeout_ns: 400 * MS, ..options(address) };
+    let exchanges = [exchange(1, 0, 0, Some(MS), &get("/first")), exchange(1, 1, 1_200 * MS, Some(1_201 * MS), &get("/second"))];
+    let options = shadowtap::replay::Options { timeout_ns: 1_500 * MS, ..options(address) };
     let replayed = replay(&exchanges, &options);
     assert_eq!(replayed.outcomes.len(), 2);
     assert_eq!(replayed.result("1-1"), "200", "the lane goes on on another connection");
@@ -550,8 +558,10 @@ fn every_failure_has_its_kind() {
             }
         }),
     ];
-    for (place, (kind, first)) in cases.into_iter().enumerate() {
-        let replayed = trouble(first);
+    // Most of them wait for a timeout: all at once.
+    let replayed = cases.map(|(_, first)| std::thread::spawn(move || trouble(first)));
+    for (place, ((kind, _), replayed)) in cases.into_iter().zip(replayed).enumerate() {
+        let replayed = replayed.join().unwrap();
         assert!(replayed.result("1-0").starts_with(kind), "case {place}: {}", replayed.result("1-0"));
         let part = replayed.outcome("1-0").response.as_ref().map(|response| response.body.bytes.to_vec());
         if place == 1 || place == 6 {
@@ -574,9 +584,8 @@ fn a_connection_that_v2_closed_while_it_was_idle_is_opened_again() {
 
 #[test]
 fn nobody_listens() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let port = Port::take();
+    let address = port.address;
     let exchanges: Vec<_> =
         (0..50u32).map(|n| exchange(u64::from(n % 5), n / 5, i64::from(n), Some(i64::from(n)), &get("/"))).collect();
     let replayed = replay(&exchanges, &options(address));
@@ -621,6 +630,7 @@ fn a_target_that_goes_down_in_the_middle_costs_its_requests_and_no_record() {
     let down = std::thread::spawn(move || {
         // Three answers on one connection, and then neither the connection nor the port are there any more.
         let (stream, _) = listener.accept().unwrap();
+        drop(listener);
         let mut peer = Peer::new(stream);
         for _ in 0..3 {
             peer.head().unwrap();
@@ -670,7 +680,7 @@ fn is_elsewhere(test: &str) -> bool {
 fn crowd(lanes: u32) -> Replayed {
     let address = server(|_, mut peer| {
         peer.head();
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_secs(1));
         peer.say(OK);
         peer.wait_for_end();
     });
@@ -806,10 +816,10 @@ fn the_client_transport_keeps_order_and_tells_failures() {
         exchange(1, 0, 0, Some(MS), post),
         exchange(1, 1, 2 * MS, Some(3 * MS), &get("/moved")),
         exchange(1, 2, 4 * MS, Some(5 * MS), &get("/hang")),
-        exchange(1, 3, 600 * MS, Some(601 * MS), &get("/after")),
+        exchange(1, 3, 2_000 * MS, Some(2_001 * MS), &get("/after")),
     ];
     let transport = shadowtap::replay::Transport::Client { proxy: None };
-    let options = shadowtap::replay::Options { transport, timeout_ns: 300 * MS, ..options(address) };
+    let options = shadowtap::replay::Options { transport, timeout_ns: 1_000 * MS, ..options(address) };
     let replayed = replay_with(&exchanges, with_unsafe(), &options, &Arc::new(Stop::default()));
     assert_eq!(notes.all(), ["POST /p?q=1", "body", "GET /moved", "GET /hang", "GET /after"]);
     let results: Vec<_> = ["1-0", "1-1", "1-2", "1-3"].iter().map(|id| replayed.result(id)).collect();
@@ -817,9 +827,8 @@ fn the_client_transport_keeps_order_and_tells_failures() {
     assert!(results[2].starts_with("timeout"), "{results:?}");
     assert_eq!(replayed.outcome("1-0").response.as_ref().map(|response| response.body.bytes.to_vec()), Some(b"ok".to_vec()));
 
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = listener.local_addr().unwrap();
-    drop(listener);
+    let port = Port::take();
+    let closed = port.address;
     let options = shadowtap::replay::Options { target: Target::resolve(&format!("http://{closed}")).unwrap(), ..options };
     let replayed = replay(&exchanges[1..2], &options);
     assert!(replayed.result("1-1").starts_with("connect"), "{}", replayed.result("1-1"));
@@ -840,7 +849,8 @@ fn the_client_transport_goes_through_a_proxy() {
     });
     let transport = shadowtap::replay::Transport::Client { proxy: Some(format!("http://{proxy}")) };
     // Nobody listens at the target: only the proxy can answer for it.
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = Port::take();
+    let closed = port.address;
     let options = shadowtap::replay::Options { transport, ..options(closed) };
     let replayed = replay(&[exchange(1, 0, 0, Some(MS), &get("/a?b=c"))], &options);
     assert_eq!(replayed.result("1-0"), "200");
@@ -864,7 +874,8 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
     let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(vec!["shop.invalid".to_owned()]).unwrap();
     std::fs::write(folder.path().join("cert.pem"), cert.pem()).unwrap();
     std::fs::write(folder.path().join("key.pem"), signing_key.serialize_pem()).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let kept = Port::take();
+    let port = kept.address.port();
     let configuration = format!(
         "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log; events {{ }}\nhttp {{ access_log off;\n\
          client_body_temp_path {root}/1; proxy_temp_path {root}/2; fastcgi_temp_path {root}/3; uwsgi_temp_path {root}/4; scgi_temp_path {root}/5;\n\

@@ -77,7 +77,9 @@ pub(super) fn innermost(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
+    use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
     use super::*;
 
@@ -86,8 +88,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = Target::resolve(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         assert_eq!(reach(&target), Ok(()));
-        drop(listener);
-        assert!(reach(&target).is_err());
+        // Bound, so that nobody else is given it, and not listening.
+        let closed = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&closed, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = SocketAddr::try_from(getsockname(&closed).unwrap()).unwrap();
+        assert!(reach(&Target::resolve(&format!("http://{address}")).unwrap()).is_err());
     }
 
     #[test]

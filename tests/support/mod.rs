@@ -3,6 +3,7 @@
 
 pub(crate) mod nginx;
 pub(crate) mod pcap;
+pub(crate) mod port;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -96,11 +97,6 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> String) {
 /// A response with a Content-Length.
 pub(crate) fn response(status: &str, kind: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
-
-/// A port of loopback that nobody listens on (it was free a moment ago).
-pub(crate) fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port on loopback").port()
 }
 
 /// Whether a program is installed.

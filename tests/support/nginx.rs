@@ -6,18 +6,21 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::{closed_port, has};
+use super::has;
+use super::port::Port;
 
 /// A running nginx; stopped when dropped.
 pub(crate) struct Nginx {
     child: Child,
     pub(crate) port: u16,
+    _kept: Port,
 }
 
 impl Nginx {
     /// Serves `folder/site`.
     pub(crate) fn start(folder: &Path) -> Self {
-        let port = closed_port();
+        let kept = Port::take();
+        let port = kept.address.port();
         let root = folder.display();
         let configuration = format!(
             "daemon off;\nworker_processes 1;\npid {root}/nginx-{port}.pid;\nerror_log {root}/error.log;\n{user}\
@@ -40,7 +43,7 @@ impl Nginx {
             .spawn()
             .expect("nginx starts");
         wait_for(|| TcpStream::connect(("127.0.0.1", port)).is_ok(), "nginx listens");
-        Self { child, port }
+        Self { child, port, _kept: kept }
     }
 
     /// Its URL.

@@ -254,4 +254,15 @@ impl Notes {
     pub(crate) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
+
+    /// Waits until `note` is there; false after twenty seconds.
+    pub(crate) fn wait_for(&self, note: &str) -> bool {
+        for _ in 0..2_000 {
+            if self.0.lock().unwrap().iter().any(|known| known == note) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
 }
