@@ -299,6 +299,7 @@ fn egress(path: &Path, approvals: &[CallApproval], masker: &Masker) -> Result<Op
         in_another_order: counts.order_changed,
         complete: summary.complete,
         clusters: summary.clusters.iter().take(CALL_CLUSTERS).map(|cluster| outgoing(cluster, masker)).collect(),
+        more_clusters: summary.clusters.len().saturating_sub(CALL_CLUSTERS) as u64,
         routes: summary.routes,
     }))
 }

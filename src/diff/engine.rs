@@ -495,7 +495,7 @@ impl Engine<'_> {
                 && let Some(request) = &exchange.request
             {
                 let id = exchange.id.to_string();
-                cluster.repeat = repeat::curl(&self.outcomes.target, &request.message, &self.settings.masker, &id);
+                cluster.repeat = repeat::curl(&self.outcomes.target, &request.message, &self.settings.masker, Some(&id));
             }
             if reads > 0
                 && cluster.exchanges < cluster.compared

@@ -11,7 +11,7 @@ const MAX_BODY: usize = 4 << 10;
 pub const MOCK: &str = "http://127.0.0.1:9099";
 
 /// `curl …` for an outgoing call, at [`MOCK`] whatever its target's form, secrets masked. `target` is in origin form.
-pub fn call(host: &str, target: &str, request: &Request, masker: &Masker, id: &str) -> String {
+pub fn call(host: &str, target: &str, request: &Request, masker: &Masker) -> String {
     let mut asked = Request {
         method: request.method.clone(),
         target: if target.starts_with('/') { target.to_owned() } else { format!("/{target}") }.into(),
@@ -22,11 +22,12 @@ pub fn call(host: &str, target: &str, request: &Request, masker: &Masker, id: &s
     for (name, value) in request.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"host")) {
         asked.headers.push(name, value);
     }
-    curl(MOCK, &asked, masker, id)
+    curl(MOCK, &asked, masker, None)
 }
 
-/// `curl …` for `request` at `target`, secrets masked.
-pub(super) fn curl(target: &str, request: &Request, masker: &Masker, id: &str) -> String {
+/// `curl …` for `request` at `target`, secrets masked. A body that is no text or too long for a command line is taken from the run's
+/// records by the exchange's `id`; where it is not in them the line says so.
+pub(super) fn curl(target: &str, request: &Request, masker: &Masker, id: Option<&str>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let path = text(&request.target);
     let path = masker.target(&path);
@@ -53,15 +54,19 @@ pub(super) fn curl(target: &str, request: &Request, masker: &Masker, id: &str) -
         line.push_str(&format!(" -H {}", quoted(&format!("{name}: {}", masker.header(&name, &value)))));
     }
     let body = &request.body.bytes;
-    if !body.is_empty() || request.body.is_cut() {
-        match std::str::from_utf8(body) {
-            Ok(body) if body.len() <= MAX_BODY && !request.body.is_cut() => {
-                line.push_str(&format!(" --data-raw {}", quoted(&masker.text(body))));
-            }
-            _ => line.push_str(&format!(" --data-binary @body-of-{id}")),
-        }
+    if body.is_empty() && !request.body.is_cut() {
+        return line;
     }
-    line
+    match (std::str::from_utf8(body), id) {
+        (Ok(body), _) if body.len() <= MAX_BODY && !request.body.is_cut() => {
+            line + &format!(" --data-raw {}", quoted(&masker.text(body)))
+        }
+        (text, Some(id)) if !request.body.is_cut() => {
+            let (member, decoded) = if text.is_ok() { ("utf8", "") } else { ("base64", " | base64 -d") };
+            format!("jq -j 'select(.id == \"{id}\").request.body.{member}' exchanges.jsonl{decoded} | {line} --data-binary @-")
+        }
+        _ => line + &format!("  # and its body of {} bytes, which is not recorded here", request.body.length),
+    }
 }
 
 /// Quoted for a shell: in single quotes, with control characters in `$'…'`.
@@ -108,14 +113,36 @@ mod tests {
             body: Body::whole(&b"it's\x1b me"[..]),
             ..Request::default()
         };
-        let line = curl("http://v2:8080/", &request, &Masker::new(b"k"), "1-2");
+        let line = curl("http://v2:8080/", &request, &Masker::new(b"k"), None);
         assert!(line.starts_with(r"curl -sS --globoff -X POST 'http://v2:8080/cart?x=1&n='\''; rm -rf /'\''' -H 'Host: shop.local' -H 'Authorization: Bearer ‹"), "{line}");
         assert!(line.ends_with(r"--data-raw $'it\'s\u001b me'"), "{line}");
         assert!(!line.contains("s3cret"));
         assert_eq!(
-            curl("http://v2", &Request { method: "GET".into(), target: "/".into(), ..Request::default() }, &Masker::off(), ""),
+            curl("http://v2", &Request { method: "GET".into(), target: "/".into(), ..Request::default() }, &Masker::off(), None),
             "curl -sS --globoff http://v2/"
         );
+    }
+
+    #[test]
+    fn a_body_that_does_not_fit_comes_from_the_records_where_they_have_it() {
+        let of = |body: Body, id| {
+            let request = Request { method: "PUT".into(), target: "/".into(), body, ..Request::default() };
+            curl("http://v2", &request, &Masker::off(), id)
+        };
+        let line = "curl -sS --globoff -X PUT http://v2/";
+        let long = || Body::whole(vec![b'x'; MAX_BODY + 1]);
+        assert_eq!(
+            of(long(), Some("1-2")),
+            format!(r#"jq -j 'select(.id == "1-2").request.body.utf8' exchanges.jsonl | {line} --data-binary @-"#)
+        );
+        assert_eq!(
+            of(Body::whole(&b"\xff"[..]), Some("1-2")),
+            format!(r#"jq -j 'select(.id == "1-2").request.body.base64' exchanges.jsonl | base64 -d | {line} --data-binary @-"#)
+        );
+        let cut = Body { length: 9_000, ..Body::whole(&b"beginning"[..]) };
+        for (body, id, length) in [(long(), None, MAX_BODY + 1), (cut, Some("1-2"), 9_000)] {
+            assert_eq!(of(body, id), format!("{line}  # and its body of {length} bytes, which is not recorded here"));
+        }
     }
 
     #[test]
@@ -131,10 +158,10 @@ mod tests {
             ..Request::default()
         };
         assert_eq!(
-            call("payments.example", "/v1/charges", &request, &Masker::off(), "1-2"),
+            call("payments.example", "/v1/charges", &request, &Masker::off()),
             "curl -sS --globoff -X POST http://127.0.0.1:9099/v1/charges -H 'Host: payments.example' -H 'Accept: */*' --data-raw '{}'"
         );
-        let line = call("payments.example", "http://payments.example/", &request, &Masker::off(), "");
+        let line = call("payments.example", "http://payments.example/", &request, &Masker::off());
         assert!(line.contains(" http://127.0.0.1:9099/http://payments.example/ "), "{line}");
     }
 }

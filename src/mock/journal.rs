@@ -149,7 +149,7 @@ impl Journal {
         };
         if call.verdict != Verdict::Matched {
             call.payload = self.payload(query);
-            call.repeat = repeat::call(query.host, &target, query.request, &self.masker, "call");
+            call.repeat = repeat::call(query.host, &target, query.request, &self.masker);
             if let Some(index) = theirs {
                 call.recorded_payload = self.recorded_payload(&recording.calls[index as usize]);
             }
@@ -343,7 +343,7 @@ impl Journal {
             Asked::Whole(_) => self.recording.asked(recorded).map(Body::whole).unwrap_or_default(),
             Asked::Hashed { length, sha256 } => Body { length, sha256: Some(sha256), ..Body::default() },
         };
-        repeat::call(&recorded.host, target, &request, &self.masker, &recorded.id.to_string())
+        repeat::call(&recorded.host, target, &request, &self.masker)
     }
 
     fn beginning(&self, bytes: &[u8]) -> String {

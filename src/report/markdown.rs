@@ -91,8 +91,9 @@ fn calls(report: &Report<'_>, out: &mut String) {
                 .unwrap_or_default()
         );
     }
-    if held.len() > CLUSTERS {
-        let _ = writeln!(out, "\n… and {} more.", plural((held.len() - CLUSTERS) as u64, "cluster", "clusters"));
+    let more = held.len().saturating_sub(CLUSTERS) as u64 + report.egress.map_or(0, |egress| egress.more_clusters);
+    if more > 0 {
+        let _ = writeln!(out, "\n… and {} more.", plural(more, "cluster", "clusters"));
     }
 }
 

@@ -176,6 +176,8 @@ pub struct Egress {
     pub routes: Vec<RouteCounts>,
     /// What differs, by cause; what changes something and was made too often first.
     pub clusters: Vec<CallCluster>,
+    /// Clusters beyond those: smaller ones, which only the mock's ledger holds.
+    pub more_clusters: u64,
 }
 
 /// Outgoing calls with one cause of difference.

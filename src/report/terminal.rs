@@ -38,6 +38,7 @@ pub fn write(report: &Report<'_>, folder: &str, colour: Colour) -> String {
     let mut out = String::new();
     verdict(report, &mut out, colour);
     clusters(report, &mut out, colour);
+    calls(report, &mut out, colour);
     latency(report, &mut out, colour);
     let page = format!("{}/{}", folder.trim_end_matches('/'), names::REPORT_HTML);
     let _ = writeln!(out, "\nreport: {}", visible(&page));
@@ -88,6 +89,29 @@ fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
     }
     if total > CLUSTERS as u64 {
         let _ = writeln!(out, "  … and {}", plural(total - CLUSTERS as u64, "more cluster", "more clusters"));
+    }
+}
+
+/// v2's calls to its providers that are not v1's, those that change something there first.
+fn calls(report: &Report<'_>, out: &mut String, colour: Colour) {
+    let Some(egress) = report.egress else { return };
+    let held: Vec<_> = egress.clusters.iter().filter(|cluster| cluster.approved.is_none()).collect();
+    if held.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", colour.paint("1", "Calls to providers"));
+    for cluster in held.iter().take(CLUSTERS) {
+        let many = plural(cluster.calls, "call", "calls");
+        let route = format!("{} at {}", cluster.route, cluster.provider);
+        let _ = writeln!(out, "  {} {}", fit_right(&many, 15), fit(&route, WIDTH - 18).trim_end());
+        let cause = cluster.causes.first().map(|id| format!(", first by exchange {id}")).unwrap_or_default();
+        let shape = if cluster.shape.is_empty() { String::new() } else { format!(" ({})", cluster.shape) };
+        let about = format!("{}{cause}{shape}", cluster.what);
+        let _ = writeln!(out, "  {} {}", " ".repeat(15), fit(&about, WIDTH - 18).trim_end());
+    }
+    let more = held.len().saturating_sub(CLUSTERS) as u64 + egress.more_clusters;
+    if more > 0 {
+        let _ = writeln!(out, "  … and {}", plural(more, "more cluster", "more clusters"));
     }
 }
 

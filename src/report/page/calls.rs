@@ -21,6 +21,8 @@ pub(super) struct EgressWords {
     /// The mock did not come to its end: what is missing is not known.
     pub(super) incomplete: bool,
     pub(super) clusters: Vec<CallWords>,
+    /// How many clusters more there are; empty where there are none.
+    pub(super) more: String,
 }
 
 /// A cluster of outgoing calls.
@@ -67,6 +69,10 @@ impl EgressWords {
             incomplete: !egress.complete,
             held: egress.clusters.iter().filter(|cluster| cluster.approved.is_none()).count(),
             clusters: egress.clusters.iter().map(call_words).collect(),
+            more: match egress.more_clusters {
+                0 => String::new(),
+                n => plural(n, "smaller cluster", "smaller clusters"),
+            },
         }
     }
 }
