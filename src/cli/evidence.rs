@@ -297,6 +297,7 @@ fn egress(path: &Path, approvals: &[CallApproval], masker: &Masker) -> Result<Op
         approved: approved.different(),
         unmatched_approvals: summary.unmatched_approvals,
         in_another_order: counts.order_changed,
+        faulted: counts.faulted,
         complete: summary.complete,
         clusters: summary.clusters.iter().take(CALL_CLUSTERS).map(|cluster| outgoing(cluster, masker)).collect(),
         more_clusters: summary.clusters.len().saturating_sub(CALL_CLUSTERS) as u64,

@@ -332,6 +332,9 @@ pub(crate) fn summary(counts: &Counts) -> String {
     if counts.order_changed > 0 {
         text.push_str(&format!("; {} in another order", counts.order_changed));
     }
+    if counts.faulted > 0 {
+        text.push_str(&format!("; {} got a fault on purpose", counts.faulted));
+    }
     if counts.unsafe_repeated > 0 {
         text.push_str(&format!("; {} that change something were made more often than by v1", counts.unsafe_repeated));
     }

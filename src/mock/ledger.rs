@@ -200,6 +200,8 @@ pub struct Counts {
     pub missing: u64,
     /// Calls (of any verdict) whose place among the calls of the same cause changed.
     pub order_changed: u64,
+    /// Calls (of any verdict) that got a fault on purpose.
+    pub faulted: u64,
     /// Repeated calls with a method that changes something.
     pub unsafe_repeated: u64,
     /// Extra calls with a method that changes something.
@@ -225,6 +227,7 @@ impl Counts {
             }
         }
         self.order_changed += u64::from(call.order_changed);
+        self.faulted += u64::from(call.fault.is_some());
     }
 
     /// Calls that change something at a provider and are not v1's: surplus ones, other ones, and ones that surely lack.

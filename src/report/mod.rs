@@ -170,6 +170,8 @@ pub struct Egress {
     pub unmatched_approvals: Vec<String>,
     /// Calls whose place among the calls of the same cause changed.
     pub in_another_order: u64,
+    /// Calls that got a fault on purpose.
+    pub faulted: u64,
     /// Whether the mock was ended in order, so that what is missing is known.
     pub complete: bool,
     /// By provider and route, most calls first.

@@ -96,10 +96,13 @@ fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
 fn calls(report: &Report<'_>, out: &mut String, colour: Colour) {
     let Some(egress) = report.egress else { return };
     let held: Vec<_> = egress.clusters.iter().filter(|cluster| cluster.approved.is_none()).collect();
-    if held.is_empty() {
+    if held.is_empty() && egress.faulted == 0 {
         return;
     }
     let _ = writeln!(out, "\n{}", colour.paint("1", "Calls to providers"));
+    if egress.faulted > 0 {
+        let _ = writeln!(out, "  {} answered with a fault on purpose", fit_right(&plural(egress.faulted, "call", "calls"), 15));
+    }
     for cluster in held.iter().take(CLUSTERS) {
         let many = plural(cluster.calls, "call", "calls");
         let route = format!("{} at {}", cluster.route, cluster.provider);

@@ -61,6 +61,9 @@ impl EgressWords {
         if egress.approved > 0 {
             lead += &format!(" {} only as approved.", plural(egress.approved, "more differs", "more differ"));
         }
+        if egress.faulted > 0 {
+            lead += &format!(" {} got a fault on purpose.", count(egress.faulted));
+        }
         Self {
             lead,
             alarm: alarm(egress),
