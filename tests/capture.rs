@@ -388,8 +388,11 @@ fn a_full_disk_ends_it_with_a_readable_file() {
         let Some(disk) = SmallDisk::new("1m") else { return };
         let listener = pair.listen();
         let capture = pair.capture(disk.0.path(), &["-i", "veth0", "-o", name, "--min-free", least]);
-        // More than the disk holds.
-        for _ in 0..4 {
+        // Half of what the disk holds, and when that is written, more than it holds.
+        pair.traffic(&listener, "10.9.0.2", 5, 100_000);
+        let part = disk.0.path().join(format!("{name}.part"));
+        wait_for("the first packets on disk", || part.metadata().is_ok_and(|file| file.len() > 500_000));
+        for _ in 0..3 {
             pair.traffic(&listener, "10.9.0.2", 5, 100_000);
         }
         let output = capture.wait_with_output().unwrap();
