@@ -2,7 +2,8 @@
 //! reports were planted (precision). Every figure's answer is checked.
 //!
 //! `cargo bench --bench diff` prints the table of precision and recall and a run of 50,000 exchanges;
-//! `SHADOWTAP_DIFF_EXCHANGES=1000000` makes that run as large as asked, `SHADOWTAP_DIFF_DIR` says where its files go.
+//! `SHADOWTAP_DIFF_EXCHANGES=1000000` makes that run as large as asked, `SHADOWTAP_DIFF_DIR` says where its files go, and stay
+//! to be used again; `SHADOWTAP_DIFF_THREADS=1` measures one number of threads alone; `-- speed` leaves the tables out.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -102,19 +103,22 @@ fn noisy_table() {
 
 fn throughput() {
     let wanted: usize = std::env::var("SHADOWTAP_DIFF_EXCHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(50_000);
-    let folder = match std::env::var_os("SHADOWTAP_DIFF_DIR") {
-        Some(parent) => tempfile::tempdir_in(parent),
-        None => tempfile::tempdir(),
-    };
-    let folder = folder.expect("a folder for the run");
+    let made = tempfile::tempdir().expect("a folder for the run");
+    let kept = std::env::var_os("SHADOWTAP_DIFF_DIR").map(|parent| Path::new(&parent).join(format!("diff-{wanted}")));
+    let folder = kept.as_deref().unwrap_or(made.path());
     let plan = Plan { faults: vec![0, 4], clean: 18, samples: wanted / 20, noise: 3, padding: 2_000, ..Plan::small() };
-    pairs::make(&plan, folder.path());
+    if !folder.join("made").exists() {
+        std::fs::create_dir_all(folder).expect("the folder can be made");
+        pairs::make(&plan, folder);
+        std::fs::write(folder.join("made"), "").expect("the folder can be written");
+    }
     let lines = (plan.exchanges() as u64).max(1);
-    let bytes = File::open(folder.path().join("exchanges.jsonl")).and_then(|file| file.metadata()).map_or(0, |file| file.len());
-    for threads in [1, 2] {
+    let bytes = File::open(folder.join("exchanges.jsonl")).and_then(|file| file.metadata()).map_or(0, |file| file.len());
+    let only: Option<usize> = std::env::var("SHADOWTAP_DIFF_THREADS").ok().and_then(|text| text.parse().ok());
+    for threads in [1, 2].into_iter().filter(|threads| only.is_none_or(|only| only == *threads)) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         let before = Monotonic::now();
-        let findings = pool.install(|| diff(folder.path()));
+        let findings = pool.install(|| diff(folder));
         let seconds = before.elapsed() as f64 / 1e9;
         assert_eq!(findings.totals.compared, lines);
         assert_eq!(findings.clusters.iter().filter(|cluster| cluster.class == Class::Regression).count(), 2);
@@ -140,9 +144,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     // `cargo test --benches` runs this with `--test`: the checks alone.
-    if !std::env::args().any(|argument| argument == "--test") {
+    let asked = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    if asked("--test") {
+        return;
+    }
+    if !asked("speed") {
         table();
         noisy_table();
-        throughput();
     }
+    throughput();
 }

@@ -58,7 +58,7 @@ fn differences(expected: &Response, actual: &Response) -> Vec<String> {
         request: &request,
         expected_at: Timestamp::from_nanos(0),
         actual_at: Some(Timestamp::from_nanos(1)),
-        hosts: [vec!["v1".to_owned()], vec!["v2".to_owned()]],
+        hosts: &|| [vec!["v1".to_owned()], vec!["v2".to_owned()]],
         rules: &RULES,
         masker: &MASKER,
     };

@@ -60,8 +60,8 @@ pub struct Context<'a> {
     pub expected_at: Timestamp,
     /// When v2 was asked; none where that is not known.
     pub actual_at: Option<Timestamp>,
-    /// Authorities (lower case) that are v1 itself, and those that are v2.
-    pub hosts: [Vec<String>; 2],
+    /// Tells the authorities (lower case) that are v1 itself, and those that are v2: few comparisons ask.
+    pub hosts: &'a dyn Fn() -> [Vec<String>; 2],
     /// The rules of the route.
     pub rules: &'a RouteRules,
     /// Hides secrets.
@@ -292,7 +292,7 @@ mod tests {
             request: &request,
             expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
             actual_at: Some("2026-11-23T12:00:00Z".parse().unwrap()),
-            hosts: Default::default(),
+            hosts: &Default::default,
             rules: &RouteRules::default(),
             masker: &Masker::off(),
         };

@@ -320,7 +320,7 @@ impl Engine<'_> {
             request: &request.message,
             expected_at: request.at,
             actual_at,
-            hosts: [v1_hosts(exchange), authority(target).into_iter().collect()],
+            hosts: &|| [v1_hosts(exchange), authority(target).into_iter().collect()],
             rules,
             masker: &self.settings.masker,
         };
@@ -366,7 +366,7 @@ impl Engine<'_> {
             request: &request.message,
             expected_at: request.at,
             actual_at: Some(again.at),
-            hosts: [v1_hosts(&first), v1_hosts(exchange)],
+            hosts: &|| [v1_hosts(&first), v1_hosts(exchange)],
             rules,
             masker: &self.settings.masker,
         };

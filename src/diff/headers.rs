@@ -2,6 +2,10 @@
 //! about v2.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
 
 use super::Kind;
 use super::challenge;
@@ -107,15 +111,22 @@ pub const BUILT_IN: &[(&str, How, &str)] = &[
     ("clear-site-data", How::Set, "an unordered list"),
 ];
 
+/// [`BUILT_IN`] by whole names, and by how names start.
+static BY_NAME: LazyLock<(FxHashMap<&str, How>, Vec<(&str, How)>)> = LazyLock::new(|| {
+    let (mut names, mut starts) = (FxHashMap::default(), Vec::new());
+    for &(pattern, how, _) in BUILT_IN {
+        match pattern.strip_suffix('*') {
+            None => drop(names.insert(pattern, how)),
+            Some(start) => starts.push((start, how)),
+        }
+    }
+    (names, starts)
+});
+
 /// The built-in way to compare the header of this (lower case) name; none means by value.
 fn built_in(name: &str) -> Option<How> {
-    BUILT_IN.iter().find_map(|(pattern, how, _)| {
-        let fits = match pattern.strip_suffix('*') {
-            None => name == *pattern,
-            Some(start) => name.starts_with(start),
-        };
-        fits.then_some(*how)
-    })
+    let (names, starts) = &*BY_NAME;
+    names.get(name).copied().or_else(|| starts.iter().find(|(start, _)| name.starts_with(start)).map(|(_, how)| *how))
 }
 
 /// Compares header fields. `bodies` says whether there are bodies to compare, from which `Content-Length` follows.
@@ -130,27 +141,36 @@ pub fn compare_trailers(context: &Context<'_>, expected: &Headers, actual: &Head
     }
 }
 
-fn fields(context: &Context<'_>, prefix: &str, expected: &Headers, actual: &Headers, bodies: bool, sink: &mut Sink) {
-    // Many exchanges differ in nothing or in an ignored field: fields that are equal at the same place are set aside first.
-    let mut names: BTreeMap<String, [Vec<&[u8]>; 2]> = BTreeMap::new();
-    for (side, headers) in [expected, actual].into_iter().enumerate() {
+fn fields<'h>(context: &Context<'_>, prefix: &str, expected: &'h Headers, actual: &'h Headers, bodies: bool, sink: &mut Sink) {
+    // All names in lower case, one behind the other, and each field by where its name stands: by name, v1's before v2's, then
+    // in their order.
+    let mut names = String::with_capacity(256);
+    let mut fields: Vec<(Range<usize>, bool, &'h [u8])> = Vec::with_capacity(expected.len() + actual.len());
+    for (is_actual, headers) in [(false, expected), (true, actual)] {
         for (name, value) in headers.iter() {
-            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-            names.entry(name).or_default()[side].push(value.trim_ascii());
+            let start = names.len();
+            names.push_str(&String::from_utf8_lossy(name));
+            fields.push((start..names.len(), is_actual, value.trim_ascii()));
         }
     }
-    for (name, [a, b]) in &mut names {
+    names.make_ascii_lowercase();
+    fields.sort_by(|a, b| names[a.0.clone()].cmp(&names[b.0.clone()]).then(a.1.cmp(&b.1)));
+    for group in fields.chunk_by(|a, b| names[a.0.clone()] == names[b.0.clone()]) {
+        let name = &names[group[0].0.clone()];
+        let (a, b) = group.split_at(group.partition_point(|(_, is_actual, _)| !is_actual));
+        let value_of = |field: &(Range<usize>, bool, &'h [u8])| field.2;
         let how = built_in(name).filter(|_| !context.rules.compare.iter().any(|wanted| wanted == name));
         let how = if name == "content-length" && !bodies { None } else { how };
         if how == Some(How::Ignored) {
             continue;
         }
         sink.saw(hash_place(name));
-        if a == b {
+        if a.iter().map(value_of).eq(b.iter().map(value_of)) {
             continue;
         }
+        let (a, b): (&mut Vec<_>, &mut Vec<_>) = (&mut a.iter().map(value_of).collect(), &mut b.iter().map(value_of).collect());
         let field = Field { context, place: format!("{prefix}{name}"), name };
-        match (how, name.as_str()) {
+        match (how, name) {
             _ if a.is_empty() || b.is_empty() => field.lone(a, b, sink),
             (Some(How::Presence), _) => {}
             (Some(How::EntityTag), _) => {
@@ -238,10 +258,10 @@ impl Field<'_, '_> {
         let own = |values: &[&[u8]], hosts: &[String]| {
             values.iter().map(|value| without_host(&String::from_utf8_lossy(value), hosts)).collect::<Vec<_>>()
         };
-        let [v1, v2] = &self.context.hosts;
-        let (left, right) = (own(a, v1), own(b, v2));
+        let [v1, v2] = (self.context.hosts)();
+        let (left, right) = (own(a, &v1), own(b, &v2));
         // v2 may also name v1, as configured or by the Host it was sent.
-        if left == right || left == own(b, v1) {
+        if left == right || left == own(b, &v1) {
             return;
         }
         let look = match (&*left, &*right) {
@@ -355,8 +375,11 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                             hosts.iter().any(|host| host.split(':').next() == Some(value.trim_start_matches('.')))
                         })
                     };
-                    if attribute == "domain" && hosted(left, &context.hosts[0]) && hosted(right, &context.hosts[1]) {
-                        continue;
+                    if attribute == "domain" {
+                        let [v1, v2] = (context.hosts)();
+                        if hosted(left, &v1) && hosted(right, &v2) {
+                            continue;
+                        }
                     }
                     let label = match (left, right) {
                         (Some(_), None) => "removed",

@@ -3,6 +3,8 @@
 //! Files can be concatenated, so readers take both kinds of line anywhere; a file without its last line is read, and the
 //! reader says so ([`Line::End`] never came). Written into a buffer by hand, read through serde.
 
+mod own;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -280,6 +282,9 @@ struct Probe {
 
 /// Reads one line.
 pub fn read(line: &[u8]) -> Result<Line, LineError> {
+    if let Some(exchange) = own::exchange(line) {
+        return Ok(Line::Exchange(Box::new(exchange)));
+    }
     read_as::<RawMessage<'_>>(line)
 }
 
@@ -366,8 +371,11 @@ struct RawAsked<'a> {
     response: Option<serde::de::IgnoredAny>,
 }
 
-/// Reads the request of a line, and skips its response; none for a first or last line.
+/// Reads the request of a line, and skips its response, of which damage may not be told; none for a first or last line.
 pub fn read_asked(line: &[u8]) -> Result<Option<Asked>, LineError> {
+    if let Some(asked) = own::asked(line) {
+        return Ok(Some(asked));
+    }
     if !line.starts_with(b"{\"id\"") && !matches!(read(line)?, Line::Exchange(_)) {
         return Ok(None);
     }

@@ -44,6 +44,17 @@ pub(super) fn is_plain(text: &[u8]) -> bool {
         && rest.iter().all(|&byte| byte < 0x80 && !is_special(byte))
 }
 
+/// Marks the bytes of `word` that end a run of plain ones in a JSON string: a quote, a backslash, a control character. Exact up
+/// to the first of them (the lowest byte), which is all that is asked for.
+pub(crate) const fn special_in_json(word: u64) -> u64 {
+    let quote = word ^ (ONES * b'"' as u64);
+    let slash = word ^ (ONES * b'\\' as u64);
+    let quote = quote.wrapping_sub(ONES) & !quote & HIGH;
+    let slash = slash.wrapping_sub(ONES) & !slash & HIGH;
+    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+    quote | slash | control
+}
+
 const HIGH: u64 = 0x8080_8080_8080_8080;
 const ONES: u64 = 0x0101_0101_0101_0101;
 

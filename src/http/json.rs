@@ -3,6 +3,8 @@
 //!
 //! Octets are a JSON string where they are UTF-8 and `{"base64": …}` where not; bodies name both forms (`{"utf8": …}`).
 
+pub(crate) mod own;
+
 use std::borrow::Cow;
 use std::fmt;
 

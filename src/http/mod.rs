@@ -6,7 +6,7 @@
 mod body;
 pub mod content;
 pub mod encode;
-mod escape;
+pub(crate) mod escape;
 mod head;
 pub mod json;
 pub mod parser;

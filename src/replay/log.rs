@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Failure, Outcome, ReplayId};
 use crate::exchange::log::{END_FORMAT, LineError};
 use crate::http::Response;
+use crate::http::json::own::Cursor;
 use crate::http::json::{integer, response_fields, string};
 use crate::ledger::Ledger;
 use crate::time::Timestamp;
@@ -132,6 +133,9 @@ struct Probe {
 
 /// Reads one line.
 pub fn read(line: &[u8]) -> Result<Line, LineError> {
+    if let Some(outcome) = own_form(line) {
+        return Ok(Line::Outcome(Box::new(outcome)));
+    }
     if line.starts_with(b"{\"id\"") {
         return read_outcome(line);
     }
@@ -143,6 +147,27 @@ pub fn read(line: &[u8]) -> Result<Line, LineError> {
         (Some(END_FORMAT), _) => Ok(Line::End(serde_json::from_slice(line)?)),
         (Some(other), _) => Err(LineError::OtherFormat(other.to_owned())),
     }
+}
+
+/// An answered request, where the line has the form in which [`write`] puts it; see [`crate::http::json::own`].
+fn own_form(line: &[u8]) -> Option<Outcome> {
+    let mut cursor = Cursor::new(line)?;
+    cursor.expect(b"{\"id\":\"")?;
+    let id = cursor.plain()?.parse().ok()?;
+    cursor.expect(b",\"lane\":")?;
+    let lane = u64::try_from(cursor.integer()?).ok()?;
+    cursor.expect(b",\"due_ns\":")?;
+    let due_ns = cursor.integer()?;
+    let mut time = |name: &[u8]| if cursor.skip(name) { cursor.integer().map(Some) } else { Some(None) };
+    let (sent_ns, first_byte_ns) = (time(b",\"sent_ns\":")?, time(b",\"first_byte_ns\":")?);
+    let (last_byte_ns, failed_ns) = (time(b",\"last_byte_ns\":")?, time(b",\"failed_ns\":")?);
+    let (connect_ns, waited_ns) = (time(b",\"connect_ns\":")?, time(b",\"waited_ns\":")?.unwrap_or(0));
+    cursor.expect(b",\"response\":{")?;
+    let response = Some(cursor.response()?);
+    cursor.expect(b",\"failure\":null}")?;
+    cursor.end()?;
+    let times = Outcome { due_ns, sent_ns, first_byte_ns, last_byte_ns, failed_ns, connect_ns, waited_ns, ..Outcome::default() };
+    Some(Outcome { id, lane, response, ..times })
 }
 
 fn read_outcome(line: &[u8]) -> Result<Line, LineError> {

@@ -10,7 +10,7 @@ pub mod tape;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use self::tape::{Node, Tape, Type};
 use super::Kind;
@@ -20,7 +20,8 @@ use crate::replay::rewrite::MARKER;
 
 /// Compares two texts; false where one of them is not JSON that is compared by structure.
 pub fn compare(context: &Context<'_>, expected: &[u8], actual: &[u8], sink: &mut Sink) -> bool {
-    let (Ok(expected), Ok(actual)) = (Tape::parse(expected), Tape::parse(actual)) else { return false };
+    let Ok(expected) = Tape::parse(expected) else { return false };
+    let Ok(actual) = Tape::parse_beside(actual, &expected) else { return false };
     compare_tapes(context, &expected, &actual, sink);
     true
 }
@@ -50,9 +51,13 @@ impl<'a> Walk<'_, '_, 'a> {
     fn value(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>) {
         let hash = *self.hashes.last().expect("the root's hash stays");
         self.sink.saw(hash);
-        // Equal text is an equal value; without counting of places that is all there is to know.
-        if self.sink.present.is_none() && a.kind() == b.kind() && a.raw() == b.raw() {
-            return;
+        // Equal text is an equal value; its places may have to be counted, and rules about them.
+        if same_text(a, b) {
+            match &mut self.sink.present {
+                None => return,
+                Some(present) if self.context.rules.is_empty() => return note(present, a, hash),
+                Some(_) => {}
+            }
         }
         match (a.kind(), b.kind()) {
             (Type::Object, Type::Object) => self.object(a, b),
@@ -89,7 +94,9 @@ impl<'a> Walk<'_, '_, 'a> {
             match (ahead.0.next(), ahead.1.next()) {
                 (None, None) => return,
                 (Some((name, value)), Some((other, actual))) if name.raw() == other.raw() => {
-                    self.member(name.text(), value, actual);
+                    if self.sink.present.is_some() || !same_text(value, actual) {
+                        self.member(name.text(), value, actual);
+                    }
                     (left, right) = ahead;
                 }
                 _ => break,
@@ -150,9 +157,7 @@ impl<'a> Walk<'_, '_, 'a> {
 
     fn enter_name(&mut self, name: Cow<'a, str>) {
         let parent = *self.hashes.last().expect("the root's hash stays");
-        // The test for names that are values costs more than the hash; only such names have a digit.
-        let variable = name.bytes().any(|byte| byte.is_ascii_digit()) && is_variable(&name);
-        self.hashes.push(mix(parent, if variable { b"[*]" } else { name.as_bytes() }));
+        self.hashes.push(hash_of_name(parent, &name));
         self.path.push(Step::Name(name));
     }
 
@@ -203,6 +208,31 @@ impl<'a> Walk<'_, '_, 'a> {
         let (place, general) = (render(&self.path, false), render(&self.path, true));
         self.sink.add(Change { kind, place, general, place_hash, label, expected: shown(a), actual: shown(b), look });
     }
+}
+
+/// Whether two values are written alike.
+#[inline]
+fn same_text(a: Node<'_, '_>, b: Node<'_, '_>) -> bool {
+    a.kind() == b.kind() && a.raw() == b.raw()
+}
+
+/// Notes all places of a value that is the same on both sides, whose place is `hash`.
+fn note(present: &mut FxHashSet<u64>, node: Node<'_, '_>, hash: u64) {
+    present.insert(hash);
+    for (name, value) in node.members() {
+        note(present, value, hash_of_name(hash, &name.text()));
+    }
+    let element = mix(hash, b"[*]");
+    for value in node.elements() {
+        note(present, value, element);
+    }
+}
+
+/// The hash of the place of the member called `name`.
+fn hash_of_name(parent: u64, name: &str) -> u64 {
+    // The test for names that are values costs more than the hash; only such names have a digit.
+    let variable = name.bytes().any(|byte| byte.is_ascii_digit()) && is_variable(name);
+    mix(parent, if variable { b"[*]" } else { name.as_bytes() })
 }
 
 /// Whether a member is the replay's own marker, echoed by a service that shows what it was sent; frameworks write names of

@@ -1,9 +1,12 @@
 //! A JSON text as a tape: one flat list of nodes that point into the text.
 //!
 //! Nothing is converted: numbers keep their digits, strings their escapes, objects their order and duplicate names, so that a
-//! comparison is exact and says what was really sent. Depth is bounded; memory is 16 bytes a node.
+//! comparison is exact and says what was really sent. Depth is bounded; memory is 16 bytes a node. The second of two texts is
+//! read beside the tape of the first ([`Tape::parse_beside`]): where they are equal, which is most of them, its nodes are known.
 
 use std::borrow::Cow;
+
+use crate::http::escape::special_in_json;
 
 /// Deepest nesting that is compared by structure; deeper texts are compared as text.
 pub const MAX_DEPTH: usize = 256;
@@ -65,7 +68,7 @@ pub enum TapeError {
 /// A parsed text.
 #[derive(Debug, Default)]
 pub struct Tape<'a> {
-    text: &'a [u8],
+    text: &'a str,
     nodes: Vec<Entry>,
 }
 
@@ -79,14 +82,28 @@ pub struct Node<'t, 'a> {
 impl<'a> Tape<'a> {
     /// Parses a text, which must be one value and blanks (RFC 8259 §2). A byte order mark is skipped (§8.1).
     pub fn parse(text: &'a [u8]) -> Result<Self, TapeError> {
+        Self::parse_beside(text, &Tape::default())
+    }
+
+    /// The same for a text that is much like another, which was parsed before.
+    pub fn parse_beside(text: &'a [u8], other: &Tape<'_>) -> Result<Self, TapeError> {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         if u32::try_from(text.len()).is_err() {
             return Err(TapeError::TooLong);
         }
-        if let Err(error) = simdutf8::compat::from_utf8(text) {
-            return Err(TapeError::Invalid(error.valid_up_to()));
-        }
-        let mut parser = Parser { text, at: 0, nodes: Vec::with_capacity(text.len() / 12 + 4), open: Vec::new() };
+        let text = simdutf8::compat::from_utf8(text).map_err(|error| TapeError::Invalid(error.valid_up_to()))?;
+        let room = if other.nodes.is_empty() { text.len() / 12 + 4 } else { other.nodes.len() + 16 };
+        let all = Ahead { next: 0, end: other.nodes.len() as u32 };
+        let mut parser = Parser {
+            text: text.as_bytes(),
+            at: 0,
+            nodes: Vec::with_capacity(room),
+            open: Vec::with_capacity(16),
+            other: &other.nodes,
+            other_text: other.text.as_bytes(),
+            ahead: all,
+            value: None,
+        };
         parser.run()?;
         Ok(Self { text, nodes: parser.nodes })
     }
@@ -97,26 +114,44 @@ impl<'a> Tape<'a> {
     }
 }
 
+/// Which nodes of the other tape are likely to come next: what is left of the container that stands where ours does.
+#[derive(Clone, Copy, Default)]
+struct Ahead {
+    next: u32,
+    end: u32,
+}
+
+/// Longest container that is compared with the other text as a whole; a longer one is taken part by part, so that nested ones
+/// are not compared again and again.
+const MAX_COMPARED: u32 = 16 << 10;
+
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
     nodes: Vec<Entry>,
-    /// Indices of the containers that are open.
-    open: Vec<u32>,
+    /// The containers that are open, and what was ahead where they were opened. They are as deep in the other text.
+    open: Vec<(u32, Ahead)>,
+    other: &'a [Entry],
+    other_text: &'a [u8],
+    ahead: Ahead,
+    /// The node of the other tape that is likely to be the value that is due.
+    value: Option<u32>,
 }
 
 impl Parser<'_> {
     fn run(&mut self) -> Result<(), TapeError> {
+        self.value = self.element_ahead();
         loop {
             // A value is due.
             self.blanks();
-            let opened = self.value()?;
-            if opened {
+            if self.same_value() {
+                self.copy_value();
+            } else if self.value()? {
                 continue;
             }
             // A value has ended: close containers until another value is due.
             loop {
-                let Some(&container) = self.open.last() else {
+                let Some(&(container, _)) = self.open.last() else {
                     self.blanks();
                     return if self.at == self.text.len() { Ok(()) } else { Err(TapeError::Invalid(self.at)) };
                 };
@@ -131,6 +166,7 @@ impl Parser<'_> {
                     }
                     (Some(b','), false) => {
                         self.at += 1;
+                        self.value = self.element_ahead();
                         break;
                     }
                     (Some(b'}'), true) | (Some(b']'), false) => self.close(container),
@@ -146,7 +182,47 @@ impl Parser<'_> {
         let node = &mut self.nodes[container as usize];
         node.end = self.at as u32;
         node.next = next;
-        self.open.pop();
+        if let Some((_, ahead)) = self.open.pop() {
+            self.ahead = ahead;
+        }
+    }
+
+    /// The next element of the other array, or the other text's value.
+    fn element_ahead(&mut self) -> Option<u32> {
+        let next = Some(self.ahead.next).filter(|next| *next < self.ahead.end)?;
+        self.ahead.next = self.other[next as usize].next;
+        Some(next)
+    }
+
+    /// Whether the value that is due is the one that is likely, byte for byte.
+    fn same_value(&self) -> bool {
+        let Some(likely) = self.value else { return false };
+        let entry = self.other[likely as usize];
+        let quote = usize::from(matches!(entry.kind, Type::String | Type::Escaped));
+        let theirs = &self.other_text[entry.start as usize - quote..entry.end as usize + quote];
+        if entry.kind >= Type::Array && entry.end - entry.start > MAX_COMPARED || !self.text[self.at..].starts_with(theirs) {
+            return false;
+        }
+        // `1` is not `12`.
+        let behind = self.text.get(self.at + theirs.len());
+        entry.kind != Type::Number || !matches!(behind, Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
+    }
+
+    /// Takes the nodes of the likely value as those of the value that is due.
+    fn copy_value(&mut self) {
+        let Some(likely) = self.value.take() else { return };
+        let entry = self.other[likely as usize];
+        let quote = usize::from(matches!(entry.kind, Type::String | Type::Escaped)) as u32;
+        // Differences modulo 2^32: what stands earlier here than there comes out right as well.
+        let moved = (self.at as u32).wrapping_sub(entry.start - quote);
+        let shifted = (self.nodes.len() as u32).wrapping_sub(likely);
+        self.nodes.extend(self.other[likely as usize..entry.next as usize].iter().map(|entry| Entry {
+            start: entry.start.wrapping_add(moved),
+            end: entry.end.wrapping_add(moved),
+            next: entry.next.wrapping_add(shifted),
+            kind: entry.kind,
+        }));
+        self.at += (entry.end - entry.start + 2 * quote) as usize;
     }
 
     /// Reads a value; true where a container was opened whose first value is due.
@@ -167,6 +243,7 @@ impl Parser<'_> {
                 self.enter(Type::Array)?;
                 self.blanks();
                 if self.text.get(self.at) != Some(&b']') {
+                    self.value = self.element_ahead();
                     return Ok(true);
                 }
                 self.close(self.nodes.len() as u32 - 1);
@@ -184,7 +261,9 @@ impl Parser<'_> {
         if self.open.len() >= MAX_DEPTH {
             return Err(TapeError::TooDeep);
         }
-        self.open.push(self.nodes.len() as u32);
+        let likely = self.value.take().filter(|likely| self.other[*likely as usize].kind == kind);
+        let inside = likely.map(|likely| Ahead { next: likely + 1, end: self.other[likely as usize].next });
+        self.open.push((self.nodes.len() as u32, std::mem::replace(&mut self.ahead, inside.unwrap_or_default())));
         self.push(kind, self.at, self.at + 1);
         self.at += 1;
         Ok(())
@@ -194,13 +273,39 @@ impl Parser<'_> {
         if self.text.get(self.at) != Some(&b'"') {
             return Err(TapeError::Invalid(self.at));
         }
-        self.string()?;
+        self.value = self.member_ahead();
+        if let Some(value) = self.value {
+            let name = self.other[value as usize - 1];
+            self.push(name.kind, self.at + 1, self.at + 1 + (name.end - name.start) as usize);
+            self.at += (name.end - name.start) as usize + 2;
+        } else {
+            self.string()?;
+        }
         self.blanks();
         if self.text.get(self.at) != Some(&b':') {
             return Err(TapeError::Invalid(self.at));
         }
         self.at += 1;
         Ok(())
+    }
+
+    /// The value of the member of the other object that has the name that comes next: of one of the next few, since members
+    /// are added and removed.
+    fn member_ahead(&mut self) -> Option<u32> {
+        let mut name = self.ahead.next;
+        for _ in 0..3 {
+            if name >= self.ahead.end {
+                return None;
+            }
+            let (entry, value) = (self.other[name as usize], name + 1);
+            let behind = self.other[value as usize].next;
+            if self.text[self.at..].starts_with(&self.other_text[entry.start as usize - 1..=entry.end as usize]) {
+                self.ahead.next = behind;
+                return Some(value);
+            }
+            name = behind;
+        }
+        None
     }
 
     fn string(&mut self) -> Result<(), TapeError> {
@@ -211,7 +316,7 @@ impl Parser<'_> {
             // Eight bytes at a time as long as none of them is special.
             while let Some(chunk) = self.text.get(at..at + 8) {
                 let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
-                let special = special_bytes(word);
+                let special = special_in_json(word);
                 if special != 0 {
                     at += (special.trailing_zeros() / 8) as usize;
                     break;
@@ -287,38 +392,29 @@ impl Parser<'_> {
     }
 }
 
-/// The high bit of every byte of `word` that is a quote, a backslash or a control character.
-const fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let quote = word ^ (ONES * b'"' as u64);
-    let slash = word ^ (ONES * b'\\' as u64);
-    let quote = quote.wrapping_sub(ONES) & !quote & HIGH;
-    let slash = slash.wrapping_sub(ONES) & !slash & HIGH;
-    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-    quote | slash | control
-}
-
 impl<'t, 'a> Node<'t, 'a> {
+    #[inline]
     fn entry(self) -> Entry {
         self.tape.nodes[self.index as usize]
     }
 
     /// What it is.
+    #[inline]
     pub fn kind(self) -> Type {
         self.entry().kind
     }
 
     /// The bytes as they stand in the text; of a string without quotes, escapes kept.
+    #[inline]
     pub fn raw(self) -> &'a [u8] {
         let entry = self.entry();
-        &self.tape.text[entry.start as usize..entry.end as usize]
+        &self.tape.text.as_bytes()[entry.start as usize..entry.end as usize]
     }
 
     /// The same as text.
     pub fn raw_str(self) -> &'a str {
-        // The whole text was checked, and a node starts and ends at ASCII.
-        std::str::from_utf8(self.raw()).unwrap_or("\u{fffd}")
+        let entry = self.entry();
+        &self.tape.text[entry.start as usize..entry.end as usize]
     }
 
     /// Whether it is a string.
@@ -363,6 +459,7 @@ pub struct Elements<'t, 'a> {
 impl<'t, 'a> Iterator for Elements<'t, 'a> {
     type Item = Node<'t, 'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.next >= self.end {
             return None;
@@ -380,6 +477,7 @@ pub struct Members<'t, 'a>(Elements<'t, 'a>);
 impl<'t, 'a> Iterator for Members<'t, 'a> {
     type Item = (Node<'t, 'a>, Node<'t, 'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         Some((self.0.next()?, self.0.next()?))
     }
@@ -416,119 +514,4 @@ fn unescape(raw: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn agrees_with_serde_json_on_what_is_json() {
-        for text in [
-            "null",
-            " true ",
-            "[]",
-            "{}",
-            "[1,2,[3]]",
-            r#"{"a":{"b":[]},"a":1}"#,
-            "-0",
-            "1e5",
-            "1.50E-3",
-            "0",
-            "\"\\u00e9\\n\"",
-            r#""\ud83d\ude00""#,
-            "[[[[]]]]",
-            "\"\"",
-            r#"{"":0}"#,
-            "",
-            "nul",
-            "[1,]",
-            "{,}",
-            "{\"a\"}",
-            "{\"a\":}",
-            "{1:2}",
-            "01",
-            "1.",
-            "-",
-            "1e",
-            ".5",
-            "+1",
-            "NaN",
-            "\"\u{1}\"",
-            "\"abc",
-            "[1 2]",
-            "[1}",
-            "{]",
-            "1 2",
-            "\"\\x\"",
-            "\"\\u12\"",
-            "[",
-            "{\"a\":1",
-            "tru",
-            "'a'",
-            "[\"a\" : 1]",
-            "]",
-            "\"\\",
-        ] {
-            let theirs = serde_json::from_str::<serde_json::Value>(text);
-            assert_eq!(Tape::parse(text.as_bytes()).is_ok(), theirs.is_ok(), "{text:?}");
-        }
-        assert_eq!(Tape::parse(b"\"\xff\"").err(), Some(TapeError::Invalid(1)));
-        assert_eq!(Tape::parse("[".repeat(1_000_000).as_bytes()).err(), Some(TapeError::TooDeep));
-        assert!(Tape::parse(&[b"[".repeat(MAX_DEPTH), b"]".repeat(MAX_DEPTH)].concat()).is_ok());
-    }
-
-    #[test]
-    fn nodes_lead_through_the_text() {
-        let tape = Tape::parse(br#"{"a":[1,{"x":2},"q\n\ud83d\ude00\ud800"],"a":null}"#).unwrap();
-        let members: Vec<_> = tape.root().members().map(|(name, value)| (name.text().into_owned(), value.kind())).collect();
-        assert_eq!(members, [("a".to_owned(), Type::Array), ("a".to_owned(), Type::Null)]);
-        let array: Vec<_> = tape.root().members().next().unwrap().1.elements().collect();
-        assert_eq!(array[1].raw_str(), r#"{"x":2}"#);
-        assert_eq!(array[2].text(), "q\n😀\u{fffd}");
-        assert_eq!(array[2].elements().count() + array[2].members().count(), 0);
-    }
-
-    fn any_json() -> impl Strategy<Value = serde_json::Value> {
-        let leaf = prop_oneof![
-            Just(serde_json::Value::Null),
-            any::<bool>().prop_map(Into::into),
-            any::<i64>().prop_map(Into::into),
-            any::<f64>().prop_map(Into::into),
-            ".{0,20}".prop_map(Into::into),
-        ];
-        leaf.prop_recursive(4, 64, 6, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
-                prop::collection::vec((".{0,8}", inner), 0..6).prop_map(|members| members.into_iter().collect()),
-            ]
-        })
-    }
-
-    fn rebuilt(node: Node<'_, '_>) -> serde_json::Value {
-        match node.kind() {
-            Type::Array => node.elements().map(rebuilt).collect::<Vec<_>>().into(),
-            Type::Object => serde_json::Value::Object(node.members().map(|(k, v)| (k.text().into_owned(), rebuilt(v))).collect()),
-            Type::String | Type::Escaped => node.text().into_owned().into(),
-            _ => serde_json::from_str(node.raw_str()).unwrap(),
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_value_comes_back(value in any_json()) {
-            let text = serde_json::to_string_pretty(&value).unwrap();
-            // Not `value` itself: serde_json's default reading of doubles is not exact.
-            let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
-            prop_assert_eq!(rebuilt(Tape::parse(text.as_bytes()).unwrap().root()), expected);
-        }
-
-        #[test]
-        fn any_bytes_are_taken_without_a_panic(bytes in prop::collection::vec(prop_oneof![
-            Just(b'"'), Just(b'\\'), Just(b'{'), Just(b'}'), Just(b'['), Just(b']'), Just(b':'), Just(b','), Just(b'u'), any::<u8>()], 0..40)) {
-            let theirs = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes);
-            let ours = Tape::parse(&bytes);
-            // serde_json refuses lone surrogates only when it builds a string; the tape keeps them.
-            prop_assert_eq!(ours.is_ok(), theirs.is_ok() && std::str::from_utf8(&bytes).is_ok());
-        }
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ fn changes_by(rules: &RouteRules, a: &str, b: &str) -> Vec<String> {
         request: &request,
         expected_at: Default::default(),
         actual_at: None,
-        hosts: Default::default(),
+        hosts: &Default::default,
         rules,
         masker: &Masker::off(),
     };
@@ -88,7 +88,7 @@ fn hostile_texts_are_left_to_others_without_a_panic() {
         request: &request,
         expected_at: Default::default(),
         actual_at: None,
-        hosts: Default::default(),
+        hosts: &Default::default,
         rules: &RouteRules::default(),
         masker: &Masker::off(),
     };

@@ -11,7 +11,7 @@ fn changes(language: Language, a: &str, b: &str, rules: &RouteRules) -> Option<V
         request: &request,
         expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
         actual_at: Some("2026-11-23T12:00:00Z".parse().unwrap()),
-        hosts: Default::default(),
+        hosts: &Default::default,
         rules,
         masker: &Masker::new(b"k"),
     };
