@@ -4,7 +4,7 @@
 #   latency  v1's p99 without a tap, with one, beside tcpdump; three turns, and what two runs without a tap differ by
 #   parse    exchanges made live (.jsonl) beside `tshark -T fields`: processor seconds per thousand exchanges
 # Needs root, nginx, h2load, tcpdump; tshark for the last part. Each part takes about two minutes.
-#   benches/capture.sh [PROGRAM] [PART ...]          SECONDS_EACH=5 BUFFER_MIB=64 TURNS=3 RATES="1000 4000 8000 16000"
+#   benches/capture.sh [PROGRAM] [PART ...]          SECONDS_EACH=5 BUFFER_MIB=64 TURNS=3 RATES="1000 4000 8000 16000" PAGE_BYTES=8000
 set -euo pipefail
 program=$(realpath "${1:-target/release/shadowtap}")
 parts=" ${*:2} "
@@ -32,7 +32,7 @@ ip link set "$tag" up
 ip -n "$tag" addr add 10.77.0.2/24 dev eth0
 ip -n "$tag" link set eth0 up
 mkdir -p "$work/html"
-head -c 6000 /dev/urandom | base64 -w0 >"$work/html/page"
+head -c "${PAGE_BYTES:-8000}" < <(base64 -w0 /dev/urandom) >"$work/html/page"
 cat >"$work/nginx.conf" <<CONF
 user root; worker_processes 1; pid $work/pid; error_log $work/error.log; daemon off;
 events { worker_connections 1024; }

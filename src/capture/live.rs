@@ -4,15 +4,16 @@
 //! the path that decides about loss, so it should copy and return.
 
 use std::os::fd::AsFd as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use pcap::{Active, Capture, Device, Linktype, Precision};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use pcap::{Active, Capture, Device, Linktype, Precision, Stat};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::filter;
 use super::privilege;
+use super::stop::{Stop, timespec};
 use super::writer::{Interface, Stamp, Statistics};
-use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
+use crate::time::{Monotonic, Timestamp};
 
 /// The device that stands for all of them.
 pub const ANY: &str = "any";
@@ -21,14 +22,17 @@ pub const ANY: &str = "any";
 pub const SNAPLEN: u32 = 262_144;
 /// Room for packets in the kernel where the user says nothing: most of a second at 100,000 packets of 800 bytes a second.
 pub const BUFFER_BYTES: usize = 64 << 20;
-/// How long the kernel may keep packets to hand over more at once.
-const BATCH_MS: i32 = 100;
+/// How long the kernel may keep packets where a file of packets is written: with what writing takes, everything up to the last
+/// second is on disk, and few packets a second cost as few wakeups.
+pub const HOLD_PACKETS: Duration = Duration::from_millis(900);
+/// And where somebody waits for what comes of them.
+pub const HOLD: Duration = Duration::from_millis(100);
 /// Most packets of one device before the others have their turn.
 const BATCH_PACKETS: usize = 8192;
 /// How often the kernel is asked what it dropped. Its counters have 32 bits and wrap.
-const STATISTICS_NS: i64 = NANOS_PER_SEC;
-/// How long packets from before the end are waited for.
-const DRAIN_NS: i64 = 4 * BATCH_MS as i64 * 1_000_000;
+const STATISTICS: Duration = Duration::from_secs(1);
+/// How much later than it should the kernel may hand over what it kept.
+const TARDY: Duration = Duration::from_millis(200);
 /// LINKTYPE_LINUX_SLL2: as `any` has it, with the device in each packet.
 const SLL2: i32 = 276;
 
@@ -47,6 +51,8 @@ pub struct Options {
     pub buffer: usize,
     /// Take frames for others too, as a mirror port needs it.
     pub promiscuous: bool,
+    /// How long the kernel may keep packets to hand over more at once.
+    pub hold: Duration,
 }
 
 impl Default for Options {
@@ -58,6 +64,7 @@ impl Default for Options {
             snaplen: SNAPLEN,
             buffer: BUFFER_BYTES,
             promiscuous: false,
+            hold: HOLD,
         }
     }
 }
@@ -106,8 +113,9 @@ pub enum LiveError {
 pub trait Sink {
     /// A packet of `length` bytes on the wire, of which `data` was kept.
     fn packet(&mut self, interface: u32, stamp: Stamp, length: u32, data: &[u8]);
-    /// The kernel has no more at the moment, or a batch is full.
-    fn pause(&mut self);
+    /// The kernel has no more at the moment, or others have their turn. Answers after which time to pause again at the latest,
+    /// where something waits for more.
+    fn pause(&mut self) -> Option<Duration>;
     /// What was lost until now, by device.
     fn statistics(&mut self, statistics: &[Statistics]);
 }
@@ -116,14 +124,17 @@ pub trait Sink {
 pub struct Tap {
     devices: Vec<Opened>,
     interfaces: Vec<Interface>,
+    hold: Duration,
 }
 
 struct Opened {
     name: String,
     capture: Capture<Active>,
     /// The kernel's 32-bit counters when they were last asked.
-    last: (u32, u32),
+    last: Stat,
     statistics: Statistics,
+    /// Packets that passed the filter and were not dropped, as the kernel counts.
+    passed: u64,
     /// Packets that were read.
     taken: u64,
     failed: Option<String>,
@@ -147,7 +158,7 @@ impl Tap {
         if let Some(name) = options.interfaces.iter().find(|name| !known.is_empty() && !known.contains(name)) {
             return Err(LiveError::Unknown { name: name.clone(), known });
         }
-        let mut tap = Self { devices: Vec::new(), interfaces: Vec::new() };
+        let mut tap = Self { devices: Vec::new(), interfaces: Vec::new(), hold: options.hold };
         for name in &options.interfaces {
             let (device, interface) = Opened::open(name, options)?;
             tap.devices.push(device);
@@ -166,29 +177,21 @@ impl Tap {
         NANOS
     }
 
-    /// Reads until `stop` is set, then what the kernel still holds from before; fails where the last device went away.
-    pub fn run(mut self, stop: &AtomicBool, sink: &mut impl Sink) -> Result<(), LiveError> {
+    /// Reads until `stop` is told, then what the kernel still holds from before; fails where the last device went away.
+    pub fn run(mut self, stop: &Stop, sink: &mut impl Sink) -> Result<(), LiveError> {
         let mut asked = Monotonic::now();
-        while !stop.load(Ordering::Relaxed) {
-            self.wait();
-            self.read(None, sink);
-            if asked.elapsed() >= STATISTICS_NS {
+        let mut longest = STATISTICS;
+        while !stop.is_told() && !self.has_failed() {
+            if self.wait(Some(stop), longest) {
+                self.read(None, sink);
+            }
+            if asked.elapsed() >= STATISTICS.as_nanos() as i64 {
                 asked = Monotonic::now();
                 self.ask(sink);
             }
-            if self.devices.iter().all(|device| device.failed.is_some()) {
-                break;
-            }
+            longest = sink.pause().map_or(STATISTICS, |left| left.min(STATISTICS));
         }
-        let (end, began) = (Timestamp::now(), Monotonic::now());
-        while began.elapsed() < DRAIN_NS && !self.devices.iter().all(|device| device.drained || device.failed.is_some()) {
-            let ready = self.wait();
-            self.read(Some(end), sink);
-            // Quiet for longer than the kernel keeps a batch.
-            if ready == 0 && began.elapsed() > DRAIN_NS / 2 {
-                break;
-            }
-        }
+        self.drain(sink);
         sink.pause();
         self.ask(sink);
         match self.devices.into_iter().find_map(|device| device.failed.map(|message| (device.name, message))) {
@@ -197,23 +200,44 @@ impl Tap {
         }
     }
 
-    /// Waits for packets of any device, not longer than the kernel keeps them.
-    fn wait(&self) -> usize {
-        let mut descriptors: Vec<PollFd<'_>> = self
-            .devices
-            .iter()
-            .filter(|device| device.failed.is_none())
-            .map(|device| PollFd::from_borrowed_fd(device.capture.as_fd(), PollFlags::IN))
-            .collect();
-        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(BATCH_MS) * 1_000_000 };
-        // A signal ends the wait early, and the flag is looked at.
-        poll(&mut descriptors, Some(&timeout)).unwrap_or(1)
+    /// Takes what was captured before now. Over once each device has handed over as many packets as it had, or one from after
+    /// now; and where its counters say otherwise (they count packets of loopback twice), once nothing came for longer than the
+    /// kernel keeps packets.
+    fn drain(&mut self, sink: &mut impl Sink) {
+        let end = Timestamp::now();
+        for device in &mut self.devices {
+            device.ask();
+            device.drained = device.taken >= device.passed;
+        }
+        let held: Vec<u64> = self.devices.iter().map(|device| device.passed).collect();
+        while self.devices.iter().any(Opened::is_read) && self.wait(None, self.hold + TARDY) {
+            self.read(Some(end), sink);
+            sink.pause();
+            for (device, &held) in self.devices.iter_mut().zip(&held) {
+                device.drained |= device.taken >= held;
+            }
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.devices.iter().all(|device| device.failed.is_some())
+    }
+
+    /// Waits for packets of any device, for `stop`, or so long; answers whether there are packets, or may be.
+    fn wait(&self, stop: Option<&Stop>, longest: Duration) -> bool {
+        let readable = |device| PollFd::from_borrowed_fd(device, PollFlags::IN);
+        let devices = self.devices.iter().filter(|device| device.is_read()).map(|device| device.capture.as_fd());
+        let mut descriptors: Vec<PollFd<'_>> = devices.chain(stop.map(Stop::as_fd)).map(readable).collect();
+        let packets = descriptors.len() - usize::from(stop.is_some());
+        let answered = poll(&mut descriptors, Some(&timespec(longest)));
+        // Interrupted by a signal: what there is to read shows when it is read.
+        answered.is_err() || descriptors[..packets].iter().any(|device| !device.revents().is_empty())
     }
 
     /// Takes what the kernel holds; packets from after `end` are not taken and say that the device is drained.
     fn read(&mut self, end: Option<Timestamp>, sink: &mut impl Sink) {
         for (index, device) in self.devices.iter_mut().enumerate() {
-            if device.failed.is_some() {
+            if !device.is_read() {
                 continue;
             }
             let (mut drained, mut taken) = (false, 0);
@@ -238,7 +262,6 @@ impl Tap {
                 }
             }
         }
-        sink.pause();
     }
 
     fn ask(&mut self, sink: &mut impl Sink) {
@@ -271,7 +294,7 @@ impl Opened {
         let inactive = Capture::from_device(name)
             .map_err(|error| failed(&error))?
             .snaplen(i32::try_from(options.snaplen).unwrap_or(SNAPLEN as i32))
-            .timeout(BATCH_MS)
+            .timeout(i32::try_from(options.hold.as_millis()).unwrap_or(i32::MAX))
             // `any` cannot, and says so by an error.
             .promisc(options.promiscuous && name != ANY)
             .precision(if NANOS { Precision::Nano } else { Precision::Micro })
@@ -283,7 +306,10 @@ impl Opened {
         }
         let filter = set_filter(&mut capture, name, options)?;
         let mut capture = capture.setnonblock().map_err(|error| failed(&error))?;
-        let last = capture.stats().map_or((0, 0), |stats| (stats.dropped, stats.if_dropped));
+        let now = capture.stats().ok();
+        // What came before the filter was there counts as passed: libpcap judges it later, and may hand it over.
+        let last =
+            Stat { received: 0, dropped: now.map_or(0, |now| now.dropped), if_dropped: now.map_or(0, |now| now.if_dropped) };
         let link_type = file_link_type(capture.get_datalink());
         let interface = Interface { name: name.to_owned(), link_type, snaplen: options.snaplen, filter };
         Ok((
@@ -292,6 +318,7 @@ impl Opened {
                 capture,
                 last,
                 statistics: Statistics::default(),
+                passed: 0,
                 taken: 0,
                 failed: None,
                 drained: false,
@@ -300,12 +327,20 @@ impl Opened {
         ))
     }
 
+    /// Whether it has packets for us, or may have.
+    const fn is_read(&self) -> bool {
+        self.failed.is_none() && !self.drained
+    }
+
     fn ask(&mut self) {
-        let Ok(stats) = self.capture.stats() else { return };
-        self.statistics.dropped_by_kernel += u64::from(stats.dropped.wrapping_sub(self.last.0));
-        self.statistics.dropped_by_interface += u64::from(stats.if_dropped.wrapping_sub(self.last.1));
-        self.last = (stats.dropped, stats.if_dropped);
+        let Ok(now) = self.capture.stats() else { return };
+        let since = |now: u32, last: u32| u64::from(now.wrapping_sub(last));
+        let dropped = since(now.dropped, self.last.dropped);
+        self.passed += since(now.received, self.last.received).saturating_sub(dropped);
+        self.statistics.dropped_by_kernel += dropped;
+        self.statistics.dropped_by_interface += since(now.if_dropped, self.last.if_dropped);
         self.statistics.seen = self.taken + self.statistics.dropped_by_kernel;
+        self.last = now;
     }
 }
 

@@ -1,112 +1,30 @@
 //! A recording: one thread reads packets into blocks, another writes the blocks to disk, a bounded queue between them.
 //!
 //! The reader never touches the disk. Where the queue is full it waits, since the kernel's ring then takes up what comes, and
-//! what the ring has no room for the kernel counts; dropping here would lose the same packets earlier.
+//! what the ring has no room for the kernel counts; dropping here would lose the same packets earlier. Both threads sleep until
+//! there is something to do, and the writer is woken for a full block or once in a while, not for each handful of packets.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::CaptureError;
+use super::counts::{Counts, Live};
 use super::live::{LiveError, Options, Sink, Tap};
 use super::rotate::{Output, OutputError, Plan, Records};
+use super::stop::Stop;
 use super::writer::{Encoder, Format, Interface, Stamp, Statistics};
-use crate::time::{NANOS_PER_SEC, Timestamp};
+use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
 
 /// Bytes of a block that goes to the writer, and how many there are at most: with the kernel's ring, what a slow disk may lag.
 const BLOCK_BYTES: usize = 1 << 20;
 const BLOCKS: usize = 32;
-/// How often the writer looks after what waits.
-const TICK: Duration = Duration::from_millis(200);
-
-/// What a recording saw and lost, in packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Packets that passed the filter: kept, or dropped by the kernel or by us.
-    pub seen: u64,
-    /// Packets on disk.
-    pub kept: u64,
-    /// Packets that the kernel's ring had no room for.
-    pub dropped_by_kernel: u64,
-    /// Packets that the device lost before the kernel saw them; not among the seen ones.
-    pub dropped_by_interface: u64,
-    /// Packets that were read and could not be written.
-    pub dropped_by_us: u64,
-    /// How often the reader had to wait for the writer.
-    pub waits: u64,
-    /// Connections that were let go of since exchanges could not be made of them fast enough.
-    pub shed_connections: u64,
-    /// Their packets; they are among the kept ones, as these were all looked at.
-    pub shed_packets: u64,
-}
-
-/// Counters that are looked at while it runs.
-#[derive(Debug, Default)]
-pub struct Live {
-    read: AtomicU64,
-    bytes: AtomicU64,
-    dropped_by_kernel: AtomicU64,
-    dropped_by_interface: AtomicU64,
-    waits: AtomicU64,
-    shed_connections: AtomicU64,
-    shed_packets: AtomicU64,
-    lost: AtomicU64,
-}
-
-impl Live {
-    /// The counts until now.
-    pub fn counts(&self) -> Counts {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (read, lost, dropped_by_kernel) = (get(&self.read), get(&self.lost), get(&self.dropped_by_kernel));
-        Counts {
-            seen: read + dropped_by_kernel,
-            kept: read.saturating_sub(lost),
-            dropped_by_kernel,
-            dropped_by_interface: get(&self.dropped_by_interface),
-            dropped_by_us: lost,
-            waits: get(&self.waits),
-            shed_connections: get(&self.shed_connections),
-            shed_packets: get(&self.shed_packets),
-        }
-    }
-
-    /// Counts packets that were read.
-    pub(crate) fn read(&self, packets: u64, bytes: u64) {
-        self.read.fetch_add(packets, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Counts packets that were read and are lost.
-    pub(crate) fn lose(&self, packets: u64) {
-        self.lost.fetch_add(packets, Ordering::Relaxed);
-    }
-
-    /// Counts that the reader had to wait.
-    pub(crate) fn wait(&self) {
-        self.waits.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Connections that were let go of until now, and their packets.
-    pub(crate) fn shed(&self, connections: u64, packets: u64) {
-        self.shed_connections.store(connections, Ordering::Relaxed);
-        self.shed_packets.store(packets, Ordering::Relaxed);
-    }
-
-    /// What the kernel and the devices dropped until now.
-    pub(crate) fn dropped(&self, statistics: &[Statistics]) {
-        let sum = |of: fn(&Statistics) -> u64| statistics.iter().map(of).sum::<u64>();
-        self.dropped_by_kernel.store(sum(|one| one.dropped_by_kernel), Ordering::Relaxed);
-        self.dropped_by_interface.store(sum(|one| one.dropped_by_interface), Ordering::Relaxed);
-    }
-
-    /// Bytes of packets that were read.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-}
+/// Blocks that are made, and their pages touched, before the first packet comes: enough where the disk keeps up.
+const BLOCKS_READY: usize = 3;
+/// How long packets may wait for a block to fill, since the last one was handed over.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Why a recording failed.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +41,9 @@ pub enum RecordError {
     /// What was read makes no sense.
     #[error(transparent)]
     Source(CaptureError),
+    /// The system refused what the threads are told to end by.
+    #[error("cannot make a pair of sockets")]
+    Stop(#[source] std::io::Error),
     /// The system refused a thread.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -145,7 +66,7 @@ pub struct Recorded {
 
 /// A recording that runs in two threads of its own.
 pub struct Recording {
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
     live: Arc<Live>,
     reader: JoinHandle<Result<(), LiveError>>,
     writer: JoinHandle<Written>,
@@ -162,11 +83,12 @@ impl Recording {
     /// Opens the devices of `options` and records them to a plain file, for callers that need no more than that.
     pub fn start(options: &Options, path: impl Into<PathBuf>) -> Result<Self, RecordError> {
         let tap = Tap::open(options)?;
-        Self::begin(tap, Format::Pcap, Plan { force: true, ..Plan::file(path) }, Arc::new(AtomicBool::new(false)))
+        let stop = Stop::new().map_err(RecordError::Stop)?;
+        Self::begin(tap, Format::Pcap, Plan { force: true, ..Plan::file(path) }, stop)
     }
 
-    /// Records what `tap` gives, until `stop` is set or [`Self::stop`] is called.
-    pub fn begin(tap: Tap, format: Format, plan: Plan, stop: Arc<AtomicBool>) -> Result<Self, RecordError> {
+    /// Records what `tap` gives, until `stop` is told or [`Self::stop`] is called. Where it cannot go on it tells `stop` itself.
+    pub fn begin(tap: Tap, format: Format, plan: Plan, stop: Arc<Stop>) -> Result<Self, RecordError> {
         let link_types = || tap.interfaces().windows(2).all(|pair| pair[0].link_type == pair[1].link_type);
         if format == Format::Pcap && !link_types() {
             return Err(RecordError::LinkTypes);
@@ -177,27 +99,18 @@ impl Recording {
             plan.rotate_size.map_or(BLOCK_BYTES, |size| BLOCK_BYTES.min(usize::try_from(size / 4).unwrap_or(BLOCK_BYTES)));
         let output = Output::open(plan, records)?;
         let live = Arc::new(Live::default());
-        let (full, blocks) = sync_channel(BLOCKS);
-        let (recycle, empty) = channel();
+        let (mut filler, blocks, recycle) = queue(encoder, block_bytes, &live);
         let writer = spawn("capture-write", {
             let (live, stop) = (Arc::clone(&live), Arc::clone(&stop));
             move || write(output, &blocks, &recycle, &live, &stop)
         })?;
         let reader = spawn("capture-read", {
-            let (live, stop) = (Arc::clone(&live), Arc::clone(&stop));
+            let stop = Arc::clone(&stop);
             move || {
-                let mut filler = Filler {
-                    encoder,
-                    block: Block::default(),
-                    block_bytes,
-                    made: 1,
-                    full,
-                    empty,
-                    live,
-                    bytes: 0,
-                    statistics: Vec::new(),
-                };
-                tap.run(&stop, &mut filler)
+                let result = tap.run(&stop, &mut filler);
+                filler.finish();
+                stop.tell();
+                result
             }
         })?;
         Ok(Self { stop, live, reader, writer })
@@ -208,14 +121,9 @@ impl Recording {
         &self.live
     }
 
-    /// Whether it has ended by itself, since it cannot go on.
-    pub fn has_ended(&self) -> bool {
-        self.reader.is_finished() || self.writer.is_finished()
-    }
-
     /// Ends it: takes what the kernel still holds, completes the file.
     pub fn stop(self) -> Recorded {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.tell();
         let read = self.reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let written = self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let failure = written.failure.map(RecordError::from).or_else(|| read.err().map(RecordError::from));
@@ -247,6 +155,33 @@ struct Filler {
     live: Arc<Live>,
     bytes: u64,
     statistics: Vec<Statistics>,
+    handed_over: Monotonic,
+}
+
+/// The reader's side, and the ends of the queue for the writer: full blocks, and where empty ones go back.
+fn queue(encoder: Encoder, block_bytes: usize, live: &Arc<Live>) -> (Filler, Receiver<Block>, Sender<Vec<u8>>) {
+    let (full, blocks) = sync_channel(BLOCKS);
+    let (recycle, empty) = channel();
+    let ready = || {
+        // Filled, so that the pages are there before the first packet is.
+        let mut bytes = vec![1; block_bytes];
+        bytes.clear();
+        bytes
+    };
+    (1..BLOCKS_READY).for_each(|_| recycle.send(ready()).expect("the other end is here"));
+    let filler = Filler {
+        encoder,
+        block: Block { bytes: ready(), ..Block::default() },
+        block_bytes,
+        made: BLOCKS_READY,
+        full,
+        empty,
+        live: Arc::clone(live),
+        bytes: 0,
+        statistics: Vec::new(),
+        handed_over: Monotonic::now(),
+    };
+    (filler, blocks, recycle)
 }
 
 impl Filler {
@@ -270,6 +205,14 @@ impl Filler {
             }
             Err(TryRecvError::Disconnected) => Vec::new(),
         };
+        self.handed_over = Monotonic::now();
+    }
+
+    /// Hands over what is left, also where that is only what was lost.
+    fn finish(mut self) {
+        if self.block.packets > 0 || self.block.statistics.is_some() {
+            self.hand_over();
+        }
     }
 }
 
@@ -284,9 +227,17 @@ impl Sink for Filler {
         self.bytes += data.len() as u64;
     }
 
-    fn pause(&mut self) {
-        if self.block.packets > 0 {
-            self.hand_over();
+    fn pause(&mut self) -> Option<Duration> {
+        if self.block.packets == 0 {
+            return None;
+        }
+        let since = Duration::from_nanos(self.handed_over.elapsed().max(0) as u64);
+        match GATHER.checked_sub(since).filter(|left| !left.is_zero()) {
+            None => {
+                self.hand_over();
+                None
+            }
+            left => left,
         }
     }
 
@@ -294,8 +245,8 @@ impl Sink for Filler {
         self.live.dropped(statistics);
         if self.statistics != statistics {
             self.statistics = statistics.to_vec();
+            // They go with the next packets.
             self.block.statistics = Some(statistics.to_vec());
-            self.hand_over();
         }
     }
 }
@@ -333,20 +284,14 @@ impl Records for Packets {
 }
 
 /// The writer's side, until the reader is gone.
-fn write(
-    mut output: Output<Packets>,
-    blocks: &Receiver<Block>,
-    recycle: &Sender<Vec<u8>>,
-    live: &Live,
-    stop: &AtomicBool,
-) -> Written {
+fn write(mut output: Output<Packets>, blocks: &Receiver<Block>, recycle: &Sender<Vec<u8>>, live: &Live, stop: &Stop) -> Written {
     let mut failure: Option<OutputError> = None;
     let mut scratch = Vec::new();
     loop {
-        let result = match blocks.recv_timeout(TICK) {
-            Ok(mut block) => {
+        let result = match next(blocks, &mut output, failure.is_some()) {
+            Ok(Some(mut block)) => {
                 let result = match &failure {
-                    None => store(&mut output, &mut block, &mut scratch),
+                    None => store(&mut output, &mut block, &mut scratch).and_then(|()| output.tick()),
                     Some(_) => {
                         live.lose(block.packets);
                         Ok(())
@@ -355,14 +300,13 @@ fn write(
                 block.bytes.clear();
                 // The reader may be gone already.
                 let _ = recycle.send(block.bytes);
-                result.and_then(|()| if failure.is_none() { output.tick() } else { Ok(()) })
+                result
             }
-            Err(RecvTimeoutError::Timeout) if failure.is_none() => output.tick(),
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => break,
+            Ok(None) => break,
+            Err(error) => Err(error),
         };
         if let Err(error) = result {
-            stop.store(true, Ordering::Relaxed);
+            stop.tell();
             failure = Some(error);
         }
     }
@@ -373,6 +317,26 @@ fn write(
         begun: output.files(),
         bytes: output.written(),
         failure: failure.or(finished.err()),
+    }
+}
+
+/// The next block; none once the reader is gone. While nothing waits, what is in memory goes to the disk, and a file whose time
+/// is over is completed.
+fn next(blocks: &Receiver<Block>, output: &mut Output<Packets>, failed: bool) -> Result<Option<Block>, OutputError> {
+    match blocks.try_recv() {
+        Ok(block) => return Ok(Some(block)),
+        Err(TryRecvError::Disconnected) => return Ok(None),
+        Err(TryRecvError::Empty) => {}
+    }
+    if failed {
+        return Ok(blocks.recv().ok());
+    }
+    output.flush()?;
+    let Some(due) = output.due() else { return Ok(blocks.recv().ok()) };
+    match blocks.recv_timeout(due) {
+        Ok(block) => Ok(Some(block)),
+        Err(RecvTimeoutError::Disconnected) => Ok(None),
+        Err(RecvTimeoutError::Timeout) => output.tick().map(|()| Some(Block::default())),
     }
 }
 
@@ -401,26 +365,14 @@ mod tests {
         let records = Packets { encoder: encoder.clone(), interfaces: vec![interface], statistics: Vec::new() };
         let output = Output::open(Plan::file(path), records).unwrap();
         let live = Arc::new(Live::default());
-        let (full, blocks) = sync_channel(BLOCKS);
-        let (recycle, empty) = channel();
+        let (filler, blocks, recycle) = queue(encoder, 1000, &live);
         let writer = std::thread::spawn({
             let live = Arc::clone(&live);
             move || {
                 ready();
-                write(output, &blocks, &recycle, &live, &AtomicBool::new(false))
+                write(output, &blocks, &recycle, &live, &Stop::new().unwrap())
             }
         });
-        let filler = Filler {
-            encoder,
-            block: Block::default(),
-            block_bytes: 1000,
-            made: 1,
-            full,
-            empty,
-            live: Arc::clone(&live),
-            bytes: 0,
-            statistics: Vec::new(),
-        };
         (filler, writer, live)
     }
 
@@ -432,9 +384,8 @@ mod tests {
         for n in 0..500u32 {
             filler.packet(0, Stamp { seconds: n, fraction: 0 }, 2000, &[n as u8; 99]);
         }
-        filler.pause();
         filler.statistics(&[Statistics { dropped_by_kernel: 7, dropped_by_interface: 2, seen: 0 }]);
-        drop(filler);
+        filler.finish();
         let written = writer.join().unwrap();
         assert!(written.failure.is_none());
         assert_eq!(written.files, [path.as_path()]);
@@ -462,7 +413,7 @@ mod tests {
             for n in 0..5_000 {
                 filler.packet(0, Stamp { seconds: n, fraction: 0 }, 99, &[7; 99]);
             }
-            filler.pause();
+            filler.finish();
         });
         while live.counts().waits == 0 {
             std::thread::yield_now();

@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Gid, Uid};
 
@@ -223,8 +224,18 @@ impl<R: Records> Output<R> {
         if self.current.is_none() {
             self.begin(now).map_err(|error| (error, records))?;
         }
-        self.look_for_room(bytes.len() as u64).map_err(|error| (error, records))?;
-        self.append(bytes, records)
+        let Err(error) = self.look_for_room(bytes.len() as u64) else { return self.append(bytes, records) };
+        // What there is room for is kept.
+        let room = match &error {
+            OutputError::NoRoom { free, least, .. } => usize::try_from(free.saturating_sub(*least)).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        let (whole, kept) = self.records.whole(bytes, room.min(bytes.len()));
+        let lost = records - kept.min(records);
+        match self.append(&bytes[..whole], kept) {
+            Ok(()) => Err((error, lost)),
+            Err((full, more)) => Err((full, lost + more)),
+        }
     }
 
     /// Puts what waits onto the disk where it has waited long enough, and completes a file whose time is over. To be called at
@@ -235,13 +246,21 @@ impl<R: Records> Output<R> {
         if current.until.is_some_and(|until| Timestamp::now() >= until) {
             return self.complete();
         }
-        if current.flushed.elapsed() >= FLUSH_NS {
-            self.flush().map_err(|(error, lost)| {
-                self.lost += lost;
-                error
-            })?;
-        }
-        Ok(())
+        if current.flushed.elapsed() >= FLUSH_NS { self.flush() } else { Ok(()) }
+    }
+
+    /// Puts all that waits onto the disk.
+    pub fn flush(&mut self) -> Result<(), OutputError> {
+        self.end_frame().map_err(|(error, lost)| {
+            self.lost += lost;
+            error
+        })
+    }
+
+    /// How long it may be until [`Self::tick`] has something to do where nothing is written and nothing waits; none for ever.
+    pub fn due(&self) -> Option<Duration> {
+        let until = self.current.as_ref()?.until?;
+        Some(Duration::from_nanos(until.since(Timestamp::now()).max(0) as u64))
     }
 
     /// Completes the last file.
@@ -270,11 +289,11 @@ impl<R: Records> Output<R> {
         }
         current.pending.extend_from_slice(bytes);
         current.pending_records += records;
-        if current.pending.len() >= FRAME_BYTES { self.flush() } else { Ok(()) }
+        if current.pending.len() >= FRAME_BYTES { self.end_frame() } else { Ok(()) }
     }
 
     /// Writes what waits as a frame. On failure the file is cut back to its whole frames.
-    fn flush(&mut self) -> Result<(), (OutputError, u64)> {
+    fn end_frame(&mut self) -> Result<(), (OutputError, u64)> {
         let Some(current) = &mut self.current else { return Ok(()) };
         current.flushed = Monotonic::now();
         let Some(compressor) = self.compressor.as_mut().filter(|_| !current.pending.is_empty()) else { return Ok(()) };
@@ -323,7 +342,7 @@ impl<R: Records> Output<R> {
         let mut start = std::mem::take(&mut self.scratch);
         start.clear();
         self.records.start(&mut start);
-        let result = self.append(&start, 0).and_then(|()| self.flush());
+        let result = self.append(&start, 0).and_then(|()| self.end_frame());
         self.scratch = start;
         result.map_err(|(error, _)| {
             // Not even the head of a file: better none than one that nobody can read.
@@ -340,7 +359,7 @@ impl<R: Records> Output<R> {
         end.clear();
         self.records.end(&mut end);
         // A full disk may have no room for the end; the file is readable without it.
-        let result = self.append(&end, 0).and_then(|()| self.flush());
+        let result = self.append(&end, 0).and_then(|()| self.end_frame());
         self.scratch = end;
         let Some(current) = self.current.take() else { return Ok(()) };
         std::fs::rename(&current.part, &current.path)
@@ -573,7 +592,7 @@ mod tests {
         let path = folder.path().join("v1.jsonl.zst");
         let mut output = Output::open(Plan { compress: true, ..Plan::file(&path) }, Lines).unwrap();
         output.write(b"one\n", 1).unwrap();
-        output.flush().map_err(|(error, _)| error).unwrap();
+        output.flush().unwrap();
         output.write(b"two\n", 1).unwrap();
         let part = std::fs::read(suffixed(&path, ".part")).unwrap();
         assert_eq!(zstd::decode_all(&part[..]).unwrap(), b"start\none\n", "what waits is not on the disk, what was flushed is");

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{Access, Gid, Uid};
@@ -16,10 +15,12 @@ use super::progress::Progress;
 use super::redaction::Redaction;
 use super::{Exit, Failure, Global};
 use crate::capture::config::Section;
+use crate::capture::counts::{Counts, Live};
 use crate::capture::live::{self, LiveError, Tap};
 use crate::capture::privilege;
-use crate::capture::record::{Counts, Live, RecordError, Recorded, Recording};
+use crate::capture::record::{RecordError, Recorded, Recording};
 use crate::capture::rotate::{self, OutputError, Plan};
+use crate::capture::stop::Stop;
 use crate::capture::writer::Format;
 use crate::exchange::Redactor;
 use crate::ledger::Ledger;
@@ -207,6 +208,7 @@ impl Settings {
             snaplen,
             buffer,
             promiscuous: args.promiscuous,
+            hold: if matches!(content, Content::Packets(_)) { live::HOLD_PACKETS } else { live::HOLD },
         };
         Ok(Self { options, plan, content, duration_ns: args.duration, user })
     }
@@ -284,13 +286,6 @@ impl Running {
         }
     }
 
-    fn has_ended(&self) -> bool {
-        match self {
-            Self::Packets(recording) => recording.has_ended(),
-            Self::Exchanges(recording) => recording.has_ended(),
-        }
-    }
-
     fn stop(self) -> Captured {
         match self {
             Self::Packets(recording) => Captured { recorded: recording.stop(), exchanges: None },
@@ -304,7 +299,7 @@ impl Running {
 
 /// Records until it is over. What was recorded is complete also where it ended by a failure, which the answer holds then.
 pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = Stop::new().map_err(|error| failure(&RecordError::Stop(error)))?;
     end_on_signals(&stop)?;
     let tap = Tap::open(&settings.options).map_err(|error| failure(&error.into()))?;
     // Before any other thread is started, which would keep what this one gives away.
@@ -320,15 +315,16 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
     };
     let recording = recording.map_err(|error| failure(&error))?;
     let started = Monotonic::now();
-    let progress = Progress::start(global, "capture", None);
-    while !stop.load(Ordering::Relaxed) && !recording.has_ended() {
-        let left = settings.duration_ns.map_or(i64::MAX, |duration| duration - started.elapsed());
-        if left <= 0 {
+    let progress = Progress::beaten(global, "capture", None);
+    // Asleep but for what is shown and the end: beside v1, what does not run costs nothing.
+    while !stop.is_told() {
+        let left = settings.duration_ns.map(|duration| Duration::from_nanos((duration - started.elapsed()).max(0) as u64));
+        if left.is_some_and(|left| left.is_zero()) {
             break;
         }
+        stop.wait([left, progress.beat()].into_iter().flatten().min());
         let counts = recording.live().counts();
         progress.set(counts.kept, || state(&counts, recording.live().bytes()));
-        std::thread::sleep(Duration::from_nanos(left.min(100_000_000) as u64));
     }
     drop(progress);
     Ok(recording.stop())
@@ -344,11 +340,15 @@ fn state(counts: &Counts, bytes: u64) -> String {
 }
 
 /// The first signal ends the capture, the second the program.
-fn end_on_signals(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
+fn end_on_signals(stop: &Stop) -> Result<(), Failure> {
+    let register = |signal| {
+        let (told, mouth) = stop.for_signal()?;
+        signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(&told))?;
+        signal_hook::flag::register(signal, told)?;
+        signal_hook::low_level::pipe::register(signal, mouth)
+    };
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(stop)))
-            .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
+        register(signal).map_err(|error: std::io::Error| Failure::unusable("cannot listen for signals").because(&error))?;
     }
     Ok(())
 }

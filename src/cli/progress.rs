@@ -2,7 +2,7 @@
 //! Always on standard error.
 
 use std::io::IsTerminal as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,12 +14,16 @@ use crate::time::Monotonic;
 
 /// How often a plain line is printed where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
+/// How often the bar moves on a terminal.
+const BAR_HZ: u8 = 8;
 
 /// A running display; ends when dropped.
 pub struct Progress {
     shared: Arc<Shared>,
     bar: Option<ProgressBar>,
     printer: Option<JoinHandle<()>>,
+    /// When its owner's next call prints a line, in nanoseconds since the start, where there is no printer.
+    next_line: Option<AtomicI64>,
 }
 
 struct Shared {
@@ -34,6 +38,18 @@ struct Shared {
 impl Progress {
     /// Shows `what` is being done; `total` in the unit of [`Self::set`], where it is known.
     pub fn start(global: &Global, what: &'static str, total: Option<u64>) -> Self {
+        let mut progress = Self::beaten(global, what, total);
+        if progress.next_line.take().is_some() {
+            let shared = Arc::clone(&progress.shared);
+            let printer = std::thread::Builder::new().name("progress".to_owned()).spawn(move || shared.print_lines());
+            progress.printer = printer.ok();
+        }
+        progress
+    }
+
+    /// The same without a thread of its own, for who must not wake up without need: shown by calls of [`Self::set`] alone, one of
+    /// which is due every [`Self::beat`].
+    pub fn beaten(global: &Global, what: &'static str, total: Option<u64>) -> Self {
         let shared = Arc::new(Shared {
             what,
             total,
@@ -43,10 +59,10 @@ impl Progress {
             ended: AtomicBool::new(false),
         });
         if global.quiet {
-            return Self { shared, bar: None, printer: None };
+            return Self { shared, bar: None, printer: None, next_line: None };
         }
         if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(8));
+            let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(BAR_HZ));
             let template = if total.is_some() {
                 "{prefix} [{bar:30}] {percent:>3}% {eta:>4} left {msg}"
             } else {
@@ -56,13 +72,18 @@ impl Progress {
                 bar.set_style(style.progress_chars("=> "));
             }
             bar.set_prefix(what);
-            return Self { shared, bar: Some(bar), printer: None };
+            return Self { shared, bar: Some(bar), printer: None, next_line: None };
         }
-        let printer = std::thread::Builder::new().name("progress".to_owned()).spawn({
-            let shared = Arc::clone(&shared);
-            move || shared.print_lines()
-        });
-        Self { shared, bar: None, printer: printer.ok() }
+        Self { shared, bar: None, printer: None, next_line: Some(AtomicI64::new(PLAIN_EVERY.as_nanos() as i64)) }
+    }
+
+    /// How often something new can be shown; never with `-q`.
+    pub fn beat(&self) -> Option<Duration> {
+        match (&self.bar, &self.next_line) {
+            (Some(_), _) => Some(Duration::from_secs(1) / u32::from(BAR_HZ)),
+            (None, Some(_)) => Some(PLAIN_EVERY),
+            (None, None) => None,
+        }
     }
 
     /// How much is done, and what to say beside it. Cheap enough for some thousand calls a second; not for every packet.
@@ -75,27 +96,34 @@ impl Progress {
             && let Ok(mut kept) = self.shared.message.lock()
         {
             *kept = message();
+        } else if let Some(next) = &self.next_line {
+            let now = self.shared.started.elapsed();
+            if now >= next.load(Ordering::Relaxed) {
+                next.store(now + PLAIN_EVERY.as_nanos() as i64, Ordering::Relaxed);
+                self.shared.print_line(&message());
+            }
         }
     }
 }
 
 impl Shared {
-    #[expect(clippy::print_stderr, reason = "the plain progress line")]
     fn print_lines(&self) {
         loop {
             std::thread::park_timeout(PLAIN_EVERY);
             if self.ended.load(Ordering::Acquire) {
                 return;
             }
-            let done = self.done.load(Ordering::Relaxed);
-            let share = self
-                .total
-                .filter(|&total| total > 0)
-                .map(|total| format!(" {}%", done.min(total) * 100 / total))
-                .unwrap_or_default();
             let message = self.message.lock().map(|message| message.clone()).unwrap_or_default();
-            eprintln!("{}:{share} after {} s {message}", self.what, self.started.elapsed() / crate::time::NANOS_PER_SEC);
+            self.print_line(&message);
         }
+    }
+
+    #[expect(clippy::print_stderr, reason = "the plain progress line")]
+    fn print_line(&self, message: &str) {
+        let done = self.done.load(Ordering::Relaxed);
+        let share =
+            self.total.filter(|&total| total > 0).map(|total| format!(" {}%", done.min(total) * 100 / total)).unwrap_or_default();
+        eprintln!("{}:{share} after {} s {message}", self.what, self.started.elapsed() / crate::time::NANOS_PER_SEC);
     }
 }
 

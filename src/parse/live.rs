@@ -7,16 +7,18 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Options, Parse};
+use crate::capture::counts::Live;
 use crate::capture::live::{LiveError, Sink, Tap};
 use crate::capture::overload::{Bounds, Controller, Load, Share};
-use crate::capture::record::{Live, RecordError, Recorded};
+use crate::capture::record::{RecordError, Recorded};
 use crate::capture::rotate::{Output, OutputError, Plan, Records};
+use crate::capture::stop::Stop;
 use crate::capture::writer::{Stamp, Statistics};
 use crate::capture::{Batch, CaptureError, LinkType, PacketSource};
 use crate::exchange::log::{self, End, Header};
@@ -78,10 +80,11 @@ impl Sink for Gatherer {
         self.bytes += data.len();
     }
 
-    fn pause(&mut self) {
+    fn pause(&mut self) -> Option<Duration> {
         if !self.batch.frames.is_empty() {
             self.hand_over();
         }
+        None
     }
 
     fn statistics(&mut self, statistics: &[Statistics]) {
@@ -227,7 +230,7 @@ impl Records for Lines {
 
 /// A recording of exchanges that runs in threads of its own.
 pub struct Recording {
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
     live: Arc<Live>,
     reader: JoinHandle<Result<(), LiveError>>,
     parser: JoinHandle<Parsed>,
@@ -258,14 +261,14 @@ pub struct Exchanges {
 }
 
 impl Recording {
-    /// Parses what `tap` gives and writes the exchanges by `plan`, redacted where there is a redactor, until `stop` is set or
+    /// Parses what `tap` gives and writes the exchanges by `plan`, redacted where there is a redactor, until `stop` is told or
     /// [`Self::stop`] is called.
     pub fn begin(
         tap: Tap,
         options: &Options,
         redactor: Option<Redactor>,
         plan: Plan,
-        stop: Arc<AtomicBool>,
+        stop: Arc<Stop>,
     ) -> Result<Self, RecordError> {
         let inputs = tap.interfaces().iter().map(|interface| interface.name.clone()).collect();
         let output = Output::open(plan, Lines { inputs, exchanges: 0, ledger: Ledger::default() })?;
@@ -284,7 +287,12 @@ impl Recording {
         })?;
         let reader = spawn("capture-read", {
             let stop = Arc::clone(&stop);
-            move || tap.run(&stop, &mut gatherer)
+            move || {
+                let result = tap.run(&stop, &mut gatherer);
+                drop(gatherer);
+                stop.tell();
+                result
+            }
         })?;
         Ok(Self { stop, live, reader, parser })
     }
@@ -294,14 +302,9 @@ impl Recording {
         &self.live
     }
 
-    /// Whether it has ended by itself, since it cannot go on.
-    pub fn has_ended(&self) -> bool {
-        self.reader.is_finished() || self.parser.is_finished()
-    }
-
     /// Ends it: takes what the kernel still holds, writes what is not complete as what it is, completes the file.
     pub fn stop(self) -> Exchanges {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.tell();
         let read = self.reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let parsed = self.parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let recorded = Recorded {
@@ -320,7 +323,7 @@ fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static
 }
 
 /// Writes exchanges until the reader is gone. After a failure it goes on parsing, so that the reader never waits for ever.
-fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Lines>, live: &Live, stop: &AtomicBool) -> Parsed {
+fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Lines>, live: &Live, stop: &Stop) -> Parsed {
     let mut parsed = Parsed::default();
     let mut text = Vec::new();
     loop {
@@ -338,7 +341,7 @@ fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Li
                     None => append(&mut output, &text, count),
                 };
                 if let Err(error) = result {
-                    stop.store(true, Ordering::Relaxed);
+                    stop.tell();
                     parsed.failure = Some(error.into());
                 } else if parsed.failure.is_none() {
                     parsed.exchanges += count;
