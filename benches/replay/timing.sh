@@ -11,7 +11,11 @@ measure() {
     shift 2
     python3 "$here/trace.py" $((1000 * seconds * ${speed%.*})) 1000 200 11 "$work/trace.jsonl"
     [ "$speed" = 1 ] || python3 "$here/trace.py" $((1000 * seconds)) "$((1000 / speed))" 200 11 "$work/trace.jsonl"
+    local loop=()
+    [[ " $* " = *" --realtime "* ]] && loop=(fifo)
     for run in $(seq "$runs"); do
+        # What the machine gives to a bare loop in the same minute.
+        echo "bare clock_nanosleep ${loop[*]}: $(python3 "$here/wakeups.py" 5 "${loop[@]}")"
         tcpdump -i lo -w "$work/replay.pcap" --time-stamp-precision nano -s 160 -B 65536 "tcp dst port $port" 2> "$work/tcpdump.log" &
         local dump=$!
         sleep 1

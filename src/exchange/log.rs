@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
+use super::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse, outline};
 use crate::flow::Endpoint;
 use crate::http::Response;
 use crate::http::json::{RawMessage, integer, request_fields, response_fields, string};
@@ -291,6 +291,14 @@ pub fn read(line: &[u8]) -> Result<Line, LineError> {
 /// Reads one line, but of the answers in it only their times and status: what a replay plans by. The rest of them is JSON
 /// and no more is known of it.
 pub fn read_outline(line: &[u8]) -> Result<Line, LineError> {
+    match outline::read(line) {
+        Some(exchange) => Ok(Line::Exchange(Box::new(exchange))),
+        None => read_outline_by_serde(line),
+    }
+}
+
+/// Reads an outline in any form.
+pub(super) fn read_outline_by_serde(line: &[u8]) -> Result<Line, LineError> {
     read_as::<RawOutline>(line)
 }
 

@@ -3,6 +3,7 @@
 //! In: messages of one connection in order (`pairing`). Out: [`Exchange`]s, in memory or as `exchanges.jsonl` (`log`).
 
 pub mod log;
+mod outline;
 pub mod pairing;
 mod protocol;
 pub mod recording;

@@ -131,7 +131,7 @@ impl Recording {
             self.buffer.clear();
             let offset = self.offset;
             let mut limited = (&mut self.reader).take(limits::LINE_BYTES as u64 + 1);
-            let got = match limited.read_until(b'\n', &mut self.buffer) {
+            let got = match read_line(&mut limited, &mut self.buffer) {
                 Ok(got) => got,
                 // Compressed, and cut inside a block.
                 Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -205,6 +205,26 @@ impl Recording {
             Some(format!("{name}: ends inside line {line} (byte {offset}); all before it is used"))
         } else {
             Some(format!("{name}: its last line is missing: it may have been cut; all of it is used"))
+        }
+    }
+}
+
+/// Reads up to and with a line's end. The standard library's own looks for it byte by byte or nearly so.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<usize> {
+    let mut read = 0;
+    loop {
+        let available = match reader.fill_buf() {
+            Ok(available) => available,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let end = memchr::memchr(b'\n', available).map(|at| at + 1);
+        let used = end.unwrap_or(available.len());
+        line.extend_from_slice(&available[..used]);
+        reader.consume(used);
+        read += used;
+        if end.is_some() || used == 0 {
+            return Ok(read);
         }
     }
 }

@@ -32,6 +32,17 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request) {
     }
 }
 
+/// Appends the head of a request in the usual form, of HTTP/1.0 or later, with one more field behind the others.
+pub fn request_head_with(out: &mut Vec<u8>, request: &Request, more: Option<(&[u8], &[u8])>) {
+    usual_head(out, (&request.method, &request.target, request.version), &request.headers);
+    if let Some(more) = more {
+        // In the place of the empty line.
+        out.truncate(out.len() - 2);
+        field(out, more);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 /// Appends a head in the usual form. A request of HTTP/0.9 without fields is its one line.
 pub(super) fn usual_head(out: &mut Vec<u8>, (method, target, version): (&[u8], &[u8], Version), headers: &Headers) {
     out.extend_from_slice(method);
@@ -86,12 +97,16 @@ pub(super) fn trailer_section(out: &mut Vec<u8>, trailers: &Headers) {
 }
 
 fn fields(out: &mut Vec<u8>, headers: &Headers) {
-    for (name, value) in headers.iter() {
-        out.extend_from_slice(name);
-        out.extend_from_slice(if value.is_empty() { b":" } else { b": " });
-        out.extend_from_slice(value);
-        out.extend_from_slice(b"\r\n");
+    for pair in headers.iter() {
+        field(out, pair);
     }
+}
+
+fn field(out: &mut Vec<u8>, (name, value): (&[u8], &[u8])) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(if value.is_empty() { b":" } else { b": " });
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -22,10 +22,11 @@ use url::{Host, Url};
 
 use super::generator::{self, Figures};
 use super::lane::{Arrivals, Think};
+use super::outbox::Batch;
 use super::probe::innermost;
+use super::shared::Shared;
 use super::target::Target;
 use super::task::{Done, Side, Task, bump};
-use super::worker::Shared;
 use super::{Failure, FailureKind, Outcome};
 use crate::http::parser::{self, Limits, Message, Parser};
 use crate::http::{Body, Framing, Headers, Request, Response, Version};
@@ -42,7 +43,7 @@ pub(super) fn run(
     shared: Arc<Shared>,
     proxy: Option<String>,
     inbox: Receiver<Vec<Task>>,
-    outbox: SyncSender<Vec<Done>>,
+    outbox: SyncSender<Batch>,
 ) -> io::Result<Figures> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -73,7 +74,7 @@ pub(super) fn run(
 struct Crew {
     shared: Arc<Shared>,
     proxy: Option<String>,
-    outbox: SyncSender<Vec<Done>>,
+    outbox: SyncSender<Batch>,
     figures: RefCell<Figures>,
     /// Requests that were taken and are not recorded.
     under_way: Cell<usize>,
@@ -391,7 +392,7 @@ impl Crew {
             failure: answer.failure,
         };
         // The recorder takes what comes; where it is gone, the replay is being stopped.
-        let _ = self.outbox.send(vec![Done { side, route: task.load.route, outcome }]);
+        let _ = self.outbox.send(vec![Done { side, route: task.load.route, outcome }].into());
         self.under_way.set(self.under_way.get() - 1);
         self.changed.notify_one();
     }

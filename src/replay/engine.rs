@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -18,13 +18,15 @@ use super::feed::{Feeder, Line, wake};
 use super::generator::{self, CpuMark, Figures};
 use super::lane::{Arrivals, Think};
 use super::log;
+use super::outbox::Batch;
 use super::plan::Plan;
 use super::record::{Observer, OutcomeFile, Recorder};
+use super::shared::Shared;
 use super::target::Target;
-use super::task::{Budget, Done, Live, Stop, Task};
+use super::task::{Budget, Live, Stop, Task};
 use super::tls::{Trust, TrustError};
 use super::underway::UnderWay;
-use super::worker::{Shared, Worker};
+use super::worker::Worker;
 use crate::ledger::Ledger;
 use crate::schedule::held::held;
 use crate::schedule::pacing::Speed;
@@ -192,6 +194,7 @@ pub fn run(
     if options.realtime {
         warnings.extend(super::realtime::lock_memory().err());
     }
+    super::realtime::touch_code();
     let (start, started) = start_time(plan, options, &mut warnings);
     let mut files = Files::new(options, outputs, started).map_err(ReplayError::Write)?;
     let shared = Arc::new(Shared {
@@ -210,6 +213,8 @@ pub fn run(
         max_body: options.max_body,
         under_way: options.under_way.clone(),
         live: (0..workers).map(|_| Live::default()).collect(),
+        unwritten: AtomicUsize::new(0),
+        observed: observer.is_some(),
     });
     let cpu = CpuMark::now();
     let ran = threads(plan, &shared, options, slots, &mut files, observer, &mut tick)?;
@@ -293,7 +298,7 @@ impl Files {
 /// Who sends: of either transport.
 enum Hand<'a> {
     Worker(Box<Worker<'a>>),
-    Client(Option<String>, Receiver<Vec<Task>>, SyncSender<Vec<Done>>),
+    Client(Option<String>, Receiver<Vec<Task>>, SyncSender<Batch>),
 }
 
 struct Ran {
@@ -333,7 +338,14 @@ fn threads(
         wakes.push(event);
     }
     let (target, baseline) = files.0.take().expect("the files are taken once");
-    let recorder = Recorder { inbox: record_inbox, target, baseline, stop: Arc::clone(&shared.stop), observer };
+    let recorder = Recorder {
+        inbox: record_inbox,
+        target,
+        baseline,
+        stop: Arc::clone(&shared.stop),
+        observer,
+        unwritten: &shared.unwritten,
+    };
     let feeder = Feeder::new(plan, shared, lines, records);
     let wakes = &wakes;
     let spawn_error = |error| ReplayError::System("start a thread", error);

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::outbox::Batch;
 use super::plan::{Plan, Step, StepKind};
+use super::shared::Shared;
 use super::spool::SpoolReader;
 use super::task::{Done, Side, Task};
-use super::worker::Shared;
 use super::{Failure, Outcome};
 use crate::schedule::pacing::Speed;
 
@@ -21,6 +22,8 @@ use crate::schedule::pacing::Speed;
 const AHEAD_NS: i64 = 2_000_000_000;
 /// Most requests that are read ahead or wait on their lanes.
 const TASKS: usize = 131_072;
+/// Most of them where all are due at once: enough to keep every lane busy, and little enough to stay in the processor's cache.
+const TASKS_AT_ONCE: usize = 16_384;
 /// Most bytes of them.
 const BYTES: usize = 64 << 20;
 /// A request longer than this is read ahead up to here; the rest is streamed when it is sent.
@@ -43,15 +46,18 @@ pub(super) struct Feeder<'a> {
     shared: &'a Shared,
     lines: Vec<Line>,
     batches: Vec<Vec<Task>>,
-    records: SyncSender<Vec<Done>>,
+    records: SyncSender<Batch>,
     not_sent: Vec<Done>,
     spool: SpoolReader,
+    /// Most requests that are read ahead.
+    tasks: usize,
 }
 
 impl<'a> Feeder<'a> {
-    pub(super) fn new(plan: &'a Plan, shared: &'a Shared, lines: Vec<Line>, records: SyncSender<Vec<Done>>) -> Self {
+    pub(super) fn new(plan: &'a Plan, shared: &'a Shared, lines: Vec<Line>, records: SyncSender<Batch>) -> Self {
         let batches = lines.iter().map(|_| Vec::new()).collect();
-        Self { plan, shared, lines, batches, records, not_sent: Vec::new(), spool: plan.spool.reader() }
+        let tasks = if plan.pacing.speed == Speed::Max { TASKS_AT_ONCE } else { TASKS };
+        Self { plan, shared, lines, batches, records, not_sent: Vec::new(), spool: plan.spool.reader(), tasks }
     }
 
     /// Feeds the whole plan, all its loops. Ends early where the replay is stopped.
@@ -77,7 +83,7 @@ impl<'a> Feeder<'a> {
         }
         self.flush();
         if !self.not_sent.is_empty() {
-            let _ = self.records.send(std::mem::take(&mut self.not_sent));
+            let _ = self.records.send(std::mem::take(&mut self.not_sent).into());
         }
         Ok(())
     }
@@ -118,7 +124,7 @@ impl<'a> Feeder<'a> {
         }
         if self.not_sent.len() >= BATCH {
             // The recorder is a thread of its own and takes what comes; it ends only after this one.
-            let _ = self.records.send(std::mem::take(&mut self.not_sent));
+            let _ = self.records.send(std::mem::take(&mut self.not_sent).into());
         }
         Ok(())
     }
@@ -130,7 +136,7 @@ impl<'a> Feeder<'a> {
                 return false;
             }
             let budget = &self.shared.budget;
-            let full = budget.tasks.load(Ordering::Relaxed) >= TASKS || budget.bytes.load(Ordering::Relaxed) >= BYTES;
+            let full = budget.tasks.load(Ordering::Relaxed) >= self.tasks || budget.bytes.load(Ordering::Relaxed) >= BYTES;
             let early = self.plan.pacing.speed != Speed::Max && due - self.shared.clock.now() > AHEAD_NS;
             if !full && !early {
                 return true;

@@ -64,6 +64,13 @@ impl Default for Figures {
 }
 
 impl Figures {
+    /// Touches all of its memory, so that none of it has to be found when the first value comes.
+    pub(super) fn touch(&mut self) {
+        for histogram in [&mut self.lateness, &mut self.waited, &mut self.from_due, &mut self.from_sent, &mut self.loop_delay] {
+            histogram.reset();
+        }
+    }
+
     pub(super) fn note(&mut self, name: &'static str) {
         *self.notes.entry(name).or_default() += 1;
     }
@@ -102,6 +109,42 @@ impl Figures {
 /// Records a signed length of time; below one nanosecond is one.
 pub(super) fn record(histogram: &mut Histogram<u64>, nanos: i64) {
     histogram.saturating_record(nanos.max(1).unsigned_abs());
+}
+
+/// Lengths of time of the last second or so: a histogram that is small enough to be read and emptied between two requests.
+pub(super) struct Recent {
+    /// By powers of two, each in eight parts.
+    counts: [u32; 64 * 8],
+    all: u32,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { counts: [0; 64 * 8], all: 0 }
+    }
+}
+
+impl Recent {
+    pub(super) fn add(&mut self, nanos: i64) {
+        let nanos = nanos.max(8).unsigned_abs();
+        let power = nanos.ilog2();
+        let part = (nanos >> (power - 3)) & 7;
+        self.counts[(power * 8) as usize + part as usize] += 1;
+        self.all += 1;
+    }
+
+    /// The 99th percentile, at most an eighth too high; zero where there is nothing.
+    pub(super) fn p99(&self) -> i64 {
+        let mut above = self.all.div_ceil(100);
+        for (place, count) in self.counts.iter().enumerate().rev().filter(|(_, count)| **count > 0) {
+            if *count >= above {
+                let (power, part) = (place / 8, place % 8);
+                return i64::try_from((9 + part as u128) << (power - 3)).unwrap_or(i64::MAX);
+            }
+            above -= count;
+        }
+        0
+    }
 }
 
 /// Quantiles of a histogram in nanoseconds.
@@ -166,6 +209,19 @@ mod tests {
         a.merge(&b);
         assert_eq!((a.lateness.len(), a.sent, a.failures["timeout"], a.notes["reopened"]), (2, 5, 1, 2));
         assert_eq!(quantiles(&a.lateness)["max_ns"], 10);
+    }
+
+    #[test]
+    fn the_recent_p99_is_at_most_an_eighth_too_high() {
+        assert_eq!(Recent::default().p99(), 0);
+        for values in [vec![1], vec![70_000; 50], (1..=1_000).map(|n| n * 1_000).collect(), vec![i64::MAX, -5, 12]] {
+            let mut recent = Recent::default();
+            values.iter().for_each(|&value| recent.add(value));
+            let mut sorted = values;
+            sorted.sort_unstable();
+            let exact = sorted[sorted.len() - sorted.len().div_ceil(100)].max(8);
+            assert!(recent.p99() >= exact && recent.p99() <= exact.saturating_add(exact / 8 + 1), "{} for {exact}", recent.p99());
+        }
     }
 
     #[test]

@@ -376,24 +376,33 @@ impl Planner {
         let name = name.map_or(0, |name| self.names.number(name));
         let route = self.route_of.as_ref().map_or(0, |route_of| self.routes.number(&route_of(&request.method, &request.target)));
         let upstream = self.wishes.rewriter.upstream(request);
-        let mut changed = head_of(request);
-        if changed.version == Version::Http2 {
-            // Only the client transport gets these; between here and there they are HTTP/1.1.
-            changed.version = Version::Http11;
-            if request.body.length > 0 && changed.headers.get("content-length").is_none() {
-                changed.headers.push(b"content-length", request.body.length.to_string().as_bytes());
-            }
-        }
-        if let Err(why) = self.wishes.rewriter.apply(&mut changed) {
-            return self.not_sent(Traits(Traits::NOT_SENT | Traits::REWRITE), &why);
-        }
         let mut head = 0;
-        let place = self.spool.append(|out| {
-            let start = out.len();
-            encode::request_head(out, &changed);
-            head = out.len() - start;
-            encode::body(out, request);
-        })?;
+        let place = if let Some(marker) = self.wishes.rewriter.only_marks(request) {
+            self.spool.append(|out| {
+                let start = out.len();
+                encode::request_head_with(out, request, marker);
+                head = out.len() - start;
+                encode::body(out, request);
+            })?
+        } else {
+            let mut changed = head_of(request);
+            if changed.version == Version::Http2 {
+                // Only the client transport gets these; between here and there they are HTTP/1.1.
+                changed.version = Version::Http11;
+                if request.body.length > 0 && changed.headers.get("content-length").is_none() {
+                    changed.headers.push(b"content-length", request.body.length.to_string().as_bytes());
+                }
+            }
+            if let Err(why) = self.wishes.rewriter.apply(&mut changed) {
+                return self.not_sent(Traits(Traits::NOT_SENT | Traits::REWRITE), &why);
+            }
+            self.spool.append(|out| {
+                let start = out.len();
+                encode::request_head(out, &changed);
+                head = out.len() - start;
+                encode::body(out, request);
+            })?
+        };
         Ok(Load {
             traits: Traits::of(request),
             upstream,
@@ -474,7 +483,8 @@ impl Planner {
                 self.ledger.reject("other-shard", 1);
                 continue;
             }
-            let shift = pacing.shift(copy, copy_hash("jitter", release.id.connection, copy));
+            let hash = if copy == 0 { 0 } else { copy_hash("jitter", release.id.connection, copy) };
+            let shift = pacing.shift(copy, hash);
             let mut load = *load;
             if release.last {
                 load.traits.0 |= Traits::LAST;

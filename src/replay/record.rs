@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::log;
-use super::task::{Done, Side, Stop};
+use super::outbox::{Batch, Lines};
+use super::task::{Side, Stop};
+use super::{Outcome, log};
 use crate::ledger::Ledger;
 
 /// Bytes that are written at once.
@@ -18,84 +20,100 @@ const FLUSH_EVERY: Duration = Duration::from_millis(500);
 /// A file of outcomes.
 pub(super) struct OutcomeFile {
     file: File,
-    buffer: Vec<u8>,
+    /// What is not written yet, and the account of all.
+    lines: Lines,
     /// Length of the file up to the last whole line.
     whole: u64,
-    count: u64,
-    /// Requests of this file: sent, and not sent by reason.
-    ledger: Ledger,
 }
 
 impl OutcomeFile {
     pub(super) fn new(file: File, header: &log::Header) -> io::Result<Self> {
-        let mut this =
-            Self { file, buffer: Vec::with_capacity(WRITE_BYTES + (64 << 10)), whole: 0, count: 0, ledger: Ledger::default() };
-        crate::exchange::log::write_line(&mut this.buffer, header);
+        let mut this = Self { file, lines: Lines::default(), whole: 0 };
+        crate::exchange::log::write_line(&mut this.lines.bytes, header);
         this.flush()?;
         Ok(this)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let written = self.file.write_all(&self.buffer);
+        let bytes = std::mem::take(&mut self.lines.bytes);
+        let written = self.write(&bytes);
+        self.lines.bytes = bytes;
+        written?;
+        self.lines.bytes.clear();
+        self.lines.bytes.shrink_to(4 * WRITE_BYTES);
+        Ok(())
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(lines);
         if written.is_err() {
             // A full disk took part of it: cut the file behind its last whole line, so that it stays readable.
             let _ = self.file.set_len(self.whole);
         }
         written?;
-        self.whole += self.buffer.len() as u64;
-        self.buffer.clear();
-        self.buffer.shrink_to(4 * WRITE_BYTES);
+        self.whole += lines.len() as u64;
         Ok(())
     }
 
-    fn add(&mut self, done: &Done) -> io::Result<()> {
-        log::write(&mut self.buffer, &done.outcome);
-        self.count += 1;
-        match (&done.outcome.failure, done.outcome.sent_ns) {
-            (Some(failure), None) => self.ledger.reject(failure.kind.name(), 1),
-            _ => self.ledger.take(1),
+    fn add(&mut self, outcome: &Outcome) -> io::Result<()> {
+        self.lines.push(outcome);
+        if self.lines.bytes.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Adds lines that are made already.
+    fn add_lines(&mut self, lines: &Lines) -> io::Result<()> {
+        self.lines.count += lines.count;
+        self.lines.ledger.merge(&lines.ledger);
+        if self.lines.bytes.len() + lines.bytes.len() < WRITE_BYTES {
+            self.lines.bytes.extend_from_slice(&lines.bytes);
+            return Ok(());
         }
-        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+        self.flush()?;
+        self.write(&lines.bytes)
     }
 
     /// Writes the last line: of `planned` requests the ones that are not accounted for were cut off by an interruption.
     pub(super) fn close(mut self, planned: u64, left: &Ledger, generator: serde_json::Value) -> io::Result<Ledger> {
-        self.ledger.reject("interrupted", planned.saturating_sub(self.ledger.input));
-        self.ledger.merge(left);
-        let end = log::End::new(self.count, self.ledger.clone(), generator);
-        crate::exchange::log::write_line(&mut self.buffer, &end);
+        let ledger = &mut self.lines.ledger;
+        ledger.reject("interrupted", planned.saturating_sub(ledger.input));
+        ledger.merge(left);
+        let end = log::End::new(self.lines.count, ledger.clone(), generator);
+        crate::exchange::log::write_line(&mut self.lines.bytes, &end);
         self.flush()?;
-        Ok(self.ledger)
+        Ok(self.lines.ledger)
     }
 }
 
 /// Sees each outcome as it is recorded: side, route's number, outcome.
-pub type Observer<'a> = &'a mut (dyn FnMut(Side, u16, &super::Outcome) + Send);
+pub type Observer<'a> = &'a mut (dyn FnMut(Side, u16, &Outcome) + Send);
 
 /// The recorder.
-pub(super) struct Recorder<'a> {
-    pub(super) inbox: Receiver<Vec<Done>>,
+pub(super) struct Recorder<'a, 'o> {
+    pub(super) inbox: Receiver<Batch>,
     pub(super) target: OutcomeFile,
     pub(super) baseline: Option<OutcomeFile>,
     pub(super) stop: Arc<Stop>,
-    pub(super) observer: Option<Observer<'a>>,
+    pub(super) observer: Option<Observer<'o>>,
+    /// Bytes of outcomes that were handed over and are not written.
+    pub(super) unwritten: &'a AtomicUsize,
 }
 
-impl Recorder<'_> {
+impl Recorder<'_, '_> {
     /// Records until all senders are gone. An error stops the replay; outcomes that come after it are dropped, since there
     /// is no place for them.
     pub(super) fn run(mut self) -> (io::Result<()>, OutcomeFile, Option<OutcomeFile>) {
         let mut result = Ok(());
+        let _gone = Gone(self.unwritten);
         loop {
-            let written = match self.inbox.recv_timeout(FLUSH_EVERY) {
+            let next = self.inbox.recv_timeout(FLUSH_EVERY);
+            let weight = next.as_ref().map_or(0, |batch| batch.weight);
+            let written = match next {
                 Ok(batch) if result.is_ok() => self.add(&batch),
                 Err(RecvTimeoutError::Timeout) if result.is_ok() => self.flush(),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => Ok(()),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
+            self.unwritten.fetch_sub(weight, Ordering::Relaxed);
             if let Err(error) = written {
                 self.stop.set();
                 result = Err(error);
@@ -107,11 +125,15 @@ impl Recorder<'_> {
         (result, self.target, self.baseline)
     }
 
-    fn add(&mut self, batch: &[Done]) -> io::Result<()> {
-        for done in batch {
+    fn add(&mut self, batch: &Batch) -> io::Result<()> {
+        self.target.add_lines(&batch.target)?;
+        if let Some(baseline) = &mut self.baseline {
+            baseline.add_lines(&batch.baseline)?;
+        }
+        for done in &batch.done {
             match (done.side, &mut self.baseline) {
-                (Side::Baseline, Some(file)) => file.add(done)?,
-                _ => self.target.add(done)?,
+                (Side::Baseline, Some(file)) => file.add(&done.outcome)?,
+                _ => self.target.add(&done.outcome)?,
             }
             if let Some(observer) = &mut self.observer {
                 observer(done.side, done.route, &done.outcome);
@@ -123,5 +145,14 @@ impl Recorder<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.target.flush()?;
         self.baseline.as_mut().map_or(Ok(()), OutcomeFile::flush)
+    }
+}
+
+/// Nobody waits for a recorder that is gone, however it went.
+struct Gone<'a>(&'a AtomicUsize);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Relaxed);
     }
 }

@@ -89,6 +89,15 @@ impl Rewriter {
         self.hosts.iter().find(|(name, _, _)| host_matches(request, name))
     }
 
+    /// The field that is all that changes in the head of `request`, if any does; none where more than that may change, or
+    /// where its head is not in the usual form.
+    pub fn only_marks(&self, request: &Request) -> Option<Option<(&[u8], &[u8])>> {
+        let usual = matches!(request.version, Version::Http11 | Version::Http10)
+            && request.verbatim.as_ref().is_none_or(|verbatim| verbatim.head.is_none());
+        let unchanged = self.set.is_empty() && self.remove.is_empty() && self.mapped(request).is_none();
+        (usual && unchanged).then(|| self.marker.as_ref().map(|marker| (MARKER.as_bytes(), marker.as_bytes())))
+    }
+
     /// Changes the head of `request`. `Err` says why it cannot be done as asked.
     pub fn apply(&self, request: &mut Request) -> Result<(), String> {
         let mapped = match self.mapped(request) {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
@@ -149,7 +149,9 @@ struct FdIo<'a>(BorrowedFd<'a>);
 
 impl Read for FdIo<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        rustix::io::retry_on_intr(|| rustix::io::read(self.0, &mut *buffer)).map_err(Into::into)
+        // Shorter than `read`, which also goes through all that files have.
+        rustix::io::retry_on_intr(|| rustix::net::recv(self.0, &mut *buffer, RecvFlags::empty()).map(|(got, _)| got))
+            .map_err(Into::into)
     }
 }
 

@@ -133,13 +133,23 @@ fn calibration_line(measured: Calibration, figures: &Figures) -> String {
     )
 }
 
+/// A number of bytes in the unit that leaves two digits or more.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{} KB", bytes / 1_000),
+        10_000_000..10_000_000_000 => format!("{} MB", bytes / 1_000_000),
+        _ => format!("{} GB", bytes / 1_000_000_000),
+    }
+}
+
 fn plan_lines(plan: &Plan, figures: &Figures, shape: &Shape) -> Vec<String> {
     let totals = &plan.totals;
     let mut lines = vec![format!(
-        "would send {} requests on {} lanes, {} MB",
+        "would send {} requests on {} lanes, {}",
         plan.sends(),
         totals.lanes * u64::from(shape.pacing.loops),
-        totals.bytes * u64::from(shape.pacing.loops) / 1_000_000
+        size(totals.bytes.saturating_mul(u64::from(shape.pacing.loops)))
     )];
     match plan.duration_ns() {
         Some(duration) => {

@@ -1,0 +1,143 @@
+//! How a request ends: with its record, after its deadline, or since the replay was stopped.
+
+use super::super::Outcome;
+use super::super::connection::Phase;
+use super::super::generator;
+use super::super::task::{Done, Task, bump};
+use super::{Answer, Failure, FailureKind, Worker};
+use crate::http::parser::{Ending, Message};
+
+/// Read-ahead is given back in parts of so many requests.
+const USED: usize = 64;
+
+impl Worker<'_> {
+    pub(super) fn deadline(&mut self, at: usize, now: i64) {
+        let timeout = self.shared.timeout_ns;
+        let connection = self.connections.get(at);
+        connection.armed = false;
+        let lane = connection.lane;
+        if connection.phase != Phase::Open {
+            let until = connection.started + timeout;
+            if now < until {
+                return self.arm(at, until);
+            }
+            let (kind, what) = match connection.phase {
+                Phase::Handshaking => (FailureKind::Tls, "the TLS handshake did not end"),
+                _ => (FailureKind::Connect, "no answer to the attempt to connect"),
+            };
+            let detail = format!("{what} within {}", shown(timeout));
+            self.clear_backlog(lane, kind, &detail, now);
+            return self.not_opened(at, kind, &detail, now);
+        }
+        let Some(front) = connection.in_flight.front() else {
+            if connection.is_writing() {
+                // It answered early, and then took no more of the request.
+                self.close(at);
+                self.pump(lane, now);
+            }
+            return;
+        };
+        let until = front.sent + timeout;
+        if now < until {
+            return self.arm(at, until);
+        }
+        let request = connection.in_flight.pop_front().expect("the front was just looked at");
+        let detail = match connection.parser.first() {
+            None => format!("no answer within {}", shown(timeout)),
+            Some(_) => format!("no whole answer within {}", shown(timeout)),
+        };
+        let first = connection.parser.first();
+        let part = connection.parser.finish(Ending::Cut).and_then(|parsed| match parsed.message {
+            Message::Response(response) => Some(response),
+            Message::Request(_) => None,
+        });
+        let failure = Some(Failure { kind: FailureKind::Timeout, detail: detail.clone() });
+        let answer = Answer { first, last: None, response: part, failure };
+        self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
+        self.clear_backlog(lane, FailureKind::Timeout, &format!("not sent: {detail} to a request before"), now);
+        self.give_up(at, "given up after a timeout", now);
+    }
+
+    /// The replay was stopped: what is under way is recorded as interrupted.
+    pub(super) fn abandon(&mut self) {
+        let now = self.now();
+        let connections: Vec<usize> = self.connections.indices().collect();
+        for at in connections {
+            let connection = self.connections.get(at);
+            let lane = connection.lane;
+            for request in std::mem::take(&mut connection.in_flight) {
+                let answer = Answer::failed(FailureKind::Skipped, "interrupted before the answer was whole");
+                self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
+            }
+        }
+        let lanes: Vec<usize> = self.lanes.indices().collect();
+        for at in lanes {
+            while !self.lanes.get(at).queue.is_empty() {
+                self.fail_front(at, FailureKind::Skipped, "interrupted before it was sent", now);
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one outcome, put together in one place")]
+    pub(super) fn record(
+        &mut self,
+        at: usize,
+        task: Task,
+        sent: Option<i64>,
+        waited: i64,
+        connect_ns: Option<i64>,
+        answer: Answer,
+        now: i64,
+    ) {
+        let lane = self.lanes.get(at);
+        lane.finish_one(now);
+        self.maybe_idle = true;
+        let side = lane.side;
+        if sent.is_some() || task.again {
+            self.shared.ends(side, task.id);
+        }
+        self.used = (self.used.0 + 1, self.used.1 + task.bytes.len());
+        if self.used.0 >= USED {
+            self.give_back();
+        }
+        match &answer.failure {
+            Some(failure) => {
+                self.figures.fail(failure.kind);
+                if failure.kind != FailureKind::Skipped {
+                    bump(&self.live().failed);
+                }
+            }
+            None => {
+                self.figures.answered += 1;
+                bump(&self.live().answered);
+                if let (Some(sent), Some(last)) = (sent, answer.last) {
+                    generator::record(&mut self.figures.from_sent, last - sent);
+                    generator::record(&mut self.figures.from_due, last - task.due);
+                }
+            }
+        }
+        if let Some(response) = &answer.response {
+            *self.figures.status.entry(response.status).or_default() += 1;
+        }
+        let outcome = Outcome {
+            id: task.id,
+            lane: task.lane,
+            due_ns: task.due,
+            sent_ns: sent,
+            first_byte_ns: answer.first,
+            last_byte_ns: answer.last,
+            failed_ns: answer.failure.as_ref().map(|_| now),
+            connect_ns,
+            waited_ns: waited,
+            response: answer.response,
+            failure: answer.failure,
+        };
+        if self.outbox.add(Done { side, route: task.load.route, outcome }, now) {
+            self.hand_over(now);
+        }
+    }
+}
+
+fn shown(nanos: i64) -> String {
+    format!("{:?}", std::time::Duration::from_nanos(nanos.max(0).unsigned_abs()))
+}

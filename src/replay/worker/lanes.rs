@@ -1,0 +1,185 @@
+//! What waits on lanes: where a due request goes, and whether it may go yet.
+
+use std::cmp::Reverse;
+
+use super::super::connection::Phase;
+use super::super::lane::{Arrivals, Lane, Next};
+use super::super::plan::Load;
+use super::super::task::{Side, Task};
+use super::{Answer, FailureKind, Wake, Worker};
+
+/// Requests in flight on one connection.
+const PIPELINE: usize = 1_024;
+
+/// How a request may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// On this connection.
+    On(usize),
+    /// Not now: something will happen that looks at the lane again.
+    Wait,
+    /// Opening a connection failed at once, and the request with it.
+    Failed,
+}
+
+impl Worker<'_> {
+    pub(super) fn dispatch(&mut self, task: Task, now: i64) {
+        let Some(baseline) = self.shared.baseline else { return self.place(Side::Target, task, now) };
+        let twin = Task { load: Load { upstream: baseline, ..task.load }, ..task.clone() };
+        // Who goes first is the other one each time, so that neither side always finds the warmer machine.
+        self.baseline_first = !self.baseline_first;
+        if !task.open {
+            self.shared.budget.take(1, twin.bytes.len());
+        }
+        if self.baseline_first {
+            self.place(Side::Baseline, twin, now);
+            self.place(Side::Target, task, now);
+        } else {
+            self.place(Side::Target, task, now);
+            self.place(Side::Baseline, twin, now);
+        }
+    }
+
+    /// Puts a task on its lane.
+    fn place(&mut self, side: Side, task: Task, now: i64) {
+        let key = (side == Side::Baseline, task.lane);
+        let at = match self.by_number.get(&key) {
+            Some(&at) => at,
+            None => {
+                let (at, _) = self.lanes.insert(Lane::new(side, task.lane, task.load.upstream, task.load.name));
+                self.by_number.insert(key, at);
+                at
+            }
+        };
+        if task.open {
+            if self.lanes.get(at).connections.is_empty() {
+                self.open(at, now);
+            }
+            return;
+        }
+        let lane = self.lanes.get(at);
+        lane.ends |= task.load.traits.is_last();
+        lane.queue.push_back(task);
+        self.waiting += 1;
+        self.figures.peak_waiting = self.figures.peak_waiting.max(self.waiting);
+        self.pump(at, now);
+    }
+
+    /// Sends what may go on a lane.
+    pub(super) fn pump(&mut self, at: usize, mut now: i64) {
+        let generation = self.lanes.generation(at);
+        // Sending may find the connection lost, and then the lane at its end.
+        while self.lanes.holds(at, generation) {
+            let next = self.lanes.get(at).next(self.shared.arrivals, self.shared.think, now);
+            let free = match next {
+                Next::Ready(free) => free,
+                Next::At(when) => {
+                    self.timers.push(Reverse((when, Wake::Lane(at, generation))));
+                    return;
+                }
+                Next::Answer => return,
+                Next::Empty => return self.end_lane(at),
+            };
+            let way = match self.shared.arrivals {
+                Arrivals::Causal => self.the_connection(at, now),
+                Arrivals::Open => self.a_free_connection(at, now),
+            };
+            match way {
+                Way::On(connection) => self.send(connection, free),
+                Way::Failed => {}
+                Way::Wait => return,
+            }
+            now = self.seen;
+        }
+    }
+
+    /// The lane's one connection where it can take a request now; asks for it where there is none.
+    fn the_connection(&mut self, at: usize, now: i64) -> Way {
+        loop {
+            let lane = self.lanes.get(at);
+            let Some(front) = lane.queue.front() else { return Way::Wait };
+            let (upstream, name) = (front.load.upstream, front.load.name);
+            let Some(&connection) = lane.connections.first() else {
+                (lane.upstream, lane.name) = (upstream, name);
+                return if self.open(at, now) { Way::Wait } else { Way::Failed };
+            };
+            let known = self.connections.get(connection);
+            if known.phase != Phase::Open {
+                return Way::Wait;
+            }
+            if known.closing || known.upstream != upstream {
+                if !known.in_flight.is_empty() || known.is_writing() {
+                    return Way::Wait;
+                }
+                self.close(connection);
+                continue;
+            }
+            let takes = !known.is_writing() && known.in_flight.len() < PIPELINE;
+            return if takes { Way::On(connection) } else { Way::Wait };
+        }
+    }
+
+    /// A connection of the lane that has nothing to do; asks for enough of them where there is none.
+    fn a_free_connection(&mut self, at: usize, now: i64) -> Way {
+        let lane = self.lanes.get(at);
+        let Some(front) = lane.queue.front() else { return Way::Wait };
+        let (upstream, name, wanted) = (front.load.upstream, front.load.name, lane.queue.len());
+        (lane.upstream, lane.name) = (upstream, name);
+        let mut coming = 0;
+        for index in 0..self.lanes.get(at).connections.len() {
+            let connection = self.lanes.get(at).connections[index];
+            let known = self.connections.get(connection);
+            if known.phase != Phase::Open {
+                coming += 1;
+            } else if known.in_flight.is_empty() && !known.closing && !known.is_writing() && known.upstream == upstream {
+                return Way::On(connection);
+            }
+        }
+        while coming < wanted && !self.lanes.get(at).queued_for_slot {
+            if !self.open(at, now) {
+                return Way::Failed;
+            }
+            coming += 1;
+        }
+        Way::Wait
+    }
+
+    /// Takes a lane away that has given out its last request and has all answers.
+    pub(super) fn end_lane(&mut self, at: usize) {
+        let lane = self.lanes.get(at);
+        if !lane.ends || !lane.queue.is_empty() {
+            return;
+        }
+        for index in 0..lane.connections.len() {
+            let connection = self.lanes.get(at).connections[index];
+            if !self.connections.get(connection).in_flight.is_empty() {
+                return;
+            }
+        }
+        while let Some(&connection) = self.lanes.get(at).connections.first() {
+            self.close(connection);
+        }
+        if let Some(lane) = self.lanes.remove(at) {
+            self.by_number.remove(&(lane.side == Side::Baseline, lane.number));
+        }
+    }
+
+    /// The next request of a lane fails without having been sent.
+    pub(super) fn fail_front(&mut self, at: usize, kind: FailureKind, detail: &str, now: i64) {
+        let Some(task) = self.lanes.get(at).queue.pop_front() else { return };
+        let waited = (now - task.due).max(0);
+        self.waiting -= 1;
+        self.record(at, task, None, waited, None, Answer::failed(kind, detail), now);
+    }
+
+    /// Requests that have been due for longer than the timeout, behind one that timed out: v2 hangs, and waiting for each
+    /// of them in turn would never end.
+    pub(super) fn clear_backlog(&mut self, at: usize, kind: FailureKind, detail: &str, now: i64) {
+        if self.shared.at_once {
+            return;
+        }
+        while self.lanes.get(at).queue.front().is_some_and(|task| now - task.due >= self.shared.timeout_ns) {
+            self.fail_front(at, kind, detail, now);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Connections: opening one where a slot is free, handshakes, closing.
+
+use std::cmp::Reverse;
+use std::io;
+use std::sync::Arc;
+
+use rustix::event::epoll;
+
+use super::super::connection::{Connection, Phase};
+use super::super::lane::Arrivals;
+use super::super::task::{bump, lower};
+use super::super::tls::server_name;
+use super::super::wire::{Handshake, Socket};
+use super::{FailureKind, Wake, Worker};
+
+impl Worker<'_> {
+    /// Opens a connection for a lane, or puts the lane in line for one. `false`: it failed at once, and so did the lane's
+    /// next request.
+    pub(super) fn open(&mut self, at: usize, now: i64) -> bool {
+        if self.slots == 0 && !self.evict() {
+            let generation = self.lanes.generation(at);
+            if !std::mem::replace(&mut self.lanes.get(at).queued_for_slot, true) {
+                self.figures.note("waited-for-a-connection-slot");
+                self.waiting_for_slot.push_back((at, generation));
+            }
+            return true;
+        }
+        let lane = self.lanes.get(at);
+        let target = &self.shared.targets[usize::from(lane.upstream).min(self.shared.targets.len() - 1)];
+        let upstream = lane.upstream;
+        let address = target.address(lane.number);
+        let (index, generation) = match Socket::connect(address) {
+            Ok(socket) => self.connections.insert(Connection::new(at, upstream, socket, now, self.shared.max_body)),
+            Err(error) => {
+                self.fail_front(at, FailureKind::Connect, &no_socket(&error), now);
+                return false;
+            }
+        };
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        let data = epoll::EventData::new_u64(index as u64 | u64::from(generation) << 32);
+        if let Err(error) = epoll::add(&self.epoll, &self.connections.get(index).socket, data, flags) {
+            self.connections.remove(index);
+            self.fail_front(at, FailureKind::Connect, &no_socket(&error.into()), now);
+            return false;
+        }
+        self.slots -= 1;
+        let lane = self.lanes.get(at);
+        lane.connections.push(index);
+        if lane.opened > 0 && self.shared.arrivals == Arrivals::Causal {
+            self.figures.note("reopened-connections");
+        }
+        lane.opened += 1;
+        self.figures.note("connections");
+        bump(&self.live().connections);
+        self.figures.peak_connections = self.figures.peak_connections.max(self.connections.len() as u64);
+        self.arm(index, now + self.shared.timeout_ns);
+        true
+    }
+
+    /// Closes a connection that nobody needs now, for one that somebody needs.
+    fn evict(&mut self) -> bool {
+        if !self.maybe_idle {
+            return false;
+        }
+        let found = self.connections.indices().find(|&at| {
+            let connection = self.connections.peek(at).expect("the index is of a tenant");
+            let lane = self.lanes.peek(connection.lane);
+            connection.in_flight.is_empty() && lane.is_none_or(|lane| lane.queue.is_empty())
+        });
+        let Some(at) = found else {
+            self.maybe_idle = false;
+            return false;
+        };
+        self.figures.note("evicted-idle-connections");
+        self.close(at);
+        true
+    }
+
+    /// Lanes that waited for a slot look again.
+    pub(super) fn serve_waiting(&mut self) {
+        for _ in 0..self.waiting_for_slot.len() {
+            if self.slots == 0 && !self.evict() {
+                return;
+            }
+            let Some((at, generation)) = self.waiting_for_slot.pop_front() else { return };
+            if self.lanes.holds(at, generation) {
+                self.lanes.get(at).queued_for_slot = false;
+                if self.lanes.get(at).queue.is_empty() {
+                    // It only wanted to be early: it opens with its first request.
+                    continue;
+                }
+                let now = self.now();
+                self.pump(at, now);
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, at: usize) {
+        let Some(connection) = self.connections.remove(at) else { return };
+        let _ = epoll::delete(&self.epoll, &connection.socket);
+        self.lanes.get(connection.lane).connections.retain(|&other| other != at);
+        self.slots += 1;
+        lower(&self.live().connections);
+    }
+
+    pub(super) fn arm(&mut self, at: usize, when: i64) {
+        let generation = self.connections.generation(at);
+        if !std::mem::replace(&mut self.connections.get(at).armed, true) {
+            self.timers.push(Reverse((when, Wake::Deadline(at, generation))));
+        }
+    }
+
+    pub(super) fn connected(&mut self, at: usize) {
+        let now = self.now();
+        let connection = self.connections.get(at);
+        if let Err(error) = connection.socket.connected() {
+            return self.not_opened(at, FailureKind::Connect, &no_socket(&error), now);
+        }
+        let target = &self.shared.targets[usize::from(connection.upstream)];
+        if !target.tls {
+            return self.opened(at, now);
+        }
+        let lane = connection.lane;
+        let name = self.lanes.get(lane).name;
+        let host = self.shared.names.get(name as usize).map_or("", |name| &**name);
+        let (Some(config), Some(name)) = (&self.shared.tls, server_name(host, target)) else {
+            return self.not_opened(at, FailureKind::Tls, "no server name to ask for", now);
+        };
+        let connection = self.connections.get(at);
+        if let Err(error) = connection.socket.start_tls(Arc::clone(config), name) {
+            return self.not_opened(at, FailureKind::Tls, &error.to_string(), now);
+        }
+        connection.phase = Phase::Handshaking;
+        self.handshake(at);
+    }
+
+    pub(super) fn handshake(&mut self, at: usize) {
+        let now = self.now();
+        match self.connections.get(at).socket.handshake() {
+            Ok(Handshake::Going) => {}
+            Ok(Handshake::Done) => self.opened(at, now),
+            Err(error) => self.not_opened(at, FailureKind::Tls, &error.to_string(), now),
+        }
+    }
+
+    fn opened(&mut self, at: usize, now: i64) {
+        let connection = self.connections.get(at);
+        self.maybe_idle = true;
+        connection.phase = Phase::Open;
+        connection.ready = now;
+        connection.connect_ns = Some(now - connection.started);
+        let lane = connection.lane;
+        if connection.socket.is_tls() {
+            // Bytes behind the handshake may have come with it, and no edge will tell of them.
+            let generation = self.connections.generation(at);
+            self.read(at, false);
+            if !self.connections.holds(at, generation) {
+                return;
+            }
+        }
+        self.pump(lane, now);
+    }
+
+    /// A connection could not be opened: the request that waits for it fails.
+    pub(super) fn not_opened(&mut self, at: usize, kind: FailureKind, detail: &str, now: i64) {
+        let lane = self.connections.get(at).lane;
+        self.close(at);
+        self.figures.note("connections-not-opened");
+        self.fail_front(lane, kind, detail, now);
+        self.pump(lane, now);
+    }
+}
+
+/// Why there is no connection, in words that help.
+fn no_socket(error: &io::Error) -> String {
+    use rustix::io::Errno;
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE | Errno::NFILE) => {
+            "no file descriptor is left: raise the limit (ulimit -n) or lower --max-connections".to_owned()
+        }
+        Some(Errno::ADDRNOTAVAIL) => {
+            "no local port is left: widen net.ipv4.ip_local_port_range, add target addresses, or lower the rate of connections"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
+}

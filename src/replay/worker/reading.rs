@@ -1,0 +1,184 @@
+//! Reading: bytes become answers, and a connection's end becomes what it means for the requests on it.
+
+use std::io;
+
+use super::super::task::Task;
+use super::{Answer, Failure, FailureKind, READ_BYTES, Worker};
+use crate::http::parser::{Damage, Ending, Message, Parsed};
+
+impl Worker<'_> {
+    /// Reads what is there. `ends`: the peer has closed, so read to the end.
+    pub(super) fn read(&mut self, at: usize, ends: bool) {
+        let generation = self.connections.generation(at);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if buffer.is_empty() {
+            // Another connection is being read: a due request was sent meanwhile, and found this one ended.
+            buffer = vec![0; READ_BYTES];
+        }
+        while self.connections.holds(at, generation) {
+            let connection = self.connections.get(at);
+            let tls = connection.socket.is_tls();
+            match connection.socket.read(&mut buffer) {
+                Ok(0) => self.lost(at, Ending::Closed, "closed by v2"),
+                Ok(n) => {
+                    self.figures.bytes_received += n as u64;
+                    self.parse(at, generation, &buffer[..n]);
+                    if n < buffer.len() && !tls && !ends {
+                        break;
+                    }
+                    // A long answer must not delay what is due. Lanes are not touched while one is being read, except by
+                    // their own due times, and the connection is looked up anew.
+                    if self.upcoming.front().is_some_and(|task| task.due <= self.shared.clock.now()) {
+                        self.run_due();
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.lost(at, Ending::Cut, "closed by v2 without the end of the TLS session");
+                }
+                Err(error) => self.lost(at, Ending::Cut, &error.to_string()),
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn parse(&mut self, at: usize, generation: u32, mut input: &[u8]) {
+        let now = self.now();
+        while !input.is_empty() {
+            let connection = self.connections.get(at);
+            let parsed = connection.parser.step(&mut input, now);
+            if connection.parser.is_lost() {
+                return self.garbage(at, now);
+            }
+            let Some(parsed) = parsed else { break };
+            self.message(at, parsed, now);
+            if !self.connections.holds(at, generation) {
+                return;
+            }
+        }
+        let connection = self.connections.get(at);
+        if connection.in_flight.is_empty() && !connection.parser.is_between_messages() {
+            // The beginning of an answer that nobody asked for.
+            self.figures.note("unexpected-bytes");
+            let lane = connection.lane;
+            self.close(at);
+            self.pump(lane, now);
+        }
+    }
+
+    fn message(&mut self, at: usize, parsed: Parsed<i64>, now: i64) {
+        let interim = parsed.message.is_interim();
+        let Message::Response(response) = parsed.message else { return };
+        let connection = self.connections.get(at);
+        let lane = connection.lane;
+        if interim {
+            if response.status == 100 && connection.holds_body() {
+                connection.let_body_go();
+                self.write(at);
+            }
+            return;
+        }
+        if connection.in_flight.is_empty() {
+            self.figures.note("unexpected-answers");
+            self.close(at);
+            return self.pump(lane, now);
+        }
+        connection.served += 1;
+        connection.closing |= !parsed.persists || parsed.tunnel || parsed.damage.is_some();
+        let failure = parsed.damage.map(|damage| Failure {
+            kind: if matches!(damage, Damage::BadChunk | Damage::HeadLimit) {
+                FailureKind::Protocol
+            } else {
+                FailureKind::Closed
+            },
+            detail: format!("the answer is not whole: {}", damage.name()),
+        });
+        let answer = Answer { first: Some(parsed.first), last: Some(parsed.last), response: Some(response), failure };
+        let request = connection.in_flight.pop_front().expect("the queue was just found to have one");
+        if connection.in_flight.is_empty() && connection.is_writing() {
+            // It answered before it had the whole request (RFC 9112 §9.3). A body that still waits for its 100 is not sent;
+            // of another the rest goes as long as v2 takes it, as a real client's would.
+            if connection.holds_body() {
+                connection.drop_rest();
+            } else {
+                self.figures.note("early-answers");
+            }
+        }
+        self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
+        let connection = self.connections.get(at);
+        if connection.closing && !connection.is_writing() {
+            // Requests behind it on this connection get no answer any more.
+            self.lost(at, Ending::Closed, "v2 closed after the answer before");
+            return;
+        }
+        self.pump(lane, now);
+    }
+
+    /// What came is not HTTP.
+    fn garbage(&mut self, at: usize, now: i64) {
+        let connection = self.connections.get(at);
+        let lane = connection.lane;
+        connection.closing = true;
+        match connection.in_flight.pop_front() {
+            Some(request) => {
+                let answer =
+                    Answer { first: Some(now), ..Answer::failed(FailureKind::Protocol, "what came is not an HTTP response") };
+                self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
+            }
+            None => self.figures.note("unexpected-bytes"),
+        }
+        self.give_up(at, "v2 sent something else than HTTP before", now);
+    }
+
+    /// The connection ended.
+    pub(super) fn lost(&mut self, at: usize, ending: Ending, detail: &str) {
+        let now = self.now();
+        let connection = self.connections.get(at);
+        let lane = connection.lane;
+        let parsed = connection.parser.finish(ending);
+        if let Some(parsed) = parsed
+            && let Some(request) = connection.in_flight.pop_front()
+        {
+            let failure =
+                parsed.damage.map(|_| Failure { kind: FailureKind::Closed, detail: format!("{detail}, inside the answer") });
+            let response = match parsed.message {
+                Message::Response(response) => Some(response),
+                Message::Request(_) => None,
+            };
+            let last = failure.is_none().then_some(parsed.last);
+            let answer = Answer { first: Some(parsed.first), last, response, failure };
+            self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
+        } else if connection.in_flight.is_empty() && connection.served > 0 && !connection.closing {
+            self.figures.note("closed-while-idle");
+        }
+        self.give_up(at, detail, now);
+    }
+
+    /// Closes a connection; what was sent on it and not answered goes again or fails.
+    pub(super) fn give_up(&mut self, at: usize, detail: &str, now: i64) {
+        let connection = self.connections.get(at);
+        let lane = connection.lane;
+        let served = connection.served;
+        let mut unanswered = std::mem::take(&mut connection.in_flight);
+        self.close(at);
+        let mut again = Vec::new();
+        let mut behind = false;
+        while let Some(request) = unanswered.pop_front() {
+            // A kept connection may be closed by v2 at any moment, also at the one of sending. A safe request of which no
+            // answer came goes again once (RFC 9110 §9.2.2).
+            if request.task.load.traits.is_safe() && !request.task.again && (served > 0 || behind) {
+                self.figures.note("sent-again");
+                again.push(Task { again: true, ..request.task });
+            } else {
+                let answer = Answer::failed(FailureKind::Closed, detail);
+                self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
+            }
+            behind = true;
+        }
+        for task in again.into_iter().rev() {
+            self.waiting += 1;
+            self.lanes.get(lane).queue.push_front(task);
+        }
+        self.pump(lane, now);
+    }
+}

@@ -1,0 +1,97 @@
+//! Sending: a request leaves, its lateness is measured, and what the socket did not take is written later.
+
+use std::cmp::Reverse;
+use std::sync::atomic::Ordering;
+
+use super::super::connection::{InFlight, Written};
+use super::super::generator::{self, Recent};
+use super::super::task::bump;
+use super::{CONTINUE_NS, Wake, Worker};
+use crate::http::parser::Ending;
+
+impl Worker<'_> {
+    pub(super) fn send(&mut self, at: usize, free: i64) {
+        let now = self.now();
+        let connection = self.connections.get(at);
+        let lane = connection.lane;
+        let ready = connection.ready;
+        let connect_ns = connection.connect_ns.take();
+        let opening = if connect_ns.is_some() { (ready, connection.started) } else { (i64::MIN, 0) };
+        let Some(mut task) = self.lanes.get(lane).queue.pop_front() else { return };
+        self.waiting -= 1;
+        let waited = if self.shared.at_once {
+            task.due = free.max(ready).max(0).min(now);
+            0
+        } else if task.again {
+            now - task.due
+        } else {
+            // What v2 caused: the wait for its answer, then the wait for a connection.
+            let for_answer = free.saturating_sub(task.due).max(0);
+            let since = opening.1.max(task.due).max(free);
+            let for_connection = opening.0.saturating_sub(since).max(0);
+            for_answer.saturating_add(for_connection).clamp(0, (now - task.due).max(0))
+        };
+        let late = (!task.again).then_some(now - task.due - waited);
+        if late.is_some() {
+            self.shared.begins(self.lanes.get(lane).side, task.id);
+        }
+        let (length, expects) = (task.load.place.length, task.load.traits.expects_continue());
+        self.connections.get(at).begin(InFlight { task, sent: now, waited, connect_ns });
+        if expects {
+            let generation = self.connections.generation(at);
+            self.timers.push(Reverse((now + CONTINUE_NS, Wake::Continue(at, generation))));
+        }
+        self.arm(at, now + self.shared.timeout_ns);
+        self.write_on(at);
+        // What is measured is noted when the request is on its way.
+        if let Some(late) = late {
+            generator::record(&mut self.figures.lateness, late);
+            generator::record(&mut self.figures.waited, waited);
+            self.note_lateness(late, now);
+        }
+        self.figures.sent += 1;
+        self.figures.bytes_sent += length;
+        bump(&self.live().sent);
+    }
+
+    fn note_lateness(&mut self, late: i64, now: i64) {
+        self.recent.add(late);
+        if now - self.recent_since > 1_000_000_000 {
+            self.live().lateness_p99.store(self.recent.p99(), Ordering::Relaxed);
+            self.live().waiting.store(self.waiting, Ordering::Relaxed);
+            self.recent = Recent::default();
+            self.recent_since = now;
+        }
+    }
+
+    /// Writes on, and lets the lane send its next request when the last is written.
+    pub(super) fn write(&mut self, at: usize) {
+        let generation = self.connections.generation(at);
+        self.write_on(at);
+        if self.connections.holds(at, generation) && !self.connections.get(at).is_writing() {
+            let lane = self.connections.get(at).lane;
+            let connection = self.connections.get(at);
+            if connection.closing && connection.in_flight.is_empty() {
+                // It answered early and said that it closes; now it has the whole request.
+                self.close(at);
+            }
+            let now = self.now();
+            self.pump(lane, now);
+        }
+    }
+
+    pub(super) fn write_on(&mut self, at: usize) {
+        match self.connections.get(at).write(&self.shared.spool) {
+            Ok(Written::All | Written::Blocked) => {}
+            // What v2 said before it closed is still to be read, and says more than the failed write does.
+            Err(error) => {
+                let generation = self.connections.generation(at);
+                self.connections.get(at).drop_rest();
+                self.read(at, true);
+                if self.connections.holds(at, generation) {
+                    self.lost(at, Ending::Cut, &error.to_string());
+                }
+            }
+        }
+    }
+}
