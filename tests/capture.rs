@@ -411,6 +411,69 @@ fn a_full_disk_ends_it_with_a_readable_file() {
     }
 }
 
+/// A file system that can be made to keep all writers waiting; thawed and unmounted when dropped.
+struct SlowDisk(tempfile::TempDir);
+
+impl SlowDisk {
+    fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display();
+        let made = run(&format!(
+            "truncate -s 128M {path}/image && mkfs.ext4 -q -F {path}/image && mkdir {path}/disk && mount -o loop {path}/image {path}/disk"
+        ));
+        if !made {
+            println!("skipped: no privilege to mount a disk of a file here, or no mkfs.ext4");
+        }
+        made.then_some(Self(folder))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("disk")
+    }
+
+    fn freeze(&self) {
+        assert!(run(&format!("fsfreeze -f {}", self.path().display())), "a mounted disk can be frozen");
+    }
+
+    fn thaw(&self) -> bool {
+        run(&format!("fsfreeze -u {}", self.path().display()))
+    }
+}
+
+impl Drop for SlowDisk {
+    fn drop(&mut self) {
+        self.thaw();
+        run(&format!("umount {}", self.path().display()));
+    }
+}
+
+#[test]
+fn a_slow_disk_is_waited_for_and_what_it_costs_is_counted() {
+    let Some(pair) = Pair::new() else { return };
+    let Some(disk) = SlowDisk::new() else { return };
+    // What fits into the queue is not lost; what does not is, and is counted: the queue and the ring hold 33 MiB.
+    for (name, answers, size, lossy) in [("short.pcap", 20, 10_000, false), ("long.pcap", 60, 1_000_000, true)] {
+        let listener = pair.listen();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let capture = pair.capture(&disk.path(), &["-i", "veth0", "--port", &port, "--buffer", "1MiB", "-o", name]);
+        disk.freeze();
+        pair.traffic(&listener, "10.9.0.2", answers, size);
+        assert!(disk.thaw());
+        let output = end(capture);
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", said(&output));
+        let bytes = std::fs::read(disk.path().join(name)).unwrap();
+        let (packets, cut) = packets(&bytes);
+        assert!(!cut);
+        assert_eq!(count(&output, "packets kept"), packets.len() as u64, "{}", said(&output));
+        let dropped = count(&output, "dropped by kernel");
+        assert_eq!(dropped > 0, lossy, "{name}: {}", said(&output));
+        assert_eq!(count(&output, "packets seen"), packets.len() as u64 + dropped, "{}", said(&output));
+        if !lossy {
+            assert_eq!(packets.iter().filter(|packet| holds(packet, b"GET /")).count(), answers);
+        }
+    }
+}
+
 /// The exchanges of a recording, its first line, and its last.
 fn lines(text: &str) -> (Vec<serde_json::Value>, Vec<serde_json::Value>) {
     let all = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
