@@ -626,3 +626,31 @@ fn it_goes_on_as_another_user_and_says_what_privilege_it_lacks() {
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&folder.path().join("v1.pcap").metadata().unwrap()), 65_534);
 }
+
+/// What deploy/README.md says is needed is enough, and less is not.
+#[test]
+fn the_documented_capabilities_are_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let with = |capabilities: &str, arguments: &[&str]| {
+        let set = format!("--bounding-set=-all{capabilities}");
+        let program =
+            ["--inh-caps=-all", &set, "--", PROGRAM, "capture", "-i", "lo", "--duration", "10ms", "--force", "-o", "v1.pcap"];
+        Command::new("setpriv").args(program).args(arguments).current_dir(folder.path()).output()
+    };
+    if !shadowtap::capture::privilege::may_capture() || !run("setpriv --bounding-set=-all,+net_raw,+setuid,+setgid -- true") {
+        println!("skipped: no privilege to capture here, or no setpriv to give some of it away");
+        return;
+    }
+    let other = ["--user", "65534:65534"];
+    for (capabilities, arguments, code) in [
+        (",+net_raw", &[][..], 0),
+        (",+net_raw,+setuid,+setgid", &other, 0),
+        (",+net_raw", &other, 3),
+        (",+setuid,+setgid", &[], 3),
+    ] {
+        let _ = std::fs::remove_file(folder.path().join("v1.pcap"));
+        let output = with(capabilities, arguments).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{capabilities} {arguments:?}: {}", said(&output));
+    }
+}
