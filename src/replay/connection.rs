@@ -130,11 +130,13 @@ impl Connection {
         self.out.at < self.out.bytes.len() || self.out.rest > 0 || (self.socket.is_tls() && self.socket.wants_write())
     }
 
-    /// Writes as much as goes.
-    pub(super) fn write(&mut self, spool: &Spool) -> io::Result<Written> {
+    /// Writes as much as goes. `more`: the next request follows at once, and they may share a packet, as they did where the
+    /// client sent both before it had an answer.
+    pub(super) fn write(&mut self, spool: &Spool, more: bool) -> io::Result<Written> {
+        let more = more && self.out.until == self.out.bytes.len() && self.out.rest == 0;
         loop {
             while self.out.at < self.out.until {
-                match self.socket.write(&self.out.bytes[self.out.at..self.out.until]) {
+                match self.socket.write(&self.out.bytes[self.out.at..self.out.until], more) {
                     Ok(n) => self.out.at += n,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Written::Blocked),
                     Err(error) => return Err(error),
@@ -147,7 +149,7 @@ impl Connection {
             self.scratch.resize(n as usize, 0);
             spool.read_at(&mut self.scratch, self.out.offset)?;
             // A part that the socket does not take is read again; the page cache has it.
-            match self.socket.write(&self.scratch) {
+            match self.socket.write(&self.scratch, false) {
                 Ok(written) => {
                     self.out.offset += written as u64;
                     self.out.rest -= written as u64;

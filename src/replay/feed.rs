@@ -22,8 +22,10 @@ use crate::schedule::pacing::Speed;
 const AHEAD_NS: i64 = 2_000_000_000;
 /// Most requests that are read ahead or wait on their lanes.
 const TASKS: usize = 131_072;
-/// Most of them where all are due at once: enough to keep every lane busy, and little enough to stay in the processor's cache.
-const TASKS_AT_ONCE: usize = 16_384;
+/// As many for each lane where all are due at once, and at least so many: enough to keep every lane busy, and few enough to
+/// stay in the processor's cache.
+const TASKS_OF_LANE: u64 = 64;
+const TASKS_AT_ONCE: usize = 4_096;
 /// Most bytes of them.
 const BYTES: usize = 64 << 20;
 /// A request longer than this is read ahead up to here; the rest is streamed when it is sent.
@@ -56,7 +58,8 @@ pub(super) struct Feeder<'a> {
 impl<'a> Feeder<'a> {
     pub(super) fn new(plan: &'a Plan, shared: &'a Shared, lines: Vec<Line>, records: SyncSender<Batch>) -> Self {
         let batches = lines.iter().map(|_| Vec::new()).collect();
-        let tasks = if plan.pacing.speed == Speed::Max { TASKS_AT_ONCE } else { TASKS };
+        let at_once = usize::try_from(plan.totals.lanes.saturating_mul(TASKS_OF_LANE)).unwrap_or(usize::MAX);
+        let tasks = if plan.pacing.speed == Speed::Max { at_once.clamp(TASKS_AT_ONCE, TASKS) } else { TASKS };
         Self { plan, shared, lines, batches, records, not_sent: Vec::new(), spool: plan.spool.reader(), tasks }
     }
 
@@ -129,14 +132,16 @@ impl<'a> Feeder<'a> {
         Ok(())
     }
 
-    /// Waits until `due` is near and there is room. `false`: the replay was stopped.
+    /// Waits until `due` is near and there is room; where there was none, until there is some more of it than for one.
+    /// `false`: the replay was stopped.
     fn wait_for_room(&mut self, due: i64) -> bool {
+        let mut tasks = self.tasks;
         loop {
             if self.shared.stop.is_set() {
                 return false;
             }
             let budget = &self.shared.budget;
-            let full = budget.tasks.load(Ordering::Relaxed) >= self.tasks || budget.bytes.load(Ordering::Relaxed) >= BYTES;
+            let full = budget.tasks.load(Ordering::Relaxed) >= tasks || budget.bytes.load(Ordering::Relaxed) >= BYTES;
             let early = self.plan.pacing.speed != Speed::Max && due - self.shared.clock.now() > AHEAD_NS;
             if !full && !early {
                 return true;
@@ -145,6 +150,7 @@ impl<'a> Feeder<'a> {
                 budget.stalled.store(true, Ordering::Relaxed);
             }
             self.flush();
+            tasks = self.tasks - self.tasks / 4;
             std::thread::sleep(if early { PAUSE * 10 } else { PAUSE });
         }
     }

@@ -69,9 +69,19 @@ pub enum Line {
 
 /// Appends an outcome as one line, with its line end.
 pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
-    use std::io::Write as _;
-    // Writing into a vector cannot fail.
-    let _ = write!(out, "{{\"id\":\"{}\",\"lane\":{},\"due_ns\":{}", outcome.id, outcome.lane, outcome.due_ns);
+    let natural = |out: &mut Vec<u8>, number: u64| integer(out, i64::try_from(number).unwrap_or(i64::MAX));
+    out.extend_from_slice(b"{\"id\":\"");
+    natural(out, outcome.id.exchange.connection);
+    out.push(b'-');
+    integer(out, i64::from(outcome.id.exchange.ordinal));
+    if outcome.id.copy > 1 {
+        out.push(b'@');
+        integer(out, i64::from(outcome.id.copy));
+    }
+    out.extend_from_slice(b"\",\"lane\":");
+    natural(out, outcome.lane);
+    out.extend_from_slice(b",\"due_ns\":");
+    integer(out, outcome.due_ns);
     for (name, value) in [
         ("sent_ns", outcome.sent_ns),
         ("first_byte_ns", outcome.first_byte_ns),
@@ -100,7 +110,9 @@ pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
     match &outcome.failure {
         None => out.extend_from_slice(b"null"),
         Some(failure) => {
-            let _ = write!(out, "{{\"kind\":\"{}\",\"detail\":", failure.kind.name());
+            out.extend_from_slice(b"{\"kind\":\"");
+            out.extend_from_slice(failure.kind.name().as_bytes());
+            out.extend_from_slice(b"\",\"detail\":");
             string(out, &failure.detail);
             out.push(b'}');
         }

@@ -81,10 +81,14 @@ impl Socket {
         self.tls.as_ref().is_some_and(|session| session.wants_write())
     }
 
-    /// Writes some of `bytes`; [`io::ErrorKind::WouldBlock`] where nothing goes now.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes some of `bytes`; [`io::ErrorKind::WouldBlock`] where nothing goes now. `more`: another write follows at once,
+    /// with which they may share a packet.
+    pub(super) fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
         let mut io = FdIo(self.fd.as_fd());
-        let Some(session) = &mut self.tls else { return io.write(bytes) };
+        let Some(session) = &mut self.tls else {
+            let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+            return io.send(bytes, flags);
+        };
         flush_session(session, &mut io)?;
         if session.wants_write() {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -155,9 +159,15 @@ impl Read for FdIo<'_> {
     }
 }
 
+impl FdIo<'_> {
+    fn send(&self, bytes: &[u8], flags: SendFlags) -> io::Result<usize> {
+        rustix::io::retry_on_intr(|| rustix::net::send(self.0, bytes, flags)).map_err(Into::into)
+    }
+}
+
 impl Write for FdIo<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        rustix::io::retry_on_intr(|| rustix::net::send(self.0, bytes, SendFlags::NOSIGNAL)).map_err(Into::into)
+        self.send(bytes, SendFlags::NOSIGNAL)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -39,6 +39,8 @@ const OPENING_NS: i64 = 80_000;
 const OPENINGS: usize = 16;
 /// How long a body waits for `100 Continue` (RFC 9110 §10.1.1 leaves the time to the client).
 const CONTINUE_NS: i64 = 1_000_000_000;
+/// Requests in flight on one connection.
+const PIPELINE: usize = 1_024;
 /// No event takes longer than this, as a rule: nothing that is due later need be looked for after each.
 const BETWEEN_NS: i64 = 200_000;
 const READ_BYTES: usize = 64 << 10;

@@ -6,10 +6,7 @@ use super::super::connection::Phase;
 use super::super::lane::{Arrivals, Lane, Next};
 use super::super::plan::Load;
 use super::super::task::{Side, Task};
-use super::{Answer, FailureKind, Wake, Worker};
-
-/// Requests in flight on one connection.
-const PIPELINE: usize = 1_024;
+use super::{Answer, FailureKind, PIPELINE, Wake, Worker};
 
 /// How a request may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use super::super::connection::{InFlight, Written};
 use super::super::generator::{self, Recent};
+use super::super::lane::{Arrivals, Next};
 use super::super::task::bump;
-use super::{CONTINUE_NS, Wake, Worker};
+use super::{CONTINUE_NS, PIPELINE, Wake, Worker};
 use crate::http::parser::Ending;
 
 impl Worker<'_> {
@@ -42,7 +43,8 @@ impl Worker<'_> {
             self.timers.push(Reverse((now + CONTINUE_NS, Wake::Continue(at, generation))));
         }
         self.arm(at, now + self.shared.timeout_ns);
-        self.write_on(at);
+        let more = self.next_follows(lane, at, now);
+        self.write_on(at, more);
         // What is measured is noted when the request is on its way.
         if let Some(late) = late {
             generator::record(&mut self.figures.lateness, late);
@@ -52,6 +54,19 @@ impl Worker<'_> {
         self.figures.sent += 1;
         self.figures.bytes_sent += length;
         bump(&self.live().sent);
+    }
+
+    /// Whether the lane's next request goes on the same connection right behind the one that was begun.
+    fn next_follows(&mut self, lane: usize, at: usize, now: i64) -> bool {
+        let (arrivals, think) = (self.shared.arrivals, self.shared.think);
+        let connection = self.connections.get(at);
+        if arrivals != Arrivals::Causal || connection.closing || connection.in_flight.len() >= PIPELINE {
+            return false;
+        }
+        let upstream = connection.upstream;
+        let lane = self.lanes.get(lane);
+        let same = lane.queue.front().is_some_and(|next| next.load.upstream == upstream);
+        same && matches!(lane.next(arrivals, think, now), Next::Ready(_))
     }
 
     fn note_lateness(&mut self, late: i64, now: i64) {
@@ -67,7 +82,7 @@ impl Worker<'_> {
     /// Writes on, and lets the lane send its next request when the last is written.
     pub(super) fn write(&mut self, at: usize) {
         let generation = self.connections.generation(at);
-        self.write_on(at);
+        self.write_on(at, false);
         if self.connections.holds(at, generation) && !self.connections.get(at).is_writing() {
             let lane = self.connections.get(at).lane;
             let connection = self.connections.get(at);
@@ -80,8 +95,8 @@ impl Worker<'_> {
         }
     }
 
-    pub(super) fn write_on(&mut self, at: usize) {
-        match self.connections.get(at).write(&self.shared.spool) {
+    fn write_on(&mut self, at: usize, more: bool) {
+        match self.connections.get(at).write(&self.shared.spool, more) {
             Ok(Written::All | Written::Blocked) => {}
             // What v2 said before it closed is still to be read, and says more than the failed write does.
             Err(error) => {
