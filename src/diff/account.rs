@@ -262,7 +262,7 @@ impl Account {
 
 /// Whether a place is one of a body.
 fn of_body(general: &str) -> bool {
-    ["$", "line", "form:", "body", "bytes"].iter().any(|start| general.starts_with(start))
+    ["$", "line", "form:", "part ", "body", "bytes"].iter().any(|start| general.starts_with(start))
 }
 
 /// Names a value in counts.

@@ -1,14 +1,15 @@
-//! Bodies: content codings and charset undone, then by structure where they have one, as lines where they are text, else by
-//! length and hash.
+//! Bodies: content codings and charset undone, then part by part, by structure where they have one, as lines where they are
+//! text, else by length and hash.
 
 use std::borrow::Cow;
 
+use encoding_rs::{Encoding, UTF_8};
 use sha2::{Digest as _, Sha256};
 
 use super::change::{Context, Look, Sink, short};
 use super::json::tape::Tape;
 use super::markup::Language;
-use super::{Kind, form, json, markup, text};
+use super::{Kind, form, json, markup, multipart, text};
 use crate::http::{Body, Headers, Response, content};
 use crate::limits::CONTENT_BYTES;
 
@@ -26,13 +27,14 @@ pub(super) fn compare(context: &Context<'_>, expected: &Response, actual: &Respo
     let decoded = |response: &'_ Response| {
         content::decode(&response.body.bytes, response.headers.all("content-encoding"), CONTENT_BYTES).map(Cow::into_owned)
     };
+    let headers = [&expected.headers, &actual.headers];
     let plain = !content::is_coded(expected.headers.all("content-encoding"))
         && !content::is_coded(actual.headers.all("content-encoding"));
     if plain {
-        return contents(context, expected, actual, &a.bytes, &b.bytes, sink);
+        return contents(context, headers, &a.bytes, &b.bytes, sink);
     }
     match (decoded(expected), decoded(actual)) {
-        (Ok(a), Ok(b)) => contents(context, expected, actual, &a, &b, sink),
+        (Ok(a), Ok(b)) => contents(context, headers, &a, &b, sink),
         // v1's own content is damaged or of an unknown coding: bytes are all there is.
         (Err(_), _) => binary(&a.bytes, &b.bytes, sink),
         (Ok(_), Err(error)) => {
@@ -43,15 +45,22 @@ pub(super) fn compare(context: &Context<'_>, expected: &Response, actual: &Respo
 }
 
 /// Compares decoded contents.
-fn contents(context: &Context<'_>, expected: &Response, actual: &Response, a: &[u8], b: &[u8], sink: &mut Sink) {
+fn contents(context: &Context<'_>, headers: [&Headers; 2], a: &[u8], b: &[u8], sink: &mut Sink) {
     match (a.is_empty(), b.is_empty()) {
         (true, true) => return,
         (false, true) => return sink.plain(Kind::Missing, "body", "removed", Some(shown(context, a)), None, Look::Plain),
         (true, false) => return sink.plain(Kind::Body, "body", "added", None, Some(shown(context, b)), Look::Plain),
         _ => {}
     }
-    let types = [media_type(&expected.headers), media_type(&actual.headers)];
-    let (a, b) = (in_utf8(a, &types[0].1), in_utf8(b, &types[1].1));
+    if !multipart::compare(context, headers, a, b, sink) {
+        structured(context, headers, a, b, sink);
+    }
+}
+
+/// Compares contents that are no parts.
+pub(super) fn structured(context: &Context<'_>, headers: [&Headers; 2], a: &[u8], b: &[u8], sink: &mut Sink) {
+    let types = headers.map(media_type);
+    let (a, b) = (in_utf8(a, &types[0]), in_utf8(b, &types[1]));
     if types.iter().all(|(name, _)| is_json_lines(name)) {
         let (left, right) = (json_lines(&a), json_lines(&b));
         if json::compare(context, &left, &right, sink) {
@@ -78,7 +87,10 @@ fn contents(context: &Context<'_>, expected: &Response, actual: &Response, a: &[
         }
     }
     // Where places are counted, also equal markup is walked.
-    if let (Some(language), Ok(left), Ok(right)) = (language(&types, &a, &b), std::str::from_utf8(&a), std::str::from_utf8(&b))
+    let unmarked = |text: &Cow<'_, [u8]>| text.starts_with(UTF_8_MARK).then_some(UTF_8_MARK.len()).unwrap_or_default();
+    let (left, right) = (&a[unmarked(&a)..], &b[unmarked(&b)..]);
+    if let (Some(language), Ok(left), Ok(right)) =
+        (language(&types, left, right), std::str::from_utf8(left), std::str::from_utf8(right))
         && (a != b || sink.present.is_some())
         && markup::compare(context, language, left, right, sink)
     {
@@ -120,7 +132,7 @@ fn described(body: &Body) -> String {
     format!("{} bytes, sha256 {hex}…", body.length)
 }
 
-fn shown(context: &Context<'_>, bytes: &[u8]) -> String {
+pub(super) fn shown(context: &Context<'_>, bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => short(&context.masker.text(text)),
         Err(_) => described(&Body::whole(bytes.to_vec())),
@@ -136,16 +148,71 @@ fn media_type(headers: &Headers) -> (String, Option<String>) {
     (name, charset)
 }
 
-/// The content in UTF-8: as it is where it has no other charset, or one that nobody knows.
-fn in_utf8<'a>(content: &'a [u8], charset: &Option<String>) -> Cow<'a, [u8]> {
-    let encoding = charset.as_deref().and_then(|name| encoding_rs::Encoding::for_label(name.as_bytes()));
+/// A parameter of a header's value, without quotes.
+pub(super) fn parameter(value: &str, name: &str) -> Option<String> {
+    value.split(';').skip(1).find_map(|parameter| {
+        let (key, value) = parameter.split_once('=')?;
+        key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"').to_owned())
+    })
+}
+
+/// The byte order mark of UTF-8.
+const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The content in UTF-8: as it is where it has no other charset, or one that nobody knows. The charset is what the header says;
+/// else what the content says of itself.
+fn in_utf8<'a>(content: &'a [u8], (kind, charset): &(String, Option<String>)) -> Cow<'a, [u8]> {
+    let named = |name: &[u8]| Encoding::for_label(name);
+    let encoding = match charset {
+        Some(name) => named(name.as_bytes()),
+        None => Encoding::for_bom(content).map(|(encoding, _)| encoding).or_else(|| {
+            // What is written in letters of ASCII is not in UTF-16, whatever it says (HTML §13.2.3.2, XML 1.0 §F.1).
+            own_charset(kind, content).and_then(named).filter(|encoding| encoding.is_ascii_compatible())
+        }),
+    };
     match encoding {
-        Some(encoding) if encoding != encoding_rs::UTF_8 => match encoding.decode(content) {
+        Some(encoding) if encoding != UTF_8 => match encoding.decode(content) {
             (Cow::Borrowed(text), ..) => Cow::Borrowed(text.as_bytes()),
             (Cow::Owned(text), ..) => Cow::Owned(text.into_bytes()),
         },
         _ => Cow::Borrowed(content),
     }
+}
+
+/// The charset that an XML declaration (XML 1.0 §4.3.3) or a `<meta>` near the start of HTML (§4.2.5.4) names.
+fn own_charset<'a>(kind: &str, content: &'a [u8]) -> Option<&'a [u8]> {
+    /// A page must name it within so many bytes.
+    const PROLOG: usize = 1_024;
+    let start = &content[..content.len().min(PROLOG)];
+    let find = |text: &[u8], name: &[u8]| text.windows(name.len()).position(|window| window.eq_ignore_ascii_case(name));
+    // Behind the name of an attribute and its `=`, up to what ends it.
+    let value = |text: &'a [u8], name: &[u8]| {
+        let rest = text[find(text, name)? + name.len()..].trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+        let rest = rest.strip_prefix(b"\"").or_else(|| rest.strip_prefix(b"'")).unwrap_or(rest);
+        let end =
+            rest.iter().position(|byte| matches!(byte, b'"' | b'\'' | b';' | b'/' | b'>' | b'?') || byte.is_ascii_whitespace());
+        Some(&rest[..end?])
+    };
+    if is_xml(kind) {
+        let declaration = start.strip_prefix(b"<?xml")?;
+        return value(&declaration[..find(declaration, b"?>")?], b"encoding");
+    }
+    if kind != "text/html" {
+        return None;
+    }
+    let mut rest = start;
+    while let Some(at) = find(rest, b"<meta") {
+        rest = &rest[at + 5..];
+        let tag = &rest[..memchr::memchr(b'>', rest).map_or(rest.len(), |end| end + 1)];
+        if let Some(name) = value(tag, b"charset") {
+            return Some(name);
+        }
+    }
+    None
+}
+
+fn is_xml(name: &str) -> bool {
+    matches!(name, "text/xml" | "application/xml") || name.ends_with("+xml")
 }
 
 fn is_json(name: &str) -> bool {
@@ -160,9 +227,8 @@ fn is_json_lines(name: &str) -> bool {
 fn language(types: &[(String, Option<String>); 2], a: &[u8], b: &[u8]) -> Option<Language> {
     let of = |name: &str, content: &[u8]| {
         let html = name == "text/html";
-        let xml = matches!(name, "text/xml" | "application/xml") || name.ends_with("+xml");
         match content.trim_ascii_start().first() {
-            Some(b'<') if xml => Some(Language::Xml),
+            Some(b'<') if is_xml(name) => Some(Language::Xml),
             Some(b'<') if html => Some(Language::Html),
             _ => None,
         }
@@ -244,6 +310,50 @@ mod tests {
             ["$[1].n changed"],
             "several documents, a line each"
         );
+    }
+
+    #[test]
+    fn a_document_may_name_its_own_charset() {
+        let latin = |kind: &str, before: &str, word: &[u8]| answer(kind, "", [before.as_bytes(), word, b"</p>"].concat());
+        let page = "<!doctype html><html><META http-equiv='content-type' content='text/html; charset=ISO-8859-1'><p>";
+        let utf = |before: &str| before.replace("ISO-8859-1", "utf-8");
+        for (kind, before) in [("text/html", page), ("application/xml", "<?xml version=\"1.0\" encoding='ISO-8859-1'?><p>")] {
+            let one = latin(kind, before, b"caf\xe9");
+            assert_eq!(changes(&one, &latin(kind, &utf(before), "caf\u{e9}".as_bytes())).len(), usize::from(kind == "text/html"));
+            let found = changes(&one, &latin(kind, before, b"caf\xe8"));
+            assert!(found.len() == 1 && found[0] != "bytes changed", "{found:?}");
+            // The header has the first word.
+            let named = format!("{kind}; charset=utf-8");
+            assert_eq!(changes(&latin(&named, before, b"caf\xe9"), &latin(&named, before, b"caf\xe8")), ["bytes changed"]);
+        }
+        let wide: Vec<u8> = "\u{feff}<a>1</a>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(changes(&answer("text/xml", "", wide), &answer("text/xml", "", b"\xef\xbb\xbf<a>1</a>".to_vec())), [""; 0]);
+        assert_eq!(own_charset("text/html", b"<meta charset=utf-16>"), Some(&b"utf-16"[..]));
+        assert_eq!(own_charset("text/html", b"<meta charset=utf"), None);
+        assert_eq!(own_charset("text/plain", b"<meta charset=latin1>"), None);
+    }
+
+    #[test]
+    fn parts_are_compared_one_by_one() {
+        let form = |boundary: &str, parts: &[(&str, &str)]| {
+            let part = |(head, content): &(&str, &str)| format!("--{boundary}\r\n{head}\r\n\r\n{content}\r\n");
+            let body = format!("preamble\r\n{}--{boundary}--\r\nepilogue", parts.iter().map(part).collect::<String>());
+            answer(&format!("multipart/form-data; boundary=\"{boundary}\""), "", body.into_bytes())
+        };
+        let json = "Content-Disposition: form-data; name=\"order\"\r\nContent-Type: application/json";
+        let text = "content-disposition: form-data; name=note";
+        let one = form("xX", &[(json, r#"{"id":1,"n":[1,2]}"#), (text, "one\r\n--xXno delimiter")]);
+        assert_eq!(changes(&one, &form("yY", &[(text, "one\r\n--xXno delimiter"), (json, r#"{"n":[1,2],"id":1.0}"#)])), [""; 0]);
+        let other = form("yY", &[(json, r#"{"id":1,"n":[1,3]}"#), (text, "two")]);
+        assert_eq!(changes(&one, &other), ["part note: lines 1 to 2 changed", "part order: $.n[1] changed"]);
+        assert_eq!(changes(&one, &form("xX", &[(json, r#"{"id":1,"n":[1,2]}"#)])), ["part note: part removed"]);
+        assert_eq!(
+            changes(&form("a", &[("X: 1", "p")]), &form("b", &[("X: 2", "p"), ("", "q")])),
+            ["part 0: x changed", "part 1: part added"]
+        );
+        let open = answer("multipart/mixed; boundary=a", "", b"--a\r\n\r\nnot closed".to_vec());
+        let found = changes(&open, &form("a", &[("", "x")]));
+        assert!(!found.is_empty() && found.iter().all(|change| change.contains("line ")), "{found:?}");
     }
 
     #[test]

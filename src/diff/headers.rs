@@ -306,7 +306,10 @@ fn media_type(values: &[&[u8]]) -> Vec<String> {
     let text = String::from_utf8_lossy(values.first().unwrap_or(&&b""[..])).to_ascii_lowercase();
     let mut parts = text.split(';').map(|part| part.trim().replace(['"', ' '], ""));
     let mut out: Vec<String> = parts.next().into_iter().collect();
-    let mut parameters: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+    // What stands between parts says nothing of them, and is mostly made anew.
+    let is_multipart = out.first().is_some_and(|kind| kind.starts_with("multipart/"));
+    let mut parameters: Vec<String> =
+        parts.filter(|part| !part.is_empty() && !(is_multipart && part.starts_with("boundary="))).collect();
     parameters.sort();
     out.extend(parameters);
     out

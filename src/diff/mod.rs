@@ -15,6 +15,7 @@ mod index;
 pub mod json;
 pub mod kinds;
 pub mod markup;
+mod multipart;
 pub mod noise;
 mod predicate;
 pub mod repeat;

@@ -1,7 +1,7 @@
 //! What `inspect` gathers: counts and histograms, bounded whatever the length of the input. Nothing of a message is kept but
 //! its names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::hash::BuildHasher as _;
 use std::sync::Mutex;
 
@@ -26,80 +26,97 @@ const LISTED: usize = 1_000;
 /// Highest latency that is told apart, in nanoseconds: an hour.
 const HIGHEST_NS: u64 = 3_600_000_000_000;
 
-/// Names as small numbers, given out where exchanges are rendered, on all cores at once.
-pub(super) struct Names {
-    parts: Vec<Mutex<FxHashMap<Box<[u8]>, u32>>>,
+/// What is counted by name, where exchanges are rendered: on all cores at once. Of more names than the bound those with the
+/// lowest hashes are told apart: which ones that are does not depend on the order in which they come, and a name that is among
+/// them was so from its first time on.
+pub(super) struct Named<V> {
+    parts: Vec<Mutex<Part<V>>>,
     hasher: FxBuildHasher,
     most: usize,
 }
 
-/// The number of every name beyond the bound.
-const OTHER: u32 = u32::MAX;
+#[derive(Default)]
+struct Part<V> {
+    /// By the hashes of their names.
+    known: FxHashMap<u64, (Box<[u8]>, V)>,
+    /// The hashes, the highest first.
+    hashes: BinaryHeap<u64>,
+    /// All other names together.
+    others: V,
+}
+
+/// What is counted of a name.
+pub(super) trait Count: Default {
+    /// Adds what was counted elsewhere.
+    fn merge(&mut self, other: Self);
+}
+
+impl Count for u64 {
+    fn merge(&mut self, other: Self) {
+        *self += other;
+    }
+}
+
 const PARTS: usize = 16;
 
-impl Names {
+impl<V: Count> Named<V> {
     fn new(most: usize) -> Self {
         Self { parts: (0..PARTS).map(|_| Mutex::default()).collect(), hasher: FxBuildHasher, most: most / PARTS }
     }
 
-    fn number(&self, name: &[u8]) -> u32 {
-        let part = self.hasher.hash_one(name) as usize >> 7 & (PARTS - 1);
-        let mut names = self.parts[part].lock().expect("no holder of this lock panics");
-        if let Some(&number) = names.get(name) {
-            return number;
+    /// Lets `count` count for `name`.
+    fn count(&self, name: &[u8], count: impl FnOnce(&mut V)) {
+        let hash = self.hasher.hash_one(name);
+        let mut part = self.parts[hash as usize >> 7 & (PARTS - 1)].lock().expect("no holder of this lock panics");
+        let Part { known, hashes, others } = &mut *part;
+        if let Some((other, value)) = known.get_mut(&hash) {
+            // Two names of one hash do not happen by chance.
+            return count(if **other == *name { value } else { others });
         }
-        if names.len() >= self.most {
-            return OTHER;
+        if known.len() >= self.most {
+            if hashes.peek().is_none_or(|highest| hash > *highest) {
+                return count(others);
+            }
+            if let Some((_, value)) = hashes.pop().and_then(|highest| known.remove(&highest)) {
+                others.merge(value);
+            }
         }
-        let number = (names.len() * PARTS + part) as u32;
-        names.insert(name.into(), number);
-        number
+        hashes.push(hash);
+        count(&mut known.entry(hash).or_insert_with(|| (name.into(), V::default())).1);
     }
 
-    /// All of them; none is left. By reference, since the threads that gave them out may let go of them a little later.
-    fn all(&self) -> FxHashMap<u32, Box<[u8]>> {
-        let parts = self.parts.iter().map(|part| std::mem::take(&mut *part.lock().expect("no holder of this lock panics")));
-        parts.flatten().map(|(name, number)| (number, name)).collect()
+    /// All of it, and what was counted of the other names; nothing is left. By reference, since the threads that counted may let
+    /// go of it a little later.
+    fn all(&self) -> (Vec<(Box<[u8]>, V)>, V) {
+        let (mut all, mut sum) = (Vec::new(), V::default());
+        for part in &self.parts {
+            let Part { known, others, .. } = std::mem::take(&mut *part.lock().expect("no holder of this lock panics"));
+            all.extend(known.into_values());
+            sum.merge(others);
+        }
+        (all, sum)
     }
 }
 
-/// Gives out numbers for paths and hosts.
+/// Counts by path and by host, and takes the facts of exchanges.
 pub(super) struct Interner {
-    paths: Names,
-    hosts: Names,
+    paths: Named<Path>,
+    hosts: Named<u64>,
 }
 
 impl Interner {
     pub(super) fn new() -> Self {
-        Self { paths: Names::new(PATHS), hosts: Names::new(HOSTS) }
+        Self { paths: Named::new(PATHS), hosts: Named::new(HOSTS) }
     }
 
     /// What is needed of an exchange.
     pub(super) fn facts(&self, exchange: &Exchange) -> Facts {
         let response = exchange.response.as_ref();
-        let (mut path, mut host) = (None, None);
-        if let Some(request) = &exchange.request {
-            let mut key = [0; 256];
-            let name = path_and_query(&request.message.target).0;
-            let method = &request.message.method;
-            let length = method.len() + 1 + name.len();
-            path = Some(if length <= key.len() {
-                key[..method.len()].copy_from_slice(method);
-                key[method.len()] = b' ';
-                key[method.len() + 1..length].copy_from_slice(name);
-                self.paths.number(&key[..length])
-            } else {
-                self.paths.number(&[method, &b" "[..], name].concat())
-            });
-            host = request.message.headers.get("host").map(|host| self.hosts.number(host));
-        }
         let is_plain = exchange.completeness == Completeness::Complete && exchange.marks.is_empty();
-        Facts {
+        let facts = Facts {
             at: exchange.request.as_ref().map(|request| request.at).or(response.map(|response| response.at)),
             ended: response.map(|response| response.at),
             completeness: exchange.completeness,
-            path,
-            host,
             status: response.map(|response| response.message.status),
             first_byte_ns: response.and_then(|response| response.first_byte_ns),
             last_byte_ns: response.and_then(|response| response.last_byte_ns),
@@ -109,7 +126,26 @@ impl Interner {
                 let connection = format!("{} → {}", exchange.client, exchange.server);
                 Box::new(Odd { connection, marks: exchange.marks.clone() })
             }),
+        };
+        if let Some(request) = &exchange.request {
+            let mut key = [0; 256];
+            let name = path_and_query(&request.message.target).0;
+            let method = &request.message.method;
+            let length = method.len() + 1 + name.len();
+            let count = |path: &mut Path| path.add(&facts);
+            if length <= key.len() {
+                key[..method.len()].copy_from_slice(method);
+                key[method.len()] = b' ';
+                key[method.len() + 1..length].copy_from_slice(name);
+                self.paths.count(&key[..length], count);
+            } else {
+                self.paths.count(&[method, &b" "[..], name].concat(), count);
+            }
+            if let Some(host) = request.message.headers.get("host") {
+                self.hosts.count(host, |exchanges| *exchanges += 1);
+            }
         }
+        facts
     }
 }
 
@@ -118,14 +154,23 @@ pub(super) struct Facts {
     at: Option<Timestamp>,
     ended: Option<Timestamp>,
     completeness: Completeness,
-    path: Option<u32>,
-    host: Option<u32>,
     status: Option<u16>,
     first_byte_ns: Option<i64>,
     last_byte_ns: Option<i64>,
     request_bytes: u64,
     response_bytes: u64,
     odd: Option<Box<Odd>>,
+}
+
+impl Facts {
+    fn is_error(&self) -> bool {
+        self.status.is_some_and(|status| status >= 500)
+    }
+
+    /// To the first and to the last byte of a whole answer.
+    fn latencies(&self) -> Option<(i64, i64)> {
+        self.first_byte_ns.zip(self.last_byte_ns).filter(|_| self.completeness == Completeness::Complete)
+    }
 }
 
 struct Odd {
@@ -135,12 +180,37 @@ struct Odd {
 
 /// Counts of one path.
 #[derive(Default)]
-struct Path {
+pub(super) struct Path {
     exchanges: u64,
     errors: u64,
     /// Latencies by bucket: 32 to an octave, so a route's quantiles are right within 1.6 percent.
     latencies: BTreeMap<u16, u32>,
     exact: Exact,
+}
+
+impl Path {
+    fn add(&mut self, facts: &Facts) {
+        self.exchanges += 1;
+        self.errors += u64::from(facts.is_error());
+        if facts.completeness == Completeness::Complete
+            && let Some(last) = facts.last_byte_ns
+        {
+            let last = u64::try_from(last).unwrap_or(0);
+            *self.latencies.entry(bucket_of(last)).or_default() += 1;
+            self.exact.add(Exact { least: last, most: last, sum: last });
+        }
+    }
+}
+
+impl Count for Path {
+    fn merge(&mut self, other: Self) {
+        self.exchanges += other.exchanges;
+        self.errors += other.errors;
+        self.exact.add(other.exact);
+        for (bucket, count) in other.latencies {
+            *self.latencies.entry(bucket).or_default() += count;
+        }
+    }
 }
 
 /// What is known exactly of latencies that are counted by bucket.
@@ -184,8 +254,6 @@ fn nanos_of(bucket: u16) -> u64 {
 pub(super) struct Survey {
     completeness: BTreeMap<&'static str, u64>,
     statuses: BTreeMap<u16, u64>,
-    hosts: FxHashMap<u32, u64>,
-    paths: FxHashMap<u32, Path>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     timeline: Timeline,
@@ -228,8 +296,6 @@ impl Survey {
         Self {
             completeness: BTreeMap::new(),
             statuses: BTreeMap::new(),
-            hosts: FxHashMap::default(),
-            paths: FxHashMap::default(),
             first: None,
             last: None,
             timeline: Timeline { width_ns: NANOS_PER_SEC, buckets: BTreeMap::new() },
@@ -249,12 +315,9 @@ impl Survey {
         *self.completeness.entry(facts.completeness.name()).or_default() += 1;
         // Exchanges of a connection come in order, so the first of each tells how many connections there are.
         self.connections += u64::from(id.ordinal == 0);
-        let is_error = facts.status.is_some_and(|status| status >= 500);
+        let is_error = facts.is_error();
         if let Some(status) = facts.status {
             *self.statuses.entry(status).or_default() += 1;
-        }
-        if let Some(host) = facts.host {
-            *self.hosts.entry(host).or_default() += 1;
         }
         if let Some(at) = facts.at {
             self.first = Some(self.first.map_or(at, |first| first.min(at)));
@@ -264,22 +327,11 @@ impl Survey {
         }
         self.request_bytes += facts.request_bytes;
         self.response_bytes += facts.response_bytes;
-        let latency = facts.last_byte_ns.filter(|_| facts.completeness == Completeness::Complete);
-        if let (Some(first), Some(last)) = (facts.first_byte_ns, latency) {
+        if let Some((first, last)) = facts.latencies() {
             // Captured before its request: no latency, but worth a count.
             self.before_request += u64::from(first < 0);
             self.first_byte.saturating_record(u64::try_from(first).unwrap_or(0));
             self.last_byte.saturating_record(u64::try_from(last).unwrap_or(0));
-        }
-        if let Some(path) = facts.path {
-            let path = self.paths.entry(path).or_default();
-            path.exchanges += 1;
-            path.errors += u64::from(is_error);
-            if let Some(last) = latency {
-                let last = u64::try_from(last).unwrap_or(0);
-                *path.latencies.entry(bucket_of(last)).or_default() += 1;
-                path.exact.add(Exact { least: last, most: last, sum: last });
-            }
         }
         if let Some(odd) = facts.odd {
             self.add_odd(id, facts.completeness, *odd);
@@ -316,11 +368,13 @@ impl Survey {
 
     /// Puts names to the numbers.
     pub(super) fn finish(self, names: &Interner) -> Summary {
-        let hosts = names.hosts.all();
+        let (hosts, more) = names.hosts.all();
         let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        let named = |number: u32| hosts.get(&number).map_or_else(|| "(more hosts)".to_owned(), |name| text(name));
         let mut hosts: Vec<Counted> =
-            self.hosts.iter().map(|(&number, &exchanges)| Counted { name: named(number), exchanges }).collect();
+            hosts.iter().map(|(name, exchanges)| Counted { name: text(name), exchanges: *exchanges }).collect();
+        if more > 0 {
+            hosts.push(Counted { name: "(more hosts)".to_owned(), exchanges: more });
+        }
         hosts.sort_by(|a, b| b.exchanges.cmp(&a.exchanges).then_with(|| a.name.cmp(&b.name)));
         let span_ns = self.first.zip(self.last).map_or(0, |(first, last)| last.since(first));
         let exchanges: u64 = self.completeness.values().sum();
@@ -353,7 +407,7 @@ impl Survey {
             },
             statuses: self.statuses,
             hosts,
-            routes: routes(self.paths, names.paths.all()),
+            routes: routes(names.paths.all()),
             first_byte: Quantiles::of(&self.first_byte),
             last_byte: Quantiles::of(&self.last_byte),
             answers_captured_before_requests: self.before_request,
@@ -365,26 +419,24 @@ impl Survey {
 }
 
 /// Paths by the route that they belong to.
-fn routes(paths: FxHashMap<u32, Path>, names: FxHashMap<u32, Box<[u8]>>) -> Vec<Route> {
+fn routes((paths, others): (Vec<(Box<[u8]>, Path)>, Path)) -> Vec<Route> {
     let split = |name: &[u8]| {
         let blank = memchr::memchr(b' ', name).unwrap_or(name.len());
         (name[..blank].to_vec(), name.get(blank + 1..).unwrap_or_default().to_vec())
     };
     let mut learned = Routes::new(Vec::new());
-    for name in names.values() {
+    for (name, _) in &paths {
         let (method, path) = split(name);
         learned.learn(&method, &path);
     }
     learned.settle();
+    let others = (others.exchanges > 0).then(|| ("(more paths)".to_owned(), others));
+    let named = paths.into_iter().map(|(name, path)| {
+        let (method, target) = split(&name);
+        (learned.route(&method, &target).to_string(), path)
+    });
     let mut found: BTreeMap<String, (u64, u64, u64, Histogram<u64>, Exact)> = BTreeMap::new();
-    for (number, path) in paths {
-        let name = names.get(&number).map_or_else(
-            || "(more paths)".to_owned(),
-            |name| {
-                let (method, path) = split(name);
-                learned.route(&method, &path).to_string()
-            },
-        );
+    for (name, path) in named.chain(others) {
         let (exchanges, errors, different, latency, exact) = found.entry(name).or_insert_with(|| {
             let histogram = Histogram::new_with_max(HIGHEST_NS, 2).expect("two digits up to an hour are within bounds");
             (0, 0, 0, histogram, Exact::default())
@@ -588,12 +640,19 @@ mod tests {
     }
 
     #[test]
-    fn names_beyond_the_bound_are_one() {
-        let names = Names::new(PARTS);
-        let numbers: Vec<u32> = (0..1000u32).map(|n| names.number(&n.to_le_bytes())).collect();
-        assert_eq!(names.number(&0u32.to_le_bytes()), numbers[0]);
-        assert!(numbers.iter().filter(|&&number| number != OTHER).count() <= PARTS);
-        assert!(names.all().len() <= PARTS);
+    fn which_names_are_told_apart_does_not_depend_on_their_order() {
+        let counted = |numbers: &mut dyn Iterator<Item = u32>| {
+            let names = Named::<u64>::new(8 * PARTS);
+            numbers.for_each(|n| names.count(&(n % 1000).to_le_bytes(), |count| *count += 1));
+            let (mut known, others) = names.all();
+            known.sort();
+            assert!(names.all().0.is_empty());
+            (known, others)
+        };
+        let (known, others) = counted(&mut (0..3000));
+        assert!(known.len() == 8 * PARTS && known.iter().all(|(_, count)| *count == 3), "{known:?}");
+        assert_eq!(others, 3 * (1000 - known.len() as u64));
+        assert_eq!(counted(&mut (0..3000).rev()), (known, others));
     }
 
     #[test]
