@@ -86,6 +86,22 @@ fn a_fault_of_some_requests_is_named_by_what_they_share() {
 }
 
 #[test]
+fn a_change_of_many_routes_is_told_on_each_and_listed_once() {
+    let lost = FAULTS.iter().position(|(name, ..)| *name == "header-lost").unwrap();
+    let folder = made(&Plan { faults: vec![lost, lost, lost, 0], clean: 2, ..Plan::small() });
+    diff(folder.path(), &[]);
+    let found: Vec<(String, u64)> = regressions(folder.path()).into_iter().map(|c| (c.place, c.also_on)).collect();
+    assert_eq!(found.iter().filter(|(place, also_on)| place == "x-api-version" && *also_on == 2).count(), 3, "{found:?}");
+    assert_eq!(found.iter().filter(|(_, also_on)| *also_on == 0).count(), 1, "{found:?}");
+    let (code, _) = shadowtap(&["report", folder.path().to_str().unwrap()]);
+    assert_eq!(code, 0);
+    let text = std::fs::read_to_string(folder.path().join("summary.md")).unwrap();
+    let table = text.split("### Differences").nth(1).unwrap().split("<details>").next().unwrap();
+    assert_eq!(table.matches("<code>missing ").count(), 1, "{table}");
+    assert!(table.contains("the same on 2 more routes") && table.contains("2 clusters more"), "{table}");
+}
+
+#[test]
 fn the_output_does_not_depend_on_threads() {
     let folder = made(&Plan { noise: pairs::NOISES, samples: 20, ..Plan::small() });
     let files = ["clusters.jsonl", "differences.jsonl", "mismatches.csv", "noise.jsonl", "routes.json", "diff.json"];

@@ -288,6 +288,9 @@ fn print_cluster(out: &mut impl Write, cluster: &Cluster) -> io::Result<()> {
     if let Some(only) = &cluster.only_where {
         writeln!(out, "              only where {}", text(only))?;
     }
+    if cluster.also_on > 0 {
+        writeln!(out, "              {}", crate::report::elsewhere(cluster))?;
+    }
     if cluster.class == Class::Regression {
         let side = |value: &Option<String>| value.as_deref().map_or("nothing".to_owned(), text);
         let example = &cluster.example;

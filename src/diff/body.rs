@@ -87,7 +87,7 @@ pub(super) fn structured(context: &Context<'_>, headers: [&Headers; 2], a: &[u8]
         }
     }
     // Where places are counted, also equal markup is walked.
-    let unmarked = |text: &Cow<'_, [u8]>| text.starts_with(UTF_8_MARK).then_some(UTF_8_MARK.len()).unwrap_or_default();
+    let unmarked = |text: &Cow<'_, [u8]>| if text.starts_with(UTF_8_MARK) { UTF_8_MARK.len() } else { 0 };
     let (left, right) = (&a[unmarked(&a)..], &b[unmarked(&b)..]);
     if let (Some(language), Ok(left), Ok(right)) =
         (language(&types, left, right), std::str::from_utf8(left), std::str::from_utf8(right))

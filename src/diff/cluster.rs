@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest as _, Sha256};
 
 use super::approvals::{numeric, pair};
 use super::noise::Stat;
-use super::{Class, Cluster, Difference};
+use super::{Class, Cluster, Difference, Kind};
 use crate::time::Timestamp;
 
 /// Bits that all sets of member exchanges may take, in bytes: beyond, clusters have no predicate.
@@ -99,6 +100,19 @@ pub(super) fn id(route: &str, stat: &Stat, class: Class) -> String {
     hasher.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Tells each cluster on how many other routes its change was found as well.
+pub(super) fn count_routes(clusters: &mut [(usize, Cluster)]) {
+    fn change(cluster: &Cluster) -> (Class, Kind, &str, &str) {
+        (cluster.class, cluster.kind, &cluster.place, &cluster.shape)
+    }
+    let mut routes: FxHashMap<_, FxHashSet<&str>> = FxHashMap::default();
+    for (_, cluster) in &*clusters {
+        routes.entry(change(cluster)).or_default().insert(&cluster.route);
+    }
+    let counts: Vec<u64> = clusters.iter().map(|(_, cluster)| routes[&change(cluster)].len() as u64 - 1).collect();
+    clusters.iter_mut().zip(counts).for_each(|((_, cluster), count)| cluster.also_on = count);
+}
+
 impl Drafts {
     /// Adds a difference. `which` tells apart clusters of one key and class: the approval that holds.
     pub(super) fn add(&mut self, key: u32, which: usize, rank: u32, ranks: usize, difference: &Difference, why: &str) {
@@ -186,6 +200,7 @@ impl Draft {
             differences: self.differences,
             exchanges: self.exchanges,
             compared,
+            also_on: 0,
             only_where: None,
             first_at: self.first_at,
             last_at: self.last_at,

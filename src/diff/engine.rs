@@ -488,6 +488,7 @@ impl Engine<'_> {
                 .then(b.differences.cmp(&a.differences))
                 .then_with(|| (&a.route, &a.place, &a.shape, a.kind).cmp(&(&b.route, &b.place, &b.shape, b.kind)))
         });
+        cluster::count_routes(&mut clusters);
         let mut reads = PREDICATE_READS;
         for (at, cluster) in &mut clusters {
             let draft = &drafts.drafts[*at];

@@ -309,7 +309,7 @@ fn media_type(values: &[&[u8]]) -> Vec<String> {
     // What stands between parts says nothing of them, and is mostly made anew.
     let is_multipart = out.first().is_some_and(|kind| kind.starts_with("multipart/"));
     let mut parameters: Vec<String> =
-        parts.filter(|part| !part.is_empty() && !(is_multipart && part.starts_with("boundary="))).collect();
+        parts.filter(|part| !(part.is_empty() || is_multipart && part.starts_with("boundary="))).collect();
     parameters.sort();
     out.extend(parameters);
     out

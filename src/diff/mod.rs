@@ -134,6 +134,9 @@ pub struct Cluster {
     pub exchanges: u64,
     /// Of how many compared exchanges of the route.
     pub compared: u64,
+    /// Other routes on which the same change was found (kind, place, shape, class): one cause most likely, as of a framework.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub also_on: u64,
     /// What separates its exchanges from the matching ones of the route, e.g. `query.currency = "JPY"`.
     #[serde(default)]
     pub only_where: Option<String>,
@@ -145,6 +148,11 @@ pub struct Cluster {
     pub example: Difference,
     /// A command line that repeats the example's request at v2; secrets masked.
     pub repeat: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a diff counted: `diff.json` in the run's folder.

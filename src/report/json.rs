@@ -42,7 +42,7 @@ pub const FIELDS: [Column; 17] = [
     column(
         "clusters",
         "objects",
-        "the largest clusters of regressions, at most 100: id, route, kind, place, shape, exchanges, compared",
+        "the largest clusters of regressions, at most 100: id, route, kind, place, shape, exchanges, compared, and on how many other routes the same change was found (`also_on`)",
     ),
     column("latency", "objects", "the rows of latency.csv in nanoseconds"),
     column("status", "object", "answers by route, side and status code"),
@@ -122,7 +122,7 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
             json!({
                 "id": cluster.id, "route": cluster.route, "kind": cluster.kind, "place": cluster.place,
                 "shape": cluster.shape, "exchanges": cluster.exchanges, "compared": cluster.compared,
-                "only_where": cluster.only_where, "first_at": cluster.first_at, "last_at": cluster.last_at,
+                "only_where": cluster.only_where, "also_on": cluster.also_on, "first_at": cluster.first_at, "last_at": cluster.last_at,
             })
         })
         .collect();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::{markdown, markdown_code, short};
-use super::{From, Report, what};
+use super::{From, Report, elsewhere, once_each, what};
 use crate::gate::words::{count, duration, percent, plural, times};
 use crate::gate::{Finding, Verdict};
 use crate::measure::Side;
@@ -98,7 +98,7 @@ fn calls(report: &Report<'_>, out: &mut String) {
 }
 
 fn clusters(report: &Report<'_>, out: &mut String) {
-    let found: Vec<_> = report.clusters.regressions().take(CLUSTERS).collect();
+    let found: Vec<_> = once_each(report.clusters.regressions()).take(CLUSTERS).collect();
     if found.is_empty() {
         return;
     }
@@ -108,9 +108,10 @@ fn clusters(report: &Report<'_>, out: &mut String) {
     for cluster in &found {
         let _ = writeln!(
             out,
-            "| {} | {} | {} of {} | {} | {} |",
+            "| {} | {}{} | {} of {} | {} | {} |",
             markdown_code(&short(&cluster.route, VALUE_CHARS)),
             markdown_code(&short(&what(cluster), 2 * VALUE_CHARS)),
+            if cluster.also_on > 0 { format!(", {}", elsewhere(cluster)) } else { String::new() },
             count(cluster.exchanges),
             count(cluster.compared),
             value(cluster.example.expected.as_deref()),

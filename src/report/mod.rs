@@ -153,6 +153,22 @@ pub(crate) fn what(cluster: &Cluster) -> String {
     [kind, place, cluster.shape.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
+/// Where else the change of a cluster was found; empty where it was not.
+pub(crate) fn elsewhere(cluster: &Cluster) -> String {
+    match cluster.also_on {
+        0 => String::new(),
+        routes => format!("the same on {}", crate::gate::words::plural(routes, "more route", "more routes")),
+    }
+}
+
+/// The clusters for a short list, largest first: a change that was found on many routes is listed once.
+pub(crate) fn once_each<'c>(clusters: impl Iterator<Item = &'c Cluster>) -> impl Iterator<Item = &'c Cluster> {
+    let mut listed = std::collections::BTreeSet::new();
+    clusters.filter(move |cluster| {
+        cluster.also_on == 0 || listed.insert((cluster.kind, cluster.place.as_str(), cluster.shape.as_str()))
+    })
+}
+
 /// v2's calls to its providers, as the mock saw them.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Egress {

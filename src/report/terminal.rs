@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::visible;
-use super::{Report, names, what};
+use super::{Report, elsewhere, names, once_each, what};
 use crate::gate::Verdict;
 use crate::gate::words::{count, duration, plural, times};
 use crate::measure::{Histogram, Side};
@@ -78,7 +78,8 @@ fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
         return;
     }
     let _ = writeln!(out, "\n{}", colour.paint("1", "Differences"));
-    for cluster in report.clusters.regressions().take(CLUSTERS) {
+    let shown: Vec<_> = once_each(report.clusters.regressions()).take(CLUSTERS).collect();
+    for cluster in &shown {
         let many = format!("{} of {}", count(cluster.exchanges), count(cluster.compared));
         let _ = writeln!(out, "  {} {}", fit_right(&many, 15), fit(&cluster.route, WIDTH - 18).trim_end());
         let about = match &cluster.only_where {
@@ -86,9 +87,12 @@ fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
             None => what(cluster),
         };
         let _ = writeln!(out, "  {} {}", " ".repeat(15), fit(&about, WIDTH - 18).trim_end());
+        if cluster.also_on > 0 {
+            let _ = writeln!(out, "  {} {}", " ".repeat(15), elsewhere(cluster));
+        }
     }
-    if total > CLUSTERS as u64 {
-        let _ = writeln!(out, "  … and {}", plural(total - CLUSTERS as u64, "more cluster", "more clusters"));
+    if total > shown.len() as u64 {
+        let _ = writeln!(out, "  … and {}", plural(total - shown.len() as u64, "more cluster", "more clusters"));
     }
 }
 

@@ -272,6 +272,7 @@ pub(crate) fn cluster(number: u32, route: &str, kind: Kind, place: &str, values:
         differences: exchanges,
         exchanges,
         compared: exchanges * 3,
+        also_on: 0,
         only_where: None,
         first_at: at,
         last_at: at.plus(20_000_000_000),

@@ -4,6 +4,7 @@ use super::{instant, seen};
 use crate::diff::{Class, Cluster};
 use crate::gate::words::{count, percent, plural};
 use crate::report::Report;
+use crate::report::elsewhere;
 use crate::report::text::{short, split_common, visible};
 
 /// Clusters that are open at first.
@@ -132,7 +133,12 @@ pub(super) fn cluster_words(cluster: &Cluster, most: usize) -> ClusterWords {
         place: if cluster.place == cluster.kind.name() { String::new() } else { seen(&cluster.place, 160) },
         shape: seen(&cluster.shape, 80),
         only_where: cluster.only_where.as_deref().map(|only| seen(only, 160)),
-        why: seen(&cluster.why, 300),
+        why: [elsewhere(cluster), seen(&cluster.why, 300)]
+            .iter()
+            .filter(|text| !text.is_empty())
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("; "),
         expected: parts(expected.is_some(), [a, b, c]),
         actual: parts(actual.is_some(), [x, y, z]),
         example: example.id.to_string(),
