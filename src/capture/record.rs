@@ -24,7 +24,7 @@ const BLOCKS: usize = 32;
 /// Blocks that are made, and their pages touched, before the first packet comes: enough where the disk keeps up.
 const BLOCKS_READY: usize = 3;
 /// How long packets may wait for a block to fill, since the last one was handed over.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(100);
 
 /// Why a recording failed.
 #[derive(Debug, thiserror::Error)]
