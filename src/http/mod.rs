@@ -66,12 +66,25 @@ impl Headers {
 
     /// The values of the fields called `name` (case does not count, RFC 9110 §5.1), in their order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        self.called(name).map(|span| self.value(span))
     }
 
     /// The value of the first field called `name`.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        self.called(name).next().map(|span| self.value(span))
+    }
+
+    /// The fields called `name`: most others have another length, and are not looked at.
+    fn called<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Span> + 'a {
+        self.spans.iter().filter(move |span| {
+            let start = span.start as usize;
+            span.name as usize == name.len() && self.bytes[start..start + name.len()].eq_ignore_ascii_case(name.as_bytes())
+        })
+    }
+
+    fn value(&self, span: &Span) -> &[u8] {
+        let start = span.start as usize + span.name as usize;
+        &self.bytes[start..start + span.value as usize]
     }
 
     /// How many fields.
