@@ -143,6 +143,34 @@ fn a_target_that_nobody_listens_on_is_code_4() {
 }
 
 #[test]
+fn a_target_that_speaks_no_tls_is_code_4_before_the_first_request() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    let address = server(|_| response("400 Bad Request", "text/plain", "no TLS here"));
+    let target = format!("https://{address}");
+    let refused = shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "--insecure", "-o", "out"]);
+    refused.expect(4).says(&[&target, "--insecure", "http://"]);
+    assert!(!folder.path().join("out/outcomes.jsonl").exists());
+}
+
+#[test]
+fn standard_input_has_its_hash_in_run_json() {
+    let capture = small_capture();
+    let folder = folder_with("v1.pcap", &capture);
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["-q", "replay", "-", "--target", &shop("7"), "-o", "out"])
+        .current_dir(folder.path())
+        .stdin(fs::File::open(folder.path().join("v1.pcap")).expect("the capture"))
+        .output()
+        .expect("the program starts");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let run: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("out/run.json")).expect("run.json")).expect("JSON");
+    let sum = std::process::Command::new("sha256sum").arg(folder.path().join("v1.pcap")).output().expect("sha256sum runs");
+    let sum = String::from_utf8_lossy(&sum.stdout).split(' ').next().unwrap_or_default().to_owned();
+    assert_eq!(run["inputs"], serde_json::json!([{"name": "-", "bytes": capture.len(), "sha256": sum}]));
+}
+
+#[test]
 fn the_captured_server_is_refused_as_a_target() {
     let folder = folder_with("v1.pcap", &small_capture());
     shadowtap(folder.path(), &["replay", "v1.pcap", "--target", "http://10.0.0.1:8080", "-o", "out"])

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek as _, Write as _};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use sha2::Digest as _;
 
@@ -34,6 +35,7 @@ pub struct Options {
 /// Inputs, opened, their kinds known.
 pub struct Inputs {
     names: Vec<String>,
+    prints: Prints,
     captures: Vec<(Box<CaptureFile>, i64)>,
     recordings: Vec<Recording>,
     options: Options,
@@ -44,6 +46,8 @@ pub struct Inputs {
 pub struct Done {
     /// Names of the inputs.
     pub names: Vec<String>,
+    /// Of those that cannot be read again.
+    pub prints: Prints,
     /// How many exchanges there were.
     pub exchanges: u64,
     /// The account of packets; of recordings, what their last lines say.
@@ -79,14 +83,17 @@ impl Inputs {
         if names.iter().filter(|name| *name == "-").count() > 1 {
             return Err(Failure::usage("standard input (-) can be read only once"));
         }
-        let mut inputs = Self { names: names.to_vec(), captures: Vec::new(), recordings: Vec::new(), options };
+        let mut inputs =
+            Self { names: names.to_vec(), prints: Prints::default(), captures: Vec::new(), recordings: Vec::new(), options };
         for name in names {
             let skew = inputs.options.offsets.get(name).copied().unwrap_or_default();
             let opened = if is_url(name) {
                 let mut file = download(name)?;
                 let length = file.seek(io::SeekFrom::End(0)).ok();
                 file.rewind().map_err(|error| Failure::unusable(format!("cannot read back {name}")).because(&error))?;
-                file::from_reader(name, Box::new(file), length)
+                file::from_reader(name, inputs.prints.of(name, file), length)
+            } else if name == "-" {
+                file::from_reader("standard input", inputs.prints.of(name, io::stdin()), None)
             } else {
                 file::open(name)
             };
@@ -108,8 +115,8 @@ impl Inputs {
         render: R,
         mut take: impl FnMut(&mut Output<R::Item>) -> Result<(), Failure>,
     ) -> Result<Done, Failure> {
-        let Self { names, captures, recordings, options } = self;
-        let mut done = Done { names, ..Done::default() };
+        let Self { names, prints, captures, recordings, options } = self;
+        let mut done = Done { names, prints, ..Done::default() };
         if captures.is_empty() {
             from_recordings(recordings, &render, &mut take, &mut done)?;
             return Ok(done);
@@ -160,7 +167,7 @@ impl Inputs {
                 })
             });
         }
-        let mut done = Done { names: self.names, ..Done::default() };
+        let mut done = Done { names: self.names, prints: self.prints, ..Done::default() };
         let mut merged = merge(self.recordings);
         let mut line = Vec::new();
         while let Some(recording) = merged.only() {
@@ -273,19 +280,58 @@ fn failure(error: &CaptureError) -> Failure {
     Failure::new(Exit::Unusable, error.to_string()).because(error)
 }
 
-/// Names, lengths and hashes of inputs, for `run.json`. Standard input was read already: it has no hash.
-pub fn describe(names: &[String]) -> Vec<InputInfo> {
+/// Names, lengths and hashes of inputs, for `run.json`: of files as they are, of others as they were read.
+pub fn describe(names: &[String], prints: &Prints) -> Vec<InputInfo> {
     let describe = |name: &String| {
-        let mut info = InputInfo { name: without_secrets(name), ..InputInfo::default() };
-        if name != "-"
-            && !is_url(name)
-            && let Ok((bytes, sha256)) = hash(Path::new(name))
-        {
-            (info.bytes, info.sha256) = (bytes, sha256);
-        }
-        info
+        let print = prints.get(name).or_else(|| hash(Path::new(name)).ok());
+        let (bytes, sha256) = print.unwrap_or_default();
+        InputInfo { name: without_secrets(name), bytes, sha256 }
     };
     names.iter().map(describe).collect()
+}
+
+/// Lengths and hashes of inputs that can be read but once: standard input and downloads.
+#[derive(Clone, Debug, Default)]
+pub struct Prints(BTreeMap<String, Arc<Mutex<Print>>>);
+
+#[derive(Clone, Debug, Default)]
+struct Print {
+    bytes: u64,
+    hasher: sha2::Sha256,
+}
+
+impl Prints {
+    /// `reader`, watched.
+    fn of(&mut self, name: &str, reader: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+        let print = Arc::<Mutex<Print>>::default();
+        self.0.insert(name.to_owned(), Arc::clone(&print));
+        Box::new(Watched { reader, print })
+    }
+
+    fn get(&self, name: &str) -> Option<(u64, String)> {
+        let print = self.0.get(name)?.lock().expect("no holder of this lock panics").clone();
+        Some((print.bytes, hex(print.hasher)))
+    }
+}
+
+/// A reader whose bytes are counted and hashed on their way. The lock is free: one thread reads, and the print is taken at the end.
+struct Watched<R> {
+    reader: R,
+    print: Arc<Mutex<Print>>,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.reader.read(buffer)?;
+        let mut print = self.print.lock().expect("no holder of this lock panics");
+        print.bytes += got as u64;
+        print.hasher.update(&buffer[..got]);
+        Ok(got)
+    }
+}
+
+fn hex(hasher: sha2::Sha256) -> String {
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn hash(path: &Path) -> io::Result<(u64, String)> {
@@ -300,7 +346,7 @@ fn hash(path: &Path) -> io::Result<(u64, String)> {
             }
         }
     }
-    Ok((bytes, hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((bytes, hex(hasher)))
 }
 
 fn is_url(name: &str) -> bool {

@@ -10,7 +10,9 @@ use super::redaction::Redaction;
 use super::{Exit, Failure, Global, args};
 use crate::exchange::log::{self, End, Header};
 use crate::exchange::{Completeness, Exchange, Redactor};
+use crate::http::parser::BODY_KEPT_IN_PART;
 use crate::ledger::Ledger;
+use crate::limits;
 use crate::time::Timestamp;
 
 /// Rebuilds the HTTP exchanges of captures.
@@ -121,17 +123,22 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     log::write_line(&mut line, &Header::new(Timestamp::now(), settings.inputs.clone()));
     output.write(&line)?;
     let mut completeness = [0; 5];
+    let mut kept_in_part = 0;
     let redactor = settings.redactor.clone();
     let render = move |mut exchange: Exchange, text: &mut Vec<u8>| {
         if let Some(redactor) = &redactor {
             redactor.apply(&mut exchange);
         }
         log::write_rest(text, &exchange);
-        exchange.completeness
+        let in_part = exchange.marks.iter().filter(|mark| mark.contains(BODY_KEPT_IN_PART)).count() as u64;
+        (exchange.completeness, in_part)
     };
     let done = inputs.render(global, render, |rendered| {
         output.write_all(rendered.lines())?;
-        rendered.drain().for_each(|(_, how, _)| completeness[how as usize] += 1);
+        rendered.drain().for_each(|(_, (how, in_part), _)| {
+            completeness[how as usize] += 1;
+            kept_in_part += in_part;
+        });
         if interrupted.load(Ordering::Relaxed) { Err(Failure::new(Exit::Interrupted, "interrupted")) } else { Ok(()) }
     });
     let done = match done {
@@ -149,7 +156,14 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     if missing != 0 {
         return Err(Failure::unusable(format!("{missing} packets are neither used nor rejected: this is a fault of shadowtap")));
     }
-    let done = done.require_exchanges()?;
+    let mut done = done.require_exchanges()?;
+    if kept_in_part > 0 {
+        done.ledger.note("bodies-kept-in-part", kept_in_part);
+        tracing::warn!(
+            "{kept_in_part} bodies are longer than {} MiB: their beginning is kept, with their length and hash; such requests cannot be replayed",
+            limits::BODY_BYTES >> 20
+        );
+    }
     line.clear();
     log::write_line(&mut line, &End::new(done.exchanges, done.ledger.clone()));
     output.write(&line)?;

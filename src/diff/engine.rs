@@ -266,7 +266,7 @@ impl Engine<'_> {
                 compared.not.push(failure.kind.name());
                 continue;
             }
-            let sink = self.answer(&exchange, &outcome, started, &self.outcomes.target, &rules, count);
+            let sink = self.answer(&exchange, &outcome, started, self.outcomes.target_of(message).0, &rules, count);
             let base = match &self.baseline {
                 Some(baseline) => self.baseline_of(baseline, &exchange, outcome.id, &rules, count)?,
                 None => None,
@@ -348,7 +348,8 @@ impl Engine<'_> {
         if outcome.failure.as_ref().is_some_and(|failure| matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)) {
             return Ok(None);
         }
-        Ok(Some(self.answer(exchange, &outcome, started, &baseline.target, rules, count)))
+        let target = exchange.request.as_ref().map_or("", |request| baseline.target_of(&request.message).0);
+        Ok(Some(self.answer(exchange, &outcome, started, target, rules, count)))
     }
 
     /// Compares v1's answer with its answer to the equal request before.
@@ -496,7 +497,8 @@ impl Engine<'_> {
                 && let Some(request) = &exchange.request
             {
                 let id = exchange.id.to_string();
-                cluster.repeat = repeat::curl(&self.outcomes.target, &request.message, &self.settings.masker, Some(&id));
+                let (target, mapped) = self.outcomes.target_of(&request.message);
+                cluster.repeat = repeat::at(target, mapped, &request.message, &self.settings.masker, &id);
             }
             if reads > 0
                 && cluster.exchanges < cluster.compared

@@ -6,8 +6,11 @@ use std::ops::Range;
 
 use super::store::{Batches, read_at};
 use crate::exchange::ExchangeId;
+use crate::http::Request;
 use crate::replay::log::{self, Line};
+use crate::replay::rewrite::HostMap;
 use crate::replay::{Outcome, ReplayId};
+use crate::schedule::select::host_matches;
 use crate::time::Timestamp;
 
 /// Where an outcome stands: 32 bytes for each.
@@ -25,7 +28,9 @@ pub(super) struct Index {
     /// When each part of the file started, by offset: shards that were put together have several.
     starts: Vec<(u64, Timestamp)>,
     /// Where the requests went.
-    pub(super) target: String,
+    target: String,
+    /// Hosts whose requests went elsewhere, and where.
+    mapped: Vec<HostMap>,
     /// Lines that are no outcome.
     pub(super) damaged: u64,
     /// Whether the file was closed by its last line.
@@ -35,7 +40,15 @@ pub(super) struct Index {
 impl Index {
     /// Walks the file once.
     pub(super) fn build(file: File, mut progress: impl FnMut(u64)) -> io::Result<Self> {
-        let mut index = Self { file, entries: Vec::new(), starts: Vec::new(), target: String::new(), damaged: 0, closed: false };
+        let mut index = Self {
+            file,
+            entries: Vec::new(),
+            starts: Vec::new(),
+            target: String::new(),
+            mapped: vec![],
+            damaged: 0,
+            closed: false,
+        };
         let file = index.file.try_clone()?;
         let mut batches = Batches::new(&file)?;
         while let Some(batch) = batches.next()? {
@@ -63,11 +76,20 @@ impl Index {
             Ok(Line::Outcome(outcome)) => self.entries.push(Entry { id: outcome.id, length, offset }),
             Ok(Line::Header(header)) => {
                 self.starts.push((offset, header.started));
+                self.mapped = header.mapped();
                 self.target = header.target;
                 self.closed = false;
             }
             Ok(Line::End(_)) => self.closed = true,
             Err(_) => self.damaged += 1,
+        }
+    }
+
+    /// Where `request` went, and whether its host was mapped to another.
+    pub(super) fn target_of(&self, request: &Request) -> (&str, bool) {
+        match self.mapped.iter().find(|map| host_matches(request, &map.host)) {
+            Some(map) => (&map.url, true),
+            None => (&self.target, false),
         }
     }
 

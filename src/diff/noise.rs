@@ -154,10 +154,14 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             said.push(format!("but v2 always has the same value ({} times) where v1 varies", v2.total));
             (decision.measured, decision.shaped) = (false, false);
         }
-        // A value that was seen once means that there are others which were not seen yet.
+        // A value that was seen once means that there are others which were not seen yet. Times never come back, however few
+        // there were in a short recording.
         let settled = v1.counts.values().all(|&count| count > 1);
-        decision.vocabulary =
-            !v1.full && settled && (2..=VOCABULARY).contains(&v1.counts.len()) && stat.live >= VOCABULARY_SAMPLES;
+        decision.vocabulary = !v1.full
+            && settled
+            && (2..=VOCABULARY).contains(&v1.counts.len())
+            && stat.live >= VOCABULARY_SAMPLES
+            && !stat.looks.is_some_and(ValueKind::is_time);
     }
     decision.why = said.join("; ");
     decision
@@ -314,6 +318,14 @@ mod tests {
         };
         assert!(varied(40, 3).measured && varied(40, 3).vocabulary);
         assert!(!varied(10, 3).vocabulary, "too few");
+        let mut seconds = stat(40, 9);
+        for n in 0..40 {
+            seconds.values[0].add(n % 3);
+            seconds.values[1].add(100 + n % 3);
+        }
+        seconds.looks = Some(ValueKind::Rfc3339);
+        let decision = decide(&seconds, samples(40, 9), (0, 0));
+        assert!(decision.shaped && !decision.vocabulary, "the seconds of a short recording do not come back");
         assert!(!varied(40, 30).vocabulary, "too many values");
     }
 

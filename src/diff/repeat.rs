@@ -25,6 +25,16 @@ pub fn call(host: &str, target: &str, request: &Request, masker: &Masker) -> Str
     curl(MOCK, &asked, masker, None)
 }
 
+/// `curl …` for a request of the replay at the server that it was sent to; where its host was `mapped` to that server, with the
+/// server's own.
+pub(super) fn at(target: &str, mapped: bool, request: &Request, masker: &Masker, id: &str) -> String {
+    if !mapped {
+        return curl(target, request, masker, Some(id));
+    }
+    let headers = request.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"host")).collect();
+    curl(target, &Request { headers, ..request.clone() }, masker, Some(id))
+}
+
 /// `curl …` for `request` at `target`, secrets masked. A body that is no text or too long for a command line is taken from the run's
 /// records by the exchange's `id`; where it is not in them the line says so.
 pub(super) fn curl(target: &str, request: &Request, masker: &Masker, id: Option<&str>) -> String {
@@ -121,6 +131,16 @@ mod tests {
             curl("http://v2", &Request { method: "GET".into(), target: "/".into(), ..Request::default() }, &Masker::off(), None),
             "curl -sS --globoff http://v2/"
         );
+    }
+
+    #[test]
+    fn a_mapped_host_is_the_servers_own() {
+        let mut headers = Headers::new();
+        headers.push(b"host", b"shop.example");
+        let request = Request { method: "GET".into(), target: "/a".into(), headers, ..Request::default() };
+        let line = |mapped| at("http://v2:81", mapped, &request, &Masker::off(), "1-2");
+        assert_eq!(line(true), "curl -sS --globoff http://v2:81/a");
+        assert_eq!(line(false), "curl -sS --globoff http://v2:81/a -H 'host: shop.example'");
     }
 
     #[test]

@@ -23,6 +23,9 @@ use super::verbatim;
 use super::{Body, Framing, Headers, Request, Response, Version};
 use crate::limits;
 
+/// The mark of a message whose body was longer than the limit: its beginning is kept, and its length and hash.
+pub const BODY_KEPT_IN_PART: &str = "body-kept-in-part";
+
 /// Which messages a parser reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -804,7 +807,11 @@ impl<M: Copy + Default> Parser<M> {
             *self.current.take().expect("a message that ends was under way");
         self.clear_line();
         self.state = if tunnel && matches!(message, Message::Response(_)) { State::Tunnel } else { State::Head };
-        message.set_body(body.finish(), framing);
+        let body = body.finish();
+        if body.sha256.is_some() && body.is_cut() && !oddities.contains(&"body-not-kept") {
+            oddities.push(BODY_KEPT_IN_PART);
+        }
+        message.set_body(body, framing);
         if around_chunks.is_full() {
             oddities.push("chunks-not-kept");
         }

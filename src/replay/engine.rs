@@ -233,6 +233,7 @@ pub fn run(
     let held = shared.at_once || held(late, figures.lateness.len());
     let generator = json!({
         "schedule_held": held,
+        "late": late,
         "lateness": generator::quantiles(&figures.lateness),
         "waited_for_v2": generator::quantiles(&figures.waited),
         "from_due": generator::quantiles(&figures.from_due),

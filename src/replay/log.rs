@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rewrite::HostMap;
 use super::{Failure, Outcome, ReplayId};
 use crate::exchange::log::{END_FORMAT, LineError};
 use crate::http::Response;
@@ -31,6 +32,14 @@ pub struct Header {
     /// The settings that shaped it.
     #[serde(default)]
     pub settings: serde_json::Value,
+}
+
+impl Header {
+    /// Hosts whose requests went to another server than the target.
+    pub fn mapped(&self) -> Vec<HostMap> {
+        let maps = self.settings["map_host"].as_array().into_iter().flatten();
+        maps.filter_map(|map| map.as_str()?.parse().ok()).collect()
+    }
 }
 
 /// The last line.

@@ -3,11 +3,12 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
+use rustls::{CertificateError, ClientConnection};
 use url::Url;
 
 use super::target::Target;
 use super::task::Stop;
-use super::tls::Trust;
+use super::tls::{Trust, server_name};
 use crate::time::Monotonic;
 
 /// Longest wait for one connection.
@@ -15,16 +16,48 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Pause between two attempts.
 const AGAIN: Duration = Duration::from_millis(250);
 
-/// Connects once to one of the target's addresses; the error says what happened at the last of them.
-pub fn reach(target: &Target) -> Result<(), String> {
+/// Why a target cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// No connection; what happened at the last of its addresses.
+    NoConnection(String),
+    /// It does not speak TLS, or its certificate is not trusted.
+    Tls(String),
+}
+
+/// Connects once to one of the target's addresses, and where it is reached by TLS shakes hands, so that a certificate that nobody
+/// trusts is found before a thousand requests fail by it.
+pub fn reach(target: &Target, trust: &Trust) -> Result<(), Unusable> {
     let mut last = "it has no address".to_owned();
     for address in target.addresses.iter().take(8) {
         match TcpStream::connect_timeout(address, CONNECT) {
+            Ok(stream) if target.tls => return shake_hands(stream, target, trust).map_err(Unusable::Tls),
             Ok(_) => return Ok(()),
             Err(error) => last = format!("{address}: {error}"),
         }
     }
-    Err(last)
+    Err(Unusable::NoConnection(last))
+}
+
+/// A TLS handshake under the target's own name. A certificate for other names is no objection: requests ask under their hosts.
+fn shake_hands(mut stream: TcpStream, target: &Target, trust: &Trust) -> Result<(), String> {
+    let config = trust.config(&[b"http/1.1"]).map_err(|error| innermost(&error))?;
+    let Some(name) = server_name("", target) else { return Ok(()) };
+    let mut session = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
+    let bounded = stream.set_read_timeout(Some(CONNECT)).and_then(|()| stream.set_write_timeout(Some(CONNECT)));
+    bounded.map_err(|error| error.to_string())?;
+    while session.is_handshaking() {
+        let Err(error) = session.complete_io(&mut stream) else { continue };
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let other_name = matches!(
+            inner,
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+            ))
+        );
+        return if other_name { Ok(()) } else { Err(innermost(&error)) };
+    }
+    Ok(())
 }
 
 /// Asks `url` until it answers with a status below 400, for at most `wait_ns`.
@@ -87,12 +120,13 @@ mod tests {
     fn a_closed_port_is_not_reached() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = Target::resolve(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        assert_eq!(reach(&target), Ok(()));
+        assert_eq!(reach(&target, &Trust::default()), Ok(()));
         // Bound, so that nobody else is given it, and not listening.
         let closed = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         bind(&closed, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = SocketAddr::try_from(getsockname(&closed).unwrap()).unwrap();
-        assert!(reach(&Target::resolve(&format!("http://{address}")).unwrap()).is_err());
+        let refused = reach(&Target::resolve(&format!("http://{address}")).unwrap(), &Trust::default());
+        assert!(matches!(refused, Err(Unusable::NoConnection(_))), "{refused:?}");
     }
 
     #[test]

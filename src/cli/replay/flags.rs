@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use url::Url;
 
 use crate::cli::args::{duration_ns, size};
+use crate::cli::input::without_secrets;
 use crate::cli::{Failure, folder};
 use crate::gate::Policy;
 use crate::replay::config::Section;
@@ -350,7 +351,7 @@ impl Shape {
             "unsafe_methods": self.selection.unsafe_methods,
             "header": self.header.iter().map(Field::name).collect::<Vec<_>>(),
             "remove_header": self.remove_header,
-            "map_host": self.map_host.iter().map(|map| &map.host).collect::<Vec<_>>(),
+            "map_host": self.map_host.iter().map(|map| format!("{}={}", map.host, without_secrets(&map.url))).collect::<Vec<_>>(),
             "max_lateness_p99_ns": self.max_lateness_ns,
             "transport": if self.transport == Transport::Wire { "wire" } else { "client" },
             "arrivals": match self.arrivals { Arrivals::Causal => "causal", Arrivals::Open => "open" },

@@ -74,13 +74,13 @@ pub(super) fn read_into(
     let read = open(inputs).and_then(|inputs| inputs.lines(global, take));
     let ended = read.and_then(with_exchanges).and_then(|done| {
         log::write_line(&mut buffer, &End::new(done.exchanges, done.ledger));
-        file.write_all(&buffer).map_err(cannot)
+        file.write_all(&buffer).map_err(cannot)?;
+        Ok(done.prints)
     });
-    if let Err(failure) = ended {
+    let prints = ended.inspect_err(|_| {
         let _ = std::fs::remove_file(&part);
-        return Err(failure);
-    }
-    Ok(Planned { plan: planner.finish().map_err(cannot)?, inputs: input::describe(inputs), part })
+    })?;
+    Ok(Planned { plan: planner.finish().map_err(cannot)?, inputs: input::describe(inputs, &prints), part })
 }
 
 /// Reads the inputs and plans the replay; leaves nothing behind.

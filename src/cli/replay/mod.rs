@@ -356,8 +356,17 @@ fn make_sure_it_is_there(shape: &Shape, targets: &Targets, stop: &Stop) -> Resul
             .map_err(|why| Failure::target(format!("--wait-ready {}: {why}", folder::without_secrets(url))))?;
     }
     for target in targets.all() {
-        probe::reach(target).map_err(|why| {
-            Failure::target(format!("nobody answers at {} ({why}): is it started? --wait-ready URL waits for it", target.shown()))
+        probe::reach(target, &shape.trust).map_err(|why| {
+            Failure::target(match why {
+                probe::Unusable::NoConnection(why) => {
+                    format!("nobody answers at {} ({why}): is it started? --wait-ready URL waits for it", target.shown())
+                }
+                probe::Unusable::Tls(why) => format!(
+                    "no TLS connection to {} ({why}): name who signed its certificate with --ca FILE, check nobody with --insecure, or \
+                     use http://",
+                    target.shown()
+                ),
+            })
         })?;
     }
     Ok(())

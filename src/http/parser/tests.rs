@@ -212,4 +212,5 @@ fn limits_are_outcomes() {
     let big = run(b"PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde");
     let Message::Request(request) = &big[0].message else { panic!() };
     assert_eq!((&request.body.bytes[..], request.body.length, request.body.sha256.is_some()), (&b"abc"[..], 5, true));
+    assert!(big[0].oddities.contains(&BODY_KEPT_IN_PART), "{:?}", big[0].oddities);
 }
