@@ -738,26 +738,37 @@ fn tls_is_spoken_and_its_failures_are_told() {
     let replayed = replay(&exchanges, &shadowtap::replay::Options { target: target(address), ..base.clone() });
     assert!(replayed.result("1-0").starts_with("tls"), "{}", replayed.result("1-0"));
 
-    let names = Notes::default();
-    let (address, certificate) = tls_server(names.clone());
-    let replayed = replay(&exchanges, &shadowtap::replay::Options { target: target(address), ..base.clone() });
-    assert_eq!(replayed.result("1-0"), "200", "an unchecked certificate is accepted");
-    assert_eq!(names.all(), ["shop.invalid http/1.1"], "SNI is the request's host, ALPN http/1.1");
+    // Certificates that sign themselves are made as an authority's by some tools, and not by others.
+    for is_authority in [false, true] {
+        let names = Notes::default();
+        let (address, certificate) = tls_server(names.clone(), is_authority);
+        let replayed = replay(&exchanges, &shadowtap::replay::Options { target: target(address), ..base.clone() });
+        assert_eq!(replayed.result("1-0"), "200", "an unchecked certificate is accepted");
+        assert_eq!(names.all(), ["shop.invalid http/1.1"], "SNI is the request's host, ALPN http/1.1");
 
-    let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, certificate).unwrap();
-    let trust = shadowtap::replay::tls::Trust { insecure: false, ca: Some(ca) };
-    let checked = shadowtap::replay::Options { target: target(address), trust, ..base };
-    assert_eq!(replay(&exchanges, &checked).result("1-0"), "200", "a trusted certificate is accepted");
-    let other = [exchange(1, 0, 0, Some(1), b"GET / HTTP/1.1\r\nHost: other.invalid\r\n\r\n")];
-    let result = replay(&other, &checked).result("1-0");
-    assert!(result.starts_with("tls"), "a certificate for another name is not: {result}");
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        std::fs::write(&ca, certificate).unwrap();
+        let trust = shadowtap::replay::tls::Trust { insecure: false, ca: Some(ca.clone()) };
+        let checked = shadowtap::replay::Options { target: target(address), trust, ..base.clone() };
+        assert_eq!(replay(&exchanges, &checked).result("1-0"), "200", "a trusted certificate is accepted");
+        let other = [exchange(1, 0, 0, Some(1), b"GET / HTTP/1.1\r\nHost: other.invalid\r\n\r\n")];
+        let result = replay(&other, &checked).result("1-0");
+        assert!(result.starts_with("tls"), "a certificate for another name is not: {result}");
+        std::fs::write(&ca, tls_server(Notes::default(), is_authority).1).unwrap();
+        let result = replay(&exchanges, &checked).result("1-0");
+        assert!(result.starts_with("tls"), "another certificate for this name is not: {result}");
+    }
 }
 
 /// A TLS server with a certificate of its own for `shop.invalid`; notes each client's SNI and ALPN.
-fn tls_server(notes: Notes) -> (std::net::SocketAddr, String) {
-    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(vec!["shop.invalid".to_owned()]).unwrap();
+fn tls_server(notes: Notes, is_authority: bool) -> (std::net::SocketAddr, String) {
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["shop.invalid".to_owned()]).unwrap();
+    if is_authority {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    }
+    let cert = params.self_signed(&signing_key).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)

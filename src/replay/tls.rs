@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::target::Target;
@@ -42,27 +44,35 @@ impl Trust {
         let mut config = if self.insecure {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider))).with_no_client_auth()
         } else {
-            builder.with_root_certificates(self.roots()?).with_no_client_auth()
+            let (roots, own) = self.roots()?;
+            let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .map_err(|error| rustls::Error::General(error.to_string()))?;
+            let verifier = Trusting { chains, own };
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
         };
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Arc::new(config))
     }
 
-    fn roots(&self) -> Result<RootCertStore, TrustError> {
+    /// Who signs what is trusted, and the certificates that the user named.
+    fn roots(&self) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TrustError> {
         let mut roots = RootCertStore::empty();
+        let mut own = Vec::new();
         if let Some(path) = &self.ca {
             let wrong = |error: Box<dyn std::error::Error + Send + Sync>| TrustError::Ca(path.clone(), error);
             for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.into()))? {
                 let certificate = certificate.map_err(|error| wrong(error.into()))?;
-                roots.add(certificate).map_err(|error| wrong(error.into()))?;
+                roots.add(certificate.clone()).map_err(|error| wrong(error.into()))?;
+                own.push(certificate);
             }
             if roots.is_empty() {
                 return Err(wrong("it holds no certificate in PEM form".into()));
             }
-            return Ok(roots);
+            return Ok((roots, own));
         }
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() { Err(TrustError::NoSystem) } else { Ok(roots) }
+        if roots.is_empty() { Err(TrustError::NoSystem) } else { Ok((roots, own)) }
     }
 }
 
@@ -72,6 +82,57 @@ pub(super) fn server_name(host: &str, target: &Target) -> Option<ServerName<'sta
     match name(host) {
         Some(found @ ServerName::DnsName(_)) => Some(found),
         _ => name(&target.host),
+    }
+}
+
+/// Accepts what a trusted certificate signed, and a self-signed one that the user named: tools make those with the mark of an
+/// authority, which a server may not have.
+#[derive(Debug)]
+struct Trusting {
+    chains: Arc<WebPkiServerVerifier>,
+    own: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.chains.verify_server_cert(certificate, chain, name, ocsp, now);
+        let is_authority = |error: &rustls::Error| error.to_string().contains("CaUsedAsEndEntity");
+        match verified {
+            Err(error) if is_authority(&error) && self.own.iter().any(|own| own == certificate) => {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chains.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chains.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
     }
 }
 
