@@ -153,6 +153,24 @@ fn a_target_that_speaks_no_tls_is_code_4_before_the_first_request() {
 }
 
 #[test]
+fn the_flags_of_the_gate_stay_with_the_run() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    let target = shop("10.5");
+    let flags = ["--min-samples", "1", "--max-lateness-p99", "1m", "--max-p50-ratio", "inf", "--max-p99-ratio", "inf"];
+    let run = ["run", "v1.pcap", "--target", &target, "-o", "out", "--max-mismatch-rate", "1", "--max-error-rate", "1"];
+    shadowtap(folder.path(), &[&run[..], &flags[..]].concat()).expect(0);
+    let files = || {
+        ["summary.json", "summary.md", "report.html", "junit.xml"]
+            .map(|name| fs::read(folder.path().join("out").join(name)).expect(name))
+    };
+    let made = files();
+    shadowtap(folder.path(), &["report", "out"]).expect(0);
+    assert!(files() == made, "made again, all files are the same");
+    shadowtap(folder.path(), &["gate", "out"]).expect(0);
+    shadowtap(folder.path(), &["gate", "out", "--min-samples", "1000"]).expect(5);
+}
+
+#[test]
 fn standard_input_has_its_hash_in_run_json() {
     let capture = small_capture();
     let folder = folder_with("v1.pcap", &capture);

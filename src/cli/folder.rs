@@ -51,6 +51,9 @@ pub struct RunInfo {
     pub inputs: Vec<InputInfo>,
     /// The settings that shaped the run.
     pub settings: serde_json::Value,
+    /// The gate's flags that `run` was given.
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    pub gate: serde_json::Value,
     /// The machine: name, cores, kernel.
     pub host: serde_json::Value,
     /// When the command started.
@@ -69,7 +72,7 @@ pub struct InputInfo {
     pub name: String,
     /// Its length.
     pub bytes: u64,
-    /// SHA-256 of it, in hexadecimal; empty for standard input.
+    /// SHA-256 of it, in hexadecimal.
     pub sha256: String,
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Settings {
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let settings = Settings { policy: args.gate.policy(&config)?, folder: args.folder };
+    let settings = Settings { policy: args.gate.over_those_of(&args.folder)?.policy(&config)?, folder: args.folder };
     let loaded = execute(&settings, global)?;
     let judgement = loaded.judgement();
     let text = if args.json { json(judgement) } else { terminal::verdict_lines(&loaded.report(), colour()) };

@@ -51,7 +51,7 @@ pub(crate) struct Written {
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let policy = args.gate.policy(&config)?;
+    let policy = args.gate.over_those_of(&args.folder)?.policy(&config)?;
     let written = execute(&Settings { folder: args.folder, policy, show_secrets: args.show_secrets }, global)?;
     tracing::info!("verdict: {}", written.verdict.name());
     print(&written.text)?;

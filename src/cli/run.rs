@@ -72,7 +72,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     if args.asked.dry_run {
         return replay::dry_run(&args.asked.inputs, &shape, false, &config, global);
     }
-    let replay = replay::Settings::new(args.asked.inputs, shape, args.asked.output, args.asked.force)?;
+    let mut replay = replay::Settings::new(args.asked.inputs, shape, args.asked.output, args.asked.force)?;
+    replay.gate = args.gate.kept();
     let mock = match args.mock_listen {
         None => None,
         Some(listen) => Some(start_mock(&replay, listen, args.mock, &config, global)?),

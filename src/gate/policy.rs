@@ -9,6 +9,12 @@ pub const QUANTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.9
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nanos(pub i64);
 
+impl std::fmt::Display for Nanos {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", humantime::format_duration(std::time::Duration::from_nanos(self.0.max(0).unsigned_abs())))
+    }
+}
+
 impl std::str::FromStr for Nanos {
     type Err = String;
 

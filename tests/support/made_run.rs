@@ -218,7 +218,7 @@ fn info(baseline: bool) -> RunInfo {
         host: serde_json::json!({"name": "staging-1", "cores": 2, "kernel": "Linux 6.12"}),
         started: Timestamp::from_nanos(START + 7_200_000_000_000),
         ended: Timestamp::from_nanos(START + 7_231_000_000_000),
-        interrupted: false,
+        ..RunInfo::default()
     }
 }
 

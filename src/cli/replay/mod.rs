@@ -76,6 +76,8 @@ pub struct Settings {
     pub keep_egress: bool,
     /// Told of the requests that v2 has not answered yet: a mock beside the replay asks.
     pub under_way: Option<Arc<UnderWay>>,
+    /// The gate's flags, to be kept with the run.
+    pub gate: serde_json::Value,
 }
 
 impl Settings {
@@ -91,6 +93,7 @@ impl Settings {
             force,
             keep_egress: false,
             under_way: None,
+            gate: serde_json::Value::Null,
         })
     }
 }
@@ -145,6 +148,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         command: folder::command_line(std::env::args()),
         tool: TOOL.to_owned(),
         settings: shape.describe(),
+        gate: settings.gate.clone(),
         host: folder::host(),
         started: Timestamp::now(),
         ..RunInfo::default()
