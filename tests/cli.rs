@@ -149,6 +149,8 @@ fn a_target_that_speaks_no_tls_is_code_4_before_the_first_request() {
     let target = format!("https://{address}");
     let refused = shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "--insecure", "-o", "out"]);
     refused.expect(4).says(&[&target, "--insecure", "http://"]);
+    let no_certificate = ["run", "v1.pcap", "--target", &target, "--ca", "missing.pem", "-o", "out"];
+    shadowtap(folder.path(), &no_certificate).expect(3).says(&["missing.pem"]);
     assert!(!folder.path().join("out/outcomes.jsonl").exists());
 }
 

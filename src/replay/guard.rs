@@ -43,7 +43,7 @@ impl Captured {
     /// Why `target` must not be replayed at; none where nothing speaks against it.
     pub fn objection(&self, target: &Target) -> Option<String> {
         let shown = target.shown();
-        let hint = "; point --target at staging, or add --allow-captured-server if it is meant";
+        let hint = "; point --target (or --baseline, --map-host) at staging, or add --allow-captured-server if it is meant";
         for address in &target.addresses {
             let endpoint = Endpoint::new(plain(address.ip()), address.port());
             if self.servers.contains(&endpoint) {

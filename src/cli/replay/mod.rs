@@ -359,6 +359,15 @@ fn make_sure_it_is_there(shape: &Shape, targets: &Targets, stop: &Stop) -> Resul
         probe::wait_ready(url, &shape.trust, shape.wait_for_ns, stop)
             .map_err(|why| Failure::target(format!("--wait-ready {}: {why}", folder::without_secrets(url))))?;
     }
+    if targets.all().any(|target| target.tls) {
+        shape.trust.config(&[]).map_err(|error| {
+            let failure = Failure::unusable(error.to_string());
+            match std::error::Error::source(&error) {
+                Some(source) => failure.because(source),
+                None => failure,
+            }
+        })?;
+    }
     for target in targets.all() {
         probe::reach(target, &shape.trust).map_err(|why| {
             Failure::target(match why {
