@@ -103,3 +103,6 @@ pub const LINGER_NS: i64 = 5_000_000_000;
 
 /// Largest content of one body once its content codings are undone, in bytes; beyond it the coded bytes are compared.
 pub const CONTENT_BYTES: usize = 64 << 20;
+
+/// Tokens of a redacted recording's requests that are known again in v2's answers; about 16 bytes each.
+pub const KNOWN_TOKENS: usize = 4 << 20;

@@ -123,8 +123,6 @@ impl Args {
         if file.port.contains(&0) || file.keep_files == Some(0) || !(1..=256).contains(&file.threads.unwrap_or(1)) {
             return Err(Failure::usage("[capture] port and keep_files must be at least 1, threads from 1 to 256"));
         }
-        let rule = |text: String| text.parse().map_err(|why| Failure::usage(format!("[capture] redact: {why}")));
-        let rules = file.redact.into_iter().map(rule).collect::<Result<_, _>>()?;
         Ok(Self {
             interfaces: list(self.interfaces, file.interface),
             ports: list(self.ports, file.port),
@@ -139,10 +137,7 @@ impl Args {
             buffer: self.buffer.or(read("buffer", file.buffer, size)?),
             promiscuous: self.promiscuous || file.promiscuous.unwrap_or(false),
             threads: self.threads.or(file.threads),
-            redaction: Redaction {
-                redact: list(self.redaction.redact, rules),
-                redact_key: self.redaction.redact_key.or(file.redact_key),
-            },
+            redaction: self.redaction.or("capture", &file.redact, file.redact_key.as_ref())?,
             user: self.user.or(file.user),
             force: self.force,
         })

@@ -17,9 +17,10 @@ use crate::capture::file::{self, CaptureFile, Input};
 use crate::capture::growing::Watch;
 use crate::capture::merge::Merge;
 use crate::capture::{CaptureError, PacketSource};
-use crate::exchange::Exchange;
 use crate::exchange::log;
 use crate::exchange::recording::{Recording, RecordingError, began, merge};
+use crate::exchange::redact::Redacted;
+use crate::exchange::{Exchange, Redactor};
 use crate::ledger::Ledger;
 use crate::parse::{self, Output, Parse, Render};
 
@@ -54,6 +55,8 @@ pub struct Done {
     pub ledger: Ledger,
     /// Lines for people about damage.
     pub warnings: Vec<String>,
+    /// How the inputs were redacted: what their first lines say, each once; none for captures and others that are not.
+    pub redactions: Vec<Option<Redacted>>,
 }
 
 impl Done {
@@ -108,6 +111,17 @@ impl Inputs {
         Ok(inputs)
     }
 
+    /// How the inputs are redacted, as far as it is known before they are read; as in [`Done::redactions`].
+    pub fn redactions(&mut self) -> Result<Vec<Option<Redacted>>, Failure> {
+        let mut all: Vec<Option<Redacted>> = self.captures.iter().map(|_| None).collect();
+        for recording in &mut self.recordings {
+            all.push(recording.redacted().map_err(|error| Failure::unusable(error.to_string()).because(&error))?);
+        }
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
+    }
+
     /// Gives every exchange in order, rendered where it was made (on all cores), to `take`.
     pub fn render<R: Render>(
         self,
@@ -117,6 +131,7 @@ impl Inputs {
     ) -> Result<Done, Failure> {
         let Self { names, prints, captures, recordings, options } = self;
         let mut done = Done { names, prints, ..Done::default() };
+        done.redactions.extend((!captures.is_empty()).then_some(None));
         if captures.is_empty() {
             from_recordings(recordings, &render, &mut take, &mut done)?;
             return Ok(done);
@@ -147,15 +162,24 @@ impl Inputs {
     }
 
     /// Gives every exchange in order to `take`, with what appends its line for `exchanges.jsonl`. Of the answers only their
-    /// times and status may be there: the lines of a single recording are kept as they stand and not read any further.
+    /// times and status may be there: the lines of a single recording are kept as they stand and not read any further. With a
+    /// redactor the lines are redacted, and what `take` gets is not.
     pub fn lines(
         self,
         global: &Global,
+        redactor: Option<Redactor>,
         mut take: impl FnMut(&Exchange, &dyn Fn(&mut Vec<u8>)) -> Result<(), Failure>,
     ) -> Result<Done, Failure> {
-        if !self.captures.is_empty() || self.recordings.len() != 1 {
-            let render = |exchange: Exchange, rest: &mut Vec<u8>| {
-                log::write_rest(rest, &exchange);
+        if !self.captures.is_empty() || self.recordings.len() != 1 || redactor.is_some() {
+            let render = move |exchange: Exchange, rest: &mut Vec<u8>| {
+                match &redactor {
+                    None => log::write_rest(rest, &exchange),
+                    Some(redactor) => {
+                        let mut redacted = exchange.clone();
+                        redactor.apply(&mut redacted);
+                        log::write_rest(rest, &redacted);
+                    }
+                }
                 exchange
             };
             return self.render(global, render, |output| {
@@ -177,6 +201,7 @@ impl Inputs {
             done.exchanges += 1;
             take(&exchange, &|out| out.extend_from_slice(&line))?;
         }
+        done.redactions = merged.redactions();
         (done.ledger, done.warnings) = merged.account();
         Ok(done)
     }
@@ -242,6 +267,7 @@ fn from_both<R: Render>(
         next = recorded.next().transpose().map_err(unusable)?;
     }
     let summary = parse.summary().unwrap_or_default();
+    done.redactions.extend(recorded.redactions());
     let (ledger, warnings) = recorded.account();
     (done.ledger, done.warnings) = (summary.ledger, summary.warnings);
     done.ledger.merge(&ledger);
@@ -270,6 +296,7 @@ fn from_recordings<R: Render>(
         done.exchanges += output.len() as u64;
         take(&mut output)?;
     }
+    done.redactions = merged.redactions();
     let (ledger, warnings) = merged.account();
     (done.ledger, done.warnings) = (ledger, warnings);
     Ok(())

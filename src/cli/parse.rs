@@ -9,6 +9,7 @@ use super::output::{Output, print};
 use super::redaction::Redaction;
 use super::{Exit, Failure, Global, args};
 use crate::exchange::log::{self, End, Header};
+use crate::exchange::redact::Redacted;
 use crate::exchange::{Completeness, Exchange, Redactor};
 use crate::http::parser::BODY_KEPT_IN_PART;
 use crate::ledger::Ledger;
@@ -116,11 +117,16 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)))
             .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
     }
-    let inputs = Inputs::open(&settings.inputs, settings.reading.clone())?;
+    let mut inputs = Inputs::open(&settings.inputs, settings.reading.clone())?;
+    let before = inputs.redactions()?;
+    let redacted = match &settings.redactor {
+        None => Redacted::of_all(&before),
+        Some(redactor) => Some(before.iter().flatten().fold(redactor.mark(), |ours, earlier| earlier.clone().then(&ours))),
+    };
     let mut output = Output::create(&settings.output)?;
     let to_stdout = output.is_stdout();
     let mut line = Vec::new();
-    log::write_line(&mut line, &Header::new(Timestamp::now(), settings.inputs.clone()));
+    log::write_line(&mut line, &Header::new(Timestamp::now(), settings.inputs.clone()).redacted(redacted));
     output.write(&line)?;
     let mut completeness = [0; 5];
     let mut kept_in_part = 0;

@@ -1,10 +1,11 @@
-//! The flags of redaction, of every command that writes exchanges from captures.
+//! The flags of redaction, of every command that writes exchanges or answers; and what is said where a recording was redacted
+//! otherwise than its replay.
 
 use std::path::PathBuf;
 
 use super::Failure;
 use crate::exchange::Redactor;
-use crate::exchange::redact::{Rule, RuleError, random_key};
+use crate::exchange::redact::{Known, Redacted, Rule, RuleError, random_key};
 
 /// The variable that the key may be in.
 const KEY_VARIABLE: &str = "SHADOWTAP_REDACT_KEY";
@@ -14,7 +15,7 @@ const SHORTEST_KEY: usize = 16;
 /// What to take out of exchanges.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Redaction {
-    /// Replace secrets by tokens of the same length and kind: `default` (credentials, cookies, tokens, card numbers, e-mail addresses),
+    /// Replace secrets in what is written by tokens of the same length and kind: `default` (credentials, cookies, tokens, card numbers, e-mail addresses),
     /// header:NAME, cookie:NAME, query:NAME, form:NAME, json:PATH, pattern:REGEX (repeat for more)
     #[arg(long, value_name = "RULE", value_parser = rule)]
     pub redact: Vec<Rule>,
@@ -28,6 +29,15 @@ fn rule(text: &str) -> Result<Rule, RuleError> {
 }
 
 impl Redaction {
+    /// With what the file's `section` says where no flag does.
+    pub(crate) fn or(self, section: &str, rules: &[String], key: Option<&PathBuf>) -> Result<Self, Failure> {
+        let read = |text: &String| rule(text).map_err(|why| Failure::usage(format!("[{section}] redact: {why}")));
+        Ok(Self {
+            redact: if self.redact.is_empty() { rules.iter().map(read).collect::<Result<_, _>>()? } else { self.redact },
+            redact_key: self.redact_key.or_else(|| key.cloned()),
+        })
+    }
+
     /// The redactor, where there is a rule.
     pub(crate) fn redactor(&self) -> Result<Option<Redactor>, Failure> {
         if self.redact.is_empty() {
@@ -47,6 +57,66 @@ impl Redaction {
         };
         Ok(Some(Redactor::new(&self.redact, &key)))
     }
+}
+
+/// Inputs of which some are redacted and others not cannot be redacted together: what of a request is a token and what a secret
+/// could not be told.
+pub(crate) fn check(inputs: &[Option<Redacted>], redactor: Option<&Redactor>) -> Result<(), Failure> {
+    let is_mixed = inputs.iter().any(Option::is_some) && inputs.iter().any(Option::is_none);
+    if redactor.is_some() && is_mixed {
+        return Err(Failure::usage(
+            "some inputs are redacted and others are not: bring those to the same form first, by shadowtap parse --redact",
+        ));
+    }
+    Ok(())
+}
+
+/// What people must know where v2's answers do not get the tokens that v1's have.
+pub(crate) fn warnings(inputs: &[Option<Redacted>], redactor: Option<&Redactor>, known: Option<&Known>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for recorded in inputs.iter().flatten() {
+        let rules: Vec<String> = recorded.rules.iter().map(|rule| format!("--redact {}", quoted(rule))).collect();
+        let rules = rules.join(" ");
+        let Some(ours) = redactor.map(Redactor::mark) else {
+            warnings.push(format!(
+                "the recording is redacted and v2's answers are not: secrets that v2 makes or looks up itself are written as they are \
+                 and count as differences; add {rules} --redact-key FILE, with the key of the recording"
+            ));
+            continue;
+        };
+        match &recorded.key {
+            None => warnings.push(
+                "the recording was redacted more than once, so that v2's answers cannot get the tokens that v1's have: secrets that v2 \
+                 makes or looks up itself count as differences; redact the capture anew, once"
+                    .to_owned(),
+            ),
+            key if *key != ours.key => warnings.push(
+                "the recording was redacted under another key: secrets that v2 makes or looks up itself get other tokens than v1's and \
+                 count as differences; name its key by --redact-key FILE (or $SHADOWTAP_REDACT_KEY); where it was drawn for that run \
+                 alone, redact the capture anew with a key that is kept"
+                    .to_owned(),
+            ),
+            _ if recorded.rules != ours.rules => warnings.push(format!(
+                "the recording was redacted by other rules, so that places of v2's answers differ that only one of them covers: give \
+                 {rules}"
+            )),
+            _ => {}
+        }
+    }
+    let left_out = known.map_or(0, Known::left_out);
+    if left_out > 0 {
+        warnings.push(format!(
+            "the recording holds so many tokens that {left_out} of them are known only in the answer to their own request: where v2 \
+             shows them later, they count as differences; replay a --sample or a --shard"
+        ));
+    }
+    warnings
+}
+
+/// For a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.');
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn checked(key: &[u8], place: &str) -> Result<Vec<u8>, Failure> {

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::redact::Redacted;
 use super::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse, outline};
 use crate::flow::Endpoint;
 use crate::http::Response;
@@ -40,12 +41,21 @@ pub struct Header {
     /// The captures it was made from.
     #[serde(default)]
     pub inputs: Vec<String>,
+    /// How secrets were taken out, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redacted: Option<Redacted>,
 }
 
 impl Header {
     /// The first line of a file that is made now from `inputs`.
     pub fn new(created: Timestamp, inputs: Vec<String>) -> Self {
-        Self { format: FORMAT.to_owned(), version: VERSION, created, tool: TOOL.to_owned(), inputs }
+        Self { format: FORMAT.to_owned(), version: VERSION, created, tool: TOOL.to_owned(), inputs, redacted: None }
+    }
+
+    /// Of a file whose secrets were taken out so.
+    #[must_use]
+    pub fn redacted(self, redacted: Option<Redacted>) -> Self {
+        Self { redacted, ..self }
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{BufRead, Read as _};
 
 use super::Exchange;
 use super::log::{self, Line, LineError};
+use super::redact::Redacted;
 use crate::capture::growing::Watch;
 use crate::ledger::Ledger;
 use crate::limits;
@@ -69,7 +70,12 @@ pub struct Recording {
     /// It ends inside a line, or inside a block of its compression.
     cut: bool,
     watch: Option<Watch>,
+    /// What each of its first lines says of redaction, no two times the same.
+    redactions: Vec<Option<Redacted>>,
 }
+
+/// Most different redactions of one file that are told apart.
+const REDACTIONS: usize = 16;
 
 impl Recording {
     /// Of lines that people know as `name`.
@@ -88,6 +94,7 @@ impl Recording {
             ledger: Ledger::default(),
             cut: false,
             watch: None,
+            redactions: Vec::new(),
         }
     }
 
@@ -154,9 +161,10 @@ impl Recording {
                 continue;
             }
             match read(self.base == 0 && self.skew == 0, text) {
-                Ok(Line::Header(_)) => {
+                Ok(Line::Header(header)) => {
                     self.headers += 1;
                     self.base = self.next_base;
+                    self.note(header.redacted);
                 }
                 Ok(Line::End(end)) => {
                     self.ends += 1;
@@ -171,6 +179,31 @@ impl Recording {
                 }
                 Err(cause) => return Err(RecordingError::Line { name: self.name.clone(), line: self.line, offset, cause }),
             }
+        }
+    }
+
+    /// What its first line says of redaction: asked before anything else is read.
+    pub fn redacted(&mut self) -> Result<Option<Redacted>, RecordingError> {
+        let mut first = Vec::new();
+        match read_line(&mut (&mut self.reader).take(limits::LINE_BYTES as u64 + 1), &mut first) {
+            Ok(_) => {}
+            // Cut inside the first block of its compression: it will be found so again.
+            Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {}
+            Err(cause) => return Err(RecordingError::Unreadable { name: self.name.clone(), offset: 0, cause }),
+        }
+        let redacted = match log::read(first.trim_ascii()) {
+            Ok(Line::Header(header)) => header.redacted,
+            // Whatever else it is, is said where it is read.
+            _ => None,
+        };
+        let rest = std::mem::replace(&mut self.reader, Box::new(std::io::empty()));
+        self.reader = Box::new(std::io::Cursor::new(first).chain(rest));
+        Ok(redacted)
+    }
+
+    fn note(&mut self, redacted: Option<Redacted>) {
+        if self.redactions.len() < REDACTIONS && !self.redactions.contains(&redacted) {
+            self.redactions.push(redacted);
         }
     }
 
@@ -249,6 +282,14 @@ impl Merged {
             [only] if !self.started => Some(only),
             _ => None,
         }
+    }
+
+    /// What the first lines said of redaction, of all that was read; each once.
+    pub fn redactions(&self) -> Vec<Option<Redacted>> {
+        let mut all: Vec<_> = self.recordings.iter().flat_map(|recording| &recording.redactions).cloned().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// What the last lines say of packets, and what people should know of damage; once all was read.

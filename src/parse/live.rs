@@ -22,6 +22,7 @@ use crate::capture::stop::Stop;
 use crate::capture::writer::{Stamp, Statistics};
 use crate::capture::{Batch, CaptureError, LinkType, PacketSource};
 use crate::exchange::log::{self, End, Header};
+use crate::exchange::redact::Redacted;
 use crate::exchange::{Exchange, Redactor};
 use crate::ledger::Ledger;
 use crate::limits;
@@ -208,6 +209,7 @@ impl PacketSource for Gathered {
 /// Exchanges in files: each file has its first and last line.
 struct Lines {
     inputs: Vec<String>,
+    redacted: Option<Redacted>,
     /// Exchanges of the current file.
     exchanges: u64,
     ledger: Ledger,
@@ -215,7 +217,7 @@ struct Lines {
 
 impl Records for Lines {
     fn start(&self, out: &mut Vec<u8>) {
-        log::write_line(out, &Header::new(Timestamp::now(), self.inputs.clone()));
+        log::write_line(out, &Header::new(Timestamp::now(), self.inputs.clone()).redacted(self.redacted.clone()));
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
@@ -271,7 +273,10 @@ impl Recording {
         stop: Arc<Stop>,
     ) -> Result<Self, RecordError> {
         let inputs = tap.interfaces().iter().map(|interface| interface.name.clone()).collect();
-        let output = Output::open(plan, Lines { inputs, exchanges: 0, ledger: Ledger::default() })?;
+        let output = Output::open(
+            plan,
+            Lines { inputs, redacted: redactor.as_ref().map(Redactor::mark), exchanges: 0, ledger: Ledger::default() },
+        )?;
         let live = Arc::new(Live::default());
         let links = tap.interfaces().iter().map(|interface| LinkType(interface.link_type)).collect();
         let (mut gatherer, source) = queue(links, tap.nanos(), Bounds::default(), &live);

@@ -77,6 +77,7 @@ pub fn calibrate(folder: &Path, workers: usize, stop: &Arc<Stop>) -> Result<Cali
         max_lateness_ns: i64::MAX,
         settings: serde_json::Value::Null,
         under_way: None,
+        redaction: None,
     };
     let outputs = Outputs { target: super::sorter::nameless_file(folder)?, baseline: None };
     let finished = run(&plan, &options, outputs, stop, None, |_| {})?;

@@ -392,7 +392,7 @@ impl Crew {
             failure: answer.failure,
         };
         // The recorder takes what comes; where it is gone, the replay is being stopped.
-        let _ = self.outbox.send(vec![Done { side, route: task.load.route, outcome }].into());
+        let _ = self.outbox.send(vec![Done { side, route: task.load.route, request: task.load.place, outcome }].into());
         self.under_way.set(self.under_way.get() - 1);
         self.changed.notify_one();
     }
@@ -438,7 +438,8 @@ fn name_host(url: &mut Url, host: &str) {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Request, String> {
+/// A request as it stands in the spool.
+pub(super) fn parse(bytes: &[u8]) -> Result<Request, String> {
     let mut parser = Parser::<u8>::new(parser::Side::Requests, Limits { body_bytes: usize::MAX, ..Limits::default() });
     let mut input = bytes;
     match parser.step(&mut input, 0).map(|parsed| parsed.message) {

@@ -65,6 +65,10 @@ pub struct Section {
     pub workers: Option<usize>,
     /// `--allow-captured-server`
     pub allow_captured_server: Option<bool>,
+    /// `--redact`
+    pub redact: Vec<String>,
+    /// `--redact-key`
+    pub redact_key: Option<std::path::PathBuf>,
 }
 
 /// A speed as a TOML value.

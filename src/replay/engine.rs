@@ -21,6 +21,7 @@ use super::log;
 use super::outbox::Batch;
 use super::plan::Plan;
 use super::record::{Observer, OutcomeFile, Recorder};
+use super::redaction::{Redacting, Redaction};
 use super::shared::Shared;
 use super::target::Target;
 use super::task::{Budget, Live, Stop, Task};
@@ -92,6 +93,8 @@ pub struct Options {
     pub settings: Value,
     /// Told of the requests that v2 has not answered yet.
     pub under_way: Option<Arc<UnderWay>>,
+    /// How secrets are taken out of answers; none where they are written as they are.
+    pub redaction: Option<Arc<Redaction>>,
 }
 
 /// Where outcomes go.
@@ -214,7 +217,7 @@ pub fn run(
         under_way: options.under_way.clone(),
         live: (0..workers).map(|_| Live::default()).collect(),
         unwritten: AtomicUsize::new(0),
-        observed: observer.is_some(),
+        observed: observer.is_some() || options.redaction.is_some(),
     });
     let cpu = CpuMark::now();
     let ran = threads(plan, &shared, options, slots, &mut files, observer, &mut tick)?;
@@ -345,6 +348,7 @@ fn threads(
         baseline,
         stop: Arc::clone(&shared.stop),
         observer,
+        redacting: options.redaction.clone().map(|by| Redacting { by, spool: shared.spool.clone() }),
         unwritten: &shared.unwritten,
     };
     let feeder = Feeder::new(plan, shared, lines, records);

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::outbox::Batch;
 use super::plan::{Plan, Step, StepKind};
 use super::shared::Shared;
+use super::spool::Place;
 use super::spool::SpoolReader;
 use super::task::{Done, Side, Task};
 use super::{Failure, Outcome};
@@ -123,7 +124,7 @@ impl<'a> Feeder<'a> {
         let failure = Some(Failure { kind, detail: String::from_utf8_lossy(&detail).into_owned() });
         for side in [Some(Side::Target), self.shared.baseline.map(|_| Side::Baseline)].into_iter().flatten() {
             let outcome = Outcome { id, lane, due_ns: due, failure: failure.clone(), ..Outcome::default() };
-            self.not_sent.push(Done { side, route: 0, outcome });
+            self.not_sent.push(Done { side, route: 0, request: Place::default(), outcome });
         }
         if self.not_sent.len() >= BATCH {
             // The recorder is a thread of its own and takes what comes; it ends only after this one.

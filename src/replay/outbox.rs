@@ -168,11 +168,17 @@ mod tests {
 
     use super::*;
     use crate::http::{Body, Response};
+    use crate::replay::spool::Place;
     use crate::replay::{Failure, FailureKind};
 
     fn done(side: Side, body: usize) -> Done {
         let response = Response { status: 200, body: Body::whole(vec![b'a'; body]), ..Response::default() };
-        Done { side, route: 0, outcome: Outcome { sent_ns: Some(1), response: Some(response), ..Outcome::default() } }
+        Done {
+            side,
+            route: 0,
+            request: Place::default(),
+            outcome: Outcome { sent_ns: Some(1), response: Some(response), ..Outcome::default() },
+        }
     }
 
     #[test]
@@ -185,7 +191,10 @@ mod tests {
         assert_eq!(outbox.due(), Some(10 + HOLD_NS), "the oldest counts");
         assert!(!outbox.add(done(Side::Target, SMALL_BODY + 1), 12));
         let failure = Some(Failure { kind: FailureKind::Skipped, detail: String::new() });
-        outbox.add(Done { side: Side::Target, route: 0, outcome: Outcome { failure, ..Outcome::default() } }, 13);
+        outbox.add(
+            Done { side: Side::Target, route: 0, request: Place::default(), outcome: Outcome { failure, ..Outcome::default() } },
+            13,
+        );
         assert!(!outbox.hand_over(14));
         let batch = from.try_recv().unwrap();
         assert_eq!((batch.target.count, batch.baseline.count, batch.done.len()), (2, 1, 1));

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::outbox::{Batch, Lines};
+use super::redaction::Redacting;
 use super::task::{Side, Stop};
 use super::{Outcome, log};
 use crate::ledger::Ledger;
@@ -94,6 +95,8 @@ pub(super) struct Recorder<'a, 'o> {
     pub(super) baseline: Option<OutcomeFile>,
     pub(super) stop: Arc<Stop>,
     pub(super) observer: Option<Observer<'o>>,
+    /// Takes secrets out of what is written.
+    pub(super) redacting: Option<Redacting>,
     /// Bytes of outcomes that were handed over and are not written.
     pub(super) unwritten: &'a AtomicUsize,
 }
@@ -108,7 +111,7 @@ impl Recorder<'_, '_> {
             let next = self.inbox.recv_timeout(FLUSH_EVERY);
             let weight = next.as_ref().map_or(0, |batch| batch.weight);
             let written = match next {
-                Ok(batch) if result.is_ok() => self.add(&batch),
+                Ok(batch) if result.is_ok() => self.add(batch),
                 Err(RecvTimeoutError::Timeout) if result.is_ok() => self.flush(),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => Ok(()),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -125,12 +128,15 @@ impl Recorder<'_, '_> {
         (result, self.target, self.baseline)
     }
 
-    fn add(&mut self, batch: &Batch) -> io::Result<()> {
+    fn add(&mut self, batch: Batch) -> io::Result<()> {
         self.target.add_lines(&batch.target)?;
         if let Some(baseline) = &mut self.baseline {
             baseline.add_lines(&batch.baseline)?;
         }
-        for done in &batch.done {
+        for mut done in batch.done {
+            if let Some(redacting) = &self.redacting {
+                redacting.apply(&mut done)?;
+            }
             match (done.side, &mut self.baseline) {
                 (Side::Baseline, Some(file)) => file.add(&done.outcome)?,
                 _ => self.target.add(&done.outcome)?,

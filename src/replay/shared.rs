@@ -35,7 +35,7 @@ pub(super) struct Shared {
     pub(super) live: Vec<Live>,
     /// Bytes of outcomes that the recorder has not written yet.
     pub(super) unwritten: AtomicUsize,
-    /// Somebody wants to see each outcome.
+    /// Each outcome is to be seen before it is written.
     pub(super) observed: bool,
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use bytes::Bytes;
 
 use super::plan::Load;
+use super::spool::Place;
 use super::{Outcome, ReplayId};
 
 /// Something a worker has to do at a time.
@@ -49,6 +50,8 @@ pub enum Side {
 pub(super) struct Done {
     pub(super) side: Side,
     pub(super) route: u16,
+    /// Where the spool holds its request.
+    pub(super) request: Place,
     pub(super) outcome: Outcome,
 }
 

@@ -87,6 +87,7 @@ pub(crate) fn options(address: SocketAddr) -> Options {
         max_lateness_ns: 5 * MS,
         settings: serde_json::Value::Null,
         under_way: None,
+        redaction: None,
     }
 }
 

@@ -8,7 +8,9 @@ use url::Url;
 
 use crate::cli::args::{duration_ns, size};
 use crate::cli::input::without_secrets;
+use crate::cli::redaction::Redaction;
 use crate::cli::{Failure, folder};
+use crate::exchange::Redactor;
 use crate::gate::Policy;
 use crate::replay::config::Section;
 use crate::replay::rewrite::{Field, HostMap, check_name};
@@ -156,6 +158,8 @@ pub struct Flags {
     /// Replay even at the server that served the capture
     #[arg(long)]
     allow_captured_server: bool,
+    #[command(flatten)]
+    redaction: Redaction,
 }
 
 /// The checked flags.
@@ -209,6 +213,8 @@ pub struct Shape {
     pub allow_captured_server: bool,
     /// Own lateness at the 99th percentile above which the schedule counts as not held: the gate's.
     pub max_lateness_ns: i64,
+    /// Takes secrets out of what is written.
+    pub redactor: Option<Redactor>,
 }
 
 /// A value of the file, read as its flag would be.
@@ -332,6 +338,7 @@ impl Shape {
             realtime: flags.realtime,
             allow_captured_server: flags.allow_captured_server || file.allow_captured_server.unwrap_or(false),
             max_lateness_ns: policy.max_lateness_p99.0,
+            redactor: flags.redaction.or("replay", &file.redact, file.redact_key.as_ref())?.redactor()?,
         })
     }
 
@@ -364,6 +371,7 @@ impl Shape {
             "realtime": self.realtime,
             "marker": self.marker,
             "insecure": self.trust.insecure,
+            "redacted": self.redactor.as_ref().map(Redactor::mark),
         })
     }
 }

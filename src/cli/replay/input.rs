@@ -8,9 +8,10 @@ use super::Signals;
 use super::metrics::{self, Metrics};
 use crate::cli::folder::{InputInfo, RunFolder, names};
 use crate::cli::input::{self, Done, Inputs, Options};
-use crate::cli::{Exit, Failure, Global};
-use crate::exchange::Exchange;
+use crate::cli::{Exit, Failure, Global, redaction};
 use crate::exchange::log::{self, End, Header};
+use crate::exchange::redact::{Known, Redacted};
+use crate::exchange::{Exchange, Redactor};
 use crate::replay::plan::{Plan, Wishes};
 use crate::time::Timestamp;
 
@@ -22,6 +23,10 @@ pub(super) struct Planned {
     pub(super) inputs: Vec<InputInfo>,
     /// The recording, under the name that it has until the run may begin.
     part: PathBuf,
+    /// How the inputs are redacted; as in [`Done::redactions`].
+    pub(super) redactions: Vec<Option<Redacted>>,
+    /// The tokens that requests hold, where the inputs are redacted and the answers shall be.
+    pub(super) known: Option<Known>,
 }
 
 impl Planned {
@@ -43,10 +48,14 @@ pub(super) fn read_into(
     inputs: &[String],
     folder: &RunFolder,
     wishes: Wishes,
+    redactor: Option<&Redactor>,
     metrics: Option<&Metrics>,
     signals: &Signals,
     global: &Global,
 ) -> Result<Planned, Failure> {
+    let mut opened = open(inputs)?;
+    let before = opened.redactions()?;
+    redaction::check(&before, redactor)?;
     let mut planner = super::planner(folder.path(), wishes, metrics.map(|_| metrics::route_of()))?;
     // Beside, then renamed: the input may be this folder's own file.
     let path = folder.file(names::EXCHANGES);
@@ -54,10 +63,12 @@ pub(super) fn read_into(
     let cannot = |error: std::io::Error| Failure::unusable(format!("cannot write {}", path.display())).because(&error);
     let mut file = File::create(&part).map_err(cannot)?;
     let mut buffer = Vec::with_capacity(2 * WRITE_BYTES);
-    log::write_line(
-        &mut buffer,
-        &Header::new(Timestamp::now(), inputs.iter().map(|name| input::without_secrets(name)).collect()),
-    );
+    // A redacted recording is not redacted again, as tokens would get tokens.
+    let mut known = redactor.filter(|_| before.iter().any(Option::is_some)).map(|_| Known::default());
+    let to_redact = redactor.filter(|_| known.is_none()).cloned();
+    let redacted = to_redact.as_ref().map(Redactor::mark).or_else(|| Redacted::of_all(&before));
+    let names = inputs.iter().map(|name| input::without_secrets(name)).collect();
+    log::write_line(&mut buffer, &Header::new(Timestamp::now(), names).redacted(redacted));
     let route_of = metrics::route_of();
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
         unless_interrupted(signals)?;
@@ -69,18 +80,24 @@ pub(super) fn read_into(
         if let (Some(metrics), Some(request)) = (metrics, &exchange.request) {
             metrics.recorded(exchange, &route_of(&request.message.method, &request.message.target));
         }
+        if let (Some(redactor), Some(known), Some(request)) = (redactor, &mut known, &exchange.request) {
+            redactor.learn(&request.message, known);
+        }
         planner.add(exchange).map_err(cannot)
     };
-    let read = open(inputs).and_then(|inputs| inputs.lines(global, take));
+    let read = opened.lines(global, to_redact, take);
     let ended = read.and_then(with_exchanges).and_then(|done| {
         log::write_line(&mut buffer, &End::new(done.exchanges, done.ledger));
         file.write_all(&buffer).map_err(cannot)?;
-        Ok(done.prints)
+        // Files that were put together may be redacted in part.
+        redaction::check(&done.redactions, redactor)?;
+        Ok((done.prints, done.redactions))
     });
-    let prints = ended.inspect_err(|_| {
+    let (prints, redactions) = ended.inspect_err(|_| {
         let _ = std::fs::remove_file(&part);
     })?;
-    Ok(Planned { plan: planner.finish().map_err(cannot)?, inputs: input::describe(inputs, &prints), part })
+    let inputs = input::describe(inputs, &prints);
+    Ok(Planned { plan: planner.finish().map_err(cannot)?, inputs, part, redactions, known })
 }
 
 /// Reads the inputs and plans the replay; leaves nothing behind.

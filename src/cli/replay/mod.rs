@@ -14,9 +14,10 @@ pub use flags::{Flags, Shape};
 use metrics::Metrics;
 
 use super::config::Config;
+use super::exit::printable;
 use super::folder::{self, RunFolder, RunInfo, names};
 use super::progress::Progress;
-use super::{Exit, Failure, Global};
+use super::{Exit, Failure, Global, redaction};
 use crate::diff::rules::Rules;
 use crate::exchange::log::TOOL;
 use crate::replay::guard::Captured;
@@ -156,8 +157,17 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     info.target = targets.target.shown().to_owned();
     info.baseline = targets.baseline.as_ref().map(|target| target.shown().to_owned());
     let wishes = wishes(shape, &targets, shape.marker.then(|| info.run.clone()))?;
-    let read = input::read_into(&settings.inputs, &folder, wishes, metrics.as_ref(), &signals, global)?;
+    let redactor = shape.redactor.as_ref();
+    let mut read = input::read_into(&settings.inputs, &folder, wishes, redactor, metrics.as_ref(), &signals, global)
+        .inspect_err(|_| drop(std::fs::remove_dir(folder.path())))?;
     info.inputs.clone_from(&read.inputs);
+    for warning in redaction::warnings(&read.redactions, redactor, read.known.as_ref()) {
+        tracing::warn!("{}", printable(&warning));
+    }
+    let redaction = shape.redactor.clone().map(|redactor| {
+        let given = shape.header.iter().map(|field| field.name().to_owned()).collect();
+        Arc::new(replay::Redaction { redactor, known: read.known.take(), given })
+    });
     let plan = &read.plan;
     // The target is not touched, not even to see whether it is there, before it is known not to be the captured server.
     let stop = Arc::new(Stop::shared(Arc::clone(&signals.0)));
@@ -195,6 +205,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         max_lateness_ns: shape.max_lateness_ns,
         settings: info.settings.clone(),
         under_way: settings.under_way.clone(),
+        redaction,
     };
     let finished = replay_plan(plan, &options, &folder, metrics.as_ref(), (&stop, &signals), global)?;
     drop(serving);

@@ -10,20 +10,25 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use bytes::Bytes;
 use memchr::memmem;
 
+use super::answer::Known;
 use super::body;
+use super::mark::Redacted;
 use super::names::{self, HeaderSecret};
 use super::rules::{Name, Path, Rule, Step};
 use super::shapes;
 use super::token::Tokens;
 use super::view::{Encoding, View};
-use crate::exchange::Exchange;
-use crate::http::{Body, Headers, content};
+use crate::exchange::{Completeness, Exchange};
+use crate::http::{Body, Headers, Request, Response, content};
 use crate::limits;
 
 /// Shortest secret that is looked for where no rule says that there is one; shorter ones are found by chance.
 const SHORTEST_REPEATED: usize = 6;
 /// Most secrets of one exchange that are looked for again.
 const MOST_REPEATED: usize = 256;
+/// How much is left out before the place where a body was cut, in bytes: a secret that the cut goes through is not known by its
+/// look any more, and longer ones than this are rare.
+const UNSURE_BYTES: usize = 16 << 10;
 /// Headers that carry a digest of the body, which is another one now.
 const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
@@ -38,6 +43,7 @@ pub struct Redactor {
     json: Vec<Path>,
     patterns: Vec<regex::bytes::Regex>,
     tokens: Tokens,
+    mark: Redacted,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -58,7 +64,12 @@ impl Redactor {
             json: Vec::new(),
             patterns: Vec::new(),
             tokens: Tokens::new(key),
+            mark: Redacted::default(),
         };
+        redactor.mark.key = Some(redactor.tokens.fingerprint());
+        redactor.mark.rules = rules.iter().map(ToString::to_string).collect();
+        redactor.mark.rules.sort_unstable();
+        redactor.mark.rules.dedup();
         for rule in rules {
             match rule {
                 Rule::Default => redactor.defaults = true,
@@ -75,51 +86,38 @@ impl Redactor {
 
     /// Redacts an exchange; answers how many places were changed.
     pub fn apply(&self, exchange: &mut Exchange) -> usize {
-        let mut pass = Pass { rules: self, found: Vec::new(), changes: 0 };
-        let mut bodies = Vec::new();
-        if let Some(request) = &mut exchange.request {
-            let message = &mut request.message;
-            if let Some(target) = pass.target(&message.target) {
-                message.target = Bytes::from(target);
-            }
-            pass.headers(&mut message.headers);
-            pass.headers(&mut message.trailers);
-            bodies.push(pass.body(&message.headers, &message.body));
-        }
-        for response in exchange.response.iter_mut().chain(&mut exchange.interim) {
-            let message = &mut response.message;
-            pass.headers(&mut message.headers);
-            pass.headers(&mut message.trailers);
-            bodies.push(pass.body(&message.headers, &message.body));
-        }
+        let mut pass = Pass::new(self, None);
+        let request_is_cut = exchange.completeness == Completeness::RequestDamaged;
+        let response_is_cut = exchange.completeness != Completeness::Complete;
+        let request_body = exchange.request.as_mut().map(|request| pass.request(&mut request.message));
+        let responses = exchange.response.iter_mut().chain(&mut exchange.interim);
+        let bodies: Vec<_> = responses.map(|response| pass.response(&mut response.message, response_is_cut)).collect();
         let repeated = pass.repeated();
-        let mut bodies = bodies.into_iter();
-        let mut undecoded = 0;
-        if let Some(request) = &mut exchange.request {
+        let mut undecoded = false;
+        if let (Some(request), Some(searched)) = (&mut exchange.request, request_body) {
             let message = &mut request.message;
             if let Some(target) = pass.again(&repeated, &message.target) {
                 message.target = Bytes::from(target);
             }
             pass.headers_again(&repeated, &mut message.headers);
             pass.headers_again(&repeated, &mut message.trailers);
-            let searched = bodies.next().expect("there is a body for each message");
-            undecoded +=
-                usize::from(pass.finish(&repeated, searched, &mut message.body, &mut message.headers, &mut message.trailers));
+            let (headers, trailers) = (&mut message.headers, &mut message.trailers);
+            undecoded |= pass.finish(&repeated, searched, &mut message.body, headers, trailers, request_is_cut);
             // What was kept of the wire's form holds the secrets too; the sizes of chunks hold none.
             message.verbatim = message.verbatim.take().and_then(|verbatim| verbatim.sizes_of(message.body.length));
         }
-        for response in exchange.response.iter_mut().chain(&mut exchange.interim) {
-            let message = &mut response.message;
-            pass.headers_again(&repeated, &mut message.headers);
-            pass.headers_again(&repeated, &mut message.trailers);
-            let searched = bodies.next().expect("there is a body for each message");
-            undecoded +=
-                usize::from(pass.finish(&repeated, searched, &mut message.body, &mut message.headers, &mut message.trailers));
+        for (response, searched) in exchange.response.iter_mut().chain(&mut exchange.interim).zip(bodies) {
+            undecoded |= pass.finish_response(&repeated, searched, &mut response.message, response_is_cut);
         }
-        if undecoded > 0 {
+        if undecoded {
             exchange.marks.push("body left out by redaction: it cannot be decoded".to_owned());
         }
         pass.changes
+    }
+
+    /// What a recording that this redacted says of it.
+    pub fn mark(&self) -> Redacted {
+        self.mark.clone()
     }
 
     /// Whether anything is looked for by its look.
@@ -129,17 +127,17 @@ impl Redactor {
 }
 
 /// What became of a body in the first pass.
-enum Searched {
+pub(super) enum Searched {
     /// Nothing to search.
     Empty,
     /// Its content, where that differs from the body: decoded, or changed.
     Content { content: Option<Vec<u8>>, changed: bool, coded: bool },
-    /// Its coding cannot be undone.
+    /// Its coding cannot be undone, or not for certain to its end.
     Undecodable,
 }
 
 /// A secret in a form that it may be repeated in, and its token in the same form.
-struct Repeated {
+pub(super) struct Repeated {
     secret: Vec<u8>,
     token: Vec<u8>,
 }
@@ -148,17 +146,71 @@ struct Repeated {
 pub(super) struct Pass<'a> {
     rules: &'a Redactor,
     found: Vec<(Vec<u8>, Vec<u8>)>,
-    changes: usize,
+    pub(super) changes: usize,
+    /// What is found is a token already, and stays.
+    pub(super) reads_tokens: bool,
+    /// What was found so.
+    pub(super) tokens: Vec<Vec<u8>>,
+    /// Tokens that may come from other requests.
+    known: Option<&'a Known>,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    pub(super) const fn new(rules: &'a Redactor, known: Option<&'a Known>) -> Self {
+        Self { rules, found: Vec::new(), changes: 0, reads_tokens: false, tokens: Vec::new(), known }
+    }
+
+    /// The first pass over a request.
+    pub(super) fn request(&mut self, message: &mut Request) -> Searched {
+        if let Some(target) = self.target(&message.target) {
+            message.target = Bytes::from(target);
+        }
+        self.headers(&mut message.headers);
+        self.headers(&mut message.trailers);
+        self.body(&message.headers, &message.body, false)
+    }
+
+    /// The first pass over a response.
+    pub(super) fn response(&mut self, message: &mut Response, is_cut: bool) -> Searched {
+        self.headers(&mut message.headers);
+        self.headers(&mut message.trailers);
+        self.body(&message.headers, &message.body, is_cut)
+    }
+
+    /// The second pass over a response. Answers whether its body had to be left out.
+    pub(super) fn finish_response(
+        &mut self,
+        repeated: &[Repeated],
+        searched: Searched,
+        message: &mut Response,
+        is_cut: bool,
+    ) -> bool {
+        self.headers_again(repeated, &mut message.headers);
+        self.headers_again(repeated, &mut message.trailers);
+        self.finish(repeated, searched, &mut message.body, &mut message.headers, &mut message.trailers, is_cut)
+    }
+
+    /// The token for a secret; a token stays what it is.
+    fn token(&mut self, secret: &[u8]) -> Vec<u8> {
+        if self.reads_tokens {
+            self.tokens.push(secret.to_vec());
+            return secret.to_vec();
+        }
+        if let Some(known) = self.known
+            && (known.holds(secret) || self.tokens.iter().any(|token| token == secret))
+        {
+            return secret.to_vec();
+        }
+        self.rules.tokens.token(secret)
+    }
+
     /// The token for a value that is secret as a whole. None where there is no value.
     pub(super) fn whole(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
         let view = View::new(source, encoding);
         if view.bytes.is_empty() {
             return None;
         }
-        let token = self.rules.tokens.token(&view.bytes);
+        let token = self.token(&view.bytes);
         let written = view.rewritten(&token);
         self.remember(&view.bytes, token);
         Some(written)
@@ -203,7 +255,7 @@ impl Pass<'_> {
             }
             end = range.end;
             let secret = view.bytes[range.clone()].to_vec();
-            let token = self.rules.tokens.token(&secret);
+            let token = self.token(&secret);
             value[range].copy_from_slice(&token);
             self.remember(&secret, token);
         }
@@ -277,7 +329,7 @@ impl Pass<'_> {
         changed.then_some(out)
     }
 
-    fn headers(&mut self, headers: &mut Headers) {
+    pub(super) fn headers(&mut self, headers: &mut Headers) {
         let mut changed = false;
         let new: Vec<Option<Vec<u8>>> = headers
             .iter()
@@ -357,11 +409,14 @@ impl Pass<'_> {
         changed.then_some(out)
     }
 
-    fn body(&mut self, headers: &Headers, body: &Body) -> Searched {
+    fn body(&mut self, headers: &Headers, body: &Body, is_cut: bool) -> Searched {
         if body.bytes.is_empty() {
             return Searched::Empty;
         }
         let coded = content::is_coded(headers.all("content-encoding"));
+        if coded && (is_cut || body.is_cut()) {
+            return Searched::Undecodable;
+        }
         let decoded = match content::decode(&body.bytes, headers.all("content-encoding"), limits::BODY_BYTES) {
             Ok(decoded) => decoded,
             Err(_) => return Searched::Undecodable,
@@ -372,7 +427,7 @@ impl Pass<'_> {
     }
 
     /// The secrets that were found, in the forms in which they may be repeated, the longest first.
-    fn repeated(&self) -> Vec<Repeated> {
+    pub(super) fn repeated(&self) -> Vec<Repeated> {
         let mut repeated: Vec<Repeated> = Vec::new();
         for (secret, token) in &self.found {
             let mut add = |form: &dyn Fn(&[u8]) -> Vec<u8>| {
@@ -392,7 +447,7 @@ impl Pass<'_> {
     }
 
     /// `text` with all repeated secrets replaced, as they are, percent-encoded or escaped; none where there is none.
-    fn again(&mut self, repeated: &[Repeated], text: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn again(&mut self, repeated: &[Repeated], text: &[u8]) -> Option<Vec<u8>> {
         if repeated.is_empty() {
             return None;
         }
@@ -429,13 +484,14 @@ impl Pass<'_> {
     }
 
     /// Puts the body back, decoded where it was changed, with headers that fit it. Answers whether it had to be left out.
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         repeated: &[Repeated],
         searched: Searched,
         body: &mut Body,
         headers: &mut Headers,
         trailers: &mut Headers,
+        is_cut: bool,
     ) -> bool {
         let (content, changed, coded) = match searched {
             Searched::Empty => return false,
@@ -447,9 +503,19 @@ impl Pass<'_> {
             Searched::Content { content, changed, coded } => (content, changed, coded),
         };
         let again = self.again(repeated, content.as_deref().unwrap_or(&body.bytes));
-        let Some(new) = again.or(content.filter(|_| changed)) else { return false };
-        let is_cut = body.is_cut() && !coded;
-        body.length = if is_cut { body.length - body.bytes.len() as u64 + new.len() as u64 } else { new.len() as u64 };
+        let is_cut = is_cut || body.is_cut();
+        let Some(mut new) = again.or(content.filter(|_| changed)) else {
+            if is_cut {
+                body.bytes.truncate(body.bytes.len().saturating_sub(UNSURE_BYTES));
+            }
+            return false;
+        };
+        if is_cut {
+            // Its length stays: nothing of it was decoded, and tokens are as long as what they stand for.
+            new.truncate(new.len().saturating_sub(UNSURE_BYTES));
+        } else {
+            body.length = new.len() as u64;
+        }
         body.sha256 = None;
         body.bytes = Bytes::from(new);
         let length = body.length.to_string();

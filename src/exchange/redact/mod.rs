@@ -5,8 +5,10 @@
 //! replaces them in exchanges, by rules, with tokens of the same length and kind, so that what is recorded can still be
 //! replayed, joined and compared.
 
+pub mod answer;
 pub mod apply;
 mod body;
+pub mod mark;
 pub mod mask;
 pub mod names;
 #[cfg(test)]
@@ -17,6 +19,8 @@ pub mod shapes;
 pub mod token;
 pub mod view;
 
+pub use answer::{Asked, Known};
 pub use apply::Redactor;
+pub use mark::Redacted;
 pub use mask::{Masker, random_key};
 pub use rules::{Rule, RuleError};

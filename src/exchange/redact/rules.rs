@@ -3,6 +3,7 @@
 //! `default`, `header:NAME`, `cookie:NAME`, `query:NAME`, `form:NAME`, `json:PATH`, `pattern:REGEX`. Names may hold `*`. A path is
 //! written as `$.user.cards[*].number`, `$..iban`, `$['odd name'][0]`.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// One rule.
@@ -64,6 +65,21 @@ impl FromStr for Rule {
     }
 }
 
+/// As it is written, but for the case of names.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Header(name) => write!(f, "header:{}", name.0.join("*")),
+            Self::Cookie(name) => write!(f, "cookie:{}", name.0.join("*")),
+            Self::Query(name) => write!(f, "query:{}", name.0.join("*")),
+            Self::Form(name) => write!(f, "form:{}", name.0.join("*")),
+            Self::Json(path) => write!(f, "json:{}", path.text),
+            Self::Pattern(pattern) => write!(f, "pattern:{pattern}"),
+        }
+    }
+}
+
 /// A name, in which `*` stands for anything. Case does not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(Vec<String>);
@@ -90,7 +106,10 @@ impl Name {
 
 /// A path into JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path(Vec<Segment>);
+pub struct Path {
+    text: String,
+    segments: Vec<Segment>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
@@ -114,7 +133,7 @@ pub enum Step {
 impl Path {
     /// Whether it leads to the value that `steps` lead to, or to one that holds it.
     pub fn reaches(&self, steps: &[Step]) -> bool {
-        reaches(&self.0, steps)
+        reaches(&self.segments, steps)
     }
 }
 
@@ -166,7 +185,7 @@ impl FromStr for Path {
                 return Err(wrong());
             }
         }
-        if segments.is_empty() || segments.len() > 64 { Err(wrong()) } else { Ok(Self(segments)) }
+        if segments.is_empty() || segments.len() > 64 { Err(wrong()) } else { Ok(Self { text: text.to_owned(), segments }) }
     }
 }
 
@@ -209,7 +228,7 @@ mod tests {
     #[test]
     fn rules_are_read_and_names_match_with_stars() {
         for rule in ["default", "header:X-Secret-*", "cookie:sid", "query:q", "form:a", "json:$.a", r"pattern:\bID-\d+"] {
-            assert!(rule.parse::<Rule>().is_ok(), "{rule}");
+            assert_eq!(rule.parse::<Rule>().unwrap().to_string(), rule.replace("X-Secret", "x-secret"));
         }
         for wrong in ["", "all", "header:", "body:x", "json:a", "pattern:("] {
             assert!(wrong.parse::<Rule>().is_err(), "{wrong}");

@@ -51,6 +51,12 @@ impl Tokens {
         Self { keyed: Hmac::new_from_slice(key).expect("HMAC takes a key of any length") }
     }
 
+    /// Names the key; it cannot be computed back.
+    pub fn fingerprint(&self) -> String {
+        let digest = self.keyed.clone().chain_update(b"fingerprint").finalize().into_bytes();
+        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The token for `value`: as many bytes, character by character of the same kind.
     pub fn token(&self, value: &[u8]) -> Vec<u8> {
         if let Some(token) = self.card(value) {

@@ -132,7 +132,7 @@ impl Worker<'_> {
             response: answer.response,
             failure: answer.failure,
         };
-        if self.outbox.add(Done { side, route: task.load.route, outcome }, now) {
+        if self.outbox.add(Done { side, route: task.load.route, request: task.load.place, outcome }, now) {
             self.hand_over(now);
         }
     }

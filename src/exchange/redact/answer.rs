@@ -1,0 +1,96 @@
+//! Takes secrets out of the answers that v2 gives to recorded requests, so that they compare with v1's, which were redacted when
+//! they were recorded.
+//!
+//! A request of a redacted recording holds tokens where it held secrets, and v2 has seen nothing else: what it repeats of them is
+//! a token already and stays one. Everything else in its answer is a value of its own, and gets the token that v1's has if
+//! the values are equal.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use rustc_hash::FxHashSet;
+
+use super::apply::{Pass, Redactor};
+use crate::http::{Headers, Request, Response};
+use crate::limits;
+
+/// A token of this length is known in the answer to any request; a shorter one only in the answer to the request that had it, as
+/// among many short values some would be equal by chance.
+const SHORTEST_KNOWN: usize = 8;
+
+/// Tokens that requests of a redacted recording hold: v2 may have kept them, and show them later.
+#[derive(Debug, Default)]
+pub struct Known {
+    hashes: FxHashSet<u64>,
+    /// By a key of its own: what v2 answers cannot be made to look like a token.
+    hasher: RandomState,
+    more: u64,
+}
+
+impl Known {
+    fn add(&mut self, token: &[u8]) {
+        if token.len() < SHORTEST_KNOWN {
+            return;
+        }
+        let hash = self.hasher.hash_one(token);
+        if self.hashes.len() < limits::KNOWN_TOKENS {
+            self.hashes.insert(hash);
+        } else if !self.hashes.contains(&hash) {
+            self.more += 1;
+        }
+    }
+
+    pub(super) fn holds(&self, value: &[u8]) -> bool {
+        value.len() >= SHORTEST_KNOWN && self.hashes.contains(&self.hasher.hash_one(value))
+    }
+
+    /// Tokens for which there was no room.
+    pub const fn left_out(&self) -> u64 {
+        self.more
+    }
+}
+
+/// What v2 was asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// The request as it was sent, where it is known.
+    pub request: Option<&'a Request>,
+    /// Names of its fields that were not recorded but given by who replays: their values are no tokens.
+    pub given: &'a [String],
+    /// The tokens of all requests, where the recording is redacted; none where requests hold their secrets.
+    pub known: Option<&'a Known>,
+}
+
+impl Redactor {
+    /// Adds the tokens that a request of a redacted recording holds.
+    pub fn learn(&self, request: &Request, known: &mut Known) {
+        let mut pass = Pass::new(self, None);
+        pass.reads_tokens = true;
+        pass.request(&mut request.clone());
+        pass.tokens.iter().for_each(|token| known.add(token));
+    }
+
+    /// Redacts an answer; answers how many places were changed. `is_whole` is false for one that broke off.
+    pub fn answer(&self, asked: Asked<'_>, response: &mut Response, is_whole: bool) -> usize {
+        let mut pass = Pass::new(self, asked.known);
+        if let Some(request) = asked.request {
+            let mut request = request.clone();
+            let is_given = |name: &[u8]| asked.given.iter().any(|given| name.eq_ignore_ascii_case(given.as_bytes()));
+            let (mut given, recorded): (Headers, Headers) = {
+                let fields = request.headers.iter();
+                (
+                    fields.clone().filter(|(name, _)| is_given(name)).collect(),
+                    fields.filter(|(name, _)| !is_given(name)).collect(),
+                )
+            };
+            pass.headers(&mut given);
+            request.headers = recorded;
+            pass.reads_tokens = asked.known.is_some();
+            pass.request(&mut request);
+            pass.reads_tokens = false;
+        }
+        let searched = pass.response(response, !is_whole);
+        let repeated = pass.repeated();
+        pass.finish_response(&repeated, searched, response, !is_whole);
+        pass.changes
+    }
+}
