@@ -654,3 +654,108 @@ fn the_documented_capabilities_are_enough() {
         assert_eq!(output.status.code(), Some(code), "{capabilities} {arguments:?}: {}", said(&output));
     }
 }
+
+/// The top of the repository.
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of `deploy/`.
+fn deploy(name: &str) -> String {
+    std::fs::read_to_string(repository().join("deploy").join(name)).unwrap()
+}
+
+/// The arguments of each `shadowtap capture` in the shell lines of the guide.
+fn captures_of_the_guide() -> Vec<Vec<String>> {
+    let guide = deploy("README.md").replace("\\\n", " ");
+    let shell =
+        guide.split("```").skip(1).step_by(2).flat_map(str::lines).filter_map(|line| line.split_once("shadowtap capture "));
+    let words = |line: &str| -> Vec<String> {
+        let command = line.split('#').next().unwrap_or_default().split_whitespace();
+        command.map(|word| word.trim_matches('\'').to_owned()).collect()
+    };
+    shell.map(|(_, arguments)| words(arguments)).collect()
+}
+
+/// The arguments of the tap of `node-tap.yaml`, which stand one to a line.
+fn arguments_of_the_manifest() -> Vec<String> {
+    let manifest = deploy("kubernetes/node-tap.yaml");
+    assert!(manifest.contains("command: [shadowtap, capture]"), "{manifest}");
+    let lines = manifest.lines().skip_while(|line| line.trim() != "args:").skip(1).map(str::trim);
+    lines.map_while(|line| line.strip_prefix("- ")).map(str::to_owned).collect()
+}
+
+/// Each command is taken as it is written up to the interface, which is not there.
+#[test]
+fn the_commands_of_the_guide_and_the_manifest_are_taken() {
+    let commands: Vec<Vec<String>> = captures_of_the_guide().into_iter().chain([arguments_of_the_manifest()]).collect();
+    assert!(commands.len() >= 4, "{commands:?}");
+    for command in commands {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = command.iter().map(|word| {
+            let word = word.replace("/var/lib/shadowtap/", "").replace("/tmp/", "");
+            if word == "eth0" { "nowhere0".to_owned() } else { word.replace("--interface=eth0", "--interface=nowhere0") }
+        });
+        let output = Command::new(PROGRAM).arg("capture").args(arguments).current_dir(folder.path()).output().unwrap();
+        // Without the privilege the interfaces are not even looked at.
+        let told = said(&output);
+        assert!(matches!(output.status.code(), Some(2 | 3)) && !told.contains("unexpected argument"), "{command:?}: {told}");
+        assert!(told.contains("nowhere0") || told.contains("setcap"), "{command:?}: {told}");
+    }
+}
+
+/// What the image is built from is there, and is called so.
+#[test]
+fn the_dockerfile_copies_what_there_is() {
+    let program = Path::new(PROGRAM).file_name().unwrap().to_str().unwrap();
+    let mut copies = 0;
+    for line in deploy("Dockerfile").lines().filter_map(|line| line.strip_prefix("COPY ")) {
+        copies += 1;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (sources, _) = words.split_at(words.len() - 1);
+        match sources {
+            ["--from=build", built] => assert_eq!(*built, format!("/src/target/release/{program}")),
+            sources => assert!(sources.iter().all(|source| repository().join(source).exists()), "{line}"),
+        }
+    }
+    assert_eq!(copies, 2);
+    assert!(repository().join("Cargo.lock").exists(), "--locked builds from it");
+    // What the build reads must not be left out of what the image is built from.
+    let ignored = deploy("Dockerfile.dockerignore");
+    for line in ignored.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let needed = ["src", "captures", "Cargo", "benches", "tests", "*"].iter().any(|needed| line.starts_with(needed));
+        assert!(!needed, "{line} is left out");
+    }
+}
+
+/// Against the published schemas of Kubernetes, which `kubernetes-validate` (PyPI) brings along.
+#[test]
+fn the_kubernetes_manifests_are_of_the_published_schema() {
+    if !run("python3 -c 'import kubernetes_validate'") {
+        println!("skipped: the schemas are not there: pip install kubernetes-validate");
+        return;
+    }
+    // What `kubectl debug --custom` takes is the part of an ephemeral container that it does not make itself.
+    let folder = tempfile::tempdir().unwrap();
+    let mut container: serde_json::Value = serde_json::from_str(&deploy("kubernetes/ephemeral.json")).unwrap();
+    container["name"] = "tap".into();
+    container["image"] = "registry.example/shadowtap:0.1".into();
+    container["targetContainerName"] = "v1".into();
+    let pod = |container: &serde_json::Value| {
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "v1" },
+            "spec": { "containers": [{ "name": "v1", "image": "v1" }], "ephemeralContainers": [container] },
+        })
+    };
+    let validate =
+        |path: &Path| Command::new("python3").args(["-m", "kubernetes_validate", "--strict"]).arg(path).output().unwrap();
+    let written = folder.path().join("pod.json");
+    std::fs::write(&written, pod(&container).to_string()).unwrap();
+    for path in [repository().join("deploy/kubernetes/node-tap.yaml"), written.clone()] {
+        let output = validate(&path);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    container["securityContext"]["capability"] = "NET_RAW".into();
+    std::fs::write(&written, pod(&container).to_string()).unwrap();
+    assert!(!validate(&written).status.success(), "an unknown field is found");
+}
