@@ -1,5 +1,6 @@
 //! Who talks to whom: endpoints, the pair of them that a connection is, and the two directions of it.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -7,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One end of a connection. Text form: `10.0.0.1:8080`, `[2001:db8::1]:8080`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// The address, of the innermost IP header where the packet was tunnelled.
     pub address: IpAddr,
@@ -19,6 +20,24 @@ impl Endpoint {
     /// An endpoint from its parts.
     pub const fn new(address: IpAddr, port: u16) -> Self {
         Self { address, port }
+    }
+}
+
+/// IPv4 before IPv6, then by address and port. By numbers: bytes are compared by a call, and this is asked for every packet.
+impl Ord for Endpoint {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.address, other.address) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => (ours.to_bits(), self.port).cmp(&(theirs.to_bits(), other.port)),
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => (ours.to_bits(), self.port).cmp(&(theirs.to_bits(), other.port)),
+            (IpAddr::V4(_), IpAddr::V6(_)) => Ordering::Less,
+            (IpAddr::V6(_), IpAddr::V4(_)) => Ordering::Greater,
+        }
+    }
+}
+
+impl PartialOrd for Endpoint {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

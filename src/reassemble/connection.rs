@@ -396,7 +396,8 @@ impl<S> Connection<S> {
         if self.over {
             return;
         }
-        loop {
+        // Almost always nothing waits.
+        while !(self.sides[0].held.is_empty() && self.sides[1].held.is_empty()) {
             let can = [0, 1].map(|s| self.sides[s].is_contiguous());
             let ready = [0, 1].map(|s| can[s] && self.has_cause(s, self.sides[s].head().and_then(|(_, held)| held.ack)));
             let packet = |s: usize| self.sides[s].head().map_or(u64::MAX, |(_, held)| held.mark.packet);

@@ -69,14 +69,16 @@ impl<V: Count> Named<V> {
         let hash = self.hasher.hash_one(name);
         let mut part = self.parts[hash as usize >> 7 & (PARTS - 1)].lock().expect("no holder of this lock panics");
         let Part { known, hashes, others } = &mut *part;
+        // First what is quick to tell: most of very many names are not among those that are told apart.
+        let is_full = known.len() >= self.most;
+        if is_full && hashes.peek().is_none_or(|highest| hash > *highest) {
+            return count(others);
+        }
         if let Some((other, value)) = known.get_mut(&hash) {
             // Two names of one hash do not happen by chance.
             return count(if **other == *name { value } else { others });
         }
-        if known.len() >= self.most {
-            if hashes.peek().is_none_or(|highest| hash > *highest) {
-                return count(others);
-            }
+        if is_full {
             if let Some((_, value)) = hashes.pop().and_then(|highest| known.remove(&highest)) {
                 others.merge(value);
             }
