@@ -1,7 +1,7 @@
 //! The parallel driver: packets in, exchanges out, in the order in which they were completed.
 //!
 //! A round is a batch of packets on its way: filled, decoded, then reassembled, paired and rendered, given out. With several
-//! threads each of these steps works on another round at the same time; inside a step the work is cut by packets (decoding) or by shard
+//! threads a round is filled and decoded while the one before it is reassembled; the work is cut by packets (decoding) or by shard
 //! (everything with state). A connection belongs to one of [`SHARDS`] shards, whatever the number of threads, so every decision,
 //! also that of a limit, depends on the packets alone: the output is byte-equal for any number of threads.
 

@@ -1,5 +1,5 @@
 //! A round on its way through the steps, and the engine that moves rounds on: all steps of one round after each other
-//! (one thread), or each step with another round at the same time.
+//! (one thread), or one round read and decoded while the one before it is reassembled.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,8 +80,7 @@ pub(super) struct Engine<R: Render> {
     connections: u64,
     /// Ranks of the round that was reassembled last.
     ranks: Ranks,
-    /// Rounds on their way: filled, decoded.
-    filled: Option<Round<R::Item>>,
+    /// The round that is to be reassembled.
     decoded: Option<Round<R::Item>>,
     spare: Vec<Round<R::Item>>,
     used: Vec<Output<R::Item>>,
@@ -105,7 +104,6 @@ impl<R: Render> Engine<R> {
             packets: 0,
             connections: 0,
             ranks: Ranks::default(),
-            filled: None,
             decoded: None,
             spare: Vec::new(),
             used: Vec::new(),
@@ -138,32 +136,36 @@ impl<R: Render> Engine<R> {
         Ok(self.finish_round(round))
     }
 
-    /// One step of each of the rounds that are on their way, at the same time. None where no round came to its end.
+    /// Reads and decodes a round while the one before it is reassembled. None where no round came to its end.
     pub(super) fn step(&mut self, used: &Receiver<Output<R::Item>>) -> Result<Option<Output<R::Item>>, CaptureError> {
         while let Ok(output) = used.try_recv() {
             self.recycle(output);
         }
         let mut fresh = self.fresh();
         let mut failure = None;
-        let Self { source, shards, key, threads, ranks, filled, decoded, .. } = self;
-        let (key, ranks) = (*key, &*ranks);
+        let Self { source, shards, key, threads, ranks, decoded, .. } = self;
+        let (key, threads, ranks) = (*key, *threads, &*ranks);
         rayon::scope(|scope| {
             if let Some(round) = &mut fresh {
                 let failure = &mut failure;
-                scope.spawn(move |_| *failure = fill(source, round).err());
-            }
-            if let Some(Round { batch, chunks, .. }) = filled {
-                let batch = &*batch;
-                let size = batch.frames.len().div_ceil(2 * *threads).max(SMALLEST_CHUNK);
-                let needed = batch.frames.len().div_ceil(size);
-                chunks.resize_with(needed.max(chunks.len()), Chunk::default);
-                let (chunks, unneeded) = chunks.split_at_mut(needed);
-                for (n, (chunk, frames)) in chunks.iter_mut().zip(batch.frames.chunks(size)).enumerate() {
-                    scope.spawn(move |_| chunk.decode(batch, n * size, frames, key));
-                }
-                for chunk in unneeded {
-                    chunk.decode(batch, 0, &[], key);
-                }
+                // The thread that read a block begins to decode it, as it has it in its cache; idle ones help.
+                scope.spawn(move |scope| match fill(source, round) {
+                    Ok(()) => {
+                        let Round { batch, chunks, .. } = round;
+                        let batch = &*batch;
+                        let size = batch.frames.len().div_ceil(2 * threads).max(SMALLEST_CHUNK);
+                        let needed = batch.frames.len().div_ceil(size);
+                        chunks.resize_with(needed.max(chunks.len()), Chunk::default);
+                        let (chunks, unneeded) = chunks.split_at_mut(needed);
+                        for (n, (chunk, frames)) in chunks.iter_mut().zip(batch.frames.chunks(size)).enumerate() {
+                            scope.spawn(move |_| chunk.decode(batch, n * size, frames, key));
+                        }
+                        for chunk in unneeded {
+                            chunk.decode(batch, 0, &[], key);
+                        }
+                    }
+                    Err(error) => *failure = Some(error),
+                });
             }
             if let Some(Round { batch, chunks, joined, output, share, last, .. }) = decoded {
                 let (batch, chunks, joined, share, last) = (&*batch, &*chunks, &*joined, *share, *last);
@@ -176,12 +178,11 @@ impl<R: Render> Engine<R> {
             return Err(error);
         }
         let done = self.decoded.take();
-        if let Some(mut round) = self.filled.take() {
+        if let Some(mut round) = fresh {
+            self.exhausted = round.last;
             self.join_fragments(&mut round);
             self.decoded = Some(round);
         }
-        self.exhausted |= fresh.as_ref().is_some_and(|round| round.last);
-        self.filled = fresh;
         Ok(done.and_then(|round| self.finish_round(round)))
     }
 
