@@ -1,5 +1,6 @@
 //! Every capture with a truth gives its truth: each certain row is found once, equal in start line, Host, versions, status,
-//! bodies and times to the nanosecond; and a capture whose rows are all certain gives nothing more.
+//! bodies and times to the nanosecond; and a capture whose rows are all certain gives nothing more. What `inspect` counts of it is
+//! what these records add up to.
 //!
 //! The captures of the project are always there. More are read from the folder that `SHADOWTAP_CAPTURES` names, or from
 //! `../shared/captures`, where that holds a `MANIFEST.jsonl`. `-q` and exit code 3 (no exchange in it) are part of the deal.
@@ -192,9 +193,58 @@ fn compare(captures: &[(PathBuf, PathBuf)], threads: usize) -> (usize, Vec<Strin
         let rows = records.filter(|record| record.get("id").is_some()).map(|record| ours(&record)).collect();
         let (rows, lines) = judge(&truths, rows);
         wanted += rows;
+        wrong.extend(counted_otherwise(capture, &output).into_iter().map(|line| format!("{}: {line}", capture.display())));
         wrong.extend(lines.into_iter().map(|line| format!("{}: {line}", capture.display())));
     }
     (wanted, wrong)
+}
+
+/// What `inspect`, which reads outlines only, says otherwise than the records that `parse` makes of the same capture.
+fn counted_otherwise(capture: &Path, records: &[u8]) -> Vec<String> {
+    let run = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .arg("inspect")
+        .arg(capture)
+        .args(["--json", "-q", "--threads", "2"])
+        .output()
+        .expect("the program starts");
+    let records = records.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let records: Vec<Value> = records.map(|line| serde_json::from_slice(line).expect("a line of JSON")).collect();
+    let Some(end) = records.iter().find(|record| record["format"] == "shadowtap/end") else {
+        let code = run.status.code();
+        return if code == Some(3) { Vec::new() } else { vec![format!("parse finds nothing and inspect exits with {code:?}")] };
+    };
+    let told: Value = serde_json::from_slice(&run.stdout).expect("inspect answers JSON");
+    let mut counted = serde_json::Map::new();
+    let (mut statuses, mut hosts) = (counted.clone(), counted.clone());
+    let mut sums = [0; 2];
+    let count = |map: &mut serde_json::Map<String, Value>, name: String| {
+        let before = map.get(&name).and_then(Value::as_u64).unwrap_or(0);
+        map.insert(name, Value::from(before + 1));
+    };
+    for record in records.iter().filter(|record| record.get("id").is_some()) {
+        count(&mut counted, record["completeness"].as_str().unwrap().to_owned());
+        if let Some(status) = record["response"]["status"].as_u64() {
+            count(&mut statuses, status.to_string());
+        }
+        if let Some(host) = ours(record).host {
+            count(&mut hosts, String::from_utf8_lossy(&host).into_owned());
+        }
+        for (sum, side) in sums.iter_mut().zip(["request", "response"]) {
+            *sum += record[side]["body_bytes"].as_u64().unwrap_or(0);
+        }
+    }
+    let told_hosts = told["hosts"].as_array().unwrap().iter();
+    let told_hosts = told_hosts.map(|host| (host["name"].as_str().unwrap().to_owned(), host["exchanges"].clone())).collect();
+    let pairs = [
+        ("completeness", &told["completeness"], &Value::Object(counted)),
+        ("statuses", &told["statuses"], &Value::Object(statuses)),
+        ("hosts", &Value::Object(told_hosts), &Value::Object(hosts)),
+        ("bytes of request bodies", &told["request_body_bytes"], &Value::from(sums[0])),
+        ("bytes of response bodies", &told["response_body_bytes"], &Value::from(sums[1])),
+        ("ledger", &told["ledger"], &end["ledger"]),
+    ];
+    let differing = pairs.iter().filter(|(_, told, want)| told != want);
+    differing.map(|(what, told, want)| format!("inspect: {what} {told}, parse: {want}")).collect()
 }
 
 fn own() -> Vec<(PathBuf, PathBuf)> {

@@ -8,7 +8,7 @@
 use libfuzzer_sys::fuzz_target;
 use shadowtap::exchange::pairing::{Mark, Origin, Pairing};
 use shadowtap::flow::Direction;
-use shadowtap::http::parser::{Ending, Expect, Limits, Message, Parsed, Parser, Side};
+use shadowtap::http::parser::{Ending, Expect, Keep, Limits, Message, Parsed, Parser, Side};
 use shadowtap::http::{Request, Version, encode};
 use shadowtap::time::Timestamp;
 
@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 /// Small, so that limits are hit.
-const LIMITS: Limits = Limits { head_bytes: 2_000, header_fields: 20, body_bytes: 500, hash_rest: true };
+const LIMITS: Limits = Limits { head_bytes: 2_000, header_fields: 20, body_bytes: 500, hash_rest: true, keep: Keep::Everything };
 
 /// Lengths of slices.
 struct Cuts(u64);

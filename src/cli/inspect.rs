@@ -10,6 +10,7 @@ use super::output::print;
 use super::parse::Reading;
 use super::{Exit, Failure, Global};
 use crate::exchange::Exchange;
+use crate::http::parser::Limits;
 use crate::ledger::Ledger;
 use survey::{Interner, Summary, Survey};
 
@@ -50,9 +51,8 @@ struct Report<'a> {
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let mut reading = args.reading.options();
-    // Bodies are counted, not looked at.
-    reading.parse.http.body_bytes = 0;
-    reading.parse.http.hash_rest = false;
+    // Messages are counted, not looked at.
+    reading.parse.http = Limits::outline();
     let settings = Settings { inputs: args.inputs, json: args.json, reading };
     let (summary, ledger, warnings) = execute(&settings, global)?;
     if settings.json {

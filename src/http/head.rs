@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 
+use super::parser::Keep;
 use super::{Framing, Headers, Request, Response, Version};
 
 /// Header fields that the fast way has room for; more take the slow way.
@@ -34,7 +35,7 @@ pub(super) struct Head {
 }
 
 /// Reads the head at the front of `input` where it is whole and plain: the head and its length. `None`: ask the lenient way.
-pub(super) fn fast(input: &[u8], max_fields: usize) -> Option<(Head, usize)> {
+pub(super) fn fast(input: &[u8], max_fields: usize, keep: Keep) -> Option<(Head, usize)> {
     let mut room = [const { MaybeUninit::uninit() }; FAST_FIELDS];
     if input.starts_with(b"HTTP/1.") {
         let mut response = httparse::Response::new(&mut []);
@@ -45,7 +46,7 @@ pub(super) fn fast(input: &[u8], max_fields: usize) -> Option<(Head, usize)> {
         // The library gives an empty reason where it holds bytes beyond ASCII, so the line is read here.
         let line = &input[..memchr::memchr(b'\n', input)?];
         let start = status_line(line.strip_suffix(b"\r").unwrap_or(line))?;
-        let headers = copy(response.headers, length, max_fields)?;
+        let headers = copy(response.headers, length, max_fields, keep)?;
         return Some((Head { start, headers, oddities: Oddities::new(), raw: None }, length));
     }
     let mut request = httparse::Request::new(&mut []);
@@ -58,9 +59,10 @@ pub(super) fn fast(input: &[u8], max_fields: usize) -> Option<(Head, usize)> {
         target: Bytes::copy_from_slice(request.path?.as_bytes()),
         version: if request.version? == 1 { Version::Http11 } else { Version::Http10 },
     };
-    let headers = copy(request.headers, length, max_fields)?;
+    let headers = copy(request.headers, length, max_fields, keep)?;
     let line = start.line_length();
-    let raw = (!is_usual(&input[..length], line, request.headers)).then(|| Bytes::copy_from_slice(&input[..length]));
+    let is_kept = keep == Keep::Everything && !is_usual(&input[..length], line, request.headers);
+    let raw = is_kept.then(|| Bytes::copy_from_slice(&input[..length]));
     Some((Head { start, headers, oddities: Oddities::new(), raw }, length))
 }
 
@@ -84,15 +86,31 @@ fn is_usual(head: &[u8], line: usize, fields: &[httparse::Header<'_>]) -> bool {
     ends_line(at) && at + 2 == head.len() && ends_line(head.len())
 }
 
-fn copy(fields: &[httparse::Header<'_>], bytes: usize, max_fields: usize) -> Option<Headers> {
+fn copy(fields: &[httparse::Header<'_>], bytes: usize, max_fields: usize, keep: Keep) -> Option<Headers> {
     if fields.len() > max_fields {
         return None;
+    }
+    if keep == Keep::Outline {
+        let decide = fields.iter().filter(|field| decides(field.name.as_bytes()));
+        return Some(decide.map(|field| (field.name.as_bytes(), field.value)).collect());
     }
     let mut headers = Headers::with_capacity(fields.len(), bytes);
     for field in fields {
         headers.push(field.name.as_bytes(), field.value);
     }
     Some(headers)
+}
+
+/// Whether a field is one of [`Keep::Outline`].
+fn decides(name: &[u8]) -> bool {
+    match name.len() {
+        4 => name.eq_ignore_ascii_case(b"host"),
+        7 => name.eq_ignore_ascii_case(b"upgrade"),
+        10 => name.eq_ignore_ascii_case(b"connection"),
+        14 => name.eq_ignore_ascii_case(b"content-length"),
+        17 => name.eq_ignore_ascii_case(b"transfer-encoding"),
+        _ => false,
+    }
 }
 
 /// Reads a head of which every line is there (or, in a damaged message, as many as came). `None`: no start line.

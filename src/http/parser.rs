@@ -74,6 +74,26 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Whether a body that is not kept whole is hashed.
     pub hash_rest: bool,
+    /// What is kept beside bodies.
+    pub keep: Keep,
+}
+
+/// What of a message is kept. How messages are read, and what is damaged or odd about them, does not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Everything.
+    #[default]
+    Everything,
+    /// Start lines and, of plain heads, the fields that decide something: framing, the connection's end and switch, and `Host`.
+    /// Nothing of how it stood on the wire.
+    Outline,
+}
+
+impl Limits {
+    /// For who counts messages: no bodies, no header fields but those of [`Keep::Outline`].
+    pub fn outline() -> Self {
+        Self { body_bytes: 0, hash_rest: false, keep: Keep::Outline, ..Self::default() }
+    }
 }
 
 impl Default for Limits {
@@ -83,6 +103,7 @@ impl Default for Limits {
             header_fields: limits::HEADER_FIELDS,
             body_bytes: limits::BODY_BYTES,
             hash_rest: true,
+            keep: Keep::Everything,
         }
     }
 }
@@ -514,7 +535,7 @@ impl<M: Copy + Default> Parser<M> {
             if self.expected.front() == Some(&Expect::Simple) && !is_prefix(b"HTTP/", input) {
                 return self.simple_response();
             }
-            if let Some((head, length)) = head::fast(input, self.limits.header_fields)
+            if let Some((head, length)) = head::fast(input, self.limits.header_fields, self.limits.keep)
                 && length <= self.limits.head_bytes
                 && self.accepts(&head.start)
             {
@@ -678,7 +699,7 @@ impl<M: Copy + Default> Parser<M> {
             body: Gather::new(&self.limits, declared),
             framing: plan.framing(),
             raw_head: raw,
-            around_chunks: verbatim::Gather::default(),
+            around_chunks: verbatim::Gather::new(self.limits.keep == Keep::Everything),
             holes: Vec::new(),
             oddities,
             persists: facts.persists(version) && plan != BodyPlan::UntilClose,

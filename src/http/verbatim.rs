@@ -57,23 +57,29 @@ fn sum(sizes: &[u64]) -> Option<u64> {
 #[derive(Debug, Default)]
 pub(super) struct Gather {
     bytes: Vec<u8>,
-    full: bool,
+    length: usize,
+    keeps: bool,
 }
 
 impl Gather {
+    /// Keeps what it is given, up to a limit, or counts it only.
+    pub(super) fn new(keeps: bool) -> Self {
+        Self { keeps, ..Self::default() }
+    }
+
     /// Adds bytes that are not a chunk's data.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        if self.bytes.len() + bytes.len() > limits::CHUNK_FRAMING_BYTES {
-            (self.bytes, self.full) = (Vec::new(), true);
-        }
-        if !self.full {
+        self.length = self.length.saturating_add(bytes.len());
+        if self.is_full() {
+            self.bytes = Vec::new();
+        } else if self.keeps {
             self.bytes.extend_from_slice(bytes);
         }
     }
 
     /// Whether there was too much of it to keep.
     pub(super) const fn is_full(&self) -> bool {
-        self.full
+        self.length > limits::CHUNK_FRAMING_BYTES
     }
 
     /// How much memory it takes.
@@ -174,7 +180,7 @@ mod tests {
     use super::*;
 
     fn gathered(parts: &[&str], trailers: &Headers) -> Option<Chunks> {
-        let mut gather = Gather::default();
+        let mut gather = Gather::new(true);
         parts.iter().for_each(|part| gather.push(part.as_bytes()));
         gather.finish(trailers)
     }
@@ -224,7 +230,7 @@ mod tests {
 
     #[test]
     fn too_much_framing_is_not_kept() {
-        let mut gather = Gather::default();
+        let mut gather = Gather::new(true);
         for _ in 0..=limits::CHUNK_FRAMING_BYTES / 6 {
             gather.push(b"1;x\r\n\r\n");
         }

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::capture::overload::Share;
 use crate::capture::{Batch, LinkType};
-use crate::exchange::Completeness;
+use crate::exchange::{Completeness, TimedRequest, TimedResponse};
+use crate::http;
 use crate::time::Timestamp;
 
 /// Packets from memory, some in each batch.
@@ -108,8 +109,10 @@ fn conversation(random: &mut Random, connections: usize, count: usize, isn: [u32
         let mut wire = Wire::new(40_000 + connection as u16, isn);
         for exchange in 0..count {
             let body = "x".repeat(random.below(300));
-            let request =
-                format!("POST /c{connection}/e{exchange} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            let request = format!(
+                "POST /c{connection}/e{exchange} HTTP/1.1\r\nHost: h\r\nX-More: {exchange}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
             wire.say(0, request.as_bytes(), random, most);
             let answer = format!("{connection}.{exchange}.").repeat(1 + random.below(60));
             let answer = if random.below(2) == 0 {
@@ -163,6 +166,25 @@ fn facts(exchanges: &[Exchange]) -> Vec<String> {
     facts
 }
 
+/// What [`Keep::Outline`](http::parser::Keep) promises to leave of an exchange; more is left of a head that came in several packets.
+fn outlined(mut exchange: Exchange) -> Exchange {
+    let strip = |headers: &mut http::Headers, body: &mut http::Body| {
+        let named = |name: &[u8]| {
+            ["host", "content-length", "transfer-encoding"].iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes()))
+        };
+        *headers = headers.iter().filter(|(name, _)| named(name)).collect();
+        (body.bytes, body.sha256) = (bytes::Bytes::new(), None);
+    };
+    if let Some(TimedRequest { message, .. }) = &mut exchange.request {
+        strip(&mut message.headers, &mut message.body);
+        message.verbatim = None;
+    }
+    if let Some(TimedResponse { message, .. }) = &mut exchange.response {
+        strip(&mut message.headers, &mut message.body);
+    }
+    exchange
+}
+
 fn check_balance(ledger: &Ledger, packets: usize) -> Result<(), TestCaseError> {
     prop_assert_eq!((ledger.balance(), ledger.input), (0, packets as u64), "{:?}", ledger);
     Ok(())
@@ -213,6 +235,21 @@ proptest! {
             let fact = facts(std::slice::from_ref(exchange)).remove(0);
             prop_assert!(right.contains(&fact), "{} is complete and not what was sent; marks {:?}", fact, exchange.marks);
         }
+    }
+
+    #[test]
+    fn an_outline_says_the_same_of_every_exchange(seed: u64, window in 0usize..8, most in 1usize..700) {
+        let mut random = Random(seed);
+        let packets = conversation(&mut random, 3, 5, [5, 6], most);
+        let mut moved: Vec<(usize, Vec<u8>)> =
+            packets.into_iter().enumerate().map(|(n, packet)| (n + random.below(window + 1), packet)).collect();
+        moved.sort_by_key(|(at, _)| *at);
+        let packets: Vec<Vec<u8>> = moved.into_iter().map(|(_, packet)| packet).filter(|_| random.below(20) != 0).collect();
+        let outline = Options { threads: 1, http: http::parser::Limits::outline(), ..Options::default() };
+        let (whole, ledger) = run(packets.clone(), 1, 50);
+        let (counted, same) = run_with(packets, 50, &outline);
+        prop_assert_eq!(ledger, same);
+        prop_assert_eq!(whole.into_iter().map(outlined).collect::<Vec<_>>(), counted.into_iter().map(outlined).collect::<Vec<_>>());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use shadowtap::exchange::pairing::{Mark, Origin, Pairing};
 use shadowtap::exchange::{Completeness, Exchange};
 use shadowtap::flow::Direction::{self, ToClient, ToServer};
 use shadowtap::http::encode;
-use shadowtap::http::parser::{Ending, Expect, Limits, Message, Parser, Side};
+use shadowtap::http::parser::{Ending, Expect, Keep, Limits, Message, Parser, Side};
 use shadowtap::time::Timestamp;
 
 /// One request with its answer, as generated.
@@ -217,7 +217,7 @@ proptest! {
         expect in prop_oneof![Just(Expect::Head), Just(Expect::Connect), Just(Expect::Simple), Just(Expect::Other)],
         direction in any::<bool>(),
     ) {
-        let mut parser = Parser::<usize>::new(side, Limits { head_bytes: 200, header_fields: 4, body_bytes: 30, hash_rest: true });
+        let mut parser = Parser::<usize>::new(side, Limits { head_bytes: 200, header_fields: 4, body_bytes: 30, hash_rest: true, keep: Keep::Everything });
         parser.expect(expect);
         let (mut given, mut last) = (0, 0);
         let mut check = |start: u64, end: u64| { let ok = start >= last && end >= start; last = start; ok };

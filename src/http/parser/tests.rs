@@ -4,7 +4,10 @@ use super::*;
 
 /// Feeds `input` in slices of `size`, each marked by its number, then the end.
 fn read(side: Side, expect: &[Expect], input: &[u8], size: usize, ending: Ending) -> (Vec<Parsed<u64>>, Parser<u64>) {
-    let mut parser = Parser::new(side, Limits { head_bytes: 4096, header_fields: 100, body_bytes: 1024, hash_rest: true });
+    let mut parser = Parser::new(
+        side,
+        Limits { head_bytes: 4096, header_fields: 100, body_bytes: 1024, hash_rest: true, keep: Keep::Everything },
+    );
     for &expect in expect {
         parser.expect(expect);
     }
@@ -193,7 +196,7 @@ fn a_stream_that_is_joined_in_a_text_finds_the_next_request() {
 
 #[test]
 fn limits_are_outcomes() {
-    let limits = Limits { head_bytes: 100, header_fields: 2, body_bytes: 3, hash_rest: true };
+    let limits = Limits { head_bytes: 100, header_fields: 2, body_bytes: 3, hash_rest: true, keep: Keep::Everything };
     let run = |input: &[u8]| {
         let mut parser = Parser::<u64>::new(Side::Requests, limits);
         let mut all = Vec::new();
@@ -213,4 +216,37 @@ fn limits_are_outcomes() {
     let Message::Request(request) = &big[0].message else { panic!() };
     assert_eq!((&request.body.bytes[..], request.body.length, request.body.sha256.is_some()), (&b"abc"[..], 5, true));
     assert!(big[0].oddities.contains(&BODY_KEPT_IN_PART), "{:?}", big[0].oddities);
+}
+
+#[test]
+fn an_outline_keeps_what_decides_and_says_the_same_of_the_rest() {
+    let mut chunked = b"POST /x HTTP/1.1\r\nhost:  h\r\nX-Long: 1\r\nCookie: c\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for _ in 0..=limits::CHUNK_FRAMING_BYTES / 7 {
+        chunked.extend_from_slice(b"1;x\r\na\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\nAccept: a\r\n\r\n");
+    let read = |limits| {
+        let mut parser = Parser::<u64>::new(Side::Requests, limits);
+        let mut input = &chunked[..];
+        std::iter::from_fn(|| parser.step(&mut input, 1)).collect::<Vec<_>>()
+    };
+    let (whole, outline) = (read(Limits::default()), read(Limits::outline()));
+    assert_eq!((whole.len(), outline.len()), (2, 2));
+    for (whole, outline) in whole.iter().zip(&outline) {
+        let said = |parsed: &Parsed<u64>| {
+            let facts = (parsed.start, parsed.end, parsed.damage, parsed.oddities.clone(), parsed.persists);
+            let Message::Request(request) = &parsed.message else { panic!("a request") };
+            (facts, request.method.clone(), request.target.clone(), request.framing, request.body.length)
+        };
+        assert_eq!(said(whole), said(outline));
+        let Message::Request(request) = &outline.message else { panic!("a request") };
+        assert!(request.body.bytes.is_empty() && request.body.sha256.is_none() && request.verbatim.is_none());
+    }
+    assert_eq!(outline[0].oddities, ["chunks-not-kept"]);
+    let names = |parsed: &Parsed<u64>| match &parsed.message {
+        Message::Request(request) => request.headers.iter().map(|(name, _)| name.to_vec()).collect::<Vec<_>>(),
+        Message::Response(_) => Vec::new(),
+    };
+    assert_eq!(names(&outline[0]), [b"host".to_vec(), b"Transfer-Encoding".to_vec()]);
+    assert_eq!(names(&outline[1]), [b"Connection".to_vec()]);
 }
