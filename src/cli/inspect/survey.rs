@@ -78,10 +78,8 @@ impl<V: Count> Named<V> {
             // Two names of one hash do not happen by chance.
             return count(if **other == *name { value } else { others });
         }
-        if is_full {
-            if let Some((_, value)) = hashes.pop().and_then(|highest| known.remove(&highest)) {
-                others.merge(value);
-            }
+        if is_full && let Some((_, value)) = hashes.pop().and_then(|highest| known.remove(&highest)) {
+            others.merge(value);
         }
         hashes.push(hash);
         count(&mut known.entry(hash).or_insert_with(|| (name.into(), V::default())).1);
