@@ -41,16 +41,18 @@ impl Trust {
     pub fn config(&self, protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, TrustError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-        let mut config = if self.insecure {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider))).with_no_client_auth()
-        } else {
-            let (roots, own) = self.roots()?;
-            let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                .build()
-                .map_err(|error| rustls::Error::General(error.to_string()))?;
-            let verifier = Trusting { chains, own };
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+        let trusted = match self.insecure {
+            true => None,
+            false => {
+                let (roots, own) = self.roots()?;
+                let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                    .build()
+                    .map_err(|error| rustls::Error::General(error.to_string()))?;
+                Some(Trusted { chains, own })
+            }
         };
+        let verifier = Arc::new(Verifier { provider, trusted });
+        let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Arc::new(config))
     }
@@ -85,15 +87,23 @@ pub(super) fn server_name(host: &str, target: &Target) -> Option<ServerName<'sta
     }
 }
 
-/// Accepts what a trusted certificate signed, and a self-signed one that the user named: tools make those with the mark of an
-/// authority, which a server may not have.
+/// Checks the server: its certificate where somebody is trusted, and always that it holds its key.
 #[derive(Debug)]
-struct Trusting {
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    /// None where every certificate is accepted.
+    trusted: Option<Trusted>,
+}
+
+#[derive(Debug)]
+struct Trusted {
     chains: Arc<WebPkiServerVerifier>,
+    /// Certificates that the user named. A self-signed one among them is accepted also where it has the mark of an authority, which a
+    /// server may not have: tools make it so.
     own: Vec<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for Trusting {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -102,10 +112,10 @@ impl ServerCertVerifier for Trusting {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self.chains.verify_server_cert(certificate, chain, name, ocsp, now);
+        let Some(Trusted { chains, own }) = &self.trusted else { return Ok(ServerCertVerified::assertion()) };
         let is_authority = |error: &rustls::Error| error.to_string().contains("CaUsedAsEndEntity");
-        match verified {
-            Err(error) if is_authority(&error) && self.own.iter().any(|own| own == certificate) => {
+        match chains.verify_server_cert(certificate, chain, name, ocsp, now) {
+            Err(error) if is_authority(&error) && own.iter().any(|own| own == certificate) => {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 Ok(ServerCertVerified::assertion())
             }
@@ -119,7 +129,7 @@ impl ServerCertVerifier for Trusting {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chains.verify_tls12_signature(message, certificate, signature)
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -128,50 +138,11 @@ impl ServerCertVerifier for Trusting {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chains.verify_tls13_signature(message, certificate, signature)
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.supported_verify_schemes()
-    }
-}
-
-/// Accepts every certificate; still checks that the server holds its key.
-#[derive(Debug)]
-struct Unchecked(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
