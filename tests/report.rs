@@ -194,6 +194,125 @@ fn a_hostile_capture_stays_text_and_secrets_stay_secret() {
     assert!(rows.iter().all(|row| row.matches('|').count() == 6), "{rows:?}");
 }
 
+/// What both versions answer, with a secret in the place of `S`: target, type and body, and a header.
+const SECRET_ANSWERS: &[(&str, &str, &str, (&str, &str))] = &[
+    ("/loc", "text/plain", "", ("Location", "/cb?code=S&access_token=S&state=1")),
+    ("/abs", "text/plain", "", ("Location", "https://id.example/cb#access_token=S&token_type=bearer")),
+    ("/link", "text/plain", "", ("Link", "</list?page=2&api_key=S>; rel=\"next\"")),
+    ("/refresh", "text/plain", "", ("Refresh", "5; url=/x?token=S")),
+    ("/content", "text/plain", "", ("Content-Location", "/x?token=S")),
+    ("/api", "text/plain", "", ("X-Api-Key", "S")),
+    (
+        "/json",
+        "application/json",
+        r#"{"user":{"nested":{"secret":{"a":"S"}},"credit_card":"S","iban":"S","pan":"S","otp":"S"},"passwords":["S","S"],
+            "list":[{"token":"S"}],"next":"/x?token=S","note":"password=S"}"#,
+        ("X-Plain", "1"),
+    ),
+    ("/shape", "application/json", r#"{"secrets":{"b":0,"a":["S"]}}"#, ("X-Plain", "1")),
+    ("/form", "application/x-www-form-urlencoded", "a=1&password=S&token=S", ("X-Plain", "1")),
+    ("/text", "text/plain", "Authorization: Bearer S\npassword=S\nCookie: a=S\nsame\n", ("X-Plain", "1")),
+    (
+        "/html",
+        "text/html",
+        "<form><input type=hidden name=csrf_token value=\"S\"></form><a href=\"/x?token=S\">a</a><p>Bearer S</p>",
+        ("X-Plain", "1"),
+    ),
+    ("/xml", "application/xml", "<u><credentials><a b='S'>S</a></credentials><t token='S'/></u>", ("X-Plain", "1")),
+    (
+        "/parts",
+        "multipart/form-data; boundary=bb",
+        "--bb\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nS\r\n--bb--\r\n",
+        ("X-Plain", "1"),
+    ),
+    ("/other", "text/plain", r#"{"password":"S"}"#, ("X-Plain", "1")),
+    // What no parser takes is compared by lines, and the name of a secret may stand in another line.
+    ("/broken", "application/json", "{\n \"passwords\": [\n  \"S\",\n  \"x\"\n ],\n", ("X-Plain", "1")),
+    ("/open", "application/xml", "<u>\n<password>\nS\n</password>\n", ("X-Plain", "1")),
+];
+
+/// A run in which v2 gives other secrets than v1, or (`lost`) gives none, so that its differences are of both kinds.
+fn secrets(folder: &Path, lost: bool) {
+    let run = MadeRun { exchanges: SECRET_ANSWERS.len() as u32, ..MadeRun::default() };
+    run.write(folder);
+    let lines = |name: &str| -> Vec<String> {
+        let text = text(&std::fs::read(folder.join(name)).unwrap());
+        text.lines().map(str::to_owned).collect()
+    };
+    let mut exchanges = lines("exchanges.jsonl");
+    let mut outcomes = lines("outcomes.jsonl");
+    let message = |json: &mut serde_json::Value, answer: &(&str, &str, &str, (&str, &str)), secret: &str| {
+        let (_, kind, body, (name, value)) = answer;
+        let body = body.replace('S', secret);
+        json["headers"] = serde_json::json!([["Content-Type", kind], [name, value.replace('S', secret)]]);
+        json["body_bytes"] = body.len().into();
+        json["body"] = serde_json::json!({ "utf8": body });
+    };
+    for (number, answer) in SECRET_ANSWERS.iter().enumerate() {
+        let line = &mut exchanges[number + 1];
+        let mut exchange: serde_json::Value = serde_json::from_str(line).unwrap();
+        exchange["request"]["target"] = format!("{}?sig=LEAKsig&api_key=LEAKkey", answer.0).into();
+        exchange["request"]["headers"] = serde_json::json!([["Host", "x"], ["Authorization", "Bearer LEAKauth"]]);
+        message(&mut exchange["response"], answer, "LEAK1aBcXyZ");
+        *line = exchange.to_string();
+        let line = &mut outcomes[number + 1];
+        let mut outcome: serde_json::Value = serde_json::from_str(line).unwrap();
+        message(&mut outcome["response"], answer, "LEAK2aBcXyZ");
+        if lost {
+            outcome["response"]["headers"] = serde_json::json!([["Content-Type", answer.1]]);
+            let body = match answer.1 {
+                "application/json" => "{}",
+                "text/html" => "<form></form>",
+                "application/xml" => "<u></u>",
+                _ => "same\n",
+            };
+            outcome["response"]["body"] = serde_json::json!({ "utf8": body });
+            outcome["response"]["body_bytes"] = body.len().into();
+        }
+        *line = outcome.to_string();
+    }
+    std::fs::write(folder.join("exchanges.jsonl"), exchanges.join("\n") + "\n").unwrap();
+    std::fs::write(folder.join("outcomes.jsonl"), outcomes.join("\n") + "\n").unwrap();
+}
+
+#[test]
+fn no_file_but_the_records_holds_a_secret() {
+    for lost in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        secrets(&run, lost);
+        for command in [&["-q", "diff"][..], &["report"], &["gate"]] {
+            let output = shadowtap(command, &run);
+            assert!(matches!(code(&output), 0 | 1), "{command:?}: {}", text(&output.stderr));
+            assert!(!text(&output.stdout).contains("LEAK") && !text(&output.stderr).contains("LEAK"), "{command:?}");
+        }
+        let mut files = 0;
+        for entry in std::fs::read_dir(&run).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if matches!(&*name, "exchanges.jsonl" | "outcomes.jsonl") {
+                continue;
+            }
+            let file = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            let at = file.find("LEAK").map(|at| file[at.saturating_sub(80)..].chars().take(160).collect::<String>());
+            assert_eq!(at, None, "{name}");
+            files += 1;
+        }
+        assert!(files > 8, "{files} files");
+        // Every answer differs, and says so.
+        let table = text(&std::fs::read(run.join("mismatches.csv")).unwrap());
+        for (target, ..) in SECRET_ANSWERS {
+            assert!(table.contains(&format!(",{target}?sig=‹masked:")), "{target} in {table}");
+        }
+        // The same secret has the same mask: all of v1's are one.
+        if !lost {
+            let masks: std::collections::BTreeSet<&str> =
+                table.match_indices("‹masked:").map(|(at, mask)| &table[at..at + mask.len() + 6]).collect();
+            assert_eq!(masks.len(), 4, "v1's, v2's, and two of requests: {masks:?}");
+        }
+    }
+}
+
 #[test]
 fn secrets_are_shown_only_when_asked_for() {
     let folder = tempfile::tempdir().unwrap();

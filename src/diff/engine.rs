@@ -311,7 +311,7 @@ impl Engine<'_> {
         let (Some(request), Some(expected)) = (&exchange.request, &exchange.response) else { return sink };
         if let Some(failure) = &outcome.failure {
             let status = Some(expected.message.status.to_string());
-            let detail = Some(short(&self.settings.masker.value(&failure.detail)));
+            let detail = Some(short(&self.settings.masker.text(&failure.detail)));
             sink.plain(Kind::Failure, failure.kind.name(), failure.kind.name(), status, detail, Look::Plain);
             return sink;
         }

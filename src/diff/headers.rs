@@ -278,7 +278,12 @@ impl Field<'_, '_> {
             sink.ruled.push(rule);
             return;
         }
-        let shown = |value: Option<String>| value.map(|value| short(&self.context.masker.header(self.name, &value)));
+        let masker = self.context.masker;
+        // What a challenge of Negotiate or NTLM carries.
+        let secret = self.place.ends_with(";token");
+        let shown = |value: Option<String>| {
+            value.map(|value| short(&if secret { masker.secret(&value) } else { masker.header(self.name, &value) }))
+        };
         let kind = if label == "removed" { Kind::Missing } else { Kind::Header };
         sink.plain(kind, &self.place, label, shown(a), shown(b), look);
     }
@@ -350,7 +355,7 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
             }
             let secret = !place.contains(';');
             let shown = |value: Option<&str>| {
-                value.map(|value| if secret { context.masker.secret(value).into_owned() } else { value.to_owned() })
+                value.map(|value| if secret { context.masker.secret(value) } else { context.masker.value(value) }.into_owned())
             };
             let kind = if label == "removed" { Kind::Missing } else { Kind::Header };
             sink.plain(kind, place, label, shown(a).as_deref().map(short), shown(b).as_deref().map(short), look);

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use super::Kind;
 use super::body::{parameter, shown, structured};
-use super::change::{Context, Look, Sink, hash_place, mix};
+use super::change::{Context, Look, Sink, hash_place, mix, short};
 use super::headers;
 use super::rules::Verdict;
+use crate::exchange::redact::names::is_secret_field;
 use crate::http::Headers;
 
 /// Parts of one body that are compared one by one; a body with more is compared as text or bytes.
@@ -49,13 +50,16 @@ fn part(context: &Context<'_>, which: &str, general: &str, a: Option<&Part<'_>>,
         (Some(a), Some(b)) => {
             let headers = [&a.headers, &b.headers];
             headers::compare(context, headers[0], headers[1], true, &mut inside);
-            structured(context, headers, a.content, b.content, &mut inside);
+            if !a.is_secret() && !b.is_secret() {
+                structured(context, headers, a.content, b.content, &mut inside);
+            } else if a.content != b.content {
+                // Its places would tell of the secret.
+                let (a, b) = (Some(a.shown(context)), Some(b.shown(context)));
+                inside.plain(Kind::Body, "part", "changed", a, b, Look::Plain);
+            }
         }
-        (Some(a), None) => {
-            let text = Some(shown(context, a.content));
-            inside.plain(Kind::Missing, "part", "removed", text, None, Look::Plain);
-        }
-        (None, Some(b)) => inside.plain(Kind::Body, "part", "added", None, Some(shown(context, b.content)), Look::Plain),
+        (Some(a), None) => inside.plain(Kind::Missing, "part", "removed", Some(a.shown(context)), None, Look::Plain),
+        (None, Some(b)) => inside.plain(Kind::Body, "part", "added", None, Some(b.shown(context)), Look::Plain),
         (None, None) => {}
     }
     // What was found inside is told under the part's name.
@@ -126,6 +130,18 @@ fn parts<'a>(headers: &Headers, body: &'a [u8]) -> Option<Vec<Part<'a>>> {
 }
 
 impl<'a> Part<'a> {
+    /// Whether its name is a secret's.
+    fn is_secret(&self) -> bool {
+        self.name.as_deref().is_some_and(is_secret_field)
+    }
+
+    fn shown(&self, context: &Context<'_>) -> String {
+        match std::str::from_utf8(self.content) {
+            Ok(text) if self.is_secret() => short(&context.masker.secret(text)),
+            _ => shown(context, self.content),
+        }
+    }
+
     fn read(whole: &'a [u8]) -> Self {
         let mut headers = Headers::new();
         let mut content = whole;

@@ -11,6 +11,7 @@ use super::json::tape::{Node, Tape, Type};
 use super::route::path_and_query;
 use crate::exchange::Exchange;
 use crate::exchange::redact::Masker;
+use crate::exchange::redact::names::is_secret_parameter;
 use crate::http::content;
 
 /// Most features of one exchange.
@@ -51,11 +52,12 @@ impl Features {
         let (path, query) = path_and_query(&request.target);
         for (at, segment) in path.split(|&byte| byte == b'/').skip(1).enumerate().take(16) {
             let text = percent_encoding_decoded(segment);
-            features.put(format!("path[{at}]"), &text);
+            features.put_unless_secret(format!("path[{at}]"), &text, masker);
         }
         for (name, value) in url::form_urlencoded::parse(query).take(64) {
-            let value = if masker.field(&name, "x") == "x" { value } else { Cow::Borrowed(SECRET) };
-            features.put(format!("query.{name}"), &value);
+            let is_secret = !masker.is_off() && is_secret_parameter(&name);
+            let value = if is_secret { Cow::Borrowed(SECRET) } else { value };
+            features.put_unless_secret(format!("query.{name}"), &value, masker);
         }
         for (name, value) in request.headers.iter() {
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
@@ -94,7 +96,7 @@ impl Features {
             _ if headers.get("content-type").is_some_and(|t| t.starts_with(b"application/x-www-form-urlencoded")) => {
                 for (name, value) in url::form_urlencoded::parse(&content).take(64) {
                     if masker.field(&name, "x") == "x" {
-                        self.put(format!("{prefix}.{name}"), &value);
+                        self.put_unless_secret(format!("{prefix}.{name}"), &value, masker);
                     }
                 }
             }
@@ -114,7 +116,15 @@ impl Features {
             }
             Type::Array => self.put(format!("{name}.length"), &node.elements().count().to_string()),
             Type::Object => {}
-            _ => self.put(name.to_owned(), &node.text()),
+            _ => self.put_unless_secret(name.to_owned(), &node.text(), masker),
+        }
+    }
+
+    /// What holds a secret is the same as any other that does.
+    fn put_unless_secret(&mut self, name: String, value: &str, masker: &Masker) {
+        match masker.text(value) {
+            Cow::Borrowed(value) => self.put(name, value),
+            Cow::Owned(_) => self.put(name, SECRET),
         }
     }
 

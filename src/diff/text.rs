@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use super::Kind;
 use super::change::{Change, Context, Look, Sink, hash_place, short};
 use super::rules::Verdict;
+use crate::exchange::redact::Masker;
+use crate::exchange::redact::mask::MASK;
 
 /// Most insertions and deletions that are followed; texts further apart differ as a whole between their common ends.
 const MAX_EDITS: usize = 400;
@@ -25,9 +27,25 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
         // Only line ends differ, or the last one is missing.
         return;
     }
+    // Whole texts are masked, since what a line holds may be said in another. Places are where no secret is, whether secrets are
+    // shown or not, so that they are the same in both.
+    let masker = context.masker;
+    let shown = [masker.lines(expected), masker.lines(actual)];
+    let anchors = masker.is_off().then(|| {
+        let masker = Masker::new(b"");
+        [masker.lines(expected), masker.lines(actual)]
+    });
+    let texts = Texts { shown: &shown, anchors: anchors.as_ref().unwrap_or(&shown) };
     for (a, b) in hunks(middle, other) {
-        hunk(context, head + a.start, &middle[a], &other[b], sink);
+        let range = |lines: Lines| head + lines.start..head + lines.end;
+        hunk(context, [&left, &right], &texts, [range(a), range(b)], sink);
     }
+}
+
+/// The lines of v1's and v2's text as they are shown, and as places are named by them.
+struct Texts<'t> {
+    shown: &'t [Vec<String>; 2],
+    anchors: &'t [Vec<String>; 2],
 }
 
 type Lines = std::ops::Range<usize>;
@@ -103,16 +121,18 @@ fn backtrack(trace: &[Vec<isize>], n: isize, m: isize) -> Vec<(usize, usize)> {
     pairs
 }
 
-fn hunk(context: &Context<'_>, first: usize, left: &[&str], right: &[&str], sink: &mut Sink) {
+fn hunk(context: &Context<'_>, sides: [&[&str]; 2], texts: &Texts<'_>, [left, right]: [Lines; 2], sink: &mut Sink) {
     if left.len() == right.len() {
-        for (index, (a, b)) in left.iter().zip(right).enumerate() {
-            if a != b {
-                let place = format!("line {}", first + index + 1);
-                change(context, place, "changed", Some(a), Some(b), context.look(a, b, false), sink);
+        for (a, b) in left.zip(right) {
+            let (one, other) = (sides[0][a], sides[1][b]);
+            if one != other {
+                let look = context.look(one, other, false);
+                change(context, sides, texts, [a..a + 1, b..b + 1], format!("line {}", a + 1), "changed", look, sink);
             }
         }
         return;
     }
+    let first = left.start;
     let place = match left.len() {
         0 => format!("after line {first}"),
         1 => format!("line {}", first + 1),
@@ -123,38 +143,43 @@ fn hunk(context: &Context<'_>, first: usize, left: &[&str], right: &[&str], sink
         (true, false) => "added",
         _ => "changed",
     };
-    let joined = |lines: &[&str]| (!lines.is_empty()).then(|| lines.join("\n"));
-    change(context, place, label, joined(left).as_deref(), joined(right).as_deref(), Look::Plain, sink);
+    change(context, sides, texts, [left, right], place, label, Look::Plain, sink);
 }
 
+#[expect(clippy::too_many_arguments, reason = "what a change of lines is, and where it goes")]
 fn change(
     context: &Context<'_>,
+    sides: [&[&str]; 2],
+    texts: &Texts<'_>,
+    ranges: [Lines; 2],
     place: String,
     label: &'static str,
-    a: Option<&str>,
-    b: Option<&str>,
     look: Look,
     sink: &mut Sink,
 ) {
-    let general = match (a, b) {
-        (Some(a), Some(b)) => anchor(a, b),
-        (Some(only), None) | (None, Some(only)) => anchor(only, only),
+    let joined = |side: usize| (!ranges[side].is_empty()).then(|| sides[side][ranges[side].clone()].join("\n"));
+    let of =
+        |lines: &[Vec<String>; 2], side: usize| (!ranges[side].is_empty()).then(|| lines[side][ranges[side].clone()].join("\n"));
+    let general = match (of(texts.anchors, 0), of(texts.anchors, 1)) {
+        (Some(a), Some(b)) => anchor(&a, &b),
+        (Some(only), None) | (None, Some(only)) => anchor(&only, &only),
         (None, None) => "line".to_owned(),
     };
-    if let Verdict::Taken(rule) = context.rules.judge_place(&general, a, b) {
+    if let Verdict::Taken(rule) = context.rules.judge_place(&general, joined(0).as_deref(), joined(1).as_deref()) {
         sink.ruled.push(rule);
         return;
     }
-    let shown = |text: Option<&str>| text.map(|text| short(&context.masker.text(text)));
+    let shown = |side: usize| of(texts.shown, side).map(|text| short(&text));
     let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
     let place_hash = hash_place(&general);
     let label = Cow::Borrowed(label);
-    sink.add(Change { kind, place, general, place_hash, label, expected: shown(a), actual: shown(b), look });
+    sink.add(Change { kind, place, general, place_hash, label, expected: shown(0), actual: shown(1), look });
 }
 
-/// `line "<meta name="`: what two lines start with, up to the end of a word.
+/// `line "<meta name="`: what two lines start with, up to the end of a word or to a secret: its mask is another in each run.
 fn anchor(a: &str, b: &str) -> String {
-    let (a, b) = (a.trim_start(), b.trim_start());
+    let before_mask = |text: &'_ str| text.find(MASK).unwrap_or(text.len());
+    let (a, b) = (a[..before_mask(a)].trim_start(), b[..before_mask(b)].trim_start());
     let common = a.char_indices().zip(b.chars()).take_while(|((_, x), y)| x == y).take(ANCHOR).last();
     let common = common.map_or("", |((at, c), _)| &a[..at + c.len_utf8()]);
     let end = if common.len() == a.len() && common.len() == b.len() {

@@ -304,13 +304,7 @@ impl Journal {
     }
 
     fn shown(&self, places: Vec<Place>) -> Vec<Place> {
-        let short = |place: &str, value: Option<String>| {
-            let name = place.rsplit(['.', '/', '@']).next().unwrap_or(place);
-            value.map(|value| {
-                let masked = self.masker.field(name, &value);
-                cut(&self.masker.value(&masked), VALUE_SHOWN)
-            })
-        };
+        let short = |place: &str, value: Option<String>| value.map(|value| cut(&self.masker.place(place, &value), VALUE_SHOWN));
         places
             .into_iter()
             .take(PLACES_SHOWN)

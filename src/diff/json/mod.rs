@@ -189,7 +189,8 @@ impl<'a> Walk<'_, '_, 'a> {
                 return;
             }
         }
-        let name = self.path.iter().rev().find_map(|step| match step {
+        // What stands anywhere below a secret's name is secret.
+        let names = self.path.iter().filter_map(|step| match step {
             Step::Name(name) => Some(&**name),
             Step::Index(_) => None,
         });
@@ -197,12 +198,11 @@ impl<'a> Walk<'_, '_, 'a> {
         let shown = |node: Option<Node<'_, '_>>| {
             let node = node?;
             let text = node.text();
-            Some(match (node.is_container(), name) {
-                (false, Some(name)) => short(&masker.field(name, &text)),
-                (false, None) => short(&masker.value(&text)),
-                (true, Some(name)) if masker.field(name, "x") != "x" => short(&masker.secret(&text)),
-                (true, _) => short(&masker.text(&text)),
-            })
+            Some(short(&match node.is_container() {
+                false => masker.below(names.clone(), &text),
+                true if masker.hides_all_below(names.clone()) => masker.secret(&text),
+                true => masker.text(&text),
+            }))
         };
         let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
         let (place, general) = (render(&self.path, false), render(&self.path, true));

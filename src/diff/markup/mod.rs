@@ -12,11 +12,12 @@ use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
-use self::tree::{Element, Node};
+use self::tree::{Element, Node, is_value};
 use super::Kind;
 use super::change::{Change, Context, Look, Sink, mix, short};
 use super::rules::Verdict;
 use super::text::common;
+use crate::exchange::redact::Masker;
 
 /// Longest document that is compared by structure, in bytes.
 const MAX_BYTES: usize = 16 << 20;
@@ -100,7 +101,8 @@ impl Walk<'_, '_> {
     }
 
     fn attributes(&mut self, a: &Element, b: &Element) {
-        let field = a.attribute("name").or_else(|| b.attribute("name")).map(str::to_owned);
+        let named = |element: &Element| element.field().map(str::to_owned);
+        let field = named(a).or_else(|| named(b));
         let names = a.attributes.iter().map(|(name, _)| name);
         let added = b.attributes.iter().map(|(name, _)| name).filter(|name| a.attribute(name).is_none());
         for name in names.chain(added) {
@@ -118,7 +120,7 @@ impl Walk<'_, '_> {
                     _ => ("added", Look::Plain),
                 };
                 // An input's value belongs to the input's name.
-                let field = if &**name == "value" || &**name == "content" { field.as_deref() } else { Some(&**name) };
+                let field = field.as_deref().filter(|_| is_value(name));
                 self.changed(label, left, right, field, look);
             }
             self.path.pop();
@@ -128,9 +130,18 @@ impl Walk<'_, '_> {
     /// An element or a text that has no counterpart, shown by what it says.
     fn lone(&mut self, label: &'static str, a: Option<Node<'_>>, b: Option<Node<'_>>) {
         self.saw();
-        let shown = |node: Option<Node<'_>>| node.map(|node| node.outline());
-        let (a, b) = (shown(a), shown(b));
-        self.changed(label, a.as_deref(), b.as_deref(), None, Look::Plain);
+        let plain = |node: Option<Node<'_>>| node.map(|node| node.outline(&Masker::off()));
+        let (left, right) = (plain(a), plain(b));
+        if self.is_ruled(left.as_deref(), right.as_deref()) {
+            return;
+        }
+        let masker = self.context.masker;
+        let secret = masker.hides_all_below(self.names());
+        let shown = |node: Option<Node<'_>>, text: Option<String>| match node {
+            Some(node) if !secret => Some(short(&node.outline(masker))),
+            _ => text.map(|text| masker.secret(&text).into_owned()),
+        };
+        self.report(label, shown(a, left), shown(b, right), Look::Plain);
     }
 
     fn enter(&mut self, name: &str, index: Option<usize>) {
@@ -151,27 +162,46 @@ impl Walk<'_, '_> {
         self.path.iter().map(step).collect()
     }
 
-    /// Reports a change at the present place, unless a rule takes it. `field` names what the value may be a secret of.
+    /// What the steps to the present place are called: elements and an attribute.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.path.iter().map(|step| local(step.name.trim_start_matches('@')))
+    }
+
+    fn is_ruled(&mut self, a: Option<&str>, b: Option<&str>) -> bool {
+        match self.context.rules.judge_place(&self.place(true), a, b) {
+            Verdict::Taken(rule) => {
+                self.sink.ruled.push(rule);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Reports a change of a value at the present place, unless a rule takes it. `field` names what the value belongs to, beside
+    /// the place.
     fn changed(&mut self, label: &'static str, a: Option<&str>, b: Option<&str>, field: Option<&str>, look: Look) {
-        let general = self.place(true);
-        if let Verdict::Taken(rule) = self.context.rules.judge_place(&general, a, b) {
-            self.sink.ruled.push(rule);
+        if self.is_ruled(a, b) {
             return;
         }
         let masker = self.context.masker;
-        // The element that a text stands in is its name, as `<password>`.
-        let field = field.or_else(|| Some(&*self.path.iter().rev().find(|step| !step.name.contains(['(', '@']))?.name));
+        let secret = masker.hides_all_below(self.names().chain(field));
         let shown = |value: Option<&str>| {
-            let value = value?;
-            let masked = field.map_or(Cow::Borrowed(value), |field| masker.field(field, value));
-            Some(short(&masker.text(&masked)))
+            value.map(|value| if secret { masker.secret(value).into_owned() } else { short(&masker.text(value)) })
         };
+        self.report(label, shown(a), shown(b), look);
+    }
+
+    fn report(&mut self, label: &'static str, expected: Option<String>, actual: Option<String>, look: Look) {
         let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
         let place_hash = self.path.last().map_or(0x2f, |step| step.hash);
-        let (expected, actual) = (shown(a), shown(b));
-        let place = self.place(false);
+        let (place, general) = (self.place(false), self.place(true));
         self.sink.add(Change { kind, place, general, place_hash, label: Cow::Borrowed(label), expected, actual, look });
     }
+}
+
+/// A name without its prefix.
+fn local(name: &str) -> &str {
+    name.rsplit(':').next().unwrap_or(name)
 }
 
 /// Names of a `class`, in any order.

@@ -4,6 +4,9 @@ use std::hash::{Hash as _, Hasher as _};
 
 use rustc_hash::FxHasher;
 
+use crate::exchange::redact::Masker;
+use crate::exchange::redact::names::is_secret_field;
+
 /// Deepest nesting that is compared by structure.
 pub(super) const MAX_DEPTH: usize = 256;
 /// Most elements and texts of one document.
@@ -24,6 +27,17 @@ impl Element {
         let at = self.attributes.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
         Some(&self.attributes[at].1)
     }
+
+    /// What the value of an input, or the content of a `<meta>`, is called: its name, where that is a secret's, or its id.
+    pub(super) fn field(&self) -> Option<&str> {
+        let both = [self.attribute("name"), self.attribute("id")].into_iter().flatten();
+        both.clone().find(|name| is_secret_field(name)).or_else(|| both.clone().next())
+    }
+}
+
+/// Whether an attribute of this name is the value of what [`Element::field`] names.
+pub(super) fn is_value(attribute: &str) -> bool {
+    matches!(attribute, "value" | "content")
 }
 
 #[derive(Debug)]
@@ -104,18 +118,28 @@ impl<'t> Node<'t> {
         })
     }
 
-    /// What stands here in short: `<a href="/x">see there`, with the texts of all that is under it.
-    pub(super) fn outline(self) -> String {
-        let Some(element) = self.element() else { return self.text().to_owned() };
+    /// What stands here in short: `<a href="/x">see there`, with the texts of all that is under it, secrets masked.
+    pub(super) fn outline(self, masker: &Masker) -> String {
+        let Some(element) = self.element() else { return masker.text(self.text()).into_owned() };
         let mut out = format!("<{}", element.name);
+        let field = element.field();
         for (name, value) in element.attributes.iter().take(8) {
-            out.push_str(&format!(" {name}=\"{value}\""));
+            let names = [&*element.name, name].into_iter().chain(field.filter(|_| is_value(name)));
+            out.push_str(&format!(" {name}=\"{}\"", masker.below(names, value)));
         }
         out.push('>');
-        for entry in &self.tree.0[self.index as usize + 1..self.entry().next as usize] {
-            if let Content::Text(text) = &entry.content {
-                out.push_str(if out.ends_with('>') { "" } else { " " });
-                out.push_str(text);
+        // Where the element of a secret's name ends that was entered last.
+        let mut secret_to = if masker.hides_all_below([&*element.name]) { self.entry().next } else { 0 };
+        for index in self.index + 1..self.entry().next {
+            match &self.tree.0[index as usize].content {
+                Content::Element(element) if index >= secret_to && masker.hides_all_below([&*element.name]) => {
+                    secret_to = self.tree.0[index as usize].next;
+                }
+                Content::Text(text) => {
+                    out.push_str(if out.ends_with('>') { "" } else { " " });
+                    out.push_str(&if index < secret_to { masker.secret(text) } else { masker.text(text) });
+                }
+                _ => {}
             }
             if out.len() > MAX_OUTLINE {
                 break;

@@ -12,10 +12,11 @@ use memchr::memmem;
 
 use super::answer::Known;
 use super::body;
+use super::hide::{self, Hide};
 use super::mark::Redacted;
 use super::names::{self, HeaderSecret};
 use super::rules::{Name, Path, Rule, Step};
-use super::shapes;
+use super::shapes::{self, Shape};
 use super::token::Tokens;
 use super::view::{Encoding, View};
 use crate::exchange::{Completeness, Exchange};
@@ -155,6 +156,81 @@ pub(super) struct Pass<'a> {
     known: Option<&'a Known>,
 }
 
+impl Hide for Pass<'_> {
+    fn whole(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+        let view = View::new(source, encoding);
+        if view.bytes.is_empty() {
+            return None;
+        }
+        let token = self.token(&view.bytes);
+        let written = view.rewritten(&token);
+        self.remember(&view.bytes, token);
+        Some(written)
+    }
+
+    fn parts(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+        if !self.rules.searches() {
+            return None;
+        }
+        let view = View::new(source, encoding);
+        let mut ranges: Vec<_> = Vec::new();
+        if self.rules.defaults {
+            ranges.extend(shapes::find(&view.bytes, true));
+        }
+        for pattern in &self.rules.patterns {
+            for captures in pattern.captures_iter(&view.bytes) {
+                let group = captures.get(1).or_else(|| captures.get(0)).expect("the whole match is always there");
+                if !group.is_empty() {
+                    ranges.push((group.range(), Shape::Named));
+                }
+            }
+        }
+        if ranges.is_empty() {
+            return None;
+        }
+        ranges.sort_by_key(|(range, _)| (range.start, usize::MAX - range.end));
+        let mut value = view.bytes.to_vec();
+        let mut end = 0;
+        for (range, shape) in ranges {
+            if range.end <= end {
+                continue;
+            }
+            // Where two overlap, what hangs over is another.
+            let range = range.start.max(end)..range.end;
+            end = range.end;
+            let encoding = if shape == Shape::Parameter { Encoding::Form } else { Encoding::Plain };
+            if let Some(token) = self.whole(&view.bytes[range.clone()], encoding) {
+                value[range].copy_from_slice(&token);
+            }
+        }
+        Some(view.rewritten(&value))
+    }
+
+    fn holds_parts(&self, source: &[u8]) -> bool {
+        !self.rules.patterns.is_empty() || (self.rules.defaults && !shapes::find(source, true).is_empty())
+    }
+
+    fn is_parameter(&self, name: &str) -> bool {
+        (self.rules.defaults && names::is_secret_parameter(name)) || self.rules.query.iter().any(|rule| rule.matches(name))
+    }
+
+    fn is_form_field(&self, name: &str) -> bool {
+        (self.rules.defaults && names::is_secret_field(name)) || self.rules.form.iter().any(|rule| rule.matches(name))
+    }
+
+    fn is_field(&self, name: &str) -> bool {
+        self.rules.defaults && names::is_secret_field(name)
+    }
+
+    fn is_path(&self, steps: &[Step]) -> bool {
+        self.rules.json.iter().any(|path| path.reaches(steps))
+    }
+
+    fn has_paths(&self) -> bool {
+        !self.rules.json.is_empty()
+    }
+}
+
 impl<'a> Pass<'a> {
     pub(super) const fn new(rules: &'a Redactor, known: Option<&'a Known>) -> Self {
         Self { rules, found: Vec::new(), changes: 0, reads_tokens: false, tokens: Vec::new(), known }
@@ -162,7 +238,7 @@ impl<'a> Pass<'a> {
 
     /// The first pass over a request.
     pub(super) fn request(&mut self, message: &mut Request) -> Searched {
-        if let Some(target) = self.target(&message.target) {
+        if let Some(target) = hide::target(self, &message.target) {
             message.target = Bytes::from(target);
         }
         self.headers(&mut message.headers);
@@ -204,18 +280,6 @@ impl<'a> Pass<'a> {
         self.rules.tokens.token(secret)
     }
 
-    /// The token for a value that is secret as a whole. None where there is no value.
-    pub(super) fn whole(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
-        let view = View::new(source, encoding);
-        if view.bytes.is_empty() {
-            return None;
-        }
-        let token = self.token(&view.bytes);
-        let written = view.rewritten(&token);
-        self.remember(&view.bytes, token);
-        Some(written)
-    }
-
     fn remember(&mut self, secret: &[u8], token: Vec<u8>) {
         self.changes += 1;
         let worth =
@@ -223,110 +287,6 @@ impl<'a> Pass<'a> {
         if worth && self.found.len() < MOST_REPEATED && !self.found.iter().any(|(known, _)| known == secret) {
             self.found.push((secret.to_vec(), token));
         }
-    }
-
-    /// The value with the secrets replaced that are known by their look or by a pattern; none where there is none.
-    pub(super) fn parts(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
-        if !self.rules.searches() {
-            return None;
-        }
-        let view = View::new(source, encoding);
-        let mut ranges: Vec<_> = Vec::new();
-        if self.rules.defaults {
-            ranges.extend(shapes::find(&view.bytes, true).into_iter().map(|(range, _)| range));
-        }
-        for pattern in &self.rules.patterns {
-            for captures in pattern.captures_iter(&view.bytes) {
-                let group = captures.get(1).or_else(|| captures.get(0)).expect("the whole match is always there");
-                if !group.is_empty() {
-                    ranges.push(group.range());
-                }
-            }
-        }
-        if ranges.is_empty() {
-            return None;
-        }
-        ranges.sort_unstable_by_key(|range| (range.start, usize::MAX - range.end));
-        let mut value = view.bytes.to_vec();
-        let mut end = 0;
-        for range in ranges {
-            if range.start < end {
-                continue;
-            }
-            end = range.end;
-            let secret = view.bytes[range.clone()].to_vec();
-            let token = self.token(&secret);
-            value[range].copy_from_slice(&token);
-            self.remember(&secret, token);
-        }
-        Some(view.rewritten(&value))
-    }
-
-    /// Whether `source` holds anything that [`Self::parts`] would replace; cheaper than looking at each value in it.
-    pub(super) fn holds_parts(&self, source: &[u8]) -> bool {
-        !self.rules.patterns.is_empty() || (self.rules.defaults && !shapes::find(source, true).is_empty())
-    }
-
-    /// Whether a field of a form is secret.
-    pub(super) fn is_form_field(&self, name: &str) -> bool {
-        (self.rules.defaults && names::is_secret_field(name)) || self.rules.form.iter().any(|rule| rule.matches(name))
-    }
-
-    /// Whether a member of JSON, an element or attribute of XML is secret by its name.
-    pub(super) fn is_field(&self, name: &str) -> bool {
-        self.rules.defaults && names::is_secret_field(name)
-    }
-
-    /// Whether a path into JSON is secret.
-    pub(super) fn is_path(&self, steps: &[Step]) -> bool {
-        self.rules.json.iter().any(|path| path.reaches(steps))
-    }
-
-    /// Whether paths matter at all.
-    pub(super) fn has_paths(&self) -> bool {
-        !self.rules.json.is_empty()
-    }
-
-    fn target(&mut self, target: &[u8]) -> Option<Vec<u8>> {
-        let Some(at) = memchr::memchr(b'?', target) else { return self.parts(target, Encoding::Percent) };
-        let path = self.parts(&target[..at], Encoding::Percent);
-        let rules = self.rules;
-        let is_secret = |name: &str| {
-            (rules.defaults && names::is_secret_parameter(name)) || rules.query.iter().any(|rule| rule.matches(name))
-        };
-        let query = self.pairs(&target[at + 1..], &is_secret);
-        if path.is_none() && query.is_none() {
-            return None;
-        }
-        let mut out = path.unwrap_or_else(|| target[..at].to_vec());
-        out.push(b'?');
-        out.extend_from_slice(query.as_deref().unwrap_or(&target[at + 1..]));
-        Some(out)
-    }
-
-    /// `name=value&name=value`
-    pub(super) fn pairs(&mut self, form: &[u8], is_secret: &dyn Fn(&str) -> bool) -> Option<Vec<u8>> {
-        let mut out = Vec::with_capacity(form.len());
-        let mut changed = false;
-        for (index, pair) in form.split(|&byte| byte == b'&').enumerate() {
-            if index > 0 {
-                out.push(b'&');
-            }
-            let Some(equals) = memchr::memchr(b'=', pair) else {
-                let part = self.parts(pair, Encoding::Form);
-                changed |= part.is_some();
-                out.extend_from_slice(part.as_deref().unwrap_or(pair));
-                continue;
-            };
-            let (name, value) = (&pair[..equals], &pair[equals + 1..]);
-            let secret = is_secret(&String::from_utf8_lossy(&View::new(name, Encoding::Form).bytes));
-            let new = if secret { self.whole(value, Encoding::Form) } else { self.parts(value, Encoding::Form) };
-            changed |= new.is_some();
-            out.extend_from_slice(name);
-            out.push(b'=');
-            out.extend_from_slice(new.as_deref().unwrap_or(value));
-        }
-        changed.then_some(out)
     }
 
     pub(super) fn headers(&mut self, headers: &mut Headers) {
@@ -357,7 +317,7 @@ impl<'a> Pass<'a> {
             Some(HeaderSecret::Whole) if self.rules.defaults => self.whole(value, Encoding::Plain),
             _ if named => self.whole(value, Encoding::Plain),
             // Referer, Location and others that hold a target.
-            _ if memchr::memchr(b'?', value).is_some() => self.target(value),
+            _ if hide::is_url(value) => hide::target(self, value),
             _ => self.parts(value, Encoding::Plain),
         }
     }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use super::apply::Pass;
-use super::names;
+use super::hide::{Hide, Pairs, pairs};
+use super::markup;
 use super::rules::Step;
 use super::scan::{Scanner, Token};
 use super::view::{Encoding, View};
@@ -13,61 +13,77 @@ use super::view::{Encoding, View};
 /// Deepest nesting that paths are followed into; what is deeper belongs to the value at this depth.
 const DEPTH: usize = 128;
 
-/// The content with its secrets replaced; none where there are none. Never changes the length.
-pub(super) fn redact(pass: &mut Pass<'_>, content_type: &[u8], content: &[u8]) -> Option<Vec<u8>> {
+/// The content with its secrets replaced; none where there are none. What its type does not say is told by its look.
+pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) -> Option<Vec<u8>> {
     let kind = String::from_utf8_lossy(content_type).to_ascii_lowercase();
     if kind.contains("json") || Scanner::looks_like_json(content) {
-        json(pass, content)
-    } else if kind.starts_with("application/x-www-form-urlencoded") {
-        form(pass, content)
+        json(hide, content)
+    } else if kind.starts_with("application/x-www-form-urlencoded") || (kind.is_empty() && looks_like_form(content)) {
+        pairs(hide, content, Pairs::Form)
     } else if kind.starts_with("multipart/") {
-        multipart(pass, &String::from_utf8_lossy(content_type), content)
-    } else if content.trim_ascii_start().starts_with(b"<") || kind.contains("xml") || kind.contains("html") {
-        markup(pass, content)
+        multipart(hide, parameter(&String::from_utf8_lossy(content_type), "boundary")?.as_bytes(), content)
+    } else if let Some(boundary) = own_boundary(content) {
+        multipart(hide, boundary, content)
+    } else if markup::looks_like_it(content) || kind.contains("xml") || kind.contains("html") {
+        markup::redact(hide, content)
     } else {
-        pass.parts(content, Encoding::Plain)
+        hide.parts(content, Encoding::Plain)
     }
+}
+
+/// One line of pairs.
+fn looks_like_form(content: &[u8]) -> bool {
+    memchr::memchr(b'=', content).is_some()
+        && !content.iter().any(|byte| byte.is_ascii_whitespace() || matches!(byte, b'<' | b':' | b'?' | b';' | b'"'))
+}
+
+/// The boundary that a multipart body begins with.
+fn own_boundary(content: &[u8]) -> Option<&[u8]> {
+    let first = content.strip_prefix(b"--")?;
+    let (boundary, rest) = first.split_at(memchr::memchr(b'\n', first)?);
+    let boundary = boundary.trim_ascii_end();
+    let part = rest[1..].get(..8)?;
+    (part.eq_ignore_ascii_case(b"content-") && !boundary.is_empty() && boundary.len() <= 70).then_some(boundary)
 }
 
 /// Replacements in a text, in order.
-struct Edits<'a> {
+pub(super) struct Edits<'a> {
     text: &'a [u8],
-    out: Vec<u8>,
-    from: usize,
+    made: Vec<(Range<usize>, Vec<u8>)>,
 }
 
 impl<'a> Edits<'a> {
-    const fn new(text: &'a [u8]) -> Self {
-        Self { text, out: Vec::new(), from: 0 }
+    pub(super) const fn new(text: &'a [u8]) -> Self {
+        Self { text, made: Vec::new() }
     }
 
-    fn put(&mut self, range: &Range<usize>, new: Option<Vec<u8>>) {
+    pub(super) fn put(&mut self, range: &Range<usize>, new: Option<Vec<u8>>) {
         let Some(new) = new else { return };
-        if range.start < self.from {
-            return;
+        if self.made.last().is_none_or(|(last, _)| range.start >= last.end) {
+            self.made.push((range.clone(), new));
         }
-        self.out.extend_from_slice(&self.text[self.from..range.start]);
-        self.out.extend_from_slice(&new);
-        self.from = range.end;
     }
 
-    fn finish(mut self) -> Option<Vec<u8>> {
-        if self.from == 0 && self.out.is_empty() {
-            return None;
-        }
-        self.out.extend_from_slice(&self.text[self.from..]);
-        Some(self.out)
+    pub(super) fn finish(self) -> Option<Vec<u8>> {
+        self.finish_by(|_| None)
     }
-}
 
-fn form(pass: &mut Pass<'_>, content: &[u8]) -> Option<Vec<u8>> {
-    let fields: Vec<String> = content
-        .split(|&byte| byte == b'&')
-        .map(|pair| &pair[..memchr::memchr(b'=', pair).unwrap_or(pair.len())])
-        .map(|name| String::from_utf8_lossy(&View::new(name, Encoding::Form).bytes).into_owned())
-        .filter(|name| pass.is_form_field(name))
-        .collect();
-    pass.pairs(content, &|name| fields.iter().any(|field| field == name))
+    /// The text with what was replaced, and with what `between` makes of the rest.
+    fn finish_by(self, mut between: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let mut changed = !self.made.is_empty();
+        let mut out = Vec::with_capacity(self.text.len());
+        let mut from = 0;
+        let end = (self.text.len()..self.text.len(), Vec::new());
+        for (range, new) in self.made.iter().chain([&end]) {
+            let rest = &self.text[from..range.start];
+            let other = between(rest);
+            changed |= other.is_some();
+            out.extend_from_slice(other.as_deref().unwrap_or(rest));
+            out.extend_from_slice(new);
+            from = range.end;
+        }
+        changed.then_some(out)
+    }
 }
 
 /// What encloses a value in JSON.
@@ -78,22 +94,22 @@ struct Frame {
     has_step: bool,
 }
 
-fn json(pass: &mut Pass<'_>, content: &[u8]) -> Option<Vec<u8>> {
+fn json(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     let mut edits = Edits::new(content);
-    let (holds_parts, has_paths) = (pass.holds_parts(content), pass.has_paths());
+    let (holds_parts, has_paths) = (hide.holds_parts(content), hide.has_paths());
     let mut frames: Vec<Frame> = Vec::new();
     let mut steps: Vec<Step> = Vec::new();
     // Whether the name before the next value says that it is secret.
     let mut named = false;
-    let mut name_opens = false;
+    // Whether it is perhaps no JSON, but a text that begins like one.
+    let mut odd = false;
     for token in Scanner::new(content) {
         let inside_secret = frames.last().is_some_and(|frame| frame.secret);
         match token {
             Token::Key(range) => {
                 let view = View::new(&content[range], Encoding::Json);
                 let name = String::from_utf8_lossy(&view.bytes);
-                named = pass.is_field(&name);
-                name_opens = named && names::holds_secrets_only(&name);
+                named = hide.is_field(&name);
                 if has_paths && steps.len() < DEPTH {
                     if frames.last().is_some_and(|frame| frame.has_step) {
                         steps.pop();
@@ -105,7 +121,7 @@ fn json(pass: &mut Pass<'_>, content: &[u8]) -> Option<Vec<u8>> {
                 }
             }
             Token::Open(byte) => {
-                let secret = inside_secret || (named && (name_opens || byte == b'['));
+                let secret = inside_secret || named;
                 frames.push(Frame { is_array: byte == b'[', secret, has_step: false });
                 named = false;
                 if has_paths && byte == b'[' && steps.len() < DEPTH {
@@ -134,12 +150,13 @@ fn json(pass: &mut Pass<'_>, content: &[u8]) -> Option<Vec<u8>> {
                     named = false;
                     continue;
                 }
-                let encoding = if is_text { Encoding::Json } else { Encoding::Plain };
-                let secret = std::mem::take(&mut named) || inside_secret || (has_paths && pass.is_path(&steps));
+                odd |= !is_text && !matches!(scalar[0], b'-' | b'0'..=b'9');
+                let encoding = if is_text { Encoding::Json } else { Encoding::Bare };
+                let secret = std::mem::take(&mut named) || inside_secret || (has_paths && hide.is_path(&steps));
                 let new = if secret {
-                    pass.whole(scalar, encoding)
+                    hide.whole(scalar, encoding)
                 } else if holds_parts || memchr::memchr(b'\\', scalar).is_some() {
-                    pass.parts(scalar, encoding)
+                    hide.parts(scalar, encoding)
                 } else {
                     None
                 };
@@ -147,23 +164,29 @@ fn json(pass: &mut Pass<'_>, content: &[u8]) -> Option<Vec<u8>> {
             }
         }
     }
+    if odd {
+        return edits.finish_by(|rest| hide.parts(rest, Encoding::Plain));
+    }
     edits.finish()
 }
 
 /// RFC 7578: the parts' names are those of fields.
-fn multipart(pass: &mut Pass<'_>, content_type: &str, content: &[u8]) -> Option<Vec<u8>> {
-    let boundary = parameter(content_type, "boundary")?;
-    let delimiter = [b"--", boundary.as_bytes()].concat();
+fn multipart(hide: &mut impl Hide, boundary: &[u8], content: &[u8]) -> Option<Vec<u8>> {
+    let delimiter = [b"--", boundary].concat();
     let mut edits = Edits::new(content);
     let starts: Vec<usize> = memmem::find_iter(content, &delimiter).collect();
     for (index, &start) in starts.iter().enumerate() {
         let from = start + delimiter.len();
         let to = starts.get(index + 1).copied().unwrap_or(content.len());
         let part = &content[from..to.max(from)];
-        let Some(head) = memmem::find(part, b"\r\n\r\n") else { continue };
-        let mut value = from + head + 4..to;
-        if content[value.clone()].ends_with(b"\r\n") {
-            value.end -= 2;
+        // Line ends are CR LF; where a text was joined from lines they are not.
+        let ends: [&[u8]; 2] = [b"\r\n\r\n", b"\n\n"];
+        let Some((head, blank)) = ends.iter().filter_map(|end| Some((memmem::find(part, end)?, end.len()))).min() else {
+            continue;
+        };
+        let mut value = from + head + blank..to;
+        for end in *b"\n\r" {
+            value.end -= usize::from(content[value.clone()].ends_with(&[end]));
         }
         let head = String::from_utf8_lossy(&part[..head]).into_owned();
         let name = head
@@ -175,13 +198,13 @@ fn multipart(pass: &mut Pass<'_>, content_type: &str, content: &[u8]) -> Option<
             name.eq_ignore_ascii_case("content-type").then(|| value.trim().to_owned())
         });
         let text = &content[value.clone()];
-        let new = if name.is_some_and(|name| pass.is_form_field(&name)) {
-            pass.whole(text, Encoding::Plain)
+        let new = if name.is_some_and(|name| hide.is_form_field(&name)) {
+            hide.whole(text, Encoding::Plain)
         } else {
             // Not again into parts of parts, which would let a hostile body nest without end.
             match kind {
-                Some(kind) if !kind.to_ascii_lowercase().starts_with("multipart/") => redact(pass, kind.as_bytes(), text),
-                _ => pass.parts(text, Encoding::Plain),
+                Some(kind) if !kind.to_ascii_lowercase().starts_with("multipart/") => redact(hide, kind.as_bytes(), text),
+                _ => hide.parts(text, Encoding::Plain),
             }
         };
         edits.put(&value, new);
@@ -195,85 +218,4 @@ fn parameter(value: &str, name: &str) -> Option<String> {
         let (key, value) = parameter.split_once('=')?;
         key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"').to_owned())
     })
-}
-
-/// Elements and attributes by their names, and inputs of forms in HTML.
-fn markup(pass: &mut Pass<'_>, content: &[u8]) -> Option<Vec<u8>> {
-    let mut edits = Edits::new(content);
-    let holds_parts = pass.holds_parts(content);
-    let mut at = 0;
-    while let Some(open) = memchr::memchr(b'<', &content[at..]).map(|found| at + found) {
-        if holds_parts {
-            let text = at..open;
-            let new = pass.parts(&content[text.clone()], Encoding::Plain);
-            edits.put(&text, new);
-        }
-        let close = memchr::memchr(b'>', &content[open..]).map_or(content.len(), |found| open + found);
-        let tag = &content[open + 1..close];
-        let name_end = tag.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b'/').unwrap_or(tag.len());
-        attributes(pass, content, open + 1 + name_end..close, holds_parts, &mut edits);
-        at = (close + 1).min(content.len());
-        if pass.is_field(local(&tag[..name_end])) {
-            let text = at..memchr::memchr(b'<', &content[at..]).map_or(content.len(), |found| at + found);
-            if !content[text.clone()].trim_ascii().is_empty() {
-                let new = pass.whole(&content[text.clone()], Encoding::Plain);
-                edits.put(&text, new);
-            }
-            at = text.end;
-        }
-    }
-    if holds_parts {
-        let new = pass.parts(&content[at..], Encoding::Plain);
-        edits.put(&(at..content.len()), new);
-    }
-    edits.finish()
-}
-
-/// The name without its prefix.
-fn local(name: &[u8]) -> &str {
-    let name = std::str::from_utf8(name).unwrap_or_default();
-    name.rsplit(':').next().unwrap_or(name)
-}
-
-fn attributes(pass: &mut Pass<'_>, content: &[u8], range: Range<usize>, holds_parts: bool, edits: &mut Edits<'_>) {
-    let mut found: Vec<(&str, Range<usize>)> = Vec::new();
-    let mut at = range.start;
-    while let Some(equals) = memchr::memchr(b'=', &content[at..range.end]).map(|found| at + found) {
-        let name_from =
-            content[at..equals].iter().rposition(|byte| byte.is_ascii_whitespace()).map_or(at, |found| at + found + 1);
-        let quote =
-            content.get(equals + 1).copied().filter(|byte| matches!(byte, b'"' | b'\'')).filter(|_| equals + 1 < range.end);
-        let value = match quote {
-            Some(quote) => {
-                let from = equals + 2;
-                from..memchr::memchr(quote, &content[from..range.end]).map_or(range.end, |found| from + found)
-            }
-            None => {
-                let from = equals + 1;
-                let end = content[from..range.end]
-                    .iter()
-                    .position(|byte| byte.is_ascii_whitespace())
-                    .map_or(range.end, |found| from + found);
-                from..end
-            }
-        };
-        found.push((local(&content[name_from..equals]), value.clone()));
-        at = (value.end + usize::from(quote.is_some())).min(range.end);
-    }
-    // <input name="csrf_token" value="…">
-    let field = found
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("name"))
-        .is_some_and(|(_, value)| std::str::from_utf8(&content[value.clone()]).is_ok_and(|name| pass.is_form_field(name)));
-    for (name, value) in found {
-        let is_value = name.eq_ignore_ascii_case("value") || name.eq_ignore_ascii_case("content");
-        let secret = pass.is_field(name) || (field && is_value);
-        let text = &content[value.clone()];
-        let new = match (secret, holds_parts) {
-            (true, _) => pass.whole(text, Encoding::Plain),
-            (false, true) => pass.parts(text, Encoding::Plain),
-            (false, false) => None,
-        };
-        edits.put(&value, new);
-    }
 }

@@ -8,9 +8,11 @@ use std::borrow::Cow;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::body::{self, Edits};
+use super::hide::{self, Hide};
 use super::names::{self, HeaderSecret};
-use super::scan::{Scanner, Token};
-use super::shapes;
+use super::shapes::{self, Shape};
+use super::view::{Encoding, View};
 
 /// Replaces secrets by short keyed hashes; made once per run and shared.
 #[derive(Clone)]
@@ -88,166 +90,176 @@ impl Masker {
         if self.is_off() {
             return Cow::Borrowed(target);
         }
-        let Some((path, query)) = target.split_once('?') else { return self.value(target) };
-        let masked = self.form(query, names::is_secret_parameter);
-        match (self.value(path), masked) {
-            (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(target),
-            (path, query) => Cow::Owned(format!("{path}?{query}")),
-        }
-    }
-
-    /// `name=value&name=value` with secret values masked. Hashes the decoded value, so that it has the same mask elsewhere.
-    fn form<'a>(&self, form: &'a str, is_secret: fn(&str) -> bool) -> Cow<'a, str> {
-        let mut changed = false;
-        let pairs: Vec<Cow<'_, str>> = form
-            .split('&')
-            .map(|pair| {
-                let Some((name, value)) = pair.split_once('=') else { return self.value(pair) };
-                let masked = if is_secret(&decoded(name)) && !value.is_empty() {
-                    self.secret(&decoded(value)).into_owned()
-                } else {
-                    match self.value(value) {
-                        Cow::Borrowed(_) => return Cow::Borrowed(pair),
-                        Cow::Owned(masked) => masked,
-                    }
-                };
-                Cow::Owned(format!("{name}={masked}"))
-            })
-            .inspect(|pair| changed |= matches!(pair, Cow::Owned(_)))
-            .collect();
-        if changed { Cow::Owned(pairs.join("&")) } else { Cow::Borrowed(form) }
+        masked(target, hide::target(&mut &*self, target.as_bytes()))
     }
 
     /// The value of a JSON or form field of this name: masked whole where the name is a secret's (`true`, `false` and `null`
     /// are not), else where it holds something that looks like one.
     pub fn field<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
-        if !self.is_off() && names::is_secret_field(name) && !matches!(value, "true" | "false" | "null") {
+        self.below([name], value)
+    }
+
+    /// The value of a field below others: what stands anywhere below a secret's name is secret.
+    pub fn below<'a, 'n>(&self, names: impl IntoIterator<Item = &'n str>, value: &'a str) -> Cow<'a, str> {
+        if self.is_off() {
+            return Cow::Borrowed(value);
+        }
+        if !matches!(value, "true" | "false" | "null") && self.hides_all_below(names) {
             return self.secret(value);
         }
         self.value(value)
     }
 
-    /// Any text, with the secrets masked that are known by their look: tokens, card numbers, passwords in URLs.
+    /// Whether everything below these names is masked.
+    pub fn hides_all_below<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> bool {
+        !self.is_off() && names.into_iter().any(names::is_secret_field)
+    }
+
+    /// The value at a place that is written as a path, as `$.user.keys[0]` or `/user/@key`: see [`Self::below`].
+    pub fn place<'a>(&self, place: &str, value: &'a str) -> Cow<'a, str> {
+        match self.below(place.split(['.', '/', '@', '[', ']', '\'', ':', ' ']).filter(|name| !name.is_empty()), value) {
+            Cow::Borrowed(value) => self.text(value),
+            masked => masked,
+        }
+    }
+
+    /// Any text, with the secrets masked that are known by their look: tokens, card numbers, passwords in URLs, values behind
+    /// names.
     pub fn value<'a>(&self, value: &'a str) -> Cow<'a, str> {
         if self.is_off() {
             return Cow::Borrowed(value);
         }
-        let found = shapes::find(value.as_bytes(), false);
-        if found.is_empty() {
-            return Cow::Borrowed(value);
+        if hide::is_url(value.as_bytes()) {
+            return self.target(value);
         }
-        let mut out = String::with_capacity(value.len());
-        let mut from = 0;
-        for (range, _) in found {
-            out.push_str(&value[from..range.start]);
-            out.push_str(&self.secret(&value[range.clone()]));
-            from = range.end;
-        }
-        out.push_str(&value[from..]);
-        Cow::Owned(out)
+        masked(value, (&mut &*self).parts(value.as_bytes(), Encoding::Plain))
     }
 
     /// A body, or a part of one, of a kind that is not known: as JSON where it looks so (by the names of its members, also
-    /// where it is cut), as a form where it looks so, else as [`Self::value`].
+    /// where it is cut), as a form, a multipart body or markup where it looks so, else as [`Self::value`].
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.is_off() {
             return Cow::Borrowed(text);
         }
-        if Scanner::looks_like_json(text.as_bytes()) {
-            return self.json(text);
+        if hide::is_url(text.as_bytes()) {
+            return self.target(text);
         }
-        let looks_like_form = text.contains('=') && !text.bytes().any(|byte| byte.is_ascii_whitespace() || byte == b'<');
-        if looks_like_form { self.form(text, names::is_secret_field) } else { self.value(text) }
+        masked(text, body::redact(&mut &*self, b"", text.as_bytes()))
     }
 
-    fn json<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut out = String::new();
-        let mut from = 0;
-        // Depth inside a value whose name is a secret's: all scalars in it are.
-        let mut secret_depth = 0usize;
-        let mut pending = false;
-        for token in Scanner::new(text.as_bytes()) {
-            let (range, quoted) = match token {
-                Token::Key(range) => {
-                    pending = names::is_secret_field(&text[range]);
-                    continue;
-                }
-                Token::Open(_) => {
-                    secret_depth += usize::from(pending || secret_depth > 0);
-                    pending = false;
-                    continue;
-                }
-                Token::Close(_) => {
-                    secret_depth = secret_depth.saturating_sub(1);
-                    continue;
-                }
-                Token::Comma => continue,
-                Token::Text(range) => (range, true),
-                Token::Number(range) => (range, false),
-                Token::Word(range) => {
-                    // A bare word after a secret's name is no JSON, but it may be the secret.
-                    if matches!(&text[range.clone()], "true" | "false" | "null") {
-                        pending = false;
-                        continue;
-                    }
-                    (range, true)
-                }
-            };
-            let scalar = &text[range.clone()];
-            let masked = if std::mem::take(&mut pending) || secret_depth > 0 { self.secret(scalar) } else { self.value(scalar) };
-            if let Cow::Owned(masked) = masked {
-                out.push_str(&text[from..range.start]);
-                let quote = if quoted { "" } else { "\"" };
-                out.extend([quote, &masked, quote]);
-                from = range.end;
-            }
+    /// The lines of a text, masked as [`Self::text`] masks the whole: what a secret is may stand lines before it.
+    pub fn lines(&self, text: &str) -> Vec<String> {
+        let owned = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        if self.is_off() {
+            return owned(text);
         }
-        if from == 0 {
-            return Cow::Borrowed(text);
+        let lines = owned(&masked(text, body::redact(&mut ByLine(self), b"", text.as_bytes())));
+        if lines.len() == text.lines().count() {
+            return lines;
         }
-        out.push_str(&text[from..]);
-        Cow::Owned(out)
+        // A secret that is written in a code for more lines than it stands on.
+        text.lines().map(|line| self.secret(line).into_owned()).collect()
     }
 
     fn hash(&self, value: &[u8]) -> Option<String> {
+        if is_mask(value) {
+            return None;
+        }
         let digest = self.keyed.clone()?.chain_update(value).finalize().into_bytes();
-        Some(format!("‹masked:{:02x}{:02x}{:02x}›", digest[0], digest[1], digest[2]))
+        Some(format!("{MASK}{:02x}{:02x}{:02x}›", digest[0], digest[1], digest[2]))
     }
 }
+
+impl Hide for &Masker {
+    fn whole(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+        let view = View::new(source, encoding);
+        if view.bytes.is_empty() {
+            return None;
+        }
+        let mask = self.hash(&view.bytes)?;
+        let is_number = encoding == Encoding::Bare && matches!(source[0], b'-' | b'0'..=b'9');
+        Some(if is_number { format!("\"{mask}\"") } else { mask }.into_bytes())
+    }
+
+    fn parts(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+        let view = View::new(source, encoding);
+        let mut edits = Edits::new(source);
+        for (range, shape) in shapes::find(&view.bytes, false) {
+            let encoding = match (shape, encoding) {
+                (Shape::Parameter, _) => Encoding::Form,
+                (_, Encoding::Bare) => Encoding::Bare,
+                _ => Encoding::Plain,
+            };
+            edits.put(&view.source_range(&range), self.whole(&view.bytes[range.clone()], encoding));
+        }
+        edits.finish()
+    }
+
+    fn holds_parts(&self, source: &[u8]) -> bool {
+        !shapes::find(source, false).is_empty()
+    }
+}
+
+/// Masks line by line, so that what is masked has as many lines as before.
+struct ByLine<'a>(&'a Masker);
+
+impl Hide for ByLine<'_> {
+    fn whole(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+        let mut masker = self.0;
+        if memchr::memchr(b'\n', source).is_none() {
+            return masker.whole(source, encoding);
+        }
+        let line = |line: &[u8]| {
+            let end = line.len() - usize::from(line.ends_with(b"\r"));
+            let mut out = (&mut &*self.0).whole(&line[..end], encoding).unwrap_or_else(|| line[..end].to_vec());
+            out.extend_from_slice(&line[end..]);
+            out
+        };
+        Some(source.split(|&byte| byte == b'\n').map(line).collect::<Vec<_>>().join(&b'\n'))
+    }
+
+    fn parts(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+        let view = View::new(source, encoding);
+        if view.is_encoded() {
+            return (&mut &*self.0).parts(source, encoding);
+        }
+        let mut edits = Edits::new(source);
+        for (range, shape) in shapes::find(source, false) {
+            let encoding = if shape == Shape::Parameter { Encoding::Form } else { encoding };
+            edits.put(&range, self.whole(&source[range.clone()], encoding));
+        }
+        edits.finish()
+    }
+
+    fn holds_parts(&self, source: &[u8]) -> bool {
+        (&self.0).holds_parts(source)
+    }
+}
+
+/// What stands in place of `text`, where anything does. Secrets begin and end at characters.
+fn masked(text: &str, new: Option<Vec<u8>>) -> Cow<'_, str> {
+    match new {
+        None => Cow::Borrowed(text),
+        Some(new) => {
+            Cow::Owned(String::from_utf8(new).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        }
+    }
+}
+
+/// Whether a value is a mask already: what was masked for one file may be shown by another.
+fn is_mask(value: &[u8]) -> bool {
+    let inner = value.strip_prefix(MASK.as_bytes()).and_then(|rest| rest.strip_suffix("›".as_bytes()));
+    inner.is_some_and(|hash| hash.len() == 6 && hash.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// What a mask begins with.
+pub const MASK: &str = "‹masked:";
 
 /// A key of 32 bytes from the system's source of randomness.
 pub fn random_key() -> [u8; 32] {
     let mut key = [0; 32];
     rustls::crypto::ring::default_provider().secure_random.fill(&mut key).expect("the system's source of randomness is there");
     key
-}
-
-/// Percent-decoded, `+` as a space; what is not UTF-8 then is replaced.
-fn decoded(text: &str) -> String {
-    if !text.bytes().any(|byte| byte == b'%' || byte == b'+') {
-        return text.to_owned();
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = |place: usize| bytes.get(place).and_then(|&byte| char::from(byte).to_digit(16));
-        match (bytes[at], hex(at + 1), hex(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            (b'+', ..) => {
-                out.push(b' ');
-                at += 1;
-            }
-            (byte, ..) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

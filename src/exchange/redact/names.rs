@@ -6,52 +6,88 @@
 /// Words that make a name secret wherever they stand in it, unless its last word is one of [`HARMLESS_ENDS`].
 const SECRET_WORDS: &[&str] = &[
     "apikey",
+    "apikeys",
     "auth",
     "authorization",
     "bearer",
     "cookie",
     "credential",
     "credentials",
+    "creds",
     "csrf",
     "cvc",
     "cvv",
+    "iban",
     "jwt",
+    "kennwort",
     "otp",
     "passcode",
+    "passcodes",
     "passphrase",
+    "passphrases",
     "passwd",
     "password",
+    "passwords",
     "passwort",
     "pwd",
     "secret",
+    "secrets",
     "session",
     "sessionid",
     "sig",
     "signature",
     "ssn",
     "token",
+    "totp",
     "xsrf",
 ];
+
+/// What a secret's name ends with where its words are run together: `accesstoken`, `newpassword`, `jsessionid`.
+const SECRET_ENDS: &[&str] =
+    &["apikey", "passphrase", "passwd", "password", "privatekey", "secret", "secretkey", "sessionid", "token"];
 
 /// Whole names that are secret although their words are common.
 const SECRET_NAMES: &[&str] = &[
     "accesskey",
     "aspsessionid",
     "authkey",
-    "cardnumber",
+    "clientassertion",
+    "codeverifier",
     "connectsid",
+    "devicecode",
     "encryptionkey",
-    "jsessionid",
     "licensekey",
     "pan",
+    "pass",
     "phpsessid",
     "pin",
-    "privatekey",
+    "samlresponse",
+    "securitycode",
     "sessid",
     "sid",
     "signingkey",
     "subscriptionkey",
+    "userpass",
     "xamzsecuritytoken",
+];
+
+/// Two words in a row that make a name secret wherever they stand in it.
+const SECRET_PAIRS: &[[&str; 2]] = &[
+    ["access", "tokens"],
+    ["api", "tokens"],
+    ["backup", "codes"],
+    ["card", "number"],
+    ["card", "no"],
+    ["card", "pan"],
+    ["card", "pin"],
+    ["credit", "card"],
+    ["debit", "card"],
+    ["pin", "code"],
+    ["recovery", "code"],
+    ["recovery", "codes"],
+    ["refresh", "tokens"],
+    ["user", "pin"],
+    ["verification", "code"],
 ];
 
 /// Pairs of words that name a key to something.
@@ -62,9 +98,11 @@ const KEY_KINDS: &[&str] = &[
     "app",
     "auth",
     "client",
+    "encrypt",
     "encryption",
     "function",
     "license",
+    "master",
     "private",
     "shared",
     "signing",
@@ -73,23 +111,34 @@ const KEY_KINDS: &[&str] = &[
 
 /// Last words that say the value is about a secret, not the secret.
 const HARMLESS_ENDS: &[&str] = &[
+    "age",
     "at",
+    "consent",
     "count",
+    "duration",
     "enabled",
+    "endpoint",
+    "endpoints",
     "exp",
+    "expiration",
     "expires",
     "expiry",
-    "expiration",
     "in",
     "kind",
     "length",
+    "lifetime",
     "limit",
     "method",
     "methods",
+    "mode",
+    "policy",
+    "provider",
     "required",
     "state",
     "status",
+    "strength",
     "supported",
+    "time",
     "timeout",
     "ttl",
     "type",
@@ -108,17 +157,20 @@ pub fn is_secret_field(name: &str) -> bool {
     if words.len() > 1 && HARMLESS_ENDS.contains(&last.as_str()) {
         return false;
     }
-    words.iter().any(|word| SECRET_WORDS.contains(&word.as_str()))
-        || words.windows(2).any(|pair| pair[1] == "key" && KEY_KINDS.contains(&pair[0].as_str()))
-        || SECRET_NAMES.contains(&words.concat().as_str())
+    let whole = words.concat();
+    words.iter().any(|word| is_secret_word(word))
+        || words.windows(2).any(|pair| {
+            let key = matches!(pair[1].as_str(), "key" | "keys") && KEY_KINDS.contains(&pair[0].as_str());
+            key || SECRET_PAIRS.iter().any(|secret| secret == pair)
+        })
+        || SECRET_NAMES.contains(&whole.as_str())
+        || SECRET_PAIRS.iter().any(|secret| whole == secret.concat())
 }
 
-/// Whether an object of this (secret) name holds nothing but secrets; one that is called session or cookie holds all kinds of things,
-/// whose own names decide.
-pub fn holds_secrets_only(name: &str) -> bool {
-    !words(name)
-        .iter()
-        .any(|word| matches!(word.as_str(), "session" | "auth" | "authorization" | "cookie" | "csrf" | "signature"))
+fn is_secret_word(word: &str) -> bool {
+    // `password2`, `auth0`
+    let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    SECRET_WORDS.contains(&word) || SECRET_ENDS.iter().any(|end| word.ends_with(end))
 }
 
 /// Whether a query parameter of this name holds a secret: as a field, and also `key` and `code`, by which keys of web APIs and
@@ -213,6 +265,32 @@ mod tests {
             "passwd",
             "id_token",
             "new-password",
+            "newpassword",
+            "password2",
+            "passwords",
+            "accesstoken",
+            "access_tokens",
+            "clientsecret",
+            "csrfmiddlewaretoken",
+            "credit_card",
+            "creditCardNumber",
+            "creditcard",
+            "cvv2",
+            "pan",
+            "iban",
+            "IBAN",
+            "pwd",
+            "pass",
+            "passphrase",
+            "sid",
+            "ssn",
+            "otp",
+            "apikey",
+            "api_keys",
+            "credentials",
+            "signature",
+            "authorization",
+            "refreshToken",
         ] {
             assert!(is_secret_field(name), "{name}");
         }
@@ -236,6 +314,27 @@ mod tests {
             "code",
             "sidecar",
             "cookies_enabled",
+            "tokenize",
+            "tokenizer",
+            "passenger",
+            "passengers",
+            "shopping",
+            "shipping",
+            "secretary",
+            "sessions_per_day",
+            "token_endpoint",
+            "auth_time",
+            "company",
+            "panel",
+            "postcard",
+            "card",
+            "bypass",
+            "boarding_pass",
+            "compass",
+            "keyboard",
+            "design",
+            "signal_strength",
+            "opinion",
         ] {
             assert!(!is_secret_field(name), "{name}");
         }

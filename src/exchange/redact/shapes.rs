@@ -1,5 +1,6 @@
 //! Secrets that are known by their look, anywhere in a text: JSON Web Tokens, tokens with a vendor's prefix, payment card
-//! numbers, passwords in URLs, private keys; and e-mail addresses, which only redaction takes away.
+//! numbers, passwords in URLs, private keys, what stands behind a secret's name; and e-mail addresses, which only redaction takes
+//! away.
 //!
 //! Works on octets, since bodies need not be UTF-8; what it finds is ASCII, so its ranges cut a string at characters.
 
@@ -8,6 +9,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem;
 use regex::bytes::Regex;
+
+use super::named;
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,10 @@ pub enum Shape {
     UrlPassword,
     /// A PEM block of a private key (RFC 7468 §10).
     PrivateKey,
+    /// What stands behind a secret's name, or behind a scheme of authentication.
+    Named,
+    /// The same in the query or fragment of a URL, where it may be percent-encoded.
+    Parameter,
     /// An e-mail address.
     Email,
 }
@@ -60,17 +67,18 @@ pub fn find(text: &[u8], emails: bool) -> Vec<(Range<usize>, Shape)> {
     cards(text, &mut found);
     url_passwords(text, &mut found);
     private_keys(text, &mut found);
+    named::find(text, &mut found);
     if emails {
         self::emails(text, &mut found);
     }
     if found.len() > 1 {
         // The longer one of two that overlap; a token that ends in something like a card number is a token.
-        found.sort_unstable_by_key(|(range, _): &(Range<usize>, Shape)| (range.start, usize::MAX - range.end));
-        let mut end = 0;
-        found.retain(|(range, _)| {
-            let keep = range.start >= end;
-            end = end.max(range.end);
-            keep
+        found.sort_unstable_by_key(|(range, shape): &(Range<usize>, Shape)| (range.start, usize::MAX - range.end, *shape as u8));
+        found.dedup_by(|(next, _), (kept, _)| {
+            let overlaps = next.start < kept.end;
+            // What hangs over is a part of it.
+            kept.end = if overlaps { kept.end.max(next.end) } else { kept.end };
+            overlaps
         });
     }
     found
@@ -295,6 +303,7 @@ mod tests {
         let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
         assert_eq!(texts(&format!("id={key};")), [&key[..]]);
         assert_eq!(texts("postgres://joe:hunter2@db:5432/x"), ["hunter2"]);
+        assert_eq!(texts("token=4111111111111111x"), ["4111111111111111x"]);
         assert_eq!(texts("http://host:80/a@b"), [""; 0]);
         assert_eq!(texts("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----"), ["\nMIIE\n"]);
     }

@@ -4,6 +4,7 @@
 //! three and get the same token, and the text around it must not move.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// How a value is written where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Encoding {
     Form,
     /// The inside of a JSON string (RFC 8259 §7).
     Json,
+    /// A JSON number, or a word where there should be one: what is no number there must be put in quotes.
+    Bare,
 }
 
 /// A decoded value that knows where each of its bytes was written.
@@ -33,7 +36,7 @@ impl<'a> View<'a> {
     /// The value of `source`.
     pub fn new(source: &'a [u8], encoding: Encoding) -> Self {
         let is_encoded = match encoding {
-            Encoding::Plain => false,
+            Encoding::Plain | Encoding::Bare => false,
             Encoding::Percent => memchr::memchr(b'%', source).is_some(),
             Encoding::Form => memchr::memchr2(b'%', b'+', source).is_some(),
             Encoding::Json => memchr::memchr(b'\\', source).is_some(),
@@ -67,6 +70,14 @@ impl<'a> View<'a> {
         }
         self.starts.push(self.source.len());
         self.bytes = Cow::Owned(bytes);
+    }
+
+    /// Where the source has what stands at `range` in the value.
+    pub fn source_range(&self, range: &Range<usize>) -> Range<usize> {
+        match self.starts[..] {
+            [] => range.clone(),
+            _ => self.starts[range.start]..self.starts[range.end],
+        }
     }
 
     /// Whether it says something else than it is.

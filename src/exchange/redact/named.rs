@@ -1,0 +1,280 @@
+//! Secrets in a text that stand behind a name: `password=…`, `"token": "…"`, lines of headers (`Authorization: Bearer …`,
+//! `Cookie: …`), parameters of URLs, and credentials behind the scheme that they are for (`Bearer …`, `Basic …`).
+//!
+//! A text has no grammar, so where a value ends is a guess, which errs on the longer side.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use super::names::{self, HeaderSecret};
+use super::shapes::Shape;
+use super::view::{Encoding, View};
+
+/// Longest name, in bytes.
+const LONGEST_NAME: usize = 64;
+/// Most blanks on either side of `=` or `:`.
+const MOST_BLANKS: usize = 8;
+
+/// Adds what stands behind names.
+pub(super) fn find(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
+    schemes(text, found);
+    let mut from = 0;
+    while let Some(at) = memchr::memchr2(b':', b'=', &text[from..]).map(|found| from + found) {
+        from = pair(text, at, found).unwrap_or(0).max(at + 1);
+    }
+}
+
+static SCHEMES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i-u)\b(?:bearer|basic)(?:[ \t]+|%20|\+)([A-Za-z0-9+/_~.-]{6,}=*)").expect("the expression is well-formed")
+});
+
+/// Credentials behind their scheme (RFC 6750 §2.1, RFC 7617 §2): what is no word of a sentence, and no parameter of a challenge.
+fn schemes(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
+    if text.len() < 12 {
+        return;
+    }
+    for captures in SCHEMES.captures_iter(text) {
+        let credentials = captures.get(1).expect("the group is in every match");
+        let bytes = credentials.as_bytes();
+        let is_word = bytes.len() < 20 && bytes[1..].iter().all(|byte| byte.is_ascii_lowercase() || b"./-=".contains(byte));
+        let is_parameter = bytes.ends_with(b"=")
+            && text.get(credentials.end()).is_some_and(|&next| next == b'"' || next.is_ascii_alphanumeric());
+        if !is_word && !is_parameter {
+            found.push((credentials.range(), Shape::Named));
+        }
+    }
+}
+
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// What stands behind the `=` or `:` at `at`, where the name before it is a secret's. Answers where the pair ends.
+fn pair(text: &[u8], at: usize, found: &mut Vec<(Range<usize>, Shape)>) -> Option<usize> {
+    let name = name_before(text, at)?;
+    // Comparisons, arrows, paths of modules and schemes of URLs are no pairs.
+    let colon = text[at] == b':';
+    let mut from = at + 1;
+    match text.get(from)? {
+        b'=' if colon => from += 1,
+        b'=' | b'>' | b'~' if !colon => return None,
+        b':' if colon => return None,
+        b'/' if colon && text.get(from + 1) == Some(&b'/') => return None,
+        _ => {}
+    }
+    let before = name.start.checked_sub(1).map(|before| text[before]);
+    let of_url = !colon
+        && (matches!(before, Some(b'?' | b'&' | b'#'))
+            || text[..name.start].ends_with(b"&amp;")
+            || text[..name.start].ends_with(b"%26"));
+    let decoded = View::new(&text[name.clone()], Encoding::Percent);
+    let word = std::str::from_utf8(&decoded.bytes).ok()?;
+    let header = if colon { names::header_secret(word) } else { None };
+    let secret =
+        header.is_some() || if of_url { names::is_secret_parameter(word) } else { names::is_secret_field(word) && !colon };
+    if !secret {
+        return None;
+    }
+    from += text[from..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
+    if of_url {
+        let end = from + ends(&text[from..], |byte| byte.is_ascii_whitespace() || b"\"'<>&#`\\".contains(&byte));
+        return put(text, from..end, Shape::Parameter, found);
+    }
+    if let Some(quoted) = quoted(text, from) {
+        return put(text, quoted, Shape::Named, found);
+    }
+    // The line that the pair stands in, or what encloses it in quotes.
+    let enclosing = before.filter(|byte| matches!(byte, b'"' | b'\'') && text[name.end..at].trim_ascii().is_empty());
+    let line = from..from + ends(&text[from..], |byte| matches!(byte, b'\r' | b'\n' | b'<') || Some(byte) == enclosing);
+    match header {
+        Some(HeaderSecret::Credentials) => put(text, credentials(text, line), Shape::Named, found),
+        Some(kind @ (HeaderSecret::Cookies | HeaderSecret::SetCookie)) => {
+            cookies(text, line.clone(), kind, found);
+            Some(line.end)
+        }
+        Some(HeaderSecret::Whole) if begins_line(text, name.start) => put(text, line, Shape::Named, found),
+        _ => {
+            let end = from + word_length(&text[from..line.end]);
+            // A call is code, not a value.
+            (text.get(end) != Some(&b'(')).then(|| put(text, from..end, Shape::Named, found))?
+        }
+    }
+}
+
+fn put(text: &[u8], range: Range<usize>, shape: Shape, found: &mut Vec<(Range<usize>, Shape)>) -> Option<usize> {
+    let value = text[range.clone()].trim_ascii_end();
+    let range = range.start..range.start + value.len();
+    if !matches!(value, b"" | b"true" | b"false" | b"null" | b"undefined" | b"None" | b"none" | b"nil") {
+        found.push((range.clone(), shape));
+    }
+    Some(range.end)
+}
+
+/// The name in front of the `=` or `:` at `at`, without quotes around it.
+fn name_before(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let blanks = text[..at].iter().rev().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
+    let mut end = at - blanks;
+    if end > 0 && matches!(text[end - 1], b'"' | b'\'' | b'`') {
+        end -= 1;
+        end -= usize::from(end > 0 && text[end - 1] == b'\\');
+    }
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]%".contains(&byte);
+    let length = text[..end].iter().rev().take(LONGEST_NAME).take_while(|&&byte| is_part(byte)).count();
+    let mut start = end - length;
+    // `%26` and `%3F` in front of a name are an encoded `&` and `?`, not of it.
+    for mark in [b"%26", b"%3F", b"%3f", b"%23"] {
+        if let Some(found) = memchr::memmem::rfind(&text[start..end], mark) {
+            start += found + mark.len();
+        }
+    }
+    (start < end).then_some(start..end)
+}
+
+/// How many bytes there are before one that ends a value.
+fn ends(text: &[u8], end: impl Fn(u8) -> bool) -> usize {
+    text.iter().position(|&byte| end(byte)).unwrap_or(text.len())
+}
+
+/// What stands in quotes at `from`, which may be escaped ones; to the end where they are not closed.
+fn quoted(text: &[u8], from: usize) -> Option<Range<usize>> {
+    let escaped = text.get(from) == Some(&b'\\');
+    let first = from + usize::from(escaped);
+    let quote = *text.get(first).filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
+    let mut at = first + 1;
+    while at < text.len() {
+        match text[at] {
+            b'\\' if escaped && text.get(at + 1) == Some(&quote) => break,
+            b'\\' if !escaped => at += 1,
+            byte if byte == quote => break,
+            _ => {}
+        }
+        at += 1;
+    }
+    Some(first + 1..at.min(text.len()))
+}
+
+/// Whether nothing but blanks or a mark of quotation stands before `start` in its line.
+fn begins_line(text: &[u8], start: usize) -> bool {
+    let before = text[..start].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'>' | b'-' | b'*'));
+    before.is_none_or(|byte| matches!(byte, b'\r' | b'\n'))
+}
+
+/// The credentials of an `Authorization` line: one word behind a scheme that has one, else all parameters.
+fn credentials(text: &[u8], line: Range<usize>) -> Range<usize> {
+    /// Schemes whose credentials are one word (token68 of RFC 9110 §11.4, and usual ones).
+    const ONE_WORD: [&[u8]; 8] = [b"bearer", b"basic", b"token", b"apikey", b"api-key", b"dpop", b"negotiate", b"ntlm"];
+    let word = ends(&text[line.clone()], is_blank);
+    let scheme = &text[line.start..line.start + word];
+    let blanks = text[line.start + word..line.end].iter().take_while(|&&byte| is_blank(byte)).count();
+    let from = line.start + word + blanks;
+    if from >= line.end {
+        return line.start..line.start + ends(scheme, |byte| matches!(byte, b'"' | b'\''));
+    }
+    if ONE_WORD.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        from..from + ends(&text[from..line.end], |byte| is_blank(byte) || matches!(byte, b'"' | b'\'' | b','))
+    } else {
+        from..line.end
+    }
+}
+
+/// The values of a line of cookies; of `Set-Cookie` the first pair is the cookie.
+fn cookies(text: &[u8], line: Range<usize>, kind: HeaderSecret, found: &mut Vec<(Range<usize>, Shape)>) {
+    let mut from = line.start;
+    for pair in text[line].split(|&byte| byte == b';') {
+        let blanks = pair.iter().take_while(|&&byte| is_blank(byte)).count();
+        let value = memchr::memchr(b'=', pair).map_or(blanks, |at| at + 1);
+        put(text, from + value..from + pair.len(), Shape::Named, found);
+        from += pair.len() + 1;
+        if kind == HeaderSecret::SetCookie {
+            return;
+        }
+    }
+}
+
+/// How long a bare value is: to a blank or a quote, or to a separator behind which another pair, or nothing more, comes.
+fn word_length(text: &[u8]) -> usize {
+    for (at, &byte) in text.iter().enumerate() {
+        let end = match byte {
+            b'"' | b'\'' | b'`' | b'>' => true,
+            _ if byte.is_ascii_whitespace() => true,
+            b'(' => true,
+            b')' | b']' | b'}' => text[at + 1..].iter().all(|next| !next.is_ascii_alphanumeric()) || begins_pair(&text[at + 1..]),
+            b',' | b';' | b'&' | b'|' => begins_pair(&text[at + 1..]),
+            _ => false,
+        };
+        if end {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// Whether `text` begins with white space, the name of another pair, or nothing.
+fn begins_pair(text: &[u8]) -> bool {
+    let name =
+        ends(&text[..text.len().min(LONGEST_NAME)], |byte| !(byte.is_ascii_alphanumeric() || b"_-.%[]\"'".contains(&byte)));
+    match text.get(name) {
+        None => text.is_empty(),
+        Some(next) if name == 0 => next.is_ascii_whitespace() || matches!(next, b'{' | b'}' | b')' | b']' | b',' | b';'),
+        Some(next) => matches!(next, b'=' | b':'),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str) -> Vec<&str> {
+        let mut found = Vec::new();
+        find(text.as_bytes(), &mut found);
+        found.sort_by_key(|(range, _)| (range.start, range.end));
+        found.dedup();
+        found.into_iter().map(|(range, _)| &text[range]).collect()
+    }
+
+    #[test]
+    fn values_behind_names_are_found() {
+        for (text, expected) in [
+            ("Authorization: Bearer s3cret\npassword=hunter2\n", &["s3cret", "hunter2"][..]),
+            ("sent 'authorization: Basic abc' and more", &["abc"]),
+            ("Authorization: Bearer s3cret status=200", &["s3cret"]),
+            ("Authorization: Digest username=\"joe\", response=\"ab\"", &["username=\"joe\", response=\"ab\""]),
+            ("Cookie: a=b; c=d\r\nHost: x", &["b", "d"]),
+            ("Set-Cookie: sid=x; Path=/", &["x"]),
+            ("X-Api-Key: a b\nHost: x", &["a b"]),
+            ("got Bearer abcDEF123 from him", &["abcDEF123"]),
+            ("host=x;password=a;b,c;user=y", &["a;b,c"]),
+            ("{token=abc}", &["abc"]),
+            ("retry(password=\"a b\", token='c')", &["a b", "c"]),
+            (r#"said "{\"password\": \"a b\", \"x\":1}""#, &["a b"]),
+            ("password : hunter2", &["hunter2"]),
+            ("go to https://x/y?a=1&token=t%20u&b=2 now", &["t%20u"]),
+            ("<a href=\"/x?code=c1&amp;key=k1#access_token=f1\">", &["c1", "k1", "f1"]),
+            ("user[password]=x&user%5Btoken%5D=y", &["x", "y"]),
+            ("/x;jsessionid=abc?x=1", &["abc?x=1"]),
+        ] {
+            assert_eq!(texts(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_left() {
+        for text in [
+            "Basic authentication is required",
+            "WWW-Authenticate: Bearer realm=\"shop\"",
+            "Bearer error=\"invalid_token\"",
+            "tokenize: yes, passenger=joe, shopping=on, max_tokens=5",
+            "if (token == x) token => y; token::new(); token://x",
+            "password: ",
+            "password=",
+            "token=null&secret=true",
+            "token=next()",
+            "code=5 key=7",
+            "=x :y",
+        ] {
+            assert_eq!(texts(text), [""; 0], "{text}");
+        }
+    }
+}
