@@ -83,6 +83,7 @@ impl Made<'_> {
             opened_at: None,
             handshake_ns: None,
             marks: vec![],
+            closed: vec![],
         }
     }
 }

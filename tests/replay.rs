@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use port::Port;
 use rig::*;
-use shadowtap::exchange::Exchange;
 use shadowtap::exchange::log::Line;
+use shadowtap::exchange::{Closed, Exchange};
 use shadowtap::http::Framing;
 use shadowtap::http::parser::{Message, Parser};
-use shadowtap::replay::plan::Wishes;
+use shadowtap::replay::plan::{Planner, Wishes};
 use shadowtap::replay::rewrite::Rewriter;
 use shadowtap::replay::target::Target;
 use shadowtap::replay::{Arrivals, FailureKind, Outcome, ReplayError, Stop, Think};
@@ -346,6 +346,48 @@ fn a_request_waits_for_the_answer_its_client_had_and_other_lanes_do_not() {
     let latest = replayed.outcomes.iter().map(own).max().unwrap();
     let counted = replayed.finished.generator["lateness"]["max_ns"].as_i64().unwrap();
     assert!(counted <= latest + latest / 500 + 1_000, "{counted} for {latest}");
+}
+
+#[test]
+fn a_lane_closes_when_the_captured_connection_did() {
+    let notes = Notes::default();
+    let address = server({
+        let notes = notes.clone();
+        move |number, mut peer| {
+            while let Some(head) = peer.head() {
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                if path == "/last" {
+                    assert!(notes.wait_for("closed 1"), "the first lane has closed by now");
+                }
+                notes.add(format!("{path} {number}"));
+                peer.say(OK);
+            }
+            notes.add(format!("closed {number}"));
+        }
+    });
+    let origin = shadowtap::time::Timestamp::from_nanos(1_795_341_600_000_000_000);
+    // Connections are numbered as they are accepted, and open in this order.
+    let lane = |connection, ordinal, at: i64, path: &str| {
+        let mut exchange = exchange(connection, ordinal, at, Some(at + MS), &get(path));
+        exchange.opened_at = Some(origin.plus(200 * MS * connection as i64 - 1_500 * MS));
+        exchange
+    };
+    let mut exchanges =
+        [lane(0, 0, 0, "/keeps"), lane(1, 0, 5 * MS, "/closes"), lane(2, 0, 100 * MS, "/first"), lane(2, 1, 1_600 * MS, "/last")];
+    exchanges[3].closed = vec![Closed(1, origin.plus(1_500 * MS)), Closed(2, origin.plus(1_700 * MS))];
+    let folder = tempfile::tempdir().unwrap();
+    let mut planner = Planner::new(folder.path(), Wishes::default(), None).unwrap();
+    exchanges.iter().for_each(|exchange| planner.add(exchange).unwrap());
+    planner.all_closed(&[]).unwrap();
+    let plan = planner.finish().unwrap();
+    assert_eq!(plan.figures().unwrap().peak_lanes, 3);
+    let replayed = replay_plan(&plan, &options(address), &Arc::new(Stop::default()));
+    assert_eq!(replayed.finished.answered, 4);
+    assert!(notes.wait_for("closed 0") && notes.wait_for("closed 2"), "{:?}", notes.all());
+    let place = |note: &str| notes.all().iter().position(|known| known == note).unwrap();
+    assert!(place("/first 2") < place("closed 1"), "not at its last answer: {:?}", notes.all());
+    assert!(place("closed 1") < place("/last 2") && place("/last 2") < place("closed 0"), "{:?}", notes.all());
+    assert_eq!(replayed.noted("reopened-connections"), 0);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::capture::{CaptureError, PacketSource};
 use crate::exchange::log;
 use crate::exchange::recording::{Recording, RecordingError, began, merge};
 use crate::exchange::redact::Redacted;
-use crate::exchange::{Exchange, Redactor};
+use crate::exchange::{Closed, Exchange, Redactor};
 use crate::ledger::Ledger;
 use crate::parse::{self, Output, Parse, Render};
 
@@ -55,6 +55,8 @@ pub struct Done {
     pub ledger: Ledger,
     /// Lines for people about damage.
     pub warnings: Vec<String>,
+    /// Connections that closed behind the last exchange; none where not all inputs tell of closing.
+    pub closed: Option<Vec<Closed>>,
     /// How the inputs were redacted: what their first lines say, each once; none for captures and others that are not.
     pub redactions: Vec<Option<Redacted>>,
 }
@@ -149,7 +151,7 @@ impl Inputs {
                 take(output)?;
             }
             let summary = parse.summary().unwrap_or_default();
-            (done.ledger, done.warnings) = (summary.ledger, summary.warnings);
+            (done.ledger, done.warnings, done.closed) = (summary.ledger, summary.warnings, summary.closed);
         } else {
             from_both(source, recordings, &options, &render, &mut take, &mut show, &mut done)?;
         }
@@ -183,9 +185,10 @@ impl Inputs {
                 exchange
             };
             return self.render(global, render, |output| {
-                output.drain().try_for_each(|(id, exchange, rest)| {
-                    take(&Exchange { id, ..exchange }, &|out| {
-                        log::write_name(out, id);
+                output.drain().try_for_each(|(name, exchange, rest)| {
+                    let exchange = name.give(exchange);
+                    take(&exchange, &|out| {
+                        log::write_name(out, exchange.id, &exchange.closed);
                         out.extend_from_slice(rest);
                     })
                 })
@@ -202,7 +205,7 @@ impl Inputs {
             take(&exchange, &|out| out.extend_from_slice(&line))?;
         }
         done.redactions = merged.redactions();
-        (done.ledger, done.warnings) = merged.account();
+        (done.ledger, done.warnings, done.closed) = merged.account();
         Ok(done)
     }
 
@@ -211,7 +214,7 @@ impl Inputs {
         self.render(
             global,
             |exchange: Exchange, _: &mut Vec<u8>| exchange,
-            |output| output.drain().try_for_each(|(id, exchange, _)| take(Exchange { id, ..exchange })),
+            |output| output.drain().try_for_each(|(name, exchange, _)| take(name.give(exchange))),
         )
     }
 }
@@ -231,9 +234,7 @@ fn from_both<R: Render>(
     let unusable = |error: RecordingError| Failure::unusable(error.to_string()).because(&error);
     let mut next = recorded.next().transpose().map_err(unusable)?;
     // Connections of the captures get even numbers, those of recordings odd ones.
-    let number = |exchange: &mut Exchange, odd: u64| {
-        exchange.id.connection = exchange.id.connection.saturating_mul(2).saturating_add(odd);
-    };
+    let number = |odd: u64| move |connection: u64| connection.saturating_mul(2).saturating_add(odd);
     let mut hand_on = |exchanges: Vec<Exchange>, done: &mut Done| {
         done.exchanges += exchanges.len() as u64;
         if exchanges.is_empty() {
@@ -246,15 +247,15 @@ fn from_both<R: Render>(
     while let Some(output) = parse.next_output().map_err(|error| failure(&error))? {
         show(output.progress.0, output.packets, done.exchanges);
         let mut both = Vec::with_capacity(output.len());
-        for (id, mut exchange, _) in output.drain() {
-            exchange.id = id;
+        for (name, exchange, _) in output.drain() {
+            let mut exchange = name.give(exchange);
             let until = began(&exchange);
             while let Some(mut earlier) = next.take_if(|next| began(next) < until) {
-                number(&mut earlier, 1);
+                earlier.renumber(number(1));
                 both.push(earlier);
                 next = recorded.next().transpose().map_err(unusable)?;
             }
-            number(&mut exchange, 0);
+            exchange.renumber(number(0));
             both.push(exchange);
         }
         hand_on(both, done)?;
@@ -262,16 +263,18 @@ fn from_both<R: Render>(
     while let Some(first) = next.take() {
         let more = recorded.by_ref().take(TOGETHER);
         let mut rest: Vec<Exchange> = std::iter::once(Ok(first)).chain(more).collect::<Result<_, _>>().map_err(unusable)?;
-        rest.iter_mut().for_each(|exchange| number(exchange, 1));
+        rest.iter_mut().for_each(|exchange| exchange.renumber(number(1)));
         hand_on(rest, done)?;
         next = recorded.next().transpose().map_err(unusable)?;
     }
     let summary = parse.summary().unwrap_or_default();
     done.redactions.extend(recorded.redactions());
-    let (ledger, warnings) = recorded.account();
+    let (ledger, warnings, closed) = recorded.account();
     (done.ledger, done.warnings) = (summary.ledger, summary.warnings);
     done.ledger.merge(&ledger);
     done.warnings.extend(warnings);
+    let renumbered = |all: Vec<Closed>, odd| all.into_iter().map(move |Closed(of, at)| Closed(number(odd)(of), at));
+    done.closed = summary.closed.zip(closed).map(|(ours, theirs)| renumbered(ours, 0).chain(renumbered(theirs, 1)).collect());
     Ok(())
 }
 
@@ -297,8 +300,7 @@ fn from_recordings<R: Render>(
         take(&mut output)?;
     }
     done.redactions = merged.redactions();
-    let (ledger, warnings) = merged.account();
-    (done.ledger, done.warnings) = (ledger, warnings);
+    (done.ledger, done.warnings, done.closed) = merged.account();
     Ok(())
 }
 

@@ -81,7 +81,7 @@ fn execute(settings: &Settings, global: &Global) -> Result<(Summary, Ledger, Vec
         move |exchange: Exchange, _: &mut Vec<u8>| names.facts(&exchange)
     };
     let done = Inputs::open(&settings.inputs, settings.reading.clone())?.render(global, render, |rendered| {
-        rendered.drain().for_each(|(id, facts, _)| survey.add(id, facts));
+        rendered.drain().for_each(|(name, facts, _)| survey.add(name.id, facts));
         Ok(())
     })?;
     let done = done.require_exchanges()?;

@@ -289,6 +289,7 @@ mod tests {
             opened_at: None,
             handshake_ns: None,
             marks: vec![],
+            closed: vec![],
         };
         Features::of(&exchange, &Masker::new(b"k"))
     }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::redact::Redacted;
-use super::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse, outline};
+use super::{Closed, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use crate::flow::Endpoint;
 use crate::http::Response;
 use crate::http::json::{RawMessage, integer, request_fields, response_fields, string};
@@ -70,12 +70,15 @@ pub struct End {
     /// The account of packets.
     #[serde(default)]
     pub ledger: Ledger,
+    /// Connections that were seen to close behind the last exchange; none where the file does not tell of closing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Vec<Closed>>,
 }
 
 impl End {
     /// The last line for `exchanges` exchanges.
-    pub fn new(exchanges: u64, ledger: Ledger) -> Self {
-        Self { format: END_FORMAT.to_owned(), exchanges, ledger }
+    pub fn new(exchanges: u64, ledger: Ledger, closed: Option<Vec<Closed>>) -> Self {
+        Self { format: END_FORMAT.to_owned(), exchanges, ledger, closed }
     }
 }
 
@@ -106,18 +109,28 @@ pub enum LineError {
 
 /// Appends an exchange as one line, with its line end.
 pub fn write(out: &mut Vec<u8>, exchange: &Exchange) {
-    write_name(out, exchange.id);
+    write_name(out, exchange.id, &exchange.closed);
     write_rest(out, exchange);
 }
 
-/// Appends the start of an exchange's line: what depends on its name, which is known last.
-pub fn write_name(out: &mut Vec<u8>, id: ExchangeId) {
+/// Appends the start of an exchange's line: its name, which is known last, and the connections that had closed when it was.
+pub fn write_name(out: &mut Vec<u8>, id: ExchangeId, closed: &[Closed]) {
     out.extend_from_slice(b"{\"id\":\"");
     integer(out, i64::try_from(id.connection).unwrap_or(i64::MAX));
     out.push(b'-');
     integer(out, i64::from(id.ordinal));
     out.extend_from_slice(b"\",\"connection\":");
     integer(out, i64::try_from(id.connection).unwrap_or(i64::MAX));
+    for (index, Closed(connection, at)) in closed.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b",\"closed\":[[" } else { b",[" });
+        integer(out, i64::try_from(*connection).unwrap_or(i64::MAX));
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(&at.rfc3339());
+        out.extend_from_slice(b"\"]");
+    }
+    if !closed.is_empty() {
+        out.push(b']');
+    }
 }
 
 /// Appends the rest of an exchange's line, with its line end.
@@ -245,6 +258,8 @@ struct RawExchange<'a, A> {
     handshake_ns: Option<i64>,
     #[serde(default)]
     marks: Vec<String>,
+    #[serde(default)]
+    closed: Vec<Closed>,
 }
 
 /// An answer as a line has it, or a part of it.
@@ -301,14 +316,9 @@ pub fn read(line: &[u8]) -> Result<Line, LineError> {
 /// Reads one line, but of the answers in it only their times and status: what a replay plans by. The rest of them is JSON
 /// and no more is known of it.
 pub fn read_outline(line: &[u8]) -> Result<Line, LineError> {
-    match outline::read(line) {
-        Some(exchange) => Ok(Line::Exchange(Box::new(exchange))),
-        None => read_outline_by_serde(line),
+    if let Some(exchange) = own::outline(line) {
+        return Ok(Line::Exchange(Box::new(exchange)));
     }
-}
-
-/// Reads an outline in any form.
-pub(super) fn read_outline_by_serde(line: &[u8]) -> Result<Line, LineError> {
     read_as::<RawOutline>(line)
 }
 
@@ -352,6 +362,7 @@ fn read_exchange<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<L
         opened_at: raw.opened_at,
         handshake_ns: raw.handshake_ns,
         marks: raw.marks,
+        closed: raw.closed,
     })))
 }
 
@@ -453,6 +464,7 @@ mod tests {
             opened_at: Some(Timestamp::from_nanos(1_795_341_600_000_000_000)),
             handshake_ns: Some(42),
             marks: vec!["duplicate content-length".to_owned()],
+            closed: vec![Closed(7, Timestamp::from_nanos(1_795_341_600_000_000_001)), Closed(12, Timestamp::from_nanos(5))],
         }
     }
 
@@ -504,7 +516,7 @@ mod tests {
         }
         assert_eq!(read_outline(&line).unwrap(), Line::Exchange(Box::new(expected)));
         line.clear();
-        write_line(&mut line, &End::new(1, Ledger::default()));
+        write_line(&mut line, &End::new(1, Ledger::default(), None));
         assert!(matches!(read_outline(&line), Ok(Line::End(end)) if end.exchanges == 1));
     }
 
@@ -514,7 +526,7 @@ mod tests {
         write_line(&mut line, &Header::new(Timestamp::default(), vec!["v1.pcap".to_owned()]));
         assert!(matches!(read(&line), Ok(Line::Header(header)) if header.inputs == ["v1.pcap"]));
         line.clear();
-        write_line(&mut line, &End::new(1, Ledger::default()));
+        write_line(&mut line, &End::new(1, Ledger::default(), None));
         assert!(matches!(read(&line), Ok(Line::End(end)) if end.exchanges == 1));
         assert!(matches!(read(br#"{"format":"shadowtap/exchanges","version":2}"#), Err(LineError::TooNew(2))));
         assert!(matches!(read(br#"{"format":"shadowtap/outcomes","version":1}"#), Err(LineError::OtherFormat(_))));

@@ -3,7 +3,6 @@
 //! In: messages of one connection in order (`pairing`). Out: [`Exchange`]s, in memory or as `exchanges.jsonl` (`log`).
 
 pub mod log;
-mod outline;
 pub mod pairing;
 mod protocol;
 pub mod recording;
@@ -120,6 +119,15 @@ pub struct TimedResponse {
     pub message: Response,
 }
 
+/// The end of a connection, as the capture shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Closed(
+    /// Rank of the connection.
+    pub u64,
+    /// Capture time of the later of its two FINs, or of its reset.
+    pub Timestamp,
+);
+
 /// One exchange of a capture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exchange {
@@ -146,4 +154,15 @@ pub struct Exchange {
     /// What is damaged or odd, and where: kebab-case names with packet numbers, e.g. `gap of 1460 bytes at packet 812`,
     /// `duplicate content-length`. Empty for a plain exchange.
     pub marks: Vec<String>,
+    /// Connections that were seen to close since the exchange before this one in the order of the file, whichever they are: a
+    /// connection closes when its last exchange has long been written.
+    pub closed: Vec<Closed>,
+}
+
+impl Exchange {
+    /// Gives connections other numbers, where those of several files would collide.
+    pub fn renumber(&mut self, number: impl Fn(u64) -> u64) {
+        self.id.connection = number(self.id.connection);
+        self.closed.iter_mut().for_each(|closed| closed.0 = number(closed.0));
+    }
 }

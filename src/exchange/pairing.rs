@@ -659,6 +659,7 @@ impl Pairing {
             opened_at: self.origin.opened_at,
             handshake_ns: self.handshake_ns,
             marks,
+            closed: Vec::new(),
         });
     }
 }

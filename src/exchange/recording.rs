@@ -4,9 +4,9 @@
 
 use std::io::{BufRead, Read as _};
 
-use super::Exchange;
 use super::log::{self, Line, LineError};
 use super::redact::Redacted;
+use super::{Closed, Exchange};
 use crate::capture::growing::Watch;
 use crate::ledger::Ledger;
 use crate::limits;
@@ -67,6 +67,9 @@ pub struct Recording {
     headers: u64,
     ends: u64,
     ledger: Ledger,
+    /// Connections that closed behind the last exchanges of its files, and how many files tell of closing.
+    closed: Vec<Closed>,
+    telling: u64,
     /// It ends inside a line, or inside a block of its compression.
     cut: bool,
     watch: Option<Watch>,
@@ -92,6 +95,8 @@ impl Recording {
             headers: 0,
             ends: 0,
             ledger: Ledger::default(),
+            closed: Vec::new(),
+            telling: 0,
             cut: false,
             watch: None,
             redactions: Vec::new(),
@@ -169,6 +174,11 @@ impl Recording {
                 Ok(Line::End(end)) => {
                     self.ends += 1;
                     self.ledger.merge(&end.ledger);
+                    self.telling += u64::from(end.closed.is_some());
+                    for closed in end.closed.into_iter().flatten() {
+                        let closed = self.place_closed(closed);
+                        self.closed.push(closed);
+                    }
                 }
                 Ok(Line::Exchange(exchange)) => return Ok(Some(self.place(*exchange))),
                 // A file that was cut, or is still being written, ends inside a line.
@@ -210,6 +220,9 @@ impl Recording {
     fn place(&mut self, mut exchange: Exchange) -> Exchange {
         exchange.id.connection = exchange.id.connection.saturating_add(self.base);
         self.next_base = self.next_base.max(exchange.id.connection.saturating_add(1));
+        for closed in &mut exchange.closed {
+            *closed = self.place_closed(*closed);
+        }
         if self.skew != 0 {
             let moved = |at: &mut Timestamp| *at = at.plus(self.skew);
             exchange.opened_at.iter_mut().for_each(moved);
@@ -217,6 +230,12 @@ impl Recording {
             exchange.response.iter_mut().chain(&mut exchange.interim).for_each(|response| moved(&mut response.at));
         }
         exchange
+    }
+
+    fn place_closed(&mut self, Closed(connection, at): Closed) -> Closed {
+        let connection = connection.saturating_add(self.base);
+        self.next_base = self.next_base.max(connection.saturating_add(1));
+        Closed(connection, at.plus(self.skew))
     }
 
     fn is_whole(&self) -> bool {
@@ -292,15 +311,28 @@ impl Merged {
         all
     }
 
-    /// What the last lines say of packets, and what people should know of damage; once all was read.
-    pub fn account(&self) -> (Ledger, Vec<String>) {
+    /// What the last lines say of packets, what people should know of damage, and the connections that closed behind the last
+    /// exchanges, where all files tell of closing; once all was read.
+    pub fn account(&self) -> (Ledger, Vec<String>, Option<Vec<Closed>>) {
         let mut ledger = Ledger::default();
-        for recording in &self.recordings {
+        let mut closed = Some(Vec::new());
+        for (at, recording) in self.recordings.iter().enumerate() {
+            if recording.telling == 0 || recording.telling < recording.headers {
+                closed = None;
+            }
+            if let Some(closed) = &mut closed {
+                closed.extend(recording.closed.iter().map(|Closed(of, when)| Closed(self.number(*of, at), *when)));
+            }
             ledger.merge(&recording.ledger);
             let name = if recording.is_growing() { "inputs-still-being-written" } else { "recordings-without-their-end" };
             ledger.note(name, u64::from(!recording.is_whole()));
         }
-        (ledger, self.recordings.iter().filter_map(Recording::warning).collect())
+        (ledger, self.recordings.iter().filter_map(Recording::warning).collect(), closed)
+    }
+
+    /// The number of a connection of recording `at`. Those of different files must not collide; of one file they stay as they are.
+    fn number(&self, connection: u64, at: usize) -> u64 {
+        connection.saturating_mul(self.recordings.len() as u64).saturating_add(at as u64)
     }
 }
 
@@ -332,9 +364,7 @@ impl Iterator for Merged {
             }
         };
         let mut exchange = std::mem::replace(&mut self.heads[at], next)?;
-        // Numbers of different files must not collide; of one file they stay as they are.
-        let of = self.recordings.len() as u64;
-        exchange.id.connection = exchange.id.connection.saturating_mul(of).saturating_add(at as u64);
+        exchange.renumber(|connection| self.number(connection, at));
         Some(Ok(exchange))
     }
 }
@@ -362,7 +392,7 @@ mod tests {
         let mut merged = merge(vec![recording("a", format!("{one}\n{one}\n"), 0)]);
         let ids: Vec<u64> = merged.by_ref().map(|exchange| exchange.unwrap().id.connection).collect();
         assert_eq!(ids, [3, 7]);
-        let (ledger, warnings) = merged.account();
+        let (ledger, warnings, _) = merged.account();
         assert_eq!((ledger.input, warnings.len()), (10, 0));
     }
 

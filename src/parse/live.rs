@@ -23,7 +23,7 @@ use crate::capture::writer::{Stamp, Statistics};
 use crate::capture::{Batch, CaptureError, LinkType, PacketSource};
 use crate::exchange::log::{self, End, Header};
 use crate::exchange::redact::Redacted;
-use crate::exchange::{Exchange, Redactor};
+use crate::exchange::{Closed, Exchange, Redactor};
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::time::{Monotonic, Timestamp};
@@ -213,6 +213,8 @@ struct Lines {
     /// Exchanges of the current file.
     exchanges: u64,
     ledger: Ledger,
+    /// Connections that closed behind the last exchange; known when the last file ends.
+    closed: Vec<Closed>,
 }
 
 impl Records for Lines {
@@ -221,7 +223,8 @@ impl Records for Lines {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        log::write_line(out, &End::new(std::mem::take(&mut self.exchanges), std::mem::take(&mut self.ledger)));
+        let closed = Some(std::mem::take(&mut self.closed));
+        log::write_line(out, &End::new(std::mem::take(&mut self.exchanges), std::mem::take(&mut self.ledger), closed));
     }
 
     fn whole(&self, bytes: &[u8], length: usize) -> (usize, u64) {
@@ -275,7 +278,13 @@ impl Recording {
         let inputs = tap.interfaces().iter().map(|interface| interface.name.clone()).collect();
         let output = Output::open(
             plan,
-            Lines { inputs, redacted: redactor.as_ref().map(Redactor::mark), exchanges: 0, ledger: Ledger::default() },
+            Lines {
+                inputs,
+                redacted: redactor.as_ref().map(Redactor::mark),
+                exchanges: 0,
+                ledger: Ledger::default(),
+                closed: Vec::new(),
+            },
         )?;
         let live = Arc::new(Live::default());
         let links = tap.interfaces().iter().map(|interface| LinkType(interface.link_type)).collect();
@@ -365,6 +374,7 @@ fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Li
     live.shed(of(&summary.ledger.noted, "shed-connections"), of(&summary.ledger.rejected, "shed"));
     parsed.ledger = summary.ledger;
     output.records_mut().ledger.clone_from(&parsed.ledger);
+    output.records_mut().closed = summary.closed.unwrap_or_default();
     if let Err(error) = output.finish() {
         parsed.failure.get_or_insert(error.into());
     }

@@ -13,9 +13,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::capture::{CaptureError, PacketSource};
-use crate::exchange::Exchange;
-use crate::exchange::ExchangeId;
 use crate::exchange::log;
+use crate::exchange::{Closed, Exchange, ExchangeId};
 use crate::ledger::Ledger;
 use crate::reassemble::Shed;
 
@@ -65,6 +64,22 @@ impl<T: Send, F: Fn(Exchange, &mut Vec<u8>) -> T + Send + Sync + 'static> Render
 
     fn render(&self, exchange: Exchange, text: &mut Vec<u8>) -> T {
         self(exchange, text)
+    }
+}
+
+/// What is known of an exchange only when all before it are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// Its name.
+    pub id: ExchangeId,
+    /// As in [`Exchange::closed`].
+    pub closed: Vec<Closed>,
+}
+
+impl Name {
+    /// Gives `exchange` its name.
+    pub fn give(self, exchange: Exchange) -> Exchange {
+        Exchange { id: self.id, closed: self.closed, ..exchange }
     }
 }
 
@@ -132,12 +147,13 @@ impl<T> Output<T> {
     }
 
     /// The exchanges in order: names, values, taken out, and their text.
-    pub fn drain(&mut self) -> impl Iterator<Item = (ExchangeId, T, &[u8])> {
+    pub fn drain(&mut self) -> impl Iterator<Item = (Name, T, &[u8])> {
         let mut shards: Vec<_> = self.shards.iter_mut().map(|made| (&made.text, &mut made.entries)).collect();
         self.order.drain(..).filter_map(move |(shard, place)| {
             let (text, entries) = &mut shards[shard as usize];
             let entry = &mut entries[place as usize];
-            Some((entry.id, entry.item.take()?, &text[entry.text.clone()]))
+            let name = Name { id: entry.id, closed: std::mem::take(&mut entry.closed) };
+            Some((name, entry.item.take()?, &text[entry.text.clone()]))
         })
     }
 
@@ -147,7 +163,8 @@ impl<T> Output<T> {
         self.names.clear();
         self.name_ends.clear();
         for &(shard, place) in &self.order {
-            log::write_name(&mut self.names, self.shards[shard as usize].entries[place as usize].id);
+            let entry = &self.shards[shard as usize].entries[place as usize];
+            log::write_name(&mut self.names, entry.id, &entry.closed);
             self.name_ends.push(self.names.len());
         }
         let starts = std::iter::once(&0).chain(&self.name_ends);
@@ -166,6 +183,8 @@ pub struct Summary {
     pub ledger: Ledger,
     /// Lines for people about damaged inputs.
     pub warnings: Vec<String>,
+    /// Connections that closed behind the last exchange; none where nothing is known of closing.
+    pub closed: Option<Vec<Closed>>,
 }
 
 /// A capture that is being parsed.

@@ -1,7 +1,7 @@
 //! A round on its way through the steps, and the engine that moves rounds on: all steps of one round after each other
 //! (one thread), or one round read and decoded while the one before it is reassembled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -13,6 +13,7 @@ use crate::capture::overload::Share;
 use crate::capture::{Batch, CaptureError, Frame, PacketSource};
 use crate::decode::fragment::Joined;
 use crate::decode::{Decoded, Fragment, Fragments, HashKey, Reject, Segment, decode};
+use crate::exchange::Closed;
 use crate::limits;
 use crate::reassemble::{Limits, Table};
 
@@ -61,6 +62,8 @@ impl Chunk {
     }
 }
 
+const RANKED: &str = "a connection gets its rank in the round that starts it";
+
 /// Packets below which cutting a batch costs more than it gives.
 const SMALLEST_CHUNK: usize = 256;
 
@@ -78,6 +81,8 @@ pub(super) struct Engine<R: Render> {
     rejects: BTreeMap<Reject, u64>,
     packets: u64,
     connections: u64,
+    /// Connections that have closed, with the packets at which that was known, in order; for the next exchange to name.
+    closed: VecDeque<(u64, Closed)>,
     /// Ranks of the round that was reassembled last.
     ranks: Ranks,
     /// The round that is to be reassembled.
@@ -103,6 +108,7 @@ impl<R: Render> Engine<R> {
             rejects: BTreeMap::new(),
             packets: 0,
             connections: 0,
+            closed: VecDeque::new(),
             ranks: Ranks::default(),
             decoded: None,
             spare: Vec::new(),
@@ -277,7 +283,7 @@ impl<R: Render> Engine<R> {
         for (shard, made) in output.shards.iter_mut().enumerate() {
             for (place, entry) in made.entries.iter_mut().enumerate() {
                 if let Some(first) = entry.unranked {
-                    entry.id.connection = self.ranks.of(first).expect("a connection gets its rank in the round that starts it");
+                    entry.id.connection = self.ranks.of(first).expect(RANKED);
                 }
                 keys.push((entry.packet, entry.id.connection, entry.id.ordinal, shard as u32, place as u32));
             }
@@ -285,6 +291,18 @@ impl<R: Render> Engine<R> {
         keys.sort_unstable();
         output.order.clear();
         output.order.extend(keys.iter().map(|&(.., shard, place)| (shard, place)));
+        let known = self.closed.len();
+        for end in output.shards.iter().flat_map(|made| &made.ends) {
+            let Closed(rank, at) = end.closed;
+            let rank = end.unranked.map_or(rank, |first| self.ranks.of(first).expect(RANKED));
+            self.closed.push_back((end.packet, Closed(rank, at)));
+        }
+        self.closed.make_contiguous()[known..].sort_unstable();
+        for &(packet, .., shard, place) in keys.iter() {
+            let named = self.closed.iter().take_while(|(known, _)| *known <= packet).count();
+            let closed = self.closed.drain(..named).map(|(_, closed)| closed);
+            output.shards[shard as usize].entries[place as usize].closed.extend(closed);
+        }
         output.progress = *progress;
         output.packets = self.packets;
         output.shed = self.shards.iter().map(Table::shed_so_far).sum();
@@ -310,7 +328,8 @@ impl<R: Render> Engine<R> {
         ledger.note("overlapping-fragments", self.fragments.overlapping);
         ledger.note("connections", self.connections);
         ledger.note("packets-unaccounted", self.packets.abs_diff(ledger.input));
-        Summary { ledger, warnings: self.source.warnings() }
+        let closed = self.closed.iter().map(|(_, closed)| *closed).collect();
+        Summary { ledger, warnings: self.source.warnings(), closed: Some(closed) }
     }
 }
 

@@ -5,16 +5,28 @@ use std::sync::Arc;
 
 use super::Render;
 use crate::exchange::pairing::{self, Origin, Pairing};
-use crate::exchange::{Exchange, ExchangeId};
+use crate::exchange::{Closed, Exchange, ExchangeId};
 use crate::flow::Direction;
 use crate::http::parser::{Ending, Limits};
 use crate::reassemble::{End, Finished, Mark, Missing, Opened, StreamEvent, Streams};
+use crate::time::Timestamp;
 
 /// What a shard made in a round, in the order in which it was made.
 #[derive(Debug)]
 pub(super) struct Made<T> {
     pub(super) text: Vec<u8>,
     pub(super) entries: Vec<Entry<T>>,
+    pub(super) ends: Vec<Ended>,
+}
+
+/// A connection that closed, after exchanges that were given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    /// The packet at which it was known.
+    pub(super) packet: u64,
+    /// As in [`Entry`].
+    pub(super) unranked: Option<u64>,
+    pub(super) closed: Closed,
 }
 
 /// An exchange that is complete, or as complete as it will be: rendered where its bytes are still at hand, before its
@@ -26,6 +38,8 @@ pub(super) struct Entry<T> {
     /// The first packet of its connection, where the connection has no rank yet.
     pub(super) unranked: Option<u64>,
     pub(super) id: ExchangeId,
+    /// Connections that had closed when it was known, and that no exchange before it names.
+    pub(super) closed: Vec<Closed>,
     /// Until it is taken.
     pub(super) item: Option<T>,
     pub(super) text: Range<usize>,
@@ -33,21 +47,22 @@ pub(super) struct Entry<T> {
 
 impl<T> Default for Made<T> {
     fn default() -> Self {
-        Self { text: Vec::new(), entries: Vec::new() }
+        Self { text: Vec::new(), entries: Vec::new(), ends: Vec::new() }
     }
 }
 
 impl<T> Made<T> {
     /// Renders one exchange.
-    pub(super) fn add<R: Render<Item = T>>(&mut self, render: &R, exchange: Exchange, packet: u64, unranked: Option<u64>) {
-        let (id, start) = (exchange.id, self.text.len());
+    pub(super) fn add<R: Render<Item = T>>(&mut self, render: &R, mut exchange: Exchange, packet: u64, unranked: Option<u64>) {
+        let (id, closed, start) = (exchange.id, std::mem::take(&mut exchange.closed), self.text.len());
         let item = Some(render.render(exchange, &mut self.text));
-        self.entries.push(Entry { packet, unranked, id, item, text: start..self.text.len() });
+        self.entries.push(Entry { packet, unranked, id, closed, item, text: start..self.text.len() });
     }
 
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.entries.clear();
+        self.ends.clear();
     }
 }
 
@@ -78,6 +93,8 @@ pub(super) struct Lane {
     first_packet: u64,
     rank: Option<u64>,
     exchanges: u64,
+    /// When its directions were closed, and how many were.
+    closed: (Timestamp, u8),
 }
 
 impl<R: Render> Pairings<R> {
@@ -88,7 +105,7 @@ impl<R: Render> Pairings<R> {
     /// Lets `step` move a lane's pairing on, and renders what it gives.
     fn step(&mut self, lane: &mut Lane, step: impl FnOnce(&mut Pairing, &mut dyn FnMut(Exchange))) {
         let Self { made, render, now, .. } = self;
-        let Lane { pairing, first_packet, rank, exchanges } = lane;
+        let Lane { pairing, first_packet, rank, exchanges, .. } = lane;
         step(pairing, &mut |mut exchange| {
             *exchanges += 1;
             if let Some(rank) = *rank {
@@ -119,7 +136,13 @@ impl<R: Render> Streams for Pairings<R> {
         if let Some(nanos) = opened.handshake_ns {
             pairing.set_handshake(nanos);
         }
-        Box::new(Lane { pairing, first_packet: opened.first_packet, rank: opened.rank, exchanges: 0 })
+        Box::new(Lane {
+            pairing,
+            first_packet: opened.first_packet,
+            rank: opened.rank,
+            exchanges: 0,
+            closed: (Timestamp::default(), 0),
+        })
     }
 
     fn rank(&mut self, lane: &mut Box<Lane>, rank: u64) {
@@ -127,6 +150,9 @@ impl<R: Render> Streams for Pairings<R> {
     }
 
     fn event(&mut self, lane: &mut Box<Lane>, event: StreamEvent<'_>) {
+        if let StreamEvent::Close { end: End::Fin | End::Reset, mark, .. } = event {
+            lane.closed = (lane.closed.0.max(mark.at), lane.closed.1 + 1);
+        }
         self.step(lane, |pairing, mut out| match event {
             StreamEvent::Bytes { direction, payload, acked, mark, .. } => {
                 let mark = pairing::Mark { at: mark.at, packet: mark.packet, ack: acked, cut: false };
@@ -157,7 +183,11 @@ impl<R: Render> Streams for Pairings<R> {
 
     fn finish(&mut self, mut lane: Box<Lane>) -> Finished {
         self.step(&mut lane, |pairing, mut out| pairing.finish(&mut out));
-        let Lane { pairing, exchanges, .. } = &*lane;
+        let Lane { pairing, exchanges, first_packet, rank, closed: (at, directions) } = &*lane;
+        if *directions == 2 && *exchanges > 0 {
+            let unranked = if rank.is_none() { Some(*first_packet) } else { None };
+            self.made.ends.push(Ended { packet: self.now.packet, unranked, closed: Closed(rank.unwrap_or_default(), *at) });
+        }
         Finished {
             protocol: pairing.protocol(),
             used: *exchanges > 0,

@@ -147,7 +147,7 @@ fn run_with(packets: Vec<Vec<u8>>, together: usize, options: &Options) -> (Vec<E
     let mut parse = Parse::start(Box::new(source), options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
     let mut exchanges = Vec::new();
     while let Some(output) = parse.next_output().expect("memory can be read") {
-        exchanges.extend(output.drain().map(|(id, exchange, _)| Exchange { id, ..exchange }));
+        exchanges.extend(output.drain().map(|(name, exchange, _)| name.give(exchange)));
     }
     (exchanges, parse.summary().expect("the input is used up").ledger)
 }
@@ -219,6 +219,32 @@ proptest! {
         let (got, ledger) = run(shuffled, 1, 1_000);
         check_balance(&ledger, count)?;
         prop_assert_eq!(facts(&got), facts(&plain), "{:?}", ledger);
+    }
+
+    #[test]
+    fn each_end_of_a_connection_is_told_once_and_with_its_time(seed: u64, together in 1usize..40, threads in 1usize..3) {
+        let mut random = Random(seed);
+        let packets = conversation(&mut random, 5, 2, [5, 6], 700);
+        // The later FIN of each client's port; packets are a millisecond apart, from the first.
+        let mut expected = std::collections::BTreeMap::new();
+        for (place, packet) in packets.iter().enumerate().filter(|(_, packet)| packet[33] & 1 != 0) {
+            let port = u16::from_be_bytes([packet[20], packet[21]]).max(u16::from_be_bytes([packet[22], packet[23]]));
+            expected.insert(port, Timestamp::from_nanos((place as i64 + 1) * 1_000_000));
+        }
+        let source = Memory { packets: packets.into(), given: 0, together };
+        let options = Options { threads, ..Options::default() };
+        let mut parse = Parse::start(Box::new(source), &options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
+        let (mut ports, mut told) = (std::collections::BTreeMap::new(), Vec::new());
+        while let Some(output) = parse.next_output().expect("memory can be read") {
+            for (name, exchange, _) in output.drain() {
+                told.extend(name.closed);
+                ports.insert(name.id.connection, exchange.client.port);
+            }
+        }
+        told.extend(parse.summary().and_then(|summary| summary.closed).expect("a capture tells of closing"));
+        prop_assert_eq!(told.len(), 5, "{:?}", told);
+        let got: std::collections::BTreeMap<_, _> = told.iter().map(|Closed(of, at)| (ports[of], *at)).collect();
+        prop_assert_eq!(got, expected);
     }
 
     #[test]
@@ -421,7 +447,7 @@ fn what_is_let_go_of_is_whole_connections_counted_and_the_rest_is_complete() {
         let mut shed = Shed::default();
         while let Some(output) = parse.next_output().expect("memory can be read") {
             shed = output.shed;
-            exchanges.extend(output.drain().map(|(id, exchange, _)| Exchange { id, ..exchange }));
+            exchanges.extend(output.drain().map(|(name, exchange, _)| name.give(exchange)));
         }
         (exchanges, parse.summary().expect("the input is used up").ledger, shed)
     };

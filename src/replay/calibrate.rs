@@ -104,6 +104,7 @@ fn exchange(number: u32) -> Exchange {
         opened_at: None,
         handshake_ns: None,
         marks: Vec::new(),
+        closed: Vec::new(),
     }
 }
 

@@ -23,6 +23,7 @@ use url::{Host, Url};
 use super::generator::{self, Figures};
 use super::lane::{Arrivals, Think};
 use super::outbox::Batch;
+use super::plan::StepKind;
 use super::probe::innermost;
 use super::shared::Shared;
 use super::target::Target;
@@ -105,7 +106,7 @@ impl Crew {
                 self.stop.notify_waiters();
             }
             match tokio::time::timeout(LOOK, inbox.recv()).await {
-                Ok(Some(batch)) => batch.into_iter().filter(|task| !task.open).for_each(|task| self.dispatch(&mut lanes, task)),
+                Ok(Some(batch)) => batch.into_iter().for_each(|task| self.dispatch(&mut lanes, task)),
                 Ok(None) if self.under_way.get() == 0 => return,
                 Ok(None) => {
                     lanes.clear();
@@ -117,6 +118,12 @@ impl Crew {
     }
 
     fn dispatch(self: &Rc<Self>, lanes: &mut FxHashMap<(bool, u64), mpsc::UnboundedSender<Task>>, task: Task) {
+        match task.kind {
+            StepKind::Send => {}
+            // A client opens its connections itself.
+            StepKind::Open | StepKind::Skip => return,
+            StepKind::Close => return lanes.retain(|&(_, lane), _| lane != task.lane),
+        }
         let twin = self.shared.baseline.map(|baseline| {
             self.shared.budget.take(1, task.bytes.len());
             Task { load: super::plan::Load { upstream: baseline, ..task.load }, ..task.clone() }

@@ -94,19 +94,19 @@ impl<'a> Feeder<'a> {
 
     fn feed(&mut self, step: &Step, round: u32, due: i64) -> io::Result<()> {
         let (id, lane) = self.plan.identity(step, round);
-        let open = step.kind == StepKind::Open;
-        let bytes = if open {
+        let sends = step.kind == StepKind::Send;
+        let bytes = if !sends {
             Bytes::new()
         } else {
             // The head is never cut: it goes out in one piece.
             let ahead = step.load.place.length.min(WHOLE_BYTES.max(u64::from(step.load.head)));
             self.spool.get(step.load.place.offset, ahead as usize)?
         };
-        if !open {
+        if sends {
             self.shared.budget.take(1, bytes.len());
         }
         let think = self.plan.pacing.stretch(step.think);
-        let task = Task { open, id, lane, due, needs: step.needs, think, load: step.load, bytes, again: false };
+        let task = Task { kind: step.kind, id, lane, due, needs: step.needs, think, load: step.load, bytes, again: false };
         // Fibonacci hashing: neighbouring lanes go to different workers.
         let spread = (u128::from(lane.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * self.lines.len() as u128) >> 64;
         let line = spread as usize;

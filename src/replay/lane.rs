@@ -111,7 +111,7 @@ mod tests {
 
     fn task(needs: u32, think: i64) -> Task {
         Task {
-            open: false,
+            kind: super::super::plan::StepKind::Send,
             id: ReplayId::default(),
             lane: 1,
             due: 0,

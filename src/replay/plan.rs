@@ -16,7 +16,7 @@ use super::rewrite::Rewriter;
 use super::sorter::{Merge, Sorted, Sorter};
 use super::spool::{Place, Spool, SpoolWriter};
 use super::{FailureKind, ReplayId};
-use crate::exchange::{Exchange, ExchangeId};
+use crate::exchange::{Closed, Exchange, ExchangeId};
 use crate::http::{Request, Version, encode};
 use crate::ledger::Ledger;
 use crate::schedule::lane::Lane;
@@ -95,7 +95,7 @@ impl Traits {
         self.has(Self::SIMPLE)
     }
 
-    /// The lane ends with it.
+    /// The lane ends with it: nothing tells when its connection closed.
     pub(super) const fn is_last(self) -> bool {
         self.has(Self::LAST)
     }
@@ -137,6 +137,8 @@ pub(super) enum StepKind {
     Send = 1,
     /// A request would have been due, but is not sent.
     Skip = 2,
+    /// The lane's connection closes, once all answers are there.
+    Close = 3,
 }
 
 /// One step of the plan.
@@ -211,6 +213,8 @@ impl Reader<'_> {
     }
 }
 
+/// When a connection closed, sorted by connection.
+const CLOSED_BYTES: usize = 8 + 8;
 const LOAD_BYTES: usize = 1 + 2 + 4 + 2 + 8 + 8 + 4;
 const ENTRY_BYTES: usize = 8 + 4 + 8 + 8 + 8 + LOAD_BYTES;
 const STEP_BYTES: usize = 8 + 8 + 4 + 4 + 1 + 4 + 8 + LOAD_BYTES;
@@ -269,7 +273,8 @@ impl Step {
         let kind = match reader.get() {
             [0] => StepKind::Open,
             [1] => StepKind::Send,
-            _ => StepKind::Skip,
+            [2] => StepKind::Skip,
+            _ => StepKind::Close,
         };
         let id = ExchangeId { connection, ordinal };
         Self { when, id, copy, kind, needs: u32::from_be_bytes(reader.get()), think: reader.time(), load: reader.load() }
@@ -282,6 +287,9 @@ pub struct Planner {
     route_of: Option<RouteOf>,
     spool: SpoolWriter,
     entries: Sorter<ENTRY_BYTES>,
+    closed: Sorter<CLOSED_BYTES>,
+    /// A connection that is not among [`Self::closed`] was open when the capture ended.
+    all_told: bool,
     steps: Sorter<STEP_BYTES>,
     captured: Captured,
     ledger: Ledger,
@@ -289,6 +297,7 @@ pub struct Planner {
     names: Interner,
     routes: Interner,
     first_at: i64,
+    last_at: i64,
     connections: u64,
 }
 
@@ -327,6 +336,8 @@ impl Planner {
             route_of,
             spool: SpoolWriter::new(folder)?,
             entries: Sorter::new(folder),
+            closed: Sorter::new(folder),
+            all_told: false,
             steps: Sorter::new(folder),
             captured: Captured::default(),
             ledger: Ledger::default(),
@@ -334,6 +345,7 @@ impl Planner {
             names: Interner::new(NAMES, ""),
             routes: Interner::new(ROUTES, "other"),
             first_at: i64::MAX,
+            last_at: i64::MIN,
             connections: 0,
         })
     }
@@ -342,6 +354,7 @@ impl Planner {
     pub fn add(&mut self, exchange: &Exchange) -> io::Result<()> {
         self.captured.add(exchange);
         self.connections = self.connections.max(exchange.id.connection.saturating_add(1));
+        self.add_closed(&exchange.closed)?;
         let Some(recorded) = Recorded::new(exchange) else {
             self.ledger.reject("no-request", 1);
             return Ok(());
@@ -362,8 +375,27 @@ impl Planner {
         };
         if load.traits.not_sent().is_none() {
             self.count_method(request);
+            self.last_at = self.last_at.max(recorded.at);
         }
         self.entries.push(Entry { recorded, load }.encode())
+    }
+
+    /// Adds the connections that closed behind the last exchange, of inputs that tell of all that closed: the others were still
+    /// open when the capture ended, and stay so until the replay does.
+    pub fn all_closed(&mut self, rest: &[Closed]) -> io::Result<()> {
+        self.all_told = true;
+        self.add_closed(rest)
+    }
+
+    fn add_closed(&mut self, closed: &[Closed]) -> io::Result<()> {
+        for Closed(connection, at) in closed {
+            let mut record = [0; CLOSED_BYTES];
+            let mut cursor = Cursor(&mut record);
+            cursor.put(connection.to_be_bytes());
+            cursor.time(at.nanos());
+            self.closed.push(record)?;
+        }
+        Ok(())
     }
 
     fn not_sent(&mut self, traits: Traits, reason: &str) -> io::Result<Load> {
@@ -429,6 +461,8 @@ impl Planner {
     /// Ends the input: lanes are cut, waits and due times computed.
     pub fn finish(mut self) -> io::Result<Plan> {
         let entries = std::mem::replace(&mut self.entries, Sorter::new(Path::new(""))).finish()?;
+        let closed = std::mem::replace(&mut self.closed, Sorter::new(Path::new(""))).finish()?;
+        let mut ends = Ends { closed: closed.iter()?, next: None, all_told: self.all_told };
         let mut totals = Totals::default();
         let mut lane = Lane::default();
         let mut held: Option<Entry> = None;
@@ -438,7 +472,8 @@ impl Planner {
                 && before.recorded.id.connection != entry.recorded.id.connection
             {
                 if let Some(release) = std::mem::take(&mut lane).finish() {
-                    self.release(&release, &before.load, &mut totals)?;
+                    let end = ends.of(release.id.connection)?;
+                    self.release(&release, end, &before.load, &mut totals)?;
                 }
                 held = None;
             }
@@ -448,12 +483,13 @@ impl Planner {
             }
             if let Some(release) = lane.push(&entry.recorded, self.first_at) {
                 let before = held.expect("a lane holds back one release, whose entry is held too");
-                self.release(&release, &before.load, &mut totals)?;
+                self.release(&release, None, &before.load, &mut totals)?;
             }
             held = Some(entry);
         }
         if let (Some(release), Some(before)) = (lane.finish(), held) {
-            self.release(&release, &before.load, &mut totals)?;
+            let end = ends.of(release.id.connection)?;
+            self.release(&release, end, &before.load, &mut totals)?;
         }
         drop(entries);
         let pacing = self.wishes.pacing;
@@ -476,8 +512,12 @@ impl Planner {
         self.wishes.shard.is_none_or(|shard| shard.holds(copy_hash("shard", connection, copy)))
     }
 
-    fn release(&mut self, release: &Release, load: &Load, totals: &mut Totals) -> io::Result<()> {
+    /// `closed`: when the connection closed, of a lane that ends with this request; none where the lane goes on or that is not known.
+    fn release(&mut self, release: &Release, closed: Option<i64>, load: &Load, totals: &mut Totals) -> io::Result<()> {
         let pacing = self.wishes.pacing;
+        // Nothing is waited for when the last request is answered.
+        let closed = closed.filter(|_| release.last && pacing.speed != Speed::Max);
+        let closed = closed.map(|at| at.min(self.last_at).saturating_sub(self.first_at).max(release.offset));
         for copy in 0..pacing.multiply.max(1) {
             if !self.in_shard(release.id.connection, copy) {
                 self.ledger.reject("other-shard", 1);
@@ -486,7 +526,7 @@ impl Planner {
             let hash = if copy == 0 { 0 } else { copy_hash("jitter", release.id.connection, copy) };
             let shift = pacing.shift(copy, hash);
             let mut load = *load;
-            if release.last {
+            if release.last && closed.is_none() {
                 load.traits.0 |= Traits::LAST;
             }
             let when = release.offset.saturating_add(shift);
@@ -499,6 +539,9 @@ impl Planner {
                     totals.earliest_open = totals.earliest_open.min(open);
                     self.steps.push(Step { when: open, kind: StepKind::Open, ..step }.encode())?;
                 }
+            }
+            if let Some(closed) = closed {
+                self.steps.push(Step { when: closed.saturating_add(shift), kind: StepKind::Close, ..step }.encode())?;
             }
             totals.span = totals.span.max(when);
             totals.sends += 1;
@@ -517,6 +560,36 @@ impl Planner {
         let when = entry.recorded.at.saturating_sub(self.first_at);
         let (id, load) = (entry.recorded.id, entry.load);
         self.steps.push(Step { when, id, copy: 0, kind: StepKind::Skip, needs: 0, think: 0, load }.encode())
+    }
+}
+
+/// When connections closed, asked in their order.
+struct Ends<'a> {
+    closed: Merge<'a, CLOSED_BYTES>,
+    /// Read, and of a connection that was not asked for yet.
+    next: Option<(u64, i64)>,
+    all_told: bool,
+}
+
+impl Ends<'_> {
+    /// The end of a connection: the far future where it was still open when the capture ended, none where it is not known.
+    fn of(&mut self, connection: u64) -> io::Result<Option<i64>> {
+        let mut found = None;
+        loop {
+            match self.next.take() {
+                Some(next) if next.0 > connection => {
+                    self.next = Some(next);
+                    break;
+                }
+                Some((of, at)) if of == connection => found = Some(at),
+                _ => {}
+            }
+            let Some(record) = self.closed.next() else { break };
+            let record = record?;
+            let mut reader = Reader(&record);
+            self.next = Some((u64::from_be_bytes(reader.get()), reader.time()));
+        }
+        Ok(found.or(self.all_told.then_some(i64::MAX)))
     }
 }
 
@@ -622,6 +695,7 @@ impl Plan {
             let step = step?;
             match step.kind {
                 StepKind::Open => open += 1,
+                StepKind::Close => open = open.saturating_sub(1),
                 StepKind::Skip => {
                     let reason = spool.get(step.load.place.offset, step.load.place.length as usize)?;
                     let reason = String::from_utf8_lossy(&reason).into_owned();

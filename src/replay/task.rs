@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 
 use bytes::Bytes;
 
-use super::plan::Load;
+use super::plan::{Load, StepKind};
 use super::spool::Place;
 use super::{Outcome, ReplayId};
 
 /// Something a worker has to do at a time.
 #[derive(Clone, Debug)]
 pub(super) struct Task {
-    /// Open the lane's connection; else send a request on it.
-    pub(super) open: bool,
+    /// Open the lane's connection, send a request on it, or close it.
+    pub(super) kind: StepKind,
     pub(super) id: ReplayId,
     pub(super) lane: u64,
     /// When, on the replay's clock.

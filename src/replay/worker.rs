@@ -27,6 +27,7 @@ use super::connection::{Connection, Phase};
 use super::generator::{self, Figures, Recent};
 use super::lane::Lane;
 use super::outbox::{Batch, Outbox};
+use super::plan::StepKind;
 use super::shared::Shared;
 use super::task::{Live, Task};
 use super::{Failure, FailureKind};
@@ -34,9 +35,9 @@ use crate::http::Response;
 
 /// How long before a due time the worker is awake: waking up takes tens of microseconds, and so much it spins at most.
 const SPIN_NS: i64 = 60_000;
-/// No connection is opened when a request is due so soon: opening one takes about as long.
-const OPENING_NS: i64 = 80_000;
-const OPENINGS: usize = 16;
+/// No connection is opened or closed when a request is due so soon: opening one takes about as long.
+const CHORE_NS: i64 = 80_000;
+const CHORES: usize = 16;
 /// How long a body waits for `100 Continue` (RFC 9110 §10.1.1 leaves the time to the client).
 const CONTINUE_NS: i64 = 1_000_000_000;
 /// Requests in flight on one connection.
@@ -83,8 +84,8 @@ pub(super) struct Worker<'a> {
     outbox: Outbox<'a>,
     /// Requests read ahead, by due time.
     upcoming: VecDeque<Task>,
-    /// Connections to be opened, by time. They give way to requests: a hundred at once would make the next one late.
-    openings: VecDeque<Task>,
+    /// Connections to be opened or closed, by time. They give way to requests: a hundred at once would make the next one late.
+    chores: VecDeque<Task>,
     lanes: Slab<Lane>,
     by_number: FxHashMap<(bool, u64), usize>,
     connections: Slab<Connection>,
@@ -129,7 +130,7 @@ impl<'a> Worker<'a> {
             inbox_open: true,
             outbox: Outbox::new(outbox, &shared.unwritten, shared.observed),
             upcoming: VecDeque::new(),
-            openings: VecDeque::new(),
+            chores: VecDeque::new(),
             lanes: Slab::new(),
             by_number: FxHashMap::default(),
             connections: Slab::new(),
@@ -165,13 +166,13 @@ impl<'a> Worker<'a> {
         loop {
             self.take_inbox();
             self.run_due();
-            self.run_openings();
+            self.run_chores();
             self.serve_waiting();
             if self.shared.stop.is_set() || self.outbox.is_closed() {
                 self.abandon();
                 break;
             }
-            if !self.inbox_open && self.upcoming.is_empty() && self.openings.is_empty() && self.lanes.len() == 0 {
+            if !self.inbox_open && self.upcoming.is_empty() && self.chores.is_empty() && self.lanes.len() == 0 {
                 break;
             }
             let now = self.now();
@@ -205,8 +206,8 @@ impl<'a> Worker<'a> {
         }
         let due = self.upcoming.front().map(|task| task.due - SPIN_NS);
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let opening = self.openings.front().map(|task| task.due);
-        match due.into_iter().chain(timer).chain(opening).chain(self.outbox.due()).min() {
+        let chore = self.chores.front().map(|task| task.due);
+        match due.into_iter().chain(timer).chain(chore).chain(self.outbox.due()).min() {
             Some(at) => self.alarm.set(at),
             None => Ok(()),
         }
@@ -231,7 +232,8 @@ impl<'a> Worker<'a> {
             match self.inbox.try_recv() {
                 Ok(batch) => {
                     for task in batch {
-                        if task.open { self.openings.push_back(task) } else { self.upcoming.push_back(task) }
+                        let queue = if task.kind == StepKind::Send { &mut self.upcoming } else { &mut self.chores };
+                        queue.push_back(task);
                     }
                 }
                 Err(TryRecvError::Empty) => return,
@@ -268,23 +270,25 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Opens connections while no request is close to its due time; some at once, so that answers are read between them.
-    fn run_openings(&mut self) {
-        for _ in 0..OPENINGS {
+    /// Opens and closes connections while no request is close to its due time; some at once, so that answers are read between
+    /// them.
+    fn run_chores(&mut self) {
+        for _ in 0..CHORES {
             let now = self.now();
-            let busy = self.upcoming.front().is_some_and(|task| task.due - now < OPENING_NS);
-            if busy || self.openings.front().is_none_or(|task| task.due > now) {
+            let busy = self.upcoming.front().is_some_and(|task| task.due - now < CHORE_NS);
+            if busy || self.chores.front().is_none_or(|task| task.due > now) {
                 return;
             }
-            let task = self.openings.pop_front().expect("the front was just looked at");
+            let task = self.chores.pop_front().expect("the front was just looked at");
             self.dispatch(task, now);
         }
     }
 
     /// A lane's first request is due, and its connection has had to give way until now: the request opens it.
     fn forget_opening(&mut self, lane: u64, now: i64) {
-        if let Some(place) = self.openings.iter().take_while(|task| task.due <= now).position(|task| task.lane == lane) {
-            self.openings.remove(place);
+        let opens = |task: &Task| task.lane == lane && task.kind == StepKind::Open;
+        if let Some(place) = self.chores.iter().take_while(|task| task.due <= now).position(opens) {
+            self.chores.remove(place);
         }
     }
 

@@ -310,6 +310,7 @@ mod tests {
             opened_at: None,
             handshake_ns: None,
             marks: vec![],
+            closed: vec![],
         }
     }
 

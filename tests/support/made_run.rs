@@ -122,7 +122,7 @@ impl MadeRun {
         ledger.take(u64::from(self.exchanges) * 9);
         ledger.reject("not-tcp", 14);
         ledger.note("retransmissions", 3);
-        exchange::log::write_line(&mut recorded, &exchange::log::End::new(u64::from(self.exchanges), ledger));
+        exchange::log::write_line(&mut recorded, &exchange::log::End::new(u64::from(self.exchanges), ledger, None));
         let mut sent = Ledger::default();
         sent.take(u64::from(self.exchanges));
         let own = serde_json::json!({"workers": 2, "busy": 0.21});
@@ -252,6 +252,7 @@ fn recorded_exchange(id: ExchangeId, at: i64, method: &str, target: &str, took: 
         opened_at: Some(at),
         handshake_ns: Some(240_000),
         marks: vec![],
+        closed: vec![],
     }
 }
 

@@ -180,7 +180,7 @@ pub fn make(plan: &Plan, folder: &Path) {
         outcomes.write_all(&line).unwrap();
     }
     line.clear();
-    exchange_log::write_line(&mut line, &End::new(plan.exchanges() as u64, Ledger::default()));
+    exchange_log::write_line(&mut line, &End::new(plan.exchanges() as u64, Ledger::default(), None));
     exchanges.write_all(&line).unwrap();
     line.clear();
     let end = outcome_log::End::new(plan.exchanges() as u64, Ledger::default(), Value::Null);
@@ -237,6 +237,7 @@ impl Service<'_> {
             opened_at: None,
             handshake_ns: None,
             marks: vec![],
+            closed: vec![],
         };
         let outcome = Outcome {
             id: ReplayId::first(id),

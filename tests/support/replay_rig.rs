@@ -54,6 +54,7 @@ pub(crate) fn exchange(connection: u64, ordinal: u32, at: i64, answered: Option<
         opened_at: None,
         handshake_ns: None,
         marks: vec![],
+        closed: vec![],
     }
 }
 
@@ -122,14 +123,18 @@ impl Replayed {
 
 /// Replays with these wishes and options.
 pub(crate) fn replay_with(exchanges: &[Exchange], wishes: Wishes, options: &Options, stop: &Arc<Stop>) -> Replayed {
-    let plan = plan(exchanges, wishes);
+    replay_plan(&plan(exchanges, wishes), options, stop)
+}
+
+/// Replays a plan.
+pub(crate) fn replay_plan(plan: &Plan, options: &Options, stop: &Arc<Stop>) -> Replayed {
     let folder = tempfile::tempdir().unwrap();
     let (target, baseline) = (folder.path().join("outcomes.jsonl"), folder.path().join("baseline.jsonl"));
     let outputs = Outputs {
         target: std::fs::File::create(&target).unwrap(),
         baseline: options.baseline.as_ref().map(|_| std::fs::File::create(&baseline).unwrap()),
     };
-    let finished = replay::run(&plan, options, outputs, stop, None, |_| {}).unwrap();
+    let finished = replay::run(plan, options, outputs, stop, None, |_| {}).unwrap();
     let baseline = if options.baseline.is_some() { read(&baseline) } else { vec![] };
     Replayed { finished, outcomes: read(&target), baseline }
 }

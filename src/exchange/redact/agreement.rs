@@ -128,5 +128,6 @@ fn message(kind: &str, body: &str, header: Option<(&str, &str)>) -> Exchange {
         opened_at: None,
         handshake_ns: None,
         marks: vec![],
+        closed: vec![],
     }
 }

@@ -153,6 +153,7 @@ fn exchange(secrets: &Secrets, kind: &str, coding: &str) -> Exchange {
         opened_at: None,
         handshake_ns: None,
         marks: vec![],
+        closed: vec![],
     }
 }
 

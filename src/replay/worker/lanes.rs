@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::super::connection::Phase;
 use super::super::lane::{Arrivals, Lane, Next};
-use super::super::plan::Load;
+use super::super::plan::{Load, StepKind};
 use super::super::task::{Side, Task};
 use super::{Answer, FailureKind, PIPELINE, Wake, Worker};
 
@@ -25,7 +25,7 @@ impl Worker<'_> {
         let twin = Task { load: Load { upstream: baseline, ..task.load }, ..task.clone() };
         // Who goes first is the other one each time, so that neither side always finds the warmer machine.
         self.baseline_first = !self.baseline_first;
-        if !task.open {
+        if task.kind == StepKind::Send {
             self.shared.budget.take(1, twin.bytes.len());
         }
         if self.baseline_first {
@@ -42,17 +42,25 @@ impl Worker<'_> {
         let key = (side == Side::Baseline, task.lane);
         let at = match self.by_number.get(&key) {
             Some(&at) => at,
+            None if task.kind == StepKind::Close => return,
             None => {
                 let (at, _) = self.lanes.insert(Lane::new(side, task.lane, task.load.upstream, task.load.name));
                 self.by_number.insert(key, at);
                 at
             }
         };
-        if task.open {
-            if self.lanes.get(at).connections.is_empty() {
-                self.open(at, now);
+        match task.kind {
+            StepKind::Send | StepKind::Skip => {}
+            StepKind::Open => {
+                if self.lanes.get(at).connections.is_empty() {
+                    self.open(at, now);
+                }
+                return;
             }
-            return;
+            StepKind::Close => {
+                self.lanes.get(at).ends = true;
+                return self.end_lane(at);
+            }
         }
         let lane = self.lanes.get(at);
         lane.ends |= task.load.traits.is_last();
@@ -141,7 +149,7 @@ impl Worker<'_> {
         Way::Wait
     }
 
-    /// Takes a lane away that has given out its last request and has all answers.
+    /// Takes a lane away that has given out its last request and has all answers, and closes its connection.
     pub(super) fn end_lane(&mut self, at: usize) {
         let lane = self.lanes.get(at);
         if !lane.ends || !lane.queue.is_empty() {
