@@ -194,10 +194,17 @@ pub fn run(
     let workers = if options.transport == Transport::Wire { options.workers.clamp(1, slots) } else { 1 };
     let targets: Vec<Target> = [&options.target].into_iter().chain(&options.mapped).chain(&options.baseline).cloned().collect();
     let tls = targets.iter().any(|target| target.tls).then(|| options.trust.config(protocols)).transpose()?;
+    let mut _awake = None;
     if options.realtime {
         warnings.extend(super::realtime::lock_memory().err());
+        match super::realtime::stay_awake() {
+            Ok(file) => _awake = Some(file),
+            Err(why) => warnings.push(why),
+        }
     }
     super::realtime::touch_code();
+    // At full speed nothing is due, and large pages are a little faster.
+    let _small_pages = (plan.pacing.speed != Speed::Max).then(super::realtime::SmallPages::begin);
     let (start, started) = start_time(plan, options, &mut warnings);
     let mut files = Files::new(options, outputs, started).map_err(ReplayError::Write)?;
     let shared = Arc::new(Shared {
@@ -362,7 +369,11 @@ fn threads(
             wakes.iter().for_each(|event| wake(event));
             spawn_error(error)
         };
-        let recording = named("record".to_owned()).spawn_scoped(scope, || recorder.run()).map_err(stop_on_error)?;
+        let record = || {
+            super::realtime::stand_back();
+            recorder.run()
+        };
+        let recording = named("record".to_owned()).spawn_scoped(scope, record).map_err(stop_on_error)?;
         let mut working = Vec::new();
         for (number, hand) in crew.into_iter().enumerate() {
             let work = move || {
@@ -380,6 +391,7 @@ fn threads(
             working.push(named(format!("worker-{number}")).spawn_scoped(scope, work).map_err(stop_on_error)?);
         }
         let feed = move || {
+            super::realtime::stand_back();
             let result = feeder.run();
             if result.is_err() {
                 shared.stop.set();

@@ -27,6 +27,7 @@ pub mod target;
 mod task;
 pub mod tls;
 mod underway;
+mod warm;
 mod wire;
 mod worker;
 

@@ -1,5 +1,5 @@
 //! What a worker's thread asks of the system: to be woken on time, its code in memory before it is needed, and with
-//! `--realtime` priority and locked memory.
+//! `--realtime` priority, locked memory and processors that stay awake.
 #![expect(unsafe_code, reason = "sched_setattr, sched_setscheduler and madvise have no safe wrapper among the libraries in use")]
 
 use std::num::NonZeroU64;
@@ -17,21 +17,65 @@ pub(super) fn prepare_thread(realtime: bool) -> Result<(), String> {
         ask_for_short_slices();
         return Ok(());
     }
-    let parameters = libc::sched_param { sched_priority: PRIORITY };
+    set_policy(libc::SCHED_FIFO, PRIORITY)
+        .map_err(|error| format!("--realtime: no real-time priority ({error}): run as root or with CAP_SYS_NICE"))
+}
+
+/// Sets up a thread that reads ahead or writes behind: when it wakes up, a worker on the same processor goes on.
+pub(super) fn stand_back() {
+    // Best effort; it needs no privilege.
+    let _ = set_policy(libc::SCHED_BATCH, 0);
+}
+
+/// How the calling thread is scheduled.
+fn set_policy(policy: i32, priority: i32) -> std::io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: priority };
     // SAFETY: the pointer is to a live, initialised `sched_param` for the length of the call, which only reads it; pid 0 is
     // the calling thread. The call changes nothing in this process's memory.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(format!("--realtime: no real-time priority ({}): run as root or with CAP_SYS_NICE", std::io::Error::last_os_error()))
-    }
+    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 /// Keeps the process's memory from being paged out.
 pub(super) fn lock_memory() -> Result<(), String> {
     rustix::mm::mlockall(rustix::mm::MlockAllFlags::CURRENT)
         .map_err(|error| format!("--realtime: memory cannot be locked ({error}): run as root or with CAP_IPC_LOCK"))
+}
+
+/// While it lasts, the kernel gives this process its memory in small pages. It clears what it gives, and a huge page of 2 MB takes
+/// milliseconds, at the moment at which a worker needs room for one more answer.
+pub(super) struct SmallPages {
+    /// What it was before.
+    were_small: bool,
+}
+
+impl SmallPages {
+    /// From now on. Best effort: where it cannot be had, there is nothing to undo either.
+    pub(super) fn begin() -> Option<Self> {
+        let were_small = rustix::thread::transparent_huge_pages_are_disabled().ok()?;
+        rustix::thread::disable_transparent_huge_pages(true).ok()?;
+        Some(Self { were_small })
+    }
+}
+
+impl Drop for SmallPages {
+    fn drop(&mut self) {
+        let _ = rustix::thread::disable_transparent_huge_pages(self.were_small);
+    }
+}
+
+/// While it is open, no processor goes to sleep where it would take time to wake up (the kernel's PM QoS interface).
+pub(super) fn stay_awake() -> Result<std::fs::File, String> {
+    let path = "/dev/cpu_dma_latency";
+    let open = || {
+        let mut file = std::fs::File::options().write(true).open(path)?;
+        // Microseconds that waking up may take, as an integer of the machine's.
+        std::io::Write::write_all(&mut file, &0_i32.to_ne_bytes())?;
+        Ok(file)
+    };
+    open().map_err(|error: std::io::Error| {
+        format!("--realtime: processors may sleep between requests ({path}: {error}): run as root")
+    })
 }
 
 /// Asks for short time slices, which needs no privilege: who asks for less at once is given it sooner (EEVDF, Linux 6.12).

@@ -22,7 +22,7 @@ use rustc_hash::FxHashMap;
 use rustix::event::epoll;
 
 use self::slab::Slab;
-use super::clock::Alarm;
+use super::clock::{Alarm, Margin};
 use super::connection::{Connection, Phase};
 use super::generator::{self, Figures, Recent};
 use super::lane::Lane;
@@ -30,13 +30,20 @@ use super::outbox::{Batch, Outbox};
 use super::plan::StepKind;
 use super::shared::Shared;
 use super::task::{Live, Task};
+use super::warm::Warm;
 use super::{Failure, FailureKind};
 use crate::http::Response;
 
-/// How long before a due time the worker is awake: waking up takes tens of microseconds, and so much it spins at most.
-const SPIN_NS: i64 = 60_000;
-/// No connection is opened or closed when a request is due so soon: opening one takes about as long.
-const CHORE_NS: i64 = 80_000;
+/// How long before its first request the worker is awake: the processor may have slept for long. At the very end it only looks at
+/// the clock.
+const WARM_NS: i64 = 500_000;
+const HOT_NS: i64 = 100_000;
+/// No connection is opened or closed when a request is due so soon. Opening one takes a fraction of it, but wakes v2, which may be
+/// on the same processor, and takes its turn.
+const CHORE_NS: i64 = 250_000;
+/// The same for one that has been due for so long that the lane's first request is near: as long as opening takes by itself.
+const OLD_CHORE_NS: i64 = 80_000;
+const OLD_NS: i64 = 10_000_000;
 const CHORES: usize = 16;
 /// How long a body waits for `100 Continue` (RFC 9110 §10.1.1 leaves the time to the client).
 const CONTINUE_NS: i64 = 1_000_000_000;
@@ -79,6 +86,9 @@ pub(super) struct Worker<'a> {
     number: usize,
     epoll: OwnedFd,
     alarm: Alarm,
+    margin: Margin,
+    /// When it began to wait, and when that ended.
+    waited: (i64, i64),
     inbox: Receiver<Vec<Task>>,
     inbox_open: bool,
     outbox: Outbox<'a>,
@@ -101,6 +111,8 @@ pub(super) struct Worker<'a> {
     figures: Figures,
     recent: Recent,
     recent_since: i64,
+    /// There until the first request is sent.
+    warm: Option<Warm>,
     /// What the clock said last.
     seen: i64,
     /// Read-ahead that is used up, and not given back yet: requests and bytes.
@@ -126,6 +138,8 @@ impl<'a> Worker<'a> {
             number,
             epoll,
             alarm,
+            margin: Margin::new(),
+            waited: (0, 0),
             inbox,
             inbox_open: true,
             outbox: Outbox::new(outbox, &shared.unwritten, shared.observed),
@@ -144,6 +158,7 @@ impl<'a> Worker<'a> {
             figures: Figures::default(),
             recent: Recent::default(),
             recent_since: 0,
+            warm: Warm::new().ok(),
             seen: i64::MIN,
             used: (0, 0),
         })
@@ -177,9 +192,12 @@ impl<'a> Worker<'a> {
             }
             let now = self.now();
             generator::record(&mut self.figures.loop_delay, now - woke);
-            let spins = self.upcoming.front().is_some_and(|task| task.due - now <= SPIN_NS);
+            let ahead = self.upcoming.front().map_or(i64::MAX, |task| task.due - now);
+            let spins = ahead <= self.spin_ns();
             if !spins {
                 self.before_waiting(now)?;
+            } else if let Some(warm) = self.warm.as_ref().filter(|_| ahead > HOT_NS) {
+                warm.round();
             }
             events.clear();
             let timeout = spins.then_some(rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 });
@@ -188,6 +206,7 @@ impl<'a> Worker<'a> {
                 Err(error) => return Err(error.into()),
             }
             woke = self.now();
+            self.waited = (now, woke);
             for event in &events {
                 self.event(event.data.u64(), event.flags);
                 self.run_due_between();
@@ -198,13 +217,18 @@ impl<'a> Worker<'a> {
         Ok(self.figures)
     }
 
+    /// How long before a due time the worker is awake.
+    const fn spin_ns(&self) -> i64 {
+        if self.warm.is_some() { WARM_NS } else { self.margin.ns() }
+    }
+
     /// What has time until something is due: hands outcomes over, and sets the alarm.
     fn before_waiting(&mut self, now: i64) -> io::Result<()> {
         self.give_back();
         if self.outbox.due().is_some_and(|at| at <= now) {
             self.hand_over(now);
         }
-        let due = self.upcoming.front().map(|task| task.due - SPIN_NS);
+        let due = self.upcoming.front().map(|task| task.due - self.spin_ns());
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let chore = self.chores.front().map(|task| task.due);
         match due.into_iter().chain(timer).chain(chore).chain(self.outbox.due()).min() {
@@ -275,8 +299,9 @@ impl<'a> Worker<'a> {
     fn run_chores(&mut self) {
         for _ in 0..CHORES {
             let now = self.now();
-            let busy = self.upcoming.front().is_some_and(|task| task.due - now < CHORE_NS);
-            if busy || self.chores.front().is_none_or(|task| task.due > now) {
+            let Some(age) = self.chores.front().map(|task| now - task.due).filter(|age| *age >= 0) else { return };
+            let room = if age < OLD_NS { CHORE_NS } else { OLD_CHORE_NS };
+            if self.upcoming.front().is_some_and(|task| task.due - now < room) {
                 return;
             }
             let task = self.chores.pop_front().expect("the front was just looked at");
@@ -286,6 +311,10 @@ impl<'a> Worker<'a> {
 
     /// A lane's first request is due, and its connection has had to give way until now: the request opens it.
     fn forget_opening(&mut self, lane: u64, now: i64) {
+        let at = self.by_number.get(&(false, lane));
+        if at.and_then(|&at| self.lanes.peek(at)).is_some_and(|lane| lane.opened > 0) {
+            return;
+        }
         let opens = |task: &Task| task.lane == lane && task.kind == StepKind::Open;
         if let Some(place) = self.chores.iter().take_while(|task| task.due <= now).position(opens) {
             self.chores.remove(place);
@@ -311,7 +340,13 @@ impl<'a> Worker<'a> {
 
     fn event(&mut self, data: u64, flags: epoll::EventFlags) {
         match data {
-            ALARM => self.alarm.rang(),
+            ALARM => {
+                // What was done when it rang says nothing about waking up.
+                let (began, woke) = self.waited;
+                if let Some(at) = self.alarm.rang().filter(|&at| at > began) {
+                    self.margin.woke(woke - at);
+                }
+            }
             WAKE => self.take_inbox(),
             _ => {
                 let (at, generation) = ((data & u64::from(u32::MAX)) as usize, (data >> 32) as u32);
