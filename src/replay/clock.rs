@@ -71,7 +71,7 @@ pub(super) struct Margin(i64);
 impl Margin {
     /// Bounds of it: what is spun at most, for each request.
     const LEAST_NS: i64 = 20_000;
-    const MOST_NS: i64 = 200_000;
+    pub(super) const MOST_NS: i64 = 200_000;
     /// By so much it grows for a wake-up that took longer, and shrinks for a hundred that did not: one that took very long says no
     /// more than another.
     const STEP_NS: i64 = 10_000;

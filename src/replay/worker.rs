@@ -34,10 +34,9 @@ use super::warm::Warm;
 use super::{Failure, FailureKind};
 use crate::http::Response;
 
-/// How long before its first request the worker is awake: the processor may have slept for long. At the very end it only looks at
-/// the clock.
-const WARM_NS: i64 = 500_000;
-const HOT_NS: i64 = 100_000;
+/// When a worker warms up, counted back from its first request: it begins, and it ends. Between that and the request it sleeps once
+/// more, so that whom its last work woke on this processor does not take his turn at the due time.
+const WARM_NS: (i64, i64) = (500_000, 300_000);
 /// No connection is opened or closed when a request is due so soon. Opening one takes a fraction of it, but wakes v2, which may be
 /// on the same processor, and takes its turn.
 const CHORE_NS: i64 = 250_000;
@@ -111,7 +110,7 @@ pub(super) struct Worker<'a> {
     figures: Figures,
     recent: Recent,
     recent_since: i64,
-    /// There until the first request is sent.
+    /// There until the first request is near.
     warm: Option<Warm>,
     /// What the clock said last.
     seen: i64,
@@ -193,11 +192,9 @@ impl<'a> Worker<'a> {
             let now = self.now();
             generator::record(&mut self.figures.loop_delay, now - woke);
             let ahead = self.upcoming.front().map_or(i64::MAX, |task| task.due - now);
-            let spins = ahead <= self.spin_ns();
+            let spins = self.warms_up(ahead) || ahead <= self.margin_ns();
             if !spins {
                 self.before_waiting(now)?;
-            } else if let Some(warm) = self.warm.as_ref().filter(|_| ahead > HOT_NS) {
-                warm.round();
             }
             events.clear();
             let timeout = spins.then_some(rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 });
@@ -217,9 +214,26 @@ impl<'a> Worker<'a> {
         Ok(self.figures)
     }
 
-    /// How long before a due time the worker is awake.
-    const fn spin_ns(&self) -> i64 {
-        if self.warm.is_some() { WARM_NS } else { self.margin.ns() }
+    /// Goes the way of a request once, in the time for that before the first one; `false` at any other time.
+    fn warms_up(&mut self, ahead: i64) -> bool {
+        if ahead > WARM_NS.0 {
+            return false;
+        }
+        if ahead <= WARM_NS.1 {
+            self.warm = None;
+        }
+        self.warm.as_ref().is_some_and(Warm::round)
+    }
+
+    /// When to be awake for a request that is due.
+    fn awake_at(&self, due: i64, now: i64) -> i64 {
+        let early = due - WARM_NS.0;
+        if self.warm.is_some() && now < early { early } else { due - self.margin_ns() }
+    }
+
+    /// How long before a due time to be awake: before the first, with which all others are compared, as long as ever.
+    const fn margin_ns(&self) -> i64 {
+        if self.figures.sent == 0 { Margin::MOST_NS } else { self.margin.ns() }
     }
 
     /// What has time until something is due: hands outcomes over, and sets the alarm.
@@ -228,7 +242,7 @@ impl<'a> Worker<'a> {
         if self.outbox.due().is_some_and(|at| at <= now) {
             self.hand_over(now);
         }
-        let due = self.upcoming.front().map(|task| task.due - self.spin_ns());
+        let due = self.upcoming.front().map(|task| self.awake_at(task.due, now));
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let chore = self.chores.front().map(|task| task.due);
         match due.into_iter().chain(timer).chain(chore).chain(self.outbox.due()).min() {

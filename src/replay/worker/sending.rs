@@ -52,7 +52,6 @@ impl Worker<'_> {
             self.note_lateness(late, now);
         }
         self.figures.sent += 1;
-        self.warm = None;
         self.figures.bytes_sent += length;
         bump(&self.live().sent);
     }
