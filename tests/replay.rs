@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use port::Port;
 use rig::*;
-use shadowtap::exchange::log::Line;
+use shadowtap::exchange::log::{Line, Rest};
 use shadowtap::exchange::{Closed, Exchange};
 use shadowtap::http::Framing;
 use shadowtap::http::parser::{Message, Parser};
@@ -374,11 +374,12 @@ fn a_lane_closes_when_the_captured_connection_did() {
     };
     let mut exchanges =
         [lane(0, 0, 0, "/keeps"), lane(1, 0, 5 * MS, "/closes"), lane(2, 0, 100 * MS, "/first"), lane(2, 1, 1_600 * MS, "/last")];
-    exchanges[3].closed = vec![Closed(1, origin.plus(1_500 * MS)), Closed(2, origin.plus(1_700 * MS))];
+    exchanges[3].closed = vec![Closed(1, origin.plus(1_500 * MS))];
     let folder = tempfile::tempdir().unwrap();
     let mut planner = Planner::new(folder.path(), Wishes::default(), None).unwrap();
     exchanges.iter().for_each(|exchange| planner.add(exchange).unwrap());
-    planner.all_closed(&[]).unwrap();
+    let rest = Rest { closed: vec![Closed(2, origin.plus(1_700 * MS))], open: Some(1) };
+    planner.end(&rest).unwrap();
     let plan = planner.finish().unwrap();
     assert_eq!(plan.figures().unwrap().peak_lanes, 3);
     let replayed = replay_plan(&plan, &options(address), &Arc::new(Stop::default()));
@@ -386,8 +387,26 @@ fn a_lane_closes_when_the_captured_connection_did() {
     assert!(notes.wait_for("closed 0") && notes.wait_for("closed 2"), "{:?}", notes.all());
     let place = |note: &str| notes.all().iter().position(|known| known == note).unwrap();
     assert!(place("/first 2") < place("closed 1"), "not at its last answer: {:?}", notes.all());
-    assert!(place("closed 1") < place("/last 2") && place("/last 2") < place("closed 0"), "{:?}", notes.all());
     assert_eq!(replayed.noted("reopened-connections"), 0);
+}
+
+/// A recording that was cut tells of some connections when they closed, and of others nothing.
+#[test]
+fn lanes_end_in_every_loop_whether_their_end_is_told_or_not() {
+    let address = server(answers);
+    let origin = shadowtap::time::Timestamp::from_nanos(1_795_341_600_000_000_000);
+    let mut exchanges: Vec<_> =
+        (0..4).map(|n| exchange(n, 0, n as i64 * 20 * MS, Some(n as i64 * 20 * MS + 1), &get("/"))).collect();
+    // One in time, one behind the last request, one long before its request, one of nobody.
+    let times = [(0, 30 * MS), (1, 90_000 * MS), (2, i64::MIN / 4), (77, 5 * MS)];
+    exchanges[3].closed = times.map(|(connection, at)| Closed(connection, origin.plus(at))).to_vec();
+    let pacing = Pacing { multiply: 2, loops: 3, jitter_ns: 10 * MS, ..Pacing::default() };
+    for shard in [None, Some("1/2".parse().unwrap()), Some("2/2".parse().unwrap())] {
+        let wishes = Wishes { pacing, shard, ..Wishes::default() };
+        let planned = plan(&exchanges, wishes.clone()).sends();
+        let replayed = replay_with(&exchanges, wishes, &options(address), &Arc::new(Stop::default()));
+        assert_eq!(replayed.finished.answered, planned, "{:?}", replayed.finished);
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::capture::{CaptureError, PacketSource};
 use crate::exchange::log;
 use crate::exchange::recording::{Recording, RecordingError, began, merge};
 use crate::exchange::redact::Redacted;
-use crate::exchange::{Closed, Exchange, Redactor};
+use crate::exchange::{Exchange, Redactor};
 use crate::ledger::Ledger;
 use crate::parse::{self, Output, Parse, Render};
 
@@ -55,8 +55,8 @@ pub struct Done {
     pub ledger: Ledger,
     /// Lines for people about damage.
     pub warnings: Vec<String>,
-    /// Connections that closed behind the last exchange; none where not all inputs tell of closing.
-    pub closed: Option<Vec<Closed>>,
+    /// Connections that closed behind the last exchange.
+    pub rest: log::Rest,
     /// How the inputs were redacted: what their first lines say, each once; none for captures and others that are not.
     pub redactions: Vec<Option<Redacted>>,
 }
@@ -151,7 +151,7 @@ impl Inputs {
                 take(output)?;
             }
             let summary = parse.summary().unwrap_or_default();
-            (done.ledger, done.warnings, done.closed) = (summary.ledger, summary.warnings, summary.closed);
+            (done.ledger, done.warnings, done.rest) = (summary.ledger, summary.warnings, summary.rest);
         } else {
             from_both(source, recordings, &options, &render, &mut take, &mut show, &mut done)?;
         }
@@ -205,7 +205,7 @@ impl Inputs {
             take(&exchange, &|out| out.extend_from_slice(&line))?;
         }
         done.redactions = merged.redactions();
-        (done.ledger, done.warnings, done.closed) = merged.account();
+        (done.ledger, done.warnings, done.rest) = merged.account();
         Ok(done)
     }
 
@@ -269,12 +269,11 @@ fn from_both<R: Render>(
     }
     let summary = parse.summary().unwrap_or_default();
     done.redactions.extend(recorded.redactions());
-    let (ledger, warnings, closed) = recorded.account();
+    let (ledger, warnings, rest) = recorded.account();
     (done.ledger, done.warnings) = (summary.ledger, summary.warnings);
     done.ledger.merge(&ledger);
     done.warnings.extend(warnings);
-    let renumbered = |all: Vec<Closed>, odd| all.into_iter().map(move |Closed(of, at)| Closed(number(odd)(of), at));
-    done.closed = summary.closed.zip(closed).map(|(ours, theirs)| renumbered(ours, 0).chain(renumbered(theirs, 1)).collect());
+    done.rest = summary.rest.renumbered(number(0)).and(rest.renumbered(number(1)));
     Ok(())
 }
 
@@ -300,7 +299,7 @@ fn from_recordings<R: Render>(
         take(&mut output)?;
     }
     done.redactions = merged.redactions();
-    (done.ledger, done.warnings, done.closed) = merged.account();
+    (done.ledger, done.warnings, done.rest) = merged.account();
     Ok(())
 }
 

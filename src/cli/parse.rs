@@ -171,7 +171,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
         );
     }
     line.clear();
-    log::write_line(&mut line, &End::new(done.exchanges, done.ledger.clone(), done.closed.take()));
+    log::write_line(&mut line, &End::new(done.exchanges, done.ledger.clone(), std::mem::take(&mut done.rest)));
     output.write(&line)?;
     output.finish()?;
     Ok(Parsed { done, completeness, interrupted: false, to_stdout })

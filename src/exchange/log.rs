@@ -23,6 +23,9 @@ pub const FORMAT: &str = "shadowtap/exchanges";
 pub const VERSION: u32 = 1;
 /// The format's name in the last line, of every JSONL file of the program.
 pub const END_FORMAT: &str = "shadowtap/end";
+/// Connections are numbered below this: far more than a capture can hold, and small enough that no copy of a lane gets a number
+/// that another one has.
+pub const CONNECTIONS: u64 = 1 << 32;
 /// Names the program and its version in files.
 pub const TOOL: &str = concat!("shadowtap ", env!("CARGO_PKG_VERSION"));
 
@@ -70,15 +73,43 @@ pub struct End {
     /// The account of packets.
     #[serde(default)]
     pub ledger: Ledger,
-    /// Connections that were seen to close behind the last exchange; none where the file does not tell of closing.
+    /// Which connections closed behind the last exchange.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// What is known of closing behind the last exchange.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    /// Connections that closed there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed: Vec<Closed>,
+    /// How many connections with exchanges were still open when the capture ended: all that are told nowhere. None where that is
+    /// not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub closed: Option<Vec<Closed>>,
+    pub open: Option<u64>,
+}
+
+impl Rest {
+    /// The same under other numbers of connections.
+    #[must_use]
+    pub fn renumbered(mut self, number: impl Fn(u64) -> u64) -> Self {
+        self.closed.iter_mut().for_each(|closed| closed.0 = number(closed.0));
+        self
+    }
+
+    /// Both together: a connection that one of them does not tell may be told nowhere, so no more is known of how many were open.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.closed.extend(other.closed);
+        Self { closed: self.closed, open: None }
+    }
 }
 
 impl End {
     /// The last line for `exchanges` exchanges.
-    pub fn new(exchanges: u64, ledger: Ledger, closed: Option<Vec<Closed>>) -> Self {
-        Self { format: END_FORMAT.to_owned(), exchanges, ledger, closed }
+    pub fn new(exchanges: u64, ledger: Ledger, rest: Rest) -> Self {
+        Self { format: END_FORMAT.to_owned(), exchanges, ledger, rest }
     }
 }
 
@@ -341,6 +372,10 @@ fn read_as<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<Line, L
 fn read_exchange<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<Line, LineError> {
     let raw: RawExchange<'a, A> = serde_json::from_slice(line)?;
     let start = raw.request.as_ref().and_then(|request| request.at);
+    let mut numbers = raw.closed.iter().map(|closed| closed.0).chain([raw.id.connection]);
+    if let Some(number) = numbers.find(|number| *number >= CONNECTIONS) {
+        return Err(wrong(format!("connection {number} is beyond {CONNECTIONS}")));
+    }
     let timed = |response: A| {
         let (at, first_byte_ns, last_byte_ns) = response.times();
         Ok(TimedResponse {
@@ -516,7 +551,7 @@ mod tests {
         }
         assert_eq!(read_outline(&line).unwrap(), Line::Exchange(Box::new(expected)));
         line.clear();
-        write_line(&mut line, &End::new(1, Ledger::default(), None));
+        write_line(&mut line, &End::new(1, Ledger::default(), Rest::default()));
         assert!(matches!(read_outline(&line), Ok(Line::End(end)) if end.exchanges == 1));
     }
 
@@ -526,7 +561,7 @@ mod tests {
         write_line(&mut line, &Header::new(Timestamp::default(), vec!["v1.pcap".to_owned()]));
         assert!(matches!(read(&line), Ok(Line::Header(header)) if header.inputs == ["v1.pcap"]));
         line.clear();
-        write_line(&mut line, &End::new(1, Ledger::default(), None));
+        write_line(&mut line, &End::new(1, Ledger::default(), Rest::default()));
         assert!(matches!(read(&line), Ok(Line::End(end)) if end.exchanges == 1));
         assert!(matches!(read(br#"{"format":"shadowtap/exchanges","version":2}"#), Err(LineError::TooNew(2))));
         assert!(matches!(read(br#"{"format":"shadowtap/outcomes","version":1}"#), Err(LineError::OtherFormat(_))));

@@ -124,7 +124,8 @@ pub struct TimedResponse {
 pub struct Closed(
     /// Rank of the connection.
     pub u64,
-    /// Capture time of the later of its two FINs, or of its reset.
+    /// Capture time of the later of its FINs, or of its reset; where the capture holds neither, when it was known to be over (its ports
+    /// were used again, it was quiet for too long).
     pub Timestamp,
 );
 

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, Read as _};
 
-use super::log::{self, Line, LineError};
+use super::log::{self, Line, LineError, Rest};
 use super::redact::Redacted;
 use super::{Closed, Exchange};
 use crate::capture::growing::Watch;
@@ -67,9 +67,8 @@ pub struct Recording {
     headers: u64,
     ends: u64,
     ledger: Ledger,
-    /// Connections that closed behind the last exchanges of its files, and how many files tell of closing.
-    closed: Vec<Closed>,
-    telling: u64,
+    /// What its last lines say of closing.
+    rest: Rest,
     /// It ends inside a line, or inside a block of its compression.
     cut: bool,
     watch: Option<Watch>,
@@ -95,8 +94,7 @@ impl Recording {
             headers: 0,
             ends: 0,
             ledger: Ledger::default(),
-            closed: Vec::new(),
-            telling: 0,
+            rest: Rest::default(),
             cut: false,
             watch: None,
             redactions: Vec::new(),
@@ -169,16 +167,21 @@ impl Recording {
                 Ok(Line::Header(header)) => {
                     self.headers += 1;
                     self.base = self.next_base;
+                    if self.headers > 1 {
+                        // What closed in this file is not told of connections in the ones before.
+                        self.rest.open = None;
+                    }
                     self.note(header.redacted);
                 }
                 Ok(Line::End(end)) => {
                     self.ends += 1;
                     self.ledger.merge(&end.ledger);
-                    self.telling += u64::from(end.closed.is_some());
-                    for closed in end.closed.into_iter().flatten() {
-                        let closed = self.place_closed(closed);
-                        self.closed.push(closed);
+                    let mut rest = end.rest;
+                    for closed in &mut rest.closed {
+                        *closed = self.place_closed(*closed);
                     }
+                    let only = (self.headers, self.ends) == (1, 1);
+                    self.rest = if only { rest } else { std::mem::take(&mut self.rest).and(rest) };
                 }
                 Ok(Line::Exchange(exchange)) => return Ok(Some(self.place(*exchange))),
                 // A file that was cut, or is still being written, ends inside a line.
@@ -312,22 +315,17 @@ impl Merged {
     }
 
     /// What the last lines say of packets, what people should know of damage, and the connections that closed behind the last
-    /// exchanges, where all files tell of closing; once all was read.
-    pub fn account(&self) -> (Ledger, Vec<String>, Option<Vec<Closed>>) {
+    /// exchanges; once all was read.
+    pub fn account(&self) -> (Ledger, Vec<String>, Rest) {
         let mut ledger = Ledger::default();
-        let mut closed = Some(Vec::new());
-        for (at, recording) in self.recordings.iter().enumerate() {
-            if recording.telling == 0 || recording.telling < recording.headers {
-                closed = None;
-            }
-            if let Some(closed) = &mut closed {
-                closed.extend(recording.closed.iter().map(|Closed(of, when)| Closed(self.number(*of, at), *when)));
-            }
+        let rest = |(at, recording): (usize, &Recording)| recording.rest.clone().renumbered(|of| self.number(of, at));
+        let rest = self.recordings.iter().enumerate().map(rest).reduce(Rest::and).unwrap_or_default();
+        for recording in &self.recordings {
             ledger.merge(&recording.ledger);
             let name = if recording.is_growing() { "inputs-still-being-written" } else { "recordings-without-their-end" };
             ledger.note(name, u64::from(!recording.is_whole()));
         }
-        (ledger, self.recordings.iter().filter_map(Recording::warning).collect(), closed)
+        (ledger, self.recordings.iter().filter_map(Recording::warning).collect(), rest)
     }
 
     /// The number of a connection of recording `at`. Those of different files must not collide; of one file they stay as they are.

@@ -21,9 +21,9 @@ use crate::capture::rotate::{Output, OutputError, Plan, Records};
 use crate::capture::stop::Stop;
 use crate::capture::writer::{Stamp, Statistics};
 use crate::capture::{Batch, CaptureError, LinkType, PacketSource};
-use crate::exchange::log::{self, End, Header};
+use crate::exchange::log::{self, End, Header, Rest};
 use crate::exchange::redact::Redacted;
-use crate::exchange::{Closed, Exchange, Redactor};
+use crate::exchange::{Exchange, Redactor};
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::time::{Monotonic, Timestamp};
@@ -213,8 +213,8 @@ struct Lines {
     /// Exchanges of the current file.
     exchanges: u64,
     ledger: Ledger,
-    /// Connections that closed behind the last exchange; known when the last file ends.
-    closed: Vec<Closed>,
+    /// Known when the last file ends: what the exchanges of the others do not tell stands in files behind them.
+    rest: Rest,
 }
 
 impl Records for Lines {
@@ -223,8 +223,8 @@ impl Records for Lines {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        let closed = Some(std::mem::take(&mut self.closed));
-        log::write_line(out, &End::new(std::mem::take(&mut self.exchanges), std::mem::take(&mut self.ledger), closed));
+        let (ledger, rest) = (std::mem::take(&mut self.ledger), std::mem::take(&mut self.rest));
+        log::write_line(out, &End::new(std::mem::take(&mut self.exchanges), ledger, rest));
     }
 
     fn whole(&self, bytes: &[u8], length: usize) -> (usize, u64) {
@@ -283,7 +283,7 @@ impl Recording {
                 redacted: redactor.as_ref().map(Redactor::mark),
                 exchanges: 0,
                 ledger: Ledger::default(),
-                closed: Vec::new(),
+                rest: Rest::default(),
             },
         )?;
         let live = Arc::new(Live::default());
@@ -374,7 +374,7 @@ fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Li
     live.shed(of(&summary.ledger.noted, "shed-connections"), of(&summary.ledger.rejected, "shed"));
     parsed.ledger = summary.ledger;
     output.records_mut().ledger.clone_from(&parsed.ledger);
-    output.records_mut().closed = summary.closed.unwrap_or_default();
+    output.records_mut().rest = summary.rest;
     if let Err(error) = output.finish() {
         parsed.failure.get_or_insert(error.into());
     }

@@ -183,8 +183,8 @@ pub struct Summary {
     pub ledger: Ledger,
     /// Lines for people about damaged inputs.
     pub warnings: Vec<String>,
-    /// Connections that closed behind the last exchange; none where nothing is known of closing.
-    pub closed: Option<Vec<Closed>>,
+    /// Connections that closed behind the last exchange.
+    pub rest: log::Rest,
 }
 
 /// A capture that is being parsed.

@@ -14,6 +14,7 @@ use crate::capture::{Batch, CaptureError, Frame, PacketSource};
 use crate::decode::fragment::Joined;
 use crate::decode::{Decoded, Fragment, Fragments, HashKey, Reject, Segment, decode};
 use crate::exchange::Closed;
+use crate::exchange::log::Rest;
 use crate::limits;
 use crate::reassemble::{Limits, Table};
 
@@ -83,6 +84,8 @@ pub(super) struct Engine<R: Render> {
     connections: u64,
     /// Connections that have closed, with the packets at which that was known, in order; for the next exchange to name.
     closed: VecDeque<(u64, Closed)>,
+    /// Connections that were open when the capture ended.
+    open: u64,
     /// Ranks of the round that was reassembled last.
     ranks: Ranks,
     /// The round that is to be reassembled.
@@ -109,6 +112,7 @@ impl<R: Render> Engine<R> {
             packets: 0,
             connections: 0,
             closed: VecDeque::new(),
+            open: 0,
             ranks: Ranks::default(),
             decoded: None,
             spare: Vec::new(),
@@ -292,6 +296,7 @@ impl<R: Render> Engine<R> {
         output.order.clear();
         output.order.extend(keys.iter().map(|&(.., shard, place)| (shard, place)));
         let known = self.closed.len();
+        self.open += output.shards.iter().map(|made| made.open).sum::<u64>();
         for end in output.shards.iter().flat_map(|made| &made.ends) {
             let Closed(rank, at) = end.closed;
             let rank = end.unranked.map_or(rank, |first| self.ranks.of(first).expect(RANKED));
@@ -329,7 +334,7 @@ impl<R: Render> Engine<R> {
         ledger.note("connections", self.connections);
         ledger.note("packets-unaccounted", self.packets.abs_diff(ledger.input));
         let closed = self.closed.iter().map(|(_, closed)| *closed).collect();
-        Summary { ledger, warnings: self.source.warnings(), closed: Some(closed) }
+        Summary { ledger, warnings: self.source.warnings(), rest: Rest { closed, open: Some(self.open) } }
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Made<T> {
     pub(super) text: Vec<u8>,
     pub(super) entries: Vec<Entry<T>>,
     pub(super) ends: Vec<Ended>,
+    /// Connections with exchanges that were open when the capture ended.
+    pub(super) open: u64,
 }
 
 /// A connection that closed, after exchanges that were given.
@@ -47,7 +49,7 @@ pub(super) struct Entry<T> {
 
 impl<T> Default for Made<T> {
     fn default() -> Self {
-        Self { text: Vec::new(), entries: Vec::new(), ends: Vec::new() }
+        Self { text: Vec::new(), entries: Vec::new(), ends: Vec::new(), open: 0 }
     }
 }
 
@@ -63,6 +65,7 @@ impl<T> Made<T> {
         self.text.clear();
         self.entries.clear();
         self.ends.clear();
+        self.open = 0;
     }
 }
 
@@ -87,19 +90,56 @@ pub(super) struct Pairings<R: Render> {
     now: Mark,
 }
 
+/// When a connection closed.
+#[derive(Debug, Default)]
+struct Closing {
+    /// Its last FIN, or its reset.
+    seen: Option<Timestamp>,
+    /// Known to be over without one.
+    over: Option<Timestamp>,
+}
+
+impl Closing {
+    /// One direction ended.
+    fn add(&mut self, end: End, at: Timestamp) {
+        let known = match end {
+            End::Fin | End::Reset => &mut self.seen,
+            End::Replaced | End::Evicted => &mut self.over,
+            End::Capture => return,
+        };
+        *known = (*known).max(Some(at));
+    }
+
+    /// None: it was open when the capture ended.
+    fn at(&self) -> Option<Timestamp> {
+        self.seen.or(self.over)
+    }
+}
+
 /// One connection's pairing.
 pub(super) struct Lane {
     pairing: Pairing,
     first_packet: u64,
     rank: Option<u64>,
     exchanges: u64,
-    /// When its directions were closed, and how many were.
-    closed: (Timestamp, u8),
+    closing: Closing,
 }
 
 impl<R: Render> Pairings<R> {
     pub(super) fn new(render: Arc<R>, limits: Limits) -> Self {
         Self { made: Made::default(), render, limits, now: Mark::default() }
+    }
+
+    /// Tells when a connection closed, of one that had exchanges; `None`: it did not.
+    fn tell_end(&mut self, lane: &Lane, at: Option<Timestamp>) {
+        let Lane { exchanges: 1.., first_packet, rank, .. } = lane else { return };
+        match at {
+            Some(at) => {
+                let unranked = if rank.is_none() { Some(*first_packet) } else { None };
+                self.made.ends.push(Ended { packet: self.now.packet, unranked, closed: Closed(rank.unwrap_or_default(), at) });
+            }
+            None => self.made.open += 1,
+        }
     }
 
     /// Lets `step` move a lane's pairing on, and renders what it gives.
@@ -141,7 +181,7 @@ impl<R: Render> Streams for Pairings<R> {
             first_packet: opened.first_packet,
             rank: opened.rank,
             exchanges: 0,
-            closed: (Timestamp::default(), 0),
+            closing: Closing::default(),
         })
     }
 
@@ -150,8 +190,8 @@ impl<R: Render> Streams for Pairings<R> {
     }
 
     fn event(&mut self, lane: &mut Box<Lane>, event: StreamEvent<'_>) {
-        if let StreamEvent::Close { end: End::Fin | End::Reset, mark, .. } = event {
-            lane.closed = (lane.closed.0.max(mark.at), lane.closed.1 + 1);
+        if let StreamEvent::Close { end, mark, .. } = event {
+            lane.closing.add(end, mark.at);
         }
         self.step(lane, |pairing, mut out| match event {
             StreamEvent::Bytes { direction, payload, acked, mark, .. } => {
@@ -183,11 +223,8 @@ impl<R: Render> Streams for Pairings<R> {
 
     fn finish(&mut self, mut lane: Box<Lane>) -> Finished {
         self.step(&mut lane, |pairing, mut out| pairing.finish(&mut out));
-        let Lane { pairing, exchanges, first_packet, rank, closed: (at, directions) } = &*lane;
-        if *directions == 2 && *exchanges > 0 {
-            let unranked = if rank.is_none() { Some(*first_packet) } else { None };
-            self.made.ends.push(Ended { packet: self.now.packet, unranked, closed: Closed(rank.unwrap_or_default(), *at) });
-        }
+        self.tell_end(&lane, lane.closing.at());
+        let Lane { pairing, exchanges, .. } = &*lane;
         Finished {
             protocol: pairing.protocol(),
             used: *exchanges > 0,
@@ -197,6 +234,7 @@ impl<R: Render> Streams for Pairings<R> {
     }
 
     fn abandon(&mut self, lane: Box<Lane>) -> (Finished, u64) {
+        self.tell_end(&lane, Some(self.now.at));
         let Lane { pairing, exchanges, .. } = &*lane;
         let finished = Finished {
             protocol: pairing.protocol(),

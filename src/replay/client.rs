@@ -122,7 +122,14 @@ impl Crew {
             StepKind::Send => {}
             // A client opens its connections itself.
             StepKind::Open | StepKind::Skip => return,
-            StepKind::Close => return lanes.retain(|&(_, lane), _| lane != task.lane),
+            StepKind::Close => {
+                for baseline in [false, true] {
+                    if let Some(lane) = lanes.remove(&(baseline, task.lane)) {
+                        let _ = lane.send(task.clone());
+                    }
+                }
+                return;
+            }
         }
         let twin = self.shared.baseline.map(|baseline| {
             self.shared.budget.take(1, task.bytes.len());
@@ -132,7 +139,7 @@ impl Crew {
             let Some(task) = task else { continue };
             self.under_way.set(self.under_way.get() + 1);
             let key = (side == Side::Baseline, task.lane);
-            let last = task.load.traits.is_last();
+            let last = task.load.traits.is_last() && !task.load.traits.lane_closes();
             let sender = lanes.entry(key).or_insert_with(|| {
                 let (sender, tasks) = mpsc::unbounded_channel();
                 tokio::task::spawn_local(Rc::clone(self).lane(side, tasks));
@@ -150,6 +157,10 @@ impl Crew {
         let mut clients: FxHashMap<u16, Result<reqwest::Client, String>> = FxHashMap::default();
         let shelf = Rc::new(Shelf { done_at: Cell::new(i64::MIN), ..Shelf::default() });
         while let Some(task) = tasks.recv().await {
+            if task.kind == StepKind::Close {
+                let _ = self.unless_stopped(self.sleep_until(task.due)).await;
+                return;
+            }
             let Some(free) = self.unless_stopped(self.turn(&task, &shelf)).await else {
                 self.record(side, &shelf, task, None, Answer::failed(FailureKind::Skipped, "interrupted before it was sent"));
                 continue;

@@ -51,6 +51,8 @@ pub(super) struct Lane {
     /// How many it had so far.
     pub(super) opened: u32,
     /// Its last request was given out.
+    pub(super) spent: bool,
+    /// It ends when all is answered.
     pub(super) ends: bool,
     /// It waits for a place among the connections.
     pub(super) queued_for_slot: bool,
@@ -69,6 +71,7 @@ impl Lane {
             done_at: i64::MIN,
             connections: Vec::new(),
             opened: 0,
+            spent: false,
             ends: false,
             queued_for_slot: false,
             upstream,

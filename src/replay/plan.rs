@@ -16,6 +16,7 @@ use super::rewrite::Rewriter;
 use super::sorter::{Merge, Sorted, Sorter};
 use super::spool::{Place, Spool, SpoolWriter};
 use super::{FailureKind, ReplayId};
+use crate::exchange::log::Rest;
 use crate::exchange::{Closed, Exchange, ExchangeId};
 use crate::http::{Request, Version, encode};
 use crate::ledger::Ledger;
@@ -59,6 +60,7 @@ impl Traits {
     const NOT_SENT: u8 = 16;
     const REWRITE: u8 = 32;
     const LAST: u8 = 64;
+    const CLOSES: u8 = 128;
 
     fn of(request: &Request) -> Self {
         let expects = request.headers.all("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"));
@@ -95,9 +97,14 @@ impl Traits {
         self.has(Self::SIMPLE)
     }
 
-    /// The lane ends with it: nothing tells when its connection closed.
+    /// It is the last of its lane.
     pub(super) const fn is_last(self) -> bool {
         self.has(Self::LAST)
+    }
+
+    /// Its lane ends with a step of its own, and not with the answer to the last request.
+    pub(super) const fn lane_closes(self) -> bool {
+        self.has(Self::CLOSES)
     }
 
     /// Is not sent: why not, where it is not.
@@ -137,7 +144,7 @@ pub(super) enum StepKind {
     Send = 1,
     /// A request would have been due, but is not sent.
     Skip = 2,
-    /// The lane's connection closes, once all answers are there.
+    /// The lane's connection closes, once all answers are there; never later than the last request of all is due.
     Close = 3,
 }
 
@@ -297,7 +304,6 @@ pub struct Planner {
     names: Interner,
     routes: Interner,
     first_at: i64,
-    last_at: i64,
     connections: u64,
 }
 
@@ -345,7 +351,6 @@ impl Planner {
             names: Interner::new(NAMES, ""),
             routes: Interner::new(ROUTES, "other"),
             first_at: i64::MAX,
-            last_at: i64::MIN,
             connections: 0,
         })
     }
@@ -375,16 +380,15 @@ impl Planner {
         };
         if load.traits.not_sent().is_none() {
             self.count_method(request);
-            self.last_at = self.last_at.max(recorded.at);
         }
         self.entries.push(Entry { recorded, load }.encode())
     }
 
-    /// Adds the connections that closed behind the last exchange, of inputs that tell of all that closed: the others were still
-    /// open when the capture ended, and stay so until the replay does.
-    pub fn all_closed(&mut self, rest: &[Closed]) -> io::Result<()> {
-        self.all_told = true;
-        self.add_closed(rest)
+    /// Adds the connections that closed behind the last exchange. Where it is known of all whether they did, the others stay open
+    /// until the replay ends.
+    pub fn end(&mut self, rest: &Rest) -> io::Result<()> {
+        self.all_told = rest.open.is_some();
+        self.add_closed(&rest.closed)
     }
 
     fn add_closed(&mut self, closed: &[Closed]) -> io::Result<()> {
@@ -515,9 +519,8 @@ impl Planner {
     /// `closed`: when the connection closed, of a lane that ends with this request; none where the lane goes on or that is not known.
     fn release(&mut self, release: &Release, closed: Option<i64>, load: &Load, totals: &mut Totals) -> io::Result<()> {
         let pacing = self.wishes.pacing;
-        // Nothing is waited for when the last request is answered.
-        let closed = closed.filter(|_| release.last && pacing.speed != Speed::Max);
-        let closed = closed.map(|at| at.min(self.last_at).saturating_sub(self.first_at).max(release.offset));
+        let closed = closed.filter(|_| pacing.speed != Speed::Max);
+        let closed = closed.map(|at| at.saturating_sub(self.first_at).max(release.offset));
         for copy in 0..pacing.multiply.max(1) {
             if !self.in_shard(release.id.connection, copy) {
                 self.ledger.reject("other-shard", 1);
@@ -526,8 +529,8 @@ impl Planner {
             let hash = if copy == 0 { 0 } else { copy_hash("jitter", release.id.connection, copy) };
             let shift = pacing.shift(copy, hash);
             let mut load = *load;
-            if release.last && closed.is_none() {
-                load.traits.0 |= Traits::LAST;
+            if release.last {
+                load.traits.0 |= if closed.is_some() { Traits::LAST | Traits::CLOSES } else { Traits::LAST };
             }
             let when = release.offset.saturating_add(shift);
             let step =
@@ -713,7 +716,7 @@ impl Plan {
                 }
             }
             figures.peak_lanes = figures.peak_lanes.max(open);
-            if step.kind == StepKind::Send && step.load.traits.is_last() {
+            if step.kind == StepKind::Send && step.load.traits.is_last() && !step.load.traits.lane_closes() {
                 open = open.saturating_sub(1);
             }
         }
@@ -721,5 +724,66 @@ impl Plan {
             (figures.peak_second, figures.peak_lanes) = (0, self.totals.lanes);
         }
         Ok(figures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::{Completeness, TimedRequest};
+    use crate::time::Timestamp;
+
+    const MS: i64 = 1_000_000;
+
+    fn exchange(connection: u64, ordinal: u32, at: i64) -> Exchange {
+        Exchange {
+            id: ExchangeId { connection, ordinal },
+            client: "192.0.2.1:1".parse().unwrap(),
+            server: "192.0.2.2:80".parse().unwrap(),
+            protocol: "http/1".to_owned(),
+            completeness: Completeness::NoResponse,
+            request: Some(TimedRequest {
+                at: Timestamp::from_nanos(at),
+                duration_ns: 0,
+                message: Request { method: "GET".into(), target: "/".into(), ..Request::default() },
+            }),
+            response: None,
+            interim: vec![],
+            opened_at: None,
+            handshake_ns: None,
+            marks: vec![],
+            closed: vec![],
+        }
+    }
+
+    /// When the lanes of three connections close, told so: the first in time, the second after the last request, the third not at all.
+    fn closes(speed: Speed, open: Option<u64>) -> (Vec<(u64, i64)>, Vec<u64>) {
+        let folder = tempfile::tempdir().unwrap();
+        let wishes = Wishes { pacing: Pacing { speed, ..Pacing::default() }, ..Wishes::default() };
+        let mut planner = Planner::new(folder.path(), wishes, None).unwrap();
+        let told = |connection, at| Closed(connection, Timestamp::from_nanos(at));
+        let mut last = exchange(2, 1, 50 * MS);
+        last.closed = vec![told(0, 31 * MS), told(9, 5)];
+        for exchange in [exchange(0, 0, MS), exchange(1, 0, 2 * MS), exchange(2, 0, 3 * MS), last] {
+            planner.add(&exchange).unwrap();
+        }
+        planner.end(&Rest { closed: vec![told(1, 70 * MS)], open }).unwrap();
+        let plan = planner.finish().unwrap();
+        let steps: Vec<Step> = plan.steps().unwrap().map(Result::unwrap).collect();
+        let of_kind = |kind| steps.iter().filter(move |step| step.kind == kind);
+        let ends = of_kind(StepKind::Send).filter(|step| step.load.traits.is_last() && !step.load.traits.lane_closes());
+        (
+            of_kind(StepKind::Close).map(|step| (step.id.connection, step.when)).collect(),
+            ends.map(|step| step.id.connection).collect(),
+        )
+    }
+
+    #[test]
+    fn a_lane_closes_by_a_step_where_its_end_is_known_and_with_its_last_answer_where_it_is_not() {
+        let one = Speed::Factor(1.0);
+        assert_eq!(closes(one, Some(1)).0, [(0, 30 * MS), (1, 69 * MS), (2, i64::MAX - MS)]);
+        assert_eq!(closes(one, Some(1)).1, [0; 0]);
+        assert_eq!(closes(one, None), (vec![(0, 30 * MS), (1, 69 * MS)], vec![2]));
+        assert_eq!(closes(Speed::Max, Some(1)), (vec![], vec![0, 1, 2]));
     }
 }

@@ -42,7 +42,8 @@ pub(super) fn lock_memory() -> Result<(), String> {
         .map_err(|error| format!("--realtime: memory cannot be locked ({error}): run as root or with CAP_IPC_LOCK"))
 }
 
-/// While it lasts, the kernel gives this process its memory in small pages. It clears what it gives, and a huge page of 2 MB takes
+/// While it lasts, the kernel gives this process its memory in small pages (of two that overlap, the later one decides what holds
+/// afterwards). It clears what it gives, and a huge page of 2 MB takes
 /// milliseconds, at the moment at which a worker needs room for one more answer.
 pub(super) struct SmallPages {
     /// What it was before.
@@ -74,7 +75,8 @@ pub(super) fn stay_awake() -> Result<std::fs::File, String> {
         Ok(file)
     };
     open().map_err(|error: std::io::Error| {
-        format!("--realtime: processors may sleep between requests ({path}: {error}): run as root")
+        let advice = if error.kind() == std::io::ErrorKind::PermissionDenied { ": run as root" } else { "" };
+        format!("--realtime: processors may sleep between requests ({path}: {error}){advice}")
     })
 }
 

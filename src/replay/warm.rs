@@ -34,6 +34,16 @@ mod tests {
     #[test]
     fn what_is_sent_comes_back() {
         let warm = Warm::new().unwrap();
-        assert!((0..3).all(|_| warm.round()));
+        // On a busy machine a datagram may come a little later: then it is there in a later round.
+        let comes = |_| {
+            (0..1_000).any(|_| {
+                let came = warm.round();
+                if !came {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                came
+            })
+        };
+        assert!((0..3).all(comes));
     }
 }

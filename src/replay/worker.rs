@@ -43,6 +43,7 @@ const CHORE_NS: i64 = 250_000;
 /// The same for one that has been due for so long that the lane's first request is near: as long as opening takes by itself.
 const OLD_CHORE_NS: i64 = 80_000;
 const OLD_NS: i64 = 10_000_000;
+const STALE_NS: i64 = 100_000_000;
 const CHORES: usize = 16;
 /// How long a body waits for `100 Continue` (RFC 9110 §10.1.1 leaves the time to the client).
 const CONTINUE_NS: i64 = 1_000_000_000;
@@ -79,6 +80,12 @@ impl Answer {
     }
 }
 
+/// Puts a task in its place by time. They come in order, but for the seam of two loops.
+fn insert(queue: &mut VecDeque<Task>, task: Task) {
+    let at = queue.iter().rposition(|known| known.due <= task.due).map_or(0, |at| at + 1);
+    queue.insert(at, task);
+}
+
 /// A worker.
 pub(super) struct Worker<'a> {
     shared: &'a Shared,
@@ -93,8 +100,10 @@ pub(super) struct Worker<'a> {
     outbox: Outbox<'a>,
     /// Requests read ahead, by due time.
     upcoming: VecDeque<Task>,
-    /// Connections to be opened or closed, by time. They give way to requests: a hundred at once would make the next one late.
-    chores: VecDeque<Task>,
+    /// Connections to be opened, and to be closed, each by time. They give way to requests: a hundred at once would make the next
+    /// one late.
+    openings: VecDeque<Task>,
+    closings: VecDeque<Task>,
     lanes: Slab<Lane>,
     by_number: FxHashMap<(bool, u64), usize>,
     connections: Slab<Connection>,
@@ -143,7 +152,8 @@ impl<'a> Worker<'a> {
             inbox_open: true,
             outbox: Outbox::new(outbox, &shared.unwritten, shared.observed),
             upcoming: VecDeque::new(),
-            chores: VecDeque::new(),
+            openings: VecDeque::new(),
+            closings: VecDeque::new(),
             lanes: Slab::new(),
             by_number: FxHashMap::default(),
             connections: Slab::new(),
@@ -186,7 +196,12 @@ impl<'a> Worker<'a> {
                 self.abandon();
                 break;
             }
-            if !self.inbox_open && self.upcoming.is_empty() && self.chores.is_empty() && self.lanes.len() == 0 {
+            if !self.inbox_open
+                && self.upcoming.is_empty()
+                && self.openings.is_empty()
+                && self.closings.is_empty()
+                && self.lanes.len() == 0
+            {
                 break;
             }
             let now = self.now();
@@ -244,8 +259,10 @@ impl<'a> Worker<'a> {
         }
         let due = self.upcoming.front().map(|task| self.awake_at(task.due, now));
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let chore = self.chores.front().map(|task| task.due);
-        match due.into_iter().chain(timer).chain(chore).chain(self.outbox.due()).min() {
+        let chores = [&self.openings, &self.closings].into_iter().filter_map(|queue| queue.front()).map(|task| task.due);
+        // One that gives way to a request is looked at again behind it.
+        let chores = chores.filter(|due| *due > now || !self.gives_way(now - due, now));
+        match due.into_iter().chain(timer).chain(chores).chain(self.outbox.due()).min() {
             Some(at) => self.alarm.set(at),
             None => Ok(()),
         }
@@ -270,8 +287,11 @@ impl<'a> Worker<'a> {
             match self.inbox.try_recv() {
                 Ok(batch) => {
                     for task in batch {
-                        let queue = if task.kind == StepKind::Send { &mut self.upcoming } else { &mut self.chores };
-                        queue.push_back(task);
+                        match task.kind {
+                            StepKind::Send | StepKind::Skip => self.upcoming.push_back(task),
+                            StepKind::Open => insert(&mut self.openings, task),
+                            StepKind::Close => insert(&mut self.closings, task),
+                        }
                     }
                 }
                 Err(TryRecvError::Empty) => return,
@@ -313,14 +333,28 @@ impl<'a> Worker<'a> {
     fn run_chores(&mut self) {
         for _ in 0..CHORES {
             let now = self.now();
-            let Some(age) = self.chores.front().map(|task| now - task.due).filter(|age| *age >= 0) else { return };
-            let room = if age < OLD_NS { CHORE_NS } else { OLD_CHORE_NS };
-            if self.upcoming.front().is_some_and(|task| task.due - now < room) {
-                return;
-            }
-            let task = self.chores.pop_front().expect("the front was just looked at");
+            let ready = |queue: &VecDeque<Task>| {
+                queue.front().is_some_and(|task| task.due <= now && !self.gives_way(now - task.due, now))
+            };
+            let queue = match (ready(&self.openings), ready(&self.closings)) {
+                (true, _) => &mut self.openings,
+                (false, true) => &mut self.closings,
+                (false, false) => return,
+            };
+            let task = queue.pop_front().expect("the front was just looked at");
             self.dispatch(task, now);
         }
+    }
+
+    /// Whether opening or closing a connection has to wait, `age` after its time, for a request that is due soon.
+    fn gives_way(&self, age: i64, now: i64) -> bool {
+        let room = match age {
+            ..OLD_NS => CHORE_NS,
+            OLD_NS..STALE_NS => OLD_CHORE_NS,
+            // Requests come so close to each other that there is no better time.
+            _ => return false,
+        };
+        self.upcoming.front().is_some_and(|task| task.due - now < room)
     }
 
     /// A lane's first request is due, and its connection has had to give way until now: the request opens it.
@@ -329,9 +363,8 @@ impl<'a> Worker<'a> {
         if at.and_then(|&at| self.lanes.peek(at)).is_some_and(|lane| lane.opened > 0) {
             return;
         }
-        let opens = |task: &Task| task.lane == lane && task.kind == StepKind::Open;
-        if let Some(place) = self.chores.iter().take_while(|task| task.due <= now).position(opens) {
-            self.chores.remove(place);
+        if let Some(place) = self.openings.iter().take_while(|task| task.due <= now).position(|task| task.lane == lane) {
+            self.openings.remove(place);
         }
     }
 

@@ -122,7 +122,10 @@ impl MadeRun {
         ledger.take(u64::from(self.exchanges) * 9);
         ledger.reject("not-tcp", 14);
         ledger.note("retransmissions", 3);
-        exchange::log::write_line(&mut recorded, &exchange::log::End::new(u64::from(self.exchanges), ledger, None));
+        exchange::log::write_line(
+            &mut recorded,
+            &exchange::log::End::new(u64::from(self.exchanges), ledger, exchange::log::Rest::default()),
+        );
         let mut sent = Ledger::default();
         sent.take(u64::from(self.exchanges));
         let own = serde_json::json!({"workers": 2, "busy": 0.21});

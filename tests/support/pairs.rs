@@ -180,7 +180,7 @@ pub fn make(plan: &Plan, folder: &Path) {
         outcomes.write_all(&line).unwrap();
     }
     line.clear();
-    exchange_log::write_line(&mut line, &End::new(plan.exchanges() as u64, Ledger::default(), None));
+    exchange_log::write_line(&mut line, &End::new(plan.exchanges() as u64, Ledger::default(), exchange_log::Rest::default()));
     exchanges.write_all(&line).unwrap();
     line.clear();
     let end = outcome_log::End::new(plan.exchanges() as u64, Ledger::default(), Value::Null);

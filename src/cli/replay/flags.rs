@@ -152,7 +152,7 @@ pub struct Flags {
     /// Threads that send [default: half of the cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
-    /// Ask for real-time priority and locked memory
+    /// Ask for real-time priority, locked memory and processors that stay awake
     #[arg(long)]
     realtime: bool,
     /// Replay even at the server that served the capture

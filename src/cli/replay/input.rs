@@ -87,16 +87,16 @@ pub(super) fn read_into(
     };
     let read = opened.lines(global, to_redact, take);
     let ended = read.and_then(with_exchanges).and_then(|done| {
-        log::write_line(&mut buffer, &End::new(done.exchanges, done.ledger, done.closed.clone()));
+        log::write_line(&mut buffer, &End::new(done.exchanges, done.ledger, done.rest.clone()));
         file.write_all(&buffer).map_err(cannot)?;
         // Files that were put together may be redacted in part.
         redaction::check(&done.redactions, redactor)?;
-        Ok((done.prints, done.redactions, done.closed))
+        Ok((done.prints, done.redactions, done.rest))
     });
-    let (prints, redactions, closed) = ended.inspect_err(|_| {
+    let (prints, redactions, rest) = ended.inspect_err(|_| {
         let _ = std::fs::remove_file(&part);
     })?;
-    closed.map_or(Ok(()), |closed| planner.all_closed(&closed)).map_err(cannot)?;
+    planner.end(&rest).map_err(cannot)?;
     let inputs = input::describe(inputs, &prints);
     Ok(Planned { plan: planner.finish().map_err(cannot)?, inputs, part, redactions, known })
 }
@@ -111,7 +111,7 @@ pub(super) fn read_only(inputs: &[String], wishes: Wishes, signals: &Signals, gl
         planner.add(&exchange).map_err(cannot)
     })?;
     let done = with_exchanges(done)?;
-    done.closed.map_or(Ok(()), |closed| planner.all_closed(&closed)).map_err(cannot)?;
+    planner.end(&done.rest).map_err(cannot)?;
     planner.finish().map_err(cannot)
 }
 

@@ -168,6 +168,9 @@ impl<'a> Cursor<'a> {
     }
 
     fn headers(&mut self) -> Option<Headers> {
+        if self.skip(b"[]") {
+            return Some(Headers::new());
+        }
         let mut headers = Headers::with_capacity(12, 384);
         self.pairs(|cursor| {
             headers.push(cursor.octets()?, b"");

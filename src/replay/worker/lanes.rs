@@ -63,7 +63,8 @@ impl Worker<'_> {
             }
         }
         let lane = self.lanes.get(at);
-        lane.ends |= task.load.traits.is_last();
+        lane.spent |= task.load.traits.is_last();
+        lane.ends |= task.load.traits.is_last() && !task.load.traits.lane_closes();
         lane.queue.push_back(task);
         self.waiting += 1;
         self.figures.peak_waiting = self.figures.peak_waiting.max(self.waiting);

@@ -57,16 +57,24 @@ impl Worker<'_> {
         true
     }
 
-    /// Closes a connection that nobody needs now, for one that somebody needs.
+    /// Closes a connection that nobody needs now, for one that somebody needs: best one that nobody will need any more.
     fn evict(&mut self) -> bool {
         if !self.maybe_idle {
             return false;
         }
-        let found = self.connections.indices().find(|&at| {
+        let mut found = None;
+        for at in self.connections.indices() {
             let connection = self.connections.peek(at).expect("the index is of a tenant");
             let lane = self.lanes.peek(connection.lane);
-            connection.in_flight.is_empty() && lane.is_none_or(|lane| lane.queue.is_empty())
-        });
+            if !connection.in_flight.is_empty() || lane.is_some_and(|lane| !lane.queue.is_empty()) {
+                continue;
+            }
+            if lane.is_none_or(|lane| lane.spent) {
+                found = Some(at);
+                break;
+            }
+            found = found.or(Some(at));
+        }
         let Some(at) = found else {
             self.maybe_idle = false;
             return false;
