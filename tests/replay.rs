@@ -387,7 +387,46 @@ fn a_lane_closes_when_the_captured_connection_did() {
     assert!(notes.wait_for("closed 0") && notes.wait_for("closed 2"), "{:?}", notes.all());
     let place = |note: &str| notes.all().iter().position(|known| known == note).unwrap();
     assert!(place("/first 2") < place("closed 1"), "not at its last answer: {:?}", notes.all());
+    assert!(place("/last 2") < place("closed 0"), "it was open at the end: {:?}", notes.all());
     assert_eq!(replayed.noted("reopened-connections"), 0);
+}
+
+#[test]
+fn an_answer_without_end_keeps_nobody_waiting() {
+    let address = server(|_, mut peer| {
+        while let Some(head) = peer.head() {
+            if !head.starts_with("GET /endless") {
+                peer.say(OK);
+                continue;
+            }
+            peer.say(b"HTTP/1.1 200 OK\r\n\r\n");
+            let part = vec![b'x'; 1 << 20];
+            while std::io::Write::write_all(&mut peer.stream, &part).is_ok() {}
+        }
+    });
+    let mut exchanges = vec![exchange(0, 0, 0, Some(MS), &get("/endless"))];
+    for n in 0..40u32 {
+        let at = 50 * MS + i64::from(n / 4) * 10 * MS;
+        exchanges.push(exchange(1 + u64::from(n % 4), n / 4, at, Some(at + 1), &get("/")));
+    }
+    let options = shadowtap::replay::Options { timeout_ns: 3_000 * MS, max_body: 1_000, ..options(address) };
+    let replayed = replay(&exchanges, &options);
+    assert!(replayed.result("0-0").starts_with("timeout"), "{}", replayed.result("0-0"));
+    let given_up = replayed.outcome("0-0").failed_ns.unwrap();
+    let others = replayed.outcomes.iter().filter(|outcome| outcome.lane > 0);
+    assert_eq!(others.clone().filter(|outcome| outcome.last_byte_ns.is_some_and(|at| at < given_up)).count(), 40);
+}
+
+#[test]
+fn pipelined_requests_go_again_as_long_as_v2_answers_one() {
+    let address = server(|_, mut peer| {
+        if peer.head().is_some() {
+            peer.say(OK);
+        }
+    });
+    let exchanges: Vec<_> = (0..4u32).map(|n| exchange(1, n, i64::from(n), Some(9 * MS), &get("/"))).collect();
+    let replayed = replay(&exchanges, &options(address));
+    assert_eq!(replayed.finished.answered, 4, "{:?}", replayed.finished);
 }
 
 /// A recording that was cut tells of some connections when they closed, and of others nothing.
@@ -904,6 +943,38 @@ fn the_client_transport_keeps_order_and_tells_failures() {
     let options = shadowtap::replay::Options { target: Target::resolve(&format!("http://{closed}")).unwrap(), ..options };
     let replayed = replay(&exchanges[1..2], &options);
     assert!(replayed.result("1-1").starts_with("connect"), "{}", replayed.result("1-1"));
+}
+
+#[test]
+fn the_client_transport_keeps_to_the_connections_that_are_allowed() {
+    let (handled, most) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+    let address = server({
+        let (handled, most) = (Arc::clone(&handled), Arc::clone(&most));
+        move |_, mut peer| {
+            while peer.head().is_some() {
+                let now = {
+                    let mut handled = handled.lock().unwrap();
+                    *handled += 1;
+                    *handled
+                };
+                let mut most = most.lock().unwrap();
+                *most = now.max(*most);
+                drop(most);
+                std::thread::sleep(Duration::from_millis(10));
+                *handled.lock().unwrap() -= 1;
+                peer.say(OK);
+            }
+        }
+    });
+    let exchanges: Vec<_> = (0..20).map(|n| exchange(n, 0, 0, Some(MS), &get("/"))).collect();
+    let options = shadowtap::replay::Options {
+        transport: shadowtap::replay::Transport::Client { proxy: None },
+        max_connections: Some(2),
+        ..options(address)
+    };
+    let replayed = replay(&exchanges, &options);
+    assert_eq!(replayed.finished.answered, 20, "{:?}", replayed.finished);
+    assert!(*most.lock().unwrap() <= 2 && replayed.noted("waited-for-a-connection-slot") > 0);
 }
 
 #[test]

@@ -44,6 +44,9 @@ pub struct Header {
     /// The captures it was made from.
     #[serde(default)]
     pub inputs: Vec<String>,
+    /// Names the live capture that this file is a part of: files of one capture number their connections together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<String>,
     /// How secrets were taken out, where they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redacted: Option<Redacted>,
@@ -52,7 +55,15 @@ pub struct Header {
 impl Header {
     /// The first line of a file that is made now from `inputs`.
     pub fn new(created: Timestamp, inputs: Vec<String>) -> Self {
-        Self { format: FORMAT.to_owned(), version: VERSION, created, tool: TOOL.to_owned(), inputs, redacted: None }
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            created,
+            tool: TOOL.to_owned(),
+            inputs,
+            capture: None,
+            redacted: None,
+        }
     }
 
     /// Of a file whose secrets were taken out so.

@@ -1,6 +1,7 @@
 //! Reads recordings (`exchanges.jsonl`) line by line, several of them merged by the times of their requests.
 //!
-//! Files can be concatenated and merged, so connections get new numbers where theirs would collide: those of one plain file stay.
+//! Files can be concatenated and merged, so connections get new numbers where theirs would collide: those of one plain file stay,
+//! and those of one capture that was written into several files are the same in all of them.
 
 use std::io::{BufRead, Read as _};
 
@@ -63,6 +64,8 @@ pub struct Recording {
     /// What is added to connections' numbers: behind those of a file that was concatenated before.
     base: u64,
     next_base: u64,
+    /// What capture its last first line says that it is a part of, and when that part was begun.
+    part: Option<(String, Timestamp)>,
     /// Lines that opened and closed a file.
     headers: u64,
     ends: u64,
@@ -91,6 +94,7 @@ impl Recording {
             offset: 0,
             base: 0,
             next_base: 0,
+            part: None,
             headers: 0,
             ends: 0,
             ledger: Ledger::default(),
@@ -166,7 +170,11 @@ impl Recording {
             match read(self.base == 0 && self.skew == 0, text) {
                 Ok(Line::Header(header)) => {
                     self.headers += 1;
-                    self.base = self.next_base;
+                    let part = header.capture.map(|capture| (capture, header.created));
+                    if !continues(self.part.as_ref(), part.as_ref()) {
+                        self.base = self.next_base;
+                    }
+                    self.part = part;
                     if self.headers > 1 {
                         // What closed in this file is not told of connections in the ones before.
                         self.rest.open = None;
@@ -264,6 +272,11 @@ impl Recording {
     }
 }
 
+/// Whether two files are parts of one capture, and not the same part.
+fn continues(one: Option<&(String, Timestamp)>, other: Option<&(String, Timestamp)>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one.0 == other.0 && one.1 != other.1)
+}
+
 /// Reads up to and with a line's end. The standard library's own looks for it byte by byte or nearly so.
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<usize> {
     let mut read = 0;
@@ -288,13 +301,15 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<u
 pub struct Merged {
     recordings: Vec<Recording>,
     heads: Vec<Option<Exchange>>,
+    /// Of each recording, which of the captures it is a part of; and how many there are. Known once it was begun.
+    captures: (Vec<u64>, u64),
     started: bool,
 }
 
 /// Merges recordings.
 pub fn merge(recordings: Vec<Recording>) -> Merged {
     let heads = recordings.iter().map(|_| None).collect();
-    Merged { recordings, heads, started: false }
+    Merged { recordings, heads, captures: (Vec::new(), 1), started: false }
 }
 
 impl Merged {
@@ -328,9 +343,25 @@ impl Merged {
         (ledger, self.recordings.iter().filter_map(Recording::warning).collect(), rest)
     }
 
-    /// The number of a connection of recording `at`. Those of different files must not collide; of one file they stay as they are.
+    /// The number of a connection of recording `at`. Those of different captures must not collide; of one they stay as they are.
     fn number(&self, connection: u64, at: usize) -> u64 {
-        connection.saturating_mul(self.recordings.len() as u64).saturating_add(at as u64)
+        let (of, all) = &self.captures;
+        connection.saturating_mul(*all).saturating_add(of.get(at).copied().unwrap_or_default())
+    }
+
+    /// Finds out which recordings are parts of one capture, when their first lines were read.
+    fn tell_captures(&mut self) {
+        let (mut of, mut all) = (Vec::with_capacity(self.recordings.len()), 0);
+        for (at, recording) in self.recordings.iter().enumerate() {
+            let part = |at: usize| self.recordings[at].part.as_ref();
+            let same: Vec<usize> =
+                (0..at).filter(|&before| part(before).zip(part(at)).is_some_and(|(a, b)| a.0 == b.0)).collect();
+            // The same part twice is meant to be twice as much.
+            let earlier = same.first().filter(|_| same.iter().all(|&before| continues(part(before), recording.part.as_ref())));
+            of.push(earlier.map_or(all, |&earlier| of[earlier]));
+            all += u64::from(earlier.is_none());
+        }
+        self.captures = (of, all.max(1));
     }
 }
 
@@ -351,6 +382,7 @@ impl Iterator for Merged {
                     Err(error) => return Some(Err(error)),
                 }
             }
+            self.tell_captures();
         }
         let first = |(at, head): (usize, &Option<Exchange>)| head.as_ref().map(|exchange| (began(exchange), at));
         let (_, at) = self.heads.iter().enumerate().filter_map(first).min()?;
@@ -418,6 +450,33 @@ mod tests {
         let merged = merge(vec![recording("a", a, 0), recording("b", b, 1_000_000_000)]);
         let ids: Vec<u64> = merged.map(|exchange| exchange.unwrap().id.connection).collect();
         assert_eq!(ids, [0, 1, 2]);
+    }
+
+    #[test]
+    fn files_of_one_capture_number_their_connections_together() {
+        let file = |created: &str, lines: &[String]| {
+            let first = FIRST.replace("2026-01-01T00:00:00Z", created).replace('}', r#","capture":"c"}"#);
+            format!("{}\n", [&[first], lines, &[LAST.to_owned()]].concat().join("\n"))
+        };
+        let closes = line(5, "2026-01-01T00:00:03Z")
+            .replace(r#""connection":5,"#, r#""connection":5,"closed":[[3,"2026-01-01T00:00:02Z"]],"#);
+        let one = file("2026-01-01T00:00:00Z", &[line(3, "2026-01-01T00:00:00Z"), line(4, "2026-01-01T00:00:01Z")]);
+        let two = file("2026-01-01T00:00:02Z", &[closes, line(4, "2026-01-01T00:00:04Z")]);
+        let read = |files: &[&str]| {
+            let recordings = files.iter().map(|text| recording("r", (*text).to_owned(), 0)).collect();
+            let all: Vec<Exchange> = merge(recordings).map(Result::unwrap).collect();
+            let closed: Vec<u64> = all.iter().flat_map(|exchange| &exchange.closed).map(|closed| closed.0).collect();
+            (all.iter().map(|exchange| exchange.id.connection).collect::<Vec<_>>(), closed)
+        };
+        let together = (vec![3, 4, 5, 4], vec![3]);
+        assert_eq!(read(&[&one, &two]), together);
+        assert_eq!(read(&[&two, &one]), together);
+        assert_eq!(read(&[&format!("{one}{two}")]), together);
+        // The same file twice is twice as many lanes, and so is another capture.
+        assert_eq!(read(&[&one, &one]).0, [6, 7, 8, 9]);
+        assert_eq!(read(&[&format!("{one}{one}")]).0, [3, 4, 8, 9]);
+        let other = two.replace(r#""capture":"c""#, r#""capture":"d""#);
+        assert_eq!(read(&[&one, &other]), (vec![6, 8, 11, 9], vec![7]));
     }
 
     #[test]

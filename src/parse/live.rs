@@ -209,6 +209,8 @@ impl PacketSource for Gathered {
 /// Exchanges in files: each file has its first and last line.
 struct Lines {
     inputs: Vec<String>,
+    /// As in [`Header::capture`].
+    capture: String,
     redacted: Option<Redacted>,
     /// Exchanges of the current file.
     exchanges: u64,
@@ -219,7 +221,8 @@ struct Lines {
 
 impl Records for Lines {
     fn start(&self, out: &mut Vec<u8>) {
-        log::write_line(out, &Header::new(Timestamp::now(), self.inputs.clone()).redacted(self.redacted.clone()));
+        let header = Header { capture: Some(self.capture.clone()), ..Header::new(Timestamp::now(), self.inputs.clone()) };
+        log::write_line(out, &header.redacted(self.redacted.clone()));
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
@@ -280,6 +283,7 @@ impl Recording {
             plan,
             Lines {
                 inputs,
+                capture: format!("{:x}-{:x}", Timestamp::now().nanos(), std::process::id()),
                 redacted: redactor.as_ref().map(Redactor::mark),
                 exchanges: 0,
                 ledger: Ledger::default(),

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::LocalSet;
 use url::{Host, Url};
 
@@ -39,12 +39,14 @@ const LOOK: Duration = Duration::from_millis(50);
 const HOP_BY_HOP: [&str; 9] =
     ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "trailer", "content-length", "expect"];
 
-/// Runs all lanes of `inbox` on this thread.
+/// Runs all lanes of `inbox` on this thread. `slots`: how many connections there may be at the same time, where the lanes could have
+/// more; then none is kept between two requests.
 pub(super) fn run(
     shared: Arc<Shared>,
     proxy: Option<String>,
     inbox: Receiver<Vec<Task>>,
     outbox: SyncSender<Batch>,
+    slots: Option<usize>,
 ) -> io::Result<Figures> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -60,6 +62,7 @@ pub(super) fn run(
         shared,
         proxy,
         outbox,
+        slots: slots.map(Semaphore::new),
         figures: RefCell::default(),
         under_way: Cell::new(0),
         changed: Notify::new(),
@@ -76,6 +79,7 @@ struct Crew {
     shared: Arc<Shared>,
     proxy: Option<String>,
     outbox: SyncSender<Batch>,
+    slots: Option<Semaphore>,
     figures: RefCell<Figures>,
     /// Requests that were taken and are not recorded.
     under_way: Cell<usize>,
@@ -231,6 +235,7 @@ impl Crew {
             .tls_backend_preconfigured(tls)
             .connect_timeout(Duration::from_nanos(self.shared.timeout_ns.unsigned_abs()))
             .tcp_nodelay(true);
+        let builder = if self.slots.is_some() { builder.pool_max_idle_per_host(0) } else { builder };
         let builder = match &self.proxy {
             Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| innermost(&error))?),
             None => builder.no_proxy().dns_resolver(Leads(address)),
@@ -242,6 +247,21 @@ impl Crew {
         let request = match self.translate(&task, self.target(task.load.upstream)) {
             Ok(request) => request,
             Err(why) => return self.record(side, &shelf, task, None, Answer::failed(FailureKind::Rewrite, why)),
+        };
+        let _slot = match &self.slots {
+            None => None,
+            Some(slots) => {
+                if slots.available_permits() == 0 {
+                    self.figures.borrow_mut().note("waited-for-a-connection-slot");
+                }
+                match self.unless_stopped(slots.acquire()).await {
+                    Some(slot) => slot.ok(),
+                    None => {
+                        let answer = Answer::failed(FailureKind::Skipped, "interrupted before it was sent");
+                        return self.record(side, &shelf, task, None, answer);
+                    }
+                }
+            }
         };
         let now = self.shared.clock.now();
         if self.shared.at_once {

@@ -328,6 +328,7 @@ fn threads(
     tick: &mut dyn FnMut(&Progress),
 ) -> Result<Ran, ReplayError> {
     let (workers, realtime) = (shared.live.len(), options.realtime);
+    let crowded = all_lanes(plan, options) > slots as u64;
     let (records, record_inbox) = sync_channel(RECORD_QUEUE);
     let mut lines = Vec::new();
     let mut crew = Vec::new();
@@ -380,7 +381,9 @@ fn threads(
                 let warning = super::realtime::prepare_thread(realtime).err();
                 let result = match hand {
                     Hand::Worker(worker) => worker.run(),
-                    Hand::Client(proxy, inbox, records) => client::run(Arc::clone(shared), proxy, inbox, records),
+                    Hand::Client(proxy, inbox, records) => {
+                        client::run(Arc::clone(shared), proxy, inbox, records, crowded.then_some(slots))
+                    }
                 };
                 if result.is_err() {
                     shared.stop.set();
@@ -466,7 +469,7 @@ fn start_time(plan: &Plan, options: &Options, warnings: &mut Vec<String>) -> (Mo
 /// How many connections may be open at the same time: what the system gives, after the limit was raised as far as it goes.
 fn connection_slots(plan: &Plan, options: &Options, warnings: &mut Vec<String>) -> Result<usize, ReplayError> {
     let sides = 1 + u64::from(options.baseline.is_some());
-    let lanes = plan.totals.lanes.saturating_mul(u64::from(plan.pacing.loops.max(1))).saturating_mul(sides);
+    let lanes = all_lanes(plan, options);
     let wished = options.max_connections.map_or(u64::MAX, |most| most.max(1) as u64);
     let limit = raise_file_limit(wished.min(1 << 20).saturating_add(OTHER_FILES));
     let slots = wished.min(limit.saturating_sub(OTHER_FILES).max(1));
@@ -481,6 +484,12 @@ fn connection_slots(plan: &Plan, options: &Options, warnings: &mut Vec<String>) 
         }
     }
     Ok(usize::try_from(slots).unwrap_or(usize::MAX))
+}
+
+/// Lanes of all loops and both sides.
+fn all_lanes(plan: &Plan, options: &Options) -> u64 {
+    let sides = 1 + u64::from(options.baseline.is_some());
+    plan.totals.lanes.saturating_mul(u64::from(plan.pacing.loops.max(1))).saturating_mul(sides)
 }
 
 /// Raises the limit of open files to `wanted` or as far as it goes; gives what it is then.

@@ -32,7 +32,7 @@ const BYTES: usize = 64 << 20;
 /// A request longer than this is read ahead up to here; the rest is streamed when it is sent.
 const WHOLE_BYTES: u64 = 256 << 10;
 /// A due time further away than this (18 years) is as good as never.
-const FAR_NS: i64 = 1 << 59;
+pub(super) const FAR_NS: i64 = 1 << 59;
 const BATCH: usize = 256;
 /// How often a waiting feeder looks again.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -72,12 +72,15 @@ impl<'a> Feeder<'a> {
             for step in self.plan.steps()? {
                 let step = step?;
                 // Clocks in captures may say anything; within these bounds no sum with a time of the replay overflows.
-                // A connection that closed behind the last request closes with it, and holds up neither the end nor the next loop.
-                let when = if step.kind == StepKind::Close { step.when.min(self.plan.totals.span) } else { step.when };
+                // A connection that closed behind the last request must hold up neither the next loop nor the end: it closes with
+                // that request, and in the last loop when all is answered.
+                let behind = step.kind == StepKind::Close && step.when > self.plan.totals.span;
+                let when = if behind { self.plan.totals.span } else { step.when };
                 let due = pacing.due(when.saturating_add(shift)).clamp(-FAR_NS, FAR_NS);
                 if !self.wait_for_room(due) {
                     return Ok(());
                 }
+                let due = if behind && round + 1 == pacing.loops.max(1) { FAR_NS } else { due };
                 if step.kind == StepKind::Skip {
                     if round == 0 {
                         self.skip(&step, due)?;

@@ -144,7 +144,7 @@ pub(super) enum StepKind {
     Send = 1,
     /// A request would have been due, but is not sent.
     Skip = 2,
-    /// The lane's connection closes, once all answers are there; never later than the last request of all is due.
+    /// The lane's connection closes, once all answers are there. Behind the last request of all it stands for the end.
     Close = 3,
 }
 
@@ -378,7 +378,7 @@ impl Planner {
             Some((traits, reason)) => self.not_sent(traits, &reason)?,
             None => self.encode(request)?,
         };
-        if load.traits.not_sent().is_none() {
+        if load.traits.not_sent().is_none() && self.in_shard(exchange.id.connection, 0) {
             self.count_method(request);
         }
         self.entries.push(Entry { recorded, load }.encode())
@@ -408,11 +408,10 @@ impl Planner {
     }
 
     fn encode(&mut self, request: &Request) -> io::Result<Load> {
-        let name = host(request).map(without_port).and_then(|name| std::str::from_utf8(name).ok());
-        let name = name.map_or(0, |name| self.names.number(name));
         let route = self.route_of.as_ref().map_or(0, |route_of| self.routes.number(&route_of(&request.method, &request.target)));
         let upstream = self.wishes.rewriter.upstream(request);
         let mut head = 0;
+        let mut name = self.name_of(request);
         let place = if let Some(marker) = self.wishes.rewriter.only_marks(request) {
             self.spool.append(|out| {
                 let start = out.len();
@@ -432,6 +431,7 @@ impl Planner {
             if let Err(why) = self.wishes.rewriter.apply(&mut changed) {
                 return self.not_sent(Traits(Traits::NOT_SENT | Traits::REWRITE), &why);
             }
+            name = self.name_of(&changed);
             self.spool.append(|out| {
                 let start = out.len();
                 encode::request_head(out, &changed);
@@ -447,6 +447,12 @@ impl Planner {
             place,
             head: u32::try_from(head).unwrap_or(u32::MAX),
         })
+    }
+
+    /// The server's name for TLS: by the host that is sent.
+    fn name_of(&mut self, request: &Request) -> u32 {
+        let name = host(request).map(without_port).and_then(|name| std::str::from_utf8(name).ok());
+        name.map_or(0, |name| self.names.number(name))
     }
 
     fn count_method(&mut self, request: &Request) {
@@ -634,7 +640,7 @@ pub struct Plan {
     pub captured: Captured,
     /// What is not part of the run, by reason.
     pub ledger: Ledger,
-    /// Requests to be sent, by method (of one copy, of all shards).
+    /// Requests to be sent, by method (of the first copy).
     pub methods: BTreeMap<String, u64>,
     pub(super) names: Vec<Arc<str>>,
     /// The routes' names by their number.
@@ -776,6 +782,22 @@ mod tests {
             of_kind(StepKind::Close).map(|step| (step.id.connection, step.when)).collect(),
             ends.map(|step| step.id.connection).collect(),
         )
+    }
+
+    #[test]
+    fn a_server_is_asked_for_by_the_host_that_is_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut asked = exchange(0, 0, MS);
+        asked.request.as_mut().unwrap().message.headers.push(b"Host", b"captured.invalid:8443");
+        let host = "host: other.invalid".parse().unwrap();
+        for (set, name) in [(vec![], "captured.invalid"), (vec![host], "other.invalid")] {
+            let wishes = Wishes { rewriter: Rewriter { set, ..Rewriter::default() }, ..Wishes::default() };
+            let mut planner = Planner::new(folder.path(), wishes, None).unwrap();
+            planner.add(&asked).unwrap();
+            let plan = planner.finish().unwrap();
+            let step = plan.steps().unwrap().map(Result::unwrap).find(|step| step.kind == StepKind::Send).unwrap();
+            assert_eq!(&*plan.names[step.load.name as usize], name);
+        }
     }
 
     #[test]

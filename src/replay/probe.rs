@@ -67,7 +67,8 @@ pub fn wait_ready(url: &Url, trust: &Trust, wait_ns: i64, stop: &Stop) -> Result
     let client = client(url, trust)?;
     loop {
         let last = runtime.block_on(async {
-            match client.get(url.clone()).timeout(CONNECT).send().await {
+            let left = Duration::from_nanos((wait_ns - started.elapsed()).max(1).unsigned_abs());
+            match client.get(url.clone()).timeout(CONNECT.min(left)).send().await {
                 Ok(response) if response.status().as_u16() < 400 => Ok(()),
                 Ok(response) => Err(format!("status {}", response.status().as_u16())),
                 Err(error) => Err(innermost(&error)),

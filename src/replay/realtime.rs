@@ -36,9 +36,9 @@ fn set_policy(policy: i32, priority: i32) -> std::io::Result<()> {
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
-/// Keeps the process's memory from being paged out.
+/// Keeps the process's memory from being paged out: what is in use now or later, and not all that is reserved.
 pub(super) fn lock_memory() -> Result<(), String> {
-    rustix::mm::mlockall(rustix::mm::MlockAllFlags::CURRENT)
+    rustix::mm::mlockall(rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::ONFAULT)
         .map_err(|error| format!("--realtime: memory cannot be locked ({error}): run as root or with CAP_IPC_LOCK"))
 }
 

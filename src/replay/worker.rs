@@ -24,6 +24,7 @@ use rustix::event::epoll;
 use self::slab::Slab;
 use super::clock::{Alarm, Margin};
 use super::connection::{Connection, Phase};
+use super::feed::FAR_NS;
 use super::generator::{self, Figures, Recent};
 use super::lane::Lane;
 use super::outbox::{Batch, Outbox};
@@ -52,6 +53,8 @@ const PIPELINE: usize = 1_024;
 /// No event takes longer than this, as a rule: nothing that is due later need be looked for after each.
 const BETWEEN_NS: i64 = 200_000;
 const READ_BYTES: usize = 64 << 10;
+/// Bytes that are read of one connection before others get their turn.
+const READ_AT_ONCE: usize = 128 << 10;
 const ALARM: u64 = u64::MAX;
 const WAKE: u64 = u64::MAX - 1;
 
@@ -116,6 +119,10 @@ pub(super) struct Worker<'a> {
     maybe_idle: bool,
     baseline_first: bool,
     waiting: u64,
+    /// Requests that were sent and are not recorded.
+    under_way: u64,
+    /// Connections that have more than is read at once: place, generation, whether the peer has closed.
+    unread: VecDeque<(usize, u32, bool)>,
     figures: Figures,
     recent: Recent,
     recent_since: i64,
@@ -164,6 +171,8 @@ impl<'a> Worker<'a> {
             maybe_idle: false,
             baseline_first: false,
             waiting: 0,
+            under_way: 0,
+            unread: VecDeque::new(),
             figures: Figures::default(),
             recent: Recent::default(),
             recent_since: 0,
@@ -192,6 +201,7 @@ impl<'a> Worker<'a> {
             self.run_due();
             self.run_chores();
             self.serve_waiting();
+            self.close_what_stayed_open();
             if self.shared.stop.is_set() || self.outbox.is_closed() {
                 self.abandon();
                 break;
@@ -212,7 +222,8 @@ impl<'a> Worker<'a> {
                 self.before_waiting(now)?;
             }
             events.clear();
-            let timeout = spins.then_some(rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 });
+            let stays = spins || !self.unread.is_empty();
+            let timeout = stays.then_some(rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 });
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -223,6 +234,7 @@ impl<'a> Worker<'a> {
                 self.event(event.data.u64(), event.flags);
                 self.run_due_between();
             }
+            self.read_on();
         }
         self.give_back();
         self.outbox.end();
@@ -342,6 +354,16 @@ impl<'a> Worker<'a> {
                 (false, false) => return,
             };
             let task = queue.pop_front().expect("the front was just looked at");
+            self.dispatch(task, now);
+        }
+    }
+
+    /// Closes the connections that the captured clients never closed, once all else is done.
+    fn close_what_stayed_open(&mut self) {
+        let done = !self.inbox_open && self.upcoming.is_empty() && self.openings.is_empty() && self.waiting + self.under_way == 0;
+        while done && self.closings.front().is_some_and(|task| task.due >= FAR_NS) {
+            let task = self.closings.pop_front().expect("the front was just looked at");
+            let now = self.now();
             self.dispatch(task, now);
         }
     }

@@ -220,7 +220,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         folder,
         finished,
         planned: plan.sends(),
-        lanes: plan.totals.lanes,
+        lanes: plan.totals.lanes.saturating_mul(u64::from(shape.pacing.loops.max(1))),
         scheduled,
         max_lateness_ns: shape.max_lateness_ns,
     })

@@ -69,6 +69,10 @@ fn lines(ran: &Ran) -> Vec<String> {
     let mut lines = vec![match (ran.scheduled, finished.held) {
         (false, _) => "as fast as the lanes allowed: no schedule to hold".to_owned(),
         (true, true) => format!("schedule held: {lateness}{late}"),
+        (true, false) if own["notes"]["waited-for-a-connection-slot"].as_u64() > Some(finished.sent / 100) => format!(
+            "INVALID, the schedule was not held: {lateness}{late}; requests waited for a connection: allow more with --max-connections or \
+             ulimit -n, or use a --sample or more machines with --shard"
+        ),
         (true, false) => format!(
             "INVALID, the schedule was not held: {lateness}{late}; use a slower --speed, a --sample, more machines with --shard, or \
              --realtime"

@@ -93,6 +93,7 @@ impl Worker<'_> {
         lane.finish_one(now);
         self.maybe_idle = true;
         let side = lane.side;
+        self.under_way -= u64::from(sent.is_some());
         if sent.is_some() || task.again {
             self.shared.ends(side, task.id);
         }

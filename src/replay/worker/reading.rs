@@ -3,11 +3,23 @@
 use std::io;
 
 use super::super::task::Task;
-use super::{Answer, Failure, FailureKind, READ_BYTES, Worker};
+use super::{Answer, Failure, FailureKind, READ_AT_ONCE, READ_BYTES, Worker};
 use crate::http::parser::{Damage, Ending, Message, Parsed};
 
 impl Worker<'_> {
-    /// Reads what is there. `ends`: the peer has closed, so read to the end.
+    /// Reads on where more was there than is read at once, a part of each.
+    pub(super) fn read_on(&mut self) {
+        for _ in 0..self.unread.len() {
+            let Some((at, generation, ends)) = self.unread.pop_front() else { return };
+            if self.connections.holds(at, generation) {
+                self.read(at, ends);
+                self.run_due_between();
+            }
+        }
+    }
+
+    /// Reads what is there, or a first part of it: who answers much or without end must not keep others waiting. `ends`: the
+    /// peer has closed, so read to the end.
     pub(super) fn read(&mut self, at: usize, ends: bool) {
         let generation = self.connections.generation(at);
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -15,13 +27,19 @@ impl Worker<'_> {
             // Another connection is being read: a due request was sent meanwhile, and found this one ended.
             buffer = vec![0; READ_BYTES];
         }
+        let mut read = 0;
         while self.connections.holds(at, generation) {
+            if read >= READ_AT_ONCE {
+                self.unread.push_back((at, generation, ends));
+                break;
+            }
             let connection = self.connections.get(at);
             let tls = connection.socket.is_tls();
             match connection.socket.read(&mut buffer) {
                 Ok(0) => self.lost(at, Ending::Closed, "closed by v2"),
                 Ok(n) => {
                     self.figures.bytes_received += n as u64;
+                    read += n;
                     self.parse(at, generation, &buffer[..n]);
                     if n < buffer.len() && !tls && !ends {
                         break;
@@ -165,9 +183,11 @@ impl Worker<'_> {
         let mut behind = false;
         while let Some(request) = unanswered.pop_front() {
             // A kept connection may be closed by v2 at any moment, also at the one of sending. A safe request of which no
-            // answer came goes again once (RFC 9110 §9.2.2).
-            if request.task.load.traits.is_safe() && !request.task.again && (served > 0 || behind) {
+            // answer came goes again (RFC 9110 §9.2.2, RFC 9112 §9.3.2): as often as v2 answered another one on the connection
+            // before, else once.
+            if request.task.load.traits.is_safe() && (served > 0 || (behind && !request.task.again)) {
                 self.figures.note("sent-again");
+                self.under_way -= 1;
                 again.push(Task { again: true, ..request.task });
             } else {
                 let answer = Answer::failed(FailureKind::Closed, detail);

@@ -37,6 +37,7 @@ impl Worker<'_> {
             self.shared.begins(self.lanes.get(lane).side, task.id);
         }
         let (length, expects) = (task.load.place.length, task.load.traits.expects_continue());
+        self.under_way += 1;
         self.connections.get(at).begin(InFlight { task, sent: now, waited, connect_ns });
         if expects {
             let generation = self.connections.generation(at);
