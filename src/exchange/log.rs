@@ -25,7 +25,7 @@ pub const VERSION: u32 = 1;
 pub const END_FORMAT: &str = "shadowtap/end";
 /// Connections are numbered below this: far more than a capture can hold, and small enough that no copy of a lane gets a number
 /// that another one has.
-pub const CONNECTIONS: u64 = 1 << 32;
+pub const CONNECTIONS: u64 = 1 << 40;
 /// Names the program and its version in files.
 pub const TOOL: &str = concat!("shadowtap ", env!("CARGO_PKG_VERSION"));
 

@@ -64,8 +64,8 @@ pub struct Recording {
     /// What is added to connections' numbers: behind those of a file that was concatenated before.
     base: u64,
     next_base: u64,
-    /// What capture its last first line says that it is a part of, and when that part was begun.
-    part: Option<(String, Timestamp)>,
+    /// What capture its last first line says that it is a part of, and when its parts were begun that are numbered by this base.
+    part: Option<(String, Vec<Timestamp>)>,
     /// Lines that opened and closed a file.
     headers: u64,
     ends: u64,
@@ -79,6 +79,10 @@ pub struct Recording {
     redactions: Vec<Option<Redacted>>,
 }
 
+/// Most parts of a capture in one file that are told apart.
+const PARTS: usize = 65_536;
+/// What stands in one file behind a part of a capture is numbered from here, at least.
+const FOREIGN: u64 = 1 << 31;
 /// Most different redactions of one file that are told apart.
 const REDACTIONS: usize = 16;
 
@@ -170,11 +174,7 @@ impl Recording {
             match read(self.base == 0 && self.skew == 0, text) {
                 Ok(Line::Header(header)) => {
                     self.headers += 1;
-                    let part = header.capture.map(|capture| (capture, header.created));
-                    if !continues(self.part.as_ref(), part.as_ref()) {
-                        self.base = self.next_base;
-                    }
-                    self.part = part;
+                    self.begin_part(header.capture, header.created);
                     if self.headers > 1 {
                         // What closed in this file is not told of connections in the ones before.
                         self.rest.open = None;
@@ -185,6 +185,7 @@ impl Recording {
                     self.ends += 1;
                     self.ledger.merge(&end.ledger);
                     let mut rest = end.rest;
+                    rest.closed.retain(|closed| closed.0 < log::CONNECTIONS);
                     for closed in &mut rest.closed {
                         *closed = self.place_closed(*closed);
                     }
@@ -220,6 +221,21 @@ impl Recording {
         let rest = std::mem::replace(&mut self.reader, Box::new(std::io::empty()));
         self.reader = Box::new(std::io::Cursor::new(first).chain(rest));
         Ok(redacted)
+    }
+
+    /// A file begins. It goes on with the numbers before it where it is a further part of the same capture; the same part again is
+    /// meant to be twice as much.
+    fn begin_part(&mut self, capture: Option<String>, created: Timestamp) {
+        match (&mut self.part, &capture) {
+            (Some((of, parts)), Some(capture)) if of == capture && parts.len() < PARTS && !parts.contains(&created) => {
+                parts.push(created);
+                return;
+            }
+            // Further parts of that capture may be among other inputs, and their numbers go on.
+            (Some(_), _) => self.base = self.next_base.max(FOREIGN),
+            (None, _) => self.base = self.next_base,
+        }
+        self.part = capture.map(|capture| (capture, vec![created]));
     }
 
     fn note(&mut self, redacted: Option<Redacted>) {
@@ -270,11 +286,6 @@ impl Recording {
             Some(format!("{name}: its last line is missing: it may have been cut; all of it is used"))
         }
     }
-}
-
-/// Whether two files are parts of one capture, and not the same part.
-fn continues(one: Option<&(String, Timestamp)>, other: Option<&(String, Timestamp)>) -> bool {
-    one.zip(other).is_some_and(|(one, other)| one.0 == other.0 && one.1 != other.1)
 }
 
 /// Reads up to and with a line's end. The standard library's own looks for it byte by byte or nearly so.
@@ -352,13 +363,18 @@ impl Merged {
     /// Finds out which recordings are parts of one capture, when their first lines were read.
     fn tell_captures(&mut self) {
         let (mut of, mut all) = (Vec::with_capacity(self.recordings.len()), 0);
-        for (at, recording) in self.recordings.iter().enumerate() {
-            let part = |at: usize| self.recordings[at].part.as_ref();
-            let same: Vec<usize> =
-                (0..at).filter(|&before| part(before).zip(part(at)).is_some_and(|(a, b)| a.0 == b.0)).collect();
+        let parts: Vec<_> = self.recordings.iter().map(|recording| recording.part.as_ref()).collect();
+        for (at, part) in parts.iter().enumerate() {
+            let same = || {
+                let before = parts[..at].iter().enumerate();
+                before.filter_map(|(before, other)| {
+                    part.zip(*other).filter(|(one, other)| one.0 == other.0).map(|both| (before, both))
+                })
+            };
             // The same part twice is meant to be twice as much.
-            let earlier = same.first().filter(|_| same.iter().all(|&before| continues(part(before), recording.part.as_ref())));
-            of.push(earlier.map_or(all, |&earlier| of[earlier]));
+            let twice = same().any(|(_, (one, other))| one.1.iter().any(|created| other.1.contains(created)));
+            let earlier = same().next().map(|(before, _)| of[before]).filter(|_| !twice);
+            of.push(earlier.unwrap_or(all));
             all += u64::from(earlier.is_none());
         }
         self.captures = (of, all.max(1));
@@ -474,7 +490,10 @@ mod tests {
         assert_eq!(read(&[&format!("{one}{two}")]), together);
         // The same file twice is twice as many lanes, and so is another capture.
         assert_eq!(read(&[&one, &one]).0, [6, 7, 8, 9]);
-        assert_eq!(read(&[&format!("{one}{one}")]).0, [3, 4, 8, 9]);
+        let twice = [3, 4, FOREIGN + 3, FOREIGN + 4];
+        assert_eq!(read(&[&format!("{one}{one}")]).0, twice);
+        let both = read(&[&format!("{one}{two}{one}")]).0;
+        assert_eq!(both, [3, 4, 5, 4, FOREIGN + 3, FOREIGN + 4]);
         let other = two.replace(r#""capture":"c""#, r#""capture":"d""#);
         assert_eq!(read(&[&one, &other]), (vec![6, 8, 11, 9], vec![7]));
     }

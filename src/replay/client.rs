@@ -39,14 +39,15 @@ const LOOK: Duration = Duration::from_millis(50);
 const HOP_BY_HOP: [&str; 9] =
     ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "trailer", "content-length", "expect"];
 
-/// Runs all lanes of `inbox` on this thread. `slots`: how many connections there may be at the same time, where the lanes could have
-/// more; then none is kept between two requests.
+/// Runs all lanes of `inbox` on this thread. `slots`: how many requests may be under way at the same time. `keeps`: a
+/// lane keeps its connection between two requests.
 pub(super) fn run(
     shared: Arc<Shared>,
     proxy: Option<String>,
     inbox: Receiver<Vec<Task>>,
     outbox: SyncSender<Batch>,
-    slots: Option<usize>,
+    slots: usize,
+    keeps: bool,
 ) -> io::Result<Figures> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -62,7 +63,8 @@ pub(super) fn run(
         shared,
         proxy,
         outbox,
-        slots: slots.map(Semaphore::new),
+        slots: Semaphore::new(slots.min(Semaphore::MAX_PERMITS)),
+        keeps,
         figures: RefCell::default(),
         under_way: Cell::new(0),
         changed: Notify::new(),
@@ -79,7 +81,8 @@ struct Crew {
     shared: Arc<Shared>,
     proxy: Option<String>,
     outbox: SyncSender<Batch>,
-    slots: Option<Semaphore>,
+    slots: Semaphore,
+    keeps: bool,
     figures: RefCell<Figures>,
     /// Requests that were taken and are not recorded.
     under_way: Cell<usize>,
@@ -235,7 +238,7 @@ impl Crew {
             .tls_backend_preconfigured(tls)
             .connect_timeout(Duration::from_nanos(self.shared.timeout_ns.unsigned_abs()))
             .tcp_nodelay(true);
-        let builder = if self.slots.is_some() { builder.pool_max_idle_per_host(0) } else { builder };
+        let builder = builder.pool_max_idle_per_host(usize::from(self.keeps));
         let builder = match &self.proxy {
             Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| innermost(&error))?),
             None => builder.no_proxy().dns_resolver(Leads(address)),
@@ -248,20 +251,12 @@ impl Crew {
             Ok(request) => request,
             Err(why) => return self.record(side, &shelf, task, None, Answer::failed(FailureKind::Rewrite, why)),
         };
-        let _slot = match &self.slots {
-            None => None,
-            Some(slots) => {
-                if slots.available_permits() == 0 {
-                    self.figures.borrow_mut().note("waited-for-a-connection-slot");
-                }
-                match self.unless_stopped(slots.acquire()).await {
-                    Some(slot) => slot.ok(),
-                    None => {
-                        let answer = Answer::failed(FailureKind::Skipped, "interrupted before it was sent");
-                        return self.record(side, &shelf, task, None, answer);
-                    }
-                }
-            }
+        if self.slots.available_permits() == 0 {
+            self.figures.borrow_mut().note("waited-for-a-connection-slot");
+        }
+        let Some(_slot) = self.unless_stopped(self.slots.acquire()).await else {
+            let answer = Answer::failed(FailureKind::Skipped, "interrupted before it was sent");
+            return self.record(side, &shelf, task, None, answer);
         };
         let now = self.shared.clock.now();
         if self.shared.at_once {

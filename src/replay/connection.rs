@@ -61,6 +61,10 @@ pub(super) struct Connection {
     pub(super) closing: bool,
     /// A deadline of it is among the timers.
     pub(super) armed: bool,
+    /// It waits for its turn to be read on; `true`: to its end, as the peer has closed.
+    pub(super) unread: Option<bool>,
+    /// Writing on it failed: it is over once all that came is read.
+    pub(super) broken: Option<String>,
     out: Out,
     scratch: Vec<u8>,
 }
@@ -89,6 +93,8 @@ impl Connection {
             served: 0,
             closing: false,
             armed: false,
+            unread: None,
+            broken: None,
             out: Out::default(),
             scratch: Vec::new(),
         }

@@ -328,7 +328,7 @@ fn threads(
     tick: &mut dyn FnMut(&Progress),
 ) -> Result<Ran, ReplayError> {
     let (workers, realtime) = (shared.live.len(), options.realtime);
-    let crowded = all_lanes(plan, options) > slots as u64;
+    let kept = kept_connections(plan, options, slots)?;
     let (records, record_inbox) = sync_channel(RECORD_QUEUE);
     let mut lines = Vec::new();
     let mut crew = Vec::new();
@@ -382,7 +382,7 @@ fn threads(
                 let result = match hand {
                     Hand::Worker(worker) => worker.run(),
                     Hand::Client(proxy, inbox, records) => {
-                        client::run(Arc::clone(shared), proxy, inbox, records, crowded.then_some(slots))
+                        client::run(Arc::clone(shared), proxy, inbox, records, slots - kept, kept > 0)
                     }
                 };
                 if result.is_err() {
@@ -484,6 +484,19 @@ fn connection_slots(plan: &Plan, options: &Options, warnings: &mut Vec<String>) 
         }
     }
     Ok(usize::try_from(slots).unwrap_or(usize::MAX))
+}
+
+/// Of the client transport: how many of `slots` connections the lanes keep between their requests. None where the others would be
+/// fewer: each request then opens its own.
+fn kept_connections(plan: &Plan, options: &Options, slots: usize) -> Result<usize, ReplayError> {
+    let upstreams = options.mapped.len() as u64 + 1;
+    let room = slots as u64 / 2;
+    let mut lanes = all_lanes(plan, options).saturating_mul(upstreams);
+    if lanes > room && options.transport != Transport::Wire {
+        let sides = 1 + u64::from(options.baseline.is_some());
+        lanes = plan.figures().map_err(ReplayError::Spool)?.peak_lanes.saturating_mul(sides).saturating_mul(upstreams);
+    }
+    Ok(if lanes > room { 0 } else { lanes as usize })
 }
 
 /// Lanes of all loops and both sides.

@@ -111,7 +111,18 @@ impl<'a> Feeder<'a> {
             self.shared.budget.take(1, bytes.len());
         }
         let think = self.plan.pacing.stretch(step.think);
-        let task = Task { kind: step.kind, id, lane, due, needs: step.needs, think, load: step.load, bytes, again: false };
+        let task = Task {
+            kind: step.kind,
+            id,
+            lane,
+            due,
+            needs: step.needs,
+            think,
+            load: step.load,
+            bytes,
+            again: false,
+            blamed: false,
+        };
         // Fibonacci hashing: neighbouring lanes go to different workers.
         let spread = (u128::from(lane.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * self.lines.len() as u128) >> 64;
         let line = spread as usize;

@@ -123,6 +123,7 @@ mod tests {
             load: super::super::plan::Load::default(),
             bytes: Bytes::new(),
             again: false,
+            blamed: false,
         }
     }
 

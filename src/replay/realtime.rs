@@ -36,7 +36,8 @@ fn set_policy(policy: i32, priority: i32) -> std::io::Result<()> {
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
-/// Keeps the process's memory from being paged out: what is in use now or later, and not all that is reserved.
+/// Keeps the process's memory from being paged out: what is mapped by now, page by page as it comes into use. (All of it at once
+/// would be the whole of what the allocator has reserved.)
 pub(super) fn lock_memory() -> Result<(), String> {
     rustix::mm::mlockall(rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::ONFAULT)
         .map_err(|error| format!("--realtime: memory cannot be locked ({error}): run as root or with CAP_IPC_LOCK"))

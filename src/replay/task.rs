@@ -26,8 +26,10 @@ pub(super) struct Task {
     pub(super) load: Load,
     /// The request, or its first part where the rest is streamed from the spool.
     pub(super) bytes: Bytes,
-    /// It was on a connection that v2 closed before it answered; sent once more, never twice.
+    /// It was on a connection that v2 closed before it answered, and is sent again.
     pub(super) again: bool,
+    /// It was the next to be answered then.
+    pub(super) blamed: bool,
 }
 
 impl Task {

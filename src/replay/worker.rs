@@ -121,8 +121,8 @@ pub(super) struct Worker<'a> {
     waiting: u64,
     /// Requests that were sent and are not recorded.
     under_way: u64,
-    /// Connections that have more than is read at once: place, generation, whether the peer has closed.
-    unread: VecDeque<(usize, u32, bool)>,
+    /// Connections that are to be read on: place and generation, none twice.
+    unread: VecDeque<(usize, u32)>,
     figures: Figures,
     recent: Recent,
     recent_since: i64,
@@ -433,7 +433,10 @@ impl<'a> Worker<'a> {
                             epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
                         if flags.intersects(incoming) && self.connections.holds(at, generation) {
                             let ends = flags.intersects(incoming.difference(epoll::EventFlags::IN));
-                            self.read(at, ends);
+                            match &mut self.connections.get(at).unread {
+                                Some(to_the_end) => *to_the_end |= ends,
+                                None => self.read(at, ends),
+                            }
                         }
                     }
                 }

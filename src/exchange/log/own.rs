@@ -297,7 +297,7 @@ mod tests {
 
     prop_compose! {
         fn exchanges()(
-            connection in 0u64..1 << 33, ordinal: u32, parts in prop::collection::vec(octets(), 6),
+            connection in 0u64..1 << 41, ordinal: u32, parts in prop::collection::vec(octets(), 6),
             fields in prop::collection::vec((octets(), octets()), 0..6), trailers in prop::collection::vec((octets(), octets()), 0..2),
             times in prop::collection::vec(prop::option::of(0i64..1 << 40), 5), ends in (any::<[u8; 4]>(), any::<u16>(), any::<[u8; 16]>()),
             kinds in (0usize..5, 0usize..4, 0usize..4), status: u16, cut: bool,

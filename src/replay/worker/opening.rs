@@ -13,6 +13,9 @@ use super::super::tls::server_name;
 use super::super::wire::{Handshake, Socket};
 use super::{FailureKind, Wake, Worker};
 
+/// Among so many idle connections one is looked for that nobody will need any more.
+const SPENT_AMONG: usize = 64;
+
 impl Worker<'_> {
     /// Opens a connection for a lane, or puts the lane in line for one. `false`: it failed at once, and so did the lane's
     /// next request.
@@ -62,7 +65,7 @@ impl Worker<'_> {
         if !self.maybe_idle {
             return false;
         }
-        let mut found = None;
+        let (mut found, mut more) = (None, SPENT_AMONG);
         for at in self.connections.indices() {
             let connection = self.connections.peek(at).expect("the index is of a tenant");
             let lane = self.lanes.peek(connection.lane);
@@ -74,6 +77,10 @@ impl Worker<'_> {
                 break;
             }
             found = found.or(Some(at));
+            more -= 1;
+            if more == 0 {
+                break;
+            }
         }
         let Some(at) = found else {
             self.maybe_idle = false;

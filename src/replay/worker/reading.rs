@@ -10,10 +10,30 @@ impl Worker<'_> {
     /// Reads on where more was there than is read at once, a part of each.
     pub(super) fn read_on(&mut self) {
         for _ in 0..self.unread.len() {
-            let Some((at, generation, ends)) = self.unread.pop_front() else { return };
-            if self.connections.holds(at, generation) {
-                self.read(at, ends);
-                self.run_due_between();
+            let Some((at, generation)) = self.unread.pop_front() else { return };
+            if !self.connections.holds(at, generation) {
+                continue;
+            }
+            let ends = self.connections.get(at).unread.take().unwrap_or_default();
+            self.read(at, ends);
+            if self.connections.holds(at, generation) && self.connections.get(at).unread.is_none() {
+                // What v2 said before it closed is read now, and says more than the failed write does.
+                if let Some(detail) = self.connections.get(at).broken.take() {
+                    self.lost(at, Ending::Cut, &detail);
+                }
+            }
+            self.run_due_between();
+        }
+    }
+
+    /// Puts a connection in line to be read on.
+    pub(super) fn read_later(&mut self, at: usize, ends: bool) {
+        let generation = self.connections.generation(at);
+        match &mut self.connections.get(at).unread {
+            Some(to_the_end) => *to_the_end |= ends,
+            unread => {
+                *unread = Some(ends);
+                self.unread.push_back((at, generation));
             }
         }
     }
@@ -24,13 +44,13 @@ impl Worker<'_> {
         let generation = self.connections.generation(at);
         let mut buffer = std::mem::take(&mut self.buffer);
         if buffer.is_empty() {
-            // Another connection is being read: a due request was sent meanwhile, and found this one ended.
+            // Another connection is being read; nothing would look like the end of this one.
             buffer = vec![0; READ_BYTES];
         }
         let mut read = 0;
         while self.connections.holds(at, generation) {
             if read >= READ_AT_ONCE {
-                self.unread.push_back((at, generation, ends));
+                self.read_later(at, ends);
                 break;
             }
             let connection = self.connections.get(at);
@@ -184,11 +204,12 @@ impl Worker<'_> {
         while let Some(request) = unanswered.pop_front() {
             // A kept connection may be closed by v2 at any moment, also at the one of sending. A safe request of which no
             // answer came goes again (RFC 9110 §9.2.2, RFC 9112 §9.3.2): as often as v2 answered another one on the connection
-            // before, else once.
-            if request.task.load.traits.is_safe() && (served > 0 || (behind && !request.task.again)) {
+            // before, but once where it was the first in line: it may be what v2 closes at.
+            let blamed = request.task.blamed;
+            if request.task.load.traits.is_safe() && (behind || (served > 0 && !blamed)) {
                 self.figures.note("sent-again");
                 self.under_way -= 1;
-                again.push(Task { again: true, ..request.task });
+                again.push(Task { again: true, blamed: blamed || !behind, ..request.task });
             } else {
                 let answer = Answer::failed(FailureKind::Closed, detail);
                 self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);

@@ -8,7 +8,6 @@ use super::super::generator::{self, Recent};
 use super::super::lane::{Arrivals, Next};
 use super::super::task::bump;
 use super::{CONTINUE_NS, PIPELINE, Wake, Worker};
-use crate::http::parser::Ending;
 
 impl Worker<'_> {
     pub(super) fn send(&mut self, at: usize, free: i64) {
@@ -99,14 +98,12 @@ impl Worker<'_> {
     fn write_on(&mut self, at: usize, more: bool) {
         match self.connections.get(at).write(&self.shared.spool, more) {
             Ok(Written::All | Written::Blocked) => {}
-            // What v2 said before it closed is still to be read, and says more than the failed write does.
+            // What v2 said before it closed is still to be read.
             Err(error) => {
-                let generation = self.connections.generation(at);
-                self.connections.get(at).drop_rest();
-                self.read(at, true);
-                if self.connections.holds(at, generation) {
-                    self.lost(at, Ending::Cut, &error.to_string());
-                }
+                let connection = self.connections.get(at);
+                connection.drop_rest();
+                connection.broken = Some(error.to_string());
+                self.read_later(at, true);
             }
         }
     }
