@@ -468,13 +468,12 @@ fn start_time(plan: &Plan, options: &Options, warnings: &mut Vec<String>) -> (Mo
 
 /// How many connections may be open at the same time: what the system gives, after the limit was raised as far as it goes.
 fn connection_slots(plan: &Plan, options: &Options, warnings: &mut Vec<String>) -> Result<usize, ReplayError> {
-    let sides = 1 + u64::from(options.baseline.is_some());
     let lanes = all_lanes(plan, options);
     let wished = options.max_connections.map_or(u64::MAX, |most| most.max(1) as u64);
     let limit = raise_file_limit(wished.min(1 << 20).saturating_add(OTHER_FILES));
     let slots = wished.min(limit.saturating_sub(OTHER_FILES).max(1));
     if lanes > slots && options.max_connections.is_none() {
-        let peak = plan.figures().map_err(ReplayError::Spool)?.peak_lanes.saturating_mul(sides);
+        let peak = peak_lanes(plan, options)?;
         if peak > slots {
             warnings.push(format!(
                 "the capture has {peak} connections open at the same time, but only {limit} files may be open: idle ones are closed \
@@ -493,16 +492,24 @@ fn kept_connections(plan: &Plan, options: &Options, slots: usize) -> Result<usiz
     let room = slots as u64 / 2;
     let mut lanes = all_lanes(plan, options).saturating_mul(upstreams);
     if lanes > room && options.transport != Transport::Wire {
-        let sides = 1 + u64::from(options.baseline.is_some());
-        lanes = plan.figures().map_err(ReplayError::Spool)?.peak_lanes.saturating_mul(sides).saturating_mul(upstreams);
+        lanes = peak_lanes(plan, options)?.saturating_mul(upstreams);
     }
     Ok(if lanes > room { 0 } else { lanes as usize })
 }
 
 /// Lanes of all loops and both sides.
 fn all_lanes(plan: &Plan, options: &Options) -> u64 {
-    let sides = 1 + u64::from(options.baseline.is_some());
-    plan.totals.lanes.saturating_mul(u64::from(plan.pacing.loops.max(1))).saturating_mul(sides)
+    plan.totals.lanes.saturating_mul(u64::from(plan.pacing.loops.max(1))).saturating_mul(sides(options))
+}
+
+/// Most lanes that are open at the same time, of both sides. Reads the plan through.
+fn peak_lanes(plan: &Plan, options: &Options) -> Result<u64, ReplayError> {
+    Ok(plan.figures().map_err(ReplayError::Spool)?.peak_lanes.saturating_mul(sides(options)))
+}
+
+/// v2, and the baseline where there is one.
+fn sides(options: &Options) -> u64 {
+    1 + u64::from(options.baseline.is_some())
 }
 
 /// Raises the limit of open files to `wanted` or as far as it goes; gives what it is then.

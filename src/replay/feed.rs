@@ -71,11 +71,11 @@ impl<'a> Feeder<'a> {
             let shift = self.plan.period.saturating_mul(i64::from(round));
             for step in self.plan.steps()? {
                 let step = step?;
-                // Clocks in captures may say anything; within these bounds no sum with a time of the replay overflows.
                 // A connection that closed behind the last request must hold up neither the next loop nor the end: it closes with
                 // that request, and in the last loop when all is answered.
                 let behind = step.kind == StepKind::Close && step.when > self.plan.totals.span;
                 let when = if behind { self.plan.totals.span } else { step.when };
+                // Clocks in captures may say anything; within these bounds no sum with a time of the replay overflows.
                 let due = pacing.due(when.saturating_add(shift)).clamp(-FAR_NS, FAR_NS);
                 if !self.wait_for_room(due) {
                     return Ok(());

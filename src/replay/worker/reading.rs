@@ -3,7 +3,7 @@
 use std::io;
 
 use super::super::task::Task;
-use super::{Answer, Failure, FailureKind, READ_AT_ONCE, READ_BYTES, Worker};
+use super::{Answer, Failure, FailureKind, READ_AT_ONCE, Worker};
 use crate::http::parser::{Damage, Ending, Message, Parsed};
 
 impl Worker<'_> {
@@ -43,10 +43,7 @@ impl Worker<'_> {
     pub(super) fn read(&mut self, at: usize, ends: bool) {
         let generation = self.connections.generation(at);
         let mut buffer = std::mem::take(&mut self.buffer);
-        if buffer.is_empty() {
-            // Another connection is being read; nothing would look like the end of this one.
-            buffer = vec![0; READ_BYTES];
-        }
+        debug_assert!(!buffer.is_empty(), "no connection is read while another one is: what ends one waits in line");
         let mut read = 0;
         while self.connections.holds(at, generation) {
             if read >= READ_AT_ONCE {
