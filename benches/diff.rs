@@ -1,9 +1,12 @@
-//! The diff: how fast and in how much memory, and how many of the planted differences it finds (recall) and how many of what it
-//! reports were planted (precision). Every figure's answer is checked.
+//! The diff: how fast and in how much memory, and how many of the planted differences it finds
+//! (recall) and how many of what it reports were planted (precision). Every figure's answer is
+//! checked.
 //!
-//! `cargo bench --bench diff` prints the table of precision and recall and a run of 50,000 exchanges;
-//! `SHADOWTAP_DIFF_EXCHANGES=1000000` makes that run as large as asked, `SHADOWTAP_DIFF_DIR` says where its files go, and stay
-//! to be used again; `SHADOWTAP_DIFF_THREADS=1` measures one number of threads alone; `-- speed` leaves the tables out.
+//! `cargo bench --bench diff` prints the table of precision and recall and a run of 50,000
+//! exchanges; `SHADOWTAP_DIFF_EXCHANGES=1000000` makes that run as large as asked,
+//! `SHADOWTAP_DIFF_DIR` says where its files go, and stay to be used again;
+//! `SHADOWTAP_DIFF_THREADS=1` measures one number of threads alone; `-- speed` leaves the tables
+//! out.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -24,7 +27,12 @@ use shadowtap::time::Monotonic;
 fn diff(folder: &Path) -> Findings {
     let open = |name: &str| File::open(folder.join(name)).expect("the plan wrote it");
     let spool = tempfile::tempfile_in(folder).expect("the folder can be written");
-    let inputs = Inputs { exchanges: open("exchanges.jsonl"), outcomes: open("outcomes.jsonl"), baseline: None, spool };
+    let inputs = Inputs {
+        exchanges: open("exchanges.jsonl"),
+        outcomes: open("outcomes.jsonl"),
+        baseline: None,
+        spool,
+    };
     let settings = Settings {
         rules: Rules::default(),
         approvals: Default::default(),
@@ -42,16 +50,21 @@ fn score(plan: &Plan) -> [usize; 3] {
     let folder = tempfile::tempdir().expect("a folder for the run");
     pairs::make(plan, folder.path());
     let findings = diff(folder.path());
-    let clusters: Vec<_> = findings.clusters.iter().filter(|cluster| cluster.class == Class::Regression).collect();
+    let clusters: Vec<_> =
+        findings.clusters.iter().filter(|cluster| cluster.class == Class::Regression).collect();
     let mut found = BTreeSet::new();
     let mut right = 0;
     for cluster in &clusters {
         let planted = plan.faults.iter().enumerate().find(|(route, fault)| {
             let (_, place, _) = FAULTS[**fault];
-            cluster.route == pairs::route(*route) && (cluster.place == place || place.starts_with(&cluster.place))
+            cluster.route == pairs::route(*route)
+                && (cluster.place == place || place.starts_with(&cluster.place))
         });
         if planted.is_none() && plan.samples >= 10 {
-            println!("wrong: {} {} {} ({})", cluster.route, cluster.place, cluster.shape, cluster.why);
+            println!(
+                "wrong: {} {} {} ({})",
+                cluster.route, cluster.place, cluster.shape, cluster.why
+            );
         }
         right += usize::from(planted.is_some());
         found.extend(planted.map(|(route, _)| route));
@@ -60,7 +73,9 @@ fn score(plan: &Plan) -> [usize; 3] {
 }
 
 fn table() {
-    println!("noisy places | samples a route | planted | found | recall | reported | right | precision");
+    println!(
+        "noisy places | samples a route | planted | found | recall | reported | right | precision"
+    );
     for noise in [0, 1, pairs::NOISES] {
         for samples in [2, 10, 1_000] {
             let seeds = if samples == 1_000 { 1 } else { 5 };
@@ -78,22 +93,36 @@ fn table() {
                 percent(right, reported)
             );
             assert!(samples < 10 || found == planted, "a planted difference was not found");
-            assert!(samples < 10 || right * 100 >= reported * 99, "more than one in a hundred is wrong");
+            assert!(
+                samples < 10 || right * 100 >= reported * 99,
+                "more than one in a hundred is wrong"
+            );
         }
     }
 }
 
 /// Changes planted where v1 varies by itself: of type, of presence, a constant.
 fn noisy_table() {
-    println!("a change at a noisy place | samples a route | routes | found | other causes reported");
+    println!(
+        "a change at a noisy place | samples a route | routes | found | other causes reported"
+    );
     for (fault, place, shape) in NOISY_FAULTS {
         for samples in [2, 10, 1_000] {
-            let plan = Plan { noisy_fault: Some(fault), faults: vec![], noise: pairs::NOISES, samples, ..Plan::small() };
+            let plan = Plan {
+                noisy_fault: Some(fault),
+                faults: vec![],
+                noise: pairs::NOISES,
+                samples,
+                ..Plan::small()
+            };
             let folder = tempfile::tempdir().expect("a folder for the run");
             pairs::make(&plan, folder.path());
             let findings = diff(folder.path());
-            let regressions = || findings.clusters.iter().filter(|cluster| cluster.class == Class::Regression);
-            let found = regressions().filter(|cluster| cluster.place == place && cluster.shape == shape).count();
+            let regressions =
+                || findings.clusters.iter().filter(|cluster| cluster.class == Class::Regression);
+            let found = regressions()
+                .filter(|cluster| cluster.place == place && cluster.shape == shape)
+                .count();
             let others = regressions().count() - found;
             println!("{fault:>25} | {samples:>15} | {:>6} | {found:>5} | {others:>5}", plan.clean);
             assert!(samples < 10 || (found, others) == (plan.clean, 0), "{fault} was not found");
@@ -102,26 +131,43 @@ fn noisy_table() {
 }
 
 fn throughput() {
-    let wanted: usize = std::env::var("SHADOWTAP_DIFF_EXCHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(50_000);
+    let wanted: usize = std::env::var("SHADOWTAP_DIFF_EXCHANGES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(50_000);
     let made = tempfile::tempdir().expect("a folder for the run");
-    let kept = std::env::var_os("SHADOWTAP_DIFF_DIR").map(|parent| Path::new(&parent).join(format!("diff-{wanted}")));
+    let kept = std::env::var_os("SHADOWTAP_DIFF_DIR")
+        .map(|parent| Path::new(&parent).join(format!("diff-{wanted}")));
     let folder = kept.as_deref().unwrap_or(made.path());
-    let plan = Plan { faults: vec![0, 4], clean: 18, samples: wanted / 20, noise: 3, padding: 2_000, ..Plan::small() };
+    let plan = Plan {
+        faults: vec![0, 4],
+        clean: 18,
+        samples: wanted / 20,
+        noise: 3,
+        padding: 2_000,
+        ..Plan::small()
+    };
     if !folder.join("made").exists() {
         std::fs::create_dir_all(folder).expect("the folder can be made");
         pairs::make(&plan, folder);
         std::fs::write(folder.join("made"), "").expect("the folder can be written");
     }
     let lines = (plan.exchanges() as u64).max(1);
-    let bytes = File::open(folder.join("exchanges.jsonl")).and_then(|file| file.metadata()).map_or(0, |file| file.len());
-    let only: Option<usize> = std::env::var("SHADOWTAP_DIFF_THREADS").ok().and_then(|text| text.parse().ok());
+    let bytes = File::open(folder.join("exchanges.jsonl"))
+        .and_then(|file| file.metadata())
+        .map_or(0, |file| file.len());
+    let only: Option<usize> =
+        std::env::var("SHADOWTAP_DIFF_THREADS").ok().and_then(|text| text.parse().ok());
     for threads in [1, 2].into_iter().filter(|threads| only.is_none_or(|only| only == *threads)) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         let before = Monotonic::now();
         let findings = pool.install(|| diff(folder));
         let seconds = before.elapsed() as f64 / 1e9;
         assert_eq!(findings.totals.compared, lines);
-        assert_eq!(findings.clusters.iter().filter(|cluster| cluster.class == Class::Regression).count(), 2);
+        assert_eq!(
+            findings.clusters.iter().filter(|cluster| cluster.class == Class::Regression).count(),
+            2
+        );
         // A body is about 2 KB on each side; the larger part of the bytes that are read.
         let compared = findings.totals.compared as f64 * 2.0 * 2_450.0;
         println!(

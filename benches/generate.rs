@@ -1,5 +1,5 @@
-//! Writes a seeded capture to a file or to standard output, for measurements that other programs take part in:
-//! `cargo bench --bench generate -- --exchanges 200000 --body 2100 -o big.pcap`
+//! Writes a seeded capture to a file or to standard output, for measurements that other programs
+//! take part in: `cargo bench --bench generate -- --exchanges 200000 --body 2100 -o big.pcap`
 
 #[path = "support/traffic.rs"]
 mod traffic;
@@ -33,8 +33,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     // `cargo test --benches` runs it without arguments.
     let Some(output) = output else { return Ok(()) };
-    let out: Box<dyn Write> =
-        if output == "-" { Box::new(std::io::stdout().lock()) } else { Box::new(std::fs::File::create(&output)?) };
+    let out: Box<dyn Write> = if output == "-" {
+        Box::new(std::io::stdout().lock())
+    } else {
+        Box::new(std::fs::File::create(&output)?)
+    };
     let made = traffic.write(BufWriter::with_capacity(1 << 20, out))?;
     eprintln!(
         "{output}: {} packets, {} bytes, {} exchanges, {} bytes of bodies",

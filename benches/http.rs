@@ -1,4 +1,5 @@
-//! Speed of heads, bodies, pairing and writing, on seeded messages; each bench asserts what it made.
+//! Speed of heads, bodies, pairing and writing, on seeded messages; each bench asserts what it
+//! made.
 //!
 //! `cargo bench --bench http` prints the time of a pass and the bytes a second.
 
@@ -58,8 +59,7 @@ fn responses(chunked: bool) -> Vec<u8> {
             ));
         }
         body.push_str("{}]");
-        let head =
-            "HTTP/1.1 200 OK\r\nServer: shop/1.0\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\nContent-Type: application/json\r\n";
+        let head = "HTTP/1.1 200 OK\r\nServer: shop/1.0\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\nContent-Type: application/json\r\n";
         out.extend_from_slice(head.as_bytes());
         if chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
@@ -120,10 +120,17 @@ fn pair(requests: &[u8], responses: &[u8], mut out: impl FnMut(Exchange)) {
     let mut packet = 0;
     let mut answers = responses.chunks(responses.len() / EXCHANGES + 1);
     for request in requests.chunks(requests.len() / EXCHANGES + 1) {
-        for (direction, bytes) in [(Direction::ToServer, Some(request)), (Direction::ToClient, answers.next())] {
+        for (direction, bytes) in
+            [(Direction::ToServer, Some(request)), (Direction::ToClient, answers.next())]
+        {
             for slice in bytes.unwrap_or_default().chunks(1_448) {
                 packet += 1;
-                let mark = Mark { at: Timestamp::from_nanos(packet as i64 * 1_000), packet, ack: None, cut: false };
+                let mark = Mark {
+                    at: Timestamp::from_nanos(packet as i64 * 1_000),
+                    packet,
+                    ack: None,
+                    cut: false,
+                };
                 pairing.bytes(direction, slice, mark, &mut out);
             }
         }
@@ -134,11 +141,14 @@ fn pair(requests: &[u8], responses: &[u8], mut out: impl FnMut(Exchange)) {
 #[divan::bench]
 fn pair_exchanges(bencher: divan::Bencher<'_, '_>) {
     let (requests, responses) = (requests(), responses(false));
-    bencher.counter(BytesCount::new(requests.len() + responses.len())).counter(ItemsCount::new(EXCHANGES)).bench(|| {
-        let mut count = 0;
-        pair(divan::black_box(&requests), &responses, |_| count += 1);
-        assert_eq!(count, EXCHANGES);
-    });
+    bencher
+        .counter(BytesCount::new(requests.len() + responses.len()))
+        .counter(ItemsCount::new(EXCHANGES))
+        .bench(|| {
+            let mut count = 0;
+            pair(divan::black_box(&requests), &responses, |_| count += 1);
+            assert_eq!(count, EXCHANGES);
+        });
 }
 
 #[divan::bench]
@@ -149,9 +159,11 @@ fn write_exchanges(bencher: divan::Bencher<'_, '_>) {
     let mut out = Vec::new();
     exchanges.iter().for_each(|exchange| log::write(&mut out, exchange));
     let length = out.len();
-    bencher.counter(BytesCount::new(length)).counter(ItemsCount::new(EXCHANGES)).bench_local(|| {
-        out.clear();
-        exchanges.iter().for_each(|exchange| log::write(&mut out, exchange));
-        assert_eq!(out.len(), length);
-    });
+    bencher.counter(BytesCount::new(length)).counter(ItemsCount::new(EXCHANGES)).bench_local(
+        || {
+            out.clear();
+            exchanges.iter().for_each(|exchange| log::write(&mut out, exchange));
+            assert_eq!(out.len(), length);
+        },
+    );
 }

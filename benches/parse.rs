@@ -1,5 +1,5 @@
-//! From a capture to exchanges, stage by stage and with one and two threads, over seeded traffic of several shapes. Every run
-//! checks its counts. `cargo bench --bench parse`
+//! From a capture to exchanges, stage by stage and with one and two threads, over seeded traffic of
+//! several shapes. Every run checks its counts. `cargo bench --bench parse`
 
 #[path = "support/traffic.rs"]
 mod traffic;
@@ -76,9 +76,12 @@ fn decoded(bencher: Bencher, name: &str) {
         .bench_local_values(|mut source| {
             let (mut batch, mut segments) = (Batch::default(), 0);
             while source.fill(&mut batch).expect("memory can be read") {
-                let decoded =
-                    (batch.first..).zip(&batch.frames).map(|(number, frame)| decode(frame, batch.bytes(frame), number, key));
-                segments += decoded.filter(|decoded| matches!(decoded, Ok(Decoded::Segment(_)))).count() as u64;
+                let decoded = (batch.first..)
+                    .zip(&batch.frames)
+                    .map(|(number, frame)| decode(frame, batch.bytes(frame), number, key));
+                segments += decoded
+                    .filter(|decoded| matches!(decoded, Ok(Decoded::Segment(_))))
+                    .count() as u64;
             }
             assert_eq!(segments, made.packets);
         });
@@ -87,7 +90,9 @@ fn decoded(bencher: Bencher, name: &str) {
 /// Reassembled and paired, nothing written.
 #[divan::bench(args = SHAPES)]
 fn paired(bencher: Bencher, name: &str) {
-    whole(bencher, name, 1, |exchange, _| usize::from(exchange.completeness == Completeness::Complete));
+    whole(bencher, name, 1, |exchange, _| {
+        usize::from(exchange.completeness == Completeness::Complete)
+    });
 }
 
 /// All the way to JSON.
@@ -107,7 +112,12 @@ fn line(exchange: Exchange, text: &mut Vec<u8>) -> usize {
     usize::from(exchange.completeness == Completeness::Complete)
 }
 
-fn whole(bencher: Bencher, name: &str, threads: usize, render: fn(Exchange, &mut Vec<u8>) -> usize) {
+fn whole(
+    bencher: Bencher,
+    name: &str,
+    threads: usize,
+    render: fn(Exchange, &mut Vec<u8>) -> usize,
+) {
     let (traffic, _, capture) = shape(name);
     let options = Options { threads, ..Options::default() };
     bencher

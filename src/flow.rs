@@ -1,4 +1,5 @@
-//! Who talks to whom: endpoints, the pair of them that a connection is, and the two directions of it.
+//! Who talks to whom: endpoints, the pair of them that a connection is, and the two directions of
+//! it.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -23,12 +24,17 @@ impl Endpoint {
     }
 }
 
-/// IPv4 before IPv6, then by address and port. By numbers: bytes are compared by a call, and this is asked for every packet.
+/// IPv4 before IPv6, then by address and port. By numbers: bytes are compared by a call, and this
+/// is asked for every packet.
 impl Ord for Endpoint {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self.address, other.address) {
-            (IpAddr::V4(ours), IpAddr::V4(theirs)) => (ours.to_bits(), self.port).cmp(&(theirs.to_bits(), other.port)),
-            (IpAddr::V6(ours), IpAddr::V6(theirs)) => (ours.to_bits(), self.port).cmp(&(theirs.to_bits(), other.port)),
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+                (ours.to_bits(), self.port).cmp(&(theirs.to_bits(), other.port))
+            }
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => {
+                (ours.to_bits(), self.port).cmp(&(theirs.to_bits(), other.port))
+            }
             (IpAddr::V4(_), IpAddr::V6(_)) => Ordering::Less,
             (IpAddr::V6(_), IpAddr::V4(_)) => Ordering::Greater,
         }
@@ -44,8 +50,9 @@ impl PartialOrd for Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
-            // An IPv4-mapped address is written as the IPv6 address that the packet has (`[::ffff:506:708]:80`), as packet
-            // analysers do: the dotted form would hide which of the two protocols was spoken.
+            // An IPv4-mapped address is written as the IPv6 address that the packet has
+            // (`[::ffff:506:708]:80`), as packet analysers do: the dotted form would hide which of
+            // the two protocols was spoken.
             IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => {
                 let [.., high, low] = address.segments();
                 write!(f, "[::ffff:{high:x}:{low:x}]:{}", self.port)
@@ -102,9 +109,18 @@ mod tests {
 
     #[test]
     fn text_form_round_trips() {
-        for text in ["10.0.0.1:8080", "[2001:db8::1]:80", "[::ffff:506:708]:6666", "[::]:0", "[::ffff:0:1]:1"] {
+        for text in [
+            "10.0.0.1:8080",
+            "[2001:db8::1]:80",
+            "[::ffff:506:708]:6666",
+            "[::]:0",
+            "[::ffff:0:1]:1",
+        ] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
         }
-        assert_eq!("[::ffff:5.6.7.8]:1".parse::<Endpoint>().unwrap().to_string(), "[::ffff:506:708]:1");
+        assert_eq!(
+            "[::ffff:5.6.7.8]:1".parse::<Endpoint>().unwrap().to_string(),
+            "[::ffff:506:708]:1"
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! shadowtap replaces a live shadow deployment by an offline one.
 //!
-//! It records the ingress traffic of v1 at a node tap, rebuilds the HTTP exchanges, fires the requests at v2 in staging
-//! with their original timing, compares what v2 answers with what v1 answered, and judges in CI.
+//! It records the ingress traffic of v1 at a node tap, rebuilds the HTTP exchanges, fires the
+//! requests at v2 in staging with their original timing, compares what v2 answers with what v1
+//! answered, and judges in CI.
 //!
-//! The modules stand in the order of the data. Each takes what the one before gives, and imports point only backwards
-//! (`tests/architecture.rs` holds them to it):
+//! The modules stand in the order of the data. Each takes what the one before gives, and imports
+//! point only backwards (`tests/architecture.rs` holds them to it):
 //!
 //! ```text
 //! capture     Packet        live device, pcap, pcapng

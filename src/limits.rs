@@ -1,52 +1,60 @@
 //! Every bound of the program, with its unit in the name and its reason.
 //!
-//! Hitting a bound is an outcome that is counted and named, never a panic and never a silent loss. Stages take the bounds
-//! they need as values, so that tests can use small ones; the constants here are the defaults.
+//! Hitting a bound is an outcome that is counted and named, never a panic and never a silent loss.
+//! Stages take the bounds they need as values, so that tests can use small ones; the constants here
+//! are the defaults.
 
-/// Longest head (start line and header fields) of a message, in bytes. Servers in the wild stop at 8 KiB to 64 KiB
-/// (Apache's `LimitRequestFieldSize` is 8 KiB a field, 100 fields); a head beyond this is damage or an attack.
+/// Longest head (start line and header fields) of a message, in bytes. Servers in the wild stop at
+/// 8 KiB to 64 KiB (Apache's `LimitRequestFieldSize` is 8 KiB a field, 100 fields); a head beyond
+/// this is damage or an attack.
 pub const HEAD_BYTES: usize = 1 << 20;
 
 /// Most header fields in a message.
 pub const HEADER_FIELDS: usize = 2_000;
 
-/// Largest body that is kept of one message, in bytes; what is beyond is counted and hashed, not stored.
+/// Largest body that is kept of one message, in bytes; what is beyond is counted and hashed, not
+/// stored.
 pub const BODY_BYTES: usize = 32 << 20;
 
-/// Bytes around the chunks of a request's body (sizes, extensions, line ends) that are kept, so that it is cut the same way
-/// when it is sent again: half a million chunks. Beyond it the body goes as one chunk.
+/// Bytes around the chunks of a request's body (sizes, extensions, line ends) that are kept, so
+/// that it is cut the same way when it is sent again: half a million chunks. Beyond it the body
+/// goes as one chunk.
 pub const CHUNK_FRAMING_BYTES: usize = 4 << 20;
 
-/// Longest line of a JSONL file, in bytes: the largest body in base64 with its head, twice (request and response).
+/// Longest line of a JSONL file, in bytes: the largest body in base64 with its head, twice (request
+/// and response).
 pub const LINE_BYTES: usize = 4 * BODY_BYTES;
 
-/// Bytes of a direction of a connection that may wait for the other direction (a response that was captured before its
-/// request, what follows a CONNECT or an Upgrade until it is answered); beyond it they are read as they are.
+/// Bytes of a direction of a connection that may wait for the other direction (a response that was
+/// captured before its request, what follows a CONNECT or an Upgrade until it is answered); beyond
+/// it they are read as they are.
 pub const HELD_BYTES: usize = 1 << 20;
 
-/// Requests of a connection that may wait for their answers. Pipelines in the wild are some hundred deep; one-sided captures
-/// never answer.
+/// Requests of a connection that may wait for their answers. Pipelines in the wild are some hundred
+/// deep; one-sided captures never answer.
 pub const OUTSTANDING_REQUESTS: usize = 4_096;
 
 /// Bytes of the messages of a connection that may wait to be paired.
 pub const OUTSTANDING_BYTES: usize = 64 << 20;
 
-/// Most exchanges that are held at once to be joined with their outcomes; larger runs are read in several passes.
-/// About 64 bytes each.
+/// Most exchanges that are held at once to be joined with their outcomes; larger runs are read in
+/// several passes. About 64 bytes each.
 pub const JOIN_ENTRIES: usize = 4_000_000;
 
-/// Most routes that are measured each by itself; what is beyond is measured together, as one route of its own name.
+/// Most routes that are measured each by itself; what is beyond is measured together, as one route
+/// of its own name.
 pub const MEASURED_ROUTES: usize = 2_000;
 
-/// Most steps of a timeline; a longer run gets steps of two seconds, four, and so on. Six hours by the second.
+/// Most steps of a timeline; a longer run gets steps of two seconds, four, and so on. Six hours by
+/// the second.
 pub const TIMELINE_STEPS: usize = 21_600;
 
-/// Longest packet that is read, in bytes. libpcap refuses more than 256 KiB (128 MiB for D-Bus); a frame that offload made
-/// can pass 64 KiB. A record header that claims more is damage.
+/// Longest packet that is read, in bytes. libpcap refuses more than 256 KiB (128 MiB for D-Bus); a
+/// frame that offload made can pass 64 KiB. A record header that claims more is damage.
 pub const PACKET_BYTES: u32 = 1 << 20;
 
-/// How much of a capture is read at once, in bytes: large enough that a block costs nothing, small enough that what was
-/// read is still in the processor's cache when it is decoded and reassembled.
+/// How much of a capture is read at once, in bytes: large enough that a block costs nothing, small
+/// enough that what was read is still in the processor's cache when it is decoded and reassembled.
 pub const BLOCK_BYTES: usize = 1 << 20;
 
 /// Smallest block where many inputs are merged, in bytes.
@@ -64,7 +72,8 @@ pub const INTERFACES: usize = 65_536;
 /// Secrets that are kept of a pcapng file's Decryption Secrets Blocks, in bytes.
 pub const SECRETS_BYTES: usize = 16 << 20;
 
-/// Headers inside each other in one packet (tags, labels, tunnels, extension headers). GENEVE over VXLAN over QinQ needs 14.
+/// Headers inside each other in one packet (tags, labels, tunnels, extension headers). GENEVE over
+/// VXLAN over QinQ needs 14.
 pub const LAYERS: u32 = 40;
 
 /// IP packets that wait for fragments.
@@ -73,36 +82,45 @@ pub const FRAGMENTED_PACKETS: usize = 4_096;
 /// Bytes of IP fragments that wait.
 pub const FRAGMENT_BYTES: usize = 16 << 20;
 
-/// How long a fragment waits for the others, in nanoseconds of capture time (RFC 791 suggests 15 s, RFC 8200 60 s).
+/// How long a fragment waits for the others, in nanoseconds of capture time (RFC 791 suggests 15 s,
+/// RFC 8200 60 s).
 pub const FRAGMENT_AGE_NS: i64 = 60_000_000_000;
 
 /// Connections that are followed at a time; one more evicts one that was quiet for long.
 pub const CONNECTIONS: usize = 65_536;
 
-/// Bytes held in one direction of a connection while bytes before them may still come. Receivers' windows seldom pass 6 MiB.
+/// Bytes held in one direction of a connection while bytes before them may still come. Receivers'
+/// windows seldom pass 6 MiB.
 pub const STREAM_HELD_BYTES: usize = 8 << 20;
 
-/// Bytes held by all connections together: out of order, of messages under way, of messages that wait for their answers.
+/// Bytes held by all connections together: out of order, of messages under way, of messages that
+/// wait for their answers.
 pub const ALL_HELD_BYTES: usize = 128 << 20;
 
-/// Connections that hold less than this are spared at first when all together hold too much, in bytes.
+/// Connections that hold less than this are spared at first when all together hold too much, in
+/// bytes.
 pub const SHED_BYTES: usize = 16 << 10;
 
-/// Bytes held behind a hole whose bytes the peer has acknowledged, before the hole is a gap: how far a capture's order may
-/// differ from the wire's.
+/// Bytes held behind a hole whose bytes the peer has acknowledged, before the hole is a gap: how
+/// far a capture's order may differ from the wire's.
 pub const REORDER_BYTES: usize = 1 << 20;
 
-/// How long such a hole is waited for, in nanoseconds of capture time. Merged captures with skewed clocks are this far off.
+/// How long such a hole is waited for, in nanoseconds of capture time. Merged captures with skewed
+/// clocks are this far off.
 pub const REORDER_NS: i64 = 60_000_000_000;
 
-/// How long a connection may be quiet, in nanoseconds of capture time. Keep-alive connections of pools are quiet for minutes.
+/// How long a connection may be quiet, in nanoseconds of capture time. Keep-alive connections of
+/// pools are quiet for minutes.
 pub const IDLE_NS: i64 = 3_600_000_000_000;
 
-/// How long a closed or reset connection is remembered, in nanoseconds of capture time, for packets that come late.
+/// How long a closed or reset connection is remembered, in nanoseconds of capture time, for packets
+/// that come late.
 pub const LINGER_NS: i64 = 5_000_000_000;
 
-/// Largest content of one body once its content codings are undone, in bytes; beyond it the coded bytes are compared.
+/// Largest content of one body once its content codings are undone, in bytes; beyond it the coded
+/// bytes are compared.
 pub const CONTENT_BYTES: usize = 64 << 20;
 
-/// Tokens of a redacted recording's requests that are known again in v2's answers; about 16 bytes each.
+/// Tokens of a redacted recording's requests that are known again in v2's answers; about 16 bytes
+/// each.
 pub const KNOWN_TOKENS: usize = 4 << 20;

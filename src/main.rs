@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Messages are made in one thread and let go in another, all the time: an allocator that is made for it gives `parse` on two cores
-/// a fifth of its time back.
+/// Messages are made in one thread and let go in another, all the time: an allocator that is made
+/// for it gives `parse` on two cores a fifth of its time back.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

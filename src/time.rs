@@ -1,8 +1,8 @@
 //! Time as data, and the only place that reads a clock.
 //!
-//! Capture times are integers of nanoseconds taken from packet headers ([`Timestamp`]); everything that is computed from
-//! them is integer arithmetic and repeats exactly. Code that must know what time it is now asks this module, so that a
-//! search for `now` finds every reader.
+//! Capture times are integers of nanoseconds taken from packet headers ([`Timestamp`]); everything
+//! that is computed from them is integer arithmetic and repeats exactly. Code that must know what
+//! time it is now asks this module, so that a search for `now` finds every reader.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,8 @@ pub const NANOS_PER_SEC: i64 = 1_000_000_000;
 
 /// An instant of the wall clock: nanoseconds since 1970-01-01T00:00:00Z.
 ///
-/// Text form: RFC 3339 in UTC with nine digits of fraction, as `CONTRACT` files hold it. The range is 1677 to 2262.
+/// Text form: RFC 3339 in UTC with nine digits of fraction, as `CONTRACT` files hold it. The range
+/// is 1677 to 2262.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -24,7 +25,8 @@ impl Timestamp {
         Self(nanos)
     }
 
-    /// From seconds and nanoseconds since the epoch, as packet headers have them; out of range saturates.
+    /// From seconds and nanoseconds since the epoch, as packet headers have them; out of range
+    /// saturates.
     pub const fn from_parts(seconds: i64, nanos: i64) -> Self {
         Self(seconds.saturating_mul(NANOS_PER_SEC).saturating_add(nanos))
     }
@@ -47,11 +49,13 @@ impl Timestamp {
     /// The wall clock's present.
     #[expect(clippy::disallowed_methods, reason = "this module is the reader of clocks")]
     pub fn now() -> Self {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
     }
 
-    /// Writes the text form into a fixed buffer without allocating; the hot path of the exchange writer.
+    /// Writes the text form into a fixed buffer without allocating; the hot path of the exchange
+    /// writer.
     pub fn rfc3339(self) -> [u8; 30] {
         let seconds = self.0.div_euclid(NANOS_PER_SEC);
         let nanos = self.0.rem_euclid(NANOS_PER_SEC);
@@ -76,7 +80,8 @@ impl Timestamp {
     }
 }
 
-/// Days since the epoch to a civil date in the proleptic Gregorian calendar (era of 400 years, March first).
+/// Days since the epoch to a civil date in the proleptic Gregorian calendar (era of 400 years,
+/// March first).
 const fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -109,24 +114,32 @@ impl FromStr for Timestamp {
         if let Some(own) = read_own_form(text.as_bytes()) {
             return Ok(own);
         }
-        let parsed: jiff::Timestamp = text.parse().map_err(|_| ParseTimestampError(text.chars().take(64).collect()))?;
-        i64::try_from(parsed.as_nanosecond()).map(Self).map_err(|_| ParseTimestampError(text.to_owned()))
+        let parsed: jiff::Timestamp =
+            text.parse().map_err(|_| ParseTimestampError(text.chars().take(64).collect()))?;
+        i64::try_from(parsed.as_nanosecond())
+            .map(Self)
+            .map_err(|_| ParseTimestampError(text.to_owned()))
     }
 }
 
-/// Reads the form that [`Timestamp::rfc3339`] writes: the hot path of reading files. Any other form is left to the library,
-/// and so is what could only be a mistake (a day that the month does not have).
+/// Reads the form that [`Timestamp::rfc3339`] writes: the hot path of reading files. Any other form
+/// is left to the library, and so is what could only be a mistake (a day that the month does not
+/// have).
 fn read_own_form(text: &[u8]) -> Option<Timestamp> {
     let text: &[u8; 30] = text.try_into().ok()?;
-    let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (29, b'Z')];
+    let separators =
+        [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (29, b'Z')];
     if separators.iter().any(|&(at, byte)| text[at] != byte) {
         return None;
     }
     let number = |range: std::ops::Range<usize>| {
-        text[range].iter().try_fold(0i64, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
+        text[range].iter().try_fold(0i64, |sum, byte| {
+            byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0'))
+        })
     };
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute, second, nanos) = (number(11..13)?, number(14..16)?, number(17..19)?, number(20..29)?);
+    let (hour, minute, second, nanos) =
+        (number(11..13)?, number(14..16)?, number(17..19)?, number(20..29)?);
     if !(1..=12).contains(&month)
         || !(1..=28).contains(&day)
         || hour > 23
@@ -142,14 +155,17 @@ fn read_own_form(text: &[u8]) -> Option<Timestamp> {
     let year_of_era = shifted_year.rem_euclid(400);
     let shifted_month = if month > 2 { month - 3 } else { month + 9 };
     let of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year - 719_468;
+    let days =
+        era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year - 719_468;
     Some(Timestamp::from_parts(days * 86_400 + hour * 3_600 + minute * 60 + second, nanos))
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = self.rfc3339();
-        serializer.serialize_str(std::str::from_utf8(&text).expect("the text form is made of ASCII digits"))
+        serializer.serialize_str(
+            std::str::from_utf8(&text).expect("the text form is made of ASCII digits"),
+        )
     }
 }
 
@@ -160,7 +176,8 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// A reading of the monotonic clock (`CLOCK_MONOTONIC`), comparable only with others of the same boot.
+/// A reading of the monotonic clock (`CLOCK_MONOTONIC`), comparable only with others of the same
+/// boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Monotonic(i64);
 
@@ -198,25 +215,44 @@ mod tests {
 
     #[test]
     fn text_form_round_trips_and_agrees_with_the_library() {
-        for nanos in
-            [0, 1, -1, 1_795_341_600_000_123_456, -62_135_596_800, 951_826_554_999_999_999, i64::MAX, i64::MIN + 1_000_000_000]
-        {
+        for nanos in [
+            0,
+            1,
+            -1,
+            1_795_341_600_000_123_456,
+            -62_135_596_800,
+            951_826_554_999_999_999,
+            i64::MAX,
+            i64::MIN + 1_000_000_000,
+        ] {
             let time = Timestamp::from_nanos(nanos);
             let text = time.to_string();
             assert_eq!(text.parse(), Ok(time), "{text}");
         }
-        assert_eq!(Timestamp::from_nanos(1_795_341_600_000_123_456).to_string(), "2026-11-22T10:00:00.000123456Z");
-        assert_eq!("2026-11-22T11:00:00.5+01:00".parse::<Timestamp>().unwrap().to_string(), "2026-11-22T10:00:00.500000000Z");
+        assert_eq!(
+            Timestamp::from_nanos(1_795_341_600_000_123_456).to_string(),
+            "2026-11-22T10:00:00.000123456Z"
+        );
+        assert_eq!(
+            "2026-11-22T11:00:00.5+01:00".parse::<Timestamp>().unwrap().to_string(),
+            "2026-11-22T10:00:00.500000000Z"
+        );
     }
 
     #[test]
     fn the_quick_reader_agrees_with_the_library() {
         for day in (-100_000..100_000i64).step_by(37) {
-            let time =
-                Timestamp::from_parts(day * 86_400 + (day * 7_919).rem_euclid(86_400), (day * 104_729).rem_euclid(NANOS_PER_SEC));
+            let time = Timestamp::from_parts(
+                day * 86_400 + (day * 7_919).rem_euclid(86_400),
+                (day * 104_729).rem_euclid(NANOS_PER_SEC),
+            );
             let text = time.to_string();
             let library: jiff::Timestamp = text.parse().unwrap();
-            assert_eq!(i128::from(text.parse::<Timestamp>().unwrap().nanos()), library.as_nanosecond(), "{text}");
+            assert_eq!(
+                i128::from(text.parse::<Timestamp>().unwrap().nanos()),
+                library.as_nanosecond(),
+                "{text}"
+            );
         }
     }
 

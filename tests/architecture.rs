@@ -1,5 +1,5 @@
-//! Keeps the map honest: imports point against the data's flow, libraries stay where they belong, and every source file is
-//! named in ARCHITECTURE.md.
+//! Keeps the map honest: imports point against the data's flow, libraries stay where they belong,
+//! and every source file is named in ARCHITECTURE.md.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +40,8 @@ fn sources() -> BTreeMap<String, String> {
             if path.is_dir() {
                 walk(&path, top, found);
             } else if path.extension().is_some_and(|e| e == "rs") {
-                let name = path.strip_prefix(top).expect("below src").to_string_lossy().into_owned();
+                let name =
+                    path.strip_prefix(top).expect("below src").to_string_lossy().into_owned();
                 found.insert(name, fs::read_to_string(&path).expect("a source file is UTF-8"));
             }
         }
@@ -60,7 +61,8 @@ fn stage(file: &str) -> &str {
     file.split('/').next().unwrap_or(file).trim_end_matches(".rs")
 }
 
-/// The names that follow `prefix` in code, comment lines left out: `crate::http::json` gives `http`.
+/// The names that follow `prefix` in code, comment lines left out: `crate::http::json` gives
+/// `http`.
 fn named_after<'a>(text: &'a str, prefix: &str) -> Vec<(usize, &'a str)> {
     let mut names = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -68,7 +70,10 @@ fn named_after<'a>(text: &'a str, prefix: &str) -> Vec<(usize, &'a str)> {
             continue;
         }
         for (at, _) in line.match_indices(prefix) {
-            let boundary = line[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && !"_:$".contains(c));
+            let boundary = line[..at]
+                .chars()
+                .next_back()
+                .is_none_or(|c| !c.is_alphanumeric() && !"_:$".contains(c));
             let rest = &line[at + prefix.len()..];
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
             if boundary && end > 0 {
@@ -88,7 +93,9 @@ fn imports_point_against_the_flow_of_the_data() {
         }
         let here = stage(&file);
         let Some(mine) = rank(here) else {
-            wrong.push(format!("src/{file}: the ranking in tests/architecture.rs does not know {here}"));
+            wrong.push(format!(
+                "src/{file}: the ranking in tests/architecture.rs does not know {here}"
+            ));
             continue;
         };
         if text.contains("use crate::{") {
@@ -98,9 +105,14 @@ fn imports_point_against_the_flow_of_the_data() {
         }
         for (line, module) in named_after(&text, "crate::") {
             match rank(module) {
-                Some(theirs) if theirs < mine || module == here || RANKS[mine].contains(&module) => {}
-                Some(_) => wrong.push(format!("src/{file}:{line}: {here} imports {module}, a later stage")),
-                None => wrong.push(format!("src/{file}:{line}: {module} is no module of the ranking")),
+                Some(theirs)
+                    if theirs < mine || module == here || RANKS[mine].contains(&module) => {}
+                Some(_) => {
+                    wrong.push(format!("src/{file}:{line}: {here} imports {module}, a later stage"))
+                }
+                None => {
+                    wrong.push(format!("src/{file}:{line}: {module} is no module of the ranking"))
+                }
             }
         }
     }
@@ -112,11 +124,19 @@ fn libraries_stay_in_their_homes() {
     for (file, text) in sources() {
         for (library, home) in HOMES {
             let path = format!("{library}::");
-            let used = text.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| {
-                line.match_indices(&path)
-                    .any(|(at, _)| line[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && !"_:".contains(c)))
-            });
-            assert!(!used || file.starts_with(home), "src/{file} names {library}, which only {home} may");
+            let used =
+                text.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| {
+                    line.match_indices(&path).any(|(at, _)| {
+                        line[..at]
+                            .chars()
+                            .next_back()
+                            .is_none_or(|c| !c.is_alphanumeric() && !"_:".contains(c))
+                    })
+                });
+            assert!(
+                !used || file.starts_with(home),
+                "src/{file} names {library}, which only {home} may"
+            );
         }
     }
 }
@@ -125,16 +145,28 @@ fn libraries_stay_in_their_homes() {
 fn lib_names_the_modules_that_are_ranked() {
     let text = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs");
     for (_, module) in named_after(&text, "pub mod ") {
-        assert!(rank(module).is_some(), "src/lib.rs: {module} is not in the ranking of tests/architecture.rs");
+        assert!(
+            rank(module).is_some(),
+            "src/lib.rs: {module} is not in the ranking of tests/architecture.rs"
+        );
     }
 }
 
 #[test]
 fn the_map_names_every_source_file() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
-    let missing: Vec<String> = sources().into_keys().filter(|file| !map.contains(&format!("`src/{file}`"))).collect();
+    let missing: Vec<String> =
+        sources().into_keys().filter(|file| !map.contains(&format!("`src/{file}`"))).collect();
     assert!(missing.is_empty(), "ARCHITECTURE.md does not name {missing:?}");
-    for named in map.split("`src/").skip(1).filter_map(|rest| rest.split('`').next()).filter(|name| name.ends_with(".rs")) {
-        assert!(sources().contains_key(named), "ARCHITECTURE.md names src/{named}, which is not there");
+    for named in map
+        .split("`src/")
+        .skip(1)
+        .filter_map(|rest| rest.split('`').next())
+        .filter(|name| name.ends_with(".rs"))
+    {
+        assert!(
+            sources().contains_key(named),
+            "ARCHITECTURE.md names src/{named}, which is not there"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! `shadowtap capture` on real devices: network namespaces with veth pairs, made and removed here. Needs root on Linux; where the
-//! privilege is missing each test says so and passes, but for the one that is about the lack of it.
+//! `shadowtap capture` on real devices: network namespaces with veth pairs, made and removed here.
+//! Needs root on Linux; where the privilege is missing each test says so and passes, but for the
+//! one that is about the lack of it.
 #![cfg(target_os = "linux")]
 #![expect(
     clippy::print_stdout,
@@ -24,14 +25,19 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_shadowtap");
 const STEPS: u32 = 2_000;
 const STEP: Duration = Duration::from_millis(10);
 
-/// Two namespaces with a veth pair between them, as a pod and its node: `inside` has 10.9.0.2, `outside` 10.9.0.1.
+/// Two namespaces with a veth pair between them, as a pod and its node: `inside` has 10.9.0.2,
+/// `outside` 10.9.0.1.
 struct Pair {
     inside: String,
     outside: String,
 }
 
 fn run(command: &str) -> bool {
-    let status = Command::new("sh").args(["-c", command]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = Command::new("sh")
+        .args(["-c", command])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     status.is_ok_and(|status| status.success())
 }
 
@@ -79,7 +85,8 @@ impl Pair {
         child
     }
 
-    /// Runs `n` requests from the outer to the inner namespace, one connection each, with answers of `size` bytes; returns the port.
+    /// Runs `n` requests from the outer to the inner namespace, one connection each, with answers
+    /// of `size` bytes; returns the port.
     fn traffic(&self, listener: &TcpListener, address: &str, n: usize, size: usize) {
         let port = listener.local_addr().unwrap().port();
         let target: SocketAddr = format!("{address}:{port}").parse().unwrap();
@@ -90,7 +97,9 @@ impl Pair {
                     let (mut stream, _) = listener.accept().unwrap();
                     let mut request = [0; 512];
                     let _ = stream.read(&mut request).unwrap();
-                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n");
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n"
+                    );
                     stream.write_all(head.as_bytes()).unwrap();
                     stream.write_all(&vec![b'x'; size]).unwrap();
                 }
@@ -99,7 +108,9 @@ impl Pair {
         inside(&self.outside, move || {
             for k in 0..n {
                 let mut stream = TcpStream::connect(target).unwrap();
-                stream.write_all(format!("GET /{k} HTTP/1.1\r\nHost: shop\r\n\r\n").as_bytes()).unwrap();
+                stream
+                    .write_all(format!("GET /{k} HTTP/1.1\r\nHost: shop\r\n\r\n").as_bytes())
+                    .unwrap();
                 let mut answer = Vec::new();
                 stream.read_to_end(&mut answer).unwrap();
                 assert!(answer.len() > size);
@@ -123,7 +134,11 @@ impl Drop for Pair {
 fn inside<T: Send + 'static>(namespace: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let file = File::open(format!("/run/netns/{namespace}")).unwrap();
     std::thread::spawn(move || {
-        move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(LinkNameSpaceType::Network)).unwrap();
+        move_into_link_name_space(
+            std::os::fd::AsFd::as_fd(&file),
+            Some(LinkNameSpaceType::Network),
+        )
+        .unwrap();
         work()
     })
     .join()
@@ -141,7 +156,8 @@ fn wait_for(what: &str, is_there: impl Fn() -> bool) {
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths
 }
@@ -157,7 +173,11 @@ fn end(child: Child) -> Output {
 }
 
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// The number behind `name: ` on standard output.
@@ -169,7 +189,9 @@ fn count(output: &Output, name: &str) -> u64 {
 
 /// Packets of a pcap file: the data of each whole record; `cut` tells whether bytes are left over.
 fn packets(bytes: &[u8]) -> (Vec<&[u8]>, bool) {
-    let word = |at: usize| bytes.get(at..at + 4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()) as usize);
+    let word = |at: usize| {
+        bytes.get(at..at + 4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()) as usize)
+    };
     assert_eq!(word(0), Some(0xa1b2_3c4d), "nanosecond pcap");
     let (mut at, mut packets) = (24, Vec::new());
     while let Some(length) = word(at + 8) {
@@ -228,7 +250,10 @@ fn tunnelled(port: u16, header: &[u8], frame: &[u8]) -> Vec<u8> {
 fn a_port_is_found_in_tagged_and_tunnelled_frames_and_another_is_not() {
     let Some(pair) = Pair::new() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let capture = pair.capture(folder.path(), &["-i", "veth0", "--port", "8080", "--port", "9090", "-o", "v1.pcap"]);
+    let capture = pair.capture(
+        folder.path(),
+        &["-i", "veth0", "--port", "8080", "--port", "9090", "-o", "v1.pcap"],
+    );
     let frames = |port: u16, mark: &str| -> Vec<Vec<u8>> {
         let say = |what: &str| format!("GET /{mark}/{what} ").into_bytes();
         let vxlan = [8, 0, 0, 0, 0, 0, 7, 0];
@@ -258,7 +283,10 @@ fn a_port_is_found_in_tagged_and_tunnelled_frames_and_another_is_not() {
         }
     }
     assert_eq!(has("GET /other/"), 0);
-    assert!(packets.iter().any(|packet| packet[12..14] == [0x81, 0] && holds(packet, b"/vlan ")), "the tag is in the file");
+    assert!(
+        packets.iter().any(|packet| packet[12..14] == [0x81, 0] && holds(packet, b"/vlan ")),
+        "the tag is in the file"
+    );
 }
 
 #[test]
@@ -277,7 +305,11 @@ fn what_is_seen_is_kept_and_counted_and_the_file_is_its_owners() {
     let bytes = std::fs::read(path).unwrap();
     let (packets, cut) = packets(&bytes);
     assert!(!cut);
-    assert_eq!(packets.iter().filter(|packet| holds(packet, b"GET /")).count(), 3, "of this port and of no other");
+    assert_eq!(
+        packets.iter().filter(|packet| holds(packet, b"GET /")).count(),
+        3,
+        "of this port and of no other"
+    );
     assert_eq!(count(&output, "packets kept"), packets.len() as u64);
     assert_eq!(count(&output, "packets seen"), packets.len() as u64);
     for name in ["dropped by kernel", "dropped by interface", "dropped by shadowtap"] {
@@ -292,16 +324,27 @@ fn any_and_several_interfaces() {
     let listener = pair.listen();
     let port = listener.local_addr().unwrap().port().to_string();
     let any = pair.capture(folder.path(), &["-i", "any", "--port", &port, "-o", "any.pcap"]);
-    let both = pair.capture(folder.path(), &["-i", "lo", "-i", "veth0", "--port", &port, "-o", "both.pcapng"]);
+    let both = pair
+        .capture(folder.path(), &["-i", "lo", "-i", "veth0", "--port", &port, "-o", "both.pcapng"]);
     pair.traffic(&listener, "10.9.0.2", 3, 10);
     let (any, both) = (end(any), end(both));
-    assert_eq!((any.status.code(), both.status.code()), (Some(0), Some(0)), "{}{}", said(&any), said(&both));
+    assert_eq!(
+        (any.status.code(), both.status.code()),
+        (Some(0), Some(0)),
+        "{}{}",
+        said(&any),
+        said(&both)
+    );
     let bytes = std::fs::read(folder.path().join("any.pcap")).unwrap();
     assert_eq!(packets(&bytes).0.iter().filter(|packet| holds(packet, b"GET /")).count(), 3);
     let bytes = std::fs::read(folder.path().join("both.pcapng")).unwrap();
-    assert!(holds(&bytes, b"veth0") && holds(&bytes, b"lo\0\0") && holds(&bytes, b"GET /2 HTTP/1.1"));
-    let refused =
-        Command::new(PROGRAM).args(["capture", "-i", "lo", "-i", "any", "-o", "x.pcap"]).current_dir(folder.path()).output();
+    assert!(
+        holds(&bytes, b"veth0") && holds(&bytes, b"lo\0\0") && holds(&bytes, b"GET /2 HTTP/1.1")
+    );
+    let refused = Command::new(PROGRAM)
+        .args(["capture", "-i", "lo", "-i", "any", "-o", "x.pcap"])
+        .current_dir(folder.path())
+        .output();
     let refused = refused.unwrap();
     assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
     assert!(said(&refused).contains(".pcapng"), "{}", said(&refused));
@@ -325,7 +368,11 @@ fn files_are_rotated_and_the_oldest_removed() {
         let bytes = std::fs::read(file).unwrap();
         let (packets, cut) = packets(&bytes);
         // A single packet may be as long as 64 KiB.
-        assert!(!cut && !packets.is_empty() && bytes.len() <= 200_000, "{file:?}: {} bytes", bytes.len());
+        assert!(
+            !cut && !packets.is_empty() && bytes.len() <= 200_000,
+            "{file:?}: {} bytes",
+            bytes.len()
+        );
     }
     assert!(count(&output, "packets kept") > 100);
     assert!(said(&output).contains("removed since: "), "{}", said(&output));
@@ -339,15 +386,20 @@ fn a_killed_capture_leaves_all_but_the_last_second() {
     let mut plain = pair.capture(folder.path(), &["-i", "veth0", "-o", "a.pcap"]);
     let mut zstd = pair.capture(folder.path(), &["-i", "veth0", "-o", "b.pcap.zst"]);
     pair.traffic(&listener, "10.9.0.2", 5, 100);
-    let requests = |bytes: &[u8]| packets(bytes).0.iter().filter(|packet| holds(packet, b"GET /")).count();
+    let requests =
+        |bytes: &[u8]| packets(bytes).0.iter().filter(|packet| holds(packet, b"GET /")).count();
     let decompressed = || {
         let mut out = Vec::new();
         // What a torn last frame holds is lost; what comes before it is not.
-        let _ = zstd::stream::copy_decode(File::open(folder.path().join("b.pcap.zst.part")).unwrap(), &mut out);
+        let _ = zstd::stream::copy_decode(
+            File::open(folder.path().join("b.pcap.zst.part")).unwrap(),
+            &mut out,
+        );
         out
     };
     wait_for("the packets on disk", || {
-        requests(&std::fs::read(folder.path().join("a.pcap.part")).unwrap()) == 5 && requests(&decompressed()) == 5
+        requests(&std::fs::read(folder.path().join("a.pcap.part")).unwrap()) == 5
+            && requests(&decompressed()) == 5
     });
     for child in [&mut plain, &mut zstd] {
         signal(child, "KILL");
@@ -387,11 +439,14 @@ fn a_full_disk_ends_it_with_a_readable_file() {
     for (name, least) in [("v1.pcap", "0"), ("v1.pcapng", "0"), ("room.pcap", "300k")] {
         let Some(disk) = SmallDisk::new("1m") else { return };
         let listener = pair.listen();
-        let capture = pair.capture(disk.0.path(), &["-i", "veth0", "-o", name, "--min-free", least]);
+        let capture =
+            pair.capture(disk.0.path(), &["-i", "veth0", "-o", name, "--min-free", least]);
         // Half of what the disk holds, and when that is written, more than it holds.
         pair.traffic(&listener, "10.9.0.2", 5, 100_000);
         let part = disk.0.path().join(format!("{name}.part"));
-        wait_for("the first packets on disk", || part.metadata().is_ok_and(|file| file.len() > 500_000));
+        wait_for("the first packets on disk", || {
+            part.metadata().is_ok_and(|file| file.len() > 500_000)
+        });
         for _ in 0..3 {
             pair.traffic(&listener, "10.9.0.2", 5, 100_000);
         }
@@ -403,8 +458,9 @@ fn a_full_disk_ends_it_with_a_readable_file() {
             assert!(!cut && packets.len() > 10, "{name}: {} packets", packets.len());
             assert_eq!(count(&output, "packets kept"), packets.len() as u64, "{}", said(&output));
         }
-        let counted =
-            count(&output, "packets kept") + count(&output, "dropped by kernel") + count(&output, "dropped by shadowtap");
+        let counted = count(&output, "packets kept")
+            + count(&output, "dropped by kernel")
+            + count(&output, "dropped by shadowtap");
         assert_eq!(count(&output, "packets seen"), counted, "{}", said(&output));
         let said = said(&output);
         assert!(said.contains(if least == "0" { "No space left" } else { "--min-free" }), "{said}");
@@ -432,7 +488,10 @@ impl SlowDisk {
     }
 
     fn freeze(&self) {
-        assert!(run(&format!("fsfreeze -f {}", self.path().display())), "a mounted disk can be frozen");
+        assert!(
+            run(&format!("fsfreeze -f {}", self.path().display())),
+            "a mounted disk can be frozen"
+        );
     }
 
     fn thaw(&self) -> bool {
@@ -451,11 +510,17 @@ impl Drop for SlowDisk {
 fn a_slow_disk_is_waited_for_and_what_it_costs_is_counted() {
     let Some(pair) = Pair::new() else { return };
     let Some(disk) = SlowDisk::new() else { return };
-    // What fits into the queue is not lost; what does not is, and is counted: the queue and the ring hold 33 MiB.
-    for (name, answers, size, lossy) in [("short.pcap", 20, 10_000, false), ("long.pcap", 60, 1_000_000, true)] {
+    // What fits into the queue is not lost; what does not is, and is counted: the queue and the
+    // ring hold 33 MiB.
+    for (name, answers, size, lossy) in
+        [("short.pcap", 20, 10_000, false), ("long.pcap", 60, 1_000_000, true)]
+    {
         let listener = pair.listen();
         let port = listener.local_addr().unwrap().port().to_string();
-        let capture = pair.capture(&disk.path(), &["-i", "veth0", "--port", &port, "--buffer", "1MiB", "-o", name]);
+        let capture = pair.capture(
+            &disk.path(),
+            &["-i", "veth0", "--port", &port, "--buffer", "1MiB", "-o", name],
+        );
         disk.freeze();
         pair.traffic(&listener, "10.9.0.2", answers, size);
         assert!(disk.thaw());
@@ -467,7 +532,12 @@ fn a_slow_disk_is_waited_for_and_what_it_costs_is_counted() {
         assert_eq!(count(&output, "packets kept"), packets.len() as u64, "{}", said(&output));
         let dropped = count(&output, "dropped by kernel");
         assert_eq!(dropped > 0, lossy, "{name}: {}", said(&output));
-        assert_eq!(count(&output, "packets seen"), packets.len() as u64 + dropped, "{}", said(&output));
+        assert_eq!(
+            count(&output, "packets seen"),
+            packets.len() as u64 + dropped,
+            "{}",
+            said(&output)
+        );
         if !lossy {
             assert_eq!(packets.iter().filter(|packet| holds(packet, b"GET /")).count(), answers);
         }
@@ -488,16 +558,26 @@ fn exchanges_are_written_as_they_complete_and_redacted() {
     std::fs::write(key.path(), "a key for this very test\n").unwrap();
     let listener = pair.listen();
     let port = listener.local_addr().unwrap().port().to_string();
-    let redact =
-        ["--redact", r"pattern:GET|shop", "--redact", "header:Content-Length", "--redact-key", key.path().to_str().unwrap()];
+    let redact = [
+        "--redact",
+        r"pattern:GET|shop",
+        "--redact",
+        "header:Content-Length",
+        "--redact-key",
+        key.path().to_str().unwrap(),
+    ];
     let common = ["-i", "veth0", "--port", &port];
     let plain = pair.capture(folder.path(), &[&common[..], &["-o", "plain.jsonl"]].concat());
-    let redacted = pair.capture(folder.path(), &[&common[..], &["-o", "redacted.jsonl.zst"], &redact].concat());
+    let redacted = pair
+        .capture(folder.path(), &[&common[..], &["-o", "redacted.jsonl.zst"], &redact].concat());
     let packets = pair.capture(folder.path(), &[&common[..], &["-o", "v1.pcap"]].concat());
     pair.traffic(&listener, "10.9.0.2", 20, 30_000);
     // They are there while it still runs.
     let part = folder.path().join("plain.jsonl.part");
-    wait_for("the exchanges", || std::fs::read_to_string(&part).unwrap().matches("\"completeness\":\"complete\"").count() == 20);
+    wait_for("the exchanges", || {
+        std::fs::read_to_string(&part).unwrap().matches("\"completeness\":\"complete\"").count()
+            == 20
+    });
     let outputs = [end(plain), end(redacted), end(packets)];
     for output in &outputs {
         assert_eq!(output.status.code(), Some(0), "{}", said(output));
@@ -514,15 +594,28 @@ fn exchanges_are_written_as_they_complete_and_redacted() {
         assert_eq!(exchange["response"]["body_bytes"], 30_000);
     }
     // The same as from the packets, later.
-    let parsed = Command::new(PROGRAM).args(["parse", "v1.pcap", "-o", "-"]).current_dir(folder.path()).output().unwrap();
+    let parsed = Command::new(PROGRAM)
+        .args(["parse", "v1.pcap", "-o", "-"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
     let (later, _) = lines(&String::from_utf8(parsed.stdout).unwrap());
     let told = |exchange: &serde_json::Value| {
-        (exchange["request"]["target"].clone(), exchange["response"]["headers"].clone(), exchange["client"].clone())
+        (
+            exchange["request"]["target"].clone(),
+            exchange["response"]["headers"].clone(),
+            exchange["client"].clone(),
+        )
     };
-    assert_eq!(later.iter().map(told).collect::<Vec<_>>(), exchanges.iter().map(told).collect::<Vec<_>>());
+    assert_eq!(
+        later.iter().map(told).collect::<Vec<_>>(),
+        exchanges.iter().map(told).collect::<Vec<_>>()
+    );
     // Redacted: the same exchanges without what the rules name, the lengths kept.
-    let text =
-        String::from_utf8(zstd::decode_all(File::open(folder.path().join("redacted.jsonl.zst")).unwrap()).unwrap()).unwrap();
+    let text = String::from_utf8(
+        zstd::decode_all(File::open(folder.path().join("redacted.jsonl.zst")).unwrap()).unwrap(),
+    )
+    .unwrap();
     let (exchanges, _) = lines(&text);
     assert_eq!(exchanges.len(), 20);
     for exchange in &exchanges {
@@ -569,9 +662,17 @@ fn a_killed_capture_of_exchanges_leaves_all_but_the_last_second() {
     for name in names {
         let text = text(name);
         let (exchanges, frame) = lines(&text);
-        assert_eq!((exchanges.len(), frame.len()), (5, 1), "{name}: the last line is missing, and nothing else");
+        assert_eq!(
+            (exchanges.len(), frame.len()),
+            (5, 1),
+            "{name}: the last line is missing, and nothing else"
+        );
         // As any other recording, also under the name that it was left with.
-        let read = Command::new(PROGRAM).args(["inspect", "--json", name]).current_dir(folder.path()).output().unwrap();
+        let read = Command::new(PROGRAM)
+            .args(["inspect", "--json", name])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
         assert_eq!(read.status.code(), Some(0), "{name}: {}", said(&read));
         let seen: serde_json::Value = serde_json::from_slice(&read.stdout).unwrap();
         assert_eq!(seen["completeness"]["complete"], 5, "{seen}");
@@ -594,7 +695,12 @@ fn wrong_names_and_filters_are_said_in_one_line() {
         (&["-i", "lo", "--user", "nobody-of-that-name"], 2, "no user"),
         (&["-i", "lo", "--keep-files", "2"], 2, "--rotate-size"),
     ] {
-        let output = Command::new(PROGRAM).arg("capture").args(arguments).current_dir(folder.path()).output().unwrap();
+        let output = Command::new(PROGRAM)
+            .arg("capture")
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", said(&output));
         assert!(said(&output).contains(words), "{arguments:?}: {}", said(&output));
     }
@@ -609,22 +715,39 @@ fn it_goes_on_as_another_user_and_says_what_privilege_it_lacks() {
     std::fs::copy(PROGRAM, &program).unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     if !shadowtap::capture::privilege::may_capture() {
-        let output = Command::new(&program).args(["capture", "-i", "lo"]).current_dir(folder.path()).output().unwrap();
+        let output = Command::new(&program)
+            .args(["capture", "-i", "lo"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(3), "{}", said(&output));
-        assert!(said(&output).contains("setcap cap_net_raw,cap_net_admin=eip"), "{}", said(&output));
+        assert!(
+            said(&output).contains("setcap cap_net_raw,cap_net_admin=eip"),
+            "{}",
+            said(&output)
+        );
         println!("skipped: the rest, for want of privilege");
         return;
     }
-    let lacking =
-        Command::new(&program).args(["capture", "-i", "lo"]).current_dir(folder.path()).uid(65_534).gid(65_534).output();
+    let lacking = Command::new(&program)
+        .args(["capture", "-i", "lo"])
+        .current_dir(folder.path())
+        .uid(65_534)
+        .gid(65_534)
+        .output();
     let lacking = lacking.unwrap();
     assert_eq!(lacking.status.code(), Some(3), "{}", said(&lacking));
     let words = format!("sudo setcap cap_net_raw,cap_net_admin=eip {}", program.display());
     assert!(said(&lacking).contains(&words), "{}", said(&lacking));
-    let arguments = ["capture", "-i", "lo", "--user", "65534:65534", "-o", "v1.pcap", "--duration", "300ms"];
-    let output = Command::new(&program).args(arguments).current_dir(folder.path()).output().unwrap();
+    let arguments =
+        ["capture", "-i", "lo", "--user", "65534:65534", "-o", "v1.pcap", "--duration", "300ms"];
+    let output =
+        Command::new(&program).args(arguments).current_dir(folder.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert_eq!(std::os::unix::fs::MetadataExt::uid(&folder.path().join("v1.pcap").metadata().unwrap()), 65_534);
+    assert_eq!(
+        std::os::unix::fs::MetadataExt::uid(&folder.path().join("v1.pcap").metadata().unwrap()),
+        65_534
+    );
 }
 
 /// What deploy/README.md says is needed is enough, and less is not.
@@ -634,11 +757,25 @@ fn the_documented_capabilities_are_enough() {
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let with = |capabilities: &str, arguments: &[&str]| {
         let set = format!("--bounding-set=-all{capabilities}");
-        let program =
-            ["--inh-caps=-all", &set, "--", PROGRAM, "capture", "-i", "lo", "--duration", "10ms", "--force", "-o", "v1.pcap"];
+        let program = [
+            "--inh-caps=-all",
+            &set,
+            "--",
+            PROGRAM,
+            "capture",
+            "-i",
+            "lo",
+            "--duration",
+            "10ms",
+            "--force",
+            "-o",
+            "v1.pcap",
+        ];
         Command::new("setpriv").args(program).args(arguments).current_dir(folder.path()).output()
     };
-    if !shadowtap::capture::privilege::may_capture() || !run("setpriv --bounding-set=-all,+net_raw,+setuid,+setgid -- true") {
+    if !shadowtap::capture::privilege::may_capture()
+        || !run("setpriv --bounding-set=-all,+net_raw,+setuid,+setgid -- true")
+    {
         println!("skipped: no privilege to capture here, or no setpriv to give some of it away");
         return;
     }
@@ -651,7 +788,12 @@ fn the_documented_capabilities_are_enough() {
     ] {
         let _ = std::fs::remove_file(folder.path().join("v1.pcap"));
         let output = with(capabilities, arguments).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{capabilities} {arguments:?}: {}", said(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{capabilities} {arguments:?}: {}",
+            said(&output)
+        );
     }
 }
 
@@ -668,8 +810,12 @@ fn deploy(name: &str) -> String {
 /// The arguments of each `shadowtap capture` in the shell lines of the guide.
 fn captures_of_the_guide() -> Vec<Vec<String>> {
     let guide = deploy("README.md").replace("\\\n", " ");
-    let shell =
-        guide.split("```").skip(1).step_by(2).flat_map(str::lines).filter_map(|line| line.split_once("shadowtap capture "));
+    let shell = guide
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .flat_map(str::lines)
+        .filter_map(|line| line.split_once("shadowtap capture "));
     let words = |line: &str| -> Vec<String> {
         let command = line.split('#').next().unwrap_or_default().split_whitespace();
         command.map(|word| word.trim_matches('\'').to_owned()).collect()
@@ -688,18 +834,31 @@ fn arguments_of_the_manifest() -> Vec<String> {
 /// Each command is taken as it is written up to the interface, which is not there.
 #[test]
 fn the_commands_of_the_guide_and_the_manifest_are_taken() {
-    let commands: Vec<Vec<String>> = captures_of_the_guide().into_iter().chain([arguments_of_the_manifest()]).collect();
+    let commands: Vec<Vec<String>> =
+        captures_of_the_guide().into_iter().chain([arguments_of_the_manifest()]).collect();
     assert!(commands.len() >= 4, "{commands:?}");
     for command in commands {
         let folder = tempfile::tempdir().unwrap();
         let arguments = command.iter().map(|word| {
             let word = word.replace("/var/lib/shadowtap/", "").replace("/tmp/", "");
-            if word == "eth0" { "nowhere0".to_owned() } else { word.replace("--interface=eth0", "--interface=nowhere0") }
+            if word == "eth0" {
+                "nowhere0".to_owned()
+            } else {
+                word.replace("--interface=eth0", "--interface=nowhere0")
+            }
         });
-        let output = Command::new(PROGRAM).arg("capture").args(arguments).current_dir(folder.path()).output().unwrap();
+        let output = Command::new(PROGRAM)
+            .arg("capture")
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
         // Without the privilege the interfaces are not even looked at.
         let told = said(&output);
-        assert!(matches!(output.status.code(), Some(2 | 3)) && !told.contains("unexpected argument"), "{command:?}: {told}");
+        assert!(
+            matches!(output.status.code(), Some(2 | 3)) && !told.contains("unexpected argument"),
+            "{command:?}: {told}"
+        );
         assert!(told.contains("nowhere0") || told.contains("setcap"), "{command:?}: {told}");
     }
 }
@@ -715,7 +874,9 @@ fn the_dockerfile_copies_what_there_is() {
         let (sources, _) = words.split_at(words.len() - 1);
         match sources {
             ["--from=build", built] => assert_eq!(*built, format!("/src/target/release/{program}")),
-            sources => assert!(sources.iter().all(|source| repository().join(source).exists()), "{line}"),
+            sources => {
+                assert!(sources.iter().all(|source| repository().join(source).exists()), "{line}")
+            }
         }
     }
     assert_eq!(copies, 2);
@@ -723,7 +884,9 @@ fn the_dockerfile_copies_what_there_is() {
     // What the build reads must not be left out of what the image is built from.
     let ignored = deploy("Dockerfile.dockerignore");
     for line in ignored.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let needed = ["src", "captures", "Cargo", "benches", "tests", "*"].iter().any(|needed| line.starts_with(needed));
+        let needed = ["src", "captures", "Cargo", "benches", "tests", "*"]
+            .iter()
+            .any(|needed| line.starts_with(needed));
         assert!(!needed, "{line} is left out");
     }
 }
@@ -735,9 +898,11 @@ fn the_kubernetes_manifests_are_of_the_published_schema() {
         println!("skipped: the schemas are not there: pip install kubernetes-validate");
         return;
     }
-    // What `kubectl debug --custom` takes is the part of an ephemeral container that it does not make itself.
+    // What `kubectl debug --custom` takes is the part of an ephemeral container that it does not
+    // make itself.
     let folder = tempfile::tempdir().unwrap();
-    let mut container: serde_json::Value = serde_json::from_str(&deploy("kubernetes/ephemeral.json")).unwrap();
+    let mut container: serde_json::Value =
+        serde_json::from_str(&deploy("kubernetes/ephemeral.json")).unwrap();
     container["name"] = "tap".into();
     container["image"] = "registry.example/shadowtap:0.1".into();
     container["targetContainerName"] = "v1".into();
@@ -747,8 +912,13 @@ fn the_kubernetes_manifests_are_of_the_published_schema() {
             "spec": { "containers": [{ "name": "v1", "image": "v1" }], "ephemeralContainers": [container] },
         })
     };
-    let validate =
-        |path: &Path| Command::new("python3").args(["-m", "kubernetes_validate", "--strict"]).arg(path).output().unwrap();
+    let validate = |path: &Path| {
+        Command::new("python3")
+            .args(["-m", "kubernetes_validate", "--strict"])
+            .arg(path)
+            .output()
+            .unwrap()
+    };
     let written = folder.path().join("pod.json");
     std::fs::write(&written, pod(&container).to_string()).unwrap();
     for path in [repository().join("deploy/kubernetes/node-tap.yaml"), written.clone()] {

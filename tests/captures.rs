@@ -1,9 +1,10 @@
-//! Every capture with a truth gives its truth: each certain row is found once, equal in start line, Host, versions, status,
-//! bodies and times to the nanosecond; and a capture whose rows are all certain gives nothing more. What `inspect` counts of it is
-//! what these records add up to.
+//! Every capture with a truth gives its truth: each certain row is found once, equal in start line,
+//! Host, versions, status, bodies and times to the nanosecond; and a capture whose rows are all
+//! certain gives nothing more. What `inspect` counts of it is what these records add up to.
 //!
-//! The captures of the project are always there. More are read from the folder that `SHADOWTAP_CAPTURES` names, or from
-//! `../shared/captures`, where that holds a `MANIFEST.jsonl`. `-q` and exit code 3 (no exchange in it) are part of the deal.
+//! The captures of the project are always there. More are read from the folder that
+//! `SHADOWTAP_CAPTURES` names, or from `../shared/captures`, where that holds a `MANIFEST.jsonl`.
+//! `-q` and exit code 3 (no exchange in it) are part of the deal.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where its data is not as it must be")]
 
@@ -38,7 +39,9 @@ fn bytes(value: &Value) -> Vec<u8> {
         Value::Null => Vec::new(),
         Value::String(text) => text.clone().into_bytes(),
         object => match (&object["base64"], &object["utf8"]) {
-            (Value::String(text), _) => base64::engine::general_purpose::STANDARD.decode(text).expect("valid base64"),
+            (Value::String(text), _) => {
+                base64::engine::general_purpose::STANDARD.decode(text).expect("valid base64")
+            }
             (_, Value::String(text)) => text.clone().into_bytes(),
             _ => panic!("neither form of octets: {object}"),
         },
@@ -56,7 +59,8 @@ fn text(value: &Value) -> Option<String> {
 
 fn ours(record: &Value) -> Row {
     let (request, response) = (&record["request"], &record["response"]);
-    let at = text(&request["at"]).map(|at| at.parse::<shadowtap::time::Timestamp>().expect("a time").nanos());
+    let at = text(&request["at"])
+        .map(|at| at.parse::<shadowtap::time::Timestamp>().expect("a time").nanos());
     let mut row = Row {
         ends: (text(&record["client"]).unwrap(), text(&record["server"]).unwrap()),
         completeness: text(&record["completeness"]).unwrap(),
@@ -66,7 +70,8 @@ fn ours(record: &Value) -> Row {
         row.method = Some(bytes(&request["method"]));
         row.target = bytes(&request["target"]);
         let is_host = |pair: &&Value| bytes(&pair[0]).eq_ignore_ascii_case(b"host");
-        row.host = request["headers"].as_array().unwrap().iter().find(is_host).map(|pair| bytes(&pair[1]));
+        row.host =
+            request["headers"].as_array().unwrap().iter().find(is_host).map(|pair| bytes(&pair[1]));
         row.request_version = text(&request["version"]);
         row.request_body = Some(body(&request["body"]));
         row.request_at = at;
@@ -81,7 +86,9 @@ fn ours(record: &Value) -> Row {
 }
 
 fn latin1(value: &Value) -> Option<Vec<u8>> {
-    value.as_str().map(|text| text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect())
+    value
+        .as_str()
+        .map(|text| text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect())
 }
 
 fn epoch_ns(value: &Value) -> Option<i64> {
@@ -91,7 +98,11 @@ fn epoch_ns(value: &Value) -> Option<i64> {
     Some(whole.parse::<i64>().ok()? * 1_000_000_000 + nanos)
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, want: Option<T>, have: Option<T>) -> Option<String> {
+fn same<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    want: Option<T>,
+    have: Option<T>,
+) -> Option<String> {
     (want.is_some() && want != have).then(|| format!("{what}: truth {want:?}, got {have:?}"))
 }
 
@@ -108,7 +119,11 @@ fn differences(truth: &Value, got: &Row) -> Vec<String> {
         wrong.extend(same("method", Some(method), got.method.clone()));
         wrong.extend(same("target", latin1(&truth["uri"]), Some(got.target.clone())));
         wrong.extend(same("host", latin1(&truth["host"]), got.host.clone()));
-        wrong.extend(same("request version", version(&truth["req_version"]), got.request_version.clone()));
+        wrong.extend(same(
+            "request version",
+            version(&truth["req_version"]),
+            got.request_version.clone(),
+        ));
         wrong.extend(same("request body", whole_body("req"), got.request_body.clone()));
         wrong.extend(same("request time", epoch_ns(&truth["req_time_first"]), got.request_at));
     } else if got.method.is_some() {
@@ -116,16 +131,27 @@ fn differences(truth: &Value, got: &Row) -> Vec<String> {
     }
     if let Some(status) = truth["status"].as_u64() {
         wrong.extend(same("status", Some(status), got.status));
-        wrong.extend(same("response version", version(&truth["resp_version"]), got.response_version.clone()));
+        wrong.extend(same(
+            "response version",
+            version(&truth["resp_version"]),
+            got.response_version.clone(),
+        ));
         wrong.extend(same("response body", whole_body("resp"), got.response_body.clone()));
         if got.response_at.is_some() {
-            wrong.extend(same("response time", epoch_ns(&truth["resp_time_first"]), got.response_at));
+            wrong.extend(same(
+                "response time",
+                epoch_ns(&truth["resp_time_first"]),
+                got.response_at,
+            ));
         }
     } else if let Some(status) = got.status {
         wrong.push(format!("response: truth none, got {status}"));
     }
     let complete = |side: &str| truth[side].as_bool() == Some(true);
-    let pair = truth["method"].is_string() && truth["status"].is_u64() && complete("req_complete") && complete("resp_complete");
+    let pair = truth["method"].is_string()
+        && truth["status"].is_u64()
+        && complete("req_complete")
+        && complete("resp_complete");
     if pair && got.completeness != "complete" {
         wrong.push(format!("completeness: truth complete, got {}", got.completeness));
     }
@@ -134,7 +160,8 @@ fn differences(truth: &Value, got: &Row) -> Vec<String> {
 
 /// Compares all exchanges of a capture with its truth: (certain rows, what is wrong).
 fn judge(truths: &[Value], rows: Vec<Row>) -> (usize, Vec<String>) {
-    let counts = |truth: &&Value| truth["proto"] == "http/1" && truth["tls"].as_bool() != Some(true);
+    let counts =
+        |truth: &&Value| truth["proto"] == "http/1" && truth["tls"].as_bool() != Some(true);
     let certain = |truth: &Value| truth["certain"].as_bool() == Some(true);
     let mut pool: HashMap<(String, String), Vec<Row>> = HashMap::new();
     for row in rows {
@@ -147,12 +174,20 @@ fn judge(truths: &[Value], rows: Vec<Row>) -> (usize, Vec<String>) {
         let rows = pool.entry(ends.clone()).or_default();
         let scored: Vec<Vec<String>> = rows.iter().map(|row| differences(truth, row)).collect();
         let Some(nearest) = (0..scored.len()).min_by_key(|&at| scored[at].len()) else {
-            wrong.push(format!("{} {} of {ends:?}: no exchange of this connection is left", truth["method"], truth["uri"]));
+            wrong.push(format!(
+                "{} {} of {ends:?}: no exchange of this connection is left",
+                truth["method"], truth["uri"]
+            ));
             continue;
         };
         let differs = |what: &str| scored[nearest].iter().any(|line| line.starts_with(what));
         if !scored[nearest].is_empty() {
-            wrong.push(format!("{} {} of {ends:?}: {}", truth["method"], truth["uri"], scored[nearest].join("; ")));
+            wrong.push(format!(
+                "{} {} of {ends:?}: {}",
+                truth["method"],
+                truth["uri"],
+                scored[nearest].join("; ")
+            ));
         }
         // The same exchange, wrong in a field, is not an extra one as well.
         if !differs("method") && !differs("target") {
@@ -177,7 +212,12 @@ fn parse(capture: &Path, threads: usize) -> Vec<u8> {
         .output()
         .expect("the program starts");
     let errors = String::from_utf8_lossy(&run.stderr);
-    assert!(matches!(run.status.code(), Some(0 | 3)), "{}: {:?}\n{errors}", capture.display(), run.status);
+    assert!(
+        matches!(run.status.code(), Some(0 | 3)),
+        "{}: {:?}\n{errors}",
+        capture.display(),
+        run.status
+    );
     run.stdout
 }
 
@@ -186,20 +226,30 @@ fn compare(captures: &[(PathBuf, PathBuf)], threads: usize) -> (usize, Vec<Strin
     let (mut wanted, mut wrong) = (0, Vec::new());
     for (capture, truth) in captures {
         let truths = fs::read_to_string(truth).expect("the truth is there");
-        let truths: Vec<Value> = truths.lines().map(|line| serde_json::from_str(line).expect("a truth row")).collect();
+        let truths: Vec<Value> =
+            truths.lines().map(|line| serde_json::from_str(line).expect("a truth row")).collect();
         let output = parse(capture, threads);
         let records = output.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        let records = records.map(|line| serde_json::from_slice::<Value>(line).expect("a line of JSON"));
-        let rows = records.filter(|record| record.get("id").is_some()).map(|record| ours(&record)).collect();
+        let records =
+            records.map(|line| serde_json::from_slice::<Value>(line).expect("a line of JSON"));
+        let rows = records
+            .filter(|record| record.get("id").is_some())
+            .map(|record| ours(&record))
+            .collect();
         let (rows, lines) = judge(&truths, rows);
         wanted += rows;
-        wrong.extend(counted_otherwise(capture, &output).into_iter().map(|line| format!("{}: {line}", capture.display())));
+        wrong.extend(
+            counted_otherwise(capture, &output)
+                .into_iter()
+                .map(|line| format!("{}: {line}", capture.display())),
+        );
         wrong.extend(lines.into_iter().map(|line| format!("{}: {line}", capture.display())));
     }
     (wanted, wrong)
 }
 
-/// What `inspect`, which reads outlines only, says otherwise than the records that `parse` makes of the same capture.
+/// What `inspect`, which reads outlines only, says otherwise than the records that `parse` makes of
+/// the same capture.
 fn counted_otherwise(capture: &Path, records: &[u8]) -> Vec<String> {
     let run = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
         .arg("inspect")
@@ -208,10 +258,15 @@ fn counted_otherwise(capture: &Path, records: &[u8]) -> Vec<String> {
         .output()
         .expect("the program starts");
     let records = records.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    let records: Vec<Value> = records.map(|line| serde_json::from_slice(line).expect("a line of JSON")).collect();
+    let records: Vec<Value> =
+        records.map(|line| serde_json::from_slice(line).expect("a line of JSON")).collect();
     let Some(end) = records.iter().find(|record| record["format"] == "shadowtap/end") else {
         let code = run.status.code();
-        return if code == Some(3) { Vec::new() } else { vec![format!("parse finds nothing and inspect exits with {code:?}")] };
+        return if code == Some(3) {
+            Vec::new()
+        } else {
+            vec![format!("parse finds nothing and inspect exits with {code:?}")]
+        };
     };
     let told: Value = serde_json::from_slice(&run.stdout).expect("inspect answers JSON");
     let mut counted = serde_json::Map::new();
@@ -234,7 +289,9 @@ fn counted_otherwise(capture: &Path, records: &[u8]) -> Vec<String> {
         }
     }
     let told_hosts = told["hosts"].as_array().unwrap().iter();
-    let told_hosts = told_hosts.map(|host| (host["name"].as_str().unwrap().to_owned(), host["exchanges"].clone())).collect();
+    let told_hosts = told_hosts
+        .map(|host| (host["name"].as_str().unwrap().to_owned(), host["exchanges"].clone()))
+        .collect();
     let pairs = [
         ("completeness", &told["completeness"], &Value::Object(counted)),
         ("statuses", &told["statuses"], &Value::Object(statuses)),
@@ -266,7 +323,12 @@ fn the_project_s_captures_give_their_truths() {
     let captures = own();
     assert!(captures.len() >= 19, "captures with a truth are part of the project");
     let (wanted, wrong) = compare(&captures, 2);
-    assert!(wrong.is_empty(), "{} of {wanted} exchanges are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {wanted} exchanges are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert!(wanted >= 40, "certain rows were compared: {wanted}");
 }
 
@@ -280,26 +342,46 @@ fn the_number_of_threads_does_not_show() {
         let one = strip(parse(&capture, 1));
         assert!(one.len() >= 2, "{} gave exchanges and an end", capture.display());
         for threads in [2, 3] {
-            assert_eq!(strip(parse(&capture, threads)), one, "{} with {threads} threads", capture.display());
+            assert_eq!(
+                strip(parse(&capture, threads)),
+                one,
+                "{} with {threads} threads",
+                capture.display()
+            );
         }
     }
 }
 
 #[test]
 fn every_shared_capture_gives_its_truth() {
-    let folder = std::env::var_os("SHADOWTAP_CAPTURES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures"), PathBuf::from);
+    let folder = std::env::var_os("SHADOWTAP_CAPTURES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures"),
+        PathBuf::from,
+    );
     let Ok(manifest) = fs::read_to_string(folder.join("MANIFEST.jsonl")) else {
-        println!("no captures to compare in {}: set SHADOWTAP_CAPTURES to a folder with a MANIFEST.jsonl", folder.display());
+        println!(
+            "no captures to compare in {}: set SHADOWTAP_CAPTURES to a folder with a MANIFEST.jsonl",
+            folder.display()
+        );
         return;
     };
     let captures: Vec<_> = manifest
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("a line of the manifest"))
-        .map(|entry| (folder.join(entry["file"].as_str().unwrap()), folder.join(entry["truth"].as_str().unwrap())))
+        .map(|entry| {
+            (
+                folder.join(entry["file"].as_str().unwrap()),
+                folder.join(entry["truth"].as_str().unwrap()),
+            )
+        })
         .collect();
     let (wanted, wrong) = compare(&captures, 2);
-    assert!(wrong.is_empty(), "{} of {wanted} exchanges are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {wanted} exchanges are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert!(wanted > 0, "{} holds captures with certain rows", folder.display());
 }
 
@@ -317,11 +399,16 @@ fn the_comparison_finds_what_is_wrong() {
             "response": {"status": 200, "version": "1.1", "first_byte_ns": 3, "body": null}
         })
     };
-    let judge_one = |records: &[Value]| judge(std::slice::from_ref(&truth), records.iter().map(ours).collect()).1;
+    let judge_one = |records: &[Value]| {
+        judge(std::slice::from_ref(&truth), records.iter().map(ours).collect()).1
+    };
     let right = record("/", "1970-01-01T00:00:01.000000005Z");
     assert!(judge_one(std::slice::from_ref(&right)).is_empty());
     assert!(judge_one(&[]).len() == 1, "a missing exchange");
     assert!(judge_one(&[right.clone(), right]).len() == 1, "an extra exchange");
     assert!(judge_one(&[record("/", "1970-01-01T00:00:01.000000006Z")]).len() == 1, "another time");
-    assert!(judge_one(&[record("/x", "1970-01-01T00:00:01.000000005Z")]).len() == 2, "another target is missing and extra");
+    assert!(
+        judge_one(&[record("/x", "1970-01-01T00:00:01.000000005Z")]).len() == 2,
+        "another target is missing and extra"
+    );
 }

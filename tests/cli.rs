@@ -1,4 +1,5 @@
-//! The program as a user meets it: commands, files, exit codes, errors; and the whole road against real servers.
+//! The program as a user meets it: commands, files, exit codes, errors; and the whole road against
+//! real servers.
 
 mod support;
 
@@ -16,11 +17,23 @@ fn small_capture() -> Vec<u8> {
         .connection(
             40_001,
             &[
-                ("GET /items/1 HTTP/1.1\r\nHost: shop.test\r\n\r\n", &json("{\"id\":1,\"price\":10.5}")),
-                ("GET /items/2 HTTP/1.1\r\nHost: shop.test\r\n\r\n", &json("{\"id\":2,\"price\":7}")),
+                (
+                    "GET /items/1 HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+                    &json("{\"id\":1,\"price\":10.5}"),
+                ),
+                (
+                    "GET /items/2 HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+                    &json("{\"id\":2,\"price\":7}"),
+                ),
             ],
         )
-        .connection(40_002, &[("GET /health HTTP/1.1\r\nHost: shop.test\r\n\r\n", &response("200 OK", "text/plain", "ok"))])
+        .connection(
+            40_002,
+            &[(
+                "GET /health HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+                &response("200 OK", "text/plain", "ok"),
+            )],
+        )
         .finish()
 }
 
@@ -57,7 +70,8 @@ fn small_policy(folder: &Path) {
 fn equal_answers_pass_and_every_file_of_the_contract_is_there() {
     let folder = folder_with("v1.pcap", &small_capture());
     small_policy(folder.path());
-    let ran = shadowtap(folder.path(), &["run", "v1.pcap", "--target", &shop("7.0"), "-o", "out"]).expect(0);
+    let ran = shadowtap(folder.path(), &["run", "v1.pcap", "--target", &shop("7.0"), "-o", "out"])
+        .expect(0);
     assert!(ran.stdout.to_lowercase().contains("pass"), "{}", ran.stdout);
     for name in [
         "run.json",
@@ -75,22 +89,35 @@ fn equal_answers_pass_and_every_file_of_the_contract_is_there() {
     ] {
         assert!(folder.path().join("out").join(name).is_file(), "{name} is missing");
     }
-    let mismatches = fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("mismatches.csv");
-    assert_eq!(mismatches.trim_end(), "id,at,method,route,target,kind,place,expected,actual,class,cluster");
+    let mismatches =
+        fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("mismatches.csv");
+    assert_eq!(
+        mismatches.trim_end(),
+        "id,at,method,route,target,kind,place,expected,actual,class,cluster"
+    );
 }
 
 #[test]
 fn a_wrong_price_fails_the_gate_and_is_named() {
     let folder = folder_with("v1.pcap", &small_capture());
     small_policy(folder.path());
-    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &shop("8"), "-o", "out"]).expect(1).prints(&["$.price"]);
-    let mismatches = fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("mismatches.csv");
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &shop("8"), "-o", "out"])
+        .expect(1)
+        .prints(&["$.price"]);
+    let mismatches =
+        fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("mismatches.csv");
     let rows: Vec<&str> = mismatches.lines().skip(1).collect();
     assert_eq!(rows.len(), 1, "{mismatches}");
-    assert!(rows[0].contains("/items/2") && rows[0].contains(",body,$.price,7,8,regression,"), "{mismatches}");
+    assert!(
+        rows[0].contains("/items/2") && rows[0].contains(",body,$.price,7,8,regression,"),
+        "{mismatches}"
+    );
     // Each stage can be rerun alone and comes to the same.
     shadowtap(folder.path(), &["diff", "out"]).expect(0);
-    assert_eq!(fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("mismatches.csv"), mismatches);
+    assert_eq!(
+        fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("mismatches.csv"),
+        mismatches
+    );
     shadowtap(folder.path(), &["report", "out"]).expect(0);
     shadowtap(folder.path(), &["gate", "out"]).expect(1);
 }
@@ -118,11 +145,17 @@ fn broken_input_is_one_clear_line_and_code_3() {
             vec!["inspect", name],
         ] {
             let ran = shadowtap(folder.path(), &arguments).expect(3).says(&[name]);
-            assert!(ran.stderr.starts_with("shadowtap: ") || ran.stderr.contains("\nshadowtap: "), "{}", ran.stderr);
+            assert!(
+                ran.stderr.starts_with("shadowtap: ") || ran.stderr.contains("\nshadowtap: "),
+                "{}",
+                ran.stderr
+            );
         }
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    shadowtap(folder.path(), &["parse", "missing.pcap", "-o", "out.jsonl"]).expect(3).says(&["missing.pcap"]);
+    shadowtap(folder.path(), &["parse", "missing.pcap", "-o", "out.jsonl"])
+        .expect(3)
+        .says(&["missing.pcap"]);
 }
 
 #[test]
@@ -130,7 +163,12 @@ fn a_capture_cut_inside_a_record_is_used_up_to_there() {
     let whole = small_capture();
     let folder = folder_with("cut.pcap", &whole[..whole.len() - 30]);
     let ran = shadowtap(folder.path(), &["parse", "cut.pcap", "-o", "-"]).expect(0);
-    assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("{\"id\"")).count(), 3, "{}", ran.stdout);
+    assert_eq!(
+        ran.stdout.lines().filter(|line| line.starts_with("{\"id\"")).count(),
+        3,
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stderr.contains("cut"), "the damage is named: {}", ran.stderr);
 }
 
@@ -139,7 +177,9 @@ fn a_target_that_nobody_listens_on_is_code_4() {
     let folder = folder_with("v1.pcap", &small_capture());
     let port = Port::take();
     let target = format!("http://{}", port.address);
-    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out"]).expect(4).says(&[&target]);
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out"])
+        .expect(4)
+        .says(&[&target]);
 }
 
 #[test]
@@ -147,9 +187,13 @@ fn a_target_that_speaks_no_tls_is_code_4_before_the_first_request() {
     let folder = folder_with("v1.pcap", &small_capture());
     let address = server(|_| response("400 Bad Request", "text/plain", "no TLS here"));
     let target = format!("https://{address}");
-    let refused = shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "--insecure", "-o", "out"]);
+    let refused = shadowtap(
+        folder.path(),
+        &["run", "v1.pcap", "--target", &target, "--insecure", "-o", "out"],
+    );
     refused.expect(4).says(&[&target, "--insecure", "http://"]);
-    let no_certificate = ["run", "v1.pcap", "--target", &target, "--ca", "missing.pem", "-o", "out"];
+    let no_certificate =
+        ["run", "v1.pcap", "--target", &target, "--ca", "missing.pem", "-o", "out"];
     shadowtap(folder.path(), &no_certificate).expect(3).says(&["missing.pem"]);
     assert!(!folder.path().join("out/outcomes.jsonl").exists());
 }
@@ -158,8 +202,28 @@ fn a_target_that_speaks_no_tls_is_code_4_before_the_first_request() {
 fn the_flags_of_the_gate_stay_with_the_run() {
     let folder = folder_with("v1.pcap", &small_capture());
     let target = shop("10.5");
-    let flags = ["--min-samples", "1", "--max-lateness-p99", "1m", "--max-p50-ratio", "inf", "--max-p99-ratio", "inf"];
-    let run = ["run", "v1.pcap", "--target", &target, "-o", "out", "--max-mismatch-rate", "1", "--max-error-rate", "1"];
+    let flags = [
+        "--min-samples",
+        "1",
+        "--max-lateness-p99",
+        "1m",
+        "--max-p50-ratio",
+        "inf",
+        "--max-p99-ratio",
+        "inf",
+    ];
+    let run = [
+        "run",
+        "v1.pcap",
+        "--target",
+        &target,
+        "-o",
+        "out",
+        "--max-mismatch-rate",
+        "1",
+        "--max-error-rate",
+        "1",
+    ];
     shadowtap(folder.path(), &[&run[..], &flags[..]].concat()).expect(0);
     let files = || {
         ["summary.json", "summary.md", "report.html", "junit.xml"]
@@ -184,29 +248,38 @@ fn standard_input_has_its_hash_in_run_json() {
         .expect("the program starts");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let run: serde_json::Value =
-        serde_json::from_slice(&fs::read(folder.path().join("out/run.json")).expect("run.json")).expect("JSON");
-    let sum = std::process::Command::new("sha256sum").arg(folder.path().join("v1.pcap")).output().expect("sha256sum runs");
+        serde_json::from_slice(&fs::read(folder.path().join("out/run.json")).expect("run.json"))
+            .expect("JSON");
+    let sum = std::process::Command::new("sha256sum")
+        .arg(folder.path().join("v1.pcap"))
+        .output()
+        .expect("sha256sum runs");
     let sum = String::from_utf8_lossy(&sum.stdout).split(' ').next().unwrap_or_default().to_owned();
-    assert_eq!(run["inputs"], serde_json::json!([{"name": "-", "bytes": capture.len(), "sha256": sum}]));
+    assert_eq!(
+        run["inputs"],
+        serde_json::json!([{"name": "-", "bytes": capture.len(), "sha256": sum}])
+    );
 }
 
 #[test]
 fn the_captured_server_is_refused_as_a_target() {
     let folder = folder_with("v1.pcap", &small_capture());
-    shadowtap(folder.path(), &["replay", "v1.pcap", "--target", "http://10.0.0.1:8080", "-o", "out"])
-        .expect(4)
-        .says(&["10.0.0.1:8080", "--allow-captured-server"]);
+    shadowtap(
+        folder.path(),
+        &["replay", "v1.pcap", "--target", "http://10.0.0.1:8080", "-o", "out"],
+    )
+    .expect(4)
+    .says(&["10.0.0.1:8080", "--allow-captured-server"]);
 }
 
 #[test]
 fn an_unknown_key_is_named_with_the_nearest_one() {
     let folder = folder_with("v1.pcap", &small_capture());
-    fs::write(folder.path().join("shadowtap.toml"), "[gate]\nmax_mismach_rate = 0.1\n").expect("the configuration is written");
-    shadowtap(folder.path(), &["run", "v1.pcap", "--target", "http://127.0.0.1:9", "-o", "out"]).expect(2).says(&[
-        "shadowtap.toml",
-        "max_mismach_rate",
-        "max_mismatch_rate",
-    ]);
+    fs::write(folder.path().join("shadowtap.toml"), "[gate]\nmax_mismach_rate = 0.1\n")
+        .expect("the configuration is written");
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", "http://127.0.0.1:9", "-o", "out"])
+        .expect(2)
+        .says(&["shadowtap.toml", "max_mismach_rate", "max_mismatch_rate"]);
 }
 
 #[test]
@@ -216,16 +289,21 @@ fn an_existing_run_is_not_overwritten_without_force() {
     let target = shop("7");
     shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out"]).expect(0);
     let before = fs::read(folder.path().join("out/outcomes.jsonl")).expect("outcomes.jsonl");
-    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out"]).expect(2).says(&["--force"]);
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out"])
+        .expect(2)
+        .says(&["--force"]);
     assert_eq!(fs::read(folder.path().join("out/outcomes.jsonl")).expect("outcomes.jsonl"), before);
-    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out", "--force"]).expect(0);
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &target, "-o", "out", "--force"])
+        .expect(0);
 }
 
 #[test]
 fn every_command_has_help_with_an_example_and_global_flags_stand_anywhere() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for command in ["capture", "parse", "inspect", "replay", "diff", "report", "gate", "run", "approve", "mock", "demo", "merge"]
-    {
+    for command in [
+        "capture", "parse", "inspect", "replay", "diff", "report", "gate", "run", "approve",
+        "mock", "demo", "merge",
+    ] {
         shadowtap(folder.path(), &[command, "--help"]).expect(0).prints(&[
             "Example",
             &format!("shadowtap {command}"),
@@ -250,12 +328,18 @@ fn nginx_recorded_by_tcpdump_matches_itself_and_not_with_one_file_changed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let site = folder.path().join("site");
     fs::create_dir(&site).expect("the site's folder");
-    let items: String = (0..200).map(|n| format!("{{\"id\":{n},\"name\":\"item {n}\"}},")).collect();
-    fs::write(site.join("items.json"), format!("[{}]", items.trim_end_matches(','))).expect("items.json");
+    let items: String =
+        (0..200).map(|n| format!("{{\"id\":{n},\"name\":\"item {n}\"}},")).collect();
+    fs::write(site.join("items.json"), format!("[{}]", items.trim_end_matches(',')))
+        .expect("items.json");
     fs::write(site.join("price.json"), "{\"currency\":\"EUR\",\"price\":10}").expect("price.json");
-    fs::write(site.join("page.html"), format!("<p>{}</p>", "shadow ".repeat(300))).expect("page.html");
-    fs::write(site.join("blob.bin"), (0..300_000_u32).flat_map(|n| n.wrapping_mul(n).to_le_bytes()).collect::<Vec<u8>>())
-        .expect("blob.bin");
+    fs::write(site.join("page.html"), format!("<p>{}</p>", "shadow ".repeat(300)))
+        .expect("page.html");
+    fs::write(
+        site.join("blob.bin"),
+        (0..300_000_u32).flat_map(|n| n.wrapping_mul(n).to_le_bytes()).collect::<Vec<u8>>(),
+    )
+    .expect("blob.bin");
     let nginx = support::nginx::Nginx::start(folder.path());
     let capture = folder.path().join("v1.pcap");
     let tcpdump = support::nginx::Tcpdump::start(nginx.port, &capture);
@@ -287,7 +371,8 @@ fn nginx_recorded_by_tcpdump_matches_itself_and_not_with_one_file_changed() {
     assert!(wrk.success());
     tcpdump.stop();
 
-    // The latency of a machine that is busy with tests says nothing about nginx: this test is about the answers.
+    // The latency of a machine that is busy with tests says nothing about nginx: this test is about
+    // the answers.
     fs::write(
         folder.path().join("shadowtap.toml"),
         "[gate]\nmax_p50_ratio = 1000.0\nmax_p99_ratio = 1000.0\nmax_lateness_p99 = \"30s\"\n",
@@ -296,30 +381,40 @@ fn nginx_recorded_by_tcpdump_matches_itself_and_not_with_one_file_changed() {
     let again = ["run", "v1.pcap", "--target", &url, "--allow-captured-server"];
     shadowtap(folder.path(), &[&again[..], &["-o", "same"]].concat()).expect(0);
     let rows = |run: &str| -> Vec<String> {
-        let text = fs::read_to_string(folder.path().join(run).join("mismatches.csv")).expect("mismatches.csv");
+        let text = fs::read_to_string(folder.path().join(run).join("mismatches.csv"))
+            .expect("mismatches.csv");
         text.lines().skip(1).map(str::to_owned).collect()
     };
     assert_eq!(rows("same"), Vec::<String>::new());
 
     fs::write(site.join("price.json"), "{\"currency\":\"EUR\",\"price\":11}").expect("price.json");
-    shadowtap(folder.path(), &[&again[..], &["-o", "changed"]].concat()).expect(1).prints(&["GET /price.json", "$.price"]);
+    shadowtap(folder.path(), &[&again[..], &["-o", "changed"]].concat())
+        .expect(1)
+        .prints(&["GET /price.json", "$.price"]);
     let changed = rows("changed");
     assert!(!changed.is_empty());
     for row in &changed {
         assert!(row.contains(",GET /price.json,"), "only that file's route differs: {row}");
     }
-    // Regressions are at the price; what follows from a new file (its ETag, its time) is not counted as one.
+    // Regressions are at the price; what follows from a new file (its ETag, its time) is not
+    // counted as one.
     assert!(
-        changed.iter().filter(|row| row.contains(",regression,")).all(|row| row.contains(",body,$.price,10,11,")),
+        changed
+            .iter()
+            .filter(|row| row.contains(",regression,"))
+            .all(|row| row.contains(",body,$.price,10,11,")),
         "{changed:?}"
     );
 }
 
 #[test]
 fn the_readme_lists_the_headers_that_are_not_compared() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))
+        .expect("README.md");
     for (name, how, why) in shadowtap::diff::headers::BUILT_IN {
-        let row = readme.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+        let row = readme
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
         let row = row.unwrap_or_else(|| panic!("README.md does not list {name}"));
         assert!(
             row.contains(&format!("| {} |", how.name())) && row.contains(why),
@@ -333,8 +428,15 @@ fn a_forced_replay_leaves_nothing_that_an_older_run_was_judged_by() {
     let folder = folder_with("v1.pcap", &small_capture());
     small_policy(folder.path());
     shadowtap(folder.path(), &["run", "v1.pcap", "--target", &shop("7"), "-o", "out"]).expect(0);
-    shadowtap(folder.path(), &["replay", "v1.pcap", "--target", &shop("8"), "-o", "out", "--force"]).expect(0);
-    assert!(!folder.path().join("out/summary.md").exists() && !folder.path().join("out/diff.json").exists());
+    shadowtap(
+        folder.path(),
+        &["replay", "v1.pcap", "--target", &shop("8"), "-o", "out", "--force"],
+    )
+    .expect(0);
+    assert!(
+        !folder.path().join("out/summary.md").exists()
+            && !folder.path().join("out/diff.json").exists()
+    );
     shadowtap(folder.path(), &["gate", "out"]).expect(3).says(&["shadowtap diff"]);
     shadowtap(folder.path(), &["diff", "out"]).expect(0);
     shadowtap(folder.path(), &["gate", "out"]).expect(1);
@@ -357,7 +459,9 @@ fn a_refused_replay_does_not_touch_the_run_that_was_there() {
     let before = files();
     fs::write(
         folder.path().join("less.pcap"),
-        Capture::new(1_000).connection(40_001, &[("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 204 N\r\n\r\n")]).finish(),
+        Capture::new(1_000)
+            .connection(40_001, &[("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 204 N\r\n\r\n")])
+            .finish(),
     )
     .expect("another capture");
     let captured_server = [
@@ -393,8 +497,13 @@ fn a_signal_ends_the_wait_for_the_target() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("the program starts");
-    is_asked.recv_timeout(std::time::Duration::from_secs(60)).expect("the program asks whether it is ready");
-    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    is_asked
+        .recv_timeout(std::time::Duration::from_secs(60))
+        .expect("the program asks whether it is ready");
+    let sent = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("kill runs");
     assert!(sent.success());
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
 }
@@ -407,11 +516,24 @@ fn a_full_or_closed_standard_output_is_no_panic() {
         (format!("{program} replay v1.pcap --dry-run > /dev/full"), 3),
         (format!("{program} inspect v1.pcap > /dev/full"), 3),
         (format!("({program} parse v1.pcap -o -; echo $? > code) | true; exit $(cat code)"), 0),
-        (format!("({program} replay v1.pcap --dry-run; echo $? > code) | true; exit $(cat code)"), 0),
+        (
+            format!(
+                "({program} replay v1.pcap --dry-run; echo $? > code) | true; exit $(cat code)"
+            ),
+            0,
+        ),
     ] {
-        let ran = std::process::Command::new("bash").args(["-c", &line]).current_dir(folder.path()).output().expect("a shell");
+        let ran = std::process::Command::new("bash")
+            .args(["-c", &line])
+            .current_dir(folder.path())
+            .output()
+            .expect("a shell");
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-        assert!(ran.status.code() == Some(code) && !said.contains("panicked"), "{line}: {:?}\n{said}", ran.status);
+        assert!(
+            ran.status.code() == Some(code) && !said.contains("panicked"),
+            "{line}: {:?}\n{said}",
+            ran.status
+        );
     }
 }
 
@@ -419,23 +541,38 @@ fn a_full_or_closed_standard_output_is_no_panic() {
 fn a_configuration_that_is_wrong_is_said_by_every_command() {
     let folder = folder_with("v1.pcap", &small_capture());
     fs::write(folder.path().join("other.toml"), "[gaet]\n").expect("the configuration is written");
-    for command in [vec!["inspect", "v1.pcap"], vec!["parse", "v1.pcap", "-o", "-"], vec!["merge", "a", "-o", "b"]] {
-        shadowtap(folder.path(), &[&["--config", "missing.toml"], &command[..]].concat()).expect(2).says(&["missing.toml"]);
-        shadowtap(folder.path(), &[&command[..], &["--config", "other.toml"]].concat()).expect(2).says(&["gaet", "gate"]);
+    for command in [
+        vec!["inspect", "v1.pcap"],
+        vec!["parse", "v1.pcap", "-o", "-"],
+        vec!["merge", "a", "-o", "b"],
+    ] {
+        shadowtap(folder.path(), &[&["--config", "missing.toml"], &command[..]].concat())
+            .expect(2)
+            .says(&["missing.toml"]);
+        shadowtap(folder.path(), &[&command[..], &["--config", "other.toml"]].concat())
+            .expect(2)
+            .says(&["gaet", "gate"]);
     }
 }
 
 /// Exchanges of a run to standard output: id and target, in their order.
 fn targets(ran: &support::Ran) -> Vec<(String, String)> {
-    let lines = ran.stdout.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let lines =
+        ran.stdout.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    lines.filter(|line| line["id"].is_string()).map(|line| (text(&line["id"]), text(&line["request"]["target"]))).collect()
+    lines
+        .filter(|line| line["id"].is_string())
+        .map(|line| (text(&line["id"]), text(&line["request"]["target"])))
+        .collect()
 }
 
 /// A capture of one connection from `port` with one request, made `after_ns` after the others.
 fn one_request(port: u16, target: &str, after_ns: u64) -> Vec<u8> {
     let request = format!("GET {target} HTTP/1.1\r\nHost: shop.test\r\n\r\n");
-    Capture::new(200_000).later(after_ns).connection(port, &[(&request, &response("200 OK", "text/plain", "ok"))]).finish()
+    Capture::new(200_000)
+        .later(after_ns)
+        .connection(port, &[(&request, &response("200 OK", "text/plain", "ok"))])
+        .finish()
 }
 
 #[test]
@@ -444,35 +581,56 @@ fn a_file_that_is_still_being_written_is_used_and_not_called_damaged() {
     let whole = small_capture();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut writer = fs::File::create(folder.path().join("v1.pcap")).expect("the capture is begun");
-    shadowtap(folder.path(), &["parse", "v1.pcap", "-o", "-"]).expect(3).says(&["v1.pcap is still being written"]);
+    shadowtap(folder.path(), &["parse", "v1.pcap", "-o", "-"])
+        .expect(3)
+        .says(&["v1.pcap is still being written"]);
     writer.write_all(&whole[..whole.len() - 30]).expect("room");
-    let ran = shadowtap(folder.path(), &["parse", "v1.pcap", "-o", "-"]).expect(0).says(&["v1.pcap: still being written"]);
+    let ran = shadowtap(folder.path(), &["parse", "v1.pcap", "-o", "-"])
+        .expect(0)
+        .says(&["v1.pcap: still being written"]);
     assert_eq!(targets(&ran).len(), 3, "{}", ran.stdout);
-    assert!(ran.stdout.contains("\"inputs-still-being-written\":1") && !ran.stdout.contains("damaged-inputs"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("\"inputs-still-being-written\":1")
+            && !ran.stdout.contains("damaged-inputs"),
+        "{}",
+        ran.stdout
+    );
     // A recording without its end, likewise.
-    let mut recording = fs::File::create(folder.path().join("v1.jsonl")).expect("the recording is begun");
+    let mut recording =
+        fs::File::create(folder.path().join("v1.jsonl")).expect("the recording is begun");
     recording.write_all(&ran.stdout.as_bytes()[..ran.stdout.len() - 50]).expect("room");
-    shadowtap(folder.path(), &["inspect", "v1.jsonl"]).expect(0).prints(&["v1.jsonl: still being written"]);
+    shadowtap(folder.path(), &["inspect", "v1.jsonl"])
+        .expect(0)
+        .prints(&["v1.jsonl: still being written"]);
     drop((writer, recording));
     // Nobody writes them any more: now it is damage.
-    shadowtap(folder.path(), &["parse", "v1.pcap", "-o", "-"]).expect(0).says(&["v1.pcap: damaged at byte", "damaged-inputs"]);
-    shadowtap(folder.path(), &["inspect", "v1.jsonl"]).expect(0).prints(&["v1.jsonl: ends inside line"]);
+    shadowtap(folder.path(), &["parse", "v1.pcap", "-o", "-"])
+        .expect(0)
+        .says(&["v1.pcap: damaged at byte", "damaged-inputs"]);
+    shadowtap(folder.path(), &["inspect", "v1.jsonl"])
+        .expect(0)
+        .prints(&["v1.jsonl: ends inside line"]);
 }
 
 #[test]
 fn several_inputs_are_merged_by_time_with_their_offsets_and_one_given_twice_counts_once() {
     let folder = folder_with("first.pcap", &one_request(40_001, "/a", 0));
-    fs::write(folder.path().join("second.pcap"), one_request(40_002, "/b", 1_000_000_000)).expect("written");
+    fs::write(folder.path().join("second.pcap"), one_request(40_002, "/b", 1_000_000_000))
+        .expect("written");
     let read = |arguments: &[&str]| targets(&shadowtap(folder.path(), arguments).expect(0));
     let named = |ids: [(&str, &str); 2]| ids.map(|(id, target)| (id.to_owned(), target.to_owned()));
     let merged = read(&["parse", "second.pcap", "first.pcap", "-o", "-"]);
     assert_eq!(merged, named([("0-0", "/a"), ("1-0", "/b")]));
-    let moved = read(&["parse", "second.pcap", "first.pcap", "--offset", "second.pcap=-2s", "-o", "-"]);
+    let moved =
+        read(&["parse", "second.pcap", "first.pcap", "--offset", "second.pcap=-2s", "-o", "-"]);
     assert_eq!(moved, named([("0-0", "/b"), ("1-0", "/a")]));
-    shadowtap(folder.path(), &["parse", "first.pcap", "--offset", "other.pcap=1s", "-o", "-"]).expect(2).says(&["other.pcap"]);
+    shadowtap(folder.path(), &["parse", "first.pcap", "--offset", "other.pcap=1s", "-o", "-"])
+        .expect(2)
+        .says(&["other.pcap"]);
 
-    let twice =
-        shadowtap(folder.path(), &["parse", "first.pcap", "first.pcap", "-o", "-"]).expect(0).says(&["rejected: duplicate"]);
+    let twice = shadowtap(folder.path(), &["parse", "first.pcap", "first.pcap", "-o", "-"])
+        .expect(0)
+        .says(&["rejected: duplicate"]);
     assert_eq!(targets(&twice), [("0-0".to_owned(), "/a".to_owned())], "{}", twice.stdout);
 
     // A capture and a recording, in either order of arguments.
@@ -481,7 +639,8 @@ fn several_inputs_are_merged_by_time_with_their_offsets_and_one_given_twice_coun
         let mixed = read(&["parse", inputs[0], inputs[1], "-o", "-"]);
         assert_eq!(mixed, named([("0-0", "/a"), ("1-0", "/b")]));
     }
-    let earlier = read(&["parse", "first.pcap", "second.jsonl", "--offset", "second.jsonl=-1h", "-o", "-"]);
+    let earlier =
+        read(&["parse", "first.pcap", "second.jsonl", "--offset", "second.jsonl=-1h", "-o", "-"]);
     assert_eq!(earlier, named([("1-0", "/b"), ("0-0", "/a")]));
 }
 
@@ -505,19 +664,27 @@ fn standard_input_and_urls_are_inputs_as_well() {
     assert!(child.wait().expect("it ends").success());
     let from_pipe = fs::read_to_string(folder.path().join("out.jsonl")).expect("written");
     assert_eq!(from_pipe.matches("\"completeness\":\"complete\"").count(), 3);
-    shadowtap(folder.path(), &["parse", "-", "-", "-o", "x.jsonl"]).expect(2).says(&["standard input"]);
+    shadowtap(folder.path(), &["parse", "-", "-", "-o", "x.jsonl"])
+        .expect(2)
+        .says(&["standard input"]);
 
     // The recording, since the test's server sends text.
     let recording: &'static str = from_pipe.leak();
     let address = server(move |line| match line.split(' ').nth(1) {
-        Some(target) if target.starts_with("/v1.jsonl") => response("200 OK", "application/json", recording),
+        Some(target) if target.starts_with("/v1.jsonl") => {
+            response("200 OK", "application/json", recording)
+        }
         _ => response("404 Not Found", "text/plain", "no such thing"),
     });
     let url = format!("http://{address}/v1.jsonl?key=secret");
     let ran = shadowtap(folder.path(), &["parse", &url, "-o", "-"]).expect(0);
     assert_eq!(targets(&ran).len(), 3, "{}", ran.stdout);
-    let failed =
-        shadowtap(folder.path(), &["parse", &format!("http://{address}/other?key=secret"), "-o", "-"]).expect(3).says(&["404"]);
+    let failed = shadowtap(
+        folder.path(),
+        &["parse", &format!("http://{address}/other?key=secret"), "-o", "-"],
+    )
+    .expect(3)
+    .says(&["404"]);
     assert!(!failed.stderr.contains("secret"), "{}", failed.stderr);
 }
 
@@ -532,28 +699,46 @@ fn filters_that_leave_nothing_over_are_an_error_and_leave_nothing_behind() {
         assert!(!folder.path().join("out").exists());
     }
     // A shard may be empty: its neighbours are not.
-    shadowtap(folder.path(), &["replay", "v1.pcap", "--shard", "1/1000", "--target", &shop("7"), "-o", "out"]).expect(0);
+    shadowtap(
+        folder.path(),
+        &["replay", "v1.pcap", "--shard", "1/1000", "--target", &shop("7"), "-o", "out"],
+    )
+    .expect(0);
 }
 
 #[test]
 fn what_a_run_would_refuse_is_refused_before_it_and_by_a_dry_run() {
     let folder = folder_with("v1.pcap", &small_capture());
-    fs::write(folder.path().join("shadowtap.toml"), "[[diff.ignore]]\npath = \"$[\"\n").expect("the rules are written");
+    fs::write(folder.path().join("shadowtap.toml"), "[[diff.ignore]]\npath = \"$[\"\n")
+        .expect("the rules are written");
     shadowtap(folder.path(), &["replay", "v1.pcap", "--dry-run"]).expect(2);
     fs::remove_file(folder.path().join("shadowtap.toml")).expect("the rules are taken away");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
     let metrics = taken.local_addr().expect("a bound address").to_string();
-    shadowtap(folder.path(), &["replay", "v1.pcap", "--target", &shop("7"), "--metrics", &metrics, "-o", "out"])
-        .expect(2)
-        .says(&["cannot listen there"]);
+    shadowtap(
+        folder.path(),
+        &["replay", "v1.pcap", "--target", &shop("7"), "--metrics", &metrics, "-o", "out"],
+    )
+    .expect(2)
+    .says(&["cannot listen there"]);
     assert!(!folder.path().join("out").exists(), "no empty folder is left");
 }
 
 #[test]
 fn run_json_tells_which_requests_were_chosen_and_no_secret() {
     let folder = folder_with("v1.pcap", &small_capture());
-    let arguments =
-        ["replay", "v1.pcap", "--target", &shop("7"), "--include", "GET ^/items", "--exclude", "* 2$", "--sample", "100%"];
+    let arguments = [
+        "replay",
+        "v1.pcap",
+        "--target",
+        &shop("7"),
+        "--include",
+        "GET ^/items",
+        "--exclude",
+        "* 2$",
+        "--sample",
+        "100%",
+    ];
     let more = ["--header", "Authorization: s3cret", "-o", "out"];
     shadowtap(folder.path(), &[&arguments[..], &more[..]].concat()).expect(0);
     let text = fs::read_to_string(folder.path().join("out/run.json")).expect("run.json");
@@ -561,16 +746,21 @@ fn run_json_tells_which_requests_were_chosen_and_no_secret() {
     let settings = &settings["settings"];
     assert_eq!(settings["include"], serde_json::json!(["GET ^/items"]));
     assert_eq!(settings["exclude"], serde_json::json!(["* 2$"]));
-    assert_eq!((&settings["sample"], &settings["header"]), (&serde_json::json!("100%"), &serde_json::json!(["Authorization"])));
+    assert_eq!(
+        (&settings["sample"], &settings["header"]),
+        (&serde_json::json!("100%"), &serde_json::json!(["Authorization"]))
+    );
     assert!(!text.contains("s3cret"));
 }
 
 /// A capture of `n` requests, a second apart.
 fn long_capture(n: u16) -> Vec<u8> {
     let answer = response("200 OK", "text/plain", &"x".repeat(4_000));
-    let exchanges: Vec<(String, String)> =
-        (0..n).map(|i| (format!("GET /{i} HTTP/1.1\r\nHost: shop.test\r\n\r\n"), answer.clone())).collect();
-    let exchanges: Vec<(&str, &str)> = exchanges.iter().map(|(request, answer)| (&request[..], &answer[..])).collect();
+    let exchanges: Vec<(String, String)> = (0..n)
+        .map(|i| (format!("GET /{i} HTTP/1.1\r\nHost: shop.test\r\n\r\n"), answer.clone()))
+        .collect();
+    let exchanges: Vec<(&str, &str)> =
+        exchanges.iter().map(|(request, answer)| (&request[..], &answer[..])).collect();
     Capture::new(1_000_000_000).connection(40_001, &exchanges).finish()
 }
 
@@ -591,11 +781,13 @@ fn ctrl_c_ends_a_long_replay_with_readable_records() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let process = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(process, rustix::process::Signal::INT).expect("the child is there");
+    rustix::process::kill_process(process, rustix::process::Signal::INT)
+        .expect("the child is there");
     let status = child.wait().expect("the child ends");
     assert_eq!(status.code(), Some(130), "of 100 seconds nearly all were left");
     let text = fs::read_to_string(&outcomes).expect("outcomes.jsonl");
-    let last: serde_json::Value = serde_json::from_str(text.lines().last().expect("a last line")).expect("JSON");
+    let last: serde_json::Value =
+        serde_json::from_str(text.lines().last().expect("a last line")).expect("JSON");
     assert_eq!(last["format"], "shadowtap/end");
     assert_eq!(last["ledger"]["in"], 100, "every request is accounted for: {last}");
 }
@@ -605,14 +797,20 @@ fn a_disk_that_fills_up_ends_the_replay_with_3_and_readable_records() {
     let folder = folder_with("v1.pcap", &long_capture(100));
     let disk = folder.path().join("disk");
     fs::create_dir(&disk).expect("a folder");
-    let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=768k", "none"]).arg(&disk).output();
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=768k", "none"])
+        .arg(&disk)
+        .output();
     if !mount.is_ok_and(|mount| mount.status.success()) {
         println!("skipped: mounting a small disk takes root");
         return;
     }
     let answers = server(|_| response("200 OK", "text/plain", &"y".repeat(20_000)));
     let target = format!("http://{answers}");
-    let ran = shadowtap(folder.path(), &["replay", "v1.pcap", "--target", &target, "--speed", "max", "-o", "disk/out"]);
+    let ran = shadowtap(
+        folder.path(),
+        &["replay", "v1.pcap", "--target", &target, "--speed", "max", "-o", "disk/out"],
+    );
     let text = fs::read_to_string(disk.join("out/outcomes.jsonl"));
     let umount = std::process::Command::new("umount").arg("-l").arg(&disk).status();
     ran.expect(3).says(&["outcomes cannot be written"]);
@@ -624,8 +822,10 @@ fn a_disk_that_fills_up_ends_the_replay_with_3_and_readable_records() {
     }
 }
 
-/// What v1 and v2 both hold in secret: a session that they issue at each login, and a customer's address and card.
-const SECRETS: [&str; 4] = ["s3ss10n-0f-joe-7f3a9c", "joe.black@shop.example", "4111 1111 1111 1111", "open-sesame-42"];
+/// What v1 and v2 both hold in secret: a session that they issue at each login, and a customer's
+/// address and card.
+const SECRETS: [&str; 4] =
+    ["s3ss10n-0f-joe-7f3a9c", "joe.black@shop.example", "4111 1111 1111 1111", "open-sesame-42"];
 
 /// Both versions: a login, which repeats who logged in, the account, and a search.
 fn account(line: &str) -> String {
@@ -635,7 +835,10 @@ fn account(line: &str) -> String {
         Some(("/login", query)) => {
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
             let body = format!("{{\"asked\":\"{query}\",\"session_token\":\"{session}\"}}");
-            return format!("{head}Set-Cookie: sid={session}; Path=/\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            return format!(
+                "{head}Set-Cookie: sid={session}; Path=/\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
         }
         _ => format!("{{\"path\":\"{target}\",\"owner\":\"{email}\",\"payment\":\"card {card}\"}}"),
     };
@@ -648,8 +851,10 @@ fn capture_with_secrets() -> Vec<u8> {
         format!("GET /login?email={email}&password={password} HTTP/1.1\r\nHost: shop.test\r\n\r\n"),
         format!("GET /account HTTP/1.1\r\nHost: shop.test\r\nCookie: sid={session}\r\n\r\n"),
     ];
-    let answers = requests.each_ref().map(|request| account(request.lines().next().unwrap_or_default()));
-    let exchanges: Vec<(&str, &str)> = requests.iter().zip(&answers).map(|(ask, answer)| (&**ask, &**answer)).collect();
+    let answers =
+        requests.each_ref().map(|request| account(request.lines().next().unwrap_or_default()));
+    let exchanges: Vec<(&str, &str)> =
+        requests.iter().zip(&answers).map(|(ask, answer)| (&**ask, &**answer)).collect();
     Capture::new(200_000).connection(40_001, &exchanges).finish()
 }
 
@@ -658,7 +863,8 @@ fn capture_with_secrets() -> Vec<u8> {
 fn holds_no_secret(run: &Path) {
     for entry in fs::read_dir(run).expect("the run's folder") {
         let path = entry.expect("an entry").path();
-        let text = String::from_utf8_lossy(&fs::read(&path).expect("a file of the run")).into_owned();
+        let text =
+            String::from_utf8_lossy(&fs::read(&path).expect("a file of the run")).into_owned();
         for secret in SECRETS {
             assert!(!text.contains(secret), "{secret} is in {}", path.display());
         }
@@ -669,14 +875,20 @@ fn holds_no_secret(run: &Path) {
 fn an_equal_v2_is_equal_to_a_redacted_recording_under_its_key_and_not_without_a_warning() {
     let folder = folder_with("v1.pcap", &capture_with_secrets());
     small_policy(folder.path());
-    for (name, key) in [("key", "0123456789abcdef0123456789abcdef"), ("other", "fedcba9876543210fedcba9876543210")] {
+    for (name, key) in
+        [("key", "0123456789abcdef0123456789abcdef"), ("other", "fedcba9876543210fedcba9876543210")]
+    {
         fs::write(folder.path().join(name), key).expect("a key");
     }
     let redact = ["--redact", "default", "--redact-key", "key"];
-    shadowtap(folder.path(), &[&["parse", "v1.pcap", "-o", "v1.jsonl"][..], &redact].concat()).expect(0);
+    shadowtap(folder.path(), &[&["parse", "v1.pcap", "-o", "v1.jsonl"][..], &redact].concat())
+        .expect(0);
     let recorded = fs::read_to_string(folder.path().join("v1.jsonl")).expect("the recording");
     assert!(
-        recorded.lines().next().is_some_and(|first| first.contains(r#""redacted":{"rules":["default"],"key":""#)),
+        recorded
+            .lines()
+            .next()
+            .is_some_and(|first| first.contains(r#""redacted":{"rules":["default"],"key":""#)),
         "{recorded}"
     );
     let target = format!("http://{}", server(account));
@@ -685,31 +897,47 @@ fn an_equal_v2_is_equal_to_a_redacted_recording_under_its_key_and_not_without_a_
         let common = ["run", "v1.jsonl", "--target", &target, "-o", out];
         shadowtap(folder.path(), &[&common[..], more].concat())
     };
-    for (out, more) in [("same", &[][..]), ("client", &["--transport", "client"]), ("both", &["--baseline", &baseline])] {
+    for (out, more) in [
+        ("same", &[][..]),
+        ("client", &["--transport", "client"]),
+        ("both", &["--baseline", &baseline]),
+    ] {
         let ran = run(out, &[&redact[..], more].concat()).expect(0);
         assert!(!ran.stderr.contains("redacted"), "{}", ran.stderr);
         holds_no_secret(&folder.path().join(out));
-        let outcomes = fs::read_to_string(folder.path().join(out).join("outcomes.jsonl")).expect("outcomes.jsonl");
+        let outcomes = fs::read_to_string(folder.path().join(out).join("outcomes.jsonl"))
+            .expect("outcomes.jsonl");
         assert_eq!(outcomes.matches("\"status\":200").count(), 2, "{outcomes}");
     }
     // Each way to miss it is told, and how to mend it.
-    run("plain", &[]).expect(1).says(&["v2's answers are not", "add --redact default --redact-key FILE"]);
+    run("plain", &[])
+        .expect(1)
+        .says(&["v2's answers are not", "add --redact default --redact-key FILE"]);
     run("other-key", &["--redact", "default", "--redact-key", "other"])
         .expect(1)
         .says(&["under another key", "--redact-key FILE"]);
     holds_no_secret(&folder.path().join("other-key"));
-    run("other-rules", &["--redact", "cookie:sid", "--redact-key", "key"]).expect(1).says(&["other rules", "--redact default"]);
+    run("other-rules", &["--redact", "cookie:sid", "--redact-key", "key"])
+        .expect(1)
+        .says(&["other rules", "--redact default"]);
     // The file says it as well as flags do; a replay alone does the same.
     let policy = fs::read_to_string(folder.path().join("shadowtap.toml")).expect("the policy");
     let section = "[replay]\nredact = [\"default\"]\nredact_key = \"key\"\n";
-    fs::write(folder.path().join("shadowtap.toml"), format!("{section}{policy}")).expect("the policy");
+    fs::write(folder.path().join("shadowtap.toml"), format!("{section}{policy}"))
+        .expect("the policy");
     shadowtap(folder.path(), &["replay", "v1.jsonl", "--target", &target, "-o", "alone"]).expect(0);
     holds_no_secret(&folder.path().join("alone"));
     let settings = fs::read_to_string(folder.path().join("alone/run.json")).expect("run.json");
-    assert!(settings.contains("\"redacted\"") && !settings.contains("0123456789abcdef"), "{settings}");
-    shadowtap(folder.path(), &["replay", "v1.jsonl", "v1.pcap", "--target", &target, "-o", "mixed"])
-        .expect(2)
-        .says(&["some inputs are redacted and others are not"]);
+    assert!(
+        settings.contains("\"redacted\"") && !settings.contains("0123456789abcdef"),
+        "{settings}"
+    );
+    shadowtap(
+        folder.path(),
+        &["replay", "v1.jsonl", "v1.pcap", "--target", &target, "-o", "mixed"],
+    )
+    .expect(2)
+    .says(&["some inputs are redacted and others are not"]);
     assert!(!folder.path().join("mixed").exists());
 }
 
@@ -724,10 +952,29 @@ fn a_capture_is_replayed_with_its_secrets_and_leaves_none_in_the_folder() {
         account(line)
     });
     // The key is drawn anew: within one run that is enough.
-    shadowtap(folder.path(), &["run", "v1.pcap", "--redact", "default", "--target", &format!("http://{v2}"), "-o", "out"])
-        .expect(0);
+    shadowtap(
+        folder.path(),
+        &[
+            "run",
+            "v1.pcap",
+            "--redact",
+            "default",
+            "--target",
+            &format!("http://{v2}"),
+            "-o",
+            "out",
+        ],
+    )
+    .expect(0);
     holds_no_secret(&folder.path().join("out"));
-    assert!(seen.lock().expect("no panic").iter().any(|line| line.contains(SECRETS[3])), "v2 got what was captured");
-    let recorded = fs::read_to_string(folder.path().join("out/exchanges.jsonl")).expect("exchanges.jsonl");
-    assert!(recorded.lines().next().is_some_and(|first| first.contains("\"redacted\"")), "{recorded}");
+    assert!(
+        seen.lock().expect("no panic").iter().any(|line| line.contains(SECRETS[3])),
+        "v2 got what was captured"
+    );
+    let recorded =
+        fs::read_to_string(folder.path().join("out/exchanges.jsonl")).expect("exchanges.jsonl");
+    assert!(
+        recorded.lines().next().is_some_and(|first| first.contains("\"redacted\"")),
+        "{recorded}"
+    );
 }

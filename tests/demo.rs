@@ -10,11 +10,17 @@ use shadowtap::gate::Verdict;
 use shadowtap::mock::summary::Summary;
 
 fn few() -> Clients {
-    Clients { sessions: 24, between_sessions: Duration::from_millis(4), reading: Duration::from_millis(2), seed: 5 }
+    Clients {
+        sessions: 24,
+        between_sessions: Duration::from_millis(4),
+        reading: Duration::from_millis(2),
+        seed: 5,
+    }
 }
 
 async fn shop(version: u8, faults: Faults, provider: &Provider) -> shadowtap::demo::Server {
-    let settings = shop::Settings { version, faults, provider: provider.address(), avoid_ports: vec![] };
+    let settings =
+        shop::Settings { version, faults, provider: provider.address(), avoid_ports: vec![] };
     shop::start(settings).await.expect("loopback has a free port")
 }
 
@@ -43,13 +49,19 @@ fn is_latency(line: &str) -> bool {
     line.contains(" times v1's")
 }
 
-/// Captured live where this process may, else from captures/demo.pcap: the report finds what is planted, all of it and only it.
+/// Captured live where this process may, else from captures/demo.pcap: the report finds what is
+/// planted, all of it and only it.
 #[test]
 fn the_whole_road_finds_what_is_planted_and_nothing_else() {
     let dir = tempfile::tempdir().expect("a folder");
     let output = dir.path().join("run");
     let global = Global { quiet: true, ..Global::default() };
-    let settings = demo::Settings { output: output.clone(), recorded: false, faults: Faults::ALL, customers: Clients::default() };
+    let settings = demo::Settings {
+        output: output.clone(),
+        recorded: false,
+        faults: Faults::ALL,
+        customers: Clients::default(),
+    };
     let shown = demo::execute(&settings, &global).unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(shown.planted.len(), 5);
     for (fault, found) in &shown.planted {
@@ -74,12 +86,22 @@ fn a_version_without_faults_is_held_nothing_against() {
     let dir = tempfile::tempdir().expect("a folder");
     let output = dir.path().join("run");
     let global = Global { quiet: true, ..Global::default() };
-    let settings = demo::Settings { output: output.clone(), recorded: true, faults: Faults::NONE, customers: Clients::default() };
+    let settings = demo::Settings {
+        output: output.clone(),
+        recorded: true,
+        faults: Faults::NONE,
+        customers: Clients::default(),
+    };
     let shown = demo::execute(&settings, &global).unwrap_or_else(|failure| panic!("{failure}"));
     let surplus: Vec<_> = shown.unexpected.iter().filter(|line| !is_latency(line)).collect();
     assert!(surplus.is_empty() && shown.planted.is_empty(), "{surplus:#?}");
     assert!(!shown.live);
-    let ledger = std::fs::File::open(output.join("egress.jsonl")).expect("the mock left its ledger");
+    let ledger =
+        std::fs::File::open(output.join("egress.jsonl")).expect("the mock left its ledger");
     let calls = Summary::read(std::io::BufReader::new(ledger), &[]).expect("it can be read");
-    assert!(calls.complete && calls.total.is_clean() && calls.total.matched == 170, "{:?}", calls.total);
+    assert!(
+        calls.complete && calls.total.is_clean() && calls.total.matched == 170,
+        "{:?}",
+        calls.total
+    );
 }

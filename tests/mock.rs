@@ -1,4 +1,5 @@
-//! The egress mock end to end: real sockets and real clients on loopback, calls made up or recorded.
+//! The egress mock end to end: real sockets and real clients on loopback, calls made up or
+//! recorded.
 
 #![expect(
     clippy::unwrap_used,
@@ -39,7 +40,8 @@ impl Default for Made<'_> {
 
 impl Made<'_> {
     fn exchange(&self) -> Exchange {
-        let at = Timestamp::from_nanos(1_795_341_600_000_000_000 + i64::from(self.number) * 100_000_000);
+        let at =
+            Timestamp::from_nanos(1_795_341_600_000_000_000 + i64::from(self.number) * 100_000_000);
         let mut headers = Headers::new();
         headers.push(b"Host", PROVIDER.as_bytes());
         for (name, value) in self.headers {
@@ -103,9 +105,13 @@ fn start(calls: &[Made<'_>]) -> Handle {
 
 /// Sends one request on a connection of its own; gives the status and the body.
 fn send(mock: SocketAddr, method: &str, target: &str, headers: &str, body: &str) -> (u16, String) {
-    let host = if headers.contains("Host:") { String::new() } else { format!("Host: {PROVIDER}\r\n") };
-    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    let text = format!("{method} {target} HTTP/1.1\r\n{host}{headers}{length}Connection: close\r\n\r\n{body}");
+    let host =
+        if headers.contains("Host:") { String::new() } else { format!("Host: {PROVIDER}\r\n") };
+    let length =
+        if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let text = format!(
+        "{method} {target} HTTP/1.1\r\n{host}{headers}{length}Connection: close\r\n\r\n{body}"
+    );
     let mut stream = TcpStream::connect(mock).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(text.as_bytes()).unwrap();
@@ -131,7 +137,9 @@ fn send(mock: SocketAddr, method: &str, target: &str, headers: &str, body: &str)
 
 fn calls(log: &Path) -> Vec<Call> {
     let mut calls = Vec::new();
-    let complete = ledger::read(BufReader::new(std::fs::File::open(log).unwrap()), |call| calls.push(call)).unwrap();
+    let complete =
+        ledger::read(BufReader::new(std::fs::File::open(log).unwrap()), |call| calls.push(call))
+            .unwrap();
     assert!(complete, "a stopped mock closes its ledger");
     calls
 }
@@ -147,12 +155,19 @@ fn equal_calls_get_their_answers_in_order_and_then_the_last_again_or_a_miss() {
         let mut settings = settings();
         settings.policy.exhausted = exhausted;
         let mock = Handle::start(recording(&calls), settings).unwrap();
-        let answers: Vec<_> = (0..4).map(|_| send(mock.address(), "GET", "/rates?from=EUR&to=USD", "", "")).collect();
-        let texts: Vec<_> = answers.iter().map(|(status, text)| if *status == 599 { "miss" } else { text }).collect();
+        let answers: Vec<_> =
+            (0..4).map(|_| send(mock.address(), "GET", "/rates?from=EUR&to=USD", "", "")).collect();
+        let texts: Vec<_> = answers
+            .iter()
+            .map(|(status, text)| if *status == 599 { "miss" } else { text })
+            .collect();
         let surplus = if exhausted == Exhausted::Repeat { "two" } else { "miss" };
         assert_eq!(texts, ["one", "two", surplus, surplus]);
         let counts = mock.stop(&|_| true).unwrap().counts;
-        assert_eq!((counts.matched, counts.repeated, counts.missing, counts.unsafe_repeated), (2, 2, 1, 0));
+        assert_eq!(
+            (counts.matched, counts.repeated, counts.missing, counts.unsafe_repeated),
+            (2, 2, 1, 0)
+        );
     }
 }
 
@@ -166,17 +181,30 @@ fn a_miss_is_599_and_names_the_nearest_recorded_call_and_what_it_lacks() {
         answer: "ok",
         ..Made::default()
     }]);
-    let (status, text) =
-        send(mock.address(), "POST", "/v1/charges", "", r#"{"amount":100,"reference":"c-0000","card":"4000056655665556"}"#);
+    let (status, text) = send(
+        mock.address(),
+        "POST",
+        "/v1/charges",
+        "",
+        r#"{"amount":100,"reference":"c-0000","card":"4000056655665556"}"#,
+    );
     assert_eq!(status, 599);
     let told: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(told["nearest"]["recorded"], "7-1", "{text}");
-    let places: Vec<_> =
-        told["nearest"]["lacks"].as_array().unwrap().iter().map(|place| place["place"].as_str().unwrap()).collect();
+    let places: Vec<_> = told["nearest"]["lacks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|place| place["place"].as_str().unwrap())
+        .collect();
     assert_eq!(places, ["$.card", "$.reference"]);
-    assert!(!text.contains("4111111111111111") && !text.contains("4000056655665556"), "cards are masked: {text}");
+    assert!(
+        !text.contains("4111111111111111") && !text.contains("4000056655665556"),
+        "cards are masked: {text}"
+    );
     assert_eq!(send(mock.address(), "GET", "/v2/other", "", "").0, 599);
-    let (status, text) = send(mock.address(), "POST", "/v1/charges", "Host: other.example\r\n", "{}");
+    let (status, text) =
+        send(mock.address(), "POST", "/v1/charges", "Host: other.example\r\n", "{}");
     assert!(status == 599 && text.contains("no call to this host"), "{text}");
     let counts = mock.stop(&|_| true).unwrap().counts;
     assert_eq!((counts.extra, counts.unsafe_extra, counts.missing), (3, 2, 1));
@@ -187,26 +215,66 @@ fn a_drifted_payload_is_answered_and_told_and_two_as_near_are_a_miss() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("egress.jsonl");
     let body = |amount: u32, cart: &str, key: &str| {
-        format!(r#"{{"amount":{amount},"currency":"EUR","reference":"{cart}","idempotency_key":"{key}"}}"#)
+        format!(
+            r#"{{"amount":{amount},"currency":"EUR","reference":"{cart}","idempotency_key":"{key}"}}"#
+        )
     };
     let keys = ["f81d4fae-7dec-41d0-a765-00a0c91e6bf6", "0190163d-8694-739b-aea5-966c26f8ad91"];
     let (a, b) = (body(1299, "c-11aa22", keys[0]), body(500, "c-33bb44", keys[0]));
     let recorded = [
-        Made { number: 1, method: "POST", target: "/v1/charges", body: &a, answer: "a", ..Made::default() },
-        Made { number: 2, method: "POST", target: "/v1/charges", body: &b, answer: "b", ..Made::default() },
-        Made { number: 3, method: "POST", target: "/v1/notes", body: r#"{"a":1,"b":2,"c":3,"d":4}"#, ..Made::default() },
-        Made { number: 4, method: "POST", target: "/v1/notes", body: r#"{"a":1,"b":2,"c":3,"d":5}"#, ..Made::default() },
+        Made {
+            number: 1,
+            method: "POST",
+            target: "/v1/charges",
+            body: &a,
+            answer: "a",
+            ..Made::default()
+        },
+        Made {
+            number: 2,
+            method: "POST",
+            target: "/v1/charges",
+            body: &b,
+            answer: "b",
+            ..Made::default()
+        },
+        Made {
+            number: 3,
+            method: "POST",
+            target: "/v1/notes",
+            body: r#"{"a":1,"b":2,"c":3,"d":4}"#,
+            ..Made::default()
+        },
+        Made {
+            number: 4,
+            method: "POST",
+            target: "/v1/notes",
+            body: r#"{"a":1,"b":2,"c":3,"d":5}"#,
+            ..Made::default()
+        },
     ];
-    let mock = Handle::start(recording(&recorded), Settings { log: Some(log.clone()), ..settings() }).unwrap();
+    let mock =
+        Handle::start(recording(&recorded), Settings { log: Some(log.clone()), ..settings() })
+            .unwrap();
     let send = |target: &str, body: &str| send(mock.address(), "POST", target, "", body);
-    assert_eq!(send("/v1/charges", &body(500, "c-33bb44", keys[1])).1, "b", "another key is no drift");
+    assert_eq!(
+        send("/v1/charges", &body(500, "c-33bb44", keys[1])).1,
+        "b",
+        "another key is no drift"
+    );
     assert_eq!(send("/v1/charges", &body(1399, "c-11aa22", keys[1])).1, "a");
     assert_eq!(send("/v1/charges", &body(1299, "c-11aa22", keys[1])).1, "a", "charged again");
     assert_eq!(send("/v1/notes", r#"{"a":1,"b":2,"c":3,"d":6}"#).0, 599);
     mock.stop(&|_| true).unwrap();
     let told: Vec<_> = calls(&log)
         .into_iter()
-        .map(|call| (call.verdict, call.recorded.unwrap().ordinal, call.places.into_iter().map(|p| p.place).collect::<Vec<_>>()))
+        .map(|call| {
+            (
+                call.verdict,
+                call.recorded.unwrap().ordinal,
+                call.places.into_iter().map(|p| p.place).collect::<Vec<_>>(),
+            )
+        })
         .collect();
     assert_eq!(
         told,
@@ -221,8 +289,16 @@ fn a_drifted_payload_is_answered_and_told_and_two_as_near_are_a_miss() {
     );
     let summary = Summary::read(BufReader::new(std::fs::File::open(&log).unwrap()), &[]).unwrap();
     assert!(summary.complete);
-    assert_eq!((summary.clusters[0].verdict, summary.clusters[0].changes), (Verdict::Repeated, true), "the double charge first");
-    assert!(summary.clusters[0].example.payload.contains("c-11aa22"), "{:?}", summary.clusters[0].example);
+    assert_eq!(
+        (summary.clusters[0].verdict, summary.clusters[0].changes),
+        (Verdict::Repeated, true),
+        "the double charge first"
+    );
+    assert!(
+        summary.clusters[0].example.payload.contains("c-11aa22"),
+        "{:?}",
+        summary.clusters[0].example
+    );
 }
 
 /// Visits every cart, in its order, in one of eight threads that run at once.
@@ -239,21 +315,30 @@ fn eight_at_once(
     });
 }
 
-/// Two hundred carts are charged at once, each with an idempotency key of its own, in another order than v1's; every third
-/// charge has no reference, so that only the trace tells the carts apart.
+/// Two hundred carts are charged at once, each with an idempotency key of its own, in another order
+/// than v1's; every third charge has no reference, so that only the trace tells the carts apart.
 #[test]
 fn concurrent_carts_get_their_own_answers_in_every_run() {
-    let trace = |cart: usize, span: usize| format!("00-4bf92f3577b34da6a3ce{cart:012x}-00f067aa{span:08x}-01");
+    let trace = |cart: usize, span: usize| {
+        format!("00-4bf92f3577b34da6a3ce{cart:012x}-00f067aa{span:08x}-01")
+    };
     let body = |cart: usize, key: usize| {
-        let reference = if cart.is_multiple_of(3) { String::new() } else { format!(r#","reference":"c-{cart:06x}a1""#) };
+        let reference = if cart.is_multiple_of(3) {
+            String::new()
+        } else {
+            format!(r#","reference":"c-{cart:06x}a1""#)
+        };
         let amount = 1000 + cart % 7;
         format!(
             r#"{{"amount":{amount}{reference},"key":"f81d4fae-7dec-41d0-a765-{key:012x}","at":"2026-11-22T10:00:{:02}Z"}}"#,
             key % 60
         )
     };
-    let parts: Vec<_> = (0..200).map(|cart| (trace(cart, 1), body(cart, cart), format!("answer of cart {cart}"))).collect();
-    let headers: Vec<_> = parts.iter().map(|(trace, ..)| [("traceparent", trace.as_str())]).collect();
+    let parts: Vec<_> = (0..200)
+        .map(|cart| (trace(cart, 1), body(cart, cart), format!("answer of cart {cart}")))
+        .collect();
+    let headers: Vec<_> =
+        parts.iter().map(|(trace, ..)| [("traceparent", trace.as_str())]).collect();
     let made: Vec<_> = parts
         .iter()
         .zip(&headers)
@@ -275,7 +360,8 @@ fn concurrent_carts_get_their_own_answers_in_every_run() {
             |cart| (cart * 7 + run) % 8,
             |cart| {
                 let header = format!("traceparent: {}\r\n", trace(cart, 900 + cart));
-                let (status, text) = send(address, "POST", "/v1/charges", &header, &body(cart, 5_000 + cart + run));
+                let (status, text) =
+                    send(address, "POST", "/v1/charges", &header, &body(cart, 5_000 + cart + run));
                 assert_eq!((status, text), (200, format!("answer of cart {cart}")));
             },
         );
@@ -287,12 +373,21 @@ fn concurrent_carts_get_their_own_answers_in_every_run() {
 /// The same without any trace: the amounts tell them apart, whoever comes first.
 #[test]
 fn equal_charges_of_different_amounts_need_no_trace() {
-    let body = |cart: usize| format!(r#"{{"amount":{},"currency":"EUR","capture":true}}"#, 1_000 + cart);
-    let parts: Vec<_> = (0..200).map(|cart| (body(cart), format!("answer of cart {cart}"))).collect();
+    let body =
+        |cart: usize| format!(r#"{{"amount":{},"currency":"EUR","capture":true}}"#, 1_000 + cart);
+    let parts: Vec<_> =
+        (0..200).map(|cart| (body(cart), format!("answer of cart {cart}"))).collect();
     let made: Vec<_> = parts
         .iter()
         .zip(0..)
-        .map(|((body, answer), number)| Made { number, method: "POST", target: "/v1/charges", body, answer, ..Made::default() })
+        .map(|((body, answer), number)| Made {
+            number,
+            method: "POST",
+            target: "/v1/charges",
+            body,
+            answer,
+            ..Made::default()
+        })
         .collect();
     for run in 0..3 {
         let mock = Handle::start(recording(&made), Settings { threads: 2, ..settings() }).unwrap();
@@ -309,7 +404,8 @@ fn equal_charges_of_different_amounts_need_no_trace() {
     }
 }
 
-/// Checkouts of carts, one after the other, each with a charge that equals all others byte for byte; the answers differ.
+/// Checkouts of carts, one after the other, each with a charge that equals all others byte for
+/// byte; the answers differ.
 fn checkouts(carts: u32) -> Vec<Exchange> {
     let mut exchanges = Vec::new();
     for cart in 1..=carts {
@@ -323,7 +419,14 @@ fn checkouts(carts: u32) -> Vec<Exchange> {
             ..Made::default()
         };
         let target = format!("/carts/{cart}/checkout");
-        let mut ingress = Made { number: cart, method: "POST", target: &target, answer: "done", ..Made::default() }.exchange();
+        let mut ingress = Made {
+            number: cart,
+            method: "POST",
+            target: &target,
+            answer: "done",
+            ..Made::default()
+        }
+        .exchange();
         ingress.id = checkout(cart);
         ingress.client = "198.51.100.4:5000".parse().unwrap();
         ingress.server = "10.0.0.1:8080".parse().unwrap();
@@ -338,16 +441,23 @@ fn checkout(cart: u32) -> ExchangeId {
     ExchangeId { connection: 100 + u64::from(cart), ordinal: 0 }
 }
 
-/// A replay in this process knows which checkout is at v2: equal charges get the answers of their own carts, in any order, and
-/// a cart that is charged twice does not take another one's.
+/// A replay in this process knows which checkout is at v2: equal charges get the answers of their
+/// own carts, in any order, and a cart that is charged twice does not take another one's.
 #[test]
 fn what_is_at_v2_tells_equal_charges_apart_and_who_charged_twice() {
-    let charge = |mock: &Handle| send(mock.address(), "POST", "/charge", "", r#"{"plan":"monthly"}"#).1;
+    let charge =
+        |mock: &Handle| send(mock.address(), "POST", "/charge", "", r#"{"plan":"monthly"}"#).1;
     for watches in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("egress.jsonl");
-        let recording = Recording::build(checkouts(4), &Selection::default(), Rules::default()).unwrap();
-        let mock = Handle::start_beside(recording, Settings { log: Some(log.clone()), ..settings() }, watches).unwrap();
+        let recording =
+            Recording::build(checkouts(4), &Selection::default(), Rules::default()).unwrap();
+        let mock = Handle::start_beside(
+            recording,
+            Settings { log: Some(log.clone()), ..settings() },
+            watches,
+        )
+        .unwrap();
         let at_v2 = mock.under_way();
         let mut answers = Vec::new();
         for (cart, charges) in [(3, 1), (1, 2), (2, 1), (4, 1)] {
@@ -357,11 +467,16 @@ fn what_is_at_v2_tells_equal_charges_apart_and_who_charged_twice() {
         }
         let of = |carts: [u32; 5]| carts.map(|cart| format!("charge of cart {cart}"));
         mock.stop(&|_| true).unwrap();
-        let repeated: Vec<_> = calls(&log).into_iter().filter(|call| call.verdict == Verdict::Repeated).collect();
+        let repeated: Vec<_> =
+            calls(&log).into_iter().filter(|call| call.verdict == Verdict::Repeated).collect();
         assert_eq!(repeated.len(), 1, "{repeated:?}");
         if watches {
             assert_eq!(answers, of([3, 1, 1, 2, 4]));
-            assert_eq!(repeated[0].cause, Some(checkout(1)), "the cart that was charged twice is the one that is named");
+            assert_eq!(
+                repeated[0].cause,
+                Some(checkout(1)),
+                "the cart that was charged twice is the one that is named"
+            );
         } else {
             assert_eq!(answers, of([1, 2, 3, 4, 4]), "by their order alone");
             assert_eq!(repeated[0].cause, Some(checkout(4)), "and another cart is blamed");
@@ -369,11 +484,14 @@ fn what_is_at_v2_tells_equal_charges_apart_and_who_charged_twice() {
     }
 }
 
-/// A call that v2 makes after it has answered is still that exchange's, and copies of an exchange may each make it.
+/// A call that v2 makes after it has answered is still that exchange's, and copies of an exchange
+/// may each make it.
 #[test]
 fn late_calls_and_copies_are_no_repeated_calls() {
-    let charge = |mock: &Handle| send(mock.address(), "POST", "/charge", "", r#"{"plan":"monthly"}"#).1;
-    let recording = Recording::build(checkouts(2), &Selection::default(), Rules::default()).unwrap();
+    let charge =
+        |mock: &Handle| send(mock.address(), "POST", "/charge", "", r#"{"plan":"monthly"}"#).1;
+    let recording =
+        Recording::build(checkouts(2), &Selection::default(), Rules::default()).unwrap();
     let mock = Handle::start_beside(recording, Settings { copies: 2, ..settings() }, true).unwrap();
     let at_v2 = mock.under_way();
     for cart in [1, 1, 2] {
@@ -384,7 +502,11 @@ fn late_calls_and_copies_are_no_repeated_calls() {
     assert_eq!(answers, ["charge of cart 1", "charge of cart 1", "charge of cart 2"]);
     at_v2.begin(checkout(2));
     let counts = mock.stop(&|_| true).unwrap().counts;
-    assert_eq!((counts.matched, counts.repeated, counts.missing, counts.unsafe_missing), (3, 0, 1, 1), "{counts:?}");
+    assert_eq!(
+        (counts.matched, counts.repeated, counts.missing, counts.unsafe_missing),
+        (3, 0, 1, 1),
+        "{counts:?}"
+    );
 }
 
 /// Checkouts that v1 served at the same time are told apart by what their calls name.
@@ -393,9 +515,19 @@ fn a_call_is_tied_to_the_request_that_names_the_same_cart() {
     let mut exchanges = Vec::new();
     for cart in 1..=3 {
         let body = format!(r#"{{"reference":"cart-77{cart}"}}"#);
-        exchanges.push(Made { number: 10 + cart, method: "POST", target: "/charge", body: &body, ..Made::default() }.exchange());
+        exchanges.push(
+            Made {
+                number: 10 + cart,
+                method: "POST",
+                target: "/charge",
+                body: &body,
+                ..Made::default()
+            }
+            .exchange(),
+        );
         let target = format!("/carts/cart-77{cart}/checkout");
-        let mut ingress = Made { number: cart, method: "POST", target: &target, ..Made::default() }.exchange();
+        let mut ingress =
+            Made { number: cart, method: "POST", target: &target, ..Made::default() }.exchange();
         ingress.id = checkout(cart);
         ingress.client = "198.51.100.4:5000".parse().unwrap();
         ingress.server = "10.0.0.1:8080".parse().unwrap();
@@ -411,7 +543,11 @@ fn a_call_is_tied_to_the_request_that_names_the_same_cart() {
     let told: Vec<_> = calls(&log).iter().map(|call| (call.verdict, call.cause)).collect();
     assert_eq!(
         told,
-        [(Verdict::Matched, Some(checkout(2))), (Verdict::Missing, Some(checkout(1))), (Verdict::Missing, Some(checkout(3)))]
+        [
+            (Verdict::Matched, Some(checkout(2))),
+            (Verdict::Missing, Some(checkout(1))),
+            (Verdict::Missing, Some(checkout(3)))
+        ]
     );
 }
 
@@ -436,7 +572,8 @@ fn raw_answer(stream: &mut BufReader<TcpStream>) -> (String, Vec<u8>) {
 
 #[test]
 fn answers_keep_the_case_the_order_and_the_duplicates_of_their_header_fields() {
-    let mut exchange = Made { number: 1, target: "/odd", answer: "12345", ..Made::default() }.exchange();
+    let mut exchange =
+        Made { number: 1, target: "/odd", answer: "12345", ..Made::default() }.exchange();
     let response = &mut exchange.response.as_mut().unwrap().message;
     response.status = 299;
     response.reason = "Quite Odd".into();
@@ -452,16 +589,18 @@ fn answers_keep_the_case_the_order_and_the_duplicates_of_their_header_fields() {
     .iter()
     .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
     .collect();
-    let mock =
-        Handle::start(Recording::build(vec![exchange], &Selection::default(), Rules::default()).unwrap(), settings()).unwrap();
+    let mock = Handle::start(
+        Recording::build(vec![exchange], &Selection::default(), Rules::default()).unwrap(),
+        settings(),
+    )
+    .unwrap();
     let mut stream = BufReader::new(TcpStream::connect(mock.address()).unwrap());
     let request = |method: &str| format!("{method} /odd HTTP/1.1\r\nHost: {PROVIDER}\r\n\r\n");
     // Two at once: they are answered in their order.
     stream.get_mut().write_all(request("GET").repeat(2).as_bytes()).unwrap();
     for _ in 0..2 {
         let (head, body) = raw_answer(&mut stream);
-        let told =
-            "HTTP/1.1 299 Quite Odd\r\nX-ODD: 1\r\nset-cookie: a=1\r\nCONTENT-length: 5\r\nSet-Cookie: b=2\r\nx-odd: 2\r\n\r\n";
+        let told = "HTTP/1.1 299 Quite Odd\r\nX-ODD: 1\r\nset-cookie: a=1\r\nCONTENT-length: 5\r\nSet-Cookie: b=2\r\nx-odd: 2\r\n\r\n";
         assert_eq!((head.as_str(), body.as_slice()), (told, &b"12345"[..]));
     }
 }
@@ -474,7 +613,11 @@ fn a_large_answer_comes_back_whole() {
     let (status, body) = send(mock.address(), "GET", "/large", "", "");
     assert!(status == 200 && body == large, "{status}, {} bytes", body.len());
     let url = format!("http://{}/large", mock.address());
-    if let Some(text) = client("curl", &["-sS", "--http2-prior-knowledge", "-H", &format!("Host: {PROVIDER}"), &url], &[]) {
+    if let Some(text) = client(
+        "curl",
+        &["-sS", "--http2-prior-knowledge", "-H", &format!("Host: {PROVIDER}"), &url],
+        &[],
+    ) {
         assert!(text == large, "{} bytes", text.len());
     }
 }
@@ -487,7 +630,11 @@ fn half_a_request_a_slow_reader_and_nonsense_are_let_go_and_counted() {
         Made { number: 1, target: "/ok", answer: "fine", ..Made::default() },
         Made { number: 2, target: "/large", answer: &large, ..Made::default() },
     ];
-    let mock = Handle::start(recording(&calls), Settings { patience: Duration::from_millis(300), ..settings() }).unwrap();
+    let mock = Handle::start(
+        recording(&calls),
+        Settings { patience: Duration::from_millis(300), ..settings() },
+    )
+    .unwrap();
     let say = |text: &str| {
         let mut stream = TcpStream::connect(mock.address()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -525,7 +672,14 @@ fn half_a_request_a_slow_reader_and_nonsense_are_let_go_and_counted() {
 
 #[test]
 fn a_client_that_waits_for_100_gets_it_and_chunks_and_http_1_0_are_understood() {
-    let mock = start(&[Made { number: 1, method: "POST", target: "/c", body: "hello world", answer: "ok", ..Made::default() }]);
+    let mock = start(&[Made {
+        number: 1,
+        method: "POST",
+        target: "/c",
+        body: "hello world",
+        answer: "ok",
+        ..Made::default()
+    }]);
     let mut stream = BufReader::new(TcpStream::connect(mock.address()).unwrap());
     stream
         .get_mut()
@@ -542,50 +696,79 @@ fn a_client_that_waits_for_100_gets_it_and_chunks_and_http_1_0_are_understood() 
     line.clear();
     stream.read_line(&mut line).unwrap();
     assert_eq!(line, "HTTP/1.1 200 OK\r\n");
-    let old = format!("POST /c HTTP/1.0\r\nHost: {PROVIDER}\r\nContent-Length: 11\r\n\r\nhello world");
+    let old =
+        format!("POST /c HTTP/1.0\r\nHost: {PROVIDER}\r\nContent-Length: 11\r\n\r\nhello world");
     let mut stream = TcpStream::connect(mock.address()).unwrap();
     stream.write_all(old.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains("Content-Length: 2\r\n") && answer.ends_with("\r\n\r\nok"), "no chunks for HTTP/1.0: {answer}");
+    assert!(
+        answer.contains("Content-Length: 2\r\n") && answer.ends_with("\r\n\r\nok"),
+        "no chunks for HTTP/1.0: {answer}"
+    );
 }
 
 #[test]
 fn without_a_trace_a_rare_value_that_varies_tells_carts_apart() {
     let body = |cart: u32, key: u32| {
-        format!(r#"{{"cart":"f81d4fae-7dec-41d0-a765-{cart:012x}","key":"0190163d-8694-439b-aea5-{key:012x}","amount":5}}"#)
+        format!(
+            r#"{{"cart":"f81d4fae-7dec-41d0-a765-{cart:012x}","key":"0190163d-8694-439b-aea5-{key:012x}","amount":5}}"#
+        )
     };
     let bodies: Vec<_> = (0..50).map(|cart| (body(cart, cart), cart.to_string())).collect();
     let made: Vec<_> = bodies
         .iter()
         .zip(0..)
-        .map(|((body, answer), number)| Made { number, method: "POST", target: "/pay", body, answer, ..Made::default() })
+        .map(|((body, answer), number)| Made {
+            number,
+            method: "POST",
+            target: "/pay",
+            body,
+            answer,
+            ..Made::default()
+        })
         .collect();
     let mock = start(&made);
     for cart in (0..50).rev() {
-        assert_eq!(send(mock.address(), "POST", "/pay", "", &body(cart, 1_000 + cart)).1, cart.to_string());
+        assert_eq!(
+            send(mock.address(), "POST", "/pay", "", &body(cart, 1_000 + cart)).1,
+            cart.to_string()
+        );
     }
-    assert_eq!(send(mock.address(), "POST", "/pay", "", &body(9, 7_777)).1, "9", "a second charge of the same cart");
+    assert_eq!(
+        send(mock.address(), "POST", "/pay", "", &body(9, 7_777)).1,
+        "9",
+        "a second charge of the same cart"
+    );
     let counts = mock.stop(&|_| true).unwrap().counts;
     assert_eq!((counts.matched, counts.repeated, counts.unsafe_repeated), (50, 1, 1));
 }
 
 #[test]
 fn recorded_latency_is_given_back_to_the_first_and_to_the_last_byte() {
-    let calls = [Made { number: 1, target: "/slow", answer: "first half, second half", ..Made::default() }];
-    let mock = Handle::start(recording(&calls), Settings { timing: Timing::Recorded, ..settings() }).unwrap();
+    let calls =
+        [Made { number: 1, target: "/slow", answer: "first half, second half", ..Made::default() }];
+    let mock =
+        Handle::start(recording(&calls), Settings { timing: Timing::Recorded, ..settings() })
+            .unwrap();
     let mut stream = BufReader::new(TcpStream::connect(mock.address()).unwrap());
     let started = shadowtap::time::Monotonic::now();
     stream
         .get_mut()
-        .write_all(format!("GET /slow HTTP/1.1\r\nHost: {PROVIDER}\r\nConnection: close\r\n\r\n").as_bytes())
+        .write_all(
+            format!("GET /slow HTTP/1.1\r\nHost: {PROVIDER}\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        )
         .unwrap();
     let mut line = String::new();
     stream.read_line(&mut line).unwrap();
     let first = started.elapsed();
     stream.read_to_string(&mut line).unwrap();
     let last = started.elapsed();
-    assert!(line.contains("200 OK") && line.contains("second half") || line.contains("half"), "{line}");
+    assert!(
+        line.contains("200 OK") && line.contains("second half") || line.contains("half"),
+        "{line}"
+    );
     // Never earlier than recorded; how much later is the machine's business.
     assert!(first >= 80_000_000 && last >= 160_000_000, "{first} {last}");
 }
@@ -593,7 +776,8 @@ fn recorded_latency_is_given_back_to_the_first_and_to_the_last_byte() {
 #[test]
 fn calls_in_another_order_are_told_and_those_of_requests_that_were_not_replayed_are_not_missing() {
     let trace = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")];
-    let of_cause = |number, target| Made { number, target, headers: &trace, answer: "x", ..Made::default() };
+    let of_cause =
+        |number, target| Made { number, target, headers: &trace, answer: "x", ..Made::default() };
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("egress.jsonl");
     let mut ingress = of_cause(0, "/checkout").exchange();
@@ -601,17 +785,24 @@ fn calls_in_another_order_are_told_and_those_of_requests_that_were_not_replayed_
     ingress.server = "10.0.0.1:8080".parse().unwrap();
     ingress.client = "198.51.100.4:5000".parse().unwrap();
     let mut exchanges = vec![ingress];
-    exchanges.extend([(1, "/fees"), (3, "/charge"), (6, "/mail")].map(|(number, target)| of_cause(number, target).exchange()));
-    let build = || Recording::build(exchanges.clone(), &Selection::default(), Rules::default()).unwrap();
+    exchanges.extend(
+        [(1, "/fees"), (3, "/charge"), (6, "/mail")]
+            .map(|(number, target)| of_cause(number, target).exchange()),
+    );
+    let build =
+        || Recording::build(exchanges.clone(), &Selection::default(), Rules::default()).unwrap();
     let mock = Handle::start(build(), Settings { log: Some(log.clone()), ..settings() }).unwrap();
     let header = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01\r\n";
     for target in ["/charge", "/fees"] {
         assert_eq!(send(mock.address(), "GET", target, header, "").0, 200);
     }
     mock.stop(&|_| true).unwrap();
-    let told: Vec<_> =
-        calls(&log).iter().map(|c| (c.verdict, c.route.clone(), c.order_changed, c.cause.unwrap().to_string())).collect();
-    let one = |verdict, route: &str, changed| (verdict, route.to_owned(), changed, "1-5".to_owned());
+    let told: Vec<_> = calls(&log)
+        .iter()
+        .map(|c| (c.verdict, c.route.clone(), c.order_changed, c.cause.unwrap().to_string()))
+        .collect();
+    let one =
+        |verdict, route: &str, changed| (verdict, route.to_owned(), changed, "1-5".to_owned());
     assert_eq!(
         told,
         [
@@ -626,8 +817,16 @@ fn calls_in_another_order_are_told_and_those_of_requests_that_were_not_replayed_
 
 #[test]
 fn faults_are_injected_and_a_retry_is_not_a_repeated_call() {
-    let calls = [Made { number: 1, method: "POST", target: "/charge", body: "{\"a\":1}", answer: "ok", ..Made::default() }];
-    let faults = shadowtap::mock::fault::Faults::new(vec!["POST ^/charge$: 50% 503".parse().unwrap()], 3);
+    let calls = [Made {
+        number: 1,
+        method: "POST",
+        target: "/charge",
+        body: "{\"a\":1}",
+        answer: "ok",
+        ..Made::default()
+    }];
+    let faults =
+        shadowtap::mock::fault::Faults::new(vec!["POST ^/charge$: 50% 503".parse().unwrap()], 3);
     let mock = Handle::start(recording(&calls), Settings { faults, ..settings() }).unwrap();
     let mut seen = BTreeMap::<u16, u32>::new();
     while !seen.contains_key(&200) {
@@ -650,12 +849,20 @@ fn half_a_request_and_a_large_body_disturb_nobody() {
     let calls = [Made { number: 1, target: "/ok", answer: "fine", ..Made::default() }];
     let mock = start(&calls);
     let mut hanging = TcpStream::connect(mock.address()).unwrap();
-    hanging.write_all(b"POST /ok HTTP/1.1\r\nHost: payments.example\r\nContent-Length: 100\r\n\r\nhalf").unwrap();
+    hanging
+        .write_all(
+            b"POST /ok HTTP/1.1\r\nHost: payments.example\r\nContent-Length: 100\r\n\r\nhalf",
+        )
+        .unwrap();
     let mut silent = TcpStream::connect(mock.address()).unwrap();
     silent.write_all(b"GE").unwrap();
     let mut large = TcpStream::connect(mock.address()).unwrap();
     let length = 96 << 20;
-    write!(large, "POST /ok HTTP/1.1\r\nHost: payments.example\r\nContent-Length: {length}\r\n\r\n").unwrap();
+    write!(
+        large,
+        "POST /ok HTTP/1.1\r\nHost: payments.example\r\nContent-Length: {length}\r\n\r\n"
+    )
+    .unwrap();
     let block = vec![b'x'; 1 << 20];
     for _ in 0..length / block.len() {
         large.write_all(&block).unwrap();
@@ -678,11 +885,14 @@ fn the_port_in_use_and_a_recording_without_calls_are_told() {
 
 #[test]
 fn an_answer_too_large_to_be_kept_is_refused_and_contradictions_are_counted() {
-    let mut large = Made { number: 1, target: "/large", answer: "the first of 1 GiB", ..Made::default() }.exchange();
+    let mut large =
+        Made { number: 1, target: "/large", answer: "the first of 1 GiB", ..Made::default() }
+            .exchange();
     large.response.as_mut().unwrap().message.body.length = 1 << 30;
     let one = Made { number: 2, target: "/rate", answer: "1.08", ..Made::default() }.exchange();
     let other = Made { number: 3, target: "/rate", answer: "1.09", ..Made::default() }.exchange();
-    let recording = Recording::build(vec![large, other, one], &Selection::default(), Rules::default()).unwrap();
+    let recording =
+        Recording::build(vec![large, other, one], &Selection::default(), Rules::default()).unwrap();
     assert_eq!(recording.contradictions, 1);
     let mock = Handle::start(recording, settings()).unwrap();
     let (status, text) = send(mock.address(), "GET", "/large", "", "");
@@ -691,15 +901,18 @@ fn an_answer_too_large_to_be_kept_is_refused_and_contradictions_are_counted() {
     assert_eq!(rates, ["1.08", "1.09"], "in the order of their times");
 }
 
-/// v2 is given the mock's address as its provider's: by any name of this machine, and of several providers the one that was
-/// called like this.
+/// v2 is given the mock's address as its provider's: by any name of this machine, and of several
+/// providers the one that was called like this.
 #[test]
 fn a_provider_may_be_called_by_any_name_of_the_mock() {
-    let mut other = Made { number: 2, target: "/rates", answer: "1.08", ..Made::default() }.exchange();
+    let mut other =
+        Made { number: 2, target: "/rates", answer: "1.08", ..Made::default() }.exchange();
     let headers = &mut other.request.as_mut().unwrap().message.headers;
     *headers = std::iter::once((&b"Host"[..], &b"rates.example"[..])).collect();
-    let charges = Made { number: 1, target: "/charges", answer: "none", ..Made::default() }.exchange();
-    let recording = Recording::build(vec![charges, other], &Selection::default(), Rules::default()).unwrap();
+    let charges =
+        Made { number: 1, target: "/charges", answer: "none", ..Made::default() }.exchange();
+    let recording =
+        Recording::build(vec![charges, other], &Selection::default(), Rules::default()).unwrap();
     let listen = "0.0.0.0:0".parse().unwrap();
     let mock = Handle::start(recording, Settings { threads: 1, ..Settings::new(listen) }).unwrap();
     let port = mock.address().port();
@@ -710,9 +923,17 @@ fn a_provider_may_be_called_by_any_name_of_the_mock() {
         assert_eq!(send(here, "GET", "/rates", &host, ""), (200, "1.08".to_owned()), "{name}");
         assert_eq!(send(here, "GET", "/else", &host, "").0, 599, "{name}");
     }
-    assert_eq!(send(here, "GET", "/rates", "Host: ci-host:1\r\n", "").0, 599, "another port is another server");
+    assert_eq!(
+        send(here, "GET", "/rates", "Host: ci-host:1\r\n", "").0,
+        599,
+        "another port is another server"
+    );
     let proxied = format!("http://ci-host:{port}/rates");
-    assert_eq!(send(here, "GET", &proxied, &format!("Host: ci-host:{port}\r\n"), "").0, 599, "a proxy is not meant itself");
+    assert_eq!(
+        send(here, "GET", &proxied, &format!("Host: ci-host:{port}\r\n"), "").0,
+        599,
+        "a proxy is not meant itself"
+    );
 }
 
 /// The program itself, with the provider's calls of the demo's capture.
@@ -734,7 +955,15 @@ fn the_command_serves_a_capture_until_a_signal_and_says_how_it_went() {
         ),
     ] {
         let mut mock = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
-            .args(["mock", "captures/demo.pcap", "--provider", "payments.example", "--listen", "127.0.0.1:0", "--log"])
+            .args([
+                "mock",
+                "captures/demo.pcap",
+                "--provider",
+                "payments.example",
+                "--listen",
+                "127.0.0.1:0",
+                "--log",
+            ])
             .arg(&log)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -747,10 +976,18 @@ fn the_command_serves_a_capture_until_a_signal_and_says_how_it_went() {
             assert!(errors.read_line(&mut line).unwrap() > 0, "it ended before it listened");
         }
         assert!(line.contains("answers 170 calls of payments.example (170)"), "{line}");
-        let address: SocketAddr = line.split("listening on ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+        let address: SocketAddr =
+            line.split("listening on ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
         assert_eq!(send(address, "GET", target, "", "").0 == 200, code == 0);
         let in_use = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
-            .args(["mock", "captures/demo.pcap", "--provider", "payments.example", "--listen", &address.to_string()])
+            .args([
+                "mock",
+                "captures/demo.pcap",
+                "--provider",
+                "payments.example",
+                "--listen",
+                &address.to_string(),
+            ])
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&in_use.stderr).into_owned();
@@ -766,14 +1003,25 @@ fn the_command_serves_a_capture_until_a_signal_and_says_how_it_went() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&nobody.stderr).into_owned();
-    assert!(nobody.status.code() == Some(3) && text.contains("no outgoing call among 1767 exchanges"), "{text}");
+    assert!(
+        nobody.status.code() == Some(3) && text.contains("no outgoing call among 1767 exchanges"),
+        "{text}"
+    );
 }
 
 /// Runs a client program; none where this machine has not got it.
 fn client(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Option<String> {
     let mut command = std::process::Command::new(program);
     command.args(arguments);
-    for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "ALL_PROXY"] {
+    for name in [
+        "http_proxy",
+        "https_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "no_proxy",
+        "NO_PROXY",
+        "ALL_PROXY",
+    ] {
         command.env_remove(name);
     }
     command.envs(environment.iter().copied());
@@ -792,7 +1040,12 @@ fn client(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Op
 
 fn provider() -> [Made<'static>; 2] {
     [
-        Made { number: 1, target: "/v1/fees?method=card", answer: "two percent", ..Made::default() },
+        Made {
+            number: 1,
+            target: "/v1/fees?method=card",
+            answer: "two percent",
+            ..Made::default()
+        },
         Made {
             number: 2,
             method: "POST",
@@ -809,7 +1062,8 @@ fn with_authority(dir: &Path) -> Handle {
     Handle::start(recording(&provider()), settings).unwrap()
 }
 
-/// As a server by Host, as a proxy with an absolute target, through CONNECT with TLS, and as an HTTPS server.
+/// As a server by Host, as a proxy with an absolute target, through CONNECT with TLS, and as an
+/// HTTPS server.
 #[test]
 fn curl_gets_its_answers_on_every_road() {
     let dir = tempfile::tempdir().unwrap();
@@ -825,19 +1079,40 @@ fn curl_gets_its_answers_on_every_road() {
         ("by its own address", vec![plain]),
         ("by name", vec!["--resolve".into(), resolve, format!("http://{PROVIDER}:{port}{fees}")]),
         ("proxy", vec!["-x".into(), format!("http://{at}"), format!("http://{PROVIDER}{fees}")]),
-        ("tunnel", vec!["-p".into(), "-x".into(), format!("http://{at}"), format!("http://{PROVIDER}{fees}")]),
+        (
+            "tunnel",
+            vec![
+                "-p".into(),
+                "-x".into(),
+                format!("http://{at}"),
+                format!("http://{PROVIDER}{fees}"),
+            ],
+        ),
         (
             "tunnel with TLS",
-            vec!["--cacert".into(), ca.into(), "-x".into(), format!("http://{at}"), format!("https://{PROVIDER}{fees}")],
+            vec![
+                "--cacert".into(),
+                ca.into(),
+                "-x".into(),
+                format!("http://{at}"),
+                format!("https://{PROVIDER}{fees}"),
+            ],
         ),
         (
             "server with TLS",
-            vec!["--cacert".into(), ca.into(), "--connect-to".into(), to_us, format!("https://{PROVIDER}{fees}")],
+            vec![
+                "--cacert".into(),
+                ca.into(),
+                "--connect-to".into(),
+                to_us,
+                format!("https://{PROVIDER}{fees}"),
+            ],
         ),
     ];
     for (road, arguments) in roads {
         for version in ["--http1.1", "--http2"] {
-            let mut all = vec!["-sS", version, "--max-time", "20", "-w", " %{http_code} %{http_version}"];
+            let mut all =
+                vec!["-sS", version, "--max-time", "20", "-w", " %{http_code} %{http_version}"];
             all.extend(arguments.iter().map(String::as_str));
             let Some(text) = client("curl", &all, &[]) else { return };
             let version = if version == "--http2" && road.contains("TLS") { "2" } else { "1.1" };
@@ -862,8 +1137,16 @@ with requests.Session() as session:
         print(answer.status_code, answer.text)
         print(session.get(scheme + "://payments.example/never").status_code)
 "#;
-    let environment = [("HTTP_PROXY", proxy.as_str()), ("HTTPS_PROXY", proxy.as_str()), ("REQUESTS_CA_BUNDLE", ca)];
-    let has_requests = client("python3", &["-c", "try:\n import requests; print(1)\nexcept ImportError: print(0)"], &[]);
+    let environment = [
+        ("HTTP_PROXY", proxy.as_str()),
+        ("HTTPS_PROXY", proxy.as_str()),
+        ("REQUESTS_CA_BUNDLE", ca),
+    ];
+    let has_requests = client(
+        "python3",
+        &["-c", "try:\n import requests; print(1)\nexcept ImportError: print(0)"],
+        &[],
+    );
     if has_requests.as_deref() == Some("1\n") {
         let text = client("python3", &["-c", python], &environment).unwrap();
         assert_eq!(text, "two percent\n200 charged\n599\n".repeat(2));
@@ -890,20 +1173,22 @@ const https = require("https");
     }
 }
 
-/// The proof that nothing is called: in a network namespace of its own, the mock is asked on every road for a provider whose
-/// recorded address and name lead to listeners there, which must see nothing.
+/// The proof that nothing is called: in a network namespace of its own, the mock is asked on every
+/// road for a provider whose recorded address and name lead to listeners there, which must see
+/// nothing.
 #[test]
 fn the_mock_never_opens_a_connection() {
-    let script =
-        "ip link set lo up && ip addr add 192.0.2.7/32 dev lo && exec \"$0\" --ignored --exact --nocapture in_a_namespace";
+    let script = "ip link set lo up && ip addr add 192.0.2.7/32 dev lo && exec \"$0\" --ignored --exact --nocapture in_a_namespace";
     let own = std::env::current_exe().unwrap();
-    let output = std::process::Command::new("unshare").args(["-n", "sh", "-c", script]).arg(&own).output();
+    let output =
+        std::process::Command::new("unshare").args(["-n", "sh", "-c", script]).arg(&own).output();
     match output {
         Ok(output) if String::from_utf8_lossy(&output.stderr).contains("unshare failed") => {
             eprintln!("not proved: no right to make a network namespace here");
         }
         Ok(output) => {
-            let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let (text, errors) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             assert!(output.status.success() && text.contains("saw nothing"), "{text}\n{errors}");
         }
         Err(error) => eprintln!("not proved: {error}"),
@@ -935,7 +1220,8 @@ fn in_a_namespace() {
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200");
-        write!(stream, "\r\nGET / HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "\r\nGET / HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")
+            .unwrap();
         let mut text = String::new();
         let _ = stream.read_to_string(&mut text);
         assert!(text.contains(" 599 "), "{text}");

@@ -1,5 +1,5 @@
-//! The replayer against servers on loopback that do as they are told: exact bytes, the order of lanes, and every way in
-//! which v2 may fail. No test asserts a time.
+//! The replayer against servers on loopback that do as they are told: exact bytes, the order of
+//! lanes, and every way in which v2 may fail. No test asserts a time.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
@@ -39,14 +39,22 @@ fn answers(_: usize, mut peer: Peer) {
 }
 
 fn with_unsafe() -> Wishes {
-    Wishes { selection: Selection { unsafe_methods: true, ..Selection::default() }, ..Wishes::default() }
+    Wishes {
+        selection: Selection { unsafe_methods: true, ..Selection::default() },
+        ..Wishes::default()
+    }
 }
 
-// -- bytes ----------------------------------------------------------------------------------------------------------------
+// -- bytes
+// ----------------------------------------------------------------------------------------------------------------
 
 #[test]
 fn requests_leave_exactly_as_they_came() {
-    let large = [&b"PUT /large HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n"[..], &vec![b'x'; 900_000]].concat();
+    let large = [
+        &b"PUT /large HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n"[..],
+        &vec![b'x'; 900_000],
+    ]
+    .concat();
     let wires: Vec<Vec<u8>> = vec![
         b"GET /a/../b?c=%20%zz&d=\xff HTTP/1.1\r\nhOST: Shop.Local:80\r\nX-Twice: 1\r\nx-twice: 2\r\nEmpty:\r\n\r\n".to_vec(),
         b"POST http://abs.example/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\na\0b\r\n".to_vec(),
@@ -67,29 +75,46 @@ fn requests_leave_exactly_as_they_came() {
                 let Some(bytes) = peer.exactly(*length) else { return };
                 got.lock().unwrap().extend_from_slice(&bytes);
                 // The answer to the HEAD tells a length and has no body.
-                peer.say(if place == 5 { b"HTTP/1.1 200 OK\r\nContent-Length: 77\r\n\r\n" } else { OK });
+                peer.say(if place == 5 {
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 77\r\n\r\n"
+                } else {
+                    OK
+                });
             }
         }
     });
     let exchanges: Vec<_> = wires
         .iter()
         .enumerate()
-        .map(|(place, wire)| exchange(4, place as u32, place as i64 * MS, Some(place as i64 * MS + 1), wire))
+        .map(|(place, wire)| {
+            exchange(4, place as u32, place as i64 * MS, Some(place as i64 * MS + 1), wire)
+        })
         .collect();
-    let replayed = replay_with(&exchanges, with_unsafe(), &options(address), &Arc::new(Stop::default()));
+    let replayed =
+        replay_with(&exchanges, with_unsafe(), &options(address), &Arc::new(Stop::default()));
     assert_eq!(replayed.finished.answered, 7, "{:?}", replayed.outcomes);
     let got = got.lock().unwrap();
-    assert!(*got == expected, "the server got other bytes: {}", String::from_utf8_lossy(&got[..got.len().min(2_000)]));
+    assert!(
+        *got == expected,
+        "the server got other bytes: {}",
+        String::from_utf8_lossy(&got[..got.len().min(2_000)])
+    );
     assert_eq!(replayed.noted("connections"), 1, "kept alive");
 }
 
-/// The captures of the project, and those that `SHADOWTAP_CAPTURES` (or `../shared/captures`) holds, as in `tests/captures.rs`.
+/// The captures of the project, and those that `SHADOWTAP_CAPTURES` (or `../shared/captures`)
+/// holds, as in `tests/captures.rs`.
 fn captures() -> Vec<PathBuf> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shared = std::env::var_os("SHADOWTAP_CAPTURES").map_or_else(|| home.join("../shared/captures"), PathBuf::from);
-    let list = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
-    let own = list(&home.join("captures")).filter(|path| path.extension().is_some_and(|end| end == "pcap"));
-    let truths = list(&shared).filter_map(|path| Some(PathBuf::from(path.to_str()?.strip_suffix(".truth.jsonl")?)));
+    let shared = std::env::var_os("SHADOWTAP_CAPTURES")
+        .map_or_else(|| home.join("../shared/captures"), PathBuf::from);
+    let list = |folder: &Path| {
+        std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path())
+    };
+    let own = list(&home.join("captures"))
+        .filter(|path| path.extension().is_some_and(|end| end == "pcap"));
+    let truths = list(&shared)
+        .filter_map(|path| Some(PathBuf::from(path.to_str()?.strip_suffix(".truth.jsonl")?)));
     let mut all: Vec<PathBuf> = own.chain(truths).collect();
     all.sort();
     all
@@ -97,50 +122,89 @@ fn captures() -> Vec<PathBuf> {
 
 /// The exchanges that `shadowtap parse` records of a capture, by connection.
 fn recorded(capture: &Path) -> BTreeMap<u64, Vec<Exchange>> {
-    let parse = Command::new(env!("CARGO_BIN_EXE_shadowtap")).arg("parse").arg(capture).args(["-o", "-", "-q"]).output().unwrap();
+    let parse = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .arg("parse")
+        .arg(capture)
+        .args(["-o", "-", "-q"])
+        .output()
+        .unwrap();
     let mut connections: BTreeMap<u64, Vec<Exchange>> = BTreeMap::new();
-    for line in parse.stdout.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"{\"id\"")) {
-        let Line::Exchange(exchange) = shadowtap::exchange::log::read(line).unwrap() else { panic!("an exchange") };
+    for line in
+        parse.stdout.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"{\"id\""))
+    {
+        let Line::Exchange(exchange) = shadowtap::exchange::log::read(line).unwrap() else {
+            panic!("an exchange")
+        };
         connections.entry(exchange.id.connection).or_default().push(*exchange);
     }
-    connections.values_mut().for_each(|exchanges| exchanges.sort_by_key(|exchange| exchange.id.ordinal));
+    connections
+        .values_mut()
+        .for_each(|exchanges| exchanges.sort_by_key(|exchange| exchange.id.ordinal));
     connections
 }
 
-/// Every connection of every capture that is whole, of all captures in one replay: the server gets the captured bytes.
+/// Every connection of every capture that is whole, of all captures in one replay: the server gets
+/// the captured bytes.
 #[test]
 fn whole_captures_leave_byte_for_byte() {
-    let (mut exchanges, mut expected, mut left_out, mut odd) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let (mut exchanges, mut expected, mut left_out, mut odd) =
+        (Vec::new(), Vec::new(), Vec::new(), 0);
     for capture in captures() {
-        let base = exchanges.iter().map(|exchange: &Exchange| exchange.id.connection + 1).max().unwrap_or(0);
+        let base = exchanges
+            .iter()
+            .map(|exchange: &Exchange| exchange.id.connection + 1)
+            .max()
+            .unwrap_or(0);
         let mut connections = recorded(&capture);
         for (rank, raw) in raw_streams::raw_streams(&capture) {
             let Some(mut lane) = connections.remove(&rank).filter(|_| raw.whole) else { continue };
-            // What a lane leaves out on purpose, or the capture does not hold whole, is not for this test.
+            // What a lane leaves out on purpose, or the capture does not hold whole, is not for
+            // this test.
             let selection = Selection { unsafe_methods: true, ..Selection::default() };
             let sent = |exchange: &Exchange| {
-                exchange.completeness.request_is_whole() && matches!(selection.choose(exchange), Choice::Send)
+                exchange.completeness.request_is_whole()
+                    && matches!(selection.choose(exchange), Choice::Send)
             };
-            if !lane.iter().all(sent) || lane.iter().any(|exchange| exchange.marks.iter().any(|mark| mark.contains("missing"))) {
+            if !lane.iter().all(sent)
+                || lane
+                    .iter()
+                    .any(|exchange| exchange.marks.iter().any(|mark| mark.contains("missing")))
+            {
                 left_out.push(format!("{} {rank}", capture.display()));
                 continue;
             }
-            odd += lane.iter().filter(|exchange| exchange.request.as_ref().unwrap().message.verbatim.is_some()).count();
+            odd += lane
+                .iter()
+                .filter(|exchange| exchange.request.as_ref().unwrap().message.verbatim.is_some())
+                .count();
             lane.iter_mut().for_each(|exchange| exchange.id.connection = base + rank);
             exchanges.extend(lane);
-            expected.push((up_to_the_last_message(&raw.bytes).to_vec(), format!("{} {rank}", capture.display())));
+            expected.push((
+                up_to_the_last_message(&raw.bytes).to_vec(),
+                format!("{} {rank}", capture.display()),
+            ));
         }
     }
-    assert!(expected.len() >= 15, "the project's captures hold whole connections: {}", expected.len());
+    assert!(
+        expected.len() >= 15,
+        "the project's captures hold whole connections: {}",
+        expected.len()
+    );
     let got = Arc::new(Mutex::new(Vec::new()));
     let address = server({
         let got = Arc::clone(&got);
         move |_, peer| got.lock().unwrap().push(answer_all(peer))
     });
-    let wishes = Wishes { pacing: Pacing { speed: Speed::Max, ..Pacing::default() }, ..with_unsafe() };
+    let wishes =
+        Wishes { pacing: Pacing { speed: Speed::Max, ..Pacing::default() }, ..with_unsafe() };
     let options = shadowtap::replay::Options { max_connections: Some(64), ..options(address) };
     let replayed = replay_with(&exchanges, wishes, &options, &Arc::new(Stop::default()));
-    assert_eq!(replayed.finished.answered, exchanges.len() as u64, "{:?}", replayed.finished.failures);
+    assert_eq!(
+        replayed.finished.answered,
+        exchanges.len() as u64,
+        "{:?}",
+        replayed.finished.failures
+    );
     for _ in 0..500 {
         // The last connections are noted once the server saw their end.
         if got.lock().unwrap().len() >= expected.len() {
@@ -153,7 +217,10 @@ fn whole_captures_leave_byte_for_byte() {
     for (bytes, of) in &expected {
         match got.iter().position(|other| other == bytes) {
             Some(place) => drop(got.swap_remove(place)),
-            None => wrong.push(format!("{of}: {:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(600)]))),
+            None => wrong.push(format!(
+                "{of}: {:?}",
+                String::from_utf8_lossy(&bytes[..bytes.len().min(600)])
+            )),
         }
     }
     println!(
@@ -162,8 +229,11 @@ fn whole_captures_leave_byte_for_byte() {
         exchanges.len(),
         left_out.len()
     );
-    let others: Vec<_> =
-        got.iter().map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(600)]).into_owned()).take(20).collect();
+    let others: Vec<_> = got
+        .iter()
+        .map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(600)]).into_owned())
+        .take(20)
+        .collect();
     assert!(
         wrong.is_empty(),
         "{} of {} streams differ:\n{}\ngot instead: {others:#?}",
@@ -173,7 +243,8 @@ fn whole_captures_leave_byte_for_byte() {
     );
 }
 
-/// Some clients send a line end or more behind their last request (RFC 9112 §2.2): bytes of no message, which are not replayed.
+/// Some clients send a line end or more behind their last request (RFC 9112 §2.2): bytes of no
+/// message, which are not replayed.
 fn up_to_the_last_message(stream: &[u8]) -> &[u8] {
     let mut parser = Parser::<u8>::new(shadowtap::http::parser::Side::Requests, Default::default());
     let (mut input, mut end) = (stream, 0);
@@ -222,17 +293,25 @@ fn a_pipelined_lane_is_pipelined_again_and_the_marker_is_added() {
             peer.wait_for_end();
         }
     });
-    let exchanges: Vec<_> = (0..3).map(|n| exchange(1, n, i64::from(n), Some(500 * MS), &get(&format!("/{n}")))).collect();
-    let wishes = Wishes { rewriter: Rewriter { marker: Some("r7".to_owned()), ..Rewriter::default() }, ..Wishes::default() };
+    let exchanges: Vec<_> = (0..3)
+        .map(|n| exchange(1, n, i64::from(n), Some(500 * MS), &get(&format!("/{n}"))))
+        .collect();
+    let wishes = Wishes {
+        rewriter: Rewriter { marker: Some("r7".to_owned()), ..Rewriter::default() },
+        ..Wishes::default()
+    };
     let replayed = replay_with(&exchanges, wishes, &options(address), &Arc::new(Stop::default()));
     assert_eq!(replayed.finished.answered, 3, "{:?}", replayed.outcomes);
-    let marked = |n: u32| format!("GET /{n} HTTP/1.1\r\nHost: shop.invalid\r\nx-shadowtap-replay: r7\r\n\r\n");
+    let marked = |n: u32| {
+        format!("GET /{n} HTTP/1.1\r\nHost: shop.invalid\r\nx-shadowtap-replay: r7\r\n\r\n")
+    };
     assert_eq!(notes.all(), [marked(0), marked(1), marked(2)]);
 }
 
 #[test]
 fn a_body_waits_for_its_100() {
-    let wire = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody";
+    let wire =
+        b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody";
     let notes = Notes::default();
     let address = server({
         let notes = notes.clone();
@@ -249,15 +328,18 @@ fn a_body_waits_for_its_100() {
             notes.add(format!("more: {}", peer.exactly(1).is_some()));
         }
     });
-    let exchanges = [exchange(1, 0, 0, Some(1), wire), exchange(2, 0, 300 * MS, Some(301 * MS), wire)];
-    let replayed = replay_with(&exchanges, with_unsafe(), &options(address), &Arc::new(Stop::default()));
+    let exchanges =
+        [exchange(1, 0, 0, Some(1), wire), exchange(2, 0, 300 * MS, Some(301 * MS), wire)];
+    let replayed =
+        replay_with(&exchanges, with_unsafe(), &options(address), &Arc::new(Stop::default()));
     assert_eq!((replayed.result("1-0").as_str(), replayed.result("2-0").as_str()), ("200", "417"));
     let mut notes = notes.all();
     notes.sort();
     assert_eq!(notes, ["body", "more: false", "more: false", "quiet: true"]);
 }
 
-// -- answers --------------------------------------------------------------------------------------------------------------
+// -- answers
+// --------------------------------------------------------------------------------------------------------------
 
 #[test]
 fn answers_of_every_framing_are_read() {
@@ -280,15 +362,24 @@ fn answers_of_every_framing_are_read() {
             }
         }
     });
-    let exchanges: Vec<_> = (0..6).map(|n| exchange(1, n, i64::from(n) * MS, Some(i64::from(n) * MS), &get("/"))).collect();
+    let exchanges: Vec<_> = (0..6)
+        .map(|n| exchange(1, n, i64::from(n) * MS, Some(i64::from(n) * MS), &get("/")))
+        .collect();
     let options = shadowtap::replay::Options { max_body: 100_000, ..options(address) };
     let replayed = replay(&exchanges, &options);
     let shapes: Vec<_> = replayed
         .outcomes
         .iter()
         .map(|outcome| {
-            let response = outcome.response.as_ref().unwrap_or_else(|| panic!("no answer in {outcome:?}"));
-            (response.status, response.framing, response.body.length, response.body.bytes.len(), outcome.failure.is_some())
+            let response =
+                outcome.response.as_ref().unwrap_or_else(|| panic!("no answer in {outcome:?}"));
+            (
+                response.status,
+                response.framing,
+                response.body.length,
+                response.body.bytes.len(),
+                outcome.failure.is_some(),
+            )
         })
         .collect();
     assert_eq!(
@@ -304,15 +395,12 @@ fn answers_of_every_framing_are_read() {
     );
     let cut = replayed.outcomes[4].response.as_ref().unwrap();
     assert!(cut.body.sha256.is_some(), "what is not kept is hashed");
-    assert!(
-        replayed
-            .outcomes
-            .iter()
-            .all(|outcome| outcome.sent_ns <= outcome.first_byte_ns && outcome.first_byte_ns <= outcome.last_byte_ns)
-    );
+    assert!(replayed.outcomes.iter().all(|outcome| outcome.sent_ns <= outcome.first_byte_ns
+        && outcome.first_byte_ns <= outcome.last_byte_ns));
 }
 
-// -- order ----------------------------------------------------------------------------------------------------------------
+// -- order
+// ----------------------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_request_waits_for_the_answer_its_client_had_and_other_lanes_do_not() {
@@ -341,7 +429,8 @@ fn a_request_waits_for_the_answer_its_client_had_and_other_lanes_do_not() {
     let after = replayed.outcome("1-1");
     assert!(after.sent_ns >= replayed.outcome("1-0").last_byte_ns);
     assert!(after.waited_ns >= 200 * MS, "v2 caused the wait: {after:?}");
-    // It is not the replayer's lateness: that is what is left without it, however busy the machine is.
+    // It is not the replayer's lateness: that is what is left without it, however busy the machine
+    // is.
     let own = |outcome: &Outcome| outcome.sent_ns.unwrap() - outcome.due_ns - outcome.waited_ns;
     let latest = replayed.outcomes.iter().map(own).max().unwrap();
     let counted = replayed.finished.generator["lateness"]["max_ns"].as_i64().unwrap();
@@ -372,8 +461,12 @@ fn a_lane_closes_when_the_captured_connection_did() {
         exchange.opened_at = Some(origin.plus(200 * MS * connection as i64 - 1_500 * MS));
         exchange
     };
-    let mut exchanges =
-        [lane(0, 0, 0, "/keeps"), lane(1, 0, 5 * MS, "/closes"), lane(2, 0, 100 * MS, "/first"), lane(2, 1, 1_600 * MS, "/last")];
+    let mut exchanges = [
+        lane(0, 0, 0, "/keeps"),
+        lane(1, 0, 5 * MS, "/closes"),
+        lane(2, 0, 100 * MS, "/first"),
+        lane(2, 1, 1_600 * MS, "/last"),
+    ];
     exchanges[3].closed = vec![Closed(1, origin.plus(1_500 * MS))];
     let folder = tempfile::tempdir().unwrap();
     let mut planner = Planner::new(folder.path(), Wishes::default(), None).unwrap();
@@ -423,7 +516,13 @@ fn a_long_answer_keeps_nobody_waiting() {
     let options = shadowtap::replay::Options { max_body: 1_000, ..options(address) };
     let replayed = replay(&exchanges, &options);
     assert_eq!(replayed.finished.answered, 41, "{:?}", replayed.finished);
-    assert!(replayed.outcome("0-0").response.as_ref().is_some_and(|response| response.body.length >= 1 << 20));
+    assert!(
+        replayed
+            .outcome("0-0")
+            .response
+            .as_ref()
+            .is_some_and(|response| response.body.length >= 1 << 20)
+    );
 }
 
 #[test]
@@ -433,7 +532,8 @@ fn pipelined_requests_go_again_as_long_as_v2_answers_one() {
             peer.say(OK);
         }
     });
-    let exchanges: Vec<_> = (0..4u32).map(|n| exchange(1, n, i64::from(n), Some(9 * MS), &get("/"))).collect();
+    let exchanges: Vec<_> =
+        (0..4u32).map(|n| exchange(1, n, i64::from(n), Some(9 * MS), &get("/"))).collect();
     let replayed = replay(&exchanges, &options(address));
     assert_eq!(replayed.finished.answered, 4, "{:?}", replayed.finished);
 }
@@ -443,16 +543,19 @@ fn pipelined_requests_go_again_as_long_as_v2_answers_one() {
 fn lanes_end_in_every_loop_whether_their_end_is_told_or_not() {
     let address = server(answers);
     let origin = shadowtap::time::Timestamp::from_nanos(1_795_341_600_000_000_000);
-    let mut exchanges: Vec<_> =
-        (0..4).map(|n| exchange(n, 0, n as i64 * 20 * MS, Some(n as i64 * 20 * MS + 1), &get("/"))).collect();
+    let mut exchanges: Vec<_> = (0..4)
+        .map(|n| exchange(n, 0, n as i64 * 20 * MS, Some(n as i64 * 20 * MS + 1), &get("/")))
+        .collect();
     // One in time, one behind the last request, one long before its request, one of nobody.
     let times = [(0, 30 * MS), (1, 90_000 * MS), (2, i64::MIN / 4), (77, 5 * MS)];
-    exchanges[3].closed = times.map(|(connection, at)| Closed(connection, origin.plus(at))).to_vec();
+    exchanges[3].closed =
+        times.map(|(connection, at)| Closed(connection, origin.plus(at))).to_vec();
     let pacing = Pacing { multiply: 2, loops: 3, jitter_ns: 10 * MS, ..Pacing::default() };
     for shard in [None, Some("1/2".parse().unwrap()), Some("2/2".parse().unwrap())] {
         let wishes = Wishes { pacing, shard, ..Wishes::default() };
         let planned = plan(&exchanges, wishes.clone()).sends();
-        let replayed = replay_with(&exchanges, wishes, &options(address), &Arc::new(Stop::default()));
+        let replayed =
+            replay_with(&exchanges, wishes, &options(address), &Arc::new(Stop::default()));
         assert_eq!(replayed.finished.answered, planned, "{:?}", replayed.finished);
     }
 }
@@ -465,10 +568,12 @@ fn think_time_is_kept_after_a_late_answer() {
             peer.say(OK);
         }
     });
-    let exchanges = [exchange(1, 0, 0, Some(MS), &get("/")), exchange(1, 1, 41 * MS, Some(42 * MS), &get("/"))];
+    let exchanges =
+        [exchange(1, 0, 0, Some(MS), &get("/")), exchange(1, 1, 41 * MS, Some(42 * MS), &get("/"))];
     let options = shadowtap::replay::Options { think: Think::ThinkTime, ..options(address) };
     let replayed = replay(&exchanges, &options);
-    let thought = replayed.outcome("1-1").sent_ns.unwrap() - replayed.outcome("1-0").last_byte_ns.unwrap();
+    let thought =
+        replayed.outcome("1-1").sent_ns.unwrap() - replayed.outcome("1-0").last_byte_ns.unwrap();
     assert!(thought >= 40 * MS, "{thought}");
 }
 
@@ -486,7 +591,11 @@ fn open_arrivals_take_another_connection_where_the_lane_is_busy() {
         exchange(1, 1, 10 * MS, Some(12 * MS), &get("/a")),
         exchange(1, 2, 20 * MS, Some(22 * MS), &get("/b")),
     ];
-    let options = shadowtap::replay::Options { arrivals: Arrivals::Open, timeout_ns: 2_000 * MS, ..options(address) };
+    let options = shadowtap::replay::Options {
+        arrivals: Arrivals::Open,
+        timeout_ns: 2_000 * MS,
+        ..options(address)
+    };
     let replayed = replay(&exchanges, &options);
     assert!(replayed.result("1-0").starts_with("timeout"), "{}", replayed.result("1-0"));
     assert_eq!((replayed.result("1-1").as_str(), replayed.result("1-2").as_str()), ("200", "200"));
@@ -513,13 +622,28 @@ fn more_lanes_than_connections_still_get_their_turn() {
 #[test]
 fn copies_and_loops_are_lanes_of_their_own() {
     let address = server(answers);
-    let exchanges = [exchange(0, 0, 0, Some(MS), &get("/")), exchange(5, 0, 2 * MS, Some(3 * MS), &get("/"))];
+    let exchanges =
+        [exchange(0, 0, 0, Some(MS), &get("/")), exchange(5, 0, 2 * MS, Some(3 * MS), &get("/"))];
     let pacing = Pacing { multiply: 2, loops: 2, jitter_ns: 5 * MS, ..Pacing::default() };
-    let replayed = replay_with(&exchanges, Wishes { pacing, ..Wishes::default() }, &options(address), &Arc::new(Stop::default()));
-    let mut ids: Vec<_> = replayed.outcomes.iter().map(|outcome| (outcome.id.to_string(), outcome.lane)).collect();
+    let replayed = replay_with(
+        &exchanges,
+        Wishes { pacing, ..Wishes::default() },
+        &options(address),
+        &Arc::new(Stop::default()),
+    );
+    let mut ids: Vec<_> =
+        replayed.outcomes.iter().map(|outcome| (outcome.id.to_string(), outcome.lane)).collect();
     ids.sort();
-    let expected =
-        [("0-0", 0), ("0-0@2", 6), ("0-0@3", 12), ("0-0@4", 18), ("5-0", 5), ("5-0@2", 11), ("5-0@3", 17), ("5-0@4", 23)];
+    let expected = [
+        ("0-0", 0),
+        ("0-0@2", 6),
+        ("0-0@3", 12),
+        ("0-0@4", 18),
+        ("5-0", 5),
+        ("5-0@2", 11),
+        ("5-0@3", 17),
+        ("5-0@4", 23),
+    ];
     assert_eq!(ids, expected.map(|(id, lane)| (id.to_owned(), lane)));
     assert_eq!(replayed.finished.answered, 8);
 }
@@ -527,11 +651,17 @@ fn copies_and_loops_are_lanes_of_their_own() {
 #[test]
 fn due_times_are_the_captured_offsets_at_the_speed() {
     let address = server(answers);
-    let exchanges: Vec<_> = (0..20u32).map(|n| exchange(u64::from(n), 0, i64::from(n * n) * MS / 2, None, &get("/"))).collect();
+    let exchanges: Vec<_> = (0..20u32)
+        .map(|n| exchange(u64::from(n), 0, i64::from(n * n) * MS / 2, None, &get("/")))
+        .collect();
     for (speed, ramp_ns) in [(1.0, 0), (4.0, 0), (2.0, 50 * MS)] {
         let pacing = Pacing { speed: Speed::Factor(speed), ramp_ns, ..Pacing::default() };
-        let replayed =
-            replay_with(&exchanges, Wishes { pacing, ..Wishes::default() }, &options(address), &Arc::new(Stop::default()));
+        let replayed = replay_with(
+            &exchanges,
+            Wishes { pacing, ..Wishes::default() },
+            &options(address),
+            &Arc::new(Stop::default()),
+        );
         for n in 0..20u32 {
             let outcome = replayed.outcome(&format!("{n}-0"));
             assert_eq!(outcome.due_ns, pacing.due(i64::from(n * n) * MS / 2));
@@ -550,23 +680,34 @@ fn the_baseline_gets_every_request_too() {
             }
         }),
     );
-    let exchanges: Vec<_> =
-        (0..6u32).map(|n| exchange(u64::from(n % 2), n / 2, i64::from(n) * MS, Some(i64::from(n) * MS), &get("/"))).collect();
-    let options =
-        shadowtap::replay::Options { baseline: Some(Target::resolve(&format!("http://{baseline}")).unwrap()), ..options(target) };
+    let exchanges: Vec<_> = (0..6u32)
+        .map(|n| {
+            exchange(u64::from(n % 2), n / 2, i64::from(n) * MS, Some(i64::from(n) * MS), &get("/"))
+        })
+        .collect();
+    let options = shadowtap::replay::Options {
+        baseline: Some(Target::resolve(&format!("http://{baseline}")).unwrap()),
+        ..options(target)
+    };
     let replayed = replay(&exchanges, &options);
-    let statuses =
-        |outcomes: &[Outcome]| outcomes.iter().map(|outcome| outcome.response.as_ref().unwrap().status).collect::<Vec<_>>();
-    assert_eq!((statuses(&replayed.outcomes), statuses(&replayed.baseline)), (vec![200; 6], vec![201; 6]));
+    let statuses = |outcomes: &[Outcome]| {
+        outcomes.iter().map(|outcome| outcome.response.as_ref().unwrap().status).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (statuses(&replayed.outcomes), statuses(&replayed.baseline)),
+        (vec![200; 6], vec![201; 6])
+    );
     let dues = |outcomes: &[Outcome]| {
-        let mut dues: Vec<_> = outcomes.iter().map(|outcome| (outcome.id, outcome.due_ns)).collect();
+        let mut dues: Vec<_> =
+            outcomes.iter().map(|outcome| (outcome.id, outcome.due_ns)).collect();
         dues.sort();
         dues
     };
     assert_eq!(dues(&replayed.outcomes), dues(&replayed.baseline));
 }
 
-// -- what is not sent -----------------------------------------------------------------------------------------------------
+// -- what is not sent
+// -----------------------------------------------------------------------------------------------------
 
 #[test]
 fn unsafe_methods_are_not_sent_and_have_a_record() {
@@ -593,9 +734,11 @@ fn unsafe_methods_are_not_sent_and_have_a_record() {
     assert_eq!(replayed.finished.ledger.rejected["skipped"], 1);
 }
 
-// -- failures -------------------------------------------------------------------------------------------------------------
+// -- failures
+// -------------------------------------------------------------------------------------------------------------
 
-/// Two requests of one lane against a server that does `first` to the first connection and answers on later ones.
+/// Two requests of one lane against a server that does `first` to the first connection and answers
+/// on later ones.
 fn trouble(first: impl Fn(&mut Peer) + Send + Sync + 'static) -> Replayed {
     let address = server(move |number, mut peer| {
         if number == 0 {
@@ -604,7 +747,10 @@ fn trouble(first: impl Fn(&mut Peer) + Send + Sync + 'static) -> Replayed {
             answers(number, peer);
         }
     });
-    let exchanges = [exchange(1, 0, 0, Some(MS), &get("/first")), exchange(1, 1, 1_200 * MS, Some(1_201 * MS), &get("/second"))];
+    let exchanges = [
+        exchange(1, 0, 0, Some(MS), &get("/first")),
+        exchange(1, 1, 1_200 * MS, Some(1_201 * MS), &get("/second")),
+    ];
     let options = shadowtap::replay::Options { timeout_ns: 1_500 * MS, ..options(address) };
     let replayed = replay(&exchanges, &options);
     assert_eq!(replayed.outcomes.len(), 2);
@@ -649,7 +795,8 @@ fn every_failure_has_its_kind() {
             peer.wait_for_end();
         }),
         ("closed", |peer| {
-            // Reset in the middle of a body: what was not read yet makes the system reset the connection.
+            // Reset in the middle of a body: what was not read yet makes the system reset the
+            // connection.
             peer.until(b"GET").unwrap();
             peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
             rustix::net::sockopt::set_socket_linger(&peer.stream, Some(Duration::ZERO)).unwrap();
@@ -671,8 +818,13 @@ fn every_failure_has_its_kind() {
     let replayed = cases.map(|(_, first)| std::thread::spawn(move || trouble(first)));
     for (place, ((kind, _), replayed)) in cases.into_iter().zip(replayed).enumerate() {
         let replayed = replayed.join().unwrap();
-        assert!(replayed.result("1-0").starts_with(kind), "case {place}: {}", replayed.result("1-0"));
-        let part = replayed.outcome("1-0").response.as_ref().map(|response| response.body.bytes.to_vec());
+        assert!(
+            replayed.result("1-0").starts_with(kind),
+            "case {place}: {}",
+            replayed.result("1-0")
+        );
+        let part =
+            replayed.outcome("1-0").response.as_ref().map(|response| response.body.bytes.to_vec());
         if place == 1 || place == 6 {
             assert_eq!(part.as_deref(), Some(&b"half"[..]), "what came is kept: case {place}");
         }
@@ -695,24 +847,24 @@ fn a_connection_that_v2_closed_while_it_was_idle_is_opened_again() {
 fn nobody_listens() {
     let port = Port::take();
     let address = port.address;
-    let exchanges: Vec<_> =
-        (0..50u32).map(|n| exchange(u64::from(n % 5), n / 5, i64::from(n), Some(i64::from(n)), &get("/"))).collect();
+    let exchanges: Vec<_> = (0..50u32)
+        .map(|n| exchange(u64::from(n % 5), n / 5, i64::from(n), Some(i64::from(n)), &get("/")))
+        .collect();
     let replayed = replay(&exchanges, &options(address));
     assert_eq!(replayed.outcomes.len(), 50);
-    assert!(
-        replayed
-            .outcomes
-            .iter()
-            .all(|outcome| outcome.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Connect))
-    );
+    assert!(replayed.outcomes.iter().all(|outcome| {
+        outcome.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Connect)
+    }));
 }
 
 #[test]
 fn a_hanging_v2_ends_the_run_with_a_record_for_each_request() {
     let address = server(|_, mut peer| peer.wait_for_end());
-    // Forty requests in turn, with a timeout of 100 ms: waiting for each would take four seconds, and hours in a long run.
-    let exchanges: Vec<_> =
-        (0..40u32).map(|n| exchange(1, n, i64::from(n) * MS / 10, Some(i64::from(n) * MS / 10), &get("/"))).collect();
+    // Forty requests in turn, with a timeout of 100 ms: waiting for each would take four seconds,
+    // and hours in a long run.
+    let exchanges: Vec<_> = (0..40u32)
+        .map(|n| exchange(1, n, i64::from(n) * MS / 10, Some(i64::from(n) * MS / 10), &get("/")))
+        .collect();
     let options = shadowtap::replay::Options { timeout_ns: 100 * MS, ..options(address) };
     let replayed = replay(&exchanges, &options);
     assert_eq!(replayed.outcomes.len(), 40);
@@ -722,11 +874,18 @@ fn a_hanging_v2_ends_the_run_with_a_record_for_each_request() {
 
 #[test]
 fn a_half_open_target_ends_in_time_with_every_record() {
-    // The system takes connections into the queue of a listener that nobody serves, as of a process that hangs.
+    // The system takes connections into the queue of a listener that nobody serves, as of a process
+    // that hangs.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let options = shadowtap::replay::Options { timeout_ns: 200 * MS, ..options(listener.local_addr().unwrap()) };
-    let exchanges: Vec<_> =
-        (0..6u32).map(|n| exchange(u64::from(n % 3), n / 3, i64::from(n) * MS, Some(i64::from(n) * MS), &get("/"))).collect();
+    let options = shadowtap::replay::Options {
+        timeout_ns: 200 * MS,
+        ..options(listener.local_addr().unwrap())
+    };
+    let exchanges: Vec<_> = (0..6u32)
+        .map(|n| {
+            exchange(u64::from(n % 3), n / 3, i64::from(n) * MS, Some(i64::from(n) * MS), &get("/"))
+        })
+        .collect();
     let replayed = replay(&exchanges, &options);
     assert_eq!((replayed.outcomes.len(), replayed.finished.failures["timeout"]), (6, 6));
     drop(listener);
@@ -737,7 +896,8 @@ fn a_target_that_goes_down_in_the_middle_costs_its_requests_and_no_record() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let down = std::thread::spawn(move || {
-        // Three answers on one connection, and then neither the connection nor the port are there any more.
+        // Three answers on one connection, and then neither the connection nor the port are there
+        // any more.
         let (stream, _) = listener.accept().unwrap();
         drop(listener);
         let mut peer = Peer::new(stream);
@@ -746,17 +906,26 @@ fn a_target_that_goes_down_in_the_middle_costs_its_requests_and_no_record() {
             peer.say(OK);
         }
     });
-    let exchanges: Vec<_> =
-        (0..10u32).map(|n| exchange(1, n, i64::from(n) * 20 * MS, Some(i64::from(n) * 20 * MS + 1), &get("/"))).collect();
+    let exchanges: Vec<_> = (0..10u32)
+        .map(|n| {
+            exchange(1, n, i64::from(n) * 20 * MS, Some(i64::from(n) * 20 * MS + 1), &get("/"))
+        })
+        .collect();
     let replayed = replay(&exchanges, &options(address));
     down.join().unwrap();
-    assert_eq!((replayed.outcomes.len(), replayed.finished.answered), (10, 3), "{:?}", replayed.finished.failures);
+    assert_eq!(
+        (replayed.outcomes.len(), replayed.finished.answered),
+        (10, 3),
+        "{:?}",
+        replayed.finished.failures
+    );
     let kinds: Vec<&str> = replayed.finished.failures.keys().copied().collect();
     assert!(kinds.iter().all(|kind| ["closed", "connect"].contains(kind)), "{kinds:?}");
     assert!(replayed.finished.failures["connect"] >= 6, "{:?}", replayed.finished.failures);
 }
 
-/// Runs this test's second half in another process, made by `shell` (`$0` is the command); answers whether that could be done.
+/// Runs this test's second half in another process, made by `shell` (`$0` is the command); answers
+/// whether that could be done.
 #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn elsewhere(test: &str, shell: &str) -> bool {
     let exe = std::env::current_exe().unwrap();
@@ -785,7 +954,8 @@ fn is_elsewhere(test: &str) -> bool {
     here
 }
 
-/// `lanes` requests at the same time, each on a connection of its own that is answered only once all that can be there are.
+/// `lanes` requests at the same time, each on a connection of its own that is answered only once
+/// all that can be there are.
 fn crowd(lanes: u32) -> Replayed {
     let address = server(|_, mut peer| {
         peer.head();
@@ -793,7 +963,8 @@ fn crowd(lanes: u32) -> Replayed {
         peer.say(OK);
         peer.wait_for_end();
     });
-    let exchanges: Vec<_> = (0..lanes).map(|n| exchange(u64::from(n), 0, 0, Some(MS), &get("/"))).collect();
+    let exchanges: Vec<_> =
+        (0..lanes).map(|n| exchange(u64::from(n), 0, 0, Some(MS), &get("/"))).collect();
     let replayed = replay(&exchanges, &options(address));
     assert_eq!(replayed.outcomes.len(), lanes as usize);
     replayed
@@ -803,13 +974,20 @@ fn crowd(lanes: u32) -> Replayed {
 fn no_port_left_is_said_in_words_that_help() {
     const NAME: &str = "no_port_left_is_said_in_words_that_help";
     if !is_elsewhere(NAME) {
-        elsewhere(NAME, "ip link set lo up; echo 40000 40015 > /proc/sys/net/ipv4/ip_local_port_range; exec \"$0\" \"$@\"");
+        elsewhere(
+            NAME,
+            "ip link set lo up; echo 40000 40015 > /proc/sys/net/ipv4/ip_local_port_range; exec \"$0\" \"$@\"",
+        );
         return;
     }
     let replayed = crowd(40);
     let without_port = replayed.outcomes.iter().filter_map(|outcome| outcome.failure.as_ref());
     let details: Vec<&str> = without_port.map(|failure| failure.detail.as_str()).collect();
-    assert!(replayed.finished.answered >= 8 && details.len() >= 20, "{} answered, {details:?}", replayed.finished.answered);
+    assert!(
+        replayed.finished.answered >= 8 && details.len() >= 20,
+        "{} answered, {details:?}",
+        replayed.finished.answered
+    );
     assert!(details.iter().all(|detail| detail.contains("no local port is left")), "{details:?}");
     assert_eq!(replayed.finished.failures.keys().collect::<Vec<_>>(), [&"connect"]);
 }
@@ -819,8 +997,7 @@ fn few_file_descriptors_make_lanes_take_turns_and_say_how_many_are_needed() {
     const NAME: &str = "few_file_descriptors_make_lanes_take_turns_and_say_how_many_are_needed";
     if !is_elsewhere(NAME) {
         // Without the right to raise the hard limit again, as for any user but root.
-        let shell =
-            "ip link set lo up; ulimit -n 90; exec setpriv --bounding-set -sys_resource --inh-caps -sys_resource \"$0\" \"$@\"";
+        let shell = "ip link set lo up; ulimit -n 90; exec setpriv --bounding-set -sys_resource --inh-caps -sys_resource \"$0\" \"$@\"";
         elsewhere(NAME, shell);
         return;
     }
@@ -844,23 +1021,36 @@ fn tls_is_spoken_and_its_failures_are_told() {
     let target = |address| Target::resolve(&format!("https://{address}")).unwrap();
     let trust = shadowtap::replay::tls::Trust { insecure: true, ca: None };
     let base = shadowtap::replay::Options { trust, ..options(address) };
-    let replayed = replay(&exchanges, &shadowtap::replay::Options { target: target(address), ..base.clone() });
+    let replayed =
+        replay(&exchanges, &shadowtap::replay::Options { target: target(address), ..base.clone() });
     assert!(replayed.result("1-0").starts_with("tls"), "{}", replayed.result("1-0"));
 
-    // Certificates that sign themselves are made as an authority's by some tools, and not by others.
+    // Certificates that sign themselves are made as an authority's by some tools, and not by
+    // others.
     for is_authority in [false, true] {
         let names = Notes::default();
         let (address, certificate) = tls_server(names.clone(), is_authority);
-        let replayed = replay(&exchanges, &shadowtap::replay::Options { target: target(address), ..base.clone() });
+        let replayed = replay(
+            &exchanges,
+            &shadowtap::replay::Options { target: target(address), ..base.clone() },
+        );
         assert_eq!(replayed.result("1-0"), "200", "an unchecked certificate is accepted");
-        assert_eq!(names.all(), ["shop.invalid http/1.1"], "SNI is the request's host, ALPN http/1.1");
+        assert_eq!(
+            names.all(),
+            ["shop.invalid http/1.1"],
+            "SNI is the request's host, ALPN http/1.1"
+        );
 
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
         std::fs::write(&ca, certificate).unwrap();
         let trust = shadowtap::replay::tls::Trust { insecure: false, ca: Some(ca.clone()) };
         let checked = shadowtap::replay::Options { target: target(address), trust, ..base.clone() };
-        assert_eq!(replay(&exchanges, &checked).result("1-0"), "200", "a trusted certificate is accepted");
+        assert_eq!(
+            replay(&exchanges, &checked).result("1-0"),
+            "200",
+            "a trusted certificate is accepted"
+        );
         let other = [exchange(1, 0, 0, Some(1), b"GET / HTTP/1.1\r\nHost: other.invalid\r\n\r\n")];
         let result = replay(&other, &checked).result("1-0");
         assert!(result.starts_with("tls"), "a certificate for another name is not: {result}");
@@ -898,14 +1088,16 @@ fn tls_server(notes: Notes, is_authority: bool) -> (std::net::SocketAddr, String
                 return;
             }
             stream.write_all(OK).unwrap();
-            let alpn = String::from_utf8_lossy(stream.conn.alpn_protocol().unwrap_or_default()).into_owned();
+            let alpn = String::from_utf8_lossy(stream.conn.alpn_protocol().unwrap_or_default())
+                .into_owned();
             notes.add(format!("{} {alpn}", stream.conn.server_name().unwrap_or_default()));
         }
     });
     (address, cert.pem())
 }
 
-// -- the client transport -------------------------------------------------------------------------------------------------
+// -- the client transport
+// -------------------------------------------------------------------------------------------------
 
 #[test]
 fn the_client_transport_keeps_order_and_tells_failures() {
@@ -921,7 +1113,9 @@ fn the_client_transport_keeps_order_and_tells_failures() {
                     return;
                 }
                 if method == "POST" {
-                    notes.add(String::from_utf8(peer.exactly(4).unwrap_or_default()).unwrap_or_default());
+                    notes.add(
+                        String::from_utf8(peer.exactly(4).unwrap_or_default()).unwrap_or_default(),
+                    );
                 }
                 peer.say(if head.contains("/moved") {
                     b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"
@@ -939,17 +1133,28 @@ fn the_client_transport_keeps_order_and_tells_failures() {
         exchange(1, 3, 2_000 * MS, Some(2_001 * MS), &get("/after")),
     ];
     let transport = shadowtap::replay::Transport::Client { proxy: None };
-    let options = shadowtap::replay::Options { transport, timeout_ns: 1_000 * MS, ..options(address) };
+    let options =
+        shadowtap::replay::Options { transport, timeout_ns: 1_000 * MS, ..options(address) };
     let replayed = replay_with(&exchanges, with_unsafe(), &options, &Arc::new(Stop::default()));
     assert_eq!(notes.all(), ["POST /p?q=1", "body", "GET /moved", "GET /hang", "GET /after"]);
-    let results: Vec<_> = ["1-0", "1-1", "1-2", "1-3"].iter().map(|id| replayed.result(id)).collect();
-    assert!(results[0] == "200" && results[1] == "302" && results[3] == "200", "redirects are not followed: {results:?}");
+    let results: Vec<_> =
+        ["1-0", "1-1", "1-2", "1-3"].iter().map(|id| replayed.result(id)).collect();
+    assert!(
+        results[0] == "200" && results[1] == "302" && results[3] == "200",
+        "redirects are not followed: {results:?}"
+    );
     assert!(results[2].starts_with("timeout"), "{results:?}");
-    assert_eq!(replayed.outcome("1-0").response.as_ref().map(|response| response.body.bytes.to_vec()), Some(b"ok".to_vec()));
+    assert_eq!(
+        replayed.outcome("1-0").response.as_ref().map(|response| response.body.bytes.to_vec()),
+        Some(b"ok".to_vec())
+    );
 
     let port = Port::take();
     let closed = port.address;
-    let options = shadowtap::replay::Options { target: Target::resolve(&format!("http://{closed}")).unwrap(), ..options };
+    let options = shadowtap::replay::Options {
+        target: Target::resolve(&format!("http://{closed}")).unwrap(),
+        ..options
+    };
     let replayed = replay(&exchanges[1..2], &options);
     assert!(replayed.result("1-1").starts_with("connect"), "{}", replayed.result("1-1"));
 }
@@ -993,8 +1198,15 @@ fn the_client_transport_goes_through_a_proxy() {
         let notes = notes.clone();
         move |_, mut peer| {
             while let Some(head) = peer.head() {
-                let host = head.lines().find(|line| line.to_ascii_lowercase().starts_with("host:")).unwrap_or_default();
-                notes.add(format!("{} | {}", head.lines().next().unwrap_or_default(), host.to_ascii_lowercase()));
+                let host = head
+                    .lines()
+                    .find(|line| line.to_ascii_lowercase().starts_with("host:"))
+                    .unwrap_or_default();
+                notes.add(format!(
+                    "{} | {}",
+                    head.lines().next().unwrap_or_default(),
+                    host.to_ascii_lowercase()
+                ));
                 peer.say(OK);
             }
         }
@@ -1023,7 +1235,8 @@ impl Drop for Ends {
 fn the_client_transport_speaks_http_2_where_the_target_does() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().display();
-    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(vec!["shop.invalid".to_owned()]).unwrap();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(vec!["shop.invalid".to_owned()]).unwrap();
     std::fs::write(folder.path().join("cert.pem"), cert.pem()).unwrap();
     std::fs::write(folder.path().join("key.pem"), signing_key.serialize_pem()).unwrap();
     let kept = Port::take();
@@ -1053,8 +1266,11 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    let request =
-        |path: &str| format!("GET {path} HTTP/1.1\r\nHost: shop.invalid\r\nX-Mine: kept\r\nConnection: keep-alive\r\n\r\n");
+    let request = |path: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: shop.invalid\r\nX-Mine: kept\r\nConnection: keep-alive\r\n\r\n"
+        )
+    };
     let exchanges: Vec<_> = (0..4u32)
         .map(|n| {
             exchange(
@@ -1069,20 +1285,28 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
     let options = shadowtap::replay::Options {
         transport: shadowtap::replay::Transport::Client { proxy: None },
         target: Target::resolve(&format!("https://localhost:{port}")).unwrap(),
-        trust: shadowtap::replay::tls::Trust { insecure: false, ca: Some(folder.path().join("cert.pem")) },
+        trust: shadowtap::replay::tls::Trust {
+            insecure: false,
+            ca: Some(folder.path().join("cert.pem")),
+        },
         ..options("127.0.0.1:1".parse().unwrap())
     };
     let replayed = replay(&exchanges, &options);
     drop(nginx);
     for n in 0..4u32 {
         let outcome = replayed.outcome(&format!("{}-{}", n % 2, n / 2));
-        let response = outcome.response.as_ref().unwrap_or_else(|| panic!("no answer: {outcome:?}"));
+        let response =
+            outcome.response.as_ref().unwrap_or_else(|| panic!("no answer: {outcome:?}"));
         assert_eq!((response.status, response.version), (200, shadowtap::http::Version::Http2));
-        assert_eq!(String::from_utf8_lossy(&response.body.bytes), format!("HTTP/2.0 GET shop.invalid/{n}?q kept"));
+        assert_eq!(
+            String::from_utf8_lossy(&response.body.bytes),
+            format!("HTTP/2.0 GET shop.invalid/{n}?q kept")
+        );
     }
 }
 
-// -- the end --------------------------------------------------------------------------------------------------------------
+// -- the end
+// --------------------------------------------------------------------------------------------------------------
 
 #[test]
 fn an_interrupted_replay_has_its_records() {
@@ -1107,7 +1331,11 @@ fn an_interrupted_replay_has_its_records() {
     let replayed = replay_with(&exchanges, Wishes::default(), &options(address), &stop);
     assert!(replayed.finished.interrupted);
     assert_eq!(replayed.result("1-0"), "200");
-    assert!(replayed.result("1-1").starts_with("skipped: interrupted"), "{}", replayed.result("1-1"));
+    assert!(
+        replayed.result("1-1").starts_with("skipped: interrupted"),
+        "{}",
+        replayed.result("1-1")
+    );
     assert!(replayed.outcome("1-1").sent_ns.is_some());
     assert_eq!(replayed.finished.ledger.input, 4, "{:?}", replayed.finished.ledger);
 }
@@ -1115,7 +1343,8 @@ fn an_interrupted_replay_has_its_records() {
 #[test]
 fn a_full_disk_ends_the_run_with_its_own_error() {
     let address = server(answers);
-    let exchanges: Vec<_> = (0..10u32).map(|n| exchange(u64::from(n), 0, 0, Some(1), &get("/"))).collect();
+    let exchanges: Vec<_> =
+        (0..10u32).map(|n| exchange(u64::from(n), 0, 0, Some(1), &get("/"))).collect();
     let result = replay_to(&exchanges, &options(address), Path::new("/dev/full"));
     assert!(matches!(result, Err(ReplayError::Write(_))), "{result:?}");
 }

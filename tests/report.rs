@@ -36,11 +36,27 @@ fn text(bytes: &[u8]) -> String {
 fn faulty() -> MadeRun {
     MadeRun {
         slower: |target| if target.starts_with("/search") { 2.4 } else { 1.0 },
-        answer: |number, target| if target.starts_with("/cart") && number % 9 == 0 { Ok(500) } else { Ok(200) },
+        answer: |number, target| {
+            if target.starts_with("/cart") && number % 9 == 0 { Ok(500) } else { Ok(200) }
+        },
         clusters: vec![
-            cluster(1, "GET /products/{id}", Kind::Body, "$.price", [Some("12.50"), Some("1250")], 61),
+            cluster(
+                1,
+                "GET /products/{id}",
+                Kind::Body,
+                "$.price",
+                [Some("12.50"), Some("1250")],
+                61,
+            ),
             cluster(2, "GET /cart/{id}", Kind::Status, "status", [Some("200"), Some("500")], 27),
-            cluster(3, "GET /search", Kind::Missing, "$.items[*].title", [Some("\"Blue mug\""), None], 290),
+            cluster(
+                3,
+                "GET /search",
+                Kind::Missing,
+                "$.items[*].title",
+                [Some("\"Blue mug\""), None],
+                290,
+            ),
         ],
         ..MadeRun::default()
     }
@@ -54,7 +70,15 @@ fn equal_versions_pass_and_every_file_is_written_the_same_twice() {
     let gate = shadowtap(&["gate"], &run);
     assert_eq!(code(&gate), 0, "{}", text(&gate.stdout));
     let read = || -> Vec<(String, Vec<u8>)> {
-        let names = ["latency.csv", "timeline.csv", "latency.hlog", "summary.json", "report.html", "junit.xml", "summary.md"];
+        let names = [
+            "latency.csv",
+            "timeline.csv",
+            "latency.hlog",
+            "summary.json",
+            "report.html",
+            "junit.xml",
+            "summary.md",
+        ];
         names.map(|name| (name.to_owned(), std::fs::read(run.join(name)).unwrap())).to_vec()
     };
     let first = shadowtap(&["report"], &run);
@@ -80,7 +104,9 @@ fn planted_faults_fail_by_name() {
         .unwrap()
         .iter()
         .filter(|rule| rule["finding"] == "fail" && !rule["route"].is_null())
-        .map(|rule| format!("{} {}", rule["rule"].as_str().unwrap(), rule["route"].as_str().unwrap()))
+        .map(|rule| {
+            format!("{} {}", rule["rule"].as_str().unwrap(), rule["route"].as_str().unwrap())
+        })
         .collect();
     for expected in [
         "max_mismatch_rate GET /products/{id}",
@@ -100,7 +126,8 @@ fn planted_faults_fail_by_name() {
     assert!(said.replace("\n   ", "").contains("p50 is 2."), "{said}");
 }
 
-/// Leaves a made run for people to look at: `SHADOWTAP_MADE_RUN=DIR cargo test --test report leave_a_run`.
+/// Leaves a made run for people to look at: `SHADOWTAP_MADE_RUN=DIR cargo test --test report
+/// leave_a_run`.
 #[test]
 fn leave_a_run() {
     let Some(folder) = std::env::var_os("SHADOWTAP_MADE_RUN") else { return };
@@ -112,17 +139,24 @@ fn leave_a_run() {
 /// Everything that a format could take for more than text, and secrets.
 const HOSTILE: &str = "</script><script>window.pwned=1</script><img src=x onerror=\"window.pwned=1\">'\"><svg onload=window.pwned=1>\
     =cmd|' /C calc'!A0\u{1b}[31mred\u{1b}]0;title\u{7}|`**[x](http://evil.example)@team\u{202e}gnp\u{2028}\r\n\u{0}--><!--]]>";
-const TOKEN: &str =
-    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
 
 fn hostile(folder: &Path) {
     let mut clusters: Vec<_> = (0..4)
         .map(|number| {
-            let mut cluster = cluster(number, "GET /products/{id}", Kind::Body, HOSTILE, [Some(HOSTILE), Some("x")], 50);
+            let mut cluster = cluster(
+                number,
+                "GET /products/{id}",
+                Kind::Body,
+                HOSTILE,
+                [Some(HOSTILE), Some("x")],
+                50,
+            );
             (cluster.shape, cluster.why) = (HOSTILE.to_owned(), HOSTILE.to_owned());
             cluster.only_where = Some(HOSTILE.to_owned());
             cluster.repeat = format!("curl '{HOSTILE}'");
-            (cluster.example.place, cluster.example.target) = (HOSTILE.to_owned(), HOSTILE.to_owned());
+            (cluster.example.place, cluster.example.target) =
+                (HOSTILE.to_owned(), HOSTILE.to_owned());
             cluster
         })
         .collect();
@@ -135,23 +169,28 @@ fn hostile(folder: &Path) {
     run.answer = |number, _| if number % 50 == 0 { Err(FailureKind::Timeout) } else { Ok(200) };
     run.write(folder);
     let path = folder.join("run.json");
-    let mut info: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut info: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     info["run"] = HOSTILE.into();
-    info["command"] = serde_json::json!(["shadowtap", HOSTILE, format!("Authorization: Bearer {TOKEN}")]);
+    info["command"] =
+        serde_json::json!(["shadowtap", HOSTILE, format!("Authorization: Bearer {TOKEN}")]);
     info["target"] = format!("http://v2.example/?access_token={TOKEN}&x={HOSTILE}").into();
-    info["settings"] =
-        serde_json::json!({"header": [format!("Authorization: Bearer {TOKEN}")], "speed": HOSTILE, HOSTILE: HOSTILE});
+    info["settings"] = serde_json::json!({"header": [format!("Authorization: Bearer {TOKEN}")], "speed": HOSTILE, HOSTILE: HOSTILE});
     info["host"] = serde_json::json!({ "name": HOSTILE });
     std::fs::write(&path, serde_json::to_vec(&info).unwrap()).unwrap();
     let path = folder.join("diff.json");
-    let mut totals: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut totals: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     totals["unmatched_rules"] = serde_json::json!([HOSTILE]);
     totals["not_compared"] = serde_json::json!({HOSTILE: 3});
     std::fs::write(&path, serde_json::to_vec(&totals).unwrap()).unwrap();
     // Lines that are no records.
     let path = folder.join("outcomes.jsonl");
     let mut outcomes = std::fs::read(&path).unwrap();
-    outcomes.extend_from_slice(format!("{{\"id\":{}}}\n\u{1b}[2Jnot json\n", serde_json::to_string(HOSTILE).unwrap()).as_bytes());
+    outcomes.extend_from_slice(
+        format!("{{\"id\":{}}}\n\u{1b}[2Jnot json\n", serde_json::to_string(HOSTILE).unwrap())
+            .as_bytes(),
+    );
     std::fs::write(&path, outcomes).unwrap();
 }
 
@@ -171,11 +210,24 @@ fn a_hostile_capture_stays_text_and_secrets_stay_secret() {
         assert!(!page.contains(inert), "{inert}");
     }
     assert!(page.contains("script-src 'sha256-"), "the policy names the script by its hash");
-    for name in ["report.html", "summary.md", "junit.xml", "latency.csv", "timeline.csv", "latency.hlog", "summary.json"] {
+    for name in [
+        "report.html",
+        "summary.md",
+        "junit.xml",
+        "latency.csv",
+        "timeline.csv",
+        "latency.hlog",
+        "summary.json",
+    ] {
         let file = read(name);
         assert!(!file.contains(TOKEN), "{name} holds the token");
-        let raw = file.chars().find(|c| c.is_control() && *c != '\n' || matches!(c, '\u{202e}' | '\u{2028}'));
-        assert!(raw.is_none() || name == "summary.json" && raw.is_none_or(|c| !c.is_control()), "{name} holds a raw {raw:?}");
+        let raw = file
+            .chars()
+            .find(|c| c.is_control() && *c != '\n' || matches!(c, '\u{202e}' | '\u{2028}'));
+        assert!(
+            raw.is_none() || name == "summary.json" && raw.is_none_or(|c| !c.is_control()),
+            "{name} holds a raw {raw:?}"
+        );
     }
     let terminal = text(&output.stdout) + &text(&output.stderr);
     assert!(!terminal.chars().any(|c| c.is_control() && c != '\n'), "{terminal:?}");
@@ -187,17 +239,27 @@ fn a_hostile_capture_stays_text_and_secrets_stay_secret() {
         assert!(!row[0].starts_with(['=', '+', '-', '@']), "{row:?}");
     }
     let markdown = read("summary.md");
-    assert!(!markdown.contains("](") && !markdown.contains("<script") && !markdown.contains("<img"), "{markdown}");
+    assert!(
+        !markdown.contains("](") && !markdown.contains("<script") && !markdown.contains("<img"),
+        "{markdown}"
+    );
     let begin = markdown.find("### Differences").unwrap();
-    let rows: Vec<&str> = markdown[begin..].lines().skip(4).take_while(|line| line.starts_with('|')).collect();
+    let rows: Vec<&str> =
+        markdown[begin..].lines().skip(4).take_while(|line| line.starts_with('|')).collect();
     assert_eq!(rows.len(), 4);
     assert!(rows.iter().all(|row| row.matches('|').count() == 6), "{rows:?}");
 }
 
-/// What both versions answer, with a secret in the place of `S`: target, type and body, and a header.
+/// What both versions answer, with a secret in the place of `S`: target, type and body, and a
+/// header.
 const SECRET_ANSWERS: &[(&str, &str, &str, (&str, &str))] = &[
     ("/loc", "text/plain", "", ("Location", "/cb?code=S&access_token=S&state=1")),
-    ("/abs", "text/plain", "", ("Location", "https://id.example/cb#access_token=S&token_type=bearer")),
+    (
+        "/abs",
+        "text/plain",
+        "",
+        ("Location", "https://id.example/cb#access_token=S&token_type=bearer"),
+    ),
     ("/link", "text/plain", "", ("Link", "</list?page=2&api_key=S>; rel=\"next\"")),
     ("/refresh", "text/plain", "", ("Refresh", "5; url=/x?token=S")),
     ("/content", "text/plain", "", ("Content-Location", "/x?token=S")),
@@ -211,14 +273,24 @@ const SECRET_ANSWERS: &[(&str, &str, &str, (&str, &str))] = &[
     ),
     ("/shape", "application/json", r#"{"secrets":{"b":0,"a":["S"]}}"#, ("X-Plain", "1")),
     ("/form", "application/x-www-form-urlencoded", "a=1&password=S&token=S", ("X-Plain", "1")),
-    ("/text", "text/plain", "Authorization: Bearer S\npassword=S\nCookie: a=S\nsame\n", ("X-Plain", "1")),
+    (
+        "/text",
+        "text/plain",
+        "Authorization: Bearer S\npassword=S\nCookie: a=S\nsame\n",
+        ("X-Plain", "1"),
+    ),
     (
         "/html",
         "text/html",
         "<form><input type=hidden name=csrf_token value=\"S\"></form><a href=\"/x?token=S\">a</a><p>Bearer S</p>",
         ("X-Plain", "1"),
     ),
-    ("/xml", "application/xml", "<u><credentials><a b='S'>S</a></credentials><t token='S'/></u>", ("X-Plain", "1")),
+    (
+        "/xml",
+        "application/xml",
+        "<u><credentials><a b='S'>S</a></credentials><t token='S'/></u>",
+        ("X-Plain", "1"),
+    ),
     (
         "/parts",
         "multipart/form-data; boundary=bb",
@@ -226,12 +298,19 @@ const SECRET_ANSWERS: &[(&str, &str, &str, (&str, &str))] = &[
         ("X-Plain", "1"),
     ),
     ("/other", "text/plain", r#"{"password":"S"}"#, ("X-Plain", "1")),
-    // What no parser takes is compared by lines, and the name of a secret may stand in another line.
-    ("/broken", "application/json", "{\n \"passwords\": [\n  \"S\",\n  \"x\"\n ],\n", ("X-Plain", "1")),
+    // What no parser takes is compared by lines, and the name of a secret may stand in another
+    // line.
+    (
+        "/broken",
+        "application/json",
+        "{\n \"passwords\": [\n  \"S\",\n  \"x\"\n ],\n",
+        ("X-Plain", "1"),
+    ),
     ("/open", "application/xml", "<u>\n<password>\nS\n</password>\n", ("X-Plain", "1")),
 ];
 
-/// A run in which v2 gives other secrets than v1, or (`lost`) gives none, so that its differences are of both kinds.
+/// A run in which v2 gives other secrets than v1, or (`lost`) gives none, so that its differences
+/// are of both kinds.
 fn secrets(folder: &Path, lost: bool) {
     let run = MadeRun { exchanges: SECRET_ANSWERS.len() as u32, ..MadeRun::default() };
     run.write(folder);
@@ -241,18 +320,21 @@ fn secrets(folder: &Path, lost: bool) {
     };
     let mut exchanges = lines("exchanges.jsonl");
     let mut outcomes = lines("outcomes.jsonl");
-    let message = |json: &mut serde_json::Value, answer: &(&str, &str, &str, (&str, &str)), secret: &str| {
-        let (_, kind, body, (name, value)) = answer;
-        let body = body.replace('S', secret);
-        json["headers"] = serde_json::json!([["Content-Type", kind], [name, value.replace('S', secret)]]);
-        json["body_bytes"] = body.len().into();
-        json["body"] = serde_json::json!({ "utf8": body });
-    };
+    let message =
+        |json: &mut serde_json::Value, answer: &(&str, &str, &str, (&str, &str)), secret: &str| {
+            let (_, kind, body, (name, value)) = answer;
+            let body = body.replace('S', secret);
+            json["headers"] =
+                serde_json::json!([["Content-Type", kind], [name, value.replace('S', secret)]]);
+            json["body_bytes"] = body.len().into();
+            json["body"] = serde_json::json!({ "utf8": body });
+        };
     for (number, answer) in SECRET_ANSWERS.iter().enumerate() {
         let line = &mut exchanges[number + 1];
         let mut exchange: serde_json::Value = serde_json::from_str(line).unwrap();
         exchange["request"]["target"] = format!("{}?sig=LEAKsig&api_key=LEAKkey", answer.0).into();
-        exchange["request"]["headers"] = serde_json::json!([["Host", "x"], ["Authorization", "Bearer LEAKauth"]]);
+        exchange["request"]["headers"] =
+            serde_json::json!([["Host", "x"], ["Authorization", "Bearer LEAKauth"]]);
         message(&mut exchange["response"], answer, "LEAK1aBcXyZ");
         *line = exchange.to_string();
         let line = &mut outcomes[number + 1];
@@ -284,7 +366,10 @@ fn no_file_but_the_records_holds_a_secret() {
         for command in [&["-q", "diff"][..], &["report"], &["gate"]] {
             let output = shadowtap(command, &run);
             assert!(matches!(code(&output), 0 | 1), "{command:?}: {}", text(&output.stderr));
-            assert!(!text(&output.stdout).contains("LEAK") && !text(&output.stderr).contains("LEAK"), "{command:?}");
+            assert!(
+                !text(&output.stdout).contains("LEAK") && !text(&output.stderr).contains("LEAK"),
+                "{command:?}"
+            );
         }
         let mut files = 0;
         for entry in std::fs::read_dir(&run).unwrap() {
@@ -294,7 +379,9 @@ fn no_file_but_the_records_holds_a_secret() {
                 continue;
             }
             let file = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
-            let at = file.find("LEAK").map(|at| file[at.saturating_sub(80)..].chars().take(160).collect::<String>());
+            let at = file
+                .find("LEAK")
+                .map(|at| file[at.saturating_sub(80)..].chars().take(160).collect::<String>());
             assert_eq!(at, None, "{name}");
             files += 1;
         }
@@ -306,8 +393,10 @@ fn no_file_but_the_records_holds_a_secret() {
         }
         // The same secret has the same mask: all of v1's are one.
         if !lost {
-            let masks: std::collections::BTreeSet<&str> =
-                table.match_indices("‹masked:").map(|(at, mask)| &table[at..at + mask.len() + 6]).collect();
+            let masks: std::collections::BTreeSet<&str> = table
+                .match_indices("‹masked:")
+                .map(|(at, mask)| &table[at..at + mask.len() + 6])
+                .collect();
             assert_eq!(masks.len(), 4, "v1's, v2's, and two of requests: {masks:?}");
         }
     }
@@ -330,12 +419,21 @@ fn a_thousand_clusters_and_routes_fit_the_bounds() {
     let clusters = (0..1_300)
         .map(|number| {
             let route = format!("GET /area{}/{{id}}", number % 400);
-            let mut cluster = cluster(number, &route, Kind::Body, &format!("$.field{number}"), [Some(&long), Some("other")], 5);
+            let mut cluster = cluster(
+                number,
+                &route,
+                Kind::Body,
+                &format!("$.field{number}"),
+                [Some(&long), Some("other")],
+                5,
+            );
             cluster.repeat = format!("curl 'http://v2/{long}'");
             cluster
         })
         .collect();
-    let routes = (0..700).map(|number| ("GET", format!("/area{number}/"), 5.0 + f64::from(number % 40), 1.0)).collect();
+    let routes = (0..700)
+        .map(|number| ("GET", format!("/area{number}/"), 5.0 + f64::from(number % 40), 1.0))
+        .collect();
     MadeRun { exchanges: 6_000, clusters, routes, ..MadeRun::default() }.write(&run);
     let output = shadowtap(&["report"], &run);
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
@@ -363,8 +461,11 @@ fn histograms_are_read_back_by_hdrhistogram_and_agree_with_the_tables() {
     for entry in IntervalLogIterator::new(&log) {
         if let LogEntry::Interval(interval) = entry.unwrap() {
             use base64::Engine as _;
-            let bytes = base64::engine::general_purpose::STANDARD.decode(interval.encoded_histogram()).unwrap();
-            let histogram: hdrhistogram::Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(interval.encoded_histogram())
+                .unwrap();
+            let histogram: hdrhistogram::Histogram<u64> =
+                Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
             found.insert(interval.tag().unwrap().as_str().to_owned(), histogram);
         }
     }
@@ -384,20 +485,27 @@ fn histograms_are_read_back_by_hdrhistogram_and_agree_with_the_tables() {
         for (cell, quantile) in [(7, 0.5), (8, 0.9), (9, 0.95), (10, 0.99), (11, 0.999)] {
             let from_table = (row[cell].parse::<f64>().unwrap() * 1e6).round() as u64;
             let from_log = histogram.value_at_quantile(quantile);
-            assert!(histogram.equivalent(from_table, from_log), "{row:?}: {from_table} and {from_log} at {quantile}");
+            assert!(
+                histogram.equivalent(from_table, from_log),
+                "{row:?}: {from_table} and {from_log} at {quantile}"
+            );
         }
     }
     // ALL and four routes, three sides, two starts.
     assert_eq!((rows, found.len()), (30, 15));
 }
 
-/// Who waited till the end of the patience waited, too: without them a v2 that hangs would look fast.
+/// Who waited till the end of the patience waited, too: without them a v2 that hangs would look
+/// fast.
 #[test]
 fn requests_that_timed_out_count_from_due_with_the_time_waited() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    MadeRun { answer: |number, _| if number % 50 == 0 { Err(FailureKind::Timeout) } else { Ok(200) }, ..MadeRun::default() }
-        .write(&run);
+    MadeRun {
+        answer: |number, _| if number % 50 == 0 { Err(FailureKind::Timeout) } else { Ok(200) },
+        ..MadeRun::default()
+    }
+    .write(&run);
     assert_eq!(code(&shadowtap(&["report"], &run)), 0);
     let table = std::fs::read_to_string(run.join("latency.csv")).unwrap();
     let cell = |from: &str, column: usize| -> f64 {
@@ -407,7 +515,10 @@ fn requests_that_timed_out_count_from_due_with_the_time_waited() {
     assert_eq!((cell("sent", 3), cell("due", 3), cell("sent", 4)), (1_176.0, 1_200.0, 24.0));
     assert!(cell("due", 10) >= 30_000.0 && cell("sent", 10) < 1_000.0, "{table}");
     let page = std::fs::read_to_string(run.join("report.html")).unwrap();
-    assert!(page.contains("24 requests of v2 timed out: from due they count with the time waited"), "the page says so");
+    assert!(
+        page.contains("24 requests of v2 timed out: from due they count with the time waited"),
+        "the page says so"
+    );
 }
 
 /// HdrHistogram's own JavaScript reads the log; skipped where node or the package cannot be had.
@@ -417,7 +528,16 @@ fn the_javascript_of_hdr_histogram_reads_the_log() {
     std::fs::create_dir_all(&folder).unwrap();
     let package = folder.join("node_modules/hdr-histogram-js/package.json");
     if !package.exists() {
-        let words = ["install", "--silent", "--no-audit", "--no-fund", "--no-save", "--prefix", ".", "hdr-histogram-js@3"];
+        let words = [
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "--no-save",
+            "--prefix",
+            ".",
+            "hdr-histogram-js@3",
+        ];
         let _ = Command::new("npm").args(words).current_dir(&folder).output();
     }
     if !package.exists() {
@@ -431,7 +551,11 @@ fn the_javascript_of_hdr_histogram_reads_the_log() {
     assert_eq!(code(&shadowtap(&["report"], &run)), 0);
     let output = Command::new("node").arg(&script).arg(&run).output().unwrap();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-    assert!(text(&output.stdout).contains("15 histograms read, 0 differ"), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).contains("15 histograms read, 0 differ"),
+        "{}",
+        text(&output.stdout)
+    );
 }
 
 #[test]
@@ -440,16 +564,22 @@ fn the_tables_of_the_readme_are_those_of_the_code() {
 
     let readme = include_str!("../reports/README.md");
     let section = |title: &str| {
-        let begin = readme.find(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("no section {title}"));
+        let begin =
+            readme.find(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("no section {title}"));
         let rest = &readme[begin + 4..];
         &rest[..rest.find("\n## ").unwrap_or(rest.len())]
     };
-    for (title, columns) in
-        [("latency.csv", &csv::LATENCY[..]), ("timeline.csv", &csv::TIMELINE[..]), ("summary.json", &json::FIELDS[..])]
-    {
-        let rows: Vec<&str> = section(title).lines().filter(|line| line.starts_with("| `")).collect();
-        let expected: Vec<String> =
-            columns.iter().map(|column| format!("| `{}` | {} | {} |", column.name, column.unit, column.what)).collect();
+    for (title, columns) in [
+        ("latency.csv", &csv::LATENCY[..]),
+        ("timeline.csv", &csv::TIMELINE[..]),
+        ("summary.json", &json::FIELDS[..]),
+    ] {
+        let rows: Vec<&str> =
+            section(title).lines().filter(|line| line.starts_with("| `")).collect();
+        let expected: Vec<String> = columns
+            .iter()
+            .map(|column| format!("| `{}` | {} | {} |", column.name, column.unit, column.what))
+            .collect();
         assert_eq!(rows, expected, "{title}: the table must read\n{}\n", expected.join("\n"));
     }
     let folder = tempfile::tempdir().unwrap();
@@ -481,7 +611,11 @@ fn what_is_not_a_run_is_refused_in_one_line() {
         ("diff.json", Some("{"), "is damaged"),
         ("outcomes.jsonl", None, "shadowtap replay"),
         ("outcomes.jsonl", Some("{\"format\":\"shadowtap/outcomes\",\"version\":7}\n"), "newer"),
-        ("outcomes.jsonl", Some("{\"format\":\"something/else\",\"version\":1}\n"), "something/else"),
+        (
+            "outcomes.jsonl",
+            Some("{\"format\":\"something/else\",\"version\":1}\n"),
+            "something/else",
+        ),
         ("run.json", Some("{"), "run.json"),
     ] {
         let path = run.join(file);
@@ -530,8 +664,10 @@ fn a_run_joined_in_several_passes_is_the_same() {
     let folder = tempfile::tempdir().unwrap();
     MadeRun { baseline: true, ..faulty() }.write(folder.path());
     let file = |name: &str| folder.path().join(name);
-    let routes: shadowtap::diff::route::Routes = serde_json::from_slice(&std::fs::read(file("routes.json")).unwrap()).unwrap();
-    let (exchanges, outcomes, baseline) = (file("exchanges.jsonl"), file("outcomes.jsonl"), file("baseline.jsonl"));
+    let routes: shadowtap::diff::route::Routes =
+        serde_json::from_slice(&std::fs::read(file("routes.json")).unwrap()).unwrap();
+    let (exchanges, outcomes, baseline) =
+        (file("exchanges.jsonl"), file("outcomes.jsonl"), file("baseline.jsonl"));
     let summary = |most_entries| {
         let records = Records {
             exchanges: &exchanges,
@@ -583,8 +719,11 @@ fn shards_add_up_to_the_run_that_was_cut() {
                     }
                     mine += 1;
                     outcome.due_ns -= late;
-                    let Outcome { sent_ns, first_byte_ns, last_byte_ns, failed_ns, .. } = &mut *outcome;
-                    for at in [sent_ns, first_byte_ns, last_byte_ns, failed_ns].into_iter().flatten() {
+                    let Outcome { sent_ns, first_byte_ns, last_byte_ns, failed_ns, .. } =
+                        &mut *outcome;
+                    for at in
+                        [sent_ns, first_byte_ns, last_byte_ns, failed_ns].into_iter().flatten()
+                    {
                         *at -= late;
                     }
                     shadowtap::replay::log::write(&mut out, &outcome);
@@ -614,8 +753,9 @@ fn shards_add_up_to_the_run_that_was_cut() {
     }
     assert_eq!(read(&whole, "latency.csv"), read(&made, "latency.csv"));
     assert_eq!(read(&whole, "timeline.csv"), read(&made, "timeline.csv"));
-    let ledger =
-        |path: &Path| serde_json::from_str::<serde_json::Value>(&read(path, "summary.json")).unwrap()["ledger"]["replay"].clone();
+    let ledger = |path: &Path| {
+        serde_json::from_str::<serde_json::Value>(&read(path, "summary.json")).unwrap()["ledger"]["replay"].clone()
+    };
     assert_eq!(ledger(&whole), ledger(&made), "what the other shard sent is not lost");
 
     let third = folder.path().join("third");
@@ -647,7 +787,9 @@ fn shards_add_up_to_the_run_that_was_cut() {
 /// Uses the page as a person would, where a browser is at hand.
 #[test]
 fn the_page_works_in_a_browser_offline() {
-    let there = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    let there = |program: &str| {
+        Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+    };
     if !there("chromedriver") || !there("node") {
         eprintln!("not run: chromedriver, chromium or node is missing");
         return;
@@ -659,12 +801,14 @@ fn the_page_works_in_a_browser_offline() {
     for run in &runs {
         assert_eq!(code(&shadowtap(&["report"], run)), 0);
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/browser.mjs");
-        let output = Command::new("node").arg(script).arg(run.join("report.html")).output().unwrap();
+        let output =
+            Command::new("node").arg(script).arg(run.join("report.html")).output().unwrap();
         assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     }
 }
 
-/// A double charge fails the gate by default and is said before all else, with both sides and the exchange that caused it.
+/// A double charge fails the gate by default and is said before all else, with both sides and the
+/// exchange that caused it.
 #[test]
 fn a_call_that_changes_something_made_too_often_never_passes() {
     let folder = tempfile::tempdir().unwrap();
@@ -684,37 +828,65 @@ fn a_call_that_changes_something_made_too_often_never_passes() {
     assert_eq!(code(&gate), 1, "{}", text(&gate.stderr));
     let judgement: serde_json::Value = serde_json::from_slice(&gate.stdout).unwrap();
     let first = judgement["reasons"][0].as_str().unwrap();
-    assert!(first.starts_with("1 of 1 call of v2 to its providers change something there"), "{first}");
+    assert!(
+        first.starts_with("1 of 1 call of v2 to its providers change something there"),
+        "{first}"
+    );
     shadowtap(&["report"], &run);
     let page = std::fs::read_to_string(run.join("report.html")).unwrap();
-    let (alarm, cluster) = (page.find("v2 made 1 call that changes something"), page.find("made more often than by v1"));
-    assert!(alarm < page.find("class=\"why\"") && alarm.is_some() && cluster.is_some(), "{alarm:?} {cluster:?}");
-    assert!(page.contains("12-3") && page.contains("v1 called"), "the exchange and both sides are there");
-    let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(run.join("summary.json")).unwrap()).unwrap();
+    let (alarm, cluster) = (
+        page.find("v2 made 1 call that changes something"),
+        page.find("made more often than by v1"),
+    );
+    assert!(
+        alarm < page.find("class=\"why\"") && alarm.is_some() && cluster.is_some(),
+        "{alarm:?} {cluster:?}"
+    );
+    assert!(
+        page.contains("12-3") && page.contains("v1 called"),
+        "the exchange and both sides are there"
+    );
+    let summary: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(run.join("summary.json")).unwrap()).unwrap();
     assert_eq!(summary["egress"]["unsafe_different"], 1);
-    assert!(page.contains("<code>curl -sS http://127.0.0.1:9099/v1/charges</code>"), "the call can be repeated at a mock");
+    assert!(
+        page.contains("<code>curl -sS http://127.0.0.1:9099/v1/charges</code>"),
+        "the call can be repeated at a mock"
+    );
     let markdown = std::fs::read_to_string(run.join("summary.md")).unwrap();
     assert!(markdown.contains("1 call made more often than by v1"), "{markdown}");
     // Approved, it passes and stays visible; approved till yesterday it does not.
-    let (id, file) = (summary["egress"]["clusters"][0]["id"].as_str().unwrap(), folder.path().join("approved.toml"));
+    let (id, file) = (
+        summary["egress"]["clusters"][0]["id"].as_str().unwrap(),
+        folder.path().join("approved.toml"),
+    );
     let file = file.to_str().unwrap();
     let approve = |id: &str| {
-        let words = ["approve", run.to_str().unwrap(), id, "--reason", "a deposit since v2", "--file"];
+        let words =
+            ["approve", run.to_str().unwrap(), id, "--reason", "a deposit since v2", "--file"];
         shadowtap(&words, Path::new(file))
     };
     assert_eq!(code(&approve("fffffffff")), 2);
     let approved = approve(id);
     assert_eq!(code(&approved), 0, "{}", text(&approved.stderr));
-    assert!(text(&approved.stdout).contains("repeated call POST /v1/charges at payments.example (a deposit since v2)"));
+    assert!(
+        text(&approved.stdout)
+            .contains("repeated call POST /v1/charges at payments.example (a deposit since v2)")
+    );
     assert_eq!(code(&approve(id)), 2, "it is there already");
     let before = std::fs::read(run.join("diff.json")).unwrap();
     assert_eq!(code(&shadowtap(&["diff", "--approved", file], &run)), 0);
     assert_eq!(code(&shadowtap(&["gate"], &run)), 0);
     assert_eq!(code(&shadowtap(&["report"], &run)), 0);
     let page = std::fs::read_to_string(run.join("report.html")).unwrap();
-    assert!(page.contains("approved: a deposit since v2") && page.contains("made more often than by v1"));
+    assert!(
+        page.contains("approved: a deposit since v2")
+            && page.contains("made more often than by v1")
+    );
     assert!(!page.contains("v2 made 1 call that changes something"));
-    let ended = std::fs::read_to_string(file).unwrap().replace("reason =", "expires = \"2026-01-01\"\nreason =");
+    let ended = std::fs::read_to_string(file)
+        .unwrap()
+        .replace("reason =", "expires = \"2026-01-01\"\nreason =");
     std::fs::write(file, ended).unwrap();
     let diff = shadowtap(&["diff", "--approved", file], &run);
     assert!(text(&diff.stdout).contains("have expired"), "{}", text(&diff.stdout));

@@ -1,5 +1,5 @@
-//! Seeded traffic: captures of any size with a known number of exchanges, made packet by packet so that gigabytes need no memory.
-//! The same seed gives the same bytes.
+//! Seeded traffic: captures of any size with a known number of exchanges, made packet by packet so
+//! that gigabytes need no memory. The same seed gives the same bytes.
 
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
@@ -25,7 +25,15 @@ pub(crate) struct Traffic {
 
 impl Default for Traffic {
     fn default() -> Self {
-        Self { exchanges: 1_000, per_connection: 10, open: 64, body: 2_100, disorder: 0, tunnelled: false, seed: 1 }
+        Self {
+            exchanges: 1_000,
+            per_connection: 10,
+            open: 64,
+            body: 2_100,
+            disorder: 0,
+            tunnelled: false,
+            seed: 1,
+        }
     }
 }
 
@@ -98,7 +106,9 @@ impl Traffic {
             bytes: 24,
             nanos: 1_795_341_600_000_000_000,
         };
-        writer.out.write_all(&[0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0])?;
+        writer.out.write_all(&[
+            0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0,
+        ])?;
         let filler: Vec<u8> = FILLER.iter().copied().cycle().take(self.body * 2 + 64).collect();
         let mut made = Made::default();
         let mut open: Vec<Connection> = Vec::new();
@@ -158,8 +168,13 @@ impl<W: Write> Writer<W> {
         self.packet(connection, true, 24, request.as_bytes())?;
         self.nanos += 200_000 + self.random.below(800_000);
         let body = self.random.below(2 * self.traffic.body as u64 + 1) as usize;
-        // Bodies begin at a character's start and end at one: the filler's two-byte character is never cut at the end.
-        let body = if filler[body].is_ascii() || body == 0 { body } else { body + usize::from(filler[body] & 0xc0 == 0x80) };
+        // Bodies begin at a character's start and end at one: the filler's two-byte character is
+        // never cut at the end.
+        let body = if filler[body].is_ascii() || body == 0 {
+            body
+        } else {
+            body + usize::from(filler[body] & 0xc0 == 0x80)
+        };
         let mut response = format!(
             "HTTP/1.1 200 OK\r\nServer: traffic\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\nContent-Type: application/json\r\n\
              Cache-Control: no-store\r\nContent-Length: {body}\r\n\r\n"
@@ -176,11 +191,19 @@ impl<W: Write> Writer<W> {
         Ok(body as u64)
     }
 
-    fn packet(&mut self, connection: &mut Connection, from_client: bool, flags: u8, payload: &[u8]) -> io::Result<()> {
+    fn packet(
+        &mut self,
+        connection: &mut Connection,
+        from_client: bool,
+        flags: u8,
+        payload: &[u8],
+    ) -> io::Result<()> {
         let (me, other) = if from_client { (0, 1) } else { (1, 0) };
         let server = [10, 0, 0, 1];
-        let (source, destination) = if from_client { (connection.client, server) } else { (server, connection.client) };
-        let (from, to) = if from_client { (connection.port, 8_080) } else { (8_080, connection.port) };
+        let (source, destination) =
+            if from_client { (connection.client, server) } else { (server, connection.client) };
+        let (from, to) =
+            if from_client { (connection.port, 8_080) } else { (8_080, connection.port) };
         let mut packet = Vec::with_capacity(16 + 120 + payload.len());
         packet.extend_from_slice(&[0; 16]);
         let ethernet = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
@@ -188,7 +211,14 @@ impl<W: Write> Writer<W> {
         if self.traffic.tunnelled {
             packet.extend_from_slice(&ethernet);
             packet.extend_from_slice(&[0x81, 0, 0, 7, 8, 0]);
-            ip(&mut packet, 17, [172, 16, 0, 1], [172, 16, 0, 2], 20 + 8 + 8 + 14 + inner, connection.ident);
+            ip(
+                &mut packet,
+                17,
+                [172, 16, 0, 1],
+                [172, 16, 0, 2],
+                20 + 8 + 8 + 14 + inner,
+                connection.ident,
+            );
             for field in [40_000u16, 4_789, (8 + 8 + 14 + inner) as u16, 0] {
                 packet.extend_from_slice(&field.to_be_bytes());
             }
@@ -208,7 +238,8 @@ impl<W: Write> Writer<W> {
         packet.extend_from_slice(&((self.nanos / 1_000_000) as u32).to_be_bytes());
         packet.extend_from_slice(&[0; 4]);
         packet.extend_from_slice(payload);
-        connection.seq[me] = connection.seq[me].wrapping_add(payload.len() as u32 + u32::from(flags & 3 != 0));
+        connection.seq[me] =
+            connection.seq[me].wrapping_add(payload.len() as u32 + u32::from(flags & 3 != 0));
 
         self.nanos += 1_000 + self.random.below(20_000);
         let length = (packet.len() - 16) as u32;
@@ -237,7 +268,14 @@ impl<W: Write> Writer<W> {
     }
 }
 
-fn ip(packet: &mut Vec<u8>, protocol: u8, source: [u8; 4], destination: [u8; 4], total: usize, ident: u16) {
+fn ip(
+    packet: &mut Vec<u8>,
+    protocol: u8,
+    source: [u8; 4],
+    destination: [u8; 4],
+    total: usize,
+    ident: u16,
+) {
     packet.extend_from_slice(&[0x45, 0]);
     packet.extend_from_slice(&(total as u16).to_be_bytes());
     packet.extend_from_slice(&ident.to_be_bytes());

@@ -1,8 +1,8 @@
-//! Decoding: any frames of any link type, whole or cut by a snap length, give segments inside their frames or a reject, and
-//! fragments that are joined give the same.
+//! Decoding: any frames of any link type, whole or cut by a snap length, give segments inside their
+//! frames or a reject, and fragments that are joined give the same.
 //!
-//! Input: a byte that chooses the link type, a byte that chooses where frames are cut; then frames, each behind its length in
-//! two bytes.
+//! Input: a byte that chooses the link type, a byte that chooses where frames are cut; then frames,
+//! each behind its length in two bytes.
 
 #![no_main]
 
@@ -20,7 +20,8 @@ fuzz_target!(|data: &[u8]| {
     let key = HashKey::default();
     let (mut fragments, mut rest, mut number) = (Fragments::default(), frames, 0);
     while let [high, low, more @ ..] = rest {
-        let (bytes, behind) = more.split_at(usize::from(u16::from_be_bytes([*high, *low])).min(more.len()));
+        let (bytes, behind) =
+            more.split_at(usize::from(u16::from_be_bytes([*high, *low])).min(more.len()));
         rest = behind;
         number += 1;
         let captured = if *cut == 0 { bytes } else { &bytes[..bytes.len().min(usize::from(*cut))] };
@@ -36,8 +37,11 @@ fuzz_target!(|data: &[u8]| {
             Ok(Decoded::Segment(segment)) => check(&segment, captured),
             Ok(Decoded::Fragment(fragment)) => {
                 let (start, length) = (fragment.start as usize, fragment.length as usize);
-                let part = captured.get(start..start + length).expect("a fragment lies in its frame");
-                if let Joined::Whole(Ok(decoded), joined, _) = fragments.add(&fragment, part, 1, key) {
+                let part =
+                    captured.get(start..start + length).expect("a fragment lies in its frame");
+                if let Joined::Whole(Ok(decoded), joined, _) =
+                    fragments.add(&fragment, part, 1, key)
+                {
                     // A fragment inside of fragments is left to the caller, who rejects it.
                     if let Decoded::Segment(segment) = decoded {
                         check(&segment, &joined);
@@ -52,6 +56,9 @@ fuzz_target!(|data: &[u8]| {
 fn check(segment: &shadowtap::decode::Segment, bytes: &[u8]) {
     assert!(segment.captured <= segment.length);
     let start = segment.start as usize;
-    assert!(segment.captured == 0 || bytes.get(start..start + segment.captured as usize).is_some(), "outside of its frame");
+    assert!(
+        segment.captured == 0 || bytes.get(start..start + segment.captured as usize).is_some(),
+        "outside of its frame"
+    );
     assert!(segment.pair.low <= segment.pair.high);
 }

@@ -1,7 +1,9 @@
-//! The comparison of two answers: any two bodies of any kind (JSON, lines of JSON, forms, XML, text, bytes) are compared
-//! without a panic, an answer never differs from itself, and two that differ one way differ the other way.
+//! The comparison of two answers: any two bodies of any kind (JSON, lines of JSON, forms, XML,
+//! text, bytes) are compared without a panic, an answer never differs from itself, and two that
+//! differ one way differ the other way.
 //!
-//! Input: a byte that chooses the media type, two bytes that say where the first body ends, then both.
+//! Input: a byte that chooses the media type, two bytes that say where the first body ends, then
+//! both.
 
 #![no_main]
 
@@ -32,11 +34,13 @@ const TYPES: [&str; 12] = [
 ];
 
 static MASKER: LazyLock<Masker> = LazyLock::new(|| Masker::new(b"fuzz"));
-static RULES: LazyLock<RouteRules> = LazyLock::new(|| Rules::new(&DiffConfig::default()).expect("no rules").of_route("GET /"));
+static RULES: LazyLock<RouteRules> =
+    LazyLock::new(|| Rules::new(&DiffConfig::default()).expect("no rules").of_route("GET /"));
 
 fuzz_target!(|data: &[u8]| {
     let [kind, high, low, bodies @ ..] = data else { return };
-    let (first, second) = bodies.split_at(usize::from(u16::from_be_bytes([*high, *low])).min(bodies.len()));
+    let (first, second) =
+        bodies.split_at(usize::from(u16::from_be_bytes([*high, *low])).min(bodies.len()));
     let media = TYPES[usize::from(*kind) % TYPES.len()];
     let (left, right) = (answer(media, first), answer(media, second));
     let (forth, back) = (differences(&left, &right), differences(&right, &left));
@@ -49,7 +53,12 @@ fn answer(media: &str, body: &[u8]) -> Response {
     if !media.is_empty() {
         headers.push(b"Content-Type", media.as_bytes());
     }
-    Response { status: 200, headers, body: Body::whole(Bytes::copy_from_slice(body)), ..Response::default() }
+    Response {
+        status: 200,
+        headers,
+        body: Body::whole(Bytes::copy_from_slice(body)),
+        ..Response::default()
+    }
 }
 
 fn differences(expected: &Response, actual: &Response) -> Vec<String> {

@@ -1,4 +1,5 @@
-//! `exchanges.jsonl`: any lines are read or refused; what is read can be written and is read as the same.
+//! `exchanges.jsonl`: any lines are read or refused; what is read can be written and is read as the
+//! same.
 
 #![no_main]
 
@@ -15,14 +16,18 @@ fuzz_target!(|data: &[u8]| {
             log::write(&mut text, &exchange);
             assert!(text.ends_with(b"\n") && !text[..text.len() - 1].contains(&b'\n'), "one line");
             match log::read(&text) {
-                Ok(Line::Exchange(again)) => assert_eq!(again, exchange, "{}", String::from_utf8_lossy(&text)),
+                Ok(Line::Exchange(again)) => {
+                    assert_eq!(again, exchange, "{}", String::from_utf8_lossy(&text))
+                }
                 other => panic!("{other:?}: {}", String::from_utf8_lossy(&text)),
             }
         }
         let _ = log::read_asked(line);
     }
     let half = data.len() / 2;
-    let recording = |name: &str, part: &[u8]| Recording::new(name.to_owned(), Box::new(Cursor::new(part.to_vec())), 1_000);
+    let recording = |name: &str, part: &[u8]| {
+        Recording::new(name.to_owned(), Box::new(Cursor::new(part.to_vec())), 1_000)
+    };
     let mut merged = merge(vec![recording("a", &data[..half]), recording("b", &data[half..])]);
     for exchange in merged.by_ref().take(10_000) {
         if exchange.is_err() {

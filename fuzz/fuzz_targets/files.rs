@@ -1,5 +1,5 @@
-//! Readers of capture files: any bytes give packets up to the damage, the same ones whatever the length of the blocks, and
-//! never a frame outside of its block.
+//! Readers of capture files: any bytes give packets up to the damage, the same ones whatever the
+//! length of the blocks, and never a frame outside of its block.
 
 #![no_main]
 
@@ -17,13 +17,19 @@ type Packet = (i64, u32, u16, Vec<u8>);
 
 fuzz_target!(|data: &[u8]| {
     let Some((large, warnings)) = read(data, 1 << 20) else { return };
-    let Some((small, same)) = read(data, 64) else { panic!("the kind of a file does not depend on blocks") };
+    let Some((small, same)) = read(data, 64) else {
+        panic!("the kind of a file does not depend on blocks")
+    };
     assert_eq!(large, small, "the length of blocks shows");
     assert_eq!(warnings, same, "the length of blocks shows in the damage");
 });
 
 fn read(data: &[u8], block_bytes: usize) -> Option<(Vec<Packet>, Option<Damage>)> {
-    let Ok(Input::Packets(file)) = file::from_reader("fuzz", Box::new(Cursor::new(data.to_vec())), None) else { return None };
+    let Ok(Input::Packets(file)) =
+        file::from_reader("fuzz", Box::new(Cursor::new(data.to_vec())), None)
+    else {
+        return None;
+    };
     let mut damage = None;
     let mut packets = Vec::new();
     let mut source = Merge::with_block_bytes(vec![(file, 0)], block_bytes);
@@ -32,7 +38,12 @@ fn read(data: &[u8], block_bytes: usize) -> Option<(Vec<Packet>, Option<Damage>)
         assert_eq!(batch.first, packets.len() as u64 + 1);
         for frame in &batch.frames {
             assert!(frame.captured <= frame.length);
-            packets.push((frame.at.nanos(), frame.length, frame.link.0, batch.bytes(frame).to_vec()));
+            packets.push((
+                frame.at.nanos(),
+                frame.length,
+                frame.link.0,
+                batch.bytes(frame).to_vec(),
+            ));
             if packets.len() == PACKETS {
                 return Some((packets, None));
             }
@@ -41,7 +52,13 @@ fn read(data: &[u8], block_bytes: usize) -> Option<(Vec<Packet>, Option<Damage>)
     let damaged = source.ledger().noted.contains_key("damaged-inputs");
     assert_eq!(damaged, !source.warnings().is_empty(), "damage is in the ledger and told");
     if damaged {
-        damage = Some(Damage { offset: 0, packet: packets.len() as u64, what: String::new(), unused: 0, growing: false });
+        damage = Some(Damage {
+            offset: 0,
+            packet: packets.len() as u64,
+            what: String::new(),
+            unused: 0,
+            growing: false,
+        });
     }
     Some((packets, damage))
 }

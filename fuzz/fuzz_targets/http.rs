@@ -1,5 +1,6 @@
-//! The HTTP parser and what writes requests: a stream that is cut into slices gives the messages of the whole stream, and a
-//! request that is written again is read as the same one. Also any bytes, gaps and ends in both directions of a connection.
+//! The HTTP parser and what writes requests: a stream that is cut into slices gives the messages of
+//! the whole stream, and a request that is written again is read as the same one. Also any bytes,
+//! gaps and ends in both directions of a connection.
 //!
 //! Input: a byte of choices, a byte that seeds the cuts, then the stream.
 
@@ -22,7 +23,13 @@ fuzz_target!(|data: &[u8]| {
 });
 
 /// Small, so that limits are hit.
-const LIMITS: Limits = Limits { head_bytes: 2_000, header_fields: 20, body_bytes: 500, hash_rest: true, keep: Keep::Everything };
+const LIMITS: Limits = Limits {
+    head_bytes: 2_000,
+    header_fields: 20,
+    body_bytes: 500,
+    hash_rest: true,
+    keep: Keep::Everything,
+};
 
 /// Lengths of slices.
 struct Cuts(u64);
@@ -46,13 +53,18 @@ fn slices_do_not_show(choice: u8, seed: u8, stream: &[u8]) {
     let (whole, sure) = read(new(), stream, |_| stream.len().max(1));
     let mut cuts = Cuts(u64::from(seed));
     let (cut, also_sure) = read(new(), stream, |_| cuts.next());
-    // What is searched for after damage begins where a segment does, and requests of HTTP/0.9 end where one does.
-    let simple = |messages: &[Parsed<u8>]| messages.iter().any(|parsed| version(&parsed.message) == Version::Http09);
+    // What is searched for after damage begins where a segment does, and requests of HTTP/0.9 end
+    // where one does.
+    let simple = |messages: &[Parsed<u8>]| {
+        messages.iter().any(|parsed| version(&parsed.message) == Version::Http09)
+    };
     if sure && also_sure && !simple(&whole) && !simple(&cut) {
         assert_eq!(whole, cut, "slices show");
     }
     for parsed in &whole {
-        if let (Message::Request(request), None, true) = (&parsed.message, parsed.damage, parsed.oddities.is_empty()) {
+        if let (Message::Request(request), None, true) =
+            (&parsed.message, parsed.damage, parsed.oddities.is_empty())
+        {
             written_again(request, limits);
         }
     }
@@ -66,7 +78,11 @@ fn version(message: &Message) -> Version {
 }
 
 /// All messages, and whether it never had to search.
-fn read(mut parser: Parser<u8>, stream: &[u8], mut size: impl FnMut(usize) -> usize) -> (Vec<Parsed<u8>>, bool) {
+fn read(
+    mut parser: Parser<u8>,
+    stream: &[u8],
+    mut size: impl FnMut(usize) -> usize,
+) -> (Vec<Parsed<u8>>, bool) {
     let (mut messages, mut sure, mut rest) = (Vec::new(), true, stream);
     while !rest.is_empty() {
         let (mut slice, behind) = rest.split_at(size(rest.len()).min(rest.len()));
@@ -90,15 +106,25 @@ fn written_again(request: &Request, limits: Limits) {
         assert!(request.body.is_cut());
         return;
     }
-    // A folded line, a blank before a colon and the like are written plainly; the limit may be passed by a line end.
-    let mut parser = Parser::<u8>::new(Side::Requests, Limits { head_bytes: limits.head_bytes + 1_000, ..limits });
+    // A folded line, a blank before a colon and the like are written plainly; the limit may be
+    // passed by a line end.
+    let mut parser = Parser::<u8>::new(
+        Side::Requests,
+        Limits { head_bytes: limits.head_bytes + 1_000, ..limits },
+    );
     let mut input = &wire[..];
     let parsed = parser.step(&mut input, 0).expect("what was written can be read");
-    assert_eq!(parsed.message, Message::Request(request.clone()), "{}", String::from_utf8_lossy(&wire));
+    assert_eq!(
+        parsed.message,
+        Message::Request(request.clone()),
+        "{}",
+        String::from_utf8_lossy(&wire)
+    );
     assert!(input.is_empty() && parsed.damage.is_none());
 }
 
-/// Both directions, in turns of slices: an escape (a byte 0xff) in the stream is a gap, a turn, or an end.
+/// Both directions, in turns of slices: an escape (a byte 0xff) in the stream is a gap, a turn, or
+/// an end.
 fn conversation(choice: u8, seed: u8, stream: &[u8]) {
     let origin = Origin {
         connection: 1,
@@ -111,7 +137,11 @@ fn conversation(choice: u8, seed: u8, stream: &[u8]) {
     let (mut sent, mut closed, mut exchanges) = ([0u64; 2], [false; 2], 0u64);
     let mut out = |exchange: shadowtap::exchange::Exchange| {
         assert_eq!(u64::from(exchange.id.ordinal), exchanges, "in order");
-        assert!(exchange.request.is_some() || exchange.response.is_some() || !exchange.interim.is_empty());
+        assert!(
+            exchange.request.is_some()
+                || exchange.response.is_some()
+                || !exchange.interim.is_empty()
+        );
         exchanges += 1;
     };
     let mut direction = if choice & 4 == 0 { Direction::ToServer } else { Direction::ToClient };
@@ -141,7 +171,13 @@ fn conversation(choice: u8, seed: u8, stream: &[u8]) {
                     pairing.relieve(&mut out);
                     rest = &turn[1..];
                 }
-                _ => direction = if direction == Direction::ToServer { Direction::ToClient } else { Direction::ToServer },
+                _ => {
+                    direction = if direction == Direction::ToServer {
+                        Direction::ToClient
+                    } else {
+                        Direction::ToServer
+                    }
+                }
             }
         }
         // As reassembly promises, nothing comes behind the end of a direction.

@@ -1,5 +1,6 @@
-//! All of it: any capture file, from its bytes to lines of JSON, in two ways (all at once and in small blocks). The ledger is
-//! balanced, both ways give the same, and every line can be read again.
+//! All of it: any capture file, from its bytes to lines of JSON, in two ways (all at once and in
+//! small blocks). The ledger is balanced, both ways give the same, and every line can be read
+//! again.
 
 #![no_main]
 
@@ -19,13 +20,19 @@ fuzz_target!(|data: &[u8]| {
         return;
     }
     let Some((text, ledger)) = parse(data, 1 << 16) else { return };
-    let Some((again, same)) = parse(data, 512) else { panic!("the kind of a file does not depend on blocks") };
+    let Some((again, same)) = parse(data, 512) else {
+        panic!("the kind of a file does not depend on blocks")
+    };
     assert_eq!(String::from_utf8_lossy(&text), String::from_utf8_lossy(&again), "blocks show");
     assert_eq!(ledger, same, "blocks show in the ledger");
 });
 
 fn parse(data: &[u8], block_bytes: usize) -> Option<(Vec<u8>, Ledger)> {
-    let Ok(Input::Packets(file)) = file::from_reader("fuzz", Box::new(Cursor::new(data.to_vec())), None) else { return None };
+    let Ok(Input::Packets(file)) =
+        file::from_reader("fuzz", Box::new(Cursor::new(data.to_vec())), None)
+    else {
+        return None;
+    };
     let source = Merge::with_block_bytes(vec![(file, 0)], block_bytes);
     let options = Options { threads: 1, ..Options::default() };
     let render = |exchange: Exchange, text: &mut Vec<u8>| {
@@ -34,7 +41,9 @@ fn parse(data: &[u8], block_bytes: usize) -> Option<(Vec<u8>, Ledger)> {
         let mut line = Vec::new();
         log::write(&mut line, &exchange);
         match log::read(&line) {
-            Ok(Line::Exchange(read)) => assert_eq!(*read, exchange, "what is read is what was written"),
+            Ok(Line::Exchange(read)) => {
+                assert_eq!(*read, exchange, "what is read is what was written")
+            }
             other => panic!("{other:?}"),
         }
     };
@@ -51,10 +60,16 @@ fn parse(data: &[u8], block_bytes: usize) -> Option<(Vec<u8>, Ledger)> {
 /// A complete exchange has both sides, and everything else says what is missing.
 fn check(exchange: &Exchange) {
     match exchange.completeness {
-        Completeness::Complete => assert!(exchange.request.is_some() && exchange.response.is_some()),
-        Completeness::NoResponse => assert!(exchange.request.is_some() && exchange.response.is_none()),
+        Completeness::Complete => {
+            assert!(exchange.request.is_some() && exchange.response.is_some())
+        }
+        Completeness::NoResponse => {
+            assert!(exchange.request.is_some() && exchange.response.is_none())
+        }
         Completeness::OrphanResponse => assert!(exchange.request.is_none()),
         Completeness::RequestDamaged => assert!(exchange.request.is_some()),
-        Completeness::ResponseDamaged => assert!(exchange.request.is_some() && !exchange.marks.is_empty()),
+        Completeness::ResponseDamaged => {
+            assert!(exchange.request.is_some() && !exchange.marks.is_empty())
+        }
     }
 }

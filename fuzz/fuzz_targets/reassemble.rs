@@ -1,6 +1,7 @@
-//! Reassembly against a model. A sequence of segments of one connection gives events whose bytes are those of the first copy
-//! of each byte, in order and once; a gap never covers a byte that the capture holds; nothing comes behind a close; and every
-//! segment is in the ledger. With wilder segments (any flags, any numbers, several connections) all but the model holds.
+//! Reassembly against a model. A sequence of segments of one connection gives events whose bytes
+//! are those of the first copy of each byte, in order and once; a gap never covers a byte that the
+//! capture holds; nothing comes behind a close; and every segment is in the ledger. With wilder
+//! segments (any flags, any numbers, several connections) all but the model holds.
 //!
 //! Input: a byte of choices, then segments of eight bytes each.
 
@@ -29,7 +30,12 @@ fuzz_target!(|data: &[u8]| {
         linger_ns: 5_000_000_000,
     };
     let wild = choice & 1 != 0;
-    let mut run = Run { table: Table::new(Model::new(!wild), limits, Vec::new()), packets: 0, nanos: 0, last: None };
+    let mut run = Run {
+        table: Table::new(Model::new(!wild), limits, Vec::new()),
+        packets: 0,
+        nanos: 0,
+        last: None,
+    };
     if !wild {
         run.send(0, 0, FIRST[0].wrapping_sub(1), None, 2, b"", 0);
         run.send(0, 1, FIRST[1].wrapping_sub(1), Some(FIRST[0]), 18, b"", 0);
@@ -49,8 +55,12 @@ struct Run {
 }
 
 impl Run {
-    /// A segment of the one connection: which side, where, how much, what it acknowledges, whether it repeats other bytes.
-    fn tame(&mut self, &[what, at_high, at_low, length, ack_high, ack_low, content, pause]: &[u8; 8]) {
+    /// A segment of the one connection: which side, where, how much, what it acknowledges, whether
+    /// it repeats other bytes.
+    fn tame(
+        &mut self,
+        &[what, at_high, at_low, length, ack_high, ack_low, content, pause]: &[u8; 8],
+    ) {
         self.nanos += i64::from(pause) * 300_000_000;
         if what & 0xc0 == 0xc0 {
             return self.twin();
@@ -58,7 +68,8 @@ impl Run {
         let side = usize::from(what & 1);
         let at = u32::from(u16::from_be_bytes([at_high, at_low]) & 0x0fff);
         let ack = u32::from(u16::from_be_bytes([ack_high, ack_low]) & 0x0fff);
-        // Mostly what both ends would send: the same byte at the same offset. Else a differing copy.
+        // Mostly what both ends would send: the same byte at the same offset. Else a differing
+        // copy.
         let twist = if content < 224 { 0 } else { content };
         let byte = |at: u32| (at as u8).wrapping_mul(31).wrapping_add((at >> 8) as u8) ^ twist;
         let payload: Vec<u8> = (at..at + u32::from(length)).map(byte).collect();
@@ -73,12 +84,27 @@ impl Run {
 
     /// Any segment of a few connections.
     fn wild(&mut self, &[what, a, b, length, c, d, flags, pause]: &[u8; 8]) {
-        let number = |high, low| u32::from(u16::from_be_bytes([high, low])).wrapping_mul(if what & 2 == 0 { 1 } else { 70_001 });
-        self.nanos += (i64::from(pause) - 3) * if what & 4 == 0 { 1_000_000_000 } else { 60_000_000_000 };
+        let number = |high, low| {
+            u32::from(u16::from_be_bytes([high, low])).wrapping_mul(if what & 2 == 0 {
+                1
+            } else {
+                70_001
+            })
+        };
+        self.nanos +=
+            (i64::from(pause) - 3) * if what & 4 == 0 { 1_000_000_000 } else { 60_000_000_000 };
         let payload = vec![length; usize::from(length & 63)];
         let cut = u32::from(length >> 6) * u32::from(what & 1);
         let ack = (flags & 16 != 0).then(|| number(c, d));
-        self.send((what >> 5).into(), usize::from(what >> 3 & 1), number(a, b), ack, flags, &payload, cut);
+        self.send(
+            (what >> 5).into(),
+            usize::from(what >> 3 & 1),
+            number(a, b),
+            ack,
+            flags,
+            &payload,
+            cut,
+        );
         if what & 16 != 0 {
             self.twin();
         }
@@ -92,7 +118,16 @@ impl Run {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of a segment")]
-    fn send(&mut self, which: u16, side: usize, seq: u32, ack: Option<u32>, flags: u8, bytes: &[u8], cut: u32) {
+    fn send(
+        &mut self,
+        which: u16,
+        side: usize,
+        seq: u32,
+        ack: Option<u32>,
+        flags: u8,
+        bytes: &[u8],
+        cut: u32,
+    ) {
         self.packets += 1;
         let client = Endpoint { address: [10, 0, 0, 1].into(), port: 1_000 + which };
         let server = Endpoint { address: [10, 0, 0, 2].into(), port: 80 };
@@ -191,7 +226,10 @@ impl Streams for Model {
                 assert!(!stream.closed[side], "bytes behind the close");
                 assert!(!payload.is_empty());
                 for (at, byte) in (self.told[side]..).zip(payload) {
-                    assert!(!self.known || self.first[side].get(&at) == Some(byte), "not the first copy at {at}");
+                    assert!(
+                        !self.known || self.first[side].get(&at) == Some(byte),
+                        "not the first copy at {at}"
+                    );
                 }
                 self.told[side] += payload.len() as i64;
             }
@@ -208,7 +246,10 @@ impl Streams for Model {
                 self.told[side] = to;
             }
             StreamEvent::Close { direction, .. } => {
-                assert!(!std::mem::replace(&mut stream.closed[side(direction)], true), "closed twice");
+                assert!(
+                    !std::mem::replace(&mut stream.closed[side(direction)], true),
+                    "closed twice"
+                );
             }
         }
     }

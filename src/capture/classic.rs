@@ -1,5 +1,6 @@
-//! Records of classic pcap files: microseconds and nanoseconds, both byte orders, and the modified variants that libpcap
-//! reads too (Kuznetzov's patch, with its longer record headers). Finds record boundaries in a buffer; reads nothing itself.
+//! Records of classic pcap files: microseconds and nanoseconds, both byte orders, and the modified
+//! variants that libpcap reads too (Kuznetzov's patch, with its longer record headers). Finds
+//! record boundaries in a buffer; reads nothing itself.
 
 use super::LinkType;
 use crate::limits;
@@ -74,7 +75,8 @@ impl Format {
             if big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
         };
         let version = (u16_at(4), u16_at(6));
-        // The link type has 28 bits; the upper four tell the length of a frame check sequence, which the IP length cuts off.
+        // The link type has 28 bits; the upper four tell the length of a frame check sequence,
+        // which the IP length cuts off.
         let link = if big_endian { u16_at(22) } else { u16_at(20) };
         let swapped_lengths = match version {
             (2, 3) => SwappedLengths::Smaller,
@@ -102,7 +104,9 @@ impl Format {
         match self.swapped_lengths {
             SwappedLengths::Never => {}
             SwappedLengths::Smaller if captured <= length => {}
-            SwappedLengths::Smaller | SwappedLengths::Always => (captured, length) = (length, captured),
+            SwappedLengths::Smaller | SwappedLengths::Always => {
+                (captured, length) = (length, captured)
+            }
         }
         if captured > limits::PACKET_BYTES {
             return Next::Damaged("a record longer than any packet");
@@ -112,7 +116,12 @@ impl Format {
             return Next::Need(whole);
         }
         let at = Timestamp::from_parts(i64::from(field(0)), i64::from(field(4)) * self.unit);
-        Next::Record(Record { at, header: self.record_header, captured, length: length.max(captured) })
+        Next::Record(Record {
+            at,
+            header: self.record_header,
+            captured,
+            length: length.max(captured),
+        })
     }
 }
 
@@ -151,10 +160,16 @@ mod tests {
             ([0x34, 0xcd, 0xb2, 0xa1], false, 7_000, 8),
             ([0xa1, 0xb2, 0xcd, 0x34], true, 7_000, 8),
         ] {
-            let format = Format::parse(&header(magic, (2, 4), 0xf400_0071, big)).expect("a known magic");
+            let format =
+                Format::parse(&header(magic, (2, 4), 0xf400_0071, big)).expect("a known magic");
             assert_eq!(format.link(), LinkType::LINUX_SLL, "{magic:x?}");
             let bytes = record([3, 7, 2, 9], big, extra, b"ab");
-            let want = Record { at: Timestamp::from_parts(3, nanos), header: 16 + extra, captured: 2, length: 9 };
+            let want = Record {
+                at: Timestamp::from_parts(3, nanos),
+                header: 16 + extra,
+                captured: 2,
+                length: 9,
+            };
             assert_eq!(format.next(&bytes), Next::Record(want), "{magic:x?}");
             assert_eq!(format.next(&bytes[..bytes.len() - 1]), Next::Need(bytes.len()));
             assert_eq!(format.next(&bytes[..15]), Next::Need(16 + extra));
@@ -165,7 +180,9 @@ mod tests {
     #[test]
     fn lengths_of_old_files_change_places() {
         let old = Format::parse(&header([0xd4, 0xc3, 0xb2, 0xa1], (2, 2), 1, false)).unwrap();
-        assert!(matches!(old.next(&record([0, 0, 9, 2], false, 0, b"ab")), Next::Record(r) if (r.captured, r.length) == (2, 9)));
+        assert!(
+            matches!(old.next(&record([0, 0, 9, 2], false, 0, b"ab")), Next::Record(r) if (r.captured, r.length) == (2, 9))
+        );
         let between = Format::parse(&header([0xd4, 0xc3, 0xb2, 0xa1], (2, 3), 1, false)).unwrap();
         for fields in [[0, 0, 9, 2], [0, 0, 2, 9]] {
             assert!(
@@ -177,6 +194,9 @@ mod tests {
     #[test]
     fn an_absurd_length_is_damage_and_allocates_nothing() {
         let format = Format::parse(&header([0xd4, 0xc3, 0xb2, 0xa1], (2, 4), 1, false)).unwrap();
-        assert!(matches!(format.next(&record([0, 0, u32::MAX, 1], false, 0, b"")), Next::Damaged(_)));
+        assert!(matches!(
+            format.next(&record([0, 0, u32::MAX, 1], false, 0, b"")),
+            Next::Damaged(_)
+        ));
     }
 }

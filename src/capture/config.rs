@@ -1,4 +1,5 @@
-//! `[capture]` of `shadowtap.toml`: every flag of the command under its own name. A flag beats the file.
+//! `[capture]` of `shadowtap.toml`: every flag of the command under its own name. A flag beats the
+//! file.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! What a capture saw, kept and lost: counters that its threads add to and that are looked at while it runs.
+//! What a capture saw, kept and lost: counters that its threads add to and that are looked at while
+//! it runs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,7 +43,8 @@ impl Live {
     /// The counts until now.
     pub fn counts(&self) -> Counts {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (read, lost, dropped_by_kernel) = (get(&self.read), get(&self.lost), get(&self.dropped_by_kernel));
+        let (read, lost, dropped_by_kernel) =
+            (get(&self.read), get(&self.lost), get(&self.dropped_by_kernel));
         Counts {
             seen: read + dropped_by_kernel,
             kept: read.saturating_sub(lost),

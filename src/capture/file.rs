@@ -1,5 +1,6 @@
-//! Capture files: finds the kind of an input from its content (never its name), opens gzip and zstd, and reads pcap and
-//! pcapng in large blocks that are used again. A cut or corrupt file gives everything before the damage, and says where it is.
+//! Capture files: finds the kind of an input from its content (never its name), opens gzip and
+//! zstd, and reads pcap and pcapng in large blocks that are used again. A cut or corrupt file gives
+//! everything before the damage, and says where it is.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -46,20 +47,29 @@ pub fn open(name: &str) -> Result<Input, CaptureError> {
 }
 
 /// Opens a stream of bytes that people know as `name`; `length` is its length where that is known.
-pub fn from_reader(name: &str, raw: Box<dyn Read + Send>, length: Option<u64>) -> Result<Input, CaptureError> {
+pub fn from_reader(
+    name: &str,
+    raw: Box<dyn Read + Send>,
+    length: Option<u64>,
+) -> Result<Input, CaptureError> {
     let consumed = Arc::new(AtomicU64::new(0));
-    let mut reader: Box<dyn Read + Send> = Box::new(Counted { inner: raw, consumed: Arc::clone(&consumed) });
+    let mut reader: Box<dyn Read + Send> =
+        Box::new(Counted { inner: raw, consumed: Arc::clone(&consumed) });
     let mut plain = true;
-    // A compressed file in a compressed file happens (an archive of rotated captures); more than that does not.
+    // A compressed file in a compressed file happens (an archive of rotated captures); more than
+    // that does not.
     for _ in 0..3 {
         let mut start = [0; classic::FILE_HEADER];
-        let got =
-            read_full(&mut reader, &mut start).map_err(|(_, cause)| CaptureError::Unreadable { name: name.to_owned(), cause })?;
+        let got = read_full(&mut reader, &mut start)
+            .map_err(|(_, cause)| CaptureError::Unreadable { name: name.to_owned(), cause })?;
         let head = &start[..got];
-        let rest = move |reader| -> Box<dyn Read + Send> { Box::new(Cursor::new(start[..got].to_vec()).chain(reader)) };
+        let rest = move |reader| -> Box<dyn Read + Send> {
+            Box::new(Cursor::new(start[..got].to_vec()).chain(reader))
+        };
         if head.starts_with(&[0x1f, 0x8b]) {
             let buffered = BufReader::with_capacity(limits::READ_BYTES, rest(reader));
-            (reader, plain) = (Box::new(InSteps::new(flate2::read::MultiGzDecoder::new(buffered))), false);
+            (reader, plain) =
+                (Box::new(InSteps::new(flate2::read::MultiGzDecoder::new(buffered))), false);
             continue;
         }
         if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
@@ -77,13 +87,25 @@ pub fn from_reader(name: &str, raw: Box<dyn Read + Send>, length: Option<u64>) -
         } else if head.is_empty() {
             return Err(CaptureError::Empty { name: name.to_owned() });
         } else if head.trim_ascii_start().starts_with(b"{") {
-            return Ok(Input::Records(Box::new(BufReader::with_capacity(limits::READ_BYTES, rest(reader)))));
-        } else if [[0xd4, 0xc3, 0xb2, 0xa1], [0xa1, 0xb2, 0xc3, 0xd4], [0x4d, 0x3c, 0xb2, 0xa1], [0xa1, 0xb2, 0x3c, 0x4d]]
-            .iter()
-            .any(|magic| head.starts_with(magic))
+            return Ok(Input::Records(Box::new(BufReader::with_capacity(
+                limits::READ_BYTES,
+                rest(reader),
+            ))));
+        } else if [
+            [0xd4, 0xc3, 0xb2, 0xa1],
+            [0xa1, 0xb2, 0xc3, 0xd4],
+            [0x4d, 0x3c, 0xb2, 0xa1],
+            [0xa1, 0xb2, 0x3c, 0x4d],
+        ]
+        .iter()
+        .any(|magic| head.starts_with(magic))
         {
             let what = "the file ends inside its header".to_owned();
-            return Err(CaptureError::Malformed { name: name.to_owned(), what, offset: got as u64 });
+            return Err(CaptureError::Malformed {
+                name: name.to_owned(),
+                what,
+                offset: got as u64,
+            });
         } else {
             let start = format!("{:?}", String::from_utf8_lossy(&head[..got.min(12)]));
             return Err(CaptureError::UnknownKind { name: name.to_owned(), start });
@@ -107,7 +129,11 @@ pub fn from_reader(name: &str, raw: Box<dyn Read + Send>, length: Option<u64>) -
             length,
         })));
     }
-    Err(CaptureError::Malformed { name: name.to_owned(), what: "compressed more than twice".to_owned(), offset: 0 })
+    Err(CaptureError::Malformed {
+        name: name.to_owned(),
+        what: "compressed more than twice".to_owned(),
+        offset: 0,
+    })
 }
 
 enum Kind {
@@ -124,7 +150,8 @@ pub struct Damage {
     pub packet: u64,
     /// What is wrong.
     pub what: String,
-    /// How many bytes lie behind the offset; zero where that is not known (a compressed file, a pipe).
+    /// How many bytes lie behind the offset; zero where that is not known (a compressed file, a
+    /// pipe).
     pub unused: u64,
     /// It is no damage: the file is still being written, and its end has not come yet.
     pub growing: bool,
@@ -178,9 +205,15 @@ impl CaptureFile {
         }
     }
 
-    /// Reads the next block into `block` and adds its packets to `frames` (as of block `index`). Answers `false` when
-    /// there are no more; then nothing was added.
-    pub fn read(&mut self, block: &mut Vec<u8>, bytes: usize, index: u32, frames: &mut Vec<Frame>) -> bool {
+    /// Reads the next block into `block` and adds its packets to `frames` (as of block `index`).
+    /// Answers `false` when there are no more; then nothing was added.
+    pub fn read(
+        &mut self,
+        block: &mut Vec<u8>,
+        bytes: usize,
+        index: u32,
+        frames: &mut Vec<Frame>,
+    ) -> bool {
         let before = frames.len();
         while !self.ended && frames.len() == before {
             self.read_block(block, bytes, index, frames);
@@ -188,17 +221,25 @@ impl CaptureFile {
         frames.len() > before
     }
 
-    fn read_block(&mut self, block: &mut Vec<u8>, bytes: usize, index: u32, frames: &mut Vec<Frame>) {
+    fn read_block(
+        &mut self,
+        block: &mut Vec<u8>,
+        bytes: usize,
+        index: u32,
+        frames: &mut Vec<Frame>,
+    ) {
         let before = frames.len();
         let mut filled = self.carry.len();
         let mut target = bytes.max(filled);
         let mut failure = None;
-        // The buffer keeps its length from use to use, so that it is zeroed once and not for every block.
+        // The buffer keeps its length from use to use, so that it is zeroed once and not for every
+        // block.
         block.resize(target.max(block.len()), 0);
         block[..filled].copy_from_slice(&self.carry);
         let (at, need) = loop {
             let read = read_full(&mut self.reader, &mut block[filled..target]);
-            let (got, error) = read.map_or_else(|(got, error)| (got, Some(error)), |got| (got, None));
+            let (got, error) =
+                read.map_or_else(|(got, error)| (got, Some(error)), |got| (got, None));
             filled += got;
             self.ended = filled < target || error.is_some();
             failure = failure.or(error);
@@ -223,20 +264,30 @@ impl CaptureFile {
             Some(error) => {
                 // A compressed file that is still being written ends inside a block.
                 let cut = error.kind() == io::ErrorKind::UnexpectedEof;
-                (format!("it cannot be read on ({error})"), cut && watch.is_some_and(Watch::is_being_written))
+                (
+                    format!("it cannot be read on ({error})"),
+                    cut && watch.is_some_and(Watch::is_being_written),
+                )
             }
             None if self.ended && at < filled => {
-                let what = format!("it ends inside a record, of which {} of {need} bytes are there", filled - at);
+                let what = format!(
+                    "it ends inside a record, of which {} of {need} bytes are there",
+                    filled - at
+                );
                 (what, watch.is_some_and(Watch::is_being_written))
             }
-            None if watch.is_some_and(Watch::has_grown) => ("more has come since it was opened".to_owned(), true),
+            None if watch.is_some_and(Watch::has_grown) => {
+                ("more has come since it was opened".to_owned(), true)
+            }
             None => return,
         };
         let unused = self.carry.len() as u64;
-        self.damage = Some(Damage { offset: self.offset, packet: self.packets, what, unused, growing });
+        self.damage =
+            Some(Damage { offset: self.offset, packet: self.packets, what, unused, growing });
     }
 
-    /// Finds the records in `bytes`: how many bytes they take, and how many must be there for the next one. Damage is kept.
+    /// Finds the records in `bytes`: how many bytes they take, and how many must be there for the
+    /// next one. Damage is kept.
     fn frame(&mut self, bytes: &[u8], index: u32, frames: &mut Vec<Frame>) -> (usize, usize) {
         let before = frames.len() as u64;
         let mut at = 0;
@@ -267,8 +318,12 @@ impl CaptureFile {
             let packet = self.packets + frames.len() as u64 - before;
             let offset = self.offset + at as u64;
             // Nothing behind the damage is read, so how much there is is known of plain files only.
-            let unused = self.length.filter(|_| self.plain).map_or(0, |length| length.saturating_sub(offset));
-            self.damage = Some(Damage { offset, packet, what: what.to_owned(), unused, growing: false });
+            let unused = self
+                .length
+                .filter(|_| self.plain)
+                .map_or(0, |length| length.saturating_sub(offset));
+            self.damage =
+                Some(Damage { offset, packet, what: what.to_owned(), unused, growing: false });
         }
         (at, need)
     }
@@ -279,9 +334,12 @@ fn frame(record: &classic::Record, at: usize, block: u32, link: LinkType) -> Fra
     Frame { at: record.at, block, start, captured: record.captured, length: record.length, link }
 }
 
-/// Reads until `buffer` is full or the stream ends, so that blocks depend on the content alone and not on how a pipe
-/// delivered it. An error tells how much was read before it.
-fn read_full(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> Result<usize, (usize, io::Error)> {
+/// Reads until `buffer` is full or the stream ends, so that blocks depend on the content alone and
+/// not on how a pipe delivered it. An error tells how much was read before it.
+fn read_full(
+    reader: &mut (impl Read + ?Sized),
+    buffer: &mut [u8],
+) -> Result<usize, (usize, io::Error)> {
     let mut filled = 0;
     while filled < buffer.len() {
         match reader.read(&mut buffer[filled..]) {
@@ -294,8 +352,8 @@ fn read_full(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> Result<usi
     Ok(filled)
 }
 
-/// A decoder that is asked for a little at a time, and for the same little whoever reads: one that finds damage forgets what it
-/// decoded in the same call.
+/// A decoder that is asked for a little at a time, and for the same little whoever reads: one that
+/// finds damage forgets what it decoded in the same call.
 struct InSteps<R>(BufReader<R>);
 
 impl<R: Read> InSteps<R> {

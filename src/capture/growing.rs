@@ -1,7 +1,9 @@
-//! Whether a file is still being written: what is missing at its end is then no damage, it has only not come yet.
+//! Whether a file is still being written: what is missing at its end is then no damage, it has only
+//! not come yet.
 //!
-//! Known for certain where the file has grown since it was opened, or where a process that we may look at (all of them for
-//! root, else the user's own) has it open for writing. Where neither is so, a file counts as it lies there.
+//! Known for certain where the file has grown since it was opened, or where a process that we may
+//! look at (all of them for root, else the user's own) has it open for writing. Where neither is
+//! so, a file counts as it lies there.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
@@ -31,31 +33,42 @@ impl Watch {
         self.file.metadata().is_ok_and(|metadata| metadata.len() > self.length)
     }
 
-    /// Whether it is still being written. Looks at every open file of every process, so ask where it matters only.
+    /// Whether it is still being written. Looks at every open file of every process, so ask where
+    /// it matters only.
     pub fn is_being_written(&self) -> bool {
-        self.has_grown() || self.file.metadata().is_ok_and(|metadata| has_writer((metadata.dev(), metadata.ino())))
+        self.has_grown()
+            || self
+                .file
+                .metadata()
+                .is_ok_and(|metadata| has_writer((metadata.dev(), metadata.ino())))
     }
 }
 
 /// Whether a process has the file of this device and inode open for writing.
 fn has_writer(file: (u64, u64)) -> bool {
     let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
-    let is_process = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_process = |name: &std::ffi::OsStr| {
+        name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     let mut processes = entries(Path::new("/proc")).filter(|entry| is_process(&entry.file_name()));
     processes.any(|process| {
         // Where it is not ours to see, there is nothing to list.
         entries(&process.path().join("fd")).any(|descriptor| {
-            fs::metadata(descriptor.path()).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == file)
+            fs::metadata(descriptor.path())
+                .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == file)
                 && is_for_writing(&process.path().join("fdinfo").join(descriptor.file_name()))
         })
     })
 }
 
-/// Reads the flags that a descriptor was opened with (proc_pid_fdinfo(5)): the lowest two bits are the access mode.
+/// Reads the flags that a descriptor was opened with (proc_pid_fdinfo(5)): the lowest two bits are
+/// the access mode.
 fn is_for_writing(info: &Path) -> bool {
     let text = fs::read_to_string(info).unwrap_or_default();
     let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
-    flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).is_some_and(|flags| flags & 3 != 0)
+    flags
+        .and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok())
+        .is_some_and(|flags| flags & 3 != 0)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Packets from live devices, through libpcap; the only file that names the pcap crate.
 //!
-//! Reads in batches from the kernel's ring and hands each packet to a [`Sink`] by reference; what the sink does with it is on
-//! the path that decides about loss, so it should copy and return.
+//! Reads in batches from the kernel's ring and hands each packet to a [`Sink`] by reference; what
+//! the sink does with it is on the path that decides about loss, so it should copy and return.
 
 use std::os::fd::AsFd as _;
 use std::time::Duration;
@@ -17,13 +17,15 @@ use crate::time::{Monotonic, Timestamp};
 
 /// The device that stands for all of them.
 pub const ANY: &str = "any";
-/// Longest packet that is kept whole where the user says nothing: libpcap's own maximum, so that segments joined by the
-/// network card (GRO, TSO: up to 64 KiB and beyond) are kept.
+/// Longest packet that is kept whole where the user says nothing: libpcap's own maximum, so that
+/// segments joined by the network card (GRO, TSO: up to 64 KiB and beyond) are kept.
 pub const SNAPLEN: u32 = 262_144;
-/// Room for packets in the kernel where the user says nothing: most of a second at 100,000 packets of 800 bytes a second.
+/// Room for packets in the kernel where the user says nothing: most of a second at 100,000 packets
+/// of 800 bytes a second.
 pub const BUFFER_BYTES: usize = 64 << 20;
-/// How long the kernel may keep packets where a file of packets is written: with what writing takes, everything up to the last
-/// second is on disk, and few packets a second cost as few wakeups.
+/// How long the kernel may keep packets where a file of packets is written: with what writing
+/// takes, everything up to the last second is on disk, and few packets a second cost as few
+/// wakeups.
 pub const HOLD_PACKETS: Duration = Duration::from_millis(900);
 /// And where somebody waits for what comes of them.
 pub const HOLD: Duration = Duration::from_millis(100);
@@ -113,8 +115,8 @@ pub enum LiveError {
 pub trait Sink {
     /// A packet of `length` bytes on the wire, of which `data` was kept.
     fn packet(&mut self, interface: u32, stamp: Stamp, length: u32, data: &[u8]);
-    /// The kernel has no more at the moment, or others have their turn. Answers after which time to pause again at the latest,
-    /// where something waits for more.
+    /// The kernel has no more at the moment, or others have their turn. Answers after which time to
+    /// pause again at the latest, where something waits for more.
     fn pause(&mut self) -> Option<Duration>;
     /// What was lost until now, by device.
     fn statistics(&mut self, statistics: &[Statistics]);
@@ -143,19 +145,28 @@ struct Opened {
 
 /// The devices of this machine, for people.
 pub fn devices() -> Vec<String> {
-    Device::list().unwrap_or_default().into_iter().map(|device| device.name).filter(|name| !is_special(name)).collect()
+    Device::list()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|device| device.name)
+        .filter(|name| !is_special(name))
+        .collect()
 }
 
 /// What libpcap lists beside network devices.
 fn is_special(name: &str) -> bool {
-    ["nflog", "nfqueue", "usbmon", "bluetooth", "dbus"].iter().any(|prefix| name.starts_with(prefix))
+    ["nflog", "nfqueue", "usbmon", "bluetooth", "dbus"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 impl Tap {
     /// Opens all devices, or none.
     pub fn open(options: &Options) -> Result<Self, LiveError> {
         let known = devices();
-        if let Some(name) = options.interfaces.iter().find(|name| !known.is_empty() && !known.contains(name)) {
+        if let Some(name) =
+            options.interfaces.iter().find(|name| !known.is_empty() && !known.contains(name))
+        {
             return Err(LiveError::Unknown { name: name.clone(), known });
         }
         let mut tap = Self { devices: Vec::new(), interfaces: Vec::new(), hold: options.hold };
@@ -177,7 +188,8 @@ impl Tap {
         NANOS
     }
 
-    /// Reads until `stop` is told, then what the kernel still holds from before; fails where the last device went away.
+    /// Reads until `stop` is told, then what the kernel still holds from before; fails where the
+    /// last device went away.
     pub fn run(mut self, stop: &Stop, sink: &mut impl Sink) -> Result<(), LiveError> {
         let mut asked = Monotonic::now();
         let mut longest = STATISTICS;
@@ -194,15 +206,19 @@ impl Tap {
         self.drain(sink);
         sink.pause();
         self.ask(sink);
-        match self.devices.into_iter().find_map(|device| device.failed.map(|message| (device.name, message))) {
+        match self
+            .devices
+            .into_iter()
+            .find_map(|device| device.failed.map(|message| (device.name, message)))
+        {
             Some((name, message)) => Err(LiveError::Read { name, message }),
             None => Ok(()),
         }
     }
 
-    /// Takes what was captured before now. Over once each device has handed over as many packets as it had, or one from after
-    /// now; and where its counters say otherwise (they count packets of loopback twice), once nothing came for longer than the
-    /// kernel keeps packets.
+    /// Takes what was captured before now. Over once each device has handed over as many packets as
+    /// it had, or one from after now; and where its counters say otherwise (they count packets of
+    /// loopback twice), once nothing came for longer than the kernel keeps packets.
     fn drain(&mut self, sink: &mut impl Sink) {
         let end = Timestamp::now();
         for device in &mut self.devices {
@@ -223,18 +239,26 @@ impl Tap {
         self.devices.iter().all(|device| device.failed.is_some())
     }
 
-    /// Waits for packets of any device, for `stop`, or so long; answers whether there are packets, or may be.
+    /// Waits for packets of any device, for `stop`, or so long; answers whether there are packets,
+    /// or may be.
     fn wait(&self, stop: Option<&Stop>, longest: Duration) -> bool {
         let readable = |device| PollFd::from_borrowed_fd(device, PollFlags::IN);
-        let devices = self.devices.iter().filter(|device| device.is_read()).map(|device| device.capture.as_fd());
-        let mut descriptors: Vec<PollFd<'_>> = devices.chain(stop.map(Stop::as_fd)).map(readable).collect();
+        let devices = self
+            .devices
+            .iter()
+            .filter(|device| device.is_read())
+            .map(|device| device.capture.as_fd());
+        let mut descriptors: Vec<PollFd<'_>> =
+            devices.chain(stop.map(Stop::as_fd)).map(readable).collect();
         let packets = descriptors.len() - usize::from(stop.is_some());
         let answered = poll(&mut descriptors, Some(&timespec(longest)));
         // Interrupted by a signal: what there is to read shows when it is read.
-        answered.is_err() || descriptors[..packets].iter().any(|device| !device.revents().is_empty())
+        answered.is_err()
+            || descriptors[..packets].iter().any(|device| !device.revents().is_empty())
     }
 
-    /// Takes what the kernel holds; packets from after `end` are not taken and say that the device is drained.
+    /// Takes what the kernel holds; packets from after `end` are not taken and say that the device
+    /// is drained.
     fn read(&mut self, end: Option<Timestamp>, sink: &mut impl Sink) {
         for (index, device) in self.devices.iter_mut().enumerate() {
             if !device.is_read() {
@@ -243,7 +267,8 @@ impl Tap {
             let (mut drained, mut taken) = (false, 0);
             let result = device.capture.dispatch(Some(BATCH_PACKETS), |packet| {
                 let header = packet.header;
-                let stamp = Stamp { seconds: header.ts.tv_sec as u32, fraction: header.ts.tv_usec as u32 };
+                let stamp =
+                    Stamp { seconds: header.ts.tv_sec as u32, fraction: header.ts.tv_usec as u32 };
                 if end.is_some_and(|end| timestamp(stamp) > end) {
                     drained = true;
                 } else {
@@ -268,12 +293,14 @@ impl Tap {
         for device in &mut self.devices {
             device.ask();
         }
-        let statistics: Vec<Statistics> = self.devices.iter().map(|device| device.statistics).collect();
+        let statistics: Vec<Statistics> =
+            self.devices.iter().map(|device| device.statistics).collect();
         sink.statistics(&statistics);
     }
 }
 
-/// libpcap gives nanoseconds for every device on Linux; elsewhere the crate cannot tell whether it does.
+/// libpcap gives nanoseconds for every device on Linux; elsewhere the crate cannot tell whether it
+/// does.
 const NANOS: bool = cfg!(target_os = "linux");
 
 fn timestamp(stamp: Stamp) -> Timestamp {
@@ -307,11 +334,16 @@ impl Opened {
         let filter = set_filter(&mut capture, name, options)?;
         let mut capture = capture.setnonblock().map_err(|error| failed(&error))?;
         let now = capture.stats().ok();
-        // What came before the filter was there counts as passed: libpcap judges it later, and may hand it over.
-        let last =
-            Stat { received: 0, dropped: now.map_or(0, |now| now.dropped), if_dropped: now.map_or(0, |now| now.if_dropped) };
+        // What came before the filter was there counts as passed: libpcap judges it later, and may
+        // hand it over.
+        let last = Stat {
+            received: 0,
+            dropped: now.map_or(0, |now| now.dropped),
+            if_dropped: now.map_or(0, |now| now.if_dropped),
+        };
         let link_type = file_link_type(capture.get_datalink());
-        let interface = Interface { name: name.to_owned(), link_type, snaplen: options.snaplen, filter };
+        let interface =
+            Interface { name: name.to_owned(), link_type, snaplen: options.snaplen, filter };
         Ok((
             Self {
                 name: name.to_owned(),
@@ -345,11 +377,18 @@ impl Opened {
 }
 
 /// Builds and sets the filter; answers what was set.
-fn set_filter(capture: &mut Capture<Active>, name: &str, options: &Options) -> Result<String, LiveError> {
+fn set_filter(
+    capture: &mut Capture<Active>,
+    name: &str,
+    options: &Options,
+) -> Result<String, LiveError> {
     let own = options.filter.as_deref();
     if let Some(own) = own {
         // By itself first, so that the message is about what the user wrote.
-        capture.compile(own, true).map_err(|error| LiveError::Filter { filter: own.to_owned(), message: words(&error) })?;
+        capture.compile(own, true).map_err(|error| LiveError::Filter {
+            filter: own.to_owned(),
+            message: words(&error),
+        })?;
     }
     let mut last = None;
     for tagged in [true, false] {
@@ -370,7 +409,8 @@ fn set_filter(capture: &mut Capture<Active>, name: &str, options: &Options) -> R
     Err(LiveError::Filter { filter, message })
 }
 
-/// The LINKTYPE of a file for libpcap's DLT: they differ for raw IP (DLT_RAW is 12 or 14 by system, LINKTYPE_RAW is 101).
+/// The LINKTYPE of a file for libpcap's DLT: they differ for raw IP (DLT_RAW is 12 or 14 by system,
+/// LINKTYPE_RAW is 101).
 fn file_link_type(dlt: Linktype) -> u16 {
     match dlt.0 {
         12 | 14 => 101,

@@ -1,5 +1,6 @@
-//! One stream of packets out of one or several capture files: merged by time, equal times in the order of the inputs. The
-//! order inside a file is kept as it is. Each file holds one block at a time; a block goes back when all its packets are used.
+//! One stream of packets out of one or several capture files: merged by time, equal times in the
+//! order of the inputs. The order inside a file is kept as it is. Each file holds one block at a
+//! time; a block goes back when all its packets are used.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,19 +32,31 @@ struct Reading {
 impl Merge {
     /// Of files and what is to be added to their times, in nanoseconds.
     pub fn new(files: Vec<(Box<CaptureFile>, i64)>) -> Self {
-        let block_bytes =
-            (limits::READ_AHEAD_BYTES / files.len().max(1)).clamp(limits::SMALLEST_BLOCK_BYTES, limits::BLOCK_BYTES);
+        let block_bytes = (limits::READ_AHEAD_BYTES / files.len().max(1))
+            .clamp(limits::SMALLEST_BLOCK_BYTES, limits::BLOCK_BYTES);
         Self::with_block_bytes(files, block_bytes)
     }
 
     /// As [`Self::new`], with another length of blocks.
     pub fn with_block_bytes(files: Vec<(Box<CaptureFile>, i64)>, block_bytes: usize) -> Self {
-        let reading = |(file, skew)| Reading { file, skew, block: Arc::default(), frames: Vec::new(), next: 0 };
-        Self { files: files.into_iter().map(reading).collect(), spare: VecDeque::new(), block_bytes, packets: 0 }
+        let reading = |(file, skew)| Reading {
+            file,
+            skew,
+            block: Arc::default(),
+            frames: Vec::new(),
+            next: 0,
+        };
+        Self {
+            files: files.into_iter().map(reading).collect(),
+            spare: VecDeque::new(),
+            block_bytes,
+            packets: 0,
+        }
     }
 
     fn fresh_block(&mut self) -> Arc<Vec<u8>> {
-        // A spare block may still be read by the batch behind this one; the oldest is the likeliest to be free.
+        // A spare block may still be read by the batch behind this one; the oldest is the likeliest
+        // to be free.
         let mut block = self.spare.pop_front().unwrap_or_default();
         if Arc::get_mut(&mut block).is_none() {
             self.spare.push_back(std::mem::take(&mut block));
@@ -51,7 +64,8 @@ impl Merge {
         block
     }
 
-    /// Reads the next block of file `which` where all its packets were handed out; answers whether it has any now.
+    /// Reads the next block of file `which` where all its packets were handed out; answers whether
+    /// it has any now.
     fn refill(&mut self, which: usize) -> bool {
         if self.files[which].next < self.files[which].frames.len() {
             return true;
@@ -91,7 +105,11 @@ impl Merge {
         }
         // Until one file has handed out its block: what follows in it decides who is next.
         loop {
-            let heads = self.files.iter().enumerate().filter_map(|(which, r)| Some((r.frames.get(r.next)?.at, which)));
+            let heads = self
+                .files
+                .iter()
+                .enumerate()
+                .filter_map(|(which, r)| Some((r.frames.get(r.next)?.at, which)));
             let Some((_, which)) = heads.min() else { break };
             let reading = &mut self.files[which];
             batch.frames.push(Frame { block: which as u32, ..reading.frames[reading.next] });
@@ -151,7 +169,10 @@ impl PacketSource for Merge {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let damaged = self.files.iter().filter_map(|reading| Some((reading.file.name(), reading.file.damage()?)));
+        let damaged = self
+            .files
+            .iter()
+            .filter_map(|reading| Some((reading.file.name(), reading.file.damage()?)));
         damaged
             .map(|(name, damage)| {
                 let Damage { offset, packet, what, growing, .. } = damage;

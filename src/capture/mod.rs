@@ -1,10 +1,14 @@
 //! Packets as they were captured: from live devices, from files, and into files.
 //!
-//! In: devices (`live`, the only user of libpcap), pcap and pcapng files, compressed or not (`file`), several of them merged
-//! by time (`merge`). Out: [`Batch`]es of [`Frame`]s for `decode`; or pcap and pcapng (`writer`) as a row of files (`rotate`),
-//! by two threads (`record`), counted as it goes (`counts`) until it is told to end (`stop`). `config` is its section of the configuration. `overload` says what to let go of where exchanges are made live and that is too slow. `filter` builds what the kernel is asked for, `privilege` knows what that needs.
+//! In: devices (`live`, the only user of libpcap), pcap and pcapng files, compressed or not
+//! (`file`), several of them merged by time (`merge`). Out: [`Batch`]es of [`Frame`]s for `decode`;
+//! or pcap and pcapng (`writer`) as a row of files (`rotate`), by two threads (`record`), counted
+//! as it goes (`counts`) until it is told to end (`stop`). `config` is its section of the
+//! configuration. `overload` says what to let go of where exchanges are made live and that is too
+//! slow. `filter` builds what the kernel is asked for, `privilege` knows what that needs.
 //!
-//! A frame does not own its bytes; it points into one of the batch's blocks, which are large, filled by `read` and used again.
+//! A frame does not own its bytes; it points into one of the batch's blocks, which are large,
+//! filled by `read` and used again.
 
 pub mod classic;
 pub mod config;
@@ -28,7 +32,8 @@ use self::overload::Share;
 use crate::ledger::Ledger;
 use crate::time::Timestamp;
 
-/// The kind of a packet's outermost header, as the number that capture files use (tcpdump.org/linktypes.html).
+/// The kind of a packet's outermost header, as the number that capture files use
+/// (tcpdump.org/linktypes.html).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkType(pub u16);
 
@@ -80,7 +85,8 @@ pub struct Frame {
     pub link: LinkType,
 }
 
-/// Packets in capture order with the blocks that hold their bytes. Batches are handed back to their source to be used again.
+/// Packets in capture order with the blocks that hold their bytes. Batches are handed back to their
+/// source to be used again.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Number of the first frame, counted from 1 over the whole (merged) input.
@@ -98,15 +104,26 @@ impl Batch {
         &self.blocks[frame.block as usize][start..start + frame.captured as usize]
     }
 
-    /// Adds a packet, copying its bytes into the first block: for sources that are handed their packets one by one.
+    /// Adds a packet, copying its bytes into the first block: for sources that are handed their
+    /// packets one by one.
     pub fn push(&mut self, at: Timestamp, link: LinkType, length: u32, bytes: &[u8]) {
         if self.blocks.is_empty() {
             self.blocks.push(Arc::default());
         }
         let block = Arc::make_mut(&mut self.blocks[0]);
-        let (Ok(start), Ok(captured)) = (u32::try_from(block.len()), u32::try_from(bytes.len())) else { return };
+        let (Ok(start), Ok(captured)) = (u32::try_from(block.len()), u32::try_from(bytes.len()))
+        else {
+            return;
+        };
         block.extend_from_slice(bytes);
-        self.frames.push(Frame { at, block: 0, start, captured, length: length.max(captured), link });
+        self.frames.push(Frame {
+            at,
+            block: 0,
+            start,
+            captured,
+            length: length.max(captured),
+            link,
+        });
     }
 
     /// Empties the batch; the first block keeps its room where nobody else holds it.
@@ -124,22 +141,24 @@ impl Batch {
 
 /// Where packets come from, batch by batch.
 pub trait PacketSource: Send {
-    /// Replaces the contents of `batch` by the next packets (it may be empty although more will come, as of a quiet live
-    /// device). Answers `false` once there are no more, ever. Damage of an input is not an error: it ends that input and is
-    /// in the ledger.
+    /// Replaces the contents of `batch` by the next packets (it may be empty although more will
+    /// come, as of a quiet live device). Answers `false` once there are no more, ever. Damage of an
+    /// input is not an error: it ends that input and is in the ledger.
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError>;
 
     /// Bytes of the input read so far, and how many there are in all where that is known.
     fn progress(&self) -> (u64, Option<u64>);
 
-    /// What the source itself has to say when it has ended: drops, damage. Packets are not counted here.
+    /// What the source itself has to say when it has ended: drops, damage. Packets are not counted
+    /// here.
     fn ledger(&self) -> Ledger;
 
     /// Lines for people about damaged inputs: file, packet, offset, reason.
     fn warnings(&self) -> Vec<String>;
 
-    /// Which share of the connections is to be let go of, from the batch that was filled last on. Only live sources ever fall
-    /// behind: what is made of a file does not depend on how fast that goes.
+    /// Which share of the connections is to be let go of, from the batch that was filled last on.
+    /// Only live sources ever fall behind: what is made of a file does not depend on how fast that
+    /// goes.
     fn share_to_shed(&self) -> Share {
         Share::NONE
     }
@@ -164,7 +183,9 @@ pub enum CaptureError {
         name: String,
     },
     /// It is empty, or ends inside its header, because it is still being written.
-    #[error("{name} is still being written, and its first bytes are not there yet: try again in a moment")]
+    #[error(
+        "{name} is still being written, and its first bytes are not there yet: try again in a moment"
+    )]
     NotYet {
         /// The input.
         name: String,

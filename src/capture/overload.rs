@@ -1,9 +1,11 @@
-//! What to let go of where live packets come faster than exchanges can be made of them: a share of the connections, each of them as
-//! a whole, so that the others lose nothing. Without it the kernel would drop packets of all of them, and damage most exchanges.
+//! What to let go of where live packets come faster than exchanges can be made of them: a share of
+//! the connections, each of them as a whole, so that the others lose nothing. Without it the kernel
+//! would drop packets of all of them, and damage most exchanges.
 //!
-//! The controller is a pure function of what it is told. It raises the share by a quarter of what is still followed while the backlog
-//! grows, and lowers it by a sixteenth of all while there is none: quick to give room, slow to take it back. It is asked by live
-//! sources alone; what is made of a file never depends on how fast that goes.
+//! The controller is a pure function of what it is told. It raises the share by a quarter of what
+//! is still followed while the backlog grows, and lowers it by a sixteenth of all while there is
+//! none: quick to give room, slow to take it back. It is asked by live sources alone; what is made
+//! of a file never depends on how fast that goes.
 
 /// Parts that the connections are divided into, by their hash.
 const PARTS: u16 = 256;
@@ -12,7 +14,8 @@ const MOST: u16 = PARTS - 4;
 /// How much the share sinks by when it was calm for long enough.
 const EASE: u16 = PARTS / 16;
 
-/// A share of all connections, chosen by their hash. A larger share holds all that a smaller one holds.
+/// A share of all connections, chosen by their hash. A larger share holds all that a smaller one
+/// holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(u16);
 
@@ -53,7 +56,8 @@ pub struct Load {
 pub struct Bounds {
     /// A lag beyond this, with a crowded queue, is too much.
     pub late_ns: i64,
-    /// A lag below this is none. The kernel keeps packets for a tenth of a second to hand over more at once.
+    /// A lag below this is none. The kernel keeps packets for a tenth of a second to hand over more
+    /// at once.
     pub calm_ns: i64,
     /// Time from one look to the next.
     pub look_ns: i64,
@@ -63,7 +67,12 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { late_ns: 500_000_000, calm_ns: 250_000_000, look_ns: 100_000_000, ease_ns: 2_000_000_000 }
+        Self {
+            late_ns: 500_000_000,
+            calm_ns: 250_000_000,
+            look_ns: 100_000_000,
+            ease_ns: 2_000_000_000,
+        }
     }
 }
 
@@ -82,7 +91,14 @@ pub struct Controller {
 impl Controller {
     /// One that has seen nothing yet.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, share: Share::NONE, last: Load::default(), was_late: false, looked: i64::MIN, calm_since: 0 }
+        Self {
+            bounds,
+            share: Share::NONE,
+            last: Load::default(),
+            was_late: false,
+            looked: i64::MIN,
+            calm_since: 0,
+        }
     }
 
     /// The share from now on; `now` is in nanoseconds of a clock that is never set.
@@ -123,7 +139,11 @@ mod tests {
     /// The shares, in parts, at looks a tenth of a second apart.
     fn shares(loads: &[Load]) -> Vec<u16> {
         let mut controller = Controller::new(Bounds::default());
-        loads.iter().enumerate().map(|(n, &load)| controller.look(n as i64 * 100 * MS, load).0).collect()
+        loads
+            .iter()
+            .enumerate()
+            .map(|(n, &load)| controller.look(n as i64 * 100 * MS, load).0)
+            .collect()
     }
 
     #[test]
@@ -136,8 +156,18 @@ mod tests {
 
     #[test]
     fn neither_a_stall_nor_a_clock_that_was_set_nor_a_queue_of_small_batches_is_an_overload() {
-        assert_eq!(shares(&[load(0, false, 0), load(900, true, 0), load(300, true, 0), load(0, false, 0)]), [0; 4]);
-        assert_eq!(shares(&[load(3_600_000, false, 0), load(3_600_000, false, 0), load(3_600_001, false, 0)]), [0; 3]);
+        assert_eq!(
+            shares(&[load(0, false, 0), load(900, true, 0), load(300, true, 0), load(0, false, 0)]),
+            [0; 4]
+        );
+        assert_eq!(
+            shares(&[
+                load(3_600_000, false, 0),
+                load(3_600_000, false, 0),
+                load(3_600_001, false, 0)
+            ]),
+            [0; 3]
+        );
         assert_eq!(shares(&[load(120, true, 0); 5]), [0; 5]);
         // Lost by a ring that is too small, while the parser waits for work.
         assert_eq!(shares(&[load(50, false, 10), load(50, false, 99)]), [0; 2]);
@@ -145,7 +175,10 @@ mod tests {
 
     #[test]
     fn packets_that_the_kernel_drops_of_a_crowded_capture_are_answered_without_waiting() {
-        assert_eq!(shares(&[load(200, true, 0), load(200, true, 7), load(200, true, 7)]), [0, 64, 64]);
+        assert_eq!(
+            shares(&[load(200, true, 0), load(200, true, 7), load(200, true, 7)]),
+            [0, 64, 64]
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Blocks of pcapng files (draft-ietf-opsawg-pcapng): several sections of either byte order, several interfaces with their
-//! own link type, resolution and offset; enhanced, simple and obsolete packet blocks; interface statistics; decryption secrets.
-//! Finds block boundaries in a buffer; reads nothing itself.
+//! Blocks of pcapng files (draft-ietf-opsawg-pcapng): several sections of either byte order,
+//! several interfaces with their own link type, resolution and offset; enhanced, simple and
+//! obsolete packet blocks; interface statistics; decryption secrets. Finds block boundaries in a
+//! buffer; reads nothing itself.
 
 use std::collections::BTreeMap;
 
@@ -63,13 +64,15 @@ pub enum Block {
     Damaged(&'static str),
 }
 
-/// The state that blocks share: byte order and interfaces of the current section, and what was learned beside packets.
+/// The state that blocks share: byte order and interfaces of the current section, and what was
+/// learned beside packets.
 #[derive(Debug, Default)]
 pub struct Sections {
     big_endian: bool,
     interfaces: Vec<Interface>,
     last: Timestamp,
-    /// Drops by the latest statistics of each interface: (section, interface) → (by interface, by system).
+    /// Drops by the latest statistics of each interface: (section, interface) → (by interface, by
+    /// system).
     drops: BTreeMap<(u32, u32), (u64, u64)>,
     section: u32,
     /// TLS key log lines found in the file (NSS format), bounded by [`limits::SECRETS_BYTES`].
@@ -81,7 +84,9 @@ pub struct Sections {
 impl Sections {
     /// Packets that the capturing interfaces and systems say they dropped.
     pub fn drops(&self) -> (u64, u64) {
-        self.drops.values().fold((0, 0), |(a, b), &(x, y)| (a.saturating_add(x), b.saturating_add(y)))
+        self.drops
+            .values()
+            .fold((0, 0), |(a, b), &(x, y)| (a.saturating_add(x), b.saturating_add(y)))
     }
 
     fn u16(&self, bytes: &[u8], at: usize) -> Option<u16> {
@@ -111,7 +116,9 @@ impl Sections {
                 _ => return Block::Damaged("a section header without its byte-order magic"),
             }
         }
-        let (Some(kind), Some(total)) = (self.u32(bytes, 0), self.u32(bytes, 4)) else { return Block::Need(12) };
+        let (Some(kind), Some(total)) = (self.u32(bytes, 0), self.u32(bytes, 4)) else {
+            return Block::Need(12);
+        };
         if total < 12 || total % 4 != 0 {
             return Block::Damaged("a block length that is no multiple of four or too small");
         }
@@ -150,23 +157,60 @@ impl Sections {
     }
 
     fn enhanced(&mut self, body: &[u8], total: usize) -> Block {
-        let fields = (self.u32(body, 0), self.u32(body, 4), self.u32(body, 8), self.u32(body, 12), self.u32(body, 16));
+        let fields = (
+            self.u32(body, 0),
+            self.u32(body, 4),
+            self.u32(body, 8),
+            self.u32(body, 12),
+            self.u32(body, 16),
+        );
         let (Some(interface), Some(high), Some(low), Some(captured), Some(length)) = fields else {
             return Block::Damaged("a packet block without its header");
         };
-        self.packet(interface, (u64::from(high) << 32) | u64::from(low), captured, length, 20, body, total)
+        self.packet(
+            interface,
+            (u64::from(high) << 32) | u64::from(low),
+            captured,
+            length,
+            20,
+            body,
+            total,
+        )
     }
 
     fn obsolete(&mut self, body: &[u8], total: usize) -> Block {
-        let fields = (self.u16(body, 0), self.u32(body, 4), self.u32(body, 8), self.u32(body, 12), self.u32(body, 16));
+        let fields = (
+            self.u16(body, 0),
+            self.u32(body, 4),
+            self.u32(body, 8),
+            self.u32(body, 12),
+            self.u32(body, 16),
+        );
         let (Some(interface), Some(high), Some(low), Some(captured), Some(length)) = fields else {
             return Block::Damaged("a packet block without its header");
         };
-        self.packet(u32::from(interface), (u64::from(high) << 32) | u64::from(low), captured, length, 20, body, total)
+        self.packet(
+            u32::from(interface),
+            (u64::from(high) << 32) | u64::from(low),
+            captured,
+            length,
+            20,
+            body,
+            total,
+        )
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of a block, in its order")]
-    fn packet(&mut self, at: u32, units: u64, captured: u32, length: u32, header: usize, body: &[u8], total: usize) -> Block {
+    fn packet(
+        &mut self,
+        at: u32,
+        units: u64,
+        captured: u32,
+        length: u32,
+        header: usize,
+        body: &[u8],
+        total: usize,
+    ) -> Block {
         let Some(interface) = self.interfaces.get(at as usize) else {
             return Block::Damaged("a packet of an interface that the section does not describe");
         };
@@ -174,7 +218,8 @@ impl Sections {
             return Block::Damaged("a packet that is longer than its block");
         }
         self.last = interface.resolution.stamp(units, interface.offset);
-        let record = Record { at: self.last, header: 8 + header, captured, length: length.max(captured) };
+        let record =
+            Record { at: self.last, header: 8 + header, captured, length: length.max(captured) };
         Block::Packet(record, interface.link, total)
     }
 
@@ -199,8 +244,11 @@ impl Sections {
             match (code, value) {
                 (9, [resolution, ..]) => {
                     let power = resolution & 0x7f;
-                    interface.resolution =
-                        if resolution & 0x80 == 0 { Resolution::Decimal(power) } else { Resolution::Binary(power) };
+                    interface.resolution = if resolution & 0x80 == 0 {
+                        Resolution::Decimal(power)
+                    } else {
+                        Resolution::Binary(power)
+                    };
                 }
                 (14, value) if value.len() == 8 => interface.offset = self.u64(value, 0)? as i64,
                 _ => {}
@@ -278,7 +326,8 @@ mod tests {
     }
 
     fn section(big: bool) -> Vec<u8> {
-        let mut body = if big { vec![0x1a, 0x2b, 0x3c, 0x4d] } else { vec![0x4d, 0x3c, 0x2b, 0x1a] };
+        let mut body =
+            if big { vec![0x1a, 0x2b, 0x3c, 0x4d] } else { vec![0x4d, 0x3c, 0x2b, 0x1a] };
         body.extend_from_slice(&[0; 4]);
         body.extend_from_slice(&[0xff; 8]);
         block(0x0a0d_0d0a, &body, big)
@@ -296,7 +345,11 @@ mod tests {
             assert_eq!(sections.next(&head), Block::Other(head.len()));
             // Link type 113, no snap length, resolution 2^-10 s, offset 5 s.
             let pair = |a: u16, b: u16| {
-                if big { [a.to_be_bytes(), b.to_be_bytes()].concat() } else { [a.to_le_bytes(), b.to_le_bytes()].concat() }
+                if big {
+                    [a.to_be_bytes(), b.to_be_bytes()].concat()
+                } else {
+                    [a.to_le_bytes(), b.to_le_bytes()].concat()
+                }
             };
             let mut body = pair(113, 0);
             body.extend_from_slice(&[0; 4]);
@@ -309,13 +362,29 @@ mod tests {
             let mut body = words(&[0, 0, 1024 + 512, 3, 90], big);
             body.extend_from_slice(b"abc");
             let packet = block(ENHANCED_PACKET, &body, big);
-            let record = Record { at: Timestamp::from_nanos(6_500_000_000), header: 28, captured: 3, length: 90 };
-            assert_eq!(sections.next(&packet), Block::Packet(record, LinkType::LINUX_SLL, packet.len()));
+            let record = Record {
+                at: Timestamp::from_nanos(6_500_000_000),
+                header: 28,
+                captured: 3,
+                length: 90,
+            };
+            assert_eq!(
+                sections.next(&packet),
+                Block::Packet(record, LinkType::LINUX_SLL, packet.len())
+            );
             let mut body = words(&[4], big);
             body.extend_from_slice(b"abcd");
             let simple = block(SIMPLE_PACKET, &body, big);
-            let record = Record { at: Timestamp::from_nanos(6_500_000_000), header: 12, captured: 4, length: 4 };
-            assert_eq!(sections.next(&simple), Block::Packet(record, LinkType::LINUX_SLL, simple.len()));
+            let record = Record {
+                at: Timestamp::from_nanos(6_500_000_000),
+                header: 12,
+                captured: 4,
+                length: 4,
+            };
+            assert_eq!(
+                sections.next(&simple),
+                Block::Packet(record, LinkType::LINUX_SLL, simple.len())
+            );
         }
     }
 
@@ -347,7 +416,10 @@ mod tests {
             (block(ENHANCED_PACKET, &words(&[9, 0, 0, 0, 0], false), false), "does not describe"),
             (words(&[4, 12, 16], false), "lengths differ"),
         ] {
-            assert!(matches!(sections.next(&bytes), Block::Damaged(text) if text.contains(what)), "{what}");
+            assert!(
+                matches!(sections.next(&bytes), Block::Damaged(text) if text.contains(what)),
+                "{what}"
+            );
         }
         assert_eq!(sections.next(&[0; 5]), Block::Need(12));
     }

@@ -21,7 +21,8 @@ pub fn may_capture() -> bool {
 
 /// What to do where [`may_capture`] says no.
 pub fn advice() -> String {
-    let program = std::env::current_exe().map_or_else(|_| "shadowtap".to_owned(), |path| path.display().to_string());
+    let program = std::env::current_exe()
+        .map_or_else(|_| "shadowtap".to_owned(), |path| path.display().to_string());
     if cfg!(target_os = "linux") {
         format!("run as root, or once: sudo setcap cap_net_raw,cap_net_admin=eip {program}")
     } else {
@@ -29,7 +30,8 @@ pub fn advice() -> String {
     }
 }
 
-/// Becomes another user for good. Acts on the calling thread and those it starts: call it before there are others.
+/// Becomes another user for good. Acts on the calling thread and those it starts: call it before
+/// there are others.
 pub fn become_user(user: Uid, group: Gid) -> io::Result<()> {
     use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
     set_thread_groups(&[group])?;
@@ -38,15 +40,20 @@ pub fn become_user(user: Uid, group: Gid) -> io::Result<()> {
     drop_capabilities(false)
 }
 
-/// Gives all capabilities back, for good, but for writing into folders of others where `keep_writing` says that it is needed.
-/// Acts on the calling thread and those it starts.
+/// Gives all capabilities back, for good, but for writing into folders of others where
+/// `keep_writing` says that it is needed. Acts on the calling thread and those it starts.
 #[cfg(target_os = "linux")]
 pub fn drop_capabilities(keep_writing: bool) -> io::Result<()> {
-    use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
+    use rustix::thread::{
+        CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs,
+    };
     let now = capabilities(None)?;
     let needed = if keep_writing { CapabilitySet::DAC_OVERRIDE } else { CapabilitySet::empty() };
     let kept = now.permitted & needed;
-    set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() })?;
+    set_capabilities(
+        None,
+        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() },
+    )?;
     Ok(set_no_new_privs(true)?)
 }
 
@@ -59,7 +66,8 @@ pub fn drop_capabilities(_keep_writing: bool) -> io::Result<()> {
 /// A user by name or number (`nobody`, `65534`, `65534:65534`), from /etc/passwd.
 pub fn user(text: &str) -> Result<(Uid, Gid), String> {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    find_user(text, &passwd).ok_or_else(|| format!("no user {text:?} here: write a name of /etc/passwd, or UID:GID"))
+    find_user(text, &passwd)
+        .ok_or_else(|| format!("no user {text:?} here: write a name of /etc/passwd, or UID:GID"))
 }
 
 fn find_user(text: &str, passwd: &str) -> Option<(Uid, Gid)> {
@@ -69,7 +77,8 @@ fn find_user(text: &str, passwd: &str) -> Option<(Uid, Gid)> {
     passwd.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
         let [name, _, user, group, ..] = fields[..] else { return None };
-        (name == text || user == text).then_some((Uid::from_raw(user.parse().ok()?), Gid::from_raw(group.parse().ok()?)))
+        (name == text || user == text)
+            .then_some((Uid::from_raw(user.parse().ok()?), Gid::from_raw(group.parse().ok()?)))
     })
 }
 
@@ -79,7 +88,8 @@ mod tests {
 
     #[test]
     fn users_are_found_by_name_and_number() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\n# comment\nnobody:x:65534:65533:nobody:/:/bin/false\n";
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\n# comment\nnobody:x:65534:65533:nobody:/:/bin/false\n";
         let nobody = Some((Uid::from_raw(65_534), Gid::from_raw(65_533)));
         assert_eq!(find_user("nobody", passwd), nobody);
         assert_eq!(find_user("65534", passwd), nobody);

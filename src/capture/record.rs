@@ -1,12 +1,16 @@
-//! A recording: one thread reads packets into blocks, another writes the blocks to disk, a bounded queue between them.
+//! A recording: one thread reads packets into blocks, another writes the blocks to disk, a bounded
+//! queue between them.
 //!
-//! The reader never touches the disk. Where the queue is full it waits, since the kernel's ring then takes up what comes, and
-//! what the ring has no room for the kernel counts; dropping here would lose the same packets earlier. Both threads sleep until
-//! there is something to do, and the writer is woken for a full block or once in a while, not for each handful of packets.
+//! The reader never touches the disk. Where the queue is full it waits, since the kernel's ring
+//! then takes up what comes, and what the ring has no room for the kernel counts; dropping here
+//! would lose the same packets earlier. Both threads sleep until there is something to do, and the
+//! writer is woken for a full block or once in a while, not for each handful of packets.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
+};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,10 +22,12 @@ use super::stop::Stop;
 use super::writer::{Encoder, Format, Interface, Stamp, Statistics};
 use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
 
-/// Bytes of a block that goes to the writer, and how many there are at most: with the kernel's ring, what a slow disk may lag.
+/// Bytes of a block that goes to the writer, and how many there are at most: with the kernel's
+/// ring, what a slow disk may lag.
 const BLOCK_BYTES: usize = 1 << 20;
 const BLOCKS: usize = 32;
-/// Blocks that are made, and their pages touched, before the first packet comes: enough where the disk keeps up.
+/// Blocks that are made, and their pages touched, before the first packet comes: enough where the
+/// disk keeps up.
 const BLOCKS_READY: usize = 3;
 /// How long packets may wait for a block to fill, since the last one was handed over.
 const GATHER: Duration = Duration::from_millis(100);
@@ -36,7 +42,9 @@ pub enum RecordError {
     #[error(transparent)]
     Output(#[from] OutputError),
     /// pcap has one link type for the whole file.
-    #[error("the interfaces have different link types, which a .pcap file cannot hold: write a .pcapng file")]
+    #[error(
+        "the interfaces have different link types, which a .pcap file cannot hold: write a .pcapng file"
+    )]
     LinkTypes,
     /// What was read makes no sense.
     #[error(transparent)]
@@ -80,23 +88,36 @@ struct Written {
 }
 
 impl Recording {
-    /// Opens the devices of `options` and records them to a plain file, for callers that need no more than that.
+    /// Opens the devices of `options` and records them to a plain file, for callers that need no
+    /// more than that.
     pub fn start(options: &Options, path: impl Into<PathBuf>) -> Result<Self, RecordError> {
         let tap = Tap::open(options)?;
         let stop = Stop::new().map_err(RecordError::Stop)?;
         Self::begin(tap, Format::Pcap, Plan { force: true, ..Plan::file(path) }, stop)
     }
 
-    /// Records what `tap` gives, until `stop` is told or [`Self::stop`] is called. Where it cannot go on it tells `stop` itself.
-    pub fn begin(tap: Tap, format: Format, plan: Plan, stop: Arc<Stop>) -> Result<Self, RecordError> {
-        let link_types = || tap.interfaces().windows(2).all(|pair| pair[0].link_type == pair[1].link_type);
+    /// Records what `tap` gives, until `stop` is told or [`Self::stop`] is called. Where it cannot
+    /// go on it tells `stop` itself.
+    pub fn begin(
+        tap: Tap,
+        format: Format,
+        plan: Plan,
+        stop: Arc<Stop>,
+    ) -> Result<Self, RecordError> {
+        let link_types =
+            || tap.interfaces().windows(2).all(|pair| pair[0].link_type == pair[1].link_type);
         if format == Format::Pcap && !link_types() {
             return Err(RecordError::LinkTypes);
         }
         let encoder = Encoder::new(format, tap.nanos());
-        let records = Packets { encoder: encoder.clone(), interfaces: tap.interfaces().to_vec(), statistics: Vec::new() };
-        let block_bytes =
-            plan.rotate_size.map_or(BLOCK_BYTES, |size| BLOCK_BYTES.min(usize::try_from(size / 4).unwrap_or(BLOCK_BYTES)));
+        let records = Packets {
+            encoder: encoder.clone(),
+            interfaces: tap.interfaces().to_vec(),
+            statistics: Vec::new(),
+        };
+        let block_bytes = plan.rotate_size.map_or(BLOCK_BYTES, |size| {
+            BLOCK_BYTES.min(usize::try_from(size / 4).unwrap_or(BLOCK_BYTES))
+        });
         let output = Output::open(plan, records)?;
         let live = Arc::new(Live::default());
         let (mut filler, blocks, recycle) = queue(encoder, block_bytes, &live);
@@ -126,12 +147,22 @@ impl Recording {
         self.stop.tell();
         let read = self.reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let written = self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let failure = written.failure.map(RecordError::from).or_else(|| read.err().map(RecordError::from));
-        Recorded { counts: self.live.counts(), files: written.files, begun: written.begun, written: written.bytes, failure }
+        let failure =
+            written.failure.map(RecordError::from).or_else(|| read.err().map(RecordError::from));
+        Recorded {
+            counts: self.live.counts(),
+            files: written.files,
+            begun: written.begun,
+            written: written.bytes,
+            failure,
+        }
     }
 }
 
-fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, RecordError> {
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, RecordError> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(RecordError::Thread)
 }
 
@@ -158,8 +189,13 @@ struct Filler {
     handed_over: Monotonic,
 }
 
-/// The reader's side, and the ends of the queue for the writer: full blocks, and where empty ones go back.
-fn queue(encoder: Encoder, block_bytes: usize, live: &Arc<Live>) -> (Filler, Receiver<Block>, Sender<Vec<u8>>) {
+/// The reader's side, and the ends of the queue for the writer: full blocks, and where empty ones
+/// go back.
+fn queue(
+    encoder: Encoder,
+    block_bytes: usize,
+    live: &Arc<Live>,
+) -> (Filler, Receiver<Block>, Sender<Vec<u8>>) {
     let (full, blocks) = sync_channel(BLOCKS);
     let (recycle, empty) = channel();
     let ready = || {
@@ -261,8 +297,10 @@ struct Packets {
 impl Packets {
     fn statistics(&self, out: &mut Vec<u8>) {
         let now = Timestamp::now().nanos();
-        let (seconds, nanos) = (now.div_euclid(NANOS_PER_SEC) as u32, now.rem_euclid(NANOS_PER_SEC) as u32);
-        let stamp = Stamp { seconds, fraction: if self.encoder.nanos() { nanos } else { nanos / 1000 } };
+        let (seconds, nanos) =
+            (now.div_euclid(NANOS_PER_SEC) as u32, now.rem_euclid(NANOS_PER_SEC) as u32);
+        let stamp =
+            Stamp { seconds, fraction: if self.encoder.nanos() { nanos } else { nanos / 1000 } };
         for (index, statistics) in self.statistics.iter().enumerate() {
             self.encoder.statistics(out, index as u32, stamp, *statistics);
         }
@@ -284,14 +322,22 @@ impl Records for Packets {
 }
 
 /// The writer's side, until the reader is gone.
-fn write(mut output: Output<Packets>, blocks: &Receiver<Block>, recycle: &Sender<Vec<u8>>, live: &Live, stop: &Stop) -> Written {
+fn write(
+    mut output: Output<Packets>,
+    blocks: &Receiver<Block>,
+    recycle: &Sender<Vec<u8>>,
+    live: &Live,
+    stop: &Stop,
+) -> Written {
     let mut failure: Option<OutputError> = None;
     let mut scratch = Vec::new();
     loop {
         let result = match next(blocks, &mut output, failure.is_some()) {
             Ok(Some(mut block)) => {
                 let result = match &failure {
-                    None => store(&mut output, &mut block, &mut scratch).and_then(|()| output.tick()),
+                    None => {
+                        store(&mut output, &mut block, &mut scratch).and_then(|()| output.tick())
+                    }
                     Some(_) => {
                         live.lose(block.packets);
                         Ok(())
@@ -320,9 +366,13 @@ fn write(mut output: Output<Packets>, blocks: &Receiver<Block>, recycle: &Sender
     }
 }
 
-/// The next block; none once the reader is gone. While nothing waits, what is in memory goes to the disk, and a file whose time
-/// is over is completed.
-fn next(blocks: &Receiver<Block>, output: &mut Output<Packets>, failed: bool) -> Result<Option<Block>, OutputError> {
+/// The next block; none once the reader is gone. While nothing waits, what is in memory goes to the
+/// disk, and a file whose time is over is completed.
+fn next(
+    blocks: &Receiver<Block>,
+    output: &mut Output<Packets>,
+    failed: bool,
+) -> Result<Option<Block>, OutputError> {
     match blocks.try_recv() {
         Ok(block) => return Ok(Some(block)),
         Err(TryRecvError::Disconnected) => return Ok(None),
@@ -340,7 +390,11 @@ fn next(blocks: &Receiver<Block>, output: &mut Output<Packets>, failed: bool) ->
     }
 }
 
-fn store(output: &mut Output<Packets>, block: &mut Block, scratch: &mut Vec<u8>) -> Result<(), OutputError> {
+fn store(
+    output: &mut Output<Packets>,
+    block: &mut Block,
+    scratch: &mut Vec<u8>,
+) -> Result<(), OutputError> {
     if let Some(statistics) = block.statistics.take() {
         output.records_mut().statistics = statistics;
         scratch.clear();
@@ -358,11 +412,24 @@ mod tests {
 
     use super::*;
 
-    /// What fills blocks of packets for `path`, and the thread that writes them once `ready` returns.
-    fn recording(path: &Path, ready: impl FnOnce() + Send + 'static) -> (Filler, JoinHandle<Written>, Arc<Live>) {
+    /// What fills blocks of packets for `path`, and the thread that writes them once `ready`
+    /// returns.
+    fn recording(
+        path: &Path,
+        ready: impl FnOnce() + Send + 'static,
+    ) -> (Filler, JoinHandle<Written>, Arc<Live>) {
         let encoder = Encoder::new(Format::Pcap, true);
-        let interface = Interface { name: "lo".to_owned(), link_type: 1, snaplen: 65_535, filter: String::new() };
-        let records = Packets { encoder: encoder.clone(), interfaces: vec![interface], statistics: Vec::new() };
+        let interface = Interface {
+            name: "lo".to_owned(),
+            link_type: 1,
+            snaplen: 65_535,
+            filter: String::new(),
+        };
+        let records = Packets {
+            encoder: encoder.clone(),
+            interfaces: vec![interface],
+            statistics: Vec::new(),
+        };
         let output = Output::open(Plan::file(path), records).unwrap();
         let live = Arc::new(Live::default());
         let (filler, blocks, recycle) = queue(encoder, 1000, &live);

@@ -1,8 +1,9 @@
 //! Where a recording goes: a file, or a row of files cut by size or time, plain or zstd.
 //!
-//! A file is called `NAME.part` until it is complete, is readable by its owner only, and holds whole records after every write,
-//! so that a kill loses at most what was not handed over yet. With zstd each write is a frame of its own (RFC 8878 §3), so
-//! a file that was cut anywhere is readable up to its last whole frame.
+//! A file is called `NAME.part` until it is complete, is readable by its owner only, and holds
+//! whole records after every write, so that a kill loses at most what was not handed over yet. With
+//! zstd each write is a frame of its own (RFC 8878 §3), so a file that was cut anywhere is readable
+//! up to its last whole frame.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -101,7 +102,9 @@ pub enum OutputError {
         source: io::Error,
     },
     /// The disk has less room than must stay free.
-    #[error("{path}: the disk has {free} bytes free, and {least} of them must stay so (--min-free)")]
+    #[error(
+        "{path}: the disk has {free} bytes free, and {least} of them must stay so (--min-free)"
+    )]
     NoRoom {
         /// The file.
         path: PathBuf,
@@ -150,7 +153,8 @@ struct Current {
 }
 
 impl<R: Records> Output<R> {
-    /// Makes the first file, so that what is wrong with the name is known before anything is recorded.
+    /// Makes the first file, so that what is wrong with the name is known before anything is
+    /// recorded.
     pub fn open(plan: Plan, records: R) -> Result<Self, OutputError> {
         let compressor = plan
             .compress
@@ -215,8 +219,10 @@ impl<R: Records> Output<R> {
         let now = Timestamp::now();
         if let Some(current) = &self.current {
             let grown = current.length + (current.pending.len() + bytes.len()) as u64;
-            // What waits for compression is counted uncompressed: a file never grows beyond its size, and may stay below it.
-            let full = self.plan.rotate_size.is_some_and(|size| current.holds_records && grown > size);
+            // What waits for compression is counted uncompressed: a file never grows beyond its
+            // size, and may stay below it.
+            let full =
+                self.plan.rotate_size.is_some_and(|size| current.holds_records && grown > size);
             if full || current.until.is_some_and(|until| now >= until) {
                 self.complete().map_err(|error| (error, records))?;
             }
@@ -224,10 +230,14 @@ impl<R: Records> Output<R> {
         if self.current.is_none() {
             self.begin(now).map_err(|error| (error, records))?;
         }
-        let Err(error) = self.look_for_room(bytes.len() as u64) else { return self.append(bytes, records) };
+        let Err(error) = self.look_for_room(bytes.len() as u64) else {
+            return self.append(bytes, records);
+        };
         // What there is room for is kept.
         let room = match &error {
-            OutputError::NoRoom { free, least, .. } => usize::try_from(free.saturating_sub(*least)).unwrap_or(usize::MAX),
+            OutputError::NoRoom { free, least, .. } => {
+                usize::try_from(free.saturating_sub(*least)).unwrap_or(usize::MAX)
+            }
             _ => 0,
         };
         let (whole, kept) = self.records.whole(bytes, room.min(bytes.len()));
@@ -238,8 +248,8 @@ impl<R: Records> Output<R> {
         }
     }
 
-    /// Puts what waits onto the disk where it has waited long enough, and completes a file whose time is over. To be called at
-    /// least a few times a second.
+    /// Puts what waits onto the disk where it has waited long enough, and completes a file whose
+    /// time is over. To be called at least a few times a second.
     pub fn tick(&mut self) -> Result<(), OutputError> {
         self.look_for_room(0)?;
         let Some(current) = &self.current else { return Ok(()) };
@@ -257,7 +267,8 @@ impl<R: Records> Output<R> {
         })
     }
 
-    /// How long it may be until [`Self::tick`] has something to do where nothing is written and nothing waits; none for ever.
+    /// How long it may be until [`Self::tick`] has something to do where nothing is written and
+    /// nothing waits; none for ever.
     pub fn due(&self) -> Option<Duration> {
         let until = self.current.as_ref()?.until?;
         Some(Duration::from_nanos(until.since(Timestamp::now()).max(0) as u64))
@@ -278,13 +289,19 @@ impl<R: Records> Output<R> {
         current.holds_records |= records > 0;
         if self.compressor.is_none() {
             return put(current, bytes, &mut self.written).map_err(|source| {
-                // Cut back to whole records. What cannot be cut is still readable: readers take a cut last record.
+                // Cut back to whole records. What cannot be cut is still readable: readers take a
+                // cut last record.
                 let reached = current.file.metadata().map_or(current.length, |data| data.len());
-                let reached = usize::try_from(reached.saturating_sub(current.length)).unwrap_or(0).min(bytes.len());
+                let reached = usize::try_from(reached.saturating_sub(current.length))
+                    .unwrap_or(0)
+                    .min(bytes.len());
                 let (whole, kept) = self.records.whole(bytes, reached);
                 current.length += whole as u64;
                 let _ = current.file.set_len(current.length);
-                (OutputError::Write { path: current.part.clone(), source }, records - kept.min(records))
+                (
+                    OutputError::Write { path: current.part.clone(), source },
+                    records - kept.min(records),
+                )
             });
         }
         current.pending.extend_from_slice(bytes);
@@ -296,7 +313,10 @@ impl<R: Records> Output<R> {
     fn end_frame(&mut self) -> Result<(), (OutputError, u64)> {
         let Some(current) = &mut self.current else { return Ok(()) };
         current.flushed = Monotonic::now();
-        let Some(compressor) = self.compressor.as_mut().filter(|_| !current.pending.is_empty()) else { return Ok(()) };
+        let Some(compressor) = self.compressor.as_mut().filter(|_| !current.pending.is_empty())
+        else {
+            return Ok(());
+        };
         self.frame.clear();
         self.frame.reserve(zstd::zstd_safe::compress_bound(current.pending.len()));
         let result = compressor
@@ -311,9 +331,11 @@ impl<R: Records> Output<R> {
     }
 
     fn begin(&mut self, now: Timestamp) -> Result<(), OutputError> {
-        let until = self.plan.rotate_every.map(|every| now.plus(every - now.nanos().rem_euclid(every)));
+        let until =
+            self.plan.rotate_every.map(|every| now.plus(every - now.nanos().rem_euclid(every)));
         let path = self.name(now)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder =
+            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source: io::Error| OutputError::Create { path, source }
@@ -322,7 +344,8 @@ impl<R: Records> Output<R> {
         let part = suffixed(&path, ".part");
         let file = open_part(&part)?;
         if let Some((user, group)) = self.plan.owner {
-            rustix::fs::fchown(&file, Some(user), Some(group)).map_err(|error| failed(&part)(error.into()))?;
+            rustix::fs::fchown(&file, Some(user), Some(group))
+                .map_err(|error| failed(&part)(error.into()))?;
         }
         self.files += 1;
         let now = Monotonic::now();
@@ -379,12 +402,17 @@ impl<R: Records> Output<R> {
         })
     }
 
-    /// The next file's name: the pattern filled in, numbered where the pattern does not tell files apart.
+    /// The next file's name: the pattern filled in, numbered where the pattern does not tell files
+    /// apart.
     fn name(&mut self, now: Timestamp) -> Result<PathBuf, OutputError> {
         let filled = fill(&self.plan.path, now);
         let patterned = filled != self.plan.path;
         if !self.plan.rotates() {
-            return if self.taken(&filled) && !self.plan.force { Err(OutputError::Exists(filled)) } else { Ok(filled) };
+            return if self.taken(&filled) && !self.plan.force {
+                Err(OutputError::Exists(filled))
+            } else {
+                Ok(filled)
+            };
         }
         loop {
             self.serial += 1;
@@ -428,7 +456,11 @@ impl<R: Records> Output<R> {
             }
             None => {
                 self.room = 0;
-                Err(OutputError::NoRoom { path: current.part.clone(), free, least: self.plan.min_free })
+                Err(OutputError::NoRoom {
+                    path: current.part.clone(),
+                    free,
+                    least: self.plan.min_free,
+                })
             }
         }
     }
@@ -441,7 +473,8 @@ fn put(current: &mut Current, bytes: &[u8], written: &mut u64) -> io::Result<()>
     Ok(())
 }
 
-/// Makes the file that is written to, and locks it. One that a killed capture left is kept under another name.
+/// Makes the file that is written to, and locks it. One that a killed capture left is kept under
+/// another name.
 fn open_part(part: &Path) -> Result<File, OutputError> {
     let failed = |source: io::Error| OutputError::Create { path: part.to_owned(), source };
     if let Ok(left) = File::open(part) {
@@ -454,26 +487,36 @@ fn open_part(part: &Path) -> Result<File, OutputError> {
                 .find(|path| !path.exists())
                 .expect("there are fewer than four billion files");
             std::fs::rename(part, &kept).map_err(failed)?;
-            tracing::warn!("{} was left by a capture that was killed: kept as {}", part.display(), kept.display());
+            tracing::warn!(
+                "{} was left by a capture that was killed: kept as {}",
+                part.display(),
+                kept.display()
+            );
         } else {
             std::fs::remove_file(part).map_err(failed)?;
         }
     }
-    let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(part).map_err(failed)?;
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| OutputError::Busy(part.to_owned()))?;
+    let file =
+        OpenOptions::new().append(true).create_new(true).mode(0o600).open(part).map_err(failed)?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| OutputError::Busy(part.to_owned()))?;
     Ok(file)
 }
 
-/// The room that must stay free where the user says nothing: 100 MiB, or a twentieth of a small disk.
+/// The room that must stay free where the user says nothing: 100 MiB, or a twentieth of a small
+/// disk.
 pub fn default_min_free(folder: &Path) -> u64 {
     let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
-    rustix::fs::statvfs(existing).map_or(0, |room| (room.f_blocks.saturating_mul(room.f_frsize) / 20).min(100 << 20))
+    rustix::fs::statvfs(existing)
+        .map_or(0, |room| (room.f_blocks.saturating_mul(room.f_frsize) / 20).min(100 << 20))
 }
 
 /// Fills a pattern in (`%Y%m%dT%H%M%S`, `%%`), in UTC. Other conversions stay as they are.
 fn fill(pattern: &Path, now: Timestamp) -> PathBuf {
-    let Some(text) = pattern.to_str().filter(|text| text.contains('%')) else { return pattern.to_owned() };
+    let Some(text) = pattern.to_str().filter(|text| text.contains('%')) else {
+        return pattern.to_owned();
+    };
     let stamp = now.to_string();
     let mut out = String::new();
     let mut chars = text.chars();
@@ -531,14 +574,17 @@ mod tests {
         }
 
         fn whole(&self, bytes: &[u8], length: usize) -> (usize, u64) {
-            let whole = bytes[..length].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            let whole =
+                bytes[..length].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
             (whole, bytes[..whole].iter().filter(|&&byte| byte == b'\n').count() as u64)
         }
     }
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -583,7 +629,10 @@ mod tests {
         }
         output.finish().unwrap();
         assert_eq!(names(folder.path()), ["v1-00004.pcap", "v1-00005.pcap"]);
-        assert_eq!(std::fs::read(folder.path().join("v1-00005.pcap")).unwrap(), b"start\n0123456789\nend\n");
+        assert_eq!(
+            std::fs::read(folder.path().join("v1-00005.pcap")).unwrap(),
+            b"start\n0123456789\nend\n"
+        );
     }
 
     #[test]
@@ -595,15 +644,25 @@ mod tests {
         output.flush().unwrap();
         output.write(b"two\n", 1).unwrap();
         let part = std::fs::read(suffixed(&path, ".part")).unwrap();
-        assert_eq!(zstd::decode_all(&part[..]).unwrap(), b"start\none\n", "what waits is not on the disk, what was flushed is");
+        assert_eq!(
+            zstd::decode_all(&part[..]).unwrap(),
+            b"start\none\n",
+            "what waits is not on the disk, what was flushed is"
+        );
         output.finish().unwrap();
-        assert_eq!(zstd::decode_all(File::open(&path).unwrap()).unwrap(), b"start\none\ntwo\nend\n");
+        assert_eq!(
+            zstd::decode_all(File::open(&path).unwrap()).unwrap(),
+            b"start\none\ntwo\nend\n"
+        );
     }
 
     #[test]
     fn patterns_are_filled_in_and_names_told_apart() {
         let now = Timestamp::from_nanos(1_795_341_600_000_123_456);
-        assert_eq!(fill(Path::new("a/%Y%m%dT%H%M%SZ-%%-%q%"), now), Path::new("a/20261122T100000Z-%-%q%"));
+        assert_eq!(
+            fill(Path::new("a/%Y%m%dT%H%M%SZ-%%-%q%"), now),
+            Path::new("a/20261122T100000Z-%-%q%")
+        );
         assert_eq!(numbered(Path::new("a/v1.pcap.zst"), "-2"), Path::new("a/v1-2.pcap.zst"));
         assert_eq!(numbered(Path::new("v1"), "-2"), Path::new("v1-2"));
         let folder = tempfile::tempdir().unwrap();
@@ -614,7 +673,10 @@ mod tests {
         }
         output.finish().unwrap();
         let year = &Timestamp::now().to_string()[..4];
-        assert_eq!(names(folder.path()), [format!("{year}-2.pcap"), format!("{year}-3.pcap"), format!("{year}.pcap")]);
+        assert_eq!(
+            names(folder.path()),
+            [format!("{year}-2.pcap"), format!("{year}-3.pcap"), format!("{year}.pcap")]
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! The word that ends a capture: from a signal, from another thread, or from the capture itself where it cannot go on.
+//! The word that ends a capture: from a signal, from another thread, or from the capture itself
+//! where it cannot go on.
 //!
-//! Who waits for something else (packets, the end of the time) waits for this too, on a descriptor, so that nobody has to wake up
-//! again and again to look.
+//! Who waits for something else (packets, the end of the time) waits for this too, on a descriptor,
+//! so that nobody has to wake up again and again to look.
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -52,7 +53,8 @@ impl Stop {
         self.is_told()
     }
 
-    /// What a signal's handler needs to say it: the flag to set first, and where to write a byte then.
+    /// What a signal's handler needs to say it: the flag to set first, and where to write a byte
+    /// then.
     pub fn for_signal(&self) -> io::Result<(Arc<AtomicBool>, OwnedFd)> {
         Ok((Arc::clone(&self.told), self.mouth.try_clone()?.into()))
     }
@@ -66,7 +68,10 @@ impl AsFd for Stop {
 
 /// As `poll` takes it.
 pub(super) fn timespec(time: Duration) -> Timespec {
-    Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(time.subsec_nanos()) }
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(time.subsec_nanos()),
+    }
 }
 
 #[cfg(test)]

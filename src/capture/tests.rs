@@ -8,7 +8,8 @@ use super::*;
 
 /// A pcap of packets: seconds and bytes.
 fn pcap(packets: &[(u32, Vec<u8>)]) -> Vec<u8> {
-    let mut out = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 101, 0, 0, 0];
+    let mut out =
+        vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 101, 0, 0, 0];
     for (second, bytes) in packets {
         for field in [*second, 0, bytes.len() as u32, bytes.len() as u32 + 1] {
             out.extend_from_slice(&field.to_le_bytes());
@@ -50,7 +51,11 @@ fn merged(files: Vec<(Vec<u8>, i64)>, block: usize) -> Merge {
 fn the_length_of_blocks_changes_nothing_also_where_a_record_is_longer() {
     let packets = packets(&[10, 0, 300, 5, 70, 1_000, 1, 64, 64]);
     let file = pcap(&packets);
-    let want: Vec<_> = packets.iter().zip(1..).map(|((second, bytes), n)| (n, i64::from(*second), bytes.clone())).collect();
+    let want: Vec<_> = packets
+        .iter()
+        .zip(1..)
+        .map(|((second, bytes), n)| (n, i64::from(*second), bytes.clone()))
+        .collect();
     for block in [1, 16, 17, 64, 100, 1 << 20] {
         assert_eq!(all(&mut merged(vec![(file.clone(), 0)], block)), want, "blocks of {block}");
     }
@@ -69,11 +74,21 @@ fn a_file_that_is_cut_anywhere_gives_what_is_before_and_says_where() {
         let whole = ends.iter().filter(|&&end| end <= cut).count() - 1;
         assert_eq!(all(&mut source).len(), whole, "cut at {cut}");
         let damaged = !ends.contains(&cut);
-        assert_eq!(source.ledger().noted.get("damaged-inputs").copied().unwrap_or_default(), u64::from(damaged), "cut at {cut}");
+        assert_eq!(
+            source.ledger().noted.get("damaged-inputs").copied().unwrap_or_default(),
+            u64::from(damaged),
+            "cut at {cut}"
+        );
         if damaged {
-            let place = format!("memory: damaged at byte {} behind packet {whole}: it ends inside a record", ends[whole]);
+            let place = format!(
+                "memory: damaged at byte {} behind packet {whole}: it ends inside a record",
+                ends[whole]
+            );
             assert!(source.warnings()[0].starts_with(&place), "{:?}", source.warnings());
-            assert_eq!(source.ledger().noted["damaged-input-bytes-unused"], (cut - ends[whole]) as u64);
+            assert_eq!(
+                source.ledger().noted["damaged-input-bytes-unused"],
+                (cut - ends[whole]) as u64
+            );
         }
     }
 }
@@ -89,8 +104,9 @@ fn a_record_that_makes_no_sense_ends_the_file_and_allocates_nothing() {
 
 #[test]
 fn compressed_files_are_read_also_where_they_are_cut() {
-    let packets: Vec<_> =
-        (0..400u32).map(|n| (n, (0..97).map(|k| (n.wrapping_mul(2_654_435_761) >> (k % 24)) as u8).collect())).collect();
+    let packets: Vec<_> = (0..400u32)
+        .map(|n| (n, (0..97).map(|k| (n.wrapping_mul(2_654_435_761) >> (k % 24)) as u8).collect()))
+        .collect();
     let file = pcap(&packets);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&file).expect("memory can be written");
@@ -102,14 +118,21 @@ fn compressed_files_are_read_also_where_they_are_cut() {
     for (name, bytes) in [("gzip", &gzip), ("zstd", &zstd), ("gzip in zstd", &twice)] {
         assert_eq!(all(&mut merged(vec![(bytes.clone(), 0)], 4096)), want, "{name}");
     }
-    // A decoder gives a block only once it is whole, so what was compressed last is what a cut takes.
+    // A decoder gives a block only once it is whole, so what was compressed last is what a cut
+    // takes.
     let middle = file.len() / 2;
     let frames = [zstd::encode_all(&file[..middle], 1), zstd::encode_all(&file[middle..], 1)]
         .map(|frame| frame.expect("memory can be written"));
-    for (name, bytes, cut) in [("gzip", gzip.clone(), gzip.len() / 2), ("zstd", frames.concat(), frames[0].len() + 20)] {
+    for (name, bytes, cut) in
+        [("gzip", gzip.clone(), gzip.len() / 2), ("zstd", frames.concat(), frames[0].len() + 20)]
+    {
         let mut source = merged(vec![(bytes[..cut].to_vec(), 0)], 4096);
         let got = all(&mut source);
-        assert!(!got.is_empty() && want.starts_with(&got) && got.len() < 400, "{name}: {}", got.len());
+        assert!(
+            !got.is_empty() && want.starts_with(&got) && got.len() < 400,
+            "{name}: {}",
+            got.len()
+        );
         assert_eq!(source.ledger().noted["damaged-inputs"], 1, "{name}");
     }
 }
@@ -138,21 +161,46 @@ fn damage_inside_a_compressed_file_and_inside_a_plain_one_is_the_same_for_blocks
 
 #[test]
 fn several_files_are_merged_by_time_and_skew_and_equal_times_keep_the_order_of_inputs() {
-    let at = |seconds: &[u32], mark: u8| pcap(&seconds.iter().map(|&second| (second, vec![mark])).collect::<Vec<_>>());
+    let at = |seconds: &[u32], mark: u8| {
+        pcap(&seconds.iter().map(|&second| (second, vec![mark])).collect::<Vec<_>>())
+    };
     for block in [17, 40, 4096] {
-        let files = vec![(at(&[1, 3, 3, 9], b'a'), 0), (at(&[0, 1, 8], b'b'), 2_000_000_000), (at(&[], b'c'), 0)];
-        let got: Vec<_> = all(&mut merged(files, block)).into_iter().map(|(n, second, bytes)| (n, second, bytes[0])).collect();
-        let want = [(1, 1, b'a'), (2, 2, b'b'), (3, 3, b'a'), (4, 3, b'a'), (5, 3, b'b'), (6, 9, b'a'), (7, 10, b'b')];
+        let files = vec![
+            (at(&[1, 3, 3, 9], b'a'), 0),
+            (at(&[0, 1, 8], b'b'), 2_000_000_000),
+            (at(&[], b'c'), 0),
+        ];
+        let got: Vec<_> = all(&mut merged(files, block))
+            .into_iter()
+            .map(|(n, second, bytes)| (n, second, bytes[0]))
+            .collect();
+        let want = [
+            (1, 1, b'a'),
+            (2, 2, b'b'),
+            (3, 3, b'a'),
+            (4, 3, b'a'),
+            (5, 3, b'b'),
+            (6, 9, b'a'),
+            (7, 10, b'b'),
+        ];
         assert_eq!(got, want, "blocks of {block}");
     }
 }
 
 #[test]
 fn kinds_are_found_from_the_content() {
-    assert!(matches!(open("x.pcap", b" \n{\"format\":\"shadowtap/exchanges\"}".to_vec()), Ok(Input::Records(_))));
+    assert!(matches!(
+        open("x.pcap", b" \n{\"format\":\"shadowtap/exchanges\"}".to_vec()),
+        Ok(Input::Records(_))
+    ));
     assert!(matches!(open("x", Vec::new()), Err(CaptureError::Empty { .. })));
-    let error = |bytes: &[u8]| open("x.pcap", bytes.to_vec()).err().map(|error| error.to_string()).unwrap_or_default();
-    assert_eq!(error(b"hello world"), "x.pcap is neither a pcap, a pcapng nor a JSONL file: it starts with \"hello world\"");
+    let error = |bytes: &[u8]| {
+        open("x.pcap", bytes.to_vec()).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert_eq!(
+        error(b"hello world"),
+        "x.pcap is neither a pcap, a pcapng nor a JSONL file: it starts with \"hello world\""
+    );
     assert_eq!(error(&pcap(&[])[..20]), "x.pcap: the file ends inside its header at byte 20");
 }
 

@@ -1,8 +1,11 @@
-//! The two file formats that packets are recorded in: pcap and pcapng, as bytes appended to a buffer.
+//! The two file formats that packets are recorded in: pcap and pcapng, as bytes appended to a
+//! buffer.
 //!
-//! Pure: no file, no clock. The reader of packets encodes straight into the blocks that are written to disk, so a packet is
-//! copied once. pcap: <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html>, pcapng:
-//! <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html>; both in the machine's byte order, as both allow.
+//! Pure: no file, no clock. The reader of packets encodes straight into the blocks that are written
+//! to disk, so a packet is copied once. pcap:
+//! <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html>, pcapng:
+//! <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html>; both in the machine's byte
+//! order, as both allow.
 
 /// A capture file's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +121,10 @@ impl Encoder {
             option(out, 9, &[if self.nanos { 9 } else { 6 }]);
             if !interface.filter.is_empty() {
                 // The first octet says how the filter is written: 0 is a text for libpcap.
-                let text: Vec<u8> = std::iter::once(0).chain(interface.filter.bytes()).take(usize::from(u16::MAX)).collect();
+                let text: Vec<u8> = std::iter::once(0)
+                    .chain(interface.filter.bytes())
+                    .take(usize::from(u16::MAX))
+                    .collect();
                 option(out, 11, &text);
             }
             option(out, 0, &[]);
@@ -126,7 +132,14 @@ impl Encoder {
     }
 
     /// Appends a packet of `length` bytes on the wire, of which `data` was kept.
-    pub fn packet(&self, out: &mut Vec<u8>, interface: u32, stamp: Stamp, length: u32, data: &[u8]) {
+    pub fn packet(
+        &self,
+        out: &mut Vec<u8>,
+        interface: u32,
+        stamp: Stamp,
+        length: u32,
+        data: &[u8],
+    ) {
         let kept = data.len() as u32;
         match self.format {
             Format::Pcap => {
@@ -144,8 +157,17 @@ impl Encoder {
                 let pad = data.len().wrapping_neg() % 4;
                 let total = (32 + data.len() + pad) as u32;
                 let mut head = [0; 28];
-                for (place, value) in
-                    [ENHANCED_PACKET, total, interface, (units >> 32) as u32, units as u32, kept, length].into_iter().enumerate()
+                for (place, value) in [
+                    ENHANCED_PACKET,
+                    total,
+                    interface,
+                    (units >> 32) as u32,
+                    units as u32,
+                    kept,
+                    length,
+                ]
+                .into_iter()
+                .enumerate()
                 {
                     head[place * 4..place * 4 + 4].copy_from_slice(&value.to_ne_bytes());
                 }
@@ -159,7 +181,13 @@ impl Encoder {
     }
 
     /// Appends what an interface lost until `now`; nothing in pcap, which has no place for it.
-    pub fn statistics(&self, out: &mut Vec<u8>, interface: u32, now: Stamp, statistics: Statistics) {
+    pub fn statistics(
+        &self,
+        out: &mut Vec<u8>,
+        interface: u32,
+        now: Stamp,
+        statistics: Statistics,
+    ) {
         if self.format == Format::Pcap {
             return;
         }
@@ -180,15 +208,17 @@ impl Encoder {
         u64::from(stamp.seconds) * per_second + u64::from(stamp.fraction)
     }
 
-    /// How much of `bytes` (whole records, as this encoder appended them) a cut after `length` leaves readable: the length of the
-    /// whole records and how many packets they hold.
+    /// How much of `bytes` (whole records, as this encoder appended them) a cut after `length`
+    /// leaves readable: the length of the whole records and how many packets they hold.
     pub fn whole(&self, bytes: &[u8], length: usize) -> (usize, u64) {
         let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let (mut at, mut packets) = (0, 0);
         loop {
             let (size, is_packet) = match self.format {
                 Format::Pcap => (word(at + 8).map(|kept| RECORD_HEAD + kept as usize), true),
-                Format::Pcapng => (word(at + 4).map(|total| total as usize), word(at) == Some(ENHANCED_PACKET)),
+                Format::Pcapng => {
+                    (word(at + 4).map(|total| total as usize), word(at) == Some(ENHANCED_PACKET))
+                }
             };
             match size {
                 Some(size) if size > 0 && at + size <= length => {
@@ -229,7 +259,12 @@ mod tests {
     use super::*;
 
     fn interface() -> Interface {
-        Interface { name: "eth0".to_owned(), link_type: 1, snaplen: 262_144, filter: "tcp port 80".to_owned() }
+        Interface {
+            name: "eth0".to_owned(),
+            link_type: 1,
+            snaplen: 262_144,
+            filter: "tcp port 80".to_owned(),
+        }
     }
 
     #[test]
@@ -239,12 +274,22 @@ mod tests {
             let mut out = Vec::new();
             let mut ends = vec![0];
             for size in [0usize, 1, 60, 1500] {
-                encoder.packet(&mut out, 0, Stamp { seconds: 1, fraction: 2 }, size as u32, &vec![7; size]);
+                encoder.packet(
+                    &mut out,
+                    0,
+                    Stamp { seconds: 1, fraction: 2 },
+                    size as u32,
+                    &vec![7; size],
+                );
                 ends.push(out.len());
             }
             for cut in 0..=out.len() {
                 let packets = ends.iter().filter(|&&end| end <= cut).count() - 1;
-                assert_eq!(encoder.whole(&out, cut), (ends[packets], packets as u64), "{format:?} {cut}");
+                assert_eq!(
+                    encoder.whole(&out, cut),
+                    (ends[packets], packets as u64),
+                    "{format:?} {cut}"
+                );
             }
         }
     }
@@ -254,8 +299,19 @@ mod tests {
         let encoder = Encoder::new(Format::Pcapng, true);
         let mut out = Vec::new();
         encoder.start(&mut out, &[interface(), interface()]);
-        encoder.packet(&mut out, 1, Stamp { seconds: 1_795_341_600, fraction: 123_456_789 }, 9, b"hello");
-        encoder.statistics(&mut out, 1, Stamp { seconds: 1_795_341_601, fraction: 0 }, Statistics::default());
+        encoder.packet(
+            &mut out,
+            1,
+            Stamp { seconds: 1_795_341_600, fraction: 123_456_789 },
+            9,
+            b"hello",
+        );
+        encoder.statistics(
+            &mut out,
+            1,
+            Stamp { seconds: 1_795_341_601, fraction: 0 },
+            Statistics::default(),
+        );
         let mut kinds = Vec::new();
         let mut at = 0;
         while at < out.len() {
@@ -266,7 +322,16 @@ mod tests {
             kinds.push(word(at));
             at += length;
         }
-        assert_eq!(kinds, [SECTION_HEADER, INTERFACE_DESCRIPTION, INTERFACE_DESCRIPTION, ENHANCED_PACKET, INTERFACE_STATISTICS]);
+        assert_eq!(
+            kinds,
+            [
+                SECTION_HEADER,
+                INTERFACE_DESCRIPTION,
+                INTERFACE_DESCRIPTION,
+                ENHANCED_PACKET,
+                INTERFACE_STATISTICS
+            ]
+        );
         assert_eq!(at, out.len());
     }
 }

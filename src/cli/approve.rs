@@ -1,4 +1,5 @@
-//! `shadowtap approve DIR CLUSTER --reason TEXT`: adds an intended difference, of answers or of outgoing calls, to `approved.toml`.
+//! `shadowtap approve DIR CLUSTER --reason TEXT`: adds an intended difference, of answers or of
+//! outgoing calls, to `approved.toml`.
 
 use std::path::{Path, PathBuf};
 
@@ -70,7 +71,8 @@ impl Intended {
     fn known(&self, file: &Approvals, today: &str) -> Vec<(String, bool)> {
         match self {
             Self::Answers(own) => {
-                let key = |of: &Approval| (of.route.clone(), of.kind, of.place.clone(), of.shape.clone());
+                let key =
+                    |of: &Approval| (of.route.clone(), of.kind, of.place.clone(), of.shape.clone());
                 let same = file.approved.iter().filter(|other| key(other) == key(own));
                 same.map(|other| (other.text(), other.is_expired(today))).collect()
             }
@@ -84,14 +86,20 @@ impl Intended {
 
 fn execute(args: &Args) -> Result<Intended, Failure> {
     if args.reason.trim().is_empty() {
-        return Err(Failure::usage("--reason is empty: say why the difference is intended, for those who review it"));
+        return Err(Failure::usage(
+            "--reason is empty: say why the difference is intended, for those who review it",
+        ));
     }
     if let Some(day) = args.expires.as_deref().filter(|day| !is_day(day)) {
-        return Err(Failure::usage(format!("--expires {day:?} is not a day: write for example 2026-12-31")));
+        return Err(Failure::usage(format!(
+            "--expires {day:?} is not a day: write for example 2026-12-31"
+        )));
     }
     let today = Timestamp::now().to_string();
     if let Some(day) = args.expires.as_deref().filter(|day| **day < today[..10]) {
-        return Err(Failure::usage(format!("--expires {day} is past: an approval that has ended approves nothing")));
+        return Err(Failure::usage(format!(
+            "--expires {day} is past: an approval that has ended approves nothing"
+        )));
     }
     let folder = RunFolder::open(&args.dir)?;
     let intended = find(&folder, args)?;
@@ -104,17 +112,29 @@ fn find(folder: &RunFolder, args: &Args) -> Result<Intended, Failure> {
     let (reason, expires) = (args.reason.trim(), args.expires.as_deref());
     let answers = find_answers(&folder.file(names::CLUSTERS), &args.cluster)?;
     let calls = find_calls(&folder.file(names::EGRESS), &args.cluster)?;
-    let ids: Vec<&str> = answers.iter().map(|one| one.id.as_str()).chain(calls.iter().map(|one| one.id.as_str())).collect();
+    let ids: Vec<&str> = answers
+        .iter()
+        .map(|one| one.id.as_str())
+        .chain(calls.iter().map(|one| one.id.as_str()))
+        .collect();
     if let [first, .., last] = ids[..] {
-        return Err(Failure::usage(format!("{:?} names several clusters, among them {first} and {last}", args.cluster)));
+        return Err(Failure::usage(format!(
+            "{:?} names several clusters, among them {first} and {last}",
+            args.cluster
+        )));
     }
     match (answers.first(), calls.first()) {
-        (Some(cluster), _) if cluster.class == Class::Noise => {
-            Err(Failure::usage(format!("{} is noise already and needs no approval: {}", cluster.id, cluster.why)))
-        }
+        (Some(cluster), _) if cluster.class == Class::Noise => Err(Failure::usage(format!(
+            "{} is noise already and needs no approval: {}",
+            cluster.id, cluster.why
+        ))),
         (Some(cluster), _) => Ok(Intended::Answers(Approval::of(cluster, reason, expires))),
         (None, Some(cluster)) => Ok(Intended::Calls(cluster.approval(reason, expires))),
-        (None, None) => Err(Failure::usage(format!("no cluster {:?} in {}", args.cluster, folder.path().display()))),
+        (None, None) => Err(Failure::usage(format!(
+            "no cluster {:?} in {}",
+            args.cluster,
+            folder.path().display()
+        ))),
     }
 }
 
@@ -123,36 +143,50 @@ fn find_calls(path: &Path, id: &str) -> Result<Vec<crate::mock::summary::Cluster
     if id.is_empty() || !path.is_file() {
         return Ok(Vec::new());
     }
-    let unusable = |error: &dyn std::error::Error| Failure::unusable(format!("cannot read {}", path.display())).because(error);
+    let unusable = |error: &dyn std::error::Error| {
+        Failure::unusable(format!("cannot read {}", path.display())).because(error)
+    };
     let file = std::fs::File::open(path).map_err(|error| unusable(&error))?;
-    let summary = Summary::read(std::io::BufReader::new(file), &[]).map_err(|error| unusable(&error))?;
+    let summary =
+        Summary::read(std::io::BufReader::new(file), &[]).map_err(|error| unusable(&error))?;
     Ok(summary.clusters.into_iter().filter(|cluster| cluster.id.starts_with(id)).collect())
 }
 
-/// The clusters of answers whose id starts so, each once: one id may name several rows where an approval holds for a part, and
-/// they have the same route, place and kind.
+/// The clusters of answers whose id starts so, each once: one id may name several rows where an
+/// approval holds for a part, and they have the same route, place and kind.
 fn find_answers(path: &Path, id: &str) -> Result<Vec<Cluster>, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::unusable(format!("cannot read {}: run `shadowtap diff` first", path.display())).because(&error)
+        Failure::unusable(format!("cannot read {}: run `shadowtap diff` first", path.display()))
+            .because(&error)
     })?;
-    let damaged = |error: serde_json::Error| Failure::unusable(format!("{} is damaged", path.display())).because(&error);
-    let clusters = text.lines().map(serde_json::from_str).collect::<Result<Vec<Cluster>, _>>().map_err(damaged)?;
-    let mut fitting: Vec<Cluster> = clusters.into_iter().filter(|cluster| !id.is_empty() && cluster.id.starts_with(id)).collect();
+    let damaged = |error: serde_json::Error| {
+        Failure::unusable(format!("{} is damaged", path.display())).because(&error)
+    };
+    let clusters = text
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<Vec<Cluster>, _>>()
+        .map_err(damaged)?;
+    let mut fitting: Vec<Cluster> = clusters
+        .into_iter()
+        .filter(|cluster| !id.is_empty() && cluster.id.starts_with(id))
+        .collect();
     fitting.sort_by(|one, other| one.id.cmp(&other.id));
     fitting.dedup_by(|one, other| one.id == other.id);
     Ok(fitting)
 }
 
-/// Adds the approval at the end of the file, which stays as it is, with its comments; one of the same difference that has ended
-/// is taken away.
+/// Adds the approval at the end of the file, which stays as it is, with its comments; one of the
+/// same difference that has ended is taken away.
 fn add(path: &Path, intended: &Intended, today: &str) -> Result<(), Failure> {
     let mut text = if path.exists() {
         let known = read_approvals(path)?;
         if let Some((other, _)) = intended.known(&known, today).iter().find(|(_, ended)| !ended) {
             return Err(Failure::usage(format!("{} has it already: {other}", path.display())));
         }
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("cannot read {}", path.display())).because(&error))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::usage(format!("cannot read {}", path.display())).because(&error)
+        })?;
         without(&text, |entry| !intended.known(entry, today).is_empty())
     } else {
         PREAMBLE.to_owned()
@@ -162,5 +196,7 @@ fn add(path: &Path, intended: &Intended, today: &str) -> Result<(), Failure> {
     }
     text.push('\n');
     text.push_str(&intended.toml());
-    std::fs::write(path, text).map_err(|error| Failure::unusable(format!("cannot write {}", path.display())).because(&error))
+    std::fs::write(path, text).map_err(|error| {
+        Failure::unusable(format!("cannot write {}", path.display())).because(&error)
+    })
 }

@@ -1,13 +1,20 @@
-//! The command line as declared: the program, what all commands share, and how sizes and durations are written.
-//! Each command declares its own flags in its own file.
+//! The command line as declared: the program, what all commands share, and how sizes and durations
+//! are written. Each command declares its own flags in its own file.
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-/// Replaces a live shadow deployment by an offline one: capture v1's traffic, replay it at v2, compare, judge.
+/// Replaces a live shadow deployment by an offline one: capture v1's traffic, replay it at v2,
+/// compare, judge.
 #[derive(Debug, Parser)]
-#[command(name = "shadowtap", version, propagate_version = true, arg_required_else_help = true, max_term_width = 110)]
+#[command(
+    name = "shadowtap",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 110
+)]
 pub struct Cli {
     /// Flags of every command.
     #[command(flatten)]
@@ -26,7 +33,8 @@ pub struct Global {
     /// Say nothing but results and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Read settings from this file (a flag beats the file) [default: shadowtap.toml, where it exists]
+    /// Read settings from this file (a flag beats the file) [default: shadowtap.toml, where it
+    /// exists]
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
 }
@@ -88,7 +96,11 @@ pub fn duration_ns(text: &str) -> Result<i64, String> {
     let wrong = || format!("{text:?} is not a duration: write for example 500ms, 30s, 5m or 2h");
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
-        return if (0.0..9e9).contains(&seconds) { Ok((seconds * 1e9) as i64) } else { Err(wrong()) };
+        return if (0.0..9e9).contains(&seconds) {
+            Ok((seconds * 1e9) as i64)
+        } else {
+            Err(wrong())
+        };
     }
     let parsed = humantime::parse_duration(text).map_err(|_| wrong())?;
     i64::try_from(parsed.as_nanos()).map_err(|_| wrong())
@@ -100,14 +112,24 @@ mod tests {
 
     #[test]
     fn sizes_and_durations() {
-        for (text, bytes) in [("1500", 1500), ("10MiB", 10 << 20), ("64k", 65_536), ("1.5GB", 1_500_000_000), ("2 KiB", 2048)] {
+        for (text, bytes) in [
+            ("1500", 1500),
+            ("10MiB", 10 << 20),
+            ("64k", 65_536),
+            ("1.5GB", 1_500_000_000),
+            ("2 KiB", 2048),
+        ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
         for text in ["", "ten", "10 parsecs", "-1", "1e99GB"] {
             assert!(size(text).is_err(), "{text}");
         }
-        for (text, nanos) in [("500ms", 500_000_000), ("2h", 7_200_000_000_000), ("3", 3_000_000_000), ("1m30s", 90_000_000_000)]
-        {
+        for (text, nanos) in [
+            ("500ms", 500_000_000),
+            ("2h", 7_200_000_000_000),
+            ("3", 3_000_000_000),
+            ("1m30s", 90_000_000_000),
+        ] {
             assert_eq!(duration_ns(text), Ok(nanos), "{text}");
         }
         for text in ["", "soon", "-5s", "5 lightyears", "-1"] {

@@ -29,12 +29,15 @@ use crate::time::{Monotonic, Timestamp};
 
 /// Record live traffic on this machine's interfaces
 ///
-/// Ends with --duration, SIGINT or SIGTERM, and prints how many packets were seen, kept, and dropped by whom. A second signal ends
-/// it at once. While a file is written its name ends in .part; after a kill it is readable up to the last second.
+/// Ends with --duration, SIGINT or SIGTERM, and prints how many packets were seen, kept, and
+/// dropped by whom. A second signal ends it at once. While a file is written its name ends in
+/// .part; after a kill it is readable up to the last second.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  shadowtap capture -i eth0 --port 8080 -o v1.pcap --duration 10m\n  \
+#[command(
+    after_help = "Examples:\n  shadowtap capture -i eth0 --port 8080 -o v1.pcap --duration 10m\n  \
     shadowtap capture -i any --port 8080 -o 'v1-%Y%m%dT%H%M%S.pcapng.zst' --rotate-every 1h --keep-files 24\n  \
-    shadowtap capture -i eth0 --port 8080 -o v1.jsonl.zst --redact default")]
+    shadowtap capture -i eth0 --port 8080 -o v1.jsonl.zst --redact default"
+)]
 pub struct Args {
     /// Interface to capture; repeat for several (.pcapng), `any` for all
     #[arg(short, long = "interface", value_name = "IFACE")]
@@ -42,11 +45,12 @@ pub struct Args {
     /// TCP port to capture, also in VLANs and tunnels; repeat for several [default: everything]
     #[arg(short, long = "port", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
-    /// Capture only what matches this filter, in libpcap's language (both hold where --port is given too)
+    /// Capture only what matches this filter, in libpcap's language (both hold where --port is
+    /// given too)
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
-    /// File to write: .pcap, .pcapng (packets) or .jsonl (exchanges), each with .zst too; %Y %m %d %H %M %S are filled in
-    /// [default: captures/IFACE-TIME.pcap]
+    /// File to write: .pcap, .pcapng (packets) or .jsonl (exchanges), each with .zst too; %Y %m %d
+    /// %H %M %S are filled in [default: captures/IFACE-TIME.pcap]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// End after this time
@@ -114,14 +118,26 @@ pub enum Content {
 impl Args {
     /// With what the file says where no flag does.
     fn or(self, file: Section) -> Result<Self, Failure> {
-        fn read<T>(name: &str, text: Option<String>, parse: fn(&str) -> Result<T, String>) -> Result<Option<T>, Failure> {
-            text.map(|text| parse(&text).map_err(|why| Failure::usage(format!("[capture] {name}: {why}")))).transpose()
+        fn read<T>(
+            name: &str,
+            text: Option<String>,
+            parse: fn(&str) -> Result<T, String>,
+        ) -> Result<Option<T>, Failure> {
+            text.map(|text| {
+                parse(&text).map_err(|why| Failure::usage(format!("[capture] {name}: {why}")))
+            })
+            .transpose()
         }
         fn list<T>(flags: Vec<T>, file: Vec<T>) -> Vec<T> {
             if flags.is_empty() { file } else { flags }
         }
-        if file.port.contains(&0) || file.keep_files == Some(0) || !(1..=256).contains(&file.threads.unwrap_or(1)) {
-            return Err(Failure::usage("[capture] port and keep_files must be at least 1, threads from 1 to 256"));
+        if file.port.contains(&0)
+            || file.keep_files == Some(0)
+            || !(1..=256).contains(&file.threads.unwrap_or(1))
+        {
+            return Err(Failure::usage(
+                "[capture] port and keep_files must be at least 1, threads from 1 to 256",
+            ));
         }
         Ok(Self {
             interfaces: list(self.interfaces, file.interface),
@@ -130,7 +146,11 @@ impl Args {
             output: self.output.or(file.output),
             duration: self.duration.or(read("duration", file.duration, duration_ns)?),
             rotate_size: self.rotate_size.or(read("rotate_size", file.rotate_size, size)?),
-            rotate_every: self.rotate_every.or(read("rotate_every", file.rotate_every, duration_ns)?),
+            rotate_every: self.rotate_every.or(read(
+                "rotate_every",
+                file.rotate_every,
+                duration_ns,
+            )?),
             keep_files: self.keep_files.or(file.keep_files),
             min_free: self.min_free.or(read("min_free", file.min_free, size)?),
             snaplen: self.snaplen.or(read("snaplen", file.snaplen, size)?),
@@ -147,7 +167,10 @@ impl Args {
 impl Settings {
     fn new(args: Args) -> Result<Self, Failure> {
         if args.interfaces.is_empty() {
-            return Err(Failure::usage(format!("name the interface with -i: there are {}", live::devices().join(", "))));
+            return Err(Failure::usage(format!(
+                "name the interface with -i: there are {}",
+                live::devices().join(", ")
+            )));
         }
         let path = args.output.unwrap_or_else(|| default_path(&args.interfaces));
         let (format, compress) = format_of(&path)?;
@@ -173,7 +196,9 @@ impl Settings {
             return Err(Failure::usage("--keep-files needs --rotate-size or --rotate-every"));
         }
         if args.rotate_every.is_some_and(|every| every < 1_000_000) || args.rotate_size == Some(0) {
-            return Err(Failure::usage("--rotate-every must be at least 1ms and --rotate-size at least 1"));
+            return Err(Failure::usage(
+                "--rotate-every must be at least 1ms and --rotate-size at least 1",
+            ));
         }
         let snaplen = match args.snaplen {
             None => live::SNAPLEN,
@@ -203,7 +228,11 @@ impl Settings {
             snaplen,
             buffer,
             promiscuous: args.promiscuous,
-            hold: if matches!(content, Content::Packets(_)) { live::HOLD_PACKETS } else { live::HOLD },
+            hold: if matches!(content, Content::Packets(_)) {
+                live::HOLD_PACKETS
+            } else {
+                live::HOLD
+            },
         };
         Ok(Self { options, plan, content, duration_ns: args.duration, user })
     }
@@ -222,10 +251,13 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What a file's name says: the format of packets, or none for exchanges, and whether it is compressed.
+/// What a file's name says: the format of packets, or none for exchanges, and whether it is
+/// compressed.
 fn format_of(path: &Path) -> Result<(Option<Format>, bool), Failure> {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let (plain, compress) = name.strip_suffix(".zst").map_or((&*name, false), |plain| (plain, true));
+    let name =
+        path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let (plain, compress) =
+        name.strip_suffix(".zst").map_or((&*name, false), |plain| (plain, true));
     let format = match Path::new(plain).extension().and_then(std::ffi::OsStr::to_str) {
         Some("pcap") => Some(Format::Pcap),
         Some("pcapng") => Some(Format::Pcapng),
@@ -286,13 +318,17 @@ impl Running {
             Self::Packets(recording) => Captured { recorded: recording.stop(), exchanges: None },
             Self::Exchanges(recording) => {
                 let done = recording.stop();
-                Captured { recorded: done.recorded, exchanges: Some((done.exchanges, done.lost, done.ledger)) }
+                Captured {
+                    recorded: done.recorded,
+                    exchanges: Some((done.exchanges, done.lost, done.ledger)),
+                }
             }
         }
     }
 }
 
-/// Records until it is over. What was recorded is complete also where it ended by a failure, which the answer holds then.
+/// Records until it is over. What was recorded is complete also where it ended by a failure, which
+/// the answer holds then.
 pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, Failure> {
     let stop = Stop::new().map_err(|error| failure(&RecordError::Stop(error)))?;
     end_on_signals(&stop)?;
@@ -303,9 +339,12 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
     tracing::info!("capturing {names} to {}", settings.plan.path.display());
     let (plan, ended) = (settings.plan.clone(), Arc::clone(&stop));
     let recording = match &settings.content {
-        Content::Packets(format) => Recording::begin(tap, *format, plan, ended).map(Running::Packets),
+        Content::Packets(format) => {
+            Recording::begin(tap, *format, plan, ended).map(Running::Packets)
+        }
         Content::Exchanges(options, redactor) => {
-            parse::live::Recording::begin(tap, options, redactor.clone(), plan, ended).map(Running::Exchanges)
+            parse::live::Recording::begin(tap, options, redactor.clone(), plan, ended)
+                .map(Running::Exchanges)
         }
     };
     let recording = recording.map_err(|error| failure(&error))?;
@@ -313,7 +352,9 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
     let progress = Progress::beaten(global, "capture", None);
     // Asleep but for what is shown and the end: beside v1, what does not run costs nothing.
     while !stop.is_told() {
-        let left = settings.duration_ns.map(|duration| Duration::from_nanos((duration - started.elapsed()).max(0) as u64));
+        let left = settings
+            .duration_ns
+            .map(|duration| Duration::from_nanos((duration - started.elapsed()).max(0) as u64));
         if left.is_some_and(|left| left.is_zero()) {
             break;
         }
@@ -338,29 +379,41 @@ fn state(counts: &Counts, bytes: u64) -> String {
 fn end_on_signals(stop: &Stop) -> Result<(), Failure> {
     let register = |signal| {
         let (told, mouth) = stop.for_signal()?;
-        signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(&told))?;
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            Exit::Interrupted as i32,
+            Arc::clone(&told),
+        )?;
         signal_hook::flag::register(signal, told)?;
         signal_hook::low_level::pipe::register(signal, mouth)
     };
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        register(signal).map_err(|error: std::io::Error| Failure::unusable("cannot listen for signals").because(&error))?;
+        register(signal).map_err(|error: std::io::Error| {
+            Failure::unusable("cannot listen for signals").because(&error)
+        })?;
     }
     Ok(())
 }
 
 fn give_privileges_away(settings: &Settings) -> Result<(), Failure> {
     let folder = folder_of(&settings.plan.path);
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Failure::unusable(format!("cannot make the folder {}", folder.display())).because(&error))?;
-    let lacking = |error: std::io::Error| Failure::unusable("cannot give privileges away").because(&error);
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Failure::unusable(format!("cannot make the folder {}", folder.display())).because(&error)
+    })?;
+    let lacking =
+        |error: std::io::Error| Failure::unusable("cannot give privileges away").because(&error);
     if let Some((user, group)) = settings.user {
         privilege::become_user(user, group).map_err(lacking)?;
         if rustix::fs::access(folder, Access::WRITE_OK).is_err() {
-            return Err(Failure::unusable(format!("{} is not writable for the user of --user", folder.display())));
+            return Err(Failure::unusable(format!(
+                "{} is not writable for the user of --user",
+                folder.display()
+            )));
         }
         return Ok(());
     }
-    // Root without capabilities still writes into its own folders; into those of others only with this one.
+    // Root without capabilities still writes into its own folders; into those of others only with
+    // this one.
     privilege::drop_capabilities(!owned_by_this_user(folder)).map_err(lacking)
 }
 
@@ -399,7 +452,11 @@ fn summary(captured: &Captured) -> String {
         let _ = writeln!(text, "written to: {}", printable(&file.display().to_string()));
     }
     if recorded.begun > recorded.files.len() as u64 {
-        let _ = writeln!(text, "removed since: {} older files", recorded.begun - recorded.files.len() as u64);
+        let _ = writeln!(
+            text,
+            "removed since: {} older files",
+            recorded.begun - recorded.files.len() as u64
+        );
     }
     text
 }
@@ -431,7 +488,11 @@ mod tests {
             assert_eq!(format_of(Path::new(wrong)).unwrap_err().exit, Exit::Usage, "{wrong}");
         }
         let path = default_path(&["eth0".to_owned()]);
-        assert!(path.to_str().unwrap().starts_with("captures/eth0-20") && path.extension().unwrap() == "pcap", "{path:?}");
+        assert!(
+            path.to_str().unwrap().starts_with("captures/eth0-20")
+                && path.extension().unwrap() == "pcap",
+            "{path:?}"
+        );
     }
 
     #[derive(clap::Parser)]
@@ -441,7 +502,10 @@ mod tests {
     }
 
     fn settings(flags: &str, file: &str) -> Result<Settings, Failure> {
-        let line = <Line as clap::Parser>::try_parse_from(std::iter::once("capture").chain(flags.split_whitespace())).unwrap();
+        let line = <Line as clap::Parser>::try_parse_from(
+            std::iter::once("capture").chain(flags.split_whitespace()),
+        )
+        .unwrap();
         Settings::new(line.args.or(toml::from_str(file).unwrap())?)
     }
 
@@ -465,23 +529,42 @@ mod tests {
         "#;
         let of_file = settings("", file).unwrap();
         assert_eq!(of_file.options.interfaces, ["eth0", "eth1"]);
-        assert_eq!((&of_file.options.ports[..], of_file.options.promiscuous), (&[8080, 9090][..], true));
-        assert_eq!((of_file.options.filter.as_deref(), of_file.options.snaplen), (Some("host 10.0.0.7"), 1500));
+        assert_eq!(
+            (&of_file.options.ports[..], of_file.options.promiscuous),
+            (&[8080, 9090][..], true)
+        );
+        assert_eq!(
+            (of_file.options.filter.as_deref(), of_file.options.snaplen),
+            (Some("host 10.0.0.7"), 1500)
+        );
         assert_eq!((of_file.options.buffer, of_file.duration_ns), (8 << 20, Some(600_000_000_000)));
         let plan = &of_file.plan;
         assert_eq!((plan.rotate_size, plan.rotate_every), (Some(1 << 30), Some(3_600_000_000_000)));
         assert_eq!((plan.keep_files, plan.min_free, plan.compress), (Some(24), 1 << 30, true));
-        assert!(matches!(&of_file.content, Content::Exchanges(options, Some(_)) if options.threads == 3));
+        assert!(
+            matches!(&of_file.content, Content::Exchanges(options, Some(_)) if options.threads == 3)
+        );
 
         let flags = "-i lo -p 80 --filter tcp -o a.jsonl --duration 1s --rotate-size 2M --rotate-every 2h --keep-files 2 --min-free 5k \
             --snaplen 96 --buffer 1MiB --threads 1";
         let of_flags = settings(flags, file).unwrap();
-        assert_eq!((&of_flags.options.interfaces[..], &of_flags.options.ports[..]), (&["lo".to_owned()][..], &[80][..]));
-        assert_eq!((of_flags.options.filter.as_deref(), of_flags.options.snaplen), (Some("tcp"), 96));
+        assert_eq!(
+            (&of_flags.options.interfaces[..], &of_flags.options.ports[..]),
+            (&["lo".to_owned()][..], &[80][..])
+        );
+        assert_eq!(
+            (of_flags.options.filter.as_deref(), of_flags.options.snaplen),
+            (Some("tcp"), 96)
+        );
         assert_eq!((of_flags.options.buffer, of_flags.duration_ns), (1 << 20, Some(1_000_000_000)));
         let plan = &of_flags.plan;
-        assert_eq!((plan.path.to_str(), plan.rotate_size, plan.keep_files), (Some("a.jsonl"), Some(2 << 20), Some(2)));
-        assert!(matches!(&of_flags.content, Content::Exchanges(options, Some(_)) if options.threads == 1));
+        assert_eq!(
+            (plan.path.to_str(), plan.rotate_size, plan.keep_files),
+            (Some("a.jsonl"), Some(2 << 20), Some(2))
+        );
+        assert!(
+            matches!(&of_flags.content, Content::Exchanges(options, Some(_)) if options.threads == 1)
+        );
 
         // What the file redacts is not written by a flag that asks for packets.
         assert_eq!(settings("-o v1.pcap", file).unwrap_err().exit, Exit::Usage);

@@ -1,4 +1,5 @@
-//! `shadowtap.toml`: read once, checked by type; an unknown key is an error that names it and the nearest known one.
+//! `shadowtap.toml`: read once, checked by type; an unknown key is an error that names it and the
+//! nearest known one.
 //!
 //! Each section's type belongs to the stage that it configures.
 
@@ -28,33 +29,43 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the file that `global` names, else [`DEFAULT_FILE`] where it exists, else the defaults.
+    /// Reads the file that `global` names, else [`DEFAULT_FILE`] where it exists, else the
+    /// defaults.
     pub fn load(global: &Global) -> Result<Self, Failure> {
         let path = match &global.config {
             Some(path) => path.clone(),
             None if Path::new(DEFAULT_FILE).exists() => PathBuf::from(DEFAULT_FILE),
             None => return Ok(Self::default()),
         };
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Failure::usage(format!("cannot read the configuration {}", path.display())).because(&error))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Failure::usage(format!("cannot read the configuration {}", path.display()))
+                .because(&error)
+        })?;
         Self::parse(&text, &path)
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
         toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             let message = error.message();
-            let hint = nearest_key(message).map(|key| format!("; did you mean `{key}`?")).unwrap_or_default();
+            let hint = nearest_key(message)
+                .map(|key| format!("; did you mean `{key}`?"))
+                .unwrap_or_default();
             Failure::usage(format!("{}: line {line}: {message}{hint}", path.display()))
         })
     }
 }
 
-/// From serde's "unknown field `x`, expected one of `a`, `b`": the known key nearest to the unknown one.
+/// From serde's "unknown field `x`, expected one of `a`, `b`": the known key nearest to the unknown
+/// one.
 fn nearest_key(message: &str) -> Option<&str> {
     let mut quoted = message.strip_prefix("unknown field")?.split('`').skip(1).step_by(2);
     let unknown = quoted.next()?;
-    quoted.max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)))
+    quoted.max_by(|a, b| {
+        strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
+    })
 }
 
 #[cfg(test)]

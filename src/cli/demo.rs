@@ -1,5 +1,6 @@
-//! `shadowtap demo`: the whole road on a small shop that it starts itself. Version 1 is used by its customers and captured, version
-//! 2 gets their requests again, and the report must find what is planted in it.
+//! `shadowtap demo`: the whole road on a small shop that it starts itself. Version 1 is used by its
+//! customers and captured, version 2 gets their requests again, and the report must find what is
+//! planted in it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,9 +29,11 @@ use crate::mock::{self as egress, Timing};
 
 /// Where it writes if nothing else is said.
 const FOLDER: &str = "reports/demo";
-/// The capture in the folder; with it the folder is known as a demo's, and may be overwritten by the next one.
+/// The capture in the folder; with it the folder is known as a demo's, and may be overwritten by
+/// the next one.
 const CAPTURE: &str = "demo.pcap";
-/// The capture that is used where this process may not capture: made in the same way, see captures/README.md.
+/// The capture that is used where this process may not capture: made in the same way, see
+/// captures/README.md.
 const RECORDED: &[u8] = include_bytes!("../../captures/demo.pcap");
 /// The interface that the shop is on.
 const LOOPBACK: &str = "lo";
@@ -39,9 +42,10 @@ const QUIET: Duration = Duration::from_millis(250);
 
 /// See it all at work: a small shop in two versions
 ///
-/// Starts version 1 of a shop and its payment provider on loopback, sends customers for eleven seconds, captures them live (where this
-/// process may; else it takes a recorded capture), replays them at version 2 with a mock in the provider's place, and reports. Five
-/// faults are planted in version 2 and the report must find them, so the verdict is "fail", and the demo ends with 0.
+/// Starts version 1 of a shop and its payment provider on loopback, sends customers for eleven
+/// seconds, captures them live (where this process may; else it takes a recorded capture), replays
+/// them at version 2 with a mock in the provider's place, and reports. Five faults are planted in
+/// version 2 and the report must find them, so the verdict is "fail", and the demo ends with 0.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  shadowtap demo -o reports/demo")]
 pub struct Args {
@@ -81,7 +85,8 @@ pub struct Shown {
     pub unexpected: Vec<String>,
     /// Why the latencies were not judged, where this machine was too busy for that.
     pub untrusted: Vec<String>,
-    /// How often the real provider was charged while version 2 was replayed: never, because of the mock.
+    /// How often the real provider was charged while version 2 was replayed: never, because of the
+    /// mock.
     pub charged_by_replay: u64,
     /// The report's lines.
     text: String,
@@ -91,8 +96,12 @@ pub struct Shown {
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
-    let settings =
-        Settings { output: args.output, recorded: args.recorded, faults: Faults::ALL, customers: clients::Settings::default() };
+    let settings = Settings {
+        output: args.output,
+        recorded: args.recorded,
+        faults: Faults::ALL,
+        customers: clients::Settings::default(),
+    };
     let shown = execute(&settings, global)?;
     output::print(&text(&shown, &settings))?;
     if shown.interrupted {
@@ -121,9 +130,16 @@ fn text(shown: &Shown, settings: &Settings) -> String {
         let _ = writeln!(text, "  ! not planted: {surplus}");
     }
     if shown.unexpected.is_empty() {
-        let _ = writeln!(text, "Nothing else is held against it: times, request ids and the order of header fields are noise.");
+        let _ = writeln!(
+            text,
+            "Nothing else is held against it: times, request ids and the order of header fields are noise."
+        );
     }
-    let _ = writeln!(text, "The provider was charged {} times by the replay: the mock answered for it.", shown.charged_by_replay);
+    let _ = writeln!(
+        text,
+        "The provider was charged {} times by the replay: the mock answered for it.",
+        shown.charged_by_replay
+    );
     let _ = writeln!(text, "\nReport: {}", settings.output.join("report.html").display());
     text
 }
@@ -133,10 +149,14 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
     let folder = &settings.output;
     let is_ours = folder.join(CAPTURE).is_file();
     if folder.join(names::RUN).exists() && !is_ours {
-        return Err(Failure::usage(format!("{} holds another run: choose another folder with -o", folder.display())));
+        return Err(Failure::usage(format!(
+            "{} holds another run: choose another folder with -o",
+            folder.display()
+        )));
     }
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Failure::unusable(format!("cannot make the folder {}", folder.display())).because(&error))?;
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Failure::unusable(format!("cannot make the folder {}", folder.display())).because(&error)
+    })?;
     let capture = folder.join(CAPTURE);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -144,7 +164,9 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::unusable("cannot start threads").because(&error))?;
-    let start = |error: std::io::Error| Failure::unusable("cannot start the shop on loopback").because(&error);
+    let start = |error: std::io::Error| {
+        Failure::unusable("cannot start the shop on loopback").because(&error)
+    };
     let provider = runtime.block_on(Provider::start()).map_err(start)?;
     let customers = captured(settings, &capture, &runtime, &provider, global)?;
     let charged = provider.charges().values().sum::<u64>();
@@ -154,17 +176,32 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
         std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
         Some(folder.join(names::EGRESS)),
         mock::Choice::default(),
-        &egress::Config { providers: vec![PROVIDER_HOST.to_owned()], timing: Timing::Recorded, ..egress::Config::default() },
+        &egress::Config {
+            providers: vec![PROVIDER_HOST.to_owned()],
+            timing: Timing::Recorded,
+            ..egress::Config::default()
+        },
     )?;
     mock.serve.threads = 1;
     mock.watches = true;
     let mock = mock::start(&mock, global)?;
-    let version2 =
-        shop::Settings { version: 2, faults: settings.faults, provider: mock.address(), avoid_ports: vec![SHOP_PORT_RECORDED] };
+    let version2 = shop::Settings {
+        version: 2,
+        faults: settings.faults,
+        provider: mock.address(),
+        avoid_ports: vec![SHOP_PORT_RECORDED],
+    };
     let version2 = runtime.block_on(shop::start(version2)).map_err(start)?;
-    say(global, &format!("replaying at version 2 on {} with the original timing", version2.address()));
+    say(
+        global,
+        &format!("replaying at version 2 on {} with the original timing", version2.address()),
+    );
     // The planted slowness is 60 ms: a busy laptop may send this late and still show it.
-    let policy = Policy { max_egress_differences: Some(0), max_lateness_p99: Nanos(15_000_000), ..Policy::default() };
+    let policy = Policy {
+        max_egress_differences: Some(0),
+        max_lateness_p99: Nanos(15_000_000),
+        ..Policy::default()
+    };
     let target = format!("http://{}", version2.address());
     let inputs = vec![capture.to_string_lossy().into_owned()];
     let replay = replay::Settings::new(inputs, shape(&target)?, Some(folder.to_owned()), true)?;
@@ -184,8 +221,10 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
 
     let loaded = Loaded::read(&RunFolder::open(folder)?, &policy, false, global)?;
     let checks = &loaded.report().judgement.checks;
-    let untrusted = checks.iter().filter(|check| !check.holds).map(|check| check.why.clone()).collect();
-    let (planted, unexpected) = held_against(settings.faults, &loaded, &folder.join(names::EGRESS))?;
+    let untrusted =
+        checks.iter().filter(|check| !check.holds).map(|check| check.why.clone()).collect();
+    let (planted, unexpected) =
+        held_against(settings.faults, &loaded, &folder.join(names::EGRESS))?;
     Ok(Shown {
         live: customers.is_some(),
         customers,
@@ -209,8 +248,9 @@ fn shape(target: &str) -> Result<Shape, Failure> {
         #[command(flatten)]
         flags: Flags,
     }
-    let line = Line::try_parse_from(["demo", "--target", target, "--unsafe-methods", "--host", SHOP_HOST])
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    let line =
+        Line::try_parse_from(["demo", "--target", target, "--unsafe-methods", "--host", SHOP_HOST])
+            .map_err(|error| Failure::usage(error.to_string()))?;
     Shape::new(line.flags, &Config::default().replay, &Config::default().gate)
 }
 
@@ -221,7 +261,8 @@ fn say(global: &Global, line: &str) {
     }
 }
 
-/// Puts the customers' traffic into `capture`: live where that is allowed, else the recorded one. Gives what the customers did.
+/// Puts the customers' traffic into `capture`: live where that is allowed, else the recorded one.
+/// Gives what the customers did.
 fn captured(
     settings: &Settings,
     capture: &Path,
@@ -230,15 +271,21 @@ fn captured(
     global: &Global,
 ) -> Result<Option<Done>, Failure> {
     let recorded = || {
-        std::fs::write(capture, RECORDED)
-            .map_err(|error| Failure::unusable(format!("cannot write {}", capture.display())).because(&error))
+        std::fs::write(capture, RECORDED).map_err(|error| {
+            Failure::unusable(format!("cannot write {}", capture.display())).because(&error)
+        })
     };
     if settings.recorded {
         say(global, "taking the recorded capture, as asked");
         recorded()?;
         return Ok(None);
     }
-    let version1 = shop::Settings { version: 1, faults: Faults::NONE, provider: provider.address(), avoid_ports: vec![] };
+    let version1 = shop::Settings {
+        version: 1,
+        faults: Faults::NONE,
+        provider: provider.address(),
+        avoid_ports: vec![],
+    };
     let version1 = runtime
         .block_on(shop::start(version1))
         .map_err(|error| Failure::unusable("cannot start the shop on loopback").because(&error))?;
@@ -250,7 +297,10 @@ fn captured(
     let recording = match Recording::start(&options, capture) {
         Ok(recording) => recording,
         Err(RecordError::Live(error)) => {
-            say(global, &format!("cannot capture live here ({error}): taking the recorded capture"));
+            say(
+                global,
+                &format!("cannot capture live here ({error}): taking the recorded capture"),
+            );
             recorded()?;
             return Ok(None);
         }
@@ -279,7 +329,13 @@ fn captured(
     std::thread::sleep(QUIET);
     let recorded = recording.stop();
     complete(&recorded)?;
-    say(global, &format!("{} requests on {} connections, {} orders", done.requests, settings.customers.sessions, done.orders));
+    say(
+        global,
+        &format!(
+            "{} requests on {} connections, {} orders",
+            done.requests, settings.customers.sessions, done.orders
+        ),
+    );
     Ok(Some(done))
 }
 
@@ -323,13 +379,26 @@ fn held_against(
             routes.push(route);
         }
     };
-    let (cart, product, search, reviews) = ("GET /carts/{id}", "GET /products/{id}", "GET /search", "GET /products/{id}/reviews");
-    let renamed = take(cart, &|cluster| ["$.item_count", "$.items_count"].contains(&cluster.place.as_str()));
+    let (cart, product, search, reviews) =
+        ("GET /carts/{id}", "GET /products/{id}", "GET /search", "GET /products/{id}/reviews");
+    let renamed =
+        take(cart, &|cluster| ["$.item_count", "$.items_count"].contains(&cluster.place.as_str()));
     plant(faults.renamed_field, "GET /carts/{id} calls item_count items_count", cart, renamed);
     let price = take(product, &|cluster| cluster.place == "$.price");
-    plant(faults.wrong_price, "GET /products/{id} takes five times the discount off", product, price);
-    let broken = take(search, &|cluster| cluster.kind == Kind::Status && cluster.shape.contains("500"));
-    plant(faults.broken_search, "GET /search answers 500 where the query is not ASCII", search, broken);
+    plant(
+        faults.wrong_price,
+        "GET /products/{id} takes five times the discount off",
+        product,
+        price,
+    );
+    let broken =
+        take(search, &|cluster| cluster.kind == Kind::Status && cluster.shape.contains("500"));
+    plant(
+        faults.broken_search,
+        "GET /search answers 500 where the query is not ASCII",
+        search,
+        broken,
+    );
     let slower = report
         .judgement
         .with(Finding::Fail)
@@ -352,9 +421,16 @@ fn held_against(
             cluster.provider,
             cluster.calls,
             cluster.verdict.name(),
-            if cluster.example.payload.is_empty() { &cluster.example.recorded_payload } else { &cluster.example.payload }
+            if cluster.example.payload.is_empty() {
+                &cluster.example.recorded_payload
+            } else {
+                &cluster.example.payload
+            }
         );
-        if faults.charges_twice && cluster.verdict == CallVerdict::Repeated && cluster.route == "POST /v1/charges" {
+        if faults.charges_twice
+            && cluster.verdict == CallVerdict::Repeated
+            && cluster.route == "POST /v1/charges"
+        {
             twice = Some(line);
         } else {
             unexpected.push(line);
@@ -369,7 +445,11 @@ fn held_against(
 }
 
 fn named(cluster: &Cluster) -> String {
-    let cause = cluster.only_where.as_ref().map(|cause| format!(", only where {cause}")).unwrap_or_default();
+    let cause = cluster
+        .only_where
+        .as_ref()
+        .map(|cause| format!(", only where {cause}"))
+        .unwrap_or_default();
     format!(
         "{}: {} {} {} in {} of {} exchanges{cause}",
         cluster.route,
@@ -382,7 +462,9 @@ fn named(cluster: &Cluster) -> String {
 }
 
 fn outgoing(ledger: &Path) -> Result<Summary, Failure> {
-    let damaged = |error: &dyn std::error::Error| Failure::unusable(format!("cannot read {}", ledger.display())).because(error);
+    let damaged = |error: &dyn std::error::Error| {
+        Failure::unusable(format!("cannot read {}", ledger.display())).because(error)
+    };
     let file = std::fs::File::open(ledger).map_err(|error| damaged(&error))?;
     Summary::read(std::io::BufReader::new(file), &[]).map_err(|error| damaged(&error))
 }

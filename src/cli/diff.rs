@@ -73,14 +73,20 @@ impl Settings {
             settings.engine.noise = read_noise(path)?;
         }
         if let Some(path) = &args.routes {
-            settings.engine.routes = Some(read_routes(path)?.with_patterns(settings.engine.rules.patterns.clone()));
+            settings.engine.routes =
+                Some(read_routes(path)?.with_patterns(settings.engine.rules.patterns.clone()));
         }
         settings.threads = args.threads.unwrap_or(0);
         Ok(settings)
     }
 
     /// The settings for a run, as `shadowtap run` needs them.
-    pub fn of_run(dir: &Path, config: &Config, approved: Option<&Path>, show_secrets: bool) -> Result<Self, Failure> {
+    pub fn of_run(
+        dir: &Path,
+        config: &Config,
+        approved: Option<&Path>,
+        show_secrets: bool,
+    ) -> Result<Self, Failure> {
         let rules = Rules::new(&config.diff).map_err(|error| Failure::usage(error.to_string()))?;
         let approvals = match approved {
             Some(path) => read_approvals(path)?,
@@ -90,7 +96,8 @@ impl Settings {
         // The mask's key is the run's own, and the run may not be there yet: `execute` sets it.
         let masker = Masker::off();
         let today = Timestamp::now().to_string()[..10].to_owned();
-        let engine = engine::Settings { rules, approvals, noise: Vec::new(), routes: None, masker, today };
+        let engine =
+            engine::Settings { rules, approvals, noise: Vec::new(), routes: None, masker, today };
         Ok(Self { dir: dir.to_owned(), threads: 0, show_secrets, engine })
     }
 }
@@ -143,7 +150,9 @@ pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Finding
     let outputs = Outputs { differences: &mut differences, mismatches: &mut mismatches };
     let findings = pool.install(|| {
         engine::run(inputs, &settings.engine, outputs, &|done, total| {
-            progress.set(done * 100 / total.max(1), || format!("{} of {} MiB", done >> 20, total >> 20));
+            progress.set(done * 100 / total.max(1), || {
+                format!("{} of {} MiB", done >> 20, total >> 20)
+            });
         })
     });
     drop(progress);
@@ -160,9 +169,12 @@ pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Finding
     Ok(findings)
 }
 
-/// A file of records that can be read at any place: one that is compressed is unpacked into a file without a name beside it.
+/// A file of records that can be read at any place: one that is compressed is unpacked into a file
+/// without a name beside it.
 fn open(path: &Path) -> Result<File, Failure> {
-    let unreadable = |error: io::Error| Failure::unusable(format!("cannot read {}", path.display())).because(&error);
+    let unreadable = |error: io::Error| {
+        Failure::unusable(format!("cannot read {}", path.display())).because(&error)
+    };
     if path.exists() || !evidence::present(path) {
         return File::open(path).map_err(unreadable);
     }
@@ -172,7 +184,8 @@ fn open(path: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-/// Whether a run could be compared afterwards: the rules and the approvals can be used. For commands that replay first.
+/// Whether a run could be compared afterwards: the rules and the approvals can be used. For
+/// commands that replay first.
 pub(crate) fn check(config: &Config, approved: Option<&Path>) -> Result<(), Failure> {
     Settings::of_run(Path::new(""), config, approved, false).map(drop)
 }
@@ -182,10 +195,13 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
-    File::create(path).map(|file| BufWriter::with_capacity(1 << 18, file)).map_err(|error| unwritable(path, &error))
+    File::create(path)
+        .map(|file| BufWriter::with_capacity(1 << 18, file))
+        .map_err(|error| unwritable(path, &error))
 }
 
-/// A file that is gone from the folder at once and from the disk when it is closed, however the program ends.
+/// A file that is gone from the folder at once and from the disk when it is closed, however the
+/// program ends.
 fn spool(path: &Path) -> Result<File, Failure> {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
     let file = file.map_err(|error| unwritable(path, &error))?;
@@ -202,18 +218,21 @@ fn write_lines(path: &Path, lines: &[impl serde::Serialize]) -> Result<(), Failu
 }
 
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Failure> {
-    let mut text = serde_json::to_vec_pretty(value).expect("a record of strings and integers serialises");
+    let mut text =
+        serde_json::to_vec_pretty(value).expect("a record of strings and integers serialises");
     text.push(b'\n');
     std::fs::write(path, text).map_err(|error| unwritable(path, &error))
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}", path.display())).because(&error))
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read {}", path.display())).because(&error))
 }
 
 /// Reads a file of approvals.
 pub(super) fn read_approvals(path: &Path) -> Result<Approvals, Failure> {
-    Approvals::parse(&read_text(path)?).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
+    Approvals::parse(&read_text(path)?)
+        .map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
 }
 
 fn read_noise(path: &Path) -> Result<Vec<NoisePlace>, Failure> {
@@ -221,30 +240,45 @@ fn read_noise(path: &Path) -> Result<Vec<NoisePlace>, Failure> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
-            serde_json::from_str(line)
-                .map_err(|error| Failure::usage(format!("{}: line {}: not a noisy place: {error}", path.display(), number + 1)))
+            serde_json::from_str(line).map_err(|error| {
+                Failure::usage(format!(
+                    "{}: line {}: not a noisy place: {error}",
+                    path.display(),
+                    number + 1
+                ))
+            })
         })
         .collect()
 }
 
 fn read_routes(path: &Path) -> Result<Routes, Failure> {
-    serde_json::from_str(&read_text(path)?)
-        .map_err(|error| Failure::usage(format!("{}: not a file of routes: {error}", path.display())))
+    serde_json::from_str(&read_text(path)?).map_err(|error| {
+        Failure::usage(format!("{}: not a file of routes: {error}", path.display()))
+    })
 }
 
 fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()> {
     let Totals { compared, mismatched, noisy, approved, failed, .. } = findings.totals;
     let not: u64 = findings.totals.not_compared.values().sum();
-    let reasons: Vec<String> = findings.totals.not_compared.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    let reasons: Vec<String> = findings
+        .totals
+        .not_compared
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    let reasons =
+        if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
     writeln!(out, "{compared} exchanges compared, {not} not{reasons}")?;
     writeln!(
         out,
         "{mismatched} differ ({failed} without an answer of v2), {approved} as approved, {noisy} by noise only, {} are equal",
         compared - mismatched - approved - noisy
     )?;
-    for (class, title) in [(Class::Regression, "Regressions"), (Class::Approved, "Approved"), (Class::Noise, "Noise")] {
-        let clusters: Vec<&Cluster> = findings.clusters.iter().filter(|cluster| cluster.class == class).collect();
+    for (class, title) in
+        [(Class::Regression, "Regressions"), (Class::Approved, "Approved"), (Class::Noise, "Noise")]
+    {
+        let clusters: Vec<&Cluster> =
+            findings.clusters.iter().filter(|cluster| cluster.class == class).collect();
         if clusters.is_empty() {
             continue;
         }
@@ -254,7 +288,12 @@ fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()
             print_cluster(out, cluster)?;
         }
         if clusters.len() > PRINTED {
-            writeln!(out, "  … and {} more in {}", clusters.len() - PRINTED, dir.join(names::CLUSTERS).display())?;
+            writeln!(
+                out,
+                "  … and {} more in {}",
+                clusters.len() - PRINTED,
+                dir.join(names::CLUSTERS).display()
+            )?;
         }
     }
     for (title, lines) in [
@@ -294,7 +333,13 @@ fn print_cluster(out: &mut impl Write, cluster: &Cluster) -> io::Result<()> {
     if cluster.class == Class::Regression {
         let side = |value: &Option<String>| value.as_deref().map_or("nothing".to_owned(), text);
         let example = &cluster.example;
-        writeln!(out, "              {}: {} became {}", example.id, side(&example.expected), side(&example.actual))?;
+        writeln!(
+            out,
+            "              {}: {} became {}",
+            example.id,
+            side(&example.expected),
+            side(&example.actual)
+        )?;
     }
     if !cluster.why.is_empty() {
         writeln!(out, "              {}", text(&cluster.why))?;
@@ -307,7 +352,13 @@ fn print_ignored(out: &mut impl Write) -> io::Result<()> {
     for (name, how, why) in headers::BUILT_IN {
         writeln!(out, "| `{name}` | {} | {why} |", how.name())?;
     }
-    writeln!(out, "| `set-cookie` | by cookie and attribute | `Expires` by presence, a `Domain` of v1 or v2 itself not |")?;
-    writeln!(out, "| `location`, `content-location` | without v1's and v2's own host | a redirect to itself |")?;
+    writeln!(
+        out,
+        "| `set-cookie` | by cookie and attribute | `Expires` by presence, a `Domain` of v1 or v2 itself not |"
+    )?;
+    writeln!(
+        out,
+        "| `location`, `content-location` | without v1's and v2's own host | a redirect to itself |"
+    )?;
     writeln!(out, "| all others | by value | |")
 }

@@ -1,4 +1,5 @@
-//! Reads a run's folder into what a judgement and a report need. `report`, `gate` and `run` share it.
+//! Reads a run's folder into what a judgement and a report need. `report`, `gate` and `run` share
+//! it.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -23,8 +24,8 @@ use crate::mock::ledger as egress;
 use crate::mock::summary::{Cluster as OutgoingCluster, Summary as Calls};
 use crate::report::{CallCluster, Clusters, Egress, Facts, InputFacts, Report};
 
-/// Flags of the gate; each beats its key in `[gate]`. Those of `run` are kept in `run.json`, so that `report` and `gate` judge the
-/// same run in the same way when they are asked again.
+/// Flags of the gate; each beats its key in `[gate]`. Those of `run` are kept in `run.json`, so
+/// that `report` and `gate` judge the same run in the same way when they are asked again.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(default)]
 #[command(next_help_heading = "Gate")]
@@ -71,7 +72,10 @@ mod as_text {
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
     #[expect(clippy::ref_option, reason = "the form that serde calls")]
-    pub(super) fn serialize<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => serializer.collect_str(value),
             None => serializer.serialize_none(),
@@ -99,7 +103,10 @@ impl GateFlags {
 
     /// These flags, and where one is not set that of the run in `folder`.
     pub(crate) fn over_those_of(self, folder: &Path) -> Result<Self, Failure> {
-        let kept = RunFolder::open(folder)?.info().ok().and_then(|info| serde_json::from_value::<Self>(info.gate).ok());
+        let kept = RunFolder::open(folder)?
+            .info()
+            .ok()
+            .and_then(|info| serde_json::from_value::<Self>(info.gate).ok());
         let kept = kept.unwrap_or_default();
         Ok(Self {
             max_mismatch_rate: self.max_mismatch_rate.or(kept.max_mismatch_rate),
@@ -125,7 +132,9 @@ impl GateFlags {
         policy.confidence = self.confidence.unwrap_or(policy.confidence);
         policy.max_lateness_p99 = self.max_lateness_p99.unwrap_or(policy.max_lateness_p99);
         policy.min_latency_change = self.min_latency_change.unwrap_or(policy.min_latency_change);
-        policy.check().map_err(|why| Failure::usage(format!("the gate's policy makes no sense: {why}")))?;
+        policy
+            .check()
+            .map_err(|why| Failure::usage(format!("the gate's policy makes no sense: {why}")))?;
         Ok(policy)
     }
 }
@@ -142,11 +151,22 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     /// Reads and judges.
-    pub(crate) fn read(folder: &RunFolder, policy: &Policy, show_secrets: bool, global: &Global) -> Result<Self, Failure> {
-        for (name, command) in [(names::OUTCOMES, "replay"), (names::DIFF, "diff"), (names::ROUTES, "diff")] {
+    pub(crate) fn read(
+        folder: &RunFolder,
+        policy: &Policy,
+        show_secrets: bool,
+        global: &Global,
+    ) -> Result<Self, Failure> {
+        for (name, command) in
+            [(names::OUTCOMES, "replay"), (names::DIFF, "diff"), (names::ROUTES, "diff")]
+        {
             if !present(&folder.file(name)) {
                 let path = folder.path().display();
-                let how = if command == "replay" { "shadowtap replay".to_owned() } else { format!("shadowtap diff {path}") };
+                let how = if command == "replay" {
+                    "shadowtap replay".to_owned()
+                } else {
+                    format!("shadowtap diff {path}")
+                };
                 return Err(Failure::unusable(format!("{path} has no {name}: run `{how}` first")));
             }
         }
@@ -169,7 +189,8 @@ impl Loaded {
                 }),
                 tls: facts.target.starts_with("https:"),
                 interrupted: facts.interrupted,
-                scheduled: facts.settings.get("speed").and_then(|speed| speed.as_str()) != Some("max"),
+                scheduled: facts.settings.get("speed").and_then(|speed| speed.as_str())
+                    != Some("max"),
             },
             policy,
         );
@@ -206,11 +227,16 @@ fn unreadable(path: &Path, error: &dyn std::error::Error) -> Failure {
 fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     let text = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     serde_json::from_slice(&text).map_err(|error| {
-        Failure::unusable(format!("{} is damaged: run the command that wrote it again", path.display())).because(&error)
+        Failure::unusable(format!(
+            "{} is damaged: run the command that wrote it again",
+            path.display()
+        ))
+        .because(&error)
     })
 }
 
-/// Masks by a key that is the run's own: the same for each report of it, and not to be had without its records.
+/// Masks by a key that is the run's own: the same for each report of it, and not to be had without
+/// its records.
 pub(super) fn masker(folder: &RunFolder, show_secrets: bool) -> Result<Masker, Failure> {
     const BEGINNING: u64 = 1 << 20;
     if show_secrets {
@@ -236,7 +262,11 @@ fn facts(folder: &RunFolder, masker: &Masker) -> Result<Facts, Failure> {
         inputs: info
             .inputs
             .into_iter()
-            .map(|input| InputFacts { name: text(&input.name), bytes: input.bytes, sha256: input.sha256 })
+            .map(|input| InputFacts {
+                name: text(&input.name),
+                bytes: input.bytes,
+                sha256: input.sha256,
+            })
             .collect(),
         settings: masked(info.settings, masker),
         host: info.host,
@@ -256,7 +286,9 @@ fn masked(value: serde_json::Value, masker: &Masker) -> serde_json::Value {
             .into_iter()
             .map(|(name, value)| {
                 let value = match value {
-                    Value::String(text) => Value::String(masker.text(&masker.field(&name, &text)).into_owned()),
+                    Value::String(text) => {
+                        Value::String(masker.text(&masker.field(&name, &text)).into_owned())
+                    }
                     other => masked(other, masker),
                 };
                 (name, value)
@@ -284,7 +316,9 @@ fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summa
     let (exchanges, outcomes) = (folder.file(names::EXCHANGES), folder.file(names::OUTCOMES));
     let baseline = Some(folder.file(names::BASELINE)).filter(|path| present(path));
     let files = [Some(&exchanges), Some(&outcomes), baseline.as_ref()];
-    let length = |path: &PathBuf| path.metadata().or_else(|_| zst(path).metadata()).map_or(0, |data| data.len());
+    let length = |path: &PathBuf| {
+        path.metadata().or_else(|_| zst(path).metadata()).map_or(0, |data| data.len())
+    };
     let total = files.iter().flatten().map(|path| length(path)).sum();
     let progress = Progress::start(global, "report", Some(total));
     let records = Records {
@@ -294,20 +328,27 @@ fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summa
         route: &|method, target| routes.route(method, target),
         most_entries: limits::JOIN_ENTRIES,
     };
-    measure(&records, |done| progress.set(done, || format!("{} of {} MB", done / 1_000_000, total / 1_000_000))).map_err(
-        |error| {
-            let what = error.to_string();
-            Failure::unusable(what).because(&error)
-        },
-    )
+    measure(&records, |done| {
+        progress.set(done, || format!("{} of {} MB", done / 1_000_000, total / 1_000_000))
+    })
+    .map_err(|error| {
+        let what = error.to_string();
+        Failure::unusable(what).because(&error)
+    })
 }
 
 /// Each line of a JSONL file of the diff or the mock; lines of another form are left to `each`.
-fn lines(path: &Path, mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
+fn lines(
+    path: &Path,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     if !present(path) {
         return Ok(());
     }
-    let mut reader = BufReader::with_capacity(1 << 16, open_records(path).map_err(|error| unreadable(path, &error))?);
+    let mut reader = BufReader::with_capacity(
+        1 << 16,
+        open_records(path).map_err(|error| unreadable(path, &error))?,
+    );
     let mut line = Vec::new();
     let mut number = 0;
     loop {
@@ -331,7 +372,11 @@ fn clusters(path: &Path) -> Result<Clusters, Failure> {
             return Ok(());
         }
         let cluster: Cluster = serde_json::from_slice(line).map_err(|error| {
-            Failure::unusable(format!("{}: line {number} is damaged: run `shadowtap diff` again", path.display())).because(&error)
+            Failure::unusable(format!(
+                "{}: line {number} is damaged: run `shadowtap diff` again",
+                path.display()
+            ))
+            .because(&error)
         })?;
         clusters.add(cluster);
         Ok(())
@@ -341,16 +386,26 @@ fn clusters(path: &Path) -> Result<Clusters, Failure> {
 }
 
 /// The mock's ledger, where there is one.
-fn egress(path: &Path, approvals: &[CallApproval], masker: &Masker) -> Result<Option<Egress>, Failure> {
+fn egress(
+    path: &Path,
+    approvals: &[CallApproval],
+    masker: &Masker,
+) -> Result<Option<Egress>, Failure> {
     if !path.is_file() {
         return Ok(None);
     }
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    let summary = Calls::read(BufReader::with_capacity(1 << 16, file), approvals)
-        .map_err(|error| Failure::unusable(format!("{} is damaged", path.display())).because(&error))?;
+    let summary =
+        Calls::read(BufReader::with_capacity(1 << 16, file), approvals).map_err(|error| {
+            Failure::unusable(format!("{} is damaged", path.display())).because(&error)
+        })?;
     let (counts, approved) = (&summary.total, &summary.approved);
     Ok(Some(Egress {
-        calls: egress::Verdict::ALL.into_iter().map(|v| (v.name(), counts.of(v))).filter(|(_, n)| *n > 0).collect(),
+        calls: egress::Verdict::ALL
+            .into_iter()
+            .map(|v| (v.name(), counts.of(v)))
+            .filter(|(_, n)| *n > 0)
+            .collect(),
         unsafe_repeated: counts.unsafe_repeated - approved.unsafe_repeated,
         unsafe_different: counts.unsafe_different() - approved.unsafe_different(),
         different: counts.different() - approved.different(),
@@ -359,7 +414,12 @@ fn egress(path: &Path, approvals: &[CallApproval], masker: &Masker) -> Result<Op
         in_another_order: counts.order_changed,
         faulted: counts.faulted,
         complete: summary.complete,
-        clusters: summary.clusters.iter().take(CALL_CLUSTERS).map(|cluster| outgoing(cluster, masker)).collect(),
+        clusters: summary
+            .clusters
+            .iter()
+            .take(CALL_CLUSTERS)
+            .map(|cluster| outgoing(cluster, masker))
+            .collect(),
         more_clusters: summary.clusters.len().saturating_sub(CALL_CLUSTERS) as u64,
         routes: summary.routes,
     }))
@@ -378,7 +438,8 @@ fn outgoing(cluster: &OutgoingCluster, masker: &Masker) -> CallCluster {
         egress::Verdict::Drifted => "with another payload",
         egress::Verdict::Matched => "in another order than v1's",
     };
-    let value = |value: &Option<String>| value.as_deref().map(|value| masker.text(value).into_owned());
+    let value =
+        |value: &Option<String>| value.as_deref().map(|value| masker.text(value).into_owned());
     CallCluster {
         id: cluster.id.clone(),
         verdict: cluster.verdict.name(),

@@ -1,4 +1,5 @@
-//! Exit codes and the errors that people see: one line that says what, where and what to do, then the causes.
+//! Exit codes and the errors that people see: one line that says what, where and what to do, then
+//! the causes.
 
 use std::error::Error;
 use std::fmt;
@@ -46,7 +47,8 @@ impl Failure {
         Self { exit, what: what.into(), causes: Vec::new() }
     }
 
-    /// Nothing is wrong, and nobody is left to read the result: whoever closed the pipe has seen enough.
+    /// Nothing is wrong, and nobody is left to read the result: whoever closed the pipe has seen
+    /// enough.
     pub(crate) fn unread() -> Self {
         Self::new(Exit::Done, "")
     }
@@ -97,12 +99,18 @@ impl fmt::Display for Failure {
     }
 }
 
-/// `text` without control characters, and without those that turn the direction of writing or cannot be seen, so that nothing from a
-/// capture or a file name reaches the terminal raw.
+/// `text` without control characters, and without those that turn the direction of writing or
+/// cannot be seen, so that nothing from a capture or a file name reaches the terminal raw.
 pub fn printable(text: &str) -> String {
     let hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     text.chars()
-        .flat_map(|c| if c.is_control() || hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .flat_map(|c| {
+            if c.is_control() || hidden(c) {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
+        })
         .collect()
 }
 
@@ -128,7 +136,8 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        let failure = Failure::unusable("cannot read \u{1b}[31mred").because(&std::io::Error::other("bell\u{7}"));
+        let failure = Failure::unusable("cannot read \u{1b}[31mred")
+            .because(&std::io::Error::other("bell\u{7}"));
         let text = failure.to_string();
         assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
         assert!(text.contains("because: bell\\u{7}"), "{text}");

@@ -1,4 +1,5 @@
-//! A run's folder: the names of its files, and `run.json`, which says what was run, with what, and when.
+//! A run's folder: the names of its files, and `run.json`, which says what was run, with what, and
+//! when.
 
 use std::path::{Path, PathBuf};
 
@@ -97,7 +98,8 @@ fn stamp(at: Timestamp) -> String {
     format!("{digits}Z")
 }
 
-/// A command line for files: values of `--header` may be secrets, and so may be what stands in URLs beside host and path.
+/// A command line for files: values of `--header` may be secrets, and so may be what stands in URLs
+/// beside host and path.
 pub fn command_line(arguments: impl Iterator<Item = String>) -> Vec<String> {
     let mut header = false;
     arguments
@@ -105,7 +107,12 @@ pub fn command_line(arguments: impl Iterator<Item = String>) -> Vec<String> {
             let masked = match argument.strip_prefix("--header=") {
                 Some(field) => format!("--header={}", without_value(field)),
                 None if header => without_value(&argument),
-                None => match argument.split_once("://").is_some().then(|| mask_url(&argument)).flatten() {
+                None => match argument
+                    .split_once("://")
+                    .is_some()
+                    .then(|| mask_url(&argument))
+                    .flatten()
+                {
                     Some(url) => url,
                     None => argument.clone(),
                 },
@@ -164,21 +171,27 @@ impl RunFolder {
                 path.display()
             )));
         }
-        std::fs::create_dir_all(path)
-            .map_err(|error| Failure::unusable(format!("cannot make the folder {}", path.display())).because(&error))?;
+        std::fs::create_dir_all(path).map_err(|error| {
+            Failure::unusable(format!("cannot make the folder {}", path.display())).because(&error)
+        })?;
         Ok(Self { path: path.to_owned() })
     }
 
     /// Opens the folder of a run that was made before.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         if !path.join(names::RUN).is_file() {
-            return Err(Failure::unusable(format!("{} is not the folder of a run: it has no {}", path.display(), names::RUN)));
+            return Err(Failure::unusable(format!(
+                "{} is not the folder of a run: it has no {}",
+                path.display(),
+                names::RUN
+            )));
         }
         Ok(Self { path: path.to_owned() })
     }
 
-    /// Takes away what an earlier run left, so that nothing of it can be taken for this one's: all files that commands write here, but
-    /// the recording and, where `keep_egress`, the mock's ledger.
+    /// Takes away what an earlier run left, so that nothing of it can be taken for this one's: all
+    /// files that commands write here, but the recording and, where `keep_egress`, the mock's
+    /// ledger.
     pub(crate) fn clear(&self, keep_egress: bool) -> Result<(), Failure> {
         let files = [
             names::OUTCOMES,
@@ -191,11 +204,13 @@ impl RunFolder {
             super::diff::MISMATCHES_FILE,
         ];
         let egress = (!keep_egress).then_some(names::EGRESS);
-        for name in files.into_iter().chain(crate::report::names::ALL.iter().copied()).chain(egress) {
+        for name in files.into_iter().chain(crate::report::names::ALL.iter().copied()).chain(egress)
+        {
             for path in [self.file(name), self.file(&format!("{name}.zst"))] {
                 match std::fs::remove_file(&path) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(Failure::unusable(format!("cannot remove {}", path.display())).because(&error));
+                        return Err(Failure::unusable(format!("cannot remove {}", path.display()))
+                            .because(&error));
                     }
                     _ => {}
                 }
@@ -217,17 +232,23 @@ impl RunFolder {
     /// Reads `run.json`.
     pub fn info(&self) -> Result<RunInfo, Failure> {
         let path = self.file(names::RUN);
-        let text =
-            std::fs::read(&path).map_err(|error| Failure::unusable(format!("cannot read {}", path.display())).because(&error))?;
-        serde_json::from_slice(&text).map_err(|error| Failure::unusable(format!("{} is damaged", path.display())).because(&error))
+        let text = std::fs::read(&path).map_err(|error| {
+            Failure::unusable(format!("cannot read {}", path.display())).because(&error)
+        })?;
+        serde_json::from_slice(&text).map_err(|error| {
+            Failure::unusable(format!("{} is damaged", path.display())).because(&error)
+        })
     }
 
     /// Writes `run.json`.
     pub fn write_info(&self, info: &RunInfo) -> Result<(), Failure> {
         let path = self.file(names::RUN);
-        let mut text = serde_json::to_vec_pretty(info).expect("a record of strings and integers serialises");
+        let mut text =
+            serde_json::to_vec_pretty(info).expect("a record of strings and integers serialises");
         text.push(b'\n');
-        std::fs::write(&path, text).map_err(|error| Failure::unusable(format!("cannot write {}", path.display())).because(&error))
+        std::fs::write(&path, text).map_err(|error| {
+            Failure::unusable(format!("cannot write {}", path.display())).because(&error)
+        })
     }
 }
 
@@ -250,7 +271,14 @@ mod tests {
         ];
         let masked = command_line(line.iter().map(|&argument| argument.to_owned()));
         assert!(!masked.concat().contains("s3cret"), "{masked:?}");
-        assert_eq!(masked[3..6], ["Authorization: (masked)", "--header=Cookie: (masked)", "--wait-ready=http://v2/healthz"]);
+        assert_eq!(
+            masked[3..6],
+            [
+                "Authorization: (masked)",
+                "--header=Cookie: (masked)",
+                "--wait-ready=http://v2/healthz"
+            ]
+        );
         assert_eq!(masked[8], "a=http://v2:81/");
     }
 

@@ -13,10 +13,12 @@ use crate::report::terminal;
 
 /// Judge a run by the policy; the exit code is the verdict
 ///
-/// Ends with 0 where v2 passes, 1 where it fails, 5 where there is no verdict: the run is invalid, or has too few samples.
-/// The policy is [gate] of shadowtap.toml; flags beat it.
+/// Ends with 0 where v2 passes, 1 where it fails, 5 where there is no verdict: the run is invalid,
+/// or has too few samples. The policy is [gate] of shadowtap.toml; flags beat it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  shadowtap gate reports/2026-11-22T10-00-00Z --max-p99-ratio 1.3")]
+#[command(
+    after_help = "Example:\n  shadowtap gate reports/2026-11-22T10-00-00Z --max-p99-ratio 1.3"
+)]
 pub struct Args {
     /// Folder of a run
     #[arg(value_name = "DIR")]
@@ -37,10 +39,17 @@ pub(crate) struct Settings {
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let settings = Settings { policy: args.gate.over_those_of(&args.folder)?.policy(&config)?, folder: args.folder };
+    let settings = Settings {
+        policy: args.gate.over_those_of(&args.folder)?.policy(&config)?,
+        folder: args.folder,
+    };
     let loaded = execute(&settings, global)?;
     let judgement = loaded.judgement();
-    let text = if args.json { json(judgement) } else { terminal::verdict_lines(&loaded.report(), colour()) };
+    let text = if args.json {
+        json(judgement)
+    } else {
+        terminal::verdict_lines(&loaded.report(), colour())
+    };
     print(&text)?;
     Ok(exit(judgement.verdict))
 }
@@ -70,7 +79,12 @@ mod tests {
 
     #[test]
     fn verdicts_have_the_codes_of_the_contract() {
-        let codes = [(Verdict::Pass, 0), (Verdict::Fail, 1), (Verdict::CannotSay, 5), (Verdict::Invalid, 5)];
+        let codes = [
+            (Verdict::Pass, 0),
+            (Verdict::Fail, 1),
+            (Verdict::CannotSay, 5),
+            (Verdict::Invalid, 5),
+        ];
         for (verdict, code) in codes {
             assert_eq!(exit(verdict) as u8, code, "{verdict:?}");
         }

@@ -1,6 +1,8 @@
-//! Any INPUT of any command: captures and recordings, compressed or not, files, standard input or URLs → exchanges.
+//! Any INPUT of any command: captures and recordings, compressed or not, files, standard input or
+//! URLs → exchanges.
 //!
-//! Captures are merged by time and parsed on all cores; recordings (JSONL) are merged by the times of their requests.
+//! Captures are merged by time and parsed on all cores; recordings (JSONL) are merged by the times
+//! of their requests.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -29,7 +31,8 @@ use crate::parse::{self, Output, Parse, Render};
 pub struct Options {
     /// How captures are parsed.
     pub parse: parse::Options,
-    /// Nanoseconds that are added to the times of an input, by its name (two nodes with skewed clocks).
+    /// Nanoseconds that are added to the times of an input, by its name (two nodes with skewed
+    /// clocks).
     pub offsets: BTreeMap<String, i64>,
 }
 
@@ -57,7 +60,8 @@ pub struct Done {
     pub warnings: Vec<String>,
     /// Connections that closed behind the last exchange.
     pub rest: log::Rest,
-    /// How the inputs were redacted: what their first lines say, each once; none for captures and others that are not.
+    /// How the inputs were redacted: what their first lines say, each once; none for captures and
+    /// others that are not.
     pub redactions: Vec<Option<Redacted>>,
 }
 
@@ -69,10 +73,15 @@ impl Done {
         }
         let mut reasons: Vec<_> = self.ledger.rejected.iter().collect();
         reasons.sort_by_key(|&(name, packets)| (std::cmp::Reverse(packets), name));
-        let reasons: Vec<String> = reasons.iter().take(4).map(|(name, packets)| format!("{packets} {name}")).collect();
-        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        let reasons: Vec<String> =
+            reasons.iter().take(4).map(|(name, packets)| format!("{packets} {name}")).collect();
+        let reasons =
+            if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
         let names = self.names.join(", ");
-        Err(Failure::unusable(format!("no HTTP exchange in {names}: {} packets{reasons}", self.ledger.input)))
+        Err(Failure::unusable(format!(
+            "no HTTP exchange in {names}: {} packets{reasons}",
+            self.ledger.input
+        )))
     }
 }
 
@@ -80,22 +89,33 @@ impl Inputs {
     /// Opens all inputs and finds their kinds.
     pub fn open(names: &[String], options: Options) -> Result<Self, Failure> {
         if names.is_empty() {
-            return Err(Failure::usage("no input: give a capture, a recording, a URL, or - for standard input"));
+            return Err(Failure::usage(
+                "no input: give a capture, a recording, a URL, or - for standard input",
+            ));
         }
         if let Some(unknown) = options.offsets.keys().find(|name| !names.contains(name)) {
-            return Err(Failure::usage(format!("--offset names {unknown}, which is not among the inputs")));
+            return Err(Failure::usage(format!(
+                "--offset names {unknown}, which is not among the inputs"
+            )));
         }
         if names.iter().filter(|name| *name == "-").count() > 1 {
             return Err(Failure::usage("standard input (-) can be read only once"));
         }
-        let mut inputs =
-            Self { names: names.to_vec(), prints: Prints::default(), captures: Vec::new(), recordings: Vec::new(), options };
+        let mut inputs = Self {
+            names: names.to_vec(),
+            prints: Prints::default(),
+            captures: Vec::new(),
+            recordings: Vec::new(),
+            options,
+        };
         for name in names {
             let skew = inputs.options.offsets.get(name).copied().unwrap_or_default();
             let opened = if is_url(name) {
                 let mut file = download(name)?;
                 let length = file.seek(io::SeekFrom::End(0)).ok();
-                file.rewind().map_err(|error| Failure::unusable(format!("cannot read back {name}")).because(&error))?;
+                file.rewind().map_err(|error| {
+                    Failure::unusable(format!("cannot read back {name}")).because(&error)
+                })?;
                 file::from_reader(name, inputs.prints.of(name, file), length)
             } else if name == "-" {
                 file::from_reader("standard input", inputs.prints.of(name, io::stdin()), None)
@@ -106,18 +126,25 @@ impl Inputs {
                 Input::Packets(capture) => inputs.captures.push((capture, skew)),
                 Input::Records(reader) => {
                     let watch = File::open(name).ok().and_then(|file| Watch::new(&file));
-                    inputs.recordings.push(Recording::new(name.clone(), reader, skew).watched(watch));
+                    inputs
+                        .recordings
+                        .push(Recording::new(name.clone(), reader, skew).watched(watch));
                 }
             }
         }
         Ok(inputs)
     }
 
-    /// How the inputs are redacted, as far as it is known before they are read; as in [`Done::redactions`].
+    /// How the inputs are redacted, as far as it is known before they are read; as in
+    /// [`Done::redactions`].
     pub fn redactions(&mut self) -> Result<Vec<Option<Redacted>>, Failure> {
         let mut all: Vec<Option<Redacted>> = self.captures.iter().map(|_| None).collect();
         for recording in &mut self.recordings {
-            all.push(recording.redacted().map_err(|error| Failure::unusable(error.to_string()).because(&error))?);
+            all.push(
+                recording
+                    .redacted()
+                    .map_err(|error| Failure::unusable(error.to_string()).because(&error))?,
+            );
         }
         all.sort_unstable();
         all.dedup();
@@ -151,21 +178,24 @@ impl Inputs {
                 take(output)?;
             }
             let summary = parse.summary().unwrap_or_default();
-            (done.ledger, done.warnings, done.rest) = (summary.ledger, summary.warnings, summary.rest);
+            (done.ledger, done.warnings, done.rest) =
+                (summary.ledger, summary.warnings, summary.rest);
         } else {
             from_both(source, recordings, &options, &render, &mut take, &mut show, &mut done)?;
         }
         if done.ledger.input == 0 {
             let names = done.names.join(", ");
-            let why = done.warnings.first().map(|warning| format!(" ({warning})")).unwrap_or_default();
+            let why =
+                done.warnings.first().map(|warning| format!(" ({warning})")).unwrap_or_default();
             return Err(Failure::unusable(format!("no packet in {names}{why}")));
         }
         Ok(done)
     }
 
-    /// Gives every exchange in order to `take`, with what appends its line for `exchanges.jsonl`. Of the answers only their
-    /// times and status may be there: the lines of a single recording are kept as they stand and not read any further. With a
-    /// redactor the lines are redacted, and what `take` gets is not.
+    /// Gives every exchange in order to `take`, with what appends its line for `exchanges.jsonl`.
+    /// Of the answers only their times and status may be there: the lines of a single recording are
+    /// kept as they stand and not read any further. With a redactor the lines are redacted, and
+    /// what `take` gets is not.
     pub fn lines(
         self,
         global: &Global,
@@ -200,7 +230,11 @@ impl Inputs {
         while let Some(recording) = merged.only() {
             line.clear();
             let next = recording.read_line(&mut line);
-            let Some(exchange) = next.map_err(|error| Failure::unusable(error.to_string()).because(&error))? else { break };
+            let Some(exchange) =
+                next.map_err(|error| Failure::unusable(error.to_string()).because(&error))?
+            else {
+                break;
+            };
             done.exchanges += 1;
             take(&exchange, &|out| out.extend_from_slice(&line))?;
         }
@@ -210,7 +244,11 @@ impl Inputs {
     }
 
     /// Gives every exchange in order to `take`.
-    pub fn each(self, global: &Global, mut take: impl FnMut(Exchange) -> Result<(), Failure>) -> Result<Done, Failure> {
+    pub fn each(
+        self,
+        global: &Global,
+        mut take: impl FnMut(Exchange) -> Result<(), Failure>,
+    ) -> Result<Done, Failure> {
         self.render(
             global,
             |exchange: Exchange, _: &mut Vec<u8>| exchange,
@@ -219,7 +257,8 @@ impl Inputs {
     }
 }
 
-/// Captures and recordings together, by the times of their requests: the captures count as one recording, the first one.
+/// Captures and recordings together, by the times of their requests: the captures count as one
+/// recording, the first one.
 fn from_both<R: Render>(
     source: Merge,
     recordings: Vec<Recording>,
@@ -229,7 +268,10 @@ fn from_both<R: Render>(
     show: &mut impl FnMut(u64, u64, u64),
     done: &mut Done,
 ) -> Result<(), Failure> {
-    let mut parse = Parse::start(Box::new(source), &options.parse, |exchange: Exchange, _: &mut Vec<u8>| exchange);
+    let mut parse =
+        Parse::start(Box::new(source), &options.parse, |exchange: Exchange, _: &mut Vec<u8>| {
+            exchange
+        });
     let mut recorded = merge(recordings);
     let unusable = |error: RecordingError| Failure::unusable(error.to_string()).because(&error);
     let mut next = recorded.next().transpose().map_err(unusable)?;
@@ -262,7 +304,8 @@ fn from_both<R: Render>(
     }
     while let Some(first) = next.take() {
         let more = recorded.by_ref().take(TOGETHER);
-        let mut rest: Vec<Exchange> = std::iter::once(Ok(first)).chain(more).collect::<Result<_, _>>().map_err(unusable)?;
+        let mut rest: Vec<Exchange> =
+            std::iter::once(Ok(first)).chain(more).collect::<Result<_, _>>().map_err(unusable)?;
         rest.iter_mut().for_each(|exchange| exchange.renumber(number(1)));
         hand_on(rest, done)?;
         next = recorded.next().transpose().map_err(unusable)?;
@@ -277,7 +320,8 @@ fn from_both<R: Render>(
     Ok(())
 }
 
-/// Exchanges of recordings that are rendered and handed on together: few enough that they stay in the processor's cache.
+/// Exchanges of recordings that are rendered and handed on together: few enough that they stay in
+/// the processor's cache.
 const TOGETHER: usize = 32;
 
 fn from_recordings<R: Render>(
@@ -308,7 +352,8 @@ fn failure(error: &CaptureError) -> Failure {
     Failure::new(Exit::Unusable, error.to_string()).because(error)
 }
 
-/// Names, lengths and hashes of inputs, for `run.json`: of files as they are, of others as they were read.
+/// Names, lengths and hashes of inputs, for `run.json`: of files as they are, of others as they
+/// were read.
 pub fn describe(names: &[String], prints: &Prints) -> Vec<InputInfo> {
     let describe = |name: &String| {
         let print = prints.get(name).or_else(|| hash(Path::new(name)).ok());
@@ -342,7 +387,8 @@ impl Prints {
     }
 }
 
-/// A reader whose bytes are counted and hashed on their way. The lock is free: one thread reads, and the print is taken at the end.
+/// A reader whose bytes are counted and hashed on their way. The lock is free: one thread reads,
+/// and the print is taken at the end.
 struct Watched<R> {
     reader: R,
     print: Arc<Mutex<Print>>,
@@ -395,13 +441,18 @@ pub(crate) fn without_secrets(name: &str) -> String {
     }
 }
 
-/// Downloads into a file that has no name any more, so that nothing is left behind however the program ends.
+/// Downloads into a file that has no name any more, so that nothing is left behind however the
+/// program ends.
 fn download(url: &str) -> Result<File, Failure> {
     let shown = without_secrets(url);
-    let cannot = |what: &str, error: &dyn std::error::Error| Failure::unusable(format!("{what} {shown}")).because(error);
+    let cannot = |what: &str, error: &dyn std::error::Error| {
+        Failure::unusable(format!("{what} {shown}")).because(error)
+    };
     let mut file = nameless_file().map_err(|error| cannot("no temporary file for", &error))?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| cannot("cannot download", &error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| cannot("cannot download", &error))?;
     // Another part of the program may have installed it; it is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     runtime.block_on(async {
@@ -411,8 +462,13 @@ fn download(url: &str) -> Result<File, Failure> {
             .build()
             .map_err(|error| cannot("cannot download", &error))?;
         let response = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-        let mut response = response.map_err(|error| cannot("cannot download", &error.without_url()))?;
-        while let Some(chunk) = response.chunk().await.map_err(|error| cannot("the download broke off:", &error.without_url()))? {
+        let mut response =
+            response.map_err(|error| cannot("cannot download", &error.without_url()))?;
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| cannot("the download broke off:", &error.without_url()))?
+        {
             file.write_all(&chunk).map_err(|error| cannot("no room for", &error))?;
         }
         Ok(file)
@@ -421,7 +477,8 @@ fn download(url: &str) -> Result<File, Failure> {
 
 fn nameless_file() -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let name = format!("shadowtap-{}-{}", std::process::id(), crate::time::Monotonic::now().nanos());
+    let name =
+        format!("shadowtap-{}-{}", std::process::id(), crate::time::Monotonic::now().nanos());
     let path = std::env::temp_dir().join(name);
     let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     std::fs::remove_file(&path)?;

@@ -14,11 +14,15 @@ use crate::http::parser::Limits;
 use crate::ledger::Ledger;
 use survey::{Interner, Summary, Survey};
 
-/// Shows what captures or recordings hold: span, exchanges, hosts, routes, status codes, rates, latencies, and what is damaged.
+/// Shows what captures or recordings hold: span, exchanges, hosts, routes, status codes, rates,
+/// latencies, and what is damaged.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  shadowtap inspect v1.pcap\n  shadowtap inspect v1.pcap --json | jq .completeness")]
+#[command(
+    after_help = "Examples:\n  shadowtap inspect v1.pcap\n  shadowtap inspect v1.pcap --json | jq .completeness"
+)]
 pub struct Args {
-    /// Captures (pcap, pcapng) or recordings (JSONL), plain, gzip or zstd; a URL; - is standard input
+    /// Captures (pcap, pcapng) or recordings (JSONL), plain, gzip or zstd; a URL; - is standard
+    /// input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
     /// Print everything as JSON
@@ -73,17 +77,24 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn execute(settings: &Settings, global: &Global) -> Result<(Summary, Ledger, Vec<String>), Failure> {
+fn execute(
+    settings: &Settings,
+    global: &Global,
+) -> Result<(Summary, Ledger, Vec<String>), Failure> {
     let names = std::sync::Arc::new(Interner::new());
     let mut survey = Survey::new();
     let render = {
         let names = std::sync::Arc::clone(&names);
         move |exchange: Exchange, _: &mut Vec<u8>| names.facts(&exchange)
     };
-    let done = Inputs::open(&settings.inputs, settings.reading.clone())?.render(global, render, |rendered| {
-        rendered.drain().for_each(|(name, facts, _)| survey.add(name.id, facts));
-        Ok(())
-    })?;
+    let done = Inputs::open(&settings.inputs, settings.reading.clone())?.render(
+        global,
+        render,
+        |rendered| {
+            rendered.drain().for_each(|(name, facts, _)| survey.add(name.id, facts));
+            Ok(())
+        },
+    )?;
     let done = done.require_exchanges()?;
     Ok((survey.finish(&names), done.ledger, done.warnings))
 }

@@ -1,7 +1,8 @@
-//! `shadowtap merge`: adds the outcomes of shards to one run, which `diff` and `report` then take like any other.
+//! `shadowtap merge`: adds the outcomes of shards to one run, which `diff` and `report` then take
+//! like any other.
 //!
-//! All shards hold the same exchanges; each has the outcomes of its own lanes. Lines are copied one by one, so memory does
-//! not grow with the run.
+//! All shards hold the same exchanges; each has the outcomes of its own lanes. Lines are copied one
+//! by one, so memory does not grow with the run.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
@@ -23,11 +24,14 @@ const OTHER_SHARD: &str = "other-shard";
 
 /// Add the results of shards to one run
 ///
-/// Each DIR is the folder of `replay --shard I/N` of the same captures. `diff`, `report` and `gate` take the folder that is made
-/// like that of any other run. Shards that did not start together are put on the clock of the first.
+/// Each DIR is the folder of `replay --shard I/N` of the same captures. `diff`, `report` and `gate`
+/// take the folder that is made like that of any other run. Shards that did not start together are
+/// put on the clock of the first.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  shadowtap merge shards/1 shards/2 shards/3 -o reports/whole\n  \
-    shadowtap diff reports/whole && shadowtap report reports/whole && shadowtap gate reports/whole")]
+#[command(
+    after_help = "Example:\n  shadowtap merge shards/1 shards/2 shards/3 -o reports/whole\n  \
+    shadowtap diff reports/whole && shadowtap report reports/whole && shadowtap gate reports/whole"
+)]
 pub struct Args {
     /// Folders of shards
     #[arg(required = true, value_name = "DIR")]
@@ -57,12 +61,18 @@ pub(crate) struct Merged {
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let output = args.output.display().to_string();
-    let merged = execute(&Settings { folders: args.folders, output: args.output, force: args.force }, global)?;
+    let merged = execute(
+        &Settings { folders: args.folders, output: args.output, force: args.force },
+        global,
+    )?;
     for warning in &merged.warnings {
         tracing::warn!("{warning}");
     }
     let output = super::exit::printable(&output);
-    print(&format!("{} shards, {} outcomes: {output}\nnext: shadowtap diff {output}\n", merged.shards, merged.outcomes))?;
+    print(&format!(
+        "{} shards, {} outcomes: {output}\nnext: shadowtap diff {output}\n",
+        merged.shards, merged.outcomes
+    ))?;
     Ok(Exit::Done)
 }
 
@@ -70,9 +80,16 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Merged, Failure> {
     let mut shards = Vec::new();
     for path in &settings.folders {
-        let same = |other: &Path| other.canonicalize().is_ok_and(|other| path.canonicalize().is_ok_and(|path| path == other));
+        let same = |other: &Path| {
+            other
+                .canonicalize()
+                .is_ok_and(|other| path.canonicalize().is_ok_and(|path| path == other))
+        };
         if same(&settings.output) {
-            return Err(Failure::usage(format!("{} is to be read and to be made: choose another -o", path.display())));
+            return Err(Failure::usage(format!(
+                "{} is to be read and to be made: choose another -o",
+                path.display()
+            )));
         }
         let folder = RunFolder::open(path)?;
         let info = folder.info()?;
@@ -82,17 +99,27 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Merged, Fa
     let into = RunFolder::create(&settings.output, settings.force)?;
     let (first, _) = shards.first().ok_or_else(|| Failure::usage("name at least one folder"))?;
     unpack(&first.file(names::EXCHANGES), &into.file(names::EXCHANGES))?;
-    let total = shards.iter().map(|(folder, _)| folder.file(names::OUTCOMES).metadata().map_or(0, |data| data.len())).sum();
+    let total = shards
+        .iter()
+        .map(|(folder, _)| folder.file(names::OUTCOMES).metadata().map_or(0, |data| data.len()))
+        .sum();
     let progress = Progress::start(global, "merge", Some(total));
     let mut done = 0;
     let mut outcomes = 0;
     for name in [names::OUTCOMES, names::BASELINE] {
-        let parts: Vec<PathBuf> = shards.iter().map(|(folder, _)| folder.file(name)).filter(|path| present(path)).collect();
+        let parts: Vec<PathBuf> = shards
+            .iter()
+            .map(|(folder, _)| folder.file(name))
+            .filter(|path| present(path))
+            .collect();
         if name == names::BASELINE && parts.is_empty() {
             continue;
         }
         if parts.len() != shards.len() {
-            return Err(Failure::unusable(format!("{name} is missing in {} of the folders", shards.len() - parts.len())));
+            return Err(Failure::unusable(format!(
+                "{name} is missing in {} of the folders",
+                shards.len() - parts.len()
+            )));
         }
         let count = join(&parts, &into.file(name), |bytes| {
             done += bytes;
@@ -112,7 +139,9 @@ fn check(shards: &[(RunFolder, RunInfo)]) -> Result<Vec<String>, Failure> {
     let mut warnings = Vec::new();
     let mut seen: Vec<String> = Vec::new();
     for (folder, info) in shards {
-        let prints = |info: &RunInfo| info.inputs.iter().map(|input| (input.sha256.clone(), input.bytes)).collect::<Vec<_>>();
+        let prints = |info: &RunInfo| {
+            info.inputs.iter().map(|input| (input.sha256.clone(), input.bytes)).collect::<Vec<_>>()
+        };
         if prints(info) != prints(reference) {
             let (one, other) = (first.path().display(), folder.path().display());
             return Err(Failure::usage(format!(
@@ -133,21 +162,33 @@ fn check(shards: &[(RunFolder, RunInfo)]) -> Result<Vec<String>, Failure> {
                 first.path().display()
             ));
         }
-        let shard = info.settings.get("shard").and_then(|shard| shard.as_str()).unwrap_or_default().to_owned();
+        let shard = info
+            .settings
+            .get("shard")
+            .and_then(|shard| shard.as_str())
+            .unwrap_or_default()
+            .to_owned();
         let division = |shard: &str| shard.split_once('/').map(|(_, count)| count.to_owned());
         let first_seen = seen.first().map(|shard| division(shard));
         let what = match division(&shard) {
             _ if seen.is_empty() => None,
             None => Some("is no shard but a whole run".to_owned()),
-            Some(_) if first_seen == Some(None) => Some(format!("is a shard of what {} holds whole", first.path().display())),
-            Some(_) if seen.contains(&shard) => Some(format!("is shard {shard} once more")),
-            Some(count) if first_seen.clone().flatten().as_ref() != Some(&count) => {
-                Some(format!("is shard {shard} and {} is shard {}: they overlap", first.path().display(), seen[0]))
+            Some(_) if first_seen == Some(None) => {
+                Some(format!("is a shard of what {} holds whole", first.path().display()))
             }
+            Some(_) if seen.contains(&shard) => Some(format!("is shard {shard} once more")),
+            Some(count) if first_seen.clone().flatten().as_ref() != Some(&count) => Some(format!(
+                "is shard {shard} and {} is shard {}: they overlap",
+                first.path().display(),
+                seen[0]
+            )),
             Some(_) => None,
         };
         if let Some(what) = what {
-            return Err(Failure::usage(format!("{} {what}: its outcomes would count twice", folder.path().display())));
+            return Err(Failure::usage(format!(
+                "{} {what}: its outcomes would count twice",
+                folder.path().display()
+            )));
         }
         seen.push(shard);
     }
@@ -155,7 +196,8 @@ fn check(shards: &[(RunFolder, RunInfo)]) -> Result<Vec<String>, Failure> {
         && let Ok(count) = count.parse::<usize>()
         && count != shards.len()
     {
-        warnings.push(format!("{} of {count} shards were given: the run is not whole", shards.len()));
+        warnings
+            .push(format!("{} of {count} shards were given: the run is not whole", shards.len()));
     }
     Ok(warnings)
 }
@@ -164,8 +206,10 @@ fn check(shards: &[(RunFolder, RunInfo)]) -> Result<Vec<String>, Failure> {
 fn info(shards: &[(RunFolder, RunInfo)]) -> RunInfo {
     let mut whole = shards.first().map(|(_, info)| info.clone()).unwrap_or_default();
     if let Some(settings) = whole.settings.as_object_mut() {
-        let of: Vec<serde_json::Value> =
-            shards.iter().map(|(_, info)| info.settings.get("shard").cloned().unwrap_or_default()).collect();
+        let of: Vec<serde_json::Value> = shards
+            .iter()
+            .map(|(_, info)| info.settings.get("shard").cloned().unwrap_or_default())
+            .collect();
         settings.remove("shard");
         settings.insert("shards".to_owned(), of.into());
     }
@@ -183,19 +227,27 @@ fn info(shards: &[(RunFolder, RunInfo)]) -> RunInfo {
 
 /// Copies a file of records, which may be compressed.
 fn unpack(from: &Path, to: &Path) -> Result<(), Failure> {
-    let copied = open_records(from).and_then(|mut source| std::io::copy(&mut source, &mut File::create(to)?));
-    copied
-        .map(drop)
-        .map_err(|error| Failure::unusable(format!("cannot copy {} to {}", from.display(), to.display())).because(&error))
+    let copied = open_records(from)
+        .and_then(|mut source| std::io::copy(&mut source, &mut File::create(to)?));
+    copied.map(drop).map_err(|error| {
+        Failure::unusable(format!("cannot copy {} to {}", from.display(), to.display()))
+            .because(&error)
+    })
 }
 
-/// One file of outcomes from several: first and last lines become one each, times count from the earliest start.
+/// One file of outcomes from several: first and last lines become one each, times count from the
+/// earliest start.
 fn join(parts: &[PathBuf], to: &Path, mut progress: impl FnMut(u64)) -> Result<u64, Failure> {
-    let headers = parts.iter().map(|path| header(path)).collect::<Result<Vec<Header>, Failure>>()?;
-    let mut whole = headers.first().cloned().ok_or_else(|| Failure::usage("name at least one folder"))?;
+    let headers =
+        parts.iter().map(|path| header(path)).collect::<Result<Vec<Header>, Failure>>()?;
+    let mut whole =
+        headers.first().cloned().ok_or_else(|| Failure::usage("name at least one folder"))?;
     whole.started = headers.iter().map(|header| header.started).min().unwrap_or(whole.started);
-    let unwritable = |error: &dyn std::error::Error| Failure::unusable(format!("cannot write {}", to.display())).because(error);
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(to).map_err(|error| unwritable(&error))?);
+    let unwritable = |error: &dyn std::error::Error| {
+        Failure::unusable(format!("cannot write {}", to.display())).because(error)
+    };
+    let mut out =
+        BufWriter::with_capacity(1 << 20, File::create(to).map_err(|error| unwritable(&error))?);
     let mut buffer = Vec::new();
     crate::exchange::log::write_line(&mut buffer, &whole);
     let (mut ledger, mut outcomes, mut own, mut closed) = (Ledger::default(), 0, Vec::new(), true);
@@ -220,7 +272,11 @@ fn join(parts: &[PathBuf], to: &Path, mut progress: impl FnMut(u64)) -> Result<u
                 // The last line of a file whose writer was killed.
                 Err(_) if !line.ends_with(b"\n") => {}
                 Err(error) => {
-                    return Err(Failure::unusable(format!("{}: line {number} cannot be used", path.display())).because(&error));
+                    return Err(Failure::unusable(format!(
+                        "{}: line {number} cannot be used",
+                        path.display()
+                    ))
+                    .because(&error));
                 }
             }
             if buffer.len() > 1 << 16 {
@@ -250,7 +306,12 @@ fn join(parts: &[PathBuf], to: &Path, mut progress: impl FnMut(u64)) -> Result<u
 /// Counts from an earlier start.
 fn later(outcome: &mut Outcome, shift: i64) {
     outcome.due_ns = outcome.due_ns.saturating_add(shift);
-    let instants = [&mut outcome.sent_ns, &mut outcome.first_byte_ns, &mut outcome.last_byte_ns, &mut outcome.failed_ns];
+    let instants = [
+        &mut outcome.sent_ns,
+        &mut outcome.first_byte_ns,
+        &mut outcome.last_byte_ns,
+        &mut outcome.failed_ns,
+    ];
     for instant in instants.into_iter().flatten() {
         *instant = instant.saturating_add(shift);
     }
@@ -258,20 +319,37 @@ fn later(outcome: &mut Outcome, shift: i64) {
 
 /// The first line of a file.
 fn header(path: &Path) -> Result<Header, Failure> {
-    let unreadable = |error: &dyn std::error::Error| Failure::unusable(format!("cannot read {}", path.display())).because(error);
+    let unreadable = |error: &dyn std::error::Error| {
+        Failure::unusable(format!("cannot read {}", path.display())).because(error)
+    };
     let mut line = Vec::new();
     let file = open_records(path).map_err(|error| unreadable(&error))?;
-    BufReader::new(file).take(1 << 20).read_until(b'\n', &mut line).map_err(|error| unreadable(&error))?;
+    BufReader::new(file)
+        .take(1 << 20)
+        .read_until(b'\n', &mut line)
+        .map_err(|error| unreadable(&error))?;
     match read(&line) {
         Ok(Line::Header(header)) => Ok(*header),
-        Ok(_) => Err(Failure::unusable(format!("{} does not begin with the line that names its format", path.display()))),
-        Err(error) => Err(Failure::unusable(format!("{}: line 1 cannot be used", path.display())).because(&error)),
+        Ok(_) => Err(Failure::unusable(format!(
+            "{} does not begin with the line that names its format",
+            path.display()
+        ))),
+        Err(error) => {
+            Err(Failure::unusable(format!("{}: line 1 cannot be used", path.display()))
+                .because(&error))
+        }
     }
 }
 
-fn lines(path: &Path, mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
-    let unreadable = |error: &dyn std::error::Error| Failure::unusable(format!("cannot read {}", path.display())).because(error);
-    let mut reader = BufReader::with_capacity(1 << 20, open_records(path).map_err(|error| unreadable(&error))?);
+fn lines(
+    path: &Path,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let unreadable = |error: &dyn std::error::Error| {
+        Failure::unusable(format!("cannot read {}", path.display())).because(error)
+    };
+    let mut reader =
+        BufReader::with_capacity(1 << 20, open_records(path).map_err(|error| unreadable(&error))?);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();

@@ -20,15 +20,19 @@ use crate::limits;
 use crate::measure::open_records;
 use crate::mock::fault::{Fault, Faults};
 use crate::mock::ledger::{Broken, Call, Counts};
-use crate::mock::{self, BuildError, Exhausted, Finished, Gatherer, Handle, Policy, Rules, Selection, StartError, Timing};
+use crate::mock::{
+    self, BuildError, Exhausted, Finished, Gatherer, Handle, Policy, Rules, Selection, StartError,
+    Timing,
+};
 use crate::replay::log::{self, Line};
 
 /// Answer v2's outgoing calls from the recording
 ///
-/// Serves the recorded providers on one port: as a server chosen by Host, as a proxy (HTTP_PROXY, HTTPS_PROXY), and with --ca-dir as
-/// an HTTPS server. Never calls anybody: a call that was not recorded gets 599 and is counted. Ends with SIGINT or SIGTERM, prints
-/// how v2's calls compare with v1's, and exits with 1 where a call was not recorded, or one that changes something was repeated or
-/// had another payload.
+/// Serves the recorded providers on one port: as a server chosen by Host, as a proxy (HTTP_PROXY,
+/// HTTPS_PROXY), and with --ca-dir as an HTTPS server. Never calls anybody: a call that was not
+/// recorded gets 599 and is counted. Ends with SIGINT or SIGTERM, prints how v2's calls compare
+/// with v1's, and exits with 1 where a call was not recorded, or one that changes something was
+/// repeated or had another payload.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  shadowtap mock v1.pcap --listen 0.0.0.0:9090 --provider payments.internal --log egress.jsonl\n  \
@@ -62,10 +66,12 @@ pub struct Choice {
     /// When to answer: at once, or as late as the provider did [default: none]
     #[arg(long, value_name = "WHEN", value_enum)]
     timing: Option<TimingArg>,
-    /// What calls get that v2 makes more often than v1: the last recorded answer again, or a miss [default: repeat]
+    /// What calls get that v2 makes more often than v1: the last recorded answer again, or a miss
+    /// [default: repeat]
     #[arg(long, value_name = "WHAT", value_enum)]
     exhausted: Option<ExhaustedArg>,
-    /// Folder of a local certificate authority, made where there is none: answers HTTPS, and CONNECT to port 443
+    /// Folder of a local certificate authority, made where there is none: answers HTTPS, and
+    /// CONNECT to port 443
     #[arg(long, value_name = "DIR")]
     ca_dir: Option<PathBuf>,
     /// A name under which v2 calls a recorded provider; repeat for several
@@ -74,13 +80,16 @@ pub struct Choice {
     /// A header field that must match too; repeat for several
     #[arg(long, value_name = "NAME")]
     match_header: Vec<String>,
-    /// A place whose value may be any, e.g. '$.nonce', '$.items[*].id', 'query.ts'; repeat for several
+    /// A place whose value may be any, e.g. '$.nonce', '$.items[*].id', 'query.ts'; repeat for
+    /// several
     #[arg(long, value_name = "PLACE")]
     volatile: Vec<String>,
-    /// Least likeness of the nearest call that may answer, from 0 to 1; 1 answers equal calls only [default: 0.6]
+    /// Least likeness of the nearest call that may answer, from 0 to 1; 1 answers equal calls only
+    /// [default: 0.6]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     threshold: Option<f64>,
-    /// A fault on purpose, e.g. 'POST ^/charge: 5% 503', '* /: delay 2s', 'GET /rates: 1% reset'; repeat for several
+    /// A fault on purpose, e.g. 'POST ^/charge: 5% 503', '* /: delay 2s', 'GET /rates: 1% reset';
+    /// repeat for several
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
     /// Another seed draws other calls for faults
@@ -108,7 +117,9 @@ enum ExhaustedArg {
 
 fn alias(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((name, host)) if !name.is_empty() && !host.is_empty() => Ok((name.to_ascii_lowercase(), host.to_ascii_lowercase())),
+        Some((name, host)) if !name.is_empty() && !host.is_empty() => {
+            Ok((name.to_ascii_lowercase(), host.to_ascii_lowercase()))
+        }
         _ => Err(format!("{text:?} is not NAME=HOST")),
     }
 }
@@ -144,8 +155,12 @@ impl Settings {
         choice: Choice,
         config: &mock::Config,
     ) -> Result<Self, Failure> {
-        let or = |flags: Vec<String>, file: &[String]| if flags.is_empty() { file.to_vec() } else { flags };
-        let lower = |names: Vec<String>| names.into_iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>();
+        let or = |flags: Vec<String>, file: &[String]| {
+            if flags.is_empty() { file.to_vec() } else { flags }
+        };
+        let lower = |names: Vec<String>| {
+            names.into_iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>()
+        };
         let timing = choice.timing.map(|timing| match timing {
             TimingArg::None => Timing::None,
             TimingArg::Recorded => Timing::Recorded,
@@ -154,12 +169,20 @@ impl Settings {
             ExhaustedArg::Repeat => Exhausted::Repeat,
             ExhaustedArg::Miss => Exhausted::Miss,
         });
-        let from_file = |text: &String| text.parse().map_err(|error| Failure::usage(format!("[mock] faults: {error}")));
+        let from_file = |text: &String| {
+            text.parse().map_err(|error| Failure::usage(format!("[mock] faults: {error}")))
+        };
         let faults = match choice.fault {
-            flags if flags.is_empty() => config.faults.iter().map(from_file).collect::<Result<Vec<Fault>, _>>()?,
+            flags if flags.is_empty() => {
+                config.faults.iter().map(from_file).collect::<Result<Vec<Fault>, _>>()?
+            }
             flags => flags,
         };
-        let ports = if choice.provider_ports.is_empty() { config.ports.clone() } else { choice.provider_ports };
+        let ports = if choice.provider_ports.is_empty() {
+            config.ports.clone()
+        } else {
+            choice.provider_ports
+        };
         let mut serve = mock::Settings::new(listen);
         serve.timing = timing.unwrap_or(config.timing);
         serve.policy = Policy {
@@ -179,7 +202,11 @@ impl Settings {
         serve.masker = Masker::random();
         Ok(Self {
             inputs,
-            selection: Selection { ports, hosts: lower(or(choice.providers, &config.providers)), ..Selection::default() },
+            selection: Selection {
+                ports,
+                hosts: lower(or(choice.providers, &config.providers)),
+                ..Selection::default()
+            },
             rules: Rules {
                 headers: lower(or(choice.match_header, &config.match_headers)),
                 volatile: or(choice.volatile, &config.volatile),
@@ -194,9 +221,16 @@ impl Settings {
 fn explain(call: &Call) {
     let recorded = call.recorded.map(|id| format!(" {id}")).unwrap_or_default();
     let places: Vec<&str> = call.places.iter().map(|place| place.place.as_str()).collect();
-    let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
-    let line =
-        format!("{} {} {}: {}{recorded}: {}{places}", call.method, call.provider, call.target, call.verdict.name(), call.why);
+    let places =
+        if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
+    let line = format!(
+        "{} {} {}: {}{recorded}: {}{places}",
+        call.method,
+        call.provider,
+        call.target,
+        call.verdict.name(),
+        call.why
+    );
     eprintln!("{}", printable(&line));
 }
 
@@ -216,9 +250,13 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Finished, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            Exit::Interrupted as i32,
+            Arc::clone(&stop),
+        )
+        .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+        .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
     }
     let mock = start(settings, global)?;
     while !stop.load(Ordering::Relaxed) {
@@ -233,8 +271,11 @@ pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Fail
     let mut calls = Gatherer::new(settings.selection.clone());
     let full = |error: &dyn std::error::Error| {
         let folder = std::env::temp_dir();
-        Failure::unusable(format!("large bodies cannot be put aside in {}: set TMPDIR to a folder with room", folder.display()))
-            .because(error)
+        Failure::unusable(format!(
+            "large bodies cannot be put aside in {}: set TMPDIR to a folder with room",
+            folder.display()
+        ))
+        .because(error)
     };
     let done = Inputs::open(&settings.inputs, input::Options::default())?
         .each(global, |exchange| calls.add(exchange).map_err(|error| full(&error)))?
@@ -244,9 +285,9 @@ pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Fail
     }
     let names = settings.inputs.join(", ");
     let recording = calls.build(settings.rules.clone()).map_err(|error| match error {
-        BuildError::NoCall { .. } => {
-            Failure::unusable(format!("{names}: {error}: say with --provider or --provider-port who v1's providers are"))
-        }
+        BuildError::NoCall { .. } => Failure::unusable(format!(
+            "{names}: {error}: say with --provider or --provider-port who v1's providers are"
+        )),
         BuildError::Disk(_) => full(&error),
     })?;
     if recording.undivided {
@@ -255,13 +296,22 @@ pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Fail
         );
     }
     if recording.contradictions > 0 {
-        tracing::info!("{} requests were recorded with different answers: given in their order", recording.contradictions);
+        tracing::info!(
+            "{} requests were recorded with different answers: given in their order",
+            recording.contradictions
+        );
     }
     let calls = recording.len();
-    let hosts: Vec<String> = recording.hosts().take(8).map(|(host, calls)| format!("{host} ({calls})")).collect();
-    let mock = Handle::start_beside(recording, settings.serve.clone(), settings.watches).map_err(|error| failure(&error))?;
+    let hosts: Vec<String> =
+        recording.hosts().take(8).map(|(host, calls)| format!("{host} ({calls})")).collect();
+    let mock = Handle::start_beside(recording, settings.serve.clone(), settings.watches)
+        .map_err(|error| failure(&error))?;
     if !global.quiet {
-        eprintln!("mock: listening on {}, answers {calls} calls of {}", mock.address(), printable(&hosts.join(", ")));
+        eprintln!(
+            "mock: listening on {}, answers {calls} calls of {}",
+            mock.address(),
+            printable(&hosts.join(", "))
+        );
     }
     Ok(mock)
 }
@@ -269,8 +319,11 @@ pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Fail
 /// The exchanges that a replay sent: only their outgoing calls can be missing.
 pub(crate) fn replayed(folder: &RunFolder) -> Result<FxHashSet<ExchangeId>, Failure> {
     let path = folder.file(names::OUTCOMES);
-    let unreadable = |error: &dyn std::error::Error| Failure::unusable(format!("cannot read {}", path.display())).because(error);
-    let mut reader = BufReader::with_capacity(1 << 16, open_records(&path).map_err(|error| unreadable(&error))?);
+    let unreadable = |error: &dyn std::error::Error| {
+        Failure::unusable(format!("cannot read {}", path.display())).because(error)
+    };
+    let mut reader =
+        BufReader::with_capacity(1 << 16, open_records(&path).map_err(|error| unreadable(&error))?);
     let (mut line, mut sent) = (Vec::new(), FxHashSet::default());
     loop {
         line.clear();
@@ -278,7 +331,8 @@ pub(crate) fn replayed(folder: &RunFolder) -> Result<FxHashSet<ExchangeId>, Fail
         if read.map_err(|error| unreadable(&error))? == 0 {
             return Ok(sent);
         }
-        if let Line::Outcome(outcome) = log::read(line.trim_ascii_end()).map_err(|error| unreadable(&error))?
+        if let Line::Outcome(outcome) =
+            log::read(line.trim_ascii_end()).map_err(|error| unreadable(&error))?
             && outcome.sent_ns.is_some()
         {
             sent.insert(outcome.id.exchange);
@@ -287,14 +341,21 @@ pub(crate) fn replayed(folder: &RunFolder) -> Result<FxHashSet<ExchangeId>, Fail
 }
 
 /// Stops it and closes its ledger.
-pub(crate) fn end(mock: Handle, replayed: &dyn Fn(ExchangeId) -> bool) -> Result<Finished, Failure> {
-    mock.stop(replayed).map_err(|error| Failure::unusable("cannot write the ledger of outgoing calls").because(&error))
+pub(crate) fn end(
+    mock: Handle,
+    replayed: &dyn Fn(ExchangeId) -> bool,
+) -> Result<Finished, Failure> {
+    mock.stop(replayed).map_err(|error| {
+        Failure::unusable("cannot write the ledger of outgoing calls").because(&error)
+    })
 }
 
 fn failure(error: &StartError) -> Failure {
     let what = match error {
         StartError::Listen { cause, .. } if cause.kind() == std::io::ErrorKind::AddrInUse => {
-            format!("{error}: the port is in use; choose another with --listen, or 0 for a free one")
+            format!(
+                "{error}: the port is in use; choose another with --listen, or 0 for a free one"
+            )
         }
         _ => error.to_string(),
     };
@@ -302,8 +363,16 @@ fn failure(error: &StartError) -> Failure {
 }
 
 fn show(finished: &Finished) -> Result<(), Failure> {
-    let ledger = finished.log.as_ref().map(|log| format!("ledger: {}\n", printable(&log.to_string_lossy()))).unwrap_or_default();
-    super::output::print(&format!("{}\n{}{ledger}", summary(&finished.counts), broken(&finished.broken)))
+    let ledger = finished
+        .log
+        .as_ref()
+        .map(|log| format!("ledger: {}\n", printable(&log.to_string_lossy())))
+        .unwrap_or_default();
+    super::output::print(&format!(
+        "{}\n{}{ledger}",
+        summary(&finished.counts),
+        broken(&finished.broken)
+    ))
 }
 
 /// What went wrong with clients, in a line; empty where nothing did.
@@ -314,7 +383,8 @@ fn broken(broken: &Broken) -> String {
         (broken.unread, "answers were not read"),
         (broken.no_tls, "TLS handshakes failed"),
     ];
-    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let parts: Vec<String> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     if parts.is_empty() { String::new() } else { format!("clients: {}\n", parts.join(", ")) }
 }
 
@@ -336,7 +406,10 @@ pub(crate) fn summary(counts: &Counts) -> String {
         text.push_str(&format!("; {} got a fault on purpose", counts.faulted));
     }
     if counts.unsafe_repeated > 0 {
-        text.push_str(&format!("; {} that change something were made more often than by v1", counts.unsafe_repeated));
+        text.push_str(&format!(
+            "; {} that change something were made more often than by v1",
+            counts.unsafe_repeated
+        ));
     }
     text
 }

@@ -1,6 +1,7 @@
 //! The commands: arguments as declared, settings as checked, one file per command.
 //!
-//! A command prints its result on standard output and all else on standard error, and returns an [`Exit`] or a [`Failure`].
+//! A command prints its result on standard output and all else on standard error, and returns an
+//! [`Exit`] or a [`Failure`].
 
 pub mod approve;
 pub mod args;
@@ -37,7 +38,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // clap prints help and version to standard output with code 0, and errors to standard error.
+            // clap prints help and version to standard output with code 0, and errors to standard
+            // error.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
@@ -87,6 +89,9 @@ fn start_logging(global: &Global) {
         .with_writer(std::io::stderr)
         .with_target(false)
         .without_time()
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none())
+        .with_ansi(
+            std::io::IsTerminal::is_terminal(&std::io::stderr())
+                && std::env::var_os("NO_COLOR").is_none(),
+        )
         .try_init();
 }

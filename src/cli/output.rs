@@ -1,5 +1,6 @@
-//! Files that commands write: compressed by their name (`.zst`, `.gz`), `-` for standard output, and there only when they are
-//! whole: a file is written beside its place under another name and takes it at the end.
+//! Files that commands write: compressed by their name (`.zst`, `.gz`), `-` for standard output,
+//! and there only when they are whole: a file is written beside its place under another name and
+//! takes it at the end.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IoSlice, Write};
@@ -31,10 +32,16 @@ enum Writer {
 impl Output {
     /// Starts to write `name`. What is no regular file (a pipe, `/dev/null`) is written in place.
     pub(crate) fn create(name: &str) -> Result<Self, Failure> {
-        let cannot = |error: &io::Error| Failure::unusable(format!("cannot write {name}")).because(error);
+        let cannot =
+            |error: &io::Error| Failure::unusable(format!("cannot write {name}")).because(error);
         if name == "-" {
-            let writer = Writer::Plain(BufWriter::with_capacity(BUFFER_BYTES, Box::new(io::stdout())));
-            return Ok(Self { name: "standard output".to_owned(), place: None, writer: Some(writer) });
+            let writer =
+                Writer::Plain(BufWriter::with_capacity(BUFFER_BYTES, Box::new(io::stdout())));
+            return Ok(Self {
+                name: "standard output".to_owned(),
+                place: None,
+                writer: Some(writer),
+            });
         }
         let path = PathBuf::from(name);
         let special = fs::metadata(&path).is_ok_and(|found| !found.is_file());
@@ -42,14 +49,28 @@ impl Output {
             return Err(Failure::unusable(format!("cannot write {name}: it is a folder")));
         }
         let part = if special { path.clone() } else { part_of(&path) };
-        let file = File::options().write(true).create(true).truncate(!special).open(&part).map_err(|error| cannot(&error))?;
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(!special)
+            .open(&part)
+            .map_err(|error| cannot(&error))?;
         let file: Box<dyn Write + Send> = Box::new(file);
         let writer = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("zst") => Writer::Zstd(zstd::stream::write::Encoder::new(file, ZSTD_LEVEL).map_err(|error| cannot(&error))?),
-            Some("gz") => Writer::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::default())),
+            Some("zst") => Writer::Zstd(
+                zstd::stream::write::Encoder::new(file, ZSTD_LEVEL)
+                    .map_err(|error| cannot(&error))?,
+            ),
+            Some("gz") => {
+                Writer::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::default()))
+            }
             _ => Writer::Plain(BufWriter::with_capacity(BUFFER_BYTES, file)),
         };
-        Ok(Self { name: name.to_owned(), place: (!special).then_some((path, part)), writer: Some(writer) })
+        Ok(Self {
+            name: name.to_owned(),
+            place: (!special).then_some((path, part)),
+            writer: Some(writer),
+        })
     }
 
     /// Whether it goes to standard output.
@@ -69,7 +90,10 @@ impl Output {
     }
 
     /// Adds many pieces, without gathering them first where they need no compression.
-    pub(crate) fn write_all<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> Result<(), Failure> {
+    pub(crate) fn write_all<'a>(
+        &mut self,
+        pieces: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(), Failure> {
         let Some(Writer::Plain(writer)) = &mut self.writer else {
             for piece in pieces {
                 self.write(piece)?;
@@ -116,7 +140,8 @@ fn write_vectored(writer: &mut dyn Write, mut slices: &[IoSlice<'_>]) -> io::Res
             (slices, done) = (&slices[1..], 0);
             continue;
         }
-        let written = if done > 0 { writer.write(&first[done..]) } else { writer.write_vectored(slices) };
+        let written =
+            if done > 0 { writer.write(&first[done..]) } else { writer.write_vectored(slices) };
         let mut written = match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => written,
@@ -147,7 +172,8 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// `exchanges.jsonl` is `.exchanges.jsonl.part` until it is whole; the process number keeps two runs apart.
+/// `exchanges.jsonl` is `.exchanges.jsonl.part` until it is whole; the process number keeps two
+/// runs apart.
 fn part_of(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}.part", std::process::id()))
@@ -202,7 +228,8 @@ mod tests {
             }
         }
         let mut slow = Slow(Vec::new());
-        let pieces = [&b""[..], b"a", b"", b"bcdefghijk", b"lm", b"nopqrstuvwxyz", b""].map(IoSlice::new);
+        let pieces =
+            [&b""[..], b"a", b"", b"bcdefghijk", b"lm", b"nopqrstuvwxyz", b""].map(IoSlice::new);
         write_vectored(&mut slow, &pieces).unwrap();
         assert_eq!(slow.0, b"abcdefghijklmnopqrstuvwxyz");
     }

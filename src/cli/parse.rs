@@ -23,7 +23,8 @@ use crate::time::Timestamp;
 #[command(after_help = "Examples:\n  shadowtap parse v1.pcap -o exchanges.jsonl\n  \
                         shadowtap parse node1.pcap node2.pcap.zst --offset node2.pcap.zst=-3ms --port 8080 -o - | jq .response.status")]
 pub struct Args {
-    /// Captures (pcap, pcapng) or recordings (JSONL), plain, gzip or zstd; a URL; - is standard input
+    /// Captures (pcap, pcapng) or recordings (JSONL), plain, gzip or zstd; a URL; - is standard
+    /// input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
     /// Where the exchanges go (.zst and .gz are compressed); - is standard output
@@ -46,7 +47,8 @@ pub struct Reading {
     /// Threads that work [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
-    /// Move the times of an input, where clocks of nodes differ: FILE=3ms or FILE=-3ms (repeat for more)
+    /// Move the times of an input, where clocks of nodes differ: FILE=3ms or FILE=-3ms (repeat for
+    /// more)
     #[arg(long, value_name = "FILE=D", value_parser = offset)]
     pub offset: Vec<(String, i64)>,
 }
@@ -95,7 +97,12 @@ pub(crate) struct Parsed {
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let redactor = args.redaction.redactor()?;
-    let settings = Settings { reading: args.reading.options(), inputs: args.inputs, output: args.output, redactor };
+    let settings = Settings {
+        reading: args.reading.options(),
+        inputs: args.inputs,
+        output: args.output,
+        redactor,
+    };
     let parsed = execute(&settings, global)?;
     if !(global.quiet && parsed.to_stdout) {
         let text = summary(&parsed, &settings.output);
@@ -113,20 +120,32 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // The second signal ends the program at once.
-        signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(&interrupted))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)))
-            .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            Exit::Interrupted as i32,
+            Arc::clone(&interrupted),
+        )
+        .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)))
+        .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
     }
     let mut inputs = Inputs::open(&settings.inputs, settings.reading.clone())?;
     let before = inputs.redactions()?;
     let redacted = match &settings.redactor {
         None => Redacted::of_all(&before),
-        Some(redactor) => Some(before.iter().flatten().fold(redactor.mark(), |ours, earlier| earlier.clone().then(&ours))),
+        Some(redactor) => Some(
+            before
+                .iter()
+                .flatten()
+                .fold(redactor.mark(), |ours, earlier| earlier.clone().then(&ours)),
+        ),
     };
     let mut output = Output::create(&settings.output)?;
     let to_stdout = output.is_stdout();
     let mut line = Vec::new();
-    log::write_line(&mut line, &Header::new(Timestamp::now(), settings.inputs.clone()).redacted(redacted));
+    log::write_line(
+        &mut line,
+        &Header::new(Timestamp::now(), settings.inputs.clone()).redacted(redacted),
+    );
     output.write(&line)?;
     let mut completeness = [0; 5];
     let mut kept_in_part = 0;
@@ -136,7 +155,8 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
             redactor.apply(&mut exchange);
         }
         log::write_rest(text, &exchange);
-        let in_part = exchange.marks.iter().filter(|mark| mark.contains(BODY_KEPT_IN_PART)).count() as u64;
+        let in_part =
+            exchange.marks.iter().filter(|mark| mark.contains(BODY_KEPT_IN_PART)).count() as u64;
         (exchange.completeness, in_part)
     };
     let done = inputs.render(global, render, |rendered| {
@@ -145,13 +165,22 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
             completeness[how as usize] += 1;
             kept_in_part += in_part;
         });
-        if interrupted.load(Ordering::Relaxed) { Err(Failure::new(Exit::Interrupted, "interrupted")) } else { Ok(()) }
+        if interrupted.load(Ordering::Relaxed) {
+            Err(Failure::new(Exit::Interrupted, "interrupted"))
+        } else {
+            Ok(())
+        }
     });
     let done = match done {
         Err(failure) if failure.exit == Exit::Interrupted => {
             // Without its last line the file says that it is not whole.
             output.finish()?;
-            return Ok(Parsed { done: Done::default(), completeness, interrupted: true, to_stdout });
+            return Ok(Parsed {
+                done: Done::default(),
+                completeness,
+                interrupted: true,
+                to_stdout,
+            });
         }
         done => done?,
     };
@@ -160,7 +189,9 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     }
     let missing = done.ledger.balance();
     if missing != 0 {
-        return Err(Failure::unusable(format!("{missing} packets are neither used nor rejected: this is a fault of shadowtap")));
+        return Err(Failure::unusable(format!(
+            "{missing} packets are neither used nor rejected: this is a fault of shadowtap"
+        )));
     }
     let mut done = done.require_exchanges()?;
     if kept_in_part > 0 {
@@ -171,7 +202,10 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
         );
     }
     line.clear();
-    log::write_line(&mut line, &End::new(done.exchanges, done.ledger.clone(), std::mem::take(&mut done.rest)));
+    log::write_line(
+        &mut line,
+        &End::new(done.exchanges, done.ledger.clone(), std::mem::take(&mut done.rest)),
+    );
     output.write(&line)?;
     output.finish()?;
     Ok(Parsed { done, completeness, interrupted: false, to_stdout })
@@ -223,7 +257,10 @@ pub(crate) fn ledger_table(ledger: &Ledger) -> String {
     text
 }
 
-#[expect(clippy::print_stderr, reason = "the records go to standard output, so the account goes here")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the records go to standard output, so the account goes here"
+)]
 fn to_stderr(text: &str) {
     eprint!("{text}");
 }

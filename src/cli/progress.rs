@@ -1,5 +1,5 @@
-//! What is shown while a command runs: a bar on a terminal, a plain line every ten seconds elsewhere, nothing with `-q`.
-//! Always on standard error.
+//! What is shown while a command runs: a bar on a terminal, a plain line every ten seconds
+//! elsewhere, nothing with `-q`. Always on standard error.
 
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -22,7 +22,8 @@ pub struct Progress {
     shared: Arc<Shared>,
     bar: Option<ProgressBar>,
     printer: Option<JoinHandle<()>>,
-    /// When its owner's next call prints a line, in nanoseconds since the start, where there is no printer.
+    /// When its owner's next call prints a line, in nanoseconds since the start, where there is no
+    /// printer.
     next_line: Option<AtomicI64>,
 }
 
@@ -41,14 +42,16 @@ impl Progress {
         let mut progress = Self::beaten(global, what, total);
         if progress.next_line.take().is_some() {
             let shared = Arc::clone(&progress.shared);
-            let printer = std::thread::Builder::new().name("progress".to_owned()).spawn(move || shared.print_lines());
+            let printer = std::thread::Builder::new()
+                .name("progress".to_owned())
+                .spawn(move || shared.print_lines());
             progress.printer = printer.ok();
         }
         progress
     }
 
-    /// The same without a thread of its own, for who must not wake up without need: shown by calls of [`Self::set`] alone, one of
-    /// which is due every [`Self::beat`].
+    /// The same without a thread of its own, for who must not wake up without need: shown by calls
+    /// of [`Self::set`] alone, one of which is due every [`Self::beat`].
     pub fn beaten(global: &Global, what: &'static str, total: Option<u64>) -> Self {
         let shared = Arc::new(Shared {
             what,
@@ -62,7 +65,8 @@ impl Progress {
             return Self { shared, bar: None, printer: None, next_line: None };
         }
         if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(BAR_HZ));
+            let bar =
+                ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(BAR_HZ));
             let template = if total.is_some() {
                 "{prefix} [{bar:30}] {percent:>3}% {eta:>4} left {msg}"
             } else {
@@ -74,7 +78,12 @@ impl Progress {
             bar.set_prefix(what);
             return Self { shared, bar: Some(bar), printer: None, next_line: None };
         }
-        Self { shared, bar: None, printer: None, next_line: Some(AtomicI64::new(PLAIN_EVERY.as_nanos() as i64)) }
+        Self {
+            shared,
+            bar: None,
+            printer: None,
+            next_line: Some(AtomicI64::new(PLAIN_EVERY.as_nanos() as i64)),
+        }
     }
 
     /// How often something new can be shown; never with `-q`.
@@ -86,7 +95,8 @@ impl Progress {
         }
     }
 
-    /// How much is done, and what to say beside it. Cheap enough for some thousand calls a second; not for every packet.
+    /// How much is done, and what to say beside it. Cheap enough for some thousand calls a second;
+    /// not for every packet.
     pub fn set(&self, done: u64, message: impl FnOnce() -> String) {
         self.shared.done.store(done, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
@@ -121,9 +131,16 @@ impl Shared {
     #[expect(clippy::print_stderr, reason = "the plain progress line")]
     fn print_line(&self, message: &str) {
         let done = self.done.load(Ordering::Relaxed);
-        let share =
-            self.total.filter(|&total| total > 0).map(|total| format!(" {}%", done.min(total) * 100 / total)).unwrap_or_default();
-        eprintln!("{}:{share} after {} s {message}", self.what, self.started.elapsed() / crate::time::NANOS_PER_SEC);
+        let share = self
+            .total
+            .filter(|&total| total > 0)
+            .map(|total| format!(" {}%", done.min(total) * 100 / total))
+            .unwrap_or_default();
+        eprintln!(
+            "{}:{share} after {} s {message}",
+            self.what,
+            self.started.elapsed() / crate::time::NANOS_PER_SEC
+        );
     }
 }
 

@@ -1,5 +1,5 @@
-//! The flags of redaction, of every command that writes exchanges or answers; and what is said where a recording was redacted
-//! otherwise than its replay.
+//! The flags of redaction, of every command that writes exchanges or answers; and what is said
+//! where a recording was redacted otherwise than its replay.
 
 use std::path::PathBuf;
 
@@ -15,11 +15,13 @@ const SHORTEST_KEY: usize = 16;
 /// What to take out of exchanges.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Redaction {
-    /// Replace secrets in what is written by tokens of the same length and kind: `default` (credentials, cookies, tokens, card numbers, e-mail addresses),
-    /// header:NAME, cookie:NAME, query:NAME, form:NAME, json:PATH, pattern:REGEX (repeat for more)
+    /// Replace secrets in what is written by tokens of the same length and kind: `default`
+    /// (credentials, cookies, tokens, card numbers, e-mail addresses), header:NAME, cookie:NAME,
+    /// query:NAME, form:NAME, json:PATH, pattern:REGEX (repeat for more)
     #[arg(long, value_name = "RULE", value_parser = rule)]
     pub redact: Vec<Rule>,
-    /// File with the key of the tokens, so that recordings agree [default: $SHADOWTAP_REDACT_KEY, else drawn anew]
+    /// File with the key of the tokens, so that recordings agree [default: $SHADOWTAP_REDACT_KEY,
+    /// else drawn anew]
     #[arg(long, value_name = "FILE")]
     pub redact_key: Option<PathBuf>,
 }
@@ -30,10 +32,21 @@ fn rule(text: &str) -> Result<Rule, RuleError> {
 
 impl Redaction {
     /// With what the file's `section` says where no flag does.
-    pub(crate) fn or(self, section: &str, rules: &[String], key: Option<&PathBuf>) -> Result<Self, Failure> {
-        let read = |text: &String| rule(text).map_err(|why| Failure::usage(format!("[{section}] redact: {why}")));
+    pub(crate) fn or(
+        self,
+        section: &str,
+        rules: &[String],
+        key: Option<&PathBuf>,
+    ) -> Result<Self, Failure> {
+        let read = |text: &String| {
+            rule(text).map_err(|why| Failure::usage(format!("[{section}] redact: {why}")))
+        };
         Ok(Self {
-            redact: if self.redact.is_empty() { rules.iter().map(read).collect::<Result<_, _>>()? } else { self.redact },
+            redact: if self.redact.is_empty() {
+                rules.iter().map(read).collect::<Result<_, _>>()?
+            } else {
+                self.redact
+            },
             redact_key: self.redact_key.or_else(|| key.cloned()),
         })
     }
@@ -42,14 +55,18 @@ impl Redaction {
     pub(crate) fn redactor(&self) -> Result<Option<Redactor>, Failure> {
         if self.redact.is_empty() {
             return match &self.redact_key {
-                Some(_) => Err(Failure::usage("--redact-key is of no use without a rule: add --redact default")),
+                Some(_) => Err(Failure::usage(
+                    "--redact-key is of no use without a rule: add --redact default",
+                )),
                 None => Ok(None),
             };
         }
         let key = match (&self.redact_key, std::env::var_os(KEY_VARIABLE)) {
             (Some(path), _) => {
-                let text = std::fs::read(path)
-                    .map_err(|error| Failure::usage(format!("cannot read the key {}", path.display())).because(&error))?;
+                let text = std::fs::read(path).map_err(|error| {
+                    Failure::usage(format!("cannot read the key {}", path.display()))
+                        .because(&error)
+                })?;
                 checked(&text, &path.display().to_string())?
             }
             (None, Some(value)) => checked(value.as_encoded_bytes(), KEY_VARIABLE)?,
@@ -59,9 +76,12 @@ impl Redaction {
     }
 }
 
-/// Inputs of which some are redacted and others not cannot be redacted together: what of a request is a token and what a secret
-/// could not be told.
-pub(crate) fn check(inputs: &[Option<Redacted>], redactor: Option<&Redactor>) -> Result<(), Failure> {
+/// Inputs of which some are redacted and others not cannot be redacted together: what of a request
+/// is a token and what a secret could not be told.
+pub(crate) fn check(
+    inputs: &[Option<Redacted>],
+    redactor: Option<&Redactor>,
+) -> Result<(), Failure> {
     let is_mixed = inputs.iter().any(Option::is_some) && inputs.iter().any(Option::is_none);
     if redactor.is_some() && is_mixed {
         return Err(Failure::usage(
@@ -72,10 +92,15 @@ pub(crate) fn check(inputs: &[Option<Redacted>], redactor: Option<&Redactor>) ->
 }
 
 /// What people must know where v2's answers do not get the tokens that v1's have.
-pub(crate) fn warnings(inputs: &[Option<Redacted>], redactor: Option<&Redactor>, known: Option<&Known>) -> Vec<String> {
+pub(crate) fn warnings(
+    inputs: &[Option<Redacted>],
+    redactor: Option<&Redactor>,
+    known: Option<&Known>,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     for recorded in inputs.iter().flatten() {
-        let rules: Vec<String> = recorded.rules.iter().map(|rule| format!("--redact {}", quoted(rule))).collect();
+        let rules: Vec<String> =
+            recorded.rules.iter().map(|rule| format!("--redact {}", quoted(rule))).collect();
         let rules = rules.join(" ");
         let Some(ours) = redactor.map(Redactor::mark) else {
             warnings.push(format!(
@@ -116,7 +141,11 @@ pub(crate) fn warnings(inputs: &[Option<Redacted>], redactor: Option<&Redactor>,
 /// For a shell.
 fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.');
-    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 fn checked(key: &[u8], place: &str) -> Result<Vec<u8>, Failure> {
@@ -141,7 +170,10 @@ mod tests {
         assert!(Redaction::default().redactor().unwrap().is_none());
         let no_rule = Redaction { redact: Vec::new(), redact_key: Some(PathBuf::from("key")) };
         assert_eq!(no_rule.redactor().unwrap_err().exit, crate::cli::Exit::Usage);
-        let missing = Redaction { redact: vec![Rule::Default], redact_key: Some(PathBuf::from("/nonexistent/key")) };
+        let missing = Redaction {
+            redact: vec![Rule::Default],
+            redact_key: Some(PathBuf::from("/nonexistent/key")),
+        };
         assert_eq!(missing.redactor().unwrap_err().exit, crate::cli::Exit::Usage);
     }
 }

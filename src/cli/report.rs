@@ -1,4 +1,5 @@
-//! `shadowtap report`: writes every file of a report into a run's folder. The same run gives the same bytes.
+//! `shadowtap report`: writes every file of a report into a run's folder. The same run gives the
+//! same bytes.
 
 use std::fs;
 use std::io::IsTerminal as _;
@@ -15,8 +16,9 @@ use crate::report::{Report, csv, hlog, html, json, junit, markdown, names};
 
 /// Write a run's report: page, tables, histograms, files for CI
 ///
-/// Writes report.html, summary.md, junit.xml, summary.json, latency.csv, timeline.csv and latency.hlog into DIR, from what
-/// `replay` and `diff` left there. Prints the verdict, but always ends with 0 where it could write: `gate` judges.
+/// Writes report.html, summary.md, junit.xml, summary.json, latency.csv, timeline.csv and
+/// latency.hlog into DIR, from what `replay` and `diff` left there. Prints the verdict, but always
+/// ends with 0 where it could write: `gate` judges.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  shadowtap report reports/2026-11-22T10-00-00Z")]
 pub struct Args {
@@ -52,7 +54,10 @@ pub(crate) struct Written {
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
     let policy = args.gate.over_those_of(&args.folder)?.policy(&config)?;
-    let written = execute(&Settings { folder: args.folder, policy, show_secrets: args.show_secrets }, global)?;
+    let written = execute(
+        &Settings { folder: args.folder, policy, show_secrets: args.show_secrets },
+        global,
+    )?;
     tracing::info!("verdict: {}", written.verdict.name());
     print(&written.text)?;
     Ok(Exit::Done)
@@ -89,7 +94,7 @@ pub(crate) fn colour() -> Colour {
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
-    fs::write(&part, bytes)
-        .and_then(|()| fs::rename(&part, path))
-        .map_err(|error| Failure::unusable(format!("cannot write {}", path.display())).because(&error))
+    fs::write(&part, bytes).and_then(|()| fs::rename(&part, path)).map_err(|error| {
+        Failure::unusable(format!("cannot write {}", path.display())).because(&error)
+    })
 }

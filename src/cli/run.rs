@@ -1,6 +1,7 @@
 //! `shadowtap run`: parse, replay, diff, report and judge in one go; and the same road for `demo`.
 //!
-//! Each step is the command of its name: what is left in the folder can be diffed, reported and judged again alone.
+//! Each step is the command of its name: what is left in the folder can be diffed, reported and
+//! judged again alone.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,11 +16,14 @@ use crate::mock::Handle;
 
 /// Replay a capture at v2, compare, report and judge in one go
 ///
-/// Leaves everything in DIR: report.html is the page to open. The exit code is the verdict: 0 v2 passed, 1 it failed, 5 there is no
-/// verdict (too few samples, or the run itself is not to be trusted).
+/// Leaves everything in DIR: report.html is the page to open. The exit code is the verdict: 0 v2
+/// passed, 1 it failed, 5 there is no verdict (too few samples, or the run itself is not to be
+/// trusted).
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  shadowtap run v1.pcap --target http://v2.staging:8080 -o reports/v2\n  \
-    shadowtap run v1.pcap --port 8080 --target http://v2.staging:8080 --wait-ready http://v2.staging:8080/health")]
+#[command(
+    after_help = "Examples:\n  shadowtap run v1.pcap --target http://v2.staging:8080 -o reports/v2\n  \
+    shadowtap run v1.pcap --port 8080 --target http://v2.staging:8080 --wait-ready http://v2.staging:8080/health"
+)]
 pub struct Args {
     #[command(flatten)]
     asked: replay::Asked,
@@ -50,7 +54,8 @@ pub(crate) struct Settings {
     pub(crate) show_secrets: bool,
     /// What is allowed.
     pub(crate) policy: Policy,
-    /// The mock that v2 calls, already listening; it is stopped when the replay is over, and its ledger is part of the report.
+    /// The mock that v2 calls, already listening; it is stopped when the replay is over, and its
+    /// ledger is part of the report.
     pub(crate) mock: Option<Handle>,
 }
 
@@ -72,19 +77,28 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     if args.asked.dry_run {
         return replay::dry_run(&args.asked.inputs, &shape, false, &config, global);
     }
-    let mut replay = replay::Settings::new(args.asked.inputs, shape, args.asked.output, args.asked.force)?;
+    let mut replay =
+        replay::Settings::new(args.asked.inputs, shape, args.asked.output, args.asked.force)?;
     replay.gate = args.gate.kept();
     let mock = match args.mock_listen {
         None => None,
         Some(listen) => Some(start_mock(&replay, listen, args.mock, &config, global)?),
     };
-    let settings = Settings { replay, config, approved: args.approved, show_secrets: args.show_secrets, policy, mock };
+    let settings = Settings {
+        replay,
+        config,
+        approved: args.approved,
+        show_secrets: args.show_secrets,
+        policy,
+        mock,
+    };
     let ran = execute(settings, global)?;
     output::print(&ran.text)?;
     Ok(if ran.interrupted { Exit::Interrupted } else { gate::exit(ran.verdict) })
 }
 
-/// Starts the mock of a run. What is replayed is no outgoing call: its hosts and ports are left out.
+/// Starts the mock of a run. What is replayed is no outgoing call: its hosts and ports are left
+/// out.
 fn start_mock(
     replay: &replay::Settings,
     listen: SocketAddr,
@@ -93,12 +107,15 @@ fn start_mock(
     global: &Global,
 ) -> Result<Handle, Failure> {
     if replay.inputs.iter().any(|input| input == "-") {
-        return Err(Failure::usage("--mock-listen reads the inputs a second time: name files, not standard input"));
+        return Err(Failure::usage(
+            "--mock-listen reads the inputs a second time: name files, not standard input",
+        ));
     }
     // Made before the mock writes into it; one that holds another run is refused.
     RunFolder::create(&replay.output, replay.force)?;
     let log = replay.output.join(names::EGRESS);
-    let mut settings = mock::Settings::new(replay.inputs.clone(), listen, Some(log), choice, &config.mock)?;
+    let mut settings =
+        mock::Settings::new(replay.inputs.clone(), listen, Some(log), choice, &config.mock)?;
     settings.selection.ingress_ports = replay.shape.selection.ports.clone();
     settings.selection.ingress_hosts = replay.shape.selection.hosts.clone();
     settings.watches = true;
@@ -110,7 +127,8 @@ fn start_mock(
 pub(crate) fn execute(settings: Settings, global: &Global) -> Result<Ran, Failure> {
     let Settings { mut replay, config, approved, show_secrets, policy, mock } = settings;
     // What is wrong with the rules is said before the first request is sent, not after an hour.
-    let compare = |dir: &Path| diff::Settings::of_run(dir, &config, approved.as_deref(), show_secrets);
+    let compare =
+        |dir: &Path| diff::Settings::of_run(dir, &config, approved.as_deref(), show_secrets);
     compare(&replay.output)?;
     replay.keep_egress = mock.is_some();
     replay.under_way = mock.as_ref().map(Handle::under_way);
@@ -124,5 +142,9 @@ pub(crate) fn execute(settings: Settings, global: &Global) -> Result<Ran, Failur
         tracing::warn!("{warning}");
     }
     let written = report::execute(&report::Settings { folder, policy, show_secrets }, global)?;
-    Ok(Ran { verdict: written.verdict, text: written.text, interrupted: replayed.finished.interrupted })
+    Ok(Ran {
+        verdict: written.verdict,
+        text: written.text,
+        interrupted: replayed.finished.interrupted,
+    })
 }

@@ -1,5 +1,6 @@
-//! IP fragments, joined again (RFC 791 §3.2, RFC 8200 §4.5): out of order, overlapping (the first copy wins), twice. What is
-//! incomplete is bounded in number, bytes and capture time; a packet that never became whole is counted fragment by fragment.
+//! IP fragments, joined again (RFC 791 §3.2, RFC 8200 §4.5): out of order, overlapping (the first
+//! copy wins), twice. What is incomplete is bounded in number, bytes and capture time; a packet
+//! that never became whole is counted fragment by fragment.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -32,7 +33,8 @@ pub struct Fragment {
     pub length: u32,
 }
 
-/// Fragments of one packet have these in common. IPv6 leaves out the protocol, as only the first fragment's counts.
+/// Fragments of one packet have these in common. IPv6 leaves out the protocol, as only the first
+/// fragment's counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     source: IpAddr,
@@ -61,8 +63,8 @@ struct Partial {
 pub enum Joined {
     /// The packet is not whole yet.
     Waiting,
-    /// The packet is whole: what it holds. A segment's payload is in the joined bytes, whose block index the caller gave. The
-    /// number is that of the fragments before this one.
+    /// The packet is whole: what it holds. A segment's payload is in the joined bytes, whose block
+    /// index the caller gave. The number is that of the fragments before this one.
     Whole(Result<Decoded, Reject>, Vec<u8>, u64),
 }
 
@@ -70,7 +72,8 @@ pub enum Joined {
 #[derive(Default)]
 pub struct Fragments {
     partial: HashMap<Key, Partial>,
-    /// In the order of their first fragment, with the serial that tells a later packet of the same key.
+    /// In the order of their first fragment, with the serial that tells a later packet of the same
+    /// key.
     order: VecDeque<(Key, u64)>,
     bytes: usize,
     serial: u64,
@@ -110,14 +113,20 @@ impl Fragments {
             // A second last fragment that disagrees is not believed.
             partial.end.get_or_insert(fragment.offset + bytes.len() as u32);
         }
-        let whole = partial.end.is_some_and(|end| partial.have.first().is_some_and(|&(from, to)| from == 0 && to >= end));
+        let whole = partial.end.is_some_and(|end| {
+            partial.have.first().is_some_and(|&(from, to)| from == 0 && to >= end)
+        });
         if !whole {
             return Joined::Waiting;
         }
         let mut partial = self.partial.remove(&place).expect("it was there a moment ago");
         self.bytes -= partial.bytes.len();
         partial.bytes.truncate(partial.end.unwrap_or_default() as usize);
-        let facts = IpFacts { source: fragment.source, destination: fragment.destination, identification: 0 };
+        let facts = IpFacts {
+            source: fragment.source,
+            destination: fragment.destination,
+            identification: 0,
+        };
         let mut walk = Walk {
             bytes: &partial.bytes,
             end: partial.bytes.len(),
@@ -139,15 +148,21 @@ impl Fragments {
         // Packets that became whole leave their place in the order behind.
         if self.order.len() > 2 * limits::FRAGMENTED_PACKETS {
             let partial = &self.partial;
-            self.order.retain(|(key, serial)| partial.get(key).is_some_and(|partial| partial.serial == *serial));
+            self.order.retain(|(key, serial)| {
+                partial.get(key).is_some_and(|partial| partial.serial == *serial)
+            });
         }
         while let Some(&(key, serial)) = self.order.front() {
-            let Some(partial) = self.partial.get(&key).filter(|partial| partial.serial == serial) else {
+            let Some(partial) = self.partial.get(&key).filter(|partial| partial.serial == serial)
+            else {
                 self.order.pop_front();
                 continue;
             };
             let old = now.since(partial.first) > limits::FRAGMENT_AGE_NS;
-            if !old && self.bytes <= limits::FRAGMENT_BYTES && self.partial.len() < limits::FRAGMENTED_PACKETS {
+            if !old
+                && self.bytes <= limits::FRAGMENT_BYTES
+                && self.partial.len() < limits::FRAGMENTED_PACKETS
+            {
                 return;
             }
             self.bytes -= partial.bytes.len();
@@ -185,10 +200,12 @@ impl Partial {
         if at < to {
             self.bytes[at as usize..to as usize].copy_from_slice(&bytes[(at - from) as usize..]);
         }
-        // A packet has at most 8,192 fragments; joining touching parts keeps the list at one entry in the common case.
+        // A packet has at most 8,192 fragments; joining touching parts keeps the list at one entry
+        // in the common case.
         let first = self.have.partition_point(|&(_, b)| b < from);
         let last = self.have.partition_point(|&(a, _)| a <= to);
-        let joined = self.have[first..last].iter().fold((from, to), |(a, b), &(x, y)| (a.min(x), b.max(y)));
+        let joined =
+            self.have[first..last].iter().fold((from, to), |(a, b), &(x, y)| (a.min(x), b.max(y)));
         self.have.splice(first..last, [joined]);
         overlapped
     }

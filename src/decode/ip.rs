@@ -1,4 +1,5 @@
-//! IPv4 and IPv6 with all extension headers. Both ends of the packet come from here: what was captured and what was sent.
+//! IPv4 and IPv6 with all extension headers. Both ends of the packet come from here: what was
+//! captured and what was sent.
 
 use std::net::IpAddr;
 
@@ -29,10 +30,15 @@ impl Walk<'_> {
     fn ipv4(&mut self, at: usize) -> Result<Decoded, Reject> {
         // A frame that ends inside the header was cut by the capture or never was one.
         self.take(at, 20, "ipv4")?;
-        let header = Ipv4HeaderSlice::from_slice(&self.bytes[at..self.end]).map_err(|error| match error {
-            etherparse::err::ipv4::HeaderSliceError::Len(_) => self.short(at + 60, "ipv4"),
-            etherparse::err::ipv4::HeaderSliceError::Content(_) => Reject::Malformed("ipv4"),
-        })?;
+        let header =
+            Ipv4HeaderSlice::from_slice(&self.bytes[at..self.end]).map_err(
+                |error| match error {
+                    etherparse::err::ipv4::HeaderSliceError::Len(_) => self.short(at + 60, "ipv4"),
+                    etherparse::err::ipv4::HeaderSliceError::Content(_) => {
+                        Reject::Malformed("ipv4")
+                    }
+                },
+            )?;
         let length = header.slice().len();
         match usize::from(header.total_len()) {
             // Segmentation offload leaves zero: the packet is as long as the frame.
@@ -48,21 +54,32 @@ impl Walk<'_> {
         let protocol = header.protocol().0;
         if header.is_fragmenting_payload() {
             let offset = usize::from(header.fragments_offset().value()) * 8;
-            return self.fragment(at + length, offset, header.more_fragments(), u32::from(facts.identification), protocol, facts);
+            return self.fragment(
+                at + length,
+                offset,
+                header.more_fragments(),
+                u32::from(facts.identification),
+                protocol,
+                facts,
+            );
         }
         self.transport(protocol, at + length, facts)
     }
 
     fn ipv6(&mut self, at: usize) -> Result<Decoded, Reject> {
         self.take(at, 40, "ipv6")?;
-        let header = Ipv6HeaderSlice::from_slice(&self.bytes[at..self.end]).map_err(|_| Reject::Malformed("ipv6"))?;
+        let header = Ipv6HeaderSlice::from_slice(&self.bytes[at..self.end])
+            .map_err(|_| Reject::Malformed("ipv6"))?;
         match usize::from(header.payload_length()) {
             // A jumbogram (RFC 2675), or segmentation offload.
             0 => {}
             payload => self.limit(at + 40 + payload),
         }
-        let facts =
-            IpFacts { source: header.source_addr().into(), destination: header.destination_addr().into(), identification: 0 };
+        let facts = IpFacts {
+            source: header.source_addr().into(),
+            destination: header.destination_addr().into(),
+            identification: 0,
+        };
         self.transport(header.next_header().0, at + 40, facts)
     }
 
@@ -73,7 +90,12 @@ impl Walk<'_> {
     }
 
     /// What an IP header (or extension header) says comes next.
-    pub(super) fn transport(&mut self, protocol: u8, at: usize, facts: IpFacts) -> Result<Decoded, Reject> {
+    pub(super) fn transport(
+        &mut self,
+        protocol: u8,
+        at: usize,
+        facts: IpFacts,
+    ) -> Result<Decoded, Reject> {
         self.deeper()?;
         match protocol {
             6 => self.tcp(at, facts),
@@ -88,7 +110,8 @@ impl Walk<'_> {
                 let header = self.take(at, 2, "ah")?;
                 self.transport(header[0], at + (usize::from(header[1]) + 2) * 4, facts)
             }
-            // Hop-by-hop, routing, destination, mobility, HIP, shim6: length in eight bytes, less one (RFC 8200 §4).
+            // Hop-by-hop, routing, destination, mobility, HIP, shim6: length in eight bytes, less
+            // one (RFC 8200 §4).
             0 | 43 | 60 | 135 | 139 | 140 if facts.source.is_ipv6() => {
                 let header = self.take(at, 2, "ipv6-extension")?;
                 self.transport(header[0], at + (usize::from(header[1]) + 1) * 8, facts)
@@ -108,12 +131,23 @@ impl Walk<'_> {
         }
     }
 
-    fn fragment(&self, at: usize, offset: usize, more: bool, id: u32, protocol: u8, ip: IpFacts) -> Result<Decoded, Reject> {
+    fn fragment(
+        &self,
+        at: usize,
+        offset: usize,
+        more: bool,
+        id: u32,
+        protocol: u8,
+        ip: IpFacts,
+    ) -> Result<Decoded, Reject> {
         // Half a fragment completes nothing.
         if self.end < self.wire {
             return Err(Reject::Cut("fragment"));
         }
-        if at >= self.end || offset + (self.end - at) > 65_535 || (more && !(self.end - at).is_multiple_of(8)) {
+        if at >= self.end
+            || offset + (self.end - at) > 65_535
+            || (more && !(self.end - at).is_multiple_of(8))
+        {
             return Err(Reject::Malformed("fragment"));
         }
         Ok(Decoded::Fragment(Fragment {

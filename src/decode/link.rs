@@ -15,7 +15,11 @@ impl Walk<'_> {
     pub(super) fn link(&mut self, link: LinkType) -> Result<Decoded, Reject> {
         match link {
             LinkType::ETHERNET => self.ethernet(0),
-            LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD | LinkType::IPV4 | LinkType::IPV6 => self.ip(0),
+            LinkType::RAW
+            | LinkType::RAW_BSD
+            | LinkType::RAW_OPENBSD
+            | LinkType::IPV4
+            | LinkType::IPV6 => self.ip(0),
             LinkType::NULL | LinkType::LOOP => self.loopback(),
             LinkType::LINUX_SLL => {
                 let protocol = self.u16(14, "sll")?;
@@ -58,7 +62,8 @@ impl Walk<'_> {
             }
             0x8847 | 0x8848 => self.mpls(at),
             0x8864 => self.pppoe(at),
-            // Provider backbone bridging: flags, 24 bits of service, then a whole frame (IEEE 802.1ah).
+            // Provider backbone bridging: flags, 24 bits of service, then a whole frame (IEEE
+            // 802.1ah).
             0x88e7 => {
                 let tag = self.u32(at, "i-tag")?;
                 self.enter(SERVICE, tag & 0x00ff_ffff);
@@ -86,7 +91,11 @@ impl Walk<'_> {
             [0xaa, 0xaa, 0x03] => match self.take(at + 3, 3, "snap")? {
                 [0, 0, 0] => {
                     let ether_type = self.u16(at + 6, "snap")?;
-                    if ether_type < 0x0600 { Err(Reject::Llc) } else { self.ether_type(ether_type, at + 8) }
+                    if ether_type < 0x0600 {
+                        Err(Reject::Llc)
+                    } else {
+                        self.ether_type(ether_type, at + 8)
+                    }
                 }
                 _ => Err(Reject::Llc),
             },
@@ -114,12 +123,14 @@ impl Walk<'_> {
         }
     }
 
-    /// PPP with or without address and control, with or without compressed protocol number (RFC 1661 §2, §6.5).
+    /// PPP with or without address and control, with or without compressed protocol number (RFC
+    /// 1661 §2, §6.5).
     pub(super) fn ppp(&mut self, at: usize) -> Result<Decoded, Reject> {
         self.deeper()?;
         let at = if self.take(at, 2, "ppp")? == [0xff, 0x03] { at + 2 } else { at };
         let first = u16::from(self.take(at, 1, "ppp")?[0]);
-        let (protocol, at) = if first & 1 == 1 { (first, at + 1) } else { (self.u16(at, "ppp")?, at + 2) };
+        let (protocol, at) =
+            if first & 1 == 1 { (first, at + 1) } else { (self.u16(at, "ppp")?, at + 2) };
         match protocol {
             0x0021 | 0x0057 => self.ip(at),
             0x0281 | 0x0283 => self.mpls(at),
@@ -133,7 +144,8 @@ impl Walk<'_> {
         self.ppp(at + 6)
     }
 
-    /// Labels up to the bottom of the stack; what follows has no type, so its first nibble tells (RFC 4928 §3).
+    /// Labels up to the bottom of the stack; what follows has no type, so its first nibble tells
+    /// (RFC 4928 §3).
     pub(super) fn mpls(&mut self, at: usize) -> Result<Decoded, Reject> {
         let mut at = at;
         loop {
@@ -164,7 +176,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Netfilter's log: attributes of which one is the packet. Their lengths are in the byte order of the capturing machine.
+    /// Netfilter's log: attributes of which one is the packet. Their lengths are in the byte order
+    /// of the capturing machine.
     fn nflog(&mut self) -> Result<Decoded, Reject> {
         let mut at = 4;
         loop {

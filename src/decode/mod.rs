@@ -1,8 +1,10 @@
-//! From a packet's bytes to the TCP segment inside it: link layers, tunnels, IP, TCP. Stateless, so that any number of threads
-//! may decode; only IP fragments, which belong together, are handed on as what they are (`fragment` joins them).
+//! From a packet's bytes to the TCP segment inside it: link layers, tunnels, IP, TCP. Stateless, so
+//! that any number of threads may decode; only IP fragments, which belong together, are handed on
+//! as what they are (`fragment` joins them).
 //!
-//! Out: a [`Segment`], a [`Fragment`], or a [`Reject`] with its reason. Lengths come before checksums: offloading leaves both
-//! checksums and, in frames that the kernel will cut later, length fields wrong or zero; padding is cut by the IP length.
+//! Out: a [`Segment`], a [`Fragment`], or a [`Reject`] with its reason. Lengths come before
+//! checksums: offloading leaves both checksums and, in frames that the kernel will cut later,
+//! length fields wrong or zero; padding is cut by the IP length.
 
 pub mod fragment;
 mod ip;
@@ -23,7 +25,8 @@ pub use fragment::{Fragment, Fragments};
 /// A TCP segment, its payload still in the block that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Number of the packet that carried it (of the packet that completed it, where it came in IP fragments).
+    /// Number of the packet that carried it (of the packet that completed it, where it came in IP
+    /// fragments).
     pub number: u64,
     /// Capture time of that packet.
     pub at: Timestamp,
@@ -41,9 +44,11 @@ pub struct Segment {
     pub ack: u32,
     /// Flags of the TCP header.
     pub flags: Flags,
-    /// What tells this packet from a retransmission of the same bytes: identification, window, options, numbers.
+    /// What tells this packet from a retransmission of the same bytes: identification, window,
+    /// options, numbers.
     pub fingerprint: u32,
-    /// Whether the sender gave each packet its own identification, so that equal fingerprints mean one packet seen twice.
+    /// Whether the sender gave each packet its own identification, so that equal fingerprints mean
+    /// one packet seen twice.
     pub identified: bool,
     /// Block of the batch that holds the payload.
     pub block: u32,
@@ -150,8 +155,8 @@ pub enum Decoded {
     Fragment(Fragment),
 }
 
-/// Keys the hashes of this process, so that nobody can write a capture whose connections all collide. The hash decides places
-/// in tables only, never an output.
+/// Keys the hashes of this process, so that nobody can write a capture whose connections all
+/// collide. The hash decides places in tables only, never an output.
 #[derive(Clone, Copy, Debug)]
 pub struct HashKey([u64; 2]);
 
@@ -205,7 +210,10 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// `length` bytes at `at`, or why they are not there.
     fn take(&self, at: usize, length: usize, layer: &'static str) -> Result<&'a [u8], Reject> {
-        self.bytes.get(at..at + length).filter(|_| at + length <= self.end).ok_or_else(|| self.short(at + length, layer))
+        self.bytes
+            .get(at..at + length)
+            .filter(|_| at + length <= self.end)
+            .ok_or_else(|| self.short(at + length, layer))
     }
 
     /// Bytes up to `needed` are not there: cut by the capture, or never sent.
@@ -218,7 +226,8 @@ impl<'a> Walk<'a> {
     }
 
     fn u32(&self, at: usize, layer: &'static str) -> Result<u32, Reject> {
-        self.take(at, 4, layer).map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        self.take(at, 4, layer)
+            .map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
 
     /// Counts a layer: headers can be nested without end in a packet that was made to do so.
@@ -243,11 +252,15 @@ impl HashKey {
         };
         let ports = u64::from(pair.low.port) << 16 | u64::from(pair.high.port);
         let (a, b) = match (pair.low.address, pair.high.address) {
-            (IpAddr::V4(low), IpAddr::V4(high)) => (u64::from(low.to_bits()) << 32 | u64::from(high.to_bits()), ports),
+            (IpAddr::V4(low), IpAddr::V4(high)) => {
+                (u64::from(low.to_bits()) << 32 | u64::from(high.to_bits()), ports)
+            }
             (low, high) => {
                 let words = |address: IpAddr| match address {
                     IpAddr::V4(address) => (0, u64::from(address.to_bits())),
-                    IpAddr::V6(address) => ((address.to_bits() >> 64) as u64, address.to_bits() as u64),
+                    IpAddr::V6(address) => {
+                        ((address.to_bits() >> 64) as u64, address.to_bits() as u64)
+                    }
                 };
                 let ((a, b), (c, d)) = (words(low), words(high));
                 (fold(a ^ self.0[0], b ^ self.0[1]) ^ ports, fold(c ^ self.0[1], d ^ self.0[0]))

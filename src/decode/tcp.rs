@@ -16,7 +16,9 @@ impl Walk<'_> {
         // Options may be cut by the capture; nothing in them is needed to use the segment.
         let header = TcpHeaderSlice::from_slice(&self.bytes[at..self.end]).ok();
         let options = header.as_ref().map_or(&[][..], |header| header.options());
-        let word = |at: usize| u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+        let word = |at: usize| {
+            u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
+        };
         let port = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
         let source = Endpoint::new(ip.source, port(0));
         let destination = Endpoint::new(ip.destination, port(2));
@@ -26,7 +28,8 @@ impl Walk<'_> {
         let wire = (self.wire - body) as u32;
 
         let mut mixed = u64::from(seq) << 32 | u64::from(ack);
-        let mut mix = |value: u64| mixed = (mixed.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
+        let mut mix =
+            |value: u64| mixed = (mixed.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
         mix(u64::from(ip.identification) << 48 | u64::from(word(12)) << 16 | u64::from(wire));
         for chunk in options.chunks(4) {
             mix(chunk.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));

@@ -1,4 +1,5 @@
-//! One packet for each link and tunnel, by hand; and every prefix of each, as the snap length may cut it.
+//! One packet for each link and tunnel, by hand; and every prefix of each, as the snap length may
+//! cut it.
 
 use super::*;
 use proptest::prelude::*;
@@ -45,12 +46,22 @@ fn ethernet(kind: u16, body: &[u8]) -> Vec<u8> {
 }
 
 fn udp(port: u16, body: &[u8]) -> Vec<u8> {
-    after(&[[0x30, 0x39], port.to_be_bytes(), (8 + body.len() as u16).to_be_bytes(), [0, 0]].concat(), body)
+    after(
+        &[[0x30, 0x39], port.to_be_bytes(), (8 + body.len() as u16).to_be_bytes(), [0, 0]].concat(),
+        body,
+    )
 }
 
 fn try_decode(link: u16, bytes: &[u8], length: usize) -> Result<Decoded, Reject> {
     let (captured, length) = (bytes.len() as u32, length as u32);
-    let frame = Frame { at: Timestamp::from_nanos(5), block: 3, start: 100, captured, length, link: LinkType(link) };
+    let frame = Frame {
+        at: Timestamp::from_nanos(5),
+        block: 3,
+        start: 100,
+        captured,
+        length,
+        link: LinkType(link),
+    };
     decode(&frame, bytes, 77, HashKey([1, 2]))
 }
 
@@ -66,9 +77,16 @@ fn forms() -> Vec<(&'static str, u16, Vec<u8>)> {
     let ip = ipv4(6, 0x4000, &tcp());
     let ip6 = ipv6(6, &tcp());
     let frame = ethernet(0x0800, &ip);
-    let extensions = after(&[60, 0, 1, 4, 0, 0, 0, 0, 44, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 1], &tcp());
+    let extensions =
+        after(&[60, 0, 1, 4, 0, 0, 0, 0, 44, 0, 1, 4, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 1], &tcp());
     let vxlan = udp(4789, &after(&[8, 0, 0, 0, 0, 0, 42, 0], &frame));
-    let geneve = udp(6081, &after(&[1, 0, 0x65, 0x58, 0, 0, 42, 0, 1, 2, 3, 4], &ethernet(0x0800, &ipv4(17, 0, &vxlan))));
+    let geneve = udp(
+        6081,
+        &after(
+            &[1, 0, 0x65, 0x58, 0, 0, 42, 0, 1, 2, 3, 4],
+            &ethernet(0x0800, &ipv4(17, 0, &vxlan)),
+        ),
+    );
     let pppoe = after(&[0x11, 0, 0, 1, 0, 0], &after(&[0, 0x21], &ip));
     vec![
         ("ethernet", 1, frame.clone()),
@@ -88,12 +106,28 @@ fn forms() -> Vec<(&'static str, u16, Vec<u8>)> {
         ("raw ipv6", 229, ip6.clone()),
         ("hdlc", 104, after(&[0x0f, 0, 8, 0], &ip)),
         ("ipv6 extensions, atomic fragment", 101, ipv6(0, &extensions)),
-        ("authentication header", 101, ipv4(51, 0, &after(&[6, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2], &tcp()))),
+        (
+            "authentication header",
+            101,
+            ipv4(51, 0, &after(&[6, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2], &tcp())),
+        ),
         ("ip in ip", 101, ipv4(4, 0, &ip)),
         ("6in4", 101, ipv4(41, 0, &ip6)),
-        ("gre with key and sequence", 101, ipv4(47, 0, &after(&[0x30, 0, 8, 0, 0, 0, 0, 1, 0, 0, 0, 2], &ip))),
-        ("erspan 2", 101, ipv4(47, 0, &after(&[&[0x10, 0, 0x88, 0xbe][..], &[0; 12]].concat(), &frame))),
-        ("erspan 3", 101, ipv4(47, 0, &after(&[&[0x10, 0, 0x22, 0xeb][..], &[0; 16]].concat(), &frame))),
+        (
+            "gre with key and sequence",
+            101,
+            ipv4(47, 0, &after(&[0x30, 0, 8, 0, 0, 0, 0, 1, 0, 0, 0, 2], &ip)),
+        ),
+        (
+            "erspan 2",
+            101,
+            ipv4(47, 0, &after(&[&[0x10, 0, 0x88, 0xbe][..], &[0; 12]].concat(), &frame)),
+        ),
+        (
+            "erspan 3",
+            101,
+            ipv4(47, 0, &after(&[&[0x10, 0, 0x22, 0xeb][..], &[0; 16]].concat(), &frame)),
+        ),
         ("vxlan", 101, ipv4(17, 0, &vxlan)),
         ("vxlan-gpe", 101, ipv4(17, 0, &udp(4790, &after(&[0xc, 0, 0, 1, 0, 0, 42, 0], &ip)))),
         ("vxlan in geneve", 101, ipv4(17, 0, &geneve)),
@@ -115,9 +149,21 @@ fn links_and_tunnels_lead_to_the_same_segment() {
         let segment = segment(link, &bytes);
         let start = segment.start as usize - 100;
         assert_eq!(&bytes[start..start + segment.captured as usize], PAYLOAD, "{name}");
-        assert_eq!((segment.captured, segment.length as usize), (PAYLOAD.len() as u32, PAYLOAD.len()), "{name}");
-        assert_eq!((segment.seq, segment.ack, segment.flags, segment.block, segment.number), (7, 9, Flags(24), 3, 77), "{name}");
-        assert_eq!((segment.pair.low.port.min(segment.pair.high.port), segment.from_low), (80, false), "{name}");
+        assert_eq!(
+            (segment.captured, segment.length as usize),
+            (PAYLOAD.len() as u32, PAYLOAD.len()),
+            "{name}"
+        );
+        assert_eq!(
+            (segment.seq, segment.ack, segment.flags, segment.block, segment.number),
+            (7, 9, Flags(24), 3, 77),
+            "{name}"
+        );
+        assert_eq!(
+            (segment.pair.low.port.min(segment.pair.high.port), segment.from_low),
+            (80, false),
+            "{name}"
+        );
     }
 }
 
@@ -125,7 +171,13 @@ fn links_and_tunnels_lead_to_the_same_segment() {
 fn virtual_networks_are_told_apart_and_priority_tags_are_none() {
     let ip = ipv4(6, 0, &tcp());
     let tagged = |tag: u8| segment(1, &ethernet(0x8100, &after(&[0, tag, 8, 0], &ip))).network;
-    let vni = |id: u8| segment(101, &ipv4(17, 0, &udp(4789, &after(&[8, 0, 0, 0, 0, 0, id, 0], &ethernet(0x0800, &ip))))).network;
+    let vni = |id: u8| {
+        segment(
+            101,
+            &ipv4(17, 0, &udp(4789, &after(&[8, 0, 0, 0, 0, 0, id, 0], &ethernet(0x0800, &ip)))),
+        )
+        .network
+    };
     assert_eq!((tagged(0), segment(101, &ip).network), (0, 0));
     let networks = [tagged(5), tagged(6), vni(5), vni(6)];
     for (at, network) in networks.iter().enumerate() {
@@ -139,13 +191,21 @@ fn what_the_snap_length_cut_is_missing_and_never_a_panic() {
         for cut in 0..bytes.len() {
             match try_decode(link, &bytes[..cut], bytes.len()) {
                 Ok(Decoded::Segment(segment)) => {
-                    assert!(segment.captured < segment.length || name == "padding", "{name} cut at {cut}: {segment:?}");
-                    assert!(segment.start as usize - 100 + segment.captured as usize <= cut, "{name} cut at {cut}");
+                    assert!(
+                        segment.captured < segment.length || name == "padding",
+                        "{name} cut at {cut}: {segment:?}"
+                    );
+                    assert!(
+                        segment.start as usize - 100 + segment.captured as usize <= cut,
+                        "{name} cut at {cut}"
+                    );
                 }
                 Ok(Decoded::Fragment(_)) => panic!("{name} cut at {cut} is a fragment"),
                 Err(Reject::Cut(_)) => {}
                 // A length of zero says nothing of what is missing.
-                Err(reject) => assert!(matches!(reject, Reject::Malformed(_)), "{name} cut at {cut}: {reject}"),
+                Err(reject) => {
+                    assert!(matches!(reject, Reject::Malformed(_)), "{name} cut at {cut}: {reject}")
+                }
             }
         }
     }
@@ -191,7 +251,12 @@ fn fragments(parts: &[(u16, bool, &[u8])]) -> Vec<(Fragment, Vec<u8>)> {
 fn fragments_are_joined_in_any_order_and_the_first_copy_wins() {
     let whole = tcp();
     let other = [b'!'; 8];
-    let parts = [(0, true, &whole[..16]), (2, true, &whole[16..32]), (3, true, &other[..]), (4, false, &whole[32..])];
+    let parts = [
+        (0, true, &whole[..16]),
+        (2, true, &whole[16..32]),
+        (3, true, &other[..]),
+        (4, false, &whole[32..]),
+    ];
     for order in [[0, 1, 2, 3], [3, 1, 2, 0], [1, 2, 0, 3], [1, 3, 2, 0]] {
         let mut joining = Fragments::default();
         let parts = fragments(&parts);
@@ -200,7 +265,9 @@ fn fragments_are_joined_in_any_order_and_the_first_copy_wins() {
             let (fragment, bytes) = &parts[at];
             match joining.add(fragment, bytes, 9, HashKey([1, 2])) {
                 fragment::Joined::Waiting => assert!(found.is_none()),
-                fragment::Joined::Whole(decoded, bytes, others) => found = found.or(Some((decoded, bytes, others))),
+                fragment::Joined::Whole(decoded, bytes, others) => {
+                    found = found.or(Some((decoded, bytes, others)))
+                }
             }
         }
         let (decoded, bytes, others) = found.unwrap_or_else(|| panic!("{order:?} is whole"));

@@ -1,4 +1,5 @@
-//! Tunnels: GRE with ERSPAN, and those in UDP: VXLAN, VXLAN-GPE, GENEVE, GTP-U, MPLS, TZSP. Nested ones just recur.
+//! Tunnels: GRE with ERSPAN, and those in UDP: VXLAN, VXLAN-GPE, GENEVE, GTP-U, MPLS, TZSP. Nested
+//! ones just recur.
 
 use super::link::VNI;
 use super::{Decoded, Reject, Walk};
@@ -41,7 +42,8 @@ impl Walk<'_> {
         let body = at + 8;
         match destination {
             4789 | 8472 => {
-                let (flags, vni) = (self.take(body, 8, "vxlan")?[0], self.u32(body + 4, "vxlan")? >> 8);
+                let (flags, vni) =
+                    (self.take(body, 8, "vxlan")?[0], self.u32(body + 4, "vxlan")? >> 8);
                 if flags & 0x08 == 0 {
                     return Err(Reject::Protocol(17));
                 }
@@ -49,7 +51,8 @@ impl Walk<'_> {
                 self.ethernet(body + 8)
             }
             4790 => {
-                let (next, vni) = (self.take(body, 8, "vxlan-gpe")?[3], self.u32(body + 4, "vxlan-gpe")? >> 8);
+                let (next, vni) =
+                    (self.take(body, 8, "vxlan-gpe")?[3], self.u32(body + 4, "vxlan-gpe")? >> 8);
                 self.enter(VNI, vni);
                 match next {
                     1 | 2 => self.ip(body + 8),
@@ -59,7 +62,8 @@ impl Walk<'_> {
                 }
             }
             6081 => {
-                let (header, vni) = (self.take(body, 8, "geneve")?, self.u32(body + 4, "geneve")? >> 8);
+                let (header, vni) =
+                    (self.take(body, 8, "geneve")?, self.u32(body + 4, "geneve")? >> 8);
                 let options = usize::from(header[0] & 0x3f) * 4;
                 let protocol = u16::from_be_bytes([header[2], header[3]]);
                 self.enter(VNI, vni);
@@ -72,8 +76,8 @@ impl Walk<'_> {
         }
     }
 
-    /// GTP-U version 1 (3GPP TS 29.281 §5): only user packets are of interest. Its tunnel differs by direction, so it is no
-    /// part of the connection's key.
+    /// GTP-U version 1 (3GPP TS 29.281 §5): only user packets are of interest. Its tunnel differs
+    /// by direction, so it is no part of the connection's key.
     fn gtp(&mut self, at: usize) -> Result<Decoded, Reject> {
         let header = self.take(at, 8, "gtp")?;
         let (flags, kind) = (header[0], header[1]);

@@ -1,5 +1,5 @@
-//! The shop's customers: seeded sessions that arrive as a Poisson process, each on a connection of its own that is kept alive
-//! over its requests, with pauses to read in between.
+//! The shop's customers: seeded sessions that arrive as a Poisson process, each on a connection of
+//! its own that is kept alive over its requests, with pauses to read in between.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,9 +17,22 @@ use tokio::task::JoinSet;
 use super::stock::{CATEGORIES, FIRST, PRODUCTS};
 use super::{Dice, SHOP_HOST};
 
-const AGENTS: [&str; 3] = ["Mozilla/5.0 (X11; Linux x86_64)", "shop-app/3.2 (Android 16)", "shop-app/3.2 (iOS 26)"];
-const WORDS: [&str; 12] =
-    ["tea", "cup", "sencha", "espresso", "winter", "atlas", "garden", "caf\u{e9}", "jug", "\u{e9}lan", "classic", "book"];
+const AGENTS: [&str; 3] =
+    ["Mozilla/5.0 (X11; Linux x86_64)", "shop-app/3.2 (Android 16)", "shop-app/3.2 (iOS 26)"];
+const WORDS: [&str; 12] = [
+    "tea",
+    "cup",
+    "sencha",
+    "espresso",
+    "winter",
+    "atlas",
+    "garden",
+    "caf\u{e9}",
+    "jug",
+    "\u{e9}lan",
+    "classic",
+    "book",
+];
 
 /// How the customers behave.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +50,12 @@ pub struct Settings {
 impl Default for Settings {
     /// About eleven seconds of a shop with some 150 requests a second.
     fn default() -> Self {
-        Self { sessions: 200, between_sessions: Duration::from_millis(50), reading: Duration::from_millis(90), seed: 20_261_122 }
+        Self {
+            sessions: 200,
+            between_sessions: Duration::from_millis(50),
+            reading: Duration::from_millis(90),
+            seed: 20_261_122,
+        }
     }
 }
 
@@ -52,8 +70,13 @@ pub struct Done {
     pub broken: u64,
 }
 
-/// Sends all customers to the shop at `shop` and waits until the last one is gone. `tick` is told of each answered request.
-pub async fn drive(shop: SocketAddr, settings: Settings, tick: impl Fn() + Clone + Send + 'static) -> Done {
+/// Sends all customers to the shop at `shop` and waits until the last one is gone. `tick` is told
+/// of each answered request.
+pub async fn drive(
+    shop: SocketAddr,
+    settings: Settings,
+    tick: impl Fn() + Clone + Send + 'static,
+) -> Done {
     let mut dice = Dice::new(settings.seed);
     let mut sessions = JoinSet::new();
     let start = tokio::time::Instant::now();
@@ -95,7 +118,8 @@ struct Line {
 }
 
 impl Customer {
-    /// A session: looks around, searches, and perhaps buys. Gives the answered requests, the orders, and whether it went to its end.
+    /// A session: looks around, searches, and perhaps buys. Gives the answered requests, the
+    /// orders, and whether it went to its end.
     async fn shop(mut self, shop: SocketAddr, tick: impl Fn()) -> (u64, u64, bool) {
         let Ok(mut line) = self.connect(shop).await else { return (0, 0, false) };
         let plan = self.plan(line.session);
@@ -110,7 +134,10 @@ impl Customer {
                 }
             }
             tick();
-            tokio::time::sleep(Duration::from_secs_f64(self.dice.exponential(self.reading.as_secs_f64()))).await;
+            tokio::time::sleep(Duration::from_secs_f64(
+                self.dice.exponential(self.reading.as_secs_f64()),
+            ))
+            .await;
         }
         (line.requests, orders, whole)
     }
@@ -118,7 +145,9 @@ impl Customer {
     async fn connect(&mut self, shop: SocketAddr) -> io::Result<Line> {
         let stream = TcpStream::connect(shop).await?;
         stream.set_nodelay(true)?;
-        let (send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
         tokio::spawn(connection);
         Ok(Line {
             send,
@@ -134,11 +163,14 @@ impl Customer {
         let dice = &mut self.dice;
         let category = CATEGORIES[dice.below(4) as usize];
         let page = 1 + dice.below(3);
-        let mut plan = vec![(Method::GET, format!("/catalogue?category={category}&page={page}"), None)];
+        let mut plan =
+            vec![(Method::GET, format!("/catalogue?category={category}&page={page}"), None)];
         for _ in 0..1 + dice.below(3) {
             if dice.chance(0.6) {
                 let word = WORDS[dice.below(WORDS.len() as u64) as usize];
-                let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("q", word).finish();
+                let query: String = url::form_urlencoded::Serializer::new(String::new())
+                    .append_pair("q", word)
+                    .finish();
                 plan.push((Method::GET, format!("/search?{query}"), None));
             }
             let product = u64::from(FIRST) + dice.below(u64::from(PRODUCTS));
@@ -157,7 +189,11 @@ impl Customer {
             plan.push((Method::GET, format!("/carts/{cart}"), None));
             if dice.chance(0.7) {
                 let shipping = if dice.chance(0.3) { "express" } else { "standard" };
-                plan.push((Method::POST, format!("/carts/{cart}/checkout"), Some(json!({ "shipping": shipping }).to_string())));
+                plan.push((
+                    Method::POST,
+                    format!("/carts/{cart}/checkout"),
+                    Some(json!({ "shipping": shipping }).to_string()),
+                ));
             }
         }
         plan
@@ -166,7 +202,12 @@ impl Customer {
 
 impl Line {
     /// Sends one request and reads its answer; gives the status.
-    async fn send(&mut self, method: Method, target: &str, body: Option<String>) -> io::Result<u16> {
+    async fn send(
+        &mut self,
+        method: Method,
+        target: &str,
+        body: Option<String>,
+    ) -> io::Result<u16> {
         let mut request = Request::builder()
             .method(method)
             .uri(target)
@@ -174,11 +215,20 @@ impl Line {
             .header("user-agent", self.agent)
             .header("accept", "application/json")
             .header("cookie", format!("session={:016x}", self.session))
-            .header("traceparent", format!("00-{:016x}{:016x}-{:016x}-01", self.session, self.trace.next(), self.trace.next()));
+            .header(
+                "traceparent",
+                format!(
+                    "00-{:016x}{:016x}-{:016x}-01",
+                    self.session,
+                    self.trace.next(),
+                    self.trace.next()
+                ),
+            );
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
-        let request = request.body(Full::from(body.unwrap_or_default())).map_err(io::Error::other)?;
+        let request =
+            request.body(Full::from(body.unwrap_or_default())).map_err(io::Error::other)?;
         self.send.ready().await.map_err(io::Error::other)?;
         let response = self.send.send_request(request).await.map_err(io::Error::other)?;
         let status = response.status().as_u16();

@@ -1,9 +1,10 @@
-//! A small shop in two versions, its payment provider, and the clients that drive it: what the demo and the end-to-end
-//! tests replay.
+//! A small shop in two versions, its payment provider, and the clients that drive it: what the demo
+//! and the end-to-end tests replay.
 //!
-//! Version 1 is right. Version 2 has faults that are planted on purpose ([`Faults`]) and harmless noise (times, request ids,
-//! order of header fields), so that a comparison can be held to finding all of the former and none of the latter.
-//! Everything listens on loopback and everything random is seeded.
+//! Version 1 is right. Version 2 has faults that are planted on purpose ([`Faults`]) and harmless
+//! noise (times, request ids, order of header fields), so that a comparison can be held to finding
+//! all of the former and none of the latter. Everything listens on loopback and everything random
+//! is seeded.
 
 pub mod clients;
 pub mod provider;
@@ -35,14 +36,25 @@ pub struct Faults {
 
 impl Faults {
     /// Version 1, or a version 2 that may go out.
-    pub const NONE: Self =
-        Self { renamed_field: false, wrong_price: false, broken_search: false, slow_reviews: false, charges_twice: false };
+    pub const NONE: Self = Self {
+        renamed_field: false,
+        wrong_price: false,
+        broken_search: false,
+        slow_reviews: false,
+        charges_twice: false,
+    };
     /// The version 2 that the demo shows.
-    pub const ALL: Self =
-        Self { renamed_field: true, wrong_price: true, broken_search: true, slow_reviews: true, charges_twice: true };
+    pub const ALL: Self = Self {
+        renamed_field: true,
+        wrong_price: true,
+        broken_search: true,
+        slow_reviews: true,
+        charges_twice: true,
+    };
 }
 
-/// A small seeded generator (SplitMix64): the demo must do the same in every run, and needs no more than that.
+/// A small seeded generator (SplitMix64): the demo must do the same in every run, and needs no more
+/// than that.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(u64);
 

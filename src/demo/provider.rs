@@ -1,5 +1,5 @@
-//! The shop's payment provider: fees and charges. It counts what it was asked to charge, so that a test can prove that a
-//! replay charged nobody.
+//! The shop's payment provider: fees and charges. It counts what it was asked to charge, so that a
+//! test can prove that a replay charged nobody.
 
 use std::collections::HashMap;
 use std::io;
@@ -37,7 +37,8 @@ struct State {
 impl Provider {
     /// Starts it on a free loopback port.
     pub async fn start() -> io::Result<Self> {
-        let state = Arc::new(Mutex::new(State { dice: Dice::new(0xba6c), charges: HashMap::new() }));
+        let state =
+            Arc::new(Mutex::new(State { dice: Dice::new(0xba6c), charges: HashMap::new() }));
         let server = Server::start(&[], {
             let state = Arc::clone(&state);
             move |request| answer(Arc::clone(&state), request)
@@ -61,7 +62,12 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Bytes>) -> Response<F
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/v1/fees") => {
             tokio::time::sleep(QUICK).await;
-            let percent = if request.uri().query().is_some_and(|query| query.contains("method=card")) { 2 } else { 0 };
+            let percent =
+                if request.uri().query().is_some_and(|query| query.contains("method=card")) {
+                    2
+                } else {
+                    0
+                };
             reply(StatusCode::OK, &json!({ "fee_percent": percent }))
         }
         (&Method::POST, "/v1/charges") => {
@@ -76,8 +82,12 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Bytes>) -> Response<F
 }
 
 fn charge(state: &Mutex<State>, charge: &Value) -> Response<Full<Bytes>> {
-    let (Some(amount), Some(reference)) = (charge["amount"].as_u64(), charge["reference"].as_str()) else {
-        return reply(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "error": "amount and reference are needed" }));
+    let (Some(amount), Some(reference)) = (charge["amount"].as_u64(), charge["reference"].as_str())
+    else {
+        return reply(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &json!({ "error": "amount and reference are needed" }),
+        );
     };
     let id = {
         let mut state = state.lock().expect("no holder of this lock panics");
@@ -86,12 +96,17 @@ fn charge(state: &Mutex<State>, charge: &Value) -> Response<Full<Bytes>> {
     };
     let status = if amount > LIMIT { "declined" } else { "succeeded" };
     let at = Timestamp::now().to_string();
-    reply(StatusCode::OK, &json!({ "id": id, "amount": amount, "status": status, "created_at": at }))
+    reply(
+        StatusCode::OK,
+        &json!({ "id": id, "amount": amount, "status": status, "created_at": at }),
+    )
 }
 
 fn reply(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert("content-type", "application/json".parse().expect("a valid header value"));
+    response
+        .headers_mut()
+        .insert("content-type", "application/json".parse().expect("a valid header value"));
     response
 }

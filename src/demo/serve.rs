@@ -1,4 +1,5 @@
-//! An HTTP/1.1 server on a loopback port of the system's choice, for the shop and its provider. Ends when dropped.
+//! An HTTP/1.1 server on a loopback port of the system's choice, for the shop and its provider.
+//! Ends when dropped.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -32,7 +33,8 @@ impl Server {
         self.address
     }
 
-    /// Serves `answer` on a free loopback port that is none of `avoid`; must be called within a runtime.
+    /// Serves `answer` on a free loopback port that is none of `avoid`; must be called within a
+    /// runtime.
     pub(super) async fn start<A, F>(avoid: &[u16], answer: A) -> io::Result<Self>
     where
         A: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
@@ -42,7 +44,10 @@ impl Server {
         let mut refused = Vec::new();
         while avoid.contains(&listener.local_addr()?.port()) && refused.len() < PORT_TRIES {
             // Kept until another port is found, so that the system does not choose it again.
-            refused.push(std::mem::replace(&mut listener, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?));
+            refused.push(std::mem::replace(
+                &mut listener,
+                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?,
+            ));
         }
         let address = listener.local_addr()?;
         let task = tokio::spawn(accept(listener, Arc::new(answer)));
@@ -73,12 +78,17 @@ where
                 let answer = Arc::clone(&answer);
                 async move { Ok::<_, Infallible>(read_and_answer(request, &*answer).await) }
             });
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
 
-async fn read_and_answer<A, F>(request: Request<hyper::body::Incoming>, answer: &A) -> Response<Full<Bytes>>
+async fn read_and_answer<A, F>(
+    request: Request<hyper::body::Incoming>,
+    answer: &A,
+) -> Response<Full<Bytes>>
 where
     A: Fn(Request<Bytes>) -> F,
     F: Future<Output = Response<Full<Bytes>>>,

@@ -1,7 +1,8 @@
-//! The shop: catalogue, products, reviews, search, carts, and a checkout that calls the payment provider over HTTP.
+//! The shop: catalogue, products, reviews, search, carts, and a checkout that calls the payment
+//! provider over HTTP.
 //!
-//! How long a request takes depends on what is asked and not on chance, so that the two versions differ in their latency only
-//! where that is planted.
+//! How long a request takes depends on what is asked and not on chance, so that the two versions
+//! differ in their latency only where that is planted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -121,10 +122,16 @@ impl Shop {
 
     fn catalogue(&self, query: &HashMap<String, String>) -> Answer {
         let category = query.get("category").map_or("tea", String::as_str);
-        let page: usize = query.get("page").and_then(|page| page.parse().ok()).unwrap_or(1).clamp(1, 1000);
-        let shelf: Vec<_> = self.products.iter().filter(|product| product.category == category).collect();
-        let items: Vec<Value> =
-            shelf.iter().skip((page - 1) * PAGE).take(PAGE).map(|p| json!({ "id": p.id, "name": p.name })).collect();
+        let page: usize =
+            query.get("page").and_then(|page| page.parse().ok()).unwrap_or(1).clamp(1, 1000);
+        let shelf: Vec<_> =
+            self.products.iter().filter(|product| product.category == category).collect();
+        let items: Vec<Value> = shelf
+            .iter()
+            .skip((page - 1) * PAGE)
+            .take(PAGE)
+            .map(|p| json!({ "id": p.id, "name": p.name }))
+            .collect();
         (
             StatusCode::OK,
             json!({ "category": category, "page": page, "pages": shelf.len().div_ceil(PAGE), "items": items,
@@ -144,7 +151,10 @@ impl Shop {
             .take(PAGE)
             .map(|product| json!({ "id": product.id, "name": product.name }))
             .collect();
-        (StatusCode::OK, json!({ "query": words, "results": found, "took_at": Timestamp::now().to_string() }))
+        (
+            StatusCode::OK,
+            json!({ "query": words, "results": found, "took_at": Timestamp::now().to_string() }),
+        )
     }
 
     fn find(&self, id: &str) -> Option<&Product> {
@@ -154,7 +164,8 @@ impl Shop {
 
     fn product(&self, id: &str) -> Answer {
         let Some(product) = self.find(id) else { return no_product() };
-        let off = if self.settings.faults.wrong_price { product.discount * 5 } else { product.discount };
+        let off =
+            if self.settings.faults.wrong_price { product.discount * 5 } else { product.discount };
         let price = product.list_price * (100 - off) / 100;
         (
             StatusCode::OK,
@@ -168,15 +179,22 @@ impl Shop {
             tokio::time::sleep(Duration::from_millis(SLOWER_MS)).await;
         }
         let Some(product) = self.find(id) else { return no_product() };
-        let reviews: Vec<Value> =
-            stock::reviews(product.id).into_iter().map(|(stars, text)| json!({ "stars": stars, "text": text })).collect();
+        let reviews: Vec<Value> = stock::reviews(product.id)
+            .into_iter()
+            .map(|(stars, text)| json!({ "stars": stars, "text": text }))
+            .collect();
         (StatusCode::OK, json!({ "product": product.id, "reviews": reviews }))
     }
 
     fn add(&self, cart: &str, body: &[u8]) -> Answer {
         let order: Value = serde_json::from_slice(body).unwrap_or_default();
-        let (Some(product), Some(quantity)) = (order["product"].as_u64(), order["quantity"].as_u64()) else {
-            return (StatusCode::UNPROCESSABLE_ENTITY, json!({ "error": "product and quantity are needed" }));
+        let (Some(product), Some(quantity)) =
+            (order["product"].as_u64(), order["quantity"].as_u64())
+        else {
+            return (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                json!({ "error": "product and quantity are needed" }),
+            );
         };
         let Some(product) = self.find(&product.to_string()) else { return no_product() };
         let mut carts = self.carts.lock().expect("no holder of this lock panics");
@@ -191,7 +209,9 @@ impl Shop {
         let items = carts.get(cart)?;
         let (mut lines, mut count, mut total) = (Vec::new(), 0, 0);
         for (&id, &quantity) in items {
-            let price = self.find(&id.to_string()).map_or(0, |product| product.list_price * (100 - product.discount) / 100);
+            let price = self
+                .find(&id.to_string())
+                .map_or(0, |product| product.list_price * (100 - product.discount) / 100);
             lines.push(json!({ "product": id, "quantity": quantity, "price": cents(price) }));
             count += quantity;
             total += price * quantity;
@@ -202,14 +222,19 @@ impl Shop {
     fn cart(&self, cart: &str) -> Answer {
         let Some((lines, count, total)) = self.lines(cart) else { return no_cart() };
         let name = if self.settings.faults.renamed_field { "items_count" } else { "item_count" };
-        (StatusCode::OK, json!({ "id": cart, name: count, "lines": lines, "total": cents(total), "currency": "EUR" }))
+        (
+            StatusCode::OK,
+            json!({ "id": cart, name: count, "lines": lines, "total": cents(total), "currency": "EUR" }),
+        )
     }
 
     async fn checkout(&self, cart: &str, request: &Request<Bytes>) -> Answer {
         let order: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let Some((_, _, total)) = self.lines(cart) else { return no_cart() };
         let express = order["shipping"] == "express";
-        let Ok(fees) = self.call(request, Method::GET, "/v1/fees?method=card&currency=EUR", None).await else {
+        let Ok(fees) =
+            self.call(request, Method::GET, "/v1/fees?method=card&currency=EUR", None).await
+        else {
             return unpaid();
         };
         let fee = total * fees["fee_percent"].as_u64().unwrap_or(0) / 100;
@@ -225,7 +250,10 @@ impl Shop {
         }
         let Ok(paid) = paid else { return unpaid() };
         if paid["status"] != "succeeded" {
-            return (StatusCode::PAYMENT_REQUIRED, json!({ "error": "the charge was declined", "charge": paid["id"] }));
+            return (
+                StatusCode::PAYMENT_REQUIRED,
+                json!({ "error": "the charge was declined", "charge": paid["id"] }),
+            );
         }
         self.carts.lock().expect("no holder of this lock panics").remove(cart);
         (
@@ -236,9 +264,17 @@ impl Shop {
     }
 
     /// Calls the provider on a kept connection; hands the trace of the request on that caused it.
-    async fn call(&self, cause: &Request<Bytes>, method: Method, target: &str, body: Option<&Value>) -> io::Result<Value> {
+    async fn call(
+        &self,
+        cause: &Request<Bytes>,
+        method: Method,
+        target: &str,
+        body: Option<&Value>,
+    ) -> io::Result<Value> {
         let mut request = Request::builder().method(method).uri(target);
-        request = request.header("host", PROVIDER_HOST).header("authorization", "Bearer sk_demo_4eC39HqLyjWDarjtT1zdp7dc");
+        request = request
+            .header("host", PROVIDER_HOST)
+            .header("authorization", "Bearer sk_demo_4eC39HqLyjWDarjtT1zdp7dc");
         if let Some(trace) = cause.headers().get("traceparent") {
             request = request.header("traceparent", self.child(trace));
         }
@@ -261,13 +297,15 @@ impl Shop {
         tokio::time::timeout(PROVIDER_PATIENCE, exchange).await.map_err(io::Error::other)?
     }
 
-    /// The trace's header field for a call: the same trace, a span of its own (W3C Trace Context §3.2).
+    /// The trace's header field for a call: the same trace, a span of its own (W3C Trace Context
+    /// §3.2).
     fn child(&self, trace: &HeaderValue) -> HeaderValue {
         let span = self.dice.lock().expect("no holder of this lock panics").next();
         let text = trace.to_str().unwrap_or_default();
         match text.split('-').collect::<Vec<_>>().as_slice() {
             [version, trace, _, flags] => {
-                HeaderValue::from_str(&format!("{version}-{trace}-{span:016x}-{flags}")).unwrap_or(HeaderValue::from_static(""))
+                HeaderValue::from_str(&format!("{version}-{trace}-{span:016x}-{flags}"))
+                    .unwrap_or(HeaderValue::from_static(""))
             }
             _ => trace.clone(),
         }
@@ -276,21 +314,28 @@ impl Shop {
     /// A connection to the provider: an idle one, else a new one.
     async fn line(&self) -> io::Result<SendRequest<Full<Bytes>>> {
         loop {
-            let Some(mut line) = self.lines.lock().expect("no holder of this lock panics").pop() else { break };
+            let Some(mut line) = self.lines.lock().expect("no holder of this lock panics").pop()
+            else {
+                break;
+            };
             if line.ready().await.is_ok() {
                 return Ok(line);
             }
         }
         let stream = TcpStream::connect(self.settings.provider).await?;
         stream.set_nodelay(true)?;
-        let (line, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (line, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
         tokio::spawn(connection);
         Ok(line)
     }
 }
 
 fn query(request: &Request<Bytes>) -> HashMap<String, String> {
-    url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect()
+    url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
+        .into_owned()
+        .collect()
 }
 
 fn cents(amount: u64) -> Value {

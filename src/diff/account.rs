@@ -1,4 +1,5 @@
-//! The counts of a diff while it runs: by route, and by way of changing at a place. Bounded, whatever the data.
+//! The counts of a diff while it runs: by route, and by way of changing at a place. Bounded,
+//! whatever the data.
 
 use std::borrow::Cow;
 use std::hash::{Hash as _, Hasher as _};
@@ -10,7 +11,8 @@ use super::Kind;
 use super::change::{Change, Look, Sink, hash_place};
 use super::noise::{Decision, Samples, Sketch, Stat, decide, reversed};
 
-/// Different ways of changing that are told apart; what is beyond is counted as `(others)` of its route.
+/// Different ways of changing that are told apart; what is beyond is counted as `(others)` of its
+/// route.
 const MAX_KEYS: usize = 20_000;
 /// Different places whose presence is counted.
 const MAX_PLACES: usize = 200_000;
@@ -63,7 +65,9 @@ impl Account {
 
     /// In how many comparisons of a route places were counted so far.
     pub(super) fn sampled(&self, route: &Arc<str>, side: Side) -> u64 {
-        self.numbers.get(route).map_or(0, |&number| self.routes[number as usize].sampled[side as usize])
+        self.numbers
+            .get(route)
+            .map_or(0, |&number| self.routes[number as usize].sampled[side as usize])
     }
 
     /// The number of a route.
@@ -71,7 +75,8 @@ impl Account {
         if let Some(&number) = self.numbers.get(name) {
             return number;
         }
-        let name = if self.routes.len() < MAX_ROUTES { Arc::clone(name) } else { Arc::from(OTHERS) };
+        let name =
+            if self.routes.len() < MAX_ROUTES { Arc::clone(name) } else { Arc::from(OTHERS) };
         if let Some(&number) = self.numbers.get(&name) {
             return number;
         }
@@ -181,7 +186,8 @@ impl Account {
         let of = |side: usize| match present {
             // Scaled where not all comparisons counted places.
             Some(present) if counts.sampled[side] > 0 => {
-                let scaled = u128::from(present[side]) * u128::from(counts.compared[side]) / u128::from(counts.sampled[side]);
+                let scaled = u128::from(present[side]) * u128::from(counts.compared[side])
+                    / u128::from(counts.sampled[side]);
                 u64::try_from(scaled).unwrap_or(u64::MAX).min(counts.compared[side])
             }
             _ => counts.compared[side],
@@ -192,7 +198,9 @@ impl Account {
     /// What is thought of each way of changing, by its number.
     pub(super) fn decisions(&self) -> Vec<(Decision, Samples)> {
         let mut headers: FxHashMap<(u64, &str), (Samples, u64, u64)> = FxHashMap::default();
-        let is_header = |stat: &Stat| matches!(stat.kind, Kind::Header | Kind::Missing) && !of_body(&stat.general);
+        let is_header = |stat: &Stat| {
+            matches!(stat.kind, Kind::Header | Kind::Missing) && !of_body(&stat.general)
+        };
         for stat in self.stats.iter().filter(|stat| is_header(stat)) {
             let samples = self.samples(stat);
             let (sum, own, base) = headers.entry((stat.place_hash, &stat.label)).or_default();
@@ -211,7 +219,8 @@ impl Account {
             };
             let mut hasher = FxHasher::default();
             Cow::<str>::Owned(label).hash(&mut hasher);
-            let other = &self.stats[*self.keys.get(&(stat.route, kind, stat.place_hash, hasher.finish()))? as usize];
+            let other = &self.stats
+                [*self.keys.get(&(stat.route, kind, stat.place_hash, hasher.finish()))? as usize];
             Some((other.own, other.base))
         };
         self.stats
@@ -223,7 +232,10 @@ impl Account {
                 // A route with too few pairs of its own may learn of a header from the others.
                 match headers.get(&(stat.place_hash, stat.label.as_str())) {
                     Some((sum, own, base))
-                        if is_header(stat) && samples.own < 3 && !decision.measured && own + base > stat.own =>
+                        if is_header(stat)
+                            && samples.own < 3
+                            && !decision.measured
+                            && own + base > stat.own =>
                     {
                         let pooled = Stat { own: *own, base: *base, ..stat.clone() };
                         let samples = Samples { live: samples.live, own: sum.own, base: sum.base };
@@ -237,8 +249,9 @@ impl Account {
 }
 
 impl Account {
-    /// The number under which each way of changing is shown: where a member was renamed, its removal and the addition of its
-    /// new name in other exchanges (where the value had changed as well) are the same cause.
+    /// The number under which each way of changing is shown: where a member was renamed, its
+    /// removal and the addition of its new name in other exchanges (where the value had changed as
+    /// well) are the same cause.
     pub(super) fn aliases(&self) -> Vec<u32> {
         let mut aliases: Vec<u32> = (0..self.stats.len() as u32).collect();
         let renamed = |stat: &Stat| {

@@ -1,4 +1,5 @@
-//! Intended differences: `approved.toml`, a file that is reviewed and checked in, with a reason and perhaps an end for each.
+//! Intended differences: `approved.toml`, a file that is reviewed and checked in, with a reason and
+//! perhaps an end for each.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +28,8 @@ pub struct CallApproval {
     pub route: String,
     /// What the calls are: one of [`CALLS`].
     pub call: String,
-    /// Where they differ from v1's, indices as `[*]`; empty where the call as a whole is the difference.
+    /// Where they differ from v1's, indices as `[*]`; empty where the call as a whole is the
+    /// difference.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub places: String,
     /// How, as the cluster says it.
@@ -72,7 +74,8 @@ impl Approvals {
     /// Reads the file's text and checks its dates.
     pub fn parse(text: &str) -> Result<Self, String> {
         let read: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+            let line =
+                error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
             let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
             format!("{line}{}", error.message().split_whitespace().collect::<Vec<_>>().join(" "))
         })?;
@@ -80,15 +83,26 @@ impl Approvals {
             if let Some(day) = &approval.expires
                 && !is_day(day)
             {
-                return Err(format!("{}: expires = {day:?} is not a day such as \"2026-12-31\"", approval.text()));
+                return Err(format!(
+                    "{}: expires = {day:?} is not a day such as \"2026-12-31\"",
+                    approval.text()
+                ));
             }
         }
         for approval in &read.approved_call {
             if let Some(day) = approval.expires.as_deref().filter(|day| !is_day(day)) {
-                return Err(format!("{}: expires = {day:?} is not a day such as \"2026-12-31\"", approval.text()));
+                return Err(format!(
+                    "{}: expires = {day:?} is not a day such as \"2026-12-31\"",
+                    approval.text()
+                ));
             }
             if !CALLS.contains(&approval.call.as_str()) {
-                return Err(format!("{}: call = {:?} is none of {}", approval.text(), approval.call, CALLS.join(", ")));
+                return Err(format!(
+                    "{}: call = {:?} is none of {}",
+                    approval.text(),
+                    approval.call,
+                    CALLS.join(", ")
+                ));
             }
         }
         Ok(read)
@@ -105,7 +119,10 @@ impl Approvals {
         today: &str,
     ) -> Option<usize> {
         let holds = |approval: &Approval| {
-            approval.kind == kind && approval.place == place && approval.route == route && fits(&approval.shape, label, values)
+            approval.kind == kind
+                && approval.place == place
+                && approval.route == route
+                && fits(&approval.shape, label, values)
         };
         let mut fitting = (0..self.approved.len()).filter(|&at| holds(&self.approved[at]));
         let first = fitting.next()?;
@@ -114,11 +131,13 @@ impl Approvals {
     }
 }
 
-/// The file's text without the entries that `unwanted` names, each given by itself; comments and all else stay.
+/// The file's text without the entries that `unwanted` names, each given by itself; comments and
+/// all else stay.
 pub fn without(text: &str, unwanted: impl Fn(&Approvals) -> bool) -> String {
     const START: &str = "[[approved";
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let starts: Vec<usize> = (0..lines.len()).filter(|&at| lines[at].trim_start().starts_with(START)).collect();
+    let starts: Vec<usize> =
+        (0..lines.len()).filter(|&at| lines[at].trim_start().starts_with(START)).collect();
     let mut out: String = lines[..starts.first().copied().unwrap_or(lines.len())].concat();
     for (number, &start) in starts.iter().enumerate() {
         let end = starts.get(number + 1).copied().unwrap_or(lines.len());
@@ -154,7 +173,14 @@ impl Approval {
 
     /// As a person would write it.
     pub fn text(&self) -> String {
-        format!("{} {} {} {} ({})", self.route, self.kind.name(), self.place, self.shape, self.reason)
+        format!(
+            "{} {} {} {} ({})",
+            self.route,
+            self.kind.name(),
+            self.place,
+            self.shape,
+            self.reason
+        )
     }
 
     /// The text of a file entry, to be added at the end.
@@ -167,13 +193,22 @@ impl Approval {
 impl CallApproval {
     /// Whether it names the same calls.
     pub fn is_of_same(&self, other: &Self) -> bool {
-        let key = |of: &Self| [&of.provider, &of.route, &of.call, &of.places, &of.shape].map(String::clone);
+        let key = |of: &Self| {
+            [&of.provider, &of.route, &of.call, &of.places, &of.shape].map(String::clone)
+        };
         key(self) == key(other)
     }
 
-    /// Whether it is of calls of this kind that differ at `places`, by `label` or by what `changed` means for `values`, v1's and v2's.
-    pub fn fits(&self, [provider, route, call, places]: [&str; 4], label: &str, values: [Option<&str>; 2]) -> bool {
-        [self.provider.as_str(), &self.route, &self.call, &self.places] == [provider, route, call, places]
+    /// Whether it is of calls of this kind that differ at `places`, by `label` or by what `changed`
+    /// means for `values`, v1's and v2's.
+    pub fn fits(
+        &self,
+        [provider, route, call, places]: [&str; 4],
+        label: &str,
+        values: [Option<&str>; 2],
+    ) -> bool {
+        [self.provider.as_str(), &self.route, &self.call, &self.places]
+            == [provider, route, call, places]
             && fits(&self.shape, label, values)
     }
 
@@ -190,7 +225,8 @@ impl CallApproval {
 
     /// As a person would write it.
     pub fn text(&self) -> String {
-        let parts = [&self.call, "call", &self.route, "at", &self.provider, &self.places, &self.shape];
+        let parts =
+            [&self.call, "call", &self.route, "at", &self.provider, &self.places, &self.shape];
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         format!("{} ({})", parts.join(" "), self.reason)
     }
@@ -207,13 +243,16 @@ pub fn is_day(text: &str) -> bool {
     text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
 }
 
-/// Whether a difference changes as `shape` says: its label, or what a label `changed` was found to mean.
+/// Whether a difference changes as `shape` says: its label, or what a label `changed` was found to
+/// mean.
 pub(super) fn fits(shape: &str, label: &str, values: [Option<&str>; 2]) -> bool {
     if shape == label {
         return true;
     }
     let [Some(a), Some(b)] = values else { return false };
-    label == "changed" && (shape == pair(a, b) || numeric(a, b).is_some_and(|(factor, step)| factor == shape || step == shape))
+    label == "changed"
+        && (shape == pair(a, b)
+            || numeric(a, b).is_some_and(|(factor, step)| factor == shape || step == shape))
 }
 
 /// `"a"→"b"`.
@@ -243,20 +282,38 @@ mod tests {
             expires = "2026-12-31"
         "#;
         let approvals = Approvals::parse(text).unwrap();
-        let find =
-            |place, label, a, b| approvals.find("GET /orders/{id}", Kind::Body, place, label, [Some(a), Some(b)], "2026-11-22");
+        let find = |place, label, a, b| {
+            approvals.find(
+                "GET /orders/{id}",
+                Kind::Body,
+                place,
+                label,
+                [Some(a), Some(b)],
+                "2026-11-22",
+            )
+        };
         assert_eq!(find("$.total", "changed", "12.50", "1250"), Some(0));
         assert_eq!(find("$.total", "changed", "12.50", "1251"), None);
         assert_eq!(find("$.sum", "changed", "12.50", "1250"), None);
         assert_eq!(find("$.total", "number→string", "12.50", "1250"), None);
-        assert!(!approvals.approved[0].is_expired("2026-12-31") && approvals.approved[0].is_expired("2027-01-01"));
+        assert!(
+            !approvals.approved[0].is_expired("2026-12-31")
+                && approvals.approved[0].is_expired("2027-01-01")
+        );
         let again = Approvals::parse(&approvals.approved[0].toml()).unwrap();
         assert_eq!(again, approvals);
         let renewed = format!("{text}\n# said\n{}", text.replace("2026-12-31", "2027-12-31"));
         let both = Approvals::parse(&renewed).unwrap();
-        let find = |today| both.find("GET /orders/{id}", Kind::Body, "$.total", "×100", [None, None], today);
-        assert_eq!((find("2026-11-22"), find("2027-01-01"), find("2028-01-01")), (Some(0), Some(1), Some(0)));
-        let left = without(&renewed, |entry| entry.approved.iter().any(|approval| approval.is_expired("2027-01-01")));
+        let find = |today| {
+            both.find("GET /orders/{id}", Kind::Body, "$.total", "×100", [None, None], today)
+        };
+        assert_eq!(
+            (find("2026-11-22"), find("2027-01-01"), find("2028-01-01")),
+            (Some(0), Some(1), Some(0))
+        );
+        let left = without(&renewed, |entry| {
+            entry.approved.iter().any(|approval| approval.is_expired("2027-01-01"))
+        });
         assert_eq!(Approvals::parse(&left).unwrap().approved, both.approved[1..]);
         assert!(left.contains("# said"), "{left}");
         let call = |shape: &str| {
@@ -265,21 +322,37 @@ mod tests {
             )
         };
         let mixed = format!("{text}\n{}{}", call("×2"), call("removed"));
-        let left = without(&mixed, |entry| entry.approved_call.iter().any(|call| call.shape == "×2"));
+        let left =
+            without(&mixed, |entry| entry.approved_call.iter().any(|call| call.shape == "×2"));
         let left = Approvals::parse(&left).unwrap();
-        assert_eq!((left.approved.len(), left.approved_call.len()), (1, 1), "entries of the other kind stay");
+        assert_eq!(
+            (left.approved.len(), left.approved_call.len()),
+            (1, 1),
+            "entries of the other kind stay"
+        );
         let calls = Approvals::parse(&mixed).unwrap().approved_call;
         let of = ["p", "POST /c", "drifted", "$.a"];
-        assert!(calls[0].fits(of, "changed", [Some("4"), Some("8")]) && !calls[0].fits(of, "changed", [Some("4"), Some("9")]));
+        assert!(
+            calls[0].fits(of, "changed", [Some("4"), Some("8")])
+                && !calls[0].fits(of, "changed", [Some("4"), Some("9")])
+        );
         assert!(
             calls[1].fits(of, "removed", [Some("4"), None])
                 && !calls[1].fits(["q", of[1], of[2], of[3]], "removed", [None, None])
         );
         assert_eq!(Approvals::parse(&calls[1].toml()).unwrap().approved_call, calls[1..]);
-        assert!(Approvals::parse(&call("×2").replace("drifted", "wrong")).unwrap_err().contains("is none of drifted"));
+        assert!(
+            Approvals::parse(&call("×2").replace("drifted", "wrong"))
+                .unwrap_err()
+                .contains("is none of drifted")
+        );
         let error = Approvals::parse("\n[[approved]]\nroute = 'x'\nkind = 7").unwrap_err();
         assert!(error.starts_with("line 4: ") && !error.contains('\n'), "{error}");
-        for wrong in ["[[approved]]\nroute = 'x'", &text.replace("2026-12-31", "soon"), &text.replace("reason", "raison")] {
+        for wrong in [
+            "[[approved]]\nroute = 'x'",
+            &text.replace("2026-12-31", "soon"),
+            &text.replace("reason", "raison"),
+        ] {
             assert!(Approvals::parse(wrong).is_err());
         }
     }

@@ -1,5 +1,5 @@
-//! Bodies: content codings and charset undone, then part by part, by structure where they have one, as lines where they are
-//! text, else by length and hash.
+//! Bodies: content codings and charset undone, then part by part, by structure where they have one,
+//! as lines where they are text, else by length and hash.
 
 use std::borrow::Cow;
 
@@ -14,18 +14,32 @@ use crate::http::{Body, Headers, Response, content};
 use crate::limits::CONTENT_BYTES;
 
 /// Compares the bodies of two answers.
-pub(super) fn compare(context: &Context<'_>, expected: &Response, actual: &Response, sink: &mut Sink) {
+pub(super) fn compare(
+    context: &Context<'_>,
+    expected: &Response,
+    actual: &Response,
+    sink: &mut Sink,
+) {
     let (a, b) = (&expected.body, &actual.body);
     if a.is_cut() || b.is_cut() {
         return cut(a, b, sink);
     }
-    let coding = |headers: &Headers| headers.all("content-encoding").map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let coding =
+        |headers: &Headers| headers.all("content-encoding").map(<[u8]>::to_vec).collect::<Vec<_>>();
     // Where places are counted, also equal documents are walked.
-    if a.bytes == b.bytes && sink.present.is_none() && coding(&expected.headers) == coding(&actual.headers) {
+    if a.bytes == b.bytes
+        && sink.present.is_none()
+        && coding(&expected.headers) == coding(&actual.headers)
+    {
         return;
     }
     let decoded = |response: &'_ Response| {
-        content::decode(&response.body.bytes, response.headers.all("content-encoding"), CONTENT_BYTES).map(Cow::into_owned)
+        content::decode(
+            &response.body.bytes,
+            response.headers.all("content-encoding"),
+            CONTENT_BYTES,
+        )
+        .map(Cow::into_owned)
     };
     let headers = [&expected.headers, &actual.headers];
     let plain = !content::is_coded(expected.headers.all("content-encoding"))
@@ -39,7 +53,14 @@ pub(super) fn compare(context: &Context<'_>, expected: &Response, actual: &Respo
         (Err(_), _) => binary(&a.bytes, &b.bytes, sink),
         (Ok(_), Err(error)) => {
             let actual = Some(error.to_string());
-            sink.plain(Kind::Body, "body", "not decodable", Some(described(a)), actual, Look::Plain);
+            sink.plain(
+                Kind::Body,
+                "body",
+                "not decodable",
+                Some(described(a)),
+                actual,
+                Look::Plain,
+            );
         }
     }
 }
@@ -48,8 +69,26 @@ pub(super) fn compare(context: &Context<'_>, expected: &Response, actual: &Respo
 fn contents(context: &Context<'_>, headers: [&Headers; 2], a: &[u8], b: &[u8], sink: &mut Sink) {
     match (a.is_empty(), b.is_empty()) {
         (true, true) => return,
-        (false, true) => return sink.plain(Kind::Missing, "body", "removed", Some(shown(context, a)), None, Look::Plain),
-        (true, false) => return sink.plain(Kind::Body, "body", "added", None, Some(shown(context, b)), Look::Plain),
+        (false, true) => {
+            return sink.plain(
+                Kind::Missing,
+                "body",
+                "removed",
+                Some(shown(context, a)),
+                None,
+                Look::Plain,
+            );
+        }
+        (true, false) => {
+            return sink.plain(
+                Kind::Body,
+                "body",
+                "added",
+                None,
+                Some(shown(context, b)),
+                Look::Plain,
+            );
+        }
         _ => {}
     }
     if !multipart::compare(context, headers, a, b, sink) {
@@ -58,7 +97,13 @@ fn contents(context: &Context<'_>, headers: [&Headers; 2], a: &[u8], b: &[u8], s
 }
 
 /// Compares contents that are no parts.
-pub(super) fn structured(context: &Context<'_>, headers: [&Headers; 2], a: &[u8], b: &[u8], sink: &mut Sink) {
+pub(super) fn structured(
+    context: &Context<'_>,
+    headers: [&Headers; 2],
+    a: &[u8],
+    b: &[u8],
+    sink: &mut Sink,
+) {
     let types = headers.map(media_type);
     let (a, b) = (in_utf8(a, &types[0]), in_utf8(b, &types[1]));
     if types.iter().all(|(name, _)| is_json_lines(name)) {
@@ -70,11 +115,14 @@ pub(super) fn structured(context: &Context<'_>, headers: [&Headers; 2], a: &[u8]
     let wanted = types.iter().any(|(name, _)| is_json(name));
     if wanted || looks_like_json(&a) && looks_like_json(&b) {
         let left = Tape::parse(&a);
-        let beside = left.as_ref().map_or_else(|_| Tape::parse(&b), |left| Tape::parse_beside(&b, left));
+        let beside =
+            left.as_ref().map_or_else(|_| Tape::parse(&b), |left| Tape::parse_beside(&b, left));
         match (left, beside) {
             (Ok(a), Ok(b)) => return json::compare_tapes(context, &a, &b, sink),
             // Several documents, a line each, under the name of one.
-            (Err(_), Err(_)) if json::compare(context, &json_lines(&a), &json_lines(&b), sink) => return,
+            (Err(_), Err(_)) if json::compare(context, &json_lines(&a), &json_lines(&b), sink) => {
+                return;
+            }
             (Ok(_), Err(_)) if wanted => {
                 let (a, b) = (shown(context, &a), shown(context, &b));
                 return sink.plain(Kind::Body, "$", "json→other", Some(a), Some(b), Look::Plain);
@@ -87,7 +135,8 @@ pub(super) fn structured(context: &Context<'_>, headers: [&Headers; 2], a: &[u8]
         }
     }
     // Where places are counted, also equal markup is walked.
-    let unmarked = |text: &Cow<'_, [u8]>| if text.starts_with(UTF_8_MARK) { UTF_8_MARK.len() } else { 0 };
+    let unmarked =
+        |text: &Cow<'_, [u8]>| if text.starts_with(UTF_8_MARK) { UTF_8_MARK.len() } else { 0 };
     let (left, right) = (&a[unmarked(&a)..], &b[unmarked(&b)..]);
     if let (Some(language), Ok(left), Ok(right)) =
         (language(&types, left, right), std::str::from_utf8(left), std::str::from_utf8(right))
@@ -100,10 +149,14 @@ pub(super) fn structured(context: &Context<'_>, headers: [&Headers; 2], a: &[u8]
         return;
     }
     match (std::str::from_utf8(&a), std::str::from_utf8(&b)) {
-        (Ok(a), Ok(b)) if types.iter().all(|(name, _)| name == "application/x-www-form-urlencoded") => {
+        (Ok(a), Ok(b))
+            if types.iter().all(|(name, _)| name == "application/x-www-form-urlencoded") =>
+        {
             form::compare(context, a, b, sink);
         }
-        (Ok(left), Ok(right)) if !a.contains(&0) && !b.contains(&0) => text::compare(context, left, right, sink),
+        (Ok(left), Ok(right)) if !a.contains(&0) && !b.contains(&0) => {
+            text::compare(context, left, right, sink)
+        }
         _ => binary(&a, &b, sink),
     }
 }
@@ -116,9 +169,12 @@ fn binary(a: &[u8], b: &[u8], sink: &mut Sink) {
     }
 }
 
-/// Bodies of which not all was kept: by length and hash. Without a hash (what was redacted has none) by what both hold.
+/// Bodies of which not all was kept: by length and hash. Without a hash (what was redacted has
+/// none) by what both hold.
 fn cut(a: &Body, b: &Body, sink: &mut Sink) {
-    let hash = |body: &Body| body.sha256.or_else(|| (!body.is_cut()).then(|| Sha256::digest(&body.bytes).into()));
+    let hash = |body: &Body| {
+        body.sha256.or_else(|| (!body.is_cut()).then(|| Sha256::digest(&body.bytes).into()))
+    };
     let is_same = match (hash(a), hash(b)) {
         (Some(a), Some(b)) => a == b,
         _ => a.bytes.iter().zip(&b.bytes).all(|(a, b)| a == b),
@@ -145,10 +201,13 @@ pub(super) fn shown(context: &Context<'_>, bytes: &[u8]) -> String {
 
 /// The media type in lower case without parameters, and the charset.
 fn media_type(headers: &Headers) -> (String, Option<String>) {
-    let value = String::from_utf8_lossy(headers.get("content-type").unwrap_or_default()).to_ascii_lowercase();
+    let value = String::from_utf8_lossy(headers.get("content-type").unwrap_or_default())
+        .to_ascii_lowercase();
     let mut parts = value.split(';').map(str::trim);
     let name = parts.next().unwrap_or_default().to_owned();
-    let charset = parts.find_map(|part| part.strip_prefix("charset=")).map(|name| name.trim_matches('"').to_owned());
+    let charset = parts
+        .find_map(|part| part.strip_prefix("charset="))
+        .map(|name| name.trim_matches('"').to_owned());
     (name, charset)
 }
 
@@ -163,15 +222,18 @@ pub(super) fn parameter(value: &str, name: &str) -> Option<String> {
 /// The byte order mark of UTF-8.
 const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The content in UTF-8: as it is where it has no other charset, or one that nobody knows. The charset is what the header says;
-/// else what the content says of itself.
+/// The content in UTF-8: as it is where it has no other charset, or one that nobody knows. The
+/// charset is what the header says; else what the content says of itself.
 fn in_utf8<'a>(content: &'a [u8], (kind, charset): &(String, Option<String>)) -> Cow<'a, [u8]> {
     let named = |name: &[u8]| Encoding::for_label(name);
     let encoding = match charset {
         Some(name) => named(name.as_bytes()),
         None => Encoding::for_bom(content).map(|(encoding, _)| encoding).or_else(|| {
-            // What is written in letters of ASCII is not in UTF-16, whatever it says (HTML §13.2.3.2, XML 1.0 §F.1).
-            own_charset(kind, content).and_then(named).filter(|encoding| encoding.is_ascii_compatible())
+            // What is written in letters of ASCII is not in UTF-16, whatever it says (HTML
+            // §13.2.3.2, XML 1.0 §F.1).
+            own_charset(kind, content)
+                .and_then(named)
+                .filter(|encoding| encoding.is_ascii_compatible())
         }),
     };
     match encoding {
@@ -183,18 +245,25 @@ fn in_utf8<'a>(content: &'a [u8], (kind, charset): &(String, Option<String>)) ->
     }
 }
 
-/// The charset that an XML declaration (XML 1.0 §4.3.3) or a `<meta>` near the start of HTML (§4.2.5.4) names.
+/// The charset that an XML declaration (XML 1.0 §4.3.3) or a `<meta>` near the start of HTML
+/// (§4.2.5.4) names.
 fn own_charset<'a>(kind: &str, content: &'a [u8]) -> Option<&'a [u8]> {
     /// A page must name it within so many bytes.
     const PROLOG: usize = 1_024;
     let start = &content[..content.len().min(PROLOG)];
-    let find = |text: &[u8], name: &[u8]| text.windows(name.len()).position(|window| window.eq_ignore_ascii_case(name));
+    let find = |text: &[u8], name: &[u8]| {
+        text.windows(name.len()).position(|window| window.eq_ignore_ascii_case(name))
+    };
     // Behind the name of an attribute and its `=`, up to what ends it.
     let value = |text: &'a [u8], name: &[u8]| {
-        let rest = text[find(text, name)? + name.len()..].trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+        let rest = text[find(text, name)? + name.len()..]
+            .trim_ascii_start()
+            .strip_prefix(b"=")?
+            .trim_ascii_start();
         let rest = rest.strip_prefix(b"\"").or_else(|| rest.strip_prefix(b"'")).unwrap_or(rest);
-        let end =
-            rest.iter().position(|byte| matches!(byte, b'"' | b'\'' | b';' | b'/' | b'>' | b'?') || byte.is_ascii_whitespace());
+        let end = rest.iter().position(|byte| {
+            matches!(byte, b'"' | b'\'' | b';' | b'/' | b'>' | b'?') || byte.is_ascii_whitespace()
+        });
         Some(&rest[..end?])
     };
     if is_xml(kind) {
@@ -220,11 +289,18 @@ fn is_xml(name: &str) -> bool {
 }
 
 fn is_json(name: &str) -> bool {
-    matches!(name, "application/json" | "text/json" | "application/javascript+json") || name.ends_with("+json")
+    matches!(name, "application/json" | "text/json" | "application/javascript+json")
+        || name.ends_with("+json")
 }
 
 fn is_json_lines(name: &str) -> bool {
-    matches!(name, "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines")
+    matches!(
+        name,
+        "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines"
+    )
 }
 
 /// The markup that both contents are written in; none where they are not, or not in the same.
@@ -242,7 +318,8 @@ fn language(types: &[(String, Option<String>); 2], a: &[u8], b: &[u8]) -> Option
 
 /// Lines of JSON as one array.
 fn json_lines(text: &[u8]) -> Vec<u8> {
-    let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
+    let lines: Vec<&[u8]> =
+        text.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
     [b"[", lines.join(&b","[..]).as_slice(), b"]"].concat()
 }
 
@@ -261,9 +338,16 @@ mod tests {
 
     fn answer(kind: &str, coding: &str, body: Vec<u8>) -> Response {
         let fields = [("Content-Type", kind), ("Content-Encoding", coding)];
-        let headers =
-            fields.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        Response { status: 200, headers: headers.collect(), body: Body::whole(body), ..Response::default() }
+        let headers = fields
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        Response {
+            status: 200,
+            headers: headers.collect(),
+            body: Body::whole(body),
+            ..Response::default()
+        }
     }
 
     fn changes(a: &Response, b: &Response) -> Vec<String> {
@@ -281,7 +365,10 @@ mod tests {
     }
 
     fn json(a: &str, b: &str) -> Vec<String> {
-        changes(&answer("application/json", "", a.into()), &answer("application/json", "", b.into()))
+        changes(
+            &answer("application/json", "", a.into()),
+            &answer("application/json", "", b.into()),
+        )
     }
 
     #[test]
@@ -294,20 +381,33 @@ mod tests {
         let bomb = answer("application/json", "gzip", encoder.finish().unwrap());
         let small = answer("application/json", "", b"{}".to_vec());
         assert_eq!(changes(&small, &bomb), ["body not decodable"]);
-        assert_eq!(changes(&bomb, &small), ["bytes length"], "v1's own content cannot be read: bytes are all there is");
+        assert_eq!(
+            changes(&bomb, &small),
+            ["bytes length"],
+            "v1's own content cannot be read: bytes are all there is"
+        );
         assert_eq!(changes(&bomb, &bomb), [""; 0]);
     }
 
     #[test]
     fn odd_json_is_compared_for_what_it_says() {
-        assert_eq!(json(r#"{"a":1,"a":2}"#, r#"{"a":1,"a":3}"#), ["$.a changed"], "each of several members of one name");
+        assert_eq!(
+            json(r#"{"a":1,"a":2}"#, r#"{"a":1,"a":3}"#),
+            ["$.a changed"],
+            "each of several members of one name"
+        );
         assert_eq!(json(r#"{"a":1,"a":2}"#, r#"{"a":2}"#), ["$.a changed", "$.a removed"]);
-        assert_eq!(json(r#"["\ud800"]"#, r#"["\ud801"]"#), ["$[0] changed"], "lone surrogates have no value but are not equal");
+        assert_eq!(
+            json(r#"["\ud800"]"#, r#"["\ud801"]"#),
+            ["$[0] changed"],
+            "lone surrogates have no value but are not equal"
+        );
         assert_eq!(json(r#"["\ud83d\ude00"]"#, r#"["😀"]"#), [""; 0]);
         assert_eq!(json("[NaN]", "[1]"), ["$ other→json"]);
         assert_eq!(json("[1]", "[NaN]"), ["$ json→other"]);
         assert_eq!(json("[NaN, 1]", "[NaN, 2]").len(), 1, "no JSON on either side: text");
-        let deep = |inner: &str| format!("{}{inner}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        let deep =
+            |inner: &str| format!("{}{inner}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
         assert_eq!(json(&deep("1"), &deep("2")).len(), 1, "too deep for structure");
         assert_eq!(
             json("{\"n\":1}\n{\"n\":2}\n", "{\"n\":1}\n{\"n\":3}\n"),
@@ -318,20 +418,37 @@ mod tests {
 
     #[test]
     fn a_document_may_name_its_own_charset() {
-        let latin = |kind: &str, before: &str, word: &[u8]| answer(kind, "", [before.as_bytes(), word, b"</p>"].concat());
+        let latin = |kind: &str, before: &str, word: &[u8]| {
+            answer(kind, "", [before.as_bytes(), word, b"</p>"].concat())
+        };
         let page = "<!doctype html><html><META http-equiv='content-type' content='text/html; charset=ISO-8859-1'><p>";
         let utf = |before: &str| before.replace("ISO-8859-1", "utf-8");
-        for (kind, before) in [("text/html", page), ("application/xml", "<?xml version=\"1.0\" encoding='ISO-8859-1'?><p>")] {
+        for (kind, before) in [
+            ("text/html", page),
+            ("application/xml", "<?xml version=\"1.0\" encoding='ISO-8859-1'?><p>"),
+        ] {
             let one = latin(kind, before, b"caf\xe9");
-            assert_eq!(changes(&one, &latin(kind, &utf(before), "caf\u{e9}".as_bytes())).len(), usize::from(kind == "text/html"));
+            assert_eq!(
+                changes(&one, &latin(kind, &utf(before), "caf\u{e9}".as_bytes())).len(),
+                usize::from(kind == "text/html")
+            );
             let found = changes(&one, &latin(kind, before, b"caf\xe8"));
             assert!(found.len() == 1 && found[0] != "bytes changed", "{found:?}");
             // The header has the first word.
             let named = format!("{kind}; charset=utf-8");
-            assert_eq!(changes(&latin(&named, before, b"caf\xe9"), &latin(&named, before, b"caf\xe8")), ["bytes changed"]);
+            assert_eq!(
+                changes(&latin(&named, before, b"caf\xe9"), &latin(&named, before, b"caf\xe8")),
+                ["bytes changed"]
+            );
         }
         let wide: Vec<u8> = "\u{feff}<a>1</a>".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(changes(&answer("text/xml", "", wide), &answer("text/xml", "", b"\xef\xbb\xbf<a>1</a>".to_vec())), [""; 0]);
+        assert_eq!(
+            changes(
+                &answer("text/xml", "", wide),
+                &answer("text/xml", "", b"\xef\xbb\xbf<a>1</a>".to_vec())
+            ),
+            [""; 0]
+        );
         assert_eq!(own_charset("text/html", b"<meta charset=utf-16>"), Some(&b"utf-16"[..]));
         assert_eq!(own_charset("text/html", b"<meta charset=utf"), None);
         assert_eq!(own_charset("text/plain", b"<meta charset=latin1>"), None);
@@ -340,24 +457,48 @@ mod tests {
     #[test]
     fn parts_are_compared_one_by_one() {
         let form = |boundary: &str, parts: &[(&str, &str)]| {
-            let part = |(head, content): &(&str, &str)| format!("--{boundary}\r\n{head}\r\n\r\n{content}\r\n");
-            let body = format!("preamble\r\n{}--{boundary}--\r\nepilogue", parts.iter().map(part).collect::<String>());
+            let part = |(head, content): &(&str, &str)| {
+                format!("--{boundary}\r\n{head}\r\n\r\n{content}\r\n")
+            };
+            let body = format!(
+                "preamble\r\n{}--{boundary}--\r\nepilogue",
+                parts.iter().map(part).collect::<String>()
+            );
             answer(&format!("multipart/form-data; boundary=\"{boundary}\""), "", body.into_bytes())
         };
-        let json = "Content-Disposition: form-data; name=\"order\"\r\nContent-Type: application/json";
+        let json =
+            "Content-Disposition: form-data; name=\"order\"\r\nContent-Type: application/json";
         let text = "content-disposition: form-data; name=note";
         let one = form("xX", &[(json, r#"{"id":1,"n":[1,2]}"#), (text, "one\r\n--xXno delimiter")]);
-        assert_eq!(changes(&one, &form("yY", &[(text, "one\r\n--xXno delimiter"), (json, r#"{"n":[1,2],"id":1.0}"#)])), [""; 0]);
+        assert_eq!(
+            changes(
+                &one,
+                &form(
+                    "yY",
+                    &[(text, "one\r\n--xXno delimiter"), (json, r#"{"n":[1,2],"id":1.0}"#)]
+                )
+            ),
+            [""; 0]
+        );
         let other = form("yY", &[(json, r#"{"id":1,"n":[1,3]}"#), (text, "two")]);
-        assert_eq!(changes(&one, &other), ["part note: lines 1 to 2 changed", "part order: $.n[1] changed"]);
-        assert_eq!(changes(&one, &form("xX", &[(json, r#"{"id":1,"n":[1,2]}"#)])), ["part note: part removed"]);
+        assert_eq!(
+            changes(&one, &other),
+            ["part note: lines 1 to 2 changed", "part order: $.n[1] changed"]
+        );
+        assert_eq!(
+            changes(&one, &form("xX", &[(json, r#"{"id":1,"n":[1,2]}"#)])),
+            ["part note: part removed"]
+        );
         assert_eq!(
             changes(&form("a", &[("X: 1", "p")]), &form("b", &[("X: 2", "p"), ("", "q")])),
             ["part 0: x changed", "part 1: part added"]
         );
         let open = answer("multipart/mixed; boundary=a", "", b"--a\r\n\r\nnot closed".to_vec());
         let found = changes(&open, &form("a", &[("", "x")]));
-        assert!(!found.is_empty() && found.iter().all(|change| change.contains("line ")), "{found:?}");
+        assert!(
+            !found.is_empty() && found.iter().all(|change| change.contains("line ")),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Challenges (`WWW-Authenticate`, `Proxy-Authenticate`; RFC 9110 §11.6.1) compared by scheme and parameter, so that a nonce
-//! that is new each time hides no other change; places are `www-authenticate:SCHEME` and `www-authenticate:SCHEME;parameter`.
+//! Challenges (`WWW-Authenticate`, `Proxy-Authenticate`; RFC 9110 §11.6.1) compared by scheme and
+//! parameter, so that a nonce that is new each time hides no other change; places are
+//! `www-authenticate:SCHEME` and `www-authenticate:SCHEME;parameter`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What differs between two fields' challenges: the part of the place behind the header's name, and each side's value.
+/// What differs between two fields' challenges: the part of the place behind the header's name, and
+/// each side's value.
 pub(super) fn differing(a: &[&[u8]], b: &[&[u8]]) -> Vec<(String, Option<String>, Option<String>)> {
     let (a, b) = (parts(a), parts(b));
     let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
@@ -38,7 +40,9 @@ fn parts(values: &[&[u8]]) -> BTreeMap<String, String> {
         }
         // A token (`Negotiate oYG8…=`) has nothing behind its equals signs.
         let (name, value) = match parameter.split_once('=') {
-            Some((name, value)) if !value.trim_matches('=').is_empty() => (name.trim().to_ascii_lowercase(), value.trim()),
+            Some((name, value)) if !value.trim_matches('=').is_empty() => {
+                (name.trim().to_ascii_lowercase(), value.trim())
+            }
             _ => ("token".to_owned(), parameter),
         };
         let value = match value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) {
@@ -46,7 +50,11 @@ fn parts(values: &[&[u8]]) -> BTreeMap<String, String> {
             None => value.to_owned(),
         };
         // RFC 7616 §3.3: these are the same in any case.
-        let value = if matches!(&*name, "stale" | "algorithm") { value.to_ascii_lowercase() } else { value };
+        let value = if matches!(&*name, "stale" | "algorithm") {
+            value.to_ascii_lowercase()
+        } else {
+            value
+        };
         parts.insert(format!("{scheme};{name}"), value);
     }
     parts
@@ -76,20 +84,37 @@ mod tests {
     use super::*;
 
     fn differ(a: &[&'static str], b: &[&'static str]) -> Vec<String> {
-        let bytes = |values: &[&'static str]| values.iter().map(|value| value.as_bytes()).collect::<Vec<_>>();
+        let bytes = |values: &[&'static str]| {
+            values.iter().map(|value| value.as_bytes()).collect::<Vec<_>>()
+        };
         let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-        differing(&bytes(a), &bytes(b)).into_iter().map(|(place, a, b)| format!("{place} {}→{}", text(a), text(b))).collect()
+        differing(&bytes(a), &bytes(b))
+            .into_iter()
+            .map(|(place, a, b)| format!("{place} {}→{}", text(a), text(b)))
+            .collect()
     }
 
     #[test]
     fn a_new_nonce_hides_nothing() {
         let digest = r#"Digest realm="a, b", nonce="1", qop="auth", algorithm=MD5, stale=FALSE"#;
-        assert_eq!(differ(&[digest], &[r#"digest QOP=auth, nonce="1",realm="a, b" , stale=false, algorithm="md5""#]), [""; 0]);
         assert_eq!(
-            differ(&[digest], &[r#"Digest realm="a, b", nonce="2", algorithm=SHA-256, stale=False"#]),
+            differ(
+                &[digest],
+                &[r#"digest QOP=auth, nonce="1",realm="a, b" , stale=false, algorithm="md5""#]
+            ),
+            [""; 0]
+        );
+        assert_eq!(
+            differ(
+                &[digest],
+                &[r#"Digest realm="a, b", nonce="2", algorithm=SHA-256, stale=False"#]
+            ),
             ["digest;algorithm md5→sha-256", "digest;nonce 1→2", "digest;qop auth→-"]
         );
-        assert_eq!(differ(&["Basic realm=x, Negotiate"], &["Negotiate abc==", "Basic realm=\"x\""]), ["negotiate;token -→abc=="]);
+        assert_eq!(
+            differ(&["Basic realm=x, Negotiate"], &["Negotiate abc==", "Basic realm=\"x\""]),
+            ["negotiate;token -→abc=="]
+        );
         assert_eq!(differ(&["Bearer", digest], &[digest]), ["bearer bearer→-"]);
         for odd in ["", ",,", "=", "\"", "\"\\", "a b=\"", "é \u{1}=x"] {
             assert_eq!(differ(&[odd], &[odd]), [""; 0], "{odd:?}");

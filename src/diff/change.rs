@@ -1,7 +1,7 @@
 //! One change between two answers, and where comparisons put what they find.
 //!
-//! A change has a concrete place (`$.items[3].price`), which people read, and a general one (`$.items[*].price`), by which
-//! noise and clusters count.
+//! A change has a concrete place (`$.items[3].price`), which people read, and a general one
+//! (`$.items[*].price`), by which noise and clusters count.
 
 use std::borrow::Cow;
 use std::hash::Hasher as _;
@@ -42,7 +42,8 @@ pub struct Change {
     pub general: String,
     /// Names the general place in counts.
     pub place_hash: u64,
-    /// How it changed, coarsely: `changed`, `removed`, `added`, `string→null`, `200→500`, `renamed a→b`, `reordered` …
+    /// How it changed, coarsely: `changed`, `removed`, `added`, `string→null`, `200→500`, `renamed
+    /// a→b`, `reordered` …
     pub label: Cow<'static, str>,
     /// v1's value, cut and masked.
     pub expected: Option<String>,
@@ -60,7 +61,8 @@ pub struct Context<'a> {
     pub expected_at: Timestamp,
     /// When v2 was asked; none where that is not known.
     pub actual_at: Option<Timestamp>,
-    /// Tells the authorities (lower case) that are v1 itself, and those that are v2: few comparisons ask.
+    /// Tells the authorities (lower case) that are v1 itself, and those that are v2: few
+    /// comparisons ask.
     pub hosts: &'a dyn Fn() -> [Vec<String>; 2],
     /// The rules of the route.
     pub rules: &'a RouteRules,
@@ -74,7 +76,8 @@ impl Context<'_> {
         let kind = if number { kinds::of_number } else { kinds::of_text };
         match (kind(a), kind(b)) {
             (Some(kind), Some(other)) if kind == other => {
-                let varies = if kind.is_time() { self.same_time(kind, a, b) } else { !self.asked_for(a) };
+                let varies =
+                    if kind.is_time() { self.same_time(kind, a, b) } else { !self.asked_for(a) };
                 if varies { Look::Kind(kind) } else { Look::Plain }
             }
             _ if number => Look::Plain,
@@ -82,18 +85,26 @@ impl Context<'_> {
         }
     }
 
-    /// Whether two times stand in the same relation to their requests: both near it, or both as far from it.
+    /// Whether two times stand in the same relation to their requests: both near it, or both as far
+    /// from it.
     fn same_time(&self, kind: ValueKind, a: &str, b: &str) -> bool {
         /// Both as near as this: made while answering, or not long before.
         const NEAR: i64 = 600 * NANOS_PER_SEC;
         /// Distances may differ by this, and by 2 %: clocks, and how long an answer takes.
         const SLACK: i64 = 5 * NANOS_PER_SEC;
-        let (Some(a), Some(b)) = (kinds::instant_of(kind, a), kinds::instant_of(kind, b)) else { return false };
+        let (Some(a), Some(b)) = (kinds::instant_of(kind, a), kinds::instant_of(kind, b)) else {
+            return false;
+        };
         let Some(actual_at) = self.actual_at else { return false };
         let (a, b) = (a.since(self.expected_at), b.since(actual_at));
         // A date has no time of day.
-        let slack = if kind == ValueKind::Date { 86_400 * NANOS_PER_SEC } else { SLACK + a.saturating_abs() / 50 };
-        a.saturating_abs().max(b.saturating_abs()) <= NEAR || a.saturating_sub(b).saturating_abs() <= slack
+        let slack = if kind == ValueKind::Date {
+            86_400 * NANOS_PER_SEC
+        } else {
+            SLACK + a.saturating_abs() / 50
+        };
+        a.saturating_abs().max(b.saturating_abs()) <= NEAR
+            || a.saturating_sub(b).saturating_abs() <= slack
     }
 
     /// Whether the request itself names the value: then it is no accident.
@@ -102,7 +113,8 @@ impl Context<'_> {
         contains(&self.request.target) || contains(&self.request.body.bytes)
     }
 
-    /// The kind of the parts in which two texts differ, where each pair of parts has one kind and all else is equal.
+    /// The kind of the parts in which two texts differ, where each pair of parts has one kind and
+    /// all else is equal.
     fn within(&self, a: &str, b: &str) -> Option<ValueKind> {
         const LONGEST: usize = 16 << 10;
         if a.len().max(b.len()) > LONGEST {
@@ -114,10 +126,14 @@ impl Context<'_> {
             match (left.next(), right.next()) {
                 (None, None) => return found,
                 (Some(a), Some(b)) if a == b => {}
-                (Some(a), Some(b)) if clock(a) && clock(b) => found = found.or(Some(ValueKind::Rfc3339)),
+                (Some(a), Some(b)) if clock(a) && clock(b) => {
+                    found = found.or(Some(ValueKind::Rfc3339))
+                }
                 (Some(a), Some(b)) => match (kinds::of_text(a), kinds::of_text(b)) {
                     (Some(kind), Some(other)) if kind == other => {
-                        if kind.is_time() && !self.same_time(kind, a, b) || !kind.is_time() && self.asked_for(a) {
+                        if kind.is_time() && !self.same_time(kind, a, b)
+                            || !kind.is_time() && self.asked_for(a)
+                        {
                             return None;
                         }
                         found = Some(kind);
@@ -205,7 +221,16 @@ impl Sink {
     ) {
         let place_hash = hash_place(place);
         let (place, general) = (place.to_owned(), place.to_owned());
-        self.add(Change { kind, place, general, place_hash, label: label.into(), expected, actual, look });
+        self.add(Change {
+            kind,
+            place,
+            general,
+            place_hash,
+            label: label.into(),
+            expected,
+            actual,
+            look,
+        });
     }
 }
 
@@ -230,7 +255,8 @@ pub fn short(text: &str) -> String {
     }
 }
 
-/// `$`, `.name` and `[3]` joined, as RFC 9535 writes paths; names that are no plain words in brackets.
+/// `$`, `.name` and `[3]` joined, as RFC 9535 writes paths; names that are no plain words in
+/// brackets.
 pub fn render(steps: &[Step<'_>], general: bool) -> String {
     let mut out = String::from("$");
     for step in steps {
@@ -280,14 +306,26 @@ mod tests {
     #[test]
     fn paths_are_written_as_in_rfc_9535_and_generalised() {
         let name = |text: &'static str| Step::Name(text.into());
-        let steps = [name("by_id"), name("8231"), name("it's"), Step::Index(3), name("f81d4fae-7dec-41d0-a765-00a0c91e6bf6")];
-        assert_eq!(render(&steps, false), "$.by_id['8231']['it\\'s'][3]['f81d4fae-7dec-41d0-a765-00a0c91e6bf6']");
+        let steps = [
+            name("by_id"),
+            name("8231"),
+            name("it's"),
+            Step::Index(3),
+            name("f81d4fae-7dec-41d0-a765-00a0c91e6bf6"),
+        ];
+        assert_eq!(
+            render(&steps, false),
+            "$.by_id['8231']['it\\'s'][3]['f81d4fae-7dec-41d0-a765-00a0c91e6bf6']"
+        );
         assert_eq!(render(&steps, true), "$.by_id[*]['it\\'s'][*][*]");
     }
 
     #[test]
     fn looks_depend_on_the_request() {
-        let request = Request { target: "/orders/f81d4fae-7dec-41d0-a765-00a0c91e6bf6".into(), ..Request::default() };
+        let request = Request {
+            target: "/orders/f81d4fae-7dec-41d0-a765-00a0c91e6bf6".into(),
+            ..Request::default()
+        };
         let context = Context {
             request: &request,
             expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
@@ -297,11 +335,22 @@ mod tests {
             masker: &Masker::off(),
         };
         let look = |a, b| context.look(a, b, false);
-        assert_eq!(look("2026-11-22T10:00:01Z", "2026-11-23T12:00:00Z"), Look::Kind(ValueKind::Rfc3339), "both now");
-        assert_eq!(look("2026-12-22T10:00:01Z", "2026-12-23T12:00:01Z"), Look::Kind(ValueKind::Rfc3339), "both in a month");
+        assert_eq!(
+            look("2026-11-22T10:00:01Z", "2026-11-23T12:00:00Z"),
+            Look::Kind(ValueKind::Rfc3339),
+            "both now"
+        );
+        assert_eq!(
+            look("2026-12-22T10:00:01Z", "2026-12-23T12:00:01Z"),
+            Look::Kind(ValueKind::Rfc3339),
+            "both in a month"
+        );
         assert_eq!(look("2020-01-01T10:00:00Z", "2021-01-01T10:00:00Z"), Look::Plain, "data");
         assert_eq!(look("2026-11-22T10:00:01Z", "1970-01-01T00:00:00Z"), Look::Plain, "one is now");
-        assert_eq!(context.look("1795341600", "1795435200", true), Look::Kind(ValueKind::EpochSeconds));
+        assert_eq!(
+            context.look("1795341600", "1795435200", true),
+            Look::Kind(ValueKind::EpochSeconds)
+        );
         assert_eq!(
             look("f81d4fae-7dec-41d0-a765-00a0c91e6bf6", "a81d4fae-7dec-41d0-a765-00a0c91e6bf6"),
             Look::Plain,

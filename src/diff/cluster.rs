@@ -109,17 +109,29 @@ pub(super) fn count_routes(clusters: &mut [(usize, Cluster)]) {
     for (_, cluster) in &*clusters {
         routes.entry(change(cluster)).or_default().insert(&cluster.route);
     }
-    let counts: Vec<u64> = clusters.iter().map(|(_, cluster)| routes[&change(cluster)].len() as u64 - 1).collect();
+    let counts: Vec<u64> =
+        clusters.iter().map(|(_, cluster)| routes[&change(cluster)].len() as u64 - 1).collect();
     clusters.iter_mut().zip(counts).for_each(|((_, cluster), count)| cluster.also_on = count);
 }
 
 impl Drafts {
-    /// Adds a difference. `which` tells apart clusters of one key and class: the approval that holds.
-    pub(super) fn add(&mut self, key: u32, which: usize, rank: u32, ranks: usize, difference: &Difference, why: &str) {
-        let number = *self.numbers.entry((key, difference.class, which)).or_insert(self.drafts.len());
+    /// Adds a difference. `which` tells apart clusters of one key and class: the approval that
+    /// holds.
+    pub(super) fn add(
+        &mut self,
+        key: u32,
+        which: usize,
+        rank: u32,
+        ranks: usize,
+        difference: &Difference,
+        why: &str,
+    ) {
+        let number =
+            *self.numbers.entry((key, difference.class, which)).or_insert(self.drafts.len());
         if number == self.drafts.len() {
             let bytes = ranks.div_ceil(8);
-            let keep = difference.class == Class::Regression && self.member_bytes + bytes <= MEMBER_BYTES;
+            let keep =
+                difference.class == Class::Regression && self.member_bytes + bytes <= MEMBER_BYTES;
             self.member_bytes += if keep { bytes } else { 0 };
             self.drafts.push(Draft {
                 key,
@@ -173,7 +185,8 @@ impl Draft {
         self.class
     }
 
-    /// How it changed: the label, or what all its differences have in common where there are enough of them.
+    /// How it changed: the label, or what all its differences have in common where there are enough
+    /// of them.
     fn shape(&self, label: &str) -> String {
         if label != "changed" {
             return label.to_owned();

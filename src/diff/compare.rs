@@ -4,8 +4,8 @@ use super::change::{Context, Look, Sink, hash_place};
 use super::{Kind, body, headers};
 use crate::http::Response;
 
-/// Compares v1's answer with v2's. Where the status is of another class (200 against 500), that is the one difference: what
-/// else differs follows from it.
+/// Compares v1's answer with v2's. Where the status is of another class (200 against 500), that is
+/// the one difference: what else differs follows from it.
 pub fn answers(context: &Context<'_>, expected: &Response, actual: &Response, sink: &mut Sink) {
     sink.saw(hash_place("status"));
     if expected.status != actual.status {
@@ -17,7 +17,8 @@ pub fn answers(context: &Context<'_>, expected: &Response, actual: &Response, si
         }
     }
     // RFC 9110 §6.4.1: no content after HEAD, in 204 and in 304.
-    let without = |response: &Response| matches!(response.status, 204 | 304) || response.status < 200;
+    let without =
+        |response: &Response| matches!(response.status, 204 | 304) || response.status < 200;
     let bodies = &*context.request.method != b"HEAD" && !without(expected) && !without(actual);
     headers::compare(context, &expected.headers, &actual.headers, bodies, sink);
     if bodies {

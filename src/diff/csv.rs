@@ -1,5 +1,6 @@
-//! CSV for people, their terminals and their spreadsheets: what cannot be seen is made visible, so that a row is a line and
-//! nothing reaches a terminal raw, and cells that a spreadsheet would run as a formula are made text.
+//! CSV for people, their terminals and their spreadsheets: what cannot be seen is made visible, so
+//! that a row is a line and nothing reaches a terminal raw, and cells that a spreadsheet would run
+//! as a formula are made text.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -30,8 +31,8 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// A cell's text: visible, and with an apostrophe before what a spreadsheet takes for a formula (`=`, `+`, `-`, `@`), unless it is
-/// a plain number.
+/// A cell's text: visible, and with an apostrophe before what a spreadsheet takes for a formula
+/// (`=`, `+`, `-`, `@`), unless it is a plain number.
 pub fn cell(text: &str) -> Cow<'_, str> {
     let formula = matches!(text.as_bytes().first(), Some(b'=' | b'+' | b'-' | b'@'));
     let number = text.len() > 1
@@ -40,8 +41,9 @@ pub fn cell(text: &str) -> Cow<'_, str> {
     if formula && !number { Cow::Owned(format!("'{}", visible(text))) } else { visible(text) }
 }
 
-/// Makes what a reader cannot see, or what changes what the reader sees, visible: control characters, marks that turn the
-/// direction of writing, and other characters without a glyph become `\u{…}`. Line ends and tabs become `\n` and `\t`.
+/// Makes what a reader cannot see, or what changes what the reader sees, visible: control
+/// characters, marks that turn the direction of writing, and other characters without a glyph
+/// become `\u{…}`. Line ends and tabs become `\n` and `\t`.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
@@ -61,8 +63,8 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Control characters; marks and overrides of direction (U+200E, U+202A …, U+2066 …), joiners, line and paragraph
-/// separators, the byte-order mark, tags, and what XML forbids.
+/// Control characters; marks and overrides of direction (U+200E, U+202A …, U+2066 …), joiners, line
+/// and paragraph separators, the byte-order mark, tags, and what XML forbids.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

@@ -1,9 +1,11 @@
-//! The diff of a run: exchanges are joined with outcomes, compared in parallel, counted in order, judged when all is counted,
-//! and gathered in clusters.
+//! The diff of a run: exchanges are joined with outcomes, compared in parallel, counted in order,
+//! judged when all is counted, and gathered in clusters.
 //!
-//! Three walks, none of which holds the records: the survey (routes, equal requests), the comparison (changes go to a spool on
-//! disk), and the judgement (the spool becomes `differences.jsonl` and `mismatches.csv`). What is kept of each exchange is 52
-//! bytes: where it and its outcome stand, and to which route it belongs. The output does not depend on the number of threads.
+//! Three walks, none of which holds the records: the survey (routes, equal requests), the
+//! comparison (changes go to a spool on disk), and the judgement (the spool becomes
+//! `differences.jsonl` and `mismatches.csv`). What is kept of each exchange is 52 bytes: where it
+//! and its outcome stand, and to which route it belongs. The output does not depend on the number
+//! of threads.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek as _, Write};
@@ -33,7 +35,8 @@ use crate::http::Request;
 use crate::replay::{FailureKind, Outcome, ReplayId};
 use crate::time::Timestamp;
 
-/// Exchanges of a route in which all places are counted, and its pairs of equal requests that are compared; beyond, one in eight.
+/// Exchanges of a route in which all places are counted, and its pairs of equal requests that are
+/// compared; beyond, one in eight.
 const ENOUGH: u64 = 4_000;
 /// Exchanges that may be read again in search of predicates, largest clusters first.
 const PREDICATE_READS: usize = 400_000;
@@ -42,8 +45,10 @@ const PREDICATE_SAMPLES: usize = 300;
 /// Exchanges on which a predicate is tried, of each side.
 const PREDICATE_TRIALS: usize = 5_000;
 /// Columns of `mismatches.csv`.
-pub const MISMATCH_COLUMNS: [&str; 11] =
-    ["id", "at", "method", "route", "target", "kind", "place", "expected", "actual", "class", "cluster"];
+pub const MISMATCH_COLUMNS: [&str; 11] = [
+    "id", "at", "method", "route", "target", "kind", "place", "expected", "actual", "class",
+    "cluster",
+];
 
 /// What is compared.
 pub struct Inputs {
@@ -137,17 +142,31 @@ pub fn run(
     let size = |file: &File| file.metadata().map_or(0, |metadata| metadata.len());
     let (exchange_bytes, outcome_bytes) = (size(&inputs.exchanges), size(&inputs.outcomes));
     let total = outcome_bytes + 2 * exchange_bytes;
-    let outcomes = Index::build(inputs.outcomes, |done| progress(done, total)).map_err(reading("outcomes.jsonl"))?;
-    let baseline = inputs.baseline.map(|file| Index::build(file, |_| ())).transpose().map_err(reading("baseline.jsonl"))?;
-    let routes = settings.routes.clone().unwrap_or_else(|| Routes::new(settings.rules.patterns.clone()));
+    let outcomes = Index::build(inputs.outcomes, |done| progress(done, total))
+        .map_err(reading("outcomes.jsonl"))?;
+    let baseline = inputs
+        .baseline
+        .map(|file| Index::build(file, |_| ()))
+        .transpose()
+        .map_err(reading("baseline.jsonl"))?;
+    let routes =
+        settings.routes.clone().unwrap_or_else(|| Routes::new(settings.rules.patterns.clone()));
     let surveyed = |done| progress(outcome_bytes + done, total);
     let survey = survey(&inputs.exchanges, routes, surveyed).map_err(reading("exchanges.jsonl"))?;
     if survey.places.is_empty() {
         return Err(DiffError::Empty);
     }
-    let engine = Engine { settings, outcomes, baseline, survey, exchanges: inputs.exchanges, rules: RwLock::default() };
+    let engine = Engine {
+        settings,
+        outcomes,
+        baseline,
+        survey,
+        exchanges: inputs.exchanges,
+        rules: RwLock::default(),
+    };
     let mut spool = BufWriter::with_capacity(1 << 20, inputs.spool);
-    let joined = engine.join(&mut spool, &|done| progress(outcome_bytes + exchange_bytes + done, total))?;
+    let joined =
+        engine.join(&mut spool, &|done| progress(outcome_bytes + exchange_bytes + done, total))?;
     let mut spool = spool.into_inner().map_err(|error| writing("the spool")(error.into_error()))?;
     spool.rewind().map_err(reading("the spool"))?;
     engine.judge(joined, BufReader::with_capacity(1 << 20, spool), outputs)
@@ -206,9 +225,11 @@ impl Engine<'_> {
         let mut rank = 0_u32;
         while let Some(batch) = batches.next().map_err(reading("exchanges.jsonl"))? {
             let first = rank as usize;
-            let last =
-                first + self.survey.places[first..].partition_point(|(offset, _)| *offset <= batch.line(batch.len() - 1).0);
-            // What earlier batches have counted says which places need no more samples: the same for any number of threads.
+            let last = first
+                + self.survey.places[first..]
+                    .partition_point(|(offset, _)| *offset <= batch.line(batch.len() - 1).0);
+            // What earlier batches have counted says which places need no more samples: the same
+            // for any number of threads.
             let account = &joined.account;
             let compared: Vec<io::Result<Compared>> = (first..last)
                 .into_par_iter()
@@ -216,7 +237,11 @@ impl Engine<'_> {
                 .map(|rank| {
                     let (offset, length) = self.survey.places[rank];
                     let start = batch.line(0).0;
-                    self.compare(rank as u32, batch.span((offset - start) as usize, length as usize), account)
+                    self.compare(
+                        rank as u32,
+                        batch.span((offset - start) as usize, length as usize),
+                        account,
+                    )
                 })
                 .collect();
             for one in compared {
@@ -266,9 +291,18 @@ impl Engine<'_> {
                 compared.not.push(failure.kind.name());
                 continue;
             }
-            let sink = self.answer(&exchange, &outcome, started, self.outcomes.target_of(message).0, &rules, count);
+            let sink = self.answer(
+                &exchange,
+                &outcome,
+                started,
+                self.outcomes.target_of(message).0,
+                &rules,
+                count,
+            );
             let base = match &self.baseline {
-                Some(baseline) => self.baseline_of(baseline, &exchange, outcome.id, &rules, count)?,
+                Some(baseline) => {
+                    self.baseline_of(baseline, &exchange, outcome.id, &rules, count)?
+                }
                 None => None,
             };
             let target = String::from_utf8_lossy(&message.target);
@@ -293,7 +327,10 @@ impl Engine<'_> {
             return Arc::clone(rules);
         }
         let rules = Arc::new(self.settings.rules.of_route(route));
-        self.rules.write().expect("no holder of this lock panics").insert(Arc::clone(route), Arc::clone(&rules));
+        self.rules
+            .write()
+            .expect("no holder of this lock panics")
+            .insert(Arc::clone(route), Arc::clone(&rules));
         rules
     }
 
@@ -308,14 +345,24 @@ impl Engine<'_> {
         count: bool,
     ) -> Sink {
         let mut sink = Sink { present: count.then(FxHashSet::default), ..Sink::default() };
-        let (Some(request), Some(expected)) = (&exchange.request, &exchange.response) else { return sink };
+        let (Some(request), Some(expected)) = (&exchange.request, &exchange.response) else {
+            return sink;
+        };
         if let Some(failure) = &outcome.failure {
             let status = Some(expected.message.status.to_string());
             let detail = Some(short(&self.settings.masker.text(&failure.detail)));
-            sink.plain(Kind::Failure, failure.kind.name(), failure.kind.name(), status, detail, Look::Plain);
+            sink.plain(
+                Kind::Failure,
+                failure.kind.name(),
+                failure.kind.name(),
+                status,
+                detail,
+                Look::Plain,
+            );
             return sink;
         }
-        let actual_at = started.map(|started| started.plus(outcome.sent_ns.unwrap_or(outcome.due_ns)));
+        let actual_at =
+            started.map(|started| started.plus(outcome.sent_ns.unwrap_or(outcome.due_ns)));
         let context = Context {
             request: &request.message,
             expected_at: request.at,
@@ -343,12 +390,19 @@ impl Engine<'_> {
         count: bool,
     ) -> io::Result<Option<Sink>> {
         let all = baseline.of(exchange.id);
-        let Some(at) = all.clone().nth(id.copy.saturating_sub(1) as usize).or(all.into_iter().next()) else { return Ok(None) };
+        let Some(at) =
+            all.clone().nth(id.copy.saturating_sub(1) as usize).or(all.into_iter().next())
+        else {
+            return Ok(None);
+        };
         let Some((outcome, started)) = baseline.read(at)? else { return Ok(None) };
-        if outcome.failure.as_ref().is_some_and(|failure| matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)) {
+        if outcome.failure.as_ref().is_some_and(|failure| {
+            matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)
+        }) {
             return Ok(None);
         }
-        let target = exchange.request.as_ref().map_or("", |request| baseline.target_of(&request.message).0);
+        let target =
+            exchange.request.as_ref().map_or("", |request| baseline.target_of(&request.message).0);
         Ok(Some(self.answer(exchange, &outcome, started, target, rules, count)))
     }
 
@@ -361,8 +415,12 @@ impl Engine<'_> {
         let (offset, length) = self.survey.places[first as usize];
         let line = read_at(&self.exchanges, offset, length)?;
         let Ok(Line::Exchange(first)) = log::read(&line) else { return Ok(None) };
-        let (Some(request), Some(expected)) = (&first.request, &first.response) else { return Ok(None) };
-        let (Some(again), Some(actual)) = (&exchange.request, &exchange.response) else { return Ok(None) };
+        let (Some(request), Some(expected)) = (&first.request, &first.response) else {
+            return Ok(None);
+        };
+        let (Some(again), Some(actual)) = (&exchange.request, &exchange.response) else {
+            return Ok(None);
+        };
         let context = Context {
             request: &request.message,
             expected_at: request.at,
@@ -377,7 +435,12 @@ impl Engine<'_> {
     }
 
     /// Judges all changes, writes them, and gathers the clusters.
-    fn judge(&self, joined: Joined, mut spool: impl io::Read, outputs: Outputs<'_>) -> Result<Findings, DiffError> {
+    fn judge(
+        &self,
+        joined: Joined,
+        mut spool: impl io::Read,
+        outputs: Outputs<'_>,
+    ) -> Result<Findings, DiffError> {
         let Joined { account, mut totals, route_of, damaged_outcomes } = joined;
         let decisions = account.decisions();
         let mut judge = Judge {
@@ -393,7 +456,8 @@ impl Engine<'_> {
             regressed: Members::with_room(route_of.len()),
             ranks: route_of.len(),
         };
-        let mut rows = csv::Writer::new(outputs.mismatches, &MISMATCH_COLUMNS).map_err(writing("mismatches.csv"))?;
+        let mut rows = csv::Writer::new(outputs.mismatches, &MISMATCH_COLUMNS)
+            .map_err(writing("mismatches.csv"))?;
         let mut line = Vec::new();
         while let Some(record) = Record::read(&mut spool).map_err(reading("the spool"))? {
             for difference in judge.record(&record, &mut totals) {
@@ -427,10 +491,14 @@ impl Engine<'_> {
                 failed: counts.failed,
             })
             .collect();
-        totals.routes.sort_by(|a, b| b.compared.cmp(&a.compared).then_with(|| a.route.cmp(&b.route)));
+        totals
+            .routes
+            .sort_by(|a, b| b.compared.cmp(&a.compared).then_with(|| a.route.cmp(&b.route)));
         let unused = |index: &usize| account.rule_hits[*index] == 0;
-        totals.unmatched_rules =
-            (0..self.settings.rules.len()).filter(unused).map(|index| self.settings.rules.text(index).to_owned()).collect();
+        totals.unmatched_rules = (0..self.settings.rules.len())
+            .filter(unused)
+            .map(|index| self.settings.rules.text(index).to_owned())
+            .collect();
         for (approval, &used) in self.settings.approvals.approved.iter().zip(used) {
             if !used {
                 totals.unmatched_approvals.push(approval.text());
@@ -454,11 +522,23 @@ impl Engine<'_> {
             }
         };
         warn(self.survey.damaged, "# lines of exchanges.jsonl are damaged and were left out");
-        warn(self.outcomes.damaged + damaged_outcomes, "# lines of outcomes.jsonl are damaged and were left out");
-        warn(u64::from(!self.survey.closed), "exchanges.jsonl has no last line: it may have been cut");
-        warn(u64::from(!self.outcomes.closed), "outcomes.jsonl has no last line: the replay may have been interrupted");
+        warn(
+            self.outcomes.damaged + damaged_outcomes,
+            "# lines of outcomes.jsonl are damaged and were left out",
+        );
+        warn(
+            u64::from(!self.survey.closed),
+            "exchanges.jsonl has no last line: it may have been cut",
+        );
+        warn(
+            u64::from(!self.outcomes.closed),
+            "outcomes.jsonl has no last line: the replay may have been interrupted",
+        );
         warn(u64::from(self.outcomes.len() == 0), "outcomes.jsonl holds no outcome");
-        warn(totals.unlisted, "# differences of exchanges with very many are counted and not listed");
+        warn(
+            totals.unlisted,
+            "# differences of exchanges with very many are counted and not listed",
+        );
         warnings
     }
 
@@ -487,7 +567,10 @@ impl Engine<'_> {
                 .cmp(&b.class)
                 .then(b.exchanges.cmp(&a.exchanges))
                 .then(b.differences.cmp(&a.differences))
-                .then_with(|| (&a.route, &a.place, &a.shape, a.kind).cmp(&(&b.route, &b.place, &b.shape, b.kind)))
+                .then_with(|| {
+                    (&a.route, &a.place, &a.shape, a.kind)
+                        .cmp(&(&b.route, &b.place, &b.shape, b.kind))
+                })
         });
         cluster::count_routes(&mut clusters);
         let mut reads = PREDICATE_READS;
@@ -498,14 +581,16 @@ impl Engine<'_> {
             {
                 let id = exchange.id.to_string();
                 let (target, mapped) = self.outcomes.target_of(&request.message);
-                cluster.repeat = repeat::at(target, mapped, &request.message, &self.settings.masker, &id);
+                cluster.repeat =
+                    repeat::at(target, mapped, &request.message, &self.settings.masker, &id);
             }
             if reads > 0
                 && cluster.exchanges < cluster.compared
                 && let Some(members) = &draft.members
             {
                 let route = account.stats[draft.key as usize].route;
-                cluster.only_where = self.predicate(route, members, route_of, regressed, &mut reads)?;
+                cluster.only_where =
+                    self.predicate(route, members, route_of, regressed, &mut reads)?;
             }
         }
         Ok(clusters.into_iter().map(|(_, cluster)| cluster).collect())
@@ -528,18 +613,25 @@ impl Engine<'_> {
         regressed: &Members,
         reads: &mut usize,
     ) -> Result<Option<String>, DiffError> {
-        let of_route = || route_of.iter().enumerate().filter(|(_, of)| **of == route).map(|(rank, _)| rank as u32);
+        let of_route = || {
+            route_of.iter().enumerate().filter(|(_, of)| **of == route).map(|(rank, _)| rank as u32)
+        };
         let inside: Vec<u32> = of_route().filter(|&rank| members.contains(rank)).collect();
         let outside: Vec<u32> = of_route().filter(|&rank| !regressed.contains(rank)).collect();
         let mut features = |ranks: Vec<u32>| -> Result<Vec<Features>, DiffError> {
             *reads = reads.saturating_sub(ranks.len());
             let one = |rank: u32| {
                 let exchange = self.exchange(rank)?;
-                Ok(exchange.map(|exchange| Features::of(&exchange, &self.settings.masker)).unwrap_or_default())
+                Ok(exchange
+                    .map(|exchange| Features::of(&exchange, &self.settings.masker))
+                    .unwrap_or_default())
             };
             ranks.into_par_iter().map(one).collect()
         };
-        let found = candidates(&features(spread(&inside, PREDICATE_SAMPLES))?, &features(spread(&outside, PREDICATE_SAMPLES))?);
+        let found = candidates(
+            &features(spread(&inside, PREDICATE_SAMPLES))?,
+            &features(spread(&outside, PREDICATE_SAMPLES))?,
+        );
         if found.is_empty() {
             return Ok(None);
         }
@@ -569,7 +661,9 @@ impl Joined {
             *self.totals.not_compared.entry(reason.to_owned()).or_default() += 1;
         }
         self.damaged_outcomes += compared.damaged;
-        let Some(route) = compared.route.filter(|_| !compared.rows.is_empty()) else { return Ok(()) };
+        let Some(route) = compared.route.filter(|_| !compared.rows.is_empty()) else {
+            return Ok(());
+        };
         let route = self.account.route(&route);
         self.route_of[rank as usize] = route;
         if let Some(own) = &compared.own {
@@ -632,10 +726,18 @@ impl Judge<'_> {
         for change in &record.changes {
             let (class, which, why) = self.class(change);
             seen[class as usize] = true;
-            let key = if class == Class::Regression { self.aliases[change.key as usize] } else { change.key };
+            let key = if class == Class::Regression {
+                self.aliases[change.key as usize]
+            } else {
+                change.key
+            };
             let stat = &self.account.stats[key as usize];
             let route = &self.account.routes[stat.route as usize].name;
-            let cluster = self.ids.entry((key, class)).or_insert_with(|| cluster::id(route, stat, class)).clone();
+            let cluster = self
+                .ids
+                .entry((key, class))
+                .or_insert_with(|| cluster::id(route, stat, class))
+                .clone();
             let difference = Difference {
                 id: record.id,
                 at: record.at,
@@ -668,7 +770,8 @@ impl Judge<'_> {
     fn class(&mut self, change: &Spooled) -> (Class, usize, String) {
         let stat = &self.account.stats[change.key as usize];
         let (decision, _) = &self.decisions[change.key as usize];
-        let unheard = || decision.vocabulary && !stat.values[0].contains(value_hash(&change.actual));
+        let unheard =
+            || decision.vocabulary && !stat.values[0].contains(value_hash(&change.actual));
         if self.known[change.key as usize] {
             return (Class::Noise, usize::MAX, "named by the noise file".to_owned());
         }
@@ -677,22 +780,40 @@ impl Judge<'_> {
         }
         let values = [change.expected.as_deref(), change.actual.as_deref()];
         let route = &self.account.routes[stat.route as usize].name;
-        if let Some(index) =
-            self.settings.approvals.find(route, stat.kind, &stat.general, &stat.label, values, &self.settings.today)
-        {
+        if let Some(index) = self.settings.approvals.find(
+            route,
+            stat.kind,
+            &stat.general,
+            &stat.label,
+            values,
+            &self.settings.today,
+        ) {
             self.used[index] = true;
             let approval = &self.settings.approvals.approved[index];
-            let until = approval.expires.as_deref().map(|day| format!(" until {day}")).unwrap_or_default();
+            let until =
+                approval.expires.as_deref().map(|day| format!(" until {day}")).unwrap_or_default();
             if approval.is_expired(&self.settings.today) {
-                return (Class::Regression, index, format!("was approved{until}: {}", approval.reason));
+                return (
+                    Class::Regression,
+                    index,
+                    format!("was approved{until}: {}", approval.reason),
+                );
             }
             return (Class::Approved, index, format!("approved{until}: {}", approval.reason));
         }
         if stat.label == "added" && self.settings.rules.additions == Additions::Approved {
-            return (Class::Approved, usize::MAX, "additions are approved by [diff] additions".to_owned());
+            return (
+                Class::Approved,
+                usize::MAX,
+                "additions are approved by [diff] additions".to_owned(),
+            );
         }
         let why = if (decision.measured || decision.shaped) && unheard() {
-            format!("{}; but v1 has only {} values there, and never this one", decision.why, stat.values[0].distinct())
+            format!(
+                "{}; but v1 has only {} values there, and never this one",
+                decision.why,
+                stat.values[0].distinct()
+            )
         } else {
             decision.why.clone()
         };
@@ -722,7 +843,9 @@ fn known_noise(account: &Account, noise: &[NoisePlace]) -> Vec<bool> {
     let named = |stat: &super::noise::Stat| {
         let route = &account.routes[stat.route as usize].name;
         noise.iter().any(|known| {
-            (known.route == "*" || *known.route == **route) && known.place == stat.general && known.shape == stat.label
+            (known.route == "*" || *known.route == **route)
+                && known.place == stat.general
+                && known.shape == stat.label
         })
     };
     account.stats.iter().map(named).collect()
@@ -745,7 +868,11 @@ fn noise_places(account: &Account, decisions: &[(Decision, Samples)]) -> Vec<Noi
                 route: account.routes[stat.route as usize].name.to_string(),
                 place: stat.general.clone(),
                 shape: stat.label.clone(),
-                by: by.iter().filter(|(_, holds)| *holds).map(|(name, _)| (*name).to_owned()).collect(),
+                by: by
+                    .iter()
+                    .filter(|(_, holds)| *holds)
+                    .map(|(name, _)| (*name).to_owned())
+                    .collect(),
                 kind: stat.looks.filter(|_| decision.shaped).map(|kind| kind.to_string()),
                 own: [stat.own, samples.own],
                 baseline: [stat.base, samples.base],
@@ -758,7 +885,8 @@ fn noise_places(account: &Account, decisions: &[(Decision, Samples)]) -> Vec<Noi
     places
 }
 
-/// The authorities that are v1 itself for this exchange: what the client called it, and its address.
+/// The authorities that are v1 itself for this exchange: what the client called it, and its
+/// address.
 fn v1_hosts(exchange: &Exchange) -> Vec<String> {
     let request = exchange.request.as_ref().map(|request| &request.message);
     let host = request.and_then(host_of).into_iter();

@@ -31,7 +31,8 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
                 (Some(_), None) => (Kind::Missing, "removed", Look::Plain),
                 _ => (Kind::Body, "added", Look::Plain),
             };
-            let shown = |value: Option<&str>| value.map(|value| short(&context.masker.field(&name, value)));
+            let shown =
+                |value: Option<&str>| value.map(|value| short(&context.masker.field(&name, value)));
             sink.plain(kind, &place, label, shown(a), shown(b), look);
         }
     }

@@ -1,5 +1,5 @@
-//! Header fields compared as a multiset by name, whatever their order; and the built-in list of those that say nothing
-//! about v2.
+//! Header fields compared as a multiset by name, whatever their order; and the built-in list of
+//! those that say nothing about v2.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -39,8 +39,8 @@ impl How {
     }
 }
 
-/// Headers that are not compared by their value: name (a trailing `*` stands for any ending), how, and why.
-/// `[diff] compare = ["server"]` compares one of them after all.
+/// Headers that are not compared by their value: name (a trailing `*` stands for any ending), how,
+/// and why. `[diff] compare = ["server"]` compares one of them after all.
 pub const BUILT_IN: &[(&str, How, &str)] = &[
     ("date", How::Ignored, "when it was sent"),
     ("age", How::Ignored, "how long a cache had it"),
@@ -51,7 +51,11 @@ pub const BUILT_IN: &[(&str, How, &str)] = &[
     ("te", How::Ignored, "of the connection"),
     ("trailer", How::Ignored, "announces trailers, which are compared"),
     ("upgrade", How::Ignored, "of the connection"),
-    ("content-length", How::Ignored, "follows from the body, which is compared (compared where there is none, as for HEAD)"),
+    (
+        "content-length",
+        How::Ignored,
+        "follows from the body, which is compared (compared where there is none, as for HEAD)",
+    ),
     ("content-md5", How::Ignored, "follows from the body"),
     ("digest", How::Ignored, "follows from the body"),
     ("content-digest", How::Ignored, "follows from the body"),
@@ -126,26 +130,49 @@ static BY_NAME: LazyLock<(FxHashMap<&str, How>, Vec<(&str, How)>)> = LazyLock::n
 /// The built-in way to compare the header of this (lower case) name; none means by value.
 fn built_in(name: &str) -> Option<How> {
     let (names, starts) = &*BY_NAME;
-    names.get(name).copied().or_else(|| starts.iter().find(|(start, _)| name.starts_with(start)).map(|(_, how)| *how))
+    names
+        .get(name)
+        .copied()
+        .or_else(|| starts.iter().find(|(start, _)| name.starts_with(start)).map(|(_, how)| *how))
 }
 
-/// Compares header fields. `bodies` says whether there are bodies to compare, from which `Content-Length` follows.
-pub fn compare(context: &Context<'_>, expected: &Headers, actual: &Headers, bodies: bool, sink: &mut Sink) {
+/// Compares header fields. `bodies` says whether there are bodies to compare, from which
+/// `Content-Length` follows.
+pub fn compare(
+    context: &Context<'_>,
+    expected: &Headers,
+    actual: &Headers,
+    bodies: bool,
+    sink: &mut Sink,
+) {
     fields(context, "", expected, actual, bodies, sink);
 }
 
 /// Compares trailer fields; their places are `trailer:name`.
-pub fn compare_trailers(context: &Context<'_>, expected: &Headers, actual: &Headers, sink: &mut Sink) {
+pub fn compare_trailers(
+    context: &Context<'_>,
+    expected: &Headers,
+    actual: &Headers,
+    sink: &mut Sink,
+) {
     if !expected.is_empty() || !actual.is_empty() {
         fields(context, "trailer:", expected, actual, false, sink);
     }
 }
 
-fn fields<'h>(context: &Context<'_>, prefix: &str, expected: &'h Headers, actual: &'h Headers, bodies: bool, sink: &mut Sink) {
-    // All names in lower case, one behind the other, and each field by where its name stands: by name, v1's before v2's, then
-    // in their order.
+fn fields<'h>(
+    context: &Context<'_>,
+    prefix: &str,
+    expected: &'h Headers,
+    actual: &'h Headers,
+    bodies: bool,
+    sink: &mut Sink,
+) {
+    // All names in lower case, one behind the other, and each field by where its name stands: by
+    // name, v1's before v2's, then in their order.
     let mut names = String::with_capacity(256);
-    let mut fields: Vec<(Range<usize>, bool, &'h [u8])> = Vec::with_capacity(expected.len() + actual.len());
+    let mut fields: Vec<(Range<usize>, bool, &'h [u8])> =
+        Vec::with_capacity(expected.len() + actual.len());
     for (is_actual, headers) in [(false, expected), (true, actual)] {
         for (name, value) in headers.iter() {
             let start = names.len();
@@ -159,7 +186,8 @@ fn fields<'h>(context: &Context<'_>, prefix: &str, expected: &'h Headers, actual
         let name = &names[group[0].0.clone()];
         let (a, b) = group.split_at(group.partition_point(|(_, is_actual, _)| !is_actual));
         let value_of = |field: &(Range<usize>, bool, &'h [u8])| field.2;
-        let how = built_in(name).filter(|_| !context.rules.compare.iter().any(|wanted| wanted == name));
+        let how =
+            built_in(name).filter(|_| !context.rules.compare.iter().any(|wanted| wanted == name));
         let how = if name == "content-length" && !bodies { None } else { how };
         if how == Some(How::Ignored) {
             continue;
@@ -168,15 +196,23 @@ fn fields<'h>(context: &Context<'_>, prefix: &str, expected: &'h Headers, actual
         if a.iter().map(value_of).eq(b.iter().map(value_of)) {
             continue;
         }
-        let (a, b): (&mut Vec<_>, &mut Vec<_>) = (&mut a.iter().map(value_of).collect(), &mut b.iter().map(value_of).collect());
+        let (a, b): (&mut Vec<_>, &mut Vec<_>) =
+            (&mut a.iter().map(value_of).collect(), &mut b.iter().map(value_of).collect());
         let field = Field { context, place: format!("{prefix}{name}"), name };
         match (how, name) {
             _ if a.is_empty() || b.is_empty() => field.lone(a, b, sink),
             (Some(How::Presence), _) => {}
             (Some(How::EntityTag), _) => {
-                let weak = |values: &[&[u8]]| values.first().is_some_and(|value| value.starts_with(b"W/"));
+                let weak =
+                    |values: &[&[u8]]| values.first().is_some_and(|value| value.starts_with(b"W/"));
                 if weak(a) != weak(b) {
-                    field.change(if weak(a) { "weak→strong" } else { "strong→weak" }, a, b, Look::Plain, sink);
+                    field.change(
+                        if weak(a) { "weak→strong" } else { "strong→weak" },
+                        a,
+                        b,
+                        Look::Plain,
+                        sink,
+                    );
                 }
             }
             (Some(How::Set), _) => {
@@ -246,7 +282,11 @@ impl Field<'_, '_> {
                 (Some(a), Some(b)) => self.context.look(a, b, false),
                 _ => Look::Plain,
             };
-            let part = Field { context: self.context, place: format!("{}:{part}", self.place), name: self.name };
+            let part = Field {
+                context: self.context,
+                place: format!("{}:{part}", self.place),
+                name: self.name,
+            };
             let a: Vec<&[u8]> = a.iter().map(String::as_bytes).collect();
             let b: Vec<&[u8]> = b.iter().map(String::as_bytes).collect();
             part.change(label, &a, &b, look, sink);
@@ -256,7 +296,10 @@ impl Field<'_, '_> {
     /// A location whose authority is v1's or v2's own is compared without it.
     fn location(&self, a: &mut [&[u8]], b: &mut [&[u8]], sink: &mut Sink) {
         let own = |values: &[&[u8]], hosts: &[String]| {
-            values.iter().map(|value| without_host(&String::from_utf8_lossy(value), hosts)).collect::<Vec<_>>()
+            values
+                .iter()
+                .map(|value| without_host(&String::from_utf8_lossy(value), hosts))
+                .collect::<Vec<_>>()
         };
         let [v1, v2] = (self.context.hosts)();
         let (left, right) = (own(a, &v1), own(b, &v2));
@@ -265,16 +308,22 @@ impl Field<'_, '_> {
             return;
         }
         let look = match (&*left, &*right) {
-            ([a], [b]) if path_and_query(a.as_bytes()) != path_and_query(b.as_bytes()) => self.context.look(a, b, false),
+            ([a], [b]) if path_and_query(a.as_bytes()) != path_and_query(b.as_bytes()) => {
+                self.context.look(a, b, false)
+            }
             _ => Look::Plain,
         };
         self.change("changed", a, b, look, sink);
     }
 
     fn change(&self, label: &'static str, a: &[&[u8]], b: &[&[u8]], look: Look, sink: &mut Sink) {
-        let text = |values: &[&[u8]]| (!values.is_empty()).then(|| String::from_utf8_lossy(&joined(values)).into_owned());
+        let text = |values: &[&[u8]]| {
+            (!values.is_empty()).then(|| String::from_utf8_lossy(&joined(values)).into_owned())
+        };
         let (a, b) = (text(a), text(b));
-        if let Verdict::Taken(rule) = self.context.rules.judge_header(self.name, a.as_deref(), b.as_deref()) {
+        if let Verdict::Taken(rule) =
+            self.context.rules.judge_header(self.name, a.as_deref(), b.as_deref())
+        {
             sink.ruled.push(rule);
             return;
         }
@@ -282,7 +331,13 @@ impl Field<'_, '_> {
         // What a challenge of Negotiate or NTLM carries.
         let secret = self.place.ends_with(";token");
         let shown = |value: Option<String>| {
-            value.map(|value| short(&if secret { masker.secret(&value) } else { masker.header(self.name, &value) }))
+            value.map(|value| {
+                short(&if secret {
+                    masker.secret(&value)
+                } else {
+                    masker.header(self.name, &value)
+                })
+            })
         };
         let kind = if label == "removed" { Kind::Missing } else { Kind::Header };
         sink.plain(kind, &self.place, label, shown(a), shown(b), look);
@@ -313,8 +368,9 @@ fn media_type(values: &[&[u8]]) -> Vec<String> {
     let mut out: Vec<String> = parts.next().into_iter().collect();
     // What stands between parts says nothing of them, and is mostly made anew.
     let is_multipart = out.first().is_some_and(|kind| kind.starts_with("multipart/"));
-    let mut parameters: Vec<String> =
-        parts.filter(|part| !(part.is_empty() || is_multipart && part.starts_with("boundary="))).collect();
+    let mut parameters: Vec<String> = parts
+        .filter(|part| !(part.is_empty() || is_multipart && part.starts_with("boundary=")))
+        .collect();
     parameters.sort();
     out.extend(parameters);
     out
@@ -325,8 +381,9 @@ fn without_host(url: &str, hosts: &[String]) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = rest[..end].to_ascii_lowercase();
-    let authority =
-        authority.strip_suffix(if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" }).unwrap_or(&authority);
+    let authority = authority
+        .strip_suffix(if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" })
+        .unwrap_or(&authority);
     if hosts.iter().any(|host| host == authority) {
         let path = &rest[end..];
         if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
@@ -335,7 +392,8 @@ fn without_host(url: &str, hosts: &[String]) -> String {
     }
 }
 
-/// `Set-Cookie` by cookie and attribute (RFC 6265 §4.1); places are `set-cookie:NAME` and `set-cookie:NAME;attribute`.
+/// `Set-Cookie` by cookie and attribute (RFC 6265 §4.1); places are `set-cookie:NAME` and
+/// `set-cookie:NAME;attribute`.
 fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
     let mut names: BTreeMap<String, [Option<Cookie>; 2]> = BTreeMap::new();
     for (side, values) in [a, b].into_iter().enumerate() {
@@ -348,17 +406,31 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
     }
     for (name, sides) in names {
         let place = format!("set-cookie:{name}");
-        let mut report = |place: &str, label: &'static str, a: Option<&str>, b: Option<&str>, look: Look| {
+        let mut report = |place: &str,
+                          label: &'static str,
+                          a: Option<&str>,
+                          b: Option<&str>,
+                          look: Look| {
             if let Verdict::Taken(rule) = context.rules.judge_cookie(&name, a, b) {
                 sink.ruled.push(rule);
                 return;
             }
             let secret = !place.contains(';');
             let shown = |value: Option<&str>| {
-                value.map(|value| if secret { context.masker.secret(value) } else { context.masker.value(value) }.into_owned())
+                value.map(|value| {
+                    if secret { context.masker.secret(value) } else { context.masker.value(value) }
+                        .into_owned()
+                })
             };
             let kind = if label == "removed" { Kind::Missing } else { Kind::Header };
-            sink.plain(kind, place, label, shown(a).as_deref().map(short), shown(b).as_deref().map(short), look);
+            sink.plain(
+                kind,
+                place,
+                label,
+                shown(a).as_deref().map(short),
+                shown(b).as_deref().map(short),
+                look,
+            );
         };
         match &sides {
             [Some(a), None] => report(&place, "removed", Some(&a.value), None, Look::Plain),
@@ -371,16 +443,21 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                     };
                     report(&place, "changed", Some(&a.value), Some(&b.value), look);
                 }
-                let attributes: std::collections::BTreeSet<&String> = a.attributes.keys().chain(b.attributes.keys()).collect();
+                let attributes: std::collections::BTreeSet<&String> =
+                    a.attributes.keys().chain(b.attributes.keys()).collect();
                 for attribute in attributes {
                     let (left, right) = (a.attributes.get(attribute), b.attributes.get(attribute));
-                    // A time, and Max-Age or its presence says the rest; a domain may be the host's own.
-                    if left == right || attribute == "expires" && left.is_some() && right.is_some() {
+                    // A time, and Max-Age or its presence says the rest; a domain may be the host's
+                    // own.
+                    if left == right || attribute == "expires" && left.is_some() && right.is_some()
+                    {
                         continue;
                     }
                     let hosted = |value: Option<&String>, hosts: &[String]| {
                         value.is_none_or(|value| {
-                            hosts.iter().any(|host| host.split(':').next() == Some(value.trim_start_matches('.')))
+                            hosts.iter().any(|host| {
+                                host.split(':').next() == Some(value.trim_start_matches('.'))
+                            })
                         })
                     };
                     if attribute == "domain" {
@@ -395,7 +472,13 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                         _ => "changed",
                     };
                     let place = format!("{place};{attribute}");
-                    report(&place, label, left.map(String::as_str), right.map(String::as_str), Look::Plain);
+                    report(
+                        &place,
+                        label,
+                        left.map(String::as_str),
+                        right.map(String::as_str),
+                        Look::Plain,
+                    );
                 }
             }
             [None, None] => {}
@@ -412,13 +495,18 @@ struct Cookie {
 impl Cookie {
     fn parse(text: &str) -> Self {
         let mut parts = text.split(';').map(str::trim);
-        let (name, value) = parts.next().and_then(|pair| pair.split_once('=')).unwrap_or(("", text));
+        let (name, value) =
+            parts.next().and_then(|pair| pair.split_once('=')).unwrap_or(("", text));
         let attributes = parts
             .filter(|part| !part.is_empty())
             .map(|part| {
                 let (name, value) = part.split_once('=').unwrap_or((part, ""));
                 let name = name.trim().to_ascii_lowercase();
-                let value = if name == "path" { value.to_owned() } else { value.trim().to_ascii_lowercase() };
+                let value = if name == "path" {
+                    value.to_owned()
+                } else {
+                    value.trim().to_ascii_lowercase()
+                };
                 (name, value)
             })
             .collect();

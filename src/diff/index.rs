@@ -1,4 +1,5 @@
-//! Where each outcome stands in its file, by the name of its request: what joins outcomes to exchanges without holding either.
+//! Where each outcome stands in its file, by the name of its request: what joins outcomes to
+//! exchanges without holding either.
 
 use std::fs::File;
 use std::io;
@@ -73,7 +74,9 @@ impl Index {
             return;
         }
         match log::read(line) {
-            Ok(Line::Outcome(outcome)) => self.entries.push(Entry { id: outcome.id, length, offset }),
+            Ok(Line::Outcome(outcome)) => {
+                self.entries.push(Entry { id: outcome.id, length, offset })
+            }
             Ok(Line::Header(header)) => {
                 self.starts.push((offset, header.started));
                 self.mapped = header.mapped();
@@ -109,7 +112,9 @@ impl Index {
     pub(super) fn read(&self, at: usize) -> io::Result<Option<(Outcome, Option<Timestamp>)>> {
         let entry = self.entries[at];
         let line = read_at(&self.file, entry.offset, entry.length)?;
-        let started = self.starts[..self.starts.partition_point(|(offset, _)| *offset <= entry.offset)].last();
+        let started = self.starts
+            [..self.starts.partition_point(|(offset, _)| *offset <= entry.offset)]
+            .last();
         Ok(match log::read(&line) {
             Ok(Line::Outcome(outcome)) => Some((*outcome, started.map(|(_, started)| *started))),
             _ => None,

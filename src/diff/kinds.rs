@@ -1,7 +1,7 @@
 //! Kinds of values that are told by their shape alone: dates, identifiers, tokens.
 //!
-//! Two values of one such kind may differ by themselves. Whether they do is for `noise` to say; a kind says only what a
-//! value looks like, strictly: a plain word, a price or a name has none.
+//! Two values of one such kind may differ by themselves. Whether they do is for `noise` to say; a
+//! kind says only what a value looks like, strictly: a plain word, a price or a name has none.
 
 use std::fmt;
 
@@ -41,7 +41,8 @@ pub enum ValueKind {
     TraceParent,
     /// An entity tag (RFC 9110 §8.8.3).
     ETag,
-    /// A word, a joiner and something that looks random, as in `ch_3f2a91c07be41d05`: a hash of the word, and the whole length.
+    /// A word, a joiner and something that looks random, as in `ch_3f2a91c07be41d05`: a hash of the
+    /// word, and the whole length.
     Prefixed(u16, u16),
     /// This many hexadecimal digits that look random.
     Hex(u16),
@@ -88,7 +89,8 @@ impl ValueKind {
         )
     }
 
-    /// The kind called `name` in a rule (`matches = "uuid"`), as a test of one value; none for a name that is no kind.
+    /// The kind called `name` in a rule (`matches = "uuid"`), as a test of one value; none for a
+    /// name that is no kind.
     pub fn test(name: &str) -> Option<fn(&str) -> bool> {
         Some(match name {
             "rfc3339" => |text| matches!(of_text(text), Some(Self::Rfc3339)),
@@ -103,7 +105,10 @@ impl ValueKind {
             "etag" => |text| etag(text.as_bytes()),
             "hex" => |text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
             "number" => |text| text.parse::<f64>().is_ok_and(f64::is_finite),
-            "integer" => |text| text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit()) && !text.is_empty(),
+            "integer" => |text| {
+                text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit())
+                    && !text.is_empty()
+            },
             _ => return None,
         })
     }
@@ -159,7 +164,10 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
         55 if bytes[2] == b'-'
             && bytes[35] == b'-'
             && bytes[52] == b'-'
-            && [&bytes[..2], &bytes[3..35], &bytes[36..52], &bytes[53..]].concat().iter().all(u8::is_ascii_hexdigit) =>
+            && [&bytes[..2], &bytes[3..35], &bytes[36..52], &bytes[53..]]
+                .concat()
+                .iter()
+                .all(u8::is_ascii_hexdigit) =>
         {
             return Some(ValueKind::TraceParent);
         }
@@ -244,7 +252,10 @@ fn instant(text: &str) -> Option<Timestamp> {
         return Some(time);
     }
     // No offset, or one without colon (`+0000`).
-    let behind = bytes[19..].iter().position(|byte| !byte.is_ascii_digit() && *byte != b'.').map_or(text.len(), |at| 19 + at);
+    let behind = bytes[19..]
+        .iter()
+        .position(|byte| !byte.is_ascii_digit() && *byte != b'.')
+        .map_or(text.len(), |at| 19 + at);
     match &text[behind..] {
         "" => format!("{text}Z").parse().ok(),
         offset if offset.len() == 5 && matches!(bytes[behind], b'+' | b'-') => {
@@ -254,9 +265,11 @@ fn instant(text: &str) -> Option<Timestamp> {
     }
 }
 
-/// `Sun, 22 Nov 2026 10:00:00 GMT`, also with hyphens as cookies have it, and with an offset in digits.
+/// `Sun, 22 Nov 2026 10:00:00 GMT`, also with hyphens as cookies have it, and with an offset in
+/// digits.
 fn http_date(text: &str) -> Option<Timestamp> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let rest = text.split_once(',')?.1.trim();
     let mut parts = rest.split([' ', '-']).filter(|part| !part.is_empty());
     let day: u8 = parts.next()?.parse().ok()?;
@@ -271,20 +284,22 @@ fn http_date(text: &str) -> Option<Timestamp> {
 
 fn date(bytes: &[u8]) -> bool {
     bytes.len() == 10
-        && bytes.iter().enumerate().all(|(at, byte)| if at == 4 || at == 7 { *byte == b'-' } else { byte.is_ascii_digit() })
+        && bytes.iter().enumerate().all(|(at, byte)| {
+            if at == 4 || at == 7 { *byte == b'-' } else { byte.is_ascii_digit() }
+        })
         && (1..=12).contains(&((bytes[5] - b'0') * 10 + (bytes[6] - b'0')))
         && (1..=31).contains(&((bytes[8] - b'0') * 10 + (bytes[9] - b'0')))
 }
 
-/// The version of a UUID, in its text form of 36 characters; the nil UUID is a constant, not an identifier.
+/// The version of a UUID, in its text form of 36 characters; the nil UUID is a constant, not an
+/// identifier.
 pub(crate) fn uuid(bytes: &[u8]) -> Option<u8> {
     if bytes.len() != 36 {
         return None;
     }
-    let fits = bytes
-        .iter()
-        .enumerate()
-        .all(|(at, byte)| if matches!(at, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() });
+    let fits = bytes.iter().enumerate().all(|(at, byte)| {
+        if matches!(at, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() }
+    });
     let version = (bytes[14] as char).to_digit(16)? as u8;
     (fits && (1..=8).contains(&version)).then_some(version)
 }
@@ -306,33 +321,46 @@ pub(crate) fn object_id(bytes: &[u8]) -> bool {
     if bytes.len() != 24 || !bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         return false;
     }
-    let seconds = bytes[..8].iter().fold(0_u64, |sum, byte| sum * 16 + u64::from((*byte as char).to_digit(16).unwrap_or(0)));
-    (978_307_200..4_102_444_800).contains(&seconds) && bytes.iter().any(|byte| byte.is_ascii_alphabetic())
+    let seconds = bytes[..8]
+        .iter()
+        .fold(0_u64, |sum, byte| sum * 16 + u64::from((*byte as char).to_digit(16).unwrap_or(0)));
+    (978_307_200..4_102_444_800).contains(&seconds)
+        && bytes.iter().any(|byte| byte.is_ascii_alphabetic())
 }
 
 fn jwt(bytes: &[u8]) -> bool {
     bytes.starts_with(b"eyJ")
         && bytes.iter().filter(|byte| **byte == b'.').count() == 2
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'='))
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'='))
 }
 
 fn etag(bytes: &[u8]) -> bool {
     let inner = bytes.strip_prefix(b"W/").unwrap_or(bytes);
-    inner.len() >= 2 && inner[0] == b'"' && inner[inner.len() - 1] == b'"' && !inner[1..inner.len() - 1].contains(&b'"')
+    inner.len() >= 2
+        && inner[0] == b'"'
+        && inner[inner.len() - 1] == b'"'
+        && !inner[1..inner.len() - 1].contains(&b'"')
 }
 
-/// `ch_3f2a91c07be41d05`, `req-0190163d…`: at most twelve letters, a joiner, at least twelve random characters.
+/// `ch_3f2a91c07be41d05`, `req-0190163d…`: at most twelve letters, a joiner, at least twelve random
+/// characters.
 fn prefixed(bytes: &[u8]) -> Option<ValueKind> {
     let word = bytes.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
     let rest = bytes.get(word + 1..)?;
     let random = uuid(rest).is_some()
         || ulid(rest)
         || random_token(rest)
-        || rest.len() >= 12 && rest.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && changes_of_kind(rest) >= 3;
+        || rest.len() >= 12
+            && rest.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            && changes_of_kind(rest) >= 3;
     if !(1..=12).contains(&word) || !matches!(bytes[word], b'_' | b'-') || !random {
         return None;
     }
-    let hash = bytes[..word].iter().fold(0_u16, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte)));
+    let hash = bytes[..word]
+        .iter()
+        .fold(0_u16, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u16::from(byte)));
     Some(ValueKind::Prefixed(hash, u16::try_from(bytes.len()).unwrap_or(u16::MAX)))
 }
 
@@ -347,10 +375,13 @@ pub(crate) fn random_hex(bytes: &[u8]) -> bool {
         && entropy(bytes) >= if bytes.len() >= 32 { 3.0 } else { 2.5 }
 }
 
-/// At least 16 characters of base64 or base64url that look random: three kinds of character, and no words.
+/// At least 16 characters of base64 or base64url that look random: three kinds of character, and no
+/// words.
 pub(crate) fn random_token(bytes: &[u8]) -> bool {
     bytes.len() >= 16
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'='))
+        && bytes.iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+        })
         && mixed(bytes) >= 3
         && changes_of_kind(bytes) * 4 >= bytes.len()
         && entropy(bytes) >= 3.2
@@ -363,7 +394,8 @@ fn mixed(bytes: &[u8]) -> usize {
         + usize::from(bytes.iter().any(u8::is_ascii_digit))
 }
 
-/// How often the kind of character changes: words change seldom, random text at every second character.
+/// How often the kind of character changes: words change seldom, random text at every second
+/// character.
 fn changes_of_kind(bytes: &[u8]) -> usize {
     let kind = |byte: u8| match byte {
         b'a'..=b'z' => 0,
@@ -381,7 +413,12 @@ fn entropy(bytes: &[u8]) -> f64 {
         counts[byte as usize] += 1;
     }
     let total = bytes.len() as f64;
-    counts.iter().filter(|count| **count > 0).map(|&count| f64::from(count) / total).map(|share| -share * share.log2()).sum()
+    counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|&count| f64::from(count) / total)
+        .map(|share| -share * share.log2())
+        .sum()
 }
 
 #[cfg(test)]
@@ -461,6 +498,9 @@ mod tests {
         ] {
             assert_eq!(instant_of(kind, text), Some(ten), "{text}");
         }
-        assert_eq!(instant_of(ValueKind::EpochSeconds, "1795341600.5").map(Timestamp::nanos), Some(1_795_341_600_500_000_000));
+        assert_eq!(
+            instant_of(ValueKind::EpochSeconds, "1795341600.5").map(Timestamp::nanos),
+            Some(1_795_341_600_500_000_000)
+        );
     }
 }

@@ -39,7 +39,8 @@ pub enum Kind {
     Status,
     /// A header field; the place is its name in lower case.
     Header,
-    /// The body; the place is a JSONPath (RFC 9535), or what the body's kind has instead (`line 12`, `bytes`).
+    /// The body; the place is a JSONPath (RFC 9535), or what the body's kind has instead (`line
+    /// 12`, `bytes`).
     Body,
     /// Something v1 sent and v2 did not.
     Missing,
@@ -134,10 +135,12 @@ pub struct Cluster {
     pub exchanges: u64,
     /// Of how many compared exchanges of the route.
     pub compared: u64,
-    /// Other routes on which the same change was found (kind, place, shape, class): one cause most likely, as of a framework.
+    /// Other routes on which the same change was found (kind, place, shape, class): one cause most
+    /// likely, as of a framework.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub also_on: u64,
-    /// What separates its exchanges from the matching ones of the route, e.g. `query.currency = "JPY"`.
+    /// What separates its exchanges from the matching ones of the route, e.g. `query.currency =
+    /// "JPY"`.
     #[serde(default)]
     pub only_where: Option<String>,
     /// First time it was seen (capture time).
@@ -169,7 +172,8 @@ pub struct Totals {
     pub approved: u64,
     /// Compared exchanges where v2 gave no usable answer (they are mismatched as well).
     pub failed: u64,
-    /// Exchanges that were not compared, by reason (`skipped`, `no-response`, `response-damaged`, `not-replayed` …).
+    /// Exchanges that were not compared, by reason (`skipped`, `no-response`, `response-damaged`,
+    /// `not-replayed` …).
     pub not_compared: std::collections::BTreeMap<String, u64>,
     /// Differences of exchanges that had too many; counted and not listed.
     pub unlisted: u64,
@@ -179,9 +183,11 @@ pub struct Totals {
     pub unmatched_rules: Vec<String>,
     /// Approvals that matched nothing.
     pub unmatched_approvals: Vec<String>,
-    /// Approvals whose end date is past and that matched something: their differences are regressions again.
+    /// Approvals whose end date is past and that matched something: their differences are
+    /// regressions again.
     pub expired_approvals: Vec<String>,
-    /// The approvals of outgoing calls on the day of the diff: reports apply them to the mock's ledger.
+    /// The approvals of outgoing calls on the day of the diff: reports apply them to the mock's
+    /// ledger.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub call_approvals: Vec<approvals::CallApproval>,
 }

@@ -1,5 +1,6 @@
-//! Multipart bodies (RFC 2046 §5.1) taken apart, and compared part by part: by name where every part has one (as in forms), else
-//! by position. Places are those inside the part behind `part NAME: ` or `part 2: `.
+//! Multipart bodies (RFC 2046 §5.1) taken apart, and compared part by part: by name where every
+//! part has one (as in forms), else by position. Places are those inside the part behind `part
+//! NAME: ` or `part 2: `.
 
 use std::collections::BTreeMap;
 
@@ -22,9 +23,15 @@ struct Part<'a> {
     content: &'a [u8],
 }
 
-/// Compares two multipart bodies; false where one of them is none. Parts of parts are compared as text or bytes: a hostile body
-/// may nest them without end.
-pub(super) fn compare(context: &Context<'_>, types: [&Headers; 2], a: &[u8], b: &[u8], sink: &mut Sink) -> bool {
+/// Compares two multipart bodies; false where one of them is none. Parts of parts are compared as
+/// text or bytes: a hostile body may nest them without end.
+pub(super) fn compare(
+    context: &Context<'_>,
+    types: [&Headers; 2],
+    a: &[u8],
+    b: &[u8],
+    sink: &mut Sink,
+) -> bool {
     let (Some(left), Some(right)) = (parts(types[0], a), parts(types[1], b)) else { return false };
     match (by_name(&left), by_name(&right)) {
         (Some(left), Some(mut right)) => {
@@ -44,8 +51,16 @@ pub(super) fn compare(context: &Context<'_>, types: [&Headers; 2], a: &[u8], b: 
     true
 }
 
-fn part(context: &Context<'_>, which: &str, general: &str, a: Option<&Part<'_>>, b: Option<&Part<'_>>, sink: &mut Sink) {
-    let mut inside = Sink { present: sink.present.as_ref().map(|_| Default::default()), ..Sink::default() };
+fn part(
+    context: &Context<'_>,
+    which: &str,
+    general: &str,
+    a: Option<&Part<'_>>,
+    b: Option<&Part<'_>>,
+    sink: &mut Sink,
+) {
+    let mut inside =
+        Sink { present: sink.present.as_ref().map(|_| Default::default()), ..Sink::default() };
     match (a, b) {
         (Some(a), Some(b)) => {
             let headers = [&a.headers, &b.headers];
@@ -58,8 +73,17 @@ fn part(context: &Context<'_>, which: &str, general: &str, a: Option<&Part<'_>>,
                 inside.plain(Kind::Body, "part", "changed", a, b, Look::Plain);
             }
         }
-        (Some(a), None) => inside.plain(Kind::Missing, "part", "removed", Some(a.shown(context)), None, Look::Plain),
-        (None, Some(b)) => inside.plain(Kind::Body, "part", "added", None, Some(b.shown(context)), Look::Plain),
+        (Some(a), None) => inside.plain(
+            Kind::Missing,
+            "part",
+            "removed",
+            Some(a.shown(context)),
+            None,
+            Look::Plain,
+        ),
+        (None, Some(b)) => {
+            inside.plain(Kind::Body, "part", "added", None, Some(b.shown(context)), Look::Plain)
+        }
         (None, None) => {}
     }
     // What was found inside is told under the part's name.
@@ -100,7 +124,8 @@ fn parts<'a>(headers: &Headers, body: &'a [u8]) -> Option<Vec<Part<'a>>> {
     if !kind.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/")) {
         return None;
     }
-    let delimiter = ["--", &parameter(&kind, "boundary").filter(|boundary| !boundary.is_empty())?].concat();
+    let delimiter =
+        ["--", &parameter(&kind, "boundary").filter(|boundary| !boundary.is_empty())?].concat();
     let mut parts = Vec::new();
     // Where the part under way begins.
     let mut begin = None;

@@ -1,10 +1,11 @@
 //! Which places vary by themselves, and how sure that is.
 //!
-//! Three ways add up. *Self*: equal requests of the recording that v1 answered differently. *Baseline*: the same requests
-//! answered once more by v1 in staging. *Shape*: both sides have the same kind of value that is made anew for each answer.
-//! A measured place is noise only where v2 differs no more often than v1 does from itself; and whatever the way, what v1
-//! never did (always the same value where v1 varies, a value outside a small vocabulary) stays a regression. A change of
-//! type or presence is a place of its own: noise of a value does not cover it.
+//! Three ways add up. *Self*: equal requests of the recording that v1 answered differently.
+//! *Baseline*: the same requests answered once more by v1 in staging. *Shape*: both sides have the
+//! same kind of value that is made anew for each answer. A measured place is noise only where v2
+//! differs no more often than v1 does from itself; and whatever the way, what v1 never did (always
+//! the same value where v1 varies, a value outside a small vocabulary) stays a regression. A change
+//! of type or presence is a place of its own: noise of a value does not cover it.
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -13,9 +14,11 @@ use statrs::function::factorial::ln_factorial;
 use super::Kind;
 use super::kinds::ValueKind;
 
-/// A place is not noise where v2 differing so often would happen by chance with less than this probability.
+/// A place is not noise where v2 differing so often would happen by chance with less than this
+/// probability.
 const SIGNIFICANCE: f64 = 3e-4;
-/// … and where v2 differs more often than v1 by this factor; large samples find differences that mean nothing.
+/// … and where v2 differs more often than v1 by this factor; large samples find differences that
+/// mean nothing.
 const FACTOR: f64 = 1.25;
 /// Pairs below which a measured place is said to rest on few samples.
 const FEW: u64 = 5;
@@ -52,7 +55,8 @@ impl Sketch {
     /// The probability that two of the values are equal.
     fn repeats(&self) -> f64 {
         let total = self.total.max(1) as f64;
-        let square: f64 = self.counts.values().map(|&count| (f64::from(count) / total).powi(2)).sum();
+        let square: f64 =
+            self.counts.values().map(|&count| (f64::from(count) / total).powi(2)).sum();
         square.max(1.0 / total)
     }
 
@@ -110,14 +114,19 @@ pub(super) struct Decision {
     pub(super) why: String,
 }
 
-/// Judges a way of changing. `opposite` is the same for the change in the other direction: v1 against itself has no direction.
+/// Judges a way of changing. `opposite` is the same for the change in the other direction: v1
+/// against itself has no direction.
 pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Decision {
     let mut decision = Decision::default();
     let mut said = Vec::new();
     let own = (stat.own + opposite.0).min(samples.own.max(stat.own + opposite.0));
     let ways = [
         ("v1 answers equal requests differently", own, samples.own.max(own)),
-        ("v1 in staging differs as well", stat.base + opposite.1, samples.base.max(stat.base + opposite.1)),
+        (
+            "v1 in staging differs as well",
+            stat.base + opposite.1,
+            samples.base.max(stat.base + opposite.1),
+        ),
     ];
     let live = samples.live.max(stat.live);
     for (what, changed, of) in ways {
@@ -134,7 +143,10 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             ));
         } else {
             decision.measured = true;
-            said.push(format!("{what} in {changed} of {of}{few}; v2 differs in {} of {live}", stat.live));
+            said.push(format!(
+                "{what} in {changed} of {of}{few}; v2 differs in {} of {live}",
+                stat.live
+            ));
         }
     }
     if let Some(kind) = stat.looks.filter(|_| stat.label == "changed") {
@@ -149,13 +161,19 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
     if (decision.measured || decision.shaped) && stat.label == "changed" {
         let [v1, v2] = &stat.values;
         // v2 is always the same where v1 hardly ever is. Times of a fast replay may well be equal.
-        let frozen = v2.constant() && v2.total >= 5 && v1.repeats().powf(v2.total as f64 - 1.0) < 1e-4 && !v1.constant();
+        let frozen = v2.constant()
+            && v2.total >= 5
+            && v1.repeats().powf(v2.total as f64 - 1.0) < 1e-4
+            && !v1.constant();
         if frozen && !stat.looks.is_some_and(ValueKind::is_time) {
-            said.push(format!("but v2 always has the same value ({} times) where v1 varies", v2.total));
+            said.push(format!(
+                "but v2 always has the same value ({} times) where v1 varies",
+                v2.total
+            ));
             (decision.measured, decision.shaped) = (false, false);
         }
-        // A value that was seen once means that there are others which were not seen yet. Times never come back, however few
-        // there were in a short recording.
+        // A value that was seen once means that there are others which were not seen yet. Times
+        // never come back, however few there were in a short recording.
         let settled = v1.counts.values().all(|&count| count > 1);
         decision.vocabulary = !v1.full
             && settled
@@ -174,24 +192,38 @@ fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> O
         return None;
     }
     if samples.own >= 3 && stat.own == 0 {
-        return Some(format!("both are {kind}, but v1 gave equal requests the same value in all {} pairs", samples.own));
+        return Some(format!(
+            "both are {kind}, but v1 gave equal requests the same value in all {} pairs",
+            samples.own
+        ));
     }
     if samples.base >= 3 && stat.base == 0 {
-        return Some(format!("both are {kind}, but v1 in staging gave the same value in all {} exchanges", samples.base));
+        return Some(format!(
+            "both are {kind}, but v1 in staging gave the same value in all {} exchanges",
+            samples.base
+        ));
     }
     let equal = live.saturating_sub(stat.live);
     if live >= 5 && equal * 10 > live {
-        return Some(format!("both are {kind}, but v2 has v1's value in {equal} of {live} exchanges"));
+        return Some(format!(
+            "both are {kind}, but v2 has v1's value in {equal} of {live} exchanges"
+        ));
     }
     let [v1, v2] = &stat.values;
-    let shared = v2.counts.iter().filter(|(value, _)| v1.contains(**value)).map(|(_, count)| u64::from(*count)).sum::<u64>();
+    let shared = v2
+        .counts
+        .iter()
+        .filter(|(value, _)| v1.contains(**value))
+        .map(|(_, count)| u64::from(*count))
+        .sum::<u64>();
     if v2.total >= 2 && shared * 2 > v2.total {
         return Some(format!("both are {kind}, but v2's values are v1's of other exchanges"));
     }
     None
 }
 
-/// The probability of at least `k2` of `n2`, if `k1 + k2` of `n1 + n2` were dealt by chance (Fisher's exact test, one-sided).
+/// The probability of at least `k2` of `n2`, if `k1 + k2` of `n1 + n2` were dealt by chance
+/// (Fisher's exact test, one-sided).
 pub(super) fn at_least(k1: u64, n1: u64, k2: u64, n2: u64) -> f64 {
     let (all, marked) = (n1 + n2, k1 + k2);
     let choose = |n: u64, k: u64| ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k);
@@ -222,7 +254,8 @@ pub(super) fn reversed(label: &str) -> Option<String> {
     }
 }
 
-/// A noisy place with its evidence: a line of `noise.jsonl`, which a person may read, edit and give to the next run.
+/// A noisy place with its evidence: a line of `noise.jsonl`, which a person may read, edit and give
+/// to the next run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NoisePlace {
@@ -237,7 +270,8 @@ pub struct NoisePlace {
     /// The kind of its values, where it was found by shape.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Pairs of equal requests that v1 answered differently there, of all such pairs with the place.
+    /// Pairs of equal requests that v1 answered differently there, of all such pairs with the
+    /// place.
     pub own: [u64; 2],
     /// Exchanges where v1 in staging differs, of all with the place.
     pub baseline: [u64; 2],
@@ -289,7 +323,10 @@ mod tests {
         assert!(!decide(&stat(10, 0), samples(10, 9), (0, 0)).measured, "v1 never varies");
         let rare = decide(&stat(100, 1), samples(100, 100), (0, 0));
         assert!(!rare.measured && rare.why.contains("not noise"), "{rare:?}");
-        assert!(decide(&stat(10, 0), samples(10, 9), (9, 0)).measured, "v1 varies in the other direction");
+        assert!(
+            decide(&stat(10, 0), samples(10, 9), (9, 0)).measured,
+            "v1 varies in the other direction"
+        );
     }
 
     #[test]
@@ -325,7 +362,10 @@ mod tests {
         }
         seconds.looks = Some(ValueKind::Rfc3339);
         let decision = decide(&seconds, samples(40, 9), (0, 0));
-        assert!(decision.shaped && !decision.vocabulary, "the seconds of a short recording do not come back");
+        assert!(
+            decision.shaped && !decision.vocabulary,
+            "the seconds of a short recording do not come back"
+        );
         assert!(!varied(40, 30).vocabulary, "too many values");
     }
 

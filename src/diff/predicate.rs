@@ -1,5 +1,5 @@
-//! What separates the exchanges of a cluster from the matching ones of their route: the smallest sharp predicate over the
-//! request or v1's answer, such as `query.currency = "JPY"`.
+//! What separates the exchanges of a cluster from the matching ones of their route: the smallest
+//! sharp predicate over the request or v1's answer, such as `query.currency = "JPY"`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -65,10 +65,15 @@ impl Features {
             match name.as_str() {
                 "cookie" => {
                     for cookie in value.split(';').take(32) {
-                        features.put(format!("cookie.{}", cookie.split('=').next().unwrap_or("").trim()), SECRET);
+                        features.put(
+                            format!("cookie.{}", cookie.split('=').next().unwrap_or("").trim()),
+                            SECRET,
+                        );
                     }
                 }
-                _ if masker.header(&name, &value) != value => features.put(format!("header.{name}"), SECRET),
+                _ if masker.header(&name, &value) != value => {
+                    features.put(format!("header.{name}"), SECRET)
+                }
                 "content-length" => {}
                 _ => features.put(format!("header.{name}"), &value),
             }
@@ -76,24 +81,40 @@ impl Features {
         features.body("body", &request.headers, &request.body.bytes, masker);
         if let Some(response) = &exchange.response {
             features.put("response.status".to_owned(), &response.message.status.to_string());
-            features.body("response", &response.message.headers, &response.message.body.bytes, masker);
+            features.body(
+                "response",
+                &response.message.headers,
+                &response.message.body.bytes,
+                masker,
+            );
         }
         features
     }
 
-    fn body(&mut self, prefix: &str, headers: &crate::http::Headers, bytes: &[u8], masker: &Masker) {
+    fn body(
+        &mut self,
+        prefix: &str,
+        headers: &crate::http::Headers,
+        bytes: &[u8],
+        masker: &Masker,
+    ) {
         const LONGEST: usize = 1 << 20;
         if bytes.is_empty() || bytes.len() > LONGEST {
             return;
         }
-        let Ok(content) = content::decode(bytes, headers.all("content-encoding"), LONGEST) else { return };
+        let Ok(content) = content::decode(bytes, headers.all("content-encoding"), LONGEST) else {
+            return;
+        };
         match content.trim_ascii_start().first() {
             Some(b'{' | b'[') => {
                 if let Ok(tape) = Tape::parse(&content) {
                     self.json(prefix, tape.root(), 0, masker);
                 }
             }
-            _ if headers.get("content-type").is_some_and(|t| t.starts_with(b"application/x-www-form-urlencoded")) => {
+            _ if headers
+                .get("content-type")
+                .is_some_and(|t| t.starts_with(b"application/x-www-form-urlencoded")) =>
+            {
                 for (name, value) in url::form_urlencoded::parse(&content).take(64) {
                     if masker.field(&name, "x") == "x" {
                         self.put_unless_secret(format!("{prefix}.{name}"), &value, masker);
@@ -147,11 +168,14 @@ impl Predicate {
             Self::Empty(name) => features.0.get(name).is_some_and(String::is_empty),
             Self::AtLeast(name, bound) => number(name).is_some_and(|value| value >= *bound),
             Self::AtMost(name, bound) => number(name).is_some_and(|value| value <= *bound),
-            Self::LongerThan(name, bound) => features.0.get(name).is_some_and(|value| value.len() > *bound),
+            Self::LongerThan(name, bound) => {
+                features.0.get(name).is_some_and(|value| value.len() > *bound)
+            }
         }
     }
 
-    /// Simpler ones first: about the request rather than the answer, equality rather than a bound, and a short name.
+    /// Simpler ones first: about the request rather than the answer, equality rather than a bound,
+    /// and a short name.
     fn cost(&self) -> (u8, u8, usize, String) {
         let (kind, name) = match self {
             Self::Equals(name, _) => (0, name),
@@ -192,7 +216,8 @@ pub(super) fn candidates(members: &[Features], others: &[Features]) -> Vec<Predi
         return Vec::new();
     }
     let mut found = Vec::new();
-    let names: FxHashSet<&String> = members.iter().chain(others).flat_map(|features| features.0.keys()).collect();
+    let names: FxHashSet<&String> =
+        members.iter().chain(others).flat_map(|features| features.0.keys()).collect();
     for name in names {
         let first = members[0].0.get(name);
         let mut tries = vec![
@@ -204,9 +229,13 @@ pub(super) fn candidates(members: &[Features], others: &[Features]) -> Vec<Predi
         let told = first.filter(|value| !value.is_empty() && *value != SECRET);
         tries.extend(told.map(|value| Predicate::Equals(name.clone(), value.clone())));
         let numbers = |features: &[Features]| {
-            let values =
-                features.iter().filter_map(|features| features.0.get(name)).filter_map(|value| value.parse::<f64>().ok());
-            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+            let values = features
+                .iter()
+                .filter_map(|features| features.0.get(name))
+                .filter_map(|value| value.parse::<f64>().ok());
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                (low.min(value), high.max(value))
+            })
         };
         let ((low, high), (other_low, other_high)) = (numbers(members), numbers(others));
         if low > other_high && other_high.is_finite() {
@@ -216,7 +245,11 @@ pub(super) fn candidates(members: &[Features], others: &[Features]) -> Vec<Predi
             tries.push(Predicate::AtMost(name.clone(), high));
         }
         let lengths = |features: &[Features]| {
-            features.iter().filter_map(|features| features.0.get(name)).map(String::len).collect::<Vec<_>>()
+            features
+                .iter()
+                .filter_map(|features| features.0.get(name))
+                .map(String::len)
+                .collect::<Vec<_>>()
         };
         let (mine, theirs) = (lengths(members), lengths(others));
         if let (Some(shortest), Some(longest)) = (mine.iter().min(), theirs.iter().max())
@@ -226,7 +259,8 @@ pub(super) fn candidates(members: &[Features], others: &[Features]) -> Vec<Predi
             tries.push(Predicate::LongerThan(name.clone(), *longest));
         }
         found.extend(tries.into_iter().filter(|predicate| {
-            members.iter().all(|features| predicate.holds(features)) && !others.iter().any(|features| predicate.holds(features))
+            members.iter().all(|features| predicate.holds(features))
+                && !others.iter().any(|features| predicate.holds(features))
         }));
     }
     found.sort_by_key(Predicate::cost);
@@ -250,22 +284,37 @@ impl Tally {
     /// Sharp: for nearly all of the members and hardly any of the others.
     pub(super) fn is_sharp(&self) -> bool {
         let ([held, members], [wrongly, others]) = (self.members, self.others);
-        members >= FEWEST && others > 0 && held * 100 >= members * 99 && wrongly * 100 <= others && wrongly * 20 <= held
+        members >= FEWEST
+            && others > 0
+            && held * 100 >= members * 99
+            && wrongly * 100 <= others
+            && wrongly * 20 <= held
     }
 
     /// `query.currency = "JPY" (all 412, none of 9031 others)`.
     pub(super) fn text(&self, predicate: &Predicate) -> String {
         let ([held, members], [wrongly, others]) = (self.members, self.others);
-        let mine = if held == members { format!("all {members}") } else { format!("{held} of {members}") };
-        let theirs = if wrongly == 0 { format!("none of {others}") } else { format!("{wrongly} of {others}") };
+        let mine =
+            if held == members { format!("all {members}") } else { format!("{held} of {members}") };
+        let theirs = if wrongly == 0 {
+            format!("none of {others}")
+        } else {
+            format!("{wrongly} of {others}")
+        };
         format!("{} ({mine}, {theirs} others)", predicate.text())
     }
 }
 
 fn percent_encoding_decoded(segment: &[u8]) -> String {
     // A segment without `=` and `&` is decoded as a form's name is, apart from the plus sign.
-    let text = String::from_utf8_lossy(segment).replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-    url::form_urlencoded::parse(text.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
+    let text = String::from_utf8_lossy(segment)
+        .replace('+', "%2B")
+        .replace('&', "%26")
+        .replace('=', "%3D");
+    url::form_urlencoded::parse(text.as_bytes())
+        .next()
+        .map(|(name, _)| name.into_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -275,8 +324,16 @@ mod tests {
     use crate::http::{Body, Request, Response};
 
     fn exchange(target: &str, body: &str) -> Features {
-        let request = Request { method: "GET".into(), target: target.to_owned().into(), ..Request::default() };
-        let response = Response { status: 200, body: Body::whole(body.as_bytes().to_vec()), ..Response::default() };
+        let request = Request {
+            method: "GET".into(),
+            target: target.to_owned().into(),
+            ..Request::default()
+        };
+        let response = Response {
+            status: 200,
+            body: Body::whole(body.as_bytes().to_vec()),
+            ..Response::default()
+        };
         let exchange = Exchange {
             id: ExchangeId::default(),
             client: "1.2.3.4:5".parse().unwrap(),
@@ -304,8 +361,9 @@ mod tests {
 
     #[test]
     fn the_simplest_sharp_predicate_is_found() {
-        let many =
-            |target: &str, body: &str| (0..4).map(|n| exchange(&target.replace('#', &n.to_string()), body)).collect::<Vec<_>>();
+        let many = |target: &str, body: &str| {
+            (0..4).map(|n| exchange(&target.replace('#', &n.to_string()), body)).collect::<Vec<_>>()
+        };
         let cases = [
             (
                 "/p/#?currency=JPY&page=1",
@@ -314,9 +372,21 @@ mod tests {
                 "{}",
                 "query.currency = \"JPY\" (all 4, none of 4 others)",
             ),
-            ("/s?q=caf%C3%A9#", "{}", "/s?q=cafe#", "{}", "query.q is not ASCII (all 4, none of 4 others)"),
+            (
+                "/s?q=caf%C3%A9#",
+                "{}",
+                "/s?q=cafe#",
+                "{}",
+                "query.q is not ASCII (all 4, none of 4 others)",
+            ),
             ("/s?page=9#", "{}", "/s?page=1#", "{}", "query.page ≥ 90 (all 4, none of 4 others)"),
-            ("/p/#", "{\"stock\":0}", "/p/#", "{\"stock\":3}", "response.stock = \"0\" (all 4, none of 4 others)"),
+            (
+                "/p/#",
+                "{\"stock\":0}",
+                "/p/#",
+                "{\"stock\":3}",
+                "response.stock = \"0\" (all 4, none of 4 others)",
+            ),
             ("/p/#?token=a", "{}", "/p/#", "{}", "query.token is there (all 4, none of 4 others)"),
         ];
         for (member, body, other, other_body, expected) in cases {
@@ -324,6 +394,10 @@ mod tests {
             assert_eq!(found.as_deref(), Some(expected), "{member}");
         }
         assert_eq!(best(&many("/p/#", "{}"), &many("/p/#", "{}")), None);
-        assert_eq!(best(&many("/p/#", "{}")[..2], &many("/q/#", "{}")), None, "two are an accident");
+        assert_eq!(
+            best(&many("/p/#", "{}")[..2], &many("/q/#", "{}")),
+            None,
+            "two are an accident"
+        );
     }
 }

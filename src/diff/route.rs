@@ -1,9 +1,10 @@
-//! Routes, learned from the paths themselves: `/orders/8231/items/2` and its kind become `GET /orders/{id}/items/{n}`.
+//! Routes, learned from the paths themselves: `/orders/8231/items/2` and its kind become `GET
+//! /orders/{id}/items/{n}`.
 //!
-//! A segment is a parameter by its shape (number, UUID, date, long token: the same in every run) or by cardinality (a
-//! place that holds more different names than an API has: slugs). Learning streams and is bounded, and its result does not
-//! depend on the order of the requests. Patterns from the configuration come before anything learned. Query parameters are
-//! no part of a route.
+//! A segment is a parameter by its shape (number, UUID, date, long token: the same in every run) or
+//! by cardinality (a place that holds more different names than an API has: slugs). Learning
+//! streams and is bounded, and its result does not depend on the order of the requests. Patterns
+//! from the configuration come before anything learned. Query parameters are no part of a route.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -14,13 +15,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::kinds;
 
-/// Different words at one place of a path before they are taken for slugs: an API with more endpoints side by side is rare.
+/// Different words at one place of a path before they are taken for slugs: an API with more
+/// endpoints side by side is rare.
 const MAX_WORDS: usize = 60;
 /// The same at the first place of a path, where endpoints are and slugs seldom.
 const MAX_FIRST_WORDS: usize = 150;
-/// Different names that look like slugs (several words, digits) at one place before they are taken for such.
+/// Different names that look like slugs (several words, digits) at one place before they are taken
+/// for such.
 const MAX_SLUGS: usize = 12;
-/// Most places that are kept; beyond, new names count as slugs at once. A scan of a million paths stays in a few MiB.
+/// Most places that are kept; beyond, new names count as slugs at once. A scan of a million paths
+/// stays in a few MiB.
 const MAX_NODES: usize = 20_000;
 /// Segments of a path that are looked at; what follows is `**`.
 const MAX_SEGMENTS: usize = 24;
@@ -36,7 +40,8 @@ const FORMAT: &str = "shadowtap/routes";
 enum Segment {
     /// A plain word: part of the API.
     Word,
-    /// Several words or a mixture of letters and digits: an API may name something so, but not often side by side.
+    /// Several words or a mixture of letters and digits: an API may name something so, but not
+    /// often side by side.
     SlugLike,
     /// Digits only.
     Number,
@@ -72,9 +77,13 @@ impl FromStr for Pattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong =
-            |why: &str| format!("{text:?} is not a route: {why}; write for example \"GET /orders/{{id}}\" or \"* /files/**\"");
-        let (method, rest) = text.trim().split_once(' ').ok_or_else(|| wrong("a method and a path are needed"))?;
+        let wrong = |why: &str| {
+            format!(
+                "{text:?} is not a route: {why}; write for example \"GET /orders/{{id}}\" or \"* /files/**\""
+            )
+        };
+        let (method, rest) =
+            text.trim().split_once(' ').ok_or_else(|| wrong("a method and a path are needed"))?;
         let (path, query) = match rest.trim().split_once('?') {
             None => (rest.trim(), ""),
             Some((path, query)) => (path, query),
@@ -83,7 +92,9 @@ impl FromStr for Pattern {
         let (path, open) = match path.strip_suffix("**") {
             None => (path, false),
             Some("") => ("", true),
-            Some(path) => (path.strip_suffix('/').ok_or_else(|| wrong("** must follow a /"))?, true),
+            Some(path) => {
+                (path.strip_suffix('/').ok_or_else(|| wrong("** must follow a /"))?, true)
+            }
         };
         let segments = if open && path.is_empty() {
             Vec::new()
@@ -91,9 +102,10 @@ impl FromStr for Pattern {
             path.split('/')
                 .map(|segment| match (segment.find('{'), segment.rfind('}')) {
                     (None, None) => Ok(Piece::Literal(segment.to_owned())),
-                    (Some(start), Some(end)) if start < end => {
-                        Ok(Piece::Any { before: segment[..start].to_owned(), behind: segment[end + 1..].to_owned() })
-                    }
+                    (Some(start), Some(end)) if start < end => Ok(Piece::Any {
+                        before: segment[..start].to_owned(),
+                        behind: segment[end + 1..].to_owned(),
+                    }),
                     _ => Err(wrong("a brace has no partner")),
                 })
                 .collect::<Result<_, _>>()?
@@ -141,7 +153,8 @@ impl Pattern {
                 return false;
             }
         }
-        (self.open || segments.next().is_none()) && self.query.iter().all(|wanted| has_parameter(query, wanted))
+        (self.open || segments.next().is_none())
+            && self.query.iter().all(|wanted| has_parameter(query, wanted))
     }
 }
 
@@ -153,8 +166,8 @@ fn has_parameter(query: &[u8], (name, value): &(String, Option<String>)) -> bool
     })
 }
 
-/// The path and the query of a request-target (RFC 9112 §3.2): of the absolute form without scheme and authority; any
-/// other form (`*`, an authority) is all path.
+/// The path and the query of a request-target (RFC 9112 §3.2): of the absolute form without scheme
+/// and authority; any other form (`*`, an authority) is all path.
 pub fn path_and_query(target: &[u8]) -> (&[u8], &[u8]) {
     let mut rest = target;
     if !target.starts_with(b"/")
@@ -162,7 +175,10 @@ pub fn path_and_query(target: &[u8]) -> (&[u8], &[u8]) {
         && target[..at].iter().all(u8::is_ascii_alphanumeric)
     {
         let authority = &target[at + 3..];
-        rest = authority.iter().position(|&byte| byte == b'/' || byte == b'?').map_or(b"/", |at| &authority[at..]);
+        rest = authority
+            .iter()
+            .position(|&byte| byte == b'/' || byte == b'?')
+            .map_or(b"/", |at| &authority[at..]);
     }
     let rest = memchr::memchr(b'#', rest).map_or(rest, |at| &rest[..at]);
     match memchr::memchr(b'?', rest) {
@@ -197,7 +213,8 @@ struct Group {
     slugs: u32,
     words_merged: bool,
     slugs_merged: bool,
-    /// Identifiers by shape stand here as well: what was merged are identifiers, some of which look like slugs.
+    /// Identifiers by shape stand here as well: what was merged are identifiers, some of which look
+    /// like slugs.
     ids: bool,
 }
 
@@ -210,7 +227,11 @@ impl Group {
     fn takes(&self, key: &str, extension: &str) -> bool {
         match key.strip_prefix("{n}").or_else(|| key.strip_prefix("{id}")) {
             Some(behind) => behind == extension && self.slugs_merged,
-            None => !key.starts_with('{') && self::extension(key) == extension && self.merges(literal_class(key)),
+            None => {
+                !key.starts_with('{')
+                    && self::extension(key) == extension
+                    && self.merges(literal_class(key))
+            }
         }
     }
 }
@@ -245,7 +266,8 @@ impl Routes {
         self
     }
 
-    /// Learns from a request. Streaming and bounded; the result does not depend on the order of the calls.
+    /// Learns from a request. Streaming and bounded; the result does not depend on the order of the
+    /// calls.
     pub fn learn(&mut self, method: &[u8], target: &[u8]) {
         if self.nodes.is_empty() {
             self.nodes.push(Node::default());
@@ -285,10 +307,12 @@ impl Routes {
         }
     }
 
-    /// The route of a request. Never fails: what was not learned is named by the shape of its segments.
+    /// The route of a request. Never fails: what was not learned is named by the shape of its
+    /// segments.
     pub fn route(&self, method: &[u8], target: &[u8]) -> Arc<str> {
         let method = String::from_utf8_lossy(method);
-        if let Some(pattern) = self.patterns.iter().find(|pattern| pattern.matches(&method, target)) {
+        if let Some(pattern) = self.patterns.iter().find(|pattern| pattern.matches(&method, target))
+        {
             return pattern.name(&method);
         }
         let Some(path) = path_and_query(target).0.strip_prefix(b"/") else {
@@ -304,7 +328,8 @@ impl Routes {
         }
         if let Some(node) = node
             && let Some(known) = self.methods.iter().position(|known| **known == *method)
-            && let Some((_, name)) = self.nodes[node as usize].ends.iter().find(|(end, _)| *end as usize == known)
+            && let Some((_, name)) =
+                self.nodes[node as usize].ends.iter().find(|(end, _)| *end as usize == known)
             && !name.is_empty()
         {
             return Arc::clone(name);
@@ -312,14 +337,16 @@ impl Routes {
         self.unlearned(&method, path)
     }
 
-    /// The name of a route that has no end in the tree: the keys as far as the tree goes, then by shape alone.
+    /// The name of a route that has no end in the tree: the keys as far as the tree goes, then by
+    /// shape alone.
     fn unlearned(&self, method: &str, path: &[u8]) -> Arc<str> {
         let empty = Node::default();
         let mut place = self.nodes.first().unwrap_or(&empty);
         let mut keys: Vec<Cow<'_, str>> = Vec::new();
         for segment in segments(path) {
             let key = self.key(place, segment).0;
-            let next = place.children.get(&*key).map_or(&empty, |&child| &self.nodes[child as usize]);
+            let next =
+                place.children.get(&*key).map_or(&empty, |&child| &self.nodes[child as usize]);
             keys.push(place.shown(&key).into_owned().into());
             place = next;
         }
@@ -328,7 +355,10 @@ impl Routes {
 
     /// The learned routes' names, sorted.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.ends().map(|(method, keys)| name(&method, keys.iter().map(|key| &**key))).collect();
+        let mut names: Vec<String> = self
+            .ends()
+            .map(|(method, keys)| name(&method, keys.iter().map(|key| &**key)))
+            .collect();
         names.sort();
         names.dedup();
         names
@@ -340,15 +370,24 @@ impl Routes {
             self.walk(ROOT, &mut Vec::new(), &mut |node, keys| {
                 for (method, _) in &self.nodes[node as usize].ends {
                     let method = self.methods.get(*method as usize).map_or("*", |method| method);
-                    ends.push((method.to_owned(), keys.iter().map(|key| key.to_string()).collect()));
+                    ends.push((
+                        method.to_owned(),
+                        keys.iter().map(|key| key.to_string()).collect(),
+                    ));
                 }
             });
         }
         ends.into_iter()
     }
 
-    /// Visits all places with the keys that lead there. Paths are bounded by [`MAX_SEGMENTS`], so is the recursion.
-    fn walk<'a>(&'a self, node: u32, keys: &mut Vec<Cow<'a, str>>, visit: &mut impl FnMut(u32, &[Cow<'a, str>])) {
+    /// Visits all places with the keys that lead there. Paths are bounded by [`MAX_SEGMENTS`], so
+    /// is the recursion.
+    fn walk<'a>(
+        &'a self,
+        node: u32,
+        keys: &mut Vec<Cow<'a, str>>,
+        visit: &mut impl FnMut(u32, &[Cow<'a, str>]),
+    ) {
         visit(node, keys);
         for (key, &child) in &self.nodes[node as usize].children {
             keys.push(self.nodes[node as usize].shown(key));
@@ -368,7 +407,8 @@ impl Routes {
         (self.methods.len() - 1) as u16
     }
 
-    /// The child of `node` that `segment` leads to, made where it is new; merges names where a place has too many.
+    /// The child of `node` that `segment` leads to, made where it is new; merges names where a
+    /// place has too many.
     fn enter(&mut self, node: u32, depth: usize, segment: &[u8]) -> u32 {
         let (key, class) = self.key(&self.nodes[node as usize], segment);
         if matches!(class, Segment::Number | Segment::Id) {
@@ -388,7 +428,9 @@ impl Routes {
         let extension = extension(&key);
         let group = self.nodes[node as usize].groups.entry(extension.into()).or_default();
         *(if class == Segment::Word { &mut group.words } else { &mut group.slugs }) += 1;
-        if self.merge_group(node, depth, extension, full) && !self.nodes[node as usize].children.contains_key(&key) {
+        if self.merge_group(node, depth, extension, full)
+            && !self.nodes[node as usize].children.contains_key(&key)
+        {
             return self.nodes[node as usize].children[&*slug_key(extension)];
         }
         child
@@ -456,15 +498,21 @@ impl Routes {
         for (key, child) in children {
             let class = if key.starts_with('{') { Segment::Id } else { literal_class(&key) };
             let extension: Box<str> = extension(&key).into();
-            let group = self.nodes[into as usize].groups.get(&extension).copied().unwrap_or_default();
+            let group =
+                self.nodes[into as usize].groups.get(&extension).copied().unwrap_or_default();
             let key = if group.takes(&key, &extension) { slug_key(&extension).into() } else { key };
             match self.nodes[into as usize].children.get(&key) {
                 Some(&known) => self.merge(child, known, depth + 1),
                 None => {
                     self.nodes[into as usize].children.insert(key, child);
                     if class != Segment::Id && !group.merges(class) {
-                        let group = self.nodes[into as usize].groups.entry(extension.clone()).or_default();
-                        *(if class == Segment::Word { &mut group.words } else { &mut group.slugs }) += 1;
+                        let group =
+                            self.nodes[into as usize].groups.entry(extension.clone()).or_default();
+                        *(if class == Segment::Word {
+                            &mut group.words
+                        } else {
+                            &mut group.slugs
+                        }) += 1;
                         self.merge_group(into, depth, &extension, false);
                     }
                 }
@@ -482,13 +530,19 @@ impl Routes {
     fn sweep(&mut self, node: u32, depth: usize, extension: &str) {
         let group = self.nodes[node as usize].groups[extension];
         let slug = slug_key(extension);
-        let stray: Vec<Box<str>> =
-            self.nodes[node as usize].children.keys().filter(|key| group.takes(key, extension)).cloned().collect();
+        let stray: Vec<Box<str>> = self.nodes[node as usize]
+            .children
+            .keys()
+            .filter(|key| group.takes(key, extension))
+            .cloned()
+            .collect();
         for key in stray {
             let Some(child) = self.nodes[node as usize].children.remove(&key) else { continue };
             match self.nodes[node as usize].children.get(&*slug) {
                 Some(&into) => self.merge(child, into, depth + 1),
-                None => drop(self.nodes[node as usize].children.insert(slug.as_str().into(), child)),
+                None => {
+                    drop(self.nodes[node as usize].children.insert(slug.as_str().into(), child))
+                }
             }
         }
     }
@@ -503,7 +557,8 @@ impl Routes {
         let parameter = |name: &str| Cow::Owned(format!("{name}{}", literal(behind)));
         let merged = |class| {
             let group = place.groups.get(&*literal(behind));
-            matches!(class, Segment::Number | Segment::Id) && group.is_some_and(|group| group.slugs_merged)
+            matches!(class, Segment::Number | Segment::Id)
+                && group.is_some_and(|group| group.slugs_merged)
         };
         match class(stem) {
             class if merged(class) => (Cow::Owned(slug_key(&literal(behind))), class),
@@ -517,7 +572,9 @@ impl Routes {
                 let key = literal(segment);
                 let class = literal_class(&key);
                 match place.groups.get(extension(&key)) {
-                    Some(group) if group.merges(class) => (Cow::Owned(slug_key(extension(&key))), class),
+                    Some(group) if group.merges(class) => {
+                        (Cow::Owned(slug_key(extension(&key))), class)
+                    }
                     _ => (key, class),
                 }
             }
@@ -541,7 +598,8 @@ fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The name of a route. The first number of a path identifies something, a later one counts within it.
+/// The name of a route. The first number of a path identifies something, a later one counts within
+/// it.
 fn name<'a>(method: &str, keys: impl Iterator<Item = &'a str>) -> String {
     let mut name = method.to_owned();
     name.push(' ');
@@ -568,7 +626,8 @@ fn slug_key(extension: &str) -> String {
     format!("{{slug}}{extension}")
 }
 
-/// A segment as a part of a name: UTF-8, without braces, blanks and control characters (these percent-encoded).
+/// A segment as a part of a name: UTF-8, without braces, blanks and control characters (these
+/// percent-encoded).
 fn literal(segment: &[u8]) -> Cow<'_, str> {
     let plain = |c: char| !c.is_control() && !matches!(c, '{' | '}' | ' ' | '*');
     match std::str::from_utf8(segment) {
@@ -628,17 +687,21 @@ fn class(stem: &[u8]) -> Segment {
     if identifier {
         return Segment::Id;
     }
-    if stem.len() == 10 && std::str::from_utf8(stem).ok().and_then(kinds::of_text) == Some(kinds::ValueKind::Date) {
+    if stem.len() == 10
+        && std::str::from_utf8(stem).ok().and_then(kinds::of_text) == Some(kinds::ValueKind::Date)
+    {
         return Segment::Date;
     }
-    let at = stem.iter().position(|&byte| byte == b'@').or_else(|| memchr::memmem::find(stem, b"%40"));
+    let at =
+        stem.iter().position(|&byte| byte == b'@').or_else(|| memchr::memmem::find(stem, b"%40"));
     if at.is_some_and(|at| at > 0 && stem[at..].contains(&b'.')) {
         return Segment::Email;
     }
     Segment::Word
 }
 
-/// `ord_8231`, `SKU-0042`, `P1001`: one to five letters of one case, perhaps a joiner, at least three digits.
+/// `ord_8231`, `SKU-0042`, `P1001`: one to five letters of one case, perhaps a joiner, at least
+/// three digits.
 fn prefixed_number(stem: &[u8]) -> bool {
     let letters = stem.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let joiner = usize::from(stem.get(letters).is_some_and(|byte| matches!(byte, b'-' | b'_')));
@@ -646,10 +709,12 @@ fn prefixed_number(stem: &[u8]) -> bool {
     (1..=5).contains(&letters)
         && digits.len() >= 3
         && digits.iter().all(u8::is_ascii_digit)
-        && (stem[..letters].iter().all(u8::is_ascii_lowercase) || stem[..letters].iter().all(u8::is_ascii_uppercase))
+        && (stem[..letters].iter().all(u8::is_ascii_lowercase)
+            || stem[..letters].iter().all(u8::is_ascii_uppercase))
 }
 
-/// `c-3f2a91c0`, `req_0f3e…`: one to five letters, a joiner, at least eight hexadecimal digits of which one is no letter.
+/// `c-3f2a91c0`, `req_0f3e…`: one to five letters, a joiner, at least eight hexadecimal digits of
+/// which one is no letter.
 fn prefixed_hex(stem: &[u8]) -> bool {
     let letters = stem.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let digits = stem.get(letters + 1..).unwrap_or_default();
@@ -660,16 +725,21 @@ fn prefixed_hex(stem: &[u8]) -> bool {
         && digits.iter().any(u8::is_ascii_digit)
 }
 
-/// Whether a literal looks like a slug: several joined words, escapes, letters among digits, or long.
+/// Whether a literal looks like a slug: several joined words, escapes, letters among digits, or
+/// long.
 fn literal_class(key: &str) -> Segment {
     let bytes = split_extension(key.as_bytes()).0;
-    let joiners = bytes.iter().filter(|byte| matches!(byte, b'-' | b'_' | b'.' | b'~' | b'+' | b',')).count();
+    let joiners =
+        bytes.iter().filter(|byte| matches!(byte, b'-' | b'_' | b'.' | b'~' | b'+' | b',')).count();
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
     let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
     // `v1`, `oauth2`, `s3`: one digit at the end of a word is a name.
     let numbered = digits == 1 && bytes.last().is_some_and(u8::is_ascii_digit) && joiners == 0;
-    let slug =
-        joiners >= 2 || bytes.contains(&b'%') || !key.is_ascii() || bytes.len() > 24 || (digits > 0 && letters > 0 && !numbered);
+    let slug = joiners >= 2
+        || bytes.contains(&b'%')
+        || !key.is_ascii()
+        || bytes.len() > 24
+        || (digits > 0 && letters > 0 && !numbered);
     if slug { Segment::SlugLike } else { Segment::Word }
 }
 
@@ -678,7 +748,8 @@ struct File {
     format: String,
     version: u32,
     patterns: Vec<String>,
-    /// Learned routes as method and keys; more than their names, since `{n}` and `{id}` are one in a name.
+    /// Learned routes as method and keys; more than their names, since `{n}` and `{id}` are one in
+    /// a name.
     learned: Vec<(String, Vec<String>)>,
     /// The names, for people.
     #[serde(default)]
@@ -704,10 +775,17 @@ impl<'de> Deserialize<'de> for Routes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let file = File::deserialize(deserializer)?;
         if file.format != FORMAT || file.version > 1 {
-            return Err(serde::de::Error::custom(format!("not {FORMAT:?} of version 1: {:?} {}", file.format, file.version)));
+            return Err(serde::de::Error::custom(format!(
+                "not {FORMAT:?} of version 1: {:?} {}",
+                file.format, file.version
+            )));
         }
-        let patterns =
-            file.patterns.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(serde::de::Error::custom)?;
+        let patterns = file
+            .patterns
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<_, _>>()
+            .map_err(serde::de::Error::custom)?;
         let mut routes = Self::new(patterns);
         for (method, keys) in &file.learned {
             let mut node = ROOT;
@@ -733,15 +811,22 @@ impl<'de> Deserialize<'de> for Routes {
             routes.nodes[node as usize].ends.push((method, Arc::from("")));
         }
         for node in &mut routes.nodes {
-            let words: Vec<Box<str>> = node.children.keys().filter(|key| !key.starts_with('{')).cloned().collect();
+            let words: Vec<Box<str>> =
+                node.children.keys().filter(|key| !key.starts_with('{')).cloned().collect();
             for (extension, group) in &mut node.groups {
                 // A group whose words are all gone was merged whole.
-                let any = words.iter().any(|key| self::extension(key) == &**extension && literal_class(key) == Segment::Word);
+                let any = words.iter().any(|key| {
+                    self::extension(key) == &**extension && literal_class(key) == Segment::Word
+                });
                 group.words_merged = group.slugs_merged && !any;
             }
             for key in words {
                 let group = node.groups.entry(extension(&key).into()).or_default();
-                *(if literal_class(&key) == Segment::Word { &mut group.words } else { &mut group.slugs }) += 1;
+                *(if literal_class(&key) == Segment::Word {
+                    &mut group.words
+                } else {
+                    &mut group.slugs
+                }) += 1;
             }
         }
         routes.settle();
@@ -787,29 +872,56 @@ mod tests {
 
     #[test]
     fn slugs_are_found_by_cardinality_in_any_order() {
-        let mut targets: Vec<String> = (0..40).map(|n| format!("/products/red-shoe-no-{}/reviews", "x".repeat(n))).collect();
+        let mut targets: Vec<String> =
+            (0..40).map(|n| format!("/products/red-shoe-no-{}/reviews", "x".repeat(n))).collect();
         targets.extend(["/products/search", "/products/new", "/health"].map(str::to_owned));
         let forward = learned(&targets.iter().map(String::as_str).collect::<Vec<_>>());
         let backward = learned(&targets.iter().rev().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(forward.names(), ["GET /health", "GET /products/new", "GET /products/search", "GET /products/{slug}/reviews"]);
+        assert_eq!(
+            forward.names(),
+            [
+                "GET /health",
+                "GET /products/new",
+                "GET /products/search",
+                "GET /products/{slug}/reviews"
+            ]
+        );
         assert_eq!(forward.names(), backward.names());
-        assert_eq!(&*forward.route(b"GET", b"/products/blue-shoe-no-9/reviews"), "GET /products/{slug}/reviews");
+        assert_eq!(
+            &*forward.route(b"GET", b"/products/blue-shoe-no-9/reviews"),
+            "GET /products/{slug}/reviews"
+        );
     }
 
     #[test]
     fn identifiers_of_which_some_look_like_slugs_are_one_route() {
-        let mut targets: Vec<String> =
-            (0..40).map(|n| format!("/carts/cart-{}-x/items", "ab".repeat(n % 7 + 1) + &n.to_string())).collect();
-        targets
-            .extend(["/carts/8231/items", "/carts/f81d4fae-7dec-41d0-a765-00a0c91e6bf6/items", "/carts/new"].map(str::to_owned));
+        let mut targets: Vec<String> = (0..40)
+            .map(|n| format!("/carts/cart-{}-x/items", "ab".repeat(n % 7 + 1) + &n.to_string()))
+            .collect();
+        targets.extend(
+            [
+                "/carts/8231/items",
+                "/carts/f81d4fae-7dec-41d0-a765-00a0c91e6bf6/items",
+                "/carts/new",
+            ]
+            .map(str::to_owned),
+        );
         let forward = learned(&targets.iter().map(String::as_str).collect::<Vec<_>>());
         let backward = learned(&targets.iter().rev().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(forward.names(), ["GET /carts/new", "GET /carts/{id}/items"]);
         assert_eq!(backward.names(), forward.names());
         let read: Routes = serde_json::from_str(&serde_json::to_string(&forward).unwrap()).unwrap();
         for target in ["/carts/1/items", "/carts/a-b-c/items", "/carts/c-3f2a91c0/items"] {
-            assert_eq!(&*forward.route(b"GET", target.as_bytes()), "GET /carts/{id}/items", "{target}");
-            assert_eq!(&*read.route(b"GET", target.as_bytes()), "GET /carts/{id}/items", "{target}");
+            assert_eq!(
+                &*forward.route(b"GET", target.as_bytes()),
+                "GET /carts/{id}/items",
+                "{target}"
+            );
+            assert_eq!(
+                &*read.route(b"GET", target.as_bytes()),
+                "GET /carts/{id}/items",
+                "{target}"
+            );
         }
     }
 
@@ -817,7 +929,8 @@ mod tests {
     fn a_scan_of_paths_stays_bounded() {
         let mut routes = Routes::new(vec![]);
         for n in 0..100_000_u32 {
-            let word: String = n.to_string().bytes().map(|digit| (digit - b'0' + b'a') as char).collect();
+            let word: String =
+                n.to_string().bytes().map(|digit| (digit - b'0' + b'a') as char).collect();
             routes.learn(b"GET", format!("/x/{word}/y/{word}").as_bytes());
             routes.learn(word.as_bytes(), format!("/{word}").as_bytes());
         }
@@ -842,7 +955,12 @@ mod tests {
 
     #[test]
     fn patterns_come_first() {
-        let patterns = ["GET /orders/{order}", "* /files/**", "GET /index.php?action=list", "GET /u/{name}.json"];
+        let patterns = [
+            "GET /orders/{order}",
+            "* /files/**",
+            "GET /index.php?action=list",
+            "GET /u/{name}.json",
+        ];
         let routes = Routes::new(patterns.iter().map(|text| text.parse().unwrap()).collect());
         for (method, target, route) in [
             ("GET", "/orders/8", "GET /orders/{order}"),
@@ -862,12 +980,18 @@ mod tests {
     #[test]
     fn the_file_round_trips() {
         let mut targets: Vec<String> = (0..40).map(|n| format!("/p/red-shoe-no-{n}")).collect();
-        targets.extend((0..90).map(|n| format!("/w/{}", "ab".repeat(n % 9 + 1).replace('b', &"cdefghijkl"[n / 9..n / 9 + 1]))));
+        targets.extend((0..90).map(|n| {
+            format!("/w/{}", "ab".repeat(n % 9 + 1).replace('b', &"cdefghijkl"[n / 9..n / 9 + 1]))
+        }));
         targets.extend(["/p/new", "/orders/1/items/2"].map(str::to_owned));
         let routes = learned(&targets.iter().map(String::as_str).collect::<Vec<_>>());
         let read: Routes = serde_json::from_str(&serde_json::to_string(&routes).unwrap()).unwrap();
         for target in &targets {
-            assert_eq!(read.route(b"GET", target.as_bytes()), routes.route(b"GET", target.as_bytes()), "{target}");
+            assert_eq!(
+                read.route(b"GET", target.as_bytes()),
+                routes.route(b"GET", target.as_bytes()),
+                "{target}"
+            );
         }
         assert_eq!(read.names(), routes.names());
     }

@@ -1,4 +1,5 @@
-//! Changes on their way to the disk and back: what a change is thought of is known only when all are counted.
+//! Changes on their way to the disk and back: what a change is thought of is known only when all
+//! are counted.
 //!
 //! A private format of one process: little-endian integers and texts with their length.
 
@@ -48,7 +49,10 @@ impl Record {
         for change in &self.changes {
             number(out, u64::from(change.key))?;
             let has = |value: &Option<String>| u64::from(value.is_some());
-            number(out, u64::from(change.looks) | has(&change.expected) << 1 | has(&change.actual) << 2)?;
+            number(
+                out,
+                u64::from(change.looks) | has(&change.expected) << 1 | has(&change.actual) << 2,
+            )?;
             text(out, &change.place)?;
             for value in [&change.expected, &change.actual].into_iter().flatten() {
                 text(out, value)?;
@@ -64,7 +68,8 @@ impl Record {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
         };
-        let exchange = ExchangeId { connection: read_number(input)?, ordinal: read_number(input)? as u32 };
+        let exchange =
+            ExchangeId { connection: read_number(input)?, ordinal: read_number(input)? as u32 };
         let id = ReplayId { exchange, copy: read_number(input)? as u32 };
         let route = read_number(input)? as u32;
         let at = Timestamp::from_nanos(read_number(input)? as i64);

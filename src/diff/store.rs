@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn lines_come_back_whole_wherever_a_block_ends() {
         let mut file = tempfile::tempfile().unwrap();
-        let lines: Vec<String> = (0..3_000).map(|n: usize| format!("{n}{}", "x".repeat(n * 7 % 5_000))).collect();
+        let lines: Vec<String> =
+            (0..3_000).map(|n: usize| format!("{n}{}", "x".repeat(n * 7 % 5_000))).collect();
         file.write_all(lines.join("\n").as_bytes()).unwrap();
         let mut batches = Batches::new(&file).unwrap();
         let mut seen = Vec::new();

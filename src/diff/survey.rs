@@ -1,5 +1,5 @@
-//! The first walk through the exchanges: routes are learned, and equal requests of the recording are found, by which v1 is
-//! compared with itself.
+//! The first walk through the exchanges: routes are learned, and equal requests of the recording
+//! are found, by which v1 is compared with itself.
 
 use std::fs::File;
 use std::hash::{Hash as _, Hasher as _};
@@ -52,13 +52,21 @@ enum Item {
 }
 
 /// Walks the file once.
-pub(super) fn survey(file: &File, mut routes: Routes, mut progress: impl FnMut(u64)) -> io::Result<Survey> {
+pub(super) fn survey(
+    file: &File,
+    mut routes: Routes,
+    mut progress: impl FnMut(u64),
+) -> io::Result<Survey> {
     let mut batches = Batches::new(file)?;
     let mut pairing = Pairing::default();
     let (mut places, mut pairs) = (Vec::new(), Vec::new());
     let (mut damaged, mut closed) = (0, false);
     while let Some(batch) = batches.next()? {
-        let items: Vec<Item> = (0..batch.len()).into_par_iter().with_min_len(16).map(|at| brief(batch.line(at).1)).collect();
+        let items: Vec<Item> = (0..batch.len())
+            .into_par_iter()
+            .with_min_len(16)
+            .map(|at| brief(batch.line(at).1))
+            .collect();
         for (at, item) in items.into_iter().enumerate() {
             match item {
                 Item::Header => closed = false,
@@ -68,7 +76,9 @@ pub(super) fn survey(file: &File, mut routes: Routes, mut progress: impl FnMut(u
                     let (offset, line) = batch.line(at);
                     let rank = places.len() as u32;
                     places.push((offset, line.len() as u32));
-                    pairs.push(brief.as_ref().map_or(NONE, |brief| pairing.equal_before(brief, rank)));
+                    pairs.push(
+                        brief.as_ref().map_or(NONE, |brief| pairing.equal_before(brief, rank)),
+                    );
                     if let Some(brief) = brief {
                         routes.learn(&brief.method, &brief.target);
                     }
@@ -97,7 +107,8 @@ impl Brief {
         let mut whole = FxHasher::default();
         let mut session = FxHasher::default();
         let mut has_session = false;
-        (&*request.method, &*request.target, &*request.body.bytes, request.body.length).hash(&mut whole);
+        (&*request.method, &*request.target, &*request.body.bytes, request.body.length)
+            .hash(&mut whole);
         for (name, value) in request.headers.iter() {
             let name = name.to_ascii_lowercase();
             match name.as_slice() {
@@ -107,8 +118,9 @@ impl Brief {
                     has_session = true;
                 }
                 // What negotiates content, ranges and conditions.
-                b"host" | b"accept" | b"accept-language" | b"accept-encoding" | b"content-type" | b"range" | b"if-none-match"
-                | b"if-modified-since" | b"origin" | b"x-requested-with" => (&name, value).hash(&mut whole),
+                b"host" | b"accept" | b"accept-language" | b"accept-encoding" | b"content-type"
+                | b"range" | b"if-none-match" | b"if-modified-since" | b"origin"
+                | b"x-requested-with" => (&name, value).hash(&mut whole),
                 _ => {}
             }
         }
@@ -122,8 +134,8 @@ impl Brief {
     }
 }
 
-/// Finds equal requests. Between them nothing may have been written that the answer could show: a write by the same session, or
-/// to the same resource, starts a new age of it.
+/// Finds equal requests. Between them nothing may have been written that the answer could show: a
+/// write by the same session, or to the same resource, starts a new age of it.
 #[derive(Default)]
 struct Pairing {
     latest: FxHashMap<u64, (u32, u8)>,
@@ -162,7 +174,8 @@ impl Pairing {
             }
             Some((before, pairs)) if *pairs < MAX_PAIRS => {
                 *pairs += 1;
-                // The one before and not the first: pairs that share a member would count its oddity again and again.
+                // The one before and not the first: pairs that share a member would count its
+                // oddity again and again.
                 std::mem::replace(before, rank)
             }
             Some(_) => NONE,
@@ -170,17 +183,20 @@ impl Pairing {
     }
 }
 
-/// Hashes of the collection and of the member that a path names: `/carts` and `/carts/5` of `/api/v1/carts/5/items`; 0 where
-/// there is none.
+/// Hashes of the collection and of the member that a path names: `/carts` and `/carts/5` of
+/// `/api/v1/carts/5/items`; 0 where there is none.
 fn resources(target: &[u8]) -> [u64; 2] {
     let (path, _) = path_and_query(target);
     let prefix = |segment: &&[u8]| {
         segment.is_empty()
             || segment.eq_ignore_ascii_case(b"api")
             || segment.eq_ignore_ascii_case(b"rest")
-            || segment.len() <= 3 && segment[0] == b'v' && segment[1..].iter().all(u8::is_ascii_digit)
+            || segment.len() <= 3
+                && segment[0] == b'v'
+                && segment[1..].iter().all(u8::is_ascii_digit)
     };
-    let mut segments = path.split(|&byte| byte == b'/').skip_while(prefix).filter(|segment| !segment.is_empty());
+    let mut segments =
+        path.split(|&byte| byte == b'/').skip_while(prefix).filter(|segment| !segment.is_empty());
     let mut hasher = FxHasher::default();
     let mut next = || {
         segments.next().map_or(0, |segment| {
@@ -222,13 +238,18 @@ mod tests {
             pairs(&[("GET", "/a", 0), ("GET", "/b", 0), ("GET", "/a", 0), ("GET", "/a", 0)]),
             [None, None, Some(0), Some(2)]
         );
-        let cart = [("GET", "/api/v1/carts/5", 0), ("POST", "/api/v1/carts/5/items", 0), ("GET", "/api/v1/carts/5", 0)];
+        let cart = [
+            ("GET", "/api/v1/carts/5", 0),
+            ("POST", "/api/v1/carts/5/items", 0),
+            ("GET", "/api/v1/carts/5", 0),
+        ];
         assert_eq!(pairs(&cart), [None, None, None]);
         let other = [("GET", "/carts/6", 0), ("POST", "/carts/5/items", 0), ("GET", "/carts/6", 0)];
         assert_eq!(pairs(&other), [None, None, Some(0)]);
         let list = [("GET", "/carts", 0), ("PUT", "/carts/5", 0), ("GET", "/carts", 0)];
         assert_eq!(pairs(&list), [None, None, None]);
-        let session = [("GET", "/me", 7), ("POST", "/login", 7), ("GET", "/me", 7), ("GET", "/me", 8)];
+        let session =
+            [("GET", "/me", 7), ("POST", "/login", 7), ("GET", "/me", 7), ("GET", "/me", 8)];
         assert_eq!(pairs(&session), [None, None, None, None]);
         assert_eq!(pairs(&[("POST", "/x", 0), ("POST", "/x", 0)]), [None, Some(0)]);
     }

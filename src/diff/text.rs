@@ -1,7 +1,7 @@
 //! Text compared by lines.
 //!
-//! A line that differs is named by what both sides have in common at its start, so that the same line of many pages is one
-//! place whatever its number.
+//! A line that differs is named by what both sides have in common at its start, so that the same
+//! line of many pages is one place whatever its number.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,8 @@ use super::rules::Verdict;
 use crate::exchange::redact::Masker;
 use crate::exchange::redact::mask::MASK;
 
-/// Most insertions and deletions that are followed; texts further apart differ as a whole between their common ends.
+/// Most insertions and deletions that are followed; texts further apart differ as a whole between
+/// their common ends.
 const MAX_EDITS: usize = 400;
 /// Longest start of a line that names its place, in characters.
 const ANCHOR: usize = 40;
@@ -21,14 +22,19 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
     let lines = |text| str::lines(text).collect::<Vec<_>>();
     let (left, right) = (lines(expected), lines(actual));
     let head = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
-    let tail = left[head..].iter().rev().zip(right[head..].iter().rev()).take_while(|(a, b)| a == b).count();
+    let tail = left[head..]
+        .iter()
+        .rev()
+        .zip(right[head..].iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
     let (middle, other) = (&left[head..left.len() - tail], &right[head..right.len() - tail]);
     if middle.is_empty() && other.is_empty() {
         // Only line ends differ, or the last one is missing.
         return;
     }
-    // Whole texts are masked, since what a line holds may be said in another. Places are where no secret is, whether secrets are
-    // shown or not, so that they are the same in both.
+    // Whole texts are masked, since what a line holds may be said in another. Places are where no
+    // secret is, whether secrets are shown or not, so that they are the same in both.
     let masker = context.masker;
     let shown = [masker.lines(expected), masker.lines(actual)];
     let anchors = masker.is_off().then(|| {
@@ -52,9 +58,14 @@ type Lines = std::ops::Range<usize>;
 
 /// The ranges of lines that differ.
 fn hunks(left: &[&str], right: &[&str]) -> Vec<(Lines, Lines)> {
-    if left.len() == right.len() && left.iter().zip(right).filter(|(a, b)| a != b).count() * 2 <= left.len() {
+    if left.len() == right.len()
+        && left.iter().zip(right).filter(|(a, b)| a != b).count() * 2 <= left.len()
+    {
         // Line by line, as where only values differ.
-        return (0..left.len()).filter(|&at| left[at] != right[at]).map(|at| (at..at + 1, at..at + 1)).collect();
+        return (0..left.len())
+            .filter(|&at| left[at] != right[at])
+            .map(|at| (at..at + 1, at..at + 1))
+            .collect();
     }
     let Some(common) = common(left, right) else { return vec![(0..left.len(), 0..right.len())] };
     let mut hunks = Vec::new();
@@ -68,7 +79,8 @@ fn hunks(left: &[&str], right: &[&str]) -> Vec<(Lines, Lines)> {
     hunks
 }
 
-/// Pairs of equal items of a shortest edit (Myers 1986), in order; none where it needs more than [`MAX_EDITS`].
+/// Pairs of equal items of a shortest edit (Myers 1986), in order; none where it needs more than
+/// [`MAX_EDITS`].
 pub(super) fn common<T: PartialEq>(left: &[T], right: &[T]) -> Option<Vec<(usize, usize)>> {
     let (n, m) = (left.len() as isize, right.len() as isize);
     let most = MAX_EDITS.min(left.len() + right.len()) as isize;
@@ -102,7 +114,8 @@ fn backtrack(trace: &[Vec<isize>], n: isize, m: isize) -> Vec<(usize, usize)> {
         let k = x - y;
         let down = k == -edits || k != edits && get(k - 1) < get(k + 1);
         let before = if down { k + 1 } else { k - 1 };
-        let (from_x, from_y) = if edits == 0 { (0, 0) } else { (get(before), get(before) - before) };
+        let (from_x, from_y) =
+            if edits == 0 { (0, 0) } else { (get(before), get(before) - before) };
         let start = if edits == 0 {
             0
         } else if down {
@@ -121,13 +134,28 @@ fn backtrack(trace: &[Vec<isize>], n: isize, m: isize) -> Vec<(usize, usize)> {
     pairs
 }
 
-fn hunk(context: &Context<'_>, sides: [&[&str]; 2], texts: &Texts<'_>, [left, right]: [Lines; 2], sink: &mut Sink) {
+fn hunk(
+    context: &Context<'_>,
+    sides: [&[&str]; 2],
+    texts: &Texts<'_>,
+    [left, right]: [Lines; 2],
+    sink: &mut Sink,
+) {
     if left.len() == right.len() {
         for (a, b) in left.zip(right) {
             let (one, other) = (sides[0][a], sides[1][b]);
             if one != other {
                 let look = context.look(one, other, false);
-                change(context, sides, texts, [a..a + 1, b..b + 1], format!("line {}", a + 1), "changed", look, sink);
+                change(
+                    context,
+                    sides,
+                    texts,
+                    [a..a + 1, b..b + 1],
+                    format!("line {}", a + 1),
+                    "changed",
+                    look,
+                    sink,
+                );
             }
         }
         return;
@@ -157,15 +185,20 @@ fn change(
     look: Look,
     sink: &mut Sink,
 ) {
-    let joined = |side: usize| (!ranges[side].is_empty()).then(|| sides[side][ranges[side].clone()].join("\n"));
-    let of =
-        |lines: &[Vec<String>; 2], side: usize| (!ranges[side].is_empty()).then(|| lines[side][ranges[side].clone()].join("\n"));
+    let joined = |side: usize| {
+        (!ranges[side].is_empty()).then(|| sides[side][ranges[side].clone()].join("\n"))
+    };
+    let of = |lines: &[Vec<String>; 2], side: usize| {
+        (!ranges[side].is_empty()).then(|| lines[side][ranges[side].clone()].join("\n"))
+    };
     let general = match (of(texts.anchors, 0), of(texts.anchors, 1)) {
         (Some(a), Some(b)) => anchor(&a, &b),
         (Some(only), None) | (None, Some(only)) => anchor(&only, &only),
         (None, None) => "line".to_owned(),
     };
-    if let Verdict::Taken(rule) = context.rules.judge_place(&general, joined(0).as_deref(), joined(1).as_deref()) {
+    if let Verdict::Taken(rule) =
+        context.rules.judge_place(&general, joined(0).as_deref(), joined(1).as_deref())
+    {
         sink.ruled.push(rule);
         return;
     }
@@ -173,19 +206,32 @@ fn change(
     let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
     let place_hash = hash_place(&general);
     let label = Cow::Borrowed(label);
-    sink.add(Change { kind, place, general, place_hash, label, expected: shown(0), actual: shown(1), look });
+    sink.add(Change {
+        kind,
+        place,
+        general,
+        place_hash,
+        label,
+        expected: shown(0),
+        actual: shown(1),
+        look,
+    });
 }
 
-/// `line "<meta name="`: what two lines start with, up to the end of a word or to a secret: its mask is another in each run.
+/// `line "<meta name="`: what two lines start with, up to the end of a word or to a secret: its
+/// mask is another in each run.
 fn anchor(a: &str, b: &str) -> String {
     let before_mask = |text: &'_ str| text.find(MASK).unwrap_or(text.len());
     let (a, b) = (a[..before_mask(a)].trim_start(), b[..before_mask(b)].trim_start());
-    let common = a.char_indices().zip(b.chars()).take_while(|((_, x), y)| x == y).take(ANCHOR).last();
+    let common =
+        a.char_indices().zip(b.chars()).take_while(|((_, x), y)| x == y).take(ANCHOR).last();
     let common = common.map_or("", |((at, c), _)| &a[..at + c.len_utf8()]);
     let end = if common.len() == a.len() && common.len() == b.len() {
         common.len()
     } else {
-        common.rfind(|c: char| !c.is_alphanumeric()).map_or(0, |at| at + common[at..].chars().next().map_or(0, char::len_utf8))
+        common
+            .rfind(|c: char| !c.is_alphanumeric())
+            .map_or(0, |at| at + common[at..].chars().next().map_or(0, char::len_utf8))
     };
     let start = common[..end].trim_end();
     // A digit is seldom a part of what a line is.
@@ -208,7 +254,10 @@ mod tests {
         assert_eq!(of("a b c d", "a x c d"), [(1..2, 1..2)]);
         assert_eq!(of("a b c d", "a c d"), [(1..2, 1..1)]);
         assert_eq!(of("a c d", "a b c d e"), [(1..1, 1..2), (3..3, 4..5)]);
-        assert_eq!(anchor("  <meta csrf=\"abc1\">", "  <meta csrf=\"abd2\">"), "line \"<meta csrf=\"\"");
+        assert_eq!(
+            anchor("  <meta csrf=\"abc1\">", "  <meta csrf=\"abd2\">"),
+            "line \"<meta csrf=\"\""
+        );
         assert_eq!(anchor("x", "y"), "line");
     }
 

@@ -1,7 +1,9 @@
-//! `exchanges.jsonl`: one JSON object a line, a first line that names the format, a last one that closes it.
+//! `exchanges.jsonl`: one JSON object a line, a first line that names the format, a last one that
+//! closes it.
 //!
-//! Files can be concatenated, so readers take both kinds of line anywhere; a file without its last line is read, and the
-//! reader says so ([`Line::End`] never came). Written into a buffer by hand, read through serde.
+//! Files can be concatenated, so readers take both kinds of line anywhere; a file without its last
+//! line is read, and the reader says so ([`Line::End`] never came). Written into a buffer by hand,
+//! read through serde.
 
 mod own;
 
@@ -23,8 +25,8 @@ pub const FORMAT: &str = "shadowtap/exchanges";
 pub const VERSION: u32 = 1;
 /// The format's name in the last line, of every JSONL file of the program.
 pub const END_FORMAT: &str = "shadowtap/end";
-/// Connections are numbered below this: far more than a capture can hold, and small enough that no copy of a lane gets a number
-/// that another one has.
+/// Connections are numbered below this: far more than a capture can hold, and small enough that no
+/// copy of a lane gets a number that another one has.
 pub const CONNECTIONS: u64 = 1 << 40;
 /// Names the program and its version in files.
 pub const TOOL: &str = concat!("shadowtap ", env!("CARGO_PKG_VERSION"));
@@ -44,7 +46,8 @@ pub struct Header {
     /// The captures it was made from.
     #[serde(default)]
     pub inputs: Vec<String>,
-    /// Names the live capture that this file is a part of: files of one capture number their connections together.
+    /// Names the live capture that this file is a part of: files of one capture number their
+    /// connections together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture: Option<String>,
     /// How secrets were taken out, where they were.
@@ -95,8 +98,8 @@ pub struct Rest {
     /// Connections that closed there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub closed: Vec<Closed>,
-    /// How many connections with exchanges were still open when the capture ended: all that are told nowhere. None where that is
-    /// not known.
+    /// How many connections with exchanges were still open when the capture ended: all that are
+    /// told nowhere. None where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<u64>,
 }
@@ -109,7 +112,8 @@ impl Rest {
         self
     }
 
-    /// Both together: a connection that one of them does not tell may be told nowhere, so no more is known of how many were open.
+    /// Both together: a connection that one of them does not tell may be told nowhere, so no more
+    /// is known of how many were open.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.closed.extend(other.closed);
@@ -155,7 +159,8 @@ pub fn write(out: &mut Vec<u8>, exchange: &Exchange) {
     write_rest(out, exchange);
 }
 
-/// Appends the start of an exchange's line: its name, which is known last, and the connections that had closed when it was.
+/// Appends the start of an exchange's line: its name, which is known last, and the connections that
+/// had closed when it was.
 pub fn write_name(out: &mut Vec<u8>, id: ExchangeId, closed: &[Closed]) {
     out.extend_from_slice(b"{\"id\":\"");
     integer(out, i64::try_from(id.connection).unwrap_or(i64::MAX));
@@ -278,7 +283,8 @@ fn timed_response(out: &mut Vec<u8>, response: &TimedResponse) {
 
 /// Appends any serde value as one line.
 pub fn write_line(out: &mut Vec<u8>, line: &impl Serialize) {
-    serde_json::to_writer(&mut *out, line).expect("a record of strings, integers and maps with string keys serialises");
+    serde_json::to_writer(&mut *out, line)
+        .expect("a record of strings, integers and maps with string keys serialises");
     out.push(b'\n');
 }
 
@@ -355,8 +361,8 @@ pub fn read(line: &[u8]) -> Result<Line, LineError> {
     read_as::<RawMessage<'_>>(line)
 }
 
-/// Reads one line, but of the answers in it only their times and status: what a replay plans by. The rest of them is JSON
-/// and no more is known of it.
+/// Reads one line, but of the answers in it only their times and status: what a replay plans by.
+/// The rest of them is JSON and no more is known of it.
 pub fn read_outline(line: &[u8]) -> Result<Line, LineError> {
     if let Some(exchange) = own::outline(line) {
         return Ok(Line::Exchange(Box::new(exchange)));
@@ -365,8 +371,8 @@ pub fn read_outline(line: &[u8]) -> Result<Line, LineError> {
 }
 
 fn read_as<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<Line, LineError> {
-    // Only a first or last line starts so; an exchange starts with its id. A file of another writer may have another order
-    // of keys, hence the second look.
+    // Only a first or last line starts so; an exchange starts with its id. A file of another writer
+    // may have another order of keys, hence the second look.
     if line.starts_with(b"{\"id\"") {
         return read_exchange::<A>(line);
     }
@@ -424,7 +430,8 @@ fn wrong(why: String) -> LineError {
     LineError::Malformed(serde::de::Error::custom(why))
 }
 
-/// An exchange of which only the request was read, and that there is an answer: what a first walk through a file needs.
+/// An exchange of which only the request was read, and that there is an answer: what a first walk
+/// through a file needs.
 #[derive(Debug)]
 pub struct Asked {
     /// Its name.
@@ -446,7 +453,8 @@ struct RawAsked<'a> {
     response: Option<serde::de::IgnoredAny>,
 }
 
-/// Reads the request of a line, and skips its response, of which damage may not be told; none for a first or last line.
+/// Reads the request of a line, and skips its response, of which damage may not be told; none for a
+/// first or last line.
 pub fn read_asked(line: &[u8]) -> Result<Option<Asked>, LineError> {
     if let Some(asked) = own::asked(line) {
         return Ok(Some(asked));
@@ -456,7 +464,12 @@ pub fn read_asked(line: &[u8]) -> Result<Option<Asked>, LineError> {
     }
     let raw: RawAsked<'_> = serde_json::from_slice(line)?;
     let request = raw.request.map(timed_request).transpose()?;
-    Ok(Some(Asked { id: raw.id, completeness: raw.completeness, request, answered: raw.response.is_some() }))
+    Ok(Some(Asked {
+        id: raw.id,
+        completeness: raw.completeness,
+        request,
+        answered: raw.response.is_some(),
+    }))
 }
 
 #[cfg(test)]
@@ -501,7 +514,11 @@ mod tests {
                 message: Response {
                     status: 200,
                     reason: Bytes::from_static(b"OK"),
-                    body: Body { bytes: Bytes::from_static(b"\x00\x01\xff"), length: 9, sha256: Some([0xab; 32]) },
+                    body: Body {
+                        bytes: Bytes::from_static(b"\x00\x01\xff"),
+                        length: 9,
+                        sha256: Some([0xab; 32]),
+                    },
                     framing: Framing::Chunked,
                     ..Response::default()
                 },
@@ -510,7 +527,10 @@ mod tests {
             opened_at: Some(Timestamp::from_nanos(1_795_341_600_000_000_000)),
             handshake_ns: Some(42),
             marks: vec!["duplicate content-length".to_owned()],
-            closed: vec![Closed(7, Timestamp::from_nanos(1_795_341_600_000_000_001)), Closed(12, Timestamp::from_nanos(5))],
+            closed: vec![
+                Closed(7, Timestamp::from_nanos(1_795_341_600_000_000_001)),
+                Closed(12, Timestamp::from_nanos(5)),
+            ],
         }
     }
 
@@ -519,14 +539,22 @@ mod tests {
         let mut line = Vec::new();
         write(&mut line, &sample());
         assert_eq!(line.pop(), Some(b'\n'));
-        assert_eq!(read(&line).unwrap(), Line::Exchange(Box::new(sample())), "{}", String::from_utf8_lossy(&line));
+        assert_eq!(
+            read(&line).unwrap(),
+            Line::Exchange(Box::new(sample())),
+            "{}",
+            String::from_utf8_lossy(&line)
+        );
         let mut odd = sample();
         let verbatim = odd.request.as_mut().unwrap().message.verbatim.as_mut().unwrap();
         verbatim.chunks = Some(Chunks::Framing(Bytes::from_static(b"0a;x\r\n\xff\r\n0\r\n\r\n")));
         let mut second = Vec::new();
         write(&mut second, &odd);
         assert_eq!(read(&second).unwrap(), Line::Exchange(Box::new(odd)));
-        assert!(!line.contains(&0x7f) && !line.contains(&1), "control characters stay off the terminal");
+        assert!(
+            !line.contains(&0x7f) && !line.contains(&1),
+            "control characters stay off the terminal"
+        );
     }
 
     #[test]
@@ -546,7 +574,10 @@ mod tests {
         let mut line = Vec::new();
         write(&mut line, &sample());
         let asked = read_asked(&line).unwrap().unwrap();
-        assert_eq!((asked.id, asked.request, asked.answered), (sample().id, sample().request, true));
+        assert_eq!(
+            (asked.id, asked.request, asked.answered),
+            (sample().id, sample().request, true)
+        );
         line.clear();
         write_line(&mut line, &Header::new(Timestamp::default(), vec![]));
         assert!(read_asked(&line).unwrap().is_none());
@@ -574,8 +605,14 @@ mod tests {
         line.clear();
         write_line(&mut line, &End::new(1, Ledger::default(), Rest::default()));
         assert!(matches!(read(&line), Ok(Line::End(end)) if end.exchanges == 1));
-        assert!(matches!(read(br#"{"format":"shadowtap/exchanges","version":2}"#), Err(LineError::TooNew(2))));
-        assert!(matches!(read(br#"{"format":"shadowtap/outcomes","version":1}"#), Err(LineError::OtherFormat(_))));
+        assert!(matches!(
+            read(br#"{"format":"shadowtap/exchanges","version":2}"#),
+            Err(LineError::TooNew(2))
+        ));
+        assert!(matches!(
+            read(br#"{"format":"shadowtap/outcomes","version":1}"#),
+            Err(LineError::OtherFormat(_))
+        ));
         assert!(read(b"hello").is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! A request with its response, their times, and how complete they are.
 //!
-//! In: messages of one connection in order (`pairing`). Out: [`Exchange`]s, in memory or as `exchanges.jsonl` (`log`).
+//! In: messages of one connection in order (`pairing`). Out: [`Exchange`]s, in memory or as
+//! `exchanges.jsonl` (`log`).
 
 pub mod log;
 pub mod pairing;
@@ -19,8 +20,8 @@ use crate::flow::Endpoint;
 use crate::http::{Request, Response};
 use crate::time::Timestamp;
 
-/// Names an exchange: the connection's rank by its first packet in the (merged) input, and the request's place in it.
-/// Does not depend on the number of threads. Text form: `12-3`.
+/// Names an exchange: the connection's rank by its first packet in the (merged) input, and the
+/// request's place in it. Does not depend on the number of threads. Text form: `12-3`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId {
     /// Rank of the connection, from 0.
@@ -43,7 +44,9 @@ impl FromStr for ExchangeId {
             let (connection, ordinal) = text.split_once('-')?;
             Some(Self { connection: connection.parse().ok()?, ordinal: ordinal.parse().ok()? })
         };
-        parse().ok_or_else(|| format!("not an exchange id: {:?}", text.chars().take(64).collect::<String>()))
+        parse().ok_or_else(|| {
+            format!("not an exchange id: {:?}", text.chars().take(64).collect::<String>())
+        })
     }
 }
 
@@ -60,8 +63,11 @@ impl<'de> Deserialize<'de> for ExchangeId {
     }
 }
 
-/// How much of an exchange the capture holds. Only complete ones are compared, only whole requests are replayed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// How much of an exchange the capture holds. Only complete ones are compared, only whole requests
+/// are replayed.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Completeness {
     /// Request and response, every byte.
@@ -113,7 +119,8 @@ pub struct TimedResponse {
     pub at: Timestamp,
     /// Nanoseconds from the request's first byte to the response's first; none for an orphan.
     pub first_byte_ns: Option<i64>,
-    /// Nanoseconds from the request's first byte to the response's last; none for an orphan or where the end is missing.
+    /// Nanoseconds from the request's first byte to the response's last; none for an orphan or
+    /// where the end is missing.
     pub last_byte_ns: Option<i64>,
     /// The message.
     pub message: Response,
@@ -124,8 +131,8 @@ pub struct TimedResponse {
 pub struct Closed(
     /// Rank of the connection.
     pub u64,
-    /// Capture time of the later of its FINs, or of its reset; where the capture holds neither, when it was known to be over (its ports
-    /// were used again, it was quiet for too long).
+    /// Capture time of the later of its FINs, or of its reset; where the capture holds neither,
+    /// when it was known to be over (its ports were used again, it was quiet for too long).
     pub Timestamp,
 );
 
@@ -148,15 +155,17 @@ pub struct Exchange {
     pub response: Option<TimedResponse>,
     /// The 1xx responses before it, in order.
     pub interim: Vec<TimedResponse>,
-    /// When the connection was opened (its SYN); none where the capture joined it later. On every exchange of it.
+    /// When the connection was opened (its SYN); none where the capture joined it later. On every
+    /// exchange of it.
     pub opened_at: Option<Timestamp>,
-    /// Round-trip time of the handshake as the tap saw it (SYN to the ACK of the SYN/ACK). On every exchange of it.
+    /// Round-trip time of the handshake as the tap saw it (SYN to the ACK of the SYN/ACK). On every
+    /// exchange of it.
     pub handshake_ns: Option<i64>,
-    /// What is damaged or odd, and where: kebab-case names with packet numbers, e.g. `gap of 1460 bytes at packet 812`,
-    /// `duplicate content-length`. Empty for a plain exchange.
+    /// What is damaged or odd, and where: kebab-case names with packet numbers, e.g. `gap of 1460
+    /// bytes at packet 812`, `duplicate content-length`. Empty for a plain exchange.
     pub marks: Vec<String>,
-    /// Connections that were seen to close since the exchange before this one in the order of the file, whichever they are: a
-    /// connection closes when its last exchange has long been written.
+    /// Connections that were seen to close since the exchange before this one in the order of the
+    /// file, whichever they are: a connection closes when its last exchange has long been written.
     pub closed: Vec<Closed>,
 }
 

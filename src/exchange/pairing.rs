@@ -1,9 +1,10 @@
 //! Pairs the requests and responses of one connection: by their order, never by time.
 //!
-//! In: bytes, gaps and ends of both directions, each in stream order. Out: [`Exchange`]s in the order of the connection.
-//! Two rules go beyond counting. A response cannot answer a request of which its sender had acknowledged no byte, so a server
-//! that sends more responses than there are requests does not shift the pairs; and a response that is found after lost bytes
-//! belongs to the request that the acknowledgements of both sides allow.
+//! In: bytes, gaps and ends of both directions, each in stream order. Out: [`Exchange`]s in the
+//! order of the connection. Two rules go beyond counting. A response cannot answer a request of
+//! which its sender had acknowledged no byte, so a server that sends more responses than there are
+//! requests does not shift the pairs; and a response that is found after lost bytes belongs to the
+//! request that the acknowledgements of both sides allow.
 
 use std::collections::VecDeque;
 
@@ -22,8 +23,9 @@ pub struct Mark {
     pub at: Timestamp,
     /// Its number in the (merged) input.
     pub packet: u64,
-    /// How much of the other direction its sender had received: an offset in that stream, counted as the bytes and gaps
-    /// that are given here. None where that is not known (no packet of the other direction was seen).
+    /// How much of the other direction its sender had received: an offset in that stream, counted
+    /// as the bytes and gaps that are given here. None where that is not known (no packet of the
+    /// other direction was seen).
     pub ack: Option<u64>,
     /// Of a gap: the bytes were cut off by the snap length.
     pub cut: bool,
@@ -34,7 +36,8 @@ pub struct Mark {
 pub struct Origin {
     /// Its rank.
     pub connection: u64,
-    /// Who opened it; a guess where the SYN is missing. Corrected by content: who sends requests is the client.
+    /// Who opened it; a guess where the SYN is missing. Corrected by content: who sends requests is
+    /// the client.
     pub client: Endpoint,
     /// The other one.
     pub server: Endpoint,
@@ -49,7 +52,8 @@ pub struct Origin {
 pub struct Pairing {
     origin: Origin,
     handshake_ns: Option<i64>,
-    /// Requests first, unless `flipped` was found by content; indices are [`REQUESTS`] and [`RESPONSES`].
+    /// Requests first, unless `flipped` was found by content; indices are [`REQUESTS`] and
+    /// [`RESPONSES`].
     lanes: [Lane; 2],
     flipped: bool,
     slots: VecDeque<Slot>,
@@ -62,8 +66,8 @@ pub struct Pairing {
     tunnel: Option<&'static str>,
     /// Interim responses without a request, for the orphan that follows.
     stray: Vec<Parsed<Mark>>,
-    /// The last response answered no request that is known, so how its body was framed is a guess (it may have answered a
-    /// HEAD): what follows is placed by acknowledgements, as after a loss.
+    /// The last response answered no request that is known, so how its body was framed is a guess
+    /// (it may have answered a HEAD): what follows is placed by acknowledgements, as after a loss.
     unsure: bool,
     /// Which direction holds requests is settled by a message.
     settled: bool,
@@ -126,7 +130,9 @@ impl Slot {
     }
 
     fn bytes(&self) -> usize {
-        let of = |parsed: &Option<Box<Parsed<Mark>>>| parsed.as_ref().map_or(0, |parsed| weight(&parsed.message));
+        let of = |parsed: &Option<Box<Parsed<Mark>>>| {
+            parsed.as_ref().map_or(0, |parsed| weight(&parsed.message))
+        };
         of(&self.request) + of(&self.response)
     }
 }
@@ -180,13 +186,15 @@ impl Pairing {
         self.handshake_ns = Some(nanos);
     }
 
-    /// Whether the bytes of a direction are needed. Where not, they need not be put in order and given.
+    /// Whether the bytes of a direction are needed. Where not, they need not be put in order and
+    /// given.
     pub fn wants(&self, direction: Direction) -> bool {
         let lane = &self.lanes[self.lane(direction)];
         !lane.opaque && !lane.parser.is_tunnel()
     }
 
-    /// What the connection carries, by content: `http/1`, the protocol behind an upgrade, another name, `unknown` or `empty`.
+    /// What the connection carries, by content: `http/1`, the protocol behind an upgrade, another
+    /// name, `unknown` or `empty`.
     pub fn protocol(&self) -> &'static str {
         if let Some(name) = self.tunnel {
             return name;
@@ -195,8 +203,12 @@ impl Pairing {
             return "http/1";
         }
         let guesses = [self.lanes[REQUESTS].guess, self.lanes[RESPONSES].guess];
-        let certain = guesses.iter().find_map(|guess| if let Guess::Certain(name) = guess { Some(*name) } else { None });
-        let likely = guesses.iter().find_map(|guess| if let Guess::Likely(name) = guess { Some(*name) } else { None });
+        let certain = guesses
+            .iter()
+            .find_map(|guess| if let Guess::Certain(name) = guess { Some(*name) } else { None });
+        let likely = guesses
+            .iter()
+            .find_map(|guess| if let Guess::Likely(name) = guess { Some(*name) } else { None });
         let empty = self.lanes.iter().all(|lane| lane.parser.position() == 0);
         certain.or(likely).unwrap_or(if empty { "empty" } else { "unknown" })
     }
@@ -207,13 +219,15 @@ impl Pairing {
         if self.flipped { (server, client) } else { (client, server) }
     }
 
-    /// Bytes that it holds: of messages under way, waiting to be paired, or waiting for the other direction.
+    /// Bytes that it holds: of messages under way, waiting to be paired, or waiting for the other
+    /// direction.
     pub fn held(&self) -> usize {
-        self.kept + self.lanes.iter().map(|lane| lane.held_bytes + lane.parser.held()).sum::<usize>()
+        self.kept
+            + self.lanes.iter().map(|lane| lane.held_bytes + lane.parser.held()).sum::<usize>()
     }
 
-    /// Lets go of what it can, where memory is short: bodies under way are counted and hashed only, and requests that wait
-    /// for their answers leave without.
+    /// Lets go of what it can, where memory is short: bodies under way are counted and hashed only,
+    /// and requests that wait for their answers leave without.
     pub fn relieve(&mut self, out: &mut impl FnMut(Exchange)) {
         self.lanes.iter_mut().for_each(|lane| lane.parser.let_go());
         while self.kept > 0 && self.slots.front().is_some_and(|slot| !slot.open) {
@@ -237,7 +251,13 @@ impl Pairing {
     }
 
     /// The next bytes of a direction.
-    pub fn bytes(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: &mut impl FnMut(Exchange)) {
+    pub fn bytes(
+        &mut self,
+        direction: Direction,
+        payload: &[u8],
+        mark: Mark,
+        out: &mut impl FnMut(Exchange),
+    ) {
         if payload.is_empty() {
             return;
         }
@@ -259,7 +279,13 @@ impl Pairing {
     }
 
     /// `n` bytes of a direction are missing here.
-    pub fn gap(&mut self, direction: Direction, n: u64, mark: Mark, out: &mut impl FnMut(Exchange)) {
+    pub fn gap(
+        &mut self,
+        direction: Direction,
+        n: u64,
+        mark: Mark,
+        out: &mut impl FnMut(Exchange),
+    ) {
         let lane = self.lane(direction);
         self.lanes[lane].gaps += 1;
         if self.lanes[lane].held.is_empty() {
@@ -343,8 +369,15 @@ impl Pairing {
     }
 
     /// Reads bytes of a direction until they are used or must wait.
-    fn feed(&mut self, lane: usize, mut payload: &[u8], mark: Mark, out: &mut impl FnMut(Exchange)) {
-        // Content may tell that the directions are the other way round: the lane then changes its number.
+    fn feed(
+        &mut self,
+        lane: usize,
+        mut payload: &[u8],
+        mark: Mark,
+        out: &mut impl FnMut(Exchange),
+    ) {
+        // Content may tell that the directions are the other way round: the lane then changes its
+        // number.
         let mut lane = lane;
         while !payload.is_empty() {
             if self.must_wait(lane, mark) {
@@ -359,7 +392,10 @@ impl Pairing {
             }
         }
         let state = &mut self.lanes[lane];
-        let unknown = !self.origin.joined && self.ordinal == 0 && self.slots.is_empty() && state.parser.skipped() > UNKNOWN_BYTES;
+        let unknown = !self.origin.joined
+            && self.ordinal == 0
+            && self.slots.is_empty()
+            && state.parser.skipped() > UNKNOWN_BYTES;
         state.opaque |= unknown;
     }
 
@@ -367,7 +403,12 @@ impl Pairing {
     fn must_wait(&self, lane: usize, mark: Mark) -> bool {
         let state = &self.lanes[lane];
         let bounded = state.held_bytes <= limits::HELD_BYTES;
-        if self.over || state.ended || !bounded || !state.parser.is_between_messages() || state.parser.is_tunnel() {
+        if self.over
+            || state.ended
+            || !bounded
+            || !state.parser.is_between_messages()
+            || state.parser.is_tunnel()
+        {
             return false;
         }
         let other = &self.lanes[1 - lane];
@@ -377,10 +418,13 @@ impl Pairing {
         if lane == REQUESTS {
             return self.gate;
         }
-        // Its sender had received bytes that are not here yet: the capture is out of order, the request is still to come.
+        // Its sender had received bytes that are not here yet: the capture is out of order, the
+        // request is still to come.
         let unseen = mark.ack.is_some_and(|ack| ack > other.parser.position());
         unseen
-            && self.partner(mark, self.place()).is_none_or(|index| index == self.slots.len() && other.parser.current().is_none())
+            && self
+                .partner(mark, self.place())
+                .is_none_or(|index| index == self.slots.len() && other.parser.current().is_none())
     }
 
     /// Where the next response stands in its stream, where it is searched after lost bytes.
@@ -418,7 +462,8 @@ impl Pairing {
         let before = self.lanes[lane].held.len();
         match first {
             Held::Bytes(bytes, mark) => {
-                self.lanes[lane].held_bytes = self.lanes[lane].held_bytes.saturating_sub(bytes.len());
+                self.lanes[lane].held_bytes =
+                    self.lanes[lane].held_bytes.saturating_sub(bytes.len());
                 self.feed(lane, &bytes, mark, out);
             }
             Held::Gap(n, mark) => self.skip(lane, n, mark, out),
@@ -436,15 +481,20 @@ impl Pairing {
     }
 
     fn kind_of(&self, index: usize) -> Expect {
-        let parsed = self.slots.get(index).and_then(|slot| slot.request.as_deref()).map(|parsed| &parsed.message);
+        let parsed = self
+            .slots
+            .get(index)
+            .and_then(|slot| slot.request.as_deref())
+            .map(|parsed| &parsed.message);
         match parsed.or(self.lanes[REQUESTS].parser.current()) {
             Some(Message::Request(request)) => Expect::answer_to(request),
             _ => Expect::Other,
         }
     }
 
-    /// The place of the request that a response answers which begins with a packet of `mark`; `slots.len()` is the request
-    /// under way. `place`: it was searched after lost bytes and found at this offset of its stream.
+    /// The place of the request that a response answers which begins with a packet of `mark`;
+    /// `slots.len()` is the request under way. `place`: it was searched after lost bytes and found
+    /// at this offset of its stream.
     fn partner(&self, mark: Mark, place: Option<u64>) -> Option<usize> {
         let requests = &self.lanes[REQUESTS].parser;
         // (place, offset of its first byte, what its client had received when it began)
@@ -452,7 +502,9 @@ impl Pairing {
         let is_certain = requests.current().is_some() || !requests.is_resuming();
         let under_way = match (self.slots.back(), requests.first(), requests.start()) {
             (Some(Slot { open: true, .. }), ..) => None,
-            (_, Some(first), Some(start)) if is_certain => Some((self.slots.len(), start, first.ack)),
+            (_, Some(first), Some(start)) if is_certain => {
+                Some((self.slots.len(), start, first.ack))
+            }
             _ => None,
         };
         let open_request = |slot: &Slot| match (&slot.request, slot.open) {
@@ -471,19 +523,23 @@ impl Pairing {
         let Some(here) = place else {
             return waiting.map(|(index, ..)| index).next();
         };
-        // After lost bytes: the requests that were sent before their client had received what comes now; of those with the
-        // latest knowledge (pipelined together) the first.
+        // After lost bytes: the requests that were sent before their client had received what comes
+        // now; of those with the latest knowledge (pipelined together) the first.
         let mut best: Option<(usize, u64, Option<u64>)> = None;
         for (index, start, ack) in waiting {
             if ack.is_none_or(|ack| ack <= here) && best.is_none_or(|(.., known)| ack > known) {
                 best = Some((index, start, ack));
             }
         }
-        // Where requests were lost as well, behind the one that was found, it may be the answer to one of those.
+        // Where requests were lost as well, behind the one that was found, it may be the answer to
+        // one of those.
         let lost = self.lost_request_before(mark);
         best.filter(|&(index, start, _)| {
-            let damaged =
-                self.slots.get(index).and_then(|slot| slot.request.as_ref()).is_some_and(|parsed| parsed.damage.is_some());
+            let damaged = self
+                .slots
+                .get(index)
+                .and_then(|slot| slot.request.as_ref())
+                .is_some_and(|parsed| parsed.damage.is_some());
             damaged || lost.is_none_or(|lost| lost <= start)
         })
         .map(|(index, ..)| index)
@@ -497,7 +553,8 @@ impl Pairing {
 
     /// Takes a message; gives the lane it belongs to, which content may have changed.
     fn take(&mut self, lane: usize, parsed: Parsed<Mark>, out: &mut impl FnMut(Exchange)) -> usize {
-        let belongs = if matches!(parsed.message, Message::Request(_)) { REQUESTS } else { RESPONSES };
+        let belongs =
+            if matches!(parsed.message, Message::Request(_)) { REQUESTS } else { RESPONSES };
         if lane != belongs && self.settled {
             self.misplaced += 1;
             return lane;
@@ -555,20 +612,29 @@ impl Pairing {
                 self.stray.push(parsed);
                 return;
             }
-            self.unsure = self.unsure || matches!(&parsed.message, Message::Response(response) if response.body.length > 0);
+            self.unsure = self.unsure
+                || matches!(&parsed.message, Message::Response(response) if response.body.length > 0);
             if resumed && let Some(lost) = self.lost_request_before(parsed.first) {
                 // It answers a request that was lost; the answers to those before it were lost too.
-                let before = |slot: &&mut Slot| slot.request.as_ref().is_some_and(|request| request.start < lost);
-                for slot in self.slots.iter_mut().filter(before).filter(|slot| slot.response.is_none()) {
+                let before = |slot: &&mut Slot| {
+                    slot.request.as_ref().is_some_and(|request| request.start < lost)
+                };
+                for slot in
+                    self.slots.iter_mut().filter(before).filter(|slot| slot.response.is_none())
+                {
                     slot.lost = true;
                 }
             }
-            let place = self.slots.iter().position(|slot| !slot.is_done()).unwrap_or(self.slots.len());
+            let place =
+                self.slots.iter().position(|slot| !slot.is_done()).unwrap_or(self.slots.len());
             let interim = std::mem::take(&mut self.stray);
             if parsed.tunnel {
                 self.open_tunnel(&parsed);
             }
-            self.slots.insert(place, Slot { interim, response: Some(Box::new(parsed)), ..Slot::default() });
+            self.slots.insert(
+                place,
+                Slot { interim, response: Some(Box::new(parsed)), ..Slot::default() },
+            );
             return;
         };
         if index == self.slots.len() {
@@ -595,11 +661,13 @@ impl Pairing {
 
     fn open_tunnel(&mut self, parsed: &Parsed<Mark>) {
         let name = match &parsed.message {
-            Message::Response(Response { status: 101, headers, .. }) => match headers.get("upgrade") {
-                Some(value) if value.eq_ignore_ascii_case(b"websocket") => "websocket",
-                Some(value) if value.eq_ignore_ascii_case(b"h2c") => "h2c",
-                _ => "upgraded",
-            },
+            Message::Response(Response { status: 101, headers, .. }) => {
+                match headers.get("upgrade") {
+                    Some(value) if value.eq_ignore_ascii_case(b"websocket") => "websocket",
+                    Some(value) if value.eq_ignore_ascii_case(b"h2c") => "h2c",
+                    _ => "upgraded",
+                }
+            }
             _ => "connect-tunnel",
         };
         self.tunnel = Some(name);
@@ -609,8 +677,10 @@ impl Pairing {
 
     fn emit_done(&mut self, out: &mut impl FnMut(Exchange)) {
         while let Some(slot) = self.slots.front() {
-            // More requests without an answer than a connection may keep: the oldest go as they are.
-            let full = self.slots.len() > limits::OUTSTANDING_REQUESTS || self.kept > limits::OUTSTANDING_BYTES;
+            // More requests without an answer than a connection may keep: the oldest go as they
+            // are.
+            let full = self.slots.len() > limits::OUTSTANDING_REQUESTS
+                || self.kept > limits::OUTSTANDING_BYTES;
             if !(slot.is_done() || (full && !slot.open)) {
                 return;
             }
@@ -655,7 +725,11 @@ impl Pairing {
             completeness,
             request: slot.request.and_then(|parsed| timed_request(*parsed)),
             response: slot.response.and_then(|parsed| timed_response(*parsed, start)),
-            interim: slot.interim.into_iter().filter_map(|parsed| timed_response(parsed, start)).collect(),
+            interim: slot
+                .interim
+                .into_iter()
+                .filter_map(|parsed| timed_response(parsed, start))
+                .collect(),
             opened_at: self.origin.opened_at,
             handshake_ns: self.handshake_ns,
             marks,
@@ -679,7 +753,8 @@ fn completeness(slot: &Slot) -> Completeness {
 fn note(what: &str, parsed: &Parsed<Mark>, marks: &mut Vec<String>) {
     for hole in &parsed.holes {
         let kind = if hole.mark.cut { "cut by the snap length" } else { "gap" };
-        marks.push(format!("{what}: {kind} of {} bytes at packet {}", hole.bytes, hole.mark.packet));
+        marks
+            .push(format!("{what}: {kind} of {} bytes at packet {}", hole.bytes, hole.mark.packet));
     }
     match parsed.damage {
         Some(damage) if parsed.holes.is_empty() => {
@@ -698,7 +773,9 @@ fn note(what: &str, parsed: &Parsed<Mark>, marks: &mut Vec<String>) {
 fn timed_request(parsed: Parsed<Mark>) -> Option<TimedRequest> {
     let duration_ns = parsed.last.at.since(parsed.first.at);
     match parsed.message {
-        Message::Request(message) => Some(TimedRequest { at: parsed.first.at, duration_ns, message }),
+        Message::Request(message) => {
+            Some(TimedRequest { at: parsed.first.at, duration_ns, message })
+        }
         Message::Response(_) => None,
     }
 }

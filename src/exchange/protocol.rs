@@ -1,4 +1,5 @@
-//! Names what a stream carries by its first bytes, so that what is not HTTP/1 is named in the ledger and costs no parsing.
+//! Names what a stream carries by its first bytes, so that what is not HTTP/1 is named in the
+//! ledger and costs no parsing.
 
 /// What the first bytes of one direction say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +16,8 @@ pub(super) enum Guess {
 pub(super) fn guess(first: &[u8]) -> Guess {
     use Guess::{Certain, Likely, Unknown};
     match first {
-        // A TLS record: alert, handshake or (joined later) data, version 3.x, a length below 2^14 + 256 (RFC 8446 §5.1).
+        // A TLS record: alert, handshake or (joined later) data, version 3.x, a length below 2^14 +
+        // 256 (RFC 8446 §5.1).
         [0x15..=0x17, 0x03, 0..=4, high, _, ..] if *high <= 0x41 => Certain("tls"),
         _ if first.starts_with(b"PRI * HTTP/2.0\r\n") => Certain("http/2"),
         // SETTINGS on stream 0 as the first frame: the server's side of HTTP/2 (RFC 9113 §3.4).
@@ -24,13 +26,18 @@ pub(super) fn guess(first: &[u8]) -> Guess {
         _ if first.starts_with(b"AMQP") => Certain("amqp"),
         _ if first.starts_with(b"\x13BitTorrent protocol") => Certain("bittorrent"),
         // PostgreSQL: start-up message 3.0, or a request for TLS.
-        [0, 0, _, _, 0, 3, 0, 0, ..] | [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f, ..] => Certain("postgresql"),
+        [0, 0, _, _, 0, 3, 0, 0, ..] | [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f, ..] => {
+            Certain("postgresql")
+        }
         // MySQL: the server's greeting, packet 0, protocol 10.
         [_, _, 0, 0, 10, b'0'..=b'9', b'.' | b'0'..=b'9', ..] => Certain("mysql"),
         [b'*', b'1'..=b'9', .., b'\n'] if is_redis(first) => Certain("redis"),
         [5, 1..=4, ..] if first.len() <= 6 => Likely("socks"),
         [4, 1 | 2, _, _, _, _, _, _, ..] => Likely("socks"),
-        _ if [&b"EHLO "[..], b"HELO ", b"220 ", b"220-"].iter().any(|greeting| first.starts_with(greeting)) => {
+        _ if [&b"EHLO "[..], b"HELO ", b"220 ", b"220-"]
+            .iter()
+            .any(|greeting| first.starts_with(greeting)) =>
+        {
             Likely("smtp-or-ftp")
         }
         _ if first.starts_with(b"+OK") => Likely("pop3"),

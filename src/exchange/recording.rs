@@ -1,7 +1,9 @@
-//! Reads recordings (`exchanges.jsonl`) line by line, several of them merged by the times of their requests.
+//! Reads recordings (`exchanges.jsonl`) line by line, several of them merged by the times of their
+//! requests.
 //!
-//! Files can be concatenated and merged, so connections get new numbers where theirs would collide: those of one plain file stay,
-//! and those of one capture that was written into several files are the same in all of them.
+//! Files can be concatenated and merged, so connections get new numbers where theirs would collide:
+//! those of one plain file stay, and those of one capture that was written into several files are
+//! the same in all of them.
 
 use std::io::{BufRead, Read as _};
 
@@ -64,7 +66,8 @@ pub struct Recording {
     /// What is added to connections' numbers: behind those of a file that was concatenated before.
     base: u64,
     next_base: u64,
-    /// What capture its last first line says that it is a part of, and when its parts were begun that are numbered by this base.
+    /// What capture its last first line says that it is a part of, and when its parts were begun
+    /// that are numbered by this base.
     part: Option<(String, Vec<Timestamp>)>,
     /// Lines that opened and closed a file.
     headers: u64,
@@ -109,7 +112,8 @@ impl Recording {
         }
     }
 
-    /// With the file that the lines come from, so that a missing end can be told from one that has not come yet.
+    /// With the file that the lines come from, so that a missing end can be told from one that has
+    /// not come yet.
     pub fn watched(self, watch: Option<Watch>) -> Self {
         Self { watch, ..self }
     }
@@ -119,8 +123,8 @@ impl Recording {
         self.read_by(|_, text| log::read(text))
     }
 
-    /// The next exchange, without what its answers hold; appends its whole line to `lines`, as it stands where nothing in it
-    /// changes.
+    /// The next exchange, without what its answers hold; appends its whole line to `lines`, as it
+    /// stands where nothing in it changes.
     pub fn read_line(&mut self, lines: &mut Vec<u8>) -> Result<Option<Exchange>, RecordingError> {
         let start = lines.len();
         let next = self.read_by(|as_it_stands, text| {
@@ -156,7 +160,13 @@ impl Recording {
                     (self.cut, self.line) = (true, self.line + 1);
                     return Ok(None);
                 }
-                Err(cause) => return Err(RecordingError::Unreadable { name: self.name.clone(), offset, cause }),
+                Err(cause) => {
+                    return Err(RecordingError::Unreadable {
+                        name: self.name.clone(),
+                        offset,
+                        cause,
+                    });
+                }
             };
             if got == 0 {
                 return Ok(None);
@@ -164,7 +174,11 @@ impl Recording {
             self.line += 1;
             self.offset += got as u64;
             if got > limits::LINE_BYTES {
-                return Err(RecordingError::Long { name: self.name.clone(), line: self.line, offset });
+                return Err(RecordingError::Long {
+                    name: self.name.clone(),
+                    line: self.line,
+                    offset,
+                });
             }
             let whole = self.buffer.ends_with(b"\n");
             let text = self.buffer.trim_ascii();
@@ -199,7 +213,14 @@ impl Recording {
                     self.offset = offset;
                     return Ok(None);
                 }
-                Err(cause) => return Err(RecordingError::Line { name: self.name.clone(), line: self.line, offset, cause }),
+                Err(cause) => {
+                    return Err(RecordingError::Line {
+                        name: self.name.clone(),
+                        line: self.line,
+                        offset,
+                        cause,
+                    });
+                }
             }
         }
     }
@@ -211,7 +232,13 @@ impl Recording {
             Ok(_) => {}
             // Cut inside the first block of its compression: it will be found so again.
             Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {}
-            Err(cause) => return Err(RecordingError::Unreadable { name: self.name.clone(), offset: 0, cause }),
+            Err(cause) => {
+                return Err(RecordingError::Unreadable {
+                    name: self.name.clone(),
+                    offset: 0,
+                    cause,
+                });
+            }
         }
         let redacted = match log::read(first.trim_ascii()) {
             Ok(Line::Header(header)) => header.redacted,
@@ -223,11 +250,13 @@ impl Recording {
         Ok(redacted)
     }
 
-    /// A file begins. It goes on with the numbers before it where it is a further part of the same capture; the same part again is
-    /// meant to be twice as much.
+    /// A file begins. It goes on with the numbers before it where it is a further part of the same
+    /// capture; the same part again is meant to be twice as much.
     fn begin_part(&mut self, capture: Option<String>, created: Timestamp) {
         match (&mut self.part, &capture) {
-            (Some((of, parts)), Some(capture)) if of == capture && parts.len() < PARTS && !parts.contains(&created) => {
+            (Some((of, parts)), Some(capture))
+                if of == capture && parts.len() < PARTS && !parts.contains(&created) =>
+            {
                 parts.push(created);
                 return;
             }
@@ -254,7 +283,11 @@ impl Recording {
             let moved = |at: &mut Timestamp| *at = at.plus(self.skew);
             exchange.opened_at.iter_mut().for_each(moved);
             exchange.request.iter_mut().for_each(|request| moved(&mut request.at));
-            exchange.response.iter_mut().chain(&mut exchange.interim).for_each(|response| moved(&mut response.at));
+            exchange
+                .response
+                .iter_mut()
+                .chain(&mut exchange.interim)
+                .for_each(|response| moved(&mut response.at));
         }
         exchange
     }
@@ -279,16 +312,21 @@ impl Recording {
         if self.is_whole() {
             None
         } else if self.is_growing() {
-            Some(format!("{name}: still being written at line {line} (byte {offset}); all before it is used"))
+            Some(format!(
+                "{name}: still being written at line {line} (byte {offset}); all before it is used"
+            ))
         } else if self.cut {
             Some(format!("{name}: ends inside line {line} (byte {offset}); all before it is used"))
         } else {
-            Some(format!("{name}: its last line is missing: it may have been cut; all of it is used"))
+            Some(format!(
+                "{name}: its last line is missing: it may have been cut; all of it is used"
+            ))
         }
     }
 }
 
-/// Reads up to and with a line's end. The standard library's own looks for it byte by byte or nearly so.
+/// Reads up to and with a line's end. The standard library's own looks for it byte by byte or
+/// nearly so.
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<usize> {
     let mut read = 0;
     loop {
@@ -312,7 +350,8 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<u
 pub struct Merged {
     recordings: Vec<Recording>,
     heads: Vec<Option<Exchange>>,
-    /// Of each recording, which of the captures it is a part of; and how many there are. Known once it was begun.
+    /// Of each recording, which of the captures it is a part of; and how many there are. Known once
+    /// it was begun.
     captures: (Vec<u64>, u64),
     started: bool,
 }
@@ -324,7 +363,8 @@ pub fn merge(recordings: Vec<Recording>) -> Merged {
 }
 
 impl Merged {
-    /// The one recording that this is, where it is one and was not begun: its lines can be had as they stand.
+    /// The one recording that this is, where it is one and was not begun: its lines can be had as
+    /// they stand.
     pub fn only(&mut self) -> Option<&mut Recording> {
         match self.recordings.as_mut_slice() {
             [only] if !self.started => Some(only),
@@ -334,27 +374,36 @@ impl Merged {
 
     /// What the first lines said of redaction, of all that was read; each once.
     pub fn redactions(&self) -> Vec<Option<Redacted>> {
-        let mut all: Vec<_> = self.recordings.iter().flat_map(|recording| &recording.redactions).cloned().collect();
+        let mut all: Vec<_> =
+            self.recordings.iter().flat_map(|recording| &recording.redactions).cloned().collect();
         all.sort_unstable();
         all.dedup();
         all
     }
 
-    /// What the last lines say of packets, what people should know of damage, and the connections that closed behind the last
-    /// exchanges; once all was read.
+    /// What the last lines say of packets, what people should know of damage, and the connections
+    /// that closed behind the last exchanges; once all was read.
     pub fn account(&self) -> (Ledger, Vec<String>, Rest) {
         let mut ledger = Ledger::default();
-        let rest = |(at, recording): (usize, &Recording)| recording.rest.clone().renumbered(|of| self.number(of, at));
-        let rest = self.recordings.iter().enumerate().map(rest).reduce(Rest::and).unwrap_or_default();
+        let rest = |(at, recording): (usize, &Recording)| {
+            recording.rest.clone().renumbered(|of| self.number(of, at))
+        };
+        let rest =
+            self.recordings.iter().enumerate().map(rest).reduce(Rest::and).unwrap_or_default();
         for recording in &self.recordings {
             ledger.merge(&recording.ledger);
-            let name = if recording.is_growing() { "inputs-still-being-written" } else { "recordings-without-their-end" };
+            let name = if recording.is_growing() {
+                "inputs-still-being-written"
+            } else {
+                "recordings-without-their-end"
+            };
             ledger.note(name, u64::from(!recording.is_whole()));
         }
         (ledger, self.recordings.iter().filter_map(Recording::warning).collect(), rest)
     }
 
-    /// The number of a connection of recording `at`. Those of different captures must not collide; of one they stay as they are.
+    /// The number of a connection of recording `at`. Those of different captures must not collide;
+    /// of one they stay as they are.
     fn number(&self, connection: u64, at: usize) -> u64 {
         let (of, all) = &self.captures;
         connection.saturating_mul(*all).saturating_add(of.get(at).copied().unwrap_or_default())
@@ -363,16 +412,20 @@ impl Merged {
     /// Finds out which recordings are parts of one capture, when their first lines were read.
     fn tell_captures(&mut self) {
         let (mut of, mut all) = (Vec::with_capacity(self.recordings.len()), 0);
-        let parts: Vec<_> = self.recordings.iter().map(|recording| recording.part.as_ref()).collect();
+        let parts: Vec<_> =
+            self.recordings.iter().map(|recording| recording.part.as_ref()).collect();
         for (at, part) in parts.iter().enumerate() {
             let same = || {
                 let before = parts[..at].iter().enumerate();
                 before.filter_map(|(before, other)| {
-                    part.zip(*other).filter(|(one, other)| one.0 == other.0).map(|both| (before, both))
+                    part.zip(*other)
+                        .filter(|(one, other)| one.0 == other.0)
+                        .map(|both| (before, both))
                 })
             };
             // The same part twice is meant to be twice as much.
-            let twice = same().any(|(_, (one, other))| one.1.iter().any(|created| other.1.contains(created)));
+            let twice = same()
+                .any(|(_, (one, other))| one.1.iter().any(|created| other.1.contains(created)));
             let earlier = same().next().map(|(before, _)| of[before]).filter(|_| !twice);
             of.push(earlier.unwrap_or(all));
             all += u64::from(earlier.is_none());
@@ -400,7 +453,9 @@ impl Iterator for Merged {
             }
             self.tell_captures();
         }
-        let first = |(at, head): (usize, &Option<Exchange>)| head.as_ref().map(|exchange| (began(exchange), at));
+        let first = |(at, head): (usize, &Option<Exchange>)| {
+            head.as_ref().map(|exchange| (began(exchange), at))
+        };
         let (_, at) = self.heads.iter().enumerate().filter_map(first).min()?;
         let next = match self.recordings[at].read() {
             Ok(next) => next,
@@ -425,7 +480,8 @@ mod tests {
         )
     }
 
-    const FIRST: &str = r#"{"format":"shadowtap/exchanges","version":1,"created":"2026-01-01T00:00:00Z"}"#;
+    const FIRST: &str =
+        r#"{"format":"shadowtap/exchanges","version":1,"created":"2026-01-01T00:00:00Z"}"#;
     const LAST: &str = r#"{"format":"shadowtap/end","exchanges":1,"ledger":{"in":5,"used":5}}"#;
 
     fn recording(name: &str, text: String, skew: i64) -> Recording {
@@ -436,7 +492,8 @@ mod tests {
     fn concatenated_files_get_connections_of_their_own() {
         let one = [FIRST, &line(3, "2026-01-01T00:00:00Z"), LAST].join("\n");
         let mut merged = merge(vec![recording("a", format!("{one}\n{one}\n"), 0)]);
-        let ids: Vec<u64> = merged.by_ref().map(|exchange| exchange.unwrap().id.connection).collect();
+        let ids: Vec<u64> =
+            merged.by_ref().map(|exchange| exchange.unwrap().id.connection).collect();
         assert_eq!(ids, [3, 7]);
         let (ledger, warnings, _) = merged.account();
         assert_eq!((ledger.input, warnings.len()), (10, 0));
@@ -445,7 +502,8 @@ mod tests {
     #[test]
     fn lines_stay_as_they_stand_unless_their_connection_gets_another_number() {
         // Another writer's order of keys and a field of its own.
-        let odd = line(3, "2026-01-01T00:00:00Z").replace(r#""interim":[]"#, r#""interim":[],"own":1"#);
+        let odd =
+            line(3, "2026-01-01T00:00:00Z").replace(r#""interim":[]"#, r#""interim":[],"own":1"#);
         let one = [FIRST, &odd, LAST].join("\n");
         let mut recording = recording("a", format!("{one}\n{one}\n"), 0);
         let mut lines = Vec::new();
@@ -454,14 +512,18 @@ mod tests {
         lines.clear();
         let second = recording.read_line(&mut lines).unwrap().unwrap();
         assert_eq!(log::read(&lines).unwrap(), Line::Exchange(Box::new(second)));
-        assert!(lines.starts_with(br#"{"id":"7-0","connection":7,"#) && !lines.windows(5).any(|part| part == b"\"own\""));
+        assert!(
+            lines.starts_with(br#"{"id":"7-0","connection":7,"#)
+                && !lines.windows(5).any(|part| part == b"\"own\"")
+        );
         lines.clear();
         assert!(recording.read_line(&mut lines).unwrap().is_none() && lines.is_empty());
     }
 
     #[test]
     fn several_files_are_merged_by_time_and_skew() {
-        let a = [FIRST, &line(0, "2026-01-01T00:00:00Z"), &line(1, "2026-01-01T00:00:02Z"), LAST].join("\n");
+        let a = [FIRST, &line(0, "2026-01-01T00:00:00Z"), &line(1, "2026-01-01T00:00:02Z"), LAST]
+            .join("\n");
         let b = [FIRST, &line(0, "2026-01-01T00:00:00Z"), LAST].join("\n");
         let merged = merge(vec![recording("a", a, 0), recording("b", b, 1_000_000_000)]);
         let ids: Vec<u64> = merged.map(|exchange| exchange.unwrap().id.connection).collect();
@@ -471,17 +533,25 @@ mod tests {
     #[test]
     fn files_of_one_capture_number_their_connections_together() {
         let file = |created: &str, lines: &[String]| {
-            let first = FIRST.replace("2026-01-01T00:00:00Z", created).replace('}', r#","capture":"c"}"#);
+            let first =
+                FIRST.replace("2026-01-01T00:00:00Z", created).replace('}', r#","capture":"c"}"#);
             format!("{}\n", [&[first], lines, &[LAST.to_owned()]].concat().join("\n"))
         };
-        let closes = line(5, "2026-01-01T00:00:03Z")
-            .replace(r#""connection":5,"#, r#""connection":5,"closed":[[3,"2026-01-01T00:00:02Z"]],"#);
-        let one = file("2026-01-01T00:00:00Z", &[line(3, "2026-01-01T00:00:00Z"), line(4, "2026-01-01T00:00:01Z")]);
+        let closes = line(5, "2026-01-01T00:00:03Z").replace(
+            r#""connection":5,"#,
+            r#""connection":5,"closed":[[3,"2026-01-01T00:00:02Z"]],"#,
+        );
+        let one = file(
+            "2026-01-01T00:00:00Z",
+            &[line(3, "2026-01-01T00:00:00Z"), line(4, "2026-01-01T00:00:01Z")],
+        );
         let two = file("2026-01-01T00:00:02Z", &[closes, line(4, "2026-01-01T00:00:04Z")]);
         let read = |files: &[&str]| {
-            let recordings = files.iter().map(|text| recording("r", (*text).to_owned(), 0)).collect();
+            let recordings =
+                files.iter().map(|text| recording("r", (*text).to_owned(), 0)).collect();
             let all: Vec<Exchange> = merge(recordings).map(Result::unwrap).collect();
-            let closed: Vec<u64> = all.iter().flat_map(|exchange| &exchange.closed).map(|closed| closed.0).collect();
+            let closed: Vec<u64> =
+                all.iter().flat_map(|exchange| &exchange.closed).map(|closed| closed.0).collect();
             (all.iter().map(|exchange| exchange.id.connection).collect::<Vec<_>>(), closed)
         };
         let together = (vec![3, 4, 5, 4], vec![3]);

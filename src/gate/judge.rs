@@ -1,8 +1,9 @@
 //! Applies a policy to a run's figures.
 //!
-//! Rules over all exchanges are judged each at the policy's confidence. A rule over the routes is a family: Holm's procedure
-//! keeps the chance of even one false alarm among them below 1 − confidence. (Benjamini and Hochberg's would bound the share
-//! of false alarms among the alarms, but one false alarm already stops a rollout.)
+//! Rules over all exchanges are judged each at the policy's confidence. A rule over the routes is a
+//! family: Holm's procedure keeps the chance of even one false alarm among them below 1 −
+//! confidence. (Benjamini and Hochberg's would bound the share of false alarms among the alarms,
+//! but one false alarm already stops a rollout.)
 
 use std::collections::BTreeSet;
 
@@ -70,8 +71,12 @@ pub fn judge(evidence: &Evidence<'_>, policy: &Policy) -> Judgement {
     }
     let (verdict, reasons) = verdict(evidence, policy, &checks, &rules, overall);
     let known: BTreeSet<&str> = evidence.summary.routes.iter().map(|route| &*route.route).collect();
-    let unmatched_routes =
-        policy.routes.iter().map(|(route, _)| route.clone()).filter(|route| !known.contains(&**route)).collect();
+    let unmatched_routes = policy
+        .routes
+        .iter()
+        .map(|(route, _)| route.clone())
+        .filter(|route| !known.contains(&**route))
+        .collect();
     Judgement { verdict, reasons, reference: court.reference, checks, rules, unmatched_routes }
 }
 
@@ -82,14 +87,16 @@ fn verdict(
     rules: &[RuleResult],
     overall: usize,
 ) -> (Verdict, Vec<String>) {
-    let failed: Vec<&RuleResult> = rules.iter().filter(|rule| rule.finding == Finding::Fail).collect();
+    let failed: Vec<&RuleResult> =
+        rules.iter().filter(|rule| rule.finding == Finding::Fail).collect();
     let broken: Vec<&Check> = checks.iter().filter(|check| !check.holds).collect();
     let untrusted = broken.iter().map(|check| format!("{} {}", check.why, check.advice));
     if !failed.is_empty() {
         let mut reasons = complaints(&failed);
         if reasons.len() > REASONS {
             let more = reasons.split_off(REASONS).len() as u64;
-            reasons.push(format!("… and {}.", plural(more, "more route fails", "more routes fail")));
+            reasons
+                .push(format!("… and {}.", plural(more, "more route fails", "more routes fail")));
         }
         reasons.extend(untrusted.map(|why| format!("Beside this: {why}")));
         return (Verdict::Fail, reasons);
@@ -100,11 +107,17 @@ fn verdict(
     let compared = evidence.totals.compared;
     let needed = policy.limits.min_samples.unwrap_or(0);
     if compared == 0 {
-        return (Verdict::CannotSay, vec!["Nothing was compared: no exchange has an answer on both sides.".to_owned()]);
+        return (
+            Verdict::CannotSay,
+            vec!["Nothing was compared: no exchange has an answer on both sides.".to_owned()],
+        );
     }
     if compared < needed {
-        let why =
-            format!("Only {} were compared; min_samples asks for {}.", plural(compared, "exchange", "exchanges"), count(needed));
+        let why = format!(
+            "Only {} were compared; min_samples asks for {}.",
+            plural(compared, "exchange", "exchanges"),
+            count(needed)
+        );
         return (Verdict::CannotSay, vec![why]);
     }
     let open: Vec<String> = rules[..overall]
@@ -118,32 +131,49 @@ fn verdict(
     (Verdict::Pass, praise(evidence, rules))
 }
 
-/// Why a run fails, route by route: the share of all that differs, each route with everything that it fails by, and then what
-/// fails over all exchanges and on no route.
+/// Why a run fails, route by route: the share of all that differs, each route with everything that
+/// it fails by, and then what fails over all exchanges and on no route.
 fn complaints(failed: &[&RuleResult]) -> Vec<String> {
     let mut routes: Vec<(&str, String)> = Vec::new();
     for rule in failed {
         let Some(route) = rule.route.as_deref() else { continue };
-        let said = rule.why.strip_prefix(route).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&rule.why);
+        let said = rule
+            .why
+            .strip_prefix(route)
+            .and_then(|rest| rest.strip_prefix(": "))
+            .unwrap_or(&rule.why);
         match routes.iter_mut().find(|(name, _)| *name == route) {
             Some((_, text)) => *text += &format!(" {said}"),
             None => routes.push((route, said.to_owned())),
         }
     }
-    let on_a_route = |rule: &str| failed.iter().any(|other| other.route.is_some() && other.rule == rule);
+    let on_a_route =
+        |rule: &str| failed.iter().any(|other| other.route.is_some() && other.rule == rule);
     let differ = |rule: &&&RuleResult| rule.rule == Kind::Mismatch.rule();
     let overall = failed.iter().filter(|rule| rule.route.is_none());
     let twice = |rule: &&&RuleResult| rule.rule == UNSAFE_CALLS;
-    let first = overall.clone().filter(twice).chain(overall.clone().filter(differ)).map(|rule| rule.why.clone());
-    let last = overall.filter(|rule| !differ(rule) && !twice(rule) && !on_a_route(&rule.rule)).map(|rule| rule.why.clone());
-    first.chain(routes.into_iter().map(|(route, text)| format!("{route}: {text}"))).chain(last).collect()
+    let first = overall
+        .clone()
+        .filter(twice)
+        .chain(overall.clone().filter(differ))
+        .map(|rule| rule.why.clone());
+    let last = overall
+        .filter(|rule| !differ(rule) && !twice(rule) && !on_a_route(&rule.rule))
+        .map(|rule| rule.why.clone());
+    first
+        .chain(routes.into_iter().map(|(route, text)| format!("{route}: {text}")))
+        .chain(last)
+        .collect()
 }
 
 /// Why a run passes.
 fn praise(evidence: &Evidence<'_>, rules: &[RuleResult]) -> Vec<String> {
     let totals = evidence.totals;
     let mut reasons = vec![if totals.mismatched == 0 {
-        format!("None of {} differs.", plural(totals.compared, "compared exchange", "compared exchanges"))
+        format!(
+            "None of {} differs.",
+            plural(totals.compared, "compared exchange", "compared exchanges")
+        )
     } else {
         format!(
             "{} of {} differ, which is within the limit.",
@@ -165,7 +195,8 @@ fn praise(evidence: &Evidence<'_>, rules: &[RuleResult]) -> Vec<String> {
 fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
     let summary = evidence.summary;
     let Nanos(limit) = policy.max_lateness_p99;
-    let (sent, late) = (summary.lateness.count(), summary.lateness.count_above(limit.max(0).unsigned_abs()));
+    let (sent, late) =
+        (summary.lateness.count(), summary.lateness.count_above(limit.max(0).unsigned_abs()));
     let (damaged, recorded) = (summary.damaged(), summary.recorded());
     let share = damaged as f64 / recorded.max(1) as f64;
     let cut = evidence.interrupted || !summary.unclosed.is_empty();
@@ -213,8 +244,8 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
     ]
 }
 
-/// How much slower v2 may be without it being a failure: what the policy ignores, and the way between the replayer and v2,
-/// which v1's latency, taken at the tap, does not contain.
+/// How much slower v2 may be without it being a failure: what the policy ignores, and the way
+/// between the replayer and v2, which v1's latency, taken at the tap, does not contain.
 fn allowance(evidence: &Evidence<'_>, policy: &Policy) -> f64 {
     let Nanos(ignored) = policy.min_latency_change;
     let way = match evidence.summary.reference() {
@@ -288,25 +319,43 @@ struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     fn all(evidence: &Evidence<'a>, policy: &Policy, reference: Side) -> Vec<Self> {
-        let subject = |name: Option<String>, limits, compared, mismatched, figures: &'a RouteSummary| Subject {
-            name,
-            limits,
-            compared,
-            mismatched,
-            figures,
-            v2: figures.side(Side::V2).sent.whole(),
-            reference: figures.side(reference).sent.whole(),
-        };
+        let subject =
+            |name: Option<String>, limits, compared, mismatched, figures: &'a RouteSummary| {
+                Subject {
+                    name,
+                    limits,
+                    compared,
+                    mismatched,
+                    figures,
+                    v2: figures.side(Side::V2).sent.whole(),
+                    reference: figures.side(reference).sent.whole(),
+                }
+            };
         let totals = evidence.totals;
         let all = &evidence.summary.all;
-        let counts: std::collections::HashMap<&str, (u64, u64)> =
-            totals.routes.iter().map(|route| (route.route.as_str(), (route.compared, route.mismatched))).collect();
-        std::iter::once(subject(None, policy.limits.clone(), totals.compared, totals.mismatched, all))
-            .chain(evidence.summary.routes.iter().map(|route| {
-                let (compared, mismatched) = counts.get(&*route.route).copied().unwrap_or_default();
-                subject(Some(route.route.to_string()), policy.of_route(&route.route), compared, mismatched, route)
-            }))
-            .collect()
+        let counts: std::collections::HashMap<&str, (u64, u64)> = totals
+            .routes
+            .iter()
+            .map(|route| (route.route.as_str(), (route.compared, route.mismatched)))
+            .collect();
+        std::iter::once(subject(
+            None,
+            policy.limits.clone(),
+            totals.compared,
+            totals.mismatched,
+            all,
+        ))
+        .chain(evidence.summary.routes.iter().map(|route| {
+            let (compared, mismatched) = counts.get(&*route.route).copied().unwrap_or_default();
+            subject(
+                Some(route.route.to_string()),
+                policy.of_route(&route.route),
+                compared,
+                mismatched,
+                route,
+            )
+        }))
+        .collect()
     }
 }
 
@@ -328,16 +377,27 @@ struct Court {
 
 impl Court {
     /// Judges one rule for a family of subjects.
-    fn judge(&self, kind: Kind, subjects: &[Subject<'_>], evidence: &Evidence<'_>) -> Vec<RuleResult> {
-        let cases: Vec<Case<'_>> = subjects.iter().filter_map(|subject| self.case(kind, subject)).collect();
+    fn judge(
+        &self,
+        kind: Kind,
+        subjects: &[Subject<'_>],
+        evidence: &Evidence<'_>,
+    ) -> Vec<RuleResult> {
+        let cases: Vec<Case<'_>> =
+            subjects.iter().filter_map(|subject| self.case(kind, subject)).collect();
         // A case that could not fail whatever it showed does not count against the others.
         let alpha = 1.0 - self.confidence;
-        let able: Vec<usize> = (0..cases.len()).filter(|&index| self.able(kind, &cases[index])).collect();
-        let judged = statistics::holm(able.len(), alpha, |index, confidence| self.fails(kind, &cases[able[index]], confidence));
+        let able: Vec<usize> =
+            (0..cases.len()).filter(|&index| self.able(kind, &cases[index])).collect();
+        let judged = statistics::holm(able.len(), alpha, |index, confidence| {
+            self.fails(kind, &cases[able[index]], confidence)
+        });
         let mut verdicts = vec![(false, self.confidence); cases.len()];
         able.iter().zip(judged).for_each(|(&index, judged)| verdicts[index] = judged);
         let results = cases.iter().zip(verdicts);
-        results.map(|(case, (fails, confidence))| self.result(kind, case, fails, confidence, evidence)).collect()
+        results
+            .map(|(case, (fails, confidence))| self.result(kind, case, fails, confidence, evidence))
+            .collect()
     }
 
     fn case<'a>(&self, kind: Kind, subject: &'a Subject<'a>) -> Option<Case<'a>> {
@@ -358,8 +418,16 @@ impl Court {
             Kind::Ratio(index) | Kind::Absolute(index) => {
                 let quantile = QUANTILES[index].1;
                 (
-                    statistics::effective_samples(&figures.side(Side::V2).sent, &subject.v2, quantile),
-                    statistics::effective_samples(&figures.side(self.reference).sent, &subject.reference, quantile),
+                    statistics::effective_samples(
+                        &figures.side(Side::V2).sent,
+                        &subject.v2,
+                        quantile,
+                    ),
+                    statistics::effective_samples(
+                        &figures.side(self.reference).sent,
+                        &subject.reference,
+                        quantile,
+                    ),
                 )
             }
             _ => (samples, samples),
@@ -369,17 +437,24 @@ impl Court {
 
     fn able(&self, kind: Kind, case: &Case<'_>) -> bool {
         match kind {
-            Kind::Ratio(index) => statistics::can_bound(QUANTILES[index].1, case.subject.reference.count(), self.confidence),
+            Kind::Ratio(index) => statistics::can_bound(
+                QUANTILES[index].1,
+                case.subject.reference.count(),
+                self.confidence,
+            ),
             _ => case.samples > 0,
         }
     }
 
-    /// Hits of a rate's rule. Where the schedule was not held, errors may be the replayer's doing: they are left out of the
-    /// mismatches, which are judged all the same. A wrong answer is wrong however late the question was.
+    /// Hits of a rate's rule. Where the schedule was not held, errors may be the replayer's doing:
+    /// they are left out of the mismatches, which are judged all the same. A wrong answer is wrong
+    /// however late the question was.
     fn hits(&self, kind: Kind, case: &Case<'_>) -> u64 {
         let figures = case.subject.figures;
         match kind {
-            Kind::Mismatch if self.late => case.subject.mismatched.saturating_sub(figures.pairs.new_errors),
+            Kind::Mismatch if self.late => {
+                case.subject.mismatched.saturating_sub(figures.pairs.new_errors)
+            }
             Kind::Mismatch => case.subject.mismatched,
             Kind::Error => figures.pairs.new_errors,
             _ => figures.new_statuses(self.reference).values().sum(),
@@ -389,16 +464,21 @@ impl Court {
     fn interval(&self, kind: Kind, case: &Case<'_>, confidence: f64) -> Option<Interval> {
         let Case { subject, worth, .. } = case;
         match kind {
-            Kind::Mismatch | Kind::Error | Kind::NewStatus => {
-                statistics::proportion(self.hits(kind, case).min(case.samples), case.samples, confidence)
-            }
+            Kind::Mismatch | Kind::Error | Kind::NewStatus => statistics::proportion(
+                self.hits(kind, case).min(case.samples),
+                case.samples,
+                confidence,
+            ),
             Kind::Ratio(index) => {
                 let quantile = QUANTILES[index].1;
                 let v2 = statistics::quantile(&subject.v2, quantile, worth.0, confidence)?;
-                let reference = statistics::quantile(&subject.reference, quantile, worth.1, confidence)?;
+                let reference =
+                    statistics::quantile(&subject.reference, quantile, worth.1, confidence)?;
                 Some(statistics::ratio(&v2, &reference))
             }
-            Kind::Absolute(index) => statistics::quantile(&subject.v2, QUANTILES[index].1, worth.0, confidence),
+            Kind::Absolute(index) => {
+                statistics::quantile(&subject.v2, QUANTILES[index].1, worth.0, confidence)
+            }
         }
     }
 
@@ -406,7 +486,8 @@ impl Court {
         if self.late && !matches!(kind, Kind::Mismatch) {
             return false;
         }
-        let beyond = self.interval(kind, case, confidence).is_some_and(|interval| interval.low > case.limit);
+        let beyond =
+            self.interval(kind, case, confidence).is_some_and(|interval| interval.low > case.limit);
         beyond && !self.excused(kind, case)
     }
 
@@ -417,7 +498,9 @@ impl Court {
             // v1 fails about as often where v2 does not: both are flaky, v2 is not worse.
             Kind::Error => {
                 let pairs = case.subject.figures.pairs;
-                pairs.gone_errors > 0 && statistics::sign_test(pairs.new_errors, pairs.gone_errors) > 1.0 - self.confidence
+                pairs.gone_errors > 0
+                    && statistics::sign_test(pairs.new_errors, pairs.gone_errors)
+                        > 1.0 - self.confidence
             }
             _ => false,
         }
@@ -429,7 +512,14 @@ impl Court {
         at(&case.subject.v2) - at(&case.subject.reference)
     }
 
-    fn result(&self, kind: Kind, case: &Case<'_>, fails: bool, confidence: f64, evidence: &Evidence<'_>) -> RuleResult {
+    fn result(
+        &self,
+        kind: Kind,
+        case: &Case<'_>,
+        fails: bool,
+        confidence: f64,
+        evidence: &Evidence<'_>,
+    ) -> RuleResult {
         let interval = self.interval(kind, case, confidence);
         let needed = case.subject.limits.min_samples.unwrap_or(0);
         let measured = interval.map(|interval| interval.value);
@@ -437,7 +527,9 @@ impl Court {
             Finding::Fail
         } else if self.late && !matches!(kind, Kind::Mismatch) {
             Finding::Invalid
-        } else if case.samples >= needed && measured.is_some_and(|value| value <= case.limit || self.excused(kind, case)) {
+        } else if case.samples >= needed
+            && measured.is_some_and(|value| value <= case.limit || self.excused(kind, case))
+        {
             Finding::Pass
         } else {
             Finding::CannotSay
@@ -452,7 +544,11 @@ impl Court {
             high: interval.map(|interval| interval.high).filter(|high| high.is_finite()),
             limit: case.limit,
             count: case.samples,
-            effective_count: case.worth.0.min(if matches!(kind, Kind::Ratio(_)) { case.worth.1 } else { u64::MAX }),
+            effective_count: case.worth.0.min(if matches!(kind, Kind::Ratio(_)) {
+                case.worth.1
+            } else {
+                u64::MAX
+            }),
             confidence,
             why: self.sentence(kind, case, finding, interval, needed, evidence),
         }
@@ -468,11 +564,15 @@ impl Court {
         evidence: &Evidence<'_>,
     ) -> String {
         let on = case.subject.name.as_deref().map(|route| format!("{route}: ")).unwrap_or_default();
-        let Some(interval) = interval else { return format!("{on}nothing was measured for {}.", kind.rule()) };
+        let Some(interval) = interval else {
+            return format!("{on}nothing was measured for {}.", kind.rule());
+        };
         let unit = kind.unit();
         let other = self.reference.name();
         let total = count(case.samples);
-        let least = |text: String| if finding == Finding::Fail { format!(", at least {text}") } else { String::new() };
+        let least = |text: String| {
+            if finding == Finding::Fail { format!(", at least {text}") } else { String::new() }
+        };
         let mut text = on;
         match kind {
             Kind::Mismatch | Kind::Error | Kind::NewStatus => {
@@ -483,20 +583,34 @@ impl Court {
                         format!("{} of {total} compared exchanges {one}", count(hits))
                     }
                     Kind::Error => {
-                        format!("v2 fails on {} of {total} requests that {other} answered without an error", count(hits))
+                        format!(
+                            "v2 fails on {} of {total} requests that {other} answered without an error",
+                            count(hits)
+                        )
                     }
-                    _ => format!("{} of {total} answers have a status that {other} never gave on the route", count(hits)),
+                    _ => format!(
+                        "{} of {total} answers have a status that {other} never gave on the route",
+                        count(hits)
+                    ),
                 };
-                if matches!(kind, Kind::Mismatch) && self.late && evidence.summary.all.pairs.new_errors > 0 {
+                if matches!(kind, Kind::Mismatch)
+                    && self.late
+                    && evidence.summary.all.pairs.new_errors > 0
+                {
                     text += ", errors left out";
                 }
                 text += &format!(" ({}{})", percent(interval.value), least(percent(interval.low)));
             }
             Kind::Ratio(index) => {
-                let at = |histogram: &Histogram| duration(histogram.quantile(QUANTILES[index].1).unwrap_or(0) as f64);
+                let at = |histogram: &Histogram| {
+                    duration(histogram.quantile(QUANTILES[index].1).unwrap_or(0) as f64)
+                };
                 let (v2, reference) = (at(&case.subject.v2), at(&case.subject.reference));
-                text +=
-                    &format!("{} is {} times {other}'s ({v2} instead of {reference}", QUANTILES[index].0, times(interval.value));
+                text += &format!(
+                    "{} is {} times {other}'s ({v2} instead of {reference}",
+                    QUANTILES[index].0,
+                    times(interval.value)
+                );
                 text += &least(format!("{} times", times(interval.low)));
                 text.push(')');
             }
@@ -520,7 +634,10 @@ impl Court {
             Finding::CannotSay => " That may be chance.".to_owned(),
             Finding::Invalid => " Not judged: the replayer was late.".to_owned(),
             Finding::Pass if interval.value > case.limit => match kind {
-                Kind::Ratio(_) => format!(" A difference below {} is not held against v2.", duration(self.allowance)),
+                Kind::Ratio(_) => format!(
+                    " A difference below {} is not held against v2.",
+                    duration(self.allowance)
+                ),
                 _ => format!(" {other} fails as often where v2 does not."),
             },
             _ => String::new(),
@@ -528,8 +645,8 @@ impl Court {
     }
 }
 
-/// What v2 asked its providers: the calls that change something there are judged wherever a mock watched, all of them where the
-/// policy says so.
+/// What v2 asked its providers: the calls that change something there are judged wherever a mock
+/// watched, all of them where the policy says so.
 fn egress(evidence: &Evidence<'_>, policy: &Policy) -> Vec<RuleResult> {
     let watched = evidence.egress;
     let mut rules = Vec::new();
@@ -544,7 +661,10 @@ fn egress(evidence: &Evidence<'_>, policy: &Policy) -> Vec<RuleResult> {
     }
     if let Some(limit) = policy.max_egress_differences {
         let why = match watched {
-            None => "v2's calls to its providers were not watched: run `shadowtap mock` with --log.".to_owned(),
+            None => {
+                "v2's calls to its providers were not watched: run `shadowtap mock` with --log."
+                    .to_owned()
+            }
             Some(calls) => format!(
                 "{} of {} of v2 to its providers differ from the recorded ones; {} allowed.",
                 count(calls.different),
@@ -558,7 +678,13 @@ fn egress(evidence: &Evidence<'_>, policy: &Policy) -> Vec<RuleResult> {
     rules
 }
 
-fn calls_rule(rule: &str, different: Option<u64>, calls: u64, limit: u64, why: String) -> RuleResult {
+fn calls_rule(
+    rule: &str,
+    different: Option<u64>,
+    calls: u64,
+    limit: u64,
+    why: String,
+) -> RuleResult {
     let value = different.map(|different| different as f64);
     RuleResult {
         rule: rule.to_owned(),

@@ -1,8 +1,9 @@
 //! Says whether v2 may go out: a [`Judgement`] of a run by a [`Policy`].
 //!
-//! In: the run's figures (`measure`), the diff's counts, the policy. Out: a verdict with its reasons, and every rule with
-//! what was measured, between which bounds, from how many samples. A rule fails only where the whole interval is on the bad
-//! side; it passes only where there were enough samples and the measured value is within the limit.
+//! In: the run's figures (`measure`), the diff's counts, the policy. Out: a verdict with its
+//! reasons, and every rule with what was measured, between which bounds, from how many samples. A
+//! rule fails only where the whole interval is on the bad side; it passes only where there were
+//! enough samples and the measured value is within the limit.
 
 mod judge;
 pub mod policy;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Deserializer, de};
 
 /// Quantiles that rules can be about: the key's part, the name in words, the quantile.
-pub const QUANTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
+pub const QUANTILES: [(&str, f64); 5] =
+    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
 
 /// A duration in nanoseconds, written `5ms`, `1s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,7 +12,13 @@ pub struct Nanos(pub i64);
 
 impl std::fmt::Display for Nanos {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", humantime::format_duration(std::time::Duration::from_nanos(self.0.max(0).unsigned_abs())))
+        write!(
+            f,
+            "{}",
+            humantime::format_duration(std::time::Duration::from_nanos(
+                self.0.max(0).unsigned_abs()
+            ))
+        )
     }
 }
 
@@ -32,8 +39,8 @@ impl<'de> Deserialize<'de> for Nanos {
     }
 }
 
-/// Limits; what is not set is not judged. In `[gate]` for all and for every route, in `[[gate.route]]` for one.
-/// `inf` takes a limit away.
+/// Limits; what is not set is not judged. In `[gate]` for all and for every route, in
+/// `[[gate.route]]` for one. `inf` takes a limit away.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
     /// Share of compared exchanges with a regression.
@@ -59,7 +66,9 @@ impl Limits {
             error_rate: self.error_rate.or(other.error_rate),
             new_status_rate: self.new_status_rate.or(other.new_status_rate),
             ratios: std::array::from_fn(|index| self.ratios[index].or(other.ratios[index])),
-            absolutes: std::array::from_fn(|index| self.absolutes[index].or(other.absolutes[index])),
+            absolutes: std::array::from_fn(|index| {
+                self.absolutes[index].or(other.absolutes[index])
+            }),
             min_samples: self.min_samples.or(other.min_samples),
         }
     }
@@ -80,11 +89,13 @@ pub struct Policy {
     pub max_damaged_rate: f64,
     /// Differences of latency below this are never a failure, whatever the ratio.
     pub min_latency_change: Nanos,
-    /// Calls of v2 to its providers that change something there and are not v1's; judged where a mock watched.
+    /// Calls of v2 to its providers that change something there and are not v1's; judged where a
+    /// mock watched.
     pub max_unsafe_egress_differences: Option<u64>,
     /// Calls of v2 to its providers that differ from the recorded ones; not judged without it.
     pub max_egress_differences: Option<u64>,
-    /// Rules that must reach a verdict over all exchanges; a "cannot say" of one of them is no verdict.
+    /// Rules that must reach a verdict over all exchanges; a "cannot say" of one of them is no
+    /// verdict.
     pub demand: Vec<String>,
 }
 
@@ -169,7 +180,13 @@ macro_rules! limits {
             mismatch_rate: $raw.max_mismatch_rate,
             error_rate: $raw.max_error_rate,
             new_status_rate: $raw.max_new_status_rate,
-            ratios: [$raw.max_p50_ratio, $raw.max_p90_ratio, $raw.max_p95_ratio, $raw.max_p99_ratio, $raw.max_p999_ratio],
+            ratios: [
+                $raw.max_p50_ratio,
+                $raw.max_p90_ratio,
+                $raw.max_p95_ratio,
+                $raw.max_p99_ratio,
+                $raw.max_p999_ratio,
+            ],
             absolutes: [$raw.max_p50, $raw.max_p90, $raw.max_p95, $raw.max_p99, $raw.max_p999],
             min_samples: $raw.min_samples,
         }
@@ -187,7 +204,9 @@ impl<'de> Deserialize<'de> for Policy {
             max_lateness_p99: raw.max_lateness_p99.unwrap_or(default.max_lateness_p99),
             max_damaged_rate: raw.max_damaged_rate.unwrap_or(default.max_damaged_rate),
             min_latency_change: raw.min_latency_change.unwrap_or(default.min_latency_change),
-            max_unsafe_egress_differences: raw.max_unsafe_egress_differences.or(default.max_unsafe_egress_differences),
+            max_unsafe_egress_differences: raw
+                .max_unsafe_egress_differences
+                .or(default.max_unsafe_egress_differences),
             max_egress_differences: raw.max_egress_differences,
             demand: raw.demand.unwrap_or(default.demand),
         };
@@ -201,36 +220,65 @@ pub fn rule_names() -> impl Iterator<Item = String> {
     ["max_mismatch_rate", "max_error_rate", "max_new_status_rate"]
         .map(str::to_owned)
         .into_iter()
-        .chain(QUANTILES.iter().flat_map(|(name, _)| [format!("max_{name}_ratio"), format!("max_{name}")]))
+        .chain(
+            QUANTILES
+                .iter()
+                .flat_map(|(name, _)| [format!("max_{name}_ratio"), format!("max_{name}")]),
+        )
 }
 
 impl Policy {
     /// Says what makes no sense.
     pub fn check(&self) -> Result<(), String> {
         if !(0.5..1.0).contains(&self.confidence) {
-            return Err(format!("confidence is {}: it must be at least 0.5 and below 1, for example 0.95", self.confidence));
+            return Err(format!(
+                "confidence is {}: it must be at least 0.5 and below 1, for example 0.95",
+                self.confidence
+            ));
         }
-        for limits in std::iter::once(&self.limits).chain(self.routes.iter().map(|(_, limits)| limits)) {
+        for limits in
+            std::iter::once(&self.limits).chain(self.routes.iter().map(|(_, limits)| limits))
+        {
             let rates = [limits.mismatch_rate, limits.error_rate, limits.new_status_rate];
-            if let Some(wrong) = rates.iter().chain(&limits.ratios).flatten().find(|&&limit| limit.is_nan() || limit < 0.0) {
-                return Err(format!("{wrong} is not a limit: write a number that is not negative, or inf for none"));
+            if let Some(wrong) = rates
+                .iter()
+                .chain(&limits.ratios)
+                .flatten()
+                .find(|&&limit| limit.is_nan() || limit < 0.0)
+            {
+                return Err(format!(
+                    "{wrong} is not a limit: write a number that is not negative, or inf for none"
+                ));
             }
         }
         if self.max_damaged_rate.is_nan() || self.max_damaged_rate < 0.0 {
-            return Err(format!("max_damaged_rate is {}: write a share such as 0.05", self.max_damaged_rate));
+            return Err(format!(
+                "max_damaged_rate is {}: write a share such as 0.05",
+                self.max_damaged_rate
+            ));
         }
         if let Some(nameless) = self.routes.iter().position(|(route, _)| route.trim().is_empty()) {
-            return Err(format!("[[gate.route]] number {} names no route: add route = \"GET /search\"", nameless + 1));
+            return Err(format!(
+                "[[gate.route]] number {} names no route: add route = \"GET /search\"",
+                nameless + 1
+            ));
         }
-        if let Some(unknown) = self.demand.iter().find(|name| !rule_names().any(|known| known == **name)) {
-            return Err(format!("demand names {unknown:?}, which is no rule: write for example \"max_error_rate\""));
+        if let Some(unknown) =
+            self.demand.iter().find(|name| !rule_names().any(|known| known == **name))
+        {
+            return Err(format!(
+                "demand names {unknown:?}, which is no rule: write for example \"max_error_rate\""
+            ));
         }
         Ok(())
     }
 
     /// The limits of a route.
     pub fn of_route(&self, route: &str) -> Limits {
-        self.routes.iter().filter(|(name, _)| name == route).fold(self.limits.clone(), |limits, (_, own)| own.over(&limits))
+        self.routes
+            .iter()
+            .filter(|(name, _)| name == route)
+            .fold(self.limits.clone(), |limits, (_, own)| own.over(&limits))
     }
 }
 
@@ -251,8 +299,15 @@ mod tests {
         )
         .unwrap();
         let route = file.gate.of_route("GET /search");
-        assert_eq!((route.ratios[3], route.mismatch_rate, route.min_samples), (Some(1.5), Some(0.001), Some(100)));
-        assert_eq!(Policy { routes: vec![], ..file.gate }, Policy::default(), "the example is the default");
+        assert_eq!(
+            (route.ratios[3], route.mismatch_rate, route.min_samples),
+            (Some(1.5), Some(0.001), Some(100))
+        );
+        assert_eq!(
+            Policy { routes: vec![], ..file.gate },
+            Policy::default(),
+            "the example is the default"
+        );
     }
 
     #[test]
@@ -266,7 +321,8 @@ mod tests {
             ("max_p98_ratio = 1.0", "unknown field `max_p98_ratio`"),
             ("[[gate.route]]\nmax_p99_ratio = 1.0", "names no route"),
         ] {
-            let error = toml::from_str::<File>(&format!("[gate]\n{text}\n")).unwrap_err().to_string();
+            let error =
+                toml::from_str::<File>(&format!("[gate]\n{text}\n")).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");
         }
         let none: File = toml::from_str("[gate]\nmax_p99_ratio = inf\n").unwrap();

@@ -14,7 +14,11 @@ pub fn duration(nanos: f64) -> String {
         n if n < 600e9 => (n / 1e9, "s"),
         n => return format!("{sign}{}", long(n)),
     };
-    if unit == "ns" { format!("{sign}{value:.0} ns") } else { format!("{sign}{} {unit}", three(value)) }
+    if unit == "ns" {
+        format!("{sign}{value:.0} ns")
+    } else {
+        format!("{sign}{} {unit}", three(value))
+    }
 }
 
 /// A duration that a person chose: `5 ms` rather than `5.00 ms`.
@@ -37,7 +41,11 @@ fn without_zeros(number: &str) -> &str {
 fn long(nanos: f64) -> String {
     let seconds = (nanos / 1e9).round() as u64;
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    if hours == 0 { format!("{minutes} min {:02} s", seconds % 60) } else { format!("{hours} h {minutes:02} min") }
+    if hours == 0 {
+        format!("{minutes} min {:02} s", seconds % 60)
+    } else {
+        format!("{hours} h {minutes:02} min")
+    }
 }
 
 /// Three digits.

@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 use super::Body;
 use super::parser::Limits;
 
-/// Most bytes that are reserved at once for a body whose length was declared but whose bytes have not come.
+/// Most bytes that are reserved at once for a body whose length was declared but whose bytes have
+/// not come.
 const RESERVE_BYTES: u64 = 16 << 10;
 
 /// Gathers a body.
@@ -26,14 +27,20 @@ impl Gather {
     /// Keeps as much as `limits` say; `declared` is a hint only.
     pub(super) fn new(limits: &Limits, declared: u64) -> Self {
         let reserve = declared.min(RESERVE_BYTES).min(limits.body_bytes as u64) as usize;
-        Self { kept: Vec::with_capacity(reserve), limit: limits.body_bytes, hashes: limits.hash_rest, ..Self::default() }
+        Self {
+            kept: Vec::with_capacity(reserve),
+            limit: limits.body_bytes,
+            hashes: limits.hash_rest,
+            ..Self::default()
+        }
     }
 
     /// Adds bytes that follow what came before.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
         if self.holed {
-            // What stands behind a hole is counted; kept is the part before it, so that offsets in it stay true.
+            // What stands behind a hole is counted; kept is the part before it, so that offsets in
+            // it stay true.
             return;
         }
         let room = (self.limit - self.kept.len()).min(bytes.len());
@@ -65,14 +72,16 @@ impl Gather {
         (self.kept, self.limit) = (Vec::new(), 0);
     }
 
-    /// The body. Where bytes are missing there is no hash: it would name something that was never sent.
+    /// The body. Where bytes are missing there is no hash: it would name something that was never
+    /// sent.
     pub(super) fn finish(self) -> Body {
         let sha256 = self.hash.filter(|_| !self.holed).map(|hash| hash.finalize().into());
         Body { bytes: Bytes::from(self.kept), length: self.length, sha256 }
     }
 }
 
-/// The size that a chunk's first line tells (RFC 9112 §7.1): hexadecimal digits, blanks around them, an extension after `;`.
+/// The size that a chunk's first line tells (RFC 9112 §7.1): hexadecimal digits, blanks around
+/// them, an extension after `;`.
 pub(super) fn chunk_size(line: &[u8]) -> Option<u64> {
     let end = memchr::memchr(b';', line).unwrap_or(line.len());
     let digits = line[..end].trim_ascii();
@@ -107,7 +116,10 @@ mod tests {
         gather.let_go();
         gather.push(b"def");
         let body = gather.finish();
-        assert_eq!((body.bytes.len(), body.length, body.sha256), (0, 6, Some(Sha256::digest(b"abcdef").into())));
+        assert_eq!(
+            (body.bytes.len(), body.length, body.sha256),
+            (0, 6, Some(Sha256::digest(b"abcdef").into()))
+        );
     }
 
     #[test]
@@ -116,7 +128,10 @@ mod tests {
         gather.push(b"ab");
         gather.skip(3);
         gather.push(b"cdef");
-        assert_eq!(gather.finish(), Body { bytes: Bytes::from_static(b"ab"), length: 9, sha256: None });
+        assert_eq!(
+            gather.finish(),
+            Body { bytes: Bytes::from_static(b"ab"), length: 9, sha256: None }
+        );
     }
 
     #[test]

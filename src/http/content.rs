@@ -1,13 +1,16 @@
-//! Content codings (RFC 9110 §8.4.1) undone: gzip, deflate (with and without its zlib wrapper), br, zstd, and several of them.
+//! Content codings (RFC 9110 §8.4.1) undone: gzip, deflate (with and without its zlib wrapper), br,
+//! zstd, and several of them.
 //!
-//! What comes out is bounded: a body that would grow beyond the limit is an error, found after at most the limit's bytes.
+//! What comes out is bounded: a body that would grow beyond the limit is an error, found after at
+//! most the limit's bytes.
 
 use std::borrow::Cow;
 use std::io::Read;
 
 /// Most codings of one body; more is an attack.
 const MAX_CODINGS: usize = 8;
-/// Largest window of a zstd frame, as a power of two: RFC 8878 §3.1.1.1.2 advises 8 MiB for interchange; browsers take that.
+/// Largest window of a zstd frame, as a power of two: RFC 8878 §3.1.1.1.2 advises 8 MiB for
+/// interchange; browsers take that.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// Why a body's coding cannot be undone.
@@ -48,8 +51,8 @@ pub fn is_coded<'a>(values: impl Iterator<Item = &'a [u8]>) -> bool {
     names(values).next().is_some()
 }
 
-/// Undoes the codings that the values of `Content-Encoding` name, the last applied first. At most `limit` bytes come out of
-/// each.
+/// Undoes the codings that the values of `Content-Encoding` name, the last applied first. At most
+/// `limit` bytes come out of each.
 pub fn decode<'b, 'a>(
     body: &'b [u8],
     values: impl Iterator<Item = &'a [u8]>,
@@ -90,14 +93,23 @@ fn undo(coding: Coding, bytes: &[u8], limit: usize) -> Result<Vec<u8>, ContentEr
     match coding {
         Coding::Gzip => drain("gzip", flate2::bufread::MultiGzDecoder::new(bytes), limit),
         // Servers send both what the RFC says (zlib) and raw deflate.
-        Coding::Deflate => match drain("deflate", flate2::bufread::ZlibDecoder::new(bytes), limit) {
-            Err(ContentError::Damaged { why, .. }) => drain("deflate", flate2::bufread::DeflateDecoder::new(bytes), limit)
-                .map_err(|_| ContentError::Damaged { coding: "deflate", why }),
-            done => done,
-        },
-        Coding::Brotli => drain("br", brotli_decompressor::Decompressor::new(bytes, 16 << 10), limit),
+        Coding::Deflate => {
+            match drain("deflate", flate2::bufread::ZlibDecoder::new(bytes), limit) {
+                Err(ContentError::Damaged { why, .. }) => {
+                    drain("deflate", flate2::bufread::DeflateDecoder::new(bytes), limit)
+                        .map_err(|_| ContentError::Damaged { coding: "deflate", why })
+                }
+                done => done,
+            }
+        }
+        Coding::Brotli => {
+            drain("br", brotli_decompressor::Decompressor::new(bytes, 16 << 10), limit)
+        }
         Coding::Zstd => {
-            let damaged = |error: std::io::Error| ContentError::Damaged { coding: "zstd", why: error.to_string() };
+            let damaged = |error: std::io::Error| ContentError::Damaged {
+                coding: "zstd",
+                why: error.to_string(),
+            };
             let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(damaged)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(damaged)?;
             drain("zstd", decoder, limit)
@@ -132,13 +144,15 @@ mod tests {
     }
 
     fn raw_deflate(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+        let mut encoder =
+            flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }
 
     fn zlib(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        let mut encoder =
+            flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }
@@ -182,13 +196,23 @@ mod tests {
             (zstd::encode_all(&*zeros, 3).unwrap(), "zstd"),
             (gzip(&gzip(&zeros)), "gzip, gzip"),
         ] {
-            assert_eq!(decoded(&body, value, 1 << 20), Err(ContentError::TooLong { limit: 1 << 20 }), "{value}");
+            assert_eq!(
+                decoded(&body, value, 1 << 20),
+                Err(ContentError::TooLong { limit: 1 << 20 }),
+                "{value}"
+            );
         }
         for value in ["gzip", "deflate", "br", "zstd"] {
-            assert!(matches!(decoded(b"\xff\xffhello", value, 1000), Err(ContentError::Damaged { .. })), "{value}");
+            assert!(
+                matches!(decoded(b"\xff\xffhello", value, 1000), Err(ContentError::Damaged { .. })),
+                "{value}"
+            );
         }
         let cut = gzip(TEXT);
-        assert!(matches!(decoded(&cut[..cut.len() / 2], "gzip", 1000), Err(ContentError::Damaged { .. })));
+        assert!(matches!(
+            decoded(&cut[..cut.len() / 2], "gzip", 1000),
+            Err(ContentError::Damaged { .. })
+        ));
         assert_eq!(decoded(b"x", "lzma", 1000), Err(ContentError::Unknown("lzma".to_owned())));
         assert_eq!(decoded(b"x", &"gzip,".repeat(9), 1000), Err(ContentError::TooMany(9)));
     }

@@ -1,6 +1,8 @@
-//! The exact bytes of a request: what came is what goes, with target, order, case, duplicates and framing as they were.
+//! The exact bytes of a request: what came is what goes, with target, order, case, duplicates and
+//! framing as they were.
 //!
-//! What the parts do not tell (odd blanks, where a body was cut into chunks) is in [`Verbatim`](super::verbatim::Verbatim).
+//! What the parts do not tell (odd blanks, where a body was cut into chunks) is in
+//! [`Verbatim`](super::verbatim::Verbatim).
 
 use super::verbatim::{self, Chunks};
 use super::{Framing, Headers, Request, Version};
@@ -28,11 +30,14 @@ pub fn request(out: &mut Vec<u8>, request: &Request) -> Result<(), EncodeError> 
 pub fn request_head(out: &mut Vec<u8>, request: &Request) {
     match request.verbatim.as_ref().and_then(|verbatim| verbatim.head.as_ref()) {
         Some(head) => out.extend_from_slice(head),
-        None => usual_head(out, (&request.method, &request.target, request.version), &request.headers),
+        None => {
+            usual_head(out, (&request.method, &request.target, request.version), &request.headers)
+        }
     }
 }
 
-/// Appends the head of a request in the usual form, of HTTP/1.0 or later, with one more field behind the others.
+/// Appends the head of a request in the usual form, of HTTP/1.0 or later, with one more field
+/// behind the others.
 pub fn request_head_with(out: &mut Vec<u8>, request: &Request, more: Option<(&[u8], &[u8])>) {
     usual_head(out, (&request.method, &request.target, request.version), &request.headers);
     if let Some(more) = more {
@@ -44,7 +49,11 @@ pub fn request_head_with(out: &mut Vec<u8>, request: &Request, more: Option<(&[u
 }
 
 /// Appends a head in the usual form. A request of HTTP/0.9 without fields is its one line.
-pub(super) fn usual_head(out: &mut Vec<u8>, (method, target, version): (&[u8], &[u8], Version), headers: &Headers) {
+pub(super) fn usual_head(
+    out: &mut Vec<u8>,
+    (method, target, version): (&[u8], &[u8], Version),
+    headers: &Headers,
+) {
     out.extend_from_slice(method);
     out.push(b' ');
     out.extend_from_slice(target);
@@ -72,7 +81,8 @@ pub fn body(out: &mut Vec<u8>, request: &Request) {
         out.extend_from_slice(bytes);
         return;
     }
-    let chunks: Option<&Chunks> = request.verbatim.as_ref().and_then(|verbatim| verbatim.chunks.as_ref());
+    let chunks: Option<&Chunks> =
+        request.verbatim.as_ref().and_then(|verbatim| verbatim.chunks.as_ref());
     if chunks.is_some_and(|chunks| verbatim::chunked(out, bytes, chunks, &request.trailers)) {
         return;
     }

@@ -1,10 +1,11 @@
-//! Escapes text into JSON strings, eight or sixteen bytes at a time: the writer of exchanges spends most of its time here.
+//! Escapes text into JSON strings, eight or sixteen bytes at a time: the writer of exchanges spends
+//! most of its time here.
 
 #[cfg(target_arch = "x86_64")]
 mod ssse3;
 
-/// Appends the escaped form of `text` (UTF-8, or ASCII octets) without quotes (RFC 8259 §7). DEL is legal in JSON but kept
-/// off terminals.
+/// Appends the escaped form of `text` (UTF-8, or ASCII octets) without quotes (RFC 8259 §7). DEL is
+/// legal in JSON but kept off terminals.
 pub(super) fn escape(out: &mut Vec<u8>, text: &[u8]) {
     if text.len() <= SHORT && is_plain(text) {
         out.extend_from_slice(text);
@@ -31,7 +32,8 @@ fn escape_block(block: &mut Escaped, text: &[u8]) -> usize {
 const SHORT: usize = 96;
 /// How many bytes are escaped into a fixed buffer at once: long enough to make the appends cheap.
 const BLOCK: usize = 256;
-/// Room for a block of which every byte takes six, and for what is written beyond before it is known to be too much.
+/// Room for a block of which every byte takes six, and for what is written beyond before it is
+/// known to be too much.
 const ESCAPED: usize = BLOCK * 6 + 16;
 
 /// A block's escaped form, at its front.
@@ -40,12 +42,15 @@ type Escaped = [u8; ESCAPED];
 /// Whether every byte is printable ASCII that a JSON string holds as it is.
 pub(super) fn is_plain(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks::<8>();
-    words.iter().all(|word| special(u64::from_le_bytes(*word)) | (u64::from_le_bytes(*word) & HIGH) == 0)
+    words
+        .iter()
+        .all(|word| special(u64::from_le_bytes(*word)) | (u64::from_le_bytes(*word) & HIGH) == 0)
         && rest.iter().all(|&byte| byte < 0x80 && !is_special(byte))
 }
 
-/// Marks the bytes of `word` that end a run of plain ones in a JSON string: a quote, a backslash, a control character. Exact up
-/// to the first of them (the lowest byte), which is all that is asked for.
+/// Marks the bytes of `word` that end a run of plain ones in a JSON string: a quote, a backslash, a
+/// control character. Exact up to the first of them (the lowest byte), which is all that is asked
+/// for.
 pub(crate) const fn special_in_json(word: u64) -> u64 {
     let quote = word ^ (ONES * b'"' as u64);
     let slash = word ^ (ONES * b'\\' as u64);
@@ -58,8 +63,8 @@ pub(crate) const fn special_in_json(word: u64) -> u64 {
 const HIGH: u64 = 0x8080_8080_8080_8080;
 const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// The high bit of every byte of `word` that must be escaped: below 0x20, a quote, a backslash, DEL. Exact in every byte:
-/// with the high bits cleared no sum carries into the next byte.
+/// The high bit of every byte of `word` that must be escaped: below 0x20, a quote, a backslash,
+/// DEL. Exact in every byte: with the high bits cleared no sum carries into the next byte.
 const fn special(word: u64) -> u64 {
     let low = word & !HIGH;
     let control = !(low + 0x60 * ONES);
@@ -73,7 +78,8 @@ const fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\' || byte == 0x7f
 }
 
-/// Escapes `text` to `block` from `n` on, with nothing that not every processor has; where its form ends.
+/// Escapes `text` to `block` from `n` on, with nothing that not every processor has; where its form
+/// ends.
 fn escape_words(block: &mut Escaped, mut n: usize, text: &[u8]) -> usize {
     let (words, rest) = text.as_chunks::<8>();
     for bytes in words {
@@ -122,7 +128,14 @@ fn put_escape(block: &mut Escaped, n: usize, byte: u8) -> usize {
         block[n..n + 2].copy_from_slice(&[b'\\', short]);
         return n + 2;
     }
-    block[n..n + 6].copy_from_slice(&[b'\\', b'u', b'0', b'0', HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]]);
+    block[n..n + 6].copy_from_slice(&[
+        b'\\',
+        b'u',
+        b'0',
+        b'0',
+        HEX[(byte >> 4) as usize],
+        HEX[(byte & 15) as usize],
+    ]);
     n + 6
 }
 
@@ -163,7 +176,12 @@ mod tests {
 
     #[test]
     fn long_texts_also_where_every_byte_is_escaped() {
-        for text in [vec![1u8; 1000], vec![b'"'; 1001], b"{\"a\": \"b\\n\"}\n".repeat(100), vec![b'x'; 4096]] {
+        for text in [
+            vec![1u8; 1000],
+            vec![b'"'; 1001],
+            b"{\"a\": \"b\\n\"}\n".repeat(100),
+            vec![b'x'; 4096],
+        ] {
             let mut out = b"before".to_vec();
             escape(&mut out, &text);
             assert_eq!(&out[6..], slow(&text));

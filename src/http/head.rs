@@ -1,8 +1,10 @@
-//! Heads of messages: start line, header fields, and what they say of the body's framing (RFC 9112 §§2–6).
+//! Heads of messages: start line, header fields, and what they say of the body's framing (RFC 9112
+//! §§2–6).
 //!
-//! `httparse` reads the plain ones. What it refuses and servers in the wild accept (lone LF, obs-fold, blanks before a colon,
-//! lines without a colon, a target with blanks, no reason, no version) is read by the lenient code here. Bytes are kept as
-//! they came; what is odd is named in [`Head::oddities`].
+//! `httparse` reads the plain ones. What it refuses and servers in the wild accept (lone LF,
+//! obs-fold, blanks before a colon, lines without a colon, a target with blanks, no reason, no
+//! version) is read by the lenient code here. Bytes are kept as they came; what is odd is named in
+//! [`Head::oddities`].
 
 use std::mem::MaybeUninit;
 
@@ -34,16 +36,22 @@ pub(super) struct Head {
     pub raw: Option<Bytes>,
 }
 
-/// Reads the head at the front of `input` where it is whole and plain: the head and its length. `None`: ask the lenient way.
+/// Reads the head at the front of `input` where it is whole and plain: the head and its length.
+/// `None`: ask the lenient way.
 pub(super) fn fast(input: &[u8], max_fields: usize, keep: Keep) -> Option<(Head, usize)> {
     let mut room = [const { MaybeUninit::uninit() }; FAST_FIELDS];
     if input.starts_with(b"HTTP/1.") {
         let mut response = httparse::Response::new(&mut []);
-        let length = match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, input, &mut room) {
+        let length = match httparse::ParserConfig::default().parse_response_with_uninit_headers(
+            &mut response,
+            input,
+            &mut room,
+        ) {
             Ok(httparse::Status::Complete(length)) => length,
             _ => return None,
         };
-        // The library gives an empty reason where it holds bytes beyond ASCII, so the line is read here.
+        // The library gives an empty reason where it holds bytes beyond ASCII, so the line is read
+        // here.
         let line = &input[..memchr::memchr(b'\n', input)?];
         let start = status_line(line.strip_suffix(b"\r").unwrap_or(line))?;
         let headers = copy(response.headers, length, max_fields, keep)?;
@@ -66,8 +74,9 @@ pub(super) fn fast(input: &[u8], max_fields: usize, keep: Keep) -> Option<(Head,
     Some((Head { start, headers, oddities: Oddities::new(), raw }, length))
 }
 
-/// Whether a head that the library read is in the form in which this program writes one: each field behind `: ` (`:` where it
-/// is empty), each line with CRLF. The library allows one blank only between the parts of a start line.
+/// Whether a head that the library read is in the form in which this program writes one: each field
+/// behind `: ` (`:` where it is empty), each line with CRLF. The library allows one blank only
+/// between the parts of a start line.
 fn is_usual(head: &[u8], line: usize, fields: &[httparse::Header<'_>]) -> bool {
     let ends_line = |at: usize| head.get(at.wrapping_sub(2)..at) == Some(b"\r\n");
     let mut at = line;
@@ -77,7 +86,8 @@ fn is_usual(head: &[u8], line: usize, fields: &[httparse::Header<'_>]) -> bool {
         at += name + value + if value == 0 { 3 } else { 4 };
         if field.name.as_ptr() as usize != head.as_ptr() as usize + begins
             || !ends_line(begins)
-            || (value > 0 && field.value.as_ptr() as usize != head.as_ptr() as usize + begins + name + 2)
+            || (value > 0
+                && field.value.as_ptr() as usize != head.as_ptr() as usize + begins + name + 2)
             || (value > 0 && head.get(begins + name..begins + name + 2) != Some(b": "))
         {
             return false;
@@ -86,7 +96,12 @@ fn is_usual(head: &[u8], line: usize, fields: &[httparse::Header<'_>]) -> bool {
     ends_line(at) && at + 2 == head.len() && ends_line(head.len())
 }
 
-fn copy(fields: &[httparse::Header<'_>], bytes: usize, max_fields: usize, keep: Keep) -> Option<Headers> {
+fn copy(
+    fields: &[httparse::Header<'_>],
+    bytes: usize,
+    max_fields: usize,
+    keep: Keep,
+) -> Option<Headers> {
     if fields.len() > max_fields {
         return None;
     }
@@ -113,7 +128,8 @@ fn decides(name: &[u8]) -> bool {
     }
 }
 
-/// Reads a head of which every line is there (or, in a damaged message, as many as came). `None`: no start line.
+/// Reads a head of which every line is there (or, in a damaged message, as many as came). `None`:
+/// no start line.
 pub(super) fn lenient(head: &[u8], max_fields: usize) -> Option<Head> {
     let mut lines = lines(head);
     let start = start_line(lines.next()?)?;
@@ -121,7 +137,9 @@ pub(super) fn lenient(head: &[u8], max_fields: usize) -> Option<Head> {
     match &start {
         Start::Request { version: Version::Http09, .. } => oddities.push("no-version"),
         Start::Request { target, .. } if target.is_empty() => oddities.push("no-target"),
-        Start::Request { target, .. } if memchr::memchr2(b' ', b'\t', target).is_some() => oddities.push("blank-in-target"),
+        Start::Request { target, .. } if memchr::memchr2(b' ', b'\t', target).is_some() => {
+            oddities.push("blank-in-target")
+        }
         _ => {}
     }
     let headers = fields(lines, max_fields, &mut oddities);
@@ -130,7 +148,11 @@ pub(super) fn lenient(head: &[u8], max_fields: usize) -> Option<Head> {
 }
 
 /// Reads header or trailer lines up to the blank one.
-pub(super) fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>, max_fields: usize, oddities: &mut Oddities) -> Headers {
+pub(super) fn fields<'a>(
+    lines: impl Iterator<Item = &'a [u8]>,
+    max_fields: usize,
+    oddities: &mut Oddities,
+) -> Headers {
     let mut headers = Headers::new();
     let mut note = |what| {
         if !oddities.contains(&what) {
@@ -196,8 +218,9 @@ pub(super) fn status_line(line: &[u8]) -> Option<Start> {
     Some(Start::Response { status, reason: reason_bytes(reason), version })
 }
 
-/// `method SP target SP HTTP/x.y` (RFC 9112 §3). Blanks in the target are kept; without a version it is HTTP/0.9
-/// (RFC 1945 §4.1), which only `GET`-like known methods may be, so that other protocols are not taken for it.
+/// `method SP target SP HTTP/x.y` (RFC 9112 §3). Blanks in the target are kept; without a version
+/// it is HTTP/0.9 (RFC 1945 §4.1), which only `GET`-like known methods may be, so that other
+/// protocols are not taken for it.
 pub(super) fn request_line(line: &[u8]) -> Option<Start> {
     let blank = line.iter().position(|byte| matches!(byte, b' ' | b'\t'))?;
     let method = &line[..blank];
@@ -205,18 +228,28 @@ pub(super) fn request_line(line: &[u8]) -> Option<Start> {
         return None;
     }
     let rest = line[blank..].trim_ascii();
-    let versioned = rest.len().checked_sub(8).filter(|&at| at == 0 || matches!(rest[at - 1], b' ' | b'\t'));
+    let versioned =
+        rest.len().checked_sub(8).filter(|&at| at == 0 || matches!(rest[at - 1], b' ' | b'\t'));
     if let Some(at) = versioned
         && let Some((version, b"")) = version(&rest[at..])
     {
         let target = rest[..at].trim_ascii();
-        return Some(Start::Request { method: method_bytes(method), target: Bytes::copy_from_slice(target), version });
+        return Some(Start::Request {
+            method: method_bytes(method),
+            target: Bytes::copy_from_slice(target),
+            version,
+        });
     }
-    let simple = is_known_method(method) && rest.first().is_some_and(|&byte| byte == b'/' || rest.starts_with(b"http://"));
+    let simple = is_known_method(method)
+        && rest.first().is_some_and(|&byte| byte == b'/' || rest.starts_with(b"http://"));
     if !simple || rest.iter().any(|&byte| byte < b' ') {
         return None;
     }
-    Some(Start::Request { method: method_bytes(method), target: Bytes::copy_from_slice(rest), version: Version::Http09 })
+    Some(Start::Request {
+        method: method_bytes(method),
+        target: Bytes::copy_from_slice(rest),
+        version: Version::Http09,
+    })
 }
 
 /// Reads `HTTP/x.y` and gives what follows.
@@ -235,7 +268,23 @@ fn version(text: &[u8]) -> Option<(Version, &[u8])> {
 /// RFC 9110 §5.6.2.
 pub(super) const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 /// Methods of RFC 9110, WebDAV, UPnP and others that are seen; a start line may have any token.
@@ -285,7 +334,9 @@ pub(super) fn is_known_method(method: &[u8]) -> bool {
 /// Whether a line is a start line beyond doubt: a status line, or a known method with a version.
 pub(super) fn is_certain_start(line: &[u8]) -> bool {
     match start_line(line) {
-        Some(Start::Request { method, version, .. }) => version != Version::Http09 && is_known_method(&method),
+        Some(Start::Request { method, version, .. }) => {
+            version != Version::Http09 && is_known_method(&method)
+        }
         Some(Start::Response { .. }) => true,
         None => false,
     }
@@ -370,7 +421,9 @@ impl Facts {
                         facts.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                     }
                 }
-                14 if name.eq_ignore_ascii_case(b"content-length") => facts.add_length(value, oddities),
+                14 if name.eq_ignore_ascii_case(b"content-length") => {
+                    facts.add_length(value, oddities)
+                }
                 17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                     for token in tokens(value) {
                         if token.eq_ignore_ascii_case(b"chunked") {
@@ -390,7 +443,8 @@ impl Facts {
         facts
     }
 
-    /// Several equal lengths are one (RFC 9110 §8.6); of differing ones the first counts, as in the servers that accept them.
+    /// Several equal lengths are one (RFC 9110 §8.6); of differing ones the first counts, as in the
+    /// servers that accept them.
     fn add_length(&mut self, value: &[u8], oddities: &mut Oddities) {
         for part in value.split(|&byte| byte == b',') {
             let next = decimal(part.trim_ascii()).ok_or(());
@@ -407,8 +461,8 @@ impl Facts {
         }
     }
 
-    /// The body of a request (RFC 9112 §6.3): none unless framed. A last coding other than chunked cannot be framed in a
-    /// request; the length stands in where there is one.
+    /// The body of a request (RFC 9112 §6.3): none unless framed. A last coding other than chunked
+    /// cannot be framed in a request; the length stands in where there is one.
     pub(super) const fn of_request(&self) -> BodyPlan {
         match (self.coding, self.length) {
             (Coding::Chunked, _) => BodyPlan::Chunked,
@@ -454,7 +508,9 @@ impl Start {
     /// Length of a request line in its usual form, with its end.
     fn line_length(&self) -> usize {
         match self {
-            Self::Request { method, target, .. } => method.len() + target.len() + " HTTP/1.1\r\n".len() + 1,
+            Self::Request { method, target, .. } => {
+                method.len() + target.len() + " HTTP/1.1\r\n".len() + 1
+            }
             Self::Response { .. } => 0,
         }
     }
@@ -470,11 +526,21 @@ impl Start {
     /// The message with an empty body.
     pub(super) fn into_message(self, headers: Headers) -> super::parser::Message {
         match self {
-            Self::Request { method, target, version } => {
-                super::parser::Message::Request(Request { method, target, version, headers, ..Request::default() })
-            }
+            Self::Request { method, target, version } => super::parser::Message::Request(Request {
+                method,
+                target,
+                version,
+                headers,
+                ..Request::default()
+            }),
             Self::Response { status, reason, version } => {
-                super::parser::Message::Response(Response { status, reason, version, headers, ..Response::default() })
+                super::parser::Message::Response(Response {
+                    status,
+                    reason,
+                    version,
+                    headers,
+                    ..Response::default()
+                })
             }
         }
     }

@@ -1,7 +1,8 @@
-//! The JSON form of messages in `exchanges.jsonl` and `outcomes.jsonl`: written by hand into a buffer (the writer is on
-//! the hot path of `parse`), read through serde.
+//! The JSON form of messages in `exchanges.jsonl` and `outcomes.jsonl`: written by hand into a
+//! buffer (the writer is on the hot path of `parse`), read through serde.
 //!
-//! Octets are a JSON string where they are UTF-8 and `{"base64": …}` where not; bodies name both forms (`{"utf8": …}`).
+//! Octets are a JSON string where they are UTF-8 and `{"base64": …}` where not; bodies name both
+//! forms (`{"utf8": …}`).
 
 pub(crate) mod own;
 
@@ -44,7 +45,8 @@ fn base64_object(out: &mut Vec<u8>, octets: &[u8]) {
     out.extend_from_slice(b"{\"base64\":\"");
     let start = out.len();
     out.resize(start + octets.len().div_ceil(3) * 4, 0);
-    let written = BASE64.encode_slice(octets, &mut out[start..]).expect("the buffer has the encoded length");
+    let written =
+        BASE64.encode_slice(octets, &mut out[start..]).expect("the buffer has the encoded length");
     out.truncate(start + written);
     out.extend_from_slice(b"\"}");
 }
@@ -98,7 +100,14 @@ fn headers(out: &mut Vec<u8>, headers: &Headers) {
 }
 
 /// What requests and responses share, from `"version"` to `"trailers"`.
-fn tail(out: &mut Vec<u8>, version: Version, fields: &Headers, content: &Body, framing: Framing, trailers: &Headers) {
+fn tail(
+    out: &mut Vec<u8>,
+    version: Version,
+    fields: &Headers,
+    content: &Body,
+    framing: Framing,
+    trailers: &Headers,
+) {
     out.extend_from_slice(b"\"version\":\"");
     match version {
         Version::Http11 => out.extend_from_slice(b"1.1"),
@@ -174,7 +183,14 @@ pub fn response_fields(out: &mut Vec<u8>, response: &Response) {
     out.extend_from_slice(b",\"reason\":");
     octets(out, &response.reason);
     out.push(b',');
-    tail(out, response.version, &response.headers, &response.body, response.framing, &response.trailers);
+    tail(
+        out,
+        response.version,
+        &response.headers,
+        &response.body,
+        response.framing,
+        &response.trailers,
+    );
 }
 
 /// Octets as read: from a JSON string, `{"utf8": …}` or `{"base64": …}`; `null` is empty.
@@ -234,7 +250,9 @@ impl<'de> Deserialize<'de> for Piece<'de> {
                 let octets = match (&*key, value) {
                     ("utf8", Cow::Borrowed(text)) => Cow::Borrowed(text.as_bytes()),
                     ("utf8", Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
-                    ("base64", text) => Cow::Owned(BASE64.decode(text.as_bytes()).map_err(de::Error::custom)?),
+                    ("base64", text) => {
+                        Cow::Owned(BASE64.decode(text.as_bytes()).map_err(de::Error::custom)?)
+                    }
                     (other, _) => return Err(de::Error::unknown_field(other, &["utf8", "base64"])),
                 };
                 match map.next_key::<de::IgnoredAny>()? {
@@ -273,8 +291,8 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-/// A message as it stands in a file, with the times that may stand beside it: all fields side by side, since reading
-/// nested ones (serde's `flatten`) costs several times as much.
+/// A message as it stands in a file, with the times that may stand beside it: all fields side by
+/// side, since reading nested ones (serde's `flatten`) costs several times as much.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct RawMessage<'a> {
@@ -314,7 +332,8 @@ enum RawChunks {
 impl RawMessage<'_> {
     /// As a request; the error names what is missing or wrong.
     pub fn into_request(self) -> Result<Request, String> {
-        let (version, body) = (version(self.version)?, content(self.body.0, self.body_bytes, self.body_sha256)?);
+        let (version, body) =
+            (version(self.version)?, content(self.body.0, self.body_bytes, self.body_sha256)?);
         let chunks = self.chunks.map(|chunks| match chunks {
             RawChunks::Sizes(sizes) => Chunks::Sizes(sizes),
             RawChunks::Framing(framing) => Chunks::Framing(framing.0),
@@ -333,7 +352,8 @@ impl RawMessage<'_> {
 
     /// As a response; the error names what is missing or wrong.
     pub fn into_response(self) -> Result<Response, String> {
-        let (version, body) = (version(self.version)?, content(self.body.0, self.body_bytes, self.body_sha256)?);
+        let (version, body) =
+            (version(self.version)?, content(self.body.0, self.body_bytes, self.body_sha256)?);
         Ok(Response {
             status: self.status.ok_or("missing field `status`")?,
             reason: self.reason.0,

@@ -1,7 +1,8 @@
 //! HTTP messages as they were on the wire, and the one parser that reads v1's bytes and v2's.
 //!
-//! This module knows nothing of TCP, captures or sockets. A message keeps what the sender chose (names in their case,
-//! order, duplicates, framing); bodies are transfer-decoded (chunks joined, RFC 9112 §7.1) and not content-decoded.
+//! This module knows nothing of TCP, captures or sockets. A message keeps what the sender chose
+//! (names in their case, order, duplicates, framing); bodies are transfer-decoded (chunks joined,
+//! RFC 9112 §7.1) and not content-decoded.
 
 mod body;
 pub mod content;
@@ -14,7 +15,8 @@ pub mod verbatim;
 
 use bytes::Bytes;
 
-/// Header fields in their order, names in their case, duplicates kept. One buffer, no allocation per field.
+/// Header fields in their order, names in their case, duplicates kept. One buffer, no allocation
+/// per field.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
     bytes: Vec<u8>,
@@ -42,13 +44,15 @@ impl Headers {
 
     /// Adds a field at the end.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let start = u32::try_from(self.bytes.len()).expect("a head is bounded by limits::HEAD_BYTES, far below 4 GiB");
+        let start = u32::try_from(self.bytes.len())
+            .expect("a head is bounded by limits::HEAD_BYTES, far below 4 GiB");
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
         self.spans.push(Span { start, name: name.len() as u32, value: value.len() as u32 });
     }
 
-    /// Adds bytes to the value of the last field (a folded line, RFC 9112 §5.2); nothing where there is no field.
+    /// Adds bytes to the value of the last field (a folded line, RFC 9112 §5.2); nothing where
+    /// there is no field.
     pub(crate) fn extend_last(&mut self, more: &[u8]) {
         if let Some(last) = self.spans.last_mut() {
             last.value += more.len() as u32;
@@ -59,7 +63,8 @@ impl Headers {
     /// The fields in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
         self.spans.iter().map(|span| {
-            let (start, name, value) = (span.start as usize, span.name as usize, span.value as usize);
+            let (start, name, value) =
+                (span.start as usize, span.name as usize, span.value as usize);
             (&self.bytes[start..start + name], &self.bytes[start + name..start + name + value])
         })
     }
@@ -78,7 +83,8 @@ impl Headers {
     fn called<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Span> + 'a {
         self.spans.iter().filter(move |span| {
             let start = span.start as usize;
-            span.name as usize == name.len() && self.bytes[start..start + name.len()].eq_ignore_ascii_case(name.as_bytes())
+            span.name as usize == name.len()
+                && self.bytes[start..start + name.len()].eq_ignore_ascii_case(name.as_bytes())
         })
     }
 
@@ -100,7 +106,11 @@ impl Headers {
 
 impl std::fmt::Debug for Headers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.iter().map(|(n, v)| (String::from_utf8_lossy(n), String::from_utf8_lossy(v)))).finish()
+        f.debug_list()
+            .entries(
+                self.iter().map(|(n, v)| (String::from_utf8_lossy(n), String::from_utf8_lossy(v))),
+            )
+            .finish()
     }
 }
 
@@ -115,7 +125,9 @@ impl<'a> FromIterator<(&'a [u8], &'a [u8])> for Headers {
 }
 
 /// How the end of a body was told (RFC 9112 §6.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Framing {
     /// No body.
@@ -251,9 +263,15 @@ mod tests {
 
     #[test]
     fn a_version_has_one_form() {
-        for (text, want) in
-            [("1.1", "1.1"), ("01.1", "1.1"), ("1.00", "1.0"), ("0.9", "0.9"), ("2", "2"), ("2.0", "2.0"), ("3.7", "3.7")]
-        {
+        for (text, want) in [
+            ("1.1", "1.1"),
+            ("01.1", "1.1"),
+            ("1.00", "1.0"),
+            ("0.9", "0.9"),
+            ("2", "2"),
+            ("2.0", "2.0"),
+            ("3.7", "3.7"),
+        ] {
             let version: Version = text.parse().expect("a version");
             assert_eq!(version.to_string(), want);
             assert_eq!(version.to_string().parse(), Ok(version));

@@ -1,7 +1,9 @@
-//! The incremental parser of HTTP/1 messages, for both directions and both sides: v1's recorded bytes and v2's live ones.
+//! The incremental parser of HTTP/1 messages, for both directions and both sides: v1's recorded
+//! bytes and v2's live ones.
 //!
-//! It owns no input and reads no clock. The caller gives slices with a mark of its own type `M` (a packet, an instant), and
-//! takes one event at a time; between two events nothing is held but a head under way and the body so far.
+//! It owns no input and reads no clock. The caller gives slices with a mark of its own type `M` (a
+//! packet, an instant), and takes one event at a time; between two events nothing is held but a
+//! head under way and the body so far.
 //!
 //! ```
 //! use shadowtap::http::parser::{Expect, Message, Parser, Side};
@@ -23,7 +25,8 @@ use super::verbatim;
 use super::{Body, Framing, Headers, Request, Response, Version};
 use crate::limits;
 
-/// The mark of a message whose body was longer than the limit: its beginning is kept, and its length and hash.
+/// The mark of a message whose body was longer than the limit: its beginning is kept, and its
+/// length and hash.
 pub const BODY_KEPT_IN_PART: &str = "body-kept-in-part";
 
 /// Which messages a parser reads.
@@ -78,14 +81,15 @@ pub struct Limits {
     pub keep: Keep,
 }
 
-/// What of a message is kept. How messages are read, and what is damaged or odd about them, does not depend on it.
+/// What of a message is kept. How messages are read, and what is damaged or odd about them, does
+/// not depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
     /// Everything.
     #[default]
     Everything,
-    /// Start lines and, of plain heads, the fields that decide something: framing, the connection's end and switch, and `Host`.
-    /// Nothing of how it stood on the wire.
+    /// Start lines and, of plain heads, the fields that decide something: framing, the connection's
+    /// end and switch, and `Host`. Nothing of how it stood on the wire.
     Outline,
 }
 
@@ -118,7 +122,8 @@ pub enum Message {
 }
 
 impl Message {
-    /// Whether it is an interim response, which answers no request (RFC 9110 §15.2); 101 is final for HTTP/1.
+    /// Whether it is an interim response, which answers no request (RFC 9110 §15.2); 101 is final
+    /// for HTTP/1.
     pub const fn is_interim(&self) -> bool {
         matches!(self, Self::Response(Response { status: 100 | 102..=199, .. }))
     }
@@ -179,7 +184,8 @@ pub struct Parsed<M> {
     pub message: Message,
     /// The mark of the slice that held the first byte of its start line.
     pub first: M,
-    /// The mark of the slice that completed it; of a damaged one, of the last slice that belonged to it.
+    /// The mark of the slice that completed it; of a damaged one, of the last slice that belonged
+    /// to it.
     pub last: M,
     /// Offset of its first byte in the stream, bytes of gaps counted.
     pub start: u64,
@@ -193,9 +199,11 @@ pub struct Parsed<M> {
     pub oddities: Vec<&'static str>,
     /// Whether the connection goes on after it, by what the message says (RFC 9112 §9.3).
     pub persists: bool,
-    /// It was found by search after bytes were lost or not understood, or joined in the middle: messages may be missing before it.
+    /// It was found by search after bytes were lost or not understood, or joined in the middle:
+    /// messages may be missing before it.
     pub resumed: bool,
-    /// A response: what follows it belongs to another protocol (101, 2xx to CONNECT). A request: it asks for that.
+    /// A response: what follows it belongs to another protocol (101, 2xx to CONNECT). A request: it
+    /// asks for that.
     pub tunnel: bool,
 }
 
@@ -288,8 +296,9 @@ impl<M: Copy + Default> Parser<M> {
         }
     }
 
-    /// Tells what the next final response without an expectation answers. Called in the order of the requests, before the
-    /// bytes of the answer are given. A response that was not expected is read as [`Expect::Other`].
+    /// Tells what the next final response without an expectation answers. Called in the order of
+    /// the requests, before the bytes of the answer are given. A response that was not expected is
+    /// read as [`Expect::Other`].
     pub fn expect(&mut self, expect: Expect) {
         self.expected.push_back(expect);
     }
@@ -320,7 +329,8 @@ impl<M: Copy + Default> Parser<M> {
         self.resumed = true;
     }
 
-    /// Whether no message is under way: all bytes so far belong to messages that were given out, or to none.
+    /// Whether no message is under way: all bytes so far belong to messages that were given out, or
+    /// to none.
     pub fn is_between_messages(&self) -> bool {
         self.current.is_none() && self.line.is_empty()
     }
@@ -357,10 +367,15 @@ impl<M: Copy + Default> Parser<M> {
 
     /// Bytes that it holds of the message under way.
     pub fn held(&self) -> usize {
-        self.line.len() + self.current.as_ref().map_or(0, |current| current.body.kept() + current.around_chunks.kept())
+        self.line.len()
+            + self
+                .current
+                .as_ref()
+                .map_or(0, |current| current.body.kept() + current.around_chunks.kept())
     }
 
-    /// Lets go of the body under way, where memory is short: the message will have its length and hash.
+    /// Lets go of the body under way, where memory is short: the message will have its length and
+    /// hash.
     pub fn let_go(&mut self) {
         if let Some(current) = &mut self.current
             && current.body.kept() > 0
@@ -386,8 +401,9 @@ impl<M: Copy + Default> Parser<M> {
         self.state = State::Tunnel;
     }
 
-    /// Reads on in `input`, which it shortens by what it used; `mark` stands for the slice. Returns at the end of a message,
-    /// with the rest still in `input`; `None`: all of `input` was used and more is needed.
+    /// Reads on in `input`, which it shortens by what it used; `mark` stands for the slice. Returns
+    /// at the end of a message, with the rest still in `input`; `None`: all of `input` was used and
+    /// more is needed.
     pub fn step(&mut self, input: &mut &[u8], mark: M) -> Option<Parsed<M>> {
         while !input.is_empty() {
             if let Some(parsed) = self.advance(input, mark) {
@@ -420,7 +436,8 @@ impl<M: Copy + Default> Parser<M> {
                 self.body().push(bytes);
                 self.last = mark;
                 let left = left - bytes.len() as u64;
-                self.state = if left == 0 { State::ChunkEnd(false) } else { State::ChunkData(left) };
+                self.state =
+                    if left == 0 { State::ChunkEnd(false) } else { State::ChunkData(left) };
                 None
             }
             State::ChunkEnd(cr) => self.chunk_end(input, mark, cr),
@@ -436,8 +453,9 @@ impl<M: Copy + Default> Parser<M> {
         }
     }
 
-    /// `n` bytes of the stream are missing here. Gives the message that it damages beyond reading on; a hole inside a body
-    /// of known length or inside a chunk is skipped by count, and the message comes out later, damaged.
+    /// `n` bytes of the stream are missing here. Gives the message that it damages beyond reading
+    /// on; a hole inside a body of known length or inside a chunk is skipped by count, and the
+    /// message comes out later, damaged.
     pub fn gap(&mut self, n: u64, mark: M) -> Option<Parsed<M>> {
         if n == 0 {
             return None;
@@ -484,7 +502,8 @@ impl<M: Copy + Default> Parser<M> {
         self.abandon(Damage::Gap, Some(Hole { bytes: n, mark }))
     }
 
-    /// The stream has ended. Gives the message that was under way: whole where its end is the end of the stream.
+    /// The stream has ended. Gives the message that was under way: whole where its end is the end
+    /// of the stream.
     pub fn finish(&mut self, ending: Ending) -> Option<Parsed<M>> {
         let whole = match self.state {
             State::UntilClose => ending == Ending::Closed,
@@ -535,7 +554,8 @@ impl<M: Copy + Default> Parser<M> {
             if self.expected.front() == Some(&Expect::Simple) && !is_prefix(b"HTTP/", input) {
                 return self.simple_response();
             }
-            if let Some((head, length)) = head::fast(input, self.limits.header_fields, self.limits.keep)
+            if let Some((head, length)) =
+                head::fast(input, self.limits.header_fields, self.limits.keep)
                 && length <= self.limits.head_bytes
                 && self.accepts(&head.start)
             {
@@ -563,8 +583,10 @@ impl<M: Copy + Default> Parser<M> {
             let line = trim_end(&self.line[self.line_start..]);
             if self.line_start == 0 {
                 let start = head::start_line(line).filter(|start| self.accepts(start));
-                // While searching, a known start line at the front of a slice beats one that began in the slice before.
-                let restarts = self.resumed && old > 0 && head::is_certain_start(&line[old.min(line.len())..]);
+                // While searching, a known start line at the front of a slice beats one that began
+                // in the slice before.
+                let restarts =
+                    self.resumed && old > 0 && head::is_certain_start(&line[old.min(line.len())..]);
                 let Some(start) = start.filter(|_| !restarts) else {
                     self.reject(input, slice, old);
                     return None;
@@ -604,7 +626,8 @@ impl<M: Copy + Default> Parser<M> {
         }
     }
 
-    /// The line is no start line. Bytes of it that came before `slice` are passed over; the slice is searched anew.
+    /// The line is no start line. Bytes of it that came before `slice` are passed over; the slice
+    /// is searched anew.
     fn reject<'a>(&mut self, input: &mut &'a [u8], slice: &'a [u8], old: usize) {
         if old > 0 {
             self.position -= (slice.len() - input.len()) as u64;
@@ -619,7 +642,8 @@ impl<M: Copy + Default> Parser<M> {
         (self.state, self.resumed) = (State::Lost, true);
     }
 
-    /// Whether the first bytes of a line may become a start line; bounds what is kept of other protocols.
+    /// Whether the first bytes of a line may become a start line; bounds what is kept of other
+    /// protocols.
     fn is_plausible(&self) -> bool {
         let prefix = &self.line[..self.line.len().min(PREFIX)];
         let response = is_prefix(b"HTTP/", prefix);
@@ -633,12 +657,16 @@ impl<M: Copy + Default> Parser<M> {
     fn accepts(&self, start: &Start) -> bool {
         let (version, request) = match start {
             // Behind lost bytes an unknown method may be the end of a known one, or of a body.
-            Start::Request { method, .. } if self.resumed && !head::is_known_method(method) => return false,
+            Start::Request { method, .. } if self.resumed && !head::is_known_method(method) => {
+                return false;
+            }
             Start::Request { version, .. } => (*version, true),
             Start::Response { version, .. } => (*version, false),
         };
-        // A start line that was searched for must name its version; HTTP/2's preface is not a request.
-        if (self.resumed && version == Version::Http09) || matches!(version, Version::Other(2.., _)) {
+        // A start line that was searched for must name its version; HTTP/2's preface is not a
+        // request.
+        if (self.resumed && version == Version::Http09) || matches!(version, Version::Other(2.., _))
+        {
             return false;
         }
         match self.side {
@@ -765,7 +793,10 @@ impl<M: Copy + Default> Parser<M> {
 
     /// What stands around the chunks of a request is kept, so that it can be sent the same way.
     fn around_chunks(&mut self) -> Option<&mut verbatim::Gather> {
-        let current = self.current.as_mut().filter(|current| matches!(current.message, Message::Request(_)))?;
+        let current = self
+            .current
+            .as_mut()
+            .filter(|current| matches!(current.message, Message::Request(_)))?;
         Some(&mut current.around_chunks)
     }
 
@@ -801,7 +832,8 @@ impl<M: Copy + Default> Parser<M> {
         self.keep_around_chunks();
         if self.line_start > 0 {
             let mut oddities = Oddities::new();
-            let trailers = head::fields(head::lines(&self.line), self.limits.header_fields, &mut oddities);
+            let trailers =
+                head::fields(head::lines(&self.line), self.limits.header_fields, &mut oddities);
             let current = self.current.as_mut().expect("trailers belong to a message");
             current.message.set_trailers(trailers);
             current.oddities.append(&mut oddities);
@@ -809,7 +841,8 @@ impl<M: Copy + Default> Parser<M> {
         Some(self.complete(None))
     }
 
-    /// A server left out the blank line behind the last chunk: the line that was read begins its next answer.
+    /// A server left out the blank line behind the last chunk: the line that was read begins its
+    /// next answer.
     fn complete_without_end(&mut self) -> Parsed<M> {
         self.oddity("no-end-of-chunks");
         let line = std::mem::take(&mut self.line);
@@ -824,10 +857,23 @@ impl<M: Copy + Default> Parser<M> {
 
     /// The message under way ends here.
     fn complete(&mut self, damage: Option<Damage>) -> Parsed<M> {
-        let Current { mut message, body, framing, raw_head, around_chunks, holes, mut oddities, persists, tunnel } =
-            *self.current.take().expect("a message that ends was under way");
+        let Current {
+            mut message,
+            body,
+            framing,
+            raw_head,
+            around_chunks,
+            holes,
+            mut oddities,
+            persists,
+            tunnel,
+        } = *self.current.take().expect("a message that ends was under way");
         self.clear_line();
-        self.state = if tunnel && matches!(message, Message::Response(_)) { State::Tunnel } else { State::Head };
+        self.state = if tunnel && matches!(message, Message::Response(_)) {
+            State::Tunnel
+        } else {
+            State::Head
+        };
         let body = body.finish();
         if body.sha256.is_some() && body.is_cut() && !oddities.contains(&"body-not-kept") {
             oddities.push(BODY_KEPT_IN_PART);
@@ -861,11 +907,14 @@ impl<M: Copy + Default> Parser<M> {
         }
     }
 
-    /// The message under way cannot be read on: gives what there is of it and searches for the next.
+    /// The message under way cannot be read on: gives what there is of it and searches for the
+    /// next.
     fn abandon(&mut self, damage: Damage, hole: Option<Hole<M>>) -> Option<Parsed<M>> {
         if self.current.is_none() {
-            // Inside the head: the lines that came whole are kept, where the start line is among them.
-            let head = head::lenient(&self.line[..self.line_start], self.limits.header_fields).filter(|h| self.accepts(&h.start));
+            // Inside the head: the lines that came whole are kept, where the start line is among
+            // them.
+            let head = head::lenient(&self.line[..self.line_start], self.limits.header_fields)
+                .filter(|h| self.accepts(&h.start));
             let Some(Head { start, headers, oddities, .. }) = head else {
                 self.lose();
                 return None;
@@ -890,8 +939,8 @@ impl<M: Copy + Default> Parser<M> {
         Some(parsed)
     }
 
-    /// Looks for a start line at the front of the slice or behind a line end (a message begins where a segment does, or
-    /// where the one before it ended). What is passed over is counted.
+    /// Looks for a start line at the front of the slice or behind a line end (a message begins
+    /// where a segment does, or where the one before it ended). What is passed over is counted.
     fn search(&mut self, input: &mut &[u8]) {
         let mut from = 0;
         while from < input.len() {
@@ -907,7 +956,8 @@ impl<M: Copy + Default> Parser<M> {
         }
     }
 
-    /// Whether a searched start line may begin here: its whole line where that is there, else its first bytes.
+    /// Whether a searched start line may begin here: its whole line where that is there, else its
+    /// first bytes.
     fn may_start(&self, candidate: &[u8]) -> bool {
         if matches!(candidate[0], b'\r' | b'\n') {
             return false;
@@ -950,7 +1000,8 @@ fn may_be_request(prefix: &[u8]) -> bool {
     let starts = prefix.first().is_some_and(u8::is_ascii_alphabetic) || rest.is_empty();
     starts
         && method > 0
-        && (rest.is_empty() && method < PREFIX || rest.first().is_some_and(|&byte| matches!(byte, b' ' | b'\t')))
+        && (rest.is_empty() && method < PREFIX
+            || rest.first().is_some_and(|&byte| matches!(byte, b' ' | b'\t')))
         && !rest.iter().any(|&byte| byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n'))
 }
 
@@ -963,7 +1014,8 @@ fn is_simple(start: &Start) -> bool {
     matches!(start, Start::Request { version: Version::Http09, .. })
 }
 
-/// Whether a header field seems to follow: a start line without version may have a head none the less.
+/// Whether a header field seems to follow: a start line without version may have a head none the
+/// less.
 fn looks_like_field(input: &[u8]) -> bool {
     let end = memchr::memchr(b'\n', input).unwrap_or(input.len());
     let name = input[..end].iter().take_while(|&&byte| head::is_token(byte)).count();

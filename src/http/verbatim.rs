@@ -1,5 +1,6 @@
-//! How a request stood on the wire, where that is more than its parts tell: a head with odd blanks, folds or line ends, and
-//! where a chunked body was cut. Kept for the odd ones only, so that what is replayed is what came, byte for byte.
+//! How a request stood on the wire, where that is more than its parts tell: a head with odd blanks,
+//! folds or line ends, and where a chunked body was cut. Kept for the odd ones only, so that what
+//! is replayed is what came, byte for byte.
 
 use bytes::Bytes;
 
@@ -22,8 +23,8 @@ pub struct Verbatim {
 pub enum Chunks {
     /// By their sizes, all in the usual form.
     Sizes(Vec<u64>),
-    /// All that stood around the chunks' data, from the first size to the empty line behind the trailers: sizes in another
-    /// form, extensions, other line ends.
+    /// All that stood around the chunks' data, from the first size to the empty line behind the
+    /// trailers: sizes in another form, extensions, other line ends.
     Framing(Bytes),
 }
 
@@ -37,9 +38,12 @@ impl Verbatim {
         }
     }
 
-    /// Only the sizes of chunks, and those only of a body of `length` bytes: all that holds no text of the request.
+    /// Only the sizes of chunks, and those only of a body of `length` bytes: all that holds no text
+    /// of the request.
     pub fn sizes_of(self, length: u64) -> Option<Box<Self>> {
-        let chunks = self.chunks.filter(|chunks| matches!(chunks, Chunks::Sizes(sizes) if sum(sizes) == Some(length)));
+        let chunks = self
+            .chunks
+            .filter(|chunks| matches!(chunks, Chunks::Sizes(sizes) if sum(sizes) == Some(length)));
         chunks.map(|chunks| Box::new(Self { head: None, chunks: Some(chunks) }))
     }
 }
@@ -87,7 +91,8 @@ impl Gather {
         self.bytes.capacity()
     }
 
-    /// The chunks, where they are not what an encoder makes of the body: one chunk at most, and its `trailers`.
+    /// The chunks, where they are not what an encoder makes of the body: one chunk at most, and its
+    /// `trailers`.
     pub(super) fn finish(self, trailers: &Headers) -> Option<Chunks> {
         if self.bytes.is_empty() {
             return None;
@@ -130,8 +135,8 @@ fn is_usual(line: &[u8], size: u64) -> bool {
     plain && (digits[0] != b'0' || size == 0 && digits.len() == 1)
 }
 
-/// Appends `body` in these chunks, with everything behind the last. Answers whether they fit the body; where they do not
-/// (the recording was edited) nothing is appended.
+/// Appends `body` in these chunks, with everything behind the last. Answers whether they fit the
+/// body; where they do not (the recording was edited) nothing is appended.
 pub(super) fn chunked(out: &mut Vec<u8>, body: &[u8], chunks: &Chunks, trailers: &Headers) -> bool {
     let start = out.len();
     let fits = match chunks {
@@ -192,7 +197,10 @@ mod tests {
         assert_eq!(gathered(&[], &none), None);
         assert_eq!(gathered(&["0\r\n", "\r\n"], &none), None);
         assert_eq!(gathered(&["1f\r\n", "\r\n", "0\r\n", "T: v\r\n\r\n"], &trailers), None);
-        assert_eq!(gathered(&["1f\r\n", "\r\n", "3\r\n", "\r\n", "0\r\n", "\r\n"], &none), Some(Chunks::Sizes(vec![31, 3])));
+        assert_eq!(
+            gathered(&["1f\r\n", "\r\n", "3\r\n", "\r\n", "0\r\n", "\r\n"], &none),
+            Some(Chunks::Sizes(vec![31, 3]))
+        );
         for odd in [
             &["1F\r\n\r\n0\r\n\r\n"][..],
             &["01\r\n\r\n0\r\n\r\n"],
@@ -203,7 +211,11 @@ mod tests {
             &["1\r\n\r\n0\r\nT:v\r\n\r\n"],
             &["1\r\n\r\n0\r\n\n"],
         ] {
-            assert_eq!(gathered(odd, &none), Some(Chunks::Framing(Bytes::from_static(odd[0].as_bytes()))), "{odd:?}");
+            assert_eq!(
+                gathered(odd, &none),
+                Some(Chunks::Framing(Bytes::from_static(odd[0].as_bytes()))),
+                "{odd:?}"
+            );
         }
     }
 
@@ -244,7 +256,8 @@ mod tests {
             ("GET / HTTP/1.1\r\nA:b\r\n\r\n", "GET / HTTP/1.1\r\nA:b\r\nN: v\r\n\r\n"),
             ("GET / HTTP/1.1\n\n", "GET / HTTP/1.1\nN: v\r\n\n"),
         ] {
-            let mut verbatim = Verbatim { head: Some(Bytes::from_static(head.as_bytes())), chunks: None };
+            let mut verbatim =
+                Verbatim { head: Some(Bytes::from_static(head.as_bytes())), chunks: None };
             verbatim.push_field(b"N", b"v");
             assert_eq!(verbatim.head.as_deref(), Some(with.as_bytes()));
         }

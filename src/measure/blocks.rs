@@ -1,8 +1,10 @@
-//! Latencies cut into blocks of time, at most [`MOST`] of them: what tells a slow version from one hiccup.
+//! Latencies cut into blocks of time, at most [`MOST`] of them: what tells a slow version from one
+//! hiccup.
 //!
-//! Neighbours in time are slow together. An interval that takes every request for an independent witness is too narrow
-//! then; how much too narrow is seen by counting the slow ones block by block (`gate::statistics`). The width of a block
-//! doubles as the span grows, so any run has between half of [`MOST`] and [`MOST`] blocks, whatever its length.
+//! Neighbours in time are slow together. An interval that takes every request for an independent
+//! witness is too narrow then; how much too narrow is seen by counting the slow ones block by block
+//! (`gate::statistics`). The width of a block doubles as the span grows, so any run has between
+//! half of [`MOST`] and [`MOST`] blocks, whatever its length.
 
 use super::histogram::Histogram;
 

@@ -1,21 +1,24 @@
-//! Latencies by value: a sparse histogram in the buckets of HdrHistogram (three significant digits), so that a thousand
-//! routes, each cut into blocks of time, stay as small as what they hold.
+//! Latencies by value: a sparse histogram in the buckets of HdrHistogram (three significant
+//! digits), so that a thousand routes, each cut into blocks of time, stay as small as what they
+//! hold.
 //!
-//! A value is kept by the bucket that HdrHistogram would put it in; [`Histogram::to_hdr`] loses nothing. Counts, the sum
-//! and the two ends are exact. Merging is adding.
+//! A value is kept by the bucket that HdrHistogram would put it in; [`Histogram::to_hdr`] loses
+//! nothing. Counts, the sum and the two ends are exact. Merging is adding.
 
 use hdrhistogram::Histogram as Hdr;
 
 /// Bits of a value that are kept: 2,048 buckets to a doubling are three significant digits.
 const KEPT_BITS: u32 = 11;
 
-/// Largest value in nanoseconds (one hour, as HdrHistogram's tools have it); what is longer counts as this.
+/// Largest value in nanoseconds (one hour, as HdrHistogram's tools have it); what is longer counts
+/// as this.
 pub const LONGEST_NS: u64 = 3_600_000_000_000;
 
 /// A multiset of durations in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
-    /// (bucket, count), ascending by bucket; a bucket whose count would overflow has several entries.
+    /// (bucket, count), ascending by bucket; a bucket whose count would overflow has several
+    /// entries.
     bins: Vec<(u16, u32)>,
     count: u64,
     sum: u128,
@@ -27,7 +30,8 @@ pub struct Histogram {
 const fn bucket(value: u64) -> u16 {
     let bits = u64::BITS - value.leading_zeros();
     let shift = bits.saturating_sub(KEPT_BITS);
-    // A shifted value has its highest bit at place 10, so the doublings follow each other without a hole.
+    // A shifted value has its highest bit at place 10, so the doublings follow each other without a
+    // hole.
     ((shift as u16) << (KEPT_BITS - 1)) + (value >> shift) as u16
 }
 
@@ -70,9 +74,13 @@ impl Histogram {
                 (Some(a), Some(b)) => a.0 <= b.0,
                 (a, _) => a.is_some(),
             };
-            let Some(&(key, count)) = (if from_mine { mine.next() } else { theirs.next() }) else { break };
+            let Some(&(key, count)) = (if from_mine { mine.next() } else { theirs.next() }) else {
+                break;
+            };
             match merged.last_mut() {
-                Some(last) if last.0 == key && last.1.checked_add(count).is_some() => last.1 += count,
+                Some(last) if last.0 == key && last.1.checked_add(count).is_some() => {
+                    last.1 += count
+                }
                 _ => merged.push((key, count)),
             }
         }
@@ -99,8 +107,9 @@ impl Histogram {
         (self.count > 0).then(|| self.sum as f64 / self.count as f64)
     }
 
-    /// The duration of rank `rank` (from 1, the shortest, to `count`), within three significant digits: the highest value
-    /// of its bucket, as HdrHistogram answers, but never beyond the longest.
+    /// The duration of rank `rank` (from 1, the shortest, to `count`), within three significant
+    /// digits: the highest value of its bucket, as HdrHistogram answers, but never beyond the
+    /// longest.
     pub fn at_rank(&self, rank: u64) -> Option<u64> {
         if rank == 0 || rank > self.count {
             return None;
@@ -117,7 +126,8 @@ impl Histogram {
         self.at_rank(rank_of(quantile, self.count))
     }
 
-    /// How many are longer than `value`, which must come from this histogram's [`Self::at_rank`] or be known to the bucket.
+    /// How many are longer than `value`, which must come from this histogram's [`Self::at_rank`] or
+    /// be known to the bucket.
     pub fn count_above(&self, value: u64) -> u64 {
         let bucket = bucket(value.min(LONGEST_NS));
         let at = self.bins.partition_point(|&(key, _)| key <= bucket);
@@ -134,7 +144,8 @@ impl Histogram {
 
     /// The same in HdrHistogram's own type.
     pub fn to_hdr(&self) -> Hdr<u64> {
-        let mut hdr = Hdr::new_with_bounds(1, LONGEST_NS, 3).expect("bounds that HdrHistogram accepts");
+        let mut hdr =
+            Hdr::new_with_bounds(1, LONGEST_NS, 3).expect("bounds that HdrHistogram accepts");
         for (low, _, count) in self.buckets() {
             hdr.record_n(low, count).expect("values within the bounds");
         }
@@ -145,7 +156,9 @@ impl Histogram {
 /// The rank (from 1) of a quantile among `count`; 0 for none.
 pub fn rank_of(quantile: f64, count: u64) -> u64 {
     // One part in a billion keeps 0.99 × 100 from being the 100th.
-    ((quantile * count as f64 - 1e-9 * count as f64).ceil() as u64).clamp(1, count.max(1)).min(count)
+    ((quantile * count as f64 - 1e-9 * count as f64).ceil() as u64)
+        .clamp(1, count.max(1))
+        .min(count)
 }
 
 #[cfg(test)]
@@ -169,13 +182,23 @@ mod tests {
     #[test]
     fn an_empty_one_has_no_values() {
         let empty = Histogram::default();
-        assert_eq!((empty.min(), empty.max(), empty.mean(), empty.quantile(0.5)), (None, None, None, None));
+        assert_eq!(
+            (empty.min(), empty.max(), empty.mean(), empty.quantile(0.5)),
+            (None, None, None, None)
+        );
         assert_eq!(rank_of(0.5, 0), 0);
     }
 
     #[test]
     fn ranks_of_round_quantiles_are_not_off_by_one() {
-        for (quantile, count, rank) in [(0.99, 100, 99), (0.5, 2, 1), (0.5, 3, 2), (0.999, 1000, 999), (1.0, 7, 7), (0.0, 7, 1)] {
+        for (quantile, count, rank) in [
+            (0.99, 100, 99),
+            (0.5, 2, 1),
+            (0.5, 3, 2),
+            (0.999, 1000, 999),
+            (1.0, 7, 7),
+            (0.0, 7, 1),
+        ] {
             assert_eq!(rank_of(quantile, count), rank, "{quantile} of {count}");
         }
     }

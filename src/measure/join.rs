@@ -1,7 +1,8 @@
 //! Joins the exchanges of a run with their outcomes and adds everything up.
 //!
-//! One pass over the exchanges makes a table by id, one over the baseline's and one over v2's outcomes measures. Memory is
-//! bounded by [`limits::JOIN_ENTRIES`]: a larger recording is joined in several passes, each for a part of the connections.
+//! One pass over the exchanges makes a table by id, one over the baseline's and one over v2's
+//! outcomes measures. Memory is bounded by [`limits::JOIN_ENTRIES`]: a larger recording is joined
+//! in several passes, each for a part of the connections.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -72,23 +73,34 @@ pub enum Error {
 /// Measures a run. `progress` is told how many bytes were read.
 pub fn measure(records: &Records<'_>, mut progress: impl FnMut(u64)) -> Result<Summary, Error> {
     let passes = passes(records.exchanges, records.most_entries);
-    let mut collector = Collector { summary: Summary::default(), routes: Vec::new(), by_name: FxHashMap::default() };
+    let mut collector = Collector {
+        summary: Summary::default(),
+        routes: Vec::new(),
+        by_name: FxHashMap::default(),
+    };
     collector.summary.has_baseline = records.baseline.is_some();
     let mut done = 0;
     for number in 0..passes {
-        let mut pass = Pass { number, passes, table: FxHashMap::default(), lanes: FxHashSet::default() };
+        let mut pass =
+            Pass { number, passes, table: FxHashMap::default(), lanes: FxHashSet::default() };
         done += pass.read_exchanges(&mut collector, records, |read| progress(done + read))?;
         if let Some(baseline) = records.baseline {
-            done += pass.read_outcomes(&mut collector, baseline, Side::Baseline, |read| progress(done + read))?;
+            done += pass.read_outcomes(&mut collector, baseline, Side::Baseline, |read| {
+                progress(done + read)
+            })?;
         }
-        done += pass.read_outcomes(&mut collector, records.outcomes, Side::V2, |read| progress(done + read))?;
+        done += pass.read_outcomes(&mut collector, records.outcomes, Side::V2, |read| {
+            progress(done + read)
+        })?;
         collector.summary.lanes += pass.lanes.len() as u64;
-        collector.summary.replayed += pass.table.values().filter(|entry| entry.replayed).count() as u64;
+        collector.summary.replayed +=
+            pass.table.values().filter(|entry| entry.replayed).count() as u64;
     }
     Ok(collector.finish())
 }
 
-/// How many passes keep the table within `most` entries: by the count in the last line, else by the file's length.
+/// How many passes keep the table within `most` entries: by the count in the last line, else by the
+/// file's length.
 fn passes(exchanges: &Path, most: usize) -> u64 {
     const SHORTEST_LINE: u64 = 200;
     let counted = || -> Option<u64> {
@@ -100,7 +112,8 @@ fn passes(exchanges: &Path, most: usize) -> u64 {
         let last = tail.trim_ascii_end().rsplit(|&byte| byte == b'\n').next()?;
         let end: exchange::log::End = serde_json::from_slice(last).ok()?;
         // A concatenation says in its last line only how much its last part holds.
-        (end.format == exchange::log::END_FORMAT && end.exchanges.saturating_mul(64 << 10) > length).then_some(end.exchanges)
+        (end.format == exchange::log::END_FORMAT && end.exchanges.saturating_mul(64 << 10) > length)
+            .then_some(end.exchanges)
     };
     let guessed = || {
         let length = |path: &Path| path.metadata().map(|data| data.len()).unwrap_or(0);
@@ -147,9 +160,12 @@ impl Pass {
     ) -> Result<u64, Error> {
         let path = records.exchanges;
         let parse = |line: &[u8]| {
-            let line = records::read::<Recorded>(line, exchange::log::FORMAT, exchange::log::VERSION)?;
+            let line =
+                records::read::<Recorded>(line, exchange::log::FORMAT, exchange::log::VERSION)?;
             let route = match &line {
-                Line::Record(Recorded { completeness, request: Some(request), .. }) if completeness.request_is_whole() => {
+                Line::Record(Recorded { completeness, request: Some(request), .. })
+                    if completeness.request_is_whole() =>
+                {
                     Some((records.route)(&request.method.0, &request.target.0))
                 }
                 _ => None,
@@ -158,26 +174,40 @@ impl Pass {
         };
         let mut closed = 0u64;
         let mut opened = 0u64;
-        let read = read_lines(collector, path, self.number == 0, parse, &mut progress, |collector, (line, route)| match line {
-            Line::Header(_) => opened += 1,
-            Line::End(line) => {
-                closed += 1;
-                if self.number == 0
-                    && let Ok(end) = serde_json::from_slice::<exchange::log::End>(&line)
-                {
-                    collector.summary.capture_ledger.merge(&end.ledger);
+        let read = read_lines(
+            collector,
+            path,
+            self.number == 0,
+            parse,
+            &mut progress,
+            |collector, (line, route)| match line {
+                Line::Header(_) => opened += 1,
+                Line::End(line) => {
+                    closed += 1;
+                    if self.number == 0
+                        && let Ok(end) = serde_json::from_slice::<exchange::log::End>(&line)
+                    {
+                        collector.summary.capture_ledger.merge(&end.ledger);
+                    }
                 }
-            }
-            Line::Record(recorded) if self.mine(recorded.id.connection) => self.take_exchange(collector, &recorded, route),
-            Line::Record(_) => {}
-        })?;
+                Line::Record(recorded) if self.mine(recorded.id.connection) => {
+                    self.take_exchange(collector, &recorded, route)
+                }
+                Line::Record(_) => {}
+            },
+        )?;
         if self.number == 0 && closed < opened.max(1) {
             collector.summary.unclosed.push(file_name(path));
         }
         Ok(read)
     }
 
-    fn take_exchange(&mut self, collector: &mut Collector, recorded: &Recorded, route: Option<Arc<str>>) {
+    fn take_exchange(
+        &mut self,
+        collector: &mut Collector,
+        recorded: &Recorded,
+        route: Option<Arc<str>>,
+    ) {
         *collector.summary.exchanges.entry(recorded.completeness.name()).or_default() += 1;
         if recorded.id.ordinal == 0
             && let Some(nanos) = recorded.handshake_ns
@@ -213,32 +243,42 @@ impl Pass {
         side: Side,
         mut progress: impl FnMut(u64),
     ) -> Result<u64, Error> {
-        let parse = |line: &[u8]| records::read::<Replayed>(line, replay::log::FORMAT, replay::log::VERSION);
+        let parse = |line: &[u8]| {
+            records::read::<Replayed>(line, replay::log::FORMAT, replay::log::VERSION)
+        };
         let mut closed = false;
-        let read = read_lines(collector, path, self.number == 0, parse, &mut progress, |collector, line| match line {
-            Line::Header(line) => {
-                if side == Side::V2
-                    && let Ok(header) = serde_json::from_slice::<replay::log::Header>(&line)
-                {
-                    let started = &mut collector.summary.started;
-                    *started = Some(started.map_or(header.started, |known| known.min(header.started)));
+        let read = read_lines(
+            collector,
+            path,
+            self.number == 0,
+            parse,
+            &mut progress,
+            |collector, line| match line {
+                Line::Header(line) => {
+                    if side == Side::V2
+                        && let Ok(header) = serde_json::from_slice::<replay::log::Header>(&line)
+                    {
+                        let started = &mut collector.summary.started;
+                        *started =
+                            Some(started.map_or(header.started, |known| known.min(header.started)));
+                    }
                 }
-            }
-            Line::End(line) => {
-                closed = true;
-                if self.number == 0
-                    && side == Side::V2
-                    && let Ok(end) = serde_json::from_slice::<replay::log::End>(&line)
-                {
-                    collector.summary.replay_ledger.merge(&end.ledger);
-                    collector.summary.generator = end.generator;
+                Line::End(line) => {
+                    closed = true;
+                    if self.number == 0
+                        && side == Side::V2
+                        && let Ok(end) = serde_json::from_slice::<replay::log::End>(&line)
+                    {
+                        collector.summary.replay_ledger.merge(&end.ledger);
+                        collector.summary.generator = end.generator;
+                    }
                 }
-            }
-            Line::Record(replayed) if self.mine(replayed.id.exchange.connection) => {
-                self.take_outcome(collector, side, &replayed);
-            }
-            Line::Record(_) => {}
-        })?;
+                Line::Record(replayed) if self.mine(replayed.id.exchange.connection) => {
+                    self.take_outcome(collector, side, &replayed);
+                }
+                Line::Record(_) => {}
+            },
+        )?;
         if self.number == 0 && !closed {
             collector.summary.unclosed.push(file_name(path));
         }
@@ -251,7 +291,9 @@ impl Pass {
             return;
         };
         collector.summary.records_ledger.take(1);
-        if let Some(failure) = replayed.failure.as_ref().filter(|failure| failure.kind == FailureKind::Skipped) {
+        if let Some(failure) =
+            replayed.failure.as_ref().filter(|failure| failure.kind == FailureKind::Skipped)
+        {
             if side == Side::V2 {
                 count_reason(&mut collector.summary.skipped, &failure.detail);
             }
@@ -272,7 +314,11 @@ impl Collector {
         if let Some(&index) = self.by_name.get(&name) {
             return index;
         }
-        let name = if self.routes.len() < limits::MEASURED_ROUTES { name } else { Arc::from(OTHER_ROUTES) };
+        let name = if self.routes.len() < limits::MEASURED_ROUTES {
+            name
+        } else {
+            Arc::from(OTHER_ROUTES)
+        };
         if let Some(&index) = self.by_name.get(&name) {
             return index;
         }
@@ -282,7 +328,8 @@ impl Collector {
         index
     }
 
-    /// v1's side of an exchange, when its first copy was sent: it stands in the same second of the timeline.
+    /// v1's side of an exchange, when its first copy was sent: it stands in the same second of the
+    /// timeline.
     fn take_v1(&mut self, entry: &Entry, replayed: &Replayed) {
         let summary = &mut self.summary;
         summary.first_at = Some(summary.first_at.map_or(entry.at, |first| first.min(entry.at)));
@@ -309,19 +356,24 @@ impl Collector {
         let cell = summary.timeline.cell(side, at);
         figures.requests += 1;
         cell.requests += 1;
-        let status = replayed.response.as_ref().map(|response| response.status).filter(|_| replayed.failure.is_none());
+        let status = replayed
+            .response
+            .as_ref()
+            .map(|response| response.status)
+            .filter(|_| replayed.failure.is_none());
         let error = status.is_none_or(|status| status >= 500);
         cell.errors += u64::from(error);
         match (&replayed.failure, status) {
             (Some(failure), _) => {
                 *figures.failures.entry(failure.kind).or_default() += 1;
                 if side == Side::V2 {
-                    let of_kind = summary.failures.entry(failure.kind).or_insert_with(|| FailureSummary {
-                        count: 0,
-                        example: failure.detail.chars().take(TEXT_CHARS).collect(),
-                        id: replayed.id.to_string(),
-                        route: route.route.to_string(),
-                    });
+                    let of_kind =
+                        summary.failures.entry(failure.kind).or_insert_with(|| FailureSummary {
+                            count: 0,
+                            example: failure.detail.chars().take(TEXT_CHARS).collect(),
+                            id: replayed.id.to_string(),
+                            route: route.route.to_string(),
+                        });
                     of_kind.count += 1;
                 }
             }
@@ -329,23 +381,30 @@ impl Collector {
             // Neither an answer nor a failure: a record of another writer.
             (None, None) => *figures.failures.entry(FailureKind::Protocol).or_default() += 1,
         }
-        if let (Some(sent), Some(last), Some(_)) = (replayed.sent_ns, replayed.last_byte_ns, status) {
+        if let (Some(sent), Some(last), Some(_)) = (replayed.sent_ns, replayed.last_byte_ns, status)
+        {
             let latency = last.saturating_sub(sent);
             figures.sent.record(sent, latency);
             figures.due.record(last.saturating_sub(replayed.due_ns));
             cell.latency.record(latency);
         }
-        // A user would have waited for so long at least: without them the slowest would be missing in what users feel.
+        // A user would have waited for so long at least: without them the slowest would be missing
+        // in what users feel.
         if let Some(failed) = replayed.failed_ns.filter(|_| timed_out(replayed)) {
             figures.due.record(failed.saturating_sub(replayed.due_ns));
         }
         if let Some(nanos) = replayed.connect_ns {
-            let connects = if side == Side::V2 { &mut summary.connects } else { &mut summary.baseline_connects };
+            let connects = if side == Side::V2 {
+                &mut summary.connects
+            } else {
+                &mut summary.baseline_connects
+            };
             connects.record(nanos);
         }
         if let Some(sent) = replayed.sent_ns {
             // As `Outcome::own_lateness_ns`, for records that were made by hand too.
-            let late = sent.saturating_sub(replayed.due_ns).saturating_sub(replayed.waited_ns).max(0);
+            let late =
+                sent.saturating_sub(replayed.due_ns).saturating_sub(replayed.waited_ns).max(0);
             cell.lateness.record(late);
             if side == Side::V2 {
                 summary.lateness.record(late);
@@ -354,7 +413,11 @@ impl Collector {
         let ended = replayed.last_byte_ns.or(replayed.failed_ns).unwrap_or(at).max(at);
         if side == Side::V2 {
             summary.took_ns = summary.took_ns.max(ended);
-            let other = if summary.has_baseline { entry.baseline_error } else { entry.v1_status.map(|status| status >= 500) };
+            let other = if summary.has_baseline {
+                entry.baseline_error
+            } else {
+                entry.v1_status.map(|status| status >= 500)
+            };
             if let Some(other) = other {
                 route.pairs.merge(&Pairs {
                     count: 1,
@@ -381,8 +444,8 @@ fn timed_out(replayed: &Replayed) -> bool {
     replayed.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Timeout)
 }
 
-/// Reads all lines of a file; what cannot be used is counted (in the first pass only) and left out. A file of another or a
-/// newer format is an error.
+/// Reads all lines of a file; what cannot be used is counted (in the first pass only) and left out.
+/// A file of another or a newer format is an error.
 fn read_lines<T: Send>(
     collector: &mut Collector,
     path: &Path,
@@ -404,7 +467,11 @@ fn read_lines<T: Send>(
                 Some(Ok(line)) => return each(collector, line),
                 Some(Err(LineError::Malformed(error))) => error.to_string(),
                 Some(Err(source)) => {
-                    wrong_format.get_or_insert(Error::Format { path: path.to_owned(), line: number, source });
+                    wrong_format.get_or_insert(Error::Format {
+                        path: path.to_owned(),
+                        line: number,
+                        source,
+                    });
                     return;
                 }
                 None => "longer than any record".to_owned(),
@@ -412,7 +479,10 @@ fn read_lines<T: Send>(
             if first_pass {
                 collector.summary.records_ledger.reject("unusable-lines", 1);
                 if collector.summary.rejected_examples.len() < REJECTED_EXAMPLES {
-                    collector.summary.rejected_examples.push(format!("{name}: line {number}: {why}"));
+                    collector
+                        .summary
+                        .rejected_examples
+                        .push(format!("{name}: line {number}: {why}"));
                 }
             }
         },

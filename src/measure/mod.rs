@@ -1,8 +1,9 @@
-//! Figures of a run: how often, how long, how many errors, for v1 (from the capture), v2 and the baseline (from the replay),
-//! for all and by route.
+//! Figures of a run: how often, how long, how many errors, for v1 (from the capture), v2 and the
+//! baseline (from the replay), for all and by route.
 //!
-//! In: a run's records, joined by the exchange's id (`join`). Out: a [`Summary`] of counts and histograms, which can be
-//! added to another. Only exchanges that were replayed are measured, on each side, so that like is compared with like.
+//! In: a run's records, joined by the exchange's id (`join`). Out: a [`Summary`] of counts and
+//! histograms, which can be added to another. Only exchanges that were replayed are measured, on
+//! each side, so that like is compared with like.
 
 pub mod blocks;
 pub mod histogram;
@@ -56,21 +57,24 @@ impl Side {
 pub struct SideSummary {
     /// Requests that were sent.
     pub requests: u64,
-    /// Those that have no usable answer, by kind. v1 has none: a capture cannot tell a failure from its own end.
+    /// Those that have no usable answer, by kind. v1 has none: a capture cannot tell a failure from
+    /// its own end.
     pub failures: BTreeMap<FailureKind, u64>,
     /// Answers by status code.
     pub statuses: BTreeMap<u16, u64>,
-    /// Latency from the request's first byte to the answer's last, over time (v1: capture time; else replay time).
+    /// Latency from the request's first byte to the answer's last, over time (v1: capture time;
+    /// else replay time).
     pub sent: Blocks,
-    /// Latency from the instant the request was due; empty for v1, which was due when it came. Requests that timed out are in it
-    /// with the time that was waited for them.
+    /// Latency from the instant the request was due; empty for v1, which was due when it came.
+    /// Requests that timed out are in it with the time that was waited for them.
     pub due: Histogram,
 }
 
 impl SideSummary {
     /// Failures and answers with a status of 500 or above.
     pub fn errors(&self) -> u64 {
-        self.failures.values().sum::<u64>() + self.statuses.range(500..).map(|(_, n)| n).sum::<u64>()
+        self.failures.values().sum::<u64>()
+            + self.statuses.range(500..).map(|(_, n)| n).sum::<u64>()
     }
 
     /// Answers.
@@ -82,14 +86,17 @@ impl SideSummary {
     pub fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
         other.failures.iter().for_each(|(&kind, n)| *self.failures.entry(kind).or_default() += n);
-        other.statuses.iter().for_each(|(&status, n)| *self.statuses.entry(status).or_default() += n);
+        other
+            .statuses
+            .iter()
+            .for_each(|(&status, n)| *self.statuses.entry(status).or_default() += n);
         self.sent.merge(&other.sent);
         self.due.merge(&other.due);
     }
 }
 
-/// Requests that were answered on both sides, or failed at v2: the errors that are v2's own. The other side is the baseline
-/// where there is one, else v1.
+/// Requests that were answered on both sides, or failed at v2: the errors that are v2's own. The
+/// other side is the baseline where there is one, else v1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pairs {
     /// How many.
@@ -130,7 +137,10 @@ impl RouteSummary {
     pub fn new_statuses(&self, other: Side) -> BTreeMap<u16, u64> {
         let known = &self.side(other).statuses;
         let v2 = &self.side(Side::V2).statuses;
-        v2.iter().filter(|(status, _)| !known.contains_key(status)).map(|(&status, &n)| (status, n)).collect()
+        v2.iter()
+            .filter(|(status, _)| !known.contains_key(status))
+            .map(|(&status, &n)| (status, n))
+            .collect()
     }
 
     /// Adds all of another.
@@ -215,9 +225,13 @@ impl Summary {
         self.exchanges.values().sum()
     }
 
-    /// Exchanges of the recording that are damaged: bytes of the request or the response are missing.
+    /// Exchanges of the recording that are damaged: bytes of the request or the response are
+    /// missing.
     pub fn damaged(&self) -> u64 {
-        ["request-damaged", "response-damaged", "orphan-response"].iter().filter_map(|name| self.exchanges.get(name)).sum()
+        ["request-damaged", "response-damaged", "orphan-response"]
+            .iter()
+            .filter_map(|name| self.exchanges.get(name))
+            .sum()
     }
 
     /// A route by its name.

@@ -1,5 +1,6 @@
-//! Reads of `exchanges.jsonl` and `outcomes.jsonl` only what measuring needs: times, status, method and target. Headers and
-//! bodies are skipped without being decoded, lines are read on all cores, and the order of the file is kept.
+//! Reads of `exchanges.jsonl` and `outcomes.jsonl` only what measuring needs: times, status, method
+//! and target. Headers and bodies are skipped without being decoded, lines are read on all cores,
+//! and the order of the file is kept.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -79,7 +80,11 @@ struct Probe {
 }
 
 /// Reads one line of a file whose first line names `format` in a version up to `newest`.
-pub(super) fn read<T: serde::de::DeserializeOwned>(line: &[u8], format: &str, newest: u32) -> Result<Line<T>, LineError> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(
+    line: &[u8],
+    format: &str,
+    newest: u32,
+) -> Result<Line<T>, LineError> {
     // As in `exchange::log`: a record of this program starts with its id.
     if line.starts_with(b"{\"id\"") {
         return Ok(Line::Record(serde_json::from_slice(line)?));
@@ -87,7 +92,9 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(line: &[u8], format: &str, ne
     let probe: Probe = serde_json::from_slice(line)?;
     match (probe.format.as_deref(), probe.version) {
         (None, _) => Ok(Line::Record(serde_json::from_slice(line)?)),
-        (Some(found), Some(version)) if found == format && version > newest => Err(LineError::TooNew(version)),
+        (Some(found), Some(version)) if found == format && version > newest => {
+            Err(LineError::TooNew(version))
+        }
         (Some(found), _) if found == format => Ok(Line::Header(line.to_vec())),
         (Some(END_FORMAT), _) => Ok(Line::End(line.to_vec())),
         (Some(other), _) => Err(LineError::OtherFormat(other.to_owned())),
@@ -113,8 +120,9 @@ pub fn compressed_twin(path: &Path) -> PathBuf {
 /// Bytes that are read at once.
 const BLOCK_BYTES: usize = 4 << 20;
 
-/// Parses every line of `source` on all cores and gives the results to `each` in the order of the file, with the number of
-/// the line (from 1). A line beyond [`limits::LINE_BYTES`] is given as `None`; empty lines are left out.
+/// Parses every line of `source` on all cores and gives the results to `each` in the order of the
+/// file, with the number of the line (from 1). A line beyond [`limits::LINE_BYTES`] is given as
+/// `None`; empty lines are left out.
 pub(super) fn each_line<T: Send>(
     mut source: impl Read,
     parse: impl Fn(&[u8]) -> T + Sync,
@@ -131,7 +139,11 @@ pub(super) fn each_line<T: Send>(
         done += read as u64;
         progress(done);
         // The last line may lack its end.
-        let end = if read == 0 { buffer.len() } else { memrchr(b'\n', &buffer[kept..]).map_or(0, |at| kept + at + 1) };
+        let end = if read == 0 {
+            buffer.len()
+        } else {
+            memrchr(b'\n', &buffer[kept..]).map_or(0, |at| kept + at + 1)
+        };
         let mut lines = Vec::new();
         let mut start = 0;
         for newline in memchr_iter(b'\n', &buffer[..end]).chain((read == 0).then_some(end)) {
@@ -144,7 +156,8 @@ pub(super) fn each_line<T: Send>(
                 lines.push((number, line));
             }
         }
-        let parsed: Vec<(u64, T)> = lines.into_par_iter().map(|(number, line)| (number, parse(line))).collect();
+        let parsed: Vec<(u64, T)> =
+            lines.into_par_iter().map(|(number, line)| (number, parse(line))).collect();
         parsed.into_iter().for_each(|(number, value)| each(number, Some(value)));
         if read == 0 {
             return Ok(());
@@ -191,16 +204,26 @@ mod tests {
         let long = vec![b'x'; limits::LINE_BYTES + BLOCK_BYTES + 10];
         let text = [&long[..], b"\nshort\n"].concat();
         let mut seen = Vec::new();
-        each_line(&text[..], <[u8]>::len, |number, line| seen.push((number, line)), |_| ()).unwrap();
+        each_line(&text[..], <[u8]>::len, |number, line| seen.push((number, line)), |_| ())
+            .unwrap();
         assert_eq!(seen, [(1, None), (2, Some(5))]);
     }
 
     #[test]
     fn first_and_last_lines_and_other_formats_are_told_apart() {
         let read = |line: &[u8]| read::<Recorded>(line, "shadowtap/exchanges", 1);
-        assert!(matches!(read(br#"{"format":"shadowtap/exchanges","version":1}"#), Ok(Line::Header(_))));
-        assert!(matches!(read(br#"{"format":"shadowtap/exchanges","version":9}"#), Err(LineError::TooNew(9))));
-        assert!(matches!(read(br#"{"format":"shadowtap/outcomes","version":1}"#), Err(LineError::OtherFormat(_))));
+        assert!(matches!(
+            read(br#"{"format":"shadowtap/exchanges","version":1}"#),
+            Ok(Line::Header(_))
+        ));
+        assert!(matches!(
+            read(br#"{"format":"shadowtap/exchanges","version":9}"#),
+            Err(LineError::TooNew(9))
+        ));
+        assert!(matches!(
+            read(br#"{"format":"shadowtap/outcomes","version":1}"#),
+            Err(LineError::OtherFormat(_))
+        ));
         assert!(matches!(read(br#"{"format":"shadowtap/end"}"#), Ok(Line::End(_))));
         assert!(matches!(read(b"{}"), Err(LineError::Malformed(_))));
     }

@@ -30,7 +30,8 @@ impl Cell {
     }
 }
 
-/// Steps from the start of the replay; a step is one second, or more in a run of more than [`limits::TIMELINE_STEPS`].
+/// Steps from the start of the replay; a step is one second, or more in a run of more than
+/// [`limits::TIMELINE_STEPS`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timeline {
     /// Seconds to a step.
@@ -54,7 +55,9 @@ impl Timeline {
     /// The cell of a side at `at_ns` from the start of the replay.
     pub fn cell(&mut self, side: Side, at_ns: i64) -> &mut Cell {
         let second = at_ns.div_euclid(NANOS_PER_SEC);
-        while self.cells.len() >= self.most && !self.cells.contains_key(&second.div_euclid(self.step)) {
+        while self.cells.len() >= self.most
+            && !self.cells.contains_key(&second.div_euclid(self.step))
+        {
             self.coarsen();
         }
         &mut self.cells.entry(second.div_euclid(self.step)).or_default()[side as usize]
@@ -74,7 +77,10 @@ impl Timeline {
     #[must_use]
     pub fn at_most(&self, most: usize) -> Self {
         let mut coarse = self.clone();
-        let span = |timeline: &Self| match (timeline.cells.keys().next(), timeline.cells.keys().next_back()) {
+        let span = |timeline: &Self| match (
+            timeline.cells.keys().next(),
+            timeline.cells.keys().next_back(),
+        ) {
             (Some(first), Some(last)) => last.abs_diff(*first) as usize,
             _ => 0,
         };
@@ -123,7 +129,10 @@ mod tests {
         }
         assert!(timeline.iter().len() <= 4, "{timeline:?}");
         assert_eq!(timeline.step(), 32);
-        assert_eq!(timeline.iter().map(|(_, cells)| cells[Side::V2 as usize].requests).sum::<u64>(), 100);
+        assert_eq!(
+            timeline.iter().map(|(_, cells)| cells[Side::V2 as usize].requests).sum::<u64>(),
+            100
+        );
         assert_eq!(timeline.iter().map(|(second, _)| second).collect::<Vec<_>>(), [0, 32, 64, 96]);
     }
 

@@ -1,4 +1,5 @@
-//! Responses as the mock sends them: the recorded ones, byte for byte but for what belongs to the connection, and its own.
+//! Responses as the mock sends them: the recorded ones, byte for byte but for what belongs to the
+//! connection, and its own.
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -8,7 +9,8 @@ use super::recording::Answer;
 use super::shelf::Kept;
 use crate::http::{Framing, Headers, Version};
 
-/// The status of a miss: no server of the field gives it, so that it cannot be taken for a provider's answer.
+/// The status of a miss: no server of the field gives it, so that it cannot be taken for a
+/// provider's answer.
 pub(super) const MISS: u16 = 599;
 
 /// An answer on its way.
@@ -20,7 +22,8 @@ pub(super) struct Reply<'r> {
     pub(super) trailers: Option<&'r Headers>,
     pub(super) chunked: bool,
     pub(super) body: Option<Kept>,
-    /// Header fields that the mock adds: its own answers' type, and the choice where that is to be explained.
+    /// Header fields that the mock adds: its own answers' type, and the choice where that is to be
+    /// explained.
     pub(super) added: Vec<(&'static str, String)>,
     /// When it is due, in nanoseconds from the arrival of the request: its first and its last byte.
     pub(super) due: Option<(i64, i64)>,
@@ -37,8 +40,15 @@ pub(super) struct Asker {
 }
 
 /// Header fields that belong to the recorded connection and not to the message (RFC 9110 §7.6.1).
-const OF_THE_CONNECTION: [&str; 7] =
-    ["connection", "keep-alive", "proxy-connection", "te", "upgrade", "proxy-authenticate", "proxy-authorization"];
+const OF_THE_CONNECTION: [&str; 7] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "upgrade",
+    "proxy-authenticate",
+    "proxy-authorization",
+];
 
 fn is_of_the_connection(name: &[u8]) -> bool {
     OF_THE_CONNECTION.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
@@ -88,7 +98,8 @@ impl<'r> Reply<'r> {
         self.chunked && self.has_body(asker) && asker.version == Version::Http11
     }
 
-    /// Appends the head: the recorded fields in their order and case, with the length that the body has. Gives whether chunks follow.
+    /// Appends the head: the recorded fields in their order and case, with the length that the body
+    /// has. Gives whether chunks follow.
     pub(super) fn write_head(&self, asker: Asker, out: &mut Vec<u8>) -> bool {
         let chunks = self.sends_chunks(asker);
         out.extend_from_slice(b"HTTP/1.1 ");
@@ -98,7 +109,9 @@ impl<'r> Reply<'r> {
         out.extend_from_slice(b"\r\n");
         let field = |out: &mut Vec<u8>, name: &[u8], value: &[u8]| {
             // No parser gives these; a recording that was written by hand might.
-            if name.is_empty() || name.iter().chain(value).any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            if name.is_empty()
+                || name.iter().chain(value).any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+            {
                 return;
             }
             out.extend_from_slice(name);
@@ -111,8 +124,10 @@ impl<'r> Reply<'r> {
             if is_of_the_connection(name) {
                 continue;
             }
-            let (length, coding) =
-                (name.eq_ignore_ascii_case(b"content-length"), name.eq_ignore_ascii_case(b"transfer-encoding"));
+            let (length, coding) = (
+                name.eq_ignore_ascii_case(b"content-length"),
+                name.eq_ignore_ascii_case(b"transfer-encoding"),
+            );
             match () {
                 // Of an answer without a body it says how long the body would be.
                 () if length && !self.has_body(asker) => field(out, name, value),
@@ -186,7 +201,9 @@ fn fields(headers: Option<&Headers>) -> HeaderMap {
             continue;
         }
         // What no header field may hold was damage in v1's answer; the rest of the answer is given.
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
             map.append(name, value);
         }
     }

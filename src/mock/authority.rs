@@ -1,5 +1,6 @@
-//! The local certificate authority: signs, on the fly, certificates for the providers' names, so that v2 can call them by
-//! HTTPS. Its key stays in the folder that the user gave; nothing trusts it that was not told to.
+//! The local certificate authority: signs, on the fly, certificates for the providers' names, so
+//! that v2 can call them by HTTPS. Its key stays in the folder that the user gave; nothing trusts
+//! it that was not told to.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -7,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -40,7 +42,9 @@ pub enum AuthorityError {
     #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
     /// Only one of the two files is there.
-    #[error("{0} has only one of {CERTIFICATE} and {KEY}: restore the other, or remove it to make a new authority")]
+    #[error(
+        "{0} has only one of {CERTIFICATE} and {KEY}: restore the other, or remove it to make a new authority"
+    )]
     Half(PathBuf),
 }
 
@@ -63,7 +67,8 @@ impl Authority {
         let file = |path: &Path, cause| AuthorityError::File { path: path.to_owned(), cause };
         let (pem, pair) = match (certificate.exists(), key.exists()) {
             (true, true) => {
-                let pem = std::fs::read_to_string(&certificate).map_err(|cause| file(&certificate, cause))?;
+                let pem = std::fs::read_to_string(&certificate)
+                    .map_err(|cause| file(&certificate, cause))?;
                 let text = std::fs::read_to_string(&key).map_err(|cause| file(&key, cause))?;
                 (pem, KeyPair::from_pem(&text)?)
             }
@@ -86,17 +91,20 @@ impl Authority {
         }
         let pair = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
-        params.distinguished_name.push(DnType::CommonName, if name.len() <= 64 { name } else { "a provider" });
+        params
+            .distinguished_name
+            .push(DnType::CommonName, if name.len() <= 64 { name } else { "a provider" });
         valid_for(&mut params, 2);
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&pair, &self.issuer)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)?;
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], key)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let config = Arc::new(config);
         let mut made = self.made.lock().expect("no holder of this lock panics");
@@ -128,7 +136,8 @@ fn valid_for(params: &mut CertificateParams, years: i32) {
 /// Writes a file that only its owner can read.
 fn private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())
 }
 

@@ -1,7 +1,8 @@
 //! What caused a recorded call: the ingress exchange that v1 was serving when it made it.
 //!
-//! Told by trace headers where both carry one; else by the times, where v1 served one request only; else by a value (a cart's id,
-//! say) that the call has in common with one of the requests that v1 was serving, and with no other.
+//! Told by trace headers where both carry one; else by the times, where v1 served one request only;
+//! else by a value (a cart's id, say) that the call has in common with one of the requests that v1
+//! was serving, and with no other.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
@@ -44,7 +45,8 @@ impl Ingress {
     /// Of an exchange that has a request.
     pub(super) fn of(exchange: &Exchange) -> Option<Self> {
         let request = exchange.request.as_ref()?;
-        let lasted = exchange.response.as_ref().and_then(|response| response.last_byte_ns).unwrap_or(0);
+        let lasted =
+            exchange.response.as_ref().and_then(|response| response.last_byte_ns).unwrap_or(0);
         Some(Self {
             id: exchange.id,
             at: request.at,
@@ -66,8 +68,12 @@ pub(super) fn in_common(a: &[u64], b: &[u64]) -> usize {
     a.iter().filter(|name| b.binary_search(name).is_ok()).count()
 }
 
-/// Of `numbers` the only one that has most of the names of `own`; none where several have as many, or none has one.
-pub(super) fn most_named<'a>(own: &[u64], all: impl Iterator<Item = (u32, &'a [u64])>) -> Option<u32> {
+/// Of `numbers` the only one that has most of the names of `own`; none where several have as many,
+/// or none has one.
+pub(super) fn most_named<'a>(
+    own: &[u64],
+    all: impl Iterator<Item = (u32, &'a [u64])>,
+) -> Option<u32> {
     let mut best = (0, None);
     for (number, names) in all {
         let common = in_common(own, names);
@@ -103,7 +109,9 @@ fn trace_id<'a>(name: &str, value: &'a str) -> &'a str {
         "b3" => value.split('-').next().unwrap_or_default(),
         "uber-trace-id" => value.split([':', '%']).next().unwrap_or_default(),
         "x-cloud-trace-context" => value.split('/').next().unwrap_or_default(),
-        "x-amzn-trace-id" => value.split(';').find_map(|part| part.trim().strip_prefix("Root=")).unwrap_or_default(),
+        "x-amzn-trace-id" => {
+            value.split(';').find_map(|part| part.trim().strip_prefix("Root=")).unwrap_or_default()
+        }
         _ => value,
     }
 }
@@ -129,7 +137,13 @@ impl<'a> CauseFinder<'a> {
     }
 
     /// The place in the list of the exchange that caused a call.
-    pub(super) fn find(&mut self, at: Timestamp, caller: IpAddr, traces: &[u64], names: &[u64]) -> Option<usize> {
+    pub(super) fn find(
+        &mut self,
+        at: Timestamp,
+        caller: IpAddr,
+        traces: &[u64],
+        names: &[u64],
+    ) -> Option<usize> {
         while let Some(one) = self.ingress.get(self.next)
             && one.at <= at
         {
@@ -138,12 +152,19 @@ impl<'a> CauseFinder<'a> {
         }
         self.open.retain(|&index| self.ingress[index].ends_at >= at);
         if let Some(known) = traces.iter().find_map(|trace| self.by_trace.get(trace)) {
-            // Of several requests with this trace (one session, say) the one that was open, else the last one before.
+            // Of several requests with this trace (one session, say) the one that was open, else
+            // the last one before.
             let before = known.partition_point(|&index| self.ingress[index].at <= at);
-            let open = known[..before].iter().rev().find(|&&index| self.ingress[index].ends_at >= at);
+            let open =
+                known[..before].iter().rev().find(|&&index| self.ingress[index].ends_at >= at);
             return open.or(known[..before].last()).copied();
         }
-        let serving: Vec<usize> = self.open.iter().copied().filter(|&index| self.ingress[index].server == caller).collect();
+        let serving: Vec<usize> = self
+            .open
+            .iter()
+            .copied()
+            .filter(|&index| self.ingress[index].server == caller)
+            .collect();
         match serving.as_slice() {
             [] => None,
             [only] => Some(*only),

@@ -1,4 +1,5 @@
-//! What happens with one call of v2, whatever protocol it came by: which provider it is for, what is decided, what goes back.
+//! What happens with one call of v2, whatever protocol it came by: which provider it is for, what
+//! is decided, what goes back.
 
 use serde_json::json;
 
@@ -26,7 +27,11 @@ impl Shared {
         let host = self.host(request, connection);
         let query = Query { host: &host, request };
         let prepared = self.recording.prepare(&query, self.watches.then_some(&*self.under_way));
-        let decision = self.journal.lock().expect("no holder of this lock panics").decide(&query, &prepared, Timestamp::now());
+        let decision = self.journal.lock().expect("no holder of this lock panics").decide(
+            &query,
+            &prepared,
+            Timestamp::now(),
+        );
         if let Some(explain) = &self.explain {
             explain(&decision.call);
         }
@@ -38,7 +43,9 @@ impl Shared {
                 Action::Reset => return Handled::Reset,
             }
         }
-        let recorded = decision.index.and_then(|index| self.recording.calls[index as usize].answer.as_ref().ok());
+        let recorded = decision
+            .index
+            .and_then(|index| self.recording.calls[index as usize].answer.as_ref().ok());
         let mut reply = match recorded {
             Some(answer) => Reply::recorded(answer, self.timing == Timing::Recorded),
             None => Reply::own(MISS, &self.miss(&decision.call)),
@@ -51,8 +58,10 @@ impl Shared {
 
     /// The provider that a request is for, as the recording names it.
     fn host(&self, request: &Request, connection: &Connection) -> String {
-        let absolute = std::str::from_utf8(&request.target).ok().and_then(|target| target.split_once("://"));
-        let absolute = absolute.map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+        let absolute =
+            std::str::from_utf8(&request.target).ok().and_then(|target| target.split_once("://"));
+        let absolute =
+            absolute.map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
         let named = request.headers.get("host").and_then(|host| std::str::from_utf8(host).ok());
         let given = absolute.or(named).or(connection.tunnel.as_deref()).unwrap_or_default();
         let host = canonical_host(given.rsplit('@').next().unwrap_or(given));
@@ -68,8 +77,9 @@ impl Shared {
         {
             return name.to_owned();
         }
-        // A client that was given the mock's own address as its provider's, by whatever name of this machine, means the only
-        // provider there is, or the only one that was called like this.
+        // A client that was given the mock's own address as its provider's, by whatever name of
+        // this machine, means the only provider there is, or the only one that was called like
+        // this.
         let direct = absolute.is_none() && connection.tunnel.is_none();
         let named_us = self.own.contains(&host) || direct && host.ends_with(&self.own_port);
         match self.recording.only_host_for(&request.method, &request.target).filter(|_| named_us) {

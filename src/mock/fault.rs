@@ -1,6 +1,8 @@
-//! Faults on purpose: how v2 bears its providers' bad days. Drawn from a seed, so that a run can be repeated.
+//! Faults on purpose: how v2 bears its providers' bad days. Drawn from a seed, so that a run can be
+//! repeated.
 //!
-//! Written as `METHOD PATH-REGEX: [SHARE%] ACTION[, ACTION]`, e.g. `POST ^/charge: 5% 503`, `* /: delay 2s`, `GET /rates: 1% reset`.
+//! Written as `METHOD PATH-REGEX: [SHARE%] ACTION[, ACTION]`, e.g. `POST ^/charge: 5% 503`, `* /:
+//! delay 2s`, `GET /rates: 1% reset`.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::str::FromStr;
@@ -38,23 +40,37 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            |what: String| format!("{what}: write for example 'POST ^/charge: 5% 503', '* /: delay 2s' or 'GET /: reset'");
-        let (calls, what) =
-            text.rsplit_once(": ").ok_or_else(|| wrong(format!("{text:?} has no ': ' between the calls and what happens")))?;
-        let (method, path) =
-            calls.trim().split_once(' ').ok_or_else(|| wrong(format!("{calls:?} is not a method and a path")))?;
-        let path = Regex::new(path.trim()).map_err(|error| wrong(format!("the path is no regular expression ({error})")))?;
+        let wrong = |what: String| {
+            format!(
+                "{what}: write for example 'POST ^/charge: 5% 503', '* /: delay 2s' or 'GET /: reset'"
+            )
+        };
+        let (calls, what) = text.rsplit_once(": ").ok_or_else(|| {
+            wrong(format!("{text:?} has no ': ' between the calls and what happens"))
+        })?;
+        let (method, path) = calls
+            .trim()
+            .split_once(' ')
+            .ok_or_else(|| wrong(format!("{calls:?} is not a method and a path")))?;
+        let path = Regex::new(path.trim())
+            .map_err(|error| wrong(format!("the path is no regular expression ({error})")))?;
         let mut what = what.trim();
         let mut share = 1.0;
         if let Some((number, rest)) = what.split_once('%') {
-            share = number.trim().parse::<f64>().map_err(|_| wrong(format!("{number:?} is not a share in percent")))? / 100.0;
+            share = number
+                .trim()
+                .parse::<f64>()
+                .map_err(|_| wrong(format!("{number:?} is not a share in percent")))?
+                / 100.0;
             if !(0.0..=1.0).contains(&share) {
                 return Err(wrong(format!("{number}% is not between 0% and 100%")));
             }
             what = rest.trim();
         }
-        let actions = what.split(',').map(|action| self::action(action.trim()).map_err(wrong)).collect::<Result<_, _>>()?;
+        let actions = what
+            .split(',')
+            .map(|action| self::action(action.trim()).map_err(wrong))
+            .collect::<Result<_, _>>()?;
         let method = (method != "*").then(|| method.to_ascii_uppercase());
         Ok(Self { text: text.to_owned(), method, path, share, actions })
     }
@@ -62,8 +78,13 @@ impl FromStr for Fault {
 
 fn action(text: &str) -> Result<Action, String> {
     if let Some(delay) = text.strip_prefix("delay ") {
-        let delay = humantime::parse_duration(delay.trim()).map_err(|_| format!("{delay:?} is not a duration"))?;
-        return if delay <= LONGEST { Ok(Action::Delay(delay)) } else { Err(format!("{delay:?} is longer than an hour")) };
+        let delay = humantime::parse_duration(delay.trim())
+            .map_err(|_| format!("{delay:?} is not a duration"))?;
+        return if delay <= LONGEST {
+            Ok(Action::Delay(delay))
+        } else {
+            Err(format!("{delay:?} is longer than an hour"))
+        };
     }
     match text {
         "reset" => Ok(Action::Reset),
@@ -89,10 +110,13 @@ impl Faults {
         Self { all, seed, drawn: 0 }
     }
 
-    /// What happens to the next call; the text of the fault that does it. The first fault that fits and is drawn counts.
+    /// What happens to the next call; the text of the fault that does it. The first fault that fits
+    /// and is drawn counts.
     pub fn draw(&mut self, method: &str, target: &str) -> Option<(String, Vec<Action>)> {
         for (index, fault) in self.all.iter().enumerate() {
-            if fault.method.as_deref().is_some_and(|own| own != method) || !fault.path.is_match(target) {
+            if fault.method.as_deref().is_some_and(|own| own != method)
+                || !fault.path.is_match(target)
+            {
                 continue;
             }
             self.drawn += 1;
@@ -122,7 +146,9 @@ mod tests {
         let draw = |seed| {
             let mut faults = Faults::new(vec![fault.clone(), "* /: reset".parse().unwrap()], seed);
             assert!(faults.draw("GET", "/charge").is_some_and(|(text, _)| text == "* /: reset"));
-            (0..10_000).map(|_| faults.draw("POST", "/charge").unwrap().1.len() == 2).collect::<Vec<_>>()
+            (0..10_000)
+                .map(|_| faults.draw("POST", "/charge").unwrap().1.len() == 2)
+                .collect::<Vec<_>>()
         };
         let hits = draw(1).iter().filter(|hit| **hit).count();
         assert!((400..600).contains(&hits), "{hits} of 10,000 at 5%");
@@ -132,9 +158,16 @@ mod tests {
 
     #[test]
     fn what_is_no_fault_is_told_with_an_example() {
-        for text in
-            ["", "POST /x", "POST /x: ", "POST /x: 700", "POST /x: 150% 503", "POST: 503", "POST (: 503", "GET /: delay 2 moons"]
-        {
+        for text in [
+            "",
+            "POST /x",
+            "POST /x: ",
+            "POST /x: 700",
+            "POST /x: 150% 503",
+            "POST: 503",
+            "POST (: 503",
+            "GET /: delay 2 moons",
+        ] {
             let error = text.parse::<Fault>().unwrap_err();
             assert!(error.contains("for example"), "{text}: {error}");
         }

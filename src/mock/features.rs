@@ -1,8 +1,9 @@
 //! A request taken apart into places with values: what calls are compared by.
 //!
-//! Places are `path[2]`, `query.currency`, `header.soapaction`, `$.items[0].price` (JSON), `form.card`, `part.file` and
-//! `/Envelope/Body/Amount` (XML). A value that varies by itself (a time, a UUID, a random token) has a kind; two requests
-//! are equal by kind where all else is equal. Only hashes are kept of recorded calls, texts are made again to explain.
+//! Places are `path[2]`, `query.currency`, `header.soapaction`, `$.items[0].price` (JSON),
+//! `form.card`, `part.file` and `/Envelope/Body/Amount` (XML). A value that varies by itself (a
+//! time, a UUID, a random token) has a kind; two requests are equal by kind where all else is
+//! equal. Only hashes are kept of recorded calls, texts are made again to explain.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -15,7 +16,8 @@ use crate::diff::kinds::{self, ValueKind};
 use crate::diff::route::path_and_query;
 use crate::http::{Headers, content};
 
-/// Largest body that is taken apart, in bytes; a larger one is compared as a whole, by length and hash.
+/// Largest body that is taken apart, in bytes; a larger one is compared as a whole, by length and
+/// hash.
 pub(super) const BODY_COMPARED: usize = 1 << 20;
 /// Most places of a body; one with more is compared as a whole.
 const PLACES: usize = 5_000;
@@ -90,7 +92,8 @@ fn field<'a>(headers: &'a Headers, name: &str) -> Cow<'a, str> {
     String::from_utf8_lossy(headers.get(name).unwrap_or_default())
 }
 
-/// Hashes of the values that name something (an order, a cart, a customer), wherever they stand; sorted.
+/// Hashes of the values that name something (an order, a cart, a customer), wherever they stand;
+/// sorted.
 pub(super) fn names(target: &[u8], headers: &Headers, content: Content<'_>) -> Box<[u64]> {
     let mut names = Vec::new();
     let subject = Subject { route: "", target, headers, content };
@@ -121,7 +124,11 @@ pub(super) fn take(subject: &Subject<'_>, rules: &Rules, scope: u64) -> Taken {
     walk(subject, rules, &mut |place, text, typed, any| {
         let place_hash = hash(place, 0, b"");
         let value = hash(place, 1 + u8::from(typed), text.as_bytes());
-        let kind = if any { Some(hash(place, 3, b"")) } else { kind_of(text, typed).map(|kind| family(place, kind)) };
+        let kind = if any {
+            Some(hash(place, 3, b""))
+        } else {
+            kind_of(text, typed).map(|kind| family(place, kind))
+        };
         let weight = match kind {
             Some(_) => Weight::Volatile,
             None if is_identifier(text) => Weight::Identifier,
@@ -144,7 +151,8 @@ pub(super) fn take(subject: &Subject<'_>, rules: &Rules, scope: u64) -> Taken {
 pub(super) fn describe(subject: &Subject<'_>, rules: &Rules) -> Vec<Described> {
     let mut all = Vec::new();
     walk(subject, rules, &mut |place, text, typed, any| {
-        let family = if any { Some(0) } else { kind_of(text, typed).map(|kind| family(place, kind)) };
+        let family =
+            if any { Some(0) } else { kind_of(text, typed).map(|kind| family(place, kind)) };
         all.push(Described { place: place.to_owned(), value: text.to_owned(), typed, family });
     });
     all.sort();
@@ -170,7 +178,8 @@ fn hash(place: &str, tag: u8, value: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Values of one family stand for each other: the length of a random token may vary, its sort does not.
+/// Values of one family stand for each other: the length of a random token may vary, its sort does
+/// not.
 fn family(place: &str, kind: ValueKind) -> u64 {
     let mut hasher = DefaultHasher::new();
     place.hash(&mut hasher);
@@ -182,7 +191,8 @@ fn kind_of(text: &str, typed: bool) -> Option<ValueKind> {
     if typed { kinds::of_number(text) } else { kinds::of_text(text) }
 }
 
-/// Whether a value looks like the name of one thing: an order number, a cart's id, a customer's e-mail address.
+/// Whether a value looks like the name of one thing: an order number, a cart's id, a customer's
+/// e-mail address.
 fn is_identifier(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let letters = text.bytes().filter(u8::is_ascii_alphabetic).count();
@@ -192,13 +202,14 @@ fn is_identifier(text: &str) -> bool {
         && (digits >= 6 || digits >= 1 && letters >= 1 || text.contains('@'))
 }
 
-/// What a walk tells of each place: the place, the value's text, whether it is a JSON value that is no text, and whether the
-/// rules say that it may be any.
+/// What a walk tells of each place: the place, the value's text, whether it is a JSON value that is
+/// no text, and whether the rules say that it may be any.
 type Visit<'v> = dyn FnMut(&str, &str, bool, bool) + 'v;
 
 fn walk(subject: &Subject<'_>, rules: &Rules, visit: &mut Visit<'_>) {
     let mut tell = |place: &str, text: &str, typed: bool| {
-        let any = !rules.volatile.is_empty() && rules.volatile.iter().any(|pattern| place_matches(pattern, place));
+        let any = !rules.volatile.is_empty()
+            && rules.volatile.iter().any(|pattern| place_matches(pattern, place));
         visit(place, text, typed, any);
     };
     let (path, query) = path_and_query(subject.target);
@@ -218,8 +229,10 @@ fn walk(subject: &Subject<'_>, rules: &Rules, visit: &mut Visit<'_>) {
         Content::Whole(bytes) => {
             // What cannot be decoded is compared as it came.
             let coding = subject.headers.get("content-encoding");
-            let decoded = coding.map(|coding| content::decode(bytes, std::iter::once(coding), BODY_COMPARED));
-            let plain = decoded.as_ref().and_then(|decoded| decoded.as_deref().ok()).unwrap_or(bytes);
+            let decoded =
+                coding.map(|coding| content::decode(bytes, std::iter::once(coding), BODY_COMPARED));
+            let plain =
+                decoded.as_ref().and_then(|decoded| decoded.as_deref().ok()).unwrap_or(bytes);
             body(plain, &field(subject.headers, "content-type"), &mut tell);
         }
     }
@@ -241,7 +254,8 @@ fn path_places(route: &str, path: &[u8], tell: &mut Tell<'_>) {
     }
 }
 
-/// The pairs of a query or a form, as a multiset: equal names are numbered in the order of their values.
+/// The pairs of a query or a form, as a multiset: equal names are numbered in the order of their
+/// values.
 fn pairs(prefix: &str, text: &[u8], tell: &mut Tell<'_>) {
     let mut pairs: Vec<_> = url::form_urlencoded::parse(text).take(PLACES).collect();
     pairs.sort_unstable();
@@ -288,7 +302,8 @@ fn whole(place: &str, bytes: &[u8], tell: &mut Tell<'_>) {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.len() <= PLACE_BYTES => tell(place, text, false),
         _ => {
-            let digest: String = Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            let digest: String =
+                Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
             tell(place, &format!("{} bytes, sha256 {digest}", bytes.len()), true);
         }
     }
@@ -327,7 +342,9 @@ fn json(value: &Value, place: &mut String, tell: &mut Tell<'_>) {
         Value::String(text) => tell(place, text, false),
         Value::Number(number) => match number.as_f64() {
             // 1.0 and 1 are one number.
-            Some(float) if float.fract() == 0.0 && float.abs() < 9e15 => tell(place, &format!("{float:.0}"), true),
+            Some(float) if float.fract() == 0.0 && float.abs() < 9e15 => {
+                tell(place, &format!("{float:.0}"), true)
+            }
             _ => tell(place, &number.to_string(), true),
         },
         Value::Bool(_) | Value::Null => tell(place, &value.to_string(), true),
@@ -345,20 +362,26 @@ fn boundary(content_type: &str) -> Option<&str> {
 /// The parts of a form (RFC 7578), by name; the boundary itself varies and does not count.
 fn parts(bytes: &[u8], boundary: &str, tell: &mut Tell<'_>) {
     let delimiter = [b"--", boundary.as_bytes()].concat();
-    let mut starts: Vec<usize> = memchr::memmem::find_iter(bytes, &delimiter).take(PLACES).collect();
+    let mut starts: Vec<usize> =
+        memchr::memmem::find_iter(bytes, &delimiter).take(PLACES).collect();
     starts.push(bytes.len());
     for pair in starts.windows(2) {
         let part = &bytes[(pair[0] + delimiter.len()).min(pair[1])..pair[1]];
         let Some(end) = memchr::memmem::find(part, b"\r\n\r\n") else { continue };
         let head = String::from_utf8_lossy(&part[..end]);
-        let name = head.split("name=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        let name = head
+            .split("name=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .unwrap_or_default();
         let content = &part[end + 4..];
         whole(&format!("part.{name}"), content.strip_suffix(b"\r\n").unwrap_or(content), tell);
     }
 }
 
-/// The texts and attributes of an XML document by the path of their elements, without namespace prefixes. Not a validating
-/// parser: what is not well formed gives places all the same, equal ones for equal documents.
+/// The texts and attributes of an XML document by the path of their elements, without namespace
+/// prefixes. Not a validating parser: what is not well formed gives places all the same, equal ones
+/// for equal documents.
 fn xml(text: &str, tell: &mut Tell<'_>) {
     let mut place = String::new();
     let mut opened: Vec<usize> = Vec::new();
@@ -372,13 +395,20 @@ fn xml(text: &str, tell: &mut Tell<'_>) {
                 place.truncate(length);
             }
         } else if !tag.starts_with(['?', '!']) && opened.len() < 64 && place.len() < PLACE_BYTES {
-            let (name, attributes) = tag.trim_end_matches('/').split_once(char::is_whitespace).unwrap_or((tag, ""));
+            let (name, attributes) =
+                tag.trim_end_matches('/').split_once(char::is_whitespace).unwrap_or((tag, ""));
             let before = place.len();
             place.push('/');
             place.push_str(&local(name.trim_end_matches('/')));
-            for attribute in attributes.split_whitespace().filter(|attribute| !attribute.starts_with("xmlns")) {
+            for attribute in
+                attributes.split_whitespace().filter(|attribute| !attribute.starts_with("xmlns"))
+            {
                 if let Some((name, value)) = attribute.split_once('=') {
-                    tell(&format!("{place}@{}", local(name)), value.trim_matches(['"', '\'', '/']), false);
+                    tell(
+                        &format!("{place}@{}", local(name)),
+                        value.trim_matches(['"', '\'', '/']),
+                        false,
+                    );
                     told += 1;
                 }
             }
@@ -411,7 +441,10 @@ fn place_matches(pattern: &str, place: &str) -> bool {
         match pattern.split_once("[*]") {
             None => return pattern == place,
             Some((before, after)) => {
-                let Some(rest) = place.strip_prefix(before).and_then(|rest| rest.strip_prefix('[')) else { return false };
+                let Some(rest) = place.strip_prefix(before).and_then(|rest| rest.strip_prefix('['))
+                else {
+                    return false;
+                };
                 let Some((index, rest)) = rest.split_once(']') else { return false };
                 if index.is_empty() || !index.bytes().all(|byte| byte.is_ascii_digit()) {
                     return false;
@@ -427,7 +460,8 @@ mod tests {
     use super::*;
 
     fn places(target: &str, content_type: &str, body: &str, rules: &Rules) -> Vec<String> {
-        let headers: Headers = std::iter::once((&b"Content-Type"[..], content_type.as_bytes())).collect();
+        let headers: Headers =
+            std::iter::once((&b"Content-Type"[..], content_type.as_bytes())).collect();
         let subject = Subject {
             route: "POST /v1/{id}/x",
             target: target.as_bytes(),
@@ -436,15 +470,26 @@ mod tests {
         };
         describe(&subject, rules)
             .into_iter()
-            .map(|d| format!("{}={}{}", d.place, d.value, if d.family.is_some() { " (varies)" } else { "" }))
+            .map(|d| {
+                format!(
+                    "{}={}{}",
+                    d.place,
+                    d.value,
+                    if d.family.is_some() { " (varies)" } else { "" }
+                )
+            })
             .collect()
     }
 
     fn keys(target: &str, content_type: &str, body: &str) -> (u64, u64) {
-        let headers: Headers = std::iter::once((&b"Content-Type"[..], content_type.as_bytes())).collect();
+        let headers: Headers =
+            std::iter::once((&b"Content-Type"[..], content_type.as_bytes())).collect();
         let content = Content::Whole(body.as_bytes());
-        let taken =
-            take(&Subject { route: "POST /v1", target: target.as_bytes(), headers: &headers, content }, &Rules::default(), 7);
+        let taken = take(
+            &Subject { route: "POST /v1", target: target.as_bytes(), headers: &headers, content },
+            &Rules::default(),
+            7,
+        );
         (taken.exact, taken.by_kind)
     }
 
@@ -452,7 +497,12 @@ mod tests {
     fn every_kind_of_body_is_taken_apart() {
         let rules = Rules { headers: vec![], volatile: vec!["$.a[*].n".to_owned()] };
         assert_eq!(
-            places("/v1/7781/x?b=2&a=1&b=1", "application/json", r#"{"a":[{"n":1.0},{"n":true}],"e":{},"s":"1"}"#, &rules),
+            places(
+                "/v1/7781/x?b=2&a=1&b=1",
+                "application/json",
+                r#"{"a":[{"n":1.0},{"n":true}],"e":{},"s":"1"}"#,
+                &rules
+            ),
             [
                 "$.a[0].n=1 (varies)",
                 "$.a[1].n=true (varies)",
@@ -465,15 +515,29 @@ mod tests {
             ]
         );
         assert_eq!(
-            places("/v1/q/x", "application/x-www-form-urlencoded", "card=4242&t=2026-11-22T10:00:00Z", &rules),
+            places(
+                "/v1/q/x",
+                "application/x-www-form-urlencoded",
+                "card=4242&t=2026-11-22T10:00:00Z",
+                &rules
+            ),
             ["form.card=4242", "form.t=2026-11-22T10:00:00Z (varies)", "path[2]=q"]
         );
-        let multipart = "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n--XX--\r\n";
-        assert_eq!(places("/v1/q/x", "multipart/form-data; boundary=XX", multipart, &rules), ["part.a=one", "path[2]=q"]);
+        let multipart =
+            "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n--XX--\r\n";
+        assert_eq!(
+            places("/v1/q/x", "multipart/form-data; boundary=XX", multipart, &rules),
+            ["part.a=one", "path[2]=q"]
+        );
         let soap = "<?xml version=\"1.0\"?><s:Envelope xmlns:s=\"u\"><s:Body><Pay cur=\"EUR\"><Amount>12</Amount><Now/></Pay></s:Body></s:Envelope>";
         assert_eq!(
             places("/v1/q/x", "text/xml", soap, &rules),
-            ["/Envelope/Body/Pay/Amount=12", "/Envelope/Body/Pay/Now=", "/Envelope/Body/Pay@cur=EUR", "path[2]=q"]
+            [
+                "/Envelope/Body/Pay/Amount=12",
+                "/Envelope/Body/Pay/Now=",
+                "/Envelope/Body/Pay@cur=EUR",
+                "path[2]=q"
+            ]
         );
         assert_eq!(places("/v1/q/x", "text/plain", "hello", &rules), ["body=hello", "path[2]=q"]);
     }
@@ -481,18 +545,33 @@ mod tests {
     #[test]
     fn order_does_not_count_and_values_that_vary_are_equal_by_kind() {
         let json = "application/json";
-        let a = keys("/v1?x=1&y=2", json, r#"{"k":"f81d4fae-7dec-41d0-a765-00a0c91e6bf6","n":5,"t":"a"}"#);
-        let b = keys("/v1?y=2&x=1", json, r#"{"t":"a","n":5.0,"k":"0190163d-8694-739b-aea5-966c26f8ad91"}"#);
+        let a = keys(
+            "/v1?x=1&y=2",
+            json,
+            r#"{"k":"f81d4fae-7dec-41d0-a765-00a0c91e6bf6","n":5,"t":"a"}"#,
+        );
+        let b = keys(
+            "/v1?y=2&x=1",
+            json,
+            r#"{"t":"a","n":5.0,"k":"0190163d-8694-739b-aea5-966c26f8ad91"}"#,
+        );
         assert_ne!(a.0, b.0);
         assert_eq!(a.1, b.1);
         for (other, why) in [
-            (r#"{"k":"f81d4fae-7dec-41d0-a765-00a0c91e6bf6","n":"5","t":"a"}"#, "a text is no number"),
+            (
+                r#"{"k":"f81d4fae-7dec-41d0-a765-00a0c91e6bf6","n":"5","t":"a"}"#,
+                "a text is no number",
+            ),
             (r#"{"k":"f81d4fae","n":5,"t":"a"}"#, "no identifier"),
             (r#"{"k":"f81d4fae-7dec-41d0-a765-00a0c91e6bf6","n":6,"t":"a"}"#, "another number"),
         ] {
             assert_ne!(keys("/v1?x=1&y=2", json, other).1, a.1, "{why}");
         }
-        assert_ne!(keys("/v1?x=1", json, "").1, keys("/v1?x=1&x=1", json, "").1, "a query is a multiset");
+        assert_ne!(
+            keys("/v1?x=1", json, "").1,
+            keys("/v1?x=1&x=1", json, "").1,
+            "a query is a multiset"
+        );
     }
 
     #[test]

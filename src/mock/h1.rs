@@ -1,6 +1,7 @@
 //! HTTP/1 towards v2: read by the parser that reads captures, answered with the recorded bytes.
 //!
-//! Header fields keep their order, case and duplicates, which a server library would not give. Every wait has an end.
+//! Header fields keep their order, case and duplicates, which a server library would not give.
+//! Every wait has an end.
 
 use std::time::Duration;
 
@@ -35,10 +36,23 @@ pub(super) struct Tunnel {
 struct Ended;
 
 /// Serves a connection of which `first` was read already, until it ends or becomes a tunnel.
-pub(super) async fn serve(stream: Box<dyn Duplex>, first: Vec<u8>, connection: &Connection, shared: &Shared) -> Option<Tunnel> {
+pub(super) async fn serve(
+    stream: Box<dyn Duplex>,
+    first: Vec<u8>,
+    connection: &Connection,
+    shared: &Shared,
+) -> Option<Tunnel> {
     let limits = Limits { head_bytes: HEAD_BYTES, body_bytes: BODY_COMPARED, ..Limits::default() };
     let parser = Parser::new(Side::Requests, limits);
-    let mut line = Line { stream, parser, out: Vec::new(), held: 0, continued: false, head_since: None, shared };
+    let mut line = Line {
+        stream,
+        parser,
+        out: Vec::new(),
+        held: 0,
+        continued: false,
+        head_since: None,
+        shared,
+    };
     let mut input = first;
     loop {
         match line.take(&input, connection).await {
@@ -75,8 +89,13 @@ struct Line<'s> {
 }
 
 impl Line<'_> {
-    /// Answers all requests that end in `input`; gives the authority and the rest where one opened a tunnel.
-    async fn take(&mut self, input: &[u8], connection: &Connection) -> Result<Option<(String, Vec<u8>)>, Ended> {
+    /// Answers all requests that end in `input`; gives the authority and the rest where one opened
+    /// a tunnel.
+    async fn take(
+        &mut self,
+        input: &[u8],
+        connection: &Connection,
+    ) -> Result<Option<(String, Vec<u8>)>, Ended> {
         let mut rest = input;
         while let Some(parsed) = self.parser.step(&mut rest, ()) {
             (self.continued, self.head_since) = (false, None);
@@ -84,7 +103,11 @@ impl Line<'_> {
             if parsed.damage.is_some() {
                 return self.refuse(400).await;
             }
-            let asker = Asker { head: &request.method[..] == b"HEAD", version: request.version, persists: parsed.persists };
+            let asker = Asker {
+                head: &request.method[..] == b"HEAD",
+                version: request.version,
+                persists: parsed.persists,
+            };
             if &request.method[..] == b"CONNECT" {
                 if let Some(authority) = self.connect(&request, asker).await? {
                     return Ok(Some((authority, rest.to_vec())));
@@ -110,7 +133,10 @@ impl Line<'_> {
         }
         if !self.continued
             && let Some(Message::Request(request)) = self.parser.current()
-            && request.headers.get("expect").is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"))
+            && request
+                .headers
+                .get("expect")
+                .is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"))
         {
             self.continued = true;
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
@@ -139,7 +165,9 @@ impl Line<'_> {
             // A head must come in one go: who sends it byte by byte has as long as all others.
             (_, true) => {
                 let since = *self.head_since.get_or_insert_with(Monotonic::now);
-                self.shared.patience.saturating_sub(Duration::from_nanos(since.elapsed().max(0).unsigned_abs()))
+                self.shared
+                    .patience
+                    .saturating_sub(Duration::from_nanos(since.elapsed().max(0).unsigned_abs()))
             }
             _ => self.shared.patience,
         };
@@ -171,8 +199,7 @@ impl Line<'_> {
     async fn connect(&mut self, request: &Request, asker: Asker) -> Result<Option<String>, Ended> {
         let authority = String::from_utf8_lossy(&request.target).into_owned();
         if self.shared.authority.is_none() && authority.ends_with(":443") {
-            let body =
-                serde_json::json!({ "error": "shadowtap mock: HTTPS needs a certificate authority: start it with --ca-dir" });
+            let body = serde_json::json!({ "error": "shadowtap mock: HTTPS needs a certificate authority: start it with --ca-dir" });
             self.reply(&Reply::own(501, &body), asker, Monotonic::now()).await?;
             return Ok(None);
         }
@@ -180,7 +207,12 @@ impl Line<'_> {
         Ok(Some(authority))
     }
 
-    async fn answer(&mut self, request: &Request, asker: Asker, connection: &Connection) -> Result<(), Ended> {
+    async fn answer(
+        &mut self,
+        request: &Request,
+        asker: Asker,
+        connection: &Connection,
+    ) -> Result<(), Ended> {
         let shared = self.shared;
         let arrived = Monotonic::now();
         match shared.handle(request, connection).await {
@@ -201,7 +233,12 @@ impl Line<'_> {
         }
     }
 
-    async fn reply(&mut self, reply: &Reply<'_>, asker: Asker, arrived: Monotonic) -> Result<(), Ended> {
+    async fn reply(
+        &mut self,
+        reply: &Reply<'_>,
+        asker: Asker,
+        arrived: Monotonic,
+    ) -> Result<(), Ended> {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         let sent = self.reply_with(reply, asker, arrived, &mut out).await;
@@ -210,7 +247,13 @@ impl Line<'_> {
         sent
     }
 
-    async fn reply_with(&mut self, reply: &Reply<'_>, asker: Asker, arrived: Monotonic, out: &mut Vec<u8>) -> Result<(), Ended> {
+    async fn reply_with(
+        &mut self,
+        reply: &Reply<'_>,
+        asker: Asker,
+        arrived: Monotonic,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Ended> {
         let chunks = reply.write_head(asker, out);
         if let Some((first, _)) = reply.due {
             wait(arrived, first).await;
@@ -249,7 +292,14 @@ impl Line<'_> {
     }
 
     /// Appends the next part of a body; gives its length.
-    fn append(&self, body: &Kept, from: u64, until: u64, chunks: bool, out: &mut Vec<u8>) -> Result<u64, Ended> {
+    fn append(
+        &self,
+        body: &Kept,
+        from: u64,
+        until: u64,
+        chunks: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<u64, Ended> {
         let part = self.shared.recording.shelf.part(body, from, until).map_err(|error| {
             tracing::warn!("a recorded body cannot be read back: {error}");
             Ended

@@ -34,8 +34,12 @@ const STREAMS: u32 = 128;
 pub(super) async fn serve(stream: Prefixed, connection: Connection, shared: Arc<Shared>) {
     let connection = Arc::new(connection);
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new()).keep_alive_interval(shared.patience).max_concurrent_streams(STREAMS);
-    let service = service_fn(move |request| answer(request, Arc::clone(&connection), Arc::clone(&shared)));
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(shared.patience)
+        .max_concurrent_streams(STREAMS);
+    let service =
+        service_fn(move |request| answer(request, Arc::clone(&connection), Arc::clone(&shared)));
     if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!("a connection ended: {error}");
     }
@@ -102,7 +106,8 @@ async fn receive(mut body: Incoming, shared: &Shared) -> Option<http::Body> {
     while let Some(frame) = tokio::time::timeout(shared.patience, body.frame()).await.ok()? {
         let Ok(data) = frame.ok()?.into_data() else { continue };
         length += data.len() as u64;
-        let too_much = length > BODY_COMPARED as u64 || shared.held.load(Ordering::Relaxed) > HELD_BYTES;
+        let too_much =
+            length > BODY_COMPARED as u64 || shared.held.load(Ordering::Relaxed) > HELD_BYTES;
         if hasher.is_none() && too_much {
             hasher = Some(Sha256::new_with_prefix(&kept));
             kept = Vec::new();
@@ -116,7 +121,11 @@ async fn receive(mut body: Incoming, shared: &Shared) -> Option<http::Body> {
             }
         }
     }
-    Some(http::Body { bytes: kept.into(), length, sha256: hasher.map(|hasher| hasher.finalize().into()) })
+    Some(http::Body {
+        bytes: kept.into(),
+        length,
+        sha256: hasher.map(|hasher| hasher.finalize().into()),
+    })
 }
 
 /// What is counted as held for a body under way.
@@ -142,7 +151,12 @@ impl Drop for Held<'_> {
     }
 }
 
-fn respond(reply: &Reply<'_>, head: bool, arrived: Monotonic, shared: &Arc<Shared>) -> Response<Content> {
+fn respond(
+    reply: &Reply<'_>,
+    head: bool,
+    arrived: Monotonic,
+    shared: &Arc<Shared>,
+) -> Response<Content> {
     let has_body = !head && reply.status != 204 && reply.status != 304;
     let body = reply.body.clone().filter(|_| has_body).unwrap_or(Kept::Here(Bytes::new()));
     let last = match reply.due {
@@ -154,8 +168,10 @@ fn respond(reply: &Reply<'_>, head: bool, arrived: Monotonic, shared: &Arc<Share
     };
     let half = if last.is_some() { body.len() / 2 } else { 0 };
     let trailers = if has_body { reply.trailer_map() } else { None };
-    let mut response = Response::new(Content { shared: Arc::clone(shared), body, from: 0, half, last, trailers });
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response =
+        Response::new(Content { shared: Arc::clone(shared), body, from: 0, half, last, trailers });
+    *response.status_mut() =
+        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = reply.header_map(head);
     response
 }
@@ -174,7 +190,10 @@ impl Body for Content {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if self.from >= self.half
             && let Some(last) = &mut self.last
         {

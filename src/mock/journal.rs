@@ -77,7 +77,10 @@ impl Journal {
         let mut file = log.map(|path| File::create(path).map(BufWriter::new)).transpose()?;
         let mut line = Vec::new();
         if let Some(file) = &mut file {
-            write_line(&mut line, &Header::new(Timestamp::now(), inputs.to_vec(), recording.len() as u64));
+            write_line(
+                &mut line,
+                &Header::new(Timestamp::now(), inputs.to_vec(), recording.len() as u64),
+            );
             file.write_all(&line)?;
             file.flush()?;
         }
@@ -97,7 +100,12 @@ impl Journal {
     }
 
     /// Chooses the answer of a call and writes it down.
-    pub(super) fn decide(&mut self, query: &Query<'_>, prepared: &Prepared, at: Timestamp) -> Decision {
+    pub(super) fn decide(
+        &mut self,
+        query: &Query<'_>,
+        prepared: &Prepared,
+        at: Timestamp,
+    ) -> Decision {
         let recording = Arc::clone(&self.recording);
         let method = String::from_utf8_lossy(&query.request.method).into_owned();
         let target = origin_form(&query.request.target);
@@ -126,7 +134,9 @@ impl Journal {
             repeat: String::new(),
         };
         let theirs = match found {
-            Found::Answer { index, .. } | Found::Miss { nearest: Some((index, _)), .. } => Some(index),
+            Found::Answer { index, .. } | Found::Miss { nearest: Some((index, _)), .. } => {
+                Some(index)
+            }
             Found::Miss { .. } => None,
         };
         let answering = match found {
@@ -195,8 +205,13 @@ impl Journal {
         call.why = match (tier, again) {
             (Tier::Exact, false) => "equal".to_owned(),
             (Tier::ByKind, false) => "equal but for values that vary by themselves".to_owned(),
-            (Tier::Nearest, false) => format!("the nearest recorded call, {:.0}% in common", score * 100.0),
-            (_, true) => "v1 made this call less often; answered with the last recorded answer again".to_owned(),
+            (Tier::Nearest, false) => {
+                format!("the nearest recorded call, {:.0}% in common", score * 100.0)
+            }
+            (_, true) => {
+                "v1 made this call less often; answered with the last recorded answer again"
+                    .to_owned()
+            }
         };
         if tier == Tier::Nearest {
             call.places = self.places(query, prepared, index);
@@ -213,21 +228,27 @@ impl Journal {
         {
             let furthest = self.furthest.entry(cause).or_insert(index);
             // Calls that v1 made side by side have no order.
-            call.order_changed = index < *furthest && recorded.ends_at <= recording.calls[*furthest as usize].at;
+            call.order_changed =
+                index < *furthest && recorded.ends_at <= recording.calls[*furthest as usize].at;
             *furthest = (*furthest).max(index);
         }
     }
 
-    /// Adds the calls of v1 that v2 did not make and closes the file. A call whose ingress exchange is known counts only where
-    /// `replayed` says that it was replayed.
-    pub(super) fn finish(&mut self, replayed: &dyn Fn(ExchangeId) -> bool, broken: Broken) -> io::Result<Finished> {
+    /// Adds the calls of v1 that v2 did not make and closes the file. A call whose ingress exchange
+    /// is known counts only where `replayed` says that it was replayed.
+    pub(super) fn finish(
+        &mut self,
+        replayed: &dyn Fn(ExchangeId) -> bool,
+        broken: Broken,
+    ) -> io::Result<Finished> {
         let recording = Arc::clone(&self.recording);
         for (index, recorded) in recording.calls.iter().enumerate() {
             let caused_by = recording.caused_by(recorded);
             if self.stock.tried[index] || caused_by.is_some_and(|id| !replayed(id)) {
                 continue;
             }
-            let lacking = self.stock.due(recorded.caused_by).saturating_sub(self.stock.given[index]);
+            let lacking =
+                self.stock.due(recorded.caused_by).saturating_sub(self.stock.given[index]);
             if lacking == 0 {
                 continue;
             }
@@ -292,7 +313,8 @@ impl Journal {
         }
     }
 
-    /// Where a call differs from a recorded one, as it is shown. What cannot be read back from disk is not told apart.
+    /// Where a call differs from a recorded one, as it is shown. What cannot be read back from disk
+    /// is not told apart.
     fn places(&self, query: &Query<'_>, prepared: &Prepared, index: u32) -> Vec<Place> {
         match self.recording.places(query, &prepared.route, index) {
             Ok(places) => self.shown(places),
@@ -304,7 +326,9 @@ impl Journal {
     }
 
     fn shown(&self, places: Vec<Place>) -> Vec<Place> {
-        let short = |place: &str, value: Option<String>| value.map(|value| cut(&self.masker.place(place, &value), VALUE_SHOWN));
+        let short = |place: &str, value: Option<String>| {
+            value.map(|value| cut(&self.masker.place(place, &value), VALUE_SHOWN))
+        };
         places
             .into_iter()
             .take(PLACES_SHOWN)
@@ -325,7 +349,9 @@ impl Journal {
 
     fn recorded_payload(&self, recorded: &Recorded) -> String {
         match recorded.asked {
-            Asked::Whole(_) => self.recording.asked(recorded).map(|body| self.beginning(&body)).unwrap_or_default(),
+            Asked::Whole(_) => {
+                self.recording.asked(recorded).map(|body| self.beginning(&body)).unwrap_or_default()
+            }
             Asked::Hashed { length, .. } => format!("({length} bytes)"),
         }
     }
@@ -335,7 +361,9 @@ impl Journal {
         let mut request = recorded.request.clone();
         request.body = match recorded.asked {
             Asked::Whole(_) => self.recording.asked(recorded).map(Body::whole).unwrap_or_default(),
-            Asked::Hashed { length, sha256 } => Body { length, sha256: Some(sha256), ..Body::default() },
+            Asked::Hashed { length, sha256 } => {
+                Body { length, sha256: Some(sha256), ..Body::default() }
+            }
         };
         repeat::call(&recorded.host, target, &request, &self.masker)
     }

@@ -1,6 +1,8 @@
-//! `egress.jsonl`: each of v2's outgoing calls with the recorded call that answered it, and each of v1's that v2 did not make.
+//! `egress.jsonl`: each of v2's outgoing calls with the recorded call that answered it, and each of
+//! v1's that v2 did not make.
 //!
-//! The same conventions as the other JSONL files: a first line that names the format, a last one that closes it.
+//! The same conventions as the other JSONL files: a first line that names the format, a last one
+//! that closes it.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -40,7 +42,14 @@ pub struct Header {
 impl Header {
     /// The first line of a ledger that starts at `created`.
     pub fn new(created: Timestamp, inputs: Vec<String>, recorded: u64) -> Self {
-        Self { format: FORMAT.to_owned(), version: VERSION, created, tool: TOOL.to_owned(), inputs, recorded }
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            created,
+            tool: TOOL.to_owned(),
+            inputs,
+            recorded,
+        }
     }
 }
 
@@ -62,7 +71,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them, in the order of the summary.
-    pub const ALL: [Self; 5] = [Self::Matched, Self::Drifted, Self::Repeated, Self::Extra, Self::Missing];
+    pub const ALL: [Self; 5] =
+        [Self::Matched, Self::Drifted, Self::Repeated, Self::Extra, Self::Missing];
 
     /// The name in files.
     pub const fn name(self) -> &'static str {
@@ -79,7 +89,8 @@ impl Verdict {
 /// A place where a call differs from the recorded one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// Where: `$.amount` (JSONPath into the body), `query.currency`, `form.card`, `header.accept`, `path[2]`, `body`.
+    /// Where: `$.amount` (JSONPath into the body), `query.currency`, `form.card`, `header.accept`,
+    /// `path[2]`, `body`.
     pub place: String,
     /// v1's value in short; none where v1 has none.
     pub expected: Option<String>,
@@ -102,7 +113,8 @@ pub struct Call {
     pub route: String,
     /// The request-target in origin form.
     pub target: String,
-    /// The beginning of v2's body, secrets masked, as a person tells calls apart by it; not told of matched calls.
+    /// The beginning of v2's body, secrets masked, as a person tells calls apart by it; not told of
+    /// matched calls.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub payload: String,
     /// The same of v1's, where the two may differ.
@@ -132,7 +144,8 @@ pub struct Call {
     /// The fault that was injected on purpose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// A command line that repeats the call (of a missing one: v1's) at a mock on this machine, secrets masked; not told of matched calls.
+    /// A command line that repeats the call (of a missing one: v1's) at a mock on this machine,
+    /// secrets masked; not told of matched calls.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub repeat: String,
 }
@@ -179,7 +192,10 @@ pub struct Broken {
 impl End {
     /// The last line for these counts.
     pub fn new(counts: &Counts, broken: Broken) -> Self {
-        let calls = Verdict::ALL.into_iter().map(|verdict| (verdict.name().to_owned(), counts.of(verdict))).collect();
+        let calls = Verdict::ALL
+            .into_iter()
+            .map(|verdict| (verdict.name().to_owned(), counts.of(verdict)))
+            .collect();
         Self { format: END_FORMAT.to_owned(), calls, broken }
     }
 }
@@ -208,7 +224,8 @@ pub struct Counts {
     pub unsafe_extra: u64,
     /// Calls with a method that changes something, made with another payload.
     pub unsafe_drifted: u64,
-    /// Calls with a method that changes something that v2 did not make though their cause was replayed.
+    /// Calls with a method that changes something that v2 did not make though their cause was
+    /// replayed.
     pub unsafe_missing: u64,
 }
 
@@ -218,9 +235,17 @@ impl Counts {
         let changes = u64::from(call.is_unsafe());
         match call.verdict {
             Verdict::Matched => self.matched += 1,
-            Verdict::Drifted => (self.drifted, self.unsafe_drifted) = (self.drifted + 1, self.unsafe_drifted + changes),
-            Verdict::Repeated => (self.repeated, self.unsafe_repeated) = (self.repeated + 1, self.unsafe_repeated + changes),
-            Verdict::Extra => (self.extra, self.unsafe_extra) = (self.extra + 1, self.unsafe_extra + changes),
+            Verdict::Drifted => {
+                (self.drifted, self.unsafe_drifted) =
+                    (self.drifted + 1, self.unsafe_drifted + changes)
+            }
+            Verdict::Repeated => {
+                (self.repeated, self.unsafe_repeated) =
+                    (self.repeated + 1, self.unsafe_repeated + changes)
+            }
+            Verdict::Extra => {
+                (self.extra, self.unsafe_extra) = (self.extra + 1, self.unsafe_extra + changes)
+            }
             Verdict::Missing => {
                 self.missing += 1;
                 self.unsafe_missing += if call.cause.is_some() { changes } else { 0 };
@@ -230,7 +255,8 @@ impl Counts {
         self.faulted += u64::from(call.fault.is_some());
     }
 
-    /// Calls that change something at a provider and are not v1's: surplus ones, other ones, and ones that surely lack.
+    /// Calls that change something at a provider and are not v1's: surplus ones, other ones, and
+    /// ones that surely lack.
     pub const fn unsafe_different(&self) -> u64 {
         self.unsafe_repeated + self.unsafe_extra + self.unsafe_drifted + self.unsafe_missing
     }
@@ -290,7 +316,8 @@ pub fn read(mut reader: impl BufRead, mut each: impl FnMut(Call)) -> Result<bool
     let mut complete = false;
     for line in 1.. {
         text.clear();
-        let taken = std::io::Read::take(&mut reader, limits::LINE_BYTES as u64).read_until(b'\n', &mut text)?;
+        let taken = std::io::Read::take(&mut reader, limits::LINE_BYTES as u64)
+            .read_until(b'\n', &mut text)?;
         if taken == 0 {
             break;
         }
@@ -298,15 +325,21 @@ pub fn read(mut reader: impl BufRead, mut each: impl FnMut(Call)) -> Result<bool
             continue;
         }
         let wrong = |message: String| ReadError::Line { line, message };
-        let probe: Probe = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        let probe: Probe =
+            serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         match probe.format.as_deref() {
             None => each(serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?),
             Some(FORMAT) if probe.version > Some(VERSION) => {
-                return Err(wrong(format!("version {} is newer than {VERSION}", probe.version.unwrap_or_default())));
+                return Err(wrong(format!(
+                    "version {} is newer than {VERSION}",
+                    probe.version.unwrap_or_default()
+                )));
             }
             Some(FORMAT) => complete = false,
             Some(END_FORMAT) => complete = true,
-            Some(other) => return Err(wrong(format!("a file of format {other:?}, not {FORMAT:?}"))),
+            Some(other) => {
+                return Err(wrong(format!("a file of format {other:?}, not {FORMAT:?}")));
+            }
         }
     }
     Ok(complete)
@@ -318,10 +351,15 @@ mod tests {
 
     #[test]
     fn another_file_is_refused_with_its_line() {
-        for text in
-            ["hello", "{\"format\":\"shadowtap/outcomes\",\"version\":1}", "{\"format\":\"shadowtap/egress\",\"version\":2}"]
-        {
-            assert!(matches!(read(text.as_bytes(), |_| {}), Err(ReadError::Line { line: 1, .. })), "{text}");
+        for text in [
+            "hello",
+            "{\"format\":\"shadowtap/outcomes\",\"version\":1}",
+            "{\"format\":\"shadowtap/egress\",\"version\":2}",
+        ] {
+            assert!(
+                matches!(read(text.as_bytes(), |_| {}), Err(ReadError::Line { line: 1, .. })),
+                "{text}"
+            );
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Which recorded call answers a call of v2: an exactly equal one, else one that is equal by kind, else the nearest one if it
-//! is near enough and no other is as near; of equal ones the next in order, of the same cause where that is known: by trace
-//! headers, or since a replay in this process tells which exchanges are at v2.
+//! Which recorded call answers a call of v2: an exactly equal one, else one that is equal by kind,
+//! else the nearest one if it is near enough and no other is as near; of equal ones the next in
+//! order, of the same cause where that is known: by trace headers, or since a replay in this
+//! process tells which exchanges are at v2.
 //!
-//! The choice changes only what has been given, so that the same calls in the same order are answered the same in every run.
+//! The choice changes only what has been given, so that the same calls in the same order are
+//! answered the same in every run.
 
 use std::io;
 use std::sync::Arc;
@@ -76,7 +78,12 @@ impl<'a> Query<'a> {
     }
 
     fn subject(&self, route: &'a str) -> Subject<'a> {
-        Subject { route, target: &self.request.target, headers: &self.request.headers, content: self.content() }
+        Subject {
+            route,
+            target: &self.request.target,
+            headers: &self.request.headers,
+            content: self.content(),
+        }
     }
 }
 
@@ -94,7 +101,8 @@ pub(super) struct Prepared {
 pub(super) struct Causes {
     /// The cause that the call's own header fields name.
     pub(super) traced: Option<u32>,
-    /// Numbers of the ingress exchanges that are at v2 now, where a replay in this process tells; sorted.
+    /// Numbers of the ingress exchanges that are at v2 now, where a replay in this process tells;
+    /// sorted.
     pub(super) open: Vec<u32>,
 }
 
@@ -159,7 +167,11 @@ pub(super) struct Stock {
 }
 
 impl Stock {
-    pub(super) fn new(recording: &Recording, copies: u32, under_way: Option<Arc<UnderWay>>) -> Self {
+    pub(super) fn new(
+        recording: &Recording,
+        copies: u32,
+        under_way: Option<Arc<UnderWay>>,
+    ) -> Self {
         Self {
             given: vec![0; recording.calls.len()],
             tried: vec![false; recording.calls.len()],
@@ -170,7 +182,8 @@ impl Stock {
         }
     }
 
-    /// How often v2 is to make a call of this cause: as often as its exchange was sent, where that is known.
+    /// How often v2 is to make a call of this cause: as often as its exchange was sent, where that
+    /// is known.
     pub(super) fn due(&self, caused_by: Option<u32>) -> u32 {
         match (&self.under_way, caused_by) {
             (Some(watch), Some(number)) => watch.times_sent(number).max(1),
@@ -236,7 +249,14 @@ impl Recording {
     }
 
     /// Chooses, and takes what it chose from `stock` unless `peek`.
-    pub(super) fn choose(&self, query: &Query<'_>, prepared: &Prepared, policy: &Policy, stock: &mut Stock, peek: bool) -> Found {
+    pub(super) fn choose(
+        &self,
+        query: &Query<'_>,
+        prepared: &Prepared,
+        policy: &Policy,
+        stock: &mut Stock,
+        peek: bool,
+    ) -> Found {
         let found = self.find(query, prepared, policy, stock);
         if let Found::Answer { index, takes, .. } = found {
             if peek {
@@ -248,29 +268,58 @@ impl Recording {
         found
     }
 
-    fn find(&self, query: &Query<'_>, prepared: &Prepared, policy: &Policy, stock: &mut Stock) -> Found {
+    fn find(
+        &self,
+        query: &Query<'_>,
+        prepared: &Prepared,
+        policy: &Policy,
+        stock: &mut Stock,
+    ) -> Found {
         let (taken, causes) = (&prepared.taken, &prepared.causes);
         let changes = is_unsafe(&query.request.method);
         let group = self.by_kind.get(&taken.by_kind).copied();
         let exact = self.exact.get(&taken.exact).zip(group);
         let equal = exact
-            .map(|(list, group)| (self.pick_exact(list, taken.exact, group, causes, changes, stock), Tier::Exact))
-            .or_else(|| group.map(|group| (self.pick_by_kind(group, prepared, changes, stock), Tier::ByKind)));
+            .map(|(list, group)| {
+                (self.pick_exact(list, taken.exact, group, causes, changes, stock), Tier::Exact)
+            })
+            .or_else(|| {
+                group
+                    .map(|group| (self.pick_by_kind(group, prepared, changes, stock), Tier::ByKind))
+            });
         if let Some((pick, tier)) = equal {
             if pick.again && policy.exhausted == Exhausted::Miss {
-                return Found::Miss { nearest: Some((pick.index, 1.0)), reason: MissReason::Exhausted };
+                return Found::Miss {
+                    nearest: Some((pick.index, 1.0)),
+                    reason: MissReason::Exhausted,
+                };
             }
-            return Found::Answer { index: pick.index, tier, score: 1.0, again: pick.again, takes: pick.takes };
+            return Found::Answer {
+                index: pick.index,
+                tier,
+                score: 1.0,
+                again: pick.again,
+                takes: pick.takes,
+            };
         }
         if !self.scopes.contains_key(&prepared.scope) {
-            let reason = if self.knows_host(query.host) { MissReason::Route } else { MissReason::Host };
+            let reason =
+                if self.knows_host(query.host) { MissReason::Route } else { MissReason::Host };
             return Found::Miss { nearest: None, reason };
         }
         self.find_nearest(prepared, policy, stock)
     }
 
     /// Of exactly equal calls.
-    fn pick_exact(&self, list: &[u32], key: u64, group: u32, causes: &Causes, changes: bool, stock: &mut Stock) -> Pick {
+    fn pick_exact(
+        &self,
+        list: &[u32],
+        key: u64,
+        group: u32,
+        causes: &Causes,
+        changes: bool,
+        stock: &mut Stock,
+    ) -> Pick {
         let mut own = self.own_calls(group, causes);
         own.retain(|index| list.binary_search(index).is_ok());
         let mut from = stock.next_exact.get(&key).copied().unwrap_or(0);
@@ -281,13 +330,22 @@ impl Recording {
         pick
     }
 
-    /// Of calls that are equal by kind: those of the same cause, then those that share most of the values that vary.
-    fn pick_by_kind(&self, group: u32, prepared: &Prepared, changes: bool, stock: &mut Stock) -> Pick {
-        let (list, features, causes) = (&self.groups[group as usize], &prepared.taken.features, &prepared.causes);
+    /// Of calls that are equal by kind: those of the same cause, then those that share most of the
+    /// values that vary.
+    fn pick_by_kind(
+        &self,
+        group: u32,
+        prepared: &Prepared,
+        changes: bool,
+        stock: &mut Stock,
+    ) -> Pick {
+        let (list, features, causes) =
+            (&self.groups[group as usize], &prepared.taken.features, &prepared.causes);
         let mut own = self.own_calls(group, causes);
         if own.is_empty() || causes.traced.is_none() {
             let sharing = self.sharing(group, &prepared.taken, prepared.scope);
-            let both: Vec<u32> = sharing.iter().copied().filter(|index| own.contains(index)).collect();
+            let both: Vec<u32> =
+                sharing.iter().copied().filter(|index| own.contains(index)).collect();
             match (sharing.is_empty(), both.is_empty()) {
                 (true, _) => {}
                 (false, true) => return self.next_of(&sharing, &mut 0, stock),
@@ -301,14 +359,24 @@ impl Recording {
         pick
     }
 
-    /// Of a list of equal calls: one of its `own` cause first; `from` is the first place that may be free.
-    fn pick(&self, own: Vec<u32>, list: &[u32], from: &mut u32, causes: &Causes, changes: bool, stock: &Stock) -> Pick {
+    /// Of a list of equal calls: one of its `own` cause first; `from` is the first place that may
+    /// be free.
+    fn pick(
+        &self,
+        own: Vec<u32>,
+        list: &[u32],
+        from: &mut u32,
+        causes: &Causes,
+        changes: bool,
+        stock: &Stock,
+    ) -> Pick {
         if !own.is_empty() {
             let pick = self.next_of(&own, &mut 0, stock);
             if !pick.again || causes.traced.is_some() {
                 return pick;
             }
-            // Exchanges at v2 have made all of theirs: one before them made this call late, else it is made again.
+            // Exchanges at v2 have made all of theirs: one before them made this call late, else it
+            // is made again.
             return self.late(list, *from, stock).unwrap_or(pick);
         }
         if causes.traced.is_some() && changes {
@@ -320,21 +388,25 @@ impl Recording {
         self.next_of(list, from, stock)
     }
 
-    /// The calls of a group whose cause it may be: by its trace, else of the exchanges that are at v2 now.
+    /// The calls of a group whose cause it may be: by its trace, else of the exchanges that are at
+    /// v2 now.
     fn own_calls(&self, group: u32, causes: &Causes) -> Vec<u32> {
         let of_open = |number: &u32| self.of_ingress.get(&(group, *number));
         if let Some(traced) = causes.traced
             && let Some(calls) = self.of_cause.get(&(group, traced))
         {
             // A trace may be of a whole session: the exchange that is at v2 tells its calls apart.
-            let open = |index: &&u32| self.calls[**index as usize].caused_by.is_some_and(|by| causes.open.contains(&by));
+            let open = |index: &&u32| {
+                self.calls[**index as usize].caused_by.is_some_and(|by| causes.open.contains(&by))
+            };
             let narrow: Vec<u32> = calls.iter().filter(open).copied().collect();
             return if narrow.is_empty() { calls.clone() } else { narrow };
         }
         if causes.traced.is_some() {
             return Vec::new();
         }
-        let mut calls: Vec<u32> = causes.open.iter().filter_map(of_open).flatten().copied().collect();
+        let mut calls: Vec<u32> =
+            causes.open.iter().filter_map(of_open).flatten().copied().collect();
         calls.sort_unstable();
         calls
     }
@@ -342,18 +414,25 @@ impl Recording {
     /// A call that an exchange made which v2 has answered already.
     fn late(&self, list: &[u32], from: u32, stock: &Stock) -> Option<Pick> {
         stock.under_way.as_ref()?;
-        let fits = |index: &&u32| stock.is_free(self, **index) && stock.is_of_the_past(self, **index);
+        let fits =
+            |index: &&u32| stock.is_free(self, **index) && stock.is_of_the_past(self, **index);
         let &index = list.get(from as usize..)?.iter().take(CANDIDATES).find(fits)?;
         Some(Pick { index, again: false, takes: true })
     }
 
-    /// A call that changes something is not taken from another cause's stock: v1 made it for that one, not for this one.
-    /// It answers, but as one that v1 made less often.
+    /// A call that changes something is not taken from another cause's stock: v1 made it for that
+    /// one, not for this one. It answers, but as one that v1 made less often.
     fn strangers(&self, list: &[u32], stock: &Stock) -> Pick {
-        let free = |index: &&u32| self.calls[**index as usize].cause.is_none() && stock.is_free(self, **index);
+        let free = |index: &&u32| {
+            self.calls[**index as usize].cause.is_none() && stock.is_free(self, **index)
+        };
         match list.iter().take(CANDIDATES).find(free) {
             Some(&index) => Pick { index, again: false, takes: true },
-            None => Pick { index: *list.last().expect("equal calls are at least one"), again: true, takes: false },
+            None => Pick {
+                index: *list.last().expect("equal calls are at least one"),
+                again: true,
+                takes: false,
+            },
         }
     }
 
@@ -364,10 +443,15 @@ impl Recording {
             }
             *from += 1;
         }
-        Pick { index: *list.last().expect("equal calls are at least one"), again: true, takes: true }
+        Pick {
+            index: *list.last().expect("equal calls are at least one"),
+            again: true,
+            takes: true,
+        }
     }
 
-    /// The calls of a group that share a rare value which varies by itself (a cart's UUID, say) with the request.
+    /// The calls of a group that share a rare value which varies by itself (a cart's UUID, say)
+    /// with the request.
     fn sharing(&self, group: u32, taken: &features::Taken, scope: u64) -> Vec<u32> {
         let Some(scope) = self.scopes.get(&scope) else { return vec![] };
         let rare = taken
@@ -376,7 +460,11 @@ impl Recording {
             .filter(|feature| feature.weight == Weight::Volatile)
             .filter_map(|feature| scope.postings.get(&feature.value))
             .filter(|posting| posting.len() <= POSTING_TELLING);
-        let mut calls: Vec<u32> = rare.flatten().copied().filter(|&index| self.calls[index as usize].group == group).collect();
+        let mut calls: Vec<u32> = rare
+            .flatten()
+            .copied()
+            .filter(|&index| self.calls[index as usize].group == group)
+            .collect();
         calls.sort_unstable();
         calls.dedup();
         self.most_telling(calls.into_iter(), &taken.features)
@@ -406,7 +494,8 @@ impl Recording {
         for index in self.candidates(features, prepared.scope, causes) {
             let call = &self.calls[index as usize];
             let score = self.score(features, index, prepared.scope, causes);
-            match best.iter_mut().find(|(_, other)| self.calls[*other as usize].group == call.group) {
+            match best.iter_mut().find(|(_, other)| self.calls[*other as usize].group == call.group)
+            {
                 Some(known) if known.0 >= score => {}
                 Some(known) => *known = (score, index),
                 None => best.push((score, index)),
@@ -425,26 +514,43 @@ impl Recording {
         let group = self.calls[index as usize].group;
         let mut equal = self.own_calls(group, causes);
         if equal.is_empty() {
-            equal = self.most_telling(self.groups[group as usize].iter().copied().take(CANDIDATES), features);
+            equal = self.most_telling(
+                self.groups[group as usize].iter().copied().take(CANDIDATES),
+                features,
+            );
         }
         let pick = self.next_of(&equal, &mut 0, stock);
         if pick.again && policy.exhausted == Exhausted::Miss {
-            return Found::Miss { nearest: Some((pick.index, score)), reason: MissReason::Exhausted };
+            return Found::Miss {
+                nearest: Some((pick.index, score)),
+                reason: MissReason::Exhausted,
+            };
         }
-        Found::Answer { index: pick.index, tier: Tier::Nearest, score, again: pick.again, takes: true }
+        Found::Answer {
+            index: pick.index,
+            tier: Tier::Nearest,
+            score,
+            again: pick.again,
+            takes: true,
+        }
     }
 
-    /// Calls that may be the nearest: of the same cause, and those that share the request's rarest values.
+    /// Calls that may be the nearest: of the same cause, and those that share the request's rarest
+    /// values.
     fn candidates(&self, features: &[Feature], scope: u64, causes: &Causes) -> Vec<u32> {
         let Some(place) = self.scopes.get(&scope) else { return vec![] };
         let mut calls: Vec<u32> = Vec::new();
-        if let Some(of_cause) = causes.traced.and_then(|cause| self.near_cause.get(&(scope, cause))) {
+        if let Some(of_cause) = causes.traced.and_then(|cause| self.near_cause.get(&(scope, cause)))
+        {
             calls.extend(of_cause.iter().take(CANDIDATES));
         }
-        for of_open in causes.open.iter().filter_map(|number| self.near_ingress.get(&(scope, *number))) {
+        for of_open in
+            causes.open.iter().filter_map(|number| self.near_ingress.get(&(scope, *number)))
+        {
             calls.extend(of_open.iter().take(CANDIDATES.saturating_sub(calls.len())));
         }
-        let mut postings: Vec<&Vec<u32>> = features.iter().filter_map(|feature| place.postings.get(&feature.value)).collect();
+        let mut postings: Vec<&Vec<u32>> =
+            features.iter().filter_map(|feature| place.postings.get(&feature.value)).collect();
         postings.sort_by_key(|posting| posting.len());
         for posting in postings {
             if calls.len() >= CANDIDATES || posting.len() > POSTING_LONG && !calls.is_empty() {
@@ -460,8 +566,8 @@ impl Recording {
         calls
     }
 
-    /// The share of what the two have in common of what either has, by weight. A varying value that is equal by kind only
-    /// says nothing.
+    /// The share of what the two have in common of what either has, by weight. A varying value that
+    /// is equal by kind only says nothing.
     fn score(&self, features: &[Feature], index: u32, scope: u64, causes: &Causes) -> f64 {
         let call = &self.calls[index as usize];
         let scope = &self.scopes[&scope];
@@ -498,7 +604,12 @@ impl Recording {
     }
 
     /// Where a request differs from a recorded call, but for values that vary by themselves.
-    pub(super) fn places(&self, query: &Query<'_>, route: &str, index: u32) -> io::Result<Vec<Place>> {
+    pub(super) fn places(
+        &self,
+        query: &Query<'_>,
+        route: &str,
+        index: u32,
+    ) -> io::Result<Vec<Place>> {
         let call = &self.calls[index as usize];
         let body = self.asked(call)?;
         let mine = features::describe(&query.subject(route), &self.rules);
@@ -523,14 +634,23 @@ impl Recording {
                 _ => false,
             };
             if let Some(one) = mine.or(theirs).filter(|_| !equal) {
-                places.push(Place { place: one.place.clone(), expected: theirs.map(shown), actual: mine.map(shown) });
+                places.push(Place {
+                    place: one.place.clone(),
+                    expected: theirs.map(shown),
+                    actual: mine.map(shown),
+                });
             }
         }
     }
 }
 
-/// Walks two sorted lists of features by place; equal places together, the first of each value with the first.
-fn both<'a>(a: &'a [Feature], b: &'a [Feature], mut visit: impl FnMut(Option<&'a Feature>, Option<&'a Feature>)) {
+/// Walks two sorted lists of features by place; equal places together, the first of each value with
+/// the first.
+fn both<'a>(
+    a: &'a [Feature],
+    b: &'a [Feature],
+    mut visit: impl FnMut(Option<&'a Feature>, Option<&'a Feature>),
+) {
     let (mut i, mut j) = (0, 0);
     while i < a.len() || j < b.len() {
         let order = match (a.get(i), b.get(j)) {

@@ -1,6 +1,8 @@
-//! The recorded calls, indexed to be found by what they were: exactly, by kind, and by single values; and what caused each.
+//! The recorded calls, indexed to be found by what they were: exactly, by kind, and by single
+//! values; and what caused each.
 //!
-//! Exchanges are taken one by one: of what is no call only what may have caused one is kept, and large bodies go to disk.
+//! Exchanges are taken one by one: of what is no call only what may have caused one is kept, and
+//! large bodies go to disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -36,7 +38,10 @@ pub struct Selection {
 impl Selection {
     /// Whether it says anything.
     pub fn is_given(&self) -> bool {
-        !(self.ports.is_empty() && self.hosts.is_empty() && self.ingress_ports.is_empty() && self.ingress_hosts.is_empty())
+        !(self.ports.is_empty()
+            && self.hosts.is_empty()
+            && self.ingress_ports.is_empty()
+            && self.ingress_hosts.is_empty())
     }
 
     fn takes(&self, port: u16, host: &str) -> bool {
@@ -130,7 +135,9 @@ pub(super) struct Answer {
 
 impl Answer {
     fn of(call: &mut Exchange, shelf: &mut Shelf) -> io::Result<Result<Self, &'static str>> {
-        let Some(response) = call.response.take().filter(|_| call.completeness == Completeness::Complete) else {
+        let Some(response) =
+            call.response.take().filter(|_| call.completeness == Completeness::Complete)
+        else {
             return Ok(Err("the recording does not hold the whole answer of this call"));
         };
         let mut head = response.message;
@@ -146,7 +153,13 @@ impl Answer {
         let first = response.first_byte_ns.unwrap_or(0).max(0);
         let last = response.last_byte_ns.unwrap_or(first).max(first);
         let kept = shelf.keep(&body)?;
-        Ok(Ok(Self { head, body: kept, digest: hasher.finish(), first_byte_ns: first, last_byte_ns: last }))
+        Ok(Ok(Self {
+            head,
+            body: kept,
+            digest: hasher.finish(),
+            first_byte_ns: first,
+            last_byte_ns: last,
+        }))
     }
 }
 
@@ -221,7 +234,8 @@ pub struct Gatherer {
 }
 
 impl Gatherer {
-    /// Takes those that `selection` takes; where it says nothing, what v1's address called is known at the end.
+    /// Takes those that `selection` takes; where it says nothing, what v1's address called is known
+    /// at the end.
     pub fn new(selection: Selection) -> Self {
         Self {
             selection,
@@ -242,7 +256,11 @@ impl Gatherer {
             self.servers.insert(exchange.server.address);
             self.one_address |= exchange.client.address == exchange.server.address;
         }
-        let host = exchange.request.as_ref().map(|request| host_of(&request.message, &exchange)).unwrap_or_default();
+        let host = exchange
+            .request
+            .as_ref()
+            .map(|request| host_of(&request.message, &exchange))
+            .unwrap_or_default();
         let takes = !undecided && self.selection.takes(exchange.server.port, &host);
         if !takes {
             self.ingress.extend(Ingress::of(&exchange));
@@ -260,7 +278,17 @@ impl Gatherer {
             Content::Hashed { length, sha256 } => Asked::Hashed { length, sha256 },
         };
         let (client, server) = (exchange.client.address, exchange.server.address);
-        self.calls.push(Raw { id: exchange.id, at: request.at, client, server, host, request: message, names, asked, answer });
+        self.calls.push(Raw {
+            id: exchange.id,
+            at: request.at,
+            client,
+            server,
+            host,
+            request: message,
+            names,
+            asked,
+            answer,
+        });
         Ok(())
     }
 
@@ -269,7 +297,8 @@ impl Gatherer {
         if self.selection.is_given() {
             return false;
         }
-        // Seen from v1's node: who serves there is v1, and what v1's address calls elsewhere is outgoing.
+        // Seen from v1's node: who serves there is v1, and what v1's address calls elsewhere is
+        // outgoing.
         let servers = std::mem::take(&mut self.servers);
         let calls_out = |call: &Raw| servers.contains(&call.client) && call.client != call.server;
         if self.calls.iter().any(calls_out) {
@@ -306,8 +335,11 @@ impl Gatherer {
             let cause = traces.first().map(|_| recording.cause_of(&traces));
             let caused_by = finder.find(call.at, call.client, &traces, &call.names).map(|index| {
                 *numbers.entry(index).or_insert_with(|| {
-                    recording.ingress.push((self.ingress[index].id, self.ingress[index].names.clone()));
-                    u32::try_from(recording.ingress.len() - 1).expect("fewer exchanges than fit into memory")
+                    recording
+                        .ingress
+                        .push((self.ingress[index].id, self.ingress[index].names.clone()));
+                    u32::try_from(recording.ingress.len() - 1)
+                        .expect("fewer exchanges than fit into memory")
                 })
             });
             let route = recording.routes.route(&call.request.method, &call.request.target);
@@ -363,7 +395,11 @@ impl Recording {
     }
 
     /// Takes the outgoing calls from `exchanges` (in any order) and indexes them.
-    pub fn build(exchanges: Vec<Exchange>, selection: &Selection, rules: Rules) -> Result<Self, BuildError> {
+    pub fn build(
+        exchanges: Vec<Exchange>,
+        selection: &Selection,
+        rules: Rules,
+    ) -> Result<Self, BuildError> {
         let mut gatherer = Gatherer::new(selection.clone());
         for exchange in exchanges {
             gatherer.add(exchange).map_err(|error| BuildError::Disk(Arc::new(error)))?;
@@ -386,7 +422,8 @@ impl Recording {
         self.hosts.iter().map(|(host, calls)| (host.as_str(), *calls))
     }
 
-    /// Watches the exchanges that caused calls: for a replay in this process to tell when each is at v2.
+    /// Watches the exchanges that caused calls: for a replay in this process to tell when each is
+    /// at v2.
     pub fn watch(&self) -> UnderWay {
         let ids: Vec<ExchangeId> = self.ingress.iter().map(|(id, _)| *id).collect();
         UnderWay::watching(&ids)
@@ -422,12 +459,15 @@ impl Recording {
         call.caused_by.map(|number| self.ingress[number as usize].0)
     }
 
-    /// The cause's index for these traces: a known one, else a new one; all of them lead to it from now on.
+    /// The cause's index for these traces: a known one, else a new one; all of them lead to it from
+    /// now on.
     fn cause_of(&mut self, traces: &[u64]) -> u32 {
-        let cause = traces.iter().find_map(|trace| self.causes.get(trace).copied()).unwrap_or_else(|| {
-            self.cause_ids.push(None);
-            u32::try_from(self.cause_ids.len() - 1).expect("fewer causes than exchanges in memory")
-        });
+        let cause =
+            traces.iter().find_map(|trace| self.causes.get(trace).copied()).unwrap_or_else(|| {
+                self.cause_ids.push(None);
+                u32::try_from(self.cause_ids.len() - 1)
+                    .expect("fewer causes than exchanges in memory")
+            });
         for trace in traces {
             self.causes.entry(*trace).or_insert(cause);
         }
@@ -481,7 +521,8 @@ impl Recording {
             let answer = self.calls[index as usize].answer.as_ref().ok()?;
             Some((answer.head.status, answer.digest))
         };
-        let differ = |calls: &&Vec<u32>| calls.windows(2).any(|pair| answer(&pair[0]) != answer(&pair[1]));
+        let differ =
+            |calls: &&Vec<u32>| calls.windows(2).any(|pair| answer(&pair[0]) != answer(&pair[1]));
         self.exact.values().filter(differ).count() as u64
     }
 }
@@ -493,7 +534,12 @@ impl Recorded {
             Asked::Whole(_) => Content::Whole(body),
             Asked::Hashed { length, sha256 } => Content::Hashed { length, sha256 },
         };
-        Subject { route: &self.route, target: &self.request.target, headers: &self.request.headers, content }
+        Subject {
+            route: &self.route,
+            target: &self.request.target,
+            headers: &self.request.headers,
+            content,
+        }
     }
 }
 

@@ -1,7 +1,9 @@
-//! The mock on the network: a server by Host, a forward proxy, a CONNECT proxy and an HTTPS server on one port.
+//! The mock on the network: a server by Host, a forward proxy, a CONNECT proxy and an HTTPS server
+//! on one port.
 //!
-//! It fails closed: nothing in here opens a connection. A client that hangs holds its own connection only, and not for good;
-//! HTTP/1 is spoken by `h1`, with the bytes as they were recorded, HTTP/2 by `h2`.
+//! It fails closed: nothing in here opens a connection. A client that hangs holds its own
+//! connection only, and not for good; HTTP/1 is spoken by `h1`, with the bytes as they were
+//! recorded, HTTP/2 by `h2`.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -33,9 +35,11 @@ use crate::replay::UnderWay;
 const CONNECTIONS: usize = 10_000;
 /// How long a client may take for a head, a TLS handshake, the next piece of a body, or to read on.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a connection may be open without a request, in units of the patience: clients pool connections.
+/// How long a connection may be open without a request, in units of the patience: clients pool
+/// connections.
 const IDLE: u32 = 5;
-/// Most bytes of requests under way that are kept, of all connections together; beyond it bodies are hashed as they come.
+/// Most bytes of requests under way that are kept, of all connections together; beyond it bodies
+/// are hashed as they come.
 pub(super) const HELD_BYTES: usize = 256 << 20;
 /// Most tunnels and TLS sessions inside each other.
 const LAYERS: usize = 4;
@@ -208,8 +212,13 @@ impl Handle {
         Self::start_beside(recording, settings, false)
     }
 
-    /// Starts a mock; `watches` says that a replay in this process tells by [`Handle::under_way`] what is at v2.
-    pub fn start_beside(recording: Recording, settings: Settings, watches: bool) -> Result<Self, StartError> {
+    /// Starts a mock; `watches` says that a replay in this process tells by [`Handle::under_way`]
+    /// what is at v2.
+    pub fn start_beside(
+        recording: Recording,
+        settings: Settings,
+        watches: bool,
+    ) -> Result<Self, StartError> {
         raise_file_limit();
         let under_way = Arc::new(recording.watch());
         let recording = Arc::new(recording);
@@ -228,12 +237,19 @@ impl Handle {
             &settings.inputs,
             Stock::new(&recording, settings.copies, watches.then(|| Arc::clone(&under_way))),
         )
-        .map_err(|cause| StartError::Log { path: settings.log.clone().unwrap_or_default(), cause })?;
+        .map_err(|cause| StartError::Log {
+            path: settings.log.clone().unwrap_or_default(),
+            cause,
+        })?;
         let shared = Arc::new(Shared {
             recording,
             timing: settings.timing,
             aliases: settings.aliases,
-            own: [address.to_string(), format!("localhost:{}", address.port()), address.ip().to_string()],
+            own: [
+                address.to_string(),
+                format!("localhost:{}", address.port()),
+                address.ip().to_string(),
+            ],
             own_port: format!(":{}", address.port()),
             authority,
             explain: settings.explain,
@@ -284,8 +300,8 @@ impl Handle {
         self.shared.trouble.counts()
     }
 
-    /// Ends it and closes the ledger. Calls of v1 that v2 did not make are missing, unless they were caused by an exchange that
-    /// `replayed` denies. Must not be called within a runtime.
+    /// Ends it and closes the ledger. Calls of v1 that v2 did not make are missing, unless they
+    /// were caused by an exchange that `replayed` denies. Must not be called within a runtime.
     pub fn stop(mut self, replayed: &dyn Fn(ExchangeId) -> bool) -> io::Result<Finished> {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(END_PATIENCE);
@@ -303,12 +319,14 @@ impl Drop for Handle {
     }
 }
 
-/// As many connections as the system allows: the default of 1,024 files is less than a busy v2 opens.
+/// As many connections as the system allows: the default of 1,024 files is less than a busy v2
+/// opens.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         // Where it cannot be raised, what is there must do.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+        let _ =
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
 }
 
@@ -351,7 +369,8 @@ async fn serve(mut stream: Box<dyn Duplex>, mut connection: Connection, shared: 
     for _ in 0..LAYERS {
         let Some(first) = first_bytes(&mut stream, shared).await else { return };
         if first[0] == TLS_HANDSHAKE {
-            let Some(secure) = secure(Prefixed::new(first, stream), &connection, shared).await else {
+            let Some(secure) = secure(Prefixed::new(first, stream), &connection, shared).await
+            else {
                 return count(&shared.trouble.no_tls);
             };
             stream = secure;
@@ -383,7 +402,11 @@ async fn first_bytes(stream: &mut Box<dyn Duplex>, shared: &Shared) -> Option<Ve
 }
 
 /// The server's side of TLS, with a certificate for the name that the client asks for.
-async fn secure(stream: Prefixed, connection: &Connection, shared: &Shared) -> Option<Box<dyn Duplex>> {
+async fn secure(
+    stream: Prefixed,
+    connection: &Connection,
+    shared: &Shared,
+) -> Option<Box<dyn Duplex>> {
     let Some(authority) = &shared.authority else {
         tracing::warn!("a client speaks TLS: start the mock with --ca-dir to answer it");
         return None;
@@ -391,7 +414,9 @@ async fn secure(stream: Prefixed, connection: &Connection, shared: &Shared) -> O
     let accepted = tokio::time::timeout(shared.patience, async {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let name = start.client_hello().server_name().map(str::to_owned);
-        let name = name.or_else(|| connection.tunnel.as_deref().map(bare)).unwrap_or_else(|| shared.own[2].clone());
+        let name = name
+            .or_else(|| connection.tunnel.as_deref().map(bare))
+            .unwrap_or_else(|| shared.own[2].clone());
         let config = authority.server(&name).map_err(io::Error::other)?;
         start.into_stream(config).await
     });
@@ -406,7 +431,11 @@ async fn secure(stream: Prefixed, connection: &Connection, shared: &Shared) -> O
 /// A host without its port.
 fn bare(host: &str) -> String {
     let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some((name, port))
+            if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            name
+        }
         _ => host,
     };
     name.trim_start_matches('[').trim_end_matches(']').to_owned()

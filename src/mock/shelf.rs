@@ -1,5 +1,5 @@
-//! Where recorded bodies are kept: small ones in memory, large ones in a file without a name, so that memory follows the number of
-//! calls and not the size of what was answered.
+//! Where recorded bodies are kept: small ones in memory, large ones in a file without a name, so
+//! that memory follows the number of calls and not the size of what was answered.
 
 use std::fs::File;
 use std::io;
@@ -53,7 +53,8 @@ impl Shelf {
         Ok(Kept::OnDisk { at, length: bytes.len() as u64 })
     }
 
-    /// A part of a body: from `from` on, as much as there is and at most a block, and of a body in memory all.
+    /// A part of a body: from `from` on, as much as there is and at most a block, and of a body in
+    /// memory all.
     pub(super) fn part(&self, kept: &Kept, from: u64, until: u64) -> io::Result<Bytes> {
         let until = until.min(kept.len());
         let from = from.min(until);
@@ -88,8 +89,9 @@ mod tests {
     #[test]
     fn bodies_come_back_whole_and_in_parts_wherever_they_are() {
         let mut shelf = Shelf::default();
-        let bodies: Vec<Vec<u8>> =
-            [0, 1, IN_MEMORY, IN_MEMORY + 1, 3 * BLOCK + 7].map(|n| (0..n).map(|i| i as u8).collect()).into();
+        let bodies: Vec<Vec<u8>> = [0, 1, IN_MEMORY, IN_MEMORY + 1, 3 * BLOCK + 7]
+            .map(|n| (0..n).map(|i| i as u8).collect())
+            .into();
         let kept: Vec<Kept> = bodies.iter().map(|body| shelf.keep(body).unwrap()).collect();
         for (body, kept) in bodies.iter().zip(&kept) {
             assert_eq!(kept.len(), body.len() as u64);

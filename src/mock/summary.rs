@@ -1,4 +1,5 @@
-//! The ledger in short: calls by provider and route, and clusters of those that are not v1's, as there are of answers.
+//! The ledger in short: calls by provider and route, and clusters of those that are not v1's, as
+//! there are of answers.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -23,10 +24,11 @@ pub struct Cluster {
     pub route: String,
     /// Whether their method changes something at the provider.
     pub changes: bool,
-    /// Where they differ, indices as `[*]`, joined by `, `; empty where the call as a whole is the difference.
+    /// Where they differ, indices as `[*]`, joined by `, `; empty where the call as a whole is the
+    /// difference.
     pub places: String,
-    /// How: `"1299"→"1399"`, `×1.19`, `+100` where all change alike; `added`, `removed`, `changed`; empty where the call as a whole
-    /// is the difference.
+    /// How: `"1299"→"1399"`, `×1.19`, `+100` where all change alike; `added`, `removed`, `changed`;
+    /// empty where the call as a whole is the difference.
     pub shape: String,
     /// Why they are intended, where they were approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,7 +53,8 @@ pub struct Summary {
     pub unmatched_approvals: Vec<String>,
     /// By provider and route, most calls first.
     pub routes: Vec<RouteCounts>,
-    /// Everything but plain matches, by cause; calls that change something and were made too often come first.
+    /// Everything but plain matches, by cause; calls that change something and were made too often
+    /// come first.
     pub clusters: Vec<Cluster>,
     /// Whether the last line is there: the mock was ended in order.
     pub complete: bool,
@@ -71,13 +74,16 @@ pub struct RouteCounts {
 
 /// How many causes a cluster names.
 const CAUSES_KEPT: usize = 20;
-/// How many clusters a summary keeps apart; what is beyond is counted in the totals and routes only.
+/// How many clusters a summary keeps apart; what is beyond is counted in the totals and routes
+/// only.
 const CLUSTERS_KEPT: usize = 1_000;
 
 impl Summary {
-    /// Reads `egress.jsonl` and sums it up; calls that `approvals` name stay visible and are counted apart.
+    /// Reads `egress.jsonl` and sums it up; calls that `approvals` name stay visible and are
+    /// counted apart.
     pub fn read(reader: impl BufRead, approvals: &[CallApproval]) -> Result<Self, ReadError> {
-        let mut builder = Builder { approvals, used: vec![false; approvals.len()], ..Builder::default() };
+        let mut builder =
+            Builder { approvals, used: vec![false; approvals.len()], ..Builder::default() };
         let complete = read(reader, |call| builder.add(call))?;
         let mut summary = builder.finish();
         summary.complete = complete;
@@ -95,7 +101,8 @@ struct Builder<'a> {
     clusters: BTreeMap<Key, Draft>,
 }
 
-/// What calls of one cluster have in common: provider, route, verdict, order, the places with how they change, and the approval.
+/// What calls of one cluster have in common: provider, route, verdict, order, the places with how
+/// they change, and the approval.
 type Key = (String, String, Verdict, bool, String, String, Option<usize>);
 
 /// A cluster while it is gathered: what the changes at its first place have in common so far.
@@ -116,7 +123,9 @@ impl Draft {
             self.cluster.causes.push(cause);
         }
         let (pair, factor, step) = changes(call);
-        for (known, now) in [(&mut self.pair, pair), (&mut self.factor, factor), (&mut self.step, step)] {
+        for (known, now) in
+            [(&mut self.pair, pair), (&mut self.factor, factor), (&mut self.step, step)]
+        {
             if *known != now {
                 *known = None;
             }
@@ -140,7 +149,9 @@ const CHANGED: &str = "changed";
 
 /// How the first place of a call changed: as a pair, by a factor, by a step.
 fn changes(call: &Call) -> (Option<String>, Option<String>, Option<String>) {
-    let Some(Place { expected: Some(a), actual: Some(b), .. }) = call.places.first() else { return (None, None, None) };
+    let Some(Place { expected: Some(a), actual: Some(b), .. }) = call.places.first() else {
+        return (None, None, None);
+    };
     let short = a.chars().count().max(b.chars().count()) <= PAIR_SHOWN;
     let (factor, step) = numeric(a, b).unzip();
     let told = |shape: Option<String>| shape.filter(|shape| !shape.is_empty());
@@ -215,16 +226,23 @@ impl Builder<'_> {
 
     /// The approval of a call that is not v1's.
     fn approval(&self, call: &Call, places: &str, label: &str) -> Option<usize> {
-        let values = call.places.first().map_or([None, None], |place| [place.expected.as_deref(), place.actual.as_deref()]);
-        let what = [call.provider.as_str(), &call.route, kind(call.verdict, call.order_changed), places];
+        let values = call
+            .places
+            .first()
+            .map_or([None, None], |place| [place.expected.as_deref(), place.actual.as_deref()]);
+        let what =
+            [call.provider.as_str(), &call.route, kind(call.verdict, call.order_changed), places];
         self.approvals.iter().position(|approval| approval.fits(what, label, values))
     }
 
     fn finish(self) -> Summary {
         let unused = self.approvals.iter().zip(&self.used).filter(|(_, used)| !**used);
         let unmatched_approvals = unused.map(|(approval, _)| approval.text()).collect();
-        let mut routes: Vec<_> =
-            self.routes.into_iter().map(|((provider, route), counts)| RouteCounts { provider, route, counts }).collect();
+        let mut routes: Vec<_> = self
+            .routes
+            .into_iter()
+            .map(|((provider, route), counts)| RouteCounts { provider, route, counts })
+            .collect();
         routes.sort_by_key(|route| std::cmp::Reverse(route.counts.made() + route.counts.missing));
         let mut clusters: Vec<_> = self.clusters.into_values().map(Draft::finish).collect();
         clusters.sort_by_key(|cluster| {
@@ -239,7 +257,14 @@ impl Builder<'_> {
             };
             (rank, std::cmp::Reverse(cluster.calls))
         });
-        Summary { total: self.total, approved: self.approved, unmatched_approvals, routes, clusters, complete: false }
+        Summary {
+            total: self.total,
+            approved: self.approved,
+            unmatched_approvals,
+            routes,
+            clusters,
+            complete: false,
+        }
     }
 }
 
@@ -287,7 +312,10 @@ fn generalised(place: &str) -> String {
         let (before, from) = rest.split_at(open);
         out.push_str(before);
         let digits = from[1..].bytes().take_while(u8::is_ascii_digit).count();
-        if before.starts_with("path") || digits == 0 || from.as_bytes().get(1 + digits) != Some(&b']') {
+        if before.starts_with("path")
+            || digits == 0
+            || from.as_bytes().get(1 + digits) != Some(&b']')
+        {
             out.push('[');
             rest = &from[1..];
         } else {
@@ -321,7 +349,11 @@ mod tests {
             status: Some(200),
             score: 1.0,
             why: String::new(),
-            places: vec![Place { place: place.to_owned(), expected: Some("100".to_owned()), actual: Some("150".to_owned()) }],
+            places: vec![Place {
+                place: place.to_owned(),
+                expected: Some("100".to_owned()),
+                actual: Some("150".to_owned()),
+            }],
             order_changed: false,
             fault: None,
             repeat: String::new(),
@@ -330,7 +362,8 @@ mod tests {
 
     #[test]
     fn a_charge_made_twice_comes_first_and_indices_do_not_split_clusters() {
-        let mut text = serde_json::to_string(&Header::new(Timestamp::default(), vec![], 2)).unwrap();
+        let mut text =
+            serde_json::to_string(&Header::new(Timestamp::default(), vec![], 2)).unwrap();
         for line in [
             call(Verdict::Drifted, "POST", "$.items[0].price"),
             call(Verdict::Drifted, "POST", "$.items[17].price"),
@@ -343,14 +376,27 @@ mod tests {
         }
         let summary = Summary::read(text.as_bytes(), &[]).unwrap();
         assert!(!summary.complete, "its last line is not there");
-        assert_eq!((summary.total.made(), summary.total.missing, summary.total.unsafe_repeated), (4, 1, 1));
-        let seen: Vec<_> = summary.clusters.iter().map(|c| (c.verdict, c.places.as_str(), c.calls, c.causes.len())).collect();
+        assert_eq!(
+            (summary.total.made(), summary.total.missing, summary.total.unsafe_repeated),
+            (4, 1, 1)
+        );
+        let seen: Vec<_> = summary
+            .clusters
+            .iter()
+            .map(|c| (c.verdict, c.places.as_str(), c.calls, c.causes.len()))
+            .collect();
         assert_eq!(
             seen,
-            [(Verdict::Repeated, "", 1, 1), (Verdict::Drifted, "$.items[*].price", 2, 1), (Verdict::Missing, "", 1, 1)]
+            [
+                (Verdict::Repeated, "", 1, 1),
+                (Verdict::Drifted, "$.items[*].price", 2, 1),
+                (Verdict::Missing, "", 1, 1)
+            ]
         );
         text.push('\n');
-        text.push_str(&serde_json::to_string(&End::new(&summary.total, Broken::default())).unwrap());
+        text.push_str(
+            &serde_json::to_string(&End::new(&summary.total, Broken::default())).unwrap(),
+        );
         assert!(Summary::read(text.as_bytes(), &[]).unwrap().complete);
     }
 
@@ -367,20 +413,43 @@ mod tests {
         };
         let (alone, both) = (summary(&[&one]), summary(&[&one, &other, &other]));
         assert_eq!(alone.clusters[0].shape, "\"100\"→\"150\"");
-        assert_eq!((both.clusters.len(), both.clusters[0].shape.as_str(), both.clusters[0].calls), (1, "×1.5", 3));
-        assert_eq!((alone.clusters[0].id.len(), &alone.clusters[0].id), (10, &both.clusters[0].id), "the same in any run");
+        assert_eq!(
+            (both.clusters.len(), both.clusters[0].shape.as_str(), both.clusters[0].calls),
+            (1, "×1.5", 3)
+        );
+        assert_eq!(
+            (alone.clusters[0].id.len(), &alone.clusters[0].id),
+            (10, &both.clusters[0].id),
+            "the same in any run"
+        );
         let half = |approvals: &[CallApproval]| {
-            let mut builder = Builder { approvals, used: vec![false; approvals.len()], ..Builder::default() };
+            let mut builder =
+                Builder { approvals, used: vec![false; approvals.len()], ..Builder::default() };
             [&one, &other, &other].iter().for_each(|call| builder.add((*call).clone()));
             builder.finish()
         };
         let approval = both.clusters[0].approval("rounded up since v2", None);
         let all = half(std::slice::from_ref(&approval));
-        assert_eq!((all.clusters.len(), all.clusters[0].approved.as_deref()), (1, Some("approved: rounded up since v2")));
-        assert_eq!((all.total.unsafe_different(), all.approved.unsafe_different(), all.unmatched_approvals.len()), (3, 3, 0));
+        assert_eq!(
+            (all.clusters.len(), all.clusters[0].approved.as_deref()),
+            (1, Some("approved: rounded up since v2"))
+        );
+        assert_eq!(
+            (
+                all.total.unsafe_different(),
+                all.approved.unsafe_different(),
+                all.unmatched_approvals.len()
+            ),
+            (3, 3, 0)
+        );
         // One that holds for a part: the rest stays a difference of its own.
-        let part = half(&[CallApproval { shape: "\"200\"→\"300\"".to_owned(), ..approval.clone() }]);
-        let seen: Vec<_> = part.clusters.iter().map(|cluster| (cluster.calls, cluster.approved.is_some())).collect();
+        let part =
+            half(&[CallApproval { shape: "\"200\"→\"300\"".to_owned(), ..approval.clone() }]);
+        let seen: Vec<_> = part
+            .clusters
+            .iter()
+            .map(|cluster| (cluster.calls, cluster.approved.is_some()))
+            .collect();
         assert_eq!((seen, part.approved.drifted), (vec![(1, false), (2, true)], 2));
         let none = half(&[CallApproval { call: "extra".to_owned(), ..approval }]);
         assert_eq!((none.approved.different(), none.unmatched_approvals.len()), (0, 1));

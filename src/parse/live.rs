@@ -1,14 +1,18 @@
-//! Exchanges from live devices: one thread reads packets into batches, another parses them and writes exchanges as they complete,
-//! a bounded queue between them.
+//! Exchanges from live devices: one thread reads packets into batches, another parses them and
+//! writes exchanges as they complete, a bounded queue between them.
 //!
-//! Where the parser cannot keep up the reader waits and the kernel's ring takes up what comes. Before that is full, a share of the
-//! connections is let go of ([`overload`](crate::capture::overload)): they are counted, and the others stay whole. What the ring has
-//! no room for all the same the kernel counts, and every exchange that misses a byte of it is marked as damaged.
+//! Where the parser cannot keep up the reader waits and the kernel's ring takes up what comes.
+//! Before that is full, a share of the connections is let go of
+//! ([`overload`](crate::capture::overload)): they are counted, and the others stay whole. What the
+//! ring has no room for all the same the kernel counts, and every exchange that misses a byte of it
+//! is marked as damaged.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
+};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -106,7 +110,12 @@ struct Gathered {
 }
 
 /// The two sides, with the queue between them.
-fn queue(links: Vec<LinkType>, nanos: bool, bounds: Bounds, live: &Arc<Live>) -> (Gatherer, Gathered) {
+fn queue(
+    links: Vec<LinkType>,
+    nanos: bool,
+    bounds: Bounds,
+    live: &Arc<Live>,
+) -> (Gatherer, Gathered) {
     let (full, batches) = sync_channel(BATCHES);
     let (recycle, empty) = channel();
     let waiting = Arc::new(AtomicUsize::new(0));
@@ -135,7 +144,8 @@ fn queue(links: Vec<LinkType>, nanos: bool, bounds: Bounds, live: &Arc<Live>) ->
 }
 
 impl Gathered {
-    /// Looks at the backlog: how long ago the packets of `batch` were captured, and what waits behind them.
+    /// Looks at the backlog: how long ago the packets of `batch` were captured, and what waits
+    /// behind them.
     fn look(&mut self, batch: &Batch) {
         let lag_ns = batch.frames.first().map_or(0, |frame| Timestamp::now().since(frame.at));
         let crowded = self.waiting.load(Ordering::Relaxed) >= BATCHES / 2;
@@ -152,7 +162,9 @@ impl Gathered {
 fn tell(before: Share, share: Share) {
     let percent = share.percent();
     if before == Share::NONE {
-        tracing::warn!("exchanges cannot be made as fast as packets come: {percent:.0} % of the connections are let go of");
+        tracing::warn!(
+            "exchanges cannot be made as fast as packets come: {percent:.0} % of the connections are let go of"
+        );
     } else {
         tracing::info!("{percent:.0} % of the connections are let go of");
     }
@@ -215,13 +227,17 @@ struct Lines {
     /// Exchanges of the current file.
     exchanges: u64,
     ledger: Ledger,
-    /// Known when the last file ends: what the exchanges of the others do not tell stands in files behind them.
+    /// Known when the last file ends: what the exchanges of the others do not tell stands in files
+    /// behind them.
     rest: Rest,
 }
 
 impl Records for Lines {
     fn start(&self, out: &mut Vec<u8>) {
-        let header = Header { capture: Some(self.capture.clone()), ..Header::new(Timestamp::now(), self.inputs.clone()) };
+        let header = Header {
+            capture: Some(self.capture.clone()),
+            ..Header::new(Timestamp::now(), self.inputs.clone())
+        };
         log::write_line(out, &header.redacted(self.redacted.clone()));
     }
 
@@ -269,8 +285,8 @@ pub struct Exchanges {
 }
 
 impl Recording {
-    /// Parses what `tap` gives and writes the exchanges by `plan`, redacted where there is a redactor, until `stop` is told or
-    /// [`Self::stop`] is called.
+    /// Parses what `tap` gives and writes the exchanges by `plan`, redacted where there is a
+    /// redactor, until `stop` is told or [`Self::stop`] is called.
     pub fn begin(
         tap: Tap,
         options: &Options,
@@ -291,14 +307,19 @@ impl Recording {
             },
         )?;
         let live = Arc::new(Live::default());
-        let links = tap.interfaces().iter().map(|interface| LinkType(interface.link_type)).collect();
+        let links =
+            tap.interfaces().iter().map(|interface| LinkType(interface.link_type)).collect();
         let (mut gatherer, source) = queue(links, tap.nanos(), Bounds::default(), &live);
-        let parse = Parse::start(Box::new(source), options, move |mut exchange: Exchange, text: &mut Vec<u8>| {
-            if let Some(redactor) = &redactor {
-                redactor.apply(&mut exchange);
-            }
-            log::write_rest(text, &exchange);
-        });
+        let parse = Parse::start(
+            Box::new(source),
+            options,
+            move |mut exchange: Exchange, text: &mut Vec<u8>| {
+                if let Some(redactor) = &redactor {
+                    redactor.apply(&mut exchange);
+                }
+                log::write_rest(text, &exchange);
+            },
+        );
         let parser = spawn("capture-parse", {
             let (live, stop) = (Arc::clone(&live), Arc::clone(&stop));
             move || write(parse, output, &live, &stop)
@@ -320,7 +341,8 @@ impl Recording {
         &self.live
     }
 
-    /// Ends it: takes what the kernel still holds, writes what is not complete as what it is, completes the file.
+    /// Ends it: takes what the kernel still holds, writes what is not complete as what it is,
+    /// completes the file.
     pub fn stop(self) -> Exchanges {
         self.stop.tell();
         let read = self.reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -332,16 +354,30 @@ impl Recording {
             written: parsed.bytes,
             failure: parsed.failure.or_else(|| read.err().map(RecordError::from)),
         };
-        Exchanges { recorded, exchanges: parsed.exchanges, lost: parsed.lost, ledger: parsed.ledger }
+        Exchanges {
+            recorded,
+            exchanges: parsed.exchanges,
+            lost: parsed.lost,
+            ledger: parsed.ledger,
+        }
     }
 }
 
-fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, RecordError> {
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, RecordError> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(RecordError::Thread)
 }
 
-/// Writes exchanges until the reader is gone. After a failure it goes on parsing, so that the reader never waits for ever.
-fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Lines>, live: &Live, stop: &Stop) -> Parsed {
+/// Writes exchanges until the reader is gone. After a failure it goes on parsing, so that the
+/// reader never waits for ever.
+fn write<R: super::Render<Item = ()>>(
+    mut parse: Parse<R>,
+    mut output: Output<Lines>,
+    live: &Live,
+    stop: &Stop,
+) -> Parsed {
     let mut parsed = Parsed::default();
     let mut text = Vec::new();
     loop {
@@ -374,7 +410,9 @@ fn write<R: super::Render<Item = ()>>(mut parse: Parse<R>, mut output: Output<Li
     }
     let summary = parse.summary().unwrap_or_default();
     summary.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let of = |counts: &std::collections::BTreeMap<String, u64>, name: &str| counts.get(name).copied().unwrap_or_default();
+    let of = |counts: &std::collections::BTreeMap<String, u64>, name: &str| {
+        counts.get(name).copied().unwrap_or_default()
+    };
     live.shed(of(&summary.ledger.noted, "shed-connections"), of(&summary.ledger.rejected, "shed"));
     parsed.ledger = summary.ledger;
     output.records_mut().ledger.clone_from(&parsed.ledger);
@@ -407,7 +445,8 @@ mod tests {
         gatherer.pause();
     }
 
-    /// Which connections are let go of, and that the others stay whole, is shown with the parser's own tests, which have no clock.
+    /// Which connections are let go of, and that the others stay whole, is shown with the parser's
+    /// own tests, which have no clock.
     #[test]
     fn a_growing_queue_asks_to_let_go_of_more_and_a_short_one_does_not() {
         let live = Arc::new(Live::default());
@@ -425,7 +464,8 @@ mod tests {
             assert_eq!(batch.frames.len(), 1);
             shares.push(source.share_to_shed());
         }
-        // The first look has nothing to compare with; the last ones leave less than half a queue behind.
+        // The first look has nothing to compare with; the last ones leave less than half a queue
+        // behind.
         assert_eq!(shares[0], Share::NONE);
         assert!(shares[..crowded].is_sorted_by(|before, after| before < after), "{shares:?}");
         assert!(shares[crowded..].iter().all(|share| *share == shares[crowded - 1]), "{shares:?}");

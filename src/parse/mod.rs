@@ -1,9 +1,11 @@
 //! The parallel driver: packets in, exchanges out, in the order in which they were completed.
 //!
-//! A round is a batch of packets on its way: filled, decoded, then reassembled, paired and rendered, given out. With several
-//! threads a round is filled and decoded while the one before it is reassembled; the work is cut by packets (decoding) or by shard
-//! (everything with state). A connection belongs to one of [`SHARDS`] shards, whatever the number of threads, so every decision,
-//! also that of a limit, depends on the packets alone: the output is byte-equal for any number of threads.
+//! A round is a batch of packets on its way: filled, decoded, then reassembled, paired and
+//! rendered, given out. With several threads a round is filled and decoded while the one before it
+//! is reassembled; the work is cut by packets (decoding) or by shard (everything with state). A
+//! connection belongs to one of [`SHARDS`] shards, whatever the number of threads, so every
+//! decision, also that of a limit, depends on the packets alone: the output is byte-equal for any
+//! number of threads.
 
 pub mod live;
 mod round;
@@ -21,7 +23,8 @@ use crate::reassemble::Shed;
 use round::Engine;
 use shard::Made;
 
-/// Parts that the connections are divided into. More than any machine's threads that would pay, so that they balance.
+/// Parts that the connections are divided into. More than any machine's threads that would pay, so
+/// that they balance.
 pub const SHARDS: usize = 32;
 
 /// What to parse, and how.
@@ -49,8 +52,9 @@ impl Default for Options {
     }
 }
 
-/// Turns an exchange into what the caller wants of it, in the shard's thread: a value, and text appended to a buffer. This
-/// happens before its connection has a rank, so `exchange.id` means nothing yet: [`Output`] tells it.
+/// Turns an exchange into what the caller wants of it, in the shard's thread: a value, and text
+/// appended to a buffer. This happens before its connection has a rank, so `exchange.id` means
+/// nothing yet: [`Output`] tells it.
 pub trait Render: Send + Sync + 'static {
     /// The value.
     type Item: Send;
@@ -120,7 +124,8 @@ impl<T> Output<T> {
         Self::new(1)
     }
 
-    /// Takes these exchanges, in their order, in place of all that it held; its buffers are used again.
+    /// Takes these exchanges, in their order, in place of all that it held; its buffers are used
+    /// again.
     pub fn refill<R: Render<Item = T>, E>(
         &mut self,
         exchanges: impl Iterator<Item = Result<Exchange, E>>,
@@ -148,7 +153,8 @@ impl<T> Output<T> {
 
     /// The exchanges in order: names, values, taken out, and their text.
     pub fn drain(&mut self) -> impl Iterator<Item = (Name, T, &[u8])> {
-        let mut shards: Vec<_> = self.shards.iter_mut().map(|made| (&made.text, &mut made.entries)).collect();
+        let mut shards: Vec<_> =
+            self.shards.iter_mut().map(|made| (&made.text, &mut made.entries)).collect();
         self.order.drain(..).filter_map(move |(shard, place)| {
             let (text, entries) = &mut shards[shard as usize];
             let entry = &mut entries[place as usize];
@@ -157,8 +163,8 @@ impl<T> Output<T> {
         })
     }
 
-    /// Pieces of lines for `exchanges.jsonl`, in order, where [`log::write_rest`] wrote the text: what is put together gives
-    /// the lines. For writing many at once.
+    /// Pieces of lines for `exchanges.jsonl`, in order, where [`log::write_rest`] wrote the text:
+    /// what is put together gives the lines. For writing many at once.
     pub fn lines(&mut self) -> impl Iterator<Item = &[u8]> {
         self.names.clear();
         self.name_ends.clear();
@@ -196,7 +202,11 @@ pub struct Parse<R: Render> {
 
 enum Driver<R: Render> {
     Here(Box<Engine<R>>),
-    There { outputs: Receiver<Told<R::Item>>, back: SyncSender<Output<R::Item>>, thread: Option<JoinHandle<()>> },
+    There {
+        outputs: Receiver<Told<R::Item>>,
+        back: SyncSender<Output<R::Item>>,
+        thread: Option<JoinHandle<()>>,
+    },
     Ended,
 }
 
@@ -207,7 +217,11 @@ enum Told<T> {
 }
 
 /// Runs the engine to its end, or until nobody listens any more.
-fn drive<R: Render>(mut engine: Engine<R>, tell: &SyncSender<Told<R::Item>>, used: &Receiver<Output<R::Item>>) {
+fn drive<R: Render>(
+    mut engine: Engine<R>,
+    tell: &SyncSender<Told<R::Item>>,
+    used: &Receiver<Output<R::Item>>,
+) {
     loop {
         let (told, more) = match engine.step(used) {
             Ok(Some(output)) => (Told::Output(output), true),
@@ -229,7 +243,9 @@ impl<R: Render> Parse<R> {
     pub fn start(source: Box<dyn PacketSource>, options: &Options, render: R) -> Self {
         let engine = Engine::new(source, options, render);
         let threads = options.threads.max(1);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("parse-{n}"));
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|n| format!("parse-{n}"));
         let driver = match (threads, pool.build()) {
             (2.., Ok(pool)) => {
                 let (tell, outputs) = sync_channel(AHEAD);
@@ -246,7 +262,8 @@ impl<R: Render> Parse<R> {
         Self { driver, current: None, summary: None }
     }
 
-    /// The exchanges that were completed next; none once the input is used up, and [`Self::summary`] is there.
+    /// The exchanges that were completed next; none once the input is used up, and
+    /// [`Self::summary`] is there.
     pub fn next_output(&mut self) -> Result<Option<&mut Output<R::Item>>, CaptureError> {
         let used = self.current.take();
         match &mut self.driver {

@@ -1,5 +1,6 @@
-//! A round on its way through the steps, and the engine that moves rounds on: all steps of one round after each other
-//! (one thread), or one round read and decoded while the one before it is reassembled.
+//! A round on its way through the steps, and the engine that moves rounds on: all steps of one
+//! round after each other (one thread), or one round read and decoded while the one before it is
+//! reassembled.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -55,7 +56,9 @@ impl Chunk {
         self.fragments.clear();
         for (number, frame) in (batch.first + from as u64..).zip(frames) {
             match decode(frame, batch.bytes(frame), number, key) {
-                Ok(Decoded::Segment(segment)) => self.segments[segment.pair.shard(SHARDS)].push(segment),
+                Ok(Decoded::Segment(segment)) => {
+                    self.segments[segment.pair.shard(SHARDS)].push(segment)
+                }
                 Ok(Decoded::Fragment(fragment)) => self.fragments.push(fragment),
                 Err(reject) => *self.rejects.entry(reject).or_default() += 1,
             }
@@ -82,7 +85,8 @@ pub(super) struct Engine<R: Render> {
     rejects: BTreeMap<Reject, u64>,
     packets: u64,
     connections: u64,
-    /// Connections that have closed, with the packets at which that was known, in order; for the next exchange to name.
+    /// Connections that have closed, with the packets at which that was known, in order; for the
+    /// next exchange to name.
     closed: VecDeque<(u64, Closed)>,
     /// Connections that were open when the capture ended.
     open: u64,
@@ -99,7 +103,13 @@ pub(super) struct Engine<R: Render> {
 impl<R: Render> Engine<R> {
     pub(super) fn new(source: Box<dyn PacketSource>, options: &Options, render: R) -> Self {
         let render = Arc::new(render);
-        let table = || Table::new(Pairings::new(Arc::clone(&render), options.http), Limits::share(SHARDS), options.ports.clone());
+        let table = || {
+            Table::new(
+                Pairings::new(Arc::clone(&render), options.http),
+                Limits::share(SHARDS),
+                options.ports.clone(),
+            )
+        };
         Self {
             source,
             key: HashKey::default(),
@@ -140,14 +150,30 @@ impl<R: Render> Engine<R> {
         self.exhausted = round.last;
         round.decode_alone(self.key);
         self.join_fragments(&mut round);
-        for (index, (shard, made)) in self.shards.iter_mut().zip(&mut round.output.shards).enumerate() {
-            reassemble(shard, index, &round.chunks, &round.batch, &round.joined, round.share, round.last, &self.ranks, made);
+        for (index, (shard, made)) in
+            self.shards.iter_mut().zip(&mut round.output.shards).enumerate()
+        {
+            reassemble(
+                shard,
+                index,
+                &round.chunks,
+                &round.batch,
+                &round.joined,
+                round.share,
+                round.last,
+                &self.ranks,
+                made,
+            );
         }
         Ok(self.finish_round(round))
     }
 
-    /// Reads and decodes a round while the one before it is reassembled. None where no round came to its end.
-    pub(super) fn step(&mut self, used: &Receiver<Output<R::Item>>) -> Result<Option<Output<R::Item>>, CaptureError> {
+    /// Reads and decodes a round while the one before it is reassembled. None where no round came
+    /// to its end.
+    pub(super) fn step(
+        &mut self,
+        used: &Receiver<Output<R::Item>>,
+    ) -> Result<Option<Output<R::Item>>, CaptureError> {
         while let Ok(output) = used.try_recv() {
             self.recycle(output);
         }
@@ -158,7 +184,8 @@ impl<R: Render> Engine<R> {
         rayon::scope(|scope| {
             if let Some(round) = &mut fresh {
                 let failure = &mut failure;
-                // The thread that read a block begins to decode it, as it has it in its cache; idle ones help.
+                // The thread that read a block begins to decode it, as it has it in its cache; idle
+                // ones help.
                 scope.spawn(move |scope| match fill(source, round) {
                     Ok(()) => {
                         let Round { batch, chunks, .. } = round;
@@ -167,7 +194,9 @@ impl<R: Render> Engine<R> {
                         let needed = batch.frames.len().div_ceil(size);
                         chunks.resize_with(needed.max(chunks.len()), Chunk::default);
                         let (chunks, unneeded) = chunks.split_at_mut(needed);
-                        for (n, (chunk, frames)) in chunks.iter_mut().zip(batch.frames.chunks(size)).enumerate() {
+                        for (n, (chunk, frames)) in
+                            chunks.iter_mut().zip(batch.frames.chunks(size)).enumerate()
+                        {
                             scope.spawn(move |_| chunk.decode(batch, n * size, frames, key));
                         }
                         for chunk in unneeded {
@@ -178,9 +207,13 @@ impl<R: Render> Engine<R> {
                 });
             }
             if let Some(Round { batch, chunks, joined, output, share, last, .. }) = decoded {
-                let (batch, chunks, joined, share, last) = (&*batch, &*chunks, &*joined, *share, *last);
-                for (index, (shard, made)) in shards.iter_mut().zip(&mut output.shards).enumerate() {
-                    scope.spawn(move |_| reassemble(shard, index, chunks, batch, joined, share, last, ranks, made));
+                let (batch, chunks, joined, share, last) =
+                    (&*batch, &*chunks, &*joined, *share, *last);
+                for (index, (shard, made)) in shards.iter_mut().zip(&mut output.shards).enumerate()
+                {
+                    scope.spawn(move |_| {
+                        reassemble(shard, index, chunks, batch, joined, share, last, ranks, made)
+                    });
                 }
             }
         });
@@ -216,10 +249,13 @@ impl<R: Render> Engine<R> {
                 *self.rejects.entry(reject).or_default() += packets;
             }
             for fragment in std::mem::take(&mut chunk.fragments) {
-                let (start, block) = (fragment.start as usize, &batch.blocks[fragment.block as usize]);
+                let (start, block) =
+                    (fragment.start as usize, &batch.blocks[fragment.block as usize]);
                 let bytes = &block[start..start + fragment.length as usize];
                 let place = (batch.blocks.len() + joined.len()) as u32;
-                let Joined::Whole(decoded, bytes, others) = self.fragments.add(&fragment, bytes, place, self.key) else {
+                let Joined::Whole(decoded, bytes, others) =
+                    self.fragments.add(&fragment, bytes, place, self.key)
+                else {
                     continue;
                 };
                 match decoded {
@@ -231,7 +267,9 @@ impl<R: Render> Engine<R> {
                         segments.insert(at, segment);
                     }
                     // Fragments of a tunnelled fragment: rare enough to be named and left.
-                    Ok(Decoded::Fragment(_)) => *self.rejects.entry(Reject::NestedFragment).or_default() += others + 1,
+                    Ok(Decoded::Fragment(_)) => {
+                        *self.rejects.entry(Reject::NestedFragment).or_default() += others + 1
+                    }
                     Err(reject) => *self.rejects.entry(reject).or_default() += others + 1,
                 }
             }
@@ -241,17 +279,20 @@ impl<R: Render> Engine<R> {
         }
     }
 
-    /// Lets go of what the connections that hold most hold, where all together hold too much. Between two rounds, so that
-    /// who must let go does not depend on the number of threads.
+    /// Lets go of what the connections that hold most hold, where all together hold too much.
+    /// Between two rounds, so that who must let go does not depend on the number of threads.
     fn bound_memory(&mut self, round: &mut Round<R::Item>) {
         let mut held: usize = self.shards.iter().map(Table::held).sum();
         if held <= self.held_bytes {
             return;
         }
-        let of_shard =
-            |(shard, table): (usize, &ShardTable<R>)| table.holders().map(move |holder| (holder, shard)).collect::<Vec<_>>();
+        let of_shard = |(shard, table): (usize, &ShardTable<R>)| {
+            table.holders().map(move |holder| (holder, shard)).collect::<Vec<_>>()
+        };
         let mut holders: Vec<_> = self.shards.iter().enumerate().flat_map(of_shard).collect();
-        holders.sort_unstable_by_key(|&((bytes, first_packet, _), _)| (std::cmp::Reverse(bytes), first_packet));
+        holders.sort_unstable_by_key(|&((bytes, first_packet, _), _)| {
+            (std::cmp::Reverse(bytes), first_packet)
+        });
         for (shard, made) in self.shards.iter_mut().zip(&mut round.output.shards) {
             std::mem::swap(&mut shard.streams().made, made);
         }
@@ -289,7 +330,13 @@ impl<R: Render> Engine<R> {
                 if let Some(first) = entry.unranked {
                     entry.id.connection = self.ranks.of(first).expect(RANKED);
                 }
-                keys.push((entry.packet, entry.id.connection, entry.id.ordinal, shard as u32, place as u32));
+                keys.push((
+                    entry.packet,
+                    entry.id.connection,
+                    entry.id.ordinal,
+                    shard as u32,
+                    place as u32,
+                ));
             }
         }
         keys.sort_unstable();
@@ -334,7 +381,11 @@ impl<R: Render> Engine<R> {
         ledger.note("connections", self.connections);
         ledger.note("packets-unaccounted", self.packets.abs_diff(ledger.input));
         let closed = self.closed.iter().map(|(_, closed)| *closed).collect();
-        Summary { ledger, warnings: self.source.warnings(), rest: Rest { closed, open: Some(self.open) } }
+        Summary {
+            ledger,
+            warnings: self.source.warnings(),
+            rest: Rest { closed, open: Some(self.open) },
+        }
     }
 }
 
@@ -367,7 +418,10 @@ fn fill<T>(source: &mut Box<dyn PacketSource>, round: &mut Round<T>) -> Result<(
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of a round, borrowed apart from each other")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of a round, borrowed apart from each other"
+)]
 fn reassemble<R: Render>(
     shard: &mut ShardTable<R>,
     index: usize,
@@ -385,7 +439,10 @@ fn reassemble<R: Render>(
     shard.rank_started(|first_packet| ranks.of(first_packet));
     for segment in chunks.iter().flat_map(|chunk| &chunk.segments[index]) {
         let block = segment.block as usize;
-        let block = batch.blocks.get(block).map_or_else(|| &joined[block - batch.blocks.len()], |block| &**block);
+        let block = batch
+            .blocks
+            .get(block)
+            .map_or_else(|| &joined[block - batch.blocks.len()], |block| &**block);
         let start = segment.start as usize;
         shard.segment(segment, &block[start..start + segment.captured as usize]);
     }

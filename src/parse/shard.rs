@@ -31,8 +31,8 @@ pub(super) struct Ended {
     pub(super) closed: Closed,
 }
 
-/// An exchange that is complete, or as complete as it will be: rendered where its bytes are still at hand, before its
-/// connection has a rank.
+/// An exchange that is complete, or as complete as it will be: rendered where its bytes are still
+/// at hand, before its connection has a rank.
 #[derive(Debug)]
 pub(super) struct Entry<T> {
     /// The packet at which it was known.
@@ -55,10 +55,24 @@ impl<T> Default for Made<T> {
 
 impl<T> Made<T> {
     /// Renders one exchange.
-    pub(super) fn add<R: Render<Item = T>>(&mut self, render: &R, mut exchange: Exchange, packet: u64, unranked: Option<u64>) {
-        let (id, closed, start) = (exchange.id, std::mem::take(&mut exchange.closed), self.text.len());
+    pub(super) fn add<R: Render<Item = T>>(
+        &mut self,
+        render: &R,
+        mut exchange: Exchange,
+        packet: u64,
+        unranked: Option<u64>,
+    ) {
+        let (id, closed, start) =
+            (exchange.id, std::mem::take(&mut exchange.closed), self.text.len());
         let item = Some(render.render(exchange, &mut self.text));
-        self.entries.push(Entry { packet, unranked, id, closed, item, text: start..self.text.len() });
+        self.entries.push(Entry {
+            packet,
+            unranked,
+            id,
+            closed,
+            item,
+            text: start..self.text.len(),
+        });
     }
 
     pub(super) fn clear(&mut self) {
@@ -69,7 +83,8 @@ impl<T> Made<T> {
     }
 }
 
-/// Ranks of the connections that a round started: `base` and up, in the order of their first packets.
+/// Ranks of the connections that a round started: `base` and up, in the order of their first
+/// packets.
 #[derive(Debug, Default)]
 pub(super) struct Ranks {
     pub(super) base: u64,
@@ -136,7 +151,11 @@ impl<R: Render> Pairings<R> {
         match at {
             Some(at) => {
                 let unranked = if rank.is_none() { Some(*first_packet) } else { None };
-                self.made.ends.push(Ended { packet: self.now.packet, unranked, closed: Closed(rank.unwrap_or_default(), at) });
+                self.made.ends.push(Ended {
+                    packet: self.now.packet,
+                    unranked,
+                    closed: Closed(rank.unwrap_or_default(), at),
+                });
             }
             None => self.made.open += 1,
         }
@@ -195,7 +214,8 @@ impl<R: Render> Streams for Pairings<R> {
         }
         self.step(lane, |pairing, mut out| match event {
             StreamEvent::Bytes { direction, payload, acked, mark, .. } => {
-                let mark = pairing::Mark { at: mark.at, packet: mark.packet, ack: acked, cut: false };
+                let mark =
+                    pairing::Mark { at: mark.at, packet: mark.packet, ack: acked, cut: false };
                 pairing.bytes(direction, payload, mark, &mut out);
             }
             StreamEvent::Gap { direction, bytes, missing, mark, .. } => {
@@ -203,7 +223,9 @@ impl<R: Render> Streams for Pairings<R> {
                 let mark = pairing::Mark { at: mark.at, packet: mark.packet, ack: None, cut };
                 pairing.gap(direction, bytes, mark, &mut out);
             }
-            StreamEvent::Close { direction, end: End::Fin, .. } => pairing.close(direction, Ending::Closed, &mut out),
+            StreamEvent::Close { direction, end: End::Fin, .. } => {
+                pairing.close(direction, Ending::Closed, &mut out)
+            }
             // Not seen to the end: `finish` says the same for both directions.
             StreamEvent::Close { .. } => {}
         });

@@ -1,5 +1,5 @@
-//! Conversations that are cut into packets, shuffled, repeated, split anew and thinned out: the same exchanges come out, or a
-//! counted gap, and never a wrong one.
+//! Conversations that are cut into packets, shuffled, repeated, split anew and thinned out: the
+//! same exchanges come out, or a counted gap, and never a wrong one.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -26,7 +26,12 @@ impl PacketSource for Memory {
         batch.first = self.given + 1;
         for packet in self.packets.drain(..self.together.min(self.packets.len())) {
             self.given += 1;
-            batch.push(Timestamp::from_nanos(self.given as i64 * 1_000_000), LinkType::RAW, packet.len() as u32, &packet);
+            batch.push(
+                Timestamp::from_nanos(self.given as i64 * 1_000_000),
+                LinkType::RAW,
+                packet.len() as u32,
+                &packet,
+            );
         }
         Ok(!batch.frames.is_empty())
     }
@@ -82,12 +87,14 @@ impl Wire {
         packet.extend_from_slice(&ends[from].1.to_be_bytes());
         packet.extend_from_slice(&ends[1 - from].1.to_be_bytes());
         packet.extend_from_slice(&self.seq[from].to_be_bytes());
-        packet.extend_from_slice(&if flags & 16 == 0 { 0 } else { self.seq[1 - from] }.to_be_bytes());
+        packet
+            .extend_from_slice(&if flags & 16 == 0 { 0 } else { self.seq[1 - from] }.to_be_bytes());
         packet.extend_from_slice(&[0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
         packet.extend_from_slice(payload);
         self.packets.push(packet);
         self.ident += 1;
-        self.seq[from] = self.seq[from].wrapping_add(payload.len() as u32 + u32::from(flags & 3 != 0));
+        self.seq[from] =
+            self.seq[from].wrapping_add(payload.len() as u32 + u32::from(flags & 3 != 0));
     }
 
     /// Bytes of one side in segments of at most `most` bytes, each acknowledged.
@@ -103,7 +110,13 @@ impl Wire {
 }
 
 /// A conversation of `count` exchanges on each of `connections` connections, interleaved.
-fn conversation(random: &mut Random, connections: usize, count: usize, isn: [u32; 2], most: usize) -> Vec<Vec<u8>> {
+fn conversation(
+    random: &mut Random,
+    connections: usize,
+    count: usize,
+    isn: [u32; 2],
+    most: usize,
+) -> Vec<Vec<u8>> {
     let mut wires: Vec<VecDeque<Vec<u8>>> = Vec::new();
     for connection in 0..connections {
         let mut wire = Wire::new(40_000 + connection as u16, isn);
@@ -118,7 +131,10 @@ fn conversation(random: &mut Random, connections: usize, count: usize, isn: [u32
             let answer = if random.below(2) == 0 {
                 format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len())
             } else {
-                format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{answer}\r\n0\r\n\r\n", answer.len())
+                format!(
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{answer}\r\n0\r\n\r\n",
+                    answer.len()
+                )
             };
             wire.say(1, answer.as_bytes(), random, most);
         }
@@ -144,7 +160,8 @@ fn run(packets: Vec<Vec<u8>>, threads: usize, together: usize) -> (Vec<Exchange>
 
 fn run_with(packets: Vec<Vec<u8>>, together: usize, options: &Options) -> (Vec<Exchange>, Ledger) {
     let source = Memory { packets: packets.into(), given: 0, together };
-    let mut parse = Parse::start(Box::new(source), options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
+    let mut parse =
+        Parse::start(Box::new(source), options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
     let mut exchanges = Vec::new();
     while let Some(output) = parse.next_output().expect("memory can be read") {
         exchanges.extend(output.drain().map(|(name, exchange, _)| name.give(exchange)));
@@ -157,8 +174,12 @@ fn facts(exchanges: &[Exchange]) -> Vec<String> {
     let mut facts: Vec<String> = exchanges
         .iter()
         .map(|exchange| {
-            let request = exchange.request.as_ref().map(|r| (&r.message.method, &r.message.target, &r.message.body.bytes));
-            let response = exchange.response.as_ref().map(|r| (r.message.status, &r.message.body.bytes));
+            let request = exchange
+                .request
+                .as_ref()
+                .map(|r| (&r.message.method, &r.message.target, &r.message.body.bytes));
+            let response =
+                exchange.response.as_ref().map(|r| (r.message.status, &r.message.body.bytes));
             format!("{} {:?} {request:?} {response:?}", exchange.client, exchange.completeness)
         })
         .collect();
@@ -166,11 +187,14 @@ fn facts(exchanges: &[Exchange]) -> Vec<String> {
     facts
 }
 
-/// What [`Keep::Outline`](http::parser::Keep) promises to leave of an exchange; more is left of a head that came in several packets.
+/// What [`Keep::Outline`](http::parser::Keep) promises to leave of an exchange; more is left of a
+/// head that came in several packets.
 fn outlined(mut exchange: Exchange) -> Exchange {
     let strip = |headers: &mut http::Headers, body: &mut http::Body| {
         let named = |name: &[u8]| {
-            ["host", "content-length", "transfer-encoding"].iter().any(|one| name.eq_ignore_ascii_case(one.as_bytes()))
+            ["host", "content-length", "transfer-encoding"]
+                .iter()
+                .any(|one| name.eq_ignore_ascii_case(one.as_bytes()))
         };
         *headers = headers.iter().filter(|(name, _)| named(name)).collect();
         (body.bytes, body.sha256) = (bytes::Bytes::new(), None);
@@ -320,7 +344,8 @@ fn ports_used_again_are_another_connection() {
         packets.append(&mut wire.packets);
     }
     let (got, _) = run(packets, 1, 7);
-    let ids: Vec<String> = got.iter().map(|exchange| format!("{} {:?}", exchange.id, exchange.completeness)).collect();
+    let ids: Vec<String> =
+        got.iter().map(|exchange| format!("{} {:?}", exchange.id, exchange.completeness)).collect();
     assert_eq!(ids, ["0-0 Complete", "1-0 Complete"]);
 }
 
@@ -368,7 +393,9 @@ fn what_all_connections_hold_is_bounded_and_counted() {
         assert!(!whole || body.length == 60_000, "{exchange:?}");
         assert!(body.is_cut() == (body.sha256.is_some()) || !whole, "what is not kept is hashed");
     }
-    assert!(got.iter().any(|exchange| exchange.request.as_ref().is_some_and(|request| request.message.body.is_cut())));
+    assert!(got.iter().any(|exchange| {
+        exchange.request.as_ref().is_some_and(|request| request.message.body.is_cut())
+    }));
     assert_eq!(run_with(packets, 100, &bounded(4)), (got, ledger));
 }
 
@@ -386,7 +413,8 @@ fn held_bytes_beyond_the_limit_of_a_direction_are_given_up_as_a_gap() {
     assert_eq!(ledger.noted["tcp-bytes-given-up-by-a-limit"], 10, "{ledger:?}");
 }
 
-/// Packets from memory, where the batches from `from` up to `to` tell to let go of half of the connections.
+/// Packets from memory, where the batches from `from` up to `to` tell to let go of half of the
+/// connections.
 struct Crowded {
     memory: Memory,
     batches: usize,
@@ -420,13 +448,15 @@ impl PacketSource for Crowded {
 fn what_is_let_go_of_is_whole_connections_counted_and_the_rest_is_complete() {
     let (connections, count, together) = (60, 6, 50);
     let mut random = Random(11);
-    // One after the other in thirds, so that some are over before, some begin within, and some after.
+    // One after the other in thirds, so that some are over before, some begin within, and some
+    // after.
     let packets: Vec<Vec<u8>> = (0..3)
         .flat_map(|third| {
             let mut part = conversation(&mut random, connections / 3, count, [1_000, 9_000], 200);
             part.iter_mut().for_each(|packet| packet[15] = 9 + 10 * third);
             for packet in &mut part {
-                // Clients of each third have an address of their own, whichever way the packet goes.
+                // Clients of each third have an address of their own, whichever way the packet
+                // goes.
                 if packet[19] == 9 {
                     packet[19] = 9 + 10 * third;
                     packet[15] = 1;
@@ -440,10 +470,11 @@ fn what_is_let_go_of_is_whole_connections_counted_and_the_rest_is_complete() {
     let run = |threads: usize, crowded: &Range<usize>| {
         let memory = Memory { packets: packets.clone().into(), given: 0, together };
         let source = Crowded { memory, batches: 0, crowded: crowded.clone() };
-        let mut parse =
-            Parse::start(Box::new(source), &Options { threads, ..Options::default() }, |exchange: Exchange, _: &mut Vec<u8>| {
-                exchange
-            });
+        let mut parse = Parse::start(
+            Box::new(source),
+            &Options { threads, ..Options::default() },
+            |exchange: Exchange, _: &mut Vec<u8>| exchange,
+        );
         let mut exchanges = Vec::new();
         let mut shed = Shed::default();
         while let Some(output) = parse.next_output().expect("memory can be read") {
@@ -461,17 +492,25 @@ fn what_is_let_go_of_is_whole_connections_counted_and_the_rest_is_complete() {
         // Each is one of those that come out where nothing is let go of.
         assert!(facts(&exchanges).iter().all(|fact| known.binary_search(fact).is_ok()));
         assert_eq!((ledger.balance(), ledger.input), (0, all), "{ledger:?}");
-        assert_eq!((ledger.noted["shed-connections"], ledger.rejected["shed"] >= shed.packets), (shed.connections, true));
+        assert_eq!(
+            (ledger.noted["shed-connections"], ledger.rejected["shed"] >= shed.packets),
+            (shed.connections, true)
+        );
         // About half of the two thirds that were seen in that time.
         assert!((5..=35).contains(&shed.connections), "{shed:?}");
         assert!(shed.exchanges > 0 && !exchanges.is_empty(), "{shed:?}");
         // Of a connection the first exchanges are kept, without a hole.
         for end in exchanges.iter().map(|exchange| exchange.client) {
-            let of_end: Vec<u32> = exchanges.iter().filter(|one| one.client == end).map(|one| one.id.ordinal).collect();
+            let of_end: Vec<u32> = exchanges
+                .iter()
+                .filter(|one| one.client == end)
+                .map(|one| one.id.ordinal)
+                .collect();
             assert_eq!(of_end, (0..of_end.len() as u32).collect::<Vec<_>>(), "{end}");
         }
         // The last third begins when all is well again.
-        let last = exchanges.iter().filter(|one| one.client.to_string().starts_with("10.0.0.29:")).count();
+        let last =
+            exchanges.iter().filter(|one| one.client.to_string().starts_with("10.0.0.29:")).count();
         assert_eq!(last, connections / 3 * count);
     }
 }

@@ -1,7 +1,9 @@
-//! One connection: both sides, who is the client, what can be handed on, and what is proved to be missing.
+//! One connection: both sides, who is the client, what can be handed on, and what is proved to be
+//! missing.
 //!
-//! Invariants: a byte is handed on once and in order; a held byte lies behind `Side::next`; no event comes behind `Close` of
-//! its direction; the stream, where there is one, is finished exactly once.
+//! Invariants: a byte is handed on once and in order; a held byte lies behind `Side::next`; no
+//! event comes behind `Close` of its direction; the stream, where there is one, is finished exactly
+//! once.
 
 use super::sequence::advance;
 use super::side::Side;
@@ -14,7 +16,8 @@ use crate::time::Timestamp;
 /// Sequence numbers further away than this are another connection's.
 const FAR: i64 = 1 << 24;
 
-/// The furthest that an acknowledgement is believed to lie ahead of what was seen, in bytes: the largest window (RFC 7323 §2.3).
+/// The furthest that an acknowledgement is believed to lie ahead of what was seen, in bytes: the
+/// largest window (RFC 7323 §2.3).
 const FURTHEST_ACK: i64 = 1 << 30;
 
 pub(super) struct Connection<S> {
@@ -62,7 +65,8 @@ pub(super) enum LeftOut {
     Shed { followed: u64 },
 }
 
-/// A SYN may come so many times (both ends, retransmitted) before the next one is another connection's.
+/// A SYN may come so many times (both ends, retransmitted) before the next one is another
+/// connection's.
 const SYN_PACKETS: u64 = 4;
 
 /// What a segment is to a connection with the same ends.
@@ -109,17 +113,26 @@ impl<S> Connection<S> {
         self.sides[0].held_bytes + self.sides[1].held_bytes
     }
 
-    /// Whether a segment from another virtual network is part of this connection all the same: the packet was seen in both,
-    /// or its numbers follow on.
+    /// Whether a segment from another virtual network is part of this connection all the same: the
+    /// packet was seen in both, or its numbers follow on.
     pub(super) fn meshes(&self, segment: &Segment) -> bool {
         let (s, r) = ends(segment);
         if self.sides[s].has_seen(segment.fingerprint) {
             return true;
         }
-        let near = |side: &Side, number: u32| side.known && (side.offset(number) - side.next).abs() < 1 << 20;
+        let near = |side: &Side, number: u32| {
+            side.known && (side.offset(number) - side.next).abs() < 1 << 20
+        };
         match (segment.flags.has(Flags::SYN), segment.flags.has(Flags::ACK)) {
-            (true, true) => self.sides[r].known && self.sides[r].offset(segment.ack) == 0 && !self.sides[s].known,
-            (false, true) => near(&self.sides[r], segment.ack) && (near(&self.sides[s], segment.seq) || !self.sides[s].seen),
+            (true, true) => {
+                self.sides[r].known
+                    && self.sides[r].offset(segment.ack) == 0
+                    && !self.sides[s].known
+            }
+            (false, true) => {
+                near(&self.sides[r], segment.ack)
+                    && (near(&self.sides[s], segment.seq) || !self.sides[s].seen)
+            }
             _ => false,
         }
     }
@@ -150,7 +163,8 @@ impl<S> Connection<S> {
         if segment.flags.has(Flags::RST) || (side.offset(segment.seq) - side.next).abs() < FAR {
             return Belongs::Yes;
         }
-        let far_ack = !has_ack || !other.known || (other.offset(segment.ack) - other.next).abs() >= FAR;
+        let far_ack =
+            !has_ack || !other.known || (other.offset(segment.ack) - other.next).abs() >= FAR;
         if far_ack { Belongs::NewEpoch } else { Belongs::Yes }
     }
 
@@ -166,7 +180,8 @@ impl<S> Connection<S> {
         let (s, r) = ends(segment);
         let mark = Mark { packet: segment.number, at: segment.at };
         let flags = segment.flags;
-        let special = segment.length > 0 || flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0) != 0;
+        let special =
+            segment.length > 0 || flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0) != 0;
         if self.sides[s].is_repeated(segment.fingerprint) && (special || segment.identified) {
             return false;
         }
@@ -203,7 +218,16 @@ impl<S> Connection<S> {
             }
             if segment.length > 0 {
                 self.bytes += u64::from(segment.length);
-                self.payload(s, from, payload, segment.length - segment.captured, ack, mark, streams, notes);
+                self.payload(
+                    s,
+                    from,
+                    payload,
+                    segment.length - segment.captured,
+                    ack,
+                    mark,
+                    streams,
+                    notes,
+                );
             }
         }
         self.pump(streams, notes);
@@ -237,8 +261,13 @@ impl<S> Connection<S> {
 
     /// Notes what the segment acknowledges; answers the offset in the other direction.
     fn acknowledge(&mut self, segment: &Segment, s: usize, r: usize, mark: Mark) -> Option<i64> {
-        if self.answered && self.handshake_ns.is_none() && self.syn_from == Some(s) && !segment.flags.has(Flags::SYN) {
-            self.handshake_ns = self.opened_at.map(|opened| mark.at.since(opened)).filter(|&nanos| nanos >= 0);
+        if self.answered
+            && self.handshake_ns.is_none()
+            && self.syn_from == Some(s)
+            && !segment.flags.has(Flags::SYN)
+        {
+            self.handshake_ns =
+                self.opened_at.map(|opened| mark.at.since(opened)).filter(|&nanos| nanos >= 0);
         }
         let other = &mut self.sides[r];
         if !other.known {
@@ -300,24 +329,30 @@ impl<S> Connection<S> {
         notes.differing_retransmissions += u64::from(differing > 0);
     }
 
-    /// Whether everything that the sender had received before is handed on: bytes come behind what caused them.
+    /// Whether everything that the sender had received before is handed on: bytes come behind what
+    /// caused them.
     fn has_cause(&self, s: usize, ack: Option<i64>) -> bool {
         let other = &self.sides[1 - s];
         // The one more is a FIN, seen or not; nothing comes behind a FIN that was told.
-        ack.is_none_or(|ack| ack <= other.next + 1) || other.closed || (self.one_sided && !other.seen) || self.unread[1 - s]
+        ack.is_none_or(|ack| ack <= other.next + 1)
+            || other.closed
+            || (self.one_sided && !other.seen)
+            || self.unread[1 - s]
     }
 
     fn direction(&self, s: usize) -> Direction {
         if self.client == Some(s) { Direction::ToServer } else { Direction::ToClient }
     }
 
-    /// Something is to be told: the stream begins, unless it has. The client is who opened the connection, else who has the
-    /// higher port; content has the last word, behind this stage, as a server may call its client back.
+    /// Something is to be told: the stream begins, unless it has. The client is who opened the
+    /// connection, else who has the higher port; content has the last word, behind this stage, as a
+    /// server may call its client back.
     fn open<T: Streams<Stream = S>>(&mut self, streams: &mut T) {
         if self.stream.is_some() {
             return;
         }
-        let client = self.syn_from.unwrap_or(usize::from(self.pair.high.port >= self.pair.low.port));
+        let client =
+            self.syn_from.unwrap_or(usize::from(self.pair.high.port >= self.pair.low.port));
         let ends = [self.pair.low, self.pair.high];
         self.client = Some(client);
         self.stream = Some(streams.open(&Opened {
@@ -332,7 +367,14 @@ impl<S> Connection<S> {
     }
 
     /// Hands on the next bytes of a side.
-    fn deliver<T: Streams<Stream = S>>(&mut self, s: usize, payload: &[u8], ack: Option<i64>, mark: Mark, streams: &mut T) {
+    fn deliver<T: Streams<Stream = S>>(
+        &mut self,
+        s: usize,
+        payload: &[u8],
+        ack: Option<i64>,
+        mark: Mark,
+        streams: &mut T,
+    ) {
         let side = &mut self.sides[s];
         if !side.started {
             (side.started, side.origin) = (true, side.next);
@@ -342,7 +384,8 @@ impl<S> Connection<S> {
         let direction = self.direction(s);
         let other = &self.sides[1 - s];
         let origin = if other.started { other.origin } else { other.next };
-        let acked = ack.filter(|_| other.seen).map(|ack| (ack.min(other.next) - origin).max(0) as u64);
+        let acked =
+            ack.filter(|_| other.seen).map(|ack| (ack.min(other.next) - origin).max(0) as u64);
         let Some(stream) = &mut self.stream else { return };
         streams.event(stream, StreamEvent::Bytes { direction, payload, acked, mark });
         if !streams.wants(stream, direction) {
@@ -351,8 +394,16 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Bytes that a packet had and the capture cut off are missing, unless held ones start among them.
-    fn deliver_cut<T: Streams<Stream = S>>(&mut self, s: usize, cut: u32, mark: Mark, streams: &mut T, notes: &mut Notes) {
+    /// Bytes that a packet had and the capture cut off are missing, unless held ones start among
+    /// them.
+    fn deliver_cut<T: Streams<Stream = S>>(
+        &mut self,
+        s: usize,
+        cut: u32,
+        mark: Mark,
+        streams: &mut T,
+        notes: &mut Notes,
+    ) {
         if cut == 0 {
             return;
         }
@@ -387,7 +438,8 @@ impl<S> Connection<S> {
         self.open(streams);
         let direction = self.direction(s);
         if let Some(stream) = &mut self.stream {
-            streams.event(stream, StreamEvent::Gap { direction, bytes: bytes as u64, missing, mark });
+            streams
+                .event(stream, StreamEvent::Gap { direction, bytes: bytes as u64, missing, mark });
         }
     }
 
@@ -399,14 +451,18 @@ impl<S> Connection<S> {
         // Almost always nothing waits.
         while !(self.sides[0].held.is_empty() && self.sides[1].held.is_empty()) {
             let can = [0, 1].map(|s| self.sides[s].is_contiguous());
-            let ready = [0, 1].map(|s| can[s] && self.has_cause(s, self.sides[s].head().and_then(|(_, held)| held.ack)));
-            let packet = |s: usize| self.sides[s].head().map_or(u64::MAX, |(_, held)| held.mark.packet);
+            let ready = [0, 1].map(|s| {
+                can[s] && self.has_cause(s, self.sides[s].head().and_then(|(_, held)| held.ack))
+            });
+            let packet =
+                |s: usize| self.sides[s].head().map_or(u64::MAX, |(_, held)| held.mark.packet);
             let earlier = usize::from(packet(1) < packet(0));
             let s = match (ready, can) {
                 ([true, true], _) => earlier,
                 ([true, false], _) => 0,
                 ([false, true], _) => 1,
-                // Each waits for the other: retransmissions acknowledge more than the first copy did.
+                // Each waits for the other: retransmissions acknowledge more than the first copy
+                // did.
                 (_, [true, true]) => earlier,
                 _ => break,
             };
@@ -415,7 +471,12 @@ impl<S> Connection<S> {
         self.tell_fin(streams, notes);
     }
 
-    fn deliver_held<T: Streams<Stream = S>>(&mut self, s: usize, streams: &mut T, notes: &mut Notes) {
+    fn deliver_held<T: Streams<Stream = S>>(
+        &mut self,
+        s: usize,
+        streams: &mut T,
+        notes: &mut Notes,
+    ) {
         let Some((at, held)) = self.sides[s].pop() else { return };
         let known = (self.sides[s].next - at).max(0) as usize;
         if let Some(fresh) = held.bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
@@ -436,9 +497,11 @@ impl<S> Connection<S> {
                 && let Some(stream) = &mut self.stream
             {
                 self.sides[s].closed = true;
-                // What is held can only lie behind the end, and a receiver takes nothing from there.
+                // What is held can only lie behind the end, and a receiver takes nothing from
+                // there.
                 notes.behind_fin_bytes += self.sides[s].forget_held();
-                let direction = if self.client == Some(s) { Direction::ToServer } else { Direction::ToClient };
+                let direction =
+                    if self.client == Some(s) { Direction::ToServer } else { Direction::ToClient };
                 streams.event(stream, StreamEvent::Close { direction, end: End::Fin, mark });
             }
         }
@@ -446,11 +509,20 @@ impl<S> Connection<S> {
 
     /// Whether both sides have closed and every byte was handed on.
     pub(super) fn is_complete(&self) -> bool {
-        self.sides.iter().all(|side| side.fin.is_some_and(|(end, _)| end <= side.next) && side.held.is_empty())
+        self.sides
+            .iter()
+            .all(|side| side.fin.is_some_and(|(end, _)| end <= side.next) && side.held.is_empty())
     }
 
-    /// Declares what cannot come any more: acknowledged, and waited for long enough; or beyond the limits.
-    fn prove_loss<T: Streams<Stream = S>>(&mut self, now: Mark, streams: &mut T, limits: &Limits, notes: &mut Notes) {
+    /// Declares what cannot come any more: acknowledged, and waited for long enough; or beyond the
+    /// limits.
+    fn prove_loss<T: Streams<Stream = S>>(
+        &mut self,
+        now: Mark,
+        streams: &mut T,
+        limits: &Limits,
+        notes: &mut Notes,
+    ) {
         if self.sides[0].held.is_empty() && self.sides[1].held.is_empty() {
             return;
         }
@@ -460,8 +532,12 @@ impl<S> Connection<S> {
                 let old = now.at.since(held.mark.at) > limits.reorder_ns;
                 let waited = old || self.sides[s].held_bytes > limits.reorder_bytes;
                 // A side that nobody answers in the capture can never be proved to miss bytes.
-                let unanswered = !self.sides[1 - s].seen && self.sides[s].held_bytes > limits.reorder_bytes;
-                if !((acked && waited) || unanswered || self.sides[s].held_bytes > limits.held_bytes) {
+                let unanswered =
+                    !self.sides[1 - s].seen && self.sides[s].held_bytes > limits.reorder_bytes;
+                if !((acked && waited)
+                    || unanswered
+                    || self.sides[s].held_bytes > limits.held_bytes)
+                {
                     break;
                 }
                 let missing = if acked || unanswered { Missing::Lost } else { Missing::Limit };
@@ -472,7 +548,13 @@ impl<S> Connection<S> {
     }
 
     /// Gives up what the first held bytes of `s` wait for: bytes before them, or their cause.
-    fn unblock<T: Streams<Stream = S>>(&mut self, s: usize, missing: Missing, streams: &mut T, notes: &mut Notes) {
+    fn unblock<T: Streams<Stream = S>>(
+        &mut self,
+        s: usize,
+        missing: Missing,
+        streams: &mut T,
+        notes: &mut Notes,
+    ) {
         let Some((at, held)) = self.sides[s].head() else { return };
         let (ack, mark) = (held.ack, held.mark);
         if at > self.sides[s].next {
@@ -494,8 +576,8 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Follows it no longer: what is held of it is dropped, its exchanges under way are not told, and its packets are only counted.
-    /// Answers how many exchanges were under way.
+    /// Follows it no longer: what is held of it is dropped, its exchanges under way are not told,
+    /// and its packets are only counted. Answers how many exchanges were under way.
     pub(super) fn let_go<T: Streams<Stream = S>>(&mut self, streams: &mut T) -> u64 {
         self.left_out = Some(LeftOut::Shed { followed: self.packets });
         self.sides.iter_mut().for_each(Side::drop_held);
@@ -506,11 +588,20 @@ impl<S> Connection<S> {
     }
 
     /// Gives up everything that is held, because there is no room for it.
-    pub(super) fn give_up_held<T: Streams<Stream = S>>(&mut self, streams: &mut T, notes: &mut Notes) {
+    pub(super) fn give_up_held<T: Streams<Stream = S>>(
+        &mut self,
+        streams: &mut T,
+        notes: &mut Notes,
+    ) {
         self.drain(Missing::Limit, streams, notes);
     }
 
-    fn drain<T: Streams<Stream = S>>(&mut self, missing: Missing, streams: &mut T, notes: &mut Notes) {
+    fn drain<T: Streams<Stream = S>>(
+        &mut self,
+        missing: Missing,
+        streams: &mut T,
+        notes: &mut Notes,
+    ) {
         loop {
             self.pump(streams, notes);
             let head = |s: usize| self.sides[s].head().map(|(_, held)| (held.mark.packet, s));
@@ -520,7 +611,13 @@ impl<S> Connection<S> {
     }
 
     /// Ends it: hands on what is held, tells what is missing, closes both directions.
-    pub(super) fn end<T: Streams<Stream = S>>(&mut self, how: End, now: Mark, streams: &mut T, notes: &mut Notes) {
+    pub(super) fn end<T: Streams<Stream = S>>(
+        &mut self,
+        how: End,
+        now: Mark,
+        streams: &mut T,
+        notes: &mut Notes,
+    ) {
         if self.over {
             return;
         }
@@ -534,7 +631,9 @@ impl<S> Connection<S> {
                 let missing = match side.fin {
                     Some((end, _)) => end - side.next,
                     // One byte more than was seen is a FIN that the capture does not hold.
-                    None => Some(side.acked - side.next).filter(|&bytes| bytes > 1).unwrap_or_default(),
+                    None => {
+                        Some(side.acked - side.next).filter(|&bytes| bytes > 1).unwrap_or_default()
+                    }
                 };
                 if missing > 0 && side.seen {
                     self.gap(s, self.sides[s].next + missing, Missing::Lost, now, streams, notes);

@@ -1,10 +1,13 @@
-//! From segments to the byte streams of connections, both directions, in the order in which the ends saw them.
+//! From segments to the byte streams of connections, both directions, in the order in which the
+//! ends saw them.
 //!
-//! In: [`Segment`](crate::decode::Segment)s of one shard in capture order. Out: [`StreamEvent`]s to a [`Streams`]. What is
-//! missing is told as a gap only where that is proved (the peer acknowledged it, or the connection is over) or where a named
-//! limit was hit; until then it may still come, since captures are out of order. A byte is handed on once: the first copy wins.
+//! In: [`Segment`](crate::decode::Segment)s of one shard in capture order. Out: [`StreamEvent`]s to
+//! a [`Streams`]. What is missing is told as a gap only where that is proved (the peer acknowledged
+//! it, or the connection is over) or where a named limit was hit; until then it may still come,
+//! since captures are out of order. A byte is handed on once: the first copy wins.
 //!
-//! An answer is handed on behind the request that it acknowledges, whatever the order of their packets in the capture.
+//! An answer is handed on behind the request that it acknowledges, whatever the order of their
+//! packets in the capture.
 
 mod connection;
 mod sequence;
@@ -28,7 +31,8 @@ pub struct Mark {
 /// Why bytes are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// The capture does not hold them, although the peer received them or the connection went on behind them.
+    /// The capture does not hold them, although the peer received them or the connection went on
+    /// behind them.
     Lost,
     /// The packet was longer than what was captured of it.
     Cut,
@@ -60,7 +64,8 @@ pub enum StreamEvent<'a> {
         direction: Direction,
         /// The bytes; valid during the call.
         payload: &'a [u8],
-        /// How many bytes of the other direction their sender had received, gaps counted; none where that is not known.
+        /// How many bytes of the other direction their sender had received, gaps counted; none
+        /// where that is not known.
         acked: Option<u64>,
         /// The packet that carried them.
         mark: Mark,
@@ -135,7 +140,8 @@ pub trait Streams {
     /// It is over: both directions were closed.
     fn finish(&mut self, stream: Self::Stream) -> Finished;
 
-    /// Nobody follows it any more: what is under way in it is not told. Answers how many messages or exchanges that are, too.
+    /// Nobody follows it any more: what is under way in it is not told. Answers how many messages
+    /// or exchanges that are, too.
     fn abandon(&mut self, stream: Self::Stream) -> (Finished, u64);
 }
 

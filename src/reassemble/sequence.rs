@@ -1,6 +1,7 @@
 //! Sequence numbers (RFC 9293 §3.4): 32 bits that wrap, seen as 64-bit offsets near a known place.
 
-/// The offset of `seq` in a stream whose offset 0 has sequence number `base`: the one nearest to `near`.
+/// The offset of `seq` in a stream whose offset 0 has sequence number `base`: the one nearest to
+/// `near`.
 pub(super) const fn offset(seq: u32, base: u32, near: i64) -> i64 {
     let expected = base.wrapping_add(near as u32);
     near + seq.wrapping_sub(expected) as i32 as i64
@@ -31,7 +32,9 @@ mod tests {
 
     #[test]
     fn syn_and_fin_take_a_number_each() {
-        for (syn, length, fin, want) in [(false, 0, false, 0), (true, 0, false, 1), (true, 5, false, 6), (false, 5, true, 6)] {
+        for (syn, length, fin, want) in
+            [(false, 0, false, 0), (true, 0, false, 1), (true, 5, false, 6), (false, 5, true, 6)]
+        {
             assert_eq!(advance(syn, length, fin), want);
         }
     }

@@ -1,5 +1,6 @@
-//! One direction of a connection: where it starts, what was handed on, what is held until the bytes before it come, and what
-//! the peer acknowledged. Offsets count from the first byte behind the SYN, or from where the capture joined.
+//! One direction of a connection: where it starts, what was handed on, what is held until the bytes
+//! before it come, and what the peer acknowledged. Offsets count from the first byte behind the
+//! SYN, or from where the capture joined.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +58,15 @@ impl Side {
 
     /// Says which sequence number offset 0 has.
     pub(super) fn start_at(&mut self, seq: u32, firm: bool) {
-        *self = Self { base: seq, known: true, firm, seen: self.seen, recent: self.recent, turn: self.turn, ..Self::default() };
+        *self = Self {
+            base: seq,
+            known: true,
+            firm,
+            seen: self.seen,
+            recent: self.recent,
+            turn: self.turn,
+            ..Self::default()
+        };
     }
 
     /// Where nothing was handed on yet and the start was a guess, an earlier byte moves it.
@@ -82,15 +91,27 @@ impl Side {
         self.recent.contains(&fingerprint)
     }
 
-    /// Holds what is not there yet of `bytes`, which start at `from` and are followed by `cut` missing ones. Answers how many
-    /// bytes were there already, and how many of those were different.
-    pub(super) fn hold(&mut self, from: i64, bytes: &[u8], cut: u32, ack: Option<i64>, mark: Mark) -> (u64, u64) {
+    /// Holds what is not there yet of `bytes`, which start at `from` and are followed by `cut`
+    /// missing ones. Answers how many bytes were there already, and how many of those were
+    /// different.
+    pub(super) fn hold(
+        &mut self,
+        from: i64,
+        bytes: &[u8],
+        cut: u32,
+        ack: Option<i64>,
+        mark: Mark,
+    ) -> (u64, u64) {
         let end = from + bytes.len() as i64;
         let (mut at, mut repeated, mut differing) = (from.max(self.next), 0, 0);
         repeated += (at - from).max(0) as u64;
         while at < end {
             // The entry that covers `at`, else the next one behind it.
-            let covering = self.held.range(..=at).next_back().filter(|(start, held)| *start + held.bytes.len() as i64 > at);
+            let covering = self
+                .held
+                .range(..=at)
+                .next_back()
+                .filter(|(start, held)| *start + held.bytes.len() as i64 > at);
             if let Some((&start, held)) = covering {
                 let covered = (start + held.bytes.len() as i64).min(end);
                 let theirs = &bytes[(at - from) as usize..(covered - from) as usize];

@@ -1,7 +1,7 @@
-//! The connections of one shard: found by their ends and virtual network, told apart when ports are used again, ended when
-//! they are over, quiet for too long, or too many, and let go of where a live capture says so ([`Table::shed_share`]). Everything
-//! here depends on the segments and on that share alone, so that the same capture gives the same events however many threads
-//! there are.
+//! The connections of one shard: found by their ends and virtual network, told apart when ports are
+//! used again, ended when they are over, quiet for too long, or too many, and let go of where a
+//! live capture says so ([`Table::shed_share`]). Everything here depends on the segments and on
+//! that share alone, so that the same capture gives the same events however many threads there are.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -19,7 +19,8 @@ use crate::time::Timestamp;
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
-    /// Bytes held in one direction before the missing ones are given up although they may still come.
+    /// Bytes held in one direction before the missing ones are given up although they may still
+    /// come.
     pub held_bytes: usize,
     /// Bytes held behind a hole that the peer acknowledged, before it is a gap.
     pub reorder_bytes: usize,
@@ -221,8 +222,9 @@ impl<T: Streams> Table<T> {
         &mut self.streams
     }
 
-    /// From now on, connections of this share are let go of when a packet of them comes. One that was let go of stays so, also
-    /// where the share sinks: the rest of it would begin with half an exchange.
+    /// From now on, connections of this share are let go of when a packet of them comes. One that
+    /// was let go of stays so, also where the share sinks: the rest of it would begin with half an
+    /// exchange.
     pub fn shed_share(&mut self, share: Share) {
         self.share = share;
     }
@@ -240,9 +242,14 @@ impl<T: Streams> Table<T> {
     /// Gives their ranks to the connections that were started.
     pub fn rank_started(&mut self, rank: impl Fn(u64) -> Option<u64>) {
         for (index, serial, first_packet) in self.started.drain(..) {
-            let Some(slot) = self.slots[index as usize].as_mut().filter(|slot| slot.serial == serial) else { continue };
+            let Some(slot) =
+                self.slots[index as usize].as_mut().filter(|slot| slot.serial == serial)
+            else {
+                continue;
+            };
             slot.connection.rank = rank(first_packet);
-            if let (Some(stream), Some(rank)) = (&mut slot.connection.stream, slot.connection.rank) {
+            if let (Some(stream), Some(rank)) = (&mut slot.connection.stream, slot.connection.rank)
+            {
                 self.streams.rank(stream, rank);
             }
         }
@@ -271,7 +278,8 @@ impl<T: Streams> Table<T> {
         if !connection.over && connection.is_complete() {
             connection.end(End::Fin, self.now, &mut self.streams, &mut self.notes);
         }
-        let held = connection.held() + connection.stream.as_ref().map_or(0, |stream| self.streams.held(stream));
+        let held = connection.held()
+            + connection.stream.as_ref().map_or(0, |stream| self.streams.held(stream));
         self.held = self.held + held - std::mem::replace(&mut slot.held, held);
         if !was_ending && (connection.over || connection.reset.is_some()) {
             self.closing.push_back((index, slot.serial, self.latest));
@@ -286,7 +294,9 @@ impl<T: Streams> Table<T> {
         while let Some(index) = next {
             let slot = self.slots[index as usize].as_ref().expect("siblings are taken slots");
             let connection = &slot.connection;
-            if connection.network == segment.network || connection.other_networks.contains(&segment.network) {
+            if connection.network == segment.network
+                || connection.other_networks.contains(&segment.network)
+            {
                 if connection.belongs(segment) == Belongs::Yes {
                     return index;
                 }
@@ -312,7 +322,9 @@ impl<T: Streams> Table<T> {
             self.evict_one();
         }
         let asked_for = |port| self.ports.contains(&port);
-        let ignored = !self.ports.is_empty() && !asked_for(place.pair.low.port) && !asked_for(place.pair.high.port);
+        let ignored = !self.ports.is_empty()
+            && !asked_for(place.pair.low.port)
+            && !asked_for(place.pair.high.port);
         self.serial += 1;
         let connection = Connection::new(segment, ignored.then_some(LeftOut::OtherPort));
         let sibling = self.places.get(&place).copied();
@@ -347,7 +359,8 @@ impl<T: Streams> Table<T> {
         } else {
             let mut at = self.places.get(&place).copied();
             while let Some(before) = at {
-                let before = self.slots[before as usize].as_mut().expect("siblings are taken slots");
+                let before =
+                    self.slots[before as usize].as_mut().expect("siblings are taken slots");
                 if before.sibling == Some(index) {
                     before.sibling = slot.sibling;
                     break;
@@ -415,7 +428,8 @@ impl<T: Streams> Table<T> {
         }
     }
 
-    /// Makes room: of the connections that have been here longest, one that was not seen since it was last looked at.
+    /// Makes room: of the connections that have been here longest, one that was not seen since it
+    /// was last looked at.
     fn evict_one(&mut self) {
         for _ in 0..self.idle.len() {
             let Some((index, serial, since)) = self.idle.pop_front() else { return };
@@ -443,7 +457,10 @@ impl<T: Streams> Table<T> {
     }
 
     fn last_seen(&self, index: u32, serial: u64) -> Option<Timestamp> {
-        self.slots[index as usize].as_ref().filter(|slot| slot.serial == serial).map(|slot| slot.connection.last_seen)
+        self.slots[index as usize]
+            .as_ref()
+            .filter(|slot| slot.serial == serial)
+            .map(|slot| slot.connection.last_seen)
     }
 
     /// Bytes held by all connections and their streams.
@@ -453,12 +470,18 @@ impl<T: Streams> Table<T> {
 
     /// Who holds bytes, and how many: bytes, first packet, slot.
     pub fn holders(&self) -> impl Iterator<Item = (usize, u64, u32)> {
-        let slots = self.slots.iter().enumerate().filter_map(|(index, slot)| Some((index as u32, slot.as_ref()?)));
-        slots.filter(|(_, slot)| slot.held > 0).map(|(index, slot)| (slot.held, slot.connection.first_packet, index))
+        let slots = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| Some((index as u32, slot.as_ref()?)));
+        slots
+            .filter(|(_, slot)| slot.held > 0)
+            .map(|(index, slot)| (slot.held, slot.connection.first_packet, index))
     }
 
-    /// There is no room for what the connection in a slot holds: it lets go of that; or it ends, where that was not enough.
-    /// Answers how many bytes that gave.
+    /// There is no room for what the connection in a slot holds: it lets go of that; or it ends,
+    /// where that was not enough. Answers how many bytes that gave.
     pub fn shed(&mut self, index: u32, end: bool) -> usize {
         let Some(slot) = self.slots[index as usize].as_mut() else { return 0 };
         let before = slot.held;
@@ -472,7 +495,8 @@ impl<T: Streams> Table<T> {
         if let Some(stream) = &mut connection.stream {
             self.streams.shed(stream);
         }
-        let held = connection.held() + connection.stream.as_ref().map_or(0, |stream| self.streams.held(stream));
+        let held = connection.held()
+            + connection.stream.as_ref().map_or(0, |stream| self.streams.held(stream));
         self.held = self.held + held - before;
         slot.held = held;
         before.saturating_sub(held)

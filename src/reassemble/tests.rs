@@ -1,4 +1,5 @@
-//! Segments that fuzzing and hostile captures brought up: what the events must be, held against a record of them.
+//! Segments that fuzzing and hostile captures brought up: what the events must be, held against a
+//! record of them.
 
 use super::*;
 use crate::capture::overload::Share;
@@ -19,7 +20,9 @@ impl Streams for Record {
 
     fn event(&mut self, (): &mut (), event: StreamEvent<'_>) {
         self.0.push(match event {
-            StreamEvent::Bytes { direction, payload, .. } => format!("{direction:?} {}", String::from_utf8_lossy(payload)),
+            StreamEvent::Bytes { direction, payload, .. } => {
+                format!("{direction:?} {}", String::from_utf8_lossy(payload))
+            }
             StreamEvent::Gap { direction, bytes, .. } => format!("{direction:?} gap {bytes}"),
             StreamEvent::Close { direction, end, .. } => format!("{direction:?} {end:?}"),
         });
@@ -45,7 +48,15 @@ impl Streams for Record {
     }
 }
 
-fn segment(number: u64, client_port: u16, from_client: bool, seq: u32, ack: u32, flags: u8, payload: &str) -> Segment {
+fn segment(
+    number: u64,
+    client_port: u16,
+    from_client: bool,
+    seq: u32,
+    ack: u32,
+    flags: u8,
+    payload: &str,
+) -> Segment {
     let end = |address: [u8; 4], port| Endpoint { address: address.into(), port };
     let (client, server) = (end([10, 0, 0, 9], client_port), end([10, 0, 0, 1], 80));
     let (source, target) = if from_client { (client, server) } else { (server, client) };
@@ -69,12 +80,18 @@ fn segment(number: u64, client_port: u16, from_client: bool, seq: u32, ack: u32,
     }
 }
 
-/// Gives segments of one connection: from the client or not, offset in its stream, acknowledged offset, flags, payload.
+/// Gives segments of one connection: from the client or not, offset in its stream, acknowledged
+/// offset, flags, payload.
 fn events(segments: &[(bool, u32, u32, u8, &str)]) -> (Vec<String>, crate::ledger::Ledger) {
     let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
     let handshake = [(true, u32::MAX, 0, 2, ""), (false, u32::MAX, 0, 18, "")];
-    for (number, &(from_client, at, ack, flags, payload)) in (1..).zip(handshake.iter().chain(segments)) {
-        table.segment(&segment(number, 40_000, from_client, at, ack, flags, payload), payload.as_bytes());
+    for (number, &(from_client, at, ack, flags, payload)) in
+        (1..).zip(handshake.iter().chain(segments))
+    {
+        table.segment(
+            &segment(number, 40_000, from_client, at, ack, flags, payload),
+            payload.as_bytes(),
+        );
     }
     table.finish();
     let ledger = table.ledger();
@@ -83,11 +100,19 @@ fn events(segments: &[(bool, u32, u32, u8, &str)]) -> (Vec<String>, crate::ledge
 
 #[test]
 fn nothing_comes_behind_a_fin_also_where_it_was_held_before() {
-    let (events, ledger) =
-        events(&[(true, 10, 0, 16, "behind"), (true, 0, 0, 17, "last"), (true, 4, 0, 16, "late"), (false, 0, 5, 17, "")]);
+    let (events, ledger) = events(&[
+        (true, 10, 0, 16, "behind"),
+        (true, 0, 0, 17, "last"),
+        (true, 4, 0, 16, "late"),
+        (false, 0, 5, 17, ""),
+    ]);
     assert_eq!(events[..2], ["ToServer last", "ToServer Fin"], "{events:?}");
     assert!(!events[2..].iter().any(|event| event.starts_with("ToServer")), "{events:?}");
-    assert_eq!((ledger.noted["tcp-bytes-behind-a-fin"], ledger.noted.get("tcp-gaps")), (6, None), "{ledger:?}");
+    assert_eq!(
+        (ledger.noted["tcp-bytes-behind-a-fin"], ledger.noted.get("tcp-gaps")),
+        (6, None),
+        "{ledger:?}"
+    );
 }
 
 #[test]
@@ -96,7 +121,10 @@ fn bytes_from_before_a_fin_at_which_the_capture_joined_come_before_its_close() {
     let packets = [(true, 3_000, 17, ""), (false, 50, 24, "answer"), (true, 2_000, 24, "before")];
     for (number, (from_client, seq, flags, payload)) in (1..).zip(packets) {
         let ack = if from_client { 50 } else { 3_001 };
-        table.segment(&segment(number, 40_000, from_client, seq, ack, flags, payload), payload.as_bytes());
+        table.segment(
+            &segment(number, 40_000, from_client, seq, ack, flags, payload),
+            payload.as_bytes(),
+        );
     }
     table.finish();
     let events = table.streams().0.iter().filter(|event| event.starts_with("ToServer"));
@@ -117,16 +145,21 @@ fn a_payload_that_was_cut_away_whole_is_a_gap_and_no_bytes() {
 
 #[test]
 fn an_acknowledgement_of_bytes_behind_a_fin_makes_no_gap_there() {
-    let (events, ledger) = events(&[(true, 0, 0, 17, "last"), (false, 0, 900, 16, "answer"), (false, 6, 5, 17, "")]);
+    let (events, ledger) =
+        events(&[(true, 0, 0, 17, "last"), (false, 0, 900, 16, "answer"), (false, 6, 5, 17, "")]);
     assert_eq!(events, ["ToServer last", "ToServer Fin", "ToClient answer", "ToClient Fin"]);
     assert_eq!(ledger.noted.get("tcp-gaps"), None, "{ledger:?}");
 }
 
 #[test]
 fn the_first_copy_of_a_byte_wins_and_a_differing_one_is_counted_while_the_first_is_held() {
-    let (events, ledger) = events(&[(true, 3, 0, 16, "DEF"), (true, 2, 0, 16, "xxxx"), (true, 0, 0, 16, "abyyy")]);
-    let bytes: String =
-        events.iter().filter_map(|event| event.strip_prefix("ToServer ")).take_while(|e| !e.starts_with("Cap")).collect();
+    let (events, ledger) =
+        events(&[(true, 3, 0, 16, "DEF"), (true, 2, 0, 16, "xxxx"), (true, 0, 0, 16, "abyyy")]);
+    let bytes: String = events
+        .iter()
+        .filter_map(|event| event.strip_prefix("ToServer "))
+        .take_while(|e| !e.starts_with("Cap"))
+        .collect();
     assert_eq!(bytes, "abxDEF", "{events:?}");
     assert!(ledger.noted["tcp-retransmissions-that-differ"] > 0, "{ledger:?}");
 }
@@ -136,10 +169,14 @@ fn half_open_connections_hit_their_number_and_cost_the_others_nothing() {
     let limits = Limits { connections: 50, ..Limits::share(1) };
     let mut table = Table::new(Record::default(), limits, Vec::new());
     let mut number = 0;
-    let mut give = |table: &mut Table<Record>, port, from_client, seq, ack, flags, payload: &str| {
-        number += 1;
-        table.segment(&segment(number, port, from_client, seq, ack, flags, payload), payload.as_bytes());
-    };
+    let mut give =
+        |table: &mut Table<Record>, port, from_client, seq, ack, flags, payload: &str| {
+            number += 1;
+            table.segment(
+                &segment(number, port, from_client, seq, ack, flags, payload),
+                payload.as_bytes(),
+            );
+        };
     give(&mut table, 1, true, u32::MAX, 0, 2, "");
     give(&mut table, 1, false, u32::MAX, 0, 18, "");
     for port in 1_000..11_000 {
@@ -157,7 +194,8 @@ fn half_open_connections_hit_their_number_and_cost_the_others_nothing() {
     assert!(!table.streams().0.iter().any(|event| event.contains("gap")));
 }
 
-/// A table that lets go of half of the connections: in these segments the hash is the port, shifted to where a share looks.
+/// A table that lets go of half of the connections: in these segments the hash is the port, shifted
+/// to where a share looks.
 #[test]
 fn a_connection_that_was_let_go_of_is_counted_until_another_one_takes_its_ends() {
     let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
@@ -168,7 +206,10 @@ fn a_connection_that_was_let_go_of_is_counted_until_another_one_takes_its_ends()
     let mut number = 0;
     let mut give = |table: &mut Table<Record>, from_client, seq, ack, flags: u8, payload: &str| {
         number += 1;
-        table.segment(&with_hash(segment(number, 40_000, from_client, seq, ack, flags, payload)), payload.as_bytes());
+        table.segment(
+            &with_hash(segment(number, 40_000, from_client, seq, ack, flags, payload)),
+            payload.as_bytes(),
+        );
     };
     give(&mut table, true, 0, 0, Flags::SYN.0, "");
     give(&mut table, false, 0, 1, Flags::SYN.0 | Flags::ACK.0, "");
@@ -194,6 +235,10 @@ fn a_connection_that_was_let_go_of_is_counted_until_another_one_takes_its_ends()
     let told = &table.streams().0;
     assert_eq!(told[2], "ToServer again", "{told:?}");
     let ledger = table.ledger();
-    assert_eq!((ledger.input, ledger.balance(), ledger.rejected["shed"], ledger.used), (11, 0, 9, 2), "{ledger:?}");
+    assert_eq!(
+        (ledger.input, ledger.balance(), ledger.rejected["shed"], ledger.used),
+        (11, 0, 9, 2),
+        "{ledger:?}"
+    );
     assert_eq!(ledger.noted["shed-connections"], 1);
 }

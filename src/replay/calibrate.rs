@@ -1,5 +1,6 @@
-//! How many requests a second can this machine replay? Measured on loopback against the cheapest server there is, which
-//! runs in this process and takes its share of the machine, as a v2 on the same machine would.
+//! How many requests a second can this machine replay? Measured on loopback against the cheapest
+//! server there is, which runs in this process and takes its share of the machine, as a v2 on the
+//! same machine would.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -51,7 +52,11 @@ pub enum CalibrateError {
 }
 
 /// Measures with this many sending threads; temporary files (without a name) are in `folder`.
-pub fn calibrate(folder: &Path, workers: usize, stop: &Arc<Stop>) -> Result<Calibration, CalibrateError> {
+pub fn calibrate(
+    folder: &Path,
+    workers: usize,
+    stop: &Arc<Stop>,
+) -> Result<Calibration, CalibrateError> {
     let server = Server::start()?;
     let pacing = Pacing { speed: Speed::Max, ..Pacing::default() };
     let mut planner = Planner::new(folder, Wishes { pacing, ..Wishes::default() }, None)?;
@@ -84,21 +89,34 @@ pub fn calibrate(folder: &Path, workers: usize, stop: &Arc<Stop>) -> Result<Cali
     let seconds = finished.duration_ns.max(1) as f64 / 1e9;
     let cpu = finished.generator["cpu_process_s"].as_f64().unwrap_or(0.0);
     let answered = finished.answered.max(1) as f64;
-    Ok(Calibration { per_second: finished.answered as f64 / seconds, cpu_per_100k_s: cpu / answered * 1e5 })
+    Ok(Calibration {
+        per_second: finished.answered as f64 / seconds,
+        cpu_per_100k_s: cpu / answered * 1e5,
+    })
 }
 
 /// A small request of a lane; they take turns.
 fn exchange(number: u32) -> Exchange {
     let fields = [("Host", "calibration.invalid"), ("User-Agent", "shadowtap"), ("Accept", "*/*")];
-    let headers: Headers = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    let message = Request { method: "GET".into(), target: "/calibrate".into(), headers, ..Request::default() };
+    let headers: Headers =
+        fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let message = Request {
+        method: "GET".into(),
+        target: "/calibrate".into(),
+        headers,
+        ..Request::default()
+    };
     Exchange {
         id: ExchangeId { connection: u64::from(number % LANES), ordinal: number / LANES },
         client: Endpoint::new([192, 0, 2, 1].into(), 1),
         server: Endpoint::new([192, 0, 2, 2].into(), 80),
         protocol: "http/1".to_owned(),
         completeness: Completeness::NoResponse,
-        request: Some(TimedRequest { at: Timestamp::from_nanos(i64::from(number)), duration_ns: 0, message }),
+        request: Some(TimedRequest {
+            at: Timestamp::from_nanos(i64::from(number)),
+            duration_ns: 0,
+            message,
+        }),
         response: None,
         interim: Vec::new(),
         opened_at: None,
@@ -159,7 +177,12 @@ fn serve(listener: &TcpListener, ended: &AtomicBool) -> rustix::io::Result<()> {
                 while let Ok((stream, _)) = listener.accept() {
                     let _ = stream.set_nodelay(true);
                     let peer = OwnedFd::from(stream);
-                    epoll::add(&poll, &peer, epoll::EventData::new_u64(peers.len() as u64), epoll::EventFlags::IN)?;
+                    epoll::add(
+                        &poll,
+                        &peer,
+                        epoll::EventData::new_u64(peers.len() as u64),
+                        epoll::EventFlags::IN,
+                    )?;
                     peers.push(Some(peer));
                 }
                 continue;
@@ -170,7 +193,9 @@ fn serve(listener: &TcpListener, ended: &AtomicBool) -> rustix::io::Result<()> {
             // A request of the measurement is far smaller than a segment: it comes whole.
             let requests = memchr::memmem::find_iter(&buffer[..n], b"\r\n\r\n").count().min(64);
             let reply = &answers[..requests * ANSWER.len()];
-            if n == 0 || (requests > 0 && rustix::net::send(&*peer, reply, SendFlags::NOSIGNAL).is_err()) {
+            if n == 0
+                || (requests > 0 && rustix::net::send(&*peer, reply, SendFlags::NOSIGNAL).is_err())
+            {
                 *place = None;
             }
         }

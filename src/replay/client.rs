@@ -1,9 +1,11 @@
-//! The client transport: requests through a negotiating HTTP client (reqwest), for HTTP/2 targets and for proxies.
+//! The client transport: requests through a negotiating HTTP client (reqwest), for HTTP/2 targets
+//! and for proxies.
 //!
-//! What differs from `wire`, since the client decides it, is listed in the README. Where TLS is spoken the captured host goes
-//! into the URL and not into a `Host` field, since HTTP/2 has it as `:authority` and servers refuse requests that name
-//! another host beside it (RFC 9113 §8.3.1); names lead to the target's address whatever they are. One client per lane and
-//! target, so that lanes still do not share connections.
+//! What differs from `wire`, since the client decides it, is listed in the README. Where TLS is
+//! spoken the captured host goes into the URL and not into a `Host` field, since HTTP/2 has it as
+//! `:authority` and servers refuse requests that name another host beside it (RFC 9113 §8.3.1);
+//! names lead to the target's address whatever they are. One client per lane and target, so that
+//! lanes still do not share connections.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -36,11 +38,20 @@ use crate::schedule::select::host;
 /// How often the client looks whether the replay was stopped.
 const LOOK: Duration = Duration::from_millis(50);
 /// Fields that belong to one connection, or that the client sets itself.
-const HOP_BY_HOP: [&str; 9] =
-    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "trailer", "content-length", "expect"];
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+    "content-length",
+    "expect",
+];
 
-/// Runs all lanes of `inbox` on this thread. `slots`: how many requests may be under way at the same time. `keeps`: a
-/// lane keeps its connection between two requests.
+/// Runs all lanes of `inbox` on this thread. `slots`: how many requests may be under way at the
+/// same time. `keeps`: a lane keeps its connection between two requests.
 pub(super) fn run(
     shared: Arc<Shared>,
     proxy: Option<String>,
@@ -113,7 +124,9 @@ impl Crew {
                 self.stop.notify_waiters();
             }
             match tokio::time::timeout(LOOK, inbox.recv()).await {
-                Ok(Some(batch)) => batch.into_iter().for_each(|task| self.dispatch(&mut lanes, task)),
+                Ok(Some(batch)) => {
+                    batch.into_iter().for_each(|task| self.dispatch(&mut lanes, task))
+                }
                 Ok(None) if self.under_way.get() == 0 => return,
                 Ok(None) => {
                     lanes.clear();
@@ -124,7 +137,11 @@ impl Crew {
         }
     }
 
-    fn dispatch(self: &Rc<Self>, lanes: &mut FxHashMap<(bool, u64), mpsc::UnboundedSender<Task>>, task: Task) {
+    fn dispatch(
+        self: &Rc<Self>,
+        lanes: &mut FxHashMap<(bool, u64), mpsc::UnboundedSender<Task>>,
+        task: Task,
+    ) {
         match task.kind {
             StepKind::Send => {}
             // A client opens its connections itself.
@@ -169,15 +186,36 @@ impl Crew {
                 return;
             }
             let Some(free) = self.unless_stopped(self.turn(&task, &shelf)).await else {
-                self.record(side, &shelf, task, None, Answer::failed(FailureKind::Skipped, "interrupted before it was sent"));
+                self.record(
+                    side,
+                    &shelf,
+                    task,
+                    None,
+                    Answer::failed(FailureKind::Skipped, "interrupted before it was sent"),
+                );
                 continue;
             };
             let upstream = task.load.upstream;
-            match clients.entry(upstream).or_insert_with(|| self.client(self.target(upstream).address(task.lane))) {
+            match clients
+                .entry(upstream)
+                .or_insert_with(|| self.client(self.target(upstream).address(task.lane)))
+            {
                 Ok(client) => {
-                    tokio::task::spawn_local(Rc::clone(&self).request(side, client.clone(), Rc::clone(&shelf), task, free));
+                    tokio::task::spawn_local(Rc::clone(&self).request(
+                        side,
+                        client.clone(),
+                        Rc::clone(&shelf),
+                        task,
+                        free,
+                    ));
                 }
-                Err(why) => self.record(side, &shelf, task, None, Answer::failed(FailureKind::Tls, why.clone())),
+                Err(why) => self.record(
+                    side,
+                    &shelf,
+                    task,
+                    None,
+                    Answer::failed(FailureKind::Tls, why.clone()),
+                ),
             }
         }
     }
@@ -231,7 +269,10 @@ impl Crew {
         let tls = match &self.shared.tls {
             Some(config) => (**config).clone(),
             // The library wants a configuration in any case.
-            None => (*super::tls::Trust { insecure: true, ca: None }.config(&[]).map_err(|error| error.to_string())?).clone(),
+            None => (*super::tls::Trust { insecure: true, ca: None }
+                .config(&[])
+                .map_err(|error| error.to_string())?)
+            .clone(),
         };
         let builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -240,16 +281,33 @@ impl Crew {
             .tcp_nodelay(true);
         let builder = builder.pool_max_idle_per_host(usize::from(self.keeps));
         let builder = match &self.proxy {
-            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| innermost(&error))?),
+            Some(proxy) => {
+                builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| innermost(&error))?)
+            }
             None => builder.no_proxy().dns_resolver(Leads(address)),
         };
         builder.build().map_err(|error| innermost(&error))
     }
 
-    async fn request(self: Rc<Self>, side: Side, client: reqwest::Client, shelf: Rc<Shelf>, mut task: Task, free: i64) {
+    async fn request(
+        self: Rc<Self>,
+        side: Side,
+        client: reqwest::Client,
+        shelf: Rc<Shelf>,
+        mut task: Task,
+        free: i64,
+    ) {
         let request = match self.translate(&task, self.target(task.load.upstream)) {
             Ok(request) => request,
-            Err(why) => return self.record(side, &shelf, task, None, Answer::failed(FailureKind::Rewrite, why)),
+            Err(why) => {
+                return self.record(
+                    side,
+                    &shelf,
+                    task,
+                    None,
+                    Answer::failed(FailureKind::Rewrite, why),
+                );
+            }
         };
         if self.slots.available_permits() == 0 {
             self.figures.borrow_mut().note("waited-for-a-connection-slot");
@@ -274,10 +332,13 @@ impl Crew {
         self.shared.begins(side, task.id);
         let sent = Sent { at: now, waited };
         let limit = Duration::from_nanos(self.shared.timeout_ns.unsigned_abs());
-        let answer = self.unless_stopped(tokio::time::timeout(limit, self.exchange(&client, request))).await;
+        let answer =
+            self.unless_stopped(tokio::time::timeout(limit, self.exchange(&client, request))).await;
         let answer = match answer {
             Some(Ok(answer)) => answer,
-            Some(Err(_)) => Answer::failed(FailureKind::Timeout, format!("no whole answer within {limit:?}")),
+            Some(Err(_)) => {
+                Answer::failed(FailureKind::Timeout, format!("no whole answer within {limit:?}"))
+            }
             None => Answer::failed(FailureKind::Skipped, "interrupted before the answer was whole"),
         };
         self.record(side, &shelf, task, Some(sent), answer);
@@ -316,8 +377,11 @@ impl Crew {
         };
         self.figures.borrow_mut().bytes_received += length;
         let last = failure.is_none().then(|| self.shared.clock.now());
-        let headers: Headers =
-            answer.headers().iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())).collect();
+        let headers: Headers = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+            .collect();
         let framing = match () {
             () if headers.get("transfer-encoding").is_some() => Framing::Chunked,
             () if headers.get("content-length").is_some() => Framing::ContentLength,
@@ -333,7 +397,11 @@ impl Crew {
                 _ => Version::Http11,
             },
             headers,
-            body: Body { bytes: kept.into(), length, sha256: hash.map(|hash| hash.finalize().into()) },
+            body: Body {
+                bytes: kept.into(),
+                length,
+                sha256: hash.map(|hash| hash.finalize().into()),
+            },
             framing,
             trailers: Headers::new(),
         };
@@ -350,12 +418,19 @@ impl Crew {
             .read_at(&mut bytes[ahead..], task.load.place.offset + ahead as u64)
             .map_err(|error| error.to_string())?;
         let request = parse(&bytes)?;
-        let path = std::str::from_utf8(&request.target).map_err(|_| "its target is not UTF-8, which a URL must be".to_owned())?;
-        let path =
-            path.find("://").and_then(|scheme| path[scheme + 3..].find('/').map(|at| &path[scheme + 3 + at..])).unwrap_or(path);
-        let mut url =
-            target.url.join(if path == "*" { "/" } else { path }).map_err(|error| format!("its target is not a URL: {error}"))?;
-        if url.host() != target.url.host() || url.port_or_known_default() != target.url.port_or_known_default() {
+        let path = std::str::from_utf8(&request.target)
+            .map_err(|_| "its target is not UTF-8, which a URL must be".to_owned())?;
+        let path = path
+            .find("://")
+            .and_then(|scheme| path[scheme + 3..].find('/').map(|at| &path[scheme + 3 + at..]))
+            .unwrap_or(path);
+        let mut url = target
+            .url
+            .join(if path == "*" { "/" } else { path })
+            .map_err(|error| format!("its target is not a URL: {error}"))?;
+        if url.host() != target.url.host()
+            || url.port_or_known_default() != target.url.port_or_known_default()
+        {
             // `//host/path` would be another host.
             return Err("its target would lead to another host".to_owned());
         }
@@ -366,14 +441,16 @@ impl Crew {
         {
             name_host(&mut url, host);
         }
-        let method = reqwest::Method::from_bytes(&request.method).map_err(|_| "its method is not a token".to_owned())?;
+        let method = reqwest::Method::from_bytes(&request.method)
+            .map_err(|_| "its method is not a token".to_owned())?;
         let mut translated = reqwest::Request::new(method, url);
         for (name, value) in request.headers.iter() {
             let dropped = HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes()));
             if dropped || (target.tls && name.eq_ignore_ascii_case(b"host")) {
                 continue;
             }
-            let name = reqwest::header::HeaderName::from_bytes(name).map_err(|_| "a header's name is not a token".to_owned())?;
+            let name = reqwest::header::HeaderName::from_bytes(name)
+                .map_err(|_| "a header's name is not a token".to_owned())?;
             let value = reqwest::header::HeaderValue::from_bytes(value)
                 .map_err(|_| format!("the value of header {name} cannot be sent"))?;
             translated.headers_mut().append(name, value);
@@ -425,7 +502,9 @@ impl Crew {
             failure: answer.failure,
         };
         // The recorder takes what comes; where it is gone, the replay is being stopped.
-        let _ = self.outbox.send(vec![Done { side, route: task.load.route, request: task.load.place, outcome }].into());
+        let _ = self.outbox.send(
+            vec![Done { side, route: task.load.route, request: task.load.place, outcome }].into(),
+        );
         self.under_way.set(self.under_way.get() - 1);
         self.changed.notify_one();
     }
@@ -440,7 +519,12 @@ struct Answer {
 
 impl Answer {
     fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self { first: None, last: None, response: None, failure: Some(Failure { kind, detail: detail.into() }) }
+        Self {
+            first: None,
+            last: None,
+            response: None,
+            failure: Some(Failure { kind, detail: detail.into() }),
+        }
     }
 }
 
@@ -454,11 +538,14 @@ impl reqwest::dns::Resolve for Leads {
     }
 }
 
-/// Puts the captured host into the URL, where it is a name: an address in a URL would be connected to. Its port is kept
-/// where it is the target's, for the same reason; without one the connection goes to the port of [`Leads`].
+/// Puts the captured host into the URL, where it is a name: an address in a URL would be connected
+/// to. Its port is kept where it is the target's, for the same reason; without one the connection
+/// goes to the port of [`Leads`].
 fn name_host(url: &mut Url, host: &str) {
     let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, port.parse::<u16>().ok()),
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (name, port.parse::<u16>().ok())
+        }
         _ => (host, None),
     };
     if !matches!(Host::parse(name), Ok(Host::Domain(_))) {
@@ -473,7 +560,10 @@ fn name_host(url: &mut Url, host: &str) {
 
 /// A request as it stands in the spool.
 pub(super) fn parse(bytes: &[u8]) -> Result<Request, String> {
-    let mut parser = Parser::<u8>::new(parser::Side::Requests, Limits { body_bytes: usize::MAX, ..Limits::default() });
+    let mut parser = Parser::<u8>::new(
+        parser::Side::Requests,
+        Limits { body_bytes: usize::MAX, ..Limits::default() },
+    );
     let mut input = bytes;
     match parser.step(&mut input, 0).map(|parsed| parsed.message) {
         Some(Message::Request(request)) => Ok(request),
@@ -485,7 +575,9 @@ fn kind_of(error: &reqwest::Error) -> FailureKind {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = source {
         if cause.is::<rustls::Error>()
-            || cause.downcast_ref::<io::Error>().is_some_and(|io| io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()))
+            || cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|io| io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()))
         {
             return FailureKind::Tls;
         }

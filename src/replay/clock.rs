@@ -1,7 +1,9 @@
-//! The replay's clock: nanoseconds since its start on the monotonic clock, and how a worker waits for an instant.
+//! The replay's clock: nanoseconds since its start on the monotonic clock, and how a worker waits
+//! for an instant.
 //!
-//! Waiting is a `timerfd` set to the absolute instant in the worker's `epoll`: no rounding to milliseconds, no timer slack,
-//! and sockets wake it as well. The last stretch before a due time is spun, since waking up costs tens of microseconds.
+//! Waiting is a `timerfd` set to the absolute instant in the worker's `epoll`: no rounding to
+//! milliseconds, no timer slack, and sockets wake it as well. The last stretch before a due time is
+//! spun, since waking up costs tens of microseconds.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -37,7 +39,10 @@ pub(super) struct Alarm {
 
 impl Alarm {
     pub(super) fn new(clock: Clock) -> io::Result<Self> {
-        let fd = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        let fd = rustix::time::timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?;
         Ok(Self { fd, clock, set: None })
     }
 
@@ -50,7 +55,11 @@ impl Alarm {
         let nanos = self.clock.start.plus(at).nanos().max(1);
         let value = Timespec { tv_sec: nanos / NANOS_PER_SEC, tv_nsec: nanos % NANOS_PER_SEC };
         let never = Timespec { tv_sec: 0, tv_nsec: 0 };
-        rustix::time::timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval: never, it_value: value })?;
+        rustix::time::timerfd_settime(
+            &self.fd,
+            TimerfdTimerFlags::ABSTIME,
+            &Itimerspec { it_interval: never, it_value: value },
+        )?;
         self.set = Some(at);
         Ok(())
     }
@@ -63,8 +72,9 @@ impl Alarm {
     }
 }
 
-/// How long before a due time a worker is awake: as long as all but one of a hundred wake-ups take on this machine, which is a few
-/// microseconds on some and a hundred on others (virtual ones, whose processors are put to sleep by their host).
+/// How long before a due time a worker is awake: as long as all but one of a hundred wake-ups take
+/// on this machine, which is a few microseconds on some and a hundred on others (virtual ones,
+/// whose processors are put to sleep by their host).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Margin(i64);
 
@@ -72,8 +82,8 @@ impl Margin {
     /// Bounds of it: what is spun at most, for each request.
     const LEAST_NS: i64 = 20_000;
     pub(super) const MOST_NS: i64 = 200_000;
-    /// By so much it grows for a wake-up that took longer, and shrinks for a hundred that did not: one that took very long says no
-    /// more than another.
+    /// By so much it grows for a wake-up that took longer, and shrinks for a hundred that did not:
+    /// one that took very long says no more than another.
     const STEP_NS: i64 = 10_000;
 
     pub(super) const fn new() -> Self {
@@ -120,7 +130,8 @@ mod tests {
     #[test]
     fn the_margin_covers_all_but_one_wake_up_of_a_hundred() {
         let mut margin = Margin::new();
-        // Fifty microseconds and up, evenly to a hundred and fifty; and stalls, which are rarer than one of a hundred.
+        // Fifty microseconds and up, evenly to a hundred and fifty; and stalls, which are rarer
+        // than one of a hundred.
         let mut below = 0;
         for n in 0..200_000i64 {
             let late = if n % 1_000 == 0 { 5_000_000 } else { 50_000 + n * 7_919 % 100_000 };

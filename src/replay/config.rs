@@ -1,4 +1,5 @@
-//! `[replay]` of `shadowtap.toml`: every flag of the command under its own name. A flag beats the file.
+//! `[replay]` of `shadowtap.toml`: every flag of the command under its own name. A flag beats the
+//! file.
 
 use serde::Deserialize;
 

@@ -1,5 +1,5 @@
-//! A connection of a worker: its socket, what is being written on it, which answers are awaited, and the parser that reads
-//! them. It belongs to one lane.
+//! A connection of a worker: its socket, what is being written on it, which answers are awaited,
+//! and the parser that reads them. It belongs to one lane.
 
 use std::collections::VecDeque;
 use std::io;
@@ -34,7 +34,8 @@ pub(super) struct InFlight {
 #[derive(Default)]
 struct Out {
     bytes: Bytes,
-    /// How far `bytes` may be written for now: the head of a request that waits for a 100, else all.
+    /// How far `bytes` may be written for now: the head of a request that waits for a 100, else
+    /// all.
     until: usize,
     at: usize,
     /// What follows from the spool.
@@ -79,14 +80,23 @@ pub(super) enum Written {
 }
 
 impl Connection {
-    pub(super) fn new(lane: usize, upstream: u16, socket: Socket, started: i64, max_body: usize) -> Self {
+    pub(super) fn new(
+        lane: usize,
+        upstream: u16,
+        socket: Socket,
+        started: i64,
+        max_body: usize,
+    ) -> Self {
         Self {
             lane,
             upstream,
             phase: Phase::Connecting,
             socket,
             in_flight: VecDeque::new(),
-            parser: Parser::new(Side::Responses, Limits { body_bytes: max_body, ..Limits::default() }),
+            parser: Parser::new(
+                Side::Responses,
+                Limits { body_bytes: max_body, ..Limits::default() },
+            ),
             started,
             ready: i64::MIN,
             connect_ns: None,
@@ -109,7 +119,11 @@ impl Connection {
             () => Expect::Other,
         });
         let all = task.bytes.len();
-        let until = if task.load.traits.expects_continue() { (task.load.head as usize).min(all) } else { all };
+        let until = if task.load.traits.expects_continue() {
+            (task.load.head as usize).min(all)
+        } else {
+            all
+        };
         let offset = task.load.place.offset + all as u64;
         self.out = Out { bytes: task.bytes.clone(), until, at: 0, offset, rest: task.rest() };
         self.in_flight.push_back(request);
@@ -133,18 +147,22 @@ impl Connection {
 
     /// Whether a request is not written whole.
     pub(super) fn is_writing(&self) -> bool {
-        self.out.at < self.out.bytes.len() || self.out.rest > 0 || (self.socket.is_tls() && self.socket.wants_write())
+        self.out.at < self.out.bytes.len()
+            || self.out.rest > 0
+            || (self.socket.is_tls() && self.socket.wants_write())
     }
 
-    /// Writes as much as goes. `more`: the next request follows at once, and they may share a packet, as they did where the
-    /// client sent both before it had an answer.
+    /// Writes as much as goes. `more`: the next request follows at once, and they may share a
+    /// packet, as they did where the client sent both before it had an answer.
     pub(super) fn write(&mut self, spool: &Spool, more: bool) -> io::Result<Written> {
         let more = more && self.out.until == self.out.bytes.len() && self.out.rest == 0;
         loop {
             while self.out.at < self.out.until {
                 match self.socket.write(&self.out.bytes[self.out.at..self.out.until], more) {
                     Ok(n) => self.out.at += n,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Written::Blocked),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Ok(Written::Blocked);
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -160,7 +178,9 @@ impl Connection {
                     self.out.offset += written as u64;
                     self.out.rest -= written as u64;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Written::Blocked),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Written::Blocked);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -1,4 +1,5 @@
-//! Runs a plan: starts the workers, the feeder and the recorder, waits for them, and adds up what they measured.
+//! Runs a plan: starts the workers, the feeder and the recorder, waits for them, and adds up what
+//! they measured.
 
 use std::fs::File;
 use std::io;
@@ -33,8 +34,9 @@ use crate::schedule::held::held;
 use crate::schedule::pacing::Speed;
 use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
 
-/// Shortest and longest time between the start of the threads and the first due time: the first requests must be read,
-/// and connections that were opened early in the capture are opened early again, within reason.
+/// Shortest and longest time between the start of the threads and the first due time: the first
+/// requests must be read, and connections that were opened early in the capture are opened early
+/// again, within reason.
 const LEAD_NS: (i64, i64) = (100_000_000, 2_000_000_000);
 /// File descriptors that are not connections.
 const OTHER_FILES: u64 = 64;
@@ -191,9 +193,19 @@ pub fn run(
         Transport::Client { .. } => &[b"h2", b"http/1.1"],
     };
     // The client does its own waiting; one thread of it keeps many connections busy.
-    let workers = if options.transport == Transport::Wire { options.workers.clamp(1, slots) } else { 1 };
-    let targets: Vec<Target> = [&options.target].into_iter().chain(&options.mapped).chain(&options.baseline).cloned().collect();
-    let tls = targets.iter().any(|target| target.tls).then(|| options.trust.config(protocols)).transpose()?;
+    let workers =
+        if options.transport == Transport::Wire { options.workers.clamp(1, slots) } else { 1 };
+    let targets: Vec<Target> = [&options.target]
+        .into_iter()
+        .chain(&options.mapped)
+        .chain(&options.baseline)
+        .cloned()
+        .collect();
+    let tls = targets
+        .iter()
+        .any(|target| target.tls)
+        .then(|| options.trust.config(protocols))
+        .transpose()?;
     let mut _awake = None;
     if options.realtime {
         warnings.extend(super::realtime::lock_memory().err());
@@ -239,7 +251,8 @@ pub fn run(
         );
     }
     let limit = options.max_lateness_ns.max(0).unsigned_abs();
-    let late = figures.lateness.count_between(figures.lateness.next_non_equivalent(limit), u64::MAX);
+    let late =
+        figures.lateness.count_between(figures.lateness.next_non_equivalent(limit), u64::MAX);
     let held = shared.at_once || held(late, figures.lateness.len());
     let generator = json!({
         "schedule_held": held,
@@ -335,13 +348,16 @@ fn threads(
     let mut wakes: Vec<Arc<OwnedFd>> = Vec::new();
     for number in 0..workers {
         let event = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        let event = Arc::new(event.map_err(|error| ReplayError::System("make an event", error.into()))?);
+        let event =
+            Arc::new(event.map_err(|error| ReplayError::System("make an event", error.into()))?);
         let (sender, inbox) = sync_channel(WORKER_QUEUE);
         let share = slots / workers + usize::from(number < slots % workers);
         let hand = match &options.transport {
             Transport::Wire => {
                 let worker = Worker::new(shared, number, share, inbox, &event, records.clone());
-                Hand::Worker(Box::new(worker.map_err(|error| ReplayError::System("set up a worker", error))?))
+                Hand::Worker(Box::new(
+                    worker.map_err(|error| ReplayError::System("set up a worker", error))?,
+                ))
             }
             Transport::Client { proxy } => Hand::Client(proxy.clone(), inbox, records.clone()),
         };
@@ -356,7 +372,10 @@ fn threads(
         baseline,
         stop: Arc::clone(&shared.stop),
         observer,
-        redacting: options.redaction.clone().map(|by| Redacting { by, spool: shared.spool.clone() }),
+        redacting: options
+            .redaction
+            .clone()
+            .map(|by| Redacting { by, spool: shared.spool.clone() }),
         unwritten: &shared.unwritten,
     };
     let feeder = Feeder::new(plan, shared, lines, records);
@@ -364,7 +383,8 @@ fn threads(
     let spawn_error = |error| ReplayError::System("start a thread", error);
     let named = |name: String| std::thread::Builder::new().name(name);
     std::thread::scope(|scope| {
-        // Should a thread not start, the ones that run are told to stop, and the scope waits for them.
+        // Should a thread not start, the ones that run are told to stop, and the scope waits for
+        // them.
         let stop_on_error = |error| {
             shared.stop.set();
             wakes.iter().for_each(|event| wake(event));
@@ -374,16 +394,22 @@ fn threads(
             super::realtime::stand_back();
             recorder.run()
         };
-        let recording = named("record".to_owned()).spawn_scoped(scope, record).map_err(stop_on_error)?;
+        let recording =
+            named("record".to_owned()).spawn_scoped(scope, record).map_err(stop_on_error)?;
         let mut working = Vec::new();
         for (number, hand) in crew.into_iter().enumerate() {
             let work = move || {
                 let warning = super::realtime::prepare_thread(realtime).err();
                 let result = match hand {
                     Hand::Worker(worker) => worker.run(),
-                    Hand::Client(proxy, inbox, records) => {
-                        client::run(Arc::clone(shared), proxy, inbox, records, slots - kept, kept > 0)
-                    }
+                    Hand::Client(proxy, inbox, records) => client::run(
+                        Arc::clone(shared),
+                        proxy,
+                        inbox,
+                        records,
+                        slots - kept,
+                        kept > 0,
+                    ),
                 };
                 if result.is_err() {
                     shared.stop.set();
@@ -391,7 +417,11 @@ fn threads(
                 }
                 (result, warning)
             };
-            working.push(named(format!("worker-{number}")).spawn_scoped(scope, work).map_err(stop_on_error)?);
+            working.push(
+                named(format!("worker-{number}"))
+                    .spawn_scoped(scope, work)
+                    .map_err(stop_on_error)?,
+            );
         }
         let feed = move || {
             super::realtime::stand_back();
@@ -421,12 +451,15 @@ fn threads(
                     figures.merge(&part);
                     warnings.extend(warning);
                 }
-                Ok((Err(error), _)) => failed = Some(ReplayError::System("wait for sockets", error)),
+                Ok((Err(error), _)) => {
+                    failed = Some(ReplayError::System("wait for sockets", error))
+                }
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
         let fed = feeding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let (recorded, target, baseline) = recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let (recorded, target, baseline) =
+            recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         recorded.map_err(ReplayError::Write)?;
         fed.map_err(ReplayError::Spool)?;
         if let Some(error) = failed {
@@ -447,27 +480,44 @@ fn progress(shared: &Shared) -> Progress {
         failed: sum(|live| live.failed.load(Ordering::Relaxed)),
         connections: sum(|live| live.connections.load(Ordering::Relaxed)),
         waiting: sum(|live| live.waiting.load(Ordering::Relaxed)),
-        lateness_p99_ns: shared.live.iter().map(|live| live.lateness_p99.load(Ordering::Relaxed)).max().unwrap_or(0),
+        lateness_p99_ns: shared
+            .live
+            .iter()
+            .map(|live| live.lateness_p99.load(Ordering::Relaxed))
+            .max()
+            .unwrap_or(0),
     }
 }
 
 /// The start on both clocks.
-fn start_time(plan: &Plan, options: &Options, warnings: &mut Vec<String>) -> (Monotonic, Timestamp) {
+fn start_time(
+    plan: &Plan,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> (Monotonic, Timestamp) {
     let lead = plan.lead_ns().clamp(LEAD_NS.0, LEAD_NS.1);
     let (now, wall) = (Monotonic::now(), Timestamp::now());
     let wait = match options.start_at {
         None => lead,
         Some(at) if at.since(wall) >= lead => at.since(wall),
         Some(at) => {
-            warnings.push(format!("--start-at {at} left less than {} ms: started late", lead / 1_000_000));
+            warnings.push(format!(
+                "--start-at {at} left less than {} ms: started late",
+                lead / 1_000_000
+            ));
             lead
         }
     };
     (now.plus(wait), wall.plus(wait))
 }
 
-/// How many connections may be open at the same time: what the system gives, after the limit was raised as far as it goes.
-fn connection_slots(plan: &Plan, options: &Options, warnings: &mut Vec<String>) -> Result<usize, ReplayError> {
+/// How many connections may be open at the same time: what the system gives, after the limit was
+/// raised as far as it goes.
+fn connection_slots(
+    plan: &Plan,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Result<usize, ReplayError> {
     let lanes = all_lanes(plan, options);
     let wished = options.max_connections.map_or(u64::MAX, |most| most.max(1) as u64);
     let limit = raise_file_limit(wished.min(1 << 20).saturating_add(OTHER_FILES));
@@ -485,8 +535,8 @@ fn connection_slots(plan: &Plan, options: &Options, warnings: &mut Vec<String>) 
     Ok(usize::try_from(slots).unwrap_or(usize::MAX))
 }
 
-/// Of the client transport: how many of `slots` connections the lanes keep between their requests. None where the others would be
-/// fewer: each request then opens its own.
+/// Of the client transport: how many of `slots` connections the lanes keep between their requests.
+/// None where the others would be fewer: each request then opens its own.
 fn kept_connections(plan: &Plan, options: &Options, slots: usize) -> Result<usize, ReplayError> {
     let upstreams = options.mapped.len() as u64 + 1;
     let room = slots as u64 / 2;
@@ -499,7 +549,10 @@ fn kept_connections(plan: &Plan, options: &Options, slots: usize) -> Result<usiz
 
 /// Lanes of all loops and both sides.
 fn all_lanes(plan: &Plan, options: &Options) -> u64 {
-    plan.totals.lanes.saturating_mul(u64::from(plan.pacing.loops.max(1))).saturating_mul(sides(options))
+    plan.totals
+        .lanes
+        .saturating_mul(u64::from(plan.pacing.loops.max(1)))
+        .saturating_mul(sides(options))
 }
 
 /// Most lanes that are open at the same time, of both sides. Reads the plan through.
@@ -519,7 +572,9 @@ fn raise_file_limit(wanted: u64) -> u64 {
     if current < wanted {
         // First beyond the hard limit, which needs privilege, then up to it.
         for (soft, hard) in [(wanted, wanted.max(maximum)), (wanted.min(maximum), maximum)] {
-            if setrlimit(Resource::Nofile, Rlimit { current: Some(soft), maximum: Some(hard) }).is_ok() {
+            if setrlimit(Resource::Nofile, Rlimit { current: Some(soft), maximum: Some(hard) })
+                .is_ok()
+            {
                 return soft;
             }
         }
@@ -536,6 +591,10 @@ impl Progress {
 
     /// Requests a second so far.
     pub fn rate(&self) -> f64 {
-        if self.now_ns <= 0 { 0.0 } else { self.sent as f64 * NANOS_PER_SEC as f64 / self.now_ns as f64 }
+        if self.now_ns <= 0 {
+            0.0
+        } else {
+            self.sent as f64 * NANOS_PER_SEC as f64 / self.now_ns as f64
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Reads the plan ahead of time and hands tasks to the workers: far enough ahead that a slow disk delays nothing, and
-//! never more than a bounded number of requests and bytes.
+//! Reads the plan ahead of time and hands tasks to the workers: far enough ahead that a slow disk
+//! delays nothing, and never more than a bounded number of requests and bytes.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -23,8 +23,8 @@ use crate::schedule::pacing::Speed;
 const AHEAD_NS: i64 = 2_000_000_000;
 /// Most requests that are read ahead or wait on their lanes.
 const TASKS: usize = 131_072;
-/// As many for each lane where all are due at once, and at least so many: enough to keep every lane busy, and few enough to
-/// stay in the processor's cache.
+/// As many for each lane where all are due at once, and at least so many: enough to keep every lane
+/// busy, and few enough to stay in the processor's cache.
 const TASKS_OF_LANE: u64 = 64;
 const TASKS_AT_ONCE: usize = 4_096;
 /// Most bytes of them.
@@ -57,11 +57,30 @@ pub(super) struct Feeder<'a> {
 }
 
 impl<'a> Feeder<'a> {
-    pub(super) fn new(plan: &'a Plan, shared: &'a Shared, lines: Vec<Line>, records: SyncSender<Batch>) -> Self {
+    pub(super) fn new(
+        plan: &'a Plan,
+        shared: &'a Shared,
+        lines: Vec<Line>,
+        records: SyncSender<Batch>,
+    ) -> Self {
         let batches = lines.iter().map(|_| Vec::new()).collect();
-        let at_once = usize::try_from(plan.totals.lanes.saturating_mul(TASKS_OF_LANE)).unwrap_or(usize::MAX);
-        let tasks = if plan.pacing.speed == Speed::Max { at_once.clamp(TASKS_AT_ONCE, TASKS) } else { TASKS };
-        Self { plan, shared, lines, batches, records, not_sent: Vec::new(), spool: plan.spool.reader(), tasks }
+        let at_once =
+            usize::try_from(plan.totals.lanes.saturating_mul(TASKS_OF_LANE)).unwrap_or(usize::MAX);
+        let tasks = if plan.pacing.speed == Speed::Max {
+            at_once.clamp(TASKS_AT_ONCE, TASKS)
+        } else {
+            TASKS
+        };
+        Self {
+            plan,
+            shared,
+            lines,
+            batches,
+            records,
+            not_sent: Vec::new(),
+            spool: plan.spool.reader(),
+            tasks,
+        }
     }
 
     /// Feeds the whole plan, all its loops. Ends early where the replay is stopped.
@@ -71,11 +90,13 @@ impl<'a> Feeder<'a> {
             let shift = self.plan.period.saturating_mul(i64::from(round));
             for step in self.plan.steps()? {
                 let step = step?;
-                // A connection that closed behind the last request must hold up neither the next loop nor the end: it closes with
-                // that request, and in the last loop when all is answered.
+                // A connection that closed behind the last request must hold up neither the next
+                // loop nor the end: it closes with that request, and in the last loop when all is
+                // answered.
                 let behind = step.kind == StepKind::Close && step.when > self.plan.totals.span;
                 let when = if behind { self.plan.totals.span } else { step.when };
-                // Clocks in captures may say anything; within these bounds no sum with a time of the replay overflows.
+                // Clocks in captures may say anything; within these bounds no sum with a time of
+                // the replay overflows.
                 let due = pacing.due(when.saturating_add(shift)).clamp(-FAR_NS, FAR_NS);
                 if !self.wait_for_room(due) {
                     return Ok(());
@@ -124,7 +145,8 @@ impl<'a> Feeder<'a> {
             blamed: false,
         };
         // Fibonacci hashing: neighbouring lanes go to different workers.
-        let spread = (u128::from(lane.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * self.lines.len() as u128) >> 64;
+        let spread =
+            (u128::from(lane.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * self.lines.len() as u128) >> 64;
         let line = spread as usize;
         self.batches[line].push(task);
         if self.batches[line].len() >= BATCH {
@@ -138,19 +160,23 @@ impl<'a> Feeder<'a> {
         let Some(kind) = step.load.traits.not_sent() else { return Ok(()) };
         let detail = self.spool.get(step.load.place.offset, step.load.place.length as usize)?;
         let failure = Some(Failure { kind, detail: String::from_utf8_lossy(&detail).into_owned() });
-        for side in [Some(Side::Target), self.shared.baseline.map(|_| Side::Baseline)].into_iter().flatten() {
-            let outcome = Outcome { id, lane, due_ns: due, failure: failure.clone(), ..Outcome::default() };
+        for side in
+            [Some(Side::Target), self.shared.baseline.map(|_| Side::Baseline)].into_iter().flatten()
+        {
+            let outcome =
+                Outcome { id, lane, due_ns: due, failure: failure.clone(), ..Outcome::default() };
             self.not_sent.push(Done { side, route: 0, request: Place::default(), outcome });
         }
         if self.not_sent.len() >= BATCH {
-            // The recorder is a thread of its own and takes what comes; it ends only after this one.
+            // The recorder is a thread of its own and takes what comes; it ends only after this
+            // one.
             let _ = self.records.send(std::mem::take(&mut self.not_sent).into());
         }
         Ok(())
     }
 
-    /// Waits until `due` is near and there is room; where there was none, until there is some more of it than for one.
-    /// `false`: the replay was stopped.
+    /// Waits until `due` is near and there is room; where there was none, until there is some more
+    /// of it than for one. `false`: the replay was stopped.
     fn wait_for_room(&mut self, due: i64) -> bool {
         let mut tasks = self.tasks;
         loop {
@@ -158,12 +184,18 @@ impl<'a> Feeder<'a> {
                 return false;
             }
             let budget = &self.shared.budget;
-            let full = budget.tasks.load(Ordering::Relaxed) >= tasks || budget.bytes.load(Ordering::Relaxed) >= BYTES;
-            let early = self.plan.pacing.speed != Speed::Max && due - self.shared.clock.now() > AHEAD_NS;
+            let full = budget.tasks.load(Ordering::Relaxed) >= tasks
+                || budget.bytes.load(Ordering::Relaxed) >= BYTES;
+            let early =
+                self.plan.pacing.speed != Speed::Max && due - self.shared.clock.now() > AHEAD_NS;
             if !full && !early {
                 return true;
             }
-            if full && !early && self.plan.pacing.speed != Speed::Max && due < self.shared.clock.now() {
+            if full
+                && !early
+                && self.plan.pacing.speed != Speed::Max
+                && due < self.shared.clock.now()
+            {
                 budget.stalled.store(true, Ordering::Relaxed);
             }
             self.flush();

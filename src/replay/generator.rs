@@ -1,5 +1,5 @@
-//! What the replayer measures of itself: how late it sent, how long its loops took, what it cost. A run whose generator
-//! could not keep the schedule is the generator's fault, not v2's, and says so.
+//! What the replayer measures of itself: how late it sent, how long its loops took, what it cost. A
+//! run whose generator could not keep the schedule is the generator's fault, not v2's, and says so.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,13 @@ impl Default for Figures {
 impl Figures {
     /// Touches all of its memory, so that none of it has to be found when the first value comes.
     pub(super) fn touch(&mut self) {
-        for histogram in [&mut self.lateness, &mut self.waited, &mut self.from_due, &mut self.from_sent, &mut self.loop_delay] {
+        for histogram in [
+            &mut self.lateness,
+            &mut self.waited,
+            &mut self.from_due,
+            &mut self.from_sent,
+            &mut self.loop_delay,
+        ] {
             histogram.reset();
         }
     }
@@ -93,7 +99,9 @@ impl Figures {
         self.answered += other.answered;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
-        for (mine, theirs) in [(&mut self.failures, &other.failures), (&mut self.notes, &other.notes)] {
+        for (mine, theirs) in
+            [(&mut self.failures, &other.failures), (&mut self.notes, &other.notes)]
+        {
             for (name, n) in theirs {
                 *mine.entry(name).or_default() += n;
             }
@@ -111,7 +119,8 @@ pub(super) fn record(histogram: &mut Histogram<u64>, nanos: i64) {
     histogram.saturating_record(nanos.max(1).unsigned_abs());
 }
 
-/// Lengths of time of the last second or so: a histogram that is small enough to be read and emptied between two requests.
+/// Lengths of time of the last second or so: a histogram that is small enough to be read and
+/// emptied between two requests.
 pub(super) struct Recent {
     /// By powers of two, each in eight parts.
     counts: [u32; 64 * 8],
@@ -136,7 +145,8 @@ impl Recent {
     /// The 99th percentile, at most an eighth too high; zero where there is nothing.
     pub(super) fn p99(&self) -> i64 {
         let mut above = self.all.div_ceil(100);
-        for (place, count) in self.counts.iter().enumerate().rev().filter(|(_, count)| **count > 0) {
+        for (place, count) in self.counts.iter().enumerate().rev().filter(|(_, count)| **count > 0)
+        {
             if *count >= above {
                 let (power, part) = (place / 8, place % 8);
                 return i64::try_from((9 + part as u128) << (power - 3)).unwrap_or(i64::MAX);
@@ -171,23 +181,37 @@ pub(super) struct CpuMark {
 impl CpuMark {
     pub(super) fn now() -> Self {
         let spec = rustix::time::clock_gettime(ClockId::ProcessCPUTime);
-        Self { process_ns: spec.tv_sec * crate::time::NANOS_PER_SEC + spec.tv_nsec, machine: machine_ticks() }
+        Self {
+            process_ns: spec.tv_sec * crate::time::NANOS_PER_SEC + spec.tv_nsec,
+            machine: machine_ticks(),
+        }
     }
 
-    /// CPU seconds of the process since `earlier`, and the share of the machine that was busy (0 to 1).
+    /// CPU seconds of the process since `earlier`, and the share of the machine that was busy (0 to
+    /// 1).
     pub(super) fn since(self, earlier: Self) -> (f64, Option<f64>) {
-        let machine = self.machine.zip(earlier.machine).and_then(|((busy, all), (busy_before, all_before))| {
-            let all = all.checked_sub(all_before).filter(|&all| all > 0)?;
-            Some(busy.saturating_sub(busy_before) as f64 / all as f64)
-        });
+        let machine = self.machine.zip(earlier.machine).and_then(
+            |((busy, all), (busy_before, all_before))| {
+                let all = all.checked_sub(all_before).filter(|&all| all > 0)?;
+                Some(busy.saturating_sub(busy_before) as f64 / all as f64)
+            },
+        );
         ((self.process_ns - earlier.process_ns) as f64 / 1e9, machine)
     }
 }
 
-/// The first line of `/proc/stat`: user nice system idle iowait irq softirq steal (guest times are in user already).
+/// The first line of `/proc/stat`: user nice system idle iowait irq softirq steal (guest times are
+/// in user already).
 fn machine_ticks() -> Option<(u64, u64)> {
     let text = std::fs::read_to_string("/proc/stat").ok()?;
-    let ticks: Vec<u64> = text.lines().next()?.split_whitespace().skip(1).take(8).map_while(|field| field.parse().ok()).collect();
+    let ticks: Vec<u64> = text
+        .lines()
+        .next()?
+        .split_whitespace()
+        .skip(1)
+        .take(8)
+        .map_while(|field| field.parse().ok())
+        .collect();
     let all: u64 = ticks.iter().sum();
     let idle = ticks.get(3)? + ticks.get(4)?;
     Some((all - idle, all))
@@ -207,27 +231,40 @@ mod tests {
         b.note("reopened");
         b.note("reopened");
         a.merge(&b);
-        assert_eq!((a.lateness.len(), a.sent, a.failures["timeout"], a.notes["reopened"]), (2, 5, 1, 2));
+        assert_eq!(
+            (a.lateness.len(), a.sent, a.failures["timeout"], a.notes["reopened"]),
+            (2, 5, 1, 2)
+        );
         assert_eq!(quantiles(&a.lateness)["max_ns"], 10);
     }
 
     #[test]
     fn the_recent_p99_is_at_most_an_eighth_too_high() {
         assert_eq!(Recent::default().p99(), 0);
-        for values in [vec![1], vec![70_000; 50], (1..=1_000).map(|n| n * 1_000).collect(), vec![i64::MAX, -5, 12]] {
+        for values in [
+            vec![1],
+            vec![70_000; 50],
+            (1..=1_000).map(|n| n * 1_000).collect(),
+            vec![i64::MAX, -5, 12],
+        ] {
             let mut recent = Recent::default();
             values.iter().for_each(|&value| recent.add(value));
             let mut sorted = values;
             sorted.sort_unstable();
             let exact = sorted[sorted.len() - sorted.len().div_ceil(100)].max(8);
-            assert!(recent.p99() >= exact && recent.p99() <= exact.saturating_add(exact / 8 + 1), "{} for {exact}", recent.p99());
+            assert!(
+                recent.p99() >= exact && recent.p99() <= exact.saturating_add(exact / 8 + 1),
+                "{} for {exact}",
+                recent.p99()
+            );
         }
     }
 
     #[test]
     fn cpu_time_goes_on() {
         let before = CpuMark::now();
-        let sum: u64 = std::hint::black_box((0..2_000_000u64).fold(0, |a, b| a ^ b.wrapping_mul(a | 1)));
+        let sum: u64 =
+            std::hint::black_box((0..2_000_000u64).fold(0, |a, b| a ^ b.wrapping_mul(a | 1)));
         std::hint::black_box(sum);
         assert!(CpuMark::now().since(before).0 > 0.0);
     }

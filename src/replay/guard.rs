@@ -1,8 +1,9 @@
 //! Refuses a target that served the capture: a replay at production would do everything twice.
 //!
-//! Three signs: the target's address and port are those of a captured server; the target's URL is a host and port that the
-//! capture's requests were for; such a host resolves to the target's address and port. Another port of a captured address
-//! is allowed, since v1 and v2 may share a machine (and on loopback always do).
+//! Three signs: the target's address and port are those of a captured server; the target's URL is a
+//! host and port that the capture's requests were for; such a host resolves to the target's address
+//! and port. Another port of a captured address is allowed, since v1 and v2 may share a machine
+//! (and on loopback always do).
 
 use std::collections::BTreeSet;
 
@@ -29,7 +30,8 @@ impl Captured {
     /// Takes note of an exchange.
     pub fn add(&mut self, exchange: &Exchange) {
         if self.servers.len() < SERVERS {
-            self.servers.insert(Endpoint::new(plain(exchange.server.address), exchange.server.port));
+            self.servers
+                .insert(Endpoint::new(plain(exchange.server.address), exchange.server.port));
         }
         if let Some(request) = &exchange.request
             && let Some(Ok(name)) = host(&request.message).map(std::str::from_utf8)
@@ -50,19 +52,30 @@ impl Captured {
                 return Some(format!("{shown} is {endpoint}, which served the capture{hint}"));
             }
         }
-        let named = |name: &str| split(name, target.tls).is_some_and(|(host, port)| host == target.host && port == target.port);
+        let named = |name: &str| {
+            split(name, target.tls)
+                .is_some_and(|(host, port)| host == target.host && port == target.port)
+        };
         if let Some(name) = self.hosts.iter().find(|name| named(name)) {
-            return Some(format!("{shown} is the host {name:?} that the capture's requests were sent to{hint}"));
+            return Some(format!(
+                "{shown} is the host {name:?} that the capture's requests were sent to{hint}"
+            ));
         }
         for name in self.hosts.iter().take(RESOLVED) {
-            // A literal address was compared above, or is that of a proxy in front, which the name check catches.
+            // A literal address was compared above, or is that of a proxy in front, which the name
+            // check catches.
             let Some((host, port)) = split(name, target.tls) else { continue };
-            if port != target.port || host.parse::<std::net::IpAddr>().is_ok() || host == "localhost" {
+            if port != target.port
+                || host.parse::<std::net::IpAddr>().is_ok()
+                || host == "localhost"
+            {
                 continue;
             }
             let addresses = lookup(&host, port).unwrap_or_default();
             if addresses.iter().any(|address| target.addresses.contains(address)) {
-                return Some(format!("{shown} has the address of {name:?}, which the capture's requests were sent to{hint}"));
+                return Some(format!(
+                    "{shown} has the address of {name:?}, which the capture's requests were sent to{hint}"
+                ));
             }
         }
         None
@@ -85,12 +98,16 @@ mod tests {
     use super::*;
 
     fn captured(server: &str, hosts: &[&str]) -> Captured {
-        Captured { servers: [server.parse().unwrap()].into(), hosts: hosts.iter().map(|&host| host.to_owned()).collect() }
+        Captured {
+            servers: [server.parse().unwrap()].into(),
+            hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+        }
     }
 
     #[test]
     fn the_captured_server_is_refused_and_its_neighbour_is_not() {
-        let captured = captured("127.0.0.1:8080", &["shop.invalid", "127.0.0.1:9000", "[::1]:7000"]);
+        let captured =
+            captured("127.0.0.1:8080", &["shop.invalid", "127.0.0.1:9000", "[::1]:7000"]);
         for (target, refused) in [
             ("http://127.0.0.1:8080", true),
             ("http://127.0.0.1:8081", false),
@@ -119,7 +136,11 @@ mod tests {
             ("a:b", None),
             ("", None),
         ] {
-            assert_eq!(split(value, false), expected.map(|(host, port)| (host.to_owned(), port)), "{value}");
+            assert_eq!(
+                split(value, false),
+                expected.map(|(host, port)| (host.to_owned(), port)),
+                "{value}"
+            );
         }
     }
 }

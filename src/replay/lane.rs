@@ -1,4 +1,5 @@
-//! One lane while it is replayed: what waits on it, what was answered, and whether its next request may go.
+//! One lane while it is replayed: what waits on it, what was answered, and whether its next request
+//! may go.
 
 use std::collections::VecDeque;
 
@@ -7,7 +8,8 @@ use super::task::{Side, Task};
 /// When a request that is due may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Arrivals {
-    /// In the order of the capture: after the answers that its client had, pipelined where they were pipelined.
+    /// In the order of the capture: after the answers that its client had, pipelined where they
+    /// were pipelined.
     #[default]
     Causal,
     /// When it is due, on another connection where the lane's is busy.

@@ -78,7 +78,8 @@ pub enum Line {
 
 /// Appends an outcome as one line, with its line end.
 pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
-    let natural = |out: &mut Vec<u8>, number: u64| integer(out, i64::try_from(number).unwrap_or(i64::MAX));
+    let natural =
+        |out: &mut Vec<u8>, number: u64| integer(out, i64::try_from(number).unwrap_or(i64::MAX));
     out.extend_from_slice(b"{\"id\":\"");
     natural(out, outcome.id.exchange.connection);
     out.push(b'-');
@@ -170,7 +171,8 @@ pub fn read(line: &[u8]) -> Result<Line, LineError> {
     }
 }
 
-/// An answered request, where the line has the form in which [`write`] puts it; see [`crate::http::json::own`].
+/// An answered request, where the line has the form in which [`write`] puts it; see
+/// [`crate::http::json::own`].
 fn own_form(line: &[u8]) -> Option<Outcome> {
     let mut cursor = Cursor::new(line)?;
     cursor.expect(b"{\"id\":\"")?;
@@ -179,15 +181,26 @@ fn own_form(line: &[u8]) -> Option<Outcome> {
     let lane = u64::try_from(cursor.integer()?).ok()?;
     cursor.expect(b",\"due_ns\":")?;
     let due_ns = cursor.integer()?;
-    let mut time = |name: &[u8]| if cursor.skip(name) { cursor.integer().map(Some) } else { Some(None) };
+    let mut time =
+        |name: &[u8]| if cursor.skip(name) { cursor.integer().map(Some) } else { Some(None) };
     let (sent_ns, first_byte_ns) = (time(b",\"sent_ns\":")?, time(b",\"first_byte_ns\":")?);
     let (last_byte_ns, failed_ns) = (time(b",\"last_byte_ns\":")?, time(b",\"failed_ns\":")?);
-    let (connect_ns, waited_ns) = (time(b",\"connect_ns\":")?, time(b",\"waited_ns\":")?.unwrap_or(0));
+    let (connect_ns, waited_ns) =
+        (time(b",\"connect_ns\":")?, time(b",\"waited_ns\":")?.unwrap_or(0));
     cursor.expect(b",\"response\":{")?;
     let response = Some(cursor.response()?);
     cursor.expect(b",\"failure\":null}")?;
     cursor.end()?;
-    let times = Outcome { due_ns, sent_ns, first_byte_ns, last_byte_ns, failed_ns, connect_ns, waited_ns, ..Outcome::default() };
+    let times = Outcome {
+        due_ns,
+        sent_ns,
+        first_byte_ns,
+        last_byte_ns,
+        failed_ns,
+        connect_ns,
+        waited_ns,
+        ..Outcome::default()
+    };
     Some(Outcome { id, lane, response, ..times })
 }
 
@@ -231,19 +244,28 @@ mod tests {
         let skipped = Outcome {
             id: "13-0".parse().unwrap(),
             failed_ns: Some(70),
-            failure: Some(Failure { kind: FailureKind::Skipped, detail: "unsafe method \"POST\"".to_owned() }),
+            failure: Some(Failure {
+                kind: FailureKind::Skipped,
+                detail: "unsafe method \"POST\"".to_owned(),
+            }),
             ..Outcome::default()
         };
         for outcome in [answered, skipped] {
             let mut line = Vec::new();
             write(&mut line, &outcome);
-            assert_eq!(read(&line).unwrap(), Line::Outcome(Box::new(outcome)), "{}", String::from_utf8_lossy(&line));
+            assert_eq!(
+                read(&line).unwrap(),
+                Line::Outcome(Box::new(outcome)),
+                "{}",
+                String::from_utf8_lossy(&line)
+            );
         }
     }
 
     #[test]
     fn own_lateness_leaves_out_what_v2_caused() {
-        let outcome = Outcome { due_ns: 100, sent_ns: Some(1_000), waited_ns: 850, ..Outcome::default() };
+        let outcome =
+            Outcome { due_ns: 100, sent_ns: Some(1_000), waited_ns: 850, ..Outcome::default() };
         assert_eq!(outcome.own_lateness_ns(), Some(50));
         assert_eq!(Outcome::default().own_lateness_ns(), None);
     }

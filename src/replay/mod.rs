@@ -47,8 +47,8 @@ pub use underway::UnderWay;
 use crate::exchange::ExchangeId;
 use crate::http::Response;
 
-/// Names a replayed request: the exchange's id, and which copy of it where `--multiply` or `--loop` made several.
-/// Text form: `12-3`, `12-3@2` for the second copy onward (the first has no suffix).
+/// Names a replayed request: the exchange's id, and which copy of it where `--multiply` or `--loop`
+/// made several. Text form: `12-3`, `12-3@2` for the second copy onward (the first has no suffix).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplayId {
     /// The recorded exchange.
@@ -80,7 +80,9 @@ impl FromStr for ReplayId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (exchange, copy) = match text.split_once('@') {
             None => (text, 1),
-            Some((exchange, copy)) => (exchange, copy.parse().map_err(|_| format!("not a copy's number: {copy:?}"))?),
+            Some((exchange, copy)) => {
+                (exchange, copy.parse().map_err(|_| format!("not a copy's number: {copy:?}"))?)
+            }
         };
         Ok(Self { exchange: exchange.parse()?, copy })
     }
@@ -147,7 +149,8 @@ pub struct Failure {
     pub detail: String,
 }
 
-/// What became of one request. All times count in nanoseconds from the start of the replay on the monotonic clock.
+/// What became of one request. All times count in nanoseconds from the start of the replay on the
+/// monotonic clock.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Which request.
@@ -166,8 +169,8 @@ pub struct Outcome {
     pub failed_ns: Option<i64>,
     /// How long the connection took to open (TCP and TLS); there where this request opened it.
     pub connect_ns: Option<i64>,
-    /// The part of `sent_ns − due_ns` that was spent waiting for v2 (an earlier answer on the lane, a connection);
-    /// the rest is the replayer's own lateness.
+    /// The part of `sent_ns − due_ns` that was spent waiting for v2 (an earlier answer on the lane,
+    /// a connection); the rest is the replayer's own lateness.
     pub waited_ns: i64,
     /// What v2 answered; also there beside a failure where part of an answer came.
     pub response: Option<Response>,

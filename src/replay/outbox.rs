@@ -1,7 +1,9 @@
-//! Outcomes on their way from a worker to the recorder. They are written as lines where they are made, while what they are
-//! made of is at hand, and handed over in bulk: no thread is woken for one request.
+//! Outcomes on their way from a worker to the recorder. They are written as lines where they are
+//! made, while what they are made of is at hand, and handed over in bulk: no thread is woken for
+//! one request.
 //!
-//! Large outcomes are left to the recorder to write, since that takes time, and so are all where somebody wants to see them.
+//! Large outcomes are left to the recorder to write, since that takes time, and so are all where
+//! somebody wants to see them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -18,7 +20,8 @@ const HOLD_NS: i64 = 100_000_000;
 const SMALL_BODY: usize = 8 << 10;
 /// About what an outcome takes beside its body.
 const OUTCOME_BYTES: usize = 512;
-/// Bytes that may wait for the recorder, of all workers; and for it to come below that, of one, before the worker waits too.
+/// Bytes that may wait for the recorder, of all workers; and for it to come below that, of one,
+/// before the worker waits too.
 const UNWRITTEN_BYTES: usize = 64 << 20;
 const KEPT_BYTES: usize = 8 << 20;
 /// How often a worker that waits for the recorder looks again.
@@ -108,7 +111,8 @@ impl<'a> Outbox<'a> {
         self.batch.weight >= BATCH_BYTES
     }
 
-    /// Hands the batch to the recorder. Where that is behind, the batch is kept for now; `true` where it had to be waited for.
+    /// Hands the batch to the recorder. Where that is behind, the batch is kept for now; `true`
+    /// where it had to be waited for.
     pub(super) fn hand_over(&mut self, now: i64) -> bool {
         if self.due.is_none() {
             return false;
@@ -172,7 +176,8 @@ mod tests {
     use crate::replay::{Failure, FailureKind};
 
     fn done(side: Side, body: usize) -> Done {
-        let response = Response { status: 200, body: Body::whole(vec![b'a'; body]), ..Response::default() };
+        let response =
+            Response { status: 200, body: Body::whole(vec![b'a'; body]), ..Response::default() };
         Done {
             side,
             route: 0,
@@ -192,13 +197,21 @@ mod tests {
         assert!(!outbox.add(done(Side::Target, SMALL_BODY + 1), 12));
         let failure = Some(Failure { kind: FailureKind::Skipped, detail: String::new() });
         outbox.add(
-            Done { side: Side::Target, route: 0, request: Place::default(), outcome: Outcome { failure, ..Outcome::default() } },
+            Done {
+                side: Side::Target,
+                route: 0,
+                request: Place::default(),
+                outcome: Outcome { failure, ..Outcome::default() },
+            },
             13,
         );
         assert!(!outbox.hand_over(14));
         let batch = from.try_recv().unwrap();
         assert_eq!((batch.target.count, batch.baseline.count, batch.done.len()), (2, 1, 1));
-        assert_eq!((batch.target.ledger.input, batch.target.ledger.rejected.get("skipped")), (2, Some(&1)));
+        assert_eq!(
+            (batch.target.ledger.input, batch.target.ledger.rejected.get("skipped")),
+            (2, Some(&1))
+        );
         assert_eq!(batch.target.bytes.iter().filter(|&&byte| byte == b'\n').count(), 2);
         assert_eq!(unwritten.load(Ordering::Relaxed), batch.weight);
         assert!(outbox.add(done(Side::Target, BATCH_BYTES), 20), "enough to hand over");

@@ -1,8 +1,10 @@
-//! The plan of a replay: exchanges in, in the order of their completion; steps out, in the order of their time.
+//! The plan of a replay: exchanges in, in the order of their completion; steps out, in the order of
+//! their time.
 //!
-//! Each request is chosen or not, changed as asked and encoded into the [spool](super::spool) at once; what stays is a
-//! record of fixed size. Records are sorted twice, first by connection (what waits for what, where lanes open and end), then
-//! by time. Both sorts spill to disk, so memory does not grow with the capture.
+//! Each request is chosen or not, changed as asked and encoded into the [spool](super::spool) at
+//! once; what stays is a record of fixed size. Records are sorted twice, first by connection (what
+//! waits for what, where lanes open and end), then by time. Both sorts spill to disk, so memory
+//! does not grow with the capture.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,7 +27,8 @@ use crate::schedule::pacing::{Pacing, Speed};
 use crate::schedule::select::{Choice, Selection, Shard, copy_hash, host, is_safe, without_port};
 use crate::schedule::{Recorded, Release};
 
-/// How long before its first request a connection is opened at the latest, so that opening it delays nothing.
+/// How long before its first request a connection is opened at the latest, so that opening it
+/// delays nothing.
 const OPEN_AHEAD_NS: i64 = 20_000_000;
 /// Most server names (for TLS) that are told apart.
 const NAMES: usize = 65_536;
@@ -63,7 +66,8 @@ impl Traits {
     const CLOSES: u8 = 128;
 
     fn of(request: &Request) -> Self {
-        let expects = request.headers.all("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        let expects =
+            request.headers.all("expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"));
         let bits = [
             (request.method.as_ref() == b"HEAD", Self::HEAD),
             (is_safe(&request.method), Self::SAFE),
@@ -144,7 +148,8 @@ pub(super) enum StepKind {
     Send = 1,
     /// A request would have been due, but is not sent.
     Skip = 2,
-    /// The lane's connection closes, once all answers are there. Behind the last request of all it stands for the end.
+    /// The lane's connection closes, once all answers are there. Behind the last request of all it
+    /// stands for the end.
     Close = 3,
 }
 
@@ -214,7 +219,10 @@ impl Reader<'_> {
             upstream: u16::from_be_bytes(self.get()),
             name: u32::from_be_bytes(self.get()),
             route: u16::from_be_bytes(self.get()),
-            place: Place { offset: u64::from_be_bytes(self.get()), length: u64::from_be_bytes(self.get()) },
+            place: Place {
+                offset: u64::from_be_bytes(self.get()),
+                length: u64::from_be_bytes(self.get()),
+            },
             head: u32::from_be_bytes(self.get()),
         }
     }
@@ -284,7 +292,15 @@ impl Step {
             _ => StepKind::Close,
         };
         let id = ExchangeId { connection, ordinal };
-        Self { when, id, copy, kind, needs: u32::from_be_bytes(reader.get()), think: reader.time(), load: reader.load() }
+        Self {
+            when,
+            id,
+            copy,
+            kind,
+            needs: u32::from_be_bytes(reader.get()),
+            think: reader.time(),
+            load: reader.load(),
+        }
     }
 }
 
@@ -372,7 +388,11 @@ impl Planner {
             Choice::Skip(reason) => Some((Traits(Traits::NOT_SENT), reason)),
             Choice::Send => None,
         };
-        let request = &exchange.request.as_ref().expect("an exchange that was recorded with a request has one").message;
+        let request = &exchange
+            .request
+            .as_ref()
+            .expect("an exchange that was recorded with a request has one")
+            .message;
         self.first_at = self.first_at.min(recorded.at);
         let load = match reason {
             Some((traits, reason)) => self.not_sent(traits, &reason)?,
@@ -384,8 +404,8 @@ impl Planner {
         self.entries.push(Entry { recorded, load }.encode())
     }
 
-    /// Adds the connections that closed behind the last exchange. Where it is known of all whether they did, the others stay open
-    /// until the replay ends.
+    /// Adds the connections that closed behind the last exchange. Where it is known of all whether
+    /// they did, the others stay open until the replay ends.
     pub fn end(&mut self, rest: &Rest) -> io::Result<()> {
         self.all_told = rest.open.is_some();
         self.add_closed(&rest.closed)
@@ -408,7 +428,10 @@ impl Planner {
     }
 
     fn encode(&mut self, request: &Request) -> io::Result<Load> {
-        let route = self.route_of.as_ref().map_or(0, |route_of| self.routes.number(&route_of(&request.method, &request.target)));
+        let route = self
+            .route_of
+            .as_ref()
+            .map_or(0, |route_of| self.routes.number(&route_of(&request.method, &request.target)));
         let upstream = self.wishes.rewriter.upstream(request);
         let mut head = 0;
         let mut name = self.name_of(request);
@@ -425,7 +448,9 @@ impl Planner {
                 // Only the client transport gets these; between here and there they are HTTP/1.1.
                 changed.version = Version::Http11;
                 if request.body.length > 0 && changed.headers.get("content-length").is_none() {
-                    changed.headers.push(b"content-length", request.body.length.to_string().as_bytes());
+                    changed
+                        .headers
+                        .push(b"content-length", request.body.length.to_string().as_bytes());
                 }
             }
             if let Err(why) = self.wishes.rewriter.apply(&mut changed) {
@@ -522,8 +547,15 @@ impl Planner {
         self.wishes.shard.is_none_or(|shard| shard.holds(copy_hash("shard", connection, copy)))
     }
 
-    /// `closed`: when the connection closed, of a lane that ends with this request; none where the lane goes on or that is not known.
-    fn release(&mut self, release: &Release, closed: Option<i64>, load: &Load, totals: &mut Totals) -> io::Result<()> {
+    /// `closed`: when the connection closed, of a lane that ends with this request; none where the
+    /// lane goes on or that is not known.
+    fn release(
+        &mut self,
+        release: &Release,
+        closed: Option<i64>,
+        load: &Load,
+        totals: &mut Totals,
+    ) -> io::Result<()> {
         let pacing = self.wishes.pacing;
         let closed = closed.filter(|_| pacing.speed != Speed::Max);
         let closed = closed.map(|at| at.saturating_sub(self.first_at).max(release.offset));
@@ -536,21 +568,34 @@ impl Planner {
             let shift = pacing.shift(copy, hash);
             let mut load = *load;
             if release.last {
-                load.traits.0 |= if closed.is_some() { Traits::LAST | Traits::CLOSES } else { Traits::LAST };
+                load.traits.0 |=
+                    if closed.is_some() { Traits::LAST | Traits::CLOSES } else { Traits::LAST };
             }
             let when = release.offset.saturating_add(shift);
-            let step =
-                Step { when, id: release.id, copy, kind: StepKind::Send, needs: release.needs, think: release.think, load };
+            let step = Step {
+                when,
+                id: release.id,
+                copy,
+                kind: StepKind::Send,
+                needs: release.needs,
+                think: release.think,
+                load,
+            };
             if let Some(open) = release.open {
                 totals.lanes += 1;
                 if pacing.speed != Speed::Max {
-                    let open = open.saturating_add(shift).min(when.saturating_sub(pacing.captured(OPEN_AHEAD_NS)));
+                    let open = open
+                        .saturating_add(shift)
+                        .min(when.saturating_sub(pacing.captured(OPEN_AHEAD_NS)));
                     totals.earliest_open = totals.earliest_open.min(open);
                     self.steps.push(Step { when: open, kind: StepKind::Open, ..step }.encode())?;
                 }
             }
             if let Some(closed) = closed {
-                self.steps.push(Step { when: closed.saturating_add(shift), kind: StepKind::Close, ..step }.encode())?;
+                self.steps.push(
+                    Step { when: closed.saturating_add(shift), kind: StepKind::Close, ..step }
+                        .encode(),
+                )?;
             }
             totals.span = totals.span.max(when);
             totals.sends += 1;
@@ -568,7 +613,9 @@ impl Planner {
         totals.skips += 1;
         let when = entry.recorded.at.saturating_sub(self.first_at);
         let (id, load) = (entry.recorded.id, entry.load);
-        self.steps.push(Step { when, id, copy: 0, kind: StepKind::Skip, needs: 0, think: 0, load }.encode())
+        self.steps.push(
+            Step { when, id, copy: 0, kind: StepKind::Skip, needs: 0, think: 0, load }.encode(),
+        )
     }
 }
 
@@ -581,7 +628,8 @@ struct Ends<'a> {
 }
 
 impl Ends<'_> {
-    /// The end of a connection: the far future where it was still open when the capture ended, none where it is not known.
+    /// The end of a connection: the far future where it was still open when the capture ended, none
+    /// where it is not known.
     fn of(&mut self, connection: u64) -> io::Result<Option<i64>> {
         let mut found = None;
         loop {
@@ -627,7 +675,8 @@ pub struct Totals {
     pub bytes: u64,
     /// Captured nanoseconds from the first request to the last.
     pub span: i64,
-    /// Captured nanoseconds from the first request to the first opening of a connection; not above zero.
+    /// Captured nanoseconds from the first request to the first opening of a connection; not above
+    /// zero.
     pub earliest_open: i64,
 }
 
@@ -673,8 +722,9 @@ impl Plan {
     /// How long it takes by the schedule; none for [`Speed::Max`].
     pub fn duration_ns(&self) -> Option<i64> {
         let rounds = i64::from(self.pacing.loops.max(1)) - 1;
-        (self.pacing.speed != Speed::Max)
-            .then(|| self.pacing.due(self.totals.span.saturating_add(self.period.saturating_mul(rounds))))
+        (self.pacing.speed != Speed::Max).then(|| {
+            self.pacing.due(self.totals.span.saturating_add(self.period.saturating_mul(rounds)))
+        })
     }
 
     /// How long before the first request the first connection opens at this pace.
@@ -691,13 +741,15 @@ impl Plan {
     /// The id and the lane of a step in loop `round`.
     pub(super) fn identity(&self, step: &Step, round: u32) -> (ReplayId, u64) {
         let copy = round.saturating_mul(self.pacing.multiply.max(1)).saturating_add(step.copy);
-        let lane = u64::from(copy).saturating_mul(self.connections).saturating_add(step.id.connection);
+        let lane =
+            u64::from(copy).saturating_mul(self.connections).saturating_add(step.id.connection);
         (ReplayId { exchange: step.id, copy: copy.saturating_add(1) }, lane)
     }
 
     /// Reads the plan through once and says what it looks like.
     pub fn figures(&self) -> io::Result<Figures> {
-        let mut figures = Figures { duration_ns: self.pacing.due(self.totals.span), ..Figures::default() };
+        let mut figures =
+            Figures { duration_ns: self.pacing.due(self.totals.span), ..Figures::default() };
         let mut spool = self.spool.reader();
         let (mut open, mut second, mut in_second) = (0u64, i64::MIN, 0u64);
         for step in self.steps()? {
@@ -706,7 +758,8 @@ impl Plan {
                 StepKind::Open => open += 1,
                 StepKind::Close => open = open.saturating_sub(1),
                 StepKind::Skip => {
-                    let reason = spool.get(step.load.place.offset, step.load.place.length as usize)?;
+                    let reason =
+                        spool.get(step.load.place.offset, step.load.place.length as usize)?;
                     let reason = String::from_utf8_lossy(&reason).into_owned();
                     if figures.skipped.len() < 100 || figures.skipped.contains_key(&reason) {
                         *figures.skipped.entry(reason).or_default() += 1;
@@ -722,7 +775,10 @@ impl Plan {
                 }
             }
             figures.peak_lanes = figures.peak_lanes.max(open);
-            if step.kind == StepKind::Send && step.load.traits.is_last() && !step.load.traits.lane_closes() {
+            if step.kind == StepKind::Send
+                && step.load.traits.is_last()
+                && !step.load.traits.lane_closes()
+            {
                 open = open.saturating_sub(1);
             }
         }
@@ -762,7 +818,8 @@ mod tests {
         }
     }
 
-    /// When the lanes of three connections close, told so: the first in time, the second after the last request, the third not at all.
+    /// When the lanes of three connections close, told so: the first in time, the second after the
+    /// last request, the third not at all.
     fn closes(speed: Speed, open: Option<u64>) -> (Vec<(u64, i64)>, Vec<u64>) {
         let folder = tempfile::tempdir().unwrap();
         let wishes = Wishes { pacing: Pacing { speed, ..Pacing::default() }, ..Wishes::default() };
@@ -777,7 +834,8 @@ mod tests {
         let plan = planner.finish().unwrap();
         let steps: Vec<Step> = plan.steps().unwrap().map(Result::unwrap).collect();
         let of_kind = |kind| steps.iter().filter(move |step| step.kind == kind);
-        let ends = of_kind(StepKind::Send).filter(|step| step.load.traits.is_last() && !step.load.traits.lane_closes());
+        let ends = of_kind(StepKind::Send)
+            .filter(|step| step.load.traits.is_last() && !step.load.traits.lane_closes());
         (
             of_kind(StepKind::Close).map(|step| (step.id.connection, step.when)).collect(),
             ends.map(|step| step.id.connection).collect(),
@@ -791,11 +849,17 @@ mod tests {
         asked.request.as_mut().unwrap().message.headers.push(b"Host", b"captured.invalid:8443");
         let host = "host: other.invalid".parse().unwrap();
         for (set, name) in [(vec![], "captured.invalid"), (vec![host], "other.invalid")] {
-            let wishes = Wishes { rewriter: Rewriter { set, ..Rewriter::default() }, ..Wishes::default() };
+            let wishes =
+                Wishes { rewriter: Rewriter { set, ..Rewriter::default() }, ..Wishes::default() };
             let mut planner = Planner::new(folder.path(), wishes, None).unwrap();
             planner.add(&asked).unwrap();
             let plan = planner.finish().unwrap();
-            let step = plan.steps().unwrap().map(Result::unwrap).find(|step| step.kind == StepKind::Send).unwrap();
+            let step = plan
+                .steps()
+                .unwrap()
+                .map(Result::unwrap)
+                .find(|step| step.kind == StepKind::Send)
+                .unwrap();
             assert_eq!(&*plan.names[step.load.name as usize], name);
         }
     }

@@ -1,4 +1,5 @@
-//! Is the target there? One attempt to connect before a replay, and `--wait-ready`: an URL that must answer first.
+//! Is the target there? One attempt to connect before a replay, and `--wait-ready`: an URL that
+//! must answer first.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -25,13 +26,15 @@ pub enum Unusable {
     Tls(String),
 }
 
-/// Connects once to one of the target's addresses, and where it is reached by TLS shakes hands, so that a certificate that nobody
-/// trusts is found before a thousand requests fail by it.
+/// Connects once to one of the target's addresses, and where it is reached by TLS shakes hands, so
+/// that a certificate that nobody trusts is found before a thousand requests fail by it.
 pub fn reach(target: &Target, trust: &Trust) -> Result<(), Unusable> {
     let mut last = "it has no address".to_owned();
     for address in target.addresses.iter().take(8) {
         match TcpStream::connect_timeout(address, CONNECT) {
-            Ok(stream) if target.tls => return shake_hands(stream, target, trust).map_err(Unusable::Tls),
+            Ok(stream) if target.tls => {
+                return shake_hands(stream, target, trust).map_err(Unusable::Tls);
+            }
             Ok(_) => return Ok(()),
             Err(error) => last = format!("{address}: {error}"),
         }
@@ -39,12 +42,15 @@ pub fn reach(target: &Target, trust: &Trust) -> Result<(), Unusable> {
     Err(Unusable::NoConnection(last))
 }
 
-/// A TLS handshake under the target's own name. A certificate for other names is no objection: requests ask under their hosts.
+/// A TLS handshake under the target's own name. A certificate for other names is no objection:
+/// requests ask under their hosts.
 fn shake_hands(mut stream: TcpStream, target: &Target, trust: &Trust) -> Result<(), String> {
     let config = trust.config(&[b"http/1.1"]).map_err(|error| innermost(&error))?;
     let Some(name) = server_name("", target) else { return Ok(()) };
     let mut session = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
-    let bounded = stream.set_read_timeout(Some(CONNECT)).and_then(|()| stream.set_write_timeout(Some(CONNECT)));
+    let bounded = stream
+        .set_read_timeout(Some(CONNECT))
+        .and_then(|()| stream.set_write_timeout(Some(CONNECT)));
     bounded.map_err(|error| error.to_string())?;
     while session.is_handshaking() {
         let Err(error) = session.complete_io(&mut stream) else { continue };
@@ -63,7 +69,10 @@ fn shake_hands(mut stream: TcpStream, target: &Target, trust: &Trust) -> Result<
 /// Asks `url` until it answers with a status below 400, for at most `wait_ns`.
 pub fn wait_ready(url: &Url, trust: &Trust, wait_ns: i64, stop: &Stop) -> Result<(), String> {
     let started = Monotonic::now();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
     let client = client(url, trust)?;
     loop {
         let last = runtime.block_on(async {
@@ -93,7 +102,8 @@ fn client(url: &Url, trust: &Trust) -> Result<reqwest::Client, String> {
         builder.tls_backend_preconfigured((*config).clone())
     } else {
         // The library wants a TLS configuration in any case; it is never used.
-        let config = Trust { insecure: true, ca: None }.config(&[]).map_err(|error| error.to_string())?;
+        let config =
+            Trust { insecure: true, ca: None }.config(&[]).map_err(|error| error.to_string())?;
         builder.tls_backend_preconfigured((*config).clone())
     };
     builder.build().map_err(|error| innermost(&error))
@@ -120,26 +130,33 @@ mod tests {
     #[test]
     fn a_closed_port_is_not_reached() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let target = Target::resolve(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let target =
+            Target::resolve(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         assert_eq!(reach(&target, &Trust::default()), Ok(()));
         // Bound, so that nobody else is given it, and not listening.
         let closed = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         bind(&closed, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = SocketAddr::try_from(getsockname(&closed).unwrap()).unwrap();
-        let refused = reach(&Target::resolve(&format!("http://{address}")).unwrap(), &Trust::default());
+        let refused =
+            reach(&Target::resolve(&format!("http://{address}")).unwrap(), &Trust::default());
         assert!(matches!(refused, Err(Unusable::NoConnection(_))), "{refused:?}");
     }
 
     #[test]
     fn waits_until_the_answer_is_good() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url: Url = format!("http://{}/healthz", listener.local_addr().unwrap()).parse().unwrap();
+        let url: Url =
+            format!("http://{}/healthz", listener.local_addr().unwrap()).parse().unwrap();
         let server = std::thread::spawn(move || {
             for status in ["503 No", "200 OK"] {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut buffer = [0; 1024];
                 let _ = stream.read(&mut buffer).unwrap();
-                write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").unwrap();
+                write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+                )
+                .unwrap();
             }
         });
         assert_eq!(wait_ready(&url, &Trust::default(), 20_000_000_000, &Stop::default()), Ok(()));

@@ -1,4 +1,5 @@
-//! Writes outcomes behind the replay, on a thread of its own. What is on disk is always whole lines.
+//! Writes outcomes behind the replay, on a thread of its own. What is on disk is always whole
+//! lines.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -48,7 +49,8 @@ impl OutcomeFile {
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         let written = self.file.write_all(lines);
         if written.is_err() {
-            // A full disk took part of it: cut the file behind its last whole line, so that it stays readable.
+            // A full disk took part of it: cut the file behind its last whole line, so that it
+            // stays readable.
             let _ = self.file.set_len(self.whole);
         }
         written?;
@@ -73,8 +75,14 @@ impl OutcomeFile {
         self.write(&lines.bytes)
     }
 
-    /// Writes the last line: of `planned` requests the ones that are not accounted for were cut off by an interruption.
-    pub(super) fn close(mut self, planned: u64, left: &Ledger, generator: serde_json::Value) -> io::Result<Ledger> {
+    /// Writes the last line: of `planned` requests the ones that are not accounted for were cut off
+    /// by an interruption.
+    pub(super) fn close(
+        mut self,
+        planned: u64,
+        left: &Ledger,
+        generator: serde_json::Value,
+    ) -> io::Result<Ledger> {
         let ledger = &mut self.lines.ledger;
         ledger.reject("interrupted", planned.saturating_sub(ledger.input));
         ledger.merge(left);
@@ -102,8 +110,8 @@ pub(super) struct Recorder<'a, 'o> {
 }
 
 impl Recorder<'_, '_> {
-    /// Records until all senders are gone. An error stops the replay; outcomes that come after it are dropped, since there
-    /// is no place for them.
+    /// Records until all senders are gone. An error stops the replay; outcomes that come after it
+    /// are dropped, since there is no place for them.
     pub(super) fn run(mut self) -> (io::Result<()>, OutcomeFile, Option<OutcomeFile>) {
         let mut result = Ok(());
         let _gone = Gone(self.unwritten);

@@ -1,6 +1,8 @@
-//! Takes secrets out of answers before they are written, on the recorder's thread: what is sent, and when, does not change.
+//! Takes secrets out of answers before they are written, on the recorder's thread: what is sent,
+//! and when, does not change.
 //!
-//! What of its request comes again in an answer is told by the request itself, which is read back from the spool.
+//! What of its request comes again in an answer is told by the request itself, which is read back
+//! from the spool.
 
 use std::io;
 use std::sync::Arc;
@@ -37,7 +39,11 @@ impl Redacting {
         self.spool.read_at(&mut bytes, done.request.offset)?;
         let request = client::parse(&bytes).ok();
         let Redaction { redactor, known, given } = &*self.by;
-        redactor.answer(Asked { request: request.as_ref(), given, known: known.as_ref() }, response, is_whole);
+        redactor.answer(
+            Asked { request: request.as_ref(), given, known: known.as_ref() },
+            response,
+            is_whole,
+        );
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Changes to requests that the user asked for: headers, the marker, and where a host's requests go. Nothing else is touched.
+//! Changes to requests that the user asked for: headers, the marker, and where a host's requests
+//! go. Nothing else is touched.
 
 use crate::http::{Headers, Request, Version};
 use crate::schedule::select::{host, host_matches};
@@ -25,7 +26,9 @@ impl std::str::FromStr for Field {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let Some((name, value)) = text.split_once(':') else {
-            return Err(format!("{text:?} is not a header: write for example 'Authorization: Bearer …'"));
+            return Err(format!(
+                "{text:?} is not a header: write for example 'Authorization: Bearer …'"
+            ));
         };
         check_name(name)?;
         let value = value.trim();
@@ -60,8 +63,12 @@ impl std::str::FromStr for HostMap {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('=') {
-            Some((host, url)) if !host.is_empty() && !url.is_empty() => Ok(Self { host: host.to_owned(), url: url.to_owned() }),
-            _ => Err(format!("{text:?} maps no host: write for example shop.example=http://v2.staging:8080")),
+            Some((host, url)) if !host.is_empty() && !url.is_empty() => {
+                Ok(Self { host: host.to_owned(), url: url.to_owned() })
+            }
+            _ => Err(format!(
+                "{text:?} maps no host: write for example shop.example=http://v2.staging:8080"
+            )),
         }
     }
 }
@@ -89,22 +96,30 @@ impl Rewriter {
         self.hosts.iter().find(|(name, _, _)| host_matches(request, name))
     }
 
-    /// The field that is all that changes in the head of `request`, if any does; none where more than that may change, or
-    /// where its head is not in the usual form.
+    /// The field that is all that changes in the head of `request`, if any does; none where more
+    /// than that may change, or where its head is not in the usual form.
     pub fn only_marks(&self, request: &Request) -> Option<Option<(&[u8], &[u8])>> {
         let usual = matches!(request.version, Version::Http11 | Version::Http10)
             && request.verbatim.as_ref().is_none_or(|verbatim| verbatim.head.is_none());
-        let unchanged = self.set.is_empty() && self.remove.is_empty() && self.mapped(request).is_none();
-        (usual && unchanged).then(|| self.marker.as_ref().map(|marker| (MARKER.as_bytes(), marker.as_bytes())))
+        let unchanged =
+            self.set.is_empty() && self.remove.is_empty() && self.mapped(request).is_none();
+        (usual && unchanged)
+            .then(|| self.marker.as_ref().map(|marker| (MARKER.as_bytes(), marker.as_bytes())))
     }
 
     /// Changes the head of `request`. `Err` says why it cannot be done as asked.
     pub fn apply(&self, request: &mut Request) -> Result<(), String> {
         let mapped = match self.mapped(request) {
-            Some((_, _, authority)) if request.target.starts_with(b"/") || request.target.as_ref() == b"*" => Some(authority),
+            Some((_, _, authority))
+                if request.target.starts_with(b"/") || request.target.as_ref() == b"*" =>
+            {
+                Some(authority)
+            }
             Some(_) => {
                 let host = String::from_utf8_lossy(host(request).unwrap_or_default()).into_owned();
-                return Err(format!("the target is in absolute form, so host {host:?} cannot be mapped without changing it"));
+                return Err(format!(
+                    "the target is in absolute form, so host {host:?} cannot be mapped without changing it"
+                ));
             }
             None => None,
         };
@@ -133,10 +148,12 @@ impl Rewriter {
             if let Some(at) = self.set.iter().position(|field| is(&field.name)) {
                 // Once in the place of the first, with the name as the user wrote it.
                 if !std::mem::replace(&mut placed[at], true) {
-                    self.set.iter().zip(&mut placed).filter(|(field, _)| is(&field.name)).for_each(|(field, placed)| {
-                        *placed = true;
-                        headers.push(field.name.as_bytes(), field.value.as_bytes());
-                    });
+                    self.set.iter().zip(&mut placed).filter(|(field, _)| is(&field.name)).for_each(
+                        |(field, placed)| {
+                            *placed = true;
+                            headers.push(field.name.as_bytes(), field.value.as_bytes());
+                        },
+                    );
                 }
                 continue;
             }
@@ -161,7 +178,9 @@ impl Rewriter {
         let names = self.set.iter().map(|field| &field.name).chain(&self.remove);
         for name in names {
             if framing.iter().any(|field| name.eq_ignore_ascii_case(field)) {
-                return Err(format!("{name} tells where a body ends; it is sent as recorded and cannot be changed"));
+                return Err(format!(
+                    "{name} tells where a body ends; it is sent as recorded and cannot be changed"
+                ));
             }
         }
         Ok(())
@@ -179,7 +198,10 @@ mod tests {
         Request {
             method: Bytes::from_static(b"GET"),
             target: Bytes::from_static(b"/"),
-            headers: fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect(),
+            headers: fields
+                .iter()
+                .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                .collect(),
             ..Request::default()
         }
     }
@@ -187,26 +209,44 @@ mod tests {
     fn rewritten(rewriter: &Rewriter) -> Vec<String> {
         let mut request = request();
         rewriter.apply(&mut request).unwrap();
-        request.headers.iter().map(|(n, v)| format!("{}: {}", String::from_utf8_lossy(n), String::from_utf8_lossy(v))).collect()
+        request
+            .headers
+            .iter()
+            .map(|(n, v)| format!("{}: {}", String::from_utf8_lossy(n), String::from_utf8_lossy(v)))
+            .collect()
     }
 
     #[test]
     fn only_what_was_asked_for_is_changed() {
         let field = |text: &str| text.parse::<Field>().unwrap();
-        assert_eq!(rewritten(&Rewriter::default()), ["Host: shop.local", "Cookie: a", "cookie: b", "X-A: 1"]);
+        assert_eq!(
+            rewritten(&Rewriter::default()),
+            ["Host: shop.local", "Cookie: a", "cookie: b", "X-A: 1"]
+        );
         let marked = Rewriter { marker: Some("r1".to_owned()), ..Rewriter::default() };
         assert_eq!(rewritten(&marked)[4], "x-shadowtap-replay: r1");
-        let set = Rewriter { set: vec![field("COOKIE: c"), field("New: n")], ..Rewriter::default() };
+        let set =
+            Rewriter { set: vec![field("COOKIE: c"), field("New: n")], ..Rewriter::default() };
         assert_eq!(rewritten(&set), ["Host: shop.local", "COOKIE: c", "X-A: 1", "New: n"]);
         let twice = Rewriter { set: vec![field("x-a: 1"), field("x-a: 2")], ..Rewriter::default() };
-        assert_eq!(rewritten(&twice), ["Host: shop.local", "Cookie: a", "cookie: b", "x-a: 1", "x-a: 2"]);
-        let removed = Rewriter { remove: vec!["Cookie".to_owned()], marker: Some("r".to_owned()), ..Rewriter::default() };
+        assert_eq!(
+            rewritten(&twice),
+            ["Host: shop.local", "Cookie: a", "cookie: b", "x-a: 1", "x-a: 2"]
+        );
+        let removed = Rewriter {
+            remove: vec!["Cookie".to_owned()],
+            marker: Some("r".to_owned()),
+            ..Rewriter::default()
+        };
         assert_eq!(rewritten(&removed), ["Host: shop.local", "X-A: 1", "x-shadowtap-replay: r"]);
     }
 
     #[test]
     fn a_mapped_host_goes_elsewhere_under_its_new_name() {
-        let rewriter = Rewriter { hosts: vec![("shop.local".to_owned(), 2, "v2:81".to_owned())], ..Rewriter::default() };
+        let rewriter = Rewriter {
+            hosts: vec![("shop.local".to_owned(), 2, "v2:81".to_owned())],
+            ..Rewriter::default()
+        };
         assert_eq!(rewriter.upstream(&request()), 2);
         assert_eq!(rewritten(&rewriter)[0], "Host: v2:81");
         let mut other = request();
@@ -222,7 +262,8 @@ mod tests {
         for text in ["", "no colon", ": v", "a b: c", "a: b\r\nc: d", "a: \u{0}"] {
             assert!(text.parse::<Field>().is_err(), "{text:?}");
         }
-        let rewriter = Rewriter { remove: vec!["Content-length".to_owned()], ..Rewriter::default() };
+        let rewriter =
+            Rewriter { remove: vec!["Content-length".to_owned()], ..Rewriter::default() };
         assert!(rewriter.check().is_err());
     }
 }

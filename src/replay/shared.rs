@@ -1,4 +1,5 @@
-//! What all threads of a replay share: where requests go, how they are paced, and the counts that several of them keep.
+//! What all threads of a replay share: where requests go, how they are paced, and the counts that
+//! several of them keep.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

@@ -1,6 +1,8 @@
-//! Sorts more records than memory should hold: fixed-size records in sorted runs on disk, merged when read.
+//! Sorts more records than memory should hold: fixed-size records in sorted runs on disk, merged
+//! when read.
 //!
-//! Records are compared as bytes, so keys stand first and big-endian. What fits into one run never touches the disk.
+//! Records are compared as bytes, so keys stand first and big-endian. What fits into one run never
+//! touches the disk.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -27,7 +29,10 @@ pub fn nameless_file(folder: &Path) -> io::Result<File> {
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "a hundred temporary files of this process are there already"))
+    Err(io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "a hundred temporary files of this process are there already",
+    ))
 }
 
 /// Takes records of `N` bytes in any order.
@@ -53,7 +58,14 @@ impl<const N: usize> Sorter<N> {
     }
 
     fn with_limit(folder: &Path, limit: usize) -> Self {
-        Self { folder: folder.to_owned(), limit: limit.max(1), records: Vec::new(), file: None, runs: Vec::new(), end: 0 }
+        Self {
+            folder: folder.to_owned(),
+            limit: limit.max(1),
+            records: Vec::new(),
+            file: None,
+            runs: Vec::new(),
+            end: 0,
+        }
     }
 
     /// Adds a record.
@@ -99,7 +111,8 @@ impl<const N: usize> Sorter<N> {
     }
 }
 
-/// Sorts records: by their first sixteen bytes as one number, which nearly always tell them apart, and by the rest.
+/// Sorts records: by their first sixteen bytes as one number, which nearly always tell them apart,
+/// and by the rest.
 fn sort<const N: usize>(records: &mut [[u8; N]]) {
     let first = |record: &[u8; N]| {
         let mut key = [0; 16];
@@ -107,7 +120,9 @@ fn sort<const N: usize>(records: &mut [[u8; N]]) {
         key[..n].copy_from_slice(&record[..n]);
         u128::from_be_bytes(key)
     };
-    records.sort_unstable_by(|a, b| first(a).cmp(&first(b)).then_with(|| a[N.min(16)..].cmp(&b[N.min(16)..])));
+    records.sort_unstable_by(|a, b| {
+        first(a).cmp(&first(b)).then_with(|| a[N.min(16)..].cmp(&b[N.min(16)..]))
+    });
 }
 
 /// Sorted records; can be read any number of times.
@@ -120,7 +135,8 @@ pub(super) struct Sorted<const N: usize> {
 impl<const N: usize> Sorted<N> {
     /// All records in order.
     pub(super) fn iter(&self) -> io::Result<Merge<'_, N>> {
-        let mut merge = Merge { memory: self.records.iter(), readers: Vec::new(), heads: BinaryHeap::new() };
+        let mut merge =
+            Merge { memory: self.records.iter(), readers: Vec::new(), heads: BinaryHeap::new() };
         if let Some(file) = &self.file {
             for run in &self.runs {
                 let mut reader = RunReader { file, run: *run, buffer: Vec::new(), at: 0 };
@@ -143,7 +159,9 @@ pub(super) struct Merge<'a, const N: usize> {
 
 impl<const N: usize> Merge<'_, N> {
     fn advance(&mut self) -> io::Result<Option<[u8; N]>> {
-        let Some(Reverse((record, from))) = self.heads.pop() else { return Ok(self.memory.next().copied()) };
+        let Some(Reverse((record, from))) = self.heads.pop() else {
+            return Ok(self.memory.next().copied());
+        };
         if let Some(next) = self.readers[from].next()? {
             self.heads.push(Reverse((next, from)));
         }
@@ -178,7 +196,9 @@ impl<const N: usize> RunReader<'_, N> {
             self.run.start += left as u64;
             self.at = 0;
         }
-        let record = self.buffer[self.at..self.at + N].try_into().expect("the slice has the record's length");
+        let record = self.buffer[self.at..self.at + N]
+            .try_into()
+            .expect("the slice has the record's length");
         self.at += N;
         Ok(Some(record))
     }

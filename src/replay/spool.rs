@@ -1,6 +1,8 @@
-//! The bytes that will be sent, on disk: written once before the replay, read ahead in order while it runs.
+//! The bytes that will be sent, on disk: written once before the replay, read ahead in order while
+//! it runs.
 //!
-//! So memory holds what is due soon, never the capture, and nothing is left to encode when a request is due.
+//! So memory holds what is due soon, never the capture, and nothing is left to encode when a
+//! request is due.
 
 use std::fs::File;
 use std::io;
@@ -31,14 +33,21 @@ pub(super) struct SpoolWriter {
 
 impl SpoolWriter {
     pub(super) fn new(folder: &Path) -> io::Result<Self> {
-        Ok(Self { file: nameless_file(folder)?, buffer: Vec::with_capacity(WRITE_BYTES), flushed: 0 })
+        Ok(Self {
+            file: nameless_file(folder)?,
+            buffer: Vec::with_capacity(WRITE_BYTES),
+            flushed: 0,
+        })
     }
 
     /// Appends what `write` puts into the buffer it is given.
     pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<Place> {
         let start = self.buffer.len();
         write(&mut self.buffer);
-        let place = Place { offset: self.flushed + start as u64, length: (self.buffer.len() - start) as u64 };
+        let place = Place {
+            offset: self.flushed + start as u64,
+            length: (self.buffer.len() - start) as u64,
+        };
         if self.buffer.len() >= WRITE_BYTES {
             self.flush()?;
         }
@@ -131,9 +140,13 @@ mod tests {
     fn what_was_put_in_comes_out_in_any_order() {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = SpoolWriter::new(folder.path()).unwrap();
-        let contents: Vec<Vec<u8>> = (0..300usize).map(|n| vec![n as u8; [0, 1, 100, 5_000, BLOCK_BYTES + 3][n % 5]]).collect();
-        let places: Vec<Place> =
-            contents.iter().map(|bytes| writer.append(|out| out.extend_from_slice(bytes)).unwrap()).collect();
+        let contents: Vec<Vec<u8>> = (0..300usize)
+            .map(|n| vec![n as u8; [0, 1, 100, 5_000, BLOCK_BYTES + 3][n % 5]])
+            .collect();
+        let places: Vec<Place> = contents
+            .iter()
+            .map(|bytes| writer.append(|out| out.extend_from_slice(bytes)).unwrap())
+            .collect();
         let mut reader = writer.finish().unwrap().reader();
         for index in (0..300).chain((0..300).rev()) {
             let got = reader.get(places[index].offset, places[index].length as usize).unwrap();

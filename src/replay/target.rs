@@ -28,7 +28,9 @@ pub enum TargetError {
     #[error("{0:?} is not a target: write a URL like http://v2.staging:8080")]
     NotAUrl(String),
     /// Has parts that a target must not have.
-    #[error("the target {0} has {1}: name scheme, host and port only (the paths come from the capture)")]
+    #[error(
+        "the target {0} has {1}: name scheme, host and port only (the paths come from the capture)"
+    )]
     TooMuch(String, &'static str),
     /// Its name has no address.
     #[error("the target's name {0:?} has no address")]
@@ -51,7 +53,10 @@ pub fn parse_url(text: &str) -> Result<Url, TargetError> {
     let shown = || url.as_str().chars().take(200).collect::<String>();
     if !url.username().is_empty() || url.password().is_some() {
         // The URL is not shown: it holds a secret.
-        return Err(TargetError::TooMuch(url.host_str().unwrap_or_default().to_owned(), "user information"));
+        return Err(TargetError::TooMuch(
+            url.host_str().unwrap_or_default().to_owned(),
+            "user information",
+        ));
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err(TargetError::TooMuch(shown(), "a path"));
@@ -66,8 +71,12 @@ impl Target {
         let tls = url.scheme() == "https";
         let port = url.port_or_known_default().unwrap_or(if tls { 443 } else { 80 });
         let (host, addresses) = match url.host() {
-            Some(Host::Ipv4(address)) => (address.to_string(), vec![SocketAddr::new(address.into(), port)]),
-            Some(Host::Ipv6(address)) => (address.to_string(), vec![SocketAddr::new(address.into(), port)]),
+            Some(Host::Ipv4(address)) => {
+                (address.to_string(), vec![SocketAddr::new(address.into(), port)])
+            }
+            Some(Host::Ipv6(address)) => {
+                (address.to_string(), vec![SocketAddr::new(address.into(), port)])
+            }
             Some(Host::Domain(name)) => (name.to_owned(), lookup(name, port)?),
             None => return Err(TargetError::NotAUrl(text.to_owned())),
         };
@@ -102,7 +111,8 @@ pub(super) fn lookup(name: &str, port: u16) -> Result<Vec<SocketAddr>, TargetErr
     let (sender, receiver) = mpsc::channel();
     let asked = name.to_owned();
     let spawned = std::thread::Builder::new().name("resolve".to_owned()).spawn(move || {
-        let _ = sender.send((asked.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>));
+        let _ =
+            sender.send((asked.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>));
     });
     spawned.map_err(|error| TargetError::Resolve(name.to_owned(), error))?;
     let mut addresses = match receiver.recv_timeout(Duration::from_secs(RESOLVE_SECONDS)) {
@@ -111,8 +121,9 @@ pub(super) fn lookup(name: &str, port: u16) -> Result<Vec<SocketAddr>, TargetErr
         Err(_) => return Err(TargetError::ResolveTimeout(name.to_owned(), RESOLVE_SECONDS)),
     };
     addresses.dedup();
-    // A service that listens on one family only is common, `localhost` with both families in the hosts file even more so:
-    // spreading lanes over an address that nobody listens on would fail half of them. IPv4 first, IPv6 where there is none.
+    // A service that listens on one family only is common, `localhost` with both families in the
+    // hosts file even more so: spreading lanes over an address that nobody listens on would fail
+    // half of them. IPv4 first, IPv6 where there is none.
     if addresses.iter().any(SocketAddr::is_ipv4) {
         addresses.retain(SocketAddr::is_ipv4);
     }
@@ -139,9 +150,20 @@ mod tests {
             (false, 8080, "http://127.0.0.1:8080", "127.0.0.1:8080")
         );
         let target = Target::resolve("https://[::1]").unwrap();
-        assert_eq!((target.tls, target.port, target.host.as_str(), target.authority().as_str()), (true, 443, "::1", "[::1]"));
+        assert_eq!(
+            (target.tls, target.port, target.host.as_str(), target.authority().as_str()),
+            (true, 443, "::1", "[::1]")
+        );
         assert_eq!(Target::resolve("127.0.0.1:9").unwrap().shown(), "http://127.0.0.1:9");
-        for text in ["", "ftp://a", "http://", "http://a/path", "http://a/?q", "http://user:secret@a/", "http://a:99999"] {
+        for text in [
+            "",
+            "ftp://a",
+            "http://",
+            "http://a/path",
+            "http://a/?q",
+            "http://user:secret@a/",
+            "http://a:99999",
+        ] {
             let error = parse_url(text).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }

@@ -1,5 +1,5 @@
-//! What moves between the threads of a replay: tasks from the feeder to the workers, outcomes from the workers to the
-//! recorder, and the few numbers that all of them share.
+//! What moves between the threads of a replay: tasks from the feeder to the workers, outcomes from
+//! the workers to the recorder, and the few numbers that all of them share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};

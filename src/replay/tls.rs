@@ -29,7 +29,9 @@ pub enum TrustError {
     #[error("cannot use the certificates in {0}")]
     Ca(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// The system has none.
-    #[error("the system has no certificates to check the target with: name some with --ca, or do not check with --insecure")]
+    #[error(
+        "the system has no certificates to check the target with: name some with --ca, or do not check with --insecure"
+    )]
     NoSystem,
     /// The library.
     #[error("TLS cannot be set up")]
@@ -40,19 +42,24 @@ impl Trust {
     /// A configuration that offers `protocols` by ALPN.
     pub fn config(&self, protocols: &[&[u8]]) -> Result<Arc<ClientConfig>, TrustError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?;
         let trusted = match self.insecure {
             true => None,
             false => {
                 let (roots, own) = self.roots()?;
-                let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                    .build()
-                    .map_err(|error| rustls::Error::General(error.to_string()))?;
+                let chains = WebPkiServerVerifier::builder_with_provider(
+                    Arc::new(roots),
+                    Arc::clone(&provider),
+                )
+                .build()
+                .map_err(|error| rustls::Error::General(error.to_string()))?;
                 Some(Trusted { chains, own })
             }
         };
         let verifier = Arc::new(Verifier { provider, trusted });
-        let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        let mut config =
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Arc::new(config))
     }
@@ -62,8 +69,12 @@ impl Trust {
         let mut roots = RootCertStore::empty();
         let mut own = Vec::new();
         if let Some(path) = &self.ca {
-            let wrong = |error: Box<dyn std::error::Error + Send + Sync>| TrustError::Ca(path.clone(), error);
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.into()))? {
+            let wrong = |error: Box<dyn std::error::Error + Send + Sync>| {
+                TrustError::Ca(path.clone(), error)
+            };
+            for certificate in
+                CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.into()))?
+            {
                 let certificate = certificate.map_err(|error| wrong(error.into()))?;
                 roots.add(certificate.clone()).map_err(|error| wrong(error.into()))?;
                 own.push(certificate);
@@ -78,7 +89,8 @@ impl Trust {
     }
 }
 
-/// The name to ask for (SNI) and to check: the request's host where it is a name, else the target's.
+/// The name to ask for (SNI) and to check: the request's host where it is a name, else the
+/// target's.
 pub(super) fn server_name(host: &str, target: &Target) -> Option<ServerName<'static>> {
     let name = |text: &str| ServerName::try_from(text.to_owned()).ok();
     match name(host) {
@@ -98,8 +110,8 @@ struct Verifier {
 #[derive(Debug)]
 struct Trusted {
     chains: Arc<WebPkiServerVerifier>,
-    /// Certificates that the user named. A self-signed one among them is accepted also where it has the mark of an authority, which a
-    /// server may not have: tools make it so.
+    /// Certificates that the user named. A self-signed one among them is accepted also where it has
+    /// the mark of an authority, which a server may not have: tools make it so.
     own: Vec<CertificateDer<'static>>,
 }
 
@@ -112,7 +124,9 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(Trusted { chains, own }) = &self.trusted else { return Ok(ServerCertVerified::assertion()) };
+        let Some(Trusted { chains, own }) = &self.trusted else {
+            return Ok(ServerCertVerified::assertion());
+        };
         let is_authority = |error: &rustls::Error| error.to_string().contains("CaUsedAsEndEntity");
         match chains.verify_server_cert(certificate, chain, name, ocsp, now) {
             Err(error) if is_authority(&error) && own.iter().any(|own| own == certificate) => {
@@ -129,7 +143,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -138,7 +157,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,6 +1,8 @@
-//! Which exchanges are at v2 right now: for an egress mock that runs beside the replay, and so can know whose outgoing call it sees.
+//! Which exchanges are at v2 right now: for an egress mock that runs beside the replay, and so can
+//! know whose outgoing call it sees.
 //!
-//! Only exchanges that caused recorded calls are watched; for all others it costs one look into a table that never changes.
+//! Only exchanges that caused recorded calls are watched; for all others it costs one look into a
+//! table that never changes.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -74,7 +76,10 @@ mod tests {
             if begin { watch.begin(id(which)) } else { watch.end(id(which)) }
         }
         watch.read(&mut open);
-        assert_eq!((open.as_slice(), watch.times_sent(0), watch.times_sent(1)), (&[0, 1][..], 1, 2));
+        assert_eq!(
+            (open.as_slice(), watch.times_sent(0), watch.times_sent(1)),
+            (&[0, 1][..], 1, 2)
+        );
         watch.end(id(7));
         watch.end(id(7));
         watch.read(&mut open);

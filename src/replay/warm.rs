@@ -1,6 +1,7 @@
-//! A datagram that a worker sends to itself over loopback, again and again just before its first request: what the kernel needs to
-//! send (its code, its buffers, a processor that is awake) is then as it will be for all requests behind it. The first request is what
-//! the times of all others are compared with, so it must not be the one that is late.
+//! A datagram that a worker sends to itself over loopback, again and again just before its first
+//! request: what the kernel needs to send (its code, its buffers, a processor that is awake) is
+//! then as it will be for all requests behind it. The first request is what the times of all others
+//! are compared with, so it must not be the one that is late.
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};

@@ -34,7 +34,9 @@ impl Socket {
         let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
         sockopt::set_tcp_nodelay(&fd, true)?;
         match rustix::net::connect(&fd, &address) {
-            Ok(()) | Err(rustix::io::Errno::INPROGRESS | rustix::io::Errno::INTR) => Ok(Self { fd, tls: None }),
+            Ok(()) | Err(rustix::io::Errno::INPROGRESS | rustix::io::Errno::INTR) => {
+                Ok(Self { fd, tls: None })
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -45,9 +47,14 @@ impl Socket {
     }
 
     /// Puts TLS on top.
-    pub(super) fn start_tls(&mut self, config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<(), rustls::Error> {
+    pub(super) fn start_tls(
+        &mut self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<(), rustls::Error> {
         let mut session = ClientConnection::new(config, name)?;
-        // What is written is bounded by the caller, who writes on only when the socket took the last.
+        // What is written is bounded by the caller, who writes on only when the socket took the
+        // last.
         session.set_buffer_limit(None);
         self.tls = Some(Box::new(session));
         Ok(())
@@ -68,9 +75,16 @@ impl Socket {
                 return Ok(Handshake::Done);
             }
             match session.read_tls(&mut io) {
-                Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed during the handshake")),
+                Ok(0) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "closed during the handshake",
+                    ));
+                }
                 Ok(_) => process(session, &mut io)?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Handshake::Going),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Handshake::Going);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -81,12 +95,13 @@ impl Socket {
         self.tls.as_ref().is_some_and(|session| session.wants_write())
     }
 
-    /// Writes some of `bytes`; [`io::ErrorKind::WouldBlock`] where nothing goes now. `more`: another write follows at once,
-    /// with which they may share a packet.
+    /// Writes some of `bytes`; [`io::ErrorKind::WouldBlock`] where nothing goes now. `more`:
+    /// another write follows at once, with which they may share a packet.
     pub(super) fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<usize> {
         let mut io = FdIo(self.fd.as_fd());
         let Some(session) = &mut self.tls else {
-            let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+            let flags =
+                if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
             return io.send(bytes, flags);
         };
         flush_session(session, &mut io)?;
@@ -154,8 +169,10 @@ struct FdIo<'a>(BorrowedFd<'a>);
 impl Read for FdIo<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // Shorter than `read`, which also goes through all that files have.
-        rustix::io::retry_on_intr(|| rustix::net::recv(self.0, &mut *buffer, RecvFlags::empty()).map(|(got, _)| got))
-            .map_err(Into::into)
+        rustix::io::retry_on_intr(|| {
+            rustix::net::recv(self.0, &mut *buffer, RecvFlags::empty()).map(|(got, _)| got)
+        })
+        .map_err(Into::into)
     }
 }
 

@@ -1,9 +1,12 @@
-//! A worker: one thread, one `epoll`, its share of the lanes. Everything between a due time and the write happens here.
+//! A worker: one thread, one `epoll`, its share of the lanes. Everything between a due time and the
+//! write happens here.
 //!
-//! The loop waits for the next due time or for a socket, whichever comes first, and looks at the due times again after each
-//! socket, so that an answer that takes long to read delays nothing; opening a connection gives way to requests. Sockets are
-//! edge-triggered and registered once; a request costs one write, its answer one read, and nothing is encoded, looked up by
-//! name or locked on the way. What the worker does with lanes, connections and answers is in the modules below.
+//! The loop waits for the next due time or for a socket, whichever comes first, and looks at the
+//! due times again after each socket, so that an answer that takes long to read delays nothing;
+//! opening a connection gives way to requests. Sockets are edge-triggered and registered once; a
+//! request costs one write, its answer one read, and nothing is encoded, looked up by name or
+//! locked on the way. What the worker does with lanes, connections and answers is in the modules
+//! below.
 
 mod ending;
 mod lanes;
@@ -35,13 +38,15 @@ use super::warm::Warm;
 use super::{Failure, FailureKind};
 use crate::http::Response;
 
-/// When a worker warms up, counted back from its first request: it begins, and it ends. Between that and the request it sleeps once
-/// more, so that whom its last work woke on this processor does not take his turn at the due time.
+/// When a worker warms up, counted back from its first request: it begins, and it ends. Between
+/// that and the request it sleeps once more, so that whom its last work woke on this processor does
+/// not take his turn at the due time.
 const WARM_NS: (i64, i64) = (500_000, 300_000);
-/// No connection is opened or closed when a request is due so soon. Opening one takes a fraction of it, but wakes v2, which may be
-/// on the same processor, and takes its turn.
+/// No connection is opened or closed when a request is due so soon. Opening one takes a fraction of
+/// it, but wakes v2, which may be on the same processor, and takes its turn.
 const CHORE_NS: i64 = 250_000;
-/// The same for one that has been due for so long that the lane's first request is near: as long as opening takes by itself.
+/// The same for one that has been due for so long that the lane's first request is near: as long as
+/// opening takes by itself.
 const OLD_CHORE_NS: i64 = 80_000;
 const OLD_NS: i64 = 10_000_000;
 const STALE_NS: i64 = 100_000_000;
@@ -50,7 +55,8 @@ const CHORES: usize = 16;
 const CONTINUE_NS: i64 = 1_000_000_000;
 /// Requests in flight on one connection.
 const PIPELINE: usize = 1_024;
-/// No event takes longer than this, as a rule: nothing that is due later need be looked for after each.
+/// No event takes longer than this, as a rule: nothing that is due later need be looked for after
+/// each.
 const BETWEEN_NS: i64 = 200_000;
 const READ_BYTES: usize = 64 << 10;
 /// Bytes that are read of one connection before others get their turn.
@@ -79,7 +85,12 @@ struct Answer {
 
 impl Answer {
     fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self { first: None, last: None, response: None, failure: Some(Failure { kind, detail: detail.into() }) }
+        Self {
+            first: None,
+            last: None,
+            response: None,
+            failure: Some(Failure { kind, detail: detail.into() }),
+        }
     }
 }
 
@@ -103,8 +114,8 @@ pub(super) struct Worker<'a> {
     outbox: Outbox<'a>,
     /// Requests read ahead, by due time.
     upcoming: VecDeque<Task>,
-    /// Connections to be opened, and to be closed, each by time. They give way to requests: a hundred at once would make the next
-    /// one late.
+    /// Connections to be opened, and to be closed, each by time. They give way to requests: a
+    /// hundred at once would make the next one late.
     openings: VecDeque<Task>,
     closings: VecDeque<Task>,
     lanes: Slab<Lane>,
@@ -224,7 +235,11 @@ impl<'a> Worker<'a> {
             events.clear();
             let stays = spins || !self.unread.is_empty();
             let timeout = stays.then_some(rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 });
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                timeout.as_ref(),
+            ) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -241,7 +256,8 @@ impl<'a> Worker<'a> {
         Ok(self.figures)
     }
 
-    /// Goes the way of a request once, in the time for that before the first one; `false` at any other time.
+    /// Goes the way of a request once, in the time for that before the first one; `false` at any
+    /// other time.
     fn warms_up(&mut self, ahead: i64) -> bool {
         if ahead > WARM_NS.0 {
             return false;
@@ -258,7 +274,8 @@ impl<'a> Worker<'a> {
         if self.warm.is_some() && now < early { early } else { due - self.margin_ns() }
     }
 
-    /// How long before a due time to be awake: before the first, with which all others are compared, as long as ever.
+    /// How long before a due time to be awake: before the first, with which all others are
+    /// compared, as long as ever.
     const fn margin_ns(&self) -> i64 {
         if self.figures.sent == 0 { Margin::MOST_NS } else { self.margin.ns() }
     }
@@ -271,7 +288,10 @@ impl<'a> Worker<'a> {
         }
         let due = self.upcoming.front().map(|task| self.awake_at(task.due, now));
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let chores = [&self.openings, &self.closings].into_iter().filter_map(|queue| queue.front()).map(|task| task.due);
+        let chores = [&self.openings, &self.closings]
+            .into_iter()
+            .filter_map(|queue| queue.front())
+            .map(|task| task.due);
         // One that gives way to a request is looked at again behind it.
         let chores = chores.filter(|due| *due > now || !self.gives_way(now - due, now));
         match due.into_iter().chain(timer).chain(chores).chain(self.outbox.due()).min() {
@@ -312,8 +332,9 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Does what is due between two events. The clock was read a moment ago, so it is asked again only where something may
-    /// be due by now; timers that are not to the microsecond wait for the end of the round.
+    /// Does what is due between two events. The clock was read a moment ago, so it is asked again
+    /// only where something may be due by now; timers that are not to the microsecond wait for the
+    /// end of the round.
     fn run_due_between(&mut self) {
         if self.upcoming.front().is_some_and(|task| task.due - self.seen <= BETWEEN_NS) {
             self.run_due();
@@ -340,13 +361,15 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Opens and closes connections while no request is close to its due time; some at once, so that answers are read between
-    /// them.
+    /// Opens and closes connections while no request is close to its due time; some at once, so
+    /// that answers are read between them.
     fn run_chores(&mut self) {
         for _ in 0..CHORES {
             let now = self.now();
             let ready = |queue: &VecDeque<Task>| {
-                queue.front().is_some_and(|task| task.due <= now && !self.gives_way(now - task.due, now))
+                queue
+                    .front()
+                    .is_some_and(|task| task.due <= now && !self.gives_way(now - task.due, now))
             };
             let queue = match (ready(&self.openings), ready(&self.closings)) {
                 (true, _) => &mut self.openings,
@@ -360,7 +383,10 @@ impl<'a> Worker<'a> {
 
     /// Closes the connections that the captured clients never closed, once all else is done.
     fn close_what_stayed_open(&mut self) {
-        let done = !self.inbox_open && self.upcoming.is_empty() && self.openings.is_empty() && self.waiting + self.under_way == 0;
+        let done = !self.inbox_open
+            && self.upcoming.is_empty()
+            && self.openings.is_empty()
+            && self.waiting + self.under_way == 0;
         while done && self.closings.front().is_some_and(|task| task.due >= FAR_NS) {
             let task = self.closings.pop_front().expect("the front was just looked at");
             let now = self.now();
@@ -368,7 +394,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Whether opening or closing a connection has to wait, `age` after its time, for a request that is due soon.
+    /// Whether opening or closing a connection has to wait, `age` after its time, for a request
+    /// that is due soon.
     fn gives_way(&self, age: i64, now: i64) -> bool {
         let room = match age {
             ..OLD_NS => CHORE_NS,
@@ -379,23 +406,34 @@ impl<'a> Worker<'a> {
         self.upcoming.front().is_some_and(|task| task.due - now < room)
     }
 
-    /// A lane's first request is due, and its connection has had to give way until now: the request opens it.
+    /// A lane's first request is due, and its connection has had to give way until now: the request
+    /// opens it.
     fn forget_opening(&mut self, lane: u64, now: i64) {
         let at = self.by_number.get(&(false, lane));
         if at.and_then(|&at| self.lanes.peek(at)).is_some_and(|lane| lane.opened > 0) {
             return;
         }
-        if let Some(place) = self.openings.iter().take_while(|task| task.due <= now).position(|task| task.lane == lane) {
+        if let Some(place) = self
+            .openings
+            .iter()
+            .take_while(|task| task.due <= now)
+            .position(|task| task.lane == lane)
+        {
             self.openings.remove(place);
         }
     }
 
     fn wake(&mut self, wake: Wake, now: i64) {
         match wake {
-            Wake::Deadline(at, generation) if self.connections.holds(at, generation) => self.deadline(at, now),
+            Wake::Deadline(at, generation) if self.connections.holds(at, generation) => {
+                self.deadline(at, now)
+            }
             Wake::Continue(at, generation) if self.connections.holds(at, generation) => {
                 let connection = self.connections.get(at);
-                let waited = connection.in_flight.back().is_some_and(|request| now - request.sent >= CONTINUE_NS);
+                let waited = connection
+                    .in_flight
+                    .back()
+                    .is_some_and(|request| now - request.sent >= CONTINUE_NS);
                 if waited && connection.holds_body() {
                     self.figures.note("sent-body-without-100");
                     self.connections.get(at).let_body_go();
@@ -426,11 +464,15 @@ impl<'a> Worker<'a> {
                     Phase::Connecting => self.connected(at),
                     Phase::Handshaking => self.handshake(at),
                     Phase::Open => {
-                        if flags.contains(epoll::EventFlags::OUT) && self.connections.get(at).is_writing() {
+                        if flags.contains(epoll::EventFlags::OUT)
+                            && self.connections.get(at).is_writing()
+                        {
                             self.write(at);
                         }
-                        let incoming =
-                            epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
+                        let incoming = epoll::EventFlags::IN
+                            | epoll::EventFlags::RDHUP
+                            | epoll::EventFlags::HUP
+                            | epoll::EventFlags::ERR;
                         if flags.intersects(incoming) && self.connections.holds(at, generation) {
                             let ends = flags.intersects(incoming.difference(epoll::EventFlags::IN));
                             match &mut self.connections.get(at).unread {

@@ -1,4 +1,5 @@
-//! `latency.csv` and `timeline.csv`. Durations in milliseconds; a cell is empty where nothing was measured.
+//! `latency.csv` and `timeline.csv`. Durations in milliseconds; a cell is empty where nothing was
+//! measured.
 
 use super::{Column, Report, column, text};
 use crate::diff::csv::cell;
@@ -8,7 +9,11 @@ use crate::measure::{Histogram, Side};
 pub const LATENCY: [Column; 13] = [
     column("route", "text", "`ALL` for all routes together (the first rows), else the route"),
     column("side", "`v1`, `v2`, `baseline`", "whose answers"),
-    column("from", "`sent`, `due`", "where latency starts: when the request was sent, or when it was due"),
+    column(
+        "from",
+        "`sent`, `due`",
+        "where latency starts: when the request was sent, or when it was due",
+    ),
     column(
         "count",
         "requests",
@@ -32,12 +37,24 @@ pub const TIMELINE: [Column; 7] = [
         "s",
         "the first second of the step, from the start of the replay; a step is 1 s, in runs over 6 hours longer",
     ),
-    column("side", "`v1`, `v2`, `baseline`", "whose answers; v1's stand in the second in which their replay was sent"),
+    column(
+        "side",
+        "`v1`, `v2`, `baseline`",
+        "whose answers; v1's stand in the second in which their replay was sent",
+    ),
     column("requests", "requests", "sent in that step"),
-    column("errors", "requests", "those of them that failed or were answered with a status of 500 or above"),
+    column(
+        "errors",
+        "requests",
+        "those of them that failed or were answered with a status of 500 or above",
+    ),
     column("p50_ms", "ms", "median latency from sent"),
     column("p99_ms", "ms", "99 % took no longer"),
-    column("lateness_p99_ms", "ms", "how late the replayer itself sent at most 99 % of them; empty for v1"),
+    column(
+        "lateness_p99_ms",
+        "ms",
+        "how late the replayer itself sent at most 99 % of them; empty for v1",
+    ),
 ];
 
 /// Quantiles of the latency tables.
@@ -110,7 +127,9 @@ impl Table {
     }
 
     fn row(&mut self, cells: &[String]) {
-        self.writer.write_record(cells).expect("a vector takes every row, and rows have as many cells as columns");
+        self.writer
+            .write_record(cells)
+            .expect("a vector takes every row, and rows have as many cells as columns");
     }
 
     fn bytes(self) -> Vec<u8> {

@@ -1,5 +1,6 @@
-//! `latency.hlog`: HdrHistogram's interval log (V2, compressed), one interval for the whole run, a histogram for each side
-//! and route. Values are nanoseconds from sent; the column `Interval_Max` is in milliseconds, as HdrHistogram's tools expect.
+//! `latency.hlog`: HdrHistogram's interval log (V2, compressed), one interval for the whole run, a
+//! histogram for each side and route. Values are nanoseconds from sent; the column `Interval_Max`
+//! is in milliseconds, as HdrHistogram's tools expect.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,11 +19,14 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
     let mut builder = IntervalLogWriterBuilder::new();
     builder
         .add_comment("[Histogram log format version 1.3]")
-        .add_comment("[Values: nanoseconds from sent to the last byte; tags: side:route, percent-encoded]")
+        .add_comment(
+            "[Values: nanoseconds from sent to the last byte; tags: side:route, percent-encoded]",
+        )
         .with_start_time(SystemTime::UNIX_EPOCH + since)
         .with_base_time(SystemTime::UNIX_EPOCH + since)
         .with_max_value_divisor(1_000_000.0);
-    let mut log = builder.begin_log_with(&mut out, &mut serializer).expect("a vector takes every line");
+    let mut log =
+        builder.begin_log_with(&mut out, &mut serializer).expect("a vector takes every line");
     for route in report.subjects() {
         for side in report.sides() {
             let histogram = route.side(side).sent.whole();
@@ -31,13 +35,15 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
             }
             let tag = format!("{}:{}", side.name(), encode(&route.route));
             let tag = Tag::new(&tag).expect("what a tag may not hold is encoded");
-            log.write_histogram(&histogram.to_hdr(), Duration::ZERO, took, Some(tag)).expect("a vector takes every line");
+            log.write_histogram(&histogram.to_hdr(), Duration::ZERO, took, Some(tag))
+                .expect("a vector takes every line");
         }
     }
     out
 }
 
-/// A route as part of a tag: spaces, commas, quotes, `%` and what is not printable ASCII in percent-encoding.
+/// A route as part of a tag: spaces, commas, quotes, `%` and what is not printable ASCII in
+/// percent-encoding.
 pub fn encode(route: &str) -> String {
     let mut out = String::with_capacity(route.len() + 8);
     for byte in route.bytes() {

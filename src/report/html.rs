@@ -1,6 +1,7 @@
-//! `report.html`: one file that asks the network for nothing. The page is complete without its script, which draws the
-//! charts and sorts the tables. A content security policy names the script and the style by their hashes, so that nothing
-//! from a capture could run even if it came past the escaping.
+//! `report.html`: one file that asks the network for nothing. The page is complete without its
+//! script, which draws the charts and sorts the tables. A content security policy names the script
+//! and the style by their hashes, so that nothing from a capture could run even if it came past the
+//! escaping.
 
 use askama::Template as _;
 use base64::Engine as _;
@@ -45,7 +46,8 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
 /// What the charts draw. Latencies in milliseconds.
 fn data(report: &Report<'_>) -> String {
     let sides: Vec<Side> = report.sides().collect();
-    let grid: Vec<f64> = (0..GRID).map(|index| digits(10f64.powf(index as f64 / GRID_PER_DECADE), 5)).collect();
+    let grid: Vec<f64> =
+        (0..GRID).map(|index| digits(10f64.powf(index as f64 / GRID_PER_DECADE), 5)).collect();
     let routes: Vec<serde_json::Value> = report
         .subjects()
         .take(1 + CHARTED_ROUTES)
@@ -66,7 +68,8 @@ fn data(report: &Report<'_>) -> String {
     serde_json::json!({"sides": names, "grid": grid, "routes": routes, "timeline": timeline(report, &sides)}).to_string()
 }
 
-/// Latencies at the percentiles of the grid, as far as the samples tell them apart, and the longest at the end.
+/// Latencies at the percentiles of the grid, as far as the samples tell them apart, and the longest
+/// at the end.
 fn quantiles(histogram: &Histogram, grid: &[f64]) -> Vec<f64> {
     let count = histogram.count() as f64;
     let told = grid.partition_point(|&x| x <= count) + 1;
@@ -85,11 +88,13 @@ fn bars(wholes: &[(Side, Histogram)]) -> Option<serde_json::Value> {
     for (side, histogram) in wholes.iter().filter(|(_, histogram)| histogram.count() > 0) {
         let mut shares = vec![0.0; edges.len()];
         for (from, _, count) in histogram.buckets() {
-            let index = ((from.max(1) as f64 / low).ln() / step.ln()).clamp(0.0, BARS as f64) as usize;
+            let index =
+                ((from.max(1) as f64 / low).ln() / step.ln()).clamp(0.0, BARS as f64) as usize;
             shares[index] += count as f64;
         }
         let total = histogram.count() as f64;
-        value[side.name()] = shares.iter().map(|share| digits(share / total * 100.0, 4)).collect::<Vec<_>>().into();
+        value[side.name()] =
+            shares.iter().map(|share| digits(share / total * 100.0, 4)).collect::<Vec<_>>().into();
     }
     Some(value)
 }
@@ -103,17 +108,21 @@ fn timeline(report: &Report<'_>, sides: &[Side]) -> serde_json::Value {
     }
     // A second without a request is a point as well.
     let steps = ((last - first) / timeline.step()) as usize + 1;
-    let seconds: Vec<i64> = (0..steps).map(|index| first + index as i64 * timeline.step()).collect();
+    let seconds: Vec<i64> =
+        (0..steps).map(|index| first + index as i64 * timeline.step()).collect();
     let mut value = serde_json::json!({"step": timeline.step(), "second": seconds});
     for &side in sides {
-        let (mut requests, mut errors, mut p99) = (vec![0; steps], vec![0; steps], vec![None; steps]);
+        let (mut requests, mut errors, mut p99) =
+            (vec![0; steps], vec![0; steps], vec![None; steps]);
         for (second, cells) in timeline.iter() {
-            let (index, cell) = (((second - first) / timeline.step()) as usize, &cells[side as usize]);
+            let (index, cell) =
+                (((second - first) / timeline.step()) as usize, &cells[side as usize]);
             (requests[index], errors[index]) = (cell.requests, cell.errors);
             p99[index] = cell.latency.quantile(0.99).map(milliseconds);
         }
         if requests.iter().any(|&n| n > 0) {
-            value[side.name()] = serde_json::json!({"requests": requests, "errors": errors, "p99": p99});
+            value[side.name()] =
+                serde_json::json!({"requests": requests, "errors": errors, "p99": p99});
         }
     }
     value

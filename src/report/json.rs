@@ -47,9 +47,21 @@ pub const FIELDS: [Column; 17] = [
     column("latency", "objects", "the rows of latency.csv in nanoseconds"),
     column("status", "object", "answers by route, side and status code"),
     column("failures", "object", "failures of v2 by kind, with an example"),
-    column("generator", "object", "the replayer's own lateness in nanoseconds, round trips, and what it measured of itself"),
-    column("egress", "object or null", "v2's calls to its providers by what they are, where a mock watched"),
-    column("ledger", "object", "where every packet, request and record went; rules that matched nothing"),
+    column(
+        "generator",
+        "object",
+        "the replayer's own lateness in nanoseconds, round trips, and what it measured of itself",
+    ),
+    column(
+        "egress",
+        "object or null",
+        "v2's calls to its providers by what they are, where a mock watched",
+    ),
+    column(
+        "ledger",
+        "object",
+        "where every packet, request and record went; rules that matched nothing",
+    ),
 ];
 
 /// Most clusters that are listed.
@@ -70,7 +82,8 @@ struct Figures {
 }
 
 fn figures(histogram: &Histogram) -> Figures {
-    let [p50_ns, p90_ns, p95_ns, p99_ns, p999_ns] = super::csv::QUANTILES.map(|quantile| histogram.quantile(quantile));
+    let [p50_ns, p90_ns, p95_ns, p99_ns, p999_ns] =
+        super::csv::QUANTILES.map(|quantile| histogram.quantile(quantile));
     Figures {
         count: histogram.count(),
         min_ns: histogram.min(),
@@ -110,7 +123,14 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
     let status: BTreeMap<&str, BTreeMap<&str, BTreeMap<String, u64>>> = report
         .subjects()
         .map(|route| {
-            let of = |side: Side| route.side(side).statuses.iter().map(|(status, &n)| (status.to_string(), n)).collect();
+            let of = |side: Side| {
+                route
+                    .side(side)
+                    .statuses
+                    .iter()
+                    .map(|(status, &n)| (status.to_string(), n))
+                    .collect()
+            };
             (&*route.route, report.sides().map(|side| (side.name(), of(side))).collect())
         })
         .collect();
@@ -129,7 +149,12 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
     let failures: BTreeMap<&str, Value> = summary
         .failures
         .iter()
-        .map(|(kind, of)| (kind.name(), json!({"count": of.count, "example": of.example, "id": of.id, "route": of.route})))
+        .map(|(kind, of)| {
+            (
+                kind.name(),
+                json!({"count": of.count, "example": of.example, "id": of.id, "route": of.route}),
+            )
+        })
         .collect();
     let document = json!({
         "format": FORMAT,
@@ -172,7 +197,8 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
             "unusable": summary.rejected_examples, "unclosed": summary.unclosed, "unmatched_rules": report.unmatched(),
         },
     });
-    let mut out = serde_json::to_vec_pretty(&document).expect("strings, integers and maps with string keys serialise");
+    let mut out = serde_json::to_vec_pretty(&document)
+        .expect("strings, integers and maps with string keys serialise");
     out.push(b'\n');
     out
 }

@@ -1,4 +1,5 @@
-//! `junit.xml`: a test suite with a case for every route, and one with a case for every rule of the gate.
+//! `junit.xml`: a test suite with a case for every route, and one with a case for every rule of the
+//! gate.
 
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
@@ -21,28 +22,46 @@ fn routes(report: &Report<'_>) -> TestSuite {
     let mut suite = TestSuite::new("routes");
     for route in &report.summary.routes {
         let name = &*route.route;
-        let of_route: Vec<&RuleResult> =
-            report.judgement.rules.iter().filter(|rule| rule.route.as_deref() == Some(name)).collect();
-        let failed: Vec<&&RuleResult> = of_route.iter().filter(|rule| rule.finding == Finding::Fail).collect();
+        let of_route: Vec<&RuleResult> = report
+            .judgement
+            .rules
+            .iter()
+            .filter(|rule| rule.route.as_deref() == Some(name))
+            .collect();
+        let failed: Vec<&&RuleResult> =
+            of_route.iter().filter(|rule| rule.finding == Finding::Fail).collect();
         let status = if !failed.is_empty() {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_type("gate").set_message(visible(&failed[0].why));
-            let clusters = report.clusters.regressions().filter(|cluster| cluster.route == name).take(5).map(|cluster| {
-                format!(
-                    "cluster {}: {} in {}\n  v1: {}\n  v2: {}\n  {}",
-                    cluster.id,
-                    what(cluster),
-                    words::plural(cluster.exchanges, "exchange", "exchanges"),
-                    cluster.example.expected.as_deref().unwrap_or("(nothing)"),
-                    cluster.example.actual.as_deref().unwrap_or("(nothing)"),
-                    cluster.repeat
-                )
-            });
-            let lines: Vec<String> = failed.iter().map(|rule| rule.why.clone()).chain(clusters).collect();
-            status.set_description(lines.iter().flat_map(|text| text.lines()).map(visible).collect::<Vec<_>>().join("\n"));
+            let clusters =
+                report.clusters.regressions().filter(|cluster| cluster.route == name).take(5).map(
+                    |cluster| {
+                        format!(
+                            "cluster {}: {} in {}\n  v1: {}\n  v2: {}\n  {}",
+                            cluster.id,
+                            what(cluster),
+                            words::plural(cluster.exchanges, "exchange", "exchanges"),
+                            cluster.example.expected.as_deref().unwrap_or("(nothing)"),
+                            cluster.example.actual.as_deref().unwrap_or("(nothing)"),
+                            cluster.repeat
+                        )
+                    },
+                );
+            let lines: Vec<String> =
+                failed.iter().map(|rule| rule.why.clone()).chain(clusters).collect();
+            status.set_description(
+                lines
+                    .iter()
+                    .flat_map(|text| text.lines())
+                    .map(visible)
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            );
             status
         } else if !of_route.is_empty()
-            && of_route.iter().all(|rule| matches!(rule.finding, Finding::CannotSay | Finding::Invalid))
+            && of_route
+                .iter()
+                .all(|rule| matches!(rule.finding, Finding::CannotSay | Finding::Invalid))
         {
             let mut status = TestCaseStatus::skipped();
             status.set_message(visible(&of_route[0].why));
@@ -57,7 +76,8 @@ fn routes(report: &Report<'_>) -> TestSuite {
     suite
 }
 
-/// A case for every rule over all exchanges, and for every condition of a run that is to be trusted.
+/// A case for every rule over all exchanges, and for every condition of a run that is to be
+/// trusted.
 fn rules(report: &Report<'_>) -> TestSuite {
     let mut suite = TestSuite::new("gate");
     for check in &report.judgement.checks {
@@ -65,7 +85,9 @@ fn rules(report: &Report<'_>) -> TestSuite {
             TestCaseStatus::success()
         } else {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-            status.set_type("invalid-run").set_message(visible(&format!("{} {}", check.why, check.advice)));
+            status
+                .set_type("invalid-run")
+                .set_message(visible(&format!("{} {}", check.why, check.advice)));
             status
         };
         let mut case = TestCase::new(visible(&check.name), status);
@@ -100,10 +122,21 @@ fn verdict(report: &Report<'_>) -> TestCase {
     let status = match judgement.verdict {
         Verdict::Pass => TestCaseStatus::success(),
         verdict => {
-            let kind = if verdict == Verdict::Fail { NonSuccessKind::Failure } else { NonSuccessKind::Error };
+            let kind = if verdict == Verdict::Fail {
+                NonSuccessKind::Failure
+            } else {
+                NonSuccessKind::Error
+            };
             let mut status = TestCaseStatus::non_success(kind);
             status.set_type(verdict.name()).set_message(verdict.headline());
-            status.set_description(judgement.reasons.iter().map(|reason| visible(reason)).collect::<Vec<_>>().join("\n"));
+            status.set_description(
+                judgement
+                    .reasons
+                    .iter()
+                    .map(|reason| visible(reason))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            );
             status
         }
     };

@@ -20,10 +20,16 @@ const COMMAND_CHARS: usize = 600;
 pub fn write(report: &Report<'_>) -> Vec<u8> {
     let mut out = String::new();
     head(report, &mut out);
-    // Sections stand in the order of their weight; one that does not fit any more is left out and said so.
+    // Sections stand in the order of their weight; one that does not fit any more is left out and
+    // said so.
     let mut left_out = Vec::new();
-    let sections: [(&str, fn(&Report<'_>, &mut String)); 5] =
-        [("calls to providers", calls), ("differences", clusters), ("latency", latency), ("rules", rules), ("trust", trust)];
+    let sections: [(&str, fn(&Report<'_>, &mut String)); 5] = [
+        ("calls to providers", calls),
+        ("differences", clusters),
+        ("latency", latency),
+        ("rules", rules),
+        ("trust", trust),
+    ];
     for (name, section) in sections {
         let mut text = String::new();
         section(report, &mut text);
@@ -34,7 +40,11 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
         }
     }
     if !left_out.is_empty() {
-        let _ = writeln!(out, "\nLeft out, for want of room: {}. See report.html.", left_out.join(", "));
+        let _ = writeln!(
+            out,
+            "\nLeft out, for want of room: {}. See report.html.",
+            left_out.join(", ")
+        );
     }
     out.into_bytes()
 }
@@ -65,8 +75,12 @@ fn head(report: &Report<'_>, out: &mut String) {
 
 /// v2's outgoing calls that are not v1's, those that change something at a provider first.
 fn calls(report: &Report<'_>, out: &mut String) {
-    let held: Vec<_> =
-        report.egress.into_iter().flat_map(|egress| &egress.clusters).filter(|cluster| cluster.approved.is_none()).collect();
+    let held: Vec<_> = report
+        .egress
+        .into_iter()
+        .flat_map(|egress| &egress.clusters)
+        .filter(|cluster| cluster.approved.is_none())
+        .collect();
     if held.is_empty() {
         return;
     }
@@ -91,7 +105,8 @@ fn calls(report: &Report<'_>, out: &mut String) {
                 .unwrap_or_default()
         );
     }
-    let more = held.len().saturating_sub(CLUSTERS) as u64 + report.egress.map_or(0, |egress| egress.more_clusters);
+    let more = held.len().saturating_sub(CLUSTERS) as u64
+        + report.egress.map_or(0, |egress| egress.more_clusters);
     if more > 0 {
         let _ = writeln!(out, "\n… and {} more.", plural(more, "cluster", "clusters"));
     }
@@ -103,8 +118,13 @@ fn clusters(report: &Report<'_>, out: &mut String) {
         return;
     }
     let total = report.clusters.count(crate::diff::Class::Regression);
-    let _ = writeln!(out, "\n### Differences\n\n| route | what | exchanges | v1 | v2 |\n|---|---|---:|---|---|");
-    let value = |value: Option<&str>| value.map_or_else(|| "·".to_owned(), |value| markdown_code(&short(value, VALUE_CHARS)));
+    let _ = writeln!(
+        out,
+        "\n### Differences\n\n| route | what | exchanges | v1 | v2 |\n|---|---|---:|---|---|"
+    );
+    let value = |value: Option<&str>| {
+        value.map_or_else(|| "·".to_owned(), |value| markdown_code(&short(value, VALUE_CHARS)))
+    };
     for cluster in &found {
         let _ = writeln!(
             out,
@@ -119,7 +139,11 @@ fn clusters(report: &Report<'_>, out: &mut String) {
         );
     }
     if total > found.len() as u64 {
-        let _ = writeln!(out, "\n… and {} more.", plural(total - found.len() as u64, "cluster", "clusters"));
+        let _ = writeln!(
+            out,
+            "\n… and {} more.",
+            plural(total - found.len() as u64, "cluster", "clusters")
+        );
     }
     let _ = writeln!(out, "\n<details><summary>Commands that repeat them</summary>\n");
     for cluster in &found {
@@ -144,7 +168,9 @@ fn latency(report: &Report<'_>, out: &mut String) {
     for route in report.subjects().take(1 + ROUTES) {
         let (old, new) = (route.side(reference).sent.whole(), route.side(Side::V2).sent.whole());
         let at = |histogram: &crate::measure::Histogram, quantile| {
-            histogram.quantile(quantile).map_or_else(|| "·".to_owned(), |nanos| duration(nanos as f64))
+            histogram
+                .quantile(quantile)
+                .map_or_else(|| "·".to_owned(), |nanos| duration(nanos as f64))
         };
         let factor = match (old.quantile(0.99), new.quantile(0.99)) {
             (Some(old), Some(new)) if old > 0 => times(new as f64 / old as f64),
@@ -162,9 +188,14 @@ fn latency(report: &Report<'_>, out: &mut String) {
         );
     }
     if report.summary.routes.len() > ROUTES {
-        let _ = writeln!(out, "\n… and {} more.", plural((report.summary.routes.len() - ROUTES) as u64, "route", "routes"));
+        let _ = writeln!(
+            out,
+            "\n… and {} more.",
+            plural((report.summary.routes.len() - ROUTES) as u64, "route", "routes")
+        );
     }
-    let _ = writeln!(out, "\nFrom {}; {}", From::Sent.name(), markdown(super::page::WHERE_MEASURED));
+    let _ =
+        writeln!(out, "\nFrom {}; {}", From::Sent.name(), markdown(super::page::WHERE_MEASURED));
 }
 
 fn rules(report: &Report<'_>, out: &mut String) {
@@ -172,14 +203,23 @@ fn rules(report: &Report<'_>, out: &mut String) {
         out,
         "\n### Rules\n\n| rule | route | finding | measured | between | allowed | samples |\n|---|---|---|---:|---:|---:|---:|"
     );
-    let shown = report.judgement.rules.iter().filter(|rule| rule.route.is_none() || rule.finding == Finding::Fail);
+    let shown = report
+        .judgement
+        .rules
+        .iter()
+        .filter(|rule| rule.route.is_none() || rule.finding == Finding::Fail);
     for rule in shown.take(40) {
-        let words = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |value| rule.unit.words(value));
+        let words = |value: Option<f64>| {
+            value.map_or_else(|| "?".to_owned(), |value| rule.unit.words(value))
+        };
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} | {} … {} | {} | {} |",
             markdown_code(&rule.rule),
-            rule.route.as_deref().map_or_else(|| "all".to_owned(), |route| markdown_code(&short(route, VALUE_CHARS))),
+            rule.route.as_deref().map_or_else(
+                || "all".to_owned(),
+                |route| markdown_code(&short(route, VALUE_CHARS))
+            ),
             rule.finding.name(),
             words(rule.measured),
             words(rule.low),
@@ -193,19 +233,36 @@ fn rules(report: &Report<'_>, out: &mut String) {
 fn trust(report: &Report<'_>, out: &mut String) {
     let _ = writeln!(out, "\n### Is the run to be trusted?\n");
     for check in &report.judgement.checks {
-        let _ = writeln!(out, "- {} {}", if check.holds { "yes:" } else { "**no:**" }, markdown(&check.why));
+        let _ = writeln!(
+            out,
+            "- {} {}",
+            if check.holds { "yes:" } else { "**no:**" },
+            markdown(&check.why)
+        );
     }
     let skipped: u64 = report.summary.skipped.values().sum();
     if skipped > 0 {
-        let _ = writeln!(out, "- {} not sent, on purpose.", plural(skipped, "request was", "requests were"));
+        let _ = writeln!(
+            out,
+            "- {} not sent, on purpose.",
+            plural(skipped, "request was", "requests were")
+        );
     }
     let recorded = report.summary.recorded();
     let damaged = report.summary.damaged();
     if damaged > 0 {
-        let _ = writeln!(out, "- {} of the recorded exchanges are damaged.", percent(damaged as f64 / recorded.max(1) as f64));
+        let _ = writeln!(
+            out,
+            "- {} of the recorded exchanges are damaged.",
+            percent(damaged as f64 / recorded.max(1) as f64)
+        );
     }
     let unmatched = report.unmatched();
     if !unmatched.is_empty() {
-        let _ = writeln!(out, "- {} nothing.", plural(unmatched.len() as u64, "rule matched", "rules matched"));
+        let _ = writeln!(
+            out,
+            "- {} nothing.",
+            plural(unmatched.len() as u64, "rule matched", "rules matched")
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! Writes what people and tools read of a run: a page, tables, histograms, CI files, a few lines for the terminal.
+//! Writes what people and tools read of a run: a page, tables, histograms, CI files, a few lines
+//! for the terminal.
 //!
-//! In: the run's figures, the diff's clusters, the judgement. Out: bytes, the same for the same run; nothing here reads a
-//! clock or a file. What comes from a capture is hostile and is escaped by the rules of each format.
+//! In: the run's figures, the diff's clusters, the judgement. Out: bytes, the same for the same
+//! run; nothing here reads a clock or a file. What comes from a capture is hostile and is escaped
+//! by the rules of each format.
 
 pub mod csv;
 pub mod hlog;
@@ -38,7 +40,8 @@ pub mod names {
     /// For a pull-request comment.
     pub const SUMMARY_MD: &str = "summary.md";
     /// All of them.
-    pub const ALL: [&str; 7] = [LATENCY_CSV, TIMELINE_CSV, LATENCY_HLOG, SUMMARY_JSON, REPORT_HTML, JUNIT_XML, SUMMARY_MD];
+    pub const ALL: [&str; 7] =
+        [LATENCY_CSV, TIMELINE_CSV, LATENCY_HLOG, SUMMARY_JSON, REPORT_HTML, JUNIT_XML, SUMMARY_MD];
 }
 
 /// A column of a table: its name, its unit, and what it says.
@@ -150,22 +153,33 @@ impl Clusters {
 pub(crate) fn what(cluster: &Cluster) -> String {
     let kind = cluster.kind.name();
     let place = if cluster.place == kind { "" } else { cluster.place.as_str() };
-    [kind, place, cluster.shape.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    [kind, place, cluster.shape.as_str()]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Where else the change of a cluster was found; empty where it was not.
 pub(crate) fn elsewhere(cluster: &Cluster) -> String {
     match cluster.also_on {
         0 => String::new(),
-        routes => format!("the same on {}", crate::gate::words::plural(routes, "more route", "more routes")),
+        routes => format!(
+            "the same on {}",
+            crate::gate::words::plural(routes, "more route", "more routes")
+        ),
     }
 }
 
-/// The clusters for a short list, largest first: a change that was found on many routes is listed once.
-pub(crate) fn once_each<'c>(clusters: impl Iterator<Item = &'c Cluster>) -> impl Iterator<Item = &'c Cluster> {
+/// The clusters for a short list, largest first: a change that was found on many routes is listed
+/// once.
+pub(crate) fn once_each<'c>(
+    clusters: impl Iterator<Item = &'c Cluster>,
+) -> impl Iterator<Item = &'c Cluster> {
     let mut listed = std::collections::BTreeSet::new();
     clusters.filter(move |cluster| {
-        cluster.also_on == 0 || listed.insert((cluster.kind, cluster.place.as_str(), cluster.shape.as_str()))
+        cluster.also_on == 0
+            || listed.insert((cluster.kind, cluster.place.as_str(), cluster.shape.as_str()))
     })
 }
 
@@ -315,7 +329,13 @@ impl<'a> Report<'a> {
                     // v1's requests were due when they came.
                     let whole = from == From::Sent || side == Side::V1;
                     let latency = if whole { figures.sent.whole() } else { figures.due.clone() };
-                    LatencyRow { route: &route.route, side, from, errors: figures.errors(), latency }
+                    LatencyRow {
+                        route: &route.route,
+                        side,
+                        from,
+                        errors: figures.errors(),
+                        latency,
+                    }
                 })
                 .collect();
             rows
@@ -326,11 +346,16 @@ impl<'a> Report<'a> {
     pub fn unmatched(&self) -> Vec<String> {
         let totals = self.totals;
         let rules = totals.unmatched_rules.iter().map(|rule| format!("[diff] {rule}"));
-        let approvals = totals.unmatched_approvals.iter().map(|approval| format!("approved.toml: {approval}"));
-        let expired = totals.expired_approvals.iter().map(|approval| format!("approved.toml, past its end date: {approval}"));
+        let approvals =
+            totals.unmatched_approvals.iter().map(|approval| format!("approved.toml: {approval}"));
+        let expired = totals
+            .expired_approvals
+            .iter()
+            .map(|approval| format!("approved.toml, past its end date: {approval}"));
         let calls = self.egress.into_iter().flat_map(|egress| &egress.unmatched_approvals);
         let approvals = approvals.chain(calls.map(|approval| format!("approved.toml: {approval}")));
-        let routes = self.judgement.unmatched_routes.iter().map(|route| format!("[[gate.route]] {route}"));
+        let routes =
+            self.judgement.unmatched_routes.iter().map(|route| format!("[[gate.route]] {route}"));
         rules.chain(approvals).chain(expired).chain(routes).collect()
     }
 }

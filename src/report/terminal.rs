@@ -80,7 +80,12 @@ fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
     let shown: Vec<_> = once_each(report.clusters.regressions()).take(CLUSTERS).collect();
     for cluster in &shown {
         let many = format!("{} of {}", count(cluster.exchanges), count(cluster.compared));
-        let _ = writeln!(out, "  {} {}", fit_right(&many, 15), fit(&cluster.route, WIDTH - 18).trim_end());
+        let _ = writeln!(
+            out,
+            "  {} {}",
+            fit_right(&many, 15),
+            fit(&cluster.route, WIDTH - 18).trim_end()
+        );
         let about = match &cluster.only_where {
             Some(only) => format!("{} (only where {only})", what(cluster)),
             None => what(cluster),
@@ -91,27 +96,41 @@ fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
         }
     }
     if total > shown.len() as u64 {
-        let _ = writeln!(out, "  … and {}", plural(total - shown.len() as u64, "more cluster", "more clusters"));
+        let _ = writeln!(
+            out,
+            "  … and {}",
+            plural(total - shown.len() as u64, "more cluster", "more clusters")
+        );
     }
 }
 
 /// v2's calls to its providers that are not v1's, those that change something there first.
 fn calls(report: &Report<'_>, out: &mut String, colour: Colour) {
     let Some(egress) = report.egress else { return };
-    let held: Vec<_> = egress.clusters.iter().filter(|cluster| cluster.approved.is_none()).collect();
+    let held: Vec<_> =
+        egress.clusters.iter().filter(|cluster| cluster.approved.is_none()).collect();
     if held.is_empty() && egress.faulted == 0 {
         return;
     }
     let _ = writeln!(out, "\n{}", colour.paint("1", "Calls to providers"));
     if egress.faulted > 0 {
-        let _ = writeln!(out, "  {} answered with a fault on purpose", fit_right(&plural(egress.faulted, "call", "calls"), 15));
+        let _ = writeln!(
+            out,
+            "  {} answered with a fault on purpose",
+            fit_right(&plural(egress.faulted, "call", "calls"), 15)
+        );
     }
     for cluster in held.iter().take(CLUSTERS) {
         let many = plural(cluster.calls, "call", "calls");
         let route = format!("{} at {}", cluster.route, cluster.provider);
         let _ = writeln!(out, "  {} {}", fit_right(&many, 15), fit(&route, WIDTH - 18).trim_end());
-        let cause = cluster.causes.first().map(|id| format!(", first by exchange {id}")).unwrap_or_default();
-        let shape = if cluster.shape.is_empty() { String::new() } else { format!(" ({})", cluster.shape) };
+        let cause = cluster
+            .causes
+            .first()
+            .map(|id| format!(", first by exchange {id}"))
+            .unwrap_or_default();
+        let shape =
+            if cluster.shape.is_empty() { String::new() } else { format!(" ({})", cluster.shape) };
         let about = format!("{}{cause}{shape}", cluster.what);
         let _ = writeln!(out, "  {} {}", " ".repeat(15), fit(&about, WIDTH - 18).trim_end());
     }
@@ -138,7 +157,9 @@ fn latency(report: &Report<'_>, out: &mut String, colour: Colour) {
     for route in report.subjects().take(1 + ROUTES) {
         let (old, new) = (route.side(reference).sent.whole(), route.side(Side::V2).sent.whole());
         let at = |histogram: &Histogram, quantile| {
-            histogram.quantile(quantile).map_or_else(|| "·".to_owned(), |nanos| duration(nanos as f64).replace(' ', ""))
+            histogram
+                .quantile(quantile)
+                .map_or_else(|| "·".to_owned(), |nanos| duration(nanos as f64).replace(' ', ""))
         };
         let factor = match (old.quantile(0.99), new.quantile(0.99)) {
             (Some(old), Some(new)) if old > 0 => times(new as f64 / old as f64),
@@ -169,7 +190,8 @@ fn short_count(n: u64) -> String {
     }
 }
 
-/// Exactly `width` characters, cut with `…` or filled up. Characters of double width count once: a column may be off there.
+/// Exactly `width` characters, cut with `…` or filled up. Characters of double width count once: a
+/// column may be off there.
 fn fit(text: &str, width: usize) -> String {
     let text = visible(text);
     if text.chars().count() <= width {

@@ -9,11 +9,14 @@ pub use crate::diff::csv::visible;
 pub fn short(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
         None => Cow::Borrowed(text),
-        Some((at, _)) => Cow::Owned(format!("{}… ({} characters)", &text[..at], text.chars().count())),
+        Some((at, _)) => {
+            Cow::Owned(format!("{}… ({} characters)", &text[..at], text.chars().count()))
+        }
     }
 }
 
-/// JSON that may stand in a script block: nothing in it ends the block, opens a comment or ends a line of JavaScript.
+/// JSON that may stand in a script block: nothing in it ends the block, opens a comment or ends a
+/// line of JavaScript.
 pub fn script_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + json.len() / 16);
     for c in json.chars() {
@@ -29,7 +32,8 @@ pub fn script_json(json: &str) -> String {
     out
 }
 
-/// Text in Markdown that stays text: visible, and every character that Markdown or HTML gives a meaning as an entity.
+/// Text in Markdown that stays text: visible, and every character that Markdown or HTML gives a
+/// meaning as an entity.
 pub fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in visible(text).chars() {
@@ -49,11 +53,22 @@ pub fn markdown_code(text: &str) -> String {
 
 /// Where two texts differ: what they begin with alike, the two middles, what they end with alike.
 pub fn split_common<'a>(a: &'a str, b: &'a str) -> ([&'a str; 3], [&'a str; 3]) {
-    let prefix = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y).map_or(a.len().min(b.len()), |((at, _), _)| at);
+    let prefix = a
+        .char_indices()
+        .zip(b.chars())
+        .find(|((_, x), y)| x != y)
+        .map_or(a.len().min(b.len()), |((at, _), _)| at);
     let (rest_a, rest_b) = (&a[prefix..], &b[prefix..]);
-    let suffix: usize =
-        rest_a.chars().rev().zip(rest_b.chars().rev()).take_while(|(x, y)| x == y).map(|(x, _)| x.len_utf8()).sum();
-    let cut = |text: &'a str| [&text[..prefix], &text[prefix..text.len() - suffix], &text[text.len() - suffix..]];
+    let suffix: usize = rest_a
+        .chars()
+        .rev()
+        .zip(rest_b.chars().rev())
+        .take_while(|(x, y)| x == y)
+        .map(|(x, _)| x.len_utf8())
+        .sum();
+    let cut = |text: &'a str| {
+        [&text[..prefix], &text[prefix..text.len() - suffix], &text[text.len() - suffix..]]
+    };
     (cut(a), cut(b))
 }
 

@@ -1,15 +1,18 @@
-//! Whether a schedule was held, judged by how many requests were sent late, and not by the one that was latest: with fewer than a
-//! hundred requests the 99th percentile is the slowest of all, and one stall of the machine says nothing about the run.
+//! Whether a schedule was held, judged by how many requests were sent late, and not by the one that
+//! was latest: with fewer than a hundred requests the 99th percentile is the slowest of all, and
+//! one stall of the machine says nothing about the run.
 
 use statrs::distribution::{Binomial, DiscreteCDF as _};
 
-/// The share of requests that may be later than the limit: what a limit of the 99th percentile means.
+/// The share of requests that may be later than the limit: what a limit of the 99th percentile
+/// means.
 pub const LATE_SHARE: f64 = 0.01;
 /// How seldom a run that is late just as often as it may be is called late all the same.
 const ALPHA: f64 = 0.05;
 
-/// Whether `late` of `sent` requests, those beyond the limit, still fit to a run that is late once in a hundred times: false where
-/// so many would be seen in less than one of twenty such runs (the exact binomial test, one-sided).
+/// Whether `late` of `sent` requests, those beyond the limit, still fit to a run that is late once
+/// in a hundred times: false where so many would be seen in less than one of twenty such runs (the
+/// exact binomial test, one-sided).
 pub fn held(late: u64, sent: u64) -> bool {
     if late as f64 <= sent as f64 * LATE_SHARE {
         return true;

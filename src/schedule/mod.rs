@@ -1,8 +1,9 @@
 //! What is due when, and on which lane: pure functions from what the capture says to [`Release`]s.
 //!
-//! In: what is known of each recorded request ([`Recorded`]), and the wishes of the user ([`pacing::Pacing`],
-//! [`select::Selection`]). Out: for each request its lane, its absolute due time and what it must wait for. No clock, no
-//! file and no socket is touched here; `replay` is given the result and does not know how it was made.
+//! In: what is known of each recorded request ([`Recorded`]), and the wishes of the user
+//! ([`pacing::Pacing`], [`select::Selection`]). Out: for each request its lane, its absolute due
+//! time and what it must wait for. No clock, no file and no socket is touched here; `replay` is
+//! given the result and does not know how it was made.
 
 pub mod held;
 pub mod lane;
@@ -11,7 +12,8 @@ pub mod select;
 
 use crate::exchange::{Exchange, ExchangeId};
 
-/// What the schedule needs to know of a recorded request. Times are nanoseconds since the epoch, from the capture.
+/// What the schedule needs to know of a recorded request. Times are nanoseconds since the epoch,
+/// from the capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// Which exchange.
@@ -38,15 +40,16 @@ impl Recorded {
     }
 }
 
-/// One request of a lane, scheduled. Offsets are nanoseconds of captured time since the first request of the schedule;
-/// [`pacing::Pacing::due`] turns them into due times.
+/// One request of a lane, scheduled. Offsets are nanoseconds of captured time since the first
+/// request of the schedule; [`pacing::Pacing::due`] turns them into due times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Release {
     /// Which exchange.
     pub id: ExchangeId,
     /// When its first byte was sent, since the first request of all.
     pub offset: i64,
-    /// How many answers its client had received on this lane before it sent this request: it may depend on them.
+    /// How many answers its client had received on this lane before it sent this request: it may
+    /// depend on them.
     pub needs: u32,
     /// How long after the last of those answers the client sent it; zero where there was none.
     pub think: i64,

@@ -1,7 +1,8 @@
 //! From captured time to due time: speed, ramp, loops, and the copies that `--multiply` makes.
 //!
-//! A due time is absolute: `start + (request time − first request time) / speed`, computed once from the offset alone.
-//! Nothing is added up from gap to gap, so nothing drifts. All functions keep order: a later offset is never due earlier.
+//! A due time is absolute: `start + (request time − first request time) / speed`, computed once
+//! from the offset alone. Nothing is added up from gap to gap, so nothing drifts. All functions
+//! keep order: a later offset is never due earlier.
 
 use crate::time::NANOS_PER_SEC;
 
@@ -22,7 +23,9 @@ impl std::str::FromStr for Speed {
             return Ok(Self::Max);
         }
         match text.strip_suffix('x').unwrap_or(text).parse::<f64>() {
-            Ok(factor) if factor.is_finite() && (1e-6..=1e6).contains(&factor) => Ok(Self::Factor(factor)),
+            Ok(factor) if factor.is_finite() && (1e-6..=1e6).contains(&factor) => {
+                Ok(Self::Factor(factor))
+            }
             _ => Err(format!("{text:?} is not a speed: write for example 1, 0.5, 10 or max")),
         }
     }
@@ -48,20 +51,26 @@ pub struct Pacing {
     pub loops: u32,
     /// How many copies of each lane, at least one.
     pub multiply: u32,
-    /// Copies after the first start later by a time between zero and this, so that a burst is not merely doubled at the
-    /// same instant.
+    /// Copies after the first start later by a time between zero and this, so that a burst is not
+    /// merely doubled at the same instant.
     pub jitter_ns: i64,
 }
 
 impl Default for Pacing {
     fn default() -> Self {
-        Self { speed: Speed::Factor(1.0), ramp_ns: 0, loops: 1, multiply: 1, jitter_ns: NANOS_PER_SEC }
+        Self {
+            speed: Speed::Factor(1.0),
+            ramp_ns: 0,
+            loops: 1,
+            multiply: 1,
+            jitter_ns: NANOS_PER_SEC,
+        }
     }
 }
 
 impl Pacing {
-    /// When `offset` (captured nanoseconds since the first request) is due, in nanoseconds since the start. With
-    /// [`Speed::Max`] everything is due at once.
+    /// When `offset` (captured nanoseconds since the first request) is due, in nanoseconds since
+    /// the start. With [`Speed::Max`] everything is due at once.
     pub fn due(&self, offset: i64) -> i64 {
         let Speed::Factor(speed) = self.speed else { return 0 };
         // A double holds integers exactly up to 2⁵³ ns, 104 days.
@@ -69,10 +78,14 @@ impl Pacing {
         if self.ramp_ns <= 0 || even <= 0 {
             return even;
         }
-        // While the ramp lasts the pace at t is t/ramp, so t²/(2·ramp) of the schedule has passed at t; after it, all of
-        // it comes half a ramp later.
+        // While the ramp lasts the pace at t is t/ramp, so t²/(2·ramp) of the schedule has passed
+        // at t; after it, all of it comes half a ramp later.
         let half = self.ramp_ns / 2;
-        if even >= half { even.saturating_add(half) } else { (2.0 * self.ramp_ns as f64 * even as f64).sqrt().round() as i64 }
+        if even >= half {
+            even.saturating_add(half)
+        } else {
+            (2.0 * self.ramp_ns as f64 * even as f64).sqrt().round() as i64
+        }
     }
 
     /// A length of captured time (a think time) at this speed.
@@ -83,7 +96,8 @@ impl Pacing {
         }
     }
 
-    /// A length of real time in captured time: how far ahead in the capture one must look to be `nanos` early.
+    /// A length of real time in captured time: how far ahead in the capture one must look to be
+    /// `nanos` early.
     pub fn captured(&self, nanos: i64) -> i64 {
         match self.speed {
             Speed::Factor(speed) => (nanos as f64 * speed).round() as i64,
@@ -91,7 +105,8 @@ impl Pacing {
         }
     }
 
-    /// By how much captured time copy `copy` (from 0) of a lane starts later, from a hash of the lane and the copy.
+    /// By how much captured time copy `copy` (from 0) of a lane starts later, from a hash of the
+    /// lane and the copy.
     pub fn shift(&self, copy: u32, hash: u64) -> i64 {
         if copy == 0 || self.jitter_ns <= 0 {
             return 0;
@@ -100,8 +115,8 @@ impl Pacing {
         self.captured(i64::try_from(within).unwrap_or(i64::MAX))
     }
 
-    /// The distance between two loops in captured time: the span and one mean gap, so that the rate does not stumble at
-    /// the seam.
+    /// The distance between two loops in captured time: the span and one mean gap, so that the rate
+    /// does not stumble at the seam.
     pub fn period(&self, span: i64, requests: u64) -> i64 {
         let gaps = i64::try_from(requests.saturating_sub(1).max(1)).unwrap_or(i64::MAX);
         span.saturating_add((span / gaps).clamp(1, NANOS_PER_SEC))
@@ -133,16 +148,23 @@ mod tests {
             (1.0, 10 * NANOS_PER_SEC, 60 * NANOS_PER_SEC, 65 * NANOS_PER_SEC),
             (2.0, 10 * NANOS_PER_SEC, 60 * NANOS_PER_SEC, 35 * NANOS_PER_SEC),
         ] {
-            assert_eq!(pacing(speed, ramp).due(offset), due, "speed {speed}, ramp {ramp}, offset {offset}");
+            assert_eq!(
+                pacing(speed, ramp).due(offset),
+                due,
+                "speed {speed}, ramp {ramp}, offset {offset}"
+            );
         }
         assert_eq!(Pacing { speed: Speed::Max, ..Pacing::default() }.due(77), 0);
     }
 
     #[test]
     fn speeds_as_written() {
-        for (text, speed) in
-            [("1", Speed::Factor(1.0)), ("0.25", Speed::Factor(0.25)), ("10x", Speed::Factor(10.0)), ("max", Speed::Max)]
-        {
+        for (text, speed) in [
+            ("1", Speed::Factor(1.0)),
+            ("0.25", Speed::Factor(0.25)),
+            ("10x", Speed::Factor(10.0)),
+            ("max", Speed::Max),
+        ] {
             assert_eq!(text.parse(), Ok(speed), "{text}");
         }
         for text in ["", "0", "-1", "nan", "inf", "fast", "1e9"] {
@@ -155,7 +177,11 @@ mod tests {
         let pacing = Pacing { jitter_ns: 1_000, speed: Speed::Factor(2.0), ..Pacing::default() };
         assert_eq!(pacing.shift(0, u64::MAX), 0);
         assert_eq!(pacing.shift(1, 0), 0);
-        assert_eq!(pacing.shift(1, 1 << 63), 1_000, "half of the window, in captured time at speed 2");
+        assert_eq!(
+            pacing.shift(1, 1 << 63),
+            1_000,
+            "half of the window, in captured time at speed 2"
+        );
         assert_eq!(pacing.shift(1, u64::MAX), 1_998);
     }
 

@@ -1,7 +1,8 @@
 //! Which requests are replayed: filters, samples and shards, and the ones that never are.
 //!
-//! Two kinds of no: a request that is *not selected* is only counted (the user did not want it); one that is *skipped*
-//! gets an outcome with the reason, since its exchange is part of the run and has no answer of v2.
+//! Two kinds of no: a request that is *not selected* is only counted (the user did not want it);
+//! one that is *skipped* gets an outcome with the reason, since its exchange is part of the run and
+//! has no answer of v2.
 
 use std::borrow::Cow;
 
@@ -19,7 +20,8 @@ pub fn is_safe(method: &[u8]) -> bool {
     SAFE_METHODS.contains(&method)
 }
 
-/// `METHOD PATH-REGEX`: the method may be `*` or several with commas, the expression is searched in the path of the target.
+/// `METHOD PATH-REGEX`: the method may be `*` or several with commas, the expression is searched in
+/// the path of the target.
 #[derive(Clone, Debug)]
 pub struct Rule {
     methods: Vec<String>,
@@ -45,10 +47,17 @@ impl std::str::FromStr for Rule {
             None => (text.trim(), ""),
         };
         if methods.is_empty() {
-            return Err(format!("{text:?} is not a rule: write for example 'GET ^/orders/' or '* /health'"));
+            return Err(format!(
+                "{text:?} is not a rule: write for example 'GET ^/orders/' or '* /health'"
+            ));
         }
-        let methods = if methods == "*" { Vec::new() } else { methods.split(',').map(str::to_ascii_uppercase).collect() };
-        let path = Regex::new(path).map_err(|error| format!("{path:?} is not a regular expression: {error}"))?;
+        let methods = if methods == "*" {
+            Vec::new()
+        } else {
+            methods.split(',').map(str::to_ascii_uppercase).collect()
+        };
+        let path = Regex::new(path)
+            .map_err(|error| format!("{path:?} is not a regular expression: {error}"))?;
         Ok(Self { methods, path })
     }
 }
@@ -56,12 +65,14 @@ impl std::str::FromStr for Rule {
 impl Rule {
     /// Whether a request with this method and path falls under the rule.
     pub fn matches(&self, method: &[u8], path: &[u8]) -> bool {
-        (self.methods.is_empty() || self.methods.iter().any(|name| method.eq_ignore_ascii_case(name.as_bytes())))
+        (self.methods.is_empty()
+            || self.methods.iter().any(|name| method.eq_ignore_ascii_case(name.as_bytes())))
             && self.path.is_match(path)
     }
 }
 
-/// Part of the lanes: those whose hash falls in slice `index` of `count` equal ones. Text form: `1/4` to `4/4`.
+/// Part of the lanes: those whose hash falls in slice `index` of `count` equal ones. Text form:
+/// `1/4` to `4/4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     /// Which slice, from 0.
@@ -76,10 +87,13 @@ impl std::str::FromStr for Shard {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (index, count) = text.split_once('/')?;
-            let (index, count): (u32, u32) = (index.trim().parse().ok()?, count.trim().parse().ok()?);
+            let (index, count): (u32, u32) =
+                (index.trim().parse().ok()?, count.trim().parse().ok()?);
             (1..=count).contains(&index).then(|| Self { index: index - 1, count })
         };
-        parse().ok_or_else(|| format!("{text:?} is not a shard: write for example 1/4 for the first of four"))
+        parse().ok_or_else(|| {
+            format!("{text:?} is not a shard: write for example 1/4 for the first of four")
+        })
     }
 }
 
@@ -102,7 +116,9 @@ impl std::str::FromStr for Sample {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim().trim_end_matches('%').trim().parse::<f64>() {
             Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self { share: percent / 100.0 }),
-            _ => Err(format!("{text:?} is not a sample: write a percentage above 0 and up to 100, for example 10%")),
+            _ => Err(format!(
+                "{text:?} is not a sample: write a percentage above 0 and up to 100, for example 10%"
+            )),
         }
     }
 }
@@ -114,14 +130,17 @@ impl std::fmt::Display for Sample {
 }
 
 impl Sample {
-    /// Whether a connection with this hash is in the sample. A larger sample holds all of a smaller one.
+    /// Whether a connection with this hash is in the sample. A larger sample holds all of a smaller
+    /// one.
     pub fn holds(self, hash: u64) -> bool {
-        // 2⁻⁶⁴ · hash is below 1, also after rounding, for all that matters here: a share of 1 takes everything.
+        // 2⁻⁶⁴ · hash is below 1, also after rounding, for all that matters here: a share of 1
+        // takes everything.
         self.share >= 1.0 || hash as f64 * (-64f64).exp2() < self.share
     }
 }
 
-/// The hash of a connection under a key: the same in every run and on every machine, and independent for different keys.
+/// The hash of a connection under a key: the same in every run and on every machine, and
+/// independent for different keys.
 pub fn connection_hash(key: &str, exchange: &Exchange) -> u64 {
     let mut digest = Sha256::new();
     digest.update(key.as_bytes());
@@ -182,7 +201,8 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Decides on one exchange. Shards are not decided here: they cut lanes, and a lane may be a copy.
+    /// Decides on one exchange. Shards are not decided here: they cut lanes, and a lane may be a
+    /// copy.
     pub fn choose(&self, exchange: &Exchange) -> Choice {
         let Some(request) = &exchange.request else { return Choice::Leave("no-request") };
         let request = &request.message;
@@ -193,7 +213,9 @@ impl Selection {
             return Choice::Leave("other-host");
         }
         let path = path(&request.target);
-        if !self.include.is_empty() && !self.include.iter().any(|rule| rule.matches(&request.method, path)) {
+        if !self.include.is_empty()
+            && !self.include.iter().any(|rule| rule.matches(&request.method, path))
+        {
             return Choice::Leave("not-included");
         }
         if self.exclude.iter().any(|rule| rule.matches(&request.method, path)) {
@@ -213,17 +235,24 @@ impl Selection {
             return Some("the request's body was cut by a limit when it was parsed".into());
         }
         if request.method.as_ref() == b"CONNECT" {
-            return Some("CONNECT opens a tunnel, whose bytes are not part of the capture's exchanges".into());
+            return Some(
+                "CONNECT opens a tunnel, whose bytes are not part of the capture's exchanges"
+                    .into(),
+            );
         }
         if exchange.protocol != "http/1" && !self.http2 {
             return Some("captured as HTTP/2: needs --transport client".into());
         }
         if asks_for_upgrade(&request.headers) {
-            let protocol = String::from_utf8_lossy(request.headers.get("upgrade").unwrap_or_default()).into_owned();
+            let protocol =
+                String::from_utf8_lossy(request.headers.get("upgrade").unwrap_or_default())
+                    .into_owned();
             return Some(format!("upgrade to {protocol}: what follows is not HTTP").into());
         }
         if !self.unsafe_methods && !is_safe(&request.method) {
-            return Some(format!("unsafe method {}", String::from_utf8_lossy(&request.method)).into());
+            return Some(
+                format!("unsafe method {}", String::from_utf8_lossy(&request.method)).into(),
+            );
         }
         None
     }
@@ -232,13 +261,15 @@ impl Selection {
 /// Whether a request asks for another protocol on its connection (RFC 9110 §7.8).
 fn asks_for_upgrade(headers: &Headers) -> bool {
     headers.get("upgrade").is_some()
-        && headers
-            .all("connection")
-            .any(|value| value.split(|&byte| byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade")))
+        && headers.all("connection").any(|value| {
+            value
+                .split(|&byte| byte == b',')
+                .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+        })
 }
 
-/// The path of a request-target: without its query, and without scheme and authority where it is in absolute form
-/// (RFC 9112 §3.2).
+/// The path of a request-target: without its query, and without scheme and authority where it is in
+/// absolute form (RFC 9112 §3.2).
 pub fn path(target: &[u8]) -> &[u8] {
     let end = memchr::memchr2(b'?', b'#', target).unwrap_or(target.len());
     let target = &target[..end];
@@ -254,7 +285,8 @@ pub fn path(target: &[u8]) -> &[u8] {
     }
 }
 
-/// The host that a request is for: the authority of an absolute target (it beats `Host`, RFC 9112 §3.2.2), else `Host`.
+/// The host that a request is for: the authority of an absolute target (it beats `Host`, RFC 9112
+/// §3.2.2), else `Host`.
 pub fn host(request: &Request) -> Option<&[u8]> {
     if !request.target.starts_with(b"/")
         && let Some(scheme) = memchr::memmem::find(&request.target, b"://")
@@ -277,7 +309,8 @@ pub fn without_port(host: &[u8]) -> &[u8] {
 /// Whether a request is for the host `wanted` (`name` for any port, `name:port` for that one).
 pub fn host_matches(request: &Request, wanted: &str) -> bool {
     host(request).is_some_and(|host| {
-        host.eq_ignore_ascii_case(wanted.as_bytes()) || without_port(host).eq_ignore_ascii_case(wanted.as_bytes())
+        host.eq_ignore_ascii_case(wanted.as_bytes())
+            || without_port(host).eq_ignore_ascii_case(wanted.as_bytes())
     })
 }
 
@@ -300,7 +333,10 @@ mod tests {
                 message: Request {
                     method: Bytes::copy_from_slice(method.as_bytes()),
                     target: Bytes::copy_from_slice(target.as_bytes()),
-                    headers: headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect(),
+                    headers: headers
+                        .iter()
+                        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                        .collect(),
                     ..Request::default()
                 },
                 ..TimedRequest::default()
@@ -323,15 +359,23 @@ mod tests {
             (exchange("QUERY", "/", &[]), None, None),
             (exchange("POST", "/", &[]), Some("unsafe method POST"), None),
             (exchange("get", "/", &[]), Some("unsafe method get"), None),
-            (exchange("GET", "/ws", &upgrade), Some("upgrade to websocket"), Some("upgrade to websocket")),
+            (
+                exchange("GET", "/ws", &upgrade),
+                Some("upgrade to websocket"),
+                Some("upgrade to websocket"),
+            ),
             (exchange("GET", "/", &upgrade[..1]), None, None),
             (exchange("CONNECT", "a:443", &[]), Some("CONNECT"), Some("CONNECT")),
         ] {
             for (selection, expected) in [(&Selection::default(), plain), (&all, with_unsafe)] {
                 match (selection.choose(&exchange), expected) {
                     (Choice::Send, None) => {}
-                    (Choice::Skip(reason), Some(start)) => assert!(reason.starts_with(start), "{reason}"),
-                    (choice, expected) => panic!("{choice:?} where {expected:?} was expected, for {exchange:?}"),
+                    (Choice::Skip(reason), Some(start)) => {
+                        assert!(reason.starts_with(start), "{reason}")
+                    }
+                    (choice, expected) => {
+                        panic!("{choice:?} where {expected:?} was expected, for {exchange:?}")
+                    }
                 }
             }
         }
@@ -359,15 +403,39 @@ mod tests {
         let rule = |text: &str| text.parse::<Rule>().unwrap();
         let orders = exchange("GET", "/orders/7?debug=/health", &[("host", "Shop.local:8080")]);
         for (selection, expected) in [
-            (Selection { include: vec![rule("GET ^/orders/")], ..Selection::default() }, Choice::Send),
-            (Selection { include: vec![rule("POST,get /orders")], ..Selection::default() }, Choice::Send),
-            (Selection { include: vec![rule("POST /orders")], ..Selection::default() }, Choice::Leave("not-included")),
-            (Selection { include: vec![rule("* /health")], ..Selection::default() }, Choice::Leave("not-included")),
-            (Selection { exclude: vec![rule("/orders/\\d+$")], ..Selection::default() }, Choice::Leave("excluded")),
+            (
+                Selection { include: vec![rule("GET ^/orders/")], ..Selection::default() },
+                Choice::Send,
+            ),
+            (
+                Selection { include: vec![rule("POST,get /orders")], ..Selection::default() },
+                Choice::Send,
+            ),
+            (
+                Selection { include: vec![rule("POST /orders")], ..Selection::default() },
+                Choice::Leave("not-included"),
+            ),
+            (
+                Selection { include: vec![rule("* /health")], ..Selection::default() },
+                Choice::Leave("not-included"),
+            ),
+            (
+                Selection { exclude: vec![rule("/orders/\\d+$")], ..Selection::default() },
+                Choice::Leave("excluded"),
+            ),
             (Selection { exclude: vec![rule("HEAD")], ..Selection::default() }, Choice::Send),
-            (Selection { hosts: vec!["shop.local".to_owned()], ..Selection::default() }, Choice::Send),
-            (Selection { hosts: vec!["shop.local:8080".to_owned()], ..Selection::default() }, Choice::Send),
-            (Selection { hosts: vec!["shop.local:80".to_owned()], ..Selection::default() }, Choice::Leave("other-host")),
+            (
+                Selection { hosts: vec!["shop.local".to_owned()], ..Selection::default() },
+                Choice::Send,
+            ),
+            (
+                Selection { hosts: vec!["shop.local:8080".to_owned()], ..Selection::default() },
+                Choice::Send,
+            ),
+            (
+                Selection { hosts: vec!["shop.local:80".to_owned()], ..Selection::default() },
+                Choice::Leave("other-host"),
+            ),
             (Selection { ports: vec![8080], ..Selection::default() }, Choice::Send),
             (Selection { ports: vec![80], ..Selection::default() }, Choice::Leave("other-port")),
         ] {
@@ -417,7 +485,11 @@ mod tests {
             })
             .collect();
         assert!((900..1_100).contains(&taken.len()), "{}", taken.len());
-        assert_eq!(taken[..4], [8, 11, 16, 45], "the same connections in every run, on every machine");
+        assert_eq!(
+            taken[..4],
+            [8, 11, 16, 45],
+            "the same connections in every run, on every machine"
+        );
     }
 
     proptest! {

@@ -1,5 +1,6 @@
-//! HTTP: however a conversation is cut into slices the same exchanges come out; where bytes are missing, what comes out as
-//! complete is right; no bytes at all make the parser panic or lose count.
+//! HTTP: however a conversation is cut into slices the same exchanges come out; where bytes are
+//! missing, what comes out as complete is right; no bytes at all make the parser panic or lose
+//! count.
 
 use proptest::prelude::*;
 use shadowtap::exchange::pairing::{Mark, Origin, Pairing};
@@ -24,16 +25,22 @@ fn turn() -> impl Strategy<Value = Turn> {
     let body = || proptest::collection::vec(any::<u8>(), 0..60);
     let request_body = proptest::option::of((body(), any::<bool>()));
     let status = prop_oneof![Just(200u16), Just(204), Just(304), Just(404), Just(500)];
-    (any::<bool>(), request_body, 0..3usize, status, (body(), any::<bool>()), prop_oneof![Just("\r\n"), Just("\n")]).prop_map(
-        |(head, request_body, interim, status, response_body, line_end)| Turn {
+    (
+        any::<bool>(),
+        request_body,
+        0..3usize,
+        status,
+        (body(), any::<bool>()),
+        prop_oneof![Just("\r\n"), Just("\n")],
+    )
+        .prop_map(|(head, request_body, interim, status, response_body, line_end)| Turn {
             head: head && request_body.is_none(),
             request_body,
             interim,
             status,
             response_body,
             line_end,
-        },
-    )
+        })
 }
 
 fn framed(out: &mut Vec<u8>, body: &[u8], chunked: bool, end: &str, send: bool) {
@@ -69,7 +76,9 @@ impl Turn {
 
     fn response(&self) -> Vec<u8> {
         let end = self.line_end;
-        let mut out = format!("HTTP/1.1 103 Early Hints{end}Link: a{end}{end}").repeat(self.interim).into_bytes();
+        let mut out = format!("HTTP/1.1 103 Early Hints{end}Link: a{end}{end}")
+            .repeat(self.interim)
+            .into_bytes();
         out.extend_from_slice(format!("HTTP/1.1 {} X{end}", self.status).as_bytes());
         framed(&mut out, &self.response_body.0, self.response_body.1, end, self.has_body());
         out
@@ -81,7 +90,9 @@ impl Turn {
 
     /// Whether an exchange is this turn, whole.
     fn is(&self, number: usize, exchange: &Exchange) -> bool {
-        let (Some(request), Some(response)) = (&exchange.request, &exchange.response) else { return false };
+        let (Some(request), Some(response)) = (&exchange.request, &exchange.response) else {
+            return false;
+        };
         let sent = self.request_body.as_ref().map_or(&[][..], |(body, _)| body);
         let answered: &[u8] = if self.has_body() { &self.response_body.0 } else { &[] };
         request.message.target == format!("/{number}")
@@ -94,7 +105,8 @@ impl Turn {
 /// What is given to a pairing: bytes or a hole, in one direction.
 type Piece = (Direction, Result<Vec<u8>, u64>);
 
-/// Gives pieces with acknowledgements as a client and a server would send that see everything at once.
+/// Gives pieces with acknowledgements as a client and a server would send that see everything at
+/// once.
 fn drive(pieces: &[Piece]) -> Vec<Exchange> {
     let origin = Origin {
         connection: 1,
@@ -108,7 +120,12 @@ fn drive(pieces: &[Piece]) -> Vec<Exchange> {
     let mut sent = [0u64; 2];
     for (number, (direction, piece)) in pieces.iter().enumerate() {
         let ack = Some(sent[1 - *direction as usize]);
-        let mark = Mark { at: Timestamp::from_nanos(number as i64), packet: number as u64, ack, cut: false };
+        let mark = Mark {
+            at: Timestamp::from_nanos(number as i64),
+            packet: number as u64,
+            ack,
+            cut: false,
+        };
         match piece {
             Ok(bytes) => {
                 sent[*direction as usize] += bytes.len() as u64;
@@ -170,7 +187,8 @@ proptest! {
         }
     }
 
-    /// With a hole anywhere, what comes out as complete is one of the turns, and turns before the hole are untouched.
+    /// With a hole anywhere, what comes out as complete is one of the turns, and turns before the
+    /// hole are untouched.
     #[test]
     fn a_hole_damages_and_never_invents(
         turns in proptest::collection::vec(turn(), 1..6),

@@ -1,4 +1,5 @@
-//! A run's folder made by hand: what replay and diff would have left there, with figures that a test chooses.
+//! A run's folder made by hand: what replay and diff would have left there, with figures that a
+//! test chooses.
 
 use std::fs;
 use std::path::Path;
@@ -124,13 +125,20 @@ impl MadeRun {
         ledger.note("retransmissions", 3);
         exchange::log::write_line(
             &mut recorded,
-            &exchange::log::End::new(u64::from(self.exchanges), ledger, exchange::log::Rest::default()),
+            &exchange::log::End::new(
+                u64::from(self.exchanges),
+                ledger,
+                exchange::log::Rest::default(),
+            ),
         );
         let mut sent = Ledger::default();
         sent.take(u64::from(self.exchanges));
         let own = serde_json::json!({"workers": 2, "busy": 0.21});
         for out in [&mut outcomes, &mut baseline] {
-            exchange::log::write_line(out, &replay::log::End::new(u64::from(self.exchanges), sent.clone(), own.clone()));
+            exchange::log::write_line(
+                out,
+                &replay::log::End::new(u64::from(self.exchanges), sent.clone(), own.clone()),
+            );
         }
         let lines = |clusters: &[Cluster]| {
             let mut out = Vec::new();
@@ -159,11 +167,21 @@ impl MadeRun {
                 left <= 0.0
             })
             .unwrap_or(&self.routes[0]);
-        let target = if stem.ends_with(['/', '=']) { format!("{stem}{}", 1_000 + number % 97) } else { stem.clone() };
+        let target = if stem.ends_with(['/', '=']) {
+            format!("{stem}{}", 1_000 + number % 97)
+        } else {
+            stem.clone()
+        };
         (method, target, *ms)
     }
 
-    fn outcome(&self, id: ExchangeId, at: i64, took: i64, answer: Result<u16, FailureKind>) -> Outcome {
+    fn outcome(
+        &self,
+        id: ExchangeId,
+        at: i64,
+        took: i64,
+        answer: Result<u16, FailureKind>,
+    ) -> Outcome {
         let sent = at + self.lateness;
         let mut outcome = Outcome {
             id: ReplayId::first(id),
@@ -175,16 +193,22 @@ impl MadeRun {
         };
         match answer {
             Ok(status) => {
-                (outcome.first_byte_ns, outcome.last_byte_ns) = (Some(sent + took * 9 / 10), Some(sent + took));
-                outcome.response = Some(Response { status, body: Body::whole(&b"{}"[..]), ..Response::default() });
+                (outcome.first_byte_ns, outcome.last_byte_ns) =
+                    (Some(sent + took * 9 / 10), Some(sent + took));
+                outcome.response =
+                    Some(Response { status, body: Body::whole(&b"{}"[..]), ..Response::default() });
             }
             Err(FailureKind::Skipped) => {
                 outcome.sent_ns = None;
-                outcome.failure = Some(Failure { kind: FailureKind::Skipped, detail: "unsafe method POST".to_owned() });
+                outcome.failure = Some(Failure {
+                    kind: FailureKind::Skipped,
+                    detail: "unsafe method POST".to_owned(),
+                });
             }
             Err(kind) => {
                 outcome.failed_ns = Some(sent + 30_000_000_000);
-                outcome.failure = Some(Failure { kind, detail: "no answer within 30 s".to_owned() });
+                outcome.failure =
+                    Some(Failure { kind, detail: "no answer within 30 s".to_owned() });
             }
         }
         outcome
@@ -196,12 +220,18 @@ impl MadeRun {
         for line in recorded.split(|&byte| byte == b'\n').skip(1) {
             if let Ok(exchange::log::Line::Exchange(exchange)) = exchange::log::read(line) {
                 let message = exchange.request.unwrap().message;
-                *by_route.entry(routes.route(&message.method, &message.target).to_string()).or_default() += 1;
+                *by_route
+                    .entry(routes.route(&message.method, &message.target).to_string())
+                    .or_default() += 1;
             }
         }
         for (route, compared) in by_route {
-            let of_route = self.clusters.iter().filter(|cluster| cluster.class == Class::Regression && cluster.route == route);
-            let mismatched = of_route.map(|cluster| cluster.exchanges).max().unwrap_or(0).min(compared);
+            let of_route = self
+                .clusters
+                .iter()
+                .filter(|cluster| cluster.class == Class::Regression && cluster.route == route);
+            let mismatched =
+                of_route.map(|cluster| cluster.exchanges).max().unwrap_or(0).min(compared);
             totals.mismatched += mismatched;
             totals.routes.push(RouteTotals { route, compared, mismatched, failed: 0 });
         }
@@ -209,14 +239,26 @@ impl MadeRun {
 }
 
 fn info(baseline: bool) -> RunInfo {
-    let words = ["shadowtap", "run", "v1.pcap", "--target", "http://v2.staging:8080", "-o", "reports/2026-11-22T12-00-00Z"];
+    let words = [
+        "shadowtap",
+        "run",
+        "v1.pcap",
+        "--target",
+        "http://v2.staging:8080",
+        "-o",
+        "reports/2026-11-22T12-00-00Z",
+    ];
     RunInfo {
         run: "2026-11-22T12-00-00Z".to_owned(),
         command: words.map(str::to_owned).to_vec(),
         tool: exchange::log::TOOL.to_owned(),
         target: "http://v2.staging:8080".to_owned(),
         baseline: baseline.then(|| "http://v1.staging:8080".to_owned()),
-        inputs: vec![InputInfo { name: "v1.pcap".to_owned(), bytes: 1_234_567, sha256: "ab".repeat(32) }],
+        inputs: vec![InputInfo {
+            name: "v1.pcap".to_owned(),
+            bytes: 1_234_567,
+            sha256: "ab".repeat(32),
+        }],
         settings: serde_json::json!({"speed": 1.0, "arrivals": "causal", "transport": "wire"}),
         host: serde_json::json!({"name": "staging-1", "cores": 2, "kernel": "Linux 6.12"}),
         started: Timestamp::from_nanos(START + 7_200_000_000_000),
@@ -260,7 +302,14 @@ fn recorded_exchange(id: ExchangeId, at: i64, method: &str, target: &str, took: 
 }
 
 /// A cluster with its example.
-pub(crate) fn cluster(number: u32, route: &str, kind: Kind, place: &str, values: [Option<&str>; 2], exchanges: u64) -> Cluster {
+pub(crate) fn cluster(
+    number: u32,
+    route: &str,
+    kind: Kind,
+    place: &str,
+    values: [Option<&str>; 2],
+    exchanges: u64,
+) -> Cluster {
     let (method, path) = route.split_once(' ').unwrap_or(("GET", route));
     let [expected, actual] = values.map(|value| value.map(str::to_owned));
     let at = Timestamp::from_nanos(START + 1_500_000_000);
@@ -293,6 +342,9 @@ pub(crate) fn cluster(number: u32, route: &str, kind: Kind, place: &str, values:
             class: Class::Regression,
             cluster: id,
         },
-        repeat: format!("curl -sS -i -X {method} 'http://v2.staging:8080{}' -H 'Host: shop.local'", path.replace("{id}", "1042")),
+        repeat: format!(
+            "curl -sS -i -X {method} 'http://v2.staging:8080{}' -H 'Host: shop.local'",
+            path.replace("{id}", "1042")
+        ),
     }
 }

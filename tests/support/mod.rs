@@ -36,7 +36,11 @@ impl Ran {
     /// Fails with everything that a person needs to repeat it unless the exit code is `code`.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n--- stdout\n{}\n--- stderr\n{}", self.command, self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "{}\n--- stdout\n{}\n--- stderr\n{}",
+            self.command, self.stdout, self.stderr
+        );
         assert!(!self.stderr.contains("panicked"), "{}\n{}", self.command, self.stderr);
         self
     }
@@ -45,7 +49,12 @@ impl Ran {
     #[track_caller]
     pub(crate) fn says(self, parts: &[&str]) -> Self {
         for part in parts {
-            assert!(self.stderr.contains(part), "{}: nothing about {part:?} in\n{}", self.command, self.stderr);
+            assert!(
+                self.stderr.contains(part),
+                "{}: nothing about {part:?} in\n{}",
+                self.command,
+                self.stderr
+            );
         }
         self
     }
@@ -54,14 +63,19 @@ impl Ran {
     #[track_caller]
     pub(crate) fn prints(self, parts: &[&str]) -> Self {
         for part in parts {
-            assert!(self.stdout.contains(part), "{}: nothing about {part:?} in\n{}", self.command, self.stdout);
+            assert!(
+                self.stdout.contains(part),
+                "{}: nothing about {part:?} in\n{}",
+                self.command,
+                self.stdout
+            );
         }
         self
     }
 }
 
-/// An HTTP/1.1 server on loopback that answers each request head (no bodies) with what `answer` makes of its first line.
-/// It lives as long as the test's process.
+/// An HTTP/1.1 server on loopback that answers each request head (no bodies) with what `answer`
+/// makes of its first line. It lives as long as the test's process.
 pub(crate) fn server(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
     let address = listener.local_addr().expect("a bound address");
@@ -96,10 +110,16 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> String) {
 
 /// A response with a Content-Length.
 pub(crate) fn response(status: &str, kind: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// Whether a program is installed.
 pub(crate) fn has(program: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|found| found.status.success())
+    Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output()
+        .is_ok_and(|found| found.status.success())
 }

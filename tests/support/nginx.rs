@@ -123,7 +123,8 @@ pub(crate) fn is_root() -> bool {
 
 /// Why the tests with a real server cannot run here, if so.
 pub(crate) fn missing() -> Option<String> {
-    let programs: Vec<&str> = ["nginx", "tcpdump", "curl", "wrk"].into_iter().filter(|program| !has(program)).collect();
+    let programs: Vec<&str> =
+        ["nginx", "tcpdump", "curl", "wrk"].into_iter().filter(|program| !has(program)).collect();
     match (programs.is_empty(), is_root()) {
         (false, _) => Some(format!("not installed: {}", programs.join(", "))),
         (true, false) => Some("tcpdump needs root".to_owned()),

@@ -1,5 +1,6 @@
-//! Makes runs of a service in two versions: stable data, planted noise in both versions, planted differences in the second.
-//! Seeded: the same plan makes the same files. Used by `tests/diff.rs` and `benches/diff.rs`.
+//! Makes runs of a service in two versions: stable data, planted noise in both versions, planted
+//! differences in the second. Seeded: the same plan makes the same files. Used by `tests/diff.rs`
+//! and `benches/diff.rs`.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -56,7 +57,8 @@ const fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// What may be planted in a route's second version, with the place and the shape that it must be found by.
+/// What may be planted in a route's second version, with the place and the shape that it must be
+/// found by.
 pub const FAULTS: [(&str, &str, &str); 16] = [
     ("cents", "$.price", "×100"),
     ("off-by-one", "$.quantity", "+1"),
@@ -79,7 +81,8 @@ pub const FAULTS: [(&str, &str, &str); 16] = [
 /// Kinds of noise; each is made at a place of its own.
 pub const NOISES: usize = 20;
 
-/// What may be planted at a place that varies by itself, with the place and the shape that it must be found by.
+/// What may be planted at a place that varies by itself, with the place and the shape that it must
+/// be found by.
 pub const NOISY_FAULTS: [(&str, &str, &str); 7] = [
     ("noisy-type", "$.took_us", "number→string"),
     ("noisy-null", "$.request_id", "string→null"),
@@ -169,7 +172,11 @@ pub fn make(plan: &Plan, folder: &Path) {
     };
     exchange_log::write_line(&mut line, &header);
     outcomes.write_all(&line).unwrap();
-    let mut service = Service { plan, v1: Dice(plan.seed), v2: Dice(plan.seed ^ 0xffff ^ plan.replay_seed << 20) };
+    let mut service = Service {
+        plan,
+        v1: Dice(plan.seed),
+        v2: Dice(plan.seed ^ 0xffff ^ plan.replay_seed << 20),
+    };
     for number in 0..plan.exchanges() {
         let (exchange, outcome) = service.exchange(number, recorded, replayed);
         line.clear();
@@ -180,7 +187,10 @@ pub fn make(plan: &Plan, folder: &Path) {
         outcomes.write_all(&line).unwrap();
     }
     line.clear();
-    exchange_log::write_line(&mut line, &End::new(plan.exchanges() as u64, Ledger::default(), exchange_log::Rest::default()));
+    exchange_log::write_line(
+        &mut line,
+        &End::new(plan.exchanges() as u64, Ledger::default(), exchange_log::Rest::default()),
+    );
     exchanges.write_all(&line).unwrap();
     line.clear();
     let end = outcome_log::End::new(plan.exchanges() as u64, Ledger::default(), Value::Null);
@@ -197,19 +207,29 @@ struct Service<'p> {
 }
 
 impl Service<'_> {
-    fn exchange(&mut self, number: usize, recorded: Timestamp, replayed: Timestamp) -> (Exchange, Outcome) {
+    fn exchange(
+        &mut self,
+        number: usize,
+        recorded: Timestamp,
+        replayed: Timestamp,
+    ) -> (Exchange, Outcome) {
         let plan = self.plan;
         let (route, sample) = (number % plan.routes(), number / plan.routes());
         let fault = plan.faults.get(route).map(|&fault| FAULTS[fault].0);
         // Each target is asked for several times: that is what self-noise is found from.
         let targets = (plan.samples / 5).max(1);
-        let item = if plan.distinct { 1_000 + sample as u64 } else { mix((sample % targets) as u64) % 9_000 + 1_000 };
+        let item = if plan.distinct {
+            1_000 + sample as u64
+        } else {
+            mix((sample % targets) as u64) % 9_000 + 1_000
+        };
         let target = format!("/{}/{item}", word(route));
         let offset = number as i64 * 10_000_000;
         let mut headers = Headers::new();
         headers.push(b"Host", b"shop.test");
         headers.push(b"Accept", b"application/json");
-        let request = Request { method: "GET".into(), target: target.into(), headers, ..Request::default() };
+        let request =
+            Request { method: "GET".into(), target: target.into(), headers, ..Request::default() };
         let mut v1 = self.answer(route, item, recorded.plus(offset + 2_000_000), 1);
         let mut v2 = self.answer(route, item, replayed.plus(offset + 2_000_000), 2);
         if let Some(fault) = fault.filter(|_| item.is_multiple_of(plan.faulty_targets)) {
@@ -272,8 +292,7 @@ impl Service<'_> {
             let mut rows = Vec::new();
             let mut size = 0;
             while size < self.plan.padding {
-                let row =
-                    json!({ "row": rows.len(), "value": data.below(1_000_000), "text": data.hex(16), "ok": data.below(2) == 0 });
+                let row = json!({ "row": rows.len(), "value": data.below(1_000_000), "text": data.hex(16), "ok": data.below(2) == 0 });
                 size += row.to_string().len() + 1;
                 rows.push(row);
             }
@@ -304,7 +323,8 @@ struct Answer {
 
 impl Answer {
     fn finish(&mut self) -> Response {
-        let headers: Headers = self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        let headers: Headers =
+            self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
         let body = Body::whole(self.body.to_string().into_bytes());
         Response {
             status: self.status,
@@ -318,7 +338,13 @@ impl Answer {
 }
 
 /// One kind of noise, the same in both versions.
-fn make_noise(kind: usize, dice: &mut Dice, now: Timestamp, body: &mut Value, headers: &mut Vec<(String, String)>) {
+fn make_noise(
+    kind: usize,
+    dice: &mut Dice,
+    now: Timestamp,
+    body: &mut Value,
+    headers: &mut Vec<(String, String)>,
+) {
     match kind {
         0 => body["request_id"] = dice.uuid().into(),
         1 => body["generated_at"] = now.to_string().into(),
@@ -327,7 +353,8 @@ fn make_noise(kind: usize, dice: &mut Dice, now: Timestamp, body: &mut Value, he
         4 => body["at_ms"] = (now.nanos() / 1_000_000).into(),
         5 => body["span"] = dice.hex(32).into(),
         6 => body["node"] = ["alpha", "beta", "gamma", "delta"][dice.below(4) as usize].into(),
-        7 => headers.push(("Set-Cookie".to_owned(), format!("sid={}; Path=/; HttpOnly", dice.token(32)))),
+        7 => headers
+            .push(("Set-Cookie".to_owned(), format!("sid={}; Path=/; HttpOnly", dice.token(32)))),
         8 => body["score"] = (dice.below(1_000_000) as f64 / 1_000_003.0).into(),
         9 => {
             // Half of the answers have it.
@@ -342,9 +369,15 @@ fn make_noise(kind: usize, dice: &mut Dice, now: Timestamp, body: &mut Value, he
             }
             body["tags"] = tags.into();
         }
-        11 => body["recommended"] = (0..3).map(|_| json!({ "pick": dice.below(5_000) })).collect::<Vec<_>>().into(),
+        11 => {
+            body["recommended"] =
+                (0..3).map(|_| json!({ "pick": dice.below(5_000) })).collect::<Vec<_>>().into()
+        }
         12 => body["csrf"] = dice.token(40).into(),
-        13 => body["message"] = format!("rendered at {} by {}", &now.to_string()[..19], dice.hex(16)).into(),
+        13 => {
+            body["message"] =
+                format!("rendered at {} by {}", &now.to_string()[..19], dice.hex(16)).into()
+        }
         14 => body["flag"] = (dice.below(2) == 0).into(),
         15 => headers.push(("X-Shard".to_owned(), dice.below(50).to_string())),
         16 => body["expires_at"] = now.plus(30 * 86_400_000_000_000).to_string().into(),
@@ -379,7 +412,9 @@ fn plant(fault: &str, answer: &mut Answer) {
         "created" => answer.status = 201,
         "header-lost" => answer.headers.retain(|(name, _)| name != "X-Api-Version"),
         "header-changed" => {
-            for (_, value) in answer.headers.iter_mut().filter(|(name, _)| name == "Content-Language") {
+            for (_, value) in
+                answer.headers.iter_mut().filter(|(name, _)| name == "Content-Language")
+            {
                 *value = "de".to_owned();
             }
         }

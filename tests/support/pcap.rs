@@ -31,7 +31,8 @@ impl Capture {
         self
     }
 
-    /// Adds a connection from `client_port` that carries these exchanges, each as raw bytes of request and response.
+    /// Adds a connection from `client_port` that carries these exchanges, each as raw bytes of
+    /// request and response.
     pub(crate) fn connection(mut self, client_port: u16, exchanges: &[(&str, &str)]) -> Self {
         let (mut client, mut server) = (1_000_u32, 9_000_u32);
         self.segment(client_port, true, client, 0, SYN, b"");
@@ -44,7 +45,11 @@ impl Capture {
                 for part in text.as_bytes().chunks(1400) {
                     let (seq, ack) = if to_server { (client, server) } else { (server, client) };
                     self.segment(client_port, to_server, seq, ack, ACK, part);
-                    if to_server { client += part.len() as u32 } else { server += part.len() as u32 }
+                    if to_server {
+                        client += part.len() as u32
+                    } else {
+                        server += part.len() as u32
+                    }
                 }
             }
         }
@@ -59,9 +64,18 @@ impl Capture {
         self.bytes
     }
 
-    fn segment(&mut self, client_port: u16, to_server: bool, seq: u32, ack: u32, flags: u8, payload: &[u8]) {
+    fn segment(
+        &mut self,
+        client_port: u16,
+        to_server: bool,
+        seq: u32,
+        ack: u32,
+        flags: u8,
+        payload: &[u8],
+    ) {
         let (source, target) = if to_server { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
-        let (from, to) = if to_server { (client_port, SERVER_PORT) } else { (SERVER_PORT, client_port) };
+        let (from, to) =
+            if to_server { (client_port, SERVER_PORT) } else { (SERVER_PORT, client_port) };
         let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
         frame.extend_from_slice(&[0x45, 0]);
         frame.extend_from_slice(&(40 + payload.len() as u16).to_be_bytes());

@@ -1,5 +1,5 @@
-//! The clients' bytes of a capture as they were on the wire, connection by connection: put in order by the project's own
-//! reassembly, and read by no HTTP parser.
+//! The clients' bytes of a capture as they were on the wire, connection by connection: put in order
+//! by the project's own reassembly, and read by no HTTP parser.
 
 use std::path::Path;
 
@@ -35,7 +35,9 @@ impl Streams for Gathered {
 
     fn event(&mut self, raw: &mut Raw, event: StreamEvent<'_>) {
         match event {
-            StreamEvent::Bytes { direction: Direction::ToServer, payload, .. } => raw.bytes.extend_from_slice(payload),
+            StreamEvent::Bytes { direction: Direction::ToServer, payload, .. } => {
+                raw.bytes.extend_from_slice(payload)
+            }
             StreamEvent::Gap { direction: Direction::ToServer, .. } => raw.whole = false,
             _ => {}
         }
@@ -63,7 +65,9 @@ impl Streams for Gathered {
 
 /// The connections of a capture with their rank.
 pub(crate) fn raw_streams(capture: &Path) -> Vec<(u64, Raw)> {
-    let Ok(Input::Packets(file)) = open(capture.to_str().unwrap()) else { panic!("{} is a capture", capture.display()) };
+    let Ok(Input::Packets(file)) = open(capture.to_str().unwrap()) else {
+        panic!("{} is a capture", capture.display())
+    };
     let mut source = Merge::new(vec![(file, 0)]);
     let mut table = Table::new(Gathered::default(), Limits::share(1), vec![]);
     let (mut batch, key) = (Batch::default(), HashKey::default());
@@ -73,7 +77,8 @@ pub(crate) fn raw_streams(capture: &Path) -> Vec<(u64, Raw)> {
             let number = batch.first + place as u64;
             if let Ok(Decoded::Segment(segment)) = decode(frame, batch.bytes(frame), number, key) {
                 let start = segment.start as usize;
-                let payload = &batch.blocks[segment.block as usize][start..start + segment.captured as usize];
+                let payload =
+                    &batch.blocks[segment.block as usize][start..start + segment.captured as usize];
                 table.segment(&segment, payload);
             }
         }
@@ -85,5 +90,7 @@ pub(crate) fn raw_streams(capture: &Path) -> Vec<(u64, Raw)> {
     started.sort_unstable();
     table.finish();
     let raws = std::mem::take(&mut table.streams().0);
-    raws.into_iter().map(|raw| (started.binary_search(&raw.first_packet).unwrap() as u64, raw)).collect()
+    raws.into_iter()
+        .map(|raw| (started.binary_search(&raw.first_packet).unwrap() as u64, raw))
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! A replay in a test: exchanges made by hand, servers that do as they are told, outcomes read back.
+//! A replay in a test: exchanges made by hand, servers that do as they are told, outcomes read
+//! back.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +13,9 @@ use shadowtap::http::{Request, Response};
 use shadowtap::replay::plan::{Plan, Planner, Wishes};
 use shadowtap::replay::target::Target;
 use shadowtap::replay::tls::Trust;
-use shadowtap::replay::{self, Arrivals, Finished, Options, Outcome, Outputs, ReplayError, Stop, Think, Transport, log};
+use shadowtap::replay::{
+    self, Arrivals, Finished, Options, Outcome, Outputs, ReplayError, Stop, Think, Transport, log,
+};
 use shadowtap::time::Timestamp;
 
 /// A millisecond.
@@ -34,7 +37,13 @@ pub(crate) fn get(path: &str) -> Vec<u8> {
 }
 
 /// An exchange that was recorded `at` and answered `answered` (nanoseconds of the capture).
-pub(crate) fn exchange(connection: u64, ordinal: u32, at: i64, answered: Option<i64>, wire: &[u8]) -> Exchange {
+pub(crate) fn exchange(
+    connection: u64,
+    ordinal: u32,
+    at: i64,
+    answered: Option<i64>,
+    wire: &[u8],
+) -> Exchange {
     let origin = Timestamp::from_nanos(1_795_341_600_000_000_000);
     let response = answered.map(|answered| TimedResponse {
         at: origin.plus(answered),
@@ -47,7 +56,11 @@ pub(crate) fn exchange(connection: u64, ordinal: u32, at: i64, answered: Option<
         client: format!("10.0.0.9:{}", 20_000 + connection % 40_000).parse().unwrap(),
         server: "10.0.0.1:8080".parse().unwrap(),
         protocol: "http/1".to_owned(),
-        completeness: if response.is_some() { Completeness::Complete } else { Completeness::NoResponse },
+        completeness: if response.is_some() {
+            Completeness::Complete
+        } else {
+            Completeness::NoResponse
+        },
         request: Some(TimedRequest { at: origin.plus(at), duration_ns: 0, message: request(wire) }),
         response,
         interim: vec![],
@@ -102,7 +115,10 @@ pub(crate) struct Replayed {
 impl Replayed {
     /// The outcome with this id.
     pub(crate) fn outcome(&self, id: &str) -> &Outcome {
-        self.outcomes.iter().find(|outcome| outcome.id.to_string() == id).unwrap_or_else(|| panic!("no outcome {id}"))
+        self.outcomes
+            .iter()
+            .find(|outcome| outcome.id.to_string() == id)
+            .unwrap_or_else(|| panic!("no outcome {id}"))
     }
 
     /// Its failure as `kind: detail`, or its status.
@@ -122,14 +138,20 @@ impl Replayed {
 }
 
 /// Replays with these wishes and options.
-pub(crate) fn replay_with(exchanges: &[Exchange], wishes: Wishes, options: &Options, stop: &Arc<Stop>) -> Replayed {
+pub(crate) fn replay_with(
+    exchanges: &[Exchange],
+    wishes: Wishes,
+    options: &Options,
+    stop: &Arc<Stop>,
+) -> Replayed {
     replay_plan(&plan(exchanges, wishes), options, stop)
 }
 
 /// Replays a plan.
 pub(crate) fn replay_plan(plan: &Plan, options: &Options, stop: &Arc<Stop>) -> Replayed {
     let folder = tempfile::tempdir().unwrap();
-    let (target, baseline) = (folder.path().join("outcomes.jsonl"), folder.path().join("baseline.jsonl"));
+    let (target, baseline) =
+        (folder.path().join("outcomes.jsonl"), folder.path().join("baseline.jsonl"));
     let outputs = Outputs {
         target: std::fs::File::create(&target).unwrap(),
         baseline: options.baseline.as_ref().map(|_| std::fs::File::create(&baseline).unwrap()),
@@ -145,9 +167,16 @@ pub(crate) fn replay(exchanges: &[Exchange], options: &Options) -> Replayed {
 }
 
 /// Replays into a file that cannot be written.
-pub(crate) fn replay_to(exchanges: &[Exchange], options: &Options, path: &Path) -> Result<Finished, ReplayError> {
+pub(crate) fn replay_to(
+    exchanges: &[Exchange],
+    options: &Options,
+    path: &Path,
+) -> Result<Finished, ReplayError> {
     let plan = plan(exchanges, Wishes::default());
-    let outputs = Outputs { target: std::fs::File::options().write(true).open(path).unwrap(), baseline: None };
+    let outputs = Outputs {
+        target: std::fs::File::options().write(true).open(path).unwrap(),
+        baseline: None,
+    };
     replay::run(&plan, options, outputs, &Arc::new(Stop::default()), None, |_| {})
 }
 
@@ -164,7 +193,10 @@ fn read(path: &Path) -> Vec<Outcome> {
         }
     }
     let end = end.expect("the file has its last line");
-    assert!(header && end.outcomes == outcomes.len() as u64 && end.ledger.balance() == 0, "{end:?}");
+    assert!(
+        header && end.outcomes == outcomes.len() as u64 && end.ledger.balance() == 0,
+        "{end:?}"
+    );
     outcomes
 }
 
@@ -197,7 +229,8 @@ impl Peer {
         Self { stream, held: Vec::new() }
     }
 
-    /// The next bytes up to and with `end`; what comes behind is kept. `None` where the peer closed before.
+    /// The next bytes up to and with `end`; what comes behind is kept. `None` where the peer closed
+    /// before.
     pub(crate) fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
             if let Some(at) = self.held.windows(end.len()).position(|window| window == end) {

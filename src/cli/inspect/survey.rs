@@ -1,5 +1,5 @@
-//! What `inspect` gathers: counts and histograms, bounded whatever the length of the input. Nothing of a message is kept but
-//! its names.
+//! What `inspect` gathers: counts and histograms, bounded whatever the length of the input. Nothing
+//! of a message is kept but its names.
 
 use std::collections::{BTreeMap, BinaryHeap};
 use std::hash::BuildHasher as _;
@@ -26,9 +26,9 @@ const LISTED: usize = 1_000;
 /// Highest latency that is told apart, in nanoseconds: an hour.
 const HIGHEST_NS: u64 = 3_600_000_000_000;
 
-/// What is counted by name, where exchanges are rendered: on all cores at once. Of more names than the bound those with the
-/// lowest hashes are told apart: which ones that are does not depend on the order in which they come, and a name that is among
-/// them was so from its first time on.
+/// What is counted by name, where exchanges are rendered: on all cores at once. Of more names than
+/// the bound those with the lowest hashes are told apart: which ones that are does not depend on
+/// the order in which they come, and a name that is among them was so from its first time on.
 pub(super) struct Named<V> {
     parts: Vec<Mutex<Part<V>>>,
     hasher: FxBuildHasher,
@@ -61,15 +61,22 @@ const PARTS: usize = 16;
 
 impl<V: Count> Named<V> {
     fn new(most: usize) -> Self {
-        Self { parts: (0..PARTS).map(|_| Mutex::default()).collect(), hasher: FxBuildHasher, most: most / PARTS }
+        Self {
+            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            hasher: FxBuildHasher,
+            most: most / PARTS,
+        }
     }
 
     /// Lets `count` count for `name`.
     fn count(&self, name: &[u8], count: impl FnOnce(&mut V)) {
         let hash = self.hasher.hash_one(name);
-        let mut part = self.parts[hash as usize >> 7 & (PARTS - 1)].lock().expect("no holder of this lock panics");
+        let mut part = self.parts[hash as usize >> 7 & (PARTS - 1)]
+            .lock()
+            .expect("no holder of this lock panics");
         let Part { known, hashes, others } = &mut *part;
-        // First what is quick to tell: most of very many names are not among those that are told apart.
+        // First what is quick to tell: most of very many names are not among those that are told
+        // apart.
         let is_full = known.len() >= self.most;
         if is_full && hashes.peek().is_none_or(|highest| hash > *highest) {
             return count(others);
@@ -78,19 +85,21 @@ impl<V: Count> Named<V> {
             // Two names of one hash do not happen by chance.
             return count(if **other == *name { value } else { others });
         }
-        if is_full && let Some((_, value)) = hashes.pop().and_then(|highest| known.remove(&highest)) {
+        if is_full && let Some((_, value)) = hashes.pop().and_then(|highest| known.remove(&highest))
+        {
             others.merge(value);
         }
         hashes.push(hash);
         count(&mut known.entry(hash).or_insert_with(|| (name.into(), V::default())).1);
     }
 
-    /// All of it, and what was counted of the other names; nothing is left. By reference, since the threads that counted may let
-    /// go of it a little later.
+    /// All of it, and what was counted of the other names; nothing is left. By reference, since the
+    /// threads that counted may let go of it a little later.
     fn all(&self) -> (Vec<(Box<[u8]>, V)>, V) {
         let (mut all, mut sum) = (Vec::new(), V::default());
         for part in &self.parts {
-            let Part { known, others, .. } = std::mem::take(&mut *part.lock().expect("no holder of this lock panics"));
+            let Part { known, others, .. } =
+                std::mem::take(&mut *part.lock().expect("no holder of this lock panics"));
             all.extend(known.into_values());
             sum.merge(others);
         }
@@ -114,13 +123,20 @@ impl Interner {
         let response = exchange.response.as_ref();
         let is_plain = exchange.completeness == Completeness::Complete && exchange.marks.is_empty();
         let facts = Facts {
-            at: exchange.request.as_ref().map(|request| request.at).or(response.map(|response| response.at)),
+            at: exchange
+                .request
+                .as_ref()
+                .map(|request| request.at)
+                .or(response.map(|response| response.at)),
             ended: response.map(|response| response.at),
             completeness: exchange.completeness,
             status: response.map(|response| response.message.status),
             first_byte_ns: response.and_then(|response| response.first_byte_ns),
             last_byte_ns: response.and_then(|response| response.last_byte_ns),
-            request_bytes: exchange.request.as_ref().map_or(0, |request| request.message.body.length),
+            request_bytes: exchange
+                .request
+                .as_ref()
+                .map_or(0, |request| request.message.body.length),
             response_bytes: response.map_or(0, |response| response.message.body.length),
             odd: (!is_plain).then(|| {
                 let connection = format!("{} → {}", exchange.client, exchange.server);
@@ -169,7 +185,9 @@ impl Facts {
 
     /// To the first and to the last byte of a whole answer.
     fn latencies(&self) -> Option<(i64, i64)> {
-        self.first_byte_ns.zip(self.last_byte_ns).filter(|_| self.completeness == Completeness::Complete)
+        self.first_byte_ns
+            .zip(self.last_byte_ns)
+            .filter(|_| self.completeness == Completeness::Complete)
     }
 }
 
@@ -292,7 +310,10 @@ impl Timeline {
 
 impl Survey {
     pub(super) fn new() -> Self {
-        let histogram = || Histogram::new_with_max(HIGHEST_NS, 3).expect("three digits up to an hour are within bounds");
+        let histogram = || {
+            Histogram::new_with_max(HIGHEST_NS, 3)
+                .expect("three digits up to an hour are within bounds")
+        };
         Self {
             completeness: BTreeMap::new(),
             statuses: BTreeMap::new(),
@@ -313,7 +334,8 @@ impl Survey {
 
     pub(super) fn add(&mut self, id: ExchangeId, facts: Facts) {
         *self.completeness.entry(facts.completeness.name()).or_default() += 1;
-        // Exchanges of a connection come in order, so the first of each tells how many connections there are.
+        // Exchanges of a connection come in order, so the first of each tells how many connections
+        // there are.
         self.connections += u64::from(id.ordinal == 0);
         let is_error = facts.is_error();
         if let Some(status) = facts.status {
@@ -354,13 +376,19 @@ impl Survey {
                 last: None,
             });
             damage.exchanges += 1;
-            damage.connections += u64::from(damage.last.replace(id.connection) != Some(id.connection));
+            damage.connections +=
+                u64::from(damage.last.replace(id.connection) != Some(id.connection));
         }
         if completeness == Completeness::Complete {
             return;
         }
         if self.listed.len() < LISTED {
-            self.listed.push(Listed { id, completeness, connection: odd.connection, marks: odd.marks });
+            self.listed.push(Listed {
+                id,
+                completeness,
+                connection: odd.connection,
+                marks: odd.marks,
+            });
         } else {
             self.unlisted += 1;
         }
@@ -370,8 +398,10 @@ impl Survey {
     pub(super) fn finish(self, names: &Interner) -> Summary {
         let (hosts, more) = names.hosts.all();
         let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        let mut hosts: Vec<Counted> =
-            hosts.iter().map(|(name, exchanges)| Counted { name: text(name), exchanges: *exchanges }).collect();
+        let mut hosts: Vec<Counted> = hosts
+            .iter()
+            .map(|(name, exchanges)| Counted { name: text(name), exchanges: *exchanges })
+            .collect();
         if more > 0 {
             hosts.push(Counted { name: "(more hosts)".to_owned(), exchanges: more });
         }
@@ -437,10 +467,12 @@ fn routes((paths, others): (Vec<(Box<[u8]>, Path)>, Path)) -> Vec<Route> {
     });
     let mut found: BTreeMap<String, (u64, u64, u64, Histogram<u64>, Exact)> = BTreeMap::new();
     for (name, path) in named.chain(others) {
-        let (exchanges, errors, different, latency, exact) = found.entry(name).or_insert_with(|| {
-            let histogram = Histogram::new_with_max(HIGHEST_NS, 2).expect("two digits up to an hour are within bounds");
-            (0, 0, 0, histogram, Exact::default())
-        });
+        let (exchanges, errors, different, latency, exact) =
+            found.entry(name).or_insert_with(|| {
+                let histogram = Histogram::new_with_max(HIGHEST_NS, 2)
+                    .expect("two digits up to an hour are within bounds");
+                (0, 0, 0, histogram, Exact::default())
+            });
         *exchanges += path.exchanges;
         *errors += path.errors;
         *different += 1;
@@ -593,7 +625,8 @@ impl Quantiles {
         }
     }
 
-    /// With what is known exactly in place of what buckets say: least, most and mean; no quantile lies outside of them.
+    /// With what is known exactly in place of what buckets say: least, most and mean; no quantile
+    /// lies outside of them.
     fn within(self, exact: Exact) -> Self {
         if self.count == 0 {
             return self;
@@ -619,7 +652,9 @@ mod tests {
 
     #[test]
     fn a_bucket_s_middle_is_near_all_that_it_holds() {
-        for nanos in (3..62).flat_map(|shift| [1u64 << shift, (1 << shift) + (1 << shift) / 3, (1 << (shift + 1)) - 1]) {
+        for nanos in (3..62).flat_map(|shift| {
+            [1u64 << shift, (1 << shift) + (1 << shift) / 3, (1 << (shift + 1)) - 1]
+        }) {
             let middle = nanos_of(bucket_of(nanos));
             assert!(middle.abs_diff(nanos) <= nanos / 64 + 32, "{nanos} → {middle}");
         }
@@ -634,7 +669,10 @@ mod tests {
             exact.add(Exact { least: nanos, most: nanos, sum: nanos });
         }
         let quantiles = Quantiles::of(&histogram).within(exact);
-        assert_eq!((quantiles.min_ns, quantiles.mean_ns, quantiles.max_ns), (1_000_001, 2_666_667, 5_999_999));
+        assert_eq!(
+            (quantiles.min_ns, quantiles.mean_ns, quantiles.max_ns),
+            (1_000_001, 2_666_667, 5_999_999)
+        );
         assert!(quantiles.p50_ns >= 1_000_001 && quantiles.p999_ns <= 5_999_999);
         assert!(quantiles.p50_ns.abs_diff(1_000_003) < 1_000_003 / 40, "{quantiles:?}");
     }
@@ -650,7 +688,10 @@ mod tests {
             (known, others)
         };
         let (known, others) = counted(&mut (0..3000));
-        assert!(known.len() == 8 * PARTS && known.iter().all(|(_, count)| *count == 3), "{known:?}");
+        assert!(
+            known.len() == 8 * PARTS && known.iter().all(|(_, count)| *count == 3),
+            "{known:?}"
+        );
         assert_eq!(others, 3 * (1000 - known.len() as u64));
         assert_eq!(counted(&mut (0..3000).rev()), (known, others));
     }
@@ -668,7 +709,8 @@ mod tests {
 
     #[test]
     fn equal_reasons_are_one_whatever_their_numbers() {
-        let a = reason_of(Completeness::ResponseDamaged, "response: gap of 1460 bytes at packet 812");
+        let a =
+            reason_of(Completeness::ResponseDamaged, "response: gap of 1460 bytes at packet 812");
         assert_eq!(a, "response-damaged: response: gap of N bytes at packet N");
     }
 }

@@ -13,7 +13,12 @@ const ROWS: usize = 20;
 const COLUMNS: usize = 72;
 
 /// The whole page.
-pub(super) fn page(inputs: &[String], summary: &Summary, ledger: &Ledger, warnings: &[String]) -> String {
+pub(super) fn page(
+    inputs: &[String],
+    summary: &Summary,
+    ledger: &Ledger,
+    warnings: &[String],
+) -> String {
     let mut page = String::new();
     let names: Vec<String> = inputs.iter().map(|name| printable(name)).collect();
     line(&mut page, &names.join(", "));
@@ -25,7 +30,11 @@ pub(super) fn page(inputs: &[String], summary: &Summary, ledger: &Ledger, warnin
     latency(&mut page, summary);
     let statuses = summary.statuses.iter().map(|(status, count)| (*count, status.to_string()));
     list(&mut page, "status codes", statuses.collect());
-    list(&mut page, "hosts", summary.hosts.iter().map(|host| (host.exchanges, host.name.clone())).collect());
+    list(
+        &mut page,
+        "hosts",
+        summary.hosts.iter().map(|host| (host.exchanges, host.name.clone())).collect(),
+    );
     routes(&mut page, summary);
     damages(&mut page, summary);
     title(&mut page, "packets");
@@ -60,7 +69,12 @@ fn overview(page: &mut String, summary: &Summary) {
     let _ = writeln!(page, "exchanges     {}", summary.exchanges);
     for how in COMPLETENESS {
         if let Some(count) = summary.completeness.get(how.name()) {
-            let _ = writeln!(page, "  {:<18}{count:>12}  {}", how.name(), share(*count, summary.exchanges));
+            let _ = writeln!(
+                page,
+                "  {:<18}{count:>12}  {}",
+                how.name(),
+                share(*count, summary.exchanges)
+            );
         }
     }
     let (up, down) = (bytes(summary.request_body_bytes), bytes(summary.response_body_bytes));
@@ -71,12 +85,19 @@ fn rate(page: &mut String, summary: &Summary) {
     let rate = &summary.rate;
     let (Some(first), Some(last)) = (rate.timeline.first(), rate.timeline.last()) else { return };
     let width = duration(rate.width_ns.unsigned_abs());
-    title(page, &format!("rate          {:.1}/s, {:.1}/s in the busiest {width}", rate.mean_per_s, rate.busiest_per_s));
+    title(
+        page,
+        &format!(
+            "rate          {:.1}/s, {:.1}/s in the busiest {width}",
+            rate.mean_per_s, rate.busiest_per_s
+        ),
+    );
     let span = (last.at.since(first.at) / rate.width_ns + 1).max(1);
     let columns = usize::try_from(span).unwrap_or(COLUMNS).min(COLUMNS);
     let mut counts = vec![0u64; columns];
     for bucket in &rate.timeline {
-        let place = i128::from(bucket.at.since(first.at) / rate.width_ns) * columns as i128 / i128::from(span);
+        let place = i128::from(bucket.at.since(first.at) / rate.width_ns) * columns as i128
+            / i128::from(span);
         counts[(place as usize).min(columns - 1)] += bucket.exchanges;
     }
     let most = counts.iter().copied().max().unwrap_or(1).max(1);
@@ -87,22 +108,33 @@ fn rate(page: &mut String, summary: &Summary) {
 /// A block as high as its share of the highest; nothing only where there is nothing.
 fn level(count: u64, most: u64) -> char {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    if count == 0 { ' ' } else { LEVELS[(u128::from(count) * 8).div_ceil(u128::from(most)) as usize - 1] }
+    if count == 0 {
+        ' '
+    } else {
+        LEVELS[(u128::from(count) * 8).div_ceil(u128::from(most)) as usize - 1]
+    }
 }
 
 fn latency(page: &mut String, summary: &Summary) {
     if summary.last_byte.count == 0 {
         return;
     }
-    title(page, "latency           count       min       p50       p90       p95       p99     p99.9       max");
+    title(
+        page,
+        "latency           count       min       p50       p90       p95       p99     p99.9       max",
+    );
     for (name, q) in [("first byte", &summary.first_byte), ("last byte", &summary.last_byte)] {
-        let cells = [q.min_ns, q.p50_ns, q.p90_ns, q.p95_ns, q.p99_ns, q.p999_ns, q.max_ns].map(duration);
+        let cells =
+            [q.min_ns, q.p50_ns, q.p90_ns, q.p95_ns, q.p99_ns, q.p999_ns, q.max_ns].map(duration);
         let cells: String = cells.iter().map(|cell| format!("{cell:>10}")).collect();
         let _ = writeln!(page, "  {name:<12}{:>9}{cells}", q.count);
     }
     if summary.answers_captured_before_requests > 0 {
         let count = summary.answers_captured_before_requests;
-        let _ = writeln!(page, "  {count} answers were captured before their requests: their first byte counts as 0");
+        let _ = writeln!(
+            page,
+            "  {count} answers were captured before their requests: their first byte counts as 0"
+        );
     }
 }
 
@@ -146,8 +178,15 @@ fn damages(page: &mut String, summary: &Summary) {
     rows.sort_by(|a, b| b.1.exchanges.cmp(&a.1.exchanges).then_with(|| a.0.cmp(b.0)));
     title(page, "damaged or odd exchanges, connections; why (N: any number); the first one");
     for (reason, damage) in rows.iter().take(ROWS) {
-        let _ = writeln!(page, "  {:>8}{:>8}  {}", damage.exchanges, damage.connections, cut(reason, 78));
-        let detail = if damage.detail.is_empty() { String::new() } else { format!(": {}", damage.detail) };
+        let _ = writeln!(
+            page,
+            "  {:>8}{:>8}  {}",
+            damage.exchanges,
+            damage.connections,
+            cut(reason, 78)
+        );
+        let detail =
+            if damage.detail.is_empty() { String::new() } else { format!(": {}", damage.detail) };
         let _ = writeln!(page, "{:>20}{}", "", cut(&format!("{}{detail}", damage.example), 78));
     }
     more(page, rows.len());
@@ -211,8 +250,13 @@ mod tests {
 
     #[test]
     fn figures_have_three_digits() {
-        let cases =
-            [(7, "7 ns"), (1_234, "1.23 µs"), (45_678_000, "45.7 ms"), (3_000_000_000, "3.00 s"), (600_000_000_000, "10.0 min")];
+        let cases = [
+            (7, "7 ns"),
+            (1_234, "1.23 µs"),
+            (45_678_000, "45.7 ms"),
+            (3_000_000_000, "3.00 s"),
+            (600_000_000_000, "10.0 min"),
+        ];
         for (nanos, text) in cases {
             assert_eq!(duration(nanos), text);
         }

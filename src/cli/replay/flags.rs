@@ -1,4 +1,5 @@
-//! The flags of `replay`, shared with `run`; and [`Shape`], what they come to once they are checked.
+//! The flags of `replay`, shared with `run`; and [`Shape`], what they come to once they are
+//! checked.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -29,8 +30,8 @@ const MAX_BODY: u64 = 8 << 20;
 enum TransportFlag {
     /// Exact bytes on sockets of its own: HTTP/1
     Wire,
-    /// A negotiating client: HTTP/2 where a TLS target offers it, proxies; header names in lower case, targets normalised,
-    /// bodies framed anew (the README lists all that differs)
+    /// A negotiating client: HTTP/2 where a TLS target offers it, proxies; header names in lower
+    /// case, targets normalised, bodies framed anew (the README lists all that differs)
     Client,
 }
 
@@ -218,7 +219,11 @@ pub struct Shape {
 }
 
 /// A value of the file, read as its flag would be.
-fn from_file<T>(name: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Failure> {
+fn from_file<T>(
+    name: &str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, Failure> {
     parse(text).map_err(|why| Failure::usage(format!("[replay] {name}: {why}")))
 }
 
@@ -248,7 +253,11 @@ fn list<T: FromStr>(name: &str, flags: Vec<T>, file: &[String]) -> Result<Vec<T>
 where
     T::Err: std::fmt::Display,
 {
-    if flags.is_empty() { file.iter().map(|text| from_file(name, text, parsed)).collect() } else { Ok(flags) }
+    if flags.is_empty() {
+        file.iter().map(|text| from_file(name, text, parsed)).collect()
+    } else {
+        Ok(flags)
+    }
 }
 
 impl Shape {
@@ -260,32 +269,44 @@ impl Shape {
             parse_url(url).map_err(|error| Failure::usage(error.to_string()))?;
         }
         let speed = file.speed.as_ref().map(ToString::to_string);
-        let speed = either("speed", flags.speed, speed.as_ref(), parsed)?.unwrap_or(Speed::Factor(1.0));
-        let arrivals =
-            match either("arrivals", flags.arrivals, file.arrivals.as_ref(), |text| ArrivalsFlag::from_str(text, false))? {
-                None | Some(ArrivalsFlag::Causal) => Arrivals::Causal,
-                Some(ArrivalsFlag::Open) => Arrivals::Open,
-            };
-        let transport =
-            either("transport", flags.transport, file.transport.as_ref(), |text| TransportFlag::from_str(text, false))?;
+        let speed =
+            either("speed", flags.speed, speed.as_ref(), parsed)?.unwrap_or(Speed::Factor(1.0));
+        let arrivals = match either("arrivals", flags.arrivals, file.arrivals.as_ref(), |text| {
+            ArrivalsFlag::from_str(text, false)
+        })? {
+            None | Some(ArrivalsFlag::Causal) => Arrivals::Causal,
+            Some(ArrivalsFlag::Open) => Arrivals::Open,
+        };
+        let transport = either("transport", flags.transport, file.transport.as_ref(), |text| {
+            TransportFlag::from_str(text, false)
+        })?;
         let transport = match (transport, flags.proxy) {
             (None | Some(TransportFlag::Wire), None) => Transport::Wire,
-            (None | Some(TransportFlag::Wire), Some(_)) => return Err(Failure::usage("--proxy needs --transport client")),
-            (Some(TransportFlag::Client), proxy) => Transport::Client { proxy: proxy.map(|url| url.as_str().to_owned()) },
+            (None | Some(TransportFlag::Wire), Some(_)) => {
+                return Err(Failure::usage("--proxy needs --transport client"));
+            }
+            (Some(TransportFlag::Client), proxy) => {
+                Transport::Client { proxy: proxy.map(|url| url.as_str().to_owned()) }
+            }
         };
-        let think = match either("pacing", flags.pacing, file.pacing.as_ref(), |text| PacingFlag::from_str(text, false))? {
+        let think = match either("pacing", flags.pacing, file.pacing.as_ref(), |text| {
+            PacingFlag::from_str(text, false)
+        })? {
             None | Some(PacingFlag::Schedule) => Think::Schedule,
             Some(PacingFlag::ThinkTime) => Think::ThinkTime,
         };
         if speed == Speed::Max && arrivals == Arrivals::Open {
-            return Err(Failure::usage("--speed max has no schedule that --arrivals open could keep: leave one of them out"));
+            return Err(Failure::usage(
+                "--speed max has no schedule that --arrivals open could keep: leave one of them out",
+            ));
         }
         let pacing = Pacing {
             speed,
             ramp_ns: either("ramp", flags.ramp, file.ramp.as_ref(), duration_ns)?.unwrap_or(0),
             loops: flags.loops.or(file.loops).unwrap_or(1).max(1),
             multiply: flags.multiply.or(file.multiply).unwrap_or(1).max(1),
-            jitter_ns: either("jitter", flags.jitter, file.jitter.as_ref(), duration_ns)?.unwrap_or(NANOS_PER_SEC),
+            jitter_ns: either("jitter", flags.jitter, file.jitter.as_ref(), duration_ns)?
+                .unwrap_or(NANOS_PER_SEC),
         };
         let selection = Selection {
             include: list("include", flags.include, &file.include)?,
@@ -296,7 +317,11 @@ impl Shape {
             unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
             http2: transport != Transport::Wire,
         };
-        let remove_header = if flags.remove_header.is_empty() { file.remove_header.clone() } else { flags.remove_header };
+        let remove_header = if flags.remove_header.is_empty() {
+            file.remove_header.clone()
+        } else {
+            flags.remove_header
+        };
         for name in &remove_header {
             check_name(name).map_err(Failure::usage)?;
         }
@@ -304,13 +329,18 @@ impl Shape {
         if let Some(url) = &wait_ready
             && !matches!(url.scheme(), "http" | "https")
         {
-            return Err(Failure::usage(format!("--wait-ready {}: not an http or https URL", folder::without_secrets(url))));
+            return Err(Failure::usage(format!(
+                "--wait-ready {}: not an http or https URL",
+                folder::without_secrets(url)
+            )));
         }
-        let timeout_ns = either("timeout", flags.timeout, file.timeout.as_ref(), duration_ns)?.unwrap_or(TIMEOUT_NS);
+        let timeout_ns = either("timeout", flags.timeout, file.timeout.as_ref(), duration_ns)?
+            .unwrap_or(TIMEOUT_NS);
         if timeout_ns < 1_000_000 {
             return Err(Failure::usage("--timeout must be at least 1ms"));
         }
-        let max_body = either("max_body", flags.max_body, file.max_body.as_ref(), size)?.unwrap_or(MAX_BODY);
+        let max_body =
+            either("max_body", flags.max_body, file.max_body.as_ref(), size)?.unwrap_or(MAX_BODY);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             target,
@@ -322,7 +352,11 @@ impl Shape {
             map_host: list("map_host", flags.map_host, &file.map_host)?,
             header: list("header", flags.header, &file.header)?,
             remove_header,
-            marker: if flags.no_marker { false } else { flags.marker || file.marker.unwrap_or(true) },
+            marker: if flags.no_marker {
+                false
+            } else {
+                flags.marker || file.marker.unwrap_or(true)
+            },
             timeout_ns,
             max_connections: flags.max_connections.map(|n| n as usize).or(file.max_connections),
             max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
@@ -330,15 +364,28 @@ impl Shape {
             metrics: flags.metrics,
             arrivals,
             think,
-            trust: Trust { insecure: flags.insecure || file.insecure.unwrap_or(false), ca: flags.ca.or_else(|| file.ca.clone()) },
+            trust: Trust {
+                insecure: flags.insecure || file.insecure.unwrap_or(false),
+                ca: flags.ca.or_else(|| file.ca.clone()),
+            },
             wait_ready,
-            wait_for_ns: either("wait_for", flags.wait_for, file.wait_for.as_ref(), duration_ns)?.unwrap_or(WAIT_FOR_NS),
+            wait_for_ns: either("wait_for", flags.wait_for, file.wait_for.as_ref(), duration_ns)?
+                .unwrap_or(WAIT_FOR_NS),
             // Where v2 runs on the same machine it needs the other half.
-            workers: flags.workers.map(usize::from).or(file.workers).unwrap_or(cores / 2).clamp(1, 256),
+            workers: flags
+                .workers
+                .map(usize::from)
+                .or(file.workers)
+                .unwrap_or(cores / 2)
+                .clamp(1, 256),
             realtime: flags.realtime,
-            allow_captured_server: flags.allow_captured_server || file.allow_captured_server.unwrap_or(false),
+            allow_captured_server: flags.allow_captured_server
+                || file.allow_captured_server.unwrap_or(false),
             max_lateness_ns: policy.max_lateness_p99.0,
-            redactor: flags.redaction.or("replay", &file.redact, file.redact_key.as_ref())?.redactor()?,
+            redactor: flags
+                .redaction
+                .or("replay", &file.redact, file.redact_key.as_ref())?
+                .redactor()?,
         })
     }
 

@@ -33,8 +33,9 @@ impl Planned {
     /// Gives the recording its name in the run's folder.
     pub(super) fn keep(&self, folder: &RunFolder) -> Result<(), Failure> {
         let path = folder.file(names::EXCHANGES);
-        std::fs::rename(&self.part, &path)
-            .map_err(|error| Failure::unusable(format!("cannot write {}", path.display())).because(&error))
+        std::fs::rename(&self.part, &path).map_err(|error| {
+            Failure::unusable(format!("cannot write {}", path.display())).because(&error)
+        })
     }
 
     /// Takes it away: there is no run.
@@ -60,11 +61,14 @@ pub(super) fn read_into(
     // Beside, then renamed: the input may be this folder's own file.
     let path = folder.file(names::EXCHANGES);
     let part = folder.file("exchanges.jsonl.part");
-    let cannot = |error: std::io::Error| Failure::unusable(format!("cannot write {}", path.display())).because(&error);
+    let cannot = |error: std::io::Error| {
+        Failure::unusable(format!("cannot write {}", path.display())).because(&error)
+    };
     let mut file = File::create(&part).map_err(cannot)?;
     let mut buffer = Vec::with_capacity(2 * WRITE_BYTES);
     // A redacted recording is not redacted again, as tokens would get tokens.
-    let mut known = redactor.filter(|_| before.iter().any(Option::is_some)).map(|_| Known::default());
+    let mut known =
+        redactor.filter(|_| before.iter().any(Option::is_some)).map(|_| Known::default());
     let to_redact = redactor.filter(|_| known.is_none()).cloned();
     let redacted = to_redact.as_ref().map(Redactor::mark).or_else(|| Redacted::of_all(&before));
     let names = inputs.iter().map(|name| input::without_secrets(name)).collect();
@@ -80,7 +84,9 @@ pub(super) fn read_into(
         if let (Some(metrics), Some(request)) = (metrics, &exchange.request) {
             metrics.recorded(exchange, &route_of(&request.message.method, &request.message.target));
         }
-        if let (Some(redactor), Some(known), Some(request)) = (redactor, &mut known, &exchange.request) {
+        if let (Some(redactor), Some(known), Some(request)) =
+            (redactor, &mut known, &exchange.request)
+        {
             redactor.learn(&request.message, known);
         }
         planner.add(exchange).map_err(cannot)
@@ -102,9 +108,16 @@ pub(super) fn read_into(
 }
 
 /// Reads the inputs and plans the replay; leaves nothing behind.
-pub(super) fn read_only(inputs: &[String], wishes: Wishes, signals: &Signals, global: &Global) -> Result<Plan, Failure> {
+pub(super) fn read_only(
+    inputs: &[String],
+    wishes: Wishes,
+    signals: &Signals,
+    global: &Global,
+) -> Result<Plan, Failure> {
     let folder = std::env::temp_dir();
-    let cannot = |error: std::io::Error| Failure::unusable(format!("cannot write to {}", folder.display())).because(&error);
+    let cannot = |error: std::io::Error| {
+        Failure::unusable(format!("cannot write to {}", folder.display())).because(&error)
+    };
     let mut planner = super::planner(&folder, wishes, None)?;
     let done = open(inputs)?.each(global, |exchange| {
         unless_interrupted(signals)?;
@@ -120,7 +133,11 @@ fn open(inputs: &[String]) -> Result<Inputs, Failure> {
 }
 
 fn unless_interrupted(signals: &Signals) -> Result<(), Failure> {
-    if signals.came() { Err(Failure::new(Exit::Interrupted, "interrupted while reading the input")) } else { Ok(()) }
+    if signals.came() {
+        Err(Failure::new(Exit::Interrupted, "interrupted while reading the input"))
+    } else {
+        Ok(())
+    }
 }
 
 fn with_exchanges(done: Done) -> Result<Done, Failure> {

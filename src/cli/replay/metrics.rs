@@ -25,8 +25,10 @@ use crate::replay::plan::RouteOf;
 use crate::replay::{Outcome, Progress, Side};
 
 /// Upper bounds of the buckets, in seconds.
-const BOUNDS: [f64; 18] =
-    [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const BOUNDS: [f64; 18] = [
+    1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5,
+    1.0, 2.5, 10.0,
+];
 
 #[derive(Clone, Default)]
 struct Histogram {
@@ -52,7 +54,8 @@ impl Histogram {
             below += n;
             let _ = writeln!(out, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}");
         }
-        let braces = |labels: &str| if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+        let braces =
+            |labels: &str| if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
         let _ = writeln!(out, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {}", self.count);
         let _ = writeln!(out, "{name}_sum{} {}", braces(labels), self.sum);
         let _ = writeln!(out, "{name}_count{} {}", braces(labels), self.count);
@@ -71,7 +74,8 @@ struct Table {
 #[derive(Clone, Default)]
 pub(super) struct Metrics(Arc<Mutex<Table>>);
 
-/// Names a request's route by the shape of its path: nothing has been learned while the replay runs.
+/// Names a request's route by the shape of its path: nothing has been learned while the replay
+/// runs.
 pub(super) fn route_of() -> RouteOf {
     let routes = Routes::new(Vec::new());
     Box::new(move |method, target| routes.route(method, target))
@@ -125,8 +129,10 @@ impl Metrics {
         };
         head(&mut out, "shadowtap_requests_total", "counter", "Requests that were recorded.");
         let label = |version: &str, route: &str| {
-            let route: String =
-                route.chars().flat_map(|c| if matches!(c, '"' | '\\') { vec!['\\', c] } else { vec![c] }).collect();
+            let route: String = route
+                .chars()
+                .flat_map(|c| if matches!(c, '"' | '\\') { vec!['\\', c] } else { vec![c] })
+                .collect();
             format!("version=\"{version}\",route=\"{}\"", route.replace('\n', "\\n"))
         };
         for ((version, route), (count, _)) in &table.durations {
@@ -134,18 +140,36 @@ impl Metrics {
         }
         head(&mut out, "shadowtap_failures_total", "counter", "Requests without a whole answer.");
         for ((version, kind), count) in &table.failures {
-            let _ = writeln!(out, "shadowtap_failures_total{{version=\"{version}\",kind=\"{kind}\"}} {count}");
+            let _ = writeln!(
+                out,
+                "shadowtap_failures_total{{version=\"{version}\",kind=\"{kind}\"}} {count}"
+            );
         }
-        head(&mut out, "shadowtap_request_duration_seconds", "histogram", "From sent to the whole answer; v1 as captured.");
+        head(
+            &mut out,
+            "shadowtap_request_duration_seconds",
+            "histogram",
+            "From sent to the whole answer; v1 as captured.",
+        );
         for ((version, route), (_, histogram)) in &table.durations {
             histogram.write(&mut out, "shadowtap_request_duration_seconds", &label(version, route));
         }
-        head(&mut out, "shadowtap_own_lateness_seconds", "histogram", "How late the replayer itself sent.");
+        head(
+            &mut out,
+            "shadowtap_own_lateness_seconds",
+            "histogram",
+            "How late the replayer itself sent.",
+        );
         table.lateness.write(&mut out, "shadowtap_own_lateness_seconds", "");
         let now = &table.progress;
         for (name, kind, help, value) in [
             ("shadowtap_sent_total", "counter", "Requests sent.", now.sent),
-            ("shadowtap_in_flight", "gauge", "Requests that were sent and not answered.", now.in_flight()),
+            (
+                "shadowtap_in_flight",
+                "gauge",
+                "Requests that were sent and not answered.",
+                now.in_flight(),
+            ),
             ("shadowtap_connections", "gauge", "Open connections.", now.connections),
             ("shadowtap_waiting", "gauge", "Requests that are due and wait for v2.", now.waiting),
         ] {
@@ -236,7 +260,8 @@ mod tests {
     fn the_figures_are_served() {
         let metrics = Metrics::default();
         let route: Arc<str> = "GET /a\"b".into();
-        let outcome = Outcome { sent_ns: Some(1_000), last_byte_ns: Some(2_001_000), ..Outcome::default() };
+        let outcome =
+            Outcome { sent_ns: Some(1_000), last_byte_ns: Some(2_001_000), ..Outcome::default() };
         metrics.replayed(Side::Target, &route, &outcome);
         let failure = Some(Failure { kind: FailureKind::Timeout, detail: String::new() });
         metrics.replayed(Side::Target, &route, &Outcome { failure, ..Outcome::default() });

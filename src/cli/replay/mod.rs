@@ -29,8 +29,9 @@ use crate::time::Timestamp;
 
 /// Replay recorded requests at v2, with their original timing
 ///
-/// Writes what became of each request to DIR/outcomes.jsonl. Requests that may change something at v2 (POST and others) are skipped
-/// unless --unsafe-methods is given, and the server that served the capture is refused as a target.
+/// Writes what became of each request to DIR/outcomes.jsonl. Requests that may change something at
+/// v2 (POST and others) are skipped unless --unsafe-methods is given, and the server that served
+/// the capture is refused as a target.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  shadowtap replay v1.pcap --target http://v2.staging:8080\n  \
     shadowtap replay v1.pcap --target http://v2.staging:8080 --speed 5 --include 'GET ^/search' -o reports/fast\n  \
@@ -83,9 +84,16 @@ pub struct Settings {
 
 impl Settings {
     /// Checks what replaying `inputs` needs.
-    pub fn new(inputs: Vec<String>, shape: Shape, output: Option<PathBuf>, force: bool) -> Result<Self, Failure> {
+    pub fn new(
+        inputs: Vec<String>,
+        shape: Shape,
+        output: Option<PathBuf>,
+        force: bool,
+    ) -> Result<Self, Failure> {
         if shape.target.is_none() {
-            return Err(Failure::usage("name v2 with --target URL (or as target in [replay] of shadowtap.toml)"));
+            return Err(Failure::usage(
+                "name v2 with --target URL (or as target in [replay] of shadowtap.toml)",
+            ));
         }
         Ok(Self {
             inputs,
@@ -158,8 +166,16 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     info.baseline = targets.baseline.as_ref().map(|target| target.shown().to_owned());
     let wishes = wishes(shape, &targets, shape.marker.then(|| info.run.clone()))?;
     let redactor = shape.redactor.as_ref();
-    let mut read = input::read_into(&settings.inputs, &folder, wishes, redactor, metrics.as_ref(), &signals, global)
-        .inspect_err(|_| drop(std::fs::remove_dir(folder.path())))?;
+    let mut read = input::read_into(
+        &settings.inputs,
+        &folder,
+        wishes,
+        redactor,
+        metrics.as_ref(),
+        &signals,
+        global,
+    )
+    .inspect_err(|_| drop(std::fs::remove_dir(folder.path())))?;
     info.inputs.clone_from(&read.inputs);
     for warning in redaction::warnings(&read.redactions, redactor, read.known.as_ref()) {
         tracing::warn!("{}", printable(&warning));
@@ -169,13 +185,20 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         Arc::new(replay::Redaction { redactor, known: read.known.take(), given })
     });
     let plan = &read.plan;
-    // The target is not touched, not even to see whether it is there, before it is known not to be the captured server.
+    // The target is not touched, not even to see whether it is there, before it is known not to be
+    // the captured server.
     let stop = Arc::new(Stop::shared(Arc::clone(&signals.0)));
-    let refused = if shape.allow_captured_server { Ok(()) } else { refuse_captured(&plan.captured, &targets) };
-    if let Err(failure) =
-        something_is_chosen(plan, shape).and(refused).and_then(|()| make_sure_it_is_there(shape, &targets, &stop))
+    let refused = if shape.allow_captured_server {
+        Ok(())
+    } else {
+        refuse_captured(&plan.captured, &targets)
+    };
+    if let Err(failure) = something_is_chosen(plan, shape)
+        .and(refused)
+        .and_then(|()| make_sure_it_is_there(shape, &targets, &stop))
     {
-        // Nothing was replayed, so nothing is left that looks like a run; one that was there before is not touched.
+        // Nothing was replayed, so nothing is left that looks like a run; one that was there before
+        // is not touched.
         read.discard();
         let _ = std::fs::remove_dir(folder.path());
         return Err(if signals.came() {
@@ -207,7 +230,8 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         under_way: settings.under_way.clone(),
         redaction,
     };
-    let finished = replay_plan(plan, &options, &folder, metrics.as_ref(), (&stop, &signals), global)?;
+    let finished =
+        replay_plan(plan, &options, &folder, metrics.as_ref(), (&stop, &signals), global)?;
     drop(serving);
     info.ended = Timestamp::now();
     info.interrupted = finished.interrupted;
@@ -234,7 +258,8 @@ fn replay_plan(
     (stop, signals): (&Arc<Stop>, &Signals),
     global: &Global,
 ) -> Result<Finished, Failure> {
-    let baseline = options.baseline.as_ref().map(|_| create(folder, names::BASELINE)).transpose()?;
+    let baseline =
+        options.baseline.as_ref().map(|_| create(folder, names::BASELINE)).transpose()?;
     let outputs = replay::Outputs { target: create(folder, names::OUTCOMES)?, baseline };
     let duration = plan.duration_ns();
     let sides = 1 + u64::from(options.baseline.is_some());
@@ -269,15 +294,18 @@ fn replay_plan(
 }
 
 fn serve(address: &str, metrics: &Metrics) -> Result<metrics::Server, Failure> {
-    let server = metrics::Server::start(address, metrics.clone())
-        .map_err(|error| Failure::usage(format!("--metrics {address}: cannot listen there")).because(&error))?;
+    let server = metrics::Server::start(address, metrics.clone()).map_err(|error| {
+        Failure::usage(format!("--metrics {address}: cannot listen there")).because(&error)
+    })?;
     tracing::info!("metrics at http://{}/metrics", server.address());
     Ok(server)
 }
 
 fn create(folder: &RunFolder, name: &str) -> Result<File, Failure> {
     let path = folder.file(name);
-    File::create(&path).map_err(|error| Failure::unusable(format!("cannot write {}", path.display())).because(&error))
+    File::create(&path).map_err(|error| {
+        Failure::unusable(format!("cannot write {}", path.display())).because(&error)
+    })
 }
 
 /// SIGINT and SIGTERM: the first ends the replay with all records written, the second the program.
@@ -287,9 +315,13 @@ impl Signals {
     fn listen() -> Result<Self, Failure> {
         let came = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, Arc::clone(&came))
-                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&came)))
-                .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
+            signal_hook::flag::register_conditional_shutdown(
+                signal,
+                Exit::Interrupted as i32,
+                Arc::clone(&came),
+            )
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&came)))
+            .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
         }
         Ok(Self(came))
     }
@@ -339,25 +371,35 @@ fn wishes(shape: &Shape, targets: &Targets, marker: Option<String>) -> Result<Wi
         set: shape.header.clone(),
         remove: shape.remove_header.clone(),
         marker,
-        hosts: hosts.map(|((map, target), number)| (map.host.clone(), number, target.authority())).collect(),
+        hosts: hosts
+            .map(|((map, target), number)| (map.host.clone(), number, target.authority()))
+            .collect(),
     };
     rewriter.check().map_err(Failure::usage)?;
-    Ok(Wishes { selection: shape.selection.clone(), pacing: shape.pacing, shard: shape.shard, rewriter })
+    Ok(Wishes {
+        selection: shape.selection.clone(),
+        pacing: shape.pacing,
+        shard: shape.shard,
+        rewriter,
+    })
 }
 
-/// Where the filters leave nothing over, there is nothing to be learned. A shard may be empty: the others are not.
+/// Where the filters leave nothing over, there is nothing to be learned. A shard may be empty: the
+/// others are not.
 fn something_is_chosen(plan: &Plan, shape: &Shape) -> Result<(), Failure> {
     if shape.shard.is_some() || plan.totals.sends + plan.totals.skips > 0 {
         return Ok(());
     }
-    let reasons: Vec<String> = plan.ledger.rejected.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+    let reasons: Vec<String> =
+        plan.ledger.rejected.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
     Err(Failure::unusable(format!(
         "no exchange was chosen ({}): loosen --include, --exclude, --host, --port or --sample",
         reasons.join(", ")
     )))
 }
 
-/// v1 in staging may be the captured server only where the user says so: it too gets every request again.
+/// v1 in staging may be the captured server only where the user says so: it too gets every request
+/// again.
 fn refuse_captured(captured: &Captured, targets: &Targets) -> Result<(), Failure> {
     match targets.all().find_map(|target| captured.objection(target)) {
         Some(objection) => Err(Failure::target(format!("refused: {objection}"))),
@@ -367,8 +409,9 @@ fn refuse_captured(captured: &Captured, targets: &Targets) -> Result<(), Failure
 
 fn make_sure_it_is_there(shape: &Shape, targets: &Targets, stop: &Stop) -> Result<(), Failure> {
     if let Some(url) = &shape.wait_ready {
-        probe::wait_ready(url, &shape.trust, shape.wait_for_ns, stop)
-            .map_err(|why| Failure::target(format!("--wait-ready {}: {why}", folder::without_secrets(url))))?;
+        probe::wait_ready(url, &shape.trust, shape.wait_for_ns, stop).map_err(|why| {
+            Failure::target(format!("--wait-ready {}: {why}", folder::without_secrets(url)))
+        })?;
     }
     if targets.all().any(|target| target.tls) {
         shape.trust.config(&[]).map_err(|error| {
@@ -407,15 +450,25 @@ pub(super) fn dry_run(
     // What a run would refuse before its first request is refused here too.
     Rules::new(&config.diff).map_err(|error| Failure::usage(error.to_string()))?;
     let signals = Signals::listen()?;
-    let wishes =
-        Wishes { selection: shape.selection.clone(), pacing: shape.pacing, shard: shape.shard, rewriter: Rewriter::default() };
+    let wishes = Wishes {
+        selection: shape.selection.clone(),
+        pacing: shape.pacing,
+        shard: shape.shard,
+        rewriter: Rewriter::default(),
+    };
     let plan = input::read_only(inputs, wishes, &signals, global)?;
     something_is_chosen(&plan, shape)?;
-    let figures = plan.figures().map_err(|error| Failure::unusable("cannot read the plan back").because(&error))?;
+    let figures = plan
+        .figures()
+        .map_err(|error| Failure::unusable("cannot read the plan back").because(&error))?;
     let calibration = if calibrate {
         let stop = Arc::new(Stop::default());
         let measured = replay::calibrate::calibrate(&std::env::temp_dir(), shape.workers, &stop);
-        Some(measured.map_err(|error| Failure::unusable("cannot measure this machine").because(&error))?)
+        Some(
+            measured.map_err(|error| {
+                Failure::unusable("cannot measure this machine").because(&error)
+            })?,
+        )
     } else {
         None
     };
@@ -425,6 +478,8 @@ pub(super) fn dry_run(
 
 /// A planner whose temporary files are in `folder`.
 fn planner(folder: &Path, wishes: Wishes, routes: Option<RouteOf>) -> Result<Planner, Failure> {
-    Planner::new(folder, wishes, routes)
-        .map_err(|error| Failure::unusable(format!("cannot make a temporary file in {}", folder.display())).because(&error))
+    Planner::new(folder, wishes, routes).map_err(|error| {
+        Failure::unusable(format!("cannot make a temporary file in {}", folder.display()))
+            .because(&error)
+    })
 }

@@ -63,16 +63,25 @@ fn lines(ran: &Ran) -> Vec<String> {
     );
     // One or two of a few may be late by chance: they stand here, and do not make the run invalid.
     let late = match own["late"].as_u64() {
-        Some(late @ 1..) => format!("; {late} of {} more than {} late, 1 % may be", finished.sent, time(ran.max_lateness_ns)),
+        Some(late @ 1..) => format!(
+            "; {late} of {} more than {} late, 1 % may be",
+            finished.sent,
+            time(ran.max_lateness_ns)
+        ),
         _ => String::new(),
     };
     let mut lines = vec![match (ran.scheduled, finished.held) {
         (false, _) => "as fast as the lanes allowed: no schedule to hold".to_owned(),
         (true, true) => format!("schedule held: {lateness}{late}"),
-        (true, false) if own["notes"]["waited-for-a-connection-slot"].as_u64() > Some(finished.sent / 100) => format!(
-            "INVALID, the schedule was not held: {lateness}{late}; requests waited for a connection: allow more with --max-connections or \
+        (true, false)
+            if own["notes"]["waited-for-a-connection-slot"].as_u64()
+                > Some(finished.sent / 100) =>
+        {
+            format!(
+                "INVALID, the schedule was not held: {lateness}{late}; requests waited for a connection: allow more with --max-connections or \
              ulimit -n, or use a --sample or more machines with --shard"
-        ),
+            )
+        }
         (true, false) => format!(
             "INVALID, the schedule was not held: {lateness}{late}; use a slower --speed, a --sample, more machines with --shard, or \
              --realtime"
@@ -94,8 +103,12 @@ fn lines(ran: &Ran) -> Vec<String> {
         let counts = finished.status.iter().map(|(status, n)| format!("{status} × {n}")).collect();
         lines.push(format!("status: {}", list(counts)));
     }
-    let failures: Vec<String> =
-        finished.failures.iter().filter(|(kind, _)| **kind != "skipped").map(|(kind, n)| format!("{kind} × {n}")).collect();
+    let failures: Vec<String> = finished
+        .failures
+        .iter()
+        .filter(|(kind, _)| **kind != "skipped")
+        .map(|(kind, n)| format!("{kind} × {n}"))
+        .collect();
     if !failures.is_empty() {
         lines.push(format!("failed: {}", list(failures)));
     }
@@ -108,20 +121,33 @@ fn lines(ran: &Ran) -> Vec<String> {
     }
     if finished.answered > 0 {
         let of = |what: &str| {
-            format!("p50 {}, p99 {}, max {}", field(own, what, "p50_ns"), field(own, what, "p99_ns"), field(own, what, "max_ns"))
+            format!(
+                "p50 {}, p99 {}, max {}",
+                field(own, what, "p50_ns"),
+                field(own, what, "p99_ns"),
+                field(own, what, "max_ns")
+            )
         };
         lines.push(format!("latency from sent: {}", of("from_sent")));
         lines.push(format!("latency from due:  {}", of("from_due")));
     }
     if let Some(notes) = own["notes"].as_object().filter(|notes| !notes.is_empty()) {
-        lines.push(format!("noted: {}", list(notes.iter().map(|(name, n)| format!("{name} × {n}")).collect())));
+        lines.push(format!(
+            "noted: {}",
+            list(notes.iter().map(|(name, n)| format!("{name} × {n}")).collect())
+        ));
     }
     lines.push(ran.folder.path().display().to_string());
     lines
 }
 
 /// The plan of a dry run.
-pub(super) fn print_plan(plan: &Plan, figures: &Figures, shape: &Shape, calibration: Option<Calibration>) -> Result<(), Failure> {
+pub(super) fn print_plan(
+    plan: &Plan,
+    figures: &Figures,
+    shape: &Shape,
+    calibration: Option<Calibration>,
+) -> Result<(), Failure> {
     let mut lines = plan_lines(plan, figures, shape);
     lines.extend(calibration.map(|measured| calibration_line(measured, figures)));
     output::print(&page(lines))
@@ -131,7 +157,9 @@ fn calibration_line(measured: Calibration, figures: &Figures) -> String {
     let per_second = measured.per_second;
     let verdict = match figures.peak_second as f64 / per_second.max(1.0) {
         _ if figures.peak_second == 0 => "",
-        share if share > 0.8 => ": too little for the busiest second, use more machines with --shard",
+        share if share > 0.8 => {
+            ": too little for the busiest second, use more machines with --shard"
+        }
         share if share > 0.4 => ": enough, but the schedule may not be held to the microsecond",
         _ => ": ample",
     };
@@ -174,7 +202,8 @@ fn plan_lines(plan: &Plan, figures: &Figures, shape: &Shape) -> Vec<String> {
         None => lines.push("as fast as the lanes allow (--speed max)".to_owned()),
     }
     if !plan.methods.is_empty() {
-        let methods: Vec<String> = plan.methods.iter().map(|(method, n)| format!("{method} × {n}")).collect();
+        let methods: Vec<String> =
+            plan.methods.iter().map(|(method, n)| format!("{method} × {n}")).collect();
         lines.push(format!("methods: {}", methods.join(", ")));
     }
     for (reason, n) in &figures.skipped {
@@ -197,8 +226,13 @@ mod tests {
 
     #[test]
     fn times_have_a_unit_that_suits_them() {
-        for (nanos, text) in [(999, "999 ns"), (41_234, "41 µs"), (1_500_000, "1.5 ms"), (2_000_000_000, "2.0 s"), (-5, "-5 ns")]
-        {
+        for (nanos, text) in [
+            (999, "999 ns"),
+            (41_234, "41 µs"),
+            (1_500_000, "1.5 ms"),
+            (2_000_000_000, "2.0 s"),
+            (-5, "-5 ns"),
+        ] {
             assert_eq!(time(nanos), text);
         }
     }

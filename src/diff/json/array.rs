@@ -11,13 +11,18 @@ use super::tape::{Node, Type};
 use super::{Walk, number, same_text};
 
 /// Names of members that identify the elements of an array, the likeliest first.
-const KEYS: [&str; 10] = ["id", "_id", "uuid", "guid", "key", "sku", "code", "slug", "email", "name"];
+const KEYS: [&str; 10] =
+    ["id", "_id", "uuid", "guid", "key", "sku", "code", "slug", "email", "name"];
 
 impl<'a> Walk<'_, '_, 'a> {
     pub(super) fn array(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>) {
         let left: Vec<_> = a.elements().collect();
         let right: Vec<_> = b.elements().collect();
-        let rule = if self.context.rules.is_empty() { None } else { self.context.rules.array(self.located(), &self.path) };
+        let rule = if self.context.rules.is_empty() {
+            None
+        } else {
+            self.context.rules.array(self.located(), &self.path)
+        };
         match rule {
             Some((rule, ArrayRule::Unordered)) => {
                 self.sink.ruled.push(rule);
@@ -44,7 +49,8 @@ impl<'a> Walk<'_, '_, 'a> {
         }
     }
 
-    /// Whether the elements stand as they did: then keys say nothing new. A cheap test on the first member of each object.
+    /// Whether the elements stand as they did: then keys say nothing new. A cheap test on the first
+    /// member of each object.
     fn same_order(&self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) -> bool {
         left.len() == right.len()
             && left.iter().zip(right).all(|(a, b)| match (a.kind(), b.kind()) {
@@ -52,7 +58,9 @@ impl<'a> Walk<'_, '_, 'a> {
                     same_text(*a, *b)
                         || KEYS.iter().all(|key| {
                             let value = |node: &Node<'_, 'a>| {
-                                node.members().find(|(name, _)| name.raw() == key.as_bytes()).map(|(_, v)| v.raw())
+                                node.members()
+                                    .find(|(name, _)| name.raw() == key.as_bytes())
+                                    .map(|(_, v)| v.raw())
                             };
                             value(a) == value(b)
                         })
@@ -66,7 +74,10 @@ impl<'a> Walk<'_, '_, 'a> {
         if left.len() == right.len() {
             let scalars = left.iter().chain(right).all(|node| !node.is_container());
             let differing = left.iter().zip(right).filter(|pair| !same(pair)).count();
-            if differing > 1 && (scalars || differing > 2 || left.len() == 2) && same_elements(left, right) {
+            if differing > 1
+                && (scalars || differing > 2 || left.len() == 2)
+                && same_elements(left, right)
+            {
                 self.reordered(left, right);
                 return;
             }
@@ -75,9 +86,11 @@ impl<'a> Walk<'_, '_, 'a> {
             }
             return;
         }
-        // What is equal at both ends has not moved; in between, equal elements belong together wherever they stand.
+        // What is equal at both ends has not moved; in between, equal elements belong together
+        // wherever they stand.
         let head = left.iter().zip(right).take_while(same).count();
-        let tail = left[head..].iter().rev().zip(right[head..].iter().rev()).take_while(same).count();
+        let tail =
+            left[head..].iter().rev().zip(right[head..].iter().rev()).take_while(same).count();
         for index in 0..head {
             self.element(index, left[index], right[index]);
         }
@@ -113,8 +126,15 @@ impl<'a> Walk<'_, '_, 'a> {
         }
     }
 
-    fn by_key(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>], keys: [Vec<String>; 2], ordered: bool) {
-        let places: FxHashMap<&str, usize> = keys[1].iter().enumerate().map(|(index, key)| (key.as_str(), index)).collect();
+    fn by_key(
+        &mut self,
+        left: &[Node<'_, 'a>],
+        right: &[Node<'_, 'a>],
+        keys: [Vec<String>; 2],
+        ordered: bool,
+    ) {
+        let places: FxHashMap<&str, usize> =
+            keys[1].iter().enumerate().map(|(index, key)| (key.as_str(), index)).collect();
         let mut order = Vec::with_capacity(left.len());
         let mut used = vec![false; right.len()];
         for (index, key) in keys[0].iter().enumerate() {
@@ -146,7 +166,12 @@ impl<'a> Walk<'_, '_, 'a> {
 
     fn lone(&mut self, index: usize, a: Option<Node<'_, 'a>>, b: Option<Node<'_, 'a>>) {
         self.enter_index(index);
-        self.changed(if b.is_none() { "removed".into() } else { "added".into() }, a, b, Look::Plain);
+        self.changed(
+            if b.is_none() { "removed".into() } else { "added".into() },
+            a,
+            b,
+            Look::Plain,
+        );
         self.leave();
     }
 
@@ -154,10 +179,17 @@ impl<'a> Walk<'_, '_, 'a> {
     fn reordered(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) {
         // The array's own nodes are not at hand here; its first and last element span it.
         let before = self.sink.changes.len();
-        self.changed("reordered".into(), left.first().copied(), right.first().copied(), Look::Plain);
+        self.changed(
+            "reordered".into(),
+            left.first().copied(),
+            right.first().copied(),
+            Look::Plain,
+        );
         if let Some(change) = self.sink.changes.get_mut(before) {
-            change.expected = change.expected.take().map(|first| format!("first of {}: {first}", left.len()));
-            change.actual = change.actual.take().map(|first| format!("first of {}: {first}", right.len()));
+            change.expected =
+                change.expected.take().map(|first| format!("first of {}: {first}", left.len()));
+            change.actual =
+                change.actual.take().map(|first| format!("first of {}: {first}", right.len()));
         }
     }
 }
@@ -182,8 +214,13 @@ fn keyed(left: &[Node<'_, '_>], right: &[Node<'_, '_>], key: &str) -> Option<[Ve
     Some([keys(left)?, keys(right)?])
 }
 
-/// The same for a key that nobody named: it must match at least half of the shorter side, else it may be noise itself.
-fn likely_keys(left: &[Node<'_, '_>], right: &[Node<'_, '_>], key: &str) -> Option<[Vec<String>; 2]> {
+/// The same for a key that nobody named: it must match at least half of the shorter side, else it
+/// may be noise itself.
+fn likely_keys(
+    left: &[Node<'_, '_>],
+    right: &[Node<'_, '_>],
+    key: &str,
+) -> Option<[Vec<String>; 2]> {
     if left.is_empty() || right.is_empty() {
         return None;
     }
@@ -215,18 +252,21 @@ fn unmatched(left: &[Node<'_, '_>], right: &[Node<'_, '_>]) -> (Vec<usize>, Vec<
     (gone, come.iter().enumerate().filter(|(_, lone)| **lone).map(|(index, _)| index).collect())
 }
 
-/// Whether two values are equal: objects without regard to the order of their members, numbers by value.
+/// Whether two values are equal: objects without regard to the order of their members, numbers by
+/// value.
 pub(super) fn equal(a: Node<'_, '_>, b: Node<'_, '_>) -> bool {
     match (a.kind(), b.kind()) {
-        (Type::Object, Type::Object) | (Type::Array, Type::Array) => a.raw() == b.raw() || hash(a) == hash(b),
+        (Type::Object, Type::Object) | (Type::Array, Type::Array) => {
+            a.raw() == b.raw() || hash(a) == hash(b)
+        }
         (Type::Number, Type::Number) => number::equal(a.raw_str(), b.raw_str()),
         (left, right) if left == right && left != Type::Escaped => a.raw() == b.raw(),
         _ => a.is_string() && b.is_string() && a.text() == b.text(),
     }
 }
 
-/// A hash of a value under which equal values are equal. 64 bits: two different elements of one array collide by accident
-/// once in 10^15 arrays of a hundred.
+/// A hash of a value under which equal values are equal. 64 bits: two different elements of one
+/// array collide by accident once in 10^15 arrays of a hundred.
 fn hash(node: Node<'_, '_>) -> u64 {
     let mut hasher = FxHasher::default();
     match node.kind() {

@@ -1,7 +1,9 @@
-//! JSON compared by structure: members by name, numbers by value, arrays by position, by key or as sets.
+//! JSON compared by structure: members by name, numbers by value, arrays by position, by key or as
+//! sets.
 //!
-//! One change is reported where one thing changed: a missing object is one change and not one for each of its members, a
-//! member with another name and the same value is a renaming, an array in another order is one `reordered`.
+//! One change is reported where one thing changed: a missing object is one change and not one for
+//! each of its members, a member with another name and the same value is a renaming, an array in
+//! another order is one `reordered`.
 
 mod array;
 pub mod number;
@@ -27,9 +29,21 @@ pub fn compare(context: &Context<'_>, expected: &[u8], actual: &[u8], sink: &mut
 }
 
 /// The same for parsed texts.
-pub fn compare_tapes(context: &Context<'_>, expected: &Tape<'_>, actual: &Tape<'_>, sink: &mut Sink) {
+pub fn compare_tapes(
+    context: &Context<'_>,
+    expected: &Tape<'_>,
+    actual: &Tape<'_>,
+    sink: &mut Sink,
+) {
     let roots = [expected.root(), actual.root()];
-    let mut walk = Walk { context, sink, path: Vec::new(), hashes: vec![ROOT_HASH], roots, located: OnceCell::new() };
+    let mut walk = Walk {
+        context,
+        sink,
+        path: Vec::new(),
+        hashes: vec![ROOT_HASH],
+        roots,
+        located: OnceCell::new(),
+    };
     walk.value(expected.root(), actual.root());
 }
 
@@ -69,7 +83,8 @@ impl<'a> Walk<'_, '_, 'a> {
                 }
             }
             (Type::String | Type::Escaped, Type::String | Type::Escaped) => {
-                // Escapes differ between writers; values count. Lone surrogates have no value, so their escapes count.
+                // Escapes differ between writers; values count. Lone surrogates have no value, so
+                // their escapes count.
                 let (left, right) = (a.text(), b.text());
                 if left != right || left.contains('\u{fffd}') && a.raw() != b.raw() {
                     let look = self.context.look(&left, &right, false);
@@ -81,7 +96,12 @@ impl<'a> Walk<'_, '_, 'a> {
                     self.changed("changed".into(), Some(a), Some(b), Look::Plain);
                 }
             }
-            (left, right) => self.changed(format!("{}→{}", left.name(), right.name()).into(), Some(a), Some(b), Look::Plain),
+            (left, right) => self.changed(
+                format!("{}→{}", left.name(), right.name()).into(),
+                Some(a),
+                Some(b),
+                Look::Plain,
+            ),
         }
     }
 
@@ -111,8 +131,13 @@ impl<'a> Walk<'_, '_, 'a> {
         self.leave();
     }
 
-    /// Members in different orders; the n-th of several with one name belongs to the n-th of the other side.
-    fn members_by_name(&mut self, a: Vec<(Node<'_, 'a>, Node<'_, 'a>)>, b: Vec<(Node<'_, 'a>, Node<'_, 'a>)>) {
+    /// Members in different orders; the n-th of several with one name belongs to the n-th of the
+    /// other side.
+    fn members_by_name(
+        &mut self,
+        a: Vec<(Node<'_, 'a>, Node<'_, 'a>)>,
+        b: Vec<(Node<'_, 'a>, Node<'_, 'a>)>,
+    ) {
         let mut places: FxHashMap<Cow<'a, str>, Vec<usize>> = FxHashMap::default();
         for (index, (name, _)) in b.iter().enumerate().rev() {
             places.entry(name.text()).or_default().push(index);
@@ -128,8 +153,12 @@ impl<'a> Walk<'_, '_, 'a> {
                 None => removed.push((name.text(), value)),
             }
         }
-        let mut added: Vec<_> =
-            b.iter().zip(used).filter(|(_, used)| !used).map(|((name, value), _)| (name.text(), *value)).collect();
+        let mut added: Vec<_> = b
+            .iter()
+            .zip(used)
+            .filter(|(_, used)| !used)
+            .map(|((name, value), _)| (name.text(), *value))
+            .collect();
         for (name, value) in removed {
             match renamed(&name, value, &added) {
                 Some(index) => {
@@ -177,13 +206,24 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 
     /// Reports a change at the present place, unless a rule takes it.
-    fn changed(&mut self, label: Cow<'static, str>, a: Option<Node<'_, '_>>, b: Option<Node<'_, '_>>, look: Look) {
+    fn changed(
+        &mut self,
+        label: Cow<'static, str>,
+        a: Option<Node<'_, '_>>,
+        b: Option<Node<'_, '_>>,
+        look: Look,
+    ) {
         let place_hash = *self.hashes.last().expect("the root's hash stays");
         self.sink.saw(place_hash);
         if !self.context.rules.is_empty() {
             let value = |node: Option<Node<'_, '_>>| node.map(|node| node.text().into_owned());
             let (left, right) = (value(a), value(b));
-            let verdict = self.context.rules.judge_json(self.located(), &self.path, left.as_deref(), right.as_deref());
+            let verdict = self.context.rules.judge_json(
+                self.located(),
+                &self.path,
+                left.as_deref(),
+                right.as_deref(),
+            );
             if let Verdict::Taken(rule) = verdict {
                 self.sink.ruled.push(rule);
                 return;
@@ -206,7 +246,16 @@ impl<'a> Walk<'_, '_, 'a> {
         };
         let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
         let (place, general) = (render(&self.path, false), render(&self.path, true));
-        self.sink.add(Change { kind, place, general, place_hash, label, expected: shown(a), actual: shown(b), look });
+        self.sink.add(Change {
+            kind,
+            place,
+            general,
+            place_hash,
+            label,
+            expected: shown(a),
+            actual: shown(b),
+            look,
+        });
     }
 }
 
@@ -235,24 +284,35 @@ fn hash_of_name(parent: u64, name: &str) -> u64 {
     mix(parent, if variable { b"[*]" } else { name.as_bytes() })
 }
 
-/// Whether a member is the replay's own marker, echoed by a service that shows what it was sent; frameworks write names of
-/// headers in several ways (`X-Shadowtap-Replay`, `HTTP_X_SHADOWTAP_REPLAY`).
+/// Whether a member is the replay's own marker, echoed by a service that shows what it was sent;
+/// frameworks write names of headers in several ways (`X-Shadowtap-Replay`,
+/// `HTTP_X_SHADOWTAP_REPLAY`).
 fn is_marker(name: &str) -> bool {
     let ending = name.len().checked_sub(MARKER.len()).and_then(|at| name.get(at..));
     ending.is_some_and(|ending| ending.replace('_', "-").eq_ignore_ascii_case(MARKER))
 }
 
-/// Which added member is the removed one under another name: one with the same value, the likest name where there are
-/// several. A value that says nothing (null, true, an empty one) is enough only where there is no choice.
-fn renamed(name: &str, value: Node<'_, '_>, added: &[(Cow<'_, str>, Node<'_, '_>)]) -> Option<usize> {
-    let mute = matches!(value.kind(), Type::Null | Type::Boolean) || matches!(value.raw(), b"" | b"[]" | b"{}");
+/// Which added member is the removed one under another name: one with the same value, the likest
+/// name where there are several. A value that says nothing (null, true, an empty one) is enough
+/// only where there is no choice.
+fn renamed(
+    name: &str,
+    value: Node<'_, '_>,
+    added: &[(Cow<'_, str>, Node<'_, '_>)],
+) -> Option<usize> {
+    let mute = matches!(value.kind(), Type::Null | Type::Boolean)
+        || matches!(value.raw(), b"" | b"[]" | b"{}");
     let similar = |other: &str| strsim::jaro_winkler(name, other);
-    let same =
-        |(_, (_, other)): &(usize, &(Cow<'_, str>, Node<'_, '_>))| other.kind() == value.kind() && array::equal(value, *other);
+    let same = |(_, (_, other)): &(usize, &(Cow<'_, str>, Node<'_, '_>))| {
+        other.kind() == value.kind() && array::equal(value, *other)
+    };
     let mut candidates = added.iter().enumerate().filter(same);
     let first = candidates.next()?;
     let (index, (best, _)) =
-        candidates.fold(first, |best, next| if similar(&next.1.0) > similar(&best.1.0) { next } else { best });
+        candidates.fold(
+            first,
+            |best, next| if similar(&next.1.0) > similar(&best.1.0) { next } else { best },
+        );
     let likely = !mute || added.len() == 1 || similar(best) >= 0.7;
     likely.then_some(index)
 }

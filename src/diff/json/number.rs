@@ -1,5 +1,5 @@
-//! Numbers compared by value, exactly, from their digits: `1.0` is `1`, `1e2` is `100`, and `9007199254740993` is not
-//! `9007199254740992`, which a comparison of doubles would say.
+//! Numbers compared by value, exactly, from their digits: `1.0` is `1`, `1e2` is `100`, and
+//! `9007199254740993` is not `9007199254740992`, which a comparison of doubles would say.
 
 use std::cmp::Ordering;
 
@@ -20,7 +20,9 @@ impl Decimal {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let exponent: i32 = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+        if whole.is_empty()
+            || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit())
+        {
             return None;
         }
         let all: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
@@ -30,13 +32,19 @@ impl Decimal {
         if digits.is_empty() {
             return Some(Self { negative: false, digits, exponent: 0 });
         }
-        Some(Self { negative, digits, exponent: i64::from(exponent) + whole.len() as i64 - leading as i64 })
+        Some(Self {
+            negative,
+            digits,
+            exponent: i64::from(exponent) + whole.len() as i64 - leading as i64,
+        })
     }
 
     /// The nearest double; infinite where it is too large.
     pub fn to_f64(&self) -> f64 {
         let digits = std::str::from_utf8(&self.digits).unwrap_or("0");
-        format!("{}0.{digits}e{}", if self.negative { "-" } else { "" }, self.exponent).parse().unwrap_or(f64::NAN)
+        format!("{}0.{digits}e{}", if self.negative { "-" } else { "" }, self.exponent)
+            .parse()
+            .unwrap_or(f64::NAN)
     }
 
     /// Whether it has no fraction.
@@ -44,8 +52,8 @@ impl Decimal {
         self.digits.len() as i64 <= self.exponent || self.digits.is_empty()
     }
 
-    /// What `other` is of this, where that is a plain factor: `×100`, `÷1000`, `×1.1`, `×-1`. By doubles, rounded to eight
-    /// digits and checked by multiplying back.
+    /// What `other` is of this, where that is a plain factor: `×100`, `÷1000`, `×1.1`, `×-1`. By
+    /// doubles, rounded to eight digits and checked by multiplying back.
     pub fn factor(&self, other: &Self) -> Option<String> {
         let (a, b) = (self.to_f64(), other.to_f64());
         if a == 0.0 || b == 0.0 || !a.is_finite() || !b.is_finite() {
@@ -68,7 +76,8 @@ impl Decimal {
     pub fn step(&self, other: &Self) -> Option<String> {
         let (a, b) = (self.to_f64(), other.to_f64());
         let step = ((b - a) * 1e6).round() / 1e6;
-        ((a + step - b).abs() <= b.abs() * 1e-12 && step != 0.0 && step.abs() < 1e12).then(|| format!("{step:+}"))
+        ((a + step - b).abs() <= b.abs() * 1e-12 && step != 0.0 && step.abs() < 1e12)
+            .then(|| format!("{step:+}"))
     }
 }
 
@@ -95,7 +104,8 @@ impl Ord for Decimal {
     }
 }
 
-/// Whether two JSON numbers have the same value. Texts that are no number are equal where they are the same.
+/// Whether two JSON numbers have the same value. Texts that are no number are equal where they are
+/// the same.
 pub fn equal(a: &str, b: &str) -> bool {
     a == b || matches!((Decimal::parse(a), Decimal::parse(b)), (Some(a), Some(b)) if a == b)
 }
@@ -108,16 +118,28 @@ mod tests {
 
     #[test]
     fn values_are_compared_exactly() {
-        for (a, b) in
-            [("1.0", "1"), ("1e2", "100"), ("-0", "0"), ("0.0e9", "0"), ("1.50E-3", "0.0015"), ("10", "1e+1"), ("120", "1.2e2")]
-        {
+        for (a, b) in [
+            ("1.0", "1"),
+            ("1e2", "100"),
+            ("-0", "0"),
+            ("0.0e9", "0"),
+            ("1.50E-3", "0.0015"),
+            ("10", "1e+1"),
+            ("120", "1.2e2"),
+        ] {
             assert!(equal(a, b), "{a} {b}");
         }
-        for (a, b) in [("9007199254740993", "9007199254740992"), ("1", "-1"), ("0.1", "0.10000000000000001"), ("1e400", "1e401")]
-        {
+        for (a, b) in [
+            ("9007199254740993", "9007199254740992"),
+            ("1", "-1"),
+            ("0.1", "0.10000000000000001"),
+            ("1e400", "1e401"),
+        ] {
             assert!(!equal(a, b), "{a} {b}");
         }
-        assert!(equal("1e99999999999", "1e99999999999") && !equal("1e99999999999", "1e99999999998"));
+        assert!(
+            equal("1e99999999999", "1e99999999999") && !equal("1e99999999999", "1e99999999998")
+        );
     }
 
     #[test]

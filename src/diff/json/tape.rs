@@ -1,8 +1,9 @@
 //! A JSON text as a tape: one flat list of nodes that point into the text.
 //!
-//! Nothing is converted: numbers keep their digits, strings their escapes, objects their order and duplicate names, so that a
-//! comparison is exact and says what was really sent. Depth is bounded; memory is 16 bytes a node. The second of two texts is
-//! read beside the tape of the first ([`Tape::parse_beside`]): where they are equal, which is most of them, its nodes are known.
+//! Nothing is converted: numbers keep their digits, strings their escapes, objects their order and
+//! duplicate names, so that a comparison is exact and says what was really sent. Depth is bounded;
+//! memory is 16 bytes a node. The second of two texts is read beside the tape of the first
+//! ([`Tape::parse_beside`]): where they are equal, which is most of them, its nodes are known.
 
 use std::borrow::Cow;
 
@@ -80,7 +81,8 @@ pub struct Node<'t, 'a> {
 }
 
 impl<'a> Tape<'a> {
-    /// Parses a text, which must be one value and blanks (RFC 8259 §2). A byte order mark is skipped (§8.1).
+    /// Parses a text, which must be one value and blanks (RFC 8259 §2). A byte order mark is
+    /// skipped (§8.1).
     pub fn parse(text: &'a [u8]) -> Result<Self, TapeError> {
         Self::parse_beside(text, &Tape::default())
     }
@@ -91,8 +93,10 @@ impl<'a> Tape<'a> {
         if u32::try_from(text.len()).is_err() {
             return Err(TapeError::TooLong);
         }
-        let text = simdutf8::compat::from_utf8(text).map_err(|error| TapeError::Invalid(error.valid_up_to()))?;
-        let room = if other.nodes.is_empty() { text.len() / 12 + 4 } else { other.nodes.len() + 16 };
+        let text = simdutf8::compat::from_utf8(text)
+            .map_err(|error| TapeError::Invalid(error.valid_up_to()))?;
+        let room =
+            if other.nodes.is_empty() { text.len() / 12 + 4 } else { other.nodes.len() + 16 };
         let all = Ahead { next: 0, end: other.nodes.len() as u32 };
         let mut parser = Parser {
             text: text.as_bytes(),
@@ -114,22 +118,24 @@ impl<'a> Tape<'a> {
     }
 }
 
-/// Which nodes of the other tape are likely to come next: what is left of the container that stands where ours does.
+/// Which nodes of the other tape are likely to come next: what is left of the container that stands
+/// where ours does.
 #[derive(Clone, Copy, Default)]
 struct Ahead {
     next: u32,
     end: u32,
 }
 
-/// Longest container that is compared with the other text as a whole; a longer one is taken part by part, so that nested ones
-/// are not compared again and again.
+/// Longest container that is compared with the other text as a whole; a longer one is taken part by
+/// part, so that nested ones are not compared again and again.
 const MAX_COMPARED: u32 = 16 << 10;
 
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
     nodes: Vec<Entry>,
-    /// The containers that are open, and what was ahead where they were opened. They are as deep in the other text.
+    /// The containers that are open, and what was ahead where they were opened. They are as deep in
+    /// the other text.
     open: Vec<(u32, Ahead)>,
     other: &'a [Entry],
     other_text: &'a [u8],
@@ -153,7 +159,11 @@ impl Parser<'_> {
             loop {
                 let Some(&(container, _)) = self.open.last() else {
                     self.blanks();
-                    return if self.at == self.text.len() { Ok(()) } else { Err(TapeError::Invalid(self.at)) };
+                    return if self.at == self.text.len() {
+                        Ok(())
+                    } else {
+                        Err(TapeError::Invalid(self.at))
+                    };
                 };
                 self.blanks();
                 let is_object = self.nodes[container as usize].kind == Type::Object;
@@ -200,12 +210,15 @@ impl Parser<'_> {
         let entry = self.other[likely as usize];
         let quote = usize::from(matches!(entry.kind, Type::String | Type::Escaped));
         let theirs = &self.other_text[entry.start as usize - quote..entry.end as usize + quote];
-        if entry.kind >= Type::Array && entry.end - entry.start > MAX_COMPARED || !self.text[self.at..].starts_with(theirs) {
+        if entry.kind >= Type::Array && entry.end - entry.start > MAX_COMPARED
+            || !self.text[self.at..].starts_with(theirs)
+        {
             return false;
         }
         // `1` is not `12`.
         let behind = self.text.get(self.at + theirs.len());
-        entry.kind != Type::Number || !matches!(behind, Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
+        entry.kind != Type::Number
+            || !matches!(behind, Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
     }
 
     /// Takes the nodes of the likely value as those of the value that is due.
@@ -216,11 +229,13 @@ impl Parser<'_> {
         // Differences modulo 2^32: what stands earlier here than there comes out right as well.
         let moved = (self.at as u32).wrapping_sub(entry.start - quote);
         let shifted = (self.nodes.len() as u32).wrapping_sub(likely);
-        self.nodes.extend(self.other[likely as usize..entry.next as usize].iter().map(|entry| Entry {
-            start: entry.start.wrapping_add(moved),
-            end: entry.end.wrapping_add(moved),
-            next: entry.next.wrapping_add(shifted),
-            kind: entry.kind,
+        self.nodes.extend(self.other[likely as usize..entry.next as usize].iter().map(|entry| {
+            Entry {
+                start: entry.start.wrapping_add(moved),
+                end: entry.end.wrapping_add(moved),
+                next: entry.next.wrapping_add(shifted),
+                kind: entry.kind,
+            }
         }));
         self.at += (entry.end - entry.start + 2 * quote) as usize;
     }
@@ -262,8 +277,12 @@ impl Parser<'_> {
             return Err(TapeError::TooDeep);
         }
         let likely = self.value.take().filter(|likely| self.other[*likely as usize].kind == kind);
-        let inside = likely.map(|likely| Ahead { next: likely + 1, end: self.other[likely as usize].next });
-        self.open.push((self.nodes.len() as u32, std::mem::replace(&mut self.ahead, inside.unwrap_or_default())));
+        let inside =
+            likely.map(|likely| Ahead { next: likely + 1, end: self.other[likely as usize].next });
+        self.open.push((
+            self.nodes.len() as u32,
+            std::mem::replace(&mut self.ahead, inside.unwrap_or_default()),
+        ));
         self.push(kind, self.at, self.at + 1);
         self.at += 1;
         Ok(())
@@ -289,8 +308,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// The value of the member of the other object that has the name that comes next: of one of the next few, since members
-    /// are added and removed.
+    /// The value of the member of the other object that has the name that comes next: of one of the
+    /// next few, since members are added and removed.
     fn member_ahead(&mut self) -> Option<u32> {
         let mut name = self.ahead.next;
         for _ in 0..3 {
@@ -299,7 +318,9 @@ impl Parser<'_> {
             }
             let (entry, value) = (self.other[name as usize], name + 1);
             let behind = self.other[value as usize].next;
-            if self.text[self.at..].starts_with(&self.other_text[entry.start as usize - 1..=entry.end as usize]) {
+            if self.text[self.at..]
+                .starts_with(&self.other_text[entry.start as usize - 1..=entry.end as usize])
+            {
                 self.ahead.next = behind;
                 return Some(value);
             }
@@ -329,7 +350,14 @@ impl Parser<'_> {
                     kind = Type::Escaped;
                     at += match self.text.get(at + 1) {
                         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-                        Some(b'u') if self.text.get(at + 2..at + 6).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => 6,
+                        Some(b'u')
+                            if self
+                                .text
+                                .get(at + 2..at + 6)
+                                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) =>
+                        {
+                            6
+                        }
                         _ => return Err(TapeError::Invalid(at)),
                     };
                 }
@@ -345,7 +373,8 @@ impl Parser<'_> {
     fn number(&mut self) -> Result<(), TapeError> {
         let start = self.at;
         let mut at = start + usize::from(self.text[start] == b'-');
-        let digits = |from: usize| self.text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits =
+            |from: usize| self.text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         let whole = digits(at);
         if whole == 0 || whole > 1 && self.text[at] == b'0' {
             return Err(TapeError::Invalid(at));
@@ -427,7 +456,8 @@ impl<'t, 'a> Node<'t, 'a> {
         matches!(self.kind(), Type::Array | Type::Object)
     }
 
-    /// A string's value; lone surrogates become U+FFFD here (their escapes differ in [`Self::raw`]). Of anything else, its text.
+    /// A string's value; lone surrogates become U+FFFD here (their escapes differ in
+    /// [`Self::raw`]). Of anything else, its text.
     pub fn text(self) -> Cow<'a, str> {
         let raw = self.raw_str();
         if self.kind() == Type::Escaped { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) }
@@ -496,10 +526,15 @@ fn unescape(raw: &str) -> String {
             Some(b't') => ('\t', 2),
             Some(b'b') => ('\u{8}', 2),
             Some(b'f') => ('\u{c}', 2),
-            Some(b'u') => match (code(at + 2), rest.get(at + 6..at + 8).and_then(|u| (u == "\\u").then(|| code(at + 8))?)) {
-                (Some(high @ 0xd800..0xdc00), Some(low @ 0xdc00..0xe000)) => {
-                    (char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)).unwrap_or('\u{fffd}'), 12)
-                }
+            Some(b'u') => match (
+                code(at + 2),
+                rest.get(at + 6..at + 8).and_then(|u| (u == "\\u").then(|| code(at + 8))?),
+            ) {
+                (Some(high @ 0xd800..0xdc00), Some(low @ 0xdc00..0xe000)) => (
+                    char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))
+                        .unwrap_or('\u{fffd}'),
+                    12,
+                ),
                 (Some(code), _) => (char::from_u32(code).unwrap_or('\u{fffd}'), 6),
                 (None, _) => ('\u{fffd}', 2),
             },

@@ -45,7 +45,11 @@ fn one_thing_changed_is_one_change() {
         (r#"{"a":null}"#, r#"{"a":"x"}"#, &["$.a null→string"]),
         (r#"{"a":1}"#, r#"{"a":"1"}"#, &["$.a number→string"]),
         (r#"{"a":{"b":{"c":1,"d":2}}}"#, r#"{"a":{}}"#, &["$.a.b removed"]),
-        (r#"{"item_count":3,"x":0}"#, r#"{"items_count":3,"x":0}"#, &["$.item_count renamed item_count→items_count"]),
+        (
+            r#"{"item_count":3,"x":0}"#,
+            r#"{"items_count":3,"x":0}"#,
+            &["$.item_count renamed item_count→items_count"],
+        ),
         (r#"{"a":3}"#, r#"{"b":4}"#, &["$.a removed", "$.b added"]),
         (r#"{"a":1,"b":1}"#, r#"{"aa":1,"bb":1}"#, &["$.a renamed a→aa", "$.b renamed b→bb"]),
         (r#"{"a":1,"a":2}"#, r#"{"a":1}"#, &["$.a removed"]),
@@ -56,9 +60,21 @@ fn one_thing_changed_is_one_change() {
         ("[1,2,3]", "[0,1,2,3]", &["$[0] added"]),
         ("[1,2,3,4]", "[1,4]", &["$[1] removed", "$[2] removed"]),
         ("[1,1]", "[1]", &["$[1] removed"]),
-        (r#"[{"id":1,"p":5},{"id":2,"p":6}]"#, r#"[{"id":2,"p":6},{"id":1,"p":7}]"#, &["$[0].p changed", "$ reordered"]),
-        (r#"[{"id":1,"p":5},{"id":2,"p":6}]"#, r#"[{"id":0,"p":1},{"id":1,"p":5},{"id":2,"p":6}]"#, &["$[0] added"]),
-        (r#"[{"id":1},{"id":2}]"#, r#"[{"id":8},{"id":9}]"#, &["$[0].id changed", "$[1].id changed"]),
+        (
+            r#"[{"id":1,"p":5},{"id":2,"p":6}]"#,
+            r#"[{"id":2,"p":6},{"id":1,"p":7}]"#,
+            &["$[0].p changed", "$ reordered"],
+        ),
+        (
+            r#"[{"id":1,"p":5},{"id":2,"p":6}]"#,
+            r#"[{"id":0,"p":1},{"id":1,"p":5},{"id":2,"p":6}]"#,
+            &["$[0] added"],
+        ),
+        (
+            r#"[{"id":1},{"id":2}]"#,
+            r#"[{"id":8},{"id":9}]"#,
+            &["$[0].id changed", "$[1].id changed"],
+        ),
     ] {
         assert_eq!(changes(a, b), expected, "{a} {b}");
     }
@@ -74,7 +90,11 @@ fn rules_for_arrays() {
     for (a, b, expected) in [
         (r#"{"tags":[1,2,3]}"#, r#"{"tags":[3,2,1]}"#, &[][..]),
         (r#"{"tags":[1,2,3]}"#, r#"{"tags":[3,2,4]}"#, &["$.tags[0] changed"]),
-        (r#"{"rows":[{"nr":1,"a":1},{"nr":2,"a":2}]}"#, r#"{"rows":[{"nr":2,"a":2},{"nr":1,"a":3}]}"#, &["$.rows[0].a changed"]),
+        (
+            r#"{"rows":[{"nr":1,"a":1},{"nr":2,"a":2}]}"#,
+            r#"{"rows":[{"nr":2,"a":2},{"nr":1,"a":3}]}"#,
+            &["$.rows[0].a changed"],
+        ),
         (r#"{"at":{"x":1}}"#, r#"{"at":{"x":2}}"#, &[]),
     ] {
         assert_eq!(changes_by(&rules, a, b), expected, "{a} {b}");
@@ -108,5 +128,9 @@ fn the_replays_own_marker_is_no_addition() {
     for name in ["X-Shadowtap-Replay", "x-shadowtap-replay", "HTTP_X_SHADOWTAP_REPLAY"] {
         assert!(is_marker(name), "{name}");
     }
-    assert!(!is_marker("shadowtap-replay") && !is_marker("é-shadowtap-replay") && !is_marker("x-shadowtap-replays"));
+    assert!(
+        !is_marker("shadowtap-replay")
+            && !is_marker("é-shadowtap-replay")
+            && !is_marker("x-shadowtap-replays")
+    );
 }

@@ -1,8 +1,10 @@
-//! HTML and XML compared by structure: elements by name, attributes by name, text with its blanks folded.
+//! HTML and XML compared by structure: elements by name, attributes by name, text with its blanks
+//! folded.
 //!
-//! Places are written like XPath, concrete (`/html/body/div[2]/@class`) and general (`/html/body/div/@class`). Comments and
-//! processing instructions are not compared, nor are blanks between elements; `class` is compared as a set. A document that
-//! cannot be read so, is too deep or too large is left to the comparison by lines.
+//! Places are written like XPath, concrete (`/html/body/div[2]/@class`) and general
+//! (`/html/body/div/@class`). Comments and processing instructions are not compared, nor are blanks
+//! between elements; `class` is compared as a set. A document that cannot be read so, is too deep
+//! or too large is left to the comparison by lines.
 
 mod html;
 mod tree;
@@ -32,7 +34,13 @@ pub enum Language {
 }
 
 /// Compares two documents; false where one of them cannot be compared by structure.
-pub fn compare(context: &Context<'_>, language: Language, expected: &str, actual: &str, sink: &mut Sink) -> bool {
+pub fn compare(
+    context: &Context<'_>,
+    language: Language,
+    expected: &str,
+    actual: &str,
+    sink: &mut Sink,
+) -> bool {
     if expected.len().max(actual.len()) > MAX_BYTES {
         return false;
     }
@@ -46,7 +54,8 @@ pub fn compare(context: &Context<'_>, language: Language, expected: &str, actual
     true
 }
 
-/// A step of a place: what it is called, which of several it is, and the hash of the general place so far.
+/// A step of a place: what it is called, which of several it is, and the hash of the general place
+/// so far.
 struct Step {
     name: String,
     index: Option<usize>,
@@ -104,7 +113,8 @@ impl Walk<'_, '_> {
         let named = |element: &Element| element.field().map(str::to_owned);
         let field = named(a).or_else(|| named(b));
         let names = a.attributes.iter().map(|(name, _)| name);
-        let added = b.attributes.iter().map(|(name, _)| name).filter(|name| a.attribute(name).is_none());
+        let added =
+            b.attributes.iter().map(|(name, _)| name).filter(|name| a.attribute(name).is_none());
         for name in names.chain(added) {
             let (left, right) = (a.attribute(name), b.attribute(name));
             self.enter(&format!("@{name}"), None);
@@ -177,25 +187,49 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Reports a change of a value at the present place, unless a rule takes it. `field` names what the value belongs to, beside
-    /// the place.
-    fn changed(&mut self, label: &'static str, a: Option<&str>, b: Option<&str>, field: Option<&str>, look: Look) {
+    /// Reports a change of a value at the present place, unless a rule takes it. `field` names what
+    /// the value belongs to, beside the place.
+    fn changed(
+        &mut self,
+        label: &'static str,
+        a: Option<&str>,
+        b: Option<&str>,
+        field: Option<&str>,
+        look: Look,
+    ) {
         if self.is_ruled(a, b) {
             return;
         }
         let masker = self.context.masker;
         let secret = masker.hides_all_below(self.names().chain(field));
         let shown = |value: Option<&str>| {
-            value.map(|value| if secret { masker.secret(value).into_owned() } else { short(&masker.text(value)) })
+            value.map(|value| {
+                if secret { masker.secret(value).into_owned() } else { short(&masker.text(value)) }
+            })
         };
         self.report(label, shown(a), shown(b), look);
     }
 
-    fn report(&mut self, label: &'static str, expected: Option<String>, actual: Option<String>, look: Look) {
+    fn report(
+        &mut self,
+        label: &'static str,
+        expected: Option<String>,
+        actual: Option<String>,
+        look: Look,
+    ) {
         let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
         let place_hash = self.path.last().map_or(0x2f, |step| step.hash);
         let (place, general) = (self.place(false), self.place(true));
-        self.sink.add(Change { kind, place, general, place_hash, label: Cow::Borrowed(label), expected, actual, look });
+        self.sink.add(Change {
+            kind,
+            place,
+            general,
+            place_hash,
+            label: Cow::Borrowed(label),
+            expected,
+            actual,
+            look,
+        });
     }
 }
 
@@ -221,10 +255,15 @@ fn numbered(nodes: &[Node<'_>]) -> Vec<Option<usize>> {
         *count += 1;
         numbers.push(*count);
     }
-    nodes.iter().zip(numbers).map(|(node, number)| (counts[node.name()] > 1).then_some(number)).collect()
+    nodes
+        .iter()
+        .zip(numbers)
+        .map(|(node, number)| (counts[node.name()] > 1).then_some(number))
+        .collect()
 }
 
-/// Which children belong together: equal ones first, then those of one name in their order; the rest stands alone.
+/// Which children belong together: equal ones first, then those of one name in their order; the
+/// rest stands alone.
 fn aligned(left: &[Node<'_>], right: &[Node<'_>]) -> Vec<(Option<usize>, Option<usize>)> {
     if left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.name() == b.name()) {
         return (0..left.len()).map(|at| (Some(at), Some(at))).collect();

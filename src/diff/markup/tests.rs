@@ -20,7 +20,15 @@ fn changes(language: Language, a: &str, b: &str, rules: &RouteRules) -> Option<V
     compare(&context, language, a, b, &mut sink).then(|| {
         sink.changes
             .iter()
-            .map(|change| format!("{} {} {}→{}", change.place, change.label, value(&change.expected), value(&change.actual)))
+            .map(|change| {
+                format!(
+                    "{} {} {}→{}",
+                    change.place,
+                    change.label,
+                    value(&change.expected),
+                    value(&change.actual)
+                )
+            })
             .collect()
     })
 }
@@ -36,12 +44,24 @@ fn xml(a: &str, b: &str) -> Option<Vec<String>> {
 #[test]
 fn html_is_equal_where_a_browser_sees_no_difference() {
     for (a, b) in [
-        ("<!DOCTYPE html><html><body><p>a  b</p></body></html>", "<!doctype HTML>\n<html>\n <body>\n<p>a\nb\n</body></html>"),
+        (
+            "<!DOCTYPE html><html><body><p>a  b</p></body></html>",
+            "<!doctype HTML>\n<html>\n <body>\n<p>a\nb\n</body></html>",
+        ),
         ("<p class='b a' id=x>1", "<P ID=\"x\" CLASS=\"a b\">1</P>"),
-        ("<title>t</title><p class=a>1", "<html><head><title>t</title></head><body>\n<p class=a>1</p></body></html>"),
+        (
+            "<title>t</title><p class=a>1",
+            "<html><head><title>t</title></head><body>\n<p class=a>1</p></body></html>",
+        ),
         ("<ul><li>1<li>2</ul>", "<ul><li>1</li><li>2</li></ul>"),
-        ("<br><img src=a>&amp;&lt;", "<br/><img src='a'/>&#38;<!-- said --> &lt;".replace(" &lt;", "&lt;").as_str()),
-        ("<table><tr><td>1<td>2<tr><td>3</table>", "<table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></table>"),
+        (
+            "<br><img src=a>&amp;&lt;",
+            "<br/><img src='a'/>&#38;<!-- said --> &lt;".replace(" &lt;", "&lt;").as_str(),
+        ),
+        (
+            "<table><tr><td>1<td>2<tr><td>3</table>",
+            "<table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></table>",
+        ),
     ] {
         assert_eq!(html(a, b), [""; 0], "{a} {b}");
     }
@@ -50,12 +70,32 @@ fn html_is_equal_where_a_browser_sees_no_difference() {
 #[test]
 fn html_differs_where_something_changed() {
     for (a, b, expected) in [
-        ("<html><p>a<p>b</html>", "<html><p>a<p>c</html>", &["/html/body/p[2]/text() changed b→c"][..]),
-        ("<a href=/x>t</a>", "<a href=/y rel=n>t</a>", &["/html/body/a/@href changed /x→/y", "/html/body/a/@rel added -→n"]),
-        ("<ul><li>1<li>2<li>3</ul>", "<ul><li>1<li>3</ul>", &["/html/body/ul/li[2] removed <li>2→-"]),
-        ("<div><p>1</p></div>", "<div><h2 id=n>New</h2><p>1</p></div>", &["/html/body/div/h2 added -→<h2 id=\"n\">New"]),
+        (
+            "<html><p>a<p>b</html>",
+            "<html><p>a<p>c</html>",
+            &["/html/body/p[2]/text() changed b→c"][..],
+        ),
+        (
+            "<a href=/x>t</a>",
+            "<a href=/y rel=n>t</a>",
+            &["/html/body/a/@href changed /x→/y", "/html/body/a/@rel added -→n"],
+        ),
+        (
+            "<ul><li>1<li>2<li>3</ul>",
+            "<ul><li>1<li>3</ul>",
+            &["/html/body/ul/li[2] removed <li>2→-"],
+        ),
+        (
+            "<div><p>1</p></div>",
+            "<div><h2 id=n>New</h2><p>1</p></div>",
+            &["/html/body/div/h2 added -→<h2 id=\"n\">New"],
+        ),
         ("<!doctype html><p>1", "<p>1", &["/doctype() removed html→-"]),
-        ("<p>1", "<html lang=en><body id=b><p>1", &["/html/@lang added -→en", "/html/body/@id added -→b"]),
+        (
+            "<p>1",
+            "<html lang=en><body id=b><p>1",
+            &["/html/@lang added -→en", "/html/body/@id added -→b"],
+        ),
         (
             "<!DOCTYPE html PUBLIC \"-//W3C//DTD HTML 3.2 Final//EN\"><p>1",
             "<!doctype html><p>1",
@@ -68,7 +108,11 @@ fn html_differs_where_something_changed() {
             &["/html/head/script/text() changed if (a<b) x('</p>')→if (a<b) y('</p>')"],
         ),
         ("<pre>a\n b</pre>", "<pre>a b</pre>", &["/html/body/pre/text() changed a\n b→a b"]),
-        ("<svg><path d=M1 /><g/></svg><p>x", "<svg><path d=M2 /><g/></svg><p>x", &["/html/body/svg/path/@d changed M1→M2"]),
+        (
+            "<svg><path d=M1 /><g/></svg><p>x",
+            "<svg><path d=M2 /><g/></svg><p>x",
+            &["/html/body/svg/path/@d changed M1→M2"],
+        ),
         (
             "<input name=password value=hunter2>",
             "<input name=password value=hunter3>",
@@ -94,9 +138,16 @@ fn xml_is_compared_as_data() {
         "<a y=\"2\" x=\"1\">\n <b></b> t &#38; A&lt;c&gt; <!-- c --></a>",
     );
     assert_eq!(equal, Some(vec![]));
-    let changed = xml("<r><i k='1'>a</i><i k='2'>b</i></r>", "<r><i k='1'>a</i><i k='3'>b</i><j/></r>");
-    assert_eq!(changed, Some(vec!["/r/i[2]/@k changed 2→3".to_owned(), "/r/j added -→<j>".to_owned()]));
-    assert_eq!(xml("<a>&own;</a>", "<a>&other;</a>"), Some(vec!["/a/text() changed &own;→&other;".to_owned()]));
+    let changed =
+        xml("<r><i k='1'>a</i><i k='2'>b</i></r>", "<r><i k='1'>a</i><i k='3'>b</i><j/></r>");
+    assert_eq!(
+        changed,
+        Some(vec!["/r/i[2]/@k changed 2→3".to_owned(), "/r/j added -→<j>".to_owned()])
+    );
+    assert_eq!(
+        xml("<a>&own;</a>", "<a>&other;</a>"),
+        Some(vec!["/a/text() changed &own;→&other;".to_owned()])
+    );
     for broken in ["<a>", "<a></b>", "<a x=1/>", "<a", "</a>"] {
         assert_eq!(xml(broken, "<a/>"), None, "{broken}");
     }
@@ -109,7 +160,10 @@ fn a_rule_may_name_a_place() {
             .unwrap();
     let rules = Rules::new(&config).unwrap().of_route("GET /");
     let of = |a: &str, b: &str| changes(Language::Html, a, b, &rules).unwrap();
-    assert_eq!(of("<html><head><meta content=1></html>", "<html><head><meta content=2></html>"), [""; 0]);
+    assert_eq!(
+        of("<html><head><meta content=1></html>", "<html><head><meta content=2></html>"),
+        [""; 0]
+    );
     assert_eq!(of("<html><body><p>1</html>", "<html><body><p>2</html>"), [""; 0]);
     assert_eq!(of("<html><body><p>1</html>", "<html><body><p>x</html>").len(), 1);
 }
@@ -119,15 +173,28 @@ fn hostile_documents_are_bounded() {
     let deep = "<div>".repeat(100_000);
     assert_eq!(changes(Language::Html, &deep, "<p>", &RouteRules::default()), None);
     assert_eq!(xml(&"<a>".repeat(1_000_000), "<a/>"), None);
-    assert_eq!(changes(Language::Html, &"<p>x".repeat(1 << 17), "<p>", &RouteRules::default()), None, "too many");
-    assert_eq!(changes(Language::Html, &"x".repeat(MAX_BYTES + 1), "<p>", &RouteRules::default()), None, "too long");
+    assert_eq!(
+        changes(Language::Html, &"<p>x".repeat(1 << 17), "<p>", &RouteRules::default()),
+        None,
+        "too many"
+    );
+    assert_eq!(
+        changes(Language::Html, &"x".repeat(MAX_BYTES + 1), "<p>", &RouteRules::default()),
+        None,
+        "too long"
+    );
     let bomb = "<!DOCTYPE a [<!ENTITY b 'xxxxxxxxxx'><!ENTITY c '&b;&b;&b;&b;&b;'>]><a>&c;</a>";
     assert_eq!(xml(bomb, bomb), Some(vec![]), "nothing is expanded");
-    let wide = |tag: char| -> String { (0..20_000).map(|n| format!("<{tag}{}>x</{tag}{}>", n % 999, n % 999)).collect() };
+    let wide = |tag: char| -> String {
+        (0..20_000).map(|n| format!("<{tag}{}>x</{tag}{}>", n % 999, n % 999)).collect()
+    };
     let attributes: String = (0..20_000).map(|n| format!(" a{n}='1'")).collect();
     for language in [Language::Html, Language::Xml] {
         let of = |text: &str| format!("<a{attributes}>{text}</a>");
-        assert!(changes(language, &of(&wide('i')), &of(&wide('j')), &RouteRules::default()).is_some_and(|c| c.len() > 100));
+        assert!(
+            changes(language, &of(&wide('i')), &of(&wide('j')), &RouteRules::default())
+                .is_some_and(|c| c.len() > 100)
+        );
     }
     let many: String = (0..20_000).map(|n| format!("<i{}>", n % 7)).collect();
     assert!(changes(Language::Html, &many, "<i1>", &RouteRules::default()).is_none());

@@ -14,7 +14,8 @@ const MAX_NODES: usize = 1 << 18;
 /// Longest outline of an element, in bytes.
 const MAX_OUTLINE: usize = 400;
 
-/// An element's name and attributes; attributes are sorted, the first of several with one name counts.
+/// An element's name and attributes; attributes are sorted, the first of several with one name
+/// counts.
 #[derive(Debug, Default)]
 pub(super) struct Element {
     pub(super) name: Box<str>,
@@ -28,7 +29,8 @@ impl Element {
         Some(&self.attributes[at].1)
     }
 
-    /// What the value of an input, or the content of a `<meta>`, is called: its name, where that is a secret's, or its id.
+    /// What the value of an input, or the content of a `<meta>`, is called: its name, where that is
+    /// a secret's, or its id.
     pub(super) fn field(&self) -> Option<&str> {
         let both = [self.attribute("name"), self.attribute("id")].into_iter().flatten();
         both.clone().find(|name| is_secret_field(name)).or_else(|| both.clone().next())
@@ -118,7 +120,8 @@ impl<'t> Node<'t> {
         })
     }
 
-    /// What stands here in short: `<a href="/x">see there`, with the texts of all that is under it, secrets masked.
+    /// What stands here in short: `<a href="/x">see there`, with the texts of all that is under it,
+    /// secrets masked.
     pub(super) fn outline(self, masker: &Masker) -> String {
         let Some(element) = self.element() else { return masker.text(self.text()).into_owned() };
         let mut out = format!("<{}", element.name);
@@ -129,15 +132,22 @@ impl<'t> Node<'t> {
         }
         out.push('>');
         // Where the element of a secret's name ends that was entered last.
-        let mut secret_to = if masker.hides_all_below([&*element.name]) { self.entry().next } else { 0 };
+        let mut secret_to =
+            if masker.hides_all_below([&*element.name]) { self.entry().next } else { 0 };
         for index in self.index + 1..self.entry().next {
             match &self.tree.0[index as usize].content {
-                Content::Element(element) if index >= secret_to && masker.hides_all_below([&*element.name]) => {
+                Content::Element(element)
+                    if index >= secret_to && masker.hides_all_below([&*element.name]) =>
+                {
                     secret_to = self.tree.0[index as usize].next;
                 }
                 Content::Text(text) => {
                     out.push_str(if out.ends_with('>') { "" } else { " " });
-                    out.push_str(&if index < secret_to { masker.secret(text) } else { masker.text(text) });
+                    out.push_str(&if index < secret_to {
+                        masker.secret(text)
+                    } else {
+                        masker.text(text)
+                    });
                 }
                 _ => {}
             }
@@ -224,8 +234,15 @@ impl Builder {
 
     fn end_text(&mut self) {
         let text = std::mem::take(&mut self.text);
-        let exact = self.open().next().is_some_and(|name| matches!(name, "pre" | "textarea" | "script" | "style"));
-        let text = if exact { text.trim().replace("\r\n", "\n") } else { text.split_whitespace().collect::<Vec<_>>().join(" ") };
+        let exact = self
+            .open()
+            .next()
+            .is_some_and(|name| matches!(name, "pre" | "textarea" | "script" | "style"));
+        let text = if exact {
+            text.trim().replace("\r\n", "\n")
+        } else {
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
         if !text.is_empty() && self.push(Content::Text(text.into())) {
             self.close(self.entries.len() as u32 - 1);
         }

@@ -1,5 +1,5 @@
-//! XML (1.0) by a pull parser: well-formed or nothing. Entities beyond the five that XML has are kept as they are written;
-//! nothing is ever fetched or expanded.
+//! XML (1.0) by a pull parser: well-formed or nothing. Entities beyond the five that XML has are
+//! kept as they are written; nothing is ever fetched or expanded.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
@@ -55,7 +55,8 @@ pub(super) fn parse(text: &str) -> Option<Tree> {
 fn start(builder: &mut Builder, tag: &BytesStart<'_>) -> Option<()> {
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Box::<str>::from);
     let mut attributes = Vec::new();
-    // Without the parser's own search for duplicates, whose time grows with the square of their number.
+    // Without the parser's own search for duplicates, whose time grows with the square of their
+    // number.
     for attribute in tag.attributes().with_checks(false) {
         let attribute = attribute.ok()?;
         // A value with an entity of the document's own is kept as it is written.

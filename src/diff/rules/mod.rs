@@ -1,4 +1,5 @@
-//! What the user says about places: ignore them, or compare them in another way (`[[diff.ignore]]`, `[[diff.match]]`).
+//! What the user says about places: ignore them, or compare them in another way (`[[diff.ignore]]`,
+//! `[[diff.match]]`).
 
 mod path;
 
@@ -56,7 +57,8 @@ pub struct IgnoreRule {
     pub field: Option<String>,
     /// A JSONPath (RFC 9535); what is under it is ignored as well.
     pub path: Option<String>,
-    /// A place that is not one of JSON, as a cluster shows it (`/html/head/meta/@content`); a `*` at its end stands for any.
+    /// A place that is not one of JSON, as a cluster shows it (`/html/head/meta/@content`); a `*`
+    /// at its end stands for any.
     pub place: Option<String>,
 }
 
@@ -74,7 +76,8 @@ pub struct MatchRule {
     pub field: Option<String>,
     /// A JSONPath (RFC 9535).
     pub path: Option<String>,
-    /// A place that is not one of JSON, as a cluster shows it (`/html/head/meta/@content`); a `*` at its end stands for any.
+    /// A place that is not one of JSON, as a cluster shows it (`/html/head/meta/@content`); a `*`
+    /// at its end stands for any.
     pub place: Option<String>,
     /// Numbers may differ by this, or by this share (`"1%"`).
     pub tolerance: Option<Tolerance>,
@@ -181,23 +184,37 @@ impl Rules {
         for rule in &config.ignore {
             let text = rule.text();
             let wrong = |why: String| RuleError { rule: text.clone(), why };
-            let place = place([&rule.header, &rule.cookie, &rule.field, &rule.path, &rule.place]).map_err(wrong)?;
-            rules.push(Arc::new(Rule { route: rule.route.as_deref().map(plain_route), place, action: Action::Ignore, text }));
+            let place = place([&rule.header, &rule.cookie, &rule.field, &rule.path, &rule.place])
+                .map_err(wrong)?;
+            rules.push(Arc::new(Rule {
+                route: rule.route.as_deref().map(plain_route),
+                place,
+                action: Action::Ignore,
+                text,
+            }));
         }
         for rule in &config.matching {
             let text = rule.text();
             let wrong = |why: String| RuleError { rule: text.clone(), why };
-            let place = place([&rule.header, &rule.cookie, &rule.field, &rule.path, &rule.place]).map_err(wrong)?;
+            let place = place([&rule.header, &rule.cookie, &rule.field, &rule.path, &rule.place])
+                .map_err(wrong)?;
             let action = rule.action().map_err(wrong)?;
             if matches!(action, Action::Array(_)) && !matches!(place, Place::Path(_)) {
                 return Err(wrong("only a path leads to an array".to_owned()));
             }
-            rules.push(Arc::new(Rule { route: rule.route.as_deref().map(plain_route), place, action, text }));
+            rules.push(Arc::new(Rule {
+                route: rule.route.as_deref().map(plain_route),
+                place,
+                action,
+                text,
+            }));
         }
         let patterns = config
             .routes
             .iter()
-            .map(|text| text.parse().map_err(|why| RuleError { rule: "[diff] routes".to_owned(), why }))
+            .map(|text| {
+                text.parse().map_err(|why| RuleError { rule: "[diff] routes".to_owned(), why })
+            })
             .collect::<Result<_, _>>()?;
         let compare = config.compare.iter().map(|name| name.to_ascii_lowercase()).collect();
         Ok(Self { rules, additions: config.additions, compare, patterns })
@@ -213,7 +230,12 @@ impl Rules {
                 None => *wanted == plain,
             },
         };
-        let rules = self.rules.iter().enumerate().filter(|(_, rule)| holds(rule)).map(|(at, rule)| (at as u32, Arc::clone(rule)));
+        let rules = self
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| holds(rule))
+            .map(|(at, rule)| (at as u32, Arc::clone(rule)));
         RouteRules { rules: rules.collect(), compare: self.compare.clone().into() }
     }
 
@@ -270,7 +292,10 @@ fn place(names: [&Option<String>; 5]) -> Result<Place, String> {
 }
 
 fn described(section: &str, parts: &[(&str, Option<String>)]) -> String {
-    let parts: Vec<String> = parts.iter().filter_map(|(name, value)| Some(format!("{name} = {}", value.as_ref()?))).collect();
+    let parts: Vec<String> = parts
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name} = {}", value.as_ref()?)))
+        .collect();
     format!("[[diff.{section}]] {}", parts.join(", "))
 }
 
@@ -319,8 +344,11 @@ impl MatchRule {
                 Ok(Action::Within { tolerance: *value, share: false })
             }
             (Some(Tolerance::Share(text)), None, false, None) => {
-                let percent = text.trim().strip_suffix('%').and_then(|text| text.trim().parse::<f64>().ok());
-                let percent = percent.filter(|percent| *percent >= 0.0).ok_or("write a tolerance as 0.01 or \"1%\"")?;
+                let percent =
+                    text.trim().strip_suffix('%').and_then(|text| text.trim().parse::<f64>().ok());
+                let percent = percent
+                    .filter(|percent| *percent >= 0.0)
+                    .ok_or("write a tolerance as 0.01 or \"1%\"")?;
                 Ok(Action::Within { tolerance: percent / 100.0, share: true })
             }
             (None, Some(text), false, None) => match ValueKind::test(text) {
@@ -328,13 +356,24 @@ impl MatchRule {
                 None => Regex::new(text).map(Action::Text).map_err(|error| {
                     // Its text draws the place over several lines; the last one says what is wrong.
                     let why = error.to_string();
-                    let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                    format!("{text:?} is neither a kind ({}) nor a regular expression: {why}", ValueKind::NAMES.join(", "))
+                    let why = why
+                        .lines()
+                        .last()
+                        .unwrap_or_default()
+                        .trim_start_matches("error: ")
+                        .to_owned();
+                    format!(
+                        "{text:?} is neither a kind ({}) nor a regular expression: {why}",
+                        ValueKind::NAMES.join(", ")
+                    )
                 }),
             },
             (None, None, true, None) => Ok(Action::Array(ArrayRule::Unordered)),
             (None, None, false, Some(key)) => Ok(Action::Array(ArrayRule::ByKey(key.clone()))),
-            _ => Err("exactly one of tolerance (not negative), matches, unordered and by_key is needed".to_owned()),
+            _ => Err(
+                "exactly one of tolerance (not negative), matches, unordered and by_key is needed"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -345,7 +384,9 @@ impl Action {
         match (self, a, b) {
             (Self::Ignore, ..) => true,
             (Self::Within { tolerance, share }, Some(a), Some(b)) => {
-                let (Ok(a), Ok(b)) = (a.trim().parse::<f64>(), b.trim().parse::<f64>()) else { return false };
+                let (Ok(a), Ok(b)) = (a.trim().parse::<f64>(), b.trim().parse::<f64>()) else {
+                    return false;
+                };
                 let allowed = if *share { tolerance * a.abs() } else { *tolerance };
                 // A millionth of slack: the difference of two decimals is seldom exact in binary.
                 (a - b).abs() <= allowed * 1.000_001
@@ -385,7 +426,8 @@ impl RouteRules {
         self.judge(|place| matches!(place, Place::Field(wanted) if wanted == name), a, b)
     }
 
-    /// What the rules say of a change at a place that is written as clusters show it: of markup, of lines, of a part.
+    /// What the rules say of a change at a place that is written as clusters show it: of markup, of
+    /// lines, of a part.
     pub fn judge_place(&self, general: &str, a: Option<&str>, b: Option<&str>) -> Verdict {
         let fits = |place: &Place| match place {
             Place::Written { place, open } => {
@@ -400,7 +442,8 @@ impl RouteRules {
         self.judge(fits, a, b)
     }
 
-    /// Where the paths with filters, slices, unions and negative indices lead in two documents; empty where no rule has one.
+    /// Where the paths with filters, slices, unions and negative indices lead in two documents;
+    /// empty where no rule has one.
     pub fn locate(&self, expected: Node<'_, '_>, actual: Node<'_, '_>) -> Located {
         let paths = self.rules.iter().filter_map(|(index, rule)| match &rule.place {
             Place::Path(path) => Some((*index, path)),
@@ -410,7 +453,13 @@ impl RouteRules {
     }
 
     /// What the rules say of a change in a JSON document.
-    pub fn judge_json(&self, located: &Located, steps: &[Step<'_>], a: Option<&str>, b: Option<&str>) -> Verdict {
+    pub fn judge_json(
+        &self,
+        located: &Located,
+        steps: &[Step<'_>],
+        a: Option<&str>,
+        b: Option<&str>,
+    ) -> Verdict {
         let place = located.place(steps, a.is_none());
         let mut rules = self.rules.iter();
         rules
@@ -426,7 +475,9 @@ impl RouteRules {
     pub fn array(&self, located: &Located, steps: &[Step<'_>]) -> Option<(u32, ArrayRule)> {
         let place = located.place(steps, false);
         self.rules.iter().find_map(|(index, rule)| match (&rule.place, &rule.action) {
-            (Place::Path(path), Action::Array(how)) if path.is(*index, &place) => Some((*index, how.clone())),
+            (Place::Path(path), Action::Array(how)) if path.is(*index, &place) => {
+                Some((*index, how.clone()))
+            }
             _ => None,
         })
     }
@@ -475,11 +526,20 @@ mod tests {
         assert_eq!(json(&route, "$.a.price", "12.99", "13.00"), Verdict::Taken(2));
         assert_eq!(json(&route, "$.a.price", "12.99", "13.01"), Verdict::Stays);
         assert_eq!(json(&route, "$.share", "100", "110"), Verdict::Taken(3));
-        assert_eq!(json(&route, "$.id", "1", "f81d4fae-7dec-41d0-a765-00a0c91e6bf6"), Verdict::Taken(4));
+        assert_eq!(
+            json(&route, "$.id", "1", "f81d4fae-7dec-41d0-a765-00a0c91e6bf6"),
+            Verdict::Taken(4)
+        );
         assert_eq!(json(&route, "$.id", "1", "2"), Verdict::Stays);
         assert_eq!(json(&route, "$.code", "x", "ABC"), Verdict::Taken(5));
-        assert_eq!(route.array(&Located::default(), &steps("$.tags")), Some((6, ArrayRule::Unordered)));
-        assert_eq!(rules.text(1), r#"[[diff.ignore]] route = "GET /orders/{order}", path = "$.made""#);
+        assert_eq!(
+            route.array(&Located::default(), &steps("$.tags")),
+            Some((6, ArrayRule::Unordered))
+        );
+        assert_eq!(
+            rules.text(1),
+            r#"[[diff.ignore]] route = "GET /orders/{order}", path = "$.made""#
+        );
     }
 
     #[test]
@@ -495,7 +555,8 @@ mod tests {
             "routes = ['orders']",
         ] {
             let config: DiffConfig = toml::from_str(text).unwrap();
-            let error = Rules::new(&config).err().map(|error| error.to_string()).unwrap_or_default();
+            let error =
+                Rules::new(&config).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains("diff") && !error.contains('\n'), "{text}: {error}");
         }
         assert!(toml::from_str::<DiffConfig>("[[match]]\npaht = '$.a'").is_err());

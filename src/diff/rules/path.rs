@@ -1,8 +1,9 @@
 //! JSONPaths (RFC 9535) of rules, and whether they lead to the place of a change.
 //!
-//! A path of names, indices, `*` and `..` is matched against the steps of a change, without a look at the documents. One with
-//! a filter, a slice, a union or a negative index says nothing without them: it is evaluated over both, once for a pair of
-//! documents that differ, and only on routes that have such a rule.
+//! A path of names, indices, `*` and `..` is matched against the steps of a change, without a look
+//! at the documents. One with a filter, a slice, a union or a negative index says nothing without
+//! them: it is evaluated over both, once for a pair of documents that differ, and only on routes
+//! that have such a rule.
 
 use std::borrow::Cow;
 
@@ -32,7 +33,8 @@ pub(super) enum Segment {
     Descend,
 }
 
-/// Where the queries of a route lead in one pair of documents: for each rule the places in v1's and in v2's, as they are shown.
+/// Where the queries of a route lead in one pair of documents: for each rule the places in v1's and
+/// in v2's, as they are shown.
 #[derive(Debug, Default)]
 pub struct Located(Vec<(u32, [FxHashSet<String>; 2])>);
 
@@ -44,7 +46,11 @@ pub(super) struct Place<'p> {
 }
 
 impl Located {
-    pub(super) fn find<'p>(paths: impl Iterator<Item = (u32, &'p Path)>, expected: Node<'_, '_>, actual: Node<'_, '_>) -> Self {
+    pub(super) fn find<'p>(
+        paths: impl Iterator<Item = (u32, &'p Path)>,
+        expected: Node<'_, '_>,
+        actual: Node<'_, '_>,
+    ) -> Self {
         let mut documents: Option<[Value; 2]> = None;
         let located = paths.filter_map(|(rule, path)| {
             let Path::Query(query) = path else { return None };
@@ -60,7 +66,9 @@ impl Located {
 
     fn holds(&self, rule: u32, side: usize, steps: &[Step<'_>]) -> bool {
         let of_rule = self.0.iter().find(|(of, _)| *of == rule);
-        of_rule.is_some_and(|(_, sides)| !sides[side].is_empty() && sides[side].contains(&render(steps, false)))
+        of_rule.is_some_and(|(_, sides)| {
+            !sides[side].is_empty() && sides[side].contains(&render(steps, false))
+        })
     }
 }
 
@@ -89,7 +97,8 @@ impl Path {
     pub(super) fn covers(&self, rule: u32, place: &Place<'_>) -> bool {
         match self {
             Self::Plain(segments) => matches(segments, place.steps, true),
-            Self::Query(_) => (0..=place.steps.len()).any(|length| place.located.holds(rule, place.side, &place.steps[..length])),
+            Self::Query(_) => (0..=place.steps.len())
+                .any(|length| place.located.holds(rule, place.side, &place.steps[..length])),
         }
     }
 }
@@ -101,10 +110,14 @@ fn places(query: &JsonPath, document: &Value) -> FxHashSet<String> {
         PathElement::Name(name) => Step::Name(Cow::Owned((*name).to_owned())),
         PathElement::Index(index) => Step::Index(*index),
     };
-    located.locations().map(|path| render(&path.iter().map(steps).collect::<Vec<_>>(), false)).collect()
+    located
+        .locations()
+        .map(|path| render(&path.iter().map(steps).collect::<Vec<_>>(), false))
+        .collect()
 }
 
-/// A document as the library reads it; a number beyond a double's range is null there. The tape has bounded the depth.
+/// A document as the library reads it; a number beyond a double's range is null there. The tape has
+/// bounded the depth.
 fn value(node: Node<'_, '_>) -> Value {
     match node.kind() {
         Type::Null => Value::Null,
@@ -112,17 +125,23 @@ fn value(node: Node<'_, '_>) -> Value {
         Type::Number => node.raw_str().parse::<Number>().map_or(Value::Null, Value::Number),
         Type::String | Type::Escaped => Value::String(node.text().into_owned()),
         Type::Array => Value::Array(node.elements().map(value).collect()),
-        Type::Object => Value::Object(node.members().map(|(name, member)| (name.text().into_owned(), value(member))).collect()),
+        Type::Object => Value::Object(
+            node.members()
+                .map(|(name, member)| (name.text().into_owned(), value(member)))
+                .collect(),
+        ),
     }
 }
 
-/// Whether `segments` lead to `steps`, or to something that it stands under. Paths of rules are short; the recursion is
-/// bounded by the depth of the document.
+/// Whether `segments` lead to `steps`, or to something that it stands under. Paths of rules are
+/// short; the recursion is bounded by the depth of the document.
 fn matches(segments: &[Segment], steps: &[Step<'_>], under: bool) -> bool {
     match (segments.split_first(), steps.split_first()) {
         (None, None) => true,
         (None, Some(_)) => under,
-        (Some((Segment::Descend, rest)), _) => (0..=steps.len()).any(|skip| matches(rest, &steps[skip..], under)),
+        (Some((Segment::Descend, rest)), _) => {
+            (0..=steps.len()).any(|skip| matches(rest, &steps[skip..], under))
+        }
         (Some(_), None) => false,
         (Some((segment, rest)), Some((step, behind))) => {
             let fits = match (segment, step) {
@@ -186,7 +205,9 @@ fn shorthand<'a>(text: &'a str, segments: &mut Vec<Segment>) -> Option<&'a str> 
         segments.push(Segment::Any);
         return Some(behind);
     }
-    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || !c.is_ascii())).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !(c.is_alphanumeric() || c == '_' || !c.is_ascii()))
+        .unwrap_or(text.len());
     if end == 0 {
         return None;
     }
@@ -233,7 +254,12 @@ pub(super) mod tests {
             assert!(matches!(path, Path::Plain(_)), "{rule}");
             let steps = steps(place);
             let place = nowhere.place(&steps, false);
-            assert_eq!((path.is(0, &place), path.covers(0, &place)), (is, covers), "{rule} {:?}", place.steps);
+            assert_eq!(
+                (path.is(0, &place), path.covers(0, &place)),
+                (is, covers),
+                "{rule} {:?}",
+                place.steps
+            );
         }
         for wrong in ["a", "$.", "$[", "$.a[", "$[?@.a>]", "$[?length(@.a)]", "$[1:2:3:4]"] {
             let error = Path::parse(wrong).err().unwrap_or_default();
@@ -271,12 +297,20 @@ pub(super) mod tests {
             let (tape, empty) = (Tape::parse(document).unwrap(), Tape::parse(b"{}").unwrap());
             let steps = steps(place);
             for added in [false, true] {
-                let sides = if added { [empty.root(), tape.root()] } else { [tape.root(), empty.root()] };
+                let sides =
+                    if added { [empty.root(), tape.root()] } else { [tape.root(), empty.root()] };
                 let located = Located::find([(7, &path)].into_iter(), sides[0], sides[1]);
                 let at = located.place(&steps, added);
-                assert_eq!((path.is(7, &at), path.covers(7, &at)), (is, covers), "{rule} {place} added: {added}");
+                assert_eq!(
+                    (path.is(7, &at), path.covers(7, &at)),
+                    (is, covers),
+                    "{rule} {place} added: {added}"
+                );
                 let other = located.place(&steps, !added);
-                assert!(!path.is(7, &other) && !path.is(8, &at), "{rule}: of the other document, of another rule");
+                assert!(
+                    !path.is(7, &other) && !path.is(8, &at),
+                    "{rule}: of the other document, of another rule"
+                );
             }
         }
         let (tape, path) = (Tape::parse(document).unwrap(), Path::parse(r"$['a\\b']").unwrap());

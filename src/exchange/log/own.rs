@@ -1,5 +1,5 @@
-//! Lines of `exchanges.jsonl` in the very form in which this program writes them; see [`crate::http::json::own`]. Any other
-//! line is left to serde.
+//! Lines of `exchanges.jsonl` in the very form in which this program writes them; see
+//! [`crate::http::json::own`]. Any other line is left to serde.
 
 use super::{Asked, CONNECTIONS};
 use crate::exchange::{Closed, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
@@ -24,7 +24,8 @@ fn read(line: &[u8], message: fn(&mut Cursor<'_>) -> Option<Response>) -> Option
     let request = request(&mut cursor)?;
     let since = request.as_ref().map(|request| request.at);
     cursor.expect(b",\"response\":")?;
-    let answer = if cursor.skip(b"null") { None } else { Some(response(&mut cursor, since, message)?) };
+    let answer =
+        if cursor.skip(b"null") { None } else { Some(response(&mut cursor, since, message)?) };
     cursor.expect(b",\"interim\":[")?;
     let mut interim = Vec::new();
     while !cursor.skip(b"]") {
@@ -44,7 +45,8 @@ fn read(line: &[u8], message: fn(&mut Cursor<'_>) -> Option<Response>) -> Option
     }
     cursor.expect(b"}")?;
     cursor.end()?;
-    let Start { id, closed, client, server, protocol, completeness, opened_at, handshake_ns } = start;
+    let Start { id, closed, client, server, protocol, completeness, opened_at, handshake_ns } =
+        start;
     Some(Exchange {
         id,
         client,
@@ -61,7 +63,8 @@ fn read(line: &[u8], message: fn(&mut Cursor<'_>) -> Option<Response>) -> Option
     })
 }
 
-/// The request of a line. What comes behind it is not looked at, but for its start and that the line was not cut.
+/// The request of a line. What comes behind it is not looked at, but for its start and that the
+/// line was not cut.
 pub(super) fn asked(line: &[u8]) -> Option<Asked> {
     let mut cursor = Cursor::new(line)?;
     let Start { id, completeness, .. } = start(&mut cursor)?;
@@ -115,7 +118,8 @@ fn start(cursor: &mut Cursor<'_>) -> Option<Start> {
         true => Some(cursor.plain()?.parse().ok()?),
         false => None,
     };
-    let handshake_ns = if cursor.skip(b",\"handshake_ns\":") { Some(cursor.integer()?) } else { None };
+    let handshake_ns =
+        if cursor.skip(b",\"handshake_ns\":") { Some(cursor.integer()?) } else { None };
     Some(Start { id, closed, client, server, protocol, completeness, opened_at, handshake_ns })
 }
 
@@ -126,7 +130,8 @@ fn closed(cursor: &mut Cursor<'_>) -> Option<Vec<Closed>> {
     }
     loop {
         cursor.expect(b"[")?;
-        let connection = u64::try_from(cursor.integer()?).ok().filter(|number| *number < CONNECTIONS)?;
+        let connection =
+            u64::try_from(cursor.integer()?).ok().filter(|number| *number < CONNECTIONS)?;
         cursor.expect(b",\"")?;
         closed.push(Closed(connection, cursor.plain()?.parse().ok()?));
         cursor.expect(b"]")?;
@@ -197,7 +202,11 @@ mod tests {
     fn sample() -> Exchange {
         let headers = |fields: &[(&[u8], &[u8])]| fields.iter().copied().collect::<Headers>();
         let at = Timestamp::from_nanos(1_795_341_600_000_123_456);
-        let interim = Response { status: 100, reason: Bytes::from_static(b"Go \xff on"), ..Response::default() };
+        let interim = Response {
+            status: 100,
+            reason: Bytes::from_static(b"Go \xff on"),
+            ..Response::default()
+        };
         Exchange {
             id: ExchangeId { connection: 12, ordinal: 3 },
             client: "10.0.0.9:40112".parse().unwrap(),
@@ -249,16 +258,28 @@ mod tests {
     #[test]
     fn the_writers_form_is_read_without_serde() {
         let whole = sample();
-        let bare = Exchange { response: None, interim: vec![], opened_at: None, marks: vec![], closed: vec![], ..sample() };
+        let bare = Exchange {
+            response: None,
+            interim: vec![],
+            opened_at: None,
+            marks: vec![],
+            closed: vec![],
+            ..sample()
+        };
         let orphan = Exchange { request: None, handshake_ns: None, ..sample() };
         for mut exchange in [whole, bare, orphan] {
             if exchange.request.is_none() {
                 let seen = exchange.response.iter_mut().chain(&mut exchange.interim);
-                seen.for_each(|response| (response.first_byte_ns, response.last_byte_ns) = (None, None));
+                seen.for_each(|response| {
+                    (response.first_byte_ns, response.last_byte_ns) = (None, None)
+                });
             }
             let line = line(&exchange);
             let asked = asked(&line).unwrap();
-            assert_eq!((asked.id, &asked.request, asked.answered), (exchange.id, &exchange.request, exchange.response.is_some()));
+            assert_eq!(
+                (asked.id, &asked.request, asked.answered),
+                (exchange.id, &exchange.request, exchange.response.is_some())
+            );
             assert_eq!(super::exchange(&line), Some(exchange));
         }
     }
@@ -270,7 +291,12 @@ mod tests {
         let check = |line: &[u8]| {
             if let Some(read) = exchange(line) {
                 let theirs = read_exchange::<RawMessage<'_>>(line).unwrap();
-                assert_eq!(theirs, Line::Exchange(Box::new(read)), "{}", String::from_utf8_lossy(line));
+                assert_eq!(
+                    theirs,
+                    Line::Exchange(Box::new(read)),
+                    "{}",
+                    String::from_utf8_lossy(line)
+                );
             }
         };
         for at in 0..whole.len() {
@@ -345,7 +371,10 @@ mod tests {
     fn the_usual_line_is_outlined_here() {
         let line = br#"{"id":"12-3","connection":12,"client":"10.0.0.9:40112","server":"[2001:db8::1]:8080","protocol":"http/1","completeness":"complete","opened_at":"2026-11-22T10:00:00.000000000Z","handshake_ns":-42,"request":{"at":"2026-11-22T10:00:00.000123456Z","duration_ns":7,"method":"POST","target":"/c?x=1","version":"1.1","headers":[["Host","shop.local"],["X","a\"b"]],"body":{"utf8":"{\"item\":\u00011}"},"body_bytes":11,"framing":"content-length","trailers":[]},"response":{"first_byte_ns":5,"last_byte_ns":9,"status":200,"reason":"OK","version":"1.1","headers":[["A",{"base64":"//4="}]],"body":{"base64":"AAH/"},"body_bytes":9,"body_sha256":"ab","framing":"chunked","trailers":[]},"interim":[]}"#;
         let read = outline(line).expect("the form that is written");
-        assert_eq!(read.request.as_ref().map(|request| &request.message.body.bytes[..]), Some(&b"{\"item\":\x011}"[..]));
+        assert_eq!(
+            read.request.as_ref().map(|request| &request.message.body.bytes[..]),
+            Some(&b"{\"item\":\x011}"[..])
+        );
         assert_eq!(by_serde(line), Some(read));
     }
 

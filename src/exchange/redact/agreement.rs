@@ -1,4 +1,5 @@
-//! That recordings hide what reports hide: one table of places, in which both must find a secret that is made anew for each case.
+//! That recordings hide what reports hide: one table of places, in which both must find a secret
+//! that is made anew for each case.
 
 use proptest::prelude::*;
 
@@ -27,14 +28,26 @@ const PLACES: &[(&str, &str)] = &[
     ("text/plain", "see https://x.example/?code=S&state=1 and /cb#id_token=S"),
     ("text/plain", "password: S\n"),
     ("text/html", "<a href=\"/x?a=1&amp;token=S\">t</a>"),
-    ("text/html", "<form><input type=hidden name=csrf_token value=S></form><input id='password' value = 'S'>"),
+    (
+        "text/html",
+        "<form><input type=hidden name=csrf_token value=S></form><input id='password' value = 'S'>",
+    ),
     ("text/html", "<script>var config = {csrfToken: 'S'}; x(\"a\")</script><!-- password=S -->"),
     ("text/html", "<p data-api-key=\"S\">Authorization: Bearer S</p>"),
     ("text/html", "<meta content=\"S\" name=\"csrf-token\">"),
     ("application/xml", "<u><password>S</password><t token=\"S\"/></u>"),
-    ("application/xml", "<u><c:credentials xmlns:c='urn:c'><a b='S'>S</a><d><![CDATA[S]]></d></c:credentials><e/></u>"),
-    ("application/x-www-form-urlencoded", "a=1&password=S&user%5Btoken%5D=S&next=%2Fcb%3Ftoken%3DS"),
-    ("multipart/form-data; boundary=bb", "--bb\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nS\r\n--bb--\r\n"),
+    (
+        "application/xml",
+        "<u><c:credentials xmlns:c='urn:c'><a b='S'>S</a><d><![CDATA[S]]></d></c:credentials><e/></u>",
+    ),
+    (
+        "application/x-www-form-urlencoded",
+        "a=1&password=S&user%5Btoken%5D=S&next=%2Fcb%3Ftoken%3DS",
+    ),
+    (
+        "multipart/form-data; boundary=bb",
+        "--bb\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nS\r\n--bb--\r\n",
+    ),
 ];
 
 /// Values of headers with a secret in the place of `S`.
@@ -115,7 +128,12 @@ fn message(kind: &str, body: &str, header: Option<(&str, &str)>) -> Exchange {
     if let Some((name, value)) = header {
         headers.push(name.as_bytes(), value.as_bytes());
     }
-    let message = Response { status: 200, headers, body: Body::whole(body.as_bytes().to_vec()), ..Response::default() };
+    let message = Response {
+        status: 200,
+        headers,
+        body: Body::whole(body.as_bytes().to_vec()),
+        ..Response::default()
+    };
     Exchange {
         id: ExchangeId { connection: 1, ordinal: 0 },
         client: "10.0.0.9:40112".parse().unwrap(),
@@ -123,7 +141,12 @@ fn message(kind: &str, body: &str, header: Option<(&str, &str)>) -> Exchange {
         protocol: "http/1".to_owned(),
         completeness: Completeness::Complete,
         request: None,
-        response: Some(TimedResponse { at: Timestamp::default(), first_byte_ns: Some(1), last_byte_ns: Some(1), message }),
+        response: Some(TimedResponse {
+            at: Timestamp::default(),
+            first_byte_ns: Some(1),
+            last_byte_ns: Some(1),
+            message,
+        }),
         interim: vec![],
         opened_at: None,
         handshake_ns: None,

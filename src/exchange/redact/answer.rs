@@ -1,9 +1,9 @@
-//! Takes secrets out of the answers that v2 gives to recorded requests, so that they compare with v1's, which were redacted when
-//! they were recorded.
+//! Takes secrets out of the answers that v2 gives to recorded requests, so that they compare with
+//! v1's, which were redacted when they were recorded.
 //!
-//! A request of a redacted recording holds tokens where it held secrets, and v2 has seen nothing else: what it repeats of them is
-//! a token already and stays one. Everything else in its answer is a value of its own, and gets the token that v1's has if
-//! the values are equal.
+//! A request of a redacted recording holds tokens where it held secrets, and v2 has seen nothing
+//! else: what it repeats of them is a token already and stays one. Everything else in its answer is
+//! a value of its own, and gets the token that v1's has if the values are equal.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -13,8 +13,8 @@ use super::apply::{Pass, Redactor};
 use crate::http::{Headers, Request, Response};
 use crate::limits;
 
-/// A token of this length is known in the answer to any request; a shorter one only in the answer to the request that had it, as
-/// among many short values some would be equal by chance.
+/// A token of this length is known in the answer to any request; a shorter one only in the answer
+/// to the request that had it, as among many short values some would be equal by chance.
 const SHORTEST_KNOWN: usize = 8;
 
 /// Tokens that requests of a redacted recording hold: v2 may have kept them, and show them later.
@@ -54,9 +54,11 @@ impl Known {
 pub struct Asked<'a> {
     /// The request as it was sent, where it is known.
     pub request: Option<&'a Request>,
-    /// Names of its fields that were not recorded but given by who replays: their values are no tokens.
+    /// Names of its fields that were not recorded but given by who replays: their values are no
+    /// tokens.
     pub given: &'a [String],
-    /// The tokens of all requests, where the recording is redacted; none where requests hold their secrets.
+    /// The tokens of all requests, where the recording is redacted; none where requests hold their
+    /// secrets.
     pub known: Option<&'a Known>,
 }
 
@@ -69,12 +71,15 @@ impl Redactor {
         pass.tokens.iter().for_each(|token| known.add(token));
     }
 
-    /// Redacts an answer; answers how many places were changed. `is_whole` is false for one that broke off.
+    /// Redacts an answer; answers how many places were changed. `is_whole` is false for one that
+    /// broke off.
     pub fn answer(&self, asked: Asked<'_>, response: &mut Response, is_whole: bool) -> usize {
         let mut pass = Pass::new(self, asked.known);
         if let Some(request) = asked.request {
             let mut request = request.clone();
-            let is_given = |name: &[u8]| asked.given.iter().any(|given| name.eq_ignore_ascii_case(given.as_bytes()));
+            let is_given = |name: &[u8]| {
+                asked.given.iter().any(|given| name.eq_ignore_ascii_case(given.as_bytes()))
+            };
             let (mut given, recorded): (Headers, Headers) = {
                 let fields = request.headers.iter();
                 (

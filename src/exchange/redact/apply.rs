@@ -1,9 +1,11 @@
 //! Takes secrets out of exchanges, so that recordings may leave the node.
 //!
-//! Two passes over each exchange: the first finds secrets by the rules, where they stand and by their look, and puts tokens in
-//! their place; the second looks for the same secrets everywhere else in the exchange, also percent-encoded and in base64, so that
-//! what a request sends and the answer repeats has the same token. Tokens depend on the secret and the key alone, so the result
-//! does not depend on order or threads. Fails closed: a body that cannot be decoded cannot be searched, and is left out.
+//! Two passes over each exchange: the first finds secrets by the rules, where they stand and by
+//! their look, and puts tokens in their place; the second looks for the same secrets everywhere
+//! else in the exchange, also percent-encoded and in base64, so that what a request sends and the
+//! answer repeats has the same token. Tokens depend on the secret and the key alone, so the result
+//! does not depend on order or threads. Fails closed: a body that cannot be decoded cannot be
+//! searched, and is left out.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -23,12 +25,13 @@ use crate::exchange::{Completeness, Exchange};
 use crate::http::{Body, Headers, Request, Response, content};
 use crate::limits;
 
-/// Shortest secret that is looked for where no rule says that there is one; shorter ones are found by chance.
+/// Shortest secret that is looked for where no rule says that there is one; shorter ones are found
+/// by chance.
 const SHORTEST_REPEATED: usize = 6;
 /// Most secrets of one exchange that are looked for again.
 const MOST_REPEATED: usize = 256;
-/// How much is left out before the place where a body was cut, in bytes: a secret that the cut goes through is not known by its
-/// look any more, and longer ones than this are rare.
+/// How much is left out before the place where a body was cut, in bytes: a secret that the cut goes
+/// through is not known by its look any more, and longer ones than this are rare.
 const UNSURE_BYTES: usize = 16 << 10;
 /// Headers that carry a digest of the body, which is another one now.
 const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
@@ -90,9 +93,12 @@ impl Redactor {
         let mut pass = Pass::new(self, None);
         let request_is_cut = exchange.completeness == Completeness::RequestDamaged;
         let response_is_cut = exchange.completeness != Completeness::Complete;
-        let request_body = exchange.request.as_mut().map(|request| pass.request(&mut request.message));
+        let request_body =
+            exchange.request.as_mut().map(|request| pass.request(&mut request.message));
         let responses = exchange.response.iter_mut().chain(&mut exchange.interim);
-        let bodies: Vec<_> = responses.map(|response| pass.response(&mut response.message, response_is_cut)).collect();
+        let bodies: Vec<_> = responses
+            .map(|response| pass.response(&mut response.message, response_is_cut))
+            .collect();
         let repeated = pass.repeated();
         let mut undecoded = false;
         if let (Some(request), Some(searched)) = (&mut exchange.request, request_body) {
@@ -103,12 +109,24 @@ impl Redactor {
             pass.headers_again(&repeated, &mut message.headers);
             pass.headers_again(&repeated, &mut message.trailers);
             let (headers, trailers) = (&mut message.headers, &mut message.trailers);
-            undecoded |= pass.finish(&repeated, searched, &mut message.body, headers, trailers, request_is_cut);
-            // What was kept of the wire's form holds the secrets too; the sizes of chunks hold none.
-            message.verbatim = message.verbatim.take().and_then(|verbatim| verbatim.sizes_of(message.body.length));
+            undecoded |= pass.finish(
+                &repeated,
+                searched,
+                &mut message.body,
+                headers,
+                trailers,
+                request_is_cut,
+            );
+            // What was kept of the wire's form holds the secrets too; the sizes of chunks hold
+            // none.
+            message.verbatim =
+                message.verbatim.take().and_then(|verbatim| verbatim.sizes_of(message.body.length));
         }
-        for (response, searched) in exchange.response.iter_mut().chain(&mut exchange.interim).zip(bodies) {
-            undecoded |= pass.finish_response(&repeated, searched, &mut response.message, response_is_cut);
+        for (response, searched) in
+            exchange.response.iter_mut().chain(&mut exchange.interim).zip(bodies)
+        {
+            undecoded |=
+                pass.finish_response(&repeated, searched, &mut response.message, response_is_cut);
         }
         if undecoded {
             exchange.marks.push("body left out by redaction: it cannot be decoded".to_owned());
@@ -179,7 +197,10 @@ impl Hide for Pass<'_> {
         }
         for pattern in &self.rules.patterns {
             for captures in pattern.captures_iter(&view.bytes) {
-                let group = captures.get(1).or_else(|| captures.get(0)).expect("the whole match is always there");
+                let group = captures
+                    .get(1)
+                    .or_else(|| captures.get(0))
+                    .expect("the whole match is always there");
                 if !group.is_empty() {
                     ranges.push((group.range(), Shape::Named));
                 }
@@ -207,15 +228,18 @@ impl Hide for Pass<'_> {
     }
 
     fn holds_parts(&self, source: &[u8]) -> bool {
-        !self.rules.patterns.is_empty() || (self.rules.defaults && !shapes::find(source, true).is_empty())
+        !self.rules.patterns.is_empty()
+            || (self.rules.defaults && !shapes::find(source, true).is_empty())
     }
 
     fn is_parameter(&self, name: &str) -> bool {
-        (self.rules.defaults && names::is_secret_parameter(name)) || self.rules.query.iter().any(|rule| rule.matches(name))
+        (self.rules.defaults && names::is_secret_parameter(name))
+            || self.rules.query.iter().any(|rule| rule.matches(name))
     }
 
     fn is_form_field(&self, name: &str) -> bool {
-        (self.rules.defaults && names::is_secret_field(name)) || self.rules.form.iter().any(|rule| rule.matches(name))
+        (self.rules.defaults && names::is_secret_field(name))
+            || self.rules.form.iter().any(|rule| rule.matches(name))
     }
 
     fn is_field(&self, name: &str) -> bool {
@@ -233,7 +257,14 @@ impl Hide for Pass<'_> {
 
 impl<'a> Pass<'a> {
     pub(super) const fn new(rules: &'a Redactor, known: Option<&'a Known>) -> Self {
-        Self { rules, found: Vec::new(), changes: 0, reads_tokens: false, tokens: Vec::new(), known }
+        Self {
+            rules,
+            found: Vec::new(),
+            changes: 0,
+            reads_tokens: false,
+            tokens: Vec::new(),
+            known,
+        }
     }
 
     /// The first pass over a request.
@@ -263,7 +294,14 @@ impl<'a> Pass<'a> {
     ) -> bool {
         self.headers_again(repeated, &mut message.headers);
         self.headers_again(repeated, &mut message.trailers);
-        self.finish(repeated, searched, &mut message.body, &mut message.headers, &mut message.trailers, is_cut)
+        self.finish(
+            repeated,
+            searched,
+            &mut message.body,
+            &mut message.headers,
+            &mut message.trailers,
+            is_cut,
+        )
     }
 
     /// The token for a secret; a token stays what it is.
@@ -282,9 +320,12 @@ impl<'a> Pass<'a> {
 
     fn remember(&mut self, secret: &[u8], token: Vec<u8>) {
         self.changes += 1;
-        let worth =
-            secret.len() >= SHORTEST_REPEATED && secret.iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
-        if worth && self.found.len() < MOST_REPEATED && !self.found.iter().any(|(known, _)| known == secret) {
+        let worth = secret.len() >= SHORTEST_REPEATED
+            && secret.iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+        if worth
+            && self.found.len() < MOST_REPEATED
+            && !self.found.iter().any(|(known, _)| known == secret)
+        {
             self.found.push((secret.to_vec(), token));
         }
     }
@@ -297,7 +338,10 @@ impl<'a> Pass<'a> {
             .inspect(|new| changed |= new.is_some())
             .collect();
         if changed {
-            let values = headers.iter().zip(&new).map(|((name, old), new)| (name, new.as_deref().unwrap_or(old)));
+            let values = headers
+                .iter()
+                .zip(&new)
+                .map(|((name, old), new)| (name, new.as_deref().unwrap_or(old)));
             *headers = values.collect();
         }
     }
@@ -306,7 +350,9 @@ impl<'a> Pass<'a> {
         let kind = names::header_secret(name);
         let named = self.rules.headers.iter().any(|rule| rule.matches(name));
         match kind {
-            Some(HeaderSecret::Credentials) if self.rules.defaults || named => self.credentials(value),
+            Some(HeaderSecret::Credentials) if self.rules.defaults || named => {
+                self.credentials(value)
+            }
             Some(HeaderSecret::Cookies) => self.cookies(value, named),
             Some(HeaderSecret::SetCookie) => {
                 let end = memchr::memchr(b';', value).unwrap_or(value.len());
@@ -322,15 +368,20 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// `scheme credentials`; user and password of the Basic scheme (RFC 7617) have the tokens that they have elsewhere.
+    /// `scheme credentials`; user and password of the Basic scheme (RFC 7617) have the tokens that
+    /// they have elsewhere.
     fn credentials(&mut self, value: &[u8]) -> Option<Vec<u8>> {
         let Some(space) = memchr::memchr(b' ', value).filter(|&at| at + 1 < value.len()) else {
             return self.whole(value, Encoding::Plain);
         };
         let (scheme, secret) = value.split_at(space + 1);
-        let basic =
-            scheme.trim_ascii().eq_ignore_ascii_case(b"basic").then(|| STANDARD.decode(secret.trim_ascii()).ok()).flatten();
-        let new = match basic.as_deref().and_then(|pair| Some((pair, memchr::memchr(b':', pair)?))) {
+        let basic = scheme
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"basic")
+            .then(|| STANDARD.decode(secret.trim_ascii()).ok())
+            .flatten();
+        let new = match basic.as_deref().and_then(|pair| Some((pair, memchr::memchr(b':', pair)?)))
+        {
             Some((pair, colon)) => {
                 let mut new = self.whole(&pair[..colon], Encoding::Plain).unwrap_or_default();
                 new.push(b':');
@@ -352,10 +403,14 @@ impl<'a> Pass<'a> {
             }
             let equals = memchr::memchr(b'=', pair).map_or(0, |at| at + 1);
             let (name, secret) = pair.split_at(equals);
-            let space = if equals == 0 { secret.len() - secret.trim_ascii_start().len() } else { 0 };
-            let cookie = String::from_utf8_lossy(name.trim_ascii().strip_suffix(b"=").unwrap_or(name)).into_owned();
+            let space =
+                if equals == 0 { secret.len() - secret.trim_ascii_start().len() } else { 0 };
+            let cookie =
+                String::from_utf8_lossy(name.trim_ascii().strip_suffix(b"=").unwrap_or(name))
+                    .into_owned();
             let rules = self.rules;
-            let all = named || rules.defaults || rules.cookies.iter().any(|rule| rule.matches(&cookie));
+            let all =
+                named || rules.defaults || rules.cookies.iter().any(|rule| rule.matches(&cookie));
             let new = if all {
                 self.whole(&secret[space..], Encoding::Percent)
             } else {
@@ -377,13 +432,19 @@ impl<'a> Pass<'a> {
         if coded && (is_cut || body.is_cut()) {
             return Searched::Undecodable;
         }
-        let decoded = match content::decode(&body.bytes, headers.all("content-encoding"), limits::BODY_BYTES) {
-            Ok(decoded) => decoded,
-            Err(_) => return Searched::Undecodable,
-        };
+        let decoded =
+            match content::decode(&body.bytes, headers.all("content-encoding"), limits::BODY_BYTES)
+            {
+                Ok(decoded) => decoded,
+                Err(_) => return Searched::Undecodable,
+            };
         let new = body::redact(self, headers.get("content-type").unwrap_or_default(), &decoded);
         let changed = new.is_some();
-        Searched::Content { content: new.or_else(|| coded.then(|| decoded.into_owned())), changed, coded }
+        Searched::Content {
+            content: new.or_else(|| coded.then(|| decoded.into_owned())),
+            changed,
+            coded,
+        }
     }
 
     /// The secrets that were found, in the forms in which they may be repeated, the longest first.
@@ -392,7 +453,9 @@ impl<'a> Pass<'a> {
         for (secret, token) in &self.found {
             let mut add = |form: &dyn Fn(&[u8]) -> Vec<u8>| {
                 let one = Repeated { secret: form(secret), token: form(token) };
-                if one.secret.len() >= SHORTEST_REPEATED && !repeated.iter().any(|known| known.secret == one.secret) {
+                if one.secret.len() >= SHORTEST_REPEATED
+                    && !repeated.iter().any(|known| known.secret == one.secret)
+                {
                     repeated.push(one);
                 }
             };
@@ -406,7 +469,8 @@ impl<'a> Pass<'a> {
         repeated
     }
 
-    /// `text` with all repeated secrets replaced, as they are, percent-encoded or escaped; none where there is none.
+    /// `text` with all repeated secrets replaced, as they are, percent-encoded or escaped; none
+    /// where there is none.
     pub(super) fn again(&mut self, repeated: &[Repeated], text: &[u8]) -> Option<Vec<u8>> {
         if repeated.is_empty() {
             return None;
@@ -420,10 +484,13 @@ impl<'a> Pass<'a> {
             let mut value: Option<Vec<u8>> = None;
             for one in repeated {
                 let mut from = 0;
-                while let Some(at) = memmem::find(&value.as_deref().unwrap_or(&view.bytes)[from..], &one.secret) {
+                while let Some(at) =
+                    memmem::find(&value.as_deref().unwrap_or(&view.bytes)[from..], &one.secret)
+                {
                     let range = from + at..from + at + one.secret.len();
                     from = range.end;
-                    value.get_or_insert_with(|| view.bytes.to_vec())[range].copy_from_slice(&one.token);
+                    value.get_or_insert_with(|| view.bytes.to_vec())[range]
+                        .copy_from_slice(&one.token);
                     self.changes += 1;
                 }
             }
@@ -436,14 +503,22 @@ impl<'a> Pass<'a> {
 
     fn headers_again(&mut self, repeated: &[Repeated], headers: &mut Headers) {
         let mut changed = false;
-        let values: Vec<Option<Vec<u8>>> =
-            headers.iter().map(|(_, value)| self.again(repeated, value)).inspect(|new| changed |= new.is_some()).collect();
+        let values: Vec<Option<Vec<u8>>> = headers
+            .iter()
+            .map(|(_, value)| self.again(repeated, value))
+            .inspect(|new| changed |= new.is_some())
+            .collect();
         if changed {
-            *headers = headers.iter().zip(&values).map(|((name, old), new)| (name, new.as_deref().unwrap_or(old))).collect();
+            *headers = headers
+                .iter()
+                .zip(&values)
+                .map(|((name, old), new)| (name, new.as_deref().unwrap_or(old)))
+                .collect();
         }
     }
 
-    /// Puts the body back, decoded where it was changed, with headers that fit it. Answers whether it had to be left out.
+    /// Puts the body back, decoded where it was changed, with headers that fit it. Answers whether
+    /// it had to be left out.
     pub(super) fn finish(
         &mut self,
         repeated: &[Repeated],
@@ -471,7 +546,8 @@ impl<'a> Pass<'a> {
             return false;
         };
         if is_cut {
-            // Its length stays: nothing of it was decoded, and tokens are as long as what they stand for.
+            // Its length stays: nothing of it was decoded, and tokens are as long as what they
+            // stand for.
             new.truncate(new.len().saturating_sub(UNSURE_BYTES));
         } else {
             body.length = new.len() as u64;
@@ -484,17 +560,28 @@ impl<'a> Pass<'a> {
                 .iter()
                 .filter(|(name, _)| {
                     let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-                    let stale = (coded && is("content-encoding")) || DIGESTS.iter().any(|digest| is(digest));
+                    let stale = (coded && is("content-encoding"))
+                        || DIGESTS.iter().any(|digest| is(digest));
                     !stale
                 })
-                .map(|(name, value)| (name, if name.eq_ignore_ascii_case(b"content-length") { length.as_bytes() } else { value }))
+                .map(|(name, value)| {
+                    (
+                        name,
+                        if name.eq_ignore_ascii_case(b"content-length") {
+                            length.as_bytes()
+                        } else {
+                            value
+                        },
+                    )
+                })
                 .collect();
         }
         false
     }
 }
 
-/// The part of a base64 text that `value` alone decides, where it stands `offset` bytes (modulo three) into what was encoded.
+/// The part of a base64 text that `value` alone decides, where it stands `offset` bytes (modulo
+/// three) into what was encoded.
 fn base64_inside(value: &[u8], offset: usize, url: bool) -> Vec<u8> {
     let mut padded = vec![0; offset];
     padded.extend_from_slice(value);

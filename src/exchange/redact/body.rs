@@ -1,4 +1,5 @@
-//! Secrets in bodies, by the body's form: JSON, forms, parts of a multipart body, XML and HTML, and any other text.
+//! Secrets in bodies, by the body's form: JSON, forms, parts of a multipart body, XML and HTML, and
+//! any other text.
 
 use std::ops::Range;
 
@@ -13,15 +14,22 @@ use super::view::{Encoding, View};
 /// Deepest nesting that paths are followed into; what is deeper belongs to the value at this depth.
 const DEPTH: usize = 128;
 
-/// The content with its secrets replaced; none where there are none. What its type does not say is told by its look.
+/// The content with its secrets replaced; none where there are none. What its type does not say is
+/// told by its look.
 pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) -> Option<Vec<u8>> {
     let kind = String::from_utf8_lossy(content_type).to_ascii_lowercase();
     if kind.contains("json") || Scanner::looks_like_json(content) {
         json(hide, content)
-    } else if kind.starts_with("application/x-www-form-urlencoded") || (kind.is_empty() && looks_like_form(content)) {
+    } else if kind.starts_with("application/x-www-form-urlencoded")
+        || (kind.is_empty() && looks_like_form(content))
+    {
         pairs(hide, content, Pairs::Form)
     } else if kind.starts_with("multipart/") {
-        multipart(hide, parameter(&String::from_utf8_lossy(content_type), "boundary")?.as_bytes(), content)
+        multipart(
+            hide,
+            parameter(&String::from_utf8_lossy(content_type), "boundary")?.as_bytes(),
+            content,
+        )
     } else if let Some(boundary) = own_boundary(content) {
         multipart(hide, boundary, content)
     } else if markup::looks_like_it(content) || kind.contains("xml") || kind.contains("html") {
@@ -34,7 +42,9 @@ pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) 
 /// One line of pairs.
 fn looks_like_form(content: &[u8]) -> bool {
     memchr::memchr(b'=', content).is_some()
-        && !content.iter().any(|byte| byte.is_ascii_whitespace() || matches!(byte, b'<' | b':' | b'?' | b';' | b'"'))
+        && !content.iter().any(|byte| {
+            byte.is_ascii_whitespace() || matches!(byte, b'<' | b':' | b'?' | b';' | b'"')
+        })
 }
 
 /// The boundary that a multipart body begins with.
@@ -43,7 +53,8 @@ fn own_boundary(content: &[u8]) -> Option<&[u8]> {
     let (boundary, rest) = first.split_at(memchr::memchr(b'\n', first)?);
     let boundary = boundary.trim_ascii_end();
     let part = rest[1..].get(..8)?;
-    (part.eq_ignore_ascii_case(b"content-") && !boundary.is_empty() && boundary.len() <= 70).then_some(boundary)
+    (part.eq_ignore_ascii_case(b"content-") && !boundary.is_empty() && boundary.len() <= 70)
+        .then_some(boundary)
 }
 
 /// Replacements in a text, in order.
@@ -152,7 +163,9 @@ fn json(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
                 }
                 odd |= !is_text && !matches!(scalar[0], b'-' | b'0'..=b'9');
                 let encoding = if is_text { Encoding::Json } else { Encoding::Bare };
-                let secret = std::mem::take(&mut named) || inside_secret || (has_paths && hide.is_path(&steps));
+                let secret = std::mem::take(&mut named)
+                    || inside_secret
+                    || (has_paths && hide.is_path(&steps));
                 let new = if secret {
                     hide.whole(scalar, encoding)
                 } else if holds_parts || memchr::memchr(b'\\', scalar).is_some() {
@@ -181,7 +194,9 @@ fn multipart(hide: &mut impl Hide, boundary: &[u8], content: &[u8]) -> Option<Ve
         let part = &content[from..to.max(from)];
         // Line ends are CR LF; where a text was joined from lines they are not.
         let ends: [&[u8]; 2] = [b"\r\n\r\n", b"\n\n"];
-        let Some((head, blank)) = ends.iter().filter_map(|end| Some((memmem::find(part, end)?, end.len()))).min() else {
+        let Some((head, blank)) =
+            ends.iter().filter_map(|end| Some((memmem::find(part, end)?, end.len()))).min()
+        else {
             continue;
         };
         let mut value = from + head + blank..to;
@@ -203,7 +218,9 @@ fn multipart(hide: &mut impl Hide, boundary: &[u8], content: &[u8]) -> Option<Ve
         } else {
             // Not again into parts of parts, which would let a hostile body nest without end.
             match kind {
-                Some(kind) if !kind.to_ascii_lowercase().starts_with("multipart/") => redact(hide, kind.as_bytes(), text),
+                Some(kind) if !kind.to_ascii_lowercase().starts_with("multipart/") => {
+                    redact(hide, kind.as_bytes(), text)
+                }
                 _ => hide.parts(text, Encoding::Plain),
             }
         };

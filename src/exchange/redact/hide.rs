@@ -1,5 +1,6 @@
-//! Where secrets stand in targets and forms, for both that hide them: the masker for readers and the redactor for recordings.
-//! Since both walk by the same steps, neither can see a secret that the other does not.
+//! Where secrets stand in targets and forms, for both that hide them: the masker for readers and
+//! the redactor for recordings. Since both walk by the same steps, neither can see a secret that
+//! the other does not.
 
 use super::names;
 use super::rules::Step;
@@ -13,7 +14,8 @@ pub(super) trait Hide {
     /// The value with the secrets replaced that are known by their look; none where there is none.
     fn parts(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>>;
 
-    /// Whether `source` holds anything that [`Self::parts`] would replace; cheaper than looking at each value in it.
+    /// Whether `source` holds anything that [`Self::parts`] would replace; cheaper than looking at
+    /// each value in it.
     fn holds_parts(&self, source: &[u8]) -> bool;
 
     /// Whether a member of JSON, an element or attribute of XML is secret by its name.
@@ -51,16 +53,18 @@ pub(super) enum Pairs {
     Form,
 }
 
-/// Whether a value is nothing but a URL or a target with parameters; in any other text they are found by their look.
+/// Whether a value is nothing but a URL or a target with parameters; in any other text they are
+/// found by their look.
 pub(super) fn is_url(value: &[u8]) -> bool {
     let inside = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'>' | b'"');
     memchr::memchr2(b'?', b'#', value).is_some()
-        && (matches!(value.first(), Some(b'/' | b'?' | b'#' | b'.')) || memchr::memmem::find(value, b"://").is_some())
+        && (matches!(value.first(), Some(b'/' | b'?' | b'#' | b'.'))
+            || memchr::memmem::find(value, b"://").is_some())
         && !value.iter().any(inside)
 }
 
-/// A request target or URL: by the names in its query, and in its fragment, where OAuth's implicit flow puts tokens (RFC 6749
-/// §4.2.2); by the look of what stands elsewhere.
+/// A request target or URL: by the names in its query, and in its fragment, where OAuth's implicit
+/// flow puts tokens (RFC 6749 §4.2.2); by the look of what stands elsewhere.
 pub(super) fn target(hide: &mut impl Hide, target: &[u8]) -> Option<Vec<u8>> {
     let (rest, fragment) = cut(target, b'#');
     let (path, query) = cut(rest, b'?');
@@ -69,9 +73,16 @@ pub(super) fn target(hide: &mut impl Hide, target: &[u8]) -> Option<Vec<u8>> {
     let new_fragment = fragment.and_then(|fragment| match cut(fragment, b'?') {
         // Routes of pages: `#/callback?access_token=…`.
         (before, Some(after)) => {
-            let (new_before, new_after) = (hide.parts(before, Encoding::Percent), pairs(hide, after, Pairs::Query));
-            (new_before.is_some() || new_after.is_some())
-                .then(|| [new_before.as_deref().unwrap_or(before), b"?", new_after.as_deref().unwrap_or(after)].concat())
+            let (new_before, new_after) =
+                (hide.parts(before, Encoding::Percent), pairs(hide, after, Pairs::Query));
+            (new_before.is_some() || new_after.is_some()).then(|| {
+                [
+                    new_before.as_deref().unwrap_or(before),
+                    b"?",
+                    new_after.as_deref().unwrap_or(after),
+                ]
+                .concat()
+            })
         }
         _ => pairs(hide, fragment, Pairs::Query),
     });
@@ -116,7 +127,11 @@ pub(super) fn pairs(hide: &mut impl Hide, form: &[u8], kind: Pairs) -> Option<Ve
             Pairs::Query => hide.is_parameter(&decoded),
             Pairs::Form => hide.is_form_field(&decoded),
         };
-        let new = if secret { hide.whole(value, Encoding::Form) } else { hide.parts(value, Encoding::Form) };
+        let new = if secret {
+            hide.whole(value, Encoding::Form)
+        } else {
+            hide.parts(value, Encoding::Form)
+        };
         changed |= new.is_some();
         out.extend_from_slice(name);
         out.push(b'=');

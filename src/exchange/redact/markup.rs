@@ -1,5 +1,6 @@
-//! Secrets in HTML and XML: everything below an element of a secret's name, attributes of one, inputs of forms, and what is
-//! known by its look. Reads tags, not documents, so that damaged and cut ones are searched too.
+//! Secrets in HTML and XML: everything below an element of a secret's name, attributes of one,
+//! inputs of forms, and what is known by its look. Reads tags, not documents, so that damaged and
+//! cut ones are searched too.
 
 use std::ops::Range;
 
@@ -9,8 +10,11 @@ use super::view::Encoding;
 
 /// Whether there is a tag in it.
 pub(super) fn looks_like_it(content: &[u8]) -> bool {
-    memchr::memchr_iter(b'<', content)
-        .any(|at| content.get(at + 1).is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, b'/' | b'!' | b'?')))
+    memchr::memchr_iter(b'<', content).any(|at| {
+        content
+            .get(at + 1)
+            .is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, b'/' | b'!' | b'?'))
+    })
 }
 
 /// The content with its secrets replaced; none where there are none.
@@ -34,13 +38,15 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
         if open == content.len() {
             return edits.finish();
         }
-        let close = memchr::memchr(b'>', &content[open..]).map_or(content.len(), |found| open + found);
+        let close =
+            memchr::memchr(b'>', &content[open..]).map_or(content.len(), |found| open + found);
         let tag = open + 1..close;
         at = (close + 1).min(content.len());
         if let Some(end) = content[tag.clone()].strip_prefix(b"![CDATA[") {
             // Text, which ends with `]]>` and not with the first `>`.
             let start = tag.end - end.len();
-            let end = memchr::memmem::find(&content[start..], b"]]>").map_or(content.len(), |found| start + found);
+            let end = memchr::memmem::find(&content[start..], b"]]>")
+                .map_or(content.len(), |found| start + found);
             let new = match inside {
                 Some(_) => hide.whole(&content[start..end], Encoding::Plain),
                 None => hide.parts(&content[start..end], Encoding::Plain),
@@ -49,12 +55,16 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
             at = (end + 3).min(content.len());
             continue;
         }
-        let name_end = content[tag.clone()].iter().position(|byte| byte.is_ascii_whitespace() || *byte == b'/');
+        let name_end = content[tag.clone()]
+            .iter()
+            .position(|byte| byte.is_ascii_whitespace() || *byte == b'/');
         let closes = content.get(tag.start) == Some(&b'/');
         if closes {
             let name = content[tag.start + 1..tag.end].trim_ascii();
             inside = match inside {
-                Some((open, depth)) if open.eq_ignore_ascii_case(name) => (depth > 1).then(|| (open, depth - 1)),
+                Some((open, depth)) if open.eq_ignore_ascii_case(name) => {
+                    (depth > 1).then(|| (open, depth - 1))
+                }
                 other => other,
             };
             continue;
@@ -69,7 +79,13 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
             continue;
         }
         let secret = hide.is_field(local(name));
-        attributes(hide, content, tag.start + name.len()..tag.end, (inside.is_some() || secret, holds_parts), &mut edits);
+        attributes(
+            hide,
+            content,
+            tag.start + name.len()..tag.end,
+            (inside.is_some() || secret, holds_parts),
+            &mut edits,
+        );
         let is_empty = content[tag.clone()].ends_with(b"/");
         match &mut inside {
             Some((open, depth)) if open.eq_ignore_ascii_case(name) && !is_empty => *depth += 1,
@@ -97,17 +113,26 @@ fn attributes(
     let mut at = range.start;
     while let Some(equals) = memchr::memchr(b'=', &content[at..range.end]).map(|found| at + found) {
         let name = content[at..equals].trim_ascii_end();
-        let name = &name[name.iter().rposition(|byte| byte.is_ascii_whitespace()).map_or(0, |found| found + 1)..];
-        let blanks = content[equals + 1..range.end].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let name = &name[name
+            .iter()
+            .rposition(|byte| byte.is_ascii_whitespace())
+            .map_or(0, |found| found + 1)..];
+        let blanks = content[equals + 1..range.end]
+            .iter()
+            .take_while(|byte| byte.is_ascii_whitespace())
+            .count();
         let from = equals + 1 + blanks;
-        let quote = content[from..range.end].first().copied().filter(|byte| matches!(byte, b'"' | b'\''));
+        let quote =
+            content[from..range.end].first().copied().filter(|byte| matches!(byte, b'"' | b'\''));
         let value = match quote {
             Some(quote) => {
                 let from = from + 1;
-                from..memchr::memchr(quote, &content[from..range.end]).map_or(range.end, |found| from + found)
+                from..memchr::memchr(quote, &content[from..range.end])
+                    .map_or(range.end, |found| from + found)
             }
             None => {
-                let end = content[from..range.end].iter().position(|byte| byte.is_ascii_whitespace());
+                let end =
+                    content[from..range.end].iter().position(|byte| byte.is_ascii_whitespace());
                 from..end.map_or(range.end, |found| from + found)
             }
         };
@@ -118,7 +143,9 @@ fn attributes(
     let field = found
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case(b"name") || name.eq_ignore_ascii_case(b"id"))
-        .any(|(_, value)| std::str::from_utf8(&content[value.clone()]).is_ok_and(|name| hide.is_form_field(name)));
+        .any(|(_, value)| {
+            std::str::from_utf8(&content[value.clone()]).is_ok_and(|name| hide.is_form_field(name))
+        });
     for (name, value) in found {
         let is_value = name.eq_ignore_ascii_case(b"value") || name.eq_ignore_ascii_case(b"content");
         let is_namespace = name.starts_with(b"xmlns");

@@ -1,7 +1,8 @@
 //! Hides secrets in what people read: reports, tables, differences, logs.
 //!
-//! A secret becomes `‹masked:3f2a91›`, a short hash under a key that is drawn anew for each run: equal secrets stay equal
-//! and different ones different, which is all that a comparison needs, and nothing can be looked up.
+//! A secret becomes `‹masked:3f2a91›`, a short hash under a key that is drawn anew for each run:
+//! equal secrets stay equal and different ones different, which is all that a comparison needs, and
+//! nothing can be looked up.
 
 use std::borrow::Cow;
 
@@ -55,7 +56,8 @@ impl Masker {
         }
     }
 
-    /// A header's value with its secrets masked; scheme, cookie names and cookie attributes are kept.
+    /// A header's value with its secrets masked; scheme, cookie names and cookie attributes are
+    /// kept.
     pub fn header<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
         if self.is_off() {
             return Cow::Borrowed(value);
@@ -64,10 +66,14 @@ impl Masker {
             None => self.value(value),
             Some(HeaderSecret::Whole) => self.secret(value),
             Some(HeaderSecret::Credentials) => match value.trim_start().split_once(' ') {
-                Some((scheme, credentials)) => Cow::Owned(format!("{scheme} {}", self.secret(credentials.trim_start()))),
+                Some((scheme, credentials)) => {
+                    Cow::Owned(format!("{scheme} {}", self.secret(credentials.trim_start())))
+                }
                 None => self.secret(value),
             },
-            Some(HeaderSecret::Cookies) => Cow::Owned(value.split(';').map(|pair| self.pair(pair)).collect::<Vec<_>>().join(";")),
+            Some(HeaderSecret::Cookies) => Cow::Owned(
+                value.split(';').map(|pair| self.pair(pair)).collect::<Vec<_>>().join(";"),
+            ),
             Some(HeaderSecret::SetCookie) => {
                 let (cookie, attributes) = value.split_at(value.find(';').unwrap_or(value.len()));
                 Cow::Owned(format!("{}{attributes}", self.pair(cookie)))
@@ -85,7 +91,8 @@ impl Masker {
         }
     }
 
-    /// A request target or URL with the secrets of its query masked, and such as are known by their look elsewhere in it.
+    /// A request target or URL with the secrets of its query masked, and such as are known by their
+    /// look elsewhere in it.
     pub fn target<'a>(&self, target: &'a str) -> Cow<'a, str> {
         if self.is_off() {
             return Cow::Borrowed(target);
@@ -93,14 +100,18 @@ impl Masker {
         masked(target, hide::target(&mut &*self, target.as_bytes()))
     }
 
-    /// The value of a JSON or form field of this name: masked whole where the name is a secret's (`true`, `false` and `null`
-    /// are not), else where it holds something that looks like one.
+    /// The value of a JSON or form field of this name: masked whole where the name is a secret's
+    /// (`true`, `false` and `null` are not), else where it holds something that looks like one.
     pub fn field<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
         self.below([name], value)
     }
 
     /// The value of a field below others: what stands anywhere below a secret's name is secret.
-    pub fn below<'a, 'n>(&self, names: impl IntoIterator<Item = &'n str>, value: &'a str) -> Cow<'a, str> {
+    pub fn below<'a, 'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+        value: &'a str,
+    ) -> Cow<'a, str> {
         if self.is_off() {
             return Cow::Borrowed(value);
         }
@@ -115,16 +126,20 @@ impl Masker {
         !self.is_off() && names.into_iter().any(names::is_secret_field)
     }
 
-    /// The value at a place that is written as a path, as `$.user.keys[0]` or `/user/@key`: see [`Self::below`].
+    /// The value at a place that is written as a path, as `$.user.keys[0]` or `/user/@key`: see
+    /// [`Self::below`].
     pub fn place<'a>(&self, place: &str, value: &'a str) -> Cow<'a, str> {
-        match self.below(place.split(['.', '/', '@', '[', ']', '\'', ':', ' ']).filter(|name| !name.is_empty()), value) {
+        match self.below(
+            place.split(['.', '/', '@', '[', ']', '\'', ':', ' ']).filter(|name| !name.is_empty()),
+            value,
+        ) {
             Cow::Borrowed(value) => self.text(value),
             masked => masked,
         }
     }
 
-    /// Any text, with the secrets masked that are known by their look: tokens, card numbers, passwords in URLs, values behind
-    /// names.
+    /// Any text, with the secrets masked that are known by their look: tokens, card numbers,
+    /// passwords in URLs, values behind names.
     pub fn value<'a>(&self, value: &'a str) -> Cow<'a, str> {
         if self.is_off() {
             return Cow::Borrowed(value);
@@ -135,8 +150,9 @@ impl Masker {
         masked(value, (&mut &*self).parts(value.as_bytes(), Encoding::Plain))
     }
 
-    /// A body, or a part of one, of a kind that is not known: as JSON where it looks so (by the names of its members, also
-    /// where it is cut), as a form, a multipart body or markup where it looks so, else as [`Self::value`].
+    /// A body, or a part of one, of a kind that is not known: as JSON where it looks so (by the
+    /// names of its members, also where it is cut), as a form, a multipart body or markup where it
+    /// looks so, else as [`Self::value`].
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.is_off() {
             return Cow::Borrowed(text);
@@ -147,7 +163,8 @@ impl Masker {
         masked(text, body::redact(&mut &*self, b"", text.as_bytes()))
     }
 
-    /// The lines of a text, masked as [`Self::text`] masks the whole: what a secret is may stand lines before it.
+    /// The lines of a text, masked as [`Self::text`] masks the whole: what a secret is may stand
+    /// lines before it.
     pub fn lines(&self, text: &str) -> Vec<String> {
         let owned = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
         if self.is_off() {
@@ -211,7 +228,9 @@ impl Hide for ByLine<'_> {
         }
         let line = |line: &[u8]| {
             let end = line.len() - usize::from(line.ends_with(b"\r"));
-            let mut out = (&mut &*self.0).whole(&line[..end], encoding).unwrap_or_else(|| line[..end].to_vec());
+            let mut out = (&mut &*self.0)
+                .whole(&line[..end], encoding)
+                .unwrap_or_else(|| line[..end].to_vec());
             out.extend_from_slice(&line[end..]);
             out
         };
@@ -240,15 +259,17 @@ impl Hide for ByLine<'_> {
 fn masked(text: &str, new: Option<Vec<u8>>) -> Cow<'_, str> {
     match new {
         None => Cow::Borrowed(text),
-        Some(new) => {
-            Cow::Owned(String::from_utf8(new).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-        }
+        Some(new) => Cow::Owned(
+            String::from_utf8(new)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        ),
     }
 }
 
 /// Whether a value is a mask already: what was masked for one file may be shown by another.
 fn is_mask(value: &[u8]) -> bool {
-    let inner = value.strip_prefix(MASK.as_bytes()).and_then(|rest| rest.strip_suffix("›".as_bytes()));
+    let inner =
+        value.strip_prefix(MASK.as_bytes()).and_then(|rest| rest.strip_suffix("›".as_bytes()));
     inner.is_some_and(|hash| hash.len() == 6 && hash.iter().all(u8::is_ascii_hexdigit))
 }
 
@@ -258,7 +279,10 @@ pub const MASK: &str = "‹masked:";
 /// A key of 32 bytes from the system's source of randomness.
 pub fn random_key() -> [u8; 32] {
     let mut key = [0; 32];
-    rustls::crypto::ring::default_provider().secure_random.fill(&mut key).expect("the system's source of randomness is there");
+    rustls::crypto::ring::default_provider()
+        .secure_random
+        .fill(&mut key)
+        .expect("the system's source of randomness is there");
     key
 }
 
@@ -278,10 +302,19 @@ mod tests {
         let token = masker.secret("s3cret");
         assert!(token.starts_with("‹masked:") && token.chars().count() == 15, "{token}");
         assert_eq!(masker.header("Authorization", "Bearer s3cret"), format!("Bearer {token}"));
-        assert_eq!(masker.header("cookie", "a=s3cret; b=; flag"), format!("a={token}; b=; {}", masker.secret("flag")));
-        assert_eq!(masker.header("Set-Cookie", "sid=s3cret; Path=/; HttpOnly"), format!("sid={token}; Path=/; HttpOnly"));
+        assert_eq!(
+            masker.header("cookie", "a=s3cret; b=; flag"),
+            format!("a={token}; b=; {}", masker.secret("flag"))
+        );
+        assert_eq!(
+            masker.header("Set-Cookie", "sid=s3cret; Path=/; HttpOnly"),
+            format!("sid={token}; Path=/; HttpOnly")
+        );
         assert_eq!(masker.header("X-Api-Key", "s3cret"), token);
-        assert_eq!(masker.header("X-Forwarded-Proof", &format!("t {JWT}")), format!("t {}", masker.secret(JWT)));
+        assert_eq!(
+            masker.header("X-Forwarded-Proof", &format!("t {JWT}")),
+            format!("t {}", masker.secret(JWT))
+        );
         assert!(matches!(masker.header("Content-Type", "text/html"), Cow::Borrowed("text/html")));
     }
 
@@ -292,7 +325,10 @@ mod tests {
         assert_eq!(masker.target("/x?q=1&token=a%20b%2Fc&z"), format!("/x?q=1&token={mask}&z"));
         assert_eq!(masker.target("/x?key=a+b/c"), format!("/x?key={mask}"));
         assert_eq!(masker.text("user=joe&password=a+b%2fc"), format!("user=joe&password={mask}"));
-        assert_eq!(masker.text(r#"{"user": "joe", "password": "a b/c"}"#), format!(r#"{{"user": "joe", "password": "{mask}"}}"#));
+        assert_eq!(
+            masker.text(r#"{"user": "joe", "password": "a b/c"}"#),
+            format!(r#"{{"user": "joe", "password": "{mask}"}}"#)
+        );
         assert_ne!(masker.secret("a b/d"), mask);
         assert_ne!(Masker::new(b"another key").secret("a b/c"), mask);
         assert_ne!(Masker::random().secret("a b/c"), Masker::random().secret("a b/c"));
@@ -303,11 +339,21 @@ mod tests {
         let masker = masker();
         let (one, two) = (masker.secret("1").into_owned(), masker.secret("two").into_owned());
         assert_eq!(
-            masker.text(r#"{"credentials":{"a":"two","n":1,"ok":true},"token":null,"pin": 1,"x":"two"}"#),
-            format!(r#"{{"credentials":{{"a":"{two}","n":"{one}","ok":true}},"token":null,"pin": "{one}","x":"two"}}"#)
+            masker.text(
+                r#"{"credentials":{"a":"two","n":1,"ok":true},"token":null,"pin": 1,"x":"two"}"#
+            ),
+            format!(
+                r#"{{"credentials":{{"a":"{two}","n":"{one}","ok":true}},"token":null,"pin": "{one}","x":"two"}}"#
+            )
         );
         assert_eq!(masker.text(r#"{"secret":"two"#), format!(r#"{{"secret":"{two}"#));
-        assert_eq!(masker.text(&format!(r#"["{JWT}", "4111 1111 1111 1111", 4111111111111111]"#)).matches("‹masked:").count(), 3);
+        assert_eq!(
+            masker
+                .text(&format!(r#"["{JWT}", "4111 1111 1111 1111", 4111111111111111]"#))
+                .matches("‹masked:")
+                .count(),
+            3
+        );
         assert!(matches!(masker.text(r#"{"name":"x"}"#), Cow::Borrowed(_)));
     }
 

@@ -1,9 +1,11 @@
-//! Secrets: how they are recognised, how they are hidden from readers, and how they are taken out of recordings.
+//! Secrets: how they are recognised, how they are hidden from readers, and how they are taken out
+//! of recordings.
 //!
-//! [`names`] knows which headers, fields and parameters hold a secret, [`shapes`] finds secrets by their look anywhere in a
-//! text (tokens, card numbers, what stands behind a secret's name). [`Masker`] replaces both by a short keyed hash in reports, logs and differences. [`Redactor`]
-//! replaces them in exchanges, by rules, with tokens of the same length and kind, so that what is recorded can still be
-//! replayed, joined and compared.
+//! [`names`] knows which headers, fields and parameters hold a secret, [`shapes`] finds secrets by
+//! their look anywhere in a text (tokens, card numbers, what stands behind a secret's name).
+//! [`Masker`] replaces both by a short keyed hash in reports, logs and differences. [`Redactor`]
+//! replaces them in exchanges, by rules, with tokens of the same length and kind, so that what is
+//! recorded can still be replayed, joined and compared.
 
 #[cfg(test)]
 mod agreement;

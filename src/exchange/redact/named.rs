@@ -1,5 +1,6 @@
-//! Secrets in a text that stand behind a name: `password=…`, `"token": "…"`, lines of headers (`Authorization: Bearer …`,
-//! `Cookie: …`), parameters of URLs, and credentials behind the scheme that they are for (`Bearer …`, `Basic …`).
+//! Secrets in a text that stand behind a name: `password=…`, `"token": "…"`, lines of headers
+//! (`Authorization: Bearer …`, `Cookie: …`), parameters of URLs, and credentials behind the scheme
+//! that they are for (`Bearer …`, `Basic …`).
 //!
 //! A text has no grammar, so where a value ends is a guess, which errs on the longer side.
 
@@ -27,10 +28,12 @@ pub(super) fn find(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
 }
 
 static SCHEMES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i-u)\b(?:bearer|basic)(?:[ \t]+|%20|\+)([A-Za-z0-9+/_~.-]{6,}=*)").expect("the expression is well-formed")
+    Regex::new(r"(?i-u)\b(?:bearer|basic)(?:[ \t]+|%20|\+)([A-Za-z0-9+/_~.-]{6,}=*)")
+        .expect("the expression is well-formed")
 });
 
-/// Credentials behind their scheme (RFC 6750 §2.1, RFC 7617 §2): what is no word of a sentence, and no parameter of a challenge.
+/// Credentials behind their scheme (RFC 6750 §2.1, RFC 7617 §2): what is no word of a sentence, and
+/// no parameter of a challenge.
 fn schemes(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
     if text.len() < 12 {
         return;
@@ -38,9 +41,12 @@ fn schemes(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
     for captures in SCHEMES.captures_iter(text) {
         let credentials = captures.get(1).expect("the group is in every match");
         let bytes = credentials.as_bytes();
-        let is_word = bytes.len() < 20 && bytes[1..].iter().all(|byte| byte.is_ascii_lowercase() || b"./-=".contains(byte));
+        let is_word = bytes.len() < 20
+            && bytes[1..].iter().all(|byte| byte.is_ascii_lowercase() || b"./-=".contains(byte));
         let is_parameter = bytes.ends_with(b"=")
-            && text.get(credentials.end()).is_some_and(|&next| next == b'"' || next.is_ascii_alphanumeric());
+            && text
+                .get(credentials.end())
+                .is_some_and(|&next| next == b'"' || next.is_ascii_alphanumeric());
         if !is_word && !is_parameter {
             found.push((credentials.range(), Shape::Named));
         }
@@ -51,7 +57,8 @@ const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// What stands behind the `=` or `:` at `at`, where the name before it is a secret's. Answers where the pair ends.
+/// What stands behind the `=` or `:` at `at`, where the name before it is a secret's. Answers where
+/// the pair ends.
 fn pair(text: &[u8], at: usize, found: &mut Vec<(Range<usize>, Shape)>) -> Option<usize> {
     let name = name_before(text, at)?;
     // Comparisons, arrows, paths of modules and schemes of URLs are no pairs.
@@ -72,29 +79,42 @@ fn pair(text: &[u8], at: usize, found: &mut Vec<(Range<usize>, Shape)>) -> Optio
     let decoded = View::new(&text[name.clone()], Encoding::Percent);
     let word = std::str::from_utf8(&decoded.bytes).ok()?;
     let header = if colon { names::header_secret(word) } else { None };
-    let secret =
-        header.is_some() || if of_url { names::is_secret_parameter(word) } else { names::is_secret_field(word) && !colon };
+    let secret = header.is_some()
+        || if of_url {
+            names::is_secret_parameter(word)
+        } else {
+            names::is_secret_field(word) && !colon
+        };
     if !secret {
         return None;
     }
     from += text[from..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     if of_url {
-        let end = from + ends(&text[from..], |byte| byte.is_ascii_whitespace() || b"\"'<>&#`\\".contains(&byte));
+        let end = from
+            + ends(&text[from..], |byte| {
+                byte.is_ascii_whitespace() || b"\"'<>&#`\\".contains(&byte)
+            });
         return put(text, from..end, Shape::Parameter, found);
     }
     if let Some(quoted) = quoted(text, from) {
         return put(text, quoted, Shape::Named, found);
     }
     // The line that the pair stands in, or what encloses it in quotes.
-    let enclosing = before.filter(|byte| matches!(byte, b'"' | b'\'') && text[name.end..at].trim_ascii().is_empty());
-    let line = from..from + ends(&text[from..], |byte| matches!(byte, b'\r' | b'\n' | b'<') || Some(byte) == enclosing);
+    let enclosing = before
+        .filter(|byte| matches!(byte, b'"' | b'\'') && text[name.end..at].trim_ascii().is_empty());
+    let line = from..from
+        + ends(&text[from..], |byte| {
+            matches!(byte, b'\r' | b'\n' | b'<') || Some(byte) == enclosing
+        });
     match header {
         Some(HeaderSecret::Credentials) => put(text, credentials(text, line), Shape::Named, found),
         Some(kind @ (HeaderSecret::Cookies | HeaderSecret::SetCookie)) => {
             cookies(text, line.clone(), kind, found);
             Some(line.end)
         }
-        Some(HeaderSecret::Whole) if begins_line(text, name.start) => put(text, line, Shape::Named, found),
+        Some(HeaderSecret::Whole) if begins_line(text, name.start) => {
+            put(text, line, Shape::Named, found)
+        }
         _ => {
             let end = from + word_length(&text[from..line.end]);
             // A call is code, not a value.
@@ -103,10 +123,18 @@ fn pair(text: &[u8], at: usize, found: &mut Vec<(Range<usize>, Shape)>) -> Optio
     }
 }
 
-fn put(text: &[u8], range: Range<usize>, shape: Shape, found: &mut Vec<(Range<usize>, Shape)>) -> Option<usize> {
+fn put(
+    text: &[u8],
+    range: Range<usize>,
+    shape: Shape,
+    found: &mut Vec<(Range<usize>, Shape)>,
+) -> Option<usize> {
     let value = text[range.clone()].trim_ascii_end();
     let range = range.start..range.start + value.len();
-    if !matches!(value, b"" | b"true" | b"false" | b"null" | b"undefined" | b"None" | b"none" | b"nil") {
+    if !matches!(
+        value,
+        b"" | b"true" | b"false" | b"null" | b"undefined" | b"None" | b"none" | b"nil"
+    ) {
         found.push((range.clone(), shape));
     }
     Some(range.end)
@@ -114,14 +142,16 @@ fn put(text: &[u8], range: Range<usize>, shape: Shape, found: &mut Vec<(Range<us
 
 /// The name in front of the `=` or `:` at `at`, without quotes around it.
 fn name_before(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let blanks = text[..at].iter().rev().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
+    let blanks =
+        text[..at].iter().rev().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     let mut end = at - blanks;
     if end > 0 && matches!(text[end - 1], b'"' | b'\'' | b'`') {
         end -= 1;
         end -= usize::from(end > 0 && text[end - 1] == b'\\');
     }
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]%".contains(&byte);
-    let length = text[..end].iter().rev().take(LONGEST_NAME).take_while(|&&byte| is_part(byte)).count();
+    let length =
+        text[..end].iter().rev().take(LONGEST_NAME).take_while(|&&byte| is_part(byte)).count();
     let mut start = end - length;
     // `%26` and `%3F` in front of a name are an encoded `&` and `?`, not of it.
     for mark in [b"%26", b"%3F", b"%3f", b"%23"] {
@@ -137,7 +167,8 @@ fn ends(text: &[u8], end: impl Fn(u8) -> bool) -> usize {
     text.iter().position(|&byte| end(byte)).unwrap_or(text.len())
 }
 
-/// What stands in quotes at `from`, which may be escaped ones; to the end where they are not closed.
+/// What stands in quotes at `from`, which may be escaped ones; to the end where they are not
+/// closed.
 fn quoted(text: &[u8], from: usize) -> Option<Range<usize>> {
     let escaped = text.get(from) == Some(&b'\\');
     let first = from + usize::from(escaped);
@@ -157,30 +188,44 @@ fn quoted(text: &[u8], from: usize) -> Option<Range<usize>> {
 
 /// Whether nothing but blanks or a mark of quotation stands before `start` in its line.
 fn begins_line(text: &[u8], start: usize) -> bool {
-    let before = text[..start].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'>' | b'-' | b'*'));
+    let before = text[..start]
+        .iter()
+        .rev()
+        .find(|byte| !matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'>' | b'-' | b'*'));
     before.is_none_or(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
-/// The credentials of an `Authorization` line: one word behind a scheme that has one, else all parameters.
+/// The credentials of an `Authorization` line: one word behind a scheme that has one, else all
+/// parameters.
 fn credentials(text: &[u8], line: Range<usize>) -> Range<usize> {
     /// Schemes whose credentials are one word (token68 of RFC 9110 §11.4, and usual ones).
-    const ONE_WORD: [&[u8]; 8] = [b"bearer", b"basic", b"token", b"apikey", b"api-key", b"dpop", b"negotiate", b"ntlm"];
+    const ONE_WORD: [&[u8]; 8] =
+        [b"bearer", b"basic", b"token", b"apikey", b"api-key", b"dpop", b"negotiate", b"ntlm"];
     let word = ends(&text[line.clone()], is_blank);
     let scheme = &text[line.start..line.start + word];
-    let blanks = text[line.start + word..line.end].iter().take_while(|&&byte| is_blank(byte)).count();
+    let blanks =
+        text[line.start + word..line.end].iter().take_while(|&&byte| is_blank(byte)).count();
     let from = line.start + word + blanks;
     if from >= line.end {
         return line.start..line.start + ends(scheme, |byte| matches!(byte, b'"' | b'\''));
     }
     if ONE_WORD.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-        from..from + ends(&text[from..line.end], |byte| is_blank(byte) || matches!(byte, b'"' | b'\'' | b','))
+        from..from
+            + ends(&text[from..line.end], |byte| {
+                is_blank(byte) || matches!(byte, b'"' | b'\'' | b',')
+            })
     } else {
         from..line.end
     }
 }
 
 /// The values of a line of cookies; of `Set-Cookie` the first pair is the cookie.
-fn cookies(text: &[u8], line: Range<usize>, kind: HeaderSecret, found: &mut Vec<(Range<usize>, Shape)>) {
+fn cookies(
+    text: &[u8],
+    line: Range<usize>,
+    kind: HeaderSecret,
+    found: &mut Vec<(Range<usize>, Shape)>,
+) {
     let mut from = line.start;
     for pair in text[line].split(|&byte| byte == b';') {
         let blanks = pair.iter().take_while(|&&byte| is_blank(byte)).count();
@@ -193,14 +238,18 @@ fn cookies(text: &[u8], line: Range<usize>, kind: HeaderSecret, found: &mut Vec<
     }
 }
 
-/// How long a bare value is: to a blank or a quote, or to a separator behind which another pair, or nothing more, comes.
+/// How long a bare value is: to a blank or a quote, or to a separator behind which another pair, or
+/// nothing more, comes.
 fn word_length(text: &[u8]) -> usize {
     for (at, &byte) in text.iter().enumerate() {
         let end = match byte {
             b'"' | b'\'' | b'`' | b'>' => true,
             _ if byte.is_ascii_whitespace() => true,
             b'(' => true,
-            b')' | b']' | b'}' => text[at + 1..].iter().all(|next| !next.is_ascii_alphanumeric()) || begins_pair(&text[at + 1..]),
+            b')' | b']' | b'}' => {
+                text[at + 1..].iter().all(|next| !next.is_ascii_alphanumeric())
+                    || begins_pair(&text[at + 1..])
+            }
             b',' | b';' | b'&' | b'|' => begins_pair(&text[at + 1..]),
             _ => false,
         };
@@ -213,11 +262,14 @@ fn word_length(text: &[u8]) -> usize {
 
 /// Whether `text` begins with white space, the name of another pair, or nothing.
 fn begins_pair(text: &[u8]) -> bool {
-    let name =
-        ends(&text[..text.len().min(LONGEST_NAME)], |byte| !(byte.is_ascii_alphanumeric() || b"_-.%[]\"'".contains(&byte)));
+    let name = ends(&text[..text.len().min(LONGEST_NAME)], |byte| {
+        !(byte.is_ascii_alphanumeric() || b"_-.%[]\"'".contains(&byte))
+    });
     match text.get(name) {
         None => text.is_empty(),
-        Some(next) if name == 0 => next.is_ascii_whitespace() || matches!(next, b'{' | b'}' | b')' | b']' | b',' | b';'),
+        Some(next) if name == 0 => {
+            next.is_ascii_whitespace() || matches!(next, b'{' | b'}' | b')' | b']' | b',' | b';')
+        }
         Some(next) => matches!(next, b'=' | b':'),
     }
 }
@@ -240,7 +292,10 @@ mod tests {
             ("Authorization: Bearer s3cret\npassword=hunter2\n", &["s3cret", "hunter2"][..]),
             ("sent 'authorization: Basic abc' and more", &["abc"]),
             ("Authorization: Bearer s3cret status=200", &["s3cret"]),
-            ("Authorization: Digest username=\"joe\", response=\"ab\"", &["username=\"joe\", response=\"ab\""]),
+            (
+                "Authorization: Digest username=\"joe\", response=\"ab\"",
+                &["username=\"joe\", response=\"ab\""],
+            ),
             ("Cookie: a=b; c=d\r\nHost: x", &["b", "d"]),
             ("Set-Cookie: sid=x; Path=/", &["x"]),
             ("X-Api-Key: a b\nHost: x", &["a b"]),

@@ -1,9 +1,10 @@
 //! Which headers, fields and query parameters hold a secret, by their name.
 //!
-//! A name is cut into words (`apiKey`, `api-key`, `API_KEY` are the same two words), so that `max_tokens` or `token_type`
-//! are told from `access_token`.
+//! A name is cut into words (`apiKey`, `api-key`, `API_KEY` are the same two words), so that
+//! `max_tokens` or `token_type` are told from `access_token`.
 
-/// Words that make a name secret wherever they stand in it, unless its last word is one of [`HARMLESS_ENDS`].
+/// Words that make a name secret wherever they stand in it, unless its last word is one of
+/// [`HARMLESS_ENDS`].
 const SECRET_WORDS: &[&str] = &[
     "apikey",
     "apikeys",
@@ -42,9 +43,19 @@ const SECRET_WORDS: &[&str] = &[
     "xsrf",
 ];
 
-/// What a secret's name ends with where its words are run together: `accesstoken`, `newpassword`, `jsessionid`.
-const SECRET_ENDS: &[&str] =
-    &["apikey", "passphrase", "passwd", "password", "privatekey", "secret", "secretkey", "sessionid", "token"];
+/// What a secret's name ends with where its words are run together: `accesstoken`, `newpassword`,
+/// `jsessionid`.
+const SECRET_ENDS: &[&str] = &[
+    "apikey",
+    "passphrase",
+    "passwd",
+    "password",
+    "privatekey",
+    "secret",
+    "secretkey",
+    "sessionid",
+    "token",
+];
 
 /// Whole names that are secret although their words are common.
 const SECRET_NAMES: &[&str] = &[
@@ -160,7 +171,8 @@ pub fn is_secret_field(name: &str) -> bool {
     let whole = words.concat();
     words.iter().any(|word| is_secret_word(word))
         || words.windows(2).any(|pair| {
-            let key = matches!(pair[1].as_str(), "key" | "keys") && KEY_KINDS.contains(&pair[0].as_str());
+            let key =
+                matches!(pair[1].as_str(), "key" | "keys") && KEY_KINDS.contains(&pair[0].as_str());
             key || SECRET_PAIRS.iter().any(|secret| secret == pair)
         })
         || SECRET_NAMES.contains(&whole.as_str())
@@ -173,8 +185,8 @@ fn is_secret_word(word: &str) -> bool {
     SECRET_WORDS.contains(&word) || SECRET_ENDS.iter().any(|end| word.ends_with(end))
 }
 
-/// Whether a query parameter of this name holds a secret: as a field, and also `key` and `code`, by which keys of web APIs and
-/// authorisation codes (RFC 6749 §4.1.2) travel.
+/// Whether a query parameter of this name holds a secret: as a field, and also `key` and `code`, by
+/// which keys of web APIs and authorisation codes (RFC 6749 §4.1.2) travel.
 pub fn is_secret_parameter(name: &str) -> bool {
     name.eq_ignore_ascii_case("key") || name.eq_ignore_ascii_case("code") || is_secret_field(name)
 }
@@ -208,8 +220,8 @@ pub fn header_secret(name: &str) -> Option<HeaderSecret> {
     }
 }
 
-/// The words of a name in lower case: cut at everything that is no letter or digit, and where a capital follows a small letter.
-/// `X-` in front does not count.
+/// The words of a name in lower case: cut at everything that is no letter or digit, and where a
+/// capital follows a small letter. `X-` in front does not count.
 fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut word = String::new();
@@ -338,7 +350,9 @@ mod tests {
         ] {
             assert!(!is_secret_field(name), "{name}");
         }
-        assert!(is_secret_parameter("key") && is_secret_parameter("code") && !is_secret_parameter("q"));
+        assert!(
+            is_secret_parameter("key") && is_secret_parameter("code") && !is_secret_parameter("q")
+        );
     }
 
     #[test]
@@ -348,7 +362,15 @@ mod tests {
         assert_eq!(header_secret("Set-Cookie"), Some(HeaderSecret::SetCookie));
         assert_eq!(header_secret("X-API-Key"), Some(HeaderSecret::Whole));
         assert_eq!(header_secret("Ocp-Apim-Subscription-Key"), Some(HeaderSecret::Whole));
-        for harmless in ["Host", "Content-Type", "ETag", "Cache-Control", "WWW-Authenticate", "X-Request-Id", ":authority"] {
+        for harmless in [
+            "Host",
+            "Content-Type",
+            "ETag",
+            "Cache-Control",
+            "WWW-Authenticate",
+            "X-Request-Id",
+            ":authority",
+        ] {
             assert_eq!(header_secret(harmless), None, "{harmless}");
         }
     }

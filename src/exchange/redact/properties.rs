@@ -1,5 +1,6 @@
-//! What redaction promises, held against generated exchanges: no secret is left in any form, the same secret has the same token,
-//! lengths and JSON types are kept, and the exchange can still be read.
+//! What redaction promises, held against generated exchanges: no secret is left in any form, the
+//! same secret has the same token, lengths and JSON types are kept, and the exchange can still be
+//! read.
 
 use std::io::Write as _;
 
@@ -29,8 +30,10 @@ struct Secrets {
 }
 
 fn secret() -> impl Strategy<Value = String> {
-    // At least one long run, so that nothing is found by chance; signs that each encoding treats in its own way.
-    ("[a-zA-Z0-9]{8,20}", "[a-zA-Z0-9 +/=&%\"\\\\é漢_.!-]{0,12}", "[a-zA-Z0-9]{8}").prop_map(|(a, b, c)| format!("{a}{b}{c}"))
+    // At least one long run, so that nothing is found by chance; signs that each encoding treats in
+    // its own way.
+    ("[a-zA-Z0-9]{8,20}", "[a-zA-Z0-9 +/=&%\"\\\\é漢_.!-]{0,12}", "[a-zA-Z0-9]{8}")
+        .prop_map(|(a, b, c)| format!("{a}{b}{c}"))
 }
 
 fn token68() -> impl Strategy<Value = String> {
@@ -38,33 +41,61 @@ fn token68() -> impl Strategy<Value = String> {
 }
 
 fn secrets() -> impl Strategy<Value = Secrets> {
-    (token68(), secret(), token68(), token68(), "4[0-9]{14}", "[a-z]{6,12}", "[a-z]{6,12}", 100_000_000u32..999_999_999).prop_map(
-        |(bearer, password, cookie, key, digits, user, host, pin)| {
+    (
+        token68(),
+        secret(),
+        token68(),
+        token68(),
+        "4[0-9]{14}",
+        "[a-z]{6,12}",
+        "[a-z]{6,12}",
+        100_000_000u32..999_999_999,
+    )
+        .prop_map(|(bearer, password, cookie, key, digits, user, host, pin)| {
             let mut card = digits + "0";
             let check = (10 - super::shapes::luhn(card.as_bytes())) % 10;
             card.replace_range(15.., &check.to_string());
-            Secrets { bearer, password, cookie, key, card, email: format!("{user}@{host}.com"), pin }
-        },
-    )
+            Secrets {
+                bearer,
+                password,
+                cookie,
+                key,
+                card,
+                email: format!("{user}@{host}.com"),
+                pin,
+            }
+        })
 }
 
 fn percent(text: &str) -> String {
     text.bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }
 
 fn compressed(coding: &str, body: &[u8]) -> Vec<u8> {
     match coding {
         "gzip" => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(body).unwrap();
             encoder.finish().unwrap()
         }
         "zstd" => zstd::encode_all(body, 1).unwrap(),
         "br" => {
             let mut out = Vec::new();
-            brotli::BrotliCompress(&mut &body[..], &mut out, &brotli::enc::BrotliEncoderParams::default()).unwrap();
+            brotli::BrotliCompress(
+                &mut &body[..],
+                &mut out,
+                &brotli::enc::BrotliEncoderParams::default(),
+            )
+            .unwrap();
             out
         }
         _ => body.to_vec(),
@@ -95,22 +126,34 @@ fn exchange(secrets: &Secrets, kind: &str, coding: &str) -> Exchange {
         ),
         "xml" => (
             "text/xml",
-            format!("<?xml version=\"1.0\"?><a token='{key}'><s:sessionToken>{cookie}</s:sessionToken><b>{email} {card}</b></a>"),
+            format!(
+                "<?xml version=\"1.0\"?><a token='{key}'><s:sessionToken>{cookie}</s:sessionToken><b>{email} {card}</b></a>"
+            ),
         ),
-        _ => ("text/plain", format!("card {card}, {email}; eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl")),
+        _ => (
+            "text/plain",
+            format!("card {card}, {email}; eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"),
+        ),
     };
     let body = compressed(coding, content.as_bytes());
     let mut headers = Headers::new();
     headers.push(b"Host", b"shop.local");
     headers.push(b"Authorization", format!("Bearer {bearer}").as_bytes());
-    headers.push(b"Proxy-Authorization", format!("Basic {}", STANDARD.encode(format!("joe:{password}"))).as_bytes());
+    headers.push(
+        b"Proxy-Authorization",
+        format!("Basic {}", STANDARD.encode(format!("joe:{password}"))).as_bytes(),
+    );
     headers.push(b"Cookie", format!("theme=dark; sid={cookie}").as_bytes());
     headers.push(b"X-Api-Key", key.as_bytes());
     headers.push(b"Content-Type", content_type.as_bytes());
     headers.push(b"Content-Length", body.len().to_string().as_bytes());
     headers.push(b"Content-Encoding", coding.as_bytes());
     // What the answer repeats, where no rule says that there is a secret.
-    let echo = format!("you sent {bearer} and {} and {} and {cookie}", percent(password), STANDARD.encode(format!("xy{key}z")));
+    let echo = format!(
+        "you sent {bearer} and {} and {} and {cookie}",
+        percent(password),
+        STANDARD.encode(format!("xy{key}z"))
+    );
     let echo_body = compressed(coding, echo.as_bytes());
     let mut answer = Headers::new();
     answer.push(b"Set-Cookie", format!("sid={cookie}; Path=/; HttpOnly").as_bytes());
@@ -130,7 +173,11 @@ fn exchange(secrets: &Secrets, kind: &str, coding: &str) -> Exchange {
             duration_ns: 7,
             message: Request {
                 method: Bytes::from_static(b"POST"),
-                target: Bytes::from(format!("/login/{}?api_key={key}&mail={}", percent(email), percent(email))),
+                target: Bytes::from(format!(
+                    "/login/{}?api_key={key}&mail={}",
+                    percent(email),
+                    percent(email)
+                )),
                 headers,
                 body: Body::whole(body),
                 framing: Framing::ContentLength,
@@ -163,7 +210,8 @@ fn answer(echoed: &Secrets, own: &Secrets, kind: &str, coding: &str) -> Response
     // The body that a request of this kind would have.
     let own = exchange(own, kind, coding).request.unwrap().message;
     response.body = own.body;
-    response.headers = response.headers.iter().filter(|(name, _)| !name.starts_with(b"Content-")).collect();
+    response.headers =
+        response.headers.iter().filter(|(name, _)| !name.starts_with(b"Content-")).collect();
     for name in ["Content-Type", "Content-Length", "Content-Encoding"] {
         response.headers.push(name.as_bytes(), own.headers.get(name).unwrap());
     }
@@ -185,19 +233,31 @@ fn tokens(secrets: &Secrets, key: &[u8]) -> Secrets {
     }
 }
 
-/// Everything that a reader of the exchange can get at: the line as it is written, and the bodies decoded.
+/// Everything that a reader of the exchange can get at: the line as it is written, and the bodies
+/// decoded.
 fn all_text(exchange: &Exchange) -> Vec<u8> {
     let mut out = Vec::new();
     log::write(&mut out, exchange);
-    let request = exchange.request.as_ref().map(|request| (&request.message.headers, &request.message.body));
-    let response = exchange.response.as_ref().map(|response| (&response.message.headers, &response.message.body));
+    let request =
+        exchange.request.as_ref().map(|request| (&request.message.headers, &request.message.body));
+    let response = exchange
+        .response
+        .as_ref()
+        .map(|response| (&response.message.headers, &response.message.body));
     for (headers, body) in request.into_iter().chain(response) {
-        out.extend_from_slice(&content::decode(&body.bytes, headers.all("content-encoding"), limits::BODY_BYTES).unwrap());
+        out.extend_from_slice(
+            &content::decode(&body.bytes, headers.all("content-encoding"), limits::BODY_BYTES)
+                .unwrap(),
+        );
         out.push(b'\n');
         for (_, value) in headers.iter() {
             out.extend_from_slice(value);
             // What stands behind the Basic scheme.
-            if let Some(decoded) = value.rsplit(|&byte| byte == b' ').next().and_then(|word| STANDARD.decode(word).ok()) {
+            if let Some(decoded) = value
+                .rsplit(|&byte| byte == b' ')
+                .next()
+                .and_then(|word| STANDARD.decode(word).ok())
+            {
                 out.extend_from_slice(&decoded);
             }
             out.push(b'\n');
@@ -207,7 +267,11 @@ fn all_text(exchange: &Exchange) -> Vec<u8> {
 }
 
 fn assert_gone(text: &[u8], secret: &str) {
-    let mut forms = vec![secret.to_owned(), percent(secret), serde_json::to_string(secret).unwrap().trim_matches('"').to_owned()];
+    let mut forms = vec![
+        secret.to_owned(),
+        percent(secret),
+        serde_json::to_string(secret).unwrap().trim_matches('"').to_owned(),
+    ];
     for offset in 0..3 {
         // Without the signs that share bits with what stands around.
         let encoded = STANDARD.encode(format!("{}{secret}", &"xyz"[..offset]));
@@ -215,7 +279,11 @@ fn assert_gone(text: &[u8], secret: &str) {
     }
     for form in forms {
         let found = memchr::memmem::find(text, form.as_bytes());
-        assert!(found.is_none(), "{secret:?} is left as {form:?} in {}", String::from_utf8_lossy(text));
+        assert!(
+            found.is_none(),
+            "{secret:?} is left as {form:?} in {}",
+            String::from_utf8_lossy(text)
+        );
     }
 }
 
@@ -293,8 +361,8 @@ proptest! {
         prop_assert_eq!(again, after);
     }
 
-    /// v2 answers as v1 did: with what the request holds, which are tokens where the recording is redacted, and with secrets of
-    /// its own, which are the real ones.
+    /// v2 answers as v1 did: with what the request holds, which are tokens where the recording is
+    /// redacted, and with secrets of its own, which are the real ones.
     #[test]
     fn equal_answers_are_equal_once_redacted_and_hold_no_secret(
         secrets in secrets(), own in secrets(),
@@ -363,11 +431,17 @@ proptest! {
 
 #[test]
 fn rules_of_the_user_reach_what_they_name_and_nothing_else() {
-    let rules: Vec<Rule> =
-        ["json:$.user.id", "header:X-Customer", "query:q", "form:street", "cookie:theme", r"pattern:order-(\d+)"]
-            .iter()
-            .map(|rule| rule.parse().unwrap())
-            .collect();
+    let rules: Vec<Rule> = [
+        "json:$.user.id",
+        "header:X-Customer",
+        "query:q",
+        "form:street",
+        "cookie:theme",
+        r"pattern:order-(\d+)",
+    ]
+    .iter()
+    .map(|rule| rule.parse().unwrap())
+    .collect();
     let redactor = Redactor::new(&rules, b"key");
     let secrets = Secrets {
         bearer: "bearer-bearer".to_owned(),
@@ -394,7 +468,10 @@ fn rules_of_the_user_reach_what_they_name_and_nothing_else() {
         "{target}"
     );
     let body = String::from_utf8_lossy(&message.body.bytes);
-    assert!(!body.contains(r#""id": 4711"#) && body.ends_with(r#","password":"kept"},"id":4711}"#), "{body}");
+    assert!(
+        !body.contains(r#""id": 4711"#) && body.ends_with(r#","password":"kept"},"id":4711}"#),
+        "{body}"
+    );
     assert_ne!(message.headers.get("x-customer"), Some(&b"C-1001"[..]));
     let cookie = String::from_utf8_lossy(message.headers.get("cookie").unwrap());
     assert!(!cookie.contains("dark") && cookie.ends_with("; sid=cookie-cookie"), "{cookie}");
@@ -426,7 +503,12 @@ fn a_body_that_cannot_be_decoded_is_left_out() {
 fn json_answer(body: &str) -> Response {
     let mut headers = Headers::new();
     headers.push(b"Content-Type", b"application/json");
-    Response { status: 200, headers, body: Body::whole(body.as_bytes().to_vec()), ..Response::default() }
+    Response {
+        status: 200,
+        headers,
+        body: Body::whole(body.as_bytes().to_vec()),
+        ..Response::default()
+    }
 }
 
 fn text_of(response: &Response) -> String {
@@ -442,22 +524,30 @@ fn a_token_that_v2_kept_stays_in_the_answer_to_another_request() {
         ..Request::default()
     };
     let mut exchange = Exchange { request: None, ..exchange(&nothing(), "text", "identity") };
-    exchange.request = Some(TimedRequest { at: Timestamp::default(), duration_ns: 0, message: login });
+    exchange.request =
+        Some(TimedRequest { at: Timestamp::default(), duration_ns: 0, message: login });
     redactor.apply(&mut exchange);
     let login = exchange.request.take().unwrap().message;
     let target = String::from_utf8(login.target.to_vec()).unwrap();
-    let (email, password) = target.strip_prefix("/login?email=").unwrap().split_once("&password=").unwrap();
+    let (email, password) =
+        target.strip_prefix("/login?email=").unwrap().split_once("&password=").unwrap();
     let pin = text_of(&Response { body: login.body.clone(), ..Response::default() });
     let mut known = Known::default();
     redactor.learn(&login, &mut known);
     let other = Request::default();
     let asked = Asked { request: Some(&other), known: Some(&known), ..Asked::default() };
-    let mut profile = json_answer(&format!(r#"{{"mail":"{email}","password":"{password}","token":"v2s-own-token"}}"#));
+    let mut profile = json_answer(&format!(
+        r#"{{"mail":"{email}","password":"{password}","token":"v2s-own-token"}}"#
+    ));
     redactor.answer(asked, &mut profile, true);
     let shown = text_of(&profile);
-    assert!(shown.starts_with(&format!(r#"{{"mail":"{email}","password":"{password}","token":""#)), "{shown}");
+    assert!(
+        shown.starts_with(&format!(r#"{{"mail":"{email}","password":"{password}","token":""#)),
+        "{shown}"
+    );
     assert!(!shown.contains("v2s-own-token"), "{shown}");
-    // A short one is known only in the answer to its own request: elsewhere it may be a secret that is equal by chance.
+    // A short one is known only in the answer to its own request: elsewhere it may be a secret that
+    // is equal by chance.
     let mut short = json_answer(&pin);
     redactor.answer(asked, &mut short, true);
     assert_ne!(text_of(&short), pin);
@@ -475,7 +565,11 @@ fn a_credential_that_was_given_for_the_replay_is_no_token() {
     let given = ["Authorization".to_owned()];
     let known = Known::default();
     let mut answer = json_answer(r#"{"note":"you are staging-credential"}"#);
-    redactor.answer(Asked { request: Some(&request), given: &given, known: Some(&known) }, &mut answer, true);
+    redactor.answer(
+        Asked { request: Some(&request), given: &given, known: Some(&known) },
+        &mut answer,
+        true,
+    );
     assert!(!text_of(&answer).contains("staging"), "{answer:?}");
 }
 
@@ -485,7 +579,11 @@ fn no_half_of_a_secret_is_left_where_a_body_was_cut() {
     let text = format!("{} joe.black@shop.example", "word ".repeat(20_000));
     let cut_at = text.len() - 8;
     // Cut by a limit, with a hash of all; or broken off, where nothing tells it but the outcome.
-    let by_limit = Body { bytes: Bytes::from(text[..cut_at].to_owned()), length: text.len() as u64, sha256: Some([7; 32]) };
+    let by_limit = Body {
+        bytes: Bytes::from(text[..cut_at].to_owned()),
+        length: text.len() as u64,
+        sha256: Some([7; 32]),
+    };
     let broken_off = Body::whole(text.as_bytes()[..cut_at].to_vec());
     for (body, is_whole) in [(by_limit, true), (broken_off, false)] {
         let mut answer = Response { body: body.clone(), ..json_answer("") };
@@ -493,7 +591,8 @@ fn no_half_of_a_secret_is_left_where_a_body_was_cut() {
         assert!(!text_of(&answer).contains("joe") && answer.body.bytes.len() > 80_000);
         assert_eq!((answer.body.length, answer.body.sha256), (body.length, body.sha256));
         let mut damaged = Exchange { request: None, ..exchange(&nothing(), "text", "identity") };
-        damaged.completeness = if is_whole { Completeness::Complete } else { Completeness::ResponseDamaged };
+        damaged.completeness =
+            if is_whole { Completeness::Complete } else { Completeness::ResponseDamaged };
         damaged.response.as_mut().unwrap().message = Response { body, ..json_answer("") };
         redactor.apply(&mut damaged);
         assert_eq!(damaged.response.unwrap().message.body, answer.body, "in a recording too");
@@ -503,10 +602,20 @@ fn no_half_of_a_secret_is_left_where_a_body_was_cut() {
     (body.length, body.sha256) = (body.length + 1, Some([7; 32]));
     let mut answer = Response { body, ..json_answer("") };
     redactor.answer(Asked::default(), &mut answer, true);
-    assert!(!text_of(&answer).contains("jane") && answer.body.sha256.is_none() && answer.body.is_cut());
+    assert!(
+        !text_of(&answer).contains("jane") && answer.body.sha256.is_none() && answer.body.is_cut()
+    );
 }
 
 fn nothing() -> Secrets {
     let none = String::new;
-    Secrets { bearer: none(), password: none(), cookie: none(), key: none(), card: none(), email: none(), pin: 0 }
+    Secrets {
+        bearer: none(),
+        password: none(),
+        cookie: none(),
+        key: none(),
+        card: none(),
+        email: none(),
+        pin: 0,
+    }
 }

@@ -1,7 +1,8 @@
 //! What to redact: the rules of `--redact` as they are written, and what they match.
 //!
-//! `default`, `header:NAME`, `cookie:NAME`, `query:NAME`, `form:NAME`, `json:PATH`, `pattern:REGEX`. Names may hold `*`. A path is
-//! written as `$.user.cards[*].number`, `$..iban`, `$['odd name'][0]`.
+//! `default`, `header:NAME`, `cookie:NAME`, `query:NAME`, `form:NAME`, `json:PATH`,
+//! `pattern:REGEX`. Names may hold `*`. A path is written as `$.user.cards[*].number`, `$..iban`,
+//! `$['odd name'][0]`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,7 +35,9 @@ pub enum RuleError {
     )]
     Unknown(String),
     /// Not a path.
-    #[error("{0:?} is not a path that redaction understands: write for example $.user.cards[*].number or $..iban")]
+    #[error(
+        "{0:?} is not a path that redaction understands: write for example $.user.cards[*].number or $..iban"
+    )]
     Path(String),
     /// Not a regular expression.
     #[error("the pattern is wrong: {0}")]
@@ -59,7 +62,10 @@ impl FromStr for Rule {
             "query" => Self::Query(Name::new(what)),
             "form" => Self::Form(Name::new(what)),
             "json" => Self::Json(what.parse()?),
-            "pattern" => Self::Pattern(regex::bytes::Regex::new(what).map_err(|error| RuleError::Pattern(error.to_string()))?),
+            "pattern" => Self::Pattern(
+                regex::bytes::Regex::new(what)
+                    .map_err(|error| RuleError::Pattern(error.to_string()))?,
+            ),
             _ => return Err(unknown()),
         })
     }
@@ -93,7 +99,11 @@ impl Name {
     pub fn matches(&self, name: &str) -> bool {
         let name = name.to_lowercase();
         let [first, middle @ .., last] = &self.0[..] else { return self.0[0] == name };
-        let Some(mut rest) = name.strip_prefix(&**first).and_then(|rest| rest.strip_suffix(&**last)) else { return false };
+        let Some(mut rest) =
+            name.strip_prefix(&**first).and_then(|rest| rest.strip_suffix(&**last))
+        else {
+            return false;
+        };
         for part in middle {
             match rest.find(&**part) {
                 Some(at) => rest = &rest[at + part.len()..],
@@ -141,7 +151,9 @@ fn reaches(path: &[Segment], steps: &[Step]) -> bool {
     match (path, steps) {
         // Whatever is inside the value that is named, is named.
         ([], _) => true,
-        ([Segment::Descend, rest @ ..], steps) => (0..=steps.len()).any(|from| reaches(rest, &steps[from..])),
+        ([Segment::Descend, rest @ ..], steps) => {
+            (0..=steps.len()).any(|from| reaches(rest, &steps[from..]))
+        }
         ([segment, rest @ ..], [step, steps @ ..]) => {
             let fits = match (segment, step) {
                 (Segment::Any, _) => true,
@@ -174,7 +186,9 @@ impl FromStr for Path {
                 rest = member(after, &mut segments).ok_or_else(wrong)?;
             } else if let Some(after) = rest.strip_prefix('[') {
                 let end = after.find(']').ok_or_else(wrong)?;
-                let quoted = |quote| after[..end].strip_prefix(quote).and_then(|inside| inside.strip_suffix(quote));
+                let quoted = |quote| {
+                    after[..end].strip_prefix(quote).and_then(|inside| inside.strip_suffix(quote))
+                };
                 segments.push(match (&after[..end], quoted('\'').or_else(|| quoted('"'))) {
                     (_, Some(name)) => Segment::Member(name.to_owned()),
                     ("*", None) => Segment::Any,
@@ -185,7 +199,11 @@ impl FromStr for Path {
                 return Err(wrong());
             }
         }
-        if segments.is_empty() || segments.len() > 64 { Err(wrong()) } else { Ok(Self { text: text.to_owned(), segments }) }
+        if segments.is_empty() || segments.len() > 64 {
+            Err(wrong())
+        } else {
+            Ok(Self { text: text.to_owned(), segments })
+        }
     }
 }
 
@@ -204,7 +222,9 @@ mod tests {
     use super::*;
 
     fn steps(text: &str) -> Vec<Step> {
-        text.split('/').map(|step| step.parse().map_or_else(|_| Step::Member(step.to_owned()), Step::Index)).collect()
+        text.split('/')
+            .map(|step| step.parse().map_or_else(|_| Step::Member(step.to_owned()), Step::Index))
+            .collect()
     }
 
     #[test]
@@ -227,14 +247,34 @@ mod tests {
 
     #[test]
     fn rules_are_read_and_names_match_with_stars() {
-        for rule in ["default", "header:X-Secret-*", "cookie:sid", "query:q", "form:a", "json:$.a", r"pattern:\bID-\d+"] {
-            assert_eq!(rule.parse::<Rule>().unwrap().to_string(), rule.replace("X-Secret", "x-secret"));
+        for rule in [
+            "default",
+            "header:X-Secret-*",
+            "cookie:sid",
+            "query:q",
+            "form:a",
+            "json:$.a",
+            r"pattern:\bID-\d+",
+        ] {
+            assert_eq!(
+                rule.parse::<Rule>().unwrap().to_string(),
+                rule.replace("X-Secret", "x-secret")
+            );
         }
         for wrong in ["", "all", "header:", "body:x", "json:a", "pattern:("] {
             assert!(wrong.parse::<Rule>().is_err(), "{wrong}");
         }
         let name = Name::new("X-*-Key*");
-        assert!(name.matches("x-api-key") && name.matches("X-A-B-KEY-2") && !name.matches("x-key") && !name.matches("api-key"));
-        assert!(Name::new("sid").matches("SID") && !Name::new("sid").matches("side") && Name::new("*").matches(""));
+        assert!(
+            name.matches("x-api-key")
+                && name.matches("X-A-B-KEY-2")
+                && !name.matches("x-key")
+                && !name.matches("api-key")
+        );
+        assert!(
+            Name::new("sid").matches("SID")
+                && !Name::new("sid").matches("side")
+                && Name::new("*").matches("")
+        );
     }
 }

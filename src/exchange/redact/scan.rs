@@ -1,7 +1,8 @@
-//! A lenient reader of JSON text: the places of keys and scalars, also where the text is cut or damaged.
+//! A lenient reader of JSON text: the places of keys and scalars, also where the text is cut or
+//! damaged.
 //!
-//! Redaction must find a secret in a body that no parser would accept, and must not change the layout of one that it does;
-//! so this yields ranges, never values, and never fails.
+//! Redaction must find a secret in a body that no parser would accept, and must not change the
+//! layout of one that it does; so this yields ranges, never values, and never fails.
 
 use std::ops::Range;
 
@@ -36,9 +37,12 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0 }
     }
 
-    /// Whether `text` looks like JSON: its first character that is no white space opens an object, an array or a string.
+    /// Whether `text` looks like JSON: its first character that is no white space opens an object,
+    /// an array or a string.
     pub fn looks_like_json(text: &[u8]) -> bool {
-        text.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| matches!(byte, b'{' | b'[' | b'"'))
+        text.iter()
+            .find(|byte| !byte.is_ascii_whitespace())
+            .is_some_and(|byte| matches!(byte, b'{' | b'[' | b'"'))
     }
 
     fn string(&mut self) -> Token {
@@ -78,10 +82,15 @@ impl Iterator for Scanner<'_> {
                 _ if byte.is_ascii_whitespace() || byte == b':' => self.at += 1,
                 _ => {
                     let start = self.at;
-                    let is_end = |byte: &u8| byte.is_ascii_whitespace() || b"{}[],:\"".contains(byte);
-                    self.at = self.text[start..].iter().position(is_end).map_or(self.text.len(), |length| start + length);
-                    let numeric =
-                        byte.is_ascii_digit() || (byte == b'-' && self.text.get(start + 1).is_some_and(u8::is_ascii_digit));
+                    let is_end =
+                        |byte: &u8| byte.is_ascii_whitespace() || b"{}[],:\"".contains(byte);
+                    self.at = self.text[start..]
+                        .iter()
+                        .position(is_end)
+                        .map_or(self.text.len(), |length| start + length);
+                    let numeric = byte.is_ascii_digit()
+                        || (byte == b'-'
+                            && self.text.get(start + 1).is_some_and(u8::is_ascii_digit));
                     let range = start..self.at;
                     return Some(if numeric { Token::Number(range) } else { Token::Word(range) });
                 }

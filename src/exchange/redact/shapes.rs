@@ -1,8 +1,9 @@
-//! Secrets that are known by their look, anywhere in a text: JSON Web Tokens, tokens with a vendor's prefix, payment card
-//! numbers, passwords in URLs, private keys, what stands behind a secret's name; and e-mail addresses, which only redaction takes
-//! away.
+//! Secrets that are known by their look, anywhere in a text: JSON Web Tokens, tokens with a
+//! vendor's prefix, payment card numbers, passwords in URLs, private keys, what stands behind a
+//! secret's name; and e-mail addresses, which only redaction takes away.
 //!
-//! Works on octets, since bodies need not be UTF-8; what it finds is ASCII, so its ranges cut a string at characters.
+//! Works on octets, since bodies need not be UTF-8; what it finds is ASCII, so its ranges cut a
+//! string at characters.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -59,7 +60,8 @@ const VENDOR_PREFIXES: &[(&str, usize)] = &[
 /// Shortest of them, with its prefix.
 const SHORTEST_TOKEN: usize = 20;
 
-/// All secrets in `text` by their look, in order, none inside another. E-mail addresses only where `emails` is set.
+/// All secrets in `text` by their look, in order, none inside another. E-mail addresses only where
+/// `emails` is set.
 pub fn find(text: &[u8], emails: bool) -> Vec<(Range<usize>, Shape)> {
     let mut found = Vec::new();
     jwts(text, &mut found);
@@ -72,8 +74,11 @@ pub fn find(text: &[u8], emails: bool) -> Vec<(Range<usize>, Shape)> {
         self::emails(text, &mut found);
     }
     if found.len() > 1 {
-        // The longer one of two that overlap; a token that ends in something like a card number is a token.
-        found.sort_unstable_by_key(|(range, shape): &(Range<usize>, Shape)| (range.start, usize::MAX - range.end, *shape as u8));
+        // The longer one of two that overlap; a token that ends in something like a card number is
+        // a token.
+        found.sort_unstable_by_key(|(range, shape): &(Range<usize>, Shape)| {
+            (range.start, usize::MAX - range.end, *shape as u8)
+        });
         found.dedup_by(|(next, _), (kept, _)| {
             let overlaps = next.start < kept.end;
             // What hangs over is a part of it.
@@ -112,7 +117,8 @@ fn jwts(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
         end = payload_at + payload;
         // Signature of a JWS (empty for "none"), or the three further parts of a JWE.
         for _ in 0..3 {
-            if text.get(end) == Some(&b'.') && (end + 1 < text.len() && is_base64url(text[end + 1])) {
+            if text.get(end) == Some(&b'.') && (end + 1 < text.len() && is_base64url(text[end + 1]))
+            {
                 end += 1 + run(text, end + 1, is_base64url);
             }
         }
@@ -122,8 +128,10 @@ fn jwts(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
 
 /// All prefixes at once: one pass over the text, whatever their number.
 static VENDOR_TOKENS: LazyLock<Regex> = LazyLock::new(|| {
-    let forms: Vec<String> =
-        VENDOR_PREFIXES.iter().map(|(prefix, least)| format!("{}[A-Za-z0-9_.-]{{{least},}}", regex::escape(prefix))).collect();
+    let forms: Vec<String> = VENDOR_PREFIXES
+        .iter()
+        .map(|(prefix, least)| format!("{}[A-Za-z0-9_.-]{{{least},}}", regex::escape(prefix)))
+        .collect();
     Regex::new(&format!("(?-u)(?:{})", forms.join("|"))).expect("the prefixes are plain text")
 });
 
@@ -152,14 +160,17 @@ fn cards(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
             if text[at].is_ascii_digit() {
                 at += 1;
                 end = at;
-            } else if (text[at] == b' ' || text[at] == b'-') && text.get(at + 1).is_some_and(u8::is_ascii_digit) {
+            } else if (text[at] == b' ' || text[at] == b'-')
+                && text.get(at + 1).is_some_and(u8::is_ascii_digit)
+            {
                 at += 1;
             } else {
                 break;
             }
         }
         at = at.max(end);
-        let alone = |byte: Option<&u8>| byte.is_none_or(|&b| !b.is_ascii_alphanumeric() && b != b'_');
+        let alone =
+            |byte: Option<&u8>| byte.is_none_or(|&b| !b.is_ascii_alphanumeric() && b != b'_');
         let before = start.checked_sub(1).map(|before| &text[before]);
         if end - start < 13 || !alone(before) || before == Some(&b'.') || !alone(text.get(end)) {
             continue;
@@ -170,7 +181,8 @@ fn cards(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
     }
 }
 
-/// Card numbers among the groups of digits of `run`: one group, or groups as they are printed on a card (4-4-4-4, 4-6-5 …).
+/// Card numbers among the groups of digits of `run`: one group, or groups as they are printed on a
+/// card (4-4-4-4, 4-6-5 …).
 fn card_ranges(run: &[u8]) -> Vec<Range<usize>> {
     let mut groups: Vec<Range<usize>> = Vec::new();
     let mut from = 0;
@@ -185,8 +197,13 @@ fn card_ranges(run: &[u8]) -> Vec<Range<usize>> {
     while first < groups.len() {
         let last = (first..groups.len().min(first + 5)).rev().find(|&last| {
             let lengths: Vec<usize> = groups[first..=last].iter().map(Range::len).collect();
-            let printed = matches!(lengths[..], [_] | [4, 4, 4, 1..=4] | [4, 4, 4, 4, 1..=3] | [4, 6, 4 | 5]);
-            let digits: Vec<u8> = run[groups[first].start..groups[last].end].iter().copied().filter(u8::is_ascii_digit).collect();
+            let printed =
+                matches!(lengths[..], [_] | [4, 4, 4, 1..=4] | [4, 4, 4, 4, 1..=3] | [4, 6, 4 | 5]);
+            let digits: Vec<u8> = run[groups[first].start..groups[last].end]
+                .iter()
+                .copied()
+                .filter(u8::is_ascii_digit)
+                .collect();
             printed && is_card(&digits)
         });
         if let Some(last) = last {
@@ -198,12 +215,14 @@ fn card_ranges(run: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether `digits` (ASCII) is a card number: a known issuer's range with its length, and the right check digit.
+/// Whether `digits` (ASCII) is a card number: a known issuer's range with its length, and the right
+/// check digit.
 pub fn is_card(digits: &[u8]) -> bool {
     if !(13..=19).contains(&digits.len()) {
         return false;
     }
-    let leading = |n: usize| digits[..n].iter().fold(0u32, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    let leading =
+        |n: usize| digits[..n].iter().fold(0u32, |sum, digit| sum * 10 + u32::from(digit - b'0'));
     let issued = match leading(4) {
         4000..=4999 => matches!(digits.len(), 13 | 16 | 19),
         5100..=5599 | 2221..=2720 => digits.len() == 16,
@@ -234,7 +253,8 @@ pub fn luhn(digits: &[u8]) -> u32 {
 fn url_passwords(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
     for scheme_end in memmem::find_iter(text, b"://") {
         let from = scheme_end + 3;
-        let authority = run(text, from, |byte| byte.is_ascii_graphic() && !b"/?#\"'<>\\".contains(&byte));
+        let authority =
+            run(text, from, |byte| byte.is_ascii_graphic() && !b"/?#\"'<>\\".contains(&byte));
         let authority = &text[from..from + authority];
         let Some(at) = memchr::memrchr(b'@', authority) else { continue };
         let Some(colon) = memchr::memchr(b':', &authority[..at]) else { continue };
@@ -251,7 +271,9 @@ fn private_keys(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
             continue;
         }
         let Some(label) = memmem::find(&text[start + 11..], b"-----") else { return };
-        if label > 64 || memmem::find(&text[start + 11..start + 11 + label], b"PRIVATE KEY").is_none() {
+        if label > 64
+            || memmem::find(&text[start + 11..start + 11 + label], b"PRIVATE KEY").is_none()
+        {
             continue;
         }
         let body = start + 11 + label + 5;
@@ -272,12 +294,18 @@ fn emails(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
         while start > end && at - start < 64 && local(text[start - 1]) {
             start -= 1;
         }
-        // In forms and queries `name=` and `&` stand before an address, in texts quotes and braces; none begins one in practice.
-        let begins =
-            text[start..at].iter().rposition(|byte| b"=&?/{}|'`#".contains(byte)).map_or(start, |place| start + place + 1);
+        // In forms and queries `name=` and `&` stand before an address, in texts quotes and braces;
+        // none begins one in practice.
+        let begins = text[start..at]
+            .iter()
+            .rposition(|byte| b"=&?/{}|'`#".contains(byte))
+            .map_or(start, |place| start + place + 1);
         let length = run(text, at + 1, domain);
         let name = &text[at + 1..at + 1 + length];
-        let name = &name[..name.iter().rposition(|byte| byte.is_ascii_alphanumeric()).map_or(0, |last| last + 1)];
+        let name = &name[..name
+            .iter()
+            .rposition(|byte| byte.is_ascii_alphanumeric())
+            .map_or(0, |last| last + 1)];
         let top = name.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
         if begins < at && top.len() >= 2 && top.len() < name.len() && top[0].is_ascii_alphabetic() {
             end = at + 1 + name.len();
@@ -298,14 +326,20 @@ mod tests {
     fn tokens_are_found_where_they_stand() {
         let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl";
         assert_eq!(texts(&format!("see {jwt}, and \"{jwt}\"")), [jwt, jwt]);
-        assert_eq!(texts("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."), ["eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0"]);
+        assert_eq!(
+            texts("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."),
+            ["eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0"]
+        );
         assert_eq!(texts("heyJude.this is no.token eyJ eyJshort.x"), [""; 0]);
         let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
         assert_eq!(texts(&format!("id={key};")), [&key[..]]);
         assert_eq!(texts("postgres://joe:hunter2@db:5432/x"), ["hunter2"]);
         assert_eq!(texts("token=4111111111111111x"), ["4111111111111111x"]);
         assert_eq!(texts("http://host:80/a@b"), [""; 0]);
-        assert_eq!(texts("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----"), ["\nMIIE\n"]);
+        assert_eq!(
+            texts("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----"),
+            ["\nMIIE\n"]
+        );
     }
 
     #[test]

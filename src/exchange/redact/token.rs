@@ -1,10 +1,12 @@
-//! What a secret is replaced by: a value of the same length and the same kinds of characters, under a key.
+//! What a secret is replaced by: a value of the same length and the same kinds of characters, under
+//! a key.
 //!
-//! Equal secrets become equal tokens wherever they stand, so joins, caches and logins keep working. Short values (a PIN, a
-//! customer's number) are permuted within all values of their form, so that different ones stay different and none stays
-//! itself; long ones are replaced by a stream of HMAC-SHA-256 (RFC 2104), from which nothing can be computed back.
-//! A card number stays one (issuer, length, check digit), a UUID keeps its version, an address gets a domain that nobody has, a
-//! JSON Web Token keeps its header.
+//! Equal secrets become equal tokens wherever they stand, so joins, caches and logins keep working.
+//! Short values (a PIN, a customer's number) are permuted within all values of their form, so that
+//! different ones stay different and none stays itself; long ones are replaced by a stream of
+//! HMAC-SHA-256 (RFC 2104), from which nothing can be computed back. A card number stays one
+//! (issuer, length, check digit), a UUID keeps its version, an address gets a domain that nobody
+//! has, a JSON Web Token keeps its header.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -19,12 +21,15 @@ pub struct Tokens {
 
 /// Rounds of the permutation.
 const ROUNDS: u32 = 6;
-/// Characters that stand for signs where a value has little else: they need no escape in any place that a value stands in.
+/// Characters that stand for signs where a value has little else: they need no escape in any place
+/// that a value stands in.
 const SIGNS: &[u8] = b"-._~!*()";
-/// Letters of two, three and four bytes in UTF-8 that stand for others of that length: first of the range, and how many.
+/// Letters of two, three and four bytes in UTF-8 that stand for others of that length: first of the
+/// range, and how many.
 const WIDE: [(u32, u64); 3] = [(0xc0, 22), (0x4e00, 20_000), (0x2_0000, 40_000)];
 
-/// What may stand at a place: `radix` characters in a row from `first`, or, with none, the character itself.
+/// What may stand at a place: `radix` characters in a row from `first`, or, with none, the
+/// character itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
     kind: Kind,
@@ -124,9 +129,13 @@ impl Tokens {
             let at = index * 4;
             if stream.len() < at + 4 {
                 let count = (stream.len() / 32) as u32;
-                stream.extend_from_slice(&keyed.clone().chain_update(count.to_be_bytes()).finalize().into_bytes());
+                stream.extend_from_slice(
+                    &keyed.clone().chain_update(count.to_be_bytes()).finalize().into_bytes(),
+                );
             }
-            let random = u64::from(u32::from_be_bytes(stream[at..at + 4].try_into().expect("four bytes were taken")));
+            let random = u64::from(u32::from_be_bytes(
+                stream[at..at + 4].try_into().expect("four bytes were taken"),
+            ));
             *scalar = match place.kind {
                 Kind::Fixed | Kind::Set(_) => 0,
                 Kind::Range { first, radix } => first + (random % radix) as u32,
@@ -148,7 +157,8 @@ impl Tokens {
         }
         let mut token = digits.clone();
         let middle = 4..digits.len() - 1;
-        let number = digits[middle.clone()].iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        let number =
+            digits[middle.clone()].iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
         let domain = 10u64.pow(middle.len() as u32);
         let mut form = b"card".to_vec();
         form.extend_from_slice(&digits[..4]);
@@ -161,12 +171,17 @@ impl Tokens {
         token[check] = b'0';
         token[check] = b'0' + ((10 - shapes::luhn(&token)) % 10) as u8;
         let mut next = token.into_iter();
-        Some(value.iter().map(|&byte| if byte.is_ascii_digit() { next.next().unwrap_or(byte) } else { byte }).collect())
+        Some(
+            value
+                .iter()
+                .map(|&byte| if byte.is_ascii_digit() { next.next().unwrap_or(byte) } else { byte })
+                .collect(),
+        )
     }
 }
 
-/// A permutation of the numbers below `domain` without a fixed point: Q⁻¹(Q(x) + 1), where Q is a Feistel network with HMAC as its
-/// round function, walked until it lands in the domain.
+/// A permutation of the numbers below `domain` without a fixed point: Q⁻¹(Q(x) + 1), where Q is a
+/// Feistel network with HMAC as its round function, walked until it lands in the domain.
 struct Permutation {
     domain: u64,
     /// Bits of half a number.
@@ -197,8 +212,13 @@ impl Permutation {
     }
 
     fn round(&self, round: u32, half: u64) -> u64 {
-        let digest =
-            self.keyed.clone().chain_update(round.to_be_bytes()).chain_update(half.to_be_bytes()).finalize().into_bytes();
+        let digest = self
+            .keyed
+            .clone()
+            .chain_update(round.to_be_bytes())
+            .chain_update(half.to_be_bytes())
+            .finalize()
+            .into_bytes();
         u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes")) & self.mask()
     }
 
@@ -232,7 +252,8 @@ fn places(value: &[u8]) -> Vec<Place> {
                 c if c.is_ascii() => Kind::Fixed,
                 c => {
                     let (first, radix) = WIDE[usize::from(length) - 2];
-                    let inside = (u64::from(first)..u64::from(first) + radix).contains(&u64::from(u32::from(c)));
+                    let inside = (u64::from(first)..u64::from(first) + radix)
+                        .contains(&u64::from(u32::from(c)));
                     // A letter outside the range is replaced like a sign, one way.
                     if inside { Kind::Range { first, radix } } else { Kind::Byte }
                 }
@@ -251,7 +272,9 @@ fn fix_what_has_meaning(value: &[u8], places: &mut [Place]) {
     }
     let is_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
     let hex_digits = value.iter().filter(|&&byte| byte != b'-').collect::<Vec<_>>();
-    if hex_digits.len() >= 8 && hex_digits.iter().all(|byte| is_hex(byte)) && hex_digits.iter().any(|byte| byte.is_ascii_digit())
+    if hex_digits.len() >= 8
+        && hex_digits.iter().all(|byte| is_hex(byte))
+        && hex_digits.iter().any(|byte| byte.is_ascii_digit())
     {
         for (byte, place) in value.iter().zip(places.iter_mut()) {
             if byte.is_ascii_lowercase() {
@@ -273,31 +296,39 @@ fn fix_what_has_meaning(value: &[u8], places: &mut [Place]) {
             shapes::Shape::Jwt => {
                 let header = value.iter().position(|&byte| byte == b'.').unwrap_or(0);
                 places[..header].iter_mut().for_each(|place| place.kind = Kind::Fixed);
-                // The payload starts like a JSON object, and the last sign of a part must not carry bits that nobody reads.
+                // The payload starts like a JSON object, and the last sign of a part must not carry
+                // bits that nobody reads.
                 let payload = header + 1..value.len().min(header + 4);
                 places[payload].iter_mut().for_each(|place| place.kind = Kind::Fixed);
                 places[value.len() - 1].kind = Kind::Fixed;
             }
             shapes::Shape::Email => {
-                // No top-level domain is made of the letter z alone: what v2 sends there reaches nobody.
+                // No top-level domain is made of the letter z alone: what v2 sends there reaches
+                // nobody.
                 let top = value.iter().rposition(|&byte| byte == b'.').map_or(0, |dot| dot + 1);
                 for (byte, place) in value.iter().zip(places.iter_mut()).skip(top) {
                     place.kind = Kind::Set(if byte.is_ascii_uppercase() { b'Z' } else { b'z' });
                 }
             }
-            shapes::Shape::VendorToken => places[..4].iter_mut().for_each(|place| place.kind = Kind::Fixed),
+            shapes::Shape::VendorToken => {
+                places[..4].iter_mut().for_each(|place| place.kind = Kind::Fixed)
+            }
             _ => {}
         }
     }
 }
 
-/// A number stays one: its sign, point and exponent, and no zero in front. Long ones keep their first digit, so that they fit
-/// where they did.
+/// A number stays one: its sign, point and exponent, and no zero in front. Long ones keep their
+/// first digit, so that they fit where they did.
 fn fix_number(value: &[u8], places: &mut [Place]) {
     let start = usize::from(value[0] == b'-');
     let whole = value[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     if whole > 1 {
-        places[start].kind = if whole >= 16 { Kind::Fixed } else { Kind::Range { first: u32::from(b'1'), radix: 9 } };
+        places[start].kind = if whole >= 16 {
+            Kind::Fixed
+        } else {
+            Kind::Range { first: u32::from(b'1'), radix: 9 }
+        };
     }
     if let Some(exponent) = value.iter().position(|byte| matches!(byte, b'e' | b'E')) {
         places[exponent..].iter_mut().for_each(|place| place.kind = Kind::Fixed);
@@ -316,20 +347,26 @@ pub(super) fn is_json_number(value: &[u8]) -> bool {
         Some(at) => (&mantissa[..at], Some(&mantissa[at + 1..])),
         None => (mantissa, None),
     };
-    let unsigned = |text: &'_ [u8]| text.strip_prefix(b"+").or(text.strip_prefix(b"-")).unwrap_or(text).to_vec();
+    let unsigned = |text: &'_ [u8]| {
+        text.strip_prefix(b"+").or(text.strip_prefix(b"-")).unwrap_or(text).to_vec()
+    };
     digits(whole)
         && (whole.len() == 1 || whole[0] != b'0')
         && fraction.is_none_or(digits)
         && exponent.is_none_or(|exponent| digits(&unsigned(exponent)))
 }
 
-/// For a value that has nothing but signs: those are replaced too, but for such as must be escaped somewhere.
+/// For a value that has nothing but signs: those are replaced too, but for such as must be escaped
+/// somewhere.
 fn signs_too(value: &[u8], mut places: Vec<Place>) -> Vec<Place> {
     let mut at = 0;
     for place in &mut places {
         let byte = value[at];
         at += usize::from(place.length);
-        if place.kind == Kind::Fixed && byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b'/') {
+        if place.kind == Kind::Fixed
+            && byte.is_ascii_graphic()
+            && !matches!(byte, b'"' | b'\\' | b'/')
+        {
             place.kind = Kind::Sign;
         }
     }
@@ -364,7 +401,9 @@ fn spelled(value: &[u8], places: &[Place], scalars: &[u32]) -> Vec<u8> {
 
 fn push(out: &mut Vec<u8>, scalar: u32, old: &[u8]) {
     match char::from_u32(scalar) {
-        Some(c) if c.len_utf8() == old.len() => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        Some(c) if c.len_utf8() == old.len() => {
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes())
+        }
         _ => out.extend_from_slice(old),
     }
 }
@@ -387,8 +426,15 @@ mod tests {
         ] {
             let tokens: HashSet<String> = all.iter().map(|value| token(value)).collect();
             assert_eq!(tokens.len(), all.len(), "{form}: different values stay different");
-            assert_eq!(tokens, all.iter().cloned().collect::<HashSet<_>>(), "{form}: and of the same form");
-            assert!(all.iter().all(|value| token(value) != *value), "{form}: and none stays itself");
+            assert_eq!(
+                tokens,
+                all.iter().cloned().collect::<HashSet<_>>(),
+                "{form}: and of the same form"
+            );
+            assert!(
+                all.iter().all(|value| token(value) != *value),
+                "{form}: and none stays itself"
+            );
         }
     }
 
@@ -396,7 +442,11 @@ mod tests {
     fn forms_are_kept() {
         let card = token("4111 1111-11111111");
         assert!(card.starts_with("4111 ") && card != "4111 1111-11111111", "{card}");
-        assert_eq!(card.replace([' ', '-'], ""), token("4111111111111111"), "separators do not matter");
+        assert_eq!(
+            card.replace([' ', '-'], ""),
+            token("4111111111111111"),
+            "separators do not matter"
+        );
         assert!(shapes::is_card(token("378282246310005").as_bytes()));
         let uuid = token("123e4567-e89b-42d3-a456-426614174000");
         assert!(
@@ -407,27 +457,48 @@ mod tests {
             "{uuid}"
         );
         let jwt = token("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl");
-        assert!(jwt.starts_with("eyJhbGciOiJIUzI1NiJ9.eyJ") && shapes::find(jwt.as_bytes(), false).len() == 1, "{jwt}");
+        assert!(
+            jwt.starts_with("eyJhbGciOiJIUzI1NiJ9.eyJ")
+                && shapes::find(jwt.as_bytes(), false).len() == 1,
+            "{jwt}"
+        );
         for number in ["-12.50", "1e5", "0.25", "12345678901234567890", "10"] {
             let token = token(number);
-            assert!(is_json_number(token.as_bytes()) && token.len() == number.len() && token != number, "{number} {token}");
+            assert!(
+                is_json_number(token.as_bytes()) && token.len() == number.len() && token != number,
+                "{number} {token}"
+            );
         }
         let address = token("joe.doe@example.co.uk");
         assert!(
-            address.ends_with(".zz") && address.len() == 21 && address.find('@') == Some(7) && !address.contains("example"),
+            address.ends_with(".zz")
+                && address.len() == 21
+                && address.find('@') == Some(7)
+                && !address.contains("example"),
             "{address}"
         );
         let word = token("Straße-Ж 漢字 7");
         assert_eq!(word.len(), "Straße-Ж 漢字 7".len());
-        assert!(word.starts_with(|c: char| c.is_ascii_uppercase()) && !word.contains('漢') && !word.contains('Ж'), "{word}");
+        assert!(
+            word.starts_with(|c: char| c.is_ascii_uppercase())
+                && !word.contains('漢')
+                && !word.contains('Ж'),
+            "{word}"
+        );
         assert_ne!(token("#!$"), "#!$");
         assert_eq!(token(""), "");
     }
 
     #[test]
     fn another_key_gives_other_tokens() {
-        assert_ne!(Tokens::new(b"a").token(b"correct horse battery"), Tokens::new(b"b").token(b"correct horse battery"));
-        assert_eq!(Tokens::new(b"a").token(b"correct horse battery"), Tokens::new(b"a").token(b"correct horse battery"));
+        assert_ne!(
+            Tokens::new(b"a").token(b"correct horse battery"),
+            Tokens::new(b"b").token(b"correct horse battery")
+        );
+        assert_eq!(
+            Tokens::new(b"a").token(b"correct horse battery"),
+            Tokens::new(b"a").token(b"correct horse battery")
+        );
         assert_eq!(Tokens::new(b"a").token(&[0xff, 0xfe, b'a']).len(), 3);
     }
 }

@@ -1,7 +1,8 @@
-//! A value behind its encoding: what it says, and how to write another of the same length in its place.
+//! A value behind its encoding: what it says, and how to write another of the same length in its
+//! place.
 //!
-//! A secret may be percent-encoded in a target, escaped in a JSON string and plain in a header; it must be recognised in all
-//! three and get the same token, and the text around it must not move.
+//! A secret may be percent-encoded in a target, escaped in a JSON string and plain in a header; it
+//! must be recognised in all three and get the same token, and the text around it must not move.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,7 +18,8 @@ pub enum Encoding {
     Form,
     /// The inside of a JSON string (RFC 8259 §7).
     Json,
-    /// A JSON number, or a word where there should be one: what is no number there must be put in quotes.
+    /// A JSON number, or a word where there should be one: what is no number there must be put in
+    /// quotes.
     Bare,
 }
 
@@ -27,8 +29,9 @@ pub struct View<'a> {
     encoding: Encoding,
     /// The value.
     pub bytes: Cow<'a, [u8]>,
-    /// Where each byte begins in the source, and one more for the end; empty where nothing was encoded. A character that was
-    /// written as one escape begins where the escape does, with all of its bytes.
+    /// Where each byte begins in the source, and one more for the end; empty where nothing was
+    /// encoded. A character that was written as one escape begins where the escape does, with all
+    /// of its bytes.
     starts: Vec<usize>,
 }
 
@@ -95,7 +98,8 @@ impl<'a> View<'a> {
         let mut at = 0;
         while at < value.len() {
             // All bytes that were written as one.
-            let same = (at..value.len()).take_while(|&next| self.starts[next] == self.starts[at]).count();
+            let same =
+                (at..value.len()).take_while(|&next| self.starts[next] == self.starts[at]).count();
             let source = &self.source[self.starts[at]..self.starts[at + same]];
             let (old, new) = (&self.bytes[at..at + same], &value[at..at + same]);
             at += same;
@@ -146,7 +150,8 @@ fn unescaped(text: &[u8]) -> (Decoded, usize) {
         Some(b'f') => simple(12),
         Some(b'u') => {
             let unit = |from: usize| {
-                let digits = text.get(from..from + 6).filter(|digits| digits.starts_with(b"\\u"))?;
+                let digits =
+                    text.get(from..from + 6).filter(|digits| digits.starts_with(b"\\u"))?;
                 u16::from_str_radix(std::str::from_utf8(&digits[2..]).ok()?, 16).ok()
             };
             let units: Vec<u16> = [unit(0), unit(6)].into_iter().map_while(|unit| unit).collect();
@@ -165,7 +170,10 @@ fn unescaped(text: &[u8]) -> (Decoded, usize) {
 
 fn escape(character: &[u8], out: &mut Vec<u8>) {
     let mut units = [0; 2];
-    let c = std::str::from_utf8(character).ok().and_then(|text| text.chars().next()).unwrap_or(char::REPLACEMENT_CHARACTER);
+    let c = std::str::from_utf8(character)
+        .ok()
+        .and_then(|text| text.chars().next())
+        .unwrap_or(char::REPLACEMENT_CHARACTER);
     for unit in c.encode_utf16(&mut units) {
         out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
     }
@@ -188,11 +196,21 @@ mod tests {
                 "x\"yÀ\u{20001}/zB",
                 r#"x\"y\u00c0\ud840\udc01\/z\u0042"#,
             ),
-            (Encoding::Json, r"\ud83d \u12 \", r"\ud83d \u12 \", r"\ud83d \u12 \", r"\ud83d \u12 \"),
+            (
+                Encoding::Json,
+                r"\ud83d \u12 \",
+                r"\ud83d \u12 \",
+                r"\ud83d \u12 \",
+                r"\ud83d \u12 \",
+            ),
         ] {
             let view = View::new(source.as_bytes(), encoding);
             assert_eq!(String::from_utf8_lossy(&view.bytes), value, "{source}");
-            assert_eq!(String::from_utf8_lossy(&view.rewritten(new.as_bytes())), written, "{source}");
+            assert_eq!(
+                String::from_utf8_lossy(&view.rewritten(new.as_bytes())),
+                written,
+                "{source}"
+            );
             assert_eq!(view.rewritten(value.as_bytes()), source.as_bytes());
         }
     }

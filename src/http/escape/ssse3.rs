@@ -1,6 +1,10 @@
-//! Escapes sixteen bytes at a time with the byte shuffles of x86-64 (SSSE3): bodies of JSON have an escape every few bytes, where
-//! a loop that jumps from one to the next spends its time on branches that nothing can predict.
-#![expect(unsafe_code, reason = "a function for a processor's extension is called, after asking that the processor has it")]
+//! Escapes sixteen bytes at a time with the byte shuffles of x86-64 (SSSE3): bodies of JSON have an
+//! escape every few bytes, where a loop that jumps from one to the next spends its time on branches
+//! that nothing can predict.
+#![expect(
+    unsafe_code,
+    reason = "a function for a processor's extension is called, after asking that the processor has it"
+)]
 
 use std::arch::x86_64::__m128i;
 use std::arch::x86_64::_mm_and_si128;
@@ -27,16 +31,19 @@ pub(super) fn is_there() -> bool {
     std::arch::is_x86_feature_detected!("ssse3") && std::arch::is_x86_feature_detected!("popcnt")
 }
 
-/// Escapes at most [`BLOCK`] bytes to the front of `block`; how many bytes came out. None where the processor cannot.
+/// Escapes at most [`BLOCK`] bytes to the front of `block`; how many bytes came out. None where the
+/// processor cannot.
 pub(super) fn escape_block(block: &mut Escaped, text: &[u8]) -> Option<usize> {
     if !is_there() {
         return None;
     }
-    // SAFETY: the function needs SSSE3 and POPCNT, and nothing else of its caller; `is_there` has just asked for both.
+    // SAFETY: the function needs SSSE3 and POPCNT, and nothing else of its caller; `is_there` has
+    // just asked for both.
     Some(unsafe { with_shuffles(block, text) })
 }
 
-/// For each pattern of bytes to be escaped among eight: which byte goes where, the high bit set where a backslash goes.
+/// For each pattern of bytes to be escaped among eight: which byte goes where, the high bit set
+/// where a backslash goes.
 const PLACES: [(u64, u64); 256] = {
     let mut table = [(0, 0); 256];
     let mut pattern = 0;
@@ -93,7 +100,8 @@ fn with_shuffles(block: &mut Escaped, text: &[u8]) -> usize {
     for bytes in words {
         let both = u128::from_le_bytes(*bytes);
         let text = vector((both as u64, (both >> 64) as u64));
-        let quoted = _mm_or_si128(_mm_cmpeq_epi8(text, all(b'"')), _mm_cmpeq_epi8(text, all(b'\\')));
+        let quoted =
+            _mm_or_si128(_mm_cmpeq_epi8(text, all(b'"')), _mm_cmpeq_epi8(text, all(b'\\')));
         let control = _mm_cmpeq_epi8(_mm_min_epu8(text, all(0x1f)), text);
         let delete = _mm_cmpeq_epi8(text, all(0x7f));
         let special = _mm_or_si128(_mm_or_si128(quoted, control), delete);
@@ -103,7 +111,8 @@ fn with_shuffles(block: &mut Escaped, text: &[u8]) -> usize {
             n += 16;
             continue;
         }
-        let tab_or_line = _mm_or_si128(_mm_cmpeq_epi8(text, all(b'\t')), _mm_cmpeq_epi8(text, all(b'\n')));
+        let tab_or_line =
+            _mm_or_si128(_mm_cmpeq_epi8(text, all(b'\t')), _mm_cmpeq_epi8(text, all(b'\n')));
         let short = _mm_or_si128(tab_or_line, _mm_cmpeq_epi8(text, all(b'\r')));
         let long = _mm_or_si128(_mm_andnot_si128(short, control), delete);
         if _mm_movemask_epi8(long) != 0 {
@@ -112,9 +121,12 @@ fn with_shuffles(block: &mut Escaped, text: &[u8]) -> usize {
         }
         let forms = _mm_and_si128(_mm_shuffle_epi8(short_forms, text), short);
         let text = _mm_or_si128(_mm_andnot_si128(short, text), forms);
-        for (half, pattern) in [(text, pattern & 0xff), (_mm_unpackhi_epi64(text, text), pattern >> 8)] {
+        for (half, pattern) in
+            [(text, pattern & 0xff), (_mm_unpackhi_epi64(text, text), pattern >> 8)]
+        {
             let places = vector(PLACES[pattern]);
-            let backslashes = _mm_and_si128(_mm_cmplt_epi8(places, _mm_setzero_si128()), all(b'\\'));
+            let backslashes =
+                _mm_and_si128(_mm_cmplt_epi8(places, _mm_setzero_si128()), all(b'\\'));
             store(block, n, _mm_or_si128(_mm_shuffle_epi8(half, places), backslashes));
             n += 8 + pattern.count_ones() as usize;
         }

@@ -1,8 +1,10 @@
-//! Reads messages in the very form in which this program writes them, several times as fast as a general reader of JSON does:
-//! each key is expected where the writer puts it, and strings are found and unescaped in one walk.
+//! Reads messages in the very form in which this program writes them, several times as fast as a
+//! general reader of JSON does: each key is expected where the writer puts it, and strings are
+//! found and unescaped in one walk.
 //!
-//! Only ever a first try: `None` says that a line has another form (another writer's order of keys, blanks, a rare field, an
-//! error), and serde reads it then, or says what is wrong with it. What is read here is what serde would have read.
+//! Only ever a first try: `None` says that a line has another form (another writer's order of keys,
+//! blanks, a rare field, an error), and serde reads it then, or says what is wrong with it. What is
+//! read here is what serde would have read.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -54,7 +56,8 @@ impl<'a> Cursor<'a> {
         }
         let digits = self.at - start;
         // `-0` is a floating-point number to serde.
-        let fits = (1..=18).contains(&digits) && (self.line[start] != b'0' || digits == 1 && !negative);
+        let fits =
+            (1..=18).contains(&digits) && (self.line[start] != b'0' || digits == 1 && !negative);
         fits.then_some(if negative { -value } else { value })
     }
 
@@ -95,7 +98,8 @@ impl<'a> Cursor<'a> {
     fn unescape(&mut self) -> Option<()> {
         let out = &mut self.unescaped;
         loop {
-            // Eight bytes are copied before it is known how many of them are wanted: there is an escape every few bytes.
+            // Eight bytes are copied before it is known how many of them are wanted: there is an
+            // escape every few bytes.
             while let Some(word) = self.line[self.at..].first_chunk::<8>() {
                 let special = special_in_json(u64::from_le_bytes(*word));
                 out.extend_from_slice(word);
@@ -122,7 +126,8 @@ impl<'a> Cursor<'a> {
                         b'b' => 8,
                         b'f' => 12,
                         b'u' => {
-                            let digits = std::str::from_utf8(self.line.get(self.at..self.at + 4)?).ok()?;
+                            let digits =
+                                std::str::from_utf8(self.line.get(self.at..self.at + 4)?).ok()?;
                             if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
                                 return None;
                             }
@@ -197,8 +202,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What requests and responses share, from `"version"` to `"trailers"`, with what comes before the status or behind the
-    /// target.
+    /// What requests and responses share, from `"version"` to `"trailers"`, with what comes before
+    /// the status or behind the target.
     fn tail(&mut self) -> Option<(Version, Headers, Body, Framing, Headers)> {
         self.expect(b",\"version\":\"")?;
         let version = match self.plain()? {
@@ -311,14 +316,19 @@ impl<'a> Cursor<'a> {
                 }
                 [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
                 // The writer escapes control characters so, and no surrogates.
-                [b'\\', b'u', b'0', b'0', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => self.at += 6,
+                [b'\\', b'u', b'0', b'0', high, low, ..]
+                    if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+                {
+                    self.at += 6
+                }
                 _ => return None,
             }
         }
     }
 }
 
-/// How many bytes come before the first that ends a run of plain ones in a JSON string, or before the end.
+/// How many bytes come before the first that ends a run of plain ones in a JSON string, or before
+/// the end.
 fn run(text: &[u8]) -> usize {
     let (words, rest) = text.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {

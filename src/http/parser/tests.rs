@@ -3,10 +3,22 @@
 use super::*;
 
 /// Feeds `input` in slices of `size`, each marked by its number, then the end.
-fn read(side: Side, expect: &[Expect], input: &[u8], size: usize, ending: Ending) -> (Vec<Parsed<u64>>, Parser<u64>) {
+fn read(
+    side: Side,
+    expect: &[Expect],
+    input: &[u8],
+    size: usize,
+    ending: Ending,
+) -> (Vec<Parsed<u64>>, Parser<u64>) {
     let mut parser = Parser::new(
         side,
-        Limits { head_bytes: 4096, header_fields: 100, body_bytes: 1024, hash_rest: true, keep: Keep::Everything },
+        Limits {
+            head_bytes: 4096,
+            header_fields: 100,
+            body_bytes: 1024,
+            hash_rest: true,
+            keep: Keep::Everything,
+        },
     );
     for &expect in expect {
         parser.expect(expect);
@@ -24,8 +36,12 @@ fn read(side: Side, expect: &[Expect], input: &[u8], size: usize, ending: Ending
 fn line_of(parsed: &Parsed<u64>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (line, body, framing) = match &parsed.message {
-        Message::Request(r) => (format!("{} {} {}", text(&r.method), text(&r.target), r.version), &r.body, r.framing),
-        Message::Response(r) => (format!("{} {} {}", r.version, r.status, text(&r.reason)), &r.body, r.framing),
+        Message::Request(r) => {
+            (format!("{} {} {}", text(&r.method), text(&r.target), r.version), &r.body, r.framing)
+        }
+        Message::Response(r) => {
+            (format!("{} {} {}", r.version, r.status, text(&r.reason)), &r.body, r.framing)
+        }
     };
     let damage = parsed.damage.map(|damage| format!(" !{}", damage.name())).unwrap_or_default();
     let odd: String = parsed.oddities.iter().map(|odd| format!(" ~{odd}")).collect();
@@ -168,17 +184,26 @@ fn a_gap_in_a_counted_body_is_skipped_and_elsewhere_the_next_start_line_is_searc
     assert_eq!(line_of(&parsed), "1.1 200 OK ContentLength \"ab\" !bytes-missing");
     assert_eq!((parsed.holes, parsed.end), (vec![Hole { bytes: 3, mark: 2 }], 39 + 10));
     // In a chunk the same; over its end not.
-    assert_eq!(feed(&mut parser, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na", 4), None);
+    assert_eq!(
+        feed(&mut parser, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na", 4),
+        None
+    );
     assert_eq!(parser.gap(3, 5), None);
     let parsed = feed(&mut parser, b"\r\n0\r\n\r\n", 6).unwrap();
-    assert_eq!((line_of(&parsed), parsed.resumed), ("1.1 200 OK Chunked \"a\" !bytes-missing".to_owned(), false));
+    assert_eq!(
+        (line_of(&parsed), parsed.resumed),
+        ("1.1 200 OK Chunked \"a\" !bytes-missing".to_owned(), false)
+    );
     assert_eq!(feed(&mut parser, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab", 7), None);
     let parsed = parser.gap(100, 8).unwrap();
     assert_eq!(line_of(&parsed), "1.1 200 OK ContentLength \"ab\" !bytes-missing");
     assert_eq!(feed(&mut parser, b"rest of some body without an end", 9), None);
     assert_eq!(feed(&mut parser, b"HTTP/1.1 500 Oops\r\nContent-", 10), None);
     let parsed = feed(&mut parser, b"Length: 0\r\n\r\n", 11).unwrap();
-    assert_eq!((line_of(&parsed), parsed.first, parsed.resumed), ("1.1 500 Oops ContentLength \"\"".to_owned(), 10, true));
+    assert_eq!(
+        (line_of(&parsed), parsed.first, parsed.resumed),
+        ("1.1 500 Oops ContentLength \"\"".to_owned(), 10, true)
+    );
     assert_eq!(parser.skipped(), 32);
 }
 
@@ -190,13 +215,22 @@ fn a_stream_that_is_joined_in_a_text_finds_the_next_request() {
     assert_eq!(step(b"some text goes"), None);
     assert_eq!(step(b" on and on"), None);
     let parsed = step(b"GET /x HTTP/1.1\r\n\r\n").unwrap();
-    assert_eq!((line_of(&parsed), parsed.resumed, parsed.start), ("GET /x 1.1 None \"\"".to_owned(), true, 24));
+    assert_eq!(
+        (line_of(&parsed), parsed.resumed, parsed.start),
+        ("GET /x 1.1 None \"\"".to_owned(), true, 24)
+    );
     assert_eq!(parser.side(), Side::Requests);
 }
 
 #[test]
 fn limits_are_outcomes() {
-    let limits = Limits { head_bytes: 100, header_fields: 2, body_bytes: 3, hash_rest: true, keep: Keep::Everything };
+    let limits = Limits {
+        head_bytes: 100,
+        header_fields: 2,
+        body_bytes: 3,
+        hash_rest: true,
+        keep: Keep::Everything,
+    };
     let run = |input: &[u8]| {
         let mut parser = Parser::<u64>::new(Side::Requests, limits);
         let mut all = Vec::new();
@@ -207,14 +241,18 @@ fn limits_are_outcomes() {
         }
         all
     };
-    let endless = [&b"GET / HTTP/1.1\r\nA: "[..], &[b'x'; 5000], b"\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"].concat();
+    let endless =
+        [&b"GET / HTTP/1.1\r\nA: "[..], &[b'x'; 5000], b"\r\n\r\nGET /2 HTTP/1.1\r\n\r\n"].concat();
     let lines: Vec<_> = run(&endless).iter().map(line_of).collect();
     assert_eq!(lines, ["GET / 1.1 None \"\" !head-limit", "GET /2 1.1 None \"\""]);
     let many = run(b"GET / HTTP/1.1\r\na: 1\r\nb: 2\r\nc: 3\r\n\r\n");
     assert_eq!(line_of(&many[0]), "GET / 1.1 None \"\" ~too-many-fields");
     let big = run(b"PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde");
     let Message::Request(request) = &big[0].message else { panic!() };
-    assert_eq!((&request.body.bytes[..], request.body.length, request.body.sha256.is_some()), (&b"abc"[..], 5, true));
+    assert_eq!(
+        (&request.body.bytes[..], request.body.length, request.body.sha256.is_some()),
+        (&b"abc"[..], 5, true)
+    );
     assert!(big[0].oddities.contains(&BODY_KEPT_IN_PART), "{:?}", big[0].oddities);
 }
 
@@ -234,17 +272,30 @@ fn an_outline_keeps_what_decides_and_says_the_same_of_the_rest() {
     assert_eq!((whole.len(), outline.len()), (2, 2));
     for (whole, outline) in whole.iter().zip(&outline) {
         let said = |parsed: &Parsed<u64>| {
-            let facts = (parsed.start, parsed.end, parsed.damage, parsed.oddities.clone(), parsed.persists);
+            let facts =
+                (parsed.start, parsed.end, parsed.damage, parsed.oddities.clone(), parsed.persists);
             let Message::Request(request) = &parsed.message else { panic!("a request") };
-            (facts, request.method.clone(), request.target.clone(), request.framing, request.body.length)
+            (
+                facts,
+                request.method.clone(),
+                request.target.clone(),
+                request.framing,
+                request.body.length,
+            )
         };
         assert_eq!(said(whole), said(outline));
         let Message::Request(request) = &outline.message else { panic!("a request") };
-        assert!(request.body.bytes.is_empty() && request.body.sha256.is_none() && request.verbatim.is_none());
+        assert!(
+            request.body.bytes.is_empty()
+                && request.body.sha256.is_none()
+                && request.verbatim.is_none()
+        );
     }
     assert_eq!(outline[0].oddities, ["chunks-not-kept"]);
     let names = |parsed: &Parsed<u64>| match &parsed.message {
-        Message::Request(request) => request.headers.iter().map(|(name, _)| name.to_vec()).collect::<Vec<_>>(),
+        Message::Request(request) => {
+            request.headers.iter().map(|(name, _)| name.to_vec()).collect::<Vec<_>>()
+        }
         Message::Response(_) => Vec::new(),
     };
     assert_eq!(names(&outline[0]), [b"host".to_vec(), b"Transfer-Encoding".to_vec()]);

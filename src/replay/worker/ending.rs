@@ -53,8 +53,21 @@ impl Worker<'_> {
         });
         let failure = Some(Failure { kind: FailureKind::Timeout, detail: detail.clone() });
         let answer = Answer { first, last: None, response: part, failure };
-        self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
-        self.clear_backlog(lane, FailureKind::Timeout, &format!("not sent: {detail} to a request before"), now);
+        self.record(
+            lane,
+            request.task,
+            Some(request.sent),
+            request.waited,
+            request.connect_ns,
+            answer,
+            now,
+        );
+        self.clear_backlog(
+            lane,
+            FailureKind::Timeout,
+            &format!("not sent: {detail} to a request before"),
+            now,
+        );
         self.give_up(at, "given up after a timeout", now);
     }
 
@@ -66,8 +79,17 @@ impl Worker<'_> {
             let connection = self.connections.get(at);
             let lane = connection.lane;
             for request in std::mem::take(&mut connection.in_flight) {
-                let answer = Answer::failed(FailureKind::Skipped, "interrupted before the answer was whole");
-                self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
+                let answer =
+                    Answer::failed(FailureKind::Skipped, "interrupted before the answer was whole");
+                self.record(
+                    lane,
+                    request.task,
+                    Some(request.sent),
+                    request.waited,
+                    request.connect_ns,
+                    answer,
+                    now,
+                );
             }
         }
         let lanes: Vec<usize> = self.lanes.indices().collect();
@@ -78,7 +100,10 @@ impl Worker<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one outcome, put together in one place")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one outcome, put together in one place"
+    )]
     pub(super) fn record(
         &mut self,
         at: usize,
@@ -133,7 +158,10 @@ impl Worker<'_> {
             response: answer.response,
             failure: answer.failure,
         };
-        if self.outbox.add(Done { side, route: task.load.route, request: task.load.place, outcome }, now) {
+        if self
+            .outbox
+            .add(Done { side, route: task.load.route, request: task.load.place, outcome }, now)
+        {
             self.hand_over(now);
         }
     }

@@ -21,9 +21,12 @@ enum Way {
 
 impl Worker<'_> {
     pub(super) fn dispatch(&mut self, task: Task, now: i64) {
-        let Some(baseline) = self.shared.baseline else { return self.place(Side::Target, task, now) };
+        let Some(baseline) = self.shared.baseline else {
+            return self.place(Side::Target, task, now);
+        };
         let twin = Task { load: Load { upstream: baseline, ..task.load }, ..task.clone() };
-        // Who goes first is the other one each time, so that neither side always finds the warmer machine.
+        // Who goes first is the other one each time, so that neither side always finds the warmer
+        // machine.
         self.baseline_first = !self.baseline_first;
         if task.kind == StepKind::Send {
             self.shared.budget.take(1, twin.bytes.len());
@@ -44,7 +47,12 @@ impl Worker<'_> {
             Some(&at) => at,
             None if task.kind == StepKind::Close => return,
             None => {
-                let (at, _) = self.lanes.insert(Lane::new(side, task.lane, task.load.upstream, task.load.name));
+                let (at, _) = self.lanes.insert(Lane::new(
+                    side,
+                    task.lane,
+                    task.load.upstream,
+                    task.load.name,
+                ));
                 self.by_number.insert(key, at);
                 at
             }
@@ -125,7 +133,8 @@ impl Worker<'_> {
         }
     }
 
-    /// A connection of the lane that has nothing to do; asks for enough of them where there is none.
+    /// A connection of the lane that has nothing to do; asks for enough of them where there is
+    /// none.
     fn a_free_connection(&mut self, at: usize, now: i64) -> Way {
         let lane = self.lanes.get(at);
         let Some(front) = lane.queue.front() else { return Way::Wait };
@@ -137,7 +146,11 @@ impl Worker<'_> {
             let known = self.connections.get(connection);
             if known.phase != Phase::Open {
                 coming += 1;
-            } else if known.in_flight.is_empty() && !known.closing && !known.is_writing() && known.upstream == upstream {
+            } else if known.in_flight.is_empty()
+                && !known.closing
+                && !known.is_writing()
+                && known.upstream == upstream
+            {
                 return Way::On(connection);
             }
         }
@@ -150,7 +163,8 @@ impl Worker<'_> {
         Way::Wait
     }
 
-    /// Takes a lane away that has given out its last request and has all answers, and closes its connection.
+    /// Takes a lane away that has given out its last request and has all answers, and closes its
+    /// connection.
     pub(super) fn end_lane(&mut self, at: usize) {
         let lane = self.lanes.get(at);
         if !lane.ends || !lane.queue.is_empty() {
@@ -178,13 +192,19 @@ impl Worker<'_> {
         self.record(at, task, None, waited, None, Answer::failed(kind, detail), now);
     }
 
-    /// Requests that have been due for longer than the timeout, behind one that timed out: v2 hangs, and waiting for each
-    /// of them in turn would never end.
+    /// Requests that have been due for longer than the timeout, behind one that timed out: v2
+    /// hangs, and waiting for each of them in turn would never end.
     pub(super) fn clear_backlog(&mut self, at: usize, kind: FailureKind, detail: &str, now: i64) {
         if self.shared.at_once {
             return;
         }
-        while self.lanes.get(at).queue.front().is_some_and(|task| now - task.due >= self.shared.timeout_ns) {
+        while self
+            .lanes
+            .get(at)
+            .queue
+            .front()
+            .is_some_and(|task| now - task.due >= self.shared.timeout_ns)
+        {
             self.fail_front(at, kind, detail, now);
         }
     }

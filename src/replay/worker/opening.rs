@@ -17,8 +17,8 @@ use super::{FailureKind, Wake, Worker};
 const SPENT_AMONG: usize = 64;
 
 impl Worker<'_> {
-    /// Opens a connection for a lane, or puts the lane in line for one. `false`: it failed at once, and so did the lane's
-    /// next request.
+    /// Opens a connection for a lane, or puts the lane in line for one. `false`: it failed at once,
+    /// and so did the lane's next request.
     pub(super) fn open(&mut self, at: usize, now: i64) -> bool {
         if self.slots == 0 && !self.evict() {
             let generation = self.lanes.generation(at);
@@ -29,19 +29,31 @@ impl Worker<'_> {
             return true;
         }
         let lane = self.lanes.get(at);
-        let target = &self.shared.targets[usize::from(lane.upstream).min(self.shared.targets.len() - 1)];
+        let target =
+            &self.shared.targets[usize::from(lane.upstream).min(self.shared.targets.len() - 1)];
         let upstream = lane.upstream;
         let address = target.address(lane.number);
         let (index, generation) = match Socket::connect(address) {
-            Ok(socket) => self.connections.insert(Connection::new(at, upstream, socket, now, self.shared.max_body)),
+            Ok(socket) => self.connections.insert(Connection::new(
+                at,
+                upstream,
+                socket,
+                now,
+                self.shared.max_body,
+            )),
             Err(error) => {
                 self.fail_front(at, FailureKind::Connect, &no_socket(&error), now);
                 return false;
             }
         };
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        let flags = epoll::EventFlags::IN
+            | epoll::EventFlags::OUT
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::ET;
         let data = epoll::EventData::new_u64(index as u64 | u64::from(generation) << 32);
-        if let Err(error) = epoll::add(&self.epoll, &self.connections.get(index).socket, data, flags) {
+        if let Err(error) =
+            epoll::add(&self.epoll, &self.connections.get(index).socket, data, flags)
+        {
             self.connections.remove(index);
             self.fail_front(at, FailureKind::Connect, &no_socket(&error.into()), now);
             return false;
@@ -55,12 +67,14 @@ impl Worker<'_> {
         lane.opened += 1;
         self.figures.note("connections");
         bump(&self.live().connections);
-        self.figures.peak_connections = self.figures.peak_connections.max(self.connections.len() as u64);
+        self.figures.peak_connections =
+            self.figures.peak_connections.max(self.connections.len() as u64);
         self.arm(index, now + self.shared.timeout_ns);
         true
     }
 
-    /// Closes a connection that nobody needs now, for one that somebody needs: best one that nobody will need any more.
+    /// Closes a connection that nobody needs now, for one that somebody needs: best one that nobody
+    /// will need any more.
     fn evict(&mut self) -> bool {
         if !self.maybe_idle {
             return false;

@@ -1,4 +1,5 @@
-//! Reading: bytes become answers, and a connection's end becomes what it means for the requests on it.
+//! Reading: bytes become answers, and a connection's end becomes what it means for the requests on
+//! it.
 
 use std::io;
 
@@ -17,7 +18,8 @@ impl Worker<'_> {
             let ends = self.connections.get(at).unread.take().unwrap_or_default();
             self.read(at, ends);
             if self.connections.holds(at, generation) && self.connections.get(at).unread.is_none() {
-                // What v2 said before it closed is read now, and says more than the failed write does.
+                // What v2 said before it closed is read now, and says more than the failed write
+                // does.
                 if let Some(detail) = self.connections.get(at).broken.take() {
                     self.lost(at, Ending::Cut, &detail);
                 }
@@ -38,12 +40,15 @@ impl Worker<'_> {
         }
     }
 
-    /// Reads what is there, or a first part of it: who answers much or without end must not keep others waiting. `ends`: the
-    /// peer has closed, so read to the end.
+    /// Reads what is there, or a first part of it: who answers much or without end must not keep
+    /// others waiting. `ends`: the peer has closed, so read to the end.
     pub(super) fn read(&mut self, at: usize, ends: bool) {
         let generation = self.connections.generation(at);
         let mut buffer = std::mem::take(&mut self.buffer);
-        debug_assert!(!buffer.is_empty(), "no connection is read while another one is: what ends one waits in line");
+        debug_assert!(
+            !buffer.is_empty(),
+            "no connection is read while another one is: what ends one waits in line"
+        );
         let mut read = 0;
         while self.connections.holds(at, generation) {
             if read >= READ_AT_ONCE {
@@ -61,9 +66,11 @@ impl Worker<'_> {
                     if n < buffer.len() && !tls && !ends {
                         break;
                     }
-                    // A long answer must not delay what is due. Lanes are not touched while one is being read, except by
-                    // their own due times, and the connection is looked up anew.
-                    if self.upcoming.front().is_some_and(|task| task.due <= self.shared.clock.now()) {
+                    // A long answer must not delay what is due. Lanes are not touched while one is
+                    // being read, except by their own due times, and the connection is looked up
+                    // anew.
+                    if self.upcoming.front().is_some_and(|task| task.due <= self.shared.clock.now())
+                    {
                         self.run_due();
                     }
                 }
@@ -128,18 +135,33 @@ impl Worker<'_> {
             },
             detail: format!("the answer is not whole: {}", damage.name()),
         });
-        let answer = Answer { first: Some(parsed.first), last: Some(parsed.last), response: Some(response), failure };
-        let request = connection.in_flight.pop_front().expect("the queue was just found to have one");
+        let answer = Answer {
+            first: Some(parsed.first),
+            last: Some(parsed.last),
+            response: Some(response),
+            failure,
+        };
+        let request =
+            connection.in_flight.pop_front().expect("the queue was just found to have one");
         if connection.in_flight.is_empty() && connection.is_writing() {
-            // It answered before it had the whole request (RFC 9112 §9.3). A body that still waits for its 100 is not sent;
-            // of another the rest goes as long as v2 takes it, as a real client's would.
+            // It answered before it had the whole request (RFC 9112 §9.3). A body that still waits
+            // for its 100 is not sent; of another the rest goes as long as v2 takes it, as a real
+            // client's would.
             if connection.holds_body() {
                 connection.drop_rest();
             } else {
                 self.figures.note("early-answers");
             }
         }
-        self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
+        self.record(
+            lane,
+            request.task,
+            Some(request.sent),
+            request.waited,
+            request.connect_ns,
+            answer,
+            now,
+        );
         let connection = self.connections.get(at);
         if connection.closing && !connection.is_writing() {
             // Requests behind it on this connection get no answer any more.
@@ -156,9 +178,19 @@ impl Worker<'_> {
         connection.closing = true;
         match connection.in_flight.pop_front() {
             Some(request) => {
-                let answer =
-                    Answer { first: Some(now), ..Answer::failed(FailureKind::Protocol, "what came is not an HTTP response") };
-                self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
+                let answer = Answer {
+                    first: Some(now),
+                    ..Answer::failed(FailureKind::Protocol, "what came is not an HTTP response")
+                };
+                self.record(
+                    lane,
+                    request.task,
+                    Some(request.sent),
+                    request.waited,
+                    request.connect_ns,
+                    answer,
+                    now,
+                );
             }
             None => self.figures.note("unexpected-bytes"),
         }
@@ -174,15 +206,25 @@ impl Worker<'_> {
         if let Some(parsed) = parsed
             && let Some(request) = connection.in_flight.pop_front()
         {
-            let failure =
-                parsed.damage.map(|_| Failure { kind: FailureKind::Closed, detail: format!("{detail}, inside the answer") });
+            let failure = parsed.damage.map(|_| Failure {
+                kind: FailureKind::Closed,
+                detail: format!("{detail}, inside the answer"),
+            });
             let response = match parsed.message {
                 Message::Response(response) => Some(response),
                 Message::Request(_) => None,
             };
             let last = failure.is_none().then_some(parsed.last);
             let answer = Answer { first: Some(parsed.first), last, response, failure };
-            self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
+            self.record(
+                lane,
+                request.task,
+                Some(request.sent),
+                request.waited,
+                request.connect_ns,
+                answer,
+                now,
+            );
         } else if connection.in_flight.is_empty() && connection.served > 0 && !connection.closing {
             self.figures.note("closed-while-idle");
         }
@@ -199,9 +241,10 @@ impl Worker<'_> {
         let mut again = Vec::new();
         let mut behind = false;
         while let Some(request) = unanswered.pop_front() {
-            // A kept connection may be closed by v2 at any moment, also at the one of sending. A safe request of which no
-            // answer came goes again (RFC 9110 §9.2.2, RFC 9112 §9.3.2): as often as v2 answered another one on the connection
-            // before, but once where it was the first in line: it may be what v2 closes at.
+            // A kept connection may be closed by v2 at any moment, also at the one of sending. A
+            // safe request of which no answer came goes again (RFC 9110 §9.2.2, RFC 9112 §9.3.2):
+            // as often as v2 answered another one on the connection before, but once where it was
+            // the first in line: it may be what v2 closes at.
             let blamed = request.task.blamed;
             if request.task.load.traits.is_safe() && (behind || (served > 0 && !blamed)) {
                 self.figures.note("sent-again");
@@ -209,7 +252,15 @@ impl Worker<'_> {
                 again.push(Task { again: true, blamed: blamed || !behind, ..request.task });
             } else {
                 let answer = Answer::failed(FailureKind::Closed, detail);
-                self.record(lane, request.task, Some(request.sent), request.waited, request.connect_ns, answer, now);
+                self.record(
+                    lane,
+                    request.task,
+                    Some(request.sent),
+                    request.waited,
+                    request.connect_ns,
+                    answer,
+                    now,
+                );
             }
             behind = true;
         }

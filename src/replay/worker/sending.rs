@@ -1,4 +1,5 @@
-//! Sending: a request leaves, its lateness is measured, and what the socket did not take is written later.
+//! Sending: a request leaves, its lateness is measured, and what the socket did not take is written
+//! later.
 
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
@@ -16,7 +17,8 @@ impl Worker<'_> {
         let lane = connection.lane;
         let ready = connection.ready;
         let connect_ns = connection.connect_ns.take();
-        let opening = if connect_ns.is_some() { (ready, connection.started) } else { (i64::MIN, 0) };
+        let opening =
+            if connect_ns.is_some() { (ready, connection.started) } else { (i64::MIN, 0) };
         let Some(mut task) = self.lanes.get(lane).queue.pop_front() else { return };
         self.waiting -= 1;
         let waited = if self.shared.at_once {
@@ -56,11 +58,15 @@ impl Worker<'_> {
         bump(&self.live().sent);
     }
 
-    /// Whether the lane's next request goes on the same connection right behind the one that was begun.
+    /// Whether the lane's next request goes on the same connection right behind the one that was
+    /// begun.
     fn next_follows(&mut self, lane: usize, at: usize, now: i64) -> bool {
         let (arrivals, think) = (self.shared.arrivals, self.shared.think);
         let connection = self.connections.get(at);
-        if arrivals != Arrivals::Causal || connection.closing || connection.in_flight.len() >= PIPELINE {
+        if arrivals != Arrivals::Causal
+            || connection.closing
+            || connection.in_flight.len() >= PIPELINE
+        {
             return false;
         }
         let upstream = connection.upstream;

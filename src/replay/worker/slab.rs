@@ -21,7 +21,10 @@ impl<T> Slab<T> {
     }
 
     pub(super) fn get(&mut self, at: usize) -> &mut T {
-        self.places[at].1.as_mut().expect("a place is used only while its tenant is known to be there")
+        self.places[at]
+            .1
+            .as_mut()
+            .expect("a place is used only while its tenant is known to be there")
     }
 
     pub(super) fn peek(&self, at: usize) -> Option<&T> {

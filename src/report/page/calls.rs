@@ -1,4 +1,5 @@
-//! v2's calls to its providers in words: what is said before all else, and each cluster with both sides.
+//! v2's calls to its providers in words: what is said before all else, and each cluster with both
+//! sides.
 
 use super::seen;
 use crate::gate::words::{count, plural};
@@ -49,17 +50,28 @@ pub(super) struct CallWords {
 impl EgressWords {
     pub(super) fn new(egress: &Egress) -> Self {
         let routes = egress.routes.iter().take(EGRESS_ROUTES).map(|route| {
-            let cells = CallVerdict::ALL.into_iter().map(|verdict| count(route.counts.of(verdict))).collect();
+            let cells = CallVerdict::ALL
+                .into_iter()
+                .map(|verdict| count(route.counts.of(verdict)))
+                .collect();
             (seen(&route.provider, 100), seen(&route.route, 200), cells)
         });
         let mut lead = format!(
             "{} of {} of v2 to its providers are not v1's: {}.",
             count(egress.different),
             plural(egress.total(), "call", "calls"),
-            egress.calls.iter().map(|(name, &n)| format!("{} {name}", count(n))).collect::<Vec<_>>().join(", ")
+            egress
+                .calls
+                .iter()
+                .map(|(name, &n)| format!("{} {name}", count(n)))
+                .collect::<Vec<_>>()
+                .join(", ")
         );
         if egress.approved > 0 {
-            lead += &format!(" {} only as approved.", plural(egress.approved, "more differs", "more differ"));
+            lead += &format!(
+                " {} only as approved.",
+                plural(egress.approved, "more differs", "more differ")
+            );
         }
         if egress.faulted > 0 {
             lead += &format!(" {} got a fault on purpose.", count(egress.faulted));
@@ -91,12 +103,17 @@ pub(super) fn alarm(egress: &Egress) -> String {
         ),
         0 => String::new(),
         1 => "v2 made 1 call that changes something at a provider more often than v1".to_owned(),
-        n => format!("v2 made {} calls that change something at a provider more often than v1", count(n)),
+        n => format!(
+            "v2 made {} calls that change something at a provider more often than v1",
+            count(n)
+        ),
     }
 }
 
 pub(super) fn call_words(cluster: &CallCluster) -> CallWords {
-    let value = |value: &Option<String>| value.as_deref().map_or_else(|| "nothing".to_owned(), |value| seen(value, 120));
+    let value = |value: &Option<String>| {
+        value.as_deref().map_or_else(|| "nothing".to_owned(), |value| seen(value, 120))
+    };
     let body = |text: &str| if text.is_empty() { "no body".to_owned() } else { seen(text, 500) };
     CallWords {
         id: seen(&cluster.id, 40),
@@ -111,8 +128,13 @@ pub(super) fn call_words(cluster: &CallCluster) -> CallWords {
         route: seen(&cluster.route, 200),
         provider: seen(&cluster.provider, 100),
         shape: seen(&cluster.shape, 80),
-        places: cluster.places.iter().map(|(place, a, b)| (seen(place, 120), value(a), value(b))).collect(),
-        expected: (cluster.verdict != "extra" || !cluster.expected.is_empty()).then(|| body(&cluster.expected)),
+        places: cluster
+            .places
+            .iter()
+            .map(|(place, a, b)| (seen(place, 120), value(a), value(b)))
+            .collect(),
+        expected: (cluster.verdict != "extra" || !cluster.expected.is_empty())
+            .then(|| body(&cluster.expected)),
         actual: (cluster.verdict != "missing").then(|| body(&cluster.actual)),
         causes: seen(&cluster.causes.join(", "), 200),
         repeat: seen(&cluster.repeat, 6_000),

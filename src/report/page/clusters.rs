@@ -10,7 +10,8 @@ use crate::report::text::{short, split_common, visible};
 /// Clusters that are open at first.
 const OPEN: usize = 1;
 
-/// Bytes that the clusters' examples may take together, escaped; what is beyond stands in clusters.jsonl.
+/// Bytes that the clusters' examples may take together, escaped; what is beyond stands in
+/// clusters.jsonl.
 const EXAMPLE_BYTES: usize = 900_000;
 
 /// Characters of a value, with few clusters and with many.
@@ -54,7 +55,10 @@ pub(super) fn differences_lead(report: &Report<'_>) -> String {
     let totals = report.totals;
     let clusters = report.clusters.count(Class::Regression);
     let mut text = if clusters == 0 {
-        format!("No difference that counts in {}.", plural(totals.compared, "compared answer", "compared answers"))
+        format!(
+            "No difference that counts in {}.",
+            plural(totals.compared, "compared answer", "compared answers")
+        )
     } else {
         format!(
             "{} of {} differ, for {}, the largest first.",
@@ -64,20 +68,34 @@ pub(super) fn differences_lead(report: &Report<'_>) -> String {
         )
     };
     if totals.noisy > 0 {
-        text += &format!(" {} only in what varies by itself.", plural(totals.noisy, "more differs", "more differ"));
+        text += &format!(
+            " {} only in what varies by itself.",
+            plural(totals.noisy, "more differs", "more differ")
+        );
     }
     if totals.approved > 0 {
-        text += &format!(" {} only as approved.", plural(totals.approved, "more differs", "more differ"));
+        text += &format!(
+            " {} only as approved.",
+            plural(totals.approved, "more differs", "more differ")
+        );
     }
     let not: u64 = totals.not_compared.values().sum();
     if not > 0 {
-        let by = totals.not_compared.iter().map(|(reason, &n)| format!("{} {}", count(n), seen(reason, 60))).collect::<Vec<_>>();
+        let by = totals
+            .not_compared
+            .iter()
+            .map(|(reason, &n)| format!("{} {}", count(n), seen(reason, 60)))
+            .collect::<Vec<_>>();
         text += &format!(" Not compared: {}.", by.join(", "));
     }
     let shown = report.clusters.kept.len() as u64;
     let total: u64 = report.clusters.counts.iter().sum();
     if shown < total {
-        text += &format!(" The {} largest of {} clusters are shown; all are in clusters.jsonl.", count(shown), count(total));
+        text += &format!(
+            " The {} largest of {} clusters are shown; all are in clusters.jsonl.",
+            count(shown),
+            count(total)
+        );
     }
     text
 }
@@ -110,13 +128,21 @@ pub(super) fn clusters(report: &Report<'_>) -> Vec<ClusterWords> {
 
 pub(super) fn cluster_words(cluster: &Cluster, most: usize) -> ClusterWords {
     let example = &cluster.example;
-    let value = |value: &Option<String>| value.as_deref().map(|value| short(value, most).into_owned());
+    let value =
+        |value: &Option<String>| value.as_deref().map(|value| short(value, most).into_owned());
     let (expected, actual) = (value(&example.expected), value(&example.actual));
-    let ([a, b, c], [x, y, z]) = highlight(expected.as_deref().unwrap_or_default(), actual.as_deref().unwrap_or_default());
+    let ([a, b, c], [x, y, z]) =
+        highlight(expected.as_deref().unwrap_or_default(), actual.as_deref().unwrap_or_default());
     // Where one side has nothing there is nothing to point at within the other.
     let both = expected.is_some() && actual.is_some();
     let parts = |there: bool, parts: [&str; 3]| {
-        there.then(|| if both { parts.map(lines) } else { [lines(&parts.concat()), String::new(), String::new()] })
+        there.then(|| {
+            if both {
+                parts.map(lines)
+            } else {
+                [lines(&parts.concat()), String::new(), String::new()]
+            }
+        })
     };
     let share = cluster.exchanges as f64 / cluster.compared.max(cluster.exchanges).max(1) as f64;
     ClusterWords {
@@ -130,7 +156,11 @@ pub(super) fn cluster_words(cluster: &Cluster, most: usize) -> ClusterWords {
         share: percent(share),
         route: seen(&cluster.route, 160),
         kind: cluster.kind.name(),
-        place: if cluster.place == cluster.kind.name() { String::new() } else { seen(&cluster.place, 160) },
+        place: if cluster.place == cluster.kind.name() {
+            String::new()
+        } else {
+            seen(&cluster.place, 160)
+        },
         shape: seen(&cluster.shape, 80),
         only_where: cluster.only_where.as_deref().map(|only| seen(only, 160)),
         why: [elsewhere(cluster), seen(&cluster.why, 300)]
@@ -152,7 +182,8 @@ pub(super) fn cluster_words(cluster: &Cluster, most: usize) -> ClusterWords {
     }
 }
 
-/// Where two values differ. Short ones, and those with little in common, are marked as a whole: half a number says nothing.
+/// Where two values differ. Short ones, and those with little in common, are marked as a whole:
+/// half a number says nothing.
 pub(super) fn highlight<'a>(expected: &'a str, actual: &'a str) -> ([&'a str; 3], [&'a str; 3]) {
     const SHORT: usize = 24;
     if expected == actual {
@@ -161,7 +192,11 @@ pub(super) fn highlight<'a>(expected: &'a str, actual: &'a str) -> ([&'a str; 3]
     let (left, right) = split_common(expected, actual);
     let common = left[0].len() + left[2].len();
     let longest = expected.len().max(actual.len());
-    if longest <= SHORT || common * 3 < longest { (["", expected, ""], ["", actual, ""]) } else { (left, right) }
+    if longest <= SHORT || common * 3 < longest {
+        (["", expected, ""], ["", actual, ""])
+    } else {
+        (left, right)
+    }
 }
 
 /// Visible, line by line: values and commands keep their lines.
@@ -172,8 +207,15 @@ pub(super) fn lines(text: &str) -> String {
 impl ClusterWords {
     /// Bytes of the example once it is escaped.
     pub(super) fn cost(&self) -> usize {
-        let escaped = |text: &str| text.len() + 5 * text.matches(['<', '>', '&', '"', '\'']).count();
-        let values = self.expected.iter().chain(&self.actual).flatten().map(|text| escaped(text)).sum::<usize>();
+        let escaped =
+            |text: &str| text.len() + 5 * text.matches(['<', '>', '&', '"', '\'']).count();
+        let values = self
+            .expected
+            .iter()
+            .chain(&self.actual)
+            .flatten()
+            .map(|text| escaped(text))
+            .sum::<usize>();
         values + escaped(&self.repeat) + escaped(&self.target) + escaped(&self.why) + 900
     }
 }

@@ -76,7 +76,11 @@ pub(super) fn lead(report: &Report<'_>) -> String {
         match totals.mismatched {
             0 => "none differs in a way that counts".to_owned(),
             1 => format!("one differs ({})", percent(1.0 / totals.compared.max(1) as f64)),
-            n => format!("{} differ ({})", count(n), percent(n as f64 / totals.compared.max(1) as f64)),
+            n => format!(
+                "{} differ ({})",
+                count(n),
+                percent(n as f64 / totals.compared.max(1) as f64)
+            ),
         }
     );
     text
@@ -92,12 +96,17 @@ pub(super) fn speed_words(speed: &serde_json::Value) -> String {
     }
 }
 
-/// Why, with a way to the evidence: what fails over all exchanges stands on the tiles, so the routes come first, each with
-/// all that it fails by.
+/// Why, with a way to the evidence: what fails over all exchanges stands on the tiles, so the
+/// routes come first, each with all that it fails by.
 pub(super) fn whys(report: &Report<'_>) -> Vec<Why> {
     let judgement = report.judgement;
     if judgement.verdict != Verdict::Fail {
-        let plain = |text: &String| Why { name: String::new(), text: seen(text, 500), details: Vec::new(), links: Vec::new() };
+        let plain = |text: &String| Why {
+            name: String::new(),
+            text: seen(text, 500),
+            details: Vec::new(),
+            links: Vec::new(),
+        };
         return judgement.reasons.iter().take(WHYS).map(plain).collect();
     }
     let mut by_route: Vec<(Option<&str>, Vec<&RuleResult>)> = Vec::new();
@@ -110,20 +119,31 @@ pub(super) fn whys(report: &Report<'_>) -> Vec<Why> {
         }
     }
     let of_routes = by_route.iter().filter(|(route, _)| route.is_some());
-    let covered = |rule: &RuleResult| of_routes.clone().any(|(_, rules)| rules.iter().any(|own| own.rule == rule.rule));
+    let covered = |rule: &RuleResult| {
+        of_routes.clone().any(|(_, rules)| rules.iter().any(|own| own.rule == rule.rule))
+    };
     let of_all = by_route.iter().filter(|(route, _)| route.is_none()).filter_map(|(_, rules)| {
         let left: Vec<&RuleResult> = rules.iter().copied().filter(|rule| !covered(rule)).collect();
         (!left.is_empty()).then_some((None, left))
     });
-    let groups: Vec<(Option<&str>, Vec<&RuleResult>)> = of_routes.clone().cloned().chain(of_all).collect();
+    let groups: Vec<(Option<&str>, Vec<&RuleResult>)> =
+        of_routes.clone().cloned().chain(of_all).collect();
     // Where all calls that differ change something, one sentence says both.
-    let calls = judgement.with(Finding::Fail).find(|rule| of_calls(rule)).map(|rule| calls_why(report, rule));
-    let mut whys: Vec<Why> =
-        calls.into_iter().chain(groups.iter().take(WHYS).map(|(route, rules)| why(report, *route, rules))).collect();
+    let calls = judgement
+        .with(Finding::Fail)
+        .find(|rule| of_calls(rule))
+        .map(|rule| calls_why(report, rule));
+    let mut whys: Vec<Why> = calls
+        .into_iter()
+        .chain(groups.iter().take(WHYS).map(|(route, rules)| why(report, *route, rules)))
+        .collect();
     if groups.len() > WHYS {
         whys.push(Why {
             name: String::new(),
-            text: format!("… and {}.", plural((groups.len() - WHYS) as u64, "more route", "more routes")),
+            text: format!(
+                "… and {}.",
+                plural((groups.len() - WHYS) as u64, "more route", "more routes")
+            ),
             details: Vec::new(),
             links: vec![Link { href: "#rules".to_owned(), route: None, label: "All rules" }],
         });
@@ -137,8 +157,15 @@ pub(super) fn calls_why(report: &Report<'_>, rule: &RuleResult) -> Why {
     let held = clusters.iter().filter(|cluster| cluster.approved.is_none());
     let details = held.take(3).map(|cluster| {
         let calls = plural(cluster.calls, "call", "calls");
-        let cause = cluster.causes.first().map(|cause| format!(", first caused by exchange {cause}")).unwrap_or_default();
-        seen(&format!("{} at {}: {calls} {}{cause}", cluster.route, cluster.provider, cluster.what), 300)
+        let cause = cluster
+            .causes
+            .first()
+            .map(|cause| format!(", first caused by exchange {cause}"))
+            .unwrap_or_default();
+        seen(
+            &format!("{} at {}: {calls} {}{cause}", cluster.route, cluster.provider, cluster.what),
+            300,
+        )
     });
     Why {
         name: String::new(),
@@ -154,10 +181,13 @@ pub(super) fn why(report: &Report<'_>, route: Option<&str>, rules: &[&RuleResult
     for rule in rules {
         let errors = rule.rule == "max_error_rate";
         let cluster = report.clusters.regressions().find(|cluster| {
-            route.is_none_or(|route| cluster.route == route) && (!errors || matches!(cluster.kind, Kind::Status | Kind::Failure))
+            route.is_none_or(|route| cluster.route == route)
+                && (!errors || matches!(cluster.kind, Kind::Status | Kind::Failure))
         });
         let (href, label, to_route) = match cluster {
-            _ if rule.rule.starts_with("max_p") => ("#latency".to_owned(), "See the latencies", route),
+            _ if rule.rule.starts_with("max_p") => {
+                ("#latency".to_owned(), "See the latencies", route)
+            }
             Some(cluster) => {
                 if route.is_some() {
                     details.push(example(cluster));
@@ -174,23 +204,37 @@ pub(super) fn why(report: &Report<'_>, route: Option<&str>, rules: &[&RuleResult
             None => ("#failures".to_owned(), "See the failures", None),
         };
         if links.iter().all(|link| link.href != href) {
-            links.push(Link { href, label, route: to_route.map(|route| visible(route).into_owned()) });
+            links.push(Link {
+                href,
+                label,
+                route: to_route.map(|route| visible(route).into_owned()),
+            });
         }
     }
     details.dedup();
     let prefix = route.map(|route| format!("{route}: ")).unwrap_or_default();
-    let sentences: Vec<&str> = rules.iter().map(|rule| rule.why.strip_prefix(&prefix).unwrap_or(&rule.why)).collect();
-    Why { name: seen(route.unwrap_or("All routes"), 160), text: seen(&sentences.join(" "), 900), details, links }
+    let sentences: Vec<&str> =
+        rules.iter().map(|rule| rule.why.strip_prefix(&prefix).unwrap_or(&rule.why)).collect();
+    Why {
+        name: seen(route.unwrap_or("All routes"), 160),
+        text: seen(&sentences.join(" "), 900),
+        details,
+        links,
+    }
 }
 
 /// A cluster in a line.
 pub(super) fn example(cluster: &Cluster) -> String {
-    let value = |value: &Option<String>| value.as_deref().map_or_else(|| "nothing".to_owned(), |value| seen(value, 60));
+    let value = |value: &Option<String>| {
+        value.as_deref().map_or_else(|| "nothing".to_owned(), |value| seen(value, 60))
+    };
     let same = cluster.example.expected == cluster.example.actual;
     // The values of a renamed field are the same.
     let values = match same {
         true => seen(&cluster.shape, 120),
-        false => format!("{} → {}", value(&cluster.example.expected), value(&cluster.example.actual)),
+        false => {
+            format!("{} → {}", value(&cluster.example.expected), value(&cluster.example.actual))
+        }
     };
     if cluster.place == cluster.kind.name() {
         format!("{}: {values}", cluster.kind.name())
@@ -207,14 +251,17 @@ pub(super) fn tiles(report: &Report<'_>) -> Vec<Tile> {
         "max_new_status_rate" => "New status codes".to_owned(),
         UNSAFE_CALLS => "Provider calls with effects that differ".to_owned(),
         ALL_CALLS => "Provider calls that differ".to_owned(),
-        rule => {
-            rule.trim_start_matches("max_").replace("_ratio", format!(", v2 / {}", report.judgement.reference.name()).as_str())
-        }
+        rule => rule
+            .trim_start_matches("max_")
+            .replace("_ratio", format!(", v2 / {}", report.judgement.reference.name()).as_str()),
     };
     let rules = &report.judgement.rules;
     // Where the same calls are judged by both rules, one tile shows them.
     let both = |rule: &RuleResult| {
-        rule.rule == ALL_CALLS && rules.iter().any(|other| other.rule == UNSAFE_CALLS && other.measured == rule.measured)
+        rule.rule == ALL_CALLS
+            && rules
+                .iter()
+                .any(|other| other.rule == UNSAFE_CALLS && other.measured == rule.measured)
     };
     let overall = rules.iter().filter(|rule| rule.route.is_none() && !both(rule));
     overall
@@ -234,27 +281,46 @@ pub(super) fn replayed(report: &Report<'_>) -> Vec<(String, String)> {
     let mut facts = Vec::new();
     if let (Some(first), Some(last)) = (summary.first_at, summary.last_at) {
         let (from, to) = (instant(first), instant(last));
-        let to = if from.get(..10) == to.get(..10) { to.get(11..).unwrap_or(&to).to_owned() } else { to };
+        let to = if from.get(..10) == to.get(..10) {
+            to.get(11..).unwrap_or(&to).to_owned()
+        } else {
+            to
+        };
         facts.push(fact("Recorded", format!("{from} to {to} UTC")));
         facts.push(fact(
             "Span",
-            format!("{}, replayed in {}", duration(last.since(first) as f64), duration(summary.took_ns as f64)),
+            format!(
+                "{}, replayed in {}",
+                duration(last.since(first) as f64),
+                duration(summary.took_ns as f64)
+            ),
         ));
     }
-    facts.push(fact("Exchanges", format!("{} recorded, {} replayed", count(summary.recorded()), count(summary.replayed))));
+    facts.push(fact(
+        "Exchanges",
+        format!("{} recorded, {} replayed", count(summary.recorded()), count(summary.replayed)),
+    ));
     let requests = summary.all.side(Side::V2).requests;
     if requests != summary.replayed {
         facts.push(fact("Requests", format!("{} sent, with copies", count(requests))));
     }
     let skipped: u64 = summary.skipped.values().sum();
-    facts.push(fact("Skipped", if skipped == 0 { "none".to_owned() } else { format!("{} on purpose", count(skipped)) }));
-    // v1's own calls to its providers are in the capture too, and other hosts and ports that were not chosen.
+    facts.push(fact(
+        "Skipped",
+        if skipped == 0 { "none".to_owned() } else { format!("{} on purpose", count(skipped)) },
+    ));
+    // v1's own calls to its providers are in the capture too, and other hosts and ports that were
+    // not chosen.
     let others = summary.recorded().saturating_sub(summary.replayed + skipped + summary.damaged());
     if others > 0 {
-        let calls = if report.egress.is_some() { ", v1's calls to its providers among them" } else { "" };
+        let calls =
+            if report.egress.is_some() { ", v1's calls to its providers among them" } else { "" };
         facts.push(fact("Not chosen", format!("{}{calls}", count(others))));
     }
-    facts.push(fact("Damaged", if summary.damaged() == 0 { "none".to_owned() } else { count(summary.damaged()) }));
+    facts.push(fact(
+        "Damaged",
+        if summary.damaged() == 0 { "none".to_owned() } else { count(summary.damaged()) },
+    ));
     facts.push(fact("Lanes", plural(summary.lanes, "connection", "connections")));
     facts.push(fact("Target", seen(&report.facts.target, 200)));
     if let Some(baseline) = &report.facts.baseline {

@@ -16,11 +16,13 @@ use crate::measure::Side;
 use calls::EgressWords;
 use clusters::{ClusterWords, clusters, differences_lead, shown_at_first};
 use first::{CheckWords, Tile, VerdictWords, Why, lead, replayed, tiles, verdict, whys};
-use tables::{LedgerTable, RouteRow, RuleRow, facts, latency_lead, ledgers, route_rows, rule_rows, statuses, trips};
+use tables::{
+    LedgerTable, RouteRow, RuleRow, facts, latency_lead, ledgers, route_rows, rule_rows, statuses,
+    trips,
+};
 
 /// Where the two latencies are taken.
-pub(super) const WHERE_MEASURED: &str =
-    "v1's latency is taken at the tap, v2's at the replayer; each counts from the request's first byte to the answer's last.";
+pub(super) const WHERE_MEASURED: &str = "v1's latency is taken at the tap, v2's at the replayer; each counts from the request's first byte to the answer's last.";
 
 /// What the page is made of beside its words.
 pub(super) struct Assets {
@@ -94,7 +96,11 @@ impl Page {
             checks: judgement
                 .checks
                 .iter()
-                .map(|check| CheckWords { holds: check.holds, why: seen(&check.why, 400), advice: check.advice.clone() })
+                .map(|check| CheckWords {
+                    holds: check.holds,
+                    why: seen(&check.why, 400),
+                    advice: check.advice.clone(),
+                })
                 .collect(),
             notes: notes(report),
             regressions: report.clusters.count(Class::Regression),
@@ -102,7 +108,13 @@ impl Page {
             classes: [Class::Regression, Class::Approved, Class::Noise]
                 .into_iter()
                 .filter(|&class| report.clusters.count(class) > 0)
-                .map(|class| (class.name(), count(report.clusters.count(class)), shown_at_first(report, class)))
+                .map(|class| {
+                    (
+                        class.name(),
+                        count(report.clusters.count(class)),
+                        shown_at_first(report, class),
+                    )
+                })
                 .collect(),
             clusters: clusters(report),
             latency_lead: latency_lead(report),
@@ -113,25 +125,41 @@ impl Page {
             time_lead: format!(
                 "By the second in which requests were sent, from the start of the replay. v1's stand where their replay \
                  was sent, so that the same requests stand above each other{}.",
-                if step > 1 { format!("; the run is long, so a step is {step} s") } else { String::new() }
+                if step > 1 {
+                    format!("; the run is long, so a step is {step} s")
+                } else {
+                    String::new()
+                }
             ),
             step: if step > 1 { format!("{step} seconds") } else { "second".to_owned() },
             failures: summary
                 .failures
                 .iter()
                 .map(|(kind, of)| {
-                    (kind.name().to_owned(), count(of.count), seen(&of.route, 120), seen(&of.id, 40), seen(&of.example, 200))
+                    (
+                        kind.name().to_owned(),
+                        count(of.count),
+                        seen(&of.route, 120),
+                        seen(&of.id, 40),
+                        seen(&of.example, 200),
+                    )
                 })
                 .collect(),
             sides: report.sides().map(Side::name).collect(),
             statuses: statuses(report),
-            skipped: summary.skipped.iter().map(|(reason, &n)| (seen(reason, 200), count(n))).collect(),
+            skipped: summary
+                .skipped
+                .iter()
+                .map(|(reason, &n)| (seen(reason, 200), count(n)))
+                .collect(),
             egress: report.egress.map(EgressWords::new),
             rules_lead: format!(
                 "A rule fails only where the whole interval is beyond what is allowed. Each bound holds with the confidence in the \
                  last column; where a rule is judged for many routes at once, it is raised (Holm) so that the chance of even \
                  one false alarm among them stays below {}.",
-                percent(1.0 - judgement.rules.iter().map(|rule| rule.confidence).fold(1.0, f64::min))
+                percent(
+                    1.0 - judgement.rules.iter().map(|rule| rule.confidence).fold(1.0, f64::min)
+                )
             ),
             rules,
             rules_left_out,
@@ -190,11 +218,14 @@ fn notes(report: &Report<'_>) -> Vec<String> {
     if !summary.unclosed.is_empty() {
         notes.push(format!(
             "{} cut off: the last line is missing.",
-            summary.unclosed.join(" and ") + if summary.unclosed.len() == 1 { " is" } else { " are" }
+            summary.unclosed.join(" and ")
+                + if summary.unclosed.len() == 1 { " is" } else { " are" }
         ));
     }
     let speed = report.facts.settings.get("speed");
-    if report.judgement.reference == Side::V1 && speed.is_some_and(|speed| factor(speed) != Some(1.0)) {
+    if report.judgement.reference == Side::V1
+        && speed.is_some_and(|speed| factor(speed) != Some(1.0))
+    {
         notes.push(
             "v2 was driven at another speed than v1, so their latencies are not of the same load: --baseline drives both alike."
                 .to_owned(),
@@ -204,9 +235,13 @@ fn notes(report: &Report<'_>) -> Vec<String> {
     if unusable > 0 {
         notes.push(format!("{} could not be used.", plural(unusable, "record", "records")));
     }
-    for (name, ledger) in [("capture", &summary.capture_ledger), ("replay", &summary.replay_ledger)] {
+    for (name, ledger) in [("capture", &summary.capture_ledger), ("replay", &summary.replay_ledger)]
+    {
         if ledger.balance() != 0 {
-            notes.push(format!("The ledger of the {name} does not balance by {}.", ledger.balance()));
+            notes.push(format!(
+                "The ledger of the {name} does not balance by {}.",
+                ledger.balance()
+            ));
         }
     }
     notes

@@ -80,7 +80,8 @@ pub(super) fn route_rows(report: &Report<'_>, charted: usize) -> (Vec<RouteRow>,
     let rules = &report.judgement.rules;
     let mut findings: std::collections::HashMap<&str, Finding> = std::collections::HashMap::new();
     for rule in rules {
-        let finding = findings.entry(rule.route.as_deref().unwrap_or("ALL")).or_insert(rule.finding);
+        let finding =
+            findings.entry(rule.route.as_deref().unwrap_or("ALL")).or_insert(rule.finding);
         *finding = (*finding).min(rule.finding);
     }
     let rows = report.subjects().take(1 + ROUTES).enumerate().map(|(index, route)| {
@@ -88,7 +89,11 @@ pub(super) fn route_rows(report: &Report<'_>, charted: usize) -> (Vec<RouteRow>,
         RouteRow {
             all: index == 0,
             chart: index <= charted,
-            name: if index == 0 { "All routes".to_owned() } else { visible(&route.route).into_owned() },
+            name: if index == 0 {
+                "All routes".to_owned()
+            } else {
+                visible(&route.route).into_owned()
+            },
             cells: latency_cells(report, route),
             rank: finding as u8,
             finding: finding.name(),
@@ -133,11 +138,17 @@ pub(super) fn trips(report: &Report<'_>) -> Vec<(String, String)> {
         _ => "not seen".to_owned(),
     };
     let mut facts = vec![
-        fact("Handshake, v1", format!("{} (round trip of v1's clients, at the tap)", words(&summary.handshakes))),
+        fact(
+            "Handshake, v1",
+            format!("{} (round trip of v1's clients, at the tap)", words(&summary.handshakes)),
+        ),
         fact("Connect, v2", format!("{} (from the replayer)", words(&summary.connects))),
     ];
     if summary.has_baseline {
-        facts.push(fact("Connect, baseline", format!("{} (from the replayer)", words(&summary.baseline_connects))));
+        facts.push(fact(
+            "Connect, baseline",
+            format!("{} (from the replayer)", words(&summary.baseline_connects)),
+        ));
     }
     facts
 }
@@ -145,11 +156,18 @@ pub(super) fn trips(report: &Report<'_>) -> Vec<(String, String)> {
 pub(super) fn statuses(report: &Report<'_>) -> Vec<(u16, Vec<String>)> {
     let all = &report.summary.all;
     let sides: Vec<Side> = report.sides().collect();
-    let mut codes: Vec<u16> = sides.iter().flat_map(|&side| all.side(side).statuses.keys().copied()).collect();
+    let mut codes: Vec<u16> =
+        sides.iter().flat_map(|&side| all.side(side).statuses.keys().copied()).collect();
     codes.sort_unstable();
     codes.dedup();
-    let cell = |code: u16, side: Side| all.side(side).statuses.get(&code).map_or_else(|| "–".to_owned(), |&n| count(n));
-    codes.into_iter().take(100).map(|code| (code, sides.iter().map(|&side| cell(code, side)).collect())).collect()
+    let cell = |code: u16, side: Side| {
+        all.side(side).statuses.get(&code).map_or_else(|| "–".to_owned(), |&n| count(n))
+    };
+    codes
+        .into_iter()
+        .take(100)
+        .map(|code| (code, sides.iter().map(|&side| cell(code, side)).collect()))
+        .collect()
 }
 
 pub(super) fn rule_rows(report: &Report<'_>) -> (Vec<RuleRow>, usize) {
@@ -171,7 +189,9 @@ pub(super) fn rule_rows(report: &Report<'_>) -> (Vec<RuleRow>, usize) {
             route: rule.route.as_deref().map_or_else(|| "all".to_owned(), |route| seen(route, 160)),
             cells: vec![
                 value(rule.measured),
-                value(rule.low.filter(|&low| low > 0.0 || rule.unit == Unit::Share || rule.unit == Unit::Count)),
+                value(rule.low.filter(|&low| {
+                    low > 0.0 || rule.unit == Unit::Share || rule.unit == Unit::Count
+                })),
                 value(rule.high),
                 (format!("{:.9}", rule.limit), rule.unit.limit_words(rule.limit)),
                 (
@@ -196,13 +216,20 @@ pub(super) fn ledgers(report: &Report<'_>) -> Vec<LedgerTable> {
         rows: std::iter::once(("in".to_owned(), count(ledger.input), "sum"))
             .chain(std::iter::once(("used".to_owned(), count(ledger.used), "part")))
             .chain(ledger.rejected.iter().map(|(reason, &n)| (seen(reason, 100), count(n), "part")))
-            .chain(ledger.noted.iter().map(|(name, &n)| (format!("noted: {}", seen(name, 100)), count(n), "note")))
+            .chain(
+                ledger
+                    .noted
+                    .iter()
+                    .map(|(name, &n)| (format!("noted: {}", seen(name, 100)), count(n), "note")),
+            )
             .collect(),
     };
     let mut tables = vec![LedgerTable {
         name: "Exchanges in the recording",
         rows: std::iter::once(("in".to_owned(), count(summary.recorded()), "sum"))
-            .chain(summary.exchanges.iter().map(|(name, &n)| ((*name).to_owned(), count(n), "part")))
+            .chain(
+                summary.exchanges.iter().map(|(name, &n)| ((*name).to_owned(), count(n), "part")),
+            )
             .collect(),
     }];
     let of = [
@@ -210,28 +237,52 @@ pub(super) fn ledgers(report: &Report<'_>) -> Vec<LedgerTable> {
         ("Requests of the replay", &summary.replay_ledger),
         ("Records of this report", &summary.records_ledger),
     ];
-    tables.extend(of.into_iter().filter(|(_, ledger)| **ledger != Ledger::default()).map(|(name, ledger)| table(name, ledger)));
+    tables.extend(
+        of.into_iter()
+            .filter(|(_, ledger)| **ledger != Ledger::default())
+            .map(|(name, ledger)| table(name, ledger)),
+    );
     tables
 }
 
 pub(super) fn facts(report: &Report<'_>) -> Vec<(String, String)> {
     let facts = report.facts;
-    let mut list = vec![fact("Run", seen(&facts.run, 80)), fact("Command", seen(&facts.command.join(" "), 1_000))];
+    let mut list = vec![
+        fact("Run", seen(&facts.run, 80)),
+        fact("Command", seen(&facts.command.join(" "), 1_000)),
+    ];
     list.push(fact("Replayed with", seen(&facts.tool, 80)));
     list.push(fact("Started", format!("{} UTC", instant(facts.started))));
-    list.push(fact("Ended", format!("{} UTC{}", instant(facts.ended), if facts.interrupted { ", interrupted" } else { "" })));
+    list.push(fact(
+        "Ended",
+        format!(
+            "{} UTC{}",
+            instant(facts.ended),
+            if facts.interrupted { ", interrupted" } else { "" }
+        ),
+    ));
     for input in facts.inputs.iter().take(20) {
-        let hash = if input.sha256.is_empty() { String::new() } else { format!(", SHA-256 {}", seen(&input.sha256, 64)) };
-        list.push(fact("Capture", format!("{}, {} bytes{hash}", seen(&input.name, 300), count(input.bytes))));
+        let hash = if input.sha256.is_empty() {
+            String::new()
+        } else {
+            format!(", SHA-256 {}", seen(&input.sha256, 64))
+        };
+        list.push(fact(
+            "Capture",
+            format!("{}, {} bytes{hash}", seen(&input.name, 300), count(input.bytes)),
+        ));
     }
     if facts.inputs.len() > 20 {
         list.push(fact("Captures", format!("… and {} more", facts.inputs.len() - 20)));
     }
     if let Some(host) = facts.host.as_object() {
-        let words = host
-            .iter()
-            .map(|(name, value)| format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
-        list.push(fact("Machine", visible(&short(&words.collect::<Vec<_>>().join(", "), 300)).into_owned()));
+        let words = host.iter().map(|(name, value)| {
+            format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        });
+        list.push(fact(
+            "Machine",
+            visible(&short(&words.collect::<Vec<_>>().join(", "), 300)).into_owned(),
+        ));
     }
     list
 }

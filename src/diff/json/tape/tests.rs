@@ -1,4 +1,5 @@
-//! What is JSON, as serde_json sees it; how nodes lead through a text; and that a text read beside another is read the same.
+//! What is JSON, as serde_json sees it; how nodes lead through a text; and that a text read beside
+//! another is read the same.
 
 use proptest::prelude::*;
 
@@ -63,7 +64,11 @@ fn agrees_with_serde_json_on_what_is_json() {
 #[test]
 fn nodes_lead_through_the_text() {
     let tape = Tape::parse(br#"{"a":[1,{"x":2},"q\n\ud83d\ude00\ud800"],"a":null}"#).unwrap();
-    let members: Vec<_> = tape.root().members().map(|(name, value)| (name.text().into_owned(), value.kind())).collect();
+    let members: Vec<_> = tape
+        .root()
+        .members()
+        .map(|(name, value)| (name.text().into_owned(), value.kind()))
+        .collect();
     assert_eq!(members, [("a".to_owned(), Type::Array), ("a".to_owned(), Type::Null)]);
     let array: Vec<_> = tape.root().members().next().unwrap().1.elements().collect();
     assert_eq!(array[1].raw_str(), r#"{"x":2}"#);
@@ -82,7 +87,8 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
     leaf.prop_recursive(4, 64, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
-            prop::collection::vec((".{0,8}", inner), 0..6).prop_map(|members| members.into_iter().collect()),
+            prop::collection::vec((".{0,8}", inner), 0..6)
+                .prop_map(|members| members.into_iter().collect()),
         ]
     })
 }
@@ -90,7 +96,9 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
 fn rebuilt(node: Node<'_, '_>) -> serde_json::Value {
     match node.kind() {
         Type::Array => node.elements().map(rebuilt).collect::<Vec<_>>().into(),
-        Type::Object => serde_json::Value::Object(node.members().map(|(k, v)| (k.text().into_owned(), rebuilt(v))).collect()),
+        Type::Object => serde_json::Value::Object(
+            node.members().map(|(k, v)| (k.text().into_owned(), rebuilt(v))).collect(),
+        ),
         Type::String | Type::Escaped => node.text().into_owned().into(),
         _ => serde_json::from_str(node.raw_str()).unwrap(),
     }
