@@ -541,7 +541,7 @@ impl Routes {
             match self.nodes[node as usize].children.get(&*slug) {
                 Some(&into) => self.merge(child, into, depth + 1),
                 None => {
-                    drop(self.nodes[node as usize].children.insert(slug.as_str().into(), child))
+                    let _ = self.nodes[node as usize].children.insert(slug.as_str().into(), child);
                 }
             }
         }
