@@ -21,7 +21,7 @@ use pairs::{FAULTS, NOISY_FAULTS, Plan};
 use shadowtap::diff::Class;
 use shadowtap::diff::engine::{self, Findings, Inputs, Outputs, Settings};
 use shadowtap::diff::rules::Rules;
-use shadowtap::exchange::redact::Masker;
+use shadowtap::redact::Masker;
 use shadowtap::time::Monotonic;
 
 fn diff(folder: &Path) -> Findings {

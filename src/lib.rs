@@ -13,6 +13,7 @@
 //! reassemble  StreamEvent   open, bytes, gap, close; per direction
 //! http        Message       request or response; the same parser reads v1's bytes and v2's
 //! exchange    Exchange      a request with its response ⇄ exchanges.jsonl
+//! redact                    the same without its secrets, in recordings and in what people read
 //! parse                     the parallel driver from packets to exchanges
 //! schedule    Release       what is due when, on which lane
 //! replay      Outcome       what became of it ⇄ outcomes.jsonl
@@ -39,6 +40,8 @@ pub mod decode;
 pub mod reassemble;
 
 pub mod exchange;
+
+pub mod redact;
 
 pub mod parse;
 

@@ -13,6 +13,7 @@ const RANKS: &[&[&str]] = &[
     &["decode"],
     &["reassemble"],
     &["exchange"],
+    &["redact"],
     &["parse"],
     &["schedule"],
     &["replay"],

@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use shadowtap::diff::change::{Context, MAX_CHANGES, Sink};
 use shadowtap::diff::compare;
 use shadowtap::diff::rules::{DiffConfig, RouteRules, Rules};
-use shadowtap::exchange::redact::Masker;
+use shadowtap::redact::Masker;
 use shadowtap::http::{Body, Headers, Request, Response};
 use shadowtap::time::Timestamp;
 

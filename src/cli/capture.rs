@@ -22,9 +22,9 @@ use crate::capture::record::{RecordError, Recorded, Recording};
 use crate::capture::rotate::{self, OutputError, Plan};
 use crate::capture::stop::Stop;
 use crate::capture::writer::Format;
-use crate::exchange::Redactor;
 use crate::ledger::Ledger;
 use crate::parse;
+use crate::redact::Redactor;
 use crate::time::{Monotonic, Timestamp};
 
 /// Record live traffic on this machine's interfaces

@@ -15,8 +15,8 @@ use crate::diff::route::Routes;
 use crate::diff::rules::Rules;
 use crate::diff::{Class, Cluster, Totals, headers};
 use crate::exchange::log::write_line;
-use crate::exchange::redact::Masker;
 use crate::measure::open_records;
+use crate::redact::Masker;
 use crate::time::Timestamp;
 
 /// The file of approvals that is read where `--approved` names none.

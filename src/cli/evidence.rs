@@ -15,13 +15,13 @@ use super::{Failure, Global};
 use crate::diff::approvals::CallApproval;
 use crate::diff::route::Routes;
 use crate::diff::{Cluster, Totals};
-use crate::exchange::redact::Masker;
 use crate::gate::policy::Nanos;
 use crate::gate::{Evidence, Judgement, Outgoing, Policy, judge};
 use crate::limits;
 use crate::measure::{Records, Summary, compressed_twin as zst, measure, open_records};
 use crate::mock::ledger as egress;
 use crate::mock::summary::{Cluster as OutgoingCluster, Summary as Calls};
+use crate::redact::Masker;
 use crate::report::{CallCluster, Clusters, Egress, Facts, InputFacts, Report};
 
 /// Flags of the gate; each beats its key in `[gate]`. Those of `run` are kept in `run.json`, so

@@ -21,10 +21,10 @@ use crate::capture::merge::Merge;
 use crate::capture::{CaptureError, PacketSource};
 use crate::exchange::log;
 use crate::exchange::recording::{Recording, RecordingError, began, merge};
-use crate::exchange::redact::Redacted;
-use crate::exchange::{Exchange, Redactor};
+use crate::exchange::{Exchange, Redacted};
 use crate::ledger::Ledger;
 use crate::parse::{self, Output, Parse, Render};
+use crate::redact::Redactor;
 
 /// How inputs are read.
 #[derive(Clone, Debug, Default)]

@@ -15,7 +15,6 @@ use super::folder::{RunFolder, names};
 use super::input::{self, Inputs};
 use super::{Exit, Failure, Global};
 use crate::exchange::ExchangeId;
-use crate::exchange::redact::Masker;
 use crate::limits;
 use crate::measure::open_records;
 use crate::mock::fault::{Fault, Faults};
@@ -24,6 +23,7 @@ use crate::mock::{
     self, BuildError, Exhausted, Finished, Gatherer, Handle, Policy, Rules, Selection, StartError,
     Timing,
 };
+use crate::redact::Masker;
 use crate::replay::log::{self, Line};
 
 /// Answer v2's outgoing calls from the recording

@@ -9,11 +9,11 @@ use super::output::{Output, print};
 use super::redaction::Redaction;
 use super::{Exit, Failure, Global, args};
 use crate::exchange::log::{self, End, Header};
-use crate::exchange::redact::Redacted;
-use crate::exchange::{Completeness, Exchange, Redactor};
+use crate::exchange::{Completeness, Exchange, Redacted};
 use crate::http::parser::BODY_KEPT_IN_PART;
 use crate::ledger::Ledger;
 use crate::limits;
+use crate::redact::Redactor;
 use crate::time::Timestamp;
 
 /// Rebuilds the HTTP exchanges of captures.

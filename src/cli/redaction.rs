@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use super::Failure;
-use crate::exchange::Redactor;
-use crate::exchange::redact::{Known, Redacted, Rule, RuleError, random_key};
+use crate::exchange::Redacted;
+use crate::redact::{Known, Redactor, Rule, RuleError, random_key};
 
 /// The variable that the key may be in.
 const KEY_VARIABLE: &str = "SHADOWTAP_REDACT_KEY";

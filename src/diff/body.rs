@@ -333,8 +333,8 @@ mod tests {
 
     use super::super::rules::RouteRules;
     use super::*;
-    use crate::exchange::redact::Masker;
     use crate::http::Request;
+    use crate::redact::Masker;
 
     fn answer(kind: &str, coding: &str, body: Vec<u8>) -> Response {
         let fields = [("Content-Type", kind), ("Content-Encoding", coding)];

@@ -11,8 +11,8 @@ use rustc_hash::{FxHashSet, FxHasher};
 use super::Kind;
 use super::kinds::{self, ValueKind};
 use super::rules::RouteRules;
-use crate::exchange::redact::Masker;
 use crate::http::Request;
+use crate::redact::Masker;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Changes of one exchange that are kept; what is beyond is counted.

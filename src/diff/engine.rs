@@ -29,9 +29,9 @@ use super::store::{Batches, read_at};
 use super::survey::{NONE, Survey, survey};
 use super::{Class, Cluster, Difference, Kind, RouteTotals, Totals, compare, repeat};
 use crate::exchange::log::{self, Line};
-use crate::exchange::redact::Masker;
 use crate::exchange::{Completeness, Exchange};
 use crate::http::Request;
+use crate::redact::Masker;
 use crate::replay::{FailureKind, Outcome, ReplayId};
 use crate::time::Timestamp;
 

@@ -9,8 +9,8 @@ use super::body::{parameter, shown, structured};
 use super::change::{Context, Look, Sink, hash_place, mix, short};
 use super::headers;
 use super::rules::Verdict;
-use crate::exchange::redact::names::is_secret_field;
 use crate::http::Headers;
+use crate::redact::names::is_secret_field;
 
 /// Parts of one body that are compared one by one; a body with more is compared as text or bytes.
 const MAX_PARTS: usize = 1_000;

@@ -10,9 +10,9 @@ use super::change::{is_variable, short};
 use super::json::tape::{Node, Tape, Type};
 use super::route::path_and_query;
 use crate::exchange::Exchange;
-use crate::exchange::redact::Masker;
-use crate::exchange::redact::names::is_secret_parameter;
 use crate::http::content;
+use crate::redact::Masker;
+use crate::redact::names::is_secret_parameter;
 
 /// Most features of one exchange.
 const MAX_FEATURES: usize = 400;

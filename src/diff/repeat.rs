@@ -1,8 +1,8 @@
 //! A command line that repeats a request: at v2, or at a mock of its provider.
 
 use super::headers::{BUILT_IN, How};
-use crate::exchange::redact::Masker;
 use crate::http::Request;
+use crate::redact::Masker;
 
 /// Longest body that a command line carries, in bytes.
 const MAX_BODY: usize = 4 << 10;

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use super::Kind;
 use super::change::{Change, Context, Look, Sink, hash_place, short};
 use super::rules::Verdict;
-use crate::exchange::redact::Masker;
-use crate::exchange::redact::mask::MASK;
+use crate::redact::Masker;
+use crate::redact::mask::MASK;
 
 /// Most insertions and deletions that are followed; texts further apart differ as a whole between
 /// their common ends.

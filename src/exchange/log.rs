@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::redact::Redacted;
+use super::mark::Redacted;
 use super::{Closed, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use crate::flow::Endpoint;
 use crate::http::Response;

@@ -4,12 +4,12 @@
 //! `exchanges.jsonl` (`log`).
 
 pub mod log;
+pub mod mark;
 pub mod pairing;
 mod protocol;
 pub mod recording;
-pub mod redact;
 
-pub use redact::Redactor;
+pub use mark::Redacted;
 
 use std::fmt;
 use std::str::FromStr;

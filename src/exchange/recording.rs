@@ -8,7 +8,7 @@
 use std::io::{BufRead, Read as _};
 
 use super::log::{self, Line, LineError, Rest};
-use super::redact::Redacted;
+use super::mark::Redacted;
 use super::{Closed, Exchange};
 use crate::capture::growing::Watch;
 use crate::ledger::Ledger;

@@ -16,8 +16,8 @@ use super::recording::{Asked, Recorded, Recording, origin_form};
 use crate::diff::repeat;
 use crate::exchange::ExchangeId;
 use crate::exchange::log::write_line;
-use crate::exchange::redact::Masker;
 use crate::http::Body;
+use crate::redact::Masker;
 use crate::time::Timestamp;
 
 /// Longest value of a place that is shown, in characters.

@@ -28,7 +28,7 @@ use super::recording::Recording;
 use super::stream::{Duplex, Prefixed};
 use super::{h1, h2};
 use crate::exchange::ExchangeId;
-use crate::exchange::redact::Masker;
+use crate::redact::Masker;
 use crate::replay::UnderWay;
 
 /// Most connections at once; more wait to be accepted.

@@ -26,10 +26,10 @@ use crate::capture::stop::Stop;
 use crate::capture::writer::{Stamp, Statistics};
 use crate::capture::{Batch, CaptureError, LinkType, PacketSource};
 use crate::exchange::log::{self, End, Header, Rest};
-use crate::exchange::redact::Redacted;
-use crate::exchange::{Exchange, Redactor};
+use crate::exchange::{Exchange, Redacted};
 use crate::ledger::Ledger;
 use crate::limits;
+use crate::redact::Redactor;
 use crate::time::{Monotonic, Timestamp};
 
 /// Batches that may wait for the parser, of [`limits::BLOCK_BYTES`] each.

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use super::client;
 use super::spool::Spool;
 use super::task::Done;
-use crate::exchange::Redactor;
-use crate::exchange::redact::{Asked, Known};
+use crate::redact::{Asked, Known, Redactor};
 
 /// How answers are redacted.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use crate::cli::folder::{InputInfo, RunFolder, names};
 use crate::cli::input::{self, Done, Inputs, Options};
 use crate::cli::{Exit, Failure, Global, redaction};
 use crate::exchange::log::{self, End, Header};
-use crate::exchange::redact::{Known, Redacted};
-use crate::exchange::{Exchange, Redactor};
+use crate::exchange::{Exchange, Redacted};
+use crate::redact::{Known, Redactor};
 use crate::replay::plan::{Plan, Wishes};
 use crate::time::Timestamp;
 

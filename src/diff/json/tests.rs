@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::diff::rules::{DiffConfig, RouteRules, Rules};
-use crate::exchange::redact::Masker;
 use crate::http::Request;
+use crate::redact::Masker;
 
 fn changes_by(rules: &RouteRules, a: &str, b: &str) -> Vec<String> {
     let request = Request::default();

@@ -19,7 +19,7 @@ use super::Kind;
 use super::change::{Change, Context, Look, Sink, mix, short};
 use super::rules::Verdict;
 use super::text::common;
-use crate::exchange::redact::Masker;
+use crate::redact::Masker;
 
 /// Longest document that is compared by structure, in bytes.
 const MAX_BYTES: usize = 16 << 20;

@@ -2,8 +2,8 @@
 
 use super::super::rules::{DiffConfig, RouteRules, Rules};
 use super::*;
-use crate::exchange::redact::Masker;
 use crate::http::Request;
+use crate::redact::Masker;
 
 fn changes(language: Language, a: &str, b: &str, rules: &RouteRules) -> Option<Vec<String>> {
     let request = Request::default();

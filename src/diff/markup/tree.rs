@@ -4,8 +4,8 @@ use std::hash::{Hash as _, Hasher as _};
 
 use rustc_hash::FxHasher;
 
-use crate::exchange::redact::Masker;
-use crate::exchange::redact::names::is_secret_field;
+use crate::redact::Masker;
+use crate::redact::names::is_secret_field;
 
 /// Deepest nesting that is compared by structure.
 pub(super) const MAX_DEPTH: usize = 256;

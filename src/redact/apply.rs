@@ -15,13 +15,12 @@ use memchr::memmem;
 use super::answer::Known;
 use super::body;
 use super::hide::{self, Hide};
-use super::mark::Redacted;
 use super::names::{self, HeaderSecret};
 use super::rules::{Name, Path, Rule, Step};
 use super::shapes::{self, Shape};
 use super::token::Tokens;
 use super::view::{Encoding, View};
-use crate::exchange::{Completeness, Exchange};
+use crate::exchange::{Completeness, Exchange, Redacted};
 use crate::http::{Body, Headers, Request, Response, content};
 use crate::limits;
 

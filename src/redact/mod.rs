@@ -13,7 +13,6 @@ pub mod answer;
 pub mod apply;
 mod body;
 mod hide;
-pub mod mark;
 mod markup;
 pub mod mask;
 mod named;
@@ -28,6 +27,5 @@ pub mod view;
 
 pub use answer::{Asked, Known};
 pub use apply::Redactor;
-pub use mark::Redacted;
 pub use mask::{Masker, random_key};
 pub use rules::{Rule, RuleError};
