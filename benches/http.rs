@@ -4,11 +4,12 @@
 //! `cargo bench --bench http` prints the time of a pass and the bytes a second.
 
 use divan::counter::{BytesCount, ItemsCount};
-use shadowtap::exchange::pairing::{Mark, Origin, Pairing};
-use shadowtap::exchange::{Exchange, log};
+use shadowtap::exchange::Exchange;
 use shadowtap::flow::Direction;
-use shadowtap::http::parser::{Limits, Parser, Side};
+use shadowtap::record::exchanges;
 use shadowtap::time::Timestamp;
+use shadowtap::wire::h1::pairing::{Mark, Origin, Pairing};
+use shadowtap::wire::h1::parser::{Limits, Parser, Side};
 
 /// Exchanges of one pass.
 const EXCHANGES: usize = 2_000;
@@ -157,12 +158,12 @@ fn write_exchanges(bencher: divan::Bencher<'_, '_>) {
     pair(&requests(), &responses(false), |exchange| exchanges.push(exchange));
     assert_eq!(exchanges.len(), EXCHANGES);
     let mut out = Vec::new();
-    exchanges.iter().for_each(|exchange| log::write(&mut out, exchange));
+    exchanges.iter().for_each(|exchange| exchanges::write(&mut out, exchange));
     let length = out.len();
     bencher.counter(BytesCount::new(length)).counter(ItemsCount::new(EXCHANGES)).bench_local(
         || {
             out.clear();
-            exchanges.iter().for_each(|exchange| log::write(&mut out, exchange));
+            exchanges.iter().for_each(|exchange| exchanges::write(&mut out, exchange));
             assert_eq!(out.len(), length);
         },
     );

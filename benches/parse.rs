@@ -13,8 +13,9 @@ use shadowtap::capture::file::{self, Input};
 use shadowtap::capture::merge::Merge;
 use shadowtap::capture::{Batch, PacketSource};
 use shadowtap::decode::{Decoded, HashKey, decode};
-use shadowtap::exchange::{Completeness, Exchange, log};
+use shadowtap::exchange::{Completeness, Exchange};
 use shadowtap::parse::{Options, Parse};
+use shadowtap::record::exchanges;
 use traffic::{Made, Traffic};
 
 /// As in the program.
@@ -108,7 +109,7 @@ fn two_threads(bencher: Bencher, name: &str) {
 }
 
 fn line(exchange: Exchange, text: &mut Vec<u8>) -> usize {
-    log::write_rest(text, &exchange);
+    exchanges::write_rest(text, &exchange);
     usize::from(exchange.completeness == Completeness::Complete)
 }
 

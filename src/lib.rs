@@ -11,12 +11,14 @@
 //! capture     Packet        live device, pcap, pcapng
 //! decode      Segment       link, tunnels, IP, TCP; or a Reject with its reason
 //! reassemble  StreamEvent   open, bytes, gap, close; per direction
-//! http        Message       request or response; the same parser reads v1's bytes and v2's
-//! exchange    Exchange      a request with its response ⇄ exchanges.jsonl
+//! wire        Exchange      a probe chooses a protocol's reader; the same one reads v1's bytes and v2's
+//! exchange    Exchange      a request with its response, their times, completeness
+//! record                    exchanges.jsonl and outcomes.jsonl, written and read
 //! redact                    the same without its secrets, in recordings and in what people read
 //! parse                     the parallel driver from packets to exchanges
+//! source                    where exchanges come from: captures, recordings
 //! schedule    Release       what is due when, on which lane
-//! replay      Outcome       what became of it ⇄ outcomes.jsonl
+//! replay      Outcome       what became of it: due, sent, answered
 //! diff        Difference    typed, located, classed, clustered
 //! measure     Summary       histograms, rates
 //! gate        Verdict       pass, fail, invalid; with reasons
@@ -26,24 +28,32 @@
 //! cli                       the commands
 //! ```
 //!
-//! `time`, `flow`, `limits` and `ledger` lie below all of them.
+//! `time`, `flow`, `limits` and `ledger` lie below all of them; `message` is what was said, whatever
+//! carried it, `route` what it was about, `store` where files are.
 
 pub mod flow;
 pub mod ledger;
 pub mod limits;
 pub mod time;
 
-pub mod http;
+pub mod message;
+pub mod route;
+pub mod store;
 
 pub mod capture;
 pub mod decode;
 pub mod reassemble;
 
 pub mod exchange;
+pub mod wire;
+
+pub mod outcome;
+pub mod record;
 
 pub mod redact;
 
 pub mod parse;
+pub mod source;
 
 pub mod schedule;
 

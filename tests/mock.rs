@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
-use shadowtap::http::{Body, Framing, Headers, Request, Response};
+use shadowtap::message::{Body, Framing, Headers, Request, Response};
 use shadowtap::mock::ledger::{Call, Verdict};
 use shadowtap::mock::summary::Summary;
 use shadowtap::mock::{Exhausted, Handle, Recording, Rules, Selection, Settings, Timing, ledger};

@@ -18,16 +18,17 @@ use std::time::Duration;
 
 use port::Port;
 use rig::*;
-use shadowtap::exchange::log::{Line, Rest};
 use shadowtap::exchange::{Closed, Exchange};
-use shadowtap::http::Framing;
-use shadowtap::http::parser::{Message, Parser};
+use shadowtap::message::Framing;
+use shadowtap::outcome::{FailureKind, Outcome};
+use shadowtap::record::exchanges::{Line, Rest};
+use shadowtap::replay::plan::rewrite::Rewriter;
 use shadowtap::replay::plan::{Planner, Wishes};
-use shadowtap::replay::rewrite::Rewriter;
-use shadowtap::replay::target::Target;
-use shadowtap::replay::{Arrivals, FailureKind, Outcome, ReplayError, Stop, Think};
+use shadowtap::replay::session::target::Target;
+use shadowtap::replay::{Arrivals, ReplayError, Stop, Think};
 use shadowtap::schedule::pacing::{Pacing, Speed};
 use shadowtap::schedule::select::{Choice, Selection};
+use shadowtap::wire::h1::parser::{Message, Parser};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -132,7 +133,7 @@ fn recorded(capture: &Path) -> BTreeMap<u64, Vec<Exchange>> {
     for line in
         parse.stdout.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"{\"id\""))
     {
-        let Line::Exchange(exchange) = shadowtap::exchange::log::read(line).unwrap() else {
+        let Line::Exchange(exchange) = shadowtap::record::exchanges::read(line).unwrap() else {
             panic!("an exchange")
         };
         connections.entry(exchange.id.connection).or_default().push(*exchange);
@@ -246,7 +247,8 @@ fn whole_captures_leave_byte_for_byte() {
 /// Some clients send a line end or more behind their last request (RFC 9112 §2.2): bytes of no
 /// message, which are not replayed.
 fn up_to_the_last_message(stream: &[u8]) -> &[u8] {
-    let mut parser = Parser::<u8>::new(shadowtap::http::parser::Side::Requests, Default::default());
+    let mut parser =
+        Parser::<u8>::new(shadowtap::wire::h1::parser::Side::Requests, Default::default());
     let (mut input, mut end) = (stream, 0);
     while let Some(parsed) = parser.step(&mut input, 0) {
         end = parsed.end as usize;
@@ -257,7 +259,8 @@ fn up_to_the_last_message(stream: &[u8]) -> &[u8] {
 /// Answers each request of a connection; gives all bytes that came.
 fn answer_all(mut peer: Peer) -> Vec<u8> {
     use std::io::Read as _;
-    let mut parser = Parser::<u8>::new(shadowtap::http::parser::Side::Requests, Default::default());
+    let mut parser =
+        Parser::<u8>::new(shadowtap::wire::h1::parser::Side::Requests, Default::default());
     let (mut all, mut buffer) = (Vec::new(), vec![0; 65_536]);
     while let Ok(n) = peer.stream.read(&mut buffer) {
         if n == 0 {
@@ -268,7 +271,7 @@ fn answer_all(mut peer: Peer) -> Vec<u8> {
         while let Some(parsed) = parser.step(&mut input, 0) {
             let Message::Request(request) = parsed.message else { break };
             match &request.method[..] {
-                _ if request.version == shadowtap::http::Version::Http09 => {
+                _ if request.version == shadowtap::message::Version::Http09 => {
                     peer.say(b"ok");
                     return all;
                 }
@@ -1019,7 +1022,7 @@ fn tls_is_spoken_and_its_failures_are_told() {
     });
     let exchanges = [exchange(1, 0, 0, Some(1), &get("/"))];
     let target = |address| Target::resolve(&format!("https://{address}")).unwrap();
-    let trust = shadowtap::replay::tls::Trust { insecure: true, ca: None };
+    let trust = shadowtap::replay::session::tls::Trust { insecure: true, ca: None };
     let base = shadowtap::replay::Options { trust, ..options(address) };
     let replayed =
         replay(&exchanges, &shadowtap::replay::Options { target: target(address), ..base.clone() });
@@ -1044,7 +1047,8 @@ fn tls_is_spoken_and_its_failures_are_told() {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
         std::fs::write(&ca, certificate).unwrap();
-        let trust = shadowtap::replay::tls::Trust { insecure: false, ca: Some(ca.clone()) };
+        let trust =
+            shadowtap::replay::session::tls::Trust { insecure: false, ca: Some(ca.clone()) };
         let checked = shadowtap::replay::Options { target: target(address), trust, ..base.clone() };
         assert_eq!(
             replay(&exchanges, &checked).result("1-0"),
@@ -1285,7 +1289,7 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
     let options = shadowtap::replay::Options {
         transport: shadowtap::replay::Transport::Client { proxy: None },
         target: Target::resolve(&format!("https://localhost:{port}")).unwrap(),
-        trust: shadowtap::replay::tls::Trust {
+        trust: shadowtap::replay::session::tls::Trust {
             insecure: false,
             ca: Some(folder.path().join("cert.pem")),
         },
@@ -1297,7 +1301,7 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
         let outcome = replayed.outcome(&format!("{}-{}", n % 2, n / 2));
         let response =
             outcome.response.as_ref().unwrap_or_else(|| panic!("no answer: {outcome:?}"));
-        assert_eq!((response.status, response.version), (200, shadowtap::http::Version::Http2));
+        assert_eq!((response.status, response.version), (200, shadowtap::message::Version::Http2));
         assert_eq!(
             String::from_utf8_lossy(&response.body.bytes),
             format!("HTTP/2.0 GET shop.invalid/{n}?q kept")

@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 
 use made_run::{MadeRun, cluster};
 use shadowtap::diff::Kind;
-use shadowtap::replay::{FailureKind, Outcome};
+use shadowtap::outcome::{FailureKind, Outcome};
 
 fn shadowtap(arguments: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_shadowtap"))
@@ -664,7 +664,7 @@ fn a_run_joined_in_several_passes_is_the_same() {
     let folder = tempfile::tempdir().unwrap();
     MadeRun { baseline: true, ..faulty() }.write(folder.path());
     let file = |name: &str| folder.path().join(name);
-    let routes: shadowtap::diff::route::Routes =
+    let routes: shadowtap::route::Routes =
         serde_json::from_slice(&std::fs::read(file("routes.json")).unwrap()).unwrap();
     let (exchanges, outcomes, baseline) =
         (file("exchanges.jsonl"), file("outcomes.jsonl"), file("baseline.jsonl"));
@@ -707,12 +707,12 @@ fn shards_add_up_to_the_run_that_was_cut() {
         let mut out = Vec::new();
         let (mut mine, mut others) = (0, 0);
         for line in read(&whole, "outcomes.jsonl").lines() {
-            match shadowtap::replay::log::read(line.as_bytes()).unwrap() {
-                shadowtap::replay::log::Line::Header(mut header) => {
+            match shadowtap::record::outcomes::read(line.as_bytes()).unwrap() {
+                shadowtap::record::outcomes::Line::Header(mut header) => {
                     header.started = header.started.plus(late);
-                    shadowtap::exchange::log::write_line(&mut out, &header);
+                    shadowtap::record::exchanges::write_line(&mut out, &header);
                 }
-                shadowtap::replay::log::Line::Outcome(mut outcome) => {
+                shadowtap::record::outcomes::Line::Outcome(mut outcome) => {
                     if (outcome.lane % 2 == 1) != (name == "two") {
                         others += 1;
                         continue;
@@ -726,13 +726,13 @@ fn shards_add_up_to_the_run_that_was_cut() {
                     {
                         *at -= late;
                     }
-                    shadowtap::replay::log::write(&mut out, &outcome);
+                    shadowtap::record::outcomes::write(&mut out, &outcome);
                 }
-                shadowtap::replay::log::Line::End(mut end) => {
+                shadowtap::record::outcomes::Line::End(mut end) => {
                     end.ledger = shadowtap::ledger::Ledger::default();
                     end.ledger.take(mine);
                     end.ledger.reject("other-shard", others);
-                    shadowtap::exchange::log::write_line(&mut out, &*end);
+                    shadowtap::record::exchanges::write_line(&mut out, &*end);
                 }
             }
         }

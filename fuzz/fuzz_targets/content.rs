@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shadowtap::http::content;
+use shadowtap::message::content;
 
 const CODINGS: [&[&[u8]]; 8] = [
     &[b"gzip"],

@@ -15,7 +15,7 @@ use shadowtap::diff::change::{Context, MAX_CHANGES, Sink};
 use shadowtap::diff::compare;
 use shadowtap::diff::rules::{DiffConfig, RouteRules, Rules};
 use shadowtap::redact::Masker;
-use shadowtap::http::{Body, Headers, Request, Response};
+use shadowtap::message::{Body, Headers, Request, Response};
 use shadowtap::time::Timestamp;
 
 const TYPES: [&str; 12] = [

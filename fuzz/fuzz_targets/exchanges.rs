@@ -6,23 +6,24 @@
 use std::io::Cursor;
 
 use libfuzzer_sys::fuzz_target;
-use shadowtap::exchange::log::{self, Line};
-use shadowtap::exchange::recording::{Recording, merge};
+use shadowtap::record::exchanges;
+use shadowtap::record::exchanges::Line;
+use shadowtap::source::recording::{Recording, merge};
 
 fuzz_target!(|data: &[u8]| {
     for line in data.split(|&byte| byte == b'\n') {
-        if let Ok(Line::Exchange(exchange)) = log::read(line) {
+        if let Ok(Line::Exchange(exchange)) = exchanges::read(line) {
             let mut text = Vec::new();
-            log::write(&mut text, &exchange);
+            exchanges::write(&mut text, &exchange);
             assert!(text.ends_with(b"\n") && !text[..text.len() - 1].contains(&b'\n'), "one line");
-            match log::read(&text) {
+            match exchanges::read(&text) {
                 Ok(Line::Exchange(again)) => {
                     assert_eq!(again, exchange, "{}", String::from_utf8_lossy(&text))
                 }
                 other => panic!("{other:?}: {}", String::from_utf8_lossy(&text)),
             }
         }
-        let _ = log::read_asked(line);
+        let _ = exchanges::read_asked(line);
     }
     let half = data.len() / 2;
     let recording = |name: &str, part: &[u8]| {

@@ -7,10 +7,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shadowtap::exchange::pairing::{Mark, Origin, Pairing};
+use shadowtap::wire::h1::pairing::{Mark, Origin, Pairing};
 use shadowtap::flow::Direction;
-use shadowtap::http::parser::{Ending, Expect, Keep, Limits, Message, Parsed, Parser, Side};
-use shadowtap::http::{Request, Version, encode};
+use shadowtap::wire::h1::parser::{Ending, Expect, Keep, Limits, Message, Parsed, Parser, Side};
+use shadowtap::message::{Request, Version};
+use shadowtap::wire::h1::encode;
 use shadowtap::time::Timestamp;
 
 fuzz_target!(|data: &[u8]| {

@@ -9,7 +9,8 @@ use std::io::Cursor;
 use libfuzzer_sys::fuzz_target;
 use shadowtap::capture::file::{self, Input};
 use shadowtap::capture::merge::Merge;
-use shadowtap::exchange::log::{self, Line};
+use shadowtap::record::exchanges;
+use shadowtap::record::exchanges::Line;
 use shadowtap::exchange::{Completeness, Exchange};
 use shadowtap::ledger::Ledger;
 use shadowtap::parse::{Options, Parse};
@@ -37,10 +38,10 @@ fn parse(data: &[u8], block_bytes: usize) -> Option<(Vec<u8>, Ledger)> {
     let options = Options { threads: 1, ..Options::default() };
     let render = |exchange: Exchange, text: &mut Vec<u8>| {
         check(&exchange);
-        log::write_rest(text, &exchange);
+        exchanges::write_rest(text, &exchange);
         let mut line = Vec::new();
-        log::write(&mut line, &exchange);
-        match log::read(&line) {
+        exchanges::write(&mut line, &exchange);
+        match exchanges::read(&line) {
             Ok(Line::Exchange(read)) => {
                 assert_eq!(*read, exchange, "what is read is what was written")
             }

@@ -11,12 +11,12 @@ use super::{Exit, Failure, Global, evidence};
 use crate::diff::approvals::Approvals;
 use crate::diff::engine::{self, DiffError, Findings, Inputs, Outputs};
 use crate::diff::noise::NoisePlace;
-use crate::diff::route::Routes;
 use crate::diff::rules::Rules;
 use crate::diff::{Class, Cluster, Totals, headers};
-use crate::exchange::log::write_line;
 use crate::measure::open_records;
+use crate::record::exchanges::write_line;
 use crate::redact::Masker;
+use crate::route::Routes;
 use crate::time::Timestamp;
 
 /// The file of approvals that is read where `--approved` names none.

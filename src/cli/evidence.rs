@@ -13,7 +13,6 @@ use super::folder::{RunFolder, names};
 use super::progress::Progress;
 use super::{Failure, Global};
 use crate::diff::approvals::CallApproval;
-use crate::diff::route::Routes;
 use crate::diff::{Cluster, Totals};
 use crate::gate::policy::Nanos;
 use crate::gate::{Evidence, Judgement, Outgoing, Policy, judge};
@@ -23,6 +22,7 @@ use crate::mock::ledger as egress;
 use crate::mock::summary::{Cluster as OutgoingCluster, Summary as Calls};
 use crate::redact::Masker;
 use crate::report::{CallCluster, Clusters, Egress, Facts, InputFacts, Report};
+use crate::route::Routes;
 
 /// Flags of the gate; each beats its key in `[gate]`. Those of `run` are kept in `run.json`, so
 /// that `report` and `gate` judge the same run in the same way when they are asked again.

@@ -19,12 +19,13 @@ use crate::capture::file::{self, CaptureFile, Input};
 use crate::capture::growing::Watch;
 use crate::capture::merge::Merge;
 use crate::capture::{CaptureError, PacketSource};
-use crate::exchange::log;
-use crate::exchange::recording::{Recording, RecordingError, began, merge};
-use crate::exchange::{Exchange, Redacted};
+use crate::exchange::Exchange;
+use crate::exchange::Redacted;
 use crate::ledger::Ledger;
 use crate::parse::{self, Output, Parse, Render};
+use crate::record::exchanges;
 use crate::redact::Redactor;
+use crate::source::recording::{Recording, RecordingError, began, merge};
 
 /// How inputs are read.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +60,7 @@ pub struct Done {
     /// Lines for people about damage.
     pub warnings: Vec<String>,
     /// Connections that closed behind the last exchange.
-    pub rest: log::Rest,
+    pub rest: exchanges::Rest,
     /// How the inputs were redacted: what their first lines say, each once; none for captures and
     /// others that are not.
     pub redactions: Vec<Option<Redacted>>,
@@ -205,11 +206,11 @@ impl Inputs {
         if !self.captures.is_empty() || self.recordings.len() != 1 || redactor.is_some() {
             let render = move |exchange: Exchange, rest: &mut Vec<u8>| {
                 match &redactor {
-                    None => log::write_rest(rest, &exchange),
+                    None => exchanges::write_rest(rest, &exchange),
                     Some(redactor) => {
                         let mut redacted = exchange.clone();
                         redactor.apply(&mut redacted);
-                        log::write_rest(rest, &redacted);
+                        exchanges::write_rest(rest, &redacted);
                     }
                 }
                 exchange
@@ -218,7 +219,7 @@ impl Inputs {
                 output.drain().try_for_each(|(name, exchange, rest)| {
                     let exchange = name.give(exchange);
                     take(&exchange, &|out| {
-                        log::write_name(out, exchange.id, &exchange.closed);
+                        exchanges::write_name(out, exchange.id, &exchange.closed);
                         out.extend_from_slice(rest);
                     })
                 })

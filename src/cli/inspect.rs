@@ -10,8 +10,8 @@ use super::output::print;
 use super::parse::Reading;
 use super::{Exit, Failure, Global};
 use crate::exchange::Exchange;
-use crate::http::parser::Limits;
 use crate::ledger::Ledger;
+use crate::wire::h1::parser::Limits;
 use survey::{Interner, Summary, Survey};
 
 /// Shows what captures or recordings hold: span, exchanges, hosts, routes, status codes, rates,

@@ -16,8 +16,8 @@ use super::{Exit, Failure, Global};
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::measure::open_records;
-use crate::replay::Outcome;
-use crate::replay::log::{End, Header, Line, read, write};
+use crate::outcome::Outcome;
+use crate::record::outcomes::{End, Header, Line, read, write};
 
 /// What a shard's ledger calls the requests of the others.
 const OTHER_SHARD: &str = "other-shard";
@@ -249,7 +249,7 @@ fn join(parts: &[PathBuf], to: &Path, mut progress: impl FnMut(u64)) -> Result<u
     let mut out =
         BufWriter::with_capacity(1 << 20, File::create(to).map_err(|error| unwritable(&error))?);
     let mut buffer = Vec::new();
-    crate::exchange::log::write_line(&mut buffer, &whole);
+    crate::record::exchanges::write_line(&mut buffer, &whole);
     let (mut ledger, mut outcomes, mut own, mut closed) = (Ledger::default(), 0, Vec::new(), true);
     for (path, header) in parts.iter().zip(&headers) {
         let shift = header.started.since(whole.started);
@@ -297,7 +297,7 @@ fn join(parts: &[PathBuf], to: &Path, mut progress: impl FnMut(u64)) -> Result<u
     // Where a shard was cut off, so is the whole: no last line.
     if closed {
         let own = serde_json::json!({ "shards": own });
-        crate::exchange::log::write_line(&mut buffer, &End::new(outcomes, ledger, own));
+        crate::record::exchanges::write_line(&mut buffer, &End::new(outcomes, ledger, own));
     }
     out.write_all(&buffer).and_then(|()| out.flush()).map_err(|error| unwritable(&error))?;
     Ok(outcomes)

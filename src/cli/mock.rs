@@ -23,8 +23,9 @@ use crate::mock::{
     self, BuildError, Exhausted, Finished, Gatherer, Handle, Policy, Rules, Selection, StartError,
     Timing,
 };
+use crate::record::outcomes;
+use crate::record::outcomes::Line;
 use crate::redact::Masker;
-use crate::replay::log::{self, Line};
 
 /// Answer v2's outgoing calls from the recording
 ///
@@ -332,7 +333,7 @@ pub(crate) fn replayed(folder: &RunFolder) -> Result<FxHashSet<ExchangeId>, Fail
             return Ok(sent);
         }
         if let Line::Outcome(outcome) =
-            log::read(line.trim_ascii_end()).map_err(|error| unreadable(&error))?
+            outcomes::read(line.trim_ascii_end()).map_err(|error| unreadable(&error))?
             && outcome.sent_ns.is_some()
         {
             sent.insert(outcome.id.exchange);

@@ -8,13 +8,15 @@ use super::input::{Done, Inputs, Options};
 use super::output::{Output, print};
 use super::redaction::Redaction;
 use super::{Exit, Failure, Global, args};
-use crate::exchange::log::{self, End, Header};
-use crate::exchange::{Completeness, Exchange, Redacted};
-use crate::http::parser::BODY_KEPT_IN_PART;
+use crate::exchange::Redacted;
+use crate::exchange::{Completeness, Exchange};
 use crate::ledger::Ledger;
 use crate::limits;
+use crate::record::exchanges;
+use crate::record::exchanges::{End, Header};
 use crate::redact::Redactor;
 use crate::time::Timestamp;
+use crate::wire::h1::parser::BODY_KEPT_IN_PART;
 
 /// Rebuilds the HTTP exchanges of captures.
 ///
@@ -142,7 +144,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     let mut output = Output::create(&settings.output)?;
     let to_stdout = output.is_stdout();
     let mut line = Vec::new();
-    log::write_line(
+    exchanges::write_line(
         &mut line,
         &Header::new(Timestamp::now(), settings.inputs.clone()).redacted(redacted),
     );
@@ -154,7 +156,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
         if let Some(redactor) = &redactor {
             redactor.apply(&mut exchange);
         }
-        log::write_rest(text, &exchange);
+        exchanges::write_rest(text, &exchange);
         let in_part =
             exchange.marks.iter().filter(|mark| mark.contains(BODY_KEPT_IN_PART)).count() as u64;
         (exchange.completeness, in_part)
@@ -202,7 +204,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
         );
     }
     line.clear();
-    log::write_line(
+    exchanges::write_line(
         &mut line,
         &End::new(done.exchanges, done.ledger.clone(), std::mem::take(&mut done.rest)),
     );

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::json::number::Decimal;
 use super::{Cluster, Kind};
+use crate::message::json::number::Decimal;
 
 /// `approved.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

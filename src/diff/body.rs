@@ -7,11 +7,11 @@ use encoding_rs::{Encoding, UTF_8};
 use sha2::{Digest as _, Sha256};
 
 use super::change::{Context, Look, Sink, short};
-use super::json::tape::Tape;
 use super::markup::Language;
 use super::{Kind, form, json, markup, multipart, text};
-use crate::http::{Body, Headers, Response, content};
 use crate::limits::CONTENT_BYTES;
+use crate::message::json::tape::Tape;
+use crate::message::{Body, Headers, Response, content};
 
 /// Compares the bodies of two answers.
 pub(super) fn compare(
@@ -333,7 +333,7 @@ mod tests {
 
     use super::super::rules::RouteRules;
     use super::*;
-    use crate::http::Request;
+    use crate::message::Request;
     use crate::redact::Masker;
 
     fn answer(kind: &str, coding: &str, body: Vec<u8>) -> Response {

@@ -9,9 +9,10 @@ use std::hash::Hasher as _;
 use rustc_hash::{FxHashSet, FxHasher};
 
 use super::Kind;
-use super::kinds::{self, ValueKind};
 use super::rules::RouteRules;
-use crate::http::Request;
+use crate::message::Request;
+use crate::message::kinds;
+use crate::message::kinds::ValueKind;
 use crate::redact::Masker;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 

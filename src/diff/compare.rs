@@ -2,7 +2,7 @@
 
 use super::change::{Context, Look, Sink, hash_place};
 use super::{Kind, body, headers};
-use crate::http::Response;
+use crate::message::Response;
 
 /// Compares v1's answer with v2's. Where the status is of another class (200 against 500), that is
 /// the one difference: what else differs follows from it.

@@ -22,17 +22,18 @@ use super::csv;
 use super::index::Index;
 use super::noise::{Decision, NoisePlace, Samples};
 use super::predicate::{Features, Tally, candidates};
-use super::route::Routes;
 use super::rules::{Additions, RouteRules, Rules};
 use super::spool::{Record, Spooled};
-use super::store::{Batches, read_at};
 use super::survey::{NONE, Survey, survey};
 use super::{Class, Cluster, Difference, Kind, RouteTotals, Totals, compare, repeat};
-use crate::exchange::log::{self, Line};
 use crate::exchange::{Completeness, Exchange};
-use crate::http::Request;
+use crate::message::Request;
+use crate::outcome::{FailureKind, Outcome, ReplayId};
+use crate::record::exchanges;
+use crate::record::exchanges::Line;
+use crate::record::lines::{Batches, read_at};
 use crate::redact::Masker;
-use crate::replay::{FailureKind, Outcome, ReplayId};
+use crate::route::Routes;
 use crate::time::Timestamp;
 
 /// Exchanges of a route in which all places are counted, and its pairs of equal requests that are
@@ -256,7 +257,7 @@ impl Engine<'_> {
 
     fn compare(&self, rank: u32, line: &[u8], account: &Account) -> io::Result<Compared> {
         let mut compared = Compared::default();
-        let Ok(Line::Exchange(exchange)) = log::read(line) else {
+        let Ok(Line::Exchange(exchange)) = exchanges::read(line) else {
             // The survey has read its request, so that the damage is further on.
             compared.not.push("exchange-damaged");
             return Ok(compared);
@@ -414,7 +415,7 @@ impl Engine<'_> {
         }
         let (offset, length) = self.survey.places[first as usize];
         let line = read_at(&self.exchanges, offset, length)?;
-        let Ok(Line::Exchange(first)) = log::read(&line) else { return Ok(None) };
+        let Ok(Line::Exchange(first)) = exchanges::read(&line) else { return Ok(None) };
         let (Some(request), Some(expected)) = (&first.request, &first.response) else {
             return Ok(None);
         };
@@ -462,7 +463,7 @@ impl Engine<'_> {
         while let Some(record) = Record::read(&mut spool).map_err(reading("the spool"))? {
             for difference in judge.record(&record, &mut totals) {
                 line.clear();
-                log::write_line(&mut line, &difference);
+                exchanges::write_line(&mut line, &difference);
                 outputs.differences.write_all(&line).map_err(writing("differences.jsonl"))?;
                 write_row(&mut rows, &difference).map_err(writing("mismatches.csv"))?;
             }
@@ -599,7 +600,7 @@ impl Engine<'_> {
     fn exchange(&self, rank: u32) -> Result<Option<Box<Exchange>>, DiffError> {
         let (offset, length) = self.survey.places[rank as usize];
         let line = read_at(&self.exchanges, offset, length).map_err(reading("exchanges.jsonl"))?;
-        Ok(match log::read(&line) {
+        Ok(match exchanges::read(&line) {
             Ok(Line::Exchange(exchange)) => Some(exchange),
             _ => None,
         })

@@ -10,9 +10,9 @@ use rustc_hash::FxHashMap;
 use super::Kind;
 use super::challenge;
 use super::change::{Context, Look, Sink, hash_place, short};
-use super::route::path_and_query;
 use super::rules::Verdict;
-use crate::http::Headers;
+use crate::message::Headers;
+use crate::route::path_and_query;
 
 /// How a header of the built-in list is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

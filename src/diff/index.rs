@@ -5,12 +5,13 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
-use super::store::{Batches, read_at};
 use crate::exchange::ExchangeId;
-use crate::http::Request;
-use crate::replay::log::{self, Line};
-use crate::replay::rewrite::HostMap;
-use crate::replay::{Outcome, ReplayId};
+use crate::message::Request;
+use crate::outcome::HostMap;
+use crate::outcome::{Outcome, ReplayId};
+use crate::record::lines::{Batches, read_at};
+use crate::record::outcomes;
+use crate::record::outcomes::Line;
 use crate::schedule::select::host_matches;
 use crate::time::Timestamp;
 
@@ -73,7 +74,7 @@ impl Index {
             self.entries.push(Entry { id, length, offset });
             return;
         }
-        match log::read(line) {
+        match outcomes::read(line) {
             Ok(Line::Outcome(outcome)) => {
                 self.entries.push(Entry { id: outcome.id, length, offset })
             }
@@ -115,7 +116,7 @@ impl Index {
         let started = self.starts
             [..self.starts.partition_point(|(offset, _)| *offset <= entry.offset)]
             .last();
-        Ok(match log::read(&line) {
+        Ok(match outcomes::read(&line) {
             Ok(Line::Outcome(outcome)) => Some((*outcome, started.map(|(_, started)| *started))),
             _ => None,
         })

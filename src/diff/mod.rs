@@ -13,22 +13,19 @@ mod form;
 pub mod headers;
 mod index;
 pub mod json;
-pub mod kinds;
 pub mod markup;
 mod multipart;
 pub mod noise;
 mod predicate;
 pub mod repeat;
-pub mod route;
 pub mod rules;
 mod spool;
-mod store;
 mod survey;
 mod text;
 
 use serde::{Deserialize, Serialize};
 
-use crate::replay::ReplayId;
+use crate::outcome::ReplayId;
 use crate::time::Timestamp;
 
 /// What kind of thing differs.

@@ -9,7 +9,7 @@ use super::body::{parameter, shown, structured};
 use super::change::{Context, Look, Sink, hash_place, mix, short};
 use super::headers;
 use super::rules::Verdict;
-use crate::http::Headers;
+use crate::message::Headers;
 use crate::redact::names::is_secret_field;
 
 /// Parts of one body that are compared one by one; a body with more is compared as text or bytes.

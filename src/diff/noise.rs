@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use statrs::function::factorial::ln_factorial;
 
 use super::Kind;
-use super::kinds::ValueKind;
+use crate::message::kinds::ValueKind;
 
 /// A place is not noise where v2 differing so often would happen by chance with less than this
 /// probability.

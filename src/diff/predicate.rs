@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashSet;
 
 use super::change::{is_variable, short};
-use super::json::tape::{Node, Tape, Type};
-use super::route::path_and_query;
 use crate::exchange::Exchange;
-use crate::http::content;
+use crate::message::content;
+use crate::message::json::tape::{Node, Tape, Type};
 use crate::redact::Masker;
 use crate::redact::names::is_secret_parameter;
+use crate::route::path_and_query;
 
 /// Most features of one exchange.
 const MAX_FEATURES: usize = 400;
@@ -94,7 +94,7 @@ impl Features {
     fn body(
         &mut self,
         prefix: &str,
-        headers: &crate::http::Headers,
+        headers: &crate::message::Headers,
         bytes: &[u8],
         masker: &Masker,
     ) {
@@ -321,7 +321,7 @@ fn percent_encoding_decoded(segment: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::exchange::{Completeness, ExchangeId, TimedRequest, TimedResponse};
-    use crate::http::{Body, Request, Response};
+    use crate::message::{Body, Request, Response};
 
     fn exchange(target: &str, body: &str) -> Features {
         let request = Request {

@@ -1,7 +1,7 @@
 //! A command line that repeats a request: at v2, or at a mock of its provider.
 
 use super::headers::{BUILT_IN, How};
-use crate::http::Request;
+use crate::message::Request;
 use crate::redact::Masker;
 
 /// Longest body that a command line carries, in bytes.
@@ -133,7 +133,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{Body, Headers};
+    use crate::message::{Body, Headers};
 
     #[test]
     fn the_command_line_is_safe_to_paste_and_holds_no_secret() {

@@ -6,7 +6,7 @@
 use std::io::{self, Read, Write};
 
 use crate::exchange::ExchangeId;
-use crate::replay::ReplayId;
+use crate::outcome::ReplayId;
 use crate::time::Timestamp;
 
 /// Longest text that is read back: what is shown of a value is far shorter, a target may be longer.

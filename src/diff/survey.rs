@@ -8,10 +8,11 @@ use std::io;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHasher};
 
-use super::route::{Routes, path_and_query};
-use super::store::Batches;
 use crate::exchange::Completeness;
-use crate::exchange::log::{self, Asked};
+use crate::record::exchanges;
+use crate::record::exchanges::Asked;
+use crate::record::lines::Batches;
+use crate::route::{Routes, path_and_query};
 
 /// Pairs of equal requests that are compared, of each request.
 const MAX_PAIRS: u8 = 20;
@@ -93,9 +94,11 @@ pub(super) fn survey(
 }
 
 fn brief(line: &[u8]) -> Item {
-    match log::read_asked(line) {
+    match exchanges::read_asked(line) {
         Ok(Some(asked)) => Item::Exchange(Brief::of(asked)),
-        Ok(None) if memchr::memmem::find(line, log::END_FORMAT.as_bytes()).is_some() => Item::End,
+        Ok(None) if memchr::memmem::find(line, exchanges::END_FORMAT.as_bytes()).is_some() => {
+            Item::End
+        }
         Ok(None) => Item::Header,
         Err(_) => Item::Damaged,
     }

@@ -1,13 +1,8 @@
 //! A request with its response, their times, and how complete they are.
 //!
-//! In: messages of one connection in order (`pairing`). Out: [`Exchange`]s, in memory or as
-//! `exchanges.jsonl` (`log`).
+//! `wire` makes them, `record` writes and reads them as `exchanges.jsonl`.
 
-pub mod log;
 pub mod mark;
-pub mod pairing;
-mod protocol;
-pub mod recording;
 
 pub use mark::Redacted;
 
@@ -17,7 +12,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::flow::Endpoint;
-use crate::http::{Request, Response};
+use crate::message::{Request, Response};
 use crate::time::Timestamp;
 
 /// Names an exchange: the connection's rank by its first packet in the (merged) input, and the

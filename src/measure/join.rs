@@ -15,12 +15,11 @@ use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use super::records::{self, Line, Recorded, Replayed};
 use super::{FailureSummary, Pairs, RouteSummary, Side, Summary};
-use crate::exchange;
-use crate::exchange::log::LineError;
 use crate::exchange::{Completeness, ExchangeId};
 use crate::limits;
-use crate::replay;
-use crate::replay::FailureKind;
+use crate::outcome::FailureKind;
+use crate::record::exchanges::{self, LineError};
+use crate::record::outcomes;
 use crate::time::Timestamp;
 
 /// The route of what is beyond [`limits::MEASURED_ROUTES`].
@@ -110,9 +109,9 @@ fn passes(exchanges: &Path, most: usize) -> u64 {
         let mut tail = Vec::new();
         file.take(1 << 16).read_to_end(&mut tail).ok()?;
         let last = tail.trim_ascii_end().rsplit(|&byte| byte == b'\n').next()?;
-        let end: exchange::log::End = serde_json::from_slice(last).ok()?;
+        let end: exchanges::End = serde_json::from_slice(last).ok()?;
         // A concatenation says in its last line only how much its last part holds.
-        (end.format == exchange::log::END_FORMAT && end.exchanges.saturating_mul(64 << 10) > length)
+        (end.format == exchanges::END_FORMAT && end.exchanges.saturating_mul(64 << 10) > length)
             .then_some(end.exchanges)
     };
     let guessed = || {
@@ -160,8 +159,7 @@ impl Pass {
     ) -> Result<u64, Error> {
         let path = records.exchanges;
         let parse = |line: &[u8]| {
-            let line =
-                records::read::<Recorded>(line, exchange::log::FORMAT, exchange::log::VERSION)?;
+            let line = records::read::<Recorded>(line, exchanges::FORMAT, exchanges::VERSION)?;
             let route = match &line {
                 Line::Record(Recorded { completeness, request: Some(request), .. })
                     if completeness.request_is_whole() =>
@@ -185,7 +183,7 @@ impl Pass {
                 Line::End(line) => {
                     closed += 1;
                     if self.number == 0
-                        && let Ok(end) = serde_json::from_slice::<exchange::log::End>(&line)
+                        && let Ok(end) = serde_json::from_slice::<exchanges::End>(&line)
                     {
                         collector.summary.capture_ledger.merge(&end.ledger);
                     }
@@ -243,9 +241,8 @@ impl Pass {
         side: Side,
         mut progress: impl FnMut(u64),
     ) -> Result<u64, Error> {
-        let parse = |line: &[u8]| {
-            records::read::<Replayed>(line, replay::log::FORMAT, replay::log::VERSION)
-        };
+        let parse =
+            |line: &[u8]| records::read::<Replayed>(line, outcomes::FORMAT, outcomes::VERSION);
         let mut closed = false;
         let read = read_lines(
             collector,
@@ -256,7 +253,7 @@ impl Pass {
             |collector, line| match line {
                 Line::Header(line) => {
                     if side == Side::V2
-                        && let Ok(header) = serde_json::from_slice::<replay::log::Header>(&line)
+                        && let Ok(header) = serde_json::from_slice::<outcomes::Header>(&line)
                     {
                         let started = &mut collector.summary.started;
                         *started =
@@ -267,7 +264,7 @@ impl Pass {
                     closed = true;
                     if self.number == 0
                         && side == Side::V2
-                        && let Ok(end) = serde_json::from_slice::<replay::log::End>(&line)
+                        && let Ok(end) = serde_json::from_slice::<outcomes::End>(&line)
                     {
                         collector.summary.replay_ledger.merge(&end.ledger);
                         collector.summary.generator = end.generator;

@@ -21,7 +21,7 @@ pub use records::{compressed_twin, open as open_records};
 pub use timeline::Timeline;
 
 use crate::ledger::Ledger;
-use crate::replay::FailureKind;
+use crate::outcome::FailureKind;
 use crate::time::Timestamp;
 
 /// Whose answers.

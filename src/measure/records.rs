@@ -10,11 +10,11 @@ use memchr::{memchr_iter, memrchr};
 use rayon::prelude::*;
 use serde::Deserialize;
 
-use crate::exchange::log::{END_FORMAT, LineError};
 use crate::exchange::{Completeness, ExchangeId};
-use crate::http::json::Octets;
 use crate::limits;
-use crate::replay::{Failure, ReplayId};
+use crate::outcome::{Failure, ReplayId};
+use crate::record::exchanges::{END_FORMAT, LineError};
+use crate::record::json::Octets;
 use crate::time::Timestamp;
 
 /// What measuring needs of an exchange.

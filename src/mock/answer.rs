@@ -7,7 +7,7 @@ use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use super::recording::Answer;
 use super::shelf::Kept;
-use crate::http::{Framing, Headers, Version};
+use crate::message::{Framing, Headers, Version};
 
 /// The status of a miss: no server of the field gives it, so that it cannot be taken for a
 /// provider's answer.

@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::features;
 use crate::exchange::{Exchange, ExchangeId};
-use crate::http::{Headers, Request};
+use crate::message::{Headers, Request};
 use crate::time::Timestamp;
 
 /// Header fields that name the request that a call belongs to; equal values mean the same cause.

@@ -9,7 +9,7 @@ use super::ledger::Call;
 use super::matcher::Query;
 use super::recording::canonical_host;
 use super::server::{Connection, Shared, Timing};
-use crate::http::Request;
+use crate::message::Request;
 use crate::time::Timestamp;
 
 /// What a call gets.

@@ -12,9 +12,10 @@ use std::mem::discriminant;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::diff::kinds::{self, ValueKind};
-use crate::diff::route::path_and_query;
-use crate::http::{Headers, content};
+use crate::message::kinds;
+use crate::message::kinds::ValueKind;
+use crate::message::{Headers, content};
+use crate::route::path_and_query;
 
 /// Largest body that is taken apart, in bytes; a larger one is compared as a whole, by length and
 /// hash.
@@ -68,7 +69,7 @@ pub(super) enum Content<'a> {
 
 impl<'a> Content<'a> {
     /// The content of a recorded body.
-    pub(super) fn of(body: &'a crate::http::Body) -> Self {
+    pub(super) fn of(body: &'a crate::message::Body) -> Self {
         match body.sha256 {
             Some(sha256) if body.is_cut() => Self::Hashed { length: body.length, sha256 },
             _ if body.bytes.len() > BODY_COMPARED => {

@@ -13,9 +13,9 @@ use super::features::BODY_COMPARED;
 use super::server::{Connection, HELD_BYTES, Shared, count};
 use super::shelf::Kept;
 use super::stream::Duplex;
-use crate::http::parser::{Ending, Limits, Message, Parser, Side};
-use crate::http::{Request, Version};
+use crate::message::{Request, Version};
 use crate::time::Monotonic;
+use crate::wire::h1::parser::{Ending, Limits, Message, Parser, Side};
 
 /// How much is read at once of a connection that sends little, in bytes.
 pub(super) const READ_BYTES: usize = 4 << 10;

@@ -24,7 +24,7 @@ use super::h1::wait;
 use super::server::{Connection, HELD_BYTES, Shared, count};
 use super::shelf::Kept;
 use super::stream::Prefixed;
-use crate::http::{self, Headers, Request, Version};
+use crate::message::{self, Headers, Request, Version};
 use crate::time::Monotonic;
 
 /// Most requests at once on one connection: each may hold a body of the size that is compared.
@@ -98,7 +98,7 @@ async fn translate(request: hyper::Request<Incoming>, shared: &Shared) -> Option
 }
 
 /// Reads a body; what is larger than what is compared is hashed and not kept.
-async fn receive(mut body: Incoming, shared: &Shared) -> Option<http::Body> {
+async fn receive(mut body: Incoming, shared: &Shared) -> Option<message::Body> {
     let mut held = Held { bytes: 0, shared };
     let mut kept: Vec<u8> = Vec::new();
     let mut hasher: Option<Sha256> = None;
@@ -121,7 +121,7 @@ async fn receive(mut body: Incoming, shared: &Shared) -> Option<http::Body> {
             }
         }
     }
-    Some(http::Body {
+    Some(message::Body {
         bytes: kept.into(),
         length,
         sha256: hasher.map(|hasher| hasher.finalize().into()),

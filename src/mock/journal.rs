@@ -15,8 +15,8 @@ use super::matcher::{Found, MissReason, Policy, Prepared, Query, Stock, Tier};
 use super::recording::{Asked, Recorded, Recording, origin_form};
 use crate::diff::repeat;
 use crate::exchange::ExchangeId;
-use crate::exchange::log::write_line;
-use crate::http::Body;
+use crate::message::Body;
+use crate::record::exchanges::write_line;
 use crate::redact::Masker;
 use crate::time::Timestamp;
 

@@ -10,8 +10,8 @@ use std::io::BufRead;
 use serde::{Deserialize, Serialize};
 
 use crate::exchange::ExchangeId;
-use crate::exchange::log::{END_FORMAT, TOOL};
 use crate::limits;
+use crate::record::exchanges::{END_FORMAT, TOOL};
 use crate::time::Timestamp;
 
 /// The format's name in the first line.

@@ -16,7 +16,7 @@ use super::features::{self, Content, Described, Feature, Subject, Weight};
 use super::ledger::{Place, is_unsafe};
 use super::recording::{Recording, scope_of};
 use crate::exchange::ExchangeId;
-use crate::http::Request;
+use crate::message::Request;
 use crate::replay::UnderWay;
 
 /// What happens when v2 makes a call more often than v1 did.

@@ -16,10 +16,10 @@ use rustc_hash::FxHashMap;
 use super::cause::{self, CauseFinder, Ingress, traces};
 use super::features::{self, Content, Feature, Rules, Subject};
 use super::shelf::{Kept, Shelf};
-use crate::diff::route::{Routes, path_and_query};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
-use crate::http::{Request, Response};
+use crate::message::{Request, Response};
 use crate::replay::UnderWay;
+use crate::route::{Routes, path_and_query};
 use crate::time::Timestamp;
 
 /// Which exchanges of the inputs are v1's outgoing calls; the others are what caused them.

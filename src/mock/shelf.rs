@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 
 use bytes::Bytes;
 
-use crate::replay::nameless_file;
+use crate::store::nameless_file;
 
 /// Largest body that is kept in memory, in bytes.
 const IN_MEMORY: usize = 16 << 10;

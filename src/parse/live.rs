@@ -25,10 +25,12 @@ use crate::capture::rotate::{Output, OutputError, Plan, Records};
 use crate::capture::stop::Stop;
 use crate::capture::writer::{Stamp, Statistics};
 use crate::capture::{Batch, CaptureError, LinkType, PacketSource};
-use crate::exchange::log::{self, End, Header, Rest};
-use crate::exchange::{Exchange, Redacted};
+use crate::exchange::Exchange;
+use crate::exchange::Redacted;
 use crate::ledger::Ledger;
 use crate::limits;
+use crate::record::exchanges;
+use crate::record::exchanges::{End, Header, Rest};
 use crate::redact::Redactor;
 use crate::time::{Monotonic, Timestamp};
 
@@ -238,12 +240,12 @@ impl Records for Lines {
             capture: Some(self.capture.clone()),
             ..Header::new(Timestamp::now(), self.inputs.clone())
         };
-        log::write_line(out, &header.redacted(self.redacted.clone()));
+        exchanges::write_line(out, &header.redacted(self.redacted.clone()));
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
         let (ledger, rest) = (std::mem::take(&mut self.ledger), std::mem::take(&mut self.rest));
-        log::write_line(out, &End::new(std::mem::take(&mut self.exchanges), ledger, rest));
+        exchanges::write_line(out, &End::new(std::mem::take(&mut self.exchanges), ledger, rest));
     }
 
     fn whole(&self, bytes: &[u8], length: usize) -> (usize, u64) {
@@ -317,7 +319,7 @@ impl Recording {
                 if let Some(redactor) = &redactor {
                     redactor.apply(&mut exchange);
                 }
-                log::write_rest(text, &exchange);
+                exchanges::write_rest(text, &exchange);
             },
         );
         let parser = spawn("capture-parse", {

@@ -15,10 +15,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::capture::{CaptureError, PacketSource};
-use crate::exchange::log;
 use crate::exchange::{Closed, Exchange, ExchangeId};
 use crate::ledger::Ledger;
 use crate::reassemble::Shed;
+use crate::record::exchanges;
 
 use round::Engine;
 use shard::Made;
@@ -37,7 +37,7 @@ pub struct Options {
     /// Bytes that all connections together may hold.
     pub held_bytes: usize,
     /// Bounds of the HTTP parser.
-    pub http: crate::http::parser::Limits,
+    pub http: crate::wire::h1::parser::Limits,
 }
 
 impl Default for Options {
@@ -47,7 +47,7 @@ impl Default for Options {
             threads,
             ports: Vec::new(),
             held_bytes: crate::limits::ALL_HELD_BYTES,
-            http: crate::http::parser::Limits::default(),
+            http: crate::wire::h1::parser::Limits::default(),
         }
     }
 }
@@ -163,14 +163,14 @@ impl<T> Output<T> {
         })
     }
 
-    /// Pieces of lines for `exchanges.jsonl`, in order, where [`log::write_rest`] wrote the text:
+    /// Pieces of lines for `exchanges.jsonl`, in order, where [`exchanges::write_rest`] wrote the text:
     /// what is put together gives the lines. For writing many at once.
     pub fn lines(&mut self) -> impl Iterator<Item = &[u8]> {
         self.names.clear();
         self.name_ends.clear();
         for &(shard, place) in &self.order {
             let entry = &self.shards[shard as usize].entries[place as usize];
-            log::write_name(&mut self.names, entry.id, &entry.closed);
+            exchanges::write_name(&mut self.names, entry.id, &entry.closed);
             self.name_ends.push(self.names.len());
         }
         let starts = std::iter::once(&0).chain(&self.name_ends);
@@ -190,7 +190,7 @@ pub struct Summary {
     /// Lines for people about damaged inputs.
     pub warnings: Vec<String>,
     /// Connections that closed behind the last exchange.
-    pub rest: log::Rest,
+    pub rest: exchanges::Rest,
 }
 
 /// A capture that is being parsed.

@@ -15,9 +15,9 @@ use crate::capture::{Batch, CaptureError, Frame, PacketSource};
 use crate::decode::fragment::Joined;
 use crate::decode::{Decoded, Fragment, Fragments, HashKey, Reject, Segment, decode};
 use crate::exchange::Closed;
-use crate::exchange::log::Rest;
 use crate::limits;
 use crate::reassemble::{Limits, Table};
+use crate::record::exchanges::Rest;
 
 /// A batch of packets and what became of it so far. Kept and used again.
 struct Round<T> {

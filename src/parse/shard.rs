@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Render;
-use crate::exchange::pairing::{self, Origin, Pairing};
 use crate::exchange::{Closed, Exchange, ExchangeId};
 use crate::flow::Direction;
-use crate::http::parser::{Ending, Limits};
 use crate::reassemble::{End, Finished, Mark, Missing, Opened, StreamEvent, Streams};
 use crate::time::Timestamp;
+use crate::wire::h1::pairing;
+use crate::wire::h1::pairing::{Origin, Pairing};
+use crate::wire::h1::parser::{Ending, Limits};
 
 /// What a shard made in a round, in the order in which it was made.
 #[derive(Debug)]

@@ -10,7 +10,6 @@ use super::*;
 use crate::capture::overload::Share;
 use crate::capture::{Batch, LinkType};
 use crate::exchange::{Completeness, TimedRequest, TimedResponse};
-use crate::http;
 use crate::time::Timestamp;
 
 /// Packets from memory, some in each batch.
@@ -190,7 +189,7 @@ fn facts(exchanges: &[Exchange]) -> Vec<String> {
 /// What [`Keep::Outline`](http::parser::Keep) promises to leave of an exchange; more is left of a
 /// head that came in several packets.
 fn outlined(mut exchange: Exchange) -> Exchange {
-    let strip = |headers: &mut http::Headers, body: &mut http::Body| {
+    let strip = |headers: &mut crate::message::Headers, body: &mut crate::message::Body| {
         let named = |name: &[u8]| {
             ["host", "content-length", "transfer-encoding"]
                 .iter()
@@ -296,7 +295,7 @@ proptest! {
             packets.into_iter().enumerate().map(|(n, packet)| (n + random.below(window + 1), packet)).collect();
         moved.sort_by_key(|(at, _)| *at);
         let packets: Vec<Vec<u8>> = moved.into_iter().map(|(_, packet)| packet).filter(|_| random.below(20) != 0).collect();
-        let outline = Options { threads: 1, http: http::parser::Limits::outline(), ..Options::default() };
+        let outline = Options { threads: 1, http: crate::wire::h1::parser::Limits::outline(), ..Options::default() };
         let (whole, ledger) = run(packets.clone(), 1, 50);
         let (counted, same) = run_with(packets, 50, &outline);
         prop_assert_eq!(ledger, same);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::rules::Rule;
 use super::{Masker, Redactor};
 use crate::exchange::{Completeness, Exchange, ExchangeId, TimedResponse};
-use crate::http::{Body, Headers, Response};
+use crate::message::{Body, Headers, Response};
 use crate::time::Timestamp;
 
 /// Texts and targets with a secret in the place of `S`, by the type that they are sent with.

@@ -10,8 +10,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use rustc_hash::FxHashSet;
 
 use super::apply::{Pass, Redactor};
-use crate::http::{Headers, Request, Response};
 use crate::limits;
+use crate::message::{Headers, Request, Response};
 
 /// A token of this length is known in the answer to any request; a shorter one only in the answer
 /// to the request that had it, as among many short values some would be equal by chance.

@@ -20,9 +20,10 @@ use super::rules::{Name, Path, Rule, Step};
 use super::shapes::{self, Shape};
 use super::token::Tokens;
 use super::view::{Encoding, View};
-use crate::exchange::{Completeness, Exchange, Redacted};
-use crate::http::{Body, Headers, Request, Response, content};
+use crate::exchange::Redacted;
+use crate::exchange::{Completeness, Exchange};
 use crate::limits;
+use crate::message::{Body, Headers, Request, Response, content};
 
 /// Shortest secret that is looked for where no rule says that there is one; shorter ones are found
 /// by chance.

@@ -12,9 +12,10 @@ use proptest::prelude::*;
 use super::rules::Rule;
 use super::token::Tokens;
 use super::{Asked, Known, Redactor};
-use crate::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse, log};
-use crate::http::{Body, Framing, Headers, Request, Response, content};
+use crate::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use crate::limits;
+use crate::message::{Body, Framing, Headers, Request, Response, content};
+use crate::record::exchanges;
 use crate::time::Timestamp;
 
 /// The secrets of an exchange, by where the rules find them.
@@ -237,7 +238,7 @@ fn tokens(secrets: &Secrets, key: &[u8]) -> Secrets {
 /// decoded.
 fn all_text(exchange: &Exchange) -> Vec<u8> {
     let mut out = Vec::new();
-    log::write(&mut out, exchange);
+    exchanges::write(&mut out, exchange);
     let request =
         exchange.request.as_ref().map(|request| (&request.message.headers, &request.message.body));
     let response = exchange
@@ -353,8 +354,8 @@ proptest! {
         }
         // It is still an exchange, and another run under the same key says the same.
         let mut line = Vec::new();
-        log::write(&mut line, &after);
-        let log::Line::Exchange(read) = log::read(line.trim_ascii_end()).unwrap() else { panic!("not an exchange") };
+        exchanges::write(&mut line, &after);
+        let exchanges::Line::Exchange(read) = exchanges::read(line.trim_ascii_end()).unwrap() else { panic!("not an exchange") };
         prop_assert_eq!(&*read, &after);
         let mut again = before;
         redactor.apply(&mut again);

@@ -14,12 +14,12 @@ use rustix::event::epoll;
 use rustix::net::SendFlags;
 
 use super::plan::{Planner, Wishes};
-use super::target::{Target, TargetError};
-use super::tls::Trust;
 use super::{Arrivals, Options, Outputs, ReplayError, Stop, Think, run};
 use crate::exchange::{Completeness, Exchange, ExchangeId, TimedRequest};
 use crate::flow::Endpoint;
-use crate::http::{Headers, Request};
+use crate::message::{Headers, Request};
+use crate::replay::session::target::{Target, TargetError};
+use crate::replay::session::tls::Trust;
 use crate::schedule::pacing::{Pacing, Speed};
 use crate::time::Timestamp;
 
@@ -84,7 +84,7 @@ pub fn calibrate(
         under_way: None,
         redaction: None,
     };
-    let outputs = Outputs { target: super::sorter::nameless_file(folder)?, baseline: None };
+    let outputs = Outputs { target: crate::store::nameless_file(folder)?, baseline: None };
     let finished = run(&plan, &options, outputs, stop, None, |_| {})?;
     let seconds = finished.duration_ns.max(1) as f64 / 1e9;
     let cpu = finished.generator["cpu_process_s"].as_f64().unwrap_or(0.0);

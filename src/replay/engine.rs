@@ -13,23 +13,24 @@ use rustix::event::EventfdFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
-use super::client;
-use super::clock::Clock;
 use super::feed::{Feeder, Line, wake};
-use super::generator::{self, CpuMark, Figures};
-use super::lane::{Arrivals, Think};
-use super::log;
-use super::outbox::Batch;
 use super::plan::Plan;
-use super::record::{Observer, OutcomeFile, Recorder};
-use super::redaction::{Redacting, Redaction};
 use super::shared::Shared;
-use super::target::Target;
 use super::task::{Budget, Live, Stop, Task};
-use super::tls::{Trust, TrustError};
 use super::underway::UnderWay;
 use super::worker::Worker;
 use crate::ledger::Ledger;
+use crate::record::outcomes;
+use crate::replay::recorder::generator;
+use crate::replay::recorder::generator::{CpuMark, Figures};
+use crate::replay::recorder::outbox::Batch;
+use crate::replay::recorder::record::{Observer, OutcomeFile, Recorder};
+use crate::replay::recorder::redaction::{Redacting, Redaction};
+use crate::replay::session::client;
+use crate::replay::session::target::Target;
+use crate::replay::session::tls::{Trust, TrustError};
+use crate::replay::worker::clock::Clock;
+use crate::replay::worker::lane::{Arrivals, Think};
 use crate::schedule::held::held;
 use crate::schedule::pacing::Speed;
 use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
@@ -208,15 +209,16 @@ pub fn run(
         .transpose()?;
     let mut _awake = None;
     if options.realtime {
-        warnings.extend(super::realtime::lock_memory().err());
-        match super::realtime::stay_awake() {
+        warnings.extend(super::worker::realtime::lock_memory().err());
+        match super::worker::realtime::stay_awake() {
             Ok(file) => _awake = Some(file),
             Err(why) => warnings.push(why),
         }
     }
-    super::realtime::touch_code();
+    super::worker::realtime::touch_code();
     // At full speed nothing is due, and large pages are a little faster.
-    let _small_pages = (plan.pacing.speed != Speed::Max).then(super::realtime::SmallPages::begin);
+    let _small_pages =
+        (plan.pacing.speed != Speed::Max).then(super::worker::realtime::SmallPages::begin);
     let (start, started) = start_time(plan, options, &mut warnings);
     let mut files = Files::new(options, outputs, started).map_err(ReplayError::Write)?;
     let shared = Arc::new(Shared {
@@ -294,9 +296,9 @@ struct Files(Option<(OutcomeFile, Option<OutcomeFile>)>);
 
 impl Files {
     fn new(options: &Options, outputs: Outputs, started: Timestamp) -> io::Result<Self> {
-        let header = |target: &Target| log::Header {
-            format: log::FORMAT.to_owned(),
-            version: log::VERSION,
+        let header = |target: &Target| outcomes::Header {
+            format: outcomes::FORMAT.to_owned(),
+            version: outcomes::VERSION,
             run: options.run.clone(),
             target: target.shown().to_owned(),
             started,
@@ -391,7 +393,7 @@ fn threads(
             spawn_error(error)
         };
         let record = || {
-            super::realtime::stand_back();
+            super::worker::realtime::stand_back();
             recorder.run()
         };
         let recording =
@@ -399,7 +401,7 @@ fn threads(
         let mut working = Vec::new();
         for (number, hand) in crew.into_iter().enumerate() {
             let work = move || {
-                let warning = super::realtime::prepare_thread(realtime).err();
+                let warning = super::worker::realtime::prepare_thread(realtime).err();
                 let result = match hand {
                     Hand::Worker(worker) => worker.run(),
                     Hand::Client(proxy, inbox, records) => client::run(
@@ -424,7 +426,7 @@ fn threads(
             );
         }
         let feed = move || {
-            super::realtime::stand_back();
+            super::worker::realtime::stand_back();
             let result = feeder.run();
             if result.is_err() {
                 shared.stop.set();

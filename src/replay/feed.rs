@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::outbox::Batch;
 use super::plan::{Plan, Step, StepKind};
 use super::shared::Shared;
-use super::spool::Place;
-use super::spool::SpoolReader;
 use super::task::{Done, Side, Task};
-use super::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome};
+use crate::replay::plan::spool::Place;
+use crate::replay::plan::spool::SpoolReader;
+use crate::replay::recorder::outbox::Batch;
 use crate::schedule::pacing::Speed;
 
 /// How far ahead of its due time a request is read.

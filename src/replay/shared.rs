@@ -6,13 +6,13 @@ use std::sync::atomic::AtomicUsize;
 
 use rustls::ClientConfig;
 
-use super::ReplayId;
-use super::clock::Clock;
-use super::lane::{Arrivals, Think};
-use super::spool::Spool;
-use super::target::Target;
 use super::task::{Budget, Live, Side, Stop};
 use super::underway::UnderWay;
+use crate::outcome::ReplayId;
+use crate::replay::plan::spool::Spool;
+use crate::replay::session::target::Target;
+use crate::replay::worker::clock::Clock;
+use crate::replay::worker::lane::{Arrivals, Think};
 
 /// What all workers share.
 pub(super) struct Shared {

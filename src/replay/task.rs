@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use bytes::Bytes;
 
 use super::plan::{Load, StepKind};
-use super::spool::Place;
-use super::{Outcome, ReplayId};
+use crate::outcome::{Outcome, ReplayId};
+use crate::replay::plan::spool::Place;
 
 /// Something a worker has to do at a time.
 #[derive(Clone, Debug)]

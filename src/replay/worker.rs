@@ -8,12 +8,16 @@
 //! locked on the way. What the worker does with lanes, connections and answers is in the modules
 //! below.
 
+pub(super) mod clock;
 mod ending;
+pub(super) mod lane;
 mod lanes;
 mod opening;
 mod reading;
+pub(super) mod realtime;
 mod sending;
 mod slab;
+pub(super) mod warm;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -25,18 +29,19 @@ use rustc_hash::FxHashMap;
 use rustix::event::epoll;
 
 use self::slab::Slab;
-use super::clock::{Alarm, Margin};
-use super::connection::{Connection, Phase};
 use super::feed::FAR_NS;
-use super::generator::{self, Figures, Recent};
-use super::lane::Lane;
-use super::outbox::{Batch, Outbox};
 use super::plan::StepKind;
 use super::shared::Shared;
 use super::task::{Live, Task};
-use super::warm::Warm;
-use super::{Failure, FailureKind};
-use crate::http::Response;
+use crate::message::Response;
+use crate::outcome::{Failure, FailureKind};
+use crate::replay::recorder::generator;
+use crate::replay::recorder::generator::{Figures, Recent};
+use crate::replay::recorder::outbox::{Batch, Outbox};
+use crate::replay::session::h1::{Connection, Phase};
+use crate::replay::worker::clock::{Alarm, Margin};
+use crate::replay::worker::lane::Lane;
+use crate::replay::worker::warm::Warm;
 
 /// When a worker warms up, counted back from its first request: it begins, and it ends. Between
 /// that and the request it sleeps once more, so that whom its last work woke on this processor does

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Column, Report, column};
 use crate::diff::Class;
-use crate::exchange::log::TOOL;
 use crate::measure::{Histogram, Side};
+use crate::record::exchanges::TOOL;
 
 /// The format's name.
 pub const FORMAT: &str = "shadowtap/summary";

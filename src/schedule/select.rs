@@ -10,7 +10,7 @@ use regex::bytes::Regex;
 use sha2::{Digest as _, Sha256};
 
 use crate::exchange::Exchange;
-use crate::http::{Headers, Request};
+use crate::message::{Headers, Request};
 
 /// Methods that change nothing at the server (RFC 9110 §9.2.1; QUERY by its registration).
 pub const SAFE_METHODS: [&[u8]; 5] = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"QUERY"];

@@ -3,12 +3,12 @@
 //! count.
 
 use proptest::prelude::*;
-use shadowtap::exchange::pairing::{Mark, Origin, Pairing};
 use shadowtap::exchange::{Completeness, Exchange};
 use shadowtap::flow::Direction::{self, ToClient, ToServer};
-use shadowtap::http::encode;
-use shadowtap::http::parser::{Ending, Expect, Keep, Limits, Message, Parser, Side};
 use shadowtap::time::Timestamp;
+use shadowtap::wire::h1::encode;
+use shadowtap::wire::h1::pairing::{Mark, Origin, Pairing};
+use shadowtap::wire::h1::parser::{Ending, Expect, Keep, Limits, Message, Parser, Side};
 
 /// One request with its answer, as generated.
 #[derive(Clone, Debug)]

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use shadowtap::cli::folder::{InputInfo, RunFolder, RunInfo, names};
-use shadowtap::diff::route::Routes;
 use shadowtap::diff::{Class, Cluster, Difference, Kind, RouteTotals, Totals};
 use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
-use shadowtap::http::{Body, Headers, Request, Response};
 use shadowtap::ledger::Ledger;
-use shadowtap::replay::{Failure, FailureKind, Outcome, ReplayId};
+use shadowtap::message::{Body, Headers, Request, Response};
+use shadowtap::outcome::{Failure, FailureKind, Outcome, ReplayId};
+use shadowtap::record::{exchanges, outcomes};
+use shadowtap::route::Routes;
 use shadowtap::time::Timestamp;
-use shadowtap::{exchange, replay};
 
 /// When the capture begins.
 pub(crate) const START: i64 = 1_795_341_600_000_000_000;
@@ -83,15 +83,15 @@ impl MadeRun {
         let mut random = Random(42);
         let mut routes = Routes::default();
         let (mut recorded, mut outcomes, mut baseline) = (Vec::new(), Vec::new(), Vec::new());
-        exchange::log::write_line(
+        exchanges::write_line(
             &mut recorded,
-            &exchange::log::Header::new(Timestamp::from_nanos(START), vec!["v1.pcap".to_owned()]),
+            &exchanges::Header::new(Timestamp::from_nanos(START), vec!["v1.pcap".to_owned()]),
         );
         for out in [&mut outcomes, &mut baseline] {
-            exchange::log::write_line(
+            exchanges::write_line(
                 out,
-                &replay::log::Header {
-                    format: replay::log::FORMAT.to_owned(),
+                &outcomes::Header {
+                    format: outcomes::FORMAT.to_owned(),
                     version: 1,
                     run: "2026-11-22T12-00-00Z".to_owned(),
                     target: "http://v2.staging:8080".to_owned(),
@@ -108,13 +108,13 @@ impl MadeRun {
             routes.learn(method.as_bytes(), target.as_bytes());
             let took = (ms * MS * (0.45 * random.normal()).exp()) as i64;
             let id = ExchangeId { connection: u64::from(number / 12), ordinal: number % 12 };
-            exchange::log::write(&mut recorded, &recorded_exchange(id, at, method, &target, took));
+            exchanges::write(&mut recorded, &recorded_exchange(id, at, method, &target, took));
             let factor = (self.slower)(&target);
             let v2 = (ms * factor * MS * (0.45 * random.normal()).exp()) as i64;
             let outcome = self.outcome(id, at, v2, (self.answer)(number, &target));
-            replay::log::write(&mut outcomes, &outcome);
+            outcomes::write(&mut outcomes, &outcome);
             let again = (ms * MS * (0.45 * random.normal()).exp()) as i64;
-            replay::log::write(&mut baseline, &self.outcome(id, at, again, Ok(200)));
+            outcomes::write(&mut baseline, &self.outcome(id, at, again, Ok(200)));
             totals.compared += 1;
         }
         routes.settle();
@@ -123,26 +123,22 @@ impl MadeRun {
         ledger.take(u64::from(self.exchanges) * 9);
         ledger.reject("not-tcp", 14);
         ledger.note("retransmissions", 3);
-        exchange::log::write_line(
+        exchanges::write_line(
             &mut recorded,
-            &exchange::log::End::new(
-                u64::from(self.exchanges),
-                ledger,
-                exchange::log::Rest::default(),
-            ),
+            &exchanges::End::new(u64::from(self.exchanges), ledger, exchanges::Rest::default()),
         );
         let mut sent = Ledger::default();
         sent.take(u64::from(self.exchanges));
         let own = serde_json::json!({"workers": 2, "busy": 0.21});
         for out in [&mut outcomes, &mut baseline] {
-            exchange::log::write_line(
+            exchanges::write_line(
                 out,
-                &replay::log::End::new(u64::from(self.exchanges), sent.clone(), own.clone()),
+                &outcomes::End::new(u64::from(self.exchanges), sent.clone(), own.clone()),
             );
         }
         let lines = |clusters: &[Cluster]| {
             let mut out = Vec::new();
-            clusters.iter().for_each(|cluster| exchange::log::write_line(&mut out, cluster));
+            clusters.iter().for_each(|cluster| exchanges::write_line(&mut out, cluster));
             out
         };
         let write = |name: &str, bytes: &[u8]| fs::write(path.join(name), bytes).unwrap();
@@ -218,7 +214,7 @@ impl MadeRun {
     fn count(&self, totals: &mut Totals, routes: &Routes, recorded: &[u8]) {
         let mut by_route = std::collections::BTreeMap::<String, u64>::new();
         for line in recorded.split(|&byte| byte == b'\n').skip(1) {
-            if let Ok(exchange::log::Line::Exchange(exchange)) = exchange::log::read(line) {
+            if let Ok(exchanges::Line::Exchange(exchange)) = exchanges::read(line) {
                 let message = exchange.request.unwrap().message;
                 *by_route
                     .entry(routes.route(&message.method, &message.target).to_string())
@@ -251,7 +247,7 @@ fn info(baseline: bool) -> RunInfo {
     RunInfo {
         run: "2026-11-22T12-00-00Z".to_owned(),
         command: words.map(str::to_owned).to_vec(),
-        tool: exchange::log::TOOL.to_owned(),
+        tool: exchanges::TOOL.to_owned(),
         target: "http://v2.staging:8080".to_owned(),
         baseline: baseline.then(|| "http://v1.staging:8080".to_owned()),
         inputs: vec![InputInfo {

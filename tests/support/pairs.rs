@@ -14,12 +14,13 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
-use shadowtap::exchange::log::{self as exchange_log, End, Header};
 use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
-use shadowtap::http::{Body, Framing, Headers, Request, Response};
 use shadowtap::ledger::Ledger;
-use shadowtap::replay::log as outcome_log;
-use shadowtap::replay::{Outcome, ReplayId};
+use shadowtap::message::{Body, Framing, Headers, Request, Response};
+use shadowtap::outcome::{Outcome, ReplayId};
+use shadowtap::record::exchanges as exchange_log;
+use shadowtap::record::exchanges::{End, Header};
+use shadowtap::record::outcomes as outcome_log;
 use shadowtap::time::Timestamp;
 
 /// A small seeded generator (SplitMix64).

@@ -8,15 +8,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
-use shadowtap::http::parser::{Limits, Message, Parser, Side};
-use shadowtap::http::{Request, Response};
+use shadowtap::message::{Request, Response};
+use shadowtap::outcome::Outcome;
+use shadowtap::record::outcomes;
+use shadowtap::replay;
 use shadowtap::replay::plan::{Plan, Planner, Wishes};
-use shadowtap::replay::target::Target;
-use shadowtap::replay::tls::Trust;
+use shadowtap::replay::session::target::Target;
+use shadowtap::replay::session::tls::Trust;
 use shadowtap::replay::{
-    self, Arrivals, Finished, Options, Outcome, Outputs, ReplayError, Stop, Think, Transport, log,
+    Arrivals, Finished, Options, Outputs, ReplayError, Stop, Think, Transport,
 };
 use shadowtap::time::Timestamp;
+use shadowtap::wire::h1::parser::{Limits, Message, Parser, Side};
 
 /// A millisecond.
 pub(crate) const MS: i64 = 1_000_000;
@@ -186,10 +189,10 @@ fn read(path: &Path) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     let (mut header, mut end) = (false, None);
     for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-        match log::read(line).unwrap() {
-            log::Line::Header(_) => header = true,
-            log::Line::Outcome(outcome) => outcomes.push(*outcome),
-            log::Line::End(last) => end = Some(last),
+        match outcomes::read(line).unwrap() {
+            outcomes::Line::Header(_) => header = true,
+            outcomes::Line::Outcome(outcome) => outcomes.push(*outcome),
+            outcomes::Line::End(last) => end = Some(last),
         }
     }
     let end = end.expect("the file has its last line");

@@ -9,8 +9,8 @@ use hdrhistogram::Histogram;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde::Serialize;
 
-use crate::diff::route::{Routes, path_and_query};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
+use crate::route::{Routes, path_and_query};
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Different paths (with their methods) that are told apart; what comes beyond is counted as one.

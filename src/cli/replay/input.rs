@@ -9,9 +9,12 @@ use super::metrics::{self, Metrics};
 use crate::cli::folder::{InputInfo, RunFolder, names};
 use crate::cli::input::{self, Done, Inputs, Options};
 use crate::cli::{Exit, Failure, Global, redaction};
-use crate::exchange::log::{self, End, Header};
-use crate::exchange::{Exchange, Redacted};
-use crate::redact::{Known, Redactor};
+use crate::exchange::Exchange;
+use crate::exchange::Redacted;
+use crate::record::exchanges;
+use crate::record::exchanges::{End, Header};
+use crate::redact::Known;
+use crate::redact::Redactor;
 use crate::replay::plan::{Plan, Wishes};
 use crate::time::Timestamp;
 
@@ -72,7 +75,7 @@ pub(super) fn read_into(
     let to_redact = redactor.filter(|_| known.is_none()).cloned();
     let redacted = to_redact.as_ref().map(Redactor::mark).or_else(|| Redacted::of_all(&before));
     let names = inputs.iter().map(|name| input::without_secrets(name)).collect();
-    log::write_line(&mut buffer, &Header::new(Timestamp::now(), names).redacted(redacted));
+    exchanges::write_line(&mut buffer, &Header::new(Timestamp::now(), names).redacted(redacted));
     let route_of = metrics::route_of();
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
         unless_interrupted(signals)?;
@@ -93,7 +96,10 @@ pub(super) fn read_into(
     };
     let read = opened.lines(global, to_redact, take);
     let ended = read.and_then(with_exchanges).and_then(|done| {
-        log::write_line(&mut buffer, &End::new(done.exchanges, done.ledger, done.rest.clone()));
+        exchanges::write_line(
+            &mut buffer,
+            &End::new(done.exchanges, done.ledger, done.rest.clone()),
+        );
         file.write_all(&buffer).map_err(cannot)?;
         // Files that were put together may be redacted in part.
         redaction::check(&done.redactions, redactor)?;

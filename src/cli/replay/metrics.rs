@@ -19,10 +19,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::diff::route::Routes;
 use crate::exchange::Exchange;
+use crate::outcome::Outcome;
 use crate::replay::plan::RouteOf;
-use crate::replay::{Outcome, Progress, Side};
+use crate::replay::{Progress, Side};
+use crate::route::Routes;
 
 /// Upper bounds of the buckets, in seconds.
 const BOUNDS: [f64; 18] = [
@@ -254,7 +255,7 @@ fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::{Failure, FailureKind};
+    use crate::outcome::{Failure, FailureKind};
 
     #[test]
     fn the_figures_are_served() {

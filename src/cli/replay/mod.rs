@@ -19,12 +19,15 @@ use super::folder::{self, RunFolder, RunInfo, names};
 use super::progress::Progress;
 use super::{Exit, Failure, Global, redaction};
 use crate::diff::rules::Rules;
-use crate::exchange::log::TOOL;
-use crate::replay::guard::Captured;
+use crate::outcome::Outcome;
+use crate::record::exchanges::TOOL;
+use crate::replay;
+use crate::replay::plan::guard::Captured;
+use crate::replay::plan::rewrite::Rewriter;
 use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
-use crate::replay::rewrite::Rewriter;
-use crate::replay::target::{Target, TargetError};
-use crate::replay::{self, Finished, ReplayError, Stop, UnderWay, probe};
+use crate::replay::session::probe;
+use crate::replay::session::target::{Target, TargetError};
+use crate::replay::{Finished, ReplayError, Stop, UnderWay};
 use crate::time::Timestamp;
 
 /// Replay recorded requests at v2, with their original timing
@@ -274,7 +277,7 @@ fn replay_plan(
         }
         progress.set(now.answered + now.failed, || summary::progress(now, duration));
     };
-    let mut count = |side, route: u16, outcome: &replay::Outcome| {
+    let mut count = |side, route: u16, outcome: &Outcome| {
         if let (Some(metrics), Some(route)) = (metrics, plan.routes.get(usize::from(route))) {
             metrics.replayed(side, route, outcome);
         }

@@ -6,9 +6,10 @@ use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::super::change::Look;
 use super::super::rules::ArrayRule;
-use super::number::Decimal;
-use super::tape::{Node, Type};
-use super::{Walk, number, same_text};
+use super::{Walk, same_text};
+use crate::message::json::number;
+use crate::message::json::number::Decimal;
+use crate::message::json::tape::{Node, Type};
 
 /// Names of members that identify the elements of an array, the likeliest first.
 const KEYS: [&str; 10] =

@@ -6,19 +6,18 @@
 //! another order is one `reordered`.
 
 mod array;
-pub mod number;
-pub mod tape;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use self::tape::{Node, Tape, Type};
 use super::Kind;
 use super::change::{Change, Context, Look, Sink, Step, is_variable, mix, render, short};
 use super::rules::{Located, Verdict};
-use crate::replay::rewrite::MARKER;
+use crate::message::json::number;
+use crate::message::json::tape::{Node, Tape, Type};
+use crate::replay::plan::rewrite::MARKER;
 
 /// Compares two texts; false where one of them is not JSON that is compared by structure.
 pub fn compare(context: &Context<'_>, expected: &[u8], actual: &[u8], sink: &mut Sink) -> bool {

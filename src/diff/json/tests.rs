@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::diff::rules::{DiffConfig, RouteRules, Rules};
-use crate::http::Request;
+use crate::message::Request;
 use crate::redact::Masker;
 
 fn changes_by(rules: &RouteRules, a: &str, b: &str) -> Vec<String> {

@@ -6,19 +6,19 @@
 //! between elements; `class` is compared as a set. A document that cannot be read so, is too deep
 //! or too large is left to the comparison by lines.
 
-mod html;
-mod tree;
-mod xml;
+mod outline;
 
 use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
-use self::tree::{Element, Node, is_value};
+use self::outline::{field, is_value, outline};
 use super::Kind;
 use super::change::{Change, Context, Look, Sink, mix, short};
 use super::rules::Verdict;
 use super::text::common;
+use crate::message::markup::tree::{Element, Node};
+use crate::message::markup::{html, xml};
 use crate::redact::Masker;
 
 /// Longest document that is compared by structure, in bytes.
@@ -110,7 +110,7 @@ impl Walk<'_, '_> {
     }
 
     fn attributes(&mut self, a: &Element, b: &Element) {
-        let named = |element: &Element| element.field().map(str::to_owned);
+        let named = |element: &Element| field(element).map(str::to_owned);
         let field = named(a).or_else(|| named(b));
         let names = a.attributes.iter().map(|(name, _)| name);
         let added =
@@ -140,7 +140,7 @@ impl Walk<'_, '_> {
     /// An element or a text that has no counterpart, shown by what it says.
     fn lone(&mut self, label: &'static str, a: Option<Node<'_>>, b: Option<Node<'_>>) {
         self.saw();
-        let plain = |node: Option<Node<'_>>| node.map(|node| node.outline(&Masker::off()));
+        let plain = |node: Option<Node<'_>>| node.map(|node| outline(node, &Masker::off()));
         let (left, right) = (plain(a), plain(b));
         if self.is_ruled(left.as_deref(), right.as_deref()) {
             return;
@@ -148,7 +148,7 @@ impl Walk<'_, '_> {
         let masker = self.context.masker;
         let secret = masker.hides_all_below(self.names());
         let shown = |node: Option<Node<'_>>, text: Option<String>| match node {
-            Some(node) if !secret => Some(short(&node.outline(masker))),
+            Some(node) if !secret => Some(short(&outline(node, masker))),
             _ => text.map(|text| masker.secret(&text).into_owned()),
         };
         self.report(label, shown(a, left), shown(b, right), Look::Plain);

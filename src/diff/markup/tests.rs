@@ -2,7 +2,7 @@
 
 use super::super::rules::{DiffConfig, RouteRules, Rules};
 use super::*;
-use crate::http::Request;
+use crate::message::Request;
 use crate::redact::Masker;
 
 fn changes(language: Language, a: &str, b: &str, rules: &RouteRules) -> Option<Vec<String>> {

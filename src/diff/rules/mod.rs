@@ -11,9 +11,9 @@ use serde::Deserialize;
 pub use self::path::Located;
 use self::path::Path;
 use super::change::Step;
-use super::json::tape::Node;
-use super::kinds::ValueKind;
-use super::route::Pattern;
+use crate::message::json::tape::Node;
+use crate::message::kinds::ValueKind;
+use crate::route::Pattern;
 
 /// `[diff]` of `shadowtap.toml`.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -12,7 +12,7 @@ use serde_json::{Number, Value};
 use serde_json_path::{JsonPath, PathElement};
 
 use super::super::change::{Step, render};
-use super::super::json::tape::{Node, Type};
+use crate::message::json::tape::{Node, Type};
 
 /// A path of a rule.
 #[derive(Debug)]
@@ -217,8 +217,8 @@ fn shorthand<'a>(text: &'a str, segments: &mut Vec<Segment>) -> Option<&'a str> 
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::super::json::tape::Tape;
     use super::*;
+    use crate::message::json::tape::Tape;
 
     pub(crate) fn steps(path: &str) -> Vec<Step<'static>> {
         segments(path)

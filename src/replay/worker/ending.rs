@@ -1,11 +1,11 @@
 //! How a request ends: with its record, after its deadline, or since the replay was stopped.
 
-use super::super::Outcome;
-use super::super::connection::Phase;
-use super::super::generator;
 use super::super::task::{Done, Task, bump};
 use super::{Answer, Failure, FailureKind, Worker};
-use crate::http::parser::{Ending, Message};
+use crate::outcome::Outcome;
+use crate::replay::recorder::generator;
+use crate::replay::session::h1::Phase;
+use crate::wire::h1::parser::{Ending, Message};
 
 /// Read-ahead is given back in parts of so many requests.
 const USED: usize = 64;

@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
-use super::super::connection::Phase;
-use super::super::lane::{Arrivals, Lane, Next};
 use super::super::plan::{Load, StepKind};
 use super::super::task::{Side, Task};
 use super::{Answer, FailureKind, PIPELINE, Wake, Worker};
+use crate::replay::session::h1::Phase;
+use crate::replay::worker::lane::{Arrivals, Lane, Next};
 
 /// How a request may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

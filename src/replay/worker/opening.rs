@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use rustix::event::epoll;
 
-use super::super::connection::{Connection, Phase};
-use super::super::lane::Arrivals;
 use super::super::task::{bump, lower};
-use super::super::tls::server_name;
-use super::super::wire::{Handshake, Socket};
 use super::{FailureKind, Wake, Worker};
+use crate::replay::session::h1::{Connection, Phase};
+use crate::replay::session::socket::{Handshake, Socket};
+use crate::replay::session::tls::server_name;
+use crate::replay::worker::lane::Arrivals;
 
 /// Among so many idle connections one is looked for that nobody will need any more.
 const SPENT_AMONG: usize = 64;

@@ -5,7 +5,7 @@ use std::io;
 
 use super::super::task::Task;
 use super::{Answer, Failure, FailureKind, READ_AT_ONCE, Worker};
-use crate::http::parser::{Damage, Ending, Message, Parsed};
+use crate::wire::h1::parser::{Damage, Ending, Message, Parsed};
 
 impl Worker<'_> {
     /// Reads on where more was there than is read at once, a part of each.

@@ -4,11 +4,12 @@
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
-use super::super::connection::{InFlight, Written};
-use super::super::generator::{self, Recent};
-use super::super::lane::{Arrivals, Next};
 use super::super::task::bump;
 use super::{CONTINUE_NS, PIPELINE, Wake, Worker};
+use crate::replay::recorder::generator;
+use crate::replay::recorder::generator::Recent;
+use crate::replay::session::h1::{InFlight, Written};
+use crate::replay::worker::lane::{Arrivals, Next};
 
 impl Worker<'_> {
     pub(super) fn send(&mut self, at: usize, free: i64) {

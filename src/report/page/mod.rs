@@ -87,7 +87,7 @@ impl Page {
             script: assets.script,
             data: assets.data,
             run: seen(&report.facts.run, 80),
-            tool: crate::exchange::log::TOOL.to_owned(),
+            tool: crate::record::exchanges::TOOL.to_owned(),
             verdict: verdict(judgement.verdict),
             lead: lead(report),
             whys: whys(report),

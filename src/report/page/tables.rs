@@ -5,7 +5,7 @@ use crate::gate::words::{count, duration, percent, plural, times};
 use crate::gate::{Finding, RuleResult, Unit};
 use crate::ledger::Ledger;
 use crate::measure::{Histogram, RouteSummary, Side};
-use crate::replay::FailureKind;
+use crate::outcome::FailureKind;
 use crate::report::Report;
 use crate::report::text::{short, visible};
 

@@ -1,0 +1,203 @@
+//! HTML by the tokenizer of the standard; the tree above its tokens is a plain one.
+//!
+//! Elements without content end at once, those whose end may be left out (`p`, `li`, `td` …) end
+//! where the next of their kind starts, and `html`, `head` and `body` are there whether they are
+//! written or not. Nothing else of the standard's tree construction is done: no element is moved.
+//! Both sides are read by the same rules, so that this decides how a place is called and not
+//! whether documents are equal.
+
+use html5gum::{DefaultEmitter, State, Token, Tokenizer, naive_next_state};
+
+use crate::message::markup::tree::{Builder, Tree};
+
+/// Elements that have no content (HTML §13.1.2).
+const VOID: [&str; 13] = [
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track",
+    "wbr",
+];
+/// What ends an open element of the first name: a start of one of the others.
+const ENDED_BY: [(&str, &[&str]); 9] = [
+    ("li", &["li"]),
+    ("dt", &["dt", "dd"]),
+    ("dd", &["dt", "dd"]),
+    ("option", &["option", "optgroup"]),
+    ("tr", &["tr", "tbody", "tfoot"]),
+    ("td", &["td", "th", "tr", "tbody", "tfoot"]),
+    ("th", &["td", "th", "tr", "tbody", "tfoot"]),
+    (
+        "p",
+        &[
+            "p",
+            "div",
+            "ul",
+            "ol",
+            "dl",
+            "table",
+            "section",
+            "article",
+            "form",
+            "h1",
+            "h2",
+            "h3",
+            "h4",
+            "h5",
+            "h6",
+            "hr",
+            "pre",
+            "blockquote",
+            "header",
+            "footer",
+            "main",
+            "nav",
+            "aside",
+            "address",
+            "fieldset",
+            "figure",
+        ],
+    ),
+    ("thead", &["tbody", "tfoot"]),
+];
+
+/// Elements that stand in the head where there is no body yet.
+const METADATA: [&str; 9] =
+    ["base", "link", "meta", "noscript", "script", "style", "template", "title", "basefont"];
+
+/// How far the parts that every document has are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Nothing,
+    Html,
+    Head,
+    AfterHead,
+    Body,
+}
+
+/// Reads any text as HTML; none where it is too deep or too large.
+pub(crate) fn parse(text: &str) -> Option<Tree> {
+    let mut builder = Builder::new();
+    let mut emitter = DefaultEmitter::default();
+    emitter.naively_switch_states(false);
+    let mut tokenizer = Tokenizer::new_with_emitter(text, emitter);
+    let mut part = Part::Nothing;
+    while let Some(token) = tokenizer.next() {
+        let Ok(token) = token;
+        if builder.failed() {
+            return None;
+        }
+        match token {
+            Token::StartTag(tag) => {
+                let name = String::from_utf8_lossy(&tag.name).into_owned();
+                let attributes = tag
+                    .attributes
+                    .iter()
+                    .map(|(name, value)| (boxed(name), boxed(value)))
+                    .collect();
+                if matches!(&*name, "html" | "head" | "body") {
+                    enter(&mut builder, &mut part, &name, attributes);
+                    continue;
+                }
+                enter(&mut builder, &mut part, &name, Vec::new());
+                end_before(&mut builder, &name);
+                builder.start(&name, attributes);
+                let foreign = builder.open().any(|open| matches!(open, "svg" | "math"));
+                if VOID.contains(&&*name) || tag.self_closing && foreign {
+                    builder.end();
+                } else if let Some(state) =
+                    naive_next_state(&tag.name).filter(|state| *state != State::Data && !foreign)
+                {
+                    tokenizer.set_state(state);
+                }
+            }
+            Token::EndTag(tag) => {
+                let name = String::from_utf8_lossy(&tag.name);
+                if matches!(&*name, "html" | "body") {
+                    continue;
+                }
+                if name == "head" && part == Part::Head {
+                    part = Part::AfterHead;
+                }
+                let depth = builder.open().position(|open| open == name);
+                if let Some(depth) = depth {
+                    for _ in 0..=depth {
+                        builder.end();
+                    }
+                }
+            }
+            Token::String(text) => {
+                if builder.open().next().is_none_or(|open| matches!(open, "html" | "head")) {
+                    if text.trim_ascii().is_empty() {
+                        continue;
+                    }
+                    enter(&mut builder, &mut part, "", Vec::new());
+                }
+                builder.text(&String::from_utf8_lossy(&text));
+            }
+            Token::Doctype(doctype) => {
+                // Its identifiers choose how a browser lays the page out.
+                let mut text = String::from_utf8_lossy(&doctype.name).to_ascii_lowercase();
+                for identifier in
+                    [&doctype.public_identifier, &doctype.system_identifier].into_iter().flatten()
+                {
+                    text.push_str(&format!(" \"{}\"", String::from_utf8_lossy(identifier)));
+                }
+                builder.doctype(&text);
+            }
+            Token::Comment(_) | Token::Error(_) => {}
+        }
+    }
+    builder.finish()
+}
+
+fn boxed(text: &[u8]) -> Box<str> {
+    String::from_utf8_lossy(text).into()
+}
+
+/// Opens the parts of the document in which `name` stands (a text has no name); `attributes` are
+/// those of the part itself.
+fn enter(
+    builder: &mut Builder,
+    part: &mut Part,
+    name: &str,
+    attributes: Vec<(Box<str>, Box<str>)>,
+) {
+    let own = |wanted: &str| if name == wanted { attributes.clone() } else { Vec::new() };
+    if *part == Part::Nothing {
+        builder.start("html", own("html"));
+        *part = Part::Html;
+    }
+    if name == "html" {
+        return;
+    }
+    let metadata = METADATA.contains(&name);
+    if *part == Part::Html && (name == "head" || metadata) {
+        builder.start("head", own("head"));
+        *part = Part::Head;
+    }
+    // Within an element of the head (a `noscript`, a `template`) all is the head's.
+    let stays = *part == Part::Head && builder.open().next() != Some("head");
+    if *part == Part::Body
+        || name == "head"
+        || *part == Part::Head && metadata
+        || stays && name != "body"
+    {
+        return;
+    }
+    while builder.open().any(|open| open == "head") {
+        builder.end();
+    }
+    builder.start("body", own("body"));
+    *part = Part::Body;
+}
+
+/// Ends the open elements that a start of `name` ends.
+fn end_before(builder: &mut Builder, name: &str) {
+    loop {
+        let ended = |open: &str| {
+            ENDED_BY.iter().any(|(element, by)| *element == open && by.contains(&name))
+        };
+        if !builder.open().next().is_some_and(ended) {
+            return;
+        }
+        builder.end();
+    }
+}

@@ -1,0 +1,242 @@
+//! A document as a tree of elements and texts, in one flat list.
+
+use std::hash::{Hash as _, Hasher as _};
+
+use rustc_hash::FxHasher;
+
+/// Deepest nesting that is compared by structure.
+pub(crate) const MAX_DEPTH: usize = 256;
+/// Most elements and texts of one document.
+const MAX_NODES: usize = 1 << 18;
+
+/// An element's name and attributes; attributes are sorted, the first of several with one name
+/// counts.
+#[derive(Debug, Default)]
+pub(crate) struct Element {
+    pub(crate) name: Box<str>,
+    pub(crate) attributes: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Element {
+    /// An attribute's value.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+        let at = self.attributes.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        Some(&self.attributes[at].1)
+    }
+}
+
+#[derive(Debug)]
+enum Content {
+    Element(Element),
+    Text(Box<str>),
+    Doctype(Box<str>),
+}
+
+#[derive(Debug)]
+struct Entry {
+    content: Content,
+    /// The index behind this node's subtree.
+    next: u32,
+    /// Equal subtrees have equal hashes.
+    hash: u64,
+}
+
+/// A tree; the root is an element without name.
+#[derive(Debug)]
+pub(crate) struct Tree(Vec<Entry>);
+
+/// A node of a tree.
+#[derive(Clone, Copy)]
+pub(crate) struct Node<'t> {
+    tree: &'t Tree,
+    index: u32,
+}
+
+impl Tree {
+    pub(crate) fn root(&self) -> Node<'_> {
+        Node { tree: self, index: 0 }
+    }
+}
+
+impl<'t> Node<'t> {
+    fn entry(self) -> &'t Entry {
+        &self.tree.0[self.index as usize]
+    }
+
+    /// The step of a place that leads here.
+    pub(crate) fn name(self) -> &'t str {
+        match &self.entry().content {
+            Content::Element(element) => &element.name,
+            Content::Text(_) => "text()",
+            Content::Doctype(_) => "doctype()",
+        }
+    }
+
+    pub(crate) fn hash(self) -> u64 {
+        self.entry().hash
+    }
+
+    pub(crate) fn element(self) -> Option<&'t Element> {
+        match &self.entry().content {
+            Content::Element(element) => Some(element),
+            _ => None,
+        }
+    }
+
+    /// A text's or a doctype's own text.
+    pub(crate) fn text(self) -> &'t str {
+        match &self.entry().content {
+            Content::Element(_) => "",
+            Content::Text(text) | Content::Doctype(text) => text,
+        }
+    }
+
+    pub(crate) fn children(self) -> impl Iterator<Item = Node<'t>> {
+        let end = if self.element().is_some() { self.entry().next } else { self.index + 1 };
+        let mut index = self.index + 1;
+        std::iter::from_fn(move || {
+            let node = Node { tree: self.tree, index };
+            (index < end).then(|| {
+                index = node.entry().next;
+                node
+            })
+        })
+    }
+
+    /// Whether it is text (and not an element, or a doctype).
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self.entry().content, Content::Text(_))
+    }
+
+    /// All that stands under it, in the order of the document.
+    pub(crate) fn descendants(self) -> impl Iterator<Item = Node<'t>> {
+        let end = if self.element().is_some() { self.end() } else { 0 };
+        (self.index + 1..end).map(move |index| Node { tree: self.tree, index })
+    }
+
+    /// Its place in the order of the document.
+    pub(crate) const fn position(self) -> u32 {
+        self.index
+    }
+
+    /// The place behind all that stands under it.
+    pub(crate) fn end(self) -> u32 {
+        self.entry().next
+    }
+}
+
+/// Builds a tree from what a parser sees, in order.
+pub(crate) struct Builder {
+    entries: Vec<Entry>,
+    open: Vec<u32>,
+    /// Text that may go on.
+    text: String,
+    /// Whether the tree has become too deep or too large.
+    failed: bool,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        let root = Entry { content: Content::Element(Element::default()), next: 0, hash: 0 };
+        Self { entries: vec![root], open: vec![0], text: String::new(), failed: false }
+    }
+
+    /// The names of the open elements, the innermost first.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &str> {
+        self.open.iter().rev().filter_map(|&index| match &self.entries[index as usize].content {
+            Content::Element(element) if index > 0 => Some(&*element.name),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn start(&mut self, name: &str, mut attributes: Vec<(Box<str>, Box<str>)>) {
+        self.end_text();
+        attributes.sort_by(|a, b| a.0.cmp(&b.0));
+        attributes.dedup_by(|a, b| a.0 == b.0);
+        if self.open.len() > MAX_DEPTH {
+            self.failed = true;
+            return;
+        }
+        if self.push(Content::Element(Element { name: name.into(), attributes })) {
+            self.open.push(self.entries.len() as u32 - 1);
+        }
+    }
+
+    /// Ends the innermost open element.
+    pub(crate) fn end(&mut self) {
+        self.end_text();
+        if self.open.len() > 1
+            && let Some(index) = self.open.pop()
+        {
+            self.close(index);
+        }
+    }
+
+    pub(crate) fn text(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    pub(crate) fn doctype(&mut self, text: &str) {
+        self.end_text();
+        if self.push(Content::Doctype(text.into())) {
+            self.close(self.entries.len() as u32 - 1);
+        }
+    }
+
+    /// Whether the tree is beyond its bounds: then there is no use in going on.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The tree, with all elements ended; none where it is beyond its bounds.
+    pub(crate) fn finish(mut self) -> Option<Tree> {
+        while self.open.len() > 1 && !self.failed {
+            self.end();
+        }
+        self.end_text();
+        self.close(0);
+        (!self.failed).then_some(Tree(self.entries))
+    }
+
+    fn end_text(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        let exact = self
+            .open()
+            .next()
+            .is_some_and(|name| matches!(name, "pre" | "textarea" | "script" | "style"));
+        let text = if exact {
+            text.trim().replace("\r\n", "\n")
+        } else {
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        if !text.is_empty() && self.push(Content::Text(text.into())) {
+            self.close(self.entries.len() as u32 - 1);
+        }
+    }
+
+    /// Adds a node; false where the tree has become too large.
+    fn push(&mut self, content: Content) -> bool {
+        self.failed |= self.entries.len() >= MAX_NODES;
+        if !self.failed {
+            self.entries.push(Entry { content, next: 0, hash: 0 });
+        }
+        !self.failed
+    }
+
+    fn close(&mut self, index: u32) {
+        let mut hasher = FxHasher::default();
+        let mut child = index as usize + 1;
+        while child < self.entries.len() {
+            hasher.write_u64(self.entries[child].hash);
+            child = self.entries[child].next as usize;
+        }
+        match &self.entries[index as usize].content {
+            Content::Element(element) => (0, &element.name, &element.attributes).hash(&mut hasher),
+            Content::Text(text) => (1, text).hash(&mut hasher),
+            Content::Doctype(text) => (2, text).hash(&mut hasher),
+        }
+        let next = self.entries.len() as u32;
+        let entry = &mut self.entries[index as usize];
+        (entry.next, entry.hash) = (next, hasher.finish());
+    }
+}

@@ -1,0 +1,171 @@
+//! What became of a replayed request: its times, the answer or the failure, and its name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::exchange::ExchangeId;
+use crate::message::Response;
+
+/// Names a replayed request: the exchange's id, and which copy of it where `--multiply` or `--loop`
+/// made several. Text form: `12-3`, `12-3@2` for the second copy onward (the first has no suffix).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplayId {
+    /// The recorded exchange.
+    pub exchange: ExchangeId,
+    /// Which copy, from 1.
+    pub copy: u32,
+}
+
+impl ReplayId {
+    /// The first copy of `exchange`.
+    pub const fn first(exchange: ExchangeId) -> Self {
+        Self { exchange, copy: 1 }
+    }
+}
+
+impl fmt::Display for ReplayId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.exchange.fmt(f)?;
+        if self.copy > 1 {
+            write!(f, "@{}", self.copy)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for ReplayId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (exchange, copy) = match text.split_once('@') {
+            None => (text, 1),
+            Some((exchange, copy)) => {
+                (exchange, copy.parse().map_err(|_| format!("not a copy's number: {copy:?}"))?)
+            }
+        };
+        Ok(Self { exchange: exchange.parse()?, copy })
+    }
+}
+
+impl Serialize for ReplayId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ReplayId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why a request has no usable answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// Not sent, on purpose (unsafe method, not whole, upgrade).
+    Skipped,
+    /// The target's name has no address.
+    Resolve,
+    /// No connection.
+    Connect,
+    /// No TLS session.
+    Tls,
+    /// No (whole) answer in time.
+    Timeout,
+    /// Closed or reset before the answer was whole.
+    Closed,
+    /// What came is not HTTP.
+    Protocol,
+    /// The request could not be rewritten as asked.
+    Rewrite,
+}
+
+impl FailureKind {
+    /// The name in files, e.g. `timeout`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::Protocol => "protocol",
+            Self::Rewrite => "rewrite",
+        }
+    }
+}
+
+/// A failure with what a person needs to know of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which kind.
+    pub kind: FailureKind,
+    /// In words.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// What became of one request. All times count in nanoseconds from the start of the replay on the
+/// monotonic clock.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Which request.
+    pub id: ReplayId,
+    /// Its lane: one captured connection is one lane, copies are lanes of their own.
+    pub lane: u64,
+    /// When it was due by the schedule.
+    pub due_ns: i64,
+    /// When its first byte was handed to the kernel; none if it never was.
+    pub sent_ns: Option<i64>,
+    /// When the first byte of the answer came.
+    pub first_byte_ns: Option<i64>,
+    /// When the last byte of the answer came.
+    pub last_byte_ns: Option<i64>,
+    /// When it was given up, of a failure: for so long a user would have waited, at least.
+    pub failed_ns: Option<i64>,
+    /// How long the connection took to open (TCP and TLS); there where this request opened it.
+    pub connect_ns: Option<i64>,
+    /// The part of `sent_ns − due_ns` that was spent waiting for v2 (an earlier answer on the lane,
+    /// a connection); the rest is the replayer's own lateness.
+    pub waited_ns: i64,
+    /// What v2 answered; also there beside a failure where part of an answer came.
+    pub response: Option<Response>,
+    /// Why there is no usable answer.
+    pub failure: Option<Failure>,
+}
+
+impl Outcome {
+    /// The replayer's own lateness: how much later than due (and than v2 allowed) it was sent.
+    pub fn own_lateness_ns(&self) -> Option<i64> {
+        Some((self.sent_ns? - self.due_ns - self.waited_ns).max(0))
+    }
+}
+
+/// `H=URL`: requests for host `H` go to `URL`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostMap {
+    /// The host as requests name it, with or without port.
+    pub host: String,
+    /// Where they go.
+    pub url: String,
+}
+
+impl FromStr for HostMap {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((host, url)) if !host.is_empty() && !url.is_empty() => {
+                Ok(Self { host: host.to_owned(), url: url.to_owned() })
+            }
+            _ => Err(format!(
+                "{text:?} maps no host: write for example shop.example=http://v2.staging:8080"
+            )),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The records of a run as lines of JSON: `exchanges.jsonl` and `outcomes.jsonl`, written by hand
+//! (the writer is on the hot path of `parse`), read by hand where they are in our own form, and
+//! through serde where not.
+
+pub mod exchanges;
+pub mod json;
+pub(crate) mod lines;
+pub mod outcomes;

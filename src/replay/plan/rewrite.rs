@@ -1,0 +1,245 @@
+//! Changes to requests that the user asked for: headers, the marker, and where a host's requests
+//! go. Nothing else is touched.
+
+use crate::message::{Headers, Request, Version};
+use crate::schedule::select::{host, host_matches};
+
+/// The header that tells a replayed request from a real one.
+pub const MARKER: &str = "x-shadowtap-replay";
+
+/// A header field from `Name: value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    name: String,
+    value: String,
+}
+
+impl Field {
+    /// The field's name; its value may be a secret.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl std::str::FromStr for Field {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some((name, value)) = text.split_once(':') else {
+            return Err(format!(
+                "{text:?} is not a header: write for example 'Authorization: Bearer …'"
+            ));
+        };
+        check_name(name)?;
+        let value = value.trim();
+        // A line end in a value would be another header, or another request.
+        if value.bytes().any(|byte| byte < 0x20 && byte != b'\t' || byte == 0x7f) {
+            return Err(format!("the value of header {name:?} has a control character"));
+        }
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
+/// Checks that `name` is a token (RFC 9110 §5.6.2).
+pub fn check_name(name: &str) -> Result<(), String> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err(format!("{name:?} is not the name of a header"));
+    }
+    Ok(())
+}
+
+/// All changes of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Rewriter {
+    /// Fields that replace those of their name, or are added at the end.
+    pub set: Vec<Field>,
+    /// Names of fields that are taken away.
+    pub remove: Vec<String>,
+    /// The marker's value; none for no marker.
+    pub marker: Option<String>,
+    /// Hosts that go elsewhere: (host, upstream's number, its authority).
+    pub hosts: Vec<(String, u16, String)>,
+}
+
+impl Rewriter {
+    /// Which upstream a request goes to: 0 is the target.
+    pub fn upstream(&self, request: &Request) -> u16 {
+        self.mapped(request).map_or(0, |(_, upstream, _)| *upstream)
+    }
+
+    fn mapped(&self, request: &Request) -> Option<&(String, u16, String)> {
+        self.hosts.iter().find(|(name, _, _)| host_matches(request, name))
+    }
+
+    /// The field that is all that changes in the head of `request`, if any does; none where more
+    /// than that may change, or where its head is not in the usual form.
+    pub fn only_marks(&self, request: &Request) -> Option<Option<(&[u8], &[u8])>> {
+        let usual = matches!(request.version, Version::Http11 | Version::Http10)
+            && request.verbatim.as_ref().is_none_or(|verbatim| verbatim.head.is_none());
+        let unchanged =
+            self.set.is_empty() && self.remove.is_empty() && self.mapped(request).is_none();
+        (usual && unchanged)
+            .then(|| self.marker.as_ref().map(|marker| (MARKER.as_bytes(), marker.as_bytes())))
+    }
+
+    /// Changes the head of `request`. `Err` says why it cannot be done as asked.
+    pub fn apply(&self, request: &mut Request) -> Result<(), String> {
+        let mapped = match self.mapped(request) {
+            Some((_, _, authority))
+                if request.target.starts_with(b"/") || request.target.as_ref() == b"*" =>
+            {
+                Some(authority)
+            }
+            Some(_) => {
+                let host = String::from_utf8_lossy(host(request).unwrap_or_default()).into_owned();
+                return Err(format!(
+                    "the target is in absolute form, so host {host:?} cannot be mapped without changing it"
+                ));
+            }
+            None => None,
+        };
+        // A request of HTTP/0.9 is one line (RFC 1945 §4.1): it has no place for a marker.
+        let marker = self.marker.as_ref().filter(|_| request.version != Version::Http09);
+        if self.set.is_empty() && self.remove.is_empty() && mapped.is_none() {
+            if let Some(marker) = marker {
+                request.headers.push(MARKER.as_bytes(), marker.as_bytes());
+                if let Some(verbatim) = &mut request.verbatim {
+                    verbatim.push_field(MARKER.as_bytes(), marker.as_bytes());
+                }
+            }
+            return Ok(());
+        }
+        // A head that is changed is written anew, in the usual form.
+        if let Some(verbatim) = &mut request.verbatim {
+            verbatim.head = None;
+        }
+        let mut headers = Headers::with_capacity(request.headers.len() + self.set.len() + 1, 512);
+        let mut placed = vec![false; self.set.len()];
+        for (name, value) in request.headers.iter() {
+            let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+            if self.remove.iter().any(|removed| is(removed)) {
+                continue;
+            }
+            if let Some(at) = self.set.iter().position(|field| is(&field.name)) {
+                // Once in the place of the first, with the name as the user wrote it.
+                if !std::mem::replace(&mut placed[at], true) {
+                    self.set.iter().zip(&mut placed).filter(|(field, _)| is(&field.name)).for_each(
+                        |(field, placed)| {
+                            *placed = true;
+                            headers.push(field.name.as_bytes(), field.value.as_bytes());
+                        },
+                    );
+                }
+                continue;
+            }
+            match mapped {
+                Some(authority) if is("host") => headers.push(name, authority.as_bytes()),
+                _ => headers.push(name, value),
+            }
+        }
+        for (field, _) in self.set.iter().zip(&placed).filter(|(_, placed)| !**placed) {
+            headers.push(field.name.as_bytes(), field.value.as_bytes());
+        }
+        if let Some(marker) = marker {
+            headers.push(MARKER.as_bytes(), marker.as_bytes());
+        }
+        request.headers = headers;
+        Ok(())
+    }
+
+    /// Whether a change would break the request's framing: the body is sent as it was recorded.
+    pub fn check(&self) -> Result<(), String> {
+        let framing = ["content-length", "transfer-encoding"];
+        let names = self.set.iter().map(|field| &field.name).chain(&self.remove);
+        for name in names {
+            if framing.iter().any(|field| name.eq_ignore_ascii_case(field)) {
+                return Err(format!(
+                    "{name} tells where a body ends; it is sent as recorded and cannot be changed"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn request() -> Request {
+        let fields = [("Host", "shop.local"), ("Cookie", "a"), ("cookie", "b"), ("X-A", "1")];
+        Request {
+            method: Bytes::from_static(b"GET"),
+            target: Bytes::from_static(b"/"),
+            headers: fields
+                .iter()
+                .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                .collect(),
+            ..Request::default()
+        }
+    }
+
+    fn rewritten(rewriter: &Rewriter) -> Vec<String> {
+        let mut request = request();
+        rewriter.apply(&mut request).unwrap();
+        request
+            .headers
+            .iter()
+            .map(|(n, v)| format!("{}: {}", String::from_utf8_lossy(n), String::from_utf8_lossy(v)))
+            .collect()
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_changed() {
+        let field = |text: &str| text.parse::<Field>().unwrap();
+        assert_eq!(
+            rewritten(&Rewriter::default()),
+            ["Host: shop.local", "Cookie: a", "cookie: b", "X-A: 1"]
+        );
+        let marked = Rewriter { marker: Some("r1".to_owned()), ..Rewriter::default() };
+        assert_eq!(rewritten(&marked)[4], "x-shadowtap-replay: r1");
+        let set =
+            Rewriter { set: vec![field("COOKIE: c"), field("New: n")], ..Rewriter::default() };
+        assert_eq!(rewritten(&set), ["Host: shop.local", "COOKIE: c", "X-A: 1", "New: n"]);
+        let twice = Rewriter { set: vec![field("x-a: 1"), field("x-a: 2")], ..Rewriter::default() };
+        assert_eq!(
+            rewritten(&twice),
+            ["Host: shop.local", "Cookie: a", "cookie: b", "x-a: 1", "x-a: 2"]
+        );
+        let removed = Rewriter {
+            remove: vec!["Cookie".to_owned()],
+            marker: Some("r".to_owned()),
+            ..Rewriter::default()
+        };
+        assert_eq!(rewritten(&removed), ["Host: shop.local", "X-A: 1", "x-shadowtap-replay: r"]);
+    }
+
+    #[test]
+    fn a_mapped_host_goes_elsewhere_under_its_new_name() {
+        let rewriter = Rewriter {
+            hosts: vec![("shop.local".to_owned(), 2, "v2:81".to_owned())],
+            ..Rewriter::default()
+        };
+        assert_eq!(rewriter.upstream(&request()), 2);
+        assert_eq!(rewritten(&rewriter)[0], "Host: v2:81");
+        let mut other = request();
+        other.headers = Headers::new();
+        assert_eq!(rewriter.upstream(&other), 0);
+        let mut absolute = request();
+        absolute.target = Bytes::from_static(b"http://shop.local/x");
+        assert!(rewriter.apply(&mut absolute).is_err());
+    }
+
+    #[test]
+    fn headers_as_written() {
+        for text in ["", "no colon", ": v", "a b: c", "a: b\r\nc: d", "a: \u{0}"] {
+            assert!(text.parse::<Field>().is_err(), "{text:?}");
+        }
+        let rewriter =
+            Rewriter { remove: vec!["Content-length".to_owned()], ..Rewriter::default() };
+        assert!(rewriter.check().is_err());
+    }
+}

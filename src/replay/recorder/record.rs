@@ -1,0 +1,173 @@
+//! Writes outcomes behind the replay, on a thread of its own. What is on disk is always whole
+//! lines.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use crate::ledger::Ledger;
+use crate::outcome::Outcome;
+use crate::record::outcomes;
+use crate::replay::recorder::outbox::{Batch, Lines};
+use crate::replay::recorder::redaction::Redacting;
+use crate::replay::task::{Side, Stop};
+
+/// Bytes that are written at once.
+const WRITE_BYTES: usize = 256 << 10;
+/// How long an outcome stays in memory at most.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
+
+/// A file of outcomes.
+pub(in crate::replay) struct OutcomeFile {
+    file: File,
+    /// What is not written yet, and the account of all.
+    lines: Lines,
+    /// Length of the file up to the last whole line.
+    whole: u64,
+}
+
+impl OutcomeFile {
+    pub(in crate::replay) fn new(file: File, header: &outcomes::Header) -> io::Result<Self> {
+        let mut this = Self { file, lines: Lines::default(), whole: 0 };
+        crate::record::exchanges::write_line(&mut this.lines.bytes, header);
+        this.flush()?;
+        Ok(this)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let bytes = std::mem::take(&mut self.lines.bytes);
+        let written = self.write(&bytes);
+        self.lines.bytes = bytes;
+        written?;
+        self.lines.bytes.clear();
+        self.lines.bytes.shrink_to(4 * WRITE_BYTES);
+        Ok(())
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(lines);
+        if written.is_err() {
+            // A full disk took part of it: cut the file behind its last whole line, so that it
+            // stays readable.
+            let _ = self.file.set_len(self.whole);
+        }
+        written?;
+        self.whole += lines.len() as u64;
+        Ok(())
+    }
+
+    fn add(&mut self, outcome: &Outcome) -> io::Result<()> {
+        self.lines.push(outcome);
+        if self.lines.bytes.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Adds lines that are made already.
+    fn add_lines(&mut self, lines: &Lines) -> io::Result<()> {
+        self.lines.count += lines.count;
+        self.lines.ledger.merge(&lines.ledger);
+        if self.lines.bytes.len() + lines.bytes.len() < WRITE_BYTES {
+            self.lines.bytes.extend_from_slice(&lines.bytes);
+            return Ok(());
+        }
+        self.flush()?;
+        self.write(&lines.bytes)
+    }
+
+    /// Writes the last line: of `planned` requests the ones that are not accounted for were cut off
+    /// by an interruption.
+    pub(in crate::replay) fn close(
+        mut self,
+        planned: u64,
+        left: &Ledger,
+        generator: serde_json::Value,
+    ) -> io::Result<Ledger> {
+        let ledger = &mut self.lines.ledger;
+        ledger.reject("interrupted", planned.saturating_sub(ledger.input));
+        ledger.merge(left);
+        let end = outcomes::End::new(self.lines.count, ledger.clone(), generator);
+        crate::record::exchanges::write_line(&mut self.lines.bytes, &end);
+        self.flush()?;
+        Ok(self.lines.ledger)
+    }
+}
+
+/// Sees each outcome as it is recorded: side, route's number, outcome.
+pub type Observer<'a> = &'a mut (dyn FnMut(Side, u16, &Outcome) + Send);
+
+/// The recorder.
+pub(in crate::replay) struct Recorder<'a, 'o> {
+    pub(in crate::replay) inbox: Receiver<Batch>,
+    pub(in crate::replay) target: OutcomeFile,
+    pub(in crate::replay) baseline: Option<OutcomeFile>,
+    pub(in crate::replay) stop: Arc<Stop>,
+    pub(in crate::replay) observer: Option<Observer<'o>>,
+    /// Takes secrets out of what is written.
+    pub(in crate::replay) redacting: Option<Redacting>,
+    /// Bytes of outcomes that were handed over and are not written.
+    pub(in crate::replay) unwritten: &'a AtomicUsize,
+}
+
+impl Recorder<'_, '_> {
+    /// Records until all senders are gone. An error stops the replay; outcomes that come after it
+    /// are dropped, since there is no place for them.
+    pub(in crate::replay) fn run(mut self) -> (io::Result<()>, OutcomeFile, Option<OutcomeFile>) {
+        let mut result = Ok(());
+        let _gone = Gone(self.unwritten);
+        loop {
+            let next = self.inbox.recv_timeout(FLUSH_EVERY);
+            let weight = next.as_ref().map_or(0, |batch| batch.weight);
+            let written = match next {
+                Ok(batch) if result.is_ok() => self.add(batch),
+                Err(RecvTimeoutError::Timeout) if result.is_ok() => self.flush(),
+                Ok(_) | Err(RecvTimeoutError::Timeout) => Ok(()),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            self.unwritten.fetch_sub(weight, Ordering::Relaxed);
+            if let Err(error) = written {
+                self.stop.set();
+                result = Err(error);
+            }
+        }
+        if result.is_ok() {
+            result = self.flush();
+        }
+        (result, self.target, self.baseline)
+    }
+
+    fn add(&mut self, batch: Batch) -> io::Result<()> {
+        self.target.add_lines(&batch.target)?;
+        if let Some(baseline) = &mut self.baseline {
+            baseline.add_lines(&batch.baseline)?;
+        }
+        for mut done in batch.done {
+            if let Some(redacting) = &self.redacting {
+                redacting.apply(&mut done)?;
+            }
+            match (done.side, &mut self.baseline) {
+                (Side::Baseline, Some(file)) => file.add(&done.outcome)?,
+                _ => self.target.add(&done.outcome)?,
+            }
+            if let Some(observer) = &mut self.observer {
+                observer(done.side, done.route, &done.outcome);
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.target.flush()?;
+        self.baseline.as_mut().map_or(Ok(()), OutcomeFile::flush)
+    }
+}
+
+/// Nobody waits for a recorder that is gone, however it went.
+struct Gone<'a>(&'a AtomicUsize);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,9 @@
+//! Connections to v2: sockets and TLS, HTTP/1 on them, the negotiating client, and what is asked of a
+//! target before the first request.
+
+pub(super) mod client;
+pub(super) mod h1;
+pub mod probe;
+pub(super) mod socket;
+pub mod target;
+pub mod tls;

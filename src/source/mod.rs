@@ -1,0 +1,3 @@
+//! Where exchanges come from: recordings so far; captures are read by `parse`.
+
+pub mod recording;

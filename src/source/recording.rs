@@ -1,0 +1,582 @@
+//! Reads recordings (`exchanges.jsonl`) line by line, several of them merged by the times of their
+//! requests.
+//!
+//! Files can be concatenated and merged, so connections get new numbers where theirs would collide:
+//! those of one plain file stay, and those of one capture that was written into several files are
+//! the same in all of them.
+
+use std::io::{BufRead, Read as _};
+
+use crate::capture::growing::Watch;
+use crate::exchange::Redacted;
+use crate::exchange::{Closed, Exchange};
+use crate::ledger::Ledger;
+use crate::limits;
+use crate::record::exchanges;
+use crate::record::exchanges::{Line, LineError, Rest};
+use crate::time::Timestamp;
+
+/// Why a recording cannot be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The file cannot be read.
+    #[error("{name}: cannot be read on at byte {offset}")]
+    Unreadable {
+        /// The input.
+        name: String,
+        /// Offset of the line in the (decompressed) file.
+        offset: u64,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A line is not what it should be.
+    #[error("{name}: line {line} (byte {offset}) cannot be used")]
+    Line {
+        /// The input.
+        name: String,
+        /// Number of the line, from 1.
+        line: u64,
+        /// Its offset.
+        offset: u64,
+        /// Why.
+        #[source]
+        cause: LineError,
+    },
+    /// A line is longer than any exchange.
+    #[error("{name}: line {line} (byte {offset}) is longer than {} bytes", limits::LINE_BYTES)]
+    Long {
+        /// The input.
+        name: String,
+        /// Number of the line, from 1.
+        line: u64,
+        /// Its offset.
+        offset: u64,
+    },
+}
+
+/// A recording that is being read.
+pub struct Recording {
+    name: String,
+    reader: Box<dyn BufRead + Send>,
+    /// Nanoseconds that are added to its times.
+    skew: i64,
+    buffer: Vec<u8>,
+    line: u64,
+    offset: u64,
+    /// What is added to connections' numbers: behind those of a file that was concatenated before.
+    base: u64,
+    next_base: u64,
+    /// What capture its last first line says that it is a part of, and when its parts were begun
+    /// that are numbered by this base.
+    part: Option<(String, Vec<Timestamp>)>,
+    /// Lines that opened and closed a file.
+    headers: u64,
+    ends: u64,
+    ledger: Ledger,
+    /// What its last lines say of closing.
+    rest: Rest,
+    /// It ends inside a line, or inside a block of its compression.
+    cut: bool,
+    watch: Option<Watch>,
+    /// What each of its first lines says of redaction, no two times the same.
+    redactions: Vec<Option<Redacted>>,
+}
+
+/// Most parts of a capture in one file that are told apart.
+const PARTS: usize = 65_536;
+/// What stands in one file behind a part of a capture is numbered from here, at least.
+const FOREIGN: u64 = 1 << 31;
+/// Most different redactions of one file that are told apart.
+const REDACTIONS: usize = 16;
+
+impl Recording {
+    /// Of lines that people know as `name`.
+    pub fn new(name: String, reader: Box<dyn BufRead + Send>, skew: i64) -> Self {
+        Self {
+            name,
+            reader,
+            skew,
+            buffer: Vec::new(),
+            line: 0,
+            offset: 0,
+            base: 0,
+            next_base: 0,
+            part: None,
+            headers: 0,
+            ends: 0,
+            ledger: Ledger::default(),
+            rest: Rest::default(),
+            cut: false,
+            watch: None,
+            redactions: Vec::new(),
+        }
+    }
+
+    /// With the file that the lines come from, so that a missing end can be told from one that has
+    /// not come yet.
+    pub fn watched(self, watch: Option<Watch>) -> Self {
+        Self { watch, ..self }
+    }
+
+    /// The next exchange; none at the end.
+    pub fn read(&mut self) -> Result<Option<Exchange>, RecordingError> {
+        self.read_by(|_, text| exchanges::read(text))
+    }
+
+    /// The next exchange, without what its answers hold; appends its whole line to `lines`, as it
+    /// stands where nothing in it changes.
+    pub fn read_line(&mut self, lines: &mut Vec<u8>) -> Result<Option<Exchange>, RecordingError> {
+        let start = lines.len();
+        let next = self.read_by(|as_it_stands, text| {
+            if !as_it_stands {
+                return exchanges::read(text);
+            }
+            let line = exchanges::read_outline(text)?;
+            if matches!(line, Line::Exchange(_)) {
+                lines.extend_from_slice(text);
+                lines.push(b'\n');
+            }
+            Ok(line)
+        })?;
+        if let Some(exchange) = next.as_ref().filter(|_| lines.len() == start) {
+            exchanges::write(lines, exchange);
+        }
+        Ok(next)
+    }
+
+    /// `read` is told whether the line may be kept as it stands.
+    fn read_by(
+        &mut self,
+        mut read: impl FnMut(bool, &[u8]) -> Result<Line, LineError>,
+    ) -> Result<Option<Exchange>, RecordingError> {
+        loop {
+            self.buffer.clear();
+            let offset = self.offset;
+            let mut limited = (&mut self.reader).take(limits::LINE_BYTES as u64 + 1);
+            let got = match read_line(&mut limited, &mut self.buffer) {
+                Ok(got) => got,
+                // Compressed, and cut inside a block.
+                Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    (self.cut, self.line) = (true, self.line + 1);
+                    return Ok(None);
+                }
+                Err(cause) => {
+                    return Err(RecordingError::Unreadable {
+                        name: self.name.clone(),
+                        offset,
+                        cause,
+                    });
+                }
+            };
+            if got == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            self.offset += got as u64;
+            if got > limits::LINE_BYTES {
+                return Err(RecordingError::Long {
+                    name: self.name.clone(),
+                    line: self.line,
+                    offset,
+                });
+            }
+            let whole = self.buffer.ends_with(b"\n");
+            let text = self.buffer.trim_ascii();
+            if text.is_empty() {
+                continue;
+            }
+            match read(self.base == 0 && self.skew == 0, text) {
+                Ok(Line::Header(header)) => {
+                    self.headers += 1;
+                    self.begin_part(header.capture, header.created);
+                    if self.headers > 1 {
+                        // What closed in this file is not told of connections in the ones before.
+                        self.rest.open = None;
+                    }
+                    self.note(header.redacted);
+                }
+                Ok(Line::End(end)) => {
+                    self.ends += 1;
+                    self.ledger.merge(&end.ledger);
+                    let mut rest = end.rest;
+                    rest.closed.retain(|closed| closed.0 < exchanges::CONNECTIONS);
+                    for closed in &mut rest.closed {
+                        *closed = self.place_closed(*closed);
+                    }
+                    let only = (self.headers, self.ends) == (1, 1);
+                    self.rest = if only { rest } else { std::mem::take(&mut self.rest).and(rest) };
+                }
+                Ok(Line::Exchange(exchange)) => return Ok(Some(self.place(*exchange))),
+                // A file that was cut, or is still being written, ends inside a line.
+                Err(LineError::Malformed(_)) if !whole => {
+                    self.cut = true;
+                    self.offset = offset;
+                    return Ok(None);
+                }
+                Err(cause) => {
+                    return Err(RecordingError::Line {
+                        name: self.name.clone(),
+                        line: self.line,
+                        offset,
+                        cause,
+                    });
+                }
+            }
+        }
+    }
+
+    /// What its first line says of redaction: asked before anything else is read.
+    pub fn redacted(&mut self) -> Result<Option<Redacted>, RecordingError> {
+        let mut first = Vec::new();
+        match read_line(&mut (&mut self.reader).take(limits::LINE_BYTES as u64 + 1), &mut first) {
+            Ok(_) => {}
+            // Cut inside the first block of its compression: it will be found so again.
+            Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {}
+            Err(cause) => {
+                return Err(RecordingError::Unreadable {
+                    name: self.name.clone(),
+                    offset: 0,
+                    cause,
+                });
+            }
+        }
+        let redacted = match exchanges::read(first.trim_ascii()) {
+            Ok(Line::Header(header)) => header.redacted,
+            // Whatever else it is, is said where it is read.
+            _ => None,
+        };
+        let rest = std::mem::replace(&mut self.reader, Box::new(std::io::empty()));
+        self.reader = Box::new(std::io::Cursor::new(first).chain(rest));
+        Ok(redacted)
+    }
+
+    /// A file begins. It goes on with the numbers before it where it is a further part of the same
+    /// capture; the same part again is meant to be twice as much.
+    fn begin_part(&mut self, capture: Option<String>, created: Timestamp) {
+        match (&mut self.part, &capture) {
+            (Some((of, parts)), Some(capture))
+                if of == capture && parts.len() < PARTS && !parts.contains(&created) =>
+            {
+                parts.push(created);
+                return;
+            }
+            // Further parts of that capture may be among other inputs, and their numbers go on.
+            (Some(_), _) => self.base = self.next_base.max(FOREIGN),
+            (None, _) => self.base = self.next_base,
+        }
+        self.part = capture.map(|capture| (capture, vec![created]));
+    }
+
+    fn note(&mut self, redacted: Option<Redacted>) {
+        if self.redactions.len() < REDACTIONS && !self.redactions.contains(&redacted) {
+            self.redactions.push(redacted);
+        }
+    }
+
+    fn place(&mut self, mut exchange: Exchange) -> Exchange {
+        exchange.id.connection = exchange.id.connection.saturating_add(self.base);
+        self.next_base = self.next_base.max(exchange.id.connection.saturating_add(1));
+        for closed in &mut exchange.closed {
+            *closed = self.place_closed(*closed);
+        }
+        if self.skew != 0 {
+            let moved = |at: &mut Timestamp| *at = at.plus(self.skew);
+            exchange.opened_at.iter_mut().for_each(moved);
+            exchange.request.iter_mut().for_each(|request| moved(&mut request.at));
+            exchange
+                .response
+                .iter_mut()
+                .chain(&mut exchange.interim)
+                .for_each(|response| moved(&mut response.at));
+        }
+        exchange
+    }
+
+    fn place_closed(&mut self, Closed(connection, at): Closed) -> Closed {
+        let connection = connection.saturating_add(self.base);
+        self.next_base = self.next_base.max(connection.saturating_add(1));
+        Closed(connection, at.plus(self.skew))
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.cut && self.ends >= self.headers
+    }
+
+    /// Whether what is missing has only not come yet.
+    fn is_growing(&self) -> bool {
+        !self.is_whole() && self.watch.as_ref().is_some_and(Watch::is_being_written)
+    }
+
+    fn warning(&self) -> Option<String> {
+        let Self { name, line, offset, .. } = self;
+        if self.is_whole() {
+            None
+        } else if self.is_growing() {
+            Some(format!(
+                "{name}: still being written at line {line} (byte {offset}); all before it is used"
+            ))
+        } else if self.cut {
+            Some(format!("{name}: ends inside line {line} (byte {offset}); all before it is used"))
+        } else {
+            Some(format!(
+                "{name}: its last line is missing: it may have been cut; all of it is used"
+            ))
+        }
+    }
+}
+
+/// Reads up to and with a line's end. The standard library's own looks for it byte by byte or
+/// nearly so.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<usize> {
+    let mut read = 0;
+    loop {
+        let available = match reader.fill_buf() {
+            Ok(available) => available,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let end = memchr::memchr(b'\n', available).map(|at| at + 1);
+        let used = end.unwrap_or(available.len());
+        line.extend_from_slice(&available[..used]);
+        reader.consume(used);
+        read += used;
+        if end.is_some() || used == 0 {
+            return Ok(read);
+        }
+    }
+}
+
+/// Several recordings as one, by the times of their requests; the order inside each is kept.
+pub struct Merged {
+    recordings: Vec<Recording>,
+    heads: Vec<Option<Exchange>>,
+    /// Of each recording, which of the captures it is a part of; and how many there are. Known once
+    /// it was begun.
+    captures: (Vec<u64>, u64),
+    started: bool,
+}
+
+/// Merges recordings.
+pub fn merge(recordings: Vec<Recording>) -> Merged {
+    let heads = recordings.iter().map(|_| None).collect();
+    Merged { recordings, heads, captures: (Vec::new(), 1), started: false }
+}
+
+impl Merged {
+    /// The one recording that this is, where it is one and was not begun: its lines can be had as
+    /// they stand.
+    pub fn only(&mut self) -> Option<&mut Recording> {
+        match self.recordings.as_mut_slice() {
+            [only] if !self.started => Some(only),
+            _ => None,
+        }
+    }
+
+    /// What the first lines said of redaction, of all that was read; each once.
+    pub fn redactions(&self) -> Vec<Option<Redacted>> {
+        let mut all: Vec<_> =
+            self.recordings.iter().flat_map(|recording| &recording.redactions).cloned().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// What the last lines say of packets, what people should know of damage, and the connections
+    /// that closed behind the last exchanges; once all was read.
+    pub fn account(&self) -> (Ledger, Vec<String>, Rest) {
+        let mut ledger = Ledger::default();
+        let rest = |(at, recording): (usize, &Recording)| {
+            recording.rest.clone().renumbered(|of| self.number(of, at))
+        };
+        let rest =
+            self.recordings.iter().enumerate().map(rest).reduce(Rest::and).unwrap_or_default();
+        for recording in &self.recordings {
+            ledger.merge(&recording.ledger);
+            let name = if recording.is_growing() {
+                "inputs-still-being-written"
+            } else {
+                "recordings-without-their-end"
+            };
+            ledger.note(name, u64::from(!recording.is_whole()));
+        }
+        (ledger, self.recordings.iter().filter_map(Recording::warning).collect(), rest)
+    }
+
+    /// The number of a connection of recording `at`. Those of different captures must not collide;
+    /// of one they stay as they are.
+    fn number(&self, connection: u64, at: usize) -> u64 {
+        let (of, all) = &self.captures;
+        connection.saturating_mul(*all).saturating_add(of.get(at).copied().unwrap_or_default())
+    }
+
+    /// Finds out which recordings are parts of one capture, when their first lines were read.
+    fn tell_captures(&mut self) {
+        let (mut of, mut all) = (Vec::with_capacity(self.recordings.len()), 0);
+        let parts: Vec<_> =
+            self.recordings.iter().map(|recording| recording.part.as_ref()).collect();
+        for (at, part) in parts.iter().enumerate() {
+            let same = || {
+                let before = parts[..at].iter().enumerate();
+                before.filter_map(|(before, other)| {
+                    part.zip(*other)
+                        .filter(|(one, other)| one.0 == other.0)
+                        .map(|both| (before, both))
+                })
+            };
+            // The same part twice is meant to be twice as much.
+            let twice = same()
+                .any(|(_, (one, other))| one.1.iter().any(|created| other.1.contains(created)));
+            let earlier = same().next().map(|(before, _)| of[before]).filter(|_| !twice);
+            of.push(earlier.unwrap_or(all));
+            all += u64::from(earlier.is_none());
+        }
+        self.captures = (of, all.max(1));
+    }
+}
+
+/// When an exchange began: its request, or an orphan's response.
+pub fn began(exchange: &Exchange) -> Timestamp {
+    let request = exchange.request.as_ref().map(|request| request.at);
+    request.or_else(|| exchange.response.as_ref().map(|response| response.at)).unwrap_or_default()
+}
+
+impl Iterator for Merged {
+    type Item = Result<Exchange, RecordingError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if !std::mem::replace(&mut self.started, true) {
+            for (head, recording) in self.heads.iter_mut().zip(&mut self.recordings) {
+                match recording.read() {
+                    Ok(first) => *head = first,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            self.tell_captures();
+        }
+        let first = |(at, head): (usize, &Option<Exchange>)| {
+            head.as_ref().map(|exchange| (began(exchange), at))
+        };
+        let (_, at) = self.heads.iter().enumerate().filter_map(first).min()?;
+        let next = match self.recordings[at].read() {
+            Ok(next) => next,
+            Err(error) => {
+                self.heads.iter_mut().for_each(|head| *head = None);
+                return Some(Err(error));
+            }
+        };
+        let mut exchange = std::mem::replace(&mut self.heads[at], next)?;
+        exchange.renumber(|connection| self.number(connection, at));
+        Some(Ok(exchange))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(connection: u64, at: &str) -> String {
+        format!(
+            r#"{{"id":"{connection}-0","connection":{connection},"client":"1.2.3.4:5","server":"1.2.3.4:80","protocol":"http/1","completeness":"no-response","request":{{"at":"{at}","duration_ns":0,"method":"GET","target":"/","version":"1.1","headers":[],"body":null,"body_bytes":0,"framing":"none","trailers":[]}},"response":null,"interim":[]}}"#
+        )
+    }
+
+    const FIRST: &str =
+        r#"{"format":"shadowtap/exchanges","version":1,"created":"2026-01-01T00:00:00Z"}"#;
+    const LAST: &str = r#"{"format":"shadowtap/end","exchanges":1,"ledger":{"in":5,"used":5}}"#;
+
+    fn recording(name: &str, text: String, skew: i64) -> Recording {
+        Recording::new(name.to_owned(), Box::new(std::io::Cursor::new(text.into_bytes())), skew)
+    }
+
+    #[test]
+    fn concatenated_files_get_connections_of_their_own() {
+        let one = [FIRST, &line(3, "2026-01-01T00:00:00Z"), LAST].join("\n");
+        let mut merged = merge(vec![recording("a", format!("{one}\n{one}\n"), 0)]);
+        let ids: Vec<u64> =
+            merged.by_ref().map(|exchange| exchange.unwrap().id.connection).collect();
+        assert_eq!(ids, [3, 7]);
+        let (ledger, warnings, _) = merged.account();
+        assert_eq!((ledger.input, warnings.len()), (10, 0));
+    }
+
+    #[test]
+    fn lines_stay_as_they_stand_unless_their_connection_gets_another_number() {
+        // Another writer's order of keys and a field of its own.
+        let odd =
+            line(3, "2026-01-01T00:00:00Z").replace(r#""interim":[]"#, r#""interim":[],"own":1"#);
+        let one = [FIRST, &odd, LAST].join("\n");
+        let mut recording = recording("a", format!("{one}\n{one}\n"), 0);
+        let mut lines = Vec::new();
+        assert_eq!(recording.read_line(&mut lines).unwrap().unwrap().id.connection, 3);
+        assert_eq!(String::from_utf8_lossy(&lines), format!("{odd}\n"));
+        lines.clear();
+        let second = recording.read_line(&mut lines).unwrap().unwrap();
+        assert_eq!(exchanges::read(&lines).unwrap(), Line::Exchange(Box::new(second)));
+        assert!(
+            lines.starts_with(br#"{"id":"7-0","connection":7,"#)
+                && !lines.windows(5).any(|part| part == b"\"own\"")
+        );
+        lines.clear();
+        assert!(recording.read_line(&mut lines).unwrap().is_none() && lines.is_empty());
+    }
+
+    #[test]
+    fn several_files_are_merged_by_time_and_skew() {
+        let a = [FIRST, &line(0, "2026-01-01T00:00:00Z"), &line(1, "2026-01-01T00:00:02Z"), LAST]
+            .join("\n");
+        let b = [FIRST, &line(0, "2026-01-01T00:00:00Z"), LAST].join("\n");
+        let merged = merge(vec![recording("a", a, 0), recording("b", b, 1_000_000_000)]);
+        let ids: Vec<u64> = merged.map(|exchange| exchange.unwrap().id.connection).collect();
+        assert_eq!(ids, [0, 1, 2]);
+    }
+
+    #[test]
+    fn files_of_one_capture_number_their_connections_together() {
+        let file = |created: &str, lines: &[String]| {
+            let first =
+                FIRST.replace("2026-01-01T00:00:00Z", created).replace('}', r#","capture":"c"}"#);
+            format!("{}\n", [&[first], lines, &[LAST.to_owned()]].concat().join("\n"))
+        };
+        let closes = line(5, "2026-01-01T00:00:03Z").replace(
+            r#""connection":5,"#,
+            r#""connection":5,"closed":[[3,"2026-01-01T00:00:02Z"]],"#,
+        );
+        let one = file(
+            "2026-01-01T00:00:00Z",
+            &[line(3, "2026-01-01T00:00:00Z"), line(4, "2026-01-01T00:00:01Z")],
+        );
+        let two = file("2026-01-01T00:00:02Z", &[closes, line(4, "2026-01-01T00:00:04Z")]);
+        let read = |files: &[&str]| {
+            let recordings =
+                files.iter().map(|text| recording("r", (*text).to_owned(), 0)).collect();
+            let all: Vec<Exchange> = merge(recordings).map(Result::unwrap).collect();
+            let closed: Vec<u64> =
+                all.iter().flat_map(|exchange| &exchange.closed).map(|closed| closed.0).collect();
+            (all.iter().map(|exchange| exchange.id.connection).collect::<Vec<_>>(), closed)
+        };
+        let together = (vec![3, 4, 5, 4], vec![3]);
+        assert_eq!(read(&[&one, &two]), together);
+        assert_eq!(read(&[&two, &one]), together);
+        assert_eq!(read(&[&format!("{one}{two}")]), together);
+        // The same file twice is twice as many lanes, and so is another capture.
+        assert_eq!(read(&[&one, &one]).0, [6, 7, 8, 9]);
+        let twice = [3, 4, FOREIGN + 3, FOREIGN + 4];
+        assert_eq!(read(&[&format!("{one}{one}")]).0, twice);
+        let both = read(&[&format!("{one}{two}{one}")]).0;
+        assert_eq!(both, [3, 4, 5, 4, FOREIGN + 3, FOREIGN + 4]);
+        let other = two.replace(r#""capture":"c""#, r#""capture":"d""#);
+        assert_eq!(read(&[&one, &other]), (vec![6, 8, 11, 9], vec![7]));
+    }
+
+    #[test]
+    fn a_cut_file_is_read_with_a_warning_and_a_broken_line_is_an_error() {
+        let text = [FIRST, &line(0, "2026-01-01T00:00:00Z"), r#"{"id":"1-0","conn"#].join("\n");
+        let mut merged = merge(vec![recording("cut.jsonl", text, 0)]);
+        assert_eq!(merged.by_ref().filter(Result::is_ok).count(), 1);
+        assert!(merged.account().1[0].contains("cut.jsonl: ends inside line 3"));
+        let text = [FIRST, "nonsense", ""].join("\n");
+        let error = merge(vec![recording("bad.jsonl", text, 0)]).next().unwrap().unwrap_err();
+        assert!(error.to_string().contains("bad.jsonl: line 2 (byte 78)"), "{error}");
+    }
+}

@@ -1,0 +1,175 @@
+//! The exact bytes of a request: what came is what goes, with target, order, case, duplicates and
+//! framing as they were.
+//!
+//! What the parts do not tell (odd blanks, where a body was cut into chunks) is in
+//! [`Verbatim`](super::verbatim::Verbatim).
+
+use crate::message::wire::Chunks;
+use crate::message::{Framing, Headers, Request, Version};
+use crate::wire::h1::verbatim;
+
+/// Why a request cannot be written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// A limit cut the body when it was recorded.
+    #[error("its body was longer than the recording keeps")]
+    BodyCut,
+}
+
+/// Appends a request: head and body.
+pub fn request(out: &mut Vec<u8>, request: &Request) -> Result<(), EncodeError> {
+    if request.body.is_cut() {
+        return Err(EncodeError::BodyCut);
+    }
+    out.reserve(256 + request.target.len() + request.body.bytes.len());
+    request_head(out, request);
+    body(out, request);
+    Ok(())
+}
+
+/// Appends a request's head with the empty line that ends it: as it came, where that was kept.
+pub fn request_head(out: &mut Vec<u8>, request: &Request) {
+    match request.verbatim.as_ref().and_then(|verbatim| verbatim.head.as_ref()) {
+        Some(head) => out.extend_from_slice(head),
+        None => {
+            usual_head(out, (&request.method, &request.target, request.version), &request.headers)
+        }
+    }
+}
+
+/// Appends the head of a request in the usual form, of HTTP/1.0 or later, with one more field
+/// behind the others.
+pub fn request_head_with(out: &mut Vec<u8>, request: &Request, more: Option<(&[u8], &[u8])>) {
+    usual_head(out, (&request.method, &request.target, request.version), &request.headers);
+    if let Some(more) = more {
+        // In the place of the empty line.
+        out.truncate(out.len() - 2);
+        field(out, more);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends a head in the usual form. A request of HTTP/0.9 without fields is its one line.
+pub(super) fn usual_head(
+    out: &mut Vec<u8>,
+    (method, target, version): (&[u8], &[u8], Version),
+    headers: &Headers,
+) {
+    out.extend_from_slice(method);
+    out.push(b' ');
+    out.extend_from_slice(target);
+    match version {
+        Version::Http09 if headers.is_empty() => {
+            out.extend_from_slice(b"\r\n");
+            return;
+        }
+        Version::Http09 => {}
+        Version::Http11 => out.extend_from_slice(b" HTTP/1.1"),
+        other => {
+            out.extend_from_slice(b" HTTP/");
+            out.extend_from_slice(other.to_string().as_bytes());
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    fields(out, headers);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a request's body in its framing (RFC 9112 §7.1 for chunked).
+pub fn body(out: &mut Vec<u8>, request: &Request) {
+    let bytes = &request.body.bytes[..];
+    if request.framing != Framing::Chunked {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    let chunks: Option<&Chunks> =
+        request.verbatim.as_ref().and_then(|verbatim| verbatim.chunks.as_ref());
+    if chunks.is_some_and(|chunks| verbatim::chunked(out, bytes, chunks, &request.trailers)) {
+        return;
+    }
+    if !bytes.is_empty() {
+        chunk(out, bytes);
+    }
+    out.extend_from_slice(b"0\r\n");
+    trailer_section(out, &request.trailers);
+}
+
+/// Appends a chunk.
+pub(super) fn chunk(out: &mut Vec<u8>, data: &[u8]) {
+    out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends what follows the last chunk.
+pub(super) fn trailer_section(out: &mut Vec<u8>, trailers: &Headers) {
+    fields(out, trailers);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn fields(out: &mut Vec<u8>, headers: &Headers) {
+    for pair in headers.iter() {
+        field(out, pair);
+    }
+}
+
+fn field(out: &mut Vec<u8>, (name, value): (&[u8], &[u8])) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(if value.is_empty() { b":" } else { b": " });
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::h1::parser::{Message, Parser, Side};
+
+    fn read(bytes: &[u8]) -> Request {
+        let mut parser = Parser::<u8>::new(Side::Requests, Default::default());
+        let mut input = bytes;
+        match parser.step(&mut input, 0).expect("a whole request").message {
+            Message::Request(request) => request,
+            Message::Response(_) => panic!("a request was read"),
+        }
+    }
+
+    #[test]
+    fn what_was_read_is_written_byte_for_byte() {
+        for wire in [
+            &b"GET /a?b=%20 HTTP/1.1\r\nhOST: x\r\nA: 1\r\nA: 2\r\nEmpty:\r\n\r\n"[..],
+            b"POST http://x/ HTTP/1.0\r\nContent-Length: 3\r\n\r\na\0b",
+            b"PUT * HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n5\r\nhello\r\n0\r\nT: v\r\n\r\n",
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"GET /old\r\n",
+            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n",
+            b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n03;x=\"y\"\r\nabc\r\nA\n0123456789\r\n000\r\nT:v\r\n\r\n",
+            // Heads in other forms than ours: blanks, folds, line ends.
+            b"GET / HTTP/1.1\r\nHost:x\r\nA:  1 \r\nB: \r\nC:\t2\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nFold: a\r\n  b\r\n\r\n",
+            b"GET / HTTP/1.1\nHost: x\n\n",
+            b"GET / HTTP/1.1\r\nHost: x \n\r\n",
+            b"GET  /two  HTTP/1.1\r\nHost : x\r\nno colon\r\n\r\n",
+            b"GET http://old/\n",
+        ] {
+            // Whole, and byte by byte: the fast and the lenient way must agree.
+            for step in [usize::MAX, 1] {
+                let mut parser = Parser::<u8>::new(Side::Requests, Default::default());
+                let parsed = wire.chunks(step.min(wire.len())).find_map(|mut part| parser.step(&mut part, 0));
+                let Some(Message::Request(read)) = parsed.map(|parsed| parsed.message) else { panic!("a whole request") };
+                let mut out = Vec::new();
+                request(&mut out, &read).unwrap();
+                assert_eq!(out, wire, "{}", String::from_utf8_lossy(&out));
+                let usual = wire.windows(2).all(|pair| pair[1] != b'\n' || pair[0] == b'\r');
+                assert!(usual || read.verbatim.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_body_is_not_sent_as_if_it_were_whole() {
+        let mut cut = read(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+        cut.body.length = 9;
+        assert_eq!(request(&mut Vec::new(), &cut), Err(EncodeError::BodyCut));
+    }
+}

@@ -1,0 +1,9 @@
+//! HTTP/1 (RFC 9112): the one parser that reads v1's bytes and v2's, the pairing of a connection's
+//! messages, and the bytes of a request as they go out.
+
+mod body;
+pub mod encode;
+mod head;
+pub mod pairing;
+pub mod parser;
+pub mod verbatim;

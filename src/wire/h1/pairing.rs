@@ -1,0 +1,797 @@
+//! Pairs the requests and responses of one connection: by their order, never by time.
+//!
+//! In: bytes, gaps and ends of both directions, each in stream order. Out: [`Exchange`]s in the
+//! order of the connection. Two rules go beyond counting. A response cannot answer a request of
+//! which its sender had acknowledged no byte, so a server that sends more responses than there are
+//! requests does not shift the pairs; and a response that is found after lost bytes belongs to the
+//! request that the acknowledgements of both sides allow.
+
+use std::collections::VecDeque;
+
+use crate::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
+use crate::flow::{Direction, Endpoint};
+use crate::limits;
+use crate::message::Response;
+use crate::time::Timestamp;
+use crate::wire::h1::parser::{Ending, Expect, Limits, Message, Parsed, Parser, Side};
+use crate::wire::probe::{Guess, guess};
+
+/// The packet that something came with, as evidence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Its capture time.
+    pub at: Timestamp,
+    /// Its number in the (merged) input.
+    pub packet: u64,
+    /// How much of the other direction its sender had received: an offset in that stream, counted
+    /// as the bytes and gaps that are given here. None where that is not known (no packet of the
+    /// other direction was seen).
+    pub ack: Option<u64>,
+    /// Of a gap: the bytes were cut off by the snap length.
+    pub cut: bool,
+}
+
+/// What is known of a connection when it begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// Its rank.
+    pub connection: u64,
+    /// Who opened it; a guess where the SYN is missing. Corrected by content: who sends requests is
+    /// the client.
+    pub client: Endpoint,
+    /// The other one.
+    pub server: Endpoint,
+    /// The time of its SYN.
+    pub opened_at: Option<Timestamp>,
+    /// Its SYN is missing: messages may begin anywhere.
+    pub joined: bool,
+}
+
+/// Pairs one connection. Exchanges leave through a callback, at the packet that finished them.
+#[derive(Debug)]
+pub struct Pairing {
+    origin: Origin,
+    handshake_ns: Option<i64>,
+    /// Requests first, unless `flipped` was found by content; indices are [`REQUESTS`] and
+    /// [`RESPONSES`].
+    lanes: [Lane; 2],
+    flipped: bool,
+    slots: VecDeque<Slot>,
+    /// Bytes of the messages in `slots`.
+    kept: usize,
+    ordinal: u32,
+    /// Requests wait for the answer to a CONNECT or an Upgrade.
+    gate: bool,
+    /// What the connection carries after 101 or CONNECT.
+    tunnel: Option<&'static str>,
+    /// Interim responses without a request, for the orphan that follows.
+    stray: Vec<Parsed<Mark>>,
+    /// The last response answered no request that is known, so how its body was framed is a guess
+    /// (it may have answered a HEAD): what follows is placed by acknowledgements, as after a loss.
+    unsure: bool,
+    /// Which direction holds requests is settled by a message.
+    settled: bool,
+    /// Nothing more comes, so nothing waits.
+    over: bool,
+    /// Messages of the wrong kind for their direction.
+    misplaced: u64,
+}
+
+/// The lane of requests.
+const REQUESTS: usize = 0;
+/// The lane of responses.
+const RESPONSES: usize = 1;
+/// Bytes of unknown protocol after which a connection whose start was seen is given up.
+const UNKNOWN_BYTES: u64 = 64 << 10;
+
+/// One direction.
+#[derive(Debug)]
+struct Lane {
+    parser: Parser<Mark>,
+    /// What must wait for the other direction.
+    held: VecDeque<Held>,
+    held_bytes: usize,
+    guess: Guess,
+    /// Nothing of it is read any more.
+    opaque: bool,
+    ended: bool,
+    gaps: u64,
+    /// Offsets at which the last gaps begin.
+    gap_starts: VecDeque<u64>,
+}
+
+/// Gaps that are remembered of a direction: those that are not yet acknowledged matter.
+const GAPS_REMEMBERED: usize = 16;
+
+#[derive(Debug)]
+enum Held {
+    Bytes(Vec<u8>, Mark),
+    Gap(u64, Mark),
+    End(Ending),
+}
+
+/// A place in the connection: a request, or an orphan response.
+#[derive(Debug, Default)]
+struct Slot {
+    request: Option<Box<Parsed<Mark>>>,
+    /// The request is still under way; where it starts in its stream.
+    open: bool,
+    start: u64,
+    interim: Vec<Parsed<Mark>>,
+    response: Option<Box<Parsed<Mark>>>,
+    /// The response was lost.
+    lost: bool,
+    note: Option<&'static str>,
+}
+
+impl Slot {
+    fn is_done(&self) -> bool {
+        !self.open && (self.response.is_some() || self.lost)
+    }
+
+    fn bytes(&self) -> usize {
+        let of = |parsed: &Option<Box<Parsed<Mark>>>| {
+            parsed.as_ref().map_or(0, |parsed| weight(&parsed.message))
+        };
+        of(&self.request) + of(&self.response)
+    }
+}
+
+fn weight(message: &Message) -> usize {
+    512 + match message {
+        Message::Request(request) => request.body.bytes.len() + request.target.len(),
+        Message::Response(response) => response.body.bytes.len(),
+    }
+}
+
+impl Pairing {
+    /// For a connection that begins now.
+    pub fn new(origin: Origin, limits: Limits) -> Self {
+        let lane = || {
+            let mut parser = Parser::new(Side::Either, limits);
+            if origin.joined {
+                parser.joined();
+            }
+            Lane {
+                parser,
+                held: VecDeque::new(),
+                held_bytes: 0,
+                guess: Guess::Unknown,
+                opaque: false,
+                ended: false,
+                gaps: 0,
+                gap_starts: VecDeque::new(),
+            }
+        };
+        Self {
+            origin,
+            handshake_ns: None,
+            lanes: [lane(), lane()],
+            flipped: false,
+            slots: VecDeque::new(),
+            kept: 0,
+            ordinal: 0,
+            gate: false,
+            tunnel: None,
+            stray: Vec::new(),
+            unsure: false,
+            settled: false,
+            over: false,
+            misplaced: 0,
+        }
+    }
+
+    /// Tells how long the handshake took, once it is known.
+    pub fn set_handshake(&mut self, nanos: i64) {
+        self.handshake_ns = Some(nanos);
+    }
+
+    /// Whether the bytes of a direction are needed. Where not, they need not be put in order and
+    /// given.
+    pub fn wants(&self, direction: Direction) -> bool {
+        let lane = &self.lanes[self.lane(direction)];
+        !lane.opaque && !lane.parser.is_tunnel()
+    }
+
+    /// What the connection carries, by content: `http/1`, the protocol behind an upgrade, another
+    /// name, `unknown` or `empty`.
+    pub fn protocol(&self) -> &'static str {
+        if let Some(name) = self.tunnel {
+            return name;
+        }
+        if self.ordinal > 0 || !self.slots.is_empty() {
+            return "http/1";
+        }
+        let guesses = [self.lanes[REQUESTS].guess, self.lanes[RESPONSES].guess];
+        let certain = guesses
+            .iter()
+            .find_map(|guess| if let Guess::Certain(name) = guess { Some(*name) } else { None });
+        let likely = guesses
+            .iter()
+            .find_map(|guess| if let Guess::Likely(name) = guess { Some(*name) } else { None });
+        let empty = self.lanes.iter().all(|lane| lane.parser.position() == 0);
+        certain.or(likely).unwrap_or(if empty { "empty" } else { "unknown" })
+    }
+
+    /// Who sends requests and who answers, as far as is known.
+    pub fn roles(&self) -> (Endpoint, Endpoint) {
+        let Origin { client, server, .. } = self.origin;
+        if self.flipped { (server, client) } else { (client, server) }
+    }
+
+    /// Bytes that it holds: of messages under way, waiting to be paired, or waiting for the other
+    /// direction.
+    pub fn held(&self) -> usize {
+        self.kept
+            + self.lanes.iter().map(|lane| lane.held_bytes + lane.parser.held()).sum::<usize>()
+    }
+
+    /// Lets go of what it can, where memory is short: bodies under way are counted and hashed only,
+    /// and requests that wait for their answers leave without.
+    pub fn relieve(&mut self, out: &mut impl FnMut(Exchange)) {
+        self.lanes.iter_mut().for_each(|lane| lane.parser.let_go());
+        while self.kept > 0 && self.slots.front().is_some_and(|slot| !slot.open) {
+            self.give_up_first(out);
+        }
+    }
+
+    /// Exchanges that have begun and were not given out.
+    pub fn under_way(&self) -> u64 {
+        self.slots.len() as u64
+    }
+
+    /// Bytes given that belong to no message.
+    pub fn skipped(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.parser.skipped()).sum()
+    }
+
+    /// Bytes given that stand behind a 101 or a successful CONNECT.
+    pub fn tunnelled(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.parser.tunnelled()).sum()
+    }
+
+    /// The next bytes of a direction.
+    pub fn bytes(
+        &mut self,
+        direction: Direction,
+        payload: &[u8],
+        mark: Mark,
+        out: &mut impl FnMut(Exchange),
+    ) {
+        if payload.is_empty() {
+            return;
+        }
+        let lane = self.lane(direction);
+        let state = &mut self.lanes[lane];
+        if state.parser.position() == 0 && state.held.is_empty() {
+            state.guess = guess(payload);
+            state.opaque = matches!(state.guess, Guess::Certain(_));
+        }
+        if state.opaque {
+            return;
+        }
+        if state.held.is_empty() {
+            self.feed(lane, payload, mark, out);
+        } else {
+            self.hold(lane, Held::Bytes(payload.to_vec(), mark));
+        }
+        self.settle(out);
+    }
+
+    /// `n` bytes of a direction are missing here.
+    pub fn gap(
+        &mut self,
+        direction: Direction,
+        n: u64,
+        mark: Mark,
+        out: &mut impl FnMut(Exchange),
+    ) {
+        let lane = self.lane(direction);
+        self.lanes[lane].gaps += 1;
+        if self.lanes[lane].held.is_empty() {
+            self.skip(lane, n, mark, out);
+        } else {
+            self.hold(lane, Held::Gap(n, mark));
+        }
+        self.settle(out);
+    }
+
+    /// A direction has ended.
+    pub fn close(&mut self, direction: Direction, ending: Ending, out: &mut impl FnMut(Exchange)) {
+        let lane = self.lane(direction);
+        if self.lanes[lane].held.is_empty() {
+            self.end(lane, ending, out);
+        } else {
+            self.hold(lane, Held::End(ending));
+        }
+        self.settle(out);
+    }
+
+    /// The connection is over, or nothing more of it will be seen: gives all that is left.
+    pub fn finish(&mut self, out: &mut impl FnMut(Exchange)) {
+        self.over = true;
+        self.settle(out);
+        self.end(REQUESTS, Ending::Cut, out);
+        self.end(RESPONSES, Ending::Cut, out);
+        // What ended first may have told that the lanes are the other way round.
+        self.end(REQUESTS, Ending::Cut, out);
+        if !self.stray.is_empty() {
+            let interim = std::mem::take(&mut self.stray);
+            self.slots.push_back(Slot { interim, lost: true, ..Slot::default() });
+        }
+        let lossy = self.lanes[RESPONSES].gaps > 0 && self.lanes[RESPONSES].parser.is_lost();
+        let foreign = !lossy && self.lanes[RESPONSES].parser.is_lost();
+        for slot in &mut self.slots {
+            slot.open = false;
+            if slot.response.is_none() && slot.request.is_some() && !slot.lost {
+                slot.lost = lossy;
+                slot.note = foreign.then_some("the answer is not HTTP");
+            }
+        }
+        while let Some(slot) = self.slots.pop_front() {
+            self.emit(slot, out);
+        }
+        self.kept = 0;
+    }
+
+    fn lane(&self, direction: Direction) -> usize {
+        let natural = if direction == Direction::ToServer { REQUESTS } else { RESPONSES };
+        if self.flipped { 1 - natural } else { natural }
+    }
+
+    fn hold(&mut self, lane: usize, what: Held) {
+        let state = &mut self.lanes[lane];
+        if let Held::Bytes(bytes, _) = &what {
+            state.held_bytes += bytes.len();
+        }
+        state.held.push_back(what);
+    }
+
+    fn skip(&mut self, lane: usize, n: u64, mark: Mark, out: &mut impl FnMut(Exchange)) {
+        self.prepare(lane, mark);
+        let state = &mut self.lanes[lane];
+        if state.gap_starts.len() == GAPS_REMEMBERED {
+            state.gap_starts.pop_front();
+        }
+        state.gap_starts.push_back(state.parser.position());
+        if let Some(parsed) = self.lanes[lane].parser.gap(n, mark) {
+            self.take(lane, parsed, out);
+        }
+    }
+
+    fn end(&mut self, lane: usize, ending: Ending, out: &mut impl FnMut(Exchange)) {
+        if std::mem::replace(&mut self.lanes[lane].ended, true) {
+            return;
+        }
+        if let Some(parsed) = self.lanes[lane].parser.finish(ending) {
+            self.take(lane, parsed, out);
+        }
+    }
+
+    /// Reads bytes of a direction until they are used or must wait.
+    fn feed(
+        &mut self,
+        lane: usize,
+        mut payload: &[u8],
+        mark: Mark,
+        out: &mut impl FnMut(Exchange),
+    ) {
+        // Content may tell that the directions are the other way round: the lane then changes its
+        // number.
+        let mut lane = lane;
+        while !payload.is_empty() {
+            if self.must_wait(lane, mark) {
+                self.lanes[lane].held_bytes += payload.len();
+                self.lanes[lane].held.push_front(Held::Bytes(payload.to_vec(), mark));
+                return;
+            }
+            self.prepare(lane, mark);
+            match self.lanes[lane].parser.step(&mut payload, mark) {
+                Some(parsed) => lane = self.take(lane, parsed, out),
+                None => break,
+            }
+        }
+        let state = &mut self.lanes[lane];
+        let unknown = !self.origin.joined
+            && self.ordinal == 0
+            && self.slots.is_empty()
+            && state.parser.skipped() > UNKNOWN_BYTES;
+        state.opaque |= unknown;
+    }
+
+    /// Whether the next message of a direction must wait for the other direction.
+    fn must_wait(&self, lane: usize, mark: Mark) -> bool {
+        let state = &self.lanes[lane];
+        let bounded = state.held_bytes <= limits::HELD_BYTES;
+        if self.over
+            || state.ended
+            || !bounded
+            || !state.parser.is_between_messages()
+            || state.parser.is_tunnel()
+        {
+            return false;
+        }
+        let other = &self.lanes[1 - lane];
+        if other.ended || other.opaque {
+            return false;
+        }
+        if lane == REQUESTS {
+            return self.gate;
+        }
+        // Its sender had received bytes that are not here yet: the capture is out of order, the
+        // request is still to come.
+        let unseen = mark.ack.is_some_and(|ack| ack > other.parser.position());
+        unseen
+            && self
+                .partner(mark, self.place())
+                .is_none_or(|index| index == self.slots.len() && other.parser.current().is_none())
+    }
+
+    /// Where the next response stands in its stream, where it is searched after lost bytes.
+    fn place(&self) -> Option<u64> {
+        let responses = &self.lanes[RESPONSES].parser;
+        (self.unsure || responses.is_resuming()).then(|| responses.position())
+    }
+
+    /// Gives what waited and need not any more, from both directions, until nothing moves.
+    fn settle(&mut self, out: &mut impl FnMut(Exchange)) {
+        loop {
+            let mut moved = false;
+            for lane in [REQUESTS, RESPONSES] {
+                while let Some(first) = self.lanes[lane].held.front() {
+                    if let Held::Bytes(_, mark) = first
+                        && self.must_wait(lane, *mark)
+                    {
+                        break;
+                    }
+                    moved = true;
+                    if !self.give_held(lane, out) {
+                        break;
+                    }
+                }
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// Gives the first thing that waited; whether it was used up.
+    fn give_held(&mut self, lane: usize, out: &mut impl FnMut(Exchange)) -> bool {
+        let Some(first) = self.lanes[lane].held.pop_front() else { return false };
+        let before = self.lanes[lane].held.len();
+        match first {
+            Held::Bytes(bytes, mark) => {
+                self.lanes[lane].held_bytes =
+                    self.lanes[lane].held_bytes.saturating_sub(bytes.len());
+                self.feed(lane, &bytes, mark, out);
+            }
+            Held::Gap(n, mark) => self.skip(lane, n, mark, out),
+            Held::End(ending) => self.end(lane, ending, out),
+        }
+        self.lanes[lane].held.len() <= before
+    }
+
+    /// Before a message begins: tells the parser of responses what the next one answers.
+    fn prepare(&mut self, lane: usize, mark: Mark) {
+        if lane == RESPONSES && self.lanes[lane].parser.is_between_messages() {
+            let expect = self.partner(mark, self.place()).map(|index| self.kind_of(index));
+            self.lanes[lane].parser.expect_only(expect);
+        }
+    }
+
+    fn kind_of(&self, index: usize) -> Expect {
+        let parsed = self
+            .slots
+            .get(index)
+            .and_then(|slot| slot.request.as_deref())
+            .map(|parsed| &parsed.message);
+        match parsed.or(self.lanes[REQUESTS].parser.current()) {
+            Some(Message::Request(request)) => Expect::answer_to(request),
+            _ => Expect::Other,
+        }
+    }
+
+    /// The place of the request that a response answers which begins with a packet of `mark`;
+    /// `slots.len()` is the request under way. `place`: it was searched after lost bytes and found
+    /// at this offset of its stream.
+    fn partner(&self, mark: Mark, place: Option<u64>) -> Option<usize> {
+        let requests = &self.lanes[REQUESTS].parser;
+        // (place, offset of its first byte, what its client had received when it began)
+        // What only may be a head, found by search, is nothing to answer yet.
+        let is_certain = requests.current().is_some() || !requests.is_resuming();
+        let under_way = match (self.slots.back(), requests.first(), requests.start()) {
+            (Some(Slot { open: true, .. }), ..) => None,
+            (_, Some(first), Some(start)) if is_certain => {
+                Some((self.slots.len(), start, first.ack))
+            }
+            _ => None,
+        };
+        let open_request = |slot: &Slot| match (&slot.request, slot.open) {
+            (Some(parsed), _) => Some((parsed.start, parsed.first.ack)),
+            (None, true) => Some((requests.start()?, requests.first()?.ack)),
+            (None, false) => None,
+        };
+        let waiting = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.response.is_none() && !slot.lost)
+            .filter_map(|(index, slot)| open_request(slot).map(|(start, ack)| (index, start, ack)))
+            .chain(under_way)
+            .take_while(|&(_, start, _)| mark.ack.is_none_or(|ack| ack > start));
+        let Some(here) = place else {
+            return waiting.map(|(index, ..)| index).next();
+        };
+        // After lost bytes: the requests that were sent before their client had received what comes
+        // now; of those with the latest knowledge (pipelined together) the first.
+        let mut best: Option<(usize, u64, Option<u64>)> = None;
+        for (index, start, ack) in waiting {
+            if ack.is_none_or(|ack| ack <= here) && best.is_none_or(|(.., known)| ack > known) {
+                best = Some((index, start, ack));
+            }
+        }
+        // Where requests were lost as well, behind the one that was found, it may be the answer to
+        // one of those.
+        let lost = self.lost_request_before(mark);
+        best.filter(|&(index, start, _)| {
+            let damaged = self
+                .slots
+                .get(index)
+                .and_then(|slot| slot.request.as_ref())
+                .is_some_and(|parsed| parsed.damage.is_some());
+            damaged || lost.is_none_or(|lost| lost <= start)
+        })
+        .map(|(index, ..)| index)
+    }
+
+    /// Where the last bytes of requests were lost that the sender of a response had received.
+    fn lost_request_before(&self, mark: Mark) -> Option<u64> {
+        let starts = self.lanes[REQUESTS].gap_starts.iter().rev().copied();
+        starts.into_iter().find(|&start| mark.ack.is_none_or(|ack| start < ack))
+    }
+
+    /// Takes a message; gives the lane it belongs to, which content may have changed.
+    fn take(&mut self, lane: usize, parsed: Parsed<Mark>, out: &mut impl FnMut(Exchange)) -> usize {
+        let belongs =
+            if matches!(parsed.message, Message::Request(_)) { REQUESTS } else { RESPONSES };
+        if lane != belongs && self.settled {
+            self.misplaced += 1;
+            return lane;
+        }
+        self.settled = true;
+        if lane != belongs {
+            self.lanes.swap(REQUESTS, RESPONSES);
+            self.flipped = !self.flipped;
+        }
+        self.lanes[REQUESTS].parser.set_side(Side::Requests);
+        self.lanes[RESPONSES].parser.set_side(Side::Responses);
+        if belongs == REQUESTS {
+            self.take_request(parsed)
+        } else {
+            self.take_response(parsed)
+        }
+        self.emit_done(out);
+        belongs
+    }
+
+    /// Messages that were dropped because their direction carries the other kind.
+    pub fn misplaced(&self) -> u64 {
+        self.misplaced
+    }
+
+    fn take_request(&mut self, parsed: Parsed<Mark>) {
+        self.gate = parsed.tunnel && parsed.damage.is_none();
+        self.kept += weight(&parsed.message);
+        match self.slots.back_mut() {
+            Some(slot) if slot.open && slot.start != parsed.start => {
+                // What was answered could not be read to its end; this is another request.
+                slot.open = false;
+                slot.lost = true;
+                self.slots.push_back(Slot { request: Some(Box::new(parsed)), ..Slot::default() });
+            }
+            Some(slot) if slot.open => {
+                slot.request = Some(Box::new(parsed));
+                slot.open = false;
+                // It was answered early.
+                self.gate &= slot.response.is_none();
+            }
+            _ => self.slots.push_back(Slot { request: Some(Box::new(parsed)), ..Slot::default() }),
+        }
+    }
+
+    fn take_response(&mut self, parsed: Parsed<Mark>) {
+        let resumed = parsed.resumed || self.unsure;
+        let partner = self.partner(parsed.first, resumed.then_some(parsed.start));
+        let interim = parsed.message.is_interim();
+        if !interim {
+            self.kept += weight(&parsed.message);
+        }
+        let Some(index) = partner else {
+            if interim {
+                self.stray.push(parsed);
+                return;
+            }
+            self.unsure = self.unsure
+                || matches!(&parsed.message, Message::Response(response) if response.body.length > 0);
+            if resumed && let Some(lost) = self.lost_request_before(parsed.first) {
+                // It answers a request that was lost; the answers to those before it were lost too.
+                let before = |slot: &&mut Slot| {
+                    slot.request.as_ref().is_some_and(|request| request.start < lost)
+                };
+                for slot in
+                    self.slots.iter_mut().filter(before).filter(|slot| slot.response.is_none())
+                {
+                    slot.lost = true;
+                }
+            }
+            let place =
+                self.slots.iter().position(|slot| !slot.is_done()).unwrap_or(self.slots.len());
+            let interim = std::mem::take(&mut self.stray);
+            if parsed.tunnel {
+                self.open_tunnel(&parsed);
+            }
+            self.slots.insert(
+                place,
+                Slot { interim, response: Some(Box::new(parsed)), ..Slot::default() },
+            );
+            return;
+        };
+        if index == self.slots.len() {
+            let start = self.lanes[REQUESTS].parser.start().unwrap_or_default();
+            self.slots.push_back(Slot { open: true, start, ..Slot::default() });
+        }
+        if resumed {
+            // The answers to requests before it were in the lost bytes.
+            for slot in self.slots.iter_mut().take(index).filter(|slot| slot.response.is_none()) {
+                slot.lost = true;
+            }
+        }
+        if interim {
+            self.slots[index].interim.push(parsed);
+            return;
+        }
+        self.gate &= index + 1 != self.slots.len();
+        if parsed.tunnel {
+            self.open_tunnel(&parsed);
+        }
+        self.unsure = false;
+        self.slots[index].response = Some(Box::new(parsed));
+    }
+
+    fn open_tunnel(&mut self, parsed: &Parsed<Mark>) {
+        let name = match &parsed.message {
+            Message::Response(Response { status: 101, headers, .. }) => {
+                match headers.get("upgrade") {
+                    Some(value) if value.eq_ignore_ascii_case(b"websocket") => "websocket",
+                    Some(value) if value.eq_ignore_ascii_case(b"h2c") => "h2c",
+                    _ => "upgraded",
+                }
+            }
+            _ => "connect-tunnel",
+        };
+        self.tunnel = Some(name);
+        self.gate = false;
+        self.lanes[REQUESTS].parser.tunnel();
+    }
+
+    fn emit_done(&mut self, out: &mut impl FnMut(Exchange)) {
+        while let Some(slot) = self.slots.front() {
+            // More requests without an answer than a connection may keep: the oldest go as they
+            // are.
+            let full = self.slots.len() > limits::OUTSTANDING_REQUESTS
+                || self.kept > limits::OUTSTANDING_BYTES;
+            if !(slot.is_done() || (full && !slot.open)) {
+                return;
+            }
+            self.give_up_first(out);
+        }
+    }
+
+    /// Gives the first place, whether it is done or not.
+    fn give_up_first(&mut self, out: &mut impl FnMut(Exchange)) {
+        let Some(mut slot) = self.slots.pop_front() else { return };
+        if !slot.is_done() {
+            slot.note = Some("given up: too much waits for an answer");
+        }
+        self.kept = self.kept.saturating_sub(slot.bytes());
+        self.emit(slot, out);
+    }
+
+    fn emit(&mut self, slot: Slot, out: &mut impl FnMut(Exchange)) {
+        let id = ExchangeId { connection: self.origin.connection, ordinal: self.ordinal };
+        self.ordinal = self.ordinal.saturating_add(1);
+        let (client, server) = self.roles();
+        let completeness = completeness(&slot);
+        let mut marks = Vec::new();
+        if let Some(parsed) = &slot.request {
+            note("request", parsed, &mut marks);
+        }
+        for parsed in &slot.interim {
+            note("interim", parsed, &mut marks);
+        }
+        match &slot.response {
+            Some(parsed) => note("response", parsed, &mut marks),
+            None if slot.lost => marks.push("response lost with missing bytes".to_owned()),
+            None => {}
+        }
+        marks.extend(slot.note.map(str::to_owned));
+        let start = slot.request.as_ref().map(|parsed| parsed.first.at);
+        out(Exchange {
+            id,
+            client,
+            server,
+            protocol: "http/1".to_owned(),
+            completeness,
+            request: slot.request.and_then(|parsed| timed_request(*parsed)),
+            response: slot.response.and_then(|parsed| timed_response(*parsed, start)),
+            interim: slot
+                .interim
+                .into_iter()
+                .filter_map(|parsed| timed_response(parsed, start))
+                .collect(),
+            opened_at: self.origin.opened_at,
+            handshake_ns: self.handshake_ns,
+            marks,
+            closed: Vec::new(),
+        });
+    }
+}
+
+fn completeness(slot: &Slot) -> Completeness {
+    match (&slot.request, &slot.response) {
+        (None, _) => Completeness::OrphanResponse,
+        (Some(request), _) if request.damage.is_some() => Completeness::RequestDamaged,
+        (Some(_), Some(response)) if response.damage.is_some() => Completeness::ResponseDamaged,
+        (Some(_), Some(_)) => Completeness::Complete,
+        (Some(_), None) if slot.lost => Completeness::ResponseDamaged,
+        (Some(_), None) => Completeness::NoResponse,
+    }
+}
+
+/// Says in words what is damaged or odd about a message, with packet numbers.
+fn note(what: &str, parsed: &Parsed<Mark>, marks: &mut Vec<String>) {
+    for hole in &parsed.holes {
+        let kind = if hole.mark.cut { "cut by the snap length" } else { "gap" };
+        marks
+            .push(format!("{what}: {kind} of {} bytes at packet {}", hole.bytes, hole.mark.packet));
+    }
+    match parsed.damage {
+        Some(damage) if parsed.holes.is_empty() => {
+            marks.push(format!("{what}: {} at packet {}", damage.name(), parsed.last.packet))
+        }
+        _ => {}
+    }
+    for odd in &parsed.oddities {
+        marks.push(format!("{what}: {odd} at packet {}", parsed.first.packet));
+    }
+    if parsed.resumed {
+        marks.push(format!("{what}: what came before packet {} is missing", parsed.first.packet));
+    }
+}
+
+fn timed_request(parsed: Parsed<Mark>) -> Option<TimedRequest> {
+    let duration_ns = parsed.last.at.since(parsed.first.at);
+    match parsed.message {
+        Message::Request(message) => {
+            Some(TimedRequest { at: parsed.first.at, duration_ns, message })
+        }
+        Message::Response(_) => None,
+    }
+}
+
+fn timed_response(parsed: Parsed<Mark>, start: Option<Timestamp>) -> Option<TimedResponse> {
+    let whole = parsed.damage.is_none();
+    match parsed.message {
+        Message::Response(message) => Some(TimedResponse {
+            at: parsed.first.at,
+            first_byte_ns: start.map(|start| parsed.first.at.since(start)),
+            last_byte_ns: start.filter(|_| whole).map(|start| parsed.last.at.since(start)),
+            message,
+        }),
+        Message::Request(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
