@@ -124,3 +124,11 @@ pub const CONTENT_BYTES: usize = 64 << 20;
 /// Tokens of a redacted recording's requests that are known again in v2's answers; about 16 bytes
 /// each.
 pub const KNOWN_TOKENS: usize = 4 << 20;
+
+/// Longest body or chunk that a live answer may declare, in bytes: a petabyte does not come within
+/// any timeout, so who declares more errs or lies.
+pub const DECLARED_BYTES: u64 = 1 << 50;
+
+/// Most interim answers (1xx) to one request of the replay. Servers send one or two; more is a
+/// flood that never ends in an answer.
+pub const INTERIM_ANSWERS: u32 = 1_000;
