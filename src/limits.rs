@@ -21,9 +21,24 @@ pub const BODY_BYTES: usize = 32 << 20;
 /// goes as one chunk.
 pub const CHUNK_FRAMING_BYTES: usize = 4 << 20;
 
-/// Longest line of a JSONL file, in bytes: the largest body in base64 with its head, twice (request
-/// and response).
-pub const LINE_BYTES: usize = 4 * BODY_BYTES;
+/// Longest line of a JSONL file, in bytes, for who writes it and who reads it: the bodies of a
+/// request and its answer in base64, two thirds of it; the rest is for heads, trailers, interim
+/// answers and the framing of chunks, each byte of which may be escaped by six.
+pub const LINE_BYTES: usize = 4 * BODY_BYTES + 16 * 6 * HEAD_BYTES;
+
+/// Largest body that is written as text whatever it holds, in bytes; a larger one that would be
+/// longer escaped than in base64 is written in base64.
+pub const ESCAPED_BODY_BYTES: usize = 1 << 20;
+
+/// Interim answers (1xx) that are kept of one exchange; what is beyond is counted. A server that is
+/// busy sends 102 every twenty seconds (RFC 2518 §10.1), early hints come once or twice.
+pub const INTERIM_RESPONSES: usize = 64;
+
+/// Bytes of the heads of interim answers that are kept of one exchange.
+pub const INTERIM_BYTES: usize = HEAD_BYTES;
+
+/// Holes that are told one by one of a message; what is missing beyond is added to the last.
+pub const MESSAGE_HOLES: usize = 1_000;
 
 /// Bytes of a direction of a connection that may wait for the other direction (a response that was
 /// captured before its request, what follows a CONNECT or an Upgrade until it is answered); beyond
@@ -124,11 +139,3 @@ pub const CONTENT_BYTES: usize = 64 << 20;
 /// Tokens of a redacted recording's requests that are known again in v2's answers; about 16 bytes
 /// each.
 pub const KNOWN_TOKENS: usize = 4 << 20;
-
-/// Longest body or chunk that a live answer may declare, in bytes: a petabyte does not come within
-/// any timeout, so who declares more errs or lies.
-pub const DECLARED_BYTES: u64 = 1 << 50;
-
-/// Most interim answers (1xx) to one request of the replay. Servers send one or two; more is a
-/// flood that never ends in an answer.
-pub const INTERIM_ANSWERS: u32 = 1_000;

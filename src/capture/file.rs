@@ -14,6 +14,9 @@ use super::pcapng::{self, Sections};
 use super::{CaptureError, Frame, LinkType};
 use crate::limits;
 
+/// What editors and shells put before a text in UTF-8.
+pub const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// An input, opened, its kind known.
 pub enum Input {
     /// Packets.
@@ -86,7 +89,12 @@ pub fn from_reader(
             Kind::Pcapng(Sections::default())
         } else if head.is_empty() {
             return Err(CaptureError::Empty { name: name.to_owned() });
-        } else if head.trim_ascii_start().starts_with(b"{") {
+        } else if head
+            .strip_prefix(BYTE_ORDER_MARK)
+            .unwrap_or(head)
+            .trim_ascii_start()
+            .starts_with(b"{")
+        {
             return Ok(Input::Records(Box::new(BufReader::with_capacity(
                 limits::READ_BYTES,
                 rest(reader),

@@ -1,9 +1,9 @@
 //! Whether a file is still being written: what is missing at its end is then no damage, it has only
 //! not come yet.
 //!
-//! Known for certain where the file has grown since it was opened, or where a process that we may
-//! look at (all of them for root, else the user's own) has it open for writing. Where neither is
-//! so, a file counts as it lies there.
+//! Known where a process that we may look at (all of them for root, else the user's own) has it open
+//! for writing. Where there may be others, a file that has grown since it was opened counts as well.
+//! Otherwise it counts as it lies there: one whose writer is gone is cut, however new it is.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
@@ -36,11 +36,8 @@ impl Watch {
     /// Whether it is still being written. Looks at every open file of every process, so ask where
     /// it matters only.
     pub fn is_being_written(&self) -> bool {
-        self.has_grown()
-            || self
-                .file
-                .metadata()
-                .is_ok_and(|metadata| has_writer((metadata.dev(), metadata.ino())))
+        let own = self.file.metadata().map(|metadata| (metadata.dev(), metadata.ino()));
+        own.is_ok_and(has_writer) || (self.has_grown() && !sees_all_processes())
     }
 }
 
@@ -59,6 +56,11 @@ fn has_writer(file: (u64, u64)) -> bool {
                 && is_for_writing(&process.path().join("fdinfo").join(descriptor.file_name()))
         })
     })
+}
+
+/// Whether a writer of another user would have been found.
+fn sees_all_processes() -> bool {
+    fs::read_dir("/proc/1/fd").is_ok()
 }
 
 /// Reads the flags that a descriptor was opened with (proc_pid_fdinfo(5)): the lowest two bits are
@@ -89,6 +91,7 @@ mod tests {
         writer.write_all(b"two").expect("room");
         assert!(watch.has_grown() && watch.is_being_written());
         drop(writer);
+        assert!(!watch.is_being_written() || !sees_all_processes(), "it has grown, and is over");
         let again = Watch::new(&File::open(&path).expect("it is there")).expect("a file");
         assert!(!again.is_being_written(), "nobody writes it any more");
     }

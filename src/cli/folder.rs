@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::Failure;
+use super::{Failure, shown};
 use crate::time::Timestamp;
 
 /// Names of the files in a run's folder.
@@ -129,9 +129,11 @@ fn without_value(field: &str) -> String {
 
 /// `--flag=URL`, `H=URL` or `URL` without secrets; none where there is no URL in it.
 fn mask_url(argument: &str) -> Option<String> {
-    let scheme = argument.find("http://").or_else(|| argument.find("https://"))?;
-    let (before, url) = argument.split_at(scheme);
-    Some(format!("{before}{}", without_secrets(&Url::parse(url).ok()?)))
+    let colon = argument.find("://")?;
+    let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    let scheme = argument.as_bytes()[..colon].iter().rev().take_while(|byte| is_scheme(byte));
+    let (before, url) = argument.split_at(colon - scheme.count());
+    Some(format!("{before}{}", shown::without_secrets(url)))
 }
 
 /// A URL without user information and query.

@@ -14,6 +14,7 @@ use sha2::Digest as _;
 
 use super::folder::InputInfo;
 use super::progress::Progress;
+use super::shown::{shown_names, without_secrets};
 use super::{Exit, Failure, Global};
 use crate::capture::file::{self, CaptureFile, Input};
 use crate::capture::growing::Watch;
@@ -96,14 +97,15 @@ impl Inputs {
         }
         if let Some(unknown) = options.offsets.keys().find(|name| !names.contains(name)) {
             return Err(Failure::usage(format!(
-                "--offset names {unknown}, which is not among the inputs"
+                "--offset names {}, which is not among the inputs",
+                without_secrets(unknown)
             )));
         }
         if names.iter().filter(|name| *name == "-").count() > 1 {
             return Err(Failure::usage("standard input (-) can be read only once"));
         }
         let mut inputs = Self {
-            names: names.to_vec(),
+            names: shown_names(names),
             prints: Prints::default(),
             captures: Vec::new(),
             recordings: Vec::new(),
@@ -111,13 +113,14 @@ impl Inputs {
         };
         for name in names {
             let skew = inputs.options.offsets.get(name).copied().unwrap_or_default();
+            let shown = without_secrets(name);
             let opened = if is_url(name) {
                 let mut file = download(name)?;
                 let length = file.seek(io::SeekFrom::End(0)).ok();
                 file.rewind().map_err(|error| {
-                    Failure::unusable(format!("cannot read back {name}")).because(&error)
+                    Failure::unusable(format!("cannot read back {shown}")).because(&error)
                 })?;
-                file::from_reader(name, inputs.prints.of(name, file), length)
+                file::from_reader(&shown, inputs.prints.of(name, file), length)
             } else if name == "-" {
                 file::from_reader("standard input", inputs.prints.of(name, io::stdin()), None)
             } else {
@@ -127,9 +130,7 @@ impl Inputs {
                 Input::Packets(capture) => inputs.captures.push((capture, skew)),
                 Input::Records(reader) => {
                     let watch = File::open(name).ok().and_then(|file| Watch::new(&file));
-                    inputs
-                        .recordings
-                        .push(Recording::new(name.clone(), reader, skew).watched(watch));
+                    inputs.recordings.push(Recording::new(shown, reader, skew).watched(watch));
                 }
             }
         }
@@ -425,21 +426,10 @@ fn hash(path: &Path) -> io::Result<(u64, String)> {
 }
 
 fn is_url(name: &str) -> bool {
-    name.starts_with("http://") || name.starts_with("https://")
-}
-
-/// A URL without user information, query and fragment, where pre-signed ones keep their keys.
-/// The name of an input as files show it: a URL without what may be secret in it.
-pub(crate) fn without_secrets(name: &str) -> String {
-    match url::Url::parse(name) {
-        Ok(mut url) if is_url(name) => {
-            let _ = (url.set_username(""), url.set_password(None));
-            url.set_query(None);
-            url.set_fragment(None);
-            url.to_string()
-        }
-        _ => name.to_owned(),
-    }
+    let is = |scheme: &str| {
+        name.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    is("http://") || is("https://")
 }
 
 /// Downloads into a file that has no name any more, so that nothing is left behind however the

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::input::{Inputs, Options};
 use super::output::print;
 use super::parse::Reading;
-use super::{Exit, Failure, Global};
+use super::{Exit, Failure, Global, shown};
 use crate::exchange::Exchange;
 use crate::ledger::Ledger;
 use crate::wire::h1::parser::Limits;
@@ -59,11 +59,12 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     reading.parse.http = Limits::outline();
     let settings = Settings { inputs: args.inputs, json: args.json, reading };
     let (summary, ledger, warnings) = execute(&settings, global)?;
+    let inputs = shown::shown_names(&settings.inputs);
     if settings.json {
         let report = Report {
             format: "shadowtap/inspect",
             version: 1,
-            inputs: &settings.inputs,
+            inputs: &inputs,
             warnings: &warnings,
             summary: &summary,
             ledger: &ledger,
@@ -72,7 +73,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
         text.push('\n');
         print(&text)?;
     } else {
-        print(&text::page(&settings.inputs, &summary, &ledger, &warnings))?;
+        print(&text::page(&inputs, &summary, &ledger, &warnings))?;
     }
     Ok(Exit::Done)
 }

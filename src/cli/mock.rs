@@ -13,7 +13,7 @@ use super::config::Config;
 use super::exit::printable;
 use super::folder::{RunFolder, names};
 use super::input::{self, Inputs};
-use super::{Exit, Failure, Global};
+use super::{Exit, Failure, Global, shown};
 use crate::exchange::ExchangeId;
 use crate::limits;
 use crate::measure::open_records;
@@ -284,7 +284,7 @@ pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Fail
     for warning in &done.warnings {
         tracing::warn!("{}", printable(warning));
     }
-    let names = settings.inputs.join(", ");
+    let names = shown::shown_names(&settings.inputs).join(", ");
     let recording = calls.build(settings.rules.clone()).map_err(|error| match error {
         BuildError::NoCall { .. } => Failure::unusable(format!(
             "{names}: {error}: say with --provider or --provider-port who v1's providers are"

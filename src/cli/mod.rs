@@ -24,6 +24,7 @@ pub mod redaction;
 pub mod replay;
 pub mod report;
 pub mod run;
+mod shown;
 
 use std::ffi::OsString;
 

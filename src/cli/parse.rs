@@ -7,7 +7,7 @@ use super::exit::printable;
 use super::input::{Done, Inputs, Options};
 use super::output::{Output, print};
 use super::redaction::Redaction;
-use super::{Exit, Failure, Global, args};
+use super::{Exit, Failure, Global, args, shown};
 use crate::exchange::Redacted;
 use crate::exchange::{Completeness, Exchange};
 use crate::ledger::Ledger;
@@ -146,7 +146,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     let mut line = Vec::new();
     exchanges::write_line(
         &mut line,
-        &Header::new(Timestamp::now(), settings.inputs.clone()).redacted(redacted),
+        &Header::new(Timestamp::now(), shown::shown_names(&settings.inputs)).redacted(redacted),
     );
     output.write(&line)?;
     let mut completeness = [0; 5];

@@ -97,6 +97,11 @@ impl Headers {
         self.spans.len()
     }
 
+    /// How much memory the fields take, in bytes.
+    pub fn weight(&self) -> usize {
+        self.bytes.len() + self.spans.len() * size_of::<Span>()
+    }
+
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()

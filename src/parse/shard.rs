@@ -253,6 +253,7 @@ impl<R: Render> Streams for Pairings<R> {
             used: *exchanges > 0,
             skipped: pairing.skipped(),
             tunnelled: pairing.tunnelled(),
+            unkept_interim: pairing.unkept_interim(),
         }
     }
 
@@ -264,6 +265,7 @@ impl<R: Render> Streams for Pairings<R> {
             used: *exchanges > 0,
             skipped: pairing.skipped(),
             tunnelled: pairing.tunnelled(),
+            unkept_interim: pairing.unkept_interim(),
         };
         (finished, pairing.under_way())
     }

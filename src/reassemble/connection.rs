@@ -16,6 +16,9 @@ use crate::time::Timestamp;
 /// Sequence numbers further away than this are another connection's.
 const FAR: i64 = 1 << 24;
 
+/// Sequence numbers nearer than this are the same connection's, where two come into question.
+const NEAR: u64 = 1 << 20;
+
 /// The furthest that an acknowledgement is believed to lie ahead of what was seen, in bytes: the
 /// largest window (RFC 7323 §2.3).
 const FURTHEST_ACK: i64 = 1 << 30;
@@ -49,6 +52,9 @@ pub(super) struct Connection<S> {
     pub(super) finished: Finished,
     /// Why it is not followed, where it is not: its packets are counted, and nothing else.
     pub(super) left_out: Option<LeftOut>,
+    /// It began while another one between the same ends went on, and nothing proves it yet: what
+    /// began it may be a stray.
+    pub(super) unproven: bool,
     pub(super) packets: u64,
     pub(super) bytes: u64,
     /// Capture time of the shard when it was last seen; never goes back.
@@ -99,8 +105,9 @@ impl<S> Connection<S> {
             reset: None,
             stream: None,
             over: false,
-            finished: Finished { protocol: "no-payload", used: false, skipped: 0, tunnelled: 0 },
+            finished: Finished { protocol: "no-payload", ..Finished::default() },
             left_out,
+            unproven: false,
             packets: 0,
             bytes: 0,
             last_seen: segment.at,
@@ -168,6 +175,30 @@ impl<S> Connection<S> {
         if far_ack { Belongs::NewEpoch } else { Belongs::Yes }
     }
 
+    /// How far from where this connection stands a segment lies, in bytes of both directions; none
+    /// where it lies too far away to be part of it, or nothing tells.
+    pub(super) fn fits(&self, segment: &Segment) -> Option<u64> {
+        let (s, r) = ends(segment);
+        let has = |flag| segment.flags.has(flag);
+        let from = segment.seq.wrapping_add(u32::from(has(Flags::SYN)));
+        let distance = |side: &Side, number: u32, known: bool| {
+            (known && side.known).then(|| side.offset(number).abs_diff(side.next))
+        };
+        let parts = [
+            distance(&self.sides[s], from, true),
+            distance(&self.sides[r], segment.ack, has(Flags::ACK)),
+        ];
+        let near = parts.iter().flatten().all(|&bytes| bytes < NEAR);
+        let some = parts.iter().any(Option::is_some);
+        (near && some).then(|| parts.iter().flatten().sum())
+    }
+
+    /// Whether what looks like the start of another connection between the same ends may be a
+    /// stray: this one has not ended.
+    pub(super) fn may_go_on(&self) -> bool {
+        !self.over && self.reset.is_none() && self.left_out.is_none()
+    }
+
     /// Takes a segment of this connection; answers `false` where it was seen before.
     pub(super) fn segment<T: Streams<Stream = S>>(
         &mut self,
@@ -209,6 +240,9 @@ impl<S> Connection<S> {
         if flags.has(Flags::RST) {
             self.reset.get_or_insert(mark);
         } else {
+            if segment.length > 0 && !flags.has(Flags::SYN) {
+                self.sides[s].settle(segment.seq);
+            }
             let from = self.sides[s].offset(segment.seq) + i64::from(flags.has(Flags::SYN));
             if flags.has(Flags::FIN) {
                 let end = from + advance(false, segment.length, false);
@@ -238,9 +272,10 @@ impl<S> Connection<S> {
     fn syn(&mut self, segment: &Segment, s: usize, r: usize, mark: Mark) {
         let first = segment.seq.wrapping_add(1);
         let side = &mut self.sides[s];
-        let empty = !side.started && side.held.is_empty();
-        if !side.known || (empty && side.offset(first) != 0) {
+        if !side.known {
             side.start_at(first, true);
+        } else if !side.started && side.held.is_empty() && side.offset(first) != 0 {
+            side.start_again_at(first);
         } else if !side.firm {
             // What was captured before its SYN keeps its place in the stream.
             side.start_earlier(side.offset(first));
@@ -273,6 +308,7 @@ impl<S> Connection<S> {
         if !other.known {
             other.start_at(segment.ack, false);
         }
+        other.settle(segment.ack);
         let ack = other.offset(segment.ack);
         if ack > other.acked && ack - other.next <= FURTHEST_ACK {
             other.acked = ack;

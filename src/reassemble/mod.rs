@@ -10,6 +10,7 @@
 //! packets in the capture.
 
 mod connection;
+mod reuse;
 mod sequence;
 mod side;
 mod table;
@@ -146,7 +147,7 @@ pub trait Streams {
 }
 
 /// What a connection turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Finished {
     /// What it spoke, by its name in the ledger.
     pub protocol: &'static str,
@@ -156,6 +157,8 @@ pub struct Finished {
     pub skipped: u64,
     /// Bytes behind a switch to another protocol.
     pub tunnelled: u64,
+    /// Interim answers beyond what is kept of an exchange.
+    pub unkept_interim: u64,
 }
 
 #[cfg(test)]

@@ -48,7 +48,12 @@ pub(super) struct Side {
     /// Fingerprints of the last packets.
     recent: [u32; 4],
     turn: u8,
+    /// Other numbers that offset 0 may have: the answers to a SYN need not agree.
+    rivals: Vec<u32>,
 }
+
+/// Most rivals of a side; a handshake is answered a few times, seldom otherwise each time.
+const RIVALS: usize = 8;
 
 impl Side {
     /// Offset of a sequence number.
@@ -65,8 +70,40 @@ impl Side {
             seen: self.seen,
             recent: self.recent,
             turn: self.turn,
+            rivals: std::mem::take(&mut self.rivals),
             ..Self::default()
         };
+    }
+
+    /// As [`Self::start_at`], by a SYN; the number that another SYN gave before may still prove to
+    /// be the right one.
+    pub(super) fn start_again_at(&mut self, seq: u32) {
+        if self.firm && self.rivals.len() < RIVALS {
+            self.rivals.push(self.base);
+        }
+        self.start_at(seq, true);
+    }
+
+    /// `number` was acknowledged by the peer, or is one of this side's own: of the numbers that
+    /// offset 0 may have, the nearest before it is the right one. Settled once bytes were handed
+    /// on.
+    pub(super) fn settle(&mut self, number: u32) {
+        if self.rivals.is_empty() || self.started {
+            return;
+        }
+        let all = self.rivals.iter().chain([&self.base]).copied();
+        let Some(nearest) = all.min_by_key(|&base| number.wrapping_sub(base)) else { return };
+        if nearest == self.base {
+            return;
+        }
+        self.rivals.retain(|&base| base != nearest);
+        self.rivals.push(self.base);
+        let moved = i64::from(self.base.wrapping_sub(nearest) as i32);
+        self.base = nearest;
+        (self.next, self.acked) = (0, 0);
+        let held = std::mem::take(&mut self.held).into_iter();
+        self.held = held.map(|(at, held)| (at + moved, held)).collect();
+        self.fin = self.fin.map(|(at, mark)| (at + moved, mark));
     }
 
     /// Where nothing was handed on yet and the start was a guess, an earlier byte moves it.

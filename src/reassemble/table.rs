@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-use super::connection::{Belongs, Connection, LeftOut};
+use super::connection::{Connection, LeftOut};
 use super::{End, Mark, Missing, Streams};
 use crate::capture::overload::Share;
 use crate::decode::{Pair, Segment};
@@ -115,9 +115,15 @@ struct Count {
 
 /// A pair with its hash, which was computed where it was decoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Place {
-    pair: Pair,
+pub(super) struct Place {
+    pub(super) pair: Pair,
     hash: u64,
+}
+
+impl Place {
+    pub(super) const fn of(segment: &Segment) -> Self {
+        Self { pair: segment.pair, hash: segment.hash }
+    }
 }
 
 impl Hash for Place {
@@ -128,7 +134,7 @@ impl Hash for Place {
 
 /// Passes a hash on that is one already.
 #[derive(Default)]
-struct Hashed(u64);
+pub(super) struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn write(&mut self, _: &[u8]) {
@@ -144,10 +150,11 @@ impl Hasher for Hashed {
     }
 }
 
-struct Slot<S> {
-    connection: Connection<S>,
-    /// Another connection between the same ends, in another virtual network.
-    sibling: Option<u32>,
+pub(super) struct Slot<S> {
+    pub(super) connection: Connection<S>,
+    /// Another connection between the same ends: in another virtual network, or the one that this
+    /// one may be about to replace.
+    pub(super) sibling: Option<u32>,
     /// Tells a later connection in the same slot.
     serial: u64,
     /// Bytes that the connection and its stream hold.
@@ -163,8 +170,8 @@ pub struct Table<T: Streams> {
     /// Connections that are let go of when they are seen.
     share: Share,
     shed: Shed,
-    places: HashMap<Place, u32, BuildHasherDefault<Hashed>>,
-    slots: Vec<Option<Slot<T::Stream>>>,
+    pub(super) places: HashMap<Place, u32, BuildHasherDefault<Hashed>>,
+    pub(super) slots: Vec<Option<Slot<T::Stream>>>,
     free: Vec<u32>,
     serial: u64,
     /// Connections without a rank: slot, serial, first packet.
@@ -181,9 +188,10 @@ pub struct Table<T: Streams> {
     used: u64,
     evicted: [u64; 2],
     given_up: u64,
-    replaced: u64,
+    pub(super) replaced: u64,
     skipped: u64,
     tunnelled: u64,
+    unkept_interim: u64,
 }
 
 impl<T: Streams> Table<T> {
@@ -214,6 +222,7 @@ impl<T: Streams> Table<T> {
             replaced: 0,
             skipped: 0,
             tunnelled: 0,
+            unkept_interim: 0,
         }
     }
 
@@ -286,38 +295,7 @@ impl<T: Streams> Table<T> {
         }
     }
 
-    fn find(&mut self, segment: &Segment) -> u32 {
-        let place = Place { pair: segment.pair, hash: segment.hash };
-        let first = self.places.get(&place).copied();
-        let mut next = first;
-        let mut meshing = None;
-        while let Some(index) = next {
-            let slot = self.slots[index as usize].as_ref().expect("siblings are taken slots");
-            let connection = &slot.connection;
-            if connection.network == segment.network
-                || connection.other_networks.contains(&segment.network)
-            {
-                if connection.belongs(segment) == Belongs::Yes {
-                    return index;
-                }
-                self.replaced += 1;
-                self.remove(index, End::Replaced);
-                return self.insert(place, segment);
-            }
-            if meshing.is_none() && !connection.over && connection.meshes(segment) {
-                meshing = Some(index);
-            }
-            next = slot.sibling;
-        }
-        if let Some(index) = meshing {
-            let slot = self.slots[index as usize].as_mut().expect("siblings are taken slots");
-            slot.connection.other_networks.push(segment.network);
-            return index;
-        }
-        self.insert(place, segment)
-    }
-
-    fn insert(&mut self, place: Place, segment: &Segment) -> u32 {
+    pub(super) fn insert(&mut self, place: Place, segment: &Segment) -> u32 {
         if self.slots.len() - self.free.len() >= self.limits.connections {
             self.evict_one();
         }
@@ -345,7 +323,7 @@ impl<T: Streams> Table<T> {
         index
     }
 
-    fn remove(&mut self, index: u32, how: End) {
+    pub(super) fn remove(&mut self, index: u32, how: End) {
         let Some(mut slot) = self.slots[index as usize].take() else { return };
         let connection = &mut slot.connection;
         connection.end(how, self.now, &mut self.streams, &mut self.notes);
@@ -392,6 +370,7 @@ impl<T: Streams> Table<T> {
         count.bytes += connection.bytes;
         self.skipped += connection.finished.skipped;
         self.tunnelled += connection.finished.tunnelled;
+        self.unkept_interim += connection.finished.unkept_interim;
         if connection.finished.used {
             self.tunnelled += connection.unread_bytes;
         }
@@ -527,6 +506,7 @@ impl<T: Streams> Table<T> {
         self.notes.write(&mut ledger);
         ledger.note("bytes-that-belong-to-no-message", self.skipped);
         ledger.note("bytes-behind-a-switch-of-protocol", self.tunnelled);
+        ledger.note("interim-answers-not-kept", self.unkept_interim);
         ledger.note("connections-evicted-idle", self.evicted[0]);
         ledger.note("connections-evicted-by-number", self.evicted[1]);
         ledger.note("connections-replaced-by-port-reuse", self.replaced);

@@ -39,12 +39,12 @@ impl Streams for Record {
     }
 
     fn finish(&mut self, (): ()) -> Finished {
-        Finished { protocol: "test", used: true, skipped: 0, tunnelled: 0 }
+        Finished { protocol: "test", used: true, ..Finished::default() }
     }
 
     fn abandon(&mut self, (): ()) -> (Finished, u64) {
         self.0.push("let go".to_owned());
-        (Finished { protocol: "test", used: false, skipped: 0, tunnelled: 0 }, 1)
+        (Finished { protocol: "test", ..Finished::default() }, 1)
     }
 }
 
@@ -241,4 +241,108 @@ fn a_connection_that_was_let_go_of_is_counted_until_another_one_takes_its_ends()
         "{ledger:?}"
     );
     assert_eq!(ledger.noted["shed-connections"], 1);
+}
+
+/// What is handed on of raw segments: from the client or not, sequence number, acknowledged one,
+/// flags, payload.
+fn told(segments: &[(bool, u32, u32, u8, &str)]) -> Vec<String> {
+    let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
+    for (number, &(from_client, seq, ack, flags, payload)) in (1..).zip(segments) {
+        table.segment(
+            &segment(number, 40_000, from_client, seq, ack, flags, payload),
+            payload.as_bytes(),
+        );
+    }
+    table.finish();
+    let ledger = table.ledger();
+    assert_eq!((ledger.balance(), ledger.input), (0, segments.len() as u64), "{ledger:?}");
+    std::mem::take(&mut table.streams().0)
+}
+
+const SYN: u8 = 2;
+const ANSWER: u8 = 18;
+const ACK: u8 = 16;
+const BOTH_WAYS: [&str; 4] = ["ToServer ask", "ToClient tell", "ToServer more", "ToClient rest"];
+
+/// A conversation under these first numbers, both ends' bytes in two pieces.
+fn talk(client: u32, server: u32) -> [(bool, u32, u32, u8, &'static str); 4] {
+    [
+        (true, client, server, ACK, "ask"),
+        (false, server, client + 3, ACK, "tell"),
+        (true, client + 3, server + 4, ACK, "more"),
+        (false, server + 4, client + 7, ACK, "rest"),
+    ]
+}
+
+#[test]
+fn of_several_answers_to_a_syn_the_acknowledged_one_counts() {
+    let numbers = [7_000, 3_000_000_000, 7_100, 4_294_000_000];
+    for (chosen, order) in (0..4).flat_map(|chosen| (0..4).map(move |turn| (numbers[chosen], turn)))
+    {
+        let mut segments = vec![(true, 99, 0, SYN, ""), (true, 99, 0, SYN, "")];
+        for n in 0..4 {
+            segments.push((false, numbers[(n + order) % 4] - 1, 100, ANSWER, ""));
+        }
+        segments.extend(talk(100, chosen));
+        assert_eq!(told(&segments)[..4], BOTH_WAYS, "{chosen} of {order}");
+        // The answer is captured before anything that acknowledges the number under it.
+        let ask = segments.len() - 4;
+        segments.swap(ask, ask + 1);
+        assert_eq!(told(&segments)[..4], BOTH_WAYS, "{chosen} of {order}, disordered");
+    }
+}
+
+#[test]
+fn an_answer_to_a_syn_that_comes_behind_bytes_is_a_stray() {
+    for stray in [(false, 500, 100, ANSWER, ""), (false, 500, 103, ANSWER, "")] {
+        for place in 3..=6 {
+            let mut segments = vec![(true, 99, 0, SYN, ""), (false, 6_999, 100, ANSWER, "")];
+            segments.extend(talk(100, 7_000));
+            segments.insert(place, stray);
+            assert_eq!(told(&segments)[..4], BOTH_WAYS, "at {place}");
+        }
+    }
+}
+
+#[test]
+fn a_stray_syn_ends_no_connection_and_a_proved_one_does() {
+    let handshake = |client: u32, server: u32| {
+        [(true, client - 1, 0, SYN, ""), (false, server - 1, client, ANSWER, "")]
+    };
+    let one = [&handshake(100, 7_000)[..], &talk(100, 7_000)].concat();
+    for place in 2..=6 {
+        for (strays, name) in [
+            (vec![(true, 3_000_000_000, 0, SYN, "")], "alone"),
+            (vec![(true, 3_000_000_000, 0, SYN, ""), (true, 3_000_000_000, 0, SYN, "")], "twice"),
+            (vec![(true, 3_000_000_000, 0, SYN, ""), (true, 1_000_000, 0, SYN, "")], "two"),
+            (vec![(true, 3_000_000_000, 0, SYN, ""), (false, 0, 3_000_000_001, 20, "")], "refused"),
+            (vec![(true, 3_000_000_000, 0, SYN, ""), (false, 7_000, 100, ACK, "")], "challenged"),
+        ] {
+            let segments = [&one[..place], &strays, &one[place..]].concat();
+            assert_eq!(told(&segments)[..4], BOTH_WAYS, "{name} at {place}");
+        }
+    }
+    for proof in [&handshake(3_000_000_000, 9_000)[..], &handshake(3_000_000_000, 9_000)[..1]] {
+        let two = [&one[..], proof, &talk(3_000_000_000, 9_000)].concat();
+        let told = told(&two);
+        assert_eq!(told[..4], BOTH_WAYS);
+        assert_eq!(told[4..6], ["ToClient Replaced", "ToServer Replaced"], "{told:?}");
+        assert_eq!(told[6..10], BOTH_WAYS);
+    }
+}
+
+#[test]
+fn a_handshake_that_is_tried_again_under_another_number_is_read() {
+    for answers in [vec![300], vec![200, 300], vec![300, 200]] {
+        let mut segments = vec![(true, 199, 0, SYN, ""), (true, 299, 0, SYN, "")];
+        for (client, n) in answers.into_iter().zip(0..) {
+            segments.push((false, 6_999 + n, client, ANSWER, ""));
+            if client == 300 {
+                segments.extend(talk(300, 7_000 + n));
+            }
+        }
+        let told = told(&segments);
+        let bytes = told.iter().filter(|event| BOTH_WAYS.contains(&event.as_str()));
+        assert_eq!(bytes.count(), 4, "{told:?}");
+    }
 }

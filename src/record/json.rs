@@ -15,6 +15,7 @@ use bytes::Bytes;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
+use crate::limits;
 use crate::message::json::escape::{escape, is_plain};
 use crate::message::wire::{Chunks, Verbatim};
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
@@ -58,13 +59,25 @@ fn body(out: &mut Vec<u8>, bytes: &[u8]) {
         return;
     }
     match simdutf8::basic::from_utf8(bytes) {
-        Ok(text) => {
+        Ok(text) if is_short_escaped(text) => {
             out.extend_from_slice(b"{\"utf8\":");
             string(out, text);
             out.push(b'}');
         }
-        Err(_) => base64_object(out, bytes),
+        _ => base64_object(out, bytes),
     }
+}
+
+/// Whether a body's text is no longer escaped than in base64; not looked at where it is small.
+/// Control characters take six bytes, and a line of them would be longer than readers take.
+fn is_short_escaped(text: &str) -> bool {
+    let escape = |&byte: &u8| match byte {
+        0..0x20 => 5,
+        b'"' | b'\\' => 1,
+        _ => 0,
+    };
+    text.len() <= limits::ESCAPED_BODY_BYTES
+        || text.as_bytes().iter().map(escape).sum::<usize>() <= text.len() / 3
 }
 
 /// Appends an integer.

@@ -7,6 +7,7 @@
 
 use std::io::{BufRead, Read as _};
 
+use crate::capture::file::BYTE_ORDER_MARK;
 use crate::capture::growing::Watch;
 use crate::exchange::Redacted;
 use crate::exchange::{Closed, Exchange};
@@ -76,6 +77,10 @@ pub struct Recording {
     ledger: Ledger,
     /// What its last lines say of closing.
     rest: Rest,
+    /// Exchanges that were read.
+    exchanges: u64,
+    /// Lines that were left out: the first one and why, and how many.
+    bad: Option<(BadLine, u64)>,
     /// It ends inside a line, or inside a block of its compression.
     cut: bool,
     watch: Option<Watch>,
@@ -83,10 +88,32 @@ pub struct Recording {
     redactions: Vec<Option<Redacted>>,
 }
 
+/// A line that cannot be used.
+#[derive(Debug)]
+struct BadLine {
+    line: u64,
+    offset: u64,
+    /// None: it is longer than any exchange.
+    cause: Option<LineError>,
+}
+
+impl BadLine {
+    fn into_error(self, name: &str) -> RecordingError {
+        let Self { line, offset, cause } = self;
+        let name = name.to_owned();
+        match cause {
+            Some(cause) => RecordingError::Line { name, line, offset, cause },
+            None => RecordingError::Long { name, line, offset },
+        }
+    }
+}
+
 /// Most parts of a capture in one file that are told apart.
 const PARTS: usize = 65_536;
 /// What stands in one file behind a part of a capture is numbered from here, at least.
 const FOREIGN: u64 = 1 << 31;
+/// Lines that cannot be used and are left out, at least; more only where there are more exchanges.
+const BAD_LINES: u64 = 16;
 /// Most different redactions of one file that are told apart.
 const REDACTIONS: usize = 16;
 
@@ -107,6 +134,8 @@ impl Recording {
             ends: 0,
             ledger: Ledger::default(),
             rest: Rest::default(),
+            exchanges: 0,
+            bad: None,
             cut: false,
             watch: None,
             redactions: Vec::new(),
@@ -159,7 +188,7 @@ impl Recording {
                 // Compressed, and cut inside a block.
                 Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
                     (self.cut, self.line) = (true, self.line + 1);
-                    return Ok(None);
+                    return self.ended();
                 }
                 Err(cause) => {
                     return Err(RecordingError::Unreadable {
@@ -170,19 +199,17 @@ impl Recording {
                 }
             };
             if got == 0 {
-                return Ok(None);
+                return self.ended();
             }
             self.line += 1;
             self.offset += got as u64;
             if got > limits::LINE_BYTES {
-                return Err(RecordingError::Long {
-                    name: self.name.clone(),
-                    line: self.line,
-                    offset,
-                });
+                self.skip_line()?;
+                self.leave_out(offset, None)?;
+                continue;
             }
             let whole = self.buffer.ends_with(b"\n");
-            let text = self.buffer.trim_ascii();
+            let text = without_mark(&self.buffer);
             if text.is_empty() {
                 continue;
             }
@@ -207,23 +234,59 @@ impl Recording {
                     let only = (self.headers, self.ends) == (1, 1);
                     self.rest = if only { rest } else { std::mem::take(&mut self.rest).and(rest) };
                 }
-                Ok(Line::Exchange(exchange)) => return Ok(Some(self.place(*exchange))),
+                Ok(Line::Exchange(exchange)) => {
+                    self.exchanges += 1;
+                    return Ok(Some(self.place(*exchange)));
+                }
                 // A file that was cut, or is still being written, ends inside a line.
                 Err(LineError::Malformed(_)) if !whole => {
                     self.cut = true;
                     self.offset = offset;
-                    return Ok(None);
+                    return self.ended();
                 }
+                Err(cause) => self.leave_out(offset, Some(cause))?,
+            }
+        }
+    }
+
+    /// Leaves the line out that was read last, where the others look like a recording.
+    fn leave_out(&mut self, offset: u64, cause: Option<LineError>) -> Result<(), RecordingError> {
+        let another = matches!(cause, Some(LineError::OtherFormat(_) | LineError::TooNew(_)));
+        let now = BadLine { line: self.line, offset, cause };
+        if another {
+            return Err(now.into_error(&self.name));
+        }
+        let (first, lines) = self.bad.take().map_or((now, 1), |(first, lines)| (first, lines + 1));
+        if lines > BAD_LINES.max(self.exchanges) {
+            return Err(first.into_error(&self.name));
+        }
+        self.bad = Some((first, lines));
+        Ok(())
+    }
+
+    /// Nothing more comes: what had no exchange but lines that cannot be used is no recording.
+    fn ended(&mut self) -> Result<Option<Exchange>, RecordingError> {
+        match self.bad.take_if(|_| self.exchanges == 0) {
+            Some((first, _)) => Err(first.into_error(&self.name)),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads to the end of a line that is too long to be kept.
+    fn skip_line(&mut self) -> Result<(), RecordingError> {
+        while !self.buffer.ends_with(b"\n") {
+            self.buffer.clear();
+            let mut limited = (&mut self.reader).take(limits::READ_BYTES as u64);
+            match read_line(&mut limited, &mut self.buffer) {
+                Ok(0) => break,
+                Ok(got) => self.offset += got as u64,
                 Err(cause) => {
-                    return Err(RecordingError::Line {
-                        name: self.name.clone(),
-                        line: self.line,
-                        offset,
-                        cause,
-                    });
+                    let (name, offset) = (self.name.clone(), self.offset);
+                    return Err(RecordingError::Unreadable { name, offset, cause });
                 }
             }
         }
+        Ok(())
     }
 
     /// What its first line says of redaction: asked before anything else is read.
@@ -241,7 +304,7 @@ impl Recording {
                 });
             }
         }
-        let redacted = match exchanges::read(first.trim_ascii()) {
+        let redacted = match exchanges::read(without_mark(&first)) {
             Ok(Line::Header(header)) => header.redacted,
             // Whatever else it is, is said where it is read.
             _ => None,
@@ -308,6 +371,25 @@ impl Recording {
         !self.is_whole() && self.watch.as_ref().is_some_and(Watch::is_being_written)
     }
 
+    /// What people should know of its damage.
+    fn warnings(&self) -> impl Iterator<Item = String> {
+        let bad = self.bad.as_ref().map(|(first, lines)| {
+            let BadLine { line, offset, cause } = first;
+            let why = cause.as_ref().map_or_else(
+                || format!("longer than {} bytes", limits::LINE_BYTES),
+                ToString::to_string,
+            );
+            let others = match lines - 1 {
+                0 => String::new(),
+                1 => ", and one more like it".to_owned(),
+                more => format!(", and {more} more like it"),
+            };
+            let name = &self.name;
+            format!("{name}: line {line} (byte {offset}) is left out: {why}{others}")
+        });
+        bad.into_iter().chain(self.warning())
+    }
+
     fn warning(&self) -> Option<String> {
         let Self { name, line, offset, .. } = self;
         if self.is_whole() {
@@ -324,6 +406,12 @@ impl Recording {
             ))
         }
     }
+}
+
+/// A line without blanks around it and without the mark that a text may begin with, also where
+/// several files were put behind each other.
+fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii()
 }
 
 /// Reads up to and with a line's end. The standard library's own looks for it byte by byte or
@@ -399,8 +487,10 @@ impl Merged {
                 "recordings-without-their-end"
             };
             ledger.note(name, u64::from(!recording.is_whole()));
+            let bad = recording.bad.as_ref().map_or(0, |(_, lines)| *lines);
+            ledger.note("recording-lines-left-out", bad);
         }
-        (ledger, self.recordings.iter().filter_map(Recording::warning).collect(), rest)
+        (ledger, self.recordings.iter().flat_map(Recording::warnings).collect(), rest)
     }
 
     /// The number of a connection of recording `at`. Those of different captures must not collide;
@@ -570,7 +660,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_file_is_read_with_a_warning_and_a_broken_line_is_an_error() {
+    fn a_cut_file_is_read_with_a_warning_and_one_without_an_exchange_is_an_error() {
         let text = [FIRST, &line(0, "2026-01-01T00:00:00Z"), r#"{"id":"1-0","conn"#].join("\n");
         let mut merged = merge(vec![recording("cut.jsonl", text, 0)]);
         assert_eq!(merged.by_ref().filter(Result::is_ok).count(), 1);
@@ -578,5 +668,41 @@ mod tests {
         let text = [FIRST, "nonsense", ""].join("\n");
         let error = merge(vec![recording("bad.jsonl", text, 0)]).next().unwrap().unwrap_err();
         assert!(error.to_string().contains("bad.jsonl: line 2 (byte 78)"), "{error}");
+    }
+
+    #[test]
+    fn a_mark_other_line_ends_and_a_bad_line_lose_nothing_else() {
+        let lines: Vec<String> = (0..3).map(|n| line(n, "2026-01-01T00:00:00Z")).collect();
+        let whole = [&[FIRST.to_owned()], &lines[..], &[LAST.to_owned()]].concat();
+        let bad = |at: usize, text: &str| {
+            let mut lines = whole.clone();
+            lines.insert(at, text.to_owned());
+            lines.join("\n") + "\n"
+        };
+        let one = whole.join("\n") + "\n";
+        for (name, text, left_out) in [
+            ("mark", format!("\u{feff}{one}"), 0),
+            ("marks", format!("\u{feff}{one}\u{feff}{one}"), 0),
+            ("line ends", format!("\u{feff}{}", one.replace('\n', "\r\n")), 0),
+            ("half a line", bad(2, r#"{"id":"7-0","conn"#), 1),
+            ("a word", bad(4, "Killed"), 1),
+            ("no UTF-8 and two of them", bad(3, "\u{fffd}\n{}"), 2),
+            ("before the first", bad(0, "{"), 1),
+        ] {
+            let mut merged = merge(vec![recording("r.jsonl", text, 0)]);
+            let read = merged.by_ref().map(Result::unwrap).count();
+            assert_eq!(read, if name == "marks" { 6 } else { 3 }, "{name}");
+            let (ledger, warnings, _) = merged.account();
+            let noted = ledger.noted.get("recording-lines-left-out").copied();
+            assert_eq!(noted.unwrap_or_default(), left_out, "{name}");
+            assert_eq!(warnings.len(), usize::from(left_out > 0), "{name}: {warnings:?}");
+        }
+        let mut merged = merge(vec![recording("r.jsonl", bad(2, "Killed"), 0)]);
+        assert_eq!(merged.by_ref().filter(Result::is_ok).count(), 3);
+        let warning = &merged.account().1[0];
+        assert!(warning.contains("r.jsonl: line 3 (byte "), "{warning}");
+        // What hardly holds an exchange is no recording.
+        let noise = format!("{one}{}", "noise\n".repeat(40));
+        assert!(merge(vec![recording("r.jsonl", noise, 0)]).any(|next| next.is_err()));
     }
 }

@@ -55,7 +55,7 @@ impl Streams for Gathered {
 
     fn finish(&mut self, raw: Raw) -> Finished {
         self.0.push(raw);
-        Finished { protocol: "", used: true, skipped: 0, tunnelled: 0 }
+        Finished { used: true, ..Finished::default() }
     }
 
     fn abandon(&mut self, raw: Raw) -> (Finished, u64) {

@@ -8,14 +8,15 @@ use clap::ValueEnum;
 use url::Url;
 
 use crate::cli::args::{duration_ns, size};
-use crate::cli::input::without_secrets;
 use crate::cli::redaction::Redaction;
+use crate::cli::shown::without_secrets;
 use crate::cli::{Failure, folder};
 use crate::gate::Policy;
+use crate::limits;
 use crate::outcome::HostMap;
 use crate::redact::Redactor;
 use crate::replay::config::Section;
-use crate::replay::plan::rewrite::{Field, MARKER, check_name};
+use crate::replay::plan::rewrite::{Field, check_name};
 use crate::replay::session::target::parse_url;
 use crate::replay::session::tls::Trust;
 use crate::replay::{Arrivals, Think, Transport};
@@ -309,16 +310,6 @@ impl Shape {
             jitter_ns: either("jitter", flags.jitter, file.jitter.as_ref(), duration_ns)?
                 .unwrap_or(NANOS_PER_SEC),
         };
-        let remove_header = if flags.remove_header.is_empty() {
-            file.remove_header.clone()
-        } else {
-            flags.remove_header
-        };
-        for name in &remove_header {
-            check_name(name).map_err(Failure::usage)?;
-        }
-        // Who takes the marker away wants what carries it.
-        let keeps_marker = !remove_header.iter().any(|name| name.eq_ignore_ascii_case(MARKER));
         let selection = Selection {
             include: list("include", flags.include, &file.include)?,
             exclude: list("exclude", flags.exclude, &file.exclude)?,
@@ -327,8 +318,15 @@ impl Shape {
             sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
             unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
             http2: transport != Transport::Wire,
-            marker: keeps_marker.then_some(MARKER),
         };
+        let remove_header = if flags.remove_header.is_empty() {
+            file.remove_header.clone()
+        } else {
+            flags.remove_header
+        };
+        for name in &remove_header {
+            check_name(name).map_err(Failure::usage)?;
+        }
         let wait_ready = either("wait_ready", flags.wait_ready, file.wait_ready.as_ref(), parsed)?;
         if let Some(url) = &wait_ready
             && !matches!(url.scheme(), "http" | "https")
@@ -345,6 +343,10 @@ impl Shape {
         }
         let max_body =
             either("max_body", flags.max_body, file.max_body.as_ref(), size)?.unwrap_or(MAX_BODY);
+        if max_body > limits::BODY_BYTES as u64 {
+            let most = limits::BODY_BYTES >> 20;
+            return Err(Failure::usage(format!("--max-body is {most}MiB at most")));
+        }
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             target,

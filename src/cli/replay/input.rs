@@ -8,7 +8,7 @@ use super::Signals;
 use super::metrics::{self, Metrics};
 use crate::cli::folder::{InputInfo, RunFolder, names};
 use crate::cli::input::{self, Done, Inputs, Options};
-use crate::cli::{Exit, Failure, Global, redaction};
+use crate::cli::{Exit, Failure, Global, redaction, shown};
 use crate::exchange::Exchange;
 use crate::exchange::Redacted;
 use crate::record::exchanges;
@@ -74,7 +74,7 @@ pub(super) fn read_into(
         redactor.filter(|_| before.iter().any(Option::is_some)).map(|_| Known::default());
     let to_redact = redactor.filter(|_| known.is_none()).cloned();
     let redacted = to_redact.as_ref().map(Redactor::mark).or_else(|| Redacted::of_all(&before));
-    let names = inputs.iter().map(|name| input::without_secrets(name)).collect();
+    let names = inputs.iter().map(|name| shown::without_secrets(name)).collect();
     exchanges::write_line(&mut buffer, &Header::new(Timestamp::now(), names).redacted(redacted));
     let route_of = metrics::route_of();
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {

@@ -61,8 +61,6 @@ pub(in crate::replay) struct Lane {
     /// Where its next connection goes, and under which name.
     pub(in crate::replay) upstream: u16,
     pub(in crate::replay) name: u32,
-    /// v2 spoke on its connection before anything was asked.
-    pub(in crate::replay) accused: bool,
 }
 
 impl Lane {
@@ -80,7 +78,6 @@ impl Lane {
             queued_for_slot: false,
             upstream,
             name,
-            accused: false,
         }
     }
 

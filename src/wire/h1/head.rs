@@ -10,7 +10,6 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 
-use crate::limits;
 use crate::message::{Framing, Headers, Request, Response, Version};
 use crate::wire::h1::parser::Keep;
 
@@ -229,11 +228,8 @@ pub(super) fn request_line(line: &[u8]) -> Option<Start> {
         return None;
     }
     let rest = line[blank..].trim_ascii();
-    let versioned =
-        rest.len().checked_sub(8).filter(|&at| at == 0 || matches!(rest[at - 1], b' ' | b'\t'));
-    if let Some(at) = versioned
-        && let Some((version, b"")) = version(&rest[at..])
-    {
+    let at = rest.iter().rposition(|byte| matches!(byte, b' ' | b'\t')).map_or(0, |at| at + 1);
+    if let Some((version, b"")) = version(&rest[at..]) {
         let target = rest[..at].trim_ascii();
         return Some(Start::Request {
             method: method_bytes(method),
@@ -253,17 +249,33 @@ pub(super) fn request_line(line: &[u8]) -> Option<Start> {
     })
 }
 
-/// Reads `HTTP/x.y` and gives what follows.
+/// Reads `HTTP/x.y` and gives what follows. Zeros before a number say nothing (RFC 2616 §3.1), and
+/// clients that got `HTTP/1.01` went on; so they did with `HTTP/1` of a server that leaves out the
+/// rest.
 fn version(text: &[u8]) -> Option<(Version, &[u8])> {
-    let rest = text.strip_prefix(b"HTTP/")?;
-    let [major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9', rest @ ..] = rest else { return None };
-    let version = match (major - b'0', minor - b'0') {
+    let text = text.strip_prefix(b"HTTP/")?;
+    let (major, rest) = version_number(text)?;
+    let (minor, rest) = match rest {
+        [b'.', rest @ ..] => version_number(rest)?,
+        _ => (0, rest),
+    };
+    let version = match (major, minor) {
         (1, 1) => Version::Http11,
         (1, 0) => Version::Http10,
         (0, 9) => Version::Http09,
         (major, minor) => Version::Other(major, minor),
     };
     Some((version, rest))
+}
+
+/// A number of one to four digits, and what follows.
+fn version_number(text: &[u8]) -> Option<(u8, &[u8])> {
+    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at(length);
+    let value =
+        digits.iter().take(4).fold(0u32, |value, &digit| value * 10 + u32::from(digit - b'0'));
+    let number = u8::try_from(value).ok().filter(|_| (1..=4).contains(&length))?;
+    Some((number, rest))
 }
 
 /// RFC 9110 §5.6.2.
@@ -395,8 +407,6 @@ impl BodyPlan {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
     length: Option<Result<u64, ()>>,
-    /// Two lengths that differ.
-    two_lengths: bool,
     coding: Coding,
     close: bool,
     keep_alive: bool,
@@ -459,10 +469,7 @@ impl Facts {
                     self.length = Some(next);
                 }
                 Some(first) if first == next => oddities.push("repeated-content-length"),
-                Some(_) => {
-                    self.two_lengths = true;
-                    oddities.push("differing-content-length");
-                }
+                Some(_) => oddities.push("differing-content-length"),
             }
         }
     }
@@ -475,13 +482,6 @@ impl Facts {
             (_, Some(Ok(length))) => BodyPlan::Length(length),
             _ => BodyPlan::None,
         }
-    }
-
-    /// Whether `Content-Length` is what frames the body and tells nothing that can be meant: no
-    /// number, two numbers, or more than any message has (RFC 9112 §6.3, item 5).
-    pub(super) fn has_no_one_length(&self) -> bool {
-        let absurd = !matches!(self.length, None | Some(Ok(..=limits::DECLARED_BYTES)));
-        self.coding == Coding::None && (self.two_lengths || absurd)
     }
 
     /// The body of a response that may have one.
@@ -556,5 +556,40 @@ impl Start {
                 })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_numbers_however_they_are_written() {
+        for (text, version) in [
+            ("HTTP/1.1 200 OK", Version::Http11),
+            ("HTTP/1.01 200 OK", Version::Http11),
+            ("HTTP/01.1 200", Version::Http11),
+            ("HTTP/1.0001\t200 OK", Version::Http11),
+            ("HTTP/1.00 200 OK", Version::Http10),
+            ("HTTP/1 200 OK", Version::Http10),
+            ("HTTP/1.12 200 OK", Version::Other(1, 12)),
+            ("HTTP/2 200", Version::Other(2, 0)),
+        ] {
+            let start = start_line(text.as_bytes());
+            let Some(Start::Response { status: 200, version: read, .. }) = start else {
+                panic!("{text}: {start:?}");
+            };
+            assert_eq!(read, version, "{text}");
+        }
+        for text in
+            ["HTTP/ 200", "HTTP/1. 200", "HTTP/x.1 200", "HTTP/1.300 200", "HTTP/1.00001 200"]
+        {
+            assert!(start_line(text.as_bytes()).is_none(), "{text}");
+        }
+        let asked = start_line(b"GET /a b HTTP/1.01");
+        let Some(Start::Request { target, version: Version::Http11, .. }) = asked else {
+            panic!("no request line: {asked:?}");
+        };
+        assert_eq!(target, "/a b");
     }
 }

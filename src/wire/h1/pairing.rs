@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use crate::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use crate::flow::{Direction, Endpoint};
 use crate::limits;
-use crate::message::Response;
+use crate::message::{Request, Response};
 use crate::time::Timestamp;
 use crate::wire::h1::parser::{Ending, Expect, Limits, Message, Parsed, Parser, Side};
 use crate::wire::probe::{Guess, guess};
@@ -65,7 +65,7 @@ pub struct Pairing {
     /// What the connection carries after 101 or CONNECT.
     tunnel: Option<&'static str>,
     /// Interim responses without a request, for the orphan that follows.
-    stray: Vec<Parsed<Mark>>,
+    stray: Interim,
     /// The last response answered no request that is known, so how its body was framed is a guess
     /// (it may have answered a HEAD): what follows is placed by acknowledgements, as after a loss.
     unsure: bool,
@@ -75,6 +75,8 @@ pub struct Pairing {
     over: bool,
     /// Messages of the wrong kind for their direction.
     misplaced: u64,
+    /// Interim answers that were not kept, of exchanges that were given.
+    unkept_interim: u64,
 }
 
 /// The lane of requests.
@@ -117,11 +119,32 @@ struct Slot {
     /// The request is still under way; where it starts in its stream.
     open: bool,
     start: u64,
-    interim: Vec<Parsed<Mark>>,
+    interim: Interim,
     response: Option<Box<Parsed<Mark>>>,
     /// The response was lost.
     lost: bool,
     note: Option<&'static str>,
+}
+
+/// Interim answers of one exchange: the first ones, and how many more there were.
+#[derive(Debug, Default)]
+struct Interim {
+    kept: Vec<Parsed<Mark>>,
+    bytes: usize,
+    more: u64,
+}
+
+impl Interim {
+    /// Keeps one more where there is room.
+    fn add(&mut self, parsed: Parsed<Mark>) {
+        let bytes = self.bytes + weight(&parsed.message);
+        if self.kept.len() >= limits::INTERIM_RESPONSES || bytes > limits::INTERIM_BYTES {
+            self.more += 1;
+            return;
+        }
+        self.bytes = bytes;
+        self.kept.push(parsed);
+    }
 }
 
 impl Slot {
@@ -133,14 +156,18 @@ impl Slot {
         let of = |parsed: &Option<Box<Parsed<Mark>>>| {
             parsed.as_ref().map_or(0, |parsed| weight(&parsed.message))
         };
-        of(&self.request) + of(&self.response)
+        of(&self.request) + of(&self.response) + self.interim.bytes
     }
 }
 
 fn weight(message: &Message) -> usize {
     512 + match message {
-        Message::Request(request) => request.body.bytes.len() + request.target.len(),
-        Message::Response(response) => response.body.bytes.len(),
+        Message::Request(Request { target, headers, body, trailers, .. }) => {
+            target.len() + headers.weight() + body.bytes.len() + trailers.weight()
+        }
+        Message::Response(Response { headers, body, trailers, .. }) => {
+            headers.weight() + body.bytes.len() + trailers.weight()
+        }
     }
 }
 
@@ -173,11 +200,12 @@ impl Pairing {
             ordinal: 0,
             gate: false,
             tunnel: None,
-            stray: Vec::new(),
+            stray: Interim::default(),
             unsure: false,
             settled: false,
             over: false,
             misplaced: 0,
+            unkept_interim: 0,
         }
     }
 
@@ -243,6 +271,11 @@ impl Pairing {
     /// Bytes given that belong to no message.
     pub fn skipped(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.parser.skipped()).sum()
+    }
+
+    /// Interim answers beyond what is kept of an exchange.
+    pub fn unkept_interim(&self) -> u64 {
+        self.unkept_interim
     }
 
     /// Bytes given that stand behind a 101 or a successful CONNECT.
@@ -315,7 +348,7 @@ impl Pairing {
         self.end(RESPONSES, Ending::Cut, out);
         // What ended first may have told that the lanes are the other way round.
         self.end(REQUESTS, Ending::Cut, out);
-        if !self.stray.is_empty() {
+        if !self.stray.kept.is_empty() {
             let interim = std::mem::take(&mut self.stray);
             self.slots.push_back(Slot { interim, lost: true, ..Slot::default() });
         }
@@ -609,7 +642,7 @@ impl Pairing {
         }
         let Some(index) = partner else {
             if interim {
-                self.stray.push(parsed);
+                self.stray.add(parsed);
                 return;
             }
             self.unsure = self.unsure
@@ -628,6 +661,7 @@ impl Pairing {
             let place =
                 self.slots.iter().position(|slot| !slot.is_done()).unwrap_or(self.slots.len());
             let interim = std::mem::take(&mut self.stray);
+            self.kept += interim.bytes;
             if parsed.tunnel {
                 self.open_tunnel(&parsed);
             }
@@ -648,7 +682,10 @@ impl Pairing {
             }
         }
         if interim {
-            self.slots[index].interim.push(parsed);
+            let interim = &mut self.slots[index].interim;
+            let before = interim.bytes;
+            interim.add(parsed);
+            self.kept += interim.bytes - before;
             return;
         }
         self.gate &= index + 1 != self.slots.len();
@@ -707,8 +744,12 @@ impl Pairing {
         if let Some(parsed) = &slot.request {
             note("request", parsed, &mut marks);
         }
-        for parsed in &slot.interim {
+        for parsed in &slot.interim.kept {
             note("interim", parsed, &mut marks);
+        }
+        if slot.interim.more > 0 {
+            marks.push(format!("interim: {} more were not kept", slot.interim.more));
+            self.unkept_interim += slot.interim.more;
         }
         match &slot.response {
             Some(parsed) => note("response", parsed, &mut marks),
@@ -727,6 +768,7 @@ impl Pairing {
             response: slot.response.and_then(|parsed| timed_response(*parsed, start)),
             interim: slot
                 .interim
+                .kept
                 .into_iter()
                 .filter_map(|parsed| timed_response(parsed, start))
                 .collect(),

@@ -81,9 +81,6 @@ pub struct Limits {
     pub hash_rest: bool,
     /// What is kept beside bodies.
     pub keep: Keep,
-    /// A response whose length cannot be told, or cannot be meant, is damaged from its head on: for
-    /// who reads live and would wait for its end in vain.
-    pub strict: bool,
 }
 
 /// What of a message is kept. How messages are read, and what is damaged or odd about them, does
@@ -113,7 +110,6 @@ impl Default for Limits {
             body_bytes: limits::BODY_BYTES,
             hash_rest: true,
             keep: Keep::Everything,
-            strict: false,
         }
     }
 }
@@ -160,8 +156,6 @@ pub enum Damage {
     BadChunk,
     /// Its head or trailer section is longer than the limit.
     HeadLimit,
-    /// Its head tells no length, two lengths, or one that no message has ([`Limits::strict`]).
-    BadLength,
 }
 
 impl Damage {
@@ -172,7 +166,6 @@ impl Damage {
             Self::Ended => "ended-inside",
             Self::BadChunk => "bad-chunk",
             Self::HeadLimit => "head-limit",
-            Self::BadLength => "bad-length",
         }
     }
 }
@@ -489,7 +482,13 @@ impl<M: Copy + Default> Parser<M> {
             return None;
         }
         if let Some(current) = &mut self.current {
-            current.holes.push(Hole { bytes: n, mark });
+            let holes = current.holes.len();
+            match current.holes.last_mut() {
+                Some(last) if holes >= limits::MESSAGE_HOLES => {
+                    last.bytes = last.bytes.saturating_add(n)
+                }
+                _ => current.holes.push(Hole { bytes: n, mark }),
+            }
         }
         if n <= left {
             self.body().skip(n);
@@ -674,8 +673,8 @@ impl<M: Copy + Default> Parser<M> {
         };
         // A start line that was searched for must name its version; HTTP/2's preface is not a
         // request.
-        if (self.resumed && version == Version::Http09) || matches!(version, Version::Other(2.., _))
-        {
+        let preface = request && matches!(version, Version::Other(2.., _));
+        if preface || (self.resumed && version == Version::Http09) {
             return false;
         }
         match self.side {
@@ -731,8 +730,6 @@ impl<M: Copy + Default> Parser<M> {
             }
         };
         let declared = if let BodyPlan::Length(length) = plan { length } else { 0 };
-        let framed = self.side == Side::Responses && plan != BodyPlan::None;
-        let bad_length = self.limits.strict && framed && facts.has_no_one_length();
         self.current = Some(Box::new(Current {
             message: start.into_message(headers),
             body: Gather::new(&self.limits, declared),
@@ -744,9 +741,6 @@ impl<M: Copy + Default> Parser<M> {
             persists: facts.persists(version) && plan != BodyPlan::UntilClose,
             tunnel,
         }));
-        if bad_length {
-            return self.abandon(Damage::BadLength, None);
-        }
         self.state = match plan {
             BodyPlan::None | BodyPlan::Length(0) => return Some(self.complete(None)),
             BodyPlan::Length(length) => State::Length(length),
@@ -782,9 +776,6 @@ impl<M: Copy + Default> Parser<M> {
         }
         match chunk_size(trim_end(&self.line)) {
             None => self.abandon(Damage::BadChunk, None),
-            Some(size) if self.limits.strict && size > limits::DECLARED_BYTES => {
-                self.abandon(Damage::BadChunk, None)
-            }
             Some(size) => {
                 self.keep_around_chunks();
                 self.clear_line();

@@ -295,3 +295,32 @@ fn what_ended_first_may_turn_the_directions_round_and_the_other_one_is_ended_all
     assert!(out.iter().any(|exchange| exchange.contains("/half")), "{out:?}");
     assert_eq!(drive.pairing.held(), 0);
 }
+
+#[test]
+fn interim_answers_without_end_are_counted_and_few_are_kept() {
+    let long = format!("HTTP/1.1 103 Early\r\nLink: {}\r\n\r\n", "a".repeat(200_000));
+    for (what, interim, most) in [
+        ("short ones", "HTTP/1.1 102 Processing\r\n\r\n", limits::INTERIM_RESPONSES),
+        ("hints", "HTTP/1.1 103 Early\r\nLink: <a>\r\n\r\n", limits::INTERIM_RESPONSES),
+        ("long heads", long.as_str(), limits::INTERIM_BYTES / 200_000),
+    ] {
+        for asked in [true, false] {
+            let mut drive = Drive::new(!asked);
+            if asked {
+                drive.send(ToServer, &get("/"));
+            }
+            for _ in 0..500 {
+                drive.send(ToClient, interim);
+            }
+            assert!(drive.pairing.held() < 3 << 20, "{what}: {}", drive.pairing.held());
+            drive.send(ToClient, &answer(200, "end")).end();
+            let [exchange] = &drive.out[..] else { panic!("{what}: one exchange") };
+            assert_eq!(exchange.response.as_ref().map(|answer| answer.message.status), Some(200));
+            assert_eq!(exchange.interim.len(), most, "{what}");
+            let more = format!("interim: {} more were not kept", 500 - most);
+            assert!(exchange.marks.contains(&more), "{what}: {:?}", exchange.marks);
+            assert_eq!(drive.pairing.unkept_interim(), 500 - most as u64);
+            assert_eq!(drive.pairing.held(), 0);
+        }
+    }
+}
