@@ -8,8 +8,9 @@ use shadowtap::exchange::Exchange;
 use shadowtap::flow::Direction;
 use shadowtap::record::exchanges;
 use shadowtap::time::Timestamp;
-use shadowtap::wire::h1::pairing::{Mark, Origin, Pairing};
+use shadowtap::wire::h1::pairing::Pairing;
 use shadowtap::wire::h1::parser::{Limits, Parser, Side};
+use shadowtap::wire::{Conversation as _, Mark, Origin};
 
 /// Exchanges of one pass.
 const EXCHANGES: usize = 2_000;

@@ -139,3 +139,14 @@ pub const CONTENT_BYTES: usize = 64 << 20;
 /// Tokens of a redacted recording's requests that are known again in v2's answers; about 16 bytes
 /// each.
 pub const KNOWN_TOKENS: usize = 4 << 20;
+
+/// Octets of an HPACK table that are kept of one direction of a connection. Senders use 4 KiB, some
+/// 64 KiB; one that uses more is understood as if it had been joined in the middle.
+pub const HPACK_TABLE_BYTES: usize = 64 << 10;
+
+/// Decoded size, in bytes, up to which a header block may be any number of times as long as its
+/// code: a large cookie that is named by its index takes one byte.
+pub const HEADER_BOMB_BYTES: usize = 64 << 10;
+
+/// How many times as long as its code a larger header block may become.
+pub const HEADER_BOMB_RATIO: usize = 64;

@@ -7,11 +7,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shadowtap::wire::h1::pairing::{Mark, Origin, Pairing};
+use shadowtap::wire::h1::pairing::Pairing;
 use shadowtap::flow::Direction;
 use shadowtap::wire::h1::parser::{Ending, Expect, Keep, Limits, Message, Parsed, Parser, Side};
 use shadowtap::message::{Request, Version};
 use shadowtap::wire::h1::encode;
+use shadowtap::wire::{Conversation as _, Mark, Origin};
 use shadowtap::time::Timestamp;
 
 fuzz_target!(|data: &[u8]| {

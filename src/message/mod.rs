@@ -22,12 +22,74 @@ pub struct Headers {
     spans: Vec<Span>,
 }
 
-/// Where a field stands in the buffer: name at `start`, value right behind it.
+/// Where a field stands in the buffer: name at `start`, value right behind it. A part that is not
+/// known has no octets, and [`UNKNOWN`] with its identity in place of its length.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Span {
     start: u32,
     name: u32,
     value: u32,
+}
+
+/// Marks a part of a field that the capture cannot tell.
+const UNKNOWN: u32 = 1 << 31;
+
+impl Span {
+    const fn name(self) -> usize {
+        length(self.name)
+    }
+
+    const fn value(self) -> usize {
+        length(self.value)
+    }
+}
+
+const fn length(part: u32) -> usize {
+    if part & UNKNOWN == 0 { part as usize } else { 0 }
+}
+
+/// A name or a value, or that the capture cannot tell it: an entry of a compression table that was
+/// filled before the capture began (RFC 7541 §2.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// Its octets.
+    Known(&'a [u8]),
+    /// Not known; parts of a connection with the same number are the same.
+    Unknown(u32),
+}
+
+impl<'a> Part<'a> {
+    /// An unknown part; of `identity` as many bits count as are kept.
+    pub const fn unknown(identity: u64) -> Self {
+        Self::Unknown(identity as u32 & !UNKNOWN)
+    }
+
+    /// Its octets, none where they are not known.
+    pub const fn octets(self) -> &'a [u8] {
+        match self {
+            Self::Known(octets) => octets,
+            Self::Unknown(_) => &[],
+        }
+    }
+
+    /// Which of the unknown ones it is.
+    pub const fn identity(self) -> Option<u32> {
+        match self {
+            Self::Known(_) => None,
+            Self::Unknown(identity) => Some(identity),
+        }
+    }
+
+    const fn code(self) -> u32 {
+        match self {
+            Self::Known(octets) => octets.len() as u32,
+            Self::Unknown(identity) => identity | UNKNOWN,
+        }
+    }
+
+    const fn of(code: u32, octets: &'a [u8]) -> Self {
+        if code & UNKNOWN == 0 { Self::Known(octets) } else { Self::Unknown(code & !UNKNOWN) }
+    }
 }
 
 impl Headers {
@@ -50,6 +112,27 @@ impl Headers {
         self.spans.push(Span { start, name: name.len() as u32, value: value.len() as u32 });
     }
 
+    /// Adds a field at the end of which not everything may be known.
+    pub fn push_parts(&mut self, name: Part<'_>, value: Part<'_>) {
+        self.push(name.octets(), value.octets());
+        if let Some(last) = self.spans.last_mut() {
+            (last.name, last.value) = (name.code(), value.code());
+        }
+    }
+
+    /// The fields in their order, with what is not known of them.
+    pub fn parts(&self) -> impl ExactSizeIterator<Item = (Part<'_>, Part<'_>)> + Clone {
+        self.spans
+            .iter()
+            .zip(self.iter())
+            .map(|(span, (name, value))| (Part::of(span.name, name), Part::of(span.value, value)))
+    }
+
+    /// How many fields have a part that is not known.
+    pub fn unknown(&self) -> usize {
+        self.spans.iter().filter(|span| (span.name | span.value) & UNKNOWN != 0).count()
+    }
+
     /// Adds bytes to the value of the last field (a folded line, RFC 9112 §5.2); nothing where
     /// there is no field.
     pub(crate) fn extend_last(&mut self, more: &[u8]) {
@@ -59,11 +142,10 @@ impl Headers {
         }
     }
 
-    /// The fields in their order.
+    /// The fields in their order; what is not known is empty.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
         self.spans.iter().map(|span| {
-            let (start, name, value) =
-                (span.start as usize, span.name as usize, span.value as usize);
+            let (start, name, value) = (span.start as usize, span.name(), span.value());
             (&self.bytes[start..start + name], &self.bytes[start + name..start + name + value])
         })
     }
@@ -88,8 +170,8 @@ impl Headers {
     }
 
     fn value(&self, span: &Span) -> &[u8] {
-        let start = span.start as usize + span.name as usize;
-        &self.bytes[start..start + span.value as usize]
+        let start = span.start as usize + span.name();
+        &self.bytes[start..start + span.value()]
     }
 
     /// How many fields.

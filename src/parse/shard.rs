@@ -8,9 +8,8 @@ use crate::exchange::{Closed, Exchange, ExchangeId};
 use crate::flow::Direction;
 use crate::reassemble::{End, Finished, Mark, Missing, Opened, StreamEvent, Streams};
 use crate::time::Timestamp;
-use crate::wire::h1::pairing;
-use crate::wire::h1::pairing::{Origin, Pairing};
-use crate::wire::h1::parser::{Ending, Limits};
+use crate::wire::h1::parser::Limits;
+use crate::wire::{self, Conversation as _, Ending, Origin, Setup, Talk};
 
 /// What a shard made in a round, in the order in which it was made.
 #[derive(Debug)]
@@ -98,11 +97,11 @@ impl Ranks {
     }
 }
 
-/// Feeds the streams of a shard to their pairings.
+/// Feeds the streams of a shard to their conversations.
 pub(super) struct Pairings<R: Render> {
     pub(super) made: Made<R::Item>,
     render: Arc<R>,
-    limits: Limits,
+    setup: Setup,
     now: Mark,
 }
 
@@ -132,9 +131,9 @@ impl Closing {
     }
 }
 
-/// One connection's pairing.
+/// One connection.
 pub(super) struct Lane {
-    pairing: Pairing,
+    talk: Talk,
     first_packet: u64,
     rank: Option<u64>,
     exchanges: u64,
@@ -143,7 +142,8 @@ pub(super) struct Lane {
 
 impl<R: Render> Pairings<R> {
     pub(super) fn new(render: Arc<R>, limits: Limits) -> Self {
-        Self { made: Made::default(), render, limits, now: Mark::default() }
+        let setup = Setup { limits };
+        Self { made: Made::default(), render, setup, now: Mark::default() }
     }
 
     /// Tells when a connection closed, of one that had exchanges; `None`: it did not.
@@ -162,11 +162,11 @@ impl<R: Render> Pairings<R> {
         }
     }
 
-    /// Lets `step` move a lane's pairing on, and renders what it gives.
-    fn step(&mut self, lane: &mut Lane, step: impl FnOnce(&mut Pairing, &mut dyn FnMut(Exchange))) {
+    /// Lets `step` move a lane on, and renders what it gives.
+    fn step(&mut self, lane: &mut Lane, step: impl FnOnce(&mut Talk, &mut dyn FnMut(Exchange))) {
         let Self { made, render, now, .. } = self;
-        let Lane { pairing, first_packet, rank, exchanges, .. } = lane;
-        step(pairing, &mut |mut exchange| {
+        let Lane { talk, first_packet, rank, exchanges, .. } = lane;
+        step(talk, &mut |mut exchange| {
             *exchanges += 1;
             if let Some(rank) = *rank {
                 exchange.id.connection = rank;
@@ -192,12 +192,12 @@ impl<R: Render> Streams for Pairings<R> {
             opened_at: opened.opened_at,
             joined: opened.joined,
         };
-        let mut pairing = Pairing::new(origin, self.limits);
+        let mut talk = Talk::new(origin, &self.setup);
         if let Some(nanos) = opened.handshake_ns {
-            pairing.set_handshake(nanos);
+            talk.set_handshake(nanos);
         }
         Box::new(Lane {
-            pairing,
+            talk,
             first_packet: opened.first_packet,
             rank: opened.rank,
             exchanges: 0,
@@ -213,19 +213,18 @@ impl<R: Render> Streams for Pairings<R> {
         if let StreamEvent::Close { end, mark, .. } = event {
             lane.closing.add(end, mark.at);
         }
-        self.step(lane, |pairing, mut out| match event {
+        self.step(lane, |talk, mut out| match event {
             StreamEvent::Bytes { direction, payload, acked, mark, .. } => {
-                let mark =
-                    pairing::Mark { at: mark.at, packet: mark.packet, ack: acked, cut: false };
-                pairing.bytes(direction, payload, mark, &mut out);
+                let mark = wire::Mark { at: mark.at, packet: mark.packet, ack: acked, cut: false };
+                talk.bytes(direction, payload, mark, &mut out);
             }
             StreamEvent::Gap { direction, bytes, missing, mark, .. } => {
                 let cut = missing == Missing::Cut;
-                let mark = pairing::Mark { at: mark.at, packet: mark.packet, ack: None, cut };
-                pairing.gap(direction, bytes, mark, &mut out);
+                let mark = wire::Mark { at: mark.at, packet: mark.packet, ack: None, cut };
+                talk.gap(direction, bytes, mark, &mut out);
             }
             StreamEvent::Close { direction, end: End::Fin, .. } => {
-                pairing.close(direction, Ending::Closed, &mut out)
+                talk.close(direction, Ending::Closed, &mut out)
             }
             // Not seen to the end: `finish` says the same for both directions.
             StreamEvent::Close { .. } => {}
@@ -233,40 +232,40 @@ impl<R: Render> Streams for Pairings<R> {
     }
 
     fn held(&self, lane: &Box<Lane>) -> usize {
-        lane.pairing.held()
+        lane.talk.held()
     }
 
     fn shed(&mut self, lane: &mut Box<Lane>) {
-        self.step(lane, |pairing, mut out| pairing.relieve(&mut out));
+        self.step(lane, |talk, mut out| talk.relieve(&mut out));
     }
 
     fn wants(&self, lane: &Box<Lane>, direction: Direction) -> bool {
-        lane.pairing.wants(direction)
+        lane.talk.wants(direction)
     }
 
     fn finish(&mut self, mut lane: Box<Lane>) -> Finished {
-        self.step(&mut lane, |pairing, mut out| pairing.finish(&mut out));
+        self.step(&mut lane, |talk, mut out| talk.finish(&mut out));
         self.tell_end(&lane, lane.closing.at());
-        let Lane { pairing, exchanges, .. } = &*lane;
+        let Lane { talk, exchanges, .. } = &*lane;
         Finished {
-            protocol: pairing.protocol(),
+            protocol: talk.protocol(),
             used: *exchanges > 0,
-            skipped: pairing.skipped(),
-            tunnelled: pairing.tunnelled(),
-            unkept_interim: pairing.unkept_interim(),
+            skipped: talk.skipped(),
+            tunnelled: talk.tunnelled(),
+            unkept_interim: talk.unkept_interim(),
         }
     }
 
     fn abandon(&mut self, lane: Box<Lane>) -> (Finished, u64) {
         self.tell_end(&lane, Some(self.now.at));
-        let Lane { pairing, exchanges, .. } = &*lane;
+        let Lane { talk, exchanges, .. } = &*lane;
         let finished = Finished {
-            protocol: pairing.protocol(),
+            protocol: talk.protocol(),
             used: *exchanges > 0,
-            skipped: pairing.skipped(),
-            tunnelled: pairing.tunnelled(),
-            unkept_interim: pairing.unkept_interim(),
+            skipped: talk.skipped(),
+            tunnelled: talk.tunnelled(),
+            unkept_interim: talk.unkept_interim(),
         };
-        (finished, pairing.under_way())
+        (finished, talk.under_way())
     }
 }

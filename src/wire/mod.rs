@@ -3,5 +3,13 @@
 //!
 //! Nothing here knows of captures, files or sockets.
 
+mod conversation;
 pub mod h1;
+pub mod h2;
 pub mod probe;
+mod setup;
+mod talk;
+
+pub use conversation::{Conversation, Ending, Mark, Origin, Out};
+pub use setup::{Inner, Setup};
+pub use talk::Talk;

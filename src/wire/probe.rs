@@ -1,6 +1,8 @@
 //! Names what a stream carries by its first bytes, so that what is not HTTP/1 is named in the
 //! ledger and costs no parsing.
 
+use crate::wire::h2::frame::PREFACE;
+
 /// What the first bytes of one direction say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Guess {
@@ -12,6 +14,16 @@ pub(crate) enum Guess {
     Unknown,
 }
 
+/// Whether more bytes are needed to tell: they may become the preface of HTTP/2, its first frame, or
+/// a record of TLS.
+pub(crate) fn is_too_short(first: &[u8]) -> bool {
+    match first {
+        [0x15..=0x17, rest @ ..] => rest.len() < 4 && rest.first().is_none_or(|&major| major == 3),
+        [0, rest @ ..] => rest.len() < 8 && rest.first().is_none_or(|&high| high == 0),
+        _ => first.len() < PREFACE.len() && PREFACE.starts_with(first),
+    }
+}
+
 /// Looks at the first bytes of a direction.
 pub(crate) fn guess(first: &[u8]) -> Guess {
     use Guess::{Certain, Likely, Unknown};
@@ -19,7 +31,7 @@ pub(crate) fn guess(first: &[u8]) -> Guess {
         // A TLS record: alert, handshake or (joined later) data, version 3.x, a length below 2^14 +
         // 256 (RFC 8446 §5.1).
         [0x15..=0x17, 0x03, 0..=4, high, _, ..] if *high <= 0x41 => Certain("tls"),
-        _ if first.starts_with(b"PRI * HTTP/2.0\r\n") => Certain("http/2"),
+        _ if first.starts_with(PREFACE) => Certain("http/2"),
         // SETTINGS on stream 0 as the first frame: the server's side of HTTP/2 (RFC 9113 §3.4).
         [0, 0, length, 4, 0 | 1, 0, 0, 0, 0, ..] if length % 6 == 0 => Certain("http/2"),
         _ if first.starts_with(b"SSH-") => Certain("ssh"),

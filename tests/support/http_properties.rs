@@ -7,8 +7,9 @@ use shadowtap::exchange::{Completeness, Exchange};
 use shadowtap::flow::Direction::{self, ToClient, ToServer};
 use shadowtap::time::Timestamp;
 use shadowtap::wire::h1::encode;
-use shadowtap::wire::h1::pairing::{Mark, Origin, Pairing};
+use shadowtap::wire::h1::pairing::Pairing;
 use shadowtap::wire::h1::parser::{Ending, Expect, Keep, Limits, Message, Parser, Side};
+use shadowtap::wire::{Conversation as _, Mark, Origin};
 
 /// One request with its answer, as generated.
 #[derive(Clone, Debug)]

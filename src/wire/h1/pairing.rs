@@ -13,39 +13,9 @@ use crate::flow::{Direction, Endpoint};
 use crate::limits;
 use crate::message::{Request, Response};
 use crate::time::Timestamp;
-use crate::wire::h1::parser::{Ending, Expect, Limits, Message, Parsed, Parser, Side};
+use crate::wire::conversation::{Conversation, Ending, Mark, Origin, Out};
+use crate::wire::h1::parser::{Expect, Limits, Message, Parsed, Parser, Side};
 use crate::wire::probe::{Guess, guess};
-
-/// The packet that something came with, as evidence.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
-    /// Its capture time.
-    pub at: Timestamp,
-    /// Its number in the (merged) input.
-    pub packet: u64,
-    /// How much of the other direction its sender had received: an offset in that stream, counted
-    /// as the bytes and gaps that are given here. None where that is not known (no packet of the
-    /// other direction was seen).
-    pub ack: Option<u64>,
-    /// Of a gap: the bytes were cut off by the snap length.
-    pub cut: bool,
-}
-
-/// What is known of a connection when it begins.
-#[derive(Clone, Copy, Debug)]
-pub struct Origin {
-    /// Its rank.
-    pub connection: u64,
-    /// Who opened it; a guess where the SYN is missing. Corrected by content: who sends requests is
-    /// the client.
-    pub client: Endpoint,
-    /// The other one.
-    pub server: Endpoint,
-    /// The time of its SYN.
-    pub opened_at: Option<Timestamp>,
-    /// Its SYN is missing: messages may begin anywhere.
-    pub joined: bool,
-}
 
 /// Pairs one connection. Exchanges leave through a callback, at the packet that finished them.
 #[derive(Debug)]
@@ -209,164 +179,6 @@ impl Pairing {
         }
     }
 
-    /// Tells how long the handshake took, once it is known.
-    pub fn set_handshake(&mut self, nanos: i64) {
-        self.handshake_ns = Some(nanos);
-    }
-
-    /// Whether the bytes of a direction are needed. Where not, they need not be put in order and
-    /// given.
-    pub fn wants(&self, direction: Direction) -> bool {
-        let lane = &self.lanes[self.lane(direction)];
-        !lane.opaque && !lane.parser.is_tunnel()
-    }
-
-    /// What the connection carries, by content: `http/1`, the protocol behind an upgrade, another
-    /// name, `unknown` or `empty`.
-    pub fn protocol(&self) -> &'static str {
-        if let Some(name) = self.tunnel {
-            return name;
-        }
-        if self.ordinal > 0 || !self.slots.is_empty() {
-            return "http/1";
-        }
-        let guesses = [self.lanes[REQUESTS].guess, self.lanes[RESPONSES].guess];
-        let certain = guesses
-            .iter()
-            .find_map(|guess| if let Guess::Certain(name) = guess { Some(*name) } else { None });
-        let likely = guesses
-            .iter()
-            .find_map(|guess| if let Guess::Likely(name) = guess { Some(*name) } else { None });
-        let empty = self.lanes.iter().all(|lane| lane.parser.position() == 0);
-        certain.or(likely).unwrap_or(if empty { "empty" } else { "unknown" })
-    }
-
-    /// Who sends requests and who answers, as far as is known.
-    pub fn roles(&self) -> (Endpoint, Endpoint) {
-        let Origin { client, server, .. } = self.origin;
-        if self.flipped { (server, client) } else { (client, server) }
-    }
-
-    /// Bytes that it holds: of messages under way, waiting to be paired, or waiting for the other
-    /// direction.
-    pub fn held(&self) -> usize {
-        self.kept
-            + self.lanes.iter().map(|lane| lane.held_bytes + lane.parser.held()).sum::<usize>()
-    }
-
-    /// Lets go of what it can, where memory is short: bodies under way are counted and hashed only,
-    /// and requests that wait for their answers leave without.
-    pub fn relieve(&mut self, out: &mut impl FnMut(Exchange)) {
-        self.lanes.iter_mut().for_each(|lane| lane.parser.let_go());
-        while self.kept > 0 && self.slots.front().is_some_and(|slot| !slot.open) {
-            self.give_up_first(out);
-        }
-    }
-
-    /// Exchanges that have begun and were not given out.
-    pub fn under_way(&self) -> u64 {
-        self.slots.len() as u64
-    }
-
-    /// Bytes given that belong to no message.
-    pub fn skipped(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.parser.skipped()).sum()
-    }
-
-    /// Interim answers beyond what is kept of an exchange.
-    pub fn unkept_interim(&self) -> u64 {
-        self.unkept_interim
-    }
-
-    /// Bytes given that stand behind a 101 or a successful CONNECT.
-    pub fn tunnelled(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.parser.tunnelled()).sum()
-    }
-
-    /// The next bytes of a direction.
-    pub fn bytes(
-        &mut self,
-        direction: Direction,
-        payload: &[u8],
-        mark: Mark,
-        out: &mut impl FnMut(Exchange),
-    ) {
-        if payload.is_empty() {
-            return;
-        }
-        let lane = self.lane(direction);
-        let state = &mut self.lanes[lane];
-        if state.parser.position() == 0 && state.held.is_empty() {
-            state.guess = guess(payload);
-            state.opaque = matches!(state.guess, Guess::Certain(_));
-        }
-        if state.opaque {
-            return;
-        }
-        if state.held.is_empty() {
-            self.feed(lane, payload, mark, out);
-        } else {
-            self.hold(lane, Held::Bytes(payload.to_vec(), mark));
-        }
-        self.settle(out);
-    }
-
-    /// `n` bytes of a direction are missing here.
-    pub fn gap(
-        &mut self,
-        direction: Direction,
-        n: u64,
-        mark: Mark,
-        out: &mut impl FnMut(Exchange),
-    ) {
-        let lane = self.lane(direction);
-        self.lanes[lane].gaps += 1;
-        if self.lanes[lane].held.is_empty() {
-            self.skip(lane, n, mark, out);
-        } else {
-            self.hold(lane, Held::Gap(n, mark));
-        }
-        self.settle(out);
-    }
-
-    /// A direction has ended.
-    pub fn close(&mut self, direction: Direction, ending: Ending, out: &mut impl FnMut(Exchange)) {
-        let lane = self.lane(direction);
-        if self.lanes[lane].held.is_empty() {
-            self.end(lane, ending, out);
-        } else {
-            self.hold(lane, Held::End(ending));
-        }
-        self.settle(out);
-    }
-
-    /// The connection is over, or nothing more of it will be seen: gives all that is left.
-    pub fn finish(&mut self, out: &mut impl FnMut(Exchange)) {
-        self.over = true;
-        self.settle(out);
-        self.end(REQUESTS, Ending::Cut, out);
-        self.end(RESPONSES, Ending::Cut, out);
-        // What ended first may have told that the lanes are the other way round.
-        self.end(REQUESTS, Ending::Cut, out);
-        if !self.stray.kept.is_empty() {
-            let interim = std::mem::take(&mut self.stray);
-            self.slots.push_back(Slot { interim, lost: true, ..Slot::default() });
-        }
-        let lossy = self.lanes[RESPONSES].gaps > 0 && self.lanes[RESPONSES].parser.is_lost();
-        let foreign = !lossy && self.lanes[RESPONSES].parser.is_lost();
-        for slot in &mut self.slots {
-            slot.open = false;
-            if slot.response.is_none() && slot.request.is_some() && !slot.lost {
-                slot.lost = lossy;
-                slot.note = foreign.then_some("the answer is not HTTP");
-            }
-        }
-        while let Some(slot) = self.slots.pop_front() {
-            self.emit(slot, out);
-        }
-        self.kept = 0;
-    }
-
     fn lane(&self, direction: Direction) -> usize {
         let natural = if direction == Direction::ToServer { REQUESTS } else { RESPONSES };
         if self.flipped { 1 - natural } else { natural }
@@ -380,7 +192,7 @@ impl Pairing {
         state.held.push_back(what);
     }
 
-    fn skip(&mut self, lane: usize, n: u64, mark: Mark, out: &mut impl FnMut(Exchange)) {
+    fn skip(&mut self, lane: usize, n: u64, mark: Mark, out: Out<'_>) {
         self.prepare(lane, mark);
         let state = &mut self.lanes[lane];
         if state.gap_starts.len() == GAPS_REMEMBERED {
@@ -392,7 +204,7 @@ impl Pairing {
         }
     }
 
-    fn end(&mut self, lane: usize, ending: Ending, out: &mut impl FnMut(Exchange)) {
+    fn end(&mut self, lane: usize, ending: Ending, out: Out<'_>) {
         if std::mem::replace(&mut self.lanes[lane].ended, true) {
             return;
         }
@@ -402,13 +214,7 @@ impl Pairing {
     }
 
     /// Reads bytes of a direction until they are used or must wait.
-    fn feed(
-        &mut self,
-        lane: usize,
-        mut payload: &[u8],
-        mark: Mark,
-        out: &mut impl FnMut(Exchange),
-    ) {
+    fn feed(&mut self, lane: usize, mut payload: &[u8], mark: Mark, out: Out<'_>) {
         // Content may tell that the directions are the other way round: the lane then changes its
         // number.
         let mut lane = lane;
@@ -467,7 +273,7 @@ impl Pairing {
     }
 
     /// Gives what waited and need not any more, from both directions, until nothing moves.
-    fn settle(&mut self, out: &mut impl FnMut(Exchange)) {
+    fn settle(&mut self, out: Out<'_>) {
         loop {
             let mut moved = false;
             for lane in [REQUESTS, RESPONSES] {
@@ -490,7 +296,7 @@ impl Pairing {
     }
 
     /// Gives the first thing that waited; whether it was used up.
-    fn give_held(&mut self, lane: usize, out: &mut impl FnMut(Exchange)) -> bool {
+    fn give_held(&mut self, lane: usize, out: Out<'_>) -> bool {
         let Some(first) = self.lanes[lane].held.pop_front() else { return false };
         let before = self.lanes[lane].held.len();
         match first {
@@ -585,7 +391,7 @@ impl Pairing {
     }
 
     /// Takes a message; gives the lane it belongs to, which content may have changed.
-    fn take(&mut self, lane: usize, parsed: Parsed<Mark>, out: &mut impl FnMut(Exchange)) -> usize {
+    fn take(&mut self, lane: usize, parsed: Parsed<Mark>, out: Out<'_>) -> usize {
         let belongs =
             if matches!(parsed.message, Message::Request(_)) { REQUESTS } else { RESPONSES };
         if lane != belongs && self.settled {
@@ -606,6 +412,11 @@ impl Pairing {
         }
         self.emit_done(out);
         belongs
+    }
+
+    /// Whether a message of HTTP/1 was found.
+    pub fn has_messages(&self) -> bool {
+        self.settled
     }
 
     /// Messages that were dropped because their direction carries the other kind.
@@ -712,7 +523,7 @@ impl Pairing {
         self.lanes[REQUESTS].parser.tunnel();
     }
 
-    fn emit_done(&mut self, out: &mut impl FnMut(Exchange)) {
+    fn emit_done(&mut self, out: Out<'_>) {
         while let Some(slot) = self.slots.front() {
             // More requests without an answer than a connection may keep: the oldest go as they
             // are.
@@ -726,7 +537,7 @@ impl Pairing {
     }
 
     /// Gives the first place, whether it is done or not.
-    fn give_up_first(&mut self, out: &mut impl FnMut(Exchange)) {
+    fn give_up_first(&mut self, out: Out<'_>) {
         let Some(mut slot) = self.slots.pop_front() else { return };
         if !slot.is_done() {
             slot.note = Some("given up: too much waits for an answer");
@@ -735,7 +546,7 @@ impl Pairing {
         self.emit(slot, out);
     }
 
-    fn emit(&mut self, slot: Slot, out: &mut impl FnMut(Exchange)) {
+    fn emit(&mut self, slot: Slot, out: Out<'_>) {
         let id = ExchangeId { connection: self.origin.connection, ordinal: self.ordinal };
         self.ordinal = self.ordinal.saturating_add(1);
         let (client, server) = self.roles();
@@ -777,6 +588,136 @@ impl Pairing {
             marks,
             closed: Vec::new(),
         });
+    }
+}
+
+impl Conversation for Pairing {
+    fn set_handshake(&mut self, nanos: i64) {
+        self.handshake_ns = Some(nanos);
+    }
+
+    fn wants(&self, direction: Direction) -> bool {
+        let lane = &self.lanes[self.lane(direction)];
+        !lane.opaque && !lane.parser.is_tunnel()
+    }
+
+    fn protocol(&self) -> &'static str {
+        if let Some(name) = self.tunnel {
+            return name;
+        }
+        if self.ordinal > 0 || !self.slots.is_empty() {
+            return "http/1";
+        }
+        let guesses = [self.lanes[REQUESTS].guess, self.lanes[RESPONSES].guess];
+        let certain = guesses
+            .iter()
+            .find_map(|guess| if let Guess::Certain(name) = guess { Some(*name) } else { None });
+        let likely = guesses
+            .iter()
+            .find_map(|guess| if let Guess::Likely(name) = guess { Some(*name) } else { None });
+        let empty = self.lanes.iter().all(|lane| lane.parser.position() == 0);
+        certain.or(likely).unwrap_or(if empty { "empty" } else { "unknown" })
+    }
+
+    fn roles(&self) -> (Endpoint, Endpoint) {
+        let Origin { client, server, .. } = self.origin;
+        if self.flipped { (server, client) } else { (client, server) }
+    }
+
+    fn held(&self) -> usize {
+        self.kept
+            + self.lanes.iter().map(|lane| lane.held_bytes + lane.parser.held()).sum::<usize>()
+    }
+
+    fn relieve(&mut self, out: Out<'_>) {
+        self.lanes.iter_mut().for_each(|lane| lane.parser.let_go());
+        while self.kept > 0 && self.slots.front().is_some_and(|slot| !slot.open) {
+            self.give_up_first(out);
+        }
+    }
+
+    fn under_way(&self) -> u64 {
+        self.slots.len() as u64
+    }
+
+    fn skipped(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.parser.skipped()).sum()
+    }
+
+    fn unkept_interim(&self) -> u64 {
+        self.unkept_interim
+    }
+
+    fn tunnelled(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.parser.tunnelled()).sum()
+    }
+
+    fn bytes(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: Out<'_>) {
+        if payload.is_empty() {
+            return;
+        }
+        let lane = self.lane(direction);
+        let state = &mut self.lanes[lane];
+        if state.parser.position() == 0 && state.held.is_empty() {
+            state.guess = guess(payload);
+            state.opaque = matches!(state.guess, Guess::Certain(_));
+        }
+        if state.opaque {
+            return;
+        }
+        if state.held.is_empty() {
+            self.feed(lane, payload, mark, out);
+        } else {
+            self.hold(lane, Held::Bytes(payload.to_vec(), mark));
+        }
+        self.settle(out);
+    }
+
+    fn gap(&mut self, direction: Direction, n: u64, mark: Mark, out: Out<'_>) {
+        let lane = self.lane(direction);
+        self.lanes[lane].gaps += 1;
+        if self.lanes[lane].held.is_empty() {
+            self.skip(lane, n, mark, out);
+        } else {
+            self.hold(lane, Held::Gap(n, mark));
+        }
+        self.settle(out);
+    }
+
+    fn close(&mut self, direction: Direction, ending: Ending, out: Out<'_>) {
+        let lane = self.lane(direction);
+        if self.lanes[lane].held.is_empty() {
+            self.end(lane, ending, out);
+        } else {
+            self.hold(lane, Held::End(ending));
+        }
+        self.settle(out);
+    }
+
+    fn finish(&mut self, out: Out<'_>) {
+        self.over = true;
+        self.settle(out);
+        self.end(REQUESTS, Ending::Cut, out);
+        self.end(RESPONSES, Ending::Cut, out);
+        // What ended first may have told that the lanes are the other way round.
+        self.end(REQUESTS, Ending::Cut, out);
+        if !self.stray.kept.is_empty() {
+            let interim = std::mem::take(&mut self.stray);
+            self.slots.push_back(Slot { interim, lost: true, ..Slot::default() });
+        }
+        let lossy = self.lanes[RESPONSES].gaps > 0 && self.lanes[RESPONSES].parser.is_lost();
+        let foreign = !lossy && self.lanes[RESPONSES].parser.is_lost();
+        for slot in &mut self.slots {
+            slot.open = false;
+            if slot.response.is_none() && slot.request.is_some() && !slot.lost {
+                slot.lost = lossy;
+                slot.note = foreign.then_some("the answer is not HTTP");
+            }
+        }
+        while let Some(slot) = self.slots.pop_front() {
+            self.emit(slot, out);
+        }
+        self.kept = 0;
     }
 }
 

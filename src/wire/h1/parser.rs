@@ -22,6 +22,7 @@ use bytes::Bytes;
 use crate::limits;
 use crate::message::wire::Verbatim;
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
+pub use crate::wire::conversation::Ending;
 use crate::wire::h1::body::{Gather, chunk_size};
 use crate::wire::h1::head;
 use crate::wire::h1::head::{BodyPlan, Facts, Head, Oddities, Start};
@@ -207,15 +208,6 @@ pub struct Parsed<M> {
     /// A response: what follows it belongs to another protocol (101, 2xx to CONNECT). A request: it
     /// asks for that.
     pub tunnel: bool,
-}
-
-/// How a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// In order: FIN at this offset, end of file of a socket, TLS close_notify.
-    Closed,
-    /// Reset, or not seen to the end.
-    Cut,
 }
 
 /// Reads one direction of a connection.

@@ -1,0 +1,248 @@
+//! Finds the next frame where bytes were lost or the capture joined in the middle: heads that lead
+//! to one another.
+//!
+//! A head alone is nine octets that any body may hold. Three that follow one another, each with the
+//! length, type, flags and stream that its kind allows, are no accident; nor are fewer that end
+//! exactly where a packet ends, since senders hand over whole frames.
+
+use super::frame::{FrameHead, HEAD, PAYLOAD, flag, kind};
+
+/// Heads in a row that prove each other.
+const CHAIN: usize = 3;
+/// Octets that are held while the heads behind a candidate are still to come.
+const HELD: usize = 4 * (PAYLOAD + HEAD);
+
+/// Heads of which those behind them have not come, at most.
+const CANDIDATES: usize = 64;
+
+/// Searches one direction.
+#[derive(Debug)]
+pub struct Search<M> {
+    held: Vec<u8>,
+    /// Where the slices in `held` begin, with their marks.
+    slices: Vec<(usize, M)>,
+    /// The first slice has lost its beginning.
+    torn: bool,
+    /// Where heads may stand that are not proved, in order.
+    candidates: Vec<usize>,
+    /// What comes before it in `held` is looked at.
+    at: usize,
+    /// Octets that belonged to nothing.
+    skipped: u64,
+}
+
+enum Found {
+    Yes,
+    No,
+    /// What would prove it has not come. The text of a body may look like a head; one that begins a
+    /// slice or has led to another is more likely one, so that no other is taken before it.
+    Later {
+        likely: bool,
+    },
+}
+
+impl<M> Default for Search<M> {
+    fn default() -> Self {
+        Self {
+            held: Vec::new(),
+            slices: Vec::new(),
+            torn: false,
+            candidates: Vec::new(),
+            at: 0,
+            skipped: 0,
+        }
+    }
+}
+
+impl<M: Copy> Search<M> {
+    /// Octets that belonged to no frame.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Octets that are held.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Takes a slice. Where a frame begins in what was taken: everything from there, in slices, and
+    /// the search is over.
+    pub fn push(&mut self, slice: &[u8], mark: M) -> Option<Vec<(Vec<u8>, M)>> {
+        self.slices.push((self.held.len(), mark));
+        self.held.extend_from_slice(slice);
+        let heads = (self.held.len() + 1).saturating_sub(HEAD);
+        let fresh = self.at..heads.max(self.at);
+        self.at = fresh.end;
+        let mut open = Vec::new();
+        let mut blocked = false;
+        for place in std::mem::take(&mut self.candidates).into_iter().chain(fresh) {
+            match self.look(place) {
+                Found::Yes if !blocked => return Some(self.take(place)),
+                Found::No => continue,
+                Found::Yes => {}
+                Found::Later { likely } => blocked |= likely,
+            }
+            if open.len() < CANDIDATES && self.held.len() - place <= HELD {
+                open.push(place);
+            }
+        }
+        self.candidates = open;
+        self.let_go();
+        None
+    }
+
+    /// Bytes are missing: no frame reaches over them.
+    pub fn gap(&mut self) {
+        self.at = self.held.len();
+        self.candidates.clear();
+        self.let_go();
+    }
+
+    /// Whether frames begin at a place.
+    fn look(&self, place: usize) -> Found {
+        let torn = self.torn && place == 0;
+        let begins = !torn && self.slices.binary_search_by_key(&place, |slice| slice.0).is_ok();
+        let mut next = place;
+        for proved in 0..CHAIN {
+            let Some(octets) = self.held.get(next..).and_then(|rest| rest.first_chunk::<HEAD>())
+            else {
+                let ends_slice = next == self.held.len();
+                let enough = if begins { 1 } else { 2 };
+                if ends_slice && proved >= enough {
+                    return Found::Yes;
+                }
+                return Found::Later { likely: begins || proved > 1 };
+            };
+            let head = FrameHead::read(octets);
+            if !is_plausible(head) {
+                return Found::No;
+            }
+            next += HEAD + head.length as usize;
+        }
+        Found::Yes
+    }
+
+    /// Everything from a place on.
+    fn take(&mut self, place: usize) -> Vec<(Vec<u8>, M)> {
+        let ends = self.slices.iter().skip(1).map(|(start, _)| *start).chain([self.held.len()]);
+        let found = self
+            .slices
+            .iter()
+            .zip(ends)
+            .filter(|(_, end)| *end > place)
+            .map(|(&(start, mark), end)| (self.held[start.max(place)..end].to_vec(), mark))
+            .collect();
+        let skipped = self.skipped + place as u64;
+        *self = Self { skipped, ..Self::default() };
+        found
+    }
+
+    /// Forgets what comes before the first candidate.
+    fn let_go(&mut self) {
+        let until = self.candidates.first().map_or(self.at, |first| *first);
+        if until < PAYLOAD && until < self.held.len() {
+            return;
+        }
+        self.skipped += until as u64;
+        self.held.drain(..until);
+        self.at -= until;
+        self.candidates.iter_mut().for_each(|place| *place -= until);
+        let first = self.slices.partition_point(|(start, _)| *start <= until).saturating_sub(1);
+        self.slices.drain(..first);
+        self.torn = until > 0 && self.slices.first().is_some_and(|(start, _)| *start < until)
+            || until == 0 && self.torn;
+        self.slices.iter_mut().for_each(|(start, _)| *start = start.saturating_sub(until));
+        if self.held.is_empty() {
+            self.slices.clear();
+            self.torn = false;
+        }
+    }
+}
+
+/// Whether `slice` begins with frames, beyond doubt: what a probe asks.
+pub fn begins_with_frames(slice: &[u8]) -> bool {
+    let mut next = 0;
+    for _ in 0..CHAIN {
+        match slice.get(next..).and_then(|rest| rest.first_chunk::<HEAD>()) {
+            Some(octets) if is_plausible(FrameHead::read(octets)) => {
+                next += HEAD + FrameHead::read(octets).length as usize
+            }
+            Some(_) => return false,
+            None => return next > 0 && next == slice.len(),
+        }
+    }
+    true
+}
+
+/// Whether octets that may be anything look like the head of a frame.
+fn is_plausible(head: FrameHead) -> bool {
+    let flags = match head.kind {
+        kind::DATA => flag::END_STREAM | flag::PADDED,
+        kind::HEADERS => flag::END_STREAM | flag::END_HEADERS | flag::PADDED | flag::PRIORITY,
+        kind::SETTINGS | kind::PING => flag::ACK,
+        kind::PUSH_PROMISE => flag::END_HEADERS | flag::PADDED,
+        kind::CONTINUATION => flag::END_HEADERS,
+        kind::PRIORITY | kind::RST_STREAM | kind::GOAWAY | kind::WINDOW_UPDATE => 0,
+        _ => return false,
+    };
+    let acknowledges = head.kind == kind::SETTINGS && head.has(flag::ACK);
+    head.is_possible()
+        && !head.reserved
+        && head.flags & !flags == 0
+        && head.length as usize <= PAYLOAD
+        && head.stream < 1 << 30
+        && !(acknowledges && head.length > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::{write, write_block};
+    use super::*;
+
+    fn frames() -> Vec<u8> {
+        let mut out = Vec::new();
+        write_block(&mut out, 5, &[0x82; 30], true, PAYLOAD);
+        write(&mut out, kind::DATA, 0, 3, &[b'x'; 300]);
+        write(&mut out, kind::WINDOW_UPDATE, 0, 0, &[0, 0, 1, 0]);
+        out
+    }
+
+    fn found(slices: &[&[u8]]) -> Option<(Vec<u8>, usize)> {
+        let mut search = Search::default();
+        for (number, slice) in slices.iter().enumerate() {
+            if let Some(all) = search.push(slice, number) {
+                let first = all.first().map_or(0, |(_, mark)| *mark);
+                return Some((all.into_iter().flat_map(|(octets, _)| octets).collect(), first));
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn the_next_frame_is_found_behind_the_rest_of_a_body() {
+        let frames = frames();
+        let body =
+            [&b"some rest of a body \0\0\x04\x03\0\0\0\0\x09 and more"[..], &frames].concat();
+        assert_eq!(found(&[&body]), Some((frames.clone(), 0)));
+        assert_eq!(found(&[&body[..25], &body[25..70], &body[70..]]), Some((frames.clone(), 1)));
+        assert_eq!(found(&[b"rest", &frames]), Some((frames.clone(), 1)));
+    }
+
+    #[test]
+    fn a_single_frame_counts_where_it_fills_its_packet() {
+        let mut one = Vec::new();
+        write(&mut one, kind::HEADERS, flag::END_HEADERS, 7, &[0x82; 12]);
+        assert_eq!(found(&[b"rest of a body", &one]), Some((one.clone(), 1)));
+        assert_eq!(found(&[&[&b"rest"[..], &one].concat()]), None);
+        assert_eq!(found(&[&one[..one.len() - 1]]), None);
+    }
+
+    #[test]
+    fn text_and_zeros_are_no_frames() {
+        for slice in
+            [&[0u8; 4000][..], &[0xff; 4000], &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(50)]
+        {
+            assert_eq!(found(&[slice, slice]), None);
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What the readers of all connections share.
+
+use crate::wire::conversation::{Conversation, Origin};
+use crate::wire::h1::parser::Limits;
+
+/// What the readers of all connections share.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Bounds of messages.
+    pub limits: Limits,
+}
+
+/// Begins a conversation inside another one, which gives it its plaintext or the rest of its
+/// stream: the probe chooses it by its first bytes.
+pub type Inner = fn(Origin, &Setup) -> Box<dyn Conversation>;

@@ -1,0 +1,210 @@
+//! One connection, whichever protocol it speaks: its first bytes choose the conversation that reads
+//! it.
+//!
+//! HTTP/1 is read in place, without a pointer to follow. Where the first slice of a direction is too
+//! short to tell, it waits. A connection that the capture joined in the middle is read as HTTP/1
+//! while nothing else is found in it.
+
+use crate::flow::{Direction, Endpoint};
+use crate::wire::conversation::{Conversation, Ending, Mark, Origin, Out};
+use crate::wire::h1::pairing::Pairing;
+use crate::wire::probe::{self, Guess};
+use crate::wire::setup::Setup;
+
+/// Reads one connection.
+#[derive(Debug)]
+pub struct Talk {
+    origin: Origin,
+    setup: Setup,
+    handshake_ns: Option<i64>,
+    /// What came while nothing was decided.
+    early: Vec<Early>,
+    /// By direction: its first bytes have told what it is.
+    told: [bool; 2],
+    reader: Reader,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Http1(Pairing),
+    Other(Box<dyn Conversation>),
+}
+
+/// An event that waits.
+#[derive(Debug)]
+enum Early {
+    Bytes(Direction, Vec<u8>, Mark),
+    Gap(Direction, u64, Mark),
+    Close(Direction, Ending),
+}
+
+/// The conversation for a protocol that the probe named; none where nobody reads it.
+fn start(_name: &str, _origin: Origin, _setup: &Setup) -> Option<Box<dyn Conversation>> {
+    None
+}
+
+impl Talk {
+    /// For a connection that begins now.
+    pub fn new(origin: Origin, setup: &Setup) -> Self {
+        Self {
+            origin,
+            setup: setup.clone(),
+            handshake_ns: None,
+            early: Vec::new(),
+            told: [false; 2],
+            reader: Reader::Http1(Pairing::new(origin, setup.limits)),
+        }
+    }
+
+    fn reader(&self) -> &dyn Conversation {
+        match &self.reader {
+            Reader::Http1(pairing) => pairing,
+            Reader::Other(other) => &**other,
+        }
+    }
+
+    fn reader_mut(&mut self) -> &mut dyn Conversation {
+        match &mut self.reader {
+            Reader::Http1(pairing) => pairing,
+            Reader::Other(other) => &mut **other,
+        }
+    }
+
+    /// Whether events go on to the reader at once.
+    fn is_decided(&self) -> bool {
+        self.early.is_empty()
+    }
+
+    /// Looks at the first bytes of a direction; whether they were kept until more of them comes.
+    #[cold]
+    fn probe(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: Out<'_>) -> bool {
+        let mut first: Vec<u8> = Vec::new();
+        for early in &self.early {
+            match early {
+                Early::Bytes(whose, bytes, _) if *whose == direction => first.extend(bytes),
+                _ => {}
+            }
+        }
+        first.extend_from_slice(payload);
+        if probe::is_too_short(&first) {
+            self.early.push(Early::Bytes(direction, payload.to_vec(), mark));
+            return true;
+        }
+        self.told[direction as usize] = true;
+        if let Guess::Certain(name) = probe::guess(&first)
+            && matches!(&self.reader, Reader::Http1(pairing) if !pairing.has_messages())
+            && let Some(mut other) = start(name, self.origin, &self.setup)
+        {
+            if let Some(nanos) = self.handshake_ns {
+                other.set_handshake(nanos);
+            }
+            self.told = [true; 2];
+            self.reader = Reader::Other(other);
+        }
+        self.go_on(out);
+        false
+    }
+
+    /// Gives what waited.
+    #[cold]
+    fn go_on(&mut self, out: Out<'_>) {
+        let reader = match &mut self.reader {
+            Reader::Http1(pairing) => pairing,
+            Reader::Other(other) => &mut **other as &mut dyn Conversation,
+        };
+        for early in std::mem::take(&mut self.early) {
+            match early {
+                Early::Bytes(direction, bytes, mark) => {
+                    self.told[direction as usize] = true;
+                    reader.bytes(direction, &bytes, mark, out);
+                }
+                Early::Gap(direction, n, mark) => reader.gap(direction, n, mark, out),
+                Early::Close(direction, ending) => reader.close(direction, ending, out),
+            }
+        }
+    }
+}
+
+impl Conversation for Talk {
+    fn set_handshake(&mut self, nanos: i64) {
+        self.handshake_ns = Some(nanos);
+        self.reader_mut().set_handshake(nanos);
+    }
+
+    fn wants(&self, direction: Direction) -> bool {
+        self.reader().wants(direction)
+    }
+
+    fn protocol(&self) -> &'static str {
+        self.reader().protocol()
+    }
+
+    fn roles(&self) -> (Endpoint, Endpoint) {
+        self.reader().roles()
+    }
+
+    fn held(&self) -> usize {
+        let early = |early: &Early| match early {
+            Early::Bytes(_, bytes, _) => bytes.len(),
+            _ => 0,
+        };
+        self.reader().held() + self.early.iter().map(early).sum::<usize>()
+    }
+
+    fn relieve(&mut self, out: Out<'_>) {
+        self.reader_mut().relieve(out);
+    }
+
+    fn under_way(&self) -> u64 {
+        self.reader().under_way()
+    }
+
+    fn skipped(&self) -> u64 {
+        self.reader().skipped()
+    }
+
+    fn tunnelled(&self) -> u64 {
+        self.reader().tunnelled()
+    }
+
+    fn unkept_interim(&self) -> u64 {
+        self.reader().unkept_interim()
+    }
+
+    fn bytes(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: Out<'_>) {
+        if payload.is_empty() {
+            return;
+        }
+        if !self.told[direction as usize] && self.probe(direction, payload, mark, out) {
+            return;
+        }
+        match &mut self.reader {
+            Reader::Http1(pairing) => pairing.bytes(direction, payload, mark, out),
+            Reader::Other(other) => other.bytes(direction, payload, mark, out),
+        }
+    }
+
+    fn gap(&mut self, direction: Direction, n: u64, mark: Mark, out: Out<'_>) {
+        if self.is_decided() {
+            // What follows is no start.
+            self.told[direction as usize] = true;
+            return self.reader_mut().gap(direction, n, mark, out);
+        }
+        self.early.push(Early::Gap(direction, n, mark));
+        self.told[direction as usize] = true;
+        self.go_on(out);
+    }
+
+    fn close(&mut self, direction: Direction, ending: Ending, out: Out<'_>) {
+        if self.is_decided() {
+            return self.reader_mut().close(direction, ending, out);
+        }
+        self.early.push(Early::Close(direction, ending));
+        self.go_on(out);
+    }
+
+    fn finish(&mut self, out: Out<'_>) {
+        self.go_on(out);
+        self.reader_mut().finish(out);
+    }
+}
