@@ -52,6 +52,10 @@ pub const OUTSTANDING_REQUESTS: usize = 4_096;
 /// Bytes of the messages of a connection that may wait to be paired.
 pub const OUTSTANDING_BYTES: usize = 64 << 20;
 
+/// Skipped writes that the diff remembers, to tell what follows from them: their paths and names
+/// take about 100 bytes each.
+pub const SKIPPED_WRITES: usize = 200_000;
+
 /// Most exchanges that are held at once to be joined with their outcomes; larger runs are read in
 /// several passes. About 64 bytes each.
 pub const JOIN_ENTRIES: usize = 4_000_000;

@@ -258,7 +258,8 @@ fn read_routes(path: &Path) -> Result<Routes, Failure> {
 }
 
 fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()> {
-    let Totals { compared, mismatched, noisy, approved, failed, .. } = findings.totals;
+    let Totals { compared, mismatched, noisy, approved, failed, consequences, fixed, .. } =
+        findings.totals;
     let not: u64 = findings.totals.not_compared.values().sum();
     let reasons: Vec<String> = findings
         .totals
@@ -272,11 +273,26 @@ fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()
     writeln!(
         out,
         "{mismatched} differ ({failed} without an answer of v2), {approved} as approved, {noisy} by noise only, {} are equal",
-        compared - mismatched - approved - noisy
+        compared - mismatched - approved - noisy - consequences - fixed
     )?;
-    for (class, title) in
-        [(Class::Regression, "Regressions"), (Class::Approved, "Approved"), (Class::Noise, "Noise")]
-    {
+    if consequences > 0 {
+        writeln!(
+            out,
+            "{consequences} only in what follows from {} requests that were skipped as unsafe: --unsafe-methods sends them",
+            findings.totals.skipped_writes
+        )?;
+    }
+    if fixed > 0 {
+        writeln!(out, "{fixed} only in that v1 failed and v2 answers")?;
+    }
+    for class in Class::ALL {
+        let title = match class {
+            Class::Regression => "Regressions",
+            Class::Consequence => "Consequences of skipped requests",
+            Class::Fixed => "Fixed",
+            Class::Approved => "Approved",
+            Class::Noise => "Noise",
+        };
         let clusters: Vec<&Cluster> =
             findings.clusters.iter().filter(|cluster| cluster.class == class).collect();
         if clusters.is_empty() {

@@ -86,8 +86,9 @@ impl Account {
         number
     }
 
-    /// Counts a comparison; the numbers of its changes, in their order.
-    pub(super) fn add(&mut self, side: Side, route: u32, sink: &Sink) -> Vec<u32> {
+    /// Counts a comparison; the numbers of its changes, in their order. `clear` says that no write
+    /// before was skipped that could explain them.
+    pub(super) fn add(&mut self, side: Side, route: u32, sink: &Sink, clear: bool) -> Vec<u32> {
         self.serial += 1;
         let at = side as usize;
         let counts = &mut self.routes[route as usize];
@@ -102,7 +103,7 @@ impl Account {
             }
             self.unlisted += sink.more;
         }
-        sink.changes.iter().map(|change| self.count(at, route, change)).collect()
+        sink.changes.iter().map(|change| self.count(at, route, change, clear)).collect()
     }
 
     fn count_places(&mut self, side: usize, route: u32, present: &FxHashSet<u64>) {
@@ -113,7 +114,7 @@ impl Account {
         }
     }
 
-    fn count(&mut self, side: usize, route: u32, change: &Change) -> u32 {
+    fn count(&mut self, side: usize, route: u32, change: &Change, clear: bool) -> u32 {
         let key = self.key(route, change);
         let stat = &mut self.stats[key as usize];
         let once = stat.last[side] != self.serial;
@@ -121,6 +122,7 @@ impl Account {
         match side {
             0 => {
                 stat.live += u64::from(once);
+                stat.clear += u64::from(once && clear);
                 stat.differences += 1;
                 if let Look::Kind(kind) | Look::Within(kind) = change.look {
                     stat.looking += 1;
@@ -168,6 +170,7 @@ impl Account {
                 place_hash: key.2,
                 live: 0,
                 differences: 0,
+                clear: 0,
                 looking: 0,
                 looks: None,
                 own: 0,
@@ -274,7 +277,7 @@ impl Account {
 }
 
 /// Whether a place is one of a body.
-fn of_body(general: &str) -> bool {
+pub(super) fn of_body(general: &str) -> bool {
     ["$", "line", "form:", "part ", "body", "bytes"].iter().any(|start| general.starts_with(start))
 }
 

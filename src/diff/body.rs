@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::change::{Context, Look, Sink, short};
 use super::markup::Language;
-use super::{Kind, form, json, markup, multipart, text};
+use super::{Kind, events, form, json, markup, multipart, text};
 use crate::limits::CONTENT_BYTES;
 use crate::message::json::tape::Tape;
 use crate::message::{Body, Headers, Response, content};
@@ -108,6 +108,14 @@ pub(super) fn structured(
     let (a, b) = (in_utf8(a, &types[0]), in_utf8(b, &types[1]));
     if types.iter().all(|(name, _)| is_json_lines(name)) {
         let (left, right) = (json_lines(&a), json_lines(&b));
+        if json::compare(context, &left, &right, sink) {
+            return;
+        }
+    }
+    if types.iter().all(|(name, _)| name == "text/event-stream")
+        && let (Ok(left), Ok(right)) = (std::str::from_utf8(&a), std::str::from_utf8(&b))
+    {
+        let (left, right) = (events::as_json(left), events::as_json(right));
         if json::compare(context, &left, &right, sink) {
             return;
         }
@@ -307,13 +315,33 @@ fn is_json_lines(name: &str) -> bool {
 fn language(types: &[(String, Option<String>); 2], a: &[u8], b: &[u8]) -> Option<Language> {
     let of = |name: &str, content: &[u8]| {
         let html = name == "text/html";
-        match content.trim_ascii_start().first() {
+        let content = content.trim_ascii_start();
+        match content.first() {
             Some(b'<') if is_xml(name) => Some(Language::Xml),
+            // XML under another name, as many a framework sends it.
+            Some(b'<') if !html && !starts_as_html(content) || is_plain_xml(content) => {
+                Some(Language::Xml)
+            }
             Some(b'<') if html => Some(Language::Html),
             _ => None,
         }
     };
     of(&types[0].0, a).filter(|language| of(&types[1].0, b) == Some(*language))
+}
+
+/// Whether markup without a name of its own begins as a page does.
+fn starts_as_html(content: &[u8]) -> bool {
+    let starts = |tag: &str| {
+        content.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
+    };
+    ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| starts(tag))
+}
+
+/// Whether markup begins with an XML declaration and is no page in XHTML.
+fn is_plain_xml(content: &[u8]) -> bool {
+    let start = &content[..content.len().min(512)];
+    let html = |window: &[u8]| window.eq_ignore_ascii_case(b"html");
+    start.starts_with(b"<?xml") && !start.windows(4).any(html)
 }
 
 /// Lines of JSON as one array.

@@ -30,6 +30,8 @@ pub enum Look {
     Kind(ValueKind),
     /// Both sides are texts that are equal but for parts of one kind.
     Within(ValueKind),
+    /// What the replay itself causes: not held against v2.
+    Excused,
 }
 
 /// A change.

@@ -11,29 +11,33 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek as _, Write};
 use std::sync::{Arc, RwLock};
 
+use bytes::Bytes;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::account::{Account, Side, value_hash};
 use super::approvals::Approvals;
-use super::change::{Context, Look, Sink, short};
+use super::change::{Change, Context, Look, Sink, short};
 use super::cluster::{self, Drafts, Members};
+use super::conditional::{self, Meeting};
 use super::csv;
 use super::index::Index;
 use super::noise::{Decision, NoisePlace, Samples};
 use super::predicate::{Features, Tally, candidates};
-use super::rules::{Additions, RouteRules, Rules};
+use super::rules::{Additions, FixedErrors, RouteRules, Rules};
+use super::skipped::{self, Skipped};
 use super::spool::{Record, Spooled};
 use super::survey::{NONE, Survey, survey};
 use super::{Class, Cluster, Difference, Kind, RouteTotals, Totals, compare, repeat};
 use crate::exchange::{Completeness, Exchange};
-use crate::message::Request;
+use crate::message::{Request, Response};
 use crate::outcome::{FailureKind, Outcome, ReplayId};
 use crate::record::exchanges;
 use crate::record::exchanges::Line;
 use crate::record::lines::{Batches, read_at};
 use crate::redact::Masker;
 use crate::route::Routes;
+use crate::schedule::select::is_safe;
 use crate::time::Timestamp;
 
 /// Exchanges of a route in which all places are counted, and its pairs of equal requests that are
@@ -189,6 +193,7 @@ struct Joined {
     /// The route of each exchange that was compared, by rank.
     route_of: Vec<u32>,
     damaged_outcomes: u64,
+    skipped: Skipped,
 }
 
 /// One exchange as compared.
@@ -201,6 +206,10 @@ struct Compared {
     /// v1 against itself.
     own: Option<Sink>,
     damaged: u64,
+    /// The target, as it is and as it is shown.
+    target: (Bytes, String),
+    /// The method, where a request that changes something did not reach v2.
+    skipped: Option<String>,
 }
 
 struct Row {
@@ -221,6 +230,7 @@ impl Engine<'_> {
             totals: Totals::default(),
             route_of: vec![NONE; self.survey.places.len()],
             damaged_outcomes: 0,
+            skipped: Skipped::default(),
         };
         let mut batches = Batches::new(&self.exchanges).map_err(reading("exchanges.jsonl"))?;
         let mut rank = 0_u32;
@@ -280,6 +290,10 @@ impl Engine<'_> {
         let wanted = |side: Side| account.sampled(&route, side) < ENOUGH || rank.is_multiple_of(8);
         let (count, own) = (wanted(Side::Live), wanted(Side::Own));
         compared.route = Some(route);
+        let target = String::from_utf8_lossy(&message.target);
+        let method = String::from_utf8_lossy(&message.method);
+        compared.target =
+            (message.target.clone(), self.settings.masker.target(&target).into_owned());
         for at in outcomes {
             let Some((outcome, started)) = self.outcomes.read(at)? else {
                 compared.damaged += 1;
@@ -290,9 +304,13 @@ impl Engine<'_> {
                 && matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)
             {
                 compared.not.push(failure.kind.name());
+                if !is_safe(&message.method) {
+                    compared.skipped = Some(method.clone().into_owned());
+                }
                 continue;
             }
             let sink = self.answer(
+                rank,
                 &exchange,
                 &outcome,
                 started,
@@ -302,16 +320,20 @@ impl Engine<'_> {
             );
             let base = match &self.baseline {
                 Some(baseline) => {
-                    self.baseline_of(baseline, &exchange, outcome.id, &rules, count)?
+                    self.baseline_of(rank, baseline, &exchange, outcome.id, &rules, count)?
                 }
                 None => None,
             };
-            let target = String::from_utf8_lossy(&message.target);
+            let refused =
+                |change: &Change| change.look == Look::Excused && change.label.ends_with("412");
+            if sink.changes.first().is_some_and(refused) && !is_safe(&message.method) {
+                compared.skipped = Some(method.clone().into_owned());
+            }
             compared.rows.push(Row {
                 id: outcome.id,
                 at: request.at,
-                method: String::from_utf8_lossy(&message.method).into_owned(),
-                target: self.settings.masker.target(&target).into_owned(),
+                method: method.clone().into_owned(),
+                target: compared.target.1.clone(),
                 failed: outcome.failure.is_some(),
                 sink,
                 base,
@@ -336,8 +358,10 @@ impl Engine<'_> {
     }
 
     /// Compares an outcome with v1's answer.
+    #[expect(clippy::too_many_arguments, reason = "two answers and all that is known of them")]
     fn answer(
         &self,
+        rank: u32,
         exchange: &Exchange,
         outcome: &Outcome,
         started: Option<Timestamp>,
@@ -373,7 +397,7 @@ impl Engine<'_> {
             masker: &self.settings.masker,
         };
         match &outcome.response {
-            Some(actual) => compare::answers(&context, &expected.message, actual, &mut sink),
+            Some(actual) => self.both(&context, rank, [&expected.message, actual], &mut sink),
             None => {
                 let status = Some(expected.message.status.to_string());
                 sink.plain(Kind::Failure, "no-answer", "no-answer", status, None, Look::Plain);
@@ -382,8 +406,26 @@ impl Engine<'_> {
         sink
     }
 
+    /// Compares two answers, those to conditional requests by what they mean.
+    fn both(
+        &self,
+        context: &Context<'_>,
+        rank: u32,
+        [expected, actual]: [&Response; 2],
+        sink: &mut Sink,
+    ) {
+        let meeting = conditional::meeting(context.request, expected.status, actual.status);
+        if meeting == Meeting::Plain {
+            return compare::answers(context, expected, actual, sink);
+        }
+        let known = self.survey.full.get(&rank).and_then(|&before| self.exchange(before).ok()?);
+        let known = known.and_then(|known| known.response).map(|known| known.message);
+        conditional::compare(context, meeting, [expected, actual], known.as_ref(), sink);
+    }
+
     fn baseline_of(
         &self,
+        rank: u32,
         baseline: &Index,
         exchange: &Exchange,
         id: ReplayId,
@@ -404,7 +446,7 @@ impl Engine<'_> {
         }
         let target =
             exchange.request.as_ref().map_or("", |request| baseline.target_of(&request.message).0);
-        Ok(Some(self.answer(exchange, &outcome, started, target, rules, count)))
+        Ok(Some(self.answer(rank, exchange, &outcome, started, target, rules, count)))
     }
 
     /// Compares v1's answer with its answer to the equal request before.
@@ -442,17 +484,19 @@ impl Engine<'_> {
         mut spool: impl io::Read,
         outputs: Outputs<'_>,
     ) -> Result<Findings, DiffError> {
-        let Joined { account, mut totals, route_of, damaged_outcomes } = joined;
+        let Joined { account, mut totals, route_of, damaged_outcomes, skipped } = joined;
         let decisions = account.decisions();
         let mut judge = Judge {
             settings: self.settings,
             account: &account,
             decisions: &decisions,
+            skipped: &skipped,
             aliases: account.aliases(),
             known: known_noise(&account, &self.settings.noise),
             drafts: Drafts::default(),
             ids: FxHashMap::default(),
             mismatched: vec![0; account.routes.len()],
+            excused: vec![0; account.routes.len()],
             used: vec![false; self.settings.approvals.approved.len()],
             regressed: Members::with_room(route_of.len()),
             ranks: route_of.len(),
@@ -470,26 +514,35 @@ impl Engine<'_> {
         }
         rows.flush().map_err(writing("mismatches.csv"))?;
         outputs.differences.flush().map_err(writing("differences.jsonl"))?;
-        let Judge { drafts, used, mismatched, regressed, .. } = judge;
-        self.fill(&mut totals, &account, &mismatched, &used);
+        let Judge { drafts, used, mismatched, excused, regressed, .. } = judge;
+        totals.skipped_writes = skipped.count;
+        totals.excused = excused.iter().sum();
+        self.fill(&mut totals, &account, [&mismatched, &excused], &used);
         let clusters = self.clusters(&drafts, &account, &route_of, &regressed)?;
         let noise = noise_places(&account, &decisions);
         let warnings = self.warnings(&totals, damaged_outcomes);
         Ok(Findings { totals, clusters, routes: self.survey.routes.clone(), noise, warnings })
     }
 
-    fn fill(&self, totals: &mut Totals, account: &Account, mismatched: &[u64], used: &[bool]) {
+    fn fill(
+        &self,
+        totals: &mut Totals,
+        account: &Account,
+        [mismatched, excused]: [&[u64]; 2],
+        used: &[bool],
+    ) {
         totals.unlisted = account.unlisted;
         totals.routes = account
             .routes
             .iter()
-            .zip(mismatched)
+            .zip(mismatched.iter().zip(excused))
             .filter(|(counts, _)| counts.compared[Side::Live as usize] > 0)
-            .map(|(counts, &mismatched)| RouteTotals {
+            .map(|(counts, (&mismatched, &excused))| RouteTotals {
                 route: counts.name.to_string(),
                 compared: counts.compared[Side::Live as usize],
                 mismatched,
                 failed: counts.failed,
+                excused,
             })
             .collect();
         totals
@@ -662,28 +715,33 @@ impl Joined {
             *self.totals.not_compared.entry(reason.to_owned()).or_default() += 1;
         }
         self.damaged_outcomes += compared.damaged;
+        let behind = self.skipped.before(&compared.target.0);
+        if let Some(method) = &compared.skipped {
+            self.skipped.add(method, &compared.target.0, &compared.target.1);
+        }
         let Some(route) = compared.route.filter(|_| !compared.rows.is_empty()) else {
             return Ok(());
         };
         let route = self.account.route(&route);
         self.route_of[rank as usize] = route;
         if let Some(own) = &compared.own {
-            self.account.add(Side::Own, route, own);
+            self.account.add(Side::Own, route, own, true);
         }
         for row in compared.rows {
             self.totals.compared += 1;
             self.totals.failed += u64::from(row.failed);
             self.account.routes[route as usize].failed += u64::from(row.failed);
             if let Some(base) = &row.base {
-                self.account.add(Side::Base, route, base);
+                self.account.add(Side::Base, route, base, true);
             }
-            let keys = self.account.add(Side::Live, route, &row.sink);
+            let keys = self.account.add(Side::Live, route, &row.sink, behind.is_none());
             if keys.is_empty() {
                 continue;
             }
             let changes = row.sink.changes.into_iter().zip(keys).map(|(change, key)| Spooled {
                 key,
-                looks: change.look != Look::Plain,
+                looks: matches!(change.look, Look::Kind(_) | Look::Within(_)),
+                excused: change.look == Look::Excused,
                 place: change.place,
                 expected: change.expected,
                 actual: change.actual,
@@ -695,6 +753,7 @@ impl Joined {
                 at: row.at,
                 method: row.method,
                 target: row.target,
+                behind,
                 changes: changes.collect(),
             };
             record.write(spool)?;
@@ -708,6 +767,7 @@ struct Judge<'j> {
     settings: &'j Settings,
     account: &'j Account,
     decisions: &'j [(Decision, Samples)],
+    skipped: &'j Skipped,
     /// The key under which each is shown.
     aliases: Vec<u32>,
     /// Keys that a noise file names.
@@ -715,6 +775,8 @@ struct Judge<'j> {
     drafts: Drafts,
     ids: FxHashMap<(u32, Class), String>,
     mismatched: Vec<u64>,
+    /// Errors of v2 by route that are not its fault.
+    excused: Vec<u64>,
     used: Vec<bool>,
     regressed: Members,
     ranks: usize,
@@ -723,10 +785,13 @@ struct Judge<'j> {
 impl Judge<'_> {
     fn record(&mut self, record: &Record, totals: &mut Totals) -> Vec<Difference> {
         let mut differences = Vec::with_capacity(record.changes.len());
-        let mut seen = [false; 3];
+        let mut seen = [false; Class::ALL.len()];
+        let mut error = false;
         for change in &record.changes {
-            let (class, which, why) = self.class(change);
+            let (class, which, why) = self.class(change, record.behind);
             seen[class as usize] = true;
+            let of_v2 = matches!(class, Class::Regression | Class::Approved);
+            error |= !of_v2 && is_new_error(&self.account.stats[change.key as usize]);
             let key = if class == Class::Regression {
                 self.aliases[change.key as usize]
             } else {
@@ -755,20 +820,27 @@ impl Judge<'_> {
             self.drafts.add(key, which, record.rank, self.ranks, &difference, &why);
             differences.push(difference);
         }
-        match seen {
-            [true, ..] => {
+        self.excused[record.route as usize] += u64::from(error);
+        match Class::ALL.into_iter().find(|class| seen[*class as usize]) {
+            Some(Class::Regression) => {
                 totals.mismatched += 1;
                 self.mismatched[record.route as usize] += 1;
                 self.regressed.insert(record.rank);
             }
-            [_, _, true] => totals.approved += 1,
+            Some(Class::Consequence) => totals.consequences += 1,
+            Some(Class::Fixed) => totals.fixed += 1,
+            Some(Class::Approved) => totals.approved += 1,
             _ => totals.noisy += 1,
         }
         differences
     }
 
-    /// The class of a change, which approval gives it, and why.
-    fn class(&mut self, change: &Spooled) -> (Class, usize, String) {
+    /// The class of a change, which approval gives it, and why. `behind` is the write before it
+    /// that was skipped.
+    fn class(&mut self, change: &Spooled, behind: Option<u32>) -> (Class, usize, String) {
+        if change.excused {
+            return (Class::Noise, usize::MAX, EXCUSED.to_owned());
+        }
         let stat = &self.account.stats[change.key as usize];
         let (decision, _) = &self.decisions[change.key as usize];
         let unheard =
@@ -809,6 +881,21 @@ impl Judge<'_> {
                 "additions are approved by [diff] additions".to_owned(),
             );
         }
+        if is_fixed(stat) && self.settings.rules.fixed == FixedErrors::Report {
+            let why = "v1 failed here, v2 answers ([diff] fixed = \"fail\" counts it)".to_owned();
+            return (Class::Fixed, usize::MAX, why);
+        }
+        if let Some(write) = behind
+            && stat.clear == 0
+            && skipped::explains(stat)
+        {
+            let why = format!(
+                "{} before it was not done at v2, and nothing else differs so: \
+                 --unsafe-methods sends what changes something",
+                self.skipped.name(write)
+            );
+            return (Class::Consequence, usize::MAX, why);
+        }
         let why = if (decision.measured || decision.shaped) && unheard() {
             format!(
                 "{}; but v1 has only {} values there, and never this one",
@@ -820,6 +907,27 @@ impl Judge<'_> {
         };
         (Class::Regression, usize::MAX, why)
     }
+}
+
+/// Why a change is noise that the replay itself causes.
+const EXCUSED: &str = "the request carries a validator of v1 (If-None-Match and its like), which \
+                       means nothing to v2; contents are compared where v1's is known";
+
+/// v1's and v2's status, where it is the status that changed.
+fn statuses(stat: &super::noise::Stat) -> Option<(u16, u16)> {
+    let (a, b) = stat.label.split_once('→').filter(|_| stat.kind == Kind::Status)?;
+    Some((a.parse().ok()?, b.parse().ok()?))
+}
+
+fn is_new_error(stat: &super::noise::Stat) -> bool {
+    statuses(stat).is_some_and(|(v1, v2)| v1 < 400 && v2 >= 400)
+}
+
+/// Whether v1 failed where v2 answers. That v2 lets in whom v1 refused, or takes what v1 found
+/// wrong, is no mending.
+fn is_fixed(stat: &super::noise::Stat) -> bool {
+    let failed = |status| status >= 500 || matches!(status, 404 | 405 | 408 | 410 | 429);
+    statuses(stat).is_some_and(|(v1, v2)| failed(v1) && (200..400).contains(&v2))
 }
 
 fn write_row<W: Write>(rows: &mut csv::Writer<W>, difference: &Difference) -> io::Result<()> {

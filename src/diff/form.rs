@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Kind;
 use super::change::{Context, Look, Sink, hash_place, short};
+use super::embedded::{self, Base};
 use super::rules::Verdict;
 
 /// Compares two forms: values of one name in their order, names in any.
@@ -25,6 +26,12 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
             if let Verdict::Taken(rule) = context.rules.judge_field(&name, a, b) {
                 sink.ruled.push(rule);
                 continue;
+            }
+            if let (Some(a), Some(b)) = (a, b) {
+                let base = Base::plain(Kind::Body, &place, &name);
+                if embedded::compare(context, &base, a, b, sink) {
+                    continue;
+                }
             }
             let (kind, label, look) = match (a, b) {
                 (Some(a), Some(b)) => (Kind::Body, "changed", context.look(a, b, false)),

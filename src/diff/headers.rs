@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use super::Kind;
 use super::challenge;
 use super::change::{Context, Look, Sink, hash_place, short};
+use super::embedded::{self, Base};
 use super::rules::Verdict;
 use crate::message::Headers;
 use crate::route::path_and_query;
@@ -261,8 +262,15 @@ impl Field<'_, '_> {
             }
         }
         let look = match (&*a, &*b) {
-            ([a], [b]) => {
-                let (a, b) = (String::from_utf8_lossy(a), String::from_utf8_lossy(b));
+            ([left], [right]) => {
+                let (a, b) = (String::from_utf8_lossy(left), String::from_utf8_lossy(right));
+                let base = Base::plain(Kind::Header, &self.place, self.name);
+                if embedded::may_hold(&a)
+                    && matches!(self.judged(&[left], &[right]), Verdict::Stays)
+                    && embedded::compare(self.context, &base, &a, &b, sink)
+                {
+                    return;
+                }
                 let number = a.bytes().all(|byte| byte.is_ascii_digit());
                 self.context.look(&a, &b, number)
             }
@@ -314,6 +322,14 @@ impl Field<'_, '_> {
             _ => Look::Plain,
         };
         self.change("changed", a, b, look, sink);
+    }
+
+    /// What the rules say of a change.
+    fn judged(&self, a: &[&[u8]], b: &[&[u8]]) -> Verdict {
+        let text = |values: &[&[u8]]| {
+            (!values.is_empty()).then(|| String::from_utf8_lossy(&joined(values)).into_owned())
+        };
+        self.context.rules.judge_header(self.name, text(a).as_deref(), text(b).as_deref())
     }
 
     fn change(&self, label: &'static str, a: &[&[u8]], b: &[&[u8]], look: Look, sink: &mut Sink) {
@@ -406,6 +422,7 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
     }
     for (name, sides) in names {
         let place = format!("set-cookie:{name}");
+        let held = cookie_documents(context, &place, &name, &sides, sink);
         let mut report = |place: &str,
                           label: &'static str,
                           a: Option<&str>,
@@ -436,7 +453,7 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
             [Some(a), None] => report(&place, "removed", Some(&a.value), None, Look::Plain),
             [None, Some(b)] => report(&place, "added", None, Some(&b.value), Look::Plain),
             [Some(a), Some(b)] => {
-                if a.value != b.value {
+                if a.value != b.value && !held {
                     let look = match (a.value.is_empty(), b.value.is_empty()) {
                         (false, false) => context.look(&a.value, &b.value, false),
                         _ => Look::Plain,
@@ -484,6 +501,24 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
             [None, None] => {}
         }
     }
+}
+
+/// Compares the documents that a cookie's two values hold; false where they hold none.
+fn cookie_documents(
+    context: &Context<'_>,
+    place: &str,
+    name: &str,
+    sides: &[Option<Cookie>; 2],
+    sink: &mut Sink,
+) -> bool {
+    let [Some(Cookie { value: a, .. }), Some(Cookie { value: b, .. })] = sides else {
+        return false;
+    };
+    let base = Base::plain(Kind::Header, place, name);
+    a != b
+        && embedded::may_hold(a)
+        && context.rules.judge_cookie(name, Some(a), Some(b)) == Verdict::Stays
+        && embedded::compare(context, &base, a, b, sink)
 }
 
 struct Cookie {

@@ -7,8 +7,11 @@ mod challenge;
 pub mod change;
 mod cluster;
 pub mod compare;
+mod conditional;
 pub mod csv;
+mod embedded;
 pub mod engine;
+mod events;
 mod form;
 pub mod headers;
 mod index;
@@ -19,6 +22,7 @@ pub mod noise;
 mod predicate;
 pub mod repeat;
 pub mod rules;
+mod skipped;
 mod spool;
 mod survey;
 mod text;
@@ -64,17 +68,28 @@ impl Kind {
 pub enum Class {
     /// Counts against v2.
     Regression,
-    /// Varies by itself; shown apart.
-    Noise,
+    /// Follows from a request that was not sent, as a `GET` behind a `PUT` that was skipped; shown
+    /// apart.
+    Consequence,
+    /// v1's own error, which v2 answers rightly; shown apart.
+    Fixed,
     /// Intended, by `approved.toml`; shown apart.
     Approved,
+    /// Varies by itself; shown apart.
+    Noise,
 }
 
 impl Class {
+    /// All, in the order in which they are shown.
+    pub const ALL: [Self; 5] =
+        [Self::Regression, Self::Consequence, Self::Fixed, Self::Approved, Self::Noise];
+
     /// The name in files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Regression => "regression",
+            Self::Consequence => "consequence",
+            Self::Fixed => "fixed",
             Self::Noise => "noise",
             Self::Approved => "approved",
         }
@@ -167,6 +182,16 @@ pub struct Totals {
     pub noisy: u64,
     /// Compared exchanges whose differences are approved (and perhaps noise), none a regression.
     pub approved: u64,
+    /// Compared exchanges that differ in what follows from requests that were skipped, none a
+    /// regression.
+    pub consequences: u64,
+    /// Requests that were skipped although they change something: what consequences follow from.
+    pub skipped_writes: u64,
+    /// Compared exchanges where v1 failed and v2 answers, none a regression.
+    pub fixed: u64,
+    /// Answers of v2 with the status of an error that is not its fault (`412` for want of v1's
+    /// entity tag, `404` for what was never made): no rate counts them.
+    pub excused: u64,
     /// Compared exchanges where v2 gave no usable answer (they are mismatched as well).
     pub failed: u64,
     /// Exchanges that were not compared, by reason (`skipped`, `no-response`, `response-damaged`,
@@ -201,4 +226,6 @@ pub struct RouteTotals {
     pub mismatched: u64,
     /// Compared exchanges without a usable answer of v2.
     pub failed: u64,
+    /// Answers of v2 with the status of an error that is not its fault.
+    pub excused: u64,
 }

@@ -80,6 +80,8 @@ pub(super) struct Stat {
     /// Exchanges where v2 changed so, and all changes.
     pub(super) live: u64,
     pub(super) differences: u64,
+    /// … of these exchanges, where no write before was skipped that could explain it.
+    pub(super) clear: u64,
     /// Changes that look like a kind of value, and the first such kind.
     pub(super) looking: u64,
     pub(super) looks: Option<ValueKind>,
@@ -294,6 +296,7 @@ mod tests {
             place_hash: 0,
             live,
             differences: live,
+            clear: live,
             looking: 0,
             looks: None,
             own,

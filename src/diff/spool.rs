@@ -21,6 +21,9 @@ pub(super) struct Record {
     pub(super) at: Timestamp,
     pub(super) method: String,
     pub(super) target: String,
+    /// Where a request before it was skipped that may have changed what it answers: its number
+    /// in the order in which they were skipped.
+    pub(super) behind: Option<u32>,
     pub(super) changes: Vec<Spooled>,
 }
 
@@ -30,6 +33,8 @@ pub(super) struct Spooled {
     pub(super) key: u32,
     /// Whether both values look like one kind.
     pub(super) looks: bool,
+    /// Whether the replay itself caused it.
+    pub(super) excused: bool,
     pub(super) place: String,
     pub(super) expected: Option<String>,
     pub(super) actual: Option<String>,
@@ -45,13 +50,17 @@ impl Record {
         number(out, self.at.nanos() as u64)?;
         text(out, &self.method)?;
         text(out, &self.target)?;
+        number(out, self.behind.map_or(0, |number| u64::from(number) + 1))?;
         number(out, self.changes.len() as u64)?;
         for change in &self.changes {
             number(out, u64::from(change.key))?;
             let has = |value: &Option<String>| u64::from(value.is_some());
             number(
                 out,
-                u64::from(change.looks) | has(&change.expected) << 1 | has(&change.actual) << 2,
+                u64::from(change.looks)
+                    | has(&change.expected) << 1
+                    | has(&change.actual) << 2
+                    | u64::from(change.excused) << 3,
             )?;
             text(out, &change.place)?;
             for value in [&change.expected, &change.actual].into_iter().flatten() {
@@ -74,6 +83,7 @@ impl Record {
         let route = read_number(input)? as u32;
         let at = Timestamp::from_nanos(read_number(input)? as i64);
         let (method, target) = (read_text(input)?, read_text(input)?);
+        let behind = read_number(input)?.checked_sub(1).map(|number| number as u32);
         let count = read_number(input)?;
         let mut changes = Vec::new();
         for _ in 0..count {
@@ -82,9 +92,10 @@ impl Record {
             let place = read_text(input)?;
             let expected = if flags & 2 != 0 { Some(read_text(input)?) } else { None };
             let actual = if flags & 4 != 0 { Some(read_text(input)?) } else { None };
-            changes.push(Spooled { key, looks: flags & 1 != 0, place, expected, actual });
+            let (looks, excused) = (flags & 1 != 0, flags & 8 != 0);
+            changes.push(Spooled { key, looks, excused, place, expected, actual });
         }
-        Ok(Some(Self { rank, id, route, at, method, target, changes }))
+        Ok(Some(Self { rank, id, route, at, method, target, behind, changes }))
     }
 }
 
@@ -119,6 +130,7 @@ mod tests {
         let change = |expected: Option<&str>| Spooled {
             key: 7,
             looks: expected.is_none(),
+            excused: expected.is_some(),
             place: "$.é".to_owned(),
             expected: expected.map(str::to_owned),
             actual: Some("2".to_owned()),
@@ -130,6 +142,7 @@ mod tests {
             at: Timestamp::from_nanos(-5),
             method: "GET".to_owned(),
             target: "/".to_owned(),
+            behind: Some(0),
             changes: vec![change(None), change(Some("1"))],
         };
         let mut bytes = Vec::new();

@@ -8,6 +8,7 @@ use std::io;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHasher};
 
+use super::conditional::is_conditional;
 use crate::exchange::Completeness;
 use crate::record::exchanges;
 use crate::record::exchanges::Asked;
@@ -28,6 +29,8 @@ pub(super) struct Survey {
     pub(super) places: Vec<(u64, u32)>,
     /// The rank of the exchange before with an equal request; [`NONE`] where there is none.
     pub(super) pairs: Vec<u32>,
+    /// Of conditional requests: the rank of the last full answer to the same question before.
+    pub(super) full: FxHashMap<u32, u32>,
     /// Lines that are no exchange.
     pub(super) damaged: u64,
     /// Whether the file was closed by its last line.
@@ -43,6 +46,11 @@ struct Brief {
     /// Who asks: a hash of cookies and credentials, 0 where there are none.
     session: u64,
     answered: bool,
+    /// A hash of what is asked for, without the conditions; 0 where it is no `GET`.
+    question: u64,
+    conditional: bool,
+    /// Whether the answer holds all that was asked for.
+    full: bool,
 }
 
 enum Item {
@@ -61,6 +69,7 @@ pub(super) fn survey(
     let mut batches = Batches::new(file)?;
     let mut pairing = Pairing::default();
     let (mut places, mut pairs) = (Vec::new(), Vec::new());
+    let (mut latest, mut full) = (FxHashMap::<u64, u32>::default(), FxHashMap::default());
     let (mut damaged, mut closed) = (0, false);
     while let Some(batch) = batches.next()? {
         let items: Vec<Item> = (0..batch.len())
@@ -80,6 +89,19 @@ pub(super) fn survey(
                     pairs.push(
                         brief.as_ref().map_or(NONE, |brief| pairing.equal_before(brief, rank)),
                     );
+                    if let Some(brief) = &brief
+                        && brief.question != 0
+                    {
+                        if brief.conditional
+                            && let Some(&before) = latest.get(&brief.question)
+                        {
+                            full.insert(rank, before);
+                        }
+                        let room = latest.len() < MAX_REQUESTS;
+                        if brief.full && (room || latest.contains_key(&brief.question)) {
+                            latest.insert(brief.question, rank);
+                        }
+                    }
                     if let Some(brief) = brief {
                         routes.learn(&brief.method, &brief.target);
                     }
@@ -90,12 +112,12 @@ pub(super) fn survey(
     }
     routes.settle();
     damaged += batches.too_long;
-    Ok(Survey { routes, places, pairs, damaged, closed })
+    Ok(Survey { routes, places, pairs, full, damaged, closed })
 }
 
 fn brief(line: &[u8]) -> Item {
     match exchanges::read_asked(line) {
-        Ok(Some(asked)) => Item::Exchange(Brief::of(asked)),
+        Ok(Some(asked)) => Item::Exchange(Brief::of(asked, line)),
         Ok(None) if memchr::memmem::find(line, exchanges::END_FORMAT.as_bytes()).is_some() => {
             Item::End
         }
@@ -105,34 +127,51 @@ fn brief(line: &[u8]) -> Item {
 }
 
 impl Brief {
-    fn of(asked: Asked) -> Option<Self> {
+    fn of(asked: Asked, line: &[u8]) -> Option<Self> {
         let request = asked.request?.message;
         let mut whole = FxHasher::default();
         let mut session = FxHasher::default();
         let mut has_session = false;
+        let mut question = FxHasher::default();
+        let mut partial = false;
         (&*request.method, &*request.target, &*request.body.bytes, request.body.length)
             .hash(&mut whole);
+        request.target.hash(&mut question);
         for (name, value) in request.headers.iter() {
             let name = name.to_ascii_lowercase();
             match name.as_slice() {
                 b"cookie" | b"authorization" | b"x-api-key" => {
                     (&name, value).hash(&mut session);
                     (&name, value).hash(&mut whole);
+                    (&name, value).hash(&mut question);
                     has_session = true;
                 }
                 // What negotiates content, ranges and conditions.
                 b"host" | b"accept" | b"accept-language" | b"accept-encoding" | b"content-type"
-                | b"range" | b"if-none-match" | b"if-modified-since" | b"origin"
-                | b"x-requested-with" => (&name, value).hash(&mut whole),
+                | b"origin" | b"x-requested-with" => {
+                    (&name, value).hash(&mut whole);
+                    (&name, value).hash(&mut question);
+                }
+                b"range" => {
+                    partial = true;
+                    (&name, value).hash(&mut whole);
+                }
+                b"if-none-match" | b"if-modified-since" => (&name, value).hash(&mut whole),
                 _ => {}
             }
         }
+        let answered = asked.completeness == Completeness::Complete && asked.answered;
+        // Quotes inside of values are escaped: this is the answer's own member.
+        let ok = || memchr::memmem::find(line, b"\"status\":200").is_some();
         Some(Self {
             method: request.method.to_vec(),
             target: request.target.to_vec(),
             request: whole.finish(),
             session: if has_session { session.finish() } else { 0 },
-            answered: asked.completeness == Completeness::Complete && asked.answered,
+            answered,
+            question: if &*request.method == b"GET" { question.finish() | 1 } else { 0 },
+            conditional: is_conditional(&request.headers),
+            full: answered && !partial && &*request.method == b"GET" && ok(),
         })
     }
 }
@@ -229,6 +268,9 @@ mod tests {
                     request: hasher.finish(),
                     session: *session,
                     answered: true,
+                    question: 0,
+                    conditional: false,
+                    full: false,
                 };
                 Some(pairing.equal_before(&brief, rank as u32)).filter(|before| *before != NONE)
             })

@@ -169,7 +169,23 @@ fn complaints(failed: &[&RuleResult]) -> Vec<String> {
 /// Why a run passes.
 fn praise(evidence: &Evidence<'_>, rules: &[RuleResult]) -> Vec<String> {
     let totals = evidence.totals;
-    let mut reasons = vec![if totals.mismatched == 0 {
+    let apart = [
+        (totals.approved, "as approved"),
+        (totals.consequences, "in what follows from skipped requests"),
+        (totals.fixed, "in that v1 failed"),
+    ];
+    let apart: Vec<String> = apart
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, how)| format!("{} only {how}", plural(number, "differs", "differ")))
+        .collect();
+    let mut reasons = vec![if totals.mismatched == 0 && !apart.is_empty() {
+        format!(
+            "No difference counts in {}: {}.",
+            plural(totals.compared, "compared exchange", "compared exchanges"),
+            apart.join(", ")
+        )
+    } else if totals.mismatched == 0 {
         format!(
             "None of {} differs.",
             plural(totals.compared, "compared exchange", "compared exchanges")
@@ -312,6 +328,8 @@ struct Subject<'a> {
     limits: Limits,
     compared: u64,
     mismatched: u64,
+    /// Errors of v2 that are not its fault.
+    excused: u64,
     figures: &'a RouteSummary,
     v2: Histogram,
     reference: Histogram,
@@ -319,41 +337,37 @@ struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     fn all(evidence: &Evidence<'a>, policy: &Policy, reference: Side) -> Vec<Self> {
-        let subject =
-            |name: Option<String>, limits, compared, mismatched, figures: &'a RouteSummary| {
-                Subject {
-                    name,
-                    limits,
-                    compared,
-                    mismatched,
-                    figures,
-                    v2: figures.side(Side::V2).sent.whole(),
-                    reference: figures.side(reference).sent.whole(),
-                }
-            };
+        let subject = |name: Option<String>,
+                       limits,
+                       [compared, mismatched, excused]: [u64; 3],
+                       figures: &'a RouteSummary| {
+            Subject {
+                name,
+                limits,
+                compared,
+                mismatched,
+                excused,
+                figures,
+                v2: figures.side(Side::V2).sent.whole(),
+                reference: figures.side(reference).sent.whole(),
+            }
+        };
         let totals = evidence.totals;
         let all = &evidence.summary.all;
-        let counts: std::collections::HashMap<&str, (u64, u64)> = totals
+        let counts: std::collections::HashMap<&str, [u64; 3]> = totals
             .routes
             .iter()
-            .map(|route| (route.route.as_str(), (route.compared, route.mismatched)))
+            .map(|route| (route.route.as_str(), [route.compared, route.mismatched, route.excused]))
             .collect();
         std::iter::once(subject(
             None,
             policy.limits.clone(),
-            totals.compared,
-            totals.mismatched,
+            [totals.compared, totals.mismatched, totals.excused],
             all,
         ))
         .chain(evidence.summary.routes.iter().map(|route| {
-            let (compared, mismatched) = counts.get(&*route.route).copied().unwrap_or_default();
-            subject(
-                Some(route.route.to_string()),
-                policy.of_route(&route.route),
-                compared,
-                mismatched,
-                route,
-            )
+            let counts = counts.get(&*route.route).copied().unwrap_or_default();
+            subject(Some(route.route.to_string()), policy.of_route(&route.route), counts, route)
         }))
         .collect()
     }
@@ -456,7 +470,7 @@ impl Court {
                 case.subject.mismatched.saturating_sub(figures.pairs.new_errors)
             }
             Kind::Mismatch => case.subject.mismatched,
-            Kind::Error => figures.pairs.new_errors,
+            Kind::Error => figures.pairs.new_errors.saturating_sub(case.subject.excused),
             _ => figures.new_statuses(self.reference).values().sum(),
         }
     }

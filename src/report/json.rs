@@ -37,7 +37,7 @@ pub const FIELDS: [Column; 17] = [
     column(
         "diff",
         "object",
-        "compared, mismatched, noisy, approved and failed exchanges, not compared by reason, the same by route",
+        "compared, mismatched, noisy, approved, fixed and failed exchanges and consequences, not compared by reason, the same by route",
     ),
     column(
         "clusters",
@@ -156,6 +156,10 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
             )
         })
         .collect();
+    let counts: serde_json::Map<String, Value> = Class::ALL
+        .into_iter()
+        .map(|class| (class.name().to_owned(), report.clusters.count(class).into()))
+        .collect();
     let document = json!({
         "format": FORMAT,
         "version": VERSION,
@@ -176,11 +180,9 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
         },
         "diff": {
             "compared": totals.compared, "mismatched": totals.mismatched, "noisy": totals.noisy, "approved": totals.approved,
+            "consequences": totals.consequences, "skipped_writes": totals.skipped_writes, "fixed": totals.fixed, "excused": totals.excused,
             "failed": totals.failed, "not_compared": totals.not_compared, "routes": totals.routes,
-            "clusters": {
-                "regression": report.clusters.count(Class::Regression), "noise": report.clusters.count(Class::Noise),
-                "approved": report.clusters.count(Class::Approved),
-            },
+            "clusters": counts,
         },
         "clusters": clusters,
         "latency": latency,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::{markdown, markdown_code, short};
-use super::{From, Report, elsewhere, once_each, what};
+use super::{From, Report, apart, elsewhere, once_each, what};
 use crate::gate::words::{count, duration, percent, plural, times};
 use crate::gate::{Finding, Verdict};
 use crate::measure::Side;
@@ -71,6 +71,9 @@ fn head(report: &Report<'_>, out: &mut String) {
         count(report.totals.compared),
         count(report.totals.mismatched)
     );
+    for line in apart(report) {
+        let _ = writeln!(out, "\n{line}");
+    }
 }
 
 /// v2's outgoing calls that are not v1's, those that change something at a provider first.

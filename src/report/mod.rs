@@ -101,10 +101,10 @@ pub struct InputFacts {
 /// The diff's clusters, the weightiest first, at most [`Clusters::MOST`].
 #[derive(Clone, Debug, Default)]
 pub struct Clusters {
-    /// Regressions by how many exchanges they touch, then what was approved, then noise.
+    /// By class in the order of [`Class::ALL`], each by how many exchanges they touch.
     pub kept: Vec<Cluster>,
-    /// How many clusters there are of each class: regression, noise, approved.
-    pub counts: [u64; 3],
+    /// How many clusters there are of each class, in the order of [`Class::ALL`].
+    pub counts: [u64; Class::ALL.len()],
 }
 
 impl Clusters {
@@ -122,14 +122,9 @@ impl Clusters {
 
     /// Puts them in order and drops what is beyond the bound.
     pub fn settle(&mut self) {
-        let rank = |class| match class {
-            Class::Regression => 0,
-            Class::Approved => 1,
-            Class::Noise => 2,
-        };
         self.kept.sort_by(|a, b| {
-            (rank(a.class), std::cmp::Reverse(a.exchanges), &a.route, &a.id).cmp(&(
-                rank(b.class),
+            (a.class, std::cmp::Reverse(a.exchanges), &a.route, &a.id).cmp(&(
+                b.class,
                 std::cmp::Reverse(b.exchanges),
                 &b.route,
                 &b.id,
@@ -158,6 +153,30 @@ pub(crate) fn what(cluster: &Cluster) -> String {
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// Differences that are shown apart although they are neither noise nor approved, in a sentence for
+/// each class.
+pub(crate) fn apart(report: &Report<'_>) -> Vec<String> {
+    use crate::gate::words::plural;
+    let totals = report.totals;
+    let mut lines = Vec::new();
+    if totals.consequences > 0 {
+        lines.push(format!(
+            "{} only in what follows from {} that {} skipped as unsafe: --unsafe-methods sends {}.",
+            plural(totals.consequences, "answer differs", "answers differ"),
+            plural(totals.skipped_writes, "request", "requests"),
+            if totals.skipped_writes == 1 { "was" } else { "were" },
+            if totals.skipped_writes == 1 { "it" } else { "them" },
+        ));
+    }
+    if totals.fixed > 0 {
+        lines.push(format!(
+            "{} where v1 failed: fixed, not counted ([diff] fixed).",
+            plural(totals.fixed, "answer of v2 is right", "answers of v2 are right")
+        ));
+    }
+    lines
 }
 
 /// Where else the change of a cluster was found; empty where it was not.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::visible;
-use super::{Report, elsewhere, names, once_each, what};
+use super::{Report, apart, elsewhere, names, once_each, what};
 use crate::gate::Verdict;
 use crate::gate::words::{count, duration, plural, times};
 use crate::measure::{Histogram, Side};
@@ -63,6 +63,11 @@ fn verdict(report: &Report<'_>, out: &mut String, colour: Colour) {
     let _ = writeln!(out, "{}  {said}", colour.paint(code, word));
     for reason in judgement.reasons.iter().take(REASONS) {
         for (index, line) in wrap(&visible(reason), WIDTH - 4).iter().enumerate() {
+            let _ = writeln!(out, "  {} {line}", if index == 0 { "-" } else { " " });
+        }
+    }
+    for line in apart(report) {
+        for (index, line) in wrap(&line, WIDTH - 4).iter().enumerate() {
             let _ = writeln!(out, "  {} {line}", if index == 0 { "-" } else { " " });
         }
     }

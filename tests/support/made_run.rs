@@ -229,7 +229,7 @@ impl MadeRun {
             let mismatched =
                 of_route.map(|cluster| cluster.exchanges).max().unwrap_or(0).min(compared);
             totals.mismatched += mismatched;
-            totals.routes.push(RouteTotals { route, compared, mismatched, failed: 0 });
+            totals.routes.push(RouteTotals { route, compared, mismatched, ..Default::default() });
         }
     }
 }

@@ -14,6 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Kind;
 use super::change::{Change, Context, Look, Sink, Step, is_variable, mix, render, short};
+use super::embedded::{self, Base, may_hold, may_surround};
 use super::rules::{Located, Verdict};
 use crate::message::json::number;
 use crate::message::json::tape::{Node, Tape, Type};
@@ -27,9 +28,33 @@ pub fn compare(context: &Context<'_>, expected: &[u8], actual: &[u8], sink: &mut
     true
 }
 
+/// Compares two texts that are values themselves; false where one of them is not JSON.
+pub(super) fn compare_within(
+    context: &Context<'_>,
+    base: &Base,
+    expected: &[u8],
+    actual: &[u8],
+    sink: &mut Sink,
+) -> bool {
+    let Ok(expected) = Tape::parse(expected) else { return false };
+    let Ok(actual) = Tape::parse_beside(actual, &expected) else { return false };
+    walk(context, Some(base), &expected, &actual, sink);
+    true
+}
+
 /// The same for parsed texts.
 pub fn compare_tapes(
     context: &Context<'_>,
+    expected: &Tape<'_>,
+    actual: &Tape<'_>,
+    sink: &mut Sink,
+) {
+    walk(context, None, expected, actual, sink);
+}
+
+fn walk(
+    context: &Context<'_>,
+    base: Option<&Base>,
     expected: &Tape<'_>,
     actual: &Tape<'_>,
     sink: &mut Sink,
@@ -38,8 +63,9 @@ pub fn compare_tapes(
     let mut walk = Walk {
         context,
         sink,
+        base,
         path: Vec::new(),
-        hashes: vec![ROOT_HASH],
+        hashes: vec![base.map_or(ROOT_HASH, Base::root_hash)],
         roots,
         located: OnceCell::new(),
     };
@@ -53,6 +79,8 @@ pub const ROOT_HASH: u64 = 0x24;
 struct Walk<'w, 'c, 'a> {
     context: &'w Context<'c>,
     sink: &'w mut Sink,
+    /// The value that holds these documents, where they are no bodies.
+    base: Option<&'w Base>,
     path: Vec<Step<'a>>,
     hashes: Vec<u64>,
     roots: [Node<'w, 'a>; 2],
@@ -86,6 +114,9 @@ impl<'a> Walk<'_, '_, 'a> {
                 // their escapes count.
                 let (left, right) = (a.text(), b.text());
                 if left != right || left.contains('\u{fffd}') && a.raw() != b.raw() {
+                    if self.embedded(a, b, &left, &right) {
+                        return;
+                    }
                     let look = self.context.look(&left, &right, false);
                     self.changed("changed".into(), Some(a), Some(b), look);
                 }
@@ -102,6 +133,26 @@ impl<'a> Walk<'_, '_, 'a> {
                 Look::Plain,
             ),
         }
+    }
+
+    /// Compares the documents that two strings hold; false where they hold none.
+    fn embedded(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>, left: &str, right: &str) -> bool {
+        let may = |text: &str| may_hold(text) || may_surround(text);
+        if !may(left) || !may(right) {
+            return false;
+        }
+        if self.is_ruled(Some(a), Some(b)) {
+            return true;
+        }
+        let base = Base {
+            place: self.place(false),
+            general: self.place(true),
+            hash: *self.hashes.last().expect("the root's hash stays"),
+            kind: self.base.map_or(Kind::Body, |base| base.kind),
+            names: self.names().map(str::to_owned).collect(),
+            depth: self.base.map_or(0, |base| base.depth) + 1,
+        };
+        embedded::compare(self.context, &base, left, right, self.sink)
     }
 
     fn object(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>) {
@@ -214,47 +265,65 @@ impl<'a> Walk<'_, '_, 'a> {
     ) {
         let place_hash = *self.hashes.last().expect("the root's hash stays");
         self.sink.saw(place_hash);
-        if !self.context.rules.is_empty() {
-            let value = |node: Option<Node<'_, '_>>| node.map(|node| node.text().into_owned());
-            let (left, right) = (value(a), value(b));
-            let verdict = self.context.rules.judge_json(
-                self.located(),
-                &self.path,
-                left.as_deref(),
-                right.as_deref(),
-            );
-            if let Verdict::Taken(rule) = verdict {
-                self.sink.ruled.push(rule);
-                return;
-            }
+        if self.is_ruled(a, b) {
+            return;
         }
-        // What stands anywhere below a secret's name is secret.
-        let names = self.path.iter().filter_map(|step| match step {
+        let (expected, actual) = (self.shown(a), self.shown(b));
+        let kind = match self.base {
+            _ if label == "removed" => Kind::Missing,
+            base => base.map_or(Kind::Body, |base| base.kind),
+        };
+        let (place, general) = (self.place(false), self.place(true));
+        self.sink.add(Change { kind, place, general, place_hash, label, expected, actual, look });
+    }
+
+    /// A value at the present place as it is shown: what stands anywhere below a secret's name is
+    /// secret.
+    fn shown(&self, node: Option<Node<'_, '_>>) -> Option<String> {
+        let node = node?;
+        let (masker, text) = (self.context.masker, node.text());
+        Some(short(&match node.is_container() {
+            false => masker.below(self.names(), &text),
+            true if masker.hides_all_below(self.names()) => masker.secret(&text),
+            true => masker.text(&text),
+        }))
+    }
+
+    /// The present place, within the value that holds the document.
+    fn place(&self, general: bool) -> String {
+        let path = render(&self.path, general);
+        match self.base {
+            None => path,
+            Some(base) => format!("{}|{path}", if general { &base.general } else { &base.place }),
+        }
+    }
+
+    /// The names of all that the present place is in.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let outer = self.base.into_iter().flat_map(|base| base.names.iter().map(String::as_str));
+        outer.chain(self.path.iter().filter_map(|step| match step {
             Step::Name(name) => Some(&**name),
             Step::Index(_) => None,
-        });
-        let masker = self.context.masker;
-        let shown = |node: Option<Node<'_, '_>>| {
-            let node = node?;
-            let text = node.text();
-            Some(short(&match node.is_container() {
-                false => masker.below(names.clone(), &text),
-                true if masker.hides_all_below(names.clone()) => masker.secret(&text),
-                true => masker.text(&text),
-            }))
+        }))
+    }
+
+    /// Whether a rule takes a change at the present place.
+    fn is_ruled(&mut self, a: Option<Node<'_, '_>>, b: Option<Node<'_, '_>>) -> bool {
+        if self.context.rules.is_empty() {
+            return false;
+        }
+        let value = |node: Option<Node<'_, '_>>| node.map(|node| node.text().into_owned());
+        let (left, right) = (value(a), value(b));
+        let (left, right) = (left.as_deref(), right.as_deref());
+        let rules = self.context.rules;
+        let verdict = match self.base {
+            None => rules.judge_json(self.located(), &self.path, left, right),
+            Some(_) => rules.judge_place(&self.place(true), left, right),
         };
-        let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
-        let (place, general) = (render(&self.path, false), render(&self.path, true));
-        self.sink.add(Change {
-            kind,
-            place,
-            general,
-            place_hash,
-            label,
-            expected: shown(a),
-            actual: shown(b),
-            look,
-        });
+        if let Verdict::Taken(rule) = verdict {
+            self.sink.ruled.push(rule);
+        }
+        verdict != Verdict::Stays
     }
 }
 

@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use self::outline::{field, is_value, outline};
 use super::Kind;
 use super::change::{Change, Context, Look, Sink, mix, short};
+use super::embedded::{self, Base, may_hold, may_surround};
 use super::rules::Verdict;
 use super::text::common;
 use crate::message::markup::tree::{Element, Node};
@@ -100,6 +101,7 @@ impl Walk<'_, '_> {
                 self.children(a, b);
             }
             _ if a.text() == b.text() => {}
+            _ if self.embedded(a.text(), b.text()) => {}
             _ => {
                 let (left, right) = (a.text(), b.text());
                 let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -123,7 +125,8 @@ impl Walk<'_, '_> {
                 (Some(left), Some(right)) if &**name == "class" => set(left) == set(right),
                 _ => left == right,
             };
-            if !same {
+            let mut embedded = || left.zip(right).is_some_and(|(a, b)| self.embedded(a, b));
+            if !same && !embedded() {
                 let (label, look) = match (left, right) {
                     (Some(left), Some(right)) => ("changed", self.context.look(left, right, false)),
                     (Some(_), None) => ("removed", Look::Plain),
@@ -135,6 +138,26 @@ impl Walk<'_, '_> {
             }
             self.path.pop();
         }
+    }
+
+    /// Compares the documents that two values hold; false where they hold none.
+    fn embedded(&mut self, a: &str, b: &str) -> bool {
+        let may = |text: &str| may_hold(text) || may_surround(text);
+        if !may(a) || !may(b) {
+            return false;
+        }
+        if self.is_ruled(Some(a), Some(b)) {
+            return true;
+        }
+        let base = Base {
+            place: self.place(false),
+            general: self.place(true),
+            hash: self.path.last().map_or(0x2f, |step| step.hash),
+            kind: Kind::Body,
+            names: self.names().map(str::to_owned).collect(),
+            depth: 0,
+        };
+        embedded::compare(self.context, &base, a, b, self.sink)
     }
 
     /// An element or a text that has no counterpart, shown by what it says.

@@ -23,6 +23,8 @@ pub struct DiffConfig {
     pub routes: Vec<String>,
     /// What is thought of a header, member or element that only v2 sends.
     pub additions: Additions,
+    /// What is thought of v1's errors that v2 answers rightly.
+    pub fixed: FixedErrors,
     /// Headers that are ignored by default and shall be compared.
     pub compare: Vec<String>,
     /// Places to ignore.
@@ -41,6 +43,17 @@ pub enum Additions {
     Regression,
     /// It is shown as approved.
     Approved,
+}
+
+/// What is thought of v1's errors that v2 answers rightly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FixedErrors {
+    /// They are shown as fixed.
+    #[default]
+    Report,
+    /// They count against v2.
+    Fail,
 }
 
 /// One of `[[diff.ignore]]`.
@@ -154,6 +167,8 @@ pub struct Rules {
     rules: Vec<Arc<Rule>>,
     /// What is thought of additions.
     pub additions: Additions,
+    /// What is thought of v1's errors that v2 answers rightly.
+    pub fixed: FixedErrors,
     /// Headers to compare although they are ignored by default, in lower case.
     pub compare: Vec<String>,
     /// Routes that the user gave.
@@ -217,7 +232,7 @@ impl Rules {
             })
             .collect::<Result<_, _>>()?;
         let compare = config.compare.iter().map(|name| name.to_ascii_lowercase()).collect();
-        Ok(Self { rules, additions: config.additions, compare, patterns })
+        Ok(Self { rules, additions: config.additions, fixed: config.fixed, compare, patterns })
     }
 
     /// The rules that hold on a route.
@@ -280,7 +295,7 @@ fn place(names: [&Option<String>; 5]) -> Result<Place, String> {
         [None, Some(name), None, None, None] => Ok(Place::Cookie(name.to_owned())),
         [None, None, Some(name), None, None] => Ok(Place::Field(name.to_owned())),
         [None, None, None, Some(path), None] => Path::parse(path).map(Place::Path),
-        [None, None, None, None, Some(place)] if place.starts_with('$') => {
+        [None, None, None, None, Some(place)] if place.starts_with('$') && !place.contains('|') => {
             Err("a place of JSON is written as path = …".to_owned())
         }
         [None, None, None, None, Some(place)] => Ok(match place.strip_suffix('*') {

@@ -67,6 +67,14 @@ pub(super) fn differences_lead(report: &Report<'_>) -> String {
             plural(clusters, "cause", "causes")
         )
     };
+    for (number, how) in [
+        (totals.consequences, "in what follows from requests that were skipped as unsafe"),
+        (totals.fixed, "in that v1 failed and v2 answers"),
+    ] {
+        if number > 0 {
+            text += &format!(" {} only {how}.", plural(number, "more differs", "more differ"));
+        }
+    }
     if totals.noisy > 0 {
         text += &format!(
             " {} only in what varies by itself.",

@@ -105,7 +105,7 @@ impl Page {
             notes: notes(report),
             regressions: report.clusters.count(Class::Regression),
             differences_lead: differences_lead(report),
-            classes: [Class::Regression, Class::Approved, Class::Noise]
+            classes: Class::ALL
                 .into_iter()
                 .filter(|&class| report.clusters.count(class) > 0)
                 .map(|class| {

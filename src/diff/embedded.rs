@@ -1,0 +1,178 @@
+//! Documents inside values: JSON that stands in a string, an attribute, a form field, a cookie or
+//! an event, as it is, percent-encoded or in base64.
+//!
+//! Such a document is compared by structure, like any other. Its places begin with the place of the
+//! value and a bar: `$.args|$.items[0].id`.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::Kind;
+use super::change::{Context, Sink, mix};
+use super::json;
+
+/// Documents inside documents that are opened, one in another.
+const MAX_DEPTH: usize = 3;
+
+/// Where a document stands that is a value itself.
+#[derive(Clone, Debug)]
+pub(super) struct Base {
+    /// The value's place, and its general one.
+    pub(super) place: String,
+    pub(super) general: String,
+    /// The hash of the general place.
+    pub(super) hash: u64,
+    /// What changes in it are.
+    pub(super) kind: Kind,
+    /// What the value and all around it are called: secrets are known by their names.
+    pub(super) names: Vec<String>,
+    pub(super) depth: usize,
+}
+
+impl Base {
+    /// The base of a value at a place without structure.
+    pub(super) fn plain(kind: Kind, place: &str, name: &str) -> Self {
+        Self {
+            place: place.to_owned(),
+            general: place.to_owned(),
+            hash: super::change::hash_place(place),
+            kind,
+            names: vec![name.to_owned()],
+            depth: 0,
+        }
+    }
+
+    /// The hash of the document's root.
+    pub(super) fn root_hash(&self) -> u64 {
+        mix(self.hash, b"|$")
+    }
+}
+
+/// Compares the documents that two values hold; false where one of them holds none.
+pub(super) fn compare(
+    context: &Context<'_>,
+    base: &Base,
+    expected: &str,
+    actual: &str,
+    sink: &mut Sink,
+) -> bool {
+    if base.depth >= MAX_DEPTH {
+        return false;
+    }
+    if let Some([a, b]) = documents(expected, actual)
+        && json::compare_within(context, base, &a, &b, sink)
+    {
+        return true;
+    }
+    match surrounded(expected, actual) {
+        Some([a, b]) if a.len() < expected.len() => {
+            json::compare_within(context, base, a.as_bytes(), b.as_bytes(), sink)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a value may hold a document: a cheap test.
+pub(super) fn may_hold(text: &str) -> bool {
+    let start = text.trim_ascii_start().as_bytes();
+    match start.first() {
+        Some(b'{' | b'[') => true,
+        Some(b'%') => start.starts_with(b"%7B") || start.starts_with(b"%5B"),
+        // Braces and brackets in base64.
+        Some(b'e') => matches!(start.get(1), Some(b'y' | b'w' | b'3')),
+        Some(b'W') => start.len() > 2,
+        _ => false,
+    }
+}
+
+/// Whether a text may hold a document somewhere inside, as scripts (`window.state = {…};`) and
+/// lines of a log do.
+pub(super) fn may_surround(text: &str) -> bool {
+    inner_start(text).is_some()
+}
+
+/// Where the first object stands that has a member in quotes: code has other braces as well.
+fn inner_start(text: &str) -> Option<usize> {
+    /// Braces that are looked at.
+    const BRACES: usize = 32;
+    let bytes = text.as_bytes();
+    let quoted = |at: &usize| bytes[at + 1..].trim_ascii_start().starts_with(b"\"");
+    let start = memchr::memchr_iter(b'{', bytes).take(BRACES).find(quoted)?;
+    let before = bytes[..start].trim_ascii_end();
+    Some(if before.ends_with(b"[") { before.len() - 1 } else { start })
+}
+
+/// The documents inside of two texts that are equal around them.
+fn surrounded<'t>(a: &'t str, b: &'t str) -> Option<[&'t str; 2]> {
+    let inner = |text: &'t str| {
+        let start = inner_start(text)?;
+        let end = text.rfind(['}', ']'])? + 1;
+        (start < end).then(|| (&text[..start], &text[start..end], &text[end..]))
+    };
+    let ((before, left, behind), (head, right, tail)) = (inner(a)?, inner(b)?);
+    (before == head && behind == tail).then_some([left, right])
+}
+
+/// What both values hold, where both hold it in the same way.
+fn documents<'t>(a: &'t str, b: &'t str) -> Option<[Cow<'t, [u8]>; 2]> {
+    if !may_hold(a) || !may_hold(b) {
+        return None;
+    }
+    let plain = |text: &str| text.trim_ascii_start().starts_with(['{', '[']);
+    match (plain(a), plain(b)) {
+        (true, true) => Some([a.as_bytes().into(), b.as_bytes().into()]),
+        (false, false) => Some([decoded(a)?.into(), decoded(b)?.into()]),
+        _ => None,
+    }
+}
+
+/// A document in percent-encoding or base64.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let text = text.trim_ascii();
+    let bytes = if text.starts_with('%') {
+        let (name, _) = url::form_urlencoded::parse(text.as_bytes()).next()?;
+        name.into_owned().into_bytes()
+    } else {
+        let alphabet = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+        GeneralPurpose::new(alphabet, LENIENT).decode(text).ok()?
+    };
+    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[')).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_around_a_document_must_be_equal() {
+        assert_eq!(
+            surrounded("s = [{\"a\":1}];", "s = [{\"a\":2}];"),
+            Some(["[{\"a\":1}]", "[{\"a\":2}]"])
+        );
+        assert_eq!(surrounded("s = {\"a\":1};", "t = {\"a\":1};"), None);
+        assert_eq!(surrounded("} {\"", "} {\""), None);
+    }
+
+    #[test]
+    fn documents_are_known_in_each_coding_and_nothing_else_is() {
+        let of = |a: &str, b: &str| {
+            documents(a, b).map(|all| all.map(|one| String::from_utf8(one.into_owned()).unwrap()))
+        };
+        let pair = |a: &str, b: &str| Some([a.to_owned(), b.to_owned()]);
+        assert_eq!(of("{\"a\":1}", " [2]"), pair("{\"a\":1}", " [2]"));
+        assert_eq!(of("%7B%22a%22%3A1%7D", "%5B2%5D"), pair("{\"a\":1}", "[2]"));
+        assert_eq!(of("eyJhIjoxfQ==", "eyJhIjoyfQ"), pair("{\"a\":1}", "{\"a\":2}"));
+        assert_eq!(of("WzEsMl0", "W3siYSI6MX1d"), pair("[1,2]", "[{\"a\":1}]"));
+        for (a, b) in
+            [("key", "we"), ("{\"a\":1}", "eyJhIjoxfQ=="), ("{", "x"), ("Wyoming", "Wyatt")]
+        {
+            assert_eq!(of(a, b), None, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Event streams (`text/event-stream`, HTML §9.2) as the list of their events, so that they are
+//! compared by structure: `$[3].data.choices[0].delta`.
+//!
+//! What a client never sees is no part of it: comments, which keep connections open, and how long
+//! to wait before the next connection.
+
+use crate::record::json as written;
+
+/// An event while its lines are read.
+#[derive(Default)]
+struct Event {
+    name: Option<String>,
+    id: Option<String>,
+    data: Option<String>,
+}
+
+/// The events as an array in JSON; data that is JSON stands in it as such.
+pub(super) fn as_json(stream: &str) -> Vec<u8> {
+    let mut out = vec![b'['];
+    let mut event = Event::default();
+    let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
+    for line in lines(stream) {
+        if line.is_empty() {
+            std::mem::take(&mut event).write(&mut out);
+        } else {
+            event.line(line);
+        }
+    }
+    // A stream that was cut ends inside of an event.
+    event.write(&mut out);
+    out.push(b']');
+    out
+}
+
+/// Lines end in CR, LF or both.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        line.split('\r')
+    })
+}
+
+impl Event {
+    fn line(&mut self, line: &str) {
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "event" => self.name = Some(value.to_owned()),
+            "id" => self.id = Some(value.to_owned()),
+            "data" => match &mut self.data {
+                Some(data) => {
+                    data.push('\n');
+                    data.push_str(value);
+                }
+                None => self.data = Some(value.to_owned()),
+            },
+            _ => {}
+        }
+    }
+
+    /// An event without data is none.
+    fn write(self, out: &mut Vec<u8>) {
+        let Some(data) = self.data else { return };
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        out.push(b'{');
+        for (name, value) in [("event", self.name), ("id", self.id)] {
+            if let Some(value) = value {
+                written::string(out, name);
+                out.push(b':');
+                written::string(out, &value);
+                out.push(b',');
+            }
+        }
+        written::string(out, "data");
+        out.push(b':');
+        let holds = data.trim_ascii_start().starts_with(['{', '[']);
+        if holds && crate::message::json::tape::Tape::parse(data.as_bytes()).is_ok() {
+            out.extend_from_slice(data.as_bytes());
+        } else {
+            written::string(out, &data);
+        }
+        out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_lists_of_events() {
+        let of = |stream: &str| String::from_utf8(as_json(stream)).unwrap();
+        assert_eq!(of(""), "[]");
+        assert_eq!(
+            of(": ping\r\n\r\ndata: {\"a\": 1}\r\n\r\ndata: [DONE]\r\n\r\n"),
+            r#"[{"data":{"a": 1}},{"data":"[DONE]"}]"#
+        );
+        assert_eq!(
+            of("event: tick\nid:7\nretry: 10\ndata: one\ndata: two \"x\"\n\n\n"),
+            r#"[{"event":"tick","id":"7","data":"one\ntwo \"x\""}]"#
+        );
+        assert_eq!(of("event: lost\n\ndata\n\ndata: cut"), r#"[{"data":""},{"data":"cut"}]"#);
+    }
+}

@@ -1,0 +1,242 @@
+//! A run from what was said: requests with both versions' answers, diffed in memory.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    reason = "a part of tests, each of which needs a part of it"
+)]
+
+use std::fs::File;
+use std::io::Write;
+
+use serde_json::Value;
+use shadowtap::diff::engine::{self, Findings, Inputs, Outputs, Settings};
+use shadowtap::diff::rules::{DiffConfig, Rules};
+use shadowtap::diff::{Class, Difference};
+use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
+use shadowtap::ledger::Ledger;
+use shadowtap::message::{Body, Framing, Headers, Request, Response};
+use shadowtap::outcome::{Failure, FailureKind, Outcome, ReplayId};
+use shadowtap::record::exchanges::{self as exchange_log, End, Header};
+use shadowtap::record::outcomes as outcome_log;
+use shadowtap::redact::Masker;
+use shadowtap::time::Timestamp;
+
+/// A request or an answer: what it begins with, header fields, body.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    pub status: u16,
+    pub fields: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// An answer of this type.
+pub fn answer(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Said {
+    let fields = match kind {
+        "" => vec![],
+        kind => vec![("Content-Type".to_owned(), kind.to_owned())],
+    };
+    Said { status, fields, body: body.into() }
+}
+
+pub fn json(body: impl Into<Vec<u8>>) -> Said {
+    answer(200, "application/json", body)
+}
+
+impl Said {
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn headers(&self) -> Headers {
+        self.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+    }
+
+    fn response(&self) -> Response {
+        Response {
+            status: self.status,
+            headers: self.headers(),
+            body: Body::whole(self.body.clone()),
+            framing: Framing::ContentLength,
+            ..Response::default()
+        }
+    }
+}
+
+/// An exchange of v1, and v2's answer; none where the request was skipped.
+#[derive(Clone, Debug)]
+pub struct Talk {
+    pub request: &'static str,
+    pub target: String,
+    pub asked: Said,
+    pub v1: Said,
+    pub v2: Option<Said>,
+}
+
+/// `GET /x` with both answers.
+pub fn talk(request: &str, v1: Said, v2: Said) -> Talk {
+    let (method, target) = request.split_once(' ').unwrap();
+    let request = ["GET", "PUT", "POST", "DELETE", "HEAD"];
+    let request = request.into_iter().find(|known| *known == method).unwrap();
+    Talk { request, target: target.to_owned(), asked: Said::default(), v1, v2: Some(v2) }
+}
+
+impl Talk {
+    pub fn asking(mut self, name: &str, value: &str) -> Self {
+        self.asked = self.asked.with(name, value);
+        self
+    }
+
+    pub fn saying(mut self, body: &str) -> Self {
+        self.asked.body = body.as_bytes().to_vec();
+        self
+    }
+
+    pub fn skipped(mut self) -> Self {
+        self.v2 = None;
+        self
+    }
+}
+
+/// What a diff found, and its differences.
+pub struct Found {
+    pub findings: Findings,
+    pub differences: Vec<Difference>,
+}
+
+impl Found {
+    /// Place and shape of the clusters of a class.
+    pub fn of(&self, class: Class) -> Vec<String> {
+        let clusters = self.findings.clusters.iter().filter(|cluster| cluster.class == class);
+        clusters.map(|c| format!("{} {} {} [{}]", c.route, c.place, c.shape, c.why)).collect()
+    }
+
+    /// The places of the regressions.
+    pub fn places(&self) -> Vec<String> {
+        let clusters = self.findings.clusters.iter();
+        clusters.filter(|c| c.class == Class::Regression).map(|c| c.place.clone()).collect()
+    }
+}
+
+/// Diffs a run in which all this was said, 10 ms apart; v2 a day later.
+pub fn diff(talks: &[Talk]) -> Found {
+    diff_with(talks, "")
+}
+
+/// The same under `[diff]` of a configuration.
+pub fn diff_with(talks: &[Talk], config: &str) -> Found {
+    let config: DiffConfig = toml::from_str(config).unwrap();
+    let recorded: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+    let (exchanges, outcomes) = (records(talks, recorded), replayed(talks, recorded));
+    let inputs =
+        Inputs { exchanges, outcomes, baseline: None, spool: tempfile::tempfile().unwrap() };
+    let settings = Settings {
+        rules: Rules::new(&config).unwrap(),
+        approvals: Default::default(),
+        noise: vec![],
+        routes: None,
+        masker: Masker::off(),
+        today: "2026-11-23".to_owned(),
+    };
+    let mut lines = Vec::new();
+    let outputs = Outputs { differences: &mut lines, mismatches: &mut std::io::sink() };
+    let findings = engine::run(inputs, &settings, outputs, &|_, _| ()).unwrap();
+    let lines = String::from_utf8(lines).unwrap();
+    let differences = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    Found { findings, differences }
+}
+
+fn id(number: usize) -> ExchangeId {
+    ExchangeId { connection: number as u64 / 7, ordinal: number as u32 % 7 }
+}
+
+fn records(talks: &[Talk], recorded: Timestamp) -> File {
+    let mut lines = Vec::new();
+    exchange_log::write_line(&mut lines, &Header::new(recorded, vec!["v1.pcap".to_owned()]));
+    for (number, talk) in talks.iter().enumerate() {
+        let at = recorded.plus(number as i64 * 10_000_000);
+        let mut headers = Headers::new();
+        headers.push(b"Host", b"shop.test");
+        let mut all: Headers = talk.asked.headers();
+        all.iter().for_each(|(name, value)| headers.push(name, value));
+        std::mem::swap(&mut all, &mut headers);
+        let message = Request {
+            method: talk.request.into(),
+            target: talk.target.clone().into(),
+            headers: all,
+            body: Body::whole(talk.asked.body.clone()),
+            ..Request::default()
+        };
+        let exchange = Exchange {
+            id: id(number),
+            client: "10.0.0.9:40112".parse().unwrap(),
+            server: "10.0.0.1:8080".parse().unwrap(),
+            protocol: "http/1".to_owned(),
+            completeness: Completeness::Complete,
+            request: Some(TimedRequest { at, duration_ns: 0, message }),
+            response: Some(TimedResponse {
+                at: at.plus(3_000_000),
+                first_byte_ns: Some(3_000_000),
+                last_byte_ns: Some(3_000_000),
+                message: talk.v1.response(),
+            }),
+            interim: vec![],
+            opened_at: None,
+            handshake_ns: None,
+            marks: vec![],
+            closed: vec![],
+        };
+        exchange_log::write(&mut lines, &exchange);
+    }
+    let end = End::new(talks.len() as u64, Ledger::default(), exchange_log::Rest::default());
+    exchange_log::write_line(&mut lines, &end);
+    file(&lines)
+}
+
+fn replayed(talks: &[Talk], recorded: Timestamp) -> File {
+    let mut lines = Vec::new();
+    let header = outcome_log::Header {
+        format: outcome_log::FORMAT.to_owned(),
+        version: 1,
+        run: "test".to_owned(),
+        target: "http://v2.test:8080".to_owned(),
+        started: recorded.plus(86_400_000_000_000),
+        settings: Value::Null,
+    };
+    exchange_log::write_line(&mut lines, &header);
+    for (number, talk) in talks.iter().enumerate() {
+        let due = number as i64 * 10_000_000;
+        let mut outcome = Outcome {
+            id: ReplayId::first(id(number)),
+            lane: id(number).connection,
+            due_ns: due,
+            ..Outcome::default()
+        };
+        match &talk.v2 {
+            Some(said) => {
+                outcome.sent_ns = Some(due);
+                outcome.first_byte_ns = Some(due + 3_000_000);
+                outcome.last_byte_ns = Some(due + 3_000_000);
+                outcome.response = Some(said.response());
+            }
+            None => {
+                let detail = format!("unsafe method {}", talk.request);
+                outcome.failure = Some(Failure { kind: FailureKind::Skipped, detail });
+            }
+        }
+        outcome_log::write(&mut lines, &outcome);
+    }
+    let end = outcome_log::End::new(talks.len() as u64, Ledger::default(), Value::Null);
+    exchange_log::write_line(&mut lines, &end);
+    file(&lines)
+}
+
+fn file(lines: &[u8]) -> File {
+    use std::io::{Seek as _, SeekFrom};
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(lines).unwrap();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    file
+}
