@@ -154,3 +154,11 @@ pub const HEADER_BOMB_BYTES: usize = 64 << 10;
 
 /// How many times as long as its code a larger header block may become.
 pub const HEADER_BOMB_RATIO: usize = 64;
+
+/// Longest body or chunk that a live answer may declare, in bytes: a petabyte does not come within
+/// any timeout, so who declares more errs or lies.
+pub const DECLARED_BYTES: u64 = 1 << 50;
+
+/// Most interim answers (1xx) to one request of the replay. Servers send one or two; more is a
+/// flood that never ends in an answer.
+pub const INTERIM_ANSWERS: u32 = 1_000;

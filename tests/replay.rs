@@ -834,6 +834,60 @@ fn every_failure_has_its_kind() {
     }
 }
 
+/// What `/first` came to where its answer is `wire` and the connection stays open.
+fn answered(wire: Vec<u8>) -> String {
+    let replayed = trouble(move |peer| {
+        while peer.head().is_some() {
+            peer.say(&wire);
+        }
+    });
+    replayed.result("1-0")
+}
+
+#[test]
+fn lies_of_v2_are_protocol_failures_at_once_and_the_lane_goes_on() {
+    let ok = |rest: &str| format!("HTTP/1.1 200 OK\r\n{rest}").into_bytes();
+    let lengths = ["-5", "99999999999999999999999", "2\r\nContent-Length: 3", "1, 2", "0x5", ""];
+    let huge = ["9223372036854775807", "18446744073709551615"];
+    let declared = lengths.iter().chain(&huge);
+    let declared = declared.map(|length| ok(&format!("Content-Length: {length}\r\n\r\nabc")));
+    let sizes = ["ffffffffffffffff", "7fffffffffffffff", "-1"];
+    let chunked = sizes.map(|size| ok(&format!("Transfer-Encoding: chunked\r\n\r\n{size}\r\nabc")));
+    let surplus = [
+        ok("Content-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        ok("Content-Length: 2\r\n\r\n{}more"),
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nhi".to_vec(),
+    ];
+    let flood = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_500);
+    let lies: Vec<Vec<u8>> = declared.chain(chunked).chain(surplus).chain([flood]).collect();
+    let told = lies.into_iter().map(|lie| {
+        let shown = String::from_utf8_lossy(&lie[..lie.len().min(80)]).into_owned();
+        (shown, std::thread::spawn(move || answered(lie)))
+    });
+    for (lie, result) in told.collect::<Vec<_>>() {
+        let result = result.join().unwrap();
+        assert!(result.starts_with("protocol"), "{result} for {lie:?}");
+    }
+    for honest in ["Content-Length: 2\r\n\r\n{}\r\n", "Content-Length: 2, 2\r\n\r\n{}"] {
+        assert_eq!(answered(ok(honest)), "200", "{honest:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_came_before_its_request_is_none() {
+    let early = |times: usize| {
+        trouble(move |peer| {
+            peer.say(&b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".repeat(times));
+            peer.wait_for_end();
+        })
+    };
+    for times in [1, 3] {
+        let replayed = early(times);
+        let first = replayed.result("1-0");
+        assert!(first.starts_with("protocol: v2 spoke before it was asked"), "{first}");
+    }
+}
+
 #[test]
 fn a_connection_that_v2_closed_while_it_was_idle_is_opened_again() {
     let replayed = trouble(|peer| {

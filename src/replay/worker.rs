@@ -123,6 +123,8 @@ pub(super) struct Worker<'a> {
     /// hundred at once would make the next one late.
     openings: VecDeque<Task>,
     closings: VecDeque<Task>,
+    /// Of each target: it spoke on a connection before anything was asked.
+    speaks_first: Vec<bool>,
     lanes: Slab<Lane>,
     by_number: FxHashMap<(bool, u64), usize>,
     connections: Slab<Connection>,
@@ -177,6 +179,7 @@ impl<'a> Worker<'a> {
             upcoming: VecDeque::new(),
             openings: VecDeque::new(),
             closings: VecDeque::new(),
+            speaks_first: vec![false; shared.targets.len()],
             lanes: Slab::new(),
             by_number: FxHashMap::default(),
             connections: Slab::new(),
@@ -466,7 +469,9 @@ impl<'a> Worker<'a> {
                     return;
                 }
                 match self.connections.get(at).phase {
-                    Phase::Connecting => self.connected(at),
+                    Phase::Connecting => {
+                        self.connected(at, flags.contains(epoll::EventFlags::IN));
+                    }
                     Phase::Handshaking => self.handshake(at),
                     Phase::Open => {
                         if flags.contains(epoll::EventFlags::OUT)

@@ -10,7 +10,7 @@ use regex::bytes::Regex;
 use sha2::{Digest as _, Sha256};
 
 use crate::exchange::Exchange;
-use crate::message::{Headers, Request};
+use crate::message::Request;
 
 /// Methods that change nothing at the server (RFC 9110 §9.2.1; QUERY by its registration).
 pub const SAFE_METHODS: [&[u8]; 5] = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"QUERY"];
@@ -198,7 +198,13 @@ pub struct Selection {
     pub unsafe_methods: bool,
     /// HTTP/2 requests can be sent (the `client` transport can, `wire` cannot).
     pub http2: bool,
+    /// The header that marks a replayed request: what carries it was sent by a replay, and no user
+    /// sent it.
+    pub marker: Option<&'static str>,
 }
+
+/// Why a request that a replay had sent is left out.
+pub const REPLAYED_BEFORE: &str = "replayed-before";
 
 impl Selection {
     /// Decides on one exchange. Shards are not decided here: they cut lanes, and a lane may be a
@@ -206,6 +212,9 @@ impl Selection {
     pub fn choose(&self, exchange: &Exchange) -> Choice {
         let Some(request) = &exchange.request else { return Choice::Leave("no-request") };
         let request = &request.message;
+        if self.marker.is_some_and(|marker| request.headers.get(marker).is_some()) {
+            return Choice::Leave(REPLAYED_BEFORE);
+        }
         if !self.ports.is_empty() && !self.ports.contains(&exchange.server.port) {
             return Choice::Leave("other-port");
         }
@@ -243,7 +252,8 @@ impl Selection {
         if exchange.protocol != "http/1" && !self.http2 {
             return Some("captured as HTTP/2: needs --transport client".into());
         }
-        if asks_for_upgrade(&request.headers) {
+        // What was only offered (RFC 9110 §7.8) and not taken is an ordinary exchange.
+        if exchange.response.as_ref().is_some_and(|answer| answer.message.status == 101) {
             let protocol =
                 String::from_utf8_lossy(request.headers.get("upgrade").unwrap_or_default())
                     .into_owned();
@@ -256,16 +266,6 @@ impl Selection {
         }
         None
     }
-}
-
-/// Whether a request asks for another protocol on its connection (RFC 9110 §7.8).
-fn asks_for_upgrade(headers: &Headers) -> bool {
-    headers.get("upgrade").is_some()
-        && headers.all("connection").any(|value| {
-            value
-                .split(|&byte| byte == b',')
-                .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-        })
 }
 
 /// The path of a request-target: without its query, and without scheme and authority where it is in
@@ -320,7 +320,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::exchange::{Completeness, ExchangeId, TimedRequest};
+    use crate::exchange::{Completeness, ExchangeId, TimedRequest, TimedResponse};
+    use crate::message::Response;
 
     fn exchange(method: &str, target: &str, headers: &[(&str, &str)]) -> Exchange {
         Exchange {
@@ -354,16 +355,23 @@ mod tests {
     fn unsafe_methods_upgrades_and_tunnels_are_skipped_with_the_reason() {
         let all = Selection { unsafe_methods: true, ..Selection::default() };
         let upgrade = [("Upgrade", "websocket"), ("Connection", "keep-alive, Upgrade")];
+        let answered = |status| Exchange {
+            response: Some(TimedResponse {
+                message: Response { status, ..Response::default() },
+                ..TimedResponse::default()
+            }),
+            ..exchange("GET", "/ws", &upgrade)
+        };
         for (exchange, plain, with_unsafe) in [
             (exchange("GET", "/", &[]), None, None),
             (exchange("QUERY", "/", &[]), None, None),
             (exchange("POST", "/", &[]), Some("unsafe method POST"), None),
             (exchange("get", "/", &[]), Some("unsafe method get"), None),
-            (
-                exchange("GET", "/ws", &upgrade),
-                Some("upgrade to websocket"),
-                Some("upgrade to websocket"),
-            ),
+            (answered(101), Some("upgrade to websocket"), Some("upgrade to websocket")),
+            (answered(200), None, None),
+            (answered(403), None, None),
+            (answered(426), None, None),
+            (exchange("GET", "/ws", &upgrade), None, None),
             (exchange("GET", "/", &upgrade[..1]), None, None),
             (exchange("CONNECT", "a:443", &[]), Some("CONNECT"), Some("CONNECT")),
         ] {
@@ -396,6 +404,15 @@ mod tests {
         two.protocol = "http/2".to_owned();
         assert!(matches!(Selection::default().choose(&two), Choice::Skip(_)));
         assert_eq!(Selection { http2: true, ..Selection::default() }.choose(&two), Choice::Send);
+    }
+
+    #[test]
+    fn what_a_replay_had_sent_is_left_out_where_the_marker_is_known() {
+        let marked = exchange("GET", "/", &[("X-Shadowtap-Replay", "r1")]);
+        let known = Selection { marker: Some("x-shadowtap-replay"), ..Selection::default() };
+        assert_eq!(known.choose(&marked), Choice::Leave(REPLAYED_BEFORE));
+        assert_eq!(known.choose(&exchange("GET", "/", &[])), Choice::Send);
+        assert_eq!(Selection::default().choose(&marked), Choice::Send);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::limits;
 use crate::outcome::HostMap;
 use crate::redact::Redactor;
 use crate::replay::config::Section;
-use crate::replay::plan::rewrite::{Field, check_name};
+use crate::replay::plan::rewrite::{Field, MARKER, check_name};
 use crate::replay::session::target::parse_url;
 use crate::replay::session::tls::Trust;
 use crate::replay::{Arrivals, Think, Transport};
@@ -310,15 +310,6 @@ impl Shape {
             jitter_ns: either("jitter", flags.jitter, file.jitter.as_ref(), duration_ns)?
                 .unwrap_or(NANOS_PER_SEC),
         };
-        let selection = Selection {
-            include: list("include", flags.include, &file.include)?,
-            exclude: list("exclude", flags.exclude, &file.exclude)?,
-            hosts: if flags.host.is_empty() { file.host.clone() } else { flags.host },
-            ports: if flags.port.is_empty() { file.port.clone() } else { flags.port },
-            sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
-            unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
-            http2: transport != Transport::Wire,
-        };
         let remove_header = if flags.remove_header.is_empty() {
             file.remove_header.clone()
         } else {
@@ -327,6 +318,18 @@ impl Shape {
         for name in &remove_header {
             check_name(name).map_err(Failure::usage)?;
         }
+        // Who takes the marker away wants what carries it.
+        let keeps_marker = !remove_header.iter().any(|name| name.eq_ignore_ascii_case(MARKER));
+        let selection = Selection {
+            include: list("include", flags.include, &file.include)?,
+            exclude: list("exclude", flags.exclude, &file.exclude)?,
+            hosts: if flags.host.is_empty() { file.host.clone() } else { flags.host },
+            ports: if flags.port.is_empty() { file.port.clone() } else { flags.port },
+            sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
+            unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
+            http2: transport != Transport::Wire,
+            marker: keeps_marker.then_some(MARKER),
+        };
         let wait_ready = either("wait_ready", flags.wait_ready, file.wait_ready.as_ref(), parsed)?;
         if let Some(url) = &wait_ready
             && !matches!(url.scheme(), "http" | "https")

@@ -23,11 +23,12 @@ use crate::outcome::Outcome;
 use crate::record::exchanges::TOOL;
 use crate::replay;
 use crate::replay::plan::guard::Captured;
-use crate::replay::plan::rewrite::Rewriter;
+use crate::replay::plan::rewrite::{MARKER, Rewriter};
 use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
 use crate::replay::session::probe;
 use crate::replay::session::target::{Target, TargetError};
 use crate::replay::{Finished, ReplayError, Stop, UnderWay};
+use crate::schedule::select::REPLAYED_BEFORE;
 use crate::time::Timestamp;
 
 /// Replay recorded requests at v2, with their original timing
@@ -182,6 +183,12 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     info.inputs.clone_from(&read.inputs);
     for warning in redaction::warnings(&read.redactions, redactor, read.known.as_ref()) {
         tracing::warn!("{}", printable(&warning));
+    }
+    if let Some(n) = read.plan.ledger.rejected.get(REPLAYED_BEFORE) {
+        tracing::warn!(
+            "{n} recorded requests carry {MARKER}: a replay sent them, and no user; they are left out \
+             (--remove-header {MARKER} replays them too)"
+        );
     }
     let redaction = shape.redactor.clone().map(|redactor| {
         let given = shape.header.iter().map(|field| field.name().to_owned()).collect();

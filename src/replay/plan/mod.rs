@@ -8,6 +8,7 @@
 
 pub mod guard;
 pub mod rewrite;
+mod sound;
 pub(super) mod spool;
 
 use std::collections::BTreeMap;
@@ -440,12 +441,21 @@ impl Planner {
         let upstream = self.wishes.rewriter.upstream(request);
         let mut head = 0;
         let mut name = self.name_of(request);
+        let mut objection = None;
+        let unsafe_too = self.wishes.selection.unsafe_methods;
+        let mut check = |out: &mut Vec<u8>, start: usize, sent: &Request| {
+            objection = sound::objection(sent, &out[start..], unsafe_too);
+            if objection.is_some() {
+                out.truncate(start);
+            }
+        };
         let place = if let Some(marker) = self.wishes.rewriter.only_marks(request) {
             self.spool.append(|out| {
                 let start = out.len();
                 encode::request_head_with(out, request, marker);
                 head = out.len() - start;
                 encode::body(out, request);
+                check(out, start, request);
             })?
         } else {
             let mut changed = head_of(request);
@@ -467,8 +477,12 @@ impl Planner {
                 encode::request_head(out, &changed);
                 head = out.len() - start;
                 encode::body(out, request);
+                check(out, start, &changed);
             })?
         };
+        if let Some(why) = objection {
+            return self.not_sent(Traits(Traits::NOT_SENT), why);
+        }
         Ok(Load {
             traits: Traits::of(request),
             upstream,

@@ -58,6 +58,10 @@ pub(in crate::replay) struct Connection {
     pub(in crate::replay) connect_ns: Option<i64>,
     /// Answers that came on it.
     pub(in crate::replay) served: u32,
+    /// Interim answers to the request at the front.
+    pub(in crate::replay) interims: u32,
+    /// Not used before: v2 may say something that nobody asked for.
+    pub(in crate::replay) listens_until: i64,
     /// Carries no further request.
     pub(in crate::replay) closing: bool,
     /// A deadline of it is among the timers.
@@ -95,12 +99,14 @@ impl Connection {
             in_flight: VecDeque::new(),
             parser: Parser::new(
                 Side::Responses,
-                Limits { body_bytes: max_body, ..Limits::default() },
+                Limits { body_bytes: max_body, strict: true, ..Limits::default() },
             ),
             started,
             ready: i64::MIN,
             connect_ns: None,
             served: 0,
+            interims: 0,
+            listens_until: i64::MIN,
             closing: false,
             armed: false,
             unread: None,

@@ -61,6 +61,8 @@ pub(in crate::replay) struct Lane {
     /// Where its next connection goes, and under which name.
     pub(in crate::replay) upstream: u16,
     pub(in crate::replay) name: u32,
+    /// v2 spoke on its connection before anything was asked.
+    pub(in crate::replay) accused: bool,
 }
 
 impl Lane {
@@ -78,6 +80,7 @@ impl Lane {
             queued_for_slot: false,
             upstream,
             name,
+            accused: false,
         }
     }
 

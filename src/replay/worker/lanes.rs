@@ -8,6 +8,8 @@ use super::{Answer, FailureKind, PIPELINE, Wake, Worker};
 use crate::replay::session::h1::Phase;
 use crate::replay::worker::lane::{Arrivals, Lane, Next};
 
+const SPOKE_FIRST: &str = "v2 spoke before it was asked";
+
 /// How a request may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -94,6 +96,10 @@ impl Worker<'_> {
                 Next::Answer => return,
                 Next::Empty => return self.end_lane(at),
             };
+            if std::mem::take(&mut self.lanes.get(at).accused) {
+                self.fail_front(at, FailureKind::Protocol, SPOKE_FIRST, now);
+                continue;
+            }
             let way = match self.shared.arrivals {
                 Arrivals::Causal => self.the_connection(at, now),
                 Arrivals::Open => self.a_free_connection(at, now),
@@ -118,7 +124,7 @@ impl Worker<'_> {
                 return if self.open(at, now) { Way::Wait } else { Way::Failed };
             };
             let known = self.connections.get(connection);
-            if known.phase != Phase::Open {
+            if known.phase != Phase::Open || known.listens_until > now {
                 return Way::Wait;
             }
             if known.closing || known.upstream != upstream {
@@ -144,7 +150,7 @@ impl Worker<'_> {
         for index in 0..self.lanes.get(at).connections.len() {
             let connection = self.lanes.get(at).connections[index];
             let known = self.connections.get(connection);
-            if known.phase != Phase::Open {
+            if known.phase != Phase::Open || known.listens_until > now {
                 coming += 1;
             } else if known.in_flight.is_empty()
                 && !known.closing

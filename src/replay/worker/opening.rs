@@ -13,6 +13,9 @@ use crate::replay::session::socket::{Handshake, Socket};
 use crate::replay::session::tls::server_name;
 use crate::replay::worker::lane::Arrivals;
 
+/// How long a new connection is listened to before it is used, where v2 is known to speak first: so
+/// that what it says is not taken for an answer.
+const LISTEN_NS: i64 = 5_000_000;
 /// Among so many idle connections one is looked for that nobody will need any more.
 const SPENT_AMONG: usize = 64;
 
@@ -139,7 +142,8 @@ impl Worker<'_> {
         }
     }
 
-    pub(super) fn connected(&mut self, at: usize) {
+    /// `speaks`: bytes came with it.
+    pub(super) fn connected(&mut self, at: usize, speaks: bool) {
         let now = self.now();
         let connection = self.connections.get(at);
         if let Err(error) = connection.socket.connected() {
@@ -147,7 +151,7 @@ impl Worker<'_> {
         }
         let target = &self.shared.targets[usize::from(connection.upstream)];
         if !target.tls {
-            return self.opened(at, now);
+            return self.opened(at, speaks, now);
         }
         let lane = connection.lane;
         let name = self.lanes.get(lane).name;
@@ -167,20 +171,26 @@ impl Worker<'_> {
         let now = self.now();
         match self.connections.get(at).socket.handshake() {
             Ok(Handshake::Going) => {}
-            Ok(Handshake::Done) => self.opened(at, now),
+            // Bytes behind the handshake may have come with it, and no edge will tell of them.
+            Ok(Handshake::Done) => self.opened(at, true, now),
             Err(error) => self.not_opened(at, FailureKind::Tls, &error.to_string(), now),
         }
     }
 
-    fn opened(&mut self, at: usize, now: i64) {
+    fn opened(&mut self, at: usize, speaks: bool, now: i64) {
         let connection = self.connections.get(at);
         self.maybe_idle = true;
         connection.phase = Phase::Open;
         connection.ready = now;
         connection.connect_ns = Some(now - connection.started);
         let lane = connection.lane;
-        if connection.socket.is_tls() {
-            // Bytes behind the handshake may have come with it, and no edge will tell of them.
+        if self.speaks_first[usize::from(connection.upstream)] {
+            connection.listens_until = now + LISTEN_NS;
+            connection.ready = connection.listens_until;
+            let generation = self.lanes.generation(lane);
+            self.timers.push(Reverse((now + LISTEN_NS, Wake::Lane(lane, generation))));
+        }
+        if speaks {
             let generation = self.connections.generation(at);
             self.read(at, false);
             if !self.connections.holds(at, generation) {

@@ -5,7 +5,24 @@ use std::io;
 
 use super::super::task::Task;
 use super::{Answer, Failure, FailureKind, READ_AT_ONCE, Worker};
+use crate::limits;
 use crate::wire::h1::parser::{Damage, Ending, Message, Parsed};
+
+const NOT_HTTP: &str = "what came is not an HTTP response";
+
+/// Why an answer whose head was read is none.
+fn not_whole(damage: Damage) -> Failure {
+    let kind = match damage {
+        Damage::BadChunk | Damage::HeadLimit | Damage::BadLength => FailureKind::Protocol,
+        Damage::Gap | Damage::Ended => FailureKind::Closed,
+    };
+    Failure { kind, detail: format!("the answer is not whole: {}", damage.name()) }
+}
+
+/// Why a whole answer is none to its request.
+fn lie(what: &str) -> Failure {
+    Failure { kind: FailureKind::Protocol, detail: what.to_owned() }
+}
 
 impl Worker<'_> {
     /// Reads on where more was there than is read at once, a part of each.
@@ -89,11 +106,13 @@ impl Worker<'_> {
         while !input.is_empty() {
             let connection = self.connections.get(at);
             let parsed = connection.parser.step(&mut input, now);
-            if connection.parser.is_lost() {
-                return self.garbage(at, now);
-            }
-            let Some(parsed) = parsed else { break };
-            self.message(at, parsed, now);
+            let Some(parsed) = parsed else {
+                if connection.parser.is_lost() {
+                    return self.garbage(at, NOT_HTTP, now);
+                }
+                break;
+            };
+            self.message(at, parsed, input, now);
             if !self.connections.holds(at, generation) {
                 return;
             }
@@ -101,48 +120,72 @@ impl Worker<'_> {
         let connection = self.connections.get(at);
         if connection.in_flight.is_empty() && !connection.parser.is_between_messages() {
             // The beginning of an answer that nobody asked for.
-            self.figures.note("unexpected-bytes");
-            let lane = connection.lane;
-            self.close(at);
-            self.pump(lane, now);
+            self.unasked(at, "unexpected-bytes", now);
         }
     }
 
-    fn message(&mut self, at: usize, parsed: Parsed<i64>, now: i64) {
+    /// v2 said something while no request was under way. Where it did so before any was, it would
+    /// answer each request before it was asked: the lane's next one fails for it.
+    fn unasked(&mut self, at: usize, note: &'static str, now: i64) {
+        self.figures.note(note);
+        let connection = self.connections.get(at);
+        let (lane, upstream) = (connection.lane, usize::from(connection.upstream));
+        if connection.served == 0 {
+            self.lanes.get(lane).accused = true;
+            self.speaks_first[upstream] = true;
+        }
+        self.close(at);
+        self.pump(lane, now);
+    }
+
+    /// An interim answer (RFC 9110 §15.2): a 100 lets the body go.
+    fn interim(&mut self, at: usize, status: u16, now: i64) {
+        let connection = self.connections.get(at);
+        connection.interims += 1;
+        if connection.in_flight.is_empty() {
+            return self.unasked(at, "unexpected-answers", now);
+        }
+        if connection.interims > limits::INTERIM_ANSWERS {
+            return self.garbage(at, "interim answers without end", now);
+        }
+        if status == 100 && connection.holds_body() {
+            connection.let_body_go();
+            self.write(at);
+        }
+    }
+
+    /// `behind`: what came with the message's last byte and stands behind it.
+    fn message(&mut self, at: usize, parsed: Parsed<i64>, behind: &[u8], now: i64) {
         let interim = parsed.message.is_interim();
         let Message::Response(response) = parsed.message else { return };
+        if interim {
+            return self.interim(at, response.status, now);
+        }
         let connection = self.connections.get(at);
         let lane = connection.lane;
-        if interim {
-            if response.status == 100 && connection.holds_body() {
-                connection.let_body_go();
-                self.write(at);
-            }
-            return;
-        }
-        if connection.in_flight.is_empty() {
-            self.figures.note("unexpected-answers");
-            self.close(at);
-            return self.pump(lane, now);
-        }
+        let Some(request) = connection.in_flight.pop_front() else {
+            return self.unasked(at, "unexpected-answers", now);
+        };
         connection.served += 1;
-        connection.closing |= !parsed.persists || parsed.tunnel || parsed.damage.is_some();
-        let failure = parsed.damage.map(|damage| Failure {
-            kind: if matches!(damage, Damage::BadChunk | Damage::HeadLimit) {
-                FailureKind::Protocol
-            } else {
-                FailureKind::Closed
-            },
-            detail: format!("the answer is not whole: {}", damage.name()),
-        });
+        connection.interims = 0;
+        let is_early = request.sent >= parsed.first;
+        // An empty line more is a slip that all clients pass over.
+        let is_surplus = connection.in_flight.is_empty()
+            && !parsed.tunnel
+            && behind.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
+        let failure = match parsed.damage {
+            Some(damage) => Some(not_whole(damage)),
+            None if is_early => Some(lie("the answer came before its request was sent")),
+            None if is_surplus => Some(lie("bytes that no request asked for stand behind it")),
+            None => None,
+        };
+        connection.closing |= !parsed.persists || parsed.tunnel || failure.is_some();
         let answer = Answer {
-            first: Some(parsed.first),
-            last: Some(parsed.last),
+            first: (!is_early).then_some(parsed.first),
+            last: failure.is_none().then_some(parsed.last),
             response: Some(response),
             failure,
         };
-        let request =
-            connection.in_flight.pop_front().expect("the queue was just found to have one");
         if connection.in_flight.is_empty() && connection.is_writing() {
             // It answered before it had the whole request (RFC 9112 §9.3). A body that still waits
             // for its 100 is not sent; of another the rest goes as long as v2 takes it, as a real
@@ -171,17 +214,15 @@ impl Worker<'_> {
         self.pump(lane, now);
     }
 
-    /// What came is not HTTP.
-    fn garbage(&mut self, at: usize, now: i64) {
+    /// What came is not HTTP, or never becomes an answer.
+    fn garbage(&mut self, at: usize, what: &str, now: i64) {
         let connection = self.connections.get(at);
         let lane = connection.lane;
         connection.closing = true;
         match connection.in_flight.pop_front() {
             Some(request) => {
-                let answer = Answer {
-                    first: Some(now),
-                    ..Answer::failed(FailureKind::Protocol, "what came is not an HTTP response")
-                };
+                let answer =
+                    Answer { first: Some(now), ..Answer::failed(FailureKind::Protocol, what) };
                 self.record(
                     lane,
                     request.task,
@@ -192,7 +233,7 @@ impl Worker<'_> {
                     now,
                 );
             }
-            None => self.figures.note("unexpected-bytes"),
+            None => return self.unasked(at, "unexpected-bytes", now),
         }
         self.give_up(at, "v2 sent something else than HTTP before", now);
     }

@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 
+use crate::limits;
 use crate::message::{Framing, Headers, Request, Response, Version};
 use crate::wire::h1::parser::Keep;
 
@@ -407,6 +408,8 @@ impl BodyPlan {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
     length: Option<Result<u64, ()>>,
+    /// Two lengths that differ.
+    two_lengths: bool,
     coding: Coding,
     close: bool,
     keep_alive: bool,
@@ -469,7 +472,10 @@ impl Facts {
                     self.length = Some(next);
                 }
                 Some(first) if first == next => oddities.push("repeated-content-length"),
-                Some(_) => oddities.push("differing-content-length"),
+                Some(_) => {
+                    self.two_lengths = true;
+                    oddities.push("differing-content-length");
+                }
             }
         }
     }
@@ -482,6 +488,13 @@ impl Facts {
             (_, Some(Ok(length))) => BodyPlan::Length(length),
             _ => BodyPlan::None,
         }
+    }
+
+    /// Whether `Content-Length` is what frames the body and tells nothing that can be meant: no
+    /// number, two numbers, or more than any message has (RFC 9112 §6.3, item 5).
+    pub(super) fn has_no_one_length(&self) -> bool {
+        let absurd = !matches!(self.length, None | Some(Ok(..=limits::DECLARED_BYTES)));
+        self.coding == Coding::None && (self.two_lengths || absurd)
     }
 
     /// The body of a response that may have one.

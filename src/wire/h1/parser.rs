@@ -82,6 +82,9 @@ pub struct Limits {
     pub hash_rest: bool,
     /// What is kept beside bodies.
     pub keep: Keep,
+    /// A response whose length cannot be told, or cannot be meant, is damaged from its head on: for
+    /// who reads live and would wait for its end in vain.
+    pub strict: bool,
 }
 
 /// What of a message is kept. How messages are read, and what is damaged or odd about them, does
@@ -111,6 +114,7 @@ impl Default for Limits {
             body_bytes: limits::BODY_BYTES,
             hash_rest: true,
             keep: Keep::Everything,
+            strict: false,
         }
     }
 }
@@ -157,6 +161,8 @@ pub enum Damage {
     BadChunk,
     /// Its head or trailer section is longer than the limit.
     HeadLimit,
+    /// Its head tells no length, two lengths, or one that no message has ([`Limits::strict`]).
+    BadLength,
 }
 
 impl Damage {
@@ -167,6 +173,7 @@ impl Damage {
             Self::Ended => "ended-inside",
             Self::BadChunk => "bad-chunk",
             Self::HeadLimit => "head-limit",
+            Self::BadLength => "bad-length",
         }
     }
 }
@@ -722,6 +729,8 @@ impl<M: Copy + Default> Parser<M> {
             }
         };
         let declared = if let BodyPlan::Length(length) = plan { length } else { 0 };
+        let framed = self.side == Side::Responses && plan != BodyPlan::None;
+        let bad_length = self.limits.strict && framed && facts.has_no_one_length();
         self.current = Some(Box::new(Current {
             message: start.into_message(headers),
             body: Gather::new(&self.limits, declared),
@@ -733,6 +742,9 @@ impl<M: Copy + Default> Parser<M> {
             persists: facts.persists(version) && plan != BodyPlan::UntilClose,
             tunnel,
         }));
+        if bad_length {
+            return self.abandon(Damage::BadLength, None);
+        }
         self.state = match plan {
             BodyPlan::None | BodyPlan::Length(0) => return Some(self.complete(None)),
             BodyPlan::Length(length) => State::Length(length),
@@ -768,6 +780,9 @@ impl<M: Copy + Default> Parser<M> {
         }
         match chunk_size(trim_end(&self.line)) {
             None => self.abandon(Damage::BadChunk, None),
+            Some(size) if self.limits.strict && size > limits::DECLARED_BYTES => {
+                self.abandon(Damage::BadChunk, None)
+            }
             Some(size) => {
                 self.keep_around_chunks();
                 self.clear_line();

@@ -18,6 +18,7 @@ fn read(
             body_bytes: 1024,
             hash_rest: true,
             keep: Keep::Everything,
+            strict: false,
         },
     );
     for &expect in expect {
@@ -230,6 +231,7 @@ fn limits_are_outcomes() {
         body_bytes: 3,
         hash_rest: true,
         keep: Keep::Everything,
+        strict: false,
     };
     let run = |input: &[u8]| {
         let mut parser = Parser::<u64>::new(Side::Requests, limits);
