@@ -162,3 +162,14 @@ pub const DECLARED_BYTES: u64 = 1 << 50;
 /// Most interim answers (1xx) to one request of the replay. Servers send one or two; more is a
 /// flood that never ends in an answer.
 pub const INTERIM_ANSWERS: u32 = 1_000;
+
+/// Servers of a capture that a replay refuses as targets; a capture with more is not of one
+/// service.
+pub const CAPTURED_SERVERS: usize = 65_536;
+
+/// Host names of a capture's requests that are told apart, with how many requests each had.
+/// Scanners make up as many as they like; those with the most requests are kept.
+pub const CAPTURED_HOSTS: usize = 65_536;
+
+/// Most of them that are resolved before a replay, in the order of traffic.
+pub const RESOLVED_HOSTS: usize = 4_096;

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+#[path = "support/elsewhere.rs"]
+mod elsewhere;
 #[path = "support/port.rs"]
 mod port;
 #[path = "support/raw_streams.rs"]
@@ -981,36 +983,6 @@ fn a_target_that_goes_down_in_the_middle_costs_its_requests_and_no_record() {
     assert!(replayed.finished.failures["connect"] >= 6, "{:?}", replayed.finished.failures);
 }
 
-/// Runs this test's second half in another process, made by `shell` (`$0` is the command); answers
-/// whether that could be done.
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn elsewhere(test: &str, shell: &str) -> bool {
-    let exe = std::env::current_exe().unwrap();
-    let run = Command::new("unshare")
-        .args(["--net", "sh", "-ec", shell])
-        .arg(exe)
-        .args(["--exact", test, "--nocapture"])
-        .env("SHADOWTAP_TEST_ELSEWHERE", test)
-        .output();
-    let Ok(run) = run else { return false };
-    let (out, error) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    if !out.contains("elsewhere:") {
-        println!("skipped, it takes root and network namespaces: {error}");
-        return false;
-    }
-    assert!(run.status.success(), "{out}\n{error}");
-    true
-}
-
-#[expect(clippy::print_stdout, reason = "tells the outer process that the inner one got here")]
-fn is_elsewhere(test: &str) -> bool {
-    let here = std::env::var("SHADOWTAP_TEST_ELSEWHERE").is_ok_and(|name| name == test);
-    if here {
-        println!("elsewhere: {test}");
-    }
-    here
-}
-
 /// `lanes` requests at the same time, each on a connection of its own that is answered only once
 /// all that can be there are.
 fn crowd(lanes: u32) -> Replayed {
@@ -1030,8 +1002,8 @@ fn crowd(lanes: u32) -> Replayed {
 #[test]
 fn no_port_left_is_said_in_words_that_help() {
     const NAME: &str = "no_port_left_is_said_in_words_that_help";
-    if !is_elsewhere(NAME) {
-        elsewhere(
+    if !elsewhere::is_here(NAME) {
+        elsewhere::run(
             NAME,
             "ip link set lo up; echo 40000 40015 > /proc/sys/net/ipv4/ip_local_port_range; exec \"$0\" \"$@\"",
         );
@@ -1052,10 +1024,10 @@ fn no_port_left_is_said_in_words_that_help() {
 #[test]
 fn few_file_descriptors_make_lanes_take_turns_and_say_how_many_are_needed() {
     const NAME: &str = "few_file_descriptors_make_lanes_take_turns_and_say_how_many_are_needed";
-    if !is_elsewhere(NAME) {
+    if !elsewhere::is_here(NAME) {
         // Without the right to raise the hard limit again, as for any user but root.
         let shell = "ip link set lo up; ulimit -n 90; exec setpriv --bounding-set -sys_resource --inh-caps -sys_resource \"$0\" \"$@\"";
-        elsewhere(NAME, shell);
+        elsewhere::run(NAME, shell);
         return;
     }
     let replayed = crowd(40);

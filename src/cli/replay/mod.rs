@@ -4,6 +4,7 @@ mod flags;
 mod input;
 mod metrics;
 mod summary;
+mod targets;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use flags::{Flags, Shape};
 use metrics::Metrics;
+use targets::Targets;
 
 use super::config::Config;
 use super::exit::printable;
@@ -22,11 +24,8 @@ use crate::diff::rules::Rules;
 use crate::outcome::Outcome;
 use crate::record::exchanges::TOOL;
 use crate::replay;
-use crate::replay::plan::guard::Captured;
 use crate::replay::plan::rewrite::{MARKER, Rewriter};
 use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
-use crate::replay::session::probe;
-use crate::replay::session::target::{Target, TargetError};
 use crate::replay::{Finished, ReplayError, Stop, UnderWay};
 use crate::schedule::select::REPLAYED_BEFORE;
 use crate::time::Timestamp;
@@ -168,7 +167,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     };
     info.target = targets.target.shown().to_owned();
     info.baseline = targets.baseline.as_ref().map(|target| target.shown().to_owned());
-    let wishes = wishes(shape, &targets, shape.marker.then(|| info.run.clone()))?;
+    let wishes = targets.wishes(shape, shape.marker.then(|| info.run.clone()))?;
     let redactor = shape.redactor.as_ref();
     let mut read = input::read_into(
         &settings.inputs,
@@ -198,14 +197,9 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     // The target is not touched, not even to see whether it is there, before it is known not to be
     // the captured server.
     let stop = Arc::new(Stop::shared(Arc::clone(&signals.0)));
-    let refused = if shape.allow_captured_server {
-        Ok(())
-    } else {
-        refuse_captured(&plan.captured, &targets)
-    };
     if let Err(failure) = something_is_chosen(plan, shape)
-        .and(refused)
-        .and_then(|()| make_sure_it_is_there(shape, &targets, &stop))
+        .and_then(|()| targets.refuse_captured(&plan.captured, shape))
+        .and_then(|()| targets.reach(shape, &plan.captured, &stop))
     {
         // Nothing was replayed, so nothing is left that looks like a run; one that was there before
         // is not touched.
@@ -341,59 +335,6 @@ impl Signals {
     }
 }
 
-/// Everything that requests may be sent to.
-struct Targets {
-    target: Target,
-    baseline: Option<Target>,
-    mapped: Vec<Target>,
-}
-
-impl Targets {
-    fn resolve(shape: &Shape) -> Result<Self, Failure> {
-        let resolve = |url: &str| {
-            Target::resolve(url).map_err(|error| {
-                let exit = match error {
-                    TargetError::NotAUrl(_) | TargetError::TooMuch(..) => Exit::Usage,
-                    TargetError::Resolve(..) | TargetError::ResolveTimeout(..) => Exit::Target,
-                };
-                let failure = Failure::new(exit, error.to_string());
-                match std::error::Error::source(&error) {
-                    Some(source) => failure.because(source),
-                    None => failure,
-                }
-            })
-        };
-        Ok(Self {
-            target: resolve(shape.target.as_deref().unwrap_or_default())?,
-            baseline: shape.baseline.as_deref().map(resolve).transpose()?,
-            mapped: shape.map_host.iter().map(|map| resolve(&map.url)).collect::<Result<_, _>>()?,
-        })
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Target> {
-        [&self.target].into_iter().chain(&self.mapped).chain(&self.baseline)
-    }
-}
-
-fn wishes(shape: &Shape, targets: &Targets, marker: Option<String>) -> Result<Wishes, Failure> {
-    let hosts = shape.map_host.iter().zip(&targets.mapped).zip(1..);
-    let rewriter = Rewriter {
-        set: shape.header.clone(),
-        remove: shape.remove_header.clone(),
-        marker,
-        hosts: hosts
-            .map(|((map, target), number)| (map.host.clone(), number, target.authority()))
-            .collect(),
-    };
-    rewriter.check().map_err(Failure::usage)?;
-    Ok(Wishes {
-        selection: shape.selection.clone(),
-        pacing: shape.pacing,
-        shard: shape.shard,
-        rewriter,
-    })
-}
-
 /// Where the filters leave nothing over, there is nothing to be learned. A shard may be empty: the
 /// others are not.
 fn something_is_chosen(plan: &Plan, shape: &Shape) -> Result<(), Failure> {
@@ -406,47 +347,6 @@ fn something_is_chosen(plan: &Plan, shape: &Shape) -> Result<(), Failure> {
         "no exchange was chosen ({}): loosen --include, --exclude, --host, --port or --sample",
         reasons.join(", ")
     )))
-}
-
-/// v1 in staging may be the captured server only where the user says so: it too gets every request
-/// again.
-fn refuse_captured(captured: &Captured, targets: &Targets) -> Result<(), Failure> {
-    match targets.all().find_map(|target| captured.objection(target)) {
-        Some(objection) => Err(Failure::target(format!("refused: {objection}"))),
-        None => Ok(()),
-    }
-}
-
-fn make_sure_it_is_there(shape: &Shape, targets: &Targets, stop: &Stop) -> Result<(), Failure> {
-    if let Some(url) = &shape.wait_ready {
-        probe::wait_ready(url, &shape.trust, shape.wait_for_ns, stop).map_err(|why| {
-            Failure::target(format!("--wait-ready {}: {why}", folder::without_secrets(url)))
-        })?;
-    }
-    if targets.all().any(|target| target.tls) {
-        shape.trust.config(&[]).map_err(|error| {
-            let failure = Failure::unusable(error.to_string());
-            match std::error::Error::source(&error) {
-                Some(source) => failure.because(source),
-                None => failure,
-            }
-        })?;
-    }
-    for target in targets.all() {
-        probe::reach(target, &shape.trust).map_err(|why| {
-            Failure::target(match why {
-                probe::Unusable::NoConnection(why) => {
-                    format!("nobody answers at {} ({why}): is it started? --wait-ready URL waits for it", target.shown())
-                }
-                probe::Unusable::Tls(why) => format!(
-                    "no TLS connection to {} ({why}): name who signed its certificate with --ca FILE, check nobody with --insecure, or \
-                     use http://",
-                    target.shown()
-                ),
-            })
-        })?;
-    }
-    Ok(())
 }
 
 /// Prints the plan, and touches nothing.

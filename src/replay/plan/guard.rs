@@ -1,96 +1,276 @@
-//! Refuses a target that served the capture: a replay at production would do everything twice.
+//! Refuses a target that can be the server that was captured: a replay at production would do
+//! everything twice.
 //!
-//! Three signs: the target's address and port are those of a captured server; the target's URL is a
-//! host and port that the capture's requests were for; such a host resolves to the target's address
-//! and port. Another port of a captured address is allowed, since v1 and v2 may share a machine
-//! (and on loopback always do).
+//! What is compared is who would be reached, not how it is written: an address and its other forms,
+//! all addresses of this machine, the names that the capture's requests were for and what they
+//! resolve to now. Another port of a captured address is allowed, since v1 and v2 may share a
+//! machine (and on loopback always do). What stands behind a forwarder is looked at once there is a
+//! connection ([`crate::replay::session::forward`]).
 
-use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+use url::Host;
+
+use super::names;
 use crate::exchange::Exchange;
 use crate::flow::Endpoint;
+use crate::limits;
+use crate::message::Request;
+use crate::replay::session::seat::Seat;
+use crate::replay::session::target::Target;
 use crate::schedule::select::host;
 
-use crate::replay::session::target::{Target, lookup, plain};
-
-/// Most servers and hosts that are kept; a capture with more is not of one service.
-const SERVERS: usize = 65_536;
-const HOSTS: usize = 1_024;
-/// Most names that are resolved, so that the check stays quick.
-const RESOLVED: usize = 16;
+/// Ports that a name without one stands for.
+const USUAL_PORTS: [u16; 2] = [80, 443];
+const WAY_OUT: &str = "; point --target (or --baseline, --map-host, --proxy, --wait-ready) at staging, or add \
+                       --allow-captured-server if it is meant";
 
 /// Who served the capture, and under which names.
 #[derive(Clone, Debug, Default)]
 pub struct Captured {
-    servers: BTreeSet<Endpoint>,
-    hosts: BTreeSet<String>,
+    servers: FxHashSet<Endpoint>,
+    /// The hosts of its requests as they stood there, and how many requests were for each.
+    hosts: FxHashMap<String, u64>,
+}
+
+/// What the guard found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finding {
+    /// Why the targets must not be replayed at; none where nothing speaks against it.
+    pub objection: Option<String>,
+    /// What it could not find out.
+    pub unknown: Option<String>,
 }
 
 impl Captured {
     /// Takes note of an exchange.
     pub fn add(&mut self, exchange: &Exchange) {
-        if self.servers.len() < SERVERS {
-            self.servers
-                .insert(Endpoint::new(plain(exchange.server.address), exchange.server.port));
+        if self.servers.len() < limits::CAPTURED_SERVERS {
+            let server = exchange.server;
+            self.servers.insert(Endpoint::new(server.address.to_canonical(), server.port));
         }
-        if let Some(request) = &exchange.request
-            && let Some(Ok(name)) = host(&request.message).map(std::str::from_utf8)
-            && self.hosts.len() < HOSTS
-            && !self.hosts.contains(name)
-        {
-            self.hosts.insert(name.to_ascii_lowercase());
+        if let Some(request) = &exchange.request {
+            for name in hosts_of(&request.message) {
+                self.count(name);
+            }
         }
     }
 
-    /// Why `target` must not be replayed at; none where nothing speaks against it.
-    pub fn objection(&self, target: &Target) -> Option<String> {
-        let shown = target.shown();
-        let hint = "; point --target (or --baseline, --map-host) at staging, or add --allow-captured-server if it is meant";
-        for address in &target.addresses {
-            let endpoint = Endpoint::new(plain(address.ip()), address.port());
-            if self.servers.contains(&endpoint) {
-                return Some(format!("{shown} is {endpoint}, which served the capture{hint}"));
-            }
+    /// Counts a request for a host. However many names a scanner made up, one that had more than
+    /// its share of the requests stays (Misra and Gries).
+    fn count(&mut self, name: String) {
+        if let Some(count) = self.hosts.get_mut(&name) {
+            *count += 1;
+        } else if self.hosts.len() < limits::CAPTURED_HOSTS {
+            self.hosts.insert(name, 1);
+        } else {
+            self.hosts.retain(|_, count| {
+                *count -= 1;
+                *count > 0
+            });
         }
-        let named = |name: &str| {
-            split(name, target.tls)
-                .is_some_and(|(host, port)| host == target.host && port == target.port)
+    }
+
+    /// Whether `server` served the capture, under this address or another of the same machine.
+    pub fn served_at(&self, server: Endpoint) -> bool {
+        let seat = Seat::of(server.address);
+        let mut known = self.servers.iter().filter(|known| known.port == server.port);
+        known.any(|known| Seat::of(known.address) == seat)
+    }
+
+    /// Why none of `targets` may be replayed at, or that nothing speaks against it.
+    pub fn judge(&self, targets: &[&Target]) -> Finding {
+        let reached = |target: &&&Target| {
+            let ends = target.addresses.iter();
+            let mut ends = ends.map(|end| Endpoint::new(end.ip().to_canonical(), end.port()));
+            ends.find(|end| self.served_at(*end))
         };
-        if let Some(name) = self.hosts.iter().find(|name| named(name)) {
-            return Some(format!(
-                "{shown} is the host {name:?} that the capture's requests were sent to{hint}"
-            ));
+        let by_address = targets.iter().find_map(|target| Some((target, reached(&target)?)));
+        if let Some((target, end)) = by_address {
+            let why = format!("{} is {end}, which served the capture", target.shown());
+            return Finding { objection: Some(why + WAY_OUT), unknown: None };
         }
-        for name in self.hosts.iter().take(RESOLVED) {
-            // A literal address was compared above, or is that of a proxy in front, which the name
-            // check catches.
-            let Some((host, port)) = split(name, target.tls) else { continue };
-            if port != target.port
-                || host.parse::<std::net::IpAddr>().is_ok()
-                || host == "localhost"
-            {
-                continue;
-            }
-            let addresses = lookup(&host, port).unwrap_or_default();
-            if addresses.iter().any(|address| target.addresses.contains(address)) {
-                return Some(format!(
-                    "{shown} has the address of {name:?}, which the capture's requests were sent to{hint}"
-                ));
-            }
+        let hosts = Hosts {
+            servers: self.servers.iter().map(|server| server.address).collect(),
+            on_loopback: self.servers.iter().any(|server| server.address.is_loopback()),
+            names: self.names(),
+            targets,
+        };
+        let mut objection = hosts.names.iter().find_map(|name| hosts.object(name, &[]));
+        let mut unknown = None;
+        if objection.is_none() {
+            let domains = hosts.domains();
+            let asked = domains.iter().map(|(domain, _)| domain.clone()).collect();
+            let left = names::resolve(asked, |at, addresses| {
+                let mut names = domains[at].1.iter().map(|&name| &hosts.names[name]);
+                objection = names.find_map(|name| hosts.object(name, addresses));
+                if objection.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            unknown = not_resolved(&left, domains.len());
         }
-        None
+        Finding { objection, unknown }
+    }
+
+    /// The hosts by how many requests were for them.
+    fn names(&self) -> Vec<Name> {
+        let mut hosts: Vec<(u64, &String)> =
+            self.hosts.iter().map(|(host, &count)| (count, host)).collect();
+        hosts.sort_unstable_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.cmp(other)));
+        hosts.into_iter().filter_map(|(_, host)| Name::read(host)).collect()
     }
 }
 
-/// A `Host` value as host and port.
-fn split(value: &str, tls: bool) -> Option<(String, u16)> {
-    let default = if tls { 443 } else { 80 };
-    let (host, port) = match value.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-        _ => (value, default),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    (!host.is_empty()).then(|| (host.to_ascii_lowercase(), port))
+/// The hosts that a request names: of an absolute target, of each `Host`, of HTTP/2's `:authority`.
+fn hosts_of(request: &Request) -> impl Iterator<Item = String> {
+    let fields = ["host", ":authority"].into_iter().flat_map(|name| request.headers.all(name));
+    let named = host(request).into_iter().chain(fields);
+    named.map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
+}
+
+/// What is to be compared: the capture's hosts with the targets.
+struct Hosts<'a> {
+    /// The addresses of captured servers, and whether some are on loopback.
+    servers: FxHashSet<IpAddr>,
+    on_loopback: bool,
+    names: Vec<Name>,
+    targets: &'a [&'a Target],
+}
+
+impl Hosts<'_> {
+    /// Each name that is to be resolved, in the order of traffic, and which hosts have it.
+    fn domains(&self) -> Vec<(String, Vec<usize>)> {
+        let mut places: FxHashMap<&str, usize> = FxHashMap::default();
+        let mut domains: Vec<(String, Vec<usize>)> = Vec::new();
+        for (at, name) in self.names.iter().enumerate() {
+            if let (Host::Domain(domain), false) = (&name.host, name.is_local()) {
+                let place = *places.entry(domain).or_insert(domains.len());
+                if place == domains.len() {
+                    domains.push((domain.clone(), Vec::new()));
+                }
+                domains[place].1.push(at);
+            }
+        }
+        domains
+    }
+
+    /// Why one of the targets is the server of `name`, which resolves to `addresses`.
+    fn object(&self, name: &Name, addresses: &[IpAddr]) -> Option<String> {
+        let ends: Vec<IpAddr> =
+            addresses.iter().copied().chain(name.address()).map(|end| end.to_canonical()).collect();
+        let ports = name.ports(ends.iter().any(|&end| self.served_at(end)));
+        self.targets.iter().filter(|target| ports.hold(target.port)).find_map(|target| {
+            let meets = |at: &SocketAddr| {
+                ends.iter().any(|&end| match ports {
+                    // On any port, all of a machine's addresses would be too many.
+                    Ports::Any => end == at.ip().to_canonical(),
+                    Ports::Usual | Ports::One(_) => Seat::of(end) == Seat::of(at.ip()),
+                })
+            };
+            let why = if name.is(&target.host) {
+                "is the host"
+            } else if target.addresses.iter().any(meets) {
+                "has the address of"
+            } else {
+                return None;
+            };
+            let (shown, written) = (target.shown(), &name.written);
+            Some(format!(
+                "{shown} {why} {written:?}, which the capture's requests were sent to{WAY_OUT}"
+            ))
+        })
+    }
+
+    /// Whether a captured server has this very address, or both are on loopback.
+    fn served_at(&self, address: IpAddr) -> bool {
+        self.servers.contains(&address) || (address.is_loopback() && self.on_loopback)
+    }
+}
+
+/// On which ports a name may lead to the captured server.
+#[derive(Clone, Copy)]
+enum Ports {
+    One(u16),
+    /// Those that a name without one stands for.
+    Usual,
+    Any,
+}
+
+impl Ports {
+    fn hold(self, port: u16) -> bool {
+        match self {
+            Self::One(own) => own == port,
+            Self::Usual => USUAL_PORTS.contains(&port),
+            Self::Any => true,
+        }
+    }
+}
+
+/// A host as requests named it.
+struct Name {
+    written: String,
+    host: Host,
+    port: Option<u16>,
+}
+
+impl Name {
+    /// From a `Host` value.
+    fn read(written: &str) -> Option<Self> {
+        let (host, port) = match written.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
+            _ => (written, None),
+        };
+        let host = host.trim_end_matches('.');
+        if host.is_empty() {
+            return None;
+        }
+        // What no URL could name is compared as it stands.
+        let host = Host::parse(host).unwrap_or_else(|_| Host::Domain(host.to_owned()));
+        Some(Self { written: written.to_owned(), host, port })
+    }
+
+    /// The address that it is, or that this machine's own name has.
+    fn address(&self) -> Option<IpAddr> {
+        match &self.host {
+            Host::Ipv4(address) => Some((*address).into()),
+            Host::Ipv6(address) => Some((*address).into()),
+            Host::Domain(_) => self.is_local().then_some(Ipv4Addr::LOCALHOST.into()),
+        }
+    }
+
+    fn is_local(&self) -> bool {
+        matches!(&self.host, Host::Domain(name) if name == "localhost" || name.ends_with(".localhost"))
+    }
+
+    fn is(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.');
+        matches!(&self.host, Host::Domain(name) if name.eq_ignore_ascii_case(host))
+    }
+
+    /// Where it may lead to the captured server. `straight`: it leads to that server itself, whose
+    /// own port was compared; what leads to something before it may lead to it on any.
+    fn ports(&self, straight: bool) -> Ports {
+        match self.port {
+            Some(port) => Ports::One(port),
+            None if straight || self.address().is_some_and(|own| own.is_loopback()) => Ports::Usual,
+            None => Ports::Any,
+        }
+    }
+}
+
+fn not_resolved(left: &[String], all: usize) -> Option<String> {
+    let shown: Vec<&str> = left.iter().take(5).map(String::as_str).collect();
+    let more = if left.len() > shown.len() { ", …" } else { "" };
+    (!left.is_empty()).then(|| {
+        format!(
+            "{} of the {all} host names in the capture were not resolved within {} s ({}{more}): \
+             whether the target is one of them is not known",
+            left.len(),
+            names::WITHIN.as_secs(),
+            shown.join(", ")
+        )
+    })
 }
 
 #[cfg(test)]
@@ -99,16 +279,20 @@ mod tests {
 
     fn captured(server: &str, hosts: &[&str]) -> Captured {
         Captured {
-            servers: [server.parse().unwrap()].into(),
-            hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+            servers: [server.parse().unwrap()].into_iter().collect(),
+            hosts: hosts.iter().map(|&host| (host.to_owned(), 1)).collect(),
         }
+    }
+
+    fn refused(captured: &Captured, target: &str) -> bool {
+        captured.judge(&[&Target::resolve(target).unwrap()]).objection.is_some()
     }
 
     #[test]
     fn the_captured_server_is_refused_and_its_neighbour_is_not() {
         let captured =
             captured("127.0.0.1:8080", &["shop.invalid", "127.0.0.1:9000", "[::1]:7000"]);
-        for (target, refused) in [
+        for (target, expected) in [
             ("http://127.0.0.1:8080", true),
             ("http://127.0.0.1:8081", false),
             ("http://127.0.0.1:9000", true),
@@ -116,31 +300,101 @@ mod tests {
             ("http://[::1]:7000", true),
             ("http://[::1]:7001", false),
             ("http://localhost:8080", true),
+            ("http://0.0.0.0:8080", true),
+            ("http://[::]:8080", true),
+            ("http://[::1]:8080", true),
+            ("http://2130706433:8080", true),
+            ("http://0x7f.1:8080", true),
+            ("http://0177.0.0.1:8080", true),
+            ("http://127.9.9.9:8080", true),
+            ("http://0.0.0.0:8081", false),
+            ("http://192.0.2.7:8080", false),
         ] {
-            let objection = captured.objection(&Target::resolve(target).unwrap());
-            assert_eq!(objection.is_some(), refused, "{target}: {objection:?}");
+            assert_eq!(refused(&captured, target), expected, "{target}");
         }
-        let mut named = Target::resolve("http://127.0.0.1:80").unwrap();
-        assert_eq!(captured.objection(&named), None);
-        named.host = "shop.invalid".to_owned();
-        assert!(captured.objection(&named).is_some());
+    }
+
+    #[test]
+    fn other_forms_of_an_address_are_that_address() {
+        let captured = captured("203.0.113.9:8080", &[]);
+        for host in [
+            "203.0.113.9",
+            "[::ffff:203.0.113.9]",
+            "[64:ff9b::203.0.113.9]",
+            "0xcb007109",
+            "[2002:cb00:7109::1]",
+        ] {
+            assert!(refused(&captured, &format!("http://{host}:8080")), "{host}");
+            assert!(!refused(&captured, &format!("http://{host}:8081")), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_refused_on_the_ports_that_it_may_stand_for() {
+        let mut target = Target::resolve("http://127.0.0.1:1").unwrap();
+        for (server, host, named, port, expected) in [
+            // Something stands before the captured server: any port of it may lead there.
+            ("10.0.0.1:8080", "shop.invalid", "shop.invalid", 80, true),
+            ("10.0.0.1:8080", "Shop.Invalid.", "shop.invalid", 8443, true),
+            ("10.0.0.1:8080", "shop.invalid:80", "shop.invalid", 80, true),
+            ("10.0.0.1:8080", "shop.invalid:80", "shop.invalid", 8443, false),
+            ("10.0.0.1:8080", "shop.invalid", "staging.shop.invalid", 80, false),
+            ("10.0.0.1:8080", "localhost", "localhost", 9000, false),
+            ("127.0.0.1:8080", "localhost", "localhost", 80, true),
+        ] {
+            (target.host, target.port) = (named.to_owned(), port);
+            target.addresses = vec![std::net::SocketAddr::new([192, 0, 2, 1].into(), port)];
+            let host = host.to_ascii_lowercase();
+            let finding = captured(server, &[&host]).judge(&[&target]);
+            let local = named == "localhost" && port == 80;
+            assert!(finding.objection.is_some() == expected || local, "{host} {named}:{port}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_refused_by_its_addresses() {
+        let hosts = Hosts {
+            servers: [IpAddr::from([10, 0, 0, 1])].into_iter().collect(),
+            on_loopback: false,
+            names: vec![],
+            targets: &[&Target::resolve("http://198.51.100.3:9000").unwrap()],
+        };
+        let leads = |host: &str, to: [u8; 4]| {
+            hosts.object(&Name::read(host).unwrap(), &[to.into()]).is_some()
+        };
+        assert!(leads("prod.invalid", [198, 51, 100, 3]), "a balancer, on any port");
+        assert!(leads("prod.invalid:9000", [198, 51, 100, 3]));
+        assert!(!leads("prod.invalid:80", [198, 51, 100, 3]));
+        assert!(!leads("prod.invalid", [198, 51, 100, 4]));
+    }
+
+    #[test]
+    fn a_host_with_much_traffic_outlasts_any_number_of_others() {
+        let mut captured = Captured::default();
+        for n in 0..limits::CAPTURED_HOSTS as u64 * 2 {
+            captured.count(format!("scan-{n}.invalid"));
+            if n % 16 == 0 {
+                captured.count("prod.invalid".to_owned());
+            }
+        }
+        assert!(captured.hosts.contains_key("prod.invalid"));
+        assert!(captured.hosts.len() <= limits::CAPTURED_HOSTS);
     }
 
     #[test]
     fn host_values() {
         for (value, expected) in [
-            ("Shop.local", Some(("shop.local", 80))),
-            ("shop.local:81", Some(("shop.local", 81))),
-            ("[::1]", Some(("::1", 80))),
-            ("[::1]:82", Some(("::1", 82))),
-            ("a:b", None),
+            ("shop.local", Some(("shop.local", None))),
+            ("shop.local.:81", Some(("shop.local", Some(81)))),
+            ("[::1]", Some(("[::1]", None))),
+            ("[::1]:82", Some(("[::1]", Some(82)))),
+            ("2130706433:83", Some(("127.0.0.1", Some(83)))),
+            ("a b", Some(("a b", None))),
             ("", None),
+            (":80", None),
         ] {
-            assert_eq!(
-                split(value, false),
-                expected.map(|(host, port)| (host.to_owned(), port)),
-                "{value}"
-            );
+            let read = Name::read(value).map(|name| (name.host.to_string(), name.port));
+            assert_eq!(read, expected.map(|(host, port)| (host.to_owned(), port)), "{value}");
         }
     }
 }

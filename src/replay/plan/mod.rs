@@ -7,6 +7,7 @@
 //! does not grow with the capture.
 
 pub mod guard;
+mod names;
 pub mod rewrite;
 mod sound;
 pub(super) mod spool;

@@ -2,8 +2,10 @@
 //! target before the first request.
 
 pub(super) mod client;
+pub mod forward;
 pub(super) mod h1;
 pub mod probe;
+pub(super) mod seat;
 pub(super) mod socket;
 pub mod target;
 pub mod tls;

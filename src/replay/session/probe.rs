@@ -7,6 +7,8 @@ use std::time::Duration;
 use rustls::{CertificateError, ClientConnection};
 use url::Url;
 
+use crate::flow::Endpoint;
+use crate::replay::session::forward::{self, Forward};
 use crate::replay::session::target::Target;
 use crate::replay::session::tls::{Trust, server_name};
 use crate::replay::task::Stop;
@@ -24,18 +26,33 @@ pub enum Unusable {
     NoConnection(String),
     /// It does not speak TLS, or its certificate is not trusted.
     Tls(String),
+    /// Connections to it lead to a server that is refused.
+    Refused(Endpoint),
 }
 
 /// Connects once to one of the target's addresses, and where it is reached by TLS shakes hands, so
-/// that a certificate that nobody trusts is found before a thousand requests fail by it.
-pub fn reach(target: &Target, trust: &Trust) -> Result<(), Unusable> {
+/// that a certificate that nobody trusts is found before a thousand requests fail by it. No byte is
+/// sent where the connection leads to a server that is `refused`.
+pub fn reach(
+    target: &Target,
+    trust: &Trust,
+    refused: impl Fn(Endpoint) -> bool,
+) -> Result<Forward, Unusable> {
     let mut last = "it has no address".to_owned();
     for address in target.addresses.iter().take(8) {
         match TcpStream::connect_timeout(address, CONNECT) {
-            Ok(stream) if target.tls => {
-                return shake_hands(stream, target, trust).map_err(Unusable::Tls);
+            Ok(stream) => {
+                let forward = forward::behind(&stream);
+                if let Forward::To(end) = forward
+                    && refused(end)
+                {
+                    return Err(Unusable::Refused(end));
+                }
+                if target.tls {
+                    shake_hands(stream, target, trust).map_err(Unusable::Tls)?;
+                }
+                return Ok(forward);
             }
-            Ok(_) => return Ok(()),
             Err(error) => last = format!("{address}: {error}"),
         }
     }
@@ -132,13 +149,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target =
             Target::resolve(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        assert_eq!(reach(&target, &Trust::default()), Ok(()));
+        assert!(reach(&target, &Trust::default(), |_| false).is_ok());
         // Bound, so that nobody else is given it, and not listening.
         let closed = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         bind(&closed, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = SocketAddr::try_from(getsockname(&closed).unwrap()).unwrap();
-        let refused =
-            reach(&Target::resolve(&format!("http://{address}")).unwrap(), &Trust::default());
+        let closed = Target::resolve(&format!("http://{address}")).unwrap();
+        let refused = reach(&closed, &Trust::default(), |_| false);
         assert!(matches!(refused, Err(Unusable::NoConnection(_))), "{refused:?}");
     }
 

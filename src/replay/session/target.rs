@@ -1,6 +1,6 @@
 //! Where requests go: a URL, resolved once, its addresses spread over the lanes.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -131,11 +131,6 @@ pub(in crate::replay) fn lookup(name: &str, port: u16) -> Result<Vec<SocketAddr>
         return Err(TargetError::Resolve(name.to_owned(), std::io::ErrorKind::NotFound.into()));
     }
     Ok(addresses)
-}
-
-/// An IPv4 address in IPv6 clothes is the same address.
-pub(in crate::replay) fn plain(address: IpAddr) -> IpAddr {
-    address.to_canonical()
 }
 
 #[cfg(test)]

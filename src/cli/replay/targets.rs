@@ -1,0 +1,159 @@
+//! Where requests may go: resolved once, held against the servers of the capture, and reached before
+//! the first request.
+
+use url::Url;
+
+use super::Shape;
+use crate::cli::exit::printable;
+use crate::cli::{Exit, Failure, folder};
+use crate::replay::Stop;
+use crate::replay::plan::Wishes;
+use crate::replay::plan::guard::Captured;
+use crate::replay::plan::rewrite::Rewriter;
+use crate::replay::session::forward::Forward;
+use crate::replay::session::probe::{self, Unusable};
+use crate::replay::session::target::{Target, TargetError};
+
+/// Everything that requests may be sent to.
+pub(super) struct Targets {
+    /// v2.
+    pub(super) target: Target,
+    /// v1 in staging.
+    pub(super) baseline: Option<Target>,
+    /// Where mapped hosts go.
+    pub(super) mapped: Vec<Target>,
+}
+
+impl Targets {
+    /// Checks and resolves all that `shape` names.
+    pub(super) fn resolve(shape: &Shape) -> Result<Self, Failure> {
+        let resolve = |url: &str| Target::resolve(url).map_err(|error| unresolved(&error));
+        Ok(Self {
+            target: resolve(shape.target.as_deref().unwrap_or_default())?,
+            baseline: shape.baseline.as_deref().map(resolve).transpose()?,
+            mapped: shape.map_host.iter().map(|map| resolve(&map.url)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Target> {
+        [&self.target].into_iter().chain(&self.mapped).chain(&self.baseline)
+    }
+
+    /// What is to be sent to them, as `shape` has it.
+    pub(super) fn wishes(&self, shape: &Shape, marker: Option<String>) -> Result<Wishes, Failure> {
+        let hosts = shape.map_host.iter().zip(&self.mapped).zip(1..);
+        let rewriter = Rewriter {
+            set: shape.header.clone(),
+            remove: shape.remove_header.clone(),
+            marker,
+            hosts: hosts
+                .map(|((map, target), number)| (map.host.clone(), number, target.authority()))
+                .collect(),
+        };
+        rewriter.check().map_err(Failure::usage)?;
+        Ok(Wishes {
+            selection: shape.selection.clone(),
+            pacing: shape.pacing,
+            shard: shape.shard,
+            rewriter,
+        })
+    }
+
+    /// Refuses what can be the captured server. v1 in staging may be it only where the user says
+    /// so: it too gets every request again.
+    pub(super) fn refuse_captured(
+        &self,
+        captured: &Captured,
+        shape: &Shape,
+    ) -> Result<(), Failure> {
+        if shape.allow_captured_server {
+            return Ok(());
+        }
+        // What is asked whether it is ready is asked by a request, too.
+        let ready = shape.wait_ready.as_ref().and_then(origin);
+        let all: Vec<&Target> = self.all().chain(&ready).collect();
+        let finding = captured.judge(&all);
+        if let Some(unknown) = finding.unknown {
+            tracing::warn!("{}", printable(&unknown));
+        }
+        match finding.objection {
+            Some(objection) => Err(Failure::target(format!("refused: {objection}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes sure that somebody is there, and nobody who is refused.
+    pub(super) fn reach(
+        &self,
+        shape: &Shape,
+        captured: &Captured,
+        stop: &Stop,
+    ) -> Result<(), Failure> {
+        if let Some(url) = &shape.wait_ready {
+            probe::wait_ready(url, &shape.trust, shape.wait_for_ns, stop).map_err(|why| {
+                Failure::target(format!("--wait-ready {}: {why}", folder::without_secrets(url)))
+            })?;
+        }
+        if self.all().any(|target| target.tls) {
+            shape.trust.config(&[]).map_err(|error| {
+                let failure = Failure::unusable(error.to_string());
+                match std::error::Error::source(&error) {
+                    Some(source) => failure.because(source),
+                    None => failure,
+                }
+            })?;
+        }
+        let refused = |end| !shape.allow_captured_server && captured.served_at(end);
+        for target in self.all() {
+            let forward =
+                probe::reach(target, &shape.trust, refused).map_err(|why| unusable(target, why))?;
+            if forward == Forward::Unknown {
+                tracing::info!(
+                    "whether {} is forwarded to the captured server cannot be seen from here",
+                    target.shown()
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A URL's server, where it can be found; no objection is made to one that is not there yet.
+fn origin(url: &Url) -> Option<Target> {
+    let mut url = url.clone();
+    url.set_path("");
+    url.set_query(None);
+    url.set_fragment(None);
+    url.set_username("").and_then(|()| url.set_password(None)).ok()?;
+    Target::resolve(url.as_str()).ok()
+}
+
+fn unresolved(error: &TargetError) -> Failure {
+    let exit = match error {
+        TargetError::NotAUrl(_) | TargetError::TooMuch(..) => Exit::Usage,
+        TargetError::Resolve(..) | TargetError::ResolveTimeout(..) => Exit::Target,
+    };
+    let failure = Failure::new(exit, error.to_string());
+    match std::error::Error::source(error) {
+        Some(source) => failure.because(source),
+        None => failure,
+    }
+}
+
+fn unusable(target: &Target, why: Unusable) -> Failure {
+    let shown = target.shown();
+    Failure::target(match why {
+        Unusable::NoConnection(why) => format!(
+            "nobody answers at {shown} ({why}): is it started? --wait-ready URL waits for it"
+        ),
+        Unusable::Tls(why) => format!(
+            "no TLS connection to {shown} ({why}): name who signed its certificate with --ca FILE, \
+             check nobody with --insecure, or use http://"
+        ),
+        Unusable::Refused(end) => format!(
+            "refused: {shown} is forwarded to {end}, which served the capture; point it at staging, \
+             or add --allow-captured-server if it is meant"
+        ),
+    })
+}
