@@ -343,7 +343,7 @@ mod tests {
             ("127.0.0.1:8080", "localhost", "localhost", 80, true),
         ] {
             (target.host, target.port) = (named.to_owned(), port);
-            target.addresses = vec![std::net::SocketAddr::new([192, 0, 2, 1].into(), port)];
+            target.addresses = vec![SocketAddr::new([192, 0, 2, 1].into(), port)];
             let host = host.to_ascii_lowercase();
             let finding = captured(server, &[&host]).judge(&[&target]);
             let local = named == "localhost" && port == 80;
