@@ -82,6 +82,17 @@ pub const SMALLEST_BLOCK_BYTES: usize = 64 << 10;
 /// Read ahead of all inputs together, in bytes; shared among them.
 pub const READ_AHEAD_BYTES: usize = 16 << 20;
 
+/// How far the packets of a file may stand out of the order of their times, in nanoseconds. Queues
+/// and interfaces that are written by turns are up to a second apart; what is further back is a
+/// clock that was set.
+pub const DISORDER_NS: i64 = 5_000_000_000;
+
+/// Bytes of a file that are read ahead to put its packets in order.
+pub const DISORDER_BYTES: usize = 32 << 20;
+
+/// Inputs that are opened at once; of more, each is opened when its first packet is due.
+pub const OPEN_INPUTS: usize = 64;
+
 /// Buffer before decompression and for reading lines, in bytes.
 pub const READ_BYTES: usize = 256 << 10;
 

@@ -13,6 +13,7 @@ use super::growing::Watch;
 use super::pcapng::{self, Sections};
 use super::{CaptureError, Frame, LinkType};
 use crate::limits;
+use crate::time::Timestamp;
 
 /// What editors and shells put before a text in UTF-8.
 pub const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -32,9 +33,21 @@ pub fn open(name: &str) -> Result<Input, CaptureError> {
         return from_reader("standard input", Box::new(io::stdin()), None);
     }
     let file = File::open(Path::new(name)).map_err(unreadable)?;
-    let watch = Watch::new(&file);
+    watched(name, Box::new(file), Watch::new(Path::new(name)))
+}
+
+/// As [`open`], of a file that is known already; nothing of it stays open between two reads.
+pub fn reopen(name: &str, watch: &Watch) -> Result<Input, CaptureError> {
+    watched(name, Box::new(watch.reader()), Some(watch.clone()))
+}
+
+fn watched(
+    name: &str,
+    raw: Box<dyn Read + Send>,
+    watch: Option<Watch>,
+) -> Result<Input, CaptureError> {
     let length = watch.as_ref().map(Watch::length);
-    match from_reader(name, Box::new(file), length) {
+    match from_reader(name, raw, length) {
         Ok(Input::Packets(mut capture)) => {
             capture.watch = watch;
             Ok(Input::Packets(capture))
@@ -185,6 +198,40 @@ pub struct CaptureFile {
 }
 
 impl CaptureFile {
+    /// Reads the time of the first packet and lets go of the file until [`Self::open_again`]; none
+    /// where that cannot be: it has no packet, or is no file of its own.
+    pub fn park(&mut self) -> Option<Timestamp> {
+        let watch = self.watch.as_ref()?;
+        let Ok(Input::Packets(mut probe)) = reopen(&self.name, watch) else { return None };
+        let mut frames = Vec::new();
+        probe.read(&mut Vec::new(), limits::SMALLEST_BLOCK_BYTES, 0, &mut frames);
+        let first = frames.iter().map(|frame| frame.at).min()?;
+        self.reader = Box::new(io::empty());
+        Some(first)
+    }
+
+    /// Opens a file again that was parked, from its start.
+    pub fn open_again(&mut self) {
+        let Some(watch) = self.watch.clone() else { return };
+        match reopen(&self.name, &watch) {
+            Ok(Input::Packets(again)) => *self = *again,
+            Ok(Input::Records(_)) => self.fail("it is no capture any more".to_owned()),
+            Err(error) => self.fail(format!("it cannot be opened again: {error}")),
+        }
+    }
+
+    fn fail(&mut self, what: String) {
+        self.ended = true;
+        let unused = self.length.unwrap_or_default();
+        self.damage = Some(Damage { offset: 0, packet: 0, what, unused, growing: false });
+    }
+
+    /// Lets go of what was needed for reading, once there is nothing more to read.
+    pub fn close(&mut self) {
+        (self.ended, self.carry) = (true, Vec::new());
+        self.reader = Box::new(io::empty());
+    }
+
     /// As people know it.
     pub fn name(&self) -> &str {
         &self.name

@@ -6,21 +6,31 @@
 //! Otherwise it counts as it lies there: one whose writer is gone is cut, however new it is.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
 
-/// A file that is being read, and how long it was when it was opened.
-#[derive(Debug)]
+/// A file that is being read, and how long it was when it was opened. It is known by its name, so
+/// that thousands of inputs need no open file each.
+#[derive(Clone, Debug)]
 pub struct Watch {
-    file: File,
+    path: PathBuf,
+    /// Its device and inode.
+    id: (u64, u64),
     length: u64,
 }
 
 impl Watch {
-    /// Of an open file; none for what has no length: pipes, devices.
-    pub fn new(file: &File) -> Option<Self> {
-        let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
-        Some(Self { file: file.try_clone().ok()?, length: metadata.len() })
+    /// Of the file of this name; none for what has no length: pipes, devices.
+    pub fn new(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some(Self { path: path.to_owned(), id: id(&metadata), length: metadata.len() })
+    }
+
+    /// Reads the file from its start, with no file open between two reads. It fails where another
+    /// file has its name by now.
+    pub fn reader(&self) -> impl Read + Send + use<> {
+        Reopened { watch: self.clone(), offset: 0 }
     }
 
     /// How long it was when it was opened, in bytes.
@@ -30,14 +40,39 @@ impl Watch {
 
     /// Whether it is longer than when it was opened. Costs next to nothing.
     pub fn has_grown(&self) -> bool {
-        self.file.metadata().is_ok_and(|metadata| metadata.len() > self.length)
+        self.metadata().is_some_and(|metadata| metadata.len() > self.length)
     }
 
     /// Whether it is still being written. Looks at every open file of every process, so ask where
     /// it matters only.
     pub fn is_being_written(&self) -> bool {
-        let own = self.file.metadata().map(|metadata| (metadata.dev(), metadata.ino()));
-        own.is_ok_and(has_writer) || (self.has_grown() && !sees_all_processes())
+        has_writer(self.id) || (self.has_grown() && !sees_all_processes())
+    }
+
+    fn metadata(&self) -> Option<fs::Metadata> {
+        fs::metadata(&self.path).ok().filter(|metadata| id(metadata) == self.id)
+    }
+}
+
+fn id(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// A file that is opened for each read.
+struct Reopened {
+    watch: Watch,
+    offset: u64,
+}
+
+impl Read for Reopened {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let file = File::open(&self.watch.path)?;
+        if id(&file.metadata()?) != self.watch.id {
+            return Err(io::Error::other("another file has its name by now"));
+        }
+        let got = file.read_at(buffer, self.offset)?;
+        self.offset += got as u64;
+        Ok(got)
     }
 }
 
@@ -51,8 +86,7 @@ fn has_writer(file: (u64, u64)) -> bool {
     processes.any(|process| {
         // Where it is not ours to see, there is nothing to list.
         entries(&process.path().join("fd")).any(|descriptor| {
-            fs::metadata(descriptor.path())
-                .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == file)
+            fs::metadata(descriptor.path()).is_ok_and(|metadata| id(&metadata) == file)
                 && is_for_writing(&process.path().join("fdinfo").join(descriptor.file_name()))
         })
     })
@@ -85,14 +119,14 @@ mod tests {
         let path = folder.path().join("a.pcap");
         let mut writer = File::create(&path).expect("a file");
         writer.write_all(b"one").expect("room");
-        let watch = Watch::new(&File::open(&path).expect("it is there")).expect("a file");
+        let watch = Watch::new(&path).expect("a file");
         assert_eq!((watch.length(), watch.has_grown()), (3, false));
         assert!(!cfg!(target_os = "linux") || watch.is_being_written(), "it is open for writing");
         writer.write_all(b"two").expect("room");
         assert!(watch.has_grown() && watch.is_being_written());
         drop(writer);
         assert!(!watch.is_being_written() || !sees_all_processes(), "it has grown, and is over");
-        let again = Watch::new(&File::open(&path).expect("it is there")).expect("a file");
+        let again = Watch::new(&path).expect("a file");
         assert!(!again.is_being_written(), "nobody writes it any more");
     }
 }

@@ -1,154 +1,202 @@
 //! One stream of packets out of one or several capture files: merged by time, equal times in the
-//! order of the inputs. The order inside a file is kept as it is. Each file holds one block at a
-//! time; a block goes back when all its packets are used.
+//! order of the inputs. What stands out of order inside a file is put in order (`order`).
+//!
+//! Of many files only those are open whose time has come: each is opened when its first packet may
+//! be due and closed behind its last one.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BinaryHeap, VecDeque};
 
 use super::file::{CaptureFile, Damage};
+use super::order::{Ordered, Pool, Run};
 use super::{Batch, CaptureError, Frame, PacketSource};
 use crate::ledger::Ledger;
 use crate::limits;
+use crate::time::Timestamp;
 
 /// Several capture files as one [`PacketSource`].
 pub struct Merge {
-    files: Vec<Reading>,
-    /// Blocks that nobody reads any more, to be filled again.
-    spare: VecDeque<Arc<Vec<u8>>>,
-    block_bytes: usize,
+    files: Vec<Ordered>,
+    /// Files that are not open yet, with the times of their first packets, in the order of these.
+    parked: VecDeque<(Timestamp, usize)>,
+    /// Files that are open.
+    open: Vec<Reading>,
+    pool: Pool,
+    /// As it was asked for; none: by how many files are open.
+    block_bytes: Option<usize>,
     packets: u64,
 }
 
-/// One file with the packets that were found in its current block and are not yet handed out.
+/// An open file with the packets that were read and not yet handed out.
 struct Reading {
-    file: Box<CaptureFile>,
-    /// Nanoseconds that are added to its capture times.
-    skew: i64,
-    block: Arc<Vec<u8>>,
-    frames: Vec<Frame>,
+    file: usize,
+    run: Run,
     next: usize,
+}
+
+impl Reading {
+    fn is_used(&self) -> bool {
+        self.next >= self.run.frames.len()
+    }
+
+    fn head(&self) -> Option<Timestamp> {
+        self.run.frames.get(self.next).map(|frame| frame.at)
+    }
 }
 
 impl Merge {
     /// Of files and what is to be added to their times, in nanoseconds.
     pub fn new(files: Vec<(Box<CaptureFile>, i64)>) -> Self {
-        let block_bytes = (limits::READ_AHEAD_BYTES / files.len().max(1))
-            .clamp(limits::SMALLEST_BLOCK_BYTES, limits::BLOCK_BYTES);
-        Self::with_block_bytes(files, block_bytes)
+        Self::start(files.into_iter().map(|(file, skew)| (file, skew, None)), None)
+    }
+
+    /// As [`Self::new`], with the times of the first packets of those that are parked.
+    pub fn of_parked(files: Vec<(Box<CaptureFile>, i64, Option<Timestamp>)>) -> Self {
+        Self::start(files.into_iter(), None)
     }
 
     /// As [`Self::new`], with another length of blocks.
     pub fn with_block_bytes(files: Vec<(Box<CaptureFile>, i64)>, block_bytes: usize) -> Self {
-        let reading = |(file, skew)| Reading {
-            file,
-            skew,
-            block: Arc::default(),
-            frames: Vec::new(),
-            next: 0,
-        };
-        Self {
-            files: files.into_iter().map(reading).collect(),
-            spare: VecDeque::new(),
-            block_bytes,
-            packets: 0,
-        }
+        let files = files.into_iter().map(|(file, skew)| (file, skew, None));
+        Self::start(files, Some(block_bytes))
     }
 
-    fn fresh_block(&mut self) -> Arc<Vec<u8>> {
-        // A spare block may still be read by the batch behind this one; the oldest is the likeliest
-        // to be free.
-        let mut block = self.spare.pop_front().unwrap_or_default();
-        if Arc::get_mut(&mut block).is_none() {
-            self.spare.push_back(std::mem::take(&mut block));
-        }
-        block
-    }
-
-    /// Reads the next block of file `which` where all its packets were handed out; answers whether
-    /// it has any now.
-    fn refill(&mut self, which: usize) -> bool {
-        if self.files[which].next < self.files[which].frames.len() {
-            return true;
-        }
-        let mut block = self.fresh_block();
-        let reading = &mut self.files[which];
-        reading.frames.clear();
-        reading.next = 0;
-        let bytes = Arc::get_mut(&mut block).expect("a fresh block is nobody else's");
-        let more = reading.file.read(bytes, self.block_bytes, 0, &mut reading.frames);
-        if reading.skew != 0 {
-            for frame in &mut reading.frames {
-                frame.at = frame.at.plus(reading.skew);
+    fn start(
+        files: impl Iterator<Item = (Box<CaptureFile>, i64, Option<Timestamp>)>,
+        block_bytes: Option<usize>,
+    ) -> Self {
+        let (mut all, mut parked, mut open) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, (file, skew, first)) in files.enumerate() {
+            all.push(Ordered::new(file, skew));
+            match first {
+                Some(first) => parked.push((first.plus(skew), place)),
+                None => open.push(Reading { file: place, run: Run::default(), next: 0 }),
             }
         }
-        let used = std::mem::replace(&mut reading.block, block);
-        if used.capacity() > 0 && self.spare.len() < 2 * self.files.len() {
-            self.spare.push_back(used);
-        }
-        more
+        parked.sort_unstable();
+        let (parked, pool) = (parked.into(), Pool::default());
+        Self { files: all, parked, open, pool, block_bytes, packets: 0 }
     }
 
-    fn fill_from_one(&mut self, batch: &mut Batch) -> bool {
-        let more = self.refill(0);
-        let reading = &mut self.files[0];
-        std::mem::swap(&mut batch.frames, &mut reading.frames);
-        reading.frames.clear();
-        reading.next = 0;
-        batch.blocks.push(std::mem::take(&mut reading.block));
-        more
-    }
-
-    fn fill_from_many(&mut self, batch: &mut Batch) -> bool {
-        for which in 0..self.files.len() {
-            self.refill(which);
-            batch.blocks.push(Arc::clone(&self.files[which].block));
-        }
-        // Until one file has handed out its block: what follows in it decides who is next.
+    /// Reads on where all packets were handed out, and opens the files whose time has come.
+    fn refill(&mut self) {
         loop {
-            let heads = self
-                .files
-                .iter()
-                .enumerate()
-                .filter_map(|(which, r)| Some((r.frames.get(r.next)?.at, which)));
-            let Some((_, which)) = heads.min() else { break };
-            let reading = &mut self.files[which];
-            batch.frames.push(Frame { block: which as u32, ..reading.frames[reading.next] });
+            let block_bytes = self.block_bytes();
+            let Self { files, open, pool, .. } = self;
+            open.retain_mut(|reading| {
+                if !reading.is_used() {
+                    return true;
+                }
+                let file = &mut files[reading.file];
+                reading.next = 0;
+                let more = file.next_run(&mut reading.run, block_bytes, pool);
+                if !more {
+                    file.file.close();
+                }
+                more
+            });
+            let next = self.open.iter().filter_map(Reading::head).min();
+            let Some(&(first, file)) = self.parked.front() else { return };
+            if next.is_some_and(|next| next < due(first)) {
+                return;
+            }
+            self.parked.pop_front();
+            self.files[file].file.open_again();
+            self.open.push(Reading { file, run: Run::default(), next: 0 });
+            self.open.sort_unstable_by_key(|reading| reading.file);
+        }
+    }
+
+    /// How many files are open.
+    #[cfg(test)]
+    pub(super) fn open_files(&self) -> usize {
+        self.open.len()
+    }
+
+    fn block_bytes(&self) -> usize {
+        self.block_bytes.unwrap_or_else(|| {
+            (limits::READ_AHEAD_BYTES / self.open.len().max(1))
+                .clamp(limits::SMALLEST_BLOCK_BYTES, limits::BLOCK_BYTES)
+        })
+    }
+
+    /// Hands out all that was read of the only open file, where no other comes among it.
+    fn fill_from_one(&mut self, batch: &mut Batch) -> bool {
+        let [reading] = self.open.as_mut_slice() else { return false };
+        let last = reading.run.frames.last().map(|frame| frame.at);
+        let apart = self.parked.front().is_none_or(|&(first, _)| last < Some(due(first)));
+        if reading.next > 0 || !apart {
+            return false;
+        }
+        std::mem::swap(&mut batch.frames, &mut reading.run.frames);
+        std::mem::swap(&mut batch.blocks, &mut reading.run.blocks);
+        true
+    }
+
+    /// Hands out packets until one file has no more that were read, as what follows in it decides
+    /// who is next, or until another file is to be opened.
+    fn fill_from_many(&mut self, batch: &mut Batch) {
+        let mut bases = Vec::with_capacity(self.open.len());
+        for reading in &self.open {
+            bases.push(batch.blocks.len() as u32);
+            batch.blocks.extend(reading.run.blocks.iter().cloned());
+        }
+        let until = self.parked.front().map(|&(first, _)| due(first));
+        let heads = self.open.iter().enumerate();
+        let heads = heads.filter_map(|(place, reading)| Some(Reverse((reading.head()?, place))));
+        let mut heads: BinaryHeap<_> = heads.collect();
+        while let Some(mut head) = heads.peek_mut() {
+            let Reverse((at, place)) = *head;
+            if until.is_some_and(|until| at >= until) {
+                return;
+            }
+            let reading = &mut self.open[place];
+            let frame = reading.run.frames[reading.next];
+            batch.frames.push(Frame { block: frame.block + bases[place], ..frame });
             reading.next += 1;
-            if reading.next == reading.frames.len() {
-                break;
+            match reading.head() {
+                Some(next) => *head = Reverse((next, place)),
+                None => {
+                    PeekMut::pop(head);
+                    return;
+                }
             }
         }
-        !batch.frames.is_empty()
     }
+}
+
+/// When a file whose first packet has this time must be open: packets behind it may be earlier.
+fn due(first: Timestamp) -> Timestamp {
+    first.plus(-limits::DISORDER_NS)
 }
 
 impl PacketSource for Merge {
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
         batch.frames.clear();
-        let room = 4 * self.files.len().max(1);
+        let room = 4 * self.open.len().max(1);
         for block in batch.blocks.drain(..) {
-            if self.spare.len() < room {
-                self.spare.push_back(block);
-            }
+            self.pool.give_back(block, room);
         }
-        let more = match self.files.len() {
-            0 => false,
-            1 => self.fill_from_one(batch),
-            _ => self.fill_from_many(batch),
-        };
+        self.refill();
+        if !self.fill_from_one(batch) {
+            self.fill_from_many(batch);
+        }
         batch.first = self.packets + 1;
         self.packets += batch.frames.len() as u64;
-        Ok(more)
+        Ok(!batch.frames.is_empty())
     }
 
     fn progress(&self) -> (u64, Option<u64>) {
-        let all = self.files.iter().map(|reading| reading.file.progress());
+        let all = self.files.iter().map(|ordered| ordered.file.progress());
         all.fold((0, Some(0)), |(done, of), (d, l)| (done + d, of.zip(l).map(|(a, b)| a + b)))
     }
 
     fn ledger(&self) -> Ledger {
         let mut ledger = Ledger::default();
-        for Reading { file, .. } in &self.files {
+        for ordered in &self.files {
+            let file = &ordered.file;
+            ledger.note("packets-out-of-the-order-of-their-times", ordered.late());
             if let Some(sections) = file.sections() {
                 let (interface, system) = sections.drops();
                 ledger.note("dropped-by-interface", interface);
@@ -172,7 +220,7 @@ impl PacketSource for Merge {
         let damaged = self
             .files
             .iter()
-            .filter_map(|reading| Some((reading.file.name(), reading.file.damage()?)));
+            .filter_map(|ordered| Some((ordered.file.name(), ordered.file.damage()?)));
         damaged
             .map(|(name, damage)| {
                 let Damage { offset, packet, what, growing, .. } = damage;

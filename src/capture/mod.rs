@@ -18,6 +18,7 @@ pub mod filter;
 pub mod growing;
 pub mod live;
 pub mod merge;
+mod order;
 pub mod overload;
 pub mod pcapng;
 pub mod privilege;

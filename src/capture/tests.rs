@@ -221,3 +221,137 @@ proptest::proptest! {
         }
     }
 }
+
+/// A pcap of packets with these times, in microseconds; each holds its place among them.
+fn timed(times: &[i64]) -> Vec<u8> {
+    let mut out = pcap(&[]);
+    for (place, &micros) in (0u32..).zip(times) {
+        for field in [(micros / 1_000_000) as u32, (micros % 1_000_000) as u32, 4, 4] {
+            out.extend_from_slice(&field.to_le_bytes());
+        }
+        out.extend_from_slice(&place.to_le_bytes());
+    }
+    out
+}
+
+/// Times in microseconds and places of all packets of a source.
+fn timed_packets(source: &mut Merge) -> Vec<(i64, u32)> {
+    let (mut batch, mut out) = (Batch::default(), Vec::new());
+    while source.fill(&mut batch).expect("memory can be read") {
+        let place = |frame| u32::from_le_bytes(batch.bytes(frame).try_into().expect("four bytes"));
+        out.extend(batch.frames.iter().map(|frame| (frame.at.nanos() / 1_000, place(frame))));
+    }
+    out
+}
+
+#[test]
+fn packets_out_of_the_order_of_their_times_are_put_in_order() {
+    let base = 1_000_000_000;
+    let even = |n: i64| base + n * 1_000;
+    let two_by_turns = |far: i64| -> Vec<i64> {
+        // Two interfaces, of which one is written so much later.
+        let (mut all, mut late) = ((0..2_000).map(even).collect::<Vec<_>>(), Vec::new());
+        for (n, time) in (0..2_000).map(even).enumerate() {
+            late.push((n as i64 * 1_000 + far, time + 1));
+        }
+        let mut keyed: Vec<_> = all.drain(..).map(|time| (time - base, time)).chain(late).collect();
+        keyed.sort_unstable();
+        keyed.into_iter().map(|(_, time)| time).collect()
+    };
+    let mut swapped: Vec<i64> = (0..1_000).map(even).collect();
+    swapped.chunks_mut(2).for_each(<[i64]>::reverse);
+    let mut backwards: Vec<i64> = (0..4_000).map(even).collect();
+    backwards.reverse();
+    for (name, times) in [
+        ("in order", (0..1_000).map(even).collect()),
+        ("equal", vec![base; 500]),
+        ("swapped", swapped),
+        ("10 ms", two_by_turns(10_000)),
+        ("200 ms", two_by_turns(200_000)),
+        ("1.5 s", two_by_turns(1_500_000)),
+        ("backwards", backwards),
+    ] {
+        let mut want: Vec<(i64, u32)> = times.iter().copied().zip(0..).collect();
+        want.sort();
+        for block in [1 << 12, 1 << 20] {
+            // A small block shows the first late packets only when earlier ones were handed out.
+            let far = if block > 1 << 12 { 0 } else { times.len() / 2 };
+            let mut source = merged(vec![(timed(&times), 0)], block);
+            let mut got = timed_packets(&mut source);
+            let late =
+                source.ledger().noted.contains_key("packets-out-of-the-order-of-their-times");
+            assert_eq!(late, !times.is_sorted(), "{name}");
+            if far == 0 || !["backwards", "1.5 s"].contains(&name) {
+                assert!(got[far..] == want[far..], "{name}, blocks of {block}");
+            }
+            got.sort_unstable();
+            assert!(got == want, "{name}, blocks of {block}: each packet once");
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_keeps_the_order_of_the_file() {
+    let base = 100_000_000_000;
+    let times: Vec<i64> = (0..3_000)
+        .map(|n: i64| {
+            base + n * 1_000 - 60_000_000 * (n / 700) + if n % 10 == 9 { -1_500 } else { 0 }
+        })
+        .collect();
+    let mut want = Vec::new();
+    for (chunk, start) in times.chunks(700).zip((0..).step_by(700)) {
+        let mut part: Vec<(i64, u32)> = chunk.iter().copied().zip(start..).collect();
+        part.sort();
+        want.extend(part);
+    }
+    for block in [1 << 14, 1 << 20] {
+        let got = timed_packets(&mut merged(vec![(timed(&times), 0)], block));
+        assert!(got == want, "blocks of {block}");
+    }
+}
+
+#[test]
+fn many_files_are_opened_when_they_are_due_and_closed_behind_their_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut files = Vec::new();
+    let mut want = Vec::new();
+    // Rotated files of 20 s each, one of them compressed, one empty, one with a late packet; and
+    // one beside all of them. Given in the reverse order.
+    for n in 0..30i64 {
+        let mut times: Vec<i64> = (1..=40).map(|m| n * 20_000_000 + m * 500_000).collect();
+        times[39] -= if n == 7 { 3_000_000 } else { 0 };
+        if n == 8 {
+            times.clear();
+        }
+        want.extend(times.iter().map(|&time| (time, n)));
+        let bytes = timed(&times);
+        let bytes = if n == 5 { zstd::encode_all(&bytes[..], 1).expect("memory") } else { bytes };
+        let path = folder.path().join(format!("{n}.pcap"));
+        std::fs::write(&path, bytes).expect("room");
+        files.push(path.to_str().expect("a name").to_owned());
+    }
+    want.sort_unstable();
+    files.reverse();
+    let mut parked = Vec::new();
+    for name in &files {
+        let Ok(Input::Packets(mut file)) = super::file::open(name) else { panic!("a capture") };
+        let first = file.park();
+        parked.push((file, 0, first));
+    }
+    let gone = std::path::Path::new(&files[20]).to_owned();
+    let mut source = Merge::of_parked(parked);
+    let (mut batch, mut got) = (Batch::default(), Vec::new());
+    let mut most = 0;
+    while source.fill(&mut batch).expect("it can be read") {
+        got.extend(batch.frames.iter().map(|frame| frame.at.nanos() / 1_000));
+        most = most.max(source.open_files());
+        if got.len() == 40 {
+            std::fs::remove_file(&gone).expect("it is there");
+        }
+    }
+    // The tenth was removed before it was due.
+    let want: Vec<i64> = want.iter().filter(|(_, n)| *n != 9).map(|(time, _)| *time).collect();
+    assert!(got == want);
+    assert!(most <= 3, "{most} files were open at once");
+    assert!(source.warnings().iter().any(|warning| warning.contains("cannot be opened again")));
+}

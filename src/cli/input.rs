@@ -23,10 +23,12 @@ use crate::capture::{CaptureError, PacketSource};
 use crate::exchange::Exchange;
 use crate::exchange::Redacted;
 use crate::ledger::Ledger;
+use crate::limits;
 use crate::parse::{self, Output, Parse, Render};
 use crate::record::exchanges;
 use crate::redact::Redactor;
 use crate::source::recording::{Recording, RecordingError, began, merge};
+use crate::time::Timestamp;
 
 /// How inputs are read.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +44,7 @@ pub struct Options {
 pub struct Inputs {
     names: Vec<String>,
     prints: Prints,
-    captures: Vec<(Box<CaptureFile>, i64)>,
+    captures: Vec<(Box<CaptureFile>, i64, Option<Timestamp>)>,
     recordings: Vec<Recording>,
     options: Options,
 }
@@ -111,6 +113,7 @@ impl Inputs {
             recordings: Vec::new(),
             options,
         };
+        let many = names.len() > limits::OPEN_INPUTS;
         for name in names {
             let skew = inputs.options.offsets.get(name).copied().unwrap_or_default();
             let shown = without_secrets(name);
@@ -127,10 +130,15 @@ impl Inputs {
                 file::open(name)
             };
             match opened.map_err(|error| failure(&error))? {
-                Input::Packets(capture) => inputs.captures.push((capture, skew)),
+                Input::Packets(mut capture) => {
+                    let first = many.then(|| capture.park()).flatten();
+                    inputs.captures.push((capture, skew, first));
+                }
                 Input::Records(reader) => {
-                    let watch = File::open(name).ok().and_then(|file| Watch::new(&file));
-                    inputs.recordings.push(Recording::new(shown, reader, skew).watched(watch));
+                    let watch = Watch::new(Path::new(name));
+                    let recording = Recording::new(shown, reader, skew).watched(watch);
+                    let recording = if many { recording.among_many() } else { recording };
+                    inputs.recordings.push(recording);
                 }
             }
         }
@@ -167,7 +175,7 @@ impl Inputs {
             from_recordings(recordings, &render, &mut take, &mut done)?;
             return Ok(done);
         }
-        let source = Merge::new(captures);
+        let source = Merge::of_parked(captures);
         let progress = Progress::start(global, "parse", source.progress().1);
         let mut show = |progress_of: u64, packets: u64, exchanges: u64| {
             progress.set(progress_of, || format!("{packets} packets, {exchanges} exchanges"));

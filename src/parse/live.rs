@@ -183,6 +183,10 @@ impl PacketSource for Gathered {
                 let _ = self.recycle.send(used);
                 batch.first = self.packets + 1;
                 self.packets += batch.frames.len() as u64;
+                // Devices are read by turns, and the kernel's queues are nearly in order.
+                if !batch.frames.is_sorted_by_key(|frame| frame.at) {
+                    batch.frames.sort_by_key(|frame| frame.at);
+                }
                 self.look(batch);
                 Ok(true)
             }

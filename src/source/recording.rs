@@ -5,9 +5,12 @@
 //! those of one plain file stay, and those of one capture that was written into several files are
 //! the same in all of them.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::io::{BufRead, Read as _};
 
-use crate::capture::file::BYTE_ORDER_MARK;
+use crate::capture::file::{self, BYTE_ORDER_MARK, Input};
 use crate::capture::growing::Watch;
 use crate::exchange::Redacted;
 use crate::exchange::{Closed, Exchange};
@@ -60,6 +63,10 @@ pub enum RecordingError {
 pub struct Recording {
     name: String,
     reader: Box<dyn BufRead + Send>,
+    /// The reader was let go of, and is made again when it is needed.
+    asleep: bool,
+    /// Whether it is let go of until the next exchange of this recording is due.
+    sleeps: bool,
     /// Nanoseconds that are added to its times.
     skew: i64,
     buffer: Vec<u8>,
@@ -123,6 +130,8 @@ impl Recording {
         Self {
             name,
             reader,
+            asleep: false,
+            sleeps: false,
             skew,
             buffer: Vec::new(),
             line: 0,
@@ -146,6 +155,40 @@ impl Recording {
     /// not come yet.
     pub fn watched(self, watch: Option<Watch>) -> Self {
         Self { watch, ..self }
+    }
+
+    /// As one of so many that only those are open whose time has come: where it can be opened again.
+    pub fn among_many(mut self) -> Self {
+        self.sleeps = self.watch.is_some();
+        self.sleep();
+        self
+    }
+
+    fn sleep(&mut self) {
+        if self.sleeps {
+            (self.reader, self.asleep) = (Box::new(std::io::empty()), true);
+        }
+    }
+
+    /// Opens it again, where it was let go of, and goes to where it was.
+    fn wake(&mut self) -> Result<(), RecordingError> {
+        let Some(watch) = self.watch.as_ref().filter(|_| self.asleep) else { return Ok(()) };
+        let woken = match file::reopen(&self.name, watch) {
+            Ok(Input::Records(mut reader)) => {
+                let mut known = (&mut reader).take(self.offset);
+                std::io::copy(&mut known, &mut std::io::sink()).map(|_| reader)
+            }
+            Ok(Input::Packets(_)) => Err(std::io::Error::other("it is no recording any more")),
+            Err(error) => Err(std::io::Error::other(error)),
+        };
+        let (name, offset) = (&self.name, self.offset);
+        self.reader = woken.map_err(|cause| RecordingError::Unreadable {
+            name: name.clone(),
+            offset,
+            cause,
+        })?;
+        self.asleep = false;
+        Ok(())
     }
 
     /// The next exchange; none at the end.
@@ -179,6 +222,7 @@ impl Recording {
         &mut self,
         mut read: impl FnMut(bool, &[u8]) -> Result<Line, LineError>,
     ) -> Result<Option<Exchange>, RecordingError> {
+        self.wake()?;
         loop {
             self.buffer.clear();
             let offset = self.offset;
@@ -291,6 +335,7 @@ impl Recording {
 
     /// What its first line says of redaction: asked before anything else is read.
     pub fn redacted(&mut self) -> Result<Option<Redacted>, RecordingError> {
+        self.wake()?;
         let mut first = Vec::new();
         match read_line(&mut (&mut self.reader).take(limits::LINE_BYTES as u64 + 1), &mut first) {
             Ok(_) => {}
@@ -309,6 +354,10 @@ impl Recording {
             // Whatever else it is, is said where it is read.
             _ => None,
         };
+        if self.sleeps {
+            self.sleep();
+            return Ok(redacted);
+        }
         let rest = std::mem::replace(&mut self.reader, Box::new(std::io::empty()));
         self.reader = Box::new(std::io::Cursor::new(first).chain(rest));
         Ok(redacted)
@@ -439,6 +488,8 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<u
 pub struct Merged {
     recordings: Vec<Recording>,
     heads: Vec<Option<Exchange>>,
+    /// The heads' times, the earliest first, with their places.
+    order: BinaryHeap<Reverse<(Timestamp, usize)>>,
     /// Of each recording, which of the captures it is a part of; and how many there are. Known once
     /// it was begun.
     captures: (Vec<u64>, u64),
@@ -448,7 +499,13 @@ pub struct Merged {
 /// Merges recordings.
 pub fn merge(recordings: Vec<Recording>) -> Merged {
     let heads = recordings.iter().map(|_| None).collect();
-    Merged { recordings, heads, captures: (Vec::new(), 1), started: false }
+    Merged {
+        recordings,
+        heads,
+        order: BinaryHeap::new(),
+        captures: (Vec::new(), 1),
+        started: false,
+    }
 }
 
 impl Merged {
@@ -541,20 +598,32 @@ impl Iterator for Merged {
                     Ok(first) => *head = first,
                     Err(error) => return Some(Err(error)),
                 }
+                recording.sleep();
             }
             self.tell_captures();
+            let heads = self.heads.iter().enumerate();
+            let begun = |(at, head): (usize, &Option<Exchange>)| {
+                head.as_ref().map(|exchange| Reverse((began(exchange), at)))
+            };
+            self.order = heads.filter_map(begun).collect();
         }
-        let first = |(at, head): (usize, &Option<Exchange>)| {
-            head.as_ref().map(|exchange| (began(exchange), at))
-        };
-        let (_, at) = self.heads.iter().enumerate().filter_map(first).min()?;
+        let &Reverse((_, at)) = self.order.peek()?;
         let next = match self.recordings[at].read() {
             Ok(next) => next,
             Err(error) => {
-                self.heads.iter_mut().for_each(|head| *head = None);
+                self.order.clear();
                 return Some(Err(error));
             }
         };
+        if let Some(mut head) = self.order.peek_mut() {
+            match &next {
+                Some(next) => *head = Reverse((began(next), at)),
+                None => {
+                    PeekMut::pop(head);
+                    self.recordings[at].sleep();
+                }
+            }
+        }
         let mut exchange = std::mem::replace(&mut self.heads[at], next)?;
         exchange.renumber(|connection| self.number(connection, at));
         Some(Ok(exchange))
@@ -704,5 +773,39 @@ mod tests {
         // What hardly holds an exchange is no recording.
         let noise = format!("{one}{}", "noise\n".repeat(40));
         assert!(merge(vec![recording("r.jsonl", noise, 0)]).any(|next| next.is_err()));
+    }
+
+    #[test]
+    fn of_many_recordings_those_are_open_whose_time_has_come() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut recordings = Vec::new();
+        for n in (0..20).rev() {
+            let lines: Vec<String> = (0..3)
+                .map(|m| line(m, &format!("2026-01-01T00:{:02}:{:02}Z", 2 * n, 10 * m)))
+                .collect();
+            let text = [&[FIRST.to_owned()], &lines[..], &[LAST.to_owned()]].concat().join("\n");
+            let bytes = match n % 3 {
+                0 => zstd::encode_all(text.as_bytes(), 1).expect("memory"),
+                _ => format!("\u{feff}{text}\n").into_bytes(),
+            };
+            let path = folder.path().join(format!("{n}.jsonl"));
+            std::fs::write(&path, bytes).expect("room");
+            let name = path.to_str().expect("a name").to_owned();
+            let Ok(Input::Records(reader)) = file::open(&name) else { panic!("a recording") };
+            let watch = Watch::new(&path);
+            recordings.push(Recording::new(name, reader, 0).watched(watch).among_many());
+        }
+        recordings[5].redacted().expect("it can be read");
+        let mut merged = merge(recordings);
+        let (mut times, mut most) = (Vec::new(), 0);
+        while let Some(exchange) = merged.next() {
+            times.push(began(&exchange.expect("it can be read")));
+            let open = merged.recordings.iter().filter(|recording| !recording.asleep);
+            most = most.max(open.count());
+        }
+        assert!(times.is_sorted() && times.len() == 60, "{times:?}");
+        assert_eq!(most, 1);
+        let (ledger, warnings, _) = merged.account();
+        assert_eq!((ledger.input, warnings), (100, Vec::new()));
     }
 }
