@@ -5,6 +5,7 @@
 //! for writing. Where there may be others, a file that has grown since it was opened counts as well.
 //! Otherwise it counts as it lies there: one whose writer is gone is cut, however new it is.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -46,7 +47,12 @@ impl Watch {
     /// Whether it is still being written. Looks at every open file of every process, so ask where
     /// it matters only.
     pub fn is_being_written(&self) -> bool {
-        has_writer(self.id) || (self.has_grown() && !sees_all_processes())
+        self.is_written_by(&Writers::now())
+    }
+
+    /// As [`Self::is_being_written`], for many files at once.
+    pub fn is_written_by(&self, writers: &Writers) -> bool {
+        writers.0.contains(&self.id) || (self.has_grown() && !sees_all_processes())
     }
 
     fn metadata(&self) -> Option<fs::Metadata> {
@@ -76,20 +82,28 @@ impl Read for Reopened {
     }
 }
 
-/// Whether a process has the file of this device and inode open for writing.
-fn has_writer(file: (u64, u64)) -> bool {
-    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
-    let is_process = |name: &std::ffi::OsStr| {
-        name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    let mut processes = entries(Path::new("/proc")).filter(|entry| is_process(&entry.file_name()));
-    processes.any(|process| {
-        // Where it is not ours to see, there is nothing to list.
-        entries(&process.path().join("fd")).any(|descriptor| {
-            fs::metadata(descriptor.path()).is_ok_and(|metadata| id(&metadata) == file)
-                && is_for_writing(&process.path().join("fdinfo").join(descriptor.file_name()))
-        })
-    })
+/// The files that processes have open for writing. Where a process is not ours to see, there is
+/// nothing to list.
+#[derive(Debug)]
+pub struct Writers(HashSet<(u64, u64)>);
+
+impl Writers {
+    /// As it is now.
+    pub fn now() -> Self {
+        let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+        let is_process = |name: &std::ffi::OsStr| {
+            name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let processes = entries(Path::new("/proc")).filter(|entry| is_process(&entry.file_name()));
+        let files = processes.flat_map(|process| {
+            entries(&process.path().join("fd")).filter_map(move |descriptor| {
+                let metadata = fs::metadata(descriptor.path()).ok()?;
+                let info = process.path().join("fdinfo").join(descriptor.file_name());
+                (metadata.is_file() && is_for_writing(&info)).then(|| id(&metadata))
+            })
+        });
+        Self(files.collect())
+    }
 }
 
 /// Whether a writer of another user would have been found.

@@ -334,7 +334,7 @@ fn many_files_are_opened_when_they_are_due_and_closed_behind_their_end() {
     files.reverse();
     let mut parked = Vec::new();
     for name in &files {
-        let Ok(Input::Packets(mut file)) = super::file::open(name) else { panic!("a capture") };
+        let Ok(Input::Packets(mut file)) = file::open(name) else { panic!("a capture") };
         let first = file.park();
         parked.push((file, 0, first));
     }

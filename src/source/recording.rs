@@ -5,13 +5,14 @@
 //! those of one plain file stay, and those of one capture that was written into several files are
 //! the same in all of them.
 
+use std::cell::LazyCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::io::{BufRead, Read as _};
 
 use crate::capture::file::{self, BYTE_ORDER_MARK, Input};
-use crate::capture::growing::Watch;
+use crate::capture::growing::{Watch, Writers};
 use crate::exchange::Redacted;
 use crate::exchange::{Closed, Exchange};
 use crate::ledger::Ledger;
@@ -114,6 +115,9 @@ impl BadLine {
         }
     }
 }
+
+/// Who writes files, looked up once and only where a file is not whole.
+type WritersNow = LazyCell<Writers>;
 
 /// Most parts of a capture in one file that are told apart.
 const PARTS: usize = 65_536;
@@ -416,12 +420,13 @@ impl Recording {
     }
 
     /// Whether what is missing has only not come yet.
-    fn is_growing(&self) -> bool {
-        !self.is_whole() && self.watch.as_ref().is_some_and(Watch::is_being_written)
+    fn is_growing(&self, writers: &WritersNow) -> bool {
+        let is_written = |watch: &Watch| watch.is_written_by(writers);
+        !self.is_whole() && self.watch.as_ref().is_some_and(is_written)
     }
 
     /// What people should know of its damage.
-    fn warnings(&self) -> impl Iterator<Item = String> {
+    fn warnings(&self, writers: &WritersNow) -> impl Iterator<Item = String> {
         let bad = self.bad.as_ref().map(|(first, lines)| {
             let BadLine { line, offset, cause } = first;
             let why = cause.as_ref().map_or_else(
@@ -436,14 +441,14 @@ impl Recording {
             let name = &self.name;
             format!("{name}: line {line} (byte {offset}) is left out: {why}{others}")
         });
-        bad.into_iter().chain(self.warning())
+        bad.into_iter().chain(self.warning(writers))
     }
 
-    fn warning(&self) -> Option<String> {
+    fn warning(&self, writers: &WritersNow) -> Option<String> {
         let Self { name, line, offset, .. } = self;
         if self.is_whole() {
             None
-        } else if self.is_growing() {
+        } else if self.is_growing(writers) {
             Some(format!(
                 "{name}: still being written at line {line} (byte {offset}); all before it is used"
             ))
@@ -531,6 +536,7 @@ impl Merged {
     /// that closed behind the last exchanges; once all was read.
     pub fn account(&self) -> (Ledger, Vec<String>, Rest) {
         let mut ledger = Ledger::default();
+        let writers: WritersNow = LazyCell::new(Writers::now);
         let rest = |(at, recording): (usize, &Recording)| {
             recording.rest.clone().renumbered(|of| self.number(of, at))
         };
@@ -538,7 +544,7 @@ impl Merged {
             self.recordings.iter().enumerate().map(rest).reduce(Rest::and).unwrap_or_default();
         for recording in &self.recordings {
             ledger.merge(&recording.ledger);
-            let name = if recording.is_growing() {
+            let name = if recording.is_growing(&writers) {
                 "inputs-still-being-written"
             } else {
                 "recordings-without-their-end"
@@ -547,7 +553,11 @@ impl Merged {
             let bad = recording.bad.as_ref().map_or(0, |(_, lines)| *lines);
             ledger.note("recording-lines-left-out", bad);
         }
-        (ledger, self.recordings.iter().flat_map(Recording::warnings).collect(), rest)
+        (
+            ledger,
+            self.recordings.iter().flat_map(|recording| recording.warnings(&writers)).collect(),
+            rest,
+        )
     }
 
     /// The number of a connection of recording `at`. Those of different captures must not collide;
