@@ -184,3 +184,28 @@ pub const CAPTURED_HOSTS: usize = 65_536;
 
 /// Most of them that are resolved before a replay, in the order of traffic.
 pub const RESOLVED_HOSTS: usize = 4_096;
+
+/// Longest handshake message of TLS that is read, in bytes; certificates are passed over. Hellos
+/// with keys that resist quantum computers are some kilobytes long.
+pub const HANDSHAKE_BYTES: usize = 64 << 10;
+
+/// Connections whose TLS secrets are kept; beyond it the oldest are let go of. About 300 bytes
+/// each.
+pub const KEYLOG_CONNECTIONS: usize = 1 << 20;
+
+/// Bytes of a key log that are read at once; the rest follows with the next packets.
+pub const KEYLOG_BYTES: u64 = 256 << 20;
+
+/// Bytes of a TLS connection that wait for its key.
+pub const TLS_HELD_BYTES: usize = 256 << 10;
+
+/// Guesses at keys and record numbers for one TLS connection that was joined in the middle or lost
+/// records: a quarter of a microsecond each.
+pub const TLS_GUESSES: u64 = 1 << 21;
+
+/// Such guesses for all connections of a shard.
+pub const TLS_GUESSES_SHARED: u64 = 1 << 23;
+
+/// Record numbers that are tried under one key, where a record does not tell its number: of a
+/// connection that was joined in the middle.
+pub const TLS_NUMBERS: u64 = 1 << 20;

@@ -260,6 +260,14 @@ impl CaptureFile {
         }
     }
 
+    /// The same, to take secrets out.
+    pub fn sections_mut(&mut self) -> Option<&mut Sections> {
+        match &mut self.kind {
+            Kind::Pcapng(sections) => Some(sections),
+            Kind::Pcap(_) => None,
+        }
+    }
+
     /// Reads the next block into `block` and adds its packets to `frames` (as of block `index`).
     /// Answers `false` when there are no more; then nothing was added.
     pub fn read(

@@ -187,6 +187,14 @@ impl PacketSource for Merge {
         Ok(!batch.frames.is_empty())
     }
 
+    fn take_secrets(&mut self, into: &mut Vec<u8>) {
+        for reading in &mut self.files {
+            if let Some(sections) = reading.file.sections_mut() {
+                into.append(&mut sections.secrets);
+            }
+        }
+    }
+
     fn progress(&self) -> (u64, Option<u64>) {
         let all = self.files.iter().map(|ordered| ordered.file.progress());
         all.fold((0, Some(0)), |(done, of), (d, l)| (done + d, of.zip(l).map(|(a, b)| a + b)))
@@ -202,7 +210,7 @@ impl PacketSource for Merge {
                 ledger.note("dropped-by-interface", interface);
                 ledger.note("dropped-by-kernel", system);
                 ledger.note("pcapng-blocks-not-understood", sections.unknown_blocks);
-                ledger.note("tls-secrets-bytes", sections.secrets.len() as u64);
+                ledger.note("tls-secrets-bytes", sections.secret_bytes);
             }
             if let Some(damage) = file.damage().filter(|damage| damage.growing) {
                 ledger.note("inputs-still-being-written", 1);

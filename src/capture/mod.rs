@@ -157,6 +157,10 @@ pub trait PacketSource: Send {
     /// Lines for people about damaged inputs: file, packet, offset, reason.
     fn warnings(&self) -> Vec<String>;
 
+    /// Appends the TLS secrets that stood beside the packets since the last call, as lines of key
+    /// logs.
+    fn take_secrets(&mut self, _into: &mut Vec<u8>) {}
+
     /// Which share of the connections is to be let go of, from the batch that was filled last on.
     /// Only live sources ever fall behind: what is made of a file does not depend on how fast that
     /// goes.

@@ -75,8 +75,11 @@ pub struct Sections {
     /// system).
     drops: BTreeMap<(u32, u32), (u64, u64)>,
     section: u32,
-    /// TLS key log lines found in the file (NSS format), bounded by [`limits::SECRETS_BYTES`].
+    /// TLS key log lines found in the file (NSS format) and not taken yet, bounded by
+    /// [`limits::SECRETS_BYTES`].
     pub secrets: Vec<u8>,
+    /// Bytes of all such lines.
+    pub secret_bytes: u64,
     /// Blocks of types that are not packets and not known.
     pub unknown_blocks: u64,
 }
@@ -283,6 +286,7 @@ impl Sections {
         if kind == TLS_KEY_LOG && self.secrets.len() + secrets.len() < limits::SECRETS_BYTES {
             self.secrets.extend_from_slice(secrets);
             self.secrets.push(b'\n');
+            self.secret_bytes += secrets.len() as u64;
         }
         Some(())
     }

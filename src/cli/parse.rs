@@ -49,6 +49,10 @@ pub struct Reading {
     /// Threads that work [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// Secrets of TLS connections: a key log as SSLKEYLOGFILE gives it, read on while it grows
+    /// (repeat for more; pcapng files may hold secrets themselves)
+    #[arg(long, value_name = "FILE")]
+    pub keylog: Vec<std::path::PathBuf>,
     /// Move the times of an input, where clocks of nodes differ: FILE=3ms or FILE=-3ms (repeat for
     /// more)
     #[arg(long, value_name = "FILE=D", value_parser = offset)]
@@ -60,6 +64,7 @@ impl Reading {
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::default();
         options.parse.ports.clone_from(&self.port);
+        options.parse.keylogs.clone_from(&self.keylog);
         if let Some(threads) = self.threads {
             options.parse.threads = usize::from(threads);
         }

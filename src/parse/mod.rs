@@ -7,6 +7,7 @@
 //! decision, also that of a limit, depends on the packets alone: the output is byte-equal for any
 //! number of threads.
 
+mod keylog;
 pub mod live;
 mod round;
 mod shard;
@@ -36,6 +37,8 @@ pub struct Options {
     pub ports: Vec<u16>,
     /// Bytes that all connections together may hold.
     pub held_bytes: usize,
+    /// Key logs with TLS secrets; read again while they grow.
+    pub keylogs: Vec<std::path::PathBuf>,
     /// Bounds of the HTTP parser.
     pub http: crate::wire::h1::parser::Limits,
 }
@@ -47,6 +50,7 @@ impl Default for Options {
             threads,
             ports: Vec::new(),
             held_bytes: crate::limits::ALL_HELD_BYTES,
+            keylogs: Vec::new(),
             http: crate::wire::h1::parser::Limits::default(),
         }
     }

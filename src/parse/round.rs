@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 
 use rustc_hash::FxHashMap;
 
+use super::keylog::KeyLogs;
 use super::shard::{Made, Pairings, Ranks};
 use super::{Options, Output, Render, SHARDS, Summary};
 use crate::capture::overload::Share;
@@ -18,6 +19,8 @@ use crate::exchange::Closed;
 use crate::limits;
 use crate::reassemble::{Limits, Table};
 use crate::record::exchanges::Rest;
+use crate::wire::Setup;
+use crate::wire::tls::{self, KeyRing};
 
 /// A batch of packets and what became of it so far. Kept and used again.
 struct Round<T> {
@@ -30,6 +33,8 @@ struct Round<T> {
     /// Keys of the output: packet, connection, ordinal, shard, place.
     keys: Vec<(u64, u64, u32, u32, u32)>,
     progress: (u64, Option<u64>),
+    /// TLS secrets that were read with it, as lines of key logs.
+    secrets: Vec<u8>,
     /// Connections to let go of.
     share: Share,
     /// The last round: it has no packets, and ends all connections.
@@ -76,6 +81,10 @@ type ShardTable<R> = Table<Pairings<R>>;
 /// Moves rounds on.
 pub(super) struct Engine<R: Render> {
     source: Box<dyn PacketSource>,
+    keylogs: KeyLogs,
+    ring: Arc<KeyRing>,
+    /// By shard.
+    tls: Vec<tls::Shared>,
     key: HashKey,
     threads: usize,
     held_bytes: usize,
@@ -102,20 +111,23 @@ pub(super) struct Engine<R: Render> {
 
 impl<R: Render> Engine<R> {
     pub(super) fn new(source: Box<dyn PacketSource>, options: &Options, render: R) -> Self {
-        let render = Arc::new(render);
-        let table = || {
-            Table::new(
-                Pairings::new(Arc::clone(&render), options.http),
-                Limits::share(SHARDS),
-                options.ports.clone(),
-            )
+        let (render, ring) = (Arc::new(render), Arc::<KeyRing>::default());
+        let tls: Vec<_> = (0..SHARDS).map(|_| tls::Shared::new(Arc::clone(&ring))).collect();
+        let table = |tls: &tls::Shared| {
+            let setup = Setup { limits: options.http, tls: tls.clone() };
+            let pairings = Pairings::new(Arc::clone(&render), setup);
+            Table::new(pairings, Limits::share(SHARDS), options.ports.clone())
         };
+        let shards = tls.iter().map(table).collect();
         Self {
             source,
+            keylogs: KeyLogs::new(&options.keylogs),
+            ring,
+            tls,
             key: HashKey::default(),
             threads: options.threads.max(1),
             held_bytes: options.held_bytes,
-            shards: std::iter::repeat_with(table).take(SHARDS).collect(),
+            shards,
             fragments: Fragments::default(),
             joined_fragments: 0,
             rejects: BTreeMap::new(),
@@ -146,7 +158,8 @@ impl<R: Render> Engine<R> {
     /// All steps of the next round; none once there is no more.
     pub(super) fn step_alone(&mut self) -> Result<Option<Output<R::Item>>, CaptureError> {
         let Some(mut round) = self.fresh() else { return Ok(None) };
-        fill(&mut self.source, &mut round)?;
+        fill(&mut self.source, &mut self.keylogs, &mut round)?;
+        self.learn(&round);
         self.exhausted = round.last;
         round.decode_alone(self.key);
         self.join_fragments(&mut round);
@@ -179,14 +192,17 @@ impl<R: Render> Engine<R> {
         }
         let mut fresh = self.fresh();
         let mut failure = None;
-        let Self { source, shards, key, threads, ranks, decoded, .. } = self;
+        if let Some(round) = &self.decoded {
+            self.learn(round);
+        }
+        let Self { keylogs, source, shards, key, threads, ranks, decoded, .. } = self;
         let (key, threads, ranks) = (*key, *threads, &*ranks);
         rayon::scope(|scope| {
             if let Some(round) = &mut fresh {
                 let failure = &mut failure;
                 // The thread that read a block begins to decode it, as it has it in its cache; idle
                 // ones help.
-                scope.spawn(move |scope| match fill(source, round) {
+                scope.spawn(move |scope| match fill(source, keylogs, round) {
                     Ok(()) => {
                         let Round { batch, chunks, .. } = round;
                         let batch = &*batch;
@@ -227,6 +243,16 @@ impl<R: Render> Engine<R> {
             self.decoded = Some(round);
         }
         Ok(done.and_then(|round| self.finish_round(round)))
+    }
+
+    /// Takes in the secrets that were read with a round, and what connections learned in those
+    /// before it: between two rounds, so that who finds a key does not depend on the number of
+    /// threads.
+    fn learn(&self, round: &Round<R::Item>) {
+        if !round.secrets.is_empty() {
+            self.ring.add(&round.secrets);
+        }
+        self.ring.settle();
     }
 
     /// A round to be filled; none behind the last one, which ends all connections.
@@ -380,12 +406,13 @@ impl<R: Render> Engine<R> {
         ledger.note("overlapping-fragments", self.fragments.overlapping);
         ledger.note("connections", self.connections);
         ledger.note("packets-unaccounted", self.packets.abs_diff(ledger.input));
+        let mut account = tls::Account::default();
+        self.tls.iter().for_each(|shared| account.merge(&shared.account()));
+        account.write(&mut ledger);
         let closed = self.closed.iter().map(|(_, closed)| *closed).collect();
-        Summary {
-            ledger,
-            warnings: self.source.warnings(),
-            rest: Rest { closed, open: Some(self.open) },
-        }
+        let mut warnings = self.source.warnings();
+        warnings.extend(account.advice());
+        Summary { ledger, warnings, rest: Rest { closed, open: Some(self.open) } }
     }
 }
 
@@ -398,6 +425,7 @@ impl<T> Default for Round<T> {
             output: Output::new(0),
             keys: Vec::new(),
             progress: (0, None),
+            secrets: Vec::new(),
             share: Share::NONE,
             last: false,
         }
@@ -411,8 +439,16 @@ impl<T> Round<T> {
     }
 }
 
-fn fill<T>(source: &mut Box<dyn PacketSource>, round: &mut Round<T>) -> Result<(), CaptureError> {
+fn fill<T>(
+    source: &mut Box<dyn PacketSource>,
+    keylogs: &mut KeyLogs,
+    round: &mut Round<T>,
+) -> Result<(), CaptureError> {
     round.last = !source.fill(&mut round.batch)?;
+    // Behind the packets, so that who logs a secret before using it is known in time.
+    round.secrets.clear();
+    source.take_secrets(&mut round.secrets);
+    keylogs.read(&mut round.secrets);
     round.progress = source.progress();
     round.share = source.share_to_shed();
     Ok(())

@@ -8,7 +8,6 @@ use crate::exchange::{Closed, Exchange, ExchangeId};
 use crate::flow::Direction;
 use crate::reassemble::{End, Finished, Mark, Missing, Opened, StreamEvent, Streams};
 use crate::time::Timestamp;
-use crate::wire::h1::parser::Limits;
 use crate::wire::{self, Conversation as _, Ending, Origin, Setup, Talk};
 
 /// What a shard made in a round, in the order in which it was made.
@@ -141,8 +140,7 @@ pub(super) struct Lane {
 }
 
 impl<R: Render> Pairings<R> {
-    pub(super) fn new(render: Arc<R>, limits: Limits) -> Self {
-        let setup = Setup { limits };
+    pub(super) fn new(render: Arc<R>, setup: Setup) -> Self {
         Self { made: Made::default(), render, setup, now: Mark::default() }
     }
 

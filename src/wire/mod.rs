@@ -9,6 +9,7 @@ pub mod h2;
 pub mod probe;
 mod setup;
 mod talk;
+pub mod tls;
 
 pub use conversation::{Conversation, Ending, Mark, Origin, Out};
 pub use setup::{Inner, Setup};

@@ -2,12 +2,15 @@
 
 use crate::wire::conversation::{Conversation, Origin};
 use crate::wire::h1::parser::Limits;
+use crate::wire::tls::shared::Shared;
 
 /// What the readers of all connections share.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     /// Bounds of messages.
     pub limits: Limits,
+    /// Secrets of TLS, and what its sessions share.
+    pub tls: Shared,
 }
 
 /// Begins a conversation inside another one, which gives it its plaintext or the rest of its

@@ -10,6 +10,7 @@ use crate::wire::conversation::{Conversation, Ending, Mark, Origin, Out};
 use crate::wire::h1::pairing::Pairing;
 use crate::wire::probe::{self, Guess};
 use crate::wire::setup::Setup;
+use crate::wire::tls::Tls;
 
 /// Reads one connection.
 #[derive(Debug)]
@@ -39,8 +40,13 @@ enum Early {
 }
 
 /// The conversation for a protocol that the probe named; none where nobody reads it.
-fn start(_name: &str, _origin: Origin, _setup: &Setup) -> Option<Box<dyn Conversation>> {
-    None
+fn start(name: &str, origin: Origin, setup: &Setup) -> Option<Box<dyn Conversation>> {
+    let inside =
+        |origin, setup: &Setup| Box::new(Talk::new(origin, setup)) as Box<dyn Conversation>;
+    match name {
+        "tls" => Some(Box::new(Tls::new(origin, setup, inside))),
+        _ => None,
+    }
 }
 
 impl Talk {

@@ -1,0 +1,399 @@
+//! Opens the records of one direction under one key. A record that opens is proved: its tag or MAC
+//! covers its place in the sequence, so a wrong number does not open it.
+
+use aes::cipher::{
+    Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt as _, InnerIvInit as _,
+    consts::{U8, U12, U16},
+};
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use ghash::GHash;
+use ghash::universal_hash::UniversalHash as _;
+use ring::aead::{self, LessSafeKey, UnboundKey};
+
+use super::schedule::Keys;
+use super::suite::{Block, Cipher};
+
+/// Bytes of a record's header.
+pub(super) const HEADER: usize = 5;
+
+/// The versions that seal records in their own ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Version {
+    Ssl3,
+    Tls10,
+    Tls11,
+    Tls12,
+    Tls13,
+}
+
+impl Version {
+    /// As it stands in hellos.
+    pub(super) const fn of(number: u16) -> Option<Self> {
+        match number {
+            0x0300 => Some(Self::Ssl3),
+            0x0301 => Some(Self::Tls10),
+            0x0302 => Some(Self::Tls11),
+            0x0303 => Some(Self::Tls12),
+            0x0304 => Some(Self::Tls13),
+            _ => None,
+        }
+    }
+
+    /// As records show it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Ssl3 => "3.0",
+            Self::Tls10 => "1.0",
+            Self::Tls11 => "1.1",
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        }
+    }
+}
+
+/// How a direction's records are sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sealing {
+    pub(super) version: Version,
+    pub(super) cipher: Cipher,
+    /// RFC 7366: the MAC stands outside.
+    pub(super) encrypt_then_mac: bool,
+}
+
+/// Opens records of one direction and one key.
+pub(super) struct Opener {
+    sealing: Sealing,
+    kind: Kind,
+    nonce: [u8; 12],
+    /// Of AES-GCM, for [`Opener::number`].
+    gcm: Option<Box<Gcm>>,
+}
+
+enum Kind {
+    Ring(LessSafeKey),
+    Other(Box<dyn Sealed + Send>),
+    Cbc { cipher: Box<dyn Chained + Send>, mac: ring::hmac::Key, vector: [u8; 16] },
+}
+
+/// An AEAD that ring does not have.
+trait Sealed {
+    /// Opens `text` in place.
+    fn open(&self, nonce: &[u8; 12], bound: &[u8], text: &mut [u8], tag: &[u8]) -> Option<()>;
+}
+
+/// One of RustCrypto's.
+struct Detached<A>(A);
+
+impl<A: AeadInOut<NonceSize = U12>> Sealed for Detached<A> {
+    fn open(&self, nonce: &[u8; 12], bound: &[u8], text: &mut [u8], tag: &[u8]) -> Option<()> {
+        let tag = tag.try_into().ok()?;
+        self.0.decrypt_inout_detached(&(*nonce).into(), bound, text.into(), tag).ok()
+    }
+}
+
+fn sealed<A: AeadInOut<NonceSize = U12> + KeyInit + Send + 'static>(
+    key: &[u8],
+) -> Option<Box<dyn Sealed + Send>> {
+    Some(Box::new(Detached(A::new_from_slice(key).ok()?)))
+}
+
+/// A block cipher in CBC mode.
+trait Chained {
+    fn decrypt(&self, vector: &[u8; 16], text: &mut [u8]);
+}
+
+impl<C> Chained for C
+where
+    C: BlockCipherDecrypt<BlockSize = U16> + BlockCipherEncrypt + Clone,
+{
+    fn decrypt(&self, vector: &[u8; 16], text: &mut [u8]) {
+        let mut chain = cbc::Decryptor::inner_iv_init(self.clone(), &(*vector).into());
+        let (blocks, _) = Array::<u8, U16>::slice_as_chunks_mut(text);
+        chain.decrypt_blocks(blocks);
+    }
+}
+
+fn chained<C>(key: &[u8]) -> Option<Box<dyn Chained + Send>>
+where
+    C: BlockCipherDecrypt<BlockSize = U16> + BlockCipherEncrypt + KeyInit + Clone + Send + 'static,
+{
+    Some(Box::new(C::new_from_slice(key).ok()?))
+}
+
+/// What turns a tag of AES-GCM back into its nonce.
+struct Gcm {
+    cipher: Box<dyn Chained + Send>,
+    hash: GHash,
+}
+
+impl Gcm {
+    fn new(block: Block, key: &[u8]) -> Option<Self> {
+        let mut zero = Array::<u8, U16>::default();
+        let cipher = match block {
+            Block::Aes128 => {
+                aes::Aes128::new_from_slice(key).ok()?.encrypt_block(&mut zero);
+                chained::<aes::Aes128>(key)
+            }
+            Block::Aes256 => {
+                aes::Aes256::new_from_slice(key).ok()?.encrypt_block(&mut zero);
+                chained::<aes::Aes256>(key)
+            }
+            _ => None,
+        }?;
+        Some(Self { cipher, hash: GHash::new(&zero) })
+    }
+
+    /// The block that was encrypted to hide the tag: nonce and a counter of one (NIST SP 800-38D
+    /// §7.1).
+    fn counter(&self, bound: &[u8], text: &[u8], tag: &[u8]) -> [u8; 16] {
+        let mut hash = self.hash.clone();
+        hash.update_padded(bound);
+        hash.update_padded(text);
+        let mut lengths = [0; 16];
+        lengths[..8].copy_from_slice(&(bound.len() as u64 * 8).to_be_bytes());
+        lengths[8..].copy_from_slice(&(text.len() as u64 * 8).to_be_bytes());
+        hash.update(&[lengths.into()]);
+        let mut counter: [u8; 16] = hash.finalize().into();
+        counter.iter_mut().zip(tag).for_each(|(byte, tag)| *byte ^= tag);
+        self.cipher.decrypt(&[0; 16], &mut counter);
+        counter
+    }
+}
+
+impl Opener {
+    /// None where the keys do not fit the cipher.
+    pub(super) fn new(sealing: Sealing, keys: &Keys) -> Option<Self> {
+        let mut nonce = [0; 12];
+        let fixed = keys.nonce.len().min(12);
+        nonce[..fixed].copy_from_slice(&keys.nonce[..fixed]);
+        let ring = |algorithm| {
+            Some(Kind::Ring(LessSafeKey::new(UnboundKey::new(algorithm, &keys.key).ok()?)))
+        };
+        let kind = match sealing.cipher {
+            Cipher::Gcm(Block::Aes128) => ring(&aead::AES_128_GCM)?,
+            Cipher::Gcm(Block::Aes256) => ring(&aead::AES_256_GCM)?,
+            Cipher::ChaCha20 => ring(&aead::CHACHA20_POLY1305)?,
+            Cipher::Gcm(block) => Kind::Other(other_gcm(block, &keys.key)?),
+            Cipher::Ccm(block, tag) => Kind::Other(ccm(block, tag, &keys.key)?),
+            Cipher::Cbc(block, hash) => Kind::Cbc {
+                cipher: cbc(block, &keys.key)?,
+                mac: ring::hmac::Key::new(hash.hmac(), &keys.mac),
+                vector: keys.nonce.as_slice().try_into().ok()?,
+            },
+        };
+        Some(Self { sealing, kind, nonce, gcm: None })
+    }
+
+    /// Bytes that sealing adds to a record, its header among them; of CBC the fewest.
+    pub(super) fn overhead(&self) -> usize {
+        let explicit = if self.is_13() { 1 } else { 8 };
+        HEADER
+            + match self.sealing.cipher {
+                Cipher::Gcm(_) => explicit + 16,
+                Cipher::Ccm(_, tag) => explicit + tag,
+                Cipher::ChaCha20 => explicit % 8 + 16,
+                Cipher::Cbc(_, hash) if self.sealing.version >= Version::Tls11 => {
+                    17 + hash.length()
+                }
+                Cipher::Cbc(_, hash) => 1 + hash.length(),
+            }
+    }
+
+    fn is_13(&self) -> bool {
+        self.sealing.version == Version::Tls13
+    }
+
+    /// Whether the vector of a record is the end of the one before it.
+    pub(super) fn is_chained(&self) -> bool {
+        matches!(self.sealing.cipher, Cipher::Cbc(..)) && self.sealing.version < Version::Tls11
+    }
+
+    /// Sets the vector of the next record, where it is chained.
+    pub(super) fn set_vector(&mut self, before: &[u8]) {
+        if let (Kind::Cbc { vector, .. }, Some(last)) = (&mut self.kind, before.last_chunk()) {
+            *vector = *last;
+        }
+    }
+
+    /// The number that the sender gave a record, read from its tag: of AES-GCM in TLS 1.3, whose
+    /// bound data does not hold the number, so that one block decrypted backwards tells it. None
+    /// where the key does not fit, or another cipher seals.
+    pub(super) fn number(&mut self, record: &[u8]) -> Option<u64> {
+        let Cipher::Gcm(block @ (Block::Aes128 | Block::Aes256)) = self.sealing.cipher else {
+            return None;
+        };
+        let (header, body) = record.split_at_checked(HEADER)?;
+        let (text, tag) = body.split_at_checked(body.len().checked_sub(16)?)?;
+        let counter = self.gcm.as_ref().filter(|_| self.is_13())?.counter(header, text, tag);
+        debug_assert!(matches!(block, Block::Aes128 | Block::Aes256));
+        let mut number = [0; 8];
+        for (at, byte) in number.iter_mut().enumerate() {
+            *byte = counter[4 + at] ^ self.nonce[4 + at];
+        }
+        let fits = counter[..4] == self.nonce[..4] && counter[12..] == [0, 0, 0, 1];
+        fits.then_some(u64::from_be_bytes(number))
+    }
+
+    /// Whether [`Self::number`] can tell numbers; makes it ready.
+    pub(super) fn can_number(&mut self, key: &Keys) -> bool {
+        if let (Cipher::Gcm(block), true, true) =
+            (self.sealing.cipher, self.is_13(), self.gcm.is_none())
+        {
+            self.gcm = Gcm::new(block, &key.key).map(Box::new);
+        }
+        self.gcm.is_some()
+    }
+
+    /// Opens a whole record in place: its type and where its plaintext stands. The bytes are
+    /// undefined where it does not open.
+    pub(super) fn open(&mut self, number: u64, record: &mut [u8]) -> Option<(u8, Opened)> {
+        let (header, body) = record.split_at_mut_checked(HEADER)?;
+        let kind = header[0];
+        let mut opened = match &self.kind {
+            Kind::Cbc { .. } => self.open_cbc(number, header, body)?,
+            _ => self.open_aead(number, header, body)?,
+        };
+        opened.start += HEADER;
+        opened.end += HEADER;
+        if !self.is_13() {
+            return Some((kind, opened));
+        }
+        // RFC 8446 §5.2: the type is the last byte that is not zero.
+        while opened.end > opened.start {
+            opened.end -= 1;
+            if record[opened.end] != 0 {
+                return Some((record[opened.end], opened));
+            }
+        }
+        None
+    }
+
+    fn open_aead(&self, number: u64, header: &[u8], body: &mut [u8]) -> Option<Opened> {
+        let (explicit, tag) = match (self.sealing.cipher, self.is_13()) {
+            (Cipher::Ccm(_, tag), false) => (8, tag),
+            (Cipher::Ccm(_, tag), true) => (0, tag),
+            (Cipher::Gcm(_), false) => (8, 16),
+            _ => (0, 16),
+        };
+        let plain = body.len().checked_sub(explicit + tag)?;
+        let mut nonce = self.nonce;
+        if explicit > 0 {
+            nonce[4..].copy_from_slice(&body[..8]);
+        } else {
+            nonce[4..].iter_mut().zip(number.to_be_bytes()).for_each(|(byte, n)| *byte ^= n);
+        }
+        let (bound, length) = self.bound(number, header, plain);
+        let bound = &bound[..length];
+        let body = &mut body[explicit..];
+        match &self.kind {
+            Kind::Ring(key) => {
+                let nonce = aead::Nonce::assume_unique_for_key(nonce);
+                key.open_in_place(nonce, aead::Aad::from(bound), body).ok()?;
+            }
+            Kind::Other(cipher) => {
+                let (text, tag) = body.split_at_mut(plain);
+                cipher.open(&nonce, bound, text, tag)?;
+            }
+            Kind::Cbc { .. } => return None,
+        }
+        Some(Opened { start: explicit, end: explicit + plain })
+    }
+
+    /// What a tag covers beside the text: number, type, version, length (RFC 5246 §6.2.3.3); in
+    /// TLS 1.3 the header as it stands (RFC 8446 §5.2).
+    fn bound(&self, number: u64, header: &[u8], length: usize) -> ([u8; 13], usize) {
+        let mut bound = [0; 13];
+        if self.is_13() {
+            bound[..HEADER].copy_from_slice(header);
+            return (bound, HEADER);
+        }
+        bound[..8].copy_from_slice(&number.to_be_bytes());
+        bound[8..11].copy_from_slice(&header[..3]);
+        bound[11..].copy_from_slice(&(length as u16).to_be_bytes());
+        (bound, 13)
+    }
+
+    fn open_cbc(&mut self, number: u64, header: &[u8], body: &mut [u8]) -> Option<Opened> {
+        let Sealing { version, cipher, encrypt_then_mac } = self.sealing;
+        let Cipher::Cbc(_, hash) = cipher else { return None };
+        let explicit = if version >= Version::Tls11 { 16 } else { 0 };
+        let outside = if encrypt_then_mac { hash.length() } else { 0 };
+        let sealed = body.len().checked_sub(outside)?;
+        if sealed % 16 != 0 || sealed < explicit + 16 {
+            return None;
+        }
+        let bound = |length| self.bound(number, header, length).0;
+        let Kind::Cbc { cipher, mac, vector } = &self.kind else { return None };
+        if encrypt_then_mac {
+            let (text, tag) = body.split_at(sealed);
+            verify(mac, &bound(sealed), text, tag)?;
+        }
+        let (first, text) = body[..sealed].split_at_mut(explicit);
+        let first = <[u8; 16]>::try_from(&*first).unwrap_or(*vector);
+        let last = *text.last_chunk::<16>()?;
+        cipher.decrypt(&first, text);
+        let padding = usize::from(*text.last()?);
+        let padded = text.len().checked_sub(padding + 1)?;
+        if text[padded..].iter().any(|&byte| usize::from(byte) != padding) {
+            return None;
+        }
+        let plain = padded.checked_sub(hash.length() - outside)?;
+        if !encrypt_then_mac {
+            verify(mac, &bound(plain), &text[..plain], &text[plain..padded])?;
+        }
+        if let Kind::Cbc { vector, .. } = &mut self.kind {
+            *vector = last;
+        }
+        Some(Opened { start: explicit, end: explicit + plain })
+    }
+}
+
+/// Where the plaintext of a record stands in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+fn verify(key: &ring::hmac::Key, bound: &[u8], text: &[u8], tag: &[u8]) -> Option<()> {
+    let mut mac = ring::hmac::Context::with_key(key);
+    mac.update(bound);
+    mac.update(text);
+    (mac.sign().as_ref() == tag).then_some(())
+}
+
+fn other_gcm(block: Block, key: &[u8]) -> Option<Box<dyn Sealed + Send>> {
+    match block {
+        Block::Aria128 => sealed::<aes_gcm::AesGcm<aria::Aria128, U12>>(key),
+        Block::Aria256 => sealed::<aes_gcm::AesGcm<aria::Aria256, U12>>(key),
+        Block::Camellia128 => sealed::<aes_gcm::AesGcm<camellia::Camellia128, U12>>(key),
+        Block::Camellia256 => sealed::<aes_gcm::AesGcm<camellia::Camellia256, U12>>(key),
+        Block::Aes128 | Block::Aes256 => None,
+    }
+}
+
+fn ccm(block: Block, tag: usize, key: &[u8]) -> Option<Box<dyn Sealed + Send>> {
+    use ccm::Ccm;
+    match (block, tag) {
+        (Block::Aes128, 16) => sealed::<Ccm<aes::Aes128, U16, U12>>(key),
+        (Block::Aes128, 8) => sealed::<Ccm<aes::Aes128, U8, U12>>(key),
+        (Block::Aes256, 16) => sealed::<Ccm<aes::Aes256, U16, U12>>(key),
+        (Block::Aes256, 8) => sealed::<Ccm<aes::Aes256, U8, U12>>(key),
+        (Block::Aria128, 16) => sealed::<Ccm<aria::Aria128, U16, U12>>(key),
+        (Block::Aria128, 8) => sealed::<Ccm<aria::Aria128, U8, U12>>(key),
+        (Block::Aria256, 16) => sealed::<Ccm<aria::Aria256, U16, U12>>(key),
+        (Block::Aria256, 8) => sealed::<Ccm<aria::Aria256, U8, U12>>(key),
+        _ => None,
+    }
+}
+
+fn cbc(block: Block, key: &[u8]) -> Option<Box<dyn Chained + Send>> {
+    match block {
+        Block::Aes128 => chained::<aes::Aes128>(key),
+        Block::Aes256 => chained::<aes::Aes256>(key),
+        Block::Aria128 => chained::<aria::Aria128>(key),
+        Block::Aria256 => chained::<aria::Aria256>(key),
+        Block::Camellia128 => chained::<camellia::Camellia128>(key),
+        Block::Camellia256 => chained::<camellia::Camellia256>(key),
+    }
+}

@@ -1,0 +1,475 @@
+//! One TLS connection: cuts records out of its bytes, holds what waits for a key, and passes over
+//! what is missing. What records say is read in `records`, keys are found in `keys`, and what was
+//! lost is searched in `resync`.
+
+use super::account::{Shown, Standing};
+use super::handshake::{ClientHello, ServerHello};
+use super::opener::{HEADER, Version};
+use super::schedule;
+use super::shared::Shared;
+use super::side::{Cut, Lost, Phase, Piece, Side, record_length};
+use super::suite::Suite;
+
+use crate::flow::Direction;
+use crate::limits;
+use crate::time::Timestamp;
+use crate::wire::Ending;
+use crate::wire::Mark;
+
+/// Where plaintext goes.
+pub trait Plaintext {
+    /// The next bytes of a direction, of one record.
+    fn bytes(&mut self, direction: Direction, text: &[u8], mark: Mark);
+    /// Bytes that are missing: as many as the records that were lost can have held.
+    fn gap(&mut self, direction: Direction, bytes: u64, mark: Mark);
+    /// A direction has ended.
+    fn close(&mut self, direction: Direction, ending: Ending);
+}
+
+/// The client's side, unless the ClientHello came the other way.
+const CLIENT: usize = 0;
+
+/// One TLS connection.
+pub struct Session {
+    pub(super) shared: Shared,
+    /// By direction: to the server, to the client.
+    pub(super) sides: [Side; 2],
+    /// Which side is the client's.
+    pub(super) client: usize,
+    pub(super) client_hello: Option<ClientHello>,
+    pub(super) server_hello: Option<ServerHello>,
+    pub(super) suite: Option<Suite>,
+    pub(super) version: Option<Version>,
+    /// Keys of TLS 1.2 and before, for when a ChangeCipherSpec starts them.
+    pub(super) next_keys: Option<[schedule::Keys; 2]>,
+    /// The first bytes of an encrypted premaster secret.
+    pub(super) encrypted: Vec<u8>,
+    /// The server asked for another ClientHello.
+    pub(super) retry: bool,
+    /// Whether the server reads the early data.
+    pub(super) early: Option<bool>,
+    pub(super) early_until: Option<Timestamp>,
+    pub(super) alpn: Option<String>,
+    pub(super) resumed: bool,
+    pub(super) joined: bool,
+    /// Its keys were found by trial.
+    pub(super) joined_later: bool,
+    /// The other direction of one whose keys were found may search again.
+    pub(super) retry_other: bool,
+    /// The ring's generation that keys were looked up in.
+    pub(super) generation: u64,
+    /// Pieces given so far.
+    pub(super) order: u64,
+    /// What waits may go on.
+    pub(super) changed: bool,
+    pub(super) opened: u64,
+    pub(super) failed: u64,
+    pub(super) guesses: u64,
+    /// Nothing of it is read any more.
+    pub(super) given_up: bool,
+    pub(super) scratch: Vec<u8>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("shown", &self.shown()).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// For a connection that begins now, or that the capture `joined` in the middle.
+    pub fn new(shared: Shared, joined: bool) -> Self {
+        Self {
+            generation: shared.ring().generation(),
+            shared,
+            sides: [Side::new(), Side::new()],
+            client: CLIENT,
+            client_hello: None,
+            server_hello: None,
+            suite: None,
+            version: None,
+            next_keys: None,
+            encrypted: Vec::new(),
+            retry: false,
+            early: None,
+            early_until: None,
+            alpn: None,
+            resumed: false,
+            joined,
+            joined_later: false,
+            retry_other: false,
+            order: 0,
+            changed: false,
+            opened: 0,
+            failed: 0,
+            guesses: 0,
+            given_up: false,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// What the connection shows of itself.
+    pub fn shown(&self) -> Shown {
+        Shown {
+            version: self.version.map(Version::name),
+            suite: self.suite.map(|suite| suite.name),
+            sni: self.client_hello.as_ref().and_then(|hello| hello.sni.clone()),
+            alpn: self.alpn.clone(),
+            resumed: self.resumed,
+            joined: self.joined_later,
+        }
+    }
+
+    /// Requests that came no later than this were sent before the handshake was over.
+    pub fn early_until(&self) -> Option<Timestamp> {
+        self.early_until
+    }
+
+    /// Whether its start was seen, so that its plaintext begins with a message.
+    pub fn is_whole(&self) -> bool {
+        self.client_hello.is_some() && !self.joined_later
+    }
+
+    /// What became of it.
+    pub fn standing(&self) -> Standing {
+        let sealed = self.sides.iter().any(|side| side.phase > Phase::Clear);
+        let lost = |side: &Side| matches!(side.cut, Cut::Lost(_));
+        let opens = self.suite.is_none_or(|suite| suite.cipher.is_some());
+        if self.opened > 0 {
+            Standing::Read
+        } else if self.version == Some(Version::Ssl3) || !opens {
+            Standing::Unsupported
+        } else if self.client_hello.is_none() && (self.joined || self.sides.iter().any(lost)) {
+            Standing::Joined
+        } else if self.failed > 0 {
+            Standing::WrongKey
+        } else if sealed || self.held() > 0 {
+            Standing::NoKey
+        } else {
+            Standing::Empty
+        }
+    }
+
+    /// Whether its bytes are needed.
+    pub fn wants(&self) -> bool {
+        !self.given_up
+    }
+
+    /// Bytes that it holds: records that are not whole, and what waits for a key.
+    pub fn held(&self) -> usize {
+        self.sides.iter().map(Side::held).sum()
+    }
+
+    /// Lets go of what waits for a key, where memory is short.
+    pub fn relieve(&mut self) {
+        if self.sides.iter().any(|side| side.waits_since().is_some()) {
+            self.give_up();
+        }
+    }
+
+    /// The next bytes of a direction.
+    pub fn bytes(
+        &mut self,
+        direction: Direction,
+        payload: &[u8],
+        mark: Mark,
+        out: &mut impl Plaintext,
+    ) {
+        if self.given_up || payload.is_empty() {
+            return;
+        }
+        let (side, order) = (index(direction), self.next_order());
+        self.begin(side, payload);
+        if self.sides[side].waits_since().is_some() {
+            self.sides[side].hold(order, Piece::Bytes(payload.to_vec(), mark), false);
+        } else {
+            self.read(side, order, payload, mark, out);
+        }
+        self.go_on(out);
+        self.bound();
+    }
+
+    /// `n` bytes of a direction are missing here.
+    pub fn gap(&mut self, direction: Direction, n: u64, mark: Mark, out: &mut impl Plaintext) {
+        if self.given_up {
+            return;
+        }
+        let (side, order) = (index(direction), self.next_order());
+        self.sides[side].begun = true;
+        if self.sides[side].waits_since().is_some() {
+            self.sides[side].hold(order, Piece::Gap(n, mark), false);
+        } else {
+            self.skip(side, n, mark, out);
+        }
+        self.go_on(out);
+    }
+
+    /// A direction has ended.
+    pub fn close(&mut self, direction: Direction, ending: Ending, out: &mut impl Plaintext) {
+        if self.given_up {
+            return;
+        }
+        let (side, order) = (index(direction), self.next_order());
+        if self.sides[side].waits_since().is_some() {
+            self.sides[side].hold(order, Piece::End(ending), false);
+        } else {
+            self.end(side, ending, out);
+        }
+        self.go_on(out);
+    }
+
+    /// Nothing more comes: hands on what can be read with the keys that there are.
+    pub fn finish(&mut self, out: &mut impl Plaintext) {
+        self.go_on(out);
+        for side in 0..self.sides.len() {
+            if self.sides[side].waits_since().is_none() {
+                self.search_to_the_end(side, out);
+            }
+        }
+        self.go_on(out);
+    }
+
+    fn next_order(&mut self) -> u64 {
+        self.order += 1;
+        self.order
+    }
+
+    /// At the first bytes of a direction: whether the capture joined it in the middle.
+    fn begin(&mut self, side: usize, payload: &[u8]) {
+        if std::mem::replace(&mut self.sides[side].begun, true) || !self.joined {
+            return;
+        }
+        let hello = matches!(payload, [22, 3, _, _, _, 1 | 2, ..]);
+        if !hello {
+            self.sides[side].cut = Cut::Lost(Lost { joined: true, ..Lost::default() });
+        }
+    }
+
+    /// Lets what waits go on, where something changed.
+    fn go_on(&mut self, out: &mut impl Plaintext) {
+        let generation = self.shared.ring().generation();
+        if std::mem::replace(&mut self.generation, generation) != generation {
+            self.find_keys();
+            (self.changed, self.retry_other) = (true, true);
+        }
+        while std::mem::take(&mut self.changed) {
+            if std::mem::take(&mut self.retry_other) {
+                self.unstick(out);
+            }
+            while self.step(out) {}
+        }
+    }
+
+    /// Moves on what has waited longest and can go on; false where nothing can.
+    fn step(&mut self, out: &mut impl Plaintext) -> bool {
+        let since = [0, 1].map(|side| self.sides[side].waits_since().unwrap_or(u64::MAX));
+        let first = usize::from(since[1] < since[0]);
+        [first, 1 - first].into_iter().any(|side| self.step_of(side, out))
+    }
+
+    fn step_of(&mut self, side: usize, out: &mut impl Plaintext) -> bool {
+        if let Some((order, mark)) = self.sides[side].whole.take() {
+            let mut record = std::mem::take(&mut self.sides[side].buffer);
+            let done = self.record(side, &mut record, mark, out);
+            if !done {
+                self.sides[side].whole = Some((order, mark));
+                self.sides[side].buffer = record;
+            }
+            return done;
+        }
+        if matches!(self.sides[side].cut, Cut::Lost(Lost { stuck: true, .. })) {
+            return false;
+        }
+        let Some((order, piece)) = self.sides[side].next_held() else { return false };
+        match piece {
+            Piece::Bytes(bytes, mark) => return self.read(side, order, &bytes, mark, out),
+            Piece::Gap(n, mark) => self.skip(side, n, mark, out),
+            Piece::End(ending) => self.end(side, ending, out),
+        }
+        true
+    }
+
+    /// Cuts records out of bytes and reads them, until one must wait: it and what is behind it are
+    /// held. Whether anything was used.
+    pub(super) fn read(
+        &mut self,
+        side: usize,
+        order: u64,
+        payload: &[u8],
+        mark: Mark,
+        out: &mut impl Plaintext,
+    ) -> bool {
+        let mut rest = payload;
+        while !rest.is_empty() && !self.given_up {
+            match &mut self.sides[side].cut {
+                Cut::Skip(left) => {
+                    let passed = (*left).min(rest.len());
+                    *left -= passed;
+                    if *left == 0 {
+                        self.sides[side].cut = Cut::Records;
+                    }
+                    self.sides[side].position += passed as u64;
+                    rest = &rest[passed..];
+                }
+                Cut::Lost(Lost { stuck: true, .. }) => {
+                    self.sides[side].hold(order, Piece::Bytes(rest.to_vec(), mark), true);
+                    return rest.len() < payload.len();
+                }
+                Cut::Lost(_) => {
+                    self.sides[side].buffer.extend_from_slice(rest);
+                    self.sides[side].position += rest.len() as u64;
+                    self.search(side, order, mark, out);
+                    return true;
+                }
+                Cut::Records => {
+                    let Some(used) = self.cut(side, order, rest, mark, out) else {
+                        self.sides[side].lose(0);
+                        continue;
+                    };
+                    rest = &rest[used..];
+                    if self.sides[side].whole.is_some() {
+                        if !rest.is_empty() {
+                            self.sides[side].hold(order, Piece::Bytes(rest.to_vec(), mark), true);
+                        }
+                        return true;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes one record, or what there is of it; how many bytes that were. None where no record
+    /// stands there.
+    fn cut(
+        &mut self,
+        side: usize,
+        order: u64,
+        rest: &[u8],
+        mark: Mark,
+        out: &mut impl Plaintext,
+    ) -> Option<usize> {
+        let had = self.sides[side].buffer.len();
+        if had == 0 && rest.len() >= HEADER {
+            let length = record_length(rest)?;
+            if let Some(record) = rest.get(..length) {
+                let mut scratch = std::mem::take(&mut self.scratch);
+                scratch.clear();
+                scratch.extend_from_slice(record);
+                self.whole(side, order, &mut scratch, mark, out);
+                self.scratch = scratch;
+                return Some(length);
+            }
+        }
+        let buffer = &mut self.sides[side].buffer;
+        let header = HEADER.saturating_sub(had).min(rest.len());
+        buffer.extend_from_slice(&rest[..header]);
+        if buffer.len() < HEADER {
+            return Some(header);
+        }
+        let length = record_length(buffer)?;
+        let part = (length - buffer.len()).min(rest.len() - header);
+        buffer.extend_from_slice(&rest[header..header + part]);
+        if buffer.len() == length {
+            let mut record = std::mem::take(buffer);
+            self.whole(side, order, &mut record, mark, out);
+            if self.sides[side].buffer.is_empty() {
+                record.clear();
+                self.sides[side].buffer = record;
+            }
+        }
+        Some(header + part)
+    }
+
+    /// A record is whole: reads it, or keeps it where it must wait.
+    fn whole(
+        &mut self,
+        side: usize,
+        order: u64,
+        record: &mut Vec<u8>,
+        mark: Mark,
+        out: &mut impl Plaintext,
+    ) {
+        self.sides[side].position += record.len() as u64;
+        if !self.record(side, record, mark, out) {
+            self.sides[side].whole = Some((order, mark));
+            self.sides[side].buffer = std::mem::take(record);
+        }
+    }
+
+    /// Bytes are missing: inside a record whose end is known that costs this record; else the next
+    /// one is searched for.
+    fn skip(&mut self, side: usize, n: u64, mark: Mark, out: &mut impl Plaintext) {
+        let state = &mut self.sides[side];
+        let had = state.buffer.len() as u64;
+        match &mut state.cut {
+            Cut::Records => {
+                let rest = record_length(&state.buffer).map_or(0, |length| length as u64 - had);
+                let chained = state.epoch.as_ref().is_some_and(|epoch| epoch.opener.is_chained());
+                if rest > 0 && n <= rest && !chained {
+                    let left = (rest - n) as usize;
+                    let length = had + rest;
+                    state.position += had + n;
+                    self.damaged(side, length, mark, out);
+                    let cut = if left == 0 { Cut::Records } else { Cut::Skip(left) };
+                    self.sides[side].cut = cut;
+                } else {
+                    state.position += had + n;
+                    state.lose(had + n);
+                }
+            }
+            Cut::Skip(left) if n <= *left as u64 => {
+                *left -= n as usize;
+                state.position += n;
+                if *left == 0 {
+                    state.cut = Cut::Records;
+                }
+            }
+            Cut::Skip(_) => {
+                state.position += n;
+                state.lose(n);
+            }
+            Cut::Lost(lost) => {
+                let (bytes, joined) = (lost.bytes + had + n, lost.joined);
+                state.position += n;
+                state.lose(bytes);
+                if let Cut::Lost(lost) = &mut state.cut {
+                    lost.joined = joined;
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, side: usize, ending: Ending, out: &mut impl Plaintext) {
+        self.search_to_the_end(side, out);
+        let partial = !self.sides[side].buffer.is_empty() || self.sides[side].cut != Cut::Records;
+        let ending = if partial && self.opened > 0 { Ending::Cut } else { ending };
+        if !std::mem::replace(&mut self.sides[side].closed, true) {
+            out.close(direction(side), ending);
+        }
+    }
+
+    fn bound(&mut self) {
+        let waits = self.sides.iter().any(|side| side.waits_since().is_some());
+        if waits && self.held() > limits::TLS_HELD_BYTES {
+            self.give_up();
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.given_up = true;
+        self.sides.iter_mut().for_each(Side::clear);
+        (self.scratch, self.next_keys) = (Vec::new(), None);
+    }
+}
+
+const fn index(direction: Direction) -> usize {
+    match direction {
+        Direction::ToServer => 0,
+        Direction::ToClient => 1,
+    }
+}
+
+pub(super) const fn direction(side: usize) -> Direction {
+    if side == 0 { Direction::ToServer } else { Direction::ToClient }
+}
