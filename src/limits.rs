@@ -16,6 +16,17 @@ pub const HEADER_FIELDS: usize = 2_000;
 /// stored.
 pub const BODY_BYTES: usize = 32 << 20;
 
+/// Largest body that is taken apart value by value, in bytes, before and after its codings are
+/// undone; a larger one is told by length and hash.
+pub const WALKED_BODY_BYTES: usize = 1 << 20;
+
+/// Most values of one message that are told one by one.
+pub const WALKED_VALUES: usize = 5_000;
+
+/// Most documents inside each other (JSON in a string, a part in a part) that are taken apart. Real
+/// ones are two or three deep.
+pub const WALKED_LAYERS: u8 = 4;
+
 /// Bytes around the chunks of a request's body (sizes, extensions, line ends) that are kept, so
 /// that it is cut the same way when it is sent again: half a million chunks. Beyond it the body
 /// goes as one chunk.

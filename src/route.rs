@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::message::kinds;
+use crate::message::target::path_and_query;
 
 /// Different words at one place of a path before they are taken for slugs: an API with more
 /// endpoints side by side is rare.
@@ -164,27 +165,6 @@ fn has_parameter(query: &[u8], (name, value): &(String, Option<String>)) -> bool
         let (n, v) = at.map_or((part, None), |at| (&part[..at], Some(&part[at + 1..])));
         n == name.as_bytes() && value.as_ref().is_none_or(|value| v == Some(value.as_bytes()))
     })
-}
-
-/// The path and the query of a request-target (RFC 9112 §3.2): of the absolute form without scheme
-/// and authority; any other form (`*`, an authority) is all path.
-pub fn path_and_query(target: &[u8]) -> (&[u8], &[u8]) {
-    let mut rest = target;
-    if !target.starts_with(b"/")
-        && let Some(at) = memchr::memmem::find(target, b"://")
-        && target[..at].iter().all(u8::is_ascii_alphanumeric)
-    {
-        let authority = &target[at + 3..];
-        rest = authority
-            .iter()
-            .position(|&byte| byte == b'/' || byte == b'?')
-            .map_or(b"/", |at| &authority[at..]);
-    }
-    let rest = memchr::memchr(b'#', rest).map_or(rest, |at| &rest[..at]);
-    match memchr::memchr(b'?', rest) {
-        None => (rest, b""),
-        Some(at) => (&rest[..at], &rest[at + 1..]),
-    }
 }
 
 /// The routes of a service.

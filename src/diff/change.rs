@@ -13,6 +13,7 @@ use super::rules::RouteRules;
 use crate::message::Request;
 use crate::message::kinds;
 use crate::message::kinds::ValueKind;
+pub use crate::message::place::{Step, is_variable};
 use crate::redact::Masker;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
@@ -173,15 +174,6 @@ fn clock(word: &str) -> bool {
         })
 }
 
-/// A step of a path into a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// A member's name.
-    Name(Cow<'a, str>),
-    /// An element's index.
-    Index(usize),
-}
-
 /// Collects the changes of one exchange, and which places there were.
 #[derive(Default)]
 pub struct Sink {
@@ -267,39 +259,10 @@ pub fn render(steps: &[Step<'_>], general: bool) -> String {
             Step::Index(_) if general => out.push_str("[*]"),
             Step::Index(index) => out.push_str(&format!("[{index}]")),
             Step::Name(name) if general && is_variable(name) => out.push_str("[*]"),
-            Step::Name(name) => {
-                let plain = name.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
-                    && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-                if plain {
-                    out.push('.');
-                    out.push_str(name);
-                } else {
-                    out.push_str("['");
-                    for c in name.chars() {
-                        match c {
-                            '\'' | '\\' => out.extend(['\\', c]),
-                            c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
-                            c => out.push(c),
-                        }
-                    }
-                    out.push_str("']");
-                }
-            }
+            step => out.push_str(&step.to_string()),
         }
     }
     out
-}
-
-/// Whether a member's name is a value rather than a name, as in a map from ids.
-pub fn is_variable(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    match bytes.len() {
-        0 => false,
-        _ if bytes.iter().all(u8::is_ascii_digit) => true,
-        1..=9 => false,
-        10 => kinds::of_text(name) == Some(ValueKind::Date),
-        _ => bytes.iter().any(u8::is_ascii_digit) && kinds::of_text(name).is_some(),
-    }
 }
 
 #[cfg(test)]

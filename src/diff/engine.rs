@@ -30,14 +30,14 @@ use super::spool::{Record, Spooled};
 use super::survey::{NONE, Survey, survey};
 use super::{Class, Cluster, Difference, Kind, RouteTotals, Totals, compare, repeat};
 use crate::exchange::{Completeness, Exchange};
-use crate::message::{Request, Response};
+use crate::message::method::is_safe;
+use crate::message::{Request, Response, target};
 use crate::outcome::{FailureKind, Outcome, ReplayId};
 use crate::record::exchanges;
 use crate::record::exchanges::Line;
 use crate::record::lines::{Batches, read_at};
 use crate::redact::Masker;
 use crate::route::Routes;
-use crate::schedule::select::is_safe;
 use crate::time::Timestamp;
 
 /// Exchanges of a route in which all places are counted, and its pairs of equal requests that are
@@ -1003,8 +1003,8 @@ fn v1_hosts(exchange: &Exchange) -> Vec<String> {
 }
 
 fn host_of(request: &Request) -> Option<String> {
-    let host = String::from_utf8_lossy(request.headers.get("host")?).to_ascii_lowercase();
-    Some(host.strip_suffix(":80").or_else(|| host.strip_suffix(":443")).unwrap_or(&host).to_owned())
+    let host = String::from_utf8_lossy(target::host(request)?);
+    Some(target::canonical_authority(&host).into_owned())
 }
 
 fn authority(target: &str) -> Option<String> {

@@ -13,7 +13,7 @@ use super::change::{Context, Look, Sink, hash_place, short};
 use super::embedded::{self, Base};
 use super::rules::Verdict;
 use crate::message::Headers;
-use crate::route::path_and_query;
+use crate::message::target::path_and_query;
 
 /// How a header of the built-in list is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

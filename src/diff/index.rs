@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use crate::exchange::ExchangeId;
 use crate::message::Request;
+use crate::message::target::is_for;
 use crate::outcome::HostMap;
 use crate::outcome::{Outcome, ReplayId};
 use crate::record::lines::{Batches, read_at};
 use crate::record::outcomes;
 use crate::record::outcomes::Line;
-use crate::schedule::select::host_matches;
 use crate::time::Timestamp;
 
 /// Where an outcome stands: 32 bytes for each.
@@ -91,7 +91,7 @@ impl Index {
 
     /// Where `request` went, and whether its host was mapped to another.
     pub(super) fn target_of(&self, request: &Request) -> (&str, bool) {
-        match self.mapped.iter().find(|map| host_matches(request, &map.host)) {
+        match self.mapped.iter().find(|map| is_for(request, &map.host)) {
             Some(map) => (&map.url, true),
             None => (&self.target, false),
         }

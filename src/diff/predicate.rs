@@ -10,9 +10,9 @@ use super::change::{is_variable, short};
 use crate::exchange::Exchange;
 use crate::message::content;
 use crate::message::json::tape::{Node, Tape, Type};
+use crate::message::target::path_and_query;
 use crate::redact::Masker;
 use crate::redact::names::is_secret_parameter;
-use crate::route::path_and_query;
 
 /// Most features of one exchange.
 const MAX_FEATURES: usize = 400;

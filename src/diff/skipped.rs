@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 use super::Kind;
 use super::noise::Stat;
 use crate::limits::SKIPPED_WRITES;
-use crate::route::path_and_query;
+use crate::message::target::path_and_query;
 
 /// The writes that were skipped so far.
 #[derive(Default)]

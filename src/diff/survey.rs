@@ -10,10 +10,12 @@ use rustc_hash::{FxHashMap, FxHasher};
 
 use super::conditional::is_conditional;
 use crate::exchange::Completeness;
+use crate::message::method::is_safe;
+use crate::message::target::path_and_query;
 use crate::record::exchanges;
 use crate::record::exchanges::Asked;
 use crate::record::lines::Batches;
-use crate::route::{Routes, path_and_query};
+use crate::route::Routes;
 
 /// Pairs of equal requests that are compared, of each request.
 const MAX_PAIRS: u8 = 20;
@@ -186,7 +188,7 @@ struct Pairing {
 
 impl Pairing {
     fn equal_before(&mut self, brief: &Brief, rank: u32) -> u32 {
-        let safe = matches!(&*brief.method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE");
+        let safe = is_safe(&brief.method);
         let resources = resources(&brief.target);
         if !safe {
             for resource in resources.into_iter().chain([brief.session]).filter(|hash| *hash != 0) {

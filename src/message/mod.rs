@@ -5,9 +5,18 @@
 //! RFC 9112 §7.1) and not content-decoded.
 
 pub mod content;
+pub mod document;
+pub mod edit;
+pub mod encoding;
+pub mod fields;
 pub mod json;
 pub mod kinds;
 pub mod markup;
+pub mod media;
+pub mod method;
+pub mod multipart;
+pub mod place;
+pub mod target;
 pub mod wire;
 
 use bytes::Bytes;

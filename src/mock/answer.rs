@@ -7,6 +7,7 @@ use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use super::recording::Answer;
 use super::shelf::Kept;
+use crate::message::fields::{is_framing, is_hop_by_hop};
 use crate::message::{Framing, Headers, Version};
 
 /// The status of a miss: no server of the field gives it, so that it cannot be taken for a
@@ -37,21 +38,6 @@ pub(super) struct Asker {
     pub(super) version: Version,
     /// Whether the connection goes on after the answer.
     pub(super) persists: bool,
-}
-
-/// Header fields that belong to the recorded connection and not to the message (RFC 9110 §7.6.1).
-const OF_THE_CONNECTION: [&str; 7] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "upgrade",
-    "proxy-authenticate",
-    "proxy-authorization",
-];
-
-fn is_of_the_connection(name: &[u8]) -> bool {
-    OF_THE_CONNECTION.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
 }
 
 impl<'r> Reply<'r> {
@@ -121,7 +107,7 @@ impl<'r> Reply<'r> {
         };
         let mut framed = !self.has_body(asker);
         for (name, value) in self.headers.into_iter().flat_map(Headers::iter) {
-            if is_of_the_connection(name) {
+            if is_hop_by_hop(name) && !is_framing(name) {
                 continue;
             }
             let (length, coding) = (
@@ -197,7 +183,7 @@ impl<'r> Reply<'r> {
 fn fields(headers: Option<&Headers>) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in headers.into_iter().flat_map(Headers::iter) {
-        if is_of_the_connection(name) || name.eq_ignore_ascii_case(b"transfer-encoding") {
+        if is_hop_by_hop(name) {
             continue;
         }
         // What no header field may hold was damage in v1's answer; the rest of the answer is given.

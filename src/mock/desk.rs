@@ -7,9 +7,9 @@ use super::answer::{MISS, Reply};
 use super::fault::Action;
 use super::ledger::Call;
 use super::matcher::Query;
-use super::recording::canonical_host;
 use super::server::{Connection, Shared, Timing};
 use crate::message::Request;
+use crate::message::target::canonical_authority;
 use crate::time::Timestamp;
 
 /// What a call gets.
@@ -64,7 +64,7 @@ impl Shared {
             absolute.map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
         let named = request.headers.get("host").and_then(|host| std::str::from_utf8(host).ok());
         let given = absolute.or(named).or(connection.tunnel.as_deref()).unwrap_or_default();
-        let host = canonical_host(given.rsplit('@').next().unwrap_or(given));
+        let host = canonical_authority(given).into_owned();
         if let Some((_, recorded)) = self.aliases.iter().find(|(alias, _)| *alias == host) {
             return recorded.clone();
         }

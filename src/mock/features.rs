@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::message::kinds;
 use crate::message::kinds::ValueKind;
+use crate::message::target::path_and_query;
 use crate::message::{Headers, content};
-use crate::route::path_and_query;
 
 /// Largest body that is taken apart, in bytes; a larger one is compared as a whole, by length and
 /// hash.

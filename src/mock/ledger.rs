@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exchange::ExchangeId;
 use crate::limits;
+use crate::message::method::is_safe;
 use crate::record::exchanges::{END_FORMAT, TOOL};
 use crate::time::Timestamp;
 
@@ -153,13 +154,8 @@ pub struct Call {
 impl Call {
     /// Whether the method is one that changes something at the provider (RFC 9110 §9.2.1).
     pub fn is_unsafe(&self) -> bool {
-        is_unsafe(self.method.as_bytes())
+        !is_safe(self.method.as_bytes())
     }
-}
-
-/// Whether a method may change something at its server (RFC 9110 §9.2.1).
-pub fn is_unsafe(method: &[u8]) -> bool {
-    !matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE")
 }
 
 /// The last line.

@@ -13,10 +13,11 @@ use rustc_hash::FxHashMap;
 
 use super::cause::{self, in_common};
 use super::features::{self, Content, Described, Feature, Subject, Weight};
-use super::ledger::{Place, is_unsafe};
+use super::ledger::Place;
 use super::recording::{Recording, scope_of};
 use crate::exchange::ExchangeId;
 use crate::message::Request;
+use crate::message::method::is_safe;
 use crate::replay::UnderWay;
 
 /// What happens when v2 makes a call more often than v1 did.
@@ -276,7 +277,7 @@ impl Recording {
         stock: &mut Stock,
     ) -> Found {
         let (taken, causes) = (&prepared.taken, &prepared.causes);
-        let changes = is_unsafe(&query.request.method);
+        let changes = !is_safe(&query.request.method);
         let group = self.by_kind.get(&taken.by_kind).copied();
         let exact = self.exact.get(&taken.exact).zip(group);
         let equal = exact

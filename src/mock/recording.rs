@@ -17,9 +17,10 @@ use super::cause::{self, CauseFinder, Ingress, traces};
 use super::features::{self, Content, Feature, Rules, Subject};
 use super::shelf::{Kept, Shelf};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
+use crate::message::target::{self, canonical_authority, host_and_port};
 use crate::message::{Request, Response};
 use crate::replay::UnderWay;
-use crate::route::{Routes, path_and_query};
+use crate::route::Routes;
 use crate::time::Timestamp;
 
 /// Which exchanges of the inputs are v1's outgoing calls; the others are what caused them.
@@ -45,32 +46,12 @@ impl Selection {
     }
 
     fn takes(&self, port: u16, host: &str) -> bool {
-        let bare = without_port(host);
+        let bare = host_and_port(host).0;
         (self.ports.is_empty() || self.ports.contains(&port))
             && (self.hosts.is_empty() || self.hosts.iter().any(|own| own == bare || own == host))
             && !self.ingress_ports.contains(&port)
             && !self.ingress_hosts.iter().any(|own| own == bare || own == host)
     }
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
-}
-
-/// The provider's name: in lower case, without the scheme's own port.
-pub(super) fn canonical_host(host: &str) -> String {
-    let host = host.trim().to_ascii_lowercase();
-    for own in [":80", ":443"] {
-        if let Some(name) = host.strip_suffix(own)
-            && !name.is_empty()
-        {
-            return name.to_owned();
-        }
-    }
-    host
 }
 
 /// Why there is nothing to answer from.
@@ -557,24 +538,10 @@ pub(super) fn scope_of(host: &str, route: &str) -> u64 {
 }
 
 fn host_of(request: &Request, call: &Exchange) -> String {
-    if !request.target.starts_with(b"/")
-        && let Ok(target) = std::str::from_utf8(&request.target)
-        && let Some((_, rest)) = target.split_once("://")
-    {
-        return canonical_host(rest.split(['/', '?', '#']).next().unwrap_or_default());
-    }
-    match request.headers.get("host") {
-        Some(host) if !host.is_empty() => canonical_host(&String::from_utf8_lossy(host)),
-        _ => canonical_host(&call.server.to_string()),
-    }
-}
-
-/// The path and query that a target names, in origin form.
-pub(super) fn origin_form(target: &[u8]) -> String {
-    let (path, query) = path_and_query(target);
-    let path = if path.is_empty() { "/".into() } else { String::from_utf8_lossy(path) };
-    match query {
-        b"" => path.into_owned(),
-        query => format!("{path}?{}", String::from_utf8_lossy(query)),
+    match target::host(request) {
+        Some(host) if !host.is_empty() => {
+            canonical_authority(&String::from_utf8_lossy(host)).into_owned()
+        }
+        _ => canonical_authority(&call.server.to_string()).into_owned(),
     }
 }

@@ -28,6 +28,7 @@ use super::recording::Recording;
 use super::stream::{Duplex, Prefixed};
 use super::{h1, h2};
 use crate::exchange::ExchangeId;
+use crate::message::target::host_and_port;
 use crate::redact::Masker;
 use crate::replay::UnderWay;
 
@@ -430,15 +431,7 @@ async fn secure(
 
 /// A host without its port.
 fn bare(host: &str) -> String {
-    let name = match host.rsplit_once(':') {
-        Some((name, port))
-            if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
-            name
-        }
-        _ => host,
-    };
-    name.trim_start_matches('[').trim_end_matches(']').to_owned()
+    host_and_port(host).0.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
 impl Shared {

@@ -11,14 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::exchange::Exchange;
 use crate::message::Request;
-
-/// Methods that change nothing at the server (RFC 9110 §9.2.1; QUERY by its registration).
-pub const SAFE_METHODS: [&[u8]; 5] = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"QUERY"];
-
-/// Whether a method is safe. Methods are case-sensitive (RFC 9110 §9.1), so `get` is not.
-pub fn is_safe(method: &[u8]) -> bool {
-    SAFE_METHODS.contains(&method)
-}
+use crate::message::method::is_safe;
+use crate::message::target::{is_for, path_and_query};
 
 /// `METHOD PATH-REGEX`: the method may be `*` or several with commas, the expression is searched in
 /// the path of the target.
@@ -218,10 +212,10 @@ impl Selection {
         if !self.ports.is_empty() && !self.ports.contains(&exchange.server.port) {
             return Choice::Leave("other-port");
         }
-        if !self.hosts.is_empty() && !self.hosts.iter().any(|host| host_matches(request, host)) {
+        if !self.hosts.is_empty() && !self.hosts.iter().any(|host| is_for(request, host)) {
             return Choice::Leave("other-host");
         }
-        let path = path(&request.target);
+        let path = path_and_query(&request.target).0;
         if !self.include.is_empty()
             && !self.include.iter().any(|rule| rule.matches(&request.method, path))
         {
@@ -266,52 +260,6 @@ impl Selection {
         }
         None
     }
-}
-
-/// The path of a request-target: without its query, and without scheme and authority where it is in
-/// absolute form (RFC 9112 §3.2).
-pub fn path(target: &[u8]) -> &[u8] {
-    let end = memchr::memchr2(b'?', b'#', target).unwrap_or(target.len());
-    let target = &target[..end];
-    if target.starts_with(b"/") {
-        return target;
-    }
-    match memchr::memmem::find(target, b"://") {
-        Some(scheme) => {
-            let rest = &target[scheme + 3..];
-            memchr::memchr(b'/', rest).map_or(b"/", |slash| &rest[slash..])
-        }
-        None => target,
-    }
-}
-
-/// The host that a request is for: the authority of an absolute target (it beats `Host`, RFC 9112
-/// §3.2.2), else `Host`.
-pub fn host(request: &Request) -> Option<&[u8]> {
-    if !request.target.starts_with(b"/")
-        && let Some(scheme) = memchr::memmem::find(&request.target, b"://")
-    {
-        let rest = &request.target[scheme + 3..];
-        let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
-        return Some(&rest[..end]);
-    }
-    request.headers.get("host").map(<[u8]>::trim_ascii)
-}
-
-/// The host without its port.
-pub fn without_port(host: &[u8]) -> &[u8] {
-    if host.starts_with(b"[") {
-        return memchr::memchr(b']', host).map_or(host, |end| &host[..=end]);
-    }
-    memchr::memchr(b':', host).map_or(host, |colon| &host[..colon])
-}
-
-/// Whether a request is for the host `wanted` (`name` for any port, `name:port` for that one).
-pub fn host_matches(request: &Request, wanted: &str) -> bool {
-    host(request).is_some_and(|host| {
-        host.eq_ignore_ascii_case(wanted.as_bytes())
-            || without_port(host).eq_ignore_ascii_case(wanted.as_bytes())
-    })
 }
 
 #[cfg(test)]
@@ -462,23 +410,6 @@ mod tests {
     }
 
     #[test]
-    fn targets_of_every_form() {
-        for (target, path_of, host_of) in [
-            ("/a/b?c=/d", "/a/b", Some("header.example")),
-            ("http://abs.example:81/x?y", "/x", Some("abs.example:81")),
-            ("http://abs.example", "/", Some("abs.example")),
-            ("*", "*", Some("header.example")),
-        ] {
-            let exchange = exchange("GET", target, &[("Host", "header.example ")]);
-            let request = &exchange.request.unwrap().message;
-            assert_eq!(path(&request.target), path_of.as_bytes(), "{target}");
-            assert_eq!(host(request), host_of.map(str::as_bytes), "{target}");
-        }
-        assert_eq!(without_port(b"[::1]:80"), b"[::1]");
-        assert_eq!(without_port(b"a"), b"a");
-    }
-
-    #[test]
     fn samples_and_shards_as_written() {
         for text in ["", "0", "101%", "-1", "many"] {
             assert!(text.parse::<Sample>().is_err(), "{text}");
@@ -521,12 +452,6 @@ mod tests {
             let small: Sample = format!("{}%", a.min(b)).parse().unwrap();
             let large: Sample = format!("{}%", a.max(b)).parse().unwrap();
             prop_assert!(!small.holds(hash) || large.holds(hash));
-        }
-
-        #[test]
-        fn any_target_has_a_path(target: Vec<u8>) {
-            let request = Request { target: target.clone().into(), ..Request::default() };
-            let _ = (path(&target), host(&request));
         }
     }
 }

@@ -10,7 +10,8 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde::Serialize;
 
 use crate::exchange::{Completeness, Exchange, ExchangeId};
-use crate::route::{Routes, path_and_query};
+use crate::message::target::path_and_query;
+use crate::route::Routes;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Different paths (with their methods) that are told apart; what comes beyond is counted as one.

@@ -303,7 +303,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let outer = self.base.into_iter().flat_map(|base| base.names.iter().map(String::as_str));
         outer.chain(self.path.iter().filter_map(|step| match step {
             Step::Name(name) => Some(&**name),
-            Step::Index(_) => None,
+            _ => None,
         }))
     }
 

@@ -6,9 +6,11 @@
 //! Both sides are read by the same rules, so that this decides how a place is called and not
 //! whether documents are equal.
 
-use html5gum::{DefaultEmitter, State, Token, Tokenizer, naive_next_state};
+use std::ops::Range;
 
-use crate::message::markup::tree::{Builder, Tree};
+use html5gum::{DefaultEmitter, Span, SpanBound, State, Token, Tokenizer, naive_next_state};
+
+use super::tree::{Attribute, Builder, Tree};
 
 /// Elements that have no content (HTML §13.1.2).
 const VOID: [&str; 13] = [
@@ -72,15 +74,54 @@ enum Part {
     Body,
 }
 
+/// Where a token stands, or nothing.
+trait Offset: SpanBound {
+    /// Whether it is known.
+    const KNOWN: bool;
+    fn place(self) -> usize;
+}
+
+impl Offset for () {
+    const KNOWN: bool = false;
+    fn place(self) -> usize {
+        0
+    }
+}
+
+impl Offset for usize {
+    const KNOWN: bool = true;
+    fn place(self) -> usize {
+        self
+    }
+}
+
 /// Reads any text as HTML; none where it is too deep or too large.
 pub(crate) fn parse(text: &str) -> Option<Tree> {
-    let mut builder = Builder::new();
-    let mut emitter = DefaultEmitter::default();
+    read::<()>(text)
+}
+
+/// The same with where everything stands.
+pub(crate) fn parse_placed(text: &str) -> Option<Tree> {
+    read::<usize>(text)
+}
+
+fn read<S: Offset>(text: &str) -> Option<Tree> {
+    let mut builder = Builder::new(S::KNOWN);
+    let mut emitter = DefaultEmitter::<S>::new_with_span();
     emitter.naively_switch_states(false);
     let mut tokenizer = Tokenizer::new_with_emitter(text, emitter);
     let mut part = Part::Nothing;
+    // Where the token before ended: the tokenizer tells the start of a text in a script wrongly.
+    let mut behind = 0;
     while let Some(token) = tokenizer.next() {
         let Ok(token) = token;
+        let from = behind;
+        if S::KNOWN
+            && let Some(end) = end_of(&token)
+        {
+            // A tag's place may leave out what closes it.
+            behind = end + usize::from(text.as_bytes().get(end) == Some(&b'>'));
+        }
         if builder.failed() {
             return None;
         }
@@ -90,7 +131,7 @@ pub(crate) fn parse(text: &str) -> Option<Tree> {
                 let attributes = tag
                     .attributes
                     .iter()
-                    .map(|(name, value)| (boxed(name), boxed(value)))
+                    .map(|(name, value)| (boxed(name), boxed(value), value_span(text, value.span)))
                     .collect();
                 if matches!(&*name, "html" | "head" | "body") {
                     enter(&mut builder, &mut part, &name, attributes);
@@ -123,14 +164,15 @@ pub(crate) fn parse(text: &str) -> Option<Tree> {
                     }
                 }
             }
-            Token::String(text) => {
+            Token::String(string) => {
                 if builder.open().next().is_none_or(|open| matches!(open, "html" | "head")) {
-                    if text.trim_ascii().is_empty() {
+                    if string.trim_ascii().is_empty() {
                         continue;
                     }
                     enter(&mut builder, &mut part, "", Vec::new());
                 }
-                builder.text(&String::from_utf8_lossy(&text));
+                let span = from..string.span.end.place();
+                builder.text(&String::from_utf8_lossy(&string), span);
             }
             Token::Doctype(doctype) => {
                 // Its identifiers choose how a browser lays the page out.
@@ -148,18 +190,40 @@ pub(crate) fn parse(text: &str) -> Option<Tree> {
     builder.finish()
 }
 
+/// Where a token ends; none for one that is only a complaint.
+fn end_of<S: Offset>(token: &Token<S>) -> Option<usize> {
+    let span = match token {
+        Token::StartTag(tag) => tag.span,
+        Token::EndTag(tag) => tag.span,
+        Token::String(string) => string.span,
+        Token::Comment(comment) => comment.span,
+        Token::Doctype(doctype) => doctype.span,
+        Token::Error(_) => return None,
+    };
+    Some(span.end.place())
+}
+
+/// Where an attribute's value stands with its quotes; the tokenizer tells where the attribute does.
+fn value_span<S: Offset>(text: &str, span: Span<S>) -> Range<u32> {
+    let (start, end) = (span.start.place(), span.end.place().min(text.len()));
+    let Some(written) = text.get(start..end) else { return 0..0 };
+    let Some(equals) = written.find('=') else { return 0..0 };
+    let value = written[equals + 1..].trim_start();
+    let from = end - value.len();
+    let length = match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => value[1..].find(quote).map_or(value.len(), |at| at + 2),
+        _ => value.find(|c: char| c.is_whitespace() || c == '>').unwrap_or(value.len()),
+    };
+    from as u32..(from + length) as u32
+}
+
 fn boxed(text: &[u8]) -> Box<str> {
     String::from_utf8_lossy(text).into()
 }
 
 /// Opens the parts of the document in which `name` stands (a text has no name); `attributes` are
 /// those of the part itself.
-fn enter(
-    builder: &mut Builder,
-    part: &mut Part,
-    name: &str,
-    attributes: Vec<(Box<str>, Box<str>)>,
-) {
+fn enter(builder: &mut Builder, part: &mut Part, name: &str, attributes: Vec<Attribute>) {
     let own = |wanted: &str| if name == wanted { attributes.clone() } else { Vec::new() };
     if *part == Part::Nothing {
         builder.start("html", own("html"));

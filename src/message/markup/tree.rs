@@ -1,6 +1,7 @@
 //! A document as a tree of elements and texts, in one flat list.
 
 use std::hash::{Hash as _, Hasher as _};
+use std::ops::Range;
 
 use rustc_hash::FxHasher;
 
@@ -15,7 +16,12 @@ const MAX_NODES: usize = 1 << 18;
 pub(crate) struct Element {
     pub(crate) name: Box<str>,
     pub(crate) attributes: Vec<(Box<str>, Box<str>)>,
+    /// Where the value of each stands in the text, with its quotes; empty where nobody asked.
+    pub(crate) spans: Vec<Range<u32>>,
 }
+
+/// An attribute as a parser sees it: its name, its value, and where that stands.
+pub(crate) type Attribute = (Box<str>, Box<str>, Range<u32>);
 
 impl Element {
     /// An attribute's value.
@@ -39,6 +45,8 @@ struct Entry {
     next: u32,
     /// Equal subtrees have equal hashes.
     hash: u64,
+    /// Where a text stands, where somebody asked.
+    span: Range<u32>,
 }
 
 /// A tree; the root is an element without name.
@@ -114,6 +122,12 @@ impl<'t> Node<'t> {
         (self.index + 1..end).map(move |index| Node { tree: self.tree, index })
     }
 
+    /// Where a text stands in the document, as it is written there.
+    pub(crate) fn span(self) -> Range<usize> {
+        let span = &self.entry().span;
+        span.start as usize..span.end as usize
+    }
+
     /// Its place in the order of the document.
     pub(crate) const fn position(self) -> u32 {
         self.index
@@ -131,14 +145,30 @@ pub(crate) struct Builder {
     open: Vec<u32>,
     /// Text that may go on.
     text: String,
+    /// Where that stands.
+    span: Range<u32>,
+    /// Whether it is asked where things stand.
+    placed: bool,
+    /// Whether an element has two attributes of one name.
+    pub(crate) doubled: bool,
     /// Whether the tree has become too deep or too large.
     failed: bool,
 }
 
 impl Builder {
-    pub(crate) fn new() -> Self {
-        let root = Entry { content: Content::Element(Element::default()), next: 0, hash: 0 };
-        Self { entries: vec![root], open: vec![0], text: String::new(), failed: false }
+    /// `placed` keeps where attributes and texts stand.
+    pub(crate) fn new(placed: bool) -> Self {
+        let content = Content::Element(Element::default());
+        let root = Entry { content, next: 0, hash: 0, span: 0..0 };
+        Self {
+            entries: vec![root],
+            open: vec![0],
+            text: String::new(),
+            span: 0..0,
+            placed,
+            doubled: false,
+            failed: false,
+        }
     }
 
     /// The names of the open elements, the innermost first.
@@ -149,15 +179,20 @@ impl Builder {
         })
     }
 
-    pub(crate) fn start(&mut self, name: &str, mut attributes: Vec<(Box<str>, Box<str>)>) {
+    pub(crate) fn start(&mut self, name: &str, mut found: Vec<Attribute>) {
         self.end_text();
-        attributes.sort_by(|a, b| a.0.cmp(&b.0));
-        attributes.dedup_by(|a, b| a.0 == b.0);
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        let all = found.len();
+        found.dedup_by(|a, b| a.0 == b.0);
+        self.doubled |= found.len() < all;
         if self.open.len() > MAX_DEPTH {
             self.failed = true;
             return;
         }
-        if self.push(Content::Element(Element { name: name.into(), attributes })) {
+        let asked = if self.placed { &found[..] } else { &[] };
+        let spans = asked.iter().map(|(_, _, span)| span.clone()).collect();
+        let attributes = found.into_iter().map(|(name, value, _)| (name, value)).collect();
+        if self.push(Content::Element(Element { name: name.into(), attributes, spans })) {
             self.open.push(self.entries.len() as u32 - 1);
         }
     }
@@ -172,7 +207,12 @@ impl Builder {
         }
     }
 
-    pub(crate) fn text(&mut self, text: &str) {
+    /// A text, or more of it, and where it stands.
+    pub(crate) fn text(&mut self, text: &str, span: Range<usize>) {
+        if self.text.is_empty() {
+            self.span.start = span.start as u32;
+        }
+        self.span.end = span.end as u32;
         self.text.push_str(text);
     }
 
@@ -218,7 +258,7 @@ impl Builder {
     fn push(&mut self, content: Content) -> bool {
         self.failed |= self.entries.len() >= MAX_NODES;
         if !self.failed {
-            self.entries.push(Entry { content, next: 0, hash: 0 });
+            self.entries.push(Entry { content, next: 0, hash: 0, span: self.span.clone() });
         }
         !self.failed
     }

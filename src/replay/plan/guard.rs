@@ -18,9 +18,9 @@ use crate::exchange::Exchange;
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::Request;
+use crate::message::target::host;
 use crate::replay::session::seat::Seat;
 use crate::replay::session::target::Target;
-use crate::schedule::select::host;
 
 /// Ports that a name without one stands for.
 const USUAL_PORTS: [u16; 2] = [80, 443];

@@ -21,6 +21,8 @@ use rustc_hash::FxHashMap;
 
 use crate::exchange::{Closed, Exchange, ExchangeId};
 use crate::ledger::Ledger;
+use crate::message::method::is_safe;
+use crate::message::target::{host, without_port};
 use crate::message::{Request, Version};
 use crate::outcome::{FailureKind, ReplayId};
 use crate::record::exchanges::Rest;
@@ -29,7 +31,7 @@ use crate::replay::plan::rewrite::Rewriter;
 use crate::replay::plan::spool::{Place, Spool, SpoolWriter};
 use crate::schedule::lane::Lane;
 use crate::schedule::pacing::{Pacing, Speed};
-use crate::schedule::select::{Choice, Selection, Shard, copy_hash, host, is_safe, without_port};
+use crate::schedule::select::{Choice, Selection, Shard, copy_hash};
 use crate::schedule::{Recorded, Release};
 use crate::store::sorter::{Merge, Sorted, Sorter};
 use crate::wire::h1::encode;

@@ -1,8 +1,8 @@
 //! Changes to requests that the user asked for: headers, the marker, and where a host's requests
 //! go. Nothing else is touched.
 
+use crate::message::target::{host, is_for};
 use crate::message::{Headers, Request, Version};
-use crate::schedule::select::{host, host_matches};
 
 /// The header that tells a replayed request from a real one.
 pub const MARKER: &str = "x-shadowtap-replay";
@@ -69,7 +69,7 @@ impl Rewriter {
     }
 
     fn mapped(&self, request: &Request) -> Option<&(String, u16, String)> {
-        self.hosts.iter().find(|(name, _, _)| host_matches(request, name))
+        self.hosts.iter().find(|(name, _, _)| is_for(request, name))
     }
 
     /// The field that is all that changes in the head of `request`, if any does; none where more

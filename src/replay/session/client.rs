@@ -22,6 +22,8 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::LocalSet;
 use url::{Host, Url};
 
+use crate::message::fields::{is_framing, is_hop_by_hop};
+use crate::message::target::host;
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
 use crate::outcome::{Failure, FailureKind, Outcome};
 use crate::replay::plan::StepKind;
@@ -33,24 +35,15 @@ use crate::replay::session::target::Target;
 use crate::replay::shared::Shared;
 use crate::replay::task::{Done, Side, Task, bump};
 use crate::replay::worker::lane::{Arrivals, Think};
-use crate::schedule::select::host;
 use crate::wire::h1::parser;
 use crate::wire::h1::parser::{Limits, Message, Parser};
 
 /// How often the client looks whether the replay was stopped.
 const LOOK: Duration = Duration::from_millis(50);
-/// Fields that belong to one connection, or that the client sets itself.
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-    "te",
-    "trailer",
-    "content-length",
-    "expect",
-];
+/// Whether the client sets a field itself, or cannot send what it announces.
+fn is_own(name: &[u8]) -> bool {
+    [&b"expect"[..], b"trailer"].iter().any(|own| name.eq_ignore_ascii_case(own))
+}
 
 /// Runs all lanes of `inbox` on this thread. `slots`: how many requests may be under way at the
 /// same time. `keeps`: a lane keeps its connection between two requests.
@@ -450,7 +443,7 @@ impl Crew {
             .map_err(|_| "its method is not a token".to_owned())?;
         let mut translated = reqwest::Request::new(method, url);
         for (name, value) in request.headers.iter() {
-            let dropped = HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes()));
+            let dropped = is_hop_by_hop(name) || is_framing(name) || is_own(name);
             if dropped || (target.tls && name.eq_ignore_ascii_case(b"host")) {
                 continue;
             }

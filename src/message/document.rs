@@ -1,0 +1,327 @@
+//! The one walk over all values of a message: where each stands, what it says, and how it is
+//! written there.
+//!
+//! Content codings and charsets are undone, formats are told by type and content ([`media`]). A
+//! value may hold a document itself (JSON in a string, a token's claims, a URL, XML in a cell): the
+//! walk goes inside unless the visitor says no. What holds no structure, or not the one that it
+//! claims, is told line by line, so that nothing goes unseen; what is no text is told by length
+//! and hash. The walk is bounded ([`Bounds`]) and says where a bound cut it.
+//!
+//! A visitor may give another text for a value: the walk encodes it as the old one was, layer by
+//! layer, and gives the edited message back ([`edit`]). A read-only walk pays nothing for that.
+//!
+//! [`edit`]: super::edit
+//! [`media`]: super::media
+
+mod body;
+mod fields;
+mod json;
+mod markup;
+
+use std::ops::Range;
+
+use sha2::{Digest as _, Sha256};
+
+use super::encoding::{self, Encoding};
+use super::media::MediaType;
+use super::place::{Step, Trail};
+use super::{Body, Headers, Request, Response};
+use crate::limits::{WALKED_BODY_BYTES, WALKED_LAYERS, WALKED_VALUES};
+
+/// A value of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value<'v> {
+    /// What it says, decoded.
+    pub text: &'v str,
+    /// What it is.
+    pub form: Form,
+    /// How it is written where it stands.
+    pub encoding: Encoding,
+    /// What it is called beside its place: the name of the input or `<meta>` that it is the value
+    /// of.
+    pub label: Option<&'v str>,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// A text.
+    Text,
+    /// A number, a truth value or null of JSON.
+    Bare,
+    /// An array, object or element without content.
+    Empty,
+    /// The name of a member that looks like a value.
+    Key,
+    /// Stands for bytes that are no text: their length and hash.
+    Digest,
+}
+
+/// Is told each value.
+pub trait Visit {
+    /// A value; a text that is given back takes its place.
+    fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String>;
+
+    /// A value that holds a document: whether to go inside. If not, it is told as one.
+    fn inside(&mut self, _at: &Trail<'_>, _value: Value<'_>) -> bool {
+        true
+    }
+}
+
+/// A visitor that only reads.
+pub struct Reader<F>(pub F);
+
+impl<F: FnMut(&Trail<'_>, Value<'_>)> Visit for Reader<F> {
+    fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
+        (self.0)(at, value);
+        None
+    }
+}
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Longest body, in bytes, before and after its codings are undone; a longer one is told by
+    /// length and hash.
+    pub body_bytes: usize,
+    /// Most values.
+    pub values: usize,
+    /// Most documents inside each other.
+    pub layers: u8,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { body_bytes: WALKED_BODY_BYTES, values: WALKED_VALUES, layers: WALKED_LAYERS }
+    }
+}
+
+/// What a walk's visitor put into a message: the parts that it changed, whole.
+#[derive(Debug, Default)]
+pub struct Edited {
+    /// The target of a request.
+    pub target: Option<Vec<u8>>,
+    /// Header fields by their number, in order.
+    pub headers: Vec<(usize, Vec<u8>)>,
+    /// The body, its content codings undone.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Edited {
+    /// Whether nothing was put.
+    pub fn is_empty(&self) -> bool {
+        self.target.is_none() && self.headers.is_empty() && self.body.is_none()
+    }
+}
+
+/// A walk under way.
+pub struct Walk<'w> {
+    visit: &'w mut dyn Visit,
+    body_bytes: usize,
+    left: usize,
+    layers: u8,
+    cut: bool,
+}
+
+impl<'w> Walk<'w> {
+    /// A walk that tells `visit`.
+    pub fn new(visit: &'w mut dyn Visit, bounds: Bounds) -> Self {
+        Self {
+            visit,
+            body_bytes: bounds.body_bytes,
+            left: bounds.values,
+            layers: bounds.layers,
+            cut: false,
+        }
+    }
+
+    /// Whether a bound kept values from being told.
+    pub const fn was_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// All of a request: path, query, header fields, body, trailer fields.
+    pub fn request(&mut self, request: &Request) -> Edited {
+        let target = self.target(&request.target);
+        let headers = self.headers(&request.headers);
+        let body = self.message_body(&request.headers, &request.body);
+        self.headers(&request.trailers);
+        Edited { target, headers, body }
+    }
+
+    /// All of an answer: status, header fields, body, trailer fields.
+    pub fn response(&mut self, response: &Response) -> Edited {
+        let status = response.status.to_string();
+        self.one(&Trail::new(Step::Status), &status, Form::Bare, Encoding::Bare);
+        let headers = self.headers(&response.headers);
+        let body = self.message_body(&response.headers, &response.body);
+        self.headers(&response.trailers);
+        Edited { target: None, headers, body }
+    }
+
+    fn message_body(&mut self, headers: &Headers, body: &Body) -> Option<Vec<u8>> {
+        match body.sha256 {
+            Some(sha256) if body.is_cut() => {
+                let text = digest_text(body.length, &sha256);
+                self.one(&Trail::new(Step::Body), &text, Form::Digest, Encoding::Plain);
+                None
+            }
+            _ => self.body(headers, &body.bytes),
+        }
+    }
+
+    fn tell(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
+        if self.left == 0 {
+            self.cut = true;
+            return None;
+        }
+        self.left -= 1;
+        self.visit.value(at, value)
+    }
+
+    /// A value of a certain form.
+    fn one(
+        &mut self,
+        at: &Trail<'_>,
+        text: &str,
+        form: Form,
+        encoding: Encoding,
+    ) -> Option<String> {
+        self.tell(at, Value { text, form, encoding, label: None })
+    }
+
+    /// A text: as one value, or by what is in it. Gives what is to stand there, not encoded.
+    fn text(&mut self, at: &Trail<'_>, text: &str, encoding: Encoding) -> Option<String> {
+        self.labelled(at, text, encoding, None)
+    }
+
+    fn labelled(
+        &mut self,
+        at: &Trail<'_>,
+        text: &str,
+        encoding: Encoding,
+        label: Option<&str>,
+    ) -> Option<String> {
+        let value = Value { text, form: Form::Text, encoding, label };
+        match self.document_in(at, value) {
+            Some(edited) => edited,
+            None => self.tell(at, value),
+        }
+    }
+
+    /// What a text holds, where it holds a document: none where it does not.
+    fn document_in(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<Option<String>> {
+        let text = value.text;
+        let first = *text.as_bytes().trim_ascii_start().first()?;
+        if self.layers == 0 || text.len() < 2 {
+            return None;
+        }
+        self.layers -= 1;
+        let found = match first {
+            b'{' | b'[' => self.json_in(at, value),
+            b'<' => self.xml_in(at, value),
+            b'e' | b'W' | b'P' => self.token_in(at, value),
+            b'h' | b'H' => self.url_in(at, value),
+            _ => None,
+        };
+        self.layers += 1;
+        found
+    }
+
+    /// A JSON Web Token's claims, or a document in base64.
+    fn token_in(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<Option<String>> {
+        /// Shortest text of base64 that may hold a document.
+        const SHORTEST: usize = 8;
+        let text = value.text;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=.".contains(&byte);
+        if text.len() < SHORTEST || !text.bytes().all(plain) {
+            return None;
+        }
+        let mut parts = text.split('.');
+        let (head, payload, signature) = (parts.next()?, parts.next(), parts.next());
+        let (held, around) = match (payload, signature, parts.next()) {
+            (None, ..) => (head, None),
+            (Some(payload), Some(signature), None) => (payload, Some((head, signature))),
+            _ => return None,
+        };
+        let held = encoding::base64_text(held)?;
+        let inner = Value { text: &held, encoding: Encoding::Base64, ..value };
+        let edited = match held.as_bytes().trim_ascii_start().first()? {
+            b'{' | b'[' => self.json_in(at, inner)?,
+            b'<' => self.xml_in(at, inner)?,
+            _ => return None,
+        };
+        Some(edited.map(|edited| match around {
+            Some((head, signature)) => {
+                format!("{head}.{}.{signature}", encoding::base64_of(edited.as_bytes(), true))
+            }
+            None => encoding::base64_of(edited.as_bytes(), text.contains(['-', '_'])),
+        }))
+    }
+
+    /// Bytes that are no text.
+    fn digest(&mut self, at: &Trail<'_>, bytes: &[u8]) {
+        let text = digest_text(bytes.len() as u64, &Sha256::digest(bytes));
+        self.one(at, &text, Form::Digest, Encoding::Plain);
+    }
+}
+
+/// `1024 bytes, sha256 ab12cd34ef567890`.
+pub fn digest_text(length: u64, sha256: &[u8]) -> String {
+    let hex: String = sha256.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{length} bytes, sha256 {hex}")
+}
+
+/// What is to stand elsewhere in a text than it does: byte ranges in order, and their new texts.
+#[derive(Debug, Default)]
+struct Patch(Vec<(Range<usize>, String)>);
+
+impl Patch {
+    fn put(&mut self, at: Range<usize>, text: impl Into<String>) {
+        self.0.push((at, text.into()));
+    }
+
+    /// Puts a text that a visitor gave, encoded.
+    fn put_some(&mut self, at: Range<usize>, text: Option<String>, encoding: Encoding) {
+        if let Some(text) = text {
+            self.put(at, encoding.encoded(&text));
+        }
+    }
+
+    /// The patched text; none where nothing was put.
+    fn applied(self, text: &str) -> Option<String> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut out = String::with_capacity(text.len() + 32);
+        let mut from = 0;
+        for (at, new) in self.0 {
+            out.push_str(text.get(from..at.start).unwrap_or_default());
+            out.push_str(&new);
+            from = at.end;
+        }
+        out.push_str(text.get(from..).unwrap_or_default());
+        Some(out)
+    }
+}
+
+/// Where a slice of `text` begins in it.
+fn offset_in(text: &str, part: &str) -> usize {
+    (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize).min(text.len())
+}
+
+/// The trail one step further, or its first step.
+fn further<'n>(at: Option<&'n Trail<'n>>, step: Step<'n>) -> Trail<'n> {
+    match at {
+        Some(at) => at.then(step),
+        None => Trail::new(step),
+    }
+}
+
+/// The type of a body or part.
+fn kind_of(headers: &Headers) -> MediaType<'_> {
+    MediaType::new(headers.get("content-type").unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! The values of JSON: leaves, and names that are values. Members of one name are told one by one.
+
+use std::hash::{Hash as _, Hasher as _};
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+use super::super::json::tape::{Node, Tape, Type};
+use super::super::place::{Step, Trail, is_variable};
+use super::{Encoding, Form, Patch, Value, Walk, further, offset_in};
+
+impl Walk<'_> {
+    /// What JSON in a value holds; none where it is none.
+    pub(super) fn json_in(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<Option<String>> {
+        let tape = Tape::parse(value.text.as_bytes()).ok()?;
+        if !self.visit.inside(at, value) {
+            return None;
+        }
+        Some(self.json_tape(Some(at), value.text, &tape))
+    }
+
+    /// A text of JSON; none where it is none.
+    pub(super) fn json(&mut self, at: Option<&Trail<'_>>, text: &str) -> Option<Option<String>> {
+        let tape = Tape::parse(text.as_bytes()).ok()?;
+        Some(self.json_tape(at, text, &tape))
+    }
+
+    fn json_tape(&mut self, at: Option<&Trail<'_>>, text: &str, tape: &Tape<'_>) -> Option<String> {
+        let mut patch = Patch::default();
+        self.node(&further(at, Step::Root), text, tape.root(), &mut patch);
+        patch.applied(text)
+    }
+
+    /// Recursion is bounded by the depth that the tape allows.
+    fn node(&mut self, at: &Trail<'_>, text: &str, node: Node<'_, '_>, patch: &mut Patch) {
+        let raw = node.raw_str();
+        let start = offset_in(text, raw);
+        let span = start..start + raw.len();
+        match node.kind() {
+            Type::Object => self.object(at, text, node, patch),
+            Type::Array => self.array(at, text, node, patch),
+            Type::String | Type::Escaped => {
+                let edited = self.text(at, &node.text(), Encoding::Json);
+                patch.put_some(span, edited, Encoding::Json);
+            }
+            Type::Null | Type::Boolean | Type::Number => {
+                let edited = self.one(at, raw, Form::Bare, Encoding::Bare);
+                patch.put_some(span, edited, Encoding::Bare);
+            }
+        }
+    }
+
+    fn array(&mut self, at: &Trail<'_>, text: &str, node: Node<'_, '_>, patch: &mut Patch) {
+        let mut index = 0;
+        for element in node.elements() {
+            if self.left == 0 {
+                self.cut = true;
+                return;
+            }
+            self.node(&at.then(Step::Index(index)), text, element, patch);
+            index += 1;
+        }
+        if index == 0 {
+            self.one(at, "[]", Form::Empty, Encoding::Bare);
+        }
+    }
+
+    fn object(&mut self, at: &Trail<'_>, text: &str, node: Node<'_, '_>, patch: &mut Patch) {
+        let mut names = Names::default();
+        let mut members = node.members().peekable();
+        if members.peek().is_none() {
+            self.one(at, "{}", Form::Empty, Encoding::Bare);
+        }
+        while let Some((key, value)) = members.next() {
+            if self.left == 0 {
+                self.cut = true;
+                return;
+            }
+            let name = key.text();
+            let which =
+                if names.is_empty() && members.peek().is_none() { 1 } else { names.count(&name) };
+            let member = at.then(Step::Name((&*name).into()));
+            if is_variable(&name) {
+                let raw = key.raw_str();
+                let start = offset_in(text, raw);
+                let edited = self.one(&member.then(Step::Key), &name, Form::Key, Encoding::Json);
+                patch.put_some(start..start + raw.len(), edited, Encoding::Json);
+            }
+            match which {
+                1 => self.node(&member, text, value, patch),
+                _ => self.node(&member.then(Step::Again(which)), text, value, patch),
+            }
+        }
+    }
+}
+
+/// How often each name of an object was there.
+#[derive(Default)]
+struct Names(FxHashMap<u64, usize>);
+
+impl Names {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn count(&mut self, name: &str) -> usize {
+        let mut hasher = FxHasher::default();
+        name.hash(&mut hasher);
+        let count = self.0.entry(hasher.finish()).or_default();
+        *count += 1;
+        *count
+    }
+}

@@ -1,0 +1,149 @@
+//! Rules of header fields: which belong to a connection, and how the values of some are built.
+
+/// Fields of one connection and not of the message (RFC 9110 §7.6.1), in lower case: a sender that
+/// passes a message on makes them anew. `trailer` is end-to-end (§6.6.2), `transfer-encoding` is
+/// framing.
+pub const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-authenticate",
+    "proxy-authorization",
+];
+
+/// Whether a field belongs to the connection.
+pub fn is_hop_by_hop(name: &[u8]) -> bool {
+    HOP_BY_HOP.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+}
+
+/// Whether a field says how the body is framed.
+pub fn is_framing(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"transfer-encoding")
+}
+
+/// Fields by which a request asks for an answer only under a condition (RFC 9110 §13.1).
+pub const CONDITIONS: [&str; 5] =
+    ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
+
+/// Members of a list with commas (RFC 9110 §5.6.1), blanks trimmed, empty ones left out.
+pub fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+}
+
+/// One `name=value` with where it stands in the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crumb<'a> {
+    /// The name.
+    pub name: &'a [u8],
+    /// The value, as it is written.
+    pub value: &'a [u8],
+    /// Where the value begins in the field, in bytes.
+    pub at: usize,
+}
+
+/// The cookies of a `Cookie` field (RFC 6265 §4.2.1): what has no `=` is a value without a name, as
+/// browsers send it.
+pub fn cookies(field: &[u8]) -> impl Iterator<Item = Crumb<'_>> {
+    pieces(field).map(|(start, piece)| crumb(piece, start))
+}
+
+/// The cookie of a `Set-Cookie` field, without its attributes (RFC 6265 §4.1.1).
+pub fn set_cookie(field: &[u8]) -> Crumb<'_> {
+    let end = memchr::memchr(b';', field).unwrap_or(field.len());
+    let piece = field[..end].trim_ascii();
+    crumb(piece, end - field[..end].trim_ascii_start().len())
+}
+
+/// The attributes of a `Set-Cookie` field.
+pub fn set_cookie_attributes(field: &[u8]) -> impl Iterator<Item = Crumb<'_>> {
+    pieces(field).skip(1).map(|(start, piece)| match memchr::memchr(b'=', piece) {
+        Some(_) => crumb(piece, start),
+        None => Crumb { name: piece, value: b"", at: start + piece.len() },
+    })
+}
+
+/// Pieces between semicolons, trimmed, with where each begins; empty ones after the first are left
+/// out.
+fn pieces(field: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut start = 0;
+    field
+        .split(|&byte| byte == b';')
+        .map(move |piece| {
+            let at = start + piece.len() - piece.trim_ascii_start().len();
+            start += piece.len() + 1;
+            (at, piece.trim_ascii())
+        })
+        .filter(|(_, piece)| !piece.is_empty())
+}
+
+fn crumb(piece: &[u8], start: usize) -> Crumb<'_> {
+    let equals = memchr::memchr(b'=', piece);
+    let (name, value) = equals.map_or((&b""[..], piece), |at| (&piece[..at], &piece[at + 1..]));
+    let name = name.trim_ascii_end();
+    let trimmed = value.trim_ascii_start();
+    Crumb { name, value: trimmed, at: start + piece.len() - trimmed.len() }
+}
+
+/// What `Authorization` and its like hold (RFC 9110 §11.4): the scheme, and what follows with
+/// where it begins.
+pub fn credentials(field: &[u8]) -> Option<(&[u8], usize)> {
+    let blank = field.iter().position(u8::is_ascii_whitespace)?;
+    let rest = field[blank..].trim_ascii_start();
+    (!rest.is_empty()).then(|| (&field[..blank], field.len() - rest.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_the_connection_are_known_in_any_case() {
+        assert!(
+            is_hop_by_hop(b"Keep-Alive") && is_hop_by_hop(b"TE") && is_framing(b"Content-Length")
+        );
+        assert!(!is_hop_by_hop(b"Trailer") && !is_hop_by_hop(b"Host") && !is_framing(b"Host"));
+    }
+
+    #[test]
+    fn cookies_say_where_their_values_stand() {
+        let field = b" a=1;b = two=2 ; c; =d;;e=";
+        let found: Vec<_> = cookies(field)
+            .map(|crumb| (crumb.name, crumb.value, &field[crumb.at..crumb.at + crumb.value.len()]))
+            .collect();
+        let expected =
+            [(&b"a"[..], &b"1"[..]), (b"b", b"two=2"), (b"", b"c"), (b"", b"d"), (b"e", b"")];
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, (name, value)) in found.iter().zip(expected) {
+            assert_eq!(*found, (name, value, value));
+        }
+    }
+
+    #[test]
+    fn a_set_cookie_has_one_value_and_attributes() {
+        let field = b"sid= x y ; Path=/a; HttpOnly; Max-Age = 5";
+        let cookie = set_cookie(field);
+        assert_eq!((cookie.name, cookie.value), (&b"sid"[..], &b"x y"[..]));
+        assert_eq!(&field[cookie.at..cookie.at + 3], b"x y");
+        let attributes: Vec<_> =
+            set_cookie_attributes(field).map(|one| (one.name, one.value)).collect();
+        assert_eq!(
+            attributes,
+            [(&b"Path"[..], &b"/a"[..]), (b"HttpOnly", b""), (b"Max-Age", b"5")]
+        );
+        assert_eq!(set_cookie(b"only").value, b"only");
+        assert_eq!(set_cookie(b"").value, b"");
+    }
+
+    #[test]
+    fn credentials_have_a_scheme() {
+        assert_eq!(credentials(b"Bearer  abc"), Some((&b"Bearer"[..], 8)));
+        assert_eq!(credentials(b"Digest a=b, c=d"), Some((&b"Digest"[..], 7)));
+        assert_eq!(credentials(b"token"), None);
+        assert_eq!(credentials(b"Bearer "), None);
+        let list: Vec<_> = members(b" a, ,b ,").collect();
+        assert_eq!(list, [b"a", b"b"]);
+    }
+}

@@ -1,0 +1,193 @@
+//! The parts of a request-target (RFC 9112 §3.2) and of an authority (RFC 3986 §3.2).
+//!
+//! A target is in origin form (`/path?query`), absolute form, authority form (CONNECT) or `*`. An
+//! authority is compared in lower case, without user information and without the scheme's own port.
+
+use std::borrow::Cow;
+
+use super::Request;
+
+/// The authority of a target in absolute form; none for the other forms.
+pub fn authority(target: &[u8]) -> Option<&[u8]> {
+    let rest = &target[behind_scheme(target)?..];
+    Some(&rest[..authority_end(rest)])
+}
+
+/// Where the authority of a target in absolute form begins.
+fn behind_scheme(target: &[u8]) -> Option<usize> {
+    if target.starts_with(b"/") {
+        return None;
+    }
+    let at = memchr::memmem::find(target, b"://")?;
+    let scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    (at > 0 && target[..at].iter().all(scheme)).then_some(at + 3)
+}
+
+fn authority_end(rest: &[u8]) -> usize {
+    rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len())
+}
+
+/// Path and query of a target, neither decoded; the query is without its `?`. A fragment, which no
+/// client should send, is left out.
+pub fn path_and_query(target: &[u8]) -> (&[u8], &[u8]) {
+    let mut rest = target;
+    if let Some(at) = behind_scheme(target) {
+        rest = &target[at + authority_end(&target[at..])..];
+        if !matches!(rest.first(), Some(b'/' | b'?')) {
+            rest = b"/";
+        }
+    }
+    let rest = memchr::memchr(b'#', rest).map_or(rest, |at| &rest[..at]);
+    match memchr::memchr(b'?', rest) {
+        None => (rest, b""),
+        Some(at) => (&rest[..at], &rest[at + 1..]),
+    }
+}
+
+/// The path and query that a target names, in origin form, for people.
+pub fn origin_form(target: &[u8]) -> String {
+    let (path, query) = path_and_query(target);
+    let path = if path.is_empty() { "/".into() } else { String::from_utf8_lossy(path) };
+    match query {
+        b"" => path.into_owned(),
+        query => format!("{path}?{}", String::from_utf8_lossy(query)),
+    }
+}
+
+/// The authority that a request is for: that of an absolute target (it beats `Host`, RFC 9112
+/// §3.2.2), else `:authority` or `Host`.
+pub fn host(request: &Request) -> Option<&[u8]> {
+    authority(&request.target).or_else(|| {
+        let field = request.headers.get(":authority").or_else(|| request.headers.get("host"));
+        field.map(<[u8]>::trim_ascii)
+    })
+}
+
+/// Whether a request is for the host `wanted`; see [`authority_is`].
+pub fn is_for(request: &Request, wanted: &str) -> bool {
+    host(request).is_some_and(|host| authority_is(host, wanted))
+}
+
+/// An authority without user information.
+fn bare(authority: &str) -> &str {
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// Host and port of an authority or a `Host` field. An IPv6 address keeps its brackets; one without
+/// them has no port.
+pub fn host_and_port(authority: &str) -> (&str, Option<u16>) {
+    let authority = bare(authority.trim());
+    let Some((host, port)) = authority.rsplit_once(':') else { return (authority, None) };
+    let inside = host.contains(':') && !host.ends_with(']');
+    if inside || port.contains(']') || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return (authority, None);
+    }
+    // `host:` has the scheme's own port (RFC 3986 §3.2.3).
+    (host, port.parse().ok())
+}
+
+/// A host without its port.
+pub fn without_port(host: &[u8]) -> &[u8] {
+    match std::str::from_utf8(host) {
+        Ok(text) => host_and_port(text).0.as_bytes(),
+        Err(_) => host,
+    }
+}
+
+/// An authority as it is compared: in lower case, without the port that its scheme has anyway.
+/// Where the scheme is not known, both ports of HTTP count as that.
+pub fn canonical_authority(authority: &str) -> Cow<'_, str> {
+    let trimmed = bare(authority.trim());
+    let (host, port) = host_and_port(trimmed);
+    let shown = match port {
+        None | Some(80 | 443) if !host.is_empty() => host,
+        _ => trimmed,
+    };
+    if shown.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(shown.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(shown)
+    }
+}
+
+/// Whether an authority is `wanted`: `name` for any port, `name:port` for that one.
+pub fn authority_is(authority: &[u8], wanted: &str) -> bool {
+    authority.eq_ignore_ascii_case(wanted.as_bytes())
+        || without_port(authority).eq_ignore_ascii_case(wanted.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_form_of_target_has_path_and_query() {
+        for (target, of, path, query) in [
+            ("/a/b?c=d", None, "/a/b", "c=d"),
+            ("/a?u=http://x/y", None, "/a", "u=http://x/y"),
+            ("http://h:81/a?b", Some("h:81"), "/a", "b"),
+            ("https://u:p@h?b", Some("u:p@h"), "", "b"),
+            ("HTTP://h", Some("h"), "/", ""),
+            ("h:443", None, "h:443", ""),
+            ("*", None, "*", ""),
+            ("/a#f?x", None, "/a", ""),
+            ("", None, "", ""),
+        ] {
+            let (found, (p, q)) = (authority(target.as_bytes()), path_and_query(target.as_bytes()));
+            assert_eq!(found, of.map(str::as_bytes), "{target}");
+            assert_eq!((p, q), (path.as_bytes(), query.as_bytes()), "{target}");
+        }
+        assert_eq!(origin_form(b"http://h"), "/");
+        assert_eq!(origin_form(b"http://h/x?y"), "/x?y");
+    }
+
+    #[test]
+    fn the_authority_of_an_absolute_target_comes_first() {
+        for (target, expected) in [
+            ("/a", "header.example"),
+            ("http://abs.example:81/x", "abs.example:81"),
+            ("*", "header.example"),
+        ] {
+            let request = Request {
+                target: target.into(),
+                headers: [(&b"Host"[..], &b"header.example "[..])].into_iter().collect(),
+                ..Request::default()
+            };
+            assert_eq!(host(&request), Some(expected.as_bytes()), "{target}");
+            assert!(is_for(&request, expected));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_target_has_a_path(target: Vec<u8>) {
+            let request = Request { target: target.clone().into(), ..Request::default() };
+            let _ = (path_and_query(&target), host(&request), origin_form(&target));
+        }
+    }
+
+    #[test]
+    fn an_authority_has_one_form() {
+        for (given, host, port, canonical) in [
+            ("Shop.Local", "Shop.Local", None, "shop.local"),
+            ("shop:80", "shop", Some(80), "shop"),
+            ("shop:443", "shop", Some(443), "shop"),
+            ("shop:8080", "shop", Some(8080), "shop:8080"),
+            (" shop: ", "shop", None, "shop"),
+            ("[::1]:80", "[::1]", Some(80), "[::1]"),
+            ("[::1]", "[::1]", None, "[::1]"),
+            ("::1", "::1", None, "::1"),
+            ("u:p@h:81", "h", Some(81), "h:81"),
+            ("h:port", "h:port", None, "h:port"),
+            ("h:99999", "h", None, "h"),
+        ] {
+            assert_eq!(host_and_port(given), (host, port), "{given}");
+            assert_eq!(canonical_authority(given), canonical, "{given}");
+        }
+        assert!(authority_is(b"Shop:81", "shop") && authority_is(b"Shop:81", "shop:81"));
+        assert!(!authority_is(b"Shop:81", "shop:80"));
+        assert_eq!(without_port(b"[::1]:80"), b"[::1]");
+    }
+}
