@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without has failed it")]
 
+#[path = "support/families.rs"]
+mod families;
 #[path = "support/made_run.rs"]
 mod made_run;
+#[path = "support/power.rs"]
+mod power;
 #[path = "support/simulation.rs"]
 mod simulation;
 

@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::{Failure, Global};
 use crate::diff::approvals::CallApproval;
 use crate::diff::{Cluster, Totals};
-use crate::gate::policy::Nanos;
+use crate::gate::policy::{Nanos, typical};
 use crate::gate::{Evidence, Judgement, Outgoing, Policy, judge};
 use crate::limits;
 use crate::measure::{Records, Summary, compressed_twin as zst, measure, open_records};
@@ -42,6 +42,16 @@ pub(crate) struct GateFlags {
     #[arg(long, value_name = "RATIO")]
     #[serde(with = "as_text", skip_serializing_if = "Option::is_none")]
     max_p50_ratio: Option<f64>,
+    /// Largest typical latency of v2 over v1's, of the same requests [default: 1.5; 1.2 with
+    /// --baseline]
+    #[arg(long, value_name = "RATIO")]
+    #[serde(with = "as_text", skip_serializing_if = "Option::is_none")]
+    max_typical_ratio: Option<f64>,
+    /// No verdict where a change of typical latency of this size could have gone unseen; inf asks
+    /// for none [default: 2]
+    #[arg(long, value_name = "RATIO")]
+    #[serde(with = "as_text", skip_serializing_if = "Option::is_none")]
+    must_see: Option<f64>,
     /// Largest 99th percentile of v2 over v1's [default: 1.2]
     #[arg(long, value_name = "RATIO")]
     #[serde(with = "as_text", skip_serializing_if = "Option::is_none")]
@@ -111,6 +121,8 @@ impl GateFlags {
         Ok(Self {
             max_mismatch_rate: self.max_mismatch_rate.or(kept.max_mismatch_rate),
             max_error_rate: self.max_error_rate.or(kept.max_error_rate),
+            max_typical_ratio: self.max_typical_ratio.or(kept.max_typical_ratio),
+            must_see: self.must_see.or(kept.must_see),
             max_p50_ratio: self.max_p50_ratio.or(kept.max_p50_ratio),
             max_p99_ratio: self.max_p99_ratio.or(kept.max_p99_ratio),
             min_samples: self.min_samples.or(kept.min_samples),
@@ -126,9 +138,12 @@ impl GateFlags {
         let limits = &mut policy.limits;
         limits.mismatch_rate = self.max_mismatch_rate.or(limits.mismatch_rate);
         limits.error_rate = self.max_error_rate.or(limits.error_rate);
+        limits.typical_ratio =
+            typical(self.max_typical_ratio, self.max_p50_ratio).or(limits.typical_ratio);
         limits.ratios[0] = self.max_p50_ratio.or(limits.ratios[0]);
         limits.ratios[3] = self.max_p99_ratio.or(limits.ratios[3]);
         limits.min_samples = self.min_samples.or(limits.min_samples);
+        policy.must_see = self.must_see.or(policy.must_see).filter(|change| change.is_finite());
         policy.confidence = self.confidence.unwrap_or(policy.confidence);
         policy.max_lateness_p99 = self.max_lateness_p99.unwrap_or(policy.max_lateness_p99);
         policy.min_latency_change = self.min_latency_change.unwrap_or(policy.min_latency_change);
@@ -191,6 +206,7 @@ impl Loaded {
                 interrupted: facts.interrupted,
                 scheduled: facts.settings.get("speed").and_then(|speed| speed.as_str())
                     != Some("max"),
+                own_speed: own_speed(&facts),
             },
             policy,
         );
@@ -213,6 +229,13 @@ impl Loaded {
     pub(crate) const fn judgement(&self) -> &Judgement {
         &self.judgement
     }
+}
+
+/// Whether requests came as fast and as many as they did to v1.
+fn own_speed(facts: &Facts) -> bool {
+    let speed = facts.settings.get("speed").and_then(|speed| speed.as_str());
+    let copies = facts.settings.get("multiply").and_then(|copies| copies.as_u64());
+    speed.is_none_or(|speed| speed == "1") && copies.is_none_or(|copies| copies == 1)
 }
 
 /// A file, or the same compressed.

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeSet;
 
-use super::policy::{Limits, Nanos, QUANTILES};
+use super::paired::Shift;
+use super::policy::{Limits, Nanos, QUANTILES, TYPICAL_RATIO};
+use super::power;
 use super::statistics::{self, Interval};
 use super::words::{count, duration, percent, plural, round_duration, round_times, times};
 use super::{Check, Finding, Judgement, Policy, RuleResult, Unit, Verdict};
@@ -19,6 +21,8 @@ use crate::schedule::held::{LATE_SHARE, held};
 pub const UNSAFE_CALLS: &str = "max_unsafe_egress_differences";
 /// The rule of all outgoing calls.
 pub const ALL_CALLS: &str = "max_egress_differences";
+/// The rule of typical latency.
+pub(super) const TYPICAL: &str = "max_typical_ratio";
 /// Most reasons that are listed each by itself.
 const REASONS: usize = 12;
 
@@ -36,6 +40,9 @@ pub struct Evidence<'a> {
     pub interrupted: bool,
     /// Whether there was a schedule to hold; `--speed max` has none.
     pub scheduled: bool,
+    /// Whether requests came as fast as they did to v1: at another speed its latencies say
+    /// nothing of v2's.
+    pub own_speed: bool,
 }
 
 /// Calls of v2 to its providers.
@@ -53,9 +60,13 @@ pub struct Outgoing {
 pub fn judge(evidence: &Evidence<'_>, policy: &Policy) -> Judgement {
     let checks = checks(evidence, policy);
     let broken = |name: &str| checks.iter().any(|check| check.name == name && !check.holds);
+    let reference = evidence.summary.reference();
     let court = Court {
-        reference: evidence.summary.reference(),
+        reference,
         late: broken("max_lateness_p99"),
+        cut: broken("finished"),
+        contended: evidence.summary.contended(),
+        own_speed: evidence.own_speed || reference == Side::Baseline,
         allowance: allowance(evidence, policy),
         confidence: policy.confidence,
     };
@@ -69,7 +80,11 @@ pub fn judge(evidence: &Evidence<'_>, policy: &Policy) -> Judgement {
     for kind in Kind::all() {
         rules.extend(court.judge(kind, &subjects[1..], evidence));
     }
-    let (verdict, reasons) = verdict(evidence, policy, &checks, &rules, overall);
+    let power = power::sentences(&rules[..overall], policy);
+    let (verdict, mut reasons) = verdict(evidence, policy, &checks, &rules, overall);
+    if verdict == Verdict::Pass {
+        reasons.extend(power.iter().cloned());
+    }
     let known: BTreeSet<&str> = evidence.summary.routes.iter().map(|route| &*route.route).collect();
     let unmatched_routes = policy
         .routes
@@ -77,7 +92,7 @@ pub fn judge(evidence: &Evidence<'_>, policy: &Policy) -> Judgement {
         .map(|(route, _)| route.clone())
         .filter(|route| !known.contains(&**route))
         .collect();
-    Judgement { verdict, reasons, reference: court.reference, checks, rules, unmatched_routes }
+    Judgement { verdict, reasons, reference, checks, power, rules, unmatched_routes }
 }
 
 fn verdict(
@@ -125,10 +140,25 @@ fn verdict(
         .filter(|rule| rule.finding == Finding::CannotSay && policy.demand.contains(&rule.rule))
         .map(|rule| rule.why.clone())
         .collect();
-    if !open.is_empty() {
-        return (Verdict::CannotSay, open);
+    let busy = contended(evidence, &rules[..overall]);
+    let open: Vec<String> = open.into_iter().chain(busy).collect();
+    let unseen = power::unseen(&rules[..overall], policy);
+    if !open.is_empty() || !unseen.is_empty() {
+        return (Verdict::CannotSay, open.into_iter().chain(unseen).collect());
     }
     (Verdict::Pass, praise(evidence, rules))
+}
+
+/// What a busy machine keeps from being said: latency that is beyond its limit, and may be the
+/// replayer's.
+fn contended(evidence: &Evidence<'_>, overall: &[RuleResult]) -> Vec<String> {
+    let beyond = |rule: &&RuleResult| {
+        rule.finding == Finding::CannotSay
+            && rule.rule.starts_with("max_p") | (rule.rule == TYPICAL)
+            && rule.low.is_some_and(|low| low > rule.limit)
+    };
+    let busy = evidence.summary.contended();
+    overall.iter().filter(|rule| busy && beyond(rule)).map(|rule| rule.why.clone()).collect()
 }
 
 /// Why a run fails, route by route: the share of all that differs, each route with everything that
@@ -215,6 +245,7 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
         (summary.lateness.count(), summary.lateness.count_above(limit.max(0).unsigned_abs()));
     let (damaged, recorded) = (summary.damaged(), summary.recorded());
     let share = damaged as f64 / recorded.max(1) as f64;
+    let otherwise = summary.baseline_otherwise as f64 / summary.baseline_answers.max(1) as f64;
     let cut = evidence.interrupted || !summary.unclosed.is_empty();
     vec![
         Check {
@@ -233,7 +264,7 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
             } else {
                 "There was no schedule to hold: everything was sent as soon as it was allowed.".to_owned()
             },
-            advice: "Give the replayer more CPU, cut the work with --shard, lower --speed, or raise max_lateness_p99.".to_owned(),
+            advice: "Give the replayer more CPU, cut the work with --shard, lower --speed, use --realtime, or raise max_lateness_p99.".to_owned(),
         },
         Check {
             name: "max_damaged_rate".to_owned(),
@@ -246,6 +277,24 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
                 percent(policy.max_damaged_rate)
             ),
             advice: "Capture with a larger --buffer and without a --snaplen, closer to v1, or raise max_damaged_rate.".to_owned(),
+        },
+        Check {
+            name: "max_baseline_difference".to_owned(),
+            holds: otherwise <= policy.max_baseline_difference,
+            why: if summary.has_baseline {
+                format!(
+                    "The baseline answered {} of {} otherwise than v1 ({}); {} is allowed.",
+                    count(summary.baseline_otherwise),
+                    plural(summary.baseline_answers, "request", "requests"),
+                    percent(otherwise),
+                    percent(policy.max_baseline_difference)
+                )
+            } else {
+                "There was no baseline.".to_owned()
+            },
+            advice: "What v1 itself does not answer again says nothing of v2: give both the data \
+                     and the sessions that v1 had when the capture began."
+                .to_owned(),
         },
         Check {
             name: "finished".to_owned(),
@@ -278,6 +327,7 @@ enum Kind {
     Mismatch,
     Error,
     NewStatus,
+    Typical,
     Ratio(usize),
     Absolute(usize),
 }
@@ -285,7 +335,7 @@ enum Kind {
 impl Kind {
     fn all() -> impl Iterator<Item = Self> {
         let quantiles = 0..QUANTILES.len();
-        [Self::Mismatch, Self::Error, Self::NewStatus]
+        [Self::Mismatch, Self::Error, Self::NewStatus, Self::Typical]
             .into_iter()
             .chain(quantiles.clone().map(Self::Ratio))
             .chain(quantiles.map(Self::Absolute))
@@ -296,6 +346,7 @@ impl Kind {
             Self::Mismatch => "max_mismatch_rate".to_owned(),
             Self::Error => "max_error_rate".to_owned(),
             Self::NewStatus => "max_new_status_rate".to_owned(),
+            Self::Typical => TYPICAL.to_owned(),
             Self::Ratio(index) => format!("max_{}_ratio", QUANTILES[index].0),
             Self::Absolute(index) => format!("max_{}", QUANTILES[index].0),
         }
@@ -306,16 +357,27 @@ impl Kind {
             Self::Mismatch => limits.mismatch_rate,
             Self::Error => limits.error_rate,
             Self::NewStatus => limits.new_status_rate,
+            Self::Typical => limits.typical_ratio,
             Self::Ratio(index) => limits.ratios[index],
             Self::Absolute(index) => limits.absolutes[index].map(|Nanos(nanos)| nanos as f64),
         }
         .filter(|limit| limit.is_finite())
     }
 
+    /// Whether it is about how long answers take.
+    const fn is_of_latency(self) -> bool {
+        matches!(self, Self::Typical | Self::Ratio(_) | Self::Absolute(_))
+    }
+
+    /// Whether it sets v2's latency against the reference's.
+    const fn is_of_both(self) -> bool {
+        matches!(self, Self::Typical | Self::Ratio(_))
+    }
+
     const fn unit(self) -> Unit {
         match self {
             Self::Mismatch | Self::Error | Self::NewStatus => Unit::Share,
-            Self::Ratio(_) => Unit::Ratio,
+            Self::Typical | Self::Ratio(_) => Unit::Ratio,
             Self::Absolute(_) => Unit::Ns,
         }
     }
@@ -333,6 +395,7 @@ struct Subject<'a> {
     figures: &'a RouteSummary,
     v2: Histogram,
     reference: Histogram,
+    shift: Option<Shift>,
 }
 
 impl<'a> Subject<'a> {
@@ -350,7 +413,16 @@ impl<'a> Subject<'a> {
                 figures,
                 v2: figures.side(Side::V2).sent.whole(),
                 reference: figures.side(reference).sent.whole(),
+                shift: Shift::of(&figures.ratios),
             }
+        };
+        let usual = match reference {
+            Side::Baseline => TYPICAL_RATIO.0,
+            _ => TYPICAL_RATIO.1,
+        };
+        let with_typical = |limits: Limits| Limits {
+            typical_ratio: limits.typical_ratio.or(Some(usual)),
+            ..limits
         };
         let totals = evidence.totals;
         let all = &evidence.summary.all;
@@ -361,13 +433,18 @@ impl<'a> Subject<'a> {
             .collect();
         std::iter::once(subject(
             None,
-            policy.limits.clone(),
+            with_typical(policy.limits.clone()),
             [totals.compared, totals.mismatched, totals.excused],
             all,
         ))
         .chain(evidence.summary.routes.iter().map(|route| {
             let counts = counts.get(&*route.route).copied().unwrap_or_default();
-            subject(Some(route.route.to_string()), policy.of_route(&route.route), counts, route)
+            subject(
+                Some(route.route.to_string()),
+                with_typical(policy.of_route(&route.route)),
+                counts,
+                route,
+            )
         }))
         .collect()
     }
@@ -385,6 +462,12 @@ struct Case<'a> {
 struct Court {
     reference: Side,
     late: bool,
+    /// The run was broken off.
+    cut: bool,
+    /// The replayer's machine was too busy for its latencies to be v2's alone.
+    contended: bool,
+    /// The reference's latencies are of the same load.
+    own_speed: bool,
     allowance: f64,
     confidence: f64,
 }
@@ -421,6 +504,7 @@ impl Court {
             Kind::Mismatch => subject.compared,
             Kind::Error => figures.pairs.count,
             Kind::NewStatus => figures.side(Side::V2).answers(),
+            Kind::Typical => subject.shift.map_or(0, |shift| shift.pairs),
             Kind::Ratio(_) => subject.v2.count().min(subject.reference.count()),
             Kind::Absolute(_) => subject.v2.count(),
         };
@@ -443,6 +527,10 @@ impl Court {
                         quantile,
                     ),
                 )
+            }
+            Kind::Typical => {
+                let worth = subject.shift.map_or(0, |shift| shift.worth);
+                (worth, worth)
             }
             _ => (samples, samples),
         };
@@ -483,6 +571,7 @@ impl Court {
                 case.samples,
                 confidence,
             ),
+            Kind::Typical => Some(subject.shift?.ratio(confidence)),
             Kind::Ratio(index) => {
                 let quantile = QUANTILES[index].1;
                 let v2 = statistics::quantile(&subject.v2, quantile, worth.0, confidence)?;
@@ -497,7 +586,7 @@ impl Court {
     }
 
     fn fails(&self, kind: Kind, case: &Case<'_>, confidence: f64) -> bool {
-        if self.late && !matches!(kind, Kind::Mismatch) {
+        if self.unjudged(kind).is_some() || self.contended && kind.is_of_latency() {
             return false;
         }
         let beyond =
@@ -505,10 +594,24 @@ impl Court {
         beyond && !self.excused(kind, case)
     }
 
+    /// Why a rule is not judged in this run.
+    const fn unjudged(&self, kind: Kind) -> Option<&'static str> {
+        match kind {
+            Kind::Mismatch => None,
+            _ if self.late => Some("the replayer was late"),
+            _ if kind.is_of_latency() && self.cut => Some("the run was broken off"),
+            _ if kind.is_of_both() && !self.own_speed => Some(
+                "v1's latencies are of its own speed, and this run had another: use --baseline",
+            ),
+            _ => None,
+        }
+    }
+
     /// What is beyond the limit and yet not held against v2.
     fn excused(&self, kind: Kind, case: &Case<'_>) -> bool {
         match kind {
             Kind::Ratio(index) => self.slower_by(index, case) < self.allowance,
+            Kind::Typical => self.typically_slower_by(case) < self.allowance,
             // v1 fails about as often where v2 does not: both are flaky, v2 is not worse.
             Kind::Error => {
                 let pairs = case.subject.figures.pairs;
@@ -526,6 +629,26 @@ impl Court {
         at(&case.subject.v2) - at(&case.subject.reference)
     }
 
+    /// By how much v2 is typically slower, in nanoseconds: what the ratio makes of the reference's
+    /// median.
+    fn typically_slower_by(&self, case: &Case<'_>) -> f64 {
+        let ratio = case.subject.shift.map_or(1.0, |shift| shift.ratio(self.confidence).value);
+        (ratio - 1.0) * case.subject.reference.quantile(0.5).unwrap_or(0) as f64
+    }
+
+    /// The smallest change of a rule's ratio that would have been found.
+    fn noticeable(&self, kind: Kind, case: &Case<'_>, confidence: f64) -> Option<f64> {
+        let noticed = match kind {
+            Kind::Typical => case.subject.shift?.noticeable(case.limit, confidence),
+            Kind::Ratio(_) => {
+                let interval = self.interval(kind, case, confidence)?;
+                case.limit * (interval.value / interval.low).powi(2)
+            }
+            _ => return None,
+        };
+        Some(noticed).filter(|noticed| noticed.is_finite())
+    }
+
     fn result(
         &self,
         kind: Kind,
@@ -539,7 +662,7 @@ impl Court {
         let measured = interval.map(|interval| interval.value);
         let finding = if fails {
             Finding::Fail
-        } else if self.late && !matches!(kind, Kind::Mismatch) {
+        } else if self.unjudged(kind).is_some() {
             Finding::Invalid
         } else if case.samples >= needed
             && measured.is_some_and(|value| value <= case.limit || self.excused(kind, case))
@@ -558,12 +681,13 @@ impl Court {
             high: interval.map(|interval| interval.high).filter(|high| high.is_finite()),
             limit: case.limit,
             count: case.samples,
-            effective_count: case.worth.0.min(if matches!(kind, Kind::Ratio(_)) {
+            effective_count: case.worth.0.min(if kind.is_of_both() {
                 case.worth.1
             } else {
                 u64::MAX
             }),
             confidence,
+            noticeable: self.noticeable(kind, case, confidence),
             why: self.sentence(kind, case, finding, interval, needed, evidence),
         }
     }
@@ -598,8 +722,9 @@ impl Court {
                     }
                     Kind::Error => {
                         format!(
-                            "v2 fails on {} of {total} requests that {other} answered without an error",
-                            count(hits)
+                            "v2 fails on {} of {total} requests that {other} answered without an error{}",
+                            count(hits),
+                            refused(case)
                         )
                     }
                     _ => format!(
@@ -614,6 +739,11 @@ impl Court {
                     text += ", errors left out";
                 }
                 text += &format!(" ({}{})", percent(interval.value), least(percent(interval.low)));
+            }
+            Kind::Typical => {
+                let factor = times(interval.value);
+                text += &format!("typically v2 takes {factor} times {other}'s time");
+                text += &least(format!("{} times", times(interval.low)));
             }
             Kind::Ratio(index) => {
                 let at = |histogram: &Histogram| {
@@ -635,7 +765,7 @@ impl Court {
                 }
             }
         }
-        let limit = if matches!(kind, Kind::Ratio(_)) {
+        let limit = if kind.is_of_both() {
             format!("{} times", round_times(case.limit))
         } else {
             unit.limit_words(case.limit)
@@ -645,10 +775,17 @@ impl Court {
             Finding::CannotSay if case.samples < needed => {
                 format!(" Not judged: {} samples are asked for, there are {total}.", count(needed))
             }
+            Finding::CannotSay if self.contended && kind.is_of_latency() => {
+                " The replayer's machine was busy, which may be why: use --realtime, or another \
+                 machine."
+                    .to_owned()
+            }
             Finding::CannotSay => " That may be chance.".to_owned(),
-            Finding::Invalid => " Not judged: the replayer was late.".to_owned(),
+            Finding::Invalid => {
+                format!(" Not judged: {}.", self.unjudged(kind).unwrap_or_default())
+            }
             Finding::Pass if interval.value > case.limit => match kind {
-                Kind::Ratio(_) => format!(
+                Kind::Typical | Kind::Ratio(_) => format!(
                     " A difference below {} is not held against v2.",
                     duration(self.allowance)
                 ),
@@ -656,6 +793,14 @@ impl Court {
             },
             _ => String::new(),
         }
+    }
+}
+
+/// How many of the errors are refusals of what the other side granted.
+fn refused(case: &Case<'_>) -> String {
+    match case.subject.figures.pairs.refusals {
+        0 => String::new(),
+        n => format!(", of which it refused, moved or did not find {}", count(n)),
     }
 }
 
@@ -716,6 +861,7 @@ fn calls_rule(
         count: calls,
         effective_count: calls,
         confidence: 1.0,
+        noticeable: None,
         why,
     }
 }

@@ -6,6 +6,13 @@ use serde::{Deserialize, Deserializer, de};
 pub const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
 
+/// A doubling of typical latency must not go unseen.
+const MUST_SEE: f64 = 2.0;
+
+/// The default limit of typical latency: against a baseline, which runs on the same machines, and
+/// against the recording, which was made on others.
+pub const TYPICAL_RATIO: (f64, f64) = (1.2, 1.5);
+
 /// A duration in nanoseconds, written `5ms`, `1s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nanos(pub i64);
@@ -49,6 +56,8 @@ pub struct Limits {
     pub error_rate: Option<f64>,
     /// Share of v2's answers whose status the reference never gave on that route.
     pub new_status_rate: Option<f64>,
+    /// v2's latency over the reference's, typically, request by request.
+    pub typical_ratio: Option<f64>,
     /// v2's quantile over the reference's, in the order of [`QUANTILES`].
     pub ratios: [Option<f64>; QUANTILES.len()],
     /// v2's quantile, in the order of [`QUANTILES`].
@@ -65,6 +74,7 @@ impl Limits {
             mismatch_rate: self.mismatch_rate.or(other.mismatch_rate),
             error_rate: self.error_rate.or(other.error_rate),
             new_status_rate: self.new_status_rate.or(other.new_status_rate),
+            typical_ratio: self.typical_ratio.or(other.typical_ratio),
             ratios: std::array::from_fn(|index| self.ratios[index].or(other.ratios[index])),
             absolutes: std::array::from_fn(|index| {
                 self.absolutes[index].or(other.absolutes[index])
@@ -94,6 +104,14 @@ pub struct Policy {
     pub max_unsafe_egress_differences: Option<u64>,
     /// Calls of v2 to its providers that differ from the recorded ones; not judged without it.
     pub max_egress_differences: Option<u64>,
+    /// No verdict where a change of typical latency of this size could have gone unseen; none
+    /// where that is not asked for.
+    pub must_see: Option<f64>,
+    /// The same for the 99th percentile.
+    pub must_see_p99: Option<f64>,
+    /// Share of the baseline's answers whose status may be another than the recording's; beyond
+    /// it the run is invalid.
+    pub max_baseline_difference: f64,
     /// Rules that must reach a verdict over all exchanges; a "cannot say" of one of them is no
     /// verdict.
     pub demand: Vec<String>,
@@ -108,6 +126,7 @@ impl Default for Policy {
                 mismatch_rate: Some(0.001),
                 error_rate: Some(0.001),
                 new_status_rate: None,
+                typical_ratio: None,
                 ratios,
                 absolutes: [None; QUANTILES.len()],
                 min_samples: Some(100),
@@ -119,6 +138,9 @@ impl Default for Policy {
             min_latency_change: Nanos(2_000_000),
             max_unsafe_egress_differences: Some(0),
             max_egress_differences: None,
+            must_see: Some(MUST_SEE),
+            must_see_p99: None,
+            max_baseline_difference: 0.05,
             demand: vec!["max_mismatch_rate".to_owned(), "max_error_rate".to_owned()],
         }
     }
@@ -131,6 +153,7 @@ struct RawPolicy {
     max_mismatch_rate: Option<f64>,
     max_error_rate: Option<f64>,
     max_new_status_rate: Option<f64>,
+    max_typical_ratio: Option<f64>,
     max_p50_ratio: Option<f64>,
     max_p90_ratio: Option<f64>,
     max_p95_ratio: Option<f64>,
@@ -148,6 +171,9 @@ struct RawPolicy {
     min_latency_change: Option<Nanos>,
     max_unsafe_egress_differences: Option<u64>,
     max_egress_differences: Option<u64>,
+    must_see: Option<f64>,
+    must_see_p99: Option<f64>,
+    max_baseline_difference: Option<f64>,
     demand: Option<Vec<String>>,
     route: Vec<RawRoute>,
 }
@@ -160,6 +186,7 @@ struct RawRoute {
     max_mismatch_rate: Option<f64>,
     max_error_rate: Option<f64>,
     max_new_status_rate: Option<f64>,
+    max_typical_ratio: Option<f64>,
     max_p50_ratio: Option<f64>,
     max_p90_ratio: Option<f64>,
     max_p95_ratio: Option<f64>,
@@ -173,6 +200,12 @@ struct RawRoute {
     min_samples: Option<u64>,
 }
 
+/// The limit of typical latency: what is written, else that of a median that is written, which
+/// says the same with less to go by.
+pub fn typical(written: Option<f64>, median: Option<f64>) -> Option<f64> {
+    written.or(median)
+}
+
 /// Both raw forms name their limits alike.
 macro_rules! limits {
     ($raw:expr) => {
@@ -180,6 +213,7 @@ macro_rules! limits {
             mismatch_rate: $raw.max_mismatch_rate,
             error_rate: $raw.max_error_rate,
             new_status_rate: $raw.max_new_status_rate,
+            typical_ratio: typical($raw.max_typical_ratio, $raw.max_p50_ratio),
             ratios: [
                 $raw.max_p50_ratio,
                 $raw.max_p90_ratio,
@@ -208,6 +242,11 @@ impl<'de> Deserialize<'de> for Policy {
                 .max_unsafe_egress_differences
                 .or(default.max_unsafe_egress_differences),
             max_egress_differences: raw.max_egress_differences,
+            must_see: raw.must_see.or(default.must_see).filter(|change| change.is_finite()),
+            must_see_p99: raw.must_see_p99.filter(|change| change.is_finite()),
+            max_baseline_difference: raw
+                .max_baseline_difference
+                .unwrap_or(default.max_baseline_difference),
             demand: raw.demand.unwrap_or(default.demand),
         };
         policy.check().map_err(de::Error::custom)?;
@@ -217,7 +256,7 @@ impl<'de> Deserialize<'de> for Policy {
 
 /// Names of the rules that `demand` can hold.
 pub fn rule_names() -> impl Iterator<Item = String> {
-    ["max_mismatch_rate", "max_error_rate", "max_new_status_rate"]
+    ["max_mismatch_rate", "max_error_rate", "max_new_status_rate", "max_typical_ratio"]
         .map(str::to_owned)
         .into_iter()
         .chain(
@@ -242,6 +281,7 @@ impl Policy {
             let rates = [limits.mismatch_rate, limits.error_rate, limits.new_status_rate];
             if let Some(wrong) = rates
                 .iter()
+                .chain([&limits.typical_ratio])
                 .chain(&limits.ratios)
                 .flatten()
                 .find(|&&limit| limit.is_nan() || limit < 0.0)
@@ -255,6 +295,14 @@ impl Policy {
             return Err(format!(
                 "max_damaged_rate is {}: write a share such as 0.05",
                 self.max_damaged_rate
+            ));
+        }
+        let asked = [self.must_see, self.must_see_p99];
+        if let Some(wrong) =
+            asked.iter().flatten().find(|&&change| change.is_nan() || change <= 1.0)
+        {
+            return Err(format!(
+                "must_see is {wrong}: write a factor above 1 such as 2.0, or inf for none"
             ));
         }
         if let Some(nameless) = self.routes.iter().position(|(route, _)| route.trim().is_empty()) {

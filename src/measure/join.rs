@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use super::records::{self, Line, Recorded, Replayed};
-use super::{FailureSummary, Pairs, RouteSummary, Side, Summary};
+use super::{FailureSummary, Pairs, RouteSummary, Side, Summary, paired};
 use crate::exchange::{Completeness, ExchangeId};
 use crate::limits;
 use crate::outcome::FailureKind;
@@ -128,9 +128,57 @@ struct Entry {
     /// Latency of v1's whole answer.
     v1_ns: Option<i64>,
     v1_status: Option<u16>,
-    /// Whether the baseline failed, where there is one.
-    baseline_error: Option<bool>,
+    /// What the baseline did, where there is one.
+    baseline: Option<Answered>,
     replayed: bool,
+}
+
+impl Entry {
+    /// What v2 is compared with.
+    fn other_side(&self, has_baseline: bool) -> Option<Answered> {
+        if has_baseline {
+            return self.baseline;
+        }
+        Some(Answered { status: Some(self.v1_status?), nanos: self.v1_ns })
+    }
+}
+
+/// One request at v2 and at the other side.
+fn pair(v2: Answered, other: Answered) -> Pairs {
+    let refused = v2.refuses(other);
+    Pairs {
+        count: 1,
+        new_errors: u64::from((v2.is_error() || refused) && !other.is_error()),
+        gone_errors: u64::from((!v2.is_error() && other.is_error()) || other.refuses(v2)),
+        refusals: u64::from(refused),
+    }
+}
+
+/// What one side did with a request.
+#[derive(Clone, Copy)]
+struct Answered {
+    /// None of a failure.
+    status: Option<u16>,
+    /// Latency of the whole answer.
+    nanos: Option<i64>,
+}
+
+impl Answered {
+    const fn is_error(self) -> bool {
+        matches!(self.status, None | Some(500..))
+    }
+
+    /// Whether this is no where `other` was granted: not allowed, sent elsewhere, not found.
+    const fn refuses(self, other: Self) -> bool {
+        matches!(other.status, Some(200..=299))
+            && matches!(self.status, Some(301..=303 | 307 | 308 | 401 | 403 | 404))
+    }
+
+    /// v2's latency over the other side's, where the answers are of one class.
+    fn ratio_to(self, other: Self) -> Option<i64> {
+        let same = self.status? / 100 == other.status? / 100;
+        paired::scaled(self.nanos?, other.nanos?).filter(|_| same)
+    }
 }
 
 struct Collector {
@@ -220,7 +268,7 @@ impl Pass {
             at: request.at,
             v1_ns: response.and_then(|response| response.last_byte_ns),
             v1_status: response.map(|response| response.status),
-            baseline_error: None,
+            baseline: None,
             replayed: false,
         };
         match self.table.entry(recorded.id) {
@@ -378,10 +426,18 @@ impl Collector {
             // Neither an answer nor a failure: a record of another writer.
             (None, None) => *figures.failures.entry(FailureKind::Protocol).or_default() += 1,
         }
+        let mut answered = Answered { status, nanos: None };
         if let (Some(sent), Some(last), Some(_)) = (replayed.sent_ns, replayed.last_byte_ns, status)
         {
             let latency = last.saturating_sub(sent);
-            figures.sent.record(sent, latency);
+            answered.nanos = Some(latency);
+            // A refusal is fast, and says nothing of how long the work takes.
+            if !entry
+                .other_side(summary.has_baseline)
+                .is_some_and(|other| side == Side::V2 && answered.refuses(other))
+            {
+                figures.sent.record(sent, latency);
+            }
             figures.due.record(last.saturating_sub(replayed.due_ns));
             cell.latency.record(latency);
         }
@@ -410,20 +466,19 @@ impl Collector {
         let ended = replayed.last_byte_ns.or(replayed.failed_ns).unwrap_or(at).max(at);
         if side == Side::V2 {
             summary.took_ns = summary.took_ns.max(ended);
-            let other = if summary.has_baseline {
-                entry.baseline_error
-            } else {
-                entry.v1_status.map(|status| status >= 500)
-            };
+            let other = entry.other_side(summary.has_baseline);
             if let Some(other) = other {
-                route.pairs.merge(&Pairs {
-                    count: 1,
-                    new_errors: u64::from(error && !other),
-                    gone_errors: u64::from(!error && other),
-                });
+                route.pairs.merge(&pair(answered, other));
+                if let Some(ratio) = answered.ratio_to(other) {
+                    route.ratios.record(at, ratio);
+                }
             }
         } else {
-            entry.baseline_error = Some(error);
+            if let (Some(status), Some(recorded)) = (status, entry.v1_status) {
+                summary.baseline_answers += 1;
+                summary.baseline_otherwise += u64::from(status != recorded);
+            }
+            entry.baseline = Some(answered);
         }
     }
 

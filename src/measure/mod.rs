@@ -8,6 +8,7 @@
 pub mod blocks;
 pub mod histogram;
 mod join;
+pub mod paired;
 mod records;
 pub mod timeline;
 
@@ -105,6 +106,8 @@ pub struct Pairs {
     pub new_errors: u64,
     /// The other side failed or answered 5xx, v2 did not.
     pub gone_errors: u64,
+    /// Of [`Self::new_errors`]: v2 refused (401, 403, a redirect, 404) what the other side granted.
+    pub refusals: u64,
 }
 
 impl Pairs {
@@ -113,6 +116,7 @@ impl Pairs {
         self.count += other.count;
         self.new_errors += other.new_errors;
         self.gone_errors += other.gone_errors;
+        self.refusals += other.refusals;
     }
 }
 
@@ -125,6 +129,9 @@ pub struct RouteSummary {
     pub sides: [SideSummary; SIDES],
     /// v2 against the other side, request by request.
     pub pairs: Pairs,
+    /// v2's latency over the other side's, request by request, where both gave an answer of one
+    /// class of status; over replay time, as [`paired::scaled`] keeps ratios.
+    pub ratios: Blocks,
 }
 
 impl RouteSummary {
@@ -147,8 +154,12 @@ impl RouteSummary {
     pub fn merge(&mut self, other: &Self) {
         self.sides.iter_mut().zip(&other.sides).for_each(|(mine, other)| mine.merge(other));
         self.pairs.merge(&other.pairs);
+        self.ratios.merge(&other.ratios);
     }
 }
+
+/// Share of the time beyond which a wait for a processor shows in latencies.
+const CONTENDED: f64 = 0.1;
 
 /// One kind of failure over all routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -200,6 +211,11 @@ pub struct Summary {
     pub failures: BTreeMap<FailureKind, FailureSummary>,
     /// Whether there is a baseline.
     pub has_baseline: bool,
+    /// Requests that v1 in the recording and the baseline both answered, and those that the
+    /// baseline answered with another status.
+    pub baseline_answers: u64,
+    /// See [`Self::baseline_answers`].
+    pub baseline_otherwise: u64,
     /// The packets of the capture.
     pub capture_ledger: Ledger,
     /// The requests of the replay.
@@ -232,6 +248,18 @@ impl Summary {
             .iter()
             .filter_map(|name| self.exchanges.get(name))
             .sum()
+    }
+
+    /// Whether the replayer's machine was contended: its workers waited for a processor, or the
+    /// host gave the machine's to others, for more than a tenth of the time.
+    pub fn contended(&self) -> bool {
+        let figures = |own: &serde_json::Value| {
+            ["run_queue_share", "cpu_stolen_share"]
+                .iter()
+                .any(|name| own[name].as_f64().is_some_and(|share| share > CONTENDED))
+        };
+        let shards = self.generator["shards"].as_array();
+        figures(&self.generator) || shards.is_some_and(|shards| shards.iter().any(figures))
     }
 
     /// A route by its name.

@@ -243,7 +243,7 @@ pub fn run(
     let cpu = CpuMark::now();
     let ran = threads(plan, &shared, options, slots, &mut files, observer, &mut tick)?;
     let duration_ns = shared.clock.now();
-    let (cpu_seconds, machine) = CpuMark::now().since(cpu);
+    let (cpu_seconds, machine, stolen) = CpuMark::now().since(cpu);
     let figures = ran.figures;
     warnings.extend(ran.warnings);
     if shared.budget.stalled.load(Ordering::Relaxed) {
@@ -255,6 +255,8 @@ pub fn run(
     let limit = options.max_lateness_ns.max(0).unsigned_abs();
     let late =
         figures.lateness.count_between(figures.lateness.next_non_equivalent(limit), u64::MAX);
+    let run_queue_share =
+        figures.run_queue_ns as f64 / (duration_ns.max(1) as f64 * workers.max(1) as f64);
     let held = shared.at_once || held(late, figures.lateness.len());
     let generator = json!({
         "schedule_held": held,
@@ -266,6 +268,8 @@ pub fn run(
         "loop_delay": generator::quantiles(&figures.loop_delay),
         "cpu_process_s": cpu_seconds,
         "cpu_machine_share": machine,
+        "cpu_stolen_share": stolen,
+        "run_queue_share": run_queue_share,
         "workers": workers,
         "duration_ns": duration_ns,
         "peak_waiting": figures.peak_waiting,
@@ -402,7 +406,7 @@ fn threads(
         for (number, hand) in crew.into_iter().enumerate() {
             let work = move || {
                 let warning = super::worker::realtime::prepare_thread(realtime).err();
-                let result = match hand {
+                let mut result = match hand {
                     Hand::Worker(worker) => worker.run(),
                     Hand::Client(proxy, inbox, records) => client::run(
                         Arc::clone(shared),
@@ -413,6 +417,9 @@ fn threads(
                         kept > 0,
                     ),
                 };
+                if let Ok(figures) = &mut result {
+                    figures.run_queue_ns = generator::run_queue_ns();
+                }
                 if result.is_err() {
                     shared.stop.set();
                     wakes.iter().for_each(|event| wake(event));

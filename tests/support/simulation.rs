@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use shadowtap::diff::{RouteTotals, Totals};
 use shadowtap::gate::{Evidence, Finding, Judgement, Outgoing, Policy, Verdict, judge};
-use shadowtap::measure::{RouteSummary, Side, Summary};
+use shadowtap::measure::{RouteSummary, Side, Summary, paired};
 
 use crate::made_run::Random;
 
@@ -51,12 +51,10 @@ fn run(
             RouteSummary { route: format!("GET /{index}").into(), ..RouteSummary::default() };
         for number in 0..requests {
             let at = (number * 5_000_000) as i64;
-            for side in [Side::V1, Side::V2] {
-                let nanos = if side == Side::V1 {
-                    shape.sample(&mut random)
-                } else {
-                    worse(&mut random, shape)
-                };
+            let both = [shape.sample(&mut random), worse(&mut random, shape)];
+            let ratio = paired::scaled(both[1] as i64, both[0] as i64);
+            route.ratios.record(at, ratio.expect("latencies above zero"));
+            for (side, nanos) in [Side::V1, Side::V2].into_iter().zip(both) {
                 let figures = &mut route.sides[side as usize];
                 figures.requests += 1;
                 *figures.statuses.entry(200).or_default() += 1;
@@ -86,6 +84,7 @@ fn judged(summary: &Summary, totals: &Totals) -> Judgement {
             tls: false,
             interrupted: false,
             scheduled: true,
+            own_speed: true,
         },
         &Policy::default(),
     )
@@ -215,6 +214,7 @@ fn wrong_answers_fail_even_where_the_schedule_was_not_held() {
         tls: false,
         interrupted: false,
         scheduled: false,
+        own_speed: true,
     };
     assert_ne!(
         judge(&free, &Policy::default()).verdict,
@@ -264,6 +264,7 @@ fn too_few_and_not_beyond_doubt_are_no_verdict() {
             tls: false,
             interrupted: false,
             scheduled: true,
+            own_speed: true,
         },
         &Policy { demand: vec![], ..Policy::default() },
     );
@@ -298,6 +299,9 @@ fn a_baseline_is_preferred_to_the_capture() {
     summary.has_baseline = true;
     for route in summary.routes.iter_mut().chain([&mut summary.all]) {
         route.sides[Side::Baseline as usize] = route.sides[Side::V2 as usize].clone();
+        let mut same = shadowtap::measure::Blocks::default();
+        (0..1_000).for_each(|number| same.record(number * 5_000_000, 1_000_000));
+        route.ratios = same;
     }
     let judgement = judged(&summary, &totals);
     assert_eq!(
@@ -324,6 +328,7 @@ fn a_stricter_route_and_one_that_is_not_there() {
             tls: false,
             interrupted: false,
             scheduled: true,
+            own_speed: true,
         },
         &policy,
     );

@@ -40,6 +40,8 @@ pub(in crate::replay) struct Figures {
     pub(in crate::replay) peak_waiting: u64,
     pub(in crate::replay) peak_connections: u64,
     pub(in crate::replay) status: BTreeMap<u16, u64>,
+    /// How long the worker was able to run and had no processor.
+    pub(in crate::replay) run_queue_ns: u64,
 }
 
 impl Default for Figures {
@@ -59,6 +61,7 @@ impl Default for Figures {
             peak_waiting: 0,
             peak_connections: 0,
             status: BTreeMap::new(),
+            run_queue_ns: 0,
         }
     }
 }
@@ -109,6 +112,7 @@ impl Figures {
         for (status, n) in &other.status {
             *self.status.entry(*status).or_default() += n;
         }
+        self.run_queue_ns += other.run_queue_ns;
         self.peak_waiting += other.peak_waiting;
         self.peak_connections += other.peak_connections;
     }
@@ -170,12 +174,21 @@ pub(in crate::replay) fn quantiles(histogram: &Histogram<u64>) -> Value {
     })
 }
 
+/// How long the calling thread was able to run and had no processor, in nanoseconds (the second
+/// figure of `schedstat`); 0 where the system does not tell.
+pub(in crate::replay) fn run_queue_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().nth(1).and_then(|figure| figure.parse().ok()).unwrap_or(0)
+}
+
 /// CPU time at a moment: of this process, and of the whole machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::replay) struct CpuMark {
     process_ns: i64,
     /// Busy and all ticks of all cores; none where the system does not tell.
     machine: Option<(u64, u64)>,
+    /// Ticks that the host took from this machine, and all.
+    stolen: Option<(u64, u64)>,
 }
 
 impl CpuMark {
@@ -183,26 +196,32 @@ impl CpuMark {
         let spec = rustix::time::clock_gettime(ClockId::ProcessCPUTime);
         Self {
             process_ns: spec.tv_sec * crate::time::NANOS_PER_SEC + spec.tv_nsec,
-            machine: machine_ticks(),
+            machine: machine_ticks(|ticks| {
+                Some(ticks.iter().sum::<u64>() - (ticks.get(3)? + ticks.get(4)?))
+            }),
+            stolen: machine_ticks(|ticks| ticks.get(7).copied()),
         }
     }
 
-    /// CPU seconds of the process since `earlier`, and the share of the machine that was busy (0 to
-    /// 1).
-    pub(in crate::replay) fn since(self, earlier: Self) -> (f64, Option<f64>) {
-        let machine = self.machine.zip(earlier.machine).and_then(
-            |((busy, all), (busy_before, all_before))| {
-                let all = all.checked_sub(all_before).filter(|&all| all > 0)?;
-                Some(busy.saturating_sub(busy_before) as f64 / all as f64)
-            },
-        );
-        ((self.process_ns - earlier.process_ns) as f64 / 1e9, machine)
+    /// CPU seconds of the process since `earlier`, the share of the machine that was busy, and the
+    /// share that the host gave to others (each 0 to 1).
+    pub(in crate::replay) fn since(self, earlier: Self) -> (f64, Option<f64>, Option<f64>) {
+        let share = |now: Option<(u64, u64)>, before: Option<(u64, u64)>| {
+            let ((part, all), (part_before, all_before)) = now.zip(before)?;
+            let all = all.checked_sub(all_before).filter(|&all| all > 0)?;
+            Some(part.saturating_sub(part_before) as f64 / all as f64)
+        };
+        (
+            (self.process_ns - earlier.process_ns) as f64 / 1e9,
+            share(self.machine, earlier.machine),
+            share(self.stolen, earlier.stolen),
+        )
     }
 }
 
-/// The first line of `/proc/stat`: user nice system idle iowait irq softirq steal (guest times are
+/// Part and whole of the first line of `/proc/stat`: user nice system idle iowait irq softirq steal (guest times are
 /// in user already).
-fn machine_ticks() -> Option<(u64, u64)> {
+fn machine_ticks(part: impl Fn(&[u64]) -> Option<u64>) -> Option<(u64, u64)> {
     let text = std::fs::read_to_string("/proc/stat").ok()?;
     let ticks: Vec<u64> = text
         .lines()
@@ -212,9 +231,7 @@ fn machine_ticks() -> Option<(u64, u64)> {
         .take(8)
         .map_while(|field| field.parse().ok())
         .collect();
-    let all: u64 = ticks.iter().sum();
-    let idle = ticks.get(3)? + ticks.get(4)?;
-    Some((all - idle, all))
+    Some((part(&ticks)?, ticks.iter().sum()))
 }
 
 #[cfg(test)]
