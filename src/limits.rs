@@ -220,3 +220,20 @@ pub const TLS_GUESSES_SHARED: u64 = 1 << 23;
 /// Record numbers that are tried under one key, where a record does not tell its number: of a
 /// connection that was joined in the middle.
 pub const TLS_NUMBERS: u64 = 1 << 20;
+
+/// CONTINUATION frames of one header block: sixteen times what a head of [`HEAD_BYTES`] needs. A
+/// flood of empty ones says nothing (CVE-2024-27316 and its like).
+pub const CONTINUATIONS: usize = 1_024;
+
+/// Pieces of a body whose times are kept; of a longer stream two become one, and so on.
+pub const PIECES: usize = 1_024;
+
+/// Streams that are over and wait for a reset that may still come, at most; and how long, in
+/// nanoseconds of capture time.
+pub const CLOSING_STREAMS: usize = 8;
+/// See [`CLOSING_STREAMS`].
+pub const CLOSING_NS: i64 = 100_000_000;
+
+/// Streams that were given out and are known again, so that what comes late of them is not taken
+/// for another one.
+pub const CLOSED_STREAMS: usize = 1_024;

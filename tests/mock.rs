@@ -52,6 +52,7 @@ impl Made<'_> {
         answered.push(b"X-Number", self.number.to_string().as_bytes());
         answered.push(b"Transfer-Encoding", b"chunked");
         Exchange {
+            carriage: None,
             id: ExchangeId { connection: 7, ordinal: self.number },
             client: "10.0.0.1:41000".parse().unwrap(),
             server: "192.0.2.7:80".parse().unwrap(),

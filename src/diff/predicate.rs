@@ -335,6 +335,7 @@ mod tests {
             ..Response::default()
         };
         let exchange = Exchange {
+            carriage: None,
             id: ExchangeId::default(),
             client: "1.2.3.4:5".parse().unwrap(),
             server: "1.2.3.4:6".parse().unwrap(),

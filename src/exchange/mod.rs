@@ -11,8 +11,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::flow::Endpoint;
-use crate::message::{Request, Response};
+use crate::flow::{Direction, Endpoint};
+use crate::message::{Body, Request, Response};
 use crate::time::Timestamp;
 
 /// Names an exchange: the connection's rank by its first packet in the (merged) input, and the
@@ -131,6 +131,86 @@ pub struct Closed(
     pub Timestamp,
 );
 
+/// How an exchange was carried, where that is more than HTTP/1 in clear text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Carriage {
+    /// Its stream (RFC 9113 §5.1).
+    pub stream: Option<u32>,
+    /// The stream on which its request was promised by the server (RFC 9113 §8.4).
+    pub pushed_by: Option<u32>,
+    /// The TLS session around it.
+    pub tls: Option<TlsSession>,
+    /// Messages of a WebSocket that it opened.
+    pub messages: Vec<SocketMessage>,
+}
+
+/// What is told of a TLS session; never its secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TlsSession {
+    /// `1.0` to `1.3`.
+    pub version: String,
+    /// The cipher suite's name.
+    pub suite: String,
+    /// The name that the client asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
+    /// The protocol that was agreed upon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<String>,
+    /// An earlier session was resumed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
+    /// The request came as early data (RFC 8446 §2.3).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub early: bool,
+    /// The capture joined in the middle.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
+}
+
+/// A message of a WebSocket (RFC 6455 §5.4): fragments joined, compression undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketMessage {
+    /// Where it went.
+    pub direction: Direction,
+    /// When its last byte came, in nanoseconds since the request's first.
+    pub at_ns: i64,
+    /// Its kind.
+    pub kind: SocketKind,
+    /// What it says.
+    pub data: Body,
+}
+
+/// The kind of a WebSocket's message (RFC 6455 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SocketKind {
+    /// UTF-8.
+    Text,
+    /// Octets.
+    Binary,
+    /// The end, with a code and a reason.
+    Close,
+    /// A question whether the other end is there.
+    Ping,
+    /// The answer to one.
+    Pong,
+}
+
+impl SocketKind {
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Close => "close",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+        }
+    }
+}
+
 /// One exchange of a capture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exchange {
@@ -159,6 +239,8 @@ pub struct Exchange {
     /// What is damaged or odd, and where: kebab-case names with packet numbers, e.g. `gap of 1460
     /// bytes at packet 812`, `duplicate content-length`. Empty for a plain exchange.
     pub marks: Vec<String>,
+    /// How it was carried, where that is more than HTTP/1 in clear text.
+    pub carriage: Option<Box<Carriage>>,
     /// Connections that were seen to close since the exchange before this one in the order of the
     /// file, whichever they are: a connection closes when its last exchange has long been written.
     pub closed: Vec<Closed>,

@@ -246,9 +246,10 @@ impl Body {
 /// A request as it was on the wire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The method's bytes.
+    /// The method's bytes; empty where a request of HTTP/2 does not tell it.
     pub method: Bytes,
-    /// The request-target exactly as sent, nothing decoded (RFC 9112 §3.2).
+    /// The request-target exactly as sent, nothing decoded (RFC 9112 §3.2); empty where a request of
+    /// HTTP/2 does not tell it.
     pub target: Bytes,
     /// `1.0`, `1.1`, `0.9`, `2`.
     pub version: Version,
@@ -262,12 +263,15 @@ pub struct Request {
     pub trailers: Headers,
     /// How it stood on the wire, where the parts above do not tell.
     pub verbatim: Option<Box<wire::Verbatim>>,
+    /// What few messages have.
+    pub extras: Option<Box<Extras>>,
 }
 
 /// A response as it was on the wire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
-    /// The status code as three digits were read; servers may send any.
+    /// The status code as three digits were read; servers may send any. 0 where an answer of HTTP/2
+    /// does not tell it.
     pub status: u16,
     /// The reason phrase's bytes.
     pub reason: Bytes,
@@ -281,4 +285,31 @@ pub struct Response {
     pub framing: Framing,
     /// Trailer fields of a chunked body.
     pub trailers: Headers,
+    /// What few messages have.
+    pub extras: Option<Box<Extras>>,
+}
+
+/// What few messages have: how a stream was reset, what must not be indexed, when the pieces of a
+/// body came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// The error code with which its sender reset the stream (RFC 9113 §7).
+    pub reset: Option<u32>,
+    /// Places of the header fields that must never be indexed (RFC 7541 §7.1.3).
+    pub never_indexed: Vec<u32>,
+    /// Of a body whose pace matters: how many bytes came, and when, in nanoseconds since the
+    /// request's first byte (of an answer without a request, since its own).
+    pub pieces: Vec<(u64, i64)>,
+}
+
+impl Extras {
+    /// In a box, where there is anything to tell.
+    pub fn of(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+}
+
+/// With which code the sender of a message reset its stream.
+pub fn reset_of(extras: Option<&Extras>) -> Option<u32> {
+    extras.and_then(|extras| extras.reset)
 }

@@ -18,6 +18,8 @@ pub enum Framing {
     Chunked,
     /// Up to the end of the connection.
     Close,
+    /// Frames of HTTP/2 (RFC 9113 §6.1).
+    Frames,
 }
 
 /// A protocol version as a start line names it.

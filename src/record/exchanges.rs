@@ -11,12 +11,16 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::exchange::Redacted;
-use crate::exchange::{Closed, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
-use crate::flow::Endpoint;
+use crate::exchange::{
+    Carriage, Closed, Completeness, Exchange, ExchangeId, Redacted, SocketKind, SocketMessage,
+    TimedRequest, TimedResponse, TlsSession,
+};
+use crate::flow::{Direction, Endpoint};
 use crate::ledger::Ledger;
-use crate::message::Response;
-use crate::record::json::{RawMessage, integer, request_fields, response_fields, string};
+use crate::message::{Body, Response};
+use crate::record::json::{
+    Octets, RawMessage, body, integer, request_fields, response_fields, string,
+};
 use crate::time::Timestamp;
 
 /// The format's name in the first line.
@@ -200,6 +204,9 @@ pub fn write_rest(out: &mut Vec<u8>, exchange: &Exchange) {
         out.extend_from_slice(b",\"handshake_ns\":");
         integer(out, nanos);
     }
+    if let Some(carriage) = &exchange.carriage {
+        carriage_fields(out, carriage);
+    }
     out.extend_from_slice(b",\"request\":");
     match &exchange.request {
         None => out.extend_from_slice(b"null"),
@@ -226,6 +233,9 @@ pub fn write_rest(out: &mut Vec<u8>, exchange: &Exchange) {
         timed_response(out, interim);
     }
     out.push(b']');
+    if let Some(carriage) = &exchange.carriage {
+        messages(out, &carriage.messages);
+    }
     if !exchange.marks.is_empty() {
         out.extend_from_slice(b",\"marks\":[");
         for (index, mark) in exchange.marks.iter().enumerate() {
@@ -237,6 +247,46 @@ pub fn write_rest(out: &mut Vec<u8>, exchange: &Exchange) {
         out.push(b']');
     }
     out.extend_from_slice(b"}\n");
+}
+
+/// What HTTP/1 in clear text does not have.
+#[cold]
+fn carriage_fields(out: &mut Vec<u8>, carriage: &Carriage) {
+    for (name, stream) in [("stream", carriage.stream), ("pushed_by", carriage.pushed_by)] {
+        let Some(stream) = stream else { continue };
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":");
+        integer(out, i64::from(stream));
+    }
+    if let Some(tls) = &carriage.tls {
+        out.extend_from_slice(b",\"tls\":");
+        serde_json::to_writer(out, tls).expect("texts and flags serialise");
+    }
+}
+
+/// Messages of a WebSocket.
+fn messages(out: &mut Vec<u8>, messages: &[SocketMessage]) {
+    for (index, message) in messages.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b",\"messages\":[{" } else { b",{" });
+        out.extend_from_slice(match message.direction {
+            Direction::ToServer => b"\"from\":\"client\",\"at_ns\":",
+            Direction::ToClient => b"\"from\":\"server\",\"at_ns\":",
+        });
+        integer(out, message.at_ns);
+        out.extend_from_slice(b",\"type\":\"");
+        out.extend_from_slice(message.kind.name().as_bytes());
+        out.extend_from_slice(b"\",\"data\":");
+        body(out, &message.data.bytes);
+        if message.data.is_cut() {
+            out.extend_from_slice(b",\"data_bytes\":");
+            integer(out, i64::try_from(message.data.length).unwrap_or(i64::MAX));
+        }
+        out.push(b'}');
+    }
+    if !messages.is_empty() {
+        out.push(b']');
+    }
 }
 
 /// An endpoint's text form, without the machinery of formatting where it is IPv4.
@@ -304,10 +354,52 @@ struct RawExchange<'a, A> {
     interim: Vec<A>,
     opened_at: Option<Timestamp>,
     handshake_ns: Option<i64>,
+    stream: Option<u32>,
+    pushed_by: Option<u32>,
+    tls: Option<TlsSession>,
+    #[serde(default)]
+    messages: Vec<RawSocketMessage>,
     #[serde(default)]
     marks: Vec<String>,
     #[serde(default)]
     closed: Vec<Closed>,
+}
+
+/// A message of a WebSocket as a line has it.
+#[derive(Deserialize)]
+struct RawSocketMessage {
+    from: RawFrom,
+    at_ns: i64,
+    #[serde(rename = "type")]
+    kind: SocketKind,
+    data: Option<Octets>,
+    data_bytes: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RawFrom {
+    Client,
+    Server,
+}
+
+impl RawSocketMessage {
+    fn into_message(self) -> SocketMessage {
+        let bytes = self.data.unwrap_or_default().0;
+        SocketMessage {
+            direction: match self.from {
+                RawFrom::Client => Direction::ToServer,
+                RawFrom::Server => Direction::ToClient,
+            },
+            at_ns: self.at_ns,
+            kind: self.kind,
+            data: Body {
+                length: self.data_bytes.unwrap_or(bytes.len() as u64),
+                bytes,
+                sha256: None,
+            },
+        }
+    }
 }
 
 /// An answer as a line has it, or a part of it.
@@ -334,7 +426,7 @@ struct RawOutline {
     at: Option<Timestamp>,
     first_byte_ns: Option<i64>,
     last_byte_ns: Option<i64>,
-    status: u16,
+    status: Option<u16>,
 }
 
 impl RawAnswer for RawOutline {
@@ -343,7 +435,7 @@ impl RawAnswer for RawOutline {
     }
 
     fn into_response(self) -> Result<Response, String> {
-        Ok(Response { status: self.status, ..Response::default() })
+        Ok(Response { status: self.status.unwrap_or_default(), ..Response::default() })
     }
 }
 
@@ -402,6 +494,12 @@ fn read_exchange<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<L
             message: response.into_response().map_err(wrong)?,
         })
     };
+    let carriage = Carriage {
+        stream: raw.stream,
+        pushed_by: raw.pushed_by,
+        tls: raw.tls,
+        messages: raw.messages.into_iter().map(RawSocketMessage::into_message).collect(),
+    };
     Ok(Line::Exchange(Box::new(Exchange {
         id: raw.id,
         client: raw.client,
@@ -414,6 +512,7 @@ fn read_exchange<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<L
         opened_at: raw.opened_at,
         handshake_ns: raw.handshake_ns,
         marks: raw.marks,
+        carriage: (carriage != Carriage::default()).then(|| Box::new(carriage)),
         closed: raw.closed,
     })))
 }
@@ -485,6 +584,7 @@ mod tests {
         headers.push(b"Host", b"shop.local");
         headers.push(b"x-Odd", b"\xff\xfe");
         Exchange {
+            carriage: None,
             id: ExchangeId { connection: 12, ordinal: 3 },
             client: "10.0.0.9:40112".parse().unwrap(),
             server: "[2001:db8::1]:8080".parse().unwrap(),
@@ -494,6 +594,7 @@ mod tests {
                 at: Timestamp::from_nanos(1_795_341_600_000_123_456),
                 duration_ns: 7,
                 message: Request {
+                    extras: None,
                     method: Bytes::from_static(b"POST"),
                     target: Bytes::from_static(b"/cart?x=\xff"),
                     version: Version::Http10,

@@ -18,7 +18,7 @@ use serde::{Deserialize, de};
 use crate::limits;
 use crate::message::json::escape::{escape, is_plain};
 use crate::message::wire::{Chunks, Verbatim};
-use crate::message::{Body, Framing, Headers, Request, Response, Version};
+use crate::message::{Body, Extras, Framing, Headers, Part, Request, Response, Version};
 use crate::time::Timestamp;
 
 /// Appends `text` as a JSON string with its quotes (RFC 8259 §7).
@@ -53,7 +53,7 @@ fn base64_object(out: &mut Vec<u8>, octets: &[u8]) {
 }
 
 /// Appends a body's bytes: `null` where there are none, `{"utf8": …}` or `{"base64": …}`.
-fn body(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn body(out: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.is_empty() {
         out.extend_from_slice(b"null");
         return;
@@ -102,14 +102,60 @@ pub fn integer(out: &mut Vec<u8>, value: i64) {
 /// Appends fields as pairs.
 fn headers(out: &mut Vec<u8>, headers: &Headers) {
     out.push(b'[');
-    for (index, (name, value)) in headers.iter().enumerate() {
+    for (index, (name, value)) in headers.parts().enumerate() {
         out.extend_from_slice(if index == 0 { b"[" } else { b",[" });
-        octets(out, name);
+        part(out, name);
         out.push(b',');
-        octets(out, value);
+        part(out, value);
         out.push(b']');
     }
     out.push(b']');
+}
+
+/// Appends a name or a value; `null` where the capture cannot tell it.
+fn part(out: &mut Vec<u8>, part: Part<'_>) {
+    match part {
+        Part::Known(known) => octets(out, known),
+        Part::Unknown(_) => out.extend_from_slice(b"null"),
+    }
+}
+
+/// Appends octets of which HTTP/2 may not tell any: `null` then.
+fn told(out: &mut Vec<u8>, text: &[u8], version: Version) {
+    if text.is_empty() && version == Version::Http2 {
+        out.extend_from_slice(b"null");
+    } else {
+        octets(out, text);
+    }
+}
+
+/// Appends what few messages have.
+#[cold]
+fn extra_fields(out: &mut Vec<u8>, extras: &Extras) {
+    if let Some(code) = extras.reset {
+        out.extend_from_slice(b",\"reset\":");
+        integer(out, i64::from(code));
+    }
+    if !extras.never_indexed.is_empty() {
+        out.extend_from_slice(b",\"never_indexed\":[");
+        for (index, &place) in extras.never_indexed.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            integer(out, i64::from(place));
+        }
+        out.push(b']');
+    }
+    for (index, &(bytes, nanos)) in extras.pieces.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b",\"pieces\":[[" } else { b",[" });
+        integer(out, i64::try_from(bytes).unwrap_or(i64::MAX));
+        out.push(b',');
+        integer(out, nanos);
+        out.push(b']');
+    }
+    if !extras.pieces.is_empty() {
+        out.push(b']');
+    }
 }
 
 /// What requests and responses share, from `"version"` to `"trailers"`.
@@ -145,6 +191,7 @@ fn tail(
         Framing::ContentLength => b"content-length",
         Framing::Chunked => b"chunked",
         Framing::Close => b"close",
+        Framing::Frames => b"frames",
     });
     out.extend_from_slice(b"\",\"trailers\":");
     headers(out, trailers);
@@ -153,13 +200,16 @@ fn tail(
 /// Appends the fields of a request, without braces, so that the caller can put times before them.
 pub fn request_fields(out: &mut Vec<u8>, request: &Request) {
     out.extend_from_slice(b"\"method\":");
-    octets(out, &request.method);
+    told(out, &request.method, request.version);
     out.extend_from_slice(b",\"target\":");
-    octets(out, &request.target);
+    told(out, &request.target, request.version);
     out.push(b',');
     tail(out, request.version, &request.headers, &request.body, request.framing, &request.trailers);
     if let Some(verbatim) = &request.verbatim {
         verbatim_fields(out, verbatim);
+    }
+    if let Some(extras) = &request.extras {
+        extra_fields(out, extras);
     }
 }
 
@@ -192,7 +242,10 @@ fn verbatim_fields(out: &mut Vec<u8>, verbatim: &Verbatim) {
 /// Appends the fields of a response, without braces.
 pub fn response_fields(out: &mut Vec<u8>, response: &Response) {
     out.extend_from_slice(b"\"status\":");
-    integer(out, i64::from(response.status));
+    match (response.status, response.version) {
+        (0, Version::Http2) => out.extend_from_slice(b"null"),
+        (status, _) => integer(out, i64::from(status)),
+    }
     out.extend_from_slice(b",\"reason\":");
     octets(out, &response.reason);
     out.push(b',');
@@ -204,6 +257,9 @@ pub fn response_fields(out: &mut Vec<u8>, response: &Response) {
         response.framing,
         &response.trailers,
     );
+    if let Some(extras) = &response.extras {
+        extra_fields(out, extras);
+    }
 }
 
 /// Octets as read: from a JSON string, `{"utf8": …}` or `{"base64": …}`; `null` is empty.
@@ -278,6 +334,10 @@ impl<'de> Deserialize<'de> for Piece<'de> {
     }
 }
 
+fn known<'a>(piece: Option<&'a Piece<'_>>) -> Part<'a> {
+    piece.map_or(Part::unknown(0), |piece| Part::Known(&piece.0))
+}
+
 /// Header fields as read, put into their place one by one.
 #[derive(Default)]
 struct Fields(Headers);
@@ -294,8 +354,9 @@ impl<'de> Deserialize<'de> for Fields {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Fields, A::Error> {
                 let mut headers = Headers::new();
-                while let Some((name, value)) = pairs.next_element::<(Piece<'de>, Piece<'de>)>()? {
-                    headers.push(&name.0, &value.0);
+                type Pair<'a> = (Option<Piece<'a>>, Option<Piece<'a>>);
+                while let Some((name, value)) = pairs.next_element::<Pair<'de>>()? {
+                    headers.push_parts(known(name.as_ref()), known(value.as_ref()));
                 }
                 Ok(Fields(headers))
             }
@@ -332,6 +393,9 @@ pub struct RawMessage<'a> {
     trailers: Fields,
     head: Option<Octets>,
     chunks: Option<RawChunks>,
+    reset: Option<u32>,
+    never_indexed: Vec<u32>,
+    pieces: Vec<(u64, i64)>,
 }
 
 /// Chunks as read: sizes, or what stood around them.
@@ -351,15 +415,22 @@ impl RawMessage<'_> {
             RawChunks::Sizes(sizes) => Chunks::Sizes(sizes),
             RawChunks::Framing(framing) => Chunks::Framing(framing.0),
         });
+        let Self { reset, never_indexed, pieces, .. } = self;
+        let may_miss = |octets: Option<Octets>, missing| match octets {
+            Some(octets) => Ok(octets.0),
+            None if version == Version::Http2 => Ok(Bytes::new()),
+            None => Err(missing),
+        };
         Ok(Request {
-            method: self.method.ok_or("missing field `method`")?.0,
-            target: self.target.ok_or("missing field `target`")?.0,
+            method: may_miss(self.method, "missing field `method`")?,
+            target: may_miss(self.target, "missing field `target`")?,
             version,
             headers: self.headers.0,
             body,
             framing: self.framing,
             trailers: self.trailers.0,
             verbatim: Verbatim::of(self.head.map(|head| head.0), chunks),
+            extras: Extras { reset, never_indexed, pieces }.of(),
         })
     }
 
@@ -367,14 +438,20 @@ impl RawMessage<'_> {
     pub fn into_response(self) -> Result<Response, String> {
         let (version, body) =
             (version(self.version)?, content(self.body.0, self.body_bytes, self.body_sha256)?);
+        let Self { reset, never_indexed, pieces, .. } = self;
+        let status = match self.status {
+            None if version != Version::Http2 => return Err("missing field `status`".to_owned()),
+            status => status.unwrap_or_default(),
+        };
         Ok(Response {
-            status: self.status.ok_or("missing field `status`")?,
+            status,
             reason: self.reason.0,
             version,
             headers: self.headers.0,
             body,
             framing: self.framing,
             trailers: self.trailers.0,
+            extras: Extras { reset, never_indexed, pieces }.of(),
         })
     }
 }

@@ -135,6 +135,7 @@ fn message(kind: &str, body: &str, header: Option<(&str, &str)>) -> Exchange {
         ..Response::default()
     };
     Exchange {
+        carriage: None,
         id: ExchangeId { connection: 1, ordinal: 0 },
         client: "10.0.0.9:40112".parse().unwrap(),
         server: "10.0.0.1:8080".parse().unwrap(),

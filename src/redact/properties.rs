@@ -164,6 +164,7 @@ fn exchange(secrets: &Secrets, kind: &str, coding: &str) -> Exchange {
     answer.push(b"Content-Encoding", coding.as_bytes());
     answer.push(b"Content-Length", echo_body.len().to_string().as_bytes());
     Exchange {
+        carriage: None,
         id: ExchangeId { connection: 1, ordinal: 0 },
         client: "10.0.0.9:40112".parse().unwrap(),
         server: "10.0.0.1:8080".parse().unwrap(),

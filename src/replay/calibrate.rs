@@ -107,6 +107,7 @@ fn exchange(number: u32) -> Exchange {
         ..Request::default()
     };
     Exchange {
+        carriage: None,
         id: ExchangeId { connection: u64::from(number % LANES), ordinal: number / LANES },
         client: Endpoint::new([192, 0, 2, 1].into(), 1),
         server: Endpoint::new([192, 0, 2, 2].into(), 80),

@@ -273,6 +273,7 @@ mod tests {
 
     fn exchange(method: &str, target: &str, headers: &[(&str, &str)]) -> Exchange {
         Exchange {
+            carriage: None,
             id: ExchangeId { connection: 3, ordinal: 0 },
             client: "10.0.0.9:40112".parse().unwrap(),
             server: "10.0.0.1:8080".parse().unwrap(),

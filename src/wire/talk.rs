@@ -8,6 +8,9 @@
 use crate::flow::{Direction, Endpoint};
 use crate::wire::conversation::{Conversation, Ending, Mark, Origin, Out};
 use crate::wire::h1::pairing::Pairing;
+use crate::wire::h2::frame::PREFACE;
+use crate::wire::h2::pairing::Streams;
+use crate::wire::h2::search::Search;
 use crate::wire::probe::{self, Guess};
 use crate::wire::setup::Setup;
 use crate::wire::tls::Tls;
@@ -22,8 +25,22 @@ pub struct Talk {
     early: Vec<Early>,
     /// By direction: its first bytes have told what it is.
     told: [bool; 2],
+    /// Joined in the middle, and nothing of HTTP/1 was found yet.
+    hunt: Option<Box<Hunt>>,
     reader: Reader,
 }
+
+/// Looks for frames in a connection that was joined in the middle.
+#[derive(Debug, Default)]
+struct Hunt {
+    searches: [Search<()>; 2],
+    /// All that came, which is read anew where frames are found.
+    all: Vec<Early>,
+    bytes: usize,
+}
+
+/// Bytes of a connection that was joined in the middle in which frames are looked for.
+const HUNT_BYTES: usize = 128 << 10;
 
 #[derive(Debug)]
 enum Reader {
@@ -45,6 +62,7 @@ fn start(name: &str, origin: Origin, setup: &Setup) -> Option<Box<dyn Conversati
         |origin, setup: &Setup| Box::new(Talk::new(origin, setup)) as Box<dyn Conversation>;
     match name {
         "tls" => Some(Box::new(Tls::new(origin, setup, inside))),
+        "http/2" => Some(Box::new(Streams::new(origin, setup.limits))),
         _ => None,
     }
 }
@@ -58,6 +76,7 @@ impl Talk {
             handshake_ns: None,
             early: Vec::new(),
             told: [false; 2],
+            hunt: origin.joined.then(Box::default),
             reader: Reader::Http1(Pairing::new(origin, setup.limits)),
         }
     }
@@ -99,15 +118,62 @@ impl Talk {
         self.told[direction as usize] = true;
         if let Guess::Certain(name) = probe::guess(&first)
             && matches!(&self.reader, Reader::Http1(pairing) if !pairing.has_messages())
-            && let Some(mut other) = start(name, self.origin, &self.setup)
         {
-            if let Some(nanos) = self.handshake_ns {
-                other.set_handshake(nanos);
-            }
-            self.told = [true; 2];
-            self.reader = Reader::Other(other);
+            // A preface stands at the start of a connection, also where its handshake is missing.
+            let joined = self.origin.joined && !first.starts_with(PREFACE);
+            self.change(name, Origin { joined, ..self.origin });
         }
         self.go_on(out);
+        false
+    }
+
+    /// Goes over to the conversation of this name, where there is one.
+    fn change(&mut self, name: &str, origin: Origin) -> bool {
+        let Some(mut other) = start(name, origin, &self.setup) else { return false };
+        if let Some(nanos) = self.handshake_ns {
+            other.set_handshake(nanos);
+        }
+        self.told = [true; 2];
+        self.hunt = None;
+        self.reader = Reader::Other(other);
+        true
+    }
+
+    /// Looks for frames where nothing of HTTP/1 was found; whether they were, and everything was
+    /// read anew.
+    #[cold]
+    fn hunt(&mut self, what: Early, out: Out<'_>) -> bool {
+        let found_http1 = match &self.reader {
+            Reader::Http1(pairing) => pairing.has_messages(),
+            Reader::Other(_) => true,
+        };
+        let Some(hunt) = self.hunt.as_mut().filter(|_| !found_http1) else {
+            self.hunt = None;
+            return false;
+        };
+        let found = match &what {
+            Early::Bytes(direction, bytes, _) => {
+                hunt.bytes += bytes.len();
+                hunt.searches[*direction as usize].push(bytes, ()).is_some()
+            }
+            Early::Gap(direction, ..) => {
+                hunt.searches[*direction as usize].gap();
+                false
+            }
+            Early::Close(..) => false,
+        };
+        hunt.all.push(what);
+        if found {
+            self.early = std::mem::take(&mut hunt.all);
+            let changed = self.change("http/2", self.origin);
+            if changed {
+                self.go_on(out);
+            }
+            return changed;
+        }
+        if hunt.bytes > HUNT_BYTES {
+            self.hunt = None;
+        }
         false
     }
 
@@ -154,10 +220,12 @@ impl Conversation for Talk {
             Early::Bytes(_, bytes, _) => bytes.len(),
             _ => 0,
         };
-        self.reader().held() + self.early.iter().map(early).sum::<usize>()
+        let hunted = self.hunt.as_ref().map_or(0, |hunt| 2 * hunt.bytes);
+        self.reader().held() + self.early.iter().map(early).sum::<usize>() + hunted
     }
 
     fn relieve(&mut self, out: Out<'_>) {
+        self.hunt = None;
         self.reader_mut().relieve(out);
     }
 
@@ -184,6 +252,9 @@ impl Conversation for Talk {
         if !self.told[direction as usize] && self.probe(direction, payload, mark, out) {
             return;
         }
+        if self.hunt.is_some() && self.hunt(Early::Bytes(direction, payload.to_vec(), mark), out) {
+            return;
+        }
         match &mut self.reader {
             Reader::Http1(pairing) => pairing.bytes(direction, payload, mark, out),
             Reader::Other(other) => other.bytes(direction, payload, mark, out),
@@ -194,6 +265,9 @@ impl Conversation for Talk {
         if self.is_decided() {
             // What follows is no start.
             self.told[direction as usize] = true;
+            if self.hunt.is_some() {
+                self.hunt(Early::Gap(direction, n, mark), out);
+            }
             return self.reader_mut().gap(direction, n, mark, out);
         }
         self.early.push(Early::Gap(direction, n, mark));

@@ -268,6 +268,7 @@ fn recorded_exchange(id: ExchangeId, at: i64, method: &str, target: &str, took: 
     let mut headers = Headers::new();
     headers.push(b"Host", b"shop.local");
     Exchange {
+        carriage: None,
         id,
         client: "10.0.0.9:40112".parse().unwrap(),
         server: "10.0.0.1:8080".parse().unwrap(),

@@ -242,6 +242,7 @@ impl Service<'_> {
         let at = recorded.plus(offset);
         let id = ExchangeId { connection: number as u64 / 7, ordinal: number as u32 % 7 };
         let exchange = Exchange {
+            carriage: None,
             id,
             client: "10.0.0.9:40112".parse().unwrap(),
             server: "10.0.0.1:8080".parse().unwrap(),

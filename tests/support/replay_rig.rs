@@ -55,6 +55,7 @@ pub(crate) fn exchange(
         message: Response { status: 200, ..Response::default() },
     });
     Exchange {
+        carriage: None,
         id: ExchangeId { connection, ordinal },
         client: format!("10.0.0.9:{}", 20_000 + connection % 40_000).parse().unwrap(),
         server: "10.0.0.1:8080".parse().unwrap(),

@@ -1,7 +1,9 @@
 //! Lines of `exchanges.jsonl` in the very form in which this program writes them; see
 //! [`crate::record::json::quick`]. Any other line is left to serde.
 
-use crate::exchange::{Closed, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
+use crate::exchange::{
+    Carriage, Closed, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse,
+};
 use crate::flow::Endpoint;
 use crate::message::Response;
 use crate::record::exchanges::{Asked, CONNECTIONS};
@@ -45,8 +47,17 @@ fn read(line: &[u8], message: fn(&mut Cursor<'_>) -> Option<Response>) -> Option
     }
     cursor.expect(b"}")?;
     cursor.end()?;
-    let Start { id, closed, client, server, protocol, completeness, opened_at, handshake_ns } =
-        start;
+    let Start {
+        id,
+        closed,
+        client,
+        server,
+        protocol,
+        completeness,
+        opened_at,
+        handshake_ns,
+        carriage,
+    } = start;
     Some(Exchange {
         id,
         client,
@@ -59,6 +70,7 @@ fn read(line: &[u8], message: fn(&mut Cursor<'_>) -> Option<Response>) -> Option
         opened_at,
         handshake_ns,
         marks,
+        carriage,
         closed,
     })
 }
@@ -87,6 +99,7 @@ struct Start {
     completeness: Completeness,
     opened_at: Option<Timestamp>,
     handshake_ns: Option<i64>,
+    carriage: Option<Box<Carriage>>,
 }
 
 fn start(cursor: &mut Cursor<'_>) -> Option<Start> {
@@ -120,7 +133,25 @@ fn start(cursor: &mut Cursor<'_>) -> Option<Start> {
     };
     let handshake_ns =
         if cursor.skip(b",\"handshake_ns\":") { Some(cursor.integer()?) } else { None };
-    Some(Start { id, closed, client, server, protocol, completeness, opened_at, handshake_ns })
+    // What is rarer than the number of a stream is left to serde.
+    let carriage = match cursor.skip(b",\"stream\":") {
+        true => {
+            let stream = Some(u32::try_from(cursor.integer()?).ok()?);
+            Some(Box::new(Carriage { stream, ..Carriage::default() }))
+        }
+        false => None,
+    };
+    Some(Start {
+        id,
+        closed,
+        client,
+        server,
+        protocol,
+        completeness,
+        opened_at,
+        handshake_ns,
+        carriage,
+    })
 }
 
 fn closed(cursor: &mut Cursor<'_>) -> Option<Vec<Closed>> {
@@ -207,7 +238,7 @@ mod tests {
             reason: Bytes::from_static(b"Go \xff on"),
             ..Response::default()
         };
-        Exchange {
+        Exchange { carriage: None,
             id: ExchangeId { connection: 12, ordinal: 3 },
             client: "10.0.0.9:40112".parse().unwrap(),
             server: "[2001:db8::1]:8080".parse().unwrap(),
@@ -336,13 +367,13 @@ mod tests {
             let at = Timestamp::from_nanos(1_795_341_600_000_000_000);
             let answer = |first: Option<i64>, body: Body| TimedResponse {
                 at: first.map_or(at, |nanos| at.plus(nanos)), first_byte_ns: first, last_byte_ns: times[1],
-                message: Response { status, reason: bytes(0), version, headers: list(&fields), body, framing, trailers: list(&trailers) },
+                message: Response { extras: None, status, reason: bytes(0), version, headers: list(&fields), body, framing, trailers: list(&trailers) },
             };
-            Exchange {
+            Exchange { carriage: None,
                 id: ExchangeId { connection, ordinal },
                 client: Endpoint::new(IpAddr::from(ends.0), ends.1), server: Endpoint::new(IpAddr::from(ends.2), ends.1),
                 protocol: "http/1".to_owned(), completeness,
-                request: Some(TimedRequest { at, duration_ns: times[2].unwrap_or(-3), message: Request {
+                request: Some(TimedRequest { at, duration_ns: times[2].unwrap_or(-3), message: Request { extras: None,
                     method: bytes(1), target: bytes(2), version, headers: list(&fields), body: Body::whole(bytes(3)), framing,
                     trailers: list(&trailers), verbatim: None,
                 } }),

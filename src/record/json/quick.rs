@@ -222,6 +222,7 @@ impl<'a> Cursor<'a> {
             "content-length" => Framing::ContentLength,
             "chunked" => Framing::Chunked,
             "close" => Framing::Close,
+            "frames" => Framing::Frames,
             _ => return None,
         };
         self.expect(b",\"trailers\":")?;
@@ -240,7 +241,17 @@ impl<'a> Cursor<'a> {
         let target = Bytes::copy_from_slice(self.octets()?);
         let (version, headers, body, framing, trailers) = self.tail()?;
         self.expect(b"}")?;
-        Some(Request { method, target, version, headers, body, framing, trailers, verbatim: None })
+        Some(Request {
+            method,
+            target,
+            version,
+            headers,
+            body,
+            framing,
+            trailers,
+            verbatim: None,
+            extras: None,
+        })
     }
 
     /// The fields of a response to the brace that closes it.
@@ -254,7 +265,7 @@ impl<'a> Cursor<'a> {
         };
         let (version, headers, body, framing, trailers) = self.tail()?;
         self.expect(b"}")?;
-        Some(Response { status, reason, version, headers, body, framing, trailers })
+        Some(Response { status, reason, version, headers, body, framing, trailers, extras: None })
     }
 
     /// The same, read for its status alone: the rest is gone past, and nothing of it is copied.

@@ -823,6 +823,7 @@ mod tests {
 
     fn exchange(connection: u64, ordinal: u32, at: i64) -> Exchange {
         Exchange {
+            carriage: None,
             id: ExchangeId { connection, ordinal },
             client: "192.0.2.1:1".parse().unwrap(),
             server: "192.0.2.2:80".parse().unwrap(),

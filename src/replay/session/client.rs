@@ -387,6 +387,7 @@ impl Crew {
             () => Framing::None,
         };
         let response = Response {
+            extras: None,
             status: answer.status().as_u16(),
             reason: bytes::Bytes::new(),
             version: match answer.version() {

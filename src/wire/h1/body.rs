@@ -14,7 +14,7 @@ const RESERVE_BYTES: u64 = 16 << 10;
 
 /// Gathers a body.
 #[derive(Debug, Default)]
-pub(super) struct Gather {
+pub(crate) struct Gather {
     kept: Vec<u8>,
     length: u64,
     limit: usize,
@@ -25,7 +25,7 @@ pub(super) struct Gather {
 
 impl Gather {
     /// Keeps as much as `limits` say; `declared` is a hint only.
-    pub(super) fn new(limits: &Limits, declared: u64) -> Self {
+    pub(crate) fn new(limits: &Limits, declared: u64) -> Self {
         let reserve = declared.min(RESERVE_BYTES).min(limits.body_bytes as u64) as usize;
         Self {
             kept: Vec::with_capacity(reserve),
@@ -36,7 +36,7 @@ impl Gather {
     }
 
     /// Adds bytes that follow what came before.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
         if self.holed {
             // What stands behind a hole is counted; kept is the part before it, so that offsets in
@@ -54,18 +54,28 @@ impl Gather {
     }
 
     /// Counts `n` bytes that were sent and are missing.
-    pub(super) fn skip(&mut self, n: u64) {
+    pub(crate) fn skip(&mut self, n: u64) {
         self.length += n;
         self.holed |= n > 0;
     }
 
+    /// How many bytes there were.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether bytes came that are not kept.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.kept.len() as u64 != self.length
+    }
+
     /// How much memory the kept bytes take.
-    pub(super) fn kept(&self) -> usize {
+    pub(crate) fn kept(&self) -> usize {
         self.kept.capacity()
     }
 
     /// Lets go of what is kept, and keeps nothing more: the body is counted and hashed.
-    pub(super) fn let_go(&mut self) {
+    pub(crate) fn let_go(&mut self) {
         if self.hashes && self.hash.is_none() {
             self.hash = Some(Box::new(Sha256::new_with_prefix(&self.kept)));
         }
@@ -74,7 +84,7 @@ impl Gather {
 
     /// The body. Where bytes are missing there is no hash: it would name something that was never
     /// sent.
-    pub(super) fn finish(self) -> Body {
+    pub(crate) fn finish(self) -> Body {
         let sha256 = self.hash.filter(|_| !self.holed).map(|hash| hash.finalize().into());
         Body { bytes: Bytes::from(self.kept), length: self.length, sha256 }
     }

@@ -1,7 +1,7 @@
 //! HTTP/1 (RFC 9112): the one parser that reads v1's bytes and v2's, the pairing of a connection's
 //! messages, and the bytes of a request as they go out.
 
-mod body;
+pub(crate) mod body;
 pub mod encode;
 mod head;
 pub mod pairing;

@@ -570,6 +570,7 @@ impl Pairing {
         marks.extend(slot.note.map(str::to_owned));
         let start = slot.request.as_ref().map(|parsed| parsed.first.at);
         out(Exchange {
+            carriage: None,
             id,
             client,
             server,

@@ -113,6 +113,18 @@ pub enum Piece<'a> {
     TooLong(FrameHead),
 }
 
+/// What a reader took of its input.
+#[derive(Debug)]
+pub struct Step<'a, M> {
+    /// How many octets, from the front.
+    pub used: usize,
+    /// The mark of the slice that held the first octet of the piece's frame.
+    pub first: M,
+    /// None where all octets were taken, or where what follows is no frame
+    /// ([`FrameReader::is_lost`]).
+    pub piece: Option<Piece<'a>>,
+}
+
 /// What missing bytes took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loss {
@@ -211,10 +223,19 @@ impl<M: Copy + Default> FrameReader<M> {
         self.state == Where::Head && (self.kept.is_empty() || self.used)
     }
 
-    /// Takes octets from the front of `input` up to the next piece: how many, and the piece. None
-    /// where all were taken, or where what follows is no frame ([`FrameReader::is_lost`]).
-    pub fn step<'a>(&'a mut self, input: &'a [u8], mark: M) -> (usize, Option<Piece<'a>>) {
+    /// Takes octets from the front of `input`, up to the end of the next piece.
+    pub fn step<'a>(&'a mut self, input: &'a [u8], mark: M) -> Step<'a, M> {
         let mut at = 0;
+        let (used, first, piece) = self.next(input, &mut at, mark);
+        Step { used, first, piece }
+    }
+
+    fn next<'a>(
+        &'a mut self,
+        input: &'a [u8],
+        at: &mut usize,
+        mark: M,
+    ) -> (usize, M, Option<Piece<'a>>) {
         loop {
             if std::mem::take(&mut self.used) {
                 self.kept.clear();
@@ -222,54 +243,62 @@ impl<M: Copy + Default> FrameReader<M> {
             match self.state {
                 Where::Start => {
                     if input.is_empty() {
-                        return (at, None);
+                        return (*at, self.first, None);
                     }
-                    if !self.preface(input, &mut at) {
-                        return (at, None);
+                    if !self.preface(input, at) {
+                        return (*at, self.first, None);
                     }
                 }
                 Where::Head => {
-                    if !self.head(input, &mut at, mark) {
-                        return (at, None);
+                    if !self.head(input, at, mark) {
+                        return (*at, self.first, None);
                     }
                 }
-                Where::Payload => return self.payload(input, at),
+                Where::Payload => {
+                    let first = self.first;
+                    let (used, piece) = self.payload(input, *at);
+                    return (used, first, piece);
+                }
                 Where::Skipped(left) => {
-                    let taken = (left as usize).min(input.len() - at);
-                    at += taken;
+                    let taken = (left as usize).min(input.len() - *at);
+                    *at += taken;
                     if taken < left as usize {
                         self.state = Where::Skipped(left - taken as u32);
-                        return (at, None);
+                        return (*at, self.first, None);
                     }
                     self.state = Where::Head;
-                    return (at, Some(Piece::TooLong(self.head)));
+                    return (*at, self.first, Some(Piece::TooLong(self.head)));
                 }
                 Where::Padding => {
-                    let Some(&padding) = input.get(at) else { return (at, None) };
-                    at += 1;
+                    let Some(&padding) = input.get(*at) else { return (*at, self.first, None) };
+                    *at += 1;
                     let left = self.head.length - 1;
                     let padding = u32::from(padding).min(left);
                     self.state = Where::Content(left - padding, padding);
                 }
                 Where::Content(0, padding) => {
-                    let taken = (padding as usize).min(input.len() - at);
-                    at += taken;
+                    let taken = (padding as usize).min(input.len() - *at);
+                    *at += taken;
                     if taken < padding as usize {
                         self.state = Where::Content(0, padding - taken as u32);
-                        return (at, None);
+                        return (*at, self.first, None);
                     }
                     self.state = Where::Head;
-                    return (at, Some(Piece::DataEnd(self.head)));
+                    return (*at, self.first, Some(Piece::DataEnd(self.head)));
                 }
                 Where::Content(left, padding) => {
-                    let content = &input[at..input.len().min(at + left as usize)];
+                    let content = &input[*at..input.len().min(*at + left as usize)];
                     if content.is_empty() {
-                        return (at, None);
+                        return (*at, self.first, None);
                     }
                     self.state = Where::Content(left - content.len() as u32, padding);
-                    return (at + content.len(), Some(Piece::Data(self.head, content)));
+                    return (
+                        *at + content.len(),
+                        self.first,
+                        Some(Piece::Data(self.head, content)),
+                    );
                 }
-                Where::Lost => return (at, None),
+                Where::Lost => return (*at, self.first, None),
             }
         }
     }
@@ -492,7 +521,7 @@ mod tests {
             let (mut slice, after) = rest.split_at(cuts.next().unwrap_or(1).clamp(1, rest.len()));
             rest = after;
             loop {
-                let (used, piece) = reader.step(slice, 0);
+                let Step { used, piece, .. } = reader.step(slice, 0);
                 slice = &slice[used..];
                 match piece {
                     None => break,
@@ -555,7 +584,7 @@ mod tests {
             let mut reader = FrameReader::<()>::new(1 << 16);
             let mut last = None;
             let mut feed = |reader: &mut FrameReader<()>, mut slice: &[u8]| loop {
-                let (used, piece) = reader.step(slice, ());
+                let Step { used, piece, .. } = reader.step(slice, ());
                 slice = &slice[used..];
                 match piece {
                     None => break,
@@ -573,7 +602,7 @@ mod tests {
             assert_eq!((last, reader.is_lost()), (Some(kind::PING), false), "{from}..{to}");
         }
         let mut reader = FrameReader::<()>::new(1 << 16);
-        assert_eq!(reader.step(&input[..11], ()).0, 11);
+        assert_eq!(reader.step(&input[..11], ()).used, 11);
         let loss = reader.gap(9);
         assert_eq!((loss.content, loss.frames, reader.is_lost()), (4, true, true));
     }
@@ -598,7 +627,7 @@ mod tests {
                 let (mut slice, after) = rest.split_at(until.min(rest.len()));
                 rest = after;
                 loop {
-                    let (used, piece) = reader.step(slice, ());
+                    let Step { used, piece, .. } = reader.step(slice, ());
                     let more = piece.is_some();
                     slice = &slice[used..];
                     if !more {

@@ -4,4 +4,7 @@
 pub mod frame;
 pub mod hpack;
 pub mod huffman;
-pub mod search;
+mod message;
+pub mod pairing;
+pub(in crate::wire) mod search;
+mod side;

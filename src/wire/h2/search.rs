@@ -17,7 +17,7 @@ const CANDIDATES: usize = 64;
 
 /// Searches one direction.
 #[derive(Debug)]
-pub struct Search<M> {
+pub(in crate::wire) struct Search<M> {
     held: Vec<u8>,
     /// Where the slices in `held` begin, with their marks.
     slices: Vec<(usize, M)>,
@@ -56,18 +56,18 @@ impl<M> Default for Search<M> {
 
 impl<M: Copy> Search<M> {
     /// Octets that belonged to no frame.
-    pub fn skipped(&self) -> u64 {
+    pub(super) fn skipped(&self) -> u64 {
         self.skipped
     }
 
     /// Octets that are held.
-    pub fn held(&self) -> usize {
+    pub(in crate::wire) fn held(&self) -> usize {
         self.held.len()
     }
 
     /// Takes a slice. Where a frame begins in what was taken: everything from there, in slices, and
     /// the search is over.
-    pub fn push(&mut self, slice: &[u8], mark: M) -> Option<Vec<(Vec<u8>, M)>> {
+    pub(in crate::wire) fn push(&mut self, slice: &[u8], mark: M) -> Option<Vec<(Vec<u8>, M)>> {
         self.slices.push((self.held.len(), mark));
         self.held.extend_from_slice(slice);
         let heads = (self.held.len() + 1).saturating_sub(HEAD);
@@ -91,8 +91,13 @@ impl<M: Copy> Search<M> {
         None
     }
 
+    /// Counts octets that belonged to no frame and were not given here.
+    pub(super) fn skip(&mut self, octets: usize) {
+        self.skipped += octets as u64;
+    }
+
     /// Bytes are missing: no frame reaches over them.
-    pub fn gap(&mut self) {
+    pub(in crate::wire) fn gap(&mut self) {
         self.at = self.held.len();
         self.candidates.clear();
         self.let_go();
@@ -159,19 +164,28 @@ impl<M: Copy> Search<M> {
     }
 }
 
-/// Whether `slice` begins with frames, beyond doubt: what a probe asks.
-pub fn begins_with_frames(slice: &[u8]) -> bool {
-    let mut next = 0;
-    for _ in 0..CHAIN {
-        match slice.get(next..).and_then(|rest| rest.first_chunk::<HEAD>()) {
-            Some(octets) if is_plausible(FrameHead::read(octets)) => {
-                next += HEAD + FrameHead::read(octets).length as usize
+/// Where a slice that stands alone has frames beyond doubt; none where what comes behind it must
+/// decide.
+pub(super) fn find(slice: &[u8]) -> Option<usize> {
+    for place in 0..slice.len().saturating_sub(HEAD - 1) {
+        let mut next = place;
+        let mut proved = 0;
+        while proved < CHAIN {
+            match slice.get(next..).and_then(|rest| rest.first_chunk::<HEAD>()) {
+                Some(octets) if is_plausible(FrameHead::read(octets)) => {
+                    next += HEAD + FrameHead::read(octets).length as usize
+                }
+                Some(_) => break,
+                None if place == 0 || proved > 1 => return None,
+                None => break,
             }
-            Some(_) => return false,
-            None => return next > 0 && next == slice.len(),
+            proved += 1;
+        }
+        if proved == CHAIN {
+            return Some(place);
         }
     }
-    true
+    None
 }
 
 /// Whether octets that may be anything look like the head of a frame.

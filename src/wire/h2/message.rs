@@ -1,0 +1,305 @@
+//! One message of a stream while it comes, and the request or response that it becomes
+//! (RFC 9113 §8).
+
+use bytes::Bytes;
+
+use crate::limits;
+use crate::message::{Extras, Framing, Headers, Request, Response, Version};
+use crate::time::Timestamp;
+use crate::wire::conversation::Mark;
+use crate::wire::h1::body::Gather;
+use crate::wire::h1::parser::{BODY_KEPT_IN_PART, Limits};
+use crate::wire::h2::frame::error_name;
+use crate::wire::h2::hpack::Block;
+
+/// A message under way.
+#[derive(Debug, Default)]
+pub(super) struct Half {
+    /// Its header section, where that was seen.
+    head: Option<Block>,
+    pub(super) first: Mark,
+    pub(super) last: Mark,
+    body: Gather,
+    trailers: Headers,
+    /// Frames of DATA were seen, or END_STREAM did not stand on the head.
+    framed: bool,
+    pub(super) ended: bool,
+    pub(super) reset: Option<u32>,
+    /// Bytes of content that are missing.
+    missing: u64,
+    /// Frames of it may be missing.
+    pub(super) doubtful: bool,
+    /// What is wrong with its blocks.
+    faults: Vec<&'static str>,
+    left_out: u64,
+    pieces: Option<Pieces>,
+    /// Bytes that it keeps, about.
+    pub(super) weight: usize,
+}
+
+/// When the bytes of a body came.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    all: Vec<(u64, Timestamp)>,
+}
+
+impl Pieces {
+    pub(super) fn add(&mut self, bytes: usize, at: Timestamp) {
+        if let Some((last, when)) = self.all.last_mut()
+            && *when == at
+        {
+            *last += bytes as u64;
+            return;
+        }
+        if self.all.len() == limits::PIECES {
+            let pairs = self.all.chunks(2).filter_map(|pair| {
+                let (_, at) = *pair.last()?;
+                Some((pair.iter().map(|(bytes, _)| bytes).sum(), at))
+            });
+            self.all = pairs.collect();
+        }
+        self.all.push((bytes as u64, at));
+    }
+
+    /// Counted from `start`.
+    pub(super) fn since(self, start: Timestamp) -> Vec<(u64, i64)> {
+        self.all.into_iter().map(|(bytes, at)| (bytes, at.since(start))).collect()
+    }
+}
+
+/// Whether the pace of a body of this kind says something: streams of messages.
+pub(crate) fn has_pace(media_type: &[u8]) -> bool {
+    const STREAMS: [&str; 7] = [
+        "application/grpc",
+        "text/event-stream",
+        "application/connect+",
+        "application/x-ndjson",
+        "application/stream+json",
+        "application/jsonl",
+        "multipart/x-mixed-replace",
+    ];
+    STREAMS.iter().any(|stream| {
+        media_type
+            .get(..stream.len())
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(stream.as_bytes()))
+    })
+}
+
+impl Half {
+    /// One that needs no end.
+    pub(super) fn of_ended() -> Self {
+        Self { ended: true, ..Self::default() }
+    }
+
+    /// Whether its header section was seen.
+    pub(super) fn has_head(&self) -> bool {
+        self.head.is_some()
+    }
+
+    /// Nothing more of it comes.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended || self.reset.is_some()
+    }
+
+    /// Its header section.
+    pub(super) fn open(&mut self, block: Block, first: Mark, last: Mark, limits: &Limits) {
+        (self.first, self.last) = (first, last);
+        self.body = Gather::new(limits, 0);
+        self.left_out = block.left_out;
+        let fields = &block.fields;
+        let paced = fields.get("content-type").is_some_and(has_pace);
+        if paced || fields.get(":protocol").is_some() {
+            self.pieces = Some(Pieces::default());
+        }
+        self.weight +=
+            512 + fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        self.head = Some(block);
+    }
+
+    /// Content.
+    pub(super) fn push(&mut self, content: &[u8], mark: Mark) {
+        let before = self.body.kept();
+        self.body.push(content);
+        self.weight += self.body.kept() - before;
+        self.framed = true;
+        self.last = mark;
+        if let Some(pieces) = &mut self.pieces {
+            pieces.add(content.len(), mark.at);
+        }
+    }
+
+    /// Content that is missing.
+    pub(super) fn skip(&mut self, bytes: u64, mark: Mark) {
+        self.body.skip(bytes);
+        self.missing += bytes;
+        self.framed = true;
+        self.last = mark;
+        self.faults.push(if mark.cut { "cut by the snap length" } else { "gap" });
+        self.faults.dedup();
+    }
+
+    /// Its trailer section.
+    pub(super) fn close_with(&mut self, block: Block) {
+        self.framed = true;
+        self.left_out += block.left_out;
+        self.weight += 512;
+        self.trailers = block.fields;
+    }
+
+    /// A header block of it cannot be read.
+    pub(super) fn fault(&mut self, why: &'static str) {
+        self.faults.push(why);
+    }
+
+    /// Its direction's part of the stream is over.
+    pub(super) fn end(&mut self, mark: Mark) {
+        self.ended = true;
+        self.last = mark;
+    }
+
+    /// Keeps nothing more of its body.
+    pub(super) fn let_go(&mut self) {
+        let before = self.body.kept();
+        self.body.let_go();
+        self.weight = self.weight.saturating_sub(before);
+    }
+
+    /// Whether bytes of it are missing, or fields cannot be told.
+    pub(super) fn is_damaged(&self) -> bool {
+        !self.faults.is_empty()
+            || self.left_out > 0
+            || self.unknown() > 0
+            || self.doubtful && !self.is_proved()
+            || !self.is_over()
+    }
+
+    /// Its length is what it says, so nothing of it was among frames that are missing.
+    fn is_proved(&self) -> bool {
+        let said = self.head.as_ref().and_then(|head| head.fields.get("content-length"));
+        let said = said.and_then(|said| std::str::from_utf8(said).ok()?.parse::<u64>().ok());
+        self.ended && said.is_some() && said == Some(self.body.length())
+    }
+
+    fn unknown(&self) -> usize {
+        self.head.as_ref().map_or(0, |head| head.fields.unknown()) + self.trailers.unknown()
+    }
+
+    /// Says in words what is damaged or odd about it.
+    pub(super) fn note(&self, what: &str, marks: &mut Vec<String>) {
+        let packet = self.last.packet;
+        if self.missing > 0 {
+            marks.push(format!("{what}: gap of {} bytes at packet {packet}", self.missing));
+        }
+        for fault in self.faults.iter().filter(|fault| self.missing == 0 || **fault != "gap") {
+            marks.push(format!("{what}: {fault} at packet {packet}"));
+        }
+        if self.left_out > 0 {
+            marks.push(format!("{what}: {} fields beyond the limits left out", self.left_out));
+        }
+        if self.unknown() > 0 {
+            let all = self.head.as_ref().map_or(0, |head| head.fields.len()) + self.trailers.len();
+            marks.push(format!("{what}: hpack: {} of {all} fields unknown", self.unknown()));
+        }
+        if self.doubtful && !self.is_proved() {
+            marks.push(format!("{what}: frames may be missing before packet {packet}"));
+        }
+        if let Some(code) = self.reset {
+            marks.push(format!("{what}: reset with {} ({code})", error_name(code)));
+        }
+        if self.has_head() && !self.is_over() {
+            marks.push(format!("{what}: ended-inside at packet {packet}"));
+        }
+        if self.missing == 0 && self.body.is_cut() {
+            marks.push(format!("{what}: {BODY_KEPT_IN_PART} at packet {packet}"));
+        }
+    }
+
+    /// The request, where its head was seen.
+    pub(super) fn into_request(self, start: Timestamp) -> Option<Request> {
+        let (head, parts) = self.into_parts(start)?;
+        let own = |name| head.get(name).map(Bytes::copy_from_slice).unwrap_or_default();
+        let method = own(":method");
+        let target = match own(":path") {
+            path if path.is_empty() && &method[..] == b"CONNECT" => own(":authority"),
+            path => path,
+        };
+        let Parts { body, framing, trailers, extras } = parts;
+        Some(Request {
+            method,
+            target,
+            version: Version::Http2,
+            headers: head,
+            body,
+            framing,
+            trailers,
+            verbatim: None,
+            extras: extras.of(),
+        })
+    }
+
+    /// The response, where its head was seen.
+    pub(super) fn into_response(self, start: Timestamp) -> Option<Response> {
+        let (head, parts) = self.into_parts(start)?;
+        let Parts { body, framing, trailers, extras } = parts;
+        Some(Response {
+            status: status_of(&head).unwrap_or_default(),
+            reason: Bytes::new(),
+            version: Version::Http2,
+            headers: head,
+            body,
+            framing,
+            trailers,
+            extras: extras.of(),
+        })
+    }
+
+    fn into_parts(self, start: Timestamp) -> Option<(Headers, Parts)> {
+        let Block { fields, never_indexed, .. } = self.head?;
+        let pieces = self.pieces.map(|pieces| pieces.since(start)).unwrap_or_default();
+        let framing = if self.framed || !self.ended { Framing::Frames } else { Framing::None };
+        let extras = Extras { reset: self.reset, never_indexed, pieces };
+        let body = self.body.finish();
+        Some((fields, Parts { body, framing, trailers: self.trailers, extras }))
+    }
+}
+
+struct Parts {
+    body: crate::message::Body,
+    framing: Framing,
+    trailers: Headers,
+    extras: Extras,
+}
+
+/// What `:status` says.
+pub(super) fn status_of(fields: &Headers) -> Option<u16> {
+    let digits = fields.get(":status")?;
+    std::str::from_utf8(digits).ok()?.parse().ok().filter(|status| (100..=999).contains(status))
+}
+
+/// Whether fields are those of a request, of a response, or of neither for sure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Is {
+    /// A request's head.
+    Request,
+    /// A response's head.
+    Response,
+    /// Trailers, or a head of which the pseudo-header fields are not known.
+    Unsure,
+    /// No pseudo-header field, and all names known.
+    Trailers,
+}
+
+/// What a block is, by its pseudo-header fields (RFC 9113 §8.3).
+pub(super) fn kind_of(fields: &Headers) -> Is {
+    let mut nameless = false;
+    for (name, _) in fields.parts() {
+        match name.octets() {
+            b":status" => return Is::Response,
+            b":method" | b":path" | b":scheme" | b":authority" | b":protocol" => {
+                return Is::Request;
+            }
+            _ => nameless |= name.identity().is_some(),
+        }
+    }
+    if nameless { Is::Unsure } else { Is::Trailers }
+}
