@@ -170,6 +170,7 @@ fn records(talks: &[Talk], recorded: Timestamp) -> File {
             ..Request::default()
         };
         let exchange = Exchange {
+            carriage: None,
             id: id(number),
             client: "10.0.0.9:40112".parse().unwrap(),
             server: "10.0.0.1:8080".parse().unwrap(),
