@@ -12,7 +12,7 @@ use super::exit::printable;
 use super::output::print;
 use super::parse::ledger_table;
 use super::progress::Progress;
-use super::redaction::Redaction;
+use super::redaction::{self, Redaction};
 use super::{Exit, Failure, Global};
 use crate::capture::config::Section;
 use crate::capture::counts::{Counts, Live};
@@ -363,7 +363,13 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
         progress.set(counts.kept, || state(&counts, recording.live().bytes()));
     }
     drop(progress);
-    Ok(recording.stop())
+    let captured = recording.stop();
+    if let Content::Exchanges(_, redactor) = &settings.content
+        && let Some(warning) = redaction::unsearched(redactor.as_ref())
+    {
+        tracing::warn!("{warning}");
+    }
+    Ok(captured)
 }
 
 fn state(counts: &Counts, bytes: u64) -> String {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::exit::printable;
 use super::input::{Done, Inputs, Options};
 use super::output::{Output, print};
-use super::redaction::Redaction;
+use super::redaction::{self, Redaction};
 use super::{Exit, Failure, Global, args, shown};
 use crate::exchange::Redacted;
 use crate::exchange::{Completeness, Exchange};
@@ -146,13 +146,16 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
                 .fold(redactor.mark(), |ours, earlier| earlier.clone().then(&ours)),
         ),
     };
+    let names = shown::shown_names(&settings.inputs).into_iter();
+    let names = names.map(|name| match &settings.redactor {
+        Some(redactor) => redactor.text(&name),
+        None => name,
+    });
+    let names = names.collect();
     let mut output = Output::create(&settings.output)?;
     let to_stdout = output.is_stdout();
     let mut line = Vec::new();
-    exchanges::write_line(
-        &mut line,
-        &Header::new(Timestamp::now(), shown::shown_names(&settings.inputs)).redacted(redacted),
-    );
+    exchanges::write_line(&mut line, &Header::new(Timestamp::now(), names).redacted(redacted));
     output.write(&line)?;
     let mut completeness = [0; 5];
     let mut kept_in_part = 0;
@@ -207,6 +210,12 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
             "{kept_in_part} bodies are longer than {} MiB: their beginning is kept, with their length and hash; such requests cannot be replayed",
             limits::BODY_BYTES >> 20
         );
+    }
+    if let Some(warning) = redaction::unsearched(settings.redactor.as_ref()) {
+        let unsearched = settings.redactor.as_ref().map(Redactor::unsearched).unwrap_or_default();
+        done.ledger.note("bodies-not-searched", unsearched.bodies);
+        done.ledger.note("bytes-not-searched", unsearched.bytes);
+        tracing::warn!("{warning}");
     }
     line.clear();
     exchanges::write_line(

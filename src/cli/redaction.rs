@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::Failure;
 use crate::exchange::Redacted;
-use crate::redact::{Known, Redactor, Rule, RuleError, random_key};
+use crate::redact::{Known, Redactor, Rule, RuleError, Unsearched, random_key};
 
 /// The variable that the key may be in.
 const KEY_VARIABLE: &str = "SHADOWTAP_REDACT_KEY";
@@ -16,7 +16,8 @@ const SHORTEST_KEY: usize = 16;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Redaction {
     /// Replace secrets in what is written by tokens of the same length and kind: `default`
-    /// (credentials, cookies, tokens, card numbers, e-mail addresses), header:NAME, cookie:NAME,
+    /// (credentials, cookies, tokens, numbers of cards and accounts, e-mail addresses), `strict`
+    /// (the same, and bodies that cannot be searched are left out), header:NAME, cookie:NAME,
     /// query:NAME, form:NAME, json:PATH, pattern:REGEX (repeat for more)
     #[arg(long, value_name = "RULE", value_parser = rule)]
     pub redact: Vec<Rule>,
@@ -136,6 +137,26 @@ pub(crate) fn warnings(
         ));
     }
     warnings
+}
+
+/// What is said of bodies that nobody could look into.
+pub(crate) fn unsearched(redactor: Option<&Redactor>) -> Option<String> {
+    let redactor = redactor?;
+    let Unsearched { bodies, bytes } = redactor.unsearched();
+    let (what, way_out) = if redactor.is_strict() {
+        ("were left out", "name a type that redaction reads, or redact by other rules")
+    } else {
+        (
+            "were kept as they are, but for secrets with a look of their own",
+            "leave them out by --redact strict",
+        )
+    };
+    (bodies > 0).then(|| {
+        format!(
+            "{bodies} bodies of {bytes} bytes could not be searched for secrets, as they are of no form \
+             that is known (protobuf, archives, unknown compression), and {what}: {way_out}"
+        )
+    })
 }
 
 /// For a shell.

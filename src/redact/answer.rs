@@ -95,7 +95,7 @@ impl Redactor {
         }
         let searched = pass.response(response, !is_whole);
         let repeated = pass.repeated();
-        pass.finish_response(&repeated, searched, response, !is_whole);
+        let _ = pass.finish_response(&repeated, searched, response, !is_whole);
         pass.changes
     }
 }

@@ -7,29 +7,35 @@
 //! does not depend on order or threads. Fails closed: a body that cannot be decoded cannot be
 //! searched, and is left out.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use bytes::Bytes;
-use memchr::memmem;
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+
+use super::again::{self, Repeated};
 use super::answer::Known;
-use super::body;
+use super::edits::Edits;
 use super::hide::{self, Hide};
 use super::names::{self, HeaderSecret};
 use super::rules::{Name, Path, Rule, Step};
 use super::shapes::{self, Shape};
+use super::sieve::Kinds;
 use super::token::Tokens;
-use super::view::{Encoding, View};
-use crate::exchange::Redacted;
-use crate::exchange::{Completeness, Exchange};
+use super::view::Encoding;
+use super::wrapped::{self, Wrapping};
+use super::{body, values};
+use crate::exchange::{Completeness, Exchange, Redacted};
 use crate::limits;
 use crate::message::{Body, Headers, Request, Response, content};
 
-/// Shortest secret that is looked for where no rule says that there is one; shorter ones are found
-/// by chance.
-const SHORTEST_REPEATED: usize = 6;
 /// Most secrets of one exchange that are looked for again.
 const MOST_REPEATED: usize = 256;
+/// Most tokens that a thread remembers, and the longest secret that it does so for, in bytes.
+const REMEMBERED: (usize, usize) = (8 << 10, 256);
 /// How much is left out before the place where a body was cut, in bytes: a secret that the cut goes
 /// through is not known by its look any more, and longer ones than this are rare.
 const UNSURE_BYTES: usize = 16 << 10;
@@ -40,6 +46,8 @@ const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-dig
 #[derive(Clone)]
 pub struct Redactor {
     defaults: bool,
+    /// Bodies that cannot be searched are left out.
+    strict: bool,
     headers: Vec<Name>,
     cookies: Vec<Name>,
     query: Vec<Name>,
@@ -48,6 +56,16 @@ pub struct Redactor {
     patterns: Vec<regex::bytes::Regex>,
     tokens: Tokens,
     mark: Redacted,
+    unsearched: Arc<[AtomicU64; 2]>,
+}
+
+/// Bodies that could not be searched for secrets, as they are of no form that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsearched {
+    /// How many.
+    pub bodies: u64,
+    /// Their bytes in all.
+    pub bytes: u64,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -61,6 +79,7 @@ impl Redactor {
     pub fn new(rules: &[Rule], key: &[u8]) -> Self {
         let mut redactor = Self {
             defaults: false,
+            strict: false,
             headers: Vec::new(),
             cookies: Vec::new(),
             query: Vec::new(),
@@ -69,6 +88,7 @@ impl Redactor {
             patterns: Vec::new(),
             tokens: Tokens::new(key),
             mark: Redacted::default(),
+            unsearched: Arc::default(),
         };
         redactor.mark.key = Some(redactor.tokens.fingerprint());
         redactor.mark.rules = rules.iter().map(ToString::to_string).collect();
@@ -77,6 +97,7 @@ impl Redactor {
         for rule in rules {
             match rule {
                 Rule::Default => redactor.defaults = true,
+                Rule::Strict => (redactor.defaults, redactor.strict) = (true, true),
                 Rule::Header(name) => redactor.headers.push(name.clone()),
                 Rule::Cookie(name) => redactor.cookies.push(name.clone()),
                 Rule::Query(name) => redactor.query.push(name.clone()),
@@ -100,23 +121,23 @@ impl Redactor {
             .map(|response| pass.response(&mut response.message, response_is_cut))
             .collect();
         let repeated = pass.repeated();
-        let mut undecoded = false;
+        let mut left_out = LeftOut::default();
         if let (Some(request), Some(searched)) = (&mut exchange.request, request_body) {
             let message = &mut request.message;
-            if let Some(target) = pass.again(&repeated, &message.target) {
+            if let Some(target) = repeated.replace(&message.target, &mut pass.changes) {
                 message.target = Bytes::from(target);
             }
             pass.headers_again(&repeated, &mut message.headers);
             pass.headers_again(&repeated, &mut message.trailers);
             let (headers, trailers) = (&mut message.headers, &mut message.trailers);
-            undecoded |= pass.finish(
+            left_out.add(pass.finish(
                 &repeated,
                 searched,
                 &mut message.body,
                 headers,
                 trailers,
                 request_is_cut,
-            );
+            ));
             // What was kept of the wire's form holds the secrets too; the sizes of chunks hold
             // none.
             message.verbatim =
@@ -125,23 +146,60 @@ impl Redactor {
         for (response, searched) in
             exchange.response.iter_mut().chain(&mut exchange.interim).zip(bodies)
         {
-            undecoded |=
-                pass.finish_response(&repeated, searched, &mut response.message, response_is_cut);
+            left_out.add(pass.finish_response(
+                &repeated,
+                searched,
+                &mut response.message,
+                response_is_cut,
+            ));
         }
-        if undecoded {
-            exchange.marks.push("body left out by redaction: it cannot be decoded".to_owned());
-        }
+        exchange.marks.extend(left_out.marks());
         pass.changes
+    }
+
+    /// A text that goes with recordings, as the name of an input: with its secrets replaced.
+    pub fn text(&self, text: &str) -> String {
+        let new = hide::target(&mut Pass::new(self, None), text.as_bytes());
+        new.and_then(|new| String::from_utf8(new).ok()).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// What could not be searched so far, by all that share this redactor.
+    pub fn unsearched(&self) -> Unsearched {
+        let [bodies, bytes] = &*self.unsearched;
+        Unsearched { bodies: bodies.load(Ordering::Relaxed), bytes: bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Whether bodies that cannot be searched are left out.
+    pub const fn is_strict(&self) -> bool {
+        self.strict
     }
 
     /// What a recording that this redacted says of it.
     pub fn mark(&self) -> Redacted {
         self.mark.clone()
     }
+}
 
-    /// Whether anything is looked for by its look.
-    fn searches(&self) -> bool {
-        self.defaults || !self.patterns.is_empty()
+/// Why bodies of an exchange were left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LeftOut {
+    undecodable: bool,
+    opaque: bool,
+}
+
+impl LeftOut {
+    const fn add(&mut self, other: Self) {
+        self.undecodable |= other.undecodable;
+        self.opaque |= other.opaque;
+    }
+
+    fn marks(self) -> impl Iterator<Item = String> {
+        let undecodable = "body left out by redaction: it cannot be decoded";
+        let opaque = "body left out by redaction: it cannot be searched";
+        [(self.undecodable, undecodable), (self.opaque, opaque)]
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, mark)| mark.to_owned())
     }
 }
 
@@ -150,21 +208,29 @@ pub(super) enum Searched {
     /// Nothing to search.
     Empty,
     /// Its content, where that differs from the body: decoded, or changed.
-    Content { content: Option<Vec<u8>>, changed: bool, coded: bool },
+    Content { content: Option<Vec<u8>>, changed: bool, coded: bool, wrapping: Option<Wrapping> },
     /// Its coding cannot be undone, or not for certain to its end.
     Undecodable,
+    /// It is of no form that can be searched, and is to be left out for that.
+    Opaque,
 }
 
-/// A secret in a form that it may be repeated in, and its token in the same form.
-pub(super) struct Repeated {
-    secret: Vec<u8>,
+/// A secret that was found, what is put in its place, and the forms in which both may be repeated.
+struct Replacement {
     token: Vec<u8>,
+    forms: Rc<Vec<again::Form>>,
+}
+
+thread_local! {
+    /// Cookies and keys come with every request: their tokens are made once, under the key of this
+    /// name.
+    static TOKENS: RefCell<(String, FxHashMap<Box<[u8]>, Rc<Replacement>>)> = RefCell::default();
 }
 
 /// The work on one exchange.
 pub(super) struct Pass<'a> {
     rules: &'a Redactor,
-    found: Vec<(Vec<u8>, Vec<u8>)>,
+    found: Vec<(Vec<u8>, Rc<Replacement>)>,
     pub(super) changes: usize,
     /// What is found is a token already, and stays.
     pub(super) reads_tokens: bool,
@@ -175,75 +241,59 @@ pub(super) struct Pass<'a> {
 }
 
 impl Hide for Pass<'_> {
-    fn whole(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
-        let view = View::new(source, encoding);
-        if view.bytes.is_empty() {
+    const KEEPS_LENGTH: bool = true;
+
+    fn hidden(&mut self, value: &[u8], _source: &[u8]) -> Option<Vec<u8>> {
+        if value.is_empty() {
             return None;
         }
-        let token = self.token(&view.bytes);
-        let written = view.rewritten(&token);
-        self.remember(&view.bytes, token);
-        Some(written)
+        let replacement = self.replacement(value);
+        let token = replacement.token.clone();
+        self.remember(value, replacement);
+        Some(token)
     }
 
-    fn parts(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
-        if !self.rules.searches() {
-            return None;
-        }
-        let view = View::new(source, encoding);
-        let mut ranges: Vec<_> = Vec::new();
-        if self.rules.defaults {
-            ranges.extend(shapes::find(&view.bytes, true));
-        }
+    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+        let mut found = if self.rules.defaults { shapes::find(value, true) } else { Vec::new() };
         for pattern in &self.rules.patterns {
-            for captures in pattern.captures_iter(&view.bytes) {
+            for captures in pattern.captures_iter(value) {
                 let group = captures
                     .get(1)
                     .or_else(|| captures.get(0))
                     .expect("the whole match is always there");
                 if !group.is_empty() {
-                    ranges.push((group.range(), Shape::Named));
+                    found.push((group.range(), Shape::Named));
                 }
             }
         }
-        if ranges.is_empty() {
-            return None;
+        if !self.rules.patterns.is_empty() {
+            found.sort_by_key(|(range, _)| (range.start, usize::MAX - range.end));
         }
-        ranges.sort_by_key(|(range, _)| (range.start, usize::MAX - range.end));
-        let mut value = view.bytes.to_vec();
-        let mut end = 0;
-        for (range, shape) in ranges {
-            if range.end <= end {
-                continue;
-            }
-            // Where two overlap, what hangs over is another.
-            let range = range.start.max(end)..range.end;
-            end = range.end;
-            let encoding = if shape == Shape::Parameter { Encoding::Form } else { Encoding::Plain };
-            if let Some(token) = self.whole(&view.bytes[range.clone()], encoding) {
-                value[range].copy_from_slice(&token);
-            }
-        }
-        Some(view.rewritten(&value))
+        found
     }
 
-    fn holds_parts(&self, source: &[u8]) -> bool {
+    fn looks_for(&self, _kinds: Kinds) -> bool {
+        self.rules.defaults
+    }
+
+    fn looks_at_all(&self) -> bool {
         !self.rules.patterns.is_empty()
-            || (self.rules.defaults && !shapes::find(source, true).is_empty())
     }
 
-    fn is_parameter(&self, name: &str) -> bool {
-        (self.rules.defaults && names::is_secret_parameter(name))
-            || self.rules.query.iter().any(|rule| rule.matches(name))
+    fn parameter(&self, name: &str) -> Option<HeaderSecret> {
+        let by_default = || {
+            names::is_secret_parameter(name)
+                .then(|| names::field_secret(name).unwrap_or(HeaderSecret::Whole))
+        };
+        self.by_rules(&self.rules.query, name, by_default)
     }
 
-    fn is_form_field(&self, name: &str) -> bool {
-        (self.rules.defaults && names::is_secret_field(name))
-            || self.rules.form.iter().any(|rule| rule.matches(name))
+    fn form_field(&self, name: &str) -> Option<HeaderSecret> {
+        self.by_rules(&self.rules.form, name, || names::field_secret(name))
     }
 
-    fn is_field(&self, name: &str) -> bool {
-        self.rules.defaults && names::is_secret_field(name)
+    fn field(&self, name: &str) -> Option<HeaderSecret> {
+        self.rules.defaults.then(|| names::field_secret(name)).flatten()
     }
 
     fn is_path(&self, steps: &[Step]) -> bool {
@@ -279,19 +329,25 @@ impl<'a> Pass<'a> {
 
     /// The first pass over a response.
     pub(super) fn response(&mut self, message: &mut Response, is_cut: bool) -> Searched {
+        if let Some(reason) = hide::parts(self, &message.reason, Encoding::Plain) {
+            message.reason = Bytes::from(reason);
+        }
         self.headers(&mut message.headers);
         self.headers(&mut message.trailers);
         self.body(&message.headers, &message.body, is_cut)
     }
 
-    /// The second pass over a response. Answers whether its body had to be left out.
+    /// The second pass over a response. Answers why its body had to be left out.
     pub(super) fn finish_response(
         &mut self,
-        repeated: &[Repeated],
+        repeated: &Repeated,
         searched: Searched,
         message: &mut Response,
         is_cut: bool,
-    ) -> bool {
+    ) -> LeftOut {
+        if let Some(reason) = repeated.replace(&message.reason, &mut self.changes) {
+            message.reason = Bytes::from(reason);
+        }
         self.headers_again(repeated, &mut message.headers);
         self.headers_again(repeated, &mut message.trailers);
         self.finish(
@@ -304,124 +360,144 @@ impl<'a> Pass<'a> {
         )
     }
 
-    /// The token for a secret; a token stays what it is.
-    fn token(&mut self, secret: &[u8]) -> Vec<u8> {
+    fn by_rules(
+        &self,
+        rules: &[Name],
+        name: &str,
+        by_default: impl FnOnce() -> Option<HeaderSecret>,
+    ) -> Option<HeaderSecret> {
+        if rules.iter().any(|rule| rule.matches(name)) {
+            return Some(HeaderSecret::All);
+        }
+        self.rules.defaults.then(by_default).flatten()
+    }
+
+    /// What is put in a secret's place; a token stays what it is.
+    fn replacement(&mut self, secret: &[u8]) -> Rc<Replacement> {
+        let stays = || {
+            let forms = Rc::new(again::forms(secret, secret));
+            Rc::new(Replacement { token: secret.to_vec(), forms })
+        };
         if self.reads_tokens {
             self.tokens.push(secret.to_vec());
-            return secret.to_vec();
+            return stays();
         }
         if let Some(known) = self.known
             && (known.holds(secret) || self.tokens.iter().any(|token| token == secret))
         {
-            return secret.to_vec();
+            return stays();
         }
-        self.rules.tokens.token(secret)
+        let make = || {
+            let token = self.rules.tokens.token(secret);
+            let forms = Rc::new(again::forms(secret, &token));
+            Rc::new(Replacement { token, forms })
+        };
+        if secret.len() > REMEMBERED.1 {
+            return make();
+        }
+        let key = self.rules.mark.key.as_deref().unwrap_or_default();
+        TOKENS.with_borrow_mut(|(of, tokens)| {
+            if of != key {
+                key.clone_into(of);
+                tokens.clear();
+            }
+            if let Some(known) = tokens.get(secret) {
+                return Rc::clone(known);
+            }
+            if tokens.len() >= REMEMBERED.0 {
+                tokens.clear();
+            }
+            let made = make();
+            tokens.insert(secret.into(), Rc::clone(&made));
+            made
+        })
     }
 
-    fn remember(&mut self, secret: &[u8], token: Vec<u8>) {
+    fn remember(&mut self, secret: &[u8], replacement: Rc<Replacement>) {
         self.changes += 1;
-        let worth = secret.len() >= SHORTEST_REPEATED
+        let worth = secret.len() >= again::SHORTEST
             && secret.iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
         if worth
             && self.found.len() < MOST_REPEATED
             && !self.found.iter().any(|(known, _)| known == secret)
         {
-            self.found.push((secret.to_vec(), token));
+            self.found.push((secret.to_vec(), replacement));
         }
     }
 
     pub(super) fn headers(&mut self, headers: &mut Headers) {
-        let mut changed = false;
-        let new: Vec<Option<Vec<u8>>> = headers
-            .iter()
-            .map(|(name, value)| self.header(&String::from_utf8_lossy(name), value))
-            .inspect(|new| changed |= new.is_some())
-            .collect();
-        if changed {
-            let values = headers
-                .iter()
-                .zip(&new)
-                .map(|((name, old), new)| (name, new.as_deref().unwrap_or(old)));
-            *headers = values.collect();
+        self.each_value(headers, |pass, name, value| {
+            pass.header(&String::from_utf8_lossy(name), value)
+        });
+    }
+
+    /// Replaces what `new` gives another value.
+    fn each_value(
+        &mut self,
+        headers: &mut Headers,
+        mut new: impl FnMut(&mut Self, &[u8], &[u8]) -> Option<Vec<u8>>,
+    ) {
+        let mut changed: Option<Headers> = None;
+        for (index, (name, value)) in headers.iter().enumerate() {
+            match (new(self, name, value), &mut changed) {
+                (Some(new), Some(fields)) => fields.push(name, &new),
+                (None, Some(fields)) => fields.push(name, value),
+                (Some(new), None) => {
+                    let mut fields: Headers = headers.iter().take(index).collect();
+                    fields.push(name, &new);
+                    changed = Some(fields);
+                }
+                (None, None) => {}
+            }
+        }
+        if let Some(changed) = changed {
+            *headers = changed;
         }
     }
 
     fn header(&mut self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
-        let kind = names::header_secret(name);
         let named = self.rules.headers.iter().any(|rule| rule.matches(name));
+        let kind = names::header_secret(name).filter(|_| self.rules.defaults || named);
         match kind {
-            Some(HeaderSecret::Credentials) if self.rules.defaults || named => {
-                self.credentials(value)
+            Some(HeaderSecret::Whole) | None if named => {
+                hide::whole(self, HeaderSecret::All, value, Encoding::Plain)
             }
-            Some(HeaderSecret::Cookies) => self.cookies(value, named),
-            Some(HeaderSecret::SetCookie) => {
-                let end = memchr::memchr(b';', value).unwrap_or(value.len());
-                let mut out = self.cookies(&value[..end], named)?;
-                out.extend_from_slice(&value[end..]);
-                Some(out)
-            }
-            Some(HeaderSecret::Whole) if self.rules.defaults => self.whole(value, Encoding::Plain),
-            _ if named => self.whole(value, Encoding::Plain),
-            // Referer, Location and others that hold a target.
-            _ if hide::is_url(value) => hide::target(self, value),
-            _ => self.parts(value, Encoding::Plain),
+            Some(kind) => hide::whole(self, kind, value, Encoding::Plain),
+            None if !self.rules.cookies.is_empty() => self.cookies(name, value),
+            None => self.other(value),
         }
     }
 
-    /// `scheme credentials`; user and password of the Basic scheme (RFC 7617) have the tokens that
-    /// they have elsewhere.
-    fn credentials(&mut self, value: &[u8]) -> Option<Vec<u8>> {
-        let Some(space) = memchr::memchr(b' ', value).filter(|&at| at + 1 < value.len()) else {
-            return self.whole(value, Encoding::Plain);
-        };
-        let (scheme, secret) = value.split_at(space + 1);
-        let basic = scheme
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"basic")
-            .then(|| STANDARD.decode(secret.trim_ascii()).ok())
-            .flatten();
-        let new = match basic.as_deref().and_then(|pair| Some((pair, memchr::memchr(b':', pair)?)))
-        {
-            Some((pair, colon)) => {
-                let mut new = self.whole(&pair[..colon], Encoding::Plain).unwrap_or_default();
-                new.push(b':');
-                new.extend(self.whole(&pair[colon + 1..], Encoding::Plain).unwrap_or_default());
-                STANDARD.encode(new).into_bytes()
-            }
-            None => self.whole(secret, Encoding::Plain)?,
-        };
-        Some([scheme, &new].concat())
+    fn other(&mut self, value: &[u8]) -> Option<Vec<u8>> {
+        // Referer, Location and others that hold a target.
+        if hide::is_url(value) {
+            hide::target(self, value)
+        } else {
+            hide::parts(self, value, Encoding::Plain)
+        }
     }
 
-    /// `name=value; name=value`
-    fn cookies(&mut self, value: &[u8], named: bool) -> Option<Vec<u8>> {
-        let mut out = Vec::with_capacity(value.len());
-        let mut changed = false;
-        for (index, pair) in value.split(|&byte| byte == b';').enumerate() {
-            if index > 0 {
-                out.push(b';');
-            }
-            let equals = memchr::memchr(b'=', pair).map_or(0, |at| at + 1);
-            let (name, secret) = pair.split_at(equals);
-            let space =
-                if equals == 0 { secret.len() - secret.trim_ascii_start().len() } else { 0 };
-            let cookie =
-                String::from_utf8_lossy(name.trim_ascii().strip_suffix(b"=").unwrap_or(name))
-                    .into_owned();
-            let rules = self.rules;
-            let all =
-                named || rules.defaults || rules.cookies.iter().any(|rule| rule.matches(&cookie));
-            let new = if all {
-                self.whole(&secret[space..], Encoding::Percent)
+    /// The cookies that rules name.
+    fn cookies(&mut self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        let Some(kind @ (HeaderSecret::Cookies | HeaderSecret::SetCookie)) =
+            names::header_secret(name)
+        else {
+            return self.other(value);
+        };
+        let mut edits = Edits::new(value);
+        for (range, _) in values::find(kind, value) {
+            let before = value[..range.start].strip_suffix(b"=").unwrap_or_default();
+            let start = memchr::memrchr(b';', before).map_or(0, |at| at + 1);
+            let cookie = String::from_utf8_lossy(before[start..].trim_ascii());
+            let secret = &value[range.clone()];
+            let new = if self.rules.cookies.iter().any(|rule| rule.matches(&cookie)) {
+                hide::whole(self, HeaderSecret::All, secret, Encoding::Percent)
             } else {
-                self.parts(&secret[space..], Encoding::Percent)
+                hide::parts(self, secret, Encoding::Percent)
             };
-            changed |= new.is_some();
-            out.extend_from_slice(name);
-            out.extend_from_slice(&secret[..space]);
-            out.extend_from_slice(new.as_deref().unwrap_or(&secret[space..]));
+            edits.put(&range, new);
         }
-        changed.then_some(out)
+        edits.finish()
     }
 
     fn body(&mut self, headers: &Headers, body: &Body, is_cut: bool) -> Searched {
@@ -429,7 +505,8 @@ impl<'a> Pass<'a> {
             return Searched::Empty;
         }
         let coded = content::is_coded(headers.all("content-encoding"));
-        if coded && (is_cut || body.is_cut()) {
+        let is_cut = is_cut || body.is_cut();
+        if coded && is_cut {
             return Searched::Undecodable;
         }
         let decoded =
@@ -438,113 +515,72 @@ impl<'a> Pass<'a> {
                 Ok(decoded) => decoded,
                 Err(_) => return Searched::Undecodable,
             };
-        let new = body::redact(self, headers.get("content-type").unwrap_or_default(), &decoded);
+        let kind = headers.get("content-type").unwrap_or_default();
+        let wrapping = Wrapping::of(&decoded, kind);
+        if is_cut && wrapping.is_some_and(Wrapping::needs_all) {
+            return Searched::Undecodable;
+        }
+        let unwrapped = wrapping.and_then(|wrapping| wrapping.undo(&decoded));
+        let wrapping = wrapping.filter(|_| unwrapped.is_some());
+        let text = unwrapped.as_deref().unwrap_or(&decoded);
+        let new = body::redact(self, kind, text);
+        if !self.reads_tokens && self.rules.defaults && wrapped::is_opaque(text, kind) {
+            let [bodies, bytes] = &*self.rules.unsearched;
+            bodies.fetch_add(1, Ordering::Relaxed);
+            bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+            if self.rules.strict {
+                return Searched::Opaque;
+            }
+        }
         let changed = new.is_some();
-        Searched::Content {
-            content: new.or_else(|| coded.then(|| decoded.into_owned())),
-            changed,
-            coded,
-        }
+        let content = new.or(unwrapped).or_else(|| coded.then(|| decoded.into_owned()));
+        Searched::Content { content, changed, coded, wrapping }
     }
 
-    /// The secrets that were found, in the forms in which they may be repeated, the longest first.
-    pub(super) fn repeated(&self) -> Vec<Repeated> {
-        let mut repeated: Vec<Repeated> = Vec::new();
-        for (secret, token) in &self.found {
-            let mut add = |form: &dyn Fn(&[u8]) -> Vec<u8>| {
-                let one = Repeated { secret: form(secret), token: form(token) };
-                if one.secret.len() >= SHORTEST_REPEATED
-                    && !repeated.iter().any(|known| known.secret == one.secret)
-                {
-                    repeated.push(one);
-                }
-            };
-            add(&<[u8]>::to_vec);
-            for offset in 0..3 {
-                add(&|value| base64_inside(value, offset, false));
-                add(&|value| base64_inside(value, offset, true));
-            }
-        }
-        repeated.sort_by_key(|one| usize::MAX - one.secret.len());
-        repeated
+    /// The secrets that were found, in the forms in which they may be repeated.
+    pub(super) fn repeated(&self) -> Repeated {
+        Repeated::of(self.found.iter().map(|(_, found)| Rc::clone(&found.forms)).collect())
     }
 
-    /// `text` with all repeated secrets replaced, as they are, percent-encoded or escaped; none
-    /// where there is none.
-    pub(super) fn again(&mut self, repeated: &[Repeated], text: &[u8]) -> Option<Vec<u8>> {
-        if repeated.is_empty() {
-            return None;
-        }
-        let mut out: Option<Vec<u8>> = None;
-        for encoding in [Encoding::Plain, Encoding::Percent, Encoding::Form, Encoding::Json] {
-            let view = View::new(out.as_deref().unwrap_or(text), encoding);
-            if encoding != Encoding::Plain && !view.is_encoded() {
-                continue;
-            }
-            let mut value: Option<Vec<u8>> = None;
-            for one in repeated {
-                let mut from = 0;
-                while let Some(at) =
-                    memmem::find(&value.as_deref().unwrap_or(&view.bytes)[from..], &one.secret)
-                {
-                    let range = from + at..from + at + one.secret.len();
-                    from = range.end;
-                    value.get_or_insert_with(|| view.bytes.to_vec())[range]
-                        .copy_from_slice(&one.token);
-                    self.changes += 1;
-                }
-            }
-            if let Some(value) = value {
-                out = Some(view.rewritten(&value));
-            }
-        }
-        out
+    fn headers_again(&mut self, repeated: &Repeated, headers: &mut Headers) {
+        self.each_value(headers, |pass, _, value| repeated.replace(value, &mut pass.changes));
     }
 
-    fn headers_again(&mut self, repeated: &[Repeated], headers: &mut Headers) {
-        let mut changed = false;
-        let values: Vec<Option<Vec<u8>>> = headers
-            .iter()
-            .map(|(_, value)| self.again(repeated, value))
-            .inspect(|new| changed |= new.is_some())
-            .collect();
-        if changed {
-            *headers = headers
-                .iter()
-                .zip(&values)
-                .map(|((name, old), new)| (name, new.as_deref().unwrap_or(old)))
-                .collect();
-        }
-    }
-
-    /// Puts the body back, decoded where it was changed, with headers that fit it. Answers whether
-    /// it had to be left out.
+    /// Puts the body back, decoded where it was changed, with headers that fit it. Answers why it had
+    /// to be left out.
     pub(super) fn finish(
         &mut self,
-        repeated: &[Repeated],
+        repeated: &Repeated,
         searched: Searched,
         body: &mut Body,
         headers: &mut Headers,
         trailers: &mut Headers,
         is_cut: bool,
-    ) -> bool {
-        let (content, changed, coded) = match searched {
-            Searched::Empty => return false,
-            Searched::Undecodable => {
+    ) -> LeftOut {
+        let (content, changed, coded, wrapping) = match searched {
+            Searched::Empty => return LeftOut::default(),
+            Searched::Undecodable | Searched::Opaque => {
                 self.changes += 1;
                 (body.bytes, body.sha256) = (Bytes::new(), None);
-                return true;
+                let opaque = matches!(searched, Searched::Opaque);
+                return LeftOut { undecodable: !opaque, opaque };
             }
-            Searched::Content { content, changed, coded } => (content, changed, coded),
+            Searched::Content { content, changed, coded, wrapping } => {
+                (content, changed, coded, wrapping)
+            }
         };
-        let again = self.again(repeated, content.as_deref().unwrap_or(&body.bytes));
+        let text = content.as_deref().unwrap_or(&body.bytes);
+        let again = repeated.replace(text, &mut self.changes);
         let is_cut = is_cut || body.is_cut();
         let Some(mut new) = again.or(content.filter(|_| changed)) else {
             if is_cut {
                 body.bytes.truncate(body.bytes.len().saturating_sub(UNSURE_BYTES));
             }
-            return false;
+            return LeftOut::default();
         };
+        if let Some(wrapping) = wrapping {
+            new = wrapping.redo(&new);
+        }
         if is_cut {
             // Its length stays: nothing of it was decoded, and tokens are as long as what they
             // stand for.
@@ -576,20 +612,6 @@ impl<'a> Pass<'a> {
                 })
                 .collect();
         }
-        false
+        LeftOut::default()
     }
-}
-
-/// The part of a base64 text that `value` alone decides, where it stands `offset` bytes (modulo
-/// three) into what was encoded.
-fn base64_inside(value: &[u8], offset: usize, url: bool) -> Vec<u8> {
-    let mut padded = vec![0; offset];
-    padded.extend_from_slice(value);
-    let engine = if url { URL_SAFE_NO_PAD } else { STANDARD_NO_PAD };
-    let mut text = engine.encode(&padded).into_bytes();
-    // The signs that share bits with the neighbours.
-    let first = (offset * 8).div_ceil(6);
-    text.truncate(padded.len() * 8 / 6);
-    text.drain(..first.min(text.len()));
-    text
 }

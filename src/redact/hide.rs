@@ -1,36 +1,53 @@
-//! Where secrets stand in targets and forms, for both that hide them: the masker for readers and
-//! the redactor for recordings. Since both walk by the same steps, neither can see a secret that
-//! the other does not.
+//! How secrets are replaced where they stand, for both that do it: the masker for readers and the
+//! redactor for recordings. Since both walk by the same steps, neither can see a secret that the
+//! other does not.
 
-use super::names;
+use std::ops::Range;
+
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use base64::{DecodeError, Engine as _};
+
+use super::edits::Edits;
+use super::names::{self, HeaderSecret};
 use super::rules::Step;
+use super::shapes::Shape;
+use super::sieve::Kinds;
 use super::view::{Encoding, View};
+use super::{body, values};
 
 /// What is done with secrets, and which names the one who does it takes for secret.
 pub(super) trait Hide {
-    /// What stands in place of a value that is secret as a whole; none where there is no value.
-    fn whole(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>>;
+    /// Whether what stands in a secret's place has its length and its kinds of characters.
+    const KEEPS_LENGTH: bool;
 
-    /// The value with the secrets replaced that are known by their look; none where there is none.
-    fn parts(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>>;
+    /// What stands in place of a secret, of which `source` is how it is written.
+    fn hidden(&mut self, value: &[u8], source: &[u8]) -> Option<Vec<u8>>;
 
-    /// Whether `source` holds anything that [`Self::parts`] would replace; cheaper than looking at
-    /// each value in it.
-    fn holds_parts(&self, source: &[u8]) -> bool;
+    /// What is secret in a value by its look.
+    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, Shape)>;
 
-    /// Whether a member of JSON, an element or attribute of XML is secret by its name.
-    fn is_field(&self, name: &str) -> bool {
-        names::is_secret_field(name)
+    /// Which hits of the sieve call for a closer look.
+    fn looks_for(&self, kinds: Kinds) -> bool;
+
+    /// Whether each value is looked at, whatever the sieve says.
+    fn looks_at_all(&self) -> bool {
+        false
     }
 
-    /// Whether a field of a form is secret.
-    fn is_form_field(&self, name: &str) -> bool {
-        names::is_secret_field(name)
+    /// How a member of JSON, an element or attribute of XML is secret by its name.
+    fn field(&self, name: &str) -> Option<HeaderSecret> {
+        names::field_secret(name)
     }
 
-    /// Whether a parameter of a query is secret.
-    fn is_parameter(&self, name: &str) -> bool {
+    /// How a field of a form is secret.
+    fn form_field(&self, name: &str) -> Option<HeaderSecret> {
+        names::field_secret(name)
+    }
+
+    /// How a parameter of a query is secret.
+    fn parameter(&self, name: &str) -> Option<HeaderSecret> {
         names::is_secret_parameter(name)
+            .then(|| names::field_secret(name).unwrap_or(HeaderSecret::Whole))
     }
 
     /// Whether paths matter at all.
@@ -41,6 +58,152 @@ pub(super) trait Hide {
     /// Whether a path into JSON is secret.
     fn is_path(&self, _steps: &[Step]) -> bool {
         false
+    }
+}
+
+/// What stands in place of a value whose name says that it is secret; none where there is nothing
+/// secret in it.
+pub(super) fn whole(
+    hide: &mut impl Hide,
+    kind: HeaderSecret,
+    source: &[u8],
+    encoding: Encoding,
+) -> Option<Vec<u8>> {
+    let view = View::new(source, encoding);
+    let found = values::find(kind, &view.bytes);
+    put(hide, &view, encoding, found)
+}
+
+/// The value with the secrets replaced that are known by their look, also inside of JSON that it may
+/// be; none where there is none.
+pub(super) fn parts(hide: &mut impl Hide, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+    let view = View::new(source, encoding);
+    let found = if body::looks_like_document(&view.bytes) {
+        vec![(0..view.bytes.len(), Shape::Document)]
+    } else {
+        hide.by_look(&view.bytes)
+    };
+    put(hide, &view, encoding, found)
+}
+
+/// As [`parts`], of a text that is no JSON.
+pub(super) fn looks(hide: &mut impl Hide, source: &[u8]) -> Option<Vec<u8>> {
+    let found = hide.by_look(source);
+    put(hide, &View::new(source, Encoding::Plain), Encoding::Plain, found)
+}
+
+/// The source of a view with what was found replaced.
+fn put<H: Hide>(
+    hide: &mut H,
+    view: &View<'_>,
+    encoding: Encoding,
+    found: Vec<(Range<usize>, Shape)>,
+) -> Option<Vec<u8>> {
+    if found.is_empty() {
+        return None;
+    }
+    let mut edits = Edits::new(if H::KEEPS_LENGTH { &view.bytes } else { view.source() });
+    for (range, shape) in found {
+        // Where two overlap, what hangs over is another.
+        let written = view.source_range(&range);
+        let place = if H::KEEPS_LENGTH { range.clone() } else { written.clone() };
+        let Some(place) = edits.free(place) else { continue };
+        let range = if H::KEEPS_LENGTH { place.clone() } else { range };
+        let source = &view.source()[written];
+        let mut new = replaced(hide, &view.bytes[range], source, shape);
+        if !H::KEEPS_LENGTH {
+            new = new.map(|new| fitted(new, source, encoding, shape));
+        }
+        edits.put(&place, new);
+    }
+    let new = edits.finish()?;
+    Some(if H::KEEPS_LENGTH { view.rewritten(&new) } else { new })
+}
+
+fn replaced(hide: &mut impl Hide, value: &[u8], source: &[u8], shape: Shape) -> Option<Vec<u8>> {
+    match shape {
+        Shape::Parameter => inner(hide, value, Encoding::Form),
+        Shape::Cookie => inner(hide, value, Encoding::Percent),
+        Shape::Basic => basic(hide, value, source),
+        Shape::Base64 => base64(hide, value),
+        Shape::Document => body::document(hide, value),
+        _ => hide.hidden(value, source),
+    }
+}
+
+/// A secret that is percent-encoded inside of what it was found in.
+fn inner<H: Hide>(hide: &mut H, value: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+    let view = View::new(value, encoding);
+    let new = hide.hidden(&view.bytes, value)?;
+    Some(if H::KEEPS_LENGTH { view.rewritten(&new) } else { new })
+}
+
+/// User and password have the tokens that they have elsewhere.
+fn basic<H: Hide>(hide: &mut H, credentials: &[u8], source: &[u8]) -> Option<Vec<u8>> {
+    let pair = values::basic(credentials).filter(|_| H::KEEPS_LENGTH);
+    let Some((pair, colon)) = pair else { return hide.hidden(credentials, source) };
+    let (user, password) = (&pair[..colon], &pair[colon + 1..]);
+    let mut new = hide.hidden(user, user).unwrap_or_default();
+    new.push(b':');
+    new.extend(hide.hidden(password, password).unwrap_or_default());
+    Some(STANDARD.encode(new).into_bytes())
+}
+
+/// JSON in base64: written again in the same alphabet where it holds a secret.
+fn base64<H: Hide>(hide: &mut H, text: &[u8]) -> Option<Vec<u8>> {
+    let is_url = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
+    let padded = text.ends_with(b"=");
+    let engine = match (is_url, padded) {
+        (false, true) => &STANDARD,
+        (false, false) => &STANDARD_NO_PAD,
+        (true, true) => &URL_SAFE,
+        (true, false) => &URL_SAFE_NO_PAD,
+    };
+    let decoded = engine.decode(text).or_else(|error| match error {
+        // One sign too many, where a text was cut.
+        DecodeError::InvalidLength(length) => engine.decode(&text[..length / 4 * 4]),
+        error => Err(error),
+    });
+    let decoded = decoded.ok().filter(|decoded| std::str::from_utf8(decoded).is_ok())?;
+    let new = engine.encode(body::document(hide, &decoded)?).into_bytes();
+    let rest = text.get(new.len()..).unwrap_or_default();
+    Some([&new, rest].concat())
+}
+
+/// A mask, written so that what surrounds it can still be read.
+fn fitted(new: Vec<u8>, source: &[u8], encoding: Encoding, shape: Shape) -> Vec<u8> {
+    match (encoding, shape) {
+        (Encoding::Bare, _) if matches!(source.first(), Some(b'-' | b'0'..=b'9')) => {
+            [b"\"", &new[..], b"\""].concat()
+        }
+        (Encoding::Json, Shape::Document | Shape::Base64) => {
+            let mut out = Vec::with_capacity(new.len());
+            for byte in new {
+                if matches!(byte, b'"' | b'\\') {
+                    out.push(b'\\');
+                }
+                match byte {
+                    b'\n' => out.extend_from_slice(b"\\n"),
+                    b'\r' => out.extend_from_slice(b"\\r"),
+                    b'\t' => out.extend_from_slice(b"\\t"),
+                    _ => out.push(byte),
+                }
+            }
+            out
+        }
+        (Encoding::Form | Encoding::Percent, Shape::Document) => {
+            let mut out = Vec::with_capacity(new.len());
+            for byte in new {
+                match byte {
+                    b'&' | b'%' | b'#' | b'+' | b';' => {
+                        out.extend_from_slice(format!("%{byte:02X}").as_bytes());
+                    }
+                    _ => out.push(byte),
+                }
+            }
+            out
+        }
+        _ => new,
     }
 }
 
@@ -66,76 +229,54 @@ pub(super) fn is_url(value: &[u8]) -> bool {
 /// A request target or URL: by the names in its query, and in its fragment, where OAuth's implicit
 /// flow puts tokens (RFC 6749 §4.2.2); by the look of what stands elsewhere.
 pub(super) fn target(hide: &mut impl Hide, target: &[u8]) -> Option<Vec<u8>> {
-    let (rest, fragment) = cut(target, b'#');
-    let (path, query) = cut(rest, b'?');
-    let new_path = hide.parts(path, Encoding::Percent);
-    let new_query = query.and_then(|query| pairs(hide, query, Pairs::Query));
-    let new_fragment = fragment.and_then(|fragment| match cut(fragment, b'?') {
+    let mut edits = Edits::new(target);
+    let fragment = memchr::memchr(b'#', target).unwrap_or(target.len());
+    let query = memchr::memchr(b'?', &target[..fragment]).unwrap_or(fragment);
+    edits.put(&(0..query), parts(hide, &target[..query], Encoding::Percent));
+    if query < fragment {
+        let range = query + 1..fragment;
+        edits.put(&range, pairs(hide, &target[range.clone()], Pairs::Query));
+    }
+    if fragment < target.len() {
         // Routes of pages: `#/callback?access_token=…`.
-        (before, Some(after)) => {
-            let (new_before, new_after) =
-                (hide.parts(before, Encoding::Percent), pairs(hide, after, Pairs::Query));
-            (new_before.is_some() || new_after.is_some()).then(|| {
-                [
-                    new_before.as_deref().unwrap_or(before),
-                    b"?",
-                    new_after.as_deref().unwrap_or(after),
-                ]
-                .concat()
-            })
+        let mut from = fragment + 1;
+        if let Some(mark) = memchr::memchr(b'?', &target[from..]) {
+            let route = from..from + mark;
+            edits.put(&route, parts(hide, &target[route.clone()], Encoding::Percent));
+            from += mark + 1;
         }
-        _ => pairs(hide, fragment, Pairs::Query),
-    });
-    if new_path.is_none() && new_query.is_none() && new_fragment.is_none() {
-        return None;
+        let range = from..target.len();
+        edits.put(&range, pairs(hide, &target[range.clone()], Pairs::Query));
     }
-    let mut out = new_path.unwrap_or_else(|| path.to_vec());
-    for (mark, old, new) in [(b'?', query, new_query), (b'#', fragment, new_fragment)] {
-        if let Some(old) = old {
-            out.push(mark);
-            out.extend_from_slice(new.as_deref().unwrap_or(old));
-        }
-    }
-    Some(out)
-}
-
-fn cut(text: &[u8], mark: u8) -> (&[u8], Option<&[u8]>) {
-    match memchr::memchr(mark, text) {
-        Some(at) => (&text[..at], Some(&text[at + 1..])),
-        None => (text, None),
-    }
+    edits.finish()
 }
 
 /// `name=value&name=value`
 pub(super) fn pairs(hide: &mut impl Hide, form: &[u8], kind: Pairs) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(form.len());
-    let mut changed = false;
-    for (index, pair) in form.split(|&byte| byte == b'&').enumerate() {
-        if index > 0 {
-            out.push(b'&');
-        }
+    // What OAuth's token requests send (RFC 6749 §4.1.3) has the names of its redirects.
+    let is_grant = memchr::memmem::find(form, b"grant_type").is_some();
+    let mut edits = Edits::new(form);
+    let mut from = 0;
+    for pair in form.split(|&byte| byte == b'&') {
+        let range = from..from + pair.len();
+        from = range.end + 1;
         let Some(equals) = memchr::memchr(b'=', pair) else {
-            let part = hide.parts(pair, Encoding::Form);
-            changed |= part.is_some();
-            out.extend_from_slice(part.as_deref().unwrap_or(pair));
+            edits.put(&range, parts(hide, pair, Encoding::Form));
             continue;
         };
-        let (name, value) = (&pair[..equals], &pair[equals + 1..]);
-        let decoded = View::new(name, Encoding::Form);
-        let decoded = String::from_utf8_lossy(&decoded.bytes);
+        let value = &pair[equals + 1..];
+        let decoded = View::new(&pair[..equals], Encoding::Form);
+        let name = String::from_utf8_lossy(&decoded.bytes);
         let secret = match kind {
-            Pairs::Query => hide.is_parameter(&decoded),
-            Pairs::Form => hide.is_form_field(&decoded),
+            Pairs::Form if !is_grant => hide.form_field(&name),
+            Pairs::Form => hide.form_field(&name).or_else(|| hide.parameter(&name)),
+            Pairs::Query => hide.parameter(&name),
         };
-        let new = if secret {
-            hide.whole(value, Encoding::Form)
-        } else {
-            hide.parts(value, Encoding::Form)
+        let new = match secret {
+            Some(kind) => whole(hide, kind, value, Encoding::Form),
+            None => parts(hide, value, Encoding::Form),
         };
-        changed |= new.is_some();
-        out.extend_from_slice(name);
-        out.push(b'=');
-        out.extend_from_slice(new.as_deref().unwrap_or(value));
+        edits.put(&(range.start + equals + 1..range.end), new);
     }
-    changed.then_some(out)
+    edits.finish()
 }

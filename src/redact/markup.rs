@@ -4,8 +4,10 @@
 
 use std::ops::Range;
 
-use super::body::Edits;
-use super::hide::Hide;
+use super::edits::Edits;
+use super::hide::{self, Hide};
+use super::marks::Marks;
+use super::names::HeaderSecret;
 use super::view::Encoding;
 
 /// Whether there is a tag in it.
@@ -17,82 +19,202 @@ pub(super) fn looks_like_it(content: &[u8]) -> bool {
     })
 }
 
+/// Elements whose text is the name of what the next element holds: of property lists and XML-RPC.
+const NAMES: [&str; 4] = ["key", "name", "field", "property"];
+
 /// The content with its secrets replaced; none where there are none.
 pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
-    let mut edits = Edits::new(content);
-    let holds_parts = hide.holds_parts(content);
-    // The element of a secret's name that is open, and how many of that name are.
-    let mut inside: Option<(&[u8], usize)> = None;
+    let marks = Marks::of(hide, content);
+    if marks.is_empty() && content.is_ascii() {
+        return None;
+    }
+    let mut walk = Walk { content, marks, edits: Edits::new(content), inside: None, named: None };
     let mut at = 0;
-    loop {
+    while at < content.len() {
         let open = memchr::memchr(b'<', &content[at..]).map_or(content.len(), |found| at + found);
-        let text = at..open;
-        let new = if inside.is_some() && !content[text.clone()].trim_ascii().is_empty() {
-            hide.whole(&content[text.clone()], Encoding::Plain)
-        } else if holds_parts {
-            hide.parts(&content[text.clone()], Encoding::Plain)
-        } else {
-            None
-        };
-        edits.put(&text, new);
+        walk.text(hide, at..open);
         if open == content.len() {
-            return edits.finish();
+            break;
         }
         let close =
             memchr::memchr(b'>', &content[open..]).map_or(content.len(), |found| open + found);
-        let tag = open + 1..close;
-        at = (close + 1).min(content.len());
+        at = walk.tag(hide, open + 1..close);
+    }
+    walk.edits.finish()
+}
+
+struct Walk<'a> {
+    content: &'a [u8],
+    marks: Marks,
+    edits: Edits<'a>,
+    /// The element of a secret's name that is open, how its text is secret, and how many of that
+    /// name are open.
+    inside: Option<(&'a [u8], HeaderSecret, usize)>,
+    /// The text of an element named what the next one holds.
+    named: Option<HeaderSecret>,
+}
+
+impl<'a> Walk<'a> {
+    fn text(&mut self, hide: &mut impl Hide, range: Range<usize>) {
+        let text = &self.content[range.clone()];
+        if text.trim_ascii().is_empty() {
+            return;
+        }
+        let (has_look, has_name) = self.marks.has_look(self.content, &range);
+        let new = match self.inside {
+            Some((_, kind, _)) => hide::whole(hide, kind, text, Encoding::Plain),
+            None if has_look => hide::parts(hide, text, Encoding::Plain),
+            None => None,
+        };
+        self.named = None;
+        if has_name && self.inside.is_none() && self.is_in_name(range.start) {
+            let name = std::str::from_utf8(text.trim_ascii()).unwrap_or_default();
+            self.named = hide.field(name);
+        }
+        self.edits.put(&range, new);
+    }
+
+    /// Whether the element that ends before `at` holds a name.
+    fn is_in_name(&self, at: usize) -> bool {
+        let before = &self.content[at.saturating_sub(12)..at];
+        NAMES.iter().any(|name| {
+            before.strip_suffix(b">").is_some_and(|tag| {
+                let from = tag.len().checked_sub(name.len() + 1);
+                from.is_some_and(|from| {
+                    tag[from] == b'<' && tag[from + 1..].eq_ignore_ascii_case(name.as_bytes())
+                })
+            })
+        })
+    }
+
+    /// One tag, without its brackets. Answers where the text behind it begins.
+    fn tag(&mut self, hide: &mut impl Hide, tag: Range<usize>) -> usize {
+        let content = self.content;
+        let behind = (tag.end + 1).min(content.len());
         if let Some(end) = content[tag.clone()].strip_prefix(b"![CDATA[") {
             // Text, which ends with `]]>` and not with the first `>`.
             let start = tag.end - end.len();
             let end = memchr::memmem::find(&content[start..], b"]]>")
                 .map_or(content.len(), |found| start + found);
-            let new = match inside {
-                Some(_) => hide.whole(&content[start..end], Encoding::Plain),
-                None => hide.parts(&content[start..end], Encoding::Plain),
+            let text = &content[start..end];
+            let new = match self.inside {
+                Some((_, kind, _)) => hide::whole(hide, kind, text, Encoding::Plain),
+                None => hide::parts(hide, text, Encoding::Plain),
             };
-            edits.put(&(start..end), new);
-            at = (end + 3).min(content.len());
-            continue;
+            self.edits.put(&(start..end), new);
+            return (end + 3).min(content.len());
+        }
+        if content.get(tag.start) == Some(&b'/') {
+            let name = content[tag.start + 1..tag.end].trim_ascii();
+            if let Some((open, _, depth)) = &mut self.inside
+                && open.eq_ignore_ascii_case(name)
+            {
+                *depth -= 1;
+                if *depth == 0 {
+                    self.inside = None;
+                }
+            }
+            return behind;
         }
         let name_end = content[tag.clone()]
             .iter()
             .position(|byte| byte.is_ascii_whitespace() || *byte == b'/');
-        let closes = content.get(tag.start) == Some(&b'/');
-        if closes {
-            let name = content[tag.start + 1..tag.end].trim_ascii();
-            inside = match inside {
-                Some((open, depth)) if open.eq_ignore_ascii_case(name) => {
-                    (depth > 1).then(|| (open, depth - 1))
-                }
-                other => other,
-            };
-            continue;
-        }
         let name = &content[tag.start..tag.start + name_end.unwrap_or(tag.len())];
         if matches!(name.first(), Some(b'!' | b'?')) {
             // Comments and declarations.
-            if holds_parts {
-                let new = hide.parts(&content[tag.clone()], Encoding::Plain);
-                edits.put(&tag, new);
+            if self.marks.has_look(content, &tag).0 {
+                let new = hide::parts(hide, &content[tag.clone()], Encoding::Plain);
+                self.edits.put(&tag, new);
             }
-            continue;
+            return behind;
         }
-        let secret = hide.is_field(local(name));
-        attributes(
-            hide,
-            content,
-            tag.start + name.len()..tag.end,
-            (inside.is_some() || secret, holds_parts),
-            &mut edits,
-        );
-        let is_empty = content[tag.clone()].ends_with(b"/");
-        match &mut inside {
-            Some((open, depth)) if open.eq_ignore_ascii_case(name) && !is_empty => *depth += 1,
-            None if secret && !is_empty => inside = Some((name, 1)),
+        self.element(hide, name, tag);
+        behind
+    }
+
+    fn element(&mut self, hide: &mut impl Hide, name: &'a [u8], tag: Range<usize>) {
+        let content = self.content;
+        let by_name = hide.field(local(name));
+        let all = self.inside.map(|(_, kind, _)| kind).or(by_name);
+        let range = tag.start + name.len()..tag.end;
+        let field = self.attributes(hide, name, range, all);
+        let is_empty = content[tag].ends_with(b"/") || is_void(name);
+        let secret = by_name.or(field).or(self.named.take());
+        match (&mut self.inside, secret) {
+            (Some((open, _, depth)), _) if open.eq_ignore_ascii_case(name) && !is_empty => {
+                *depth += 1;
+            }
+            (None, Some(kind)) if !is_empty => self.inside = Some((name, kind, 1)),
             _ => {}
         }
     }
+
+    /// The attributes of one tag; of an element that is `all` secret each of them. Answers how the
+    /// element's text is secret by them.
+    fn attributes(
+        &mut self,
+        hide: &mut impl Hide,
+        element: &[u8],
+        range: Range<usize>,
+        all: Option<HeaderSecret>,
+    ) -> Option<HeaderSecret> {
+        let content = self.content;
+        let found = attributes(content, range);
+        // <input name="csrf_token" value="…">, <input type=password value=…>
+        let field = found.iter().find_map(|(name, value)| {
+            let value = std::str::from_utf8(&content[value.clone()]).ok()?;
+            let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+            if is("type") || is("autocomplete") {
+                let value = value.to_ascii_lowercase();
+                let is_secret = value == "password"
+                    || value.split_ascii_whitespace().any(|word| AUTOCOMPLETE.contains(&word));
+                return is_secret.then_some(HeaderSecret::Whole);
+            }
+            let names = is("name") || is("id") || is("key") || is("property") || is("itemprop");
+            names.then(|| hide.form_field(value)).flatten()
+        });
+        for (name, value) in &found {
+            let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+            let is_value = is("value") || is("content") || is("data-value") || is("val");
+            let is_label = is("name") || is("id") || is("key") || is("type") || is("for");
+            let is_namespace = name.starts_with(b"xmlns");
+            let secret = all
+                .filter(|_| !(is_namespace || is_label && is_void(element)))
+                .or_else(|| hide.field(local(name)))
+                .or(field.filter(|_| is_value));
+            let text = &content[value.clone()];
+            let new = match secret {
+                Some(kind) => hide::whole(hide, kind, text, Encoding::Plain),
+                None if self.marks.has_look(content, value).0 => {
+                    hide::parts(hide, text, Encoding::Plain)
+                }
+                None => None,
+            };
+            self.edits.put(value, new);
+        }
+        let is_around = |known: &&str| element.eq_ignore_ascii_case(known.as_bytes());
+        let holds_text = !CONTAINERS.iter().any(|known| is_around(known));
+        field.filter(|_| holds_text)
+    }
+}
+
+/// Elements of HTML whose text is for people, or is a program, whatever their name.
+const CONTAINERS: [&str; 36] = [
+    "a", "article", "aside", "b", "body", "button", "div", "dt", "em", "fieldset", "footer",
+    "form", "h1", "h2", "h3", "h4", "header", "html", "i", "iframe", "label", "legend", "li",
+    "main", "nav", "ol", "p", "script", "section", "select", "span", "strong", "style", "table",
+    "tr", "ul",
+];
+
+/// What browsers fill secrets in by.
+const AUTOCOMPLETE: [&str; 5] =
+    ["current-password", "new-password", "one-time-code", "cc-number", "cc-csc"];
+
+/// Elements of HTML that have no text.
+fn is_void(name: &[u8]) -> bool {
+    ["input", "meta", "br", "img", "link", "hr", "source"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// The name without its prefix.
@@ -101,14 +223,8 @@ fn local(name: &[u8]) -> &str {
     name.rsplit(':').next().unwrap_or(name)
 }
 
-/// The attributes of one tag; of an element that is `all` secret each of them.
-fn attributes(
-    hide: &mut impl Hide,
-    content: &[u8],
-    range: Range<usize>,
-    (all, holds_parts): (bool, bool),
-    edits: &mut Edits<'_>,
-) {
+/// Names and values of the attributes of one tag.
+fn attributes(content: &[u8], range: Range<usize>) -> Vec<(&[u8], Range<usize>)> {
     let mut found: Vec<(&[u8], Range<usize>)> = Vec::new();
     let mut at = range.start;
     while let Some(equals) = memchr::memchr(b'=', &content[at..range.end]).map(|found| at + found) {
@@ -139,23 +255,5 @@ fn attributes(
         found.push((name, value.clone()));
         at = (value.end + usize::from(quote.is_some())).min(range.end);
     }
-    // <input name="csrf_token" value="…">
-    let field = found
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case(b"name") || name.eq_ignore_ascii_case(b"id"))
-        .any(|(_, value)| {
-            std::str::from_utf8(&content[value.clone()]).is_ok_and(|name| hide.is_form_field(name))
-        });
-    for (name, value) in found {
-        let is_value = name.eq_ignore_ascii_case(b"value") || name.eq_ignore_ascii_case(b"content");
-        let is_namespace = name.starts_with(b"xmlns");
-        let secret = (all && !is_namespace) || hide.is_field(local(name)) || (field && is_value);
-        let text = &content[value.clone()];
-        let new = match (secret, holds_parts) {
-            (true, _) => hide.whole(text, Encoding::Plain),
-            (false, true) => hide.parts(text, Encoding::Plain),
-            (false, false) => None,
-        };
-        edits.put(&value, new);
-    }
+    found
 }

@@ -5,15 +5,16 @@
 //! nothing can be looked up.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::body::{self, Edits};
 use super::hide::{self, Hide};
-use super::names::{self, HeaderSecret};
 use super::shapes::{self, Shape};
-use super::view::{Encoding, View};
+use super::sieve::Kinds;
+use super::view::Encoding;
+use super::{body, names};
 
 /// Replaces secrets by short keyed hashes; made once per run and shared.
 #[derive(Clone)]
@@ -64,30 +65,9 @@ impl Masker {
         }
         match names::header_secret(name) {
             None => self.value(value),
-            Some(HeaderSecret::Whole) => self.secret(value),
-            Some(HeaderSecret::Credentials) => match value.trim_start().split_once(' ') {
-                Some((scheme, credentials)) => {
-                    Cow::Owned(format!("{scheme} {}", self.secret(credentials.trim_start())))
-                }
-                None => self.secret(value),
-            },
-            Some(HeaderSecret::Cookies) => Cow::Owned(
-                value.split(';').map(|pair| self.pair(pair)).collect::<Vec<_>>().join(";"),
-            ),
-            Some(HeaderSecret::SetCookie) => {
-                let (cookie, attributes) = value.split_at(value.find(';').unwrap_or(value.len()));
-                Cow::Owned(format!("{}{attributes}", self.pair(cookie)))
+            Some(kind) => {
+                masked(value, hide::whole(&mut &*self, kind, value.as_bytes(), Encoding::Plain))
             }
-        }
-    }
-
-    /// `name=value` with the value masked; what has no name is masked whole.
-    fn pair(&self, pair: &str) -> String {
-        let text = pair.trim_start();
-        let space = &pair[..pair.len() - text.len()];
-        match text.split_once('=') {
-            Some((name, value)) => format!("{space}{name}={}", self.secret(value)),
-            None => format!("{space}{}", self.secret(text)),
         }
     }
 
@@ -115,10 +95,12 @@ impl Masker {
         if self.is_off() {
             return Cow::Borrowed(value);
         }
-        if !matches!(value, "true" | "false" | "null") && self.hides_all_below(names) {
-            return self.secret(value);
+        match names.into_iter().find_map(names::field_secret) {
+            Some(kind) => {
+                masked(value, hide::whole(&mut &*self, kind, value.as_bytes(), Encoding::Plain))
+            }
+            None => self.value(value),
         }
-        self.value(value)
     }
 
     /// Whether everything below these names is masked.
@@ -147,7 +129,7 @@ impl Masker {
         if hide::is_url(value.as_bytes()) {
             return self.target(value);
         }
-        masked(value, (&mut &*self).parts(value.as_bytes(), Encoding::Plain))
+        masked(value, hide::parts(&mut &*self, value.as_bytes(), Encoding::Plain))
     }
 
     /// A body, or a part of one, of a kind that is not known: as JSON where it looks so (by the
@@ -188,32 +170,21 @@ impl Masker {
 }
 
 impl Hide for &Masker {
-    fn whole(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
-        let view = View::new(source, encoding);
-        if view.bytes.is_empty() {
+    const KEEPS_LENGTH: bool = false;
+
+    fn hidden(&mut self, value: &[u8], _source: &[u8]) -> Option<Vec<u8>> {
+        if value.is_empty() {
             return None;
         }
-        let mask = self.hash(&view.bytes)?;
-        let is_number = encoding == Encoding::Bare && matches!(source[0], b'-' | b'0'..=b'9');
-        Some(if is_number { format!("\"{mask}\"") } else { mask }.into_bytes())
+        self.hash(value).map(String::into_bytes)
     }
 
-    fn parts(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
-        let view = View::new(source, encoding);
-        let mut edits = Edits::new(source);
-        for (range, shape) in shapes::find(&view.bytes, false) {
-            let encoding = match (shape, encoding) {
-                (Shape::Parameter, _) => Encoding::Form,
-                (_, Encoding::Bare) => Encoding::Bare,
-                _ => Encoding::Plain,
-            };
-            edits.put(&view.source_range(&range), self.whole(&view.bytes[range.clone()], encoding));
-        }
-        edits.finish()
+    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+        shapes::find(value, false)
     }
 
-    fn holds_parts(&self, source: &[u8]) -> bool {
-        !shapes::find(source, false).is_empty()
+    fn looks_for(&self, kinds: Kinds) -> bool {
+        !kinds.has(Kinds::AT)
     }
 }
 
@@ -221,15 +192,17 @@ impl Hide for &Masker {
 struct ByLine<'a>(&'a Masker);
 
 impl Hide for ByLine<'_> {
-    fn whole(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+    const KEEPS_LENGTH: bool = false;
+
+    fn hidden(&mut self, value: &[u8], source: &[u8]) -> Option<Vec<u8>> {
         let mut masker = self.0;
         if memchr::memchr(b'\n', source).is_none() {
-            return masker.whole(source, encoding);
+            return masker.hidden(value, source);
         }
         let line = |line: &[u8]| {
             let end = line.len() - usize::from(line.ends_with(b"\r"));
             let mut out = (&mut &*self.0)
-                .whole(&line[..end], encoding)
+                .hidden(&line[..end], &line[..end])
                 .unwrap_or_else(|| line[..end].to_vec());
             out.extend_from_slice(&line[end..]);
             out
@@ -237,21 +210,12 @@ impl Hide for ByLine<'_> {
         Some(source.split(|&byte| byte == b'\n').map(line).collect::<Vec<_>>().join(&b'\n'))
     }
 
-    fn parts(&mut self, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
-        let view = View::new(source, encoding);
-        if view.is_encoded() {
-            return (&mut &*self.0).parts(source, encoding);
-        }
-        let mut edits = Edits::new(source);
-        for (range, shape) in shapes::find(source, false) {
-            let encoding = if shape == Shape::Parameter { Encoding::Form } else { encoding };
-            edits.put(&range, self.whole(&source[range.clone()], encoding));
-        }
-        edits.finish()
+    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+        shapes::find(value, false)
     }
 
-    fn holds_parts(&self, source: &[u8]) -> bool {
-        (&self.0).holds_parts(source)
+    fn looks_for(&self, kinds: Kinds) -> bool {
+        !kinds.has(Kinds::AT)
     }
 }
 

@@ -7,25 +7,35 @@
 //! replaces them in exchanges, by rules, with tokens of the same length and kind, so that what is
 //! recorded can still be replayed, joined and compared.
 
+mod again;
 #[cfg(test)]
 mod agreement;
 pub mod answer;
 pub mod apply;
 mod body;
+mod edits;
 mod hide;
+mod json;
+mod marks;
 mod markup;
 pub mod mask;
 mod named;
 pub mod names;
+mod numbers;
 #[cfg(test)]
 mod properties;
+mod routes;
 pub mod rules;
 pub mod scan;
 pub mod shapes;
+mod sieve;
 pub mod token;
+mod values;
+mod vendors;
 pub mod view;
+mod wrapped;
 
 pub use answer::{Asked, Known};
-pub use apply::Redactor;
+pub use apply::{Redactor, Unsearched};
 pub use mask::{Masker, random_key};
 pub use rules::{Rule, RuleError};

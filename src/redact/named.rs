@@ -5,12 +5,10 @@
 //! A text has no grammar, so where a value ends is a guess, which errs on the longer side.
 
 use std::ops::Range;
-use std::sync::LazyLock;
-
-use regex::bytes::Regex;
 
 use super::names::{self, HeaderSecret};
 use super::shapes::Shape;
+use super::values;
 use super::view::{Encoding, View};
 
 /// Longest name, in bytes.
@@ -18,39 +16,93 @@ const LONGEST_NAME: usize = 64;
 /// Most blanks on either side of `=` or `:`.
 const MOST_BLANKS: usize = 8;
 
-/// Adds what stands behind names.
-pub(super) fn find(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
-    schemes(text, found);
-    let mut from = 0;
-    while let Some(at) = memchr::memchr2(b':', b'=', &text[from..]).map(|found| from + found) {
-        from = pair(text, at, found).unwrap_or(0).max(at + 1);
-    }
+/// Up to where pairs were looked at.
+#[derive(Default)]
+pub(super) struct Done {
+    /// The last `=` or `:`.
+    mark: Option<usize>,
+    /// Where its pair ends.
+    end: usize,
+    /// Where the line ends that was looked at last.
+    line: usize,
 }
 
-static SCHEMES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i-u)\b(?:bearer|basic)(?:[ \t]+|%20|\+)([A-Za-z0-9+/_~.-]{6,}=*)")
-        .expect("the expression is well-formed")
-});
-
-/// Credentials behind their scheme (RFC 6750 §2.1, RFC 7617 §2): what is no word of a sentence, and
-/// no parameter of a challenge.
-fn schemes(text: &[u8], found: &mut Vec<(Range<usize>, Shape)>) {
-    if text.len() < 12 {
+/// Adds what stands behind the name that a hit, which ends at `from`, is a part of.
+pub(super) fn pair_around(
+    text: &[u8],
+    from: usize,
+    done: &mut Done,
+    found: &mut Vec<(Range<usize>, Shape)>,
+) {
+    if from <= done.end {
         return;
     }
-    for captures in SCHEMES.captures_iter(text) {
-        let credentials = captures.get(1).expect("the group is in every match");
-        let bytes = credentials.as_bytes();
-        let is_word = bytes.len() < 20
-            && bytes[1..].iter().all(|byte| byte.is_ascii_lowercase() || b"./-=".contains(byte));
-        let is_parameter = bytes.ends_with(b"=")
-            && text
-                .get(credentials.end())
-                .is_some_and(|&next| next == b'"' || next.is_ascii_alphanumeric());
-        if !is_word && !is_parameter {
-            found.push((credentials.range(), Shape::Named));
-        }
+    let Some(mark) = mark_after(text, from).filter(|&at| done.mark.is_none_or(|last| at > last))
+    else {
+        return;
+    };
+    done.mark = Some(mark);
+    done.end = pair(text, mark, done, found).unwrap_or(0).max(mark + 1);
+}
+
+/// The `=` or `:` behind the name that goes on at `from`, and its quotes.
+fn mark_after(text: &[u8], from: usize) -> Option<usize> {
+    let rest = &text[from..];
+    let mut at = rest.iter().take(LONGEST_NAME).take_while(|&&byte| is_of_name(byte)).count();
+    at += usize::from(rest.get(at) == Some(&b'\\'));
+    at += usize::from(matches!(rest.get(at), Some(b'"' | b'\'' | b'`')));
+    at += rest[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
+    matches!(rest.get(at), Some(b'=' | b':')).then_some(from + at)
+}
+
+const fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']' | b'%')
+}
+
+/// Fewest characters of credentials behind their scheme.
+const SHORTEST_CREDENTIALS: usize = 6;
+
+/// Credentials behind their scheme (RFC 6750 §2.1, RFC 7617 §2): what is no word of a sentence, and
+/// no parameter of a challenge. Answers where they end.
+pub(super) fn scheme(
+    text: &[u8],
+    start: usize,
+    end: usize,
+    found: &mut Vec<(Range<usize>, Shape)>,
+) -> Option<usize> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if start > 0 && is_word(text[start - 1]) {
+        return None;
     }
+    let rest = &text[end..];
+    let blanks = rest.iter().take_while(|&&byte| is_blank(byte)).count();
+    let gap = match rest {
+        _ if blanks > 0 => blanks,
+        [b'%', b'2', b'0', ..] => 3,
+        [b'+', ..] => 1,
+        _ => return None,
+    };
+    let from = end + gap;
+    let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/_~.-".contains(byte);
+    let length = text[from..].iter().take_while(is_part).count();
+    let padding = text[from + length..].iter().take_while(|&&byte| byte == b'=').count();
+    let bytes = &text[from..from + length + padding];
+    if length < SHORTEST_CREDENTIALS {
+        return None;
+    }
+    let is_prose = bytes.len() < 20
+        && bytes[1..].iter().all(|byte| byte.is_ascii_lowercase() || b"./-=".contains(byte));
+    let is_parameter = padding > 0
+        && text
+            .get(from + bytes.len())
+            .is_some_and(|&next| next == b'"' || next.is_ascii_alphanumeric());
+    if !is_prose && !is_parameter {
+        let is_basic = text[start..end].eq_ignore_ascii_case(b"basic");
+        let shape = if is_basic { Shape::Basic } else { Shape::Named };
+        found.push((from..from + bytes.len(), shape));
+        return Some(from + bytes.len());
+    }
+    None
 }
 
 const fn is_blank(byte: u8) -> bool {
@@ -59,7 +111,12 @@ const fn is_blank(byte: u8) -> bool {
 
 /// What stands behind the `=` or `:` at `at`, where the name before it is a secret's. Answers where
 /// the pair ends.
-fn pair(text: &[u8], at: usize, found: &mut Vec<(Range<usize>, Shape)>) -> Option<usize> {
+fn pair(
+    text: &[u8],
+    at: usize,
+    done: &mut Done,
+    found: &mut Vec<(Range<usize>, Shape)>,
+) -> Option<usize> {
     let name = name_before(text, at)?;
     // Comparisons, arrows, paths of modules and schemes of URLs are no pairs.
     let colon = text[at] == b':';
@@ -102,14 +159,22 @@ fn pair(text: &[u8], at: usize, found: &mut Vec<(Range<usize>, Shape)>) -> Optio
     // The line that the pair stands in, or what encloses it in quotes.
     let enclosing = before
         .filter(|byte| matches!(byte, b'"' | b'\'') && text[name.end..at].trim_ascii().is_empty());
-    let line = from..from
-        + ends(&text[from..], |byte| {
-            matches!(byte, b'\r' | b'\n' | b'<') || Some(byte) == enclosing
-        });
+    if done.line <= from {
+        done.line = from + ends(&text[from..], |byte| matches!(byte, b'\r' | b'\n' | b'<'));
+    }
+    let quote = enclosing.and_then(|quote| memchr::memchr(quote, &text[from..done.line]));
+    let line = from..quote.map_or(done.line, |length| from + length);
     match header {
         Some(HeaderSecret::Credentials) => put(text, credentials(text, line), Shape::Named, found),
-        Some(kind @ (HeaderSecret::Cookies | HeaderSecret::SetCookie)) => {
-            cookies(text, line.clone(), kind, found);
+        Some(
+            kind @ (HeaderSecret::Cookies | HeaderSecret::SetCookie | HeaderSecret::Protocols),
+        ) => {
+            let inside = values::find(kind, &text[line.clone()]);
+            found.extend(
+                inside
+                    .into_iter()
+                    .map(|(at, shape)| (line.start + at.start..line.start + at.end, shape)),
+            );
             Some(line.end)
         }
         Some(HeaderSecret::Whole) if begins_line(text, name.start) => {
@@ -149,9 +214,8 @@ fn name_before(text: &[u8], at: usize) -> Option<Range<usize>> {
         end -= 1;
         end -= usize::from(end > 0 && text[end - 1] == b'\\');
     }
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]%".contains(&byte);
     let length =
-        text[..end].iter().rev().take(LONGEST_NAME).take_while(|&&byte| is_part(byte)).count();
+        text[..end].iter().rev().take(LONGEST_NAME).take_while(|&&byte| is_of_name(byte)).count();
     let mut start = end - length;
     // `%26` and `%3F` in front of a name are an encoded `&` and `?`, not of it.
     for mark in [b"%26", b"%3F", b"%3f", b"%23"] {
@@ -219,25 +283,6 @@ fn credentials(text: &[u8], line: Range<usize>) -> Range<usize> {
     }
 }
 
-/// The values of a line of cookies; of `Set-Cookie` the first pair is the cookie.
-fn cookies(
-    text: &[u8],
-    line: Range<usize>,
-    kind: HeaderSecret,
-    found: &mut Vec<(Range<usize>, Shape)>,
-) {
-    let mut from = line.start;
-    for pair in text[line].split(|&byte| byte == b';') {
-        let blanks = pair.iter().take_while(|&&byte| is_blank(byte)).count();
-        let value = memchr::memchr(b'=', pair).map_or(blanks, |at| at + 1);
-        put(text, from + value..from + pair.len(), Shape::Named, found);
-        from += pair.len() + 1;
-        if kind == HeaderSecret::SetCookie {
-            return;
-        }
-    }
-}
-
 /// How long a bare value is: to a blank or a quote, or to a separator behind which another pair, or
 /// nothing more, comes.
 fn word_length(text: &[u8]) -> usize {
@@ -247,7 +292,7 @@ fn word_length(text: &[u8]) -> usize {
             _ if byte.is_ascii_whitespace() => true,
             b'(' => true,
             b')' | b']' | b'}' => {
-                text[at + 1..].iter().all(|next| !next.is_ascii_alphanumeric())
+                text[at + 1..].iter().take(LONGEST_NAME).all(|next| !next.is_ascii_alphanumeric())
                     || begins_pair(&text[at + 1..])
             }
             b',' | b';' | b'&' | b'|' => begins_pair(&text[at + 1..]),
@@ -276,13 +321,9 @@ fn begins_pair(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     fn texts(text: &str) -> Vec<&str> {
-        let mut found = Vec::new();
-        find(text.as_bytes(), &mut found);
-        found.sort_by_key(|(range, _)| (range.start, range.end));
-        found.dedup();
+        let found = super::super::shapes::find(text.as_bytes(), false);
         found.into_iter().map(|(range, _)| &text[range]).collect()
     }
 

@@ -3,6 +3,11 @@
 //! A name is cut into words (`apiKey`, `api-key`, `API_KEY` are the same two words), so that
 //! `max_tokens` or `token_type` are told from `access_token`.
 
+use std::cell::RefCell;
+use std::sync::LazyLock;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
 /// Words that make a name secret wherever they stand in it, unless its last word is one of
 /// [`HARMLESS_ENDS`].
 const SECRET_WORDS: &[&str] = &[
@@ -61,13 +66,18 @@ const SECRET_ENDS: &[&str] = &[
 const SECRET_NAMES: &[&str] = &[
     "accesskey",
     "aspsessionid",
+    "assertion",
+    "authentication",
     "authkey",
+    "ccnumber",
     "clientassertion",
     "codeverifier",
     "connectsid",
     "devicecode",
     "encryptionkey",
     "licensekey",
+    "mnemonic",
+    "oobcode",
     "pan",
     "pass",
     "phpsessid",
@@ -84,8 +94,12 @@ const SECRET_NAMES: &[&str] = &[
 
 /// Two words in a row that make a name secret wherever they stand in it.
 const SECRET_PAIRS: &[[&str; 2]] = &[
+    ["access", "code"],
     ["access", "tokens"],
+    ["activation", "code"],
     ["api", "tokens"],
+    ["auth", "code"],
+    ["authorization", "code"],
     ["backup", "codes"],
     ["card", "number"],
     ["card", "no"],
@@ -93,10 +107,19 @@ const SECRET_PAIRS: &[[&str; 2]] = &[
     ["card", "pin"],
     ["credit", "card"],
     ["debit", "card"],
+    ["invite", "code"],
+    ["login", "code"],
+    ["mfa", "code"],
+    ["time", "code"],
     ["pin", "code"],
     ["recovery", "code"],
     ["recovery", "codes"],
+    ["recovery", "phrase"],
     ["refresh", "tokens"],
+    ["reset", "code"],
+    ["seed", "phrase"],
+    ["sms", "code"],
+    ["social", "security"],
     ["user", "pin"],
     ["verification", "code"],
 ];
@@ -161,34 +184,108 @@ const HARMLESS_ENDS: &[&str] = &[
     "version",
 ];
 
-/// Whether a JSON or form field of this name holds a secret.
-pub fn is_secret_field(name: &str) -> bool {
-    let words = words(name);
-    let Some(last) = words.last() else { return false };
-    if words.len() > 1 && HARMLESS_ENDS.contains(&last.as_str()) {
-        return false;
-    }
-    let whole = words.concat();
-    words.iter().any(|word| is_secret_word(word))
-        || words.windows(2).any(|pair| {
-            let key =
-                matches!(pair[1].as_str(), "key" | "keys") && KEY_KINDS.contains(&pair[0].as_str());
-            key || SECRET_PAIRS.iter().any(|secret| secret == pair)
-        })
-        || SECRET_NAMES.contains(&whole.as_str())
-        || SECRET_PAIRS.iter().any(|secret| whole == secret.concat())
+/// Most names that a thread remembers the answer for.
+const REMEMBERED: usize = 4 << 10;
+/// Longest name that is remembered, in bytes.
+const LONGEST_REMEMBERED: usize = 64;
+
+/// What a name says of its value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Answer {
+    field: bool,
+    header: Option<HeaderSecret>,
 }
 
-fn is_secret_word(word: &str) -> bool {
+thread_local! {
+    /// Traffic repeats its names: most are cut into words once.
+    static ANSWERS: RefCell<FxHashMap<Box<str>, Answer>> = RefCell::default();
+}
+
+fn answer(name: &str) -> Answer {
+    if name.len() > LONGEST_REMEMBERED {
+        return Answer::of(name);
+    }
+    ANSWERS.with_borrow_mut(|answers| {
+        if let Some(&answer) = answers.get(name) {
+            return answer;
+        }
+        if answers.len() >= REMEMBERED {
+            answers.clear();
+        }
+        let answer = Answer::of(name);
+        answers.insert(name.into(), answer);
+        answer
+    })
+}
+
+impl Answer {
+    fn of(name: &str) -> Self {
+        let field = has_secret_words(name);
+        Self { field, header: header_of(name, field) }
+    }
+}
+
+/// Whether a JSON or form field of this name holds a secret.
+pub fn is_secret_field(name: &str) -> bool {
+    answer(name).field
+}
+
+/// Whether, and how, a JSON or form field of this name holds a secret: as the header does, where it
+/// has a header's name.
+pub fn field_secret(name: &str) -> Option<HeaderSecret> {
+    let answer = answer(name);
+    match answer.header {
+        Some(HeaderSecret::Whole) | None => answer.field.then_some(HeaderSecret::Whole),
+        header => header,
+    }
+}
+
+/// The words of the tables above, to be looked up.
+struct Tables {
+    words: FxHashSet<&'static str>,
+    names: FxHashSet<&'static str>,
+    pairs: FxHashSet<[&'static str; 2]>,
+    joined_pairs: FxHashSet<String>,
+    keys: FxHashSet<&'static str>,
+    harmless: FxHashSet<&'static str>,
+}
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables {
+    words: SECRET_WORDS.iter().copied().collect(),
+    names: SECRET_NAMES.iter().copied().collect(),
+    pairs: SECRET_PAIRS.iter().copied().collect(),
+    joined_pairs: SECRET_PAIRS.iter().map(|pair| pair.concat()).collect(),
+    keys: KEY_KINDS.iter().copied().collect(),
+    harmless: HARMLESS_ENDS.iter().copied().collect(),
+});
+
+fn has_secret_words(name: &str) -> bool {
+    let tables = &*TABLES;
+    let words = Words::of(name);
+    let Some(last) = words.iter().next_back() else { return false };
+    if words.iter().count() > 1 && tables.harmless.contains(last) {
+        return false;
+    }
+    words.iter().any(|word| is_secret_word(tables, word))
+        || words.iter().zip(words.iter().skip(1)).any(|(first, second)| {
+            let key = matches!(second, "key" | "keys") && tables.keys.contains(first);
+            key || tables.pairs.contains(&[first, second])
+        })
+        || tables.names.contains(words.joined())
+        || tables.joined_pairs.contains(words.joined())
+}
+
+fn is_secret_word(tables: &Tables, word: &str) -> bool {
     // `password2`, `auth0`
     let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
-    SECRET_WORDS.contains(&word) || SECRET_ENDS.iter().any(|end| word.ends_with(end))
+    tables.words.contains(word) || SECRET_ENDS.iter().any(|end| word.ends_with(end))
 }
 
 /// Whether a query parameter of this name holds a secret: as a field, and also `key` and `code`, by
-/// which keys of web APIs and authorisation codes (RFC 6749 §4.1.2) travel.
+/// which keys of web APIs and authorisation codes (RFC 6749 §4.1.2) travel, and `ticket` (CAS).
 pub fn is_secret_parameter(name: &str) -> bool {
-    name.eq_ignore_ascii_case("key") || name.eq_ignore_ascii_case("code") || is_secret_field(name)
+    ["key", "code", "ticket"].iter().any(|known| name.eq_ignore_ascii_case(known))
+        || is_secret_field(name)
 }
 
 /// How a header's value holds its secret.
@@ -200,12 +297,21 @@ pub enum HeaderSecret {
     Cookies,
     /// `name=value; Attribute=…` (RFC 6265 §4.1): name and attributes may be shown.
     SetCookie,
-    /// The whole value.
+    /// `protocol, protocol` (RFC 6455 §11.3.4), among which clients that can set no other header
+    /// put a token.
+    Protocols,
+    /// The whole value, but for words that are no secrets and a scheme before it.
     Whole,
+    /// The whole value, whatever it says.
+    All,
 }
 
 /// Whether, and how, a header of this name holds a secret.
 pub fn header_secret(name: &str) -> Option<HeaderSecret> {
+    answer(name).header
+}
+
+fn header_of(name: &str, is_secret: bool) -> Option<HeaderSecret> {
     let is = |known: &str| name.eq_ignore_ascii_case(known);
     if is("authorization") || is("proxy-authorization") {
         Some(HeaderSecret::Credentials)
@@ -213,36 +319,68 @@ pub fn header_secret(name: &str) -> Option<HeaderSecret> {
         Some(HeaderSecret::Cookies)
     } else if is("set-cookie") || is("set-cookie2") {
         Some(HeaderSecret::SetCookie)
-    } else if is("www-authenticate") || is("proxy-authenticate") || is("sec-websocket-key") {
+    } else if is("sec-websocket-protocol") {
+        Some(HeaderSecret::Protocols)
+    } else if ["www-authenticate", "proxy-authenticate", "sec-websocket-key"].into_iter().any(is)
+        || name.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("access-control-"))
+    {
         None
     } else {
-        (is_secret_field(name) || is("x-functions-key")).then_some(HeaderSecret::Whole)
+        (is_secret || is("x-functions-key")).then_some(HeaderSecret::Whole)
     }
 }
 
 /// The words of a name in lower case: cut at everything that is no letter or digit, and where a
 /// capital follows a small letter. `X-` in front does not count.
-fn words(name: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut word = String::new();
-    let mut small = false;
-    for c in name.chars().take(256) {
-        if !c.is_alphanumeric() {
-            words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
-            small = false;
-            continue;
+struct Words {
+    text: String,
+    /// Where each word ends.
+    ends: Vec<usize>,
+}
+
+impl Words {
+    fn of(name: &str) -> Self {
+        let mut words = Self { text: String::with_capacity(name.len()), ends: Vec::new() };
+        let mut small = false;
+        for c in name.chars().take(256) {
+            if !c.is_alphanumeric() {
+                words.end();
+                small = false;
+                continue;
+            }
+            if c.is_uppercase() && small {
+                words.end();
+            }
+            small = c.is_lowercase() || c.is_numeric();
+            words.text.extend(c.to_lowercase());
         }
-        if c.is_uppercase() && small {
-            words.push(std::mem::take(&mut word));
+        words.end();
+        if words.ends.len() > 1 && words.ends[0] == 1 && words.text.starts_with('x') {
+            words.text.remove(0);
+            words.ends.remove(0);
+            words.ends.iter_mut().for_each(|end| *end -= 1);
         }
-        small = c.is_lowercase() || c.is_numeric();
-        word.extend(c.to_lowercase());
+        words
     }
-    words.extend((!word.is_empty()).then_some(word));
-    if words.len() > 1 && words[0] == "x" {
-        words.remove(0);
+
+    /// Ends the word that is under way.
+    fn end(&mut self) {
+        if self.text.len() > self.ends.last().copied().unwrap_or(0) {
+            self.ends.push(self.text.len());
+        }
     }
-    words
+
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &str> + Clone {
+        (0..self.ends.len()).map(|index| {
+            let start = if index == 0 { 0 } else { self.ends[index - 1] };
+            &self.text[start..self.ends[index]]
+        })
+    }
+
+    /// All words in a row.
+    fn joined(&self) -> &str {
+        &self.text
+    }
 }
 
 #[cfg(test)]
@@ -361,6 +499,7 @@ mod tests {
         assert_eq!(header_secret("Cookie"), Some(HeaderSecret::Cookies));
         assert_eq!(header_secret("Set-Cookie"), Some(HeaderSecret::SetCookie));
         assert_eq!(header_secret("X-API-Key"), Some(HeaderSecret::Whole));
+        assert_eq!(header_secret("Sec-WebSocket-Protocol"), Some(HeaderSecret::Protocols));
         assert_eq!(header_secret("Ocp-Apim-Subscription-Key"), Some(HeaderSecret::Whole));
         for harmless in [
             "Host",
@@ -369,6 +508,7 @@ mod tests {
             "Cache-Control",
             "WWW-Authenticate",
             "X-Request-Id",
+            "Access-Control-Allow-Credentials",
             ":authority",
         ] {
             assert_eq!(header_secret(harmless), None, "{harmless}");

@@ -1,6 +1,6 @@
 //! What to redact: the rules of `--redact` as they are written, and what they match.
 //!
-//! `default`, `header:NAME`, `cookie:NAME`, `query:NAME`, `form:NAME`, `json:PATH`,
+//! `default`, `strict`, `header:NAME`, `cookie:NAME`, `query:NAME`, `form:NAME`, `json:PATH`,
 //! `pattern:REGEX`. Names may hold `*`. A path is written as `$.user.cards[*].number`, `$..iban`,
 //! `$['odd name'][0]`.
 
@@ -12,6 +12,8 @@ use std::str::FromStr;
 pub enum Rule {
     /// The built-in set.
     Default,
+    /// The built-in set; and bodies that it cannot search are left out.
+    Strict,
     /// Headers of this name.
     Header(Name),
     /// Cookies of this name, in requests and responses.
@@ -31,7 +33,7 @@ pub enum Rule {
 pub enum RuleError {
     /// Not of the form.
     #[error(
-        "{0:?} is no rule of redaction: write default, header:NAME, cookie:NAME, query:NAME, form:NAME, json:PATH or pattern:REGEX"
+        "{0:?} is no rule of redaction: write default, strict, header:NAME, cookie:NAME, query:NAME, form:NAME, json:PATH or pattern:REGEX"
     )]
     Unknown(String),
     /// Not a path.
@@ -51,6 +53,9 @@ impl FromStr for Rule {
         let unknown = || RuleError::Unknown(text.to_owned());
         if text == "default" {
             return Ok(Self::Default);
+        }
+        if text == "strict" {
+            return Ok(Self::Strict);
         }
         let (kind, what) = text.split_once(':').ok_or_else(unknown)?;
         if what.is_empty() {
@@ -76,6 +81,7 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Strict => f.write_str("strict"),
             Self::Header(name) => write!(f, "header:{}", name.0.join("*")),
             Self::Cookie(name) => write!(f, "cookie:{}", name.0.join("*")),
             Self::Query(name) => write!(f, "query:{}", name.0.join("*")),

@@ -11,7 +11,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::shapes;
+use super::{numbers, shapes, vendors};
 
 /// Makes tokens under one key.
 #[derive(Clone)]
@@ -64,7 +64,7 @@ impl Tokens {
 
     /// The token for `value`: as many bytes, character by character of the same kind.
     pub fn token(&self, value: &[u8]) -> Vec<u8> {
-        if let Some(token) = self.card(value) {
+        if let Some(token) = self.card(value).or_else(|| self.iban(value)) {
             return token;
         }
         let mut places = places(value);
@@ -177,6 +177,28 @@ impl Tokens {
                 .map(|&byte| if byte.is_ascii_digit() { next.next().unwrap_or(byte) } else { byte })
                 .collect(),
         )
+    }
+}
+
+impl Tokens {
+    /// A bank account's number, with blanks or hyphens: country and form are kept, and the check
+    /// digits are right.
+    fn iban(&self, value: &[u8]) -> Option<Vec<u8>> {
+        if !(15..=44).contains(&value.len()) || !value[0].is_ascii_uppercase() {
+            return None;
+        }
+        let is_mark = |byte: &u8| matches!(byte, b' ' | b'-');
+        let number: Vec<u8> = value.iter().copied().filter(|byte| !is_mark(byte)).collect();
+        if !numbers::is_iban(&number) {
+            return None;
+        }
+        let mut places = places(&number);
+        places[..4].iter_mut().for_each(|place| place.kind = Kind::Fixed);
+        let mut token = self.replaced(&number, &places);
+        numbers::check_iban(&mut token);
+        let mut next = token.into_iter();
+        let sign = |byte: &u8| if is_mark(byte) { *byte } else { next.next().unwrap_or(*byte) };
+        Some(value.iter().map(sign).collect())
     }
 }
 
@@ -311,7 +333,8 @@ fn fix_what_has_meaning(value: &[u8], places: &mut [Place]) {
                 }
             }
             shapes::Shape::VendorToken => {
-                places[..4].iter_mut().for_each(|place| place.kind = Kind::Fixed)
+                let mark = vendors::mark_length(value).max(4);
+                places[..mark].iter_mut().for_each(|place| place.kind = Kind::Fixed);
             }
             _ => {}
         }

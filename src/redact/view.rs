@@ -83,6 +83,11 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The value as it is written.
+    pub const fn source(&self) -> &'a [u8] {
+        self.source
+    }
+
     /// Whether it says something else than it is.
     pub const fn is_encoded(&self) -> bool {
         !self.starts.is_empty()

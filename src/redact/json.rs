@@ -1,0 +1,288 @@
+//! Secrets in JSON: below a secret's name, in pairs of a name and a value, in the variables of
+//! GraphQL, and by the look of what stands in strings. Reads tokens, not documents, so that damaged
+//! and cut ones are searched too.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use super::edits::Edits;
+use super::hide::{self, Hide};
+use super::marks::Marks;
+use super::names::{self, HeaderSecret};
+use super::rules::Step;
+use super::scan::{Scanner, Token};
+use super::view::{Encoding, View};
+
+/// Deepest nesting that paths are followed into; what is deeper belongs to the value at this depth.
+const DEPTH: usize = 128;
+/// Members whose value is the name of what another member holds.
+const NAMES: [&str; 12] = [
+    "name",
+    "key",
+    "field",
+    "id",
+    "k",
+    "n",
+    "param",
+    "parameter",
+    "property",
+    "header",
+    "variable",
+    "type",
+];
+/// Members that hold what another member names.
+const VALUES: [&str; 10] =
+    ["value", "val", "v", "content", "data", "text", "default", "newvalue", "oldvalue", "values"];
+
+/// What encloses a value.
+#[derive(Default)]
+struct Frame {
+    is_array: bool,
+    /// Everything in it is secret.
+    secret: Option<HeaderSecret>,
+    has_step: bool,
+    /// It holds the variables of a GraphQL document.
+    has_variables: bool,
+    /// What a member, or the element before, names is secret.
+    named: Option<HeaderSecret>,
+    /// Strings so far, of an array.
+    strings: usize,
+    /// The value that a member may name later, and how it is written.
+    value: Option<(Range<usize>, Encoding)>,
+}
+
+/// What the key before the next value says.
+#[derive(Clone, Copy, Default)]
+struct Key {
+    secret: Option<HeaderSecret>,
+    /// Whether it is one of [`NAMES`].
+    is_name: bool,
+    /// Whether it is one of [`VALUES`].
+    is_value: bool,
+    is_variables: bool,
+}
+
+/// The content with its secrets replaced; none where there are none.
+pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
+    let marks = Marks::of(hide, content);
+    let has_paths = hide.has_paths();
+    if marks.is_empty() && !has_paths && memchr::memchr(b'\\', content).is_none() {
+        return None;
+    }
+    let variables = secret_variables(hide, content);
+    let mut walk = Walk {
+        content,
+        marks,
+        variables,
+        has_paths,
+        edits: Edits::new(content),
+        frames: Vec::new(),
+        steps: Vec::new(),
+        key: Key::default(),
+        odd: false,
+    };
+    for token in Scanner::new(content) {
+        walk.token(hide, token);
+    }
+    if walk.odd {
+        return walk.edits.finish_by(|rest| hide::looks(hide, rest));
+    }
+    walk.edits.finish()
+}
+
+struct Walk<'a> {
+    content: &'a [u8],
+    marks: Marks,
+    variables: Vec<Vec<u8>>,
+    has_paths: bool,
+    edits: Edits<'a>,
+    frames: Vec<Frame>,
+    steps: Vec<Step>,
+    key: Key,
+    /// Whether it is perhaps no JSON, but a text that begins like one.
+    odd: bool,
+}
+
+impl Walk<'_> {
+    fn token(&mut self, hide: &mut impl Hide, token: Token) {
+        match token {
+            Token::Key(range) => self.key(hide, range),
+            Token::Open(byte) => self.open(byte),
+            Token::Close(_) => {
+                if self.frames.pop().is_some_and(|frame| frame.has_step) {
+                    self.steps.pop();
+                }
+                self.key = Key::default();
+            }
+            Token::Comma => self.comma(),
+            Token::Text(range) | Token::Number(range) | Token::Word(range) => {
+                self.scalar(hide, range);
+            }
+        }
+    }
+
+    fn key(&mut self, hide: &mut impl Hide, range: Range<usize>) {
+        let source = &self.content[range.clone()];
+        self.key = Key {
+            is_name: is_among(&NAMES, source),
+            is_value: is_among(&VALUES, source),
+            is_variables: source == b"variables" && !self.variables.is_empty(),
+            secret: None,
+        };
+        let may_be_secret = self.marks.has_name(self.content, &range);
+        let is_variable = self.frames.last().is_some_and(|frame| frame.has_variables)
+            && self.variables.iter().any(|variable| variable == source);
+        if is_variable {
+            self.key.secret = Some(HeaderSecret::Whole);
+        }
+        if may_be_secret || self.has_paths {
+            let view = View::new(source, Encoding::Json);
+            let name = String::from_utf8_lossy(&view.bytes);
+            if may_be_secret {
+                self.key.secret = self.key.secret.or_else(|| hide.field(&name));
+            }
+            if self.has_paths && self.steps.len() < DEPTH {
+                if self.frames.last().is_some_and(|frame| frame.has_step) {
+                    self.steps.pop();
+                }
+                self.steps.push(Step::Member(name.into_owned()));
+                if let Some(frame) = self.frames.last_mut() {
+                    frame.has_step = true;
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, byte: u8) {
+        let key = std::mem::take(&mut self.key);
+        let around = self.frames.last();
+        let named = around.filter(|_| key.is_value).and_then(|frame| frame.named);
+        self.frames.push(Frame {
+            is_array: byte == b'[',
+            secret: around.and_then(|frame| frame.secret).or(key.secret).or(named),
+            has_variables: key.is_variables,
+            ..Frame::default()
+        });
+        if self.has_paths && byte == b'[' && self.steps.len() < DEPTH {
+            self.steps.push(Step::Index(0));
+            self.frames.last_mut().expect("one was pushed").has_step = true;
+        }
+    }
+
+    fn comma(&mut self) {
+        self.key = Key::default();
+        if self.frames.last().is_some_and(|frame| frame.is_array && frame.has_step)
+            && let Some(Step::Index(index)) = self.steps.last_mut()
+        {
+            *index += 1;
+        }
+    }
+
+    fn scalar(&mut self, hide: &mut impl Hide, range: Range<usize>) {
+        let key = std::mem::take(&mut self.key);
+        let scalar = &self.content[range.clone()];
+        let is_text = range.start > 0 && self.content[range.start - 1] == b'"';
+        if !is_text && matches!(scalar, b"true" | b"false" | b"null") {
+            return;
+        }
+        self.odd |= !is_text && !matches!(scalar[0], b'-' | b'0'..=b'9');
+        let encoding = if is_text { Encoding::Json } else { Encoding::Bare };
+        let (has_look, has_name) = self.marks.has_look(self.content, &range);
+        let secret = key
+            .secret
+            .or_else(|| self.frames.last().and_then(|frame| frame.secret))
+            .or_else(|| self.by_name(hide, key, &range, encoding, has_name))
+            .or_else(|| (self.has_paths && hide.is_path(&self.steps)).then_some(HeaderSecret::All));
+        let new = match secret {
+            Some(kind) => hide::whole(hide, kind, scalar, encoding),
+            None if has_look || memchr::memchr(b'\\', scalar).is_some() => {
+                hide::parts(hide, scalar, encoding)
+            }
+            None => None,
+        };
+        self.edits.put(&range, new);
+    }
+
+    /// Whether a value is secret by what stands beside it: `{"name": "password", "value": …}`,
+    /// `[["password", …]]`, `["Authorization", …]`.
+    fn by_name(
+        &mut self,
+        hide: &mut impl Hide,
+        key: Key,
+        range: &Range<usize>,
+        encoding: Encoding,
+        has_name: bool,
+    ) -> Option<HeaderSecret> {
+        let in_pairs = self.frames.len() > 1 && self.frames[self.frames.len() - 2].is_array;
+        let frame = self.frames.last_mut()?;
+        if frame.is_array {
+            frame.strings += 1;
+            let named = frame.named.take();
+            if has_name && named.is_none() && encoding == Encoding::Json {
+                frame.named = name_of(hide, &self.content[range.clone()]).filter(|kind| {
+                    *kind != HeaderSecret::Whole || (in_pairs && frame.strings == 1)
+                });
+            }
+            return named;
+        }
+        if key.is_value {
+            if frame.named.is_none() {
+                frame.value = Some((range.clone(), encoding));
+            }
+            return frame.named;
+        }
+        if key.is_name && has_name && encoding == Encoding::Json {
+            let kind = name_of(hide, &self.content[range.clone()])?;
+            frame.named = Some(kind);
+            if let Some((value, encoding)) = frame.value.take() {
+                let new = hide::whole(hide, kind, &self.content[value.clone()], encoding);
+                self.edits.put_before(&value, new);
+            }
+        }
+        None
+    }
+}
+
+/// How what a string names is secret.
+fn name_of(hide: &impl Hide, source: &[u8]) -> Option<HeaderSecret> {
+    let view = View::new(source, Encoding::Json);
+    let name = std::str::from_utf8(&view.bytes).ok()?;
+    // A name, not a sentence.
+    let is_name = name.len() <= 64 && name.split_ascii_whitespace().count() <= 2;
+    is_name.then(|| hide.field(name)).flatten()
+}
+
+fn is_among(names: &[&str], key: &[u8]) -> bool {
+    (1..=9).contains(&key.len())
+        && names
+            .iter()
+            .any(|name| name.len() == key.len() && key.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Variables that a GraphQL document passes to arguments of secrets' names:
+/// `login(password: $p)`.
+fn secret_variables(hide: &impl Hide, content: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let is_graphql = memmem::find(content, b"\"variables\"").is_some()
+        && memmem::find(content, b"\"query\"").is_some();
+    if !is_graphql {
+        return found;
+    }
+    for dollar in memchr::memchr_iter(b'$', content) {
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let before = content[..dollar].trim_ascii_end();
+        let Some(before) = before.strip_suffix(b":") else { continue };
+        let argument = before[before.len().saturating_sub(64)..].trim_ascii_end();
+        let length = argument.iter().rev().take_while(|byte| is_name(byte)).count();
+        let argument = &argument[argument.len() - length..];
+        let variable = content[dollar + 1..].iter().take(64).take_while(|byte| is_name(byte));
+        let variable: Vec<u8> = variable.copied().collect();
+        let secret = std::str::from_utf8(argument)
+            .is_ok_and(|name| names::is_secret_field(name) && hide.field(name).is_some());
+        if secret && found.len() < DEPTH && !found.contains(&variable) {
+            found.push(variable);
+        }
+    }
+    found
+}

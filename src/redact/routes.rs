@@ -1,0 +1,305 @@
+//! Secrets in the path of a URL: the token of a link that resets a password, of an invitation, of an
+//! incoming webhook, of a bot.
+//!
+//! A segment says that a secret follows; what follows is one only where it looks drawn at random.
+//! Ordinary paths, dates, slugs and names of files stay.
+
+use std::ops::Range;
+
+use super::shapes::Shape;
+
+/// Segments behind which anything that looks drawn at random is a secret, a UUID too. Hyphens and
+/// underscores in them do not count.
+const LINKS: &[&str] = &[
+    "accept",
+    "acceptinvitation",
+    "acceptinvite",
+    "accountactivation",
+    "activate",
+    "activateaccount",
+    "activation",
+    "apikey",
+    "changeemail",
+    "changepassword",
+    "claim",
+    "confirm",
+    "confirmaccount",
+    "confirmation",
+    "confirmations",
+    "confirmemail",
+    "createpassword",
+    "emailchange",
+    "emailconfirm",
+    "emailconfirmation",
+    "emailverification",
+    "emailverify",
+    "forgot",
+    "forgotpassword",
+    "hook",
+    "invitation",
+    "invitations",
+    "invite",
+    "invites",
+    "join",
+    "key",
+    "login",
+    "loginlink",
+    "logintoken",
+    "magic",
+    "magiclink",
+    "magiclogin",
+    "magiclinks",
+    "newpassword",
+    "onetimelink",
+    "onetimelogin",
+    "optout",
+    "password",
+    "passwordrecovery",
+    "passwordreset",
+    "passwordresets",
+    "recover",
+    "recovery",
+    "recoverpassword",
+    "redeem",
+    "registration",
+    "reset",
+    "resetpassword",
+    "resetpasswordconfirm",
+    "resettoken",
+    "secret",
+    "secrets",
+    "session",
+    "sessions",
+    "setpassword",
+    "signin",
+    "signinlink",
+    "sso",
+    "ticket",
+    "token",
+    "tokens",
+    "accesstoken",
+    "unlock",
+    "unsubscribe",
+    "validate",
+    "verification",
+    "verify",
+    "verifyaccount",
+    "verifyemail",
+    "verifyotp",
+];
+
+/// Segments behind which the secret is long, and ids stand before it.
+const HOOKS: &[&str] = &[
+    "catch",
+    "download",
+    "downloads",
+    "hooks",
+    "incoming",
+    "incomingwebhook",
+    "services",
+    "share",
+    "shared",
+    "sharelink",
+    "webhook",
+    "webhookb2",
+    "webhooks",
+    "workflows",
+    "capability",
+];
+
+/// Most segments behind the word in which the secret is looked for.
+const REACH: usize = 4;
+/// Longest segment that names a route.
+const LONGEST_NAME: usize = 40;
+
+const fn is_of_segment(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'_' | b'.' | b'~' | b':' | b'=' | b'+' | b'%' | b'@' | b'!' | b'$' | b'*'
+        )
+}
+
+/// Adds the secrets that the segment around `hit` announces. Answers how far it looked.
+pub(super) fn find(text: &[u8], hit: usize, found: &mut Vec<(Range<usize>, Shape)>) -> usize {
+    let before = text[..hit].iter().rev().take(LONGEST_NAME).take_while(|&&b| is_of_segment(b));
+    let start = hit - before.count();
+    let name = text[start..].iter().take(LONGEST_NAME + 1);
+    let end = start + name.take_while(|&&byte| is_of_segment(byte)).count();
+    if start == 0 || text[start - 1] != b'/' || end - start > LONGEST_NAME {
+        return hit + 1;
+    }
+    let name: String = text[start..end]
+        .iter()
+        .filter(|byte| !matches!(byte, b'-' | b'_'))
+        .map(|&byte| char::from(byte.to_ascii_lowercase()))
+        .collect();
+    let is_link = LINKS.contains(&&*name);
+    if !is_link && !HOOKS.contains(&&*name) {
+        return end;
+    }
+    let mut at = end;
+    for _ in 0..REACH {
+        // Slashes are doubled where a base URL and a path were joined.
+        let slashes = text[at..].iter().take(2).take_while(|&&byte| byte == b'/').count();
+        let from = at + slashes;
+        at = segment(text, from);
+        if slashes == 0 || from == at {
+            break;
+        }
+        if is_secret(&text[from..at], is_link) {
+            found.push((from..at, Shape::Route));
+        }
+    }
+    at.max(end)
+}
+
+fn segment(text: &[u8], from: usize) -> usize {
+    from + text[from..].iter().take_while(|&&byte| is_of_segment(byte)).count()
+}
+
+/// Whether a segment looks drawn at random.
+fn is_secret(segment: &[u8], is_link: bool) -> bool {
+    let random = Randomness::of(segment);
+    if is_uuid(segment) {
+        return is_link;
+    }
+    if has_extension(segment) {
+        return false;
+    }
+    if is_link {
+        random.mixes_all() && segment.len() >= 6
+            || random.turns >= 2 && random.digits >= 2 && segment.len() >= 8 && !is_dated(segment)
+            || random.capitals_inside >= 3 && segment.len() >= 16
+            || random.digits == segment.len() && segment.len() >= 16
+    } else {
+        segment.len() >= 20 && random.turns >= 4 && !is_dated(segment)
+            || segment.len() >= 32 && random.capitals_inside >= 5
+    }
+}
+
+/// How a segment is mixed.
+struct Randomness {
+    digits: usize,
+    small: usize,
+    capitals: usize,
+    /// How often a digit stands beside a letter.
+    turns: usize,
+    /// How often a capital follows a small letter.
+    capitals_inside: usize,
+}
+
+impl Randomness {
+    fn of(segment: &[u8]) -> Self {
+        let count = |is: fn(&u8) -> bool| segment.iter().filter(|byte| is(byte)).count();
+        let pairs =
+            |is: fn(u8, u8) -> bool| segment.windows(2).filter(|pair| is(pair[0], pair[1])).count();
+        Self {
+            digits: count(u8::is_ascii_digit),
+            small: count(u8::is_ascii_lowercase),
+            capitals: count(u8::is_ascii_uppercase),
+            turns: pairs(|a, b| {
+                a.is_ascii_digit() && b.is_ascii_alphabetic()
+                    || a.is_ascii_alphabetic() && b.is_ascii_digit()
+            }),
+            capitals_inside: pairs(|a, b| a.is_ascii_lowercase() && b.is_ascii_uppercase()),
+        }
+    }
+
+    const fn mixes_all(&self) -> bool {
+        self.digits > 0 && self.small > 0 && self.capitals > 0
+    }
+}
+
+fn is_uuid(segment: &[u8]) -> bool {
+    segment.len() == 36
+        && segment.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// `2026-11-28T10`, `v1.2.3-rc1`, `order-1a-2b`: words and numbers of a few characters each.
+fn is_dated(segment: &[u8]) -> bool {
+    segment
+        .split(|byte| !byte.is_ascii_alphanumeric())
+        .all(|word| word.len() <= 5 || word.iter().all(u8::is_ascii_alphabetic))
+}
+
+/// `report-2f3a91c0.pdf`
+fn has_extension(segment: &[u8]) -> bool {
+    memchr::memrchr(b'.', segment).is_some_and(|dot| {
+        let extension = &segment[dot + 1..];
+        (2..=5).contains(&extension.len())
+            && extension[0].is_ascii_alphabetic()
+            && extension.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shapes;
+
+    fn texts(text: &str) -> Vec<&str> {
+        shapes::find(text.as_bytes(), false).into_iter().map(|(range, _)| &text[range]).collect()
+    }
+
+    #[test]
+    fn what_a_segment_announces_is_taken() {
+        for (path, secret) in [
+            ("/services/T02AB34CD/B0452EFGH/aB3dE5fG7hI9jK1lM3nO5pQ7", "aB3dE5fG7hI9jK1lM3nO5pQ7"),
+            (
+                "/api/webhooks/1122334455667788990/x7Kq-Zr0pW3sT9uVbN1mLcE5hJ8dGf2YaQ4RiXo6BwS",
+                "x7Kq-Zr0pW3sT9uVbN1mLcE5hJ8dGf2YaQ4RiXo6BwS",
+            ),
+            (
+                "/reset-password/9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c",
+                "9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c",
+            ),
+            ("/auth/reset/MQ/c5x4fa-1a2b3c4d5e6f7a8b9c0d/", "c5x4fa-1a2b3c4d5e6f7a8b9c0d"),
+            ("/v1/email/verify/42/3f2a91c03f2a91c0?x=1", "3f2a91c03f2a91c0"),
+            ("/invite/aB3xK9", "aB3xK9"),
+            (
+                "https://shop.example/magic_link/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
+                "6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
+            ),
+            (
+                "go to https://shop.example/users/confirmation/zQxVbNmKjHgFdSaP now",
+                "zQxVbNmKjHgFdSaP",
+            ),
+            (
+                "/open-apis/bot/v2/hook/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
+                "6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
+            ),
+            ("/trigger/door/with/key/c9ZxYvU8tSrQpOnM7lK6jI", "c9ZxYvU8tSrQpOnM7lK6jI"),
+        ] {
+            assert_eq!(texts(path), [secret], "{path}");
+        }
+    }
+
+    #[test]
+    fn ordinary_paths_stay() {
+        for path in [
+            "/orders/4711/items/2026-09-21",
+            "/assets/app-3f2a91c0.js",
+            "/articles/how-to-bake-a-very-long-cake-title",
+            "/users/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
+            "/reset-password/done",
+            "/verify/4711",
+            "/confirm/order123",
+            "/webhooks/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11/deliveries",
+            "/invite/friends",
+            "/services/web-hosting/plans",
+            "/download/shadowtap-0.1.0-x86_64-unknown-linux.tar.gz",
+            "/static/3f2a91c03f2a91c03f2a91c03f2a91c0.css",
+            "/login/oauth/authorize",
+            "/password/reset",
+            "/tokens/2026-11-28",
+            "/share/photos/of-our-summer-2026",
+            "/objects/3f2a91c03f2a91c03f2a91c03f2a91c03f2a91c0",
+            "/activate/v1.2.3",
+        ] {
+            assert_eq!(texts(path), [""; 0], "{path}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The one pass over a text that says where a secret may stand: at parts of names, prefixes of
+//! tokens, signs of URLs and addresses, words of routes. What has no hit needs no other look.
+//!
+//! One automaton knows all of them, so that the pass costs the same whatever their number. Case does
+//! not count here; who verifies a hit looks closer.
+
+use std::sync::LazyLock;
+
+use aho_corasick::automaton::Automaton;
+use aho_corasick::dfa::DFA;
+use aho_corasick::{Anchored, MatchKind, StartKind};
+
+use super::vendors::{MIDDLES, VENDORS};
+
+/// Parts of names, of which every secret's name holds one.
+const STEMS: &[&str] = &[
+    "assertion",
+    "auth",
+    "bearer",
+    "card",
+    "ccnum",
+    "code",
+    "cookie",
+    "cred",
+    "csrf",
+    "cvc",
+    "cvv",
+    "iban",
+    "jwt",
+    "kennwort",
+    "key",
+    "mnemonic",
+    "otp",
+    "pan",
+    "pass",
+    "phrase",
+    "pin",
+    "pwd",
+    "s_id",
+    "s-id",
+    "s.id",
+    "saml",
+    "secret",
+    "sess",
+    "sid",
+    "sig",
+    "social",
+    "ssn",
+    "ticket",
+    "token",
+    "verifier",
+    "xsrf",
+    // `%74oken`: letters, digits, brackets and hyphens that are written in code.
+    "%2d",
+    "%3",
+    "%4",
+    "%5",
+    "%6",
+    "%7",
+];
+
+/// Parts of the segments that a secret follows in a path.
+const ROUTES: &[&str] = &[
+    "accept",
+    "activ",
+    "bot",
+    "capab",
+    "change",
+    "claim",
+    "confirm",
+    "download",
+    "forgot",
+    "hook",
+    "invit",
+    "join",
+    "key",
+    "link",
+    "login",
+    "magic",
+    "optout",
+    "password",
+    "recover",
+    "redeem",
+    "regist",
+    "reset",
+    "secret",
+    "services",
+    "session",
+    "share",
+    "signin",
+    "sign-in",
+    "sso",
+    "ticket",
+    "token",
+    "unlock",
+    "unsubscribe",
+    "valid",
+    "verif",
+    "workflows",
+];
+
+/// What a hit may be, several at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kinds(u16);
+
+impl Kinds {
+    /// Part of a secret's name.
+    pub(super) const NAME: Self = Self(1);
+    /// `bearer` or `basic`.
+    pub(super) const SCHEME: Self = Self(2);
+    /// The start of JSON in base64, of which a JSON Web Token is made.
+    pub(super) const BASE64: Self = Self(4);
+    /// The prefix of a vendor's token, by its number in the table.
+    pub(super) const VENDOR: Self = Self(8);
+    /// What a vendor's token has in its middle, by its number there.
+    pub(super) const MIDDLE: Self = Self(16);
+    /// `://`
+    pub(super) const URL: Self = Self(32);
+    /// The start of a PEM block.
+    pub(super) const PEM: Self = Self(64);
+    /// `@`
+    pub(super) const AT: Self = Self(128);
+    /// Part of a segment that a secret follows.
+    pub(super) const ROUTE: Self = Self(256);
+    /// Digits, as many as a number of a card or an account has.
+    pub(super) const DIGITS: Self = Self(512);
+
+    /// None of them.
+    pub(super) const NONE: Self = Self(0);
+    /// Those that are secrets by themselves.
+    pub(super) const LOOKS: Self = Self(!(Self::NAME.0 | Self::SCHEME.0 | Self::ROUTE.0));
+
+    /// Both.
+    #[must_use]
+    pub(super) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether one of `other` is among them.
+    pub(super) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// A place where something may stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hit {
+    /// Where what was found begins.
+    pub(super) start: usize,
+    /// Where it ends.
+    pub(super) end: usize,
+    /// What it may be.
+    pub(super) kinds: Kinds,
+    /// Which of the table.
+    pub(super) number: usize,
+}
+
+struct Sieve {
+    automaton: DFA,
+    /// By pattern.
+    kinds: Vec<(Kinds, usize)>,
+}
+
+static SIEVE: LazyLock<Sieve> = LazyLock::new(|| {
+    let mut patterns: Vec<(String, Kinds, usize)> = Vec::new();
+    let mut add = |pattern: &str, kinds: Kinds, number: usize| {
+        let pattern = pattern.to_ascii_lowercase();
+        match patterns.iter_mut().find(|(known, known_kinds, _)| {
+            *known == pattern && !kinds.has(Kinds::VENDOR) && !known_kinds.has(Kinds::VENDOR)
+        }) {
+            Some((_, known, _)) => known.0 |= kinds.0,
+            None => patterns.push((pattern, kinds, number)),
+        }
+    };
+    STEMS.iter().for_each(|stem| add(stem, Kinds::NAME, 0));
+    ROUTES.iter().for_each(|part| add(part, Kinds::ROUTE, 0));
+    ["bearer", "basic"].iter().for_each(|scheme| add(scheme, Kinds::SCHEME, 0));
+    for start in ["eyJ", "eyA", "ewog", "ewoJ", "ew0K", "ewkK", "W3si", "WyJ"] {
+        add(start, Kinds::BASE64, 0);
+    }
+    add("://", Kinds::URL, 0);
+    add("-----BEGIN ", Kinds::PEM, 0);
+    add("@", Kinds::AT, 0);
+    VENDORS
+        .iter()
+        .enumerate()
+        .for_each(|(number, vendor)| add(vendor.prefix, Kinds::VENDOR, number));
+    MIDDLES.iter().enumerate().for_each(|(number, (middle, _))| add(middle, Kinds::MIDDLE, number));
+    let automaton = DFA::builder()
+        .ascii_case_insensitive(true)
+        .match_kind(MatchKind::Standard)
+        .start_kind(StartKind::Unanchored)
+        .build(patterns.iter().map(|(pattern, ..)| pattern))
+        .expect("a few hundred short patterns");
+    Sieve {
+        automaton,
+        kinds: patterns.into_iter().map(|(_, kinds, number)| (kinds, number)).collect(),
+    }
+});
+
+/// All hits of some kinds, in the order of their ends; digits come after all others.
+pub(super) fn each(text: &[u8], kinds: impl Fn(Kinds) -> bool, mut hit: impl FnMut(Hit)) {
+    let sieve = &*SIEVE;
+    let automaton = &sieve.automaton;
+    let start = automaton.start_state(Anchored::No).expect("it was built for that");
+    let mut state = start;
+    for (at, &byte) in text.iter().enumerate() {
+        state = automaton.next_state(Anchored::No, state, byte);
+        if automaton.is_special(state) && automaton.is_match(state) {
+            for index in 0..automaton.match_len(state) {
+                let pattern = automaton.match_pattern(state, index);
+                let (found, number) = sieve.kinds[pattern.as_usize()];
+                if kinds(found) {
+                    let start = at + 1 - automaton.pattern_len(pattern);
+                    hit(Hit { start, end: at + 1, kinds: found, number });
+                }
+            }
+        }
+    }
+    if kinds(Kinds::DIGITS) {
+        digits(text, |start, end| hit(Hit { start, end, kinds: Kinds::DIGITS, number: 0 }));
+    }
+}
+
+/// Fewest characters of a card's or an account's number.
+const FEWEST: usize = 13;
+
+/// Whether a number of a card or an account may be written with it.
+const fn is_of_number(byte: u8) -> bool {
+    byte.is_ascii_digit() || byte.is_ascii_uppercase() || matches!(byte, b' ' | b'-')
+}
+
+/// Runs of digits and capitals, with blanks and hyphens, in which enough digits stand. Looks at
+/// every thirteenth byte, as none is shorter.
+fn digits(text: &[u8], mut run: impl FnMut(usize, usize)) {
+    let mut at = FEWEST - 1;
+    let mut done = 0;
+    while at < text.len() {
+        if !is_of_number(text[at]) {
+            at += FEWEST;
+            continue;
+        }
+        let before = text[done..at].iter().rev().take_while(|&&byte| is_of_number(byte)).count();
+        let after = text[at..].iter().take_while(|&&byte| is_of_number(byte)).count();
+        let (start, end) = (at - before, at + after);
+        if end - start >= FEWEST
+            && text[start..end].iter().filter(|byte| byte.is_ascii_digit()).nth(7).is_some()
+        {
+            run(start, end);
+        }
+        done = end;
+        at = end + FEWEST;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hits(text: &str) -> Vec<&str> {
+        let mut found = Vec::new();
+        each(text.as_bytes(), |_| true, |hit| found.push(&text[hit.start..hit.end]));
+        found
+    }
+
+    #[test]
+    fn overlapping_parts_are_all_told() {
+        assert_eq!(hits("xapikeyJx a@b"), ["key", "eyJ", "@"]);
+        assert!(hits("nothing of the sort").is_empty());
+        assert_eq!(hits("Pass 4111 1111 1111 1111."), ["Pass", " 4111 1111 1111 1111"]);
+        assert_eq!(hits("1 2 3 4 5 6 7"), [""; 0]);
+    }
+
+    #[test]
+    fn runs_are_found_wherever_they_begin() {
+        for before in 0..40 {
+            let text = format!("{}4111111111111{}", "x".repeat(before), "y".repeat(before));
+            assert_eq!(hits(&text), ["4111111111111"], "{before}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! What is secret in a value whose name says that it holds a secret: all of it, or credentials behind
+//! their scheme, the values of cookies, a token among protocols.
+//!
+//! Headers and whatever repeats them (a service that echoes, a log, an export) go by the same rules,
+//! so that a secret has the same token wherever it stands.
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::names::{self, HeaderSecret};
+use super::shapes::Shape;
+
+/// Values that are no secrets, whatever their name.
+const HARMLESS: &[&str] = &[
+    "disabled",
+    "enabled",
+    "false",
+    "include",
+    "n/a",
+    "nil",
+    "no",
+    "none",
+    "null",
+    "off",
+    "omit",
+    "on",
+    "optional",
+    "required",
+    "same-origin",
+    "true",
+    "undefined",
+    "yes",
+];
+
+/// Schemes of authentication (RFC 9110 §16.4.1, and usual ones).
+const SCHEMES: &[&str] = &[
+    "api-key",
+    "apikey",
+    "aws4-hmac-sha256",
+    "basic",
+    "bearer",
+    "digest",
+    "dpop",
+    "genieKey",
+    "hawk",
+    "hoba",
+    "jwt",
+    "mac",
+    "negotiate",
+    "ntlm",
+    "oauth",
+    "scram-sha-256",
+    "sharedkey",
+    "sso-key",
+    "ssws",
+    "token",
+    "vapid",
+];
+
+/// The secrets in a value of this kind, in order.
+pub(super) fn find(kind: HeaderSecret, value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+    match kind {
+        HeaderSecret::Credentials => credentials(value, true),
+        HeaderSecret::Cookies => cookies(value),
+        HeaderSecret::SetCookie => {
+            let end = memchr::memchr(b';', value).unwrap_or(value.len());
+            cookies(&value[..end])
+        }
+        HeaderSecret::Protocols => protocols(value),
+        HeaderSecret::Whole => credentials(value, false),
+        HeaderSecret::All if value.is_empty() => Vec::new(),
+        HeaderSecret::All => one(0..value.len(), Shape::Named),
+    }
+}
+
+fn one(range: Range<usize>, shape: Shape) -> Vec<(Range<usize>, Shape)> {
+    vec![(range, shape)]
+}
+
+/// Whether a value says nothing that anyone could use.
+pub(super) fn is_harmless(value: &[u8]) -> bool {
+    is_among(HARMLESS, value.trim_ascii())
+}
+
+fn is_among(words: &[&str], value: &[u8]) -> bool {
+    words.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// `scheme credentials`, the scheme kept: of a header of credentials any word, else a known one
+/// before one word more.
+fn credentials(value: &[u8], any_scheme: bool) -> Vec<(Range<usize>, Shape)> {
+    if value.is_empty() || is_harmless(value) || is_among(SCHEMES, value.trim_ascii()) {
+        return Vec::new();
+    }
+    let all = || one(0..value.len(), Shape::Named);
+    let start = value.len() - value.trim_ascii_start().len();
+    let Some(space) = memchr::memchr(b' ', &value[start..]).map(|at| start + at) else {
+        return all();
+    };
+    let blanks = value[space..].iter().take_while(|&&byte| byte == b' ').count();
+    let (scheme, from) = (&value[start..space], space + blanks);
+    let to = value.trim_ascii_end().len();
+    if from >= to {
+        return all();
+    }
+    let is_one_word = !value[from..to].iter().any(u8::is_ascii_whitespace);
+    if !(any_scheme || is_one_word && is_among(SCHEMES, scheme)) {
+        return all();
+    }
+    let is_basic = scheme.eq_ignore_ascii_case(b"basic") && basic(&value[from..to]).is_some();
+    one(from..to, if is_basic { Shape::Basic } else { Shape::Named })
+}
+
+/// User and password of the Basic scheme (RFC 7617 §2), with the colon's place.
+pub(super) fn basic(credentials: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let pair = STANDARD.decode(credentials).ok()?;
+    let colon = memchr::memchr(b':', &pair)?;
+    Some((pair, colon))
+}
+
+/// `name=value; name=value`; what has no name is a value.
+fn cookies(value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    for pair in value.split(|&byte| byte == b';') {
+        let start = match memchr::memchr(b'=', pair) {
+            Some(equals) => equals + 1,
+            None => pair.len() - pair.trim_ascii_start().len(),
+        };
+        let secret = &pair[start..];
+        if !secret.is_empty() && !is_harmless(secret) {
+            found.push((from + start..from + pair.len(), Shape::Cookie));
+        }
+        from += pair.len() + 1;
+    }
+    found
+}
+
+/// What Kubernetes puts before a token.
+const KUBERNETES: &[u8] = b"base64url.bearer.authorization.k8s.io.";
+/// Fewest characters of a protocol that may be a token without a name before it.
+const SHORTEST_PROTOCOL: usize = 20;
+
+/// `bearer, TOKEN`, `base64url.bearer.authorization.k8s.io.TOKEN`, `access_token.TOKEN`, or a token
+/// alone, among the names of protocols.
+fn protocols(value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+    let mut found = Vec::new();
+    let (mut from, mut announced) = (0, false);
+    for protocol in value.split(|&byte| byte == b',') {
+        let start = from + protocol.len() - protocol.trim_ascii_start().len();
+        let name = protocol.trim_ascii();
+        from += protocol.len() + 1;
+        let secret = if announced {
+            Some(0)
+        } else if name.starts_with(KUBERNETES) {
+            Some(KUBERNETES.len())
+        } else {
+            behind_name(name)
+        };
+        announced = is_announcement(name);
+        if let Some(offset) = secret.filter(|&offset| offset < name.len())
+            && !(announced || is_harmless(name))
+        {
+            found.push((start + offset..start + name.len(), Shape::Named));
+        }
+    }
+    found
+}
+
+/// A protocol that is nothing but the name of a secret or of a scheme.
+fn is_announcement(protocol: &[u8]) -> bool {
+    is_among(SCHEMES, protocol)
+        || protocol.len() < SHORTEST_PROTOCOL
+            && std::str::from_utf8(protocol).is_ok_and(names::is_secret_field)
+}
+
+/// Where the secret begins in `name.SECRET`, `name-SECRET`, `name:SECRET`, or a secret alone.
+fn behind_name(protocol: &[u8]) -> Option<usize> {
+    let is_mark = |byte: &u8| matches!(byte, b'.' | b'-' | b'_' | b':' | b'|' | b'=');
+    let marks = protocol.iter().enumerate().filter(|(_, byte)| is_mark(byte));
+    let named = marks.map(|(at, _)| at).take(8).filter(|&at| {
+        std::str::from_utf8(&protocol[..at])
+            .is_ok_and(|name| names::is_secret_field(name) || is_among(SCHEMES, name.as_bytes()))
+            && looks_random(&protocol[at + 1..], 8)
+    });
+    named.last().map(|at| at + 1).or_else(|| looks_random(protocol, SHORTEST_PROTOCOL).then_some(0))
+}
+
+/// Digits among letters, or capitals among small ones, more often than in a name.
+fn looks_random(text: &[u8], least: usize) -> bool {
+    let turns = text.windows(2).filter(|pair| {
+        pair[0].is_ascii_digit() != pair[1].is_ascii_digit()
+            || pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()
+    });
+    text.len() >= least && turns.count() * 4 >= text.len() && !text.contains(&b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(kind: HeaderSecret, value: &str) -> Vec<&str> {
+        find(kind, value.as_bytes()).into_iter().map(|(range, _)| &value[range]).collect()
+    }
+
+    #[test]
+    fn schemes_and_names_are_no_part_of_a_secret() {
+        for (kind, value, expected) in [
+            (HeaderSecret::Credentials, "Bearer s3cret", &["s3cret"][..]),
+            (HeaderSecret::Credentials, "Custom s3cret x", &["s3cret x"]),
+            (HeaderSecret::Credentials, "Negotiate", &[]),
+            (HeaderSecret::Credentials, "s3cret", &["s3cret"]),
+            (HeaderSecret::Whole, "Bearer s3cret", &["s3cret"]),
+            (HeaderSecret::Whole, "token s3cret", &["s3cret"]),
+            (HeaderSecret::Whole, "correct horse battery", &["correct horse battery"]),
+            (HeaderSecret::Whole, "True", &[]),
+            (HeaderSecret::Cookies, "a=b; c=; consent=yes; d", &["b", "d"]),
+            (HeaderSecret::SetCookie, "sid=x; Path=/; HttpOnly", &["x"]),
+        ] {
+            assert_eq!(texts(kind, value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_token_among_protocols_is_told_from_their_names() {
+        for (value, expected) in [
+            ("bearer, XfhqPnXhVzYQBjMAkQDlLTtiR6UQPQ1c", &["XfhqPnXhVzYQBjMAkQDlLTtiR6UQPQ1c"][..]),
+            ("graphql-ws, access_token, abc", &["abc"]),
+            ("base64url.bearer.authorization.k8s.io.c2VjcmV0, base64.binary.k8s.io", &["c2VjcmV0"]),
+            (
+                "realtime, openai-insecure-api-key.ek_68af296e8e408191, openai-beta.realtime-v1",
+                &["68af296e8e408191"],
+            ),
+            ("9f8a7b6c5d4e3f2a1b0c9d8e", &["9f8a7b6c5d4e3f2a1b0c9d8e"]),
+            (
+                "graphql-transport-ws, mqtt, v12.stomp, actioncable-v1-json, wamp.2.json, ocpp1.6",
+                &[],
+            ),
+        ] {
+            assert_eq!(texts(HeaderSecret::Protocols, value), expected, "{value}");
+        }
+    }
+}
