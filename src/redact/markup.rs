@@ -193,7 +193,7 @@ impl<'a> Walk<'a> {
             self.edits.put(value, new);
         }
         let is_around = |known: &&str| element.eq_ignore_ascii_case(known.as_bytes());
-        let holds_text = !CONTAINERS.iter().any(|known| is_around(known));
+        let holds_text = !CONTAINERS.iter().any(is_around);
         field.filter(|_| holds_text)
     }
 }

@@ -85,11 +85,12 @@ pub(super) fn mark_length(token: &[u8]) -> usize {
 
 /// What stands in the middle of a token, and how to find its ends from there.
 pub(super) const MIDDLES: &[(&str, fn(&[u8], usize) -> Option<Range<usize>>)] = &[
-    // Telegram's bots: their number, a colon, and 35 characters that begin so.
+    // Telegram's bots: their number, a colon, and about 35 characters that begin so.
     (":AA", |text, at| {
         let number = run_back(text, at, |byte| byte.is_ascii_digit());
-        let length = text[at + 1..].iter().take(36).take_while(|&&byte| is_url(byte)).count();
-        ((8..=10).contains(&number) && length == 35).then(|| at - number..at + 1 + length)
+        let length = text[at + 1..].iter().take(41).take_while(|&&byte| is_url(byte)).count();
+        ((8..=10).contains(&number) && (30..=40).contains(&length))
+            .then(|| at - number..at + 1 + length)
     }),
     // Mailchimp: 32 hexadecimal digits and the data centre.
     ("-us", |text, at| {
