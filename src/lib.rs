@@ -34,6 +34,7 @@
 pub mod flow;
 pub mod ledger;
 pub mod limits;
+mod steps;
 pub mod time;
 
 pub mod message;

@@ -79,6 +79,10 @@ pub const MEASURED_ROUTES: usize = 2_000;
 /// the second.
 pub const TIMELINE_STEPS: usize = 21_600;
 
+/// Added members of an object with the value of a removed one that are asked whether they are the
+/// same under another name.
+pub const RENAMING_CANDIDATES: usize = 32;
+
 /// Longest packet that is read, in bytes. libpcap refuses more than 256 KiB (128 MiB for D-Bus); a
 /// frame that offload made can pass 64 KiB. A record header that claims more is damage.
 pub const PACKET_BYTES: u32 = 1 << 20;

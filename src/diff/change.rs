@@ -195,12 +195,17 @@ impl Sink {
         }
     }
 
+    /// Whether changes are only counted from here on.
+    pub fn is_full(&self) -> bool {
+        self.changes.len() >= MAX_CHANGES
+    }
+
     /// Keeps a change; counts it where there are too many.
     pub fn add(&mut self, change: Change) {
-        if self.changes.len() < MAX_CHANGES {
-            self.changes.push(change);
-        } else {
+        if self.is_full() {
             self.more += 1;
+        } else {
+            self.changes.push(change);
         }
     }
 

@@ -10,6 +10,7 @@ use super::{Walk, same_text};
 use crate::message::json::number;
 use crate::message::json::number::Decimal;
 use crate::message::json::tape::{Node, Type};
+use crate::steps;
 
 /// Names of members that identify the elements of an array, the likeliest first.
 const KEYS: [&str; 10] =
@@ -202,6 +203,7 @@ fn keyed(left: &[Node<'_, '_>], right: &[Node<'_, '_>], key: &str) -> Option<[Ve
         elements
             .iter()
             .map(|element| {
+                steps::add(1);
                 let (_, value) = element.members().find(|(name, _)| name.text() == key)?;
                 let text = match value.kind() {
                     Type::String | Type::Escaped => format!("\"{}", value.text()),
@@ -268,7 +270,8 @@ pub(super) fn equal(a: Node<'_, '_>, b: Node<'_, '_>) -> bool {
 
 /// A hash of a value under which equal values are equal. 64 bits: two different elements of one
 /// array collide by accident once in 10^15 arrays of a hundred.
-fn hash(node: Node<'_, '_>) -> u64 {
+pub(super) fn hash(node: Node<'_, '_>) -> u64 {
+    steps::add(1);
     let mut hasher = FxHasher::default();
     match node.kind() {
         Type::Object => {

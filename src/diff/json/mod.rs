@@ -16,9 +16,11 @@ use super::Kind;
 use super::change::{Change, Context, Look, Sink, Step, is_variable, mix, render, short};
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::rules::{Located, Verdict};
+use crate::limits;
 use crate::message::json::number;
 use crate::message::json::tape::{Node, Tape, Type};
 use crate::replay::plan::rewrite::MARKER;
+use crate::steps;
 
 /// Compares two texts; false where one of them is not JSON that is compared by structure.
 pub fn compare(context: &Context<'_>, expected: &[u8], actual: &[u8], sink: &mut Sink) -> bool {
@@ -92,6 +94,7 @@ impl<'a> Walk<'_, '_, 'a> {
     fn value(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>) {
         let hash = *self.hashes.last().expect("the root's hash stays");
         self.sink.saw(hash);
+        steps::add(1);
         // Equal text is an equal value; its places may have to be counted, and rules about them.
         if same_text(a, b) {
             match &mut self.sink.present {
@@ -105,7 +108,7 @@ impl<'a> Walk<'_, '_, 'a> {
             (Type::Array, Type::Array) => self.array(a, b),
             (Type::Number, Type::Number) => {
                 if !number::equal(a.raw_str(), b.raw_str()) {
-                    let look = self.context.look(a.raw_str(), b.raw_str(), true);
+                    let look = self.look(a.raw_str(), b.raw_str(), true);
                     self.changed("changed".into(), Some(a), Some(b), look);
                 }
             }
@@ -117,7 +120,7 @@ impl<'a> Walk<'_, '_, 'a> {
                     if self.embedded(a, b, &left, &right) {
                         return;
                     }
-                    let look = self.context.look(&left, &right, false);
+                    let look = self.look(&left, &right, false);
                     self.changed("changed".into(), Some(a), Some(b), look);
                 }
             }
@@ -133,6 +136,11 @@ impl<'a> Walk<'_, '_, 'a> {
                 Look::Plain,
             ),
         }
+    }
+
+    /// What a change looks like; nobody asks for those that are only counted.
+    fn look(&self, a: &str, b: &str, number: bool) -> Look {
+        if self.sink.is_full() { Look::Plain } else { self.context.look(a, b, number) }
     }
 
     /// Compares the documents that two strings hold; false where they hold none.
@@ -203,16 +211,11 @@ impl<'a> Walk<'_, '_, 'a> {
                 None => removed.push((name.text(), value)),
             }
         }
-        let mut added: Vec<_> = b
-            .iter()
-            .zip(used)
-            .filter(|(_, used)| !used)
-            .map(|((name, value), _)| (name.text(), *value))
-            .collect();
+        let added = b.iter().zip(used).filter(|(_, used)| !used);
+        let mut added = Added::new(added.map(|((name, value), _)| (name.text(), *value)));
         for (name, value) in removed {
-            match renamed(&name, value, &added) {
-                Some(index) => {
-                    let (new, actual) = added.remove(index);
+            match added.take_renamed(&name, value) {
+                Some((new, actual)) => {
                     let label = format!("renamed {}→{}", short(&name), short(&new));
                     self.enter_name(name);
                     self.changed(label.into(), Some(value), Some(actual), Look::Plain);
@@ -224,7 +227,7 @@ impl<'a> Walk<'_, '_, 'a> {
             }
             self.leave();
         }
-        for (name, value) in added {
+        for (name, value) in added.members.into_iter().flatten() {
             if is_marker(&name) {
                 continue;
             }
@@ -266,6 +269,10 @@ impl<'a> Walk<'_, '_, 'a> {
         let place_hash = *self.hashes.last().expect("the root's hash stays");
         self.sink.saw(place_hash);
         if self.is_ruled(a, b) {
+            return;
+        }
+        if self.sink.is_full() {
+            self.sink.more += 1;
             return;
         }
         let (expected, actual) = (self.shown(a), self.shown(b));
@@ -360,29 +367,56 @@ fn is_marker(name: &str) -> bool {
     ending.is_some_and(|ending| ending.replace('_', "-").eq_ignore_ascii_case(MARKER))
 }
 
-/// Which added member is the removed one under another name: one with the same value, the likest
-/// name where there are several. A value that says nothing (null, true, an empty one) is enough
-/// only where there is no choice.
-fn renamed(
-    name: &str,
-    value: Node<'_, '_>,
-    added: &[(Cow<'_, str>, Node<'_, '_>)],
-) -> Option<usize> {
-    let mute = matches!(value.kind(), Type::Null | Type::Boolean)
-        || matches!(value.raw(), b"" | b"[]" | b"{}");
-    let similar = |other: &str| strsim::jaro_winkler(name, other);
-    let same = |(_, (_, other)): &(usize, &(Cow<'_, str>, Node<'_, '_>))| {
-        other.kind() == value.kind() && array::equal(value, *other)
-    };
-    let mut candidates = added.iter().enumerate().filter(same);
-    let first = candidates.next()?;
-    let (index, (best, _)) =
-        candidates.fold(
-            first,
-            |best, next| if similar(&next.1.0) > similar(&best.1.0) { next } else { best },
-        );
-    let likely = !mute || added.len() == 1 || similar(best) >= 0.7;
-    likely.then_some(index)
+/// Members that only v2's object has, found by their values.
+struct Added<'t, 'a> {
+    /// In their order; none where it was taken.
+    members: Vec<Option<(Cow<'a, str>, Node<'t, 'a>)>>,
+    left: usize,
+    /// Those of one value, by its hash, the first at the end.
+    by_value: FxHashMap<u64, Vec<usize>>,
+}
+
+impl<'t, 'a> Added<'t, 'a> {
+    fn new(members: impl Iterator<Item = (Cow<'a, str>, Node<'t, 'a>)>) -> Self {
+        let members: Vec<_> = members.map(Some).collect();
+        Self { left: members.len(), members, by_value: FxHashMap::default() }
+    }
+
+    /// Takes the added member that is the removed one under another name: one with the same value,
+    /// the likest name among the first [`limits::RENAMING_CANDIDATES`]. A value that says nothing
+    /// (null, true, an empty one) is enough only where there is no choice.
+    fn take_renamed(
+        &mut self,
+        name: &str,
+        value: Node<'_, '_>,
+    ) -> Option<(Cow<'a, str>, Node<'t, 'a>)> {
+        if self.by_value.is_empty() {
+            for (index, member) in self.members.iter().enumerate().rev() {
+                let Some((_, value)) = member else { continue };
+                self.by_value.entry(array::hash(*value)).or_default().push(index);
+            }
+        }
+        let mute = matches!(value.kind(), Type::Null | Type::Boolean)
+            || matches!(value.raw(), b"" | b"[]" | b"{}");
+        let same = self.by_value.get_mut(&array::hash(value))?;
+        let mut best: Option<(usize, f64)> = None;
+        let from = same.len().saturating_sub(limits::RENAMING_CANDIDATES);
+        for (place, &index) in same.iter().enumerate().skip(from).rev() {
+            steps::add(1);
+            let Some((other, actual)) = &self.members[index] else { continue };
+            let likeness = strsim::jaro_winkler(name, other);
+            if actual.kind() == value.kind() && best.is_none_or(|(_, most)| likeness > most) {
+                best = Some((place, likeness));
+            }
+        }
+        let (place, likeness) = best?;
+        if mute && self.left > 1 && likeness < 0.7 {
+            return None;
+        }
+        let index = same.remove(place);
+        self.left -= 1;
+        self.members[index].take()
+    }
 }
 
 #[cfg(test)]

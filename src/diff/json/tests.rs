@@ -134,3 +134,56 @@ fn the_replays_own_marker_is_no_addition() {
             && !is_marker("x-shadowtap-replays")
     );
 }
+
+/// Two objects, arrays of objects, or arrays of scalars of `n` members that have little in common.
+fn adversaries(n: usize) -> Vec<(String, String)> {
+    let joined = |member: &dyn Fn(usize) -> String| -> String {
+        (0..n).map(member).collect::<Vec<_>>().join(",")
+    };
+    let object = |name: &str, value: &dyn Fn(usize) -> usize| {
+        format!("{{{}}}", joined(&|i| format!("\"{name}{i}\":{}", value(i))))
+    };
+    let array = |element: &dyn Fn(usize) -> String| format!("[{}]", joined(element));
+    vec![
+        (object("k", &|i| i), object("j", &|i| i)),
+        (object("k", &|i| i), object("j", &|i| n - i)),
+        (object("k", &|_| 0), object("j", &|_| 0)),
+        (object("k", &|i| i % 7), object("j", &|i| i % 5)),
+        (object("", &|i| i), object("0", &|i| i + 1)),
+        (array(&|i| i.to_string()), array(&|i| (n - i).to_string())),
+        (array(&|_| "0".to_owned()), array(&|i| (i % 2).to_string())),
+        (
+            array(&|i| format!("{{\"id\":{i},\"a\":1}}")),
+            array(&|i| format!("{{\"a\":2,\"id\":{}}}", n - i)),
+        ),
+        (
+            array(&|i| format!("[{i},[{i},[{i}]]]")),
+            format!("[[],{}]", joined(&|i| format!("[{i},[{i},[0]]]"))),
+        ),
+    ]
+}
+
+#[test]
+fn no_object_and_no_array_costs_more_than_n_log_n() {
+    for kind in 0..adversaries(1).len() {
+        steps::hold_to_n_log_n(500, |n| {
+            let (a, b) = &adversaries(n)[kind];
+            changes(a, b);
+            changes(b, a);
+        });
+    }
+}
+
+#[test]
+fn renamings_are_found_among_many_of_one_value() {
+    let object = |name: &str| {
+        let members: Vec<String> = (0..200).map(|i| format!("\"{name}{i:03}\":0")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let found = changes(&object("item_count_"), &object("items_count_"));
+    assert_eq!(found.len(), 200);
+    for (at, change) in found.iter().enumerate() {
+        let expected = format!("renamed item_count_{at:03}→items_count_{at:03}");
+        assert!(change.ends_with(&expected), "{change}");
+    }
+}
