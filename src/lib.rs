@@ -34,7 +34,9 @@
 pub mod flow;
 pub mod ledger;
 pub mod limits;
+pub mod mode;
 mod steps;
+pub mod stop;
 pub mod time;
 
 pub mod message;

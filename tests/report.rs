@@ -659,6 +659,15 @@ fn cut_off_and_late_runs_have_no_verdict() {
     assert_eq!(code(&cut), 5, "{}", text(&cut.stdout));
     assert!(text(&cut.stdout).contains("broken off"), "{}", text(&cut.stdout));
     assert_eq!(code(&shadowtap(&["report"], &run)), 0, "what was measured can be read");
+    let summary = std::fs::read_to_string(run.join("summary.json")).unwrap();
+    assert!(summary.contains("the run was broken off"), "{summary}");
+
+    // However slow it was: what is left of a run says nothing of latency.
+    MadeRun { slower: |_| 3.0, ..MadeRun::default() }.write(&run);
+    assert_eq!(code(&shadowtap(&["gate"], &run)), 1);
+    let whole = std::fs::read(&outcomes).unwrap();
+    std::fs::write(&outcomes, &whole[..whole.len() * 9 / 10]).unwrap();
+    assert_eq!(code(&shadowtap(&["gate"], &run)), 5);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::growing::Watch;
 use super::pcapng::{self, Sections};
 use super::{CaptureError, Frame, LinkType};
 use crate::limits;
+use crate::stop::{Stop, UntilTold};
 use crate::time::Timestamp;
 
 /// What editors and shells put before a text in UTF-8.
@@ -28,11 +29,21 @@ pub enum Input {
 
 /// Opens `name`: a path, or `-` for standard input.
 pub fn open(name: &str) -> Result<Input, CaptureError> {
+    open_until(name, None)
+}
+
+/// The same, at its end once `stop` is told.
+pub fn open_until(name: &str, stop: Option<Arc<Stop>>) -> Result<Input, CaptureError> {
     let unreadable = |cause| CaptureError::Unreadable { name: name.to_owned(), cause };
     if name == "-" {
-        return from_reader("standard input", Box::new(io::stdin()), None);
+        let stdin = UntilTold::stdin(stop).map_err(|cause| CaptureError::Unreadable {
+            name: "standard input".to_owned(),
+            cause,
+        })?;
+        return from_reader("standard input", Box::new(stdin), None);
     }
     let file = File::open(Path::new(name)).map_err(unreadable)?;
+    let file = UntilTold::waiting(file, stop).map_err(unreadable)?;
     watched(name, Box::new(file), Watch::new(Path::new(name)))
 }
 

@@ -11,8 +11,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::filter;
 use super::privilege;
-use super::stop::{Stop, timespec};
 use super::writer::{Interface, Stamp, Statistics};
+use crate::stop::{Stop, timespec};
 use crate::time::{Monotonic, Timestamp};
 
 /// The device that stands for all of them.

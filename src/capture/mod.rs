@@ -24,7 +24,6 @@ pub mod pcapng;
 pub mod privilege;
 pub mod record;
 pub mod rotate;
-pub mod stop;
 pub mod writer;
 
 use std::sync::Arc;

@@ -18,8 +18,8 @@ use super::CaptureError;
 use super::counts::{Counts, Live};
 use super::live::{LiveError, Options, Sink, Tap};
 use super::rotate::{Output, OutputError, Plan, Records};
-use super::stop::Stop;
 use super::writer::{Encoder, Format, Interface, Stamp, Statistics};
+use crate::stop::Stop;
 use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
 
 /// Bytes of a block that goes to the writer, and how many there are at most: with the kernel's

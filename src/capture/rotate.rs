@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Gid, Uid};
 
+use crate::mode;
 use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
 
 /// Uncompressed bytes that make a zstd frame; fewer after [`FLUSH_NS`].
@@ -496,8 +497,12 @@ fn open_part(part: &Path) -> Result<File, OutputError> {
             std::fs::remove_file(part).map_err(failed)?;
         }
     }
-    let file =
-        OpenOptions::new().append(true).create_new(true).mode(0o600).open(part).map_err(failed)?;
+    let file = OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .mode(mode::kept())
+        .open(part)
+        .map_err(failed)?;
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| OutputError::Busy(part.to_owned()))?;
     Ok(file)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::diff::{APPROVED_FILE, read_approvals};
 use super::folder::{RunFolder, names};
-use super::{Exit, Failure, Global};
+use super::{Exit, Failure, Global, output};
 use crate::diff::approvals::{Approval, Approvals, CallApproval, is_day, without};
 use crate::diff::{Class, Cluster};
 use crate::mock::summary::Summary;
@@ -42,7 +42,7 @@ pub struct Args {
 pub(crate) fn run(args: Args, _: &Global) -> Result<Exit, Failure> {
     let approval = execute(&args)?;
     let line = format!("approved in {}: {}", args.file.display(), approval.text());
-    super::output::print(&(super::exit::printable(&line) + "\n"))?;
+    output::print(&(super::exit::printable(&line) + "\n"))?;
     Ok(Exit::Done)
 }
 
@@ -196,7 +196,13 @@ fn add(path: &Path, intended: &Intended, today: &str) -> Result<(), Failure> {
     }
     text.push('\n');
     text.push_str(&intended.toml());
-    std::fs::write(path, text).map_err(|error| {
-        Failure::unusable(format!("cannot write {}", path.display())).because(&error)
-    })
+    // Where it is a link, what it leads to is written. It is for all who may read it now.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mode = std::fs::metadata(&path).map(|there| there.permissions());
+    output::replace(&path, text.as_bytes())?;
+    match mode {
+        Ok(mode) => std::fs::set_permissions(&path, mode),
+        Err(_) => crate::mode::as_users(&path),
+    }
+    .map_err(|error| Failure::unusable(format!("cannot write {}", path.display())).because(&error))
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use crate::mode;
+
 /// Replaces a live shadow deployment by an offline one: capture v1's traffic, replay it at v2,
 /// compare, judge.
 #[derive(Debug, Parser)]
@@ -37,6 +39,9 @@ pub struct Global {
     /// exists]
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
+    /// Who may read what is written, which holds secrets: octal [default: 0600, its owner alone]
+    #[arg(long, value_name = "MODE", global = true, value_parser = mode::parse)]
+    pub mode: Option<u32>,
 }
 
 /// The commands.

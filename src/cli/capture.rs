@@ -13,14 +13,13 @@ use super::output::print;
 use super::parse::ledger_table;
 use super::progress::Progress;
 use super::redaction::{self, Redaction};
-use super::{Exit, Failure, Global};
+use super::{Exit, Failure, Global, signals};
 use crate::capture::config::Section;
 use crate::capture::counts::{Counts, Live};
 use crate::capture::live::{self, LiveError, Tap};
 use crate::capture::privilege;
 use crate::capture::record::{RecordError, Recorded, Recording};
 use crate::capture::rotate::{self, OutputError, Plan};
-use crate::capture::stop::Stop;
 use crate::capture::writer::Format;
 use crate::ledger::Ledger;
 use crate::parse;
@@ -330,8 +329,7 @@ impl Running {
 /// Records until it is over. What was recorded is complete also where it ended by a failure, which
 /// the answer holds then.
 pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, Failure> {
-    let stop = Stop::new().map_err(|error| failure(&RecordError::Stop(error)))?;
-    end_on_signals(&stop)?;
+    let stop = signals::word()?;
     let tap = Tap::open(&settings.options).map_err(|error| failure(&error.into()))?;
     // Before any other thread is started, which would keep what this one gives away.
     give_privileges_away(settings)?;
@@ -379,26 +377,6 @@ fn state(counts: &Counts, bytes: u64) -> String {
         text.push_str(&format!(", {} connections let go of", counts.shed_connections));
     }
     text
-}
-
-/// The first signal ends the capture, the second the program.
-fn end_on_signals(stop: &Stop) -> Result<(), Failure> {
-    let register = |signal| {
-        let (told, mouth) = stop.for_signal()?;
-        signal_hook::flag::register_conditional_shutdown(
-            signal,
-            Exit::Interrupted as i32,
-            Arc::clone(&told),
-        )?;
-        signal_hook::flag::register(signal, told)?;
-        signal_hook::low_level::pipe::register(signal, mouth)
-    };
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        register(signal).map_err(|error: std::io::Error| {
-            Failure::unusable("cannot listen for signals").because(&error)
-        })?;
-    }
-    Ok(())
 }
 
 fn give_privileges_away(settings: &Settings) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::Config;
 use super::folder::{RunFolder, names};
+use super::output::{Part, replace};
 use super::progress::Progress;
 use super::{Exit, Failure, Global, evidence};
 use crate::diff::approvals::Approvals;
@@ -129,7 +130,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 
 /// Diffs a run and writes the files.
 pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Findings, Failure> {
-    let folder = RunFolder::open(&settings.dir)?;
+    let folder = RunFolder::open_to_write(&settings.dir)?;
     settings.engine.masker = evidence::masker(&folder, settings.show_secrets)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(settings.threads)
@@ -144,8 +145,11 @@ pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Finding
             .transpose()?,
         spool: spool(&folder.file("differences.part"))?,
     };
-    let mut differences = create(&folder.file(names::DIFFERENCES))?;
-    let mut mismatches = create(&folder.file(MISMATCHES_FILE))?;
+    let parts = [names::DIFFERENCES, MISMATCHES_FILE].map(|name| create(&folder.file(name)));
+    let [(difference_part, mut differences), (mismatch_part, mut mismatches)] = match parts {
+        [Ok(differences), Ok(mismatches)] => [differences, mismatches],
+        [Err(failure), _] | [_, Err(failure)] => return Err(failure),
+    };
     let progress = Progress::start(global, "diff", Some(100));
     let outputs = Outputs { differences: &mut differences, mismatches: &mut mismatches };
     let findings = pool.install(|| {
@@ -162,6 +166,9 @@ pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Finding
             Failure::unusable(format!("{}", settings.dir.display())).because(&error)
         }
     })?;
+    for (part, name) in [(difference_part, names::DIFFERENCES), (mismatch_part, MISMATCHES_FILE)] {
+        part.commit().map_err(|error| unwritable(&folder.file(name), &error))?;
+    }
     write_lines(&folder.file(names::CLUSTERS), &findings.clusters)?;
     write_lines(&folder.file(names::NOISE), &findings.noise)?;
     write_json(&folder.file(names::ROUTES), &findings.routes)?;
@@ -194,10 +201,12 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::unusable(format!("cannot write {}", path.display())).because(error)
 }
 
-fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
-    File::create(path)
-        .map(|file| BufWriter::with_capacity(1 << 18, file))
-        .map_err(|error| unwritable(path, &error))
+fn create(path: &Path) -> Result<(Part, BufWriter<File>), Failure> {
+    let created = Part::create(path).and_then(|part| {
+        let file = part.file()?;
+        Ok((part, BufWriter::with_capacity(1 << 18, file)))
+    });
+    created.map_err(|error| unwritable(path, &error))
 }
 
 /// A file that is gone from the folder at once and from the disk when it is closed, however the
@@ -214,14 +223,14 @@ fn write_lines(path: &Path, lines: &[impl serde::Serialize]) -> Result<(), Failu
     for line in lines {
         write_line(&mut text, line);
     }
-    std::fs::write(path, text).map_err(|error| unwritable(path, &error))
+    replace(path, &text)
 }
 
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Failure> {
     let mut text =
         serde_json::to_vec_pretty(value).expect("a record of strings and integers serialises");
     text.push(b'\n');
-    std::fs::write(path, text).map_err(|error| unwritable(path, &error))
+    replace(path, &text)
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {

@@ -73,6 +73,13 @@ impl Failure {
         self
     }
 
+    /// Adds what holds nevertheless.
+    #[must_use]
+    pub(crate) fn but(mut self, what: String) -> Self {
+        self.what = format!("{}: {what}", self.what);
+        self
+    }
+
     /// The command line or the configuration is wrong.
     pub fn usage(what: impl Into<String>) -> Self {
         Self::new(Exit::Usage, what)

@@ -1,13 +1,17 @@
 //! A run's folder: the names of its files, and `run.json`, which says what was run, with what, and
 //! when.
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::{Failure, shown};
+use super::{Failure, output, shown};
+use crate::mode;
 use crate::time::Timestamp;
 
 /// Names of the files in a run's folder.
@@ -32,6 +36,8 @@ pub mod names {
     pub const NOISE: &str = "noise.jsonl";
     /// v2's outgoing calls as the mock saw them.
     pub const EGRESS: &str = "egress.jsonl";
+    /// Locked by who writes to the folder.
+    pub const LOCK: &str = ".lock";
 }
 
 /// `run.json`.
@@ -158,25 +164,78 @@ pub fn host() -> serde_json::Value {
     })
 }
 
+/// The folders that this program writes to: locked by a file in them.
+static HELD: Mutex<BTreeMap<PathBuf, Weak<File>>> = Mutex::new(BTreeMap::new());
+
+/// Keeps other programs from writing to `folder`, as long as any of this one's steps does.
+fn hold(folder: &Path) -> Result<Arc<File>, Failure> {
+    let path = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let mut held = HELD.lock().expect("no holder of this lock panics");
+    if let Some(file) = held.get(&path).and_then(Weak::upgrade) {
+        return Ok(file);
+    }
+    let file = output::lock(&path.join(names::LOCK)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => Failure::unusable(format!(
+            "another shadowtap is writing to {}: wait for its end, or choose another folder",
+            folder.display()
+        )),
+        _ => Failure::unusable(format!("cannot write to {}", folder.display())).because(&error),
+    })?;
+    let file = Arc::new(file);
+    held.insert(path, Arc::downgrade(&file));
+    Ok(file)
+}
+
+fn discard(folder: &Path) {
+    if !folder.join(names::RUN).exists() {
+        let _ = std::fs::remove_file(folder.join(names::LOCK));
+        let _ = std::fs::remove_dir(folder);
+    }
+}
+
+/// Takes away the folders in which no run came to be: the program ends in the midst of something.
+pub(crate) fn discard_unfinished() {
+    if let Ok(held) = HELD.lock() {
+        held.iter().filter(|(_, file)| file.strong_count() > 0).for_each(|(path, _)| discard(path));
+    }
+}
+
 /// The folder of a run.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Kept for as long as it may be written to.
+    _lock: Option<Arc<File>>,
 }
 
 impl RunFolder {
     /// Makes the folder of a new run. One that holds a run already is refused unless `force`.
     pub fn create(path: &Path, force: bool) -> Result<Self, Failure> {
-        if path.join(names::RUN).exists() && !force {
-            return Err(Failure::usage(format!(
-                "{} holds a run already: choose another folder, or add --force to replace it",
-                path.display()
-            )));
-        }
         std::fs::create_dir_all(path).map_err(|error| {
             Failure::unusable(format!("cannot make the folder {}", path.display())).because(&error)
         })?;
-        Ok(Self { path: path.to_owned() })
+        let lock = hold(path)?;
+        if path.join(names::RUN).exists() {
+            if !force {
+                return Err(Failure::usage(format!(
+                    "{} holds a run already: choose another folder, or add --force to replace it",
+                    path.display()
+                )));
+            }
+            // Of another user the folder may be, and its files are new in any case.
+            let _ = mode::keep_old(path);
+        }
+        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+    }
+
+    /// Takes away a folder in which no run came to be.
+    pub(crate) fn discard(&self) {
+        discard(&self.path);
+    }
+
+    /// Opens the folder of a run that was made before, to write into it.
+    pub fn open_to_write(path: &Path) -> Result<Self, Failure> {
+        Ok(Self { _lock: Some(hold(path)?), ..Self::open(path)? })
     }
 
     /// Opens the folder of a run that was made before.
@@ -188,7 +247,7 @@ impl RunFolder {
                 names::RUN
             )));
         }
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), _lock: None })
     }
 
     /// Takes away what an earlier run left, so that nothing of it can be taken for this one's: all
@@ -208,7 +267,8 @@ impl RunFolder {
         let egress = (!keep_egress).then_some(names::EGRESS);
         for name in files.into_iter().chain(crate::report::names::ALL.iter().copied()).chain(egress)
         {
-            for path in [self.file(name), self.file(&format!("{name}.zst"))] {
+            let kinds = [name.to_owned(), format!("{name}.zst"), format!(".{name}.part")];
+            for path in kinds.map(|name| self.file(&name)) {
                 match std::fs::remove_file(&path) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                         return Err(Failure::unusable(format!("cannot remove {}", path.display()))
@@ -248,9 +308,7 @@ impl RunFolder {
         let mut text =
             serde_json::to_vec_pretty(info).expect("a record of strings and integers serialises");
         text.push(b'\n');
-        std::fs::write(&path, text).map_err(|error| {
-            Failure::unusable(format!("cannot write {}", path.display())).because(&error)
-        })
+        output::replace(&path, &text)
     }
 }
 

@@ -28,6 +28,7 @@ use crate::parse::{self, Output, Parse, Render};
 use crate::record::exchanges;
 use crate::redact::Redactor;
 use crate::source::recording::{Recording, RecordingError, began, merge};
+use crate::stop::{Stop, UntilTold};
 use crate::time::Timestamp;
 
 /// How inputs are read.
@@ -38,6 +39,8 @@ pub struct Options {
     /// Nanoseconds that are added to the times of an input, by its name (two nodes with skewed
     /// clocks).
     pub offsets: BTreeMap<String, i64>,
+    /// Ends the inputs early: once it is told they have no more.
+    pub stop: Option<Arc<Stop>>,
 }
 
 /// Inputs, opened, their kinds known.
@@ -117,17 +120,25 @@ impl Inputs {
         for name in names {
             let skew = inputs.options.offsets.get(name).copied().unwrap_or_default();
             let shown = without_secrets(name);
+            let stop = inputs.options.stop.clone();
             let opened = if is_url(name) {
                 let mut file = download(name)?;
                 let length = file.seek(io::SeekFrom::End(0)).ok();
                 file.rewind().map_err(|error| {
                     Failure::unusable(format!("cannot read back {shown}")).because(&error)
                 })?;
-                file::from_reader(&shown, inputs.prints.of(name, file), length)
+                file::from_reader(
+                    &shown,
+                    inputs.prints.of(name, UntilTold::new(file, stop)),
+                    length,
+                )
             } else if name == "-" {
-                file::from_reader("standard input", inputs.prints.of(name, io::stdin()), None)
+                let stdin = UntilTold::stdin(stop).map_err(|error| {
+                    Failure::unusable("cannot read standard input").because(&error)
+                })?;
+                file::from_reader("standard input", inputs.prints.of(name, stdin), None)
             } else {
-                file::open(name)
+                file::open_until(name, stop)
             };
             match opened.map_err(|error| failure(&error))? {
                 Input::Packets(mut capture) => {

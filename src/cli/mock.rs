@@ -4,8 +4,6 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use rustc_hash::FxHashSet;
 
@@ -13,6 +11,7 @@ use super::config::Config;
 use super::exit::printable;
 use super::folder::{RunFolder, names};
 use super::input::{self, Inputs};
+use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, shown};
 use crate::exchange::ExchangeId;
 use crate::limits;
@@ -249,20 +248,10 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 
 /// Serves until a signal comes.
 pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Finished, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(
-            signal,
-            Exit::Interrupted as i32,
-            Arc::clone(&stop),
-        )
-        .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-        .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
-    }
+    let stop = signals::word()?;
     let mock = start(settings, global)?;
-    while !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let _grace = Grace::ask();
+    while !stop.wait(None) {}
     end(mock, &|_| true)
 }
 

@@ -25,6 +25,7 @@ pub mod replay;
 pub mod report;
 pub mod run;
 mod shown;
+mod signals;
 
 use std::ffi::OsString;
 
@@ -32,6 +33,8 @@ use clap::Parser as _;
 
 pub use args::{Cli, Command, Global};
 pub use exit::{Exit, Failure};
+
+use crate::mode;
 
 /// Runs the program for `arguments` (the first is its own name).
 #[expect(clippy::print_stderr, reason = "the one place that reports how a command ended")]
@@ -46,8 +49,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     start_logging(&cli.global);
+    mode::keep(cli.global.mode.unwrap_or(mode::OWNER_ALONE));
     match dispatch(cli) {
         Ok(exit) => exit,
+        // Once a signal has come, inputs end early; what fails by that is no fault of theirs.
+        Err(failure) if signals::has_come() && failure.exit != Exit::Interrupted => {
+            eprintln!("shadowtap: interrupted: {failure}");
+            Exit::Interrupted
+        }
         Err(failure) => {
             if !failure.is_silent() {
                 eprintln!("shadowtap: {failure}");
@@ -60,6 +69,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     // Also for commands that take nothing from it: a configuration that is wrong is said at once.
     config::Config::load(&cli.global)?;
+    // A capture gives its privileges away before it starts a thread, and ends by itself.
+    if !matches!(cli.command, Command::Capture(_)) {
+        signals::watch()?;
+    }
     match cli.command {
         Command::Capture(args) => capture::run(args, &cli.global),
         Command::Inspect(args) => inspect::run(args, &cli.global),

@@ -2,9 +2,14 @@
 //! and there only when they are whole: a file is written beside its place under another name and
 //! takes it at the end.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IoSlice, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rustix::fs::FlockOperation;
 
 use super::Failure;
 
@@ -15,12 +20,108 @@ const MOST_SLICES: usize = 1_024;
 /// zstd's level: about as fast as a disk.
 const ZSTD_LEVEL: i32 = 3;
 
+/// The files that are not whole yet, for who ends the program in their midst.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Takes away what is not whole: the program ends.
+pub(crate) fn discard_unfinished() {
+    if let Ok(mut unfinished) = UNFINISHED.lock() {
+        while let Some(part) = unfinished.pop_first() {
+            let _ = fs::remove_file(part);
+        }
+    }
+}
+
+/// A file that is written beside its place and takes it when it is whole: `x.jsonl` is
+/// `.x.jsonl.part` until then. Who writes it has it locked; one that a killed program left is
+/// written anew.
+pub(crate) struct Part {
+    path: PathBuf,
+    part: PathBuf,
+    file: Option<File>,
+}
+
+impl Part {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let part = path.with_file_name(format!(".{name}.part"));
+        let file = lock(&part)?;
+        file.set_len(0)?;
+        if let Ok(mut unfinished) = UNFINISHED.lock() {
+            unfinished.insert(part.clone());
+        }
+        Ok(Self { path: path.to_owned(), part, file: Some(file) })
+    }
+
+    /// Another handle of the file.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        self.file.as_ref().map_or_else(|| Err(io::ErrorKind::NotFound.into()), File::try_clone)
+    }
+
+    /// Puts the file in its place.
+    pub(crate) fn commit(mut self) -> io::Result<()> {
+        let moved = fs::rename(&self.part, &self.path);
+        if moved.is_ok() {
+            self.forget();
+        }
+        moved
+    }
+
+    fn forget(&mut self) {
+        self.file = None;
+        if let Ok(mut unfinished) = UNFINISHED.lock() {
+            unfinished.remove(&self.part);
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            let _ = fs::remove_file(&self.part);
+            self.forget();
+        }
+    }
+}
+
+/// Opens `path` for writing and locks it.
+pub(crate) fn lock(path: &Path) -> io::Result<File> {
+    loop {
+        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        // A file system without locks takes everybody at their word.
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
+            == Err(rustix::io::Errno::WOULDBLOCK)
+        {
+            let why = "another shadowtap is writing it";
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, why));
+        }
+        // Between the two calls its writer may have put it in its place.
+        let (ours, there) = (file.metadata()?, fs::metadata(path));
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Writes a whole file: a reader sees the old one or the new one, never half of one.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let written = Part::create(path).and_then(|part| {
+        part.file()?.write_all(bytes)?;
+        part.commit()
+    });
+    written.map_err(|error| {
+        Failure::unusable(format!("cannot write {}", path.display())).because(&error)
+    })
+}
+
 /// An output that is being written.
 pub(crate) struct Output {
     name: String,
-    /// The file's place, and the name under which it is written until then.
-    place: Option<(PathBuf, PathBuf)>,
+    /// None for what is written in place.
+    part: Option<Part>,
     writer: Option<Writer>,
+    /// There is no room for more.
+    is_full: bool,
 }
 
 enum Writer {
@@ -39,8 +140,9 @@ impl Output {
                 Writer::Plain(BufWriter::with_capacity(BUFFER_BYTES, Box::new(io::stdout())));
             return Ok(Self {
                 name: "standard output".to_owned(),
-                place: None,
+                part: None,
                 writer: Some(writer),
+                is_full: false,
             });
         }
         let path = PathBuf::from(name);
@@ -48,13 +150,13 @@ impl Output {
         if special && path.is_dir() {
             return Err(Failure::unusable(format!("cannot write {name}: it is a folder")));
         }
-        let part = if special { path.clone() } else { part_of(&path) };
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(!special)
-            .open(&part)
-            .map_err(|error| cannot(&error))?;
+        let (part, file) = if special {
+            (None, File::options().write(true).open(&path).map_err(|error| cannot(&error))?)
+        } else {
+            let part = Part::create(&path).map_err(|error| cannot(&error))?;
+            let file = part.file().map_err(|error| cannot(&error))?;
+            (Some(part), file)
+        };
         let file: Box<dyn Write + Send> = Box::new(file);
         let writer = match path.extension().and_then(|extension| extension.to_str()) {
             Some("zst") => Writer::Zstd(
@@ -66,16 +168,12 @@ impl Output {
             }
             _ => Writer::Plain(BufWriter::with_capacity(BUFFER_BYTES, file)),
         };
-        Ok(Self {
-            name: name.to_owned(),
-            place: (!special).then_some((path, part)),
-            writer: Some(writer),
-        })
+        Ok(Self { name: name.to_owned(), part, writer: Some(writer), is_full: false })
     }
 
     /// Whether it goes to standard output.
     pub(crate) fn is_stdout(&self) -> bool {
-        self.place.is_none() && self.name == "standard output"
+        self.part.is_none() && self.name == "standard output"
     }
 
     /// Adds bytes.
@@ -117,18 +215,66 @@ impl Output {
             Some(Writer::Gzip(writer)) => writer.finish().and_then(|mut file| file.flush()),
         };
         ended.map_err(|error| self.cannot(&error))?;
-        if let Some((path, part)) = self.place.take() {
-            fs::rename(&part, &path).map_err(|error| self.cannot(&error))?;
+        if let Some(part) = self.part.take() {
+            part.commit().map_err(|error| self.cannot(&error))?;
         }
         Ok(())
     }
 
-    fn cannot(&self, error: &io::Error) -> Failure {
+    /// Ends an output that could not be written further; says what is left of it.
+    pub(crate) fn full(self, failure: Failure) -> Failure {
+        let name = self.name.clone();
+        if !self.is_full {
+            return failure;
+        }
+        match self.keep_lines() {
+            Some(lines) => failure.but(format!("its first {lines} lines are in {name}")),
+            None => failure.but(format!("nothing of it was kept in {name}")),
+        }
+    }
+
+    /// Where the disk is full: puts the whole lines that were written in their place, unless an
+    /// earlier file has it, and says how many there are.
+    fn keep_lines(mut self) -> Option<u64> {
+        let part = self.part.take()?;
+        match self.writer.take() {
+            // What is gathered has no room either.
+            Some(Writer::Plain(writer)) if !part.path.exists() => drop(writer.into_parts()),
+            _ => return None,
+        }
+        let lines = cut_behind_last_line(&part.part).ok().filter(|&lines| lines > 0)?;
+        part.commit().ok().map(|()| lines)
+    }
+
+    fn cannot(&mut self, error: &io::Error) -> Failure {
+        self.is_full |= matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        );
         if self.is_stdout() && error.kind() == io::ErrorKind::BrokenPipe {
             return Failure::unread();
         }
         Failure::unusable(format!("cannot write {}", self.name)).because(error)
     }
+}
+
+/// Cuts a file behind its last whole line; how many lines it has then.
+fn cut_behind_last_line(path: &Path) -> io::Result<u64> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let (mut lines, mut end, mut at) = (0, 0, 0_u64);
+    let mut block = vec![0; BUFFER_BYTES];
+    loop {
+        let read = io::Read::read(&mut &file, &mut block)?;
+        if read == 0 {
+            break;
+        }
+        for newline in memchr::memchr_iter(b'\n', &block[..read]) {
+            (lines, end) = (lines + 1, at + newline as u64 + 1);
+        }
+        at += read as u64;
+    }
+    file.set_len(end)?;
+    Ok(lines)
 }
 
 /// Writes all of `slices`, however many calls that takes.
@@ -172,21 +318,6 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// `exchanges.jsonl` is `.exchanges.jsonl.part` until it is whole; the process number keeps two
-/// runs apart.
-fn part_of(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.part", std::process::id()))
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        if let Some((_, part)) = &self.place {
-            let _ = fs::remove_file(part);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
@@ -207,6 +338,21 @@ mod tests {
         drop(dropped);
         assert_eq!(fs::read(&path).unwrap(), b"some");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn a_file_has_one_writer_and_what_a_killed_one_left_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jsonl");
+        fs::write(folder.path().join(".x.jsonl.part"), "what a killed one left").unwrap();
+        let one = Part::create(&path).unwrap();
+        let error = Part::create(&path).map(drop).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        one.file().unwrap().write_all(b"one").unwrap();
+        one.commit().unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! `shadowtap parse`: captures → exchanges.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::exit::printable;
 use super::input::{Done, Inputs, Options};
 use super::output::{Output, print};
 use super::redaction::{self, Redaction};
+use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, args, shown};
 use crate::exchange::Redacted;
 use crate::exchange::{Completeness, Exchange};
@@ -124,18 +124,10 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 
 /// Parses the inputs into the output.
 pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Failure> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The second signal ends the program at once.
-        signal_hook::flag::register_conditional_shutdown(
-            signal,
-            Exit::Interrupted as i32,
-            Arc::clone(&interrupted),
-        )
-        .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)))
-        .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
-    }
-    let mut inputs = Inputs::open(&settings.inputs, settings.reading.clone())?;
+    let stop = signals::word()?;
+    let _grace = Grace::ask();
+    let reading = Options { stop: Some(Arc::clone(&stop)), ..settings.reading.clone() };
+    let mut inputs = Inputs::open(&settings.inputs, reading)?;
     let before = inputs.redactions()?;
     let redacted = match &settings.redactor {
         None => Redacted::of_all(&before),
@@ -175,14 +167,10 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
             completeness[how as usize] += 1;
             kept_in_part += in_part;
         });
-        if interrupted.load(Ordering::Relaxed) {
-            Err(Failure::new(Exit::Interrupted, "interrupted"))
-        } else {
-            Ok(())
-        }
+        if stop.is_told() { Err(Failure::new(Exit::Interrupted, "interrupted")) } else { Ok(()) }
     });
     let done = match done {
-        Err(failure) if failure.exit == Exit::Interrupted => {
+        _ if stop.is_told() => {
             // Without its last line the file says that it is not whole.
             output.finish()?;
             return Ok(Parsed {
@@ -192,7 +180,8 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
                 to_stdout,
             });
         }
-        done => done?,
+        Ok(done) => done,
+        Err(failure) => return Err(output.full(failure)),
     };
     for warning in &done.warnings {
         tracing::warn!("{}", printable(warning));

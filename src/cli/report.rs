@@ -1,14 +1,13 @@
 //! `shadowtap report`: writes every file of a report into a run's folder. The same run gives the
 //! same bytes.
 
-use std::fs;
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::config::Config;
 use super::evidence::{GateFlags, Loaded};
 use super::folder::RunFolder;
-use super::output::print;
+use super::output::{print, replace};
 use super::{Exit, Failure, Global};
 use crate::gate::{Policy, Verdict};
 use crate::report::terminal::{self, Colour};
@@ -65,7 +64,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 
 /// Writes the files.
 pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Written, Failure> {
-    let folder = RunFolder::open(&settings.folder)?;
+    let folder = RunFolder::open_to_write(&settings.folder)?;
     let loaded = Loaded::read(&folder, &settings.policy, settings.show_secrets, global)?;
     let report = loaded.report();
     let files: [(&str, fn(&Report<'_>) -> Vec<u8>); 7] = [
@@ -88,13 +87,4 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Written, F
 pub(crate) fn colour() -> Colour {
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if wanted && std::io::stdout().is_terminal() { Colour::On } else { Colour::Off }
-}
-
-/// A reader sees the old file or the new one, never half of one.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    fs::write(&part, bytes).and_then(|()| fs::rename(&part, path)).map_err(|error| {
-        Failure::unusable(format!("cannot write {}", path.display())).because(&error)
-    })
 }

@@ -14,6 +14,7 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use crate::mode;
 use crate::time::Timestamp;
 
 /// The authority's certificate, for clients to trust.
@@ -73,10 +74,16 @@ impl Authority {
                 (pem, KeyPair::from_pem(&text)?)
             }
             (false, false) => {
+                let is_new = !folder.exists();
                 std::fs::create_dir_all(folder).map_err(|cause| file(folder, cause))?;
                 let (pem, pair) = make()?;
                 private(&key, &pair.serialize_pem()).map_err(|cause| file(&key, cause))?;
                 std::fs::write(&certificate, &pem).map_err(|cause| file(&certificate, cause))?;
+                // Whoever runs v2 gives it the certificate; the key stays with its owner.
+                mode::as_users(&certificate).map_err(|cause| file(&certificate, cause))?;
+                if is_new {
+                    mode::as_users(folder).map_err(|cause| file(folder, cause))?;
+                }
                 (pem, pair)
             }
             _ => return Err(AuthorityError::Half(folder.to_owned())),

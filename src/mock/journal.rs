@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use rustix::fs::FlockOperation;
 
 use super::answer;
 use super::fault::{Action, Faults};
@@ -17,6 +18,7 @@ use crate::diff::repeat;
 use crate::exchange::ExchangeId;
 use crate::message::Body;
 use crate::message::target::origin_form;
+use crate::mode;
 use crate::record::exchanges::write_line;
 use crate::redact::Masker;
 use crate::time::Timestamp;
@@ -37,6 +39,21 @@ pub struct Finished {
     pub broken: Broken,
     /// Where the ledger was written.
     pub log: Option<PathBuf>,
+}
+
+/// A new ledger at `path`, for one writer alone.
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::options().write(true).create(true).truncate(false).open(path)?;
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
+        == Err(rustix::io::Errno::WOULDBLOCK)
+    {
+        return Err(io::Error::new(io::ErrorKind::WouldBlock, "another mock is writing it"));
+    }
+    if file.metadata()?.is_file() {
+        mode::keep_old(path)?;
+        file.set_len(0)?;
+    }
+    Ok(file)
 }
 
 /// What is to be done with a call.
@@ -75,7 +92,7 @@ impl Journal {
         inputs: &[String],
         stock: Stock,
     ) -> io::Result<Self> {
-        let mut file = log.map(|path| File::create(path).map(BufWriter::new)).transpose()?;
+        let mut file = log.map(|path| open(path).map(BufWriter::new)).transpose()?;
         let mut line = Vec::new();
         if let Some(file) = &mut file {
             write_line(

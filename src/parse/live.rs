@@ -22,7 +22,6 @@ use crate::capture::live::{LiveError, Sink, Tap};
 use crate::capture::overload::{Bounds, Controller, Load, Share};
 use crate::capture::record::{RecordError, Recorded};
 use crate::capture::rotate::{Output, OutputError, Plan, Records};
-use crate::capture::stop::Stop;
 use crate::capture::writer::{Stamp, Statistics};
 use crate::capture::{Batch, CaptureError, LinkType, PacketSource};
 use crate::exchange::Exchange;
@@ -32,6 +31,7 @@ use crate::limits;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header, Rest};
 use crate::redact::Redactor;
+use crate::stop::Stop;
 use crate::time::{Monotonic, Timestamp};
 
 /// Batches that may wait for the parser, of [`limits::BLOCK_BYTES`] each.

@@ -104,13 +104,14 @@ pub(super) fn lower(count: &AtomicU64) {
 /// Set to end the replay early.
 #[derive(Default)]
 pub struct Stop {
-    set: Arc<AtomicBool>,
+    set: AtomicBool,
+    program: Option<Arc<crate::stop::Stop>>,
 }
 
 impl Stop {
-    /// Set by whoever sets `flag`.
-    pub fn shared(flag: Arc<AtomicBool>) -> Self {
-        Self { set: flag }
+    /// Set as well once the whole program shall end.
+    pub fn below(program: Arc<crate::stop::Stop>) -> Self {
+        Self { set: AtomicBool::new(false), program: Some(program) }
     }
 
     /// Ends the replay within a second.
@@ -121,5 +122,6 @@ impl Stop {
     /// Whether it was set.
     pub fn is_set(&self) -> bool {
         self.set.load(Ordering::Acquire)
+            || self.program.as_ref().is_some_and(|program| program.is_told())
     }
 }

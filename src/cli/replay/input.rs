@@ -1,13 +1,12 @@
 //! From the inputs to the plan, and to the run's own `exchanges.jsonl` on the way.
 
-use std::fs::File;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::Signals;
 use super::metrics::{self, Metrics};
 use crate::cli::folder::{InputInfo, RunFolder, names};
 use crate::cli::input::{self, Done, Inputs, Options};
+use crate::cli::output::Part;
 use crate::cli::{Exit, Failure, Global, redaction, shown};
 use crate::exchange::Exchange;
 use crate::exchange::Redacted;
@@ -16,6 +15,7 @@ use crate::record::exchanges::{End, Header};
 use crate::redact::Known;
 use crate::redact::Redactor;
 use crate::replay::plan::{Plan, Wishes};
+use crate::stop::Stop;
 use crate::time::Timestamp;
 
 const WRITE_BYTES: usize = 1 << 20;
@@ -25,26 +25,19 @@ pub(super) struct Planned {
     pub(super) plan: Plan,
     pub(super) inputs: Vec<InputInfo>,
     /// The recording, under the name that it has until the run may begin.
-    part: PathBuf,
+    pub(super) part: Part,
     /// How the inputs are redacted; as in [`Done::redactions`].
     pub(super) redactions: Vec<Option<Redacted>>,
     /// The tokens that requests hold, where the inputs are redacted and the answers shall be.
     pub(super) known: Option<Known>,
 }
 
-impl Planned {
-    /// Gives the recording its name in the run's folder.
-    pub(super) fn keep(&self, folder: &RunFolder) -> Result<(), Failure> {
+/// Gives the recording its name in the run's folder.
+pub(super) fn keep(part: Part, folder: &RunFolder) -> Result<(), Failure> {
+    part.commit().map_err(|error| {
         let path = folder.file(names::EXCHANGES);
-        std::fs::rename(&self.part, &path).map_err(|error| {
-            Failure::unusable(format!("cannot write {}", path.display())).because(&error)
-        })
-    }
-
-    /// Takes it away: there is no run.
-    pub(super) fn discard(&self) {
-        let _ = std::fs::remove_file(&self.part);
-    }
+        Failure::unusable(format!("cannot write {}", path.display())).because(&error)
+    })
 }
 
 /// Reads the inputs, writes their exchanges into the folder, and plans the replay.
@@ -54,20 +47,20 @@ pub(super) fn read_into(
     wishes: Wishes,
     redactor: Option<&Redactor>,
     metrics: Option<&Metrics>,
-    signals: &Signals,
+    word: &Arc<Stop>,
     global: &Global,
 ) -> Result<Planned, Failure> {
-    let mut opened = open(inputs)?;
+    let mut opened = open(inputs, word)?;
     let before = opened.redactions()?;
     redaction::check(&before, redactor)?;
     let mut planner = super::planner(folder.path(), wishes, metrics.map(|_| metrics::route_of()))?;
     // Beside, then renamed: the input may be this folder's own file.
     let path = folder.file(names::EXCHANGES);
-    let part = folder.file("exchanges.jsonl.part");
     let cannot = |error: std::io::Error| {
         Failure::unusable(format!("cannot write {}", path.display())).because(&error)
     };
-    let mut file = File::create(&part).map_err(cannot)?;
+    let part = Part::create(&path).map_err(cannot)?;
+    let mut file = part.file().map_err(cannot)?;
     let mut buffer = Vec::with_capacity(2 * WRITE_BYTES);
     // A redacted recording is not redacted again, as tokens would get tokens.
     let mut known =
@@ -78,7 +71,7 @@ pub(super) fn read_into(
     exchanges::write_line(&mut buffer, &Header::new(Timestamp::now(), names).redacted(redacted));
     let route_of = metrics::route_of();
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
-        unless_interrupted(signals)?;
+        unless_interrupted(word)?;
         line(&mut buffer);
         if buffer.len() >= WRITE_BYTES {
             file.write_all(&buffer).map_err(cannot)?;
@@ -95,7 +88,7 @@ pub(super) fn read_into(
         planner.add(exchange).map_err(cannot)
     };
     let read = opened.lines(global, to_redact, take);
-    let ended = read.and_then(with_exchanges).and_then(|done| {
+    let ended = read.and_then(|done| with_exchanges(done, word)).and_then(|done| {
         exchanges::write_line(
             &mut buffer,
             &End::new(done.exchanges, done.ledger, done.rest.clone()),
@@ -105,9 +98,7 @@ pub(super) fn read_into(
         redaction::check(&done.redactions, redactor)?;
         Ok((done.prints, done.redactions, done.rest))
     });
-    let (prints, redactions, rest) = ended.inspect_err(|_| {
-        let _ = std::fs::remove_file(&part);
-    })?;
+    let (prints, redactions, rest) = ended?;
     planner.end(&rest).map_err(cannot)?;
     let inputs = input::describe(inputs, &prints);
     Ok(Planned { plan: planner.finish().map_err(cannot)?, inputs, part, redactions, known })
@@ -117,7 +108,7 @@ pub(super) fn read_into(
 pub(super) fn read_only(
     inputs: &[String],
     wishes: Wishes,
-    signals: &Signals,
+    word: &Arc<Stop>,
     global: &Global,
 ) -> Result<Plan, Failure> {
     let folder = std::env::temp_dir();
@@ -125,28 +116,29 @@ pub(super) fn read_only(
         Failure::unusable(format!("cannot write to {}", folder.display())).because(&error)
     };
     let mut planner = super::planner(&folder, wishes, None)?;
-    let done = open(inputs)?.each(global, |exchange| {
-        unless_interrupted(signals)?;
+    let done = open(inputs, word)?.each(global, |exchange| {
+        unless_interrupted(word)?;
         planner.add(&exchange).map_err(cannot)
     })?;
-    let done = with_exchanges(done)?;
+    let done = with_exchanges(done, word)?;
     planner.end(&done.rest).map_err(cannot)?;
     planner.finish().map_err(cannot)
 }
 
-fn open(inputs: &[String]) -> Result<Inputs, Failure> {
-    Inputs::open(inputs, Options::default())
+fn open(inputs: &[String], word: &Arc<Stop>) -> Result<Inputs, Failure> {
+    Inputs::open(inputs, Options { stop: Some(Arc::clone(word)), ..Options::default() })
 }
 
-fn unless_interrupted(signals: &Signals) -> Result<(), Failure> {
-    if signals.came() {
+fn unless_interrupted(word: &Stop) -> Result<(), Failure> {
+    if word.is_told() {
         Err(Failure::new(Exit::Interrupted, "interrupted while reading the input"))
     } else {
         Ok(())
     }
 }
 
-fn with_exchanges(done: Done) -> Result<Done, Failure> {
+fn with_exchanges(done: Done, word: &Stop) -> Result<Done, Failure> {
+    unless_interrupted(word)?;
     for warning in &done.warnings {
         tracing::warn!("{warning}");
     }

@@ -9,7 +9,6 @@ mod targets;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use flags::{Flags, Shape};
 use metrics::Metrics;
@@ -19,6 +18,7 @@ use super::config::Config;
 use super::exit::printable;
 use super::folder::{self, RunFolder, RunInfo, names};
 use super::progress::Progress;
+use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, redaction};
 use crate::diff::rules::Rules;
 use crate::outcome::Outcome;
@@ -143,7 +143,8 @@ pub struct Ran {
 /// Replays, without printing a result.
 pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failure> {
     let shape = &settings.shape;
-    let signals = Signals::listen()?;
+    let word = signals::word()?;
+    let _grace = Grace::ask();
     let targets = Targets::resolve(shape)?;
     // Before there is a folder: a port in use leaves nothing behind.
     let metrics = shape.metrics.as_ref().map(|_| Metrics::default());
@@ -175,10 +176,10 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         wishes,
         redactor,
         metrics.as_ref(),
-        &signals,
+        &word,
         global,
     )
-    .inspect_err(|_| drop(std::fs::remove_dir(folder.path())))?;
+    .inspect_err(|_| folder.discard())?;
     info.inputs.clone_from(&read.inputs);
     for warning in redaction::warnings(&read.redactions, redactor, read.known.as_ref()) {
         tracing::warn!("{}", printable(&warning));
@@ -196,23 +197,23 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     let plan = &read.plan;
     // The target is not touched, not even to see whether it is there, before it is known not to be
     // the captured server.
-    let stop = Arc::new(Stop::shared(Arc::clone(&signals.0)));
+    let stop = Arc::new(Stop::below(Arc::clone(&word)));
     if let Err(failure) = something_is_chosen(plan, shape)
         .and_then(|()| targets.refuse_captured(&plan.captured, shape))
         .and_then(|()| targets.reach(shape, &plan.captured, &stop))
     {
         // Nothing was replayed, so nothing is left that looks like a run; one that was there before
         // is not touched.
-        read.discard();
-        let _ = std::fs::remove_dir(folder.path());
-        return Err(if signals.came() {
+        drop(read.part);
+        folder.discard();
+        return Err(if word.is_told() {
             Failure::new(Exit::Interrupted, "interrupted while waiting for the target")
         } else {
             failure
         });
     }
     folder.clear(settings.keep_egress)?;
-    read.keep(&folder)?;
+    input::keep(read.part, &folder)?;
     folder.write_info(&info)?;
     let options = replay::Options {
         run: info.run.clone(),
@@ -234,8 +235,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         under_way: settings.under_way.clone(),
         redaction,
     };
-    let finished =
-        replay_plan(plan, &options, &folder, metrics.as_ref(), (&stop, &signals), global)?;
+    let finished = replay_plan(plan, &options, &folder, metrics.as_ref(), &stop, global)?;
     drop(serving);
     info.ended = Timestamp::now();
     info.interrupted = finished.interrupted;
@@ -259,7 +259,7 @@ fn replay_plan(
     options: &replay::Options,
     folder: &RunFolder,
     metrics: Option<&Metrics>,
-    (stop, signals): (&Arc<Stop>, &Signals),
+    stop: &Arc<Stop>,
     global: &Global,
 ) -> Result<Finished, Failure> {
     let baseline =
@@ -270,9 +270,6 @@ fn replay_plan(
     let planned = plan.sends().saturating_mul(sides);
     let progress = Progress::start(global, "replay", Some(planned));
     let tick = |now: &replay::Progress| {
-        if signals.came() {
-            stop.set();
-        }
         if let Some(metrics) = metrics {
             metrics.progress(now);
         }
@@ -312,29 +309,6 @@ fn create(folder: &RunFolder, name: &str) -> Result<File, Failure> {
     })
 }
 
-/// SIGINT and SIGTERM: the first ends the replay with all records written, the second the program.
-struct Signals(Arc<AtomicBool>);
-
-impl Signals {
-    fn listen() -> Result<Self, Failure> {
-        let came = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(
-                signal,
-                Exit::Interrupted as i32,
-                Arc::clone(&came),
-            )
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&came)))
-            .map_err(|error| Failure::unusable("cannot listen for signals").because(&error))?;
-        }
-        Ok(Self(came))
-    }
-
-    fn came(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// Where the filters leave nothing over, there is nothing to be learned. A shard may be empty: the
 /// others are not.
 fn something_is_chosen(plan: &Plan, shape: &Shape) -> Result<(), Failure> {
@@ -359,14 +333,14 @@ pub(super) fn dry_run(
 ) -> Result<Exit, Failure> {
     // What a run would refuse before its first request is refused here too.
     Rules::new(&config.diff).map_err(|error| Failure::usage(error.to_string()))?;
-    let signals = Signals::listen()?;
+    let word = signals::word()?;
     let wishes = Wishes {
         selection: shape.selection.clone(),
         pacing: shape.pacing,
         shard: shape.shard,
         rewriter: Rewriter::default(),
     };
-    let plan = input::read_only(inputs, wishes, &signals, global)?;
+    let plan = input::read_only(inputs, wishes, &word, global)?;
     something_is_chosen(&plan, shape)?;
     let figures = plan
         .figures()

@@ -14,6 +14,7 @@ use crate::record::outcomes;
 use crate::replay::recorder::outbox::{Batch, Lines};
 use crate::replay::recorder::redaction::Redacting;
 use crate::replay::task::{Side, Stop};
+use crate::time::Monotonic;
 
 /// Bytes that are written at once.
 const WRITE_BYTES: usize = 256 << 10;
@@ -116,8 +117,17 @@ impl Recorder<'_, '_> {
     pub(in crate::replay) fn run(mut self) -> (io::Result<()>, OutcomeFile, Option<OutcomeFile>) {
         let mut result = Ok(());
         let _gone = Gone(self.unwritten);
+        let mut flushed = Monotonic::now();
         loop {
-            let next = self.inbox.recv_timeout(FLUSH_EVERY);
+            // However often batches come: what waits longer is lost where the program is killed.
+            let left = FLUSH_EVERY.saturating_sub(Duration::from_nanos(flushed.elapsed() as u64));
+            let next = match left.is_zero() {
+                true => Err(RecvTimeoutError::Timeout),
+                false => self.inbox.recv_timeout(left),
+            };
+            if matches!(next, Err(RecvTimeoutError::Timeout)) {
+                flushed = Monotonic::now();
+            }
             let weight = next.as_ref().map_or(0, |batch| batch.weight);
             let written = match next {
                 Ok(batch) if result.is_ok() => self.add(batch),

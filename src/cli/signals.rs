@@ -1,0 +1,84 @@
+//! SIGINT and SIGTERM: the first ends the command within a second, the second at once.
+//!
+//! One word ([`Stop`]) is told of them. What measures (a capture, a parse, a replay, a mock) asks
+//! for [`Grace`], hears the word and ends by itself, with everything on disk. What only computes
+//! can be done again: it is ended where it stands, its unfinished files are taken away.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::{Exit, Failure, folder, output};
+use crate::stop::Stop;
+
+/// How long what has asked for it may take to end by itself.
+const GRACE: Duration = Duration::from_millis(850);
+
+static WORD: OnceLock<Arc<Stop>> = OnceLock::new();
+static ASKED_FOR_GRACE: AtomicUsize = AtomicUsize::new(0);
+
+/// The word, which signals tell from the first call on.
+pub(crate) fn word() -> Result<Arc<Stop>, Failure> {
+    let cannot =
+        |error: std::io::Error| Failure::unusable("cannot listen for signals").because(&error);
+    if let Some(word) = WORD.get() {
+        return Ok(Arc::clone(word));
+    }
+    let word = Stop::new().map_err(cannot)?;
+    let register = |signal| {
+        let (told, mouth) = word.for_signal()?;
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            Exit::Interrupted as i32,
+            Arc::clone(&told),
+        )?;
+        signal_hook::flag::register(signal, told)?;
+        signal_hook::low_level::pipe::register(signal, mouth)
+    };
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        register(signal).map_err(cannot)?;
+    }
+    Ok(Arc::clone(WORD.get_or_init(|| word)))
+}
+
+/// Whether a signal has come.
+pub(crate) fn has_come() -> bool {
+    WORD.get().is_some_and(|word| word.is_told())
+}
+
+/// Starts the thread that ends the program where it does not end by itself.
+pub(crate) fn watch() -> Result<(), Failure> {
+    let word = word()?;
+    let watch = move || {
+        while !word.wait(None) {}
+        if ASKED_FOR_GRACE.load(Ordering::Relaxed) > 0 {
+            std::thread::sleep(GRACE);
+        }
+        output::discard_unfinished();
+        folder::discard_unfinished();
+        // Nothing that other threads hold is waited for.
+        signal_hook::low_level::exit(Exit::Interrupted as i32);
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(watch)
+        .map(drop)
+        .map_err(|error| Failure::unusable("cannot start a thread").because(&error))
+}
+
+/// While there is one, a signal gives the program the time to end by itself.
+pub(crate) struct Grace(());
+
+impl Grace {
+    pub(crate) fn ask() -> Self {
+        ASKED_FOR_GRACE.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Grace {
+    fn drop(&mut self) {
+        // Once a signal has come the time runs, whoever has it.
+        ASKED_FOR_GRACE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
