@@ -134,6 +134,10 @@ pub const FRAGMENT_AGE_NS: i64 = 60_000_000_000;
 /// Connections that are followed at a time; one more evicts one that was quiet for long.
 pub const CONNECTIONS: usize = 65_536;
 
+/// Connections, and payloads of them, that are remembered to be found again under other addresses;
+/// twice as many at most. About 100 bytes each.
+pub const SIGHTINGS: usize = 32_768;
+
 /// Bytes held in one direction of a connection while bytes before them may still come. Receivers'
 /// windows seldom pass 6 MiB.
 pub const STREAM_HELD_BYTES: usize = 8 << 20;

@@ -17,7 +17,7 @@ use crate::decode::fragment::Joined;
 use crate::decode::{Decoded, Fragment, Fragments, HashKey, Reject, Segment, decode};
 use crate::exchange::Closed;
 use crate::limits;
-use crate::reassemble::{Limits, Table};
+use crate::reassemble::{Limits, Sightings, Table};
 use crate::record::exchanges::Rest;
 use crate::wire::Setup;
 use crate::wire::tls::{self, KeyRing};
@@ -45,23 +45,40 @@ struct Round<T> {
 struct Chunk {
     segments: Vec<Vec<Segment>>,
     fragments: Vec<Fragment>,
+    /// Segments that may tell of other addresses of their connections.
+    sightings: Vec<Segment>,
     rejects: FxHashMap<Reject, u64>,
 }
 
 impl Default for Chunk {
     fn default() -> Self {
         let segments = std::iter::repeat_with(Vec::new).take(SHARDS).collect();
-        Self { segments, fragments: Vec::new(), rejects: FxHashMap::default() }
+        Self {
+            segments,
+            fragments: Vec::new(),
+            sightings: Vec::new(),
+            rejects: FxHashMap::default(),
+        }
     }
 }
 
 impl Chunk {
-    fn decode(&mut self, batch: &Batch, from: usize, frames: &[Frame], key: HashKey) {
+    fn decode(
+        &mut self,
+        batch: &Batch,
+        from: usize,
+        frames: &[Frame],
+        (key, sightings): (HashKey, &Sightings),
+    ) {
         self.segments.iter_mut().for_each(Vec::clear);
         self.fragments.clear();
+        self.sightings.clear();
         for (number, frame) in (batch.first + from as u64..).zip(frames) {
             match decode(frame, batch.bytes(frame), number, key) {
                 Ok(Decoded::Segment(segment)) => {
+                    if sightings.wants(&segment) {
+                        self.sightings.push(segment);
+                    }
                     self.segments[segment.pair.shard(SHARDS)].push(segment)
                 }
                 Ok(Decoded::Fragment(fragment)) => self.fragments.push(fragment),
@@ -69,6 +86,45 @@ impl Chunk {
             }
         }
     }
+}
+
+impl Chunk {
+    /// Moves the segments of connections that stand for others to those.
+    fn rewrite(&mut self, sightings: &mut Sightings) {
+        let mut moved = Vec::new();
+        for segments in &mut self.segments {
+            segments.retain(|segment| {
+                let rewritten = sightings.rewritten(segment);
+                moved.extend(rewritten);
+                rewritten.is_none()
+            });
+        }
+        for segment in moved {
+            self.segments[segment.pair.shard(SHARDS)].push(segment);
+        }
+        for segments in &mut self.segments {
+            if !segments.is_sorted_by_key(|segment| segment.number) {
+                segments.sort_by_key(|segment| segment.number);
+            }
+        }
+    }
+}
+
+/// Puts a segment where its number says.
+fn insert(segments: &mut Vec<Segment>, segment: Segment) {
+    let at = segments.partition_point(|other| other.number < segment.number);
+    segments.insert(at, segment);
+}
+
+/// The captured payload of a segment.
+fn payload<'a>(segment: &Segment, batch: &'a Batch, joined: &'a [Vec<u8>]) -> &'a [u8] {
+    let block = segment.block as usize;
+    let block = batch
+        .blocks
+        .get(block)
+        .map_or_else(|| &joined[block - batch.blocks.len()], |block| &**block);
+    let start = segment.start as usize;
+    &block[start..start + segment.captured as usize]
 }
 
 const RANKED: &str = "a connection gets its rank in the round that starts it";
@@ -90,6 +146,7 @@ pub(super) struct Engine<R: Render> {
     held_bytes: usize,
     shards: Vec<ShardTable<R>>,
     fragments: Fragments,
+    sightings: Sightings,
     joined_fragments: u64,
     rejects: BTreeMap<Reject, u64>,
     packets: u64,
@@ -129,6 +186,7 @@ impl<R: Render> Engine<R> {
             held_bytes: options.held_bytes,
             shards,
             fragments: Fragments::default(),
+            sightings: Sightings::new(options.ports.clone()),
             joined_fragments: 0,
             rejects: BTreeMap::new(),
             packets: 0,
@@ -161,8 +219,9 @@ impl<R: Render> Engine<R> {
         fill(&mut self.source, &mut self.keylogs, &mut round)?;
         self.learn(&round);
         self.exhausted = round.last;
-        round.decode_alone(self.key);
+        round.decode_alone((self.key, &self.sightings));
         self.join_fragments(&mut round);
+        self.rewrite_addresses(&mut round);
         for (index, (shard, made)) in
             self.shards.iter_mut().zip(&mut round.output.shards).enumerate()
         {
@@ -195,8 +254,8 @@ impl<R: Render> Engine<R> {
         if let Some(round) = &self.decoded {
             self.learn(round);
         }
-        let Self { keylogs, source, shards, key, threads, ranks, decoded, .. } = self;
-        let (key, threads, ranks) = (*key, *threads, &*ranks);
+        let Self { keylogs, source, shards, key, sightings, threads, ranks, decoded, .. } = self;
+        let (key, threads, ranks) = ((*key, &*sightings), *threads, &*ranks);
         rayon::scope(|scope| {
             if let Some(round) = &mut fresh {
                 let failure = &mut failure;
@@ -240,6 +299,7 @@ impl<R: Render> Engine<R> {
         if let Some(mut round) = fresh {
             self.exhausted = round.last;
             self.join_fragments(&mut round);
+            self.rewrite_addresses(&mut round);
             self.decoded = Some(round);
         }
         Ok(done.and_then(|round| self.finish_round(round)))
@@ -289,8 +349,8 @@ impl<R: Render> Engine<R> {
                         self.joined_fragments += others;
                         joined.push(bytes);
                         let segments = &mut chunk.segments[segment.pair.shard(SHARDS)];
-                        let at = segments.partition_point(|other| other.number < segment.number);
-                        segments.insert(at, segment);
+                        insert(segments, segment);
+                        insert(&mut chunk.sightings, segment);
                     }
                     // Fragments of a tunnelled fragment: rare enough to be named and left.
                     Ok(Decoded::Fragment(_)) => {
@@ -303,6 +363,21 @@ impl<R: Render> Engine<R> {
         if round.last {
             self.fragments.finish();
         }
+    }
+
+    /// Gives the segments of a connection that was seen under several addresses to one of them.
+    /// Between decoding and reassembly, as both belong to other shards.
+    fn rewrite_addresses(&mut self, round: &mut Round<R::Item>) {
+        let Round { batch, chunks, joined, .. } = round;
+        for chunk in chunks {
+            for segment in &chunk.sightings {
+                self.sightings.look(segment, payload(segment, batch, joined));
+            }
+            if self.sightings.has_aliases() {
+                chunk.rewrite(&mut self.sightings);
+            }
+        }
+        self.sightings.end_round();
     }
 
     /// Lets go of what the connections that hold most hold, where all together hold too much.
@@ -404,6 +479,8 @@ impl<R: Render> Engine<R> {
         ledger.take(self.joined_fragments);
         ledger.reject("fragment-of-an-incomplete-packet", self.fragments.given_up);
         ledger.note("overlapping-fragments", self.fragments.overlapping);
+        ledger.note("connections-seen-again-under-other-addresses", self.sightings.seen_again());
+        ledger.note("connections-joined-from-halves", self.sightings.joined());
         ledger.note("connections", self.connections);
         ledger.note("packets-unaccounted", self.packets.abs_diff(ledger.input));
         let mut account = tls::Account::default();
@@ -433,7 +510,7 @@ impl<T> Default for Round<T> {
 }
 
 impl<T> Round<T> {
-    fn decode_alone(&mut self, key: HashKey) {
+    fn decode_alone(&mut self, key: (HashKey, &Sightings)) {
         self.chunks.resize_with(1, Chunk::default);
         self.chunks[0].decode(&self.batch, 0, &self.batch.frames, key);
     }
@@ -474,13 +551,7 @@ fn reassemble<R: Render>(
     shard.shed_share(share);
     shard.rank_started(|first_packet| ranks.of(first_packet));
     for segment in chunks.iter().flat_map(|chunk| &chunk.segments[index]) {
-        let block = segment.block as usize;
-        let block = batch
-            .blocks
-            .get(block)
-            .map_or_else(|| &joined[block - batch.blocks.len()], |block| &**block);
-        let start = segment.start as usize;
-        shard.segment(segment, &block[start..start + segment.captured as usize]);
+        shard.segment(segment, payload(segment, batch, joined));
     }
     if last {
         shard.finish();

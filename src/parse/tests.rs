@@ -12,6 +12,8 @@ use crate::capture::{Batch, LinkType};
 use crate::exchange::{Completeness, TimedRequest, TimedResponse};
 use crate::time::Timestamp;
 
+mod rewritten;
+
 /// Packets from memory, some in each batch.
 struct Memory {
     packets: VecDeque<Vec<u8>>,

@@ -13,11 +13,13 @@ mod connection;
 mod reuse;
 mod sequence;
 mod side;
+mod sightings;
 mod table;
 
 use crate::flow::{Direction, Endpoint};
 use crate::time::Timestamp;
 
+pub use sightings::Sightings;
 pub use table::{Limits, Shed, Table};
 
 /// A packet, as evidence.
