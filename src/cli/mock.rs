@@ -16,6 +16,7 @@ use super::{Exit, Failure, Global, shown};
 use crate::exchange::ExchangeId;
 use crate::limits;
 use crate::measure::open_records;
+use crate::message::place::Pattern;
 use crate::mock::fault::{Fault, Faults};
 use crate::mock::ledger::{Broken, Call, Counts};
 use crate::mock::{
@@ -80,10 +81,10 @@ pub struct Choice {
     /// A header field that must match too; repeat for several
     #[arg(long, value_name = "NAME")]
     match_header: Vec<String>,
-    /// A place whose value may be any, e.g. '$.nonce', '$.items[*].id', 'query.ts'; repeat for
+    /// A place whose value may be any, e.g. '$.nonce', '$.items[*].id', 'query:ts'; repeat for
     /// several
     #[arg(long, value_name = "PLACE")]
-    volatile: Vec<String>,
+    volatile: Vec<Pattern>,
     /// Least likeness of the nearest call that may answer, from 0 to 1; 1 answers equal calls only
     /// [default: 0.6]
     #[arg(long, value_name = "SHARE", value_parser = share)]
@@ -155,9 +156,6 @@ impl Settings {
         choice: Choice,
         config: &mock::Config,
     ) -> Result<Self, Failure> {
-        let or = |flags: Vec<String>, file: &[String]| {
-            if flags.is_empty() { file.to_vec() } else { flags }
-        };
         let lower = |names: Vec<String>| {
             names.into_iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>()
         };
@@ -215,6 +213,11 @@ impl Settings {
             watches: false,
         })
     }
+}
+
+/// What the flags say, else what the file does.
+fn or<T: Clone>(flags: Vec<T>, file: &[T]) -> Vec<T> {
+    if flags.is_empty() { file.to_vec() } else { flags }
 }
 
 #[expect(clippy::print_stderr, reason = "what --explain is for")]

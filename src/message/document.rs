@@ -318,6 +318,11 @@ fn further<'n>(at: Option<&'n Trail<'n>>, step: Step<'n>) -> Trail<'n> {
     }
 }
 
+/// The trail to a content as a whole: of a part its own, else that of the body.
+fn whole<'n>(at: Option<&Trail<'n>>) -> Trail<'n> {
+    at.map_or_else(|| Trail::new(Step::Body), Trail::clone)
+}
+
 /// The type of a body or part.
 fn kind_of(headers: &Headers) -> MediaType<'_> {
     MediaType::new(headers.get("content-type").unwrap_or_default())

@@ -143,6 +143,10 @@ impl Step<'_> {
         }
     }
 
+    fn is_variable(&self) -> bool {
+        matches!(self, Self::Name(name) if is_variable(name))
+    }
+
     /// Its number, where it has one.
     const fn number(&self) -> usize {
         match self {
@@ -231,12 +235,14 @@ pub struct Trail<'t> {
     step: Step<'t>,
     hash: u64,
     general: u64,
+    varies: bool,
 }
 
 impl<'t> Trail<'t> {
     /// The first step.
     pub fn new(step: Step<'t>) -> Self {
-        Self { before: None, hash: step.mixed(0, false), general: step.mixed(0, true), step }
+        let (hash, general) = (step.mixed(0, false), step.mixed(0, true));
+        Self { before: None, hash, general, varies: step.is_variable(), step }
     }
 
     /// A step further.
@@ -247,6 +253,7 @@ impl<'t> Trail<'t> {
         Trail {
             hash: step.mixed(self.hash, false),
             general: step.mixed(self.general, true),
+            varies: self.varies || step.is_variable(),
             before: Some(self),
             step,
         }
@@ -261,6 +268,11 @@ impl<'t> Trail<'t> {
     /// are values, and this one.
     pub const fn general(&self) -> u64 {
         self.general
+    }
+
+    /// Whether a name on the way is a value rather than a name ([`is_variable`]).
+    pub const fn varies(&self) -> bool {
+        self.varies
     }
 
     /// The last step.

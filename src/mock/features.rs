@@ -1,40 +1,38 @@
 //! A request taken apart into places with values: what calls are compared by.
 //!
-//! Places are `path[2]`, `query.currency`, `header.soapaction`, `$.items[0].price` (JSON),
-//! `form.card`, `part.file` and `/Envelope/Body/Amount` (XML). A value that varies by itself (a
-//! time, a UUID, a random token) has a kind; two requests are equal by kind where all else is
-//! equal. Only hashes are kept of recorded calls, texts are made again to explain.
+//! The walk over its values ([`document`]) tells the places; of the path only those segments that
+//! the route leaves open, of the header fields only those that choose the operation and those that
+//! the user names. A value that varies by itself (a time, a UUID, a random token, also within a
+//! text) has a family; two requests are equal by kind where all else is equal. Only hashes are kept
+//! of recorded calls, texts are made again to explain.
+//!
+//! [`document`]: crate::message::document
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem::discriminant;
 
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::message::kinds;
-use crate::message::kinds::ValueKind;
-use crate::message::target::path_and_query;
-use crate::message::{Headers, content};
+use crate::limits::WALKED_BODY_BYTES;
+use crate::message::document::{Bounds, Form, Reader, Value, Walk, digest_text};
+use crate::message::fields::CONDITIONS;
+use crate::message::json::number::Decimal;
+use crate::message::kinds::{self, ValueKind};
+use crate::message::place::{Pattern, Step, Trail};
+use crate::message::{Body, Headers};
 
-/// Largest body that is taken apart, in bytes; a larger one is compared as a whole, by length and
-/// hash.
-pub(super) const BODY_COMPARED: usize = 1 << 20;
-/// Most places of a body; one with more is compared as a whole.
-const PLACES: usize = 5_000;
-/// Longest place that is written out, in bytes: a hostile body may nest long names.
-const PLACE_BYTES: usize = 1 << 10;
-
-/// Header fields that choose the operation at the provider and are always compared.
-const CHOOSING_HEADERS: [&str; 3] = ["soapaction", "x-amz-target", "x-http-method-override"];
+/// Header fields that choose what the provider does, and are always compared.
+const CHOOSING_HEADERS: [&str; 4] =
+    ["soapaction", "x-amz-target", "x-http-method-override", "range"];
 
 /// What is compared beside method, host, path, query and body, and what is not compared by value.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// Names of header fields that are compared, in lower case.
     pub headers: Vec<String>,
-    /// Places whose value may be any, indices as `[*]`: `$.nonce`, `query.ts`, `$.items[*].id`.
-    pub volatile: Vec<String>,
+    /// Places whose value may be any: `$.nonce`, `query:ts`, `$.items[*].id`.
+    pub volatile: Vec<Pattern>,
 }
 
 /// How a value counts when calls are compared.
@@ -69,10 +67,10 @@ pub(super) enum Content<'a> {
 
 impl<'a> Content<'a> {
     /// The content of a recorded body.
-    pub(super) fn of(body: &'a crate::message::Body) -> Self {
+    pub(super) fn of(body: &'a Body) -> Self {
         match body.sha256 {
             Some(sha256) if body.is_cut() => Self::Hashed { length: body.length, sha256 },
-            _ if body.bytes.len() > BODY_COMPARED => {
+            _ if body.bytes.len() > WALKED_BODY_BYTES => {
                 Self::Hashed { length: body.length, sha256: Sha256::digest(&body.bytes).into() }
             }
             _ => Self::Whole(&body.bytes),
@@ -88,23 +86,18 @@ pub(super) struct Subject<'a> {
     pub(super) content: Content<'a>,
 }
 
-/// The first value of a header field, as text.
-fn field<'a>(headers: &'a Headers, name: &str) -> Cow<'a, str> {
-    String::from_utf8_lossy(headers.get(name).unwrap_or_default())
-}
-
 /// Hashes of the values that name something (an order, a cart, a customer), wherever they stand;
 /// sorted.
 pub(super) fn names(target: &[u8], headers: &Headers, content: Content<'_>) -> Box<[u64]> {
     let mut names = Vec::new();
     let subject = Subject { route: "", target, headers, content };
-    walk(&subject, &Rules::default(), &mut |_, text, typed, _| {
-        let names_one = match kind_of(text, typed) {
+    walk(&subject, &Rules::default(), &mut |_, value| {
+        let names_one = match kind_of(value) {
             Some(kind) => !kind.is_time(),
-            None => is_identifier(text),
+            None => is_identifier(value.text),
         };
         if names_one {
-            names.push(hash("", 4, text.as_bytes()));
+            names.push(hash(0, 4, value.text.as_bytes()));
         }
     });
     names.sort_unstable();
@@ -117,25 +110,39 @@ pub(super) struct Taken {
     pub(super) features: Vec<Feature>,
     pub(super) exact: u64,
     pub(super) by_kind: u64,
+    /// Names the condition under which it asks (`If-None-Match` and its like); none where it asks
+    /// without one.
+    pub(super) condition: Option<u64>,
+}
+
+impl Taken {
+    /// Its two keys where it is compared with calls that were answered by their condition.
+    pub(super) fn conditional(&self) -> Option<[u64; 2]> {
+        let condition = self.condition?;
+        Some([self.exact, self.by_kind].map(|key| hash(key, 5, &condition.to_le_bytes())))
+    }
 }
 
 /// Takes a request apart; `scope` (host and route) is part of the keys.
 pub(super) fn take(subject: &Subject<'_>, rules: &Rules, scope: u64) -> Taken {
     let mut features = Vec::with_capacity(16);
-    walk(subject, rules, &mut |place, text, typed, any| {
-        let place_hash = hash(place, 0, b"");
-        let value = hash(place, 1 + u8::from(typed), text.as_bytes());
-        let kind = if any {
-            Some(hash(place, 3, b""))
-        } else {
-            kind_of(text, typed).map(|kind| family(place, kind))
-        };
-        let weight = match kind {
+    walk(subject, rules, &mut |at, value| {
+        let text = plain_text(value);
+        let typed = value.form != Form::Text;
+        let hashed = hash(at.hash(), 1 + u8::from(typed), text.as_bytes());
+        let family = family(at, value, rules);
+        let weight = match family {
             Some(_) => Weight::Volatile,
-            None if is_identifier(text) => Weight::Identifier,
+            None if is_identifier(&text) => Weight::Identifier,
             None => Weight::Plain,
         };
-        features.push(Feature { place: place_hash, value, kind: kind.unwrap_or(value), weight });
+        let kind = family.unwrap_or_else(|| match value.form {
+            // Below a fresh name the place is another one each time.
+            Form::Key => hashed,
+            _ if at.varies() => hash(at.general(), 1 + u8::from(typed), text.as_bytes()),
+            _ => hashed,
+        });
+        features.push(Feature { place: at.hash(), value: hashed, kind, weight });
     });
     features.sort_unstable_by_key(|feature| (feature.place, feature.value));
     let (mut exact, mut by_kind) = (DefaultHasher::new(), DefaultHasher::new());
@@ -143,18 +150,42 @@ pub(super) fn take(subject: &Subject<'_>, rules: &Rules, scope: u64) -> Taken {
     scope.hash(&mut by_kind);
     for feature in &features {
         feature.value.hash(&mut exact);
-        feature.kind.hash(&mut by_kind);
     }
-    Taken { exact: exact.finish(), by_kind: by_kind.finish(), features }
+    // Fresh names of members stand in another order each time.
+    let mut kinds: Vec<u64> = features.iter().map(|feature| feature.kind).collect();
+    kinds.sort_unstable();
+    kinds.hash(&mut by_kind);
+    Taken {
+        exact: exact.finish(),
+        by_kind: by_kind.finish(),
+        features,
+        condition: condition(subject.headers),
+    }
+}
+
+/// The condition under which a request asks.
+fn condition(headers: &Headers) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    let mut any = false;
+    for name in CONDITIONS {
+        for value in headers.all(name) {
+            any = true;
+            (name, value.trim_ascii()).hash(&mut hasher);
+        }
+    }
+    any.then(|| hasher.finish())
 }
 
 /// The same as texts, to explain a choice: place, value, and whether it varies by itself.
 pub(super) fn describe(subject: &Subject<'_>, rules: &Rules) -> Vec<Described> {
     let mut all = Vec::new();
-    walk(subject, rules, &mut |place, text, typed, any| {
-        let family =
-            if any { Some(0) } else { kind_of(text, typed).map(|kind| family(place, kind)) };
-        all.push(Described { place: place.to_owned(), value: text.to_owned(), typed, family });
+    walk(subject, rules, &mut |at, value| {
+        all.push(Described {
+            place: at.to_string(),
+            value: plain_text(value).into_owned(),
+            typed: value.form != Form::Text,
+            family: family(at, value, rules),
+        });
     });
     all.sort();
     all
@@ -171,7 +202,7 @@ pub(super) struct Described {
     pub(super) family: Option<u64>,
 }
 
-fn hash(place: &str, tag: u8, value: &[u8]) -> u64 {
+fn hash(place: u64, tag: u8, value: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     place.hash(&mut hasher);
     tag.hash(&mut hasher);
@@ -179,17 +210,42 @@ fn hash(place: &str, tag: u8, value: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// A value as it is compared: `1.0` and `1` are one number.
+fn plain_text(value: Value<'_>) -> Cow<'_, str> {
+    let text = value.text;
+    let whole = text.bytes().all(|byte| byte.is_ascii_digit());
+    if value.form != Form::Bare || whole {
+        return Cow::Borrowed(text);
+    }
+    Decimal::parse(text).map_or(Cow::Borrowed(text), |number| Cow::Owned(number.to_string()))
+}
+
+/// What the value's place and kind have in common with those that may stand there as well; none
+/// for a value that must be equal.
+fn family(at: &Trail<'_>, value: Value<'_>, rules: &Rules) -> Option<u64> {
+    // Below a fresh name places are other ones each time.
+    let place = if at.varies() { at.general() } else { at.hash() };
+    if !rules.volatile.is_empty() && rules.volatile.iter().any(|pattern| pattern.covers(at)) {
+        return Some(hash(place, 3, b""));
+    }
+    kind_of(value).map(|kind| of_kind(place, kind))
+}
+
 /// Values of one family stand for each other: the length of a random token may vary, its sort does
 /// not.
-fn family(place: &str, kind: ValueKind) -> u64 {
+fn of_kind(place: u64, kind: ValueKind) -> u64 {
     let mut hasher = DefaultHasher::new();
     place.hash(&mut hasher);
     discriminant(&kind).hash(&mut hasher);
     hasher.finish()
 }
 
-fn kind_of(text: &str, typed: bool) -> Option<ValueKind> {
-    if typed { kinds::of_number(text) } else { kinds::of_text(text) }
+fn kind_of(value: Value<'_>) -> Option<ValueKind> {
+    match value.form {
+        Form::Bare => kinds::of_number(value.text),
+        Form::Text | Form::Key => kinds::of_text(value.text),
+        Form::Empty | Form::Digest => None,
+    }
 }
 
 /// Whether a value looks like the name of one thing: an order number, a cart's id, a customer's
@@ -203,257 +259,38 @@ fn is_identifier(text: &str) -> bool {
         && (digits >= 6 || digits >= 1 && letters >= 1 || text.contains('@'))
 }
 
-/// What a walk tells of each place: the place, the value's text, whether it is a JSON value that is
-/// no text, and whether the rules say that it may be any.
-type Visit<'v> = dyn FnMut(&str, &str, bool, bool) + 'v;
-
-fn walk(subject: &Subject<'_>, rules: &Rules, visit: &mut Visit<'_>) {
-    let mut tell = |place: &str, text: &str, typed: bool| {
-        let any = !rules.volatile.is_empty()
-            && rules.volatile.iter().any(|pattern| place_matches(pattern, place));
-        visit(place, text, typed, any);
-    };
-    let (path, query) = path_and_query(subject.target);
-    path_places(subject.route, path, &mut tell);
-    pairs("query", query, &mut tell);
+fn walk(subject: &Subject<'_>, rules: &Rules, visit: &mut dyn FnMut(&Trail<'_>, Value<'_>)) {
+    let mut reader = Reader(visit);
+    let mut walk = Walk::new(&mut reader, Bounds::default());
+    walk.segments(subject.target, open_segments(subject.route));
+    walk.query(subject.target);
     for name in CHOOSING_HEADERS.iter().copied().chain(rules.headers.iter().map(String::as_str)) {
-        if subject.headers.get(name).is_some() {
-            tell(&format!("header.{name}"), field(subject.headers, name).trim(), false);
+        if let Some(value) = subject.headers.get(name) {
+            walk.header(None, name.as_bytes(), value);
         }
     }
-    match subject.content {
-        Content::Hashed { length, sha256 } => {
-            let digest: String = sha256.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            tell("body", &format!("{length} bytes, sha256 {digest}"), true);
-        }
-        Content::Whole(b"") => {}
+    let whole = match subject.content {
+        Content::Hashed { length, sha256 } => Some(digest_text(length, &sha256)),
         Content::Whole(bytes) => {
-            // What cannot be decoded is compared as it came.
-            let coding = subject.headers.get("content-encoding");
-            let decoded =
-                coding.map(|coding| content::decode(bytes, std::iter::once(coding), BODY_COMPARED));
-            let plain =
-                decoded.as_ref().and_then(|decoded| decoded.as_deref().ok()).unwrap_or(bytes);
-            body(plain, &field(subject.headers, "content-type"), &mut tell);
+            walk.body(subject.headers, bytes);
+            // What was not told one by one is compared as a whole.
+            walk.was_cut().then(|| digest_text(bytes.len() as u64, &Sha256::digest(bytes)))
         }
+    };
+    if let Some(text) = whole {
+        let value =
+            Value { text: &text, form: Form::Digest, encoding: Default::default(), label: None };
+        (reader.0)(&Trail::new(Step::Body), value);
     }
 }
 
-type Tell<'t> = dyn FnMut(&str, &str, bool) + 't;
-
-/// The segments of a path that the route leaves open.
-fn path_places(route: &str, path: &[u8], tell: &mut Tell<'_>) {
+/// Which segments of a path a route leaves open.
+fn open_segments(route: &str) -> impl Fn(usize) -> bool {
     let template = route.split_once(' ').map_or("", |(_, path)| path);
-    let mut keys = template.split('/');
-    let mut open = false;
-    for (index, segment) in path.split(|&byte| byte == b'/').enumerate() {
-        let key = keys.next();
-        open |= key.is_none_or(|key| key.contains("**"));
-        if open || key.is_some_and(|key| key.contains(['{', '*'])) {
-            tell(&format!("path[{index}]"), &String::from_utf8_lossy(segment), false);
-        }
-    }
-}
-
-/// The pairs of a query or a form, as a multiset: equal names are numbered in the order of their
-/// values.
-fn pairs(prefix: &str, text: &[u8], tell: &mut Tell<'_>) {
-    let mut pairs: Vec<_> = url::form_urlencoded::parse(text).take(PLACES).collect();
-    pairs.sort_unstable();
-    let mut place = String::new();
-    let mut number = 0;
-    for (index, (name, value)) in pairs.iter().enumerate() {
-        number = if index > 0 && pairs[index - 1].0 == *name { number + 1 } else { 0 };
-        place.clear();
-        place.push_str(prefix);
-        place.push('.');
-        place.push_str(name);
-        if number > 0 {
-            place.push_str(&format!("[{number}]"));
-        }
-        tell(&place, value, false);
-    }
-}
-
-fn body(bytes: &[u8], content_type: &str, tell: &mut Tell<'_>) {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let first = bytes.iter().copied().find(|byte| !byte.is_ascii_whitespace());
-    if (kind.contains("json") || matches!(first, Some(b'{' | b'[')))
-        && let Ok(value) = serde_json::from_slice::<Value>(bytes)
-        && leaves(&value) <= PLACES
-    {
-        json(&value, &mut String::from("$"), tell);
-    } else if kind == "application/x-www-form-urlencoded" {
-        pairs("form", bytes, tell);
-    } else if kind == "multipart/form-data"
-        && let Some(boundary) = boundary(content_type)
-    {
-        parts(bytes, boundary, tell);
-    } else if (kind.contains("xml") || first == Some(b'<'))
-        && let Ok(text) = std::str::from_utf8(bytes)
-    {
-        xml(text, tell);
-    } else {
-        whole("body", bytes, tell);
-    }
-}
-
-/// A value that is compared as a whole: its text, or its hash where it is long or no text.
-fn whole(place: &str, bytes: &[u8], tell: &mut Tell<'_>) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if text.len() <= PLACE_BYTES => tell(place, text, false),
-        _ => {
-            let digest: String =
-                Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            tell(place, &format!("{} bytes, sha256 {digest}", bytes.len()), true);
-        }
-    }
-}
-
-fn leaves(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => items.iter().map(leaves).sum::<usize>().max(1),
-        Value::Object(fields) => fields.values().map(leaves).sum::<usize>().max(1),
-        _ => 1,
-    }
-}
-
-fn json(value: &Value, place: &mut String, tell: &mut Tell<'_>) {
-    let length = place.len();
-    match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            for (name, field) in fields {
-                if length + name.len() < PLACE_BYTES {
-                    place.push('.');
-                    place.push_str(name);
-                }
-                json(field, place, tell);
-                place.truncate(length);
-            }
-        }
-        Value::Array(items) if !items.is_empty() => {
-            for (index, item) in items.iter().enumerate() {
-                place.push('[');
-                place.push_str(&index.to_string());
-                place.push(']');
-                json(item, place, tell);
-                place.truncate(length);
-            }
-        }
-        Value::String(text) => tell(place, text, false),
-        Value::Number(number) => match number.as_f64() {
-            // 1.0 and 1 are one number.
-            Some(float) if float.fract() == 0.0 && float.abs() < 9e15 => {
-                tell(place, &format!("{float:.0}"), true)
-            }
-            _ => tell(place, &number.to_string(), true),
-        },
-        Value::Bool(_) | Value::Null => tell(place, &value.to_string(), true),
-        Value::Object(_) => tell(place, "{}", true),
-        Value::Array(_) => tell(place, "[]", true),
-    }
-}
-
-fn boundary(content_type: &str) -> Option<&str> {
-    let at = content_type.to_ascii_lowercase().find("boundary=")? + "boundary=".len();
-    let text = content_type[at..].split(';').next()?.trim().trim_matches('"');
-    (!text.is_empty()).then_some(text)
-}
-
-/// The parts of a form (RFC 7578), by name; the boundary itself varies and does not count.
-fn parts(bytes: &[u8], boundary: &str, tell: &mut Tell<'_>) {
-    let delimiter = [b"--", boundary.as_bytes()].concat();
-    let mut starts: Vec<usize> =
-        memchr::memmem::find_iter(bytes, &delimiter).take(PLACES).collect();
-    starts.push(bytes.len());
-    for pair in starts.windows(2) {
-        let part = &bytes[(pair[0] + delimiter.len()).min(pair[1])..pair[1]];
-        let Some(end) = memchr::memmem::find(part, b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&part[..end]);
-        let name = head
-            .split("name=\"")
-            .nth(1)
-            .and_then(|rest| rest.split('"').next())
-            .unwrap_or_default();
-        let content = &part[end + 4..];
-        whole(&format!("part.{name}"), content.strip_suffix(b"\r\n").unwrap_or(content), tell);
-    }
-}
-
-/// The texts and attributes of an XML document by the path of their elements, without namespace
-/// prefixes. Not a validating parser: what is not well formed gives places all the same, equal ones
-/// for equal documents.
-fn xml(text: &str, tell: &mut Tell<'_>) {
-    let mut place = String::new();
-    let mut opened: Vec<usize> = Vec::new();
-    let mut told = 0;
-    let local = |name: &str| name.rsplit(':').next().unwrap_or(name).to_owned();
-    for piece in text.split('<') {
-        let Some((tag, content)) = piece.split_once('>') else { continue };
-        if let Some(rest) = tag.strip_prefix('/') {
-            let _ = rest;
-            if let Some(length) = opened.pop() {
-                place.truncate(length);
-            }
-        } else if !tag.starts_with(['?', '!']) && opened.len() < 64 && place.len() < PLACE_BYTES {
-            let (name, attributes) =
-                tag.trim_end_matches('/').split_once(char::is_whitespace).unwrap_or((tag, ""));
-            let before = place.len();
-            place.push('/');
-            place.push_str(&local(name.trim_end_matches('/')));
-            for attribute in
-                attributes.split_whitespace().filter(|attribute| !attribute.starts_with("xmlns"))
-            {
-                if let Some((name, value)) = attribute.split_once('=') {
-                    tell(
-                        &format!("{place}@{}", local(name)),
-                        value.trim_matches(['"', '\'', '/']),
-                        false,
-                    );
-                    told += 1;
-                }
-            }
-            if tag.ends_with('/') {
-                tell(&place, "", false);
-                told += 1;
-                place.truncate(before);
-            } else {
-                opened.push(before);
-            }
-        }
-        let content = content.trim();
-        if !content.is_empty() {
-            tell(&place, content, false);
-            told += 1;
-        }
-        if told > PLACES {
-            return;
-        }
-    }
-}
-
-/// Whether a place is the pattern's: `[*]` stands for any index, `*` at the end for the rest.
-fn place_matches(pattern: &str, place: &str) -> bool {
-    if let Some(prefix) = pattern.strip_suffix('*').filter(|prefix| !prefix.ends_with('[')) {
-        return place.starts_with(prefix);
-    }
-    let (mut pattern, mut place) = (pattern, place);
-    loop {
-        match pattern.split_once("[*]") {
-            None => return pattern == place,
-            Some((before, after)) => {
-                let Some(rest) = place.strip_prefix(before).and_then(|rest| rest.strip_prefix('['))
-                else {
-                    return false;
-                };
-                let Some((index, rest)) = rest.split_once(']') else { return false };
-                if index.is_empty() || !index.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return false;
-                }
-                (pattern, place) = (after, rest);
-            }
-        }
-    }
+    let keys: Vec<&str> = template.split('/').collect();
+    let rest = keys.iter().position(|key| key.contains("**")).unwrap_or(keys.len());
+    let open: Vec<bool> = keys.iter().map(|key| key.contains(['{', '*'])).collect();
+    move |index| index >= rest || open.get(index).copied().unwrap_or(true)
 }
 
 #[cfg(test)]
@@ -496,7 +333,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_body_is_taken_apart() {
-        let rules = Rules { headers: vec![], volatile: vec!["$.a[*].n".to_owned()] };
+        let rules = Rules { headers: vec![], volatile: vec!["$.a[*].n".parse().unwrap()] };
         assert_eq!(
             places(
                 "/v1/7781/x?b=2&a=1&b=1",
@@ -510,9 +347,9 @@ mod tests {
                 "$.e={}",
                 "$.s=1",
                 "path[2]=7781",
-                "query.a=1",
-                "query.b=1",
-                "query.b[1]=2"
+                "query:a=1",
+                "query:b=1",
+                "query:b=2"
             ]
         );
         assert_eq!(
@@ -522,21 +359,23 @@ mod tests {
                 "card=4242&t=2026-11-22T10:00:00Z",
                 &rules
             ),
-            ["form.card=4242", "form.t=2026-11-22T10:00:00Z (varies)", "path[2]=q"]
+            ["form:card=4242", "form:t=2026-11-22T10:00:00Z (varies)", "path[2]=q"]
         );
         let multipart =
             "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n--XX--\r\n";
         assert_eq!(
             places("/v1/q/x", "multipart/form-data; boundary=XX", multipart, &rules),
-            ["part.a=one", "path[2]=q"]
+            ["part:a=one", "part:a header:content-disposition=form-data; name=\"a\"", "path[2]=q"]
         );
         let soap = "<?xml version=\"1.0\"?><s:Envelope xmlns:s=\"u\"><s:Body><Pay cur=\"EUR\"><Amount>12</Amount><Now/></Pay></s:Body></s:Envelope>";
         assert_eq!(
             places("/v1/q/x", "text/xml", soap, &rules),
             [
-                "/Envelope/Body/Pay/Amount=12",
+                "/Envelope/Body/Pay/@cur=EUR",
+                "/Envelope/Body/Pay/Amount/text()=12",
                 "/Envelope/Body/Pay/Now=",
-                "/Envelope/Body/Pay@cur=EUR",
+                "/Envelope/Body/Pay/namespace()=",
+                "/Envelope/namespace()=u",
                 "path[2]=q"
             ]
         );
@@ -583,5 +422,228 @@ mod tests {
             assert!(places("/v1/q/x", "application/json", body, &Rules::default()).len() < 6_000);
             assert!(places("/v1/q/x", "text/xml", body, &Rules::default()).len() < 6_000);
         }
+    }
+
+    /// Each format with a call, the same call written in another way, and calls that say something
+    /// else in a way that was once overlooked.
+    #[test]
+    fn another_amount_is_never_equal_whatever_the_format() {
+        let gzip = |text: &str| {
+            use std::io::Write as _;
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(text.as_bytes()).unwrap();
+            encoder.finish().unwrap()
+        };
+        let wide =
+            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
+        let json = |text: &str| crate::message::encoding::base64_of(text.as_bytes(), true);
+        let token = |amount: u32| {
+            format!(
+                "{}.{}.c2ln",
+                json("{\"alg\":\"HS256\"}"),
+                json(&format!("{{\"amount\":{amount},\"iat\":1795341600}}"))
+            )
+        };
+        type Case<'c> = (&'c str, &'c str, Vec<u8>, Vec<u8>, Vec<Vec<u8>>);
+        let text = |text: &str| text.as_bytes().to_vec();
+        let cases: Vec<Case<'_>> = vec![
+            (
+                "text/xml",
+                "",
+                text("<a><![CDATA[100]]></a>"),
+                text("<a> 100</a>"),
+                vec![text("<a><![CDATA[999]]></a>"), text("<a><![CDATA[100]]>0</a>")],
+            ),
+            (
+                "text/xml",
+                "",
+                text("<a v=\"1 000\" w='x'/>"),
+                text("<a w=\"x\" v='1 000'></a>"),
+                vec![text("<a v=\"1 999\" w='x'/>"), text("<a v=\"1\" w='x'/>")],
+            ),
+            (
+                "text/xml",
+                "",
+                text("<n:a xmlns:n='u' xmlns:m='v'><n:x>1</n:x><m:x>2</m:x></n:a>"),
+                text("<a xmlns='u'><x>1</x><q:x xmlns:q='v'>2</q:x></a>"),
+                vec![
+                    text("<n:a xmlns:n='u' xmlns:m='v'><n:x>2</n:x><m:x>1</m:x></n:a>"),
+                    text("<n:a xmlns:n='w' xmlns:m='v'><n:x>1</n:x><m:x>2</m:x></n:a>"),
+                ],
+            ),
+            (
+                "text/xml",
+                "",
+                text("<a><i>1</i><i>2</i></a>"),
+                text("<a>\n<i>1</i>\n<i>2</i><!-- c --></a>"),
+                vec![text("<a><i>2</i><i>1</i></a>"), text("<a><i>1</i></a>")],
+            ),
+            (
+                "text/xml",
+                "",
+                text("<!DOCTYPE a [<!ENTITY n \"100\">]><a>&n;</a>"),
+                text("<!DOCTYPE a [<!ENTITY n \"100\">]>\n<a>&n;</a>"),
+                vec![text("<!DOCTYPE a [<!ENTITY n \"999\">]><a>&n;</a>")],
+            ),
+            (
+                "text/xml",
+                "",
+                text("<a>100</b>"),
+                text("<a>100</b>\n"),
+                vec![text("<a>999</b>"), text("<a>100</b></b>")],
+            ),
+            ("text/xml", "", wide("<a>100</a>"), text("<a>100</a>"), vec![wide("<a>999</a>")]),
+            (
+                "application/json",
+                "",
+                text(r#"{"a":1,"a":2,"b":"x"}"#),
+                text(r#"{"b":"x", "a":1.0, "a":2}"#),
+                vec![text(r#"{"a":2,"a":1,"b":"x"}"#), text(r#"{"a":2,"b":"x"}"#)],
+            ),
+            (
+                "application/json",
+                "",
+                text(r#"{"n":9007199254740993}"#),
+                text(r#"{"n":9007199254740993.0}"#),
+                vec![text(r#"{"n":9007199254740992}"#), text(r#"{"n":"9007199254740993"}"#)],
+            ),
+            (
+                "application/json",
+                "",
+                text(r#"{"p":"{\"amount\":100}"}"#),
+                text(r#"{"p":"{ \"amount\" : 1e2 }"}"#),
+                vec![text(r#"{"p":"{\"amount\":999}"}"#)],
+            ),
+            (
+                "application/json",
+                "",
+                format!("{{\"d\":\"{}\"}}", json("{\"amount\":100}")).into(),
+                format!("{{\"d\":\"{}\"}}", json("{\"amount\" :100}")).into(),
+                vec![format!("{{\"d\":\"{}\"}}", json("{\"amount\":999}")).into()],
+            ),
+            ("application/jose", "", token(100).into(), token(100).into(), vec![token(999).into()]),
+            (
+                "application/json; charset=utf-16be",
+                "",
+                wide("{\"a\":\"\u{e9}\"}"),
+                text(
+                    "\u{0}{\u{0}\"\u{0}a\u{0}\"\u{0}:\u{0}\"\u{0}\\\u{0}u\u{0}0\u{0}0\u{0}e\u{0}9\u{0}\"\u{0}}",
+                ),
+                vec![wide("{\"a\":\"\u{e8}\"}")],
+            ),
+            (
+                "application/json",
+                "gzip",
+                gzip("{\"a\":100}"),
+                gzip("{ \"a\":100}"),
+                vec![gzip("{\"a\":999}")],
+            ),
+            (
+                "application/json",
+                "",
+                text("{broken 100"),
+                text("{broken 100\n"),
+                vec![text("{broken 999")],
+            ),
+            (
+                "application/x-www-form-urlencoded",
+                "",
+                text("a=100&b=caf%C3%A9"),
+                text("b=caf%c3%a9&a=1%300"),
+                vec![text("a=999&b=caf%C3%A9"), text("a=100&b=caf%C3%A8"), text("a=100&b=caf%e9")],
+            ),
+            (
+                "application/x-ndjson",
+                "",
+                text("{\"a\":100}\n{\"a\":2}\n"),
+                text("{\"a\":100}\r\n{ \"a\":2}"),
+                vec![text("{\"a\":2}\n{\"a\":100}\n"), text("{\"a\":100}\n{\"a\":9}\n")],
+            ),
+            (
+                "multipart/mixed; boundary=b",
+                "",
+                text("--b\r\nContent-Type: text/plain\r\n\r\n100\r\n--b--"),
+                text(
+                    "--b\r\ncontent-type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\nMTAw\r\n--b--",
+                ),
+                vec![
+                    text("--b\r\nContent-Type: text/plain\r\n\r\n999\r\n--b--"),
+                    text("--b\r\nContent-Type: text/html\r\n\r\n100\r\n--b--"),
+                    text("--b\r\nContent-Type: text/plain\r\n\r\n100\r\n--b\r\n\r\n1\r\n--b--"),
+                ],
+            ),
+            (
+                "multipart/form-data; boundary=b",
+                "",
+                text("--b\r\nContent-Disposition: form-data; name=a; filename=x\r\n\r\n1\r\n--b--"),
+                text("--b\r\nContent-Disposition:form-data; name=a; filename=x\r\n\r\n1\r\n--b--"),
+                vec![
+                    text(
+                        "--b\r\nContent-Disposition: form-data; name=a; filename=y\r\n\r\n1\r\n--b--",
+                    ),
+                    text(
+                        "--b\r\nContent-Disposition: form-data; name=b; filename=x\r\n\r\n1\r\n--b--",
+                    ),
+                ],
+            ),
+            (
+                "text/plain",
+                "",
+                text("one\namount 100"),
+                text("one\r\namount 100\r\n"),
+                vec![text("one\namount 999"), text("amount 100\none")],
+            ),
+            (
+                "application/octet-stream",
+                "",
+                vec![0, 1, 2, 255],
+                vec![0, 1, 2, 255],
+                vec![vec![0, 1, 3, 255], vec![0, 1, 2, 254]],
+            ),
+        ];
+        for (kind, coding, call, same, others) in cases {
+            let by_kind = |body: &[u8]| {
+                let fields = [("Content-Type", kind), ("Content-Encoding", coding)];
+                let headers: Headers = fields
+                    .iter()
+                    .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                    .collect();
+                let content = Content::Whole(body);
+                let subject =
+                    Subject { route: "POST /v1", target: b"/v1", headers: &headers, content };
+                take(&subject, &Rules::default(), 7).by_kind
+            };
+            let shown = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
+            let expected = by_kind(&call);
+            // A charset that only the header names holds for the whole row.
+            assert_eq!(by_kind(&same), expected, "{kind}: {} is {}", shown(&same), shown(&call));
+            for other in &others {
+                assert_ne!(
+                    by_kind(other),
+                    expected,
+                    "{kind}: {} is not {}",
+                    shown(other),
+                    shown(&call)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn fresh_names_of_members_are_equal_by_kind_and_their_values_are_not() {
+        let key = |id: &str, amount: u32| {
+            keys(
+                "/v1",
+                "application/json",
+                &format!("{{\"by_id\":{{\"{id}\":{{\"amount\":{amount}}}}}}}"),
+            )
+            .1
+        };
+        let (one, two) =
+            ("f81d4fae-7dec-41d0-a765-00a0c91e6bf6", "0190163d-8694-439b-aea5-966c26f8ad91");
+        assert_eq!(key(one, 1), key(two, 1));
+        assert_ne!(key(one, 1), key(two, 2));
+        assert_ne!(key("8231", 1), key("8232", 1), "a number is a name of one thing");
     }
 }

@@ -9,10 +9,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::answer::{self, Asker, Reply};
 use super::desk::Handled;
-use super::features::BODY_COMPARED;
 use super::server::{Connection, HELD_BYTES, Shared, count};
 use super::shelf::Kept;
 use super::stream::Duplex;
+use crate::limits::WALKED_BODY_BYTES;
 use crate::message::{Request, Version};
 use crate::time::Monotonic;
 use crate::wire::h1::parser::{Ending, Limits, Message, Parser, Side};
@@ -42,7 +42,8 @@ pub(super) async fn serve(
     connection: &Connection,
     shared: &Shared,
 ) -> Option<Tunnel> {
-    let limits = Limits { head_bytes: HEAD_BYTES, body_bytes: BODY_COMPARED, ..Limits::default() };
+    let limits =
+        Limits { head_bytes: HEAD_BYTES, body_bytes: WALKED_BODY_BYTES, ..Limits::default() };
     let parser = Parser::new(Side::Requests, limits);
     let mut line = Line {
         stream,

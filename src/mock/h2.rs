@@ -19,11 +19,11 @@ use tokio::time::Sleep;
 
 use super::answer::Reply;
 use super::desk::Handled;
-use super::features::BODY_COMPARED;
 use super::h1::wait;
 use super::server::{Connection, HELD_BYTES, Shared, count};
 use super::shelf::Kept;
 use super::stream::Prefixed;
+use crate::limits::WALKED_BODY_BYTES;
 use crate::message::{self, Headers, Request, Version};
 use crate::time::Monotonic;
 
@@ -107,7 +107,7 @@ async fn receive(mut body: Incoming, shared: &Shared) -> Option<message::Body> {
         let Ok(data) = frame.ok()?.into_data() else { continue };
         length += data.len() as u64;
         let too_much =
-            length > BODY_COMPARED as u64 || shared.held.load(Ordering::Relaxed) > HELD_BYTES;
+            length > WALKED_BODY_BYTES as u64 || shared.held.load(Ordering::Relaxed) > HELD_BYTES;
         if hasher.is_none() && too_much {
             hasher = Some(Sha256::new_with_prefix(&kept));
             kept = Vec::new();

@@ -90,7 +90,7 @@ impl Verdict {
 /// A place where a call differs from the recorded one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// Where: `$.amount` (JSONPath into the body), `query.currency`, `form.card`, `header.accept`,
+    /// Where: `$.amount` (JSONPath into the body), `query:currency`, `form:card`, `header:accept`,
     /// `path[2]`, `body`.
     pub place: String,
     /// v1's value in short; none where v1 has none.

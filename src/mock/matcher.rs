@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use super::cause::{self, in_common};
 use super::features::{self, Content, Described, Feature, Subject, Weight};
 use super::ledger::Place;
-use super::recording::{Recording, scope_of};
+use super::recording::{Recorded, Recording, scope_of};
 use crate::exchange::ExchangeId;
 use crate::message::Request;
 use crate::message::method::is_safe;
@@ -133,6 +133,10 @@ pub(super) enum MissReason {
     Route,
     /// The nearest one is too far.
     Far,
+    /// The nearest one is about another thing.
+    Other,
+    /// The nearest one was answered by a condition that this call does not make.
+    NotModified,
     /// Two different ones are as near.
     Ambiguous,
     /// All that are equal were given, and surplus calls are misses.
@@ -145,6 +149,14 @@ impl MissReason {
             Self::Host => "no call to this host was recorded",
             Self::Route => "no call with this method and route was recorded",
             Self::Far => "the nearest recorded call has too little in common",
+            Self::Other => {
+                "the nearest recorded call is about another thing (--volatile names a place that \
+                 may differ)"
+            }
+            Self::NotModified => {
+                "v1 was answered by the condition under which it asked (If-None-Match and its \
+                 like), and this call does not ask so"
+            }
             Self::Ambiguous => "two different recorded calls are as near",
             Self::Exhausted => "v1 made this call less often",
         }
@@ -276,18 +288,8 @@ impl Recording {
         policy: &Policy,
         stock: &mut Stock,
     ) -> Found {
-        let (taken, causes) = (&prepared.taken, &prepared.causes);
         let changes = !is_safe(&query.request.method);
-        let group = self.by_kind.get(&taken.by_kind).copied();
-        let exact = self.exact.get(&taken.exact).zip(group);
-        let equal = exact
-            .map(|(list, group)| {
-                (self.pick_exact(list, taken.exact, group, causes, changes, stock), Tier::Exact)
-            })
-            .or_else(|| {
-                group
-                    .map(|group| (self.pick_by_kind(group, prepared, changes, stock), Tier::ByKind))
-            });
+        let equal = self.pick_equal(prepared, changes, stock);
         if let Some((pick, tier)) = equal {
             if pick.again && policy.exhausted == Exhausted::Miss {
                 return Found::Miss {
@@ -308,7 +310,29 @@ impl Recording {
                 if self.knows_host(query.host) { MissReason::Route } else { MissReason::Host };
             return Found::Miss { nearest: None, reason };
         }
-        self.find_nearest(prepared, policy, stock)
+        self.find_nearest(prepared, changes, policy, stock)
+    }
+
+    /// Of calls that are equal, exactly or by kind: those that were answered by the same condition
+    /// first, then those whose answer holds for anybody.
+    fn pick_equal(
+        &self,
+        prepared: &Prepared,
+        changes: bool,
+        stock: &mut Stock,
+    ) -> Option<(Pick, Tier)> {
+        let taken = &prepared.taken;
+        let keys = [taken.conditional(), Some([taken.exact, taken.by_kind])];
+        let keys = || keys.iter().flatten();
+        let group = |key: u64| self.by_kind.get(&key).copied();
+        for &[exact, by_kind] in keys() {
+            if let Some((list, group)) = self.exact.get(&exact).zip(group(by_kind)) {
+                let pick = self.pick_exact(list, exact, group, &prepared.causes, changes, stock);
+                return Some((pick, Tier::Exact));
+            }
+        }
+        let group = keys().find_map(|&[_, by_kind]| group(by_kind))?;
+        Some((self.pick_by_kind(group, prepared, changes, stock), Tier::ByKind))
     }
 
     /// Of exactly equal calls.
@@ -488,13 +512,27 @@ impl Recording {
         kept
     }
 
-    fn find_nearest(&self, prepared: &Prepared, policy: &Policy, stock: &mut Stock) -> Found {
+    fn find_nearest(
+        &self,
+        prepared: &Prepared,
+        changes: bool,
+        policy: &Policy,
+        stock: &mut Stock,
+    ) -> Found {
         let (features, causes) = (&prepared.taken.features, &prepared.causes);
         // The best of each group, best first.
         let mut best: Vec<(f64, u32)> = Vec::new();
+        // The best of those that are no answer to this call, however near they are.
+        let mut barred: Option<(f64, u32, MissReason)> = None;
         for index in self.candidates(features, prepared.scope, causes) {
             let call = &self.calls[index as usize];
             let score = self.score(features, index, prepared.scope, causes);
+            if let Some(reason) = self.bar(prepared, changes, call) {
+                if barred.is_none_or(|(known, ..)| known < score) {
+                    barred = Some((score, index, reason));
+                }
+                continue;
+            }
             match best.iter_mut().find(|(_, other)| self.calls[*other as usize].group == call.group)
             {
                 Some(known) if known.0 >= score => {}
@@ -504,7 +542,11 @@ impl Recording {
         }
         best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let Some(&(score, index)) = best.first() else {
-            return Found::Miss { nearest: None, reason: MissReason::Far };
+            let (nearest, reason) = match barred {
+                Some((score, index, reason)) => (Some((index, score)), reason),
+                None => (None, MissReason::Far),
+            };
+            return Found::Miss { nearest, reason };
         };
         if score < policy.threshold {
             return Found::Miss { nearest: Some((index, score)), reason: MissReason::Far };
@@ -534,6 +576,42 @@ impl Recording {
             again: pick.again,
             takes: true,
         }
+    }
+
+    /// Why a recorded call is no answer to this one although it is like it: it was answered by
+    /// another condition, or it is about another thing. Of a read nothing may differ but what is
+    /// known to vary; of a write nothing that names a thing, unless both have one cause.
+    fn bar(&self, prepared: &Prepared, changes: bool, call: &Recorded) -> Option<MissReason> {
+        if call.condition.is_some() && call.condition != prepared.taken.condition {
+            return Some(MissReason::NotModified);
+        }
+        let causes = &prepared.causes;
+        let one_cause = match (causes.traced, call.cause, call.caused_by) {
+            (Some(mine), Some(theirs), _) => mine == theirs,
+            (None, _, Some(theirs)) => causes.open.contains(&theirs),
+            _ => false,
+        };
+        if changes && one_cause {
+            return None;
+        }
+        let must_be_equal = |feature: &Feature| match feature.weight {
+            Weight::Volatile => false,
+            Weight::Identifier => true,
+            Weight::Plain => !changes,
+        };
+        let mut other = false;
+        both(&prepared.taken.features, &call.features, |mine, theirs| {
+            other |= match (mine, theirs) {
+                (Some(mine), Some(theirs)) => {
+                    mine.value != theirs.value
+                        && mine.kind != theirs.kind
+                        && (must_be_equal(mine) || must_be_equal(theirs))
+                }
+                // A write that says more or less is still the same write.
+                (one, other) => !changes && one.or(other).is_some_and(must_be_equal),
+            };
+        });
+        other.then_some(MissReason::Other)
     }
 
     /// Calls that may be the nearest: of the same cause, and those that share the request's rarest

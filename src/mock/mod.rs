@@ -18,6 +18,8 @@ mod shelf;
 mod stream;
 pub mod summary;
 
+use crate::message::place::Pattern;
+
 pub use authority::AuthorityError;
 pub use features::Rules;
 pub use journal::Finished;
@@ -36,7 +38,7 @@ pub struct Config {
     /// Header fields that must match too.
     pub match_headers: Vec<String>,
     /// Places whose value may be any.
-    pub volatile: Vec<String>,
+    pub volatile: Vec<Pattern>,
     /// Faults on purpose.
     pub faults: Vec<String>,
     /// When answers are given.

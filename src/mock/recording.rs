@@ -84,6 +84,8 @@ pub(super) struct Recorded {
     /// Number of the ingress exchange that caused it.
     pub(super) caused_by: Option<u32>,
     pub(super) features: Box<[Feature]>,
+    /// The condition under which it asked, where its answer holds under that only (304, 412).
+    pub(super) condition: Option<u64>,
     /// The request without its body.
     pub(super) request: Request,
     pub(super) asked: Asked,
@@ -336,6 +338,7 @@ impl Gatherer {
                 cause,
                 caused_by,
                 features: Box::default(),
+                condition: None,
                 request: call.request,
                 asked: call.asked,
                 answer: call.answer,
@@ -459,9 +462,12 @@ impl Recording {
         let index = u32::try_from(self.calls.len()).expect("fewer calls than fit into memory");
         let body = self.asked(&call).map_err(|error| BuildError::Disk(Arc::new(error)))?;
         let taken = features::take(&call.subject(&body), &self.rules, call.scope);
-        self.exact.entry(taken.exact).or_default().push(index);
+        let conditional = taken.conditional().filter(|_| call.answers_a_condition());
+        call.condition = taken.condition.filter(|_| conditional.is_some());
+        let [exact, by_kind] = conditional.unwrap_or([taken.exact, taken.by_kind]);
+        self.exact.entry(exact).or_default().push(index);
         let next = u32::try_from(self.groups.len()).expect("fewer groups than calls");
-        call.group = *self.by_kind.entry(taken.by_kind).or_insert(next);
+        call.group = *self.by_kind.entry(by_kind).or_insert(next);
         if call.group == next {
             self.groups.push(Vec::new());
         }
@@ -509,6 +515,12 @@ impl Recording {
 }
 
 impl Recorded {
+    /// Whether its answer says something of what the client has (RFC 9110 §13): it means nothing to
+    /// one that asks without the same condition.
+    fn answers_a_condition(&self) -> bool {
+        self.answer.as_ref().is_ok_and(|answer| matches!(answer.head.status, 304 | 412))
+    }
+
     /// As it is taken apart; `body` is what [`Recording::asked`] gives.
     pub(super) fn subject<'a>(&'a self, body: &'a [u8]) -> Subject<'a> {
         let content = match self.asked {

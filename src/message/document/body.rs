@@ -11,7 +11,7 @@ use super::super::media::{self, Format, MediaType, UTF_8_MARK};
 use super::super::multipart::{self, Part};
 use super::super::place::{Step, Trail};
 use super::fields::Pairs;
-use super::{Encoding, Form, Patch, Walk, further, kind_of, offset_in};
+use super::{Encoding, Form, Patch, Walk, further, kind_of, offset_in, whole};
 
 impl Walk<'_> {
     /// A whole body; gives the edited one, its codings undone.
@@ -52,12 +52,12 @@ impl Walk<'_> {
         }
         let unmarked = utf8.strip_prefix(UTF_8_MARK).unwrap_or(&utf8);
         let Ok(text) = std::str::from_utf8(unmarked) else {
-            self.digest(&further(at, Step::Body), bytes);
+            self.digest(&whole(at), bytes);
             return None;
         };
         let edited = match format {
             Format::Bytes => {
-                self.digest(&further(at, Step::Body), bytes);
+                self.digest(&whole(at), bytes);
                 None
             }
             _ => self.formatted(at, format, text),
@@ -93,9 +93,12 @@ impl Walk<'_> {
                 self.cut = true;
                 break;
             }
-            let step = if single { Step::Body } else { Step::Line(index + 1) };
+            let trail = match single {
+                true => whole(at),
+                false => further(at, Step::Line(index + 1)),
+            };
             let from = offset_in(text, line);
-            let edited = self.text(&further(at, step), line, Encoding::Plain);
+            let edited = self.text(&trail, line, Encoding::Plain);
             patch.put_some(from..from + line.len(), edited, Encoding::Plain);
         }
         patch.applied(text)
@@ -161,7 +164,7 @@ impl Walk<'_> {
         parts: &[Part<'_>],
     ) -> Option<Vec<u8>> {
         if self.layers == 0 {
-            self.digest(&further(at, Step::Body), body);
+            self.digest(&whole(at), body);
             return None;
         }
         self.layers -= 1;

@@ -81,6 +81,31 @@ impl Decimal {
     }
 }
 
+/// The shortest plain form; one with an exponent where that would be long.
+impl std::fmt::Display for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        /// Longest run of zeros that is written out.
+        const ZEROS: i64 = 20;
+        let digits = std::str::from_utf8(&self.digits).unwrap_or("0");
+        let sign = if self.negative { "-" } else { "" };
+        let (length, point) = (digits.len() as i64, self.exponent);
+        match point {
+            _ if digits.is_empty() => f.write_str("0"),
+            _ if (length..=length + ZEROS).contains(&point) => {
+                write!(f, "{sign}{digits}{}", "0".repeat((point - length) as usize))
+            }
+            _ if (1..length).contains(&point) => {
+                let (whole, fraction) = digits.split_at(point as usize);
+                write!(f, "{sign}{whole}.{fraction}")
+            }
+            _ if (-ZEROS..=0).contains(&point) => {
+                write!(f, "{sign}0.{}{digits}", "0".repeat(-point as usize))
+            }
+            _ => write!(f, "{sign}{digits}e{}", point - length),
+        }
+    }
+}
+
 impl PartialOrd for Decimal {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
@@ -140,6 +165,24 @@ mod tests {
         assert!(
             equal("1e99999999999", "1e99999999999") && !equal("1e99999999999", "1e99999999998")
         );
+    }
+
+    #[test]
+    fn equal_numbers_have_one_form() {
+        for (text, shown) in [
+            ("1.0", "1"),
+            ("-1.50e1", "-15"),
+            ("0.00120", "0.0012"),
+            ("12.5", "12.5"),
+            ("-0.0", "0"),
+            ("1e3", "1000"),
+            ("1e100", "1e100"),
+            ("12e-100", "12e-100"),
+        ] {
+            let number = Decimal::parse(text).unwrap();
+            assert_eq!(number.to_string(), shown, "{text}");
+            assert_eq!(Decimal::parse(shown), Some(number), "{text}");
+        }
     }
 
     #[test]

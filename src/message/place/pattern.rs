@@ -12,7 +12,8 @@ use std::str::FromStr;
 use super::{Place, Step, Trail};
 
 /// A pattern of places.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct Pattern {
     text: String,
     /// Any of these.
@@ -184,6 +185,14 @@ fn is_named(wanted: &str, name: &str, open: bool, any_case: bool) -> bool {
 
 fn own(name: &str) -> Cow<'static, str> {
     Cow::Owned(name.to_owned())
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 impl FromStr for Pattern {
