@@ -108,6 +108,46 @@ pub struct Failure {
     /// In words.
     #[serde(default)]
     pub detail: String,
+    /// Whose doing it is; none where it is v2's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+impl Failure {
+    /// A failure of v2.
+    pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), owner: None }
+    }
+
+    /// The same, of somebody else.
+    #[must_use]
+    pub fn of(self, owner: impl Into<Option<Owner>>) -> Self {
+        Self { owner: owner.into(), ..self }
+    }
+}
+
+/// Whose doing a failure is that is not v2's. Such a request was not answered by v2 and says nothing
+/// about it: it is not compared, it is no error, and a run that has some is not to be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// The replayer's machine: no local port, no file descriptor.
+    Replayer,
+    /// What it was told: whom to trust, under which name to ask, as whom.
+    Settings,
+    /// The proxy between it and v2.
+    Proxy,
+}
+
+impl Owner {
+    /// The name in files, e.g. `replayer`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Replayer => "replayer",
+            Self::Settings => "settings",
+            Self::Proxy => "proxy",
+        }
+    }
 }
 
 /// What became of one request. All times count in nanoseconds from the start of the replay on the

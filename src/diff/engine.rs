@@ -300,6 +300,10 @@ impl Engine<'_> {
                 compared.not.push("outcome-damaged");
                 continue;
             };
+            if outcome.failure.as_ref().is_some_and(|failure| failure.owner.is_some()) {
+                compared.not.push("not-v2s-failure");
+                continue;
+            }
             if let Some(failure) = &outcome.failure
                 && matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)
             {

@@ -278,6 +278,7 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
             ),
             advice: "Capture with a larger --buffer and without a --snaplen, closer to v1, or raise max_damaged_rate.".to_owned(),
         },
+        own_failures(summary),
         Check {
             name: "max_baseline_difference".to_owned(),
             holds: otherwise <= policy.max_baseline_difference,
@@ -307,6 +308,25 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
             advice: "Run it again; what was measured until then is shown.".to_owned(),
         },
     ]
+}
+
+/// Requests that failed by the replayer's machine, its settings or a proxy were not answered, and
+/// v2 might have failed at just those.
+fn own_failures(summary: &Summary) -> Check {
+    let all: u64 = summary.own_failures.values().sum();
+    let most = summary.own_failures.iter().max_by_key(|(_, count)| **count);
+    Check {
+        name: "own_failures".to_owned(),
+        holds: all == 0,
+        why: match most {
+            None => "No request failed by anything but v2.".to_owned(),
+            Some((how, _)) => format!(
+                "{} before v2 was at fault, most by the {how}.",
+                plural(all, "request failed", "requests failed")
+            ),
+        },
+        advice: "Mend what it names and run it again.".to_owned(),
+    }
 }
 
 /// How much slower v2 may be without it being a failure: what the policy ignores, and the way

@@ -344,6 +344,13 @@ impl Pass {
             }
             return;
         }
+        if let Some(failure) = &replayed.failure
+            && let Some(owner) = failure.owner
+        {
+            let what = format!("{} ({}): {}", owner.name(), failure.kind.name(), failure.detail);
+            count_reason(&mut collector.summary.own_failures, &what);
+            return;
+        }
         if side == Side::V2 {
             self.lanes.insert(replayed.lane);
             if !std::mem::replace(&mut entry.replayed, true) {

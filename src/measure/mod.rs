@@ -183,6 +183,8 @@ pub struct Summary {
     pub replayed: u64,
     /// Requests that were not sent, on purpose, by reason.
     pub skipped: BTreeMap<String, u64>,
+    /// Requests that failed by somebody else than v2, by whom and how: they say nothing about it.
+    pub own_failures: BTreeMap<String, u64>,
     /// Lanes with at least one sent request.
     pub lanes: u64,
     /// Capture time of the first request that was replayed.

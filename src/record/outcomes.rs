@@ -124,6 +124,11 @@ pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
             out.extend_from_slice(failure.kind.name().as_bytes());
             out.extend_from_slice(b"\",\"detail\":");
             string(out, &failure.detail);
+            if let Some(owner) = failure.owner {
+                out.extend_from_slice(b",\"owner\":\"");
+                out.extend_from_slice(owner.name().as_bytes());
+                out.push(b'"');
+            }
             out.push(b'}');
         }
     }
@@ -224,7 +229,7 @@ fn read_outcome(line: &[u8]) -> Result<Line, LineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::FailureKind;
+    use crate::outcome::{FailureKind, Owner};
 
     #[test]
     fn what_is_written_is_read_back() {
@@ -244,13 +249,14 @@ mod tests {
         let skipped = Outcome {
             id: "13-0".parse().unwrap(),
             failed_ns: Some(70),
-            failure: Some(Failure {
-                kind: FailureKind::Skipped,
-                detail: "unsafe method \"POST\"".to_owned(),
-            }),
+            failure: Some(Failure::new(FailureKind::Skipped, "unsafe method \"POST\"")),
             ..Outcome::default()
         };
-        for outcome in [answered, skipped] {
+        let own = Outcome {
+            failure: Some(Failure::new(FailureKind::Connect, "no port").of(Owner::Replayer)),
+            ..skipped.clone()
+        };
+        for outcome in [answered, skipped, own] {
             let mut line = Vec::new();
             write(&mut line, &outcome);
             assert_eq!(

@@ -74,6 +74,7 @@ pub fn calibrate(
         arrivals: Arrivals::Causal,
         think: Think::Schedule,
         timeout_ns: 10_000_000_000,
+        is_patient: false,
         max_connections: None,
         workers,
         max_body: 1 << 20,

@@ -1,6 +1,8 @@
 //! `[replay]` of `shadowtap.toml`: every flag of the command under its own name. A flag beats the
 //! file.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 /// The section.
@@ -54,10 +56,16 @@ pub struct Section {
     pub arrivals: Option<String>,
     /// `--pacing`
     pub pacing: Option<String>,
+    /// `--sni`
+    pub sni: Option<String>,
+    /// `--cert`
+    pub cert: Option<PathBuf>,
+    /// `--key`
+    pub key: Option<PathBuf>,
     /// `--insecure`
     pub insecure: Option<bool>,
     /// `--ca`
-    pub ca: Option<std::path::PathBuf>,
+    pub ca: Option<PathBuf>,
     /// `--wait-ready`
     pub wait_ready: Option<String>,
     /// `--wait-for`
@@ -69,7 +77,7 @@ pub struct Section {
     /// `--redact`
     pub redact: Vec<String>,
     /// `--redact-key`
-    pub redact_key: Option<std::path::PathBuf>,
+    pub redact_key: Option<PathBuf>,
 }
 
 /// A speed as a TOML value.

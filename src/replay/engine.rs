@@ -14,9 +14,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 use super::feed::{Feeder, Line, wake};
+use super::hope::Hopeless;
 use super::plan::Plan;
 use super::shared::Shared;
-use super::task::{Budget, Live, Stop, Task};
+use super::task::{Budget, Live, Side, Stop, Task};
 use super::underway::UnderWay;
 use super::worker::Worker;
 use crate::ledger::Ledger;
@@ -27,6 +28,7 @@ use crate::replay::recorder::outbox::Batch;
 use crate::replay::recorder::record::{Observer, OutcomeFile, Recorder};
 use crate::replay::recorder::redaction::{Redacting, Redaction};
 use crate::replay::session::client;
+use crate::replay::session::sources::Sources;
 use crate::replay::session::target::Target;
 use crate::replay::session::tls::{Trust, TrustError};
 use crate::replay::worker::clock::Clock;
@@ -80,6 +82,8 @@ pub struct Options {
     pub think: Think,
     /// Longest wait for a connection or a whole answer.
     pub timeout_ns: i64,
+    /// Wait for an answer at least twice as long as v1 took for it.
+    pub is_patient: bool,
     /// Most connections at the same time; none for as many as the system allows.
     pub max_connections: Option<usize>,
     /// Threads that send.
@@ -159,6 +163,8 @@ pub struct Finished {
     pub interrupted: bool,
     /// Warnings in words.
     pub warnings: Vec<String>,
+    /// There where no request got as far as HTTP.
+    pub hopeless: Option<Hopeless>,
 }
 
 /// Why a replay did not come to an end.
@@ -234,6 +240,10 @@ pub fn run(
         think: options.think,
         at_once: plan.pacing.speed == Speed::Max,
         timeout_ns: options.timeout_ns,
+        is_patient: options.is_patient,
+        sni: options.trust.sni.clone(),
+        sources: sources(plan, options)?,
+        hopes: Default::default(),
         max_body: options.max_body,
         under_way: options.under_way.clone(),
         live: (0..workers).map(|_| Live::default()).collect(),
@@ -292,6 +302,9 @@ pub fn run(
         held,
         interrupted: ran.interrupted,
         warnings,
+        hopeless: [Side::Target, Side::Baseline]
+            .into_iter()
+            .find_map(|side| shared.hope(side).lost(side)),
     })
 }
 
@@ -542,6 +555,29 @@ fn connection_slots(
         }
     }
     Ok(usize::try_from(slots).unwrap_or(usize::MAX))
+}
+
+/// Where connections start from. Before the first of them it is said where their ports will not do.
+fn sources(plan: &Plan, options: &Options) -> Result<Sources, ReplayError> {
+    // Lanes of a side at the same time: the other side's are towards another server.
+    let lanes = if all_lanes(plan, options) / sides(options) > Sources::default_room() {
+        peak_lanes(plan, options)? / sides(options)
+    } else {
+        0
+    };
+    let sources = Sources::for_lanes(lanes);
+    for target in [&options.target].into_iter().chain(&options.baseline) {
+        let room: u64 = target.addresses.iter().map(|&address| sources.room(address)).sum();
+        if lanes > room {
+            tracing::warn!(
+                "the capture has {lanes} connections open at the same time, which takes as many local ports; this \
+                 machine has {room} towards {}: widen net.ipv4.ip_local_port_range, use more machines with --shard, or \
+                 a --sample",
+                target.shown()
+            );
+        }
+    }
+    Ok(sources)
 }
 
 /// Of the client transport: how many of `slots` connections the lanes keep between their requests.

@@ -159,7 +159,7 @@ impl<'a> Feeder<'a> {
         let (id, lane) = self.plan.identity(step, 0);
         let Some(kind) = step.load.traits.not_sent() else { return Ok(()) };
         let detail = self.spool.get(step.load.place.offset, step.load.place.length as usize)?;
-        let failure = Some(Failure { kind, detail: String::from_utf8_lossy(&detail).into_owned() });
+        let failure = Some(Failure::new(kind, String::from_utf8_lossy(&detail)));
         for side in
             [Some(Side::Target), self.shared.baseline.map(|_| Side::Baseline)].into_iter().flatten()
         {

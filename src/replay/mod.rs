@@ -6,6 +6,7 @@ pub mod calibrate;
 pub mod config;
 mod engine;
 mod feed;
+mod hope;
 pub mod plan;
 mod recorder;
 pub mod session;
@@ -15,6 +16,7 @@ mod underway;
 mod worker;
 
 pub use engine::{Finished, Options, Outputs, Progress, ReplayError, Transport, run};
+pub use hope::Hopeless;
 pub use recorder::record::Observer;
 pub use recorder::redaction::Redaction;
 pub use task::{Side, Stop};

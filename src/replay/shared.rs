@@ -6,11 +6,15 @@ use std::sync::atomic::AtomicUsize;
 
 use rustls::ClientConfig;
 
+use super::hope::Hope;
 use super::task::{Budget, Live, Side, Stop};
 use super::underway::UnderWay;
 use crate::outcome::ReplayId;
+use crate::replay::plan::Load;
 use crate::replay::plan::spool::Spool;
+use crate::replay::session::sources::Sources;
 use crate::replay::session::target::Target;
+use crate::replay::session::tls::Sni;
 use crate::replay::worker::clock::Clock;
 use crate::replay::worker::lane::{Arrivals, Think};
 
@@ -22,6 +26,11 @@ pub(super) struct Shared {
     pub(super) baseline: Option<u16>,
     pub(super) names: Vec<Arc<str>>,
     pub(super) tls: Option<Arc<ClientConfig>>,
+    /// Under which name servers are asked for and checked.
+    pub(super) sni: Sni,
+    pub(super) sources: Sources,
+    /// Whether v2's and the baseline's requests get as far as HTTP.
+    pub(super) hopes: [Hope; 2],
     pub(super) spool: Spool,
     pub(super) budget: Budget,
     pub(super) stop: Arc<Stop>,
@@ -30,6 +39,8 @@ pub(super) struct Shared {
     /// Requests are due when they may go ([`crate::schedule::pacing::Speed::Max`]).
     pub(super) at_once: bool,
     pub(super) timeout_ns: i64,
+    /// A request may take longer than that where v1 took long, too.
+    pub(super) is_patient: bool,
     pub(super) max_body: usize,
     /// Told of what v2 has not answered yet.
     pub(super) under_way: Option<Arc<UnderWay>>,
@@ -41,6 +52,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// What is known of a side.
+    pub(super) fn hope(&self, side: Side) -> &Hope {
+        &self.hopes[usize::from(side == Side::Baseline)]
+    }
+
+    /// Longest wait for the whole answer to a request.
+    pub(super) fn patience_ns(&self, load: &Load) -> i64 {
+        if self.is_patient { self.timeout_ns.max(load.patience_ns()) } else { self.timeout_ns }
+    }
+
     /// A request is about to be sent.
     pub(super) fn begins(&self, side: Side, id: ReplayId) {
         if let (Some(watch), Side::Target) = (&self.under_way, side) {

@@ -13,6 +13,7 @@ mod ending;
 pub(super) mod lane;
 mod lanes;
 mod opening;
+mod ports;
 mod reading;
 pub(super) mod realtime;
 mod sending;
@@ -28,6 +29,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use rustc_hash::FxHashMap;
 use rustix::event::epoll;
 
+use self::ports::Ports;
 use self::slab::Slab;
 use super::feed::FAR_NS;
 use super::plan::StepKind;
@@ -90,12 +92,13 @@ struct Answer {
 
 impl Answer {
     fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self {
-            first: None,
-            last: None,
-            response: None,
-            failure: Some(Failure { kind, detail: detail.into() }),
-        }
+        Failure::new(kind, detail).into()
+    }
+}
+
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Self {
+        Self { first: None, last: None, response: None, failure: Some(failure) }
     }
 }
 
@@ -123,6 +126,7 @@ pub(super) struct Worker<'a> {
     /// hundred at once would make the next one late.
     openings: VecDeque<Task>,
     closings: VecDeque<Task>,
+    ports: Ports,
     /// Of each target: it spoke on a connection before anything was asked.
     speaks_first: Vec<bool>,
     lanes: Slab<Lane>,
@@ -179,6 +183,7 @@ impl<'a> Worker<'a> {
             upcoming: VecDeque::new(),
             openings: VecDeque::new(),
             closings: VecDeque::new(),
+            ports: Ports::shared_by(shared.live.len()),
             speaks_first: vec![false; shared.targets.len()],
             lanes: Slab::new(),
             by_number: FxHashMap::default(),

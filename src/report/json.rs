@@ -32,7 +32,7 @@ pub const FIELDS: [Column; 17] = [
     column(
         "replay",
         "object",
-        "exchanges by completeness, replayed, skipped by reason, lanes, capture span, length of the replay",
+        "exchanges by completeness, replayed, skipped by reason, failed by anything but v2 (`own_failures`), lanes, capture span, length of the replay",
     ),
     column(
         "diff",
@@ -173,7 +173,7 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
             "unmatched_routes": judgement.unmatched_routes,
         },
         "replay": {
-            "exchanges": summary.exchanges, "replayed": summary.replayed, "skipped": summary.skipped, "lanes": summary.lanes,
+            "exchanges": summary.exchanges, "replayed": summary.replayed, "skipped": summary.skipped, "own_failures": summary.own_failures, "lanes": summary.lanes,
             "first_at": summary.first_at, "last_at": summary.last_at, "started": summary.started, "took_ns": summary.took_ns,
             "requests": summary.all.side(Side::V2).requests, "pairs": summary.all.pairs.count,
             "new_errors": summary.all.pairs.new_errors, "gone_errors": summary.all.pairs.gone_errors,

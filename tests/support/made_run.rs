@@ -196,15 +196,11 @@ impl MadeRun {
             }
             Err(FailureKind::Skipped) => {
                 outcome.sent_ns = None;
-                outcome.failure = Some(Failure {
-                    kind: FailureKind::Skipped,
-                    detail: "unsafe method POST".to_owned(),
-                });
+                outcome.failure = Some(Failure::new(FailureKind::Skipped, "unsafe method POST"));
             }
             Err(kind) => {
                 outcome.failed_ns = Some(sent + 30_000_000_000);
-                outcome.failure =
-                    Some(Failure { kind, detail: "no answer within 30 s".to_owned() });
+                outcome.failure = Some(Failure::new(kind, "no answer within 30 s"));
             }
         }
         outcome

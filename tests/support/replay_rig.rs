@@ -97,6 +97,7 @@ pub(crate) fn options(address: SocketAddr) -> Options {
         arrivals: Arrivals::Causal,
         think: Think::Schedule,
         timeout_ns: 20_000 * MS,
+        is_patient: false,
         max_connections: None,
         workers: 1,
         max_body: 1 << 20,

@@ -224,7 +224,7 @@ fn replayed(talks: &[Talk], recorded: Timestamp) -> File {
             }
             None => {
                 let detail = format!("unsafe method {}", talk.request);
-                outcome.failure = Some(Failure { kind: FailureKind::Skipped, detail });
+                outcome.failure = Some(Failure::new(FailureKind::Skipped, detail));
             }
         }
         outcome_log::write(&mut lines, &outcome);

@@ -18,7 +18,7 @@ use crate::redact::Redactor;
 use crate::replay::config::Section;
 use crate::replay::plan::rewrite::{Field, MARKER, check_name};
 use crate::replay::session::target::parse_url;
-use crate::replay::session::tls::Trust;
+use crate::replay::session::tls::{Identity, Sni, Trust};
 use crate::replay::{Arrivals, Think, Transport};
 use crate::schedule::pacing::{Pacing, Speed};
 use crate::schedule::select::{Rule, Sample, Selection, Shard};
@@ -110,7 +110,8 @@ pub struct Flags {
     /// Do not add it: exact bytes
     #[arg(long, overrides_with = "marker")]
     no_marker: bool,
-    /// Longest wait for a connection or a whole answer [default: 30s]
+    /// Longest wait for a connection or a whole answer [default: 30s, for an answer at least twice
+    /// what v1 took]
     #[arg(long, value_name = "D", value_parser = duration_ns)]
     timeout: Option<i64>,
     /// Most connections at the same time [default: as many as the system allows]
@@ -140,6 +141,16 @@ pub struct Flags {
     /// Trust these certificates (PEM) instead of the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// The name to ask the server for and to find in its certificate: target (the target's own, the
+    /// default), captured (the host of the request), or a name; requests keep their host
+    #[arg(long, value_name = "target|captured|NAME")]
+    sni: Option<Sni>,
+    /// Say who the client is by this certificate (PEM, with its chain), where the server asks
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key of --cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
     /// Wait until this URL answers below 400 before starting
     #[arg(long, value_name = "URL")]
     wait_ready: Option<Url>,
@@ -190,6 +201,8 @@ pub struct Shape {
     pub marker: bool,
     /// Longest wait for a connection or an answer.
     pub timeout_ns: i64,
+    /// It was not set: an answer may take longer where v1 took long.
+    pub is_patient: bool,
     /// Most connections.
     pub max_connections: Option<usize>,
     /// Most bytes kept of an answer.
@@ -259,6 +272,14 @@ where
         file.iter().map(|text| from_file(name, text, parsed)).collect()
     } else {
         Ok(flags)
+    }
+}
+
+fn identity(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Identity>, Failure> {
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(Identity { cert, key })),
+        _ => Err(Failure::usage("[replay] cert and key: each takes the other")),
     }
 }
 
@@ -339,6 +360,7 @@ impl Shape {
                 folder::without_secrets(url)
             )));
         }
+        let is_patient = flags.timeout.is_none() && file.timeout.is_none();
         let timeout_ns = either("timeout", flags.timeout, file.timeout.as_ref(), duration_ns)?
             .unwrap_or(TIMEOUT_NS);
         if timeout_ns < 1_000_000 {
@@ -367,6 +389,7 @@ impl Shape {
                 flags.marker || file.marker.unwrap_or(true)
             },
             timeout_ns,
+            is_patient,
             max_connections: flags.max_connections.map(|n| n as usize).or(file.max_connections),
             max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
             transport,
@@ -376,6 +399,11 @@ impl Shape {
             trust: Trust {
                 insecure: flags.insecure || file.insecure.unwrap_or(false),
                 ca: flags.ca.or_else(|| file.ca.clone()),
+                sni: either("sni", flags.sni, file.sni.as_ref(), parsed)?.unwrap_or_default(),
+                identity: identity(
+                    flags.cert.or_else(|| file.cert.clone()),
+                    flags.key.or_else(|| file.key.clone()),
+                )?,
             },
             wait_ready,
             wait_for_ns: either("wait_for", flags.wait_for, file.wait_for.as_ref(), duration_ns)?
@@ -421,6 +449,13 @@ impl Shape {
             "pacing": match self.think { Think::Schedule => "schedule", Think::ThinkTime => "think-time" },
             "shard": self.shard.map(|shard| format!("{}/{}", shard.index + 1, shard.count)),
             "timeout_ns": self.timeout_ns,
+            "timeout_follows_v1": self.is_patient,
+            "sni": match &self.trust.sni {
+                Sni::Target => "target",
+                Sni::Captured => "captured",
+                Sni::Name(name) => name,
+            },
+            "client_certificate": self.trust.identity.is_some(),
             "max_connections": self.max_connections,
             "max_body": self.max_body,
             "workers": self.workers,

@@ -264,7 +264,7 @@ mod tests {
         let outcome =
             Outcome { sent_ns: Some(1_000), last_byte_ns: Some(2_001_000), ..Outcome::default() };
         metrics.replayed(Side::Target, &route, &outcome);
-        let failure = Some(Failure { kind: FailureKind::Timeout, detail: String::new() });
+        let failure = Some(Failure::new(FailureKind::Timeout, ""));
         metrics.replayed(Side::Target, &route, &Outcome { failure, ..Outcome::default() });
         metrics.progress(&Progress { sent: 7, answered: 4, ..Progress::default() });
         let server = Server::start("127.0.0.1:0", metrics).unwrap();

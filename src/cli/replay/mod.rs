@@ -225,6 +225,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         arrivals: shape.arrivals,
         think: shape.think,
         timeout_ns: shape.timeout_ns,
+        is_patient: shape.is_patient,
         max_connections: shape.max_connections,
         workers: shape.workers,
         max_body: shape.max_body,
@@ -242,6 +243,18 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     folder.write_info(&info)?;
     for warning in &finished.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Some(hopeless) = &finished.hopeless {
+        let which = match hopeless.side {
+            replay::Side::Target => info.target.as_str(),
+            replay::Side::Baseline => info.baseline.as_deref().unwrap_or("the baseline"),
+        };
+        return Err(Failure::target(format!(
+            "{which}: all {} requests failed before HTTP ({}: {})",
+            hopeless.failed,
+            hopeless.failure.kind.name(),
+            hopeless.failure.detail
+        )));
     }
     let scheduled = plan.duration_ns().is_some();
     Ok(Ran {

@@ -146,6 +146,15 @@ pub(in crate::replay) struct Load {
     pub(in crate::replay) place: Place,
     /// Length of the head in it.
     pub(in crate::replay) head: u32,
+    /// Twice what v1 took for its answer, in milliseconds.
+    pub(in crate::replay) patience_ms: u32,
+}
+
+impl Load {
+    /// Twice what v1 took for its answer.
+    pub(in crate::replay) fn patience_ns(&self) -> i64 {
+        i64::from(self.patience_ms) * 1_000_000
+    }
 }
 
 /// What happens at a time.
@@ -207,6 +216,7 @@ impl Cursor<'_> {
         self.put(load.place.offset.to_be_bytes());
         self.put(load.place.length.to_be_bytes());
         self.put(load.head.to_be_bytes());
+        self.put(load.patience_ms.to_be_bytes());
     }
 }
 
@@ -233,13 +243,14 @@ impl Reader<'_> {
                 length: u64::from_be_bytes(self.get()),
             },
             head: u32::from_be_bytes(self.get()),
+            patience_ms: u32::from_be_bytes(self.get()),
         }
     }
 }
 
 /// When a connection closed, sorted by connection.
 const CLOSED_BYTES: usize = 8 + 8;
-const LOAD_BYTES: usize = 1 + 2 + 4 + 2 + 8 + 8 + 4;
+const LOAD_BYTES: usize = 1 + 2 + 4 + 2 + 8 + 8 + 4 + 4;
 const ENTRY_BYTES: usize = 8 + 4 + 8 + 8 + 8 + LOAD_BYTES;
 const STEP_BYTES: usize = 8 + 8 + 4 + 4 + 1 + 4 + 8 + LOAD_BYTES;
 /// Stands for a time that is not known.
@@ -405,7 +416,7 @@ impl Planner {
         self.first_at = self.first_at.min(recorded.at);
         let load = match reason {
             Some((traits, reason)) => self.not_sent(traits, &reason)?,
-            None => self.encode(request)?,
+            None => Load { patience_ms: patience_ms(&recorded), ..self.encode(request)? },
         };
         if load.traits.not_sent().is_none() && self.in_shard(exchange.id.connection, 0) {
             self.count_method(request);
@@ -493,6 +504,7 @@ impl Planner {
             route: u16::try_from(route).unwrap_or(0),
             place,
             head: u32::try_from(head).unwrap_or(u32::MAX),
+            patience_ms: 0,
         })
     }
 
@@ -670,6 +682,12 @@ impl Ends<'_> {
         }
         Ok(found.or(self.all_told.then_some(i64::MAX)))
     }
+}
+
+/// How long v2 may take where v1 took long: twice as long.
+fn patience_ms(recorded: &Recorded) -> u32 {
+    let took = recorded.answered_at.map_or(0, |answered| answered.saturating_sub(recorded.at));
+    u32::try_from(took.max(0) / 500_000).unwrap_or(u32::MAX)
 }
 
 /// A request without its body, for the changes to its head.

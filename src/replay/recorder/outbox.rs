@@ -200,7 +200,7 @@ mod tests {
         assert!(!outbox.add(done(Side::Target, 3), 10) && !outbox.add(done(Side::Baseline, 3), 11));
         assert_eq!(outbox.due(), Some(10 + HOLD_NS), "the oldest counts");
         assert!(!outbox.add(done(Side::Target, SMALL_BODY + 1), 12));
-        let failure = Some(Failure { kind: FailureKind::Skipped, detail: String::new() });
+        let failure = Some(Failure::new(FailureKind::Skipped, ""));
         outbox.add(
             Done {
                 side: Side::Target,

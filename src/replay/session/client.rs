@@ -32,6 +32,7 @@ use crate::replay::recorder::generator::Figures;
 use crate::replay::recorder::outbox::Batch;
 use crate::replay::session::probe::innermost;
 use crate::replay::session::target::Target;
+use crate::replay::session::tls::Trust;
 use crate::replay::shared::Shared;
 use crate::replay::task::{Done, Side, Task, bump};
 use crate::replay::worker::lane::{Arrivals, Think};
@@ -267,10 +268,7 @@ impl Crew {
         let tls = match &self.shared.tls {
             Some(config) => (**config).clone(),
             // The library wants a configuration in any case.
-            None => (*super::tls::Trust { insecure: true, ca: None }
-                .config(&[])
-                .map_err(|error| error.to_string())?)
-            .clone(),
+            None => (*Trust::nobody().config(&[]).map_err(|error| error.to_string())?).clone(),
         };
         let builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -329,7 +327,7 @@ impl Crew {
         bump(&self.shared.live[0].sent);
         self.shared.begins(side, task.id);
         let sent = Sent { at: now, waited };
-        let limit = Duration::from_nanos(self.shared.timeout_ns.unsigned_abs());
+        let limit = Duration::from_nanos(self.shared.patience_ns(&task.load).unsigned_abs());
         let answer =
             self.unless_stopped(tokio::time::timeout(limit, self.exchange(&client, request))).await;
         let answer = match answer {
@@ -366,10 +364,10 @@ impl Crew {
                 }
                 Ok(None) => break None,
                 Err(error) => {
-                    break Some(Failure {
-                        kind: FailureKind::Closed,
-                        detail: format!("{}, inside the answer", innermost(&error)),
-                    });
+                    break Some(Failure::new(
+                        FailureKind::Closed,
+                        format!("{}, inside the answer", innermost(&error)),
+                    ));
                 }
             }
         };
@@ -518,12 +516,7 @@ struct Answer {
 
 impl Answer {
     fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self {
-            first: None,
-            last: None,
-            response: None,
-            failure: Some(Failure { kind, detail: detail.into() }),
-        }
+        Self { first: None, last: None, response: None, failure: Some(Failure::new(kind, detail)) }
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 
 use bytes::Bytes;
 
+use crate::outcome::Failure;
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::socket::Socket;
 use crate::replay::task::Task;
@@ -60,6 +61,8 @@ pub(in crate::replay) struct Connection {
     pub(in crate::replay) served: u32,
     /// Interim answers to the request at the front.
     pub(in crate::replay) interims: u32,
+    /// Why the TLS session was refused, where it was after the handshake.
+    pub(in crate::replay) refusal: Option<Failure>,
     /// Not used before: v2 may say something that nobody asked for.
     pub(in crate::replay) listens_until: i64,
     /// Carries no further request.
@@ -106,6 +109,7 @@ impl Connection {
             connect_ns: None,
             served: 0,
             interims: 0,
+            refusal: None,
             listens_until: i64::MIN,
             closing: false,
             armed: false,

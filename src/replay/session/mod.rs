@@ -7,5 +7,6 @@ pub(super) mod h1;
 pub mod probe;
 pub(super) mod seat;
 pub(super) mod socket;
+pub(super) mod sources;
 pub mod target;
 pub mod tls;

@@ -1,7 +1,10 @@
 //! Is the target there? One attempt to connect before a replay, and `--wait-ready`: an URL that
 //! must answer first.
 
+use std::io;
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustls::{CertificateError, ClientConnection};
@@ -10,12 +13,14 @@ use url::Url;
 use crate::flow::Endpoint;
 use crate::replay::session::forward::{self, Forward};
 use crate::replay::session::target::Target;
-use crate::replay::session::tls::{Trust, server_name};
+use crate::replay::session::tls::{self, Nobody, Sni, Trust};
 use crate::replay::task::Stop;
 use crate::time::Monotonic;
 
 /// Longest wait for one connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long a server that asked for a certificate is given to say that it wants one.
+const REFUSAL: Duration = Duration::from_secs(1);
 /// Pause between two attempts.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -59,11 +64,11 @@ pub fn reach(
     Err(Unusable::NoConnection(last))
 }
 
-/// A TLS handshake under the target's own name. A certificate for other names is no objection:
-/// requests ask under their hosts.
+/// A TLS handshake under the name that requests will ask for, where that is known.
 fn shake_hands(mut stream: TcpStream, target: &Target, trust: &Trust) -> Result<(), String> {
-    let config = trust.config(&[b"http/1.1"]).map_err(|error| innermost(&error))?;
-    let Some(name) = server_name("", target) else { return Ok(()) };
+    let nobody = Arc::<Nobody>::default();
+    let config = trust.config_as(&[b"http/1.1"], &nobody).map_err(|error| innermost(&error))?;
+    let Some(name) = trust.sni.name("", target) else { return Ok(()) };
     let mut session = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
     let bounded = stream
         .set_read_timeout(Some(CONNECT))
@@ -78,9 +83,36 @@ fn shake_hands(mut stream: TcpStream, target: &Target, trust: &Trust) -> Result<
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
             ))
         );
-        return if other_name { Ok(()) } else { Err(innermost(&error)) };
+        // Requests ask under their own hosts then.
+        let fits = other_name && trust.sni == Sni::Captured;
+        return if fits { Ok(()) } else { Err(tls::failure(&error).detail) };
+    }
+    if nobody.asked.load(Ordering::Relaxed) { refused(&mut session, &mut stream) } else { Ok(()) }
+}
+
+/// A server asked who the client is and was not told: it says soon whether it wanted to know (with
+/// TLS 1.3 only behind the handshake), or waits for a request.
+fn refused(session: &mut ClientConnection, stream: &mut TcpStream) -> Result<(), String> {
+    let bounded = stream.set_read_timeout(Some(REFUSAL));
+    bounded.map_err(|error| error.to_string())?;
+    while session.wants_read() {
+        match session.complete_io(stream) {
+            Ok((0, _)) => return Err(format!("it closed the connection: {}", tls::CLIENT)),
+            Ok(_) => {}
+            Err(error) if is_pause(&error) => return Ok(()),
+            Err(error) => {
+                return Err(tls::refusal(&error).map_or_else(
+                    || format!("{error}: {}", tls::CLIENT),
+                    |refusal| refusal.detail,
+                ));
+            }
+        }
     }
     Ok(())
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// Asks `url` until it answers with a status below 400, for at most `wait_ns`.
@@ -119,8 +151,7 @@ fn client(url: &Url, trust: &Trust) -> Result<reqwest::Client, String> {
         builder.tls_backend_preconfigured((*config).clone())
     } else {
         // The library wants a TLS configuration in any case; it is never used.
-        let config =
-            Trust { insecure: true, ca: None }.config(&[]).map_err(|error| error.to_string())?;
+        let config = Trust::nobody().config(&[]).map_err(|error| error.to_string())?;
         builder.tls_backend_preconfigured((*config).clone())
     };
     builder.build().map_err(|error| innermost(&error))

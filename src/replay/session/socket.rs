@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
 use rustls::pki_types::ServerName;
@@ -27,18 +28,32 @@ pub(in crate::replay) enum Handshake {
 }
 
 impl Socket {
-    /// Starts to connect; the socket turns writable when that ended.
-    pub(in crate::replay) fn connect(address: SocketAddr) -> io::Result<Self> {
+    /// Starts to connect, from `source` where that is given; the socket turns writable when that
+    /// ended.
+    pub(in crate::replay) fn connect(
+        address: SocketAddr,
+        source: Option<SocketAddr>,
+    ) -> io::Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
         sockopt::set_tcp_nodelay(&fd, true)?;
+        if let Some(source) = source {
+            sockopt::set_socket_reuseaddr(&fd, true)?;
+            rustix::net::bind(&fd, &source)?;
+        }
         match rustix::net::connect(&fd, &address) {
             Ok(()) | Err(rustix::io::Errno::INPROGRESS | rustix::io::Errno::INTR) => {
                 Ok(Self { fd, tls: None })
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Ends by a reset when it is dropped, so that nothing of it stays behind.
+    pub(in crate::replay) fn reset_at_close(&self) {
+        // Where that is not to be had, it ends in order.
+        let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
     }
 
     /// How connecting ended.

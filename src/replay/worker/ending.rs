@@ -12,7 +12,7 @@ const USED: usize = 64;
 
 impl Worker<'_> {
     pub(super) fn deadline(&mut self, at: usize, now: i64) {
-        let timeout = self.shared.timeout_ns;
+        let mut timeout = self.shared.timeout_ns;
         let connection = self.connections.get(at);
         connection.armed = false;
         let lane = connection.lane;
@@ -25,9 +25,9 @@ impl Worker<'_> {
                 Phase::Handshaking => (FailureKind::Tls, "the TLS handshake did not end"),
                 _ => (FailureKind::Connect, "no answer to the attempt to connect"),
             };
-            let detail = format!("{what} within {}", shown(timeout));
-            self.clear_backlog(lane, kind, &detail, now);
-            return self.not_opened(at, kind, &detail, now);
+            let failure = Failure::new(kind, format!("{what} within {}", shown(timeout)));
+            self.clear_backlog(lane, &failure, now);
+            return self.not_opened(at, failure, now);
         }
         let Some(front) = connection.in_flight.front() else {
             if connection.is_writing() {
@@ -37,6 +37,7 @@ impl Worker<'_> {
             }
             return;
         };
+        timeout = self.shared.patience_ns(&front.task.load);
         let until = front.sent + timeout;
         if now < until {
             return self.arm(at, until);
@@ -51,7 +52,7 @@ impl Worker<'_> {
             Message::Response(response) => Some(response),
             Message::Request(_) => None,
         });
-        let failure = Some(Failure { kind: FailureKind::Timeout, detail: detail.clone() });
+        let failure = Some(Failure::new(FailureKind::Timeout, detail.clone()));
         let answer = Answer { first, last: None, response: part, failure };
         self.record(
             lane,
@@ -62,12 +63,8 @@ impl Worker<'_> {
             answer,
             now,
         );
-        self.clear_backlog(
-            lane,
-            FailureKind::Timeout,
-            &format!("not sent: {detail} to a request before"),
-            now,
-        );
+        let behind = format!("not sent: {detail} to a request before");
+        self.clear_backlog(lane, &Failure::new(FailureKind::Timeout, behind), now);
         self.give_up(at, "given up after a timeout", now);
     }
 
@@ -95,7 +92,8 @@ impl Worker<'_> {
         let lanes: Vec<usize> = self.lanes.indices().collect();
         for at in lanes {
             while !self.lanes.get(at).queue.is_empty() {
-                self.fail_front(at, FailureKind::Skipped, "interrupted before it was sent", now);
+                let failure = Failure::new(FailureKind::Skipped, "interrupted before it was sent");
+                self.fail_front(at, failure, now);
             }
         }
     }
@@ -118,6 +116,7 @@ impl Worker<'_> {
         lane.finish_one(now);
         self.maybe_idle = true;
         let side = lane.side;
+        self.shared.hope(side).learn(answer.first, answer.failure.as_ref(), &self.shared.stop);
         self.under_way -= u64::from(sent.is_some());
         if sent.is_some() || task.again {
             self.shared.ends(side, task.id);

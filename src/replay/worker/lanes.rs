@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::super::plan::{Load, StepKind};
 use super::super::task::{Side, Task};
-use super::{Answer, FailureKind, PIPELINE, Wake, Worker};
+use super::{Failure, FailureKind, PIPELINE, Wake, Worker};
 use crate::replay::session::h1::Phase;
 use crate::replay::worker::lane::{Arrivals, Lane, Next};
 
@@ -97,7 +97,7 @@ impl Worker<'_> {
                 Next::Empty => return self.end_lane(at),
             };
             if std::mem::take(&mut self.lanes.get(at).accused) {
-                self.fail_front(at, FailureKind::Protocol, SPOKE_FIRST, now);
+                self.fail_front(at, Failure::new(FailureKind::Protocol, SPOKE_FIRST), now);
                 continue;
             }
             let way = match self.shared.arrivals {
@@ -191,16 +191,16 @@ impl Worker<'_> {
     }
 
     /// The next request of a lane fails without having been sent.
-    pub(super) fn fail_front(&mut self, at: usize, kind: FailureKind, detail: &str, now: i64) {
+    pub(super) fn fail_front(&mut self, at: usize, failure: Failure, now: i64) {
         let Some(task) = self.lanes.get(at).queue.pop_front() else { return };
         let waited = (now - task.due).max(0);
         self.waiting -= 1;
-        self.record(at, task, None, waited, None, Answer::failed(kind, detail), now);
+        self.record(at, task, None, waited, None, failure.into(), now);
     }
 
     /// Requests that have been due for longer than the timeout, behind one that timed out: v2
     /// hangs, and waiting for each of them in turn would never end.
-    pub(super) fn clear_backlog(&mut self, at: usize, kind: FailureKind, detail: &str, now: i64) {
+    pub(super) fn clear_backlog(&mut self, at: usize, failure: &Failure, now: i64) {
         if self.shared.at_once {
             return;
         }
@@ -211,7 +211,7 @@ impl Worker<'_> {
             .front()
             .is_some_and(|task| now - task.due >= self.shared.timeout_ns)
         {
-            self.fail_front(at, kind, detail, now);
+            self.fail_front(at, failure.clone(), now);
         }
     }
 }

@@ -5,17 +5,21 @@ use std::io;
 use std::sync::Arc;
 
 use rustix::event::epoll;
+use rustix::io::Errno;
 
 use super::super::task::{bump, lower};
-use super::{FailureKind, Wake, Worker};
+use super::{Failure, FailureKind, Wake, Worker};
+use crate::outcome::Owner;
 use crate::replay::session::h1::{Connection, Phase};
 use crate::replay::session::socket::{Handshake, Socket};
-use crate::replay::session::tls::server_name;
+use crate::replay::session::tls;
 use crate::replay::worker::lane::Arrivals;
 
 /// How long a new connection is listened to before it is used, where v2 is known to speak first: so
 /// that what it says is not taken for an answer.
 const LISTEN_NS: i64 = 5_000_000;
+/// How long until a lane asks for a local port again.
+const PORT_AGAIN_NS: i64 = 10_000_000;
 /// Among so many idle connections one is looked for that nobody will need any more.
 const SPENT_AMONG: usize = 64;
 
@@ -36,7 +40,8 @@ impl Worker<'_> {
             &self.shared.targets[usize::from(lane.upstream).min(self.shared.targets.len() - 1)];
         let upstream = lane.upstream;
         let address = target.address(lane.number);
-        let (index, generation) = match Socket::connect(address) {
+        let source = self.shared.sources.of(address, lane.number);
+        let (index, generation) = match Socket::connect(address, source) {
             Ok(socket) => self.connections.insert(Connection::new(
                 at,
                 upstream,
@@ -44,10 +49,7 @@ impl Worker<'_> {
                 now,
                 self.shared.max_body,
             )),
-            Err(error) => {
-                self.fail_front(at, FailureKind::Connect, &no_socket(&error), now);
-                return false;
-            }
+            Err(error) => return self.no_socket(at, &error, now),
         };
         let flags = epoll::EventFlags::IN
             | epoll::EventFlags::OUT
@@ -58,10 +60,10 @@ impl Worker<'_> {
             epoll::add(&self.epoll, &self.connections.get(index).socket, data, flags)
         {
             self.connections.remove(index);
-            self.fail_front(at, FailureKind::Connect, &no_socket(&error.into()), now);
-            return false;
+            return self.no_socket(at, &error.into(), now);
         }
         self.slots -= 1;
+        self.ports.opened(now);
         let lane = self.lanes.get(at);
         lane.connections.push(index);
         if lane.opened > 0 && self.shared.arrivals == Arrivals::Causal {
@@ -129,6 +131,10 @@ impl Worker<'_> {
 
     pub(super) fn close(&mut self, at: usize) {
         let Some(connection) = self.connections.remove(at) else { return };
+        if self.ports.are_few {
+            // The port is free at once, and not a minute later (RFC 9293 §3.6.1: TIME-WAIT).
+            connection.socket.reset_at_close();
+        }
         let _ = epoll::delete(&self.epoll, &connection.socket);
         self.lanes.get(connection.lane).connections.retain(|&other| other != at);
         self.slots += 1;
@@ -147,7 +153,7 @@ impl Worker<'_> {
         let now = self.now();
         let connection = self.connections.get(at);
         if let Err(error) = connection.socket.connected() {
-            return self.not_opened(at, FailureKind::Connect, &no_socket(&error), now);
+            return self.not_opened(at, not_connected(&error), now);
         }
         let target = &self.shared.targets[usize::from(connection.upstream)];
         if !target.tls {
@@ -156,12 +162,14 @@ impl Worker<'_> {
         let lane = connection.lane;
         let name = self.lanes.get(lane).name;
         let host = self.shared.names.get(name as usize).map_or("", |name| &**name);
-        let (Some(config), Some(name)) = (&self.shared.tls, server_name(host, target)) else {
-            return self.not_opened(at, FailureKind::Tls, "no server name to ask for", now);
+        let name = self.shared.sni.name(host, target);
+        let (Some(config), Some(name)) = (&self.shared.tls, name) else {
+            let failure = Failure::new(FailureKind::Tls, "no server name to ask for: --sni NAME");
+            return self.not_opened(at, failure.of(Owner::Settings), now);
         };
         let connection = self.connections.get(at);
         if let Err(error) = connection.socket.start_tls(Arc::clone(config), name) {
-            return self.not_opened(at, FailureKind::Tls, &error.to_string(), now);
+            return self.not_opened(at, Failure::new(FailureKind::Tls, error.to_string()), now);
         }
         connection.phase = Phase::Handshaking;
         self.handshake(at);
@@ -173,7 +181,7 @@ impl Worker<'_> {
             Ok(Handshake::Going) => {}
             // Bytes behind the handshake may have come with it, and no edge will tell of them.
             Ok(Handshake::Done) => self.opened(at, true, now),
-            Err(error) => self.not_opened(at, FailureKind::Tls, &error.to_string(), now),
+            Err(error) => self.not_opened(at, tls::failure(&error), now),
         }
     }
 
@@ -201,26 +209,68 @@ impl Worker<'_> {
     }
 
     /// A connection could not be opened: the request that waits for it fails.
-    pub(super) fn not_opened(&mut self, at: usize, kind: FailureKind, detail: &str, now: i64) {
+    pub(super) fn not_opened(&mut self, at: usize, failure: Failure, now: i64) {
         let lane = self.connections.get(at).lane;
         self.close(at);
         self.figures.note("connections-not-opened");
-        self.fail_front(lane, kind, detail, now);
+        self.fail_front(lane, failure, now);
         self.pump(lane, now);
+    }
+
+    /// There is no socket. Where it is a local port that is wanting, the lane asks again soon, for
+    /// as long as a connection may take; else its next request fails. `false` where it failed.
+    fn no_socket(&mut self, at: usize, error: &io::Error, now: i64) -> bool {
+        let wants_port = error.raw_os_error() == Some(Errno::ADDRNOTAVAIL.raw_os_error());
+        let lane = self.lanes.get(at);
+        let since = lane.queue.front().map_or(now, |task| task.due);
+        if wants_port && now - since < self.shared.timeout_ns {
+            self.ports.are_scarce();
+            self.figures.note("waited-for-a-local-port");
+            let generation = self.lanes.generation(at);
+            self.timers.push(Reverse((now + PORT_AGAIN_NS, Wake::Lane(at, generation))));
+            return true;
+        }
+        self.fail_front(at, not_connected(error), now);
+        false
     }
 }
 
 /// Why there is no connection, in words that help.
-fn no_socket(error: &io::Error) -> String {
-    use rustix::io::Errno;
-    match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::MFILE | Errno::NFILE) => {
-            "no file descriptor is left: raise the limit (ulimit -n) or lower --max-connections".to_owned()
+fn not_connected(error: &io::Error) -> Failure {
+    let (detail, owner) = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE | Errno::NFILE) => (
+            "no file descriptor is left: raise the limit (ulimit -n) or lower --max-connections",
+            Owner::Replayer,
+        ),
+        Some(Errno::ADDRNOTAVAIL) => (
+            "no local port is left: widen net.ipv4.ip_local_port_range, add target addresses, or \
+             lower the rate of connections",
+            Owner::Replayer,
+        ),
+        Some(Errno::PERM | Errno::ACCESS) => {
+            ("this machine's own rules forbid the connection", Owner::Replayer)
         }
-        Some(Errno::ADDRNOTAVAIL) => {
-            "no local port is left: widen net.ipv4.ip_local_port_range, add target addresses, or lower the rate of connections"
-                .to_owned()
+        _ => return Failure::new(FailureKind::Connect, error.to_string()),
+    };
+    Failure::new(FailureKind::Connect, detail).of(owner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_v2s_failure_and_says_how_to_mend_it() {
+        for (error, flag) in [
+            (Errno::ADDRNOTAVAIL, "no local port is left: widen"),
+            (Errno::MFILE, "ulimit -n"),
+            (Errno::NFILE, "--max-connections"),
+            (Errno::PERM, "this machine's own rules"),
+        ] {
+            let failure = not_connected(&error.into());
+            assert!(failure.detail.contains(flag), "{failure:?}");
+            assert_eq!(failure.owner, Some(Owner::Replayer));
         }
-        _ => error.to_string(),
+        assert_eq!(not_connected(&Errno::CONNREFUSED.into()).owner, None);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::super::session::tls;
 use super::super::task::Task;
 use super::{Answer, Failure, FailureKind, READ_AT_ONCE, Worker};
 use crate::limits;
@@ -16,12 +17,12 @@ fn not_whole(damage: Damage) -> Failure {
         Damage::BadChunk | Damage::HeadLimit | Damage::BadLength => FailureKind::Protocol,
         Damage::Gap | Damage::Ended => FailureKind::Closed,
     };
-    Failure { kind, detail: format!("the answer is not whole: {}", damage.name()) }
+    Failure::new(kind, format!("the answer is not whole: {}", damage.name()))
 }
 
 /// Why a whole answer is none to its request.
 fn lie(what: &str) -> Failure {
-    Failure { kind: FailureKind::Protocol, detail: what.to_owned() }
+    Failure::new(FailureKind::Protocol, what)
 }
 
 impl Worker<'_> {
@@ -95,7 +96,11 @@ impl Worker<'_> {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.lost(at, Ending::Cut, "closed by v2 without the end of the TLS session");
                 }
-                Err(error) => self.lost(at, Ending::Cut, &error.to_string()),
+                Err(error) => {
+                    // Who refuses the client says so only when the session is there (TLS 1.3).
+                    connection.refusal = tls::refusal(&error);
+                    self.lost(at, Ending::Cut, &error.to_string());
+                }
             }
         }
         self.buffer = buffer;
@@ -247,10 +252,9 @@ impl Worker<'_> {
         if let Some(parsed) = parsed
             && let Some(request) = connection.in_flight.pop_front()
         {
-            let failure = parsed.damage.map(|_| Failure {
-                kind: FailureKind::Closed,
-                detail: format!("{detail}, inside the answer"),
-            });
+            let failure = parsed
+                .damage
+                .map(|_| Failure::new(FailureKind::Closed, format!("{detail}, inside the answer")));
             let response = match parsed.message {
                 Message::Response(response) => Some(response),
                 Message::Request(_) => None,
@@ -278,6 +282,7 @@ impl Worker<'_> {
         let lane = connection.lane;
         let served = connection.served;
         let mut unanswered = std::mem::take(&mut connection.in_flight);
+        let refusal = connection.refusal.take();
         self.close(at);
         let mut again = Vec::new();
         let mut behind = false;
@@ -287,12 +292,16 @@ impl Worker<'_> {
             // as often as v2 answered another one on the connection before, but once where it was
             // the first in line: it may be what v2 closes at.
             let blamed = request.task.blamed;
-            if request.task.load.traits.is_safe() && (behind || (served > 0 && !blamed)) {
+            let may_go_again = request.task.load.traits.is_safe() && refusal.is_none();
+            if may_go_again && (behind || (served > 0 && !blamed)) {
                 self.figures.note("sent-again");
                 self.under_way -= 1;
                 again.push(Task { again: true, blamed: blamed || !behind, ..request.task });
             } else {
-                let answer = Answer::failed(FailureKind::Closed, detail);
+                let answer = match &refusal {
+                    Some(refusal) => refusal.clone().into(),
+                    None => Answer::failed(FailureKind::Closed, detail),
+                };
                 self.record(
                     lane,
                     request.task,

@@ -1,0 +1,86 @@
+//! Whether anything of a replay gets as far as HTTP. Where no request does, what is wrong is the way
+//! to the target, and to go on would only make the same failure a thousand times.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::task::{Side, Stop};
+use crate::limits;
+use crate::outcome::{Failure, FailureKind};
+
+/// Why a replay is without hope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hopeless {
+    /// Whose requests failed.
+    pub side: Side,
+    /// How many did: all of them.
+    pub failed: u64,
+    /// How the first did.
+    pub failure: Failure,
+}
+
+/// What was seen of a side.
+#[derive(Default)]
+pub(super) struct Hope {
+    /// A connection was good for something.
+    is_there: AtomicBool,
+    failed: AtomicU64,
+    first: Mutex<Option<Failure>>,
+}
+
+impl Hope {
+    /// Takes note of how a request ended; `answered`: a byte of an answer came. Ends the replay by
+    /// `stop` where it is without hope.
+    pub(super) fn learn(&self, answered: Option<i64>, failure: Option<&Failure>, stop: &Stop) {
+        if self.is_there.load(Ordering::Relaxed) {
+            return;
+        }
+        match failure {
+            Some(failure) if failure.kind == FailureKind::Skipped => {}
+            Some(failure) if answered.is_none() && is_before_http(failure) => {
+                let mut first = self.first.lock().expect("no holder of this lock panics");
+                first.get_or_insert_with(|| failure.clone());
+                if self.failed.fetch_add(1, Ordering::Relaxed) + 1 >= limits::HOPELESS_REQUESTS {
+                    stop.set();
+                }
+            }
+            _ => self.is_there.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// Why there is none, where all that was sent failed before HTTP.
+    pub(super) fn lost(&self, side: Side) -> Option<Hopeless> {
+        let failure = self.first.lock().expect("no holder of this lock panics").clone()?;
+        let failed = self.failed.load(Ordering::Relaxed);
+        (!self.is_there.load(Ordering::Relaxed)).then_some(Hopeless { side, failed, failure })
+    }
+}
+
+fn is_before_http(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::Resolve | FailureKind::Connect | FailureKind::Tls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_answer_is_hope_and_a_hundred_connections_that_fail_are_none() {
+        let refused = Failure::new(FailureKind::Connect, "refused");
+        let (hope, stop) = (Hope::default(), Stop::default());
+        let skipped = Failure::new(FailureKind::Skipped, "unsafe method POST");
+        hope.learn(None, Some(&skipped), &stop);
+        assert_eq!(hope.lost(Side::Target), None);
+        for _ in 0..limits::HOPELESS_REQUESTS {
+            assert!(!stop.is_set());
+            hope.learn(None, Some(&refused), &stop);
+        }
+        assert!(stop.is_set());
+        let lost = hope.lost(Side::Target).unwrap();
+        assert_eq!((lost.failed, lost.failure), (limits::HOPELESS_REQUESTS, refused.clone()));
+        let (hope, stop) = (Hope::default(), Stop::default());
+        hope.learn(None, Some(&refused), &stop);
+        hope.learn(None, Some(&Failure::new(FailureKind::Timeout, "")), &stop);
+        assert_eq!(hope.lost(Side::Target), None, "v2 was there and hung");
+    }
+}
