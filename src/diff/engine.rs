@@ -36,7 +36,7 @@ use crate::outcome::{FailureKind, Outcome, ReplayId};
 use crate::record::exchanges;
 use crate::record::exchanges::Line;
 use crate::record::lines::{Batches, read_at};
-use crate::redact::Masker;
+use crate::redact::{Echoes, Masker};
 use crate::route::Routes;
 use crate::time::Timestamp;
 
@@ -337,7 +337,7 @@ impl Engine<'_> {
                 id: outcome.id,
                 at: request.at,
                 method: method.clone().into_owned(),
-                target: compared.target.1.clone(),
+                target: self.shown_target(message, &compared.target.1, &sink),
                 failed: outcome.failure.is_some(),
                 sink,
                 base,
@@ -347,6 +347,15 @@ impl Engine<'_> {
             compared.own = self.own(rank, &exchange, &rules)?;
         }
         Ok(compared)
+    }
+
+    /// The target without what the request names as a secret elsewhere.
+    fn shown_target(&self, request: &Request, masked: &str, sink: &Sink) -> String {
+        let mut shown = masked.to_owned();
+        if !sink.changes.is_empty() {
+            Echoes::of(&self.settings.masker, request, &[]).hide(&mut shown);
+        }
+        shown
     }
 
     fn rules_of(&self, route: &Arc<str>) -> Arc<RouteRules> {
@@ -401,13 +410,28 @@ impl Engine<'_> {
             masker: &self.settings.masker,
         };
         match &outcome.response {
-            Some(actual) => self.both(&context, rank, [&expected.message, actual], &mut sink),
+            Some(actual) => {
+                self.both(&context, rank, [&expected.message, actual], &mut sink);
+                self.hide_echoes(&request.message, &[&expected.message, actual], &mut sink);
+            }
             None => {
                 let status = Some(expected.message.status.to_string());
                 sink.plain(Kind::Failure, "no-answer", "no-answer", status, None, Look::Plain);
             }
         }
         sink
+    }
+
+    /// Hides in what is shown what the messages name as a secret elsewhere.
+    fn hide_echoes(&self, request: &Request, answers: &[&Response], sink: &mut Sink) {
+        if sink.changes.is_empty() {
+            return;
+        }
+        let echoes = Echoes::of(&self.settings.masker, request, answers);
+        for change in &mut sink.changes {
+            let texts = [Some(&mut change.place), change.expected.as_mut(), change.actual.as_mut()];
+            texts.into_iter().flatten().for_each(|text| echoes.hide(text));
+        }
     }
 
     /// Compares two answers, those to conditional requests by what they mean.

@@ -2,7 +2,7 @@
 
 use super::headers::{BUILT_IN, How};
 use crate::message::Request;
-use crate::redact::Masker;
+use crate::redact::{Echoes, Masker};
 
 /// Longest body that a command line carries, in bytes.
 const MAX_BODY: usize = 4 << 10;
@@ -51,6 +51,12 @@ pub(super) fn at(
 /// command line is taken from the run's records by the exchange's `id`; where it is not in them the
 /// line says so.
 pub(super) fn curl(target: &str, request: &Request, masker: &Masker, id: Option<&str>) -> String {
+    let mut line = masked(target, request, masker, id);
+    Echoes::of(masker, request, &[]).hide(&mut line);
+    line
+}
+
+fn masked(target: &str, request: &Request, masker: &Masker, id: Option<&str>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let path = text(&request.target);
     let path = masker.target(&path);

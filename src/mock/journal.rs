@@ -20,7 +20,7 @@ use crate::message::Body;
 use crate::message::target::origin_form;
 use crate::mode;
 use crate::record::exchanges::write_line;
-use crate::redact::Masker;
+use crate::redact::{Echoes, Masker};
 use crate::time::Timestamp;
 
 /// Longest value of a place that is shown, in characters.
@@ -178,6 +178,8 @@ impl Journal {
         if call.verdict != Verdict::Matched {
             call.payload = self.payload(query);
             call.repeat = repeat::call(query.host, &target, query.request, &self.masker);
+            let echoes = Echoes::of(&self.masker, query.request, &[]);
+            [&mut call.payload, &mut call.target].into_iter().for_each(|text| echoes.hide(text));
             if let Some(index) = theirs {
                 call.recorded_payload = self.recorded_payload(&recording.calls[index as usize]);
             }

@@ -26,6 +26,21 @@ pub(super) struct Form {
     token: Vec<u8>,
 }
 
+impl Form {
+    pub(super) fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+
+    pub(super) fn token(&self) -> &[u8] {
+        &self.token
+    }
+}
+
+/// The forms in which a secret may be repeated, each with the same mask.
+pub(super) fn masked_forms(secret: &[u8], mask: &[u8]) -> impl Iterator<Item = Form> {
+    forms(secret, secret).into_iter().map(|form| Form { secret: form.secret, token: mask.to_vec() })
+}
+
 /// The forms in which a secret may be repeated.
 pub(super) fn forms(secret: &[u8], token: &[u8]) -> Vec<Form> {
     let mut forms: Vec<Form> = Vec::with_capacity(7);

@@ -28,7 +28,7 @@ use super::token::Tokens;
 use super::view::Encoding;
 use super::wrapped::{self, Wrapping};
 use super::{body, values};
-use crate::exchange::{Completeness, Exchange, Redacted};
+use crate::exchange::{Carriage, Completeness, Exchange, Redacted, SocketKind, SocketMessage};
 use crate::limits;
 use crate::message::{Body, Headers, Request, Response, content};
 
@@ -120,8 +120,18 @@ impl Redactor {
         let bodies: Vec<_> = responses
             .map(|response| pass.response(&mut response.message, response_is_cut))
             .collect();
+        let mut carriage = exchange.carriage.take();
+        let messages: Vec<Searched> = carriage
+            .iter_mut()
+            .flat_map(|carriage| &mut carriage.messages)
+            .map(|message| pass.message(message))
+            .collect();
         let repeated = pass.repeated();
         let mut left_out = LeftOut::default();
+        if let Some(carriage) = &mut carriage {
+            left_out.add(pass.finish_carriage(&repeated, carriage, messages));
+        }
+        exchange.carriage = carriage;
         if let (Some(request), Some(searched)) = (&mut exchange.request, request_body) {
             let message = &mut request.message;
             if let Some(target) = repeated.replace(&message.target, &mut pass.changes) {
@@ -335,6 +345,36 @@ impl<'a> Pass<'a> {
         self.headers(&mut message.headers);
         self.headers(&mut message.trailers);
         self.body(&message.headers, &message.body, is_cut)
+    }
+
+    /// The first pass over a message of a WebSocket.
+    fn message(&mut self, message: &SocketMessage) -> Searched {
+        let is_data = matches!(message.kind, SocketKind::Text | SocketKind::Binary);
+        if is_data {
+            return self.body(&Headers::new(), &message.data, false);
+        }
+        let content = hide::looks(self, &message.data.bytes);
+        Searched::Content { changed: content.is_some(), content, coded: false, wrapping: None }
+    }
+
+    /// The second pass over the messages of a WebSocket, and over the name in a TLS session.
+    fn finish_carriage(
+        &mut self,
+        repeated: &Repeated,
+        carriage: &mut Carriage,
+        messages: Vec<Searched>,
+    ) -> LeftOut {
+        let mut left_out = LeftOut::default();
+        for (message, searched) in carriage.messages.iter_mut().zip(messages) {
+            let (body, none) = (&mut message.data, &mut Headers::new());
+            left_out.add(self.finish(repeated, searched, body, none, &mut Headers::new(), false));
+        }
+        if let Some(name) = carriage.tls.as_mut().and_then(|tls| tls.sni.as_mut())
+            && let Some(new) = repeated.replace(name.as_bytes(), &mut self.changes)
+        {
+            *name = String::from_utf8_lossy(&new).into_owned();
+        }
+        left_out
     }
 
     /// The second pass over a response. Answers why its body had to be left out.

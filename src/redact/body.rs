@@ -5,6 +5,8 @@ use memchr::memmem;
 
 use super::edits::Edits;
 use super::hide::{self, Hide, Pairs, pairs};
+use super::marks::Marks;
+use super::names::HeaderSecret;
 use super::scan::Scanner;
 use super::view::Encoding;
 use super::{json, markup};
@@ -19,6 +21,8 @@ pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) 
         || (kind.is_empty() && looks_like_form(content))
     {
         pairs(hide, content, Pairs::Form)
+    } else if kind.contains("csv") || kind.contains("tab-separated") {
+        table(hide, content, if kind.contains("csv") { b',' } else { b'\t' })
     } else if kind.starts_with("multipart/") {
         multipart(
             hide,
@@ -31,6 +35,66 @@ pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) 
         markup::redact(hide, content)
     } else {
         hide::parts(hide, content, Encoding::Plain)
+    }
+}
+
+/// Lines of values, of which the first names the columns (RFC 4180).
+fn table(hide: &mut impl Hide, content: &[u8], separator: u8) -> Option<Vec<u8>> {
+    // Some write a semicolon between values although the type says otherwise.
+    let first = &content[..memchr::memchr(b'\n', content).unwrap_or(content.len())];
+    let has = |sign: u8| memchr::memchr(sign, first).is_some();
+    let separator = if !has(separator) && has(b';') { b';' } else { separator };
+    let mut marks = Marks::of(hide, content);
+    let mut edits = Edits::new(content);
+    let mut secrets: Vec<Option<HeaderSecret>> = Vec::new();
+    let (mut at, mut column, mut is_head) = (0, 0, true);
+    while at < content.len() {
+        let quoted = content[at] == b'"';
+        let from = at + usize::from(quoted);
+        let end = if quoted {
+            closing_quote(&content[from..])
+        } else {
+            content[from..].iter().position(|&byte| byte == separator || byte == b'\n')
+        };
+        let to = end.map_or(content.len(), |length| from + length);
+        let range = from..to - usize::from(!quoted && content[from..to].ends_with(b"\r"));
+        let cell = &content[range.clone()];
+        if is_head {
+            let name = std::str::from_utf8(cell).unwrap_or_default().trim();
+            secrets.push(hide.form_field(name));
+        } else {
+            let new = match secrets.get(column).copied().flatten() {
+                Some(kind) => hide::whole(hide, kind, cell, Encoding::Plain),
+                None if marks.has_look(content, &range).0 => {
+                    hide::parts(hide, cell, Encoding::Plain)
+                }
+                None => None,
+            };
+            edits.put(&range, new);
+        }
+        at = to + usize::from(quoted);
+        // What stands behind a closing quote is a separator or the end of the line.
+        at += content[at.min(content.len())..]
+            .iter()
+            .take_while(|&&byte| byte != separator && byte != b'\n')
+            .count();
+        let ends_line = content.get(at) == Some(&b'\n');
+        column = if ends_line { 0 } else { column + 1 };
+        is_head &= !ends_line;
+        at += 1;
+    }
+    edits.finish()
+}
+
+/// The quote that ends a value; two in a row are one in it.
+fn closing_quote(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr::memchr(b'"', &text[at..])?;
+        if text.get(at + 1) != Some(&b'"') {
+            return Some(at);
+        }
+        at += 2;
     }
 }
 

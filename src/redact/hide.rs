@@ -70,7 +70,10 @@ pub(super) fn whole(
     encoding: Encoding,
 ) -> Option<Vec<u8>> {
     let view = View::new(source, encoding);
-    let found = values::find(kind, &view.bytes);
+    let mut found = values::find(kind, &view.bytes);
+    if found.is_empty() && kind == HeaderSecret::Protocols {
+        found = hide.by_look(&view.bytes);
+    }
     put(hide, &view, encoding, found)
 }
 

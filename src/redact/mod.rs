@@ -13,6 +13,7 @@ mod agreement;
 pub mod answer;
 pub mod apply;
 mod body;
+mod echoes;
 mod edits;
 mod hide;
 mod json;
@@ -22,6 +23,8 @@ pub mod mask;
 mod named;
 pub mod names;
 mod numbers;
+#[cfg(test)]
+mod planted;
 #[cfg(test)]
 mod properties;
 mod routes;
@@ -37,5 +40,6 @@ mod wrapped;
 
 pub use answer::{Asked, Known};
 pub use apply::{Redactor, Unsearched};
+pub use echoes::Echoes;
 pub use mask::{Masker, random_key};
 pub use rules::{Rule, RuleError};

@@ -39,6 +39,7 @@ const STEMS: &[&str] = &[
     "s_id",
     "s-id",
     "s.id",
+    "websocket-protocol",
     "saml",
     "secret",
     "sess",

@@ -76,6 +76,16 @@ impl Vendor {
     }
 }
 
+#[cfg(test)]
+impl Vendor {
+    /// A token of this kind that is made of `signs`.
+    pub(super) fn sample(&self, signs: &[u8]) -> String {
+        let fitting = signs.iter().filter(|&&sign| (self.characters)(sign)).cycle();
+        let rest = fitting.take(self.least).map(|&sign| char::from(sign));
+        self.prefix.chars().chain(rest).collect()
+    }
+}
+
 /// How many bytes of a token are its issuer's mark.
 pub(super) fn mark_length(token: &[u8]) -> usize {
     let all =

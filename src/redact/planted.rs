@@ -1,0 +1,604 @@
+//! Secrets that are planted in every place that a recording has, by a table: none may be left in a
+//! recording, nor in what people read of it. Those that stay are named in `reports/README.md`.
+
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+
+use super::rules::Rule;
+use super::vendors::VENDORS;
+use super::{Masker, Redactor};
+use crate::exchange::{
+    Carriage, Completeness, Exchange, ExchangeId, SocketKind, SocketMessage, TimedRequest,
+    TimedResponse, TlsSession,
+};
+use crate::flow::Direction;
+use crate::message::{Body, Headers, Request, Response};
+use crate::record::exchanges as log;
+use crate::time::Timestamp;
+
+/// Nothing that has a look of its own.
+const SECRET: &str = "Zq7hT2mXw9Lk4RvB1nYs";
+
+/// Where a secret is planted; `§` stands for it, `¤` for its base64.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Target(&'static str),
+    Ask(&'static str, &'static str),
+    Answer(&'static str, &'static str),
+    Reason(&'static str),
+    /// A body of the request, of this type.
+    Sent(&'static str, &'static str),
+    /// A body of the response, of this type.
+    Got(&'static str, &'static str),
+    /// A trailer field of the response.
+    Trailer(&'static str, &'static str),
+}
+use Place::{Answer, Ask, Got, Reason, Sent, Target, Trailer};
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+const HTML: &str = "text/html";
+const XML: &str = "application/xml";
+const TEXT: &str = "text/plain";
+
+const PLACES: &[Place] = &[
+    // Fields of requests.
+    Ask("Authorization", "Bearer §"),
+    Ask("Authorization", "bearer  §"),
+    Ask("Authorization", "§"),
+    Ask("Authorization", "Token §"),
+    Ask("Authorization", "SSWS §"),
+    Ask("Authorization", "Basic ¤"),
+    Ask("Authorization", "Digest username=\"joe\", nonce=\"a\", response=\"§\""),
+    Ask("Authorization", "AWS4-HMAC-SHA256 Credential=A/20261128/eu/s3/aws4_request, Signature=§"),
+    Ask("Authorization", "Hawk id=\"a\", mac=\"§\""),
+    Ask("Authorization", "OAuth oauth_token=\"§\", oauth_version=\"1.0\""),
+    Ask("Proxy-Authorization", "Bearer §"),
+    Ask("Cookie", "theme=dark; sid=§"),
+    Ask("Cookie", "§"),
+    Ask("Cookie2", "a=§"),
+    Ask("X-Api-Key", "§"),
+    Ask("X-Auth-Token", "§"),
+    Ask("X-CSRF-Token", "§"),
+    Ask("X-XSRF-TOKEN", "§"),
+    Ask("X-Amz-Security-Token", "§"),
+    Ask("X-Vault-Token", "§"),
+    Ask("X-Shopify-Access-Token", "§"),
+    Ask("X-Goog-Api-Key", "§"),
+    Ask("X-Functions-Key", "§"),
+    Ask("Ocp-Apim-Subscription-Key", "§"),
+    Ask("X-Hub-Signature-256", "§"),
+    Ask("PRIVATE-TOKEN", "§"),
+    Ask("X-Session-Id", "§"),
+    Ask("Api-Key", "§"),
+    Ask("X-Authentication", "§"),
+    Ask("Sec-WebSocket-Protocol", "bearer, §"),
+    Ask("Sec-WebSocket-Protocol", "graphql-ws, access_token, §"),
+    Ask("Sec-WebSocket-Protocol", "base64url.bearer.authorization.k8s.io.§, base64.binary.k8s.io"),
+    Ask("Sec-WebSocket-Protocol", "openai-insecure-api-key.§, realtime"),
+    Ask("Sec-WebSocket-Protocol", "§"),
+    Ask("Referer", "https://x.example/?access_token=§"),
+    Ask("Referer", "https://x.example/reset-password/§"),
+    Ask("Referer", "https://joe:§@x.example/"),
+    Ask("X-Original-Url", "/cb?code=§"),
+    Ask("X-Forwarded-Uri", "/invite/§"),
+    Ask("X-Debug", "Authorization: Bearer §"),
+    Ask("X-Context", "{\"credentials\":{\"user\":\"joe\",\"value\":\"§\"}}"),
+    // Targets.
+    Target("/login?password=§"),
+    Target("/x?api_key=§"),
+    Target("/x?apikey=§&a=1"),
+    Target("/x?key=§"),
+    Target("/cb?code=§&state=1"),
+    Target("/cb?ticket=§"),
+    Target("/x?X-Amz-Signature=§"),
+    Target("/x?X-Amz-Credential=§"),
+    Target("/x?sv=2024&sig=§"),
+    Target("/x?Signature=§"),
+    Target("/__/auth/action?mode=resetPassword&oobCode=§"),
+    Target("/x?user%5Bpassword%5D=§"),
+    Target("/x?next=%2Fcb%3Faccess_token%3D§"),
+    Target("/x?variables=%7B%22credentials%22%3A%7B%22p%22%3A%22§%22%7D%7D"),
+    Target("/x;jsessionid=§"),
+    Target("/x#access_token=§"),
+    Target("/x#/cb?id_token=§"),
+    Target("http://joe:§@x.example/"),
+    Target("/reset-password/§"),
+    Target("/password/reset/§"),
+    Target("/verify-email/§"),
+    Target("/users/confirmation/§"),
+    Target("/invitations/§/accept"),
+    Target("/magic-link/§"),
+    Target("/unsubscribe/§"),
+    Target("/auth/reset/MQ/§/"),
+    Target("/services/T02AB34CD/B0452EFGH/§"),
+    Target("/api/webhooks/1122334455667788990/§"),
+    Target("/hooks/catch/123456/§/"),
+    Target("/webhookb2/a@b/IncomingWebhook/§/c"),
+    Target("/trigger/door/with/key/§"),
+    Target("/api/tokens/§"),
+    Target("/sessions/§"),
+    // Fields of answers.
+    Answer("Set-Cookie", "sid=§; Path=/; HttpOnly"),
+    Answer("Set-Cookie", "__Host-a=§"),
+    Answer("Location", "/cb?code=§"),
+    Answer("Location", "https://x.example/cb#access_token=§&token_type=bearer"),
+    Answer("Location", "/reset-password/§"),
+    Answer("Location", "https://joe:§@x.example/"),
+    Answer("Link", "<https://x.example/?page=2&api_key=§>; rel=next"),
+    Answer("Refresh", "5; url=/x?token=§"),
+    Answer("Content-Location", "/x?token=§"),
+    Answer("X-Auth-Token", "§"),
+    Answer("Authorization", "Bearer §"),
+    Answer("X-Refresh-Token", "§"),
+    Answer("Authentication-Info", "nextnonce=\"a\", token=\"§\""),
+    Answer("Sec-WebSocket-Protocol", "§"),
+    Trailer("X-Auth-Token", "§"),
+    Trailer("Grpc-Message", "denied: token=§"),
+    Reason("token=§"),
+    Reason("Bad password: §"),
+    Reason("See /reset-password/§"),
+    // JSON.
+    Sent(JSON, "{\"password\":\"§\"}"),
+    Sent(JSON, "{\"user\":{\"newPassword\":\"§\",\"n\":1}}"),
+    Sent(JSON, "{\"passwords\":[\"a\",\"§\"]}"),
+    Sent(JSON, "{\"\\u0070assword\":\"§\"}"),
+    Sent(JSON, "{\"client_secret\":\"§\"}"),
+    Sent(JSON, "{\"grant_type\":\"x\",\"assertion\":\"§\"}"),
+    Sent(JSON, "{\"code_verifier\":\"§\"}"),
+    Sent(JSON, "{\"access_token\":\"§\"}"),
+    Sent(JSON, "{\"otp\":\"§\"}"),
+    Sent(JSON, "{\"cvc\":\"§\"}"),
+    Sent(JSON, "{\"privateKey\":\"§\"}"),
+    Sent(JSON, "{\"mnemonic\":\"§\"}"),
+    Sent(JSON, "{\"resetCode\":\"§\"}"),
+    Sent(JSON, "{\"SAMLResponse\":\"§\"}"),
+    Sent(JSON, "{\"name\":\"password\",\"value\":\"§\"}"),
+    Sent(JSON, "{\"value\":\"§\",\"name\":\"password\"}"),
+    Sent(JSON, "[{\"key\":\"api_key\",\"value\":\"§\"}]"),
+    Sent(JSON, "{\"key\":\"password\",\"value\":{\"stringValue\":\"§\"}}"),
+    Sent(JSON, "{\"field\":\"token\",\"content\":\"§\"}"),
+    Sent(JSON, "{\"headers\":[{\"name\":\"Authorization\",\"value\":\"Bearer §\"}]}"),
+    Sent(JSON, "{\"headers\":[[\"Cookie\",\"a=b; sid=§\"]]}"),
+    Sent(JSON, "{\"rawHeaders\":[\"Host\",\"x\",\"Authorization\",\"Bearer §\"]}"),
+    Sent(
+        JSON,
+        "{\"query\":\"mutation L($p: String!) { login(name: \\\"j\\\", password: $p) { id } }\",\"variables\":{\"p\":\"§\"}}",
+    ),
+    Sent(
+        JSON,
+        "{\"variables\":{\"input\":{\"x\":\"§\"}},\"query\":\"mutation ($input: I!) { a(credentials: $input) }\"}",
+    ),
+    Sent(JSON, "{\"query\":\"mutation { login(password: \\\"§\\\") { id } }\"}"),
+    Sent(JSON, "{\"url\":\"https://x.example/cb?access_token=§\"}"),
+    Sent(JSON, "{\"link\":\"https://x.example/reset-password/§\"}"),
+    Sent(JSON, "{\"dsn\":\"postgres://joe:§@db/x\"}"),
+    Sent(JSON, "{\"log\":\"Authorization: Bearer §\\nHost: x\"}"),
+    Sent(JSON, "{\"embedded\":\"{\\\"credentials\\\":{\\\"a\\\":\\\"§\\\"}}\"}"),
+    Sent(JSON, "{\"a\":1}\n{\"token\":\"§\"}\n"),
+    Sent(JSON, "{\"token\":\"§"),
+    Sent(JSON, "\u{feff}{\"token\":\"§\"}"),
+    Sent(JSON, "{\"connectionString\":\"Server=x;Password=§;\"}"),
+    Sent(JSON, "{\"cookie\":\"a=b; sid=§\"}"),
+    Sent(JSON, "{\"session\":{\"id\":\"§\"}}"),
+    Sent("application/vnd.api+json", "{\"token\":\"§\"}"),
+    Sent("application/x-ndjson", "{\"a\":1}\n{\"token\":\"§\"}\n"),
+    Sent("", "{\"token\":\"§\"}"),
+    Sent(TEXT, "{\"token\":\"§\"}"),
+    // Forms.
+    Sent(FORM, "a=1&password=§"),
+    Sent(FORM, "grant_type=authorization_code&code=§"),
+    Sent(FORM, "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=§"),
+    Sent(FORM, "grant_type=x&subject_token=§"),
+    Sent(FORM, "SAMLResponse=§"),
+    Sent(FORM, "%70assword=§"),
+    Sent(FORM, "payload=%7B%22token%22%3A%22§%22%7D"),
+    Sent(FORM, "next=%2Freset-password%2F§"),
+    Sent("", "user=joe&password=§"),
+    Sent(
+        "multipart/form-data; boundary=bb",
+        "--bb\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n§\r\n--bb--\r\n",
+    ),
+    Sent(
+        "multipart/form-data; boundary=bb",
+        "--bb\r\nContent-Disposition: form-data; name=\"a\"\r\nContent-Type: application/json\r\n\r\n{\"token\":\"§\"}\r\n--bb--\r\n",
+    ),
+    Sent(
+        "multipart/mixed; boundary=bb",
+        "--bb\r\nContent-Type: text/plain\r\n\r\npassword=§\r\n--bb--\r\n",
+    ),
+    // Markup.
+    Got(HTML, "<input type=password name=x value=\"§\">"),
+    Got(HTML, "<input type='PASSWORD' value='§'>"),
+    Got(HTML, "<input autocomplete=\"current-password\" value=§>"),
+    Got(HTML, "<input type=hidden name=csrf_token value=§>"),
+    Got(HTML, "<input value=§ id=authenticity_token>"),
+    Got(HTML, "<meta name=\"csrf-token\" content=\"§\">"),
+    Got(HTML, "<textarea name=\"secret\">§</textarea>"),
+    Got(HTML, "<a href=\"/x?a=1&amp;token=§\">t</a>"),
+    Got(HTML, "<a href=\"https://x.example/reset-password/§\">t</a>"),
+    Got(HTML, "<script>var config = {csrfToken: '§'};</script>"),
+    Got(HTML, "<script type=\"application/json\">{\"apiKey\":\"§\"}</script>"),
+    Got(HTML, "<!-- password=§ -->"),
+    Got(HTML, "<p data-api-key=\"§\">x</p>"),
+    Got(XML, "<u><password>§</password></u>"),
+    Got(XML, "<u><ns:password>§</ns:password></u>"),
+    Got(XML, "<u><credentials><a>§</a></credentials></u>"),
+    Got(XML, "<u><password><![CDATA[§]]></password></u>"),
+    Got(XML, "<u token=\"§\"/>"),
+    Got(XML, "<param name=\"password\" value=\"§\"/>"),
+    Got(XML, "<property name=\"password\">§</property>"),
+    Got(XML, "<entry key='api_key'>§</entry>"),
+    Got(XML, "<plist><dict><key>password</key><string>§</string></dict></plist>"),
+    Got(XML, "<member><name>password</name><value><string>§</string></value></member>"),
+    Got(
+        "application/soap+xml",
+        "<s:Envelope><s:Header><wsse:Password Type='t'>§</wsse:Password></s:Header></s:Envelope>",
+    ),
+    // Texts.
+    Got(TEXT, "Authorization: Bearer §\n"),
+    Got(TEXT, "Cookie: theme=1; sid=§\r\nX-Api-Key: a\r\n"),
+    Got(TEXT, "X-Api-Key: §\r\n"),
+    Got(TEXT, "user=joe password=§ host=db"),
+    Got(TEXT, "password: §\n"),
+    Got(TEXT, "token := \"§\""),
+    Got(TEXT, "see https://x.example/?code=§&state=1"),
+    Got(TEXT, "see https://x.example/invite/§ soon"),
+    Got(TEXT, "export API_KEY=§"),
+    Got(TEXT, "it was Bearer § that came"),
+    Got(TEXT, "redis://:§@cache:6379"),
+    Got(TEXT, "-----BEGIN PRIVATE KEY-----\n§\n-----END PRIVATE KEY-----"),
+    Got(TEXT, "Sec-WebSocket-Protocol: bearer, §\r\n"),
+    Got("text/yaml", "db:\n  password: §\n"),
+    Got("text/csv", "name,password\njoe,§\n"),
+    Got("text/event-stream", "event: a\ndata: {\"token\":\"§\"}\n\n"),
+    Got("application/javascript", "window.apiKey = \"§\";"),
+    Got("application/jwt", "eyJhbGciOiJub25lIn0.eyJzdWIi§.§"),
+];
+
+/// Places in which the secret stands in base64 of JSON.
+const ENCODED: &[Place] = &[
+    Ask("X-Context", "¤"),
+    Ask("X-Amz-Meta", "data ¤"),
+    Target("/x?state=¤"),
+    Sent(JSON, "{\"data\":\"¤\"}"),
+    Sent(JSON, "{\"message\":{\"data\":\"¤\",\"id\":1}}"),
+    Sent(FORM, "data=¤"),
+    Got(TEXT, "¤"),
+    Got(XML, "<u><data>¤</data></u>"),
+    Got(HTML, "<div data-props=\"¤\"></div>"),
+];
+
+/// Where a secret that is known by its name elsewhere is repeated without one.
+const ECHOES: &[Place] = &[
+    Target("/files/§/x"),
+    Target("/x?q=§"),
+    Ask("Host", "§.example.com"),
+    Ask("X-Note", "§"),
+    Answer("X-Note", "was §"),
+    Answer("Location", "https://§.example.com/"),
+    Answer("Warning", "199 - \"§\""),
+    Reason("no §"),
+    Trailer("X-Note", "§"),
+    Sent(JSON, "{\"a\":\"§\"}"),
+    Sent(TEXT, "§"),
+    Got(JSON, "{\"error\":\"unknown §\"}"),
+    Got(JSON, "{\"data\":\"¤\"}"),
+    Got(JSON, "[\"x\",[\"§\"]]"),
+    Got(XML, "<a>§</a>"),
+    Got(HTML, "<p>Hello §</p>"),
+    Got(TEXT, "unknown § (¤)"),
+    Got("application/octet-stream", "\u{1}\u{2}§\u{0}"),
+];
+
+fn filled(template: &str, secret: &str, encoded: &str) -> String {
+    template.replace('§', secret).replace('¤', encoded)
+}
+
+fn exchange(place: Place, fill: &dyn Fn(&str) -> Vec<u8>) -> Exchange {
+    let (mut request, mut response) = (
+        Request { target: Bytes::from_static(b"/"), ..Request::default() },
+        Response { status: 200, ..Response::default() },
+    );
+    let typed = |headers: &mut Headers, kind: &str| {
+        if !kind.is_empty() {
+            headers.push(b"Content-Type", kind.as_bytes());
+        }
+    };
+    match place {
+        Target(target) => request.target = fill(target).into(),
+        Ask(name, value) => request.headers.push(name.as_bytes(), &fill(value)),
+        Answer(name, value) => response.headers.push(name.as_bytes(), &fill(value)),
+        Trailer(name, value) => response.trailers.push(name.as_bytes(), &fill(value)),
+        Reason(reason) => response.reason = fill(reason).into(),
+        Sent(kind, body) => {
+            typed(&mut request.headers, kind);
+            request.body = Body::whole(fill(body));
+        }
+        Got(kind, body) => {
+            typed(&mut response.headers, kind);
+            response.body = Body::whole(fill(body));
+        }
+    }
+    Exchange {
+        id: ExchangeId { connection: 1, ordinal: 0 },
+        client: "10.0.0.9:40112".parse().unwrap(),
+        server: "10.0.0.1:8080".parse().unwrap(),
+        protocol: "http/1".to_owned(),
+        carriage: None,
+        completeness: Completeness::Complete,
+        request: Some(TimedRequest { at: Timestamp::default(), duration_ns: 0, message: request }),
+        response: Some(TimedResponse {
+            at: Timestamp::default(),
+            first_byte_ns: Some(1),
+            last_byte_ns: Some(1),
+            message: response,
+        }),
+        interim: vec![],
+        opened_at: None,
+        handshake_ns: None,
+        marks: vec![],
+        closed: vec![],
+    }
+}
+
+/// Everything in a recording, each base64 in it decoded, and its bodies as they are.
+fn readable(exchange: &Exchange) -> Vec<u8> {
+    let mut text = Vec::new();
+    log::write(&mut text, exchange);
+    for body in [
+        &exchange.request.as_ref().unwrap().message.body,
+        &exchange.response.as_ref().unwrap().message.body,
+    ] {
+        text.extend_from_slice(&body.bytes);
+    }
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
+    let words: Vec<Vec<u8>> = text.split(|byte| !is_base64(byte)).map(<[u8]>::to_vec).collect();
+    for word in words.iter().filter(|word| word.len() > 12) {
+        let padded = word.len() / 4 * 4;
+        for decoded in [STANDARD.decode(&word[..padded]), URL_SAFE_NO_PAD.decode(word)] {
+            text.extend(decoded.into_iter().flatten());
+            text.push(b'\n');
+        }
+    }
+    text
+}
+
+fn holds(text: &[u8], secret: &str) -> bool {
+    let small = text.to_ascii_lowercase();
+    memchr::memmem::find(&small, secret.to_ascii_lowercase().as_bytes()).is_some()
+}
+
+/// What people read of the same place.
+fn shown(place: Place, fill: &dyn Fn(&str) -> String) -> String {
+    let masker = Masker::new(b"key");
+    match place {
+        Target(target) => masker.target(&fill(target)).into_owned(),
+        Ask(name, value) | Answer(name, value) | Trailer(name, value) => {
+            masker.header(name, &fill(value)).into_owned()
+        }
+        Reason(reason) => masker.text(&fill(reason)).into_owned(),
+        Sent(_, body) | Got(_, body) => masker.text(&fill(body)).into_owned(),
+    }
+}
+
+fn redacted(mut exchange: Exchange) -> Exchange {
+    Redactor::new(&[Rule::Default], b"key").apply(&mut exchange);
+    exchange
+}
+
+#[test]
+fn no_planted_secret_is_left() {
+    let mut left = Vec::new();
+    let mut planted = 0;
+    let basic = STANDARD.encode(format!("joe:{SECRET}"));
+    let json = STANDARD.encode(format!("{{\"user\":\"joe\",\"password\":\"{SECRET}\"}}"));
+    for (places, encoded) in [(PLACES, &basic), (ENCODED, &json)] {
+        for &place in places {
+            planted += 1;
+            let fill = |template: &str| filled(template, SECRET, encoded);
+            let after = redacted(exchange(place, &|template| fill(template).into_bytes()));
+            if holds(&readable(&after), SECRET) {
+                left.push(format!("in a recording: {place:?}"));
+            }
+            // The type of a body is not known there.
+            let is_typed = matches!(place, Got("text/csv", _));
+            let shown = shown(place, &fill);
+            if !is_typed && (holds(shown.as_bytes(), SECRET) || shown.contains(encoded)) {
+                left.push(format!("in a report: {place:?}"));
+            }
+        }
+    }
+    for &place in ECHOES {
+        planted += 1;
+        let inside = STANDARD.encode(format!("x{SECRET}y"));
+        let fill = |template: &str| filled(template, SECRET, &inside).into_bytes();
+        let mut one = exchange(place, &fill);
+        one.request.as_mut().unwrap().message.headers.push(b"X-Api-Key", SECRET.as_bytes());
+        if holds(&readable(&redacted(one)), SECRET) {
+            left.push(format!("repeated: {place:?}"));
+        }
+    }
+    assert!(planted >= 200, "{planted}");
+    assert!(left.is_empty(), "{} of {planted} are left:\n{}", left.len(), left.join("\n"));
+}
+
+#[test]
+fn no_token_of_a_vendor_is_left_under_a_name_that_says_nothing() {
+    const SIGNS: &[u8] = b"7Kq2Zr0pW3sT9uVbN1mLcE5hJ8dGf2YaQ4RiXo6BwStUvPzMnKlCjHgFeD";
+    let places = [
+        Sent(JSON, "{\"v\":\"§\"}"),
+        Got(TEXT, "the § is it"),
+        Target("/x?v=§"),
+        Ask("X-Note", "§"),
+        Got(XML, "<v>§</v>"),
+    ];
+    for vendor in VENDORS.iter() {
+        let token = vendor.sample(SIGNS);
+        for place in places {
+            let fill = |template: &str| template.replace('§', &token);
+            let after = redacted(exchange(place, &|template| fill(template).into_bytes()));
+            assert!(!holds(&readable(&after), &token), "{token} {place:?}");
+            assert!(!shown(place, &fill).contains(&token), "{token} {place:?}");
+        }
+    }
+}
+
+#[test]
+fn no_secret_is_left_behind_a_coding_that_no_header_tells() {
+    let text = format!("{{\"note\":\"é漢\",\"password\":\"{SECRET}\"}}");
+    let gzip = |text: &[u8]| {
+        let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        coder.write_all(text).unwrap();
+        coder.finish().unwrap()
+    };
+    let units = |to: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(to).collect::<Vec<u8>>();
+    for body in [
+        gzip(text.as_bytes()),
+        zstd::encode_all(text.as_bytes(), 1).unwrap(),
+        units(u16::to_le_bytes),
+        units(u16::to_be_bytes),
+        [&[0xff, 0xfe], &units(u16::to_le_bytes)[..]].concat(),
+    ] {
+        let place = Got(JSON, "");
+        let after = redacted(exchange(place, &|_| body.clone()));
+        let new = after.response.unwrap().message.body.bytes;
+        let wrapping = super::wrapped::Wrapping::of(&new, b"").expect("wrapped as before");
+        let new = String::from_utf8(wrapping.undo(&new).expect("it can be read")).unwrap();
+        assert!(new.starts_with("{\"note\":\"é漢\",\"password\":\"") && new.len() == text.len());
+        assert!(!new.contains(SECRET), "{new}");
+    }
+}
+
+#[test]
+fn messages_of_a_websocket_hold_no_secret_and_no_repetition_of_one() {
+    let text = |data: &str| SocketMessage {
+        direction: Direction::ToServer,
+        at_ns: 1,
+        kind: SocketKind::Text,
+        data: Body::whole(data.as_bytes().to_vec()),
+    };
+    let mut one = exchange(Ask("X-Api-Key", "aYJYwY4azJ5oAPmg"), &|text| text.into());
+    let close = SocketMessage { kind: SocketKind::Close, ..text("\u{3}\u{1}no aYJYwY4azJ5oAPmg") };
+    let sni = Some("ayjywy4azj5oapmg.example".to_owned());
+    one.carriage = Some(Box::new(Carriage {
+        messages: vec![
+            text(&format!(
+                "{{\"type\":\"connection_init\",\"payload\":{{\"token\":\"{SECRET}\"}}}}"
+            )),
+            text("[\"phx_join\",\"aYJYwY4azJ5oAPmg\"]"),
+            close,
+        ],
+        tls: Some(TlsSession { sni, ..TlsSession::default() }),
+        ..Carriage::default()
+    }));
+    let redactor = Redactor::new(&[Rule::Default], b"key");
+    redactor.apply(&mut one);
+    let text = readable(&one);
+    assert!(!holds(&text, SECRET) && !holds(&text, "aYJYwY4azJ5oAPmg"));
+    let carriage = one.carriage.unwrap();
+    assert!(carriage.messages[2].data.bytes.starts_with(b"\x03\x01no "));
+    assert_eq!(redactor.unsearched().bodies, 0, "a code of two bytes is no body");
+}
+
+#[test]
+fn words_that_are_no_secrets_stay() {
+    for (place, text) in [
+        (Answer("Access-Control-Allow-Credentials", "true"), "true"),
+        (
+            Answer("Access-Control-Allow-Headers", "Authorization, X-Api-Key"),
+            "Authorization, X-Api-Key",
+        ),
+        (Answer("WWW-Authenticate", "Bearer realm=\"shop\""), "realm=\\\"shop\\\""),
+        (Ask("Authorization", "Negotiate"), "Negotiate"),
+        (Ask("Sec-WebSocket-Protocol", "graphql-transport-ws, mqtt"), "graphql-transport-ws, mqtt"),
+        (Sent(JSON, "{\"password\":null,\"token\":\"none\",\"max_tokens\":5}"), "none"),
+        (Sent(JSON, "{\"name\":\"shoes\",\"value\":\"red\"}"), "red"),
+        (Sent(JSON, "{\"fields\":[\"password\",\"name\"]}"), "[\\\"password\\\",\\\"name\\\"]"),
+        (Got(HTML, "<label for=password>Password</label><div id=token-help>Help</div>"), ">Help<"),
+        (
+            Target("/users/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11"),
+            "6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
+        ),
+        (Target("/assets/app-3f2a91c0.js"), "app-3f2a91c0.js"),
+    ] {
+        let after = redacted(exchange(place, &|template| template.as_bytes().to_vec()));
+        let mut line = Vec::new();
+        log::write(&mut line, &after);
+        let line = String::from_utf8(line).unwrap();
+        assert!(line.contains(text), "{place:?}: {line}");
+    }
+}
+
+#[test]
+fn a_body_that_nobody_can_search_is_counted_and_left_out_where_that_is_asked() {
+    let message = b"\x0a\x05hello\x10\x01\x1a\x03\x00\x01\x02";
+    for (rule, kept) in [(Rule::Default, message.len()), (Rule::Strict, 0)] {
+        let redactor = Redactor::new(&[rule], b"key");
+        let mut one = exchange(Got("application/grpc", ""), &|_| message.to_vec());
+        redactor.apply(&mut one);
+        assert_eq!(one.response.as_ref().unwrap().message.body.bytes.len(), kept);
+        assert_eq!(redactor.unsearched().bytes, message.len() as u64);
+        assert_eq!(one.marks.len(), usize::from(kept == 0));
+    }
+}
+
+/// A service that answers with what it was asked.
+fn echo(request: &Request) -> Response {
+    let headers: serde_json::Map<String, serde_json::Value> = request
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            (text(name), text(value).into())
+        })
+        .collect();
+    let body = serde_json::json!({
+        "headers": headers,
+        "url": String::from_utf8_lossy(&request.target),
+        "data": String::from_utf8_lossy(&request.body.bytes),
+    });
+    let mut fields = Headers::new();
+    fields.push(b"Content-Type", JSON.as_bytes());
+    Response {
+        status: 200,
+        headers: fields,
+        body: Body::whole(body.to_string().into_bytes()),
+        ..Response::default()
+    }
+}
+
+#[test]
+fn a_service_that_echoes_answers_alike_to_secrets_and_to_their_tokens() {
+    let redactor = Redactor::new(&[Rule::Default], b"key");
+    let basic = STANDARD.encode(format!("joe:{SECRET}"));
+    let mut wrong = Vec::new();
+    for &place in PLACES.iter().filter(|place| matches!(place, Ask(..) | Target(_) | Sent(..))) {
+        for secret in [SECRET, "s3cr3t-w0rd", "4111111111111111"] {
+            let fill = |template: &str| filled(template, secret, &basic).into_bytes();
+            let mut v1 = exchange(place, &fill);
+            v1.response.as_mut().unwrap().message = echo(&v1.request.as_ref().unwrap().message);
+            redactor.apply(&mut v1);
+            let (recorded, expected) = (v1.request.unwrap().message, v1.response.unwrap().message);
+            let mut known = super::Known::default();
+            redactor.learn(&recorded, &mut known);
+            let mut v2 = echo(&recorded);
+            let asked = super::Asked {
+                request: Some(&recorded),
+                known: Some(&known),
+                ..super::Asked::default()
+            };
+            redactor.answer(asked, &mut v2, true);
+            if v2 != expected {
+                let text = |response: &Response| {
+                    String::from_utf8_lossy(&response.body.bytes).into_owned()
+                };
+                wrong.push(format!("{place:?}\n  v1 {}\n  v2 {}", text(&expected), text(&v2)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
