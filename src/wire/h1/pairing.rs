@@ -414,9 +414,9 @@ impl Pairing {
         belongs
     }
 
-    /// Whether a message of HTTP/1 was found.
+    /// Whether a message of HTTP/1 was found, or the head of one.
     pub fn has_messages(&self) -> bool {
-        self.settled
+        self.settled || self.lanes.iter().any(|lane| lane.parser.current().is_some())
     }
 
     /// Messages that were dropped because their direction carries the other kind.

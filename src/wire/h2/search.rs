@@ -5,8 +5,19 @@
 //! length, type, flags and stream that its kind allows, are no accident; nor are fewer that end
 //! exactly where a packet ends, since senders hand over whole frames.
 
-use super::frame::{FrameHead, HEAD, PAYLOAD, flag, kind};
+use crate::wire::h2::frame::{
+    self, FrameHead, HEAD, PAYLOAD, flag, headers_fragment, kind, push_fragment,
+};
+use crate::wire::h2::hpack::Decoder;
 
+/// Octets of such a row at least, where it does not begin a packet.
+const CHAIN_BYTES: usize = 64;
+/// The same where much looks like a head: more than so many of the places around it.
+const CHAIN_AMONG_MANY: usize = 8;
+const MANY_NEAR: usize = 16;
+const NEAR: usize = 256;
+/// How far the numbers of streams that are open together lie apart at most.
+const STREAMS_APART: u32 = 1 << 16;
 /// Heads in a row that prove each other.
 const CHAIN: usize = 3;
 /// Octets that are held while the heads behind a candidate are still to come.
@@ -108,7 +119,10 @@ impl<M: Copy> Search<M> {
         let torn = self.torn && place == 0;
         let begins = !torn && self.slices.binary_search_by_key(&place, |slice| slice.0).is_ok();
         let mut next = place;
-        for proved in 0..CHAIN {
+        let mut before = None;
+        let mut chain = CHAIN;
+        let mut proved = 0;
+        while proved < chain {
             let Some(octets) = self.held.get(next..).and_then(|rest| rest.first_chunk::<HEAD>())
             else {
                 let ends_slice = next == self.held.len();
@@ -119,12 +133,17 @@ impl<M: Copy> Search<M> {
                 return Found::Later { likely: begins || proved > 1 };
             };
             let head = FrameHead::read(octets);
-            if !is_plausible(head) {
+            if !is_plausible(head) || !follows(before, head) || !is_sound(head, &self.held, next) {
                 return Found::No;
             }
             next += HEAD + head.length as usize;
+            before = Some(head);
+            proved += 1;
+            if proved == CHAIN {
+                chain = chain_near(&self.held, place);
+            }
         }
-        Found::Yes
+        if begins || next - place >= CHAIN_BYTES { Found::Yes } else { Found::No }
     }
 
     /// Everything from a place on.
@@ -170,18 +189,28 @@ pub(super) fn find(slice: &[u8]) -> Option<usize> {
     for place in 0..slice.len().saturating_sub(HEAD - 1) {
         let mut next = place;
         let mut proved = 0;
-        while proved < CHAIN {
-            match slice.get(next..).and_then(|rest| rest.first_chunk::<HEAD>()) {
-                Some(octets) if is_plausible(FrameHead::read(octets)) => {
-                    next += HEAD + FrameHead::read(octets).length as usize
+        let mut before = None;
+        let mut chain = CHAIN;
+        while proved < chain {
+            match slice.get(next..).and_then(|rest| rest.first_chunk()).map(FrameHead::read) {
+                Some(head)
+                    if is_plausible(head)
+                        && follows(before, head)
+                        && is_sound(head, slice, next) =>
+                {
+                    next += HEAD + head.length as usize;
+                    before = Some(head);
                 }
                 Some(_) => break,
                 None if place == 0 || proved > 1 => return None,
                 None => break,
             }
             proved += 1;
+            if proved == CHAIN {
+                chain = chain_near(slice, place);
+            }
         }
-        if proved == CHAIN {
+        if proved == chain && (place == 0 || next - place >= CHAIN_BYTES) {
             return Some(place);
         }
     }
@@ -200,12 +229,75 @@ fn is_plausible(head: FrameHead) -> bool {
         _ => return false,
     };
     let acknowledges = head.kind == kind::SETTINGS && head.has(flag::ACK);
+    // Nobody sends an empty frame that says nothing; zeros would be full of them.
+    let says_nothing = head.length == 0
+        && matches!(head.kind, kind::DATA | kind::HEADERS | kind::CONTINUATION)
+        && head.flags & flag::END_STREAM == 0;
     head.is_possible()
         && !head.reserved
         && head.flags & !flags == 0
         && head.length as usize <= PAYLOAD
         && head.stream < 1 << 30
         && !(acknowledges && head.length > 0)
+        && !says_nothing
+}
+
+/// How many heads in a row prove each other at a place: more where much looks like a head, as it
+/// does among the zeros and small numbers of images and tables.
+fn chain_near(held: &[u8], place: usize) -> usize {
+    let near = &held[place.saturating_sub(NEAR)..held.len().min(place + NEAR)];
+    let heads = near.windows(HEAD).filter(|octets| {
+        octets.first_chunk().is_some_and(|octets| is_plausible(FrameHead::read(octets)))
+    });
+    if heads.count() > MANY_NEAR { CHAIN_AMONG_MANY } else { CHAIN }
+}
+
+/// Whether a payload is one of its kind, as far as it is there (RFC 9113 §6): `head` stands at `at`
+/// of `held`.
+fn is_sound(head: FrameHead, held: &[u8], at: usize) -> bool {
+    let Some(payload) = held.get(at + HEAD..at + HEAD + head.length as usize) else { return true };
+    let code = |payload: &[u8]| frame::number(payload).is_some_and(|code| code < 14);
+    match head.kind {
+        kind::SETTINGS => frame::settings(payload).all(|(name, _)| (1..=16).contains(&name)),
+        kind::RST_STREAM => code(payload),
+        kind::GOAWAY => code(&payload[4..]),
+        kind::WINDOW_UPDATE => {
+            frame::number(payload).is_some_and(|step| step > 0 && step >> 31 == 0)
+        }
+        kind::HEADERS if head.has(flag::END_HEADERS) => {
+            headers_fragment(head, payload).is_some_and(is_block)
+        }
+        kind::PUSH_PROMISE if head.has(flag::END_HEADERS) => {
+            push_fragment(head, payload).is_some_and(|(_, block)| is_block(block))
+        }
+        _ => true,
+    }
+}
+
+/// Whether octets are a header block with fields as HTTP has them.
+fn is_block(block: &[u8]) -> bool {
+    let mut decoder = Decoder::default();
+    decoder.lost();
+    let token = |octet: &u8| octet.is_ascii_graphic() && !octet.is_ascii_uppercase();
+    decoder.decode(block).is_ok_and(|block| {
+        let mut names = block.fields.parts().map(|(name, _)| name);
+        !block.fields.is_empty()
+            && names.all(|name| {
+                let octets = name.octets();
+                name.identity().is_some() || !octets.is_empty() && octets.iter().all(token)
+            })
+    })
+}
+
+/// Whether a frame may stand behind another one: the parts of a header block follow one another
+/// (RFC 9113 §6.10), and the streams of a connection have numbers that are near each other.
+fn follows(before: Option<FrameHead>, head: FrameHead) -> bool {
+    let Some(before) = before else { return true };
+    let open = before.has_block() && !before.has(flag::END_HEADERS);
+    let near = before.stream == 0
+        || head.stream == 0
+        || before.stream.abs_diff(head.stream) <= STREAMS_APART;
+    near && open == (head.kind == kind::CONTINUATION) && (!open || head.stream == before.stream)
 }
 
 #[cfg(test)]
@@ -249,6 +341,24 @@ mod tests {
         assert_eq!(found(&[b"rest of a body", &one]), Some((one.clone(), 1)));
         assert_eq!(found(&[&[&b"rest"[..], &one].concat()]), None);
         assert_eq!(found(&[&one[..one.len() - 1]]), None);
+    }
+
+    /// Octets of images and tables: mostly zeros and small numbers.
+    #[test]
+    fn sparse_octets_are_no_frames() {
+        let mut state = 0x2545_f491_4f6c_dd1du64;
+        let octets: Vec<u8> = (0..1_000_000)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                if state % 10 < 7 { 0 } else { (state >> 32) as u8 % 16 }
+            })
+            .collect();
+        for slice in octets.chunks(1_400) {
+            assert_eq!(find(slice), None);
+            assert_eq!(found(&[slice]), None);
+        }
     }
 
     #[test]
