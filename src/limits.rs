@@ -249,3 +249,8 @@ pub const CLOSING_NS: i64 = 100_000_000;
 /// Streams that were given out and are known again, so that what comes late of them is not taken
 /// for another one.
 pub const CLOSED_STREAMS: usize = 1_024;
+
+/// Messages of a WebSocket that are kept with the exchange that opened it; and their bytes.
+pub const SOCKET_MESSAGES: usize = 65_536;
+/// See [`SOCKET_MESSAGES`].
+pub const SOCKET_BYTES: usize = 32 << 20;

@@ -6,10 +6,12 @@
 mod conversation;
 pub mod h1;
 pub mod h2;
+mod pace;
 pub mod probe;
 mod setup;
 mod talk;
 pub mod tls;
+mod websocket;
 
 pub use conversation::{Conversation, Ending, Mark, Origin, Out};
 pub use setup::{Inner, Setup};

@@ -8,14 +8,16 @@
 
 use std::collections::VecDeque;
 
-use crate::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
+use crate::exchange::{Carriage, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use crate::flow::{Direction, Endpoint};
 use crate::limits;
-use crate::message::{Request, Response};
+use crate::message::{Extras, Request, Response};
 use crate::time::Timestamp;
 use crate::wire::conversation::{Conversation, Ending, Mark, Origin, Out};
 use crate::wire::h1::parser::{Expect, Limits, Message, Parsed, Parser, Side};
+use crate::wire::h2::pairing::Streams;
 use crate::wire::probe::{Guess, guess};
+use crate::wire::websocket::WebSocket;
 
 /// Pairs one connection. Exchanges leave through a callback, at the packet that finished them.
 #[derive(Debug)]
@@ -34,6 +36,9 @@ pub struct Pairing {
     gate: bool,
     /// What the connection carries after 101 or CONNECT.
     tunnel: Option<&'static str>,
+    /// What reads it from there, and where each direction was then.
+    next: Option<Next>,
+    bases: [u64; 2],
     /// Interim responses without a request, for the orphan that follows.
     stray: Interim,
     /// The last response answered no request that is known, so how its body was framed is a guess
@@ -47,6 +52,16 @@ pub struct Pairing {
     misplaced: u64,
     /// Interim answers that were not kept, of exchanges that were given.
     unkept_interim: u64,
+    /// Bytes behind a switch of protocols that were not read.
+    unread: u64,
+    limits: Limits,
+}
+
+/// What reads a connection behind the answer that switched its protocol.
+#[derive(Debug)]
+enum Next {
+    Http2(Box<Streams>),
+    Socket(Box<WebSocket>),
 }
 
 /// The lane of requests.
@@ -93,6 +108,8 @@ struct Slot {
     response: Option<Box<Parsed<Mark>>>,
     /// The response was lost.
     lost: bool,
+    /// It opened a WebSocket, of which messages may still come.
+    socket: bool,
     note: Option<&'static str>,
 }
 
@@ -119,7 +136,7 @@ impl Interim {
 
 impl Slot {
     fn is_done(&self) -> bool {
-        !self.open && (self.response.is_some() || self.lost)
+        !self.open && !self.socket && (self.response.is_some() || self.lost)
     }
 
     fn bytes(&self) -> usize {
@@ -170,12 +187,16 @@ impl Pairing {
             ordinal: 0,
             gate: false,
             tunnel: None,
+            next: None,
+            bases: [0; 2],
             stray: Interim::default(),
             unsure: false,
             settled: false,
             over: false,
             misplaced: 0,
             unkept_interim: 0,
+            unread: 0,
+            limits,
         }
     }
 
@@ -192,7 +213,32 @@ impl Pairing {
         state.held.push_back(what);
     }
 
+    /// Gives bytes to the reader of the protocol that was switched to.
+    #[cold]
+    fn hand_on(&mut self, lane: usize, payload: &[u8], mark: Mark, out: Out<'_>) {
+        let direction = direction_of(lane);
+        let mark = self.rebased(lane, mark);
+        match &mut self.next {
+            Some(Next::Http2(streams)) => streams.bytes(direction, payload, mark, out),
+            Some(Next::Socket(socket)) => socket.bytes(direction, payload, mark.at),
+            None => {}
+        }
+    }
+
+    /// A mark whose acknowledgement counts from the switch of protocols.
+    fn rebased(&self, lane: usize, mark: Mark) -> Mark {
+        Mark { ack: mark.ack.map(|ack| ack.saturating_sub(self.bases[1 - lane])), ..mark }
+    }
+
     fn skip(&mut self, lane: usize, n: u64, mark: Mark, out: Out<'_>) {
+        if self.lanes[lane].parser.is_tunnel() {
+            let (direction, rebased) = (direction_of(lane), self.rebased(lane, mark));
+            match &mut self.next {
+                Some(Next::Http2(streams)) => return streams.gap(direction, n, rebased, out),
+                Some(Next::Socket(socket)) => return socket.gap(direction, n),
+                None => {}
+            }
+        }
         self.prepare(lane, mark);
         let state = &mut self.lanes[lane];
         if state.gap_starts.len() == GAPS_REMEMBERED {
@@ -219,6 +265,9 @@ impl Pairing {
         // number.
         let mut lane = lane;
         while !payload.is_empty() {
+            if self.next.is_some() && self.lanes[lane].parser.is_tunnel() {
+                return self.hand_on(lane, payload, mark, out);
+            }
             if self.must_wait(lane, mark) {
                 self.lanes[lane].held_bytes += payload.len();
                 self.lanes[lane].held.push_front(Held::Bytes(payload.to_vec(), mark));
@@ -474,12 +523,11 @@ impl Pairing {
             let interim = std::mem::take(&mut self.stray);
             self.kept += interim.bytes;
             if parsed.tunnel {
-                self.open_tunnel(&parsed);
+                self.open_tunnel(&parsed, self.slots.len());
             }
-            self.slots.insert(
-                place,
-                Slot { interim, response: Some(Box::new(parsed)), ..Slot::default() },
-            );
+            let socket = parsed.tunnel && matches!(self.next, Some(Next::Socket(_)));
+            let response = Some(Box::new(parsed));
+            self.slots.insert(place, Slot { interim, response, socket, ..Slot::default() });
             return;
         };
         if index == self.slots.len() {
@@ -501,18 +549,27 @@ impl Pairing {
         }
         self.gate &= index + 1 != self.slots.len();
         if parsed.tunnel {
-            self.open_tunnel(&parsed);
+            self.open_tunnel(&parsed, index);
+            self.slots[index].socket = matches!(self.next, Some(Next::Socket(_)));
         }
         self.unsure = false;
         self.slots[index].response = Some(Box::new(parsed));
     }
 
-    fn open_tunnel(&mut self, parsed: &Parsed<Mark>) {
+    fn open_tunnel(&mut self, parsed: &Parsed<Mark>, index: usize) {
         let name = match &parsed.message {
             Message::Response(Response { status: 101, headers, .. }) => {
                 match headers.get("upgrade") {
-                    Some(value) if value.eq_ignore_ascii_case(b"websocket") => "websocket",
-                    Some(value) if value.eq_ignore_ascii_case(b"h2c") => "h2c",
+                    Some(value) if value.eq_ignore_ascii_case(b"websocket") => {
+                        let extensions = headers.get("sec-websocket-extensions");
+                        let socket = WebSocket::new(extensions, self.limits.body_bytes);
+                        self.next = Some(Next::Socket(Box::new(socket)));
+                        "websocket"
+                    }
+                    Some(value) if value.eq_ignore_ascii_case(b"h2c") => {
+                        self.next = Some(Next::Http2(Box::new(self.streams(index))));
+                        "h2c"
+                    }
                     _ => "upgraded",
                 }
             }
@@ -521,6 +578,22 @@ impl Pairing {
         self.tunnel = Some(name);
         self.gate = false;
         self.lanes[REQUESTS].parser.tunnel();
+        self.bases = [REQUESTS, RESPONSES].map(|lane| self.lanes[lane].parser.position());
+    }
+
+    /// HTTP/2 behind the answer at `index`: it answers the same request again, on stream 1
+    /// (RFC 7540 §3.2).
+    fn streams(&self, index: usize) -> Streams {
+        let (client, server) = self.roles();
+        let origin = Origin { client, server, joined: false, ..self.origin };
+        let request = self.slots.get(index).and_then(|slot| slot.request.as_deref());
+        let ordinal = self.ordinal.saturating_add(index as u32).saturating_add(1);
+        let request = request.cloned().and_then(timed_request);
+        let mut streams = Streams::upgraded(origin, self.limits, ordinal, request);
+        if let Some(nanos) = self.handshake_ns {
+            streams.set_handshake(nanos);
+        }
+        streams
     }
 
     fn emit_done(&mut self, out: Out<'_>) {
@@ -539,11 +612,25 @@ impl Pairing {
     /// Gives the first place, whether it is done or not.
     fn give_up_first(&mut self, out: Out<'_>) {
         let Some(mut slot) = self.slots.pop_front() else { return };
-        if !slot.is_done() {
+        if !slot.is_done() && !slot.socket {
             slot.note = Some("given up: too much waits for an answer");
         }
         self.kept = self.kept.saturating_sub(slot.bytes());
         self.emit(slot, out);
+    }
+
+    /// What was said on the WebSocket that a place opened.
+    fn take_messages(&mut self, slot: &Slot, marks: &mut Vec<String>) -> Option<Box<Carriage>> {
+        if !slot.socket || !matches!(self.next, Some(Next::Socket(_))) {
+            return None;
+        }
+        let Some(Next::Socket(socket)) = self.next.take() else { return None };
+        self.unread += socket.unread();
+        let first = slot.request.as_ref().or(slot.response.as_ref())?.first.at;
+        let said = socket.finish(first);
+        marks.extend(said.marks);
+        let messages = said.messages;
+        (!messages.is_empty()).then(|| Box::new(Carriage { messages, ..Carriage::default() }))
     }
 
     fn emit(&mut self, slot: Slot, out: Out<'_>) {
@@ -569,8 +656,9 @@ impl Pairing {
         }
         marks.extend(slot.note.map(str::to_owned));
         let start = slot.request.as_ref().map(|parsed| parsed.first.at);
+        let carriage = self.take_messages(&slot, &mut marks);
         out(Exchange {
-            carriage: None,
+            carriage,
             id,
             client,
             server,
@@ -595,14 +683,20 @@ impl Pairing {
 impl Conversation for Pairing {
     fn set_handshake(&mut self, nanos: i64) {
         self.handshake_ns = Some(nanos);
+        if let Some(Next::Http2(streams)) = &mut self.next {
+            streams.set_handshake(nanos);
+        }
     }
 
     fn wants(&self, direction: Direction) -> bool {
         let lane = &self.lanes[self.lane(direction)];
-        !lane.opaque && !lane.parser.is_tunnel()
+        !lane.opaque && (!lane.parser.is_tunnel() || self.next.is_some())
     }
 
     fn protocol(&self) -> &'static str {
+        if let Some(Next::Http2(_)) = self.next {
+            return "http/2";
+        }
         if let Some(name) = self.tunnel {
             return name;
         }
@@ -626,31 +720,56 @@ impl Conversation for Pairing {
     }
 
     fn held(&self) -> usize {
+        let next = match &self.next {
+            Some(Next::Http2(streams)) => streams.held(),
+            Some(Next::Socket(socket)) => socket.held(),
+            None => 0,
+        };
         self.kept
+            + next
             + self.lanes.iter().map(|lane| lane.held_bytes + lane.parser.held()).sum::<usize>()
     }
 
     fn relieve(&mut self, out: Out<'_>) {
         self.lanes.iter_mut().for_each(|lane| lane.parser.let_go());
+        if let Some(Next::Http2(streams)) = &mut self.next {
+            streams.relieve(out);
+        }
         while self.kept > 0 && self.slots.front().is_some_and(|slot| !slot.open) {
             self.give_up_first(out);
         }
     }
 
     fn under_way(&self) -> u64 {
-        self.slots.len() as u64
+        let next = match &self.next {
+            Some(Next::Http2(streams)) => streams.under_way(),
+            _ => 0,
+        };
+        self.slots.len() as u64 + next
     }
 
     fn skipped(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.parser.skipped()).sum()
+        let next = match &self.next {
+            Some(Next::Http2(streams)) => streams.skipped(),
+            _ => 0,
+        };
+        self.lanes.iter().map(|lane| lane.parser.skipped()).sum::<u64>() + next
     }
 
     fn unkept_interim(&self) -> u64 {
-        self.unkept_interim
+        let next = match &self.next {
+            Some(Next::Http2(streams)) => streams.unkept_interim(),
+            _ => 0,
+        };
+        self.unkept_interim + next
     }
 
     fn tunnelled(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.parser.tunnelled()).sum()
+        let next = match &self.next {
+            Some(Next::Http2(streams)) => streams.tunnelled(),
+            _ => 0,
+        };
+        self.lanes.iter().map(|lane| lane.parser.tunnelled()).sum::<u64>() + next + self.unread
     }
 
     fn bytes(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: Out<'_>) {
@@ -719,7 +838,14 @@ impl Conversation for Pairing {
             self.emit(slot, out);
         }
         self.kept = 0;
+        if let Some(Next::Http2(streams)) = &mut self.next {
+            streams.finish(out);
+        }
     }
+}
+
+fn direction_of(lane: usize) -> Direction {
+    if lane == REQUESTS { Direction::ToServer } else { Direction::ToClient }
 }
 
 fn completeness(slot: &Slot) -> Completeness {
@@ -754,10 +880,18 @@ fn note(what: &str, parsed: &Parsed<Mark>, marks: &mut Vec<String>) {
     }
 }
 
+/// When the body came, where its pace says something.
+fn extras(parsed: &Parsed<Mark>, start: Timestamp) -> Option<Box<Extras>> {
+    let pieces = parsed.pieces.as_ref()?.since(start, |mark| mark.at);
+    Extras { pieces, ..Extras::default() }.of()
+}
+
 fn timed_request(parsed: Parsed<Mark>) -> Option<TimedRequest> {
     let duration_ns = parsed.last.at.since(parsed.first.at);
+    let extras = extras(&parsed, parsed.first.at);
     match parsed.message {
-        Message::Request(message) => {
+        Message::Request(mut message) => {
+            message.extras = extras;
             Some(TimedRequest { at: parsed.first.at, duration_ns, message })
         }
         Message::Response(_) => None,
@@ -766,13 +900,17 @@ fn timed_request(parsed: Parsed<Mark>) -> Option<TimedRequest> {
 
 fn timed_response(parsed: Parsed<Mark>, start: Option<Timestamp>) -> Option<TimedResponse> {
     let whole = parsed.damage.is_none();
+    let extras = extras(&parsed, start.unwrap_or(parsed.first.at));
     match parsed.message {
-        Message::Response(message) => Some(TimedResponse {
-            at: parsed.first.at,
-            first_byte_ns: start.map(|start| parsed.first.at.since(start)),
-            last_byte_ns: start.filter(|_| whole).map(|start| parsed.last.at.since(start)),
-            message,
-        }),
+        Message::Response(mut message) => {
+            message.extras = extras;
+            Some(TimedResponse {
+                at: parsed.first.at,
+                first_byte_ns: start.map(|start| parsed.first.at.since(start)),
+                last_byte_ns: start.filter(|_| whole).map(|start| parsed.last.at.since(start)),
+                message,
+            })
+        }
         Message::Request(_) => None,
     }
 }

@@ -27,6 +27,7 @@ use crate::wire::h1::body::{Gather, chunk_size};
 use crate::wire::h1::head;
 use crate::wire::h1::head::{BodyPlan, Facts, Head, Oddities, Start};
 use crate::wire::h1::verbatim;
+use crate::wire::pace::{Pieces, has_pace};
 
 /// The mark of a message whose body was longer than the limit: its beginning is kept, and its
 /// length and hash.
@@ -205,6 +206,8 @@ pub struct Parsed<M> {
     pub damage: Option<Damage>,
     /// Where bytes of it are missing.
     pub holes: Vec<Hole<M>>,
+    /// When its body came, where its pace says something.
+    pub(crate) pieces: Option<Pieces<M>>,
     /// What is odd about it, by kebab-case names.
     pub oddities: Vec<&'static str>,
     /// Whether the connection goes on after it, by what the message says (RFC 9112 §9.3).
@@ -270,6 +273,8 @@ struct Current<M> {
     /// What stood around a request's chunks.
     around_chunks: verbatim::Gather,
     holes: Vec<Hole<M>>,
+    /// When its body came, where that says something.
+    pieces: Option<Pieces<M>>,
     oddities: Oddities,
     persists: bool,
     tunnel: bool,
@@ -419,7 +424,7 @@ impl<M: Copy + Default> Parser<M> {
             State::Head => self.head(input, mark),
             State::Length(left) => {
                 let bytes = self.take(input, left);
-                self.body().push(bytes);
+                self.gather(bytes, mark);
                 self.last = mark;
                 let left = left - bytes.len() as u64;
                 self.state = State::Length(left);
@@ -427,14 +432,14 @@ impl<M: Copy + Default> Parser<M> {
             }
             State::UntilClose => {
                 let bytes = self.take(input, u64::MAX);
-                self.body().push(bytes);
+                self.gather(bytes, mark);
                 self.last = mark;
                 None
             }
             State::ChunkSize => self.chunk_line(input, mark),
             State::ChunkData(left) => {
                 let bytes = self.take(input, left);
-                self.body().push(bytes);
+                self.gather(bytes, mark);
                 self.last = mark;
                 let left = left - bytes.len() as u64;
                 self.state =
@@ -541,6 +546,14 @@ impl<M: Copy + Default> Parser<M> {
 
     fn body(&mut self) -> &mut Gather {
         &mut self.current.as_mut().expect("a state inside a body has its message").body
+    }
+
+    fn gather(&mut self, bytes: &[u8], mark: M) {
+        let current = self.current.as_mut().expect("a state inside a body has its message");
+        current.body.push(bytes);
+        if let Some(pieces) = &mut current.pieces {
+            pieces.add(bytes.len(), mark);
+        }
     }
 
     fn oddity(&mut self, what: &'static str) {
@@ -702,6 +715,7 @@ impl<M: Copy + Default> Parser<M> {
             raw_head: None,
             around_chunks: verbatim::Gather::default(),
             holes: Vec::new(),
+            pieces: None,
             oddities: vec!["no-head"],
             persists: false,
             tunnel: false,
@@ -729,6 +743,10 @@ impl<M: Copy + Default> Parser<M> {
             }
         };
         let declared = if let BodyPlan::Length(length) = plan { length } else { 0 };
+        // Streams of events have no length.
+        let endless = matches!(plan, BodyPlan::Chunked | BodyPlan::UntilClose);
+        let paced = endless && headers.get("content-type").is_some_and(has_pace);
+        let pieces = paced.then(Pieces::default);
         let framed = self.side == Side::Responses && plan != BodyPlan::None;
         let bad_length = self.limits.strict && framed && facts.has_no_one_length();
         self.current = Some(Box::new(Current {
@@ -738,6 +756,7 @@ impl<M: Copy + Default> Parser<M> {
             raw_head: raw,
             around_chunks: verbatim::Gather::new(self.limits.keep == Keep::Everything),
             holes: Vec::new(),
+            pieces,
             oddities,
             persists: facts.persists(version) && plan != BodyPlan::UntilClose,
             tunnel,
@@ -879,6 +898,7 @@ impl<M: Copy + Default> Parser<M> {
             raw_head,
             around_chunks,
             holes,
+            pieces,
             mut oddities,
             persists,
             tunnel,
@@ -915,6 +935,7 @@ impl<M: Copy + Default> Parser<M> {
             end: self.position,
             damage,
             holes,
+            pieces,
             oddities,
             persists: persists && damage.is_none(),
             resumed,
@@ -944,6 +965,7 @@ impl<M: Copy + Default> Parser<M> {
                 raw_head: None,
                 around_chunks: verbatim::Gather::default(),
                 holes: hole.into_iter().collect(),
+                pieces: None,
                 oddities,
                 persists: false,
                 tunnel: false,

@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 
-use crate::limits;
 use crate::message::{Extras, Framing, Headers, Request, Response, Version};
 use crate::time::Timestamp;
 use crate::wire::conversation::Mark;
@@ -11,6 +10,7 @@ use crate::wire::h1::body::Gather;
 use crate::wire::h1::parser::{BODY_KEPT_IN_PART, Limits};
 use crate::wire::h2::frame::error_name;
 use crate::wire::h2::hpack::Block;
+use crate::wire::pace::{Pieces, has_pace};
 
 /// A message under way.
 #[derive(Debug, Default)]
@@ -32,57 +32,9 @@ pub(super) struct Half {
     /// What is wrong with its blocks.
     faults: Vec<&'static str>,
     left_out: u64,
-    pieces: Option<Pieces>,
+    pieces: Option<Pieces<Timestamp>>,
     /// Bytes that it keeps, about.
     pub(super) weight: usize,
-}
-
-/// When the bytes of a body came.
-#[derive(Debug, Default)]
-pub(super) struct Pieces {
-    all: Vec<(u64, Timestamp)>,
-}
-
-impl Pieces {
-    pub(super) fn add(&mut self, bytes: usize, at: Timestamp) {
-        if let Some((last, when)) = self.all.last_mut()
-            && *when == at
-        {
-            *last += bytes as u64;
-            return;
-        }
-        if self.all.len() == limits::PIECES {
-            let pairs = self.all.chunks(2).filter_map(|pair| {
-                let (_, at) = *pair.last()?;
-                Some((pair.iter().map(|(bytes, _)| bytes).sum(), at))
-            });
-            self.all = pairs.collect();
-        }
-        self.all.push((bytes as u64, at));
-    }
-
-    /// Counted from `start`.
-    pub(super) fn since(self, start: Timestamp) -> Vec<(u64, i64)> {
-        self.all.into_iter().map(|(bytes, at)| (bytes, at.since(start))).collect()
-    }
-}
-
-/// Whether the pace of a body of this kind says something: streams of messages.
-pub(crate) fn has_pace(media_type: &[u8]) -> bool {
-    const STREAMS: [&str; 7] = [
-        "application/grpc",
-        "text/event-stream",
-        "application/connect+",
-        "application/x-ndjson",
-        "application/stream+json",
-        "application/jsonl",
-        "multipart/x-mixed-replace",
-    ];
-    STREAMS.iter().any(|stream| {
-        media_type
-            .get(..stream.len())
-            .is_some_and(|kind| kind.eq_ignore_ascii_case(stream.as_bytes()))
-    })
 }
 
 impl Half {
@@ -114,6 +66,16 @@ impl Half {
         self.weight +=
             512 + fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         self.head = Some(block);
+    }
+
+    /// Its body is a tunnel's (RFC 8441): the pace is kept.
+    pub(super) fn keep_pace(&mut self) {
+        self.pieces.get_or_insert_default();
+    }
+
+    /// What its header section says of a field.
+    pub(super) fn field(&self, name: &str) -> Option<&[u8]> {
+        self.head.as_ref()?.fields.get(name)
     }
 
     /// Content.
@@ -255,7 +217,7 @@ impl Half {
 
     fn into_parts(self, start: Timestamp) -> Option<(Headers, Parts)> {
         let Block { fields, never_indexed, .. } = self.head?;
-        let pieces = self.pieces.map(|pieces| pieces.since(start)).unwrap_or_default();
+        let pieces = self.pieces.map(|pieces| pieces.since(start, |at| at)).unwrap_or_default();
         let framing = if self.framed || !self.ended { Framing::Frames } else { Framing::None };
         let extras = Extras { reset: self.reset, never_indexed, pieces };
         let body = self.body.finish();

@@ -19,6 +19,7 @@ use crate::wire::h2::frame::error_name;
 use crate::wire::h2::hpack::Block;
 use crate::wire::h2::message::{Half, Is, kind_of, status_of};
 use crate::wire::h2::side::{Event, Side};
+use crate::wire::websocket::{Said, WebSocket};
 
 /// The direction of requests, where no content said otherwise; indices as of [`Direction`].
 const REQUESTS: usize = Direction::ToServer as usize;
@@ -114,22 +115,19 @@ impl Streams {
         }
     }
 
-    /// For the rest of a connection that began as HTTP/1: what the `ordinal`th request asked is
-    /// answered on stream 1 (RFC 7540 §3.2).
+    /// For the rest of a connection that began as HTTP/1: what its last request asked is answered on
+    /// stream 1, as the exchange with this ordinal (RFC 7540 §3.2).
     pub fn upgraded(
         origin: Origin,
         limits: Limits,
         ordinal: u32,
-        request: TimedRequest,
-        interim: Vec<TimedResponse>,
+        request: Option<TimedRequest>,
     ) -> Self {
-        let mut streams = Self::new(Origin { joined: false, ..origin }, limits);
-        let half = Half::of_ended();
+        let mut streams = Self::new(origin, limits);
         let stream = Stream {
             ordinal: Some(ordinal),
-            request: half,
-            upgraded: Some(Box::new(request)),
-            interim,
+            request: Half::of_ended(),
+            upgraded: request.map(Box::new),
             ..Stream::default()
         };
         let table = &mut streams.table;
@@ -274,6 +272,9 @@ impl Table {
             }
         } else {
             stream.response.open(block, first, last, &limits);
+            if stream.request.field(":protocol").is_some() {
+                stream.response.keep_pace();
+            }
         }
         let after = stream.weight();
         self.kept += after - before;
@@ -464,6 +465,12 @@ impl Table {
             None => timed_request(stream.request),
         };
         let (client, server) = self.roles();
+        let response = timed_response(stream.response, at);
+        let said = socket_messages(request.as_ref(), response.as_ref());
+        let messages = said.map_or_else(Vec::new, |said| {
+            marks.extend(said.marks);
+            said.messages
+        });
         Exchange {
             id: ExchangeId { connection: self.origin.connection, ordinal },
             client,
@@ -471,7 +478,7 @@ impl Table {
             protocol: "http/2".to_owned(),
             completeness,
             request,
-            response: timed_response(stream.response, at),
+            response,
             interim: stream.interim,
             opened_at: self.origin.opened_at,
             handshake_ns: self.handshake_ns,
@@ -479,7 +486,8 @@ impl Table {
             carriage: Some(Box::new(Carriage {
                 stream: Some(number),
                 pushed_by: stream.pushed_by,
-                ..Carriage::default()
+                tls: None,
+                messages,
             })),
             closed: Vec::new(),
         }
@@ -508,6 +516,38 @@ fn completeness(stream: &Stream, lossy: bool) -> Completeness {
         }
         false => Completeness::NoResponse,
     }
+}
+
+/// What was said on a WebSocket whose frames are the two bodies of a stream (RFC 8441 §5).
+fn socket_messages(
+    request: Option<&TimedRequest>,
+    response: Option<&TimedResponse>,
+) -> Option<Said> {
+    let (asked, answered) = (&request?.message, &response?.message);
+    let is_socket = asked.headers.get(":protocol")? == b"websocket" && answered.status == 200;
+    if !is_socket || asked.body.is_cut() || answered.body.is_cut() {
+        return None;
+    }
+    let start = request?.at;
+    let extensions = answered.headers.get("sec-websocket-extensions");
+    let mut socket = WebSocket::new(extensions, limits::BODY_BYTES);
+    let mut parts = Vec::new();
+    for (direction, body, extras) in [
+        (Direction::ToServer, &asked.body, &asked.extras),
+        (Direction::ToClient, &answered.body, &answered.extras),
+    ] {
+        let mut rest = &body.bytes[..];
+        for &(bytes, nanos) in extras.iter().flat_map(|extras| &extras.pieces) {
+            let (part, after) = rest.split_at((bytes as usize).min(rest.len()));
+            parts.push((nanos, direction, part));
+            rest = after;
+        }
+    }
+    parts.sort_by_key(|(nanos, ..)| *nanos);
+    for (nanos, direction, part) in parts {
+        socket.bytes(direction, part, start.plus(nanos));
+    }
+    Some(socket.finish(start))
 }
 
 fn timed_request(half: Half) -> Option<TimedRequest> {
