@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn what_comes_together_is_one_piece() {
         let mut pieces = Pieces::default();
-        [(1, 5), (2, 5), (4, 9)].map(|(bytes, at)| pieces.add(bytes, at));
+        [(1, 5), (2, 5), (4, 9)].into_iter().for_each(|(bytes, at)| pieces.add(bytes, at));
         assert_eq!(pieces.since(Timestamp::from_nanos(4), Timestamp::from_nanos), [(3, 1), (4, 5)]);
     }
 

@@ -243,8 +243,19 @@ impl Side {
         let compressed = head[0] & 0x40 != 0;
         let known = matches!(code, 0..=2 | 8..=10) && head[0] & 0x30 == 0 && left >> 63 == 0;
         let control_is_short = code < 8 || ends && left <= 125;
+        // The shortest form is a must.
+        let shortest = match numbers.len() {
+            2 => left >= 126,
+            8 => left >= 1 << 16,
+            _ => true,
+        };
         let follows = (code == 0) == self.message.kind.is_some() || code >= 8;
-        if !known || !control_is_short || !follows || compressed && self.inflate.is_none() {
+        if !known
+            || !control_is_short
+            || !shortest
+            || !follows
+            || compressed && self.inflate.is_none()
+        {
             self.lose();
             return true;
         }
@@ -449,7 +460,7 @@ mod tests {
             out.truncate(out.len() - 4);
             frame(0xc1, &out, None)
         };
-        let texts = ["a message that comes again", "a message that comes again", ""];
+        let texts = ["a message that comes again", "a message that comes again", "b"];
         let frames = texts.map(&mut compressed);
         let mut socket = WebSocket::new(Some(b"permessage-deflate; foo=1"), 1 << 20);
         socket.bytes(UP, &frames.concat(), Timestamp::default());
@@ -460,11 +471,11 @@ mod tests {
         let mut socket = WebSocket::new(Some(b"permessage-deflate"), 1 << 20);
         socket.bytes(UP, &frames[0][..5], Timestamp::default());
         socket.gap(UP, frames[0].len() as u64 - 5);
-        socket.bytes(UP, &frames[1], Timestamp::default());
+        frames[1..].iter().for_each(|frame| socket.bytes(UP, frame, Timestamp::default()));
         socket.bytes(UP, &frame(0x81, b"plain", None), Timestamp::default());
         let said = socket.finish(Timestamp::default());
         assert_eq!(said.messages.len(), 1);
-        assert_eq!(said.marks, ["websocket: 2 messages of the client damaged"]);
+        assert_eq!(said.marks, ["websocket: 3 messages of the client damaged"]);
     }
 
     #[test]
