@@ -83,6 +83,9 @@ pub const TIMELINE_STEPS: usize = 21_600;
 /// same under another name.
 pub const RENAMING_CANDIDATES: usize = 32;
 
+/// Attributes of one tag of HTML. Pages have some dozens; the tokenizer calls itself for each.
+pub const TAG_ATTRIBUTES: usize = 400;
+
 /// Longest packet that is read, in bytes. libpcap refuses more than 256 KiB (128 MiB for D-Bus); a
 /// frame that offload made can pass 64 KiB. A record header that claims more is damage.
 pub const PACKET_BYTES: u32 = 1 << 20;

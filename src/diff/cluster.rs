@@ -56,6 +56,14 @@ impl Members {
         }
     }
 
+    /// All of them, in order.
+    pub(super) fn ranks(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().enumerate().filter(|(_, word)| **word != 0).flat_map(|(at, &word)| {
+            let first = at as u32 * 64;
+            (0..64).filter(move |bit| word & 1 << bit != 0).map(move |bit| first + bit)
+        })
+    }
+
     pub(super) fn contains(&self, rank: u32) -> bool {
         self.0.get(rank as usize / 64).is_some_and(|word| word & 1 << (rank % 64) != 0)
     }

@@ -23,7 +23,7 @@ use super::conditional::{self, Meeting};
 use super::csv;
 use super::index::Index;
 use super::noise::{Decision, NoisePlace, Samples};
-use super::predicate::{Features, Tally, candidates};
+use super::predicate::{FEWEST, Features, Tally, candidates};
 use super::rules::{Additions, FixedErrors, RouteRules, Rules};
 use super::skipped::{self, Skipped};
 use super::spool::{Record, Spooled};
@@ -656,6 +656,7 @@ impl Engine<'_> {
         });
         cluster::count_routes(&mut clusters);
         let mut reads = PREDICATE_READS;
+        let unharmed = unharmed(route_of, regressed);
         for (at, cluster) in &mut clusters {
             let draft = &drafts.drafts[*at];
             if let Some(exchange) = self.exchange(draft.example_rank)?
@@ -667,12 +668,12 @@ impl Engine<'_> {
                     repeat::at(target, mapped, &request.message, &self.settings.masker, &id);
             }
             if reads > 0
-                && cluster.exchanges < cluster.compared
+                && (FEWEST..cluster.compared).contains(&cluster.exchanges)
                 && let Some(members) = &draft.members
             {
                 let route = account.stats[draft.key as usize].route;
-                cluster.only_where =
-                    self.predicate(route, members, route_of, regressed, &mut reads)?;
+                let others = unharmed.get(&route).map_or(&[][..], Vec::as_slice);
+                cluster.only_where = self.predicate(members, others, &mut reads)?;
             }
         }
         Ok(clusters.into_iter().map(|(_, cluster)| cluster).collect())
@@ -687,19 +688,15 @@ impl Engine<'_> {
         })
     }
 
+    /// What the requests of `members` have in common and those of `outside`, of the same route, have
+    /// not.
     fn predicate(
         &self,
-        route: u32,
         members: &Members,
-        route_of: &[u32],
-        regressed: &Members,
+        outside: &[u32],
         reads: &mut usize,
     ) -> Result<Option<String>, DiffError> {
-        let of_route = || {
-            route_of.iter().enumerate().filter(|(_, of)| **of == route).map(|(rank, _)| rank as u32)
-        };
-        let inside: Vec<u32> = of_route().filter(|&rank| members.contains(rank)).collect();
-        let outside: Vec<u32> = of_route().filter(|&rank| !regressed.contains(rank)).collect();
+        let inside: Vec<u32> = members.ranks().collect();
         let mut features = |ranks: Vec<u32>| -> Result<Vec<Features>, DiffError> {
             *reads = reads.saturating_sub(ranks.len());
             let one = |rank: u32| {
@@ -712,13 +709,13 @@ impl Engine<'_> {
         };
         let found = candidates(
             &features(spread(&inside, PREDICATE_SAMPLES))?,
-            &features(spread(&outside, PREDICATE_SAMPLES))?,
+            &features(spread(outside, PREDICATE_SAMPLES))?,
         );
         if found.is_empty() {
             return Ok(None);
         }
         let inside = features(spread(&inside, PREDICATE_TRIALS))?;
-        let outside = features(spread(&outside, PREDICATE_TRIALS))?;
+        let outside = features(spread(outside, PREDICATE_TRIALS))?;
         for predicate in found.iter().take(8) {
             let mut tally = Tally::default();
             inside.iter().for_each(|features| tally.count(predicate, features, true));
@@ -729,6 +726,17 @@ impl Engine<'_> {
         }
         Ok(None)
     }
+}
+
+/// The exchanges of each route that no regression is of.
+fn unharmed(route_of: &[u32], regressed: &Members) -> FxHashMap<u32, Vec<u32>> {
+    let mut routes: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
+    for (rank, &route) in route_of.iter().enumerate().filter(|(_, route)| **route != NONE) {
+        if !regressed.contains(rank as u32) {
+            routes.entry(route).or_default().push(rank as u32);
+        }
+    }
+    routes
 }
 
 /// At most `most` of `ranks`, spread evenly.

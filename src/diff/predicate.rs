@@ -21,7 +21,7 @@ const MAX_VALUE: usize = 80;
 /// Deepest place in a document that is looked at.
 const MAX_DEPTH: usize = 4;
 /// Exchanges that a predicate must hold for, so that it is no accident.
-const FEWEST: u64 = 3;
+pub(super) const FEWEST: u64 = 3;
 
 /// Stands for a value that must not be told; only its presence may be.
 const SECRET: &str = "\u{0}";

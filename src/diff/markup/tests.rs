@@ -198,4 +198,15 @@ fn hostile_documents_are_bounded() {
     }
     let many: String = (0..20_000).map(|n| format!("<i{}>", n % 7)).collect();
     assert!(changes(Language::Html, &many, "<i1>", &RouteRules::default()).is_none());
+    // The tokenizer calls itself for each attribute in double quotes.
+    let quoted = |count: usize| -> String {
+        let row = (0..count).map(|n| format!(" a{n}=\"x\" b{n} = \"\" c{n}=\"{n}\""));
+        format!("<p{}", row.collect::<String>())
+    };
+    let few = changes(Language::Html, &quoted(100), &quoted(99), &RouteRules::default());
+    assert_eq!(few.map(|changes| changes.len()), Some(0), "a tag that does not end is no tag");
+    for many in [quoted(100_000), format!("<a {} <b{}", "a=\"&\"".repeat(3_000), quoted(50_000))] {
+        let many = format!("{many}>x");
+        assert!(changes(Language::Html, &many, "<p>", &RouteRules::default()).is_none(), "many");
+    }
 }

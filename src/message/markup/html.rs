@@ -6,10 +6,12 @@
 //! Both sides are read by the same rules, so that this decides how a place is called and not
 //! whether documents are equal.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use html5gum::{DefaultEmitter, Span, SpanBound, State, Token, Tokenizer, naive_next_state};
 
+use super::bounded::Bounded;
 use super::tree::{Attribute, Builder, Tree};
 
 /// Elements that have no content (HTML §13.1.2).
@@ -95,7 +97,7 @@ impl Offset for usize {
     }
 }
 
-/// Reads any text as HTML; none where it is too deep or too large.
+/// Reads any text as HTML; none where it is too deep or too large, or a tag of it too long.
 pub(crate) fn parse(text: &str) -> Option<Tree> {
     read::<()>(text)
 }
@@ -109,12 +111,14 @@ fn read<S: Offset>(text: &str) -> Option<Tree> {
     let mut builder = Builder::new(S::KNOWN);
     let mut emitter = DefaultEmitter::<S>::new_with_span();
     emitter.naively_switch_states(false);
-    let mut tokenizer = Tokenizer::new_with_emitter(text, emitter);
+    let parts = Cell::new(0);
+    let mut tokenizer = Tokenizer::new_with_emitter(Bounded::new(text, &parts), emitter);
     let mut part = Part::Nothing;
     // Where the token before ended: the tokenizer tells the start of a text in a script wrongly.
     let mut behind = 0;
     while let Some(token) = tokenizer.next() {
-        let Ok(token) = token;
+        let Ok(token) = token else { return None };
+        parts.set(0);
         let from = behind;
         if S::KNOWN
             && let Some(end) = end_of(&token)

@@ -1,5 +1,6 @@
 //! Markup as trees: HTML by the rules of browsers, XML strictly.
 
+mod bounded;
 pub(crate) mod html;
 pub(crate) mod tree;
 pub(crate) mod xml;
