@@ -672,6 +672,52 @@ fn half_a_request_a_slow_reader_and_nonsense_are_let_go_and_counted() {
 }
 
 #[test]
+fn idle_connections_give_way_to_who_has_something_to_say() {
+    let mock = Handle::start(
+        recording(&[Made { target: "/rates", answer: "EUR", ..Made::default() }]),
+        Settings { connections: 40, ..settings() },
+    )
+    .unwrap();
+    let idle: Vec<TcpStream> = (0..200)
+        .map(|at| {
+            let mut stream = TcpStream::connect(mock.address()).unwrap();
+            // Some say nothing, some a part of a head, some have had an answer.
+            match at % 3 {
+                0 => {}
+                1 => stream.write_all(b"GET /rates HTTP/1.1\r\nHost: x").unwrap(),
+                _ => {
+                    let request = b"GET /rates HTTP/1.1\r\nHost: provider.test\r\n\r\n";
+                    stream.write_all(request).unwrap();
+                }
+            }
+            stream
+        })
+        .collect();
+    let (status, body) = send(mock.address(), "GET", "/rates", "", "");
+    assert_eq!((status, &*body), (200, "EUR"));
+    // The first that came has given its place.
+    let mut rest = Vec::new();
+    let mut oldest = &idle[0];
+    oldest.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    assert!(matches!(oldest.read_to_end(&mut rest), Ok(0) | Err(_)) && rest.is_empty());
+}
+
+#[test]
+fn two_names_of_the_host_are_refused() {
+    let mock = start(&[Made { target: "/rates", answer: "EUR", ..Made::default() }]);
+    for names in
+        ["Host: provider.test\r\nHost: evil.test", "Host: provider.test\r\nhost: provider.test"]
+    {
+        let mut stream = TcpStream::connect(mock.address()).unwrap();
+        write!(stream, "GET /rates HTTP/1.1\r\n{names}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    assert_eq!(mock.broken().not_understood, 2);
+}
+
+#[test]
 fn a_client_that_waits_for_100_gets_it_and_chunks_and_http_1_0_are_understood() {
     let mock = start(&[Made {
         number: 1,

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::answer::{self, Asker, Reply};
 use super::desk::Handled;
+use super::seats::Seat;
 use super::server::{Connection, HELD_BYTES, Shared, count};
 use super::shelf::Kept;
 use super::stream::Duplex;
@@ -21,6 +22,8 @@ use crate::wire::h1::parser::{Ending, Limits, Message, Parser, Side};
 pub(super) const READ_BYTES: usize = 4 << 10;
 /// The same of one that sends much.
 const READ_MUCH: usize = 64 << 10;
+/// How long a whole request may take, in units of the patience.
+const WHOLE: u32 = 10;
 /// Longest head, in bytes.
 const HEAD_BYTES: usize = 256 << 10;
 
@@ -51,7 +54,8 @@ pub(super) async fn serve(
         out: Vec::new(),
         held: 0,
         continued: false,
-        head_since: None,
+        since: None,
+        seat: &connection.seat,
         shared,
     };
     let mut input = first;
@@ -84,8 +88,9 @@ struct Line<'s> {
     held: usize,
     /// Whether the request under way was told to go on.
     continued: bool,
-    /// When the head under way began to come.
-    head_since: Option<Monotonic>,
+    /// When the request under way began to come.
+    since: Option<Monotonic>,
+    seat: &'s Seat,
     shared: &'s Shared,
 }
 
@@ -99,9 +104,10 @@ impl Line<'_> {
     ) -> Result<Option<(String, Vec<u8>)>, Ended> {
         let mut rest = input;
         while let Some(parsed) = self.parser.step(&mut rest, ()) {
-            (self.continued, self.head_since) = (false, None);
+            (self.continued, self.since) = (false, None);
             let Message::Request(request) = parsed.message else { return Err(Ended) };
-            if parsed.damage.is_some() {
+            // Which of two names is meant nobody can say (RFC 9112 §3.2).
+            if parsed.damage.is_some() || request.headers.all("host").count() > 1 {
                 return self.refuse(400).await;
             }
             let asker = Asker {
@@ -161,18 +167,23 @@ impl Line<'_> {
     async fn read(&mut self, input: &mut Vec<u8>) -> Result<(), Ended> {
         let between = self.parser.is_between_messages();
         let in_head = !between && self.parser.current().is_none();
-        let patience = match (between, in_head) {
-            (true, _) => self.shared.idle(),
-            // A head must come in one go: who sends it byte by byte has as long as all others.
-            (_, true) => {
-                let since = *self.head_since.get_or_insert_with(Monotonic::now);
-                self.shared
-                    .patience
-                    .saturating_sub(Duration::from_nanos(since.elapsed().max(0).unsigned_abs()))
-            }
-            _ => self.shared.patience,
+        let patience = if between {
+            self.shared.idle()
+        } else {
+            // Who sends byte by byte has as long as all others: for the head, and for the whole.
+            let since = *self.since.get_or_insert_with(Monotonic::now);
+            let whole = if in_head { 1 } else { WHOLE };
+            (self.shared.patience * whole)
+                .saturating_sub(Duration::from_nanos(since.elapsed().max(0).unsigned_abs()))
+                .min(self.shared.patience)
         };
-        match tokio::time::timeout(patience, self.stream.read_buf(input)).await {
+        let read = tokio::time::timeout(patience, self.stream.read_buf(input));
+        // Who has said nothing whole yet gives way to others.
+        let read = match between || in_head {
+            true => self.seat.wait(read).await.ok_or(Ended)?,
+            false => read.await,
+        };
+        match read {
             Ok(Ok(1..)) => return Ok(()),
             Ok(_) => {
                 if !between || self.parser.finish(Ending::Cut).is_some() {

@@ -1,7 +1,7 @@
 //! HTTP/2 towards v2, with or without TLS, by the server of a library.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -33,6 +33,7 @@ const STREAMS: u32 = 128;
 /// Serves a connection until it ends.
 pub(super) async fn serve(stream: Prefixed, connection: Connection, shared: Arc<Shared>) {
     let connection = Arc::new(connection);
+    let seat = Arc::clone(&connection.seat);
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -40,7 +41,15 @@ pub(super) async fn serve(stream: Prefixed, connection: Connection, shared: Arc<
         .max_concurrent_streams(STREAMS);
     let service =
         service_fn(move |request| answer(request, Arc::clone(&connection), Arc::clone(&shared)));
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let served = tokio::select! {
+        served = &mut serving => served,
+        () = seat.leave() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = served {
         tracing::debug!("a connection ended: {error}");
     }
 }
@@ -56,6 +65,11 @@ async fn answer(
     shared: Arc<Shared>,
 ) -> Result<Response<Content>, Cut> {
     let arrived = Monotonic::now();
+    let _busy = connection.seat.request();
+    if request.headers().get_all(HOST).iter().count() > 1 {
+        count(&shared.trouble.not_understood);
+        return Ok(respond(&Reply::empty(400), false, arrived, &shared));
+    }
     if request.method() == Method::CONNECT {
         return Ok(respond(&Reply::empty(501), false, arrived, &shared));
     }

@@ -13,6 +13,7 @@ mod journal;
 pub mod ledger;
 mod matcher;
 mod recording;
+mod seats;
 mod server;
 mod shelf;
 mod stream;

@@ -25,6 +25,7 @@ use super::journal::{Finished, Journal};
 use super::ledger::{Broken, Call, Counts};
 use super::matcher::{Policy, Stock};
 use super::recording::Recording;
+use super::seats::{Seat, Seats};
 use super::stream::{Duplex, Prefixed};
 use super::{h1, h2};
 use crate::exchange::ExchangeId;
@@ -32,8 +33,10 @@ use crate::message::target::host_and_port;
 use crate::redact::Masker;
 use crate::replay::UnderWay;
 
-/// Most connections at once; more wait to be accepted.
+/// Most connections at once; beyond, those that have waited longest for a request give way.
 const CONNECTIONS: usize = 10_000;
+/// Files that are not connections.
+const OTHER_FILES: usize = 64;
 /// How long a client may take for a head, a TLS handshake, the next piece of a body, or to read on.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a connection may be open without a request, in units of the patience: clients pool
@@ -91,6 +94,8 @@ pub struct Settings {
     pub patience: Duration,
     /// How often each exchange is replayed (`--multiply`, `--loop`).
     pub copies: u32,
+    /// Most connections at once.
+    pub connections: usize,
 }
 
 impl Settings {
@@ -110,6 +115,7 @@ impl Settings {
             masker: Masker::random(),
             patience: PATIENCE,
             copies: 1,
+            connections: CONNECTIONS,
         }
     }
 }
@@ -162,6 +168,7 @@ pub(super) struct Shared {
     pub(super) authority: Option<Authority>,
     pub(super) explain: Option<Arc<dyn Fn(&Call) + Send + Sync>>,
     can_reset: bool,
+    connections: usize,
     pub(super) patience: Duration,
     /// Bytes of requests under way.
     pub(super) held: AtomicUsize,
@@ -199,12 +206,13 @@ pub(super) fn count(what: &AtomicU64) {
 }
 
 /// What is known of a connection.
-#[derive(Default)]
 pub(super) struct Connection {
     /// The host of the CONNECT that opened it.
     pub(super) tunnel: Option<String>,
     /// To reset it, where a fault may want that.
     pub(super) raw: Option<std::os::fd::OwnedFd>,
+    /// Its place among the others.
+    pub(super) seat: Arc<Seat>,
 }
 
 impl Handle {
@@ -220,7 +228,7 @@ impl Handle {
         settings: Settings,
         watches: bool,
     ) -> Result<Self, StartError> {
-        raise_file_limit();
+        let files = raise_file_limit();
         let under_way = Arc::new(recording.watch());
         let recording = Arc::new(recording);
         let authority = settings.authority.as_deref().map(Authority::open).transpose()?;
@@ -255,6 +263,7 @@ impl Handle {
             authority,
             explain: settings.explain,
             can_reset,
+            connections: settings.connections.min(files.saturating_sub(OTHER_FILES)).max(1),
             patience: settings.patience,
             held: AtomicUsize::new(0),
             trouble: Trouble::default(),
@@ -321,14 +330,16 @@ impl Drop for Handle {
 }
 
 /// As many connections as the system allows: the default of 1,024 files is less than a busy v2
-/// opens.
-fn raise_file_limit() {
+/// opens. Gives how many files there may be.
+fn raise_file_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         // Where it cannot be raised, what is there must do.
         let _ =
             setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
+    let files = getrlimit(Resource::Nofile).current;
+    files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
 }
 
 async fn flush(shared: Arc<Shared>) {
@@ -339,25 +350,31 @@ async fn flush(shared: Arc<Shared>) {
 }
 
 async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let free = Arc::new(Semaphore::new(shared.connections));
+    let seats = Seats::new();
     loop {
-        let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
+            // Most likely there are no more descriptors.
+            seats.make_room();
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let shared = Arc::clone(&shared);
+        if free.available_permits() == 0 {
+            seats.make_room();
+        }
+        let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
+        let (shared, seat) = (Arc::clone(&shared), seats.take());
         tokio::spawn(async move {
-            serve_socket(stream, &shared).await;
+            serve_socket(stream, seat, &shared).await;
             drop(place);
         });
     }
 }
 
-async fn serve_socket(stream: TcpStream, shared: &Arc<Shared>) {
+async fn serve_socket(stream: TcpStream, seat: Arc<Seat>, shared: &Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     let raw = if shared.can_reset { rustix::io::dup(&stream).ok() } else { None };
-    serve(Box::new(stream), Connection { tunnel: None, raw }, shared).await;
+    serve(Box::new(stream), Connection { tunnel: None, raw, seat }, shared).await;
 }
 
 /// The first byte of a TLS record with a handshake (RFC 8446 §5.1).
@@ -368,7 +385,7 @@ const PREFACE: &[u8] = b"PRI ";
 /// Serves whatever a connection speaks, tunnels and TLS inside each other included.
 async fn serve(mut stream: Box<dyn Duplex>, mut connection: Connection, shared: &Arc<Shared>) {
     for _ in 0..LAYERS {
-        let Some(first) = first_bytes(&mut stream, shared).await else { return };
+        let Some(first) = first_bytes(&mut stream, &connection.seat, shared).await else { return };
         if first[0] == TLS_HANDSHAKE {
             let Some(secure) = secure(Prefixed::new(first, stream), &connection, shared).await
             else {
@@ -386,10 +403,15 @@ async fn serve(mut stream: Box<dyn Duplex>, mut connection: Connection, shared: 
 }
 
 /// What comes first on a connection: enough to know what it speaks. None where nothing comes.
-async fn first_bytes(stream: &mut Box<dyn Duplex>, shared: &Shared) -> Option<Vec<u8>> {
+async fn first_bytes(
+    stream: &mut Box<dyn Duplex>,
+    seat: &Seat,
+    shared: &Shared,
+) -> Option<Vec<u8>> {
     let mut first = Vec::with_capacity(h1::READ_BYTES);
     loop {
-        match tokio::time::timeout(shared.idle(), stream.read_buf(&mut first)).await {
+        let read = tokio::time::timeout(shared.idle(), stream.read_buf(&mut first));
+        match seat.wait(read).await? {
             Ok(Ok(1..)) if PREFACE.starts_with(&first) && first.len() < PREFACE.len() => {}
             Ok(Ok(1..)) => return Some(first),
             _ => {
