@@ -23,7 +23,7 @@ pub const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 pub enum Input {
     /// Packets.
     Packets(Box<CaptureFile>),
-    /// Lines of JSON, from the first byte on.
+    /// Lines of JSON, or another text, from the first byte on.
     Records(Box<dyn BufRead + Send>),
 }
 
@@ -118,6 +118,7 @@ pub fn from_reader(
             .unwrap_or(head)
             .trim_ascii_start()
             .starts_with(b"{")
+            || is_text(head)
         {
             return Ok(Input::Records(Box::new(BufReader::with_capacity(
                 limits::READ_BYTES,
@@ -166,6 +167,12 @@ pub fn from_reader(
         what: "compressed more than twice".to_owned(),
         offset: 0,
     })
+}
+
+/// Whether a file that begins so is a text: what kind of one is found by who reads it.
+fn is_text(head: &[u8]) -> bool {
+    let printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n' | 0x80..);
+    head.iter().all(printable) && std::str::from_utf8(&head[..head.len().min(12)]).is_ok()
 }
 
 enum Kind {

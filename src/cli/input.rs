@@ -27,6 +27,7 @@ use crate::limits;
 use crate::parse::{self, Output, Parse, Render};
 use crate::record::exchanges;
 use crate::redact::Redactor;
+use crate::source::foreign;
 use crate::source::recording::{Recording, RecordingError, began, merge};
 use crate::stop::{Stop, UntilTold};
 use crate::time::Timestamp;
@@ -146,6 +147,8 @@ impl Inputs {
                     inputs.captures.push((capture, skew, first));
                 }
                 Input::Records(reader) => {
+                    let reader = foreign::as_exchanges(&shown, reader)
+                        .map_err(|error| Failure::unusable(error.to_string()).because(&error))?;
                     let watch = Watch::new(Path::new(name));
                     let recording = Recording::new(shown, reader, skew).watched(watch);
                     let recording = if many { recording.among_many() } else { recording };

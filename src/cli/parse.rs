@@ -14,7 +14,9 @@ use crate::ledger::Ledger;
 use crate::limits;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header};
+use crate::record::{gor, har};
 use crate::redact::Redactor;
+use crate::stop::Stop;
 use crate::time::Timestamp;
 use crate::wire::h1::parser::BODY_KEPT_IN_PART;
 
@@ -25,11 +27,12 @@ use crate::wire::h1::parser::BODY_KEPT_IN_PART;
 #[command(after_help = "Examples:\n  shadowtap parse v1.pcap -o exchanges.jsonl\n  \
                         shadowtap parse node1.pcap node2.pcap.zst --offset node2.pcap.zst=-3ms --port 8080 -o - | jq .response.status")]
 pub struct Args {
-    /// Captures (pcap, pcapng) or recordings (JSONL), plain, gzip or zstd; a URL; - is standard
-    /// input
+    /// Captures (pcap, pcapng) or recordings (JSONL, HAR, GoReplay), plain, gzip or zstd; a URL;
+    /// - is standard input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
-    /// Where the exchanges go (.zst and .gz are compressed); - is standard output
+    /// Where the exchanges go: .jsonl, .har or .gor by name (.zst and .gz are compressed); - is
+    /// standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: String,
     /// How the inputs are read
@@ -128,6 +131,10 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     let _grace = Grace::ask();
     let reading = Options { stop: Some(Arc::clone(&stop)), ..settings.reading.clone() };
     let mut inputs = Inputs::open(&settings.inputs, reading)?;
+    let form = Form::of(&settings.output)?;
+    if form != Form::Exchanges {
+        return convert(inputs, settings, form, &stop, global);
+    }
     let before = inputs.redactions()?;
     let redacted = match &settings.redactor {
         None => Redacted::of_all(&before),
@@ -214,6 +221,84 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     output.write(&line)?;
     output.finish()?;
     Ok(Parsed { done, completeness, interrupted: false, to_stdout })
+}
+
+/// Writes exchanges in another tool's format.
+fn convert(
+    inputs: Inputs,
+    settings: &Settings,
+    form: Form,
+    stop: &Stop,
+    global: &Global,
+) -> Result<Parsed, Failure> {
+    let mut output = Output::create(&settings.output)?;
+    if form == Form::Har {
+        output.write(har::write::beginning(exchanges::TOOL).as_bytes())?;
+    }
+    let (mut completeness, mut left_out, mut written) = ([0; 5], 0u64, 0u64);
+    let mut text = Vec::new();
+    let done = inputs.each(global, |mut exchange| {
+        if let Some(redactor) = &settings.redactor {
+            redactor.apply(&mut exchange);
+        }
+        completeness[exchange.completeness as usize] += 1;
+        text.clear();
+        if form == Form::Har && written > 0 {
+            text.extend_from_slice(b",\n");
+        }
+        let could = match form {
+            Form::Har => har::write::write(&mut text, &exchange),
+            _ => gor::write(&mut text, &exchange),
+        };
+        match could {
+            true => output.write(&text)?,
+            false => left_out += 1,
+        }
+        written += u64::from(could);
+        match stop.is_told() {
+            true => Err(Failure::new(Exit::Interrupted, "interrupted")),
+            false => Ok(()),
+        }
+    })?;
+    if form == Form::Har {
+        output.write(har::write::END.as_bytes())?;
+    }
+    done.warnings.iter().for_each(|warning| tracing::warn!("{}", printable(warning)));
+    let done = done.require_exchanges()?;
+    if left_out > 0 {
+        tracing::warn!(
+            "{left_out} exchanges have no request, or not all of it: {} cannot hold them",
+            settings.output
+        );
+    }
+    output.finish()?;
+    Ok(Parsed { done, completeness, interrupted: false, to_stdout: false })
+}
+
+/// What is written, by the name of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Exchanges,
+    Har,
+    Gor,
+}
+
+impl Form {
+    fn of(output: &str) -> Result<Self, Failure> {
+        let plain = output.trim_end_matches(".zst").trim_end_matches(".gz");
+        let name = plain.rsplit('/').next().unwrap_or(plain);
+        match name.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("har") => Ok(Self::Har),
+            Some("gor") => Ok(Self::Gor),
+            Some(other @ ("pcap" | "pcapng" | "csv" | "html" | "yaml" | "toml" | "js")) => {
+                Err(Failure::usage(format!(
+                    "{output}: parse writes exchanges, no .{other}: name the output .jsonl, .har or \
+                     .gor, each with .zst or .gz too"
+                )))
+            }
+            _ => Ok(Self::Exchanges),
+        }
+    }
 }
 
 /// What people read at the end.

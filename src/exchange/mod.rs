@@ -247,6 +247,25 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// An exchange of HTTP/1 between two ends of which nothing is known yet.
+    pub fn between(client: Endpoint, server: Endpoint) -> Self {
+        Self {
+            id: ExchangeId::default(),
+            client,
+            server,
+            protocol: "http/1".to_owned(),
+            completeness: Completeness::default(),
+            request: None,
+            response: None,
+            interim: Vec::new(),
+            opened_at: None,
+            handshake_ns: None,
+            marks: Vec::new(),
+            carriage: None,
+            closed: Vec::new(),
+        }
+    }
+
     /// Gives connections other numbers, where those of several files would collide.
     pub fn renumber(&mut self, number: impl Fn(u64) -> u64) {
         self.id.connection = number(self.id.connection);

@@ -3,6 +3,8 @@
 //! through serde where not.
 
 pub mod exchanges;
+pub mod gor;
+pub mod har;
 pub mod json;
 pub(crate) mod lines;
 pub mod outcomes;

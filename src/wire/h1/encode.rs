@@ -5,7 +5,7 @@
 //! [`Verbatim`](super::verbatim::Verbatim).
 
 use crate::message::wire::Chunks;
-use crate::message::{Framing, Headers, Request, Version};
+use crate::message::{Framing, Headers, Request, Response, Version};
 use crate::wire::h1::verbatim;
 
 /// Why a request cannot be written again.
@@ -92,6 +92,30 @@ pub fn body(out: &mut Vec<u8>, request: &Request) {
     }
     out.extend_from_slice(b"0\r\n");
     trailer_section(out, &request.trailers);
+}
+
+/// Appends a response as its parts tell it: the head in the usual form, a chunked body as one
+/// chunk; one of HTTP/2 as HTTP/1.1.
+pub fn response(out: &mut Vec<u8>, response: &Response) {
+    let version = match response.version {
+        Version::Http2 => Version::Http11,
+        other => other,
+    };
+    out.extend_from_slice(format!("HTTP/{version} {:03} ", response.status).as_bytes());
+    out.extend_from_slice(&response.reason);
+    out.extend_from_slice(b"\r\n");
+    fields(out, &response.headers);
+    out.extend_from_slice(b"\r\n");
+    let bytes = &response.body.bytes[..];
+    if response.framing != Framing::Chunked {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    if !bytes.is_empty() {
+        chunk(out, bytes);
+    }
+    out.extend_from_slice(b"0\r\n");
+    trailer_section(out, &response.trailers);
 }
 
 /// Appends a chunk.

@@ -1,0 +1,213 @@
+//! GoReplay's recordings (`.gor`), read and written: payloads as they were on the wire, each behind
+//! a line of its own, with a separator between them.
+//!
+//! `TYPE ID TIME [LATENCY]`: 1 is a request, 2 the answer that was recorded, 3 the answer that a
+//! replay had; a request and its answers share an id; times are nanoseconds.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, BufRead, Read as _};
+
+use crate::exchange::{Completeness, Exchange, TimedRequest, TimedResponse};
+use crate::flow::Endpoint;
+use crate::limits;
+use crate::message::target::{host, host_and_port};
+use crate::record::har::read::{Read, Reason, UNKNOWN};
+use crate::time::Timestamp;
+use crate::wire::h1::encode::{self, EncodeError};
+use crate::wire::h1::parser::{Ending, Expect, Limits, Message, Parsed, Parser, Side};
+
+/// What stands behind each payload.
+pub const SEPARATOR: &[u8] = "\n🐵🙈🙉\n".as_bytes();
+
+/// Longest payload that is read: a head and a body that are kept.
+const PAYLOAD_BYTES: usize = limits::BODY_BYTES + limits::HEAD_BYTES;
+/// Most requests that wait for their answers; the oldest goes without.
+const WAITING: usize = 4_096;
+
+/// Whether a file that begins so is one: a type, an id, a time in nanoseconds.
+pub fn is_one(beginning: &[u8]) -> bool {
+    let line = beginning.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    Line::parse(line).is_some_and(|line| line.at.nanos() > 1_000_000_000_000_000_000)
+}
+
+/// The line before a payload.
+struct Line {
+    kind: u8,
+    id: String,
+    at: Timestamp,
+    latency_ns: i64,
+}
+
+impl Line {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+        let kind = words
+            .next()
+            .and_then(|word| word.parse().ok())
+            .filter(|kind| (1..=3).contains(kind))?;
+        let id = words.next().filter(|id| id.len() <= 128)?.to_owned();
+        let at = Timestamp::from_nanos(words.next()?.parse().ok()?);
+        let latency_ns = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        Some(Self { kind, id, at, latency_ns })
+    }
+}
+
+/// Requests whose answers have not come.
+#[derive(Default)]
+struct Waiting {
+    by_id: HashMap<String, TimedRequest>,
+    order: VecDeque<String>,
+}
+
+impl Waiting {
+    fn push(&mut self, id: String, request: TimedRequest) -> Option<TimedRequest> {
+        self.order.push_back(id.clone());
+        let twice = self.by_id.insert(id, request);
+        let full = self.order.len() > WAITING;
+        let oldest = if full { self.order.pop_front() } else { None };
+        twice.or_else(|| oldest.and_then(|id| self.by_id.remove(&id)))
+    }
+}
+
+/// Reads a recording; `each` says by an error that it cannot go on.
+pub fn read<E: From<io::Error>>(
+    mut input: impl BufRead,
+    mut each: impl FnMut(Result<Read, Reason>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut waiting = Waiting::default();
+    let mut payload = Vec::new();
+    while let Some(whole) = next_payload(&mut input, &mut payload)? {
+        let end = payload.iter().position(|&byte| byte == b'\n').unwrap_or(payload.len());
+        let (line, rest) = payload.split_at(end);
+        let bytes = rest.get(1..).unwrap_or_default();
+        let Some(line) = Line::parse(line) else {
+            each(Err("gor-payload-without-its-line"))?;
+            continue;
+        };
+        match line.kind {
+            _ if !whole => each(Err("gor-payload-too-long"))?,
+            1 => match request(&line, bytes) {
+                Ok(request) => {
+                    if let Some(unanswered) = waiting.push(line.id, request) {
+                        each(Ok(paired(unanswered, None)))?;
+                    }
+                }
+                Err(reason) => each(Err(reason))?,
+            },
+            2 => match waiting.by_id.remove(&line.id) {
+                Some(request) => each(Ok(paired(request, Some((&line, bytes)))))?,
+                None => each(Err("gor-answer-without-request"))?,
+            },
+            _ => each(Err("gor-answer-of-a-replay"))?,
+        }
+    }
+    for id in waiting.order {
+        if let Some(request) = waiting.by_id.remove(&id) {
+            each(Ok(paired(request, None)))?;
+        }
+    }
+    Ok(())
+}
+
+/// The next payload with its line; whether it was kept whole. None at the end.
+fn next_payload(input: &mut impl BufRead, payload: &mut Vec<u8>) -> io::Result<Option<bool>> {
+    payload.clear();
+    let mut whole = true;
+    loop {
+        let read = input.by_ref().take(PAYLOAD_BYTES as u64).read_until(b'\n', payload)?;
+        if payload.ends_with(SEPARATOR) {
+            payload.truncate(payload.len() - SEPARATOR.len());
+            return Ok(Some(whole));
+        }
+        if read == 0 {
+            let blank = payload.trim_ascii().is_empty();
+            return Ok((!blank).then_some(whole));
+        }
+        if payload.len() > PAYLOAD_BYTES {
+            // Its line and what may be the start of the separator.
+            whole = false;
+            let tail = payload.split_off(payload.len() - SEPARATOR.len());
+            payload.truncate(256);
+            payload.extend_from_slice(&tail);
+        }
+    }
+}
+
+fn parse(side: Side, expect: Expect, bytes: &[u8]) -> Option<Parsed<()>> {
+    let mut parser = Parser::new(side, Limits::default());
+    parser.expect(expect);
+    let mut input = bytes;
+    loop {
+        match parser.step(&mut input, ()) {
+            Some(Parsed { message: Message::Response(interim), .. })
+                if interim.status < 200 && interim.status != 101 && !input.is_empty() => {}
+            Some(parsed) => return Some(parsed),
+            None => return parser.finish(Ending::Closed),
+        }
+    }
+}
+
+fn request(line: &Line, bytes: &[u8]) -> Result<TimedRequest, Reason> {
+    match parse(Side::Requests, Expect::Other, bytes) {
+        Some(Parsed { message: Message::Request(message), damage: None, .. }) => {
+            Ok(TimedRequest { at: line.at, duration_ns: 0, message })
+        }
+        _ => Err("gor-request-damaged"),
+    }
+}
+
+fn paired(request: TimedRequest, answer: Option<(&Line, &[u8])>) -> Read {
+    let key = host(&request.message).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+    let port = host_and_port(&key).1.unwrap_or(80);
+    let response = answer.and_then(|(line, bytes)| response(&request, line, bytes));
+    let completeness = match &response {
+        None => Completeness::NoResponse,
+        Some((_, true)) => Completeness::Complete,
+        Some((_, false)) => Completeness::ResponseDamaged,
+    };
+    let exchange = Exchange {
+        completeness,
+        request: Some(request),
+        response: response.map(|(response, _)| response),
+        ..Exchange::between(Endpoint::new(UNKNOWN, 0), Endpoint::new(UNKNOWN, port))
+    };
+    Read { exchange, key }
+}
+
+/// The answer and whether it is whole.
+fn response(request: &TimedRequest, line: &Line, bytes: &[u8]) -> Option<(TimedResponse, bool)> {
+    let expect = Expect::answer_to(&request.message);
+    let parsed = parse(Side::Responses, expect, bytes)?;
+    let Message::Response(message) = parsed.message else { return None };
+    let whole = parsed.damage.is_none();
+    // The line's time is that of the answer; some versions write that of the request.
+    let took = line.at.since(request.at).max(line.latency_ns).max(0);
+    let response = TimedResponse {
+        at: request.at.plus(took),
+        first_byte_ns: Some(took),
+        last_byte_ns: whole.then_some(took),
+        message,
+    };
+    Some((response, whole))
+}
+
+/// Appends an exchange; false where it cannot be told in this format.
+pub fn write(out: &mut Vec<u8>, exchange: &Exchange) -> bool {
+    let Some(request) = &exchange.request else { return false };
+    let start = out.len();
+    let id = format!("{:016x}{:08x}", exchange.id.connection, exchange.id.ordinal);
+    out.extend_from_slice(format!("1 {id} {} 0\n", request.at.nanos()).as_bytes());
+    if let Err(EncodeError::BodyCut) = encode::request(out, &request.message) {
+        out.truncate(start);
+        return false;
+    }
+    out.extend_from_slice(SEPARATOR);
+    if let Some(answer) = &exchange.response {
+        let took = answer.last_byte_ns.or(answer.first_byte_ns).unwrap_or(0);
+        let line = format!("2 {id} {} {took}\n", request.at.plus(took).nanos());
+        out.extend_from_slice(line.as_bytes());
+        encode::response(out, &answer.message);
+        out.extend_from_slice(SEPARATOR);
+    }
+    true
+}

@@ -1,0 +1,131 @@
+//! Exchanges as entries of a HAR.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Answer, Asked, Content, Entry, Nothing, Pair, PostData, Timings};
+use crate::exchange::{Exchange, TimedResponse};
+use crate::limits;
+use crate::message::content;
+use crate::message::target::{host, path_and_query};
+use crate::message::{Headers, Request};
+
+/// What stands before the first entry.
+pub fn beginning(tool: &str) -> String {
+    let (name, version) = tool.split_once(' ').unwrap_or((tool, ""));
+    let creator = serde_json::json!({ "name": name, "version": version });
+    format!("{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"entries\":[\n")
+}
+
+/// What stands behind the last entry.
+pub const END: &str = "\n]}}\n";
+
+/// Appends an entry; false of an exchange without a request, which no HAR can hold.
+pub fn write(out: &mut Vec<u8>, exchange: &Exchange) -> bool {
+    let Some(request) = &exchange.request else { return false };
+    let answer = exchange.response.as_ref();
+    let ms = |nanos: i64| nanos as f64 / 1e6;
+    let first = answer.and_then(|answer| answer.first_byte_ns).unwrap_or(0);
+    let last = answer.and_then(|answer| answer.last_byte_ns).unwrap_or(first);
+    let sending = request.duration_ns.clamp(0, first.max(0));
+    let entry = Entry {
+        started_date_time: request.at.to_string(),
+        time: ms(last),
+        request: asked(exchange, &request.message),
+        response: answer.map_or_else(none, answered),
+        timings: Timings {
+            send: Some(ms(sending)),
+            wait: Some(ms(first - sending)),
+            receive: Some(ms(last - first)),
+            ..Timings::default()
+        },
+        server_ip_address: exchange.server.address.to_string(),
+        connection: exchange.id.connection.to_string(),
+        exchange: exchange.id.to_string(),
+        cache: Nothing {},
+    };
+    serde_json::to_writer(out, &entry).is_ok()
+}
+
+fn asked(exchange: &Exchange, request: &Request) -> Asked {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let scheme = if exchange.server.port == 443 { "https" } else { "http" };
+    let host = host(request).map_or_else(|| exchange.server.to_string(), text);
+    let target = text(&request.target);
+    let url = match target.starts_with('/') {
+        true => format!("{scheme}://{host}{target}"),
+        false if target.contains("://") => target.clone(),
+        false => format!("{scheme}://{host}/{target}"),
+    };
+    let (_, query) = path_and_query(&request.target);
+    let query = url::form_urlencoded::parse(query);
+    Asked {
+        method: text(&request.method),
+        url,
+        http_version: format!("HTTP/{}", request.version),
+        cookies: Vec::new(),
+        headers: pairs(&request.headers),
+        query_string: query
+            .map(|(name, value)| Pair { name: name.into_owned(), value: value.into_owned() })
+            .collect(),
+        post_data: (!request.body.bytes.is_empty()).then(|| posted(request)),
+        headers_size: -1,
+        body_size: i64::try_from(request.body.length).unwrap_or(-1),
+    }
+}
+
+fn posted(request: &Request) -> PostData {
+    let (text, encoding) = as_text(&request.body.bytes);
+    let mime_type = field(&request.headers, "content-type");
+    PostData { mime_type, text: Some(text), encoding, params: Vec::new() }
+}
+
+fn answered(answer: &TimedResponse) -> Answer {
+    let response = &answer.message;
+    let codings: Vec<&[u8]> = response.headers.all("content-encoding").collect();
+    let decoded = content::decode(&response.body.bytes, codings.into_iter(), limits::BODY_BYTES);
+    let body = decoded.as_deref().unwrap_or(&response.body.bytes);
+    let (text, encoding) = as_text(body);
+    Answer {
+        status: i64::from(response.status),
+        status_text: String::from_utf8_lossy(&response.reason).into_owned(),
+        http_version: format!("HTTP/{}", response.version),
+        cookies: Vec::new(),
+        headers: pairs(&response.headers),
+        content: Content {
+            size: body.len() as i64,
+            mime_type: field(&response.headers, "content-type"),
+            text: Some(text),
+            encoding,
+        },
+        redirect_url: field(&response.headers, "location"),
+        headers_size: -1,
+        body_size: i64::try_from(response.body.length).unwrap_or(-1),
+    }
+}
+
+/// Browsers write a request that has no answer so.
+fn none() -> Answer {
+    Answer {
+        http_version: "unknown".to_owned(),
+        headers_size: -1,
+        body_size: -1,
+        ..Answer::default()
+    }
+}
+
+fn as_text(bytes: &[u8]) -> (String, String) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), String::new()),
+        Err(_) => (STANDARD.encode(bytes), "base64".to_owned()),
+    }
+}
+
+fn field(headers: &Headers, name: &str) -> String {
+    headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
+}
+
+fn pairs(headers: &Headers) -> Vec<Pair> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    headers.iter().map(|(name, value)| Pair { name: text(name), value: text(value) }).collect()
+}

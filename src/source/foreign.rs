@@ -1,0 +1,276 @@
+//! Recordings of other tools, found by their content and read as `exchanges.jsonl` would be.
+//!
+//! Their exchanges are put in the order of time and onto lanes: connections where the file names
+//! them, else as a pool of connections would have served them (the one that has been free for the
+//! longest). Memory does not grow with the file: exchanges wait on disk.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::FileExt as _;
+
+use crate::capture::file::BYTE_ORDER_MARK;
+use crate::exchange::{Exchange, ExchangeId};
+use crate::ledger::Ledger;
+use crate::record::exchanges::{self, End, Header, Rest};
+use crate::record::har::read::{Read, Reason};
+use crate::record::{gor, har};
+use crate::store::nameless_file;
+use crate::store::sorter::Sorter;
+use crate::time::Timestamp;
+
+/// A format of another tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// An HTTP Archive.
+    Har,
+    /// GoReplay's.
+    Gor,
+}
+
+/// Why a recording of another tool cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ForeignError {
+    /// The file, or a temporary one, cannot be read or written.
+    #[error("{name}: cannot be read")]
+    Unreadable {
+        /// The input.
+        name: String,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// A HAR that is not one all through.
+    #[error("{name}: a HAR that is damaged")]
+    Damaged {
+        /// The input.
+        name: String,
+        /// Where and why.
+        #[source]
+        cause: serde_json::Error,
+    },
+    /// A text of another kind, and what to do.
+    #[error("{name} is {what}")]
+    Other {
+        /// The input.
+        name: String,
+        /// What it is, and what to do.
+        what: &'static str,
+    },
+    /// Nothing that is known.
+    #[error(
+        "{name} is no capture and no recording (it starts with {start}): give pcap, pcapng, \
+         exchanges of shadowtap parse, a HAR or a .gor file"
+    )]
+    Unknown {
+        /// The input.
+        name: String,
+        /// Its first characters.
+        start: String,
+    },
+}
+
+/// How much of a text tells what it is.
+const BEGINNING: usize = 4 << 10;
+
+/// Reads a text as exchanges: as it is where it is a recording of this program, else converted.
+pub fn as_exchanges(
+    name: &str,
+    mut reader: Box<dyn BufRead + Send>,
+) -> Result<Box<dyn BufRead + Send>, ForeignError> {
+    let unreadable = |cause| ForeignError::Unreadable { name: name.to_owned(), cause };
+    // A recording that comes through a pipe must not wait for more than its first line.
+    let at_hand = reader.fill_buf().map_err(unreadable)?;
+    if is_own(at_hand) {
+        return Ok(reader);
+    }
+    let mut beginning = Vec::new();
+    (&mut reader).take(BEGINNING as u64).read_to_end(&mut beginning).map_err(unreadable)?;
+    let text = beginning.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&beginning).to_vec();
+    let found = recognise(name, text.trim_ascii_start())?;
+    let whole = io::Cursor::new(text).chain(reader);
+    let Some(foreign) = found else { return Ok(Box::new(whole)) };
+    let file = convert(name, foreign, whole)?;
+    Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
+}
+
+/// Whether a text begins as this program writes recordings.
+fn is_own(beginning: &[u8]) -> bool {
+    [&b"{\"format\":"[..], b"{\"id\":"].iter().any(|start| beginning.starts_with(start))
+}
+
+/// Which format a text is of; none for the program's own.
+fn recognise(name: &str, text: &[u8]) -> Result<Option<Foreign>, ForeignError> {
+    let other = |what| Err(ForeignError::Other { name: name.to_owned(), what });
+    if let Some(object) = text.strip_prefix(b"{") {
+        let has = |word: &[u8]| memchr::memmem::find(text, word).is_some();
+        return match object.trim_ascii_start() {
+            rest if rest.starts_with(b"\"log\"") => Ok(Some(Foreign::Har)),
+            _ if has(b"_postman_id") || has(b"schema.getpostman.com") => other(
+                "a Postman collection: requests that were never answered. Run it against v1 while \
+                 `shadowtap capture` records, or export a HAR",
+            ),
+            _ if has(b"\"http_buffered_trace\"") || has(b"\"http_streamed_trace\"") => other(
+                "an Envoy tap, which is not read yet: capture packets on the pod's lo instead",
+            ),
+            _ => Ok(None),
+        };
+    }
+    match text {
+        _ if gor::is_one(text) => Ok(Some(Foreign::Gor)),
+        _ if is_access_log(text) => other(
+            "an access log: it holds no headers and no bodies, so nothing of it can be replayed. \
+             Capture packets with `shadowtap capture`",
+        ),
+        _ if text.starts_with(b"curl ") => other(
+            "a list of curl lines: requests that were never answered. Run them against v1 while \
+             `shadowtap capture` records",
+        ),
+        _ => {
+            let start = format!("{:?}", String::from_utf8_lossy(&text[..text.len().min(12)]));
+            Err(ForeignError::Unknown { name: name.to_owned(), start })
+        }
+    }
+}
+
+/// `… [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 …`, as nginx and Apache write it.
+fn is_access_log(text: &[u8]) -> bool {
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    line.contains(" HTTP/1") && line.contains('[') && line.contains(":") && line.contains("] \"")
+}
+
+/// Exchanges on disk with what puts them in order: time, end, place, length, key.
+struct Gathered {
+    spool: BufWriter<File>,
+    end: u64,
+    order: Sorter<40>,
+    /// Names of lanes' keys are told apart by numbers.
+    keys: HashMap<String, u64>,
+    text: Vec<u8>,
+    ledger: Ledger,
+}
+
+impl Gathered {
+    fn take(&mut self, read: Result<Read, Reason>) -> io::Result<()> {
+        let Read { exchange, key } = match read {
+            Ok(read) => read,
+            Err(reason) => {
+                self.ledger.reject(reason, 1);
+                return Ok(());
+            }
+        };
+        self.ledger.take(1);
+        let next = self.keys.len() as u64;
+        let key = *self.keys.entry(key).or_insert(next);
+        let (at, end) = instants(&exchange);
+        self.text.clear();
+        exchanges::write_rest(&mut self.text, &exchange);
+        self.spool.write_all(&self.text)?;
+        let mut record = [0; 40];
+        let fields = [ordered(at), ordered(end), self.end, self.text.len() as u64, key];
+        for (place, field) in record.chunks_exact_mut(8).zip(fields) {
+            place.copy_from_slice(&field.to_be_bytes());
+        }
+        self.end += self.text.len() as u64;
+        self.order.push(record)
+    }
+}
+
+/// When an exchange began and ended.
+fn instants(exchange: &Exchange) -> (i64, i64) {
+    let at = exchange.request.as_ref().map_or(0, |request| request.at.nanos());
+    let took = exchange.response.as_ref().and_then(|response| response.last_byte_ns).unwrap_or(0);
+    (at, at.saturating_add(took))
+}
+
+/// Signed numbers in the order of their bytes.
+const fn ordered(number: i64) -> u64 {
+    number.cast_unsigned() ^ (1 << 63)
+}
+
+const fn unordered(number: u64) -> i64 {
+    (number ^ (1 << 63)).cast_signed()
+}
+
+fn convert(name: &str, foreign: Foreign, input: impl BufRead) -> Result<File, ForeignError> {
+    let unreadable = |cause| ForeignError::Unreadable { name: name.to_owned(), cause };
+    let folder = std::env::temp_dir();
+    let mut gathered = Gathered {
+        spool: BufWriter::with_capacity(1 << 20, nameless_file(&folder).map_err(unreadable)?),
+        end: 0,
+        order: Sorter::new(&folder),
+        keys: HashMap::new(),
+        text: Vec::new(),
+        ledger: Ledger::default(),
+    };
+    match foreign {
+        Foreign::Gor => gor::read(input, |read| gathered.take(read)).map_err(unreadable)?,
+        Foreign::Har => har::read::read(input, |read| gathered.take(read))
+            .map_err(|cause| ForeignError::Damaged { name: name.to_owned(), cause })?
+            .map_err(unreadable)?,
+    }
+    in_order(name, gathered).map_err(unreadable)
+}
+
+/// Writes the exchanges in the order of time, each on its lane.
+fn in_order(name: &str, gathered: Gathered) -> io::Result<File> {
+    let Gathered { spool, order, ledger, .. } = gathered;
+    let spool = spool.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let mut out = BufWriter::with_capacity(1 << 20, nameless_file(&std::env::temp_dir())?);
+    let mut text = Vec::new();
+    exchanges::write_line(&mut text, &Header::new(Timestamp::now(), vec![name.to_owned()]));
+    let mut lanes = Lanes::default();
+    let mut body = Vec::new();
+    for record in order.finish()?.iter()? {
+        let record = record?;
+        let field = |index: usize| {
+            u64::from_be_bytes(record[8 * index..8 * index + 8].try_into().expect("eight bytes"))
+        };
+        let id = lanes.next(field(4), unordered(field(0)), unordered(field(1)));
+        body.resize(usize::try_from(field(3)).unwrap_or_default(), 0);
+        spool.read_exact_at(&mut body, field(2))?;
+        exchanges::write_name(&mut text, id, &[]);
+        text.extend_from_slice(&body);
+        out.write_all(&text)?;
+        text.clear();
+    }
+    exchanges::write_line(&mut text, &End::new(ledger.used, ledger, Rest::default()));
+    out.write_all(&text)?;
+    let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Lanes by key: a pool of connections that grows where all of it is busy. Streams of HTTP/2 that
+/// shared a connection have lanes of their own: HTTP/1 could only send them one after another.
+#[derive(Default)]
+struct Lanes {
+    /// By key: when a lane is free again, and which it is.
+    pools: HashMap<u64, BinaryHeap<Reverse<(i64, u64)>>>,
+    /// Requests on each lane so far.
+    ordinals: Vec<u32>,
+}
+
+impl Lanes {
+    fn next(&mut self, key: u64, at: i64, end: i64) -> ExchangeId {
+        let pool = self.pools.entry(key).or_default();
+        let free = pool.peek().is_some_and(|Reverse((free, _))| *free <= at);
+        let lane = match if free { pool.pop() } else { None } {
+            Some(Reverse((_, lane))) => lane,
+            None => {
+                self.ordinals.push(0);
+                self.ordinals.len() as u64 - 1
+            }
+        };
+        pool.push(Reverse((end, lane)));
+        let ordinal = &mut self.ordinals[lane as usize];
+        let id = ExchangeId { connection: lane, ordinal: *ordinal };
+        *ordinal += 1;
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests;

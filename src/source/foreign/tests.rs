@@ -1,0 +1,223 @@
+//! Recordings of other tools: what becomes of each kind of entry, round trips, and what other texts
+//! are called.
+
+use std::io::Read as _;
+
+use super::*;
+use crate::exchange::Completeness;
+use crate::record::exchanges::Line;
+
+/// The exchanges of a text, and the ledger of its last line.
+fn read(text: impl Into<Vec<u8>>) -> (Vec<Exchange>, Ledger) {
+    let reader = Box::new(io::Cursor::new(text.into()));
+    let mut lines = String::new();
+    as_exchanges("x", reader).expect("a recording").read_to_string(&mut lines).expect("text");
+    let (mut all, mut ledger) = (Vec::new(), Ledger::default());
+    for line in lines.lines() {
+        match exchanges::read(line.as_bytes()).expect("a line of our own") {
+            Line::Exchange(exchange) => all.push(*exchange),
+            Line::End(end) => ledger = end.ledger,
+            Line::Header(_) => {}
+        }
+    }
+    (all, ledger)
+}
+
+fn refused(text: &str) -> String {
+    match as_exchanges("x", Box::new(io::Cursor::new(text.as_bytes().to_vec()))) {
+        Ok(_) => panic!("{text:?} is read"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// An entry; `more` stands in its request and response where those names are.
+fn entry(second: u32, method: &str, url: &str, request: &str, response: &str) -> String {
+    format!(
+        r#"{{"startedDateTime":"2026-09-21T14:13:{second:02}.500+02:00","time":30,
+        "request":{{"method":"{method}","url":"{url}","httpVersion":"HTTP/1.1","headers":[],{request}
+        "cookies":[{{"name":"c","value":"1"}}],"queryString":[],"headersSize":-1,"bodySize":0}},
+        "response":{{{response}"statusText":"","httpVersion":"h2","cookies":[],"redirectURL":""}},
+        "timings":{{"blocked":1,"dns":-1,"connect":-1,"send":2,"wait":20,"receive":7}},"cache":{{}}}}"#
+    )
+}
+
+fn har(entries: &[String]) -> String {
+    let creator = r#""creator":{"name":"a browser","version":"1"},"pages":[{"id":"p"}]"#;
+    format!(
+        "{{\n  \"log\": {{\"version\":\"1.2\",{creator},\"entries\":[{}]}}}}",
+        entries.join(",")
+    )
+}
+
+const OK: &str = r#""status":200,"headers":[{"name":"content-type","value":"text/plain"}],
+    "content":{"size":2,"mimeType":"text/plain","text":"ok"},"#;
+
+#[test]
+fn entries_of_a_har_are_exchanges() {
+    let text = har(&[
+        entry(21, "GET", "https://shop.example:8443/a?x=%20#part", "", OK),
+        entry(
+            20,
+            "POST",
+            "http://shop.example/form",
+            r#""postData":{"mimeType":"application/x-www-form-urlencoded","params":[{"name":"a","value":"b c"}]},"#,
+            OK,
+        ),
+        entry(22, "GET", "data:text/plain,x", "", OK),
+        entry(23, "GET", "http://shop.example/gone", "", r#""status":0,"headers":[],"#),
+        entry(
+            24,
+            "GET",
+            "http://shop.example/image",
+            "",
+            r#""status":200,"headers":[],"content":{"size":2000,"mimeType":"image/png"},"#,
+        ),
+    ]);
+    let (all, ledger) = read(text);
+    let [form, get, gone, image] = &all[..] else { panic!("{all:?}") };
+    assert_eq!(ledger.rejected.get("har-entry-of-another-scheme"), Some(&1), "{ledger:?}");
+    assert_eq!((ledger.input, ledger.used), (5, 4));
+    let request = &get.request.as_ref().expect("a request");
+    assert_eq!(request.at.to_string(), "2026-09-21T12:13:21.501000000Z", "behind the waiting");
+    assert_eq!(&request.message.target[..], b"/a?x=%20");
+    assert_eq!(request.message.headers.get("host"), Some(&b"shop.example:8443"[..]));
+    assert_eq!(get.server.port, 8443);
+    let response = get.response.as_ref().expect("a response");
+    assert_eq!(
+        (response.first_byte_ns, response.last_byte_ns),
+        (Some(22_000_000), Some(29_000_000))
+    );
+    assert_eq!(&response.message.body.bytes[..], b"ok");
+    let posted = &form.request.as_ref().expect("a request").message;
+    assert_eq!(&posted.body.bytes[..], b"a=b+c");
+    assert_eq!(posted.headers.get("content-length"), Some(&b"5"[..]));
+    assert_eq!(gone.completeness, Completeness::NoResponse);
+    assert_eq!(image.completeness, Completeness::ResponseDamaged, "its body is not in the HAR");
+}
+
+#[test]
+fn what_a_har_has_undone_is_done_again() {
+    let coded = |coding: &str| {
+        let headers = format!(r#"[{{"name":"Content-Encoding","value":"{coding}"}}]"#);
+        let response = format!(
+            r#""status":200,"headers":{headers},"content":{{"size":2,"text":"b2s=","encoding":"base64"}},"#
+        );
+        let (all, _) = read(har(&[entry(1, "GET", "http://x/", "", &response)]));
+        all[0].response.clone().expect("a response").message
+    };
+    for coding in ["gzip", "deflate", "zstd"] {
+        let message = coded(coding);
+        let decoded = crate::message::content::decode(
+            &message.body.bytes,
+            message.headers.all("content-encoding"),
+            100,
+        );
+        assert_eq!(&*decoded.expect("decodes"), b"ok", "{coding}");
+    }
+    assert_eq!(&coded("br").body.bytes[..], b"ok");
+    assert!(coded("br").headers.get("content-encoding").is_none());
+}
+
+#[test]
+fn requests_that_overlap_have_lanes_of_their_own() {
+    let slow = |second| {
+        entry(second, "GET", "http://x/", "", OK).replace("\"receive\":7", "\"receive\":1500")
+    };
+    let (all, _) = read(har(&[slow(1), slow(2), slow(4)]));
+    let ids: Vec<String> = all.iter().map(|exchange| exchange.id.to_string()).collect();
+    assert_eq!(ids, ["0-0", "1-0", "0-1"]);
+}
+
+fn gor(parts: &[(&str, &str)]) -> String {
+    let separator = std::str::from_utf8(gor::SEPARATOR).expect("UTF-8");
+    parts.iter().map(|(line, payload)| format!("{line}\n{payload}{separator}")).collect()
+}
+
+#[test]
+fn payloads_of_a_gor_file_are_exchanges() {
+    let at = 1_790_000_000_000_000_000i64;
+    let get = "GET /a HTTP/1.1\r\nHost: shop.example:8080\r\n\r\n";
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na\n\r\r\n0\r\n\r\n";
+    let text = gor(&[
+        (&format!("1 a1 {at} 0"), get),
+        (&format!("1 a2 {} 0", at + 5), get),
+        (&format!("2 a1 {} 12000000", at + 12_000_000), chunked),
+        (&format!("3 a1 {} 9", at + 9), "HTTP/1.1 200 OK\r\n\r\n"),
+        (&format!("2 zz {at} 0"), chunked),
+        (&format!("1 a3 {at}"), "GET"),
+        ("no line", "of this format"),
+    ]);
+    let (all, ledger) = read(text);
+    let [answered, waits] = &all[..] else { panic!("{all:?}") };
+    assert_eq!(answered.completeness, Completeness::Complete);
+    let response = answered.response.as_ref().expect("a response");
+    assert_eq!(response.last_byte_ns, Some(12_000_000));
+    assert_eq!(&response.message.body.bytes[..], b"a\n\r");
+    assert_eq!(waits.completeness, Completeness::NoResponse);
+    assert_eq!(answered.server.port, 8080);
+    for reason in [
+        "gor-answer-of-a-replay",
+        "gor-answer-without-request",
+        "gor-request-damaged",
+        "gor-payload-without-its-line",
+    ] {
+        assert_eq!(ledger.rejected.get(reason), Some(&1), "{reason}: {ledger:?}");
+    }
+}
+
+#[test]
+fn what_is_written_is_read_as_the_same() {
+    let at = 1_790_000_000_000_000_000i64;
+    let post = "POST /a?b=1 HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 4\r\n\r\n\u{e4}\r\n";
+    let answer =
+        "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\n<p>";
+    let (first, _) = read(gor(&[
+        (&format!("1 a1 {at} 0"), post),
+        (&format!("2 a1 {} 0", at + 7_000), answer),
+        (&format!("1 a2 {} 0", at + 9_000_000), "GET / HTTP/1.1\r\nHost: y\r\n\r\n"),
+    ]));
+    let mut as_gor = Vec::new();
+    let mut as_har = har::write::beginning("shadowtap 1").into_bytes();
+    for (index, exchange) in first.iter().enumerate() {
+        as_har.extend_from_slice(if index > 0 { b"," } else { b"" });
+        assert!(har::write::write(&mut as_har, exchange));
+        assert!(gor::write(&mut as_gor, exchange));
+    }
+    as_har.extend_from_slice(har::write::END.as_bytes());
+    for text in [as_gor, as_har] {
+        let (again, ledger) = read(text);
+        assert_eq!(ledger.balance(), 0);
+        assert_eq!(again.len(), first.len());
+        for (first, again) in first.iter().zip(&again) {
+            assert_eq!(again.request, first.request);
+            let message =
+                |exchange: &Exchange| exchange.response.as_ref().map(|r| r.message.clone());
+            assert_eq!(message(again), message(first));
+            assert_eq!(again.completeness, first.completeness);
+        }
+    }
+}
+
+#[test]
+fn other_texts_are_called_what_they_are() {
+    for (text, said) in [
+        (r#"10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 12"#, "an access log"),
+        ("curl -X POST https://x/", "a list of curl lines"),
+        (r#"{"info":{"_postman_id":"1","name":"x"},"item":[]}"#, "a Postman collection"),
+        ("GET / HTTP/1.1\r\n\r\n", "no capture and no recording"),
+        ("1 a1 12 0\nGET / HTTP/1.1", "no capture and no recording"),
+        (r#"{"log":{"entries":[{"request":{]}"#, "a HAR that is damaged"),
+    ] {
+        let error = refused(text);
+        assert!(error.contains(said), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn own_recordings_are_handed_on_as_they_are() {
+    let text = "\u{feff}{ \"format\":\"shadowtap/exchanges\",\"version\":1}\n";
+    let mut read = String::new();
+    let reader = Box::new(io::Cursor::new(text.as_bytes().to_vec()));
+    as_exchanges("x", reader).expect("a recording").read_to_string(&mut read).expect("text");
+    assert_eq!(read, text.trim_start_matches('\u{feff}'));
+}
