@@ -24,6 +24,91 @@ pub struct Ledger {
     /// protocols …).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub noted: BTreeMap<String, u64>,
+    /// How much of the traffic could be read.
+    #[serde(skip_serializing_if = "Seen::is_empty")]
+    pub seen: Seen,
+}
+
+/// Connections with their packets and the bytes of their payloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traffic {
+    /// Connections.
+    pub connections: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of payload.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    /// Adds another traffic to this one.
+    pub fn add(&mut self, other: Self) {
+        self.connections += other.connections;
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+    }
+}
+
+/// How much of the traffic of the tapped ports could be read: `all = readable + sum(unread)`.
+/// Connections that carried no payload and those of other ports are no part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seen {
+    /// Connections of which exchanges came, without those of their bytes that belong to none.
+    pub readable: Traffic,
+    /// What could not be read, by reason. Bytes of connections that are counted as readable may be
+    /// here too: those that were lost, that belong to no message, or behind a switch of protocol.
+    pub unread: BTreeMap<String, Traffic>,
+}
+
+/// Shares of connections, packets and bytes, from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shares {
+    /// Of the connections.
+    pub connections: f64,
+    /// Of the packets.
+    pub packets: f64,
+    /// Of the bytes.
+    pub bytes: f64,
+}
+
+impl Seen {
+    /// Whether nothing is known: a recording of another program, or no capture.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Counts what was not readable for `reason`.
+    pub fn leave(&mut self, reason: &str, traffic: Traffic) {
+        if traffic != Traffic::default() {
+            self.unread.entry(reason.to_owned()).or_default().add(traffic);
+        }
+    }
+
+    /// All of it.
+    pub fn all(&self) -> Traffic {
+        let mut all = self.readable;
+        self.unread.values().for_each(|traffic| all.add(*traffic));
+        all
+    }
+
+    /// The share that was readable; none where nothing is known.
+    pub fn readable_share(&self) -> Option<Shares> {
+        let (of, all) = (self.readable, self.all());
+        // Where there are no bytes at all, none is missing.
+        let share = |part: u64, of: u64| if of == 0 { 1.0 } else { part as f64 / of as f64 };
+        (!self.is_empty()).then(|| Shares {
+            connections: share(of.connections, all.connections),
+            packets: share(of.packets, all.packets),
+            bytes: share(of.bytes, all.bytes),
+        })
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.readable.add(other.readable);
+        other.unread.iter().for_each(|(reason, traffic)| self.leave(reason, *traffic));
+    }
 }
 
 impl Ledger {
@@ -61,6 +146,7 @@ impl Ledger {
                 *mine.entry(name.clone()).or_default() += n;
             }
         }
+        self.seen.merge(&other.seen);
     }
 
     /// What is missing from the sum: zero in a correct program.
@@ -90,5 +176,24 @@ mod tests {
         );
         a.used += 1;
         assert_eq!(a.balance(), -1);
+    }
+
+    #[test]
+    fn what_was_seen_is_readable_or_has_a_reason() {
+        let traffic = |connections, packets, bytes| Traffic { connections, packets, bytes };
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.seen.readable_share(), None);
+        assert_eq!(serde_json::to_string(&ledger).unwrap(), r#"{"in":0,"used":0}"#);
+        ledger.seen.readable.add(traffic(3, 30, 600));
+        ledger.seen.leave("tls", traffic(1, 10, 300));
+        ledger.seen.leave("lost", traffic(0, 0, 100));
+        ledger.seen.leave("nothing", Traffic::default());
+        let mut both = ledger.clone();
+        both.merge(&ledger);
+        assert_eq!(both.seen.all(), traffic(8, 80, 2_000));
+        let shares = both.seen.readable_share().unwrap();
+        assert_eq!((shares.connections, shares.packets, shares.bytes), (0.75, 0.75, 0.6));
+        let text = serde_json::to_string(&both).unwrap();
+        assert_eq!(serde_json::from_str::<Ledger>(&text).unwrap(), both, "{text}");
     }
 }

@@ -10,7 +10,7 @@ use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, args, shown};
 use crate::exchange::Redacted;
 use crate::exchange::{Completeness, Exchange};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Seen, Traffic};
 use crate::limits;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header};
@@ -343,6 +343,34 @@ pub(crate) fn ledger_table(ledger: &Ledger) -> String {
     }
     for (name, &count) in &ledger.noted {
         row(&format!("noted: {name}"), count);
+    }
+    text + &seen_table(&ledger.seen)
+}
+
+/// How much of the traffic was readable, and the rest by reason; nothing where that is not known.
+fn seen_table(seen: &Seen) -> String {
+    use std::fmt::Write as _;
+    let (Some(share), of) = (seen.readable_share(), seen.readable) else { return String::new() };
+    let percent = |share: f64| format!("{:.1} %", (share * 1_000.0).floor() / 10.0);
+    let all = seen.all();
+    let mut text = format!(
+        "  readable: {} of {} connections ({}), {} of {} packets ({}), {} of {} bytes ({})\n",
+        of.connections,
+        all.connections,
+        percent(share.connections),
+        of.packets,
+        all.packets,
+        percent(share.packets),
+        of.bytes,
+        all.bytes,
+        percent(share.bytes),
+    );
+    for (reason, Traffic { connections, packets, bytes }) in &seen.unread {
+        let reason = printable(reason);
+        let _ = writeln!(
+            text,
+            "  not readable: {reason}: {connections} connections, {packets} packets, {bytes} bytes"
+        );
     }
     text
 }

@@ -13,6 +13,7 @@ use crate::exchange::{Completeness, TimedRequest, TimedResponse};
 use crate::time::Timestamp;
 
 mod rewritten;
+mod seen;
 
 /// Packets from memory, some in each batch.
 struct Memory {

@@ -42,6 +42,8 @@ pub(super) struct Connection<S> {
     /// Directions whose bytes nobody reads.
     unread: [bool; 2],
     pub(super) unread_bytes: u64,
+    /// Bytes that were told as gaps.
+    pub(super) missing_bytes: u64,
     /// Whether one direction was never seen although the other one waited for it.
     one_sided: bool,
     pub(super) reset: Option<Mark>,
@@ -101,6 +103,7 @@ impl<S> Connection<S> {
             answered: false,
             unread: [false; 2],
             unread_bytes: 0,
+            missing_bytes: 0,
             one_sided: false,
             reset: None,
             stream: None,
@@ -468,6 +471,7 @@ impl<S> Connection<S> {
         }
         side.next = to;
         notes.gap(missing, bytes as u64);
+        self.missing_bytes += bytes as u64;
         if self.unread[s] {
             return;
         }

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use super::connection::{Connection, LeftOut};
-use super::{End, Mark, Missing, Streams};
+use super::{End, Finished, Mark, Missing, Streams};
 use crate::capture::overload::Share;
 use crate::decode::{Pair, Segment};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Seen, Traffic};
 use crate::limits;
 use crate::time::Timestamp;
 
@@ -68,6 +68,16 @@ impl Notes {
             Missing::Cut => self.cut_bytes += bytes,
             Missing::Limit => self.limit_bytes += bytes,
         }
+    }
+
+    /// Bytes that were sent and are not there; those that the snap length cut were counted with
+    /// their packets.
+    fn write_unseen(&self, seen: &mut Seen) {
+        let of = |bytes| Traffic { bytes, ..Traffic::default() };
+        let cut = self.cut_bytes.min(seen.readable.bytes);
+        seen.readable.bytes -= cut;
+        seen.leave("cut-by-the-snap-length", of(cut));
+        seen.leave("lost", of(self.gap_bytes + self.limit_bytes));
     }
 
     fn write(&self, ledger: &mut Ledger) {
@@ -192,6 +202,7 @@ pub struct Table<T: Streams> {
     skipped: u64,
     tunnelled: u64,
     unkept_interim: u64,
+    seen: Seen,
 }
 
 impl<T: Streams> Table<T> {
@@ -223,6 +234,7 @@ impl<T: Streams> Table<T> {
             skipped: 0,
             tunnelled: 0,
             unkept_interim: 0,
+            seen: Seen::default(),
         }
     }
 
@@ -351,6 +363,7 @@ impl<T: Streams> Table<T> {
     }
 
     fn account(&mut self, connection: &Connection<T::Stream>) {
+        self.account_seen(connection);
         let followed = match connection.left_out {
             Some(LeftOut::Shed { followed }) => followed,
             _ => connection.packets,
@@ -379,6 +392,34 @@ impl<T: Streams> Table<T> {
         } else {
             *self.rejected.entry(name).or_default() += followed;
         }
+    }
+
+    /// Tells what was readable of a connection, and why the rest was not.
+    fn account_seen(&mut self, connection: &Connection<T::Stream>) {
+        let Connection { packets, bytes, finished, .. } = connection;
+        let Finished { protocol, used, skipped, tunnelled, .. } = *finished;
+        let mut all = Traffic { connections: 1, packets: *packets, bytes: *bytes };
+        let of = |bytes| Traffic { bytes, ..Traffic::default() };
+        match connection.left_out {
+            Some(LeftOut::OtherPort) => return,
+            Some(LeftOut::Shed { followed }) if used => {
+                all.packets = followed;
+                let packets = packets - followed;
+                self.seen.leave("shed", Traffic { packets, ..Traffic::default() });
+            }
+            Some(LeftOut::Shed { .. }) => return self.seen.leave("shed", all),
+            None if *bytes == 0 => return,
+            None if !used => return self.seen.leave(protocol, all),
+            None => {}
+        }
+        let tunnelled = (tunnelled + connection.unread_bytes).min(all.bytes);
+        // Gaps between messages count as skipped, and were no bytes of a packet.
+        let skipped = skipped.saturating_sub(connection.missing_bytes).min(all.bytes - tunnelled);
+        all.bytes -= tunnelled + skipped;
+        self.seen.readable.add(all);
+        let is_http = protocol.starts_with("http/");
+        self.seen.leave(if is_http { "switched-protocol" } else { protocol }, of(tunnelled));
+        self.seen.leave("no-message", of(skipped));
     }
 
     /// Ends what was quiet for too long and forgets what was closed.
@@ -504,6 +545,8 @@ impl<T: Streams> Table<T> {
             ledger.note(&format!("{name}-bytes"), count.bytes);
         }
         self.notes.write(&mut ledger);
+        ledger.seen = self.seen.clone();
+        self.notes.write_unseen(&mut ledger.seen);
         ledger.note("bytes-that-belong-to-no-message", self.skipped);
         ledger.note("bytes-behind-a-switch-of-protocol", self.tunnelled);
         ledger.note("interim-answers-not-kept", self.unkept_interim);
