@@ -336,7 +336,7 @@ mod tests {
             [
                 "Authorization: (masked)",
                 "--header=Cookie: (masked)",
-                "--wait-ready=http://v2/healthz"
+                "--wait-ready=http://v2:80/healthz"
             ]
         );
         assert_eq!(masked[8], "a=http://v2:81/");
