@@ -339,7 +339,7 @@ mod tests {
                 "--wait-ready=http://v2:80/healthz"
             ]
         );
-        assert_eq!(masked[8], "a=http://v2:81/");
+        assert_eq!(masked[8], "a=http://v2:81");
     }
 
     #[test]
