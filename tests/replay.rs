@@ -26,6 +26,7 @@ use shadowtap::outcome::{FailureKind, Outcome};
 use shadowtap::record::exchanges::{Line, Rest};
 use shadowtap::replay::plan::rewrite::Rewriter;
 use shadowtap::replay::plan::{Planner, Wishes};
+use shadowtap::replay::session::client::Proxy;
 use shadowtap::replay::session::target::Target;
 use shadowtap::replay::session::tls::{Sni, Trust};
 use shadowtap::replay::{Arrivals, ReplayError, Stop, Think};
@@ -1244,7 +1245,9 @@ fn the_client_transport_goes_through_a_proxy() {
             }
         }
     });
-    let transport = shadowtap::replay::Transport::Client { proxy: Some(format!("http://{proxy}")) };
+    let transport = shadowtap::replay::Transport::Client {
+        proxy: Some(Proxy::resolve(&format!("http://{proxy}")).unwrap()),
+    };
     // Nobody listens at the target: only the proxy can answer for it.
     let port = Port::take();
     let closed = port.address;
@@ -1252,6 +1255,75 @@ fn the_client_transport_goes_through_a_proxy() {
     let replayed = replay(&[exchange(1, 0, 0, Some(MS), &get("/a?b=c"))], &options);
     assert_eq!(replayed.result("1-0"), "200");
     assert_eq!(notes.all(), [format!("GET http://{closed}/a?b=c HTTP/1.1 | host: shop.invalid")]);
+}
+
+#[test]
+fn the_client_transport_adds_nothing_to_a_request() {
+    let heads = Notes::default();
+    let address = server({
+        let heads = heads.clone();
+        move |_, mut peer| {
+            while let Some(head) = peer.head() {
+                heads.add(head.to_ascii_lowercase());
+                peer.say(OK);
+            }
+        }
+    });
+    let transport = shadowtap::replay::Transport::Client { proxy: None };
+    let options = shadowtap::replay::Options { transport, ..options(address) };
+    let recorded = "GET /a/../b?c HTTP/1.1\r\nHost: shop.invalid\r\nUpgrade: h2c\r\n\
+        Connection: Upgrade\r\nX-A: 1\r\n\r\n";
+    let replayed = replay(&[exchange(1, 0, 0, Some(MS), recorded.as_bytes())], &options);
+    assert_eq!(replayed.result("1-0"), "200");
+    assert_eq!(heads.all(), ["get /a/../b?c http/1.1\r\nhost: shop.invalid\r\nx-a: 1\r\n\r\n"]);
+    assert!(replayed.outcome("1-0").connect_ns.is_some());
+}
+
+#[test]
+fn a_proxy_that_is_dead_or_refuses_is_named_and_owns_the_failure() {
+    let refusing = |line: &'static str| {
+        server(move |_, mut peer| {
+            while peer.head().is_some() {
+                peer.say(line.as_bytes());
+            }
+        })
+    };
+    let dead = Port::take().address;
+    for (proxy, target, said) in [
+        (dead, "http://v2.invalid", "refused"),
+        (
+            refusing("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"),
+            "http://v2.invalid",
+            "407",
+        ),
+        (
+            refusing(
+                "HTTP/1.1 502 Bad Gateway\r\nProxy-Status: p; error=dns_error\r\n\
+                 Content-Length: 0\r\n\r\n",
+            ),
+            "http://v2.invalid",
+            "502",
+        ),
+        (
+            refusing("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+            "https://v2.invalid",
+            "it opens no tunnel to v2.invalid:443: HTTP/1.1 403",
+        ),
+    ] {
+        let through = Proxy::resolve(&format!("http://user:secret@{proxy}")).unwrap();
+        let transport = shadowtap::replay::Transport::Client { proxy: Some(through) };
+        let target = Target::behind_proxy(target).unwrap();
+        let trust = Trust::nobody();
+        let base = options("127.0.0.1:1".parse().unwrap());
+        let options = shadowtap::replay::Options { transport, target, trust, ..base };
+        let replayed = replay(&[exchange(1, 0, 0, Some(MS), &get("/"))], &options);
+        let failure = replayed.outcome("1-0").failure.clone().unwrap();
+        assert_eq!(failure.owner, Some(shadowtap::outcome::Owner::Proxy), "{failure:?}");
+        assert!(failure.detail.contains(&format!("the proxy http://{proxy}")), "{failure:?}");
+        assert!(failure.detail.contains(said), "{failure:?}");
+        assert!(!failure.detail.contains("secret"));
+        assert!(replayed.finished.hopeless.is_some());
+    }
 }
 
 /// Ends a process with the test.
@@ -1269,7 +1341,8 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().display();
     let rcgen::CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(vec!["shop.invalid".to_owned()]).unwrap();
+        rcgen::generate_simple_self_signed(["shop.invalid", "localhost"].map(str::to_owned))
+            .unwrap();
     std::fs::write(folder.path().join("cert.pem"), cert.pem()).unwrap();
     std::fs::write(folder.path().join("key.pem"), signing_key.serialize_pem()).unwrap();
     let kept = Port::take();
@@ -1325,9 +1398,14 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
         },
         ..options("127.0.0.1:1".parse().unwrap())
     };
-    let replayed = replay(&exchanges, &options);
+    let asked = |sni| {
+        let trust = Trust { sni, ..options.trust.clone() };
+        replay(&exchanges, &shadowtap::replay::Options { trust, ..options.clone() })
+    };
+    let both = [asked(Sni::Captured), asked(Sni::Target)];
     drop(nginx);
-    for n in 0..4u32 {
+    // Whatever name TLS asks for, HTTP keeps the captured one.
+    for (n, replayed) in (0..4u32).flat_map(|n| both.iter().map(move |replayed| (n, replayed))) {
         let outcome = replayed.outcome(&format!("{}-{}", n % 2, n / 2));
         let response =
             outcome.response.as_ref().unwrap_or_else(|| panic!("no answer: {outcome:?}"));

@@ -27,7 +27,7 @@ use crate::replay::recorder::generator::{CpuMark, Figures};
 use crate::replay::recorder::outbox::Batch;
 use crate::replay::recorder::record::{Observer, OutcomeFile, Recorder};
 use crate::replay::recorder::redaction::{Redacting, Redaction};
-use crate::replay::session::client;
+use crate::replay::session::client::{self, Proxy};
 use crate::replay::session::sources::Sources;
 use crate::replay::session::target::Target;
 use crate::replay::session::tls::{Trust, TrustError};
@@ -49,16 +49,23 @@ const RECORD_QUEUE: usize = 256;
 const TICK: Duration = Duration::from_millis(100);
 
 /// How requests reach v2.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub enum Transport {
     /// Exact bytes on sockets of our own: HTTP/1.
     #[default]
     Wire,
     /// A negotiating client, through this proxy where there is one.
     Client {
-        /// The proxy's URL.
-        proxy: Option<String>,
+        /// The proxy.
+        proxy: Option<Proxy>,
     },
+}
+
+impl Transport {
+    /// Whether it writes the exact bytes.
+    pub const fn is_wire(&self) -> bool {
+        matches!(self, Self::Wire)
+    }
 }
 
 /// How a plan is to be run.
@@ -200,8 +207,7 @@ pub fn run(
         Transport::Client { .. } => &[b"h2", b"http/1.1"],
     };
     // The client does its own waiting; one thread of it keeps many connections busy.
-    let workers =
-        if options.transport == Transport::Wire { options.workers.clamp(1, slots) } else { 1 };
+    let workers = if options.transport.is_wire() { options.workers.clamp(1, slots) } else { 1 };
     let targets: Vec<Target> = [&options.target]
         .into_iter()
         .chain(&options.mapped)
@@ -341,7 +347,7 @@ impl Files {
 /// Who sends: of either transport.
 enum Hand<'a> {
     Worker(Box<Worker<'a>>),
-    Client(Option<String>, Receiver<Vec<Task>>, SyncSender<Batch>),
+    Client(Option<Proxy>, Receiver<Vec<Task>>, SyncSender<Batch>),
 }
 
 struct Ran {
@@ -586,7 +592,7 @@ fn kept_connections(plan: &Plan, options: &Options, slots: usize) -> Result<usiz
     let upstreams = options.mapped.len() as u64 + 1;
     let room = slots as u64 / 2;
     let mut lanes = all_lanes(plan, options).saturating_mul(upstreams);
-    if lanes > room && options.transport != Transport::Wire {
+    if lanes > room && !options.transport.is_wire() {
         lanes = peak_lanes(plan, options)?.saturating_mul(upstreams);
     }
     Ok(if lanes > room { 0 } else { lanes as usize })

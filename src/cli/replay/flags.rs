@@ -19,7 +19,7 @@ use crate::replay::config::Section;
 use crate::replay::plan::rewrite::{Field, MARKER, check_name};
 use crate::replay::session::target::parse_url;
 use crate::replay::session::tls::{Identity, Sni, Trust};
-use crate::replay::{Arrivals, Think, Transport};
+use crate::replay::{Arrivals, Think};
 use crate::schedule::pacing::{Pacing, Speed};
 use crate::schedule::select::{Rule, Sample, Selection, Shard};
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -207,8 +207,10 @@ pub struct Shape {
     pub max_connections: Option<usize>,
     /// Most bytes kept of an answer.
     pub max_body: usize,
-    /// How requests reach v2.
-    pub transport: Transport,
+    /// Requests go through a negotiating client.
+    pub negotiates: bool,
+    /// The proxy that they go through.
+    pub proxy: Option<Url>,
     /// Where metrics are served.
     pub metrics: Option<String>,
     /// When a due request may go.
@@ -303,15 +305,10 @@ impl Shape {
         let transport = either("transport", flags.transport, file.transport.as_ref(), |text| {
             TransportFlag::from_str(text, false)
         })?;
-        let transport = match (transport, flags.proxy) {
-            (None | Some(TransportFlag::Wire), None) => Transport::Wire,
-            (None | Some(TransportFlag::Wire), Some(_)) => {
-                return Err(Failure::usage("--proxy needs --transport client"));
-            }
-            (Some(TransportFlag::Client), proxy) => {
-                Transport::Client { proxy: proxy.map(|url| url.as_str().to_owned()) }
-            }
-        };
+        let negotiates = transport == Some(TransportFlag::Client);
+        if flags.proxy.is_some() && !negotiates {
+            return Err(Failure::usage("--proxy needs --transport client"));
+        }
         let think = match either("pacing", flags.pacing, file.pacing.as_ref(), |text| {
             PacingFlag::from_str(text, false)
         })? {
@@ -348,7 +345,7 @@ impl Shape {
             ports: if flags.port.is_empty() { file.port.clone() } else { flags.port },
             sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
             unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
-            http2: transport != Transport::Wire,
+            http2: negotiates,
             marker: keeps_marker.then_some(MARKER),
         };
         let wait_ready = either("wait_ready", flags.wait_ready, file.wait_ready.as_ref(), parsed)?;
@@ -392,7 +389,8 @@ impl Shape {
             is_patient,
             max_connections: flags.max_connections.map(|n| n as usize).or(file.max_connections),
             max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
-            transport,
+            negotiates,
+            proxy: flags.proxy,
             metrics: flags.metrics,
             arrivals,
             think,
@@ -444,7 +442,8 @@ impl Shape {
             "remove_header": self.remove_header,
             "map_host": self.map_host.iter().map(|map| format!("{}={}", map.host, without_secrets(&map.url))).collect::<Vec<_>>(),
             "max_lateness_p99_ns": self.max_lateness_ns,
-            "transport": if self.transport == Transport::Wire { "wire" } else { "client" },
+            "transport": if self.negotiates { "client" } else { "wire" },
+            "proxy": self.proxy.as_ref().map(folder::without_secrets),
             "arrivals": match self.arrivals { Arrivals::Causal => "causal", Arrivals::Open => "open" },
             "pacing": match self.think { Think::Schedule => "schedule", Think::ThinkTime => "think-time" },
             "shard": self.shard.map(|shard| format!("{}/{}", shard.index + 1, shard.count)),

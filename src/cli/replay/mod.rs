@@ -221,7 +221,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         mapped: targets.mapped,
         baseline: targets.baseline,
         trust: shape.trust.clone(),
-        transport: shape.transport.clone(),
+        transport: targets.transport,
         arrivals: shape.arrivals,
         think: shape.think,
         timeout_ns: shape.timeout_ns,

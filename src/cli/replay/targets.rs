@@ -6,13 +6,14 @@ use url::Url;
 use super::Shape;
 use crate::cli::exit::printable;
 use crate::cli::{Exit, Failure, folder};
-use crate::replay::Stop;
 use crate::replay::plan::Wishes;
 use crate::replay::plan::guard::Captured;
 use crate::replay::plan::rewrite::Rewriter;
+use crate::replay::session::client::Proxy;
 use crate::replay::session::forward::Forward;
 use crate::replay::session::probe::{self, Unusable};
 use crate::replay::session::target::{Target, TargetError};
+use crate::replay::{Stop, Transport};
 
 /// Everything that requests may be sent to.
 pub(super) struct Targets {
@@ -22,22 +23,38 @@ pub(super) struct Targets {
     pub(super) baseline: Option<Target>,
     /// Where mapped hosts go.
     pub(super) mapped: Vec<Target>,
+    /// How requests reach them.
+    pub(super) transport: Transport,
 }
 
 impl Targets {
     /// Checks and resolves all that `shape` names.
     pub(super) fn resolve(shape: &Shape) -> Result<Self, Failure> {
-        let resolve = |url: &str| Target::resolve(url).map_err(|error| unresolved(&error));
+        // Only the proxy need know the names behind it.
+        let find = if shape.proxy.is_some() { Target::behind_proxy } else { Target::resolve };
+        let resolve = |url: &str| find(url).map_err(|error| unresolved(&error));
+        let proxy = shape.proxy.as_ref().map(|url| proxy(url)).transpose()?;
         Ok(Self {
             target: resolve(shape.target.as_deref().unwrap_or_default())?,
             baseline: shape.baseline.as_deref().map(resolve).transpose()?,
             mapped: shape.map_host.iter().map(|map| resolve(&map.url)).collect::<Result<_, _>>()?,
+            transport: match shape.negotiates {
+                true => Transport::Client { proxy },
+                false => Transport::Wire,
+            },
         })
     }
 
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &Target> {
         [&self.target].into_iter().chain(&self.mapped).chain(&self.baseline)
+    }
+
+    fn proxy(&self) -> Option<&Target> {
+        match &self.transport {
+            Transport::Client { proxy: Some(proxy) } => Some(&proxy.target),
+            _ => None,
+        }
     }
 
     /// What is to be sent to them, as `shape` has it.
@@ -72,7 +89,7 @@ impl Targets {
         }
         // What is asked whether it is ready is asked by a request, too.
         let ready = shape.wait_ready.as_ref().and_then(origin);
-        let all: Vec<&Target> = self.all().chain(&ready).collect();
+        let all: Vec<&Target> = self.all().chain(self.proxy()).chain(&ready).collect();
         let finding = captured.judge(&all);
         if let Some(unknown) = finding.unknown {
             tracing::warn!("{}", printable(&unknown));
@@ -105,6 +122,17 @@ impl Targets {
             })?;
         }
         let refused = |end| !shape.allow_captured_server && captured.served_at(end);
+        if let Some(proxy) = self.proxy() {
+            // What is behind it is reached through it, request by request.
+            return match probe::reach(proxy, &shape.trust, refused) {
+                Ok(_) => Ok(()),
+                Err(Unusable::NoConnection(why)) => Err(Failure::target(format!(
+                    "nobody answers at the proxy {} ({why}): is it started, and --proxy right?",
+                    proxy.shown()
+                ))),
+                Err(why) => Err(unusable(proxy, why)),
+            };
+        }
         for target in self.all() {
             let forward =
                 probe::reach(target, &shape.trust, refused).map_err(|why| unusable(target, why))?;
@@ -117,6 +145,17 @@ impl Targets {
         }
         Ok(())
     }
+}
+
+fn proxy(url: &Url) -> Result<Proxy, Failure> {
+    Proxy::resolve(url.as_str()).map_err(|error| match error {
+        TargetError::NotAUrl(_) | TargetError::TooMuch(..) => Failure::usage(
+            "--proxy takes the URL of an HTTP proxy, for example http://proxy.staging:3128",
+        ),
+        error @ (TargetError::Resolve(..) | TargetError::ResolveTimeout(..)) => {
+            Failure::target(format!("the proxy of --proxy: {error}"))
+        }
+    })
 }
 
 /// A URL's server, where it can be found; no objection is made to one that is not there yet.

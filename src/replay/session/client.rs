@@ -1,56 +1,53 @@
-//! The client transport: requests through a negotiating HTTP client (reqwest), for HTTP/2 targets
-//! and for proxies.
+//! The client transport: requests through a negotiating HTTP client (hyper), for HTTP/2 targets and
+//! for proxies.
 //!
-//! What differs from `wire`, since the client decides it, is listed in the README. Where TLS is
-//! spoken the captured host goes into the URL and not into a `Host` field, since HTTP/2 has it as
-//! `:authority` and servers refuse requests that name another host beside it (RFC 9113 §8.3.1);
-//! names lead to the target's address whatever they are. One client per lane and target, so that
-//! lanes still do not share connections.
+//! What differs from `wire`, since the client decides it, is listed in the README. The captured host
+//! stays in HTTP (`Host`, `:authority`), whatever name TLS asks for; connections lead to the
+//! target's address whatever it is. A lane has connections of its own.
+
+mod fault;
+mod proxy;
+mod translate;
+mod way;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use rustc_hash::FxHashMap;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::LocalSet;
-use url::{Host, Url};
 
-use crate::message::fields::{is_framing, is_hop_by_hop};
-use crate::message::target::host;
+pub use proxy::Proxy;
+pub(in crate::replay) use translate::parse;
+use translate::translate;
+use way::{Carrier, Way};
+
+use crate::message::target::{host, host_and_port};
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
 use crate::outcome::{Failure, FailureKind, Outcome};
 use crate::replay::plan::StepKind;
 use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::Figures;
 use crate::replay::recorder::outbox::Batch;
-use crate::replay::session::probe::innermost;
-use crate::replay::session::target::Target;
-use crate::replay::session::tls::Trust;
 use crate::replay::shared::Shared;
 use crate::replay::task::{Done, Side, Task, bump};
 use crate::replay::worker::lane::{Arrivals, Think};
-use crate::wire::h1::parser;
-use crate::wire::h1::parser::{Limits, Message, Parser};
 
 /// How often the client looks whether the replay was stopped.
 const LOOK: Duration = Duration::from_millis(50);
-/// Whether the client sets a field itself, or cannot send what it announces.
-fn is_own(name: &[u8]) -> bool {
-    [&b"expect"[..], b"trailer"].iter().any(|own| name.eq_ignore_ascii_case(own))
-}
-
 /// Runs all lanes of `inbox` on this thread. `slots`: how many requests may be under way at the
 /// same time. `keeps`: a lane keeps its connection between two requests.
 pub(in crate::replay) fn run(
     shared: Arc<Shared>,
-    proxy: Option<String>,
+    proxy: Option<Proxy>,
     inbox: Receiver<Vec<Task>>,
     outbox: SyncSender<Batch>,
     slots: usize,
@@ -68,7 +65,7 @@ pub(in crate::replay) fn run(
     })?;
     let crew = Rc::new(Crew {
         shared,
-        proxy,
+        proxy: proxy.map(Rc::new),
         outbox,
         slots: Semaphore::new(slots.min(Semaphore::MAX_PERMITS)),
         keeps,
@@ -86,7 +83,7 @@ pub(in crate::replay) fn run(
 
 struct Crew {
     shared: Arc<Shared>,
-    proxy: Option<String>,
+    proxy: Option<Rc<Proxy>>,
     outbox: SyncSender<Batch>,
     slots: Semaphore,
     keeps: bool,
@@ -107,10 +104,15 @@ struct Shelf {
 }
 
 /// A request on its way.
+#[derive(Clone, Copy)]
 struct Sent {
     at: i64,
     waited: i64,
+    connect_ns: Option<i64>,
 }
+
+/// A lane's ways: to each target, and under each name that TLS asks for.
+type Ways = RefCell<FxHashMap<(u16, String), Rc<Way>>>;
 
 impl Crew {
     async fn run(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Vec<Task>>) {
@@ -177,7 +179,7 @@ impl Crew {
     }
 
     async fn lane(self: Rc<Self>, side: Side, mut tasks: mpsc::UnboundedReceiver<Task>) {
-        let mut clients: FxHashMap<u16, Result<reqwest::Client, String>> = FxHashMap::default();
+        let ways = Rc::new(Ways::default());
         let shelf = Rc::new(Shelf { done_at: Cell::new(i64::MIN), ..Shelf::default() });
         while let Some(task) = tasks.recv().await {
             if task.kind == StepKind::Close {
@@ -194,28 +196,9 @@ impl Crew {
                 );
                 continue;
             };
-            let upstream = task.load.upstream;
-            match clients
-                .entry(upstream)
-                .or_insert_with(|| self.client(self.target(upstream).address(task.lane)))
-            {
-                Ok(client) => {
-                    tokio::task::spawn_local(Rc::clone(&self).request(
-                        side,
-                        client.clone(),
-                        Rc::clone(&shelf),
-                        task,
-                        free,
-                    ));
-                }
-                Err(why) => self.record(
-                    side,
-                    &shelf,
-                    task,
-                    None,
-                    Answer::failed(FailureKind::Tls, why.clone()),
-                ),
-            }
+            let request =
+                Rc::clone(&self).request(side, Rc::clone(&ways), Rc::clone(&shelf), task, free);
+            tokio::task::spawn_local(request);
         }
     }
 
@@ -259,50 +242,32 @@ impl Crew {
         }
     }
 
-    fn target(&self, upstream: u16) -> &Target {
-        &self.shared.targets[usize::from(upstream).min(self.shared.targets.len() - 1)]
-    }
-
-    /// A client whose connections all lead to `address`, or to the proxy.
-    fn client(&self, address: SocketAddr) -> Result<reqwest::Client, String> {
-        let tls = match &self.shared.tls {
-            Some(config) => (**config).clone(),
-            // The library wants a configuration in any case.
-            None => (*Trust::nobody().config(&[]).map_err(|error| error.to_string())?).clone(),
-        };
-        let builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .tls_backend_preconfigured(tls)
-            .connect_timeout(Duration::from_nanos(self.shared.timeout_ns.unsigned_abs()))
-            .tcp_nodelay(true);
-        let builder = builder.pool_max_idle_per_host(usize::from(self.keeps));
-        let builder = match &self.proxy {
-            Some(proxy) => {
-                builder.proxy(reqwest::Proxy::all(proxy).map_err(|error| innermost(&error))?)
-            }
-            None => builder.no_proxy().dns_resolver(Leads(address)),
-        };
-        builder.build().map_err(|error| innermost(&error))
+    /// The way of a request.
+    fn way(&self, ways: &Ways, task: &Task, request: &Request) -> Rc<Way> {
+        let named = host(request).and_then(|host| std::str::from_utf8(host).ok());
+        let (name, _) = host_and_port(named.unwrap_or_default());
+        let upstream = task.load.upstream;
+        let mut ways = ways.borrow_mut();
+        let way = ways.entry((upstream, name.to_owned())).or_insert_with(|| {
+            let end = (upstream, task.lane);
+            Rc::new(Way::new(&self.shared, self.proxy.clone(), end, name, self.keeps))
+        });
+        Rc::clone(way)
     }
 
     async fn request(
         self: Rc<Self>,
         side: Side,
-        client: reqwest::Client,
+        ways: Rc<Ways>,
         shelf: Rc<Shelf>,
         mut task: Task,
         free: i64,
     ) {
-        let request = match self.translate(&task, self.target(task.load.upstream)) {
+        let request = match self.whole(&task).and_then(|bytes| parse(&bytes)) {
             Ok(request) => request,
             Err(why) => {
-                return self.record(
-                    side,
-                    &shelf,
-                    task,
-                    None,
-                    Answer::failed(FailureKind::Rewrite, why),
-                );
+                let answer = Answer::failed(FailureKind::Rewrite, why);
+                return self.record(side, &shelf, task, None, answer);
             }
         };
         if self.slots.available_permits() == 0 {
@@ -312,11 +277,85 @@ impl Crew {
             let answer = Answer::failed(FailureKind::Skipped, "interrupted before it was sent");
             return self.record(side, &shelf, task, None, answer);
         };
+        let way = self.way(&ways, &task, &request);
+        let sent = Cell::new(None);
+        let carried = self.carry(side, &way, &request, &mut task, free, &sent);
+        let answer = match self.unless_stopped(carried).await {
+            Some(answer) => answer,
+            None => Answer::failed(FailureKind::Skipped, "interrupted before the answer was whole"),
+        };
+        self.record(side, &shelf, task, sent.get(), answer);
+    }
+
+    /// The request's bytes.
+    fn whole(&self, task: &Task) -> Result<Vec<u8>, String> {
+        let mut bytes = task.bytes.to_vec();
+        let ahead = bytes.len();
+        bytes.resize(task.load.place.length as usize, 0);
+        let rest = task.load.place.offset + ahead as u64;
+        let read = self.shared.spool.read_at(&mut bytes[ahead..], rest);
+        read.map(|()| bytes).map_err(|error| error.to_string())
+    }
+
+    /// Sends a request and reads its answer. A kept connection may be closed by v2 at any moment,
+    /// also at the one of sending: then it goes again on a new one (RFC 9112 §9.3.1), once.
+    async fn carry(
+        &self,
+        side: Side,
+        way: &Way,
+        request: &Request,
+        task: &mut Task,
+        free: i64,
+        sent: &Cell<Option<Sent>>,
+    ) -> Answer {
+        loop {
+            let again = sent.get().is_some();
+            let mut carrier = match way.take(again).await {
+                Ok(carrier) => carrier,
+                Err(failure) => return failure.into(),
+            };
+            let translated = translate(request, way.target(), carrier.spoken(), way.forwarder());
+            let message = match translated {
+                Ok(message) => message,
+                Err(why) => return Answer::failed(FailureKind::Rewrite, why),
+            };
+            let is_fresh = carrier.connect_ns.is_some();
+            if !again {
+                sent.set(Some(self.leaves(side, task, free, carrier.connect_ns)));
+            }
+            let limit = Duration::from_nanos(self.shared.patience_ns(&task.load).unsigned_abs());
+            let exchange = async {
+                match carrier.send(message).await {
+                    Ok(answer) => Ok(self.read(answer, carrier, way).await),
+                    Err(why) => Err(why),
+                }
+            };
+            match tokio::time::timeout(limit, exchange).await {
+                Ok(Ok(answer)) => return answer,
+                Ok(Err((failure, unsent))) => {
+                    if is_fresh || again || !(unsent || task.load.traits.is_safe()) {
+                        return failure.into();
+                    }
+                    self.figures.borrow_mut().note("sent-again");
+                }
+                Err(_) => {
+                    let detail = format!("no whole answer within {limit:?}");
+                    return Answer::failed(FailureKind::Timeout, detail);
+                }
+            }
+        }
+    }
+
+    /// A request leaves: its lateness is measured.
+    fn leaves(&self, side: Side, task: &mut Task, free: i64, connect_ns: Option<i64>) -> Sent {
         let now = self.shared.clock.now();
         if self.shared.at_once {
             task.due = free.max(0).min(now);
         }
-        let waited = free.saturating_sub(task.due).clamp(0, (now - task.due).max(0));
+        // What v2 caused: the wait for its answer, then the wait for a connection.
+        let for_answer = free.saturating_sub(task.due).max(0);
+        let waited = for_answer.saturating_add(connect_ns.unwrap_or(0));
+        let waited = waited.clamp(0, (now - task.due).max(0));
         {
             let mut figures = self.figures.borrow_mut();
             generator::record(&mut figures.lateness, now - task.due - waited);
@@ -326,136 +365,57 @@ impl Crew {
         }
         bump(&self.shared.live[0].sent);
         self.shared.begins(side, task.id);
-        let sent = Sent { at: now, waited };
-        let limit = Duration::from_nanos(self.shared.patience_ns(&task.load).unsigned_abs());
-        let answer =
-            self.unless_stopped(tokio::time::timeout(limit, self.exchange(&client, request))).await;
-        let answer = match answer {
-            Some(Ok(answer)) => answer,
-            Some(Err(_)) => {
-                Answer::failed(FailureKind::Timeout, format!("no whole answer within {limit:?}"))
-            }
-            None => Answer::failed(FailureKind::Skipped, "interrupted before the answer was whole"),
-        };
-        self.record(side, &shelf, task, Some(sent), answer);
+        Sent { at: now, waited, connect_ns }
     }
 
-    async fn exchange(&self, client: &reqwest::Client, request: reqwest::Request) -> Answer {
-        let mut answer = match client.execute(request).await {
-            Ok(answer) => answer,
-            Err(error) => return Answer::failed(kind_of(&error), innermost(&error)),
-        };
+    async fn read(&self, answer: hyper::Response<Incoming>, carrier: Carrier, way: &Way) -> Answer {
         let first = self.shared.clock.now();
-        let mut kept = Vec::new();
-        let mut length = 0u64;
-        let mut hash = None;
+        let (head, mut body) = answer.into_parts();
+        if let Some(refusal) = way.forwarder().and_then(|proxy| {
+            let field = |name: &str| head.headers.get(name)?.to_str().ok().map(str::to_owned);
+            proxy.refusal(head.status.as_u16(), field)
+        }) {
+            return refusal.into();
+        }
+        let mut gathered = Gathered { most: self.shared.max_body, ..Gathered::default() };
         let failure = loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) => {
-                    let room = self.shared.max_body.saturating_sub(kept.len()).min(chunk.len());
-                    if room < chunk.len() && hash.is_none() {
-                        hash = Some(Sha256::new_with_prefix(&kept));
+            match body.frame().await {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => gathered.push(&data),
+                    Err(frame) => {
+                        gathered.trailers = frame.into_trailers().ok().map(|f| fields(&f))
                     }
-                    if let Some(hash) = &mut hash {
-                        hash.update(&chunk);
-                    }
-                    kept.extend_from_slice(&chunk[..room]);
-                    length += chunk.len() as u64;
-                }
-                Ok(None) => break None,
-                Err(error) => {
-                    break Some(Failure::new(
-                        FailureKind::Closed,
-                        format!("{}, inside the answer", innermost(&error)),
-                    ));
+                },
+                None => break None,
+                Some(Err(error)) => {
+                    let failure = fault::of(&error);
+                    let detail = format!("{}, inside the answer", failure.detail);
+                    break Some(Failure { detail, ..failure });
                 }
             }
         };
-        self.figures.borrow_mut().bytes_received += length;
+        self.figures.borrow_mut().bytes_received += gathered.length;
         let last = failure.is_none().then(|| self.shared.clock.now());
-        let headers: Headers = answer
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
-            .collect();
+        if failure.is_none() {
+            way.give_back(carrier);
+        }
+        let headers = fields(&head.headers);
         let framing = match () {
             () if headers.get("transfer-encoding").is_some() => Framing::Chunked,
             () if headers.get("content-length").is_some() => Framing::ContentLength,
-            () if length > 0 => Framing::Close,
+            () if gathered.length > 0 => Framing::Close,
             () => Framing::None,
         };
-        let response = Response {
-            extras: None,
-            status: answer.status().as_u16(),
-            reason: bytes::Bytes::new(),
-            version: match answer.version() {
-                reqwest::Version::HTTP_2 => Version::Http2,
-                reqwest::Version::HTTP_10 => Version::Http10,
-                _ => Version::Http11,
-            },
-            headers,
-            body: Body {
-                bytes: kept.into(),
-                length,
-                sha256: hash.map(|hash| hash.finalize().into()),
-            },
-            framing,
-            trailers: Headers::new(),
+        let version = match head.version {
+            hyper::Version::HTTP_2 => Version::Http2,
+            hyper::Version::HTTP_10 => Version::Http10,
+            _ => Version::Http11,
         };
+        let status = head.status.as_u16();
+        let (body, trailers) = gathered.end();
+        let response =
+            Response { status, version, headers, body, framing, trailers, ..Response::default() };
         Answer { first: Some(first), last, response: Some(response), failure }
-    }
-
-    /// The request as the client wants it.
-    fn translate(&self, task: &Task, target: &Target) -> Result<reqwest::Request, String> {
-        let mut bytes = task.bytes.to_vec();
-        let ahead = bytes.len();
-        bytes.resize(task.load.place.length as usize, 0);
-        self.shared
-            .spool
-            .read_at(&mut bytes[ahead..], task.load.place.offset + ahead as u64)
-            .map_err(|error| error.to_string())?;
-        let request = parse(&bytes)?;
-        let path = std::str::from_utf8(&request.target)
-            .map_err(|_| "its target is not UTF-8, which a URL must be".to_owned())?;
-        let path = path
-            .find("://")
-            .and_then(|scheme| path[scheme + 3..].find('/').map(|at| &path[scheme + 3 + at..]))
-            .unwrap_or(path);
-        let mut url = target
-            .url
-            .join(if path == "*" { "/" } else { path })
-            .map_err(|error| format!("its target is not a URL: {error}"))?;
-        if url.host() != target.url.host()
-            || url.port_or_known_default() != target.url.port_or_known_default()
-        {
-            // `//host/path` would be another host.
-            return Err("its target would lead to another host".to_owned());
-        }
-        // A proxy resolves names itself: a captured one would lead it to the captured server.
-        if target.tls
-            && self.proxy.is_none()
-            && let Some(Ok(host)) = host(&request).map(std::str::from_utf8)
-        {
-            name_host(&mut url, host);
-        }
-        let method = reqwest::Method::from_bytes(&request.method)
-            .map_err(|_| "its method is not a token".to_owned())?;
-        let mut translated = reqwest::Request::new(method, url);
-        for (name, value) in request.headers.iter() {
-            let dropped = is_hop_by_hop(name) || is_framing(name) || is_own(name);
-            if dropped || (target.tls && name.eq_ignore_ascii_case(b"host")) {
-                continue;
-            }
-            let name = reqwest::header::HeaderName::from_bytes(name)
-                .map_err(|_| "a header's name is not a token".to_owned())?;
-            let value = reqwest::header::HeaderValue::from_bytes(value)
-                .map_err(|_| format!("the value of header {name} cannot be sent"))?;
-            translated.headers_mut().append(name, value);
-        }
-        if request.framing != Framing::None {
-            *translated.body_mut() = Some(request.body.bytes.into());
-        }
-        Ok(translated)
     }
 
     fn record(&self, side: Side, shelf: &Shelf, task: Task, sent: Option<Sent>, answer: Answer) {
@@ -463,6 +423,7 @@ impl Crew {
         shelf.done.set(shelf.done.get().saturating_add(1));
         shelf.done_at.set(shelf.done_at.get().max(now));
         shelf.changed.notify_waiters();
+        self.shared.hope(side).learn(answer.first, answer.failure.as_ref(), &self.shared.stop);
         if sent.is_some() {
             self.shared.ends(side, task.id);
         }
@@ -493,7 +454,7 @@ impl Crew {
             first_byte_ns: answer.first,
             last_byte_ns: answer.last,
             failed_ns: answer.failure.as_ref().map(|_| now),
-            connect_ns: None,
+            connect_ns: sent.and_then(|sent| sent.connect_ns),
             waited_ns: sent.map_or(0, |sent| sent.waited),
             response: answer.response,
             failure: answer.failure,
@@ -516,100 +477,46 @@ struct Answer {
 
 impl Answer {
     fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self { first: None, last: None, response: None, failure: Some(Failure::new(kind, detail)) }
+        Failure::new(kind, detail).into()
     }
 }
 
-/// Resolves every name to the one address that its lane goes to.
-struct Leads(SocketAddr);
-
-impl reqwest::dns::Resolve for Leads {
-    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let addresses: reqwest::dns::Addrs = Box::new(std::iter::once(self.0));
-        Box::pin(std::future::ready(Ok(addresses)))
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Self {
+        Self { first: None, last: None, response: None, failure: Some(failure) }
     }
 }
 
-/// Puts the captured host into the URL, where it is a name: an address in a URL would be connected
-/// to. Its port is kept where it is the target's, for the same reason; without one the connection
-/// goes to the port of [`Leads`].
-fn name_host(url: &mut Url, host: &str) {
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            (name, port.parse::<u16>().ok())
+/// A body under way.
+#[derive(Default)]
+struct Gathered {
+    most: usize,
+    kept: Vec<u8>,
+    length: u64,
+    hash: Option<Sha256>,
+    trailers: Option<Headers>,
+}
+
+impl Gathered {
+    fn push(&mut self, data: &[u8]) {
+        let room = self.most.saturating_sub(self.kept.len()).min(data.len());
+        if room < data.len() && self.hash.is_none() {
+            self.hash = Some(Sha256::new_with_prefix(&self.kept));
         }
-        _ => (host, None),
-    };
-    if !matches!(Host::parse(name), Ok(Host::Domain(_))) {
-        return;
-    }
-    let kept = port.filter(|port| url.port() == Some(*port));
-    let mut named = url.clone();
-    if named.set_host(Some(name)).is_ok() && named.set_port(kept).is_ok() {
-        *url = named;
-    }
-}
-
-/// A request as it stands in the spool.
-pub(in crate::replay) fn parse(bytes: &[u8]) -> Result<Request, String> {
-    let mut parser = Parser::<u8>::new(
-        parser::Side::Requests,
-        Limits { body_bytes: usize::MAX, ..Limits::default() },
-    );
-    let mut input = bytes;
-    match parser.step(&mut input, 0).map(|parsed| parsed.message) {
-        Some(Message::Request(request)) => Ok(request),
-        _ => Err("it is not a request that the client can send".to_owned()),
-    }
-}
-
-fn kind_of(error: &reqwest::Error) -> FailureKind {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(cause) = source {
-        if cause.is::<rustls::Error>()
-            || cause
-                .downcast_ref::<io::Error>()
-                .is_some_and(|io| io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()))
-        {
-            return FailureKind::Tls;
+        if let Some(hash) = &mut self.hash {
+            hash.update(data);
         }
-        source = cause.source();
+        self.kept.extend_from_slice(&data[..room]);
+        self.length += data.len() as u64;
     }
-    match () {
-        () if error.is_timeout() => FailureKind::Timeout,
-        () if error.is_connect() => FailureKind::Connect,
-        () if innermost(error).contains("invalid HTTP") => FailureKind::Protocol,
-        () => FailureKind::Closed,
+
+    fn end(self) -> (Body, Headers) {
+        let sha256 = self.hash.map(|hash| hash.finalize().into());
+        let body = Body { bytes: self.kept.into(), length: self.length, sha256 };
+        (body, self.trailers.unwrap_or_default())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_captured_host_never_leads_elsewhere() {
-        let named = |url: &str, host: &str| {
-            let mut url = Url::parse(url).unwrap();
-            name_host(&mut url, host);
-            url.to_string()
-        };
-        for (host, expected) in [
-            ("Shop.invalid", "https://shop.invalid/a?b"),
-            ("shop.invalid:8443", "https://shop.invalid:8443/a?b"),
-            ("shop.invalid:8080", "https://shop.invalid/a?b"),
-            ("10.0.0.1", "https://v2:8443/a?b"),
-            ("10.0.0.1:8443", "https://v2:8443/a?b"),
-            ("0x7f.1", "https://v2:8443/a?b"),
-            ("[::1]:8443", "https://v2:8443/a?b"),
-            ("2001:db8::1", "https://v2:8443/a?b"),
-            ("user@shop.invalid", "https://v2:8443/a?b"),
-            ("shop.invalid/x", "https://v2:8443/a?b"),
-            ("", "https://v2:8443/a?b"),
-        ] {
-            assert_eq!(named("https://v2:8443/a?b", host), expected, "{host:?}");
-        }
-        // Where the target has its scheme's own port, another one must not be asked for.
-        assert_eq!(named("https://v2/", "shop.invalid:8443"), "https://shop.invalid/");
-    }
+fn fields(map: &hyper::HeaderMap) -> Headers {
+    map.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())).collect()
 }

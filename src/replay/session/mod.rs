@@ -1,7 +1,7 @@
 //! Connections to v2: sockets and TLS, HTTP/1 on them, the negotiating client, and what is asked of a
 //! target before the first request.
 
-pub(super) mod client;
+pub mod client;
 pub mod forward;
 pub(super) mod h1;
 pub mod probe;

@@ -17,7 +17,7 @@ pub struct Target {
     pub host: String,
     /// The port, the scheme's own where the URL names none.
     pub port: u16,
-    /// What `host` resolves to; never empty.
+    /// What `host` resolves to; empty only where a proxy resolves it.
     pub addresses: Vec<SocketAddr>,
 }
 
@@ -65,8 +65,25 @@ pub fn parse_url(text: &str) -> Result<Url, TargetError> {
 }
 
 impl Target {
+    /// Checks, and resolves as far as this machine can: a proxy will.
+    pub fn behind_proxy(text: &str) -> Result<Self, TargetError> {
+        match Self::resolve(text) {
+            Err(TargetError::Resolve(..) | TargetError::ResolveTimeout(..)) => {
+                Self::with(text, |_, _| Ok(Vec::new()))
+            }
+            resolved => resolved,
+        }
+    }
+
     /// Checks and resolves.
     pub fn resolve(text: &str) -> Result<Self, TargetError> {
+        Self::with(text, lookup)
+    }
+
+    fn with(
+        text: &str,
+        lookup: impl Fn(&str, u16) -> Result<Vec<SocketAddr>, TargetError>,
+    ) -> Result<Self, TargetError> {
         let url = parse_url(text)?;
         let tls = url.scheme() == "https";
         let port = url.port_or_known_default().unwrap_or(if tls { 443 } else { 80 });
