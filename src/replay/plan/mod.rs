@@ -23,7 +23,7 @@ use crate::exchange::{Closed, Exchange, ExchangeId};
 use crate::ledger::Ledger;
 use crate::message::method::is_safe;
 use crate::message::target::{host, without_port};
-use crate::message::{Request, Version};
+use crate::message::{Headers, Request, Version};
 use crate::outcome::{FailureKind, ReplayId};
 use crate::record::exchanges::Rest;
 use crate::replay::plan::guard::Captured;
@@ -476,6 +476,7 @@ impl Planner {
             if changed.version == Version::Http2 {
                 // Only the client transport gets these; between here and there they are HTTP/1.1.
                 changed.version = Version::Http11;
+                changed.headers = without_pseudo_fields(&changed.headers);
                 if request.body.length > 0 && changed.headers.get("content-length").is_none() {
                     changed
                         .headers
@@ -682,6 +683,18 @@ impl Ends<'_> {
         }
         Ok(found.or(self.all_told.then_some(i64::MAX)))
     }
+}
+
+/// The header fields of a request of HTTP/2 as HTTP/1 has them (RFC 9113 §8.3.1): `:authority` is
+/// its `Host`, the other pseudo-header fields are in its start line.
+fn without_pseudo_fields(headers: &Headers) -> Headers {
+    let mut plain = Headers::with_capacity(headers.len(), 512);
+    let authority = headers.get(":authority").filter(|_| headers.get("host").is_none());
+    if let Some(authority) = authority {
+        plain.push(b"host", authority);
+    }
+    headers.iter().filter(|(name, _)| !name.starts_with(b":")).for_each(|(n, v)| plain.push(n, v));
+    plain
 }
 
 /// How long v2 may take where v1 took long: twice as long.
@@ -905,6 +918,17 @@ mod tests {
                 .unwrap();
             assert_eq!(&*plan.names[step.load.name as usize], name);
         }
+    }
+
+    #[test]
+    fn fields_of_http_2_become_those_of_http_1() {
+        let fields = |pairs: &[(&str, &str)]| -> Headers {
+            pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+        };
+        let two = [(":method", "GET"), (":authority", "a"), (":path", "/"), ("x", "1")];
+        assert_eq!(without_pseudo_fields(&fields(&two)), fields(&[("host", "a"), ("x", "1")]));
+        let both = [(":authority", "a"), ("host", "b")];
+        assert_eq!(without_pseudo_fields(&fields(&both)), fields(&[("host", "b")]));
     }
 
     #[test]
