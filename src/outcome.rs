@@ -168,6 +168,9 @@ pub struct Outcome {
     pub last_byte_ns: Option<i64>,
     /// When it was given up, of a failure: for so long a user would have waited, at least.
     pub failed_ns: Option<i64>,
+    /// When the replayer left the answer, as v1's client had left v1's: what came until then is
+    /// [`Self::response`], and nothing failed.
+    pub left_ns: Option<i64>,
     /// How long the connection took to open (TCP and TLS); there where this request opened it.
     pub connect_ns: Option<i64>,
     /// The part of `sent_ns − due_ns` that was spent waiting for v2 (an earlier answer on the lane,

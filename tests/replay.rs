@@ -491,6 +491,61 @@ fn a_lane_closes_when_the_captured_connection_did() {
     assert_eq!(replayed.noted("reopened-connections"), 0);
 }
 
+/// An exchange whose client left `after` nanoseconds behind its request, with the head of an answer
+/// or without.
+fn left(connection: u64, after: i64, headed: bool) -> Exchange {
+    let mut left = exchange(connection, 0, 0, headed.then_some(after / 2), &get("/stream"));
+    if headed {
+        left.completeness = shadowtap::exchange::Completeness::ResponseDamaged;
+        left.marks = vec!["ended-inside".to_owned()];
+    }
+    let at = left.request.as_ref().unwrap().at.plus(after);
+    left.closed = vec![Closed(connection, at)];
+    left
+}
+
+#[test]
+fn v2_is_read_for_as_long_as_v1s_client_read() {
+    for transport in
+        [shadowtap::replay::Transport::Wire, shadowtap::replay::Transport::Client { proxy: None }]
+    {
+        let address = server(|_, mut peer| {
+            peer.head();
+            peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+            peer.wait_for_end();
+        });
+        let options = shadowtap::replay::Options { transport, ..options(address) };
+        let replayed = replay(&[left(1, 200 * MS, true)], &options);
+        let outcome = replayed.outcome("1-0");
+        let response = outcome.response.as_ref().unwrap();
+        assert_eq!((response.status, &response.body.bytes[..]), (200, &b"hello"[..]));
+        assert!(outcome.failure.is_none() && outcome.last_byte_ns.is_none(), "{outcome:?}");
+        let read = outcome.left_ns.unwrap() - outcome.sent_ns.unwrap();
+        assert!((200 * MS..15_000 * MS).contains(&read), "left after {read} ns");
+    }
+}
+
+#[test]
+fn who_gave_up_gives_up_again_and_an_error_in_its_place_is_seen() {
+    let silent = server(|_, mut peer| {
+        peer.head();
+        peer.wait_for_end();
+    });
+    let replayed = replay(&[left(1, 200 * MS, false)], &options(silent));
+    let outcome = replayed.outcome("1-0");
+    assert!(outcome.left_ns.is_some() && outcome.failure.is_none(), "{outcome:?}");
+    // v1 had begun to answer by then: v2 has the usual time for that.
+    let options = shadowtap::replay::Options { timeout_ns: 600 * MS, ..options(silent) };
+    let replayed = replay(&[left(1, 200 * MS, true)], &options);
+    assert!(replayed.result("1-0").starts_with("timeout"), "{}", replayed.result("1-0"));
+    let failing = server(|_, mut peer| {
+        peer.head();
+        peer.say(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
+    });
+    let replayed = replay(&[left(1, 200 * MS, true)], &self::options(failing));
+    assert_eq!(replayed.result("1-0"), "500");
+}
+
 #[test]
 fn a_long_answer_keeps_nobody_waiting() {
     let served = Arc::new(std::sync::atomic::AtomicU32::new(0));

@@ -28,7 +28,7 @@ use super::rules::{Additions, FixedErrors, RouteRules, Rules};
 use super::skipped::{self, Skipped};
 use super::spool::{Record, Spooled};
 use super::survey::{NONE, Survey, survey};
-use super::{Class, Cluster, Difference, Kind, RouteTotals, Totals, compare, repeat};
+use super::{Class, Cluster, Difference, Kind, RouteTotals, Totals, compare, open, repeat};
 use crate::exchange::{Completeness, Exchange};
 use crate::message::method::is_safe;
 use crate::message::{Request, Response, target};
@@ -272,11 +272,13 @@ impl Engine<'_> {
             compared.not.push("exchange-damaged");
             return Ok(compared);
         };
-        let (Some(request), Some(_)) = (&exchange.request, &exchange.response) else {
+        let is_left = open::is_left(exchange.completeness);
+        let is_whole = exchange.completeness == Completeness::Complete;
+        let Some(request) = exchange.request.as_ref().filter(|_| is_left || is_whole) else {
             compared.not.push(exchange.completeness.name());
             return Ok(compared);
         };
-        if exchange.completeness != Completeness::Complete {
+        if is_whole && exchange.response.is_none() {
             compared.not.push(exchange.completeness.name());
             return Ok(compared);
         }
@@ -313,6 +315,25 @@ impl Engine<'_> {
                 }
                 continue;
             }
+            if is_left {
+                let mut sink = Sink::default();
+                let v1 = exchange.response.as_ref().map(|answer| answer.message.status);
+                open::compare(v1, &outcome, &self.settings.masker, &mut sink);
+                if sink.changes.is_empty() {
+                    compared.not.push(exchange.completeness.name());
+                } else {
+                    compared.rows.push(Row {
+                        id: outcome.id,
+                        at: request.at,
+                        method: method.clone().into_owned(),
+                        target: compared.target.1.clone(),
+                        failed: outcome.failure.is_some(),
+                        sink,
+                        base: None,
+                    });
+                }
+                continue;
+            }
             let sink = self.answer(
                 rank,
                 &exchange,
@@ -343,7 +364,7 @@ impl Engine<'_> {
                 base,
             });
         }
-        if own && !compared.rows.is_empty() {
+        if own && is_whole && !compared.rows.is_empty() {
             compared.own = self.own(rank, &exchange, &rules)?;
         }
         Ok(compared)

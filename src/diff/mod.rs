@@ -19,6 +19,7 @@ pub mod json;
 pub mod markup;
 mod multipart;
 pub mod noise;
+mod open;
 mod predicate;
 pub mod repeat;
 pub mod rules;

@@ -17,7 +17,7 @@ use super::records::{self, Line, Recorded, Replayed};
 use super::{FailureSummary, Pairs, RouteSummary, Side, Summary, paired};
 use crate::exchange::{Completeness, ExchangeId};
 use crate::limits;
-use crate::outcome::FailureKind;
+use crate::outcome::{Failure, FailureKind};
 use crate::record::exchanges::{self, LineError};
 use crate::record::outcomes;
 use crate::time::Timestamp;
@@ -128,12 +128,20 @@ struct Entry {
     /// Latency of v1's whole answer.
     v1_ns: Option<i64>,
     v1_status: Option<u16>,
+    /// v1's client left before the answer was whole.
+    is_left: bool,
     /// What the baseline did, where there is one.
     baseline: Option<Answered>,
     replayed: bool,
 }
 
 impl Entry {
+    /// Whether an answer that had not come to its end when v2's time was over is as v1's was.
+    fn may_stay_open(&self, replayed: &Replayed) -> bool {
+        let timed_out = |failure: &Failure| failure.kind == FailureKind::Timeout;
+        self.is_left && replayed.failure.as_ref().is_some_and(timed_out)
+    }
+
     /// What v2 is compared with.
     fn other_side(&self, has_baseline: bool) -> Option<Answered> {
         if has_baseline {
@@ -268,6 +276,10 @@ impl Pass {
             at: request.at,
             v1_ns: response.and_then(|response| response.last_byte_ns),
             v1_status: response.map(|response| response.status),
+            is_left: matches!(
+                recorded.completeness,
+                Completeness::NoResponse | Completeness::ResponseDamaged
+            ),
             baseline: None,
             replayed: false,
         };
@@ -413,9 +425,12 @@ impl Collector {
             .as_ref()
             .map(|response| response.status)
             .filter(|_| replayed.failure.is_none());
-        let error = status.is_none_or(|status| status >= 500);
+        // v1's client left its answer, and so did the replayer: what was not said is no error.
+        let as_v1 = replayed.left_ns.is_some() || entry.may_stay_open(replayed);
+        let error = status.map_or(!as_v1, |status| status >= 500);
         cell.errors += u64::from(error);
         match (&replayed.failure, status) {
+            (_, None) if as_v1 => {}
             (Some(failure), _) => {
                 *figures.failures.entry(failure.kind).or_default() += 1;
                 if side == Side::V2 {
@@ -434,7 +449,9 @@ impl Collector {
             (None, None) => *figures.failures.entry(FailureKind::Protocol).or_default() += 1,
         }
         let mut answered = Answered { status, nanos: None };
-        if let (Some(sent), Some(last), Some(_)) = (replayed.sent_ns, replayed.last_byte_ns, status)
+        // How long an answer took that v1's client did not wait for says nothing.
+        if let (Some(sent), Some(last), Some(_), false) =
+            (replayed.sent_ns, replayed.last_byte_ns, status, entry.is_left)
         {
             let latency = last.saturating_sub(sent);
             answered.nanos = Some(latency);

@@ -50,6 +50,7 @@ pub(super) struct Replayed {
     pub(super) sent_ns: Option<i64>,
     pub(super) last_byte_ns: Option<i64>,
     pub(super) failed_ns: Option<i64>,
+    pub(super) left_ns: Option<i64>,
     pub(super) connect_ns: Option<i64>,
     #[serde(default)]
     pub(super) waited_ns: i64,

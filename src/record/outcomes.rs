@@ -97,6 +97,7 @@ pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
         ("first_byte_ns", outcome.first_byte_ns),
         ("last_byte_ns", outcome.last_byte_ns),
         ("failed_ns", outcome.failed_ns),
+        ("left_ns", outcome.left_ns),
         ("connect_ns", outcome.connect_ns),
         ("waited_ns", (outcome.waited_ns != 0).then_some(outcome.waited_ns)),
     ] {
@@ -145,6 +146,7 @@ struct RawOutcome {
     first_byte_ns: Option<i64>,
     last_byte_ns: Option<i64>,
     failed_ns: Option<i64>,
+    left_ns: Option<i64>,
     connect_ns: Option<i64>,
     #[serde(default)]
     waited_ns: i64,
@@ -190,6 +192,7 @@ fn own_form(line: &[u8]) -> Option<Outcome> {
         |name: &[u8]| if cursor.skip(name) { cursor.integer().map(Some) } else { Some(None) };
     let (sent_ns, first_byte_ns) = (time(b",\"sent_ns\":")?, time(b",\"first_byte_ns\":")?);
     let (last_byte_ns, failed_ns) = (time(b",\"last_byte_ns\":")?, time(b",\"failed_ns\":")?);
+    let left_ns = time(b",\"left_ns\":")?;
     let (connect_ns, waited_ns) =
         (time(b",\"connect_ns\":")?, time(b",\"waited_ns\":")?.unwrap_or(0));
     cursor.expect(b",\"response\":{")?;
@@ -202,6 +205,7 @@ fn own_form(line: &[u8]) -> Option<Outcome> {
         first_byte_ns,
         last_byte_ns,
         failed_ns,
+        left_ns,
         connect_ns,
         waited_ns,
         ..Outcome::default()
@@ -219,6 +223,7 @@ fn read_outcome(line: &[u8]) -> Result<Line, LineError> {
         first_byte_ns: raw.first_byte_ns,
         last_byte_ns: raw.last_byte_ns,
         failed_ns: raw.failed_ns,
+        left_ns: raw.left_ns,
         connect_ns: raw.connect_ns,
         waited_ns: raw.waited_ns,
         response: raw.response,
@@ -241,6 +246,7 @@ mod tests {
             first_byte_ns: Some(900_000),
             last_byte_ns: Some(950_000),
             failed_ns: None,
+            left_ns: None,
             connect_ns: Some(80_000),
             waited_ns: 7,
             response: Some(Response { status: 204, ..Response::default() }),
@@ -256,7 +262,8 @@ mod tests {
             failure: Some(Failure::new(FailureKind::Connect, "no port").of(Owner::Replayer)),
             ..skipped.clone()
         };
-        for outcome in [answered, skipped, own] {
+        let left = Outcome { left_ns: Some(960_000), last_byte_ns: None, ..answered.clone() };
+        for outcome in [answered, skipped, own, left] {
             let mut line = Vec::new();
             write(&mut line, &outcome);
             assert_eq!(

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::exchange::{Closed, Exchange, ExchangeId};
+use crate::exchange::{Closed, Completeness, Exchange, ExchangeId};
 use crate::ledger::Ledger;
 use crate::message::method::is_safe;
 use crate::message::target::{host, without_port};
@@ -35,12 +35,15 @@ use crate::schedule::select::{Choice, Selection, Shard, copy_hash};
 use crate::schedule::{Recorded, Release};
 use crate::store::sorter::{Merge, Sorted, Sorter};
 use crate::wire::h1::encode;
+use crate::wire::h1::parser::Damage;
 
 /// How long before its first request a connection is opened at the latest, so that opening it
 /// delays nothing.
 const OPEN_AHEAD_NS: i64 = 20_000_000;
 /// Most server names (for TLS) that are told apart.
 const NAMES: usize = 65_536;
+/// The mark of a message that its connection ended inside of.
+const ENDED_INSIDE: &str = Damage::Ended.name();
 /// Most routes that are told apart while the replay runs.
 const ROUTES: usize = 500;
 
@@ -148,9 +151,19 @@ pub(in crate::replay) struct Load {
     pub(in crate::replay) head: u32,
     /// Twice what v1 took for its answer, in milliseconds.
     pub(in crate::replay) patience_ms: u32,
+    /// For how long v1's client read an answer that it did not read to the end, in milliseconds; 0
+    /// where it did.
+    pub(in crate::replay) reads_ms: u32,
+    /// The head of that answer had come.
+    pub(in crate::replay) had_head: bool,
 }
 
 impl Load {
+    /// For how long to read the answer, where v1's client left it.
+    pub(in crate::replay) fn reads_ns(&self) -> Option<i64> {
+        (self.reads_ms > 0).then(|| i64::from(self.reads_ms) * 1_000_000)
+    }
+
     /// Twice what v1 took for its answer.
     pub(in crate::replay) fn patience_ns(&self) -> i64 {
         i64::from(self.patience_ms) * 1_000_000
@@ -217,6 +230,8 @@ impl Cursor<'_> {
         self.put(load.place.length.to_be_bytes());
         self.put(load.head.to_be_bytes());
         self.put(load.patience_ms.to_be_bytes());
+        self.put(load.reads_ms.to_be_bytes());
+        self.put([u8::from(load.had_head)]);
     }
 }
 
@@ -244,13 +259,15 @@ impl Reader<'_> {
             },
             head: u32::from_be_bytes(self.get()),
             patience_ms: u32::from_be_bytes(self.get()),
+            reads_ms: u32::from_be_bytes(self.get()),
+            had_head: self.get() == [1],
         }
     }
 }
 
 /// When a connection closed, sorted by connection.
 const CLOSED_BYTES: usize = 8 + 8;
-const LOAD_BYTES: usize = 1 + 2 + 4 + 2 + 8 + 8 + 4 + 4;
+const LOAD_BYTES: usize = 1 + 2 + 4 + 2 + 8 + 8 + 4 + 4 + 4 + 1;
 const ENTRY_BYTES: usize = 8 + 4 + 8 + 8 + 8 + LOAD_BYTES;
 const STEP_BYTES: usize = 8 + 8 + 4 + 4 + 1 + 4 + 8 + LOAD_BYTES;
 /// Stands for a time that is not known.
@@ -416,7 +433,12 @@ impl Planner {
         self.first_at = self.first_at.min(recorded.at);
         let load = match reason {
             Some((traits, reason)) => self.not_sent(traits, &reason)?,
-            None => Load { patience_ms: patience_ms(&recorded), ..self.encode(request)? },
+            None => Load {
+                patience_ms: patience_ms(&recorded),
+                reads_ms: reads_ms(exchange, &recorded),
+                had_head: exchange.response.is_some(),
+                ..self.encode(request)?
+            },
         };
         if load.traits.not_sent().is_none() && self.in_shard(exchange.id.connection, 0) {
             self.count_method(request);
@@ -506,6 +528,8 @@ impl Planner {
             place,
             head: u32::try_from(head).unwrap_or(u32::MAX),
             patience_ms: 0,
+            reads_ms: 0,
+            had_head: false,
         })
     }
 
@@ -592,6 +616,17 @@ impl Planner {
         totals: &mut Totals,
     ) -> io::Result<()> {
         let pacing = self.wishes.pacing;
+        let mut load = *load;
+        if load.reads_ms > 0 {
+            // Its client left when the connection closed; where that is not known, behind the last
+            // byte that came, and without one it is waited for like any other.
+            let left = closed.filter(|&at| at != i64::MAX).map(|at| {
+                at.saturating_sub(self.first_at).saturating_sub(release.offset) / 1_000_000
+            });
+            let known = (load.reads_ms != UNKNOWN_MS).then_some(load.reads_ms);
+            let left = left.and_then(|left| u32::try_from(left.max(1)).ok());
+            load.reads_ms = left.or(known).unwrap_or(0);
+        }
         let closed = closed.filter(|_| pacing.speed != Speed::Max);
         let closed = closed.map(|at| at.saturating_sub(self.first_at).max(release.offset));
         for copy in 0..pacing.multiply.max(1) {
@@ -601,7 +636,7 @@ impl Planner {
             }
             let hash = if copy == 0 { 0 } else { copy_hash("jitter", release.id.connection, copy) };
             let shift = pacing.shift(copy, hash);
-            let mut load = *load;
+            let mut load = load;
             if release.last {
                 load.traits.0 |=
                     if closed.is_some() { Traits::LAST | Traits::CLOSES } else { Traits::LAST };
@@ -695,6 +730,25 @@ fn without_pseudo_fields(headers: &Headers) -> Headers {
     }
     headers.iter().filter(|(name, _)| !name.starts_with(b":")).for_each(|(n, v)| plain.push(n, v));
     plain
+}
+
+/// Stands for a time of reading that only the connection's end tells.
+const UNKNOWN_MS: u32 = u32::MAX;
+
+/// For how long v1's client read, where it left before the answer was whole: a stream, a download,
+/// a long poll. Bytes that only the capture lacks do not count.
+fn reads_ms(exchange: &Exchange, recorded: &Recorded) -> u32 {
+    let is_left = match exchange.completeness {
+        Completeness::NoResponse => true,
+        Completeness::ResponseDamaged => exchange.marks.iter().any(|mark| mark == ENDED_INSIDE),
+        _ => false,
+    };
+    let read = recorded.answered_at.map(|last| last.saturating_sub(recorded.at) / 1_000_000);
+    match read {
+        _ if !is_left => 0,
+        Some(read) => u32::try_from(read.max(1)).unwrap_or(UNKNOWN_MS),
+        None => UNKNOWN_MS,
+    }
 }
 
 /// How long v2 may take where v1 took long: twice as long.
@@ -847,7 +901,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::{Completeness, TimedRequest};
+    use crate::exchange::TimedRequest;
     use crate::time::Timestamp;
 
     const MS: i64 = 1_000_000;

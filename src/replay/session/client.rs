@@ -324,9 +324,10 @@ impl Crew {
                 sent.set(Some(self.leaves(side, task, free, carrier.connect_ns)));
             }
             let limit = Duration::from_nanos(self.shared.patience_ns(&task.load).unsigned_abs());
+            let leaves = task.load.reads_ns().zip(sent.get()).map(|(reads, sent)| sent.at + reads);
             let exchange = async {
                 match carrier.send(message).await {
-                    Ok(answer) => Ok(self.read(answer, carrier, way).await),
+                    Ok(answer) => Ok(self.read(answer, carrier, way, leaves).await),
                     Err(why) => Err(why),
                 }
             };
@@ -368,7 +369,14 @@ impl Crew {
         Sent { at: now, waited, connect_ns }
     }
 
-    async fn read(&self, answer: hyper::Response<Incoming>, carrier: Carrier, way: &Way) -> Answer {
+    /// `leaves`: when to leave it, as v1's client had.
+    async fn read(
+        &self,
+        answer: hyper::Response<Incoming>,
+        carrier: Carrier,
+        way: &Way,
+        leaves: Option<i64>,
+    ) -> Answer {
         let first = self.shared.clock.now();
         let (head, mut body) = answer.into_parts();
         if let Some(refusal) = way.forwarder().and_then(|proxy| {
@@ -378,8 +386,15 @@ impl Crew {
             return refusal.into();
         }
         let mut gathered = Gathered { most: self.shared.max_body, ..Gathered::default() };
+        let mut is_left = false;
         let failure = loop {
-            match body.frame().await {
+            let left = leaves.map_or(i64::MAX, |at| at.saturating_sub(self.shared.clock.now()));
+            let left = Duration::from_nanos(left.max(0).unsigned_abs());
+            let Ok(frame) = tokio::time::timeout(left, body.frame()).await else {
+                is_left = true;
+                break None;
+            };
+            match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => gathered.push(&data),
                     Err(frame) => {
@@ -395,8 +410,9 @@ impl Crew {
             }
         };
         self.figures.borrow_mut().bytes_received += gathered.length;
-        let last = failure.is_none().then(|| self.shared.clock.now());
-        if failure.is_none() {
+        let is_whole = failure.is_none() && !is_left;
+        let last = is_whole.then(|| self.shared.clock.now());
+        if is_whole {
             way.give_back(carrier);
         }
         let headers = fields(&head.headers);
@@ -454,6 +470,7 @@ impl Crew {
             first_byte_ns: answer.first,
             last_byte_ns: answer.last,
             failed_ns: answer.failure.as_ref().map(|_| now),
+            left_ns: (answer.failure.is_none() && answer.last.is_none()).then_some(now),
             connect_ns: sent.and_then(|sent| sent.connect_ns),
             waited_ns: sent.map_or(0, |sent| sent.waited),
             response: answer.response,

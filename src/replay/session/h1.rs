@@ -31,6 +31,16 @@ pub(in crate::replay) struct InFlight {
     pub(in crate::replay) connect_ns: Option<i64>,
 }
 
+impl InFlight {
+    /// When to leave the answer, where v1's client had left v1's: not before the head has come that
+    /// it had. `headed`: some of it has.
+    pub(in crate::replay) fn leaves_at(&self, headed: bool) -> Option<i64> {
+        let load = &self.task.load;
+        let reads = load.reads_ns().filter(|_| headed || !load.had_head)?;
+        Some(self.sent.saturating_add(reads))
+    }
+}
+
 /// What is still to be written of the last request.
 #[derive(Default)]
 struct Out {

@@ -39,8 +39,12 @@ impl Worker<'_> {
         };
         timeout = self.shared.patience_ns(&front.task.load);
         let until = front.sent + timeout;
+        let leaves = front.leaves_at(connection.parser.first().is_some());
+        if leaves.is_some_and(|leaves| leaves <= now) {
+            return self.leave(at, now);
+        }
         if now < until {
-            return self.arm(at, until);
+            return self.arm(at, leaves.map_or(until, |leaves| leaves.min(until)));
         }
         let request = connection.in_flight.pop_front().expect("the front was just looked at");
         let detail = match connection.parser.first() {
@@ -66,6 +70,22 @@ impl Worker<'_> {
         let behind = format!("not sent: {detail} to a request before");
         self.clear_backlog(lane, &Failure::new(FailureKind::Timeout, behind), now);
         self.give_up(at, "given up after a timeout", now);
+    }
+
+    /// v1's client had read for so long and left: what came until then is the answer.
+    fn leave(&mut self, at: usize, now: i64) {
+        let connection = self.connections.get(at);
+        let lane = connection.lane;
+        let Some(request) = connection.in_flight.pop_front() else { return };
+        let first = connection.parser.first();
+        let part = connection.parser.finish(Ending::Cut).and_then(|parsed| match parsed.message {
+            Message::Response(response) => Some(response),
+            Message::Request(_) => None,
+        });
+        let answer = Answer { first, last: None, response: part, failure: None };
+        let (sent, waited, connect_ns) = (request.sent, request.waited, request.connect_ns);
+        self.record(lane, request.task, Some(sent), waited, connect_ns, answer, now);
+        self.give_up(at, "left as v1's client had", now);
     }
 
     /// The replay was stopped: what is under way is recorded as interrupted.
@@ -152,6 +172,7 @@ impl Worker<'_> {
             first_byte_ns: answer.first,
             last_byte_ns: answer.last,
             failed_ns: answer.failure.as_ref().map(|_| now),
+            left_ns: (answer.failure.is_none() && answer.last.is_none()).then_some(now),
             connect_ns,
             waited_ns: waited,
             response: answer.response,

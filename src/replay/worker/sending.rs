@@ -38,6 +38,7 @@ impl Worker<'_> {
         if late.is_some() {
             self.shared.begins(self.lanes.get(lane).side, task.id);
         }
+        let reads = task.load.reads_ns();
         let (length, expects) = (task.load.place.length, task.load.traits.expects_continue());
         self.under_way += 1;
         self.connections.get(at).begin(InFlight { task, sent: now, waited, connect_ns });
@@ -46,6 +47,10 @@ impl Worker<'_> {
             self.timers.push(Reverse((now + CONTINUE_NS, Wake::Continue(at, generation))));
         }
         self.arm(at, now + self.shared.timeout_ns);
+        if let Some(reads) = reads {
+            let generation = self.connections.generation(at);
+            self.timers.push(Reverse((now.saturating_add(reads), Wake::Deadline(at, generation))));
+        }
         let more = self.next_follows(lane, at, now);
         self.write_on(at, more);
         // What is measured is noted when the request is on its way.
