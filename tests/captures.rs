@@ -69,9 +69,11 @@ fn ours(record: &Value) -> Row {
     if !request.is_null() {
         row.method = Some(bytes(&request["method"]));
         row.target = bytes(&request["target"]);
-        let is_host = |pair: &&Value| bytes(&pair[0]).eq_ignore_ascii_case(b"host");
-        row.host =
-            request["headers"].as_array().unwrap().iter().find(is_host).map(|pair| bytes(&pair[1]));
+        let field = |wanted: &[u8]| {
+            let called = |pair: &&Value| bytes(&pair[0]).eq_ignore_ascii_case(wanted);
+            request["headers"].as_array().unwrap().iter().find(called).map(|pair| bytes(&pair[1]))
+        };
+        row.host = field(b":authority").or_else(|| field(b"host"));
         row.request_version = text(&request["version"]);
         row.request_body = Some(body(&request["body"]));
         row.request_at = at;
@@ -411,4 +413,112 @@ fn the_comparison_finds_what_is_wrong() {
         judge_one(&[record("/x", "1970-01-01T00:00:01.000000005Z")]).len() == 2,
         "another target is missing and extra"
     );
+}
+
+/// What is wrong with a record as the exchange of HTTP/2, gRPC or a WebSocket that `truth` tells.
+fn differs_in_frames(truth: &Value, record: &Value) -> Vec<String> {
+    let (request, response) = (&record["request"], &record["response"]);
+    let field = |value: &Value| if value.is_null() { None } else { Some(bytes(value)) };
+    let pairs = |list: &Value| -> Vec<_> {
+        let pairs = list.as_array().into_iter().flatten();
+        let lower = |name: Vec<u8>| name.to_ascii_lowercase();
+        pairs.map(|pair| (field(&pair[0]).map(lower), field(&pair[1]))).collect()
+    };
+    let true_pairs = |list: &Value| -> Vec<_> {
+        let pairs = list.as_array().into_iter().flatten();
+        pairs.map(|pair| (latin1(&pair[0]), latin1(&pair[1]))).collect()
+    };
+    let mut wrong = Vec::new();
+    for (theirs, ours) in [
+        ("req_headers", &request["headers"]),
+        ("req_trailers", &request["trailers"]),
+        ("resp_headers", &response["headers"]),
+        ("resp_trailers", &response["trailers"]),
+    ] {
+        if truth[theirs].is_array() {
+            wrong.extend(same(theirs, Some(true_pairs(&truth[theirs])), Some(pairs(ours))));
+        }
+    }
+    for (theirs, ours) in [
+        ("h2_stream", &record["stream"]),
+        ("pushed_by", &record["pushed_by"]),
+        ("req_reset", &request["reset"]),
+        ("resp_reset", &response["reset"]),
+    ] {
+        wrong.extend(same(theirs, truth[theirs].as_u64(), Some(ours.as_u64()).flatten()));
+    }
+    for (theirs, side) in [("c2s", "client"), ("s2c", "server")] {
+        let Some(wanted) = truth["websocket"][theirs].as_array() else { continue };
+        let said = record["messages"].as_array().into_iter().flatten();
+        let said: Vec<Value> = said
+            .filter(|message| message["from"] == side)
+            .map(|message| {
+                let codes = [("text", 1), ("binary", 2), ("close", 8), ("ping", 9), ("pong", 10)];
+                let code = codes.iter().find(|(name, _)| message["type"] == *name).unwrap().1;
+                let (length, sha256) = body(&message["data"]);
+                serde_json::json!([code, length, sha256])
+            })
+            .collect();
+        wrong.extend(same("messages", Some(wanted), Some(&said)));
+    }
+    wrong
+}
+
+/// Captures with HTTP/2, gRPC, WebSockets and event streams in clear text: each row is found, with
+/// every header field in its order, trailers, streams, resets and messages.
+#[test]
+fn every_shared_capture_of_other_protocols_gives_its_truth() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/protocols");
+    let Ok(manifest) = fs::read_to_string(folder.join("MANIFEST.jsonl")) else {
+        println!("no captures to compare in {}", folder.display());
+        return;
+    };
+    let (mut wanted, mut wrong) = (0, Vec::new());
+    for entry in manifest.lines() {
+        let entry: Value = serde_json::from_str(entry).expect("a line of the manifest");
+        let truths = fs::read_to_string(folder.join(entry["truth"].as_str().unwrap())).unwrap();
+        let truths = truths.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let truths: Vec<_> = truths
+            .filter(|truth| truth["tls"].is_null() && truth["certain"].as_bool() == Some(true))
+            .collect();
+        if truths.is_empty() {
+            continue;
+        }
+        let capture = folder.join(entry["file"].as_str().unwrap());
+        let output = parse(&capture, 2);
+        assert_eq!(
+            output.split(|byte| *byte == b'\n').skip(1).collect::<Vec<_>>(),
+            parse(&capture, 1).split(|byte| *byte == b'\n').skip(1).collect::<Vec<_>>(),
+            "{} with one thread",
+            capture.display()
+        );
+        let lines = output.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        let mut records: Vec<Value> = lines
+            .map(|line| serde_json::from_slice(line).expect("a line of JSON"))
+            .filter(|record: &Value| record.get("id").is_some())
+            .collect();
+        for truth in truths {
+            wanted += 1;
+            let all = |record: &Value| {
+                let ends =
+                    (record["client"] == truth["client"], record["server"] == truth["server"]);
+                let mut wrong = differs_in_frames(&truth, record);
+                wrong.extend(same("ends", Some((true, true)), Some(ends)));
+                // What is joined has no one who could call it complete.
+                if truth["joined"].is_null() {
+                    wrong.extend(differences(&truth, &ours(record)));
+                }
+                wrong
+            };
+            match records.iter().position(|record| all(record).is_empty()) {
+                Some(place) => drop(records.swap_remove(place)),
+                None => {
+                    let nearest = records.iter().map(all).min_by_key(Vec::len);
+                    wrong.push(format!("{}: {truth}: {nearest:?}", capture.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {wanted} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wanted >= 150, "rows were compared: {wanted}");
 }

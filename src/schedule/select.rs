@@ -243,6 +243,9 @@ impl Selection {
                     .into(),
             );
         }
+        if exchange.carriage.as_ref().is_some_and(|carriage| carriage.pushed_by.is_some()) {
+            return Some("pushed by the server: no client asked for it".into());
+        }
         if exchange.protocol != "http/1" && !self.http2 {
             return Some("captured as HTTP/2: needs --transport client".into());
         }

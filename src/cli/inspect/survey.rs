@@ -158,7 +158,8 @@ impl Interner {
             } else {
                 self.paths.count(&[method, &b" "[..], name].concat(), count);
             }
-            if let Some(host) = request.message.headers.get("host") {
+            let fields = &request.message.headers;
+            if let Some(host) = fields.get(":authority").or_else(|| fields.get("host")) {
                 self.hosts.count(host, |exchanges| *exchanges += 1);
             }
         }

@@ -470,6 +470,14 @@ impl Planner {
     }
 
     fn encode(&mut self, request: &Request) -> io::Result<Load> {
+        let translated;
+        let request = match request.version {
+            Version::Http2 => {
+                translated = encode::in_http1(request);
+                &translated
+            }
+            _ => request,
+        };
         let route = self
             .route_of
             .as_ref()

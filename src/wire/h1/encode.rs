@@ -27,6 +27,48 @@ pub fn request(out: &mut Vec<u8>, request: &Request) -> Result<(), EncodeError> 
     Ok(())
 }
 
+/// A request of HTTP/2 in the form that HTTP/1 has for it (RFC 9113 §8.3, §8.2.3): `Host` in place
+/// of `:authority`, no other pseudo-header fields, cookies in one field, the body with its length
+/// or, where that was not told, in chunks.
+pub fn in_http1(request: &Request) -> Request {
+    let mut headers = Headers::with_capacity(request.headers.len(), 512);
+    let has_host = request.headers.get("host").is_some();
+    if let Some(authority) = request.headers.get(":authority").filter(|_| !has_host) {
+        headers.push(b"host", authority);
+    }
+    let is_cookie = |name: &[u8]| name.eq_ignore_ascii_case(b"cookie");
+    let cookies: Vec<&[u8]> = request.headers.all("cookie").collect();
+    let mut told = false;
+    for (name, value) in request.headers.iter() {
+        match name {
+            [b':', ..] => {}
+            _ if is_cookie(name) && told => {}
+            _ if is_cookie(name) => {
+                told = true;
+                headers.push(name, &cookies.join(&b"; "[..]));
+            }
+            _ => headers.push(name, value),
+        }
+    }
+    let has_length = headers.get("content-length").is_some();
+    let framing = match request.framing {
+        Framing::Frames if has_length && request.trailers.is_empty() => Framing::ContentLength,
+        Framing::Frames => Framing::Chunked,
+        other => other,
+    };
+    if framing == Framing::Chunked {
+        headers.push(b"transfer-encoding", b"chunked");
+    }
+    Request {
+        version: Version::Http11,
+        headers,
+        framing,
+        verbatim: None,
+        extras: None,
+        ..request.clone()
+    }
+}
+
 /// Appends a request's head with the empty line that ends it: as it came, where that was kept.
 pub fn request_head(out: &mut Vec<u8>, request: &Request) {
     match request.verbatim.as_ref().and_then(|verbatim| verbatim.head.as_ref()) {
@@ -195,5 +237,31 @@ mod tests {
         let mut cut = read(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
         cut.body.length = 9;
         assert_eq!(request(&mut Vec::new(), &cut), Err(EncodeError::BodyCut));
+    }
+
+    #[test]
+    fn a_request_of_http2_has_a_form_in_http1() {
+        let fields: [(&[u8], &[u8]); 6] = [
+            (b":method", b"POST"),
+            (b":path", b"/cart"),
+            (b"cookie", b"a=1"),
+            (b":authority", b"shop.test"),
+            (b"x-token", b"t"),
+            (b"cookie", b"b=2"),
+        ];
+        let asked = Request {
+            method: "POST".into(),
+            target: "/cart".into(),
+            version: Version::Http2,
+            headers: fields.into_iter().collect(),
+            body: crate::message::Body::whole(&b"body"[..]),
+            framing: Framing::Frames,
+            ..Request::default()
+        };
+        let mut out = Vec::new();
+        request(&mut out, &in_http1(&asked)).expect("a whole body");
+        let wanted = "POST /cart HTTP/1.1\r\nhost: shop.test\r\ncookie: a=1; b=2\r\nx-token: t\r\n\
+                      transfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+        assert_eq!(String::from_utf8_lossy(&out), wanted);
     }
 }

@@ -125,6 +125,7 @@ fn decides(name: &[u8]) -> bool {
         10 => name.eq_ignore_ascii_case(b"connection"),
         14 => name.eq_ignore_ascii_case(b"content-length"),
         17 => name.eq_ignore_ascii_case(b"transfer-encoding"),
+        24 => name.eq_ignore_ascii_case(b"sec-websocket-extensions"),
         _ => false,
     }
 }

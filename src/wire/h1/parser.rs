@@ -96,7 +96,8 @@ pub enum Keep {
     #[default]
     Everything,
     /// Start lines and, of plain heads, the fields that decide something: framing, the connection's
-    /// end and switch, and `Host`. Nothing of how it stood on the wire.
+    /// end and switch (with what a WebSocket agrees upon), and `Host`. Nothing of how it stood on the
+    /// wire.
     Outline,
 }
 

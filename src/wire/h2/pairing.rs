@@ -28,6 +28,7 @@ const REQUESTS: usize = Direction::ToServer as usize;
 #[derive(Debug)]
 pub struct Streams {
     sides: [Side; 2],
+    ended: [bool; 2],
     table: Table,
 }
 
@@ -94,6 +95,7 @@ impl Streams {
         let side = || Side::new(origin.joined, limits.head_bytes, limits.header_fields);
         Self {
             sides: [side(), side()],
+            ended: [false; 2],
             table: Table {
                 origin,
                 limits,
@@ -139,7 +141,7 @@ impl Streams {
     }
 
     fn settle(&mut self, out: Out<'_>) {
-        let Self { sides, table } = self;
+        let Self { sides, table, .. } = self;
         if !table.settled
             && let Some(client) = sides.iter().position(Side::is_client)
         {
@@ -620,7 +622,7 @@ impl Conversation for Streams {
 
     fn bytes(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: Out<'_>) {
         let side = direction as usize;
-        let Self { sides, table } = self;
+        let Self { sides, table, .. } = self;
         table.give_closing(mark.at, out);
         sides[side].feed(payload, mark, &mut |event, mark| table.take(side, event, mark));
         self.settle(out);
@@ -628,14 +630,22 @@ impl Conversation for Streams {
 
     fn gap(&mut self, direction: Direction, n: u64, mark: Mark, out: Out<'_>) {
         let side = direction as usize;
-        let Self { sides, table } = self;
+        let Self { sides, table, .. } = self;
         sides[side].gap(n, mark, &mut |event, mark| table.take(side, event, mark));
         self.settle(out);
     }
 
-    fn close(&mut self, _direction: Direction, _ending: Ending, _out: Out<'_>) {}
+    fn close(&mut self, direction: Direction, _ending: Ending, out: Out<'_>) {
+        self.ended[direction as usize] = true;
+        if self.ended == [true; 2] {
+            self.table.give_all(out);
+        }
+    }
 
     fn finish(&mut self, out: Out<'_>) {
         self.table.give_all(out);
     }
 }
+
+#[cfg(test)]
+mod tests;
