@@ -30,7 +30,7 @@ use super::wrapped::{self, Wrapping};
 use super::{body, values};
 use crate::exchange::{Carriage, Completeness, Exchange, Redacted, SocketKind, SocketMessage};
 use crate::limits;
-use crate::message::{Body, Headers, Request, Response, content};
+use crate::message::{Body, Headers, Part, Request, Response, content};
 
 /// Most secrets of one exchange that are looked for again.
 const MOST_REPEATED: usize = 256;
@@ -478,13 +478,15 @@ impl<'a> Pass<'a> {
         mut new: impl FnMut(&mut Self, &[u8], &[u8]) -> Option<Vec<u8>>,
     ) {
         let mut changed: Option<Headers> = None;
-        for (index, (name, value)) in headers.iter().enumerate() {
-            match (new(self, name, value), &mut changed) {
-                (Some(new), Some(fields)) => fields.push(name, &new),
-                (None, Some(fields)) => fields.push(name, value),
+        for (index, (name, value)) in headers.parts().enumerate() {
+            // What the capture cannot tell stays unknown.
+            match (new(self, name.octets(), value.octets()), &mut changed) {
+                (Some(new), Some(fields)) => fields.push_parts(name, Part::Known(&new)),
+                (None, Some(fields)) => fields.push_parts(name, value),
                 (Some(new), None) => {
-                    let mut fields: Headers = headers.iter().take(index).collect();
-                    fields.push(name, &new);
+                    let mut fields = Headers::with_capacity(headers.len(), 512);
+                    headers.parts().take(index).for_each(|(n, v)| fields.push_parts(n, v));
+                    fields.push_parts(name, Part::Known(&new));
                     changed = Some(fields);
                 }
                 (None, None) => {}
@@ -496,6 +498,9 @@ impl<'a> Pass<'a> {
     }
 
     fn header(&mut self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        if name == ":path" {
+            return hide::target(self, value);
+        }
         let named = self.rules.headers.iter().any(|rule| rule.matches(name));
         let kind = names::header_secret(name).filter(|_| self.rules.defaults || named);
         match kind {
@@ -653,5 +658,29 @@ impl<'a> Pass<'a> {
                 .collect();
         }
         LeftOut::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a capture of HTTP/2 cannot tell is unknown behind redaction too, not empty.
+    #[test]
+    fn unknown_fields_stay_unknown() {
+        let mut headers = Headers::new();
+        headers.push_parts(Part::unknown(1), Part::unknown(1));
+        headers.push(b":path", b"/reset?access_token=abcdef0123456789");
+        headers.push(b"authorization", b"Bearer abcdef0123456789");
+        headers.push_parts(Part::unknown(2), Part::Known(b"value"));
+        let redactor = Redactor::new(&[Rule::Default], b"key");
+        Pass::new(&redactor, None).headers(&mut headers);
+        let parts: Vec<_> = headers.parts().collect();
+        assert_eq!(headers.unknown(), 2);
+        assert_eq!(parts[0], (Part::Unknown(1), Part::Unknown(1)));
+        assert_eq!(parts[3], (Part::Unknown(2), Part::Known(&b"value"[..])));
+        for (_, value) in &parts[1..3] {
+            assert!(memchr::memmem::find(value.octets(), b"abcdef0123456789").is_none());
+        }
     }
 }
