@@ -227,10 +227,10 @@ pub const TLS_HELD_BYTES: usize = 256 << 10;
 
 /// Guesses at keys and record numbers for one TLS connection that was joined in the middle or lost
 /// records: a quarter of a microsecond each.
-pub const TLS_GUESSES: u64 = 1 << 21;
+pub const TLS_GUESSES: u64 = 1 << 22;
 
 /// Such guesses for all connections of a shard.
-pub const TLS_GUESSES_SHARED: u64 = 1 << 23;
+pub const TLS_GUESSES_SHARED: u64 = 1 << 24;
 
 /// Record numbers that are tried under one key, where a record does not tell its number: of a
 /// connection that was joined in the middle.

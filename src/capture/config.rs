@@ -35,6 +35,8 @@ pub struct Section {
     pub promiscuous: Option<bool>,
     /// `--threads`
     pub threads: Option<u16>,
+    /// `--keylog`
+    pub keylog: Vec<PathBuf>,
     /// `--redact`
     pub redact: Vec<String>,
     /// `--redact-key`

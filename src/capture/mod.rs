@@ -16,6 +16,7 @@ pub mod counts;
 pub mod file;
 pub mod filter;
 pub mod growing;
+pub mod keylog;
 pub mod live;
 pub mod merge;
 mod order;

@@ -125,7 +125,8 @@ impl Sections {
         if total < 12 || total % 4 != 0 {
             return Block::Damaged("a block length that is no multiple of four or too small");
         }
-        if total > limits::PACKET_BYTES + 4096 {
+        let secrets = kind == DECRYPTION_SECRETS && total as usize <= limits::SECRETS_BYTES;
+        if total > limits::PACKET_BYTES + 4096 && !secrets {
             return Block::Damaged("a block longer than any packet");
         }
         let total = total as usize;

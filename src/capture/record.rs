@@ -16,9 +16,11 @@ use std::time::Duration;
 
 use super::CaptureError;
 use super::counts::{Counts, Live};
+use super::keylog::KeyLogs;
 use super::live::{LiveError, Options, Sink, Tap};
 use super::rotate::{Output, OutputError, Plan, Records};
 use super::writer::{Encoder, Format, Interface, Stamp, Statistics};
+use crate::limits;
 use crate::stop::Stop;
 use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
 
@@ -93,15 +95,18 @@ impl Recording {
     pub fn start(options: &Options, path: impl Into<PathBuf>) -> Result<Self, RecordError> {
         let tap = Tap::open(options)?;
         let stop = Stop::new().map_err(RecordError::Stop)?;
-        Self::begin(tap, Format::Pcap, Plan { force: true, ..Plan::file(path) }, stop)
+        let plan = Plan { force: true, ..Plan::file(path) };
+        Self::begin(tap, Format::Pcap, plan, KeyLogs::default(), stop)
     }
 
-    /// Records what `tap` gives, until `stop` is told or [`Self::stop`] is called. Where it cannot
+    /// Records what `tap` gives, with the secrets of `keylogs` in each file that has a place for
+    /// them, until `stop` is told or [`Self::stop`] is called. Where it cannot
     /// go on it tells `stop` itself.
     pub fn begin(
         tap: Tap,
         format: Format,
         plan: Plan,
+        keylogs: KeyLogs,
         stop: Arc<Stop>,
     ) -> Result<Self, RecordError> {
         let link_types =
@@ -110,11 +115,14 @@ impl Recording {
             return Err(RecordError::LinkTypes);
         }
         let encoder = Encoder::new(format, tap.nanos());
-        let records = Packets {
+        let mut records = Packets {
             encoder: encoder.clone(),
             interfaces: tap.interfaces().to_vec(),
             statistics: Vec::new(),
+            keylogs,
+            secrets: Vec::new(),
         };
+        records.look_for_secrets();
         let block_bytes = plan.rotate_size.map_or(BLOCK_BYTES, |size| {
             BLOCK_BYTES.min(usize::try_from(size / 4).unwrap_or(BLOCK_BYTES))
         });
@@ -292,9 +300,25 @@ struct Packets {
     encoder: Encoder,
     interfaces: Vec<Interface>,
     statistics: Vec<Statistics>,
+    keylogs: KeyLogs,
+    /// All secrets until now, for the files that follow.
+    secrets: Vec<u8>,
 }
 
 impl Packets {
+    /// Reads what is new in the key logs; answers where it begins in the secrets.
+    fn look_for_secrets(&mut self) -> usize {
+        let mut known = self.secrets.len();
+        self.keylogs.read(&mut self.secrets);
+        if self.secrets.len() > limits::SECRETS_BYTES {
+            // The oldest are the likeliest to be those of connections that are over.
+            let passed = self.secrets.len() - limits::SECRETS_BYTES / 2;
+            self.secrets.drain(..passed);
+            known = known.saturating_sub(passed);
+        }
+        known
+    }
+
     fn statistics(&self, out: &mut Vec<u8>) {
         let now = Timestamp::now().nanos();
         let (seconds, nanos) =
@@ -310,6 +334,7 @@ impl Packets {
 impl Records for Packets {
     fn start(&self, out: &mut Vec<u8>) {
         self.encoder.start(out, &self.interfaces);
+        self.encoder.secrets(out, &self.secrets);
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
@@ -356,7 +381,8 @@ fn write(
             failure = Some(error);
         }
     }
-    let finished = output.finish();
+    let secrets = if failure.is_none() { store_secrets(&mut output, &mut scratch) } else { Ok(()) };
+    let finished = secrets.and_then(|()| output.finish());
     live.lose(output.lost());
     Written {
         files: output.paths().map(PathBuf::from).collect(),
@@ -403,7 +429,17 @@ fn store(
             output.write(scratch, 0)?;
         }
     }
+    store_secrets(output, scratch)?;
     if block.packets == 0 { Ok(()) } else { output.write(&block.bytes, block.packets) }
+}
+
+/// Writes the secrets that are new: before the packets that were read after them.
+fn store_secrets(output: &mut Output<Packets>, scratch: &mut Vec<u8>) -> Result<(), OutputError> {
+    let records = output.records_mut();
+    let known = records.look_for_secrets();
+    scratch.clear();
+    records.encoder.secrets(scratch, &records.secrets[known..]);
+    if scratch.is_empty() { Ok(()) } else { output.write(scratch, 0) }
 }
 
 #[cfg(test)]
@@ -429,6 +465,8 @@ mod tests {
             encoder: encoder.clone(),
             interfaces: vec![interface],
             statistics: Vec::new(),
+            keylogs: KeyLogs::default(),
+            secrets: Vec::new(),
         };
         let output = Output::open(Plan::file(path), records).unwrap();
         let live = Arc::new(Live::default());

@@ -63,6 +63,11 @@ const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
+const DECRYPTION_SECRETS: u32 = 10;
+/// Kind of secrets: lines of a TLS key log.
+const TLS_KEY_LOG: u32 = 0x544c_534b;
+/// Bytes of secrets in a block: less than what readers take a block to be.
+const SECRETS_IN_A_BLOCK: usize = 128 << 10;
 /// Bytes before a packet's data in pcap.
 const RECORD_HEAD: usize = 16;
 
@@ -203,6 +208,26 @@ impl Encoder {
         });
     }
 
+    /// Appends TLS secrets, lines of a key log; nothing in pcap, which has no place for them.
+    pub fn secrets(&self, out: &mut Vec<u8>, lines: &[u8]) {
+        let mut rest = if self.format == Format::Pcapng { lines } else { &[] };
+        while !rest.is_empty() {
+            let most = &rest[..rest.len().min(SECRETS_IN_A_BLOCK)];
+            // Whole lines, where there are any.
+            let end = match memchr::memrchr(b'\n', most) {
+                Some(at) if most.len() < rest.len() => at + 1,
+                _ => most.len(),
+            };
+            block(out, DECRYPTION_SECRETS, |out| {
+                put(out, &TLS_KEY_LOG.to_ne_bytes());
+                put(out, &(end as u32).to_ne_bytes());
+                put(out, &rest[..end]);
+                put(out, &[0; 3][..end.wrapping_neg() % 4]);
+            });
+            rest = &rest[end..];
+        }
+    }
+
     fn units(&self, stamp: Stamp) -> u64 {
         let per_second = if self.nanos { 1_000_000_000 } else { 1_000_000 };
         u64::from(stamp.seconds) * per_second + u64::from(stamp.fraction)
@@ -292,6 +317,30 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn secrets_are_read_as_they_were_given_and_stand_in_blocks_of_whole_lines() {
+        let encoder = Encoder::new(Format::Pcapng, true);
+        let line = "CLIENT_RANDOM 00 11\n";
+        for lines in [1, 3, 20_000] {
+            let (text, mut out) = (line.repeat(lines), Vec::new());
+            encoder.start(&mut out, &[interface()]);
+            encoder.secrets(&mut out, text.as_bytes());
+            let (mut sections, mut at) = (crate::capture::pcapng::Sections::default(), 0);
+            while at < out.len() {
+                let crate::capture::pcapng::Block::Other(length) = sections.next(&out[at..]) else {
+                    panic!("a block at {at}")
+                };
+                at += length;
+            }
+            let read = String::from_utf8(sections.secrets).unwrap();
+            let read: Vec<&str> = read.lines().filter(|line| !line.is_empty()).collect();
+            assert_eq!(read, vec![line.trim_end(); lines]);
+        }
+        let mut out = Vec::new();
+        Encoder::new(Format::Pcap, true).secrets(&mut out, line.as_bytes());
+        assert!(out.is_empty());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::redaction::{self, Redaction};
 use super::{Exit, Failure, Global, signals};
 use crate::capture::config::Section;
 use crate::capture::counts::{Counts, Live};
+use crate::capture::keylog::KeyLogs;
 use crate::capture::live::{self, LiveError, Tap};
 use crate::capture::privilege;
 use crate::capture::record::{RecordError, Recorded, Recording};
@@ -79,6 +80,10 @@ pub struct Args {
     /// Threads that parse, for .jsonl [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+    /// Secrets of TLS connections: a key log as SSLKEYLOGFILE gives it, read on while it grows
+    /// (repeat for more). A .pcapng file then holds them, a .jsonl file what they open
+    #[arg(long, value_name = "FILE")]
+    keylog: Vec<PathBuf>,
     /// What to take out, for .jsonl
     #[command(flatten)]
     redaction: Redaction,
@@ -101,6 +106,8 @@ pub struct Settings {
     pub content: Content,
     /// Nanoseconds until it ends by itself.
     pub duration_ns: Option<i64>,
+    /// Key logs.
+    pub keylogs: Vec<PathBuf>,
     /// Whom to become.
     pub user: Option<(Uid, Gid)>,
 }
@@ -156,6 +163,7 @@ impl Args {
             buffer: self.buffer.or(read("buffer", file.buffer, size)?),
             promiscuous: self.promiscuous || file.promiscuous.unwrap_or(false),
             threads: self.threads.or(file.threads),
+            keylog: list(self.keylog, file.keylog),
             redaction: self.redaction.or("capture", &file.redact, file.redact_key.as_ref())?,
             user: self.user.or(file.user),
             force: self.force,
@@ -186,11 +194,19 @@ impl Settings {
                 let options = parse::Options {
                     threads: usize::from(args.threads.unwrap_or(1)),
                     ports: args.ports.clone(),
+                    keylogs: args.keylog.clone(),
                     ..parse::Options::default()
                 };
                 Content::Exchanges(options, args.redaction.redactor()?)
             }
         };
+        if format == Some(Format::Pcap) && !args.keylog.is_empty() {
+            return Err(Failure::usage(format!(
+                "{}: a .pcap file has no place for secrets: write -o {} with --keylog",
+                path.display(),
+                path.with_extension("pcapng").display()
+            )));
+        }
         if args.keep_files.is_some() && args.rotate_size.is_none() && args.rotate_every.is_none() {
             return Err(Failure::usage("--keep-files needs --rotate-size or --rotate-every"));
         }
@@ -233,7 +249,8 @@ impl Settings {
                 live::HOLD
             },
         };
-        Ok(Self { options, plan, content, duration_ns: args.duration, user })
+        let (keylogs, duration_ns) = (args.keylog, args.duration);
+        Ok(Self { options, plan, content, keylogs, duration_ns, user })
     }
 }
 
@@ -338,7 +355,8 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
     let (plan, ended) = (settings.plan.clone(), Arc::clone(&stop));
     let recording = match &settings.content {
         Content::Packets(format) => {
-            Recording::begin(tap, *format, plan, ended).map(Running::Packets)
+            let keylogs = KeyLogs::new(&settings.keylogs);
+            Recording::begin(tap, *format, plan, keylogs, ended).map(Running::Packets)
         }
         Content::Exchanges(options, redactor) => {
             parse::live::Recording::begin(tap, options, redactor.clone(), plan, ended)
@@ -398,7 +416,9 @@ fn give_privileges_away(settings: &Settings) -> Result<(), Failure> {
     }
     // Root without capabilities still writes into its own folders; into those of others only with
     // this one.
-    privilege::drop_capabilities(!owned_by_this_user(folder)).map_err(lacking)
+    let of_others = |path: &PathBuf| path.exists() && !owned_by_this_user(path);
+    let reaches = !owned_by_this_user(folder) || settings.keylogs.iter().any(of_others);
+    privilege::drop_capabilities(reaches).map_err(lacking)
 }
 
 fn owned_by_this_user(folder: &Path) -> bool {
@@ -510,9 +530,11 @@ mod tests {
             promiscuous = true
             threads = 3
             redact = ["default", "header:x-tenant"]
+            keylog = ["keys.log"]
         "#;
         let of_file = settings("", file).unwrap();
         assert_eq!(of_file.options.interfaces, ["eth0", "eth1"]);
+        assert_eq!(of_file.keylogs, [PathBuf::from("keys.log")]);
         assert_eq!(
             (&of_file.options.ports[..], of_file.options.promiscuous),
             (&[8080, 9090][..], true)
@@ -550,6 +572,8 @@ mod tests {
             matches!(&of_flags.content, Content::Exchanges(options, Some(_)) if options.threads == 1)
         );
 
+        assert_eq!(settings("-i lo -o v1.pcap --keylog k", "").unwrap_err().exit, Exit::Usage);
+        assert!(settings("-i lo -o v1.pcapng --keylog k --keylog l", "").is_ok());
         // What the file redacts is not written by a flag that asks for packets.
         assert_eq!(settings("-o v1.pcap", file).unwrap_err().exit, Exit::Usage);
         for (wrong, name) in [

@@ -7,7 +7,6 @@
 //! decision, also that of a limit, depends on the packets alone: the output is byte-equal for any
 //! number of threads.
 
-mod keylog;
 pub mod live;
 mod round;
 mod shard;

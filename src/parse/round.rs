@@ -8,9 +8,9 @@ use std::sync::mpsc::Receiver;
 
 use rustc_hash::FxHashMap;
 
-use super::keylog::KeyLogs;
 use super::shard::{Made, Pairings, Ranks};
 use super::{Options, Output, Render, SHARDS, Summary};
+use crate::capture::keylog::KeyLogs;
 use crate::capture::overload::Share;
 use crate::capture::{Batch, CaptureError, Frame, PacketSource};
 use crate::decode::fragment::Joined;

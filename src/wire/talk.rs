@@ -134,7 +134,10 @@ impl Talk {
             other.set_handshake(nanos);
         }
         self.told = [true; 2];
-        self.hunt = None;
+        if let Some(hunt) = self.hunt.take() {
+            // All that came is read anew.
+            self.early.splice(0..0, hunt.all);
+        }
         self.reader = Reader::Other(other);
         true
     }
@@ -154,18 +157,20 @@ impl Talk {
         let found = match &what {
             Early::Bytes(direction, bytes, _) => {
                 hunt.bytes += bytes.len();
-                hunt.searches[*direction as usize].push(bytes, ()).is_some()
+                let frames = hunt.searches[*direction as usize].push(bytes, ()).is_some();
+                // Most senders begin a segment with each record.
+                let record = probe::guess(bytes) == Guess::Certain("tls");
+                if frames { Some("http/2") } else { record.then_some("tls") }
             }
             Early::Gap(direction, ..) => {
                 hunt.searches[*direction as usize].gap();
-                false
+                None
             }
-            Early::Close(..) => false,
+            Early::Close(..) => None,
         };
         hunt.all.push(what);
-        if found {
-            self.early = std::mem::take(&mut hunt.all);
-            let changed = self.change("http/2", self.origin);
+        if let Some(name) = found {
+            let changed = self.change(name, self.origin);
             if changed {
                 self.go_on(out);
             }

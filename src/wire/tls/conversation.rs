@@ -1,9 +1,11 @@
 //! A TLS connection as a conversation: its plaintext goes to another one, which its first bytes
 //! choose, and the exchanges of that one leave with what the connection shows of itself.
 
-use super::account::Standing;
+use super::account::{Shown, Standing};
 use super::session::{Plaintext, Session};
+use crate::exchange::TlsSession;
 use crate::flow::{Direction, Endpoint};
+use crate::time::Timestamp;
 use crate::wire::conversation::{Conversation, Ending, Mark, Origin, Out};
 use crate::wire::setup::{Inner, Setup};
 
@@ -22,6 +24,22 @@ struct Carried {
     begin: Inner,
     inner: Option<Box<dyn Conversation>>,
     handshake_ns: Option<i64>,
+    shown: TlsSession,
+    early_until: Option<Timestamp>,
+}
+
+impl Carried {
+    /// Lets `step` move the inner conversation on; its exchanges leave with what the session shows.
+    fn drive(&mut self, out: Out<'_>, step: impl FnOnce(&mut dyn Conversation, Out<'_>)) {
+        let Self { inner: Some(inner), shown, early_until, .. } = self else { return };
+        step(&mut **inner, &mut |mut exchange| {
+            let at = exchange.request.as_ref().map(|request| request.at);
+            let early = at.zip(*early_until).is_some_and(|(at, until)| at <= until);
+            let carriage = exchange.carriage.get_or_insert_default();
+            carriage.tls = Some(TlsSession { early, ..shown.clone() });
+            out(exchange);
+        });
+    }
 }
 
 /// Hands plaintext to what reads it, with where its exchanges go.
@@ -33,35 +51,45 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    fn inner(&mut self) -> (&mut dyn Conversation, Out<'_>) {
-        let Carried { begin, inner, handshake_ns } = &mut *self.carried;
-        let inner = inner.get_or_insert_with(|| {
-            let mut inner = begin(self.origin, self.setup);
+    fn begin(&mut self) {
+        let Carried { begin, inner, handshake_ns, shown, .. } = &mut *self.carried;
+        if inner.is_none() {
+            let joined = self.origin.joined && shown.joined;
+            let mut begun = begin(Origin { joined, ..self.origin }, self.setup);
             if let Some(nanos) = *handshake_ns {
-                inner.set_handshake(nanos);
+                begun.set_handshake(nanos);
             }
-            inner
-        });
-        (&mut **inner, &mut *self.out)
+            *inner = Some(begun);
+        }
     }
 }
 
 impl Plaintext for Given<'_> {
+    fn shows(&mut self, shown: Shown, early_until: Option<Timestamp>) {
+        self.carried.early_until = early_until;
+        self.carried.shown = TlsSession {
+            version: shown.version.unwrap_or_default().to_owned(),
+            suite: shown.suite.unwrap_or_default().to_owned(),
+            sni: shown.sni,
+            alpn: shown.alpn,
+            resumed: shown.resumed,
+            early: false,
+            joined: shown.joined,
+        };
+    }
+
     fn bytes(&mut self, direction: Direction, text: &[u8], mark: Mark) {
-        let (inner, out) = self.inner();
-        inner.bytes(direction, text, mark, out);
+        self.begin();
+        self.carried.drive(self.out, |inner, out| inner.bytes(direction, text, mark, out));
     }
 
     fn gap(&mut self, direction: Direction, bytes: u64, mark: Mark) {
-        let (inner, out) = self.inner();
-        inner.gap(direction, bytes, mark, out);
+        self.begin();
+        self.carried.drive(self.out, |inner, out| inner.gap(direction, bytes, mark, out));
     }
 
     fn close(&mut self, direction: Direction, ending: Ending) {
-        if self.carried.inner.is_some() {
-            let (inner, out) = self.inner();
-            inner.close(direction, ending, out);
-        }
+        self.carried.drive(self.out, |inner, out| inner.close(direction, ending, out));
     }
 }
 
@@ -69,16 +97,20 @@ impl Tls {
     /// For a connection that begins now; `begin` starts what reads its plaintext.
     pub(in crate::wire) fn new(origin: Origin, setup: &Setup, begin: Inner) -> Self {
         let session = Session::new(setup.tls.clone(), origin.joined);
-        let carried = Carried { begin, inner: None, handshake_ns: None };
+        let carried = Carried {
+            begin,
+            inner: None,
+            handshake_ns: None,
+            shown: TlsSession::default(),
+            early_until: None,
+        };
         Self { session, carried, origin, setup: setup.clone() }
     }
 
     /// Moves the session on, with a place for its plaintext.
     fn drive(&mut self, out: Out<'_>, step: impl FnOnce(&mut Session, &mut Given<'_>)) {
         let Self { session, carried, origin, setup } = self;
-        let origin = Origin { joined: origin.joined && !session.is_whole(), ..*origin };
-        let mut given = Given { carried, origin, setup, out };
-        step(session, &mut given);
+        step(session, &mut Given { carried, origin: *origin, setup, out });
     }
 
     fn inner(&self) -> Option<&dyn Conversation> {
@@ -119,9 +151,7 @@ impl Conversation for Tls {
 
     fn relieve(&mut self, out: Out<'_>) {
         self.session.relieve();
-        if let Some(inner) = &mut self.carried.inner {
-            inner.relieve(out);
-        }
+        self.carried.drive(out, |inner, out| inner.relieve(out));
     }
 
     fn under_way(&self) -> u64 {
@@ -154,9 +184,7 @@ impl Conversation for Tls {
 
     fn finish(&mut self, out: Out<'_>) {
         self.drive(out, |session, given| session.finish(given));
-        if let Some(inner) = &mut self.carried.inner {
-            inner.finish(out);
-        }
+        self.carried.drive(out, |inner, out| inner.finish(out));
     }
 }
 

@@ -28,7 +28,7 @@ impl Session {
             kind::ENCRYPTED_EXTENSIONS if self.is_13() => {
                 let said = handshake::encrypted_extensions(body);
                 self.alpn = said.alpn.or(self.alpn.take());
-                self.early = Some(said.early);
+                (self.early, self.news) = (Some(said.early), true);
                 self.find_keys();
                 self.changed = true;
             }
@@ -55,6 +55,7 @@ impl Session {
         let Some(hello) = handshake::server_hello(body) else { return };
         (self.version, self.suite) = (Some(hello.version), Some(suite(hello.suite)));
         self.changed = true;
+        self.news = true;
         if hello.retry {
             self.retry = true;
             return;
@@ -71,6 +72,10 @@ impl Session {
             self.sides.iter_mut().for_each(Side::wait);
         }
         self.find_keys();
+        if self.is_13() && self.client_hello.is_none() {
+            self.sides.iter_mut().for_each(Side::hunt);
+            self.retry_other = true;
+        }
     }
 
     /// Remembers what resumes this session.

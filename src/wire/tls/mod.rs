@@ -23,6 +23,8 @@ mod session;
 pub(in crate::wire) mod shared;
 mod side;
 mod suite;
+#[cfg(test)]
+mod tests;
 
 pub use account::{Account, Shown, Standing};
 pub use keylog::KeyRing;

@@ -125,10 +125,11 @@ impl Session {
             return;
         }
         if state.phase == Phase::Early {
-            self.early_until = Some(mark.at);
+            (self.early_until, self.news) = (Some(mark.at), true);
         }
         state.plain += text.len() as u64;
         state.acks.push(state.position, state.plain);
+        self.tell(out);
         out.bytes(direction(side), text, Mark { ack, ..mark });
     }
 
@@ -172,6 +173,14 @@ impl Session {
         }
         state.plain += bytes;
         state.acks.push(state.position, state.plain);
+        self.tell(out);
         out.gap(direction(side), bytes, Mark { ack: None, ..mark });
+    }
+
+    /// Tells what the connection shows of itself, where that is news.
+    fn tell(&mut self, out: &mut impl Plaintext) {
+        if std::mem::take(&mut self.news) {
+            out.shows(self.shown(), self.early_until);
+        }
     }
 }

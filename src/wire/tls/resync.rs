@@ -11,8 +11,9 @@ use super::keylog::{Random, Secrets, Traffic};
 use super::keys::epoch_of;
 use super::opener::{HEADER, Opener, Sealing, Version};
 use super::schedule;
+use super::secret::Secret;
 use super::session::{Plaintext, Session};
-use super::side::{Cut, Epoch, Lost, Phase, content, record_length};
+use super::side::{Cut, Epoch, Lost, Phase, Piece, content, record_length};
 use super::suite::{Cipher, Hash, OF_13, Suite, suite};
 use crate::limits;
 use crate::wire::Mark;
@@ -23,8 +24,6 @@ struct Found {
     epoch: Option<Epoch>,
     phase: Phase,
     number: u64,
-    kind: u8,
-    text: Vec<u8>,
 }
 
 /// Generations of keys that a loss or a join may have passed over.
@@ -35,8 +34,52 @@ const TRIES: u32 = 4;
 const CONNECTIONS: usize = 4096;
 /// Fewest bytes that a record of TLS 1.3 with data takes.
 const SMALLEST: u64 = 22;
-/// Where numbers are tried one by one: first the low ones under all keys.
-const WINDOWS: [Range<u64>; 3] = [0..1 << 12, 1 << 12..1 << 16, 1 << 16..limits::TLS_NUMBERS];
+
+/// One way through the keys of a log, cheap ones first.
+struct Round {
+    /// Which ciphers.
+    of: fn(&Cipher) -> bool,
+    numbers: Range<u64>,
+    /// Generations behind the first one; with them also the keys of the handshake.
+    generations: usize,
+    /// Connections of the log, the newest.
+    connections: usize,
+    /// As the end that it seems to be, or as both.
+    roles: usize,
+}
+
+const ROUNDS: [Round; 5] = [
+    // A record of AES-GCM tells its number.
+    Round { of: is_gcm, numbers: 0..1, generations: 0, connections: CONNECTIONS, roles: 2 },
+    Round { of: is_gcm, numbers: 0..1, generations: GENERATIONS, connections: 256, roles: 2 },
+    Round {
+        of: is_tried,
+        numbers: 0..1 << 12,
+        generations: GENERATIONS,
+        connections: 16,
+        roles: 2,
+    },
+    Round { of: is_tried, numbers: 0..1 << 16, generations: 0, connections: 16, roles: 2 },
+    Round {
+        of: is_chacha,
+        numbers: 1 << 16..limits::TLS_NUMBERS,
+        generations: 0,
+        connections: 4,
+        roles: 1,
+    },
+];
+
+const fn is_gcm(cipher: &Cipher) -> bool {
+    matches!(cipher, Cipher::Gcm(_))
+}
+
+const fn is_tried(cipher: &Cipher) -> bool {
+    !is_gcm(cipher)
+}
+
+const fn is_chacha(cipher: &Cipher) -> bool {
+    matches!(cipher, Cipher::ChaCha20)
+}
 
 impl Session {
     /// Goes on searching in a direction, once bytes were added.
@@ -119,17 +162,14 @@ impl Session {
         let record = state.buffer[range.clone()].to_vec();
         let phase = state.phase;
         if phase == Phase::Clear && is_clear(&record) {
-            let (kind, text) = (record[0], record[HEADER..].to_vec());
-            return Some(Found { epoch: None, phase, number: 0, kind, text });
+            return Some(Found { epoch: None, phase, number: 0 });
         }
-        let Cut::Lost(Lost { bytes, .. }) = state.cut else { return None };
-        let numbers = ((bytes + range.start as u64) / SMALLEST + 2).min(limits::TLS_NUMBERS);
+        let Cut::Lost(Lost { bytes, joined, .. }) = state.cut else { return None };
+        let most = ((bytes + range.start as u64) / SMALLEST + 2).min(limits::TLS_NUMBERS);
         let before = state.number;
         if let Some(mut epoch) = state.epoch.take() {
-            if range.start >= 16 {
-                epoch.opener.set_vector(&state.buffer[..range.start]);
-            }
-            let found = self.open_as(&mut epoch, phase, before..before + numbers, &record);
+            epoch.opener.set_vector(&state.buffer[..range.start]);
+            let found = self.open_as(&mut epoch, phase, before..before + most, &record);
             self.sides[side].epoch = Some(epoch);
             if let Some(found) = found {
                 return Some(found);
@@ -137,11 +177,13 @@ impl Session {
         }
         if let Some((version, keys)) = self.version.zip(self.next_keys.as_ref()) {
             let keys = keys[usize::from(side != self.client)].clone();
-            return self.prove_old(version, keys, numbers, &record);
+            return self.prove_old(version, keys, most, &record);
         }
         match self.secrets().zip(self.suite) {
-            Some((secrets, suite)) => self.prove_later(side, &secrets, suite, numbers, &record),
-            None => self.prove_joined(side, &record),
+            Some((secrets, suite)) if !joined => {
+                self.prove_later(side, &secrets, suite, most, &record)
+            }
+            _ => self.prove_joined(side, &record),
         }
     }
 
@@ -185,59 +227,57 @@ impl Session {
                 secrets.traffic(self.traffic(side, Phase::Data)).copied()
             }
         };
-        self.prove_generations(first?, suite.hash, cipher, 0..numbers, record)
+        self.prove_generations(first?, (suite.hash, cipher), GENERATIONS, 0..numbers, record)
     }
 
     /// Under a traffic secret and those that follow it.
     fn prove_generations(
         &mut self,
-        first: super::secret::Secret,
-        hash: Hash,
-        cipher: Cipher,
+        first: Secret,
+        (hash, cipher): (Hash, Cipher),
+        generations: usize,
         numbers: Range<u64>,
         record: &[u8],
     ) -> Option<Found> {
         let mut secret = first;
-        for _ in 0..=GENERATIONS {
-            let epoch = epoch_of(hash, cipher, secret)?;
+        for generation in 0..=generations {
+            if generation > 0 {
+                secret = schedule::next_generation(hash, &secret)?;
+            }
+            let epoch = self.epoch_at_a_price(hash, cipher, secret)?;
             let found = self.open_under(epoch, Phase::Data, numbers.clone(), record);
             if found.is_some() {
                 return found;
             }
-            secret = schedule::next_generation(hash, &secret)?;
         }
         None
     }
 
     /// Under any key of the log, of a connection whose hellos are missing.
     fn prove_joined(&mut self, side: usize, record: &[u8]) -> Option<Found> {
-        let direct = |cipher| matches!(cipher, Cipher::Gcm(_));
         let known = self.client_hello.as_ref().map(|hello| hello.random);
-        let suites: Vec<(u16, Suite)> = OF_13
-            .into_iter()
-            .map(|number| (number, suite(number)))
-            .filter(|(_, of)| self.suite.is_none_or(|chosen| chosen == *of))
-            .collect();
         let connections = match known {
             Some(random) => vec![(random, self.secrets()?)],
             None => self.shared.ring().newest(CONNECTIONS),
         };
-        // Numbers that cost one block each first.
-        for numbers in std::iter::once(None).chain(WINDOWS.into_iter().map(Some)) {
-            for (random, secrets) in &connections {
-                for &(number, of) in &suites {
-                    let Some(cipher) = of.cipher else { continue };
-                    if direct(cipher) != numbers.is_none() {
+        let client_first = side == self.client;
+        for round in ROUNDS {
+            for (random, secrets) in connections.iter().take(round.connections) {
+                for number in OF_13 {
+                    let of = suite(number);
+                    let Some(cipher) = of.cipher.filter(|cipher| (round.of)(cipher)) else {
+                        continue;
+                    };
+                    if self.suite.is_some_and(|chosen| chosen != of) {
                         continue;
                     }
-                    let range = numbers.clone().unwrap_or(0..1);
-                    for (client, traffic) in self.uses(side, known.is_some()) {
-                        let Some(secret) = secrets.traffic(traffic).copied() else { continue };
-                        if secret.bytes().len() != of.hash.length() {
+                    for as_client in [client_first, !client_first].into_iter().take(round.roles) {
+                        let client = if as_client { side } else { 1 - side };
+                        if known.is_some() && client != self.client {
                             continue;
                         }
                         let found =
-                            self.prove_use(traffic, secret, of, cipher, range.clone(), record);
+                            self.prove_use(&round, secrets, as_client, (of, cipher), record);
                         if found.is_some() {
                             self.join(*random, client, number);
                             return found;
@@ -249,34 +289,45 @@ impl Session {
         None
     }
 
-    /// Under one secret of one use.
+    /// Under the secrets of one connection, as one of its ends.
     fn prove_use(
         &mut self,
-        traffic: Traffic,
-        secret: super::secret::Secret,
-        of: Suite,
-        cipher: Cipher,
-        numbers: Range<u64>,
+        round: &Round,
+        secrets: &Secrets,
+        as_client: bool,
+        (of, cipher): (Suite, Cipher),
         record: &[u8],
     ) -> Option<Found> {
-        if matches!(traffic, Traffic::Client | Traffic::Server) {
-            return self.prove_generations(secret, of.hash, cipher, numbers, record);
+        let (data, handshake) = if as_client {
+            (Traffic::Client, Traffic::ClientHandshake)
+        } else {
+            (Traffic::Server, Traffic::ServerHandshake)
+        };
+        let fits = |secret: &&Secret| secret.bytes().len() == of.hash.length();
+        if let Some(secret) = secrets.traffic(data).filter(fits) {
+            let found = self.prove_generations(
+                *secret,
+                (of.hash, cipher),
+                round.generations,
+                round.numbers.clone(),
+                record,
+            );
+            if found.is_some() {
+                return found;
+            }
         }
-        let epoch = epoch_of(of.hash, cipher, secret)?;
-        self.open_under(epoch, Phase::Handshake, numbers, record)
+        let secret = secrets.traffic(handshake).filter(fits).filter(|_| round.generations > 0)?;
+        let epoch = self.epoch_at_a_price(of.hash, cipher, *secret)?;
+        self.open_under(epoch, Phase::Handshake, round.numbers.clone(), record)
     }
 
-    /// What secrets a direction may be under, and which side the client's would be then.
-    fn uses(&self, side: usize, known: bool) -> Vec<(usize, Traffic)> {
-        let of_client = [Traffic::Client, Traffic::ClientHandshake].map(|of| (side, of));
-        let of_server = [Traffic::Server, Traffic::ServerHandshake].map(|of| (1 - side, of));
-        let uses = if side == self.client {
-            [of_client[0], of_server[0], of_client[1], of_server[1]]
-        } else {
-            [of_server[0], of_client[0], of_server[1], of_client[1]]
-        };
-        let fits = |&(client, _): &(usize, Traffic)| !known || client == self.client;
-        uses.into_iter().filter(fits).collect()
+    /// Keys of a secret, where there are guesses left: deriving them costs as much as some.
+    fn epoch_at_a_price(&mut self, hash: Hash, cipher: Cipher, secret: Secret) -> Option<Epoch> {
+        const PRICE: u64 = 16;
+        if !self.may_guess(PRICE) {
+            return None;
+        }
+        epoch_of(hash, cipher, secret)
     }
 
     /// The connection is known by one of its records.
@@ -285,6 +336,7 @@ impl Session {
         hello.random = random;
         (self.client, self.suite) = (client, Some(suite(number)));
         (self.version, self.joined_later) = (Some(Version::Tls13), true);
+        self.news = true;
         self.early = self.early.or(Some(false));
     }
 
@@ -314,29 +366,29 @@ impl Session {
             numbers
         };
         for number in numbers {
-            if !self.may_guess() {
+            if !self.may_guess(1) {
                 return None;
             }
             self.scratch.clear();
             self.scratch.extend_from_slice(record);
-            if let Some((kind, opened)) = opener.open(number, &mut self.scratch) {
-                let text = self.scratch[opened.start..opened.end].to_vec();
-                return Some(Found { epoch: None, phase, number, kind, text });
+            if opener.open(number, &mut self.scratch).is_some() {
+                return Some(Found { epoch: None, phase, number });
             }
         }
         None
     }
 
-    /// Counts a guess, where there is one left.
-    fn may_guess(&mut self) -> bool {
-        if self.guesses >= limits::TLS_GUESSES || !self.shared.may_guess() {
+    /// Counts guesses, where there are that many left.
+    fn may_guess(&mut self, n: u64) -> bool {
+        if self.guesses + n > limits::TLS_GUESSES || !self.shared.may_guess(n) {
             return false;
         }
-        self.guesses += 1;
+        self.guesses += n;
         true
     }
 
-    /// Goes on from a record that was found.
+    /// Goes on from a record that was found: it is read again in its turn, since what the other
+    /// direction sent before may have waited to know how much was lost.
     fn found(
         &mut self,
         side: usize,
@@ -351,10 +403,7 @@ impl Session {
         else {
             return;
         };
-        let rest = state.buffer.split_off(range.end);
         let lost = bytes + range.start as u64;
-        state.buffer.clear();
-        state.position -= rest.len() as u64;
         let skipped = match &found.epoch {
             Some(_) => found.number,
             None => found.number.saturating_sub(state.number),
@@ -362,32 +411,22 @@ impl Session {
         if let Some(epoch) = found.epoch {
             state.start(found.phase, epoch);
         }
-        let clear = found.phase == Phase::Clear;
-        state.number = if clear { 0 } else { found.number + 1 };
-        let overhead = state.epoch.as_ref().map_or(0, |epoch| epoch.opener.overhead()) as u64;
-        self.opened += u64::from(!clear);
-        self.let_other_side_go_on(side);
-        if found.phase == Phase::Data && skipped > 0 && !joined {
-            let text = lost.saturating_sub(skipped.saturating_mul(overhead)).max(1);
-            self.missing_before(side, range.len() as u64, text, mark, out);
+        state.number = found.number;
+        let mut overhead = 0;
+        if let Some(epoch) = &mut state.epoch {
+            overhead = epoch.opener.overhead() as u64;
+            epoch.opener.set_vector(&state.buffer[..range.start]);
         }
-        self.content(side, found.kind, &found.text, mark, out);
-        self.read(side, order, &rest, mark, out);
+        let rest = state.buffer.split_off(range.start);
+        state.buffer.clear();
+        state.position -= rest.len() as u64;
+        state.hold(order, Piece::Bytes(rest, mark), true);
+        self.let_other_side_go_on(side);
+        if found.phase == Phase::Data && skipped > 0 && !(joined && self.joined) {
+            let text = lost.saturating_sub(skipped.saturating_mul(overhead)).max(1);
+            self.missing(side, text, mark, out);
+        }
         self.changed = true;
-    }
-
-    /// Tells what is missing before the record that ends at the position of a direction.
-    fn missing_before(
-        &mut self,
-        side: usize,
-        record: u64,
-        text: u64,
-        mark: Mark,
-        out: &mut impl Plaintext,
-    ) {
-        self.sides[side].position -= record;
-        self.missing(side, text, mark, out);
-        self.sides[side].position += record;
     }
 
     /// Keys that one direction proved are those of the connection: the other one may wait for them.
@@ -396,8 +435,10 @@ impl Session {
         if let Cut::Lost(lost) = &mut other.cut {
             lost.tries = 0;
             self.retry_other |= lost.stuck;
-        } else if self.joined_later && other.phase == Phase::Clear && other.begun {
-            other.wait();
+        } else if self.joined_later && other.phase <= Phase::Wait && other.begun {
+            if other.phase == Phase::Clear {
+                other.wait();
+            }
             self.find_keys();
         }
     }

@@ -18,6 +18,9 @@ use crate::wire::Mark;
 
 /// Where plaintext goes.
 pub trait Plaintext {
+    /// What the connection shows of itself, before the first bytes and when it changes; requests
+    /// that came no later than `early_until` were sent before the handshake was over.
+    fn shows(&mut self, shown: Shown, early_until: Option<Timestamp>);
     /// The next bytes of a direction, of one record.
     fn bytes(&mut self, direction: Direction, text: &[u8], mark: Mark);
     /// Bytes that are missing: as many as the records that were lost can have held.
@@ -48,7 +51,10 @@ pub struct Session {
     pub(super) retry: bool,
     /// Whether the server reads the early data.
     pub(super) early: Option<bool>,
+    /// The last early data.
     pub(super) early_until: Option<Timestamp>,
+    /// What it shows of itself is not told yet.
+    pub(super) news: bool,
     pub(super) alpn: Option<String>,
     pub(super) resumed: bool,
     pub(super) joined: bool,
@@ -93,6 +99,7 @@ impl Session {
             retry: false,
             early: None,
             early_until: None,
+            news: true,
             alpn: None,
             resumed: false,
             joined,
@@ -118,16 +125,6 @@ impl Session {
             resumed: self.resumed,
             joined: self.joined_later,
         }
-    }
-
-    /// Requests that came no later than this were sent before the handshake was over.
-    pub fn early_until(&self) -> Option<Timestamp> {
-        self.early_until
-    }
-
-    /// Whether its start was seen, so that its plaintext begins with a message.
-    pub fn is_whole(&self) -> bool {
-        self.client_hello.is_some() && !self.joined_later
     }
 
     /// What became of it.
@@ -180,13 +177,13 @@ impl Session {
         }
         let (side, order) = (index(direction), self.next_order());
         self.begin(side, payload);
-        if self.sides[side].waits_since().is_some() {
+        if self.sides[side].waits_since().is_some() || self.awaits_other(side, mark) {
             self.sides[side].hold(order, Piece::Bytes(payload.to_vec(), mark), false);
         } else {
             self.read(side, order, payload, mark, out);
         }
         self.go_on(out);
-        self.bound();
+        self.bound(out);
     }
 
     /// `n` bytes of a direction are missing here.
@@ -226,7 +223,24 @@ impl Session {
                 self.search_to_the_end(side, out);
             }
         }
+        self.lose_hope(out);
+    }
+
+    /// Whether a packet acknowledges what was lost of the other direction, while it is not known
+    /// how much plaintext that was.
+    fn awaits_other(&self, side: usize, mark: Mark) -> bool {
+        let searches = matches!(self.sides[side].cut, Cut::Lost(_));
+        !searches && mark.ack.is_some_and(|ack| self.sides[1 - side].is_unsettled(ack))
+    }
+
+    /// Lets directions go on that wait to know what was lost of the other one; whether one may have
+    /// waited.
+    fn lose_hope(&mut self, out: &mut impl Plaintext) -> bool {
+        let [first, second] = &mut self.sides;
+        let waited = first.lose_hope() | second.lose_hope();
+        self.changed |= waited;
         self.go_on(out);
+        waited
     }
 
     fn next_order(&mut self) -> u64 {
@@ -278,6 +292,11 @@ impl Session {
             return done;
         }
         if matches!(self.sides[side].cut, Cut::Lost(Lost { stuck: true, .. })) {
+            return false;
+        }
+        if let Some((_, Piece::Bytes(_, mark))) = self.sides[side].pending.front()
+            && self.awaits_other(side, *mark)
+        {
             return false;
         }
         let Some((order, piece)) = self.sides[side].next_held() else { return false };
@@ -442,6 +461,7 @@ impl Session {
 
     fn end(&mut self, side: usize, ending: Ending, out: &mut impl Plaintext) {
         self.search_to_the_end(side, out);
+        self.changed |= self.sides[side].lose_hope();
         let partial = !self.sides[side].buffer.is_empty() || self.sides[side].cut != Cut::Records;
         let ending = if partial && self.opened > 0 { Ending::Cut } else { ending };
         if !std::mem::replace(&mut self.sides[side].closed, true) {
@@ -449,9 +469,9 @@ impl Session {
         }
     }
 
-    fn bound(&mut self) {
+    fn bound(&mut self, out: &mut impl Plaintext) {
         let waits = self.sides.iter().any(|side| side.waits_since().is_some());
-        if waits && self.held() > limits::TLS_HELD_BYTES {
+        if waits && self.held() > limits::TLS_HELD_BYTES && !self.lose_hope(out) {
             self.give_up();
         }
     }

@@ -46,11 +46,13 @@ impl Shared {
         self.0.account.lock().expect("no holder of this lock panics").add(standing, shown);
     }
 
-    /// Takes one of the guesses that are left; false where there is none. The connections of a
+    /// Takes `n` of the guesses that are left; false where there are fewer. The connections of a
     /// shard are read one after the other, so that this depends on them alone.
-    pub(super) fn may_guess(&self) -> bool {
-        let left = self.0.guesses.load(Ordering::Relaxed);
-        self.0.guesses.store(left.saturating_sub(1), Ordering::Relaxed);
-        left > 0
+    pub(super) fn may_guess(&self, n: u64) -> bool {
+        let left = self.0.guesses.load(Ordering::Relaxed).checked_sub(n);
+        if let Some(left) = left {
+            self.0.guesses.store(left, Ordering::Relaxed);
+        }
+        left.is_some()
     }
 }

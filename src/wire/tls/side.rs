@@ -68,6 +68,8 @@ pub(super) struct Lost {
     pub(super) tries: u32,
     /// It goes on when there are more keys.
     pub(super) stuck: bool,
+    /// The other direction waits no longer for what was lost.
+    pub(super) past_hope: bool,
     /// The last packet that added to the buffer.
     pub(super) mark: Mark,
 }
@@ -136,6 +138,20 @@ impl Side {
         }
     }
 
+    /// Whether how much plaintext is missing before offset `sealed` is not known yet, and may be.
+    pub(super) fn is_unsettled(&self, sealed: u64) -> bool {
+        let Cut::Lost(Lost { bytes, joined: false, past_hope: false, .. }) = &self.cut else {
+            return false;
+        };
+        sealed > self.position.saturating_sub(bytes + self.buffer.len() as u64)
+    }
+
+    /// Lets the other direction go on; whether it may have waited.
+    pub(super) fn lose_hope(&mut self) -> bool {
+        let Cut::Lost(Lost { joined: false, past_hope, .. }) = &mut self.cut else { return false };
+        !std::mem::replace(past_hope, true)
+    }
+
     /// The place of what it holds back, in the order of both directions.
     pub(super) fn waits_since(&self) -> Option<u64> {
         let pending = self.pending.front().map(|&(order, _)| order);
@@ -177,6 +193,12 @@ impl Side {
     /// What follows is sealed by a key that is not known yet.
     pub(super) fn wait(&mut self) {
         (self.phase, self.epoch, self.number) = (Phase::Wait, None, 0);
+    }
+
+    /// The secrets of the connection are to be found by trial: goes on searching with what is held.
+    pub(super) fn hunt(&mut self) {
+        let mark = self.whole.take().map(|(_, mark)| mark).unwrap_or_default();
+        self.cut = Cut::Lost(Lost { joined: true, stuck: true, mark, ..Lost::default() });
     }
 
     /// Records are missing: `bytes` of them since the last one that was read.

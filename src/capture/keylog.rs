@@ -11,12 +11,12 @@ use std::path::PathBuf;
 use crate::limits;
 
 /// Key logs, and how far each was read.
-#[derive(Debug, Default)]
-pub(super) struct KeyLogs {
+#[derive(Clone, Debug, Default)]
+pub struct KeyLogs {
     files: Vec<Growing>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Growing {
     path: PathBuf,
     /// Device and inode, to know it again.
@@ -28,14 +28,15 @@ struct Growing {
 }
 
 impl KeyLogs {
-    pub(super) fn new(paths: &[PathBuf]) -> Self {
+    /// Of these files, none of which was read yet.
+    pub fn new(paths: &[PathBuf]) -> Self {
         let growing =
             |path: &PathBuf| Growing { path: path.clone(), inode: None, read: 0, length: 0 };
         Self { files: paths.iter().map(growing).collect() }
     }
 
     /// Appends the lines that are new. What cannot be read now may be later.
-    pub(super) fn read(&mut self, into: &mut Vec<u8>) {
+    pub fn read(&mut self, into: &mut Vec<u8>) {
         for file in &mut self.files {
             let _ = file.read(into);
         }
