@@ -116,29 +116,21 @@ impl Repeated {
         if self.secrets.is_empty() || text.len() < SHORTEST {
             return None;
         }
+        if memchr::memchr3(b'%', b'+', b'\\', text).is_none() {
+            let places = self.places(text);
+            return (!places.is_empty()).then(|| written(text.to_vec(), places, changes));
+        }
         let mut out: Option<Vec<u8>> = None;
         for encoding in [Encoding::Plain, Encoding::Percent, Encoding::Form, Encoding::Json] {
             let view = View::new(out.as_deref().unwrap_or(text), encoding);
             if encoding != Encoding::Plain && !view.is_encoded() {
                 continue;
             }
-            let mut places = self.places(&view.bytes);
+            let places = self.places(&view.bytes);
             if places.is_empty() {
                 continue;
             }
-            places.sort_unstable_by_key(|&(at, form)| (at, usize::MAX - form.secret.len()));
-            let mut value = view.bytes.to_vec();
-            let mut end = 0;
-            for (at, form) in places {
-                // Where two overlap, what hangs over is of the second.
-                let from = end.max(at);
-                let to = at + form.secret.len();
-                if from < to {
-                    value[from..to].copy_from_slice(&form.token[from - at..]);
-                    end = to;
-                    *changes += 1;
-                }
-            }
+            let value = written(view.bytes.to_vec(), places, changes);
             out = Some(view.rewritten(&value));
         }
         out
@@ -167,6 +159,23 @@ impl Repeated {
         }
         places
     }
+}
+
+/// The text with the tokens at their places.
+fn written(mut text: Vec<u8>, mut places: Vec<(usize, &Form)>, changes: &mut usize) -> Vec<u8> {
+    places.sort_unstable_by_key(|&(at, form)| (at, usize::MAX - form.secret.len()));
+    let mut end = 0;
+    for (at, form) in places {
+        // Where two overlap, what hangs over is of the second.
+        let from = end.max(at);
+        let to = at + form.secret.len();
+        if from < to {
+            text[from..to].copy_from_slice(&form.token[from - at..]);
+            end = to;
+            *changes += 1;
+        }
+    }
+    text
 }
 
 #[cfg(test)]

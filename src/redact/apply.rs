@@ -39,6 +39,8 @@ const REMEMBERED: (usize, usize) = (8 << 10, 256);
 /// How much is left out before the place where a body was cut, in bytes: a secret that the cut goes
 /// through is not known by its look any more, and longer ones than this are rare.
 const UNSURE_BYTES: usize = 16 << 10;
+/// Longest value of a field with a closed grammar that is not looked at, in bytes.
+const LONGEST_CLOSED: usize = 48;
 /// Headers that carry a digest of the body, which is another one now.
 const DIGESTS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
@@ -508,6 +510,12 @@ impl<'a> Pass<'a> {
                 hide::whole(self, HeaderSecret::All, value, Encoding::Plain)
             }
             Some(kind) => hide::whole(self, kind, value, Encoding::Plain),
+            None if names::is_closed(name)
+                && value.len() < LONGEST_CLOSED
+                && !self.looks_at_all() =>
+            {
+                None
+            }
             None if !self.rules.cookies.is_empty() => self.cookies(name, value),
             None => self.other(value),
         }

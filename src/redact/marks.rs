@@ -23,7 +23,7 @@ impl Marks {
             |hit| hits.push((hit.start..hit.end, hit.kinds)),
         );
         // Digits come last, and overlapping ones by their ends.
-        hits.sort_by_key(|(range, _)| range.start);
+        hits.sort_unstable_by_key(|(range, _)| range.start);
         Self { hits, next: 0, all: hide.looks_at_all() }
     }
 

@@ -194,6 +194,8 @@ const LONGEST_REMEMBERED: usize = 64;
 struct Answer {
     field: bool,
     header: Option<HeaderSecret>,
+    /// The header's values are of a grammar that leaves no room for a secret.
+    closed: bool,
 }
 
 thread_local! {
@@ -221,7 +223,8 @@ fn answer(name: &str) -> Answer {
 impl Answer {
     fn of(name: &str) -> Self {
         let field = has_secret_words(name);
-        Self { field, header: header_of(name, field) }
+        let closed = CLOSED.iter().any(|known| name.eq_ignore_ascii_case(known));
+        Self { field, header: header_of(name, field), closed }
     }
 }
 
@@ -309,6 +312,29 @@ pub enum HeaderSecret {
 /// Whether, and how, a header of this name holds a secret.
 pub fn header_secret(name: &str) -> Option<HeaderSecret> {
     answer(name).header
+}
+
+/// Fields whose values are dates, numbers, types and names that RFC 9110 and 9111 list.
+const CLOSED: &[&str] = &[
+    "accept-encoding",
+    "accept-ranges",
+    "age",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "date",
+    "expires",
+    "keep-alive",
+    "last-modified",
+    "transfer-encoding",
+    "vary",
+];
+
+/// Whether a header of this name has no room for a secret in its values, but for one that is known
+/// from elsewhere.
+pub(super) fn is_closed(name: &str) -> bool {
+    answer(name).closed
 }
 
 fn header_of(name: &str, is_secret: bool) -> Option<HeaderSecret> {

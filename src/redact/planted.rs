@@ -79,6 +79,7 @@ const PLACES: &[Place] = &[
     Ask("Sec-WebSocket-Protocol", "graphql-ws, access_token, §"),
     Ask("Sec-WebSocket-Protocol", "base64url.bearer.authorization.k8s.io.§, base64.binary.k8s.io"),
     Ask("Sec-WebSocket-Protocol", "openai-insecure-api-key.§, realtime"),
+    Ask("Sec-WebSocket-Protocol", "v1, authorization.bearer.§"),
     Ask("Sec-WebSocket-Protocol", "§"),
     Ask("Referer", "https://x.example/?access_token=§"),
     Ask("Referer", "https://x.example/reset-password/§"),

@@ -176,16 +176,25 @@ fn is_announcement(protocol: &[u8]) -> bool {
             && std::str::from_utf8(protocol).is_ok_and(names::is_secret_field)
 }
 
-/// Where the secret begins in `name.SECRET`, `name-SECRET`, `name:SECRET`, or a secret alone.
+/// Where the secret begins in `name.SECRET`, `name.scheme.SECRET`, `name-SECRET`, `name:SECRET`, or
+/// a secret alone.
 fn behind_name(protocol: &[u8]) -> Option<usize> {
     let is_mark = |byte: &u8| matches!(byte, b'.' | b'-' | b'_' | b':' | b'|' | b'=');
-    let marks = protocol.iter().enumerate().filter(|(_, byte)| is_mark(byte));
-    let named = marks.map(|(at, _)| at).take(8).filter(|&at| {
-        std::str::from_utf8(&protocol[..at])
-            .is_ok_and(|name| names::is_secret_field(name) || is_among(SCHEMES, name.as_bytes()))
-            && looks_random(&protocol[at + 1..], 8)
-    });
-    named.last().map(|at| at + 1).or_else(|| looks_random(protocol, SHORTEST_PROTOCOL).then_some(0))
+    let is_name = |name: &[u8]| {
+        std::str::from_utf8(name).is_ok_and(names::is_secret_field) || is_among(SCHEMES, name)
+    };
+    let mut marks = protocol.iter().enumerate().filter(|(_, byte)| is_mark(byte)).take(8);
+    let named = marks.find(|&(at, _)| is_name(&protocol[..at]));
+    let Some((at, _)) = named.filter(|&(at, _)| looks_random(&protocol[at + 1..], 8)) else {
+        return looks_random(protocol, SHORTEST_PROTOCOL).then_some(0);
+    };
+    let mut from = at + 1;
+    while let Some(length) = protocol[from..].iter().position(|byte| is_mark(byte))
+        && is_among(SCHEMES, &protocol[from..from + length])
+    {
+        from += length + 1;
+    }
+    Some(from)
 }
 
 /// Digits among letters, or capitals among small ones, more often than in a name.
@@ -231,7 +240,11 @@ mod tests {
             ("base64url.bearer.authorization.k8s.io.c2VjcmV0, base64.binary.k8s.io", &["c2VjcmV0"]),
             (
                 "realtime, openai-insecure-api-key.ek_68af296e8e408191, openai-beta.realtime-v1",
-                &["68af296e8e408191"],
+                &["ek_68af296e8e408191"],
+            ),
+            (
+                "v1, authorization.bearer.eyJ0eXAi.eyJpZCI6IjAxO.c2lnbmF0dXJl",
+                &["eyJ0eXAi.eyJpZCI6IjAxO.c2lnbmF0dXJl"],
             ),
             ("9f8a7b6c5d4e3f2a1b0c9d8e", &["9f8a7b6c5d4e3f2a1b0c9d8e"]),
             (
