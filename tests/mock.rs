@@ -970,11 +970,20 @@ fn a_provider_may_be_called_by_any_name_of_the_mock() {
         assert_eq!(send(here, "GET", "/rates", &host, ""), (200, "1.08".to_owned()), "{name}");
         assert_eq!(send(here, "GET", "/else", &host, "").0, 599, "{name}");
     }
-    assert_eq!(
-        send(here, "GET", "/rates", "Host: ci-host:1\r\n", "").0,
-        599,
-        "another port is another server"
-    );
+    for name in ["ci-host:1", "ci-host", "rates.example:8443", "10.96.3.4"] {
+        let host = format!("Host: {name}\r\n");
+        assert_eq!(
+            send(here, "GET", "/rates", &host, "").0,
+            200,
+            "a Service's name or port: {name}"
+        );
+    }
+    let (status, text) = send(here, "GET", "/rates", "Host: api.stranger.com\r\n", "");
+    assert!(status == 599 && text.contains("--provider-alias"), "{status} {text}");
+    let (status, text) = send(here, "GET", "/-/shadowtap/health", "Host: ci-host\r\n", "");
+    assert!(status == 200 && text.contains("\"ok\""), "{status} {text}");
+    let (status, text) = send(here, "GET", "/-/shadowtap/metrics", "", "");
+    assert!(status == 200 && text.contains("{verdict=\"matched\"} 10"), "{status} {text}");
     let proxied = format!("http://ci-host:{port}/rates");
     assert_eq!(
         send(here, "GET", &proxied, &format!("Host: ci-host:{port}\r\n"), "").0,

@@ -19,6 +19,8 @@ use crate::schedule::held::{LATE_SHARE, held};
 
 /// The rule for outgoing calls that change something at a provider.
 pub const UNSAFE_CALLS: &str = "max_unsafe_egress_differences";
+/// The rule on reads that were answered by a recorded call that is only like them.
+pub const DRIFTED_READS: &str = "max_drifted_reads";
 /// The rule of all outgoing calls.
 pub const ALL_CALLS: &str = "max_egress_differences";
 /// The rule of typical latency.
@@ -54,6 +56,8 @@ pub struct Outgoing {
     pub different: u64,
     /// Those of them that change something at the provider.
     pub unsafe_different: u64,
+    /// Reads that were answered by a recorded call that is only like them.
+    pub drifted_reads: u64,
 }
 
 /// Judges a run.
@@ -837,6 +841,20 @@ fn egress(evidence: &Evidence<'_>, policy: &Policy) -> Vec<RuleResult> {
             plural(limit, "is", "are")
         );
         rules.push(calls_rule(UNSAFE_CALLS, Some(calls.unsafe_different), calls.total, limit, why));
+    }
+    // Said only where there is one: it is what the calls above are not.
+    if let (Some(limit), Some(calls)) = (policy.max_drifted_reads, watched)
+        && calls.drifted_reads > 0
+    {
+        let why = format!(
+            "{} of {} of v2 to its providers read something that v1 did not ask for in this form, \
+             and got what v1 was told; {} allowed.",
+            count(calls.drifted_reads),
+            plural(calls.total, "call", "calls"),
+            plural(limit, "is", "are")
+        );
+        let drifted = Some(calls.drifted_reads);
+        rules.push(calls_rule(DRIFTED_READS, drifted, calls.total, limit, why));
     }
     if let Some(limit) = policy.max_egress_differences {
         let why = match watched {

@@ -12,7 +12,7 @@ mod power;
 pub mod statistics;
 pub mod words;
 
-pub use judge::{ALL_CALLS, Evidence, Outgoing, UNSAFE_CALLS, judge};
+pub use judge::{ALL_CALLS, DRIFTED_READS, Evidence, Outgoing, UNSAFE_CALLS, judge};
 pub use policy::Policy;
 
 use serde::Serialize;

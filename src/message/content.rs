@@ -1,5 +1,5 @@
 //! Content codings (RFC 9110 §8.4.1) undone: gzip, deflate (with and without its zlib wrapper), br,
-//! zstd, and several of them.
+//! zstd, several of them, and the chunks in which clients of S3 sign what they send.
 //!
 //! What comes out is bounded: a body that would grow beyond the limit is an error, found after at
 //! most the limit's bytes.
@@ -40,6 +40,8 @@ pub enum ContentError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
+    /// Chunks with a signature each, around whatever coding the content has itself.
+    AwsChunked,
     Gzip,
     Deflate,
     Brotli,
@@ -63,7 +65,10 @@ pub fn decode<'b, 'a>(
         return Err(ContentError::TooMany(codings.len()));
     }
     let mut content = Cow::Borrowed(body);
-    for coding in codings.into_iter().rev() {
+    // Signed chunks are the outermost, wherever the field names them.
+    let (chunked, others): (Vec<_>, Vec<_>) =
+        codings.into_iter().partition(|coding| *coding == Coding::AwsChunked);
+    for coding in chunked.into_iter().chain(others.into_iter().rev()) {
         // No body at all (HEAD, 304) is fine under any coding.
         if !content.is_empty() {
             content = Cow::Owned(undo(coding, &content, limit)?);
@@ -81,6 +86,7 @@ fn names<'a>(values: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a
 
 fn coding(name: &[u8]) -> Result<Coding, ContentError> {
     match name.to_ascii_lowercase().as_slice() {
+        b"aws-chunked" => Ok(Coding::AwsChunked),
         b"gzip" | b"x-gzip" => Ok(Coding::Gzip),
         b"deflate" => Ok(Coding::Deflate),
         b"br" => Ok(Coding::Brotli),
@@ -91,6 +97,7 @@ fn coding(name: &[u8]) -> Result<Coding, ContentError> {
 
 fn undo(coding: Coding, bytes: &[u8], limit: usize) -> Result<Vec<u8>, ContentError> {
     match coding {
+        Coding::AwsChunked => unchunked(bytes, limit),
         Coding::Gzip => drain("gzip", flate2::bufread::MultiGzDecoder::new(bytes), limit),
         // Servers send both what the RFC says (zlib) and raw deflate.
         Coding::Deflate => {
@@ -114,6 +121,32 @@ fn undo(coding: Coding, bytes: &[u8], limit: usize) -> Result<Vec<u8>, ContentEr
             decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(damaged)?;
             drain("zstd", decoder, limit)
         }
+    }
+}
+
+/// Chunks as `5;chunk-signature=…`, a line end, five bytes, a line end; behind the last one, of no
+/// bytes, may stand checksums.
+fn unchunked(bytes: &[u8], limit: usize) -> Result<Vec<u8>, ContentError> {
+    let damaged = |why: &str| ContentError::Damaged { coding: "aws-chunked", why: why.to_owned() };
+    let mut content = Vec::new();
+    let mut rest = bytes;
+    loop {
+        let end = memchr::memmem::find(rest, b"\r\n").ok_or_else(|| damaged("a cut chunk"))?;
+        let line = &rest[..end];
+        let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
+        let size =
+            std::str::from_utf8(digits).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
+        let size = size.ok_or_else(|| damaged("a chunk without size"))?;
+        rest = &rest[end + 2..];
+        if size == 0 {
+            return Ok(content);
+        }
+        if content.len().saturating_add(size) > limit {
+            return Err(ContentError::TooLong { limit });
+        }
+        let data = rest.get(..size).ok_or_else(|| damaged("a cut chunk"))?;
+        content.extend_from_slice(data);
+        rest = rest[size..].strip_prefix(b"\r\n").ok_or_else(|| damaged("a chunk without end"))?;
     }
 }
 
@@ -163,6 +196,18 @@ mod tests {
         out
     }
 
+    /// In chunks of seven bytes, as clients of S3 send them.
+    fn signed(bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for chunk in bytes.chunks(7) {
+            write!(out, "{:x};chunk-signature=ab12\r\n", chunk.len()).unwrap();
+            out.extend_from_slice(chunk);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"0;chunk-signature=cd34\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n");
+        out
+    }
+
     fn decoded(body: &[u8], value: &str, limit: usize) -> Result<Vec<u8>, ContentError> {
         decode(body, std::iter::once(value.as_bytes()), limit).map(Cow::into_owned)
     }
@@ -178,6 +223,9 @@ mod tests {
             (br(TEXT), "br"),
             (zstd, "zstd"),
             (gzip(&br(TEXT)), "br, gzip"),
+            (signed(TEXT), "aws-chunked"),
+            (signed(&gzip(TEXT)), "aws-chunked, gzip"),
+            (signed(&gzip(TEXT)), "gzip,AWS-Chunked"),
             (TEXT.to_vec(), ""),
             ([gzip(&TEXT[..9]), gzip(&TEXT[9..])].concat(), "gzip"),
         ] {
@@ -201,6 +249,11 @@ mod tests {
                 Err(ContentError::TooLong { limit: 1 << 20 }),
                 "{value}"
             );
+        }
+        for cut in ["5;s=1\r\nhel", "5\r\nhello", "x\r\n", "5\r\nhelloX\r\n0\r\n\r\n", ""] {
+            let found = decoded(cut.as_bytes(), "aws-chunked", 1000);
+            let fits = matches!(found, Err(ContentError::Damaged { .. })) || cut.is_empty();
+            assert!(fits, "{cut:?} {found:?}");
         }
         for value in ["gzip", "deflate", "br", "zstd"] {
             assert!(

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
+use super::pace;
 use super::recording::Answer;
 use super::shelf::Kept;
 use crate::message::fields::{is_framing, is_hop_by_hop};
@@ -28,6 +29,8 @@ pub(super) struct Reply<'r> {
     pub(super) added: Vec<(&'static str, String)>,
     /// When it is due, in nanoseconds from the arrival of the request: its first and its last byte.
     pub(super) due: Option<(i64, i64)>,
+    /// Of a stream: when each part of the body is due.
+    pub(super) pace: &'r [pace::Step],
 }
 
 /// What the request says of its answer.
@@ -53,6 +56,7 @@ impl<'r> Reply<'r> {
             body: Some(answer.body.clone()),
             added: vec![],
             due: with_its_timing.then_some((answer.first_byte_ns, answer.last_byte_ns)),
+            pace: if with_its_timing { &answer.pace } else { &[] },
         }
     }
 
@@ -69,6 +73,15 @@ impl<'r> Reply<'r> {
         let usual = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         let reason = if status == MISS { "Not Recorded" } else { usual.unwrap_or_default() };
         Self { status, reason: reason.as_bytes(), ..Self::default() }
+    }
+
+    /// The parts of its body, and when each is due; what is due at once has no time to wait for.
+    pub(super) fn steps(&self) -> Vec<pace::Step> {
+        match self.due {
+            Some(_) if !self.pace.is_empty() => self.pace.to_vec(),
+            Some((first, last)) => pace::of_body(self.length(), first, last),
+            None => vec![(self.length(), 0)],
+        }
     }
 
     pub(super) fn length(&self) -> u64 {

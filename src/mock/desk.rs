@@ -1,6 +1,8 @@
 //! What happens with one call of v2, whatever protocol it came by: which provider it is for, what
 //! is decided, what goes back.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
 use super::answer::{MISS, Reply};
@@ -8,8 +10,9 @@ use super::fault::Action;
 use super::ledger::Call;
 use super::matcher::Query;
 use super::server::{Connection, Shared, Timing};
+use super::{provider, status};
 use crate::message::Request;
-use crate::message::target::canonical_authority;
+use crate::message::target;
 use crate::time::Timestamp;
 
 /// What a call gets.
@@ -24,6 +27,9 @@ pub(super) enum Handled<'s> {
 impl Shared {
     /// Decides what a call gets, writes it down, and waits where a fault says so.
     pub(super) async fn handle(&self, request: &Request, connection: &Connection) -> Handled<'_> {
+        if let Some(reply) = status::answer(self, &request.target) {
+            return Handled::Reply(reply);
+        }
         let host = self.host(request, connection);
         let query = Query { host: &host, request };
         let prepared = self.recording.prepare(&query, self.watches.then_some(&*self.under_way));
@@ -58,34 +64,14 @@ impl Shared {
 
     /// The provider that a request is for, as the recording names it.
     fn host(&self, request: &Request, connection: &Connection) -> String {
-        let absolute =
-            std::str::from_utf8(&request.target).ok().and_then(|target| target.split_once("://"));
-        let absolute =
-            absolute.map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
-        let named = request.headers.get("host").and_then(|host| std::str::from_utf8(host).ok());
-        let given = absolute.or(named).or(connection.tunnel.as_deref()).unwrap_or_default();
-        let host = canonical_authority(given).into_owned();
-        if let Some((_, recorded)) = self.aliases.iter().find(|(alias, _)| *alias == host) {
-            return recorded.clone();
-        }
-        if self.recording.knows_host(&host) {
-            return host;
-        }
-        // A name that leads to the mock, with the mock's port.
-        if let Some(name) = host.strip_suffix(&self.own_port)
-            && self.recording.knows_host(name)
-        {
-            return name.to_owned();
-        }
-        // A client that was given the mock's own address as its provider's, by whatever name of
-        // this machine, means the only provider there is, or the only one that was called like
-        // this.
-        let direct = absolute.is_none() && connection.tunnel.is_none();
-        let named_us = self.own.contains(&host) || direct && host.ends_with(&self.own_port);
-        match self.recording.only_host_for(&request.method, &request.target).filter(|_| named_us) {
-            Some(only) => only.to_owned(),
-            None => host,
-        }
+        let absolute = target::authority(&request.target).map(String::from_utf8_lossy);
+        let field = || request.headers.get("host").map(String::from_utf8_lossy);
+        let tunnel = || connection.tunnel.as_deref().map(Cow::Borrowed);
+        let to_proxy = absolute.is_some() || connection.tunnel.is_some();
+        let authority = absolute.or_else(field).or_else(tunnel).unwrap_or_default();
+        let own = provider::Own { names: &self.own, port: &self.own_port, aliases: &self.aliases };
+        let named = provider::Named { authority: &authority, to_proxy };
+        provider::find(&self.recording, &own, &named, &request.method, &request.target)
     }
 
     fn miss(&self, call: &Call) -> serde_json::Value {

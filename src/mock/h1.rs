@@ -270,35 +270,25 @@ impl Line<'_> {
         if let Some((first, _)) = reply.due {
             wait(arrived, first).await;
         }
-        if reply.has_body(asker)
-            && let Some(body) = &reply.body
-        {
-            let half = match reply.due {
-                Some((first, last)) if last > first => body.len() / 2,
-                _ => 0,
-            };
-            let mut from = 0;
-            while from < body.len() {
-                let until = if from < half { half } else { u64::MAX };
-                if from == half && half > 0 {
-                    self.send(out).await?;
-                    out.clear();
-                    wait(arrived, reply.due.map_or(0, |(_, last)| last)).await;
-                }
+        let body = reply.body.as_ref().filter(|_| reply.has_body(asker));
+        let mut from = 0;
+        for (until, at) in reply.steps() {
+            if reply.due.is_some_and(|(first, _)| at > first) {
+                self.send(out).await?;
+                out.clear();
+                wait(arrived, at).await;
+            }
+            let Some(body) = body else { continue };
+            while from < until.min(body.len()) {
                 from += self.append(body, from, until, chunks, out)?;
                 if out.len() >= READ_MUCH {
                     self.send(out).await?;
                     out.clear();
                 }
             }
-            if chunks {
-                reply.write_end(out);
-            }
         }
-        if reply.due.is_some_and(|(first, last)| last > first) && reply.length() < 2 {
-            self.send(out).await?;
-            out.clear();
-            wait(arrived, reply.due.map_or(0, |(_, last)| last)).await;
+        if chunks {
+            reply.write_end(out);
         }
         self.send(out).await
     }

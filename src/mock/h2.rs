@@ -1,5 +1,6 @@
 //! HTTP/2 towards v2, with or without TLS, by the server of a library.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -173,30 +174,36 @@ fn respond(
 ) -> Response<Content> {
     let has_body = !head && reply.status != 204 && reply.status != 304;
     let body = reply.body.clone().filter(|_| has_body).unwrap_or(Kept::Here(Bytes::new()));
-    let last = match reply.due {
-        Some((first, last)) if last > first => {
-            let left = u64::try_from(last - arrived.elapsed()).unwrap_or(0);
-            Some(Box::pin(tokio::time::sleep(Duration::from_nanos(left))))
-        }
-        _ => None,
-    };
-    let half = if last.is_some() { body.len() / 2 } else { 0 };
+    let mut steps: VecDeque<_> = reply.steps().into();
+    // What is due with the head is due at once.
+    let first = reply.due.map_or(0, |(first, _)| first);
+    steps.retain(|(_, at)| *at > first || body.len() > 0);
     let trailers = if has_body { reply.trailer_map() } else { None };
-    let mut response =
-        Response::new(Content { shared: Arc::clone(shared), body, from: 0, half, last, trailers });
+    let mut response = Response::new(Content {
+        shared: Arc::clone(shared),
+        body,
+        from: 0,
+        steps,
+        arrived,
+        sleep: None,
+        trailers,
+    });
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = reply.header_map(head);
     response
 }
 
-/// A body: its first half at once, the rest when its time has come, then trailers.
+/// A body: each part when its time has come, then trailers.
 struct Content {
     shared: Arc<Shared>,
     body: Kept,
     from: u64,
-    half: u64,
-    last: Option<Pin<Box<Sleep>>>,
+    /// The parts that are left: up to which byte, and when.
+    steps: VecDeque<(u64, i64)>,
+    arrived: Monotonic,
+    /// Until the first of them is due.
+    sleep: Option<Pin<Box<Sleep>>>,
     trailers: Option<HeaderMap>,
 }
 
@@ -208,14 +215,18 @@ impl Body for Content {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.from >= self.half
-            && let Some(last) = &mut self.last
-        {
-            ready!(last.as_mut().poll(cx));
-            self.last = None;
-        }
-        if self.from < self.body.len() {
-            let until = if self.from < self.half { self.half } else { u64::MAX };
+        while let Some(&(until, at)) = self.steps.front() {
+            if let Some(sleep) = &mut self.sleep {
+                ready!(sleep.as_mut().poll(cx));
+                self.sleep = None;
+            } else if let Ok(left @ 1..) = u64::try_from(at - self.arrived.elapsed()) {
+                self.sleep = Some(Box::pin(tokio::time::sleep(Duration::from_nanos(left))));
+                continue;
+            }
+            if self.from >= until.min(self.body.len()) {
+                self.steps.pop_front();
+                continue;
+            }
             let part = self.shared.recording.shelf.part(&self.body, self.from, until)?;
             self.from += part.len() as u64;
             return Poll::Ready(Some(Ok(Frame::data(part))));
@@ -224,7 +235,7 @@ impl Body for Content {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.from >= self.body.len() && self.last.is_none() && self.trailers.is_none()
+        self.from >= self.body.len() && self.steps.is_empty() && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -257,6 +257,11 @@ impl Counts {
         self.unsafe_repeated + self.unsafe_extra + self.unsafe_drifted + self.unsafe_missing
     }
 
+    /// Reads that were answered by a recorded call that is only like them.
+    pub const fn drifted_reads(&self) -> u64 {
+        self.drifted.saturating_sub(self.unsafe_drifted)
+    }
+
     /// How many of one verdict.
     pub const fn of(&self, verdict: Verdict) -> u64 {
         match verdict {

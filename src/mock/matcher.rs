@@ -146,7 +146,10 @@ pub(super) enum MissReason {
 impl MissReason {
     pub(super) const fn text(self) -> &'static str {
         match self {
-            Self::Host => "no call to this host was recorded",
+            Self::Host => {
+                "no call to this host was recorded; if it is another name of a recorded provider, \
+                 start the mock with --provider-alias NAME=PROVIDER"
+            }
             Self::Route => "no call with this method and route was recorded",
             Self::Far => "the nearest recorded call has too little in common",
             Self::Other => {

@@ -12,10 +12,13 @@ mod h2;
 mod journal;
 pub mod ledger;
 mod matcher;
+mod pace;
+mod provider;
 mod recording;
 mod seats;
 mod server;
 mod shelf;
+mod status;
 mod stream;
 pub mod summary;
 

@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 
 use super::cause::{self, CauseFinder, Ingress, traces};
 use super::features::{self, Content, Feature, Rules, Subject};
+use super::pace;
 use super::shelf::{Kept, Shelf};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
 use crate::message::target::{self, canonical_authority, host_and_port};
@@ -114,6 +115,8 @@ pub(super) struct Answer {
     digest: u64,
     pub(super) first_byte_ns: i64,
     pub(super) last_byte_ns: i64,
+    /// Of a stream: when each part of the body came.
+    pub(super) pace: Box<[pace::Step]>,
 }
 
 impl Answer {
@@ -136,7 +139,9 @@ impl Answer {
         let first = response.first_byte_ns.unwrap_or(0).max(0);
         let last = response.last_byte_ns.unwrap_or(first).max(first);
         let kept = shelf.keep(&body)?;
+        let pace = pace::of_stream(&head, &body, first, last);
         Ok(Ok(Self {
+            pace,
             head,
             body: kept,
             digest: hasher.finish(),
