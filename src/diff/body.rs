@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, UTF_8};
 use sha2::{Digest as _, Sha256};
 
 use super::change::{Context, Look, Sink, short};
@@ -11,6 +10,7 @@ use super::markup::Language;
 use super::{Kind, events, form, json, markup, multipart, text};
 use crate::limits::CONTENT_BYTES;
 use crate::message::json::tape::Tape;
+use crate::message::media::{Format, MediaType, UTF_8_MARK, in_utf8};
 use crate::message::{Body, Headers, Response, content};
 
 /// Compares the bodies of two answers.
@@ -104,15 +104,15 @@ pub(super) fn structured(
     b: &[u8],
     sink: &mut Sink,
 ) {
-    let types = headers.map(media_type);
-    let (a, b) = (in_utf8(a, &types[0]), in_utf8(b, &types[1]));
-    if types.iter().all(|(name, _)| is_json_lines(name)) {
+    let types = headers.map(kind_of);
+    let (a, b) = (in_utf8(a, types[0]), in_utf8(b, types[1]));
+    if types.iter().all(|kind| kind.is_json_lines()) {
         let (left, right) = (json_lines(&a), json_lines(&b));
         if json::compare(context, &left, &right, sink) {
             return;
         }
     }
-    if types.iter().all(|(name, _)| name == "text/event-stream")
+    if types.iter().all(|kind| kind.is_events())
         && let (Ok(left), Ok(right)) = (std::str::from_utf8(&a), std::str::from_utf8(&b))
     {
         let (left, right) = (events::as_json(left), events::as_json(right));
@@ -120,8 +120,9 @@ pub(super) fn structured(
             return;
         }
     }
-    let wanted = types.iter().any(|(name, _)| is_json(name));
-    if wanted || looks_like_json(&a) && looks_like_json(&b) {
+    let wanted = types.iter().any(|kind| kind.is_json());
+    let is_json = |kind: MediaType<'_>, content: &[u8]| kind.format(content) == Format::Json;
+    if wanted || is_json(types[0], &a) && is_json(types[1], &b) {
         let left = Tape::parse(&a);
         let beside =
             left.as_ref().map_or_else(|_| Tape::parse(&b), |left| Tape::parse_beside(&b, left));
@@ -146,10 +147,12 @@ pub(super) fn structured(
     let unmarked =
         |text: &Cow<'_, [u8]>| if text.starts_with(UTF_8_MARK) { UTF_8_MARK.len() } else { 0 };
     let (left, right) = (&a[unmarked(&a)..], &b[unmarked(&b)..]);
-    if let (Some(language), Ok(left), Ok(right)) =
-        (language(&types, left, right), std::str::from_utf8(left), std::str::from_utf8(right))
+    if let (Ok(x), Ok(y)) = (std::str::from_utf8(left), std::str::from_utf8(right))
         && (a != b || sink.present.is_some())
-        && markup::compare(context, language, left, right, sink)
+        && languages(types, left, right)
+            .into_iter()
+            .flatten()
+            .any(|language| markup::compare(context, language, x, y, sink))
     {
         return;
     }
@@ -157,9 +160,7 @@ pub(super) fn structured(
         return;
     }
     match (std::str::from_utf8(&a), std::str::from_utf8(&b)) {
-        (Ok(a), Ok(b))
-            if types.iter().all(|(name, _)| name == "application/x-www-form-urlencoded") =>
-        {
+        (Ok(a), Ok(b)) if types.iter().all(|kind| kind.is_form()) => {
             form::compare(context, a, b, sink);
         }
         (Ok(left), Ok(right)) if !a.contains(&0) && !b.contains(&0) => {
@@ -207,141 +208,21 @@ pub(super) fn shown(context: &Context<'_>, bytes: &[u8]) -> String {
     }
 }
 
-/// The media type in lower case without parameters, and the charset.
-fn media_type(headers: &Headers) -> (String, Option<String>) {
-    let value = String::from_utf8_lossy(headers.get("content-type").unwrap_or_default())
-        .to_ascii_lowercase();
-    let mut parts = value.split(';').map(str::trim);
-    let name = parts.next().unwrap_or_default().to_owned();
-    let charset = parts
-        .find_map(|part| part.strip_prefix("charset="))
-        .map(|name| name.trim_matches('"').to_owned());
-    (name, charset)
+/// The type of a content.
+pub(super) fn kind_of(headers: &Headers) -> MediaType<'_> {
+    MediaType::new(headers.get("content-type").unwrap_or_default())
 }
 
-/// A parameter of a header's value, without quotes.
-pub(super) fn parameter(value: &str, name: &str) -> Option<String> {
-    value.split(';').skip(1).find_map(|parameter| {
-        let (key, value) = parameter.split_once('=')?;
-        key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"').to_owned())
-    })
-}
-
-/// The byte order mark of UTF-8.
-const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// The content in UTF-8: as it is where it has no other charset, or one that nobody knows. The
-/// charset is what the header says; else what the content says of itself.
-fn in_utf8<'a>(content: &'a [u8], (kind, charset): &(String, Option<String>)) -> Cow<'a, [u8]> {
-    let named = |name: &[u8]| Encoding::for_label(name);
-    let encoding = match charset {
-        Some(name) => named(name.as_bytes()),
-        None => Encoding::for_bom(content).map(|(encoding, _)| encoding).or_else(|| {
-            // What is written in letters of ASCII is not in UTF-16, whatever it says (HTML
-            // §13.2.3.2, XML 1.0 §F.1).
-            own_charset(kind, content)
-                .and_then(named)
-                .filter(|encoding| encoding.is_ascii_compatible())
-        }),
+/// The markup that both contents may be written in, the likelier first: an XML declaration makes
+/// XML whatever the type says, but not of what is not well-formed.
+fn languages(types: [MediaType<'_>; 2], a: &[u8], b: &[u8]) -> [Option<Language>; 2] {
+    let language = match (types[0].format(a), types[1].format(b)) {
+        (Format::Xml, Format::Xml) => Some(Language::Xml),
+        (Format::Html, Format::Html) => Some(Language::Html),
+        _ => None,
     };
-    match encoding {
-        Some(encoding) if encoding != UTF_8 => match encoding.decode(content) {
-            (Cow::Borrowed(text), ..) => Cow::Borrowed(text.as_bytes()),
-            (Cow::Owned(text), ..) => Cow::Owned(text.into_bytes()),
-        },
-        _ => Cow::Borrowed(content),
-    }
-}
-
-/// The charset that an XML declaration (XML 1.0 §4.3.3) or a `<meta>` near the start of HTML
-/// (§4.2.5.4) names.
-fn own_charset<'a>(kind: &str, content: &'a [u8]) -> Option<&'a [u8]> {
-    /// A page must name it within so many bytes.
-    const PROLOG: usize = 1_024;
-    let start = &content[..content.len().min(PROLOG)];
-    let find = |text: &[u8], name: &[u8]| {
-        text.windows(name.len()).position(|window| window.eq_ignore_ascii_case(name))
-    };
-    // Behind the name of an attribute and its `=`, up to what ends it.
-    let value = |text: &'a [u8], name: &[u8]| {
-        let rest = text[find(text, name)? + name.len()..]
-            .trim_ascii_start()
-            .strip_prefix(b"=")?
-            .trim_ascii_start();
-        let rest = rest.strip_prefix(b"\"").or_else(|| rest.strip_prefix(b"'")).unwrap_or(rest);
-        let end = rest.iter().position(|byte| {
-            matches!(byte, b'"' | b'\'' | b';' | b'/' | b'>' | b'?') || byte.is_ascii_whitespace()
-        });
-        Some(&rest[..end?])
-    };
-    if is_xml(kind) {
-        let declaration = start.strip_prefix(b"<?xml")?;
-        return value(&declaration[..find(declaration, b"?>")?], b"encoding");
-    }
-    if kind != "text/html" {
-        return None;
-    }
-    let mut rest = start;
-    while let Some(at) = find(rest, b"<meta") {
-        rest = &rest[at + 5..];
-        let tag = &rest[..memchr::memchr(b'>', rest).map_or(rest.len(), |end| end + 1)];
-        if let Some(name) = value(tag, b"charset") {
-            return Some(name);
-        }
-    }
-    None
-}
-
-fn is_xml(name: &str) -> bool {
-    matches!(name, "text/xml" | "application/xml") || name.ends_with("+xml")
-}
-
-fn is_json(name: &str) -> bool {
-    matches!(name, "application/json" | "text/json" | "application/javascript+json")
-        || name.ends_with("+json")
-}
-
-fn is_json_lines(name: &str) -> bool {
-    matches!(
-        name,
-        "application/x-ndjson"
-            | "application/ndjson"
-            | "application/jsonl"
-            | "application/x-jsonlines"
-    )
-}
-
-/// The markup that both contents are written in; none where they are not, or not in the same.
-fn language(types: &[(String, Option<String>); 2], a: &[u8], b: &[u8]) -> Option<Language> {
-    let of = |name: &str, content: &[u8]| {
-        let html = name == "text/html";
-        let content = content.trim_ascii_start();
-        match content.first() {
-            Some(b'<') if is_xml(name) => Some(Language::Xml),
-            // XML under another name, as many a framework sends it.
-            Some(b'<') if !html && !starts_as_html(content) || is_plain_xml(content) => {
-                Some(Language::Xml)
-            }
-            Some(b'<') if html => Some(Language::Html),
-            _ => None,
-        }
-    };
-    of(&types[0].0, a).filter(|language| of(&types[1].0, b) == Some(*language))
-}
-
-/// Whether markup without a name of its own begins as a page does.
-fn starts_as_html(content: &[u8]) -> bool {
-    let starts = |tag: &str| {
-        content.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
-    };
-    ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| starts(tag))
-}
-
-/// Whether markup begins with an XML declaration and is no page in XHTML.
-fn is_plain_xml(content: &[u8]) -> bool {
-    let start = &content[..content.len().min(512)];
-    let html = |window: &[u8]| window.eq_ignore_ascii_case(b"html");
-    start.starts_with(b"<?xml") && !start.windows(4).any(html)
+    let page = language == Some(Language::Xml) && types.iter().all(|kind| kind.is_html());
+    [language, page.then_some(Language::Html)]
 }
 
 /// Lines of JSON as one array.
@@ -349,10 +230,6 @@ fn json_lines(text: &[u8]) -> Vec<u8> {
     let lines: Vec<&[u8]> =
         text.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
     [b"[", lines.join(&b","[..]).as_slice(), b"]"].concat()
-}
-
-fn looks_like_json(content: &[u8]) -> bool {
-    matches!(content.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 #[cfg(test)]
@@ -477,9 +354,6 @@ mod tests {
             ),
             [""; 0]
         );
-        assert_eq!(own_charset("text/html", b"<meta charset=utf-16>"), Some(&b"utf-16"[..]));
-        assert_eq!(own_charset("text/html", b"<meta charset=utf"), None);
-        assert_eq!(own_charset("text/plain", b"<meta charset=latin1>"), None);
     }
 
     #[test]

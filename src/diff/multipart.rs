@@ -5,23 +5,13 @@
 use std::collections::BTreeMap;
 
 use super::Kind;
-use super::body::{parameter, shown, structured};
+use super::body::{kind_of, shown, structured};
 use super::change::{Context, Look, Sink, hash_place, mix, short};
 use super::headers;
 use super::rules::Verdict;
 use crate::message::Headers;
+use crate::message::multipart::{Part, parts};
 use crate::redact::names::is_secret_field;
-
-/// Parts of one body that are compared one by one; a body with more is compared as text or bytes.
-const MAX_PARTS: usize = 1_000;
-/// Header fields of a part.
-const MAX_FIELDS: usize = 100;
-
-struct Part<'a> {
-    name: Option<String>,
-    headers: Headers,
-    content: &'a [u8],
-}
 
 /// Compares two multipart bodies; false where one of them is none. Parts of parts are compared as
 /// text or bytes: a hostile body may nest them without end.
@@ -32,7 +22,10 @@ pub(super) fn compare(
     b: &[u8],
     sink: &mut Sink,
 ) -> bool {
-    let (Some(left), Some(right)) = (parts(types[0], a), parts(types[1], b)) else { return false };
+    let (Some(left), Some(right)) = (parts(kind_of(types[0]), a), parts(kind_of(types[1]), b))
+    else {
+        return false;
+    };
     match (by_name(&left), by_name(&right)) {
         (Some(left), Some(mut right)) => {
             for (name, a) in left {
@@ -65,11 +58,11 @@ fn part(
         (Some(a), Some(b)) => {
             let headers = [&a.headers, &b.headers];
             headers::compare(context, headers[0], headers[1], true, &mut inside);
-            if !a.is_secret() && !b.is_secret() {
-                structured(context, headers, a.content, b.content, &mut inside);
+            if !is_secret(a) && !is_secret(b) {
+                structured(context, headers, &a.decoded(), &b.decoded(), &mut inside);
             } else if a.content != b.content {
                 // Its places would tell of the secret.
-                let (a, b) = (Some(a.shown(context)), Some(b.shown(context)));
+                let (a, b) = (Some(shown_part(a, context)), Some(shown_part(b, context)));
                 inside.plain(Kind::Body, "part", "changed", a, b, Look::Plain);
             }
         }
@@ -77,13 +70,18 @@ fn part(
             Kind::Missing,
             "part",
             "removed",
-            Some(a.shown(context)),
+            Some(shown_part(a, context)),
             None,
             Look::Plain,
         ),
-        (None, Some(b)) => {
-            inside.plain(Kind::Body, "part", "added", None, Some(b.shown(context)), Look::Plain)
-        }
+        (None, Some(b)) => inside.plain(
+            Kind::Body,
+            "part",
+            "added",
+            None,
+            Some(shown_part(b, context)),
+            Look::Plain,
+        ),
         (None, None) => {}
     }
     // What was found inside is told under the part's name.
@@ -118,71 +116,14 @@ fn by_name<'p, 'a>(parts: &'p [Part<'a>]) -> Option<BTreeMap<&'p str, &'p Part<'
     Some(names)
 }
 
-/// The parts between the delimiters; none where the body is not closed by its last one.
-fn parts<'a>(headers: &Headers, body: &'a [u8]) -> Option<Vec<Part<'a>>> {
-    let kind = String::from_utf8_lossy(headers.get("content-type")?);
-    if !kind.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/")) {
-        return None;
-    }
-    let delimiter =
-        ["--", &parameter(&kind, "boundary").filter(|boundary| !boundary.is_empty())?].concat();
-    let mut parts = Vec::new();
-    // Where the part under way begins.
-    let mut begin = None;
-    for at in memchr::memmem::find_iter(body, delimiter.as_bytes()) {
-        let rest = &body[at + delimiter.len()..];
-        let at_line = at == 0 || body[at - 1] == b'\n';
-        let last = rest.starts_with(b"--");
-        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
-        // A line that goes on with other characters is no delimiter.
-        if !at_line || !last && rest.get(blanks) != Some(&b'\n') {
-            continue;
-        }
-        if let Some(begin) = begin {
-            if parts.len() == MAX_PARTS {
-                return None;
-            }
-            let whole = &body[begin..at.max(begin)];
-            let whole = whole.strip_suffix(b"\n").unwrap_or(whole);
-            parts.push(Part::read(whole.strip_suffix(b"\r").unwrap_or(whole)));
-        }
-        if last {
-            return Some(parts);
-        }
-        begin = Some(at + delimiter.len() + blanks + 1);
-    }
-    None
+/// Whether a part's name is a secret's.
+fn is_secret(part: &Part<'_>) -> bool {
+    part.name.as_deref().is_some_and(is_secret_field)
 }
 
-impl<'a> Part<'a> {
-    /// Whether its name is a secret's.
-    fn is_secret(&self) -> bool {
-        self.name.as_deref().is_some_and(is_secret_field)
-    }
-
-    fn shown(&self, context: &Context<'_>) -> String {
-        match std::str::from_utf8(self.content) {
-            Ok(text) if self.is_secret() => short(&context.masker.secret(text)),
-            _ => shown(context, self.content),
-        }
-    }
-
-    fn read(whole: &'a [u8]) -> Self {
-        let mut headers = Headers::new();
-        let mut content = whole;
-        while headers.len() < MAX_FIELDS && !content.is_empty() {
-            let end = memchr::memchr(b'\n', content).map_or(content.len(), |end| end + 1);
-            let (line, rest) = content.split_at(end);
-            content = rest;
-            let line = line.trim_ascii_end();
-            if line.is_empty() {
-                break;
-            }
-            let (name, value) = line.split_at(memchr::memchr(b':', line).unwrap_or(line.len()));
-            headers.push(name, value.get(1..).unwrap_or_default().trim_ascii());
-        }
-        let disposition = headers.get("content-disposition").map(String::from_utf8_lossy);
-        let name = disposition.and_then(|disposition| parameter(&disposition, "name"));
-        Self { name, headers, content }
+fn shown_part(part: &Part<'_>, context: &Context<'_>) -> String {
+    match std::str::from_utf8(part.content) {
+        Ok(text) if is_secret(part) => short(&context.masker.secret(text)),
+        _ => shown(context, part.content),
     }
 }

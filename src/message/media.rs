@@ -352,6 +352,13 @@ mod tests {
             let found = String::from_utf8_lossy(&found).into_owned();
             assert!(found.ends_with(text), "{kind} {found}");
         }
-        assert_eq!(charset(b"\0x", MediaType::default()), None);
+        for (kind, content) in [
+            ("", &b"\0x"[..]),
+            ("text/html", b"<meta charset=utf-16>"),
+            ("text/html", b"<meta charset=utf"),
+            ("text/plain", b"<meta charset=latin1>"),
+        ] {
+            assert_eq!(charset(content, MediaType::new(kind.as_bytes())), None, "{kind}");
+        }
     }
 }
