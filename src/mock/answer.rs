@@ -52,7 +52,12 @@ impl<'r> Reply<'r> {
             reason: &head.reason,
             headers: Some(&head.headers),
             trailers: Some(&head.trailers).filter(|trailers| !trailers.is_empty()),
-            chunked: head.framing == Framing::Chunked,
+            chunked: match head.framing {
+                Framing::Chunked => true,
+                // Trailers need chunks.
+                Framing::Frames => !head.trailers.is_empty(),
+                _ => false,
+            },
             body: Some(answer.body.clone()),
             added: vec![],
             due: with_its_timing.then_some((answer.first_byte_ns, answer.last_byte_ns)),
@@ -120,7 +125,8 @@ impl<'r> Reply<'r> {
         };
         let mut framed = !self.has_body(asker);
         for (name, value) in self.headers.into_iter().flat_map(Headers::iter) {
-            if is_hop_by_hop(name) && !is_framing(name) {
+            // Pseudo-header fields are of HTTP/2 alone.
+            if is_hop_by_hop(name) && !is_framing(name) || name.starts_with(b":") {
                 continue;
             }
             let (length, coding) = (
