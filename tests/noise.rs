@@ -35,21 +35,21 @@ fn json_inside_of_a_value_is_compared_as_json() {
         |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     type Wrap<'w> = (&'w str, &'w dyn Fn(&str) -> String, &'w str);
     let wraps: [Wrap<'_>; 8] = [
-        ("application/json", &|text| format!("{{\"x\":{}}}", quoted(text)), "$.x|$.b"),
-        ("application/json", &|text| format!("[{}]", quoted(&base64(text))), "$[*]|$.b"),
+        ("application/json", &|text| format!("{{\"x\":{}}}", quoted(text)), "$.x $.b"),
+        ("application/json", &|text| format!("[{}]", quoted(&base64(text))), "$[*] $.b"),
         (
             "application/x-www-form-urlencoded",
             &|text| format!("q={}&z=1", percent(text)),
-            "form:q|$.b",
+            "form:q $.b",
         ),
         ("text/event-stream", &|text| format!("data: {text}\n\n"), "$[*].data.b"),
-        ("text/xml", &|text| format!("<r><v>{text}</v></r>"), "/r/v/text()|$.b"),
+        ("text/xml", &|text| format!("<r><v>{text}</v></r>"), "/r/v/text() $.b"),
         (
             "text/html",
             &|text| format!("<p>x</p><script>var s = {text};</script>"),
-            "/script/text()|$.b",
+            "/script/text() $.b",
         ),
-        ("text/html", &|text| format!("<div data-s='{text}'>x</div>"), "/div/@data-s|$.b"),
+        ("text/html", &|text| format!("<div data-s='{text}'>x</div>"), "/div/@data-s $.b"),
         ("application/x-ndjson", &|text| format!("{text}\n{{\"end\":true}}\n"), "$[*].b"),
     ];
     for (kind, wrap, place) in wraps {
@@ -77,7 +77,7 @@ fn a_document_in_a_header_or_a_cookie_is_compared_as_json() {
         };
         assert_eq!(run(2), [""; 0], "{name}");
         let found = run(3);
-        assert!(found.len() == 1 && found[0].ends_with("|$.b"), "{found:?}");
+        assert!(found.len() == 1 && found[0].ends_with(" $.b"), "{found:?}");
     }
 }
 
@@ -209,4 +209,261 @@ fn what_follows_from_a_skipped_write_is_no_regression() {
     ]);
     let totals = &found.findings.totals;
     assert_eq!((totals.consequences, totals.excused, totals.mismatched), (2, 1, 1));
+}
+
+/// A small seeded generator (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+
+    fn of(&mut self, alphabet: &str, length: usize) -> String {
+        (0..length)
+            .map(|_| alphabet.as_bytes()[self.below(alphabet.len() as u64) as usize] as char)
+            .collect()
+    }
+
+    fn uuid(&mut self) -> String {
+        let hex = self.of(HEX, 32);
+        format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+    }
+
+    fn base64(&mut self, bytes: usize, url: bool) -> String {
+        use base64::Engine as _;
+        let bytes: Vec<u8> = (0..bytes).map(|_| self.below(256) as u8).collect();
+        match url {
+            true => base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes),
+            false => base64::engine::general_purpose::STANDARD.encode(bytes),
+        }
+    }
+}
+
+const HEX: &str = "0123456789abcdef";
+const BASE62: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const CAPITALS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const CROCKFORD: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// Random values as services make them, each under a name.
+fn drawn(dice: &mut Dice) -> Vec<(&'static str, String)> {
+    let nano = format!("{BASE62}-_");
+    vec![
+        ("nano", dice.of(&nano, 21)),
+        ("nano-short", dice.of(&nano, 12)),
+        ("base64-8", dice.base64(8, false)),
+        ("base64-16", dice.base64(16, false)),
+        ("base64-20", dice.base64(20, false)),
+        ("base64-32", dice.base64(32, false)),
+        ("base64url-8", dice.base64(8, true)),
+        ("base64url-18", dice.base64(18, true)),
+        ("base64url-32", dice.base64(32, true)),
+        ("hex-8", dice.of(HEX, 8)),
+        ("hex-20", dice.of(HEX, 20)),
+        ("hex-24", dice.of(HEX, 24)),
+        ("hex-32", dice.of(HEX, 32)),
+        ("ulid", format!("01{}", dice.of(CROCKFORD, 24))),
+        ("ksuid", format!("2{}", dice.of(BASE62, 26))),
+        ("snowflake", format!("1{}", dice.of("0123456789", 18))),
+        ("capitals-16", dice.of(CAPITALS, 16)),
+        ("stripe", format!("ch_{}", dice.of(BASE62, 24))),
+        ("vpc", format!("vpc-{}", dice.of(HEX, 8))),
+        ("pool", format!("us-east-1_{}", dice.of(HEX, 12))),
+        ("arn", format!("arn:aws:sqs:eu-west-1:123456789012:job-{}", dice.of(HEX, 16))),
+        ("nonce", format!("script-src 'nonce-{}' 'self'", dice.base64(16, false))),
+        ("uuid", dice.uuid()),
+        ("urn", format!("urn:uuid:{}", dice.uuid())),
+        ("uuid-file", format!("r-{}.json", dice.uuid())),
+        ("build", format!("/static/app-{}.js", dice.of(HEX, 8))),
+        ("url", format!("https://cdn.test/o/{}?sig={}", dice.of(HEX, 12), dice.base64(20, true))),
+        ("text", format!("Order {} was taken by {}", dice.of(CAPITALS, 12), dice.of(HEX, 8))),
+    ]
+}
+
+/// Ways in which a value stands in an answer.
+type Put = fn(&[(&'static str, String)]) -> Said;
+const PUTS: [(&str, Put); 5] = [
+    ("json", |all| {
+        let members: Vec<_> =
+            all.iter().map(|(name, value)| format!("{name:?}:{value:?}")).collect();
+        json(format!("{{{}}}", members.join(",")))
+    }),
+    ("html", |all| {
+        let row = |(name, value): &(&str, String)| {
+            format!("<x-{name} data-v=\"{value}\">{value}</x-{name}>")
+        };
+        answer(200, "text/html", all.iter().map(row).collect::<String>())
+    }),
+    ("header", |all| {
+        all.iter().fold(json("{}"), |said, (name, value)| said.with(&format!("X-{name}"), value))
+    }),
+    ("cookie", |all| {
+        all.iter().fold(json("{}"), |said, (name, value)| {
+            said.with("Set-Cookie", &format!("{name}={value}; Path=/"))
+        })
+    }),
+    ("lines", |all| {
+        // A line is known by what it begins with, up to a digit.
+        let letter = |c: char| c.to_digit(10).map_or(c, |digit| (b'a' + digit as u8) as char);
+        let line = |(name, value): &(&str, String)| {
+            format!("{} = {value}\n", name.chars().map(letter).collect::<String>())
+        };
+        answer(200, "text/plain", all.iter().map(line).collect::<String>())
+    }),
+];
+
+#[test]
+fn random_values_of_every_form_are_noise_at_every_place() {
+    for (name, put) in PUTS {
+        let many = if name == "json" { 1_000 } else { 150 };
+        for (count, seed) in [(many, 7), (20, 8)] {
+            let (mut v1, mut v2) = (Dice(seed), Dice(seed << 32));
+            let one = |n| talk(&format!("GET /x/{n}"), put(&drawn(&mut v1)), put(&drawn(&mut v2)));
+            let talks: Vec<Talk> = (0..count).map(one).collect();
+            let found = diff(&talks);
+            assert_eq!(found.of(Class::Regression), [""; 0], "{name}, {count} samples");
+        }
+    }
+}
+
+/// What stands there instead of each random value, and whether it can be told from a few.
+fn changed(name: &str, dice: &mut Dice) -> Option<String> {
+    Some(match name {
+        "nano" => dice.of(BASE62, 20),
+        "nano-short" => "unauthorized".to_owned(),
+        "base64-8" => dice.base64(9, false),
+        "base64-16" => dice.of(HEX, 32),
+        "base64-32" => dice.uuid(),
+        "base64url-8" => "processing1".to_owned(),
+        "hex-8" => dice.of("ghijklmnop0123456789", 8),
+        "hex-20" => dice.of(HEX, 19),
+        "hex-24" => dice.of("0123456789ABCDEF", 24),
+        "ulid" => dice.of(CROCKFORD, 25),
+        "snowflake" => dice.of("123456789", 9),
+        "capitals-16" => "ACCESSPROHIBITED".to_owned(),
+        "stripe" => format!("re_{}", dice.of(BASE62, 24)),
+        "vpc" => format!("subnet-{}", dice.of(HEX, 8)),
+        "pool" => format!("eu-west-2_{}", dice.of(HEX, 12)),
+        "arn" => format!("arn:aws:sqs:eu-west-1:210987654321:job-{}", dice.of(HEX, 16)),
+        "nonce" => format!("script-src 'nonce-{}' 'none'", dice.base64(16, false)),
+        "uuid" => dice.of(HEX, 32),
+        "urn" => format!("urn:oid:{}", dice.uuid()),
+        "uuid-file" => format!("r-{}.xml", dice.uuid()),
+        "build" => format!("/static/vendor-{}.js", dice.of(HEX, 8)),
+        "url" => format!("https://other.test/o/{}?sig={}", dice.of(HEX, 12), dice.base64(20, true)),
+        "text" => format!("Order {} was lost by {}", dice.of(CAPITALS, 12), dice.of(HEX, 8)),
+        _ => return None,
+    })
+}
+
+#[test]
+fn what_else_stands_where_random_values_stood_is_found() {
+    for (name, put) in PUTS {
+        for count in [4, 60] {
+            let (mut v1, mut v2) = (Dice(17), Dice(18));
+            let one = |n| {
+                let mut second = drawn(&mut v2);
+                for (name, value) in &mut second {
+                    if let Some(other) = changed(name, &mut v2) {
+                        *value = other;
+                    }
+                }
+                talk(&format!("GET /x/{n}"), put(&drawn(&mut v1)), put(&second))
+            };
+            let talks: Vec<Talk> = (0..count).map(one).collect();
+            let found = diff(&talks);
+            let wanted = drawn(&mut Dice(1))
+                .iter()
+                .filter(|(n, _)| changed(n, &mut Dice(1)).is_some())
+                .count();
+            let twice = if name == "html" { 2 } else { 1 };
+            let all = found.of(Class::Regression);
+            let missed: Vec<_> = drawn(&mut Dice(1))
+                .into_iter()
+                .map(|(one, _)| one)
+                .filter(|one| changed(one, &mut Dice(1)).is_some())
+                .filter(|one| {
+                    let line = format!("\"{one} =");
+                    let named = [
+                        format!(".{one} "),
+                        format!("x-{one}/"),
+                        format!("x-{one} "),
+                        format!(":{one} "),
+                    ];
+                    !all.iter().any(|c| c.contains(&line) || named.iter().any(|n| c.contains(n)))
+                })
+                .collect();
+            assert_eq!(
+                all.len(),
+                twice * wanted,
+                "{name}, {count} samples: {missed:?} missed\n{all:#?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_new_value_in_a_text_hides_no_other_beside_it() {
+    let texts: [fn(&mut Dice, u64, &str) -> String; 4] = [
+        |dice, n, host| format!("https://{host}.test/o/{}?n={n}", dice.of(HEX, 16)),
+        |dice, n, host| format!("{host}: order {} costs {n}.50 EUR", dice.of(CAPITALS, 14)),
+        |dice, n, host| format!("[{}] from {host} at {n}", dice.uuid()),
+        |dice, n, host| format!("id={};n={n};host={host}", dice.base64(16, true)),
+    ];
+    for (number, text) in texts.into_iter().enumerate() {
+        for (name, put) in PUTS {
+            let run = |more: u64, host: &str| {
+                let (mut v1, mut v2) = (Dice(3), Dice(4));
+                let one = |n: u64| {
+                    let of = |dice: &mut Dice, n, host: &str| put(&[("v", text(dice, n, host))]);
+                    let both = (of(&mut v1, n, "shop"), of(&mut v2, n + more, host));
+                    talk(&format!("GET /x/{n}"), both.0, both.1)
+                };
+                diff(&(0..40).map(one).collect::<Vec<_>>()).places().len()
+            };
+            let twice = if name == "html" { 2 } else { 1 };
+            assert_eq!(run(0, "shop"), 0, "{number} in {name}");
+            assert_eq!(run(1, "shop"), twice, "{number} in {name}: another number");
+            assert_eq!(run(0, "store"), twice, "{number} in {name}: another host");
+        }
+    }
+}
+
+#[test]
+fn dates_in_every_usual_form_are_noise_where_they_go_with_the_request() {
+    // The recording starts at 10:00:00 on the 22nd, the replay a day later.
+    let forms: [fn(u32) -> String; 9] = [
+        |day| format!("2026-11-{day}T10:00:01Z"),
+        |day| format!("202611{day}T100001Z"),
+        |day| format!("{day}.11.2026"),
+        |day| format!("11/{day}/2026"),
+        |day| format!("11/{day}/2026, 10:00 AM"),
+        |day| format!("Nov. {day}, 2026, 10 a.m.").replace("10 a", "10:00 a"),
+        |day| format!("{} Nov {day} 10:00:01 2026", if day == 22 { "Sun" } else { "Mon" }),
+        |day| format!("{day}/Nov/2026:10:00:01 +0000"),
+        |day| format!("{}, {day} Nov 2026 10:00:01 GMT", if day == 22 { "Sun" } else { "Mon" }),
+    ];
+    for form in forms {
+        for around in ["", "made on "] {
+            let text = |day| format!("{around}{}", form(day));
+            for (name, put) in PUTS {
+                let run = |v1, v2| {
+                    let one = |n| {
+                        talk(
+                            &format!("GET /x/{n}"),
+                            put(&[("v", text(v1))]),
+                            put(&[("v", text(v2))]),
+                        )
+                    };
+                    diff(&(0..5).map(one).collect::<Vec<_>>()).places().len()
+                };
+                assert_eq!(run(22, 23), 0, "{} in {name}", text(22));
+                assert!(run(11, 29) > 0, "{} in {name}", text(22));
+            }
+        }
+    }
 }

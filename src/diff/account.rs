@@ -9,11 +9,16 @@ use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::Kind;
 use super::change::{Change, Look, Sink, hash_place};
-use super::noise::{Decision, Samples, Sketch, Stat, decide, reversed};
+use super::noise::{Decision, Samples, Stat, decide, reversed};
+use super::parts::At;
 
 /// Different ways of changing that are told apart; what is beyond is counted as `(others)` of its
 /// route.
 const MAX_KEYS: usize = 20_000;
+/// Values in texts that are told apart; those beyond are no noise.
+const MAX_PARTS: usize = 40_000;
+/// The number of a value that is not told apart.
+pub(super) const UNTOLD: u32 = u32::MAX;
 /// Different places whose presence is counted.
 const MAX_PLACES: usize = 200_000;
 /// Different routes that are told apart.
@@ -52,6 +57,8 @@ pub(super) struct Account {
     pub(super) stats: Vec<Stat>,
     present: FxHashMap<(u32, u64), [u32; 3]>,
     pub(super) rule_hits: Vec<u64>,
+    /// How many of `stats` are values in texts.
+    parts: usize,
     /// Changes of exchanges that had too many.
     pub(super) unlisted: u64,
     serial: u64,
@@ -86,9 +93,15 @@ impl Account {
         number
     }
 
-    /// Counts a comparison; the numbers of its changes, in their order. `clear` says that no write
-    /// before was skipped that could explain them.
-    pub(super) fn add(&mut self, side: Side, route: u32, sink: &Sink, clear: bool) -> Vec<u32> {
+    /// Counts a comparison; the numbers of its changes and of their parts, in their order. `clear`
+    /// says that no write before was skipped that could explain them.
+    pub(super) fn add(
+        &mut self,
+        side: Side,
+        route: u32,
+        sink: &Sink,
+        clear: bool,
+    ) -> Vec<(u32, Vec<u32>)> {
         self.serial += 1;
         let at = side as usize;
         let counts = &mut self.routes[route as usize];
@@ -103,7 +116,11 @@ impl Account {
             }
             self.unlisted += sink.more;
         }
-        sink.changes.iter().map(|change| self.count(at, route, change, clear)).collect()
+        let count = |change| {
+            let key = self.count(at, route, change, clear);
+            (key, self.count_parts(at, key, change))
+        };
+        sink.changes.iter().map(count).collect()
     }
 
     fn count_places(&mut self, side: usize, route: u32, present: &FxHashSet<u64>) {
@@ -135,6 +152,7 @@ impl Account {
             }
             1 => {
                 stat.own += u64::from(once);
+                stat.loose += u64::from(once && change.parts.is_empty());
                 // Both are v1's.
                 for value in [&change.expected, &change.actual] {
                     stat.values[0].add(value_hash(value));
@@ -142,10 +160,85 @@ impl Account {
             }
             _ => {
                 stat.base += u64::from(once);
+                stat.loose += u64::from(once && change.parts.is_empty());
                 stat.values[0].add(value_hash(&change.actual));
             }
         }
         key
+    }
+
+    /// Counts the values in which a text differs; their numbers.
+    fn count_parts(&mut self, side: usize, key: u32, change: &Change) -> Vec<u32> {
+        let mut numbers = Vec::with_capacity(change.parts.len());
+        for part in &change.parts {
+            let number = match part.at {
+                None => key,
+                Some(at) => self.part_key(key, at),
+            };
+            numbers.push(number);
+            let Some(stat) = self.stats.get_mut(number as usize) else { continue };
+            let once = stat.last[side] != self.serial;
+            stat.last[side] = self.serial;
+            let [v1, v2] = part.forms;
+            match side {
+                0 => {
+                    stat.drawn[0].add(v1);
+                    stat.drawn[1].add(v2);
+                }
+                1 => [v1, v2].into_iter().for_each(|form| stat.drawn[0].add(form)),
+                _ => stat.drawn[0].add(v2),
+            }
+            if part.at.is_none() {
+                continue;
+            }
+            match side {
+                0 => {
+                    stat.live += u64::from(once);
+                    stat.differences += 1;
+                    if let Look::Kind(kind) | Look::Within(kind) = part.look {
+                        stat.looking += 1;
+                        stat.looks.get_or_insert(kind);
+                    }
+                    stat.values.iter_mut().zip(part.values).for_each(|(all, one)| all.add(one));
+                }
+                1 => {
+                    stat.own += u64::from(once);
+                    part.values.into_iter().for_each(|one| stat.values[0].add(one));
+                }
+                _ => {
+                    stat.base += u64::from(once);
+                    stat.values[0].add(part.values[1]);
+                }
+            }
+        }
+        numbers
+    }
+
+    /// The number of a value in a text whose number is `whole`.
+    fn part_key(&mut self, whole: u32, at: At) -> u32 {
+        let of = &self.stats[whole as usize];
+        let mut hasher = FxHasher::default();
+        (of.place_hash, at).hash(&mut hasher);
+        // A label that no change has.
+        let key = (of.route, of.kind, hasher.finish(), 1);
+        if let Some(&number) = self.keys.get(&key) {
+            return number;
+        }
+        if self.parts >= MAX_PARTS || of.general == OTHERS {
+            return UNTOLD;
+        }
+        self.parts += 1;
+        let number = self.stats.len() as u32;
+        self.keys.insert(key, number);
+        let general = format!("{}{at}", of.general);
+        let stat = Stat {
+            general,
+            place_hash: key.2,
+            counted_at: of.counted_at,
+            ..Stat::new(of.route, of.kind, "changed")
+        };
+        self.stats.push(stat);
+        number
     }
 
     fn key(&mut self, route: u32, change: &Change) -> u32 {
@@ -155,7 +248,7 @@ impl Account {
         if let Some(&number) = self.keys.get(&key) {
             return number;
         }
-        let (key, general, label) = if self.stats.len() < MAX_KEYS {
+        let (key, general, label) = if self.stats.len() - self.parts < MAX_KEYS {
             (key, change.general.as_str(), &change.label)
         } else {
             ((route, change.kind, hash_place(OTHERS), 0), OTHERS, &Cow::Borrowed("changed"))
@@ -163,20 +256,10 @@ impl Account {
         let number = *self.keys.entry(key).or_insert(self.stats.len() as u32);
         if number as usize == self.stats.len() {
             self.stats.push(Stat {
-                route,
-                kind: key.1,
                 general: general.to_owned(),
-                label: label.clone().into_owned(),
                 place_hash: key.2,
-                live: 0,
-                differences: 0,
-                clear: 0,
-                looking: 0,
-                looks: None,
-                own: 0,
-                base: 0,
-                values: [Sketch::default(), Sketch::default()],
-                last: [0; 3],
+                counted_at: key.2,
+                ..Stat::new(route, key.1, label)
             });
         }
         number
@@ -185,7 +268,7 @@ impl Account {
     /// How many samples there were in which the place of `stat` could have changed.
     fn samples(&self, stat: &Stat) -> Samples {
         let counts = &self.routes[stat.route as usize];
-        let present = self.present.get(&(stat.route, stat.place_hash));
+        let present = self.present.get(&(stat.route, stat.counted_at));
         let of = |side: usize| match present {
             // Scaled where not all comparisons counted places.
             Some(present) if counts.sampled[side] > 0 => {

@@ -9,8 +9,10 @@ use std::hash::Hasher as _;
 use rustc_hash::{FxHashSet, FxHasher};
 
 use super::Kind;
+use super::parts::{self, Part};
 use super::rules::RouteRules;
 use crate::message::Request;
+use crate::message::dates;
 use crate::message::kinds;
 use crate::message::kinds::ValueKind;
 pub use crate::message::place::{Step, is_variable};
@@ -19,6 +21,8 @@ use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Changes of one exchange that are kept; what is beyond is counted.
 pub const MAX_CHANGES: usize = 500;
+/// Digits from which a number may be drawn at random.
+const LONG_NUMBER: usize = 17;
 /// Longest value that is shown, in characters.
 const MAX_SHOWN: usize = 200;
 
@@ -33,6 +37,26 @@ pub enum Look {
     Within(ValueKind),
     /// What the replay itself causes: not held against v2.
     Excused,
+}
+
+/// What a change looks like, and the parts in which two texts differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// The whole.
+    pub look: Look,
+    /// The values that differ in a text.
+    pub parts: Vec<Part>,
+}
+
+impl Seen {
+    /// A change like any other.
+    pub const PLAIN: Self = Self { look: Look::Plain, parts: Vec::new() };
+}
+
+impl From<Look> for Seen {
+    fn from(look: Look) -> Self {
+        Self { look, parts: Vec::new() }
+    }
 }
 
 /// A change.
@@ -55,6 +79,8 @@ pub struct Change {
     pub actual: Option<String>,
     /// What it looks like.
     pub look: Look,
+    /// The values in which it differs, where it is a text.
+    pub parts: Vec<Part>,
 }
 
 /// What a comparison knows beside the two answers.
@@ -75,44 +101,78 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// What the change from `a` to `b` looks like, and in which values it is.
+    pub fn seen(&self, a: &str, b: &str, number: bool) -> Seen {
+        let look = self.look(a, b, number);
+        let known = matches!(look, Look::Kind(kind) if kind.is_time() || kind.is_structured());
+        if known || number && a.len().min(b.len()) < LONG_NUMBER {
+            return look.into();
+        }
+        Seen { look, parts: parts::of(self, a, b) }
+    }
+
     /// What the change from `a` to `b` looks like.
     pub fn look(&self, a: &str, b: &str, number: bool) -> Look {
         let kind = if number { kinds::of_number } else { kinds::of_text };
         match (kind(a), kind(b)) {
-            (Some(kind), Some(other)) if kind == other => {
-                let varies =
-                    if kind.is_time() { self.same_time(kind, a, b) } else { !self.asked_for(a) };
-                if varies { Look::Kind(kind) } else { Look::Plain }
-            }
+            (Some(kind), Some(other)) if kind == other => self.same_kind(kind, a, b),
             _ if number => Look::Plain,
             _ => self.within(a, b).map_or(Look::Plain, Look::Within),
         }
     }
 
-    /// Whether two times stand in the same relation to their requests: both near it, or both as far
-    /// from it.
+    /// What the change of one value looks like.
+    pub(super) fn look_of_value(&self, a: &str, b: &str) -> Look {
+        match (kinds::of_text(a), kinds::of_text(b)) {
+            (Some(kind), Some(other)) if kind == other => self.same_kind(kind, a, b),
+            _ if clock(a) && clock(b) => Look::Kind(ValueKind::Moment),
+            _ => Look::Plain,
+        }
+    }
+
+    fn same_kind(&self, kind: ValueKind, a: &str, b: &str) -> Look {
+        let varies = if kind.is_time() { self.same_time(kind, a, b) } else { !self.asked_for(a) };
+        if varies { Look::Kind(kind) } else { Look::Plain }
+    }
+
+    /// Whether two times stand in the same relation to their requests.
     fn same_time(&self, kind: ValueKind, a: &str, b: &str) -> bool {
+        const DAY: i64 = 86_400 * NANOS_PER_SEC;
+        if kind == ValueKind::Moment {
+            return match (dates::whole(a), dates::whole(b)) {
+                (Some(a), Some(b)) if a.is_like(&b) => {
+                    let exact = if a.exact_s > 1 { a.exact_s * NANOS_PER_SEC } else { 0 };
+                    let pairs = a.readings.into_iter().zip(b.readings);
+                    pairs.into_iter().any(|(a, b)| self.same_distance(a, b, exact))
+                }
+                _ => false,
+            };
+        }
+        match (kinds::instant_of(kind, a), kinds::instant_of(kind, b)) {
+            // A date has no time of day.
+            (Some(a), Some(b)) => {
+                self.same_distance(a, b, if kind == ValueKind::Date { DAY } else { 0 })
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether two instants are both near their requests, or both as far from them. `exact` is how
+    /// exact they are, where that is coarse.
+    fn same_distance(&self, a: Timestamp, b: Timestamp, exact: i64) -> bool {
         /// Both as near as this: made while answering, or not long before.
         const NEAR: i64 = 600 * NANOS_PER_SEC;
         /// Distances may differ by this, and by 2 %: clocks, and how long an answer takes.
         const SLACK: i64 = 5 * NANOS_PER_SEC;
-        let (Some(a), Some(b)) = (kinds::instant_of(kind, a), kinds::instant_of(kind, b)) else {
-            return false;
-        };
         let Some(actual_at) = self.actual_at else { return false };
         let (a, b) = (a.since(self.expected_at), b.since(actual_at));
-        // A date has no time of day.
-        let slack = if kind == ValueKind::Date {
-            86_400 * NANOS_PER_SEC
-        } else {
-            SLACK + a.saturating_abs() / 50
-        };
+        let slack = if exact > 0 { exact } else { SLACK + a.saturating_abs() / 50 };
         a.saturating_abs().max(b.saturating_abs()) <= NEAR
             || a.saturating_sub(b).saturating_abs() <= slack
     }
 
     /// Whether the request itself names the value: then it is no accident.
-    fn asked_for(&self, value: &str) -> bool {
+    pub(super) fn asked_for(&self, value: &str) -> bool {
         let contains = |bytes: &[u8]| memchr::memmem::find(bytes, value.as_bytes()).is_some();
         contains(&self.request.target) || contains(&self.request.body.bytes)
     }
@@ -217,8 +277,9 @@ impl Sink {
         label: impl Into<Cow<'static, str>>,
         expected: Option<String>,
         actual: Option<String>,
-        look: Look,
+        seen: impl Into<Seen>,
     ) {
+        let Seen { look, parts } = seen.into();
         let place_hash = hash_place(place);
         let (place, general) = (place.to_owned(), place.to_owned());
         self.add(Change {
@@ -230,6 +291,7 @@ impl Sink {
             expected,
             actual,
             look,
+            parts,
         });
     }
 }

@@ -2,7 +2,7 @@
 //! an event, as it is, percent-encoded or in base64.
 //!
 //! Such a document is compared by structure, like any other. Its places begin with the place of the
-//! value and a bar: `$.args|$.items[0].id`.
+//! value and a blank: `$.args $.items[0].id`.
 
 use std::borrow::Cow;
 
@@ -47,7 +47,7 @@ impl Base {
 
     /// The hash of the document's root.
     pub(super) fn root_hash(&self) -> u64 {
-        mix(self.hash, b"|$")
+        mix(self.hash, b" $")
     }
 }
 

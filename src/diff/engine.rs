@@ -23,14 +23,16 @@ use super::conditional::{self, Meeting};
 use super::csv;
 use super::index::Index;
 use super::noise::{Decision, NoisePlace, Samples};
+use super::parts::Part;
 use super::predicate::{FEWEST, Features, Tally, candidates};
 use super::rules::{Additions, FixedErrors, RouteRules, Rules};
 use super::skipped::{self, Skipped};
-use super::spool::{Record, Spooled};
+use super::spool::{Record, Spooled, SpooledPart};
 use super::survey::{NONE, Survey, survey};
 use super::{Class, Cluster, Difference, Kind, RouteTotals, Totals, compare, open, repeat};
 use crate::exchange::{Completeness, Exchange};
 use crate::message::method::is_safe;
+use crate::message::population::Population;
 use crate::message::{Request, Response, target};
 use crate::outcome::{FailureKind, Outcome, ReplayId};
 use crate::record::exchanges;
@@ -795,14 +797,16 @@ impl Joined {
             if keys.is_empty() {
                 continue;
             }
-            let changes = row.sink.changes.into_iter().zip(keys).map(|(change, key)| Spooled {
-                key,
-                looks: matches!(change.look, Look::Kind(_) | Look::Within(_)),
-                excused: change.look == Look::Excused,
-                place: change.place,
-                expected: change.expected,
-                actual: change.actual,
-            });
+            let changes =
+                row.sink.changes.into_iter().zip(keys).map(|(change, (key, numbers))| Spooled {
+                    key,
+                    parts: spooled(&change.parts, &numbers),
+                    looks: matches!(change.look, Look::Kind(_) | Look::Within(_)),
+                    excused: change.look == Look::Excused,
+                    place: change.place,
+                    expected: change.expected,
+                    actual: change.actual,
+                });
             let record = Record {
                 rank,
                 id: row.id,
@@ -892,6 +896,44 @@ impl Judge<'_> {
         differences
     }
 
+    /// Why all values in which a text differs are noise; none where one of them is not.
+    fn noise_of_parts(&self, change: &Spooled) -> Option<String> {
+        let mut why = None;
+        let mut rest = &change.parts[..];
+        while let Some((part, behind)) = rest.split_first() {
+            let (inner, next) = behind.split_at(behind.len().min(part.within.into()));
+            let own = self.noise_of_part(part, change);
+            // What is drawn as a whole has no parts, though symbols in it may divide two of it
+            // alike.
+            let stat = self.account.stats.get(part.key as usize);
+            let one = stat.is_some_and(|stat| stat.drawn[0].is_drawn(&Population::default()));
+            let found = own.or_else(|| {
+                let inner = if one { &inner[..0] } else { inner };
+                let mut all = inner.iter().map(|part| self.noise_of_part(part, change));
+                let first = all.next()??;
+                all.all(|one| one.is_some()).then_some(first)
+            });
+            why.get_or_insert(found?);
+            rest = next;
+        }
+        why.map(str::to_owned)
+    }
+
+    fn noise_of_part(&self, part: &SpooledPart, change: &Spooled) -> Option<&str> {
+        let stat = self.account.stats.get(part.key as usize)?;
+        let decision = &self.decisions[part.key as usize].0;
+        // A text that is one value is judged as such elsewhere.
+        let alone = part.key == change.key;
+        let value = if alone { value_hash(&change.actual) } else { part.value };
+        let drawn = decision.drawn && stat.drawn[0].admits(part.form);
+        let looks = decision.shaped && part.looks;
+        let heard = !decision.vocabulary || stat.values[0].contains(value);
+        if self.known[part.key as usize] {
+            return Some("named by the noise file");
+        }
+        (heard && (drawn || !alone && (decision.measured || looks))).then_some(&*decision.why)
+    }
+
     /// The class of a change, which approval gives it, and why. `behind` is the write before it
     /// that was skipped.
     fn class(&mut self, change: &Spooled, behind: Option<u32>) -> (Class, usize, String) {
@@ -902,10 +944,17 @@ impl Judge<'_> {
         let (decision, _) = &self.decisions[change.key as usize];
         let unheard =
             || decision.vocabulary && !stat.values[0].contains(value_hash(&change.actual));
+        if !change.parts.is_empty() && !self.known[change.key as usize] {
+            if let Some(why) = self.noise_of_parts(change) {
+                return (Class::Noise, usize::MAX, why);
+            }
+        }
+        let in_parts = change.parts.first().is_some_and(|part| part.key != change.key);
         if self.known[change.key as usize] {
             return (Class::Noise, usize::MAX, "named by the noise file".to_owned());
         }
-        if (decision.measured || decision.shaped && change.looks) && !unheard() {
+        let measured = if in_parts { decision.whole } else { decision.measured };
+        if (measured || !in_parts && decision.shaped && change.looks) && !unheard() {
             return (Class::Noise, usize::MAX, decision.why.clone());
         }
         let values = [change.expected.as_deref(), change.actual.as_deref()];
@@ -987,6 +1036,17 @@ fn is_fixed(stat: &super::noise::Stat) -> bool {
     statuses(stat).is_some_and(|(v1, v2)| failed(v1) && (200..400).contains(&v2))
 }
 
+fn spooled(parts: &[Part], numbers: &[u32]) -> Vec<SpooledPart> {
+    let one = |(part, &key): (&Part, &u32)| SpooledPart {
+        key,
+        within: part.within,
+        looks: matches!(part.look, Look::Kind(_) | Look::Within(_)),
+        form: part.forms[1],
+        value: part.values[1],
+    };
+    parts.iter().zip(numbers).map(one).collect()
+}
+
 fn write_row<W: Write>(rows: &mut csv::Writer<W>, difference: &Difference) -> io::Result<()> {
     let (id, at) = (difference.id.to_string(), difference.at.to_string());
     rows.row([
@@ -1023,12 +1083,15 @@ fn noise_places(account: &Account, decisions: &[(Decision, Samples)]) -> Vec<Noi
         .stats
         .iter()
         .zip(decisions)
-        .filter(|(stat, (decision, _))| stat.live > 0 && (decision.measured || decision.shaped))
+        .filter(|(stat, (decision, _))| {
+            stat.live > 0 && (decision.measured || decision.shaped || decision.drawn)
+        })
         .map(|(stat, (decision, samples))| {
             let by = [
                 ("self", decision.measured && stat.own > 0),
                 ("baseline", decision.measured && stat.base > 0),
                 ("shape", decision.shaped),
+                ("drawn", decision.drawn),
             ];
             NoisePlace {
                 route: account.routes[stat.route as usize].name.to_string(),

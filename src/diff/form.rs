@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Kind;
-use super::change::{Context, Look, Sink, hash_place, short};
+use super::change::{Context, Seen, Sink, hash_place, short};
 use super::embedded::{self, Base};
 use super::rules::Verdict;
 
@@ -34,9 +34,9 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
                 }
             }
             let (kind, label, look) = match (a, b) {
-                (Some(a), Some(b)) => (Kind::Body, "changed", context.look(a, b, false)),
-                (Some(_), None) => (Kind::Missing, "removed", Look::Plain),
-                _ => (Kind::Body, "added", Look::Plain),
+                (Some(a), Some(b)) => (Kind::Body, "changed", context.seen(a, b, false)),
+                (Some(_), None) => (Kind::Missing, "removed", Seen::PLAIN),
+                _ => (Kind::Body, "added", Seen::PLAIN),
             };
             let shown =
                 |value: Option<&str>| value.map(|value| short(&context.masker.field(&name, value)));

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::Kind;
 use super::challenge;
-use super::change::{Context, Look, Sink, hash_place, short};
+use super::change::{Context, Seen, Sink, hash_place, short};
 use super::embedded::{self, Base};
 use super::rules::Verdict;
 use crate::message::Headers;
@@ -212,14 +212,14 @@ fn fields<'h>(
                         if weak(a) { "weak→strong" } else { "strong→weak" },
                         a,
                         b,
-                        Look::Plain,
+                        Seen::PLAIN,
                         sink,
                     );
                 }
             }
             (Some(How::Set), _) => {
                 if members(a) != members(b) {
-                    field.change("changed", a, b, Look::Plain, sink);
+                    field.change("changed", a, b, Seen::PLAIN, sink);
                 }
             }
             (_, "set-cookie") => cookies(context, a, b, sink),
@@ -227,7 +227,7 @@ fn fields<'h>(
             (_, "location" | "content-location" | "refresh") => field.location(a, b, sink),
             (_, "content-type") => {
                 if media_type(a) != media_type(b) {
-                    field.change("changed", a, b, Look::Plain, sink);
+                    field.change("changed", a, b, Seen::PLAIN, sink);
                 }
             }
             _ => field.values(a, b, sink),
@@ -247,7 +247,7 @@ impl Field<'_, '_> {
         if self.name == "set-cookie" {
             return cookies(self.context, a, b, sink);
         }
-        self.change(label, a, b, Look::Plain, sink);
+        self.change(label, a, b, Seen::PLAIN, sink);
     }
 
     fn values(&self, a: &mut [&[u8]], b: &mut [&[u8]], sink: &mut Sink) {
@@ -272,10 +272,9 @@ impl Field<'_, '_> {
                 {
                     return;
                 }
-                let number = a.bytes().all(|byte| byte.is_ascii_digit());
-                self.context.look(&a, &b, number)
+                self.context.seen(&a, &b, false)
             }
-            _ => Look::Plain,
+            _ => Seen::PLAIN,
         };
         self.change("changed", a, b, look, sink);
     }
@@ -288,8 +287,8 @@ impl Field<'_, '_> {
                 _ => "changed",
             };
             let look = match (&a, &b) {
-                (Some(a), Some(b)) => self.context.look(a, b, false),
-                _ => Look::Plain,
+                (Some(a), Some(b)) => self.context.seen(a, b, false),
+                _ => Seen::PLAIN,
             };
             let part = Field {
                 context: self.context,
@@ -318,9 +317,9 @@ impl Field<'_, '_> {
         }
         let look = match (&*left, &*right) {
             ([a], [b]) if path_and_query(a.as_bytes()) != path_and_query(b.as_bytes()) => {
-                self.context.look(a, b, false)
+                self.context.seen(a, b, false)
             }
-            _ => Look::Plain,
+            _ => Seen::PLAIN,
         };
         self.change("changed", a, b, look, sink);
     }
@@ -333,7 +332,7 @@ impl Field<'_, '_> {
         self.context.rules.judge_header(self.name, text(a).as_deref(), text(b).as_deref())
     }
 
-    fn change(&self, label: &'static str, a: &[&[u8]], b: &[&[u8]], look: Look, sink: &mut Sink) {
+    fn change(&self, label: &'static str, a: &[&[u8]], b: &[&[u8]], seen: Seen, sink: &mut Sink) {
         let text = |values: &[&[u8]]| {
             (!values.is_empty()).then(|| String::from_utf8_lossy(&joined(values)).into_owned())
         };
@@ -357,7 +356,7 @@ impl Field<'_, '_> {
             })
         };
         let kind = if label == "removed" { Kind::Missing } else { Kind::Header };
-        sink.plain(kind, &self.place, label, shown(a), shown(b), look);
+        sink.plain(kind, &self.place, label, shown(a), shown(b), seen);
     }
 }
 
@@ -428,7 +427,7 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                           label: &'static str,
                           a: Option<&str>,
                           b: Option<&str>,
-                          look: Look| {
+                          seen: Seen| {
             if let Verdict::Taken(rule) = context.rules.judge_cookie(&name, a, b) {
                 sink.ruled.push(rule);
                 return;
@@ -447,17 +446,17 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                 label,
                 shown(a).as_deref().map(short),
                 shown(b).as_deref().map(short),
-                look,
+                seen,
             );
         };
         match &sides {
-            [Some(a), None] => report(&place, "removed", Some(&a.value), None, Look::Plain),
-            [None, Some(b)] => report(&place, "added", None, Some(&b.value), Look::Plain),
+            [Some(a), None] => report(&place, "removed", Some(&a.value), None, Seen::PLAIN),
+            [None, Some(b)] => report(&place, "added", None, Some(&b.value), Seen::PLAIN),
             [Some(a), Some(b)] => {
                 if a.value != b.value && !held {
                     let look = match (a.value.is_empty(), b.value.is_empty()) {
-                        (false, false) => context.look(&a.value, &b.value, false),
-                        _ => Look::Plain,
+                        (false, false) => context.seen(&a.value, &b.value, false),
+                        _ => Seen::PLAIN,
                     };
                     report(&place, "changed", Some(&a.value), Some(&b.value), look);
                 }
@@ -495,7 +494,7 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                         label,
                         left.map(String::as_str),
                         right.map(String::as_str),
-                        Look::Plain,
+                        Seen::PLAIN,
                     );
                 }
             }

@@ -20,6 +20,7 @@ pub mod markup;
 mod multipart;
 pub mod noise;
 mod open;
+pub mod parts;
 mod predicate;
 pub mod repeat;
 pub mod rules;

@@ -13,6 +13,7 @@ use statrs::function::factorial::ln_factorial;
 
 use super::Kind;
 use crate::message::kinds::ValueKind;
+use crate::message::population::Population;
 
 /// A place is not noise where v2 differing so often would happen by chance with less than this
 /// probability.
@@ -77,6 +78,8 @@ pub(super) struct Stat {
     pub(super) general: String,
     pub(super) label: String,
     pub(super) place_hash: u64,
+    /// The place whose presence is counted: of a value in a text, that of the text.
+    pub(super) counted_at: u64,
     /// Exchanges where v2 changed so, and all changes.
     pub(super) live: u64,
     pub(super) differences: u64,
@@ -89,10 +92,39 @@ pub(super) struct Stat {
     pub(super) own: u64,
     /// Exchanges where v1 in staging changed so.
     pub(super) base: u64,
+    /// Those of `own` and `base` in which texts differ between their values too.
+    pub(super) loose: u64,
+    /// The values of v1 and of v2, as far as they may be drawn at random.
+    pub(super) drawn: [Population; 2],
     /// The values of v1 and of v2.
     pub(super) values: [Sketch; 2],
     /// How many of v2's values are among v1's.
     pub(super) last: [u64; 3],
+}
+
+impl Stat {
+    /// Nothing counted yet.
+    pub(super) fn new(route: u32, kind: Kind, label: &str) -> Self {
+        Self {
+            route,
+            kind,
+            general: String::new(),
+            label: label.to_owned(),
+            place_hash: 0,
+            counted_at: 0,
+            live: 0,
+            differences: 0,
+            clear: 0,
+            looking: 0,
+            looks: None,
+            own: 0,
+            base: 0,
+            loose: 0,
+            drawn: Default::default(),
+            values: Default::default(),
+            last: [0; 3],
+        }
+    }
 }
 
 /// How many samples there were in which the place could have changed.
@@ -110,6 +142,10 @@ pub(super) struct Decision {
     pub(super) measured: bool,
     /// Noise where the value looks like its kind.
     pub(super) shaped: bool,
+    /// Noise where the value may be drawn from v1's.
+    pub(super) drawn: bool,
+    /// Noise as a whole, whatever its parts are: v1's own texts differ in more than values.
+    pub(super) whole: bool,
     /// Values outside v1's vocabulary are no noise.
     pub(super) vocabulary: bool,
     /// Why, in words; also why not, where there was something to be said for noise.
@@ -160,11 +196,20 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             Some(why) => said.push(why),
         }
     }
-    if (decision.measured || decision.shaped) && stat.label == "changed" {
+    if stat.label == "changed" && stat.drawn[0].is_drawn(&stat.drawn[1]) {
+        match against(stat, "drawn at random", samples, live) {
+            None => {
+                decision.drawn = true;
+                said.push("v1's values look drawn at random".to_owned());
+            }
+            Some(why) => said.push(why),
+        }
+    }
+    if (decision.measured || decision.shaped || decision.drawn) && stat.label == "changed" {
         let [v1, v2] = &stat.values;
         // v2 is always the same where v1 hardly ever is. Times of a fast replay may well be equal.
         let frozen = v2.constant()
-            && v2.total >= 5
+            && v2.total >= if decision.drawn { 3 } else { 5 }
             && v1.repeats().powf(v2.total as f64 - 1.0) < 1e-4
             && !v1.constant();
         if frozen && !stat.looks.is_some_and(ValueKind::is_time) {
@@ -172,7 +217,7 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
                 "but v2 always has the same value ({} times) where v1 varies",
                 v2.total
             ));
-            (decision.measured, decision.shaped) = (false, false);
+            (decision.measured, decision.shaped, decision.drawn) = (false, false, false);
         }
         // A value that was seen once means that there are others which were not seen yet. Times
         // never come back, however few there were in a short recording.
@@ -183,6 +228,7 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             && stat.live >= VOCABULARY_SAMPLES
             && !stat.looks.is_some_and(ValueKind::is_time);
     }
+    decision.whole = decision.measured && stat.loose * 2 >= stat.own + stat.base;
     decision.why = said.join("; ");
     decision
 }
@@ -193,6 +239,11 @@ fn against_shape(stat: &Stat, kind: ValueKind, samples: Samples, live: u64) -> O
     if kind.is_time() {
         return None;
     }
+    against(stat, &kind.to_string(), samples, live)
+}
+
+/// What speaks against values' being made anew for each answer.
+fn against(stat: &Stat, kind: &str, samples: Samples, live: u64) -> Option<String> {
     if samples.own >= 3 && stat.own == 0 {
         return Some(format!(
             "both are {kind}, but v1 gave equal requests the same value in all {} pairs",
@@ -267,7 +318,8 @@ pub struct NoisePlace {
     pub place: String,
     /// How it changes by itself.
     pub shape: String,
-    /// The ways in which it was found: `self`, `baseline`, `shape`, `file`.
+    /// The ways in which it was found: `self`, `baseline`, `shape`, `drawn`,
+    /// `file`.
     pub by: Vec<String>,
     /// The kind of its values, where it was found by shape.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -294,6 +346,7 @@ mod tests {
             general: "$.a".to_owned(),
             label: "changed".to_owned(),
             place_hash: 0,
+            counted_at: 0,
             live,
             differences: live,
             clear: live,
@@ -301,6 +354,8 @@ mod tests {
             looks: None,
             own,
             base: 0,
+            loose: 0,
+            drawn: Default::default(),
             values: Default::default(),
             last: [u64::MAX; 3],
         }

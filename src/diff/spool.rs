@@ -6,6 +6,7 @@
 use std::io::{self, Read, Write};
 
 use crate::exchange::ExchangeId;
+use crate::message::population::Form;
 use crate::outcome::ReplayId;
 use crate::time::Timestamp;
 
@@ -38,6 +39,22 @@ pub(super) struct Spooled {
     pub(super) place: String,
     pub(super) expected: Option<String>,
     pub(super) actual: Option<String>,
+    /// The values in which it differs.
+    pub(super) parts: Vec<SpooledPart>,
+}
+
+/// A value in a text, with its place as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub(super) struct SpooledPart {
+    pub(super) key: u32,
+    /// How many of the following parts are within this one.
+    pub(super) within: u8,
+    /// Whether both values look like one kind.
+    pub(super) looks: bool,
+    /// The form of v2's value.
+    pub(super) form: Option<Form>,
+    /// Names v2's value.
+    pub(super) value: u64,
 }
 
 impl Record {
@@ -62,6 +79,10 @@ impl Record {
                     | has(&change.actual) << 2
                     | u64::from(change.excused) << 3,
             )?;
+            number(out, change.parts.len() as u64)?;
+            for part in &change.parts {
+                part.write(out)?;
+            }
             text(out, &change.place)?;
             for value in [&change.expected, &change.actual].into_iter().flatten() {
                 text(out, value)?;
@@ -89,13 +110,36 @@ impl Record {
         for _ in 0..count {
             let key = read_number(input)? as u32;
             let flags = read_number(input)?;
+            let count = read_number(input)?;
+            let parts = (0..count).map(|_| SpooledPart::read(input)).collect::<Result<_, _>>()?;
             let place = read_text(input)?;
             let expected = if flags & 2 != 0 { Some(read_text(input)?) } else { None };
             let actual = if flags & 4 != 0 { Some(read_text(input)?) } else { None };
             let (looks, excused) = (flags & 1 != 0, flags & 8 != 0);
-            changes.push(Spooled { key, looks, excused, place, expected, actual });
+            changes.push(Spooled { key, looks, excused, place, expected, actual, parts });
         }
         Ok(Some(Self { rank, id, route, at, method, target, behind, changes }))
+    }
+}
+
+impl SpooledPart {
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let flags = u64::from(self.looks) | u64::from(self.form.is_some()) << 1;
+        number(out, u64::from(self.key) | u64::from(self.within) << 32 | flags << 40)?;
+        number(out, self.form.map_or(0, Form::pack))?;
+        number(out, self.value)
+    }
+
+    fn read(input: &mut impl Read) -> io::Result<Self> {
+        let (head, form, value) = (read_number(input)?, read_number(input)?, read_number(input)?);
+        let flags = head >> 40;
+        Ok(Self {
+            key: head as u32,
+            within: (head >> 32) as u8,
+            looks: flags & 1 != 0,
+            form: (flags & 2 != 0).then(|| Form::unpack(form)),
+            value,
+        })
     }
 }
 
@@ -134,6 +178,16 @@ mod tests {
             place: "$.é".to_owned(),
             expected: expected.map(str::to_owned),
             actual: Some("2".to_owned()),
+            parts: vec![
+                SpooledPart::default(),
+                SpooledPart {
+                    key: 9,
+                    within: 1,
+                    looks: true,
+                    form: Form::of("3f2a91c07be41d05"),
+                    value: u64::MAX,
+                },
+            ],
         };
         let record = Record {
             rank: 3,

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 
 use super::Kind;
-use super::change::{Change, Context, Look, Sink, hash_place, short};
+use super::change::{Change, Context, Seen, Sink, hash_place, short};
 use super::rules::Verdict;
+use crate::message::tokens::tokens;
 use crate::redact::Masker;
 use crate::redact::mask::MASK;
 
@@ -145,7 +146,7 @@ fn hunk(
         for (a, b) in left.zip(right) {
             let (one, other) = (sides[0][a], sides[1][b]);
             if one != other {
-                let look = context.look(one, other, false);
+                let look = context.seen(one, other, false);
                 change(
                     context,
                     sides,
@@ -171,7 +172,7 @@ fn hunk(
         (true, false) => "added",
         _ => "changed",
     };
-    change(context, sides, texts, [left, right], place, label, Look::Plain, sink);
+    change(context, sides, texts, [left, right], place, label, Seen::PLAIN, sink);
 }
 
 #[expect(clippy::too_many_arguments, reason = "what a change of lines is, and where it goes")]
@@ -182,7 +183,7 @@ fn change(
     ranges: [Lines; 2],
     place: String,
     label: &'static str,
-    look: Look,
+    seen: Seen,
     sink: &mut Sink,
 ) {
     let joined = |side: usize| {
@@ -214,7 +215,8 @@ fn change(
         label,
         expected: shown(0),
         actual: shown(1),
-        look,
+        look: seen.look,
+        parts: seen.parts,
     });
 }
 
@@ -223,17 +225,24 @@ fn change(
 fn anchor(a: &str, b: &str) -> String {
     let before_mask = |text: &'_ str| text.find(MASK).unwrap_or(text.len());
     let (a, b) = (a[..before_mask(a)].trim_start(), b[..before_mask(b)].trim_start());
-    let common =
-        a.char_indices().zip(b.chars()).take_while(|((_, x), y)| x == y).take(ANCHOR).last();
-    let common = common.map_or("", |((at, c), _)| &a[..at + c.len_utf8()]);
-    let end = if common.len() == a.len() && common.len() == b.len() {
-        common.len()
-    } else {
-        common
-            .rfind(|c: char| !c.is_alphanumeric())
-            .map_or(0, |at| at + common[at..].chars().next().map_or(0, char::len_utf8))
+    // Values that begin alike by chance belong to no place.
+    let equal = tokens(a).zip(tokens(b)).take_while(|(one, other)| one == other);
+    let mut end = 0;
+    for (token, _) in equal {
+        if a[..end].chars().count() >= ANCHOR {
+            break;
+        }
+        end += token.text().len();
+    }
+    let start = match a[..end].char_indices().nth(ANCHOR) {
+        // Not within a word.
+        Some((at, _)) => {
+            let cut = &a[..at];
+            cut.rfind(|c: char| !c.is_alphanumeric()).map_or("", |at| &cut[..at])
+        }
+        None => &a[..end],
     };
-    let start = common[..end].trim_end();
+    let start = start.trim_end();
     // A digit is seldom a part of what a line is.
     let start = start.split(|c: char| c.is_ascii_digit()).next().unwrap_or("").trim_end();
     if start.is_empty() { "line".to_owned() } else { format!("line \"{start}\"") }

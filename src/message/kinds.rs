@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::dates;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// What a value looks like.
@@ -19,6 +20,8 @@ pub enum ValueKind {
     HttpDate,
     /// `2026-11-22`.
     Date,
+    /// A date, perhaps with a time, in another usual form ([`dates`]).
+    Moment,
     /// Seconds since 1970, perhaps with a fraction.
     EpochSeconds,
     /// Milliseconds since 1970.
@@ -56,6 +59,7 @@ impl fmt::Display for ValueKind {
             Self::Rfc3339 => f.write_str("rfc3339"),
             Self::HttpDate => f.write_str("http-date"),
             Self::Date => f.write_str("date"),
+            Self::Moment => f.write_str("written date"),
             Self::EpochSeconds => f.write_str("epoch-seconds"),
             Self::EpochMillis => f.write_str("epoch-milliseconds"),
             Self::EpochMicros => f.write_str("epoch-microseconds"),
@@ -82,11 +86,17 @@ impl ValueKind {
             Self::Rfc3339
                 | Self::HttpDate
                 | Self::Date
+                | Self::Moment
                 | Self::EpochSeconds
                 | Self::EpochMillis
                 | Self::EpochMicros
                 | Self::EpochNanos
         )
+    }
+
+    /// Whether its values say of themselves what they are, so that no population need be asked.
+    pub const fn is_structured(self) -> bool {
+        matches!(self, Self::Uuid(_) | Self::Jwt | Self::TraceParent | Self::ETag)
     }
 
     /// The kind called `name` in a rule (`matches = "uuid"`), as a test of one value; none for a
@@ -147,6 +157,9 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
             }
             if bytes.len() >= 26 && bytes[3] == b',' && http_date(text).is_some() {
                 return Some(ValueKind::HttpDate);
+            }
+            if dates::whole(text).is_some() {
+                return Some(ValueKind::Moment);
             }
             if let Some(version) = uuid(bytes) {
                 return Some(ValueKind::Uuid(version));

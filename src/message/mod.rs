@@ -5,6 +5,7 @@
 //! RFC 9112 §7.1) and not content-decoded.
 
 pub mod content;
+pub mod dates;
 pub mod document;
 pub mod edit;
 pub mod encoding;
@@ -16,7 +17,9 @@ pub mod media;
 pub mod method;
 pub mod multipart;
 pub mod place;
+pub mod population;
 pub mod target;
+pub mod tokens;
 pub mod wire;
 
 use bytes::Bytes;

@@ -4,7 +4,7 @@ use std::hash::{Hash as _, Hasher as _};
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
-use super::super::change::Look;
+use super::super::change::Seen;
 use super::super::rules::ArrayRule;
 use super::{Walk, same_text};
 use crate::message::json::number;
@@ -172,7 +172,7 @@ impl<'a> Walk<'_, '_, 'a> {
             if b.is_none() { "removed".into() } else { "added".into() },
             a,
             b,
-            Look::Plain,
+            Seen::PLAIN,
         );
         self.leave();
     }
@@ -185,7 +185,7 @@ impl<'a> Walk<'_, '_, 'a> {
             "reordered".into(),
             left.first().copied(),
             right.first().copied(),
-            Look::Plain,
+            Seen::PLAIN,
         );
         if let Some(change) = self.sink.changes.get_mut(before) {
             change.expected =

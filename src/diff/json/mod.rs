@@ -13,7 +13,7 @@ use std::cell::OnceCell;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Kind;
-use super::change::{Change, Context, Look, Sink, Step, is_variable, mix, render, short};
+use super::change::{Change, Context, Seen, Sink, Step, is_variable, mix, render, short};
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::rules::{Located, Verdict};
 use crate::limits;
@@ -108,8 +108,8 @@ impl<'a> Walk<'_, '_, 'a> {
             (Type::Array, Type::Array) => self.array(a, b),
             (Type::Number, Type::Number) => {
                 if !number::equal(a.raw_str(), b.raw_str()) {
-                    let look = self.look(a.raw_str(), b.raw_str(), true);
-                    self.changed("changed".into(), Some(a), Some(b), look);
+                    let seen = self.seen(a.raw_str(), b.raw_str(), true);
+                    self.changed("changed".into(), Some(a), Some(b), seen);
                 }
             }
             (Type::String | Type::Escaped, Type::String | Type::Escaped) => {
@@ -120,27 +120,27 @@ impl<'a> Walk<'_, '_, 'a> {
                     if self.embedded(a, b, &left, &right) {
                         return;
                     }
-                    let look = self.look(&left, &right, false);
-                    self.changed("changed".into(), Some(a), Some(b), look);
+                    let seen = self.seen(&left, &right, false);
+                    self.changed("changed".into(), Some(a), Some(b), seen);
                 }
             }
             (left, right) if left == right => {
                 if a.raw() != b.raw() {
-                    self.changed("changed".into(), Some(a), Some(b), Look::Plain);
+                    self.changed("changed".into(), Some(a), Some(b), Seen::PLAIN);
                 }
             }
             (left, right) => self.changed(
                 format!("{}→{}", left.name(), right.name()).into(),
                 Some(a),
                 Some(b),
-                Look::Plain,
+                Seen::PLAIN,
             ),
         }
     }
 
     /// What a change looks like; nobody asks for those that are only counted.
-    fn look(&self, a: &str, b: &str, number: bool) -> Look {
-        if self.sink.is_full() { Look::Plain } else { self.context.look(a, b, number) }
+    fn seen(&self, a: &str, b: &str, number: bool) -> Seen {
+        if self.sink.is_full() { Seen::PLAIN } else { self.context.seen(a, b, number) }
     }
 
     /// Compares the documents that two strings hold; false where they hold none.
@@ -218,11 +218,11 @@ impl<'a> Walk<'_, '_, 'a> {
                 Some((new, actual)) => {
                     let label = format!("renamed {}→{}", short(&name), short(&new));
                     self.enter_name(name);
-                    self.changed(label.into(), Some(value), Some(actual), Look::Plain);
+                    self.changed(label.into(), Some(value), Some(actual), Seen::PLAIN);
                 }
                 None => {
                     self.enter_name(name);
-                    self.changed("removed".into(), Some(value), None, Look::Plain);
+                    self.changed("removed".into(), Some(value), None, Seen::PLAIN);
                 }
             }
             self.leave();
@@ -232,7 +232,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 continue;
             }
             self.enter_name(name);
-            self.changed("added".into(), None, Some(value), Look::Plain);
+            self.changed("added".into(), None, Some(value), Seen::PLAIN);
             self.leave();
         }
     }
@@ -264,7 +264,7 @@ impl<'a> Walk<'_, '_, 'a> {
         label: Cow<'static, str>,
         a: Option<Node<'_, '_>>,
         b: Option<Node<'_, '_>>,
-        look: Look,
+        seen: Seen,
     ) {
         let place_hash = *self.hashes.last().expect("the root's hash stays");
         self.sink.saw(place_hash);
@@ -281,7 +281,17 @@ impl<'a> Walk<'_, '_, 'a> {
             base => base.map_or(Kind::Body, |base| base.kind),
         };
         let (place, general) = (self.place(false), self.place(true));
-        self.sink.add(Change { kind, place, general, place_hash, label, expected, actual, look });
+        self.sink.add(Change {
+            kind,
+            place,
+            general,
+            place_hash,
+            label,
+            expected,
+            actual,
+            look: seen.look,
+            parts: seen.parts,
+        });
     }
 
     /// A value at the present place as it is shown: what stands anywhere below a secret's name is
@@ -301,7 +311,7 @@ impl<'a> Walk<'_, '_, 'a> {
         let path = render(&self.path, general);
         match self.base {
             None => path,
-            Some(base) => format!("{}|{path}", if general { &base.general } else { &base.place }),
+            Some(base) => format!("{} {path}", if general { &base.general } else { &base.place }),
         }
     }
 

@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 use self::outline::{field, is_value, outline};
 use super::Kind;
-use super::change::{Change, Context, Look, Sink, mix, short};
+use super::change::{Change, Context, Seen, Sink, mix, short};
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::rules::Verdict;
 use super::text::common;
@@ -104,8 +104,7 @@ impl Walk<'_, '_> {
             _ if self.embedded(a.text(), b.text()) => {}
             _ => {
                 let (left, right) = (a.text(), b.text());
-                let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-                let look = self.context.look(left, right, number(left) && number(right));
+                let look = self.context.seen(left, right, false);
                 self.changed("changed", Some(left), Some(right), None, look);
             }
         }
@@ -128,9 +127,9 @@ impl Walk<'_, '_> {
             let mut embedded = || left.zip(right).is_some_and(|(a, b)| self.embedded(a, b));
             if !same && !embedded() {
                 let (label, look) = match (left, right) {
-                    (Some(left), Some(right)) => ("changed", self.context.look(left, right, false)),
-                    (Some(_), None) => ("removed", Look::Plain),
-                    _ => ("added", Look::Plain),
+                    (Some(left), Some(right)) => ("changed", self.context.seen(left, right, false)),
+                    (Some(_), None) => ("removed", Seen::PLAIN),
+                    _ => ("added", Seen::PLAIN),
                 };
                 // An input's value belongs to the input's name.
                 let field = field.as_deref().filter(|_| is_value(name));
@@ -174,7 +173,7 @@ impl Walk<'_, '_> {
             Some(node) if !secret => Some(short(&outline(node, masker))),
             _ => text.map(|text| masker.secret(&text).into_owned()),
         };
-        self.report(label, shown(a, left), shown(b, right), Look::Plain);
+        self.report(label, shown(a, left), shown(b, right), Seen::PLAIN);
     }
 
     fn enter(&mut self, name: &str, index: Option<usize>) {
@@ -218,7 +217,7 @@ impl Walk<'_, '_> {
         a: Option<&str>,
         b: Option<&str>,
         field: Option<&str>,
-        look: Look,
+        seen: Seen,
     ) {
         if self.is_ruled(a, b) {
             return;
@@ -230,7 +229,7 @@ impl Walk<'_, '_> {
                 if secret { masker.secret(value).into_owned() } else { short(&masker.text(value)) }
             })
         };
-        self.report(label, shown(a), shown(b), look);
+        self.report(label, shown(a), shown(b), seen);
     }
 
     fn report(
@@ -238,7 +237,7 @@ impl Walk<'_, '_> {
         label: &'static str,
         expected: Option<String>,
         actual: Option<String>,
-        look: Look,
+        seen: Seen,
     ) {
         let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
         let place_hash = self.path.last().map_or(0x2f, |step| step.hash);
@@ -251,7 +250,8 @@ impl Walk<'_, '_> {
             label: Cow::Borrowed(label),
             expected,
             actual,
-            look,
+            look: seen.look,
+            parts: seen.parts,
         });
     }
 }

@@ -295,7 +295,9 @@ fn place(names: [&Option<String>; 5]) -> Result<Place, String> {
         [None, Some(name), None, None, None] => Ok(Place::Cookie(name.to_owned())),
         [None, None, Some(name), None, None] => Ok(Place::Field(name.to_owned())),
         [None, None, None, Some(path), None] => Path::parse(path).map(Place::Path),
-        [None, None, None, None, Some(place)] if place.starts_with('$') && !place.contains('|') => {
+        [None, None, None, None, Some(place)]
+            if place.starts_with('$') && !place.contains(" $") =>
+        {
             Err("a place of JSON is written as path = …".to_owned())
         }
         [None, None, None, None, Some(place)] => Ok(match place.strip_suffix('*') {

@@ -1,0 +1,142 @@
+//! The values in which two texts differ, where all else in them is equal: the finest places there
+//! are.
+//!
+//! `~3` behind a place is the third thing in its text, `~3.2` the second run of letters in it. Noise
+//! is judged by these, so that a new id in a text hides no other price beside it.
+
+use std::hash::{Hash as _, Hasher as _};
+
+use rustc_hash::FxHasher;
+
+use super::change::{Context, Look};
+use crate::message::population::Form;
+use crate::message::tokens::{Token, runs, tokens};
+
+/// Values of one text that are told apart; where more differ the text is taken as a whole.
+const MAX_PARTS: usize = 24;
+/// Longest text that is taken apart, in bytes.
+const LONGEST: usize = 16 << 10;
+
+/// A value in which two texts differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Where it is in the text; none for the text as a whole.
+    pub at: Option<At>,
+    /// How many of the following parts are within this one: it is noise where it is itself, or
+    /// where all of them are.
+    pub within: u8,
+    /// What it looks like.
+    pub look: Look,
+    /// The forms of v1's and v2's value, where they may be drawn at random.
+    pub forms: [Option<Form>; 2],
+    /// Names v1's and v2's value in counts.
+    pub values: [u64; 2],
+}
+
+/// Which value of a text, and which part of that value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct At(pub u16, pub u16);
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self(value, 0) => write!(f, "~{value}"),
+            Self(value, part) => write!(f, "~{value}.{part}"),
+        }
+    }
+}
+
+/// The parts in which two texts differ; none where they differ between their values too.
+pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<Part> {
+    if a.len().max(b.len()) > LONGEST {
+        return Vec::new();
+    }
+    let mut parts = Vec::new();
+    let (mut left, mut right) = (tokens(a), tokens(b));
+    for number in 1_u16.. {
+        match (left.next(), right.next()) {
+            (None, None) => break,
+            (Some(one), Some(other)) if one == other => {}
+            (Some(Token::Mark(_)), Some(_)) | (Some(_), Some(Token::Mark(_))) => {
+                return Vec::new();
+            }
+            (Some(one), Some(other)) => {
+                let whole = one.text().len() == a.len() && other.text().len() == b.len();
+                let at = (!whole).then_some(At(number, 0));
+                value(context, [one, other], at, &mut parts);
+            }
+            _ => return Vec::new(),
+        }
+        if parts.len() > MAX_PARTS {
+            return Vec::new();
+        }
+    }
+    parts
+}
+
+/// Adds a value that differs, and what differs in it where it is put together.
+fn value(context: &Context<'_>, [a, b]: [Token<'_>; 2], at: Option<At>, parts: &mut Vec<Part>) {
+    let here = parts.len();
+    let (mut one, mut other) = (a.text(), b.text());
+    if let (Token::Chunk(_), Token::Chunk(_)) = (a, b) {
+        let common = common_start(one, other);
+        (one, other) = (&one[common..], &other[common..]);
+    }
+    parts.push(Part::of(context, one, other, at));
+    if let (Token::Chunk(a), Token::Chunk(b)) = (a, b) {
+        let number = at.map_or(1, |At(number, _)| number);
+        if !inner(context, [a, b], number, parts) {
+            parts.truncate(here + 1);
+        }
+        parts[here].within = (parts.len() - here - 1) as u8;
+    }
+}
+
+/// The length of the words at the start of both chunks, with the symbols behind them: `nonce-`.
+fn common_start(a: &str, b: &str) -> usize {
+    let both = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    a.as_bytes()[..both]
+        .iter()
+        .rposition(|byte| matches!(byte, b'-' | b'_' | b'+' | b'/'))
+        .map_or(0, |at| at + 1)
+}
+
+/// Adds the runs in which two chunks differ; false where they differ between them too, or are one
+/// run each.
+fn inner(context: &Context<'_>, [a, b]: [&str; 2], number: u16, parts: &mut Vec<Part>) -> bool {
+    let (mut left, mut right) = (runs(a), runs(b));
+    for run in 1_u16.. {
+        match (left.next(), right.next()) {
+            (None, None) => return run > 2,
+            (Some(one), Some(other)) if one == other => {}
+            (Some(Token::Chunk(one)), Some(Token::Chunk(other))) => {
+                parts.push(Part::of(context, one, other, Some(At(number, run))));
+            }
+            _ => return false,
+        }
+        if parts.len() > MAX_PARTS {
+            return true;
+        }
+    }
+    false
+}
+
+impl Part {
+    fn of(context: &Context<'_>, a: &str, b: &str, at: Option<At>) -> Self {
+        let forms = [a, b].map(Form::of);
+        let free = forms != [None, None] && !context.asked_for(a);
+        Self {
+            at,
+            within: 0,
+            look: context.look_of_value(a, b),
+            forms: if free { forms } else { [None, None] },
+            values: [a, b].map(hash),
+        }
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    text.hash(&mut hasher);
+    hasher.finish()
+}

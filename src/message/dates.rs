@@ -1,0 +1,396 @@
+//! Dates and times as people and programs write them, beside RFC 3339: what stands at the start of
+//! a text, and which instant it may be.
+//!
+//! Read are `20261128T184000Z`, `28.11.2026`, `11/28/2026`, `2026/11/28`, HTTP's three forms
+//! (RFC 9110 §5.6.7), `28/Nov/2026:18:40:00 +0000`, `Nov. 28, 2026, 6:40 p.m.` and their like.
+
+use crate::time::Timestamp;
+
+/// What a written date may mean: with the month first or the day first there are two readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The readings; both the same where there is but one.
+    pub readings: [Timestamp; 2],
+    /// How exact it is, in seconds: a day, a minute or a second.
+    pub exact_s: i64,
+    /// How long its text is, in bytes.
+    pub length: usize,
+    /// Names the form: values of two forms are not alike.
+    form: u8,
+}
+
+impl Moment {
+    /// Whether two are written in the same form.
+    pub const fn is_like(&self, other: &Self) -> bool {
+        self.form == other.form && self.exact_s == other.exact_s
+    }
+}
+
+/// The date that a whole text is.
+pub fn whole(text: &str) -> Option<Moment> {
+    at_start(text).filter(|moment| moment.length == text.len())
+}
+
+/// The date at the start of a text, as long as it goes.
+pub fn at_start(text: &str) -> Option<Moment> {
+    let bytes = text.as_bytes();
+    match bytes.first()? {
+        b'0'..=b'9' => {
+            basic(bytes).or_else(|| year_first(bytes)).or_else(|| day_or_month_first(bytes))
+        }
+        b'A'..=b'Z' => named(bytes),
+        _ => None,
+    }
+}
+
+/// The length of a clock's reading at the start of a text: `18:40:05`, `6:40 p.m.`.
+pub fn clock_at_start(text: &str) -> Option<usize> {
+    let mut reader = Reader::new(text.as_bytes());
+    clock(&mut reader)?;
+    (!reader.peek().is_ascii_alphanumeric() && reader.peek() != b':').then_some(reader.at)
+}
+
+/// A reader of a text from its start.
+#[derive(Clone, Copy)]
+struct Reader<'t> {
+    bytes: &'t [u8],
+    at: usize,
+}
+
+impl<'t> Reader<'t> {
+    const fn new(bytes: &'t [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    fn peek(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(0)
+    }
+
+    /// A number of so many digits, no more.
+    fn number(&mut self, digits: std::ops::RangeInclusive<usize>) -> Option<i64> {
+        let rest = &self.bytes[self.at.min(self.bytes.len())..];
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if !digits.contains(&count) {
+            return None;
+        }
+        self.at += count;
+        std::str::from_utf8(&rest[..count]).ok()?.parse().ok()
+    }
+
+    /// Exactly so many digits of a longer run.
+    fn digits(&mut self, count: usize) -> Option<i64> {
+        let part = self.bytes.get(self.at..self.at + count)?;
+        if !part.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        self.at += count;
+        std::str::from_utf8(part).ok()?.parse().ok()
+    }
+
+    fn skip(&mut self, text: &[u8]) -> Option<()> {
+        self.bytes[self.at.min(self.bytes.len())..].starts_with(text).then(|| self.at += text.len())
+    }
+
+    fn word(&mut self) -> &'t [u8] {
+        let rest = &self.bytes[self.at.min(self.bytes.len())..];
+        let count = rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+        self.at += count;
+        &rest[..count]
+    }
+
+    /// A month by its English name or the three letters of it, perhaps with a dot (`Sept.` too).
+    fn month(&mut self) -> Option<i64> {
+        const MONTHS: [&str; 12] = [
+            "january",
+            "february",
+            "march",
+            "april",
+            "may",
+            "june",
+            "july",
+            "august",
+            "september",
+            "october",
+            "november",
+            "december",
+        ];
+        let word = self.word().to_ascii_lowercase();
+        let fits = |month: &&str| word.len() >= 3 && month.as_bytes().starts_with(&word);
+        let month = MONTHS.iter().position(|month| fits(&month))? as i64 + 1;
+        if self.peek() == b'.' {
+            self.at += 1;
+        }
+        Some(month)
+    }
+}
+
+/// A clock's reading: seconds since midnight, with the offset taken off, and how exact it is.
+fn clock(reader: &mut Reader<'_>) -> Option<(i64, i64)> {
+    let start = *reader;
+    let read = |reader: &mut Reader<'_>| {
+        let mut hour = reader.number(1..=2)?;
+        reader.skip(b":")?;
+        let minute = reader.digits(2)?;
+        let (mut second, mut exact) = (0, 60);
+        if reader.peek() == b':' {
+            reader.skip(b":")?;
+            (second, exact) = (reader.digits(2)?, 1);
+            if matches!(reader.peek(), b'.' | b',') {
+                let mut fraction = *reader;
+                fraction.at += 1;
+                if fraction.number(1..=9).is_some() {
+                    *reader = fraction;
+                }
+            }
+        }
+        if let Some(afternoon) = half_of_day(reader) {
+            hour = hour % 12 + if afternoon { 12 } else { 0 };
+        }
+        (hour < 24 && minute < 60 && second <= 60)
+            .then(|| ((hour * 60 + minute) * 60 + second - zone(reader), exact))
+    };
+    let found = read(reader);
+    if found.is_none() {
+        *reader = start;
+    }
+    found
+}
+
+/// `am`, `PM`, `p.m.`: whether it is the afternoon.
+fn half_of_day(reader: &mut Reader<'_>) -> Option<bool> {
+    let mut ahead = *reader;
+    if ahead.peek() == b' ' {
+        ahead.at += 1;
+    }
+    let first = ahead.peek().to_ascii_lowercase();
+    let rest = &ahead.bytes[ahead.at.min(ahead.bytes.len())..];
+    for form in ["?.m.", "?m"] {
+        let fits = rest.len() >= form.len()
+            && rest[1..form.len()].eq_ignore_ascii_case(&form.as_bytes()[1..]);
+        if fits && matches!(first, b'a' | b'p') {
+            reader.at = ahead.at + form.len();
+            return Some(first == b'p');
+        }
+    }
+    None
+}
+
+/// `Z`, ` GMT`, ` +0100`, `+01:00`: seconds to take off; nothing where there is none.
+fn zone(reader: &mut Reader<'_>) -> i64 {
+    let mut ahead = *reader;
+    if ahead.peek() == b' ' {
+        ahead.at += 1;
+    }
+    for name in [&b"Z"[..], b"GMT", b"UTC"] {
+        let mut named = ahead;
+        if named.skip(name).is_some() && !named.peek().is_ascii_alphanumeric() {
+            *reader = named;
+            return 0;
+        }
+    }
+    let sign = match ahead.peek() {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return 0,
+    };
+    ahead.at += 1;
+    let Some(hours) = ahead.digits(2) else { return 0 };
+    let _ = ahead.skip(b":");
+    let Some(minutes) = ahead.digits(2) else { return 0 };
+    *reader = ahead;
+    sign * (hours * 60 + minutes) * 60
+}
+
+/// A clock behind a date: after a blank, a comma, a `T` or the colon of access logs.
+fn clock_behind(reader: &mut Reader<'_>) -> Option<(i64, i64)> {
+    for between in [&b", "[..], b" at ", b" ", b"T", b":"] {
+        let mut ahead = *reader;
+        if ahead.skip(between).is_some()
+            && let Some(found) = clock(&mut ahead)
+        {
+            *reader = ahead;
+            return Some(found);
+        }
+    }
+    None
+}
+
+fn moment(form: u8, days: [[i64; 3]; 2], reader: &mut Reader<'_>) -> Option<Moment> {
+    const DAY_S: i64 = 86_400;
+    let (seconds, exact_s) = clock_behind(reader).unwrap_or((0, DAY_S));
+    if reader.peek().is_ascii_alphanumeric() {
+        return None;
+    }
+    let [first, second] = days.map(|day| at(day, seconds));
+    let (first, second) = (first.or(second)?, second.or(first)?);
+    Some(Moment { readings: [first, second], exact_s, length: reader.at, form })
+}
+
+/// The instant so many seconds after the start of a day.
+fn at([year, month, day]: [i64; 3], seconds: i64) -> Option<Timestamp> {
+    if !(1990..=2100).contains(&year) {
+        return None;
+    }
+    let midnight: Timestamp = format!("{year:04}-{month:02}-{day:02}T00:00:00Z").parse().ok()?;
+    Some(midnight.plus(seconds * crate::time::NANOS_PER_SEC))
+}
+
+/// `20261128T184000Z`, ISO 8601's basic form.
+fn basic(bytes: &[u8]) -> Option<Moment> {
+    if bytes.len() < 15 || bytes[8] != b'T' {
+        return None;
+    }
+    let mut reader = Reader::new(bytes);
+    let day = [reader.digits(4)?, reader.digits(2)?, reader.digits(2)?];
+    reader.skip(b"T")?;
+    let (hour, minute, second) = (reader.digits(2)?, reader.digits(2)?, reader.digits(2)?);
+    if reader.peek() == b'.' {
+        reader.at += 1;
+        reader.number(1..=9)?;
+    }
+    let seconds = (hour * 60 + minute) * 60 + second - zone(&mut reader);
+    let found = at(day, seconds).filter(|_| !reader.peek().is_ascii_alphanumeric())?;
+    Some(Moment { readings: [found; 2], exact_s: 1, length: reader.at, form: 1 })
+}
+
+/// `2026/11/28`, `2026-11-28 18:40`, `2026.11.28`.
+fn year_first(bytes: &[u8]) -> Option<Moment> {
+    let mut reader = Reader::new(bytes);
+    let year = reader.number(4..=4)?;
+    let joiner = reader.peek();
+    if !matches!(joiner, b'-' | b'/' | b'.') {
+        return None;
+    }
+    reader.at += 1;
+    let month = reader.number(1..=2)?;
+    reader.skip(&[joiner])?;
+    let day = reader.number(1..=2)?;
+    moment(joiner, [[year, month, day]; 2], &mut reader)
+}
+
+/// `28.11.2026`, `11/28/2026`, `28-11-2026`, `28 Nov 2026`, `28/Nov/2026`.
+fn day_or_month_first(bytes: &[u8]) -> Option<Moment> {
+    let mut reader = Reader::new(bytes);
+    let first = reader.number(1..=2)?;
+    let joiner = reader.peek();
+    if !matches!(joiner, b'.' | b'/' | b'-' | b' ') {
+        return None;
+    }
+    reader.at += 1;
+    if reader.peek() == b' ' {
+        reader.at += 1;
+    }
+    if reader.peek().is_ascii_alphabetic() {
+        let month = reader.month()?;
+        reader.at += 1;
+        let year = reader.number(4..=4)?;
+        return moment(2, [[year, month, first]; 2], &mut reader);
+    }
+    let second = reader.number(1..=2)?;
+    reader.skip(&[joiner]).filter(|()| joiner != b' ')?;
+    let year = reader.number(4..=4)?;
+    let days = match joiner {
+        b'/' => [[year, first, second], [year, second, first]],
+        _ => [[year, second, first]; 2],
+    };
+    moment(joiner | 128, days, &mut reader)
+}
+
+/// `Sun, 22 Nov 2026 10:00:00 GMT`, `Sunday, 22-Nov-26 …` not; `Sat Nov 28 18:40:00 2026`;
+/// `Nov. 28, 2026, 6:40 p.m.`, `November 28, 2026`.
+fn named(bytes: &[u8]) -> Option<Moment> {
+    const DAYS: [&str; 7] =
+        ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let mut reader = Reader::new(bytes);
+    let start = reader;
+    let word = reader.word().to_ascii_lowercase();
+    let weekday = word.len() >= 3 && DAYS.iter().any(|day| day.as_bytes().starts_with(&word));
+    if weekday {
+        let _ = reader.skip(b",");
+        reader.skip(b" ")?;
+        if reader.peek().is_ascii_digit() {
+            let inner = day_or_month_first(&bytes[reader.at..])?;
+            return Some(Moment { length: inner.length + reader.at, form: 3, ..inner });
+        }
+    } else {
+        reader = start;
+    }
+    let month = reader.month()?;
+    reader.skip(b" ")?;
+    let _ = reader.skip(b" ");
+    let day = reader.number(1..=2)?;
+    if weekday && reader.peek() == b' ' {
+        // asctime: the clock stands before the year.
+        reader.at += 1;
+        let (seconds, exact_s) = clock(&mut reader)?;
+        reader.skip(b" ")?;
+        let year = reader.number(4..=4)?;
+        let found = at([year, month, day], seconds)?;
+        return Some(Moment { readings: [found; 2], exact_s, length: reader.at, form: 4 });
+    }
+    let _ = reader.skip(b",");
+    reader.skip(b" ")?;
+    let year = reader.number(4..=4)?;
+    moment(5, [[year, month, day]; 2], &mut reader)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_in_their_usual_forms() {
+        for (text, instant) in [
+            ("20261128T184000Z", "2026-11-28T18:40:00Z"),
+            ("20261128T184000.123+0100", "2026-11-28T17:40:00Z"),
+            ("28.11.2026", "2026-11-28T00:00:00Z"),
+            ("28.11.2026 18:40", "2026-11-28T18:40:00Z"),
+            ("11/28/2026", "2026-11-28T00:00:00Z"),
+            ("11/28/2026, 6:40:05 PM", "2026-11-28T18:40:05Z"),
+            ("2026/11/28 18:40:00", "2026-11-28T18:40:00Z"),
+            ("Sat, 28 Nov 2026 18:40:00 GMT", "2026-11-28T18:40:00Z"),
+            ("Sat Nov 28 18:40:00 2026", "2026-11-28T18:40:00Z"),
+            ("28/Nov/2026:18:40:00 +0000", "2026-11-28T18:40:00Z"),
+            ("Nov. 28, 2026, 6:40 p.m.", "2026-11-28T18:40:00Z"),
+            ("November 28, 2026", "2026-11-28T00:00:00Z"),
+            ("Nov 28, 2026 at 12:05 am", "2026-11-28T00:05:00Z"),
+            ("28 November 2026 18:40", "2026-11-28T18:40:00Z"),
+            ("2026-11-28 18:40", "2026-11-28T18:40:00Z"),
+        ] {
+            let found = whole(text).map(|moment| moment.readings[0]);
+            assert_eq!(found, Some(instant.parse().unwrap()), "{text}");
+        }
+        let both = whole("03/04/2026").unwrap().readings;
+        assert_ne!(both[0], both[1], "a month and a day that may change places");
+    }
+
+    #[test]
+    fn other_texts_are_no_dates() {
+        for text in [
+            "",
+            "12",
+            "1.2.3",
+            "10.0.0.1",
+            "May",
+            "May day",
+            "31.02.26",
+            "99/99/2026",
+            "March 5",
+            "12:30",
+            "20261128",
+            "Sunday lunch",
+            "1/2",
+            "28.11.20266",
+            "Mayor 1, 2026x",
+        ] {
+            assert_eq!(whole(text), None, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_ends_in_a_panic(text in "[0-9A-Za-z:/., +-]{0,40}") {
+            let _ = at_start(&text);
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Whether the values of a place are drawn at random: judged by all of them, not one by one.
+//!
+//! Eight hexadecimal digits may by chance be a number, and a token may lack digits; what a hundred
+//! of them have in common leaves no doubt. Each value adds how unlikely it is as text, where kinds
+//! of character seldom change and letters are those of words. Evidence is a few integers that can
+//! be added up; two values are enough where they are long.
+
+/// Shortest value that may be drawn at random, in characters.
+const SHORTEST: usize = 8;
+/// Longest value that is looked at.
+const LONGEST: usize = 1_024;
+/// Least digits of a number that means nothing: amounts, counts and times are shorter.
+const DIGITS: u16 = 17;
+/// Bits that speak for chance, a character and in all, from which values count as drawn.
+const BITS_EACH: f64 = 0.55;
+const BITS_ALL: f64 = 14.0;
+
+const DIGIT: u16 = 1;
+/// `a` to `f`, and the other letters.
+const LOWER_HEX: u16 = 2;
+const LOWER: u16 = 4;
+const UPPER_HEX: u16 = 8;
+const UPPER: u16 = 16;
+/// What base64 and base64url have beside letters and digits.
+const STANDARD: u16 = 32;
+const URL: u16 = 64;
+const PADDING: u16 = 128;
+const SYMBOLS: u16 = STANDARD | URL;
+/// Letters alone, and those of a word.
+const WORD: u16 = 256;
+
+/// What one value says: its length, its alphabet, and how unlikely it is as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Form {
+    length: u16,
+    classes: u16,
+    /// Eighths of a bit.
+    cost: u16,
+    /// Where symbols stand.
+    skeleton: u16,
+}
+
+impl Form {
+    /// The form of a value; none where it cannot be drawn at random: too short, or with characters
+    /// that no such value has.
+    pub fn of(text: &str) -> Option<Self> {
+        let bytes = text.trim_end_matches('=').as_bytes();
+        if !(SHORTEST..=LONGEST).contains(&bytes.len()) {
+            return None;
+        }
+        let mut form = Self { length: bytes.len() as u16, ..Self::default() };
+        if text.len() > bytes.len() {
+            form.classes = PADDING;
+        }
+        let mut before = 0;
+        let mut cost = 0_u32;
+        for (at, &byte) in bytes.iter().enumerate() {
+            let class = class(byte)?;
+            if class & (STANDARD | URL) != 0 {
+                form.skeleton = form.skeleton.wrapping_mul(31).wrapping_add(at as u16 + 1);
+            }
+            cost += surprise(before, class, byte);
+            form.classes |= class;
+            before = class;
+        }
+        if is_word(bytes) {
+            form.classes |= WORD;
+        }
+        form.cost = u16::try_from(cost).unwrap_or(u16::MAX);
+        Some(form)
+    }
+
+    /// As one number, and back.
+    pub const fn pack(self) -> u64 {
+        self.length as u64
+            | (self.classes as u64) << 16
+            | (self.cost as u64) << 32
+            | (self.skeleton as u64) << 48
+    }
+
+    /// The form that [`Self::pack`] wrote.
+    pub const fn unpack(packed: u64) -> Self {
+        Self {
+            length: packed as u16,
+            classes: (packed >> 16) as u16,
+            cost: (packed >> 32) as u16,
+            skeleton: (packed >> 48) as u16,
+        }
+    }
+
+    /// Bits by which chance explains the value better than text does.
+    fn evidence(self, alphabet: f64) -> f64 {
+        f64::from(self.cost) / 8.0 - f64::from(self.length) * alphabet
+    }
+}
+
+const fn class(byte: u8) -> Option<u16> {
+    Some(match byte {
+        b'0'..=b'9' => DIGIT,
+        b'a'..=b'f' => LOWER_HEX,
+        b'g'..=b'z' => LOWER,
+        b'A'..=b'F' => UPPER_HEX,
+        b'G'..=b'Z' => UPPER,
+        b'+' | b'/' => STANDARD,
+        b'-' | b'_' => URL,
+        _ => return None,
+    })
+}
+
+/// How unlikely a character is behind another in text, in eighths of a bit.
+const fn surprise(before: u16, class: u16, byte: u8) -> u32 {
+    /// Of the letters in English, in eighths of a bit.
+    const LETTERS: [u8; 26] = [
+        29, 49, 42, 36, 24, 44, 45, 32, 31, 75, 56, 37, 43, 31, 30, 46, 80, 33, 32, 28, 42, 54, 43,
+        75, 46, 83,
+    ];
+    let own = match byte {
+        b'0'..=b'9' => 26,
+        b'a'..=b'z' => LETTERS[(byte - b'a') as usize] as u32,
+        b'A'..=b'Z' => LETTERS[(byte - b'A') as usize] as u32,
+        _ => 8,
+    };
+    let (before, now) = (sort(before), sort(class));
+    own + match (before, now) {
+        (0, _) => 12,
+        // Words begin with capitals.
+        (2, 1) => 6,
+        _ if before == now => 1,
+        _ => 32,
+    }
+}
+
+/// Whether a value is letters of one case (or with a capital first) that follow each other as in
+/// words.
+fn is_word(bytes: &[u8]) -> bool {
+    /// Bits by which a pair of letters is less likely than any in uniform text, and by which a word
+    /// is likelier in all.
+    const UNIFORM: i32 = 9;
+    const WORD_BITS: i32 = 6;
+    let rest = &bytes[1..];
+    let letters = bytes[0].is_ascii_alphabetic()
+        && (rest.iter().all(u8::is_ascii_lowercase) || rest.iter().all(u8::is_ascii_uppercase));
+    let pair = |pair: &[u8]| {
+        let [first, second] = [pair[0], pair[1]].map(|byte| byte.to_ascii_lowercase() - b'a');
+        UNIFORM - i32::from(PAIRS[first as usize].as_bytes()[second as usize] - b'a')
+    };
+    letters && bytes.windows(2).map(pair).sum::<i32>() > 2 * WORD_BITS
+}
+
+/// How unlikely each letter is behind each other one in English, in half bits: `a` is none.
+const PAIRS: [&str; 26] = [
+    "qjijqokqjrmgigsksgiflmppnq",
+    "gnknhomphlpfmphnqiilgopnlo",
+    "hrlpgqrgjrijnqforjmgkpsnoq",
+    "hnnkdonpfpqknoiopkjnjnoqmq",
+    "joigklmqnrpjkgolofgjqmokns",
+    "iqnmhhnpfpninogmpikjhppplq",
+    "inmoenkihppiliinphimioopnn",
+    "fopnepppgpommmgopjmikqoqmq",
+    "kjikjlksqroijehmrlihrksosl",
+    "glklgmmlilklllgklljkhllmmm",
+    "hnmlemllgnmkmjimnlhkknmnmn",
+    "gpokfnpqfsphpphnrqkjkoqqir",
+    "fkonepqqgppljohgspkokppqpr",
+    "iqihhlfqirmnpmjorpgflmpsnq",
+    "nmjjomlqmpmjiekjtfjjikkppr",
+    "gpnnfopkjrnhpqhjqfkijqpqlr",
+    "kklkklnmlllllllkkllkdkllkk",
+    "golleolrgsmmklhntkiilnqskr",
+    "kqjqfoqjgrnknojjppheiqprlq",
+    "hqmoeorifsrmnpinsgikkqoqkq",
+    "kjjljklqjqohifnjqghgppqoqo",
+    "golncooogonnmnjnonmmononno",
+    "folmgnmhfonlljhnnijmnmmnmn",
+    "inimhmnminnnjmmgnlhgmmnhlm",
+    "jlllkmlmjmnjjijfmjhilllnll",
+    "hmnnemllhmmkkjkmlmkhklmmkj",
+];
+
+/// Lower case, upper case, digit or symbol.
+const fn sort(class: u16) -> u8 {
+    match class {
+        0 => 0,
+        LOWER_HEX | LOWER => 1,
+        UPPER_HEX | UPPER => 2,
+        DIGIT => 3,
+        _ => 4,
+    }
+}
+
+/// The values of a place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Population {
+    samples: u32,
+    characters: u64,
+    /// Eighths of a bit.
+    cost: u64,
+    symbols: u32,
+    classes: u16,
+    shortest: u16,
+    longest: u16,
+    skeleton: u16,
+    /// Whether symbols stand elsewhere in other values.
+    loose: bool,
+    /// Whether there were values that cannot be drawn at random.
+    other: bool,
+}
+
+impl Population {
+    /// Adds a value by its form.
+    pub fn add(&mut self, form: Option<Form>) {
+        let Some(form) = form else {
+            self.other = true;
+            return;
+        };
+        self.merge(&Self {
+            samples: 1,
+            characters: form.length.into(),
+            cost: form.cost.into(),
+            symbols: u32::from(form.classes & SYMBOLS != 0),
+            classes: form.classes & !WORD,
+            shortest: form.length,
+            longest: form.length,
+            skeleton: form.skeleton,
+            loose: false,
+            other: false,
+        });
+    }
+
+    /// Adds the values of another part of the same place.
+    pub fn merge(&mut self, other: &Self) {
+        self.other |= other.other;
+        if other.samples == 0 {
+            return;
+        }
+        if self.samples == 0 {
+            *self = Self { other: self.other, ..other.clone() };
+            return;
+        }
+        self.samples = self.samples.saturating_add(other.samples);
+        self.characters += other.characters;
+        self.cost += other.cost;
+        self.symbols = self.symbols.saturating_add(other.symbols);
+        self.classes |= other.classes;
+        self.shortest = self.shortest.min(other.shortest);
+        self.longest = self.longest.max(other.longest);
+        self.loose |= other.loose || self.skeleton != other.skeleton;
+    }
+
+    /// Whether the values look drawn at random. `others` are those of the other version, which
+    /// count as far as they fit.
+    pub fn is_drawn(&self, others: &Self) -> bool {
+        if self.samples < 2 || self.other {
+            return false;
+        }
+        if self.classes & !PADDING == DIGIT {
+            return self.shortest >= DIGITS && self.longest - self.shortest <= 1;
+        }
+        // Symbols that always stand at the same places divide it: its parts are judged.
+        if self.classes & SYMBOLS != 0 && !self.loose {
+            return false;
+        }
+        let fits = others.samples > 0
+            && !others.other
+            && others.classes & !self.open() == 0
+            && others.longest <= self.longest + 1
+            && others.shortest + 1 >= self.shortest;
+        let (mut cost, mut characters) = (self.cost, self.characters);
+        if fits {
+            cost += others.cost;
+            characters += others.characters;
+        }
+        let bits =
+            |cost: u64, characters: u64| cost as f64 / 8.0 - characters as f64 * self.alphabet();
+        bits(self.cost, self.characters) > 0.2 * self.characters as f64
+            && bits(cost, characters) >= BITS_ALL.max(BITS_EACH * characters as f64)
+    }
+
+    /// Whether another value may have been drawn in the same way.
+    pub fn admits(&self, form: Option<Form>) -> bool {
+        let Some(form) = form else { return false };
+        let slack = u16::from(self.longest > self.shortest);
+        let length = self.shortest.saturating_sub(slack)..=self.longest.saturating_add(slack);
+        // A word of the same letters is no such value, nor is a number.
+        let word = form.classes & WORD != 0
+            || form.evidence(self.alphabet()) < -4.0 - f64::from(form.length);
+        length.contains(&form.length) && form.classes & !self.open() == 0 && !word
+    }
+
+    /// The classes of characters that further values may have: few values do not show all.
+    fn open(&self) -> u16 {
+        let mut classes = self.classes;
+        for (rest, hex) in [(LOWER, LOWER_HEX), (UPPER, UPPER_HEX)] {
+            if classes & rest != 0 {
+                classes |= hex;
+            }
+        }
+        let both = |a: u16, b: u16| classes & a != 0 && classes & b != 0;
+        let mixed = both(LOWER, UPPER) && classes & DIGIT != 0 || both(LOWER, UPPER) && self.few();
+        if mixed && self.few() {
+            // Of base64 every 32nd character is a symbol.
+            classes |= DIGIT | if classes & STANDARD != 0 { STANDARD } else { URL };
+            if classes & URL != 0 && self.symbols == 0 {
+                classes |= STANDARD;
+            }
+        }
+        if mixed {
+            classes |= PADDING;
+        }
+        if classes & (LOWER | UPPER) != 0 && self.characters < 48 {
+            classes |= DIGIT;
+        }
+        if classes == LOWER_HEX || classes == UPPER_HEX {
+            classes |= DIGIT;
+        }
+        classes
+    }
+
+    /// Whether there are too few characters to have seen all of an alphabet.
+    const fn few(&self) -> bool {
+        self.characters < 400
+    }
+
+    /// Bits of a character that is drawn from the alphabet.
+    fn alphabet(&self) -> f64 {
+        let sizes = [(DIGIT, 10), (STANDARD, 2), (URL, 2)];
+        let mut size: u32 =
+            sizes.iter().filter(|(class, _)| self.classes & class != 0).map(|(_, size)| size).sum();
+        for (rest, hex) in [(LOWER, LOWER_HEX), (UPPER, UPPER_HEX)] {
+            size += match (self.classes & rest != 0, self.classes & hex != 0) {
+                (true, _) => 26,
+                (false, true) => 6,
+                (false, false) => 0,
+            };
+        }
+        f64::from(size.max(2)).log2()
+    }
+}
+
+#[cfg(test)]
+mod tests;

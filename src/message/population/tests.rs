@@ -1,0 +1,154 @@
+//! Random values of every usual form are known for what they are, and what means something is not.
+
+use super::*;
+
+/// A small seeded generator (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+
+    fn of(&mut self, alphabet: &str, length: usize) -> String {
+        let letters: Vec<char> = alphabet.chars().collect();
+        (0..length).map(|_| letters[self.below(letters.len() as u64) as usize]).collect()
+    }
+}
+
+const BASE62: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Name, alphabet, length.
+fn generators() -> Vec<(&'static str, String, usize)> {
+    let with = |more: &str| format!("{BASE62}{more}");
+    let mut all = vec![
+        ("nano id", with("-_"), 21),
+        ("short nano id", with("-_"), 10),
+        ("hex 8", "0123456789abcdef".to_owned(), 8),
+        ("hex 12", "0123456789abcdef".to_owned(), 12),
+        ("hex 32", "0123456789abcdef".to_owned(), 32),
+        ("hex 64 upper", "0123456789ABCDEF".to_owned(), 64),
+        ("ulid", "0123456789ABCDEFGHJKMNPQRSTVWXYZ".to_owned(), 26),
+        ("ksuid", BASE62.to_owned(), 27),
+        ("capitals and digits", "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ".to_owned(), 16),
+        ("base 36", "0123456789abcdefghijklmnopqrstuvwxyz".to_owned(), 11),
+        ("base 32", "abcdefghijklmnopqrstuvwxyz234567".to_owned(), 16),
+        ("base 62", BASE62.to_owned(), 14),
+        ("snowflake", "0123456789".to_owned(), 19),
+    ];
+    for bytes in [8_usize, 16, 20, 32] {
+        all.push(("base64", with("+/"), (bytes * 4).div_ceil(3)));
+        all.push(("base64url", with("-_"), (bytes * 4).div_ceil(3)));
+    }
+    all
+}
+
+fn population(values: &[String]) -> Population {
+    let mut all = Population::default();
+    values.iter().for_each(|value| all.add(Form::of(value)));
+    all
+}
+
+#[test]
+fn a_thousand_values_of_each_generator_are_drawn_and_admit_a_thousand_more() {
+    for (name, alphabet, length) in generators() {
+        let mut dice = Dice(length as u64 ^ 77);
+        let mut draw = |count: usize| -> Vec<String> {
+            (0..count).map(|_| dice.of(&alphabet, length)).collect()
+        };
+        let (v1, v2) = (draw(1_000), draw(1_000));
+        let (all, others) = (population(&v1), population(&v2));
+        assert!(all.is_drawn(&others), "{name}");
+        let refused: Vec<_> = v2.iter().filter(|value| !all.admits(Form::of(value))).collect();
+        assert!(refused.is_empty(), "{name}: {refused:?}");
+    }
+}
+
+#[test]
+fn few_values_are_nearly_always_enough() {
+    for (name, alphabet, length) in generators() {
+        let mut dice = Dice(length as u64 ^ 99);
+        let mut missed = 0;
+        for _ in 0..200 {
+            let mut draw = || vec![dice.of(&alphabet, length), dice.of(&alphabet, length)];
+            let (v1, v2) = (draw(), draw());
+            let all = population(&v1);
+            let fits = v2.iter().all(|value| all.admits(Form::of(value)));
+            missed += usize::from(!all.is_drawn(&population(&v2)) || !fits);
+        }
+        // Two samples of a few characters say little.
+        let allowed = if length <= 11 { 30 } else { 8 };
+        assert!(missed <= allowed, "{name}: {missed} of 200");
+    }
+}
+
+#[test]
+fn what_means_something_is_not_drawn() {
+    let of = |values: &[&str]| {
+        let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+        population(&values).is_drawn(&population(&values))
+    };
+    for values in [
+        &["completed", "processing", "cancelled"][..],
+        &["OrderCreatedEvent", "OrderShippedEvent"],
+        &["ORDER_CONFIRMED", "PAYMENT_FAILED", "IN_DELIVERY"],
+        &["12345678", "87654321", "24681357"],
+        &["4111111111111111", "5500005555555559"],
+        &["INV2026001234", "INV2026001235"],
+        &["customer42", "customer4711", "customer7"],
+        &["red-running-shoes", "blue-winter-jacket"],
+        &["application/json", "application/xml"],
+        &["/api/v1/orders", "/api/v2/customers"],
+        &["en-US-posix", "de-DE-latin"],
+        &["version2", "version3beta1"],
+        &["20261128", "20261129", "20261130"],
+        &["LON-HEATHROW-T5", "NYC-KENNEDY-T4"],
+        &["iPhone15ProMax", "GalaxyS24Ultra"],
+        &["short", "a"],
+        &["tom@example.org", "ann@example.org"],
+        &["production", "staging-eu"],
+        &["AES256GCM", "CHACHA20POLY1305"],
+        &["DE89370400440532", "FR14200410100505"],
+    ] {
+        assert!(!of(values), "{values:?}");
+    }
+}
+
+#[test]
+fn another_length_another_alphabet_and_words_are_refused() {
+    let mut dice = Dice(5);
+    for (name, alphabet, length) in generators() {
+        let v1: Vec<String> = (0..100).map(|_| dice.of(&alphabet, length)).collect();
+        let all = population(&v1);
+        let mut other = |alphabet: &str, length: usize| Form::of(&dice.of(alphabet, length));
+        assert!(!all.admits(other(&alphabet, length + 1)), "{name}: longer");
+        assert!(!all.admits(other(&alphabet, length - 1)), "{name}: shorter");
+        assert!(!all.admits(other("!§$%&", length)), "{name}: another alphabet");
+        let word = "productionproductionproductionproductionproductionproductionproduction";
+        assert!(!all.admits(Form::of(&word[..length])), "{name}: a word");
+        if !alphabet.contains('z') {
+            assert!(
+                !all.admits(other("ghijklmnopqrstuvwxyz0123456789", length)),
+                "{name}: letters"
+            );
+        }
+    }
+}
+
+#[test]
+fn evidence_adds_up_in_any_order() {
+    let mut dice = Dice(3);
+    let values: Vec<String> = (0..40).map(|_| dice.of(BASE62, 20)).collect();
+    let whole = population(&values);
+    let (mut left, right) = (population(&values[..13]), population(&values[13..]));
+    left.merge(&right);
+    assert_eq!(left, whole);
+    for value in &values {
+        let form = Form::of(value).unwrap();
+        assert_eq!(Form::unpack(form.pack()), form);
+    }
+}
