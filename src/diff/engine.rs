@@ -944,10 +944,10 @@ impl Judge<'_> {
         let (decision, _) = &self.decisions[change.key as usize];
         let unheard =
             || decision.vocabulary && !stat.values[0].contains(value_hash(&change.actual));
-        if !change.parts.is_empty() && !self.known[change.key as usize] {
-            if let Some(why) = self.noise_of_parts(change) {
-                return (Class::Noise, usize::MAX, why);
-            }
+        if !self.known[change.key as usize]
+            && let Some(why) = self.noise_of_parts(change)
+        {
+            return (Class::Noise, usize::MAX, why);
         }
         let in_parts = change.parts.first().is_some_and(|part| part.key != change.key);
         if self.known[change.key as usize] {

@@ -115,8 +115,8 @@ impl<'t> Reader<'t> {
             "december",
         ];
         let word = self.word().to_ascii_lowercase();
-        let fits = |month: &&str| word.len() >= 3 && month.as_bytes().starts_with(&word);
-        let month = MONTHS.iter().position(|month| fits(&month))? as i64 + 1;
+        let fits = |month: &str| word.len() >= 3 && month.as_bytes().starts_with(&word);
+        let month = MONTHS.iter().position(|month| fits(month))? as i64 + 1;
         if self.peek() == b'.' {
             self.at += 1;
         }
