@@ -6,6 +6,8 @@
 //! streams and is bounded, and its result does not depend on the order of the requests. Patterns
 //! from the configuration come before anything learned. Query parameters are no part of a route.
 
+pub mod rpc;
+
 use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -284,6 +286,20 @@ impl Routes {
         });
         for (node, index, name) in ends {
             self.nodes[node as usize].ends[index].1 = name;
+        }
+    }
+
+    /// The route of a request and of the operation that it names ([`rpc::operation`]): paths that
+    /// the user named stand for themselves.
+    pub fn route_of(&self, method: &[u8], target: &[u8], operation: Option<&str>) -> Arc<str> {
+        let route = self.route(method, target);
+        let is_given = || {
+            let method = String::from_utf8_lossy(method);
+            self.patterns.iter().any(|pattern| pattern.matches(&method, target))
+        };
+        match operation {
+            Some(operation) if !is_given() => format!("{route} {operation}").into(),
+            _ => route,
         }
     }
 

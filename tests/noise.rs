@@ -467,3 +467,20 @@ fn dates_in_every_usual_form_are_noise_where_they_go_with_the_request() {
         }
     }
 }
+
+#[test]
+fn calls_of_one_path_have_routes_of_their_own() {
+    let call = |n: usize, name: &str, v2: u32| {
+        let one = talk("POST /", json("{\"n\":1}"), json(format!("{{\"n\":{v2}}}")));
+        let field = format!("Api_2012.{name}");
+        one.asking("X-Amz-Target", &field).saying(&format!("{{\"k\":{n}}}"))
+    };
+    let talks: Vec<Talk> =
+        (0..20).map(|n| if n % 2 == 0 { call(n, "Get", 1) } else { call(n, "Put", 2) }).collect();
+    let found = diff(&talks);
+    let routes: Vec<_> =
+        found.findings.totals.routes.iter().map(|r| (&*r.route, r.mismatched)).collect();
+    assert_eq!(routes, [("POST / Api_2012.Get", 0), ("POST / Api_2012.Put", 10)]);
+    assert_eq!(found.places(), ["$.n"]);
+    assert_eq!(found.differences[0].route, "POST / Api_2012.Put");
+}

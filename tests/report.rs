@@ -686,7 +686,7 @@ fn a_run_joined_in_several_passes_is_the_same() {
             exchanges: &exchanges,
             outcomes: &outcomes,
             baseline: Some(&baseline),
-            route: &|method, target| routes.route(method, target),
+            route: &|method, target, operation| routes.route_of(method, target, operation),
             most_entries,
         };
         measure(&records, |_| ()).unwrap()

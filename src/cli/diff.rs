@@ -307,8 +307,9 @@ fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()
         if clusters.is_empty() {
             continue;
         }
-        let noun = if clusters.len() == 1 { "cause" } else { "causes" };
-        writeln!(out, "\n{title}: {} {noun}", clusters.len())?;
+        let causes = crate::report::once_each(clusters.iter().copied()).count();
+        let noun = if causes == 1 { "cause" } else { "causes" };
+        writeln!(out, "\n{title}: {causes} {noun}")?;
         for cluster in clusters.iter().take(PRINTED) {
             print_cluster(out, cluster)?;
         }

@@ -349,7 +349,7 @@ fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summa
         exchanges: &exchanges,
         outcomes: &outcomes,
         baseline: baseline.as_deref(),
-        route: &|method, target| routes.route(method, target),
+        route: &|method, target, operation| routes.route_of(method, target, operation),
         most_entries: limits::JOIN_ENTRIES,
     };
     measure(&records, |done| {

@@ -39,7 +39,7 @@ use crate::record::exchanges;
 use crate::record::exchanges::Line;
 use crate::record::lines::{Batches, read_at};
 use crate::redact::{Echoes, Masker};
-use crate::route::Routes;
+use crate::route::{Routes, rpc};
 use crate::time::Timestamp;
 
 /// Exchanges of a route in which all places are counted, and its pairs of equal requests that are
@@ -289,7 +289,9 @@ impl Engine<'_> {
             compared.not.push("not-replayed");
         }
         let message = &request.message;
-        let route = self.survey.routes.route(&message.method, &message.target);
+        let operation = rpc::operation(message);
+        let routes = &self.survey.routes;
+        let route = routes.route_of(&message.method, &message.target, operation.as_deref());
         let rules = self.rules_of(&route);
         let wanted = |side: Side| account.sampled(&route, side) < ENOUGH || rank.is_multiple_of(8);
         let (count, own) = (wanted(Side::Live), wanted(Side::Own));

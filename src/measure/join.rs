@@ -20,6 +20,7 @@ use crate::limits;
 use crate::outcome::{Failure, FailureKind};
 use crate::record::exchanges::{self, LineError};
 use crate::record::outcomes;
+use crate::route::rpc;
 use crate::time::Timestamp;
 
 /// The route of what is beyond [`limits::MEASURED_ROUTES`].
@@ -40,8 +41,8 @@ pub struct Records<'a> {
     pub outcomes: &'a Path,
     /// `baseline.jsonl`, where there is one.
     pub baseline: Option<&'a Path>,
-    /// Names the route of a method and a target.
-    pub route: &'a (dyn Fn(&[u8], &[u8]) -> Arc<str> + Sync),
+    /// Names the route of a method, a target, and the operation that the request names.
+    pub route: &'a (dyn Fn(&[u8], &[u8], Option<&str>) -> Arc<str> + Sync),
     /// Most exchanges held at once ([`limits::JOIN_ENTRIES`]).
     pub most_entries: usize,
 }
@@ -96,6 +97,12 @@ pub fn measure(records: &Records<'_>, mut progress: impl FnMut(u64)) -> Result<S
             pass.table.values().filter(|entry| entry.replayed).count() as u64;
     }
     Ok(collector.finish())
+}
+
+/// The operation that the request of a line names.
+fn operation(line: &[u8]) -> Option<String> {
+    let asked = exchanges::read_asked(line).ok()??;
+    rpc::operation(&asked.request?.message)
 }
 
 /// How many passes keep the table within `most` entries: by the count in the last line, else by the
@@ -214,13 +221,16 @@ impl Pass {
         mut progress: impl FnMut(u64),
     ) -> Result<u64, Error> {
         let path = records.exchanges;
-        let parse = |line: &[u8]| {
-            let line = records::read::<Recorded>(line, exchanges::FORMAT, exchanges::VERSION)?;
+        let parse = |text: &[u8]| {
+            let line = records::read::<Recorded>(text, exchanges::FORMAT, exchanges::VERSION)?;
             let route = match &line {
                 Line::Record(Recorded { completeness, request: Some(request), .. })
                     if completeness.request_is_whole() =>
                 {
-                    Some((records.route)(&request.method.0, &request.target.0))
+                    let (method, target) = (&request.method.0, &request.target.0);
+                    let operation =
+                        rpc::may_name(method, target).then(|| operation(text)).flatten();
+                    Some((records.route)(method, target, operation.as_deref()))
                 }
                 _ => None,
             };

@@ -138,6 +138,14 @@ impl Clusters {
         self.kept.iter().filter(|cluster| cluster.class == Class::Regression)
     }
 
+    /// How many causes the clusters of a class have, as far as they are kept: a change that was
+    /// found on several routes is one.
+    pub fn causes(&self, class: Class) -> u64 {
+        let kept = || self.kept.iter().filter(|cluster| cluster.class == class);
+        let again = kept().count() - once_each(kept()).count();
+        self.count(class).saturating_sub(again as u64)
+    }
+
     /// How many clusters of a class there are.
     pub const fn count(&self, class: Class) -> u64 {
         self.counts[class as usize]

@@ -64,7 +64,7 @@ pub(super) fn differences_lead(report: &Report<'_>) -> String {
             "{} of {} differ, for {}, the largest first.",
             count(totals.mismatched),
             plural(totals.compared, "compared answer", "compared answers"),
-            plural(clusters, "cause", "causes")
+            plural(report.clusters.causes(Class::Regression), "cause", "causes")
         )
     };
     for (number, how) in [
