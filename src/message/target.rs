@@ -64,8 +64,21 @@ pub fn host(request: &Request) -> Option<&[u8]> {
 }
 
 /// Whether a request is for the host `wanted`; see [`authority_is`].
+/// `*.name` stands for every host below `name`.
 pub fn is_for(request: &Request, wanted: &str) -> bool {
-    host(request).is_some_and(|host| authority_is(host, wanted))
+    let Some(host) = host(request) else { return false };
+    match wanted.strip_prefix('*') {
+        None => authority_is(host, wanted),
+        Some(below) => {
+            let (_, port) = host_and_port(below);
+            let named = std::str::from_utf8(host).unwrap_or_default().trim();
+            let shown = if port.is_some() { named } else { host_and_port(named).0 };
+            let start = shown.len().checked_sub(below.len()).filter(|&start| start > 0);
+            start
+                .and_then(|start| shown.get(start..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(below))
+        }
+    }
 }
 
 /// An authority without user information.

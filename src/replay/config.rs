@@ -36,6 +36,8 @@ pub struct Section {
     pub host: Vec<String>,
     /// `--port`
     pub port: Vec<u16>,
+    /// `--rewrite`
+    pub rewrite: Vec<String>,
     /// `--map-host`
     pub map_host: Vec<String>,
     /// `--header`

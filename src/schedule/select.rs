@@ -9,24 +9,33 @@ use std::borrow::Cow;
 use regex::bytes::Regex;
 use sha2::{Digest as _, Sha256};
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, ExchangeId};
 use crate::message::Request;
+use crate::message::fields::cookies;
 use crate::message::method::is_safe;
 use crate::message::target::{is_for, path_and_query};
+use crate::time::Timestamp;
 
 /// `METHOD PATH-REGEX`: the method may be `*` or several with commas, the expression is searched in
-/// the path of the target.
+/// the path of the target. Or `header:NAME=REGEX` and `cookie:NAME=REGEX`, searched in the values of
+/// that name; without `=REGEX` any value will do.
 #[derive(Clone, Debug)]
-pub struct Rule {
-    methods: Vec<String>,
-    path: Regex,
+pub enum Rule {
+    /// By method and path.
+    Path(Vec<String>, Regex),
+    /// By a header field.
+    Header(String, Regex),
+    /// By a cookie that the request carries.
+    Cookie(String, Regex),
 }
 
 impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.methods.is_empty() {
-            true => write!(f, "* {}", self.path),
-            false => write!(f, "{} {}", self.methods.join(","), self.path),
+        match self {
+            Self::Path(methods, path) if methods.is_empty() => write!(f, "* {path}"),
+            Self::Path(methods, path) => write!(f, "{} {path}", methods.join(",")),
+            Self::Header(name, value) => write!(f, "header:{name}={value}"),
+            Self::Cookie(name, value) => write!(f, "cookie:{name}={value}"),
         }
     }
 }
@@ -35,6 +44,25 @@ impl std::str::FromStr for Rule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let regex = |text: &str| {
+            Regex::new(text)
+                .map_err(|error| format!("{text:?} is not a regular expression: {error}"))
+        };
+        let named = |rest: &str| {
+            let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
+            match name.trim() {
+                "" => {
+                    Err(format!("{text:?} names nothing: write for example header:x-tenant=^acme$"))
+                }
+                name => regex(value).map(|value| (name.to_owned(), value)),
+            }
+        };
+        if let Some(rest) = text.trim().strip_prefix("header:") {
+            return named(rest).map(|(name, value)| Self::Header(name, value));
+        }
+        if let Some(rest) = text.trim().strip_prefix("cookie:") {
+            return named(rest).map(|(name, value)| Self::Cookie(name, value));
+        }
         let (methods, path) = match text.trim().split_once(char::is_whitespace) {
             Some((methods, path)) => (methods, path.trim()),
             None if text.trim().starts_with('/') => ("*", text.trim()),
@@ -50,18 +78,27 @@ impl std::str::FromStr for Rule {
         } else {
             methods.split(',').map(str::to_ascii_uppercase).collect()
         };
-        let path = Regex::new(path)
-            .map_err(|error| format!("{path:?} is not a regular expression: {error}"))?;
-        Ok(Self { methods, path })
+        Ok(Self::Path(methods, regex(path)?))
     }
 }
 
 impl Rule {
-    /// Whether a request with this method and path falls under the rule.
-    pub fn matches(&self, method: &[u8], path: &[u8]) -> bool {
-        (self.methods.is_empty()
-            || self.methods.iter().any(|name| method.eq_ignore_ascii_case(name.as_bytes())))
-            && self.path.is_match(path)
+    /// Whether a request falls under the rule.
+    pub fn matches(&self, request: &Request) -> bool {
+        match self {
+            Self::Path(methods, path) => {
+                let named = |name: &String| request.method.eq_ignore_ascii_case(name.as_bytes());
+                (methods.is_empty() || methods.iter().any(named))
+                    && path.is_match(path_and_query(&request.target).0)
+            }
+            Self::Header(name, value) => {
+                request.headers.all(name).any(|field| value.is_match(field))
+            }
+            Self::Cookie(name, value) => {
+                let mut crumbs = request.headers.all("cookie").flat_map(cookies);
+                crumbs.any(|crumb| crumb.name == name.as_bytes() && value.is_match(crumb.value))
+            }
+        }
     }
 }
 
@@ -186,6 +223,12 @@ pub struct Selection {
     pub hosts: Vec<String>,
     /// Only connections to these server ports, where there are any.
     pub ports: Vec<u16>,
+    /// Only requests of that time or later.
+    pub from: Option<Timestamp>,
+    /// Only requests before that time.
+    pub to: Option<Timestamp>,
+    /// Only these exchanges, where there are any.
+    pub ids: Vec<ExchangeId>,
     /// Only a share of the connections.
     pub sample: Option<Sample>,
     /// Also methods that are not safe.
@@ -205,6 +248,7 @@ impl Selection {
     /// copy.
     pub fn choose(&self, exchange: &Exchange) -> Choice {
         let Some(request) = &exchange.request else { return Choice::Leave("no-request") };
+        let at = request.at;
         let request = &request.message;
         if self.marker.is_some_and(|marker| request.headers.get(marker).is_some()) {
             return Choice::Leave(REPLAYED_BEFORE);
@@ -215,13 +259,16 @@ impl Selection {
         if !self.hosts.is_empty() && !self.hosts.iter().any(|host| is_for(request, host)) {
             return Choice::Leave("other-host");
         }
-        let path = path_and_query(&request.target).0;
-        if !self.include.is_empty()
-            && !self.include.iter().any(|rule| rule.matches(&request.method, path))
-        {
+        if self.from.is_some_and(|from| at < from) || self.to.is_some_and(|to| at >= to) {
+            return Choice::Leave("other-time");
+        }
+        if !self.ids.is_empty() && !self.ids.contains(&exchange.id) {
+            return Choice::Leave("other-id");
+        }
+        if !self.include.is_empty() && !self.include.iter().any(|rule| rule.matches(request)) {
             return Choice::Leave("not-included");
         }
-        if self.exclude.iter().any(|rule| rule.matches(&request.method, path)) {
+        if self.exclude.iter().any(|rule| rule.matches(request)) {
             return Choice::Leave("excluded");
         }
         if self.sample.is_some_and(|sample| !sample.holds(connection_hash("sample", exchange))) {
@@ -411,6 +458,47 @@ mod tests {
             assert_eq!(selection.choose(&orders), expected, "{selection:?}");
         }
         assert!("GET (".parse::<Rule>().is_err() && "".parse::<Rule>().is_err());
+    }
+
+    #[test]
+    fn requests_are_chosen_by_header_cookie_time_and_id() {
+        let fields = [("X-Tenant", "acme"), ("Cookie", "a=1; plan=gold"), ("Host", "eu.prod:80")];
+        let mut one = exchange("GET", "/", &fields);
+        one.request.as_mut().unwrap().at = Timestamp::from_nanos(100);
+        let rules = |text: &str| vec![text.parse::<Rule>().unwrap()];
+        let chosen = |selection: &Selection| selection.choose(&one) == Choice::Send;
+        for (rule, matches) in [
+            ("header:x-tenant=^acme$", true),
+            ("header:x-tenant=^ac$", false),
+            ("header:x-tenant", true),
+            ("header:x-other", false),
+            ("cookie:plan=gold", true),
+            ("cookie:plan=^g$", false),
+            ("cookie:Plan", false),
+        ] {
+            let include = Selection { include: rules(rule), ..Selection::default() };
+            let exclude = Selection { exclude: rules(rule), ..Selection::default() };
+            assert_eq!((chosen(&include), chosen(&exclude)), (matches, !matches), "{rule}");
+        }
+        let at = |nanos| Some(Timestamp::from_nanos(nanos));
+        for (from, to, matches) in [
+            (at(100), None, true),
+            (at(101), None, false),
+            (None, at(100), false),
+            (None, at(101), true),
+        ] {
+            assert_eq!(chosen(&Selection { from, to, ..Selection::default() }), matches);
+        }
+        let id = |ordinal| vec![ExchangeId { connection: 3, ordinal }];
+        assert!(chosen(&Selection { ids: id(0), ..Selection::default() }));
+        assert!(!chosen(&Selection { ids: id(1), ..Selection::default() }));
+        for (host, matches) in
+            [("*.prod", true), ("*.prod:80", true), ("*.prod:81", false), ("*.od", false)]
+        {
+            let hosts = vec![host.to_owned()];
+            assert_eq!(chosen(&Selection { hosts, ..Selection::default() }), matches, "{host}");
+        }
+        assert!("header:=x".parse::<Rule>().is_err() && "cookie:a=(".parse::<Rule>().is_err());
     }
 
     #[test]

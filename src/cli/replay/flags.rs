@@ -11,12 +11,13 @@ use crate::cli::args::{duration_ns, size};
 use crate::cli::redaction::Redaction;
 use crate::cli::shown::without_secrets;
 use crate::cli::{Failure, folder};
+use crate::exchange::ExchangeId;
 use crate::gate::Policy;
 use crate::limits;
 use crate::outcome::HostMap;
 use crate::redact::Redactor;
 use crate::replay::config::Section;
-use crate::replay::plan::rewrite::{Field, MARKER, check_name};
+use crate::replay::plan::rewrite::{Field, MARKER, TargetRule, check_name};
 use crate::replay::session::target::parse_url;
 use crate::replay::session::tls::{Identity, Sni, Trust};
 use crate::replay::{Arrivals, Think};
@@ -83,19 +84,33 @@ pub struct Flags {
     /// Only this share of the connections, the same ones in every run
     #[arg(long, value_name = "P%")]
     sample: Option<Sample>,
-    /// Only what matches: METHOD PATH-REGEX; repeat for several
+    /// Only what matches: METHOD PATH-REGEX, header:NAME=REGEX or cookie:NAME=REGEX; repeat for
+    /// several
     #[arg(long, value_name = "RULE")]
     include: Vec<Rule>,
-    /// Not what matches: METHOD PATH-REGEX; repeat for several
+    /// Not what matches: METHOD PATH-REGEX, header:NAME=REGEX or cookie:NAME=REGEX; repeat for
+    /// several
     #[arg(long, value_name = "RULE")]
     exclude: Vec<Rule>,
-    /// Only requests for this host; repeat for several
+    /// Only requests of this time (RFC 3339) or later
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// Only requests before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    to: Option<Timestamp>,
+    /// Only these exchanges, by their ids
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    id: Vec<ExchangeId>,
+    /// Change targets: what the expression matches is replaced; repeat for several
+    #[arg(long, value_name = "PATTERN=>REPLACEMENT")]
+    rewrite: Vec<TargetRule>,
+    /// Only requests for this host, or for all below it by *.HOST; repeat for several
     #[arg(long, value_name = "H")]
     host: Vec<String>,
     /// Only connections to this port of the captured server; repeat for several
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     port: Vec<u16>,
-    /// Requests for host H go to URL, under its name; repeat for several
+    /// Requests for host H (or all below it by *.H) go to URL, under its name; repeat for several
     #[arg(long, value_name = "H=URL")]
     map_host: Vec<HostMap>,
     /// Set a header, replacing what is there; repeat for several
@@ -191,6 +206,8 @@ pub struct Shape {
     pub shard: Option<Shard>,
     /// When to start.
     pub start_at: Option<Timestamp>,
+    /// Changes of targets.
+    pub rewrite: Vec<TargetRule>,
     /// Hosts that go elsewhere.
     pub map_host: Vec<HostMap>,
     /// Headers to set.
@@ -343,6 +360,9 @@ impl Shape {
             exclude: list("exclude", flags.exclude, &file.exclude)?,
             hosts: if flags.host.is_empty() { file.host.clone() } else { flags.host },
             ports: if flags.port.is_empty() { file.port.clone() } else { flags.port },
+            from: flags.from,
+            to: flags.to,
+            ids: flags.id,
             sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
             unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
             http2: negotiates,
@@ -377,6 +397,7 @@ impl Shape {
             pacing,
             shard: flags.shard,
             start_at: flags.start_at,
+            rewrite: list("rewrite", flags.rewrite, &file.rewrite)?,
             map_host: list("map_host", flags.map_host, &file.map_host)?,
             header: list("header", flags.header, &file.header)?,
             remove_header,
@@ -434,6 +455,10 @@ impl Shape {
             "jitter_ns": self.pacing.jitter_ns,
             "include": self.selection.include.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "exclude": self.selection.exclude.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "from": self.selection.from,
+            "to": self.selection.to,
+            "id": self.selection.ids,
+            "rewrite": self.rewrite.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "host": self.selection.hosts,
             "port": self.selection.ports,
             "sample": self.selection.sample.map(|sample| sample.to_string()),

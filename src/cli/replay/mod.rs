@@ -330,9 +330,12 @@ fn something_is_chosen(plan: &Plan, shape: &Shape) -> Result<(), Failure> {
     }
     let reasons: Vec<String> =
         plan.ledger.rejected.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+    let near = plan.captured.nearest(&shape.selection.hosts, &shape.selection.ports);
     Err(Failure::unusable(format!(
-        "no exchange was chosen ({}): loosen --include, --exclude, --host, --port or --sample",
-        reasons.join(", ")
+        "no exchange was chosen ({}): loosen --include, --exclude, --host, --port, --from, --to, \
+         --id or --sample{}",
+        reasons.join(", "),
+        near.map(|near| printable(&near)).unwrap_or_default()
     )))
 }
 

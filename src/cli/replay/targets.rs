@@ -64,6 +64,7 @@ impl Targets {
             set: shape.header.clone(),
             remove: shape.remove_header.clone(),
             marker,
+            targets: shape.rewrite.clone(),
             hosts: hosts
                 .map(|((map, target), number)| (map.host.clone(), number, target.authority()))
                 .collect(),

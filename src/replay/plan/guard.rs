@@ -73,6 +73,30 @@ impl Captured {
         }
     }
 
+    /// What of the capture comes nearest to these hosts and ports, in words; none where they name
+    /// nothing that is not there.
+    pub fn nearest(&self, hosts: &[String], ports: &[u16]) -> Option<String> {
+        let known =
+            |wanted: &String| self.hosts.keys().any(|host| host.starts_with(wanted.as_str()));
+        if let Some(wanted) = hosts.iter().find(|wanted| !known(wanted)) {
+            let likeness = |host: &str| strsim::jaro_winkler(host, wanted);
+            let mut hosts: Vec<&String> = self.hosts.keys().collect();
+            hosts.sort_unstable_by(|a, b| likeness(b).total_cmp(&likeness(a)).then(a.cmp(b)));
+            let near: Vec<&str> = hosts.iter().take(3).map(|host| host.as_str()).collect();
+            return Some(format!(
+                "; no request is for {wanted}, the nearest are {}",
+                near.join(", ")
+            ));
+        }
+        let served = |port: &u16| self.servers.iter().any(|server| server.port == *port);
+        let wanted = ports.iter().find(|port| !served(port))?;
+        let mut all: Vec<u16> = self.servers.iter().map(|server| server.port).collect();
+        all.sort_unstable();
+        all.dedup();
+        let all: Vec<String> = all.iter().take(10).map(ToString::to_string).collect();
+        Some(format!("; no server has port {wanted}, there are {}", all.join(", ")))
+    }
+
     /// Whether `server` served the capture, under this address or another of the same machine.
     pub fn served_at(&self, server: Endpoint) -> bool {
         let seat = Seat::of(server.address);
@@ -379,6 +403,17 @@ mod tests {
         }
         assert!(captured.hosts.contains_key("prod.invalid"));
         assert!(captured.hosts.len() <= limits::CAPTURED_HOSTS);
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_with_what_comes_near() {
+        let captured = captured("10.0.0.1:8080", &["shop.example", "api.example", "shop.test:81"]);
+        let near = |host: &str, ports: &[u16]| captured.nearest(&[host.to_owned()], ports);
+        assert!(near("shpo.example", &[]).unwrap().contains("nearest are shop.example"));
+        assert_eq!(near("shop.example", &[]), None);
+        assert_eq!(near("shop.test", &[]), None);
+        assert!(captured.nearest(&[], &[80]).unwrap().contains("port 80, there are 8080"));
+        assert_eq!(captured.nearest(&[], &[8080]), None);
     }
 
     #[test]

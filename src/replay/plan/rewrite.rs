@@ -1,6 +1,8 @@
 //! Changes to requests that the user asked for: headers, the marker, and where a host's requests
 //! go. Nothing else is touched.
 
+use regex::bytes::Regex;
+
 use crate::message::target::{host, is_for};
 use crate::message::{Headers, Request, Version};
 
@@ -60,6 +62,36 @@ pub struct Rewriter {
     pub marker: Option<String>,
     /// Hosts that go elsewhere: (host, upstream's number, its authority).
     pub hosts: Vec<(String, u16, String)>,
+    /// Changes of targets, each after the one before.
+    pub targets: Vec<TargetRule>,
+}
+
+/// `PATTERN=>REPLACEMENT`: what the expression matches in a request's target, query included, is
+/// replaced; `$1` or `${name}` stand for its groups.
+#[derive(Clone, Debug)]
+pub struct TargetRule {
+    pattern: Regex,
+    replacement: String,
+}
+
+impl std::fmt::Display for TargetRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}=>{}", self.pattern, self.replacement)
+    }
+}
+
+impl std::str::FromStr for TargetRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some((pattern, replacement)) = text.split_once("=>").filter(|(p, _)| !p.is_empty())
+        else {
+            return Err(format!("{text:?} rewrites nothing: write for example '^/v1/=>/v2/'"));
+        };
+        let pattern = Regex::new(pattern)
+            .map_err(|error| format!("{pattern:?} is not a regular expression: {error}"))?;
+        Ok(Self { pattern, replacement: replacement.to_owned() })
+    }
 }
 
 impl Rewriter {
@@ -77,8 +109,10 @@ impl Rewriter {
     pub fn only_marks(&self, request: &Request) -> Option<Option<(&[u8], &[u8])>> {
         let usual = matches!(request.version, Version::Http11 | Version::Http10)
             && request.verbatim.as_ref().is_none_or(|verbatim| verbatim.head.is_none());
-        let unchanged =
-            self.set.is_empty() && self.remove.is_empty() && self.mapped(request).is_none();
+        let unchanged = self.set.is_empty()
+            && self.remove.is_empty()
+            && self.mapped(request).is_none()
+            && !self.targets.iter().any(|rule| rule.pattern.is_match(&request.target));
         (usual && unchanged)
             .then(|| self.marker.as_ref().map(|marker| (MARKER.as_bytes(), marker.as_bytes())))
     }
@@ -99,6 +133,7 @@ impl Rewriter {
             }
             None => None,
         };
+        self.rewrite(request)?;
         // A request of HTTP/0.9 is one line (RFC 1945 §4.1): it has no place for a marker.
         let marker = self.marker.as_ref().filter(|_| request.version != Version::Http09);
         if self.set.is_empty() && self.remove.is_empty() && mapped.is_none() {
@@ -145,6 +180,26 @@ impl Rewriter {
             headers.push(MARKER.as_bytes(), marker.as_bytes());
         }
         request.headers = headers;
+        Ok(())
+    }
+
+    /// Changes the target.
+    fn rewrite(&self, request: &mut Request) -> Result<(), String> {
+        for rule in &self.targets {
+            let changed =
+                rule.pattern.replace_all(&request.target, rule.replacement.as_bytes()).into_owned();
+            if changed == request.target.as_ref() {
+                continue;
+            }
+            if changed.is_empty() || changed.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+                let shown = String::from_utf8_lossy(&changed).into_owned();
+                return Err(format!("{rule} makes {shown:?} of its target, which cannot be sent"));
+            }
+            request.target = changed.into();
+            if let Some(verbatim) = &mut request.verbatim {
+                verbatim.head = None;
+            }
+        }
         Ok(())
     }
 
@@ -231,6 +286,31 @@ mod tests {
         let mut absolute = request();
         absolute.target = Bytes::from_static(b"http://shop.local/x");
         assert!(rewriter.apply(&mut absolute).is_err());
+    }
+
+    #[test]
+    fn targets_are_rewritten_by_pattern() {
+        let rewritten = |rules: &[&str], target: &str| {
+            let targets = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+            let rewriter = Rewriter { targets, ..Rewriter::default() };
+            let mut request = request();
+            request.target = Bytes::copy_from_slice(target.as_bytes());
+            let only_marks = rewriter.only_marks(&request).is_some();
+            rewriter.apply(&mut request).map(|()| {
+                let now = String::from_utf8_lossy(&request.target).into_owned();
+                assert_eq!(only_marks, now == target, "{target}");
+                now
+            })
+        };
+        let to = |rules: &[&str], target: &str| rewritten(rules, target).unwrap();
+        assert_eq!(to(&["^/v1/=>/v2/"], "/v1/a?x=/v1/"), "/v2/a?x=/v1/");
+        assert_eq!(to(&["/orders/(\\d+)=>/orders/by-id/$1"], "/orders/7?a"), "/orders/by-id/7?a");
+        assert_eq!(to(&["a=>b", "b=>c"], "/a"), "/c");
+        assert_eq!(to(&["x=>y"], "/a"), "/a");
+        assert!(rewritten(&["a=>b c"], "/a").is_err());
+        for text in ["", "a", "=>b", "(=>b"] {
+            assert!(text.parse::<TargetRule>().is_err(), "{text:?}");
+        }
     }
 
     #[test]
