@@ -111,6 +111,8 @@ pub enum Reject {
     Llc,
     /// IP with another protocol than TCP, and no tunnel that is known.
     Protocol(u8),
+    /// UDP with a long header of QUIC, which carries HTTP/3 and is not read.
+    Quic,
     /// A header that contradicts itself; the name of its layer.
     Malformed(&'static str),
     /// The capture length ended inside a header; the name of its layer.
@@ -138,6 +140,7 @@ impl fmt::Display for Reject {
             Self::Protocol(58) => f.write_str("icmpv6"),
             Self::Protocol(132) => f.write_str("sctp"),
             Self::Protocol(number) => write!(f, "ip-protocol-{number}"),
+            Self::Quic => f.write_str("quic"),
             Self::Malformed(layer) => write!(f, "malformed-{layer}"),
             Self::Cut(layer) => write!(f, "cut-{layer}"),
             Self::TooDeep => f.write_str("too-many-layers"),

@@ -72,6 +72,7 @@ impl Walk<'_> {
             6635 => self.mpls(body),
             37008 => self.tzsp(body),
             _ if source == 2152 || destination == 2152 => self.gtp(body),
+            _ if self.take(body, 5, "udp").is_ok_and(is_quic) => Err(Reject::Quic),
             _ => Err(Reject::Protocol(17)),
         }
     }
@@ -120,4 +121,12 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// Whether a datagram starts with a long header of QUIC (RFC 8999 §5.1) of version 1, 2 or a draft:
+/// the packets of a handshake.
+fn is_quic(start: &[u8]) -> bool {
+    let &[first, a, b, c, d] = start else { return false };
+    let version = u32::from_be_bytes([a, b, c, d]);
+    first & 0xc0 == 0xc0 && matches!(version, 1 | 0x6b33_43cf | 0xff00_0000..=0xff00_00ff)
 }
