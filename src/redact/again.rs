@@ -19,66 +19,90 @@ const WINDOW: usize = 4;
 /// How far windows of a text are apart.
 const STRIDE: usize = SHORTEST - WINDOW + 1;
 
-/// A secret in a form that it may be repeated in, and its token in the same form.
+/// The forms in which a secret may be repeated, each with its token in the same form; in one buffer.
 #[derive(Debug)]
-pub(super) struct Form {
-    secret: Vec<u8>,
-    token: Vec<u8>,
+pub(super) struct Forms {
+    bytes: Vec<u8>,
+    /// Where each begins, and its length: the secret, and right behind it the token.
+    places: Vec<(usize, usize)>,
 }
 
-impl Form {
-    pub(super) fn secret(&self) -> &[u8] {
-        &self.secret
-    }
-
-    pub(super) fn token(&self) -> &[u8] {
-        &self.token
-    }
-}
-
-/// The forms in which a secret may be repeated, each with the same mask.
-pub(super) fn masked_forms(secret: &[u8], mask: &[u8]) -> impl Iterator<Item = Form> {
-    forms(secret, secret).into_iter().map(|form| Form { secret: form.secret, token: mask.to_vec() })
-}
-
-/// The forms in which a secret may be repeated.
-pub(super) fn forms(secret: &[u8], token: &[u8]) -> Vec<Form> {
-    let mut forms: Vec<Form> = Vec::with_capacity(7);
-    let mut add = |secret: Vec<u8>, token: Vec<u8>| {
-        if secret.len() >= SHORTEST && !forms.iter().any(|known| known.secret == secret) {
-            forms.push(Form { secret, token });
+impl Forms {
+    /// The forms of a secret and its token, which is as long.
+    pub(super) fn of(secret: &[u8], token: &[u8]) -> Self {
+        let room = (secret.len() * 4 / 3 + 4) * 16;
+        let mut forms = Self { bytes: Vec::with_capacity(room), places: Vec::with_capacity(8) };
+        forms.add(|out, is_token| out.extend_from_slice(if is_token { token } else { secret }));
+        if secret.len() >= SHORTEST_SMALL && secret.iter().any(u8::is_ascii_uppercase) {
+            forms.add(|out, is_token| {
+                let value = if is_token { token } else { secret };
+                out.extend(value.iter().map(u8::to_ascii_lowercase));
+            });
         }
-    };
-    add(secret.to_vec(), token.to_vec());
-    if secret.len() >= SHORTEST_SMALL {
-        add(secret.to_ascii_lowercase(), token.to_ascii_lowercase());
-    }
-    for offset in 0..3 {
-        for url in [false, true] {
-            add(base64_inside(secret, offset, url), base64_inside(token, offset, url));
+        for offset in 0..3 {
+            let is_url = |url| {
+                move |out: &mut Vec<u8>, is_token: bool| {
+                    let value = if is_token { token } else { secret };
+                    base64_inside(value, offset, url, out);
+                }
+            };
+            forms.add(is_url(false));
+            forms.add(is_url(true));
         }
+        forms
     }
-    forms
+
+    fn add(&mut self, write: impl Fn(&mut Vec<u8>, bool)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes, false);
+        let length = self.bytes.len() - start;
+        let secret = &self.bytes[start..];
+        if length < SHORTEST || self.iter().any(|(known, _)| known == secret) {
+            self.bytes.truncate(start);
+            return;
+        }
+        write(&mut self.bytes, true);
+        self.places.push((start, length));
+    }
+
+    /// Each secret with its token.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (0..self.places.len()).map(|number| self.form(number))
+    }
+
+    fn form(&self, number: usize) -> (&[u8], &[u8]) {
+        let (start, length) = self.places[number];
+        self.bytes[start..start + 2 * length].split_at(length)
+    }
 }
 
-/// The part of a base64 text that `value` alone decides, where it stands `offset` bytes (modulo
+/// Longest value that is encoded without a buffer of its own, in bytes.
+const SHORT: usize = 252;
+
+/// Adds the part of a base64 text that `value` alone decides, where it stands `offset` bytes (modulo
 /// three) into what was encoded.
-fn base64_inside(value: &[u8], offset: usize, url: bool) -> Vec<u8> {
-    let mut padded = vec![0; offset];
-    padded.extend_from_slice(value);
+fn base64_inside(value: &[u8], offset: usize, url: bool, out: &mut Vec<u8>) {
     let engine = if url { URL_SAFE_NO_PAD } else { STANDARD_NO_PAD };
-    let mut text = engine.encode(&padded).into_bytes();
+    let length = value.len() + offset;
     // The signs that share bits with the neighbours.
-    let first = (offset * 8).div_ceil(6);
-    text.truncate(padded.len() * 8 / 6);
-    text.drain(..first.min(text.len()));
-    text
+    let signs = (offset * 8).div_ceil(6)..length * 8 / 6;
+    let mut padded = [0; SHORT + 3];
+    let mut text = [0; (SHORT + 3) * 4 / 3];
+    if length <= padded.len() {
+        padded[offset..length].copy_from_slice(value);
+        if engine.encode_slice(&padded[..length], &mut text).is_ok() {
+            out.extend_from_slice(text.get(signs).unwrap_or_default());
+        }
+    } else {
+        let text = engine.encode([&[0; 2][..offset], value].concat());
+        out.extend_from_slice(text.as_bytes().get(signs).unwrap_or_default());
+    }
 }
 
 /// The secrets of an exchange, ready to be looked for all at once: four bytes at every third place of
 /// a text tell whether one may stand there.
 pub(super) struct Repeated {
-    secrets: Vec<Rc<Vec<Form>>>,
+    secrets: Vec<Rc<Forms>>,
     /// Windows of all forms, sorted: the window, which secret, which form, how far into it.
     windows: Vec<(u32, u32, u16, u16)>,
     /// One bit for each window, by its hash.
@@ -94,13 +118,13 @@ fn window(text: &[u8]) -> u32 {
 }
 
 impl Repeated {
-    pub(super) fn of(secrets: Vec<Rc<Vec<Form>>>) -> Self {
+    pub(super) fn of(secrets: Vec<Rc<Forms>>) -> Self {
         let mut windows = Vec::new();
         let mut filter = [0; 64];
         for (index, forms) in secrets.iter().enumerate() {
-            for (number, form) in forms.iter().enumerate() {
+            for (number, (secret, _)) in forms.iter().enumerate() {
                 for offset in 0..STRIDE {
-                    let window = window(&form.secret[offset..]);
+                    let window = window(&secret[offset..]);
                     filter[bit(window) / 64] |= 1 << (bit(window) % 64);
                     windows.push((window, index as u32, number as u16, offset as u16));
                 }
@@ -137,7 +161,7 @@ impl Repeated {
     }
 
     /// Where secrets stand.
-    fn places(&self, text: &[u8]) -> Vec<(usize, &Form)> {
+    fn places(&self, text: &[u8]) -> Vec<Place<'_>> {
         let mut places = Vec::new();
         let mut at = 0;
         while at + WINDOW <= text.len() {
@@ -146,10 +170,10 @@ impl Repeated {
                 let first = self.windows.partition_point(|&(window, ..)| window < found);
                 let same = self.windows[first..].iter().take_while(|(window, ..)| *window == found);
                 for &(_, secret, form, offset) in same {
-                    let form = &self.secrets[secret as usize][usize::from(form)];
+                    let form = self.secrets[secret as usize].form(usize::from(form));
                     let start = at.checked_sub(usize::from(offset));
                     if let Some(start) = start
-                        && text[start..].starts_with(&form.secret)
+                        && text[start..].starts_with(form.0)
                     {
                         places.push((start, form));
                     }
@@ -161,16 +185,19 @@ impl Repeated {
     }
 }
 
+/// Where a secret stands, with its token.
+type Place<'a> = (usize, (&'a [u8], &'a [u8]));
+
 /// The text with the tokens at their places.
-fn written(mut text: Vec<u8>, mut places: Vec<(usize, &Form)>, changes: &mut usize) -> Vec<u8> {
-    places.sort_unstable_by_key(|&(at, form)| (at, usize::MAX - form.secret.len()));
+fn written(mut text: Vec<u8>, mut places: Vec<Place<'_>>, changes: &mut usize) -> Vec<u8> {
+    places.sort_unstable_by_key(|&(at, (secret, _))| (at, usize::MAX - secret.len()));
     let mut end = 0;
-    for (at, form) in places {
+    for (at, (secret, token)) in places {
         // Where two overlap, what hangs over is of the second.
         let from = end.max(at);
-        let to = at + form.secret.len();
+        let to = at + secret.len();
         if from < to {
-            text[from..to].copy_from_slice(&form.token[from - at..]);
+            text[from..to].copy_from_slice(&token[from - at..]);
             end = to;
             *changes += 1;
         }
@@ -185,7 +212,7 @@ mod tests {
     #[test]
     fn secrets_are_found_wherever_they_begin_and_in_each_form() {
         let (secret, token) = (b"aB3dE5fG7h", b"xY1zW2vU3t");
-        let repeated = Repeated::of(vec![Rc::new(forms(secret, token))]);
+        let repeated = Repeated::of(vec![Rc::new(Forms::of(secret, token))]);
         let replaced = |text: &str| {
             let mut changes = 0;
             let new = repeated.replace(text.as_bytes(), &mut changes);

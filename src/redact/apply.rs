@@ -230,7 +230,7 @@ pub(super) enum Searched {
 /// A secret that was found, what is put in its place, and the forms in which both may be repeated.
 struct Replacement {
     token: Vec<u8>,
-    forms: Rc<Vec<again::Form>>,
+    forms: Rc<again::Forms>,
 }
 
 thread_local! {
@@ -417,7 +417,7 @@ impl<'a> Pass<'a> {
     /// What is put in a secret's place; a token stays what it is.
     fn replacement(&mut self, secret: &[u8]) -> Rc<Replacement> {
         let stays = || {
-            let forms = Rc::new(again::forms(secret, secret));
+            let forms = Rc::new(again::Forms::of(secret, secret));
             Rc::new(Replacement { token: secret.to_vec(), forms })
         };
         if self.reads_tokens {
@@ -431,7 +431,7 @@ impl<'a> Pass<'a> {
         }
         let make = || {
             let token = self.rules.tokens.token(secret);
-            let forms = Rc::new(again::forms(secret, &token));
+            let forms = Rc::new(again::Forms::of(secret, &token));
             Rc::new(Replacement { token, forms })
         };
         if secret.len() > REMEMBERED.1 {

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::again::{self, Form};
+use super::again::{self, Forms};
 use super::hide::{self, Hide};
 use super::names;
 use super::shapes::Shape;
@@ -21,7 +21,8 @@ const MOST: usize = 64;
 /// The secrets of one exchange, with their masks.
 #[derive(Debug, Default)]
 pub struct Echoes {
-    forms: Vec<Form>,
+    /// The longest first.
+    known: Vec<(String, String)>,
 }
 
 impl Echoes {
@@ -36,19 +37,22 @@ impl Echoes {
         for answer in answers {
             names.message(&answer.headers, &answer.body.bytes);
         }
-        let found = names.found.into_inner();
-        let mut forms: Vec<Form> =
-            found.iter().flat_map(|(secret, mask)| again::masked_forms(secret, mask)).collect();
-        forms.sort_by_key(|form| usize::MAX - form.secret().len());
-        Self { forms }
+        let mut known: Vec<(String, String)> = Vec::new();
+        for (secret, mask) in names.found.into_inner() {
+            let mask = String::from_utf8_lossy(&mask).into_owned();
+            for (form, _) in Forms::of(&secret, &secret).iter() {
+                known.extend(std::str::from_utf8(form).map(|form| (form.to_owned(), mask.clone())));
+            }
+        }
+        known.sort_by_key(|(secret, _)| usize::MAX - secret.len());
+        Self { known }
     }
 
     /// The text without the secrets.
     pub fn hide(&self, text: &mut String) {
-        for form in &self.forms {
-            let Ok(secret) = std::str::from_utf8(form.secret()) else { continue };
+        for (secret, mask) in &self.known {
             if text.contains(secret) {
-                *text = text.replace(secret, &String::from_utf8_lossy(form.token()));
+                *text = text.replace(secret, mask);
             }
         }
     }

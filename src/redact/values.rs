@@ -189,7 +189,7 @@ fn behind_name(protocol: &[u8]) -> Option<usize> {
         return looks_random(protocol, SHORTEST_PROTOCOL).then_some(0);
     };
     let mut from = at + 1;
-    while let Some(length) = protocol[from..].iter().position(|byte| is_mark(byte))
+    while let Some(length) = protocol[from..].iter().position(&is_mark)
         && is_among(SCHEMES, &protocol[from..from + length])
     {
         from += length + 1;

@@ -43,9 +43,7 @@ impl Wrapping {
                 Some(Self::Utf16 { big: false, marked: false })
             }
             _ => {
-                if memchr::memmem::find(content_type, b"16").is_none() {
-                    return None;
-                }
+                memchr::memmem::find(content_type, b"16")?;
                 let charset = content_type.to_ascii_lowercase();
                 let named = |name: &[u8]| memchr::memmem::find(&charset, name).is_some();
                 (named(b"utf-16")).then(|| Self::Utf16 { big: !named(b"utf-16le"), marked: false })
