@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::message::kinds;
 use crate::message::target::path_and_query;
+use crate::message::tokens::{Token, tokens};
 
 /// Different words at one place of a path before they are taken for slugs: an API with more
 /// endpoints side by side is rare.
@@ -679,7 +680,8 @@ fn class(stem: &[u8]) -> Segment {
         || kinds::random_hex(stem)
         || kinds::random_token(stem)
         || prefixed_number(stem)
-        || prefixed_hex(stem);
+        || prefixed_hex(stem)
+        || holds_identifier(stem);
     if identifier {
         return Segment::Id;
     }
@@ -694,6 +696,21 @@ fn class(stem: &[u8]) -> Segment {
         return Segment::Email;
     }
     Segment::Word
+}
+
+/// `r-f81d4fae-…`, `2026-f81d4fae-…-final`: fixed parts around something that looks random.
+fn holds_identifier(stem: &[u8]) -> bool {
+    /// Shortest stem that can hold one, in bytes.
+    const SHORTEST: usize = 20;
+    let Some(text) = std::str::from_utf8(stem).ok().filter(|_| stem.len() >= SHORTEST) else {
+        return false;
+    };
+    tokens(text).any(|token| match token {
+        Token::Mark(_) => false,
+        Token::Value(part) | Token::Chunk(part) => {
+            part.len() >= 16 && kinds::of_text(part).is_some_and(|kind| !kind.is_time())
+        }
+    })
 }
 
 /// `ord_8231`, `SKU-0042`, `P1001`: one to five letters of one case, perhaps a joiner, at least

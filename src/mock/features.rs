@@ -16,10 +16,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::document::{Bounds, Form, Reader, Value, Walk, digest_text};
+use crate::message::encoding::base64_text;
 use crate::message::fields::CONDITIONS;
 use crate::message::json::number::Decimal;
 use crate::message::kinds::{self, ValueKind};
 use crate::message::place::{Pattern, Step, Trail};
+use crate::message::tokens::{Token, tokens};
 use crate::message::{Body, Headers};
 
 /// Header fields that choose what the provider does, and are always compared.
@@ -55,6 +57,9 @@ pub(super) struct Feature {
     pub(super) value: u64,
     /// Hash of place and kind where the value varies by itself, else as `value`.
     pub(super) kind: u64,
+    /// Whether it is a segment of the path that varies by itself and is no time: it names the
+    /// thing that is asked for.
+    pub(super) names: bool,
     pub(super) weight: Weight,
 }
 
@@ -142,7 +147,12 @@ pub(super) fn take(subject: &Subject<'_>, rules: &Rules, scope: u64) -> Taken {
             _ if at.varies() => hash(at.general(), 1 + u8::from(typed), text.as_bytes()),
             _ => hashed,
         });
-        features.push(Feature { place: at.hash(), value: hashed, kind, weight });
+        let names = weight == Weight::Volatile
+            && matches!(at.last(), Step::Segment(_))
+            && at.before().is_none()
+            && !kind_of(value).is_some_and(ValueKind::is_time)
+            && !rules.volatile.iter().any(|pattern| pattern.covers(at));
+        features.push(Feature { place: at.hash(), value: hashed, kind, weight, names });
     });
     features.sort_unstable_by_key(|feature| (feature.place, feature.value));
     let (mut exact, mut by_kind) = (DefaultHasher::new(), DefaultHasher::new());
@@ -228,7 +238,40 @@ fn family(at: &Trail<'_>, value: Value<'_>, rules: &Rules) -> Option<u64> {
     if !rules.volatile.is_empty() && rules.volatile.iter().any(|pattern| pattern.covers(at)) {
         return Some(hash(place, 3, b""));
     }
-    kind_of(value).map(|kind| of_kind(place, kind))
+    match (kind_of(value), value.form) {
+        (Some(kind), _) => Some(of_kind(place, kind)),
+        (None, Form::Text | Form::Key) => mixed(place, value.text),
+        _ => None,
+    }
+}
+
+/// The family of a text that is made of fixed parts and values that vary by themselves: an object's
+/// key with a UUID in it, `urn:uuid:…`, a line with a time. None where no part varies.
+fn mixed(place: u64, text: &str) -> Option<u64> {
+    /// Shortest part that varies by itself, and longest text that is looked at, in bytes.
+    const SHORTEST: usize = 8;
+    const LONGEST: usize = 16 << 10;
+    if !(SHORTEST..=LONGEST).contains(&text.len()) {
+        return None;
+    }
+    let mut hasher = DefaultHasher::new();
+    place.hash(&mut hasher);
+    let mut varies = false;
+    for token in tokens(text) {
+        let part = token.text();
+        let kind = match token {
+            Token::Mark(_) => None,
+            Token::Value(_) | Token::Chunk(_) => varying(part),
+        };
+        match kind {
+            Some(kind) => {
+                varies = true;
+                (1, discriminant(&kind)).hash(&mut hasher);
+            }
+            None => (0, part).hash(&mut hasher),
+        }
+    }
+    varies.then(|| hasher.finish())
 }
 
 /// Values of one family stand for each other: the length of a random token may vary, its sort does
@@ -243,9 +286,33 @@ fn of_kind(place: u64, kind: ValueKind) -> u64 {
 fn kind_of(value: Value<'_>) -> Option<ValueKind> {
     match value.form {
         Form::Bare => kinds::of_number(value.text),
-        Form::Text | Form::Key => kinds::of_text(value.text),
+        Form::Text | Form::Key => varying(value.text),
         Form::Empty | Form::Digest => None,
     }
+}
+
+/// The kind of a text that varies by itself. What only looks random because it is text in base64 or
+/// hexadecimal digits says something.
+fn varying(text: &str) -> Option<ValueKind> {
+    let kind = kinds::of_text(text)?;
+    let says = match kind {
+        ValueKind::Token(_) => base64_text(text).is_some(),
+        ValueKind::Hex(_) => text_in_hex(text),
+        _ => false,
+    };
+    (!says).then_some(kind)
+}
+
+/// Whether hexadecimal digits stand for readable text.
+fn text_in_hex(digits: &str) -> bool {
+    /// Fewer random bytes may by chance be readable.
+    const FEWEST: usize = 10;
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.len() >= 2 * FEWEST
+        && digits
+            .as_bytes()
+            .chunks(2)
+            .all(|pair| byte(pair).is_some_and(|byte| byte == b' ' || byte.is_ascii_graphic()))
 }
 
 /// Whether a value looks like the name of one thing: an order number, a cart's id, a customer's
@@ -627,6 +694,43 @@ mod tests {
                     shown(&call)
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_text_varies_where_only_its_fresh_parts_do() {
+        let key = |text: &str| keys("/v1", "application/json", &format!("{{\"k\":\"{text}\"}}")).1;
+        let (one, two) =
+            ("f81d4fae-7dec-41d0-a765-00a0c91e6bf6", "0190163d-8694-439b-aea5-966c26f8ad91");
+        for form in ["urn:uuid:#", "r-#.json", "receipts/u1/#.txt", "2026-#/part", "#:eu:1"] {
+            assert_eq!(key(&form.replace('#', one)), key(&form.replace('#', two)), "{form}");
+        }
+        for (a, b) in [
+            ("20260921T141320Z", "20261128T100000Z"),
+            ("AK/20260921T141320Z/eu", "AK/20261128T100000Z/eu"),
+            ("sent 2026-11-22T10:00:00Z by a", "sent 2026-11-23T11:00:00Z by a"),
+            ("4bf92f3577b34da6a3ce929d0e0e4736.tmp", "0af7651916cd43dd8448eb211c80319c.tmp"),
+        ] {
+            assert_eq!(key(a), key(b), "{a}");
+        }
+        for (a, b) in [
+            (format!("r-{one}.json"), format!("s-{two}.json")),
+            (format!("urn:uuid:{one} 100"), format!("urn:uuid:{two} 999")),
+            (
+                "YW1vdW50PTEwMDtjdXJyZW5jeT1FVVI=".to_owned(),
+                "YW1vdW50PTk5OTtjdXJyZW5jeT1FVVI=".to_owned(),
+            ),
+            (
+                "616d6f756e743d3130303b633d455552".to_owned(),
+                "616d6f756e743d3939393b633d455552".to_owned(),
+            ),
+            (
+                "sent 2026-11-22T10:00:00Z by a".to_owned(),
+                "sent 2026-11-23T11:00:00Z by b".to_owned(),
+            ),
+            ("version 1.2.3 of x".to_owned(), "version 1.2.4 of x".to_owned()),
+        ] {
+            assert_ne!(key(&a), key(&b), "{a} {b}");
         }
     }
 

@@ -335,7 +335,10 @@ impl Recording {
             }
         }
         let group = keys().find_map(|&[_, by_kind]| group(by_kind))?;
-        Some((self.pick_by_kind(group, prepared, changes, stock), Tier::ByKind))
+        let pick = self.pick_by_kind(group, prepared, changes, stock);
+        // A read of another thing is none of these: the nearest one says what it lacks.
+        let call = &self.calls[pick.index as usize];
+        (changes || self.is_about_the_same(prepared, call)).then_some((pick, Tier::ByKind))
     }
 
     /// Of exactly equal calls.
@@ -581,6 +584,29 @@ impl Recording {
         }
     }
 
+    /// Whether a call that is equal by kind asks for the same thing: by the same name in its path,
+    /// or with another one for the same cause, which is v2's own name of what v1 called otherwise.
+    fn is_about_the_same(&self, prepared: &Prepared, call: &Recorded) -> bool {
+        if Self::one_cause(&prepared.causes, call) {
+            return true;
+        }
+        let mut same = true;
+        both(&prepared.taken.features, &call.features, |mine, theirs| {
+            if let (Some(mine), Some(theirs)) = (mine, theirs) {
+                same &= mine.value == theirs.value || !(mine.names || theirs.names);
+            }
+        });
+        same
+    }
+
+    fn one_cause(causes: &Causes, call: &Recorded) -> bool {
+        match (causes.traced, call.cause, call.caused_by) {
+            (Some(mine), Some(theirs), _) => mine == theirs,
+            (None, _, Some(theirs)) => causes.open.contains(&theirs),
+            _ => false,
+        }
+    }
+
     /// Why a recorded call is no answer to this one although it is like it: it was answered by
     /// another condition, or it is about another thing. Of a read nothing may differ but what is
     /// known to vary; of a write nothing that names a thing, unless both have one cause.
@@ -588,17 +614,11 @@ impl Recording {
         if call.condition.is_some() && call.condition != prepared.taken.condition {
             return Some(MissReason::NotModified);
         }
-        let causes = &prepared.causes;
-        let one_cause = match (causes.traced, call.cause, call.caused_by) {
-            (Some(mine), Some(theirs), _) => mine == theirs,
-            (None, _, Some(theirs)) => causes.open.contains(&theirs),
-            _ => false,
-        };
-        if changes && one_cause {
+        if changes && Self::one_cause(&prepared.causes, call) {
             return None;
         }
         let must_be_equal = |feature: &Feature| match feature.weight {
-            Weight::Volatile => false,
+            Weight::Volatile => !changes && feature.names,
             Weight::Identifier => true,
             Weight::Plain => !changes,
         };
@@ -606,8 +626,9 @@ impl Recording {
         both(&prepared.taken.features, &call.features, |mine, theirs| {
             other |= match (mine, theirs) {
                 (Some(mine), Some(theirs)) => {
+                    let fresh = mine.kind == theirs.kind && !(mine.names && !changes);
                     mine.value != theirs.value
-                        && mine.kind != theirs.kind
+                        && !fresh
                         && (must_be_equal(mine) || must_be_equal(theirs))
                 }
                 // A write that says more or less is still the same write.
