@@ -64,9 +64,9 @@ impl Gather {
         self.length
     }
 
-    /// Whether bytes came that are not kept.
+    /// Whether bytes came that are not kept, of a body that is to be kept.
     pub(crate) fn is_cut(&self) -> bool {
-        self.kept.len() as u64 != self.length
+        self.hash.is_some() && self.kept.len() as u64 != self.length
     }
 
     /// How much memory the kept bytes take.
