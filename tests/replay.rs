@@ -940,10 +940,13 @@ fn an_answer_that_came_before_its_request_is_none() {
             peer.wait_for_end();
         })
     };
+    // Where the machine is slow the request may go out before what v2 said has come: such a run
+    // shows nothing.
     for times in [1, 3] {
-        let replayed = early(times);
-        let first = replayed.result("1-0");
-        assert!(first.starts_with("protocol: v2 spoke before it was asked"), "{first}");
+        let told = (0..20).any(|_| {
+            early(times).result("1-0").starts_with("protocol: v2 spoke before it was asked")
+        });
+        assert!(told, "{times} answers");
     }
 }
 

@@ -197,9 +197,10 @@ fn kinds_are_found_from_the_content() {
     let error = |bytes: &[u8]| {
         open("x.pcap", bytes.to_vec()).err().map(|error| error.to_string()).unwrap_or_default()
     };
+    assert!(matches!(open("x", b"hello world".to_vec()), Ok(Input::Records(_))), "a text");
     assert_eq!(
-        error(b"hello world"),
-        "x.pcap is neither a pcap, a pcapng nor a JSONL file: it starts with \"hello world\""
+        error(b"hello\x00world"),
+        "x.pcap is neither a pcap, a pcapng nor a JSONL file: it starts with \"hello\\0world\""
     );
     assert_eq!(error(&pcap(&[])[..20]), "x.pcap: the file ends inside its header at byte 20");
 }

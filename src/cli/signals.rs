@@ -4,7 +4,7 @@
 //! for [`Grace`], hears the word and ends by itself, with everything on disk. What only computes
 //! can be done again: it is ended where it stands, its unfinished files are taken away.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,7 +14,12 @@ use crate::stop::Stop;
 /// How long what has asked for it may take to end by itself.
 const GRACE: Duration = Duration::from_millis(850);
 
+/// How often a word that no signal told is looked at: the command is about to end anyway.
+const LOOK: Duration = Duration::from_millis(50);
+
 static WORD: OnceLock<Arc<Stop>> = OnceLock::new();
+/// Set by signals only: a stage tells the word too, where it is at its end or cannot go on.
+static SIGNALLED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 static ASKED_FOR_GRACE: AtomicUsize = AtomicUsize::new(0);
 
 /// The word, which signals tell from the first call on.
@@ -25,6 +30,7 @@ pub(crate) fn word() -> Result<Arc<Stop>, Failure> {
         return Ok(Arc::clone(word));
     }
     let word = Stop::new().map_err(cannot)?;
+    let signalled = SIGNALLED.get_or_init(Arc::default);
     let register = |signal| {
         let (told, mouth) = word.for_signal()?;
         signal_hook::flag::register_conditional_shutdown(
@@ -33,6 +39,7 @@ pub(crate) fn word() -> Result<Arc<Stop>, Failure> {
             Arc::clone(&told),
         )?;
         signal_hook::flag::register(signal, told)?;
+        signal_hook::flag::register(signal, Arc::clone(signalled))?;
         signal_hook::low_level::pipe::register(signal, mouth)
     };
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -43,7 +50,7 @@ pub(crate) fn word() -> Result<Arc<Stop>, Failure> {
 
 /// Whether a signal has come.
 pub(crate) fn has_come() -> bool {
-    WORD.get().is_some_and(|word| word.is_told())
+    SIGNALLED.get().is_some_and(|signalled| signalled.load(Ordering::Relaxed))
 }
 
 /// Starts the thread that ends the program where it does not end by itself.
@@ -51,6 +58,9 @@ pub(crate) fn watch() -> Result<(), Failure> {
     let word = word()?;
     let watch = move || {
         while !word.wait(None) {}
+        while !has_come() {
+            std::thread::sleep(LOOK);
+        }
         if ASKED_FOR_GRACE.load(Ordering::Relaxed) > 0 {
             std::thread::sleep(GRACE);
         }

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 
 use super::paired::Shift;
 use super::policy::{Limits, Nanos, QUANTILES, TYPICAL_RATIO};
-use super::power;
 use super::statistics::{self, Interval};
 use super::words::{count, duration, percent, plural, round_duration, round_times, times};
 use super::{Check, Finding, Judgement, Policy, RuleResult, Unit, Verdict};
+use super::{power, seen};
 use crate::diff::Totals;
 use crate::measure::{Histogram, RouteSummary, Side, Summary};
 use crate::schedule::held::{LATE_SHARE, held};
@@ -87,6 +87,7 @@ pub fn judge(evidence: &Evidence<'_>, policy: &Policy) -> Judgement {
     let power = power::sentences(&rules[..overall], policy);
     let (verdict, mut reasons) = verdict(evidence, policy, &checks, &rules, overall);
     if verdict == Verdict::Pass {
+        reasons.extend(seen::sentences(evidence.summary, evidence.totals));
         reasons.extend(power.iter().cloned());
     }
     let known: BTreeSet<&str> = evidence.summary.routes.iter().map(|route| &*route.route).collect();
@@ -137,6 +138,9 @@ fn verdict(
             plural(compared, "exchange", "exchanges"),
             count(needed)
         );
+        return (Verdict::CannotSay, vec![why]);
+    }
+    if let Some(why) = seen::too_little(evidence.summary, policy) {
         return (Verdict::CannotSay, vec![why]);
     }
     let open: Vec<String> = rules[..overall]
@@ -220,10 +224,7 @@ fn praise(evidence: &Evidence<'_>, rules: &[RuleResult]) -> Vec<String> {
             apart.join(", ")
         )
     } else if totals.mismatched == 0 {
-        format!(
-            "None of {} differs.",
-            plural(totals.compared, "compared exchange", "compared exchanges")
-        )
+        seen::none_differs(totals)
     } else {
         format!(
             "{} of {} differ, which is within the limit.",

@@ -9,6 +9,7 @@ mod judge;
 mod paired;
 pub mod policy;
 mod power;
+mod seen;
 pub mod statistics;
 pub mod words;
 

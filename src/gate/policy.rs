@@ -115,6 +115,9 @@ pub struct Policy {
     /// Share of the baseline's answers whose status may be another than the recording's; beyond
     /// it the run is invalid.
     pub max_baseline_difference: f64,
+    /// Share of the tapped ports' connections that must have been readable, else there is no
+    /// verdict; judged where the capture tells it.
+    pub min_seen: f64,
     /// Rules that must reach a verdict over all exchanges; a "cannot say" of one of them is no
     /// verdict.
     pub demand: Vec<String>,
@@ -145,6 +148,7 @@ impl Default for Policy {
             must_see: Some(MUST_SEE),
             must_see_p99: None,
             max_baseline_difference: 0.05,
+            min_seen: 0.5,
             demand: vec!["max_mismatch_rate".to_owned(), "max_error_rate".to_owned()],
         }
     }
@@ -179,6 +183,7 @@ struct RawPolicy {
     must_see: Option<f64>,
     must_see_p99: Option<f64>,
     max_baseline_difference: Option<f64>,
+    min_seen: Option<f64>,
     demand: Option<Vec<String>>,
     route: Vec<RawRoute>,
 }
@@ -253,6 +258,7 @@ impl<'de> Deserialize<'de> for Policy {
             max_baseline_difference: raw
                 .max_baseline_difference
                 .unwrap_or(default.max_baseline_difference),
+            min_seen: raw.min_seen.unwrap_or(default.min_seen),
             demand: raw.demand.unwrap_or(default.demand),
         };
         policy.check().map_err(de::Error::custom)?;
@@ -302,6 +308,9 @@ impl Policy {
                 "max_damaged_rate is {}: write a share such as 0.05",
                 self.max_damaged_rate
             ));
+        }
+        if !(0.0..=1.0).contains(&self.min_seen) {
+            return Err(format!("min_seen is {}: write a share from 0 to 1", self.min_seen));
         }
         let asked = [self.must_see, self.must_see_p99];
         if let Some(wrong) =

@@ -43,11 +43,11 @@ fn each_connection_is_readable_or_has_a_reason() {
 
 #[test]
 fn bytes_of_a_readable_connection_that_are_not_read_have_a_reason() {
-    let upgrade = "GET /w HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    let switched = "HTTP/1.1 101 Yes\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let upgrade = "GET /w HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: other/1\r\n\r\n";
+    let switched = "HTTP/1.1 101 Yes\r\nConnection: Upgrade\r\nUpgrade: other/1\r\n\r\n";
     let long = format!("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n{}", "x".repeat(9_000));
     let junk = format!("{ANSWER}{}", "junk ".repeat(50));
-    let websocket = said(
+    let behind = said(
         40_001,
         &[(0, upgrade), (1, switched), (0, "frames and more frames"), (1, "and those of v1")],
     );
@@ -59,7 +59,7 @@ fn bytes_of_a_readable_connection_that_are_not_read_have_a_reason() {
     lossy.remove(lost);
     let surplus = said(40_003, &[(0, ASK), (1, &junk)]);
     for (name, packets, reason, bytes) in [
-        ("websocket", websocket, "websocket", 22 + 15),
+        ("switched", behind, "upgraded", 22 + 15),
         ("lossy", lossy, "lost", 3_000),
         ("surplus", surplus, "no-message", 250),
     ] {
