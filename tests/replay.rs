@@ -497,7 +497,7 @@ fn left(connection: u64, after: i64, headed: bool) -> Exchange {
     let mut left = exchange(connection, 0, 0, headed.then_some(after / 2), &get("/stream"));
     if headed {
         left.completeness = shadowtap::exchange::Completeness::ResponseDamaged;
-        left.marks = vec!["ended-inside".to_owned()];
+        left.marks = vec!["response: ended-inside at packet 6".to_owned()];
     }
     let at = left.request.as_ref().unwrap().at.plus(after);
     left.closed = vec![Closed(connection, at)];

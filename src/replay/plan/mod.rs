@@ -748,7 +748,10 @@ const UNKNOWN_MS: u32 = u32::MAX;
 fn reads_ms(exchange: &Exchange, recorded: &Recorded) -> u32 {
     let is_left = match exchange.completeness {
         Completeness::NoResponse => true,
-        Completeness::ResponseDamaged => exchange.marks.iter().any(|mark| mark == ENDED_INSIDE),
+        Completeness::ResponseDamaged => exchange
+            .marks
+            .iter()
+            .any(|mark| mark.starts_with("response") && mark.contains(ENDED_INSIDE)),
         _ => false,
     };
     let read = recorded.answered_at.map(|last| last.saturating_sub(recorded.at) / 1_000_000);
