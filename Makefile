@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test build release deps test-deps fmt lint deny
+.PHONY: demo test build release deps test-deps fmt lint fuzz deny
 
 # The main job on loopback: ends with the verdict, the planted faults and the report's path.
 demo: release
@@ -31,6 +31,10 @@ fmt:
 
 lint: deps
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+# Every fuzz target for a minute (or SECONDS), with the toolchain that builds the project.
+fuzz: deps
+	fuzz/run $(or $(SECONDS),60)
 
 # Licences and advisories, where cargo-deny is installed and its data can be had.
 deny:

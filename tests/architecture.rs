@@ -152,6 +152,33 @@ fn libraries_stay_in_their_homes() {
     }
 }
 
+/// Blocks of `unsafe` by file; ARCHITECTURE.md tells why each is there.
+const UNSAFE: &[(&str, usize)] =
+    &[("message/json/escape/ssse3.rs", 1), ("replay/worker/realtime.rs", 5)];
+
+#[test]
+fn unsafe_blocks_are_those_that_are_told_each_with_its_proof() {
+    for (file, text) in sources() {
+        let lines: Vec<&str> = text.lines().collect();
+        let blocks = lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| line.contains("unsafe {") && !line.trim_start().starts_with("//"));
+        let mut count = 0;
+        for (at, _) in blocks {
+            count += 1;
+            let before = &lines[at.saturating_sub(8)..at];
+            assert!(
+                before.iter().any(|line| line.trim_start().starts_with("// SAFETY: ")),
+                "src/{file}:{}: unsafe without its proof",
+                at + 1
+            );
+        }
+        let told = UNSAFE.iter().find(|(name, _)| *name == file).map_or(0, |(_, count)| *count);
+        assert_eq!(count, told, "src/{file}: blocks of unsafe that are not told");
+    }
+}
+
 #[test]
 fn lib_names_the_modules_that_are_ranked() {
     let text = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs");
