@@ -626,7 +626,7 @@ impl Recording {
         both(&prepared.taken.features, &call.features, |mine, theirs| {
             other |= match (mine, theirs) {
                 (Some(mine), Some(theirs)) => {
-                    let fresh = mine.kind == theirs.kind && !(mine.names && !changes);
+                    let fresh = mine.kind == theirs.kind && (changes || !mine.names);
                     mine.value != theirs.value
                         && !fresh
                         && (must_be_equal(mine) || must_be_equal(theirs))

@@ -33,7 +33,7 @@ impl Targets {
         // Only the proxy need know the names behind it.
         let find = if shape.proxy.is_some() { Target::behind_proxy } else { Target::resolve };
         let resolve = |url: &str| find(url).map_err(|error| unresolved(&error));
-        let proxy = shape.proxy.as_ref().map(|url| proxy(url)).transpose()?;
+        let proxy = shape.proxy.as_ref().map(proxy).transpose()?;
         Ok(Self {
             target: resolve(shape.target.as_deref().unwrap_or_default())?,
             baseline: shape.baseline.as_deref().map(resolve).transpose()?,

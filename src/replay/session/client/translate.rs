@@ -85,7 +85,7 @@ fn is_left_out(name: &[u8], request: &Request, spoken: Spoken) -> bool {
     if is(b"content-length") {
         return request.framing != Framing::ContentLength;
     }
-    let named = request.headers.all("connection").flat_map(members).any(|option| is(option));
+    let named = request.headers.all("connection").flat_map(members).any(&is);
     let own = is_hop_by_hop(name) || is_framing(name) || is(b"expect") || is(b"trailer");
     own || named || (is(b"host") && spoken == Spoken::Two)
 }
