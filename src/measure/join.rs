@@ -273,6 +273,11 @@ impl Pass {
         route: Option<Arc<str>>,
     ) {
         *collector.summary.exchanges.entry(recorded.completeness.name()).or_default() += 1;
+        let cut = recorded.marks.iter().any(|mark| mark.starts_with("response: ended-inside"));
+        let whole = !recorded.marks.iter().any(|mark| mark.contains("bytes-missing"));
+        if recorded.completeness == Completeness::ResponseDamaged && cut && whole {
+            collector.summary.left += 1;
+        }
         if recorded.id.ordinal == 0
             && let Some(nanos) = recorded.handshake_ns
         {

@@ -23,6 +23,8 @@ pub(super) struct Recorded {
     pub(super) id: ExchangeId,
     pub(super) completeness: Completeness,
     pub(super) handshake_ns: Option<i64>,
+    #[serde(default)]
+    pub(super) marks: Vec<String>,
     pub(super) request: Option<RecordedRequest>,
     pub(super) response: Option<RecordedResponse>,
 }
