@@ -267,7 +267,7 @@ impl Streams for Model {
     fn finish(&mut self, stream: Stream) -> Finished {
         assert_eq!(stream.closed, [true; 2], "both directions are closed before the end");
         self.finished += 1;
-        Finished { protocol: "fuzz", used: true, skipped: 0, tunnelled: 0 }
+        Finished { protocol: "fuzz", used: true, skipped: 0, tunnelled: 0, unkept_interim: 0 }
     }
 
     fn abandon(&mut self, _: Stream) -> (Finished, u64) {
