@@ -3,9 +3,12 @@
 //! Every stage that may drop something counts it here under a stable name. The check at the end of
 //! a command ([`Ledger::balance`]) turns a loss that nobody named into an error of the program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+
+use crate::flow::Endpoint;
+use crate::limits;
 
 /// Counts by name, in three groups. Names are kebab-case and stable; units are packets unless the
 /// name says otherwise.
@@ -27,6 +30,10 @@ pub struct Ledger {
     /// How much of the traffic could be read.
     #[serde(skip_serializing_if = "Seen::is_empty")]
     pub seen: Seen,
+    /// Where servers were seen as well, whose exchanges are told under another address. Bounded by
+    /// who fills it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub also_at: BTreeSet<Endpoint>,
 }
 
 /// Connections with their packets and the bytes of their payloads.
@@ -147,6 +154,8 @@ impl Ledger {
             }
         }
         self.seen.merge(&other.seen);
+        let room = limits::CAPTURED_SERVERS.saturating_sub(self.also_at.len());
+        self.also_at.extend(other.also_at.iter().take(room));
     }
 
     /// What is missing from the sum: zero in a correct program.

@@ -481,6 +481,7 @@ impl<R: Render> Engine<R> {
         ledger.note("overlapping-fragments", self.fragments.overlapping);
         ledger.note("connections-seen-again-under-other-addresses", self.sightings.seen_again());
         ledger.note("connections-joined-from-halves", self.sightings.joined());
+        ledger.also_at.clone_from(self.sightings.servers());
         ledger.note("connections", self.connections);
         ledger.note("packets-unaccounted", self.packets.abs_diff(ledger.input));
         let mut account = tls::Account::default();

@@ -10,7 +10,7 @@
 //! Only the first payloads of a connection are looked at, so its segments are cheap once it is
 //! settled; all memory is bounded, and what is decided depends on the packets alone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, RandomState};
 
 use super::table::Hashed;
@@ -182,6 +182,7 @@ pub struct Sightings {
     settled: Box<[u64]>,
     seen_again: u64,
     joined: u64,
+    servers: BTreeSet<Endpoint>,
 }
 
 impl Sightings {
@@ -197,6 +198,7 @@ impl Sightings {
             settled: vec![0; SETTLED].into(),
             seen_again: 0,
             joined: 0,
+            servers: BTreeSet::new(),
         }
     }
 
@@ -214,6 +216,11 @@ impl Sightings {
     /// Connections of which a half was seen under other addresses.
     pub const fn joined(&self) -> u64 {
         self.joined
+    }
+
+    /// Servers of connections that are told under another address.
+    pub const fn servers(&self) -> &BTreeSet<Endpoint> {
+        &self.servers
     }
 
     /// Looks at a segment that it wants.
@@ -264,6 +271,9 @@ impl Sightings {
             let Sighting { pair, hash, network, .. } = to;
             let alias = Alias { pair: segment.pair, from, until, to: pair, hash, network, flip };
             self.aliases.insert(segment.hash, alias);
+            if self.servers.len() < limits::CAPTURED_SERVERS {
+                self.servers.insert(server_of(&known));
+            }
             self.settled[slot(segment.hash)] = segment.hash;
         } else if self.is_asked_for(&segment.pair) {
             self.remember(segment, here);
@@ -390,6 +400,13 @@ impl Sightings {
     pub fn end_round(&mut self) {
         self.ended.clear();
     }
+}
+
+/// The end that a SYN was sent to; where none was seen, the one with the lower port.
+fn server_of(known: &Known) -> Endpoint {
+    let Pair { low, high } = known.pair;
+    let high_is_server = known.syn.map_or(high.port < low.port, |(_, by_low)| by_low);
+    if high_is_server { high } else { low }
 }
 
 const fn slot(hash: u64) -> usize {

@@ -89,6 +89,7 @@ pub(super) fn read_into(
     };
     let read = opened.lines(global, to_redact, take);
     let ended = read.and_then(|done| with_exchanges(done, word)).and_then(|done| {
+        planner.also_at(&done.ledger.also_at);
         exchanges::write_line(
             &mut buffer,
             &End::new(done.exchanges, done.ledger, done.rest.clone()),
@@ -121,6 +122,7 @@ pub(super) fn read_only(
         planner.add(&exchange).map_err(cannot)
     })?;
     let done = with_exchanges(done, word)?;
+    planner.also_at(&done.ledger.also_at);
     planner.end(&done.rest).map_err(cannot)?;
     planner.finish().map_err(cannot)
 }

@@ -227,6 +227,15 @@ fn a_connection_that_is_seen_twice_comes_out_once() {
         let (exchanges, ledger) = read(packets.clone(), &[]);
         assert_eq!((exchanges.len(), complete(&exchanges)), (9, 9), "{name}: {ledger:?}");
         assert!(ledger.noted["connections-seen-again-under-other-addresses"] >= 3, "{name}");
+        // No server is forgotten, as a replay must reach none of them.
+        let told = exchanges.iter().map(|exchange| exchange.server);
+        let mut known: Vec<Endpoint> = told.chain(ledger.also_at.iter().copied()).collect();
+        known.sort();
+        known.dedup();
+        let mut servers: Vec<Endpoint> = seen.iter().map(|seen| end(seen.1)).collect();
+        servers.sort();
+        servers.dedup();
+        assert_eq!(known, servers, "{name}");
         // The one whose port was asked for is told, whichever came first.
         for (_, server, ..) in &seen {
             let port = end(server).port;

@@ -47,14 +47,18 @@ pub struct Finding {
 impl Captured {
     /// Takes note of an exchange.
     pub fn add(&mut self, exchange: &Exchange) {
-        if self.servers.len() < limits::CAPTURED_SERVERS {
-            let server = exchange.server;
-            self.servers.insert(Endpoint::new(server.address.to_canonical(), server.port));
-        }
+        self.add_server(exchange.server);
         if let Some(request) = &exchange.request {
             for name in hosts_of(&request.message) {
                 self.count(name);
             }
+        }
+    }
+
+    /// Takes note of an address at which a server was seen.
+    pub fn add_server(&mut self, server: Endpoint) {
+        if self.servers.len() < limits::CAPTURED_SERVERS {
+            self.servers.insert(Endpoint::new(server.address.to_canonical(), server.port));
         }
     }
 

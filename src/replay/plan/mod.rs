@@ -20,6 +20,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::exchange::{Closed, Completeness, Exchange, ExchangeId};
+use crate::flow::Endpoint;
 use crate::ledger::Ledger;
 use crate::message::method::is_safe;
 use crate::message::target::{host, without_port};
@@ -444,6 +445,11 @@ impl Planner {
             self.count_method(request);
         }
         self.entries.push(Entry { recorded, load }.encode())
+    }
+
+    /// Adds where servers were seen beside the addresses that the exchanges tell.
+    pub fn also_at<'a>(&mut self, servers: impl IntoIterator<Item = &'a Endpoint>) {
+        servers.into_iter().for_each(|&server| self.captured.add_server(server));
     }
 
     /// Adds the connections that closed behind the last exchange. Where it is known of all whether
