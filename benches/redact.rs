@@ -71,7 +71,7 @@ fn lines(capture: &[u8], json: bool, redactor: Option<Redactor>) -> Vec<u8> {
     };
     let options = Options { threads: 1, ..Options::default() };
     // As long as the bodies of the text, at the mean.
-    let body = Body::whole(format!("[{}]", vec![VALID; 8].join(",")));
+    let body = Body::whole(format!("[{}]", [VALID; 8].join(",")));
     let render = move |mut exchange: Exchange, text: &mut Vec<u8>| {
         if json && let Some(response) = &mut exchange.response {
             response.message.body = body.clone();

@@ -380,6 +380,7 @@ fn every_shared_capture_of_tls_gives_its_truth() {
     every_capture_of("SHADOWTAP_PROTOCOLS", "../shared/protocols");
 }
 
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn every_capture_of(variable: &str, folder: &str) {
     let folder = std::env::var_os(variable)
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), PathBuf::from);

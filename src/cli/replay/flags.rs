@@ -457,7 +457,7 @@ impl Shape {
             "exclude": self.selection.exclude.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "from": self.selection.from,
             "to": self.selection.to,
-            "id": self.selection.ids,
+            "ids": self.selection.ids,
             "rewrite": self.rewrite.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "host": self.selection.hosts,
             "port": self.selection.ports,

@@ -31,7 +31,7 @@ fn each_connection_is_readable_or_has_a_reason() {
     let ssh = said(40_002, &[(1, "SSH-2.0-a\r\n"), (0, "SSH-2.0-b\r\n")]);
     let silent = said(40_003, &[]);
     let odd = said(40_004, &[(0, "\u{1}\u{2}\u{3} what is this"), (1, "\u{4}\u{5} nothing")]);
-    let all = [plain.clone(), ssh, silent, odd].concat();
+    let all = [plain, ssh, silent, odd].concat();
     let told = seen(&all, &[]);
     assert_eq!(told.readable, traffic(1, 7, both), "{told:?}");
     assert_eq!(told.unread["ssh"], traffic(1, 7, 22), "{told:?}");
