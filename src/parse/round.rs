@@ -171,7 +171,7 @@ impl<R: Render> Engine<R> {
         let (render, ring) = (Arc::new(render), Arc::<KeyRing>::default());
         let tls: Vec<_> = (0..SHARDS).map(|_| tls::Shared::new(Arc::clone(&ring))).collect();
         let table = |tls: &tls::Shared| {
-            let setup = Setup { limits: options.http, tls: tls.clone() };
+            let setup = Setup { limits: options.http, tls: tls.clone(), in_records: false };
             let pairings = Pairings::new(Arc::clone(&render), setup);
             Table::new(pairings, Limits::share(SHARDS), options.ports.clone())
         };

@@ -11,6 +11,9 @@ pub struct Setup {
     pub limits: Limits,
     /// Secrets of TLS, and what its sessions share.
     pub tls: Shared,
+    /// The conversation is inside another one that gives it records: what a frame says can be read
+    /// when its last record has come.
+    pub in_records: bool,
 }
 
 /// Begins a conversation inside another one, which gives it its plaintext or the rest of its

@@ -62,7 +62,7 @@ fn start(name: &str, origin: Origin, setup: &Setup) -> Option<Box<dyn Conversati
         |origin, setup: &Setup| Box::new(Talk::new(origin, setup)) as Box<dyn Conversation>;
     match name {
         "tls" => Some(Box::new(Tls::new(origin, setup, inside))),
-        "http/2" => Some(Box::new(Streams::new(origin, setup.limits))),
+        "http/2" => Some(Box::new(Streams::new(origin, setup.limits).in_records(setup.in_records))),
         _ => None,
     }
 }

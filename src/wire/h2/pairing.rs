@@ -90,6 +90,16 @@ impl Stream {
 }
 
 impl Streams {
+    /// Inside of records (TLS): a frame can be read when its last record has come, and that is its
+    /// time.
+    #[must_use]
+    pub fn in_records(mut self, inside: bool) -> Self {
+        if inside {
+            self.sides.iter_mut().for_each(Side::tell_by_last);
+        }
+        self
+    }
+
     /// For a connection that begins now, or in the middle.
     pub fn new(origin: Origin, limits: Limits) -> Self {
         let side = || Side::new(origin.joined, limits.head_bytes, limits.header_fields);

@@ -55,6 +55,8 @@ pub(super) struct Side {
     decoder: Decoder,
     opening: Option<Opening>,
     fragments: Vec<u8>,
+    /// A frame's time is that of its last slice, not of its first.
+    by_last: bool,
     /// Bytes and gaps that were given.
     position: u64,
 }
@@ -67,6 +69,7 @@ impl Side {
             decoder: Decoder::new(most_bytes, most_fields),
             opening: None,
             fragments: Vec::new(),
+            by_last: false,
             position: 0,
         };
         if joined {
@@ -74,6 +77,11 @@ impl Side {
             side.decoder.lost();
         }
         side
+    }
+
+    /// Tells times of frames by their last slices.
+    pub(super) fn tell_by_last(&mut self) {
+        self.by_last = true;
     }
 
     /// The offset behind what was given.
@@ -137,7 +145,7 @@ impl Side {
 
     /// Reads frames while they can be; gives what is left, of which the next is to be searched.
     fn frames<'a>(&mut self, mut rest: &'a [u8], mark: Mark, to: To<'_>) -> &'a [u8] {
-        let Self { reader, decoder, opening, fragments, .. } = self;
+        let Self { reader, decoder, opening, fragments, by_last, .. } = self;
         loop {
             let Step { used, first, piece } = reader.step(rest, mark);
             rest = &rest[used..];
@@ -154,6 +162,7 @@ impl Side {
                     lose_block(decoder, opening, head, "frame-limit", mark, to)
                 }
                 Some(Piece::Frame(head, payload)) => {
+                    let first = if *by_last { mark } else { first };
                     Blocks { decoder, opening, fragments, first, mark }.frame(head, payload, to)
                 }
             }

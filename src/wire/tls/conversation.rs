@@ -104,7 +104,8 @@ impl Tls {
             shown: TlsSession::default(),
             early_until: None,
         };
-        Self { session, carried, origin, setup: setup.clone() }
+        let setup = Setup { in_records: true, ..setup.clone() };
+        Self { session, carried, origin, setup }
     }
 
     /// Moves the session on, with a place for its plaintext.
