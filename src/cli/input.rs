@@ -86,8 +86,10 @@ impl Done {
         let reasons =
             if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
         let names = self.names.join(", ");
+        // What was found out on the way may be what to do about it.
+        let advice = self.warnings.first().map(|advice| format!("; {advice}")).unwrap_or_default();
         Err(Failure::unusable(format!(
-            "no HTTP exchange in {names}: {} packets{reasons}",
+            "no HTTP exchange in {names}: {} packets{reasons}{advice}",
             self.ledger.input
         )))
     }
