@@ -14,8 +14,8 @@ use libfuzzer_sys::fuzz_target;
 use shadowtap::diff::change::{Context, MAX_CHANGES, Sink};
 use shadowtap::diff::compare;
 use shadowtap::diff::rules::{DiffConfig, RouteRules, Rules};
-use shadowtap::redact::Masker;
 use shadowtap::message::{Body, Headers, Request, Response};
+use shadowtap::redact::Masker;
 use shadowtap::time::Timestamp;
 
 const TYPES: [&str; 12] = [

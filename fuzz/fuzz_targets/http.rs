@@ -7,13 +7,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shadowtap::wire::h1::pairing::Pairing;
 use shadowtap::flow::Direction;
-use shadowtap::wire::h1::parser::{Ending, Expect, Keep, Limits, Message, Parsed, Parser, Side};
 use shadowtap::message::{Request, Version};
-use shadowtap::wire::h1::encode;
-use shadowtap::wire::{Conversation as _, Mark, Origin};
 use shadowtap::time::Timestamp;
+use shadowtap::wire::h1::encode;
+use shadowtap::wire::h1::pairing::Pairing;
+use shadowtap::wire::h1::parser::{Ending, Expect, Keep, Limits, Message, Parsed, Parser, Side};
+use shadowtap::wire::{Conversation as _, Mark, Origin};
 
 fuzz_target!(|data: &[u8]| {
     let [choice, seed, stream @ ..] = data else { return };
@@ -31,6 +31,7 @@ const LIMITS: Limits = Limits {
     body_bytes: 500,
     hash_rest: true,
     keep: Keep::Everything,
+    strict: false,
 };
 
 /// Lengths of slices.

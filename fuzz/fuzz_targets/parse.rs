@@ -9,11 +9,11 @@ use std::io::Cursor;
 use libfuzzer_sys::fuzz_target;
 use shadowtap::capture::file::{self, Input};
 use shadowtap::capture::merge::Merge;
-use shadowtap::record::exchanges;
-use shadowtap::record::exchanges::Line;
 use shadowtap::exchange::{Completeness, Exchange};
 use shadowtap::ledger::Ledger;
 use shadowtap::parse::{Options, Parse};
+use shadowtap::record::exchanges;
+use shadowtap::record::exchanges::Line;
 
 fuzz_target!(|data: &[u8]| {
     // Compressed input costs time without reaching more; `files` has it.
