@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use bytes::Bytes;
 
 use super::plan::{Load, StepKind};
-use crate::outcome::{Outcome, ReplayId};
+use crate::message::Response;
+use crate::outcome::{Failure, FailureKind, Outcome, ReplayId};
 use crate::replay::plan::spool::Place;
 
 /// Something a worker has to do at a time.
@@ -55,6 +56,26 @@ pub(super) struct Done {
     /// Where the spool holds its request.
     pub(super) request: Place,
     pub(super) outcome: Outcome,
+}
+
+/// An answer, or the want of one. Times as in an [`Outcome`].
+pub(super) struct Answer {
+    pub(super) first: Option<i64>,
+    pub(super) last: Option<i64>,
+    pub(super) response: Option<Response>,
+    pub(super) failure: Option<Failure>,
+}
+
+impl Answer {
+    pub(super) fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Failure::new(kind, detail).into()
+    }
+}
+
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Self {
+        Self { first: None, last: None, response: None, failure: Some(failure) }
+    }
 }
 
 /// Read-ahead that the workers have not used up yet.

@@ -34,8 +34,7 @@ use self::slab::Slab;
 use super::feed::FAR_NS;
 use super::plan::StepKind;
 use super::shared::Shared;
-use super::task::{Live, Task};
-use crate::message::Response;
+use super::task::{Answer, Live, Task};
 use crate::outcome::{Failure, FailureKind};
 use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::{Figures, Recent};
@@ -80,26 +79,6 @@ enum Wake {
     Continue(usize, u32),
     /// A lane's next request may go.
     Lane(usize, u32),
-}
-
-/// An answer, or the want of one.
-struct Answer {
-    first: Option<i64>,
-    last: Option<i64>,
-    response: Option<Response>,
-    failure: Option<Failure>,
-}
-
-impl Answer {
-    fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Failure::new(kind, detail).into()
-    }
-}
-
-impl From<Failure> for Answer {
-    fn from(failure: Failure) -> Self {
-        Self { first: None, last: None, response: None, failure: Some(failure) }
-    }
 }
 
 /// Puts a task in its place by time. They come in order, but for the seam of two loops.

@@ -38,7 +38,7 @@ use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::Figures;
 use crate::replay::recorder::outbox::Batch;
 use crate::replay::shared::Shared;
-use crate::replay::task::{Done, Side, Task, bump};
+use crate::replay::task::{Answer, Done, Side, Task, bump};
 use crate::replay::worker::lane::{Arrivals, Think};
 
 /// How often the client looks whether the replay was stopped.
@@ -482,25 +482,6 @@ impl Crew {
         );
         self.under_way.set(self.under_way.get() - 1);
         self.changed.notify_one();
-    }
-}
-
-struct Answer {
-    first: Option<i64>,
-    last: Option<i64>,
-    response: Option<Response>,
-    failure: Option<Failure>,
-}
-
-impl Answer {
-    fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Failure::new(kind, detail).into()
-    }
-}
-
-impl From<Failure> for Answer {
-    fn from(failure: Failure) -> Self {
-        Self { first: None, last: None, response: None, failure: Some(failure) }
     }
 }
 

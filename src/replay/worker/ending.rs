@@ -4,6 +4,7 @@ use super::super::task::{Done, Task, bump};
 use super::{Answer, Failure, FailureKind, Worker};
 use crate::outcome::Outcome;
 use crate::replay::recorder::generator;
+use crate::replay::session::h1::InFlight;
 use crate::replay::session::h1::Phase;
 use crate::wire::h1::parser::{Ending, Message};
 
@@ -58,15 +59,7 @@ impl Worker<'_> {
         });
         let failure = Some(Failure::new(FailureKind::Timeout, detail.clone()));
         let answer = Answer { first, last: None, response: part, failure };
-        self.record(
-            lane,
-            request.task,
-            Some(request.sent),
-            request.waited,
-            request.connect_ns,
-            answer,
-            now,
-        );
+        self.record_sent(lane, request, answer, now);
         let behind = format!("not sent: {detail} to a request before");
         self.clear_backlog(lane, &Failure::new(FailureKind::Timeout, behind), now);
         self.give_up(at, "given up after a timeout", now);
@@ -98,15 +91,7 @@ impl Worker<'_> {
             for request in std::mem::take(&mut connection.in_flight) {
                 let answer =
                     Answer::failed(FailureKind::Skipped, "interrupted before the answer was whole");
-                self.record(
-                    lane,
-                    request.task,
-                    Some(request.sent),
-                    request.waited,
-                    request.connect_ns,
-                    answer,
-                    now,
-                );
+                self.record_sent(lane, request, answer, now);
             }
         }
         let lanes: Vec<usize> = self.lanes.indices().collect();
@@ -116,6 +101,12 @@ impl Worker<'_> {
                 self.fail_front(at, failure, now);
             }
         }
+    }
+
+    /// Records what a request that was sent came to.
+    pub(super) fn record_sent(&mut self, lane: usize, request: InFlight, answer: Answer, now: i64) {
+        let InFlight { task, sent, waited, connect_ns } = request;
+        self.record(lane, task, Some(sent), waited, connect_ns, answer, now);
     }
 
     #[expect(

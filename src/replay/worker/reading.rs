@@ -201,15 +201,7 @@ impl Worker<'_> {
                 self.figures.note("early-answers");
             }
         }
-        self.record(
-            lane,
-            request.task,
-            Some(request.sent),
-            request.waited,
-            request.connect_ns,
-            answer,
-            now,
-        );
+        self.record_sent(lane, request, answer, now);
         let connection = self.connections.get(at);
         if connection.closing && !connection.is_writing() {
             // Requests behind it on this connection get no answer any more.
@@ -228,15 +220,7 @@ impl Worker<'_> {
             Some(request) => {
                 let answer =
                     Answer { first: Some(now), ..Answer::failed(FailureKind::Protocol, what) };
-                self.record(
-                    lane,
-                    request.task,
-                    Some(request.sent),
-                    request.waited,
-                    request.connect_ns,
-                    answer,
-                    now,
-                );
+                self.record_sent(lane, request, answer, now);
             }
             None => return self.unasked(at, "unexpected-bytes", now),
         }
@@ -261,15 +245,7 @@ impl Worker<'_> {
             };
             let last = failure.is_none().then_some(parsed.last);
             let answer = Answer { first: Some(parsed.first), last, response, failure };
-            self.record(
-                lane,
-                request.task,
-                Some(request.sent),
-                request.waited,
-                request.connect_ns,
-                answer,
-                now,
-            );
+            self.record_sent(lane, request, answer, now);
         } else if connection.in_flight.is_empty() && connection.served > 0 && !connection.closing {
             self.figures.note("closed-while-idle");
         }
@@ -302,15 +278,7 @@ impl Worker<'_> {
                     Some(refusal) => refusal.clone().into(),
                     None => Answer::failed(FailureKind::Closed, detail),
                 };
-                self.record(
-                    lane,
-                    request.task,
-                    Some(request.sent),
-                    request.waited,
-                    request.connect_ns,
-                    answer,
-                    now,
-                );
+                self.record_sent(lane, request, answer, now);
             }
             behind = true;
         }
