@@ -30,6 +30,7 @@ use crate::redact::Redactor;
 use crate::source::foreign;
 use crate::source::recording::{Recording, RecordingError, began, merge};
 use crate::stop::{Stop, UntilTold};
+use crate::store::nameless_file;
 use crate::time::Timestamp;
 
 /// How inputs are read.
@@ -463,7 +464,8 @@ fn download(url: &str) -> Result<File, Failure> {
     let cannot = |what: &str, error: &dyn std::error::Error| {
         Failure::unusable(format!("{what} {shown}")).because(error)
     };
-    let mut file = nameless_file().map_err(|error| cannot("no temporary file for", &error))?;
+    let mut file = nameless_file(&std::env::temp_dir())
+        .map_err(|error| cannot("no temporary file for", &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -488,14 +490,4 @@ fn download(url: &str) -> Result<File, Failure> {
         }
         Ok(file)
     })
-}
-
-fn nameless_file() -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let name =
-        format!("shadowtap-{}-{}", std::process::id(), crate::time::Monotonic::now().nanos());
-    let path = std::env::temp_dir().join(name);
-    let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
 }

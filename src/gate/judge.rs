@@ -162,7 +162,7 @@ fn verdict(
 fn contended(evidence: &Evidence<'_>, overall: &[RuleResult]) -> Vec<String> {
     let beyond = |rule: &&RuleResult| {
         rule.finding == Finding::CannotSay
-            && rule.rule.starts_with("max_p") | (rule.rule == TYPICAL)
+            && (rule.rule == TYPICAL || rule.rule.starts_with("max_p"))
             && rule.low.is_some_and(|low| low > rule.limit)
     };
     let busy = evidence.summary.contended();

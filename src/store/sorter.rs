@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Records of a run, and of a reader's buffer while merging, in bytes.
@@ -17,7 +17,10 @@ const READ_BYTES: usize = 64 << 10;
 
 /// A file without a name in `folder`: gone when it is dropped, also after a kill.
 pub fn nameless_file(folder: &Path) -> io::Result<File> {
-    let open = |path: &PathBuf| File::options().read(true).write(true).create_new(true).open(path);
+    // What it holds may be secret, for as long as it has a name too.
+    let open = |path: &PathBuf| {
+        File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
+    };
     for attempt in 0..100u32 {
         let path = folder.join(format!(".shadowtap-{}-{attempt}.tmp", std::process::id()));
         match open(&path) {
