@@ -17,6 +17,7 @@
 //! redact                    the same without its secrets, in recordings and in what people read
 //! parse                     the parallel driver from packets to exchanges
 //! source                    where exchanges come from: captures, recordings
+//! bind        Part          values that v1 issued and requests use: found, bound to v2's
 //! schedule    Release       what is due when, on which lane
 //! replay      Outcome       what became of it: due, sent, answered
 //! diff        Difference    typed, located, classed, clustered
@@ -57,6 +58,8 @@ pub mod redact;
 
 pub mod parse;
 pub mod source;
+
+pub mod bind;
 
 pub mod schedule;
 

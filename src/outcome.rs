@@ -176,6 +176,10 @@ pub struct Outcome {
     /// The part of `sent_ns − due_ns` that was spent waiting for v2 (an earlier answer on the lane,
     /// a connection); the rest is the replayer's own lateness.
     pub waited_ns: i64,
+    /// How many values of v2's were put into the request, in the place of v1's.
+    pub bound: u32,
+    /// The values that it was sent with as recorded, since v2 had issued none in their place.
+    pub unbound: Vec<Unbound>,
     /// What v2 answered; also there beside a failure where part of an answer came.
     pub response: Option<Response>,
     /// Why there is no usable answer.
@@ -187,6 +191,15 @@ impl Outcome {
     pub fn own_lateness_ns(&self) -> Option<i64> {
         Some((self.sent_ns? - self.due_ns - self.waited_ns).max(0))
     }
+}
+
+/// A value that v2 did not issue where v1 did.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Unbound {
+    /// The replayed request whose answer should have issued it.
+    pub root: ReplayId,
+    /// Where it stands in v1's answer.
+    pub place: String,
 }
 
 /// `H=URL`: requests for host `H` go to `URL`.

@@ -3,6 +3,7 @@
 //! through serde where not.
 
 pub mod exchanges;
+pub mod flows;
 pub mod gor;
 pub mod har;
 pub mod json;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::Ledger;
 use crate::message::Response;
 use crate::outcome::HostMap;
-use crate::outcome::{Failure, Outcome, ReplayId};
+use crate::outcome::{Failure, Outcome, ReplayId, Unbound};
 use crate::record::exchanges::{END_FORMAT, LineError};
 use crate::record::json::quick::Cursor;
 use crate::record::json::{integer, response_fields, string};
@@ -100,6 +100,7 @@ pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
         ("left_ns", outcome.left_ns),
         ("connect_ns", outcome.connect_ns),
         ("waited_ns", (outcome.waited_ns != 0).then_some(outcome.waited_ns)),
+        ("bound", (outcome.bound != 0).then_some(i64::from(outcome.bound))),
     ] {
         if let Some(value) = value {
             out.extend_from_slice(b",\"");
@@ -107,6 +108,17 @@ pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
             out.extend_from_slice(b"\":");
             integer(out, value);
         }
+    }
+    for (index, unbound) in outcome.unbound.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b",\"unbound\":[".as_slice() } else { b"," });
+        out.extend_from_slice(b"{\"root\":");
+        string(out, &unbound.root.to_string());
+        out.extend_from_slice(b",\"place\":");
+        string(out, &unbound.place);
+        out.push(b'}');
+    }
+    if !outcome.unbound.is_empty() {
+        out.push(b']');
     }
     out.extend_from_slice(b",\"response\":");
     match &outcome.response {
@@ -150,6 +162,10 @@ struct RawOutcome {
     connect_ns: Option<i64>,
     #[serde(default)]
     waited_ns: i64,
+    #[serde(default)]
+    bound: u32,
+    #[serde(default)]
+    unbound: Vec<Unbound>,
     response: Option<Response>,
     failure: Option<Failure>,
 }
@@ -195,6 +211,7 @@ fn own_form(line: &[u8]) -> Option<Outcome> {
     let left_ns = time(b",\"left_ns\":")?;
     let (connect_ns, waited_ns) =
         (time(b",\"connect_ns\":")?, time(b",\"waited_ns\":")?.unwrap_or(0));
+    let bound = u32::try_from(time(b",\"bound\":")?.unwrap_or(0)).ok()?;
     cursor.expect(b",\"response\":{")?;
     let response = Some(cursor.response()?);
     cursor.expect(b",\"failure\":null}")?;
@@ -208,6 +225,7 @@ fn own_form(line: &[u8]) -> Option<Outcome> {
         left_ns,
         connect_ns,
         waited_ns,
+        bound,
         ..Outcome::default()
     };
     Some(Outcome { id, lane, response, ..times })
@@ -226,6 +244,8 @@ fn read_outcome(line: &[u8]) -> Result<Line, LineError> {
         left_ns: raw.left_ns,
         connect_ns: raw.connect_ns,
         waited_ns: raw.waited_ns,
+        bound: raw.bound,
+        unbound: raw.unbound,
         response: raw.response,
         failure: raw.failure,
     })))
@@ -249,6 +269,8 @@ mod tests {
             left_ns: None,
             connect_ns: Some(80_000),
             waited_ns: 7,
+            bound: 2,
+            unbound: Vec::new(),
             response: Some(Response { status: 204, ..Response::default() }),
             failure: None,
         };
@@ -263,7 +285,10 @@ mod tests {
             ..skipped.clone()
         };
         let left = Outcome { left_ns: Some(960_000), last_byte_ns: None, ..answered.clone() };
-        for outcome in [answered, skipped, own, left] {
+        let missed = |place: &str| Unbound { root: "0-1@2".parse().unwrap(), place: place.into() };
+        let unbound = vec![missed("$.token"), missed("cookie:s\"id")];
+        let unbound = Outcome { unbound, ..answered.clone() };
+        for outcome in [answered, skipped, own, left, unbound] {
             let mut line = Vec::new();
             write(&mut line, &outcome);
             assert_eq!(

@@ -473,6 +473,8 @@ impl Crew {
             left_ns: (answer.failure.is_none() && answer.last.is_none()).then_some(now),
             connect_ns: sent.and_then(|sent| sent.connect_ns),
             waited_ns: sent.map_or(0, |sent| sent.waited),
+            bound: 0,
+            unbound: Vec::new(),
             response: answer.response,
             failure: answer.failure,
         };

@@ -166,6 +166,8 @@ impl Worker<'_> {
             left_ns: (answer.failure.is_none() && answer.last.is_none()).then_some(now),
             connect_ns,
             waited_ns: waited,
+            bound: 0,
+            unbound: Vec::new(),
             response: answer.response,
             failure: answer.failure,
         };

@@ -1,0 +1,63 @@
+//! State: what v1's answers issued and later requests used is bound to what v2 issues in its place.
+//!
+//! A value is *born* in an answer and *used* in requests. All values that one answer issued at one
+//! place and that mean one thing have a [`slot`](Birth::slot); a *binding* is v1's value of a slot
+//! with v2's. Births and uses of the same routes and places are one *flow*. What an exchange has to
+//! do with slots is its [`Part`]: which answers it waits for, what is put into its request, and what
+//! is looked for in its answer.
+
+use std::ops::Range;
+
+use crate::exchange::ExchangeId;
+use crate::message::place::Place;
+
+/// A value that an answer of v1 issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Birth {
+    /// Numbers the values of a recording, from 0.
+    pub slot: u32,
+    /// Where it stands in the answer.
+    pub place: Place,
+    /// The bytes of it in the decoded value at that place; none where it is all of it.
+    pub range: Option<Range<u32>>,
+    /// What v1 issued, decoded.
+    pub text: Box<str>,
+    /// The kind of thing that it names (`orders`), where it means something only there: a small
+    /// number, a word. None for a value that means the same wherever it stands.
+    pub thing: Option<Box<str>>,
+    /// Number of its flow; none where no request uses it: it is only checked.
+    pub flow: Option<u32>,
+}
+
+/// A value that a request uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Which one.
+    pub slot: u32,
+    /// Where it stands in the request.
+    pub place: Place,
+    /// The bytes of it in the decoded value at that place; none where it is all of it.
+    pub range: Option<Range<u32>>,
+    /// Number of its flow.
+    pub flow: u32,
+    /// The exchange whose answer gives it, as this client came to know it.
+    pub from: ExchangeId,
+}
+
+/// What an exchange has to do with bound values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Which one.
+    pub exchange: ExchangeId,
+    /// Its client across connections: numbered from 0.
+    pub session: u32,
+    /// What its answer issues.
+    pub births: Vec<Birth>,
+    /// What its request uses, in the order of the walk over it.
+    pub uses: Vec<Use>,
+    /// Exchanges that must have been answered before its request goes, beside the ones that its own
+    /// connection asks for: each was answered, in the recording, before this request was sent.
+    pub after: Vec<ExchangeId>,
+    /// How many values it uses that look issued, but by no answer of the recording.
+    pub older: u32,
+}

@@ -1,0 +1,82 @@
+//! `flows.jsonl`, one flow a line, and `bindings.jsonl` (with its twin `baseline-bindings.jsonl`),
+//! one issued value a line: what was found in the recording, and what became of it at v2.
+
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::ReplayId;
+
+/// Where a flow begins or ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct End {
+    /// As reports name it.
+    pub route: String,
+    /// The place, with numbers and names that are values as `[*]`.
+    pub place: String,
+}
+
+/// How sure a flow is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// A strong and fresh value, or a weak one of one kind of thing with two values or more.
+    Sure,
+    /// One weak value.
+    Likely,
+    /// Not bound, with the reason.
+    Refused,
+}
+
+/// A line of `flows.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Its number in the recording, from 0.
+    pub flow: u32,
+    /// How sure it is.
+    pub class: Evidence,
+    /// Why it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Where its values are born.
+    pub from: End,
+    /// Where they are used.
+    pub to: Vec<End>,
+    /// How often, in requests.
+    pub uses: u64,
+    /// How many different values.
+    pub values: u64,
+    /// The share of the values at these places of requests that answers explain, 0 to 1.
+    pub coverage: f64,
+    /// After a replay: how many uses got a value of v2's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<u64>,
+    /// After a replay: how many uses kept v1's value, as v2 had issued none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unbound: Option<u64>,
+    /// After a replay: how many of its values v2 did not issue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_issued: Option<u64>,
+}
+
+/// A line of `bindings.jsonl`: a value that v1 issued, and what v2 issued in its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// Number of the value in the recording.
+    pub slot: u32,
+    /// The replayed request whose answer issues it: exchange and copy.
+    pub id: ReplayId,
+    /// Where it stands in v1's answer.
+    pub place: String,
+    /// The kind of thing that it names, where it means something only there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thing: Option<String>,
+    /// Number of its flow; none where no request uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<u32>,
+    /// What v1 issued.
+    pub v1: String,
+    /// What v2 issued; none where it did not.
+    pub v2: Option<String>,
+    /// Why v2 issued none, in words (`answered 401`, `no $.token in the answer`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
