@@ -1,9 +1,12 @@
 //! `flows.jsonl`, one flow a line, and `bindings.jsonl` (with its twin `baseline-bindings.jsonl`),
 //! one issued value a line: what was found in the recording, and what became of it at v2.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::ReplayId;
+use crate::record::exchanges::END_FORMAT;
 
 /// Where a flow begins or ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -79,4 +82,38 @@ pub struct Binding {
     /// Why v2 issued none, in words (`answered 401`, `no $.token in the answer`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// The last line of `flows.jsonl`: the state of a recording in figures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FlowFigures {
+    /// [`END_FORMAT`].
+    pub format: String,
+    /// Lines before it.
+    pub flows: u64,
+    /// Clients across connections.
+    pub sessions: u64,
+    /// How often requests use issued values that are bound, by the settings of the run.
+    pub uses: u64,
+    /// How many such values.
+    pub values: u64,
+    /// How many requests use one.
+    pub using: u64,
+    /// How many requests there are.
+    pub requests: u64,
+    /// How many requests use values that look issued, but by no answer of the recording.
+    pub older: u64,
+    /// The same by route.
+    pub older_by_route: BTreeMap<String, u64>,
+    /// Rules of `[flow]` that matched nothing, as a person would write them.
+    pub unmatched_rules: Vec<String>,
+}
+
+impl FlowFigures {
+    /// Whether `line` is a last line: it names a format, which no flow does.
+    pub fn is(line: &[u8]) -> bool {
+        line.starts_with(b"{\"format\"")
+            && memchr::memmem::find(line, END_FORMAT.as_bytes()).is_some()
+    }
 }
