@@ -105,7 +105,7 @@ pub const READ_AHEAD_BYTES: usize = 16 << 20;
 /// clock that was set.
 pub const DISORDER_NS: i64 = 5_000_000_000;
 
-/// Bytes of a file that are read ahead to put its packets in order.
+/// Bytes of packets of a file that wait at most to be put in order, with what each costs beside.
 pub const DISORDER_BYTES: usize = 32 << 20;
 
 /// Inputs that are opened at once; of more, each is opened when its first packet is due.

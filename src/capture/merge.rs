@@ -67,8 +67,10 @@ impl Merge {
         block_bytes: Option<usize>,
     ) -> Self {
         let (mut all, mut parked, mut open) = (Vec::new(), Vec::new(), Vec::new());
-        for (place, (file, skew, first)) in files.enumerate() {
-            all.push(Ordered::new(file, skew));
+        let files: Vec<_> = files.collect();
+        let ahead = block_bytes_of(files.len()) / 2;
+        for (place, (file, skew, first)) in files.into_iter().enumerate() {
+            all.push(Ordered::new(file, skew, ahead));
             match first {
                 Some(first) => parked.push((first.plus(skew), place)),
                 None => open.push(Reading { file: place, run: Run::default(), next: 0 }),
@@ -115,17 +117,14 @@ impl Merge {
     }
 
     fn block_bytes(&self) -> usize {
-        self.block_bytes.unwrap_or_else(|| {
-            (limits::READ_AHEAD_BYTES / self.open.len().max(1))
-                .clamp(limits::SMALLEST_BLOCK_BYTES, limits::BLOCK_BYTES)
-        })
+        self.block_bytes.unwrap_or_else(|| block_bytes_of(self.open.len()))
     }
 
     /// Hands out all that was read of the only open file, where no other comes among it.
     fn fill_from_one(&mut self, batch: &mut Batch) -> bool {
         let [reading] = self.open.as_mut_slice() else { return false };
-        let last = reading.run.frames.last().map(|frame| frame.at);
-        let apart = self.parked.front().is_none_or(|&(first, _)| last < Some(due(first)));
+        let last = || reading.run.frames.iter().map(|frame| frame.at).max();
+        let apart = self.parked.front().is_none_or(|&(first, _)| last() < Some(due(first)));
         if reading.next > 0 || !apart {
             return false;
         }
@@ -164,6 +163,12 @@ impl Merge {
             }
         }
     }
+}
+
+/// The length of a block where so many files are read.
+fn block_bytes_of(files: usize) -> usize {
+    (limits::READ_AHEAD_BYTES / files.max(1))
+        .clamp(limits::SMALLEST_BLOCK_BYTES, limits::BLOCK_BYTES)
 }
 
 /// When a file whose first packet has this time must be open: packets behind it may be earlier.

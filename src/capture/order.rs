@@ -1,9 +1,12 @@
 //! The packets of one capture file in the order of their times.
 //!
 //! Several queues, interfaces or threads write a file by turns, so packets stand in it out of their
-//! order, a little or up to a second. How far is learned on the way: a file in order costs one look
-//! at each time, and is read one block ahead; any other as far ahead as its packets were late. A
-//! clock that was set back is no disorder: behind such a step the order of the file counts.
+//! order, a little or up to a second. How far is learned on the way: a packet waits until the file
+//! went on for some bytes behind it, and for as much time as packets were late so far. A clock that
+//! was set back is no disorder: behind such a step the order of the file counts.
+//!
+//! The order depends on packets and their times alone, not on how blocks cut the file. A file in
+//! order costs one look at each time, and its blocks are handed on whole.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,6 +15,10 @@ use super::Frame;
 use super::file::CaptureFile;
 use crate::limits;
 use crate::time::Timestamp;
+
+mod waiting;
+
+use waiting::{Waiting, weight};
 
 /// Packets in order, with the blocks that hold them.
 #[derive(Default)]
@@ -48,19 +55,38 @@ pub(super) struct Ordered {
     pub(super) file: Box<CaptureFile>,
     /// Nanoseconds that are added to its capture times.
     skew: i64,
-    /// What was read and not handed out, in order.
-    pending: Run,
+    /// How much of the file is read beyond a packet before it is handed out, in bytes.
+    ahead: usize,
+    /// What was read and not handed out, while it stands in order; with how much it weighs.
+    queue: VecDeque<(Run, usize)>,
+    /// How much all of the queue weighs.
+    queued: usize,
+    /// The same, where it must be sorted.
+    waiting: Waiting,
     /// The latest time that was read, since the clock was set back.
     latest: Timestamp,
     /// How far behind the latest packet one may still come, in nanoseconds: nothing so far.
     window: i64,
     late: u64,
+    /// The packets of the block that is being read.
+    read: Vec<Frame>,
 }
 
 impl Ordered {
-    pub(super) fn new(file: Box<CaptureFile>, skew: i64) -> Self {
-        let latest = Timestamp::from_nanos(i64::MIN);
-        Self { file, skew, pending: Run::default(), latest, window: 0, late: 0 }
+    /// Of a file that is read `ahead` bytes beyond a packet before this one is handed out.
+    pub(super) fn new(file: Box<CaptureFile>, skew: i64, ahead: usize) -> Self {
+        Self {
+            file,
+            skew,
+            ahead,
+            queue: VecDeque::new(),
+            queued: 0,
+            waiting: Waiting::default(),
+            latest: Timestamp::from_nanos(i64::MIN),
+            window: 0,
+            late: 0,
+            read: Vec::new(),
+        }
     }
 
     /// Packets that did not stand in the order of their times.
@@ -74,92 +100,127 @@ impl Ordered {
         run.frames.clear();
         while run.frames.is_empty() {
             let mut block = pool.fresh();
-            let mut frames = std::mem::take(&mut run.frames);
             let bytes = Arc::get_mut(&mut block).expect("a fresh block is nobody else's");
-            if !self.file.read(bytes, block_bytes, 0, &mut frames) {
+            self.read.clear();
+            if !self.file.read(bytes, block_bytes, 0, &mut self.read) {
                 pool.give_back(block, usize::MAX);
-                std::mem::swap(run, &mut self.pending);
+                self.hand_out_rest(run);
                 return !run.frames.is_empty();
             }
             if self.skew != 0 {
-                frames.iter_mut().for_each(|frame| frame.at = frame.at.plus(self.skew));
+                self.read.iter_mut().for_each(|frame| frame.at = frame.at.plus(self.skew));
             }
-            if self.window == 0 && self.is_in_order(&frames) {
-                self.latest = frames[frames.len() - 1].at;
-                let next = Run { blocks: vec![block], frames };
-                *run = std::mem::replace(&mut self.pending, next);
+            let weight = self.read.iter().map(weight).sum();
+            let block = self.without_much_else(block, weight, pool);
+            if self.window == 0 && self.is_in_order() {
+                self.enqueue(block, weight, run);
             } else {
-                self.sort_in(block, &frames, block_bytes, run);
+                self.sort_in(block, run);
             }
         }
         true
     }
 
-    fn is_in_order(&self, frames: &[Frame]) -> bool {
-        self.latest <= frames[0].at && frames.is_sorted_by_key(|frame| frame.at)
+    fn is_in_order(&self) -> bool {
+        self.latest <= self.read[0].at && self.read.is_sorted_by_key(|frame| frame.at)
+    }
+
+    /// The block, or a copy of its packets alone where they are a small part of it, so that what
+    /// waits takes no more memory than it weighs.
+    fn without_much_else(
+        &mut self,
+        block: Arc<Vec<u8>>,
+        weight: usize,
+        pool: &mut Pool,
+    ) -> Arc<Vec<u8>> {
+        if weight >= block.len() / 4 {
+            return block;
+        }
+        let mut dense = Vec::with_capacity(weight);
+        self.read.iter_mut().for_each(|frame| waiting::copy(frame, &block, &mut dense));
+        pool.give_back(block, usize::MAX);
+        Arc::new(dense)
+    }
+
+    /// Adds packets in order, and hands out the first block where enough was read beyond it.
+    fn enqueue(&mut self, block: Arc<Vec<u8>>, weight: usize, run: &mut Run) {
+        self.latest = self.read[self.read.len() - 1].at;
+        let frames = std::mem::replace(&mut self.read, std::mem::take(&mut run.frames));
+        self.queue.push_back((Run { blocks: vec![block], frames }, weight));
+        self.queued += weight;
+        if self.queue.front().is_some_and(|(_, first)| self.queued - first >= self.ahead) {
+            self.dequeue(run);
+        }
+    }
+
+    fn dequeue(&mut self, run: &mut Run) {
+        if let Some((first, weight)) = self.queue.pop_front() {
+            self.queued -= weight;
+            *run = first;
+        }
     }
 
     /// Puts the packets of a block among those that were not handed out, and hands out those that
     /// none can come before any more.
-    fn sort_in(
-        &mut self,
-        block: Arc<Vec<u8>>,
-        frames: &[Frame],
-        block_bytes: usize,
-        run: &mut Run,
-    ) {
-        self.pending.blocks.push(block);
-        let mut rest = frames;
-        while !rest.is_empty() {
-            let length = self.look_for_step(rest);
-            let block = self.pending.blocks.len() as u32 - 1;
-            let next = rest[..length].iter().map(|frame| Frame { block, ..*frame });
-            self.pending.frames.extend(next);
-            self.pending.frames.sort_by_key(|frame| frame.at);
-            rest = &rest[length..];
-            if let Some(next) = rest.first() {
-                self.hand_out(self.pending.frames.len(), run);
-                self.latest = next.at;
-            }
+    fn sort_in(&mut self, block: Arc<Vec<u8>>, run: &mut Run) {
+        for (queued, _) in self.queue.drain(..) {
+            self.waiting.add_blocks(queued.blocks, queued.frames);
         }
-        let known = self.latest.plus(-self.window);
-        let mut ready = self.pending.frames.partition_point(|frame| frame.at <= known);
-        if self.pending.blocks.len() * block_bytes > limits::DISORDER_BYTES {
-            ready = ready.max(self.pending.frames.len() / 2);
-        }
-        self.hand_out(ready, run);
-    }
-
-    /// How many of these packets stand before the clock was set back; notes how late they are.
-    fn look_for_step(&mut self, frames: &[Frame]) -> usize {
-        for (place, frame) in frames.iter().enumerate() {
+        self.queued = 0;
+        self.release(run);
+        let slot = self.waiting.hold(block);
+        for frame in std::mem::take(&mut self.read) {
             let late = self.latest.nanos().saturating_sub(frame.at.nanos());
             if late > limits::DISORDER_NS {
-                return place;
-            }
-            if late > 0 {
+                while self.waiting.take_first(run) {}
+                self.latest = frame.at;
+            } else if late > 0 {
                 self.late += 1;
                 self.window = self.window.max((2 * late).min(limits::DISORDER_NS));
             }
             self.latest = self.latest.max(frame.at);
+            self.waiting.add(Frame { block: slot, ..frame });
+            self.release(run);
         }
-        frames.len()
+        self.waiting.settle(run);
+        if self.window == 0 {
+            self.line_up();
+        }
     }
 
-    /// Moves the first packets to `run`, and lets go of blocks that hold no others, but for the last
-    /// one.
-    fn hand_out(&mut self, packets: usize, run: &mut Run) {
-        if packets == 0 {
+    /// Hands out what was waited for long enough, by bytes and by time, and the first ones where
+    /// more wait than may.
+    fn release(&mut self, run: &mut Run) {
+        let known = self.latest.plus(-self.window);
+        while self.waiting.weight() > limits::DISORDER_BYTES
+            || (self.waiting.weight() > self.ahead
+                && self.waiting.first().is_some_and(|first| first <= known))
+        {
+            self.waiting.take_first(run);
+        }
+    }
+
+    /// Behind a step of the clock all is in order again.
+    fn line_up(&mut self) {
+        let (mut run, weight) = (Run::default(), self.waiting.weight());
+        while self.waiting.take_first(&mut run) {}
+        if run.frames.is_empty() {
             return;
         }
-        let base = run.blocks.len() as u32;
-        let Run { blocks, frames } = &mut self.pending;
-        run.blocks.extend(blocks.iter().cloned());
-        let moved = frames.drain(..packets);
-        run.frames.extend(moved.map(|frame| Frame { block: frame.block + base, ..frame }));
-        let last = blocks.len() as u32 - 1;
-        let first = frames.iter().map(|frame| frame.block).min().unwrap_or(last);
-        blocks.drain(..first as usize);
-        frames.iter_mut().for_each(|frame| frame.block -= first);
+        self.waiting.settle(&mut run);
+        self.queue.push_back((run, weight));
+        self.queued += weight;
+    }
+
+    /// Nothing more can come before what was read.
+    fn hand_out_rest(&mut self, run: &mut Run) {
+        if self.queue.is_empty() {
+            while self.waiting.take_first(run) {}
+            self.waiting.settle(run);
+        }
+        self.dequeue(run);
     }
 }
+
+#[cfg(test)]
+mod tests;
