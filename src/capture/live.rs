@@ -143,14 +143,28 @@ struct Opened {
     drained: bool,
 }
 
+/// A device with its own addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressedDevice {
+    /// The kernel's name for it.
+    pub name: String,
+    /// What it answers to.
+    pub addresses: Vec<std::net::IpAddr>,
+}
+
+/// The devices of this machine with their addresses; none where they cannot be listed.
+pub fn interfaces() -> Vec<AddressedDevice> {
+    let addressed = |device: Device| AddressedDevice {
+        addresses: device.addresses.iter().map(|address| address.addr).collect(),
+        name: device.name,
+    };
+    let all = Device::list().unwrap_or_default().into_iter().map(addressed);
+    all.filter(|device| !is_special(&device.name)).collect()
+}
+
 /// The devices of this machine, for people.
 pub fn devices() -> Vec<String> {
-    Device::list()
-        .unwrap_or_default()
-        .into_iter()
-        .map(|device| device.name)
-        .filter(|name| !is_special(name))
-        .collect()
+    interfaces().into_iter().map(|device| device.name).collect()
 }
 
 /// What libpcap lists beside network devices.

@@ -4,7 +4,7 @@
 //! (`file`), several of them merged by time (`merge`). Out: [`Batch`]es of [`Frame`]s for `decode`;
 //! or pcap and pcapng (`writer`) as a row of files (`rotate`), by two threads (`record`), counted
 //! as it goes (`counts`) until it is told to end (`stop`). `config` is its section of the
-//! configuration. `overload` says what to let go of where exchanges are made live and that is too
+//! configuration. `routing` finds the device that leads to an address. `overload` says what to let go of where exchanges are made live and that is too
 //! slow. `filter` builds what the kernel is asked for, `privilege` knows what that needs.
 //!
 //! A frame does not own its bytes; it points into one of the batch's blocks, which are large,
@@ -25,6 +25,7 @@ pub mod pcapng;
 pub mod privilege;
 pub mod record;
 pub mod rotate;
+pub mod routing;
 pub mod writer;
 
 use std::sync::Arc;

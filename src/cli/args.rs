@@ -51,6 +51,8 @@ pub enum Command {
     Capture(super::capture::Args),
     /// Show what captures or recordings hold.
     Inspect(super::inspect::Args),
+    /// Show the interfaces that can be captured, or the one that leads to a pod.
+    Interfaces(super::interfaces::Args),
     /// Rebuild the HTTP exchanges of captures.
     Parse(super::parse::Args),
     /// Replay recorded requests at v2, with their original timing.

@@ -2,6 +2,8 @@
 //! customers and captured, version 2 gets their requests again, and the report must find what is
 //! planted in it.
 
+mod serve;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,8 +49,14 @@ const QUIET: Duration = Duration::from_millis(250);
 /// them at version 2 with a mock in the provider's place, and reports. Five faults are planted in
 /// version 2 and the report must find them, so the verdict is "fail", and the demo ends with 0.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  shadowtap demo -o reports/demo")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  shadowtap demo -o reports/demo\n  \
+    shadowtap demo serve v1 --listen 0.0.0.0:8080 --provider payments.example:8081"
+)]
 pub struct Args {
+    #[command(subcommand)]
+    part: Option<serve::Part>,
     /// Folder of the run; an earlier demo in it is replaced
     #[arg(short, long, value_name = "DIR", default_value = FOLDER)]
     output: PathBuf,
@@ -96,6 +104,9 @@ pub struct Shown {
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+    if let Some(part) = args.part {
+        return serve::run(part, global);
+    }
     let settings = Settings {
         output: args.output,
         recorded: args.recorded,

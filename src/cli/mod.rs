@@ -15,6 +15,7 @@ pub mod folder;
 pub mod gate;
 pub mod input;
 pub mod inspect;
+mod interfaces;
 pub mod merge;
 pub mod mock;
 mod output;
@@ -76,6 +77,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Capture(args) => capture::run(args, &cli.global),
         Command::Inspect(args) => inspect::run(args, &cli.global),
+        Command::Interfaces(args) => interfaces::run(&args),
         Command::Parse(args) => parse::run(args, &cli.global),
         Command::Replay(args) => replay::run(args, &cli.global),
         Command::Diff(args) => diff::run(args, &cli.global),

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use http_body_util::Full;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::serve::FREE_PORT;
 use super::{Dice, Server};
 use crate::time::Timestamp;
 
@@ -37,9 +39,14 @@ struct State {
 impl Provider {
     /// Starts it on a free loopback port.
     pub async fn start() -> io::Result<Self> {
+        Self::start_at(FREE_PORT).await
+    }
+
+    /// Starts it at this address.
+    pub async fn start_at(address: SocketAddr) -> io::Result<Self> {
         let state =
             Arc::new(Mutex::new(State { dice: Dice::new(0xba6c), charges: HashMap::new() }));
-        let server = Server::start(&[], {
+        let server = Server::start(address, &[], {
             let state = Arc::clone(&state);
             move |request| answer(Arc::clone(&state), request)
         })
@@ -48,7 +55,7 @@ impl Provider {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> std::net::SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 

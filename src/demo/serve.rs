@@ -1,5 +1,4 @@
-//! An HTTP/1.1 server on a loopback port of the system's choice, for the shop and its provider.
-//! Ends when dropped.
+//! An HTTP/1.1 server for the shop and its provider. Ends when dropped.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,6 +18,9 @@ use tokio::task::{JoinHandle, JoinSet};
 const REQUEST_BYTES: usize = 1 << 20;
 /// How often a port is asked for again where the system chose one to avoid.
 const PORT_TRIES: usize = 64;
+/// A loopback port of the system's choice.
+pub(super) const FREE_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A running server.
 #[derive(Debug)]
@@ -33,21 +35,21 @@ impl Server {
         self.address
     }
 
-    /// Serves `answer` on a free loopback port that is none of `avoid`; must be called within a
-    /// runtime.
-    pub(super) async fn start<A, F>(avoid: &[u16], answer: A) -> io::Result<Self>
+    /// Serves `answer` at `at`; where its port is 0, on a free one that is none of `avoid`. Must be
+    /// called within a runtime.
+    pub(super) async fn start<A, F>(at: SocketAddr, avoid: &[u16], answer: A) -> io::Result<Self>
     where
         A: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
-        let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let mut listener = TcpListener::bind(at).await?;
         let mut refused = Vec::new();
-        while avoid.contains(&listener.local_addr()?.port()) && refused.len() < PORT_TRIES {
+        while at.port() == 0
+            && avoid.contains(&listener.local_addr()?.port())
+            && refused.len() < PORT_TRIES
+        {
             // Kept until another port is found, so that the system does not choose it again.
-            refused.push(std::mem::replace(
-                &mut listener,
-                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?,
-            ));
+            refused.push(std::mem::replace(&mut listener, TcpListener::bind(at).await?));
         }
         let address = listener.local_addr()?;
         let task = tokio::spawn(accept(listener, Arc::new(answer)));

@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
+use super::serve::FREE_PORT;
 use super::stock::{self, Product};
 use super::{Dice, Faults, PROVIDER_HOST, Server, digest};
 use crate::time::Timestamp;
@@ -47,6 +48,11 @@ pub struct Settings {
 
 /// Starts a shop on a free loopback port.
 pub async fn start(settings: Settings) -> io::Result<Server> {
+    start_at(FREE_PORT, settings).await
+}
+
+/// Starts a shop at this address.
+pub async fn start_at(address: SocketAddr, settings: Settings) -> io::Result<Server> {
     let avoid = settings.avoid_ports.clone();
     let shop = Arc::new(Shop {
         products: stock::products(),
@@ -55,7 +61,7 @@ pub async fn start(settings: Settings) -> io::Result<Server> {
         lines: Mutex::default(),
         settings,
     });
-    Server::start(&avoid, move |request| {
+    Server::start(address, &avoid, move |request| {
         let shop = Arc::clone(&shop);
         async move { shop.answer(&request).await }
     })
