@@ -20,8 +20,10 @@ pub(super) struct Task {
     pub(super) lane: u64,
     /// When, on the replay's clock.
     pub(super) due: i64,
-    /// How many answers must have come on the lane.
-    pub(super) needs: u32,
+    /// When its client sent it, and when it had its answer, on the plan's clock: what of the lane
+    /// it comes after, and what comes after it.
+    pub(super) when: i64,
+    pub(super) answered: i64,
     /// The client's think time after the last of them, at the replay's pace.
     pub(super) think: i64,
     pub(super) load: Load,

@@ -1,11 +1,12 @@
 //! One captured connection as one lane: which answers each request waited for, when the connection
 //! opens, where it ends.
 //!
-//! HTTP/1 answers come in the order of the requests (RFC 9112 §9.3), so what a request may depend
-//! on is a count: the answers that its client had received whole before it sent the request. A
-//! request that was sent before (pipelined) does not wait for them in the replay either.
+//! HTTP/1 answers come in the order of the requests (RFC 9112 §9.3), so no answer is had before the
+//! one before it; HTTP/2 answers come as they are ready. A request that was sent while another one
+//! was under way does not wait for it in the replay either.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use super::{Recorded, Release};
 
@@ -13,10 +14,10 @@ use super::{Recorded, Release};
 /// since only the next one tells whether the lane ends with it.
 #[derive(Debug, Default)]
 pub struct Lane {
-    /// When the answers that nobody waited for yet were complete; none where the capture does not
-    /// tell.
-    outstanding: VecDeque<Option<i64>>,
-    needs: u32,
+    /// When the answers are had that no request came after yet, and when the capture shows that.
+    outstanding: BinaryHeap<Reverse<(i64, Option<i64>)>>,
+    /// When the last answer is had of those that come in order.
+    in_order: i64,
     last_answer: Option<i64>,
     held: Option<Release>,
     begun: bool,
@@ -31,27 +32,40 @@ impl Lane {
     pub fn push(&mut self, recorded: &Recorded, origin: i64) -> Option<Release> {
         let at = if self.begun { recorded.at.max(self.latest) } else { recorded.at };
         self.latest = at;
-        // An answer whose end is not in the capture counts as awaited: most clients wait, and to
-        // send too early could break a session where to send later only costs time.
-        while let Some(&front) = self.outstanding.front()
-            && front.is_none_or(|answered_at| answered_at <= at)
+        while let Some(&Reverse((had, answered))) = self.outstanding.peek()
+            && had <= at
         {
-            self.outstanding.pop_front();
-            self.needs = self.needs.saturating_add(1);
-            self.last_answer = front.or(self.last_answer);
+            self.outstanding.pop();
+            self.last_answer = self.last_answer.max(answered);
         }
-        self.outstanding.push_back(recorded.answered_at);
+        let had = self.had(recorded, at);
+        if had != i64::MAX {
+            self.outstanding.push(Reverse((had, recorded.answered_at)));
+        }
         let open = (!self.begun)
             .then(|| recorded.opened_at.map_or(at, |opened| opened.min(at)).saturating_sub(origin));
         self.begun = true;
         self.held.replace(Release {
             id: recorded.id,
             offset: at.saturating_sub(origin),
-            needs: self.needs,
+            answered: if had == i64::MAX { had } else { had.saturating_sub(origin) },
             think: self.last_answer.map_or(0, |answered| at.saturating_sub(answered).max(0)),
             open,
             last: false,
         })
+    }
+
+    /// When the client had the answer to a request that it sent `at`; [`i64::MAX`] where nobody
+    /// waits for it.
+    fn had(&mut self, recorded: &Recorded, at: i64) -> i64 {
+        if recorded.concurrent {
+            return recorded.answered_at.unwrap_or(i64::MAX);
+        }
+        // An answer whose end is not in the capture counts as had: most clients wait, and to send
+        // too early could break a session where to send later only costs time.
+        let before = if self.begun { self.in_order } else { i64::MIN };
+        self.in_order = before.max(recorded.answered_at.unwrap_or(at));
+        self.in_order
     }
 
     /// Ends the lane: gives its last release.
@@ -72,16 +86,42 @@ mod tests {
         let mut releases = Vec::new();
         for (ordinal, &(at, answered_at)) in requests.iter().enumerate() {
             let id = ExchangeId { connection: 7, ordinal: ordinal as u32 };
-            releases.extend(lane.push(&Recorded { id, at, answered_at, opened_at }, 100));
+            let concurrent = false;
+            let recorded = Recorded { id, at, answered_at, opened_at, concurrent };
+            releases.extend(lane.push(&recorded, 100));
         }
         releases.extend(lane.finish());
         releases
     }
 
+    /// How many requests each one comes after.
+    fn needs(releases: &[Release]) -> Vec<usize> {
+        let had = |before: &Release, release: &Release| before.answered <= release.offset;
+        let count = |(place, release)| {
+            releases[..place].iter().filter(|&before| had(before, release)).count()
+        };
+        releases.iter().enumerate().map(count).collect()
+    }
+
+    #[test]
+    fn concurrent_answers_are_had_as_they_come() {
+        let mut lane = Lane::default();
+        let mut releases = Vec::new();
+        let requests = [(100, Some(300)), (110, Some(150)), (120, None), (200, Some(210))];
+        for (ordinal, (at, answered_at)) in (0..).zip(requests) {
+            let id = ExchangeId { connection: 7, ordinal };
+            let recorded = Recorded { id, at, answered_at, opened_at: None, concurrent: true };
+            releases.extend(lane.push(&recorded, 100));
+        }
+        releases.extend(lane.finish());
+        assert_eq!(needs(&releases), [0, 0, 0, 1], "{releases:?}");
+        assert_eq!((releases[3].think, releases[2].answered), (50, i64::MAX));
+    }
+
     #[test]
     fn what_a_request_waits_for() {
         // (requests: sent, answered) → (needs, think)
-        let table: [(&[(i64, Option<i64>)], &[(u32, i64)]); 6] = [
+        let table: [(&[(i64, Option<i64>)], &[(usize, i64)]); 6] = [
             (&[(100, Some(110)), (150, Some(160)), (160, None)], &[(0, 0), (1, 40), (2, 0)]),
             // Three pipelined, and one after all of them.
             (
@@ -98,8 +138,8 @@ mod tests {
         ];
         for (requests, expected) in table {
             let releases = lane(requests, None);
-            let got: Vec<_> =
-                releases.iter().map(|release| (release.needs, release.think)).collect();
+            let thinks = releases.iter().map(|release| release.think);
+            let got: Vec<_> = needs(&releases).into_iter().zip(thinks).collect();
             assert_eq!(got, expected, "{requests:?}");
         }
     }
@@ -136,12 +176,14 @@ mod tests {
             let requests: Vec<_> = gaps.iter().map(|&(gap, answer)| { at += gap; (at, answer.map(|after| at + after)) }).collect();
             let releases = lane(&requests, None);
             prop_assert_eq!(releases.len(), requests.len());
+            let needs = needs(&releases);
             for (place, release) in releases.iter().enumerate() {
                 prop_assert_eq!(release.id.ordinal as usize, place);
-                prop_assert!(release.needs as usize <= place);
+                prop_assert!(needs[place] <= place);
                 prop_assert!(release.think >= 0);
                 if place > 0 {
-                    prop_assert!(releases[place - 1].needs <= release.needs && releases[place - 1].offset <= release.offset);
+                    prop_assert!(needs[place - 1] <= needs[place]);
+                    prop_assert!(releases[place - 1].offset <= release.offset);
                 }
             }
         }

@@ -5,12 +5,14 @@
 //! time and what it must wait for. No clock, no file and no socket is touched here; `replay` is
 //! given the result and does not know how it was made.
 
+pub mod after;
 pub mod held;
 pub mod lane;
 pub mod pacing;
 pub mod select;
 
 use crate::exchange::{Exchange, ExchangeId};
+use crate::message::{Version, reset_of};
 
 /// What the schedule needs to know of a recorded request. Times are nanoseconds since the epoch,
 /// from the capture.
@@ -24,6 +26,8 @@ pub struct Recorded {
     pub answered_at: Option<i64>,
     /// When its connection was opened; none where the capture joined it later.
     pub opened_at: Option<i64>,
+    /// Answers on its lane come in any order (HTTP/2), not in that of their requests.
+    pub concurrent: bool,
 }
 
 impl Recorded {
@@ -31,11 +35,15 @@ impl Recorded {
     pub fn new(exchange: &Exchange) -> Option<Self> {
         let request = exchange.request.as_ref()?;
         let answered_at = exchange.response.as_ref().and_then(|response| response.last_byte_ns);
+        // A client that resets a stream waits for nothing on it any more.
+        let reset = reset_of(request.message.extras.as_deref()).map(|_| request.duration_ns);
+        let answered_at = answered_at.or(reset);
         Some(Self {
             id: exchange.id,
             at: request.at.nanos(),
             answered_at: answered_at.map(|after| request.at.plus(after).nanos()),
             opened_at: exchange.opened_at.map(|at| at.nanos()),
+            concurrent: request.message.version == Version::Http2,
         })
     }
 }
@@ -48,10 +56,11 @@ pub struct Release {
     pub id: ExchangeId,
     /// When its first byte was sent, since the first request of all.
     pub offset: i64,
-    /// How many answers its client had received on this lane before it sent this request: it may
-    /// depend on them.
-    pub needs: u32,
-    /// How long after the last of those answers the client sent it; zero where there was none.
+    /// When its client had its answer, since the first request of all: requests of the lane that
+    /// were sent then or later come after it ([`after::After`]). [`i64::MAX`] where none does.
+    pub answered: i64,
+    /// How long after the last of the answers that it comes after the client sent it; zero where
+    /// there was none.
     pub think: i64,
     /// When the lane's connection was opened; there on the first request of a lane only.
     pub open: Option<i64>,

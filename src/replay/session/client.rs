@@ -40,6 +40,7 @@ use crate::replay::recorder::outbox::Batch;
 use crate::replay::shared::Shared;
 use crate::replay::task::{Answer, Done, Side, Task, bump};
 use crate::replay::worker::lane::{Arrivals, Think};
+use crate::schedule::after::After;
 
 /// How often the client looks whether the replay was stopped.
 const LOOK: Duration = Duration::from_millis(50);
@@ -98,8 +99,7 @@ struct Crew {
 /// What the requests of a lane share.
 #[derive(Default)]
 struct Shelf {
-    done: Cell<u32>,
-    done_at: Cell<i64>,
+    after: RefCell<After>,
     changed: Notify,
 }
 
@@ -180,7 +180,7 @@ impl Crew {
 
     async fn lane(self: Rc<Self>, side: Side, mut tasks: mpsc::UnboundedReceiver<Task>) {
         let ways = Rc::new(Ways::default());
-        let shelf = Rc::new(Shelf { done_at: Cell::new(i64::MIN), ..Shelf::default() });
+        let shelf = Rc::new(Shelf::default());
         while let Some(task) = tasks.recv().await {
             if task.kind == StepKind::Close {
                 let _ = self.unless_stopped(self.sleep_until(task.due)).await;
@@ -205,14 +205,16 @@ impl Crew {
     /// Waits until a request is due and may go; gives when v2 let it go.
     async fn turn(&self, task: &Task, shelf: &Shelf) -> i64 {
         self.sleep_until(task.due).await;
-        if self.shared.arrivals == Arrivals::Open || task.needs == 0 {
-            return i64::MIN;
-        }
-        while shelf.done.get() < task.needs {
-            shelf.changed.notified().await;
-        }
-        let mut free = shelf.done_at.get();
-        if self.shared.think == Think::ThinkTime {
+        let mut free = loop {
+            let free = shelf.after.borrow_mut().free(task.when);
+            match free {
+                _ if self.shared.arrivals == Arrivals::Open => break i64::MIN,
+                Some(free) => break free,
+                None => shelf.changed.notified().await,
+            }
+        };
+        shelf.after.borrow_mut().begins(task.id.exchange, task.answered);
+        if free != i64::MIN && self.shared.think == Think::ThinkTime {
             free = free.saturating_add(task.think);
             self.sleep_until(free).await;
         }
@@ -436,8 +438,7 @@ impl Crew {
 
     fn record(&self, side: Side, shelf: &Shelf, task: Task, sent: Option<Sent>, answer: Answer) {
         let now = self.shared.clock.now();
-        shelf.done.set(shelf.done.get().saturating_add(1));
-        shelf.done_at.set(shelf.done_at.get().max(now));
+        shelf.after.borrow_mut().ends(task.id.exchange, task.answered, now);
         shelf.changed.notify_waiters();
         self.shared.hope(side).learn(answer.first, answer.failure.as_ref(), &self.shared.stop);
         if sent.is_some() {

@@ -124,7 +124,7 @@ impl Worker<'_> {
         now: i64,
     ) {
         let lane = self.lanes.get(at);
-        lane.finish_one(now);
+        lane.finish(&task, now);
         self.maybe_idle = true;
         let side = lane.side;
         self.shared.hope(side).learn(answer.first, answer.failure.as_ref(), &self.shared.stop);

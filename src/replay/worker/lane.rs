@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::replay::task::{Side, Task};
+use crate::schedule::after::After;
 
 /// When a request that is due may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -45,9 +46,8 @@ pub(in crate::replay) struct Lane {
     pub(in crate::replay) number: u64,
     /// Due, and not sent.
     pub(in crate::replay) queue: VecDeque<Task>,
-    /// Requests that were answered or given up; they end in the order in which they were sent.
-    done: u32,
-    done_at: i64,
+    /// The answers that its requests come after.
+    after: After,
     /// Its connections: at most one with [`Arrivals::Causal`].
     pub(in crate::replay) connections: Vec<usize>,
     /// How many it had so far.
@@ -71,8 +71,7 @@ impl Lane {
             side,
             number,
             queue: VecDeque::new(),
-            done: 0,
-            done_at: i64::MIN,
+            after: After::default(),
             connections: Vec::new(),
             opened: 0,
             spent: false,
@@ -85,28 +84,39 @@ impl Lane {
     }
 
     /// Whether the next request may go at `now`.
-    pub(in crate::replay) fn next(&self, arrivals: Arrivals, think: Think, now: i64) -> Next {
+    pub(in crate::replay) fn next(&mut self, arrivals: Arrivals, think: Think, now: i64) -> Next {
         let Some(front) = self.queue.front() else { return Next::Empty };
+        let free = self.after.free(front.when);
         if arrivals == Arrivals::Open {
             return Next::Ready(i64::MIN);
         }
-        if self.done < front.needs {
-            return Next::Answer;
+        match (free, think) {
+            (None, _) => Next::Answer,
+            (Some(i64::MIN), _) => Next::Ready(i64::MIN),
+            (Some(free), Think::ThinkTime) if free.saturating_add(front.think) > now => {
+                Next::At(free.saturating_add(front.think))
+            }
+            (Some(free), Think::ThinkTime) => Next::Ready(free.saturating_add(front.think)),
+            (Some(free), Think::Schedule) => Next::Ready(free),
         }
-        if front.needs == 0 {
-            return Next::Ready(i64::MIN);
-        }
-        let free = match think {
-            Think::Schedule => self.done_at,
-            Think::ThinkTime => self.done_at.saturating_add(front.think),
-        };
-        if free > now { Next::At(free) } else { Next::Ready(free) }
+    }
+
+    /// The next request, which is on its way from here on.
+    pub(in crate::replay) fn take(&mut self) -> Option<Task> {
+        let task = self.queue.pop_front()?;
+        self.after.begins(task.id.exchange, task.answered);
+        Some(task)
+    }
+
+    /// A request that was on its way is the next once more.
+    pub(in crate::replay) fn put_back(&mut self, task: Task) {
+        self.after.returns(task.id.exchange, task.answered);
+        self.queue.push_front(task);
     }
 
     /// A request of the lane was answered or given up.
-    pub(in crate::replay) fn finish_one(&mut self, at: i64) {
-        self.done = self.done.saturating_add(1);
-        self.done_at = self.done_at.max(at);
+    pub(in crate::replay) fn finish(&mut self, task: &Task, at: i64) {
+        self.after.ends(task.id.exchange, task.answered, at);
     }
 }
 
@@ -115,16 +125,18 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::exchange::ExchangeId;
     use crate::outcome::ReplayId;
 
-    fn task(needs: u32, think: i64) -> Task {
+    fn task(ordinal: u32, when: i64, answered: i64) -> Task {
         Task {
             kind: crate::replay::plan::StepKind::Send,
-            id: ReplayId::default(),
+            id: ReplayId { exchange: ExchangeId { connection: 1, ordinal }, copy: 1 },
             lane: 1,
             due: 0,
-            needs,
-            think,
+            when,
+            answered,
+            think: 30,
             load: crate::replay::plan::Load::default(),
             bytes: Bytes::new(),
             again: false,
@@ -136,16 +148,34 @@ mod tests {
     fn a_request_waits_for_the_answers_its_client_had() {
         let mut lane = Lane::new(Side::Target, 1, 0, 0);
         assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), Next::Empty);
-        lane.queue.push_back(task(0, 0));
-        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), Next::Ready(i64::MIN));
-        lane.queue[0] = task(2, 30);
+        lane.queue.extend([task(0, 0, 7), task(1, 1, 8), task(2, 8, 9)]);
+        for _ in 0..2 {
+            assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), Next::Ready(i64::MIN));
+            lane.take();
+        }
         assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), Next::Answer);
-        assert_eq!(lane.next(Arrivals::Open, Think::Schedule, 5), Next::Ready(i64::MIN));
-        lane.finish_one(10);
+        lane.finish(&task(0, 0, 7), 10);
         assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 20), Next::Answer);
-        lane.finish_one(20);
+        lane.finish(&task(1, 1, 8), 20);
         assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 20), Next::Ready(20));
         assert_eq!(lane.next(Arrivals::Causal, Think::ThinkTime, 20), Next::At(50));
         assert_eq!(lane.next(Arrivals::Causal, Think::ThinkTime, 50), Next::Ready(50));
+    }
+
+    #[test]
+    fn where_arrivals_are_open_nothing_is_waited_for() {
+        let mut lane = Lane::new(Side::Target, 1, 0, 0);
+        lane.queue.extend([task(0, 0, 7), task(1, 8, 9)]);
+        lane.take();
+        assert_eq!(lane.next(Arrivals::Open, Think::Schedule, 5), Next::Ready(i64::MIN));
+    }
+
+    #[test]
+    fn what_is_sent_again_does_not_wait_for_itself() {
+        let mut lane = Lane::new(Side::Target, 1, 0, 0);
+        lane.queue.push_back(task(0, 5, 5));
+        let sent = lane.take().unwrap();
+        lane.put_back(sent);
+        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), Next::Ready(i64::MIN));
     }
 }

@@ -284,7 +284,7 @@ impl Worker<'_> {
         }
         for task in again.into_iter().rev() {
             self.waiting += 1;
-            self.lanes.get(lane).queue.push_front(task);
+            self.lanes.get(lane).put_back(task);
         }
         self.pump(lane, now);
     }

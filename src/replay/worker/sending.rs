@@ -20,7 +20,7 @@ impl Worker<'_> {
         let connect_ns = connection.connect_ns.take();
         let opening =
             if connect_ns.is_some() { (ready, connection.started) } else { (i64::MIN, 0) };
-        let Some(mut task) = self.lanes.get(lane).queue.pop_front() else { return };
+        let Some(mut task) = self.lanes.get(lane).take() else { return };
         self.waiting -= 1;
         let waited = if self.shared.at_once {
             task.due = free.max(ready).max(0).min(now);

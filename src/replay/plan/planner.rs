@@ -1,0 +1,487 @@
+//! Takes exchanges and makes the plan of them: chosen or not, changed as asked, encoded, cut into
+//! lanes, each request with its due time and what it comes after.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::exchange::{Closed, Completeness, Exchange};
+use crate::flow::Endpoint;
+use crate::ledger::Ledger;
+use crate::message::target::{host, without_port};
+use crate::message::{Headers, Request, Version};
+use crate::record::exchanges::Rest;
+use crate::replay::plan::guard::Captured;
+use crate::replay::plan::load::{Load, Traits};
+use crate::replay::plan::sound;
+use crate::replay::plan::spool::SpoolWriter;
+use crate::replay::plan::step::StepKind;
+use crate::replay::plan::step::{
+    CLOSED_BYTES, Cursor, ENTRY_BYTES, Entry, Reader, STEP_BYTES, Step,
+};
+use crate::replay::plan::{Plan, RouteOf, Totals, Wishes};
+use crate::schedule::lane::Lane;
+use crate::schedule::pacing::Speed;
+use crate::schedule::select::{Choice, copy_hash};
+use crate::schedule::{Recorded, Release};
+use crate::store::sorter::{Merge, Sorter};
+use crate::wire::h1::encode;
+use crate::wire::h1::parser::Damage;
+
+/// How long before its first request a connection is opened at the latest, so that opening it
+/// delays nothing.
+const OPEN_AHEAD_NS: i64 = 20_000_000;
+/// Most server names (for TLS) that are told apart.
+const NAMES: usize = 65_536;
+/// The mark of a message that its connection ended inside of.
+const ENDED_INSIDE: &str = Damage::Ended.name();
+/// Most routes that are told apart while the replay runs.
+const ROUTES: usize = 500;
+
+/// Takes exchanges in any order.
+pub struct Planner {
+    wishes: Wishes,
+    route_of: Option<RouteOf>,
+    spool: SpoolWriter,
+    entries: Sorter<ENTRY_BYTES>,
+    closed: Sorter<CLOSED_BYTES>,
+    /// A connection that is not among [`Self::closed`] was open when the capture ended.
+    all_told: bool,
+    steps: Sorter<STEP_BYTES>,
+    captured: Captured,
+    ledger: Ledger,
+    methods: BTreeMap<String, u64>,
+    names: Interner,
+    routes: Interner,
+    first_at: i64,
+    connections: u64,
+}
+
+/// Texts by number; number 0 stands for "none" and for all that come after the bound.
+struct Interner {
+    texts: Vec<Arc<str>>,
+    numbers: FxHashMap<Arc<str>, u32>,
+    bound: usize,
+}
+
+impl Interner {
+    fn new(bound: usize, none: &str) -> Self {
+        Self { texts: vec![none.into()], numbers: FxHashMap::default(), bound }
+    }
+
+    fn number(&mut self, text: &str) -> u32 {
+        if let Some(&number) = self.numbers.get(text) {
+            return number;
+        }
+        if self.texts.len() >= self.bound {
+            return 0;
+        }
+        let number = self.texts.len() as u32;
+        let text: Arc<str> = text.into();
+        self.texts.push(Arc::clone(&text));
+        self.numbers.insert(text, number);
+        number
+    }
+}
+
+impl Planner {
+    /// A planner that keeps its temporary files (without a name) in `folder`.
+    pub fn new(folder: &Path, wishes: Wishes, route_of: Option<RouteOf>) -> io::Result<Self> {
+        Ok(Self {
+            wishes,
+            route_of,
+            spool: SpoolWriter::new(folder)?,
+            entries: Sorter::new(folder),
+            closed: Sorter::new(folder),
+            all_told: false,
+            steps: Sorter::new(folder),
+            captured: Captured::default(),
+            ledger: Ledger::default(),
+            methods: BTreeMap::new(),
+            names: Interner::new(NAMES, ""),
+            routes: Interner::new(ROUTES, "other"),
+            first_at: i64::MAX,
+            connections: 0,
+        })
+    }
+
+    /// Adds an exchange.
+    pub fn add(&mut self, exchange: &Exchange) -> io::Result<()> {
+        self.captured.add(exchange);
+        self.connections = self.connections.max(exchange.id.connection.saturating_add(1));
+        self.add_closed(&exchange.closed)?;
+        let Some(recorded) = Recorded::new(exchange) else {
+            self.ledger.reject("no-request", 1);
+            return Ok(());
+        };
+        let reason = match self.wishes.selection.choose(exchange) {
+            Choice::Leave(why) => {
+                self.ledger.reject(why, 1);
+                return Ok(());
+            }
+            Choice::Skip(reason) => Some((Traits(Traits::NOT_SENT), reason)),
+            Choice::Send => None,
+        };
+        let request = &exchange
+            .request
+            .as_ref()
+            .expect("an exchange that was recorded with a request has one")
+            .message;
+        self.first_at = self.first_at.min(recorded.at);
+        let load = match reason {
+            Some((traits, reason)) => self.not_sent(traits, &reason)?,
+            None => Load {
+                patience_ms: patience_ms(&recorded),
+                reads_ms: reads_ms(exchange, &recorded),
+                had_head: exchange.response.is_some(),
+                ..self.encode(request)?
+            },
+        };
+        if load.traits.not_sent().is_none() && self.in_shard(exchange.id.connection, 0) {
+            self.count_method(request);
+        }
+        self.entries.push(Entry { recorded, load }.encode())
+    }
+
+    /// Adds where servers were seen beside the addresses that the exchanges tell.
+    pub fn also_at<'a>(&mut self, servers: impl IntoIterator<Item = &'a Endpoint>) {
+        servers.into_iter().for_each(|&server| self.captured.add_server(server));
+    }
+
+    /// Adds the connections that closed behind the last exchange. Where it is known of all whether
+    /// they did, the others stay open until the replay ends.
+    pub fn end(&mut self, rest: &Rest) -> io::Result<()> {
+        self.all_told = rest.open.is_some();
+        self.add_closed(&rest.closed)
+    }
+
+    fn add_closed(&mut self, closed: &[Closed]) -> io::Result<()> {
+        for Closed(connection, at) in closed {
+            let mut record = [0; CLOSED_BYTES];
+            let mut cursor = Cursor(&mut record);
+            cursor.put(connection.to_be_bytes());
+            cursor.time(at.nanos());
+            self.closed.push(record)?;
+        }
+        Ok(())
+    }
+
+    fn not_sent(&mut self, traits: Traits, reason: &str) -> io::Result<Load> {
+        let place = self.spool.append(|out| out.extend_from_slice(reason.as_bytes()))?;
+        Ok(Load { traits, place, ..Load::default() })
+    }
+
+    fn encode(&mut self, request: &Request) -> io::Result<Load> {
+        let translated;
+        let request = match request.version {
+            Version::Http2 => {
+                translated = encode::in_http1(request);
+                &translated
+            }
+            _ => request,
+        };
+        let route = self
+            .route_of
+            .as_ref()
+            .map_or(0, |route_of| self.routes.number(&route_of(&request.method, &request.target)));
+        let upstream = self.wishes.rewriter.upstream(request);
+        let mut head = 0;
+        let mut name = self.name_of(request);
+        let mut objection = None;
+        let unsafe_too = self.wishes.selection.unsafe_methods;
+        let mut check = |out: &mut Vec<u8>, start: usize, sent: &Request| {
+            objection = sound::objection(sent, &out[start..], unsafe_too);
+            if objection.is_some() {
+                out.truncate(start);
+            }
+        };
+        let place = if let Some(marker) = self.wishes.rewriter.only_marks(request) {
+            self.spool.append(|out| {
+                let start = out.len();
+                encode::request_head_with(out, request, marker);
+                head = out.len() - start;
+                encode::body(out, request);
+                check(out, start, request);
+            })?
+        } else {
+            let mut changed = head_of(request);
+            if changed.version == Version::Http2 {
+                // Only the client transport gets these; between here and there they are HTTP/1.1.
+                changed.version = Version::Http11;
+                changed.headers = without_pseudo_fields(&changed.headers);
+                if request.body.length > 0 && changed.headers.get("content-length").is_none() {
+                    changed
+                        .headers
+                        .push(b"content-length", request.body.length.to_string().as_bytes());
+                }
+            }
+            if let Err(why) = self.wishes.rewriter.apply(&mut changed) {
+                return self.not_sent(Traits(Traits::NOT_SENT | Traits::REWRITE), &why);
+            }
+            name = self.name_of(&changed);
+            self.spool.append(|out| {
+                let start = out.len();
+                encode::request_head(out, &changed);
+                head = out.len() - start;
+                encode::body(out, request);
+                check(out, start, &changed);
+            })?
+        };
+        if let Some(why) = objection {
+            return self.not_sent(Traits(Traits::NOT_SENT), why);
+        }
+        Ok(Load {
+            traits: Traits::of(request),
+            upstream,
+            name,
+            route: u16::try_from(route).unwrap_or(0),
+            place,
+            head: u32::try_from(head).unwrap_or(u32::MAX),
+            patience_ms: 0,
+            reads_ms: 0,
+            had_head: false,
+        })
+    }
+
+    /// The server's name for TLS: by the host that is sent.
+    fn name_of(&mut self, request: &Request) -> u32 {
+        let name = host(request).map(without_port).and_then(|name| std::str::from_utf8(name).ok());
+        name.map_or(0, |name| self.names.number(name))
+    }
+
+    fn count_method(&mut self, request: &Request) {
+        if self.methods.len() < 100
+            && let Ok(method) = std::str::from_utf8(&request.method)
+        {
+            match self.methods.get_mut(method) {
+                Some(count) => *count += 1,
+                None => {
+                    self.methods.insert(method.to_owned(), 1);
+                }
+            }
+        }
+    }
+
+    /// Ends the input: lanes are cut, waits and due times computed.
+    pub fn finish(mut self) -> io::Result<Plan> {
+        let entries = std::mem::replace(&mut self.entries, Sorter::new(Path::new(""))).finish()?;
+        let closed = std::mem::replace(&mut self.closed, Sorter::new(Path::new(""))).finish()?;
+        let mut ends = Ends { closed: closed.iter()?, next: None, all_told: self.all_told };
+        let mut totals = Totals::default();
+        let mut lane = Lane::default();
+        let mut held: Option<Entry> = None;
+        for record in entries.iter()? {
+            let entry = Entry::decode(&record?);
+            if let Some(before) = held
+                && before.recorded.id.connection != entry.recorded.id.connection
+            {
+                if let Some(release) = std::mem::take(&mut lane).finish() {
+                    let end = ends.of(release.id.connection)?;
+                    self.release(&release, end, &before.load, &mut totals)?;
+                }
+                held = None;
+            }
+            if entry.load.traits.not_sent().is_some() {
+                self.skip(&entry, &mut totals)?;
+                continue;
+            }
+            if let Some(release) = lane.push(&entry.recorded, self.first_at) {
+                let before = held.expect("a lane holds back one release, whose entry is held too");
+                self.release(&release, None, &before.load, &mut totals)?;
+            }
+            held = Some(entry);
+        }
+        if let (Some(release), Some(before)) = (lane.finish(), held) {
+            let end = ends.of(release.id.connection)?;
+            self.release(&release, end, &before.load, &mut totals)?;
+        }
+        drop(entries);
+        let pacing = self.wishes.pacing;
+        Ok(Plan {
+            period: pacing.period(totals.span, totals.sends),
+            pacing,
+            steps: self.steps.finish()?,
+            spool: self.spool.finish()?,
+            captured: self.captured,
+            ledger: self.ledger,
+            methods: self.methods,
+            names: self.names.texts,
+            routes: self.routes.texts,
+            connections: self.connections.max(1),
+            totals,
+        })
+    }
+
+    fn in_shard(&self, connection: u64, copy: u32) -> bool {
+        self.wishes.shard.is_none_or(|shard| shard.holds(copy_hash("shard", connection, copy)))
+    }
+
+    /// `closed`: when the connection closed, of a lane that ends with this request; none where the
+    /// lane goes on or that is not known.
+    fn release(
+        &mut self,
+        release: &Release,
+        closed: Option<i64>,
+        load: &Load,
+        totals: &mut Totals,
+    ) -> io::Result<()> {
+        let pacing = self.wishes.pacing;
+        let mut load = *load;
+        if load.reads_ms > 0 {
+            // Its client left when the connection closed; where that is not known, behind the last
+            // byte that came, and without one it is waited for like any other.
+            let left = closed.filter(|&at| at != i64::MAX).map(|at| {
+                at.saturating_sub(self.first_at).saturating_sub(release.offset) / 1_000_000
+            });
+            let known = (load.reads_ms != UNKNOWN_MS).then_some(load.reads_ms);
+            let left = left.and_then(|left| u32::try_from(left.max(1)).ok());
+            load.reads_ms = left.or(known).unwrap_or(0);
+        }
+        let closed = closed.filter(|_| pacing.speed != Speed::Max);
+        let closed = closed.map(|at| at.saturating_sub(self.first_at).max(release.offset));
+        for copy in 0..pacing.multiply.max(1) {
+            if !self.in_shard(release.id.connection, copy) {
+                self.ledger.reject("other-shard", 1);
+                continue;
+            }
+            let hash = if copy == 0 { 0 } else { copy_hash("jitter", release.id.connection, copy) };
+            let shift = pacing.shift(copy, hash);
+            let mut load = load;
+            if release.last {
+                load.traits.0 |=
+                    if closed.is_some() { Traits::LAST | Traits::CLOSES } else { Traits::LAST };
+            }
+            let when = release.offset.saturating_add(shift);
+            let step = Step {
+                when,
+                id: release.id,
+                copy,
+                kind: StepKind::Send,
+                answered: release.answered.saturating_add(shift),
+                think: release.think,
+                load,
+            };
+            if let Some(open) = release.open {
+                totals.lanes += 1;
+                if pacing.speed != Speed::Max {
+                    let open = open
+                        .saturating_add(shift)
+                        .min(when.saturating_sub(pacing.captured(OPEN_AHEAD_NS)));
+                    totals.earliest_open = totals.earliest_open.min(open);
+                    self.steps.push(Step { when: open, kind: StepKind::Open, ..step }.encode())?;
+                }
+            }
+            if let Some(closed) = closed {
+                self.steps.push(
+                    Step { when: closed.saturating_add(shift), kind: StepKind::Close, ..step }
+                        .encode(),
+                )?;
+            }
+            totals.span = totals.span.max(when);
+            totals.sends += 1;
+            totals.bytes += load.place.length;
+            self.steps.push(step.encode())?;
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, entry: &Entry, totals: &mut Totals) -> io::Result<()> {
+        if !self.in_shard(entry.recorded.id.connection, 0) {
+            self.ledger.reject("other-shard", 1);
+            return Ok(());
+        }
+        totals.skips += 1;
+        let when = entry.recorded.at.saturating_sub(self.first_at);
+        let (id, load) = (entry.recorded.id, entry.load);
+        self.steps.push(
+            Step { when, id, copy: 0, kind: StepKind::Skip, answered: i64::MAX, think: 0, load }
+                .encode(),
+        )
+    }
+}
+
+/// When connections closed, asked in their order.
+struct Ends<'a> {
+    closed: Merge<'a, CLOSED_BYTES>,
+    /// Read, and of a connection that was not asked for yet.
+    next: Option<(u64, i64)>,
+    all_told: bool,
+}
+
+impl Ends<'_> {
+    /// The end of a connection: the far future where it was still open when the capture ended, none
+    /// where it is not known.
+    fn of(&mut self, connection: u64) -> io::Result<Option<i64>> {
+        let mut found = None;
+        loop {
+            match self.next.take() {
+                Some(next) if next.0 > connection => {
+                    self.next = Some(next);
+                    break;
+                }
+                Some((of, at)) if of == connection => found = Some(at),
+                _ => {}
+            }
+            let Some(record) = self.closed.next() else { break };
+            let record = record?;
+            let mut reader = Reader(&record);
+            self.next = Some((u64::from_be_bytes(reader.get()), reader.time()));
+        }
+        Ok(found.or(self.all_told.then_some(i64::MAX)))
+    }
+}
+
+/// The header fields of a request of HTTP/2 as HTTP/1 has them (RFC 9113 §8.3.1): `:authority` is
+/// its `Host`, the other pseudo-header fields are in its start line.
+pub(super) fn without_pseudo_fields(headers: &Headers) -> Headers {
+    let mut plain = Headers::with_capacity(headers.len(), 512);
+    let authority = headers.get(":authority").filter(|_| headers.get("host").is_none());
+    if let Some(authority) = authority {
+        plain.push(b"host", authority);
+    }
+    headers.iter().filter(|(name, _)| !name.starts_with(b":")).for_each(|(n, v)| plain.push(n, v));
+    plain
+}
+
+/// Stands for a time of reading that only the connection's end tells.
+const UNKNOWN_MS: u32 = u32::MAX;
+
+/// For how long v1's client read, where it left before the answer was whole: a stream, a download,
+/// a long poll. Bytes that only the capture lacks do not count.
+fn reads_ms(exchange: &Exchange, recorded: &Recorded) -> u32 {
+    let is_left = match exchange.completeness {
+        Completeness::NoResponse => true,
+        Completeness::ResponseDamaged => exchange
+            .marks
+            .iter()
+            .any(|mark| mark.starts_with("response") && mark.contains(ENDED_INSIDE)),
+        _ => false,
+    };
+    let read = recorded.answered_at.map(|last| last.saturating_sub(recorded.at) / 1_000_000);
+    match read {
+        _ if !is_left => 0,
+        Some(read) => u32::try_from(read.max(1)).unwrap_or(UNKNOWN_MS),
+        None => UNKNOWN_MS,
+    }
+}
+
+/// How long v2 may take where v1 took long: twice as long.
+fn patience_ms(recorded: &Recorded) -> u32 {
+    let took = recorded.answered_at.map_or(0, |answered| answered.saturating_sub(recorded.at));
+    u32::try_from(took.max(0) / 500_000).unwrap_or(u32::MAX)
+}
+
+/// A request without its body, for the changes to its head.
+fn head_of(request: &Request) -> Request {
+    Request {
+        method: request.method.clone(),
+        target: request.target.clone(),
+        version: request.version,
+        headers: request.headers.clone(),
+        verbatim: request.verbatim.clone(),
+        ..Request::default()
+    }
+}

@@ -1,0 +1,98 @@
+//! Names, closes and waits of small plans.
+
+use super::*;
+use crate::exchange::{Closed, Completeness, Exchange, ExchangeId, TimedRequest};
+use crate::message::{Headers, Request};
+use crate::record::exchanges::Rest;
+use crate::replay::plan::planner::without_pseudo_fields;
+use crate::time::Timestamp;
+
+const MS: i64 = 1_000_000;
+
+fn exchange(connection: u64, ordinal: u32, at: i64) -> Exchange {
+    Exchange {
+        carriage: None,
+        id: ExchangeId { connection, ordinal },
+        client: "192.0.2.1:1".parse().unwrap(),
+        server: "192.0.2.2:80".parse().unwrap(),
+        protocol: "http/1".to_owned(),
+        completeness: Completeness::NoResponse,
+        request: Some(TimedRequest {
+            at: Timestamp::from_nanos(at),
+            duration_ns: 0,
+            message: Request { method: "GET".into(), target: "/".into(), ..Request::default() },
+        }),
+        response: None,
+        interim: vec![],
+        opened_at: None,
+        handshake_ns: None,
+        marks: vec![],
+        closed: vec![],
+    }
+}
+
+/// When the lanes of three connections close, told so: the first in time, the second after the
+/// last request, the third not at all.
+fn closes(speed: Speed, open: Option<u64>) -> (Vec<(u64, i64)>, Vec<u64>) {
+    let folder = tempfile::tempdir().unwrap();
+    let wishes = Wishes { pacing: Pacing { speed, ..Pacing::default() }, ..Wishes::default() };
+    let mut planner = Planner::new(folder.path(), wishes, None).unwrap();
+    let told = |connection, at| Closed(connection, Timestamp::from_nanos(at));
+    let mut last = exchange(2, 1, 50 * MS);
+    last.closed = vec![told(0, 31 * MS), told(9, 5)];
+    for exchange in [exchange(0, 0, MS), exchange(1, 0, 2 * MS), exchange(2, 0, 3 * MS), last] {
+        planner.add(&exchange).unwrap();
+    }
+    planner.end(&Rest { closed: vec![told(1, 70 * MS)], open }).unwrap();
+    let plan = planner.finish().unwrap();
+    let steps: Vec<Step> = plan.steps().unwrap().map(Result::unwrap).collect();
+    let of_kind = |kind| steps.iter().filter(move |step| step.kind == kind);
+    let ends = of_kind(StepKind::Send)
+        .filter(|step| step.load.traits.is_last() && !step.load.traits.lane_closes());
+    (
+        of_kind(StepKind::Close).map(|step| (step.id.connection, step.when)).collect(),
+        ends.map(|step| step.id.connection).collect(),
+    )
+}
+
+#[test]
+fn a_server_is_asked_for_by_the_host_that_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut asked = exchange(0, 0, MS);
+    asked.request.as_mut().unwrap().message.headers.push(b"Host", b"captured.invalid:8443");
+    let host = "host: other.invalid".parse().unwrap();
+    for (set, name) in [(vec![], "captured.invalid"), (vec![host], "other.invalid")] {
+        let wishes =
+            Wishes { rewriter: Rewriter { set, ..Rewriter::default() }, ..Wishes::default() };
+        let mut planner = Planner::new(folder.path(), wishes, None).unwrap();
+        planner.add(&asked).unwrap();
+        let plan = planner.finish().unwrap();
+        let step = plan
+            .steps()
+            .unwrap()
+            .map(Result::unwrap)
+            .find(|step| step.kind == StepKind::Send)
+            .unwrap();
+        assert_eq!(&*plan.names[step.load.name as usize], name);
+    }
+}
+
+#[test]
+fn fields_of_http_2_become_those_of_http_1() {
+    let fields = |pairs: &[(&str, &str)]| -> Headers {
+        pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+    };
+    let two = [(":method", "GET"), (":authority", "a"), (":path", "/"), ("x", "1")];
+    assert_eq!(without_pseudo_fields(&fields(&two)), fields(&[("host", "a"), ("x", "1")]));
+    let both = [(":authority", "a"), ("host", "b")];
+    assert_eq!(without_pseudo_fields(&fields(&both)), fields(&[("host", "b")]));
+}
+
+#[test]
+fn a_lane_closes_by_a_step_where_its_end_is_known_and_with_its_last_answer_where_it_is_not() {
+    let one = Speed::Factor(1.0);
+    assert_eq!(closes(one, Some(1)).0, [(0, 30 * MS), (1, 69 * MS), (2, i64::MAX - MS)]);
+    assert_eq!(closes(one, Some(1)).1, [0; 0]);
+    assert_eq!(closes(one, None), (vec![(0, 30 * MS), (1, 69 * MS)], vec![2]));
+    assert_eq!(closes(Speed::Max, Some(1)), (vec![], vec![0, 1, 2]));
+}
