@@ -12,6 +12,14 @@ pub const HEAD_BYTES: usize = 1 << 20;
 /// Most header fields in a message.
 pub const HEADER_FIELDS: usize = 2_000;
 
+/// Values that v2 did not issue and that are told apart; what follows from further ones is counted
+/// without naming them.
+pub const UNBOUND_ROOTS: usize = 1 << 20;
+
+/// Answers in a row, each of which could not issue a value for want of another, that are followed
+/// to the first.
+pub const ROOT_STEPS: usize = 4_096;
+
 /// Largest body that is kept of one message, in bytes; what is beyond is counted and hashed, not
 /// stored.
 pub const BODY_BYTES: usize = 32 << 20;

@@ -269,6 +269,7 @@ fn read_routes(path: &Path) -> Result<Routes, Failure> {
 fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()> {
     let Totals { compared, mismatched, noisy, approved, failed, consequences, fixed, .. } =
         findings.totals;
+    let totals = &findings.totals;
     let not: u64 = findings.totals.not_compared.values().sum();
     let reasons: Vec<String> = findings
         .totals
@@ -284,6 +285,13 @@ fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()
         "{mismatched} differ ({failed} without an answer of v2), {approved} as approved, {noisy} by noise only, {} are equal",
         compared - mismatched - approved - noisy - consequences - fixed
     )?;
+    if totals.unbound > 0 {
+        writeln!(
+            out,
+            "{} requests were sent with v1's values, since v2 had not issued {}: {} of their answers differ, and count in no rate",
+            totals.unbound, totals.not_issued, totals.unbound_differ
+        )?;
+    }
     if consequences > 0 {
         writeln!(
             out,
@@ -297,7 +305,7 @@ fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()
     for class in Class::ALL {
         let title = match class {
             Class::Regression => "Regressions",
-            Class::Consequence => "Consequences of skipped requests",
+            Class::Consequence => "Consequences of what v2 did not issue or was not sent",
             Class::Fixed => "Fixed",
             Class::Approved => "Approved",
             Class::Noise => "Noise",

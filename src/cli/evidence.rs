@@ -20,8 +20,9 @@ use crate::limits;
 use crate::measure::{Records, Summary, compressed_twin as zst, measure, open_records};
 use crate::mock::ledger as egress;
 use crate::mock::summary::{Cluster as OutgoingCluster, Summary as Calls};
+use crate::record::flows::{Flow, FlowFigures};
 use crate::redact::Masker;
-use crate::report::{CallCluster, Clusters, Egress, Facts, InputFacts, Report};
+use crate::report::{CallCluster, Clusters, Egress, Facts, InputFacts, Report, State};
 use crate::route::Routes;
 
 /// Flags of the gate; each beats its key in `[gate]`. Those of `run` are kept in `run.json`, so
@@ -161,6 +162,7 @@ pub(crate) struct Loaded {
     totals: Totals,
     clusters: Clusters,
     egress: Option<Egress>,
+    state: Option<State>,
     judgement: Judgement,
 }
 
@@ -193,10 +195,12 @@ impl Loaded {
         mask(&mut summary, &masker);
         let clusters = clusters(&folder.file(names::CLUSTERS))?;
         let egress = egress(&folder.file(names::EGRESS), &totals.call_approvals, &masker)?;
+        let state = state(&folder.file(names::FLOWS), &masker)?;
         let judgement = judge(
             &Evidence {
                 summary: &summary,
                 totals: &totals,
+                state: state.as_ref().map(|state| &state.figures),
                 egress: egress.as_ref().map(|egress| Outgoing {
                     total: egress.total(),
                     different: egress.different,
@@ -211,7 +215,7 @@ impl Loaded {
             },
             policy,
         );
-        Ok(Self { facts, summary, totals, clusters, egress, judgement })
+        Ok(Self { facts, summary, totals, clusters, egress, state, judgement })
     }
 
     /// As the report takes it.
@@ -222,6 +226,7 @@ impl Loaded {
             totals: &self.totals,
             clusters: &self.clusters,
             egress: self.egress.as_ref(),
+            state: self.state.as_ref(),
             judgement: &self.judgement,
         }
     }
@@ -407,6 +412,32 @@ fn clusters(path: &Path) -> Result<Clusters, Failure> {
     })?;
     clusters.settle();
     Ok(clusters)
+}
+
+/// What `flows.jsonl` says, where there is one.
+fn state(path: &Path, masker: &Masker) -> Result<Option<State>, Failure> {
+    if !present(path) {
+        return Ok(None);
+    }
+    let mut state = State::default();
+    lines(path, |number, line| {
+        let damaged = |error: serde_json::Error| {
+            Failure::unusable(format!("{}: line {number} is damaged", path.display()))
+                .because(&error)
+        };
+        if FlowFigures::is(line) {
+            state.figures = serde_json::from_slice(line).map_err(damaged)?;
+        } else if !line.starts_with(b"{\"format\"") {
+            let mut flow: Flow = serde_json::from_slice(line).map_err(damaged)?;
+            for end in std::iter::once(&mut flow.from).chain(&mut flow.to) {
+                end.route = masker.target(&end.route).into_owned();
+            }
+            state.add(flow);
+        }
+        Ok(())
+    })?;
+    state.settle();
+    Ok(Some(state))
 }
 
 /// The mock's ledger, where there is one.

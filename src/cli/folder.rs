@@ -36,6 +36,12 @@ pub mod names {
     pub const NOISE: &str = "noise.jsonl";
     /// v2's outgoing calls as the mock saw them.
     pub const EGRESS: &str = "egress.jsonl";
+    /// What the recording's answers issued and its requests used, and what became of it.
+    pub const FLOWS: &str = "flows.jsonl";
+    /// What v2 issued in the place of v1's values.
+    pub const BINDINGS: &str = "bindings.jsonl";
+    /// What v1 in staging issued.
+    pub const BASELINE_BINDINGS: &str = "baseline-bindings.jsonl";
     /// Locked by who writes to the folder.
     pub const LOCK: &str = ".lock";
 }

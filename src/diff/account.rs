@@ -46,6 +46,8 @@ pub(super) struct RouteCounts {
     /// Comparisons of each side in which places were counted.
     sampled: [u64; 3],
     pub(super) failed: u64,
+    /// Answers to requests that lacked a value that v2 did not issue.
+    pub(super) unbound: u64,
 }
 
 /// All counts.
@@ -121,6 +123,12 @@ impl Account {
             (key, self.count_parts(at, key, change))
         };
         sink.changes.iter().map(count).collect()
+    }
+
+    /// The numbers of the changes of a comparison that counts for nothing.
+    pub(super) fn name(&mut self, route: u32, sink: &Sink) -> Vec<(u32, Vec<u32>)> {
+        let untold = |change: &Change| vec![UNTOLD; change.parts.len()];
+        sink.changes.iter().map(|change| (self.key(route, change), untold(change))).collect()
     }
 
     fn count_places(&mut self, side: usize, route: u32, present: &FxHashSet<u64>) {

@@ -1,6 +1,6 @@
 //! Clusters: differences with one cause, gathered by route, kind, general place and shape.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest as _, Sha256};
@@ -12,6 +12,8 @@ use crate::time::Timestamp;
 
 /// Bits that all sets of member exchanges may take, in bytes: beyond, clusters have no predicate.
 const MEMBER_BYTES: usize = 64 << 20;
+/// Places of values that were not issued that a cluster names.
+const PLACES: usize = 8;
 /// Samples from which a shape that all have in common is taken for the shape.
 const SAME: u64 = 3;
 
@@ -85,6 +87,11 @@ pub(super) struct Draft {
     step: Common,
     pair: Common,
     pub(super) members: Option<Members>,
+    /// Requests that follow from it.
+    followed_by: u64,
+    not_issued: BTreeSet<String>,
+    /// Of consequences: the number of what they follow from.
+    pub(super) cause: Option<usize>,
 }
 
 /// All clusters while they are gathered.
@@ -96,9 +103,11 @@ pub(super) struct Drafts {
 }
 
 /// The stable name of a cluster: of the same change of the same place in any run.
-pub(super) fn id(route: &str, stat: &Stat, class: Class) -> String {
+/// `root` is what consequences follow from.
+pub(super) fn id(route: &str, stat: &Stat, class: Class, root: Option<&str>) -> String {
     let mut hasher = Sha256::new();
-    for part in [route, stat.kind.name(), &stat.general, &stat.label] {
+    let parts = [route, stat.kind.name(), &stat.general, &stat.label];
+    for part in parts.into_iter().chain(root) {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
@@ -133,7 +142,7 @@ impl Drafts {
         ranks: usize,
         difference: &Difference,
         why: &str,
-    ) {
+    ) -> &mut Draft {
         let number =
             *self.numbers.entry((key, difference.class, which)).or_insert(self.drafts.len());
         if number == self.drafts.len() {
@@ -156,9 +165,14 @@ impl Drafts {
                 step: Common::Nothing,
                 pair: Common::Nothing,
                 members: keep.then(|| Members::with_room(ranks)),
+                followed_by: 0,
+                not_issued: BTreeSet::new(),
+                cause: None,
             });
         }
-        self.drafts[number].add(rank, difference);
+        let draft = &mut self.drafts[number];
+        draft.add(rank, difference);
+        draft
     }
 }
 
@@ -189,8 +203,27 @@ impl Draft {
         }
     }
 
-    pub(super) const fn class(&self) -> Class {
-        self.class
+    /// Notes that a value was not issued here which so many requests use.
+    pub(super) fn followed(&mut self, general: String, requests: u64) {
+        self.followed_by += requests;
+        if self.not_issued.len() < PLACES {
+            self.not_issued.insert(general);
+        }
+    }
+
+    /// Why it has its class, with what follows from it.
+    fn why(&self, route: &str) -> String {
+        if self.followed_by == 0 {
+            return self.why.clone();
+        }
+        let places: Vec<&str> = self.not_issued.iter().map(String::as_str).collect();
+        let requests = if self.followed_by == 1 { "request follows" } else { "requests follow" };
+        let said = format!(
+            "v2 did not issue {} of {route}: {} {requests} from it",
+            places.join(", "),
+            self.followed_by
+        );
+        if self.why.is_empty() { said } else { format!("{said}; {}", self.why) }
     }
 
     /// How it changed: the label, or what all its differences have in common where there are enough
@@ -209,15 +242,15 @@ impl Draft {
     }
 
     /// The cluster, without predicate and command line.
-    pub(super) fn finish(&self, route: &str, stat: &Stat, compared: u64, id: String) -> Cluster {
+    pub(super) fn finish(&self, route: &str, stat: &Stat, compared: u64) -> Cluster {
         Cluster {
-            id,
+            id: self.example.cluster.clone(),
             route: route.to_owned(),
             kind: stat.kind,
             place: stat.general.clone(),
             shape: self.shape(&stat.label),
             class: self.class,
-            why: self.why.clone(),
+            why: self.why(route),
             differences: self.differences,
             exchanges: self.exchanges,
             compared,
@@ -225,6 +258,9 @@ impl Draft {
             only_where: None,
             first_at: self.first_at,
             last_at: self.last_at,
+            followed_by: self.followed_by,
+            not_issued: self.not_issued.iter().cloned().collect(),
+            root: None,
             example: self.example.clone(),
             repeat: String::new(),
         }

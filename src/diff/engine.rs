@@ -15,24 +15,24 @@ use bytes::Bytes;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::account::{Account, Side, value_hash};
+use super::account::{Account, Side};
 use super::approvals::Approvals;
 use super::change::{Change, Context, Look, Sink, short};
 use super::cluster::{self, Drafts, Members};
 use super::conditional::{self, Meeting};
-use super::csv;
 use super::index::Index;
-use super::noise::{Decision, NoisePlace, Samples};
+use super::judging::{Judge, Lacking, known_noise, noise_places, write_row};
+use super::noise::NoisePlace;
 use super::parts::Part;
 use super::predicate::{FEWEST, Features, Tally, candidates};
-use super::rules::{Additions, FixedErrors, RouteRules, Rules};
-use super::skipped::{self, Skipped};
+use super::roots::{Met, Roots};
+use super::rules::{RouteRules, Rules};
+use super::skipped::Skipped;
 use super::spool::{Record, Spooled, SpooledPart};
 use super::survey::{NONE, Survey, survey};
-use super::{Class, Cluster, Difference, Kind, RouteTotals, Totals, compare, open, repeat};
+use super::{Cluster, Kind, RouteTotals, Totals, compare, csv, open, repeat};
 use crate::exchange::{Completeness, Exchange};
 use crate::message::method::is_safe;
-use crate::message::population::Population;
 use crate::message::{Request, Response, target};
 use crate::outcome::{FailureKind, Outcome, ReplayId};
 use crate::record::exchanges;
@@ -52,9 +52,9 @@ const PREDICATE_SAMPLES: usize = 300;
 /// Exchanges on which a predicate is tried, of each side.
 const PREDICATE_TRIALS: usize = 5_000;
 /// Columns of `mismatches.csv`.
-pub const MISMATCH_COLUMNS: [&str; 11] = [
+pub const MISMATCH_COLUMNS: [&str; 12] = [
     "id", "at", "method", "route", "target", "kind", "place", "expected", "actual", "class",
-    "cluster",
+    "cluster", "root",
 ];
 
 /// What is compared.
@@ -196,6 +196,8 @@ struct Joined {
     route_of: Vec<u32>,
     damaged_outcomes: u64,
     skipped: Skipped,
+    /// What was found of values that v2 did not issue, by number.
+    met: FxHashMap<u32, Met>,
 }
 
 /// One exchange as compared.
@@ -212,6 +214,8 @@ struct Compared {
     target: (Bytes, String),
     /// The method, where a request that changes something did not reach v2.
     skipped: Option<String>,
+    /// Copies of its request that v2 did not get.
+    unsent: Vec<ReplayId>,
 }
 
 struct Row {
@@ -222,6 +226,10 @@ struct Row {
     failed: bool,
     sink: Sink,
     base: Option<Sink>,
+    /// Where its request lacked a value that v2 did not issue: which, where that is told.
+    lacks: Option<Option<u32>>,
+    /// Its changes that show that v2 did not issue a value: number of the change, and of the root.
+    roots: Vec<(u32, u32)>,
 }
 
 impl Engine<'_> {
@@ -233,6 +241,7 @@ impl Engine<'_> {
             route_of: vec![NONE; self.survey.places.len()],
             damaged_outcomes: 0,
             skipped: Skipped::default(),
+            met: FxHashMap::default(),
         };
         let mut batches = Batches::new(&self.exchanges).map_err(reading("exchanges.jsonl"))?;
         let mut rank = 0_u32;
@@ -259,7 +268,9 @@ impl Engine<'_> {
                 .collect();
             for one in compared {
                 let one = one.map_err(reading("outcomes.jsonl"))?;
-                joined.take(rank, one, spool).map_err(writing("the spool"))?;
+                joined
+                    .take(rank, one, &self.outcomes.roots, spool)
+                    .map_err(writing("the spool"))?;
                 rank += 1;
             }
             progress(batches.position());
@@ -308,12 +319,14 @@ impl Engine<'_> {
             };
             if outcome.failure.as_ref().is_some_and(|failure| failure.owner.is_some()) {
                 compared.not.push("not-v2s-failure");
+                compared.unsent.push(outcome.id);
                 continue;
             }
             if let Some(failure) = &outcome.failure
                 && matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)
             {
                 compared.not.push(failure.kind.name());
+                compared.unsent.push(outcome.id);
                 if !is_safe(&message.method) {
                     compared.skipped = Some(method.clone().into_owned());
                 }
@@ -334,11 +347,13 @@ impl Engine<'_> {
                         failed: outcome.failure.is_some(),
                         sink,
                         base: None,
+                        lacks: self.outcomes.roots.of(outcome.id),
+                        roots: Vec::new(),
                     });
                 }
                 continue;
             }
-            let sink = self.answer(
+            let mut sink = self.answer(
                 rank,
                 &exchange,
                 &outcome,
@@ -358,10 +373,14 @@ impl Engine<'_> {
             if sink.changes.first().is_some_and(refused) && !is_safe(&message.method) {
                 compared.skipped = Some(method.clone().into_owned());
             }
+            let lacks = self.outcomes.roots.of(outcome.id);
+            let roots = self.outcomes.roots.shown_in(outcome.id, &mut sink);
             compared.rows.push(Row {
                 id: outcome.id,
                 at: request.at,
                 method: method.clone().into_owned(),
+                lacks,
+                roots,
                 target: self.shown_target(message, &compared.target.1, &sink),
                 failed: outcome.failure.is_some(),
                 sink,
@@ -494,7 +513,8 @@ impl Engine<'_> {
         let Some((outcome, started)) = baseline.read(at)? else { return Ok(None) };
         if outcome.failure.as_ref().is_some_and(|failure| {
             matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)
-        }) {
+        }) || !outcome.unbound.is_empty()
+        {
             return Ok(None);
         }
         let target =
@@ -537,13 +557,14 @@ impl Engine<'_> {
         mut spool: impl io::Read,
         outputs: Outputs<'_>,
     ) -> Result<Findings, DiffError> {
-        let Joined { account, mut totals, route_of, damaged_outcomes, skipped } = joined;
+        let Joined { account, mut totals, route_of, damaged_outcomes, skipped, met } = joined;
         let decisions = account.decisions();
         let mut judge = Judge {
             settings: self.settings,
             account: &account,
             decisions: &decisions,
             skipped: &skipped,
+            lacking: Lacking::new(&self.outcomes.roots, &met),
             aliases: account.aliases(),
             known: known_noise(&account, &self.settings.noise),
             drafts: Drafts::default(),
@@ -567,11 +588,12 @@ impl Engine<'_> {
         }
         rows.flush().map_err(writing("mismatches.csv"))?;
         outputs.differences.flush().map_err(writing("differences.jsonl"))?;
-        let Judge { drafts, used, mismatched, excused, regressed, .. } = judge;
+        let Judge { drafts, used, mismatched, excused, regressed, lacking, .. } = judge;
         totals.skipped_writes = skipped.count;
         totals.excused = excused.iter().sum();
         self.fill(&mut totals, &account, [&mismatched, &excused], &used);
-        let clusters = self.clusters(&drafts, &account, &route_of, &regressed)?;
+        totals.not_issued = met.values().filter(|met| !met.unsent).count() as u64;
+        let clusters = self.clusters(&drafts, &account, &route_of, &regressed, &lacking)?;
         let noise = noise_places(&account, &decisions);
         let warnings = self.warnings(&totals, damaged_outcomes);
         Ok(Findings { totals, clusters, routes: self.survey.routes.clone(), noise, warnings })
@@ -589,13 +611,14 @@ impl Engine<'_> {
             .routes
             .iter()
             .zip(mismatched.iter().zip(excused))
-            .filter(|(counts, _)| counts.compared[Side::Live as usize] > 0)
+            .filter(|(counts, _)| counts.compared[Side::Live as usize] + counts.unbound > 0)
             .map(|(counts, (&mismatched, &excused))| RouteTotals {
                 route: counts.name.to_string(),
                 compared: counts.compared[Side::Live as usize],
                 mismatched,
                 failed: counts.failed,
                 excused,
+                unbound: counts.unbound,
             })
             .collect();
         totals
@@ -656,6 +679,7 @@ impl Engine<'_> {
         account: &Account,
         route_of: &[u32],
         regressed: &Members,
+        lacking: &Lacking<'_>,
     ) -> Result<Vec<Cluster>, DiffError> {
         let mut clusters: Vec<(usize, Cluster)> = drafts
             .drafts
@@ -664,9 +688,11 @@ impl Engine<'_> {
             .map(|(at, draft)| {
                 let stat = &account.stats[draft.key as usize];
                 let counts = &account.routes[stat.route as usize];
-                let class = draft.class();
-                let id = cluster::id(&counts.name, stat, class);
-                (at, draft.finish(&counts.name, stat, counts.compared[Side::Live as usize], id))
+                let follows = if draft.cause.is_some() { counts.unbound } else { 0 };
+                let compared = counts.compared[Side::Live as usize] + follows;
+                let cluster = draft.finish(&counts.name, stat, compared);
+                let root = draft.cause.and_then(|cause| lacking.cluster(cause)).cloned();
+                (at, Cluster { root, ..cluster })
             })
             .collect();
         clusters.sort_by(|(_, a), (_, b)| {
@@ -771,11 +797,21 @@ fn spread(ranks: &[u32], most: usize) -> Vec<u32> {
 }
 
 impl Joined {
-    fn take(&mut self, rank: u32, compared: Compared, spool: &mut impl Write) -> io::Result<()> {
+    fn take(
+        &mut self,
+        rank: u32,
+        compared: Compared,
+        roots: &Roots,
+        spool: &mut impl Write,
+    ) -> io::Result<()> {
         for reason in compared.not {
             *self.totals.not_compared.entry(reason.to_owned()).or_default() += 1;
         }
         self.damaged_outcomes += compared.damaged;
+        for number in compared.unsent.iter().flat_map(|&id| roots.of_answer(id)) {
+            let met = Met { route: compared.route.clone(), unsent: true };
+            self.met.insert(*number, met);
+        }
         let behind = self.skipped.before(&compared.target.0);
         if let Some(method) = &compared.skipped {
             self.skipped.add(method, &compared.target.0, &compared.target.1);
@@ -783,32 +819,52 @@ impl Joined {
         let Some(route) = compared.route.filter(|_| !compared.rows.is_empty()) else {
             return Ok(());
         };
-        let route = self.account.route(&route);
-        self.route_of[rank as usize] = route;
+        let name = route;
+        let route = self.account.route(&name);
+        if compared.rows.iter().any(|row| row.lacks.is_none()) {
+            self.route_of[rank as usize] = route;
+        }
         if let Some(own) = &compared.own {
             self.account.add(Side::Own, route, own, true);
         }
         for row in compared.rows {
-            self.totals.compared += 1;
-            self.totals.failed += u64::from(row.failed);
-            self.account.routes[route as usize].failed += u64::from(row.failed);
+            let counts = row.lacks.is_none();
+            self.totals.compared += u64::from(counts);
+            self.totals.unbound += u64::from(!counts);
+            self.totals.failed += u64::from(row.failed && counts);
+            let of_route = &mut self.account.routes[route as usize];
+            of_route.failed += u64::from(row.failed && counts);
+            of_route.unbound += u64::from(!counts);
+            for &(_, root) in &row.roots {
+                self.met.insert(root, Met { route: Some(Arc::clone(&name)), unsent: false });
+            }
             if let Some(base) = &row.base {
                 self.account.add(Side::Base, route, base, true);
             }
-            let keys = self.account.add(Side::Live, route, &row.sink, behind.is_none());
+            let keys = if counts {
+                self.account.add(Side::Live, route, &row.sink, behind.is_none())
+            } else {
+                self.account.name(route, &row.sink)
+            };
             if keys.is_empty() {
                 continue;
             }
-            let changes =
-                row.sink.changes.into_iter().zip(keys).map(|(change, (key, numbers))| Spooled {
+            let at = |at: usize| {
+                let of_change = row.roots.iter().filter(move |(change, _)| *change as usize == at);
+                of_change.map(|(_, root)| *root).collect()
+            };
+            let changes = row.sink.changes.into_iter().zip(keys).enumerate().map(
+                |(number, (change, (key, numbers)))| Spooled {
                     key,
+                    roots: at(number),
                     parts: spooled(&change.parts, &numbers),
                     looks: matches!(change.look, Look::Kind(_) | Look::Within(_)),
                     excused: change.look == Look::Excused,
                     place: change.place,
                     expected: change.expected,
                     actual: change.actual,
-                });
+                },
+            );
             let record = Record {
                 rank,
                 id: row.id,
@@ -817,225 +873,13 @@ impl Joined {
                 method: row.method,
                 target: row.target,
                 behind,
+                lacks: row.lacks,
                 changes: changes.collect(),
             };
             record.write(spool)?;
         }
         Ok(())
     }
-}
-
-/// Judges the records of the spool.
-struct Judge<'j> {
-    settings: &'j Settings,
-    account: &'j Account,
-    decisions: &'j [(Decision, Samples)],
-    skipped: &'j Skipped,
-    /// The key under which each is shown.
-    aliases: Vec<u32>,
-    /// Keys that a noise file names.
-    known: Vec<bool>,
-    drafts: Drafts,
-    ids: FxHashMap<(u32, Class), String>,
-    mismatched: Vec<u64>,
-    /// Errors of v2 by route that are not its fault.
-    excused: Vec<u64>,
-    used: Vec<bool>,
-    regressed: Members,
-    ranks: usize,
-}
-
-impl Judge<'_> {
-    fn record(&mut self, record: &Record, totals: &mut Totals) -> Vec<Difference> {
-        let mut differences = Vec::with_capacity(record.changes.len());
-        let mut seen = [false; Class::ALL.len()];
-        let mut error = false;
-        for change in &record.changes {
-            let (class, which, why) = self.class(change, record.behind);
-            seen[class as usize] = true;
-            let of_v2 = matches!(class, Class::Regression | Class::Approved);
-            error |= !of_v2 && is_new_error(&self.account.stats[change.key as usize]);
-            let key = if class == Class::Regression {
-                self.aliases[change.key as usize]
-            } else {
-                change.key
-            };
-            let stat = &self.account.stats[key as usize];
-            let route = &self.account.routes[stat.route as usize].name;
-            let cluster = self
-                .ids
-                .entry((key, class))
-                .or_insert_with(|| cluster::id(route, stat, class))
-                .clone();
-            let difference = Difference {
-                id: record.id,
-                at: record.at,
-                method: record.method.clone(),
-                route: route.to_string(),
-                target: record.target.clone(),
-                kind: stat.kind,
-                place: change.place.clone(),
-                expected: change.expected.clone(),
-                actual: change.actual.clone(),
-                class,
-                cluster,
-            };
-            self.drafts.add(key, which, record.rank, self.ranks, &difference, &why);
-            differences.push(difference);
-        }
-        self.excused[record.route as usize] += u64::from(error);
-        match Class::ALL.into_iter().find(|class| seen[*class as usize]) {
-            Some(Class::Regression) => {
-                totals.mismatched += 1;
-                self.mismatched[record.route as usize] += 1;
-                self.regressed.insert(record.rank);
-            }
-            Some(Class::Consequence) => totals.consequences += 1,
-            Some(Class::Fixed) => totals.fixed += 1,
-            Some(Class::Approved) => totals.approved += 1,
-            _ => totals.noisy += 1,
-        }
-        differences
-    }
-
-    /// Why all values in which a text differs are noise; none where one of them is not.
-    fn noise_of_parts(&self, change: &Spooled) -> Option<String> {
-        let mut why = None;
-        let mut rest = &change.parts[..];
-        while let Some((part, behind)) = rest.split_first() {
-            let (inner, next) = behind.split_at(behind.len().min(part.within.into()));
-            let own = self.noise_of_part(part, change);
-            // What is drawn as a whole has no parts, though symbols in it may divide two of it
-            // alike.
-            let stat = self.account.stats.get(part.key as usize);
-            let one = stat.is_some_and(|stat| stat.drawn[0].is_drawn(&Population::default()));
-            let found = own.or_else(|| {
-                let inner = if one { &inner[..0] } else { inner };
-                let mut all = inner.iter().map(|part| self.noise_of_part(part, change));
-                let first = all.next()??;
-                all.all(|one| one.is_some()).then_some(first)
-            });
-            why.get_or_insert(found?);
-            rest = next;
-        }
-        why.map(str::to_owned)
-    }
-
-    fn noise_of_part(&self, part: &SpooledPart, change: &Spooled) -> Option<&str> {
-        let stat = self.account.stats.get(part.key as usize)?;
-        let decision = &self.decisions[part.key as usize].0;
-        // A text that is one value is judged as such elsewhere.
-        let alone = part.key == change.key;
-        let value = if alone { value_hash(&change.actual) } else { part.value };
-        let drawn = decision.drawn && stat.drawn[0].admits(part.form);
-        let looks = decision.shaped && part.looks;
-        let heard = !decision.vocabulary || stat.values[0].contains(value);
-        if self.known[part.key as usize] {
-            return Some("named by the noise file");
-        }
-        (heard && (drawn || !alone && (decision.measured || looks))).then_some(&*decision.why)
-    }
-
-    /// The class of a change, which approval gives it, and why. `behind` is the write before it
-    /// that was skipped.
-    fn class(&mut self, change: &Spooled, behind: Option<u32>) -> (Class, usize, String) {
-        if change.excused {
-            return (Class::Noise, usize::MAX, EXCUSED.to_owned());
-        }
-        let stat = &self.account.stats[change.key as usize];
-        let (decision, _) = &self.decisions[change.key as usize];
-        let unheard =
-            || decision.vocabulary && !stat.values[0].contains(value_hash(&change.actual));
-        if !self.known[change.key as usize]
-            && let Some(why) = self.noise_of_parts(change)
-        {
-            return (Class::Noise, usize::MAX, why);
-        }
-        let in_parts = change.parts.first().is_some_and(|part| part.key != change.key);
-        if self.known[change.key as usize] {
-            return (Class::Noise, usize::MAX, "named by the noise file".to_owned());
-        }
-        let measured = if in_parts { decision.whole } else { decision.measured };
-        if (measured || !in_parts && decision.shaped && change.looks) && !unheard() {
-            return (Class::Noise, usize::MAX, decision.why.clone());
-        }
-        let values = [change.expected.as_deref(), change.actual.as_deref()];
-        let route = &self.account.routes[stat.route as usize].name;
-        if let Some(index) = self.settings.approvals.find(
-            route,
-            stat.kind,
-            &stat.general,
-            &stat.label,
-            values,
-            &self.settings.today,
-        ) {
-            self.used[index] = true;
-            let approval = &self.settings.approvals.approved[index];
-            let until =
-                approval.expires.as_deref().map(|day| format!(" until {day}")).unwrap_or_default();
-            if approval.is_expired(&self.settings.today) {
-                return (
-                    Class::Regression,
-                    index,
-                    format!("was approved{until}: {}", approval.reason),
-                );
-            }
-            return (Class::Approved, index, format!("approved{until}: {}", approval.reason));
-        }
-        if stat.label == "added" && self.settings.rules.additions == Additions::Approved {
-            return (
-                Class::Approved,
-                usize::MAX,
-                "additions are approved by [diff] additions".to_owned(),
-            );
-        }
-        if is_fixed(stat) && self.settings.rules.fixed == FixedErrors::Report {
-            let why = "v1 failed here, v2 answers ([diff] fixed = \"fail\" counts it)".to_owned();
-            return (Class::Fixed, usize::MAX, why);
-        }
-        if let Some(write) = behind
-            && stat.clear == 0
-            && skipped::explains(stat)
-        {
-            let why = format!(
-                "{} before it was not done at v2, and nothing else differs so: \
-                 --unsafe-methods sends what changes something",
-                self.skipped.name(write)
-            );
-            return (Class::Consequence, usize::MAX, why);
-        }
-        let why = if (decision.measured || decision.shaped) && unheard() {
-            format!(
-                "{}; but v1 has only {} values there, and never this one",
-                decision.why,
-                stat.values[0].distinct()
-            )
-        } else {
-            decision.why.clone()
-        };
-        (Class::Regression, usize::MAX, why)
-    }
-}
-
-/// Why a change is noise that the replay itself causes.
-const EXCUSED: &str = "the request carries a validator of v1 (If-None-Match and its like), which \
-                       means nothing to v2; contents are compared where v1's is known";
-
-/// v1's and v2's status, where it is the status that changed.
-fn statuses(stat: &super::noise::Stat) -> Option<(u16, u16)> {
-    let (a, b) = stat.label.split_once('→').filter(|_| stat.kind == Kind::Status)?;
-    Some((a.parse().ok()?, b.parse().ok()?))
-}
-
-fn is_new_error(stat: &super::noise::Stat) -> bool {
-    statuses(stat).is_some_and(|(v1, v2)| v1 < 400 && v2 >= 400)
-}
-
-/// Whether v1 failed where v2 answers. That v2 lets in whom v1 refused, or takes what v1 found
-/// wrong, is no mending.
-fn is_fixed(stat: &super::noise::Stat) -> bool {
-    let failed = |status| status >= 500 || matches!(status, 404 | 405 | 408 | 410 | 429);
-    statuses(stat).is_some_and(|(v1, v2)| failed(v1) && (200..400).contains(&v2))
 }
 
 fn spooled(parts: &[Part], numbers: &[u32]) -> Vec<SpooledPart> {
@@ -1047,73 +891,6 @@ fn spooled(parts: &[Part], numbers: &[u32]) -> Vec<SpooledPart> {
         value: part.values[1],
     };
     parts.iter().zip(numbers).map(one).collect()
-}
-
-fn write_row<W: Write>(rows: &mut csv::Writer<W>, difference: &Difference) -> io::Result<()> {
-    let (id, at) = (difference.id.to_string(), difference.at.to_string());
-    rows.row([
-        id.as_str(),
-        &at,
-        &difference.method,
-        &difference.route,
-        &difference.target,
-        difference.kind.name(),
-        &difference.place,
-        difference.expected.as_deref().unwrap_or(""),
-        difference.actual.as_deref().unwrap_or(""),
-        difference.class.name(),
-        &difference.cluster,
-    ])
-}
-
-/// Which keys a noise file names.
-fn known_noise(account: &Account, noise: &[NoisePlace]) -> Vec<bool> {
-    let named = |stat: &super::noise::Stat| {
-        let route = &account.routes[stat.route as usize].name;
-        noise.iter().any(|known| {
-            (known.route == "*" || *known.route == **route)
-                && known.place == stat.general
-                && known.shape == stat.label
-        })
-    };
-    account.stats.iter().map(named).collect()
-}
-
-/// The noisy places with their evidence.
-fn noise_places(account: &Account, decisions: &[(Decision, Samples)]) -> Vec<NoisePlace> {
-    let mut places: Vec<NoisePlace> = account
-        .stats
-        .iter()
-        .zip(decisions)
-        .filter(|(stat, (decision, _))| {
-            stat.live > 0 && (decision.measured || decision.shaped || decision.drawn)
-        })
-        .map(|(stat, (decision, samples))| {
-            let by = [
-                ("self", decision.measured && stat.own > 0),
-                ("baseline", decision.measured && stat.base > 0),
-                ("shape", decision.shaped),
-                ("drawn", decision.drawn),
-            ];
-            NoisePlace {
-                route: account.routes[stat.route as usize].name.to_string(),
-                place: stat.general.clone(),
-                shape: stat.label.clone(),
-                by: by
-                    .iter()
-                    .filter(|(_, holds)| *holds)
-                    .map(|(name, _)| (*name).to_owned())
-                    .collect(),
-                kind: stat.looks.filter(|_| decision.shaped).map(|kind| kind.to_string()),
-                own: [stat.own, samples.own],
-                baseline: [stat.base, samples.base],
-                live: [stat.live, samples.live.max(stat.live)],
-                why: decision.why.clone(),
-            }
-        })
-        .collect();
-    places.sort_by(|a, b| (&a.route, &a.place, &a.shape).cmp(&(&b.route, &b.place, &b.shape)));
-    places
 }
 
 /// The authorities that are v1 itself for this exchange: what the client called it, and its

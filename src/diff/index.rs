@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
+use super::roots::Roots;
 use crate::exchange::ExchangeId;
 use crate::message::Request;
 use crate::message::target::is_for;
@@ -33,6 +34,8 @@ pub(super) struct Index {
     target: String,
     /// Hosts whose requests went elsewhere, and where.
     mapped: Vec<HostMap>,
+    /// Values that the target did not issue.
+    pub(super) roots: Roots,
     /// Lines that are no outcome.
     pub(super) damaged: u64,
     /// Whether the file was closed by its last line.
@@ -48,6 +51,7 @@ impl Index {
             starts: Vec::new(),
             target: String::new(),
             mapped: vec![],
+            roots: Roots::default(),
             damaged: 0,
             closed: false,
         };
@@ -65,6 +69,7 @@ impl Index {
         index.entries.sort_by_key(|entry| (entry.id, std::cmp::Reverse(entry.offset)));
         index.entries.dedup_by_key(|entry| entry.id);
         index.entries.shrink_to_fit();
+        index.roots.settle();
         Ok(index)
     }
 
@@ -72,11 +77,13 @@ impl Index {
         let length = line.len() as u32;
         if let Some(id) = id_of(line) {
             self.entries.push(Entry { id, length, offset });
+            self.roots.note(id, line);
             return;
         }
         match outcomes::read(line) {
             Ok(Line::Outcome(outcome)) => {
-                self.entries.push(Entry { id: outcome.id, length, offset })
+                self.entries.push(Entry { id: outcome.id, length, offset });
+                self.roots.note(outcome.id, line);
             }
             Ok(Line::Header(header)) => {
                 self.starts.push((offset, header.started));

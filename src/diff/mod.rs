@@ -16,6 +16,7 @@ mod form;
 pub mod headers;
 mod index;
 pub mod json;
+mod judging;
 pub mod markup;
 mod multipart;
 pub mod noise;
@@ -23,6 +24,7 @@ mod open;
 pub mod parts;
 mod predicate;
 pub mod repeat;
+mod roots;
 pub mod rules;
 mod skipped;
 mod spool;
@@ -31,7 +33,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::ReplayId;
+use crate::outcome::{ReplayId, Unbound};
 use crate::time::Timestamp;
 
 /// What kind of thing differs.
@@ -49,6 +51,8 @@ pub enum Kind {
     Missing,
     /// v2 gave no usable answer where v1 answered; the place is the failure's kind.
     Failure,
+    /// v2 named one thing by two ids, or two things by one, or another thing than v1 did.
+    Identity,
 }
 
 impl Kind {
@@ -60,6 +64,7 @@ impl Kind {
             Self::Body => "body",
             Self::Missing => "missing",
             Self::Failure => "failure",
+            Self::Identity => "identity",
         }
     }
 }
@@ -70,8 +75,8 @@ impl Kind {
 pub enum Class {
     /// Counts against v2.
     Regression,
-    /// Follows from a request that was not sent, as a `GET` behind a `PUT` that was skipped; shown
-    /// apart.
+    /// Follows from a value that v2 did not issue, or from a request that was not sent, as a `GET`
+    /// behind a `PUT` that was skipped; shown apart.
     Consequence,
     /// v1's own error, which v2 answers rightly; shown apart.
     Fixed,
@@ -123,6 +128,9 @@ pub struct Difference {
     pub class: Class,
     /// Which [`Cluster`] it belongs to.
     pub cluster: String,
+    /// Of a consequence: the value that v2 did not issue and for want of which it differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Unbound>,
 }
 
 /// Differences with one cause: a line of `clusters.jsonl`.
@@ -161,6 +169,15 @@ pub struct Cluster {
     pub first_at: Timestamp,
     /// Last time it was seen.
     pub last_at: Timestamp,
+    /// Requests that follow from it: they were sent with v1's values, since v2 had issued none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub followed_by: u64,
+    /// Places of values that v2 did not issue, generalised; those that requests follow from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_issued: Vec<String>,
+    /// Of consequences: the cluster that they follow from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// The exchange that stands for it.
     pub example: Difference,
     /// A command line that repeats the example's request at v2; secrets masked.
@@ -189,6 +206,13 @@ pub struct Totals {
     pub consequences: u64,
     /// Requests that were skipped although they change something: what consequences follow from.
     pub skipped_writes: u64,
+    /// Answers to requests that were sent with values of v1's, since v2 had issued none in their
+    /// place: no rate counts them, nor [`Self::compared`].
+    pub unbound: u64,
+    /// Those of them that differ from v1's.
+    pub unbound_differ: u64,
+    /// Values that v2 did not issue and that requests use.
+    pub not_issued: u64,
     /// Compared exchanges where v1 failed and v2 answers, none a regression.
     pub fixed: u64,
     /// Answers of v2 with the status of an error that is not its fault (`412` for want of v1's
@@ -230,4 +254,6 @@ pub struct RouteTotals {
     pub failed: u64,
     /// Answers of v2 with the status of an error that is not its fault.
     pub excused: u64,
+    /// Answers to requests that were sent with values of v1's, since v2 had issued none.
+    pub unbound: u64,
 }

@@ -89,7 +89,7 @@ pub(super) fn explains(stat: &Stat) -> bool {
             || label.starts_with("null→")
     };
     match stat.kind {
-        Kind::Failure => false,
+        Kind::Failure | Kind::Identity => false,
         Kind::Status => stat.label.split_once('→').is_some_and(|(_, status)| status < "500"),
         Kind::Header => stat.label == "changed",
         Kind::Missing => super::account::of_body(&stat.general),

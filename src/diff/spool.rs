@@ -25,6 +25,8 @@ pub(super) struct Record {
     /// Where a request before it was skipped that may have changed what it answers: its number
     /// in the order in which they were skipped.
     pub(super) behind: Option<u32>,
+    /// Where its request lacked a value that v2 did not issue: which, where that is told.
+    pub(super) lacks: Option<Option<u32>>,
     pub(super) changes: Vec<Spooled>,
 }
 
@@ -41,6 +43,8 @@ pub(super) struct Spooled {
     pub(super) actual: Option<String>,
     /// The values in which it differs.
     pub(super) parts: Vec<SpooledPart>,
+    /// Values for which it shows that v2 did not issue them.
+    pub(super) roots: Vec<u32>,
 }
 
 /// A value in a text, with its place as a number.
@@ -68,6 +72,7 @@ impl Record {
         text(out, &self.method)?;
         text(out, &self.target)?;
         number(out, self.behind.map_or(0, |number| u64::from(number) + 1))?;
+        number(out, self.lacks.map_or(0, |root| root.map_or(1, |root| u64::from(root) + 2)))?;
         number(out, self.changes.len() as u64)?;
         for change in &self.changes {
             number(out, u64::from(change.key))?;
@@ -82,6 +87,10 @@ impl Record {
             number(out, change.parts.len() as u64)?;
             for part in &change.parts {
                 part.write(out)?;
+            }
+            number(out, change.roots.len() as u64)?;
+            for &root in &change.roots {
+                number(out, u64::from(root))?;
             }
             text(out, &change.place)?;
             for value in [&change.expected, &change.actual].into_iter().flatten() {
@@ -105,6 +114,11 @@ impl Record {
         let at = Timestamp::from_nanos(read_number(input)? as i64);
         let (method, target) = (read_text(input)?, read_text(input)?);
         let behind = read_number(input)?.checked_sub(1).map(|number| number as u32);
+        let lacks = match read_number(input)? {
+            0 => None,
+            1 => Some(None),
+            root => Some(Some((root - 2) as u32)),
+        };
         let count = read_number(input)?;
         let mut changes = Vec::new();
         for _ in 0..count {
@@ -112,13 +126,17 @@ impl Record {
             let flags = read_number(input)?;
             let count = read_number(input)?;
             let parts = (0..count).map(|_| SpooledPart::read(input)).collect::<Result<_, _>>()?;
+            let count = read_number(input)?;
+            let roots = (0..count)
+                .map(|_| read_number(input).map(|root| root as u32))
+                .collect::<Result<_, _>>()?;
             let place = read_text(input)?;
             let expected = if flags & 2 != 0 { Some(read_text(input)?) } else { None };
             let actual = if flags & 4 != 0 { Some(read_text(input)?) } else { None };
             let (looks, excused) = (flags & 1 != 0, flags & 8 != 0);
-            changes.push(Spooled { key, looks, excused, place, expected, actual, parts });
+            changes.push(Spooled { key, looks, excused, place, expected, actual, parts, roots });
         }
-        Ok(Some(Self { rank, id, route, at, method, target, behind, changes }))
+        Ok(Some(Self { rank, id, route, at, method, target, behind, lacks, changes }))
     }
 }
 
@@ -188,6 +206,7 @@ mod tests {
                     value: u64::MAX,
                 },
             ],
+            roots: vec![5],
         };
         let record = Record {
             rank: 3,
@@ -197,6 +216,7 @@ mod tests {
             method: "GET".to_owned(),
             target: "/".to_owned(),
             behind: Some(0),
+            lacks: Some(Some(7)),
             changes: vec![change(None), change(Some("1"))],
         };
         let mut bytes = Vec::new();

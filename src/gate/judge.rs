@@ -15,6 +15,7 @@ use super::{Check, Finding, Judgement, Policy, RuleResult, Unit, Verdict};
 use super::{power, seen};
 use crate::diff::Totals;
 use crate::measure::{Histogram, RouteSummary, Side, Summary};
+use crate::record::flows::FlowFigures;
 use crate::schedule::held::{LATE_SHARE, held};
 
 /// The rule for outgoing calls that change something at a provider.
@@ -34,6 +35,8 @@ pub struct Evidence<'a> {
     pub summary: &'a Summary,
     /// What the diff counted.
     pub totals: &'a Totals,
+    /// What is known of the recording's state, where values were bound.
+    pub state: Option<&'a FlowFigures>,
     /// Calls of v2 to its providers, where a mock watched.
     pub egress: Option<Outgoing>,
     /// Whether the target is reached by TLS.
@@ -210,6 +213,7 @@ fn praise(evidence: &Evidence<'_>, rules: &[RuleResult]) -> Vec<String> {
     let apart = [
         (totals.approved, "as approved"),
         (totals.consequences, "in what follows from skipped requests"),
+        (totals.unbound_differ, "in what follows from values that v2 did not issue"),
         (totals.fixed, "in that v1 failed"),
     ];
     let apart: Vec<String> = apart
@@ -284,6 +288,7 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
             advice: "Capture with a larger --buffer and without a --snaplen, closer to v1, or raise max_damaged_rate.".to_owned(),
         },
         own_failures(summary),
+        seen::unbound(evidence, policy),
         Check {
             name: "max_baseline_difference".to_owned(),
             holds: otherwise <= policy.max_baseline_difference,

@@ -118,6 +118,9 @@ pub struct Policy {
     /// Share of the tapped ports' connections that must have been readable, else there is no
     /// verdict; judged where the capture tells it.
     pub min_seen: f64,
+    /// Share of the requests that may use values that could not be bound to v2's; beyond it there
+    /// is no verdict. `[flow] max_unbound_rate` of the configuration.
+    pub max_unbound_rate: f64,
     /// Rules that must reach a verdict over all exchanges; a "cannot say" of one of them is no
     /// verdict.
     pub demand: Vec<String>,
@@ -148,6 +151,7 @@ impl Default for Policy {
             must_see: Some(MUST_SEE),
             must_see_p99: None,
             max_baseline_difference: 0.05,
+            max_unbound_rate: 0.05,
             min_seen: 0.5,
             demand: vec!["max_mismatch_rate".to_owned(), "max_error_rate".to_owned()],
         }
@@ -258,6 +262,7 @@ impl<'de> Deserialize<'de> for Policy {
             max_baseline_difference: raw
                 .max_baseline_difference
                 .unwrap_or(default.max_baseline_difference),
+            max_unbound_rate: default.max_unbound_rate,
             min_seen: raw.min_seen.unwrap_or(default.min_seen),
             demand: raw.demand.unwrap_or(default.demand),
         };

@@ -1,8 +1,8 @@
 //! What a verdict rests on: the share of the tapped traffic that could be read, and what of it was
 //! neither replayed nor compared.
 
-use super::Policy;
 use super::words::{count, percent, plural};
+use super::{Check, Evidence, Policy};
 use crate::diff::Totals;
 use crate::measure::Summary;
 
@@ -23,6 +23,35 @@ pub(super) fn too_little(summary: &Summary, policy: &Policy) -> Option<String> {
     })
 }
 
+/// Whether enough of the requests carried values of v2's own where they carried v1's.
+pub(super) fn unbound(evidence: &Evidence<'_>, policy: &Policy) -> Check {
+    let lacking = evidence.summary.unbound;
+    let older = evidence.state.map_or(0, |state| state.older);
+    let requests =
+        evidence.summary.replayed.max(evidence.totals.compared + evidence.totals.unbound);
+    let share = (lacking + older).min(requests) as f64 / requests.max(1) as f64;
+    Check {
+        name: "max_unbound_rate".to_owned(),
+        holds: share <= policy.max_unbound_rate,
+        why: match lacking + older {
+            0 => "No request lacked a value that an answer had issued to v1's clients.".to_owned(),
+            _ => format!(
+                "Of {} {} sent with values that v2 had not issued and {} values from before the \
+                 capture ({}); {} is allowed.",
+                plural(requests, "request", "requests"),
+                plural(lacking, "was", "were"),
+                plural(older, "uses", "use"),
+                percent(share),
+                percent(policy.max_unbound_rate)
+            ),
+        },
+        advice: "Begin the capture before the sessions do, send what issues the values \
+                 (--include-producers), give those that are older ([[flow.supply]]), or raise \
+                 max_unbound_rate."
+            .to_owned(),
+    }
+}
+
 /// What of the traffic a pass says nothing about.
 pub(super) fn sentences(summary: &Summary, totals: &Totals) -> Vec<String> {
     let mut said = Vec::new();
@@ -40,7 +69,17 @@ pub(super) fn sentences(summary: &Summary, totals: &Totals) -> Vec<String> {
     if skipped > 0 {
         said.push(format!("{} not replayed: {}.", were(skipped), reasons(summary)));
     }
-    let left = summary.recorded().saturating_sub(skipped).saturating_sub(totals.compared);
+    let left = summary
+        .recorded()
+        .saturating_sub(skipped)
+        .saturating_sub(totals.compared)
+        .saturating_sub(totals.unbound);
+    if totals.unbound > 0 {
+        said.push(format!(
+            "{} left out of every rate and latency: v2 had not issued what they use.",
+            were(totals.unbound)
+        ));
+    }
     if left > 0 {
         said.push(format!("{} not compared: no whole answer on both sides.", were(left)));
     }

@@ -378,6 +378,13 @@ impl Pass {
             count_reason(&mut collector.summary.own_failures, &what);
             return;
         }
+        if !replayed.unbound.is_empty() {
+            if side == Side::V2 {
+                self.lanes.insert(replayed.lane);
+                entry.replayed = true;
+            }
+            return collector.take_unbound(side, replayed);
+        }
         if side == Side::V2 {
             self.lanes.insert(replayed.lane);
             if !std::mem::replace(&mut entry.replayed, true) {
@@ -427,7 +434,42 @@ impl Collector {
         }
     }
 
+    /// A request that lacked a value asks for what was never given: how it was answered, and how
+    /// fast, says nothing. The replayer's own figures hold it all the same.
+    fn take_unbound(&mut self, side: Side, replayed: &Replayed) {
+        self.take_own_figures(side, replayed);
+        if side == Side::V2 {
+            self.summary.unbound += 1;
+            let at = replayed.sent_ns.unwrap_or(replayed.due_ns);
+            let ended = replayed.last_byte_ns.or(replayed.failed_ns).unwrap_or(at).max(at);
+            self.summary.took_ns = self.summary.took_ns.max(ended);
+        }
+    }
+
+    /// How late a request was, and how long its connection took to open.
+    fn take_own_figures(&mut self, side: Side, replayed: &Replayed) {
+        let summary = &mut self.summary;
+        if let Some(nanos) = replayed.connect_ns {
+            let connects = if side == Side::V2 {
+                &mut summary.connects
+            } else {
+                &mut summary.baseline_connects
+            };
+            connects.record(nanos);
+        }
+        if let Some(sent) = replayed.sent_ns {
+            // As `Outcome::own_lateness_ns`, for records that were made by hand too.
+            let late =
+                sent.saturating_sub(replayed.due_ns).saturating_sub(replayed.waited_ns).max(0);
+            summary.timeline.cell(side, sent).lateness.record(late);
+            if side == Side::V2 {
+                summary.lateness.record(late);
+            }
+        }
+    }
+
     fn take_sent(&mut self, entry: &mut Entry, side: Side, replayed: &Replayed) {
+        self.take_own_figures(side, replayed);
         let summary = &mut self.summary;
         let route = &mut self.routes[entry.route as usize];
         let figures = &mut route.sides[side as usize];
@@ -484,23 +526,6 @@ impl Collector {
         // in what users feel.
         if let Some(failed) = replayed.failed_ns.filter(|_| timed_out(replayed)) {
             figures.due.record(failed.saturating_sub(replayed.due_ns));
-        }
-        if let Some(nanos) = replayed.connect_ns {
-            let connects = if side == Side::V2 {
-                &mut summary.connects
-            } else {
-                &mut summary.baseline_connects
-            };
-            connects.record(nanos);
-        }
-        if let Some(sent) = replayed.sent_ns {
-            // As `Outcome::own_lateness_ns`, for records that were made by hand too.
-            let late =
-                sent.saturating_sub(replayed.due_ns).saturating_sub(replayed.waited_ns).max(0);
-            cell.lateness.record(late);
-            if side == Side::V2 {
-                summary.lateness.record(late);
-            }
         }
         let ended = replayed.last_byte_ns.or(replayed.failed_ns).unwrap_or(at).max(at);
         if side == Side::V2 {

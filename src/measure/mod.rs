@@ -187,6 +187,9 @@ pub struct Summary {
     pub skipped: BTreeMap<String, u64>,
     /// Requests that failed by somebody else than v2, by whom and how: they say nothing about it.
     pub own_failures: BTreeMap<String, u64>,
+    /// Requests that were sent to v2 with values of v1's, since v2 had issued none in their place:
+    /// they count in no rate and no latency.
+    pub unbound: u64,
     /// Lanes with at least one sent request.
     pub lanes: u64,
     /// Capture time of the first request that was replayed.

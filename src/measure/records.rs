@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use memchr::{memchr_iter, memrchr};
 use rayon::prelude::*;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::exchange::{Completeness, ExchangeId};
 use crate::limits;
@@ -56,6 +57,9 @@ pub(super) struct Replayed {
     pub(super) connect_ns: Option<i64>,
     #[serde(default)]
     pub(super) waited_ns: i64,
+    /// Values of v1's that it was sent with for want of v2's.
+    #[serde(default)]
+    pub(super) unbound: Vec<IgnoredAny>,
     pub(super) response: Option<ReplayedResponse>,
     pub(super) failure: Option<Failure>,
 }

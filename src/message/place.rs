@@ -76,6 +76,20 @@ impl Place {
     pub fn steps(&self) -> &[Step<'static>] {
         &self.0
     }
+
+    /// As it is written, with numbers and names that are values as `[*]`.
+    pub fn general_text(&self) -> String {
+        General(self.0.iter().collect()).to_string()
+    }
+}
+
+/// A place with numbers and names that are values left out.
+struct General<'g>(Vec<&'g Step<'g>>);
+
+impl fmt::Display for General<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_steps(f, self.0.iter().copied(), true)
+    }
 }
 
 impl fmt::Display for Place {
@@ -316,12 +330,6 @@ impl<'t> Trail<'t> {
 
     /// As places are written, with numbers and names that are values as `[*]`.
     pub fn general_text(&self) -> String {
-        struct General<'g>(Vec<&'g Step<'g>>);
-        impl fmt::Display for General<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_steps(f, self.0.iter().copied(), true)
-            }
-        }
         General(self.steps()).to_string()
     }
 }

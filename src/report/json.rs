@@ -16,7 +16,7 @@ pub const FORMAT: &str = "shadowtap/summary";
 pub const VERSION: u32 = 1;
 
 /// Fields at the top of `summary.json`.
-pub const FIELDS: [Column; 17] = [
+pub const FIELDS: [Column; 18] = [
     column("format", "text", "`shadowtap/summary`"),
     column("version", "number", "1"),
     column("tool", "text", "what wrote the report"),
@@ -37,12 +37,17 @@ pub const FIELDS: [Column; 17] = [
     column(
         "diff",
         "object",
-        "compared, mismatched, noisy, approved, fixed and failed exchanges and consequences, not compared by reason, the same by route",
+        "compared, mismatched, noisy, approved, fixed and failed exchanges and consequences, values that v2 did not issue (`not_issued`), answers that follow from them (`unbound`) and those of these that differ (`unbound_differ`), not compared by reason, the same by route",
     ),
     column(
         "clusters",
         "objects",
-        "the largest clusters of regressions, at most 100: id, route, kind, place, shape, exchanges, compared, and on how many other routes the same change was found (`also_on`)",
+        "the largest clusters of regressions, at most 100: id, route, kind, place, shape, exchanges, compared, on how many other routes the same change was found (`also_on`), how many requests follow from it (`followed_by`) and which values v2 did not issue (`not_issued`)",
+    ),
+    column(
+        "state",
+        "object or null",
+        "what was bound: `figures` of the recording (sessions, uses, values, requests that use one, requests with values from before the capture), `bound` and `unbound` uses, the largest `flows`, at most 200; null where flows.jsonl is not there",
     ),
     column("latency", "objects", "the rows of latency.csv in nanoseconds"),
     column("status", "object", "answers by route, side and status code"),
@@ -142,7 +147,8 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
             json!({
                 "id": cluster.id, "route": cluster.route, "kind": cluster.kind, "place": cluster.place,
                 "shape": cluster.shape, "exchanges": cluster.exchanges, "compared": cluster.compared,
-                "only_where": cluster.only_where, "also_on": cluster.also_on, "first_at": cluster.first_at, "last_at": cluster.last_at,
+                "only_where": cluster.only_where, "also_on": cluster.also_on,
+                "followed_by": cluster.followed_by, "not_issued": cluster.not_issued, "first_at": cluster.first_at, "last_at": cluster.last_at,
             })
         })
         .collect();
@@ -175,16 +181,18 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
         "replay": {
             "exchanges": summary.exchanges, "replayed": summary.replayed, "skipped": summary.skipped, "own_failures": summary.own_failures, "lanes": summary.lanes,
             "first_at": summary.first_at, "last_at": summary.last_at, "started": summary.started, "took_ns": summary.took_ns,
-            "requests": summary.all.side(Side::V2).requests, "pairs": summary.all.pairs.count,
+            "requests": summary.all.side(Side::V2).requests, "unbound": summary.unbound, "pairs": summary.all.pairs.count,
             "new_errors": summary.all.pairs.new_errors, "gone_errors": summary.all.pairs.gone_errors,
         },
         "diff": {
             "compared": totals.compared, "mismatched": totals.mismatched, "noisy": totals.noisy, "approved": totals.approved,
             "consequences": totals.consequences, "skipped_writes": totals.skipped_writes, "fixed": totals.fixed, "excused": totals.excused,
+            "unbound": totals.unbound, "unbound_differ": totals.unbound_differ, "not_issued": totals.not_issued,
             "failed": totals.failed, "not_compared": totals.not_compared, "routes": totals.routes,
             "clusters": counts,
         },
         "clusters": clusters,
+        "state": report.state,
         "latency": latency,
         "status": status,
         "failures": failures,

@@ -20,6 +20,17 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
 /// A case for every route: it fails where one of its rules does.
 fn routes(report: &Report<'_>) -> TestSuite {
     let mut suite = TestSuite::new("routes");
+    let totals = report.totals;
+    for (name, number) in [
+        ("compared", totals.compared),
+        ("mismatched", totals.mismatched),
+        ("fixed", totals.fixed),
+        ("consequences", totals.consequences + totals.unbound_differ),
+        ("not_issued", totals.not_issued),
+        ("unbound", totals.unbound),
+    ] {
+        suite.add_property((name, number.to_string().as_str()));
+    }
     for route in &report.summary.routes {
         let name = &*route.route;
         let of_route: Vec<&RuleResult> = report

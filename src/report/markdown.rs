@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::text::{markdown, markdown_code, short};
 use super::{From, Report, apart, elsewhere, once_each, what};
+use crate::diff::Cluster;
 use crate::gate::words::{count, duration, percent, plural, times};
 use crate::gate::{Finding, Verdict};
 use crate::measure::Side;
@@ -134,7 +135,7 @@ fn clusters(report: &Report<'_>, out: &mut String) {
             "| {} | {}{} | {} of {} | {} | {} |",
             markdown_code(&short(&cluster.route, VALUE_CHARS)),
             markdown_code(&short(&what(cluster), 2 * VALUE_CHARS)),
-            if cluster.also_on > 0 { format!(", {}", elsewhere(cluster)) } else { String::new() },
+            beside(cluster),
             count(cluster.exchanges),
             count(cluster.compared),
             value(cluster.example.expected.as_deref()),
@@ -159,6 +160,19 @@ fn clusters(report: &Report<'_>, out: &mut String) {
         );
     }
     let _ = writeln!(out, "</details>");
+}
+
+/// Where else a change was found, and what follows from it.
+fn beside(cluster: &Cluster) -> String {
+    let mut said = String::new();
+    if cluster.also_on > 0 {
+        let _ = write!(said, ", {}", elsewhere(cluster));
+    }
+    if cluster.followed_by > 0 {
+        let follow = plural(cluster.followed_by, "request follows", "requests follow");
+        let _ = write!(said, ", {follow} from it");
+    }
+    said
 }
 
 fn latency(report: &Report<'_>, out: &mut String) {

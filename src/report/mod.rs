@@ -12,10 +12,13 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 mod page;
+pub mod state;
 pub mod terminal;
 pub mod text;
 
 use serde::Serialize;
+
+pub use self::state::State;
 
 use crate::diff::{Class, Cluster, Totals};
 use crate::gate::Judgement;
@@ -168,7 +171,13 @@ pub(crate) fn what(cluster: &Cluster) -> String {
 pub(crate) fn apart(report: &Report<'_>) -> Vec<String> {
     use crate::gate::words::plural;
     let totals = report.totals;
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = state::sentence(report).into_iter().collect();
+    if totals.unbound > 0 {
+        lines.push(format!(
+            "{} in what follows from values that v2 did not issue: no rate counts them.",
+            plural(totals.unbound_differ, "answer differs", "answers differ")
+        ));
+    }
     if totals.consequences > 0 {
         lines.push(format!(
             "{} only in what follows from {} that {} skipped as unsafe: --unsafe-methods sends {}.",
@@ -294,6 +303,8 @@ pub struct Report<'a> {
     pub clusters: &'a Clusters,
     /// v2's calls to its providers, where a mock watched.
     pub egress: Option<&'a Egress>,
+    /// What was bound, where flows were found.
+    pub state: Option<&'a State>,
     /// The verdict.
     pub judgement: &'a Judgement,
 }
@@ -375,6 +386,8 @@ impl<'a> Report<'a> {
     pub fn unmatched(&self) -> Vec<String> {
         let totals = self.totals;
         let rules = totals.unmatched_rules.iter().map(|rule| format!("[diff] {rule}"));
+        let flows = self.state.into_iter().flat_map(|state| &state.figures.unmatched_rules);
+        let rules = rules.chain(flows.map(|rule| format!("[flow] {rule}")));
         let approvals =
             totals.unmatched_approvals.iter().map(|approval| format!("approved.toml: {approval}"));
         let expired = totals

@@ -96,6 +96,10 @@ fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
             None => what(cluster),
         };
         let _ = writeln!(out, "  {} {}", " ".repeat(15), fit(&about, WIDTH - 18).trim_end());
+        if cluster.followed_by > 0 {
+            let follow = plural(cluster.followed_by, "request follows", "requests follow");
+            let _ = writeln!(out, "  {} {follow} from it", " ".repeat(15));
+        }
         if cluster.also_on > 0 {
             let _ = writeln!(out, "  {} {}", " ".repeat(15), elsewhere(cluster));
         }

@@ -143,6 +143,7 @@ fn evidence(run: &(Summary, Totals)) -> Evidence<'_> {
         summary: &run.0,
         totals: &run.1,
         egress: None,
+        state: None,
         tls: false,
         interrupted: false,
         scheduled: true,

@@ -320,6 +320,9 @@ pub(crate) fn cluster(
         compared: exchanges * 3,
         also_on: 0,
         only_where: None,
+        followed_by: 0,
+        not_issued: vec![],
+        root: None,
         first_at: at,
         last_at: at.plus(20_000_000_000),
         example: Difference {
@@ -334,6 +337,7 @@ pub(crate) fn cluster(
             actual,
             class: Class::Regression,
             cluster: id,
+            root: None,
         },
         repeat: format!(
             "curl -sS -i -X {method} 'http://v2.staging:8080{}' -H 'Host: shop.local'",

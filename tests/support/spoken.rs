@@ -17,7 +17,7 @@ use shadowtap::diff::{Class, Difference};
 use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use shadowtap::ledger::Ledger;
 use shadowtap::message::{Body, Framing, Headers, Request, Response};
-use shadowtap::outcome::{Failure, FailureKind, Outcome, ReplayId};
+use shadowtap::outcome::{Failure, FailureKind, Outcome, ReplayId, Unbound};
 use shadowtap::record::exchanges::{self as exchange_log, End, Header};
 use shadowtap::record::outcomes as outcome_log;
 use shadowtap::redact::Masker;
@@ -73,6 +73,8 @@ pub struct Talk {
     pub asked: Said,
     pub v1: Said,
     pub v2: Option<Said>,
+    /// Values that it was sent with as recorded: exchange and place of their birth.
+    pub lacks: Vec<Unbound>,
 }
 
 /// `GET /x` with both answers.
@@ -80,7 +82,14 @@ pub fn talk(request: &str, v1: Said, v2: Said) -> Talk {
     let (method, target) = request.split_once(' ').unwrap();
     let request = ["GET", "PUT", "POST", "DELETE", "HEAD"];
     let request = request.into_iter().find(|known| *known == method).unwrap();
-    Talk { request, target: target.to_owned(), asked: Said::default(), v1, v2: Some(v2) }
+    Talk {
+        request,
+        target: target.to_owned(),
+        asked: Said::default(),
+        v1,
+        v2: Some(v2),
+        lacks: vec![],
+    }
 }
 
 impl Talk {
@@ -91,6 +100,13 @@ impl Talk {
 
     pub fn saying(mut self, body: &str) -> Self {
         self.asked.body = body.as_bytes().to_vec();
+        self
+    }
+
+    /// Sent with v1's value of `place` of the answer to exchange `number`.
+    pub fn lacking(mut self, number: usize, place: &str) -> Self {
+        let root = ReplayId::first(id(number));
+        self.lacks.push(Unbound { root, place: place.to_owned() });
         self
     }
 
@@ -213,6 +229,7 @@ fn replayed(talks: &[Talk], recorded: Timestamp) -> File {
             id: ReplayId::first(id(number)),
             lane: id(number).connection,
             due_ns: due,
+            unbound: talk.lacks.clone(),
             ..Outcome::default()
         };
         match &talk.v2 {

@@ -34,6 +34,8 @@ pub(super) struct ClusterWords {
     pub(super) shape: String,
     pub(super) only_where: Option<String>,
     pub(super) why: String,
+    /// The cluster that it follows from.
+    pub(super) root: String,
     pub(super) expected: Option<[String; 3]>,
     pub(super) actual: Option<[String; 3]>,
     pub(super) example: String,
@@ -48,7 +50,11 @@ pub(super) struct ClusterWords {
 
 /// A cluster's id as part of an address.
 pub(super) fn cluster_id(cluster: &Cluster) -> String {
-    cluster.id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect()
+    anchor(&cluster.id)
+}
+
+fn anchor(id: &str) -> String {
+    id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect()
 }
 
 pub(super) fn differences_lead(report: &Report<'_>) -> String {
@@ -68,6 +74,7 @@ pub(super) fn differences_lead(report: &Report<'_>) -> String {
         )
     };
     for (number, how) in [
+        (totals.unbound_differ, "in what follows from values that v2 did not issue"),
         (totals.consequences, "in what follows from requests that were skipped as unsafe"),
         (totals.fixed, "in that v1 failed and v2 answers"),
     ] {
@@ -171,6 +178,7 @@ pub(super) fn cluster_words(cluster: &Cluster, most: usize) -> ClusterWords {
         },
         shape: seen(&cluster.shape, 80),
         only_where: cluster.only_where.as_deref().map(|only| seen(only, 160)),
+        root: cluster.root.as_deref().map(anchor).unwrap_or_default(),
         why: [elsewhere(cluster), seen(&cluster.why, 300)]
             .iter()
             .filter(|text| !text.is_empty())

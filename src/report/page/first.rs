@@ -198,6 +198,7 @@ pub(super) fn why(report: &Report<'_>, route: Option<&str>, rules: &[&RuleResult
                     Kind::Header => "See the header",
                     Kind::Body => "See the body",
                     Kind::Missing => "See what is missing",
+                    Kind::Identity => "See which ids are not what they were",
                     Kind::Failure => "See the failure",
                 };
                 (format!("#c-{}", cluster_id(cluster)), label, None)

@@ -3,6 +3,7 @@
 mod calls;
 mod clusters;
 mod first;
+mod flows;
 mod tables;
 
 use askama::Template;
@@ -16,6 +17,7 @@ use crate::measure::Side;
 use calls::EgressWords;
 use clusters::{ClusterWords, clusters, differences_lead, shown_at_first};
 use first::{CheckWords, Tile, VerdictWords, Why, lead, replayed, tiles, verdict, whys};
+use flows::StateWords;
 use tables::{
     LedgerTable, RouteRow, RuleRow, facts, latency_lead, ledgers, route_rows, rule_rows, statuses,
     trips,
@@ -64,6 +66,7 @@ pub(super) struct Page {
     statuses: Vec<(u16, Vec<String>)>,
     skipped: Vec<(String, String)>,
     egress: Option<EgressWords>,
+    state: Option<StateWords>,
     rules_lead: String,
     rules: Vec<RuleRow>,
     rules_left_out: usize,
@@ -153,6 +156,7 @@ impl Page {
                 .map(|(reason, &n)| (seen(reason, 200), count(n)))
                 .collect(),
             egress: report.egress.map(EgressWords::new),
+            state: StateWords::new(report),
             rules_lead: format!(
                 "A rule fails only where the whole interval is beyond what is allowed. Each bound holds with the confidence in the \
                  last column; where a rule is judged for many routes at once, it is raised (Holm) so that the chance of even \

@@ -1,0 +1,404 @@
+//! Judges the changes of a diff: each has a class and a reason, and belongs to a cluster.
+
+use std::io::{self, Write};
+
+use rustc_hash::FxHashMap;
+
+use super::account::{Account, value_hash};
+use super::cluster::{self, Drafts, Members};
+use super::csv;
+use super::engine::Settings;
+use super::noise::{Decision, NoisePlace, Samples, Stat};
+use super::roots::{Met, Root, Roots};
+use super::rules::{Additions, FixedErrors};
+use super::skipped::{self, Skipped};
+use super::spool::{Record, Spooled, SpooledPart};
+use super::{Class, Difference, Kind, Totals};
+use crate::message::population::Population;
+use crate::outcome::Unbound;
+
+/// The first number of what consequences follow from, beside those of approvals.
+const CAUSES: usize = usize::MAX / 2;
+
+/// What is known of values that v2 did not issue.
+pub(super) struct Lacking<'j> {
+    pub(super) roots: &'j Roots,
+    /// What the walk over the exchanges found of each, by number.
+    pub(super) met: &'j FxHashMap<u32, Met>,
+    /// Numbers of causes: the same value of the same route is one.
+    causes: FxHashMap<(String, String), usize>,
+    /// The cluster in which each cause is shown.
+    clusters: Vec<Option<String>>,
+}
+
+impl<'j> Lacking<'j> {
+    pub(super) fn new(roots: &'j Roots, met: &'j FxHashMap<u32, Met>) -> Self {
+        Self { roots, met, causes: FxHashMap::default(), clusters: Vec::new() }
+    }
+
+    fn route(&self, number: u32, root: &Root) -> String {
+        let route = self.met.get(&number).and_then(|met| met.route.as_deref());
+        route.map_or_else(|| format!("exchange {}", root.id.exchange), str::to_owned)
+    }
+
+    /// The number of what a root is one of.
+    fn cause(&mut self, number: u32, root: &Root) -> usize {
+        let next = self.clusters.len();
+        let cause = *self.causes.entry((self.route(number, root), root.general())).or_insert(next);
+        if cause == next {
+            self.clusters.push(None);
+        }
+        cause
+    }
+
+    /// Why an exchange counts for nothing, and the number of the cause.
+    fn consequence(&mut self, lacks: Option<u32>) -> (String, usize) {
+        let named = lacks.and_then(|number| Some((number, self.roots.get(number)?)));
+        let Some((number, root)) = named else {
+            return ("sent with a value of v1's, since v2 had issued none".to_owned(), usize::MAX);
+        };
+        let cause = self.cause(number, root);
+        let unsent = self.met.get(&number).is_none_or(|met| met.unsent);
+        let why = if unsent {
+            "whose request was not sent to v2: --include-producers sends it"
+        } else {
+            "which v2 did not issue"
+        };
+        (
+            format!("sent with v1's {} of {}, {why}", root.general(), self.route(number, root)),
+            CAUSES + cause,
+        )
+    }
+
+    /// The cluster that consequences of a cause follow from.
+    pub(super) fn cluster(&self, cause: usize) -> Option<&String> {
+        self.clusters.get(cause)?.as_ref()
+    }
+}
+
+/// Judges the records of the spool.
+pub(super) struct Judge<'j> {
+    pub(super) settings: &'j Settings,
+    pub(super) account: &'j Account,
+    pub(super) decisions: &'j [(Decision, Samples)],
+    pub(super) skipped: &'j Skipped,
+    pub(super) lacking: Lacking<'j>,
+    /// The key under which each is shown.
+    pub(super) aliases: Vec<u32>,
+    /// Keys that a noise file names.
+    pub(super) known: Vec<bool>,
+    pub(super) drafts: Drafts,
+    pub(super) ids: FxHashMap<(u32, Class, usize), String>,
+    pub(super) mismatched: Vec<u64>,
+    /// Errors of v2 by route that are not its fault.
+    pub(super) excused: Vec<u64>,
+    pub(super) used: Vec<bool>,
+    pub(super) regressed: Members,
+    pub(super) ranks: usize,
+}
+
+impl Judge<'_> {
+    pub(super) fn record(&mut self, record: &Record, totals: &mut Totals) -> Vec<Difference> {
+        let mut differences = Vec::with_capacity(record.changes.len());
+        let mut seen = [false; Class::ALL.len()];
+        let mut error = false;
+        let consequence = record.lacks.map(|lacks| self.lacking.consequence(lacks));
+        let root = self.root_of(record);
+        for change in &record.changes {
+            let (class, which, why) = match &consequence {
+                Some((why, cause)) => (Class::Consequence, *cause, why.clone()),
+                None => self.class(change, record.behind),
+            };
+            seen[class as usize] = true;
+            let of_v2 = matches!(class, Class::Regression | Class::Approved);
+            error |= !of_v2 && is_new_error(&self.account.stats[change.key as usize]);
+            let key = if class == Class::Regression {
+                self.aliases[change.key as usize]
+            } else {
+                change.key
+            };
+            let stat = &self.account.stats[key as usize];
+            let route = &self.account.routes[stat.route as usize].name;
+            let follows = which.checked_sub(CAUSES).filter(|_| consequence.is_some());
+            let of_cause = if follows.is_some() { which } else { 0 };
+            let cluster = self
+                .ids
+                .entry((key, class, of_cause))
+                .or_insert_with(|| {
+                    cluster::id(
+                        route,
+                        stat,
+                        class,
+                        follows.and(consequence.as_ref()).map(|(why, _)| &**why),
+                    )
+                })
+                .clone();
+            let difference = Difference {
+                id: record.id,
+                at: record.at,
+                method: record.method.clone(),
+                route: route.to_string(),
+                target: record.target.clone(),
+                kind: stat.kind,
+                place: change.place.clone(),
+                expected: change.expected.clone(),
+                actual: change.actual.clone(),
+                class,
+                cluster,
+                root: root.clone(),
+            };
+            let draft = self.drafts.add(key, which, record.rank, self.ranks, &difference, &why);
+            draft.cause = follows;
+            for &number in &change.roots {
+                let Some(root) = self.lacking.roots.get(number) else { continue };
+                draft.followed(root.general(), root.requests);
+                let cause = self.lacking.cause(number, root);
+                self.lacking.clusters[cause].get_or_insert_with(|| difference.cluster.clone());
+            }
+            differences.push(difference);
+        }
+        if record.lacks.is_some() {
+            totals.unbound_differ += u64::from(!differences.is_empty());
+            return differences;
+        }
+        self.excused[record.route as usize] += u64::from(error);
+        match Class::ALL.into_iter().find(|class| seen[*class as usize]) {
+            Some(Class::Regression) => {
+                totals.mismatched += 1;
+                self.mismatched[record.route as usize] += 1;
+                self.regressed.insert(record.rank);
+            }
+            Some(Class::Consequence) => totals.consequences += 1,
+            Some(Class::Fixed) => totals.fixed += 1,
+            Some(Class::Approved) => totals.approved += 1,
+            _ => totals.noisy += 1,
+        }
+        differences
+    }
+
+    /// The value for want of which an exchange differs.
+    fn root_of(&self, record: &Record) -> Option<Unbound> {
+        Some(self.lacking.roots.get(record.lacks??)?.unbound())
+    }
+
+    /// Why all values in which a text differs are noise; none where one of them is not.
+    fn noise_of_parts(&self, change: &Spooled) -> Option<String> {
+        let mut why = None;
+        let mut rest = &change.parts[..];
+        while let Some((part, behind)) = rest.split_first() {
+            let (inner, next) = behind.split_at(behind.len().min(part.within.into()));
+            let own = self.noise_of_part(part, change);
+            // What is drawn as a whole has no parts, though symbols in it may divide two of it
+            // alike.
+            let stat = self.account.stats.get(part.key as usize);
+            let one = stat.is_some_and(|stat| stat.drawn[0].is_drawn(&Population::default()));
+            let found = own.or_else(|| {
+                let inner = if one { &inner[..0] } else { inner };
+                let mut all = inner.iter().map(|part| self.noise_of_part(part, change));
+                let first = all.next()??;
+                all.all(|one| one.is_some()).then_some(first)
+            });
+            why.get_or_insert(found?);
+            rest = next;
+        }
+        why.map(str::to_owned)
+    }
+
+    fn noise_of_part(&self, part: &SpooledPart, change: &Spooled) -> Option<&str> {
+        let stat = self.account.stats.get(part.key as usize)?;
+        let decision = &self.decisions[part.key as usize].0;
+        // A text that is one value is judged as such elsewhere.
+        let alone = part.key == change.key;
+        let value = if alone { value_hash(&change.actual) } else { part.value };
+        let drawn = decision.drawn && stat.drawn[0].admits(part.form);
+        let looks = decision.shaped && part.looks;
+        let heard = !decision.vocabulary || stat.values[0].contains(value);
+        if self.known[part.key as usize] {
+            return Some("named by the noise file");
+        }
+        (heard && (drawn || !alone && (decision.measured || looks))).then_some(&*decision.why)
+    }
+
+    /// Why a change is noise; none where it is not. `unheard` says that v1 never had the value.
+    fn noise(&self, change: &Spooled, unheard: bool) -> Option<String> {
+        if self.known[change.key as usize] {
+            return Some("named by the noise file".to_owned());
+        }
+        let (decision, _) = &self.decisions[change.key as usize];
+        self.noise_of_parts(change).or_else(|| {
+            let in_parts = change.parts.first().is_some_and(|part| part.key != change.key);
+            let measured = if in_parts { decision.whole } else { decision.measured };
+            let noise = measured || !in_parts && decision.shaped && change.looks;
+            (noise && !unheard).then(|| decision.why.clone())
+        })
+    }
+
+    /// The class of a change, which approval gives it, and why. `behind` is the write before it
+    /// that was skipped.
+    fn class(&mut self, change: &Spooled, behind: Option<u32>) -> (Class, usize, String) {
+        if change.excused {
+            return (Class::Noise, usize::MAX, EXCUSED.to_owned());
+        }
+        let stat = &self.account.stats[change.key as usize];
+        let (decision, _) = &self.decisions[change.key as usize];
+        let unheard =
+            || decision.vocabulary && !stat.values[0].contains(value_hash(&change.actual));
+        if change.roots.is_empty()
+            && let Some(why) = self.noise(change, unheard())
+        {
+            return (Class::Noise, usize::MAX, why);
+        }
+        let values = [change.expected.as_deref(), change.actual.as_deref()];
+        let route = &self.account.routes[stat.route as usize].name;
+        if let Some(index) = self.settings.approvals.find(
+            route,
+            stat.kind,
+            &stat.general,
+            &stat.label,
+            values,
+            &self.settings.today,
+        ) {
+            self.used[index] = true;
+            let approval = &self.settings.approvals.approved[index];
+            let until =
+                approval.expires.as_deref().map(|day| format!(" until {day}")).unwrap_or_default();
+            if approval.is_expired(&self.settings.today) {
+                return (
+                    Class::Regression,
+                    index,
+                    format!("was approved{until}: {}", approval.reason),
+                );
+            }
+            return (Class::Approved, index, format!("approved{until}: {}", approval.reason));
+        }
+        if stat.label == "added" && self.settings.rules.additions == Additions::Approved {
+            return (
+                Class::Approved,
+                usize::MAX,
+                "additions are approved by [diff] additions".to_owned(),
+            );
+        }
+        if is_fixed(stat) && self.settings.rules.fixed == FixedErrors::Report {
+            let why = "v1 failed here, v2 answers ([diff] fixed = \"fail\" counts it)".to_owned();
+            return (Class::Fixed, usize::MAX, why);
+        }
+        if let Some(write) = behind
+            && stat.clear == 0
+            && skipped::explains(stat)
+        {
+            let why = format!(
+                "{} before it was not done at v2, and nothing else differs so: \
+                 --unsafe-methods sends what changes something",
+                self.skipped.name(write)
+            );
+            return (Class::Consequence, usize::MAX, why);
+        }
+        let why = if (decision.measured || decision.shaped) && unheard() {
+            format!(
+                "{}; but v1 has only {} values there, and never this one",
+                decision.why,
+                stat.values[0].distinct()
+            )
+        } else {
+            decision.why.clone()
+        };
+        (Class::Regression, usize::MAX, why)
+    }
+}
+
+/// Why a change is noise that the replay itself causes.
+const EXCUSED: &str = "the request carries a validator of v1 (If-None-Match and its like), which \
+                       means nothing to v2; contents are compared where v1's is known";
+
+/// v1's and v2's status, where it is the status that changed.
+fn statuses(stat: &Stat) -> Option<(u16, u16)> {
+    let (a, b) = stat.label.split_once('→').filter(|_| stat.kind == Kind::Status)?;
+    Some((a.parse().ok()?, b.parse().ok()?))
+}
+
+fn is_new_error(stat: &Stat) -> bool {
+    statuses(stat).is_some_and(|(v1, v2)| v1 < 400 && v2 >= 400)
+}
+
+/// Whether v1 failed where v2 answers. That v2 lets in whom v1 refused, or takes what v1 found
+/// wrong, is no mending.
+fn is_fixed(stat: &Stat) -> bool {
+    let failed = |status| status >= 500 || matches!(status, 404 | 405 | 408 | 410 | 429);
+    statuses(stat).is_some_and(|(v1, v2)| failed(v1) && (200..400).contains(&v2))
+}
+
+pub(super) fn write_row<W: Write>(
+    rows: &mut csv::Writer<W>,
+    difference: &Difference,
+) -> io::Result<()> {
+    let (id, at) = (difference.id.to_string(), difference.at.to_string());
+    let named = |unbound: &Unbound| format!("{} {}", unbound.root, unbound.place);
+    let root = difference.root.as_ref().map(named).unwrap_or_default();
+    rows.row([
+        id.as_str(),
+        &at,
+        &difference.method,
+        &difference.route,
+        &difference.target,
+        difference.kind.name(),
+        &difference.place,
+        difference.expected.as_deref().unwrap_or(""),
+        difference.actual.as_deref().unwrap_or(""),
+        difference.class.name(),
+        &difference.cluster,
+        &root,
+    ])
+}
+
+/// Which keys a noise file names.
+pub(super) fn known_noise(account: &Account, noise: &[NoisePlace]) -> Vec<bool> {
+    let named = |stat: &Stat| {
+        let route = &account.routes[stat.route as usize].name;
+        noise.iter().any(|known| {
+            (known.route == "*" || *known.route == **route)
+                && known.place == stat.general
+                && known.shape == stat.label
+        })
+    };
+    account.stats.iter().map(named).collect()
+}
+
+/// The noisy places with their evidence.
+pub(super) fn noise_places(
+    account: &Account,
+    decisions: &[(Decision, Samples)],
+) -> Vec<NoisePlace> {
+    let mut places: Vec<NoisePlace> = account
+        .stats
+        .iter()
+        .zip(decisions)
+        .filter(|(stat, (decision, _))| {
+            stat.live > 0 && (decision.measured || decision.shaped || decision.drawn)
+        })
+        .map(|(stat, (decision, samples))| {
+            let by = [
+                ("self", decision.measured && stat.own > 0),
+                ("baseline", decision.measured && stat.base > 0),
+                ("shape", decision.shaped),
+                ("drawn", decision.drawn),
+            ];
+            NoisePlace {
+                route: account.routes[stat.route as usize].name.to_string(),
+                place: stat.general.clone(),
+                shape: stat.label.clone(),
+                by: by
+                    .iter()
+                    .filter(|(_, holds)| *holds)
+                    .map(|(name, _)| (*name).to_owned())
+                    .collect(),
+                kind: stat.looks.filter(|_| decision.shaped).map(|kind| kind.to_string()),
+                own: [stat.own, samples.own],
+                baseline: [stat.base, samples.base],
+                live: [stat.live, samples.live.max(stat.live)],
+                why: decision.why.clone(),
+            }
+        })
+        .collect();
+    places.sort_by(|a, b| (&a.route, &a.place, &a.shape).cmp(&(&b.route, &b.place, &b.shape)));
+    places
+}
