@@ -38,6 +38,21 @@ const TARDY: Duration = Duration::from_millis(200);
 /// LINKTYPE_LINUX_SLL2: as `any` has it, with the device in each packet.
 const SLL2: i32 = 276;
 
+#[expect(unsafe_code, reason = "the pcap crate does not name this function")]
+unsafe extern "C" {
+    fn pcap_lib_version() -> *const std::ffi::c_char;
+}
+
+/// libpcap's version and what it is built with: `1.10.3 (with TPACKET_V3)`.
+pub fn library_version() -> String {
+    // SAFETY: the function takes nothing, and returns a text that libpcap keeps for as long as the
+    // program runs, ended by a NUL (pcap_lib_version(3PCAP)).
+    #[expect(unsafe_code, reason = "a call of C")]
+    let text = unsafe { std::ffi::CStr::from_ptr(pcap_lib_version()) };
+    let text = text.to_string_lossy();
+    text.strip_prefix("libpcap version ").unwrap_or(&text).to_owned()
+}
+
 /// What to capture.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -28,13 +28,13 @@ pub struct Args {
     #[arg(value_name = "CLUSTER")]
     cluster: String,
     /// Why it is intended
-    #[arg(long, value_name = "TEXT")]
+    #[arg(help_heading = "Gate", long, value_name = "TEXT")]
     reason: String,
     /// The last day on which it holds, such as 2026-12-31
-    #[arg(long, value_name = "DATE")]
+    #[arg(help_heading = "Gate", long, value_name = "DATE")]
     expires: Option<String>,
     /// Where to write it
-    #[arg(long, value_name = "FILE", default_value = APPROVED_FILE)]
+    #[arg(help_heading = "Output", long, value_name = "FILE", default_value = APPROVED_FILE)]
     file: PathBuf,
 }
 

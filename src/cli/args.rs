@@ -1,10 +1,12 @@
 //! The command line as declared: the program, what all commands share, and how sizes and durations
-//! are written. Each command declares its own flags in its own file.
+//! are written. Each command declares its own flags in its own file; `command` puts them together.
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use super::log::Format;
+use super::paint::Color;
 use crate::mode;
 
 /// Replaces a live shadow deployment by an offline one: capture v1's traffic, replay it at v2,
@@ -12,10 +14,29 @@ use crate::mode;
 #[derive(Debug, Parser)]
 #[command(
     name = "shadowtap",
-    version,
     propagate_version = true,
     arg_required_else_help = true,
-    max_term_width = 110
+    disable_help_flag = true,
+    disable_version_flag = true,
+    max_term_width = 110,
+    after_help = "Start with `shadowtap demo`, then `shadowtap run v1.pcap --target URL`. -h is short, --help is whole.",
+    after_long_help = "\
+Examples:
+  shadowtap demo
+  shadowtap capture -i eth0 --port 8080 -o v1.pcap --duration 10m
+  shadowtap run v1.pcap --target http://v2.staging:8080 -o reports/v2
+
+Environment:
+  Every flag can be set by a variable: --target by SHADOWTAP_TARGET, --max-p99-ratio by
+  SHADOWTAP_MAX_P99_RATIO; a switch by 1, 0, true or false. A flag beats its variable, a variable
+  beats shadowtap.toml, the file beats the default. `shadowtap config` shows what holds.
+  SHADOWTAP_REDACT_KEY holds the key of redaction itself, SHADOWTAP_REDACT_KEY_FILE names its file.
+  NO_COLOR, FORCE_COLOR and CLICOLOR_FORCE choose colours, RUST_LOG what is logged.
+
+Exit codes:
+  0 done, v2 passed   1 v2 failed the gate   2 wrong command line or configuration
+  3 an input or output cannot be used   4 the target cannot be used   5 no verdict
+  130 interrupted; what was measured until then is on disk"
 )]
 pub struct Cli {
     /// Flags of every command.
@@ -28,6 +49,7 @@ pub struct Cli {
 
 /// Flags that every command takes, before or after its name.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global")]
 pub struct Global {
     /// Say more on standard error (repeat for more)
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
@@ -35,18 +57,35 @@ pub struct Global {
     /// Say nothing but results and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Read settings from this file (a flag beats the file) [default: shadowtap.toml, where it
-    /// exists]
+    /// Read settings from this file (a flag beats the file) [default: shadowtap.toml here or in a
+    /// folder above, up to the repository's root]
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Who may read what is written, which holds secrets: octal [default: 0600, its owner alone]
     #[arg(long, value_name = "MODE", global = true, value_parser = mode::parse)]
     pub mode: Option<u32>,
+    /// When to write in colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    pub color: Color,
+    /// How messages on standard error are written: for people, or a JSON object a line
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, global = true)]
+    pub log_format: Format,
+    /// Show help: -h is short, --help is whole
+    #[arg(short, long, action = ArgAction::Help, global = true)]
+    pub help: Option<bool>,
+    /// Show the version: --version with commit, target and libpcap's version
+    #[arg(short = 'V', long, action = ArgAction::Version, global = true)]
+    pub version: Option<bool>,
 }
 
-/// The commands.
+/// The commands, in the order of their use.
 #[derive(Debug, Subcommand)]
+#[command(disable_help_subcommand = true)]
 pub enum Command {
+    /// Replay, compare, report and judge in one go.
+    Run(super::run::Args),
+    /// See it all at work: a small shop in two versions.
+    Demo(super::demo::Args),
     /// Record live traffic.
     Capture(super::capture::Args),
     /// Show what captures or recordings hold.
@@ -57,22 +96,22 @@ pub enum Command {
     Parse(super::parse::Args),
     /// Replay recorded requests at v2, with their original timing.
     Replay(super::replay::Args),
-    /// Compare what v2 answered with what v1 answered.
-    Diff(super::diff::Args),
-    /// Accept an intended difference, with a reason.
-    Approve(super::approve::Args),
-    /// Judge a run by the policy.
-    Gate(super::gate::Args),
-    /// Add the results of shards to one run.
-    Merge(super::merge::Args),
-    /// Write a run's report.
-    Report(super::report::Args),
-    /// Replay, compare, report and judge in one go.
-    Run(super::run::Args),
     /// Answer v2's outgoing calls from the recording.
     Mock(super::mock::Args),
-    /// See it all at work: a small shop in two versions.
-    Demo(super::demo::Args),
+    /// Compare what v2 answered with what v1 answered.
+    Diff(super::diff::Args),
+    /// Write a run's report.
+    Report(super::report::Args),
+    /// Judge a run by the policy.
+    Gate(super::gate::Args),
+    /// Accept an intended difference, with a reason.
+    Approve(super::approve::Args),
+    /// Add the results of shards to one run.
+    Merge(super::merge::Args),
+    /// Print the completions of a shell.
+    Completions(super::completions::Args),
+    /// Write the manual pages.
+    Man(super::man::Args),
 }
 
 /// Parses `10MiB`, `64k`, `1500` into bytes. Binary and decimal units; a bare number is bytes.

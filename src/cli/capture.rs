@@ -40,58 +40,58 @@ use crate::time::{Monotonic, Timestamp};
 )]
 pub struct Args {
     /// Interface to capture; repeat for several (.pcapng), `any` for all
-    #[arg(short, long = "interface", value_name = "IFACE")]
+    #[arg(help_heading = "Input", short, long = "interface", value_name = "IFACE")]
     interfaces: Vec<String>,
     /// TCP port to capture, also in VLANs and tunnels; repeat for several [default: everything]
-    #[arg(short, long = "port", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(help_heading = "Input", short, long = "port", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
     /// Capture only what matches this filter, in libpcap's language (both hold where --port is
     /// given too)
-    #[arg(long, value_name = "BPF")]
+    #[arg(help_heading = "Input", long, value_name = "BPF")]
     filter: Option<String>,
     /// File to write: .pcap, .pcapng (packets) or .jsonl (exchanges), each with .zst too; %Y %m %d
     /// %H %M %S are filled in [default: captures/IFACE-TIME.pcap]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(help_heading = "Output", short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// End after this time
-    #[arg(long, value_name = "D", value_parser = duration_ns)]
+    #[arg(help_heading = "Output", long, value_name = "D", value_parser = duration_ns)]
     duration: Option<i64>,
     /// Begin a new file before one grows beyond this size
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(help_heading = "Output", long, value_name = "SIZE", value_parser = size)]
     rotate_size: Option<u64>,
     /// Begin a new file at each multiple of this time
-    #[arg(long, value_name = "D", value_parser = duration_ns)]
+    #[arg(help_heading = "Output", long, value_name = "D", value_parser = duration_ns)]
     rotate_every: Option<i64>,
     /// Keep only the newest N files of this capture
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = "Output", long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep_files: Option<u32>,
     /// End before the disk has less free room than this [default: 100MiB, or 5% of a small disk]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(help_heading = "Output", long, value_name = "SIZE", value_parser = size)]
     min_free: Option<u64>,
     /// Keep only so many bytes of each packet [default: all]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(help_heading = "Input", long, value_name = "SIZE", value_parser = size)]
     snaplen: Option<u64>,
     /// Room for packets in the kernel, of each interface [default: 64MiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(help_heading = "Input", long, value_name = "SIZE", value_parser = size)]
     buffer: Option<u64>,
     /// Take frames for other machines too, as on a mirror port
-    #[arg(long)]
+    #[arg(help_heading = "Input", long)]
     promiscuous: bool,
     /// Threads that parse, for .jsonl [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(help_heading = "Input", long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Secrets of TLS connections: a key log as SSLKEYLOGFILE gives it, read on while it grows
     /// (repeat for more). A .pcapng file then holds them, a .jsonl file what they open
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Input", long, value_name = "FILE")]
     keylog: Vec<PathBuf>,
     /// What to take out, for .jsonl
     #[command(flatten)]
     redaction: Redaction,
     /// Become this user once the interfaces are open; the files will be theirs
-    #[arg(long, value_name = "USER")]
+    #[arg(help_heading = "Safety", long, value_name = "USER")]
     user: Option<String>,
     /// Replace a file that is there
-    #[arg(long)]
+    #[arg(help_heading = "Output", long)]
     force: bool,
 }
 

@@ -16,7 +16,7 @@ use super::evidence::Loaded;
 use super::folder::{RunFolder, names};
 use super::progress::Progress;
 use super::replay::{self, Flags, Shape};
-use super::{Exit, Failure, Global, mock, output, run};
+use super::{Exit, Failure, Global, log, mock, output, run};
 use crate::capture::live;
 use crate::capture::record::{RecordError, Recorded, Recording};
 use crate::demo::clients::{self, Done};
@@ -58,10 +58,10 @@ pub struct Args {
     #[command(subcommand)]
     part: Option<serve::Part>,
     /// Folder of the run; an earlier demo in it is replaced
-    #[arg(short, long, value_name = "DIR", default_value = FOLDER)]
+    #[arg(help_heading = "Output", short, long, value_name = "DIR", default_value = FOLDER)]
     output: PathBuf,
     /// Take the recorded capture even where a live one is allowed
-    #[arg(long)]
+    #[arg(help_heading = "Input", long)]
     recorded: bool,
 }
 
@@ -265,11 +265,8 @@ fn shape(target: &str) -> Result<Shape, Failure> {
     Shape::new(line.flags, &Config::default().replay, &Config::default().gate)
 }
 
-#[expect(clippy::print_stderr, reason = "tells what is going on")]
 fn say(global: &Global, line: &str) {
-    if !global.quiet {
-        eprintln!("demo: {line}");
-    }
+    log::say(global, &format!("demo: {line}"));
 }
 
 /// Puts the customers' traffic into `capture`: live where that is allowed, else the recorded one.

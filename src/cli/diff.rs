@@ -8,7 +8,7 @@ use super::config::Config;
 use super::folder::{RunFolder, names};
 use super::output::{Part, replace};
 use super::progress::Progress;
-use super::{Exit, Failure, Global, evidence};
+use super::{Exit, Failure, Global, evidence, log};
 use crate::diff::approvals::Approvals;
 use crate::diff::engine::{self, DiffError, Findings, Inputs, Outputs};
 use crate::diff::noise::NoisePlace;
@@ -37,22 +37,22 @@ pub struct Args {
     #[arg(value_name = "DIR", required_unless_present = "list_ignored")]
     dir: Option<PathBuf>,
     /// Intended differences [default: approved.toml, where it exists]
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Gate", long, value_name = "FILE")]
     approved: Option<PathBuf>,
     /// Take what an earlier noise.jsonl names for noise
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Input", long, value_name = "FILE")]
     noise: Option<PathBuf>,
     /// Keep the routes of an earlier routes.json and learn the rest
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Input", long, value_name = "FILE")]
     routes: Option<PathBuf>,
     /// Show passwords, tokens and cookies instead of masking them
-    #[arg(long)]
+    #[arg(help_heading = "Output", long)]
     show_secrets: bool,
     /// Threads [default: one for each core]
-    #[arg(long, value_name = "N")]
+    #[arg(help_heading = "Input", long, value_name = "N")]
     threads: Option<usize>,
     /// Print how headers are compared by default, and end
-    #[arg(long)]
+    #[arg(help_heading = "Output", long)]
     list_ignored: bool,
 }
 
@@ -104,17 +104,14 @@ impl Settings {
 }
 
 /// Runs the command.
-#[expect(clippy::print_stderr, reason = "warnings are for people and do not belong to the result")]
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     let result = match &args.dir {
         Some(dir) if !args.list_ignored => {
             let settings = Settings::new(&args, dir, &Config::load(global)?)?;
             let findings = execute(settings, global)?;
-            if !global.quiet {
-                for warning in &findings.warnings {
-                    eprintln!("warning: {warning}");
-                }
+            for warning in &findings.warnings {
+                log::say(global, &format!("warning: {warning}"));
             }
             print(&mut out, &findings, dir)
         }

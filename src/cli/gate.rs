@@ -6,7 +6,7 @@ use super::config::Config;
 use super::evidence::{GateFlags, Loaded};
 use super::folder::RunFolder;
 use super::output::print;
-use super::report::colour;
+use super::paint::colour;
 use super::{Exit, Failure, Global};
 use crate::gate::{Judgement, Policy, Verdict};
 use crate::report::terminal;
@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// Print every rule with its figures as JSON
-    #[arg(long)]
+    #[arg(help_heading = "Output", long)]
     json: bool,
     #[command(flatten)]
     gate: GateFlags,

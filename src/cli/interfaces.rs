@@ -17,7 +17,7 @@ use crate::capture::routing::{self, Lead};
     shadowtap capture -i \"$(shadowtap interfaces --pod-ip 10.244.1.7)\" --port 8080 -o v1.pcap")]
 pub struct Args {
     /// A pod's address
-    #[arg(long, value_name = "IP")]
+    #[arg(help_heading = "Input", long, value_name = "IP")]
     pod_ip: Option<IpAddr>,
 }
 

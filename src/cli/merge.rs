@@ -37,10 +37,10 @@ pub struct Args {
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
     /// Folder to make
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(help_heading = "Output", short, long, value_name = "DIR")]
     output: PathBuf,
     /// Replace the run that the folder holds
-    #[arg(long)]
+    #[arg(help_heading = "Output", long)]
     force: bool,
 }
 

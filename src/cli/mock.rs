@@ -12,7 +12,7 @@ use super::exit::printable;
 use super::folder::{RunFolder, names};
 use super::input::{self, Inputs};
 use super::signals::{self, Grace};
-use super::{Exit, Failure, Global, shown};
+use super::{Exit, Failure, Global, log, shown};
 use crate::exchange::ExchangeId;
 use crate::limits;
 use crate::measure::open_records;
@@ -45,10 +45,10 @@ pub struct Args {
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<String>,
     /// Where to listen; port 0 chooses a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    #[arg(help_heading = "Mock", long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
     listen: SocketAddr,
     /// Write each call with its verdict to this file, as JSONL
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Output", long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// What to answer with
     #[command(flatten)]
@@ -57,6 +57,7 @@ pub struct Args {
 
 /// Flags that `run` has as well, for the mock that it starts.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Mock")]
 pub struct Choice {
     /// A provider's host; repeat for several [default: whatever v1's address called]
     #[arg(long = "provider", value_name = "HOST")]
@@ -259,7 +260,6 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Finished, 
 }
 
 /// Reads the inputs and starts serving.
-#[expect(clippy::print_stderr, reason = "says where it listens")]
 pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Failure> {
     let mut calls = Gatherer::new(settings.selection.clone());
     let full = |error: &dyn std::error::Error| {
@@ -299,13 +299,9 @@ pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Fail
         recording.hosts().take(8).map(|(host, calls)| format!("{host} ({calls})")).collect();
     let mock = Handle::start_beside(recording, settings.serve.clone(), settings.watches)
         .map_err(|error| failure(&error))?;
-    if !global.quiet {
-        eprintln!(
-            "mock: listening on {}, answers {calls} calls of {}",
-            mock.address(),
-            printable(&hosts.join(", "))
-        );
-    }
+    let hosts = printable(&hosts.join(", "));
+    let address = mock.address();
+    log::say(global, &format!("mock: listening on {address}, answers {calls} calls of {hosts}"));
     Ok(mock)
 }
 

@@ -6,6 +6,8 @@
 pub mod approve;
 pub mod args;
 pub mod capture;
+mod command;
+pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod diff;
@@ -16,9 +18,12 @@ pub mod gate;
 pub mod input;
 pub mod inspect;
 mod interfaces;
+mod log;
+mod man;
 pub mod merge;
 pub mod mock;
 mod output;
+mod paint;
 pub mod parse;
 pub mod progress;
 pub mod redaction;
@@ -30,41 +35,48 @@ mod signals;
 
 use std::ffi::OsString;
 
-use clap::Parser as _;
-
 pub use args::{Cli, Command, Global};
 pub use exit::{Exit, Failure};
 
 use crate::mode;
 
 /// Runs the program for `arguments` (the first is its own name).
-#[expect(clippy::print_stderr, reason = "the one place that reports how a command ended")]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    paint::keep(paint::Color::of(&arguments));
+    let cli = match command::read(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            // clap prints help and version to standard output with code 0, and errors to standard
-            // error.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
-        }
+        Err(error) => return no_command(&error),
     };
-    start_logging(&cli.global);
+    log::start(&cli.global);
+    let format = cli.global.log_format;
     mode::keep(cli.global.mode.unwrap_or(mode::OWNER_ALONE));
     match dispatch(cli) {
         Ok(exit) => exit,
         // Once a signal has come, inputs end early; what fails by that is no fault of theirs.
         Err(failure) if signals::has_come() && failure.exit != Exit::Interrupted => {
-            eprintln!("shadowtap: interrupted: {failure}");
+            log::fail(format, "interrupted: ", &failure);
             Exit::Interrupted
         }
         Err(failure) => {
             if !failure.is_silent() {
-                eprintln!("shadowtap: {failure}");
+                log::fail(format, "", &failure);
             }
             failure.exit
         }
     }
+}
+
+/// Help and version go to standard output and end with 0, errors to standard error.
+fn no_command(error: &clap::Error) -> Exit {
+    let paints = if error.use_stderr() { paint::on_stderr() } else { paint::on_stdout() };
+    let text = error.render();
+    let text = if paints { text.ansi().to_string() } else { text.to_string() };
+    if !error.use_stderr() {
+        return output::print(&text).map_or_else(|failure| failure.exit, |()| Exit::Done);
+    }
+    log::complain(&text);
+    Exit::Usage
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {
@@ -88,26 +100,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(args, &cli.global),
         Command::Mock(args) => mock::run(args, &cli.global),
         Command::Demo(args) => demo::run(args, &cli.global),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
-}
-
-/// `-v` shows what is done, `-vv` how; `-q` shows errors only.
-fn start_logging(global: &Global) {
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => tracing::Level::ERROR,
-        (false, 0) => tracing::Level::WARN,
-        (false, 1) => tracing::Level::INFO,
-        (false, 2) => tracing::Level::DEBUG,
-        (false, _) => tracing::Level::TRACE,
-    };
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .without_time()
-        .with_ansi(
-            std::io::IsTerminal::is_terminal(&std::io::stderr())
-                && std::env::var_os("NO_COLOR").is_none(),
-        )
-        .try_init();
 }

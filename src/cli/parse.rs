@@ -7,7 +7,7 @@ use super::input::{Done, Inputs, Options};
 use super::output::{Output, print};
 use super::redaction::{self, Redaction};
 use super::signals::{self, Grace};
-use super::{Exit, Failure, Global, args, shown};
+use super::{Exit, Failure, Global, args, log, shown};
 use crate::exchange::Redacted;
 use crate::exchange::{Completeness, Exchange};
 use crate::ledger::{Ledger, Seen, Traffic};
@@ -33,7 +33,7 @@ pub struct Args {
     pub inputs: Vec<String>,
     /// Where the exchanges go: .jsonl, .har or .gor by name (.zst and .gz are compressed); - is
     /// standard output
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(help_heading = "Output", short, long, value_name = "FILE")]
     pub output: String,
     /// How the inputs are read
     #[command(flatten)]
@@ -45,6 +45,7 @@ pub struct Args {
 
 /// How captures are read, of every command that reads some.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Input")]
 pub struct Reading {
     /// Only connections of this server port (repeat for more)
     #[arg(long, value_name = "N")]
@@ -114,13 +115,11 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
         redactor,
     };
     let parsed = execute(&settings, global)?;
-    if !(global.quiet && parsed.to_stdout) {
-        let text = summary(&parsed, &settings.output);
-        if parsed.to_stdout {
-            to_stderr(&text);
-        } else {
-            print(&text)?;
-        }
+    let text = summary(&parsed, &settings.output);
+    // The records go to standard output, so the account goes elsewhere.
+    match parsed.to_stdout {
+        true => log::say(global, text.trim_end()),
+        false => print(&text)?,
     }
     Ok(if parsed.interrupted { Exit::Interrupted } else { Exit::Done })
 }
@@ -373,14 +372,6 @@ fn seen_table(seen: &Seen) -> String {
         );
     }
     text
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "the records go to standard output, so the account goes here"
-)]
-fn to_stderr(text: &str) {
-    eprint!("{text}");
 }
 
 #[cfg(test)]

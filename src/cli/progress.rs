@@ -9,18 +9,22 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Global;
-use crate::time::Monotonic;
+use super::{Global, log};
+use crate::time::{Monotonic, NANOS_PER_SEC};
 
 /// How often a plain line is printed where there is no terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 /// How often the bar moves on a terminal.
 const BAR_HZ: u8 = 8;
+/// What ends sooner than this needs no bar.
+const BAR_AFTER_NS: i64 = NANOS_PER_SEC;
 
 /// A running display; ends when dropped.
 pub struct Progress {
     shared: Arc<Shared>,
     bar: Option<ProgressBar>,
+    /// The bar is on the screen.
+    is_seen: AtomicBool,
     printer: Option<JoinHandle<()>>,
     /// When its owner's next call prints a line, in nanoseconds since the start, where there is no
     /// printer.
@@ -28,6 +32,7 @@ pub struct Progress {
 }
 
 struct Shared {
+    global: Global,
     what: &'static str,
     total: Option<u64>,
     done: AtomicU64,
@@ -54,6 +59,7 @@ impl Progress {
     /// of [`Self::set`] alone, one of which is due every [`Self::beat`].
     pub fn beaten(global: &Global, what: &'static str, total: Option<u64>) -> Self {
         let shared = Arc::new(Shared {
+            global: global.clone(),
             what,
             total,
             done: AtomicU64::new(0),
@@ -61,29 +67,41 @@ impl Progress {
             started: Monotonic::now(),
             ended: AtomicBool::new(false),
         });
-        if global.quiet {
-            return Self { shared, bar: None, printer: None, next_line: None };
-        }
-        if std::io::stderr().is_terminal() {
-            let bar =
-                ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(BAR_HZ));
-            let template = if total.is_some() {
-                "{prefix} [{bar:30}] {percent:>3}% {eta:>4} left {msg}"
-            } else {
-                "{prefix} {elapsed} {msg}"
-            };
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("=> "));
-            }
-            bar.set_prefix(what);
-            return Self { shared, bar: Some(bar), printer: None, next_line: None };
-        }
+        let is_text = global.log_format == log::Format::Text;
+        let has_bar = !global.quiet && is_text && std::io::stderr().is_terminal();
+        let first_line = AtomicI64::new(PLAIN_EVERY.as_nanos() as i64);
         Self {
+            bar: has_bar.then(|| Self::bar(&shared, "{eta:>4} left")),
             shared,
-            bar: None,
+            is_seen: AtomicBool::new(false),
             printer: None,
-            next_line: Some(AtomicI64::new(PLAIN_EVERY.as_nanos() as i64)),
+            next_line: (!global.quiet && !has_bar).then_some(first_line),
         }
+    }
+
+    /// For work of which is known when it ends: what is said beside the bar begins with that, and
+    /// nothing is estimated.
+    #[must_use]
+    pub fn until_known(mut self) -> Self {
+        if self.bar.is_some() {
+            self.bar = Some(Self::bar(&self.shared, ""));
+        }
+        self
+    }
+
+    /// A bar that is not on the screen yet; as wide as the terminal, whatever it has to say.
+    fn bar(shared: &Shared, left: &str) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(shared.total, ProgressDrawTarget::hidden());
+        let template = match shared.total {
+            Some(_) if left.is_empty() => "{prefix} [{bar:12}] {percent:>3}% {wide_msg}".to_owned(),
+            Some(_) => format!("{{prefix}} [{{bar:12}}] {{percent:>3}}% {left}, {{wide_msg}}"),
+            None => "{prefix} {elapsed} {wide_msg}".to_owned(),
+        };
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(shared.what);
+        bar
     }
 
     /// How often something new can be shown; never with `-q`.
@@ -101,7 +119,13 @@ impl Progress {
         self.shared.done.store(done, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
             bar.set_position(done);
+            if self.shared.started.elapsed() < BAR_AFTER_NS {
+                return;
+            }
             bar.set_message(message());
+            if !self.is_seen.swap(true, Ordering::Relaxed) {
+                bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(BAR_HZ));
+            }
         } else if self.printer.is_some()
             && let Ok(mut kept) = self.shared.message.lock()
         {
@@ -128,7 +152,6 @@ impl Shared {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "the plain progress line")]
     fn print_line(&self, message: &str) {
         let done = self.done.load(Ordering::Relaxed);
         let share = self
@@ -136,11 +159,8 @@ impl Shared {
             .filter(|&total| total > 0)
             .map(|total| format!(" {}%", done.min(total) * 100 / total))
             .unwrap_or_default();
-        eprintln!(
-            "{}:{share} after {} s {message}",
-            self.what,
-            self.started.elapsed() / crate::time::NANOS_PER_SEC
-        );
+        let seconds = self.started.elapsed() / NANOS_PER_SEC;
+        log::say(&self.global, &format!("{}:{share} after {seconds} s {message}", self.what));
     }
 }
 

@@ -14,6 +14,7 @@ const SHORTEST_KEY: usize = 16;
 
 /// What to take out of exchanges.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Safety")]
 pub struct Redaction {
     /// Replace secrets in what is written by tokens of the same length and kind: `default`
     /// (credentials, cookies, tokens, numbers of cards and accounts, e-mail addresses), `strict`

@@ -1,16 +1,16 @@
 //! `shadowtap report`: writes every file of a report into a run's folder. The same run gives the
 //! same bytes.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use super::config::Config;
 use super::evidence::{GateFlags, Loaded};
 use super::folder::RunFolder;
 use super::output::{print, replace};
+use super::paint::colour;
 use super::{Exit, Failure, Global};
 use crate::gate::{Policy, Verdict};
-use crate::report::terminal::{self, Colour};
+use crate::report::terminal;
 use crate::report::{Report, csv, hlog, html, json, junit, markdown, names};
 
 /// Write a run's report: page, tables, histograms, files for CI
@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// Do not mask secrets in what is written
-    #[arg(long)]
+    #[arg(help_heading = "Output", long)]
     show_secrets: bool,
     #[command(flatten)]
     gate: GateFlags,
@@ -81,10 +81,4 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Written, F
     }
     let text = terminal::write(&report, &settings.folder.to_string_lossy(), colour());
     Ok(Written { verdict: loaded.judgement().verdict, text })
-}
-
-/// Colour only where a person looks at it and does not mind.
-pub(crate) fn colour() -> Colour {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if wanted && std::io::stdout().is_terminal() { Colour::On } else { Colour::Off }
 }

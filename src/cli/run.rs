@@ -28,15 +28,15 @@ pub struct Args {
     #[command(flatten)]
     asked: replay::Asked,
     /// Answer v2's outgoing calls at this address during the replay, from the same inputs
-    #[arg(long, value_name = "ADDR")]
+    #[arg(help_heading = "Mock", long, value_name = "ADDR")]
     mock_listen: Option<SocketAddr>,
     #[command(flatten)]
     mock: mock::Choice,
     /// Intended differences [default: approved.toml, where it exists]
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Gate", long, value_name = "FILE")]
     approved: Option<PathBuf>,
     /// Do not mask secrets in what is written
-    #[arg(long)]
+    #[arg(help_heading = "Output", long)]
     show_secrets: bool,
     #[command(flatten)]
     gate: GateFlags,

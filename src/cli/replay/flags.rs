@@ -58,137 +58,137 @@ enum PacingFlag {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
     /// Where to replay: scheme, host and port of v2
-    #[arg(long, value_name = "URL")]
+    #[arg(help_heading = "Target", long, value_name = "URL")]
     pub target: Option<String>,
     /// Replay the same schedule at this one too: v1 in staging
-    #[arg(long, value_name = "URL")]
+    #[arg(help_heading = "Target", long, value_name = "URL")]
     baseline: Option<String>,
-    /// Speed: 1 is the original, 2 twice as fast, max as fast as lanes allow
-    #[arg(long, value_name = "F")]
-    speed: Option<Speed>,
-    /// Raise the rate from nothing to the full one in this time
-    #[arg(long, value_name = "D", value_parser = duration_ns)]
-    ramp: Option<i64>,
-    /// Play the schedule so many times
-    #[arg(long = "loop", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    loops: Option<u32>,
-    /// Copies of each lane, with connections of their own
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    multiply: Option<u32>,
-    /// Copies start later by up to this, each by its own time [default: 1s]
-    #[arg(long, value_name = "D", value_parser = duration_ns)]
-    jitter: Option<i64>,
-    /// Send POST, PUT, PATCH, DELETE and others too, which may change things at v2
-    #[arg(long)]
-    unsafe_methods: bool,
-    /// Only this share of the connections, the same ones in every run
-    #[arg(long, value_name = "P%")]
-    sample: Option<Sample>,
+    /// Requests for host H (or all below it by *.H) go to URL, under its name; repeat for several
+    #[arg(help_heading = "Target", long, value_name = "H=URL")]
+    map_host: Vec<HostMap>,
+    /// Change targets: what the expression matches is replaced; repeat for several
+    #[arg(help_heading = "Target", long, value_name = "PATTERN=>REPLACEMENT")]
+    rewrite: Vec<TargetRule>,
+    /// Set a header, replacing what is there; repeat for several
+    #[arg(help_heading = "Target", long, value_name = "N: V")]
+    header: Vec<Field>,
+    /// Take a header away; repeat for several
+    #[arg(help_heading = "Target", long, value_name = "N")]
+    remove_header: Vec<String>,
+    /// Add x-shadowtap-replay: RUN-ID to each request (the default)
+    #[arg(help_heading = "Target", long, overrides_with = "no_marker")]
+    marker: bool,
+    /// Do not add it: exact bytes
+    #[arg(help_heading = "Target", long, overrides_with = "marker")]
+    no_marker: bool,
+    /// Wait until this URL answers below 400 before starting
+    #[arg(help_heading = "Target", long, value_name = "URL")]
+    wait_ready: Option<Url>,
+    /// Longest wait for --wait-ready [default: 60s]
+    #[arg(help_heading = "Target", long, value_name = "D", value_parser = duration_ns)]
+    wait_for: Option<i64>,
     /// Only what matches: METHOD PATH-REGEX, header:NAME=REGEX or cookie:NAME=REGEX; repeat for
     /// several
-    #[arg(long, value_name = "RULE")]
+    #[arg(help_heading = "Which requests", long, value_name = "RULE")]
     include: Vec<Rule>,
     /// Not what matches: METHOD PATH-REGEX, header:NAME=REGEX or cookie:NAME=REGEX; repeat for
     /// several
-    #[arg(long, value_name = "RULE")]
+    #[arg(help_heading = "Which requests", long, value_name = "RULE")]
     exclude: Vec<Rule>,
-    /// Only requests of this time (RFC 3339) or later
-    #[arg(long, value_name = "TIME")]
-    from: Option<Timestamp>,
-    /// Only requests before this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
-    to: Option<Timestamp>,
-    /// Only these exchanges, by their ids
-    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
-    id: Vec<ExchangeId>,
-    /// Change targets: what the expression matches is replaced; repeat for several
-    #[arg(long, value_name = "PATTERN=>REPLACEMENT")]
-    rewrite: Vec<TargetRule>,
     /// Only requests for this host, or for all below it by *.HOST; repeat for several
-    #[arg(long, value_name = "H")]
+    #[arg(help_heading = "Which requests", long, value_name = "H")]
     host: Vec<String>,
     /// Only connections to this port of the captured server; repeat for several
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(help_heading = "Which requests", long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     port: Vec<u16>,
-    /// Requests for host H (or all below it by *.H) go to URL, under its name; repeat for several
-    #[arg(long, value_name = "H=URL")]
-    map_host: Vec<HostMap>,
-    /// Set a header, replacing what is there; repeat for several
-    #[arg(long, value_name = "N: V")]
-    header: Vec<Field>,
-    /// Take a header away; repeat for several
-    #[arg(long, value_name = "N")]
-    remove_header: Vec<String>,
-    /// Add x-shadowtap-replay: RUN-ID to each request (the default)
-    #[arg(long, overrides_with = "no_marker")]
-    marker: bool,
-    /// Do not add it: exact bytes
-    #[arg(long, overrides_with = "marker")]
-    no_marker: bool,
-    /// Longest wait for a connection or a whole answer [default: 30s, for an answer at least twice
-    /// what v1 took]
-    #[arg(long, value_name = "D", value_parser = duration_ns)]
-    timeout: Option<i64>,
-    /// Most connections at the same time [default: as many as the system allows]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    max_connections: Option<u32>,
-    /// Most bytes that are kept of an answer's body; the rest is counted and hashed [default: 8MiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    max_body: Option<u64>,
-    /// How requests reach v2
-    #[arg(long, value_enum)]
-    transport: Option<TransportFlag>,
-    /// Send through this proxy (--transport client)
-    #[arg(long, value_name = "URL")]
-    proxy: Option<Url>,
-    /// Serve Prometheus metrics on this address while it runs, at /metrics
-    #[arg(long, value_name = "ADDR")]
-    metrics: Option<String>,
+    /// Only this share of the connections, the same ones in every run
+    #[arg(help_heading = "Which requests", long, value_name = "P%")]
+    sample: Option<Sample>,
+    /// Only requests of this time (RFC 3339) or later
+    #[arg(help_heading = "Which requests", long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// Only requests before this time (RFC 3339)
+    #[arg(help_heading = "Which requests", long, value_name = "TIME")]
+    to: Option<Timestamp>,
+    /// Only these exchanges, by their ids
+    #[arg(help_heading = "Which requests", long, value_name = "ID,…", value_delimiter = ',')]
+    id: Vec<ExchangeId>,
+    /// Only slice I of N of the lanes, for N machines
+    #[arg(help_heading = "Which requests", long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Speed: 1 is the original, 2 twice as fast, max as fast as lanes allow
+    #[arg(help_heading = "Timing", long, value_name = "F")]
+    speed: Option<Speed>,
+    /// Raise the rate from nothing to the full one in this time
+    #[arg(help_heading = "Timing", long, value_name = "D", value_parser = duration_ns)]
+    ramp: Option<i64>,
+    /// Play the schedule so many times
+    #[arg(help_heading = "Timing", long = "loop", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    loops: Option<u32>,
+    /// Copies of each lane, with connections of their own
+    #[arg(help_heading = "Timing", long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    multiply: Option<u32>,
+    /// Copies start later by up to this, each by its own time [default: 1s]
+    #[arg(help_heading = "Timing", long, value_name = "D", value_parser = duration_ns)]
+    jitter: Option<i64>,
     /// When a due request may go
-    #[arg(long, value_enum)]
+    #[arg(help_heading = "Timing", long, value_enum)]
     arrivals: Option<ArrivalsFlag>,
     /// What a request keeps to that had to wait for an answer
-    #[arg(long, value_enum)]
+    #[arg(help_heading = "Timing", long, value_enum)]
     pacing: Option<PacingFlag>,
+    /// Start at this time (RFC 3339), so that all shards do
+    #[arg(help_heading = "Timing", long, value_name = "TIME")]
+    start_at: Option<Timestamp>,
+    /// Threads that send [default: half of the cores]
+    #[arg(help_heading = "Timing", long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: Option<u16>,
+    /// Ask for real-time priority, locked memory and processors that stay awake
+    #[arg(help_heading = "Timing", long)]
+    realtime: bool,
+    /// How requests reach v2
+    #[arg(help_heading = "Connections", long, value_enum)]
+    transport: Option<TransportFlag>,
+    /// Send through this proxy (--transport client)
+    #[arg(help_heading = "Connections", long, value_name = "URL")]
+    proxy: Option<Url>,
+    /// Longest wait for a connection or a whole answer [default: 30s, for an answer at least twice
+    /// what v1 took]
+    #[arg(help_heading = "Connections", long, value_name = "D", value_parser = duration_ns)]
+    timeout: Option<i64>,
+    /// Most connections at the same time [default: as many as the system allows]
+    #[arg(help_heading = "Connections", long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: Option<u32>,
     /// Do not check v2's certificate
-    #[arg(long)]
+    #[arg(help_heading = "Connections", long)]
     insecure: bool,
     /// Trust these certificates (PEM) instead of the system's
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Connections", long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// The name to ask the server for and to find in its certificate: target (the target's own, the
     /// default), captured (the host of the request), or a name; requests keep their host
-    #[arg(long, value_name = "target|captured|NAME")]
+    #[arg(help_heading = "Connections", long, value_name = "target|captured|NAME")]
     sni: Option<Sni>,
     /// Say who the client is by this certificate (PEM, with its chain), where the server asks
-    #[arg(long, value_name = "FILE", requires = "key")]
+    #[arg(help_heading = "Connections", long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
     /// The private key of --cert (PEM)
-    #[arg(long, value_name = "FILE", requires = "cert")]
+    #[arg(help_heading = "Connections", long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
-    /// Wait until this URL answers below 400 before starting
-    #[arg(long, value_name = "URL")]
-    wait_ready: Option<Url>,
-    /// Longest wait for --wait-ready [default: 60s]
-    #[arg(long, value_name = "D", value_parser = duration_ns)]
-    wait_for: Option<i64>,
-    /// Only slice I of N of the lanes, for N machines
-    #[arg(long, value_name = "I/N")]
-    shard: Option<Shard>,
-    /// Start at this time (RFC 3339), so that all shards do
-    #[arg(long, value_name = "TIME")]
-    start_at: Option<Timestamp>,
-    /// Threads that send [default: half of the cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    workers: Option<u16>,
-    /// Ask for real-time priority, locked memory and processors that stay awake
-    #[arg(long)]
-    realtime: bool,
+    /// Send POST, PUT, PATCH, DELETE and others too, which may change things at v2
+    #[arg(help_heading = "Safety", long)]
+    unsafe_methods: bool,
     /// Replay even at the server that served the capture
-    #[arg(long)]
+    #[arg(help_heading = "Safety", long)]
     allow_captured_server: bool,
     #[command(flatten)]
     redaction: Redaction,
+    /// Most bytes that are kept of an answer's body; the rest is counted and hashed [default: 8MiB]
+    #[arg(help_heading = "Output", long, value_name = "SIZE", value_parser = size)]
+    max_body: Option<u64>,
+    /// Serve Prometheus metrics on this address while it runs, at /metrics
+    #[arg(help_heading = "Output", long, value_name = "ADDR")]
+    metrics: Option<String>,
 }
 
 /// The checked flags.

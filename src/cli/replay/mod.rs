@@ -43,7 +43,7 @@ pub struct Args {
     #[command(flatten)]
     asked: Asked,
     /// With --dry-run: measure on loopback how many requests a second this machine can replay
-    #[arg(long, requires = "dry_run")]
+    #[arg(help_heading = "Safety", long, requires = "dry_run")]
     calibrate: bool,
 }
 
@@ -56,13 +56,13 @@ pub struct Asked {
     #[command(flatten)]
     pub(super) flags: Flags,
     /// Folder of the run [default: reports/TIME]
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(help_heading = "Output", short, long, value_name = "DIR")]
     pub(super) output: Option<PathBuf>,
     /// Replace the run that the folder holds
-    #[arg(long)]
+    #[arg(help_heading = "Output", long)]
     pub(super) force: bool,
     /// Only print what would be sent, and when
-    #[arg(long)]
+    #[arg(help_heading = "Safety", long)]
     pub(super) dry_run: bool,
 }
 
@@ -282,6 +282,7 @@ fn replay_plan(
     let sides = 1 + u64::from(options.baseline.is_some());
     let planned = plan.sends().saturating_mul(sides);
     let progress = Progress::start(global, "replay", Some(planned));
+    let progress = if duration.is_some() { progress.until_known() } else { progress };
     let tick = |now: &replay::Progress| {
         if let Some(metrics) = metrics {
             metrics.progress(now);

@@ -12,20 +12,19 @@ use crate::replay::calibrate::Calibration;
 use crate::replay::plan::{Figures, Plan};
 use crate::time::NANOS_PER_SEC;
 
-/// The text beside the progress bar.
+/// The text beside the progress bar: what matters most comes first, since a narrow terminal cuts
+/// the rest.
 pub(super) fn progress(now: &Progress, duration_ns: Option<i64>) -> String {
-    let mut text = format!(
-        "sent {} ({:.0}/s), in flight {}, own lateness p99 {}, errors {}",
-        now.sent,
+    let left = duration_ns.map(|duration| (duration - now.now_ns).max(0) / NANOS_PER_SEC);
+    let left = left.map(|left| format!("{left}s left, ")).unwrap_or_default();
+    format!(
+        "{left}{} errors, {:.0}/s, {} in flight, own lateness p99 {}, {} sent",
+        now.failed,
         now.rate(),
         now.in_flight(),
         time(now.lateness_p99_ns),
-        now.failed
-    );
-    if let Some(left) = duration_ns.map(|duration| duration - now.now_ns).filter(|left| *left > 0) {
-        text.push_str(&format!(", {} s left", left / NANOS_PER_SEC));
-    }
-    text
+        now.sent,
+    )
 }
 
 /// A length of time with a unit that suits it.

@@ -1,0 +1,26 @@
+//! `shadowtap completions SHELL`: what a shell needs to complete commands, flags and files.
+
+use clap_complete::Shell;
+
+use super::{Exit, Failure, command, output};
+
+/// Print the completions of a shell
+///
+/// They are for the shell's own folder of completions; packages bring them along.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    shadowtap completions bash > ~/.local/share/bash-completion/completions/shadowtap\n  \
+    shadowtap completions zsh > ~/.zfunc/_shadowtap   # with fpath+=~/.zfunc before compinit\n  \
+    shadowtap completions fish > ~/.config/fish/completions/shadowtap.fish")]
+pub struct Args {
+    /// For which shell
+    #[arg(value_name = "SHELL", value_enum)]
+    shell: Shell,
+}
+
+pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command::command(), "shadowtap", &mut script);
+    output::print(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Done)
+}
