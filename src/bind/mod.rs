@@ -6,6 +6,10 @@
 //! do with slots is its [`Part`]: which answers it waits for, what is put into its request, and what
 //! is looked for in its answer.
 
+pub mod fill;
+
+use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 
 use crate::exchange::ExchangeId;
@@ -60,4 +64,16 @@ pub struct Part {
     pub after: Vec<ExchangeId>,
     /// How many values it uses that look issued, but by no answer of the recording.
     pub older: u32,
+}
+
+/// The parts of a recording's exchanges, by exchange.
+pub trait Parts: std::fmt::Debug + Send + Sync {
+    /// What an exchange has to do with bound values; none where it has nothing.
+    fn part(&self, of: ExchangeId) -> io::Result<Option<Part>>;
+}
+
+impl Parts for BTreeMap<ExchangeId, Part> {
+    fn part(&self, of: ExchangeId) -> io::Result<Option<Part>> {
+        Ok(self.get(&of).cloned())
+    }
 }

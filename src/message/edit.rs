@@ -36,16 +36,15 @@ pub fn request(request: &mut Request, visit: &mut dyn Visit, bounds: Bounds) -> 
     if edited.is_empty() {
         return false;
     }
-    if edited.target.is_some() || !edited.headers.is_empty() || edited.body.is_some() {
-        // The head on the wire, and where the body was cut, are those of the old message.
-        let chunks = request.verbatim.take().and_then(|verbatim| verbatim.chunks);
-        let chunks = chunks.filter(|_| edited.body.is_none());
-        request.verbatim = Verbatim::of(None, chunks);
-    }
-    if let Some(target) = edited.target {
+    // The head on the wire, and where the body was cut, are those of the old message.
+    let chunks = request.verbatim.take().and_then(|verbatim| verbatim.chunks);
+    let chunks = chunks.filter(|_| edited.body.is_none());
+    request.verbatim = Verbatim::of(None, chunks);
+    let changes = Changes::of(&request.headers, edited);
+    changes.apply(&mut request.headers, &mut request.body);
+    if let Some(target) = changes.target {
         request.target = target.into();
     }
-    put(&mut request.headers, &mut request.body, edited.headers, edited.body);
     true
 }
 
@@ -55,34 +54,75 @@ pub fn response(response: &mut Response, visit: &mut dyn Visit, bounds: Bounds) 
     if edited.is_empty() {
         return false;
     }
-    put(&mut response.headers, &mut response.body, edited.headers, edited.body);
+    Changes::of(&response.headers, edited).apply(&mut response.headers, &mut response.body);
     true
 }
 
-fn put(
-    headers: &mut Headers,
-    body: &mut Body,
-    fields: Vec<(usize, Vec<u8>)>,
-    content: Option<Vec<u8>>,
-) {
-    let mut fields = fields.into_iter().peekable();
-    let recoded = content.map(|content| coded(headers, content));
-    let mut made = Headers::with_capacity(headers.len(), 64 * headers.len());
-    for (index, (name, value)) in headers.iter().enumerate() {
-        let new = fields.next_if(|(at, _)| *at == index).map(|(_, value)| value);
-        let value = new.as_deref().unwrap_or(value);
-        match &recoded {
-            Some((bytes, is_coded)) => {
-                if let Some(value) = follows(name, value, bytes, *is_coded) {
-                    made.push(name, &value);
-                }
+/// What is to stand in a message in place of what does, whatever carries it: the parts that change,
+/// whole, with all that follows from them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The target of a request.
+    pub target: Option<Vec<u8>>,
+    /// Values of header fields by the field's number, in order; a field without one goes.
+    pub fields: Vec<(usize, Option<Vec<u8>>)>,
+    /// Fields behind all others: name and value.
+    pub added: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The body as it is transferred, its content codings done again.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Changes {
+    /// What an edit of a message with these header fields comes to: where its body changes, codings
+    /// are done again, and lengths and digests follow.
+    pub fn of(headers: &Headers, edited: Edited) -> Self {
+        let recoded = edited.body.map(|content| coded(headers, content));
+        let mut new = edited.headers.into_iter().peekable();
+        let mut fields = Vec::new();
+        for (index, (name, value)) in headers.iter().enumerate() {
+            let put = new.next_if(|(at, _)| *at == index).map(|(_, value)| value);
+            let held = put.as_deref().unwrap_or(value);
+            let wanted = match &recoded {
+                Some((bytes, is_coded)) => follows(name, held, bytes, *is_coded),
+                None => Some(held.to_vec()),
+            };
+            if wanted.as_deref() != Some(value) {
+                fields.push((index, wanted));
             }
-            None => made.push(name, value),
+        }
+        let body = recoded.map(|(bytes, _)| bytes);
+        Self { target: edited.target, fields, added: Vec::new(), body }
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.target.is_none()
+            && self.fields.is_empty()
+            && self.added.is_empty()
+            && self.body.is_none()
+    }
+
+    /// Changes fields and body.
+    pub fn apply(&self, headers: &mut Headers, body: &mut Body) {
+        *headers = self.fields(headers);
+        if let Some(bytes) = &self.body {
+            *body = Body::whole(bytes.clone());
         }
     }
-    *headers = made;
-    if let Some((bytes, _)) = recoded {
-        *body = Body::whole(bytes);
+
+    /// The header fields as they are to be.
+    pub fn fields(&self, headers: &Headers) -> Headers {
+        let mut changed = self.fields.iter().peekable();
+        let mut made = Headers::with_capacity(headers.len() + self.added.len(), headers.weight());
+        for (index, (name, value)) in headers.iter().enumerate() {
+            match changed.next_if(|(at, _)| *at == index) {
+                Some((_, Some(value))) => made.push(name, value),
+                Some((_, None)) => {}
+                None => made.push(name, value),
+            }
+        }
+        self.added.iter().for_each(|(name, value)| made.push(name, value));
+        made
     }
 }
 
@@ -96,7 +136,7 @@ fn follows(name: &[u8], value: &[u8], body: &[u8], is_coded: bool) -> Option<Vec
         return is_coded.then(|| value.to_vec());
     }
     if is("content-md5") {
-        return None;
+        return Some(STANDARD.encode(md5::Md5::digest(body)).into_bytes());
     }
     if is("content-digest") || is("repr-digest") || is("digest") {
         return digest(value, body);
@@ -347,7 +387,7 @@ mod tests {
             let bytes = content::decode(&edited.body.bytes, codings, 100).unwrap();
             assert_eq!(&bytes[..], b"{\"n\":2}", "{coding}");
             assert_eq!(edited.headers.get("content-encoding").is_some(), kept);
-            assert!(edited.headers.get("content-md5").is_none());
+            assert_eq!(edited.headers.get("content-md5").map(<[u8]>::len), Some(24));
             assert!(edited.headers.get("content-digest").unwrap().len() > 40);
         }
     }

@@ -77,6 +77,16 @@ impl Place {
         &self.0
     }
 
+    /// Names the place, as the [`hash`](Trail::hash) of the trail that leads to it does.
+    pub fn hash(&self) -> u64 {
+        self.0.iter().fold(0, |hash, step| step.mixed(hash, false))
+    }
+
+    /// Names the places that differ from this one in numbers, as [`Trail::general`] does.
+    pub fn general(&self) -> u64 {
+        self.0.iter().fold(0, |hash, step| step.mixed(hash, true))
+    }
+
     /// As it is written, with numbers and names that are values as `[*]`.
     pub fn general_text(&self) -> String {
         General(self.0.iter().collect()).to_string()

@@ -6,4 +6,5 @@ pub mod encode;
 mod head;
 pub mod pairing;
 pub mod parser;
+pub mod patch;
 pub mod verbatim;

@@ -74,7 +74,7 @@ impl Gather {
 }
 
 /// The line with a chunk's size at the front of `framing`, and the size.
-fn size_line(framing: &[u8]) -> Option<(&[u8], u64)> {
+pub(super) fn size_line(framing: &[u8]) -> Option<(&[u8], u64)> {
     let line = &framing[..=memchr::memchr(b'\n', framing)?];
     Some((line, chunk_size(line.trim_ascii_end())?))
 }

@@ -1,0 +1,104 @@
+//! What v1's answer had where its births stand: what v2's answer is aligned with.
+//!
+//! Kept beside the plan, so that no recorded answer need be read while a replay runs. Texts are
+//! kept as hashes, but those of which a born value is a part.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
+
+use super::text_hash;
+use crate::bind::Birth;
+use crate::message::Response;
+use crate::message::document::{Bounds, Value, Visit, Walk};
+use crate::message::fields;
+use crate::message::place::Trail;
+
+/// What is kept of an answer of v1's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// Its status.
+    pub status: u16,
+    /// By generalised place of a birth: all values there, in order.
+    pub lists: FxHashMap<u64, Vec<u64>>,
+    /// By place: the texts that hold a born value among other things.
+    pub texts: FxHashMap<u64, Box<str>>,
+    /// How many values of the answer have the name that a birth's place ends with, by the name's
+    /// hash.
+    pub named: FxHashMap<u64, u32>,
+    /// The cookies that it sets.
+    pub cookies: Vec<Box<str>>,
+}
+
+impl Expected {
+    /// Of `answer` with these births.
+    pub fn of(answer: &Response, births: &[Birth]) -> Self {
+        let mut expected =
+            Self { status: answer.status, cookies: cookies_set(answer), ..Self::default() };
+        if births.is_empty() {
+            return expected;
+        }
+        let generals: FxHashMap<u64, Option<&str>> =
+            births.iter().map(|birth| (birth.place.general(), birth.thing.as_deref())).collect();
+        let names: FxHashSet<u64> =
+            births.iter().filter_map(|birth| name_of_place(&birth.place)).collect();
+        let partial: FxHashSet<u64> = births
+            .iter()
+            .filter(|birth| birth.range.is_some())
+            .map(|birth| birth.place.hash())
+            .collect();
+        each_value(answer, births, |at, text| {
+            if let Some(thing) = generals.get(&at.general()) {
+                let list = expected.lists.entry(at.general()).or_default();
+                list.push(text_hash(*thing, text));
+            }
+            if partial.contains(&at.hash()) {
+                expected.texts.entry(at.hash()).or_insert_with(|| text.into());
+            }
+            let name = at.name().map(name_hash).filter(|name| names.contains(name));
+            if let Some(name) = name {
+                *expected.named.entry(name).or_default() += 1;
+            }
+        });
+        expected
+    }
+}
+
+/// Names a name.
+pub(super) fn name_hash(name: &str) -> u64 {
+    text_hash(None, name)
+}
+
+/// Names the name that stands nearest to a value at `place`.
+pub(super) fn name_of_place(place: &crate::message::place::Place) -> Option<u64> {
+    place.steps().iter().rev().find_map(|step| step.name()).map(name_hash)
+}
+
+/// The cookies that an answer sets, by name.
+fn cookies_set(answer: &Response) -> Vec<Box<str>> {
+    let names = answer.headers.all("set-cookie").map(|field| fields::set_cookie(field).name);
+    names.map(|name| String::from_utf8_lossy(name).into()).collect()
+}
+
+/// Tells all values of an answer. A value that holds others is told as a whole where one is born at
+/// its place, and then by what is in it.
+pub(super) fn each_value(answer: &Response, births: &[Birth], tell: impl FnMut(&Trail<'_>, &str)) {
+    struct All<F> {
+        places: FxHashSet<u64>,
+        tell: F,
+    }
+    impl<F: FnMut(&Trail<'_>, &str)> Visit for All<F> {
+        fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
+            (self.tell)(at, value.text);
+            None
+        }
+
+        fn inside(&mut self, at: &Trail<'_>, value: Value<'_>) -> bool {
+            if self.places.contains(&at.general()) {
+                (self.tell)(at, value.text);
+            }
+            true
+        }
+    }
+    let places = births.iter().map(|birth| birth.place.general()).collect();
+    Walk::new(&mut All { places, tell }, Bounds::default()).response(answer);
+}

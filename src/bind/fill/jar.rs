@@ -1,0 +1,288 @@
+//! The cookies of a session that v2 sets and v1 did not, and those that v2 takes back (RFC 6265).
+//!
+//! A cookie that both versions set goes by its value, as a flow. Here is only what v1's client never
+//! had from v1, and would have had from v2.
+
+use crate::message::edit::Changes;
+use crate::message::fields::{self, Crumb};
+use crate::message::target::{host, host_and_port, path_and_query};
+use crate::message::{Request, Response};
+use crate::time::Timestamp;
+
+/// Most cookies that are kept of a session (RFC 6265 §6.1 asks for 50 a domain).
+const COOKIES: usize = 200;
+
+/// The cookies of one session.
+#[derive(Clone, Debug, Default)]
+pub struct Jar {
+    cookies: Vec<Cookie>,
+}
+
+/// What v2 said of a cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cookie {
+    name: Box<str>,
+    /// None where v2 took it back.
+    value: Option<Box<str>>,
+    /// The host that set it, in lower case, or the domain that it is for.
+    domain: Box<str>,
+    /// Also for hosts below the domain.
+    below: bool,
+    path: Box<str>,
+    expires: Option<Timestamp>,
+}
+
+impl Jar {
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.cookies.is_empty()
+    }
+
+    /// Learns of an answer of v2's to `request`; `set_by_v1`: the cookies that v1 set in its place.
+    pub fn learn(
+        &mut self,
+        request: &Request,
+        answer: &Response,
+        set_by_v1: &[Box<str>],
+        now: Timestamp,
+    ) {
+        for field in answer.headers.all("set-cookie") {
+            let Some(cookie) = Cookie::of(request, field, now) else { continue };
+            let is_same = |known: &Cookie| known.name == cookie.name;
+            self.cookies.retain(|known| {
+                !is_same(known) || known.domain != cookie.domain || known.path != cookie.path
+            });
+            if !set_by_v1.contains(&cookie.name) && self.cookies.len() < COOKIES {
+                self.cookies.push(cookie);
+            }
+        }
+        // What only v1 sets anew is v1's client's own again.
+        let set_by_v2 = |name: &str| {
+            answer.headers.all("set-cookie").any(|f| fields::set_cookie(f).name == name.as_bytes())
+        };
+        self.cookies.retain(|known| !set_by_v1.contains(&known.name) || set_by_v2(&known.name));
+    }
+
+    /// Adds what the session has from v2 alone to a request, and takes away what v2 took back.
+    /// `bound`: whether a cookie's value is bound by a flow, which then goes first.
+    pub fn apply(
+        &self,
+        request: &Request,
+        changes: &mut Changes,
+        bound: impl Fn(&str) -> bool,
+        now: Timestamp,
+    ) {
+        let mut due: Vec<(&Cookie, bool)> = self
+            .cookies
+            .iter()
+            .filter(|cookie| cookie.is_for(request, now) && !bound(&cookie.name))
+            .map(|cookie| (cookie, false))
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        let is_cookie = |name: &[u8]| name.eq_ignore_ascii_case(b"cookie");
+        let mut last = None;
+        for (index, (_, value)) in
+            request.headers.iter().enumerate().filter(|(_, (name, _))| is_cookie(name))
+        {
+            let held = current(changes, index).unwrap_or(value).to_vec();
+            let made = rewritten(&held, &mut due);
+            if made != held {
+                set(changes, index, (!made.is_empty()).then_some(made));
+            }
+            last = Some(index);
+        }
+        let more: Vec<String> = due
+            .iter()
+            .filter(|(_, told)| !told)
+            .filter_map(|(cookie, _)| Some(format!("{}={}", cookie.name, cookie.value.as_deref()?)))
+            .collect();
+        if more.is_empty() {
+            return;
+        }
+        let more = more.join("; ");
+        let Some(index) = last else {
+            return changes.added.push((b"Cookie".to_vec(), more.into_bytes()));
+        };
+        let held = current(changes, index)
+            .or_else(|| request.headers.iter().nth(index).map(|(_, value)| value));
+        let gone = changes.fields.iter().any(|(at, value)| *at == index && value.is_none());
+        let made = match held.filter(|held| !gone && !held.is_empty()) {
+            Some(held) => [held, b"; ", more.as_bytes()].concat(),
+            None => more.into_bytes(),
+        };
+        set(changes, index, Some(made));
+    }
+}
+
+/// The value that a field is to have, where it changes.
+fn current(changes: &Changes, index: usize) -> Option<&[u8]> {
+    changes.fields.iter().find(|(at, _)| *at == index).and_then(|(_, value)| value.as_deref())
+}
+
+fn set(changes: &mut Changes, index: usize, value: Option<Vec<u8>>) {
+    let at = changes.fields.partition_point(|(known, _)| *known < index);
+    match changes.fields.get_mut(at) {
+        Some((known, old)) if *known == index => *old = value,
+        _ => changes.fields.insert(at, (index, value)),
+    }
+}
+
+/// A `Cookie` field without what v2 took back, and with v2's values.
+fn rewritten(field: &[u8], due: &mut [(&Cookie, bool)]) -> Vec<u8> {
+    let mut pieces: Vec<Vec<u8>> = Vec::new();
+    let mut changed = false;
+    for Crumb { name, value, .. } in fields::cookies(field) {
+        let plain = || if name.is_empty() { value.to_vec() } else { [name, b"=", value].concat() };
+        match due.iter_mut().find(|(cookie, _)| cookie.name.as_bytes() == name) {
+            Some((cookie, told)) => {
+                *told = true;
+                changed = true;
+                if let Some(new) = &cookie.value {
+                    pieces.push([name, b"=", new.as_bytes()].concat());
+                }
+            }
+            None => pieces.push(plain()),
+        }
+    }
+    if changed { pieces.join(&b"; "[..]) } else { field.to_vec() }
+}
+
+impl Cookie {
+    /// A cookie as `field` sets it (RFC 6265 §5.3); none where it is not for this host.
+    fn of(request: &Request, field: &[u8], now: Timestamp) -> Option<Self> {
+        let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+        let crumb = fields::set_cookie(field);
+        let (name, value) = (text(crumb.name)?, text(crumb.value)?);
+        if name.is_empty() {
+            return None;
+        }
+        let own = host_of(request);
+        let mut cookie = Self {
+            name: name.into(),
+            value: Some(value.into()),
+            domain: own.as_str().into(),
+            below: false,
+            path: default_path(request).into(),
+            expires: None,
+        };
+        let (mut age, mut gone) = (None, false);
+        for Crumb { name, value, .. } in fields::set_cookie_attributes(field) {
+            let value = text(value)?;
+            let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
+            if is("domain") && !value.is_empty() {
+                let domain = value.trim_start_matches('.').to_ascii_lowercase();
+                if !is_below(&own, &domain) {
+                    return None;
+                }
+                (cookie.domain, cookie.below) = (domain.into(), true);
+            } else if is("path") && value.starts_with('/') {
+                cookie.path = value.into();
+            } else if is("max-age") {
+                age = value.parse::<i64>().ok().or(age);
+            } else if is("expires") {
+                cookie.expires = expiry(&value);
+            }
+        }
+        if let Some(seconds) = age {
+            gone = seconds <= 0;
+            cookie.expires = Some(now.plus(seconds.saturating_mul(1_000_000_000)));
+        }
+        if gone || cookie.expires.is_some_and(|at| at <= now) {
+            (cookie.value, cookie.expires) = (None, None);
+        }
+        Some(cookie)
+    }
+
+    fn is_for(&self, request: &Request, now: Timestamp) -> bool {
+        let own = host_of(request);
+        let is_host = if self.below { is_below(&own, &self.domain) } else { *self.domain == *own };
+        let (path, _) = path_and_query(&request.target);
+        let is_path = path.strip_prefix(self.path.as_bytes()).is_some_and(|rest| {
+            rest.is_empty() || rest.starts_with(b"/") || self.path.ends_with('/')
+        });
+        is_host && is_path && self.expires.is_none_or(|at| at > now)
+    }
+}
+
+/// An instant as `Expires` gives it: in the form of mail, with blanks or, as older servers write it,
+/// hyphens (RFC 6265 §5.1.1). One too far away to be told is none.
+fn expiry(text: &str) -> Option<Timestamp> {
+    let zoned = jiff::fmt::rfc2822::parse(&text.trim().replace('-', " ")).ok()?;
+    let nanos = zoned.timestamp().as_nanosecond();
+    Some(Timestamp::from_nanos(i64::try_from(nanos).ok()?))
+}
+
+fn host_of(request: &Request) -> String {
+    let host = host(request).and_then(|host| std::str::from_utf8(host).ok()).unwrap_or_default();
+    host_and_port(host).0.to_ascii_lowercase()
+}
+
+/// Whether `host` is `domain` or below it (RFC 6265 §5.1.3).
+fn is_below(host: &str, domain: &str) -> bool {
+    host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
+}
+
+/// The path of a cookie that names none (RFC 6265 §5.1.4).
+fn default_path(request: &Request) -> String {
+    let (path, _) = path_and_query(&request.target);
+    let end = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0).max(1);
+    String::from_utf8_lossy(path.get(..end).unwrap_or(b"/")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(target: &str, cookies: &[&str]) -> Request {
+        let mut headers = crate::message::Headers::new();
+        headers.push(b"Host", b"shop.test:8080");
+        cookies.iter().for_each(|cookie| headers.push(b"Cookie", cookie.as_bytes()));
+        Request { target: target.to_owned().into(), headers, ..Request::default() }
+    }
+
+    fn answer(cookies: &[&str]) -> Response {
+        let fields = cookies.iter().map(|field| (&b"Set-Cookie"[..], field.as_bytes()));
+        Response { headers: fields.collect(), ..Response::default() }
+    }
+
+    /// The `Cookie` fields of a request behind answers of v2's to `/a/b`.
+    fn sent(set: &[&str], by_v1: &[&str], target: &str, cookies: &[&str]) -> Vec<String> {
+        let now = Timestamp::from_nanos(1_795_341_600_000_000_000);
+        let by_v1: Vec<Box<str>> = by_v1.iter().map(|name| (*name).into()).collect();
+        let mut jar = Jar::default();
+        jar.learn(&request("/a/b", &[]), &answer(set), &by_v1, now);
+        let asked = request(target, cookies);
+        let mut changes = Changes::default();
+        jar.apply(&asked, &mut changes, |_| false, now.plus(1));
+        let fields = changes.fields(&asked.headers);
+        fields.all("cookie").map(|field| String::from_utf8_lossy(field).into_owned()).collect()
+    }
+
+    #[test]
+    fn what_only_v2_sets_is_sent() {
+        let far = "n=1; Path=/; Expires=Wed, 01 Jan 2098 00:00:00 GMT";
+        assert_eq!(sent(&[far], &[], "/x", &[]), ["n=1"]);
+        assert_eq!(sent(&[far], &[], "/x", &["a=b"]), ["a=b; n=1"]);
+        assert_eq!(sent(&[far], &["n"], "/x", &["n=0"]), ["n=0"]);
+        assert_eq!(sent(&[far], &[], "/x", &["n=0; a=b"]), ["n=1; a=b"]);
+        assert_eq!(sent(&["n=1"], &[], "/a/c", &[]), ["n=1"], "its path is /a");
+        assert!(sent(&["n=1"], &[], "/ab", &[]).is_empty());
+        assert!(sent(&["n=1; Path=/; Max-Age=0"], &[], "/", &[]).is_empty());
+        assert!(sent(&["n=1; Path=/; Domain=else.test"], &[], "/", &[]).is_empty());
+        assert_eq!(sent(&["n=1; Path=/; Domain=.test"], &[], "/", &[]), ["n=1"]);
+    }
+
+    #[test]
+    fn what_v2_takes_back_is_not_sent() {
+        let gone = "n=; Path=/; Max-Age=0";
+        assert_eq!(sent(&[gone], &[], "/x", &["n=0; a=b"]), ["a=b"]);
+        assert!(sent(&[gone], &[], "/x", &["n=0"]).is_empty());
+        assert_eq!(sent(&[gone], &["n"], "/x", &["n=0"]), ["n=0"], "v1 took it back as well");
+        for past in ["Thu, 01 Jan 1970 00:00:00 GMT", "Thu, 01-Jan-1970 00:00:10 GMT"] {
+            let old = format!("n=x; Path=/; Expires={past}");
+            assert_eq!(sent(&[&old, "m=2; Path=/"], &[], "/x", &["n=0"]), ["m=2"], "{past}");
+        }
+    }
+}

@@ -1,0 +1,485 @@
+//! Takes out of an answer of v2's what stands where v1's answer issued values.
+//!
+//! The counterpart of a value is, in this order: what it is bound to already, where that stands at
+//! its place; the same value at its place, as in a listing of data that both versions have; of the
+//! values of its place that neither side shares, the one at the same turn, where there are equally
+//! many; the one at exactly its place; the only value of its name, where the answer is built in
+//! another way. Else there is none, with the reason: a wrong guess would bind two things that are
+//! not the same.
+
+use std::ops::Range;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::expected::{Expected, each_value, name_hash, name_of_place};
+use super::text_hash;
+use crate::bind::Birth;
+use crate::message::Response;
+use crate::message::place::{Place, Step};
+
+/// What became of a birth at v2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// v2 issued this.
+    Issued(Box<str>),
+    /// v2 issued none: why, in words.
+    Lacking(String),
+}
+
+/// Which of v1's texts are bound to what.
+pub trait Known {
+    /// What v2 issued for the value with this hash ([`text_hash`]).
+    fn bound(&self, text: u64) -> Option<&str>;
+}
+
+impl Known for FxHashMap<u64, String> {
+    fn bound(&self, text: u64) -> Option<&str> {
+        self.get(&text).map(String::as_str)
+    }
+}
+
+/// For each birth what stands in its place in `answer`, as `expected` tells v1's.
+pub fn take(
+    births: &[Birth],
+    expected: &Expected,
+    answer: &Response,
+    known: &dyn Known,
+) -> Vec<Taken> {
+    let wholes = wholes(births, expected);
+    let mut found = Found::of(births, answer);
+    let refused = (answer.status >= 400 && expected.status < 400)
+        .then(|| format!("answered {}", answer.status));
+    let mut texts: FxHashMap<u64, Result<Box<str>, String>> = FxHashMap::default();
+    let mut left = Vec::new();
+    for whole in wholes.values() {
+        match &refused {
+            Some(why) if is_of_body(whole.place) => {
+                texts.insert(whole.at, Err(why.clone()));
+            }
+            _ => left.push(whole),
+        }
+    }
+    // In the order of the answer: lists are paired by turns.
+    left.sort_by_key(|whole| whole.first);
+    left.retain(|whole| match found.by_value(whole, known) {
+        Some(text) => texts.insert(whole.at, Ok(text)).is_some(),
+        None => true,
+    });
+    let mut turns: FxHashMap<u64, Turns> = FxHashMap::default();
+    for whole in left {
+        let turns = turns
+            .entry(whole.general)
+            .or_insert_with(|| Turns::of(&found, whole.general, expected, known));
+        let at = turns.of_text(text_hash(whole.thing, whole.text));
+        let at = at.or_else(|| found.at(whole.at)).or_else(|| found.only(whole, expected));
+        let text = match at {
+            Some(at) => {
+                found.used[at] = true;
+                usable(whole, &found.values[at].text)
+            }
+            None if answer.status / 100 != expected.status / 100 => {
+                Err(format!("answered {}", answer.status))
+            }
+            None => Err(format!("no {} in the answer", whole.place)),
+        };
+        texts.insert(whole.at, text);
+    }
+    let of_birth = |birth: &Birth| match texts.get(&birth.place.hash()) {
+        Some(Ok(text)) => wholes[&birth.place.hash()].part(birth, text),
+        Some(Err(why)) => Taken::Lacking(why.clone()),
+        None => Taken::Lacking(format!("no {} in the answer", birth.place)),
+    };
+    births.iter().map(of_birth).collect()
+}
+
+/// The text at a place of v1's answer, of which births are all or parts.
+struct Whole<'b> {
+    place: &'b Place,
+    at: u64,
+    general: u64,
+    name: Option<u64>,
+    thing: Option<&'b str>,
+    text: &'b str,
+    /// The number of its first birth.
+    first: usize,
+    /// Its births and their ranges, in the order of the text.
+    parts: Vec<(Range<usize>, &'b Birth)>,
+}
+
+/// What births are parts of, by place.
+fn wholes<'b>(births: &'b [Birth], expected: &'b Expected) -> FxHashMap<u64, Whole<'b>> {
+    let mut wholes: FxHashMap<u64, Whole<'b>> = FxHashMap::default();
+    for (number, birth) in births.iter().enumerate() {
+        let at = birth.place.hash();
+        let whole = wholes.entry(at).or_insert_with(|| Whole {
+            place: &birth.place,
+            at,
+            general: birth.place.general(),
+            name: name_of_place(&birth.place),
+            thing: birth.thing.as_deref(),
+            text: expected.texts.get(&at).map_or(&birth.text, |text| text),
+            first: number,
+            parts: Vec::new(),
+        });
+        let all = 0..whole.text.len();
+        let range = birth.range.as_ref().map_or(all, |r| r.start as usize..r.end as usize);
+        whole.parts.push((range, birth));
+    }
+    for whole in wholes.values_mut() {
+        whole.parts.sort_by_key(|(range, _)| range.start);
+        whole.parts.dedup_by_key(|(range, _)| range.clone());
+    }
+    wholes
+}
+
+impl Whole<'_> {
+    /// What it says at v2 if all its parts are what they are bound to; none where one is not.
+    fn bound(&self, known: &dyn Known) -> Option<String> {
+        let mut text = String::with_capacity(self.text.len());
+        let mut from = 0;
+        for (range, birth) in &self.parts {
+            text.push_str(self.text.get(from..range.start)?);
+            text.push_str(known.bound(text_hash(birth.thing.as_deref(), &birth.text))?);
+            from = range.end;
+        }
+        text.push_str(self.text.get(from..)?);
+        Some(text)
+    }
+
+    /// The part of v2's text that has the place of a birth in v1's.
+    fn part(&self, birth: &Birth, text: &str) -> Taken {
+        let Some(range) = &birth.range else { return Taken::Issued(text.into()) };
+        let own = range.start as usize..range.end as usize;
+        let found = self.between_marks(&own, text).or_else(|| by_words(self.text, &own, text));
+        match found.filter(|found| !found.is_empty()) {
+            Some(found) => Taken::Issued(found.into()),
+            None => Taken::Lacking(format!("{} is built otherwise in the answer", birth.place)),
+        }
+    }
+
+    /// What of `text` stands between what stands around `own` in v1's.
+    fn between_marks<'t>(&self, own: &Range<usize>, text: &'t str) -> Option<&'t str> {
+        let (mut from, mut rest, mut is_next) = (0, text, false);
+        for (range, _) in &self.parts {
+            let mark = self.text.get(from..range.start)?;
+            let (part, behind) = match from {
+                0 if !is_next => ("", rest.strip_prefix(mark)?),
+                _ if mark.is_empty() => return None,
+                _ => rest.split_once(mark)?,
+            };
+            if is_next {
+                return Some(part);
+            }
+            is_next = range == own;
+            (rest, from) = (behind, range.end);
+        }
+        rest.strip_suffix(self.text.get(from..)?).filter(|_| is_next)
+    }
+}
+
+/// The word of `text` at the turn that a range's has in `old`, where both have as many.
+fn by_words<'t>(old: &str, range: &Range<usize>, text: &'t str) -> Option<&'t str> {
+    let turn = words(old).position(|word| word == *range)?;
+    (words(text).count() == words(old).count()).then(|| words(text).nth(turn))?.map(|w| &text[w])
+}
+
+/// Where the runs of letters, digits and what ids have among them stand in a text.
+fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let in_word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        at += text[at..].find(in_word)?;
+        let rest = &text[at..];
+        let end = at + rest.find(|c| !in_word(c)).unwrap_or(rest.len());
+        Some(std::mem::replace(&mut at, end)..end)
+    })
+}
+
+fn is_of_body(place: &Place) -> bool {
+    !matches!(place.steps().first(), Some(Step::Header(_) | Step::Cookie(_) | Step::Status))
+}
+
+/// A value of v2's answer.
+struct Seen {
+    at: u64,
+    text: Box<str>,
+}
+
+/// The values of v2's answer that may be counterparts, and where they are found.
+struct Found {
+    values: Vec<Seen>,
+    used: Vec<bool>,
+    by_place: FxHashMap<u64, usize>,
+    by_general: FxHashMap<u64, Vec<usize>>,
+    /// By generalised place and text, the last first.
+    by_text: FxHashMap<(u64, u64), Vec<usize>>,
+    /// By name: how many, and the first.
+    by_name: FxHashMap<u64, (usize, usize)>,
+    /// What the values of a generalised place name.
+    things: FxHashMap<u64, Option<Box<str>>>,
+}
+
+impl Found {
+    fn of(births: &[Birth], answer: &Response) -> Self {
+        let things: FxHashMap<u64, Option<Box<str>>> =
+            births.iter().map(|birth| (birth.place.general(), birth.thing.clone())).collect();
+        let names: FxHashSet<u64> =
+            births.iter().filter_map(|birth| name_of_place(&birth.place)).collect();
+        let mut found = Self {
+            values: Vec::new(),
+            used: Vec::new(),
+            by_place: FxHashMap::default(),
+            by_general: FxHashMap::default(),
+            by_text: FxHashMap::default(),
+            by_name: FxHashMap::default(),
+            things,
+        };
+        each_value(answer, births, |at, text| {
+            let name = at.name().map(name_hash).filter(|name| names.contains(name));
+            let is_listed = found.things.contains_key(&at.general());
+            if !is_listed && name.is_none() {
+                return;
+            }
+            let number = found.values.len();
+            if is_listed {
+                found.by_general.entry(at.general()).or_default().push(number);
+                let key = (at.general(), text_hash(None, text));
+                found.by_text.entry(key).or_default().push(number);
+                found.by_place.entry(at.hash()).or_insert(number);
+            }
+            if let Some(name) = name {
+                found.by_name.entry(name).or_insert((0, number)).0 += 1;
+            }
+            found.values.push(Seen { at: at.hash(), text: text.into() });
+            found.used.push(false);
+        });
+        found.by_text.values_mut().for_each(|list| list.reverse());
+        found
+    }
+
+    fn thing(&self, general: u64) -> Option<&str> {
+        self.things.get(&general).and_then(|thing| thing.as_deref())
+    }
+
+    fn list(&self, general: u64) -> &[usize] {
+        self.by_general.get(&general).map_or(&[], Vec::as_slice)
+    }
+
+    /// By what a value is bound to, else by the value itself: at its place, else at one that differs
+    /// in numbers.
+    fn by_value(&mut self, whole: &Whole<'_>, known: &dyn Known) -> Option<Box<str>> {
+        let bound = whole.bound(known);
+        let wanted = bound.as_deref().unwrap_or(whole.text);
+        let exact = self.by_place.get(&whole.at).copied();
+        let exact = exact.filter(|&at| !self.used[at] && &*self.values[at].text == wanted);
+        let at = exact.or_else(|| {
+            let list = self.by_text.get_mut(&(whole.general, text_hash(None, wanted)))?;
+            while let Some(at) = list.pop() {
+                if !self.used[at] {
+                    return Some(at);
+                }
+            }
+            None
+        })?;
+        self.used[at] = true;
+        Some(self.values[at].text.clone())
+    }
+
+    /// What stands at exactly this place, where it is nobody's yet.
+    fn at(&self, place: u64) -> Option<usize> {
+        self.by_place.get(&place).copied().filter(|&at| !self.used[at])
+    }
+
+    /// The only value of the whole answer under the name of v1's, where it was the only one there,
+    /// too.
+    fn only(&self, whole: &Whole<'_>, expected: &Expected) -> Option<usize> {
+        let name = whole.name?;
+        let &(count, first) = self.by_name.get(&name)?;
+        let is_only = count == 1 && expected.named.get(&name) == Some(&1);
+        (is_only && !self.used[first] && self.values[first].at != whole.at).then_some(first)
+    }
+}
+
+/// The values of a generalised place that only one side has: v1's, and v2's at the same turn.
+struct Turns {
+    /// v1's, by text: at which turns, the last first.
+    turns: FxHashMap<u64, Vec<usize>>,
+    /// v2's; none where they are not as many as v1's.
+    theirs: Option<Vec<usize>>,
+}
+
+impl Turns {
+    fn of(found: &Found, general: u64, expected: &Expected, known: &dyn Known) -> Self {
+        let thing = found.thing(general);
+        let ours = expected.lists.get(&general).map_or(&[][..], Vec::as_slice);
+        // As v2 says v1's values.
+        let said: Vec<u64> = ours
+            .iter()
+            .map(|text| known.bound(*text).map_or(*text, |bound| text_hash(thing, bound)))
+            .collect();
+        let theirs = found.list(general);
+        let texts: Vec<u64> =
+            theirs.iter().map(|&at| text_hash(thing, &found.values[at].text)).collect();
+        let alone = unshared(&said, &texts);
+        let left: Vec<usize> = unshared(&texts, &said).into_iter().map(|n| theirs[n]).collect();
+        let mut turns: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
+        for (turn, &number) in alone.iter().enumerate().rev() {
+            turns.entry(ours[number]).or_default().push(turn);
+        }
+        Self { turns, theirs: (left.len() == alone.len()).then_some(left) }
+    }
+
+    fn of_text(&mut self, text: u64) -> Option<usize> {
+        let turn = self.turns.get_mut(&text)?.pop()?;
+        self.theirs.as_ref()?.get(turn).copied()
+    }
+}
+
+/// The numbers of those in `list` that `other` does not have, each counted.
+fn unshared(list: &[u64], other: &[u64]) -> Vec<usize> {
+    let mut left: FxHashMap<u64, usize> = FxHashMap::default();
+    for text in other {
+        *left.entry(*text).or_default() += 1;
+    }
+    let is_alone = |number: &usize| match left.get_mut(&list[*number]) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    (0..list.len()).filter(is_alone).collect()
+}
+
+/// Whether a text may be what v2 issued for one of v1's: not where it says that there is none.
+fn usable(whole: &Whole<'_>, text: &str) -> Result<Box<str>, String> {
+    let says_none = |text: &str| matches!(text, "" | "null" | "false" | "true" | "undefined");
+    if says_none(text) && !says_none(whole.text) {
+        let what = if text.is_empty() { "empty" } else { text };
+        return Err(format!("{} is {what} in the answer", whole.place));
+    }
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Body;
+
+    fn answer(status: u16, fields: &[(&str, &str)], body: &str) -> Response {
+        Response {
+            status,
+            headers: fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect(),
+            body: Body::whole(body.as_bytes().to_vec()),
+            ..Response::default()
+        }
+    }
+
+    fn birth(place: &str, text: &str) -> Birth {
+        Birth {
+            slot: 0,
+            place: place.parse().unwrap(),
+            range: None,
+            text: text.into(),
+            thing: None,
+            flow: Some(0),
+        }
+    }
+
+    fn within(place: &str, range: Range<u32>, text: &str) -> Birth {
+        Birth { range: Some(range), ..birth(place, text) }
+    }
+
+    fn taken(
+        births: &[Birth],
+        one: &Response,
+        two: &Response,
+        known: &[(&str, &str)],
+    ) -> Vec<String> {
+        let known: FxHashMap<u64, String> =
+            known.iter().map(|(x, y)| (text_hash(None, x), (*y).to_owned())).collect();
+        let expected = Expected::of(one, births);
+        let told = |taken: Taken| match taken {
+            Taken::Issued(text) => text.into(),
+            Taken::Lacking(why) => format!("! {why}"),
+        };
+        take(births, &expected, two, &known).into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn a_values_counterpart() {
+        for (births, one, two, known, expected) in [
+            // Exactly there.
+            (&["$.id=a1"][..], r#"{"id":"a1"}"#, r#"{"id":"b1","x":1}"#, &[][..], &["b1"][..]),
+            // In a list with data that both have: the new one is the new one.
+            (&["$[1]=n1"], r#"["old","n1"]"#, r#"["m1","old"]"#, &[], &["m1"]),
+            // Equally many, in order.
+            (&["$[0]=a", "$[1]=b"], r#"["a","b"]"#, r#"["c","d"]"#, &[], &["c", "d"]),
+            // A listing that shows bound values in another order.
+            (
+                &["$[0]=a", "$[1]=b"],
+                r#"["a","b"]"#,
+                r#"["d","c"]"#,
+                &[("a", "c"), ("b", "d")],
+                &["c", "d"],
+            ),
+            // Numbers that are swapped stay swapped, though v1's are there.
+            (&["$[0]=1", "$[1]=2"], "[1,2]", "[2,1]", &[("1", "2"), ("2", "1")], &["2", "1"]),
+            // One that was listed is bound already, the other is new.
+            (&["$[1]=b"], r#"["a","b"]"#, r#"["z","c"]"#, &[("a", "c")], &["z"]),
+            // Another shape, one value of the name.
+            (&["$.token=t"], r#"{"token":"t"}"#, r#"{"data":{"token":"u"}}"#, &[], &["u"]),
+            (
+                &["$.token=t"],
+                r#"{"token":"t"}"#,
+                r#"{"a":{"token":"u"},"b":{"token":"v"}}"#,
+                &[],
+                &["! no $.token in the answer"],
+            ),
+            (&["$.token=t"], r#"{"token":"t"}"#, "{}", &[], &["! no $.token in the answer"]),
+            (
+                &["$.token=t"],
+                r#"{"token":"t"}"#,
+                r#"{"token":null}"#,
+                &[],
+                &["! $.token is null in the answer"],
+            ),
+        ] {
+            let births: Vec<Birth> = births
+                .iter()
+                .map(|text| text.split_once('=').unwrap())
+                .map(|(place, text)| birth(place, text))
+                .collect();
+            let json = [("Content-Type", "application/json")];
+            let (one, two) = (answer(200, &json, one), answer(200, &json, two));
+            assert_eq!(taken(&births, &one, &two, known), expected);
+        }
+    }
+
+    #[test]
+    fn an_error_issues_nothing_in_its_body() {
+        let births = [birth("$.id", "a1"), birth("cookie:sid", "s1")];
+        let one = answer(200, &[("Set-Cookie", "sid=s1")], r#"{"id":"a1"}"#);
+        let two = answer(500, &[("Set-Cookie", "sid=s2; Path=/")], r#"{"id":"req-7"}"#);
+        assert_eq!(taken(&births, &one, &two, &[]), ["! answered 500", "s2"]);
+    }
+
+    #[test]
+    fn parts_of_a_text_are_found_by_what_stands_around_them() {
+        let births = [within("$.uri", 8..10, "r1"), within("$.uri", 13..15, "a7")];
+        let one = answer(200, &[], r#"{"uri":"runs:/2/r1/x/a7.txt"}"#);
+        let at = |uri: &str| answer(200, &[], &format!(r#"{{"uri":"{uri}"}}"#));
+        assert_eq!(taken(&births, &one, &at("runs:/2/r9-9/x/b.txt"), &[]), ["r9-9", "b"]);
+        assert_eq!(taken(&births, &one, &at("runs:/5/r9/x/b8.txt"), &[]), ["r9", "b8"]);
+        let built = "! $.uri is built otherwise in the answer";
+        assert_eq!(taken(&births, &one, &at("elsewhere"), &[]), [built, built]);
+    }
+
+    #[test]
+    fn entity_tags_and_locations() {
+        let births = [birth("header:etag", "e1"), birth("header:location path[2]", "7")];
+        let one = answer(201, &[("ETag", "\"e1\""), ("Location", "/orders/7")], "");
+        let two = answer(201, &[("Etag", "W/\"e2\""), ("location", "http://v2/orders/1007")], "");
+        assert_eq!(taken(&births, &one, &two, &[]), ["e2", "1007"]);
+    }
+}
