@@ -67,6 +67,7 @@ pub mod replay;
 
 pub mod diff;
 
+pub mod merge;
 pub mod mock;
 
 pub mod measure;

@@ -20,6 +20,8 @@ pub mod names {
     pub const RUN: &str = "run.json";
     /// The recorded exchanges.
     pub const EXCHANGES: &str = "exchanges.jsonl";
+    /// Of a shard: which of the exchanges of the whole it holds.
+    pub const PLACES: &str = "places.jsonl";
     /// What became of them at v2.
     pub const OUTCOMES: &str = "outcomes.jsonl";
     /// What became of them at v1 in staging.
@@ -257,8 +259,8 @@ impl RunFolder {
     }
 
     /// Takes away what an earlier run left, so that nothing of it can be taken for this one's: all
-    /// files that commands write here, but the recording and, where `keep_egress`, the mock's
-    /// ledger.
+    /// files that commands write here, but the recording with its places and, where
+    /// `keep_egress`, the mock's ledger.
     pub(crate) fn clear(&self, keep_egress: bool) -> Result<(), Failure> {
         let files = [
             names::OUTCOMES,

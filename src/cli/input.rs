@@ -220,25 +220,33 @@ impl Inputs {
     }
 
     /// Gives every exchange in order to `take`, with what appends its line for `exchanges.jsonl`.
-    /// Of the answers only their times and status may be there: the lines of a single recording are
+    /// Lines are rendered ahead on all cores, unless only `some` are wanted. Of the answers only their times and status may be there: the lines of a single recording are
     /// kept as they stand and not read any further. With a redactor the lines are redacted, and
     /// what `take` gets is not.
     pub fn lines(
         self,
         global: &Global,
         redactor: Option<Redactor>,
+        some: bool,
         mut take: impl FnMut(&Exchange, &dyn Fn(&mut Vec<u8>)) -> Result<(), Failure>,
     ) -> Result<Done, Failure> {
+        let write_rest = |out: &mut Vec<u8>, exchange: &Exchange, redactor: Option<&Redactor>| {
+            let Some(redactor) = redactor else { return exchanges::write_rest(out, exchange) };
+            let mut redacted = exchange.clone();
+            redactor.apply(&mut redacted);
+            exchanges::write_rest(out, &redacted);
+        };
+        if some && (!self.captures.is_empty() || self.recordings.len() != 1 || redactor.is_some()) {
+            return self.each(global, |exchange| {
+                take(&exchange, &|out| {
+                    exchanges::write_name(out, exchange.id, &exchange.closed);
+                    write_rest(out, &exchange, redactor.as_ref());
+                })
+            });
+        }
         if !self.captures.is_empty() || self.recordings.len() != 1 || redactor.is_some() {
             let render = move |exchange: Exchange, rest: &mut Vec<u8>| {
-                match &redactor {
-                    None => exchanges::write_rest(rest, &exchange),
-                    Some(redactor) => {
-                        let mut redacted = exchange.clone();
-                        redactor.apply(&mut redacted);
-                        exchanges::write_rest(rest, &redacted);
-                    }
-                }
+                write_rest(rest, &exchange, redactor.as_ref());
                 exchange
             };
             return self.render(global, render, |output| {

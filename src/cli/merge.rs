@@ -1,8 +1,8 @@
 //! `shadowtap merge`: adds the outcomes of shards to one run, which `diff` and `report` then take
 //! like any other.
 //!
-//! All shards hold the same exchanges; each has the outcomes of its own lanes. Lines are copied one
-//! by one, so memory does not grow with the run.
+//! Each shard holds the exchanges and the outcomes of its own lanes. Lines are copied one by one, so
+//! memory does not grow with the run.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
@@ -16,8 +16,12 @@ use super::{Exit, Failure, Global};
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::measure::open_records;
+use crate::merge::{WeaveError, weave};
 use crate::outcome::Outcome;
 use crate::record::outcomes::{End, Header, Line, read, write};
+
+/// Missing shards that are named.
+const SHOWN_SHARDS: usize = 8;
 
 /// What a shard's ledger calls the requests of the others.
 const OTHER_SHARD: &str = "other-shard";
@@ -97,8 +101,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Merged, Fa
     }
     let warnings = check(&shards)?;
     let into = RunFolder::create(&settings.output, settings.force)?;
-    let (first, _) = shards.first().ok_or_else(|| Failure::usage("name at least one folder"))?;
-    unpack(&first.file(names::EXCHANGES), &into.file(names::EXCHANGES))?;
+    recording(&shards, &into)?;
     let total = shards
         .iter()
         .map(|(folder, _)| folder.file(names::OUTCOMES).metadata().map_or(0, |data| data.len()))
@@ -196,8 +199,18 @@ fn check(shards: &[(RunFolder, RunInfo)]) -> Result<Vec<String>, Failure> {
         && let Ok(count) = count.parse::<usize>()
         && count != shards.len()
     {
-        warnings
-            .push(format!("{} of {count} shards were given: the run is not whole", shards.len()));
+        let is_given = |shard: &String| seen.contains(shard);
+        let missing: Vec<String> = (1..=count)
+            .map(|index| format!("{index}/{count}"))
+            .filter(|shard| !is_given(shard))
+            .take(SHOWN_SHARDS)
+            .collect();
+        return Err(Failure::usage(format!(
+            "{} of {count} shards were given and the whole needs all: {} {} missing",
+            shards.len(),
+            missing.join(", "),
+            if missing.len() == 1 { "is" } else { "are" }
+        )));
     }
     Ok(warnings)
 }
@@ -223,6 +236,48 @@ fn info(shards: &[(RunFolder, RunInfo)]) -> RunInfo {
         whole.host = host.clone();
     }
     whole
+}
+
+/// The recording of the whole: what shards that hold their own part only have in common, or what
+/// all of them have.
+fn recording(shards: &[(RunFolder, RunInfo)], into: &RunFolder) -> Result<(), Failure> {
+    let to = into.file(names::EXCHANGES);
+    let parts: Vec<&RunFolder> = shards
+        .iter()
+        .map(|(folder, _)| folder)
+        .filter(|f| present(&f.file(names::PLACES)))
+        .collect();
+    match shards.first() {
+        Some((first, _)) if parts.is_empty() => return unpack(&first.file(names::EXCHANGES), &to),
+        _ if parts.len() == shards.len() => {}
+        _ => {
+            return Err(Failure::unusable(format!(
+                "{} is missing in {} of the folders",
+                names::PLACES,
+                shards.len() - parts.len()
+            )));
+        }
+    }
+    let open = |path: PathBuf| {
+        open_records(&path).map(|file| BufReader::with_capacity(1 << 18, file)).map_err(|error| {
+            Failure::unusable(format!("cannot read {}", path.display())).because(&error)
+        })
+    };
+    let threads = parts.iter().map(|folder| {
+        Ok((open(folder.file(names::EXCHANGES))?, open(folder.file(names::PLACES))?))
+    });
+    let unwritable = |error: &dyn std::error::Error| {
+        Failure::unusable(format!("cannot write {}", to.display())).because(error)
+    };
+    let threads = threads.collect::<Result<Vec<_>, Failure>>()?;
+    let file = File::create(&to).map_err(|error| unwritable(&error))?;
+    weave(threads, &mut BufWriter::with_capacity(1 << 20, file)).map(drop).map_err(|error| {
+        if let WeaveError::Write(cause) = &error {
+            return unwritable(cause);
+        }
+        let folders: Vec<String> = parts.iter().map(|f| f.path().display().to_string()).collect();
+        Failure::unusable(format!("{}: {error}", folders.join(", "))).because(&error)
+    })
 }
 
 /// Copies a file of records, which may be compressed.

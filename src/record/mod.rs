@@ -9,3 +9,4 @@ pub mod har;
 pub mod json;
 pub(crate) mod lines;
 pub mod outcomes;
+pub mod places;

@@ -129,6 +129,26 @@ impl std::str::FromStr for Shard {
 }
 
 impl Shard {
+    /// The shard of a pod of an Indexed Job: `index` counts from 0 and is what the pod finds in
+    /// `JOB_COMPLETION_INDEX`.
+    pub fn of_job(count: &str, index: Option<&str>) -> Result<Self, String> {
+        let index = index.ok_or(
+            "JOB_COMPLETION_INDEX is not set: run as a Job with completionMode: Indexed, or write \
+             1/4 for the first of four",
+        )?;
+        let parse = || {
+            let (index, count): (u32, u32) =
+                (index.trim().parse().ok()?, count.trim().parse().ok()?);
+            (index < count).then_some(Self { index, count })
+        };
+        parse().ok_or_else(|| {
+            format!(
+                "JOB_COMPLETION_INDEX is {index:?}, which is none of {count} shards: give as many \
+                 completions as shards"
+            )
+        })
+    }
+
     /// Whether a lane with this hash belongs to the shard. Every hash belongs to exactly one.
     pub const fn holds(self, hash: u64) -> bool {
         ((hash as u128 * self.count as u128) >> 64) as u32 == self.index

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use url::Url;
 
+use super::start::StartAt;
 use crate::cli::args::{duration_ns, size};
 use crate::cli::redaction::Redaction;
 use crate::cli::shown::without_secrets;
@@ -113,8 +114,14 @@ pub struct Flags {
     /// Only these exchanges, by their ids
     #[arg(help_heading = "Which requests", long, value_name = "ID,…", value_delimiter = ',')]
     id: Vec<ExchangeId>,
-    /// Only slice I of N of the lanes, for N machines
-    #[arg(help_heading = "Which requests", long, value_name = "I/N")]
+    /// Only slice I of N of the lanes, for N machines; index/N takes I from JOB_COMPLETION_INDEX,
+    /// as an Indexed Job of Kubernetes sets it
+    #[arg(
+        help_heading = "Which requests",
+        long,
+        value_name = "I/N|index/N",
+        value_parser = shard
+    )]
     shard: Option<Shard>,
     /// Speed: 1 is the original, 2 twice as fast, max as fast as lanes allow
     #[arg(help_heading = "Timing", long, value_name = "F")]
@@ -137,9 +144,10 @@ pub struct Flags {
     /// What a request keeps to that had to wait for an answer
     #[arg(help_heading = "Timing", long, value_enum)]
     pacing: Option<PacingFlag>,
-    /// Start at this time (RFC 3339), so that all shards do
-    #[arg(help_heading = "Timing", long, value_name = "TIME")]
-    start_at: Option<Timestamp>,
+    /// Start at this time (RFC 3339), so that all shards do; or so long after the first shard is
+    /// ready (+30s), which it says in start.json beside the shards' folders
+    #[arg(help_heading = "Timing", long, value_name = "TIME|+D")]
+    start_at: Option<StartAt>,
     /// Threads that send [default: half of the cores]
     #[arg(help_heading = "Timing", long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
@@ -191,6 +199,14 @@ pub struct Flags {
     metrics: Option<String>,
 }
 
+/// A shard as written, or by the index that an Indexed Job gives its pods (from 0).
+fn shard(text: &str) -> Result<Shard, String> {
+    match text.trim().strip_prefix("index/") {
+        None => text.parse(),
+        Some(count) => Shard::of_job(count, std::env::var("JOB_COMPLETION_INDEX").ok().as_deref()),
+    }
+}
+
 /// The checked flags.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -205,7 +221,7 @@ pub struct Shape {
     /// Which lanes.
     pub shard: Option<Shard>,
     /// When to start.
-    pub start_at: Option<Timestamp>,
+    pub start_at: Option<StartAt>,
     /// Changes of targets.
     pub rewrite: Vec<TargetRule>,
     /// Hosts that go elsewhere.

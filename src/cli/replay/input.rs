@@ -12,6 +12,7 @@ use crate::exchange::Exchange;
 use crate::exchange::Redacted;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header};
+use crate::record::places;
 use crate::redact::Known;
 use crate::redact::Redactor;
 use crate::replay::plan::{Plan, Wishes};
@@ -26,15 +27,25 @@ pub(super) struct Planned {
     pub(super) inputs: Vec<InputInfo>,
     /// The recording, under the name that it has until the run may begin.
     pub(super) part: Part,
+    /// Of a shard, which exchanges of the whole it holds; as the recording.
+    pub(super) places: Option<Part>,
     /// How the inputs are redacted; as in [`Done::redactions`].
     pub(super) redactions: Vec<Option<Redacted>>,
     /// The tokens that requests hold, where the inputs are redacted and the answers shall be.
     pub(super) known: Option<Known>,
 }
 
-/// Gives the recording its name in the run's folder.
-pub(super) fn keep(part: Part, folder: &RunFolder) -> Result<(), Failure> {
-    part.commit().map_err(|error| {
+/// Gives the recording, and a shard's places, their names in the run's folder.
+pub(super) fn keep(part: Part, places: Option<Part>, folder: &RunFolder) -> Result<(), Failure> {
+    let there = match places {
+        Some(places) => places.commit(),
+        // An earlier run's, which this one replaces.
+        None => match std::fs::remove_file(folder.file(names::PLACES)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        },
+    };
+    there.and_then(|()| part.commit()).map_err(|error| {
         let path = folder.file(names::EXCHANGES);
         Failure::unusable(format!("cannot write {}", path.display())).because(&error)
     })
@@ -51,6 +62,7 @@ pub(super) fn read_into(
     global: &Global,
 ) -> Result<Planned, Failure> {
     let mut opened = open(inputs, word)?;
+    let is_shard = wishes.shard.is_some();
     let before = opened.redactions()?;
     redaction::check(&before, redactor)?;
     let mut planner = super::planner(folder.path(), wishes, metrics.map(|_| metrics::route_of()))?;
@@ -61,6 +73,11 @@ pub(super) fn read_into(
     };
     let part = Part::create(&path).map_err(cannot)?;
     let mut file = part.file().map_err(cannot)?;
+    let places_part = is_shard.then(|| Part::create(&folder.file(names::PLACES))).transpose();
+    let places_part = places_part.map_err(cannot)?;
+    let places_file = places_part.as_ref().map(Part::file).transpose().map_err(cannot)?;
+    let mut places = places_file.map(places::Writer::new);
+    let mut held = 0;
     let mut buffer = Vec::with_capacity(2 * WRITE_BYTES);
     // A redacted recording is not redacted again, as tokens would get tokens.
     let mut known =
@@ -72,6 +89,14 @@ pub(super) fn read_into(
     let route_of = metrics::route_of();
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
         unless_interrupted(word)?;
+        let ours = planner.holds(exchange.id.connection);
+        if let Some(places) = &mut places {
+            places.count(ours).map_err(cannot)?;
+        }
+        if !ours {
+            return planner.add(exchange).map_err(cannot);
+        }
+        held += 1;
         line(&mut buffer);
         if buffer.len() >= WRITE_BYTES {
             file.write_all(&buffer).map_err(cannot)?;
@@ -87,22 +112,23 @@ pub(super) fn read_into(
         }
         planner.add(exchange).map_err(cannot)
     };
-    let read = opened.lines(global, to_redact, take);
+    let read = opened.lines(global, to_redact, is_shard, take);
     let ended = read.and_then(|done| with_exchanges(done, word)).and_then(|done| {
         planner.also_at(&done.ledger.also_at);
-        exchanges::write_line(
-            &mut buffer,
-            &End::new(done.exchanges, done.ledger, done.rest.clone()),
-        );
+        exchanges::write_line(&mut buffer, &End::new(held, done.ledger, done.rest.clone()));
         file.write_all(&buffer).map_err(cannot)?;
         // Files that were put together may be redacted in part.
         redaction::check(&done.redactions, redactor)?;
         Ok((done.prints, done.redactions, done.rest))
     });
     let (prints, redactions, rest) = ended?;
+    if let Some(places) = places {
+        places.finish().map_err(cannot)?;
+    }
     planner.end(&rest).map_err(cannot)?;
     let inputs = input::describe(inputs, &prints);
-    Ok(Planned { plan: planner.finish().map_err(cannot)?, inputs, part, redactions, known })
+    let plan = planner.finish().map_err(cannot)?;
+    Ok(Planned { plan, inputs, part, places: places_part, redactions, known })
 }
 
 /// Reads the inputs and plans the replay; leaves nothing behind.

@@ -3,6 +3,7 @@
 mod flags;
 mod input;
 mod metrics;
+mod start;
 mod summary;
 mod targets;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 pub use flags::{Flags, Shape};
 use metrics::Metrics;
+use start::StartAt;
 use targets::Targets;
 
 use super::config::Config;
@@ -145,6 +147,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     let shape = &settings.shape;
     let word = signals::word()?;
     let _grace = Grace::ask();
+    shape.start_at.map_or(Ok(()), StartAt::check)?;
     let targets = Targets::resolve(shape)?;
     // Before there is a folder: a port in use leaves nothing behind.
     let metrics = shape.metrics.as_ref().map(|_| Metrics::default());
@@ -198,13 +201,15 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     // The target is not touched, not even to see whether it is there, before it is known not to be
     // the captured server.
     let stop = Arc::new(Stop::below(Arc::clone(&word)));
+    let mut start_at = None;
     if let Err(failure) = something_is_chosen(plan, shape)
         .and_then(|()| targets.refuse_captured(&plan.captured, shape))
         .and_then(|()| targets.reach(shape, &plan.captured, &stop))
+        .and_then(|()| settle(shape, &folder, &mut start_at))
     {
         // Nothing was replayed, so nothing is left that looks like a run; one that was there before
         // is not touched.
-        drop(read.part);
+        drop((read.part, read.places));
         folder.discard();
         return Err(if word.is_told() {
             Failure::new(Exit::Interrupted, "interrupted while waiting for the target")
@@ -213,7 +218,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         });
     }
     folder.clear(settings.keep_egress)?;
-    input::keep(read.part, &folder)?;
+    input::keep(read.part, read.places, &folder)?;
     folder.write_info(&info)?;
     let options = replay::Options {
         run: info.run.clone(),
@@ -230,7 +235,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         workers: shape.workers,
         max_body: shape.max_body,
         realtime: shape.realtime,
-        start_at: shape.start_at,
+        start_at,
         max_lateness_ns: shape.max_lateness_ns,
         settings: info.settings.clone(),
         under_way: settings.under_way.clone(),
@@ -306,6 +311,17 @@ fn replay_plan(
             None => failure,
         }
     })
+}
+
+/// When the replay begins, where that was asked for.
+fn settle(
+    shape: &Shape,
+    folder: &RunFolder,
+    start_at: &mut Option<Timestamp>,
+) -> Result<(), Failure> {
+    let asked = shape.start_at.map(|at| at.settle(shape.shard.is_some(), folder.path()));
+    *start_at = asked.transpose()?;
+    Ok(())
 }
 
 fn serve(address: &str, metrics: &Metrics) -> Result<metrics::Server, Failure> {

@@ -57,6 +57,9 @@ pub struct Planner {
     names: Interner,
     routes: Interner,
     first_at: i64,
+    /// The last request that is chosen, and how many there are, of all shards.
+    last_at: i64,
+    chosen: u64,
     connections: u64,
 }
 
@@ -104,11 +107,14 @@ impl Planner {
             names: Interner::new(NAMES, ""),
             routes: Interner::new(ROUTES, "other"),
             first_at: i64::MAX,
+            last_at: i64::MIN,
+            chosen: 0,
             connections: 0,
         })
     }
 
-    /// Adds an exchange.
+    /// Adds an exchange. Those that [`Self::holds`] denies are needed too, though not their bodies:
+    /// when all shards begin and loop depends on all of them.
     pub fn add(&mut self, exchange: &Exchange) -> io::Result<()> {
         self.captured.add(exchange);
         self.connections = self.connections.max(exchange.id.connection.saturating_add(1));
@@ -131,7 +137,16 @@ impl Planner {
             .expect("an exchange that was recorded with a request has one")
             .message;
         self.first_at = self.first_at.min(recorded.at);
+        if reason.is_none() {
+            self.last_at = self.last_at.max(recorded.at);
+            self.chosen += 1;
+        }
         let load = match reason {
+            // Never sent from here, so its bytes are not needed.
+            reason if !self.holds(exchange.id.connection) => Load {
+                traits: Traits(if reason.is_some() { Traits::NOT_SENT } else { 0 }),
+                ..Load::default()
+            },
             Some((traits, reason)) => self.not_sent(traits, &reason)?,
             None => Load {
                 patience_ms: patience_ms(&recorded),
@@ -301,7 +316,7 @@ impl Planner {
         drop(entries);
         let pacing = self.wishes.pacing;
         Ok(Plan {
-            period: pacing.period(totals.span, totals.sends),
+            period: self.period(&totals),
             pacing,
             steps: self.steps.finish()?,
             spool: self.spool.finish()?,
@@ -313,6 +328,23 @@ impl Planner {
             connections: self.connections.max(1),
             totals,
         })
+    }
+
+    /// The distance between two loops: of all shards the same, so that they stay together.
+    fn period(&self, totals: &Totals) -> i64 {
+        let pacing = self.wishes.pacing;
+        if self.wishes.shard.is_none() {
+            return pacing.period(totals.span, totals.sends);
+        }
+        let span = self.last_at.saturating_sub(self.first_at).max(0);
+        let latest = if pacing.multiply > 1 { pacing.shift(1, u64::MAX) } else { 0 };
+        let sends = self.chosen.saturating_mul(u64::from(pacing.multiply.max(1)));
+        pacing.period(span.saturating_add(latest), sends)
+    }
+
+    /// Whether any copy of a connection's lane is in the shard.
+    pub fn holds(&self, connection: u64) -> bool {
+        (0..self.wishes.pacing.multiply.max(1)).any(|copy| self.in_shard(connection, copy))
     }
 
     fn in_shard(&self, connection: u64, copy: u32) -> bool {
