@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::exchange::ExchangeId;
-use crate::message::Response;
+use crate::message::target::is_for;
+use crate::message::{Request, Response};
 
 /// Names a replayed request: the exchange's id, and which copy of it where `--multiply` or `--loop`
 /// made several. Text form: `12-3`, `12-3@2` for the second copy onward (the first has no suffix).
@@ -223,5 +224,13 @@ impl FromStr for HostMap {
                 "{text:?} maps no host: write for example shop.example=http://v2.staging:8080"
             )),
         }
+    }
+}
+
+/// Where `request` goes, and whether its host is mapped to another server than `target`.
+pub fn server_of<'a>(request: &Request, target: &'a str, mapped: &'a [HostMap]) -> (&'a str, bool) {
+    match mapped.iter().find(|map| is_for(request, &map.host)) {
+        Some(map) => (&map.url, true),
+        None => (target, false),
     }
 }

@@ -564,7 +564,7 @@ fn the_javascript_of_hdr_histogram_reads_the_log() {
 
 #[test]
 fn the_tables_of_the_readme_are_those_of_the_code() {
-    use shadowtap::report::{csv, json};
+    use shadowtap::report::{closeup, csv, json};
 
     let readme = include_str!("../reports/README.md");
     let section = |title: &str| {
@@ -577,6 +577,7 @@ fn the_tables_of_the_readme_are_those_of_the_code() {
         ("latency.csv", &csv::LATENCY[..]),
         ("timeline.csv", &csv::TIMELINE[..]),
         ("summary.json", &json::FIELDS[..]),
+        ("shadowtap show --json", &closeup::json::FIELDS[..]),
     ] {
         let rows: Vec<&str> =
             section(title).lines().filter(|line| line.starts_with("| `")).collect();

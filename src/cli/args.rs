@@ -96,6 +96,8 @@ pub enum Command {
     Parse(super::parse::Args),
     /// Replay recorded requests at v2, with their original timing.
     Replay(super::replay::Args),
+    /// Look at exchanges of a run: both answers side by side.
+    Show(super::show::Args),
     /// Answer v2's outgoing calls from the recording.
     Mock(super::mock::Args),
     /// Compare what v2 answered with what v1 answered.

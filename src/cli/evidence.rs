@@ -249,11 +249,11 @@ pub(super) fn present(path: &Path) -> bool {
     path.is_file() || zst(path).is_file()
 }
 
-fn unreadable(path: &Path, error: &dyn std::error::Error) -> Failure {
+pub(super) fn unreadable(path: &Path, error: &dyn std::error::Error) -> Failure {
     Failure::unusable(format!("cannot read {}", path.display())).because(error)
 }
 
-fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     let text = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     serde_json::from_slice(&text).map_err(|error| {
         Failure::unusable(format!(
@@ -367,7 +367,7 @@ fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summa
 }
 
 /// Each line of a JSONL file of the diff or the mock; lines of another form are left to `each`.
-fn lines(
+pub(super) fn lines(
     path: &Path,
     mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
@@ -393,7 +393,7 @@ fn lines(
     }
 }
 
-fn clusters(path: &Path) -> Result<Clusters, Failure> {
+pub(super) fn clusters(path: &Path) -> Result<Clusters, Failure> {
     let mut clusters = Clusters::default();
     lines(path, |number, line| {
         // First and last lines, where there are any, name a format.

@@ -6,6 +6,7 @@
 pub mod approve;
 pub mod args;
 pub mod capture;
+mod closeups;
 mod command;
 pub mod completions;
 pub mod config;
@@ -30,6 +31,7 @@ pub mod redaction;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod show;
 mod shown;
 mod signals;
 
@@ -98,6 +100,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Merge(args) => merge::run(args, &cli.global),
         Command::Report(args) => report::run(args, &cli.global),
         Command::Run(args) => run::run(args, &cli.global),
+        Command::Show(args) => show::run(args, &cli.global),
         Command::Mock(args) => mock::run(args, &cli.global),
         Command::Demo(args) => demo::run(args, &cli.global),
         Command::Completions(args) => completions::run(&args),

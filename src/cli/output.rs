@@ -309,8 +309,13 @@ fn write_vectored(writer: &mut dyn Write, mut slices: &[IoSlice<'_>]) -> io::Res
 
 /// Prints a command's result. A reader that has gone away (`| head`) has what it wanted.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+/// The same for a result that may be no text.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::unusable("cannot write standard output").because(&error))
         }

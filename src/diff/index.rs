@@ -8,10 +8,8 @@ use std::ops::Range;
 use super::roots::Roots;
 use crate::exchange::ExchangeId;
 use crate::message::Request;
-use crate::message::target::is_for;
-use crate::outcome::HostMap;
-use crate::outcome::{Outcome, ReplayId};
-use crate::record::lines::{Batches, read_at};
+use crate::outcome::{HostMap, Outcome, ReplayId, server_of};
+use crate::record::lines::{Batches, id_of, read_at};
 use crate::record::outcomes;
 use crate::record::outcomes::Line;
 use crate::time::Timestamp;
@@ -75,6 +73,7 @@ impl Index {
 
     fn add(&mut self, offset: u64, line: &[u8]) {
         let length = line.len() as u32;
+        // A line that was cut is found when it is read; one that cannot be whole is no outcome.
         if let Some(id) = id_of(line) {
             self.entries.push(Entry { id, length, offset });
             self.roots.note(id, line);
@@ -98,10 +97,7 @@ impl Index {
 
     /// Where `request` went, and whether its host was mapped to another.
     pub(super) fn target_of(&self, request: &Request) -> (&str, bool) {
-        match self.mapped.iter().find(|map| is_for(request, &map.host)) {
-            Some(map) => (&map.url, true),
-            None => (&self.target, false),
-        }
+        server_of(request, &self.target, &self.mapped)
     }
 
     /// How many outcomes.
@@ -128,15 +124,4 @@ impl Index {
             _ => None,
         })
     }
-}
-
-/// The id of a line as this program writes it: `{"id":"12-3@2",…`.
-fn id_of(line: &[u8]) -> Option<ReplayId> {
-    let rest = line.strip_prefix(b"{\"id\":\"")?;
-    let end = memchr::memchr(b'"', rest.get(..64.min(rest.len()))?)?;
-    // A line that was cut is found when it is read; one that cannot be whole is no outcome.
-    if !line.ends_with(b"}") {
-        return None;
-    }
-    std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
 }

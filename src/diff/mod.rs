@@ -29,7 +29,7 @@ pub mod rules;
 mod skipped;
 mod spool;
 mod survey;
-mod text;
+pub(crate) mod text;
 
 use serde::{Deserialize, Serialize};
 

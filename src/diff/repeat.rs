@@ -32,13 +32,7 @@ pub fn call(host: &str, target: &str, request: &Request, masker: &Masker) -> Str
 
 /// `curl …` for a request of the replay at the server that it was sent to; where its host was
 /// `mapped` to that server, with the server's own.
-pub(super) fn at(
-    target: &str,
-    mapped: bool,
-    request: &Request,
-    masker: &Masker,
-    id: &str,
-) -> String {
+pub fn at(target: &str, mapped: bool, request: &Request, masker: &Masker, id: &str) -> String {
     if !mapped {
         return curl(target, request, masker, Some(id));
     }

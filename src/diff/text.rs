@@ -82,7 +82,7 @@ fn hunks(left: &[&str], right: &[&str]) -> Vec<(Lines, Lines)> {
 
 /// Pairs of equal items of a shortest edit (Myers 1986), in order; none where it needs more than
 /// [`MAX_EDITS`].
-pub(super) fn common<T: PartialEq>(left: &[T], right: &[T]) -> Option<Vec<(usize, usize)>> {
+pub(crate) fn common<T: PartialEq>(left: &[T], right: &[T]) -> Option<Vec<(usize, usize)>> {
     let (n, m) = (left.len() as isize, right.len() as isize);
     let most = MAX_EDITS.min(left.len() + right.len()) as isize;
     let at = |k: isize| (k + most + 1) as usize;

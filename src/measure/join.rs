@@ -19,6 +19,7 @@ use crate::exchange::{Completeness, ExchangeId};
 use crate::limits;
 use crate::outcome::{Failure, FailureKind};
 use crate::record::exchanges::{self, LineError};
+use crate::record::lines;
 use crate::record::outcomes;
 use crate::route::rpc;
 use crate::time::Timestamp;
@@ -123,7 +124,7 @@ fn passes(exchanges: &Path, most: usize) -> u64 {
     };
     let guessed = || {
         let length = |path: &Path| path.metadata().map(|data| data.len()).unwrap_or(0);
-        length(exchanges) / SHORTEST_LINE + length(&records::compressed_twin(exchanges)) / 10
+        length(exchanges) / SHORTEST_LINE + length(&lines::compressed_twin(exchanges)) / 10
     };
     counted().unwrap_or_else(guessed).div_ceil(most.max(1) as u64).max(1)
 }
@@ -571,11 +572,11 @@ fn read_lines<T: Send>(
     mut each: impl FnMut(&mut Collector, T),
 ) -> Result<u64, Error> {
     let unreadable = |source| Error::Read { path: path.to_owned(), source };
-    let source = records::open(path).map_err(unreadable)?;
+    let source = lines::open(path).map_err(unreadable)?;
     let mut wrong_format = None;
     let mut bytes = 0;
     let name = file_name(path);
-    records::each_line(
+    lines::each_line(
         source,
         parse,
         |number, line| {

@@ -18,11 +18,11 @@ use std::sync::Arc;
 pub use blocks::Blocks;
 pub use histogram::Histogram;
 pub use join::{Error, Records, measure};
-pub use records::{compressed_twin, open as open_records};
 pub use timeline::Timeline;
 
 use crate::ledger::Ledger;
 use crate::outcome::FailureKind;
+pub use crate::record::lines::{compressed_twin, open as open_records};
 use crate::time::Timestamp;
 
 /// Whose answers.

@@ -5,6 +5,7 @@
 //! run; nothing here reads a clock or a file. What comes from a capture is hostile and is escaped
 //! by the rules of each format.
 
+pub mod closeup;
 pub mod csv;
 pub mod hlog;
 pub mod html;
@@ -12,6 +13,7 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 mod page;
+pub mod query;
 pub mod state;
 pub mod terminal;
 pub mod text;
@@ -159,11 +161,17 @@ impl Clusters {
 pub(crate) fn what(cluster: &Cluster) -> String {
     let kind = cluster.kind.name();
     let place = if cluster.place == kind { "" } else { cluster.place.as_str() };
-    [kind, place, cluster.shape.as_str()]
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    let shape = shape_words(&cluster.shape);
+    [kind, place, &shape].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// How something changed, in plain words: a renamed member with both names.
+pub(crate) fn shape_words(shape: &str) -> String {
+    let Some((old, new)) = shape.strip_prefix("renamed ").and_then(|names| names.split_once('→'))
+    else {
+        return shape.to_owned();
+    };
+    format!("renamed `{old}` to `{new}`")
 }
 
 /// Differences that are shown apart although they are neither noise nor approved, in a sentence for

@@ -25,7 +25,7 @@ pub enum Colour {
 }
 
 impl Colour {
-    fn paint(self, code: &str, text: &str) -> String {
+    pub(crate) fn paint(self, code: &str, text: &str) -> String {
         match self {
             Self::On => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
             Self::Off => text.to_owned(),
@@ -201,7 +201,7 @@ fn short_count(n: u64) -> String {
 
 /// Exactly `width` characters, cut with `…` or filled up. Characters of double width count once: a
 /// column may be off there.
-fn fit(text: &str, width: usize) -> String {
+pub(crate) fn fit(text: &str, width: usize) -> String {
     let text = visible(text);
     if text.chars().count() <= width {
         return format!("{text:<width$}");
@@ -214,7 +214,7 @@ fn fit_right(text: &str, width: usize) -> String {
 }
 
 /// Lines of at most `width` characters, broken at spaces; a longer word is broken anywhere.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let mut word: Vec<char> = word.chars().collect();

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 pub use crate::diff::csv::visible;
+use crate::time::Timestamp;
 
 /// At most `most` characters; what is cut is said.
 pub fn short(text: &str, most: usize) -> Cow<'_, str> {
@@ -13,6 +14,11 @@ pub fn short(text: &str, most: usize) -> Cow<'_, str> {
             Cow::Owned(format!("{}… ({} characters)", &text[..at], text.chars().count()))
         }
     }
+}
+
+/// An instant without the digits below a millisecond, in UTC.
+pub fn instant(at: Timestamp) -> String {
+    at.to_string().get(..23).unwrap_or_default().replace('T', " ")
 }
 
 /// JSON that may stand in a script block: nothing in it ends the block, opens a comment or ends a

@@ -247,7 +247,8 @@ pub struct Selection {
     pub from: Option<Timestamp>,
     /// Only requests before that time.
     pub to: Option<Timestamp>,
-    /// Only these exchanges, where there are any.
+    /// Only these exchanges and what they depend on, the earlier requests of their connections,
+    /// where there are any; in order.
     pub ids: Vec<ExchangeId>,
     /// Only a share of the connections.
     pub sample: Option<Sample>,
@@ -282,7 +283,7 @@ impl Selection {
         if self.from.is_some_and(|from| at < from) || self.to.is_some_and(|to| at >= to) {
             return Choice::Leave("other-time");
         }
-        if !self.ids.is_empty() && !self.ids.contains(&exchange.id) {
+        if !self.ids.is_empty() && !self.leads_to_chosen(exchange.id) {
             return Choice::Leave("other-id");
         }
         if !self.include.is_empty() && !self.include.iter().any(|rule| rule.matches(request)) {
@@ -295,6 +296,13 @@ impl Selection {
             return Choice::Leave("not-in-sample");
         }
         self.skip(exchange, request).map_or(Choice::Send, Choice::Skip)
+    }
+
+    /// Whether an exchange is among the chosen ones, or comes before one on its connection: its
+    /// answer may be what that one's client went by.
+    fn leads_to_chosen(&self, id: ExchangeId) -> bool {
+        let next = self.ids.partition_point(|chosen| *chosen < id);
+        self.ids.get(next).is_some_and(|chosen| chosen.connection == id.connection)
     }
 
     fn skip(&self, exchange: &Exchange, request: &Request) -> Option<Cow<'static, str>> {
@@ -511,7 +519,15 @@ mod tests {
         }
         let id = |ordinal| vec![ExchangeId { connection: 3, ordinal }];
         assert!(chosen(&Selection { ids: id(0), ..Selection::default() }));
-        assert!(!chosen(&Selection { ids: id(1), ..Selection::default() }));
+        // What a later request of its connection may depend on goes with it.
+        assert!(chosen(&Selection { ids: id(1), ..Selection::default() }));
+        let later = exchange_id(exchange("GET", "/", &[]), 2);
+        assert_eq!(
+            Selection { ids: id(1), ..Selection::default() }.choose(&later),
+            Choice::Leave("other-id")
+        );
+        let other = vec![ExchangeId { connection: 4, ordinal: 9 }];
+        assert!(!chosen(&Selection { ids: other, ..Selection::default() }));
         for (host, matches) in
             [("*.prod", true), ("*.prod:80", true), ("*.prod:81", false), ("*.od", false)]
         {
@@ -519,6 +535,10 @@ mod tests {
             assert_eq!(chosen(&Selection { hosts, ..Selection::default() }), matches, "{host}");
         }
         assert!("header:=x".parse::<Rule>().is_err() && "cookie:a=(".parse::<Rule>().is_err());
+    }
+
+    fn exchange_id(exchange: Exchange, ordinal: u32) -> Exchange {
+        Exchange { id: ExchangeId { ordinal, ..exchange.id }, ..exchange }
     }
 
     #[test]

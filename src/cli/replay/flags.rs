@@ -111,7 +111,8 @@ pub struct Flags {
     /// Only requests before this time (RFC 3339)
     #[arg(help_heading = "Which requests", long, value_name = "TIME")]
     to: Option<Timestamp>,
-    /// Only these exchanges, by their ids
+    /// Only these exchanges, by their ids, with what they depend on: the earlier requests of their
+    /// connections
     #[arg(help_heading = "Which requests", long, value_name = "ID,…", value_delimiter = ',')]
     id: Vec<ExchangeId>,
     /// Only slice I of N of the lanes, for N machines; index/N takes I from JOB_COMPLETION_INDEX,
@@ -310,6 +311,11 @@ where
     }
 }
 
+fn in_order(mut ids: Vec<ExchangeId>) -> Vec<ExchangeId> {
+    ids.sort_unstable();
+    ids
+}
+
 fn identity(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Identity>, Failure> {
     match (cert, key) {
         (None, None) => Ok(None),
@@ -378,7 +384,7 @@ impl Shape {
             ports: if flags.port.is_empty() { file.port.clone() } else { flags.port },
             from: flags.from,
             to: flags.to,
-            ids: flags.id,
+            ids: in_order(flags.id),
             sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
             unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
             http2: negotiates,

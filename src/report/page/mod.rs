@@ -9,7 +9,7 @@ mod tables;
 use askama::Template;
 
 use super::Report;
-use super::text::{short, visible};
+use super::text::{instant, short, visible};
 use crate::diff::Class;
 use crate::gate::Finding;
 use crate::gate::words::{count, percent, plural};
@@ -208,11 +208,6 @@ const fn finding_words(finding: Finding) -> &'static str {
 
 fn fact(name: &str, value: String) -> (String, String) {
     (name.to_owned(), value)
-}
-
-/// Without the digits below a millisecond.
-fn instant(at: crate::time::Timestamp) -> String {
-    at.to_string().get(..23).unwrap_or_default().replace('T', " ")
 }
 
 /// What is worth knowing of the run and no reason to distrust it.

@@ -1,0 +1,299 @@
+//! Gathers what a run's folder holds of some exchanges, in one pass over each file.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::rc::Rc;
+
+use super::Failure;
+use super::evidence::{json, lines as lines_of, present, unreadable};
+use super::folder::{RunFolder, names};
+use crate::diff::{Cluster, Difference};
+use crate::exchange::{Exchange, ExchangeId};
+use crate::outcome::{HostMap, Outcome, ReplayId, server_of};
+use crate::record::exchanges::{self, Line};
+use crate::record::flows::Binding;
+use crate::record::{lines, outcomes};
+use crate::redact::Masker;
+use crate::report::closeup::{Closeup, Flight, Subject};
+use crate::route::{Routes, rpc};
+
+/// The bindings that a replay made.
+const BINDINGS: &str = "bindings.jsonl";
+/// Earlier requests of a lane that are shown.
+const BEFORE: u32 = 8;
+/// Differences of one exchange that are kept; no more are listed.
+const DIFFERENCES: usize = 500;
+
+/// What a folder holds of one exchange.
+pub(super) struct Found {
+    pub(super) id: ReplayId,
+    pub(super) exchange: Exchange,
+    pub(super) outcome: Option<Outcome>,
+    route: String,
+    differences: Vec<Difference>,
+    bindings: Vec<Binding>,
+    before: Vec<Flight>,
+    shapes: Rc<HashMap<String, String>>,
+}
+
+impl Found {
+    /// As a close-up takes it.
+    pub(super) fn subject<'a>(&'a self, masker: &'a Masker) -> Subject<'a> {
+        Subject {
+            id: self.id,
+            exchange: &self.exchange,
+            outcome: self.outcome.as_ref(),
+            route: &self.route,
+            differences: &self.differences,
+            bindings: &self.bindings,
+            shapes: &self.shapes,
+            before: &self.before,
+            masker,
+        }
+    }
+
+    /// Close up.
+    pub(super) fn closeup(&self, masker: &Masker) -> Closeup {
+        Closeup::of(&self.subject(masker))
+    }
+}
+
+/// Where a replay's requests went.
+#[derive(Default)]
+pub(super) struct Servers {
+    target: String,
+    mapped: Vec<HostMap>,
+}
+
+impl Servers {
+    /// The server of a request, and whether its host is mapped to it.
+    pub(super) fn of(&self, request: &crate::message::Request) -> (&str, bool) {
+        server_of(request, &self.target, &self.mapped)
+    }
+}
+
+/// Everything of the exchanges in `ids` that are in the folder, in the order of `ids`.
+pub(super) fn gather(
+    folder: &RunFolder,
+    ids: &[ReplayId],
+) -> Result<(Vec<Found>, Servers), Failure> {
+    let wanted: BTreeSet<ReplayId> = ids.iter().copied().collect();
+    let mut recorded = recorded(&folder.file(names::EXCHANGES), &wanted)?;
+    let mut replayed = replayed(&folder.file(names::OUTCOMES), &wanted)?;
+    let mut differences: HashMap<ReplayId, Vec<Difference>> = HashMap::new();
+    each_wanted(&folder.file(names::DIFFERENCES), &wanted, |id, difference| {
+        let of = differences.entry(id).or_default();
+        if of.len() < DIFFERENCES {
+            of.push(difference);
+        }
+    })?;
+    let mut bindings: HashMap<ReplayId, Vec<Binding>> = HashMap::new();
+    each_wanted(&folder.file(BINDINGS), &wanted, |id, binding| {
+        bindings.entry(id).or_default().push(binding);
+    })?;
+    let routes = routes(folder)?;
+    let shapes = Rc::new(shapes(&folder.file(names::CLUSTERS))?);
+    let mut found = Vec::new();
+    for &id in ids {
+        // Copies of one exchange share what was recorded.
+        let again = ids.iter().filter(|other| other.exchange == id.exchange).count() > 1;
+        let exchange = match again {
+            true => recorded.get(&id.exchange).cloned(),
+            false => recorded.remove(&id.exchange),
+        };
+        let Some(exchange) = exchange else { continue };
+        let differences = differences.remove(&id).unwrap_or_default();
+        let route = differences
+            .first()
+            .map_or_else(|| route_of(routes.as_ref(), &exchange), |first| first.route.clone());
+        found.push(Found {
+            id,
+            outcome: replayed.outcomes.remove(&id),
+            route,
+            differences,
+            bindings: bindings.remove(&id).unwrap_or_default(),
+            before: replayed.before(id),
+            shapes: Rc::clone(&shapes),
+            exchange,
+        });
+    }
+    Ok((found, replayed.servers))
+}
+
+/// How each cluster changed, by its id.
+fn shapes(path: &Path) -> Result<HashMap<String, String>, Failure> {
+    let mut shapes = HashMap::new();
+    lines_of(path, |_, line| {
+        if let Ok(cluster) = serde_json::from_slice::<Cluster>(line) {
+            shapes.insert(cluster.id, cluster.shape);
+        }
+        Ok(())
+    })?;
+    Ok(shapes)
+}
+
+/// The learned routes, where the run was diffed.
+pub(super) fn routes(folder: &RunFolder) -> Result<Option<Routes>, Failure> {
+    let path = folder.file(names::ROUTES);
+    path.is_file().then(|| json(&path)).transpose()
+}
+
+/// The route of an exchange.
+pub(super) fn route_of(routes: Option<&Routes>, exchange: &Exchange) -> String {
+    let Some(request) = exchange.request.as_ref().map(|request| &request.message) else {
+        return "(no request)".to_owned();
+    };
+    let operation =
+        rpc::may_name(&request.method, &request.target).then(|| rpc::operation(request)).flatten();
+    match routes {
+        Some(routes) => {
+            routes.route_of(&request.method, &request.target, operation.as_deref()).to_string()
+        }
+        None => {
+            let (method, target) = (&request.method, &request.target);
+            [method, target].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).join(" ")
+        }
+    }
+}
+
+/// Tells each line of a file that `pick` takes, in the order of the file; lines are looked at on
+/// all cores.
+pub(super) fn each_picked<T: Send>(
+    path: &Path,
+    pick: impl Fn(&[u8]) -> Option<T> + Sync,
+    mut each: impl FnMut(T),
+) -> Result<(), Failure> {
+    let source = lines::open(path).map_err(|error| unreadable(path, &error))?;
+    lines::each_line(
+        source,
+        pick,
+        |_, picked| picked.flatten().into_iter().for_each(&mut each),
+        |_| (),
+    )
+    .map_err(|error| unreadable(path, &error))
+}
+
+/// The id of a record, in whatever form its line is written.
+fn id_of(line: &[u8]) -> Option<ReplayId> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        id: ReplayId,
+    }
+    lines::id_of(line).or_else(|| serde_json::from_slice::<Named>(line).ok().map(|named| named.id))
+}
+
+/// Records that begin with the id of a wanted request; a file that is not there has none.
+fn each_wanted<T: serde::de::DeserializeOwned + Send>(
+    path: &Path,
+    wanted: &BTreeSet<ReplayId>,
+    mut each: impl FnMut(ReplayId, T),
+) -> Result<(), Failure> {
+    if !present(path) {
+        return Ok(());
+    }
+    let pick = |line: &[u8]| {
+        let id = id_of(line)?;
+        wanted.contains(&id).then_some(())?;
+        Some((id, serde_json::from_slice(line).ok()?))
+    };
+    each_picked(path, pick, |(id, record)| each(id, record))
+}
+
+fn recorded(
+    path: &Path,
+    wanted: &BTreeSet<ReplayId>,
+) -> Result<HashMap<ExchangeId, Exchange>, Failure> {
+    let ids: BTreeSet<ExchangeId> = wanted.iter().map(|id| id.exchange).collect();
+    let mut found = HashMap::new();
+    let pick = |line: &[u8]| {
+        ids.contains(&id_of(line)?.exchange).then_some(())?;
+        match exchanges::read(line) {
+            Ok(Line::Exchange(exchange)) => Some(exchange),
+            _ => None,
+        }
+    };
+    each_picked(path, pick, |exchange| {
+        found.entry(exchange.id).or_insert(*exchange);
+    })?;
+    Ok(found)
+}
+
+/// What was replayed of wanted requests, and of those before them on their lanes.
+#[derive(Default)]
+struct Replayed {
+    outcomes: HashMap<ReplayId, Outcome>,
+    /// By connection and copy, in the order of the lane.
+    flights: BTreeMap<(u64, u32), BTreeMap<u32, Flight>>,
+    servers: Servers,
+}
+
+impl Replayed {
+    fn before(&self, id: ReplayId) -> Vec<Flight> {
+        let lane = self.flights.get(&lane_of(id));
+        let ordinal = id.exchange.ordinal;
+        let range = ordinal.saturating_sub(BEFORE)..ordinal;
+        lane.into_iter()
+            .flat_map(|lane| lane.range(range.clone()))
+            .map(|(_, f)| f.clone())
+            .collect()
+    }
+}
+
+const fn lane_of(id: ReplayId) -> (u64, u32) {
+    (id.exchange.connection, id.copy)
+}
+
+enum Picked {
+    Outcome(Box<Outcome>),
+    Before(Flight),
+    Header(Box<outcomes::Header>),
+}
+
+fn replayed(path: &Path, wanted: &BTreeSet<ReplayId>) -> Result<Replayed, Failure> {
+    let mut lanes: BTreeMap<(u64, u32), BTreeSet<u32>> = BTreeMap::new();
+    for &id in wanted {
+        lanes.entry(lane_of(id)).or_default().insert(id.exchange.ordinal);
+    }
+    let is_before = |id: ReplayId| {
+        let ordinal = id.exchange.ordinal;
+        let next = ordinal.saturating_add(1)..=ordinal.saturating_add(BEFORE);
+        lanes.get(&lane_of(id)).is_some_and(|lane| lane.range(next).next().is_some())
+    };
+    let pick = |line: &[u8]| {
+        let id = id_of(line);
+        if id.is_some_and(|id| !wanted.contains(&id) && !is_before(id)) {
+            return None;
+        }
+        match outcomes::read(line).ok()? {
+            outcomes::Line::Outcome(outcome) if wanted.contains(&outcome.id) => {
+                Some(Picked::Outcome(outcome))
+            }
+            outcomes::Line::Outcome(outcome) => Some(Picked::Before(Flight::of(&outcome))),
+            outcomes::Line::Header(header) => Some(Picked::Header(header)),
+            outcomes::Line::End(_) => None,
+        }
+    };
+    let mut found = Replayed::default();
+    if !present(path) {
+        return Ok(found);
+    }
+    each_picked(path, pick, |picked| match picked {
+        Picked::Header(header) => {
+            found.servers = Servers { mapped: header.mapped(), target: header.target };
+        }
+        Picked::Before(flight) => found.keep(flight),
+        Picked::Outcome(outcome) => {
+            found.keep(Flight::of(&outcome));
+            // The last of several outcomes of one request counts, as for the diff.
+            found.outcomes.insert(outcome.id, *outcome);
+        }
+    })?;
+    Ok(found)
+}
+
+impl Replayed {
+    fn keep(&mut self, flight: Flight) {
+        let lane = self.flights.entry(lane_of(flight.id)).or_default();
+        lane.insert(flight.id.exchange.ordinal, flight);
+    }
+}
