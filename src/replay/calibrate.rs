@@ -85,7 +85,8 @@ pub fn calibrate(
         under_way: None,
         redaction: None,
     };
-    let outputs = Outputs { target: crate::store::nameless_file(folder)?, baseline: None };
+    let target = crate::store::nameless_file(folder)?;
+    let outputs = Outputs { target, baseline: None, bindings: [None, None] };
     let finished = run(&plan, &options, outputs, stop, None, |_| {})?;
     let seconds = finished.duration_ns.max(1) as f64 / 1e9;
     let cpu = finished.generator["cpu_process_s"].as_f64().unwrap_or(0.0);

@@ -6,13 +6,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 use std::time::Duration;
 
 use rustix::event::EventfdFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
+use super::binder::{Bell, Binder, FlowCount, Journal, Word};
 use super::feed::{Feeder, Line, wake};
 use super::hope::Hopeless;
 use super::plan::Plan;
@@ -117,6 +118,8 @@ pub struct Outputs {
     pub target: File,
     /// The baseline's.
     pub baseline: Option<File>,
+    /// What v2 issued in the place of v1's values, and the baseline.
+    pub bindings: [Option<File>; 2],
 }
 
 /// How far a replay is.
@@ -170,6 +173,8 @@ pub struct Finished {
     pub interrupted: bool,
     /// Warnings in words.
     pub warnings: Vec<String>,
+    /// What became of each flow at v2, by its number.
+    pub flows: Vec<FlowCount>,
     /// There where no request got as far as HTTP.
     pub hopeless: Option<Hopeless>,
 }
@@ -232,7 +237,9 @@ pub fn run(
     let _small_pages =
         (plan.pacing.speed != Speed::Max).then(super::worker::realtime::SmallPages::begin);
     let (start, started) = start_time(plan, options, &mut warnings);
-    let mut files = Files::new(options, outputs, started).map_err(ReplayError::Write)?;
+    let Outputs { target, baseline, bindings: [bindings, of_baseline] } = outputs;
+    let journal = Journal::new(bindings, of_baseline, options.redaction.clone());
+    let mut files = Files::new(options, target, baseline, started).map_err(ReplayError::Write)?;
     let shared = Arc::new(Shared {
         clock: Clock::starting_at(start),
         baseline: options.baseline.as_ref().map(|_| (targets.len() - 1) as u16),
@@ -257,7 +264,7 @@ pub fn run(
         observed: observer.is_some() || options.redaction.is_some(),
     });
     let cpu = CpuMark::now();
-    let ran = threads(plan, &shared, options, slots, &mut files, observer, &mut tick)?;
+    let ran = threads(plan, &shared, options, slots, &mut files, journal, observer, &mut tick)?;
     let duration_ns = shared.clock.now();
     let (cpu_seconds, machine, stolen) = CpuMark::now().since(cpu);
     let figures = ran.figures;
@@ -308,6 +315,7 @@ pub fn run(
         held,
         interrupted: ran.interrupted,
         warnings,
+        flows: ran.flows,
         hopeless: [Side::Target, Side::Baseline]
             .into_iter()
             .find_map(|side| shared.hope(side).lost(side)),
@@ -318,7 +326,12 @@ pub fn run(
 struct Files(Option<(OutcomeFile, Option<OutcomeFile>)>);
 
 impl Files {
-    fn new(options: &Options, outputs: Outputs, started: Timestamp) -> io::Result<Self> {
+    fn new(
+        options: &Options,
+        target: File,
+        baseline: Option<File>,
+        started: Timestamp,
+    ) -> io::Result<Self> {
         let header = |target: &Target| outcomes::Header {
             format: outcomes::FORMAT.to_owned(),
             version: outcomes::VERSION,
@@ -327,8 +340,8 @@ impl Files {
             started,
             settings: options.settings.clone(),
         };
-        let target = OutcomeFile::new(outputs.target, &header(&options.target))?;
-        let baseline = match (outputs.baseline, &options.baseline) {
+        let target = OutcomeFile::new(target, &header(&options.target))?;
+        let baseline = match (baseline, &options.baseline) {
             (Some(file), Some(baseline)) => Some(OutcomeFile::new(file, &header(baseline))?),
             _ => None,
         };
@@ -347,21 +360,24 @@ impl Files {
 /// Who sends: of either transport.
 enum Hand<'a> {
     Worker(Box<Worker<'a>>),
-    Client(Option<Proxy>, Receiver<Vec<Task>>, SyncSender<Batch>),
+    Client(Option<Proxy>, Receiver<Vec<Task>>, SyncSender<Batch>, Option<Sender<Word>>),
 }
 
 struct Ran {
     figures: Figures,
     interrupted: bool,
     warnings: Vec<String>,
+    flows: Vec<FlowCount>,
 }
 
+#[expect(clippy::too_many_arguments, reason = "all that its threads are made of, in one place")]
 fn threads(
     plan: &Plan,
     shared: &Arc<Shared>,
     options: &Options,
     slots: usize,
     files: &mut Files,
+    journal: Journal,
     observer: Option<Observer<'_>>,
     tick: &mut dyn FnMut(&Progress),
 ) -> Result<Ran, ReplayError> {
@@ -370,6 +386,14 @@ fn threads(
     let (records, record_inbox) = sync_channel(RECORD_QUEUE);
     let mut lines = Vec::new();
     let mut crew = Vec::new();
+    let (words, heard) = match &plan.bound {
+        Some(_) => {
+            let (words, heard) = std::sync::mpsc::channel();
+            (Some(words), Some(heard))
+        }
+        None => (None, None),
+    };
+    let mut bells = Vec::new();
     let mut wakes: Vec<Arc<OwnedFd>> = Vec::new();
     for number in 0..workers {
         let event = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
@@ -379,12 +403,20 @@ fn threads(
         let share = slots / workers + usize::from(number < slots % workers);
         let hand = match &options.transport {
             Transport::Wire => {
-                let worker = Worker::new(shared, number, share, inbox, &event, records.clone());
+                let binder = words.clone().map(|words| {
+                    let (lanes, bell) = std::sync::mpsc::channel();
+                    bells.push(Bell { lanes, wake: Arc::clone(&event) });
+                    (words, bell)
+                });
+                let worker =
+                    Worker::new(shared, number, share, inbox, &event, records.clone(), binder);
                 Hand::Worker(Box::new(
                     worker.map_err(|error| ReplayError::System("set up a worker", error))?,
                 ))
             }
-            Transport::Client { proxy } => Hand::Client(proxy.clone(), inbox, records.clone()),
+            Transport::Client { proxy } => {
+                Hand::Client(proxy.clone(), inbox, records.clone(), words.clone())
+            }
         };
         crew.push(hand);
         lines.push(Line { sender, wake: Arc::clone(&event) });
@@ -403,7 +435,12 @@ fn threads(
             .map(|by| Redacting { by, spool: shared.spool.clone() }),
         unwritten: &shared.unwritten,
     };
-    let feeder = Feeder::new(plan, shared, lines, records);
+    let feeder = Feeder::new(plan, shared, lines, records, words);
+    let binder = plan
+        .bound
+        .as_ref()
+        .zip(heard)
+        .map(|(bound, heard)| Binder::new(shared, bound, heard, bells, journal));
     let wakes = &wakes;
     let spawn_error = |error| ReplayError::System("start a thread", error);
     let named = |name: String| std::thread::Builder::new().name(name);
@@ -421,17 +458,32 @@ fn threads(
         };
         let recording =
             named("record".to_owned()).spawn_scoped(scope, record).map_err(stop_on_error)?;
+        let bind = |binder: Binder<'_>| {
+            super::worker::realtime::stand_back();
+            let _ended = StopsOnPanic(shared, wakes);
+            let result = binder.run();
+            if result.is_err() {
+                shared.stop.set();
+                wakes.iter().for_each(|event| wake(event));
+            }
+            result
+        };
+        let binding = binder
+            .map(|binder| named("bind".to_owned()).spawn_scoped(scope, move || bind(binder)))
+            .transpose()
+            .map_err(stop_on_error)?;
         let mut working = Vec::new();
         for (number, hand) in crew.into_iter().enumerate() {
             let work = move || {
                 let warning = super::worker::realtime::prepare_thread(realtime).err();
                 let mut result = match hand {
                     Hand::Worker(worker) => worker.run(),
-                    Hand::Client(proxy, inbox, records) => client::run(
+                    Hand::Client(proxy, inbox, records, words) => client::run(
                         Arc::clone(shared),
                         proxy,
                         inbox,
                         records,
+                        words,
                         slots - kept,
                         kept > 0,
                     ),
@@ -490,13 +542,28 @@ fn threads(
             recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         recorded.map_err(ReplayError::Write)?;
         fed.map_err(ReplayError::Spool)?;
+        let bound = binding
+            .map(|binding| binding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let flows = bound.transpose().map_err(ReplayError::Write)?.unwrap_or_default();
         if let Some(error) = failed {
             return Err(error);
         }
         files.0 = Some((target, baseline));
         warnings.dedup();
-        Ok(Ran { figures, interrupted, warnings })
+        Ok(Ran { figures, interrupted, warnings, flows })
     })
+}
+
+/// Who waits for a thread that is gone would wait for ever: it ends the replay.
+struct StopsOnPanic<'a>(&'a Shared, &'a [Arc<OwnedFd>]);
+
+impl Drop for StopsOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop.set();
+            self.1.iter().for_each(|event| wake(event));
+        }
+    }
 }
 
 fn progress(shared: &Shared) -> Progress {

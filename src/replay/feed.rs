@@ -5,15 +5,19 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Sender, SyncSender};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::plan::{Plan, Step, StepKind};
+use super::gate::Gate;
+use super::plan::bound::{Bound, note};
+use super::plan::{Load, Plan, Step, StepKind};
 use super::shared::Shared;
 use super::task::{Done, Side, Task};
-use crate::outcome::{Failure, Outcome};
+use crate::bind::Part;
+use crate::outcome::{Failure, Outcome, ReplayId};
+use crate::replay::binder::{Order, Word};
 use crate::replay::plan::spool::Place;
 use crate::replay::plan::spool::SpoolReader;
 use crate::replay::recorder::outbox::Batch;
@@ -31,6 +35,8 @@ const TASKS_AT_ONCE: usize = 4_096;
 const BYTES: usize = 64 << 20;
 /// A request longer than this is read ahead up to here; the rest is streamed when it is sent.
 const WHOLE_BYTES: u64 = 256 << 10;
+/// The same for one with values in it: a body that long is looked into, and so put together whole.
+const FILLED_BYTES: u64 = 2 << 20;
 /// A due time further away than this (18 years) is as good as never.
 pub(super) const FAR_NS: i64 = 1 << 59;
 const BATCH: usize = 256;
@@ -52,6 +58,8 @@ pub(super) struct Feeder<'a> {
     records: SyncSender<Batch>,
     not_sent: Vec<Done>,
     spool: SpoolReader,
+    /// Tells the thread that binds values of what it is to know, and reads what it must.
+    binding: Option<(Sender<Word>, SpoolReader)>,
     /// Most requests that are read ahead.
     tasks: usize,
 }
@@ -62,7 +70,9 @@ impl<'a> Feeder<'a> {
         shared: &'a Shared,
         lines: Vec<Line>,
         records: SyncSender<Batch>,
+        words: Option<Sender<Word>>,
     ) -> Self {
+        let binding = words.zip(plan.bound.as_ref().map(Bound::notes));
         let batches = lines.iter().map(|_| Vec::new()).collect();
         let at_once =
             usize::try_from(plan.totals.lanes.saturating_mul(TASKS_OF_LANE)).unwrap_or(usize::MAX);
@@ -79,6 +89,7 @@ impl<'a> Feeder<'a> {
             records,
             not_sent: Vec::new(),
             spool: plan.spool.reader(),
+            binding,
             tasks,
         }
     }
@@ -121,16 +132,28 @@ impl<'a> Feeder<'a> {
     fn feed(&mut self, step: &Step, round: u32, due: i64) -> io::Result<()> {
         let (id, lane) = self.plan.identity(step, round);
         let sends = step.kind == StepKind::Send;
+        // Fibonacci hashing: neighbouring lanes go to different workers.
+        let spread =
+            (u128::from(lane.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * self.lines.len() as u128) >> 64;
+        let line = spread as usize;
+        let part = match &self.plan.bound {
+            Some(bound) if sends && step.load.note.length > 0 => bound.parts.part(step.id)?,
+            _ => None,
+        };
         let bytes = if !sends {
             Bytes::new()
         } else {
+            let fills = part.as_ref().is_some_and(|part| !part.uses.is_empty());
+            let whole = if fills { FILLED_BYTES } else { WHOLE_BYTES };
             // The head is never cut: it goes out in one piece.
-            let ahead = step.load.place.length.min(WHOLE_BYTES.max(u64::from(step.load.head)));
+            let ahead = step.load.place.length.min(whole.max(u64::from(step.load.head)));
             self.spool.get(step.load.place.offset, ahead as usize)?
         };
         if sends {
             self.shared.budget.take(1, bytes.len());
         }
+        let order = (id, lane, due, line, bytes.clone());
+        let gate = part.map(|part| self.order(&step.load, part, order)).transpose()?;
         let think = self.plan.pacing.stretch(step.think);
         let task = Task {
             kind: step.kind,
@@ -141,19 +164,35 @@ impl<'a> Feeder<'a> {
             answered: step.answered,
             think,
             load: step.load,
+            ahead: bytes.len() as u64,
             bytes,
+            gate: gate.flatten(),
             again: false,
             blamed: false,
         };
-        // Fibonacci hashing: neighbouring lanes go to different workers.
-        let spread =
-            (u128::from(lane.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * self.lines.len() as u128) >> 64;
-        let line = spread as usize;
         self.batches[line].push(task);
         if self.batches[line].len() >= BATCH {
             self.flush_line(line);
         }
         Ok(())
+    }
+
+    /// Tells of a request that has to do with bound values; gives its gate.
+    fn order(
+        &mut self,
+        load: &Load,
+        part: Part,
+        (id, lane, due, worker, bytes): (ReplayId, u64, i64, usize, Bytes),
+    ) -> io::Result<Option<Arc<Gate>>> {
+        let Some((words, notes)) = &mut self.binding else { return Ok(None) };
+        let expected = note(notes, load.note)?;
+        let gate = Arc::new(Gate::new(!part.births.is_empty()));
+        let head = load.head;
+        let gate_of = Arc::clone(&gate);
+        let order = Order { id, part, expected, gate, lane, due, worker, bytes, head };
+        // Where nobody hears it, the replay is being stopped.
+        let _ = words.send(Word::Order(Arc::new(order)));
+        Ok(Some(gate_of))
     }
 
     fn skip(&mut self, step: &Step, due: i64) -> io::Result<()> {
@@ -166,7 +205,8 @@ impl<'a> Feeder<'a> {
         {
             let outcome =
                 Outcome { id, lane, due_ns: due, failure: failure.clone(), ..Outcome::default() };
-            self.not_sent.push(Done { side, route: 0, request: Place::default(), outcome });
+            let request = Place::default();
+            self.not_sent.push(Done { side, route: 0, request, filled: None, outcome });
         }
         if self.not_sent.len() >= BATCH {
             // The recorder is a thread of its own and takes what comes; it ends only after this

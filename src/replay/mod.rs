@@ -2,10 +2,12 @@
 //!
 //! This module is given due times and does not know how they were made.
 
+mod binder;
 pub mod calibrate;
 pub mod config;
 mod engine;
 mod feed;
+mod gate;
 mod hope;
 pub mod plan;
 mod recorder;
@@ -15,6 +17,7 @@ mod task;
 mod underway;
 mod worker;
 
+pub use binder::FlowCount;
 pub use engine::{Finished, Options, Outputs, Progress, ReplayError, Transport, run};
 pub use hope::Hopeless;
 pub use recorder::record::Observer;

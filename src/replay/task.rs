@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 
 use bytes::Bytes;
 
+use super::gate::{Gate, Ready};
 use super::plan::{Load, StepKind};
 use crate::message::Response;
-use crate::outcome::{Failure, FailureKind, Outcome, ReplayId};
+use crate::outcome::{Failure, FailureKind, Outcome, ReplayId, Unbound};
+use crate::replay::binder::Ended;
 use crate::replay::plan::spool::Place;
 
 /// Something a worker has to do at a time.
@@ -29,6 +31,10 @@ pub(super) struct Task {
     pub(super) load: Load,
     /// The request, or its first part where the rest is streamed from the spool.
     pub(super) bytes: Bytes,
+    /// How many bytes of the prepared request these are, or were before values were put in.
+    pub(super) ahead: u64,
+    /// It goes when this is open, with what is given there.
+    pub(super) gate: Option<Arc<Gate>>,
     /// It was on a connection that v2 closed before it answered, and is sent again.
     pub(super) again: bool,
     /// It was the next to be answered then.
@@ -38,7 +44,43 @@ pub(super) struct Task {
 impl Task {
     /// How many bytes are to be streamed from the spool behind [`Self::bytes`].
     pub(super) fn rest(&self) -> u64 {
-        self.load.place.length - self.bytes.len() as u64
+        self.load.place.length - self.ahead
+    }
+
+    /// Takes what its gate gives, which is open.
+    pub(super) fn pass_gate(&mut self, side: Side, budget: &Budget) {
+        let ready = self.gate.as_ref().and_then(|gate| gate.ready(side));
+        if let Some(Ready { bytes: Some((bytes, head)), .. }) = ready {
+            budget.take(0, bytes.len());
+            budget.give_back(0, self.bytes.len());
+            (self.bytes, self.load.head) = (bytes.clone(), *head);
+        }
+    }
+
+    /// How many values of v2's it has, and which v2 had not issued.
+    pub(super) fn bound(&self, side: Side) -> (u32, Vec<Unbound>) {
+        let ready = self.gate.as_ref().and_then(|gate| gate.ready(side));
+        ready.map_or((0, Vec::new()), |ready| (ready.bound, ready.unbound.clone()))
+    }
+
+    /// Its bytes where these are not the prepared ones.
+    pub(super) fn filled(&self, side: Side) -> Option<Bytes> {
+        let ready = self.gate.as_ref()?.ready(side)?;
+        ready.bytes.as_ref().map(|(bytes, _)| bytes.clone())
+    }
+
+    /// What is told of its end to the thread that binds values, where that is to know.
+    pub(super) fn ended(&self, side: Side, answer: &Answer, at: i64) -> Option<Ended> {
+        let gate = self.gate.as_ref()?;
+        let failure = answer.failure.as_ref().map(|failure| match &*failure.detail {
+            "" => failure.kind.name().to_owned(),
+            detail => format!("{}: {detail}", failure.kind.name()),
+        });
+        let sets_cookies = |answer: &&Response| answer.headers.get("set-cookie").is_some();
+        let is_whole = answer.failure.is_none() && answer.last.is_some();
+        let response = answer.response.as_ref().filter(|_| is_whole);
+        let response = response.filter(|response| gate.gives || sets_cookies(response));
+        Some(Ended { side, id: self.id, at, answer: response.cloned(), failure })
     }
 }
 
@@ -57,6 +99,8 @@ pub(super) struct Done {
     pub(super) route: u16,
     /// Where the spool holds its request.
     pub(super) request: Place,
+    /// What was sent, where v2's values were put into it.
+    pub(super) filled: Option<Bytes>,
     pub(super) outcome: Outcome,
 }
 

@@ -24,7 +24,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError};
 
 use rustc_hash::FxHashMap;
 use rustix::event::epoll;
@@ -34,8 +34,9 @@ use self::slab::Slab;
 use super::feed::FAR_NS;
 use super::plan::StepKind;
 use super::shared::Shared;
-use super::task::{Answer, Live, Task};
+use super::task::{Answer, Live, Side, Task};
 use crate::outcome::{Failure, FailureKind};
+use crate::replay::binder::Word;
 use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::{Figures, Recent};
 use crate::replay::recorder::outbox::{Batch, Outbox};
@@ -99,6 +100,9 @@ pub(super) struct Worker<'a> {
     inbox: Receiver<Vec<Task>>,
     inbox_open: bool,
     outbox: Outbox<'a>,
+    /// Tells the thread that binds values of answers, and hears of it which lanes may go on.
+    words: Option<Sender<Word>>,
+    bell: Option<Receiver<(Side, u64)>>,
     /// Requests read ahead, by due time.
     upcoming: VecDeque<Task>,
     /// Connections to be opened, and to be closed, each by time. They give way to requests: a
@@ -143,7 +147,9 @@ impl<'a> Worker<'a> {
         inbox: Receiver<Vec<Task>>,
         wake: &OwnedFd,
         outbox: SyncSender<Batch>,
+        binder: Option<(Sender<Word>, Receiver<(Side, u64)>)>,
     ) -> io::Result<Self> {
+        let (words, bell) = binder.unzip();
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let alarm = Alarm::new(shared.clock)?;
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
@@ -159,6 +165,8 @@ impl<'a> Worker<'a> {
             inbox,
             inbox_open: true,
             outbox: Outbox::new(outbox, &shared.unwritten, shared.observed),
+            words,
+            bell,
             upcoming: VecDeque::new(),
             openings: VecDeque::new(),
             closings: VecDeque::new(),
@@ -202,6 +210,7 @@ impl<'a> Worker<'a> {
         loop {
             self.take_inbox();
             self.run_due();
+            self.answer_bell();
             self.run_chores();
             self.serve_waiting();
             self.close_what_stayed_open();
@@ -320,6 +329,16 @@ impl<'a> Worker<'a> {
                 }
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => self.inbox_open = false,
+            }
+        }
+    }
+
+    /// Looks at the lanes whose next request has got what it waited for.
+    fn answer_bell(&mut self) {
+        while let Some(Ok((side, lane))) = self.bell.as_ref().map(Receiver::try_recv) {
+            if let Some(&at) = self.by_number.get(&(side == Side::Baseline, lane)) {
+                let now = self.now();
+                self.pump(at, now);
             }
         }
     }

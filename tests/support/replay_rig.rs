@@ -10,6 +10,7 @@ use std::time::Duration;
 use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use shadowtap::message::{Request, Response};
 use shadowtap::outcome::Outcome;
+use shadowtap::record::flows::Binding;
 use shadowtap::record::outcomes;
 use shadowtap::replay;
 use shadowtap::replay::plan::{Plan, Planner, Wishes};
@@ -115,6 +116,8 @@ pub(crate) struct Replayed {
     pub(crate) finished: Finished,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) baseline: Vec<Outcome>,
+    /// What v2 issued in the place of v1's values, and the baseline.
+    pub(crate) bindings: [Vec<Binding>; 2],
 }
 
 impl Replayed {
@@ -157,13 +160,20 @@ pub(crate) fn replay_plan(plan: &Plan, options: &Options, stop: &Arc<Stop>) -> R
     let folder = tempfile::tempdir().unwrap();
     let (target, baseline) =
         (folder.path().join("outcomes.jsonl"), folder.path().join("baseline.jsonl"));
+    let bindings =
+        ["bindings.jsonl", "baseline-bindings.jsonl"].map(|name| folder.path().join(name));
     let outputs = Outputs {
         target: std::fs::File::create(&target).unwrap(),
         baseline: options.baseline.as_ref().map(|_| std::fs::File::create(&baseline).unwrap()),
+        bindings: bindings.clone().map(|path| Some(std::fs::File::create(path).unwrap())),
     };
     let finished = replay::run(plan, options, outputs, stop, None, |_| {}).unwrap();
     let baseline = if options.baseline.is_some() { read(&baseline) } else { vec![] };
-    Replayed { finished, outcomes: read(&target), baseline }
+    let bindings = bindings.map(|path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    });
+    Replayed { finished, outcomes: read(&target), baseline, bindings }
 }
 
 /// Replays these exchanges.
@@ -181,6 +191,7 @@ pub(crate) fn replay_to(
     let outputs = Outputs {
         target: std::fs::File::options().write(true).open(path).unwrap(),
         baseline: None,
+        bindings: [None, None],
     };
     replay::run(&plan, options, outputs, &Arc::new(Stop::default()), None, |_| {})
 }

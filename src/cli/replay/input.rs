@@ -89,7 +89,7 @@ pub(super) fn read_into(
     let route_of = metrics::route_of();
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
         unless_interrupted(word)?;
-        let ours = planner.holds(exchange.id.connection);
+        let ours = planner.holds(exchange.id).map_err(cannot)?;
         if let Some(places) = &mut places {
             places.count(ours).map_err(cannot)?;
         }

@@ -282,7 +282,8 @@ fn replay_plan(
 ) -> Result<Finished, Failure> {
     let baseline =
         options.baseline.as_ref().map(|_| create(folder, names::BASELINE)).transpose()?;
-    let outputs = replay::Outputs { target: create(folder, names::OUTCOMES)?, baseline };
+    let target = create(folder, names::OUTCOMES)?;
+    let outputs = replay::Outputs { target, baseline, bindings: [None, None] };
     let duration = plan.duration_ns();
     let sides = 1 + u64::from(options.baseline.is_some());
     let planned = plan.sends().saturating_mul(sides);
@@ -372,6 +373,8 @@ pub(super) fn dry_run(
         pacing: shape.pacing,
         shard: shape.shard,
         rewriter: Rewriter::default(),
+        parts: None,
+        producers: false,
     };
     let plan = input::read_only(inputs, wishes, &word, global)?;
     something_is_chosen(&plan, shape)?;

@@ -75,6 +75,8 @@ impl Targets {
             pacing: shape.pacing,
             shard: shape.shard,
             rewriter,
+            parts: None,
+            producers: false,
         })
     }
 

@@ -89,6 +89,8 @@ pub(in crate::replay) struct Load {
     pub(in crate::replay) route: u16,
     /// The request's bytes; of one that is not sent, the reason.
     pub(in crate::replay) place: Place,
+    /// What is kept for binding values; of no length where the request has nothing to do with them.
+    pub(in crate::replay) note: Place,
     /// Length of the head in it.
     pub(in crate::replay) head: u32,
     /// Twice what v1 took for its answer, in milliseconds.

@@ -6,6 +6,7 @@
 //! waits for what, where lanes open and end), then by time. Both sorts spill to disk, so memory
 //! does not grow with the capture.
 
+pub(super) mod bound;
 pub mod guard;
 mod load;
 mod names;
@@ -25,10 +26,12 @@ pub(in crate::replay) use self::load::Load;
 pub use self::planner::Planner;
 pub(in crate::replay) use self::step::{Step, StepKind};
 
+use self::bound::Bound;
 use self::guard::Captured;
 use self::rewrite::Rewriter;
 use self::spool::Spool;
 use self::step::STEP_BYTES;
+use crate::bind::Parts;
 use crate::ledger::Ledger;
 use crate::outcome::ReplayId;
 use crate::schedule::pacing::{Pacing, Speed};
@@ -46,6 +49,10 @@ pub struct Wishes {
     pub shard: Option<Shard>,
     /// With which changes.
     pub rewriter: Rewriter,
+    /// What its exchanges have to do with values that v1 issued; none where these are not bound.
+    pub parts: Option<Arc<dyn Parts>>,
+    /// Also requests with unsafe methods whose answers give values that others use.
+    pub producers: bool,
 }
 
 /// Labels a request for live figures: method and target to a route's name.
@@ -74,6 +81,7 @@ pub struct Plan {
     pub(in crate::replay) pacing: Pacing,
     pub(in crate::replay) steps: Sorted<STEP_BYTES>,
     pub(in crate::replay) spool: Spool,
+    pub(in crate::replay) bound: Option<Bound>,
     /// Who served the capture.
     pub captured: Captured,
     /// What is not part of the run, by reason.
@@ -103,6 +111,12 @@ pub struct Figures {
 }
 
 impl Plan {
+    /// How many requests wait for answers of other connections or for values, and how many values
+    /// are put into requests: of one copy.
+    pub fn bound(&self) -> Option<(u64, u64)> {
+        self.bound.as_ref().map(|bound| (bound.waits, bound.holes))
+    }
+
     /// How many requests are to be sent, all loops counted.
     pub fn sends(&self) -> u64 {
         self.totals.sends.saturating_mul(u64::from(self.pacing.loops.max(1)))

@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::exchange::{Closed, Completeness, Exchange};
+use crate::exchange::{Closed, Completeness, Exchange, ExchangeId};
 use crate::flow::Endpoint;
 use crate::ledger::Ledger;
 use crate::message::target::{host, without_port};
 use crate::message::{Headers, Request, Version};
 use crate::record::exchanges::Rest;
+use crate::replay::plan::bound::BoundWriter;
 use crate::replay::plan::guard::Captured;
 use crate::replay::plan::load::{Load, Traits};
 use crate::replay::plan::sound;
-use crate::replay::plan::spool::SpoolWriter;
+use crate::replay::plan::spool::{Place, SpoolWriter};
 use crate::replay::plan::step::StepKind;
 use crate::replay::plan::step::{
     CLOSED_BYTES, Cursor, ENTRY_BYTES, Entry, Reader, STEP_BYTES, Step,
@@ -25,7 +26,7 @@ use crate::replay::plan::step::{
 use crate::replay::plan::{Plan, RouteOf, Totals, Wishes};
 use crate::schedule::lane::Lane;
 use crate::schedule::pacing::Speed;
-use crate::schedule::select::{Choice, copy_hash};
+use crate::schedule::select::{Choice, Selection, copy_hash};
 use crate::schedule::{Recorded, Release};
 use crate::store::sorter::{Merge, Sorter};
 use crate::wire::h1::encode;
@@ -61,6 +62,9 @@ pub struct Planner {
     last_at: i64,
     chosen: u64,
     connections: u64,
+    bound: Option<BoundWriter>,
+    /// With unsafe methods: for those whose answers give values.
+    producers: Option<Selection>,
 }
 
 /// Texts by number; number 0 stands for "none" and for all that come after the bound.
@@ -93,7 +97,12 @@ impl Interner {
 impl Planner {
     /// A planner that keeps its temporary files (without a name) in `folder`.
     pub fn new(folder: &Path, wishes: Wishes, route_of: Option<RouteOf>) -> io::Result<Self> {
+        let parts = wishes.parts.clone();
+        let bound = parts.map(|parts| BoundWriter::new(folder, parts)).transpose()?;
+        let all = || Selection { unsafe_methods: true, ..wishes.selection.clone() };
         Ok(Self {
+            producers: wishes.producers.then(all),
+            bound,
             wishes,
             route_of,
             spool: SpoolWriter::new(folder)?,
@@ -123,7 +132,13 @@ impl Planner {
             self.ledger.reject("no-request", 1);
             return Ok(());
         };
-        let reason = match self.wishes.selection.choose(exchange) {
+        let part = self.bound.as_ref().map(|bound| bound.part(exchange.id)).transpose()?.flatten();
+        let gives = part.as_ref().is_some_and(|part| part.births.iter().any(|b| b.flow.is_some()));
+        let selection = self.producers.as_ref().filter(|_| gives).unwrap_or(&self.wishes.selection);
+        let session = part.as_ref().map(|part| part.session);
+        let connection = exchange.id.connection;
+        let is_held = self.is_held(connection, session);
+        let reason = match selection.choose(exchange) {
             Choice::Leave(why) => {
                 self.ledger.reject(why, 1);
                 return Ok(());
@@ -143,7 +158,7 @@ impl Planner {
         }
         let load = match reason {
             // Never sent from here, so its bytes are not needed.
-            reason if !self.holds(exchange.id.connection) => Load {
+            reason if !is_held => Load {
                 traits: Traits(if reason.is_some() { Traits::NOT_SENT } else { 0 }),
                 ..Load::default()
             },
@@ -155,10 +170,15 @@ impl Planner {
                 ..self.encode(request)?
             },
         };
-        if load.traits.not_sent().is_none() && self.in_shard(exchange.id.connection, 0) {
+        let mut load = load;
+        let is_sent = load.traits.not_sent().is_none();
+        if is_sent && self.in_shard(connection, session, 0) {
             self.count_method(request);
         }
-        self.entries.push(Entry { recorded, load }.encode())
+        if let (true, Some(bound), Some(part)) = (is_sent && is_held, &mut self.bound, &part) {
+            load.note = bound.add(exchange, part)?;
+        }
+        self.entries.push(Entry { recorded, load, session }.encode())
     }
 
     /// Adds where servers were seen beside the addresses that the exchanges tell.
@@ -254,6 +274,7 @@ impl Planner {
             name,
             route: u16::try_from(route).unwrap_or(0),
             place,
+            note: Place::default(),
             head: u32::try_from(head).unwrap_or(u32::MAX),
             patience_ms: 0,
             reads_ms: 0,
@@ -295,7 +316,7 @@ impl Planner {
             {
                 if let Some(release) = std::mem::take(&mut lane).finish() {
                     let end = ends.of(release.id.connection)?;
-                    self.release(&release, end, &before.load, &mut totals)?;
+                    self.release(&release, end, &before, &mut totals)?;
                 }
                 held = None;
             }
@@ -305,13 +326,13 @@ impl Planner {
             }
             if let Some(release) = lane.push(&entry.recorded, self.first_at) {
                 let before = held.expect("a lane holds back one release, whose entry is held too");
-                self.release(&release, None, &before.load, &mut totals)?;
+                self.release(&release, None, &before, &mut totals)?;
             }
             held = Some(entry);
         }
         if let (Some(release), Some(before)) = (lane.finish(), held) {
             let end = ends.of(release.id.connection)?;
-            self.release(&release, end, &before.load, &mut totals)?;
+            self.release(&release, end, &before, &mut totals)?;
         }
         drop(entries);
         let pacing = self.wishes.pacing;
@@ -320,6 +341,7 @@ impl Planner {
             pacing,
             steps: self.steps.finish()?,
             spool: self.spool.finish()?,
+            bound: self.bound.map(BoundWriter::finish).transpose()?,
             captured: self.captured,
             ledger: self.ledger,
             methods: self.methods,
@@ -342,13 +364,36 @@ impl Planner {
         pacing.period(span.saturating_add(latest), sends)
     }
 
-    /// Whether any copy of a connection's lane is in the shard.
-    pub fn holds(&self, connection: u64) -> bool {
-        (0..self.wishes.pacing.multiply.max(1)).any(|copy| self.in_shard(connection, copy))
+    /// Whether any copy of an exchange is in the shard.
+    pub fn holds(&self, id: ExchangeId) -> io::Result<bool> {
+        if self.wishes.shard.is_none() {
+            return Ok(true);
+        }
+        let part = self.bound.as_ref().map(|bound| bound.part(id)).transpose()?.flatten();
+        Ok(self.is_held(id.connection, part.map(|part| part.session)))
     }
 
-    fn in_shard(&self, connection: u64, copy: u32) -> bool {
-        self.wishes.shard.is_none_or(|shard| shard.holds(copy_hash("shard", connection, copy)))
+    fn is_held(&self, connection: u64, session: Option<u32>) -> bool {
+        let mut copies = 0..self.wishes.pacing.multiply.max(1);
+        copies.any(|copy| self.in_shard(connection, session, copy))
+    }
+
+    /// Whether a request is of this shard: by its client where values are bound, so that no client
+    /// is cut in two, else by its connection.
+    fn in_shard(&self, connection: u64, session: Option<u32>, copy: u32) -> bool {
+        let hash = || match session {
+            Some(session) => copy_hash("shard-session", u64::from(session), copy),
+            None => copy_hash("shard", connection, copy),
+        };
+        self.wishes.shard.is_none_or(|shard| shard.holds(hash()))
+    }
+
+    /// How much later a copy of a connection goes. Where values are bound all of a copy goes
+    /// together, since its connections wait for each other.
+    fn shift(&self, connection: u64, copy: u32) -> i64 {
+        let apart = if self.bound.is_some() { 0 } else { connection };
+        let hash = if copy == 0 { 0 } else { copy_hash("jitter", apart, copy) };
+        self.wishes.pacing.shift(copy, hash)
     }
 
     /// `closed`: when the connection closed, of a lane that ends with this request; none where the
@@ -357,11 +402,11 @@ impl Planner {
         &mut self,
         release: &Release,
         closed: Option<i64>,
-        load: &Load,
+        entry: &Entry,
         totals: &mut Totals,
     ) -> io::Result<()> {
         let pacing = self.wishes.pacing;
-        let mut load = *load;
+        let Entry { mut load, session, .. } = *entry;
         if load.reads_ms > 0 {
             // Its client left when the connection closed; where that is not known, behind the last
             // byte that came, and without one it is waited for like any other.
@@ -375,12 +420,11 @@ impl Planner {
         let closed = closed.filter(|_| pacing.speed != Speed::Max);
         let closed = closed.map(|at| at.saturating_sub(self.first_at).max(release.offset));
         for copy in 0..pacing.multiply.max(1) {
-            if !self.in_shard(release.id.connection, copy) {
+            if !self.in_shard(release.id.connection, session, copy) {
                 self.ledger.reject("other-shard", 1);
                 continue;
             }
-            let hash = if copy == 0 { 0 } else { copy_hash("jitter", release.id.connection, copy) };
-            let shift = pacing.shift(copy, hash);
+            let shift = self.shift(release.id.connection, copy);
             let mut load = load;
             if release.last {
                 load.traits.0 |=
@@ -421,7 +465,7 @@ impl Planner {
     }
 
     fn skip(&mut self, entry: &Entry, totals: &mut Totals) -> io::Result<()> {
-        if !self.in_shard(entry.recorded.id.connection, 0) {
+        if !self.in_shard(entry.recorded.id.connection, entry.session, 0) {
             self.ledger.reject("other-shard", 1);
             return Ok(());
         }

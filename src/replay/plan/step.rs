@@ -40,6 +40,8 @@ pub(in crate::replay) struct Step {
 pub(super) struct Entry {
     pub(super) recorded: Recorded,
     pub(super) load: Load,
+    /// Its client across connections, where values are bound.
+    pub(super) session: Option<u32>,
 }
 
 /// Writes the fields of fixed-size records.
@@ -66,6 +68,8 @@ impl Cursor<'_> {
         self.put(load.route.to_be_bytes());
         self.put(load.place.offset.to_be_bytes());
         self.put(load.place.length.to_be_bytes());
+        self.put(load.note.offset.to_be_bytes());
+        self.put(load.note.length.to_be_bytes());
         self.put(load.head.to_be_bytes());
         self.put(load.patience_ms.to_be_bytes());
         self.put(load.reads_ms.to_be_bytes());
@@ -94,6 +98,10 @@ impl Reader<'_> {
                 offset: u64::from_be_bytes(self.get()),
                 length: u64::from_be_bytes(self.get()),
             },
+            note: Place {
+                offset: u64::from_be_bytes(self.get()),
+                length: u64::from_be_bytes(self.get()),
+            },
             head: u32::from_be_bytes(self.get()),
             patience_ms: u32::from_be_bytes(self.get()),
             reads_ms: u32::from_be_bytes(self.get()),
@@ -104,8 +112,8 @@ impl Reader<'_> {
 
 /// When a connection closed, sorted by connection.
 pub(super) const CLOSED_BYTES: usize = 8 + 8;
-const LOAD_BYTES: usize = 2 + 2 + 4 + 2 + 8 + 8 + 4 + 4 + 4 + 1;
-pub(super) const ENTRY_BYTES: usize = 8 + 4 + 8 + 8 + 8 + 1 + LOAD_BYTES;
+const LOAD_BYTES: usize = 2 + 2 + 4 + 2 + 8 + 8 + 8 + 8 + 4 + 4 + 4 + 1;
+pub(super) const ENTRY_BYTES: usize = 8 + 4 + 8 + 8 + 8 + 1 + 8 + LOAD_BYTES;
 pub(super) const STEP_BYTES: usize = 8 + 8 + 4 + 4 + 1 + 8 + 8 + LOAD_BYTES;
 /// Stands for a time that is not known.
 const NO_TIME: i64 = i64::MIN;
@@ -120,6 +128,7 @@ impl Entry {
         cursor.time(self.recorded.answered_at.unwrap_or(NO_TIME));
         cursor.time(self.recorded.opened_at.unwrap_or(NO_TIME));
         cursor.put([u8::from(self.recorded.concurrent)]);
+        cursor.put(self.session.map_or(u64::MAX, u64::from).to_be_bytes());
         cursor.load(&self.load);
         bytes
     }
@@ -136,7 +145,8 @@ impl Entry {
             opened_at: known(reader.time()),
             concurrent: reader.get() == [1],
         };
-        Self { recorded, load: reader.load() }
+        let session = u32::try_from(u64::from_be_bytes(reader.get())).ok();
+        Self { recorded, session, load: reader.load() }
     }
 }
 

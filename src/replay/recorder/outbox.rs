@@ -187,6 +187,7 @@ mod tests {
             side,
             route: 0,
             request: Place::default(),
+            filled: None,
             outcome: Outcome { sent_ns: Some(1), response: Some(response), ..Outcome::default() },
         }
     }
@@ -206,6 +207,7 @@ mod tests {
                 side: Side::Target,
                 route: 0,
                 request: Place::default(),
+                filled: None,
                 outcome: Outcome { failure, ..Outcome::default() },
             },
             13,

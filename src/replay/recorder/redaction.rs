@@ -7,6 +7,10 @@
 use std::io;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
+use crate::message::place::{Place, Step};
+use crate::message::{Body, Headers, Response, fields};
 use crate::redact::Redactor;
 use crate::redact::{Asked, Known};
 use crate::replay::plan::spool::Spool;
@@ -24,6 +28,53 @@ pub struct Redaction {
     pub given: Vec<String>,
 }
 
+impl Redaction {
+    /// Takes secrets out of a value that an answer gave at `place`, as out of that answer.
+    pub(in crate::replay) fn value(&self, place: &Place, text: &str) -> String {
+        let mut answer = holding(place, text);
+        let asked = Asked { request: None, given: &self.given, known: self.known.as_ref() };
+        self.redactor.answer(asked, &mut answer, true);
+        held(&answer).unwrap_or_default()
+    }
+}
+
+/// An answer that holds nothing but a text, under the names that lead to its place.
+fn holding(place: &Place, text: &str) -> Response {
+    let mut headers = Headers::new();
+    match place.steps().first() {
+        Some(Step::Header(name)) => headers.push(name.as_bytes(), text.as_bytes()),
+        Some(Step::Cookie(name)) => {
+            headers.push(b"set-cookie", format!("{name}={text}").as_bytes());
+        }
+        _ => {
+            let within = |value, step: &Step<'_>| match step.name() {
+                Some(name) => json!({ name: value }),
+                None => value,
+            };
+            let body = place.steps().iter().rev().fold(json!(text), within);
+            let body = if body.is_string() { json!({ "": text }) } else { body };
+            headers.push(b"content-type", b"application/json");
+            let body = Body::whole(body.to_string().into_bytes());
+            return Response { status: 200, headers, body, ..Response::default() };
+        }
+    }
+    Response { status: 200, headers, ..Response::default() }
+}
+
+/// The text that such an answer holds.
+fn held(answer: &Response) -> Option<String> {
+    let (name, value) = answer.headers.iter().next()?;
+    if !answer.body.bytes.is_empty() {
+        let mut value: Value = serde_json::from_slice(&answer.body.bytes).ok()?;
+        while let Value::Object(members) = value {
+            value = members.into_iter().next()?.1;
+        }
+        return value.as_str().map(str::to_owned);
+    }
+    let value = if name == b"set-cookie" { fields::set_cookie(value).value } else { value };
+    std::str::from_utf8(value).ok().map(str::to_owned)
+}
+
 /// Redacts one outcome after the other.
 pub(in crate::replay) struct Redacting {
     pub(in crate::replay) by: Arc<Redaction>,
@@ -35,9 +86,15 @@ impl Redacting {
     pub(in crate::replay) fn apply(&self, done: &mut Done) -> io::Result<()> {
         let is_whole = done.outcome.failure.is_none();
         let Some(response) = &mut done.outcome.response else { return Ok(()) };
-        let mut bytes = vec![0; usize::try_from(done.request.length).unwrap_or(usize::MAX)];
-        self.spool.read_at(&mut bytes, done.request.offset)?;
-        let request = client::parse(&bytes).ok();
+        let request = match &done.filled {
+            Some(filled) => client::parse(filled).ok(),
+            None => {
+                let length = usize::try_from(done.request.length).unwrap_or(usize::MAX);
+                let mut bytes = vec![0; length];
+                self.spool.read_at(&mut bytes, done.request.offset)?;
+                client::parse(&bytes).ok()
+            }
+        };
         let Redaction { redactor, known, given } = &*self.by;
         redactor.answer(
             Asked { request: request.as_ref(), given, known: known.as_ref() },

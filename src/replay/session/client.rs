@@ -15,7 +15,7 @@ use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
@@ -33,6 +33,7 @@ use way::{Carrier, Way};
 use crate::message::target::{host, host_and_port};
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
 use crate::outcome::{Failure, FailureKind, Outcome};
+use crate::replay::binder::Word;
 use crate::replay::plan::StepKind;
 use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::Figures;
@@ -51,6 +52,7 @@ pub(in crate::replay) fn run(
     proxy: Option<Proxy>,
     inbox: Receiver<Vec<Task>>,
     outbox: SyncSender<Batch>,
+    words: Option<Sender<Word>>,
     slots: usize,
     keeps: bool,
 ) -> io::Result<Figures> {
@@ -68,6 +70,7 @@ pub(in crate::replay) fn run(
         shared,
         proxy: proxy.map(Rc::new),
         outbox,
+        words,
         slots: Semaphore::new(slots.min(Semaphore::MAX_PERMITS)),
         keeps,
         figures: RefCell::default(),
@@ -86,6 +89,8 @@ struct Crew {
     shared: Arc<Shared>,
     proxy: Option<Rc<Proxy>>,
     outbox: SyncSender<Batch>,
+    /// Tells the thread that binds values of answers.
+    words: Option<Sender<Word>>,
     slots: Semaphore,
     keeps: bool,
     figures: RefCell<Figures>,
@@ -186,7 +191,7 @@ impl Crew {
                 let _ = self.unless_stopped(self.sleep_until(task.due)).await;
                 return;
             }
-            let Some(free) = self.unless_stopped(self.turn(&task, &shelf)).await else {
+            let Some(free) = self.unless_stopped(self.turn(side, &task, &shelf)).await else {
                 self.record(
                     side,
                     &shelf,
@@ -203,7 +208,7 @@ impl Crew {
     }
 
     /// Waits until a request is due and may go; gives when v2 let it go.
-    async fn turn(&self, task: &Task, shelf: &Shelf) -> i64 {
+    async fn turn(&self, side: Side, task: &Task, shelf: &Shelf) -> i64 {
         self.sleep_until(task.due).await;
         let mut free = loop {
             let free = shelf.after.borrow_mut().free(task.when);
@@ -214,6 +219,9 @@ impl Crew {
             }
         };
         shelf.after.borrow_mut().begins(task.id.exchange, task.answered);
+        if let Some(gate) = &task.gate {
+            free = free.max(gate.opened(side).await.free);
+        }
         if free != i64::MIN && self.shared.think == Think::ThinkTime {
             free = free.saturating_add(task.think);
             self.sleep_until(free).await;
@@ -265,6 +273,7 @@ impl Crew {
         mut task: Task,
         free: i64,
     ) {
+        task.pass_gate(side, &self.shared.budget);
         let request = match self.whole(&task).and_then(|bytes| parse(&bytes)) {
             Ok(request) => request,
             Err(why) => {
@@ -293,8 +302,8 @@ impl Crew {
     fn whole(&self, task: &Task) -> Result<Vec<u8>, String> {
         let mut bytes = task.bytes.to_vec();
         let ahead = bytes.len();
-        bytes.resize(task.load.place.length as usize, 0);
-        let rest = task.load.place.offset + ahead as u64;
+        bytes.resize(ahead + task.rest() as usize, 0);
+        let rest = task.load.place.offset + task.ahead;
         let read = self.shared.spool.read_at(&mut bytes[ahead..], rest);
         read.map(|()| bytes).map_err(|error| error.to_string())
     }
@@ -463,6 +472,12 @@ impl Crew {
         if let Some(response) = &answer.response {
             *figures.status.entry(response.status).or_default() += 1;
         }
+        let ended = task.ended(side, &answer, now);
+        if let (Some(words), Some(ended)) = (&self.words, ended) {
+            // Where nobody hears it, the replay is being stopped.
+            let _ = words.send(Word::Done(Box::new(ended)));
+        }
+        let (bound, unbound) = task.bound(side);
         let outcome = Outcome {
             id: task.id,
             lane: task.lane,
@@ -474,15 +489,14 @@ impl Crew {
             left_ns: (answer.failure.is_none() && answer.last.is_none()).then_some(now),
             connect_ns: sent.and_then(|sent| sent.connect_ns),
             waited_ns: sent.map_or(0, |sent| sent.waited),
-            bound: 0,
-            unbound: Vec::new(),
+            bound,
+            unbound,
             response: answer.response,
             failure: answer.failure,
         };
         // The recorder takes what comes; where it is gone, the replay is being stopped.
-        let _ = self.outbox.send(
-            vec![Done { side, route: task.load.route, request: task.load.place, outcome }].into(),
-        );
+        let (route, request, filled) = (task.load.route, task.load.place, task.filled(side));
+        let _ = self.outbox.send(vec![Done { side, route, request, filled, outcome }].into());
         self.under_way.set(self.under_way.get() - 1);
         self.changed.notify_one();
     }

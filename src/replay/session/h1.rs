@@ -144,7 +144,7 @@ impl Connection {
         } else {
             all
         };
-        let offset = task.load.place.offset + all as u64;
+        let offset = task.load.place.offset + task.ahead;
         self.out = Out { bytes: task.bytes.clone(), until, at: 0, offset, rest: task.rest() };
         self.in_flight.push_back(request);
     }

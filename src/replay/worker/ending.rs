@@ -3,6 +3,7 @@
 use super::super::task::{Done, Task, bump};
 use super::{Answer, Failure, FailureKind, Worker};
 use crate::outcome::Outcome;
+use crate::replay::binder::Word;
 use crate::replay::recorder::generator;
 use crate::replay::session::h1::InFlight;
 use crate::replay::session::h1::Phase;
@@ -155,6 +156,12 @@ impl Worker<'_> {
         if let Some(response) = &answer.response {
             *self.figures.status.entry(response.status).or_default() += 1;
         }
+        let ended = task.ended(side, &answer, now);
+        if let (Some(words), Some(ended)) = (&self.words, ended) {
+            // Where nobody hears it, the replay is being stopped.
+            let _ = words.send(Word::Done(Box::new(ended)));
+        }
+        let (bound, unbound) = task.bound(side);
         let outcome = Outcome {
             id: task.id,
             lane: task.lane,
@@ -166,15 +173,13 @@ impl Worker<'_> {
             left_ns: (answer.failure.is_none() && answer.last.is_none()).then_some(now),
             connect_ns,
             waited_ns: waited,
-            bound: 0,
-            unbound: Vec::new(),
+            bound,
+            unbound,
             response: answer.response,
             failure: answer.failure,
         };
-        if self
-            .outbox
-            .add(Done { side, route: task.load.route, request: task.load.place, outcome }, now)
-        {
+        let (route, request, filled) = (task.load.route, task.load.place, task.filled(side));
+        if self.outbox.add(Done { side, route, request, filled, outcome }, now) {
             self.hand_over(now);
         }
     }

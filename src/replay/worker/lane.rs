@@ -87,10 +87,17 @@ impl Lane {
     pub(in crate::replay) fn next(&mut self, arrivals: Arrivals, think: Think, now: i64) -> Next {
         let Some(front) = self.queue.front() else { return Next::Empty };
         let free = self.after.free(front.when);
+        let opened = match &front.gate {
+            None => i64::MIN,
+            Some(gate) => match gate.pass(self.side) {
+                Some(ready) => ready.free,
+                None => return Next::Answer,
+            },
+        };
         if arrivals == Arrivals::Open {
-            return Next::Ready(i64::MIN);
+            return Next::Ready(opened);
         }
-        match (free, think) {
+        match (free.map(|free| free.max(opened)), think) {
             (None, _) => Next::Answer,
             (Some(i64::MIN), _) => Next::Ready(i64::MIN),
             (Some(free), Think::ThinkTime) if free.saturating_add(front.think) > now => {
@@ -139,6 +146,8 @@ mod tests {
             think: 30,
             load: crate::replay::plan::Load::default(),
             bytes: Bytes::new(),
+            ahead: 0,
+            gate: None,
             again: false,
             blamed: false,
         }

@@ -20,7 +20,9 @@ impl Worker<'_> {
         let connect_ns = connection.connect_ns.take();
         let opening =
             if connect_ns.is_some() { (ready, connection.started) } else { (i64::MIN, 0) };
+        let side = self.lanes.get(lane).side;
         let Some(mut task) = self.lanes.get(lane).take() else { return };
+        task.pass_gate(side, &self.shared.budget);
         self.waiting -= 1;
         let waited = if self.shared.at_once {
             task.due = free.max(ready).max(0).min(now);
@@ -36,10 +38,11 @@ impl Worker<'_> {
         };
         let late = (!task.again).then_some(now - task.due - waited);
         if late.is_some() {
-            self.shared.begins(self.lanes.get(lane).side, task.id);
+            self.shared.begins(side, task.id);
         }
         let reads = task.load.reads_ns();
-        let (length, expects) = (task.load.place.length, task.load.traits.expects_continue());
+        let length = task.bytes.len() as u64 + task.rest();
+        let expects = task.load.traits.expects_continue();
         self.under_way += 1;
         self.connections.get(at).begin(InFlight { task, sent: now, waited, connect_ns });
         if expects {

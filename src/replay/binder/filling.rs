@@ -1,0 +1,91 @@
+//! Makes a request with v2's values in it, from the bytes that were prepared.
+
+use std::io;
+
+use bytes::Bytes;
+
+use super::{Binder, Order};
+use crate::bind::Use;
+use crate::bind::fill::put::{Put, Untouched, put};
+use crate::message::Request;
+use crate::message::place::Step;
+use crate::outcome::{ReplayId, Unbound};
+use crate::replay::gate::Ready;
+use crate::replay::task::Side;
+use crate::time::Timestamp;
+use crate::wire::h1::parser::{self, Ending, Limits, Message, Parser};
+use crate::wire::h1::patch;
+
+impl Binder<'_> {
+    /// The request of an order with all that is known now.
+    pub(super) fn fill(&mut self, side: Side, order: &Order) -> io::Result<Ready> {
+        let world = (side, order.id.copy);
+        let jar = self.jars.get(&(world, order.part.session));
+        if order.part.uses.is_empty() && jar.is_none() {
+            return Ok(Ready::default());
+        }
+        let mut ready = Ready::default();
+        let mut puts = Vec::new();
+        for used in &order.part.uses {
+            match self.slots.get(world, used.slot) {
+                Some(slot) => match &slot.new {
+                    Some(new) => puts.push(Put {
+                        place: &used.place,
+                        range: used.range.clone(),
+                        old: &slot.old,
+                        new,
+                    }),
+                    None => ready.unbound.extend(slot.roots.iter().cloned()),
+                },
+                None => ready.unbound.push(self.never_issued(order.id.copy, used)?),
+            }
+        }
+        if let Some(request) = request_of(order) {
+            let mut filled = put(&request, &puts, &mut Untouched);
+            if let Some(jar) = jar {
+                let is_bound = |name: &str| {
+                    puts.iter().any(|put| matches!(put.place.steps().first(), Some(Step::Cookie(own)) if own == name))
+                };
+                jar.apply(&request, &mut filled.changes, is_bound, Timestamp::now());
+            }
+            ready.bound = filled.placed;
+            if !filled.changes.is_empty() {
+                let mut out = Vec::with_capacity(order.bytes.len() + 64);
+                let head = order.head as usize;
+                let head = patch::patched(&mut out, &order.bytes, head, &request, &filled.changes);
+                let head = u32::try_from(head).unwrap_or(u32::MAX);
+                ready.bytes = Some((Bytes::from(out), head));
+            }
+        }
+        ready.unbound.sort_unstable();
+        ready.unbound.dedup();
+        for used in &order.part.uses {
+            let known = self.slots.get(world, used.slot);
+            self.journal.used(side, used, known.is_some_and(|slot| slot.new.is_some()));
+            self.slots.used(world, used.slot);
+        }
+        Ok(ready)
+    }
+
+    /// The root of a use whose value no answer of v2's was asked for: its exchange was not replayed,
+    /// or has no answer yet.
+    fn never_issued(&self, copy: u32, used: &Use) -> io::Result<Unbound> {
+        let birth = self.parts.part(used.from)?.and_then(|part| {
+            part.births.into_iter().find(|birth| birth.slot == used.slot).map(|birth| birth.place)
+        });
+        let place = birth.as_ref().unwrap_or(&used.place).to_string();
+        Ok(Unbound { root: ReplayId { exchange: used.from, copy }, place })
+    }
+}
+
+/// The request that was prepared; of one whose body is not at hand, without it.
+pub(super) fn request_of(order: &Order) -> Option<Request> {
+    let limits = Limits { body_bytes: usize::MAX, ..Limits::default() };
+    let mut parser = Parser::<u8>::new(parser::Side::Requests, limits);
+    let mut input = &order.bytes[..];
+    let read = parser.step(&mut input, 0).or_else(|| parser.finish(Ending::Cut));
+    match read?.message {
+        Message::Request(request) => Some(request),
+        Message::Response(_) => None,
+    }
+}

@@ -1,0 +1,256 @@
+//! The thread that binds values: it knows which answers requests wait for, takes out of them what
+//! v2 issued, puts that into the requests that use it, and opens their gates.
+//!
+//! It stands beside the way of a request, never on it. The feeder tells it of each request some
+//! seconds ahead, workers tell it of answers, and what it makes is ready before the request is due
+//! unless v2 is late. All its tables are its own: nothing is locked.
+
+mod filling;
+mod journal;
+mod slots;
+mod waits;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+
+pub use self::journal::FlowCount;
+pub(in crate::replay) use self::journal::Journal;
+pub(in crate::replay) use self::slots::Uses;
+use self::slots::{Slots, World};
+use self::waits::{Key, Waits};
+use super::gate::{Gate, Ready};
+use super::shared::Shared;
+use super::task::Side;
+use crate::bind::fill::expected::Expected;
+use crate::bind::fill::jar::Jar;
+use crate::bind::fill::take::{Taken, take};
+use crate::bind::{Part, Parts};
+use crate::exchange::ExchangeId;
+use crate::message::Response;
+use crate::outcome::{ReplayId, Unbound};
+use crate::time::Timestamp;
+
+/// Most cookie jars: of more sessions the later ones have none.
+const JARS: usize = 100_000;
+/// Longest wait without a look at the journal.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// What the thread is told.
+pub(in crate::replay) enum Word {
+    /// A request was read ahead.
+    Order(Arc<Order>),
+    /// It was answered, or will not be.
+    Done(Box<Ended>),
+}
+
+/// A request of the plan that has to do with bound values.
+pub(in crate::replay) struct Order {
+    pub(in crate::replay) id: ReplayId,
+    pub(in crate::replay) part: Part,
+    pub(in crate::replay) expected: Expected,
+    pub(in crate::replay) gate: Arc<Gate>,
+    pub(in crate::replay) lane: u64,
+    pub(in crate::replay) due: i64,
+    /// Which worker sends it.
+    pub(in crate::replay) worker: usize,
+    /// The request as it was prepared; of a long one the first part.
+    pub(in crate::replay) bytes: Bytes,
+    pub(in crate::replay) head: u32,
+}
+
+/// What became of a request.
+pub(in crate::replay) struct Ended {
+    pub(in crate::replay) side: Side,
+    pub(in crate::replay) id: ReplayId,
+    pub(in crate::replay) at: i64,
+    /// v2's answer, where it was whole and may give values.
+    pub(in crate::replay) answer: Option<Response>,
+    /// Why there is no whole answer.
+    pub(in crate::replay) failure: Option<String>,
+}
+
+/// A worker's door bell: which lanes are to be looked at, and the event that wakes it.
+pub(in crate::replay) struct Bell {
+    pub(in crate::replay) lanes: Sender<(Side, u64)>,
+    pub(in crate::replay) wake: Arc<OwnedFd>,
+}
+
+/// The thread.
+pub(in crate::replay) struct Binder<'a> {
+    shared: &'a Shared,
+    parts: Arc<dyn Parts>,
+    uses: Arc<Uses>,
+    inbox: Receiver<Word>,
+    bells: Vec<Bell>,
+    waits: Waits<Arc<Order>>,
+    slots: Slots,
+    jars: FxHashMap<(World, u32), Jar>,
+    journal: Journal,
+}
+
+impl<'a> Binder<'a> {
+    pub(in crate::replay) fn new(
+        shared: &'a Shared,
+        plan: &super::plan::bound::Bound,
+        inbox: Receiver<Word>,
+        bells: Vec<Bell>,
+        journal: Journal,
+    ) -> Self {
+        Self {
+            shared,
+            parts: Arc::clone(&plan.parts),
+            uses: Arc::clone(&plan.uses),
+            inbox,
+            bells,
+            waits: Waits::default(),
+            slots: Slots::default(),
+            jars: FxHashMap::default(),
+            journal,
+        }
+    }
+
+    /// Works until feeder and workers are gone; gives what was counted of the flows.
+    pub(in crate::replay) fn run(mut self) -> io::Result<Vec<FlowCount>> {
+        loop {
+            let word = match self.inbox.try_recv() {
+                Ok(word) => Ok(word),
+                Err(_) => {
+                    // Nothing to do: what was bound may be read by others now.
+                    self.journal.flush()?;
+                    self.inbox.recv_timeout(self.patience())
+                }
+            };
+            match word {
+                Ok(Word::Order(order)) => self.take_order(&order)?,
+                Ok(Word::Done(ended)) => self.take_end(*ended)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let now = self.shared.clock.now();
+            while let Some(key) = self.waits.overdue(now) {
+                self.release(key)?;
+            }
+        }
+        self.journal.finish()
+    }
+
+    fn patience(&self) -> Duration {
+        let until = self.waits.deadline().map_or(i64::MAX, |at| at - self.shared.clock.now());
+        IDLE.min(Duration::from_nanos(until.max(0).unsigned_abs()))
+    }
+
+    fn take_order(&mut self, order: &Arc<Order>) -> io::Result<()> {
+        let sides = [Some(Side::Target), self.shared.baseline.map(|_| Side::Baseline)];
+        let copy = order.id.copy;
+        // At full speed nothing is due: a wait ends with the answers.
+        let until = if self.shared.at_once {
+            i64::MAX
+        } else {
+            order.due.saturating_add(self.shared.timeout_ns)
+        };
+        for side in sides.into_iter().flatten() {
+            let key = (side, order.id);
+            let after = waits_for(&order.part).map(|exchange| ReplayId { exchange, copy });
+            if self.waits.add(key, Arc::clone(order), after, until) {
+                self.release(key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the request, opens its gate, and wakes the worker where it waits.
+    fn release(&mut self, key: Key) -> io::Result<()> {
+        let Some((order, free)) = self.waits.get(key) else { return Ok(()) };
+        let order = Arc::clone(order);
+        let ready = Ready { free, ..self.fill(key.0, &order)? };
+        if !order.gate.open(key.0, ready) {
+            return Ok(());
+        }
+        if let Some(bell) = self.bells.get(order.worker)
+            && bell.lanes.send((key.0, order.lane)).is_ok()
+        {
+            super::feed::wake(&bell.wake);
+        }
+        Ok(())
+    }
+
+    fn take_end(&mut self, ended: Ended) -> io::Result<()> {
+        let key = (ended.side, ended.id);
+        let Some((order, free)) = self.waits.done(key, ended.at) else { return Ok(()) };
+        if let Some(answer) = &ended.answer {
+            self.learn_cookies(ended.side, &order, answer);
+        }
+        if !order.part.births.is_empty() {
+            self.take_births(&ended, &order)?;
+        }
+        free.into_iter().try_for_each(|key| self.release(key))
+    }
+
+    /// Takes what v2 issued out of an answer.
+    fn take_births(&mut self, ended: &Ended, order: &Order) -> io::Result<()> {
+        let world = (ended.side, ended.id.copy);
+        let births = &order.part.births;
+        let taken = match (&ended.answer, &ended.failure) {
+            (Some(answer), None) => take(births, &order.expected, answer, &self.slots.of(world)),
+            (_, failure) => {
+                let why = failure.as_deref().unwrap_or("the answer was left before its end");
+                vec![Taken::Lacking(why.to_owned()); births.len()]
+            }
+        };
+        // What a request lacked explains what its answer lacks.
+        let before: Arc<[Unbound]> = match order.gate.ready(ended.side) {
+            Some(ready) => ready.unbound.iter().cloned().collect(),
+            None => Arc::from([]),
+        };
+        let nothing: Arc<[Unbound]> = Arc::from([]);
+        for (birth, taken) in births.iter().zip(taken) {
+            let (new, why) = match taken {
+                Taken::Issued(text) => (Some(text), None),
+                Taken::Lacking(why) => (None, Some(why)),
+            };
+            let roots = match (&new, before.is_empty()) {
+                (Some(_), _) => Arc::clone(&nothing),
+                (None, false) => Arc::clone(&before),
+                (None, true) => {
+                    let place = birth.place.to_string();
+                    Arc::from([Unbound { root: ended.id, place }])
+                }
+            };
+            if self.slots.put(world, birth, new.clone(), &roots, &self.uses) {
+                self.journal.birth(ended.side, ended.id, birth, new.as_deref(), why)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn learn_cookies(&mut self, side: Side, order: &Order, answer: &Response) {
+        if answer.headers.get("set-cookie").is_none() && order.expected.cookies.is_empty() {
+            return;
+        }
+        let key = ((side, order.id.copy), order.part.session);
+        if self.jars.len() >= JARS && !self.jars.contains_key(&key) {
+            return;
+        }
+        let Some(request) = filling::request_of(order) else { return };
+        let jar = self.jars.entry(key).or_default();
+        jar.learn(&request, answer, &order.expected.cookies, Timestamp::now());
+        if jar.is_empty() {
+            self.jars.remove(&key);
+        }
+    }
+}
+
+/// The exchanges whose answers a request waits for.
+fn waits_for(part: &Part) -> impl Iterator<Item = ExchangeId> + '_ {
+    let mut all: Vec<ExchangeId> =
+        part.after.iter().copied().chain(part.uses.iter().map(|used| used.from)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.into_iter()
+}

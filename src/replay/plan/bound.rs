@@ -1,0 +1,84 @@
+//! What a plan keeps of bound values: notes beside the requests, and how often each value is used.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::bind::fill::expected::Expected;
+use crate::bind::{Part, Parts};
+use crate::exchange::{Exchange, ExchangeId};
+use crate::replay::binder::Uses;
+use crate::replay::plan::spool::{Place, Spool, SpoolReader, SpoolWriter};
+
+/// Gathers it while the plan is made.
+pub(in crate::replay) struct BoundWriter {
+    parts: Arc<dyn Parts>,
+    notes: SpoolWriter,
+    uses: Uses,
+    waits: u64,
+    holes: u64,
+}
+
+/// What a plan knows of bound values.
+pub(in crate::replay) struct Bound {
+    pub(in crate::replay) parts: Arc<dyn Parts>,
+    notes: Spool,
+    pub(in crate::replay) uses: Arc<Uses>,
+    /// Requests that wait for answers of other lanes, or for values.
+    pub(in crate::replay) waits: u64,
+    /// Values that are put into requests.
+    pub(in crate::replay) holes: u64,
+}
+
+impl BoundWriter {
+    pub(in crate::replay) fn new(folder: &Path, parts: Arc<dyn Parts>) -> io::Result<Self> {
+        let notes = SpoolWriter::new(folder)?;
+        Ok(Self { parts, notes, uses: Uses::new(), waits: 0, holes: 0 })
+    }
+
+    /// What an exchange has to do with bound values.
+    pub(in crate::replay) fn part(&self, of: ExchangeId) -> io::Result<Option<Part>> {
+        self.parts.part(of)
+    }
+
+    /// Keeps what is needed of an exchange that is sent; gives where it stands.
+    pub(in crate::replay) fn add(&mut self, exchange: &Exchange, part: &Part) -> io::Result<Place> {
+        for used in &part.uses {
+            let slot = used.slot as usize;
+            if slot >= self.uses.len() {
+                self.uses.resize(slot + 1, 0);
+            }
+            self.uses[slot] = self.uses[slot].saturating_add(1);
+        }
+        self.holes += part.uses.len() as u64;
+        self.waits += u64::from(!part.after.is_empty() || !part.uses.is_empty());
+        let expected = match &exchange.response {
+            Some(answer) => Expected::of(&answer.message, &part.births),
+            None => Expected::default(),
+        };
+        let note = serde_json::to_vec(&expected)?;
+        self.notes.append(|out| out.extend_from_slice(&note))
+    }
+
+    pub(in crate::replay) fn finish(self) -> io::Result<Bound> {
+        Ok(Bound {
+            parts: self.parts,
+            notes: self.notes.finish()?,
+            uses: Arc::new(self.uses),
+            waits: self.waits,
+            holes: self.holes,
+        })
+    }
+}
+
+impl Bound {
+    /// A reader of the notes.
+    pub(in crate::replay) fn notes(&self) -> SpoolReader {
+        self.notes.reader()
+    }
+}
+
+/// The note at a place.
+pub(in crate::replay) fn note(notes: &mut SpoolReader, place: Place) -> io::Result<Expected> {
+    Ok(serde_json::from_slice(&notes.get(place.offset, place.length as usize)?)?)
+}
