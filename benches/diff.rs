@@ -31,6 +31,7 @@ fn diff(folder: &Path) -> Findings {
         exchanges: open("exchanges.jsonl"),
         outcomes: open("outcomes.jsonl"),
         baseline: None,
+        bindings: [None, None],
         spool,
     };
     let settings = Settings {

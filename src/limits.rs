@@ -12,6 +12,13 @@ pub const HEAD_BYTES: usize = 1 << 20;
 /// Most header fields in a message.
 pub const HEADER_FIELDS: usize = 2_000;
 
+/// Bindings that a comparison keeps, 48 bytes each; beyond it values are compared as they are
+/// written.
+pub const BINDINGS: usize = 8 << 20;
+
+/// Values of v2's that are told one by one for standing for several of v1's.
+pub const SHARED_IDS: usize = 10_000;
+
 /// Values that v2 did not issue and that are told apart; what follows from further ones is counted
 /// without naming them.
 pub const UNBOUND_ROOTS: usize = 1 << 20;

@@ -11,7 +11,8 @@
 mod spoken;
 
 use shadowtap::diff::{Class, Kind};
-use spoken::{Talk, answer, diff, json, talk};
+use shadowtap::record::flows::Binding;
+use spoken::{Talk, answer, binding, diff, diff_under, json, talk};
 
 fn me(number: usize) -> Talk {
     let refused = answer(401, "application/json", "{\"error\":\"who are you\"}");
@@ -108,4 +109,125 @@ fn consequences_excuse_nothing_that_counts() {
     let found = diff(&talks);
     let totals = &found.findings.totals;
     assert_eq!((totals.compared, totals.mismatched, totals.unbound_differ), (2, 2, 1));
+}
+
+/// Two versions' ids of three things, and what binds them.
+const IDS: [(&str, &str); 3] = [
+    ("3f2a91c07be41d05", "zz41d05a8c07be9f"),
+    ("77b0a4e2d19c6f38", "aa6f38b0e2d19c04"),
+    ("c90d5e61f3a8b724", "mmb72405e1f3a8c9"),
+];
+
+fn issued() -> (Vec<Talk>, Vec<Binding>) {
+    let made = |n: usize| {
+        let of = |id: &str| json(format!("{{\"id\":\"{id}\",\"n\":{n}}}"));
+        talk("POST /things", of(IDS[n].0), of(IDS[n].1))
+    };
+    let bound = (0..3).map(|n| binding(n, "$.id", IDS[n].0, IDS[n].1)).collect();
+    ((0..3).map(made).collect(), bound)
+}
+
+fn then(later: Talk) -> Vec<String> {
+    let (mut talks, bound) = issued();
+    talks.push(later);
+    let found = diff_under(&talks, "", [&bound, &[]]);
+    let regressions = found.findings.clusters.iter().filter(|c| c.class == Class::Regression);
+    regressions.map(|c| format!("{} {} {}", c.kind.name(), c.place, c.shape)).collect()
+}
+
+#[test]
+fn what_stands_for_each_other_is_equal_wherever_it_stands() {
+    let (a, b) = IDS[0];
+    type Said = fn(&str) -> spoken::Said;
+    let forms: [Said; 9] = [
+        |id| json(format!("{{\"thing\":\"{id}\"}}")),
+        |id| json(format!("{{\"url\":\"https://h.test/things/{id}?x=1#y\"}}")),
+        |id| json(format!("{{\"by_id\":{{\"{id}\":{{\"n\":0}}}}}}")),
+        |id| json(format!("{{\"text\":\"thing '{id}' was made, see arn:x:{id}.\"}}")),
+        |id| json(format!("{{\"inner\":\"{{\\\"id\\\":\\\"{id}\\\"}}\"}}")),
+        |id| answer(200, "text/html", format!("<p id=\"t_{id}_x\"><a href=\"/t/{id}\">{id}</a>")),
+        |id| answer(200, "text/plain", format!("one\nid: {id} is new\ntwo")),
+        |id| json("{}").with("Location", &format!("/things/{id}")).with("X-Thing", id),
+        |id| json("{}").with("Set-Cookie", &format!("last={id}; Path=/")),
+    ];
+    for (number, form) in forms.into_iter().enumerate() {
+        assert_eq!(then(talk("GET /x", form(a), form(b))), [""; 0], "{number}");
+        let other = then(talk("GET /x", form(a), form(IDS[1].1)));
+        assert!(!other.is_empty(), "{number}: another thing is a difference");
+    }
+}
+
+#[test]
+fn an_id_is_checked_and_no_noise() {
+    let shown = |id: &str| json(format!("{{\"thing\":\"{id}\"}}"));
+    let (a, _) = IDS[0];
+    assert_eq!(
+        then(talk("GET /x", shown(a), shown("9988776655443322"))),
+        ["identity $.thing two ids for one"]
+    );
+    assert_eq!(then(talk("GET /x", shown(a), shown(IDS[2].1))), ["identity $.thing another thing"]);
+}
+
+#[test]
+fn one_id_for_two_things_is_found_where_it_is_given() {
+    let (talks, mut bound) = issued();
+    bound[2].v2 = Some(IDS[0].1.to_owned());
+    let found = diff_under(&talks, "", [&bound, &[]]);
+    let identity: Vec<_> =
+        found.findings.clusters.iter().filter(|c| c.kind == Kind::Identity).collect();
+    assert_eq!(identity.len(), 2, "given, and shown where the other one was");
+    let given = identity.iter().find(|c| c.shape == "one id for two").unwrap();
+    assert_eq!((given.place.as_str(), given.class), ("$.id", Class::Regression));
+}
+
+#[test]
+fn lists_in_the_order_of_their_ids_are_compared_by_identity() {
+    let list = |all: &[(&str, u32)]| {
+        let one = |(id, n): &(&str, u32)| format!("{{\"id\":\"{id}\",\"n\":{n}}}");
+        json(format!("[{}]", all.iter().map(one).collect::<Vec<_>>().join(",")))
+    };
+    let v1 = [(IDS[0].0, 0), (IDS[1].0, 1), (IDS[2].0, 2)];
+    let v2 = [(IDS[1].1, 1), (IDS[2].1, 2), (IDS[0].1, 0)];
+    assert_eq!(then(talk("GET /things", list(&v1), list(&v2))), [""; 0], "both by id");
+    let shuffled = [(IDS[2].1, 2), (IDS[0].1, 0), (IDS[1].1, 1)];
+    assert_eq!(
+        then(talk("GET /things", list(&v1), list(&shuffled))),
+        ["body $ reordered"],
+        "v2 shows another order than it created"
+    );
+    let changed = [(IDS[1].1, 1), (IDS[2].1, 9), (IDS[0].1, 0)];
+    assert_eq!(then(talk("GET /things", list(&v1), list(&changed))), ["body $[*].n changed"]);
+    let ids = |all: &[(&str, u32)]| {
+        let ids: Vec<_> = all.iter().map(|(id, _)| format!("\"{id}\"")).collect();
+        json(format!("[{}]", ids.join(",")))
+    };
+    assert_eq!(then(talk("GET /ids", ids(&v1), ids(&v2))), [""; 0]);
+    assert_eq!(then(talk("GET /ids", ids(&v1), ids(&shuffled))), ["body $ reordered"]);
+}
+
+#[test]
+fn a_small_number_stands_for_another_only_beside_its_thing() {
+    let bound =
+        |place: &str| Binding { thing: Some("page".to_owned()), ..binding(0, place, "8", "1008") };
+    let both = |form: fn(u32) -> String| (json(form(8)), json(form(1008)));
+    let run = |form: fn(u32) -> String| {
+        let (v1, v2) = both(form);
+        let made = talk("POST /pages", json("{\"id\":8}"), json("{\"id\":1008}"));
+        let talks = [made, talk("GET /shown", v1, v2)];
+        diff_under(&talks, "", [&[bound("$.id")], &[]]).places()
+    };
+    assert_eq!(run(|n| format!("{{\"page_id\":{n},\"pages\":[{{\"id\":{n}}}]}}")), [""; 0]);
+    assert_eq!(run(|n| format!("{{\"url\":\"/admin/pages/{n}/edit\"}}")), [""; 0]);
+    assert_eq!(run(|n| format!("{{\"stock\":{n}}}")), ["$.stock"]);
+    assert_eq!(run(|n| format!("{{\"url\":\"/orders/{n}\"}}")), ["$.url"]);
+}
+
+#[test]
+fn copies_have_bindings_of_their_own() {
+    let shown = |id: &str| json(format!("{{\"thing\":\"{id}\"}}"));
+    let (mut talks, mut bound) = issued();
+    bound.iter_mut().for_each(|one| one.id.copy = 2);
+    talks.push(talk("GET /x", shown(IDS[0].0), shown(IDS[1].1)));
+    let found = diff_under(&talks, "", [&bound, &[]]);
+    assert!(found.findings.clusters.iter().all(|c| c.kind != Kind::Identity), "of another copy");
 }

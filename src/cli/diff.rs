@@ -133,13 +133,15 @@ pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Finding
         .num_threads(settings.threads)
         .build()
         .map_err(|error| Failure::unusable("cannot start threads").because(&error))?;
+    let present = |name| {
+        let path = Some(folder.file(name)).filter(|path| evidence::present(path));
+        path.map(|path| open(&path)).transpose()
+    };
     let inputs = Inputs {
         exchanges: open(&folder.file(names::EXCHANGES))?,
         outcomes: open(&folder.file(names::OUTCOMES))?,
-        baseline: Some(folder.file(names::BASELINE))
-            .filter(|path| evidence::present(path))
-            .map(|path| open(&path))
-            .transpose()?,
+        baseline: present(names::BASELINE)?,
+        bindings: [present(names::BINDINGS)?, present(names::BASELINE_BINDINGS)?],
         spool: spool(&folder.file("differences.part"))?,
     };
     let parts = [names::DIFFERENCES, MISMATCHES_FILE].map(|name| create(&folder.file(name)));

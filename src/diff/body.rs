@@ -263,6 +263,7 @@ mod tests {
             hosts: &Default::default,
             rules: &RouteRules::default(),
             masker: &Masker::off(),
+            bound: None,
         };
         let mut sink = Sink::default();
         compare(&context, a, b, &mut sink);

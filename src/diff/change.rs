@@ -9,6 +9,8 @@ use std::hash::Hasher as _;
 use rustc_hash::{FxHashSet, FxHasher};
 
 use super::Kind;
+use super::bindings::{Bound, is_of_identity};
+use super::nouns;
 use super::parts::{self, Part};
 use super::rules::RouteRules;
 use crate::message::Request;
@@ -98,9 +100,43 @@ pub struct Context<'a> {
     pub rules: &'a RouteRules,
     /// Hides secrets.
     pub masker: &'a Masker,
+    /// What v2 issued in the place of v1's values.
+    pub bound: Option<Bound<'a>>,
+}
+
+/// How two values differ that are not written alike.
+pub(super) enum Differ {
+    /// Not at all: v2's stands for v1's.
+    Not,
+    /// v1's names a thing, and v2's is not what v2 calls it.
+    Identity(&'static str),
+    /// Like this.
+    So(Seen),
 }
 
 impl Context<'_> {
+    /// How `b` differs from `a`; `things` tells what a value there may name.
+    pub(super) fn differ(
+        &self,
+        a: &str,
+        b: &str,
+        number: bool,
+        things: impl FnOnce() -> Vec<String>,
+    ) -> Differ {
+        let Some(bound) = self.bound else { return Differ::So(self.seen(a, b, number)) };
+        let things = things();
+        match bound.rebound(a, b, &things) {
+            (_, Some(label)) => Differ::Identity(label),
+            (Some(rebound), None) if rebound == b => Differ::Not,
+            (rebound, None) => Differ::So(self.seen(rebound.as_deref().unwrap_or(a), b, number)),
+        }
+    }
+
+    /// The same of a value at these steps of an answer.
+    pub(super) fn differ_at(&self, a: &str, b: &str, number: bool, steps: &[Step<'_>]) -> Differ {
+        self.differ(a, b, number, || nouns::at(steps, &self.request.target))
+    }
+
     /// What the change from `a` to `b` looks like, and in which values it is.
     pub fn seen(&self, a: &str, b: &str, number: bool) -> Seen {
         let look = self.look(a, b, number);
@@ -232,6 +268,15 @@ fn clock(word: &str) -> bool {
             8 => *byte == b'.',
             _ => byte.is_ascii_digit(),
         })
+}
+
+/// The kind of a change by its label, at a place where others are `usual`.
+pub(super) fn kind_of(label: &str, usual: Kind) -> Kind {
+    match label {
+        "removed" => Kind::Missing,
+        label if is_of_identity(label) => Kind::Identity,
+        _ => usual,
+    }
 }
 
 /// Collects the changes of one exchange, and which places there were.
@@ -366,6 +411,7 @@ mod tests {
             hosts: &Default::default,
             rules: &RouteRules::default(),
             masker: &Masker::off(),
+            bound: None,
         };
         let look = |a, b| context.look(a, b, false);
         assert_eq!(

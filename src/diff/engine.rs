@@ -17,7 +17,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::account::{Account, Side};
 use super::approvals::Approvals;
-use super::change::{Change, Context, Look, Sink, short};
+use super::bindings::{Bindings, Bound, ONE_ID, Shared};
+use super::change::{Change, Context, Look, Sink, hash_place, short};
 use super::cluster::{self, Drafts, Members};
 use super::conditional::{self, Meeting};
 use super::index::Index;
@@ -30,7 +31,7 @@ use super::rules::{RouteRules, Rules};
 use super::skipped::Skipped;
 use super::spool::{Record, Spooled, SpooledPart};
 use super::survey::{NONE, Survey, survey};
-use super::{Cluster, Kind, RouteTotals, Totals, compare, csv, open, repeat};
+use super::{Cluster, Kind, RouteTotals, Totals, compare, csv, open, repeat, roots};
 use crate::exchange::{Completeness, Exchange};
 use crate::message::method::is_safe;
 use crate::message::{Request, Response, target};
@@ -65,6 +66,9 @@ pub struct Inputs {
     pub outcomes: File,
     /// `baseline.jsonl`.
     pub baseline: Option<File>,
+    /// `bindings.jsonl` and `baseline-bindings.jsonl`: what v2 and the baseline issued in the
+    /// place of v1's values.
+    pub bindings: [Option<File>; 2],
     /// An empty file to write to and read back.
     pub spool: File,
 }
@@ -163,7 +167,13 @@ pub fn run(
     if survey.places.is_empty() {
         return Err(DiffError::Empty);
     }
+    let [bindings, baseline_bindings] = inputs.bindings;
+    let bound = |file: Option<File>, what| {
+        file.map(|file| Bindings::read(&file)).transpose().map_err(reading(what))
+    };
     let engine = Engine {
+        bindings: bound(bindings, "bindings.jsonl")?,
+        baseline_bindings: bound(baseline_bindings, "baseline-bindings.jsonl")?,
         settings,
         outcomes,
         baseline,
@@ -184,6 +194,9 @@ struct Engine<'s> {
     outcomes: Index,
     baseline: Option<Index>,
     survey: Survey,
+    /// What v2 and the baseline issued in the place of v1's values.
+    bindings: Option<Bindings>,
+    baseline_bindings: Option<Bindings>,
     exchanges: File,
     rules: RwLock<FxHashMap<Arc<str>, Arc<RouteRules>>>,
 }
@@ -359,9 +372,11 @@ impl Engine<'_> {
                 &outcome,
                 started,
                 self.outcomes.target_of(message).0,
+                self.bindings.as_ref(),
                 &rules,
                 count,
             );
+            self.add_shared(outcome.id, &mut sink);
             let base = match &self.baseline {
                 Some(baseline) => {
                     self.baseline_of(rank, baseline, &exchange, outcome.id, &rules, count)?
@@ -423,6 +438,7 @@ impl Engine<'_> {
         outcome: &Outcome,
         started: Option<Timestamp>,
         target: &str,
+        bindings: Option<&Bindings>,
         rules: &RouteRules,
         count: bool,
     ) -> Sink {
@@ -452,6 +468,7 @@ impl Engine<'_> {
             hosts: &|| [v1_hosts(exchange), authority(target).into_iter().collect()],
             rules,
             masker: &self.settings.masker,
+            bound: bindings.map(|bindings| Bound::new(bindings, outcome.id.copy)),
         };
         match &outcome.response {
             Some(actual) => {
@@ -464,6 +481,27 @@ impl Engine<'_> {
             }
         }
         sink
+    }
+
+    /// Adds the ids of an answer that v2 had given to something else before.
+    fn add_shared(&self, id: ReplayId, sink: &mut Sink) {
+        let masker = &self.settings.masker;
+        let shared = self.bindings.iter().flat_map(|bindings| bindings.shared_in(id));
+        for Shared { place, v1, v2 } in shared {
+            let general = roots::general(place);
+            let shown = |value: &str| Some(short(&masker.place(place, value)));
+            sink.add(Change {
+                kind: Kind::Identity,
+                place: place.clone(),
+                place_hash: hash_place(&general),
+                general,
+                label: ONE_ID.into(),
+                expected: shown(v1),
+                actual: shown(v2),
+                look: Look::Plain,
+                parts: Vec::new(),
+            });
+        }
     }
 
     /// Hides in what is shown what the messages name as a secret elsewhere.
@@ -519,7 +557,8 @@ impl Engine<'_> {
         }
         let target =
             exchange.request.as_ref().map_or("", |request| baseline.target_of(&request.message).0);
-        Ok(Some(self.answer(rank, exchange, &outcome, started, target, rules, count)))
+        let bindings = self.baseline_bindings.as_ref();
+        Ok(Some(self.answer(rank, exchange, &outcome, started, target, bindings, rules, count)))
     }
 
     /// Compares v1's answer with its answer to the equal request before.
@@ -544,6 +583,7 @@ impl Engine<'_> {
             hosts: &|| [v1_hosts(&first), v1_hosts(exchange)],
             rules,
             masker: &self.settings.masker,
+            bound: None,
         };
         let mut sink = Sink { present: Some(FxHashSet::default()), ..Sink::default() };
         compare::answers(&context, &expected.message, &actual.message, &mut sink);
@@ -665,6 +705,13 @@ impl Engine<'_> {
             "outcomes.jsonl has no last line: the replay may have been interrupted",
         );
         warn(u64::from(self.outcomes.len() == 0), "outcomes.jsonl holds no outcome");
+        for bindings in [&self.bindings, &self.baseline_bindings].into_iter().flatten() {
+            warn(bindings.damaged, "# lines of the bindings are damaged and were left out");
+            warn(
+                bindings.beyond,
+                "# bindings are more than a comparison keeps: their values are compared as written",
+            );
+        }
         warn(
             totals.unlisted,
             "# differences of exchanges with very many are counted and not listed",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Kind;
-use super::change::{Context, Seen, Sink, hash_place, short};
+use super::change::{Context, Differ, Seen, Sink, Step, hash_place, kind_of, short};
 use super::embedded::{self, Base};
 use super::rules::Verdict;
 
@@ -33,14 +33,21 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
                     continue;
                 }
             }
-            let (kind, label, look) = match (a, b) {
-                (Some(a), Some(b)) => (Kind::Body, "changed", context.seen(a, b, false)),
-                (Some(_), None) => (Kind::Missing, "removed", Seen::PLAIN),
-                _ => (Kind::Body, "added", Seen::PLAIN),
+            let (label, look) = match (a, b) {
+                (Some(a), Some(b)) => {
+                    let steps = [Step::Attribute((&*name).into())];
+                    match context.differ_at(a, b, false, &steps) {
+                        Differ::Not => continue,
+                        Differ::Identity(label) => (label, Seen::PLAIN),
+                        Differ::So(seen) => ("changed", seen),
+                    }
+                }
+                (Some(_), None) => ("removed", Seen::PLAIN),
+                _ => ("added", Seen::PLAIN),
             };
             let shown =
                 |value: Option<&str>| value.map(|value| short(&context.masker.field(&name, value)));
-            sink.plain(kind, &place, label, shown(a), shown(b), look);
+            sink.plain(kind_of(label, Kind::Body), &place, label, shown(a), shown(b), look);
         }
     }
 }

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::Kind;
 use super::challenge;
-use super::change::{Context, Seen, Sink, hash_place, short};
+use super::change::{Context, Differ, Seen, Sink, Step, hash_place, kind_of, short};
 use super::embedded::{self, Base};
 use super::rules::Verdict;
 use crate::message::Headers;
@@ -262,7 +262,7 @@ impl Field<'_, '_> {
                 return;
             }
         }
-        let look = match (&*a, &*b) {
+        let (label, look) = match (&*a, &*b) {
             ([left], [right]) => {
                 let (a, b) = (String::from_utf8_lossy(left), String::from_utf8_lossy(right));
                 let base = Base::plain(Kind::Header, &self.place, self.name);
@@ -272,11 +272,19 @@ impl Field<'_, '_> {
                 {
                     return;
                 }
-                self.context.seen(&a, &b, false)
+                match self.differ(&a, &b) {
+                    Differ::Not => return,
+                    Differ::Identity(label) => (label, Seen::PLAIN),
+                    Differ::So(seen) => ("changed", seen),
+                }
             }
-            _ => Seen::PLAIN,
+            _ => ("changed", Seen::PLAIN),
         };
-        self.change("changed", a, b, look, sink);
+        self.change(label, a, b, look, sink);
+    }
+
+    fn differ(&self, a: &str, b: &str) -> Differ {
+        self.context.differ_at(a, b, false, &[Step::Attribute(self.name.into())])
     }
 
     fn challenges(&self, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
@@ -315,13 +323,17 @@ impl Field<'_, '_> {
         if left == right || left == own(b, &v1) {
             return;
         }
-        let look = match (&*left, &*right) {
+        let (label, look) = match (&*left, &*right) {
             ([a], [b]) if path_and_query(a.as_bytes()) != path_and_query(b.as_bytes()) => {
-                self.context.seen(a, b, false)
+                match self.differ(a, b) {
+                    Differ::Not => return,
+                    Differ::Identity(label) => (label, Seen::PLAIN),
+                    Differ::So(seen) => ("changed", seen),
+                }
             }
-            _ => Seen::PLAIN,
+            _ => ("changed", Seen::PLAIN),
         };
-        self.change("changed", a, b, look, sink);
+        self.change(label, a, b, look, sink);
     }
 
     /// What the rules say of a change.
@@ -355,7 +367,7 @@ impl Field<'_, '_> {
                 })
             })
         };
-        let kind = if label == "removed" { Kind::Missing } else { Kind::Header };
+        let kind = kind_of(label, Kind::Header);
         sink.plain(kind, &self.place, label, shown(a), shown(b), seen);
     }
 }
@@ -439,7 +451,7 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                         .into_owned()
                 })
             };
-            let kind = if label == "removed" { Kind::Missing } else { Kind::Header };
+            let kind = kind_of(label, Kind::Header);
             sink.plain(
                 kind,
                 place,
@@ -454,11 +466,19 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
             [None, Some(b)] => report(&place, "added", None, Some(&b.value), Seen::PLAIN),
             [Some(a), Some(b)] => {
                 if a.value != b.value && !held {
-                    let look = match (a.value.is_empty(), b.value.is_empty()) {
-                        (false, false) => context.seen(&a.value, &b.value, false),
-                        _ => Seen::PLAIN,
+                    let steps = [Step::Cookie((&*name).into())];
+                    let differ = match (a.value.is_empty(), b.value.is_empty()) {
+                        (false, false) => context.differ_at(&a.value, &b.value, false, &steps),
+                        _ => Differ::So(Seen::PLAIN),
                     };
-                    report(&place, "changed", Some(&a.value), Some(&b.value), look);
+                    let found = match differ {
+                        Differ::Not => None,
+                        Differ::Identity(label) => Some((label, Seen::PLAIN)),
+                        Differ::So(seen) => Some(("changed", seen)),
+                    };
+                    if let Some((label, seen)) = found {
+                        report(&place, label, Some(&a.value), Some(&b.value), seen);
+                    }
                 }
                 let attributes: std::collections::BTreeSet<&String> =
                     a.attributes.keys().chain(b.attributes.keys()).collect();

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod approvals;
+mod bindings;
 mod body;
 mod challenge;
 pub mod change;
@@ -20,6 +21,7 @@ mod judging;
 pub mod markup;
 mod multipart;
 pub mod noise;
+mod nouns;
 mod open;
 pub mod parts;
 mod predicate;

@@ -37,10 +37,13 @@ impl Root {
 
     /// The place with numbers and names that are values as `[*]`.
     pub(super) fn general(&self) -> String {
-        self.place
-            .parse::<Place>()
-            .map_or_else(|_| self.place.to_string(), |place| place.general_text())
+        general(&self.place)
     }
+}
+
+/// A place with numbers and names that are values as `[*]`.
+pub(super) fn general(place: &str) -> String {
+    place.parse::<Place>().map_or_else(|_| place.to_owned(), |place| place.general_text())
 }
 
 /// All of them, and what follows from each.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::Kind;
-use super::change::{Change, Context, Seen, Sink, hash_place, short};
+use super::change::{Change, Context, Differ, Seen, Sink, hash_place, kind_of, short};
 use super::rules::Verdict;
 use crate::message::tokens::tokens;
 use crate::redact::Masker;
@@ -146,14 +146,18 @@ fn hunk(
         for (a, b) in left.zip(right) {
             let (one, other) = (sides[0][a], sides[1][b]);
             if one != other {
-                let look = context.seen(one, other, false);
+                let (label, look) = match context.differ(one, other, false, Vec::new) {
+                    Differ::Not => continue,
+                    Differ::Identity(label) => (label, Seen::PLAIN),
+                    Differ::So(seen) => ("changed", seen),
+                };
                 change(
                     context,
                     sides,
                     texts,
                     [a..a + 1, b..b + 1],
                     format!("line {}", a + 1),
-                    "changed",
+                    label,
                     look,
                     sink,
                 );
@@ -204,7 +208,7 @@ fn change(
         return;
     }
     let shown = |side: usize| of(texts.shown, side).map(|text| short(&text));
-    let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
+    let kind = kind_of(label, Kind::Body);
     let place_hash = hash_place(&general);
     let label = Cow::Borrowed(label);
     sink.add(Change {

@@ -19,6 +19,7 @@ use shadowtap::ledger::Ledger;
 use shadowtap::message::{Body, Framing, Headers, Request, Response};
 use shadowtap::outcome::{Failure, FailureKind, Outcome, ReplayId, Unbound};
 use shadowtap::record::exchanges::{self as exchange_log, End, Header};
+use shadowtap::record::flows::Binding;
 use shadowtap::record::outcomes as outcome_log;
 use shadowtap::redact::Masker;
 use shadowtap::time::Timestamp;
@@ -143,11 +144,21 @@ pub fn diff(talks: &[Talk]) -> Found {
 
 /// The same under `[diff]` of a configuration.
 pub fn diff_with(talks: &[Talk], config: &str) -> Found {
+    diff_under(talks, config, [&[], &[]])
+}
+
+/// The same under bindings of v2 and of a baseline that answered as v1 did.
+pub fn diff_under(talks: &[Talk], config: &str, bindings: [&[Binding]; 2]) -> Found {
     let config: DiffConfig = toml::from_str(config).unwrap();
     let recorded: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
     let (exchanges, outcomes) = (records(talks, recorded), replayed(talks, recorded));
-    let inputs =
-        Inputs { exchanges, outcomes, baseline: None, spool: tempfile::tempfile().unwrap() };
+    let inputs = Inputs {
+        exchanges,
+        outcomes,
+        baseline: None,
+        bindings: bindings.map(bound),
+        spool: tempfile::tempfile().unwrap(),
+    };
     let settings = Settings {
         rules: Rules::new(&config).unwrap(),
         approvals: Default::default(),
@@ -162,6 +173,26 @@ pub fn diff_with(talks: &[Talk], config: &str) -> Found {
     let lines = String::from_utf8(lines).unwrap();
     let differences = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     Found { findings, differences }
+}
+
+/// A value that the answer to exchange `number` issued: place, v1's, v2's.
+pub fn binding(number: usize, place: &str, v1: &str, v2: &str) -> Binding {
+    Binding {
+        slot: 0,
+        id: ReplayId::first(id(number)),
+        place: place.to_owned(),
+        thing: None,
+        flow: None,
+        v1: v1.to_owned(),
+        v2: Some(v2.to_owned()),
+        reason: None,
+    }
+}
+
+fn bound(bindings: &[Binding]) -> Option<File> {
+    let mut lines = Vec::new();
+    bindings.iter().for_each(|binding| exchange_log::write_line(&mut lines, binding));
+    (!bindings.is_empty()).then(|| file(&lines))
 }
 
 fn id(number: usize) -> ExchangeId {

@@ -1,10 +1,14 @@
 //! Arrays: by position, by key, as sets; moved elements told from changed ones.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::hash::{Hash as _, Hasher as _};
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
-use super::super::change::Seen;
+use super::super::bindings::Bound;
+use super::super::change::{Seen, Step};
+use super::super::nouns;
 use super::super::rules::ArrayRule;
 use super::{Walk, same_text};
 use crate::message::json::number;
@@ -32,7 +36,7 @@ impl<'a> Walk<'_, '_, 'a> {
             }
             Some((rule, ArrayRule::ByKey(key))) => {
                 self.sink.ruled.push(rule);
-                match keyed(&left, &right, &key) {
+                match keyed(&left, &right, &key).map(|keys| self.identified(keys)) {
                     Some(keys) => self.by_key(&left, &right, keys, false),
                     None => self.by_position(&left, &right),
                 }
@@ -41,7 +45,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 let found = if self.same_order(&left, &right) {
                     None
                 } else {
-                    KEYS.iter().find_map(|key| likely_keys(&left, &right, key))
+                    KEYS.iter().find_map(|key| self.likely_keys(&left, &right, key))
                 };
                 match found {
                     Some(keys) => self.by_key(&left, &right, keys, true),
@@ -71,7 +75,70 @@ impl<'a> Walk<'_, '_, 'a> {
             })
     }
 
+    /// The same for a key that nobody named: it must match at least half of the shorter side, else
+    /// it may be noise itself.
+    fn likely_keys(
+        &self,
+        left: &[Node<'_, '_>],
+        right: &[Node<'_, '_>],
+        key: &str,
+    ) -> Option<Keys> {
+        if left.is_empty() || right.is_empty() {
+            return None;
+        }
+        let keys = self.identified(keyed(left, right, key)?);
+        let theirs: FxHashSet<&String> = keys.right.iter().collect();
+        let common = keys.left.iter().filter(|key| theirs.contains(key)).count();
+        (common > 0 && common * 2 >= left.len().min(right.len())).then_some(keys)
+    }
+
+    /// Keys of v1's as v2 calls the things that they name.
+    fn identified(&self, [left, right]: [Vec<String>; 2]) -> Keys {
+        let Some(bound) = self.context.bound else {
+            return Keys { left, right, sorted: false };
+        };
+        let things = nouns::at(&[&self.path[..], &ID].concat(), &self.context.request.target);
+        let value = |key: &str| key.strip_prefix('"').unwrap_or(key).to_owned();
+        let theirs: FxHashMap<u64, &String> =
+            right.iter().map(|key| (Bound::name(&value(key)), key)).collect();
+        let twin = |key: &String| {
+            let twin = bound.twin(&value(key), &things).and_then(|twin| theirs.get(&twin));
+            twin.map_or_else(|| key.clone(), |twin| (*twin).clone())
+        };
+        let twins: Vec<String> = left.iter().map(twin).collect();
+        let sorted = twins != left && both_in_order(&left, &right);
+        Keys { left: twins, right, sorted }
+    }
+
+    /// Whether two lists of ids name the same things, and whether in the same order; none where
+    /// they do not. Lists that both stand in the order of their ids have no order of their own.
+    fn same_things(&self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) -> Option<bool> {
+        let bound = self.context.bound.filter(|_| left.len() == right.len() && left.len() > 1)?;
+        let things = nouns::at(&self.path, &self.context.request.target);
+        let text = |node: &Node<'_, 'a>| (!node.is_container()).then(|| node.text().into_owned());
+        let sides = [left, right].map(|side| side.iter().map(text).collect::<Option<Vec<_>>>());
+        let [Some(left), Some(right)] = sides else { return None };
+        let mut places: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
+        for (index, text) in right.iter().enumerate().rev() {
+            places.entry(Bound::name(text)).or_default().push(index);
+        }
+        let twins: Vec<Option<u64>> = left.iter().map(|text| bound.twin(text, &things)).collect();
+        if twins.iter().all(Option::is_none) {
+            return None;
+        }
+        let place = |(text, twin): (&String, &Option<u64>)| {
+            places.get_mut(&twin.unwrap_or_else(|| Bound::name(text)))?.pop()
+        };
+        let order = left.iter().zip(&twins).map(place).collect::<Option<Vec<_>>>()?;
+        Some(order.is_sorted() || both_in_order(&left, &right))
+    }
+
     fn by_position(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) {
+        match self.same_things(left, right) {
+            Some(true) => return,
+            Some(false) => return self.reordered(left, right),
+            None => {}
+        }
         let same = |(a, b): &(&Node<'_, 'a>, &Node<'_, 'a>)| equal(**a, **b);
         if left.len() == right.len() {
             let scalars = left.iter().chain(right).all(|node| !node.is_container());
@@ -128,18 +195,12 @@ impl<'a> Walk<'_, '_, 'a> {
         }
     }
 
-    fn by_key(
-        &mut self,
-        left: &[Node<'_, 'a>],
-        right: &[Node<'_, 'a>],
-        keys: [Vec<String>; 2],
-        ordered: bool,
-    ) {
+    fn by_key(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>], keys: Keys, ordered: bool) {
         let places: FxHashMap<&str, usize> =
-            keys[1].iter().enumerate().map(|(index, key)| (key.as_str(), index)).collect();
+            keys.right.iter().enumerate().map(|(index, key)| (key.as_str(), index)).collect();
         let mut order = Vec::with_capacity(left.len());
         let mut used = vec![false; right.len()];
-        for (index, key) in keys[0].iter().enumerate() {
+        for (index, key) in keys.left.iter().enumerate() {
             match places.get(key.as_str()) {
                 Some(&other) => {
                     used[other] = true;
@@ -152,7 +213,7 @@ impl<'a> Walk<'_, '_, 'a> {
         for (index, _) in used.iter().enumerate().filter(|(_, used)| !**used) {
             self.lone(index, None, Some(right[index]));
         }
-        if ordered && !order.is_sorted() {
+        if ordered && !keys.sorted && !order.is_sorted() {
             self.reordered(left, right);
         }
     }
@@ -196,6 +257,32 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 }
 
+/// Keys of the elements of two arrays, v1's as v2 calls them.
+struct Keys {
+    left: Vec<String>,
+    right: Vec<String>,
+    /// Whether each side stands in the order of its own ids: then their order says nothing.
+    sorted: bool,
+}
+
+/// The member that an element's key is of.
+const ID: [Step<'static>; 1] = [Step::Name(Cow::Borrowed("id"))];
+
+/// Whether two lists of ids both rise, or both fall: each as numbers where they are some.
+fn both_in_order(left: &[String], right: &[String]) -> bool {
+    let rises = |keys: &[String]| {
+        let numbers: Option<Vec<f64>> = keys.iter().map(|key| key.parse().ok()).collect();
+        let compare = |at: usize| match &numbers {
+            Some(numbers) => numbers[at].total_cmp(&numbers[at + 1]),
+            None => keys[at].cmp(&keys[at + 1]),
+        };
+        let all = |way: Ordering| (0..keys.len().saturating_sub(1)).all(|at| compare(at) != way);
+        [all(Ordering::Greater), all(Ordering::Less)]
+    };
+    let (left, right) = (rises(left), rises(right));
+    left[0] && right[0] || left[1] && right[1]
+}
+
 /// The key of every element on both sides; none where an element has none or two have the same.
 fn keyed(left: &[Node<'_, '_>], right: &[Node<'_, '_>], key: &str) -> Option<[Vec<String>; 2]> {
     let keys = |elements: &[Node<'_, '_>]| {
@@ -215,22 +302,6 @@ fn keyed(left: &[Node<'_, '_>], right: &[Node<'_, '_>], key: &str) -> Option<[Ve
             .collect::<Option<Vec<_>>>()
     };
     Some([keys(left)?, keys(right)?])
-}
-
-/// The same for a key that nobody named: it must match at least half of the shorter side, else it
-/// may be noise itself.
-fn likely_keys(
-    left: &[Node<'_, '_>],
-    right: &[Node<'_, '_>],
-    key: &str,
-) -> Option<[Vec<String>; 2]> {
-    if left.is_empty() || right.is_empty() {
-        return None;
-    }
-    let keys = keyed(left, right, key)?;
-    let theirs: FxHashSet<&String> = keys[1].iter().collect();
-    let common = keys[0].iter().filter(|key| theirs.contains(key)).count();
-    (common > 0 && common * 2 >= left.len().min(right.len())).then_some(keys)
 }
 
 fn same_elements(left: &[Node<'_, '_>], right: &[Node<'_, '_>]) -> bool {

@@ -13,7 +13,10 @@ use std::cell::OnceCell;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Kind;
-use super::change::{Change, Context, Seen, Sink, Step, is_variable, mix, render, short};
+use super::bindings::Bound;
+use super::change::{
+    Change, Context, Differ, Seen, Sink, Step, is_variable, kind_of, mix, render, short,
+};
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::rules::{Located, Verdict};
 use crate::limits;
@@ -108,8 +111,7 @@ impl<'a> Walk<'_, '_, 'a> {
             (Type::Array, Type::Array) => self.array(a, b),
             (Type::Number, Type::Number) => {
                 if !number::equal(a.raw_str(), b.raw_str()) {
-                    let seen = self.seen(a.raw_str(), b.raw_str(), true);
-                    self.changed("changed".into(), Some(a), Some(b), seen);
+                    self.differ(a, b, [a.raw_str(), b.raw_str()], true);
                 }
             }
             (Type::String | Type::Escaped, Type::String | Type::Escaped) => {
@@ -117,11 +119,11 @@ impl<'a> Walk<'_, '_, 'a> {
                 // their escapes count.
                 let (left, right) = (a.text(), b.text());
                 if left != right || left.contains('\u{fffd}') && a.raw() != b.raw() {
-                    if self.embedded(a, b, &left, &right) {
-                        return;
+                    let twins =
+                        || self.context.bound.is_some_and(|b| b.is_twin(&left, &right, &[]));
+                    if !twins() && !self.embedded(a, b, &left, &right) {
+                        self.differ(a, b, [&left, &right], false);
                     }
-                    let seen = self.seen(&left, &right, false);
-                    self.changed("changed".into(), Some(a), Some(b), seen);
                 }
             }
             (left, right) if left == right => {
@@ -138,9 +140,19 @@ impl<'a> Walk<'_, '_, 'a> {
         }
     }
 
-    /// What a change looks like; nobody asks for those that are only counted.
-    fn seen(&self, a: &str, b: &str, number: bool) -> Seen {
-        if self.sink.is_full() { Seen::PLAIN } else { self.context.seen(a, b, number) }
+    /// Reports two values that are not written alike, unless v2's stands for v1's. What a change
+    /// looks like nobody asks of those that are only counted.
+    fn differ(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>, [left, right]: [&str; 2], number: bool) {
+        let differ = if self.sink.is_full() && self.context.bound.is_none() {
+            Differ::So(Seen::PLAIN)
+        } else {
+            self.context.differ_at(left, right, number, &self.path)
+        };
+        match differ {
+            Differ::Not => {}
+            Differ::Identity(label) => self.changed(label.into(), Some(a), Some(b), Seen::PLAIN),
+            Differ::So(seen) => self.changed("changed".into(), Some(a), Some(b), seen),
+        }
     }
 
     /// Compares the documents that two strings hold; false where they hold none.
@@ -214,6 +226,12 @@ impl<'a> Walk<'_, '_, 'a> {
         let added = b.iter().zip(used).filter(|(_, used)| !used);
         let mut added = Added::new(added.map(|((name, value), _)| (name.text(), *value)));
         for (name, value) in removed {
+            if let Some(bound) = self.context.bound
+                && let Some(actual) = added.take_twin(bound, &name)
+            {
+                self.member(name, value, actual);
+                continue;
+            }
             match added.take_renamed(&name, value) {
                 Some((new, actual)) => {
                     let label = format!("renamed {}→{}", short(&name), short(&new));
@@ -276,10 +294,7 @@ impl<'a> Walk<'_, '_, 'a> {
             return;
         }
         let (expected, actual) = (self.shown(a), self.shown(b));
-        let kind = match self.base {
-            _ if label == "removed" => Kind::Missing,
-            base => base.map_or(Kind::Body, |base| base.kind),
-        };
+        let kind = kind_of(&label, self.base.map_or(Kind::Body, |base| base.kind));
         let (place, general) = (self.place(false), self.place(true));
         self.sink.add(Change {
             kind,
@@ -382,6 +397,8 @@ struct Added<'t, 'a> {
     /// In their order; none where it was taken.
     members: Vec<Option<(Cow<'a, str>, Node<'t, 'a>)>>,
     left: usize,
+    /// Where each name stands, as bindings name it; made when it is first asked for.
+    by_name: OnceCell<FxHashMap<u64, usize>>,
     /// Those of one value, by its hash, the first at the end.
     by_value: FxHashMap<u64, Vec<usize>>,
 }
@@ -389,7 +406,26 @@ struct Added<'t, 'a> {
 impl<'t, 'a> Added<'t, 'a> {
     fn new(members: impl Iterator<Item = (Cow<'a, str>, Node<'t, 'a>)>) -> Self {
         let members: Vec<_> = members.map(Some).collect();
-        Self { left: members.len(), members, by_value: FxHashMap::default() }
+        Self {
+            left: members.len(),
+            members,
+            by_name: OnceCell::new(),
+            by_value: FxHashMap::default(),
+        }
+    }
+
+    /// Takes the added member whose name is what v2 issued in the place of `name`.
+    fn take_twin(&mut self, bound: Bound<'_>, name: &str) -> Option<Node<'t, 'a>> {
+        let twin = bound.twin(name, &[])?;
+        let by_name = self.by_name.get_or_init(|| {
+            let named = |(at, member): (usize, &Option<(Cow<'a, str>, Node<'t, 'a>)>)| {
+                Some((Bound::name(&member.as_ref()?.0), at))
+            };
+            self.members.iter().enumerate().filter_map(named).collect()
+        });
+        let (_, actual) = self.members[*by_name.get(&twin)?].take()?;
+        self.left -= 1;
+        Some(actual)
     }
 
     /// Takes the added member that is the removed one under another name: one with the same value,

@@ -14,6 +14,7 @@ fn changes_by(rules: &RouteRules, a: &str, b: &str) -> Vec<String> {
         hosts: &Default::default,
         rules,
         masker: &Masker::off(),
+        bound: None,
     };
     let mut sink = Sink::default();
     assert!(compare(&context, a.as_bytes(), b.as_bytes(), &mut sink), "{a} {b}");
@@ -111,6 +112,7 @@ fn hostile_texts_are_left_to_others_without_a_panic() {
         hosts: &Default::default,
         rules: &RouteRules::default(),
         masker: &Masker::off(),
+        bound: None,
     };
     let deep = "[".repeat(1_000_000);
     for text in [deep.as_str(), "", "{\"a\":NaN}", "\u{0}"] {

@@ -14,12 +14,13 @@ use rustc_hash::FxHashMap;
 
 use self::outline::{field, is_value, outline};
 use super::Kind;
-use super::change::{Change, Context, Seen, Sink, mix, short};
+use super::change::{Change, Context, Differ, Seen, Sink, kind_of, mix, short};
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::rules::Verdict;
 use super::text::common;
 use crate::message::markup::tree::{Element, Node};
 use crate::message::markup::{html, xml};
+use crate::message::place;
 use crate::redact::Masker;
 
 /// Longest document that is compared by structure, in bytes.
@@ -104,8 +105,8 @@ impl Walk<'_, '_> {
             _ if self.embedded(a.text(), b.text()) => {}
             _ => {
                 let (left, right) = (a.text(), b.text());
-                let look = self.context.seen(left, right, false);
-                self.changed("changed", Some(left), Some(right), None, look);
+                let differ = self.context.differ_at(left, right, false, &self.steps(None));
+                self.differs(differ, [left, right], None);
             }
         }
     }
@@ -126,17 +127,41 @@ impl Walk<'_, '_> {
             };
             let mut embedded = || left.zip(right).is_some_and(|(a, b)| self.embedded(a, b));
             if !same && !embedded() {
-                let (label, look) = match (left, right) {
-                    (Some(left), Some(right)) => ("changed", self.context.seen(left, right, false)),
-                    (Some(_), None) => ("removed", Seen::PLAIN),
-                    _ => ("added", Seen::PLAIN),
-                };
                 // An input's value belongs to the input's name.
                 let field = field.as_deref().filter(|_| is_value(name));
-                self.changed(label, left, right, field, look);
+                match (left, right) {
+                    (Some(left), Some(right)) => {
+                        let steps = self.steps(field);
+                        let differ = self.context.differ_at(left, right, false, &steps);
+                        self.differs(differ, [left, right], field);
+                    }
+                    (Some(_), None) => self.changed("removed", left, right, field, Seen::PLAIN),
+                    _ => self.changed("added", left, right, field, Seen::PLAIN),
+                }
             }
             self.path.pop();
         }
+    }
+
+    /// Reports two values that are not written alike, unless v2's stands for v1's.
+    fn differs(&mut self, differ: Differ, [a, b]: [&str; 2], field: Option<&str>) {
+        match differ {
+            Differ::Not => {}
+            Differ::Identity(label) => self.changed(label, Some(a), Some(b), field, Seen::PLAIN),
+            Differ::So(seen) => self.changed("changed", Some(a), Some(b), field, seen),
+        }
+    }
+
+    /// The present place as steps; `field` is what the value belongs to.
+    fn steps(&self, field: Option<&str>) -> Vec<place::Step<'static>> {
+        let named = |name: &str| Cow::Owned(name.to_owned());
+        let mut steps: Vec<place::Step<'static>> = self
+            .names()
+            .filter(|name| *name != "text()")
+            .map(|name| place::Step::Element(named(name), 1))
+            .collect();
+        steps.extend(field.map(|field| place::Step::Attribute(named(field))));
+        steps
     }
 
     /// Compares the documents that two values hold; false where they hold none.
@@ -239,7 +264,7 @@ impl Walk<'_, '_> {
         actual: Option<String>,
         seen: Seen,
     ) {
-        let kind = if label == "removed" { Kind::Missing } else { Kind::Body };
+        let kind = kind_of(label, Kind::Body);
         let place_hash = self.path.last().map_or(0x2f, |step| step.hash);
         let (place, general) = (self.place(false), self.place(true));
         self.sink.add(Change {

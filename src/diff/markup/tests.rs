@@ -14,6 +14,7 @@ fn changes(language: Language, a: &str, b: &str, rules: &RouteRules) -> Option<V
         hosts: &Default::default,
         rules,
         masker: &Masker::new(b"k"),
+        bound: None,
     };
     let mut sink = Sink::default();
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());

@@ -1,0 +1,577 @@
+//! v1's values beside those that v2 issued in their place: under them two answers may be equal that
+//! are written differently.
+//!
+//! `bindings.jsonl` says which value of v1's stands for which of v2's, for each copy of the
+//! recording by itself. What is kept of one is hashes, 48 bytes: texts are always at hand where
+//! they are compared. A value that means something only beside its kind of thing (`4` of a page) is
+//! bound only there.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::io;
+
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::nouns;
+use crate::limits::{BINDINGS, SHARED_IDS};
+use crate::message::kinds::{self, ValueKind};
+use crate::outcome::ReplayId;
+use crate::record::flows::Binding;
+use crate::record::lines::Batches;
+use crate::steps;
+
+/// A value of v1's and what stands for it, as hashes.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// Of copy, thing and v1's value.
+    v1: u64,
+    /// Of v2's value.
+    v2: u64,
+    /// Length of v2's value, in bytes.
+    length: u32,
+    /// Whether it names one thing, so that v2 must name that thing always so.
+    names: bool,
+}
+
+/// The other way: v2's value, and v1's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Back {
+    /// Of copy, place and v2's value.
+    v2: u64,
+    /// Of v1's value.
+    v1: u64,
+}
+
+/// Two values of v1's for which v2 issued one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Shared {
+    /// Where v1's value stands in the answer that issued it.
+    pub(super) place: String,
+    /// v1's value.
+    pub(super) v1: String,
+    /// v2's, which it had issued for another one before.
+    pub(super) v2: String,
+}
+
+/// The bindings of a run.
+#[derive(Debug, Default)]
+pub(super) struct Bindings {
+    entries: Vec<Entry>,
+    /// v2's values, of any place.
+    issued: Vec<u64>,
+    /// Which lengths v1's values have: most of what may be a value is told apart by it.
+    lengths: FxHashSet<u32>,
+    shared: FxHashMap<ReplayId, Vec<Shared>>,
+    /// Bindings beyond the bound: what they say is not known.
+    pub(super) beyond: u64,
+    /// Lines that are no binding.
+    pub(super) damaged: u64,
+}
+
+/// The hash of a text, alone and among what it stands with.
+fn hash(of: impl std::hash::Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn key(copy: u32, thing: &str, value: &str) -> u64 {
+    hash((copy, thing, value))
+}
+
+impl Bindings {
+    /// Reads a file of bindings.
+    pub(super) fn read(file: &File) -> io::Result<Self> {
+        let mut bindings = Self::default();
+        let mut back = Vec::new();
+        let mut batches = Batches::new(file)?;
+        while let Some(batch) = batches.next()? {
+            let read: Vec<Option<Option<Line>>> = (0..batch.len())
+                .into_par_iter()
+                .with_min_len(64)
+                .map(|at| entry(batch.line(at).1))
+                .collect();
+            for one in read {
+                match one {
+                    None => bindings.damaged += 1,
+                    Some(None) => {}
+                    Some(Some(_)) if bindings.entries.len() >= BINDINGS => bindings.beyond += 1,
+                    Some(Some(line)) => {
+                        bindings.entries.push(line.entry);
+                        bindings.issued.push(line.issued);
+                        bindings.lengths.insert(line.v1_length);
+                        back.extend(line.back);
+                    }
+                }
+            }
+        }
+        bindings.damaged += batches.too_long;
+        bindings.entries.par_sort_unstable_by_key(|entry| (entry.v1, entry.v2));
+        bindings.issued.par_sort_unstable();
+        bindings.issued.dedup();
+        bindings.find_shared(file, back)?;
+        Ok(bindings)
+    }
+
+    /// Finds values of v2's that stand for several of v1's of one place.
+    fn find_shared(&mut self, file: &File, mut back: Vec<Back>) -> io::Result<()> {
+        back.par_sort_unstable();
+        back.dedup();
+        let shared: FxHashSet<u64> = back
+            .windows(2)
+            .filter(|pair| pair[0].v2 == pair[1].v2)
+            .map(|pair| pair[0].v2)
+            .take(SHARED_IDS)
+            .collect();
+        drop(back);
+        if shared.is_empty() {
+            return Ok(());
+        }
+        let mut first: FxHashMap<u64, u64> = FxHashMap::default();
+        let mut batches = Batches::new(file)?;
+        while let Some(batch) = batches.next()? {
+            for at in 0..batch.len() {
+                let Some(binding) = binding(batch.line(at).1) else { continue };
+                let Some(v2) = binding.v2.as_deref().filter(|v2| names_one_thing(&binding, v2))
+                else {
+                    continue;
+                };
+                let back = Back::of(&binding, v2);
+                if shared.contains(&back.v2) && *first.entry(back.v2).or_insert(back.v1) != back.v1
+                {
+                    let one = Shared {
+                        place: binding.place.clone(),
+                        v1: binding.v1.clone(),
+                        v2: v2.to_owned(),
+                    };
+                    self.shared.entry(binding.id).or_default().push(one);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What v2 issued in an answer although it had issued it for another value before.
+    pub(super) fn shared_in(&self, id: ReplayId) -> &[Shared] {
+        self.shared.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    fn of(&self, key: u64) -> &[Entry] {
+        let from = self.entries.partition_point(|entry| entry.v1 < key);
+        let rest = &self.entries[from..];
+        &rest[..rest.iter().take_while(|entry| entry.v1 == key).count()]
+    }
+}
+
+/// A line as hashes.
+struct Line {
+    entry: Entry,
+    /// Where it names one thing.
+    back: Option<Back>,
+    issued: u64,
+    v1_length: u32,
+}
+
+/// A line as hashes; nothing of what v2 did not issue, none where it is no binding.
+fn entry(line: &[u8]) -> Option<Option<Line>> {
+    if line.starts_with(b"{\"format\"") {
+        return Some(None);
+    }
+    let binding = binding(line)?;
+    let Some(v2) = binding.v2.as_deref() else { return Some(None) };
+    let thing = binding.thing.as_deref().unwrap_or_default();
+    let names = names_one_thing(&binding, v2);
+    let entry = Entry {
+        v1: key(binding.id.copy, thing, &binding.v1),
+        v2: hash(v2),
+        length: u32::try_from(v2.len()).ok()?,
+        names,
+    };
+    let issued = key(binding.id.copy, thing, v2);
+    let back = names.then(|| Back::of(&binding, v2));
+    let v1_length = u32::try_from(binding.v1.len()).ok()?;
+    Some(Some(Line { entry, back, issued, v1_length }))
+}
+
+fn binding(line: &[u8]) -> Option<Binding> {
+    serde_json::from_slice(line).ok()
+}
+
+impl Back {
+    fn of(binding: &Binding, v2: &str) -> Self {
+        let place = super::roots::general(&binding.place);
+        let thing = binding.thing.as_deref().unwrap_or_default();
+        Self { v2: hash((binding.id.copy, thing, place, v2)), v1: hash(&binding.v1) }
+    }
+}
+
+/// Whether a value names one thing and no other. Tokens and cookies are made anew as often as their
+/// maker likes, and those made of a time may be equal where two were made in one second; entity tags
+/// are equal where the contents are; cursors say where a reader is.
+fn names_one_thing(binding: &Binding, v2: &str) -> bool {
+    const OTHERS: [&str; 20] = [
+        "token",
+        "session",
+        "sid",
+        "auth",
+        "signature",
+        "ticket",
+        "etag",
+        "rev",
+        "version",
+        "cursor",
+        "next",
+        "prev",
+        "sync",
+        "page",
+        "marker",
+        "csrf",
+        "xsrf",
+        "nonce",
+        "hash",
+        "digest",
+    ];
+    let place = binding.place.to_ascii_lowercase();
+    let last = place.rsplit([':', '.', '/', '[']).next().unwrap_or(&place);
+    let token = [&*binding.v1, v2].iter().any(|value| {
+        kinds::of_text(value).is_some_and(|kind| kind == ValueKind::Jwt || kind.is_time())
+    });
+    !token && !place.starts_with("cookie:") && !OTHERS.iter().any(|word| last.contains(word))
+}
+
+/// What v2 says of a thing that v1 named.
+pub(super) const TWO_IDS: &str = "two ids for one";
+/// See [`TWO_IDS`].
+pub(super) const ANOTHER_THING: &str = "another thing";
+/// See [`TWO_IDS`].
+pub(super) const ONE_ID: &str = "one id for two";
+
+/// Whether a way of changing is one of identity.
+pub(super) fn is_of_identity(label: &str) -> bool {
+    matches!(label, TWO_IDS | ANOTHER_THING | ONE_ID)
+}
+
+/// The bindings as they hold for one answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound<'b> {
+    bindings: &'b Bindings,
+    copy: u32,
+}
+
+/// How often a byte of two texts may be looked at on the average.
+const LOOKS: usize = 16;
+/// Longest text in which values are looked for, in bytes.
+const LONGEST: usize = 64 << 10;
+/// Longest value that is looked for in a text, in bytes.
+const LONGEST_VALUE: usize = 8 << 10;
+
+impl<'b> Bound<'b> {
+    pub(super) const fn new(bindings: &'b Bindings, copy: u32) -> Self {
+        Self { bindings, copy }
+    }
+
+    /// Whether `b` is what v2 issued in the place of `a`.
+    pub(super) fn is_twin(&self, a: &str, b: &str, things: &[String]) -> bool {
+        self.twins(a, things).any(|entry| entry.is(b))
+    }
+
+    /// The bindings of a value, as itself and as one of `things`.
+    fn twins(&self, a: &str, things: &[String]) -> impl Iterator<Item = &'b Entry> {
+        let bindings = self.bindings;
+        let some = bindings.lengths.contains(&(a.len() as u32));
+        let of = move |thing: &str| if some { bindings.of(key(self.copy, thing, a)) } else { &[] };
+        let of_things: Vec<&Entry> = things.iter().flat_map(|thing| of(thing)).collect();
+        of("").iter().chain(of_things)
+    }
+
+    /// Names what v2 calls the thing that v1 calls `a`: equal to [`Bound::name`] of v2's own.
+    pub(super) fn twin(&self, a: &str, things: &[String]) -> Option<u64> {
+        self.twins(a, things).next().map(|entry| entry.v2)
+    }
+
+    /// Names a value of v2's.
+    pub(super) fn name(b: &str) -> u64 {
+        hash(b)
+    }
+
+    /// How v2 breaks the identity of what v1 calls `a`, by calling it `b`; none where it does not,
+    /// or where `a` names nothing.
+    pub(super) fn broken(&self, a: &str, b: &str, things: &[String]) -> Option<&'static str> {
+        let mut all = self.twins(a, things).peekable();
+        all.peek()?;
+        if !all.all(|entry| entry.names && !entry.is(b)) {
+            return None;
+        }
+        let issued =
+            |thing: &str| self.bindings.issued.binary_search(&key(self.copy, thing, b)).is_ok();
+        let known = issued("") || things.iter().any(|thing| issued(thing));
+        Some(if known { ANOTHER_THING } else { TWO_IDS })
+    }
+
+    /// `a` with values of v2's in the place of v1's, wherever `b` has them; none where it has none.
+    /// Beside it, how `b` breaks the identity of something that `a` names.
+    pub(super) fn rebound(
+        &self,
+        a: &str,
+        b: &str,
+        things: &[String],
+    ) -> (Option<String>, Option<&'static str>) {
+        if self.is_twin(a, b, things) {
+            return (Some(b.to_owned()), None);
+        }
+        let mut broken = self.broken(a, b, things);
+        if broken.is_some() || a.len().max(b.len()) > LONGEST {
+            return (None, broken);
+        }
+        let mut out = String::new();
+        let mut found = false;
+        let (mut i, mut j) = (0, 0);
+        // What may be looked at, so that no text costs more than it is long.
+        let mut left = LOOKS * (a.len() + b.len());
+        loop {
+            let same = common(&a[i..], &b[j..]);
+            if i + same == a.len() || j + same == b.len() {
+                out.push_str(&a[i..]);
+                return (found.then_some(out), broken);
+            }
+            let (x, y) = (i + same, j + same);
+            let back = same.min(LONGEST_VALUE);
+            let back = (x - back..=x).find(|&at| a.is_char_boundary(at)).map_or(0, |at| x - at);
+            let (span, other) = (Span::of(a, x, back), Span::of(b, y, back));
+            let cost = span.cost() + other.cost();
+            if cost > left {
+                out.push_str(&a[i..]);
+                return (found.then_some(out), broken);
+            }
+            left -= cost;
+            steps::add(cost);
+            match self.value_at(a, b, [x, y], &span) {
+                Some((start, end, length)) => {
+                    let from = y - (x - start);
+                    out.push_str(&a[i..start]);
+                    out.push_str(&b[from..from + length]);
+                    (i, j, found) = (end, from + length, true);
+                }
+                None => {
+                    broken = broken.or_else(|| self.broken_at(a, b, [&span, &other]));
+                    let (next, other) = (next_border(a, x), next_border(b, y));
+                    out.push_str(&a[i..next]);
+                    (i, j) = (next, other);
+                }
+            }
+        }
+    }
+
+    /// How `b` breaks the identity of what `a` names where they differ.
+    fn broken_at(&self, a: &str, b: &str, [span, other]: [&Span; 2]) -> Option<&'static str> {
+        (0..2).find_map(|level| {
+            let (start, end) = (span.starts[level], span.ends[level]);
+            let noun = nouns::before(a, start);
+            let value = &b[other.starts[level]..other.ends[level]];
+            self.broken(&a[start..end], value, noun.as_slice())
+        })
+    }
+
+    /// A bound value of `a` around `x`, whose twin stands in `b` around `y`: where it starts and
+    /// ends, and how long the twin is.
+    fn value_at(
+        &self,
+        a: &str,
+        b: &str,
+        [x, y]: [usize; 2],
+        span: &Span,
+    ) -> Option<(usize, usize, usize)> {
+        let is_start = |at: usize| is_border(a, at) && is_border(b, y - (x - at));
+        for start in span.starts.iter().rev().copied().filter(|&at| is_start(at)) {
+            let from = y - (x - start);
+            let noun = nouns::before(a, start);
+            let ends = span.ends.iter().rev().chain(span.narrow.iter().rev());
+            for end in ends.copied().filter(|&end| is_border(a, end)) {
+                for entry in self.twins(&a[start..end], noun.as_slice()) {
+                    let to = from + entry.length as usize;
+                    let twin = b.get(from..to).filter(|twin| entry.is(twin));
+                    if twin.is_some() && is_border(b, to) {
+                        return Some((start, end, to - from));
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Entry {
+    fn is(&self, b: &str) -> bool {
+        self.length as usize == b.len() && self.v2 == hash(b)
+    }
+}
+
+/// The length of the equal beginnings of two texts, in whole characters.
+fn common(a: &str, b: &str) -> usize {
+    let mut same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    while !a.is_char_boundary(same) || !b.is_char_boundary(same) {
+        same -= 1;
+    }
+    same
+}
+
+/// Characters of which values are made, from the narrowest to the widest: a value may be a word
+/// between dashes, a UUID, a token with dots, a path.
+const LEVELS: [fn(char) -> bool; 4] = [
+    |c| c.is_alphanumeric(),
+    |c| c.is_alphanumeric() || matches!(c, '-' | '_'),
+    |c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '+' | '=' | ':' | '|' | '!'),
+    |c| !c.is_whitespace() && !matches!(c, '"' | '\'' | '<' | '>' | '&' | ',' | ';' | '(' | ')'),
+];
+
+/// Where a value may begin and end around a place at which two texts begin to differ.
+struct Span {
+    /// By level, the widest last.
+    starts: [usize; LEVELS.len()],
+    ends: [usize; LEVELS.len()],
+    /// Ends of the next words.
+    narrow: [usize; 6],
+}
+
+impl Span {
+    /// Around `x`; values begin at most `back` bytes before it.
+    fn of(text: &str, x: usize, back: usize) -> Self {
+        let before = &text[x - back..x];
+        let to = (x + LONGEST_VALUE).min(text.len());
+        let to = (to..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+        let behind = &text[x..to];
+        let start = |of: fn(char) -> bool| {
+            x - back + before.rfind(|c| !of(c)).map_or(0, |at| at + width(before, at))
+        };
+        let end = |of: fn(char) -> bool| x + behind.find(|c| !of(c)).unwrap_or(behind.len());
+        let mut word = x;
+        let narrow = std::array::from_fn(|_| {
+            word = next_border(text, word);
+            word
+        });
+        Self { starts: LEVELS.map(start), ends: LEVELS.map(end), narrow }
+    }
+
+    /// How much of the text is looked at for it.
+    fn cost(&self) -> usize {
+        let ends = self.ends.iter().chain(&self.narrow).copied().max().unwrap_or(0);
+        1 + ends.saturating_sub(self.starts[LEVELS.len() - 1])
+    }
+}
+
+fn width(text: &str, at: usize) -> usize {
+    text[at..].chars().next().map_or(0, char::len_utf8)
+}
+
+/// Whether a value may begin or end at `at`: not within a word.
+fn is_border(text: &str, at: usize) -> bool {
+    let Some((before, behind)) = text.split_at_checked(at) else { return false };
+    let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    !(word(before.chars().next_back()) && word(behind.chars().next()))
+}
+
+/// The next place behind `at` where a word ends.
+fn next_border(text: &str, at: usize) -> usize {
+    let rest = &text[at..];
+    let lead = rest.find(char::is_alphanumeric).unwrap_or(rest.len());
+    let word = rest[lead..].find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len() - lead);
+    (at + lead + word).max(at + width(text, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bindings(lines: &[(&str, &str, &str, Option<&str>)]) -> Bindings {
+        use std::io::Write as _;
+        let mut file = tempfile::tempfile().expect("a file");
+        for (slot, (place, v1, v2, thing)) in lines.iter().enumerate() {
+            let binding = Binding {
+                slot: slot as u32,
+                id: format!("{slot}-0").parse().expect("an id"),
+                place: (*place).to_owned(),
+                thing: thing.map(str::to_owned),
+                flow: None,
+                v1: (*v1).to_owned(),
+                v2: Some((*v2).to_owned()).filter(|v2| !v2.is_empty()),
+                reason: None,
+            };
+            serde_json::to_writer(&mut file, &binding).expect("written");
+            file.write_all(b"\n").expect("written");
+        }
+        Bindings::read(&file).expect("read")
+    }
+
+    #[test]
+    fn whole_tokens_are_rebound_wherever_they_stand() {
+        let all = bindings(&[
+            ("$.id", "3f2a91c07be41d05", "00aa11bb22cc33dd", None),
+            ("$.uuid", "6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11", "c-7", None),
+            ("$.token", "eyJ.a-b_c.sig-x", "eyJ.zz.q", None),
+            ("$.page", "8", "1008", Some("page")),
+        ]);
+        let bound = Bound::new(&all, 1);
+        let of = |a: &str, b: &str| bound.rebound(a, b, &[]).0;
+        for (a, b) in [
+            ("3f2a91c07be41d05", "00aa11bb22cc33dd"),
+            ("artifacts:/2/3f2a91c07be41d05/x", "artifacts:/2/00aa11bb22cc33dd/x"),
+            ("id='3f2a91c07be41d05'", "id='00aa11bb22cc33dd'"),
+            ("/c/6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11?x=1", "/c/c-7?x=1"),
+            ("Bearer eyJ.a-b_c.sig-x", "Bearer eyJ.zz.q"),
+            ("3f2a91c07be41d05,3f2a91c07be41d05", "00aa11bb22cc33dd,00aa11bb22cc33dd"),
+            ("/pages/8/edit", "/pages/1008/edit"),
+            ("page_8_title", "page_1008_title"),
+        ] {
+            assert_eq!(of(a, b).as_deref(), Some(b), "{a}");
+        }
+        assert_eq!(of("x3f2a91c07be41d05", "x00aa11bb22cc33dd"), None, "within a word");
+        assert_eq!(of("8", "1008"), None, "a number alone names nothing");
+        assert_eq!(bound.rebound("8", "1008", &["page".to_owned()]).0.as_deref(), Some("1008"));
+        assert_eq!(of("/orders/8", "/orders/1008"), None, "of another kind");
+        assert_eq!(
+            of("3f2a91c07be41d05 costs 5", "00aa11bb22cc33dd costs 6").as_deref(),
+            Some("00aa11bb22cc33dd costs 5"),
+            "what else differs stays"
+        );
+        let other = Bound::new(&all, 2).rebound("3f2a91c07be41d05", "00aa11bb22cc33dd", &[]);
+        assert_eq!(other, (None, None), "of another copy");
+    }
+
+    #[test]
+    fn one_thing_has_one_id_and_two_have_two() {
+        let all = bindings(&[
+            ("$.items[0].id", "aaaa1111bbbb", "9999", None),
+            ("$.items[1].id", "cccc2222dddd", "9999", None),
+            ("$.other", "eeee3333ffff", "9999", None),
+            ("$.etag", "gggg4444", "8888", None),
+            ("$.etag", "hhhh5555", "8888", None),
+            ("$.gone", "iiii6666", "", None),
+        ]);
+        let shared: Vec<_> = (0..6)
+            .filter(|n| !all.shared_in(format!("{n}-0").parse().unwrap()).is_empty())
+            .collect();
+        assert_eq!(shared, [1]);
+        let bound = Bound::new(&all, 1);
+        assert_eq!(bound.broken("aaaa1111bbbb", "9999", &[]), None);
+        assert_eq!(bound.broken("aaaa1111bbbb", "7777", &[]), Some(TWO_IDS));
+        assert_eq!(bound.broken("aaaa1111bbbb", "8888", &[]), Some(ANOTHER_THING));
+        assert_eq!(bound.broken("gggg4444", "7777", &[]), None, "names no thing");
+        assert_eq!(bound.broken("unknown", "7777", &[]), None);
+        let text = bound.rebound("/x/aaaa1111bbbb?y=1", "/x/7777?y=1", &[]);
+        assert_eq!(text, (None, Some(TWO_IDS)), "in a text");
+    }
+
+    #[test]
+    fn what_is_compared_costs_no_more_than_it_is_long() {
+        let all = bindings(&[("$.id", "3f2a91c07be41d05", "00aa11bb22cc33dd", None)]);
+        let bound = Bound::new(&all, 1);
+        let long = |word: &str, n: usize| format!("{word}-").repeat(n);
+        steps::hold_to_n_log_n(1_000, |n| {
+            assert_eq!(bound.rebound(&long("a1", n), &long("b2", n), &[]), (None, None));
+        });
+        proptest::proptest!(|(a in "\\PC{0,40}", b in "\\PC{0,40}")| {
+            let _ = bound.rebound(&a, &b, &[]);
+        });
+    }
+}
