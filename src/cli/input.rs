@@ -159,7 +159,23 @@ impl Inputs {
                 }
             }
         }
+        inputs.read_ahead();
         Ok(inputs)
+    }
+
+    /// Lets few recordings be read on all threads; of many each would hold lines of its own.
+    fn read_ahead(&mut self) {
+        let threads = self.options.parse.threads;
+        if threads < 2 || self.recordings.is_empty() || self.recordings.len() > READ_AHEAD {
+            return;
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|n| format!("read-{n}"));
+        // Without threads they are read where they are taken.
+        let Ok(pool) = pool.build().map(Arc::new) else { return };
+        let recordings = std::mem::take(&mut self.recordings).into_iter();
+        self.recordings = recordings.map(|one| one.ahead(Arc::clone(&pool))).collect();
     }
 
     /// How the inputs are redacted, as far as it is known before they are read; as in
@@ -354,6 +370,9 @@ fn from_both<R: Render>(
     done.rest = summary.rest.renumbered(number(0)).and(rest.renumbered(number(1)));
     Ok(())
 }
+
+/// Most recordings that are read ahead.
+const READ_AHEAD: usize = 4;
 
 /// Exchanges of recordings that are rendered and handed on together: few enough that they stay in
 /// the processor's cache.

@@ -1,4 +1,5 @@
 //! Where exchanges come from: recordings so far; captures are read by `parse`.
 
+mod ahead;
 pub mod foreign;
 pub mod recording;

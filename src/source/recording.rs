@@ -10,15 +10,17 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::io::{BufRead, Read as _};
+use std::sync::Arc;
 
-use crate::capture::file::{self, BYTE_ORDER_MARK, Input};
+use super::ahead::{Depth, Lines, Next, read_line, without_mark};
+use crate::capture::file::{self, Input};
 use crate::capture::growing::{Watch, Writers};
 use crate::exchange::Redacted;
 use crate::exchange::{Closed, Exchange};
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::record::exchanges;
-use crate::record::exchanges::{Line, LineError, Rest};
+use crate::record::exchanges::{End, Header, Line, LineError, Rest};
 use crate::time::Timestamp;
 
 /// Why a recording cannot be read on.
@@ -63,14 +65,13 @@ pub enum RecordingError {
 /// A recording that is being read.
 pub struct Recording {
     name: String,
-    reader: Box<dyn BufRead + Send>,
+    lines: Lines,
     /// The reader was let go of, and is made again when it is needed.
     asleep: bool,
     /// Whether it is let go of until the next exchange of this recording is due.
     sleeps: bool,
     /// Nanoseconds that are added to its times.
     skew: i64,
-    buffer: Vec<u8>,
     line: u64,
     offset: u64,
     /// What is added to connections' numbers: behind those of a file that was concatenated before.
@@ -133,11 +134,10 @@ impl Recording {
     pub fn new(name: String, reader: Box<dyn BufRead + Send>, skew: i64) -> Self {
         Self {
             name,
-            reader,
+            lines: Lines::new(reader),
             asleep: false,
             sleeps: false,
             skew,
-            buffer: Vec::new(),
             line: 0,
             offset: 0,
             base: 0,
@@ -161,6 +161,12 @@ impl Recording {
         Self { watch, ..self }
     }
 
+    /// Read and parsed on these threads while somebody works on what was read before.
+    pub fn ahead(mut self, pool: Arc<rayon::ThreadPool>) -> Self {
+        self.lines.ahead(pool);
+        self
+    }
+
     /// As one of so many that only those are open whose time has come: where it can be opened again.
     pub fn among_many(mut self) -> Self {
         self.sleeps = self.watch.is_some();
@@ -170,7 +176,7 @@ impl Recording {
 
     fn sleep(&mut self) {
         if self.sleeps {
-            (self.reader, self.asleep) = (Box::new(std::io::empty()), true);
+            (self.lines, self.asleep) = (Lines::new(Box::new(std::io::empty())), true);
         }
     }
 
@@ -186,102 +192,72 @@ impl Recording {
             Err(error) => Err(std::io::Error::other(error)),
         };
         let (name, offset) = (&self.name, self.offset);
-        self.reader = woken.map_err(|cause| RecordingError::Unreadable {
+        let reader = woken.map_err(|cause| RecordingError::Unreadable {
             name: name.clone(),
             offset,
             cause,
         })?;
-        self.asleep = false;
+        (self.lines, self.asleep) = (Lines::new(reader), false);
         Ok(())
     }
 
     /// The next exchange; none at the end.
     pub fn read(&mut self) -> Result<Option<Exchange>, RecordingError> {
-        self.read_by(|_, text| exchanges::read(text))
+        self.read_to(Depth::Whole, None)
     }
 
     /// The next exchange, without what its answers hold; appends its whole line to `lines`, as it
     /// stands where nothing in it changes.
     pub fn read_line(&mut self, lines: &mut Vec<u8>) -> Result<Option<Exchange>, RecordingError> {
         let start = lines.len();
-        let next = self.read_by(|as_it_stands, text| {
-            if !as_it_stands {
-                return exchanges::read(text);
-            }
-            let line = exchanges::read_outline(text)?;
-            if matches!(line, Line::Exchange(_)) {
-                lines.extend_from_slice(text);
-                lines.push(b'\n');
-            }
-            Ok(line)
-        })?;
+        let next = self.read_to(Depth::Outline, Some(lines))?;
         if let Some(exchange) = next.as_ref().filter(|_| lines.len() == start) {
             exchanges::write(lines, exchange);
         }
         Ok(next)
     }
 
-    /// `read` is told whether the line may be kept as it stands.
-    fn read_by(
+    /// The next exchange: an outline only where its line may be kept as it stands.
+    fn read_to(
         &mut self,
-        mut read: impl FnMut(bool, &[u8]) -> Result<Line, LineError>,
+        depth: Depth,
+        mut keep: Option<&mut Vec<u8>>,
     ) -> Result<Option<Exchange>, RecordingError> {
         self.wake()?;
         loop {
-            self.buffer.clear();
+            let as_it_stands = self.base == 0 && self.skew == 0;
+            let next = match depth {
+                Depth::Outline if as_it_stands => self.lines.next(depth, keep.as_deref_mut()),
+                _ => self.lines.next(Depth::Whole, None),
+            };
             let offset = self.offset;
-            let mut limited = (&mut self.reader).take(limits::LINE_BYTES as u64 + 1);
-            let got = match read_line(&mut limited, &mut self.buffer) {
-                Ok(got) => got,
-                // Compressed, and cut inside a block.
-                Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
+            let (whole, parsed) = match next {
+                Next::Line { got, whole, parsed } => {
+                    self.step(got);
+                    (whole, parsed)
+                }
+                Next::Blank { got } => {
+                    self.step(got);
+                    continue;
+                }
+                Next::Long { got } => {
+                    self.step(got);
+                    self.leave_out(offset, None)?;
+                    continue;
+                }
+                Next::Cut => {
                     (self.cut, self.line) = (true, self.line + 1);
                     return self.ended();
                 }
-                Err(cause) => {
-                    return Err(RecordingError::Unreadable {
-                        name: self.name.clone(),
-                        offset,
-                        cause,
-                    });
+                Next::Failed(cause) => {
+                    let name = self.name.clone();
+                    return Err(RecordingError::Unreadable { name, offset, cause });
                 }
+                Next::End => return self.ended(),
             };
-            if got == 0 {
-                return self.ended();
-            }
-            self.line += 1;
-            self.offset += got as u64;
-            if got > limits::LINE_BYTES {
-                self.skip_line()?;
-                self.leave_out(offset, None)?;
-                continue;
-            }
-            let whole = self.buffer.ends_with(b"\n");
-            let text = without_mark(&self.buffer);
-            if text.is_empty() {
-                continue;
-            }
-            match read(self.base == 0 && self.skew == 0, text) {
-                Ok(Line::Header(header)) => {
-                    self.headers += 1;
-                    self.begin_part(header.capture, header.created);
-                    if self.headers > 1 {
-                        // What closed in this file is not told of connections in the ones before.
-                        self.rest.open = None;
-                    }
-                    self.note(header.redacted);
-                }
-                Ok(Line::End(end)) => {
-                    self.ends += 1;
-                    self.ledger.merge(&end.ledger);
-                    let mut rest = end.rest;
-                    rest.closed.retain(|closed| closed.0 < exchanges::CONNECTIONS);
-                    for closed in &mut rest.closed {
-                        *closed = self.place_closed(*closed);
-                    }
-                    let only = (self.headers, self.ends) == (1, 1);
-                    self.rest = if only { rest } else { std::mem::take(&mut self.rest).and(rest) };
-                }
+            match parsed {
+                Ok(Line::Header(header)) => self.begin(header),
+                Ok(Line::End(end)) => self.end(*end),
                 Ok(Line::Exchange(exchange)) => {
                     self.exchanges += 1;
                     return Ok(Some(self.place(*exchange)));
@@ -295,6 +271,35 @@ impl Recording {
                 Err(cause) => self.leave_out(offset, Some(cause))?,
             }
         }
+    }
+
+    fn step(&mut self, bytes: u64) {
+        self.line += 1;
+        self.offset += bytes;
+    }
+
+    /// A first line.
+    fn begin(&mut self, header: Header) {
+        self.headers += 1;
+        self.begin_part(header.capture, header.created);
+        if self.headers > 1 {
+            // What closed in this file is not told of connections in the ones before.
+            self.rest.open = None;
+        }
+        self.note(header.redacted);
+    }
+
+    /// A last line.
+    fn end(&mut self, end: End) {
+        self.ends += 1;
+        self.ledger.merge(&end.ledger);
+        let mut rest = end.rest;
+        rest.closed.retain(|closed| closed.0 < exchanges::CONNECTIONS);
+        for closed in &mut rest.closed {
+            *closed = self.place_closed(*closed);
+        }
+        let only = (self.headers, self.ends) == (1, 1);
+        self.rest = if only { rest } else { std::mem::take(&mut self.rest).and(rest) };
     }
 
     /// Leaves the line out that was read last, where the others look like a recording.
@@ -320,28 +325,12 @@ impl Recording {
         }
     }
 
-    /// Reads to the end of a line that is too long to be kept.
-    fn skip_line(&mut self) -> Result<(), RecordingError> {
-        while !self.buffer.ends_with(b"\n") {
-            self.buffer.clear();
-            let mut limited = (&mut self.reader).take(limits::READ_BYTES as u64);
-            match read_line(&mut limited, &mut self.buffer) {
-                Ok(0) => break,
-                Ok(got) => self.offset += got as u64,
-                Err(cause) => {
-                    let (name, offset) = (self.name.clone(), self.offset);
-                    return Err(RecordingError::Unreadable { name, offset, cause });
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// What its first line says of redaction: asked before anything else is read.
     pub fn redacted(&mut self) -> Result<Option<Redacted>, RecordingError> {
         self.wake()?;
         let mut first = Vec::new();
-        match read_line(&mut (&mut self.reader).take(limits::LINE_BYTES as u64 + 1), &mut first) {
+        let reader = self.lines.reader();
+        match read_line(&mut reader.by_ref().take(limits::LINE_BYTES as u64 + 1), &mut first) {
             Ok(_) => {}
             // Cut inside the first block of its compression: it will be found so again.
             Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {}
@@ -362,8 +351,8 @@ impl Recording {
             self.sleep();
             return Ok(redacted);
         }
-        let rest = std::mem::replace(&mut self.reader, Box::new(std::io::empty()));
-        self.reader = Box::new(std::io::Cursor::new(first).chain(rest));
+        let rest = std::mem::replace(self.lines.reader(), Box::new(std::io::empty()));
+        *self.lines.reader() = Box::new(std::io::Cursor::new(first).chain(rest));
         Ok(redacted)
     }
 
@@ -458,33 +447,6 @@ impl Recording {
             Some(format!(
                 "{name}: its last line is missing: it may have been cut; all of it is used"
             ))
-        }
-    }
-}
-
-/// A line without blanks around it and without the mark that a text may begin with, also where
-/// several files were put behind each other.
-fn without_mark(line: &[u8]) -> &[u8] {
-    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii()
-}
-
-/// Reads up to and with a line's end. The standard library's own looks for it byte by byte or
-/// nearly so.
-fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<usize> {
-    let mut read = 0;
-    loop {
-        let available = match reader.fill_buf() {
-            Ok(available) => available,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        let end = memchr::memchr(b'\n', available).map(|at| at + 1);
-        let used = end.unwrap_or(available.len());
-        line.extend_from_slice(&available[..used]);
-        reader.consume(used);
-        read += used;
-        if end.is_some() || used == 0 {
-            return Ok(read);
         }
     }
 }
@@ -688,6 +650,52 @@ mod tests {
         );
         lines.clear();
         assert!(recording.read_line(&mut lines).unwrap().is_none() && lines.is_empty());
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_what_is_read_alone() {
+        use std::io::{BufReader, Cursor};
+        let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap());
+        let mut text = format!("\u{feff}{FIRST}\r\n\n");
+        for connection in 0..200 {
+            text += &format!("{}\n", line(connection, "2026-01-01T00:00:00Z"));
+            match connection % 40 {
+                7 => text += "no JSON at all\n",
+                9 => text += "  \n\u{feff} \n",
+                20 => text += &format!("{LAST}\n{FIRST}\n"),
+                _ => {}
+            }
+        }
+        let cut = &line(999, "2026-01-01T00:00:00Z")[..40];
+        let texts = [format!("{text}{LAST}\n"), format!("{text}{cut}"), "no\nno\n".repeat(40)];
+        let all = |mut recording: Recording, outlines: bool| {
+            let (mut read, mut lines) = (Vec::new(), Vec::new());
+            let error = loop {
+                let next = match outlines {
+                    true => recording.read_line(&mut lines),
+                    false => recording.read(),
+                };
+                match next {
+                    Ok(Some(exchange)) => read.push(exchange),
+                    Ok(None) => break None,
+                    Err(error) => break Some(error.to_string()),
+                }
+            };
+            let (ledger, warnings, rest) = merge(vec![recording]).account();
+            (read, lines, error, ledger, warnings, rest)
+        };
+        for text in texts {
+            for outlines in [false, true] {
+                let alone = all(recording("r", text.clone(), 0), outlines);
+                assert!(alone.0.len() == 200 || alone.2.is_some());
+                for size in [1, 100, 4096] {
+                    let reader =
+                        BufReader::with_capacity(size, Cursor::new(text.clone().into_bytes()));
+                    let ahead = Recording::new("r".to_owned(), Box::new(reader), 0);
+                    assert_eq!(all(ahead.ahead(Arc::clone(&pool)), outlines), alone, "{size}");
+                }
+            }
+        }
     }
 
     #[test]

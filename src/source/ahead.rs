@@ -1,0 +1,271 @@
+//! Lines of a recording: cut out of what a reader gives, and parsed. On several threads the next
+//! ones are read and parsed while somebody works on the ones before.
+
+use std::io::{self, BufRead, Read as _};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use crate::capture::file::BYTE_ORDER_MARK;
+use crate::limits;
+use crate::record::exchanges::{self, Line, LineError};
+
+/// Bytes of lines that are parsed together, about: one buffer of the reader, or this many.
+const TOGETHER: usize = 1 << 20;
+/// Lines that one thread parses at least.
+const LEAST: usize = 8;
+
+/// What is read from: given to another thread and back.
+pub(super) type Reader = Box<dyn BufRead + Send>;
+
+/// How far lines are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// All of them.
+    #[default]
+    Whole,
+    /// Without what answers hold.
+    Outline,
+}
+
+/// What comes next of a recording.
+pub(super) enum Next {
+    /// A line of `got` bytes; `whole` with its end.
+    Line { got: u64, whole: bool, parsed: Result<Line, LineError> },
+    /// A line without anything in it.
+    Blank { got: u64 },
+    /// A line that is longer than any exchange.
+    Long { got: u64 },
+    /// It is compressed, and cut inside a block.
+    Cut,
+    /// It cannot be read on.
+    Failed(io::Error),
+    /// There is no more.
+    End,
+}
+
+/// The lines of a recording.
+pub(super) struct Lines {
+    /// None while another thread has it.
+    reader: Option<Reader>,
+    batch: Batch,
+    ahead: Option<Ahead>,
+}
+
+/// Threads that read ahead.
+struct Ahead {
+    pool: Arc<ThreadPool>,
+    under_way: Option<Receiver<(Reader, Batch)>>,
+    spare: Batch,
+}
+
+/// Lines that were read together.
+#[derive(Default)]
+struct Batch {
+    text: Vec<u8>,
+    pieces: Vec<Piece>,
+    /// The next one to be taken.
+    next: usize,
+    depth: Depth,
+}
+
+enum Piece {
+    Line { text: Range<usize>, got: usize, whole: bool, parsed: Option<Result<Line, LineError>> },
+    Long { got: u64 },
+    Cut,
+    Failed(io::Error),
+    End,
+}
+
+impl Lines {
+    pub(super) fn new(reader: Reader) -> Self {
+        Self { reader: Some(reader), batch: Batch::default(), ahead: None }
+    }
+
+    /// Reads ahead on these threads.
+    pub(super) fn ahead(&mut self, pool: Arc<ThreadPool>) {
+        self.ahead = Some(Ahead { pool, under_way: None, spare: Batch::default() });
+    }
+
+    /// What it reads from, until lines are taken.
+    pub(super) fn reader(&mut self) -> &mut Reader {
+        self.reader.get_or_insert_with(|| Box::new(io::empty()))
+    }
+
+    /// The next line, parsed to `depth`; that of an exchange is appended to `keep`.
+    pub(super) fn next(&mut self, depth: Depth, keep: Option<&mut Vec<u8>>) -> Next {
+        if self.batch.next == self.batch.pieces.len() {
+            self.more(depth);
+        }
+        let Batch { text: bytes, pieces, next, depth: parsed_to } = &mut self.batch;
+        let Some(piece) = pieces.get_mut(*next) else { return Next::End };
+        *next += 1;
+        match std::mem::replace(piece, Piece::End) {
+            Piece::Line { text, got, .. } if text.is_empty() => Next::Blank { got: got as u64 },
+            Piece::Line { text, got, whole, parsed } => {
+                let parsed = parsed.filter(|_| *parsed_to == depth);
+                let parsed = parsed.unwrap_or_else(|| parse(depth, &bytes[text.clone()]));
+                if let (Some(keep), Ok(Line::Exchange(_))) = (keep, &parsed) {
+                    keep.extend_from_slice(&bytes[text]);
+                    keep.push(b'\n');
+                }
+                Next::Line { got: got as u64, whole, parsed }
+            }
+            Piece::Long { got } => Next::Long { got },
+            Piece::Cut => Next::Cut,
+            Piece::Failed(error) => Next::Failed(error),
+            Piece::End => Next::End,
+        }
+    }
+
+    fn more(&mut self, depth: Depth) {
+        let Some(ahead) = &mut self.ahead else {
+            self.batch.clear(depth);
+            let reader = self.reader.get_or_insert_with(|| Box::new(io::empty()));
+            // One line at a time: it is parsed when it is taken.
+            return self.batch.fill(reader, 1);
+        };
+        let read = match ahead.under_way.take() {
+            Some(under_way) => under_way.recv().ok(),
+            None => self.reader.take().map(|mut reader| {
+                let mut batch = std::mem::take(&mut ahead.spare);
+                batch.clear(depth);
+                ahead.pool.install(|| batch.read(&mut reader));
+                (reader, batch)
+            }),
+        };
+        let Some((reader, batch)) = read else {
+            self.batch.clear(depth);
+            return self.batch.pieces.push(Piece::Failed(io::Error::other("its reader is gone")));
+        };
+        let mut next = std::mem::replace(&mut self.batch, batch);
+        if !matches!(self.batch.pieces.last(), Some(Piece::Line { .. } | Piece::Long { .. })) {
+            self.reader = Some(reader);
+            return;
+        }
+        next.clear(depth);
+        let (tell, under_way) = sync_channel(1);
+        let mut reader = reader;
+        ahead.pool.spawn(move || {
+            next.read(&mut reader);
+            // Nobody waits for it any more where the recording was let go of.
+            let _ = tell.send((reader, next));
+        });
+        ahead.under_way = Some(under_way);
+    }
+}
+
+impl Batch {
+    fn clear(&mut self, depth: Depth) {
+        self.text.clear();
+        self.pieces.clear();
+        (self.next, self.depth) = (0, depth);
+    }
+
+    /// Reads lines and parses them, on the threads that it is called on.
+    fn read(&mut self, reader: &mut Reader) {
+        self.fill(reader, TOGETHER);
+        let (bytes, depth) = (&self.text, self.depth);
+        self.pieces.par_iter_mut().with_min_len(LEAST).for_each(|piece| {
+            if let Piece::Line { text, parsed, .. } = piece {
+                *parsed = Some(parse(depth, &bytes[text.clone()]));
+            }
+        });
+    }
+
+    /// Takes lines until there are so many bytes, or the reader would have to read on.
+    fn fill(&mut self, reader: &mut Reader, most: usize) {
+        loop {
+            let start = self.text.len();
+            let mut limited = reader.by_ref().take(limits::LINE_BYTES as u64 + 1);
+            let (piece, ends) = match read_line(&mut limited, &mut self.text) {
+                Ok((0, _)) => (Piece::End, true),
+                Ok((got, _)) if got > limits::LINE_BYTES => {
+                    let piece = match skip_line(reader, &mut self.text, start) {
+                        Ok(more) => Piece::Long { got: got as u64 + more },
+                        Err(error) => Piece::Failed(error),
+                    };
+                    let ends = matches!(piece, Piece::Failed(_));
+                    (piece, ends)
+                }
+                Ok((got, used_up)) => {
+                    let whole = self.text.ends_with(b"\n");
+                    let text = trimmed(&self.text, start);
+                    (Piece::Line { text, got, whole, parsed: None }, used_up)
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => (Piece::Cut, true),
+                Err(error) => (Piece::Failed(error), true),
+            };
+            self.pieces.push(piece);
+            if ends || self.text.len() >= most {
+                return;
+            }
+        }
+    }
+}
+
+fn parse(depth: Depth, text: &[u8]) -> Result<Line, LineError> {
+    match depth {
+        Depth::Whole => exchanges::read(text),
+        Depth::Outline => exchanges::read_outline(text),
+    }
+}
+
+/// A line without blanks around it and without the mark that a text may begin with, also where
+/// several files were put behind each other.
+pub(super) fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii()
+}
+
+/// Where [`without_mark`] of what is behind `start` stands.
+fn trimmed(bytes: &[u8], start: usize) -> Range<usize> {
+    let line = &bytes[start..];
+    let text = without_mark(line);
+    let mark = if line.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    let start = start + mark + (line[mark..].len() - line[mark..].trim_ascii_start().len());
+    start..start + text.len()
+}
+
+/// Reads to the end of a line that is too long to be kept; how many bytes there were. What is
+/// behind `start` of `buffer` is left out.
+fn skip_line(reader: &mut Reader, buffer: &mut Vec<u8>, start: usize) -> io::Result<u64> {
+    let mut skipped = 0;
+    while !buffer.ends_with(b"\n") {
+        buffer.truncate(start);
+        let mut limited = reader.by_ref().take(limits::READ_BYTES as u64);
+        match read_line(&mut limited, buffer)?.0 {
+            0 => break,
+            got => skipped += got as u64,
+        }
+    }
+    buffer.truncate(start);
+    Ok(skipped)
+}
+
+/// Reads up to and with a line's end; how many bytes, and whether the reader's buffer is used up.
+/// The standard library's own looks for the end byte by byte or nearly so.
+pub(super) fn read_line(
+    reader: &mut impl BufRead,
+    line: &mut Vec<u8>,
+) -> io::Result<(usize, bool)> {
+    let mut read = 0;
+    loop {
+        let available = match reader.fill_buf() {
+            Ok(available) => available,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let end = memchr::memchr(b'\n', available).map(|at| at + 1);
+        let used = end.unwrap_or(available.len());
+        let used_up = used == available.len();
+        line.extend_from_slice(&available[..used]);
+        reader.consume(used);
+        read += used;
+        if end.is_some() || used == 0 {
+            return Ok((read, used_up));
+        }
+    }
+}
