@@ -56,6 +56,10 @@ pub const LINE_BYTES: usize = 4 * BODY_BYTES + 16 * 6 * HEAD_BYTES;
 /// longer escaped than in base64 is written in base64.
 pub const ESCAPED_BODY_BYTES: usize = 1 << 20;
 
+/// Largest document that is read as a whole because people write it by hand (a Postman collection),
+/// in bytes.
+pub const DOCUMENT_BYTES: u64 = 64 << 20;
+
 /// Interim answers (1xx) that are kept of one exchange; what is beyond is counted. A server that is
 /// busy sends 102 every twenty seconds (RFC 2518 §10.1), early hints come once or twice.
 pub const INTERIM_RESPONSES: usize = 64;

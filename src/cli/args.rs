@@ -110,6 +110,8 @@ pub enum Command {
     Approve(super::approve::Args),
     /// Add the results of shards to one run.
     Merge(super::merge::Args),
+    /// Write recorded exchanges for another tool.
+    Export(super::export::Args),
     /// Print the completions of a shell.
     Completions(super::completions::Args),
     /// Write the manual pages.

@@ -178,6 +178,11 @@ impl Inputs {
         self.recordings = recordings.map(|one| one.ahead(Arc::clone(&pool))).collect();
     }
 
+    /// Their names, as people see them.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// How the inputs are redacted, as far as it is known before they are read; as in
     /// [`Done::redactions`].
     pub fn redactions(&mut self) -> Result<Vec<Option<Redacted>>, Failure> {

@@ -14,6 +14,7 @@ pub mod demo;
 pub mod diff;
 mod evidence;
 pub mod exit;
+pub mod export;
 pub mod folder;
 pub mod gate;
 pub mod input;
@@ -103,6 +104,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Show(args) => show::run(args, &cli.global),
         Command::Mock(args) => mock::run(args, &cli.global),
         Command::Demo(args) => demo::run(args, &cli.global),
+        Command::Export(args) => export::run(args, &cli.global),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

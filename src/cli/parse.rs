@@ -7,16 +7,15 @@ use super::input::{Done, Inputs, Options};
 use super::output::{Output, print};
 use super::redaction::{self, Redaction};
 use super::signals::{self, Grace};
-use super::{Exit, Failure, Global, args, log, shown};
+use super::{Exit, Failure, Global, args, export, log};
 use crate::exchange::Redacted;
 use crate::exchange::{Completeness, Exchange};
 use crate::ledger::{Ledger, Seen, Traffic};
 use crate::limits;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header};
-use crate::record::{gor, har};
+use crate::record::form::{Form, OtherForm};
 use crate::redact::Redactor;
-use crate::stop::Stop;
 use crate::time::Timestamp;
 use crate::wire::h1::parser::BODY_KEPT_IN_PART;
 
@@ -130,30 +129,33 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     let _grace = Grace::ask();
     let reading = Options { stop: Some(Arc::clone(&stop)), ..settings.reading.clone() };
     let mut inputs = Inputs::open(&settings.inputs, reading)?;
-    let form = Form::of(&settings.output)?;
-    if form != Form::Exchanges {
-        return convert(inputs, settings, form, &stop, global);
-    }
-    let before = inputs.redactions()?;
-    let redacted = match &settings.redactor {
-        None => Redacted::of_all(&before),
-        Some(redactor) => Some(
-            before
-                .iter()
-                .flatten()
-                .fold(redactor.mark(), |ours, earlier| earlier.clone().then(&ours)),
-        ),
+    let form = match Form::of(&settings.output) {
+        Ok(form @ (Form::Exchanges | Form::Har | Form::Gor)) => form,
+        Ok(Form::K6 | Form::Curl) => {
+            return Err(Failure::usage(format!(
+                "{}: parse writes whole exchanges; requests alone are written by shadowtap export",
+                settings.output
+            )));
+        }
+        Err(OtherForm(other)) => {
+            return Err(Failure::usage(format!(
+                "{}: parse writes exchanges, no .{other}: name the output .jsonl, .har or .gor, \
+                 each with .zst or .gz too",
+                settings.output
+            )));
+        }
     };
-    let names = shown::shown_names(&settings.inputs).into_iter();
-    let names = names.map(|name| match &settings.redactor {
-        Some(redactor) => redactor.text(&name),
-        None => name,
-    });
-    let names = names.collect();
     let mut output = Output::create(&settings.output)?;
+    if form != Form::Exchanges {
+        let redactor = settings.redactor.as_ref();
+        let converted = export::convert(inputs, output, form, redactor, &stop, global)?;
+        let export::Converted { done, completeness, interrupted, .. } = converted;
+        return Ok(Parsed { done, completeness, interrupted, to_stdout: false });
+    }
+    let header = header(&mut inputs, settings.redactor.as_ref())?;
     let to_stdout = output.is_stdout();
     let mut line = Vec::new();
-    exchanges::write_line(&mut line, &Header::new(Timestamp::now(), names).redacted(redacted));
+    exchanges::write_line(&mut line, &header);
     output.write(&line)?;
     let mut completeness = [0; 5];
     let mut kept_in_part = 0;
@@ -222,82 +224,23 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     Ok(Parsed { done, completeness, interrupted: false, to_stdout })
 }
 
-/// Writes exchanges in another tool's format.
-fn convert(
-    inputs: Inputs,
-    settings: &Settings,
-    form: Form,
-    stop: &Stop,
-    global: &Global,
-) -> Result<Parsed, Failure> {
-    let mut output = Output::create(&settings.output)?;
-    if form == Form::Har {
-        output.write(har::write::beginning(exchanges::TOOL).as_bytes())?;
-    }
-    let (mut completeness, mut left_out, mut written) = ([0; 5], 0u64, 0u64);
-    let mut text = Vec::new();
-    let done = inputs.each(global, |mut exchange| {
-        if let Some(redactor) = &settings.redactor {
-            redactor.apply(&mut exchange);
-        }
-        completeness[exchange.completeness as usize] += 1;
-        text.clear();
-        if form == Form::Har && written > 0 {
-            text.extend_from_slice(b",\n");
-        }
-        let could = match form {
-            Form::Har => har::write::write(&mut text, &exchange),
-            _ => gor::write(&mut text, &exchange),
-        };
-        match could {
-            true => output.write(&text)?,
-            false => left_out += 1,
-        }
-        written += u64::from(could);
-        match stop.is_told() {
-            true => Err(Failure::new(Exit::Interrupted, "interrupted")),
-            false => Ok(()),
-        }
-    })?;
-    if form == Form::Har {
-        output.write(har::write::END.as_bytes())?;
-    }
-    done.warnings.iter().for_each(|warning| tracing::warn!("{}", printable(warning)));
-    let done = done.require_exchanges()?;
-    if left_out > 0 {
-        tracing::warn!(
-            "{left_out} exchanges have no request, or not all of it: {} cannot hold them",
-            settings.output
-        );
-    }
-    output.finish()?;
-    Ok(Parsed { done, completeness, interrupted: false, to_stdout: false })
-}
-
-/// What is written, by the name of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Exchanges,
-    Har,
-    Gor,
-}
-
-impl Form {
-    fn of(output: &str) -> Result<Self, Failure> {
-        let plain = output.trim_end_matches(".zst").trim_end_matches(".gz");
-        let name = plain.rsplit('/').next().unwrap_or(plain);
-        match name.rsplit_once('.').map(|(_, extension)| extension) {
-            Some("har") => Ok(Self::Har),
-            Some("gor") => Ok(Self::Gor),
-            Some(other @ ("pcap" | "pcapng" | "csv" | "html" | "yaml" | "toml" | "js")) => {
-                Err(Failure::usage(format!(
-                    "{output}: parse writes exchanges, no .{other}: name the output .jsonl, .har or \
-                     .gor, each with .zst or .gz too"
-                )))
-            }
-            _ => Ok(Self::Exchanges),
-        }
-    }
+/// The first line of what is made of `inputs`: their names, and how they are redacted then.
+pub(crate) fn header(inputs: &mut Inputs, redactor: Option<&Redactor>) -> Result<Header, Failure> {
+    let before = inputs.redactions()?;
+    let redacted = match redactor {
+        None => Redacted::of_all(&before),
+        Some(redactor) => Some(
+            before
+                .iter()
+                .flatten()
+                .fold(redactor.mark(), |ours, earlier| earlier.clone().then(&ours)),
+        ),
+    };
+    let names = inputs.names().iter().map(|name| match redactor {
+        Some(redactor) => redactor.text(name),
+        None => name.clone(),
+    });
+    Ok(Header::new(Timestamp::now(), names.collect()).redacted(redacted))
 }
 
 /// What people read at the end.

@@ -32,7 +32,7 @@ use super::skipped::Skipped;
 use super::spool::{Record, Spooled, SpooledPart};
 use super::survey::{NONE, Survey, survey};
 use super::{Cluster, Kind, RouteTotals, Totals, compare, csv, open, repeat, roots};
-use crate::exchange::{Completeness, Exchange};
+use crate::exchange::{Completeness, Exchange, UNANSWERED};
 use crate::message::method::is_safe;
 use crate::message::{Request, Response, target};
 use crate::outcome::{FailureKind, Outcome, ReplayId};
@@ -298,6 +298,10 @@ impl Engine<'_> {
             compared.not.push("exchange-damaged");
             return Ok(compared);
         };
+        if exchange.is_marked(UNANSWERED) {
+            compared.not.push("answer-not-recorded");
+            return Ok(compared);
+        }
         let is_left = open::is_left(exchange.completeness);
         let is_whole = exchange.completeness == Completeness::Complete;
         let Some(request) = exchange.request.as_ref().filter(|_| is_left || is_whole) else {

@@ -2,6 +2,7 @@
 
 use super::headers::{BUILT_IN, How};
 use crate::message::Request;
+use crate::record::curl::quoted;
 use crate::redact::{Echoes, Masker};
 
 /// Longest body that a command line carries, in bytes.
@@ -101,33 +102,6 @@ fn masked(target: &str, request: &Request, masker: &Masker, id: Option<&str>) ->
             )
         }
     }
-}
-
-/// Quoted for a shell: in single quotes, with control characters in `$'…'`.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| {
-        c.is_ascii_alphanumeric()
-            || matches!(c, '/' | ':' | '.' | '_' | '-' | '=' | ',' | '@' | '%')
-    };
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    if text.chars().any(char::is_control) {
-        let mut out = String::from("$'");
-        for c in text.chars() {
-            match c {
-                '\'' | '\\' => out.extend(['\\', c]),
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
-                c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
-                c => out.push(c),
-            }
-        }
-        out.push('\'');
-        return out;
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

@@ -121,6 +121,13 @@ pub struct TimedResponse {
     pub message: Response,
 }
 
+/// Mark of an exchange whose recording tells nothing of its answer, not even that there was none: a
+/// list of requests. Nothing can be compared with it.
+pub const UNANSWERED: &str = "its answer was not recorded";
+
+/// Mark of a request whose recording does not name its host: a log.
+pub const HOST_UNKNOWN: &str = "its host was not recorded";
+
 /// The end of a connection, as the capture shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Closed(
@@ -247,6 +254,11 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Whether it is marked so.
+    pub fn is_marked(&self, mark: &str) -> bool {
+        self.marks.iter().any(|own| own == mark)
+    }
+
     /// An exchange of HTTP/1 between two ends of which nothing is known yet.
     pub fn between(client: Endpoint, server: Endpoint) -> Self {
         Self {

@@ -2,11 +2,16 @@
 //! (the writer is on the hot path of `parse`), read by hand where they are in our own form, and
 //! through serde where not.
 
+pub mod access;
+pub mod curl;
 pub mod exchanges;
 pub mod flows;
+pub mod form;
 pub mod gor;
 pub mod har;
 pub mod json;
+pub mod k6;
 pub(crate) mod lines;
 pub mod outcomes;
 pub mod places;
+pub mod postman;

@@ -15,7 +15,7 @@ use crate::exchange::{Exchange, ExchangeId};
 use crate::ledger::Ledger;
 use crate::record::exchanges::{self, End, Header, Rest};
 use crate::record::har::read::{Read, Reason};
-use crate::record::{gor, har};
+use crate::record::{access, curl, gor, har, postman};
 use crate::store::nameless_file;
 use crate::store::sorter::Sorter;
 use crate::time::Timestamp;
@@ -27,6 +27,12 @@ pub enum Foreign {
     Har,
     /// GoReplay's.
     Gor,
+    /// An access log: requests, of which little is known.
+    AccessLog,
+    /// Command lines of curl: requests.
+    Curl,
+    /// A Postman collection: requests, some with answers.
+    Postman,
 }
 
 /// Why a recording of another tool cannot be used.
@@ -41,11 +47,13 @@ pub enum ForeignError {
         #[source]
         cause: io::Error,
     },
-    /// A HAR that is not one all through.
-    #[error("{name}: a HAR that is damaged")]
+    /// A document that is not what it begins as.
+    #[error("{name}: {what} that is damaged")]
     Damaged {
         /// The input.
         name: String,
+        /// What it began as.
+        what: &'static str,
         /// Where and why.
         #[source]
         cause: serde_json::Error,
@@ -61,7 +69,8 @@ pub enum ForeignError {
     /// Nothing that is known.
     #[error(
         "{name} is no capture and no recording (it starts with {start}): give pcap, pcapng, \
-         exchanges of shadowtap parse, a HAR or a .gor file"
+         exchanges of shadowtap parse, a HAR, a .gor file, a Postman collection, curl lines or an \
+         access log (nginx, Apache, ALB, Envoy)"
     )]
     Unknown {
         /// The input.
@@ -107,38 +116,23 @@ fn recognise(name: &str, text: &[u8]) -> Result<Option<Foreign>, ForeignError> {
         let has = |word: &[u8]| memchr::memmem::find(text, word).is_some();
         return match object.trim_ascii_start() {
             rest if rest.starts_with(b"\"log\"") => Ok(Some(Foreign::Har)),
-            _ if has(b"_postman_id") || has(b"schema.getpostman.com") => other(
-                "a Postman collection: requests that were never answered. Run it against v1 while \
-                 `shadowtap capture` records, or export a HAR",
-            ),
+            _ if has(b"_postman_id") || has(b"schema.getpostman.com") => Ok(Some(Foreign::Postman)),
             _ if has(b"\"http_buffered_trace\"") || has(b"\"http_streamed_trace\"") => other(
                 "an Envoy tap, which is not read yet: capture packets on the pod's lo instead",
             ),
+            _ if access::is_one(text) => Ok(Some(Foreign::AccessLog)),
             _ => Ok(None),
         };
     }
     match text {
         _ if gor::is_one(text) => Ok(Some(Foreign::Gor)),
-        _ if is_access_log(text) => other(
-            "an access log: it holds no headers and no bodies, so nothing of it can be replayed. \
-             Capture packets with `shadowtap capture`",
-        ),
-        _ if text.starts_with(b"curl ") => other(
-            "a list of curl lines: requests that were never answered. Run them against v1 while \
-             `shadowtap capture` records",
-        ),
+        _ if curl::is_one(text) => Ok(Some(Foreign::Curl)),
+        _ if access::is_one(text) => Ok(Some(Foreign::AccessLog)),
         _ => {
             let start = format!("{:?}", String::from_utf8_lossy(&text[..text.len().min(12)]));
             Err(ForeignError::Unknown { name: name.to_owned(), start })
         }
     }
-}
-
-/// `… [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 …`, as nginx and Apache write it.
-fn is_access_log(text: &[u8]) -> bool {
-    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let line = String::from_utf8_lossy(line);
-    line.contains(" HTTP/1") && line.contains('[') && line.contains(":") && line.contains("] \"")
 }
 
 /// Exchanges on disk with what puts them in order: time, end, place, length, key.
@@ -205,11 +199,28 @@ fn convert(name: &str, foreign: Foreign, input: impl BufRead) -> Result<File, Fo
         text: Vec::new(),
         ledger: Ledger::default(),
     };
+    let damaged = |what, cause| ForeignError::Damaged { name: name.to_owned(), what, cause };
     match foreign {
         Foreign::Gor => gor::read(input, |read| gathered.take(read)).map_err(unreadable)?,
         Foreign::Har => har::read::read(input, |read| gathered.take(read))
-            .map_err(|cause| ForeignError::Damaged { name: name.to_owned(), cause })?
+            .map_err(|cause| damaged("a HAR", cause))?
             .map_err(unreadable)?,
+        Foreign::AccessLog => {
+            access::read(input, |read| gathered.take(read)).map_err(unreadable)?
+        }
+        Foreign::Curl => curl::read(input, |read| gathered.take(read)).map_err(unreadable)?,
+        Foreign::Postman => postman::read(input, |read| gathered.take(read))
+            .map_err(|cause| damaged("a Postman collection", cause))?
+            .map_err(unreadable)?,
+    }
+    let lacks = match foreign {
+        Foreign::AccessLog => Some("requests-of-access-logs-without-bodies-and-most-headers"),
+        Foreign::Curl => Some("requests-of-curl-lines-without-times-and-answers"),
+        Foreign::Postman => Some("requests-of-postman-without-times"),
+        Foreign::Gor | Foreign::Har => None,
+    };
+    if let Some(lacks) = lacks {
+        gathered.ledger.note(lacks, gathered.ledger.used);
     }
     in_order(name, gathered).map_err(unreadable)
 }

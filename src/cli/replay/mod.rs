@@ -375,6 +375,7 @@ pub(super) fn dry_run(
         rewriter: Rewriter::default(),
         parts: None,
         producers: false,
+        unnamed_host: None,
     };
     let plan = input::read_only(inputs, wishes, &word, global)?;
     something_is_chosen(&plan, shape)?;

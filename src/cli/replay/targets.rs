@@ -77,6 +77,7 @@ impl Targets {
             rewriter,
             parts: None,
             producers: false,
+            unnamed_host: Some(self.target.authority()),
         })
     }
 

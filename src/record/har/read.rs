@@ -337,7 +337,8 @@ fn has_chunks(headers: &[Pair]) -> bool {
     headers.iter().any(chunked)
 }
 
-fn version(text: &str, marks: &mut Vec<String>) -> Version {
+/// The version that a tool names; a request of HTTP/2 or 3 is sent as one of HTTP/1.1, and marked.
+pub(crate) fn version(text: &str, marks: &mut Vec<String>) -> Version {
     let known = text.trim_start_matches(|c: char| !c.is_ascii_digit());
     match known.chars().next() {
         Some('2' | '3') => {

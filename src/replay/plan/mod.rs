@@ -53,6 +53,8 @@ pub struct Wishes {
     pub parts: Option<Arc<dyn Parts>>,
     /// Also requests with unsafe methods whose answers give values that others use.
     pub producers: bool,
+    /// The `Host` of requests whose recording names none.
+    pub unnamed_host: Option<String>,
 }
 
 /// Labels a request for live figures: method and target to a route's name.

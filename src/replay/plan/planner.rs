@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::exchange::{Closed, Completeness, Exchange, ExchangeId};
+use crate::exchange::{Closed, Completeness, Exchange, ExchangeId, HOST_UNKNOWN, UNANSWERED};
 use crate::flow::Endpoint;
 use crate::ledger::Ledger;
 use crate::message::target::{host, without_port};
@@ -126,6 +126,8 @@ impl Planner {
     /// when all shards begin and loop depends on all of them.
     pub fn add(&mut self, exchange: &Exchange) -> io::Result<()> {
         self.captured.add(exchange);
+        let named = self.with_host(exchange);
+        let exchange = named.as_ref().unwrap_or(exchange);
         self.connections = self.connections.max(exchange.id.connection.saturating_add(1));
         self.add_closed(&exchange.closed)?;
         let Some(recorded) = Recorded::new(exchange) else {
@@ -479,6 +481,20 @@ impl Planner {
     }
 }
 
+impl Planner {
+    /// An exchange whose recording names no host (a log) gets the target's: HTTP/1.1 needs one
+    /// (RFC 9112 §3.2).
+    fn with_host(&self, exchange: &Exchange) -> Option<Exchange> {
+        let host = self.wishes.unnamed_host.as_ref()?;
+        if !exchange.is_marked(HOST_UNKNOWN) {
+            return None;
+        }
+        let mut named = exchange.clone();
+        named.request.as_mut()?.message.headers.push(b"Host", host.as_bytes());
+        Some(named)
+    }
+}
+
 /// When connections closed, asked in their order.
 struct Ends<'a> {
     closed: Merge<'a, CLOSED_BYTES>,
@@ -529,7 +545,7 @@ const UNKNOWN_MS: u32 = u32::MAX;
 /// a long poll. Bytes that only the capture lacks do not count.
 fn reads_ms(exchange: &Exchange, recorded: &Recorded) -> u32 {
     let is_left = match exchange.completeness {
-        Completeness::NoResponse => true,
+        Completeness::NoResponse => !exchange.is_marked(UNANSWERED),
         Completeness::ResponseDamaged => exchange
             .marks
             .iter()

@@ -201,9 +201,7 @@ fn what_is_written_is_read_as_the_same() {
 #[test]
 fn other_texts_are_called_what_they_are() {
     for (text, said) in [
-        (r#"10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] "GET /a HTTP/1.1" 200 12"#, "an access log"),
-        ("curl -X POST https://x/", "a list of curl lines"),
-        (r#"{"info":{"_postman_id":"1","name":"x"},"item":[]}"#, "a Postman collection"),
+        (r#"{"info":{"_postman_id":"1","name":"x"},"item":{}}"#, "a Postman collection that is"),
         ("GET / HTTP/1.1\r\n\r\n", "no capture and no recording"),
         ("1 a1 12 0\nGET / HTTP/1.1", "no capture and no recording"),
         (r#"{"log":{"entries":[{"request":{]}"#, "a HAR that is damaged"),
@@ -211,6 +209,20 @@ fn other_texts_are_called_what_they_are() {
         let error = refused(text);
         assert!(error.contains(said), "{text:?}: {error}");
     }
+}
+
+#[test]
+fn requests_of_logs_and_command_lines_are_exchanges() {
+    let log = "10.0.0.1 - - [21/Sep/2026:14:13:20 +0000] \"GET /a HTTP/1.1\" 200 12\nnot a line\n";
+    let (all, ledger) = read(log);
+    assert_eq!((all.len(), ledger.input, ledger.used), (1, 2, 1), "{ledger:?}");
+    assert!(ledger.noted.keys().any(|name| name.contains("without-bodies")), "{ledger:?}");
+    let (all, ledger) = read("# two lines\ncurl http://x/a\n\ncurl http://x/b");
+    assert_eq!((all.len(), ledger.used), (2, 2));
+    let ids: Vec<String> = all.iter().map(|exchange| exchange.id.to_string()).collect();
+    assert_eq!(ids, ["0-0", "0-1"]);
+    let (all, _) = read(r#"{"info":{"_postman_id":"1"},"item":[{"request":"http://x/a"}]}"#);
+    assert_eq!(all.len(), 1);
 }
 
 #[test]

@@ -1,0 +1,203 @@
+//! `shadowtap export DIR|INPUT -o FILE`: recorded exchanges in another tool's form.
+
+use std::path::Path;
+
+use super::exit::printable;
+use super::folder::{RunFolder, names};
+use super::input::{Done, Inputs, Options};
+use super::output::{Output, print};
+use super::parse::Reading;
+use super::redaction::Redaction;
+use super::signals::{self, Grace};
+use super::{Exit, Failure, Global, log, parse};
+use crate::record::form::{Form, OtherForm, Writer};
+use crate::redact::Redactor;
+use crate::schedule::select::{Choice, Rule, Selection};
+use crate::stop::Stop;
+
+/// Write recorded exchanges for another tool
+///
+/// The name chooses: .har for browsers and proxies, .gor for GoReplay, .js for k6 (the requests at
+/// their times), .sh for curl lines, .jsonl for exchanges; .zst and .gz compress. Of a run's folder
+/// it takes what was recorded of v1. What it writes holds the secrets of the recording: take them
+/// out by --redact.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  shadowtap export reports/v2 -o v1.har\n  \
+    shadowtap export v1.pcap -o load.js --include 'GET /search' && k6 run -e TARGET=http://v2.staging:8080 load.js\n  \
+    shadowtap export reports/v2 -o lines.sh --id 12-3,13-0 --redact default")]
+pub struct Args {
+    /// Folder of a run, or captures and recordings; - is standard input
+    #[arg(required = true, value_name = "DIR|INPUT")]
+    inputs: Vec<String>,
+    /// Only what matches: METHOD PATH-REGEX, header:NAME=REGEX or cookie:NAME=REGEX (repeat for
+    /// more)
+    #[arg(help_heading = "Which requests", long, value_name = "RULE")]
+    include: Vec<Rule>,
+    /// Not what matches (repeat for more)
+    #[arg(help_heading = "Which requests", long, value_name = "RULE")]
+    exclude: Vec<Rule>,
+    /// Only requests for this host, or for all below it by *.HOST (repeat for more)
+    #[arg(help_heading = "Which requests", long, value_name = "H")]
+    host: Vec<String>,
+    /// Only these exchanges, by their ids
+    #[arg(help_heading = "Which requests", long, value_name = "ID,…", value_delimiter = ',')]
+    id: Vec<crate::exchange::ExchangeId>,
+    /// How the inputs are read
+    #[command(flatten)]
+    reading: Reading,
+    /// What is taken out of them
+    #[command(flatten)]
+    redaction: Redaction,
+    /// File to write: its ending chooses the form
+    #[arg(help_heading = "Output", short, long, value_name = "FILE")]
+    output: String,
+}
+
+pub(super) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+    let form = Form::of(&args.output).map_err(|OtherForm(other)| {
+        Failure::usage(format!(
+            "{}: exchanges cannot be written as .{other}: name the output .har, .gor, .js (k6), \
+             .sh (curl) or .jsonl, each with .zst or .gz too",
+            args.output
+        ))
+    })?;
+    let redactor = args.redaction.redactor()?;
+    let selection = Selection {
+        include: args.include,
+        exclude: args.exclude,
+        hosts: args.host,
+        ids: args.id,
+        unsafe_methods: true,
+        http2: true,
+        ..Selection::default()
+    };
+    let stop = signals::word()?;
+    let _grace = Grace::ask();
+    let inputs: Vec<String> =
+        args.inputs.iter().map(|name| of_run(name)).collect::<Result<_, _>>()?;
+    let reading = Options { stop: Some(std::sync::Arc::clone(&stop)), ..args.reading.options() };
+    let inputs = Inputs::open(&inputs, reading)?;
+    let output = Output::create(&args.output)?;
+    let to_stdout = output.is_stdout();
+    let part = Part { form, redactor: redactor.as_ref(), selection: Some(&selection) };
+    let converted = part.write(inputs, output, &stop, global)?;
+    let text = format!(
+        "{} exchanges as {} in {}{}\n",
+        converted.written,
+        form.name(),
+        printable(&args.output),
+        if converted.passed > 0 {
+            format!("; {} were not chosen", converted.passed)
+        } else {
+            String::new()
+        }
+    );
+    match to_stdout {
+        true => log::say(global, text.trim_end()),
+        false => print(&text)?,
+    }
+    Ok(if converted.interrupted { Exit::Interrupted } else { Exit::Done })
+}
+
+/// The recording in a run's folder; any other input is itself.
+fn of_run(name: &str) -> Result<String, Failure> {
+    if !Path::new(name).is_dir() {
+        return Ok(name.to_owned());
+    }
+    let folder = RunFolder::open(Path::new(name))?;
+    let recording = folder.file(names::EXCHANGES);
+    let packed = recording.with_extension("jsonl.zst");
+    let path = if recording.exists() || !packed.exists() { recording } else { packed };
+    Ok(path.to_string_lossy().into_owned())
+}
+
+/// What was written.
+pub(super) struct Converted {
+    pub(super) done: Done,
+    /// By completeness, in its order.
+    pub(super) completeness: [u64; 5],
+    /// Exchanges that are in the file.
+    pub(super) written: u64,
+    /// Exchanges that were not chosen.
+    pub(super) passed: u64,
+    pub(super) interrupted: bool,
+}
+
+/// All exchanges of `inputs` in a form.
+pub(super) fn convert(
+    inputs: Inputs,
+    output: Output,
+    form: Form,
+    redactor: Option<&Redactor>,
+    stop: &Stop,
+    global: &Global,
+) -> Result<Converted, Failure> {
+    Part { form, redactor, selection: None }.write(inputs, output, stop, global)
+}
+
+/// Which exchanges are written, and how.
+struct Part<'a> {
+    form: Form,
+    redactor: Option<&'a Redactor>,
+    selection: Option<&'a Selection>,
+}
+
+impl Part<'_> {
+    fn write(
+        &self,
+        mut inputs: Inputs,
+        mut output: Output,
+        stop: &Stop,
+        global: &Global,
+    ) -> Result<Converted, Failure> {
+        let mut text = Vec::new();
+        let header = parse::header(&mut inputs, self.redactor)?;
+        let mut writer = Writer::begin(self.form, &header, &mut text);
+        let (mut completeness, mut left_out, mut passed, mut written) = ([0; 5], 0u64, 0u64, 0u64);
+        let done = inputs.each(global, |mut exchange| {
+            if self.leaves(&exchange) {
+                passed += 1;
+                return Ok(());
+            }
+            if let Some(redactor) = self.redactor {
+                redactor.apply(&mut exchange);
+            }
+            completeness[exchange.completeness as usize] += 1;
+            match writer.write(&mut text, &exchange) {
+                true => written += 1,
+                false => left_out += 1,
+            }
+            output.write(&text)?;
+            text.clear();
+            match stop.is_told() {
+                true => Err(Failure::new(Exit::Interrupted, "interrupted")),
+                false => Ok(()),
+            }
+        })?;
+        writer.end(&done.ledger, &mut text);
+        output.write(&text)?;
+        done.warnings.iter().for_each(|warning| tracing::warn!("{}", printable(warning)));
+        let done = done.require_exchanges()?;
+        if written == 0 && self.form != Form::Exchanges {
+            return Err(Failure::unusable(format!(
+                "nothing to write: of {} exchanges {passed} were not chosen, and {left_out} cannot \
+                 be told as {}",
+                done.exchanges,
+                self.form.name()
+            )));
+        }
+        if left_out > 0 {
+            tracing::warn!(
+                "{left_out} exchanges have no request, or not all of it: {} cannot hold them",
+                self.form.name()
+            );
+        }
+        output.finish()?;
+        Ok(Converted { done, completeness, written, passed, interrupted: stop.is_told() })
+    }
+
+    fn leaves(&self, exchange: &crate::exchange::Exchange) -> bool {
+        self.selection
+            .is_some_and(|selection| matches!(selection.choose(exchange), Choice::Leave(_)))
+    }
+}

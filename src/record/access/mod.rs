@@ -1,0 +1,197 @@
+//! Access logs as requests: nginx and Apache (common, combined, with the virtual host before),
+//! load balancers of AWS (ALB), Envoy's default text, and JSON objects a line (nginx, Envoy, Istio,
+//! Caddy, Traefik), whose members are known by name.
+//!
+//! A log tells of a request what its format names: method and target, the status, perhaps the host,
+//! how long it took and a few fields. Bodies and other fields are in none of them. So an answer has
+//! its status and is never whole, and a request whose method has a body is damaged: it is counted
+//! and never replayed.
+
+mod json;
+mod text;
+
+use std::io::{self, BufRead, Read as _};
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use crate::exchange::{Completeness, Exchange, HOST_UNKNOWN, TimedRequest, TimedResponse};
+use crate::flow::Endpoint;
+use crate::limits;
+use crate::message::target::{authority, host_and_port, origin_form};
+use crate::message::{Body, Framing, Headers, Request, Response};
+use crate::record::har::read::{Read, Reason, UNKNOWN, version};
+use crate::time::Timestamp;
+
+/// Said of every exchange of a log.
+pub const MARK: &str = "from an access log: bodies and most header fields are not in it";
+
+/// What a line tells; what it does not is empty.
+#[derive(Debug, Default)]
+struct Logged {
+    at: Option<Timestamp>,
+    /// `at` is when the answer ended, not when the request began.
+    is_end: bool,
+    took_ns: Option<i64>,
+    client: String,
+    method: String,
+    target: String,
+    protocol: String,
+    is_https: bool,
+    host: String,
+    status: Option<u16>,
+    /// Header fields of the request.
+    fields: Vec<(String, String)>,
+    body: Option<String>,
+}
+
+impl Logged {
+    /// `GET /a?b HTTP/1.1`; false of what is none.
+    fn request_line(&mut self, line: &str) -> bool {
+        let Some((method, rest)) = line.split_once(' ') else { return false };
+        let (target, protocol) = match rest.rsplit_once(' ') {
+            Some((target, protocol)) if protocol.starts_with("HTTP/") => (target, protocol),
+            _ => (rest, ""),
+        };
+        (self.method, self.target) = (method.to_owned(), target.to_owned());
+        self.protocol = protocol.to_owned();
+        true
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        if !matches!(value, "" | "-") {
+            self.fields.push((name.to_owned(), value.to_owned()));
+        }
+    }
+}
+
+/// Whether a text begins with a line of a log.
+pub fn is_one(beginning: &[u8]) -> bool {
+    let line = beginning.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    logged(line).is_some_and(|logged| exchange(logged).is_ok())
+}
+
+/// Reads a log; `each` says by an error that it cannot go on.
+pub fn read<E: From<io::Error>>(
+    mut input: impl BufRead,
+    mut each: impl FnMut(Result<Read, Reason>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let most = limits::HEAD_BYTES as u64;
+        if input.by_ref().take(most).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        if line.len() as u64 == most && line.last() != Some(&b'\n') {
+            input.skip_until(b'\n')?;
+            each(Err("access-log-line-too-long"))?;
+            continue;
+        }
+        let text = line.trim_ascii();
+        // W3C and others begin with lines that say what the fields are.
+        if text.is_empty() || text.starts_with(b"#") {
+            continue;
+        }
+        each(logged(text).map_or(Err("access-log-line-not-understood"), exchange))?;
+    }
+}
+
+fn logged(line: &[u8]) -> Option<Logged> {
+    let line = std::str::from_utf8(line.trim_ascii()).ok()?;
+    if line.starts_with('{') { json::read(line) } else { text::read(line) }
+}
+
+/// Methods whose requests have a body: without it they are not what was sent.
+fn has_body(method: &str) -> bool {
+    matches!(method, "POST" | "PUT" | "PATCH" | "QUERY" | "REPORT" | "PROPFIND" | "PROPPATCH")
+}
+
+fn exchange(logged: Logged) -> Result<Read, Reason> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if logged.method.is_empty() || !logged.method.bytes().all(is_token) {
+        return Err("access-log-request-not-http");
+    }
+    let is_text = |byte: u8| byte > b' ' && byte != 0x7f;
+    if logged.target.is_empty() || !logged.target.bytes().all(is_text) {
+        return Err("access-log-request-not-http");
+    }
+    let Some(logged_at) = logged.at else { return Err("access-log-line-without-time") };
+    let took = logged.took_ns.filter(|&took| took >= 0);
+    let at = if logged.is_end { logged_at.plus(-took.unwrap_or(0)) } else { logged_at };
+    let mut marks = vec![MARK.to_owned()];
+    let request = request(&logged, &mut marks);
+    let port = host_and_port(&host_of(&logged)).1.unwrap_or(if logged.is_https { 443 } else { 80 });
+    let client = client(&logged.client);
+    let is_whole = logged.body.is_some() || !has_body(&logged.method);
+    let response = logged.status.map(|status| TimedResponse {
+        at: at.plus(took.unwrap_or(0)),
+        first_byte_ns: took,
+        last_byte_ns: None,
+        message: Response { status, framing: Framing::None, ..Response::default() },
+    });
+    let completeness = match (is_whole, &response) {
+        (false, _) => Completeness::RequestDamaged,
+        (true, None) => Completeness::NoResponse,
+        (true, Some(_)) => Completeness::ResponseDamaged,
+    };
+    let exchange = Exchange {
+        completeness,
+        request: Some(TimedRequest { at, duration_ns: 0, message: request }),
+        response,
+        marks,
+        ..Exchange::between(client, Endpoint::new(UNKNOWN, port))
+    };
+    Ok(Read { exchange, key: logged.client })
+}
+
+/// The host that a request was for: that of an absolute target first.
+fn host_of(logged: &Logged) -> String {
+    match authority(logged.target.as_bytes()) {
+        Some(authority) => String::from_utf8_lossy(authority).into_owned(),
+        None => logged.host.clone(),
+    }
+}
+
+fn request(logged: &Logged, marks: &mut Vec<String>) -> Request {
+    let mut headers = Headers::new();
+    let host = host_of(logged);
+    match &*host {
+        "" | "-" | "_" => marks.push(HOST_UNKNOWN.to_owned()),
+        host => headers.push(b"Host", host.as_bytes()),
+    }
+    for (name, value) in &logged.fields {
+        headers.push(name.as_bytes(), value.as_bytes());
+    }
+    let body = logged.body.clone().unwrap_or_default();
+    if has_body(&logged.method) {
+        match logged.body {
+            Some(_) => headers.push(b"Content-Length", body.len().to_string().as_bytes()),
+            None => marks.push("the access log does not hold the request's body".to_owned()),
+        }
+    }
+    let framing = if body.is_empty() { Framing::None } else { Framing::ContentLength };
+    Request {
+        method: Bytes::from(logged.method.clone()),
+        target: Bytes::from(origin_form(logged.target.as_bytes())),
+        version: version(&logged.protocol, marks),
+        headers,
+        body: Body::whole(body),
+        framing,
+        ..Request::default()
+    }
+}
+
+/// `10.0.0.9`, `10.0.0.9:40112`, `[::1]:40112`; of a list the first.
+fn client(text: &str) -> Endpoint {
+    let text = text.split(',').next().unwrap_or_default().trim();
+    let (host, port) = match text.parse::<IpAddr>() {
+        Ok(_) => (text, None),
+        Err(_) => host_and_port(text),
+    };
+    let address = host.trim_matches(['[', ']']).parse().unwrap_or(UNKNOWN);
+    Endpoint::new(address, port.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! In which form exchanges are written, by the name of the file; and the writers of the forms that
+//! other tools read.
+
+use super::exchanges::{End, Header, Rest};
+use super::{curl, exchanges, gor, har, k6};
+use crate::exchange::Exchange;
+use crate::ledger::Ledger;
+
+/// A form of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The program's own: `.jsonl`.
+    Exchanges,
+    /// HTTP Archive: `.har`.
+    Har,
+    /// GoReplay: `.gor`.
+    Gor,
+    /// A script of k6: `.js`.
+    K6,
+    /// Command lines of curl: `.sh`, `.curl`.
+    Curl,
+}
+
+/// A name that means another format: its ending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherForm(pub String);
+
+impl Form {
+    /// By the name of a file; one without an ending, or `-`, is the program's own.
+    pub fn of(name: &str) -> Result<Self, OtherForm> {
+        let file = name.rsplit('/').next().unwrap_or(name);
+        let plain = file.strip_suffix(".zst").or_else(|| file.strip_suffix(".gz")).unwrap_or(file);
+        match plain.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).as_deref() {
+            None | Some("jsonl" | "ndjson") => Ok(Self::Exchanges),
+            Some("har") => Ok(Self::Har),
+            Some("gor") => Ok(Self::Gor),
+            Some("js") => Ok(Self::K6),
+            Some("sh" | "curl") => Ok(Self::Curl),
+            // A special file, or a name of somebody's own.
+            Some(other) if !is_format(other) => Ok(Self::Exchanges),
+            Some(other) => Err(OtherForm(other.to_owned())),
+        }
+    }
+
+    /// The form in words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exchanges => "exchanges",
+            Self::Har => "a HAR",
+            Self::Gor => "a GoReplay file",
+            Self::K6 => "a k6 script",
+            Self::Curl => "curl lines",
+        }
+    }
+}
+
+/// Endings by which people expect another format.
+fn is_format(ending: &str) -> bool {
+    matches!(
+        ending,
+        "pcap"
+            | "pcapng"
+            | "cap"
+            | "json"
+            | "csv"
+            | "tsv"
+            | "html"
+            | "htm"
+            | "yaml"
+            | "yml"
+            | "toml"
+            | "xml"
+            | "txt"
+            | "log"
+            | "md"
+            | "mjs"
+            | "ts"
+            | "py"
+            | "jmx"
+            | "zip"
+            | "tar"
+            | "saz"
+            | "bz2"
+            | "xz"
+            | "lz4"
+            | "parquet"
+            | "sqlite"
+            | "db"
+    )
+}
+
+/// Writes exchanges in another tool's form.
+#[derive(Debug)]
+pub struct Writer {
+    form: Form,
+    script: k6::Script,
+    written: u64,
+}
+
+impl Writer {
+    /// A writer, and what stands before the first exchange; `header` where the form has one.
+    pub fn begin(form: Form, header: &Header, out: &mut Vec<u8>) -> Self {
+        let beginning = match form {
+            Form::Exchanges => {
+                exchanges::write_line(out, header);
+                String::new()
+            }
+            Form::Gor => String::new(),
+            Form::Har => har::write::beginning(exchanges::TOOL),
+            Form::K6 => k6::Script::beginning(exchanges::TOOL),
+            Form::Curl => curl::write::beginning(exchanges::TOOL),
+        };
+        out.extend_from_slice(beginning.as_bytes());
+        Self { form, script: k6::Script::default(), written: 0 }
+    }
+
+    /// Appends an exchange; false of one that the form cannot hold.
+    pub fn write(&mut self, out: &mut Vec<u8>, exchange: &Exchange) -> bool {
+        let start = out.len();
+        if self.form == Form::Har && self.written > 0 {
+            out.extend_from_slice(b",\n");
+        }
+        let could = match self.form {
+            Form::Exchanges => {
+                exchanges::write(out, exchange);
+                true
+            }
+            Form::Har => har::write::write(out, exchange),
+            Form::Gor => gor::write(out, exchange),
+            Form::K6 => self.script.write(out, exchange),
+            Form::Curl => curl::write::write(out, exchange),
+        };
+        if !could {
+            out.truncate(start);
+        }
+        self.written += u64::from(could);
+        could
+    }
+
+    /// Appends what stands behind the last exchange, with the account of the inputs where the form
+    /// has one.
+    pub fn end(&self, ledger: &Ledger, out: &mut Vec<u8>) {
+        match self.form {
+            Form::Exchanges => {
+                exchanges::write_line(
+                    out,
+                    &End::new(self.written, ledger.clone(), Rest::default()),
+                );
+            }
+            Form::Har => out.extend_from_slice(har::write::END.as_bytes()),
+            Form::K6 => out.extend_from_slice(self.script.end().as_bytes()),
+            Form::Gor | Form::Curl => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_chooses_the_form_and_one_that_means_another_is_refused() {
+        for (name, form) in [
+            ("-", Form::Exchanges),
+            ("/dev/null", Form::Exchanges),
+            ("a.b/x", Form::Exchanges),
+            ("x.jsonl.zst", Form::Exchanges),
+            ("x.HAR", Form::Har),
+            ("x.har.gz", Form::Har),
+            ("x.gor", Form::Gor),
+            ("load.js", Form::K6),
+            ("lines.sh", Form::Curl),
+        ] {
+            assert_eq!(Form::of(name), Ok(form), "{name}");
+        }
+        for name in ["x.pcap", "x.json", "x.csv.gz", "x.xz"] {
+            assert!(Form::of(name).is_err(), "{name}");
+        }
+    }
+}

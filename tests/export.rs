@@ -1,0 +1,148 @@
+//! Recordings of other tools come in, and go out for other tools: by content, by name, and back.
+
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use support::{has, response, server, shadowtap};
+
+fn demo() -> String {
+    format!("{}/captures/demo.pcap", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The exchanges of a recording, without what no other format keeps: ids, ends, where they came by.
+fn exchanges(folder: &Path, input: &str) -> Vec<serde_json::Value> {
+    let printed = shadowtap(folder, &["-q", "parse", input, "-o", "-"]).expect(0).stdout;
+    let lines = printed.lines().filter(|line| line.starts_with("{\"id\""));
+    lines.map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+fn said(exchange: &serde_json::Value) -> serde_json::Value {
+    let message = |side: &str| {
+        let of = &exchange[side];
+        serde_json::json!([of["method"], of["target"], of["headers"], of["body"], of["status"]])
+    };
+    serde_json::json!([exchange["request"]["at"], message("request"), message("response")])
+}
+
+#[test]
+fn what_goes_out_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let before: Vec<_> = exchanges(folder.path(), &demo()).iter().map(said).collect();
+    for name in ["x.har", "x.har.gz", "x.gor", "x.gor.zst", "x.jsonl"] {
+        shadowtap(folder.path(), &["export", &demo(), "-o", name]).expect(0).prints(&["1767"]);
+        let mut after: Vec<_> = exchanges(folder.path(), name).iter().map(said).collect();
+        let mut before = before.clone();
+        for all in [&mut before, &mut after] {
+            all.sort_by_key(ToString::to_string);
+        }
+        assert!(before == after, "{name} holds something else");
+    }
+}
+
+#[test]
+fn curl_lines_come_back_with_their_requests() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    shadowtap(folder.path(), &["export", &demo(), "-o", "x.sh", "--include", "POST /carts"])
+        .expect(0);
+    let lines = fs::read_to_string(folder.path().join("x.sh")).expect("curl lines");
+    assert!(lines.starts_with("#!/bin/bash\n"), "{lines}");
+    let request = |exchange: &serde_json::Value| {
+        let fields = exchange["request"]["headers"].as_array().cloned().unwrap_or_default();
+        let of_connection = |name: &str| name.eq_ignore_ascii_case("connection");
+        let mut fields: Vec<_> = fields
+            .into_iter()
+            .filter(|field| !field[0].as_str().is_some_and(of_connection))
+            .map(|field| (field[0].to_string().to_lowercase(), field[1].clone()))
+            .collect();
+        fields.sort_by(|one, other| one.0.cmp(&other.0));
+        let of = &exchange["request"];
+        serde_json::json!([of["method"], of["target"], fields, of["body"]]).to_string()
+    };
+    let posts = |exchange: &&serde_json::Value| {
+        exchange["request"]["method"] == "POST"
+            && exchange["request"]["target"].as_str().is_some_and(|t| t.starts_with("/carts"))
+    };
+    let mut before: Vec<_> =
+        exchanges(folder.path(), &demo()).iter().filter(posts).map(request).collect();
+    let mut after: Vec<_> = exchanges(folder.path(), "x.sh").iter().map(request).collect();
+    before.sort();
+    after.sort();
+    assert!(!before.is_empty());
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_k6_script_is_javascript_with_every_request() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    shadowtap(folder.path(), &["export", &demo(), "-o", "load.js"]).expect(0);
+    let script = fs::read_to_string(folder.path().join("load.js")).expect("a script");
+    assert!(script.contains("from 'k6/http'") && script.contains("export default function"));
+    assert_eq!(script.lines().filter(|line| line.starts_with("  [\"")).count(), 1767);
+    if has("node") {
+        fs::rename(folder.path().join("load.js"), folder.path().join("load.mjs")).expect("renamed");
+        let checked = std::process::Command::new("node")
+            .args(["--check", "load.mjs"])
+            .current_dir(folder.path())
+            .output()
+            .expect("node runs");
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
+}
+
+#[test]
+fn a_name_that_means_another_format_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in ["x.pcap", "x.json", "x.csv", "x.txt"] {
+        let ending = name.trim_start_matches('x');
+        shadowtap(folder.path(), &["export", &demo(), "-o", name])
+            .expect(2)
+            .says(&[ending, ".har"]);
+        shadowtap(folder.path(), &["parse", &demo(), "-o", name]).expect(2).says(&[ending]);
+    }
+    shadowtap(folder.path(), &["parse", &demo(), "-o", "x.js"]).expect(2).says(&["export"]);
+    let left = fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(left, 0, "nothing is written");
+}
+
+#[test]
+fn a_log_is_replayed_and_compared_by_what_it_knows() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = "10.0.0.9 - - [21/Sep/2026:14:13:20 +0000] \"GET /a HTTP/1.1\" 200 2 \"-\" \"x\"\n\
+               10.0.0.9 - - [21/Sep/2026:14:13:20 +0000] \"GET /gone HTTP/1.1\" 404 0 \"-\" \"x\"\n\
+               10.0.0.9 - - [21/Sep/2026:14:13:20 +0000] \"GET /broken HTTP/1.1\" 200 2 \"-\" \"x\"\n\
+               10.0.0.9 - - [21/Sep/2026:14:13:20 +0000] \"POST /a HTTP/1.1\" 201 2 \"-\" \"x\"\n";
+    fs::write(folder.path().join("access.log"), log).expect("a log");
+    let v2 = server(|line| match line.split(' ').nth(1) {
+        Some("/a") => response("200 OK", "text/plain", "ok"),
+        Some("/broken") => response("500 Internal Server Error", "text/plain", "no"),
+        _ => response("404 Not Found", "text/plain", "no"),
+    });
+    let target = format!("http://{v2}");
+    let replay = ["replay", "access.log", "--target", &target, "-o", "out", "--unsafe-methods"];
+    shadowtap(folder.path(), &replay).expect(0);
+    shadowtap(folder.path(), &["diff", "out"]).expect(0).prints(&["200→500"]);
+    let mismatches = fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("a table");
+    assert_eq!(mismatches.lines().skip(1).count(), 1, "{mismatches}");
+    let outcomes = fs::read_to_string(folder.path().join("out/outcomes.jsonl")).expect("outcomes");
+    assert!(outcomes.contains("not whole"), "the POST has no body: {outcomes}");
+}
+
+#[test]
+fn lists_of_requests_are_replayed_and_nothing_is_said_of_answers() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(
+        folder.path().join("list"),
+        "curl http://shop.example/a\ncurl http://shop.example/b\n",
+    )
+    .expect("a list");
+    let v2 = server(|_| response("404 Not Found", "text/plain", "no"));
+    let target = format!("http://{v2}");
+    let replay = ["replay", "list", "--target", &target, "-o", "out", "--speed", "100"];
+    shadowtap(folder.path(), &replay).expect(0);
+    shadowtap(folder.path(), &["diff", "out"]).expect(0);
+    let mismatches = fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("a table");
+    assert_eq!(mismatches.lines().count(), 1, "v1 may have said 404 too: {mismatches}");
+}
