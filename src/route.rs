@@ -136,7 +136,8 @@ impl Pattern {
         }
     }
 
-    fn matches(&self, method: &str, target: &[u8]) -> bool {
+    /// Whether it is the route of a request.
+    pub fn matches(&self, method: &str, target: &[u8]) -> bool {
         if self.method.as_deref().is_some_and(|wanted| wanted != method) {
             return false;
         }

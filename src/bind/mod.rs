@@ -6,7 +6,9 @@
 //! do with slots is its [`Part`]: which answers it waits for, what is put into its request, and what
 //! is looked for in its answer.
 
+pub mod config;
 pub mod fill;
+pub mod find;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -60,7 +62,9 @@ pub struct Part {
     /// What its request uses, in the order of the walk over it.
     pub uses: Vec<Use>,
     /// Exchanges that must have been answered before its request goes, beside the ones that its own
-    /// connection asks for: each was answered, in the recording, before this request was sent.
+    /// connection asks for, those of its uses among them. The request of each was sent, in the
+    /// recording, before this one (at one instant: stands before it), and what this one needs of its
+    /// answer was there: waits never go round in a circle.
     pub after: Vec<ExchangeId>,
     /// How many values it uses that look issued, but by no answer of the recording.
     pub older: u32,

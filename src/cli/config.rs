@@ -3,6 +3,7 @@
 //!
 //! Each section's type belongs to the stage that it configures.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -22,6 +23,8 @@ pub struct Config {
     pub mock: crate::mock::Config,
     /// `[replay]`
     pub replay: crate::replay::config::Section,
+    /// `[flow]`
+    pub flow: crate::bind::config::Section,
     /// How answers are compared.
     pub diff: crate::diff::rules::DiffConfig,
     /// What v2 is allowed.
@@ -45,7 +48,7 @@ impl Config {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
-        toml::from_str(text).map_err(|error| {
+        toml::from_str(&named_apart(text)).map_err(|error| {
             let line = error
                 .span()
                 .map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
@@ -56,6 +59,20 @@ impl Config {
             Failure::usage(format!("{}: line {line}: {message}{hint}", path.display()))
         })
     }
+}
+
+/// The text with `[[flow.bind]]` under a name of its own. In `[flow]` the key `bind` says how sure a
+/// flow must be, and TOML lets no key be a value and a list of tables.
+fn named_apart(text: &str) -> Cow<'_, str> {
+    const WRITTEN: &str = "[[flow.bind]]";
+    if !text.contains(WRITTEN) {
+        return Cow::Borrowed(text);
+    }
+    let line = |line: &str| match line.trim_start().starts_with(WRITTEN) {
+        true => line.replacen(WRITTEN, "[[flow.bind_rule]]", 1),
+        false => line.to_owned(),
+    };
+    Cow::Owned(text.split_inclusive('\n').map(line).collect())
 }
 
 /// From serde's "unknown field `x`, expected one of `a`, `b`": the known key nearest to the unknown
@@ -71,6 +88,19 @@ fn nearest_key(message: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flows_have_a_class_and_rules() {
+        let text = "[flow]\nbind = \"likely\"\n[[flow.bind]]\nfrom = { place = \"$.a\" }\n\
+                    [[ flow.never ]]\nname = \"x\"\n";
+        let config = Config::parse(text, Path::new("f.toml")).expect("it is right");
+        assert_eq!(config.flow.level(), crate::bind::config::Bind::Likely);
+        assert_eq!((config.flow.bind_rules().count(), config.flow.never.len()), (1, 1));
+        let text = "[flow]\nmax_unbound = 0.1\n";
+        let error = Config::parse(text, Path::new("f.toml")).expect_err("a wrong key");
+        let said = error.to_string();
+        assert!(said.contains("f.toml: line 2") && said.contains("`max_unbound_rate`?"), "{said}");
+    }
 
     #[test]
     fn the_nearest_key_is_named() {

@@ -62,7 +62,8 @@ pub trait Visit {
     /// A value; a text that is given back takes its place.
     fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String>;
 
-    /// A value that holds a document: whether to go inside. If not, it is told as one.
+    /// A value that holds a document, as it stands (a token whole): whether to go inside. If not,
+    /// it is told as one.
     fn inside(&mut self, _at: &Trail<'_>, _value: Value<'_>) -> bool {
         true
     }
@@ -218,8 +219,8 @@ impl<'w> Walk<'w> {
         }
         self.layers -= 1;
         let found = match first {
-            b'{' | b'[' => self.json_in(at, value),
-            b'<' => self.xml_in(at, value),
+            b'{' | b'[' => self.json_in(at, text, value),
+            b'<' => self.xml_in(at, text, value),
             b'e' | b'W' | b'P' => self.token_in(at, value),
             b'h' | b'H' => self.url_in(at, value),
             _ => None,
@@ -245,10 +246,9 @@ impl<'w> Walk<'w> {
             _ => return None,
         };
         let held = encoding::base64_text(held)?;
-        let inner = Value { text: &held, encoding: Encoding::Base64, ..value };
         let edited = match held.as_bytes().trim_ascii_start().first()? {
-            b'{' | b'[' => self.json_in(at, inner)?,
-            b'<' => self.xml_in(at, inner)?,
+            b'{' | b'[' => self.json_in(at, &held, value)?,
+            b'<' => self.xml_in(at, &held, value)?,
             _ => return None,
         };
         Some(edited.map(|edited| match around {

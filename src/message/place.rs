@@ -7,6 +7,7 @@
 //! JSON in a string of JSON. Segments of a path, elements of one name and lines are counted from 1,
 //! elements of JSON arrays and parts without name from 0.
 
+mod code;
 pub mod pattern;
 
 use std::borrow::Cow;

@@ -9,13 +9,18 @@ use super::super::place::{Step, Trail, is_variable};
 use super::{Encoding, Form, Patch, Value, Walk, further, offset_in};
 
 impl Walk<'_> {
-    /// What JSON in a value holds; none where it is none.
-    pub(super) fn json_in(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<Option<String>> {
-        let tape = Tape::parse(value.text.as_bytes()).ok()?;
+    /// What JSON in a value holds, undone to `text`; none where it is none.
+    pub(super) fn json_in(
+        &mut self,
+        at: &Trail<'_>,
+        text: &str,
+        value: Value<'_>,
+    ) -> Option<Option<String>> {
+        let tape = Tape::parse(text.as_bytes()).ok()?;
         if !self.visit.inside(at, value) {
             return None;
         }
-        Some(self.json_tape(Some(at), value.text, &tape))
+        Some(self.json_tape(Some(at), text, &tape))
     }
 
     /// A text of JSON; none where it is none.

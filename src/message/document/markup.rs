@@ -25,15 +25,20 @@ struct Scope<'s> {
 }
 
 impl Walk<'_> {
-    /// XML in a value; none where it is none, or no more than a text.
-    pub(super) fn xml_in(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<Option<String>> {
-        let tree = xml::parse_placed(value.text)?;
+    /// XML in a value, undone to `text`; none where it is none, or no more than a text.
+    pub(super) fn xml_in(
+        &mut self,
+        at: &Trail<'_>,
+        text: &str,
+        value: Value<'_>,
+    ) -> Option<Option<String>> {
+        let tree = xml::parse_placed(text)?;
         if tree.root().children().all(|node| node.element().is_none())
             || !self.visit.inside(at, value)
         {
             return None;
         }
-        Some(self.tree(Some(at), value.text, &tree, false))
+        Some(self.tree(Some(at), text, &tree, false))
     }
 
     /// A document of XML; none where it is not well-formed.

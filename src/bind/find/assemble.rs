@@ -1,0 +1,485 @@
+//! Makes the parts of exchanges out of what the join found: numbers the issued values, and gathers
+//! by exchange what belongs together.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::event::{Event, WEAK, number};
+use super::flows::{Numbers, Refusal, Tallies};
+use super::join::Finds;
+use super::kept;
+use super::order::{self, Line};
+use super::parts::{PartFile, Writer};
+use super::templates::Templates;
+use super::{Producer, Totals};
+use crate::bind::config::Bind;
+use crate::bind::{Birth, Part, Use};
+use crate::exchange::ExchangeId;
+use crate::message::method;
+use crate::record::flows::Flow;
+use crate::store::{Sorted, Sorter, Spooled, Window};
+
+/// Most waits of one request; the latest are kept.
+const WAITS: usize = 64;
+
+/// Bytes of a link: a birth and a use of it.
+const LINK: usize = 38;
+
+/// A birth and a use of it, sorted by the birth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Link {
+    /// Number of the exchange, and where its value is kept.
+    birth: (u64, u64),
+    /// The same of the use; [`NONE`] where no request uses it.
+    used: (u64, u64),
+    id: ExchangeId,
+    template: u32,
+    refusal: Refusal,
+}
+
+/// No exchange has this number.
+const NONE: u64 = (1 << 40) - 1;
+
+impl Link {
+    fn pack(&self) -> [u8; LINK] {
+        let mut out = [0; LINK];
+        out[0..5].copy_from_slice(&self.birth.0.to_be_bytes()[3..]);
+        out[5..11].copy_from_slice(&self.birth.1.to_be_bytes()[2..]);
+        out[11..16].copy_from_slice(&self.used.0.to_be_bytes()[3..]);
+        out[16..22].copy_from_slice(&self.used.1.to_be_bytes()[2..]);
+        out[22..28].copy_from_slice(&self.id.connection.to_be_bytes()[2..]);
+        out[28..32].copy_from_slice(&self.id.ordinal.to_be_bytes());
+        out[32..36].copy_from_slice(&self.template.to_be_bytes());
+        out[36] = self.refusal.code();
+        out
+    }
+
+    fn unpack(record: &[u8; LINK]) -> Self {
+        Self {
+            birth: (number(&record[0..5]), number(&record[5..11])),
+            used: (number(&record[11..16]), number(&record[16..22])),
+            id: ExchangeId {
+                connection: number(&record[22..28]),
+                ordinal: number(&record[28..32]) as u32,
+            },
+            template: number(&record[32..36]) as u32,
+            refusal: Refusal::of_code(record[36]),
+        }
+    }
+}
+
+/// Bytes of a piece.
+const PIECE: usize = 36;
+
+/// What one exchange gets, sorted by its number, kind and place in the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Piece {
+    number: u64,
+    kind: Kind,
+    kept: u64,
+    slot: u32,
+    flow: u32,
+    /// The exchange that it is about.
+    id: ExchangeId,
+    /// Of a use: the route of the birth, where that has an unsafe method.
+    route: u32,
+    /// Of a session: its number.
+    session: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Session,
+    Birth,
+    Use,
+    After,
+    Older,
+}
+
+/// No flow, or no route.
+const NO: u32 = u32::MAX;
+
+impl Piece {
+    fn of(number: u64, kind: Kind) -> Self {
+        let id = ExchangeId::default();
+        Self { number, kind, kept: 0, slot: 0, flow: NO, id, route: NO, session: 0 }
+    }
+
+    fn pack(&self) -> [u8; PIECE] {
+        let mut out = [0; PIECE];
+        out[0..5].copy_from_slice(&self.number.to_be_bytes()[3..]);
+        out[5] = self.kind as u8;
+        out[6..12].copy_from_slice(&self.kept.to_be_bytes()[2..]);
+        out[12..16].copy_from_slice(&self.slot.to_be_bytes());
+        out[16..20].copy_from_slice(&self.flow.to_be_bytes());
+        out[20..26].copy_from_slice(&self.id.connection.to_be_bytes()[2..]);
+        out[26..30].copy_from_slice(&self.id.ordinal.to_be_bytes());
+        // A session is numbered, a use has a route: never both.
+        let last = if self.kind == Kind::Session { self.session } else { self.route };
+        out[30..34].copy_from_slice(&last.to_be_bytes());
+        out
+    }
+
+    fn unpack(record: &[u8; PIECE]) -> Self {
+        let kind = match record[5] {
+            0 => Kind::Session,
+            1 => Kind::Birth,
+            2 => Kind::Use,
+            3 => Kind::After,
+            _ => Kind::Older,
+        };
+        let last = number(&record[30..34]) as u32;
+        let (session, route) = if kind == Kind::Session { (last, NO) } else { (0, last) };
+        Self {
+            number: number(&record[0..5]),
+            kind,
+            kept: number(&record[6..12]),
+            slot: number(&record[12..16]) as u32,
+            flow: number(&record[16..20]) as u32,
+            id: ExchangeId {
+                connection: number(&record[20..26]),
+                ordinal: number(&record[26..30]) as u32,
+            },
+            route,
+            session,
+        }
+    }
+}
+
+/// What the join found.
+pub(super) struct Assembly {
+    templates: Templates,
+    tallies: Tallies,
+    links: Sorter<LINK>,
+    pieces: Sorter<PIECE>,
+}
+
+impl Finds for Assembly {
+    fn used(&mut self, birth: &Event, used: &Event) -> io::Result<()> {
+        let refusal = self.tallies.count(birth, used, &self.templates);
+        let link = Link {
+            birth: (birth.number, birth.kept),
+            used: (used.number, used.kept),
+            id: birth.id,
+            template: birth.template,
+            refusal,
+        };
+        self.links.push(link.pack())
+    }
+
+    fn shown(&mut self, birth: &Event) -> io::Result<()> {
+        if birth.is(WEAK) || self.templates.get(birth.template).is_none_or(|of| of.never) {
+            return Ok(());
+        }
+        let link = Link {
+            birth: (birth.number, birth.kept),
+            used: (NONE, 0),
+            id: birth.id,
+            template: birth.template,
+            refusal: Refusal::None,
+        };
+        self.links.push(link.pack())
+    }
+
+    fn older(&mut self, said: &Event) -> io::Result<()> {
+        let piece = Piece { kept: said.kept, ..Piece::of(said.number, Kind::Older) };
+        self.pieces.push(piece.pack())
+    }
+
+    fn after(&mut self, said: &Event, exchange: ExchangeId) -> io::Result<()> {
+        self.wait(said.number, exchange)
+    }
+
+    fn ended(&mut self) {
+        self.tallies.ended();
+    }
+}
+
+impl Assembly {
+    pub(super) fn new(folder: &Path, templates: Templates) -> Self {
+        Self {
+            templates,
+            tallies: Tallies::default(),
+            links: Sorter::new(folder),
+            pieces: Sorter::new(folder),
+        }
+    }
+
+    fn wait(&mut self, number: u64, id: ExchangeId) -> io::Result<()> {
+        self.pieces.push(Piece { id, ..Piece::of(number, Kind::After) }.pack())
+    }
+
+    /// Says whose an exchange is, and which ones it follows.
+    pub(super) fn session(
+        &mut self,
+        number: u64,
+        session: u32,
+        after: &[ExchangeId],
+    ) -> io::Result<()> {
+        self.pieces.push(Piece { session, ..Piece::of(number, Kind::Session) }.pack())?;
+        after.iter().try_for_each(|id| self.wait(number, *id))
+    }
+
+    /// Numbers the values, and writes the parts.
+    pub(super) fn finish(
+        self,
+        bind: Bind,
+        lines: &Spooled,
+        kept: &Spooled,
+        folder: &Path,
+        mut totals: Totals,
+    ) -> io::Result<(Vec<Flow>, PartFile, Totals)> {
+        let Self { templates, tallies, links, mut pieces } = self;
+        let (flows, numbers) = tallies.finish(&templates);
+        bound(&links.finish()?, &numbers, bind, &templates, &mut pieces, &mut totals)?;
+        let pieces = pieces.finish()?;
+        let mut gather = Gather {
+            window: kept.window(),
+            templates: &templates,
+            totals,
+            producers: BTreeMap::new(),
+            older: FxHashMap::default(),
+        };
+        let parts = gather.parts(&pieces, lines, folder)?;
+        Ok((flows, parts, gather.finish()))
+    }
+}
+
+/// Numbers the values whose flows are bound, and hands on their births and uses.
+fn bound(
+    links: &Sorted<LINK>,
+    numbers: &Numbers,
+    bind: Bind,
+    templates: &Templates,
+    pieces: &mut Sorter<PIECE>,
+    totals: &mut Totals,
+) -> io::Result<()> {
+    let mut slots = 0_u32;
+    let mut at = None;
+    for link in links.iter()? {
+        let link = Link::unpack(&link?);
+        let flow = match link.used.0 {
+            NONE if bind == Bind::Off => continue,
+            NONE => NO,
+            _ => match numbers.of(link.template, link.refusal) {
+                Some((flow, class)) if bind.takes(class) => flow,
+                _ => continue,
+            },
+        };
+        if at != Some(link.birth) {
+            if slots == u32::MAX {
+                break;
+            }
+            at = Some(link.birth);
+            let has_use = flow != NO;
+            totals.values += u64::from(has_use);
+            totals.shown += u64::from(!has_use);
+            let birth = Piece {
+                kept: link.birth.1,
+                slot: slots,
+                flow,
+                ..Piece::of(link.birth.0, Kind::Birth)
+            };
+            pieces.push(birth.pack())?;
+            slots += 1;
+        }
+        if flow == NO {
+            continue;
+        }
+        let route = templates.get(link.template).map_or(NO, |of| of.route);
+        let used = Piece {
+            kept: link.used.1,
+            slot: slots - 1,
+            flow,
+            id: link.id,
+            route,
+            ..Piece::of(link.used.0, Kind::Use)
+        };
+        pieces.push(used.pack())?;
+    }
+    Ok(())
+}
+
+/// Gathers the pieces of each exchange.
+struct Gather<'g> {
+    window: Window<'g>,
+    templates: &'g Templates,
+    totals: Totals,
+    /// Requests that give values and requests that use them, by route.
+    producers: BTreeMap<u32, (u64, u64)>,
+    /// Requests with older values, by route.
+    older: FxHashMap<u32, u64>,
+}
+
+impl Gather<'_> {
+    fn parts(
+        &mut self,
+        pieces: &Sorted<PIECE>,
+        lines: &Spooled,
+        folder: &Path,
+    ) -> io::Result<PartFile> {
+        let mut writer = Writer::new(folder)?;
+        let mut pieces = pieces.iter()?.map(|piece| piece.map(|p| Piece::unpack(&p))).peekable();
+        let mut own = Vec::new();
+        for (number, line) in order::lines(lines).enumerate() {
+            own.clear();
+            let is_own = |piece: &io::Result<Piece>| {
+                piece.as_ref().map_or(true, |piece| piece.number == number as u64)
+            };
+            while let Some(piece) = pieces.next_if(is_own) {
+                own.push(piece?);
+            }
+            writer.write(&self.part(&line?, &own)?)?;
+        }
+        writer.finish(folder)
+    }
+
+    fn part(&mut self, line: &Line, pieces: &[Piece]) -> io::Result<Part> {
+        let mut part = Part { exchange: line.id, ..Part::default() };
+        let mut from = FxHashSet::default();
+        let mut older = FxHashSet::default();
+        for piece in pieces {
+            match piece.kind {
+                Kind::Session => part.session = piece.session,
+                Kind::Birth => part.births.push(self.birth(piece)?),
+                Kind::Use => {
+                    if self.uses(piece, &mut part)? {
+                        from.insert(piece.route);
+                    }
+                }
+                Kind::After => part.after.push(piece.id),
+                Kind::Older => {
+                    older.insert(kept::read(&mut self.window, piece.kept)?.place);
+                }
+            }
+        }
+        part.older = older.len() as u32;
+        part.after.extend(part.uses.iter().map(|used| used.from));
+        // An exchange never waits for itself, nor for what its connection asks for anyway.
+        part.after.retain(|id| *id != line.id);
+        part.after.sort_unstable();
+        part.after.dedup();
+        if part.after.len() > WAITS {
+            part.after.drain(..part.after.len() - WAITS);
+        }
+        self.count(line, &part, &from);
+        Ok(part)
+    }
+
+    fn birth(&mut self, piece: &Piece) -> io::Result<Birth> {
+        let kept = kept::read(&mut self.window, piece.kept)?;
+        Ok(Birth {
+            slot: piece.slot,
+            place: kept.place,
+            range: kept.range,
+            text: kept.text,
+            thing: (!kept.thing.is_empty()).then_some(kept.thing),
+            flow: (piece.flow != NO).then_some(piece.flow),
+        })
+    }
+
+    /// Adds a use, unless its bytes are those of another one; says whether it did.
+    fn uses(&mut self, piece: &Piece, part: &mut Part) -> io::Result<bool> {
+        let kept = kept::read(&mut self.window, piece.kept)?;
+        let used = Use {
+            slot: piece.slot,
+            place: kept.place,
+            range: kept.range,
+            flow: piece.flow,
+            from: piece.id,
+        };
+        // Pieces of one message come in the order of its walk: what a value holds behind itself,
+        // and those of one place together.
+        let hides = |whole: &Use| {
+            whole.range.is_none()
+                && whole.place.steps().len() < used.place.steps().len()
+                && used.place.steps().starts_with(whole.place.steps())
+        };
+        if part.uses.last().is_some_and(hides) {
+            return Ok(false);
+        }
+        let same: Vec<usize> = (0..part.uses.len())
+            .rev()
+            .take_while(|&at| part.uses[at].place == used.place)
+            .filter(|&at| overlap(&part.uses[at], &used))
+            .collect();
+        // What hides others is the longer one.
+        if same.iter().any(|&at| part.uses[at].range.is_none() || used.range.is_some()) {
+            return Ok(false);
+        }
+        for at in same {
+            part.uses.remove(at);
+        }
+        part.uses.push(used);
+        Ok(true)
+    }
+
+    fn count(&mut self, line: &Line, part: &Part, from: &FxHashSet<u32>) {
+        self.totals.uses += part.uses.len() as u64;
+        self.totals.using += u64::from(!part.uses.is_empty());
+        self.totals.waits += part.after.len() as u64;
+        if part.older > 0 {
+            self.totals.older += 1;
+            *self.older.entry(line.route).or_default() += 1;
+        }
+        if part.births.iter().any(|birth| birth.flow.is_some()) {
+            self.producers.entry(line.route).or_default().0 += 1;
+        }
+        for &route in from {
+            self.producers.entry(route).or_default().1 += 1;
+        }
+    }
+
+    fn finish(self) -> Totals {
+        let Self { templates, mut totals, producers, older, .. } = self;
+        let mut by_route: BTreeMap<String, u64> = BTreeMap::new();
+        for (route, requests) in older {
+            *by_route.entry(templates.route_name(route).to_string()).or_default() += requests;
+        }
+        totals.older_by_route = by_route.into_iter().collect();
+        totals.older_by_route.sort_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
+        let mut by_route: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for (route, (requests, users)) in producers {
+            let name = templates.route_name(route);
+            let method = name.split(' ').next().unwrap_or_default();
+            if !method::is_safe(method.as_bytes()) && users > 0 {
+                let sum = by_route.entry(name.to_string()).or_default();
+                *sum = (sum.0 + requests, sum.1 + users);
+            }
+        }
+        let producer = |(route, (requests, users))| Producer { route, requests, users };
+        totals.producers = by_route.into_iter().map(producer).collect();
+        totals.producers.sort_by(|a, b| b.users.cmp(&a.users).then_with(|| a.route.cmp(&b.route)));
+        totals
+    }
+}
+
+/// Whether two uses of one place share bytes.
+fn overlap(a: &Use, b: &Use) -> bool {
+    match (&a.range, &b.range) {
+        (Some(a), Some(b)) => a.start < b.end && b.start < a.end,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_and_pieces_are_written_and_read() {
+        let id = ExchangeId { connection: 1 << 39, ordinal: 3 };
+        for refusal in [Refusal::None, Refusal::Never, Refusal::Signed] {
+            let link =
+                Link { birth: (1 << 39, 1 << 47), used: (NONE, 5), id, template: 9, refusal };
+            assert_eq!(Link::unpack(&link.pack()), link);
+        }
+        for kind in [Kind::Session, Kind::Birth, Kind::Use, Kind::After, Kind::Older] {
+            let piece = Piece { kept: 1 << 47, slot: 7, flow: 8, id, ..Piece::of(1 << 39, kind) };
+            assert_eq!(Piece::unpack(&piece.pack()), piece);
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Who a client is across its connections: by the credential that it shows, else by its address as
+//! long as one request followed the other there.
+//!
+//! Credentials are joined where one request shows two of them, and where an answer to one gives
+//! another (`finish`). A proxy's address is many clients: `Forwarded` (RFC 7239) and
+//! `X-Forwarded-For` say whom it stands for, and an address that shows several credentials, or has
+//! more requests under way than a browser does, is nobody.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::strength;
+use super::things;
+use crate::exchange::Exchange;
+use crate::message::place::Step;
+use crate::message::{Request, Response, encoding, fields};
+
+/// Most clients that are told apart; beyond, each connection is its own.
+const MOST: usize = 1 << 20;
+/// Most pairs of credentials that are joined.
+const MOST_PAIRS: usize = 1 << 21;
+/// Requests that a browser has under way to one host, over HTTP/1.
+pub(super) const AT_ONCE: usize = 6;
+
+/// What one exchange tells of its client.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Client {
+    /// Hashes of what it shows, the likeliest credential first.
+    shown: Vec<u64>,
+    /// Hashes of the cookies that the answer sets.
+    set: Vec<u64>,
+    /// Where it comes from.
+    address: u64,
+}
+
+impl Client {
+    pub(super) fn of(exchange: &Exchange, request: &Request) -> Self {
+        let from = forwarded(request).unwrap_or_else(|| exchange.client.address.to_string());
+        Self { shown: shown(request), set: Vec::new(), address: things::hash(&from, "address") }
+    }
+
+    /// Takes note of the cookies that its answer sets.
+    pub(super) fn given(&mut self, response: &Response) {
+        for field in response.headers.all("set-cookie") {
+            let cookie = fields::set_cookie(field);
+            if let Some(hash) = of_cookie(cookie.name, cookie.value) {
+                self.set.push(hash);
+            }
+        }
+        self.set.retain(|set| !self.shown.contains(set));
+    }
+}
+
+/// Whether a place may hold a credential: a cookie, `Authorization`, a header field for tokens.
+pub(super) fn is_credential(step: &Step<'_>) -> bool {
+    match step {
+        Step::Cookie(_) => true,
+        Step::Header(name) => {
+            let name = name.to_ascii_lowercase();
+            matches!(name.as_str(), "authorization" | "x-api-key" | "api-key" | "apikey")
+                || ["token", "session", "session-id", "auth"].iter().any(|end| name.ends_with(end))
+        }
+        _ => false,
+    }
+}
+
+/// Whom the nearest proxies say that a request comes from.
+fn forwarded(request: &Request) -> Option<String> {
+    let text = |name| std::str::from_utf8(request.headers.get(name)?).ok();
+    if let Some(first) = text("x-forwarded-for").and_then(|list| list.split(',').next()) {
+        return Some(first.trim().to_owned()).filter(|first| !first.is_empty());
+    }
+    let first = text("forwarded")?.split(',').next()?;
+    let client = first.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"').to_owned())
+    });
+    client.filter(|client| !client.is_empty() && client != "unknown")
+}
+
+fn shown(request: &Request) -> Vec<u64> {
+    let mut shown = Vec::new();
+    if let Some(field) = request.headers.get("authorization") {
+        shown.extend(of_authorization(field));
+    }
+    let mut others = Vec::new();
+    for field in request.headers.all("cookie") {
+        for cookie in fields::cookies(field) {
+            if let Some(hash) = of_cookie(cookie.name, cookie.value) {
+                if is_session(cookie.name) { shown.push(hash) } else { others.push(hash) }
+            }
+        }
+    }
+    for (name, value) in request.headers.iter() {
+        let name = String::from_utf8_lossy(name);
+        let is_other = !name.eq_ignore_ascii_case("authorization");
+        if is_other
+            && is_credential(&Step::Header(name))
+            && let Ok(text) = std::str::from_utf8(value)
+            && strength::is_strong(text.trim())
+        {
+            others.push(things::hash(text.trim(), ""));
+        }
+    }
+    shown.extend(others);
+    shown
+}
+
+fn of_authorization(field: &[u8]) -> Option<u64> {
+    let (scheme, from) = fields::credentials(field)?;
+    let rest = std::str::from_utf8(&field[from..]).ok()?.trim();
+    let scheme = scheme.to_ascii_lowercase();
+    let named = |name: &str| {
+        let (_, behind) = rest.split_once(name)?;
+        behind.trim_start_matches('"').split(['"', ',', '/', ' ']).next()
+    };
+    match &scheme[..] {
+        b"bearer" | b"token" | b"apikey" => Some(things::hash(rest, "")),
+        b"basic" => {
+            let text = encoding::base64_text(rest)?;
+            let user = text.split(':').next().unwrap_or(&text);
+            Some(things::hash(user, "user"))
+        }
+        b"digest" => Some(things::hash(named("username=")?, "user")),
+        _ if scheme.starts_with(b"aws4-") => Some(things::hash(named("Credential=")?, "")),
+        _ => None,
+    }
+}
+
+fn of_cookie(name: &[u8], value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?;
+    let text = encoding::Encoding::Percent.decoded(text);
+    // What is a word or a small number is a setting, which many have.
+    (strength::is_strong(&text) || is_session(name) && text.len() >= 16)
+        .then(|| things::hash(&text, ""))
+}
+
+fn is_session(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    [&b"sess"[..], b"sid", b"auth", b"token", b"jwt", b"login", b"remember"]
+        .iter()
+        .any(|part| memchr::memmem::find(&name, part).is_some())
+        && memchr::memmem::find(&name, b"csrf").is_none()
+        && memchr::memmem::find(&name, b"xsrf").is_none()
+}
+
+/// Nobody: its connection stands for it.
+pub(super) const NOBODY: u32 = u32::MAX;
+
+/// Who a session is: clients that are joined, or a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Session(u64);
+
+const LANE: u64 = 1 << 63;
+
+impl Session {
+    /// As a number that sorts clients before connections.
+    pub(super) const fn key(self) -> u64 {
+        self.0
+    }
+
+    /// Of such a number.
+    pub(super) const fn of_key(key: u64) -> Self {
+        Self(key)
+    }
+
+    /// Whether a connection stands for it.
+    pub(super) const fn is_lane(self) -> bool {
+        self.0 & LANE != 0
+    }
+
+    const fn lane(connection: u64) -> Self {
+        Self(connection | LANE)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    parent: u32,
+    is_address: bool,
+    /// Answers that set it as a cookie; of an address, credentials that came from there.
+    times: u32,
+    /// Of an address: the credential that came from there first.
+    first: u32,
+    /// More requests under way than one client has.
+    is_busy: bool,
+}
+
+/// All clients of a recording.
+#[derive(Default)]
+pub(super) struct Clients {
+    numbers: FxHashMap<u64, u32>,
+    nodes: Vec<Node>,
+    /// Credentials of one client.
+    pairs: FxHashSet<(u32, u32)>,
+    /// Connections of clients that showed a credential only later.
+    lanes: FxHashMap<u64, u32>,
+}
+
+impl Clients {
+    /// The number of an exchange's client.
+    pub(super) fn add(&mut self, client: &Client) -> u32 {
+        let address = self.node(client.address, true);
+        let mut first = None;
+        for (hash, is_set) in client
+            .shown
+            .iter()
+            .map(|hash| (*hash, false))
+            .chain(client.set.iter().map(|hash| (*hash, true)))
+        {
+            let Some(node) = self.node(hash, false) else { continue };
+            self.nodes[node as usize].times += u32::from(is_set);
+            match first {
+                None => first = Some(node),
+                Some(first) if first != node && self.pairs.len() < MOST_PAIRS => {
+                    self.pairs.insert((first, node));
+                }
+                Some(_) => {}
+            }
+        }
+        if let (Some(address), Some(first)) = (address, first) {
+            let node = &mut self.nodes[address as usize];
+            if node.first == NOBODY {
+                node.first = first;
+            } else if node.first != first && self.pairs.len() < MOST_PAIRS {
+                // Whether it is the same client shows when all are joined.
+                self.pairs.insert((address, first));
+            }
+        }
+        first.or(address).unwrap_or(NOBODY)
+    }
+
+    fn node(&mut self, hash: u64, is_address: bool) -> Option<u32> {
+        if let Some(&node) = self.numbers.get(&hash) {
+            return Some(node);
+        }
+        if self.nodes.len() >= MOST {
+            return None;
+        }
+        Some(self.new_node(Some(hash), is_address))
+    }
+
+    fn new_node(&mut self, hash: Option<u64>, is_address: bool) -> u32 {
+        let node = self.nodes.len() as u32;
+        self.nodes.push(Node { parent: node, is_address, times: 0, first: NOBODY, is_busy: false });
+        if let Some(hash) = hash {
+            self.numbers.insert(hash, node);
+        }
+        node
+    }
+
+    /// Whether it is known by nothing but its address.
+    pub(super) fn is_anonymous(&self, identity: u32) -> bool {
+        self.nodes.get(identity as usize).is_some_and(|node| node.is_address)
+    }
+
+    /// Joins what one request showed together, but for what several clients were given.
+    pub(super) fn join_pairs(&mut self) {
+        let mut pairs: Vec<_> = std::mem::take(&mut self.pairs).into_iter().collect();
+        pairs.sort_unstable();
+        let (addresses, credentials): (Vec<_>, Vec<_>) =
+            pairs.into_iter().partition(|(a, _)| self.nodes[*a as usize].is_address);
+        for (a, b) in credentials {
+            let shared = |node: u32| self.nodes[node as usize].times > 1;
+            if !shared(a) && !shared(b) {
+                self.join(a, b);
+            }
+        }
+        for (address, other) in addresses {
+            let first = self.nodes[address as usize].first;
+            if self.root(first) != self.root(other) {
+                self.nodes[address as usize].times += 1;
+            }
+        }
+        for node in 0..self.nodes.len() as u32 {
+            let Node { is_address, times, first, .. } = self.nodes[node as usize];
+            if is_address && times == 0 && first != NOBODY {
+                self.join(first, node);
+            }
+        }
+    }
+
+    /// Joins the client of one exchange with that of another, which shows a credential that the
+    /// first one was given.
+    pub(super) fn give(&mut self, from: (u32, u64), to: u32) {
+        let (identity, connection) = from;
+        if to == NOBODY || self.is_anonymous(to) {
+            return;
+        }
+        let node = match self.nodes.get(identity as usize) {
+            Some(node) if !node.is_address => identity,
+            Some(node) if node.times == 0 && node.first == NOBODY && !node.is_busy => {
+                // The first credential of a lone address: it is the address's own.
+                self.nodes[identity as usize].first = to;
+                identity
+            }
+            _ => match self.lanes.get(&connection) {
+                Some(&node) => node,
+                None if self.lanes.len() < MOST => {
+                    let node = self.new_node(None, false);
+                    self.lanes.insert(connection, node);
+                    node
+                }
+                None => return,
+            },
+        };
+        self.join(node, to);
+    }
+
+    fn join(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.root(a), self.root(b));
+        // The earlier one stands for both, so that the outcome does not depend on the order.
+        let (root, other) = (a.min(b), a.max(b));
+        self.nodes[other as usize].parent = root;
+    }
+
+    fn root(&mut self, mut node: u32) -> u32 {
+        while self.nodes[node as usize].parent != node {
+            let above = self.nodes[self.nodes[node as usize].parent as usize].parent;
+            self.nodes[node as usize].parent = above;
+            node = above;
+        }
+        node
+    }
+
+    /// Says that a session had more requests under way than one client has.
+    pub(super) fn is_many(&mut self, session: Session) {
+        if !session.is_lane()
+            && let Some(node) = self.nodes.get_mut(session.key() as usize)
+        {
+            node.is_busy = true;
+        }
+    }
+
+    /// Whose an exchange is.
+    pub(super) fn session(&mut self, identity: u32, connection: u64) -> Session {
+        let lane = match self.lanes.get(&connection) {
+            Some(&node) => {
+                let root = self.root(node);
+                Some(root).filter(|&root| !self.nodes[root as usize].is_busy)
+            }
+            None => None,
+        };
+        let lane = lane.map_or(Session::lane(connection), |root| Session(u64::from(root)));
+        let Some(node) = self.nodes.get(identity as usize).copied() else { return lane };
+        let shared = !node.is_address && node.times > 1;
+        let many = node.is_address && (node.times > 0 || node.is_busy);
+        if shared || many {
+            return lane;
+        }
+        let root = self.root(identity);
+        if self.nodes[root as usize].is_busy { lane } else { Session(u64::from(root)) }
+    }
+}

@@ -1,0 +1,167 @@
+//! Counts what flows from where to where, and says how sure it is.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use super::event::{Event, RULED, SIGNED, WEAK};
+use super::templates::Templates;
+use crate::record::flows::{End, Evidence, Flow};
+
+/// Most places of use of one flow that are told.
+const ENDS: usize = 256;
+
+/// Why a flow is not bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Refusal {
+    None,
+    Never,
+    Signed,
+}
+
+impl Refusal {
+    fn words(self) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Never => Some("[[flow.never]] says so".to_owned()),
+            Self::Signed => Some(
+                "it stands inside a token that the client signed: see [[flow.sign]]".to_owned(),
+            ),
+        }
+    }
+
+    pub(super) const fn code(self) -> u8 {
+        self as u8
+    }
+
+    pub(super) const fn of_code(code: u8) -> Self {
+        match code {
+            1 => Self::Never,
+            2 => Self::Signed,
+            _ => Self::None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    uses: u64,
+    values: u64,
+    is_strong: bool,
+    is_ruled: bool,
+    /// Uses by template.
+    ends: FxHashMap<u32, u64>,
+}
+
+/// Counts by the template of the birth.
+#[derive(Default)]
+pub(super) struct Tallies {
+    tallies: FxHashMap<(u32, Refusal), Tally>,
+    /// Those that the value at hand was counted in.
+    touched: Vec<(u32, Refusal)>,
+}
+
+impl Tallies {
+    /// Counts a use; says why it is not bound.
+    pub(super) fn count(&mut self, birth: &Event, used: &Event, templates: &Templates) -> Refusal {
+        let never = |template| templates.get(template).is_some_and(|of| of.never);
+        let refusal = if never(birth.template) || never(used.template) {
+            Refusal::Never
+        } else if used.is(SIGNED) {
+            Refusal::Signed
+        } else {
+            Refusal::None
+        };
+        let key = (birth.template, refusal);
+        let tally = self.tallies.entry(key).or_default();
+        tally.uses += 1;
+        tally.is_strong |= !used.is(WEAK | RULED);
+        tally.is_ruled |= used.is(RULED);
+        if tally.ends.len() < ENDS || tally.ends.contains_key(&used.template) {
+            *tally.ends.entry(used.template).or_default() += 1;
+        }
+        if !self.touched.contains(&key) {
+            self.touched.push(key);
+            tally.values += 1;
+        }
+        refusal
+    }
+
+    /// All events of one value were counted.
+    pub(super) fn ended(&mut self) {
+        self.touched.clear();
+    }
+
+    /// The flows, the most used first, and which one each birth's template is of.
+    pub(super) fn finish(self, templates: &Templates) -> (Vec<Flow>, Numbers) {
+        let mut merged: BTreeMap<(End, Refusal), (Tally, Vec<u32>)> = BTreeMap::new();
+        for ((template, refusal), tally) in self.tallies {
+            let (sum, of) = merged.entry((templates.end(template), refusal)).or_default();
+            sum.add(&tally);
+            of.push(template);
+        }
+        let mut flows: Vec<_> = merged.into_iter().collect();
+        flows.sort_by(|(a, (x, _)), (b, (y, _))| y.uses.cmp(&x.uses).then_with(|| a.cmp(b)));
+        let mut numbers = Numbers::default();
+        let mut lines = Vec::with_capacity(flows.len());
+        for (number, ((from, refusal), (tally, of))) in flows.into_iter().enumerate() {
+            let line = tally.line(number as u32, from, refusal, templates);
+            for template in of {
+                numbers.0.insert((template, refusal), (number as u32, line.class));
+            }
+            lines.push(line);
+        }
+        (lines, numbers)
+    }
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.uses += other.uses;
+        self.values += other.values;
+        self.is_strong |= other.is_strong;
+        self.is_ruled |= other.is_ruled;
+        for (&template, &uses) in &other.ends {
+            *self.ends.entry(template).or_default() += uses;
+        }
+    }
+
+    fn line(&self, flow: u32, from: End, refusal: Refusal, templates: &Templates) -> Flow {
+        let class = match refusal {
+            Refusal::None if self.is_strong || self.is_ruled || self.values > 1 => Evidence::Sure,
+            Refusal::None => Evidence::Likely,
+            _ => Evidence::Refused,
+        };
+        let there = self.ends.keys().filter_map(|end| templates.get(*end)).map(|of| of.values);
+        let there = there.sum::<u64>().max(1);
+        let mut ends: BTreeMap<End, u64> = BTreeMap::new();
+        for (&template, &uses) in &self.ends {
+            *ends.entry(templates.end(template)).or_default() += uses;
+        }
+        let mut to: Vec<_> = ends.into_iter().collect();
+        to.sort_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
+        Flow {
+            flow,
+            class,
+            reason: refusal.words(),
+            from,
+            to: to.into_iter().map(|(end, _)| end).collect(),
+            uses: self.uses,
+            values: self.values,
+            coverage: (self.uses as f64 / there as f64).min(1.0),
+            bound: None,
+            unbound: None,
+            not_issued: None,
+        }
+    }
+}
+
+/// Numbers and classes of flows, by the template of the birth.
+#[derive(Default)]
+pub(super) struct Numbers(FxHashMap<(u32, Refusal), (u32, Evidence)>);
+
+impl Numbers {
+    pub(super) fn of(&self, template: u32, refusal: Refusal) -> Option<(u32, Evidence)> {
+        self.0.get(&(template, refusal)).copied()
+    }
+}

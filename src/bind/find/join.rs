@@ -1,0 +1,227 @@
+//! Joins what answers show with what requests say: the sorted events of one value after the other,
+//! so that memory does not grow with the recording.
+//!
+//! Whoever says a value first owns it. One that a request said before any answer is its client's:
+//! it is never bound, and its first saying in a request that may change something creates it. One
+//! that an answer showed first was issued, and each later saying is a use of one of the answers
+//! that showed it: as its own client came to know it, if that can be told.
+
+use std::io;
+
+use rustc_hash::FxHashMap;
+
+use super::Order;
+use super::client::{Clients, Session};
+use super::event::{CREDENTIAL, Event, ISSUED, PATH, RULED, UNSAFE, WEAK};
+use crate::exchange::ExchangeId;
+
+/// Sessions whose latest sight of one value is kept; beyond, its birth stands for all.
+const SIGHTS: usize = 1 << 16;
+
+/// What the join finds, one after the other.
+pub(super) trait Finds {
+    /// A request says a value that an answer issued.
+    fn used(&mut self, birth: &Event, used: &Event) -> io::Result<()>;
+    /// An answer issued a value that a later one shows again, and no request says.
+    fn shown(&mut self, birth: &Event) -> io::Result<()>;
+    /// A request says a value that looks issued, but by no answer.
+    fn older(&mut self, said: &Event) -> io::Result<()>;
+    /// A request can only follow an exchange.
+    fn after(&mut self, said: &Event, exchange: ExchangeId) -> io::Result<()>;
+    /// The events of one value are over.
+    fn ended(&mut self);
+}
+
+/// Joins clients by the credentials that answers gave them.
+pub(super) fn credentials(
+    events: impl Iterator<Item = io::Result<Event>>,
+    clients: &mut Clients,
+) -> io::Result<()> {
+    let mut birth: Option<Event> = None;
+    let mut of = None;
+    for event in events {
+        let event = event?;
+        if event.flags & (WEAK | PATH | RULED) != 0 {
+            continue;
+        }
+        if of != Some(event.hash) {
+            of = Some(event.hash);
+            birth = (!event.said).then_some(event);
+        } else if let Some(birth) = birth
+            && event.is(CREDENTIAL)
+        {
+            clients.give((birth.identity, birth.id.connection), event.identity);
+        }
+    }
+    Ok(())
+}
+
+/// Joins all events.
+pub(super) fn values(
+    events: impl Iterator<Item = io::Result<Event>>,
+    clients: &mut Clients,
+    order: Order,
+    finds: &mut impl Finds,
+) -> io::Result<()> {
+    let mut group = Group::default();
+    let mut of = None;
+    for event in events {
+        let event = event?;
+        if of != Some(event.hash) {
+            group.end(finds)?;
+            group.begin(&event);
+            of = Some(event.hash);
+        }
+        let session = clients.session(event.identity, event.id.connection);
+        group.take(event, session, order, finds)?;
+    }
+    group.end(finds)
+}
+
+/// The events of one value so far.
+#[derive(Default)]
+struct Group {
+    /// A request said it first.
+    is_clients: bool,
+    birth: Option<(Event, Session)>,
+    births: u64,
+    is_used: bool,
+    /// The latest answers that showed it, by session, and by session and path.
+    by_session: FxHashMap<Session, Event>,
+    by_path: FxHashMap<(Session, u32), Event>,
+    /// The first request with it that may change something.
+    creator: Option<Event>,
+    /// The latest of each session.
+    changers: FxHashMap<Session, Event>,
+    /// The latest change of the path that it is.
+    changer: Option<Event>,
+}
+
+impl Group {
+    fn begin(&mut self, first: &Event) {
+        // Maps keep their room for the next value, unless one value took much of it.
+        let clear = |map: &mut FxHashMap<Session, Event>| match map.capacity() {
+            0..=1_024 => map.clear(),
+            _ => *map = FxHashMap::default(),
+        };
+        clear(&mut self.by_session);
+        clear(&mut self.changers);
+        match self.by_path.capacity() {
+            0..=1_024 => self.by_path.clear(),
+            _ => self.by_path = FxHashMap::default(),
+        }
+        self.is_clients = first.said;
+        (self.birth, self.births, self.is_used) = (None, 0, false);
+        (self.creator, self.changer) = (None, None);
+    }
+
+    fn end(&mut self, finds: &mut impl Finds) -> io::Result<()> {
+        if let Some((birth, _)) = self.birth.filter(|_| self.births > 1 && !self.is_used) {
+            finds.shown(&birth)?;
+        }
+        finds.ended();
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        event: Event,
+        session: Session,
+        order: Order,
+        finds: &mut impl Finds,
+    ) -> io::Result<()> {
+        if event.is(PATH) {
+            return self.path(event, order, finds);
+        }
+        if !event.said {
+            if !self.is_clients || event.is(RULED) {
+                self.shown(event, session);
+            }
+            return Ok(());
+        }
+        match self.source(&event, session) {
+            Some(birth) => {
+                self.is_used |= self.birth.is_some_and(|(first, _)| first == birth);
+                finds.used(&birth, &event)?;
+            }
+            None if event.is(ISSUED) && !event.is(WEAK | RULED) => finds.older(&event)?,
+            None => {}
+        }
+        if !event.is(WEAK | RULED) {
+            self.related(event, session, order, finds)?;
+        }
+        Ok(())
+    }
+
+    fn shown(&mut self, event: Event, session: Session) {
+        self.births += 1;
+        self.birth.get_or_insert((event, session));
+        if self.by_session.len() < SIGHTS {
+            self.by_session.insert(session, event);
+        }
+        if self.by_path.len() < SIGHTS {
+            self.by_path.insert((session, event.path), event);
+        }
+    }
+
+    /// The answer that a use has its value from.
+    fn source(&self, used: &Event, session: Session) -> Option<Event> {
+        let (birth, first) = self.birth?;
+        let found = match (
+            // Of the same resource: its entity tag, the next part of its list.
+            self.by_path.get(&(session, used.path)),
+            self.by_session.get(&session),
+        ) {
+            (Some(same), _) => *same,
+            // What means something only beside its kind may be another one's by now.
+            (None, Some(own)) if used.is(WEAK) || first != session => *own,
+            (None, _) => birth,
+        };
+        // Of two at one instant the earlier one in the recording.
+        ((found.at, found.number) < (used.at, used.number)).then_some(found)
+    }
+
+    /// Requests that share a value of which one may change something: what the others say may not
+    /// be there before it.
+    fn related(
+        &mut self,
+        event: Event,
+        session: Session,
+        order: Order,
+        finds: &mut impl Finds,
+    ) -> io::Result<()> {
+        if order == Order::Connection {
+            return Ok(());
+        }
+        if let Some(creator) = self.creator.filter(|creator| creator.answered <= event.at) {
+            finds.after(&event, creator.id)?;
+        }
+        if let Some(changer) = self.changers.get(&session)
+            && order == Order::Data
+            && changer.answered <= event.at
+        {
+            finds.after(&event, changer.id)?;
+        }
+        if event.is(UNSAFE) {
+            self.creator.get_or_insert(event);
+            if self.changers.len() < SIGHTS {
+                self.changers.insert(session, event);
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests of one path, of which one changes what it names.
+    fn path(&mut self, event: Event, order: Order, finds: &mut impl Finds) -> io::Result<()> {
+        if order == Order::Connection {
+            return Ok(());
+        }
+        if let Some(changer) = self.changer.filter(|changer| changer.answered <= event.at) {
+            finds.after(&event, changer.id)?;
+        }
+        if event.is(UNSAFE) && event.answered != i64::MAX {
+            self.changer = Some(event);
+        }
+        Ok(())
+    }
+}

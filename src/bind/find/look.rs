@@ -1,0 +1,414 @@
+//! What one exchange says: the values of its request and of its answer that may flow. A pure
+//! function, on any thread.
+
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
+use super::client::{self, Client};
+use super::event::{CREDENTIAL, ISSUED, RULED, SIGNED, WEAK};
+use super::kept;
+use super::rules::{Chosen, Rules};
+use super::strength::{self, is_strong, is_weak};
+use super::things::{self, Nouns, Stands};
+use crate::exchange::{Completeness, Exchange, ExchangeId};
+use crate::message::document::{Bounds, Form, Value, Visit, Walk};
+use crate::message::kinds::{self, ValueKind};
+use crate::message::place::{Step, Trail};
+use crate::message::{Request, fields, method, target};
+use crate::route::rpc;
+
+/// Most values of one message that are kept.
+const MOST: usize = 10_000;
+
+/// A value that may flow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Atom {
+    /// Of the value, among those of its kind.
+    pub(super) hash: u64,
+    /// A request says it; else an answer shows it.
+    pub(super) said: bool,
+    /// As in [`super::event`].
+    pub(super) flags: u8,
+    /// The general place.
+    pub(super) general: u64,
+    /// Where it is kept, in [`Seen::kept`].
+    pub(super) kept: u32,
+    /// The value has nothing else beside it.
+    pub(super) whole: bool,
+    /// The first atom of what stands at its place.
+    pub(super) first: bool,
+    /// A rule says that it never flows.
+    pub(super) never: bool,
+}
+
+/// What one exchange says.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) id: ExchangeId,
+    pub(super) method: Vec<u8>,
+    pub(super) target: Vec<u8>,
+    pub(super) operation: Option<String>,
+    /// Its request may change something.
+    pub(super) may_change: bool,
+    /// When the request was said, in nanoseconds since 1970.
+    pub(super) at: i64,
+    /// When its client knew what the answer says.
+    pub(super) known: i64,
+    /// When it was answered; [`i64::MAX`] where it was not.
+    pub(super) answered: i64,
+    pub(super) client: Client,
+    pub(super) atoms: Vec<Atom>,
+    /// Places and texts of the atoms; see [`kept`].
+    pub(super) kept: Vec<u8>,
+    /// Its client signed it.
+    pub(super) is_signed: bool,
+    /// Its body holds nothing that can be read.
+    pub(super) is_opaque: bool,
+    /// A bound kept values from being looked at.
+    pub(super) was_cut: bool,
+}
+
+/// Looks at an exchange; none where it has no whole request.
+pub(super) fn look(exchange: &Exchange, rules: &Rules<'_>) -> Option<Seen> {
+    let timed = exchange.request.as_ref()?;
+    if !exchange.completeness.request_is_whole() {
+        return None;
+    }
+    let request = &timed.message;
+    let at = timed.at.nanos();
+    let complete = exchange.completeness == Completeness::Complete;
+    let response = exchange.response.as_ref().filter(|_| complete);
+    let answered = response
+        .and_then(|response| response.last_byte_ns)
+        .map_or(i64::MAX, |last| at.saturating_add(last.max(0)));
+    let mut seen = Seen {
+        id: exchange.id,
+        method: request.method.to_vec(),
+        target: request.target.to_vec(),
+        operation: rpc::operation(request),
+        may_change: !method::is_safe(&request.method),
+        at,
+        known: answered,
+        answered,
+        client: Client::of(exchange, request),
+        atoms: Vec::new(),
+        kept: Vec::new(),
+        is_signed: is_signed(request),
+        is_opaque: false,
+        was_cut: false,
+    };
+    let path = std::str::from_utf8(target::path_and_query(&request.target).0).unwrap_or_default();
+    let nouns = Nouns::of(path);
+    let chosen = rules.of(request);
+    let mut looker = Looker::new(&mut seen, Stands::Said, &nouns, &chosen);
+    let mut walk = Walk::new(&mut looker, Bounds::default());
+    walk.request(request);
+    let mut was_cut = walk.was_cut();
+    let said = std::mem::take(&mut looker.known);
+    if let Some(response) = response {
+        // A browser follows what a page says before the page is there as a whole.
+        let kind = response.message.headers.get("content-type").unwrap_or_default();
+        if kind.len() >= 9
+            && kind[..9].eq_ignore_ascii_case(b"text/html")
+            && let Some(first) = response.first_byte_ns
+        {
+            seen.known = at.saturating_add(first.max(0));
+        }
+        let mut looker = Looker::new(&mut seen, Stands::Issued, &nouns, &chosen);
+        looker.echoed = said;
+        let mut walk = Walk::new(&mut looker, Bounds::default());
+        walk.response(&response.message);
+        was_cut |= walk.was_cut();
+        seen.client.given(&response.message);
+    }
+    seen.was_cut = was_cut;
+    Some(seen)
+}
+
+/// Whether a client computed something over its request that nobody else can.
+fn is_signed(request: &Request) -> bool {
+    let scheme = request
+        .headers
+        .get("authorization")
+        .and_then(fields::credentials)
+        .map(|(scheme, _)| scheme.to_ascii_lowercase())
+        .unwrap_or_default();
+    let named = |names: &[&str]| names.iter().any(|name| request.headers.get(name).is_some());
+    let query = target::path_and_query(&request.target).1.to_ascii_lowercase();
+    scheme.starts_with(b"aws4-")
+        || scheme.starts_with(b"hmac")
+        || matches!(&scheme[..], b"digest" | b"signature" | b"oauth" | b"sharedkey")
+        || named(&["signature", "x-signature", "x-hub-signature-256", "x-hub-signature"])
+        || [&b"x-amz-signature="[..], b"signature=", b"x-goog-signature="]
+            .iter()
+            .any(|name| memchr::memmem::find(&query, name).is_some())
+}
+
+/// Header fields that say nothing that an answer issues and a request uses: of the connection, of
+/// the representation, of the sender's make, and of times.
+const HEADERS: [&str; 44] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "accept-ranges",
+    "age",
+    "allow",
+    "alt-svc",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-md5",
+    "content-digest",
+    "content-security-policy",
+    "content-type",
+    "date",
+    "digest",
+    "dnt",
+    "expect",
+    "expires",
+    "forwarded",
+    "host",
+    "if-modified-since",
+    "if-unmodified-since",
+    "keep-alive",
+    "last-modified",
+    "origin",
+    "pragma",
+    "priority",
+    "proxy-connection",
+    "server",
+    "strict-transport-security",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "vary",
+    "via",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-powered-by",
+];
+/// Beginnings of such names.
+const FAMILIES: [&str; 7] =
+    [":", "access-control-", "sec-", "x-forwarded-", "x-real-", "upgrade-insecure-", "amz-sdk-"];
+
+fn is_silent_header(name: &str) -> bool {
+    let starts = |family: &&str| {
+        name.get(..family.len()).is_some_and(|start| start.eq_ignore_ascii_case(family))
+    };
+    HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)) || FAMILIES.iter().any(starts)
+}
+
+/// Walks one message.
+struct Looker<'l> {
+    seen: &'l mut Seen,
+    stands: Stands,
+    nouns: &'l Nouns,
+    chosen: &'l Chosen<'l>,
+    /// Of an answer: what its own request says, which is no birth.
+    echoed: FxHashMap<u64, u32>,
+    /// Values of this message, and the atom of each.
+    known: FxHashMap<u64, u32>,
+    /// Places of tokens that the client signed.
+    signed: Vec<u64>,
+    /// The URL in a value that is walked, and the noun before the segment that is next.
+    url: (u64, Option<String>),
+    left: usize,
+}
+
+/// A value where it stands.
+struct Told<'v> {
+    at: &'v Trail<'v>,
+    text: &'v str,
+    flags: u8,
+    /// Whether a rule says that it never flows, once that was asked.
+    never: Option<bool>,
+    /// No atom of it was made yet.
+    first: bool,
+}
+
+impl<'l> Looker<'l> {
+    fn new(seen: &'l mut Seen, stands: Stands, nouns: &'l Nouns, chosen: &'l Chosen<'l>) -> Self {
+        Self {
+            seen,
+            stands,
+            nouns,
+            chosen,
+            echoed: FxHashMap::default(),
+            known: FxHashMap::default(),
+            signed: Vec::new(),
+            url: (0, None),
+            left: MOST,
+        }
+    }
+
+    /// A value; `deep` where what it holds is told too.
+    fn told(&mut self, at: &Trail<'_>, value: Value<'_>, deep: bool) {
+        let text = value.text;
+        if text.is_empty() || text.len() > strength::LONGEST || says_nothing(at) {
+            return;
+        }
+        let mut told = Told { at, text, flags: self.flags(at, text), never: None, first: true };
+        for thing in self.chosen.flows(self.stands == Stands::Said, at) {
+            self.add(&mut told, None, &thing, RULED);
+        }
+        let noun = self.noun(at, text);
+        if value.form == Form::Bare && text.contains(['.', 'e', 'E']) {
+            return;
+        }
+        if is_strong(text) {
+            self.add(&mut told, None, "", 0);
+        } else if !deep && is_weak(text) {
+            self.weak(&mut told, value.label, noun.as_deref());
+        }
+        if !deep {
+            self.inner(&mut told);
+        }
+    }
+
+    /// What a weak value names.
+    fn weak(&mut self, told: &mut Told<'_>, label: Option<&str>, noun: Option<&str>) {
+        let is_segment = matches!(told.at.last(), Step::Segment(_));
+        if is_segment && things::is_verb(told.text) {
+            return;
+        }
+        if let Some(noun) = noun {
+            self.add(told, None, noun, WEAK);
+        }
+        for thing in things::at(told.at, self.stands, label, self.nouns).0 {
+            self.add(told, None, &thing, WEAK);
+        }
+    }
+
+    /// Values inside a longer one.
+    fn inner(&mut self, told: &mut Told<'_>) {
+        let text = told.text;
+        if text.starts_with('/') {
+            let path = text.find(['?', '#']).map_or(text, |end| &text[..end]);
+            for (range, thing) in things::in_path(path) {
+                self.add(told, Some(range), &thing, WEAK);
+            }
+        }
+        for range in strength::parts(text) {
+            self.add(told, Some(range), "", 0);
+        }
+    }
+
+    /// Of a segment of a URL in a value: the kind of thing that the segments before it name.
+    fn noun(&mut self, at: &Trail<'_>, text: &str) -> Option<String> {
+        let (Step::Segment(_), Some(url)) = (at.last(), at.before()) else { return None };
+        if self.url.0 != url.hash() {
+            self.url = (url.hash(), None);
+        }
+        let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
+        if !has_digit && !things::is_verb(text) {
+            self.url.1 = things::singular(text);
+        }
+        self.url.1.clone().filter(|_| has_digit)
+    }
+
+    fn flags(&self, at: &Trail<'_>, text: &str) -> u8 {
+        if self.stands == Stands::Issued {
+            return 0;
+        }
+        let mut flags = if self.is_signed(at) { SIGNED } else { 0 };
+        let alone = at.before().is_none();
+        let is_credential = alone && client::is_credential(at.last());
+        if is_credential {
+            flags |= CREDENTIAL;
+        }
+        let is_condition = matches!(at.last(), Step::Header(name)
+            if fields::CONDITIONS.iter().any(|own| name.eq_ignore_ascii_case(own)));
+        // What a client creates it names itself.
+        let creates = self.seen.may_change && self.seen.method != b"DELETE";
+        let asks = !creates && matches!(at.last(), Step::Segment(_) | Step::Query(_));
+        let comes_from_v1 = is_credential && !self.seen.is_signed || is_condition || asks;
+        if alone && comes_from_v1 && strength::looks_issued(text) {
+            flags |= ISSUED;
+        }
+        flags
+    }
+
+    /// Whether a place is inside a token that the client signed.
+    fn is_signed(&self, at: &Trail<'_>) -> bool {
+        let mut around = at.before().filter(|_| !self.signed.is_empty());
+        while let Some(trail) = around {
+            if self.signed.contains(&trail.hash()) {
+                return true;
+            }
+            around = trail.before();
+        }
+        false
+    }
+
+    fn add(&mut self, told: &mut Told<'_>, range: Option<Range<usize>>, thing: &str, flags: u8) {
+        let text = range.clone().map_or(told.text, |range| &told.text[range]);
+        let hash = things::hash(text, thing);
+        let said = self.stands == Stands::Said;
+        let echoes = !said && flags & RULED == 0 && self.echoed.contains_key(&hash);
+        if self.left == 0 || echoes {
+            return;
+        }
+        // An answer issues a value once: where it stands alone, if it does anywhere.
+        let known = self.known.get(&hash).map(|&at| at as usize).filter(|_| !said);
+        if known.is_some_and(|at| range.is_some() || self.seen.atoms[at].whole) {
+            return;
+        }
+        self.left -= 1;
+        let never = *told.never.get_or_insert_with(|| self.chosen.never(told.at));
+        let atom = Atom {
+            hash,
+            said,
+            whole: range.is_none(),
+            flags: told.flags | flags,
+            general: told.at.general(),
+            kept: kept::write(&mut self.seen.kept, told.at, range, text, thing),
+            first: std::mem::take(&mut told.first),
+            never,
+        };
+        match known {
+            Some(at) => self.seen.atoms[at] = atom,
+            None => {
+                self.known.entry(hash).or_insert(self.seen.atoms.len() as u32);
+                self.seen.atoms.push(atom);
+            }
+        }
+    }
+}
+
+impl Visit for Looker<'_> {
+    fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
+        match value.form {
+            Form::Text | Form::Bare | Form::Key => self.told(at, value, false),
+            Form::Digest if self.stands == Stands::Said => self.seen.is_opaque = true,
+            Form::Digest | Form::Empty => {}
+        }
+        None
+    }
+
+    fn inside(&mut self, at: &Trail<'_>, value: Value<'_>) -> bool {
+        self.told(at, value, true);
+        if self.stands == Stands::Said && kinds::of_text(value.text) == Some(ValueKind::Jwt) {
+            self.signed.push(at.hash());
+        }
+        true
+    }
+}
+
+/// Places whose values mean nothing to other messages.
+fn says_nothing(at: &Trail<'_>) -> bool {
+    match at.last() {
+        Step::Method | Step::Status | Step::Namespace => true,
+        Step::Header(name) => is_silent_header(name),
+        // When a cookie ends, and where it is sent.
+        Step::Attribute(_) => {
+            matches!(at.before().map(Trail::last), Some(Step::Cookie(_)))
+        }
+        _ => false,
+    }
+}

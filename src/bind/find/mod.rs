@@ -1,0 +1,326 @@
+//! Finds the values that v1's answers issued and later requests used.
+//!
+//! Every exchange is looked at once, by itself and on any core ([`look`]): what its answer shows,
+//! what its request says. Both are spilled and sorted by value ([`event`]), so that memory stays
+//! flat in the recording, and joined value by value ([`join`]). What flows is counted and classed
+//! ([`flows`]), and each exchange gets its part ([`parts`]): which values its answer issues, which
+//! ones its request uses, and which answers it must wait for ([`order`]).
+
+mod assemble;
+mod client;
+mod event;
+mod flows;
+mod join;
+mod kept;
+mod look;
+mod order;
+mod parts;
+mod rules;
+mod strength;
+mod templates;
+mod things;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+pub use parts::{PartFile, Reader};
+
+use self::assemble::Assembly;
+use self::client::Clients;
+use self::event::Event;
+use self::look::Seen;
+use self::order::Line;
+use self::rules::Rules;
+use self::templates::Templates;
+use crate::bind::config::{Bind, Section};
+use crate::exchange::Exchange;
+use crate::record::exchanges::END_FORMAT;
+use crate::record::flows::{Flow, FlowFigures};
+use crate::store::{Sorter, Spool};
+
+/// Exchanges that are looked at together, on all cores.
+const TOGETHER: usize = 512;
+/// Bytes of messages at which fewer are.
+const TOGETHER_BYTES: usize = 16 << 20;
+
+/// Whom a request waits for, beside what its own connection asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// The answers that give its values.
+    Connection,
+    /// Also requests that create or change what it names.
+    Data,
+    /// Also all that its session had been answered.
+    #[default]
+    Session,
+}
+
+/// How flows are found.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[flow]`.
+    pub rules: Section,
+    /// How sure a flow must be to be part of [`Found::parts`].
+    pub bind: Bind,
+    /// What [`Part::after`](crate::bind::Part::after) holds.
+    pub order: Order,
+    /// Where temporary files are kept.
+    pub folder: PathBuf,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Found {
+    /// The flows, the most used first.
+    pub flows: Vec<Flow>,
+    /// The parts of the recording's exchanges.
+    pub parts: PartFile,
+    /// What it all comes to.
+    pub totals: Totals,
+    /// Rules of `[flow]` that matched nothing.
+    pub unmatched: Vec<String>,
+}
+
+impl Found {
+    /// What the last line of `flows.jsonl` says.
+    pub fn figures(&self) -> FlowFigures {
+        let Totals { sessions, uses, values, using, requests, older, .. } = self.totals;
+        FlowFigures {
+            format: END_FORMAT.to_owned(),
+            flows: self.flows.len() as u64,
+            sessions,
+            uses,
+            values,
+            using,
+            requests,
+            older,
+            older_by_route: self.totals.older_by_route.iter().cloned().collect(),
+            unmatched_rules: self.unmatched.clone(),
+        }
+    }
+}
+
+/// What a recording's flows come to. Of values and uses only those count that are bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Whole requests.
+    pub requests: u64,
+    /// Clients across connections.
+    pub sessions: u64,
+    /// Values that answers issue and requests use.
+    pub values: u64,
+    /// Values that answers issue and only answers show again.
+    pub shown: u64,
+    /// Uses.
+    pub uses: u64,
+    /// Requests with a use.
+    pub using: u64,
+    /// Waits for answers on other connections and of the own one.
+    pub waits: u64,
+    /// Requests that use values from before the recording.
+    pub older: u64,
+    /// The same by route, the most first.
+    pub older_by_route: Vec<(String, u64)>,
+    /// Requests that their client signed.
+    pub signed: u64,
+    /// Requests whose body cannot be read.
+    pub opaque: u64,
+    /// Exchanges of which a bound kept values from being looked at.
+    pub cut: u64,
+    /// Requests with unsafe methods whose answers give values, by route, the most used first.
+    pub producers: Vec<Producer>,
+}
+
+/// A route with an unsafe method whose answers give values to later requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Producer {
+    /// Its name.
+    pub route: String,
+    /// How many of its requests give values.
+    pub requests: u64,
+    /// How many requests use them.
+    pub users: u64,
+}
+
+impl std::fmt::Display for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { route, requests, users } = self;
+        let (give, use_) =
+            (if *requests == 1 { "gives" } else { "give" }, if *users == 1 { "" } else { "s" });
+        write!(
+            f,
+            "{requests} skipped {route} {give} the values of {users} request{use_}: add \
+             `--include-producers`"
+        )
+    }
+}
+
+/// Finds the flows of a recording.
+///
+/// # Errors
+///
+/// A temporary file cannot be written or read, or `recording` gives an error.
+pub fn find<E: From<io::Error>>(
+    recording: impl Iterator<Item = Result<Exchange, E>>,
+    config: &Config,
+) -> Result<Found, E> {
+    let mut finder = Finder::new(config)?;
+    for exchange in recording {
+        finder.add(exchange?)?;
+    }
+    Ok(finder.finish()?)
+}
+
+/// Takes the exchanges of a recording, in its order.
+pub struct Finder<'c> {
+    config: &'c Config,
+    rules: Rules<'c>,
+    waiting: Vec<Exchange>,
+    waiting_bytes: usize,
+    gathered: Gathered,
+}
+
+/// What is known of the exchanges so far.
+struct Gathered {
+    events: Sorter<{ event::BYTES }>,
+    lines: Spool,
+    kept: Spool,
+    templates: Templates,
+    clients: Clients,
+    totals: Totals,
+    orders: bool,
+}
+
+impl<'c> Finder<'c> {
+    /// None yet.
+    ///
+    /// # Errors
+    ///
+    /// A temporary file cannot be made.
+    pub fn new(config: &'c Config) -> io::Result<Self> {
+        let folder = &config.folder;
+        Ok(Self {
+            config,
+            rules: Rules::new(&config.rules),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            gathered: Gathered {
+                events: Sorter::new(folder),
+                lines: Spool::new(folder)?,
+                kept: Spool::new(folder)?,
+                templates: Templates::default(),
+                clients: Clients::default(),
+                totals: Totals::default(),
+                orders: config.order != Order::Connection,
+            },
+        })
+    }
+
+    /// Takes an exchange.
+    ///
+    /// # Errors
+    ///
+    /// A temporary file cannot be written.
+    pub fn add(&mut self, exchange: Exchange) -> io::Result<()> {
+        self.waiting_bytes += weight(&exchange);
+        self.waiting.push(exchange);
+        if self.waiting.len() >= TOGETHER || self.waiting_bytes >= TOGETHER_BYTES {
+            self.look()?;
+        }
+        Ok(())
+    }
+
+    fn look(&mut self) -> io::Result<()> {
+        let rules = &self.rules;
+        let look = |exchange: &Exchange| look::look(exchange, rules);
+        let seen: Vec<Option<Seen>> = self.waiting.par_iter().map(look).collect();
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        seen.iter().flatten().try_for_each(|seen| self.gathered.add(seen))
+    }
+
+    /// Joins what was seen.
+    ///
+    /// # Errors
+    ///
+    /// A temporary file cannot be written or read.
+    pub fn finish(mut self) -> io::Result<Found> {
+        self.look()?;
+        let folder: &Path = &self.config.folder;
+        let Gathered { events, lines, kept, mut templates, mut clients, totals, .. } =
+            self.gathered;
+        let (events, lines, kept) = (events.finish()?, lines.finish()?, kept.finish()?);
+        templates.settle();
+        clients.join_pairs();
+        order::find_crowds(&lines, &mut clients, folder)?;
+        let unpacked = || {
+            let read = |record: io::Result<_>| record.map(|record| Event::unpack(&record));
+            io::Result::Ok(events.iter()?.map(read))
+        };
+        join::credentials(unpacked()?, &mut clients)?;
+        let sessions = order::sessions(&lines, &mut clients, folder)?;
+        let mut assembly = Assembly::new(folder, templates);
+        join::values(unpacked()?, &mut clients, self.config.order, &mut assembly)?;
+        drop(events);
+        let follows = self.config.order == Order::Session;
+        let count = sessions
+            .tell(follows, |number, session, after| assembly.session(number, session, after))?;
+        let (flows, parts, totals) =
+            assembly.finish(self.config.bind, &lines, &kept, folder, totals)?;
+        let totals = Totals { sessions: count, ..totals };
+        Ok(Found { flows, parts, totals, unmatched: self.rules.unmatched() })
+    }
+}
+
+/// Bytes of messages that an exchange holds.
+fn weight(exchange: &Exchange) -> usize {
+    let request = exchange.request.as_ref().map_or(0, |r| r.message.body.bytes.len());
+    let response = exchange.response.as_ref().map_or(0, |r| r.message.body.bytes.len());
+    request + response
+}
+
+impl Gathered {
+    fn add(&mut self, seen: &Seen) -> io::Result<()> {
+        let number = self.totals.requests;
+        self.totals.requests += 1;
+        self.totals.signed += u64::from(seen.is_signed);
+        self.totals.opaque += u64::from(seen.is_opaque);
+        self.totals.cut += u64::from(seen.was_cut);
+        let route = self.templates.route(seen);
+        let identity = self.clients.add(&seen.client);
+        let Seen { id, at, answered, .. } = *seen;
+        self.lines.write(&Line { id, identity, route, at, answered }.pack())?;
+        let base = self.kept.len();
+        let path = things::hash(&String::from_utf8_lossy(&seen.target), "path") as u32;
+        let mut event = Event { number, id, identity, path, answered, ..Event::default() };
+        let changes = if seen.may_change { event::UNSAFE } else { 0 };
+        for atom in &seen.atoms {
+            event.hash = atom.hash;
+            event.said = atom.said;
+            event.at = if atom.said { at } else { seen.known };
+            event.flags = atom.flags | if atom.said { changes } else { 0 };
+            event.template = self.templates.template(route, atom, seen);
+            event.kept = base + u64::from(atom.kept);
+            self.events.push(event.pack())?;
+        }
+        self.kept.write(&seen.kept)?;
+        // A path that is posted to is a collection or a door; the others name one thing.
+        if self.orders {
+            let named = seen.may_change && seen.method != b"POST";
+            event.hash = things::hash(&String::from_utf8_lossy(&seen.target), "the path");
+            event.said = true;
+            event.at = at;
+            event.flags = event::PATH | if named { event::UNSAFE } else { 0 };
+            self.events.push(event.pack())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

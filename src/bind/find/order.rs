@@ -1,0 +1,278 @@
+//! What a client did one after the other: its exchanges by time, the sessions' numbers, and which
+//! answers a request follows.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::path::Path;
+
+use super::client::{AT_ONCE, Clients, Session};
+use super::event::{from_ordered, number, ordered};
+use crate::exchange::ExchangeId;
+use crate::store::{Sorted, Sorter, Spooled};
+
+/// Bytes of a line.
+pub(super) const BYTES: usize = 34;
+
+/// What is kept of every exchange, in the order of the recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) id: ExchangeId,
+    pub(super) identity: u32,
+    pub(super) route: u32,
+    /// When its request was said, and when it was answered.
+    pub(super) at: i64,
+    pub(super) answered: i64,
+}
+
+impl Line {
+    pub(super) fn pack(&self) -> [u8; BYTES] {
+        let mut out = [0; BYTES];
+        out[0..6].copy_from_slice(&self.id.connection.to_be_bytes()[2..]);
+        out[6..10].copy_from_slice(&self.id.ordinal.to_be_bytes());
+        out[10..14].copy_from_slice(&self.identity.to_be_bytes());
+        out[14..18].copy_from_slice(&self.route.to_be_bytes());
+        out[18..26].copy_from_slice(&self.at.to_be_bytes());
+        out[26..34].copy_from_slice(&self.answered.to_be_bytes());
+        out
+    }
+
+    fn unpack(bytes: &[u8]) -> Self {
+        Self {
+            id: ExchangeId {
+                connection: number(&bytes[0..6]),
+                ordinal: number(&bytes[6..10]) as u32,
+            },
+            identity: number(&bytes[10..14]) as u32,
+            route: number(&bytes[14..18]) as u32,
+            at: number(&bytes[18..26]) as i64,
+            answered: number(&bytes[26..34]) as i64,
+        }
+    }
+}
+
+/// All lines, in the order of the recording.
+pub(super) fn lines(spooled: &Spooled) -> impl Iterator<Item = io::Result<Line>> {
+    let count = spooled.len() / BYTES as u64;
+    let mut window = spooled.window();
+    (0..count).map(move |n| window.bytes(n * BYTES as u64, BYTES).map(Line::unpack))
+}
+
+/// Bytes of an exchange among those of its session: session, times, number, name.
+const SORTED: usize = 39;
+
+/// The exchanges of sessions, one session after the other, each by time.
+pub(super) struct Sessions(Sorted<SORTED>);
+
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    session: Session,
+    at: i64,
+    answered: i64,
+    number: u64,
+    id: ExchangeId,
+}
+
+impl Turn {
+    fn pack(&self) -> [u8; SORTED] {
+        let mut out = [0; SORTED];
+        out[0..8].copy_from_slice(&self.session.key().to_be_bytes());
+        out[8..16].copy_from_slice(&ordered(self.at).to_be_bytes());
+        out[16..21].copy_from_slice(&self.number.to_be_bytes()[3..]);
+        out[21..29].copy_from_slice(&self.answered.to_be_bytes());
+        out[29..35].copy_from_slice(&self.id.connection.to_be_bytes()[2..]);
+        out[35..39].copy_from_slice(&self.id.ordinal.to_be_bytes());
+        out
+    }
+
+    fn unpack(record: &[u8; SORTED]) -> Self {
+        Self {
+            session: Session::of_key(number(&record[0..8])),
+            at: from_ordered(number(&record[8..16])),
+            number: number(&record[16..21]),
+            answered: number(&record[21..29]) as i64,
+            id: ExchangeId {
+                connection: number(&record[29..35]),
+                ordinal: number(&record[35..39]) as u32,
+            },
+        }
+    }
+}
+
+/// Finds addresses that are many clients: more requests under way than one has.
+pub(super) fn find_crowds(
+    spooled: &Spooled,
+    clients: &mut Clients,
+    folder: &Path,
+) -> io::Result<()> {
+    let by_address = |line: &Line, clients: &mut Clients| {
+        clients.is_anonymous(line.identity).then(|| Session::of_key(u64::from(line.identity)))
+    };
+    sorted(spooled, clients, folder, by_address)?.mark_crowds(clients).map(|_| ())
+}
+
+/// Sorts all exchanges by session; those of a session that turns out to be many clients are each of
+/// their connection.
+pub(super) fn sessions(
+    spooled: &Spooled,
+    clients: &mut Clients,
+    folder: &Path,
+) -> io::Result<Sessions> {
+    let of = |line: &Line, clients: &mut Clients| {
+        Some(clients.session(line.identity, line.id.connection))
+    };
+    let sessions = sorted(spooled, clients, folder, of)?;
+    match sessions.mark_crowds(clients)? {
+        0 => Ok(sessions),
+        _ => sorted(spooled, clients, folder, of),
+    }
+}
+
+fn sorted(
+    spooled: &Spooled,
+    clients: &mut Clients,
+    folder: &Path,
+    session: impl Fn(&Line, &mut Clients) -> Option<Session>,
+) -> io::Result<Sessions> {
+    let mut sorter = Sorter::new(folder);
+    for (number, line) in lines(spooled).enumerate() {
+        let line = line?;
+        let Line { id, at, answered, .. } = line;
+        if let Some(session) = session(&line, clients) {
+            sorter.push(Turn { session, at, answered, number: number as u64, id }.pack())?;
+        }
+    }
+    Ok(Sessions(sorter.finish()?))
+}
+
+impl Sessions {
+    fn turns(&self) -> io::Result<impl Iterator<Item = io::Result<Turn>>> {
+        Ok(self.0.iter()?.map(|record| record.map(|record| Turn::unpack(&record))))
+    }
+
+    /// Finds sessions with more requests under way than one client has; says how many.
+    fn mark_crowds(&self, clients: &mut Clients) -> io::Result<u64> {
+        let mut crowds = 0;
+        let mut of = None;
+        let mut is_crowd = false;
+        let mut ends = BinaryHeap::new();
+        for turn in self.turns()? {
+            let turn = turn?;
+            if of != Some(turn.session) {
+                (of, is_crowd) = (Some(turn.session), turn.session.is_lane());
+                ends.clear();
+            }
+            if is_crowd || turn.answered == i64::MAX {
+                continue;
+            }
+            while ends.peek().is_some_and(|Reverse(end)| *end <= turn.at) {
+                ends.pop();
+            }
+            ends.push(Reverse(turn.answered));
+            if ends.len() > AT_ONCE {
+                is_crowd = true;
+                crowds += 1;
+                clients.is_many(turn.session);
+            }
+        }
+        Ok(crowds)
+    }
+
+    /// Tells each exchange's session, numbered from 0, and, where `follows`, the exchanges that it
+    /// follows in it: those that were answered before it was said, but for those that others of
+    /// them follow. Gives the number of sessions.
+    pub(super) fn tell(
+        &self,
+        follows: bool,
+        mut tell: impl FnMut(u64, u32, &[ExchangeId]) -> io::Result<()>,
+    ) -> io::Result<u64> {
+        let mut sessions = 0;
+        let mut of = None;
+        let mut before = Before::default();
+        let mut after = Vec::new();
+        for turn in self.turns()? {
+            let turn = turn?;
+            if of != Some(turn.session) {
+                of = Some(turn.session);
+                sessions += 1;
+                before = Before::default();
+            }
+            after.clear();
+            // The order of a connection is kept anyway.
+            if follows && !turn.session.is_lane() {
+                before.follow(&turn, &mut after);
+            }
+            let session = u32::try_from(sessions - 1).unwrap_or(u32::MAX);
+            tell(turn.number, session, &after)?;
+        }
+        Ok(sessions)
+    }
+}
+
+/// The exchanges of a session that the next one may follow.
+#[derive(Default)]
+struct Before {
+    /// When the latest request was said of which the answer is known to the next one.
+    latest: Option<i64>,
+    turns: Vec<(i64, i64, ExchangeId)>,
+}
+
+impl Before {
+    fn follow(&mut self, turn: &Turn, after: &mut Vec<ExchangeId>) {
+        let answered = self.turns.iter().filter(|(_, answered, _)| *answered <= turn.at);
+        self.latest = self.latest.max(answered.map(|(at, ..)| *at).max());
+        if let Some(latest) = self.latest {
+            // Whoever waits for the latest one has waited for those before it.
+            self.turns.retain(|(at, answered, _)| *answered > latest || *at >= latest);
+        }
+        let known = self.turns.iter().filter(|(_, answered, _)| *answered <= turn.at);
+        after.extend(known.map(|(.., id)| *id));
+        if turn.answered != i64::MAX {
+            self.turns.push((turn.at, turn.answered, turn.id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(times: &[(i64, i64)]) -> Vec<Vec<u32>> {
+        let mut before = Before::default();
+        let mut all = Vec::new();
+        for (ordinal, &(at, answered)) in times.iter().enumerate() {
+            let id = ExchangeId { connection: 0, ordinal: ordinal as u32 };
+            let session = Session::of_key(0);
+            let mut after = Vec::new();
+            before.follow(&Turn { session, at, answered, number: 0, id }, &mut after);
+            all.push(after.into_iter().map(|id| id.ordinal).collect());
+        }
+        all
+    }
+
+    #[test]
+    fn a_request_follows_what_was_answered_before_it() {
+        assert_eq!(after(&[(0, 1), (2, 3), (4, 5)]), [vec![], vec![0], vec![1]]);
+        // Two at once, then one that had both answers.
+        assert_eq!(after(&[(0, 5), (1, 4), (6, 7)]), [vec![], vec![], vec![0, 1]]);
+        // One is still under way.
+        assert_eq!(
+            after(&[(0, 9), (1, 4), (6, 7), (10, 11)]),
+            [vec![], vec![], vec![1], vec![0, 2]]
+        );
+        // One was never answered.
+        assert_eq!(after(&[(0, i64::MAX), (1, 2), (3, 4)]), [vec![], vec![], vec![1]]);
+    }
+
+    #[test]
+    fn lines_are_written_and_read() {
+        let line = Line {
+            id: ExchangeId { connection: 1 << 39, ordinal: 7 },
+            identity: 3,
+            route: u32::MAX,
+            at: -5,
+            answered: i64::MAX,
+        };
+        assert_eq!(Line::unpack(&line.pack()), line);
+    }
+}

@@ -1,0 +1,268 @@
+//! Which values mean the same wherever they stand, told by their look alone.
+//!
+//! A *strong* value was made to be unlike any other: an identifier, a token, a time finer than
+//! seconds. A *weak* one (a small number, a word) means something only beside the kind of thing
+//! that it names. Dates, epoch seconds, versions, addresses and prose are neither: a request that
+//! says one does not say it because an answer did.
+
+use std::ops::Range;
+
+use crate::message::dates;
+use crate::message::kinds::{self, ValueKind};
+
+/// Shortest strong value, in bytes.
+const SHORTEST: usize = 8;
+/// Longest value that is looked at, in bytes.
+pub(super) const LONGEST: usize = 8 << 10;
+/// Longest weak value, in bytes.
+const LONGEST_WEAK: usize = 64;
+/// Digits of a number that is strong: an amount or a count is shorter.
+const DIGITS: usize = 9;
+/// Letters of one case in a row that are an identifier where no word is as long.
+const CAPITALS: usize = 16;
+/// Parts of one value that are looked at.
+const PARTS: usize = 64;
+
+/// Whether a whole value is strong.
+pub(super) fn is_strong(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    if !(SHORTEST..=LONGEST).contains(&bytes.len()) || !bytes.iter().all(|&byte| is_plain(byte)) {
+        return false;
+    }
+    let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    if digits == bytes.len() {
+        return digits >= DIGITS
+            && kinds::of_number(text) != Some(ValueKind::EpochSeconds)
+            && bytes.iter().any(|byte| *byte != bytes[0]);
+    }
+    let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    if letters == 0 || is_figure(bytes) {
+        return false;
+    }
+    match kinds::of_text(text) {
+        Some(kind) if is_coarse_time(kind) => return false,
+        Some(_) => return true,
+        None => {}
+    }
+    if is_nil(bytes) {
+        return false;
+    }
+    if digits > 0 { !is_version(text) } else { is_odd(bytes) }
+}
+
+/// Whether a value may be issued though it is short or a word.
+pub(super) fn is_weak(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (1..=LONGEST_WEAK).contains(&bytes.len())
+        && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-_.:~=+@".contains(&byte))
+        && bytes.iter().any(u8::is_ascii_alphanumeric)
+        && !matches!(text, "0" | "true" | "false" | "null" | "none" | "None" | "undefined")
+        && !kinds::of_text(text).is_some_and(is_written_time)
+}
+
+/// Whether a strong value was drawn by chance or by a counter of its own, and not by people: it
+/// looks issued wherever it came from.
+pub(super) fn looks_issued(text: &str) -> bool {
+    kinds::of_text(text).is_some_and(|kind| !kind.is_time()) || text.len() >= 2 * CAPITALS
+}
+
+/// The strong values inside a longer text, at the borders of its words: letters, digits, `-` and
+/// `_` go together, as do the parts of a UUID behind a prefix.
+pub(super) fn parts(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < bytes.len() {
+            let start = at + bytes[at..].iter().take_while(|&&byte| !is_word(byte)).count();
+            let end = start + bytes[start..].iter().take_while(|&&byte| is_word(byte)).count();
+            at = end;
+            // A date and a clock are one value, though a word ends between them.
+            let rest = &text[start..];
+            let moment = rest.starts_with(|c: char| c.is_ascii_digit());
+            if let Some(moment) = moment.then(|| dates::at_start(rest)).flatten()
+                && moment.length >= end - start
+            {
+                at = start + moment.length;
+                continue;
+            }
+            if let Some(found) = in_word(text, start..end) {
+                return Some(found);
+            }
+        }
+        None
+    })
+    .filter(|range| range.len() < text.len())
+    .take(PARTS)
+}
+
+/// A UUID in a word, where there is one, else the word itself, where it is strong.
+fn in_word(text: &str, word: Range<usize>) -> Option<Range<usize>> {
+    if word.len() < SHORTEST {
+        return None;
+    }
+    // `r-f81d4fae-7dec-…`: what stands before it names its kind, and may stand elsewhere without.
+    let uuid = |start: usize| {
+        let part = text.get(start..start + 36)?;
+        kinds::uuid(part.as_bytes()).map(|_| start..start + 36)
+    };
+    let ends = [word.start, word.end.saturating_sub(36).max(word.start)];
+    if word.len() >= 36
+        && let Some(found) = ends.into_iter().find_map(uuid)
+    {
+        return Some(found);
+    }
+    is_strong(&text[word.clone()]).then_some(word)
+}
+
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// What identifiers, tokens and cursors are written with; prose and lists have more.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'(' | b')' | b'{' | b'}' | b',' | b';')
+}
+
+/// Times as people write them. A number may be an epoch by chance, and its place tells.
+const fn is_written_time(kind: ValueKind) -> bool {
+    is_coarse_time(kind) && !matches!(kind, ValueKind::EpochSeconds)
+}
+
+/// Times by the second or coarser: two events may share one, and clocks give them to everybody.
+const fn is_coarse_time(kind: ValueKind) -> bool {
+    kind.is_time()
+        && !matches!(kind, ValueKind::EpochMillis | ValueKind::EpochMicros | ValueKind::EpochNanos)
+}
+
+/// `1.5e-10`, `0x1f`, `12:30:05`, `10.0.0.1:8080`: few letters among figures.
+fn is_figure(bytes: &[u8]) -> bool {
+    let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    let exponent = bytes.iter().filter(|byte| matches!(byte, b'e' | b'E' | b'x')).count();
+    letters == 1
+        && exponent == 1
+        && bytes.iter().all(|byte| {
+            byte.is_ascii_digit() || matches!(byte, b'e' | b'E' | b'x' | b'.' | b'+' | b'-' | b':')
+        })
+}
+
+/// The nil UUID and its like stand for nothing.
+fn is_nil(bytes: &[u8]) -> bool {
+    let mut signs = bytes.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    let first = signs.next();
+    signs.all(|byte| Some(byte) == first)
+}
+
+/// `2.14.3-rc1`, `v1.22.0`, `python3.11`: a name with its version.
+fn is_version(text: &str) -> bool {
+    let Some(dot) = text.find('.') else { return false };
+    let bytes = text.as_bytes();
+    let around = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    dot > 0
+        && around(dot - 1)
+        && around(dot + 1)
+        && numbers.clone().count() >= 2
+        && numbers.map(str::len).max().unwrap_or(0) <= 4
+        && text.len() <= 32
+}
+
+/// Letters alone that are no word: many capitals, or case that changes as it does in no name.
+fn is_odd(bytes: &[u8]) -> bool {
+    let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    if letters < bytes.len() && !bytes.ends_with(b"=") {
+        return false;
+    }
+    if bytes.len() >= CAPITALS && bytes.iter().all(u8::is_ascii_uppercase) {
+        return true;
+    }
+    let case = |byte: u8| byte.is_ascii_uppercase();
+    // A capital behind a small letter begins a word; one behind another capital seldom does.
+    let changes = bytes.windows(2).filter(|pair| case(pair[0]) != case(pair[1])).count();
+    changes * 3 >= bytes.len() && changes >= 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_to_be_unlike_any_other_is_strong() {
+        for text in [
+            "f81d4fae-7dec-41d0-a765-00a0c91e6bf6",
+            "3f2a91c07be41d05",
+            "vpc-27c44dcf",
+            "AROARZPUZDIKABCDEFGH",
+            "eyJhbGciOiJub25lIn0.eyJuIjoxfQ.sig",
+            "1795341600123",
+            "187654321",
+            "qWzKbNaE",
+            "arn:aws:sqs:us-east-1:123456789012:q1",
+            "us-east-1_5d9b2f0aa",
+            "c2Vzc2lvbjo0Mg==",
+        ] {
+            assert!(is_strong(text), "{text}");
+        }
+        for text in [
+            "1795341600",
+            "2026-11-28",
+            "2026-11-28T10:00:00Z",
+            "Sun, 22 Nov 2026 10:00:00 GMT",
+            "12345678",
+            "99999999999",
+            "application",
+            "description_of_things",
+            "PENDING_APPROVAL",
+            "camelCaseName",
+            "10.0.0.1:8080",
+            "2.14.3-rc1",
+            "1.5e-10000",
+            "00000000-0000-0000-0000-000000000000",
+            "a text with 8 words",
+            "charset=utf-8; x",
+            "short1",
+            "größe123456",
+        ] {
+            assert!(!is_strong(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn weak_values_are_short_and_no_times() {
+        for text in ["4", "42", "alice", "xkqjvbzt", "v3", "page-8"] {
+            assert!(is_weak(text), "{text}");
+        }
+        for text in ["", "0", "true", "null", "2026-11-28", "a b", "--", "größe"] {
+            assert!(!is_weak(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn strong_values_are_found_inside_longer_ones() {
+        for (text, found) in [
+            ("mlflow-artifacts:/2/3f2a91c07be41d05a/model", &["3f2a91c07be41d05a"][..]),
+            ("run_id='3f2a91c07be41d05a'", &["3f2a91c07be41d05a"]),
+            (
+                "r-f81d4fae-7dec-41d0-a765-00a0c91e6bf6.json",
+                &["f81d4fae-7dec-41d0-a765-00a0c91e6bf6"],
+            ),
+            ("made 2026-11-28T10:00:00Z by 1795341600", &[]),
+            ("a1b2c3d4 and e5f6a7b8", &["a1b2c3d4", "e5f6a7b8"]),
+            ("a1b2c3d4", &[]),
+            ("é a1b2c3d4é", &["a1b2c3d4"]),
+        ] {
+            let parts: Vec<&str> = parts(text).map(|range| &text[range]).collect();
+            assert_eq!(parts, found, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_taken_apart(text in "\\PC{0,80}|[0-9a-f-]{0,90}") {
+            for range in parts(&text) {
+                proptest::prop_assert!(is_strong(&text[range]));
+            }
+            let _ = (is_weak(&text), looks_issued(&text));
+        }
+    }
+}

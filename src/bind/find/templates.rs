@@ -1,0 +1,122 @@
+//! Routes and places as flows name them, numbered while the recording is read. Bounded: routes by
+//! what is learned of paths, places by a limit.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::kept;
+use super::look::{Atom, Seen};
+use crate::record::flows::End;
+use crate::route::Routes;
+
+/// Most ends of flows that are told apart; a service has some thousand.
+const MOST: usize = 1 << 18;
+/// What has no end of its own any more.
+pub(super) const OTHER: u32 = u32::MAX;
+
+/// A route, by the first of its requests.
+struct Known {
+    method: Vec<u8>,
+    target: Vec<u8>,
+    operation: Option<String>,
+    name: Arc<str>,
+}
+
+/// A place of a route.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    pub(super) route: u32,
+    pub(super) place: Arc<str>,
+    /// How many values stood there.
+    pub(super) values: u64,
+    /// A rule says that none of them flows.
+    pub(super) never: bool,
+}
+
+/// All routes and places.
+#[derive(Default)]
+pub(super) struct Templates {
+    learned: Routes,
+    routes: Vec<Known>,
+    by_name: FxHashMap<Arc<str>, u32>,
+    templates: Vec<Template>,
+    by_place: FxHashMap<(u32, u64, bool), u32>,
+}
+
+impl Templates {
+    /// The number of an exchange's route.
+    pub(super) fn route(&mut self, seen: &Seen) -> u32 {
+        self.learned.learn(&seen.method, &seen.target);
+        let operation = seen.operation.as_deref();
+        let name = self.learned.route_of(&seen.method, &seen.target, operation);
+        if let Some(&route) = self.by_name.get(&name) {
+            return route;
+        }
+        if self.routes.len() >= MOST {
+            return OTHER;
+        }
+        let route = self.routes.len() as u32;
+        self.routes.push(Known {
+            method: seen.method.clone(),
+            target: seen.target.clone(),
+            operation: seen.operation.clone(),
+            name: Arc::clone(&name),
+        });
+        self.by_name.insert(name, route);
+        route
+    }
+
+    /// The number of a value's place.
+    pub(super) fn template(&mut self, route: u32, atom: &Atom, seen: &Seen) -> u32 {
+        let key = (route, atom.general, atom.said);
+        let template = match self.by_place.get(&key) {
+            Some(&template) => template,
+            None if self.templates.len() >= MOST || route == OTHER => return OTHER,
+            None => {
+                let Some(kept) = kept::at(&seen.kept, atom.kept) else { return OTHER };
+                let template = self.templates.len() as u32;
+                self.templates.push(Template {
+                    route,
+                    place: kept.place.general_text().into(),
+                    values: 0,
+                    never: atom.never,
+                });
+                self.by_place.insert(key, template);
+                template
+            }
+        };
+        self.templates[template as usize].values += u64::from(atom.first);
+        template
+    }
+
+    /// Gives every route the name that it has once all is learned.
+    pub(super) fn settle(&mut self) {
+        self.learned.settle();
+        self.by_name = FxHashMap::default();
+        self.by_place = FxHashMap::default();
+        for known in &mut self.routes {
+            let operation = known.operation.as_deref();
+            known.name = self.learned.route_of(&known.method, &known.target, operation);
+        }
+    }
+
+    pub(super) fn get(&self, template: u32) -> Option<&Template> {
+        self.templates.get(template as usize)
+    }
+
+    /// The name of a route.
+    pub(super) fn route_name(&self, route: u32) -> Arc<str> {
+        self.routes.get(route as usize).map_or_else(|| "(others)".into(), |r| Arc::clone(&r.name))
+    }
+
+    /// How reports name an end.
+    pub(super) fn end(&self, template: u32) -> End {
+        match self.get(template) {
+            Some(of) => {
+                End { route: self.route_name(of.route).to_string(), place: of.place.to_string() }
+            }
+            None => End { route: "(others)".to_owned(), place: "(others)".to_owned() },
+        }
+    }
+}

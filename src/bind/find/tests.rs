@@ -1,0 +1,512 @@
+//! What flows and what does not, in small recordings of each kind; and what holds for any.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::bind::{Part, Parts as _};
+use crate::exchange::ExchangeId;
+use crate::exchange::{TimedRequest, TimedResponse};
+use crate::flow::Endpoint;
+use crate::message::{Body, Headers, Request, Response};
+use crate::record::flows::Evidence;
+use crate::time::Timestamp;
+
+/// A recording that is made one exchange after the other.
+#[derive(Debug, Default)]
+struct Recording {
+    exchanges: Vec<Exchange>,
+    rules: String,
+    order: Order,
+    bind: Bind,
+}
+
+/// One exchange: request line, fields, body; status, fields, body.
+struct Said<'s> {
+    lane: u64,
+    request: &'s str,
+    fields: &'s [(&'s str, &'s str)],
+    body: &'s str,
+    answer: &'s [(&'s str, &'s str)],
+    says: &'s str,
+}
+
+const SAID: Said<'static> =
+    Said { lane: 0, request: "GET /", fields: &[], body: "", answer: &[], says: "" };
+
+fn headers(fields: &[(&str, &str)]) -> Headers {
+    fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+}
+
+impl Recording {
+    /// Adds an exchange a second after the last one, answered after 10 ms; gives its name.
+    fn say(&mut self, said: &Said<'_>) -> ExchangeId {
+        let second = self.exchanges.len() as i64;
+        self.say_at(said, second * 1_000_000_000, 10_000_000)
+    }
+
+    fn say_at(&mut self, said: &Said<'_>, at: i64, takes: i64) -> ExchangeId {
+        let endpoint = |text: &str| text.parse::<Endpoint>().expect("an endpoint");
+        let client = format!("10.0.0.{}:4000", 1 + said.lane % 200);
+        let mut exchange = Exchange::between(endpoint(&client), endpoint("10.0.1.1:80"));
+        let ordinal = self.exchanges.iter().filter(|e| e.id.connection == said.lane).count();
+        exchange.id = ExchangeId { connection: said.lane, ordinal: ordinal as u32 };
+        let (method, target) = said.request.split_once(' ').expect("a request line");
+        exchange.request = Some(TimedRequest {
+            at: Timestamp::from_nanos(1_795_000_000_000_000_000 + at),
+            duration_ns: 0,
+            message: Request {
+                method: method.to_owned().into(),
+                target: target.to_owned().into(),
+                headers: headers(said.fields),
+                body: Body::whole(said.body.as_bytes().to_vec()),
+                ..Request::default()
+            },
+        });
+        exchange.response = Some(TimedResponse {
+            at: Timestamp::from_nanos(1_795_000_000_000_000_000 + at + takes),
+            first_byte_ns: Some(takes),
+            last_byte_ns: Some(takes),
+            message: Response {
+                status: 200,
+                headers: headers(said.answer),
+                body: Body::whole(said.says.as_bytes().to_vec()),
+                ..Response::default()
+            },
+        });
+        let id = exchange.id;
+        self.exchanges.push(exchange);
+        id
+    }
+
+    fn found(&self) -> Found {
+        let config = Config {
+            rules: toml::from_str(&self.rules).expect("rules"),
+            bind: self.bind,
+            order: self.order,
+            folder: std::env::temp_dir(),
+        };
+        let exchanges = self.exchanges.iter().cloned().map(Ok::<_, io::Error>);
+        find(exchanges, &config).expect("room for temporary files")
+    }
+
+    /// What requests use: exchange, place, the value, and whose answer gives it.
+    fn uses(&self) -> Vec<String> {
+        shown(&self.found())
+    }
+}
+
+fn parts(found: &Found) -> Vec<Part> {
+    found.parts.iter().map(|part| part.expect("it can be read")).collect()
+}
+
+fn shown(found: &Found) -> Vec<String> {
+    let parts = parts(found);
+    let value = |slot: u32| {
+        let births = parts.iter().flat_map(|part| &part.births);
+        births.filter(|birth| birth.slot == slot).map(|birth| birth.text.to_string()).next()
+    };
+    let mut uses = Vec::new();
+    for part in &parts {
+        for used in &part.uses {
+            let (id, place, from) = (part.exchange, &used.place, used.from);
+            let text = value(used.slot).expect("each used value is issued");
+            uses.push(format!("{id} {place} {text} {from}"));
+        }
+    }
+    uses
+}
+
+const TOKEN: &str = "3f2a91c07be41d05a8c1";
+
+#[test]
+fn a_token_flows_from_a_login_to_what_shows_it() {
+    let mut recording = Recording::default();
+    let login = |lane, user, token: &'static str| Said {
+        lane,
+        request: "POST /auth/token",
+        body: user,
+        says: token,
+        ..SAID
+    };
+    recording.say(&login(0, "user=ann", r#"{"access_token":"3f2a91c07be41d05a8c1"}"#));
+    recording.say(&login(1, "user=bob", r#"{"access_token":"9d8e7f6a5b4c3d2e1f00"}"#));
+    for (lane, token) in [(2, TOKEN), (3, "9d8e7f6a5b4c3d2e1f00"), (4, TOKEN)] {
+        let bearer = format!("Bearer {token}");
+        recording.say(&Said {
+            lane,
+            request: "GET /me",
+            fields: &[("Authorization", &bearer)],
+            ..SAID
+        });
+    }
+    assert_eq!(
+        recording.uses(),
+        [
+            format!("2-0 header:authorization {TOKEN} 0-0"),
+            "3-0 header:authorization 9d8e7f6a5b4c3d2e1f00 1-0".to_owned(),
+            format!("4-0 header:authorization {TOKEN} 0-0"),
+        ]
+    );
+    let found = recording.found();
+    assert_eq!(found.flows.len(), 1);
+    let flow = &found.flows[0];
+    assert_eq!((flow.class, flow.uses, flow.values), (Evidence::Sure, 3, 2));
+    assert_eq!(
+        (flow.from.route.as_str(), flow.from.place.as_str()),
+        ("POST /auth/token", "$.access_token")
+    );
+    assert_eq!(flow.to.len(), 1);
+    assert!((flow.coverage - 1.0).abs() < 1e-9);
+    // Two users, each with the connection that it logged in on.
+    assert_eq!(found.totals.sessions, 2);
+    assert_eq!(
+        found.totals.producers[0].to_string(),
+        "2 skipped POST /auth/token give the values \
+        of 3 requests: add `--include-producers`"
+    );
+    let parts = parts(&found);
+    let id = |connection| ExchangeId { connection, ordinal: 0 };
+    assert_eq!(parts[4].after, [id(0), id(2)]);
+}
+
+#[test]
+fn what_a_client_says_first_is_its_own() {
+    let mut recording = Recording::default();
+    recording.say(&Said {
+        request: "POST /orders",
+        fields: &[("Idempotency-Key", "f81d4fae-7dec-41d0-a765-00a0c91e6bf6")],
+        body: r#"{"name":"order-12345678"}"#,
+        says: r#"{"name":"order-12345678","key":"f81d4fae-7dec-41d0-a765-00a0c91e6bf6"}"#,
+        ..SAID
+    });
+    recording.say(&Said { request: "GET /orders?name=order-12345678", ..SAID });
+    assert_eq!(recording.uses(), Vec::<String>::new());
+    assert_eq!(recording.found().totals.older, 0);
+}
+
+#[test]
+fn weak_values_flow_within_one_kind_of_thing() {
+    let mut recording = Recording::default();
+    for n in [4, 5] {
+        recording.say(&Said {
+            request: "POST /pages",
+            body: &format!("title=t{n}"),
+            says: &format!(r#"{{"id":{n},"count":9}}"#),
+            ..SAID
+        });
+    }
+    recording.say(&Said { request: "GET /admin/pages/4/edit?limit=5&page=4", ..SAID });
+    recording.say(&Said { request: "POST /links", body: r#"{"page_id":5,"count":9}"#, ..SAID });
+    recording.say(&Said { request: "GET /users/4", ..SAID });
+    assert_eq!(recording.uses(), ["0-2 path[3] 4 0-0", "0-3 $.page_id 5 0-1"]);
+    assert_eq!(recording.found().flows[0].class, Evidence::Sure);
+}
+
+#[test]
+fn one_weak_value_is_likely_only() {
+    let mut recording = Recording::default();
+    recording.say(&Said { request: "POST /pages", says: r#"{"id":4}"#, ..SAID });
+    recording.say(&Said { request: "GET /pages/4", ..SAID });
+    assert_eq!(recording.found().flows[0].class, Evidence::Likely);
+    assert_eq!(recording.uses(), Vec::<String>::new());
+    recording.bind = Bind::Likely;
+    assert_eq!(recording.uses(), ["0-1 path[2] 4 0-0"]);
+}
+
+#[test]
+fn every_place_of_an_answer_and_a_request_is_looked_at() {
+    let id = |n: u32| format!("{n:08x}-7dec-41d0-a765-00a0c91e6bf6");
+    let page = format!(
+        "<html><head><meta name=csrf content={0}></head><form action=/x/{1}><input name=t value={2}>\
+         </form><script>var a = \"{3}\";</script><p data-id={4}>",
+        id(10),
+        id(11),
+        id(12),
+        id(13),
+        id(14)
+    );
+    let json = format!(
+        r#"{{"a":"{}","b":"{{\"c\":\"{}\"}}","list":[{{"{}":1}}],"uri":"x:/2/{}/y"}}"#,
+        id(20),
+        id(21),
+        id(22),
+        id(23)
+    );
+    let mut recording = Recording::default();
+    recording.say(&Said {
+        request: "GET /start",
+        answer: &[
+            ("Set-Cookie", &format!("sid={}; Path=/", id(1))),
+            ("Location", &format!("/items/{}?cursor={}", id(2), id(3))),
+            ("Link", &format!("</items?after={}>; rel=next", id(4))),
+            ("ETag", &format!("W/\"{}\"", id(5))),
+            ("X-Upload-Id", &id(6)),
+        ],
+        says: &json,
+        ..SAID
+    });
+    recording.say(&Said {
+        request: "GET /page",
+        answer: &[("Content-Type", "text/html")],
+        says: &page,
+        ..SAID
+    });
+    let xml = format!("<r><id>{}</id><x ref='{}'/></r>", id(30), id(31));
+    recording.say(&Said {
+        request: "GET /xml",
+        answer: &[("Content-Type", "text/html")],
+        says: &xml,
+        ..SAID
+    });
+    let basic = format!(
+        "Basic {}",
+        crate::message::encoding::base64_of(format!("u:{}", id(20)).as_bytes(), false)
+    );
+    let multipart =
+        format!("--b\r\nContent-Disposition: form-data; name=f\r\n\r\n{}\r\n--b--", id(21));
+    recording.say(&Said {
+        request: &format!("POST /items/{}?c={}&enc=x%2F{}", id(2), id(3), id(4)),
+        fields: &[
+            ("Cookie", &format!("sid={}", id(1))),
+            ("If-Match", &format!("\"{}\"", id(5))),
+            ("X-Upload-Id", &id(6)),
+            ("Referer", &format!("http://h/x/{}", id(11))),
+            ("Authorization", &basic),
+            ("Content-Type", "multipart/form-data; boundary=b"),
+        ],
+        body: &multipart,
+        ..SAID
+    });
+    recording.say(&Said {
+        request: "POST /form",
+        fields: &[("Content-Type", "application/x-www-form-urlencoded")],
+        body: &format!("t={}&csrf={}&s={}&d={}", id(12), id(10), id(13), id(14)),
+        ..SAID
+    });
+    recording.say(&Said {
+        request: "POST /json",
+        body: &format!(r#"{{"k":"{}","u":"mlflow:/{}/z"}}"#, id(22), id(23)),
+        ..SAID
+    });
+    recording.say(&Said {
+        request: "POST /soap",
+        fields: &[("Content-Type", "text/plain")],
+        body: &format!("<r><id>{}</id><x ref='{}'/></r>", id(30), id(31)),
+        ..SAID
+    });
+    let uses = recording.uses();
+    for n in [1, 2, 3, 4, 5, 6, 10, 11, 12, 13, 14, 20, 21, 22, 23, 30, 31] {
+        assert!(uses.iter().any(|line| line.contains(&id(n))), "{n}: {uses:#?}");
+    }
+}
+
+#[test]
+fn the_own_answer_comes_before_the_first_one() {
+    // Two calendars begin with one entity tag; each client has it from its own.
+    let mut recording = Recording::default();
+    let auth = |user: &str| {
+        format!(
+            "Basic {}",
+            crate::message::encoding::base64_of(format!("{user}:pw").as_bytes(), false)
+        )
+    };
+    let sync = "http://radicale.org/ns/sync/e3b0c44298fc1c149afbf4c8996fb924";
+    for (lane, user) in [(0, "ann"), (1, "bob")] {
+        recording.say(&Said {
+            lane,
+            request: &format!("PROPFIND /{user}/cal"),
+            fields: &[("Authorization", &auth(user))],
+            says: &format!("<m><sync-token>{sync}</sync-token></m>"),
+            ..SAID
+        });
+    }
+    for (lane, user) in [(2, "bob"), (3, "ann")] {
+        recording.say(&Said {
+            lane,
+            request: &format!("REPORT /{user}/cal"),
+            fields: &[("Authorization", &auth(user))],
+            body: &format!("<s><sync-token>{sync}</sync-token></s>"),
+            ..SAID
+        });
+    }
+    let uses = recording.uses();
+    assert_eq!(uses.len(), 2, "{uses:#?}");
+    assert!(uses[0].starts_with("2-0 ") && uses[0].ends_with(" 1-0"), "{uses:#?}");
+    assert!(uses[1].starts_with("3-0 ") && uses[1].ends_with(" 0-0"), "{uses:#?}");
+}
+
+#[test]
+fn values_from_before_the_recording_are_counted_by_route() {
+    let mut recording = Recording::default();
+    let cookie = "session=3f2a91c07be41d05a8c1";
+    for _ in 0..3 {
+        recording.say(&Said { request: "GET /cart", fields: &[("Cookie", cookie)], ..SAID });
+    }
+    recording.say(&Said { request: "GET /about", ..SAID });
+    let found = recording.found();
+    assert_eq!(found.totals.older, 3);
+    assert_eq!(found.totals.older_by_route, [("GET /cart".to_owned(), 3)]);
+    assert_eq!(parts(&found).iter().map(|part| part.older).collect::<Vec<_>>(), [1, 1, 1, 0]);
+}
+
+#[test]
+fn rules_bind_and_forbid() {
+    let mut recording = Recording::default();
+    recording.say(&Said {
+        request: "POST /login",
+        says: r#"{"pin":"12","id":"3f2a91c07be41d05"}"#,
+        ..SAID
+    });
+    recording.say(&Said { request: "GET /me?pin=12&id=3f2a91c07be41d05", ..SAID });
+    assert_eq!(recording.uses(), ["0-1 query:id 3f2a91c07be41d05 0-0"]);
+    recording.rules = r#"
+        [[bind_rule]]
+        from = { route = "POST /login", place = "$.pin" }
+        to = { route = "GET /me", place = "query:pin" }
+        [[never]]
+        name = "id"
+        [[never]]
+        place = "cookie:none"
+    "#
+    .to_owned();
+    assert_eq!(recording.uses(), ["0-1 query:pin 12 0-0"]);
+    let found = recording.found();
+    let refused = found.flows.iter().find(|flow| flow.class == Evidence::Refused).expect("one");
+    assert_eq!(refused.reason.as_deref(), Some("[[flow.never]] says so"));
+    assert_eq!(found.unmatched, ["[[flow.never]] cookie:none"]);
+}
+
+#[test]
+fn a_proxys_address_is_no_session() {
+    let mut recording = Recording::default();
+    for n in 0..4 {
+        let client = format!("192.0.2.{}, 10.0.0.1", n % 2);
+        recording.say(&Said {
+            lane: 0,
+            request: "GET /a",
+            fields: &[("X-Forwarded-For", &client)],
+            ..SAID
+        });
+    }
+    let parts = parts(&recording.found());
+    let sessions: Vec<u32> = parts.iter().map(|part| part.session).collect();
+    assert_eq!(sessions, [0, 1, 0, 1]);
+    assert_eq!(parts[3].after, [ExchangeId { connection: 0, ordinal: 1 }]);
+}
+
+#[test]
+fn an_address_with_many_requests_at_once_is_many_clients() {
+    let mut recording = Recording::default();
+    for n in 0..9 {
+        let said = Said { lane: n * 200, request: "GET /a", ..SAID };
+        recording.say_at(&said, n as i64, 1_000_000);
+    }
+    recording.say(&Said { lane: 5_000, request: "GET /b", ..SAID });
+    let found = recording.found();
+    assert_eq!(found.totals.sessions, 10);
+    assert!(parts(&found).iter().all(|part| part.after.is_empty()));
+}
+
+#[test]
+fn what_is_created_is_there_before_it_is_named() {
+    let mut recording = Recording { order: Order::Data, ..Recording::default() };
+    recording.say(&Said {
+        lane: 0,
+        request: "POST /tables",
+        body: r#"{"name":"orders-20"}"#,
+        ..SAID
+    });
+    recording.say(&Said {
+        lane: 1,
+        request: "POST /rows",
+        body: r#"{"table":"orders-20"}"#,
+        ..SAID
+    });
+    recording.say(&Said { lane: 2, request: "PUT /a/b", ..SAID });
+    recording.say(&Said { lane: 3, request: "GET /a/b", ..SAID });
+    let after = |found: &Found| parts(found).into_iter().map(|part| part.after).collect::<Vec<_>>();
+    let id = |connection| ExchangeId { connection, ordinal: 0 };
+    assert_eq!(after(&recording.found()), [vec![], vec![id(0)], vec![], vec![id(2)]]);
+    recording.order = Order::Connection;
+    assert!(after(&recording.found()).iter().all(Vec::is_empty));
+}
+
+/// Exchanges of few values and few clients, so that everything meets.
+fn recordings() -> impl Strategy<Value = Recording> {
+    let value = prop_oneof![
+        Just("3f2a91c07be41d05"),
+        Just("9d8e7f6a5b4c3d2e"),
+        Just("4"),
+        Just("42"),
+        Just("alice1234"),
+        Just("f81d4fae-7dec-41d0-a765-00a0c91e6bf6"),
+        Just("1795341600123"),
+        Just("\u{e9}\u{1F600}"),
+    ];
+    let exchange =
+        (0..5_u64, 0..6_usize, 0..40_i64, 0..20_i64, value.clone(), value.clone(), value);
+    prop::collection::vec(exchange, 0..40).prop_map(|all| {
+        let mut recording = Recording::default();
+        for (lane, form, at, takes, a, b, c) in all {
+            let cookie = format!("sid={a}; x={b}");
+            let (request, body) = match form {
+                0 => (format!("GET /pages/{a}?id={b}"), String::new()),
+                1 => ("POST /pages".to_owned(), format!(r#"{{"page_id":"{a}","n":["{b}"]}}"#)),
+                2 => (format!("PUT /pages/{a}"), format!("t={b}&u=x%2F{c}")),
+                3 => ("DELETE /".to_owned(), b.to_owned()),
+                4 => (format!("GET /{b}/{c}"), String::new()),
+                _ => ("POST /login".to_owned(), format!("<a id='{a}'>{b}</a>")),
+            };
+            let set = format!("sid={c}");
+            recording.say_at(
+                &Said {
+                    lane,
+                    request: &request,
+                    fields: &[("Cookie", &cookie)],
+                    body: &body,
+                    answer: &[("Set-Cookie", &set), ("Location", &format!("/pages/{b}"))],
+                    says: &format!(r#"{{"id":"{c}","pages":[{{"id":"{a}x1"}}]}}"#),
+                },
+                at,
+                takes,
+            );
+        }
+        recording
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn waits_only_point_back(mut recording in recordings(), order in 0..3_usize) {
+        recording.order = [Order::Connection, Order::Data, Order::Session][order];
+        let found = recording.found();
+        let places: std::collections::HashMap<ExchangeId, (i64, usize)> = recording
+            .exchanges
+            .iter()
+            .enumerate()
+            .map(|(n, e)| (e.id, (e.request.as_ref().map_or(0, |r| r.at.nanos()), n)))
+            .collect();
+        for part in parts(&found) {
+            for after in &part.after {
+                prop_assert!(places[after] < places[&part.exchange], "{after} {}", part.exchange);
+            }
+            for used in &part.uses {
+                prop_assert!(part.after.contains(&used.from));
+                let gives = found.parts.part(used.from).expect("it can be read").expect("it is there");
+                prop_assert!(gives.births.iter().any(|birth| birth.slot == used.slot));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_found_does_not_depend_on_threads(recording in recordings()) {
+        let within = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            let found = pool.install(|| recording.found());
+            (parts(&found), found.flows.clone(), found.totals.clone())
+        };
+        prop_assert_eq!(within(1), within(4));
+    }
+}

@@ -1,0 +1,426 @@
+//! The kind of thing that a weak value names: `4` is a page in `/pages/4`, `page_id`,
+//! `pages[*].id`, and nothing in `?limit=4`.
+
+use std::hash::{Hash as _, Hasher as _};
+
+use rustc_hash::FxHasher;
+
+use crate::message::place::{Step, Trail};
+
+/// Words at the end of a name that say that its value identifies something.
+const IDENTIFIES: [&str; 12] =
+    ["id", "ids", "uid", "uuid", "guid", "pk", "key", "no", "nr", "num", "number", "ref"];
+/// Names whose value is issued though it identifies nothing by itself.
+const ISSUED: [&str; 18] = [
+    "version",
+    "revision",
+    "rev",
+    "etag",
+    "token",
+    "csrf",
+    "xsrf",
+    "nonce",
+    "cursor",
+    "marker",
+    "continuation",
+    "session",
+    "sid",
+    "ticket",
+    "seq",
+    "sequence",
+    "lock",
+    "handle",
+];
+/// Names of arrays and objects that only hold what the path names.
+const HOLDERS: [&str; 20] = [
+    "data",
+    "result",
+    "results",
+    "row",
+    "rows",
+    "list",
+    "object",
+    "objects",
+    "payload",
+    "response",
+    "attribute",
+    "attributes",
+    "entity",
+    "entities",
+    "value",
+    "values",
+    "record",
+    "records",
+    "element",
+    "elements",
+];
+/// Parts of paths that say what is done, and names of holders that a path may end with.
+const VERBS: [&str; 26] = [
+    "create", "get", "list", "search", "find", "new", "add", "edit", "update", "delete", "remove",
+    "save", "copy", "move", "restore", "query", "count", "batch", "me", "self", "current", "all",
+    "show", "view", "detail", "index",
+];
+/// Parameters that count and order, and name nothing.
+const COUNTERS: [&str; 22] = [
+    "page", "pages", "limit", "offset", "size", "count", "start", "end", "from", "to", "sort",
+    "order", "per", "max", "min", "width", "height", "quantity", "qty", "amount", "total", "step",
+];
+
+/// Longest path that names a resource, in characters.
+const LONGEST_PATH: usize = 512;
+
+/// Where a value that names a thing stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// In an answer.
+    Issued,
+    /// In a request.
+    Said,
+}
+
+/// Hashes of the kinds of things that a value at a place may name, and the shown name of the first.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Things(pub(super) Vec<String>);
+
+/// What a weak value at `at` may name; `nouns` are those of the request's path.
+pub(super) fn at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &Nouns) -> Things {
+    let mut found = Things::default();
+    if let Some(label) = label {
+        found.named(label, None, stands, nouns);
+        return found;
+    }
+    match at.last() {
+        // Of a URL in a value its own path says what it names.
+        Step::Segment(index) => {
+            found.push(nouns.before(*index).filter(|_| at.before().is_none()));
+        }
+        Step::Cookie(name) => found.0.push(format!("cookie {name}")),
+        Step::Header(name) if is_tag(name) => {
+            found.0.push(format!("entity tag of {}", nouns.path));
+        }
+        Step::Header(name) => {
+            let name = name.to_ascii_lowercase();
+            let name = name.strip_prefix("x-").unwrap_or(&name);
+            if identifies(name).is_some() || is_issued(name) {
+                found.named(name, None, stands, nouns);
+            }
+        }
+        Step::Query(name) | Step::Form(name) | Step::Part(name) => {
+            found.named(name, None, stands, nouns);
+        }
+        Step::Name(name) => found.named(name, holder(at.before()), stands, nouns),
+        // A list of ids: `"page_ids": [4, 5]`.
+        Step::Index(_) => {
+            let name = nearest_name(at.before());
+            if let Some(name) = name.filter(|name| identifies(name).is_some()) {
+                found.named(name, None, stands, nouns);
+            } else if stands == Stands::Said
+                && let Some(name) = name
+            {
+                found.push(Some(name));
+            }
+        }
+        Step::Key => found.push(holder(at.before().and_then(Trail::before))),
+        Step::Text(_) | Step::Attribute(_) => {
+            if let Some(name) = nearest_name(Some(at)) {
+                found.named(name, None, stands, nouns);
+            }
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Header fields that hold entity tags.
+fn is_tag(name: &str) -> bool {
+    ["etag", "if-match", "if-none-match"].iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
+impl Things {
+    fn push(&mut self, name: Option<&str>) {
+        if let Some(name) = name.and_then(singular)
+            && !self.0.contains(&name)
+        {
+            self.0.push(name);
+        }
+    }
+
+    /// What a field called `name` in `holder` names.
+    fn named(&mut self, name: &str, holder: Option<&str>, stands: Stands, nouns: &Nouns) {
+        // `filter[author][_eq]` asks for authors.
+        let name = name.split('[').next_back().filter(|last| !last.starts_with('_')).map_or(
+            name.trim_end_matches("[_eq]").trim_end_matches(']').rsplit('[').next().unwrap_or(name),
+            |last| last.trim_end_matches(']'),
+        );
+        match identifies(name) {
+            Some("") => match holder {
+                Some(holder) => self.push(Some(holder)),
+                None => nouns.own().for_each(|noun| self.push(Some(noun))),
+            },
+            Some(thing) => {
+                self.push(Some(thing));
+                // `parent_page_id` is a page as well.
+                if let Some((_, last)) = thing.rsplit_once(['_', '-', '.']) {
+                    self.push(Some(last));
+                }
+            }
+            None if is_issued(name) => self.push(Some(name)),
+            None if stands == Stands::Said && !is_counter(name) => self.push(Some(name)),
+            None => {}
+        }
+    }
+}
+
+/// What a name that identifies something identifies: `page_id` a page, `id` what holds it.
+fn identifies(name: &str) -> Option<&str> {
+    let lower = |part: &str| part.to_ascii_lowercase();
+    let name = name.trim_start_matches(['_', '@', '$']);
+    if IDENTIFIES.contains(&lower(name).as_str()) {
+        return Some("");
+    }
+    let split = name.rfind(['_', '-', '.', ':']).map(|at| (at, at + 1)).or_else(|| {
+        // `pageId`, `pageID`.
+        let at = name.rfind(|c: char| c.is_ascii_lowercase())? + 1;
+        let tail = name.get(at..).filter(|tail| !tail.is_empty());
+        tail.map(|_| (at, at)).or_else(|| {
+            let at = name.rfind(|c: char| c.is_ascii_uppercase()).filter(|at| *at > 0)?;
+            Some((at, at))
+        })
+    })?;
+    let (head, tail) = (name.get(..split.0)?, name.get(split.1..)?);
+    (!head.is_empty() && IDENTIFIES.contains(&lower(tail).as_str())).then_some(head)
+}
+
+fn is_issued(name: &str) -> bool {
+    words(name).any(|word| ISSUED.contains(&word.as_str()))
+}
+
+fn is_counter(name: &str) -> bool {
+    words(name).next().is_some_and(|word| COUNTERS.contains(&word.as_str()))
+}
+
+/// The words of a name, in lower case: `nextPageToken` has three.
+fn words(name: &str) -> impl Iterator<Item = String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut before = false;
+    for c in name.chars() {
+        let begins = c.is_uppercase() && before;
+        before = c.is_lowercase() || c.is_ascii_digit();
+        if (begins || !c.is_alphanumeric()) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if c.is_alphanumeric() {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words.push(word);
+    words.into_iter().filter(|word| !word.is_empty())
+}
+
+/// The name of the nearest array or object around a value that says what it holds.
+fn holder<'t>(mut at: Option<&'t Trail<'t>>) -> Option<&'t str> {
+    while let Some(trail) = at {
+        match trail.last() {
+            Step::Name(name) if !is_holder(name) => return Some(name),
+            Step::Element(name, _) if !is_holder(name) => return Some(name),
+            Step::Name(_) | Step::Index(_) | Step::Again(_) | Step::Element(..) => {}
+            _ => return None,
+        }
+        at = trail.before();
+    }
+    None
+}
+
+fn nearest_name<'t>(mut at: Option<&'t Trail<'t>>) -> Option<&'t str> {
+    while let Some(trail) = at {
+        match trail.last() {
+            Step::Name(name) | Step::Element(name, _) | Step::Attribute(name) => return Some(name),
+            Step::Index(_) | Step::Text(_) => at = trail.before(),
+            _ => return None,
+        }
+    }
+    None
+}
+
+fn is_holder(name: &str) -> bool {
+    HOLDERS.iter().any(|holder| name.eq_ignore_ascii_case(holder))
+        || name.eq_ignore_ascii_case("items")
+        || name.eq_ignore_ascii_case("item")
+}
+
+/// `pages`, `Pages` and `page` are one kind.
+pub(super) fn singular(name: &str) -> Option<String> {
+    let lower: String =
+        name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    if lower.is_empty() || lower.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(match lower.as_str() {
+        short if short.len() < 4 || short.ends_with("ss") || short.ends_with("us") => lower,
+        plural if plural.ends_with("ies") => format!("{}y", &plural[..plural.len() - 3]),
+        plural if ["ches", "shes", "xes", "sses"].iter().any(|end| plural.ends_with(end)) => {
+            plural[..plural.len() - 2].to_owned()
+        }
+        plural => plural.strip_suffix('s').unwrap_or(plural).to_owned(),
+    })
+}
+
+/// What the path of a request names: its literal segments.
+#[derive(Debug, Default)]
+pub(super) struct Nouns {
+    /// The path, as it is written.
+    pub(super) path: String,
+    /// Segments by their number from 1; none for one that is a value itself.
+    segments: Vec<Option<String>>,
+}
+
+impl Nouns {
+    /// Of a path.
+    pub(super) fn of(path: &str) -> Self {
+        let literal = |segment: &str| {
+            let word = segment.bytes().any(|byte| byte.is_ascii_alphabetic())
+                && segment
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            let value = segment.bytes().filter(u8::is_ascii_digit).count() >= 2
+                || super::strength::is_strong(segment);
+            (word && !value).then(|| segment.to_owned())
+        };
+        let end = path.char_indices().map(|(at, _)| at).nth(LONGEST_PATH).unwrap_or(path.len());
+        Self {
+            path: path[..end].to_owned(),
+            segments: path.split('/').skip(1).map(literal).collect(),
+        }
+    }
+
+    /// The last literal segment before the one of this number.
+    pub(super) fn before(&self, number: usize) -> Option<&str> {
+        let before = self.segments.get(..number.checked_sub(1)?)?;
+        before.iter().rev().flatten().map(String::as_str).find(|noun| !is_verb(noun))
+    }
+
+    /// What the path as a whole is about: its last noun, the one before it where it ends with what
+    /// is done.
+    fn own(&self) -> impl Iterator<Item = &str> {
+        self.before(self.segments.len() + 1).into_iter()
+    }
+}
+
+/// Whether a segment says what is done, or names the interface.
+pub(super) fn is_verb(noun: &str) -> bool {
+    VERBS.iter().any(|verb| noun.eq_ignore_ascii_case(verb))
+        || noun.eq_ignore_ascii_case("api")
+        || noun.len() == 2 && noun.starts_with(['v', 'V']) && noun.as_bytes()[1].is_ascii_digit()
+}
+
+/// What a URL in a value names: ranges of its segments that may be weak values, with their kinds.
+pub(super) fn in_path(path: &str) -> Vec<(std::ops::Range<usize>, String)> {
+    let nouns = Nouns::of(path);
+    let mut found = Vec::new();
+    let mut at = 0;
+    for (index, segment) in path.split('/').enumerate() {
+        let range = at..at + segment.len();
+        at = range.end + 1;
+        // A word in a link is a part of the service; what has a digit may name something.
+        if index > 0
+            && segment.bytes().any(|byte| byte.is_ascii_digit())
+            && super::strength::is_weak(segment)
+            && !is_verb(segment)
+            && let Some(noun) = nouns.before(index)
+            && let Some(thing) = singular(noun)
+        {
+            found.push((range, thing));
+        }
+    }
+    found
+}
+
+/// A value's hash among those of its kind.
+pub(super) fn hash(text: &str, thing: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    (thing, text).hash(&mut hasher);
+    // FxHash leaves the low bits of short texts alike.
+    hasher.finish().wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::place::Place;
+
+    fn of(place: &str, stands: Stands, path: &str) -> Vec<String> {
+        let place: Place = place.parse().expect("a place");
+        fn walk<R>(
+            steps: &[Step<'static>],
+            before: Option<&Trail<'_>>,
+            then: &mut dyn FnMut(&Trail<'_>) -> R,
+        ) -> Option<R> {
+            let (first, rest) = steps.split_first()?;
+            let trail = match before {
+                Some(before) => before.then(first.clone()),
+                None => Trail::new(first.clone()),
+            };
+            Some(if rest.is_empty() { then(&trail) } else { walk(rest, Some(&trail), then)? })
+        }
+        let nouns = Nouns::of(path);
+        walk(place.steps(), None, &mut |trail| at(trail, stands, None, &nouns).0)
+            .expect("a place has steps")
+    }
+
+    #[test]
+    fn one_kind_of_thing_has_many_names() {
+        for (place, stands, path, kind) in [
+            ("path[2]", Stands::Said, "/pages/4", "page"),
+            ("path[3]", Stands::Said, "/admin/pages/4/edit", "page"),
+            ("query:page_id", Stands::Said, "/edit", "page"),
+            ("query:filter[author][_eq]", Stands::Said, "/items/books", "author"),
+            ("$.author", Stands::Said, "/items/books", "author"),
+            ("$.pageId", Stands::Issued, "/x", "page"),
+            ("$.pageID", Stands::Issued, "/x", "page"),
+            ("$.pages[0].id", Stands::Issued, "/x", "page"),
+            ("$.data[0].id", Stands::Issued, "/api/pages", "page"),
+            ("$.id", Stands::Issued, "/api/v1/pages", "page"),
+            ("$.id", Stands::Issued, "/api/pages/create", "page"),
+            ("$.data.id", Stands::Issued, "/items/categories", "category"),
+            ("$.version", Stands::Issued, "/models/create", "version"),
+            ("$.user.id", Stands::Issued, "/me", "user"),
+            ("cookie:cart", Stands::Said, "/x", "cookie cart"),
+            ("header:etag", Stands::Issued, "/a/4", "entity tag of /a/4"),
+            ("header:if-match", Stands::Said, "/a/4", "entity tag of /a/4"),
+            ("form:version", Stands::Said, "/x", "version"),
+            ("/order/id/text()", Stands::Issued, "/orders", "order"),
+        ] {
+            assert!(
+                of(place, stands, path).contains(&kind.to_owned()),
+                "{place} of {path}: {:?}",
+                of(place, stands, path)
+            );
+        }
+    }
+
+    #[test]
+    fn what_counts_names_nothing() {
+        for (place, stands) in [
+            ("query:page", Stands::Said),
+            ("query:limit", Stands::Said),
+            ("$.quantity", Stands::Said),
+            ("$.quantity", Stands::Issued),
+            ("$.price", Stands::Issued),
+            ("$.title", Stands::Issued),
+            ("header:content-length", Stands::Said),
+        ] {
+            assert_eq!(of(place, stands, "/pages"), Vec::<String>::new(), "{place}");
+        }
+    }
+
+    #[test]
+    fn paths_in_values_name_what_stands_in_them() {
+        let path = "/admin/pages/4/edit";
+        let found: Vec<_> = in_path(path)
+            .into_iter()
+            .map(|(range, thing)| (path[range].to_owned(), thing))
+            .collect();
+        assert!(found.contains(&("4".to_owned(), "page".to_owned())), "{found:?}");
+    }
+}
