@@ -158,6 +158,11 @@ pub(super) struct Live {
     pub(super) waiting: AtomicU64,
 }
 
+/// A length of time, for people.
+pub(super) fn shown(nanos: i64) -> String {
+    format!("{:?}", std::time::Duration::from_nanos(nanos.max(0).unsigned_abs()))
+}
+
 /// Adds to a count that only this thread writes.
 pub(super) fn bump(count: &AtomicU64) {
     count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);

@@ -40,7 +40,7 @@ use crate::replay::binder::Word;
 use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::{Figures, Recent};
 use crate::replay::recorder::outbox::{Batch, Outbox};
-use crate::replay::session::h1::{Connection, Phase};
+use crate::replay::session::connection::{Connection, Phase};
 use crate::replay::worker::clock::{Alarm, Margin};
 use crate::replay::worker::lane::Lane;
 use crate::replay::worker::warm::Warm;
@@ -58,10 +58,6 @@ const OLD_CHORE_NS: i64 = 80_000;
 const OLD_NS: i64 = 10_000_000;
 const STALE_NS: i64 = 100_000_000;
 const CHORES: usize = 16;
-/// How long a body waits for `100 Continue` (RFC 9110 §10.1.1 leaves the time to the client).
-const CONTINUE_NS: i64 = 1_000_000_000;
-/// Requests in flight on one connection.
-const PIPELINE: usize = 1_024;
 /// No event takes longer than this, as a rule: nothing that is due later need be looked for after
 /// each.
 const BETWEEN_NS: i64 = 200_000;
@@ -74,10 +70,8 @@ const WAKE: u64 = u64::MAX - 1;
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Wake {
-    /// A connection's oldest wait may have lasted too long.
+    /// A wait on a connection may have lasted long enough: for an answer, for the time of a part.
     Deadline(usize, u32),
-    /// A body has waited long enough for its 100.
-    Continue(usize, u32),
     /// A lane's next request may go.
     Lane(usize, u32),
 }
@@ -438,18 +432,6 @@ impl<'a> Worker<'a> {
         match wake {
             Wake::Deadline(at, generation) if self.connections.holds(at, generation) => {
                 self.deadline(at, now)
-            }
-            Wake::Continue(at, generation) if self.connections.holds(at, generation) => {
-                let connection = self.connections.get(at);
-                let waited = connection
-                    .in_flight
-                    .back()
-                    .is_some_and(|request| now - request.sent >= CONTINUE_NS);
-                if waited && connection.holds_body() {
-                    self.figures.note("sent-body-without-100");
-                    self.connections.get(at).let_body_go();
-                    self.write(at);
-                }
             }
             Wake::Lane(at, generation) if self.lanes.holds(at, generation) => self.pump(at, now),
             _ => {}

@@ -1,45 +1,25 @@
-//! A connection of a worker: its socket, what is being written on it, which answers are awaited,
-//! and the parser that reads them. It belongs to one lane.
+//! HTTP/1 on a connection: what is being written, which answers are awaited in which order, and the
+//! parser that reads them.
 
 use std::collections::VecDeque;
 use std::io;
 
 use bytes::Bytes;
 
-use crate::outcome::Failure;
+use crate::limits;
+use crate::outcome::{Failure, FailureKind};
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::socket::Socket;
-use crate::replay::task::Task;
-use crate::wire::h1::parser::{Expect, Limits, Parser, Side};
+use crate::replay::session::{GoesOn, Heard, InFlight, Late, Session, Written};
+use crate::replay::task::{Answer, shown};
+use crate::wire::h1::parser::{Damage, Ending, Expect, Limits, Message, Parsed, Parser, Side};
 
+/// Requests in flight on one connection.
+const PIPELINE: usize = 1_024;
 /// Bytes of a large body that are read from the spool at once.
 const CHUNK_BYTES: u64 = 64 << 10;
-
-/// How far a connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::replay) enum Phase {
-    Connecting,
-    Handshaking,
-    Open,
-}
-
-/// A request that was sent and is not answered.
-pub(in crate::replay) struct InFlight {
-    pub(in crate::replay) task: Task,
-    pub(in crate::replay) sent: i64,
-    pub(in crate::replay) waited: i64,
-    pub(in crate::replay) connect_ns: Option<i64>,
-}
-
-impl InFlight {
-    /// When to leave the answer, where v1's client had left v1's: not before the head has come that
-    /// it had. `headed`: some of it has.
-    pub(in crate::replay) fn leaves_at(&self, headed: bool) -> Option<i64> {
-        let load = &self.task.load;
-        let reads = load.reads_ns().filter(|_| headed || !load.had_head)?;
-        Some(self.sent.saturating_add(reads))
-    }
-}
+/// How long a body waits for `100 Continue` (RFC 9110 §10.1.1 leaves the time to the client).
+const CONTINUE_NS: i64 = 1_000_000_000;
 
 /// What is still to be written of the last request.
 #[derive(Default)]
@@ -54,84 +34,163 @@ struct Out {
     rest: u64,
 }
 
-/// A connection.
-pub(in crate::replay) struct Connection {
-    pub(in crate::replay) lane: usize,
-    pub(in crate::replay) upstream: u16,
-    pub(in crate::replay) phase: Phase,
-    pub(in crate::replay) socket: Socket,
-    pub(in crate::replay) in_flight: VecDeque<InFlight>,
-    pub(in crate::replay) parser: Parser<i64>,
-    /// When it was asked for, and when it was ready.
-    pub(in crate::replay) started: i64,
-    pub(in crate::replay) ready: i64,
-    /// The first request on it tells how long it took to open.
-    pub(in crate::replay) connect_ns: Option<i64>,
+/// HTTP/1 on a connection.
+pub(in crate::replay) struct One {
+    in_flight: VecDeque<InFlight>,
+    parser: Parser<i64>,
     /// Answers that came on it.
-    pub(in crate::replay) served: u32,
+    served: u32,
     /// Interim answers to the request at the front.
-    pub(in crate::replay) interims: u32,
-    /// Why the TLS session was refused, where it was after the handshake.
-    pub(in crate::replay) refusal: Option<Failure>,
-    /// Not used before: v2 may say something that nobody asked for.
-    pub(in crate::replay) listens_until: i64,
+    interims: u32,
     /// Carries no further request.
-    pub(in crate::replay) closing: bool,
-    /// A deadline of it is among the timers.
-    pub(in crate::replay) armed: bool,
-    /// It waits for its turn to be read on; `true`: to its end, as the peer has closed.
-    pub(in crate::replay) unread: Option<bool>,
-    /// Writing on it failed: it is over once all that came is read.
-    pub(in crate::replay) broken: Option<String>,
+    closing: bool,
     out: Out,
     scratch: Vec<u8>,
 }
 
-/// How writing went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::replay) enum Written {
-    /// All of it, or all that may go before a 100.
-    All,
-    /// The socket takes no more now.
-    Blocked,
-}
-
-impl Connection {
-    pub(in crate::replay) fn new(
-        lane: usize,
-        upstream: u16,
-        socket: Socket,
-        started: i64,
-        max_body: usize,
-    ) -> Self {
+impl One {
+    /// On a new connection. Of an answer's body `max_body` bytes are kept.
+    pub(in crate::replay) fn new(max_body: usize) -> Self {
+        let limits = Limits { body_bytes: max_body, strict: true, ..Limits::default() };
         Self {
-            lane,
-            upstream,
-            phase: Phase::Connecting,
-            socket,
             in_flight: VecDeque::new(),
-            parser: Parser::new(
-                Side::Responses,
-                Limits { body_bytes: max_body, strict: true, ..Limits::default() },
-            ),
-            started,
-            ready: i64::MIN,
-            connect_ns: None,
+            parser: Parser::new(Side::Responses, limits),
             served: 0,
             interims: 0,
-            refusal: None,
-            listens_until: i64::MIN,
             closing: false,
-            armed: false,
-            unread: None,
-            broken: None,
             out: Out::default(),
             scratch: Vec::new(),
         }
     }
 
-    /// Starts to write a request; [`Self::write`] does the work.
-    pub(in crate::replay) fn begin(&mut self, request: InFlight) {
+    /// Whether the body of the last request waits for a 100.
+    fn holds_body(&self) -> bool {
+        self.out.at == self.out.until && self.out.until < self.out.bytes.len()
+    }
+
+    /// The body need not wait any more.
+    fn let_body_go(&mut self) {
+        self.out.until = self.out.bytes.len();
+    }
+
+    fn message(&mut self, parsed: Parsed<i64>, behind: &[u8]) -> Option<Heard> {
+        if parsed.message.is_interim() {
+            let Message::Response(response) = parsed.message else { return None };
+            return self.interim(response.status);
+        }
+        let Message::Response(response) = parsed.message else { return None };
+        let Some(request) = self.in_flight.pop_front() else {
+            return Some(Heard::Unasked("unexpected-answers"));
+        };
+        self.served += 1;
+        self.interims = 0;
+        let is_early = request.sent >= parsed.first;
+        // An empty line more is a slip that all clients pass over.
+        let is_surplus = self.in_flight.is_empty()
+            && !parsed.tunnel
+            && behind.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
+        let failure = match parsed.damage {
+            Some(damage) => Some(not_whole(damage)),
+            None if is_early => Some(lie("the answer came before its request was sent")),
+            None if is_surplus => Some(lie("bytes that no request asked for stand behind it")),
+            None => None,
+        };
+        self.closing |= !parsed.persists || parsed.tunnel || failure.is_some();
+        let answer = Answer {
+            first: (!is_early).then_some(parsed.first),
+            last: failure.is_none().then_some(parsed.last),
+            response: Some(response),
+            failure,
+        };
+        // It answered before it had the whole request (RFC 9112 §9.3). A body that still waits for
+        // its 100 is not sent; of another the rest goes as long as v2 takes it, as a real client's
+        // would.
+        let early = self.in_flight.is_empty() && self.is_writing();
+        let early = if early && self.holds_body() {
+            self.drop_rest();
+            false
+        } else {
+            early
+        };
+        Some(Heard::Answer { request, answer, early })
+    }
+
+    /// An interim answer (RFC 9110 §15.2): a 100 lets the body go.
+    fn interim(&mut self, status: u16) -> Option<Heard> {
+        self.interims += 1;
+        if self.in_flight.is_empty() {
+            return Some(Heard::Unasked("unexpected-answers"));
+        }
+        if self.interims > limits::INTERIM_ANSWERS {
+            return Some(Heard::Garbage("interim answers without end".to_owned()));
+        }
+        if status == 100 && self.holds_body() {
+            self.let_body_go();
+            return Some(Heard::Go);
+        }
+        None
+    }
+
+    /// What came of the answer at the front until now.
+    fn cut(&mut self) -> Answer {
+        let first = self.parser.first();
+        let part = self.parser.finish(Ending::Cut).and_then(|parsed| response(parsed.message));
+        Answer { first, last: None, response: part, failure: None }
+    }
+}
+
+fn response(message: Message) -> Option<crate::message::Response> {
+    match message {
+        Message::Response(response) => Some(response),
+        Message::Request(_) => None,
+    }
+}
+
+/// Why an answer whose head was read is none.
+fn not_whole(damage: Damage) -> Failure {
+    let kind = match damage {
+        Damage::BadChunk | Damage::HeadLimit | Damage::BadLength => FailureKind::Protocol,
+        Damage::Gap | Damage::Ended => FailureKind::Closed,
+    };
+    Failure::new(kind, format!("the answer is not whole: {}", damage.name()))
+}
+
+/// Why a whole answer is none to its request.
+fn lie(what: &str) -> Failure {
+    Failure::new(FailureKind::Protocol, what)
+}
+
+impl Session for One {
+    fn under_way(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    fn served(&self) -> u32 {
+        self.served
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn has_room(&self) -> bool {
+        !self.closing && self.in_flight.len() < PIPELINE
+    }
+
+    fn room_since(&self) -> i64 {
+        i64::MIN
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    fn drop_rest(&mut self) {
+        self.out = Out::default();
+        self.closing = true;
+    }
+
+    fn begin(&mut self, request: InFlight) {
         let task = &request.task;
         self.parser.expect(match () {
             () if task.load.traits.is_head() => Expect::Head,
@@ -149,36 +208,21 @@ impl Connection {
         self.in_flight.push_back(request);
     }
 
-    /// Whether the body of the last request waits for a 100.
-    pub(in crate::replay) fn holds_body(&self) -> bool {
-        self.out.at == self.out.until && self.out.until < self.out.bytes.len()
+    fn is_writing(&self) -> bool {
+        self.out.at < self.out.bytes.len() || self.out.rest > 0
     }
 
-    /// The body need not wait any more.
-    pub(in crate::replay) fn let_body_go(&mut self) {
-        self.out.until = self.out.bytes.len();
-    }
-
-    /// The rest of the last request will not be written.
-    pub(in crate::replay) fn drop_rest(&mut self) {
-        self.out = Out::default();
-        self.closing = true;
-    }
-
-    /// Whether a request is not written whole.
-    pub(in crate::replay) fn is_writing(&self) -> bool {
-        self.out.at < self.out.bytes.len()
-            || self.out.rest > 0
-            || (self.socket.is_tls() && self.socket.wants_write())
-    }
-
-    /// Writes as much as goes. `more`: the next request follows at once, and they may share a
-    /// packet, as they did where the client sent both before it had an answer.
-    pub(in crate::replay) fn write(&mut self, spool: &Spool, more: bool) -> io::Result<Written> {
+    fn write(
+        &mut self,
+        socket: &mut Socket,
+        spool: &Spool,
+        more: bool,
+        _: i64,
+    ) -> io::Result<Written> {
         let more = more && self.out.until == self.out.bytes.len() && self.out.rest == 0;
         loop {
             while self.out.at < self.out.until {
-                match self.socket.write(&self.out.bytes[self.out.at..self.out.until], more) {
+                match socket.write(&self.out.bytes[self.out.at..self.out.until], more) {
                     Ok(n) => self.out.at += n,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         return Ok(Written::Blocked);
@@ -193,7 +237,7 @@ impl Connection {
             self.scratch.resize(n as usize, 0);
             spool.read_at(&mut self.scratch, self.out.offset)?;
             // A part that the socket does not take is read again; the page cache has it.
-            match self.socket.write(&self.scratch, false) {
+            match socket.write(&self.scratch, false) {
                 Ok(written) => {
                     self.out.offset += written as u64;
                     self.out.rest -= written as u64;
@@ -207,7 +251,81 @@ impl Connection {
         if self.scratch.capacity() > 0 {
             self.scratch = Vec::new();
         }
-        self.socket.flush()?;
-        Ok(if self.socket.wants_write() { Written::Blocked } else { Written::All })
+        socket.flush()?;
+        Ok(if socket.wants_write() { Written::Blocked } else { Written::All })
+    }
+
+    fn hear(&mut self, input: &mut &[u8], now: i64) -> Option<Heard> {
+        while !input.is_empty() {
+            let Some(parsed) = self.parser.step(input, now) else {
+                if self.parser.is_lost() {
+                    return Some(Heard::Garbage("what came is not an HTTP response".to_owned()));
+                }
+                break;
+            };
+            if let Some(heard) = self.message(parsed, input) {
+                return Some(heard);
+            }
+        }
+        // The beginning of an answer that nobody asked for.
+        let unasked = self.in_flight.is_empty() && !self.parser.is_between_messages();
+        unasked.then_some(Heard::Unasked("unexpected-bytes"))
+    }
+
+    fn goes_on(&mut self, now: i64) -> GoesOn {
+        let waited = self.in_flight.back().is_some_and(|last| now - last.sent >= CONTINUE_NS);
+        if !waited || !self.holds_body() {
+            return GoesOn::No;
+        }
+        self.let_body_go();
+        GoesOn::Without100
+    }
+
+    fn wakes_at(&self) -> i64 {
+        let Some(front) = self.in_flight.front() else { return i64::MAX };
+        let waits = self.in_flight.back().filter(|_| self.holds_body());
+        let go = waits.map_or(i64::MAX, |last| last.sent.saturating_add(CONTINUE_NS));
+        let leaves = front.leaves_at(self.parser.first().is_some()).unwrap_or(i64::MAX);
+        front.until.min(leaves).min(go)
+    }
+
+    fn wake(&mut self, now: i64) -> Late {
+        let first = self.parser.first();
+        let Some(front) = self.in_flight.front() else {
+            return if self.is_writing() { Late::Stuck } else { Late::None };
+        };
+        let leaves = front.leaves_at(first.is_some()).is_some_and(|leaves| leaves <= now);
+        let limit = front.until - front.sent;
+        if !leaves && now < front.until {
+            return Late::None;
+        }
+        let answer = self.cut();
+        let Some(request) = self.in_flight.pop_front() else { return Late::None };
+        if leaves {
+            return Late::Left(request, answer);
+        }
+        let what = if first.is_none() { "no answer" } else { "no whole answer" };
+        let detail = format!("{what} within {}", shown(limit));
+        let failure = Some(Failure::new(FailureKind::Timeout, detail));
+        Late::TimedOut(request, Answer { failure, ..answer })
+    }
+
+    fn blamed(&mut self) -> Vec<InFlight> {
+        self.closing = true;
+        self.in_flight.pop_front().into_iter().collect()
+    }
+
+    fn end(&mut self, ending: Ending, detail: &str) -> Vec<(InFlight, Answer)> {
+        let Some(parsed) = self.parser.finish(ending) else { return Vec::new() };
+        let Some(request) = self.in_flight.pop_front() else { return Vec::new() };
+        let inside = |_| Failure::new(FailureKind::Closed, format!("{detail}, inside the answer"));
+        let failure = parsed.damage.map(inside);
+        let last = failure.is_none().then_some(parsed.last);
+        let response = response(parsed.message);
+        vec![(request, Answer { first: Some(parsed.first), last, response, failure })]
+    }
+
+    fn take_unanswered(&mut self) -> VecDeque<InFlight> {
+        std::mem::take(&mut self.in_flight)
     }
 }

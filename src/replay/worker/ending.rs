@@ -1,23 +1,23 @@
 //! How a request ends: with its record, after its deadline, or since the replay was stopped.
 
-use super::super::task::{Done, Task, bump};
+use super::super::task::{Done, Task, bump, shown};
 use super::{Answer, Failure, FailureKind, Worker};
 use crate::outcome::Outcome;
 use crate::replay::binder::Word;
 use crate::replay::recorder::generator;
-use crate::replay::session::h1::InFlight;
-use crate::replay::session::h1::Phase;
-use crate::wire::h1::parser::{Ending, Message};
+use crate::replay::session::connection::Phase;
+use crate::replay::session::{GoesOn, InFlight, Late};
 
 /// Read-ahead is given back in parts of so many requests.
 const USED: usize = 64;
 
 impl Worker<'_> {
+    /// Looks at what waits on a connection.
     pub(super) fn deadline(&mut self, at: usize, now: i64) {
-        let mut timeout = self.shared.timeout_ns;
+        let timeout = self.shared.timeout_ns;
+        let generation = self.connections.generation(at);
         let connection = self.connections.get(at);
-        connection.armed = false;
-        let lane = connection.lane;
+        connection.armed = i64::MAX;
         if connection.phase != Phase::Open {
             let until = connection.started + timeout;
             if now < until {
@@ -28,58 +28,64 @@ impl Worker<'_> {
                 _ => (FailureKind::Connect, "no answer to the attempt to connect"),
             };
             let failure = Failure::new(kind, format!("{what} within {}", shown(timeout)));
+            let lane = connection.lane;
             self.clear_backlog(lane, &failure, now);
             return self.not_opened(at, failure, now);
         }
-        let Some(front) = connection.in_flight.front() else {
-            if connection.is_writing() {
+        while self.connections.holds(at, generation) && self.is_late(at, now) {}
+        if !self.connections.holds(at, generation) {
+            return;
+        }
+        let goes_on = self.connections.get(at).session.goes_on(now);
+        if goes_on == GoesOn::Without100 {
+            self.figures.note("sent-body-without-100");
+        }
+        if goes_on != GoesOn::No || self.connections.get(at).session.is_shared() {
+            self.write(at);
+        }
+        self.rearm(at, generation);
+    }
+
+    /// Sets the next timer of a connection, where it is still there.
+    pub(super) fn rearm(&mut self, at: usize, generation: u32) {
+        if self.connections.holds(at, generation) {
+            let wakes_at = self.connections.get(at).session.wakes_at();
+            self.arm(at, wakes_at);
+        }
+    }
+
+    /// Ends the wait of one request for which it is time, if there is one.
+    fn is_late(&mut self, at: usize, now: i64) -> bool {
+        let connection = self.connections.get(at);
+        let (lane, others_go_on) = (connection.lane, connection.session.is_shared());
+        let last = match connection.session.wake(now) {
+            Late::None => return false,
+            Late::Stuck => {
                 // It answered early, and then took no more of the request.
                 self.close(at);
                 self.pump(lane, now);
+                return false;
             }
-            return;
+            Late::TimedOut(request, answer) => {
+                let detail = answer.failure.as_ref().map(|failure| failure.detail.clone());
+                self.record_sent(lane, request, answer, now);
+                let detail = detail.unwrap_or_default();
+                let behind = format!("not sent: {detail} to a request before");
+                self.clear_backlog(lane, &Failure::new(FailureKind::Timeout, behind), now);
+                "given up after a timeout"
+            }
+            // v1's client had read for so long and left: what came until then is the answer.
+            Late::Left(request, answer) => {
+                self.record_sent(lane, request, answer, now);
+                "left as v1's client had"
+            }
         };
-        timeout = self.shared.patience_ns(&front.task.load);
-        let until = front.sent + timeout;
-        let leaves = front.leaves_at(connection.parser.first().is_some());
-        if leaves.is_some_and(|leaves| leaves <= now) {
-            return self.leave(at, now);
+        if others_go_on {
+            self.pump(lane, now);
+        } else {
+            self.give_up(at, last, now);
         }
-        if now < until {
-            return self.arm(at, leaves.map_or(until, |leaves| leaves.min(until)));
-        }
-        let request = connection.in_flight.pop_front().expect("the front was just looked at");
-        let detail = match connection.parser.first() {
-            None => format!("no answer within {}", shown(timeout)),
-            Some(_) => format!("no whole answer within {}", shown(timeout)),
-        };
-        let first = connection.parser.first();
-        let part = connection.parser.finish(Ending::Cut).and_then(|parsed| match parsed.message {
-            Message::Response(response) => Some(response),
-            Message::Request(_) => None,
-        });
-        let failure = Some(Failure::new(FailureKind::Timeout, detail.clone()));
-        let answer = Answer { first, last: None, response: part, failure };
-        self.record_sent(lane, request, answer, now);
-        let behind = format!("not sent: {detail} to a request before");
-        self.clear_backlog(lane, &Failure::new(FailureKind::Timeout, behind), now);
-        self.give_up(at, "given up after a timeout", now);
-    }
-
-    /// v1's client had read for so long and left: what came until then is the answer.
-    fn leave(&mut self, at: usize, now: i64) {
-        let connection = self.connections.get(at);
-        let lane = connection.lane;
-        let Some(request) = connection.in_flight.pop_front() else { return };
-        let first = connection.parser.first();
-        let part = connection.parser.finish(Ending::Cut).and_then(|parsed| match parsed.message {
-            Message::Response(response) => Some(response),
-            Message::Request(_) => None,
-        });
-        let answer = Answer { first, last: None, response: part, failure: None };
-        let (sent, waited, connect_ns) = (request.sent, request.waited, request.connect_ns);
-        self.record(lane, request.task, Some(sent), waited, connect_ns, answer, now);
-        self.give_up(at, "left as v1's client had", now);
+        true
     }
 
     /// The replay was stopped: what is under way is recorded as interrupted.
@@ -89,7 +95,7 @@ impl Worker<'_> {
         for at in connections {
             let connection = self.connections.get(at);
             let lane = connection.lane;
-            for request in std::mem::take(&mut connection.in_flight) {
+            for request in connection.session.take_unanswered() {
                 let answer =
                     Answer::failed(FailureKind::Skipped, "interrupted before the answer was whole");
                 self.record_sent(lane, request, answer, now);
@@ -106,7 +112,7 @@ impl Worker<'_> {
 
     /// Records what a request that was sent came to.
     pub(super) fn record_sent(&mut self, lane: usize, request: InFlight, answer: Answer, now: i64) {
-        let InFlight { task, sent, waited, connect_ns } = request;
+        let InFlight { task, sent, waited, connect_ns, .. } = request;
         self.record(lane, task, Some(sent), waited, connect_ns, answer, now);
     }
 
@@ -183,8 +189,4 @@ impl Worker<'_> {
             self.hand_over(now);
         }
     }
-}
-
-fn shown(nanos: i64) -> String {
-    format!("{:?}", std::time::Duration::from_nanos(nanos.max(0).unsigned_abs()))
 }

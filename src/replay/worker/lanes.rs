@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 
 use super::super::plan::{Load, StepKind};
 use super::super::task::{Side, Task};
-use super::{Failure, FailureKind, PIPELINE, Wake, Worker};
-use crate::replay::session::h1::Phase;
+use super::{Failure, FailureKind, Wake, Worker};
+use crate::replay::session::connection::Phase;
 use crate::replay::worker::lane::{Arrivals, Lane, Next};
 
 const SPOKE_FIRST: &str = "v2 spoke before it was asked";
@@ -114,12 +114,17 @@ impl Worker<'_> {
     }
 
     /// The lane's one connection where it can take a request now; asks for it where there is none.
+    /// One that v2 is about to leave keeps what is under way on it, and another one takes the rest.
     fn the_connection(&mut self, at: usize, now: i64) -> Way {
         loop {
             let lane = self.lanes.get(at);
             let Some(front) = lane.queue.front() else { return Way::Wait };
             let (upstream, name) = (front.load.upstream, front.load.name);
-            let Some(&connection) = lane.connections.first() else {
+            let stays = |&&at: &&usize| {
+                let session = self.connections.peek(at).map(|known| &known.session);
+                session.is_some_and(|session| !(session.is_shared() && session.is_closing()))
+            };
+            let Some(&connection) = lane.connections.iter().find(stays) else {
                 (lane.upstream, lane.name) = (upstream, name);
                 return if self.open(at, now) { Way::Wait } else { Way::Failed };
             };
@@ -127,15 +132,15 @@ impl Worker<'_> {
             if known.phase != Phase::Open || known.listens_until > now {
                 return Way::Wait;
             }
-            if known.closing || known.upstream != upstream {
-                if !known.in_flight.is_empty() || known.is_writing() {
+            if known.session.is_closing() || known.upstream != upstream {
+                if !known.is_idle() || known.is_writing() {
                     return Way::Wait;
                 }
                 self.close(connection);
                 continue;
             }
-            let takes = !known.is_writing() && known.in_flight.len() < PIPELINE;
-            return if takes { Way::On(connection) } else { Way::Wait };
+            let free = known.session.is_shared() || !known.is_writing();
+            return if free && known.session.has_room() { Way::On(connection) } else { Way::Wait };
         }
     }
 
@@ -152,8 +157,8 @@ impl Worker<'_> {
             let known = self.connections.get(connection);
             if known.phase != Phase::Open || known.listens_until > now {
                 coming += 1;
-            } else if known.in_flight.is_empty()
-                && !known.closing
+            } else if known.is_idle()
+                && !known.session.is_closing()
                 && !known.is_writing()
                 && known.upstream == upstream
             {
@@ -178,7 +183,7 @@ impl Worker<'_> {
         }
         for index in 0..lane.connections.len() {
             let connection = self.lanes.get(at).connections[index];
-            if !self.connections.get(connection).in_flight.is_empty() {
+            if !self.connections.get(connection).is_idle() {
                 return;
             }
         }

@@ -10,7 +10,8 @@ use rustix::io::Errno;
 use super::super::task::{bump, lower};
 use super::{Failure, FailureKind, Wake, Worker};
 use crate::outcome::Owner;
-use crate::replay::session::h1::{Connection, Phase};
+use crate::replay::session::connection::{Connection, Phase};
+use crate::replay::session::h1::One;
 use crate::replay::session::socket::{Handshake, Socket};
 use crate::replay::session::tls;
 use crate::replay::worker::lane::Arrivals;
@@ -42,13 +43,10 @@ impl Worker<'_> {
         let address = target.address(lane.number);
         let source = self.shared.sources.of(address, lane.number);
         let (index, generation) = match Socket::connect(address, source) {
-            Ok(socket) => self.connections.insert(Connection::new(
-                at,
-                upstream,
-                socket,
-                now,
-                self.shared.max_body,
-            )),
+            Ok(socket) => {
+                let session = Box::new(One::new(self.shared.max_body));
+                self.connections.insert(Connection::new(at, upstream, socket, session, now))
+            }
             Err(error) => return self.no_socket(at, &error, now),
         };
         let flags = epoll::EventFlags::IN
@@ -88,7 +86,7 @@ impl Worker<'_> {
         for at in self.connections.indices() {
             let connection = self.connections.peek(at).expect("the index is of a tenant");
             let lane = self.lanes.peek(connection.lane);
-            if !connection.in_flight.is_empty() || lane.is_some_and(|lane| !lane.queue.is_empty()) {
+            if !connection.is_idle() || lane.is_some_and(|lane| !lane.queue.is_empty()) {
                 continue;
             }
             if lane.is_none_or(|lane| lane.spent) {
@@ -141,9 +139,12 @@ impl Worker<'_> {
         lower(&self.live().connections);
     }
 
+    /// Looks at a connection's waits at this time, or earlier where that is settled already.
     pub(super) fn arm(&mut self, at: usize, when: i64) {
         let generation = self.connections.generation(at);
-        if !std::mem::replace(&mut self.connections.get(at).armed, true) {
+        let connection = self.connections.get(at);
+        if when < connection.armed {
+            connection.armed = when;
             self.timers.push(Reverse((when, Wake::Deadline(at, generation))));
         }
     }

@@ -3,27 +3,10 @@
 
 use std::io;
 
-use super::super::session::tls;
 use super::super::task::Task;
-use super::{Answer, Failure, FailureKind, READ_AT_ONCE, Worker};
-use crate::limits;
-use crate::wire::h1::parser::{Damage, Ending, Message, Parsed};
-
-const NOT_HTTP: &str = "what came is not an HTTP response";
-
-/// Why an answer whose head was read is none.
-fn not_whole(damage: Damage) -> Failure {
-    let kind = match damage {
-        Damage::BadChunk | Damage::HeadLimit | Damage::BadLength => FailureKind::Protocol,
-        Damage::Gap | Damage::Ended => FailureKind::Closed,
-    };
-    Failure::new(kind, format!("the answer is not whole: {}", damage.name()))
-}
-
-/// Why a whole answer is none to its request.
-fn lie(what: &str) -> Failure {
-    Failure::new(FailureKind::Protocol, what)
-}
+use super::{Answer, FailureKind, READ_AT_ONCE, Worker};
+use crate::replay::session::{Heard, InFlight, tls};
+use crate::wire::h1::parser::Ending;
 
 impl Worker<'_> {
     /// Reads on where more was there than is read at once, a part of each.
@@ -108,25 +91,50 @@ impl Worker<'_> {
 
     fn parse(&mut self, at: usize, generation: u32, mut input: &[u8]) {
         let now = self.now();
-        while !input.is_empty() {
-            let connection = self.connections.get(at);
-            let parsed = connection.parser.step(&mut input, now);
-            let Some(parsed) = parsed else {
-                if connection.parser.is_lost() {
-                    return self.garbage(at, NOT_HTTP, now);
-                }
-                break;
-            };
-            self.message(at, parsed, input, now);
+        while let Some(heard) = self.connections.get(at).session.hear(&mut input, now) {
+            self.heard(at, heard, now);
             if !self.connections.holds(at, generation) {
                 return;
             }
         }
-        let connection = self.connections.get(at);
-        if connection.in_flight.is_empty() && !connection.parser.is_between_messages() {
-            // The beginning of an answer that nobody asked for.
-            self.unasked(at, "unexpected-bytes", now);
+        self.rearm(at, generation);
+    }
+
+    fn heard(&mut self, at: usize, heard: Heard, now: i64) {
+        let lane = self.connections.get(at).lane;
+        match heard {
+            Heard::Answer { request, answer, early } => {
+                if early {
+                    self.figures.note("early-answers");
+                }
+                self.record_sent(lane, request, answer, now);
+                self.answered(at, now);
+            }
+            Heard::Go => self.write(at),
+            Heard::Unasked(note) => self.unasked(at, note, now),
+            Heard::Garbage(what) => self.garbage(at, &what, now),
         }
+    }
+
+    /// A request has its answer: the connection ends where it carries no further one, and the lane
+    /// goes on.
+    fn answered(&mut self, at: usize, now: i64) {
+        let connection = self.connections.get(at);
+        let lane = connection.lane;
+        let ends = connection.session.is_closing() && !connection.is_writing();
+        if ends && (connection.is_idle() || !connection.session.is_shared()) {
+            // Requests behind it on this connection get no answer any more.
+            return self.lost(at, Ending::Closed, "v2 closed after the answer before");
+        }
+        self.pump(lane, now);
+    }
+
+    /// A request that was sent waits to be sent again.
+    fn again(&mut self, lane: usize, request: InFlight) {
+        self.figures.note("sent-again");
+        self.under_way -= 1;
+        self.waiting += 1;
+        self.lanes.get(lane).put_back(Task { again: true, ..request.task });
     }
 
     /// v2 said something while no request was under way. Where it did so before any was, it would
@@ -135,7 +143,7 @@ impl Worker<'_> {
         self.figures.note(note);
         let connection = self.connections.get(at);
         let (lane, upstream) = (connection.lane, usize::from(connection.upstream));
-        if connection.served == 0 {
+        if connection.session.served() == 0 {
             self.lanes.get(lane).accused = true;
             self.speaks_first[upstream] = true;
         }
@@ -143,86 +151,17 @@ impl Worker<'_> {
         self.pump(lane, now);
     }
 
-    /// An interim answer (RFC 9110 §15.2): a 100 lets the body go.
-    fn interim(&mut self, at: usize, status: u16, now: i64) {
-        let connection = self.connections.get(at);
-        connection.interims += 1;
-        if connection.in_flight.is_empty() {
-            return self.unasked(at, "unexpected-answers", now);
-        }
-        if connection.interims > limits::INTERIM_ANSWERS {
-            return self.garbage(at, "interim answers without end", now);
-        }
-        if status == 100 && connection.holds_body() {
-            connection.let_body_go();
-            self.write(at);
-        }
-    }
-
-    /// `behind`: what came with the message's last byte and stands behind it.
-    fn message(&mut self, at: usize, parsed: Parsed<i64>, behind: &[u8], now: i64) {
-        let interim = parsed.message.is_interim();
-        let Message::Response(response) = parsed.message else { return };
-        if interim {
-            return self.interim(at, response.status, now);
-        }
-        let connection = self.connections.get(at);
-        let lane = connection.lane;
-        let Some(request) = connection.in_flight.pop_front() else {
-            return self.unasked(at, "unexpected-answers", now);
-        };
-        connection.served += 1;
-        connection.interims = 0;
-        let is_early = request.sent >= parsed.first;
-        // An empty line more is a slip that all clients pass over.
-        let is_surplus = connection.in_flight.is_empty()
-            && !parsed.tunnel
-            && behind.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
-        let failure = match parsed.damage {
-            Some(damage) => Some(not_whole(damage)),
-            None if is_early => Some(lie("the answer came before its request was sent")),
-            None if is_surplus => Some(lie("bytes that no request asked for stand behind it")),
-            None => None,
-        };
-        connection.closing |= !parsed.persists || parsed.tunnel || failure.is_some();
-        let answer = Answer {
-            first: (!is_early).then_some(parsed.first),
-            last: failure.is_none().then_some(parsed.last),
-            response: Some(response),
-            failure,
-        };
-        if connection.in_flight.is_empty() && connection.is_writing() {
-            // It answered before it had the whole request (RFC 9112 §9.3). A body that still waits
-            // for its 100 is not sent; of another the rest goes as long as v2 takes it, as a real
-            // client's would.
-            if connection.holds_body() {
-                connection.drop_rest();
-            } else {
-                self.figures.note("early-answers");
-            }
-        }
-        self.record_sent(lane, request, answer, now);
-        let connection = self.connections.get(at);
-        if connection.closing && !connection.is_writing() {
-            // Requests behind it on this connection get no answer any more.
-            self.lost(at, Ending::Closed, "v2 closed after the answer before");
-            return;
-        }
-        self.pump(lane, now);
-    }
-
-    /// What came is not HTTP, or never becomes an answer.
+    /// What came is no answer, or never becomes one.
     fn garbage(&mut self, at: usize, what: &str, now: i64) {
         let connection = self.connections.get(at);
         let lane = connection.lane;
-        connection.closing = true;
-        match connection.in_flight.pop_front() {
-            Some(request) => {
-                let answer =
-                    Answer { first: Some(now), ..Answer::failed(FailureKind::Protocol, what) };
-                self.record_sent(lane, request, answer, now);
-            }
-            None => return self.unasked(at, "unexpected-bytes", now),
+        let blamed = connection.session.blamed();
+        if blamed.is_empty() {
+            return self.unasked(at, "unexpected-bytes", now);
+        }
+        for request in blamed {
+            let answer = Answer { first: Some(now), ..Answer::failed(FailureKind::Protocol, what) };
+            self.record_sent(lane, request, answer, now);
         }
         self.give_up(at, "v2 sent something else than HTTP before", now);
     }
@@ -232,22 +171,17 @@ impl Worker<'_> {
         let now = self.now();
         let connection = self.connections.get(at);
         let lane = connection.lane;
-        let parsed = connection.parser.finish(ending);
-        if let Some(parsed) = parsed
-            && let Some(request) = connection.in_flight.pop_front()
+        let ended = connection.session.end(ending, detail);
+        let session = &connection.session;
+        if ended.is_empty()
+            && session.under_way() == 0
+            && session.served() > 0
+            && !session.is_closing()
         {
-            let failure = parsed
-                .damage
-                .map(|_| Failure::new(FailureKind::Closed, format!("{detail}, inside the answer")));
-            let response = match parsed.message {
-                Message::Response(response) => Some(response),
-                Message::Request(_) => None,
-            };
-            let last = failure.is_none().then_some(parsed.last);
-            let answer = Answer { first: Some(parsed.first), last, response, failure };
-            self.record_sent(lane, request, answer, now);
-        } else if connection.in_flight.is_empty() && connection.served > 0 && !connection.closing {
             self.figures.note("closed-while-idle");
+        }
+        for (request, answer) in ended {
+            self.record_sent(lane, request, answer, now);
         }
         self.give_up(at, detail, now);
     }
@@ -256,8 +190,8 @@ impl Worker<'_> {
     pub(super) fn give_up(&mut self, at: usize, detail: &str, now: i64) {
         let connection = self.connections.get(at);
         let lane = connection.lane;
-        let served = connection.served;
-        let mut unanswered = std::mem::take(&mut connection.in_flight);
+        let served = connection.session.served();
+        let mut unanswered = connection.session.take_unanswered();
         let refusal = connection.refusal.take();
         self.close(at);
         let mut again = Vec::new();
@@ -270,9 +204,8 @@ impl Worker<'_> {
             let blamed = request.task.blamed;
             let may_go_again = request.task.load.traits.is_safe() && refusal.is_none();
             if may_go_again && (behind || (served > 0 && !blamed)) {
-                self.figures.note("sent-again");
-                self.under_way -= 1;
-                again.push(Task { again: true, blamed: blamed || !behind, ..request.task });
+                let task = Task { blamed: blamed || !behind, ..request.task };
+                again.push(InFlight { task, ..request });
             } else {
                 let answer = match &refusal {
                     Some(refusal) => refusal.clone().into(),
@@ -282,10 +215,7 @@ impl Worker<'_> {
             }
             behind = true;
         }
-        for task in again.into_iter().rev() {
-            self.waiting += 1;
-            self.lanes.get(lane).put_back(task);
-        }
+        again.into_iter().rev().for_each(|request| self.again(lane, request));
         self.pump(lane, now);
     }
 }

@@ -1,14 +1,13 @@
 //! Sending: a request leaves, its lateness is measured, and what the socket did not take is written
 //! later.
 
-use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
 use super::super::task::bump;
-use super::{CONTINUE_NS, PIPELINE, Wake, Worker};
+use super::Worker;
 use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::Recent;
-use crate::replay::session::h1::{InFlight, Written};
+use crate::replay::session::{InFlight, Written};
 use crate::replay::worker::lane::{Arrivals, Next};
 
 impl Worker<'_> {
@@ -16,7 +15,7 @@ impl Worker<'_> {
         let now = self.now();
         let connection = self.connections.get(at);
         let lane = connection.lane;
-        let ready = connection.ready;
+        let (ready, room_since) = (connection.ready, connection.session.room_since());
         let connect_ns = connection.connect_ns.take();
         let opening =
             if connect_ns.is_some() { (ready, connection.started) } else { (i64::MIN, 0) };
@@ -25,35 +24,27 @@ impl Worker<'_> {
         task.pass_gate(side, &self.shared.budget);
         self.waiting -= 1;
         let waited = if self.shared.at_once {
-            task.due = free.max(ready).max(0).min(now);
+            task.due = free.max(ready).max(room_since).max(0).min(now);
             0
         } else if task.again {
             now - task.due
         } else {
-            // What v2 caused: the wait for its answer, then the wait for a connection.
+            // What v2 caused: the wait for its answer, then the wait for a connection or for room on
+            // it.
             let for_answer = free.saturating_sub(task.due).max(0);
             let since = opening.1.max(task.due).max(free);
-            let for_connection = opening.0.saturating_sub(since).max(0);
+            let for_connection = opening.0.max(room_since).saturating_sub(since).max(0);
             for_answer.saturating_add(for_connection).clamp(0, (now - task.due).max(0))
         };
         let late = (!task.again).then_some(now - task.due - waited);
         if late.is_some() {
             self.shared.begins(side, task.id);
         }
-        let reads = task.load.reads_ns();
         let length = task.bytes.len() as u64 + task.rest();
-        let expects = task.load.traits.expects_continue();
+        let until = now.saturating_add(self.shared.patience_ns(&task.load));
         self.under_way += 1;
-        self.connections.get(at).begin(InFlight { task, sent: now, waited, connect_ns });
-        if expects {
-            let generation = self.connections.generation(at);
-            self.timers.push(Reverse((now + CONTINUE_NS, Wake::Continue(at, generation))));
-        }
-        self.arm(at, now + self.shared.timeout_ns);
-        if let Some(reads) = reads {
-            let generation = self.connections.generation(at);
-            self.timers.push(Reverse((now.saturating_add(reads), Wake::Deadline(at, generation))));
-        }
+        let session = &mut self.connections.get(at).session;
+        session.begin(InFlight { task, sent: now, waited, connect_ns, until });
         let more = self.next_follows(lane, at, now);
         self.write_on(at, more);
         // What is measured is noted when the request is on its way.
@@ -72,10 +63,7 @@ impl Worker<'_> {
     fn next_follows(&mut self, lane: usize, at: usize, now: i64) -> bool {
         let (arrivals, think) = (self.shared.arrivals, self.shared.think);
         let connection = self.connections.get(at);
-        if arrivals != Arrivals::Causal
-            || connection.closing
-            || connection.in_flight.len() >= PIPELINE
-        {
+        if arrivals != Arrivals::Causal || !connection.session.has_room() {
             return false;
         }
         let upstream = connection.upstream;
@@ -98,10 +86,13 @@ impl Worker<'_> {
     pub(super) fn write(&mut self, at: usize) {
         let generation = self.connections.generation(at);
         self.write_on(at, false);
-        if self.connections.holds(at, generation) && !self.connections.get(at).is_writing() {
-            let lane = self.connections.get(at).lane;
-            let connection = self.connections.get(at);
-            if connection.closing && connection.in_flight.is_empty() {
+        if !self.connections.holds(at, generation) {
+            return;
+        }
+        let connection = self.connections.get(at);
+        let lane = connection.lane;
+        if connection.session.is_shared() || !connection.is_writing() {
+            if connection.session.is_closing() && connection.is_idle() {
                 // It answered early and said that it closes; now it has the whole request.
                 self.close(at);
             }
@@ -111,12 +102,18 @@ impl Worker<'_> {
     }
 
     fn write_on(&mut self, at: usize, more: bool) {
-        match self.connections.get(at).write(&self.shared.spool, more) {
-            Ok(Written::All | Written::Blocked) => {}
+        let now = self.seen;
+        let connection = self.connections.get(at);
+        let socket = &mut connection.socket;
+        match connection.session.write(socket, &self.shared.spool, more, now) {
+            Ok(Written::All | Written::Blocked) => {
+                let wakes_at = connection.session.wakes_at();
+                self.arm(at, wakes_at);
+            }
             // What v2 said before it closed is still to be read.
             Err(error) => {
                 let connection = self.connections.get(at);
-                connection.drop_rest();
+                connection.session.drop_rest();
                 connection.broken = Some(error.to_string());
                 self.read_later(at, true);
             }
