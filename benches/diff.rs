@@ -39,6 +39,7 @@ fn diff(folder: &Path) -> Findings {
         approvals: Default::default(),
         noise: vec![],
         routes: None,
+        schema: Default::default(),
         masker: Masker::off(),
         today: "2026-11-22".to_owned(),
     };

@@ -188,6 +188,8 @@ struct Node {
     groups: FxHashMap<Box<str>, Group>,
     /// The routes that end here: method and name.
     ends: Vec<(u16, Arc<str>)>,
+    /// It is a service of RPC, whose children are methods however many they are.
+    is_service: bool,
 }
 
 /// The literal children of a place that share an extension.
@@ -419,6 +421,7 @@ impl Routes {
         }
         let key: Box<str> = key.into();
         let child = self.make(node, key.clone());
+        self.nodes[child as usize].is_service = names_service(&key);
         if !matches!(class, Segment::Word | Segment::SlugLike) {
             return child;
         }
@@ -449,9 +452,12 @@ impl Routes {
     /// Merges the children of a group into `{slug}` where they are too many; says whether it did.
     fn merge_group(&mut self, node: u32, depth: usize, extension: &str, full: bool) -> bool {
         let max_words = if depth == 0 { MAX_FIRST_WORDS } else { MAX_WORDS };
+        let is_service = self.nodes[node as usize].is_service;
         let Some(group) = self.nodes[node as usize].groups.get_mut(extension) else { return false };
+        let max_words = if is_service { usize::MAX } else { max_words };
         let words = !group.words_merged && (full || group.words as usize > max_words);
-        let slugs = !group.slugs_merged && (words || group.slugs as usize > MAX_SLUGS);
+        let many_slugs = !is_service && group.slugs as usize > MAX_SLUGS;
+        let slugs = !group.slugs_merged && (words || many_slugs);
         if !words && !slugs {
             return false;
         }
@@ -479,7 +485,7 @@ impl Routes {
 
     /// Adds what stands under `from` to `into`.
     fn merge(&mut self, from: u32, into: u32, depth: usize) {
-        let Node { children, groups, ends } = std::mem::take(&mut self.nodes[from as usize]);
+        let Node { children, groups, ends, .. } = std::mem::take(&mut self.nodes[from as usize]);
         for (method, name) in ends {
             if !self.nodes[into as usize].ends.iter().any(|(known, _)| *known == method) {
                 self.nodes[into as usize].ends.push((method, name));
@@ -578,6 +584,14 @@ impl Routes {
             }
         }
     }
+}
+
+/// Whether a segment is the full name of a service, as gRPC, Twirp and Connect have it in paths:
+/// `shop.v1.Orders`.
+fn names_service(segment: &str) -> bool {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+    let service = segment.rsplit_once('.').map_or("", |(_, name)| name);
+    service.starts_with(|c: char| c.is_ascii_uppercase()) && segment.chars().all(is_name)
 }
 
 /// A segment without its parameters (RFC 3986 §3.3), as `;jsessionid=…`.
@@ -859,6 +873,22 @@ mod tests {
         }
         routes.settle();
         routes
+    }
+
+    #[test]
+    fn methods_of_a_service_are_routes_however_many_they_are() {
+        let mut routes = Routes::new(vec![]);
+        let path =
+            |service: usize, method: usize| format!("/shop.v{service}.Shop/Do{method}Things");
+        let word = |n: usize| char::from(b'a' + (n % 26) as u8).to_string().repeat(1 + n / 26);
+        let named = |n: usize| format!("/shop.v1.Orders/Get{}", word(n));
+        (0..200).for_each(|n| routes.learn(b"POST", named(n).as_bytes()));
+        (0..40).for_each(|n| routes.learn(b"POST", path(n, 1).as_bytes()));
+        routes.settle();
+        for path in [named(0), named(199)] {
+            assert_eq!(*routes.route(b"POST", path.as_bytes()), *format!("POST {path}"));
+        }
+        assert!(!names_service("index.Html/x") && !names_service("logo.png"));
     }
 
     #[test]

@@ -64,6 +64,14 @@ pub struct Global {
     /// Who may read what is written, which holds secrets: octal [default: 0600, its owner alone]
     #[arg(long, value_name = "MODE", global = true, value_parser = mode::parse)]
     pub mode: Option<u32>,
+    /// Name the fields of Protocol Buffers by the .proto files in this folder, from which imports
+    /// start (repeat for more)
+    #[arg(long, value_name = "DIR", global = true)]
+    pub proto: Vec<PathBuf>,
+    /// Name them by this file, which protoc --descriptor_set_out or buf build wrote (repeat for
+    /// more)
+    #[arg(long, value_name = "FILE", global = true)]
+    pub descriptor_set: Vec<PathBuf>,
     /// When to write in colour
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
     pub color: Color,

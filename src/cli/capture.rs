@@ -23,6 +23,7 @@ use crate::capture::record::{RecordError, Recorded, Recording};
 use crate::capture::rotate::{self, OutputError, Plan};
 use crate::capture::writer::Format;
 use crate::ledger::Ledger;
+use crate::message::protobuf::Schema;
 use crate::parse;
 use crate::redact::Redactor;
 use crate::time::{Monotonic, Timestamp};
@@ -172,7 +173,7 @@ impl Args {
 }
 
 impl Settings {
-    fn new(args: Args) -> Result<Self, Failure> {
+    fn new(args: Args, schema: Schema) -> Result<Self, Failure> {
         if args.interfaces.is_empty() {
             return Err(Failure::usage(format!(
                 "name the interface with -i: there are {}",
@@ -197,7 +198,7 @@ impl Settings {
                     keylogs: args.keylog.clone(),
                     ..parse::Options::default()
                 };
-                Content::Exchanges(options, args.redaction.redactor()?)
+                Content::Exchanges(options, args.redaction.redactor(schema)?)
             }
         };
         if format == Some(Format::Pcap) && !args.keylog.is_empty() {
@@ -294,7 +295,8 @@ const ADVICE: &str = "some connections were let go of, as exchanges could not be
 
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
-    let settings = Settings::new(args.or(Config::load(global)?.capture)?)?;
+    let config = Config::load(global)?;
+    let settings = Settings::new(args.or(config.capture)?, config.schema)?;
     let captured = execute(&settings, global)?;
     print(&summary(&captured))?;
     if captured.recorded.counts.shed_connections > 0 {
@@ -510,7 +512,7 @@ mod tests {
             std::iter::once("capture").chain(flags.split_whitespace()),
         )
         .unwrap();
-        Settings::new(line.args.or(toml::from_str(file).unwrap())?)
+        Settings::new(line.args.or(toml::from_str(file).unwrap())?, Schema::default())
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{Failure, Global};
+use crate::message::protobuf::Schema;
 
 /// The file that is read where `--config` names none.
 pub const DEFAULT_FILE: &str = "shadowtap.toml";
@@ -19,6 +20,11 @@ pub const DEFAULT_FILE: &str = "shadowtap.toml";
 pub struct Config {
     /// `[capture]`
     pub capture: crate::capture::config::Section,
+    /// `[messages]`
+    pub messages: Messages,
+    /// What `[messages]` or the flags in its place name.
+    #[serde(skip)]
+    pub schema: Schema,
     /// `[mock]`
     pub mock: crate::mock::Config,
     /// `[replay]`
@@ -31,10 +37,41 @@ pub struct Config {
     pub gate: crate::gate::Policy,
 }
 
+/// Where the schemas of messages are.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Messages {
+    /// As `--proto`.
+    pub proto: Vec<PathBuf>,
+    /// As `--descriptor-set`.
+    pub descriptor_set: Vec<PathBuf>,
+}
+
+impl Messages {
+    /// The schema that the flags name, else the file.
+    fn schema(&self, global: &Global) -> Result<Schema, Failure> {
+        let given = !global.proto.is_empty() || !global.descriptor_set.is_empty();
+        let loaded = match given {
+            true => Schema::load(&global.proto, &global.descriptor_set),
+            false => Schema::load(&self.proto, &self.descriptor_set),
+        };
+        loaded.map_err(|error| match std::error::Error::source(&error) {
+            Some(cause) => Failure::usage(error.to_string()).because(&cause),
+            None => Failure::usage(error.to_string()),
+        })
+    }
+}
+
 impl Config {
     /// Reads the file that `global` names, else [`DEFAULT_FILE`] where it exists, else the
     /// defaults.
     pub fn load(global: &Global) -> Result<Self, Failure> {
+        let mut config = Self::read(global)?;
+        config.schema = config.messages.schema(global)?;
+        Ok(config)
+    }
+
+    fn read(global: &Global) -> Result<Self, Failure> {
         let path = match &global.config {
             Some(path) => path.clone(),
             None if Path::new(DEFAULT_FILE).exists() => PathBuf::from(DEFAULT_FILE),

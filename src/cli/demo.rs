@@ -182,16 +182,17 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
     let customers = captured(settings, &capture, &runtime, &provider, global)?;
     let charged = provider.charges().values().sum::<u64>();
 
+    let calls = egress::Config {
+        providers: vec![PROVIDER_HOST.to_owned()],
+        timing: Timing::Recorded,
+        ..egress::Config::default()
+    };
     let mut mock = mock::Settings::new(
         vec![capture.to_string_lossy().into_owned()],
         std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
         Some(folder.join(names::EGRESS)),
         mock::Choice::default(),
-        &egress::Config {
-            providers: vec![PROVIDER_HOST.to_owned()],
-            timing: Timing::Recorded,
-            ..egress::Config::default()
-        },
+        &Config { mock: calls, ..Config::default() },
     )?;
     mock.serve.threads = 1;
     mock.watches = true;
@@ -262,7 +263,8 @@ fn shape(target: &str) -> Result<Shape, Failure> {
     let line =
         Line::try_parse_from(["demo", "--target", target, "--unsafe-methods", "--host", SHOP_HOST])
             .map_err(|error| Failure::usage(error.to_string()))?;
-    Shape::new(line.flags, &Config::default().replay, &Config::default().gate)
+    let config = Config::default();
+    Shape::new(line.flags, &config.replay, &config.gate, &config.schema)
 }
 
 fn say(global: &Global, line: &str) {

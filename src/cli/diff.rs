@@ -97,8 +97,15 @@ impl Settings {
         // The mask's key is the run's own, and the run may not be there yet: `execute` sets it.
         let masker = Masker::off();
         let today = Timestamp::now().to_string()[..10].to_owned();
-        let engine =
-            engine::Settings { rules, approvals, noise: Vec::new(), routes: None, masker, today };
+        let engine = engine::Settings {
+            rules,
+            approvals,
+            noise: Vec::new(),
+            routes: None,
+            schema: config.schema.clone(),
+            masker,
+            today,
+        };
         Ok(Self { dir: dir.to_owned(), threads: 0, show_secrets, engine })
     }
 }

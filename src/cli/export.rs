@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::config::Config;
 use super::exit::printable;
 use super::folder::{RunFolder, names};
 use super::input::{Done, Inputs, Options};
@@ -61,7 +62,7 @@ pub(super) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
             args.output
         ))
     })?;
-    let redactor = args.redaction.redactor()?;
+    let redactor = args.redaction.redactor(Config::load(global)?.schema)?;
     let selection = Selection {
         include: args.include,
         exclude: args.exclude,

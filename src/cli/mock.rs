@@ -17,6 +17,7 @@ use crate::exchange::ExchangeId;
 use crate::limits;
 use crate::measure::open_records;
 use crate::message::place::Pattern;
+use crate::message::protobuf::Readings;
 use crate::mock::fault::{Fault, Faults};
 use crate::mock::ledger::{Broken, Call, Counts};
 use crate::mock::{
@@ -155,8 +156,9 @@ impl Settings {
         listen: SocketAddr,
         log: Option<PathBuf>,
         choice: Choice,
-        config: &mock::Config,
+        file: &Config,
     ) -> Result<Self, Failure> {
+        let config = &file.mock;
         let lower = |names: Vec<String>| {
             names.into_iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>()
         };
@@ -209,6 +211,7 @@ impl Settings {
             rules: Rules {
                 headers: lower(or(choice.match_header, &config.match_headers)),
                 volatile: or(choice.volatile, &config.volatile),
+                readings: Arc::new(Readings::new(file.schema.clone())),
             },
             serve,
             watches: false,
@@ -241,7 +244,7 @@ fn explain(call: &Call) {
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let settings = Settings::new(args.inputs, args.listen, args.log, args.choice, &config.mock)?;
+    let settings = Settings::new(args.inputs, args.listen, args.log, args.choice, &config)?;
     let finished = execute(&settings, global)?;
     show(&finished)?;
     let counts = finished.counts;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::config::Config;
 use super::exit::printable;
 use super::input::{Done, Inputs, Options};
 use super::output::{Output, print};
@@ -106,7 +107,7 @@ pub(crate) struct Parsed {
 }
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
-    let redactor = args.redaction.redactor()?;
+    let redactor = args.redaction.redactor(Config::load(global)?.schema)?;
     let settings = Settings {
         reading: args.reading.options(),
         inputs: args.inputs,

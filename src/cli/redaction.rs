@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Failure;
 use crate::exchange::Redacted;
+use crate::message::protobuf::Schema;
 use crate::redact::{Known, Redactor, Rule, RuleError, Unsearched, random_key};
 
 /// The variable that the key may be in.
@@ -53,8 +54,8 @@ impl Redaction {
         })
     }
 
-    /// The redactor, where there is a rule.
-    pub(crate) fn redactor(&self) -> Result<Option<Redactor>, Failure> {
+    /// The redactor, where there is a rule; `schema` names fields of Protocol Buffers.
+    pub(crate) fn redactor(&self, schema: Schema) -> Result<Option<Redactor>, Failure> {
         if self.redact.is_empty() {
             return match &self.redact_key {
                 Some(_) => Err(Failure::usage(
@@ -74,7 +75,7 @@ impl Redaction {
             (None, Some(value)) => checked(value.as_encoded_bytes(), KEY_VARIABLE)?,
             (None, None) => random_key().to_vec(),
         };
-        Ok(Some(Redactor::new(&self.redact, &key)))
+        Ok(Some(Redactor::new(&self.redact, &key).with_schema(schema)))
     }
 }
 
@@ -155,7 +156,7 @@ pub(crate) fn unsearched(redactor: Option<&Redactor>) -> Option<String> {
     (bodies > 0).then(|| {
         format!(
             "{bodies} bodies of {bytes} bytes could not be searched for secrets, as they are of no form \
-             that is known (protobuf, archives, unknown compression), and {what}: {way_out}"
+             that is known (archives, unknown compression, Protocol Buffers without --proto), and {what}: {way_out}"
         )
     })
 }
@@ -189,13 +190,13 @@ mod tests {
     fn a_key_is_long_enough_and_its_line_end_does_not_count() {
         assert_eq!(checked(b"0123456789abcdef\n", "key").unwrap(), b"0123456789abcdef");
         assert!(checked(b"short\n", "key").is_err());
-        assert!(Redaction::default().redactor().unwrap().is_none());
+        assert!(Redaction::default().redactor(Schema::default()).unwrap().is_none());
         let no_rule = Redaction { redact: Vec::new(), redact_key: Some(PathBuf::from("key")) };
-        assert_eq!(no_rule.redactor().unwrap_err().exit, crate::cli::Exit::Usage);
+        assert_eq!(no_rule.redactor(Schema::default()).unwrap_err().exit, crate::cli::Exit::Usage);
         let missing = Redaction {
             redact: vec![Rule::Default],
             redact_key: Some(PathBuf::from("/nonexistent/key")),
         };
-        assert_eq!(missing.redactor().unwrap_err().exit, crate::cli::Exit::Usage);
+        assert_eq!(missing.redactor(Schema::default()).unwrap_err().exit, crate::cli::Exit::Usage);
     }
 }

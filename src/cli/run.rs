@@ -72,7 +72,7 @@ pub(crate) struct Ran {
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
     let policy = args.gate.policy(&config)?;
-    let shape = Shape::new(args.asked.flags, &config.replay, &policy)?;
+    let shape = Shape::new(args.asked.flags, &config.replay, &policy, &config.schema)?;
     diff::check(&config, args.approved.as_deref())?;
     if args.asked.dry_run {
         return replay::dry_run(&args.asked.inputs, &shape, false, &config, global);
@@ -115,7 +115,7 @@ fn start_mock(
     RunFolder::create(&replay.output, replay.force)?;
     let log = replay.output.join(names::EGRESS);
     let mut settings =
-        mock::Settings::new(replay.inputs.clone(), listen, Some(log), choice, &config.mock)?;
+        mock::Settings::new(replay.inputs.clone(), listen, Some(log), choice, config)?;
     settings.selection.ingress_ports = replay.shape.selection.ports.clone();
     settings.selection.ingress_hosts = replay.shape.selection.hosts.clone();
     settings.watches = true;

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::change::{Context, Look, Sink, short};
 use super::markup::Language;
-use super::{Kind, events, form, json, markup, multipart, text};
+use super::{Kind, calls, events, form, json, markup, multipart, text};
 use crate::limits::CONTENT_BYTES;
 use crate::message::json::tape::Tape;
 use crate::message::media::{Format, MediaType, UTF_8_MARK, in_utf8};
@@ -104,6 +104,9 @@ pub(super) fn structured(
     b: &[u8],
     sink: &mut Sink,
 ) {
+    if calls::compare(context, headers, [a, b], sink) {
+        return;
+    }
     let types = headers.map(kind_of);
     let (a, b) = (in_utf8(a, types[0]), in_utf8(b, types[1]));
     if types.iter().all(|kind| kind.is_json_lines()) {
@@ -262,6 +265,7 @@ mod tests {
             actual_at: None,
             hosts: &Default::default,
             rules: &RouteRules::default(),
+            readings: &Default::default(),
             masker: &Masker::off(),
             bound: None,
         };

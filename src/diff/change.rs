@@ -18,6 +18,7 @@ use crate::message::dates;
 use crate::message::kinds;
 use crate::message::kinds::ValueKind;
 pub use crate::message::place::{Step, is_variable};
+use crate::message::protobuf::Readings;
 use crate::redact::Masker;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
@@ -98,6 +99,8 @@ pub struct Context<'a> {
     pub hosts: &'a dyn Fn() -> [Vec<String>; 2],
     /// The rules of the route.
     pub rules: &'a RouteRules,
+    /// How messages of Protocol Buffers are read.
+    pub readings: &'a Readings,
     /// Hides secrets.
     pub masker: &'a Masker,
     /// What v2 issued in the place of v1's values.
@@ -410,6 +413,7 @@ mod tests {
             actual_at: Some("2026-11-23T12:00:00Z".parse().unwrap()),
             hosts: &Default::default,
             rules: &RouteRules::default(),
+            readings: &Default::default(),
             masker: &Masker::off(),
             bound: None,
         };

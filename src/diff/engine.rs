@@ -31,9 +31,10 @@ use super::rules::{RouteRules, Rules};
 use super::skipped::Skipped;
 use super::spool::{Record, Spooled, SpooledPart};
 use super::survey::{NONE, Survey, survey};
-use super::{Cluster, Kind, RouteTotals, Totals, compare, csv, open, repeat, roots};
+use super::{Cluster, Kind, RouteTotals, Totals, calls, compare, csv, open, repeat, roots};
 use crate::exchange::{Completeness, Exchange, UNANSWERED};
 use crate::message::method::is_safe;
+use crate::message::protobuf::{Readings, Schema};
 use crate::message::{Request, Response, target};
 use crate::outcome::{FailureKind, Outcome, ReplayId};
 use crate::record::exchanges;
@@ -83,6 +84,8 @@ pub struct Settings {
     pub noise: Vec<NoisePlace>,
     /// Routes of an earlier run, to keep their names.
     pub routes: Option<Routes>,
+    /// Names the fields of Protocol Buffers.
+    pub schema: Schema,
     /// Hides secrets.
     pub masker: Masker,
     /// The present day, for approvals that end: `2026-11-22`.
@@ -171,10 +174,15 @@ pub fn run(
     let bound = |file: Option<File>, what| {
         file.map(|file| Bindings::read(&file)).transpose().map_err(reading(what))
     };
+    let mut readings = Readings::new(settings.schema.clone());
+    let written = survey.calls.iter().map(|&rank| survey.places[rank as usize]);
+    calls::learn(&mut readings, &inputs.exchanges, written, [Some(&outcomes), baseline.as_ref()])
+        .map_err(reading("exchanges.jsonl"))?;
     let engine = Engine {
         bindings: bound(bindings, "bindings.jsonl")?,
         baseline_bindings: bound(baseline_bindings, "baseline-bindings.jsonl")?,
         settings,
+        readings,
         outcomes,
         baseline,
         survey,
@@ -191,6 +199,7 @@ pub fn run(
 
 struct Engine<'s> {
     settings: &'s Settings,
+    readings: Readings,
     outcomes: Index,
     baseline: Option<Index>,
     survey: Survey,
@@ -471,6 +480,7 @@ impl Engine<'_> {
             actual_at,
             hosts: &|| [v1_hosts(exchange), authority(target).into_iter().collect()],
             rules,
+            readings: &self.readings,
             masker: &self.settings.masker,
             bound: bindings.map(|bindings| Bound::new(bindings, outcome.id.copy)),
         };
@@ -586,6 +596,7 @@ impl Engine<'_> {
             actual_at: Some(again.at),
             hosts: &|| [v1_hosts(&first), v1_hosts(exchange)],
             rules,
+            readings: &self.readings,
             masker: &self.settings.masker,
             bound: None,
         };

@@ -57,6 +57,7 @@ pub const BUILT_IN: &[(&str, How, &str)] = &[
         How::Ignored,
         "follows from the body, which is compared (compared where there is none, as for HEAD)",
     ),
+    ("grpc-status", How::Ignored, "compared as the status of the call"),
     ("content-md5", How::Ignored, "follows from the body"),
     ("digest", How::Ignored, "follows from the body"),
     ("content-digest", How::Ignored, "follows from the body"),

@@ -14,6 +14,7 @@ use super::rules::{Additions, FixedErrors};
 use super::skipped::{self, Skipped};
 use super::spool::{Record, Spooled, SpooledPart};
 use super::{Class, Difference, Kind, Totals};
+use crate::message::grpc;
 use crate::message::population::Population;
 use crate::outcome::Unbound;
 
@@ -313,7 +314,12 @@ const EXCUSED: &str = "the request carries a validator of v1 (If-None-Match and 
 /// v1's and v2's status, where it is the status that changed.
 fn statuses(stat: &Stat) -> Option<(u16, u16)> {
     let (a, b) = stat.label.split_once('→').filter(|_| stat.kind == Kind::Status)?;
-    Some((a.parse().ok()?, b.parse().ok()?))
+    if stat.general != grpc::STATUS {
+        return Some((a.parse().ok()?, b.parse().ok()?));
+    }
+    // No status is an error as the client sees it.
+    let code = |text: &str| text.parse().map_or(500, grpc::as_http);
+    Some((code(a), code(b)))
 }
 
 fn is_new_error(stat: &Stat) -> bool {

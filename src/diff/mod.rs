@@ -4,6 +4,7 @@ mod account;
 pub mod approvals;
 mod bindings;
 mod body;
+mod calls;
 mod challenge;
 pub mod change;
 mod cluster;

@@ -8,6 +8,7 @@ use std::io;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHasher};
 
+use super::calls;
 use super::conditional::is_conditional;
 use crate::exchange::Completeness;
 use crate::message::method::is_safe;
@@ -33,6 +34,8 @@ pub(super) struct Survey {
     pub(super) pairs: Vec<u32>,
     /// Of conditional requests: the rank of the last full answer to the same question before.
     pub(super) full: FxHashMap<u32, u32>,
+    /// The ranks of exchanges that may be written in Protocol Buffers.
+    pub(super) calls: Vec<u32>,
     /// Lines that are no exchange.
     pub(super) damaged: u64,
     /// Whether the file was closed by its last line.
@@ -53,6 +56,8 @@ struct Brief {
     conditional: bool,
     /// Whether the answer holds all that was asked for.
     full: bool,
+    /// Whether it may be written in Protocol Buffers.
+    is_call: bool,
 }
 
 enum Item {
@@ -70,7 +75,7 @@ pub(super) fn survey(
 ) -> io::Result<Survey> {
     let mut batches = Batches::new(file)?;
     let mut pairing = Pairing::default();
-    let (mut places, mut pairs) = (Vec::new(), Vec::new());
+    let (mut places, mut pairs, mut calls) = (Vec::new(), Vec::new(), Vec::new());
     let (mut latest, mut full) = (FxHashMap::<u64, u32>::default(), FxHashMap::default());
     let (mut damaged, mut closed) = (0, false);
     while let Some(batch) = batches.next()? {
@@ -105,6 +110,9 @@ pub(super) fn survey(
                         }
                     }
                     if let Some(brief) = brief {
+                        if brief.is_call {
+                            calls.push(rank);
+                        }
                         routes.learn(&brief.method, &brief.target);
                     }
                 }
@@ -114,7 +122,7 @@ pub(super) fn survey(
     }
     routes.settle();
     damaged += batches.too_long;
-    Ok(Survey { routes, places, pairs, full, damaged, closed })
+    Ok(Survey { routes, places, pairs, full, calls, damaged, closed })
 }
 
 fn brief(line: &[u8]) -> Item {
@@ -172,6 +180,7 @@ impl Brief {
             session: if has_session { session.finish() } else { 0 },
             answered,
             question: if &*request.method == b"GET" { question.finish() | 1 } else { 0 },
+            is_call: calls::may_be(&request),
             conditional: is_conditional(&request.headers),
             full: answered && !partial && &*request.method == b"GET" && ok(),
         })
@@ -272,6 +281,7 @@ mod tests {
                     answered: true,
                     question: 0,
                     conditional: false,
+                    is_call: false,
                     full: false,
                 };
                 Some(pairing.equal_before(&brief, rank as u32)).filter(|before| *before != NONE)

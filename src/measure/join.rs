@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
-use super::records::{self, Line, Recorded, Replayed};
+use super::records::{self, Line, Recorded, RecordedResponse, Replayed, ReplayedResponse};
 use super::{FailureSummary, Pairs, RouteSummary, Side, Summary, paired};
 use crate::exchange::{Completeness, ExchangeId};
 use crate::limits;
@@ -291,7 +291,7 @@ impl Pass {
             route: collector.route(route),
             at: request.at,
             v1_ns: response.and_then(|response| response.last_byte_ns),
-            v1_status: response.map(|response| response.status),
+            v1_status: response.map(RecordedResponse::status),
             is_left: matches!(
                 recorded.completeness,
                 Completeness::NoResponse | Completeness::ResponseDamaged
@@ -481,7 +481,7 @@ impl Collector {
         let status = replayed
             .response
             .as_ref()
-            .map(|response| response.status)
+            .map(ReplayedResponse::status)
             .filter(|_| replayed.failure.is_none());
         // v1's client left its answer, and so did the replayer: what was not said is no error.
         let as_v1 = replayed.left_ns.is_some() || entry.may_stay_open(replayed);

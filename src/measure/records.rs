@@ -1,10 +1,14 @@
 //! Reads of `exchanges.jsonl` and `outcomes.jsonl` only what measuring needs: times, status, method
 //! and target. Headers and bodies are skipped without being decoded.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use std::fmt;
+
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::exchange::{Completeness, ExchangeId};
+use crate::message::grpc;
 use crate::outcome::{Failure, ReplayId};
 use crate::record::exchanges::{END_FORMAT, LineError};
 use crate::record::json::Octets;
@@ -32,7 +36,18 @@ pub(super) struct RecordedRequest {
 #[derive(Debug, Deserialize)]
 pub(super) struct RecordedResponse {
     pub(super) last_byte_ns: Option<i64>,
-    pub(super) status: u16,
+    status: u16,
+    #[serde(default)]
+    headers: CallStatus,
+    #[serde(default)]
+    trailers: CallStatus,
+}
+
+impl RecordedResponse {
+    /// The status that it is judged by.
+    pub(super) fn status(&self) -> u16 {
+        judged(self.status, self.trailers, self.headers)
+    }
 }
 
 /// What measuring needs of an outcome.
@@ -58,7 +73,78 @@ pub(super) struct Replayed {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ReplayedResponse {
-    pub(super) status: u16,
+    status: u16,
+    #[serde(default)]
+    headers: CallStatus,
+    #[serde(default)]
+    trailers: CallStatus,
+}
+
+impl ReplayedResponse {
+    /// The status that it is judged by.
+    pub(super) fn status(&self) -> u16 {
+        judged(self.status, self.trailers, self.headers)
+    }
+}
+
+/// A call of gRPC is judged by its own status: that of HTTP is 200 whatever became of it.
+fn judged(status: u16, trailers: CallStatus, headers: CallStatus) -> u16 {
+    match trailers.0.or(headers.0) {
+        Some(code) if status == 200 => grpc::as_http(code),
+        _ => status,
+    }
+}
+
+/// The status of a call among fields; no other field is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct CallStatus(Option<u16>);
+
+impl<'de> Deserialize<'de> for CallStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = CallStatus;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("header fields")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<CallStatus, A::Error> {
+                let mut found = CallStatus::default();
+                while let Some(StatusField(code)) = fields.next_element()? {
+                    found.0 = found.0.or(code);
+                }
+                Ok(found)
+            }
+        }
+        deserializer.deserialize_seq(Fields)
+    }
+}
+
+/// A field, where it is the status of a call.
+struct StatusField(Option<u16>);
+
+impl<'de> Deserialize<'de> for StatusField {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pair;
+        impl<'de> Visitor<'de> for Pair {
+            type Value = StatusField;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name and a value")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<StatusField, A::Error> {
+                let name = pair.next_element::<&RawValue>()?.map_or("", RawValue::get);
+                let is_status = name.trim_matches('"').eq_ignore_ascii_case(grpc::STATUS);
+                let value = pair.next_element::<&RawValue>()?.map_or("", RawValue::get);
+                while pair.next_element::<IgnoredAny>()?.is_some() {}
+                let code = || grpc::number(value.trim_matches('"').as_bytes());
+                Ok(StatusField(if is_status { code() } else { None }))
+            }
+        }
+        deserializer.deserialize_seq(Pair)
+    }
 }
 
 /// A line of a file of records.
@@ -103,6 +189,20 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_is_judged_by_its_own_status() {
+        for (line, status) in [
+            (r#"{"status":200,"headers":[["a","b"]],"trailers":[]}"#, 200),
+            (r#"{"status":200,"headers":[],"trailers":[["x",null],["grpc-status","13"]]}"#, 500),
+            (r#"{"status":200,"headers":[["Grpc-Status","5"],[null,{"base64":"AA=="}]]}"#, 404),
+            (r#"{"status":200,"headers":[["grpc-status","0"]]}"#, 200),
+            (r#"{"status":503,"headers":[["grpc-status","0"]]}"#, 503),
+        ] {
+            let response: ReplayedResponse = serde_json::from_str(line).unwrap();
+            assert_eq!(response.status(), status, "{line}");
+        }
+    }
 
     #[test]
     fn first_and_last_lines_and_other_formats_are_told_apart() {

@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem::discriminant;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -21,6 +22,7 @@ use crate::message::fields::CONDITIONS;
 use crate::message::json::number::Decimal;
 use crate::message::kinds::{self, ValueKind};
 use crate::message::place::{Pattern, Step, Trail};
+use crate::message::protobuf::{Readings, Said};
 use crate::message::tokens::{Token, tokens};
 use crate::message::{Body, Headers};
 
@@ -35,6 +37,8 @@ pub struct Rules {
     pub headers: Vec<String>,
     /// Places whose value may be any: `$.nonce`, `query:ts`, `$.items[*].id`.
     pub volatile: Vec<Pattern>,
+    /// How messages of Protocol Buffers are read.
+    pub readings: Arc<Readings>,
 }
 
 /// How a value counts when calls are compared.
@@ -339,7 +343,11 @@ fn walk(subject: &Subject<'_>, rules: &Rules, visit: &mut dyn FnMut(&Trail<'_>, 
     let whole = match subject.content {
         Content::Hashed { length, sha256 } => Some(digest_text(length, &sha256)),
         Content::Whole(bytes) => {
-            walk.body(subject.headers, bytes);
+            let read = rules.readings.read(Said::Question, subject.target, subject.headers, bytes);
+            match read {
+                Some(read) => walk.body(&Headers::new(), &read.json),
+                None => walk.body(subject.headers, bytes),
+            };
             // What was not told one by one is compared as a whole.
             walk.was_cut().then(|| digest_text(bytes.len() as u64, &Sha256::digest(bytes)))
         }
@@ -400,7 +408,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_body_is_taken_apart() {
-        let rules = Rules { headers: vec![], volatile: vec!["$.a[*].n".parse().unwrap()] };
+        let volatile = vec!["$.a[*].n".parse().unwrap()];
+        let rules = Rules { volatile, ..Rules::default() };
         assert_eq!(
             places(
                 "/v1/7781/x?b=2&a=1&b=1",

@@ -30,6 +30,7 @@ use super::wrapped::{self, Wrapping};
 use super::{body, values};
 use crate::exchange::{Carriage, Completeness, Exchange, Redacted, SocketKind, SocketMessage};
 use crate::limits;
+use crate::message::protobuf::{Readings, Said, Schema};
 use crate::message::{Body, Headers, Part, Request, Response, content};
 
 /// Most secrets of one exchange that are looked for again.
@@ -57,6 +58,8 @@ pub struct Redactor {
     json: Vec<Path>,
     patterns: Vec<regex::bytes::Regex>,
     tokens: Tokens,
+    /// Names the fields of Protocol Buffers.
+    readings: Arc<Readings>,
     mark: Redacted,
     unsearched: Arc<[AtomicU64; 2]>,
 }
@@ -89,6 +92,7 @@ impl Redactor {
             json: Vec::new(),
             patterns: Vec::new(),
             tokens: Tokens::new(key),
+            readings: Arc::default(),
             mark: Redacted::default(),
             unsearched: Arc::default(),
         };
@@ -109,6 +113,12 @@ impl Redactor {
             }
         }
         redactor
+    }
+
+    /// The same, which knows the fields of messages by their names.
+    #[must_use]
+    pub fn with_schema(self, schema: Schema) -> Self {
+        Self { readings: Arc::new(Readings::new(schema)), ..self }
     }
 
     /// Redacts an exchange; answers how many places were changed.
@@ -227,6 +237,14 @@ pub(super) enum Searched {
     Opaque,
 }
 
+/// What became of messages of Protocol Buffers.
+enum Messages {
+    /// They were searched; their body, where it was changed.
+    Searched(Option<Vec<u8>>),
+    /// They hold secrets and cannot be written without them.
+    Unwritable,
+}
+
 /// A secret that was found, what is put in its place, and the forms in which both may be repeated.
 struct Replacement {
     token: Vec<u8>,
@@ -242,6 +260,8 @@ thread_local! {
 /// The work on one exchange.
 pub(super) struct Pass<'a> {
     rules: &'a Redactor,
+    /// The target of the request, as it came.
+    target: Bytes,
     found: Vec<(Vec<u8>, Rc<Replacement>)>,
     pub(super) changes: usize,
     /// What is found is a token already, and stays.
@@ -321,6 +341,7 @@ impl<'a> Pass<'a> {
     pub(super) const fn new(rules: &'a Redactor, known: Option<&'a Known>) -> Self {
         Self {
             rules,
+            target: Bytes::new(),
             found: Vec::new(),
             changes: 0,
             reads_tokens: false,
@@ -331,12 +352,13 @@ impl<'a> Pass<'a> {
 
     /// The first pass over a request.
     pub(super) fn request(&mut self, message: &mut Request) -> Searched {
+        self.target = message.target.clone();
         if let Some(target) = hide::target(self, &message.target) {
             message.target = Bytes::from(target);
         }
         self.headers(&mut message.headers);
         self.headers(&mut message.trailers);
-        self.body(&message.headers, &message.body, false)
+        self.body(&message.headers, &message.body, false, Said::Question)
     }
 
     /// The first pass over a response.
@@ -346,14 +368,14 @@ impl<'a> Pass<'a> {
         }
         self.headers(&mut message.headers);
         self.headers(&mut message.trailers);
-        self.body(&message.headers, &message.body, is_cut)
+        self.body(&message.headers, &message.body, is_cut, Said::Answer)
     }
 
     /// The first pass over a message of a WebSocket.
     fn message(&mut self, message: &SocketMessage) -> Searched {
         let is_data = matches!(message.kind, SocketKind::Text | SocketKind::Binary);
         if is_data {
-            return self.body(&Headers::new(), &message.data, false);
+            return self.body(&Headers::new(), &message.data, false, Said::Question);
         }
         let content = hide::looks(self, &message.data.bytes);
         Searched::Content { changed: content.is_some(), content, coded: false, wrapping: None }
@@ -553,7 +575,7 @@ impl<'a> Pass<'a> {
         edits.finish()
     }
 
-    fn body(&mut self, headers: &Headers, body: &Body, is_cut: bool) -> Searched {
+    fn body(&mut self, headers: &Headers, body: &Body, is_cut: bool, said: Said) -> Searched {
         if body.bytes.is_empty() {
             return Searched::Empty;
         }
@@ -576,8 +598,13 @@ impl<'a> Pass<'a> {
         let unwrapped = wrapping.and_then(|wrapping| wrapping.undo(&decoded));
         let wrapping = wrapping.filter(|_| unwrapped.is_some());
         let text = unwrapped.as_deref().unwrap_or(&decoded);
-        let new = body::redact(self, kind, text);
-        if !self.reads_tokens && self.rules.defaults && wrapped::is_opaque(text, kind) {
+        let (new, is_read) = match self.messages(said, headers, text) {
+            Some(Messages::Searched(new)) => (new, true),
+            Some(Messages::Unwritable) => return Searched::Undecodable,
+            None => (body::redact(self, kind, text), false),
+        };
+        let is_opaque = || !is_read && wrapped::is_opaque(text, kind);
+        if !self.reads_tokens && self.rules.defaults && is_opaque() {
             let [bodies, bytes] = &*self.rules.unsearched;
             bodies.fetch_add(1, Ordering::Relaxed);
             bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
@@ -588,6 +615,21 @@ impl<'a> Pass<'a> {
         let changed = new.is_some();
         let content = new.or(unwrapped).or_else(|| coded.then(|| decoded.into_owned()));
         Searched::Content { content, changed, coded, wrapping }
+    }
+
+    /// A body of Protocol Buffers whose fields are known by their names; none where it is another.
+    fn messages(&mut self, said: Said, headers: &Headers, content: &[u8]) -> Option<Messages> {
+        let target = self.target.clone();
+        let readings = Arc::clone(&self.rules.readings);
+        let read =
+            readings.read(said, &target, headers, content).filter(|read| read.unread == 0)?;
+        let Some(edited) = body::redact(self, b"application/json", &read.json) else {
+            return Some(Messages::Searched(None));
+        };
+        Some(match readings.write(said, &target, headers, content, &edited) {
+            Some(written) => Messages::Searched(Some(written)),
+            None => Messages::Unwritable,
+        })
     }
 
     /// The secrets that were found, in the forms in which they may be repeated.

@@ -16,6 +16,7 @@ use shadowtap::diff::rules::{DiffConfig, Rules};
 use shadowtap::diff::{Class, Difference};
 use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use shadowtap::ledger::Ledger;
+use shadowtap::message::protobuf::Schema;
 use shadowtap::message::{Body, Framing, Headers, Request, Response};
 use shadowtap::outcome::{Failure, FailureKind, Outcome, ReplayId, Unbound};
 use shadowtap::record::exchanges::{self as exchange_log, End, Header};
@@ -30,6 +31,7 @@ pub struct Said {
     pub status: u16,
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
+    pub trailers: Vec<(String, String)>,
 }
 
 /// An answer of this type.
@@ -38,7 +40,7 @@ pub fn answer(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Said {
         "" => vec![],
         kind => vec![("Content-Type".to_owned(), kind.to_owned())],
     };
-    Said { status, fields, body: body.into() }
+    Said { status, fields, body: body.into(), ..Said::default() }
 }
 
 pub fn json(body: impl Into<Vec<u8>>) -> Said {
@@ -51,8 +53,13 @@ impl Said {
         self
     }
 
+    pub fn ending(mut self, name: &str, value: &str) -> Self {
+        self.trailers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     fn headers(&self) -> Headers {
-        self.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+        headers(&self.fields)
     }
 
     fn response(&self) -> Response {
@@ -61,9 +68,14 @@ impl Said {
             headers: self.headers(),
             body: Body::whole(self.body.clone()),
             framing: Framing::ContentLength,
+            trailers: headers(&self.trailers),
             ..Response::default()
         }
     }
+}
+
+fn headers(fields: &[(String, String)]) -> Headers {
+    fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
 }
 
 /// An exchange of v1, and v2's answer; none where the request was skipped.
@@ -144,11 +156,20 @@ pub fn diff(talks: &[Talk]) -> Found {
 
 /// The same under `[diff]` of a configuration.
 pub fn diff_with(talks: &[Talk], config: &str) -> Found {
-    diff_under(talks, config, [&[], &[]])
+    diff_by(talks, config, [&[], &[]], Schema::default())
+}
+
+/// The same with the names of messages.
+pub fn diff_named(talks: &[Talk], config: &str, schema: Schema) -> Found {
+    diff_by(talks, config, [&[], &[]], schema)
 }
 
 /// The same under bindings of v2 and of a baseline that answered as v1 did.
 pub fn diff_under(talks: &[Talk], config: &str, bindings: [&[Binding]; 2]) -> Found {
+    diff_by(talks, config, bindings, Schema::default())
+}
+
+fn diff_by(talks: &[Talk], config: &str, bindings: [&[Binding]; 2], schema: Schema) -> Found {
     let config: DiffConfig = toml::from_str(config).unwrap();
     let recorded: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
     let (exchanges, outcomes) = (records(talks, recorded), replayed(talks, recorded));
@@ -164,6 +185,7 @@ pub fn diff_under(talks: &[Talk], config: &str, bindings: [&[Binding]; 2]) -> Fo
         approvals: Default::default(),
         noise: vec![],
         routes: None,
+        schema,
         masker: Masker::off(),
         today: "2026-11-23".to_owned(),
     };
@@ -199,7 +221,7 @@ fn id(number: usize) -> ExchangeId {
     ExchangeId { connection: number as u64 / 7, ordinal: number as u32 % 7 }
 }
 
-fn records(talks: &[Talk], recorded: Timestamp) -> File {
+pub fn records(talks: &[Talk], recorded: Timestamp) -> File {
     let mut lines = Vec::new();
     exchange_log::write_line(&mut lines, &Header::new(recorded, vec!["v1.pcap".to_owned()]));
     for (number, talk) in talks.iter().enumerate() {

@@ -10,6 +10,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde::Serialize;
 
 use crate::exchange::{Completeness, Exchange, ExchangeId};
+use crate::message::grpc;
 use crate::message::target::path_and_query;
 use crate::route::Routes;
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -131,7 +132,7 @@ impl Interner {
                 .or(response.map(|response| response.at)),
             ended: response.map(|response| response.at),
             completeness: exchange.completeness,
-            status: response.map(|response| response.message.status),
+            status: response.map(|response| grpc::judged_status(&response.message)),
             first_byte_ns: response.and_then(|response| response.first_byte_ns),
             last_byte_ns: response.and_then(|response| response.last_byte_ns),
             request_bytes: exchange

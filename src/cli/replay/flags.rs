@@ -15,6 +15,7 @@ use crate::cli::{Failure, folder};
 use crate::exchange::ExchangeId;
 use crate::gate::Policy;
 use crate::limits;
+use crate::message::protobuf::Schema;
 use crate::outcome::HostMap;
 use crate::redact::Redactor;
 use crate::replay::config::Section;
@@ -326,7 +327,12 @@ fn identity(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Identi
 
 impl Shape {
     /// Checks flags and file together.
-    pub fn new(flags: Flags, file: &Section, policy: &Policy) -> Result<Self, Failure> {
+    pub fn new(
+        flags: Flags,
+        file: &Section,
+        policy: &Policy,
+        schema: &Schema,
+    ) -> Result<Self, Failure> {
         let target = flags.target.or_else(|| file.target.clone());
         let baseline = flags.baseline.or_else(|| file.baseline.clone());
         for url in [&target, &baseline].into_iter().flatten() {
@@ -463,7 +469,7 @@ impl Shape {
             redactor: flags
                 .redaction
                 .or("replay", &file.redact, file.redact_key.as_ref())?
-                .redactor()?,
+                .redactor(schema.clone())?,
         })
     }
 

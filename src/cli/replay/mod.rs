@@ -115,7 +115,7 @@ impl Settings {
 /// Runs the command.
 pub(crate) fn run(Args { asked, calibrate }: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let shape = Shape::new(asked.flags, &config.replay, &config.gate)?;
+    let shape = Shape::new(asked.flags, &config.replay, &config.gate, &config.schema)?;
     if asked.dry_run {
         return dry_run(&asked.inputs, &shape, calibrate, &config, global);
     }

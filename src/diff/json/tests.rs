@@ -15,6 +15,7 @@ fn changes_by(rules: &RouteRules, a: &str, b: &str) -> Vec<String> {
         rules,
         masker: &Masker::off(),
         bound: None,
+        readings: &Default::default(),
     };
     let mut sink = Sink::default();
     assert!(compare(&context, a.as_bytes(), b.as_bytes(), &mut sink), "{a} {b}");
@@ -111,6 +112,7 @@ fn hostile_texts_are_left_to_others_without_a_panic() {
         actual_at: None,
         hosts: &Default::default,
         rules: &RouteRules::default(),
+        readings: &Default::default(),
         masker: &Masker::off(),
         bound: None,
     };

@@ -15,6 +15,7 @@ fn changes(language: Language, a: &str, b: &str, rules: &RouteRules) -> Option<V
         rules,
         masker: &Masker::new(b"k"),
         bound: None,
+        readings: &Default::default(),
     };
     let mut sink = Sink::default();
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
