@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::gate::Gate;
-use super::plan::bound::{Bound, note};
+use super::plan::bound::{Bound, Note, note};
 use super::plan::{Load, Plan, Step, StepKind};
 use super::shared::Shared;
 use super::task::{Done, Side, Task};
@@ -185,11 +185,11 @@ impl<'a> Feeder<'a> {
         (id, lane, due, worker, bytes): (ReplayId, u64, i64, usize, Bytes),
     ) -> io::Result<Option<Arc<Gate>>> {
         let Some((words, notes)) = &mut self.binding else { return Ok(None) };
-        let expected = note(notes, load.note)?;
+        let Note { at, expected } = note(notes, load.note)?;
         let gate = Arc::new(Gate::new(!part.births.is_empty()));
         let head = load.head;
         let gate_of = Arc::clone(&gate);
-        let order = Order { id, part, expected, gate, lane, due, worker, bytes, head };
+        let order = Order { id, at, part, expected, gate, lane, due, worker, bytes, head };
         // Where nobody hears it, the replay is being stopped.
         let _ = words.send(Word::Order(Arc::new(order)));
         Ok(Some(gate_of))

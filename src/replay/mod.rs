@@ -13,6 +13,7 @@ pub mod plan;
 mod recorder;
 pub mod session;
 mod shared;
+mod supply;
 mod task;
 mod underway;
 mod worker;
@@ -22,6 +23,7 @@ pub use engine::{Finished, Options, Outputs, Progress, ReplayError, Transport, r
 pub use hope::Hopeless;
 pub use recorder::record::Observer;
 pub use recorder::redaction::Redaction;
+pub use supply::{SupplyError, supply};
 pub use task::{Side, Stop};
 pub use underway::UnderWay;
 pub use worker::lane::{Arrivals, Think};

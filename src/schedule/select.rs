@@ -264,6 +264,9 @@ pub struct Selection {
 /// Why a request that a replay had sent is left out.
 pub const REPLAYED_BEFORE: &str = "replayed-before";
 
+/// Why what is not in the sample is left out.
+pub const NOT_IN_SAMPLE: &str = "not-in-sample";
+
 impl Selection {
     /// Decides on one exchange. Shards are not decided here: they cut lanes, and a lane may be a
     /// copy.
@@ -293,7 +296,7 @@ impl Selection {
             return Choice::Leave("excluded");
         }
         if self.sample.is_some_and(|sample| !sample.holds(connection_hash("sample", exchange))) {
-            return Choice::Leave("not-in-sample");
+            return Choice::Leave(NOT_IN_SAMPLE);
         }
         self.skip(exchange, request).map_or(Choice::Send, Choice::Skip)
     }

@@ -11,7 +11,9 @@
 pub mod expected;
 pub mod jar;
 pub mod put;
+pub mod sign;
 pub mod take;
+pub mod touch;
 
 use std::hash::{Hash as _, Hasher as _};
 

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::message::Request;
 use crate::message::document::{Bounds, Value, Visit, Walk};
 use crate::message::edit::Changes;
-use crate::message::place::{Pattern, Place, Trail};
+use crate::message::place::{Place, Trail};
 
 /// A value to be put.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,44 +22,25 @@ pub struct Put<'p> {
     pub new: &'p str,
 }
 
-/// What else a request's values are made into, beside what is bound: told the place and the value
-/// that would stand there.
+/// What else a request's values are made into, beside what is bound: asked of every value that no
+/// flow binds.
 pub trait Retouch {
-    /// The value that is to stand there instead.
-    fn retouch(&mut self, at: &Trail<'_>, text: &str) -> Option<String>;
+    /// The text that is to stand there instead.
+    fn retouch(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String>;
 
-    /// Whether it may want a value at this place as a whole, though it holds others.
-    fn is_whole(&self, at: &Trail<'_>) -> bool;
-}
-
-/// Values by pattern: the first that leads to a place makes its value anew.
-pub struct ByPattern<F> {
-    /// The places.
-    pub patterns: Vec<Pattern>,
-    /// Makes the value, told which pattern.
-    pub make: F,
-}
-
-impl<F: FnMut(usize, &str) -> Option<String>> Retouch for ByPattern<F> {
-    fn retouch(&mut self, at: &Trail<'_>, text: &str) -> Option<String> {
-        let which = self.patterns.iter().position(|pattern| pattern.covers(at))?;
-        (self.make)(which, text)
-    }
-
-    fn is_whole(&self, at: &Trail<'_>) -> bool {
-        self.patterns.iter().any(|pattern| pattern.covers(at))
-    }
+    /// Whether it may want the value at this place as a whole, though it holds others.
+    fn is_whole(&self, at: &Trail<'_>, text: &str) -> bool;
 }
 
 /// Nothing else.
 pub struct Untouched;
 
 impl Retouch for Untouched {
-    fn retouch(&mut self, _: &Trail<'_>, _: &str) -> Option<String> {
+    fn retouch(&mut self, _: &Trail<'_>, _: Value<'_>) -> Option<String> {
         None
     }
 
-    fn is_whole(&self, _: &Trail<'_>) -> bool {
+    fn is_whole(&self, _: &Trail<'_>, _: &str) -> bool {
         false
     }
 }
@@ -97,9 +78,10 @@ struct Filling<'p, 'v> {
 }
 
 impl Filling<'_, '_> {
-    fn filled(&mut self, at: &Trail<'_>, text: &str) -> Option<String> {
-        let mut made: Option<String> = None;
-        for &index in self.by_place.get(&at.hash())? {
+    /// What is to stand at a place, and whether anything that stands there is bound.
+    fn filled(&mut self, at: &Trail<'_>, text: &str) -> (Option<String>, bool) {
+        let (mut made, mut is_bound): (Option<String>, bool) = (None, false);
+        for &index in self.by_place.get(&at.hash()).into_iter().flatten() {
             let put = &self.puts[index];
             let range = match &put.range {
                 Some(range) => range.start as usize..range.end as usize,
@@ -108,7 +90,7 @@ impl Filling<'_, '_> {
             if self.placed[index] || text.get(range.clone()) != Some(put.old) {
                 continue;
             }
-            self.placed[index] = true;
+            (self.placed[index], is_bound) = (true, true);
             if put.new != put.old {
                 let whole = made.get_or_insert_with(|| text.to_owned());
                 // Those behind it were put before; the text up to its end is as it was.
@@ -119,19 +101,20 @@ impl Filling<'_, '_> {
                 break;
             }
         }
-        made
+        (made, is_bound)
     }
 }
 
 impl Visit for Filling<'_, '_> {
     fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
-        let filled = self.filled(at, value.text);
-        let text = filled.as_deref().unwrap_or(value.text);
-        self.retouch.retouch(at, text).filter(|new| new != text).or(filled)
+        match self.filled(at, value.text) {
+            (filled, true) => filled,
+            (_, false) => self.retouch.retouch(at, value).filter(|new| new != value.text),
+        }
     }
 
-    fn inside(&mut self, at: &Trail<'_>, _: Value<'_>) -> bool {
-        !self.by_place.contains_key(&at.hash()) && !self.retouch.is_whole(at)
+    fn inside(&mut self, at: &Trail<'_>, value: Value<'_>) -> bool {
+        !self.by_place.contains_key(&at.hash()) && !self.retouch.is_whole(at, value.text)
     }
 }
 

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use super::{Binder, Order};
 use crate::bind::Use;
 use crate::bind::fill::put::{Put, Untouched, put};
+use crate::bind::fill::touch::Touching;
 use crate::message::Request;
 use crate::message::place::Step;
 use crate::outcome::{ReplayId, Unbound};
 use crate::replay::gate::Ready;
 use crate::replay::task::Side;
-use crate::time::Timestamp;
+use crate::time::{NANOS_PER_SEC, Timestamp};
 use crate::wire::h1::parser::{self, Ending, Limits, Message, Parser};
 use crate::wire::h1::patch;
 
@@ -21,7 +22,7 @@ impl Binder<'_> {
     pub(super) fn fill(&mut self, side: Side, order: &Order) -> io::Result<Ready> {
         let world = (side, order.id.copy);
         let jar = self.jars.get(&(world, order.part.session));
-        if order.part.uses.is_empty() && jar.is_none() {
+        if order.part.uses.is_empty() && jar.is_none() && self.touches.is_empty() {
             return Ok(Ready::default());
         }
         let mut ready = Ready::default();
@@ -41,14 +42,24 @@ impl Binder<'_> {
             }
         }
         if let Some(request) = request_of(order) {
-            let mut filled = put(&request, &puts, &mut Untouched);
+            let now = Timestamp::now();
+            let seconds = (now.nanos() - order.at) / NANOS_PER_SEC;
+            let mut touching = self.touches.of(&request, order.id.copy, seconds);
+            let mut filled = match &mut touching {
+                Some(touching) => put(&request, &puts, touching),
+                None => put(&request, &puts, &mut Untouched),
+            };
             if let Some(jar) = jar {
-                let is_bound = |name: &str| {
-                    puts.iter().any(|put| matches!(put.place.steps().first(), Some(Step::Cookie(own)) if own == name))
+                let is_of = |put: &Put<'_>, name: &str| {
+                    matches!(put.place.steps().first(), Some(Step::Cookie(own)) if own == name)
                 };
-                jar.apply(&request, &mut filled.changes, is_bound, Timestamp::now());
+                let is_bound = |name: &str| puts.iter().any(|put| is_of(put, name));
+                jar.apply(&request, &mut filled.changes, is_bound, now);
             }
             ready.bound = filled.placed;
+            for (place, old, new) in touching.into_iter().flat_map(Touching::varied) {
+                self.journal.varied(side, order.id, &place, &old, &new)?;
+            }
             if !filled.changes.is_empty() {
                 let mut out = Vec::with_capacity(order.bytes.len() + 64);
                 let head = order.head as usize;

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use crate::bind::{Birth, Use};
+use crate::message::place::Place;
 use crate::outcome::ReplayId;
 use crate::record::exchanges::write_line;
 use crate::record::flows::Binding;
@@ -74,10 +75,7 @@ impl Journal {
         if let (Some(flow), None, Side::Target) = (birth.flow, new, side) {
             self.flow(flow).not_issued += 1;
         }
-        let shown = |text: &str| match &self.redaction {
-            Some(redaction) => redaction.value(&birth.place, text),
-            None => text.to_owned(),
-        };
+        let shown = |text: &str| self.shown(&birth.place, text);
         let line = Binding {
             slot: birth.slot,
             id,
@@ -88,12 +86,47 @@ impl Journal {
             v2: new.map(shown),
             reason,
         };
+        self.line(side, &line)
+    }
+
+    /// A name that a client chose was made another one in a copy: for what shows it, that is a
+    /// binding as any other, with a slot of no value of the recording.
+    pub(super) fn varied(
+        &mut self,
+        side: Side,
+        id: ReplayId,
+        place: &Place,
+        old: &str,
+        new: &str,
+    ) -> io::Result<()> {
+        let line = Binding {
+            slot: u32::MAX,
+            id,
+            place: place.to_string(),
+            thing: None,
+            flow: None,
+            v1: self.shown(place, old),
+            v2: Some(self.shown(place, new)),
+            reason: None,
+        };
+        self.line(side, &line)
+    }
+
+    /// As it stands in the run's records.
+    fn shown(&self, place: &Place, text: &str) -> String {
+        match &self.redaction {
+            Some(redaction) => redaction.value(place, text),
+            None => text.to_owned(),
+        }
+    }
+
+    fn line(&mut self, side: Side, line: &Binding) -> io::Result<()> {
         let lines = match side {
             Side::Target => &mut self.target,
             Side::Baseline => &mut self.baseline,
         };
         if lines.file.is_some() {
-            write_line(&mut lines.bytes, &line);
+            write_line(&mut lines.bytes, line);
         }
         if lines.bytes.len() >= WRITE_BYTES { lines.flush() } else { Ok(()) }
     }

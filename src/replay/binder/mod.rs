@@ -30,6 +30,7 @@ use super::task::Side;
 use crate::bind::fill::expected::Expected;
 use crate::bind::fill::jar::Jar;
 use crate::bind::fill::take::{Taken, take};
+use crate::bind::fill::touch::Touches;
 use crate::bind::{Part, Parts};
 use crate::exchange::ExchangeId;
 use crate::message::Response;
@@ -52,6 +53,8 @@ pub(in crate::replay) enum Word {
 /// A request of the plan that has to do with bound values.
 pub(in crate::replay) struct Order {
     pub(in crate::replay) id: ReplayId,
+    /// When it was recorded, in nanoseconds since the epoch.
+    pub(in crate::replay) at: i64,
     pub(in crate::replay) part: Part,
     pub(in crate::replay) expected: Expected,
     pub(in crate::replay) gate: Arc<Gate>,
@@ -86,6 +89,7 @@ pub(in crate::replay) struct Binder<'a> {
     shared: &'a Shared,
     parts: Arc<dyn Parts>,
     uses: Arc<Uses>,
+    touches: Arc<Touches>,
     inbox: Receiver<Word>,
     bells: Vec<Bell>,
     waits: Waits<Arc<Order>>,
@@ -106,6 +110,7 @@ impl<'a> Binder<'a> {
             shared,
             parts: Arc::clone(&plan.parts),
             uses: Arc::clone(&plan.uses),
+            touches: Arc::clone(&plan.touches),
             inbox,
             bells,
             waits: Waits::default(),

@@ -1,14 +1,21 @@
 //! What a plan keeps of bound values: notes beside the requests, and how often each value is used.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::bind::fill::expected::Expected;
+use crate::bind::fill::touch::{Touches, Wanted};
 use crate::bind::{Part, Parts};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::replay::binder::Uses;
 use crate::replay::plan::spool::{Place, Spool, SpoolReader, SpoolWriter};
+
+/// Most values that commands supply.
+const SUPPLIED: usize = 10_000;
 
 /// Gathers it while the plan is made.
 pub(in crate::replay) struct BoundWriter {
@@ -17,6 +24,16 @@ pub(in crate::replay) struct BoundWriter {
     uses: Uses,
     waits: u64,
     holes: u64,
+    pub(super) touches: Touches,
+    wanted: BTreeSet<Wanted>,
+}
+
+/// What is kept of one request.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(in crate::replay) struct Note {
+    /// When it was recorded, in nanoseconds since the epoch.
+    pub(in crate::replay) at: i64,
+    pub(in crate::replay) expected: Expected,
 }
 
 /// What a plan knows of bound values.
@@ -24,6 +41,9 @@ pub(in crate::replay) struct Bound {
     pub(in crate::replay) parts: Arc<dyn Parts>,
     notes: Spool,
     pub(in crate::replay) uses: Arc<Uses>,
+    pub(in crate::replay) touches: Arc<Touches>,
+    /// Values that a command is to supply.
+    pub(in crate::replay) wanted: Vec<Wanted>,
     /// Requests that wait for answers of other lanes, or for values.
     pub(in crate::replay) waits: u64,
     /// Values that are put into requests.
@@ -31,9 +51,13 @@ pub(in crate::replay) struct Bound {
 }
 
 impl BoundWriter {
-    pub(in crate::replay) fn new(folder: &Path, parts: Arc<dyn Parts>) -> io::Result<Self> {
-        let notes = SpoolWriter::new(folder)?;
-        Ok(Self { parts, notes, uses: Uses::new(), waits: 0, holes: 0 })
+    pub(in crate::replay) fn new(
+        folder: &Path,
+        parts: Arc<dyn Parts>,
+        touches: Touches,
+    ) -> io::Result<Self> {
+        let (notes, wanted) = (SpoolWriter::new(folder)?, BTreeSet::new());
+        Ok(Self { parts, notes, uses: Uses::new(), waits: 0, holes: 0, touches, wanted })
     }
 
     /// What an exchange has to do with bound values.
@@ -56,7 +80,17 @@ impl BoundWriter {
             Some(answer) => Expected::of(&answer.message, &part.births),
             None => Expected::default(),
         };
-        let note = serde_json::to_vec(&expected)?;
+        let request = exchange.request.as_ref();
+        if let Some(request) = request.filter(|_| !self.touches.is_empty()) {
+            let wanted = self.touches.look(&request.message);
+            self.wanted.extend(wanted.into_iter().filter(|wanted| !self.touches.has(wanted)));
+            if self.wanted.len() > SUPPLIED {
+                let why = format!("[[flow.supply]] is asked for more than {SUPPLIED} values");
+                return Err(io::Error::other(why));
+            }
+        }
+        let at = request.map_or(0, |request| request.at.nanos());
+        let note = serde_json::to_vec(&Note { at, expected })?;
         self.notes.append(|out| out.extend_from_slice(&note))
     }
 
@@ -65,6 +99,8 @@ impl BoundWriter {
             parts: self.parts,
             notes: self.notes.finish()?,
             uses: Arc::new(self.uses),
+            touches: Arc::new(self.touches),
+            wanted: self.wanted.into_iter().collect(),
             waits: self.waits,
             holes: self.holes,
         })
@@ -79,6 +115,6 @@ impl Bound {
 }
 
 /// The note at a place.
-pub(in crate::replay) fn note(notes: &mut SpoolReader, place: Place) -> io::Result<Expected> {
+pub(in crate::replay) fn note(notes: &mut SpoolReader, place: Place) -> io::Result<Note> {
     Ok(serde_json::from_slice(&notes.get(place.offset, place.length as usize)?)?)
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::bind::fill::touch::Touches;
 use crate::exchange::{Closed, Completeness, Exchange, ExchangeId, HOST_UNKNOWN, UNANSWERED};
 use crate::flow::Endpoint;
 use crate::ledger::Ledger;
@@ -26,7 +27,7 @@ use crate::replay::plan::step::{
 use crate::replay::plan::{Plan, RouteOf, Totals, Wishes};
 use crate::schedule::lane::Lane;
 use crate::schedule::pacing::Speed;
-use crate::schedule::select::{Choice, Selection, copy_hash};
+use crate::schedule::select::{Choice, NOT_IN_SAMPLE, Sample, Selection, copy_hash};
 use crate::schedule::{Recorded, Release};
 use crate::store::sorter::{Merge, Sorter};
 use crate::wire::h1::encode;
@@ -65,6 +66,8 @@ pub struct Planner {
     bound: Option<BoundWriter>,
     /// With unsafe methods: for those whose answers give values.
     producers: Option<Selection>,
+    /// The share of the clients that is replayed, where values are bound.
+    sample: Option<Sample>,
 }
 
 /// Texts by number; number 0 stands for "none" and for all that come after the bound.
@@ -98,9 +101,15 @@ impl Planner {
     /// A planner that keeps its temporary files (without a name) in `folder`.
     pub fn new(folder: &Path, wishes: Wishes, route_of: Option<RouteOf>) -> io::Result<Self> {
         let parts = wishes.parts.clone();
-        let bound = parts.map(|parts| BoundWriter::new(folder, parts)).transpose()?;
+        let bound = parts
+            .map(|parts| BoundWriter::new(folder, parts, Touches::default()))
+            .transpose()?;
+        let mut wishes = wishes;
+        // A client's connections are replayed together or not at all.
+        let sample = wishes.selection.sample.take_if(|_| bound.is_some());
         let all = || Selection { unsafe_methods: true, ..wishes.selection.clone() };
         Ok(Self {
+            sample,
             producers: wishes.producers.then(all),
             bound,
             wishes,
@@ -122,6 +131,15 @@ impl Planner {
         })
     }
 
+    /// The same, with what `[flow]` says of values that no flow gives.
+    #[must_use]
+    pub fn touching(mut self, touches: Touches) -> Self {
+        if let Some(bound) = &mut self.bound {
+            bound.touches = touches;
+        }
+        self
+    }
+
     /// Adds an exchange. Those that [`Self::holds`] denies are needed too, though not their bodies:
     /// when all shards begin and loop depends on all of them.
     pub fn add(&mut self, exchange: &Exchange) -> io::Result<()> {
@@ -140,6 +158,12 @@ impl Planner {
         let session = part.as_ref().map(|part| part.session);
         let connection = exchange.id.connection;
         let is_held = self.is_held(connection, session);
+        if let (Some(sample), Some(session)) = (self.sample, session)
+            && !sample.holds(copy_hash("sample-session", u64::from(session), 0))
+        {
+            self.ledger.reject(NOT_IN_SAMPLE, 1);
+            return Ok(());
+        }
         let reason = match selection.choose(exchange) {
             Choice::Leave(why) => {
                 self.ledger.reject(why, 1);
