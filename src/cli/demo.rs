@@ -264,7 +264,7 @@ fn shape(target: &str) -> Result<Shape, Failure> {
         Line::try_parse_from(["demo", "--target", target, "--unsafe-methods", "--host", SHOP_HOST])
             .map_err(|error| Failure::usage(error.to_string()))?;
     let config = Config::default();
-    Shape::new(line.flags, &config.replay, &config.gate, &config.schema)
+    Shape::new(line.flags, &config, &config.gate)
 }
 
 fn say(global: &Global, line: &str) {

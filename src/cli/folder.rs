@@ -270,6 +270,9 @@ impl RunFolder {
             names::DIFF,
             names::ROUTES,
             names::NOISE,
+            names::FLOWS,
+            names::BINDINGS,
+            names::BASELINE_BINDINGS,
             super::diff::MISMATCHES_FILE,
         ];
         let egress = (!keep_egress).then_some(names::EGRESS);

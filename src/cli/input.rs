@@ -183,6 +183,19 @@ impl Inputs {
         &self.names
     }
 
+    /// What was read from some inputs once more: the recording in `file` is as those were, down to
+    /// its account.
+    pub fn again(done: &Done, file: File) -> Self {
+        let reader = Box::new(io::BufReader::with_capacity(1 << 20, file));
+        Self {
+            names: done.names.clone(),
+            prints: done.prints.clone(),
+            captures: Vec::new(),
+            recordings: vec![Recording::new(done.names.join(", "), reader, 0)],
+            options: Options::default(),
+        }
+    }
+
     /// How the inputs are redacted, as far as it is known before they are read; as in
     /// [`Done::redactions`].
     pub fn redactions(&mut self) -> Result<Vec<Option<Redacted>>, Failure> {
@@ -241,14 +254,16 @@ impl Inputs {
     }
 
     /// Gives every exchange in order to `take`, with what appends its line for `exchanges.jsonl`.
-    /// Lines are rendered ahead on all cores, unless only `some` are wanted. Of the answers only their times and status may be there: the lines of a single recording are
-    /// kept as they stand and not read any further. With a redactor the lines are redacted, and
-    /// what `take` gets is not.
+    /// Lines are rendered ahead on all cores, unless only `some` are wanted. Of the answers only
+    /// their times and status may be there, unless `whole` exchanges are wanted: the lines of a
+    /// single recording are kept as they stand and not read any further. With a redactor the lines
+    /// are redacted, and what `take` gets is not.
     pub fn lines(
         self,
         global: &Global,
         redactor: Option<Redactor>,
         some: bool,
+        whole: bool,
         mut take: impl FnMut(&Exchange, &dyn Fn(&mut Vec<u8>)) -> Result<(), Failure>,
     ) -> Result<Done, Failure> {
         let write_rest = |out: &mut Vec<u8>, exchange: &Exchange, redactor: Option<&Redactor>| {
@@ -257,7 +272,8 @@ impl Inputs {
             redactor.apply(&mut redacted);
             exchanges::write_rest(out, &redacted);
         };
-        if some && (!self.captures.is_empty() || self.recordings.len() != 1 || redactor.is_some()) {
+        let is_plain = self.captures.is_empty() && self.recordings.len() == 1 && redactor.is_none();
+        if whole || some && !is_plain {
             return self.each(global, |exchange| {
                 take(&exchange, &|out| {
                     exchanges::write_name(out, exchange.id, &exchange.closed);
@@ -265,7 +281,7 @@ impl Inputs {
                 })
             });
         }
-        if !self.captures.is_empty() || self.recordings.len() != 1 || redactor.is_some() {
+        if !is_plain {
             let render = move |exchange: Exchange, rest: &mut Vec<u8>| {
                 write_rest(rest, &exchange, redactor.as_ref());
                 exchange

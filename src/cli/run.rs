@@ -72,7 +72,7 @@ pub(crate) struct Ran {
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
     let policy = args.gate.policy(&config)?;
-    let shape = Shape::new(args.asked.flags, &config.replay, &policy, &config.schema)?;
+    let shape = Shape::new(args.asked.flags, &config, &policy)?;
     diff::check(&config, args.approved.as_deref())?;
     if args.asked.dry_run {
         return replay::dry_run(&args.asked.inputs, &shape, false, &config, global);

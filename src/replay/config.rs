@@ -54,6 +54,10 @@ pub struct Section {
     pub max_body: Option<String>,
     /// `--transport`
     pub transport: Option<String>,
+    /// `--order`
+    pub order: Option<String>,
+    /// `--include-producers`
+    pub include_producers: Option<bool>,
     /// `--arrivals`
     pub arrivals: Option<String>,
     /// `--pacing`

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::plan::Plan;
 use super::task::Stop;
-use crate::bind::config::{SupplyRule, Supplier};
+use crate::bind::config::{Supplier, SupplyRule};
 use crate::bind::fill::touch::Wanted;
 use crate::time::Monotonic;
 
@@ -71,11 +71,12 @@ fn of_command(rule: &SupplyRule, wanted: &Wanted, stop: &Stop) -> Result<String,
     let Supplier::Command(text) = &rule.by else { return Ok(String::new()) };
     let failed = |why: String| SupplyError { rule: rule.to_string(), command: text.clone(), why };
     if text.contains("{user}") && wanted.user.is_none() {
-        return Err(failed("a request does not say who its user is: use {value}, or a file".into()));
+        return Err(failed(
+            "a request does not say who its user is: use {value}, or a file".into(),
+        ));
     }
-    let shell = text
-        .replace("{value}", "\"$SHADOWTAP_VALUE\"")
-        .replace("{user}", "\"$SHADOWTAP_USER\"");
+    let shell =
+        text.replace("{value}", "\"$SHADOWTAP_VALUE\"").replace("{user}", "\"$SHADOWTAP_USER\"");
     let child = Command::new("/bin/sh")
         .args(["-c", &shell])
         .env("SHADOWTAP_VALUE", &wanted.recorded)

@@ -84,7 +84,8 @@ impl Key {
                 claims.insert(time.to_owned(), (at as i64).saturating_add(seconds).into());
             }
         }
-        let encoded = |part: Map<String, Value>| URL_SAFE_NO_PAD.encode(Value::Object(part).to_string());
+        let encoded =
+            |part: Map<String, Value>| URL_SAFE_NO_PAD.encode(Value::Object(part).to_string());
         let signed = format!("{}.{}", encoded(head), encoded(claims));
         let signature = self.sign(name, signed.as_bytes())?;
         Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
@@ -177,7 +178,9 @@ mod tests {
             assert_eq!(key.jwt(text, 0), None, "{text}");
         }
         assert!(Key::read(b"").is_err());
-        assert!(Key::read(b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----").is_err());
+        assert!(
+            Key::read(b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----").is_err()
+        );
     }
 
     #[test]

@@ -48,10 +48,16 @@ impl Touches {
         mut key: impl FnMut(&SignRule) -> Result<Key, String>,
         mut file: impl FnMut(&SupplyRule) -> Result<FxHashMap<String, String>, String>,
     ) -> Result<Self, String> {
-        let supply =
-            section.supply.iter().map(|rule| Ok((rule.clone(), file(rule)?))).collect::<Result<_, String>>()?;
-        let sign =
-            section.sign.iter().map(|rule| Ok((rule.clone(), key(rule)?))).collect::<Result<_, String>>()?;
+        let supply = section
+            .supply
+            .iter()
+            .map(|rule| Ok((rule.clone(), file(rule)?)))
+            .collect::<Result<_, String>>()?;
+        let sign = section
+            .sign
+            .iter()
+            .map(|rule| Ok((rule.clone(), key(rule)?)))
+            .collect::<Result<_, String>>()?;
         let rules = section.supply.len() + section.vary.len() + section.sign.len();
         let matched = (0..rules).map(|_| AtomicBool::new(false)).collect();
         Ok(Self { supply, vary: section.vary.clone(), sign, matched })
@@ -272,7 +278,8 @@ mod tests {
 
     #[test]
     fn what_is_recorded_is_supplied_from_elsewhere() {
-        let rule = "[[supply]]\nplace = \"form:password\"\ncommand = \"x\"\n[[vary]]\nplace = \"form:x\"";
+        let rule =
+            "[[supply]]\nplace = \"form:password\"\ncommand = \"x\"\n[[vary]]\nplace = \"form:x\"";
         let touches = touches(rule, &[("redacted-1", "real & true")]);
         let form = [("Content-Type", "application/x-www-form-urlencoded")];
         let asked = request("/login", &form, "email=a%40b&password=redacted-1&k=");

@@ -8,14 +8,17 @@ use clap::ValueEnum;
 use url::Url;
 
 use super::start::StartAt;
+use crate::bind;
+use crate::bind::config::Bind;
+use crate::bind::find::Order;
 use crate::cli::args::{duration_ns, size};
+use crate::cli::config::Config;
 use crate::cli::redaction::Redaction;
 use crate::cli::shown::without_secrets;
 use crate::cli::{Failure, folder};
 use crate::exchange::ExchangeId;
 use crate::gate::Policy;
 use crate::limits;
-use crate::message::protobuf::Schema;
 use crate::outcome::HostMap;
 use crate::redact::Redactor;
 use crate::replay::config::Section;
@@ -46,6 +49,26 @@ enum ArrivalsFlag {
     Causal,
     /// When due, on another connection where the lane's is busy
     Open,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BindFlag {
+    /// What leaves no doubt
+    Sure,
+    /// Also small numbers and words that occur once
+    Likely,
+    /// Nothing: requests go as they were recorded
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OrderFlag {
+    /// Only the answers that give the values of a request
+    Connection,
+    /// Also requests that create or change what it names
+    Data,
+    /// Also all that its client had been answered, on any connection
+    Session,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -143,6 +166,10 @@ pub struct Flags {
     /// When a due request may go
     #[arg(help_heading = "Timing", long, value_enum)]
     arrivals: Option<ArrivalsFlag>,
+    /// What a request waits for on other connections [default: session where values are bound, else
+    /// connection]
+    #[arg(help_heading = "Timing", long, value_enum)]
+    order: Option<OrderFlag>,
     /// What a request keeps to that had to wait for an answer
     #[arg(help_heading = "Timing", long, value_enum)]
     pacing: Option<PacingFlag>,
@@ -188,6 +215,13 @@ pub struct Flags {
     /// Send POST, PUT, PATCH, DELETE and others too, which may change things at v2
     #[arg(help_heading = "Safety", long)]
     unsafe_methods: bool,
+    /// Send those of them whose answers give values that other requests use: logins, carts
+    #[arg(help_heading = "Which requests", long)]
+    include_producers: bool,
+    /// Which values that v1's answers issued are replaced in requests by what v2 issues: ids, tokens,
+    /// cookies, entity tags [default: sure]
+    #[arg(help_heading = "Which requests", long, value_enum)]
+    bind: Option<BindFlag>,
     /// Replay even at the server that served the capture
     #[arg(help_heading = "Safety", long)]
     allow_captured_server: bool,
@@ -206,6 +240,40 @@ fn shard(text: &str) -> Result<Shard, String> {
     match text.trim().strip_prefix("index/") {
         None => text.parse(),
         Some(count) => Shard::of_job(count, std::env::var("JOB_COMPLETION_INDEX").ok().as_deref()),
+    }
+}
+
+/// How values that v1 issued are bound, and what waits for what between connections.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// `[flow]`.
+    pub rules: bind::config::Section,
+    /// How sure a flow must be.
+    pub bind: Bind,
+    /// What waits for what; none where it was not said.
+    pub order: Option<Order>,
+    /// Requests whose answers give values go though their methods are unsafe.
+    pub producers: bool,
+}
+
+impl Flow {
+    fn new(flags: &Flags, file: &Section, rules: &bind::config::Section) -> Result<Self, Failure> {
+        let bind = match flags.bind {
+            None => rules.level(),
+            Some(BindFlag::Sure) => Bind::Sure,
+            Some(BindFlag::Likely) => Bind::Likely,
+            Some(BindFlag::Off) => Bind::Off,
+        };
+        let order = either("order", flags.order, file.order.as_ref(), |text| {
+            OrderFlag::from_str(text, false)
+        })?;
+        let order = order.map(|order| match order {
+            OrderFlag::Connection => Order::Connection,
+            OrderFlag::Data => Order::Data,
+            OrderFlag::Session => Order::Session,
+        });
+        let producers = flags.include_producers || file.include_producers.unwrap_or(false);
+        Ok(Self { rules: rules.clone(), bind, order, producers })
     }
 }
 
@@ -264,6 +332,8 @@ pub struct Shape {
     pub realtime: bool,
     /// Replay even at the captured server.
     pub allow_captured_server: bool,
+    /// How values are bound.
+    pub flow: Flow,
     /// Own lateness at the 99th percentile above which the schedule counts as not held: the gate's.
     pub max_lateness_ns: i64,
     /// Takes secrets out of what is written.
@@ -327,12 +397,9 @@ fn identity(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Identi
 
 impl Shape {
     /// Checks flags and file together.
-    pub fn new(
-        flags: Flags,
-        file: &Section,
-        policy: &Policy,
-        schema: &Schema,
-    ) -> Result<Self, Failure> {
+    pub fn new(flags: Flags, config: &Config, policy: &Policy) -> Result<Self, Failure> {
+        let (file, schema) = (&config.replay, &config.schema);
+        let flow = Flow::new(&flags, file, &config.flow)?;
         let target = flags.target.or_else(|| file.target.clone());
         let baseline = flags.baseline.or_else(|| file.baseline.clone());
         for url in [&target, &baseline].into_iter().flatten() {
@@ -465,6 +532,7 @@ impl Shape {
             realtime: flags.realtime,
             allow_captured_server: flags.allow_captured_server
                 || file.allow_captured_server.unwrap_or(false),
+            flow,
             max_lateness_ns: policy.max_lateness_p99.0,
             redactor: flags
                 .redaction
@@ -499,6 +567,9 @@ impl Shape {
             "proxy": self.proxy.as_ref().map(folder::without_secrets),
             "arrivals": match self.arrivals { Arrivals::Causal => "causal", Arrivals::Open => "open" },
             "pacing": match self.think { Think::Schedule => "schedule", Think::ThinkTime => "think-time" },
+            "bind": self.flow.bind,
+            "order": self.flow.order,
+            "include_producers": self.flow.producers,
             "shard": self.shard.map(|shard| format!("{}/{}", shard.index + 1, shard.count)),
             "timeout_ns": self.timeout_ns,
             "timeout_follows_v1": self.is_patient,

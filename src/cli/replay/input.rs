@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+use super::flags::{Flow, Shape};
+use super::flows::{self, Told};
 use super::metrics::{self, Metrics};
 use crate::cli::folder::{InputInfo, RunFolder, names};
 use crate::cli::input::{self, Done, Inputs, Options};
@@ -33,6 +35,8 @@ pub(super) struct Planned {
     pub(super) redactions: Vec<Option<Redacted>>,
     /// The tokens that requests hold, where the inputs are redacted and the answers shall be.
     pub(super) known: Option<Known>,
+    /// What flows in the recording, where it was looked for.
+    pub(super) flows: Option<Told>,
 }
 
 /// Gives the recording, and a shard's places, their names in the run's folder.
@@ -55,17 +59,22 @@ pub(super) fn keep(part: Part, places: Option<Part>, folder: &RunFolder) -> Resu
 pub(super) fn read_into(
     inputs: &[String],
     folder: &RunFolder,
-    wishes: Wishes,
-    redactor: Option<&Redactor>,
+    mut wishes: Wishes,
+    shape: &Shape,
     metrics: Option<&Metrics>,
     word: &Arc<Stop>,
     global: &Global,
 ) -> Result<Planned, Failure> {
+    let (flow, redactor) = (&shape.flow, shape.redactor.as_ref());
     let mut opened = open(inputs, word)?;
     let is_shard = wishes.shard.is_some();
     let before = opened.redactions()?;
     redaction::check(&before, redactor)?;
-    let mut planner = super::planner(folder.path(), wishes, metrics.map(|_| metrics::route_of()))?;
+    let (opened, flows) = flows::find(opened, &before, folder.path(), flow, word, global)?;
+    let (flows, touches) = flows.map(|flows| flows.plan(&mut wishes, flow)).unzip();
+    let is_bound = wishes.parts.is_some();
+    let planner = super::planner(folder.path(), wishes, metrics.map(|_| metrics::route_of()))?;
+    let mut planner = planner.touching(touches.unwrap_or_default());
     // Beside, then renamed: the input may be this folder's own file.
     let path = folder.file(names::EXCHANGES);
     let cannot = |error: std::io::Error| {
@@ -112,7 +121,7 @@ pub(super) fn read_into(
         }
         planner.add(exchange).map_err(cannot)
     };
-    let read = opened.lines(global, to_redact, is_shard, take);
+    let read = opened.lines(global, to_redact, is_shard, is_bound, take);
     let ended = read.and_then(|done| with_exchanges(done, word)).and_then(|done| {
         planner.also_at(&done.ledger.also_at);
         exchanges::write_line(&mut buffer, &End::new(held, done.ledger, done.rest.clone()));
@@ -128,36 +137,45 @@ pub(super) fn read_into(
     planner.end(&rest).map_err(cannot)?;
     let inputs = input::describe(inputs, &prints);
     let plan = planner.finish().map_err(cannot)?;
-    Ok(Planned { plan, inputs, part, places: places_part, redactions, known })
+    let flows = flows.map(|flows| flows.with(&plan));
+    Ok(Planned { plan, inputs, part, places: places_part, redactions, known, flows })
 }
 
 /// Reads the inputs and plans the replay; leaves nothing behind.
 pub(super) fn read_only(
     inputs: &[String],
-    wishes: Wishes,
+    mut wishes: Wishes,
+    flow: &Flow,
     word: &Arc<Stop>,
     global: &Global,
-) -> Result<Plan, Failure> {
+) -> Result<(Plan, Option<Told>), Failure> {
     let folder = std::env::temp_dir();
     let cannot = |error: std::io::Error| {
         Failure::unusable(format!("cannot write to {}", folder.display())).because(&error)
     };
-    let mut planner = super::planner(&folder, wishes, None)?;
-    let done = open(inputs, word)?.each(global, |exchange| {
+    let mut opened = open(inputs, word)?;
+    let before = opened.redactions()?;
+    let (opened, flows) = flows::find(opened, &before, &folder, flow, word, global)?;
+    let (flows, touches) = flows.map(|flows| flows.plan(&mut wishes, flow)).unzip();
+    let planner = super::planner(&folder, wishes, None)?;
+    let mut planner = planner.touching(touches.unwrap_or_default());
+    let done = opened.each(global, |exchange| {
         unless_interrupted(word)?;
         planner.add(&exchange).map_err(cannot)
     })?;
     let done = with_exchanges(done, word)?;
     planner.also_at(&done.ledger.also_at);
     planner.end(&done.rest).map_err(cannot)?;
-    planner.finish().map_err(cannot)
+    let plan = planner.finish().map_err(cannot)?;
+    let flows = flows.map(|flows| flows.with(&plan));
+    Ok((plan, flows))
 }
 
 fn open(inputs: &[String], word: &Arc<Stop>) -> Result<Inputs, Failure> {
     Inputs::open(inputs, Options { stop: Some(Arc::clone(word)), ..Options::default() })
 }
 
-fn unless_interrupted(word: &Stop) -> Result<(), Failure> {
+pub(super) fn unless_interrupted(word: &Stop) -> Result<(), Failure> {
     if word.is_told() {
         Err(Failure::new(Exit::Interrupted, "interrupted while reading the input"))
     } else {
@@ -165,7 +183,7 @@ fn unless_interrupted(word: &Stop) -> Result<(), Failure> {
     }
 }
 
-fn with_exchanges(done: Done, word: &Stop) -> Result<Done, Failure> {
+pub(super) fn with_exchanges(done: Done, word: &Stop) -> Result<Done, Failure> {
     unless_interrupted(word)?;
     for warning in &done.warnings {
         tracing::warn!("{warning}");

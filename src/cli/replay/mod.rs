@@ -1,6 +1,7 @@
 //! `shadowtap replay`: fires recorded requests at v2 and records what became of each.
 
 mod flags;
+mod flows;
 mod input;
 mod metrics;
 mod start;
@@ -115,7 +116,7 @@ impl Settings {
 /// Runs the command.
 pub(crate) fn run(Args { asked, calibrate }: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let shape = Shape::new(asked.flags, &config.replay, &config.gate, &config.schema)?;
+    let shape = Shape::new(asked.flags, &config, &config.gate)?;
     if asked.dry_run {
         return dry_run(&asked.inputs, &shape, calibrate, &config, global);
     }
@@ -173,16 +174,9 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     info.baseline = targets.baseline.as_ref().map(|target| target.shown().to_owned());
     let wishes = targets.wishes(shape, shape.marker.then(|| info.run.clone()))?;
     let redactor = shape.redactor.as_ref();
-    let mut read = input::read_into(
-        &settings.inputs,
-        &folder,
-        wishes,
-        redactor,
-        metrics.as_ref(),
-        &word,
-        global,
-    )
-    .inspect_err(|_| folder.discard())?;
+    let mut read =
+        input::read_into(&settings.inputs, &folder, wishes, shape, metrics.as_ref(), &word, global)
+            .inspect_err(|_| folder.discard())?;
     info.inputs.clone_from(&read.inputs);
     for warning in redaction::warnings(&read.redactions, redactor, read.known.as_ref()) {
         tracing::warn!("{}", printable(&warning));
@@ -197,7 +191,10 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         let given = shape.header.iter().map(|field| field.name().to_owned()).collect();
         Arc::new(replay::Redaction { redactor, known: read.known.take(), given })
     });
-    let plan = &read.plan;
+    if let Some(flows) = &read.flows {
+        flows.warn(!shape.selection.unsafe_methods && !shape.flow.producers);
+    }
+    let plan = &mut read.plan;
     // The target is not touched, not even to see whether it is there, before it is known not to be
     // the captured server.
     let stop = Arc::new(Stop::below(Arc::clone(&word)));
@@ -205,6 +202,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     if let Err(failure) = something_is_chosen(plan, shape)
         .and_then(|()| targets.refuse_captured(&plan.captured, shape))
         .and_then(|()| targets.reach(shape, &plan.captured, &stop))
+        .and_then(|()| supply(plan, &stop))
         .and_then(|()| settle(shape, &folder, &mut start_at))
     {
         // Nothing was replayed, so nothing is left that looks like a run; one that was there before
@@ -219,6 +217,9 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     }
     folder.clear(settings.keep_egress)?;
     input::keep(read.part, read.places, &folder)?;
+    if let Some(flows) = &read.flows {
+        flows.write(&folder, None)?;
+    }
     folder.write_info(&info)?;
     let options = replay::Options {
         run: info.run.clone(),
@@ -243,6 +244,9 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     };
     let finished = replay_plan(plan, &options, &folder, metrics.as_ref(), &stop, global)?;
     drop(serving);
+    if let Some(flows) = &read.flows {
+        flows.write(&folder, plan.bound().map(|_| &*finished.flows))?;
+    }
     info.ended = Timestamp::now();
     info.interrupted = finished.interrupted;
     folder.write_info(&info)?;
@@ -283,7 +287,13 @@ fn replay_plan(
     let baseline =
         options.baseline.as_ref().map(|_| create(folder, names::BASELINE)).transpose()?;
     let target = create(folder, names::OUTCOMES)?;
-    let outputs = replay::Outputs { target, baseline, bindings: [None, None] };
+    let bindings = |name| plan.bound().map(|_| create(folder, name)).transpose();
+    let of_baseline = match &baseline {
+        Some(_) => bindings(names::BASELINE_BINDINGS)?,
+        None => None,
+    };
+    let bindings = [bindings(names::BINDINGS)?, of_baseline];
+    let outputs = replay::Outputs { target, baseline, bindings };
     let duration = plan.duration_ns();
     let sides = 1 + u64::from(options.baseline.is_some());
     let planned = plan.sends().saturating_mul(sides);
@@ -312,6 +322,15 @@ fn replay_plan(
             None => failure,
         }
     })
+}
+
+/// Runs the commands that give values, once the target is known to be there.
+fn supply(plan: &mut Plan, stop: &Stop) -> Result<(), Failure> {
+    let supplied = replay::supply(plan, stop).map_err(|error| Failure::usage(error.to_string()))?;
+    if supplied > 0 {
+        tracing::info!("{supplied} values supplied by commands of [[flow.supply]]");
+    }
+    Ok(())
 }
 
 /// When the replay begins, where that was asked for.
@@ -377,7 +396,10 @@ pub(super) fn dry_run(
         producers: false,
         unnamed_host: None,
     };
-    let plan = input::read_only(inputs, wishes, &word, global)?;
+    let (plan, flows) = input::read_only(inputs, wishes, &shape.flow, &word, global)?;
+    if let Some(flows) = &flows {
+        flows.warn(!shape.selection.unsafe_methods && !shape.flow.producers);
+    }
     something_is_chosen(&plan, shape)?;
     let figures = plan
         .figures()

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::{Ran, Shape};
 use crate::cli::exit::printable;
 use crate::cli::{Failure, output};
-use crate::replay::Progress;
 use crate::replay::calibrate::Calibration;
 use crate::replay::plan::{Figures, Plan};
+use crate::replay::{FlowCount, Progress};
 use crate::time::NANOS_PER_SEC;
 
 /// The text beside the progress bar: what matters most comes first, since a narrow terminal cuts
@@ -118,6 +118,7 @@ fn lines(ran: &Ran) -> Vec<String> {
     if !not_sent.is_empty() {
         lines.push(format!("not sent: {}", list(not_sent)));
     }
+    lines.extend(bound_line(&finished.flows));
     if finished.answered > 0 {
         let of = |what: &str| {
             format!(
@@ -138,6 +139,19 @@ fn lines(ran: &Ran) -> Vec<String> {
     }
     lines.push(ran.folder.path().display().to_string());
     lines
+}
+
+/// What became of the values that v1 had issued; none where none was used.
+fn bound_line(flows: &[FlowCount]) -> Option<String> {
+    let sum = |count: fn(&FlowCount) -> u64| flows.iter().map(count).sum::<u64>();
+    let (bound, unbound) = (sum(|flow| flow.bound), sum(|flow| flow.unbound));
+    let lacking = sum(|flow| flow.not_issued);
+    (bound + unbound > 0).then(|| {
+        format!(
+            "bound: {bound} uses of values that v2 issued in place of v1's; {unbound} kept v1's, \
+             as v2 did not issue {lacking} values"
+        )
+    })
 }
 
 /// The plan of a dry run.
@@ -204,6 +218,12 @@ fn plan_lines(plan: &Plan, figures: &Figures, shape: &Shape) -> Vec<String> {
         let methods: Vec<String> =
             plan.methods.iter().map(|(method, n)| format!("{method} × {n}")).collect();
         lines.push(format!("methods: {}", methods.join(", ")));
+    }
+    if let Some((waits, values)) = plan.bound() {
+        lines.push(format!(
+            "bound: {values} values are put into requests; {waits} requests wait for answers of \
+             other connections or for such values"
+        ));
     }
     for (reason, n) in &figures.skipped {
         lines.push(format!("skipped: {n} × {reason}"));

@@ -50,9 +50,7 @@ impl Binder<'_> {
                 None => put(&request, &puts, &mut Untouched),
             };
             if let Some(jar) = jar {
-                let is_of = |put: &Put<'_>, name: &str| {
-                    matches!(put.place.steps().first(), Some(Step::Cookie(own)) if own == name)
-                };
+                let is_of = |put: &Put<'_>, name: &str| matches!(put.place.steps().first(), Some(Step::Cookie(own)) if own == name);
                 let is_bound = |name: &str| puts.iter().any(|put| is_of(put, name));
                 jar.apply(&request, &mut filled.changes, is_bound, now);
             }

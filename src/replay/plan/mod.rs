@@ -119,6 +119,11 @@ impl Plan {
         self.bound.as_ref().map(|bound| (bound.waits, bound.holes))
     }
 
+    /// Rules of `[flow]` for values that no flow gives which matched nothing.
+    pub fn idle_rules(&self) -> Vec<String> {
+        self.bound.as_ref().map_or_else(Vec::new, |bound| bound.touches.unmatched())
+    }
+
     /// How many requests are to be sent, all loops counted.
     pub fn sends(&self) -> u64 {
         self.totals.sends.saturating_mul(u64::from(self.pacing.loops.max(1)))

@@ -101,9 +101,8 @@ impl Planner {
     /// A planner that keeps its temporary files (without a name) in `folder`.
     pub fn new(folder: &Path, wishes: Wishes, route_of: Option<RouteOf>) -> io::Result<Self> {
         let parts = wishes.parts.clone();
-        let bound = parts
-            .map(|parts| BoundWriter::new(folder, parts, Touches::default()))
-            .transpose()?;
+        let bound =
+            parts.map(|parts| BoundWriter::new(folder, parts, Touches::default())).transpose()?;
         let mut wishes = wishes;
         // A client's connections are replayed together or not at all.
         let sample = wishes.selection.sample.take_if(|_| bound.is_some());

@@ -1,0 +1,222 @@
+//! What flows in the inputs, found before the replay is planned: the inputs are read once, into a
+//! recording without a name, and planned from there.
+
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::flags::Flow;
+use crate::bind::config::{KeySource, SignKind, SignRule, Supplier, SupplyRule};
+use crate::bind::fill::sign::Key;
+use crate::bind::fill::touch::Touches;
+use crate::bind::find::{self, Finder, Found, Order};
+use crate::cli::exit::printable;
+use crate::cli::folder::{RunFolder, names};
+use crate::cli::input::{Done, Inputs};
+use crate::cli::output::Part;
+use crate::cli::{Failure, Global};
+use crate::exchange::Redacted;
+use crate::record::exchanges::{self, End, Header, write_line};
+use crate::record::flows::{self, Evidence, FlowFigures};
+use crate::replay::FlowCount;
+use crate::replay::plan::{Plan, Wishes};
+use crate::stop::Stop;
+use crate::store::nameless_file;
+use crate::time::Timestamp;
+
+const WRITE_BYTES: usize = 1 << 20;
+
+/// What was found, and what the plan takes of it.
+#[derive(Debug)]
+pub(super) struct Flows {
+    found: Found,
+    /// What `[flow]` says of values that no flow gives.
+    touches: Touches,
+}
+
+impl Flow {
+    /// Whether requests go as they were recorded, each when its own connection allows.
+    fn is_off(&self) -> bool {
+        !self.is_bound() && self.order.unwrap_or(Order::Connection) == Order::Connection
+    }
+
+    fn is_bound(&self) -> bool {
+        let rules = &self.rules;
+        let made = [rules.supply.len(), rules.vary.len(), rules.sign.len()];
+        self.bind.takes(Evidence::Sure) || made.iter().any(|n| *n > 0)
+    }
+}
+
+/// Finds what flows in the inputs, where it is wanted: gives them once more, to be planned.
+pub(super) fn find(
+    opened: Inputs,
+    redacted: &[Option<Redacted>],
+    folder: &Path,
+    flow: &Flow,
+    word: &Arc<Stop>,
+    global: &Global,
+) -> Result<(Inputs, Option<Flows>), Failure> {
+    if flow.is_off() {
+        return Ok((opened, None));
+    }
+    let touches = touches(flow)?;
+    let cannot = |error: std::io::Error| {
+        Failure::unusable(format!("cannot write to {}", folder.display())).because(&error)
+    };
+    let config = find::Config {
+        rules: flow.rules.clone(),
+        bind: flow.bind,
+        order: flow.order.unwrap_or_default(),
+        folder: folder.to_owned(),
+    };
+    let mut finder = Finder::new(&config).map_err(cannot)?;
+    let mut file = nameless_file(folder).map_err(cannot)?;
+    let mut buffer = Vec::with_capacity(2 * WRITE_BYTES);
+    let header = Header::new(Timestamp::now(), Vec::new()).redacted(Redacted::of_all(redacted));
+    write_line(&mut buffer, &header);
+    let done = opened.each(global, |exchange| {
+        super::input::unless_interrupted(word)?;
+        exchanges::write_name(&mut buffer, exchange.id, &exchange.closed);
+        exchanges::write_rest(&mut buffer, &exchange);
+        if buffer.len() >= WRITE_BYTES {
+            file.write_all(&buffer).map_err(cannot)?;
+            buffer.clear();
+        }
+        finder.add(exchange).map_err(cannot)
+    })?;
+    let done = super::input::with_exchanges(done, word)?;
+    let inputs = again(&done, file, buffer).map_err(cannot)?;
+    let found = finder.finish().map_err(cannot)?;
+    Ok((inputs, Some(Flows { found, touches })))
+}
+
+/// The same exchanges once more, from a file that was written with them but for the `rest`.
+fn again(done: &Done, mut file: File, mut rest: Vec<u8>) -> std::io::Result<Inputs> {
+    let end = End::new(done.exchanges, done.ledger.clone(), done.rest.clone());
+    write_line(&mut rest, &end);
+    file.write_all(&rest)?;
+    file.rewind()?;
+    Ok(Inputs::again(done, file))
+}
+
+impl Flows {
+    /// Hands to a plan what it needs. Where nothing flows and nothing else is asked for, requests
+    /// wait for their own connection alone.
+    pub(super) fn plan(self, wishes: &mut Wishes, flow: &Flow) -> (Told, Touches) {
+        let Self { found, touches } = self;
+        let figures = found.figures();
+        let producers = found.totals.producers.iter().map(ToString::to_string).collect();
+        if found.totals.uses > 0 || flow.order.is_some() || !touches.is_empty() {
+            wishes.parts = Some(Arc::new(found.parts));
+            wishes.producers = flow.producers;
+        }
+        (Told { flows: found.flows, figures, producers, unmatched: found.unmatched }, touches)
+    }
+}
+
+/// What is told of flows.
+#[derive(Debug)]
+pub(super) struct Told {
+    flows: Vec<flows::Flow>,
+    figures: FlowFigures,
+    /// In words, whose answers give values and which are skipped for their methods.
+    producers: Vec<String>,
+    /// Rules of `[flow]` that matched nothing.
+    unmatched: Vec<String>,
+}
+
+impl Told {
+    /// With the rules that the plan found to match nothing.
+    pub(super) fn with(mut self, plan: &Plan) -> Self {
+        self.unmatched.extend(plan.idle_rules());
+        self.figures.unmatched_rules.clone_from(&self.unmatched);
+        self
+    }
+
+    /// Says what may be wrong. `skips`: requests with unsafe methods are not sent.
+    pub(super) fn warn(&self, skips: bool) {
+        for rule in &self.unmatched {
+            tracing::warn!("{} matched nothing", printable(rule));
+        }
+        for producer in self.producers.iter().filter(|_| skips) {
+            tracing::warn!("{}", printable(producer));
+        }
+    }
+
+    /// Writes `flows.jsonl`; `counts`: what became of each flow, by its number, after a replay.
+    pub(super) fn write(
+        &self,
+        folder: &RunFolder,
+        counts: Option<&[FlowCount]>,
+    ) -> Result<(), Failure> {
+        let path = folder.file(names::FLOWS);
+        let cannot = |error: std::io::Error| {
+            Failure::unusable(format!("cannot write {}", path.display())).because(&error)
+        };
+        let part = Part::create(&path).map_err(cannot)?;
+        let mut lines = Vec::new();
+        for flow in &self.flows {
+            let mut flow = flow.clone();
+            if let Some(counts) = counts {
+                let count = counts.get(flow.flow as usize).copied().unwrap_or_default();
+                flow.bound = Some(count.bound);
+                flow.unbound = Some(count.unbound);
+                flow.not_issued = Some(count.not_issued);
+            }
+            write_line(&mut lines, &flow);
+        }
+        write_line(&mut lines, &self.figures);
+        part.file().and_then(|mut file| file.write_all(&lines)).map_err(cannot)?;
+        part.commit().map_err(cannot)
+    }
+}
+
+/// The rules of `[flow]` for values that no flow gives, with their keys and files.
+fn touches(flow: &Flow) -> Result<Touches, Failure> {
+    Touches::new(&flow.rules, key, pairs).map_err(Failure::usage)
+}
+
+fn key(rule: &SignRule) -> Result<Key, String> {
+    let SignKind::Jwt = rule.kind else {
+        return Err(format!(
+            "{rule}: a URL's signature is not made anew: how it is made differs from service to \
+             service; bind the URL where an answer gives it, or supply it"
+        ));
+    };
+    let text = match &rule.key {
+        KeySource::Variable(name) => std::env::var_os(name)
+            .map(std::os::unix::ffi::OsStringExt::into_vec)
+            .ok_or_else(|| format!("{rule}: the variable {name} is not set"))?,
+        KeySource::File(path) => std::fs::read(path)
+            .map_err(|error| format!("{rule}: cannot read {}: {error}", path.display()))?,
+    };
+    Key::read(&text).map_err(|why| format!("{rule}: {why}"))
+}
+
+/// The pairs of recorded and supplied values in a rule's file; none for a command.
+fn pairs(rule: &SupplyRule) -> Result<FxHashMap<String, String>, String> {
+    let Supplier::File(path) = &rule.by else { return Ok(FxHashMap::default()) };
+    let wrong = |why: String| format!("{rule}: {}: {why}", path.display());
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_path(path)
+        .map_err(|error| wrong(error.to_string()))?;
+    let mut pairs = FxHashMap::default();
+    for (number, row) in reader.records().enumerate() {
+        let row = row.map_err(|error| wrong(error.to_string()))?;
+        match (row.get(0), row.get(1), row.len()) {
+            (Some("recorded"), Some("supplied"), 2) if number == 0 => {}
+            (Some(recorded), Some(supplied), 2) => {
+                pairs.insert(recorded.to_owned(), supplied.to_owned());
+            }
+            _ => {
+                let line = number + 1;
+                return Err(wrong(format!("line {line} has not the columns recorded,supplied")));
+            }
+        }
+    }
+    Ok(pairs)
+}
