@@ -316,8 +316,12 @@ impl Routes {
             return pattern.name(&method);
         }
         let Some(path) = path_and_query(target).0.strip_prefix(b"/") else {
-            // `*`, an authority, or nothing that has parts.
-            let target = if target == b"*" { "*" } else { "{authority}" };
+            // `*`, an authority, or one that the capture cannot tell.
+            let target = match target {
+                b"*" => "*",
+                b"" => "{unknown}",
+                _ => "{authority}",
+            };
             return format!("{} {target}", literal(method.as_bytes())).into();
         };
         let mut node = Some(ROOT).filter(|_| !self.nodes.is_empty());
@@ -876,6 +880,18 @@ mod tests {
     }
 
     #[test]
+    fn targets_that_are_no_path_have_a_name_too() {
+        let routes = Routes::new(vec![]);
+        for (method, target, name) in [
+            ("OPTIONS", "*", "OPTIONS *"),
+            ("CONNECT", "shop.test:443", "CONNECT {authority}"),
+            ("POST", "", "POST {unknown}"),
+        ] {
+            assert_eq!(&*routes.route(method.as_bytes(), target.as_bytes()), name);
+        }
+    }
+
+    #[test]
     fn methods_of_a_service_are_routes_however_many_they_are() {
         let mut routes = Routes::new(vec![]);
         let path =
@@ -907,7 +923,7 @@ mod tests {
             ("/status/404;v=1", "GET /status/{id}"),
             ("/a%20b/{x}", "GET /a%20b/%7Bx%7D"),
             ("*", "GET *"),
-            ("", "GET {authority}"),
+            ("", "GET {unknown}"),
         ] {
             assert_eq!(&*routes.route(b"GET", target.as_bytes()), route, "{target}");
         }

@@ -48,6 +48,11 @@ fuzz_target!(|data: &[u8]| {
                     }
                 }
             }
+            Ok(Decoded::Datagram(datagram)) => {
+                let (start, length) = (datagram.start as usize, datagram.captured as usize);
+                assert!(captured.get(start..start + length).is_some(), "it lies in its frame");
+                assert!(datagram.captured <= datagram.length);
+            }
             Err(reject) => assert!(!reject.to_string().is_empty()),
         }
     }

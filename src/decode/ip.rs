@@ -99,7 +99,7 @@ impl Walk<'_> {
         self.deeper()?;
         match protocol {
             6 => self.tcp(at, facts),
-            17 => self.udp(at),
+            17 => self.udp(at, facts),
             4 | 41 | 94 => self.ip(at),
             47 => self.gre(at),
             // EtherIP: two bytes of version, then a frame (RFC 3378).

@@ -61,7 +61,7 @@ pub struct Segment {
 }
 
 /// The two ends of a connection in an order that does not depend on who sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pair {
     /// The lower one.
     pub low: Endpoint,
@@ -111,7 +111,7 @@ pub enum Reject {
     Llc,
     /// IP with another protocol than TCP, and no tunnel that is known.
     Protocol(u8),
-    /// UDP with a long header of QUIC, which carries HTTP/3 and is not read.
+    /// A datagram of QUIC, which carries HTTP/3 and is not read.
     Quic,
     /// A header that contradicts itself; the name of its layer.
     Malformed(&'static str),
@@ -156,6 +156,32 @@ pub enum Decoded {
     Segment(Segment),
     /// A part of an IP packet.
     Fragment(Fragment),
+    /// A datagram that may be one of QUIC.
+    Datagram(Datagram),
+}
+
+/// A UDP datagram, its payload still in the block that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// The two ends, the lower one first.
+    pub pair: Pair,
+    /// Whether it starts with a long header of QUIC: a packet of a handshake.
+    pub is_long: bool,
+    /// Block of the batch that holds the payload.
+    pub block: u32,
+    /// Where the payload starts in it.
+    pub start: u32,
+    /// How many bytes of the payload were captured.
+    pub captured: u32,
+    /// How many bytes it had on the wire.
+    pub length: u32,
+}
+
+impl Datagram {
+    /// What it is where it belongs to no connection that is known.
+    pub const fn reject(&self) -> Reject {
+        if self.is_long { Reject::Quic } else { Reject::Protocol(17) }
+    }
 }
 
 /// Keys the hashes of this process, so that nobody can write a capture whose connections all

@@ -1,8 +1,10 @@
 //! Tunnels: GRE with ERSPAN, and those in UDP: VXLAN, VXLAN-GPE, GENEVE, GTP-U, MPLS, TZSP. Nested
 //! ones just recur.
 
+use super::ip::IpFacts;
 use super::link::VNI;
-use super::{Decoded, Reject, Walk};
+use super::{Datagram, Decoded, Pair, Reject, Walk};
+use crate::flow::Endpoint;
 
 impl Walk<'_> {
     /// Flags, protocol, then what the flags announce (RFC 2784, RFC 2890, RFC 2637 for version 1).
@@ -36,8 +38,9 @@ impl Walk<'_> {
         }
     }
 
-    /// UDP matters only as the carrier of a tunnel, which its destination port tells.
-    pub(super) fn udp(&mut self, at: usize) -> Result<Decoded, Reject> {
+    /// UDP matters as the carrier of a tunnel, which its destination port tells, and of QUIC, which
+    /// is named.
+    pub(super) fn udp(&mut self, at: usize, ip: IpFacts) -> Result<Decoded, Reject> {
         let (source, destination) = (self.u16(at, "udp")?, self.u16(at + 2, "udp")?);
         let body = at + 8;
         match destination {
@@ -72,9 +75,26 @@ impl Walk<'_> {
             6635 => self.mpls(body),
             37008 => self.tzsp(body),
             _ if source == 2152 || destination == 2152 => self.gtp(body),
-            _ if self.take(body, 5, "udp").is_ok_and(is_quic) => Err(Reject::Quic),
-            _ => Err(Reject::Protocol(17)),
+            _ => self.datagram(body, [source, destination], ip),
         }
+    }
+
+    /// A datagram with QUIC's fixed bit; short headers tell nothing else (RFC 8999 §5.2).
+    fn datagram(&self, body: usize, ports: [u16; 2], ip: IpFacts) -> Result<Decoded, Reject> {
+        let is_long = self.take(body, 5, "udp").is_ok_and(is_quic);
+        let is_short = self.take(body, 1, "udp").is_ok_and(|first| first[0] & 0xc0 == 0x40);
+        if !is_long && !is_short {
+            return Err(Reject::Protocol(17));
+        }
+        let ends = (Endpoint::new(ip.source, ports[0]), Endpoint::new(ip.destination, ports[1]));
+        Ok(Decoded::Datagram(Datagram {
+            pair: Pair::new(ends.0, ends.1).0,
+            is_long,
+            block: self.block,
+            start: self.start + body as u32,
+            captured: (self.end - body) as u32,
+            length: (self.wire - body) as u32,
+        }))
     }
 
     /// GTP-U version 1 (3GPP TS 29.281 §5): only user packets are of interest. Its tunnel differs

@@ -14,12 +14,13 @@ use crate::capture::keylog::KeyLogs;
 use crate::capture::overload::Share;
 use crate::capture::{Batch, CaptureError, Frame, PacketSource};
 use crate::decode::fragment::Joined;
-use crate::decode::{Decoded, Fragment, Fragments, HashKey, Reject, Segment, decode};
+use crate::decode::{Datagram, Decoded, Fragment, Fragments, HashKey, Reject, Segment, decode};
 use crate::exchange::Closed;
 use crate::limits;
 use crate::reassemble::{Limits, Sightings, Table};
 use crate::record::exchanges::Rest;
 use crate::wire::Setup;
+use crate::wire::quic::Quic;
 use crate::wire::tls::{self, KeyRing};
 
 /// A batch of packets and what became of it so far. Kept and used again.
@@ -45,6 +46,7 @@ struct Round<T> {
 struct Chunk {
     segments: Vec<Vec<Segment>>,
     fragments: Vec<Fragment>,
+    datagrams: Vec<Datagram>,
     /// Segments that may tell of other addresses of their connections.
     sightings: Vec<Segment>,
     rejects: FxHashMap<Reject, u64>,
@@ -56,6 +58,7 @@ impl Default for Chunk {
         Self {
             segments,
             fragments: Vec::new(),
+            datagrams: Vec::new(),
             sightings: Vec::new(),
             rejects: FxHashMap::default(),
         }
@@ -72,6 +75,7 @@ impl Chunk {
     ) {
         self.segments.iter_mut().for_each(Vec::clear);
         self.fragments.clear();
+        self.datagrams.clear();
         self.sightings.clear();
         for (number, frame) in (batch.first + from as u64..).zip(frames) {
             match decode(frame, batch.bytes(frame), number, key) {
@@ -82,6 +86,7 @@ impl Chunk {
                     self.segments[segment.pair.shard(SHARDS)].push(segment)
                 }
                 Ok(Decoded::Fragment(fragment)) => self.fragments.push(fragment),
+                Ok(Decoded::Datagram(datagram)) => self.datagrams.push(datagram),
                 Err(reject) => *self.rejects.entry(reject).or_default() += 1,
             }
         }
@@ -146,6 +151,7 @@ pub(super) struct Engine<R: Render> {
     held_bytes: usize,
     shards: Vec<ShardTable<R>>,
     fragments: Fragments,
+    quic: Quic,
     sightings: Sightings,
     joined_fragments: u64,
     rejects: BTreeMap<Reject, u64>,
@@ -186,6 +192,7 @@ impl<R: Render> Engine<R> {
             held_bytes: options.held_bytes,
             shards,
             fragments: Fragments::default(),
+            quic: Quic::new(options.ports.clone()),
             sightings: Sightings::new(options.ports.clone()),
             joined_fragments: 0,
             rejects: BTreeMap::new(),
@@ -334,6 +341,13 @@ impl<R: Render> Engine<R> {
             for (reject, packets) in chunk.rejects.drain() {
                 *self.rejects.entry(reject).or_default() += packets;
             }
+            for datagram in &chunk.datagrams {
+                let start = datagram.start as usize;
+                let captured = &batch.blocks[datagram.block as usize][start..];
+                let is_quic = self.quic.take(datagram, &captured[..datagram.captured as usize]);
+                let reject = if is_quic { Reject::Quic } else { datagram.reject() };
+                *self.rejects.entry(reject).or_default() += 1;
+            }
             for fragment in std::mem::take(&mut chunk.fragments) {
                 let (start, block) =
                     (fragment.start as usize, &batch.blocks[fragment.block as usize]);
@@ -351,6 +365,10 @@ impl<R: Render> Engine<R> {
                         let segments = &mut chunk.segments[segment.pair.shard(SHARDS)];
                         insert(segments, segment);
                         insert(&mut chunk.sightings, segment);
+                    }
+                    // No handshake of QUIC comes in fragments (RFC 9000 §14).
+                    Ok(Decoded::Datagram(datagram)) => {
+                        *self.rejects.entry(datagram.reject()).or_default() += others + 1
                     }
                     // Fragments of a tunnelled fragment: rare enough to be named and left.
                     Ok(Decoded::Fragment(_)) => {
@@ -487,9 +505,11 @@ impl<R: Render> Engine<R> {
         let mut account = tls::Account::default();
         self.tls.iter().for_each(|shared| account.merge(&shared.account()));
         account.write(&mut ledger);
+        self.quic.write(&mut ledger);
         let closed = self.closed.iter().map(|(_, closed)| *closed).collect();
         let mut warnings = self.source.warnings();
         warnings.extend(account.advice());
+        warnings.extend(self.quic.advice());
         Summary { ledger, warnings, rest: Rest { closed, open: Some(self.open) } }
     }
 }

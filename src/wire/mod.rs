@@ -8,6 +8,7 @@ pub mod h1;
 pub mod h2;
 mod pace;
 pub mod probe;
+pub mod quic;
 mod setup;
 mod talk;
 pub mod tls;

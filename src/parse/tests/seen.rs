@@ -75,3 +75,31 @@ fn bytes_of_a_readable_connection_that_are_not_read_have_a_reason() {
         assert!(share < 1.0 && share > 0.0, "{name}: {share}");
     }
 }
+
+#[test]
+fn quic_is_told_by_its_connections_and_other_datagrams_are_not() {
+    let datagram = |port: u16, payload: &[u8]| {
+        let length = (28 + payload.len() as u16).to_be_bytes();
+        let mut packet = vec![0x45, 0, length[0], length[1], 0, 1, 0x40, 0, 64, 17, 0, 0];
+        packet.extend_from_slice(&[10, 0, 0, 9, 10, 0, 0, 1]);
+        packet.extend_from_slice(&port.to_be_bytes());
+        packet.extend_from_slice(&[1, 187]);
+        packet.extend_from_slice(&(8 + payload.len() as u16).to_be_bytes());
+        packet.extend_from_slice(&[0, 0]);
+        [packet.as_slice(), payload].concat()
+    };
+    let (long, short) = (&b"\xc3\0\0\0\x01\x08 ..."[..], &b"\x43 sealed"[..]);
+    let packets = [
+        datagram(5_001, long),
+        datagram(5_001, short),
+        datagram(5_002, long),
+        datagram(5_003, short),
+    ];
+    let (_, ledger) = run_with(packets.to_vec(), 2, &Options { threads: 1, ..Options::default() });
+    assert_eq!((ledger.rejected["quic"], ledger.rejected["udp"]), (3, 1), "{ledger:?}");
+    let bytes = (2 * long.len() + short.len()) as u64;
+    assert_eq!(ledger.seen.unread["quic"], Traffic { connections: 2, packets: 3, bytes });
+    assert_eq!(ledger.noted["quic-unread-server-nameless"], 2);
+    assert!(seen(&packets, &[8_080]).is_empty(), "nothing of it was asked for");
+    assert_eq!(seen(&packets, &[443]), ledger.seen);
+}

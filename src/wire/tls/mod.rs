@@ -11,6 +11,7 @@
 mod account;
 mod conversation;
 mod handshake;
+pub(in crate::wire) mod initial;
 mod keylog;
 mod keys;
 mod names;

@@ -25,7 +25,7 @@ impl hkdf::KeyType for Length {
     }
 }
 
-fn expand_label(hash: Hash, secret: &[u8], label: &str, length: usize) -> Vec<u8> {
+pub(super) fn expand_label(hash: Hash, secret: &[u8], label: &str, length: usize) -> Vec<u8> {
     let algorithm = if hash == Hash::Sha384 { hkdf::HKDF_SHA384 } else { hkdf::HKDF_SHA256 };
     let prk = hkdf::Prk::new_less_safe(algorithm, secret);
     let (wanted, label_length) = ((length as u16).to_be_bytes(), [(6 + label.len()) as u8]);
