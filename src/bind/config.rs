@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::record::flows::Evidence;
 use crate::route::{self, rpc};
 
 /// How sure a flow must be to be bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bind {
     /// Only flows that leave no doubt.
@@ -51,7 +52,7 @@ impl FromStr for Bind {
 }
 
 /// The section.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Section {
     /// How sure a flow must be to be bound.
@@ -99,10 +100,20 @@ impl Section {
 }
 
 /// The key `bind`, which is a class where it is a text, and rules where it is a list of tables.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[schemars(with = "EitherBind")]
 pub struct BindKey {
     level: Option<Bind>,
     rules: Vec<BindRule>,
+}
+
+/// How the key may be written, for the schema.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "the schema is all of it")]
+enum EitherBind {
+    Level(Bind),
+    Rules(Vec<BindRule>),
 }
 
 impl<'de> Deserialize<'de> for BindKey {
@@ -141,7 +152,7 @@ fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 }
 
 /// A flow that people know.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BindRule {
     /// Where its values are born.
@@ -159,8 +170,9 @@ impl fmt::Display for BindRule {
 }
 
 /// Values that are never bound.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(try_from = "NeverKeys")]
+#[schemars(with = "NeverKeys")]
 pub struct NeverRule {
     /// Where they are born or used.
     pub at: Spot,
@@ -168,7 +180,7 @@ pub struct NeverRule {
     pub name: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NeverKeys {
     route: Option<RouteIs>,
@@ -205,8 +217,9 @@ impl fmt::Display for NeverRule {
 }
 
 /// Values that a command or a file gives.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(try_from = "SupplyKeys")]
+#[schemars(with = "SupplyKeys")]
 pub struct SupplyRule {
     /// Where they stand in requests.
     pub at: Spot,
@@ -223,7 +236,7 @@ pub enum Supplier {
     File(PathBuf),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SupplyKeys {
     route: Option<RouteIs>,
@@ -252,14 +265,15 @@ impl fmt::Display for SupplyRule {
 }
 
 /// A name that clients choose.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(try_from = "VaryKeys")]
+#[schemars(with = "VaryKeys")]
 pub struct VaryRule {
     /// Where it stands in requests.
     pub at: Spot,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct VaryKeys {
     route: Option<RouteIs>,
@@ -281,8 +295,9 @@ impl fmt::Display for VaryRule {
 }
 
 /// What is signed anew, and with what.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(try_from = "SignKeys")]
+#[schemars(with = "SignKeys")]
 pub struct SignRule {
     /// What it is.
     pub kind: SignKind,
@@ -293,7 +308,7 @@ pub struct SignRule {
 }
 
 /// What can be signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SignKind {
     /// A JSON Web Token (RFC 7519).
@@ -311,7 +326,7 @@ pub enum KeySource {
     File(PathBuf),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SignKeys {
     kind: SignKind,
@@ -347,8 +362,9 @@ impl fmt::Display for SignRule {
 }
 
 /// A route and a place: of all routes where the first is left out, all places where the second is.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(try_from = "SpotKeys")]
+#[schemars(with = "SpotKeys")]
 pub struct Spot {
     /// Which requests.
     pub route: Option<RouteIs>,
@@ -356,7 +372,7 @@ pub struct Spot {
     pub place: Option<Pattern>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SpotKeys {
     route: Option<RouteIs>,
@@ -404,8 +420,9 @@ impl fmt::Display for Spot {
 }
 
 /// A route as reports name it: `GET /orders/{id}`, `POST / DynamoDB_20120810.GetItem`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct RouteIs {
     text: String,
     pattern: route::Pattern,
@@ -440,8 +457,9 @@ impl fmt::Display for RouteIs {
 }
 
 /// A place, perhaps behind a route.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 struct PlaceIs {
     route: Option<RouteIs>,
     pattern: Pattern,

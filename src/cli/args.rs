@@ -120,6 +120,8 @@ pub enum Command {
     Merge(super::merge::Args),
     /// Write recorded exchanges for another tool.
     Export(super::export::Args),
+    /// Show what holds and from where: a variable, shadowtap.toml, the default.
+    Config(super::configuration::Args),
     /// Print the completions of a shell.
     Completions(super::completions::Args),
     /// Write the manual pages.

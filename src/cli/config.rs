@@ -14,8 +14,8 @@ use crate::message::protobuf::Schema;
 /// The file that is read where `--config` names none.
 pub const DEFAULT_FILE: &str = "shadowtap.toml";
 
-/// The whole file.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// The settings of shadowtap, as `shadowtap.toml` holds them.
+#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Config {
     /// `[capture]`
@@ -38,7 +38,7 @@ pub struct Config {
 }
 
 /// Where the schemas of messages are.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Messages {
     /// As `--proto`.
@@ -63,25 +63,14 @@ impl Messages {
 }
 
 impl Config {
-    /// Reads the file that `global` names, else [`DEFAULT_FILE`] where it exists, else the
-    /// defaults.
+    /// Reads the file that [`find`] finds; where there is none, the defaults hold.
     pub fn load(global: &Global) -> Result<Self, Failure> {
-        let mut config = Self::read(global)?;
+        let mut config = match find(global)? {
+            Some(path) => Self::parse(&text(&path)?, &path)?,
+            None => Self::default(),
+        };
         config.schema = config.messages.schema(global)?;
         Ok(config)
-    }
-
-    fn read(global: &Global) -> Result<Self, Failure> {
-        let path = match &global.config {
-            Some(path) => path.clone(),
-            None if Path::new(DEFAULT_FILE).exists() => PathBuf::from(DEFAULT_FILE),
-            None => return Ok(Self::default()),
-        };
-        let text = std::fs::read_to_string(&path).map_err(|error| {
-            Failure::usage(format!("cannot read the configuration {}", path.display()))
-                .because(&error)
-        })?;
-        Self::parse(&text, &path)
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
@@ -100,7 +89,7 @@ impl Config {
 
 /// The text with `[[flow.bind]]` under a name of its own. In `[flow]` the key `bind` says how sure a
 /// flow must be, and TOML lets no key be a value and a list of tables.
-fn named_apart(text: &str) -> Cow<'_, str> {
+pub(super) fn named_apart(text: &str) -> Cow<'_, str> {
     const WRITTEN: &str = "[[flow.bind]]";
     if !text.contains(WRITTEN) {
         return Cow::Borrowed(text);
@@ -110,6 +99,36 @@ fn named_apart(text: &str) -> Cow<'_, str> {
         false => line.to_owned(),
     };
     Cow::Owned(text.split_inclusive('\n').map(line).collect())
+}
+
+/// The file that is read: the one that `--config` names, else the nearest [`DEFAULT_FILE`] here or in
+/// a folder above, up to the root of the repository. Outside of a repository only this folder
+/// counts, so that nobody's file in `/tmp` is taken for one's own.
+pub(super) fn find(global: &Global) -> Result<Option<PathBuf>, Failure> {
+    if let Some(path) = &global.config {
+        return Ok(Some(path.clone()));
+    }
+    let here = PathBuf::from(DEFAULT_FILE);
+    if here.exists() {
+        return Ok(Some(here));
+    }
+    let folder = std::env::current_dir()
+        .map_err(|error| Failure::usage("cannot tell the working folder").because(&error))?;
+    Ok(above(&folder))
+}
+
+fn above(folder: &Path) -> Option<PathBuf> {
+    let is_root = |folder: &&Path| folder.join(".git").exists();
+    let root = folder.ancestors().find(is_root)?;
+    let within = folder.ancestors().take_while(|folder| folder.starts_with(root));
+    within.map(|folder| folder.join(DEFAULT_FILE)).find(|path| path.exists())
+}
+
+/// The file's text.
+pub(super) fn text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(format!("cannot read the configuration {}", path.display())).because(&error)
+    })
 }
 
 /// From serde's "unknown field `x`, expected one of `a`, `b`": the known key nearest to the unknown
@@ -137,6 +156,22 @@ mod tests {
         let error = Config::parse(text, Path::new("f.toml")).expect_err("a wrong key");
         let said = error.to_string();
         assert!(said.contains("f.toml: line 2") && said.contains("`max_unbound_rate`?"), "{said}");
+    }
+
+    #[test]
+    fn the_file_is_looked_for_up_to_the_repositorys_root() {
+        let outside = tempfile::tempdir().unwrap();
+        let root = outside.path().join("repository");
+        let deep = root.join("a/b");
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(outside.path().join(DEFAULT_FILE), "").unwrap();
+        assert_eq!(above(&deep), None, "this is no repository");
+        std::fs::create_dir(root.join(".git")).unwrap();
+        assert_eq!(above(&deep), None, "what is above the root is not of it");
+        std::fs::write(root.join(DEFAULT_FILE), "").unwrap();
+        assert_eq!(above(&deep), Some(root.join(DEFAULT_FILE)));
+        std::fs::write(root.join("a").join(DEFAULT_FILE), "").unwrap();
+        assert_eq!(above(&deep), Some(root.join("a").join(DEFAULT_FILE)));
     }
 
     #[test]

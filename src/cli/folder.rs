@@ -137,7 +137,7 @@ pub fn command_line(arguments: impl Iterator<Item = String>) -> Vec<String> {
         .collect()
 }
 
-fn without_value(field: &str) -> String {
+pub(super) fn without_value(field: &str) -> String {
     field.split_once(':').map_or_else(|| field.to_owned(), |(name, _)| format!("{name}: (masked)"))
 }
 

@@ -10,6 +10,7 @@ mod closeups;
 mod command;
 pub mod completions;
 pub mod config;
+pub mod configuration;
 pub mod demo;
 pub mod diff;
 mod evidence;
@@ -105,6 +106,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Mock(args) => mock::run(args, &cli.global),
         Command::Demo(args) => demo::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
+        Command::Config(args) => configuration::run(&args, &cli.global),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

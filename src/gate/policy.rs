@@ -1,5 +1,6 @@
 //! What is allowed: `[gate]` of `shadowtap.toml`, and `[[gate.route]]` for single routes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 /// Quantiles that rules can be about: the key's part, the name in words, the quantile.
@@ -14,7 +15,8 @@ const MUST_SEE: f64 = 2.0;
 pub const TYPICAL_RATIO: (f64, f64) = (1.2, 1.5);
 
 /// A duration in nanoseconds, written `5ms`, `1s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
+#[schemars(with = "String")]
 pub struct Nanos(pub i64);
 
 impl std::fmt::Display for Nanos {
@@ -85,7 +87,8 @@ impl Limits {
 }
 
 /// The whole policy.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[schemars(with = "RawPolicy")]
 pub struct Policy {
     /// For all exchanges together, and for every route.
     pub limits: Limits,
@@ -159,7 +162,7 @@ impl Default for Policy {
 }
 
 /// `[gate]` as written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct RawPolicy {
     max_mismatch_rate: Option<f64>,
@@ -193,7 +196,7 @@ struct RawPolicy {
 }
 
 /// `[[gate.route]]` as written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct RawRoute {
     route: String,

@@ -21,7 +21,17 @@ use crate::message::method::is_safe;
 use crate::replay::UnderWay;
 
 /// What happens when v2 makes a call more often than v1 did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Deserialize,
+    serde::Serialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exhausted {
     /// The last recorded answer again.

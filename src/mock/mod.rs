@@ -32,7 +32,7 @@ pub use recording::{BuildError, Gatherer, Recording, Selection};
 pub use server::{Handle, Settings, StartError, Timing};
 
 /// The section `[mock]` of the configuration.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Hosts of v1's providers.

@@ -6,7 +6,8 @@ mod path;
 use std::sync::Arc;
 
 use regex::Regex;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 pub use self::path::Located;
 use self::path::Path;
@@ -16,7 +17,7 @@ use crate::message::kinds::ValueKind;
 use crate::route::Pattern;
 
 /// `[diff]` of `shadowtap.toml`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiffConfig {
     /// Routes that come before the learned ones, e.g. `GET /orders/{id}`.
@@ -35,7 +36,7 @@ pub struct DiffConfig {
 }
 
 /// What is thought of something that only v2 sends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Additions {
     /// It counts against v2.
@@ -46,7 +47,7 @@ pub enum Additions {
 }
 
 /// What is thought of v1's errors that v2 answers rightly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FixedErrors {
     /// They are shown as fixed.
@@ -57,7 +58,7 @@ pub enum FixedErrors {
 }
 
 /// One of `[[diff.ignore]]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IgnoreRule {
     /// Only on this route.
@@ -76,7 +77,7 @@ pub struct IgnoreRule {
 }
 
 /// One of `[[diff.match]]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MatchRule {
     /// Only on this route.
@@ -103,7 +104,7 @@ pub struct MatchRule {
 }
 
 /// How far numbers may be apart.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Tolerance {
     /// By this much.

@@ -12,8 +12,9 @@ use std::str::FromStr;
 use super::{Place, Step, Trail};
 
 /// A pattern of places.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct Pattern {
     text: String,
     /// Any of these.
