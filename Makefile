@@ -2,11 +2,12 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test build release deps test-deps fmt lint fuzz deny
+.PHONY: demo test build release package deps test-deps fmt lint fuzz deny
 
 # The main job on loopback: ends with the verdict, the planted faults and the report's path.
-demo: release
-	target/release/shadowtap demo
+demo: deps
+	$(CARGO) build --locked --profile demo --bin shadowtap
+	target/demo/shadowtap demo
 
 # Everything that CI checks.
 test: deps test-deps fmt lint
@@ -17,6 +18,10 @@ build: deps
 
 release: deps
 	$(CARGO) build --locked --release
+
+# The crate, built from what it packs; an archive, and .deb and .rpm where their tools are installed.
+package: release
+	deploy/package
 
 # What the system lacks to build: libpcap's headers, a C compiler.
 deps:

@@ -35,6 +35,7 @@ const IN_FULL: usize = 1;
 /// happened, and what it waited for. A query finds exchanges by any text, and by route:, status:,
 /// cluster:, lane: and slower-than:; all of its terms must hold. Secrets are masked.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
 #[command(after_help = "Examples:\n  \
     shadowtap show reports/v2\n  \
     shadowtap show reports/v2 12-3\n  \
