@@ -211,3 +211,63 @@ fn the_map_names_every_source_file() {
         );
     }
 }
+
+/// Documents that people read, by their paths in the repository.
+const DOCUMENTS: &[&str] = &[
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "deploy/README.md",
+    "docs",
+    "reports/README.md",
+];
+
+#[test]
+fn links_of_documents_lead_somewhere() {
+    let mut files = Vec::new();
+    for path in DOCUMENTS.iter().map(|name| root().join(name)) {
+        match path.is_dir() {
+            true => files.extend(
+                fs::read_dir(&path)
+                    .expect("a folder of documents")
+                    .filter_map(|entry| Some(entry.ok()?.path()))
+                    .filter(|path| path.extension().is_some_and(|e| e == "md")),
+            ),
+            false => files.push(path),
+        }
+    }
+    assert!(files.len() > DOCUMENTS.len(), "the guides were found");
+    let mut dead = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a document is UTF-8");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            if path.contains("://") {
+                continue;
+            }
+            let target = match path {
+                "" => file.clone(),
+                path => file.with_file_name(path),
+            };
+            let is_there = target.exists()
+                && (anchor.is_empty() || headings(&target).contains(&anchor.to_owned()));
+            if !is_there {
+                dead.push(format!("{}: {link}", file.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{}", dead.join("\n"));
+}
+
+/// The anchors of a document's headings, as the web shows them.
+fn headings(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let lines = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |line: &str| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.collect::<String>().replace(' ', "-")
+    };
+    lines.map(anchor).collect()
+}

@@ -39,7 +39,7 @@ enum TransportFlag {
     /// Exact bytes on sockets of its own: HTTP/1
     Wire,
     /// A negotiating client: HTTP/2 where a TLS target offers it, proxies; header names in lower
-    /// case, targets normalised, bodies framed anew (the README lists all that differs)
+    /// case, targets normalised, bodies framed anew (docs/replay.md lists all that differs)
     Client,
 }
 
