@@ -302,7 +302,7 @@ fn every_command_has_help_with_an_example_and_global_flags_stand_anywhere() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for command in [
         "capture", "parse", "inspect", "replay", "diff", "report", "gate", "run", "approve",
-        "mock", "demo", "merge",
+        "mock", "demo", "merge", "flows",
     ] {
         shadowtap(folder.path(), &[command, "--help"]).expect(0).prints(&[
             "Example",

@@ -98,6 +98,8 @@ pub enum Command {
     Capture(super::capture::Args),
     /// Show what captures or recordings hold.
     Inspect(super::inspect::Args),
+    /// Show the values that v1's answers issue and later requests use.
+    Flows(super::flows::Args),
     /// Show the interfaces that can be captured, or the one that leads to a pod.
     Interfaces(super::interfaces::Args),
     /// Rebuild the HTTP exchanges of captures.

@@ -17,6 +17,7 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("capture", &["interface", "port", "filter", "output", "duration", "rotate-size", "redact"]),
     ("parse", &["output", "port", "keylog", "redact"]),
     ("inspect", &["json", "port", "keylog"]),
+    ("flows", &["json", "bind", "port", "keylog"]),
     ("mock", &["listen", "log", "provider", "provider-alias", "timing", "ca-dir", "fault"]),
     ("diff", &["approved", "noise", "list-ignored"]),
     ("report", &["show-secrets"]),

@@ -16,6 +16,7 @@ pub mod diff;
 mod evidence;
 pub mod exit;
 pub mod export;
+pub mod flows;
 pub mod folder;
 pub mod gate;
 pub mod input;
@@ -93,6 +94,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Capture(args) => capture::run(args, &cli.global),
         Command::Inspect(args) => inspect::run(args, &cli.global),
+        Command::Flows(args) => flows::run(args, &cli.global),
         Command::Interfaces(args) => interfaces::run(&args),
         Command::Parse(args) => parse::run(args, &cli.global),
         Command::Replay(args) => replay::run(args, &cli.global),

@@ -19,6 +19,7 @@ use crate::bind::config::Bind;
 use crate::bind::{Birth, Part, Use};
 use crate::exchange::ExchangeId;
 use crate::message::method;
+use crate::message::place::Place;
 use crate::record::flows::Flow;
 use crate::store::{Sorted, Sorter, Spooled, Window};
 
@@ -97,6 +98,8 @@ enum Kind {
     Use,
     After,
     Older,
+    /// A use inside a token that its client signed.
+    Signed,
 }
 
 /// No flow, or no route.
@@ -129,7 +132,8 @@ impl Piece {
             1 => Kind::Birth,
             2 => Kind::Use,
             3 => Kind::After,
-            _ => Kind::Older,
+            4 => Kind::Older,
+            _ => Kind::Signed,
         };
         let last = number(&record[30..34]) as u32;
         let (session, route) = if kind == Kind::Session { (last, NO) } else { (0, last) };
@@ -230,15 +234,17 @@ impl Assembly {
         lines: &Spooled,
         kept: &Spooled,
         folder: &Path,
-        mut totals: Totals,
+        totals: Totals,
     ) -> io::Result<(Vec<Flow>, PartFile, Totals)> {
         let Self { templates, tallies, links, mut pieces } = self;
-        let (flows, numbers) = tallies.finish(&templates);
-        bound(&links.finish()?, &numbers, bind, &templates, &mut pieces, &mut totals)?;
+        let (mut flows, numbers) = tallies.finish(&templates);
+        bound(&links.finish()?, &numbers, bind, &templates, &mut pieces)?;
         let pieces = pieces.finish()?;
+        let renumbered = keep_used(&mut flows, &pieces, kept, bind)?;
         let mut gather = Gather {
             window: kept.window(),
             templates: &templates,
+            renumbered: &renumbered,
             totals,
             producers: BTreeMap::new(),
             older: FxHashMap::default(),
@@ -248,6 +254,130 @@ impl Assembly {
     }
 }
 
+/// Leaves out flows of which each use is a part of a longer one's, and numbers the others anew:
+/// gives the new number by the old one.
+fn keep_used(
+    flows: &mut Vec<Flow>,
+    pieces: &Sorted<PIECE>,
+    kept: &Spooled,
+    bind: Bind,
+) -> io::Result<Vec<u32>> {
+    let mut counts = Counts::new(flows.len());
+    let mut window = kept.window();
+    let mut part: Vec<Use> = Vec::new();
+    let mut of = None;
+    for piece in pieces.iter()? {
+        let piece = Piece::unpack(&piece?);
+        if of != Some(piece.number) {
+            counts.add(&part);
+            part.clear();
+            of = Some(piece.number);
+        }
+        match piece.kind {
+            Kind::Use => {
+                put(&mut part, used(&piece, &mut window)?);
+            }
+            // A token that is bound as a whole needs no new signature.
+            Kind::Signed if !is_around(&part, &kept::read(&mut window, piece.kept)?.place) => {
+                counts.uses[piece.flow as usize] += 1;
+            }
+            _ => {}
+        }
+    }
+    counts.add(&part);
+    let mut renumbered = vec![NO; flows.len()];
+    let mut next = 0;
+    flows.retain_mut(|flow| {
+        let old = flow.flow as usize;
+        let is_bound = bind.takes(flow.class);
+        if is_bound || flow.reason == Refusal::Signed.words() {
+            flow.uses = counts.uses[old];
+        }
+        if is_bound {
+            flow.values = counts.values[old];
+        }
+        let stays = flow.uses > 0;
+        if stays {
+            (renumbered[old], flow.flow) = (next, next);
+            next += 1;
+        }
+        stays
+    });
+    Ok(renumbered)
+}
+
+/// How often each flow is used in fact, and how many values of it.
+struct Counts {
+    uses: Vec<u64>,
+    values: Vec<u64>,
+    /// A bit for each value that is used.
+    slots: Vec<u64>,
+}
+
+impl Counts {
+    fn new(flows: usize) -> Self {
+        Self { uses: vec![0; flows], values: vec![0; flows], slots: Vec::new() }
+    }
+
+    fn add(&mut self, part: &[Use]) {
+        for used in part {
+            let (flow, word, bit) =
+                (used.flow as usize, used.slot as usize / 64, 1 << (used.slot % 64));
+            if self.slots.len() <= word {
+                self.slots.resize(word + 1, 0);
+            }
+            self.uses[flow] += 1;
+            self.values[flow] += u64::from(self.slots[word] & bit == 0);
+            self.slots[word] |= bit;
+        }
+    }
+}
+
+/// Whether one of the uses, which are in the order of the walk, is of a whole value around a place.
+fn is_around(uses: &[Use], place: &Place) -> bool {
+    let steps = place.steps();
+    uses.iter().any(|used| {
+        used.range.is_none()
+            && used.place.steps().len() < steps.len()
+            && steps.starts_with(used.place.steps())
+    })
+}
+
+/// The use that a piece tells.
+fn used(piece: &Piece, window: &mut Window<'_>) -> io::Result<Use> {
+    let kept = kept::read(window, piece.kept)?;
+    let Piece { slot, flow, id, .. } = *piece;
+    Ok(Use { slot, place: kept.place, range: kept.range, flow, from: id })
+}
+
+/// Adds a use, unless its bytes are those of another one; says whether it did. Pieces of one
+/// message come in the order of its walk: what a value holds behind itself, and those of one place
+/// together.
+fn put(uses: &mut Vec<Use>, used: Use) -> bool {
+    let hides = |whole: &Use| {
+        whole.range.is_none()
+            && whole.place.steps().len() < used.place.steps().len()
+            && used.place.steps().starts_with(whole.place.steps())
+    };
+    if uses.last().is_some_and(hides) {
+        return false;
+    }
+    let same: Vec<usize> = (0..uses.len())
+        .rev()
+        .take_while(|&at| uses[at].place == used.place)
+        .filter(|&at| overlap(&uses[at], &used))
+        .collect();
+    // What hides others is the longer one.
+    if same.iter().any(|&at| uses[at].range.is_none() || used.range.is_some()) {
+        return false;
+    }
+    for at in same {
+        uses.remove(at);
+    }
+    uses.push(used);
+    true
+}
+
 /// Numbers the values whose flows are bound, and hands on their births and uses.
 fn bound(
     links: &Sorted<LINK>,
@@ -255,7 +385,6 @@ fn bound(
     bind: Bind,
     templates: &Templates,
     pieces: &mut Sorter<PIECE>,
-    totals: &mut Totals,
 ) -> io::Result<()> {
     let mut slots = 0_u32;
     let mut at = None;
@@ -266,6 +395,12 @@ fn bound(
             NONE => NO,
             _ => match numbers.of(link.template, link.refusal) {
                 Some((flow, class)) if bind.takes(class) => flow,
+                Some((flow, _)) if link.refusal == Refusal::Signed => {
+                    let signed =
+                        Piece { kept: link.used.1, flow, ..Piece::of(link.used.0, Kind::Signed) };
+                    pieces.push(signed.pack())?;
+                    continue;
+                }
                 _ => continue,
             },
         };
@@ -274,9 +409,6 @@ fn bound(
                 break;
             }
             at = Some(link.birth);
-            let has_use = flow != NO;
-            totals.values += u64::from(has_use);
-            totals.shown += u64::from(!has_use);
             let birth = Piece {
                 kept: link.birth.1,
                 slot: slots,
@@ -307,6 +439,8 @@ fn bound(
 struct Gather<'g> {
     window: Window<'g>,
     templates: &'g Templates,
+    /// The numbers of flows.
+    renumbered: &'g [u32],
     totals: Totals,
     /// Requests that give values and requests that use them, by route.
     producers: BTreeMap<u32, (u64, u64)>,
@@ -340,22 +474,27 @@ impl Gather<'_> {
     fn part(&mut self, line: &Line, pieces: &[Piece]) -> io::Result<Part> {
         let mut part = Part { exchange: line.id, ..Part::default() };
         let mut from = FxHashSet::default();
-        let mut older = FxHashSet::default();
+        let mut older: FxHashSet<Place> = FxHashSet::default();
         for piece in pieces {
             match piece.kind {
                 Kind::Session => part.session = piece.session,
                 Kind::Birth => part.births.push(self.birth(piece)?),
                 Kind::Use => {
-                    if self.uses(piece, &mut part)? {
+                    let used = used(piece, &mut self.window)?;
+                    let flow = self.renumbered[used.flow as usize];
+                    if put(&mut part.uses, Use { flow, ..used }) {
                         from.insert(piece.route);
                     }
                 }
                 Kind::After => part.after.push(piece.id),
+                Kind::Signed => {}
                 Kind::Older => {
                     older.insert(kept::read(&mut self.window, piece.kept)?.place);
                 }
             }
         }
+        // What a client put together of issued values is no older one.
+        older.retain(|place| !part.uses.iter().any(|used| used.place == *place));
         part.older = older.len() as u32;
         part.after.extend(part.uses.iter().map(|used| used.from));
         // An exchange never waits for itself, nor for what its connection asks for anyway.
@@ -377,48 +516,19 @@ impl Gather<'_> {
             range: kept.range,
             text: kept.text,
             thing: (!kept.thing.is_empty()).then_some(kept.thing),
-            flow: (piece.flow != NO).then_some(piece.flow),
+            flow: self.renumbered.get(piece.flow as usize).copied().filter(|flow| *flow != NO),
         })
-    }
-
-    /// Adds a use, unless its bytes are those of another one; says whether it did.
-    fn uses(&mut self, piece: &Piece, part: &mut Part) -> io::Result<bool> {
-        let kept = kept::read(&mut self.window, piece.kept)?;
-        let used = Use {
-            slot: piece.slot,
-            place: kept.place,
-            range: kept.range,
-            flow: piece.flow,
-            from: piece.id,
-        };
-        // Pieces of one message come in the order of its walk: what a value holds behind itself,
-        // and those of one place together.
-        let hides = |whole: &Use| {
-            whole.range.is_none()
-                && whole.place.steps().len() < used.place.steps().len()
-                && used.place.steps().starts_with(whole.place.steps())
-        };
-        if part.uses.last().is_some_and(hides) {
-            return Ok(false);
-        }
-        let same: Vec<usize> = (0..part.uses.len())
-            .rev()
-            .take_while(|&at| part.uses[at].place == used.place)
-            .filter(|&at| overlap(&part.uses[at], &used))
-            .collect();
-        // What hides others is the longer one.
-        if same.iter().any(|&at| part.uses[at].range.is_none() || used.range.is_some()) {
-            return Ok(false);
-        }
-        for at in same {
-            part.uses.remove(at);
-        }
-        part.uses.push(used);
-        Ok(true)
     }
 
     fn count(&mut self, line: &Line, part: &Part, from: &FxHashSet<u32>) {
         self.totals.uses += part.uses.len() as u64;
+        for birth in &part.births {
+            let count = match birth.flow {
+                Some(_) => &mut self.totals.values,
+                None => &mut self.totals.shown,
+            };
+            *count += 1;
+        }
         self.totals.using += u64::from(!part.uses.is_empty());
         self.totals.waits += part.after.len() as u64;
         if part.older > 0 {
@@ -477,7 +587,8 @@ mod tests {
                 Link { birth: (1 << 39, 1 << 47), used: (NONE, 5), id, template: 9, refusal };
             assert_eq!(Link::unpack(&link.pack()), link);
         }
-        for kind in [Kind::Session, Kind::Birth, Kind::Use, Kind::After, Kind::Older] {
+        for kind in [Kind::Session, Kind::Birth, Kind::Use, Kind::After, Kind::Older, Kind::Signed]
+        {
             let piece = Piece { kept: 1 << 47, slot: 7, flow: 8, id, ..Piece::of(1 << 39, kind) };
             assert_eq!(Piece::unpack(&piece.pack()), piece);
         }

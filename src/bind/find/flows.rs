@@ -20,7 +20,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    fn words(self) -> Option<String> {
+    pub(super) fn words(self) -> Option<String> {
         match self {
             Self::None => None,
             Self::Never => Some("[[flow.never]] says so".to_owned()),
@@ -51,14 +51,26 @@ struct Tally {
     is_ruled: bool,
     /// Uses by template.
     ends: FxHashMap<u32, u64>,
+    /// The value that was counted last.
+    last: u64,
 }
 
 /// Counts by the template of the birth.
 #[derive(Default)]
 pub(super) struct Tallies {
     tallies: FxHashMap<(u32, Refusal), Tally>,
-    /// Those that the value at hand was counted in.
-    touched: Vec<(u32, Refusal)>,
+    /// Weak values by the template of their use, wherever they were born.
+    weak: FxHashMap<u32, Weak>,
+    /// Number of the value at hand, from 1.
+    value: u64,
+}
+
+/// Weak values at one place of requests.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weak {
+    values: u64,
+    /// The value that was counted last.
+    last: u64,
 }
 
 impl Tallies {
@@ -80,16 +92,20 @@ impl Tallies {
         if tally.ends.len() < ENDS || tally.ends.contains_key(&used.template) {
             *tally.ends.entry(used.template).or_default() += 1;
         }
-        if !self.touched.contains(&key) {
-            self.touched.push(key);
-            tally.values += 1;
+        let value = self.value + 1;
+        tally.values += u64::from(tally.last != value);
+        tally.last = value;
+        if used.is(WEAK) {
+            let there = self.weak.entry(used.template).or_default();
+            there.values += u64::from(there.last != value);
+            there.last = value;
         }
         refusal
     }
 
     /// All events of one value were counted.
     pub(super) fn ended(&mut self) {
-        self.touched.clear();
+        self.value += 1;
     }
 
     /// The flows, the most used first, and which one each birth's template is of.
@@ -105,7 +121,7 @@ impl Tallies {
         let mut numbers = Numbers::default();
         let mut lines = Vec::with_capacity(flows.len());
         for (number, ((from, refusal), (tally, of))) in flows.into_iter().enumerate() {
-            let line = tally.line(number as u32, from, refusal, templates);
+            let line = tally.line(number as u32, from, refusal, templates, &self.weak);
             for template in of {
                 numbers.0.insert((template, refusal), (number as u32, line.class));
             }
@@ -126,9 +142,20 @@ impl Tally {
         }
     }
 
-    fn line(&self, flow: u32, from: End, refusal: Refusal, templates: &Templates) -> Flow {
+    fn line(
+        &self,
+        flow: u32,
+        from: End,
+        refusal: Refusal,
+        templates: &Templates,
+        weak: &FxHashMap<u32, Weak>,
+    ) -> Flow {
+        // Several values at one place of a request speak for it, wherever each was born.
+        let several =
+            || self.ends.keys().any(|end| weak.get(end).is_some_and(|there| there.values > 1));
         let class = match refusal {
-            Refusal::None if self.is_strong || self.is_ruled || self.values > 1 => Evidence::Sure,
+            Refusal::None if self.is_strong || self.is_ruled => Evidence::Sure,
+            Refusal::None if self.values > 1 || several() => Evidence::Sure,
             Refusal::None => Evidence::Likely,
             _ => Evidence::Refused,
         };

@@ -20,6 +20,8 @@ const LONGEST_WEAK: usize = 64;
 const DIGITS: usize = 9;
 /// Letters of one case in a row that are an identifier where no word is as long.
 const CAPITALS: usize = 16;
+/// Letters that no word has.
+const LETTERS: usize = 28;
 /// Parts of one value that are looked at.
 const PARTS: usize = 64;
 
@@ -63,7 +65,8 @@ pub(super) fn is_weak(text: &str) -> bool {
 /// Whether a strong value was drawn by chance or by a counter of its own, and not by people: it
 /// looks issued wherever it came from.
 pub(super) fn looks_issued(text: &str) -> bool {
-    kinds::of_text(text).is_some_and(|kind| !kind.is_time()) || text.len() >= 2 * CAPITALS
+    kinds::of_text(text).is_some_and(|kind| !kind.is_time())
+        || text.len() >= 2 * CAPITALS && text.bytes().all(is_word)
 }
 
 /// The strong values inside a longer text, at the borders of its words: letters, digits, `-` and
@@ -173,7 +176,8 @@ fn is_odd(bytes: &[u8]) -> bool {
     if letters < bytes.len() && !bytes.ends_with(b"=") {
         return false;
     }
-    if bytes.len() >= CAPITALS && bytes.iter().all(u8::is_ascii_uppercase) {
+    if bytes.len() >= LETTERS || bytes.len() >= CAPITALS && bytes.iter().all(u8::is_ascii_uppercase)
+    {
         return true;
     }
     let case = |byte: u8| byte.is_ascii_uppercase();
@@ -200,6 +204,7 @@ mod tests {
             "arn:aws:sqs:us-east-1:123456789012:q1",
             "us-east-1_5d9b2f0aa",
             "c2Vzc2lvbjo0Mg==",
+            "ktdzymtluzhlzqepwlecrdahfzzkjdaaydsl",
         ] {
             assert!(is_strong(text), "{text}");
         }

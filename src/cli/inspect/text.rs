@@ -16,6 +16,7 @@ const COLUMNS: usize = 72;
 pub(super) fn page(
     inputs: &[String],
     summary: &Summary,
+    flows: Option<&str>,
     ledger: &Ledger,
     warnings: &[String],
 ) -> String {
@@ -36,6 +37,10 @@ pub(super) fn page(
         summary.hosts.iter().map(|host| (host.exchanges, host.name.clone())).collect(),
     );
     routes(&mut page, summary);
+    if let Some(flows) = flows {
+        title(&mut page, "values that answers issue and requests use");
+        page.push_str(flows);
+    }
     damages(&mut page, summary);
     title(&mut page, "packets");
     page.push_str(&ledger_table(ledger));
