@@ -484,3 +484,44 @@ fn calls_of_one_path_have_routes_of_their_own() {
     assert_eq!(found.places(), ["$.n"]);
     assert_eq!(found.differences[0].route, "POST / Api_2012.Put");
 }
+
+#[test]
+fn xml_without_a_declaration_is_compared_as_xml_too() {
+    let vpc = |id: u32, zone: &str| {
+        format!(
+            "<CreateVpcResponse xmlns=\"http://ec2.test/doc/\"><vpc><id>{id}</id>\
+             <zone>{zone}</zone></vpc></CreateVpcResponse>"
+        )
+    };
+    for (one, other) in [
+        ("text/html", "text/xml"),
+        ("text/xml", "text/html"),
+        ("text/html; charset=utf-8", "text/html"),
+        ("text/plain", "application/xml"),
+    ] {
+        let run = |zone: &str| {
+            let v2 = format!("{}\n", vpc(1, zone).replace("><vpc", ">\n  <vpc"));
+            let both = talk("POST /", answer(200, one, vpc(1, "a")), answer(200, other, v2));
+            let found = diff(&[both]);
+            let body = found.findings.clusters.iter().filter(|c| c.place != "content-type");
+            body.map(|c| c.place.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(run("a"), [""; 0], "{one} {other}");
+        assert_eq!(run("b"), ["/CreateVpcResponse/vpc/zone/text()"], "{one} {other}");
+    }
+}
+
+#[test]
+fn one_change_on_many_routes_is_one_cause() {
+    let one = |route: &str, n: usize| {
+        let v2 = json("{\"n\":1}").with("X-New", "1");
+        talk(&format!("GET /{route}/{n}"), json("{\"n\":1}"), v2)
+    };
+    let mut talks: Vec<Talk> = ["alpha", "beta", "gamma"]
+        .into_iter()
+        .flat_map(|r| (0..4).map(move |n| one(r, n)))
+        .collect();
+    talks.push(talk("GET /beta/5", json("{\"n\":1}"), json("{\"n\":2}")));
+    let totals = diff(&talks).findings.totals;
+    assert_eq!((totals.clusters, totals.causes), (4, 2));
+}

@@ -323,7 +323,9 @@ fn print(out: &mut impl Write, findings: &Findings, dir: &Path) -> io::Result<()
         }
         let causes = crate::report::once_each(clusters.iter().copied()).count();
         let noun = if causes == 1 { "cause" } else { "causes" };
-        writeln!(out, "\n{title}: {causes} {noun}")?;
+        let many = clusters.len();
+        let cluster = if many == 1 { "cluster" } else { "clusters" };
+        writeln!(out, "\n{title}: {many} {cluster}, {causes} {noun}")?;
         for cluster in clusters.iter().take(PRINTED) {
             print_cluster(out, cluster)?;
         }

@@ -222,6 +222,10 @@ fn languages(types: [MediaType<'_>; 2], a: &[u8], b: &[u8]) -> [Option<Language>
     let language = match (types[0].format(a), types[1].format(b)) {
         (Format::Xml, Format::Xml) => Some(Language::Xml),
         (Format::Html, Format::Html) => Some(Language::Html),
+        // One of them says what it is and the other one does not.
+        (Format::Xml, Format::Html) | (Format::Html, Format::Xml) => {
+            return [Some(Language::Xml), None];
+        }
         _ => None,
     };
     let page = language == Some(Language::Xml) && types.iter().all(|kind| kind.is_html());

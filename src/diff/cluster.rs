@@ -105,22 +105,34 @@ pub(super) struct Drafts {
 /// The stable name of a cluster: of the same change of the same place in any run.
 /// `root` is what consequences follow from.
 pub(super) fn id(route: &str, stat: &Stat, class: Class, root: Option<&str>) -> String {
-    let mut hasher = Sha256::new();
     let parts = [route, stat.kind.name(), &stat.general, &stat.label];
-    for part in parts.into_iter().chain(root) {
-        hasher.update(part.as_bytes());
-        hasher.update([0]);
-    }
-    if class != Class::Regression {
-        hasher.update(class.name());
-    }
+    let parts = parts.map(|part| format!("{part}\0"));
+    let root = root.map(|root| format!("{root}\0"));
+    let class = if class == Class::Regression { "" } else { class.name() };
+    named(parts.iter().chain(&root).map(String::as_str).chain([class]))
+}
+
+/// A short name for texts.
+fn named<'t>(parts: impl IntoIterator<Item = &'t str>) -> String {
+    let mut hasher = Sha256::new();
+    parts.into_iter().for_each(|part| hasher.update(part.as_bytes()));
     hasher.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Tells each cluster on how many other routes its change was found as well.
+/// Tells each cluster on how many other routes its change was found as well, and which cause they
+/// have in common: the same change, or one value that v2 did not issue.
 pub(super) fn count_routes(clusters: &mut [(usize, Cluster)]) {
     fn change(cluster: &Cluster) -> (Class, Kind, &str, &str) {
         (cluster.class, cluster.kind, &cluster.place, &cluster.shape)
+    }
+    for (_, cluster) in &mut *clusters {
+        cluster.cause = match &cluster.root {
+            Some(root) => root.clone(),
+            None => {
+                let (class, kind, place, shape) = change(cluster);
+                named([class.name(), kind.name(), place, shape])
+            }
+        };
     }
     let mut routes: FxHashMap<_, FxHashSet<&str>> = FxHashMap::default();
     for (_, cluster) in &*clusters {
@@ -255,6 +267,7 @@ impl Draft {
             exchanges: self.exchanges,
             compared,
             also_on: 0,
+            cause: String::new(),
             only_where: None,
             first_at: self.first_at,
             last_at: self.last_at,

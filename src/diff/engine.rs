@@ -31,7 +31,7 @@ use super::rules::{RouteRules, Rules};
 use super::skipped::Skipped;
 use super::spool::{Record, Spooled, SpooledPart};
 use super::survey::{NONE, Survey, survey};
-use super::{Cluster, Kind, RouteTotals, Totals, calls, compare, csv, open, repeat, roots};
+use super::{Class, Cluster, Kind, RouteTotals, Totals, calls, compare, csv, open, repeat, roots};
 use crate::exchange::{Completeness, Exchange, UNANSWERED};
 use crate::message::method::is_safe;
 use crate::message::protobuf::{Readings, Schema};
@@ -649,6 +649,10 @@ impl Engine<'_> {
         self.fill(&mut totals, &account, [&mismatched, &excused], &used);
         totals.not_issued = met.values().filter(|met| !met.unsent).count() as u64;
         let clusters = self.clusters(&drafts, &account, &route_of, &regressed, &lacking)?;
+        let regressions = clusters.iter().filter(|cluster| cluster.class == Class::Regression);
+        totals.clusters = regressions.clone().count() as u64;
+        totals.causes =
+            regressions.map(|cluster| &*cluster.cause).collect::<FxHashSet<_>>().len() as u64;
         let noise = noise_places(&account, &decisions);
         let warnings = self.warnings(&totals, damaged_outcomes);
         Ok(Findings { totals, clusters, routes: self.survey.routes.clone(), noise, warnings })
@@ -901,7 +905,12 @@ impl Joined {
                 self.met.insert(root, Met { route: Some(Arc::clone(&name)), unsent: false });
             }
             if let Some(base) = &row.base {
-                self.account.add(Side::Base, route, base, true);
+                let keys = self.account.add(Side::Base, route, base, true);
+                let new = |key: u32| self.account.stats[key as usize].own == 0;
+                let mut changes = base.changes.iter().zip(&keys);
+                let other = changes.any(|(change, (key, _))| is_of_shape(change) && new(*key));
+                self.totals.baseline_compared += 1;
+                self.totals.baseline_shapes += u64::from(other);
             }
             let keys = if counts {
                 self.account.add(Side::Live, route, &row.sink, behind.is_none())
@@ -941,6 +950,22 @@ impl Joined {
             record.write(spool)?;
         }
         Ok(())
+    }
+}
+
+/// Whether an answer with this change is of another shape: none at all, another kind of document,
+/// or other members at its top.
+fn is_of_shape(change: &Change) -> bool {
+    let other = matches!(&*change.label, "removed" | "added")
+        || change.label.contains('→') && !change.label.contains("null");
+    let top = change.general.strip_prefix('$').is_some_and(|rest| {
+        let rest = rest.strip_prefix(['.', '[']).unwrap_or(rest);
+        !rest.trim_end_matches(']').contains(['.', '[', ' '])
+    });
+    match change.kind {
+        Kind::Failure => true,
+        Kind::Body | Kind::Missing => other && (top || change.general == "body"),
+        Kind::Status | Kind::Header | Kind::Identity => false,
     }
 }
 

@@ -164,6 +164,10 @@ pub struct Cluster {
     /// likely, as of a framework.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub also_on: u64,
+    /// Names what clusters of one cause have in common: the same change on several routes, or a
+    /// value that v2 did not issue.
+    #[serde(default)]
+    pub cause: String,
     /// What separates its exchanges from the matching ones of the route, e.g. `query.currency =
     /// "JPY"`.
     #[serde(default)]
@@ -216,6 +220,15 @@ pub struct Totals {
     pub unbound_differ: u64,
     /// Values that v2 did not issue and that requests use.
     pub not_issued: u64,
+    /// Clusters of regressions.
+    pub clusters: u64,
+    /// How many causes they have: the same change on several routes is one.
+    pub causes: u64,
+    /// Answers of the baseline that were compared with v1's.
+    pub baseline_compared: u64,
+    /// Those of them that are of another shape (no answer, another kind of document, other members
+    /// at its top) although equal requests of the recording never were.
+    pub baseline_shapes: u64,
     /// Compared exchanges where v1 failed and v2 answers, none a regression.
     pub fixed: u64,
     /// Answers of v2 with the status of an error that is not its fault (`412` for want of v1's

@@ -254,7 +254,10 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
         (summary.lateness.count(), summary.lateness.count_above(limit.max(0).unsigned_abs()));
     let (damaged, recorded) = (summary.damaged(), summary.recorded());
     let share = damaged as f64 / recorded.max(1) as f64;
-    let otherwise = summary.baseline_otherwise as f64 / summary.baseline_answers.max(1) as f64;
+    let totals = evidence.totals;
+    let answers = summary.baseline_answers.max(totals.baseline_compared);
+    let otherwise = (summary.baseline_otherwise + totals.baseline_shapes).min(answers) as f64
+        / answers.max(1) as f64;
     let cut = evidence.interrupted || !summary.unclosed.is_empty();
     vec![
         Check {
@@ -294,10 +297,13 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
             holds: otherwise <= policy.max_baseline_difference,
             why: if summary.has_baseline {
                 format!(
-                    "The baseline answered {} of {} otherwise than v1 ({}); {} is allowed.",
-                    count(summary.baseline_otherwise),
-                    plural(summary.baseline_answers, "request", "requests"),
+                    "The baseline answered {} of {} otherwise than v1 ({}: {} with another status, \
+                     {} in another shape); {} is allowed.",
+                    count((summary.baseline_otherwise + totals.baseline_shapes).min(answers)),
+                    plural(answers, "request", "requests"),
                     percent(otherwise),
+                    count(summary.baseline_otherwise),
+                    count(totals.baseline_shapes),
                     percent(policy.max_baseline_difference)
                 )
             } else {

@@ -141,12 +141,24 @@ impl<'a> MediaType<'a> {
         };
         if begins(b"<?xml") {
             Format::Xml
+        } else if self.is_html() && !begins(b"<html") && declares_namespace(start) {
+            // Interfaces of old answer so.
+            Format::Xml
         } else if self.is_html() || begins(b"<!doctype html") || begins(b"<html") {
             if self.is_xml() { Format::Xml } else { Format::Html }
         } else {
             Format::Xml
         }
     }
+}
+
+/// Whether the first tag is one of XML: it says in which namespace it is.
+fn declares_namespace(start: &[u8]) -> bool {
+    /// Longest tag that is looked at, in bytes.
+    const LONGEST: usize = 1_024;
+    let head = &start[..start.len().min(LONGEST)];
+    let tag = &head[..memchr::memchr(b'>', head).unwrap_or(head.len())];
+    memchr::memmem::find(tag, b" xmlns").is_some() && !tag[1..].starts_with(b"svg")
 }
 
 /// A content without type that can be nothing but a form: one line of names and values.

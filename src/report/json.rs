@@ -37,12 +37,12 @@ pub const FIELDS: [Column; 18] = [
     column(
         "diff",
         "object",
-        "compared, mismatched, noisy, approved, fixed and failed exchanges and consequences, values that v2 did not issue (`not_issued`), answers that follow from them (`unbound`) and those of these that differ (`unbound_differ`), not compared by reason, the same by route",
+        "compared, mismatched, noisy, approved, fixed and failed exchanges and consequences, values that v2 did not issue (`not_issued`), answers that follow from them (`unbound`) and those of these that differ (`unbound_differ`), how many causes the regressions have (`causes`), not compared by reason, the same by route",
     ),
     column(
         "clusters",
         "objects",
-        "the largest clusters of regressions, at most 100: id, route, kind, place, shape, exchanges, compared, on how many other routes the same change was found (`also_on`), how many requests follow from it (`followed_by`) and which values v2 did not issue (`not_issued`)",
+        "the largest clusters of regressions, at most 100: id, route, kind, place, shape, exchanges, compared, on how many other routes the same change was found (`also_on`), the name of its cause (`cause`), which those have in common, how many requests follow from it (`followed_by`) and which values v2 did not issue (`not_issued`)",
     ),
     column(
         "state",
@@ -147,7 +147,7 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
             json!({
                 "id": cluster.id, "route": cluster.route, "kind": cluster.kind, "place": cluster.place,
                 "shape": cluster.shape, "exchanges": cluster.exchanges, "compared": cluster.compared,
-                "only_where": cluster.only_where, "also_on": cluster.also_on,
+                "only_where": cluster.only_where, "also_on": cluster.also_on, "cause": cluster.cause,
                 "followed_by": cluster.followed_by, "not_issued": cluster.not_issued, "first_at": cluster.first_at, "last_at": cluster.last_at,
             })
         })
@@ -189,7 +189,7 @@ pub fn write(report: &Report<'_>) -> Vec<u8> {
             "consequences": totals.consequences, "skipped_writes": totals.skipped_writes, "fixed": totals.fixed, "excused": totals.excused,
             "unbound": totals.unbound, "unbound_differ": totals.unbound_differ, "not_issued": totals.not_issued,
             "failed": totals.failed, "not_compared": totals.not_compared, "routes": totals.routes,
-            "clusters": counts,
+            "clusters": counts, "causes": totals.causes,
         },
         "clusters": clusters,
         "state": report.state,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::{markdown, markdown_code, short};
-use super::{From, Report, apart, elsewhere, once_each, what};
+use super::{From, Report, apart, elsewhere, how_many, once_each, what};
 use crate::diff::Cluster;
 use crate::gate::words::{count, duration, percent, plural, times};
 use crate::gate::{Finding, Verdict};
@@ -124,7 +124,8 @@ fn clusters(report: &Report<'_>, out: &mut String) {
     let total = report.clusters.count(crate::diff::Class::Regression);
     let _ = writeln!(
         out,
-        "\n### Differences\n\n| route | what | exchanges | v1 | v2 |\n|---|---|---:|---|---|"
+        "\n### Differences: {}\n\n| route | what | exchanges | v1 | v2 |\n|---|---|---:|---|---|",
+        how_many(report)
     );
     let value = |value: Option<&str>| {
         value.map_or_else(|| "·".to_owned(), |value| markdown_code(&short(value, VALUE_CHARS)))

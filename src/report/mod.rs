@@ -157,6 +157,18 @@ impl Clusters {
     }
 }
 
+/// How many clusters of regressions there are, and how many causes they have, in words.
+pub(crate) fn how_many(report: &Report<'_>) -> String {
+    use crate::gate::words::plural;
+    let clusters = report.clusters.count(Class::Regression);
+    let causes = match report.totals.causes {
+        0 => report.clusters.causes(Class::Regression),
+        causes => causes,
+    };
+    let clusters = plural(clusters, "cluster", "clusters");
+    format!("{clusters}, {}", plural(causes, "cause", "causes"))
+}
+
 /// What a cluster is about: its kind, its place where that says more, and how it changed.
 pub(crate) fn what(cluster: &Cluster) -> String {
     let kind = cluster.kind.name();

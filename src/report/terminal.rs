@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::text::visible;
-use super::{Report, apart, elsewhere, names, once_each, what};
+use super::{Report, apart, elsewhere, how_many, names, once_each, what};
 use crate::gate::Verdict;
 use crate::gate::words::{count, duration, plural, times};
 use crate::measure::{Histogram, Side};
@@ -81,7 +81,8 @@ fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
     if total == 0 {
         return;
     }
-    let _ = writeln!(out, "\n{}", colour.paint("1", "Differences"));
+    let head = format!("Differences: {}", how_many(report));
+    let _ = writeln!(out, "\n{}", colour.paint("1", &head));
     let shown: Vec<_> = once_each(report.clusters.regressions()).take(CLUSTERS).collect();
     for cluster in &shown {
         let many = format!("{} of {}", count(cluster.exchanges), count(cluster.compared));

@@ -319,6 +319,7 @@ pub(crate) fn cluster(
         exchanges,
         compared: exchanges * 3,
         also_on: 0,
+        cause: String::new(),
         only_where: None,
         followed_by: 0,
         not_issued: vec![],

@@ -328,6 +328,7 @@ fn a_stricter_route_and_one_that_is_not_there() {
             summary: &summary,
             totals: &totals,
             egress: Some(Outgoing { total: 3, ..Outgoing::default() }),
+            state: None,
             tls: false,
             interrupted: false,
             scheduled: true,

@@ -4,8 +4,8 @@ use super::{instant, seen};
 use crate::diff::{Class, Cluster};
 use crate::gate::words::{count, percent, plural};
 use crate::report::Report;
-use crate::report::elsewhere;
 use crate::report::text::{short, split_common, visible};
+use crate::report::{elsewhere, how_many};
 
 /// Clusters that are open at first.
 const OPEN: usize = 1;
@@ -67,10 +67,10 @@ pub(super) fn differences_lead(report: &Report<'_>) -> String {
         )
     } else {
         format!(
-            "{} of {} differ, for {}, the largest first.",
+            "{} of {} differ: {}, the largest first.",
             count(totals.mismatched),
             plural(totals.compared, "compared answer", "compared answers"),
-            plural(report.clusters.causes(Class::Regression), "cause", "causes")
+            how_many(report)
         )
     };
     for (number, how) in [
