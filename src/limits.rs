@@ -16,6 +16,9 @@ pub const HEADER_FIELDS: usize = 2_000;
 /// written.
 pub const BINDINGS: usize = 8 << 20;
 
+/// Bindings that a mock keeps, as texts: some hundred bytes each.
+pub const MOCK_BINDINGS: usize = 1 << 20;
+
 /// Values of v2's that are told one by one for standing for several of v1's.
 pub const SHARED_IDS: usize = 10_000;
 

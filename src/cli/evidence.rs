@@ -148,6 +148,7 @@ impl GateFlags {
         policy.confidence = self.confidence.unwrap_or(policy.confidence);
         policy.max_lateness_p99 = self.max_lateness_p99.unwrap_or(policy.max_lateness_p99);
         policy.min_latency_change = self.min_latency_change.unwrap_or(policy.min_latency_change);
+        policy.max_unbound_rate = config.flow.max_unbound_rate;
         policy
             .check()
             .map_err(|why| Failure::usage(format!("the gate's policy makes no sense: {why}")))?;

@@ -77,6 +77,11 @@ pub struct Choice {
     /// CONNECT to port 443
     #[arg(long, value_name = "DIR")]
     ca_dir: Option<PathBuf>,
+    /// The bindings.jsonl of the replay that runs beside it, which may still grow: v2's values in
+    /// its calls are turned back into v1's, and forth in what is answered [default with run: the
+    /// run's own]
+    #[arg(long, value_name = "FILE")]
+    bindings: Option<PathBuf>,
     /// A name under which v2 calls a recorded provider; repeat for several
     #[arg(long, value_name = "NAME=HOST", value_parser = alias)]
     provider_alias: Vec<(String, String)>,
@@ -194,6 +199,7 @@ impl Settings {
         serve.faults = Faults::new(faults, choice.fault_seed);
         serve.authority = choice.ca_dir;
         serve.aliases = choice.provider_alias;
+        serve.bindings = choice.bindings;
         serve.log = log;
         serve.inputs = inputs.clone();
         serve.threads = choice.threads.map_or(0, usize::from);

@@ -35,7 +35,7 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
             }
             let (label, look) = match (a, b) {
                 (Some(a), Some(b)) => {
-                    let steps = [Step::Attribute((&*name).into())];
+                    let steps = [Step::Form((&*name).into())];
                     match context.differ_at(a, b, false, &steps) {
                         Differ::Not => continue,
                         Differ::Identity(label) => (label, Seen::PLAIN),

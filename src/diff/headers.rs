@@ -285,7 +285,7 @@ impl Field<'_, '_> {
     }
 
     fn differ(&self, a: &str, b: &str) -> Differ {
-        self.context.differ_at(a, b, false, &[Step::Attribute(self.name.into())])
+        self.context.differ_at(a, b, false, &[Step::Header(self.name.into())])
     }
 
     fn challenges(&self, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {

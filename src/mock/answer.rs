@@ -1,6 +1,8 @@
 //! Responses as the mock sends them: the recorded ones, byte for byte but for what belongs to the
 //! connection, and its own.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
@@ -9,7 +11,7 @@ use super::pace;
 use super::recording::Answer;
 use super::shelf::Kept;
 use crate::message::fields::{is_framing, is_hop_by_hop};
-use crate::message::{Framing, Headers, Version};
+use crate::message::{Framing, Headers, Response, Version};
 
 /// The status of a miss: no server of the field gives it, so that it cannot be taken for a
 /// provider's answer.
@@ -20,7 +22,7 @@ pub(super) const MISS: u16 = 599;
 pub(super) struct Reply<'r> {
     pub(super) status: u16,
     pub(super) reason: &'r [u8],
-    pub(super) headers: Option<&'r Headers>,
+    pub(super) headers: Option<Cow<'r, Headers>>,
     pub(super) trailers: Option<&'r Headers>,
     pub(super) chunked: bool,
     pub(super) body: Option<Kept>,
@@ -50,7 +52,7 @@ impl<'r> Reply<'r> {
         Self {
             status: head.status,
             reason: &head.reason,
-            headers: Some(&head.headers),
+            headers: Some(Cow::Borrowed(&head.headers)),
             trailers: Some(&head.trailers).filter(|trailers| !trailers.is_empty()),
             chunked: match head.framing {
                 Framing::Chunked => true,
@@ -62,6 +64,16 @@ impl<'r> Reply<'r> {
             added: vec![],
             due: with_its_timing.then_some((answer.first_byte_ns, answer.last_byte_ns)),
             pace: if with_its_timing { &answer.pace } else { &[] },
+        }
+    }
+
+    /// The same with other fields and another body, whose parts have no times of their own.
+    pub(super) fn turned(self, turned: Response) -> Self {
+        Self {
+            headers: Some(Cow::Owned(turned.headers)),
+            body: Some(Kept::Here(turned.body.bytes)),
+            pace: &[],
+            ..self
         }
     }
 
@@ -124,7 +136,7 @@ impl<'r> Reply<'r> {
             out.extend_from_slice(b"\r\n");
         };
         let mut framed = !self.has_body(asker);
-        for (name, value) in self.headers.into_iter().flat_map(Headers::iter) {
+        for (name, value) in self.headers.iter().flat_map(|headers| headers.iter()) {
             // Pseudo-header fields are of HTTP/2 alone.
             if is_hop_by_hop(name) && !is_framing(name) || name.starts_with(b":") {
                 continue;
@@ -181,7 +193,7 @@ impl<'r> Reply<'r> {
 
     /// The header fields for HTTP/2, where names are in lower case (RFC 9113 §8.2).
     pub(super) fn header_map(&self, head: bool) -> HeaderMap {
-        let mut map = fields(self.headers);
+        let mut map = fields(self.headers.as_deref());
         if !head && self.status != 304 {
             map.remove(CONTENT_LENGTH);
         }

@@ -9,10 +9,13 @@ use super::answer::{MISS, Reply};
 use super::fault::Action;
 use super::ledger::Call;
 use super::matcher::Query;
+use super::namespace::Pairs;
+use super::recording::Answer;
 use super::server::{Connection, Shared, Timing};
 use super::{provider, status};
-use crate::message::Request;
+use crate::limits::WALKED_BODY_BYTES;
 use crate::message::target;
+use crate::message::{Body, Request, Response};
 use crate::time::Timestamp;
 
 /// What a call gets.
@@ -31,6 +34,9 @@ impl Shared {
             return Handled::Reply(reply);
         }
         let host = self.host(request, connection);
+        let asked = request;
+        let (turned, pairs) = self.turned_back(request);
+        let request = &*turned;
         let query = Query { host: &host, request };
         let prepared = self.recording.prepare(&query, self.watches.then_some(&*self.under_way));
         let decision = self.journal.lock().expect("no holder of this lock panics").decide(
@@ -53,13 +59,40 @@ impl Shared {
             .index
             .and_then(|index| self.recording.calls[index as usize].answer.as_ref().ok());
         let mut reply = match recorded {
-            Some(answer) => Reply::recorded(answer, self.timing == Timing::Recorded),
+            Some(answer) => {
+                let reply = Reply::recorded(answer, self.timing == Timing::Recorded);
+                match self.turned_forth(answer, asked, pairs) {
+                    Some(turned) => reply.turned(turned),
+                    None => reply,
+                }
+            }
             None => Reply::own(MISS, &self.miss(&decision.call)),
         };
         if self.explain.is_some() {
             reply.added.push(("x-shadowtap-mock", chosen(&decision.call)));
         }
         Handled::Reply(reply)
+    }
+
+    /// A call with v1's values in the place of those that v2 issued.
+    fn turned_back<'r>(&self, request: &'r Request) -> (Cow<'r, Request>, Pairs) {
+        let Some(namespace) = &self.namespace else { return (Cow::Borrowed(request), vec![]) };
+        let mut namespace = namespace.lock().expect("no holder of this lock panics");
+        if let Err(error) = namespace.update() {
+            tracing::warn!("cannot read the bindings: {error}");
+        }
+        namespace.back(request)
+    }
+
+    /// A recorded answer with v2's values in the place of v1's.
+    fn turned_forth(&self, answer: &Answer, request: &Request, pairs: Pairs) -> Option<Response> {
+        let namespace = self.namespace.as_ref()?;
+        if answer.body.len() > WALKED_BODY_BYTES as u64 {
+            return None;
+        }
+        let bytes = self.recording.shelf.whole(&answer.body).ok()?;
+        let whole = Response { body: Body::whole(bytes), ..answer.head.clone() };
+        namespace.lock().expect("no holder of this lock panics").forth(&whole, request, pairs)
     }
 
     /// The provider that a request is for, as the recording names it.

@@ -12,6 +12,7 @@ mod h2;
 mod journal;
 pub mod ledger;
 mod matcher;
+mod namespace;
 mod pace;
 mod provider;
 mod recording;

@@ -24,6 +24,7 @@ use super::fault::Faults;
 use super::journal::{Finished, Journal};
 use super::ledger::{Broken, Call, Counts};
 use super::matcher::{Policy, Stock};
+use super::namespace::Namespace;
 use super::recording::Recording;
 use super::seats::{Seat, Seats};
 use super::stream::{Duplex, Prefixed};
@@ -104,6 +105,8 @@ pub struct Settings {
     pub patience: Duration,
     /// How often each exchange is replayed (`--multiply`, `--loop`).
     pub copies: u32,
+    /// The run's `bindings.jsonl`, which may grow: what v2 issued to its clients.
+    pub bindings: Option<PathBuf>,
     /// Most connections at once.
     pub connections: usize,
 }
@@ -125,6 +128,7 @@ impl Settings {
             masker: Masker::random(),
             patience: PATIENCE,
             copies: 1,
+            bindings: None,
             connections: CONNECTIONS,
         }
     }
@@ -187,6 +191,8 @@ pub(super) struct Shared {
     /// Whether a replay in this process tells what is under way.
     pub(super) watches: bool,
     pub(super) journal: Mutex<Journal>,
+    /// What v2 issued to its clients, where the run's bindings are at hand.
+    pub(super) namespace: Option<Mutex<Namespace>>,
 }
 
 /// Counts of what went wrong with clients.
@@ -280,6 +286,7 @@ impl Handle {
             under_way,
             watches,
             journal: Mutex::new(journal),
+            namespace: settings.bindings.map(|path| Mutex::new(Namespace::of(path))),
         });
         let threads = match settings.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from).min(8),

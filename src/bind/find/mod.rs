@@ -18,7 +18,7 @@ mod parts;
 mod rules;
 mod strength;
 mod templates;
-mod things;
+pub(crate) mod things;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -71,7 +71,7 @@ const LONGEST_PATH: usize = 512;
 
 /// Where a value that names a thing stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stands {
+pub(crate) enum Stands {
     /// In an answer.
     Issued,
     /// In a request.
@@ -80,10 +80,10 @@ pub(super) enum Stands {
 
 /// Hashes of the kinds of things that a value at a place may name, and the shown name of the first.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Things(pub(super) Vec<String>);
+pub(crate) struct Things(pub(crate) Vec<String>);
 
 /// What a weak value at `at` may name; `nouns` are those of the request's path.
-pub(super) fn at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &Nouns) -> Things {
+pub(crate) fn at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &Nouns) -> Things {
     let mut found = Things::default();
     if let Some(label) = label {
         found.named(label, None, stands, nouns);
@@ -250,7 +250,7 @@ fn is_holder(name: &str) -> bool {
 }
 
 /// `pages`, `Pages` and `page` are one kind.
-pub(super) fn singular(name: &str) -> Option<String> {
+pub(crate) fn singular(name: &str) -> Option<String> {
     let lower: String =
         name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     if lower.is_empty() || lower.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -268,7 +268,7 @@ pub(super) fn singular(name: &str) -> Option<String> {
 
 /// What the path of a request names: its literal segments.
 #[derive(Debug, Default)]
-pub(super) struct Nouns {
+pub(crate) struct Nouns {
     /// The path, as it is written.
     pub(super) path: String,
     /// Segments by their number from 1; none for one that is a value itself.
@@ -277,7 +277,7 @@ pub(super) struct Nouns {
 
 impl Nouns {
     /// Of a path.
-    pub(super) fn of(path: &str) -> Self {
+    pub(crate) fn of(path: &str) -> Self {
         let literal = |segment: &str| {
             let word = segment.bytes().any(|byte| byte.is_ascii_alphabetic())
                 && segment

@@ -154,13 +154,15 @@ impl Walk<'_, '_> {
 
     /// The present place as steps; `field` is what the value belongs to.
     fn steps(&self, field: Option<&str>) -> Vec<place::Step<'static>> {
-        let named = |name: &str| Cow::Owned(name.to_owned());
-        let mut steps: Vec<place::Step<'static>> = self
-            .names()
-            .filter(|name| *name != "text()")
-            .map(|name| place::Step::Element(named(name), 1))
-            .collect();
-        steps.extend(field.map(|field| place::Step::Attribute(named(field))));
+        let step = |step: &Step| match step.name.as_str() {
+            "text()" => place::Step::Text(1),
+            name => match name.strip_prefix('@') {
+                Some(name) => place::Step::Attribute(Cow::Owned(local(name).to_owned())),
+                None => place::Step::Element(Cow::Owned(local(name).to_owned()), 1),
+            },
+        };
+        let mut steps: Vec<place::Step<'static>> = self.path.iter().map(step).collect();
+        steps.extend(field.map(|field| place::Step::Attribute(Cow::Owned(field.to_owned()))));
         steps
     }
 
