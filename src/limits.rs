@@ -101,6 +101,9 @@ pub const MEASURED_ROUTES: usize = 2_000;
 /// the second.
 pub const TIMELINE_STEPS: usize = 21_600;
 
+/// Most steps of a route's own timeline; there may be [`MEASURED_ROUTES`] of them.
+pub const ROUTE_STEPS: usize = 64;
+
 /// Added members of an object with the value of a removed one that are asked whether they are the
 /// same under another name.
 pub const RENAMING_CANDIDATES: usize = 32;

@@ -8,8 +8,9 @@ mod made_run;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use made_run::MadeRun;
+use made_run::{MadeRun, cluster};
 use serde_json::{Value, json};
+use shadowtap::diff::Kind;
 
 const TOKEN: &str = "s3cr3tTokenOfAnn0";
 const HOSTILE: &str = "a\u{1b}]0;title\u{7}b\u{202e}c";
@@ -34,8 +35,9 @@ fn said(arguments: &[&str], folder: &Path) -> String {
 
 /// Three exchanges whose answers differ: a renamed member, a 500, a hostile text.
 fn run(folder: &Path) {
-    let made = MadeRun { exchanges: 24, ..MadeRun::default() };
-    made.write(folder);
+    // What an earlier diff had found goes with this one.
+    let old = cluster(1, "GET /old", Kind::Status, "status", [Some("200"), Some("500")], 1);
+    MadeRun { exchanges: 24, clusters: vec![old], ..MadeRun::default() }.write(folder);
     let answers = [
         (
             200,

@@ -7,13 +7,14 @@ use std::rc::Rc;
 use super::Failure;
 use super::evidence::{json, lines as lines_of, present, unreadable};
 use super::folder::{RunFolder, names};
-use crate::diff::{Cluster, Difference};
+use crate::diff::{Class, Cluster, Difference};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::outcome::{HostMap, Outcome, ReplayId, server_of};
 use crate::record::exchanges::{self, Line};
 use crate::record::flows::Binding;
 use crate::record::{lines, outcomes};
 use crate::redact::Masker;
+use crate::report::Clusters;
 use crate::report::closeup::{Closeup, Flight, Subject};
 use crate::route::{Routes, rpc};
 
@@ -21,13 +22,19 @@ use crate::route::{Routes, rpc};
 const BINDINGS: &str = "bindings.jsonl";
 /// Earlier requests of a lane that are shown.
 const BEFORE: u32 = 8;
+/// Exchanges of one cluster on a page.
+const PAGE_OF_CLUSTER: usize = 50;
+/// Exchanges that are looked at for a page: as many as its bytes could hold.
+const PAGE_EXCHANGES: usize = 700;
+/// Longest record that is looked at for a page, in bytes.
+const PAGE_LINE_BYTES: usize = 256 << 10;
 /// Differences of one exchange that are kept; no more are listed.
 const DIFFERENCES: usize = 500;
 
 /// What a folder holds of one exchange.
 pub(super) struct Found {
     pub(super) id: ReplayId,
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Rc<Exchange>,
     pub(super) outcome: Option<Outcome>,
     route: String,
     differences: Vec<Difference>,
@@ -72,14 +79,65 @@ impl Servers {
     }
 }
 
-/// Everything of the exchanges in `ids` that are in the folder, in the order of `ids`.
+/// Exchanges of each cluster close up, for a page of bounded length: each cluster's first one, then
+/// the others of regressions, then those of the rest. Very long records are left to `show`.
+pub(super) fn for_page(
+    folder: &RunFolder,
+    clusters: &Clusters,
+    masker: &Masker,
+) -> Result<Vec<Closeup>, Failure> {
+    let ids = candidates(folder, clusters)?;
+    let (found, _) = gather(folder, &ids, PAGE_LINE_BYTES)?;
+    Ok(found.iter().map(|found| found.closeup(masker)).collect())
+}
+
+/// The exchanges that a page would show, in the order of their weight.
+fn candidates(folder: &RunFolder, clusters: &Clusters) -> Result<Vec<ReplayId>, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Member {
+        id: ReplayId,
+        cluster: String,
+    }
+    let mut members: HashMap<&str, Vec<ReplayId>> = HashMap::new();
+    for cluster in &clusters.kept {
+        members.insert(&cluster.id, vec![cluster.example.id]);
+    }
+    let path = folder.file(names::DIFFERENCES);
+    if present(&path) {
+        let pick = |line: &[u8]| serde_json::from_slice::<Member>(line).ok();
+        each_picked(&path, pick, |member| {
+            if let Some(ids) = members.get_mut(member.cluster.as_str())
+                && ids.len() < PAGE_OF_CLUSTER
+                && !ids.contains(&member.id)
+            {
+                ids.push(member.id);
+            }
+        })?;
+    }
+    let is = |cluster: &&Cluster, class: Class| cluster.class == class;
+    let regressions = || clusters.kept.iter().filter(|c| is(c, Class::Regression));
+    let rest = || clusters.kept.iter().filter(|c| !is(c, Class::Regression));
+    let rank = |cluster: &Cluster, rank: usize| members[cluster.id.as_str()].get(rank).copied();
+    let firsts = regressions().chain(rest()).filter_map(|cluster| rank(cluster, 0));
+    let others = (1..PAGE_OF_CLUSTER)
+        .flat_map(|at| regressions().filter_map(move |cluster| rank(cluster, at)));
+    let beside =
+        (1..PAGE_OF_CLUSTER).flat_map(|at| rest().filter_map(move |cluster| rank(cluster, at)));
+    let mut seen = BTreeSet::new();
+    let ids = firsts.chain(others).chain(beside).filter(|id| seen.insert(*id));
+    Ok(ids.take(PAGE_EXCHANGES).collect())
+}
+
+/// Everything of the exchanges in `ids` that are in the folder, in the order of `ids`; records of
+/// more than `longest` bytes are left out.
 pub(super) fn gather(
     folder: &RunFolder,
     ids: &[ReplayId],
+    longest: usize,
 ) -> Result<(Vec<Found>, Servers), Failure> {
     let wanted: BTreeSet<ReplayId> = ids.iter().copied().collect();
-    let mut recorded = recorded(&folder.file(names::EXCHANGES), &wanted)?;
-    let mut replayed = replayed(&folder.file(names::OUTCOMES), &wanted)?;
+    let recorded = recorded(&folder.file(names::EXCHANGES), &wanted, longest)?;
+    let mut replayed = replayed(&folder.file(names::OUTCOMES), &wanted, longest)?;
     let mut differences: HashMap<ReplayId, Vec<Difference>> = HashMap::new();
     each_wanted(&folder.file(names::DIFFERENCES), &wanted, |id, difference| {
         let of = differences.entry(id).or_default();
@@ -96,12 +154,7 @@ pub(super) fn gather(
     let mut found = Vec::new();
     for &id in ids {
         // Copies of one exchange share what was recorded.
-        let again = ids.iter().filter(|other| other.exchange == id.exchange).count() > 1;
-        let exchange = match again {
-            true => recorded.get(&id.exchange).cloned(),
-            false => recorded.remove(&id.exchange),
-        };
-        let Some(exchange) = exchange else { continue };
+        let Some(exchange) = recorded.get(&id.exchange).cloned() else { continue };
         let differences = differences.remove(&id).unwrap_or_default();
         let route = differences
             .first()
@@ -202,18 +255,19 @@ fn each_wanted<T: serde::de::DeserializeOwned + Send>(
 fn recorded(
     path: &Path,
     wanted: &BTreeSet<ReplayId>,
-) -> Result<HashMap<ExchangeId, Exchange>, Failure> {
+    longest: usize,
+) -> Result<HashMap<ExchangeId, Rc<Exchange>>, Failure> {
     let ids: BTreeSet<ExchangeId> = wanted.iter().map(|id| id.exchange).collect();
     let mut found = HashMap::new();
     let pick = |line: &[u8]| {
-        ids.contains(&id_of(line)?.exchange).then_some(())?;
+        (line.len() <= longest && ids.contains(&id_of(line)?.exchange)).then_some(())?;
         match exchanges::read(line) {
             Ok(Line::Exchange(exchange)) => Some(exchange),
             _ => None,
         }
     };
     each_picked(path, pick, |exchange| {
-        found.entry(exchange.id).or_insert(*exchange);
+        found.entry(exchange.id).or_insert_with(|| Rc::new(*exchange));
     })?;
     Ok(found)
 }
@@ -249,7 +303,7 @@ enum Picked {
     Header(Box<outcomes::Header>),
 }
 
-fn replayed(path: &Path, wanted: &BTreeSet<ReplayId>) -> Result<Replayed, Failure> {
+fn replayed(path: &Path, wanted: &BTreeSet<ReplayId>, longest: usize) -> Result<Replayed, Failure> {
     let mut lanes: BTreeMap<(u64, u32), BTreeSet<u32>> = BTreeMap::new();
     for &id in wanted {
         lanes.entry(lane_of(id)).or_default().insert(id.exchange.ordinal);
@@ -261,7 +315,7 @@ fn replayed(path: &Path, wanted: &BTreeSet<ReplayId>) -> Result<Replayed, Failur
     };
     let pick = |line: &[u8]| {
         let id = id_of(line);
-        if id.is_some_and(|id| !wanted.contains(&id) && !is_before(id)) {
+        if line.len() > longest || id.is_some_and(|id| !wanted.contains(&id) && !is_before(id)) {
             return None;
         }
         match outcomes::read(line).ok()? {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::closeups;
 use super::config::Config;
 use super::folder::{RunFolder, names};
 use super::progress::Progress;
@@ -22,6 +23,7 @@ use crate::mock::ledger as egress;
 use crate::mock::summary::{Cluster as OutgoingCluster, Summary as Calls};
 use crate::record::flows::{Flow, FlowFigures};
 use crate::redact::Masker;
+use crate::report::closeup::Closeup;
 use crate::report::{CallCluster, Clusters, Egress, Facts, InputFacts, Report, State};
 use crate::route::Routes;
 
@@ -165,6 +167,9 @@ pub(crate) struct Loaded {
     egress: Option<Egress>,
     state: Option<State>,
     judgement: Judgement,
+    closeups: Vec<Closeup>,
+    folder: String,
+    files: Vec<String>,
 }
 
 impl Loaded {
@@ -216,7 +221,31 @@ impl Loaded {
             },
             policy,
         );
-        Ok(Self { facts, summary, totals, clusters, egress, state, judgement })
+        Ok(Self {
+            facts,
+            summary,
+            totals,
+            clusters,
+            egress,
+            state,
+            judgement,
+            closeups: Vec::new(),
+            folder: folder.path().to_string_lossy().into_owned(),
+            files: Vec::new(),
+        })
+    }
+
+    /// Looks at exchanges of each cluster close up, as the page shows them, and at what there is in
+    /// the folder.
+    pub(crate) fn look_close(
+        &mut self,
+        folder: &RunFolder,
+        show_secrets: bool,
+    ) -> Result<(), Failure> {
+        let masker = masker(folder, show_secrets)?;
+        self.closeups = closeups::for_page(folder, &self.clusters, &masker)?;
+        self.files = files(folder)?;
+        Ok(())
     }
 
     /// As the report takes it.
@@ -229,6 +258,9 @@ impl Loaded {
             egress: self.egress.as_ref(),
             state: self.state.as_ref(),
             judgement: &self.judgement,
+            closeups: &self.closeups,
+            folder: &self.folder,
+            files: &self.files,
         }
     }
 
@@ -236,6 +268,23 @@ impl Loaded {
     pub(crate) const fn judgement(&self) -> &Judgement {
         &self.judgement
     }
+}
+
+/// Names of the files in a folder that are the run's, in order; hidden ones are not.
+fn files(folder: &RunFolder) -> Result<Vec<String>, Failure> {
+    let unreadable = |error: std::io::Error| unreadable(folder.path(), &error);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder.path()).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && !name.starts_with('.') && !crate::report::names::ALL.contains(&name.as_str())
+        {
+            files.push(name);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
 }
 
 /// Whether requests came as fast and as many as they did to v1.

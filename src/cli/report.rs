@@ -65,7 +65,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 /// Writes the files.
 pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Written, Failure> {
     let folder = RunFolder::open_to_write(&settings.folder)?;
-    let loaded = Loaded::read(&folder, &settings.policy, settings.show_secrets, global)?;
+    let mut loaded = Loaded::read(&folder, &settings.policy, settings.show_secrets, global)?;
+    loaded.look_close(&folder, settings.show_secrets)?;
     let report = loaded.report();
     let files: [(&str, fn(&Report<'_>) -> Vec<u8>); 7] = [
         (names::LATENCY_CSV, csv::latency),

@@ -103,7 +103,7 @@ pub(crate) fn run(args: Args, _: &Global) -> Result<Exit, Failure> {
         Asked::Cluster(cluster) => (members(&folder, &cluster, args.limit)?, Some(cluster)),
         Asked::Query(query) => (search(&folder, &query, args.limit)?, None),
     };
-    let (found, servers) = gather(&folder, &matches.ids)?;
+    let (found, servers) = gather(&folder, &matches.ids, usize::MAX)?;
     if let Some(missing) = matches.ids.iter().find(|id| found.iter().all(|found| found.id != **id))
     {
         return Err(Failure::usage(format!(

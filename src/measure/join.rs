@@ -14,6 +14,7 @@ use std::sync::Arc;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use super::records::{self, Line, Recorded, RecordedResponse, Replayed, ReplayedResponse};
+use super::timeline::Ending;
 use super::{FailureSummary, Pairs, RouteSummary, Side, Summary, paired};
 use crate::exchange::{Completeness, ExchangeId};
 use crate::limits;
@@ -421,18 +422,24 @@ impl Collector {
         let summary = &mut self.summary;
         summary.first_at = Some(summary.first_at.map_or(entry.at, |first| first.min(entry.at)));
         summary.last_at = Some(summary.last_at.map_or(entry.at, |last| last.max(entry.at)));
-        let side = &mut self.routes[entry.route as usize].sides[Side::V1 as usize];
+        let route = &mut self.routes[entry.route as usize];
+        let side = &mut route.sides[Side::V1 as usize];
         side.requests += 1;
-        let cell = summary.timeline.cell(Side::V1, replayed.sent_ns.unwrap_or(replayed.due_ns));
-        cell.requests += 1;
         if let Some(status) = entry.v1_status {
             *side.statuses.entry(status).or_default() += 1;
-            cell.errors += u64::from(status >= 500);
         }
         if let Some(nanos) = entry.v1_ns {
             side.sent.record(entry.at.nanos(), nanos);
-            cell.latency.record(nanos);
         }
+        let ending = Ending {
+            error: entry.v1_status.is_some_and(|status| status >= 500),
+            status: entry.v1_status,
+            open: entry.v1_status.is_none(),
+            latency: entry.v1_ns,
+        };
+        let at = replayed.sent_ns.unwrap_or(replayed.due_ns);
+        summary.timeline.cell(Side::V1, at).add(ending);
+        route.over_time.cell(Side::V1, at).add(ending);
     }
 
     /// A request that lacked a value asks for what was never given: how it was answered, and how
@@ -475,9 +482,7 @@ impl Collector {
         let route = &mut self.routes[entry.route as usize];
         let figures = &mut route.sides[side as usize];
         let at = replayed.sent_ns.unwrap_or(replayed.due_ns);
-        let cell = summary.timeline.cell(side, at);
         figures.requests += 1;
-        cell.requests += 1;
         let status = replayed
             .response
             .as_ref()
@@ -485,8 +490,12 @@ impl Collector {
             .filter(|_| replayed.failure.is_none());
         // v1's client left its answer, and so did the replayer: what was not said is no error.
         let as_v1 = replayed.left_ns.is_some() || entry.may_stay_open(replayed);
-        let error = status.map_or(!as_v1, |status| status >= 500);
-        cell.errors += u64::from(error);
+        let mut ending = Ending {
+            error: status.map_or(!as_v1, |status| status >= 500),
+            status,
+            open: status.is_none() && as_v1,
+            latency: None,
+        };
         match (&replayed.failure, status) {
             (_, None) if as_v1 => {}
             (Some(failure), _) => {
@@ -521,8 +530,10 @@ impl Collector {
                 figures.sent.record(sent, latency);
             }
             figures.due.record(last.saturating_sub(replayed.due_ns));
-            cell.latency.record(latency);
+            ending.latency = Some(latency);
         }
+        summary.timeline.cell(side, at).add(ending);
+        route.over_time.cell(side, at).add(ending);
         // A user would have waited for so long at least: without them the slowest would be missing
         // in what users feel.
         if let Some(failed) = replayed.failed_ns.filter(|_| timed_out(replayed)) {
@@ -536,6 +547,7 @@ impl Collector {
                 route.pairs.merge(&pair(answered, other));
                 if let Some(ratio) = answered.ratio_to(other) {
                     route.ratios.record(at, ratio);
+                    record_change(route, answered, other);
                 }
             }
         } else {
@@ -554,6 +566,15 @@ impl Collector {
         let mut all = RouteSummary { route: Arc::from("ALL"), ..RouteSummary::default() };
         self.routes.iter().for_each(|route| all.merge(route));
         Summary { routes: self.routes, all, ..self.summary }
+    }
+}
+
+/// Keeps how much longer or shorter v2 took for one request than the other side.
+fn record_change(route: &mut RouteSummary, v2: Answered, other: Answered) {
+    let (Some(v2), Some(other)) = (v2.nanos, other.nanos) else { return };
+    match v2.saturating_sub(other) {
+        change if change >= 0 => route.slower.record(change),
+        change => route.faster.record(change.saturating_neg()),
     }
 }
 

@@ -121,7 +121,7 @@ impl Pairs {
 }
 
 /// One route.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RouteSummary {
     /// Its name, e.g. `GET /orders/{id}`.
     pub route: Arc<str>,
@@ -132,6 +132,26 @@ pub struct RouteSummary {
     /// v2's latency over the other side's, request by request, where both gave an answer of one
     /// class of status; over replay time, as [`paired::scaled`] keeps ratios.
     pub ratios: Blocks,
+    /// How much longer v2 took than the other side, of the same requests where it did.
+    pub slower: Histogram,
+    /// How much shorter, where it did.
+    pub faster: Histogram,
+    /// Over replay time, in at most [`crate::limits::ROUTE_STEPS`] steps.
+    pub over_time: Timeline,
+}
+
+impl Default for RouteSummary {
+    fn default() -> Self {
+        Self {
+            route: Arc::from(""),
+            sides: Default::default(),
+            pairs: Pairs::default(),
+            ratios: Blocks::default(),
+            slower: Histogram::default(),
+            faster: Histogram::default(),
+            over_time: Timeline::with_limit(crate::limits::ROUTE_STEPS),
+        }
+    }
 }
 
 impl RouteSummary {
@@ -155,6 +175,9 @@ impl RouteSummary {
         self.sides.iter_mut().zip(&other.sides).for_each(|(mine, other)| mine.merge(other));
         self.pairs.merge(&other.pairs);
         self.ratios.merge(&other.ratios);
+        self.slower.merge(&other.slower);
+        self.faster.merge(&other.faster);
+        self.over_time.merge(&other.over_time);
     }
 }
 

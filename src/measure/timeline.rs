@@ -14,17 +14,49 @@ pub struct Cell {
     pub requests: u64,
     /// Those of them that ended in an error.
     pub errors: u64,
+    /// Answers by the first digit of their status; at 0 the requests that failed.
+    pub classes: [u64; CLASSES],
     /// Latencies from sent.
     pub latency: Histogram,
     /// The replayer's own lateness; empty for v1.
     pub lateness: Histogram,
 }
 
+/// Classes of status codes (RFC 9110 §15), and one for failures.
+pub const CLASSES: usize = 6;
+
+/// How one request ended, as a timeline counts it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ending {
+    /// Whether it was an error.
+    pub(super) error: bool,
+    /// The status; none of a failure.
+    pub(super) status: Option<u16>,
+    /// The answer was left open, as v1's was.
+    pub(super) open: bool,
+    /// Latency from sent.
+    pub(super) latency: Option<i64>,
+}
+
 impl Cell {
+    /// Adds a request.
+    pub(super) fn add(&mut self, ending: Ending) {
+        self.requests += 1;
+        self.errors += u64::from(ending.error);
+        if !ending.open {
+            let class = usize::from(ending.status.unwrap_or(0) / 100);
+            self.classes[class.min(CLASSES - 1)] += 1;
+        }
+        if let Some(latency) = ending.latency {
+            self.latency.record(latency);
+        }
+    }
+
     /// Adds all of another.
     pub fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
         self.errors += other.errors;
+        self.classes.iter_mut().zip(other.classes).for_each(|(mine, other)| *mine += other);
         self.latency.merge(&other.latency);
         self.lateness.merge(&other.lateness);
     }

@@ -27,6 +27,7 @@ use crate::gate::Judgement;
 use crate::measure::{Histogram, RouteSummary, Side, Summary};
 use crate::mock::summary::RouteCounts;
 use crate::time::Timestamp;
+use closeup::Closeup;
 
 /// Names of the files that a report consists of.
 pub mod names {
@@ -327,6 +328,12 @@ pub struct Report<'a> {
     pub state: Option<&'a State>,
     /// The verdict.
     pub judgement: &'a Judgement,
+    /// Exchanges close up: for each cluster in its turn its first one, then the others.
+    pub closeups: &'a [Closeup],
+    /// The folder of the run, as its user named it.
+    pub folder: &'a str,
+    /// Names of the files in it.
+    pub files: &'a [String],
 }
 
 /// Where a latency starts to count.

@@ -327,6 +327,7 @@ fn a_stricter_route_and_one_that_is_not_there() {
         &Evidence {
             summary: &summary,
             totals: &totals,
+            state: None,
             egress: Some(Outgoing { total: 3, ..Outgoing::default() }),
             state: None,
             tls: false,

@@ -180,8 +180,10 @@ fn middle(a: &str, b: &str) -> [Range<usize>; 2] {
 
 /// Lines of both bodies, those that belong together in one row.
 pub(super) fn aligned(sides: [Vec<Line>; 2], spots: &[Spot]) -> Vec<Row> {
-    let body: Vec<&Spot> =
-        spots.iter().filter(|spot| matches!(spot.kind, Kind::Body | Kind::Missing)).collect();
+    let body: Vec<&Spot> = spots
+        .iter()
+        .filter(|spot| matches!(spot.kind, Kind::Body | Kind::Missing | Kind::Identity))
+        .collect();
     let found = |line: &Line| {
         body.iter().filter(|spot| stands_at(line, &spot.place)).map(|spot| spot.class).min()
     };

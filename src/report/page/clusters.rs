@@ -1,11 +1,13 @@
 //! Differences of answers in words: what each cluster is about, with an example of both sides.
 
+use super::exchanges::exchanges;
+use super::next::{Step, steps};
 use super::{instant, seen};
 use crate::diff::{Class, Cluster};
 use crate::gate::words::{count, percent, plural};
 use crate::report::Report;
 use crate::report::text::{short, split_common, visible};
-use crate::report::{elsewhere, how_many};
+use crate::report::{elsewhere, how_many, shape_words};
 
 /// Clusters that are open at first.
 const OPEN: usize = 1;
@@ -18,6 +20,9 @@ const EXAMPLE_BYTES: usize = 900_000;
 const VALUE_CHARS: [usize; 2] = [2_000, 300];
 
 const MANY: usize = 100;
+
+/// Exchanges of a cluster that are listed at once.
+const LISTED: usize = 10;
 
 pub(super) struct ClusterWords {
     pub(super) id: String,
@@ -46,10 +51,20 @@ pub(super) struct ClusterWords {
     pub(super) first: String,
     pub(super) last: String,
     pub(super) repeat: String,
+    /// What to do next.
+    pub(super) next: Vec<Step>,
+    /// Its exchanges close up, as HTML: the first ones, and those behind them.
+    pub(super) exchanges: Vec<String>,
+    pub(super) rest: Vec<String>,
+    pub(super) rest_words: String,
+    /// Ids of those that another cluster shows.
+    pub(super) elsewhere: Vec<String>,
+    /// How many there are beside those that are shown; empty where there are none.
+    pub(super) more: String,
 }
 
 /// A cluster's id as part of an address.
-pub(super) fn cluster_id(cluster: &Cluster) -> String {
+pub(in crate::report) fn cluster_id(cluster: &Cluster) -> String {
     anchor(&cluster.id)
 }
 
@@ -99,7 +114,7 @@ pub(super) fn differences_lead(report: &Report<'_>) -> String {
         let by = totals
             .not_compared
             .iter()
-            .map(|(reason, &n)| format!("{} {}", count(n), seen(reason, 60)))
+            .map(|(reason, &n)| format!("{} {}", count(n), seen(&reason.replace('-', " "), 60)))
             .collect::<Vec<_>>();
         text += &format!(" Not compared: {}.", by.join(", "));
     }
@@ -130,7 +145,7 @@ pub(super) fn clusters(report: &Report<'_>) -> Vec<ClusterWords> {
         .iter()
         .enumerate()
         .map(|(index, cluster)| {
-            let mut words = cluster_words(cluster, most);
+            let mut words = cluster_words(cluster, most, report.folder);
             words.open = index < OPEN && cluster.class == Class::Regression;
             words.hidden = !shown_at_first(report, cluster.class);
             let cost = words.cost();
@@ -141,11 +156,17 @@ pub(super) fn clusters(report: &Report<'_>) -> Vec<ClusterWords> {
         .collect()
 }
 
-pub(super) fn cluster_words(cluster: &Cluster, most: usize) -> ClusterWords {
+pub(super) fn cluster_words(cluster: &Cluster, most: usize, folder: &str) -> ClusterWords {
     let example = &cluster.example;
     let value =
         |value: &Option<String>| value.as_deref().map(|value| short(value, most).into_owned());
-    let (expected, actual) = (value(&example.expected), value(&example.actual));
+    // What a renamed member holds is the same: its names differ.
+    let names = cluster.shape.strip_prefix("renamed ").and_then(|names| names.split_once('→'));
+    let named = |value: Option<String>, name: &str| value.map(|value| format!("{name}: {value}"));
+    let (expected, actual) = match (value(&example.expected), value(&example.actual), names) {
+        (expected, actual, Some((old, new))) => (named(expected, old), named(actual, new)),
+        (expected, actual, None) => (expected, actual),
+    };
     let ([a, b, c], [x, y, z]) =
         highlight(expected.as_deref().unwrap_or_default(), actual.as_deref().unwrap_or_default());
     // Where one side has nothing there is nothing to point at within the other.
@@ -176,7 +197,7 @@ pub(super) fn cluster_words(cluster: &Cluster, most: usize) -> ClusterWords {
         } else {
             seen(&cluster.place, 160)
         },
-        shape: seen(&cluster.shape, 80),
+        shape: seen(&shape_words(&cluster.shape), 120),
         only_where: cluster.only_where.as_deref().map(|only| seen(only, 160)),
         root: cluster.root.as_deref().map(anchor).unwrap_or_default(),
         why: [elsewhere(cluster), seen(&cluster.why, 300)]
@@ -195,6 +216,12 @@ pub(super) fn cluster_words(cluster: &Cluster, most: usize) -> ClusterWords {
         first: instant(cluster.first_at),
         last: instant(cluster.last_at),
         repeat: lines(&short(&cluster.repeat, 3 * most)),
+        next: steps(cluster, folder),
+        exchanges: Vec::new(),
+        rest: Vec::new(),
+        rest_words: String::new(),
+        elsewhere: Vec::new(),
+        more: plural(cluster.exchanges, "exchange", "exchanges"),
     }
 }
 
@@ -220,6 +247,25 @@ pub(super) fn lines(text: &str) -> String {
     text.split('\n').map(|line| visible(line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
+/// Puts exchanges into the clusters, as long as `room` bytes hold them.
+pub(super) fn put_exchanges(words: &mut [ClusterWords], report: &Report<'_>, room: usize) {
+    let mut found = exchanges(report.closeups, &report.clusters.kept, room);
+    for (words, cluster) in words.iter_mut().zip(&report.clusters.kept) {
+        let Some(here) = words.full.then(|| found.remove(&words.id)).flatten() else { continue };
+        let shown = (here.shown.len() + here.elsewhere.len()) as u64;
+        words.more = match cluster.exchanges.saturating_sub(shown) {
+            0 => String::new(),
+            more => plural(more, "more exchange", "more exchanges"),
+        };
+        (words.exchanges, words.elsewhere) = (here.shown, here.elsewhere);
+        words.rest = words.exchanges.split_off(words.exchanges.len().min(LISTED));
+        words.rest_words = plural(words.rest.len() as u64, "more exchange", "more exchanges");
+        if let (true, Some(first)) = (words.open, words.exchanges.first_mut()) {
+            *first = first.replacen("<details ", "<details open ", 1);
+        }
+    }
+}
+
 impl ClusterWords {
     /// Bytes of the example once it is escaped.
     pub(super) fn cost(&self) -> usize {
@@ -232,6 +278,7 @@ impl ClusterWords {
             .flatten()
             .map(|text| escaped(text))
             .sum::<usize>();
-        values + escaped(&self.repeat) + escaped(&self.target) + escaped(&self.why) + 900
+        let next: usize = self.next.iter().map(|step| escaped(&step.text) + 190).sum();
+        values + next + escaped(&self.repeat) + escaped(&self.target) + escaped(&self.why) + 900
     }
 }

@@ -1,13 +1,13 @@
 //! The first screen in words: the verdict, why, the figures that count, what was replayed.
 
 use super::clusters::cluster_id;
-use super::{fact, factor, finding_words, instant, seen};
+use super::{fact, factor, instant, rule_words, seen};
 use crate::diff::{Cluster, Kind};
 use crate::gate::words::{count, duration, percent, plural, round_times};
-use crate::gate::{ALL_CALLS, DRIFTED_READS, Finding, RuleResult, UNSAFE_CALLS, Verdict};
+use crate::gate::{ALL_CALLS, DRIFTED_READS, Finding, RuleResult, UNSAFE_CALLS, Unit, Verdict};
 use crate::measure::Side;
-use crate::report::Report;
 use crate::report::text::visible;
+use crate::report::{Report, shape_words};
 
 /// Most reasons on the first screen.
 const WHYS: usize = 8;
@@ -186,7 +186,7 @@ pub(super) fn why(report: &Report<'_>, route: Option<&str>, rules: &[&RuleResult
                 && (!errors || matches!(cluster.kind, Kind::Status | Kind::Failure))
         });
         let (href, label, to_route) = match cluster {
-            _ if rule.rule.starts_with("max_p") => {
+            _ if matches!(rule.unit, Unit::Ratio | Unit::Ns) => {
                 ("#latency".to_owned(), "See the latencies", route)
             }
             Some(cluster) => {
@@ -233,7 +233,7 @@ pub(super) fn example(cluster: &Cluster) -> String {
     let same = cluster.example.expected == cluster.example.actual;
     // The values of a renamed field are the same.
     let values = match same {
-        true => seen(&cluster.shape, 120),
+        true => seen(&shape_words(&cluster.shape), 160),
         false => {
             format!("{} → {}", value(&cluster.example.expected), value(&cluster.example.actual))
         }
@@ -272,11 +272,22 @@ pub(super) fn tiles(report: &Report<'_>) -> Vec<Tile> {
         .map(|rule| Tile {
             class: rule.finding.name(),
             name: name(rule),
-            value: rule.measured.map_or_else(|| "–".to_owned(), |value| rule.unit.words(value)),
+            value: rule.measured.map_or_else(|| "–".to_owned(), |value| measured(rule, value)),
             limit: format!("{} allowed", rule.unit.limit_words(rule.limit)),
-            state: finding_words(rule.finding),
+            state: rule_words(rule),
         })
         .collect()
+}
+
+/// A share of too few to say is told by its two counts.
+fn measured(rule: &RuleResult, value: f64) -> String {
+    match (rule.finding, rule.unit) {
+        (Finding::CannotSay, Unit::Share) => {
+            let part = (value * rule.count as f64).round() as u64;
+            format!("{} of {}", count(part), count(rule.count))
+        }
+        _ => rule.unit.words(value),
+    }
 }
 
 pub(super) fn replayed(report: &Report<'_>) -> Vec<(String, String)> {

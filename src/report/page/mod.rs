@@ -1,9 +1,11 @@
 //! What stands on the page, in words: every text is made visible here and escaped by the template.
 
 mod calls;
-mod clusters;
+pub(super) mod clusters;
+mod exchanges;
 mod first;
 mod flows;
+mod next;
 mod tables;
 
 use askama::Template;
@@ -11,11 +13,11 @@ use askama::Template;
 use super::Report;
 use super::text::{instant, short, visible};
 use crate::diff::Class;
-use crate::gate::Finding;
 use crate::gate::words::{count, percent, plural};
+use crate::gate::{Finding, RuleResult};
 use crate::measure::Side;
 use calls::EgressWords;
-use clusters::{ClusterWords, clusters, differences_lead, shown_at_first};
+use clusters::{ClusterWords, clusters, differences_lead, put_exchanges, shown_at_first};
 use first::{CheckWords, Tile, VerdictWords, Why, lead, replayed, tiles, verdict, whys};
 use flows::StateWords;
 use tables::{
@@ -76,6 +78,7 @@ pub(super) struct Page {
     facts: Vec<(String, String)>,
     settings: String,
     generator: String,
+    files: Vec<(String, &'static str)>,
 }
 
 impl Page {
@@ -173,8 +176,41 @@ impl Page {
             facts: facts(report),
             settings: pretty(&report.facts.settings),
             generator: pretty(&summary.generator),
+            files: files(report),
         }
     }
+
+    /// Puts exchanges into the clusters, as long as `room` bytes hold them.
+    pub(super) fn put_exchanges(&mut self, report: &Report<'_>, room: usize) {
+        put_exchanges(&mut self.clusters, report, room);
+    }
+}
+
+/// The files beside the page, those first that people open.
+fn files(report: &Report<'_>) -> Vec<(String, &'static str)> {
+    const KNOWN: [(&str, &str); 13] = [
+        ("mismatches.csv", "every difference"),
+        ("latency.csv", "latencies by route"),
+        ("timeline.csv", "second by second"),
+        ("summary.md", "for a pull request"),
+        ("summary.json", "all figures"),
+        ("junit.xml", "for CI"),
+        ("latency.hlog", "histograms"),
+        ("clusters.jsonl", "differences by cause"),
+        ("differences.jsonl", "every difference, for machines"),
+        ("exchanges.jsonl", "the recording"),
+        ("outcomes.jsonl", "the replay"),
+        ("egress.jsonl", "calls to providers"),
+        ("run.json", "what was run"),
+    ];
+    let there = |name: &str| {
+        super::names::ALL.contains(&name) || report.files.iter().any(|file| file == name)
+    };
+    KNOWN
+        .into_iter()
+        .filter(|(name, _)| there(name))
+        .map(|(name, what)| (name.to_owned(), what))
+        .collect()
 }
 
 /// A text from outside: visible, and not too long.
@@ -193,7 +229,7 @@ fn pretty(value: &serde_json::Value) -> String {
 }
 
 /// The speed as a number, however it is written.
-fn factor(speed: &serde_json::Value) -> Option<f64> {
+pub(super) fn factor(speed: &serde_json::Value) -> Option<f64> {
     speed.as_f64().or_else(|| speed.as_str()?.trim_end_matches('x').parse().ok())
 }
 
@@ -203,6 +239,15 @@ const fn finding_words(finding: Finding) -> &'static str {
         Finding::Fail => "fail",
         Finding::CannotSay => "cannot say",
         Finding::Invalid => "not judged",
+    }
+}
+
+/// What became of a rule, in words that say why nothing could be said.
+fn rule_words(rule: &RuleResult) -> &'static str {
+    match rule.finding {
+        Finding::CannotSay if rule.why.contains(" are asked for") => "too few to say",
+        Finding::CannotSay if rule.why.ends_with("may be chance.") => "may be chance",
+        finding => finding_words(finding),
     }
 }
 

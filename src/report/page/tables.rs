@@ -1,6 +1,8 @@
 //! The tables of the page: latency by route, rules, status codes, ledgers, facts of the run.
 
-use super::{WHERE_MEASURED, fact, finding_words, instant, seen};
+use std::collections::HashMap;
+
+use super::{WHERE_MEASURED, fact, instant, rule_words, seen};
 use crate::gate::words::{count, duration, percent, plural, times};
 use crate::gate::{Finding, RuleResult, Unit};
 use crate::ledger::Ledger;
@@ -61,7 +63,30 @@ pub(super) fn latency_lead(report: &Report<'_>) -> String {
         ));
     }
     let left_out: String = left_out.iter().map(|sentence| format!(" {sentence}.")).collect();
-    measured_where(report) + &left_out
+    measured_where(report) + &left_out + &from_due(report)
+}
+
+/// How much later than v2 took its users had their answers, and why.
+fn from_due(report: &Report<'_>) -> String {
+    let v2 = report.summary.all.side(Side::V2);
+    let p99 = |histogram: &Histogram| histogram.quantile(0.99);
+    let (Some(sent), Some(due)) = (p99(&v2.sent.whole()), p99(&v2.due)) else {
+        return String::new();
+    };
+    // Closer than the buckets of a histogram is the same.
+    if due <= sent + sent / 50 {
+        return " From due it is the same as from sent: no request waited.".to_owned();
+    }
+    let own = report.summary.lateness.quantile(0.99).unwrap_or(0);
+    let why = match own * 2 > due - sent {
+        true => "requests were sent late by the replayer itself",
+        false => "requests waited for v2's earlier answers on their lanes",
+    };
+    format!(
+        " p99 of v2 is {} from sent and {} from due, as a user would have felt it: {why}.",
+        duration(sent as f64),
+        duration(due as f64)
+    )
 }
 
 pub(super) fn measured_where(report: &Report<'_>) -> String {
@@ -78,14 +103,17 @@ pub(super) fn measured_where(report: &Report<'_>) -> String {
 pub(super) fn route_rows(report: &Report<'_>, charted: usize) -> (Vec<RouteRow>, usize) {
     let total = report.summary.routes.len();
     let rules = &report.judgement.rules;
-    let mut findings: std::collections::HashMap<&str, Finding> = std::collections::HashMap::new();
-    for rule in rules {
-        let finding =
-            findings.entry(rule.route.as_deref().unwrap_or("ALL")).or_insert(rule.finding);
-        *finding = (*finding).min(rule.finding);
+    // Wrong answers are told elsewhere: this is of latency alone.
+    let mut findings: HashMap<&str, &RuleResult> = HashMap::new();
+    for rule in rules.iter().filter(|rule| matches!(rule.unit, Unit::Ratio | Unit::Ns)) {
+        let worst = findings.entry(rule.route.as_deref().unwrap_or("ALL")).or_insert(rule);
+        if rule.finding < worst.finding {
+            *worst = rule;
+        }
     }
     let rows = report.subjects().take(1 + ROUTES).enumerate().map(|(index, route)| {
-        let finding = findings.get(&*route.route).copied().unwrap_or(Finding::CannotSay);
+        let worst = findings.get(&*route.route);
+        let finding = worst.map_or(Finding::Invalid, |rule| rule.finding);
         RouteRow {
             all: index == 0,
             chart: index <= charted,
@@ -97,7 +125,7 @@ pub(super) fn route_rows(report: &Report<'_>, charted: usize) -> (Vec<RouteRow>,
             cells: latency_cells(report, route),
             rank: finding as u8,
             finding: finding.name(),
-            finding_words: finding_words(finding),
+            finding_words: worst.map_or("not judged", |rule| rule_words(rule)),
         }
     });
     (rows.collect(), total.saturating_sub(ROUTES))
@@ -172,9 +200,10 @@ pub(super) fn statuses(report: &Report<'_>) -> Vec<(u16, Vec<String>)> {
 
 pub(super) fn rule_rows(report: &Report<'_>) -> (Vec<RuleRow>, usize) {
     let rules = &report.judgement.rules;
-    // All exchanges first, then what is not a pass; the order within is that of the rules.
+    // What fails comes first, that of all exchanges before that of a route; else the order of the
+    // rules.
     let mut order: Vec<&RuleResult> = rules.iter().collect();
-    order.sort_by_key(|rule| (rule.route.is_some(), rule.finding));
+    order.sort_by_key(|rule| (rule.finding, rule.route.is_some()));
     let rows = order.iter().take(RULES).map(|rule| {
         let value = |value: Option<f64>| match value {
             Some(value) => (format!("{value:.9}"), rule.unit.words(value)),
@@ -184,7 +213,7 @@ pub(super) fn rule_rows(report: &Report<'_>) -> (Vec<RuleRow>, usize) {
             why: seen(&rule.why, 500),
             rank: rule.finding as u8,
             finding: rule.finding.name(),
-            finding_words: finding_words(rule.finding),
+            finding_words: rule_words(rule),
             rule: rule.rule.clone(),
             route: rule.route.as_deref().map_or_else(|| "all".to_owned(), |route| seen(route, 160)),
             cells: vec![
