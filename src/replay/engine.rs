@@ -458,8 +458,8 @@ fn threads(
         };
         let recording =
             named("record".to_owned()).spawn_scoped(scope, record).map_err(stop_on_error)?;
+        // Requests may wait for it, so it does not stand back as those threads do that work ahead.
         let bind = |binder: Binder<'_>| {
-            super::worker::realtime::stand_back();
             let _ended = StopsOnPanic(shared, wakes);
             let result = binder.run();
             if result.is_err() {

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Sender, SyncSender};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 
 use super::gate::Gate;
 use super::plan::bound::{Bound, Note, note};
@@ -60,6 +61,8 @@ pub(super) struct Feeder<'a> {
     spool: SpoolReader,
     /// Tells the thread that binds values of what it is to know, and reads what it must.
     binding: Option<(Sender<Word>, SpoolReader)>,
+    /// The gates of first requests whose connections were read ahead, and they were not.
+    opened: FxHashMap<ReplayId, Arc<Gate>>,
     /// Most requests that are read ahead.
     tasks: usize,
 }
@@ -90,6 +93,7 @@ impl<'a> Feeder<'a> {
             not_sent: Vec::new(),
             spool: plan.spool.reader(),
             binding,
+            opened: FxHashMap::default(),
             tasks,
         }
     }
@@ -136,8 +140,11 @@ impl<'a> Feeder<'a> {
         let spread =
             (u128::from(lane.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * self.lines.len() as u128) >> 64;
         let line = spread as usize;
+        let opens = step.kind == StepKind::Open;
         let part = match &self.plan.bound {
-            Some(bound) if sends && step.load.note.length > 0 => bound.parts.part(step.id)?,
+            Some(bound) if (sends || opens) && step.load.note.length > 0 => {
+                bound.parts.part(step.id)?
+            }
             _ => None,
         };
         let bytes = if !sends {
@@ -153,7 +160,11 @@ impl<'a> Feeder<'a> {
             self.shared.budget.take(1, bytes.len());
         }
         let order = (id, lane, due, line, bytes.clone());
-        let gate = part.map(|part| self.order(&step.load, part, order)).transpose()?;
+        let gate = match part {
+            Some(part) if opens => self.gate_of_opening(id, &part),
+            Some(part) => self.order(&step.load, part, order)?,
+            None => None,
+        };
         let think = self.plan.pacing.stretch(step.think);
         let task = Task {
             kind: step.kind,
@@ -166,7 +177,7 @@ impl<'a> Feeder<'a> {
             load: step.load,
             ahead: bytes.len() as u64,
             bytes,
-            gate: gate.flatten(),
+            gate,
             again: false,
             blamed: false,
         };
@@ -175,6 +186,18 @@ impl<'a> Feeder<'a> {
             self.flush_line(line);
         }
         Ok(())
+    }
+
+    /// The gate of a lane's first request, where that waits: its connection is opened when the
+    /// request may go. A server that takes few at a time would be kept from the very request that
+    /// is waited for.
+    fn gate_of_opening(&mut self, id: ReplayId, part: &Part) -> Option<Arc<Gate>> {
+        if part.after.is_empty() && part.uses.is_empty() {
+            return None;
+        }
+        let gate = Arc::new(Gate::new(!part.births.is_empty()));
+        self.opened.insert(id, Arc::clone(&gate));
+        Some(gate)
     }
 
     /// Tells of a request that has to do with bound values; gives its gate.
@@ -186,7 +209,8 @@ impl<'a> Feeder<'a> {
     ) -> io::Result<Option<Arc<Gate>>> {
         let Some((words, notes)) = &mut self.binding else { return Ok(None) };
         let Note { at, expected } = note(notes, load.note)?;
-        let gate = Arc::new(Gate::new(!part.births.is_empty()));
+        let known = self.opened.remove(&id);
+        let gate = known.unwrap_or_else(|| Arc::new(Gate::new(!part.births.is_empty())));
         let head = load.head;
         let gate_of = Arc::clone(&gate);
         let order = Order { id, at, part, expected, gate, lane, due, worker, bytes, head };

@@ -332,7 +332,13 @@ impl<'a> Worker<'a> {
         while let Some(Ok((side, lane))) = self.bell.as_ref().map(Receiver::try_recv) {
             if let Some(&at) = self.by_number.get(&(side == Side::Baseline, lane)) {
                 let now = self.now();
-                self.pump(at, now);
+                let lane = self.lanes.get(at);
+                let opens = std::mem::take(&mut lane.opens_later);
+                if opens && lane.queue.is_empty() && lane.connections.is_empty() {
+                    self.open(at, now);
+                } else {
+                    self.pump(at, now);
+                }
             }
         }
     }

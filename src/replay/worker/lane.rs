@@ -56,6 +56,8 @@ pub(in crate::replay) struct Lane {
     pub(in crate::replay) spent: bool,
     /// It ends when all is answered.
     pub(in crate::replay) ends: bool,
+    /// Its connection opens when its first request may go.
+    pub(in crate::replay) opens_later: bool,
     /// It waits for a place among the connections.
     pub(in crate::replay) queued_for_slot: bool,
     /// Where its next connection goes, and under which name.
@@ -76,6 +78,7 @@ impl Lane {
             opened: 0,
             spent: false,
             ends: false,
+            opens_later: false,
             queued_for_slot: false,
             upstream,
             name,

@@ -62,7 +62,10 @@ impl Worker<'_> {
         match task.kind {
             StepKind::Send | StepKind::Skip => {}
             StepKind::Open => {
-                if self.lanes.get(at).connections.is_empty() {
+                let lane = self.lanes.get(at);
+                let waits = task.gate.as_ref().is_some_and(|gate| gate.pass(side).is_none());
+                lane.opens_later = waits;
+                if !waits && lane.connections.is_empty() {
                     self.open(at, now);
                 }
                 return;
