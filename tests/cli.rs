@@ -977,3 +977,22 @@ fn a_capture_is_replayed_with_its_secrets_and_leaves_none_in_the_folder() {
         "{recorded}"
     );
 }
+
+#[test]
+fn a_replay_reads_tls_by_a_key_log_and_names_paths_that_come_near_a_rule() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/captures/tls12-cbc-etm.pcap");
+    let keys = format!("{capture}.keylog.txt");
+    let plan = |flags: &[&str]| {
+        let plain = ["replay", capture, "--dry-run", "--target", "http://127.0.0.1:1"];
+        shadowtap(folder.path(), &[&plain[..], flags].concat())
+    };
+    plan(&[]).expect(3);
+    plan(&["--keylog", &keys]).expect(0).prints(&["would send 3 requests"]);
+    plan(&["--keylog", &keys, "--include", "GET ^/gett$"])
+        .expect(3)
+        .says(&["nearest to --include 'GET ^/gett$' come GET /get"]);
+    plan(&["--keylog", &keys, "--offset", "other.pcap=1s"])
+        .expect(2)
+        .says(&["--offset names other.pcap"]);
+}

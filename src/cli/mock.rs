@@ -10,7 +10,8 @@ use rustc_hash::FxHashSet;
 use super::config::Config;
 use super::exit::printable;
 use super::folder::{RunFolder, names};
-use super::input::{self, Inputs};
+use super::input::Inputs;
+use super::parse::Beside;
 use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, log, shown};
 use crate::exchange::ExchangeId;
@@ -54,6 +55,9 @@ pub struct Args {
     /// What to answer with
     #[command(flatten)]
     choice: Choice,
+    /// What captures need beside themselves
+    #[command(flatten)]
+    beside: Beside,
 }
 
 /// Flags that `run` has as well, for the mock that it starts.
@@ -150,6 +154,8 @@ pub struct Settings {
     pub rules: Rules,
     /// How to serve.
     pub serve: mock::Settings,
+    /// What captures need beside themselves.
+    pub beside: Beside,
     /// Whether a replay in this process tells which requests are at v2.
     pub watches: bool,
 }
@@ -220,6 +226,7 @@ impl Settings {
                 readings: Arc::new(Readings::new(file.schema.clone())),
             },
             serve,
+            beside: Beside::default(),
             watches: false,
         })
     }
@@ -250,7 +257,10 @@ fn explain(call: &Call) {
 /// Runs the command.
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let settings = Settings::new(args.inputs, args.listen, args.log, args.choice, &config)?;
+    let settings = Settings {
+        beside: args.beside,
+        ..Settings::new(args.inputs, args.listen, args.log, args.choice, &config)?
+    };
     let finished = execute(&settings, global)?;
     show(&finished)?;
     let counts = finished.counts;
@@ -279,7 +289,7 @@ pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Fail
         ))
         .because(error)
     };
-    let done = Inputs::open(&settings.inputs, input::Options::default())?
+    let done = Inputs::open(&settings.inputs, settings.beside.options())?
         .each(global, |exchange| calls.add(exchange).map_err(|error| full(&error)))?
         .require_exchanges()?;
     for warning in &done.warnings {

@@ -53,6 +53,15 @@ pub struct Reading {
     /// Threads that work [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// What they need beside
+    #[command(flatten)]
+    pub beside: Beside,
+}
+
+/// What captures need beside themselves, of every command that reads some.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Input")]
+pub struct Beside {
     /// Secrets of TLS connections: a key log as SSLKEYLOGFILE gives it, read on while it grows
     /// (repeat for more; pcapng files may hold secrets themselves)
     #[arg(long, value_name = "FILE")]
@@ -66,14 +75,40 @@ pub struct Reading {
 impl Reading {
     /// The checked form.
     pub(crate) fn options(&self) -> Options {
-        let mut options = Options::default();
+        let mut options = self.beside.options();
         options.parse.ports.clone_from(&self.port);
-        options.parse.keylogs.clone_from(&self.keylog);
         if let Some(threads) = self.threads {
             options.parse.threads = usize::from(threads);
         }
+        options
+    }
+}
+
+impl Beside {
+    /// The checked form.
+    pub(crate) fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.parse.keylogs.clone_from(&self.keylog);
         options.offsets = self.offset.iter().cloned().collect();
         options
+    }
+
+    /// With what `[replay]` of the file says where no flag does.
+    pub(crate) fn or(
+        self,
+        keylog: &[std::path::PathBuf],
+        offsets: &[String],
+    ) -> Result<Self, Failure> {
+        let read = |text: &String| {
+            offset(text).map_err(|why| Failure::usage(format!("[replay] offset: {why}")))
+        };
+        Ok(Self {
+            keylog: if self.keylog.is_empty() { keylog.to_vec() } else { self.keylog },
+            offset: match self.offset.is_empty() {
+                true => offsets.iter().map(read).collect::<Result<_, _>>()?,
+                false => self.offset,
+            },
+        })
     }
 }
 

@@ -118,6 +118,7 @@ fn start_mock(
         mock::Settings::new(replay.inputs.clone(), listen, Some(log), choice, config)?;
     settings.selection.ingress_ports = replay.shape.selection.ports.clone();
     settings.selection.ingress_hosts = replay.shape.selection.hosts.clone();
+    settings.beside = replay.shape.beside.clone();
     settings.watches = true;
     settings.serve.bindings.get_or_insert(replay.output.join(names::BINDINGS));
     settings.serve.copies = replay.shape.pacing.multiply.saturating_mul(replay.shape.pacing.loops);

@@ -18,6 +18,12 @@ pub struct Section {
     pub speed: Option<SpeedValue>,
     /// `--ramp`
     pub ramp: Option<String>,
+    /// `--max-gap`
+    pub max_gap: Option<String>,
+    /// `--keylog`
+    pub keylog: Vec<PathBuf>,
+    /// `--offset`
+    pub offset: Vec<String>,
     /// `--loop`
     #[serde(rename = "loop")]
     pub loops: Option<u32>,

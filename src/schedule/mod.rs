@@ -6,6 +6,7 @@
 //! given the result and does not know how it was made.
 
 pub mod after;
+pub mod gaps;
 pub mod held;
 pub mod lane;
 pub mod pacing;
@@ -45,6 +46,17 @@ impl Recorded {
             opened_at: exchange.opened_at.map(|at| at.nanos()),
             concurrent: request.message.version == Version::Http2,
         })
+    }
+
+    /// The same with other times.
+    #[must_use]
+    pub fn mapped(self, map: impl Fn(i64) -> i64) -> Self {
+        Self {
+            at: map(self.at),
+            answered_at: self.answered_at.map(&map),
+            opened_at: self.opened_at.map(&map),
+            ..self
+        }
     }
 }
 

@@ -54,6 +54,9 @@ pub struct Pacing {
     /// Copies after the first start later by a time between zero and this, so that a burst is not
     /// merely doubled at the same instant.
     pub jitter_ns: i64,
+    /// Times without any request are cut to this, in captured nanoseconds; none are where it is
+    /// not said.
+    pub max_gap_ns: Option<i64>,
 }
 
 impl Default for Pacing {
@@ -64,6 +67,7 @@ impl Default for Pacing {
             loops: 1,
             multiply: 1,
             jitter_ns: NANOS_PER_SEC,
+            max_gap_ns: None,
         }
     }
 }

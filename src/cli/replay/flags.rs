@@ -13,6 +13,7 @@ use crate::bind::config::Bind;
 use crate::bind::find::Order;
 use crate::cli::args::{duration_ns, size};
 use crate::cli::config::Config;
+use crate::cli::parse::Beside;
 use crate::cli::redaction::Redaction;
 use crate::cli::shown::without_secrets;
 use crate::cli::{Failure, folder};
@@ -30,6 +31,8 @@ use crate::schedule::pacing::{Pacing, Speed};
 use crate::schedule::select::{Rule, Sample, Selection, Shard};
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
+/// Shortest times without requests that are cut.
+const SHORTEST_GAP_NS: i64 = 1_000_000;
 const TIMEOUT_NS: i64 = 30 * NANOS_PER_SEC;
 const WAIT_FOR_NS: i64 = 60 * NANOS_PER_SEC;
 const MAX_BODY: u64 = 8 << 20;
@@ -148,6 +151,9 @@ pub struct Flags {
         value_parser = shard
     )]
     shard: Option<Shard>,
+    /// Cut times without any request to this, so that nights and weekends do not pass again
+    #[arg(help_heading = "Timing", long, value_name = "D", value_parser = duration_ns)]
+    max_gap: Option<i64>,
     /// Speed: 1 is the original, 2 twice as fast, max as fast as lanes allow
     #[arg(help_heading = "Timing", long, value_name = "F")]
     speed: Option<Speed>,
@@ -225,6 +231,9 @@ pub struct Flags {
     /// Replay even at the server that served the capture
     #[arg(help_heading = "Safety", long)]
     allow_captured_server: bool,
+    /// What captures need beside themselves
+    #[command(flatten)]
+    beside: Beside,
     #[command(flatten)]
     redaction: Redaction,
     /// Most bytes that are kept of an answer's body; the rest is counted and hashed [default: 8MiB]
@@ -336,6 +345,8 @@ pub struct Shape {
     pub flow: Flow,
     /// Own lateness at the 99th percentile above which the schedule counts as not held: the gate's.
     pub max_lateness_ns: i64,
+    /// What captures need beside themselves.
+    pub beside: Beside,
     /// Takes secrets out of what is written.
     pub redactor: Option<Redactor>,
 }
@@ -439,7 +450,11 @@ impl Shape {
             multiply: flags.multiply.or(file.multiply).unwrap_or(1).max(1),
             jitter_ns: either("jitter", flags.jitter, file.jitter.as_ref(), duration_ns)?
                 .unwrap_or(NANOS_PER_SEC),
+            max_gap_ns: either("max_gap", flags.max_gap, file.max_gap.as_ref(), duration_ns)?,
         };
+        if pacing.max_gap_ns.is_some_and(|gap| gap < SHORTEST_GAP_NS) {
+            return Err(Failure::usage("--max-gap must be at least 1ms"));
+        }
         let remove_header = if flags.remove_header.is_empty() {
             file.remove_header.clone()
         } else {
@@ -534,6 +549,7 @@ impl Shape {
                 || file.allow_captured_server.unwrap_or(false),
             flow,
             max_lateness_ns: policy.max_lateness_p99.0,
+            beside: flags.beside.or(&file.keylog, &file.offset)?,
             redactor: flags
                 .redaction
                 .or("replay", &file.redact, file.redact_key.as_ref())?
@@ -546,6 +562,7 @@ impl Shape {
         serde_json::json!({
             "speed": self.pacing.speed.to_string(),
             "ramp_ns": self.pacing.ramp_ns,
+            "max_gap_ns": self.pacing.max_gap_ns,
             "loop": self.pacing.loops,
             "multiply": self.pacing.multiply,
             "jitter_ns": self.pacing.jitter_ns,

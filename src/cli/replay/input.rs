@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use super::flags::{Flow, Shape};
+use super::flags::Shape;
 use super::flows::{self, Told};
 use super::metrics::{self, Metrics};
 use crate::cli::folder::{InputInfo, RunFolder, names};
@@ -66,7 +66,7 @@ pub(super) fn read_into(
     global: &Global,
 ) -> Result<Planned, Failure> {
     let (flow, redactor) = (&shape.flow, shape.redactor.as_ref());
-    let mut opened = open(inputs, word)?;
+    let mut opened = open(inputs, shape, word)?;
     let is_shard = wishes.shard.is_some();
     let before = opened.redactions()?;
     redaction::check(&before, redactor)?;
@@ -145,15 +145,16 @@ pub(super) fn read_into(
 pub(super) fn read_only(
     inputs: &[String],
     mut wishes: Wishes,
-    flow: &Flow,
+    shape: &Shape,
     word: &Arc<Stop>,
     global: &Global,
 ) -> Result<(Plan, Option<Told>), Failure> {
+    let flow = &shape.flow;
     let folder = std::env::temp_dir();
     let cannot = |error: std::io::Error| {
         Failure::unusable(format!("cannot write to {}", folder.display())).because(&error)
     };
-    let mut opened = open(inputs, word)?;
+    let mut opened = open(inputs, shape, word)?;
     let before = opened.redactions()?;
     let (opened, flows) = flows::find(opened, &before, &folder, flow, word, global)?;
     let (flows, touches) = flows.map(|flows| flows.plan(&mut wishes, flow)).unzip();
@@ -171,8 +172,8 @@ pub(super) fn read_only(
     Ok((plan, flows))
 }
 
-fn open(inputs: &[String], word: &Arc<Stop>) -> Result<Inputs, Failure> {
-    Inputs::open(inputs, Options { stop: Some(Arc::clone(word)), ..Options::default() })
+fn open(inputs: &[String], shape: &Shape, word: &Arc<Stop>) -> Result<Inputs, Failure> {
+    Inputs::open(inputs, Options { stop: Some(Arc::clone(word)), ..shape.beside.options() })
 }
 
 pub(super) fn unless_interrupted(word: &Stop) -> Result<(), Failure> {

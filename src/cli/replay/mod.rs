@@ -250,7 +250,8 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     info.ended = Timestamp::now();
     info.interrupted = finished.interrupted;
     folder.write_info(&info)?;
-    for warning in &finished.warnings {
+    let unsearched = redaction::unsearched(shape.redactor.as_ref());
+    for warning in finished.warnings.iter().chain(&unsearched) {
         tracing::warn!("{warning}");
     }
     if let Some(hopeless) = &finished.hopeless {
@@ -367,7 +368,7 @@ fn something_is_chosen(plan: &Plan, shape: &Shape) -> Result<(), Failure> {
     }
     let reasons: Vec<String> =
         plan.ledger.rejected.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
-    let near = plan.captured.nearest(&shape.selection.hosts, &shape.selection.ports);
+    let near = plan.captured.nearest(&shape.selection);
     Err(Failure::unusable(format!(
         "no exchange was chosen ({}): loosen --include, --exclude, --host, --port, --from, --to, \
          --id or --sample{}",
@@ -396,7 +397,7 @@ pub(super) fn dry_run(
         producers: false,
         unnamed_host: None,
     };
-    let (plan, flows) = input::read_only(inputs, wishes, &shape.flow, &word, global)?;
+    let (plan, flows) = input::read_only(inputs, wishes, shape, &word, global)?;
     if let Some(flows) = &flows {
         flows.warn(!shape.selection.unsafe_methods && !shape.flow.producers);
     }

@@ -7,6 +7,7 @@
 //! machine (and on loopback always do). What stands behind a forwarder is looked at once there is a
 //! connection ([`crate::replay::session::forward`]).
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 
@@ -18,12 +19,15 @@ use crate::exchange::Exchange;
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::Request;
-use crate::message::target::host;
+use crate::message::target::{host, path_and_query};
 use crate::replay::session::seat::Seat;
 use crate::replay::session::target::Target;
+use crate::schedule::select::{Rule, Selection};
 
 /// Ports that a name without one stands for.
 const USUAL_PORTS: [u16; 2] = [80, 443];
+/// Paths that are kept, to name those that come near a rule.
+const PATHS: usize = 1_000;
 const WAY_OUT: &str = "; point --target (or --baseline, --map-host, --proxy, --wait-ready) at staging, or add \
                        --allow-captured-server if it is meant";
 
@@ -31,8 +35,18 @@ const WAY_OUT: &str = "; point --target (or --baseline, --map-host, --proxy, --w
 #[derive(Clone, Debug, Default)]
 pub struct Captured {
     servers: FxHashSet<Endpoint>,
+    /// Methods and paths of requests: the first ones of each.
+    paths: BTreeSet<String>,
     /// The hosts of its requests as they stood there, and how many requests were for each.
     hosts: FxHashMap<String, u64>,
+}
+
+/// The three that are likest, the likest first.
+fn likest<'a>(all: impl Iterator<Item = &'a String>, likeness: impl Fn(&str) -> f64) -> String {
+    let mut all: Vec<&String> = all.collect();
+    all.sort_unstable_by(|a, b| likeness(b).total_cmp(&likeness(a)).then(a.cmp(b)));
+    all.truncate(3);
+    all.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// What the guard found.
@@ -49,10 +63,19 @@ impl Captured {
     pub fn add(&mut self, exchange: &Exchange) {
         self.add_server(exchange.server);
         if let Some(request) = &exchange.request {
+            self.add_path(&request.message);
             for name in hosts_of(&request.message) {
                 self.count(name);
             }
         }
+    }
+
+    fn add_path(&mut self, request: &Request) {
+        if self.paths.len() >= PATHS {
+            return;
+        }
+        let path = String::from_utf8_lossy(path_and_query(&request.target).0);
+        self.paths.insert(format!("{} {path}", String::from_utf8_lossy(&request.method)));
     }
 
     /// Takes note of an address at which a server was seen.
@@ -77,28 +100,35 @@ impl Captured {
         }
     }
 
-    /// What of the capture comes nearest to these hosts and ports, in words; none where they name
+    /// What of the capture comes nearest to what is selected, in words; none where that names
     /// nothing that is not there.
-    pub fn nearest(&self, hosts: &[String], ports: &[u16]) -> Option<String> {
+    pub fn nearest(&self, selection: &Selection) -> Option<String> {
+        let Selection { hosts, ports, include, .. } = selection;
         let known =
             |wanted: &String| self.hosts.keys().any(|host| host.starts_with(wanted.as_str()));
         if let Some(wanted) = hosts.iter().find(|wanted| !known(wanted)) {
             let likeness = |host: &str| strsim::jaro_winkler(host, wanted);
-            let mut hosts: Vec<&String> = self.hosts.keys().collect();
-            hosts.sort_unstable_by(|a, b| likeness(b).total_cmp(&likeness(a)).then(a.cmp(b)));
-            let near: Vec<&str> = hosts.iter().take(3).map(|host| host.as_str()).collect();
-            return Some(format!(
-                "; no request is for {wanted}, the nearest are {}",
-                near.join(", ")
-            ));
+            let near = likest(self.hosts.keys(), likeness);
+            return Some(format!("; no request is for {wanted}, the nearest are {near}"));
         }
         let served = |port: &u16| self.servers.iter().any(|server| server.port == *port);
-        let wanted = ports.iter().find(|port| !served(port))?;
+        let Some(wanted) = ports.iter().find(|port| !served(port)) else {
+            return self.nearest_path(include);
+        };
         let mut all: Vec<u16> = self.servers.iter().map(|server| server.port).collect();
         all.sort_unstable();
         all.dedup();
         let all: Vec<String> = all.iter().take(10).map(ToString::to_string).collect();
         Some(format!("; no server has port {wanted}, there are {}", all.join(", ")))
+    }
+
+    /// The paths that are like those of a rule which matches none.
+    fn nearest_path(&self, include: &[Rule]) -> Option<String> {
+        let rule = include.iter().find(|rule| matches!(rule, Rule::Path(..)))?.to_string();
+        // An expression's signs are in no path.
+        let plain = rule.replace(['^', '$', '\\', '(', ')', '+', '?', '*'], "");
+        let near = likest(self.paths.iter(), |path| strsim::jaro_winkler(path, &plain));
+        (!near.is_empty()).then(|| format!("; nearest to --include '{rule}' come {near}"))
     }
 
     /// Whether `server` served the capture, under this address or another of the same machine.
@@ -308,6 +338,7 @@ mod tests {
     fn captured(server: &str, hosts: &[&str]) -> Captured {
         Captured {
             servers: [server.parse().unwrap()].into_iter().collect(),
+            paths: ["GET /path", "GET /other"].map(str::to_owned).into(),
             hosts: hosts.iter().map(|&host| (host.to_owned(), 1)).collect(),
         }
     }
@@ -412,12 +443,19 @@ mod tests {
     #[test]
     fn what_is_not_there_is_told_with_what_comes_near() {
         let captured = captured("10.0.0.1:8080", &["shop.example", "api.example", "shop.test:81"]);
-        let near = |host: &str, ports: &[u16]| captured.nearest(&[host.to_owned()], ports);
+        let near = |host: &str, ports: &[u16]| {
+            let hosts = if host.is_empty() { vec![] } else { vec![host.to_owned()] };
+            let ports = ports.to_vec();
+            captured.nearest(&Selection { hosts, ports, ..Selection::default() })
+        };
+        let include = vec!["GET ^/pathz$".parse().unwrap()];
+        let told = captured.nearest(&Selection { include, ..Selection::default() });
+        assert!(told.unwrap().ends_with("'GET ^/pathz$' come GET /path, GET /other"));
         assert!(near("shpo.example", &[]).unwrap().contains("nearest are shop.example"));
         assert_eq!(near("shop.example", &[]), None);
         assert_eq!(near("shop.test", &[]), None);
-        assert!(captured.nearest(&[], &[80]).unwrap().contains("port 80, there are 8080"));
-        assert_eq!(captured.nearest(&[], &[8080]), None);
+        assert!(near("", &[80]).unwrap().contains("port 80, there are 8080"));
+        assert_eq!(near("", &[8080]), None);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::replay::plan::step::{
     CLOSED_BYTES, Cursor, ENTRY_BYTES, Entry, Reader, STEP_BYTES, Step,
 };
 use crate::replay::plan::{Plan, RouteOf, Totals, Wishes};
+use crate::schedule::gaps::Gaps;
 use crate::schedule::lane::Lane;
 use crate::schedule::pacing::Speed;
 use crate::schedule::select::{Choice, NOT_IN_SAMPLE, Sample, Selection, copy_hash};
@@ -59,6 +60,8 @@ pub struct Planner {
     names: Interner,
     routes: Interner,
     first_at: i64,
+    /// When requests that are chosen came, where gaps are cut.
+    times: Option<Sorter<8>>,
     /// The last request that is chosen, and how many there are, of all shards.
     last_at: i64,
     chosen: u64,
@@ -107,6 +110,7 @@ impl Planner {
         // A client's connections are replayed together or not at all.
         let sample = wishes.selection.sample.take_if(|_| bound.is_some());
         let all = || Selection { unsafe_methods: true, ..wishes.selection.clone() };
+        let times = wishes.pacing.max_gap_ns.map(|_| Sorter::new(folder));
         Ok(Self {
             sample,
             producers: wishes.producers.then(all),
@@ -116,6 +120,7 @@ impl Planner {
             spool: SpoolWriter::new(folder)?,
             entries: Sorter::new(folder),
             closed: Sorter::new(folder),
+            times,
             all_told: false,
             steps: Sorter::new(folder),
             captured: Captured::default(),
@@ -180,6 +185,11 @@ impl Planner {
         if reason.is_none() {
             self.last_at = self.last_at.max(recorded.at);
             self.chosen += 1;
+            if let Some(times) = &mut self.times {
+                let mut record = [0; 8];
+                Cursor(&mut record).time(recorded.at);
+                times.push(record)?;
+            }
         }
         let load = match reason {
             // Never sent from here, so its bytes are not needed.
@@ -330,12 +340,16 @@ impl Planner {
     pub fn finish(mut self) -> io::Result<Plan> {
         let entries = std::mem::replace(&mut self.entries, Sorter::new(Path::new(""))).finish()?;
         let closed = std::mem::replace(&mut self.closed, Sorter::new(Path::new(""))).finish()?;
-        let mut ends = Ends { closed: closed.iter()?, next: None, all_told: self.all_told };
+        let gaps = self.gaps()?;
+        self.last_at = gaps.map(self.last_at);
+        let ends = Ends { closed: closed.iter()?, next: None, all_told: self.all_told };
+        let mut ends = WithoutGaps { ends, gaps: &gaps };
         let mut totals = Totals::default();
         let mut lane = Lane::default();
         let mut held: Option<Entry> = None;
         for record in entries.iter()? {
-            let entry = Entry::decode(&record?);
+            let mut entry = Entry::decode(&record?);
+            entry.recorded = entry.recorded.mapped(|time| gaps.map(time));
             if let Some(before) = held
                 && before.recorded.id.connection != entry.recorded.id.connection
             {
@@ -375,6 +389,16 @@ impl Planner {
             connections: self.connections.max(1),
             totals,
         })
+    }
+
+    /// The times without requests that are cut.
+    fn gaps(&mut self) -> io::Result<Gaps> {
+        let (Some(times), Some(longest)) = (self.times.take(), self.wishes.pacing.max_gap_ns)
+        else {
+            return Ok(Gaps::default());
+        };
+        let times = times.finish()?;
+        Gaps::new(times.iter()?.map(|record| Ok(Reader(&record?).time())), longest)
     }
 
     /// The distance between two loops: of all shards the same, so that they stay together.
@@ -515,6 +539,19 @@ impl Planner {
         let mut named = exchange.clone();
         named.request.as_mut()?.message.headers.push(b"Host", host.as_bytes());
         Some(named)
+    }
+}
+
+/// The ends of connections in times without gaps.
+struct WithoutGaps<'a> {
+    ends: Ends<'a>,
+    gaps: &'a Gaps,
+}
+
+impl WithoutGaps<'_> {
+    fn of(&mut self, connection: u64) -> io::Result<Option<i64>> {
+        let mapped = |at| if at == i64::MAX { at } else { self.gaps.map(at) };
+        Ok(self.ends.of(connection)?.map(mapped))
     }
 }
 

@@ -96,3 +96,25 @@ fn a_lane_closes_by_a_step_where_its_end_is_known_and_with_its_last_answer_where
     assert_eq!(closes(one, None), (vec![(0, 30 * MS), (1, 69 * MS)], vec![2]));
     assert_eq!(closes(Speed::Max, Some(1)), (vec![], vec![0, 1, 2]));
 }
+
+#[test]
+fn a_time_without_requests_is_cut_for_all_lanes() {
+    let folder = tempfile::tempdir().unwrap();
+    let pacing = Pacing { max_gap_ns: Some(10 * MS), ..Pacing::default() };
+    let mut planner =
+        Planner::new(folder.path(), Wishes { pacing, ..Wishes::default() }, None).unwrap();
+    let mut last = exchange(1, 0, 1_000 * MS);
+    last.closed = vec![Closed(0, Timestamp::from_nanos(500 * MS))];
+    last.opened_at = Some(Timestamp::from_nanos(999 * MS));
+    for exchange in [exchange(0, 0, MS), exchange(0, 1, 6 * MS), last, exchange(2, 0, 1_004 * MS)] {
+        planner.add(&exchange).unwrap();
+    }
+    let plan = planner.finish().unwrap();
+    let when = |kind| -> Vec<i64> {
+        let steps = plan.steps().unwrap().map(Result::unwrap);
+        steps.filter(|step| step.kind == kind).map(|step| step.when / MS).collect()
+    };
+    assert_eq!(when(StepKind::Send), [0, 5, 15, 19]);
+    assert_eq!(when(StepKind::Close), [15], "within the gap");
+    assert_eq!(plan.totals.span, 19 * MS);
+}
