@@ -12,6 +12,7 @@ use super::config::{self, Config};
 use super::exit::printable;
 use super::output::print;
 use super::{Exit, Failure, Global, command, folder, shown};
+use crate::gate::Policy;
 
 /// Show what holds and from where: a variable, shadowtap.toml, the default
 ///
@@ -86,6 +87,7 @@ fn settings(
 ) -> Vec<Setting> {
     let schema = serde_json::to_value(schemars::schema_for!(Config)).unwrap_or_default();
     let whole = command::command();
+    let policy = Policy::default().as_written();
     let mut settings = Vec::new();
     for (section, place) in properties(&schema, &schema) {
         let flags = whole.find_subcommand(if section == "gate" { "run" } else { section });
@@ -103,7 +105,10 @@ fn settings(
             } else if let (Some(value), Some(file)) = (of_file, file) {
                 (serde_json::to_value(value).ok(), file.display().to_string())
             } else {
-                (default(described, flag), "default".to_owned())
+                // Most limits stand in no flag's help.
+                let of_gate = policy.get(key).filter(|value| section == "gate" && is_told(value));
+                let value = of_gate.cloned().or_else(|| default(described, flag));
+                (value, "default".to_owned())
             };
             let value = value.map(|value| masked(key, value));
             settings.push(Setting { section: section.clone(), key: key.clone(), value, from });
@@ -124,13 +129,16 @@ fn properties<'s>(
 
 /// What holds where nothing is set: by the schema, else as the flag's help tells it.
 fn default(described: &Value, flag: Option<&clap::Arg>) -> Option<Value> {
-    let says = |value: &&Value| !value.is_null() && **value != Value::Array(Vec::new());
-    if let Some(value) = described.get("default").filter(says) {
+    if let Some(value) = described.get("default").filter(|value| is_told(value)) {
         return Some(value.clone());
     }
     let help = flag?.get_help()?.to_string();
     let told = help.split("[default: ").nth(1)?.split([']', ';', ',']).next()?;
     Some(Value::String(told.to_owned()))
+}
+
+fn is_told(value: &Value) -> bool {
+    !value.is_null() && *value != Value::Array(Vec::new())
 }
 
 /// Header values and what stands in URLs beside host and path may be secret.
@@ -239,7 +247,9 @@ mod tests {
         assert_eq!(of("replay", "target"), (Some("http://variable/".into()), "SHADOWTAP_TARGET"));
         assert_eq!(of("replay", "speed"), (Some(2.0.into()), "shadowtap.toml"));
         assert_eq!(of("replay", "jitter"), (Some("1s".into()), "default"));
-        assert_eq!(of("gate", "min_samples"), (Some("100".into()), "default"));
+        assert_eq!(of("gate", "min_samples"), (Some(100.into()), "default"));
+        assert_eq!(of("gate", "min_seen"), (Some(0.5.into()), "default"));
+        assert_eq!(of("gate", "max_lateness_p99"), (Some("5ms".into()), "default"));
         assert_eq!(of("diff", "additions"), (Some("regression".into()), "default"));
         let text = page(&settings, Some(&file));
         assert!(!text.contains("s3cret"), "{text}");

@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(help_heading = "Output", long, requires = "uses")]
     pub show_secrets: bool,
     /// Which flows count as bound: sure, likely or off [default: sure]
-    #[arg(long, value_name = "CLASS")]
+    #[arg(help_heading = "State", long, value_name = "CLASS")]
     pub bind: Option<Bind>,
     /// How the inputs are read
     #[command(flatten)]

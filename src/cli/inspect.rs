@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(help_heading = "Output", long)]
     pub json: bool,
     /// Count only: do not look for values that answers issue and requests use, which takes longer
-    #[arg(long)]
+    #[arg(help_heading = "Output", long)]
     pub no_flows: bool,
     /// How the inputs are read
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! What is allowed: `[gate]` of `shadowtap.toml`, and `[[gate.route]]` for single routes.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Quantiles that rules can be about: the key's part, the name in words, the quantile.
 pub const QUANTILES: [(&str, f64); 5] =
@@ -161,8 +161,14 @@ impl Default for Policy {
     }
 }
 
+impl Serialize for Nanos {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// `[gate]` as written.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct RawPolicy {
     max_mismatch_rate: Option<f64>,
@@ -196,7 +202,7 @@ struct RawPolicy {
 }
 
 /// `[[gate.route]]` as written.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 struct RawRoute {
     route: String,
@@ -244,6 +250,44 @@ macro_rules! limits {
     };
 }
 
+impl From<&Policy> for RawPolicy {
+    fn from(policy: &Policy) -> Self {
+        let limits = &policy.limits;
+        let [p50_ratio, p90_ratio, p95_ratio, p99_ratio, p999_ratio] = limits.ratios;
+        let [p50, p90, p95, p99, p999] = limits.absolutes;
+        Self {
+            max_mismatch_rate: limits.mismatch_rate,
+            max_error_rate: limits.error_rate,
+            max_new_status_rate: limits.new_status_rate,
+            max_typical_ratio: limits.typical_ratio,
+            max_p50_ratio: p50_ratio,
+            max_p90_ratio: p90_ratio,
+            max_p95_ratio: p95_ratio,
+            max_p99_ratio: p99_ratio,
+            max_p999_ratio: p999_ratio,
+            max_p50: p50,
+            max_p90: p90,
+            max_p95: p95,
+            max_p99: p99,
+            max_p999: p999,
+            min_samples: limits.min_samples,
+            confidence: Some(policy.confidence),
+            max_lateness_p99: Some(policy.max_lateness_p99),
+            max_damaged_rate: Some(policy.max_damaged_rate),
+            min_latency_change: Some(policy.min_latency_change),
+            max_unsafe_egress_differences: policy.max_unsafe_egress_differences,
+            max_drifted_reads: policy.max_drifted_reads,
+            max_egress_differences: policy.max_egress_differences,
+            must_see: policy.must_see,
+            must_see_p99: policy.must_see_p99,
+            max_baseline_difference: Some(policy.max_baseline_difference),
+            min_seen: Some(policy.min_seen),
+            demand: Some(policy.demand.clone()),
+            ..Self::default()
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Policy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = RawPolicy::deserialize(deserializer)?;
@@ -287,6 +331,11 @@ pub fn rule_names() -> impl Iterator<Item = String> {
 }
 
 impl Policy {
+    /// Its keys as `[gate]` writes them, without those of single routes; null is no limit.
+    pub fn as_written(&self) -> serde_json::Value {
+        serde_json::to_value(RawPolicy::from(self)).unwrap_or_default()
+    }
+
     /// Says what makes no sense.
     pub fn check(&self) -> Result<(), String> {
         if !(0.5..1.0).contains(&self.confidence) {

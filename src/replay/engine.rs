@@ -133,6 +133,8 @@ pub struct Progress {
     pub answered: u64,
     /// Requests without a whole answer.
     pub failed: u64,
+    /// Whole answers with a status of 5xx.
+    pub server_errors: u64,
     /// Open connections.
     pub connections: u64,
     /// Requests that are due and wait for v2 on their lanes.
@@ -573,6 +575,7 @@ fn progress(shared: &Shared) -> Progress {
         sent: sum(|live| live.sent.load(Ordering::Relaxed)),
         answered: sum(|live| live.answered.load(Ordering::Relaxed)),
         failed: sum(|live| live.failed.load(Ordering::Relaxed)),
+        server_errors: sum(|live| live.server_errors.load(Ordering::Relaxed)),
         connections: sum(|live| live.connections.load(Ordering::Relaxed)),
         waiting: sum(|live| live.waiting.load(Ordering::Relaxed)),
         lateness_p99_ns: shared

@@ -116,6 +116,11 @@ impl Answer {
     pub(super) fn failed(kind: FailureKind, detail: impl Into<String>) -> Self {
         Failure::new(kind, detail).into()
     }
+
+    /// Whether it says that the server failed (RFC 9110 §15.6).
+    pub(super) fn is_server_error(&self) -> bool {
+        self.response.as_ref().is_some_and(|response| response.status >= 500)
+    }
 }
 
 impl From<Failure> for Answer {
@@ -151,6 +156,8 @@ pub(super) struct Live {
     pub(super) sent: AtomicU64,
     pub(super) answered: AtomicU64,
     pub(super) failed: AtomicU64,
+    /// Whole answers with a status of 5xx.
+    pub(super) server_errors: AtomicU64,
     pub(super) connections: AtomicU64,
     /// 99th percentile of the lateness of the last second or so, in nanoseconds.
     pub(super) lateness_p99: AtomicI64,

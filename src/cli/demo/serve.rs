@@ -26,6 +26,7 @@ pub(super) enum Part {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Target")]
 pub(super) struct Serve {
     /// Which part
     #[arg(value_enum)]
@@ -52,6 +53,7 @@ enum What {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which requests")]
 pub(super) struct Customers {
     /// The shop
     #[arg(value_name = "HOST:PORT")]

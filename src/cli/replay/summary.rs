@@ -13,13 +13,13 @@ use crate::replay::{FlowCount, Progress};
 use crate::time::NANOS_PER_SEC;
 
 /// The text beside the progress bar: what matters most comes first, since a narrow terminal cuts
-/// the rest.
+/// the rest. Errors are those of the report: failures and answers of 5xx.
 pub(super) fn progress(now: &Progress, duration_ns: Option<i64>) -> String {
     let left = duration_ns.map(|duration| (duration - now.now_ns).max(0) / NANOS_PER_SEC);
     let left = left.map(|left| format!("{left}s left, ")).unwrap_or_default();
     format!(
         "{left}{} errors, {:.0}/s, {} in flight, own lateness p99 {}, {} sent",
-        now.failed,
+        now.failed + now.server_errors,
         now.rate(),
         now.in_flight(),
         time(now.lateness_p99_ns),

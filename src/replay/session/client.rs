@@ -463,6 +463,9 @@ impl Crew {
             None => {
                 figures.answered += 1;
                 bump(&self.shared.live[0].answered);
+                if answer.is_server_error() {
+                    bump(&self.shared.live[0].server_errors);
+                }
                 if let (Some(sent), Some(last)) = (&sent, answer.last) {
                     generator::record(&mut figures.from_sent, last - sent.at);
                     generator::record(&mut figures.from_due, last - task.due);

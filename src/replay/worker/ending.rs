@@ -153,6 +153,9 @@ impl Worker<'_> {
             None => {
                 self.figures.answered += 1;
                 bump(&self.live().answered);
+                if answer.is_server_error() {
+                    bump(&self.live().server_errors);
+                }
                 if let (Some(sent), Some(last)) = (sent, answer.last) {
                     generator::record(&mut self.figures.from_sent, last - sent);
                     generator::record(&mut self.figures.from_due, last - task.due);
