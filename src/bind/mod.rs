@@ -10,7 +10,7 @@ pub mod config;
 pub mod fill;
 pub mod find;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 
@@ -79,5 +79,50 @@ pub trait Parts: std::fmt::Debug + Send + Sync {
 impl Parts for BTreeMap<ExchangeId, Part> {
     fn part(&self, of: ExchangeId) -> io::Result<Option<Part>> {
         Ok(self.get(&of).cloned())
+    }
+}
+
+/// Exchanges with all whose answers give values to them, or to the earlier requests of their
+/// connections: what must be replayed for theirs to be whole. Sorted.
+pub fn with_givers(parts: &dyn Parts, ids: &[ExchangeId]) -> io::Result<Vec<ExchangeId>> {
+    let mut known: BTreeSet<ExchangeId> = ids.iter().copied().collect();
+    let mut left: Vec<ExchangeId> = known.iter().copied().collect();
+    // Up to where connections were looked at.
+    let mut looked: BTreeMap<u64, u32> = BTreeMap::new();
+    while let Some(ExchangeId { connection, ordinal }) = left.pop() {
+        let from = looked.entry(connection).or_default();
+        let new = std::mem::replace(from, ordinal.saturating_add(1).max(*from));
+        for ordinal in new..=ordinal {
+            let part = parts.part(ExchangeId { connection, ordinal })?;
+            let givers = part.into_iter().flat_map(|part| part.uses).map(|used| used.from);
+            left.extend(givers.filter(|giver| known.insert(*giver)));
+        }
+    }
+    Ok(known.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_gives_values_to_what_gives_values_is_found() {
+        let id = |text: &str| text.parse::<ExchangeId>().expect("an id");
+        let part = |of: &str, from: &[&str]| {
+            let used = |from: &&str| Use {
+                slot: 0,
+                place: "$.id".parse().expect("a place"),
+                range: None,
+                flow: 0,
+                from: id(from),
+            };
+            let uses = from.iter().map(used).collect();
+            (id(of), Part { exchange: id(of), uses, ..Part::default() })
+        };
+        let parts: BTreeMap<ExchangeId, Part> =
+            [part("3-0", &["1-0"]), part("3-1", &[]), part("1-0", &["0-2"]), part("9-0", &["8-0"])]
+                .into();
+        let found = with_givers(&parts, &[id("3-1")]).expect("nothing is read");
+        assert_eq!(found, [id("0-2"), id("1-0"), id("3-1")]);
     }
 }

@@ -139,7 +139,7 @@ pub struct Flags {
     #[arg(help_heading = "Which requests", long, value_name = "TIME")]
     to: Option<Timestamp>,
     /// Only these exchanges, by their ids, with what they depend on: the earlier requests of their
-    /// connections
+    /// connections, and those whose answers give values to any of them
     #[arg(help_heading = "Which requests", long, value_name = "ID,…", value_delimiter = ',')]
     id: Vec<ExchangeId>,
     /// Only slice I of N of the lanes, for N machines; index/N takes I from JOB_COMPLETION_INDEX,

@@ -13,6 +13,7 @@ use crate::bind::config::{KeySource, SignKind, SignRule, Supplier, SupplyRule};
 use crate::bind::fill::sign::Key;
 use crate::bind::fill::touch::Touches;
 use crate::bind::find::{self, Finder, Found, Order};
+use crate::bind::with_givers;
 use crate::cli::exit::printable;
 use crate::cli::folder::{RunFolder, names};
 use crate::cli::input::{Done, Inputs};
@@ -105,15 +106,17 @@ fn again(done: &Done, mut file: File, mut rest: Vec<u8>) -> std::io::Result<Inpu
 impl Flows {
     /// Hands to a plan what it needs. Where nothing flows and nothing else is asked for, requests
     /// wait for their own connection alone.
-    pub(super) fn plan(self, wishes: &mut Wishes, flow: &Flow) -> (Told, Touches) {
+    pub(super) fn plan(self, wishes: &mut Wishes, flow: &Flow) -> std::io::Result<(Told, Touches)> {
         let Self { found, touches } = self;
         let figures = found.figures();
         let producers = found.totals.producers.iter().map(ToString::to_string).collect();
         if found.totals.uses > 0 || flow.order.is_some() || !touches.is_empty() {
+            wishes.selection.ids = with_givers(&found.parts, &wishes.selection.ids)?;
             wishes.parts = Some(Arc::new(found.parts));
             wishes.producers = flow.producers;
         }
-        (Told { flows: found.flows, figures, producers, unmatched: found.unmatched }, touches)
+        let told = Told { flows: found.flows, figures, producers, unmatched: found.unmatched };
+        Ok((told, touches))
     }
 }
 

@@ -70,16 +70,17 @@ pub(super) fn read_into(
     let is_shard = wishes.shard.is_some();
     let before = opened.redactions()?;
     redaction::check(&before, redactor)?;
-    let (opened, flows) = flows::find(opened, &before, folder.path(), flow, word, global)?;
-    let (flows, touches) = flows.map(|flows| flows.plan(&mut wishes, flow)).unzip();
-    let is_bound = wishes.parts.is_some();
-    let planner = super::planner(folder.path(), wishes, metrics.map(|_| metrics::route_of()))?;
-    let mut planner = planner.touching(touches.unwrap_or_default());
     // Beside, then renamed: the input may be this folder's own file.
     let path = folder.file(names::EXCHANGES);
     let cannot = |error: std::io::Error| {
         Failure::unusable(format!("cannot write {}", path.display())).because(&error)
     };
+    let (opened, flows) = flows::find(opened, &before, folder.path(), flow, word, global)?;
+    let planned = flows.map(|flows| flows.plan(&mut wishes, flow)).transpose();
+    let (flows, touches) = planned.map_err(cannot)?.unzip();
+    let is_bound = wishes.parts.is_some();
+    let planner = super::planner(folder.path(), wishes, metrics.map(|_| metrics::route_of()))?;
+    let mut planner = planner.touching(touches.unwrap_or_default());
     let part = Part::create(&path).map_err(cannot)?;
     let mut file = part.file().map_err(cannot)?;
     let places_part = is_shard.then(|| Part::create(&folder.file(names::PLACES))).transpose();
@@ -157,7 +158,8 @@ pub(super) fn read_only(
     let mut opened = open(inputs, shape, word)?;
     let before = opened.redactions()?;
     let (opened, flows) = flows::find(opened, &before, &folder, flow, word, global)?;
-    let (flows, touches) = flows.map(|flows| flows.plan(&mut wishes, flow)).unzip();
+    let planned = flows.map(|flows| flows.plan(&mut wishes, flow)).transpose();
+    let (flows, touches) = planned.map_err(cannot)?.unzip();
     let planner = super::planner(&folder, wishes, None)?;
     let mut planner = planner.touching(touches.unwrap_or_default());
     let done = opened.each(global, |exchange| {
