@@ -462,6 +462,7 @@ fn histograms_are_read_back_by_hdrhistogram_and_agree_with_the_tables() {
     assert_eq!(code(&shadowtap(&["report"], &run)), 0);
     let log = std::fs::read(run.join("latency.hlog")).unwrap();
     let mut found = std::collections::BTreeMap::new();
+    let mut intervals = 0;
     for entry in IntervalLogIterator::new(&log) {
         if let LogEntry::Interval(interval) = entry.unwrap() {
             use base64::Engine as _;
@@ -470,7 +471,15 @@ fn histograms_are_read_back_by_hdrhistogram_and_agree_with_the_tables() {
                 .unwrap();
             let histogram: hdrhistogram::Histogram<u64> =
                 Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
-            found.insert(interval.tag().unwrap().as_str().to_owned(), histogram);
+            let tag = interval.tag().unwrap().as_str().to_owned();
+            intervals += usize::from(tag == "v2:ALL");
+            match found.entry(tag) {
+                std::collections::btree_map::Entry::Vacant(first) => drop(first.insert(histogram)),
+                // All routes have an interval a second.
+                std::collections::btree_map::Entry::Occupied(mut known) => {
+                    known.get_mut().add(&histogram).unwrap();
+                }
+            }
         }
     }
     let mut table = csv::Reader::from_path(run.join("latency.csv")).unwrap();
@@ -494,6 +503,16 @@ fn histograms_are_read_back_by_hdrhistogram_and_agree_with_the_tables() {
                 "{row:?}: {from_table} and {from_log} at {quantile}"
             );
         }
+    }
+    let seconds = std::fs::read_to_string(run.join("timeline.csv")).unwrap();
+    assert_eq!(intervals, seconds.lines().filter(|line| line.contains(",v2,")).count());
+    // The percentiles beside it are of the same answers.
+    for side in ["v1", "v2", "baseline"] {
+        let table = std::fs::read_to_string(run.join(format!("latency.{side}.hgrm"))).unwrap();
+        let all = found[&format!("{side}:ALL")].len();
+        assert!(table.contains(&format!("Total count    = {all:>12}]")), "{table}");
+        let last = table.lines().rfind(|line| !line.starts_with('#')).unwrap();
+        assert_eq!(last.split_whitespace().nth(2).unwrap(), all.to_string(), "{table}");
     }
     // ALL and four routes, three sides, two starts.
     assert_eq!((rows, found.len()), (30, 15));
@@ -601,6 +620,98 @@ fn the_tables_of_the_readme_are_those_of_the_code() {
     for entry in std::fs::read_dir(&run).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(readme.contains(&format!("`{name}`")), "reports/README.md does not name {name}");
+    }
+}
+
+/// What is new and what is gone between two runs, and a history that grows by a line a run.
+#[test]
+fn two_runs_are_compared_and_a_history_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    faulty().write(&old);
+    let mut later = faulty();
+    later.clusters.remove(0);
+    later.clusters.push(cluster(
+        9,
+        "GET /cart/{id}",
+        Kind::Body,
+        "$.total",
+        [Some("1"), Some("2")],
+        5,
+    ));
+    later.write(&new);
+    // Another run.
+    let path = new.join("run.json");
+    let mut info: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    info["run"] = "a later run".into();
+    info["started"] = "2026-12-01T10:00:00Z".into();
+    std::fs::write(&path, serde_json::to_vec(&info).unwrap()).unwrap();
+    let history = folder.path().join("history.jsonl");
+    let compare = |more: &[&str]| {
+        let mut words = vec!["report", "--history", history.to_str().unwrap()];
+        words.extend_from_slice(more);
+        words.extend(["--compare", old.to_str().unwrap()]);
+        shadowtap(&words, &new)
+    };
+    let output = compare(&[]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    for part in ["New: 1 cause", "Gone: 1 cause", "Stayed: 2 causes", "$.total", "p99 v2"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let value: serde_json::Value = serde_json::from_slice(&compare(&["--json"]).stdout).unwrap();
+    assert_eq!(value["stayed"], 2);
+    // The same runs again are no more lines.
+    let lines = std::fs::read_to_string(&history).unwrap();
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    std::fs::write(&history, "{\"format\":\"something/else\"}\n").unwrap();
+    let output = compare(&[]);
+    assert_eq!(code(&output), 3);
+    assert!(text(&output.stderr).contains("line 1 is of no history of runs"));
+}
+
+/// Files for other programs: spreadsheets, CI systems, GitHub.
+#[test]
+fn files_for_tools_are_as_these_read_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut made = faulty();
+    made.routes.push(("GET", "/rare/".to_owned(), 5.0, 0.02));
+    made.write(&run);
+    std::fs::write(run.join("mismatches.csv"), "id,at\n1-2,x\n").unwrap();
+    let summary = folder.path().join("step.md");
+    let output = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["report", "--excel"])
+        .arg(&run)
+        .env("NO_COLOR", "1")
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    for name in ["latency.csv", "timeline.csv", "mismatches.csv"] {
+        let table = std::fs::read(run.join(name)).unwrap();
+        assert!(table.starts_with(b"\xef\xbb\xbf") && !table[3..].starts_with(b"\xef"), "{name}");
+    }
+    let annotations = text(&output.stderr);
+    assert!(
+        annotations.starts_with("::error title=shadowtap%3A v2 must not go out.::"),
+        "{annotations}"
+    );
+    let markdown = std::fs::read_to_string(&summary).unwrap();
+    assert!(
+        markdown.contains("```sh\ncurl ") && markdown.contains("shadowtap approve "),
+        "{markdown}"
+    );
+    let junit = std::fs::read_to_string(run.join("junit.xml")).unwrap();
+    for part in ["timestamp=\"2026-", "<property name=\"p99_ms.v2\"", "routes with too few samples"]
+    {
+        assert!(junit.contains(part), "{part} in {junit}");
+    }
+    let terminal = text(&output.stdout);
+    for part in ["Seen: ", "shadowtap show ", "shadowtap approve ", "--reason WHY"] {
+        assert!(terminal.contains(part), "{part} in {terminal}");
     }
 }
 

@@ -20,7 +20,7 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("flows", &["json", "bind", "port", "keylog"]),
     ("mock", &["listen", "log", "provider", "provider-alias", "timing", "ca-dir", "fault"]),
     ("diff", &["approved", "noise", "list-ignored"]),
-    ("report", &["show-secrets"]),
+    ("report", &["compare", "history", "excel", "show-secrets"]),
     ("gate", &["json", "max-mismatch-rate", "max-error-rate", "max-p99-ratio", "min-samples"]),
 ];
 

@@ -19,6 +19,7 @@ pub mod export;
 pub mod flows;
 pub mod folder;
 pub mod gate;
+mod history;
 pub mod input;
 pub mod inspect;
 mod interfaces;

@@ -143,7 +143,8 @@ pub(crate) fn execute(settings: Settings, global: &Global) -> Result<Ran, Failur
     for warning in &diff::execute(compare(&folder)?, global)?.warnings {
         tracing::warn!("{warning}");
     }
-    let written = report::execute(&report::Settings { folder, policy, show_secrets }, global)?;
+    let written =
+        report::execute(&report::Settings { folder, policy, show_secrets, excel: false }, global)?;
     Ok(Ran {
         verdict: written.verdict,
         text: written.text,

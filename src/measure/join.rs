@@ -528,9 +528,9 @@ impl Collector {
                 .is_some_and(|other| side == Side::V2 && answered.refuses(other))
             {
                 figures.sent.record(sent, latency);
+                ending.latency = Some(latency);
             }
             figures.due.record(last.saturating_sub(replayed.due_ns));
-            ending.latency = Some(latency);
         }
         summary.timeline.cell(side, at).add(ending);
         route.over_time.cell(side, at).add(ending);

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::text::{markdown, markdown_code, short};
+use super::text::{markdown, markdown_code, short, visible};
 use super::{From, Report, apart, elsewhere, how_many, once_each, what};
 use crate::diff::Cluster;
 use crate::gate::words::{count, duration, percent, plural, times};
 use crate::gate::{Finding, Verdict};
 use crate::measure::Side;
+use crate::record::curl::quoted;
 
 /// Most characters of the file; GitHub takes 65,536 in a comment.
 pub const MOST_CHARACTERS: usize = 60_000;
@@ -154,13 +155,38 @@ fn clusters(report: &Report<'_>, out: &mut String) {
     for cluster in &found {
         let _ = writeln!(
             out,
-            "<p>{} {}</p><pre>{}</pre>\n",
+            "{} {}\n",
             markdown_code(&short(&cluster.route, VALUE_CHARS)),
             markdown_code(&short(&cluster.place, VALUE_CHARS)),
-            markdown_code(&short(&cluster.repeat, COMMAND_CHARS))
         );
+        let folder = quoted(report.folder);
+        let id = super::page::clusters::cluster_id(cluster);
+        // A command that is cut would do something else.
+        let repeat = match cluster.repeat.chars().count() {
+            0..=COMMAND_CHARS => cluster.repeat.as_str(),
+            _ => "# the command that repeats it is too long for here: see shadowtap show",
+        };
+        let commands = format!(
+            "{repeat}\nshadowtap show {folder} {id}\n\
+             shadowtap approve {folder} {id} --reason 'say here why it is intended'"
+        );
+        fenced(&commands, out);
     }
     let _ = writeln!(out, "</details>");
+}
+
+/// Commands in a block that can be copied as it is (CommonMark §4.5). What could end the block or be
+/// taken for more than text by who reads no fences is written in entities instead.
+fn fenced(commands: &str, out: &mut String) {
+    let lines: Vec<String> = commands.lines().map(|line| visible(line).into_owned()).collect();
+    let text = lines.join("\n");
+    let _ = match text.contains(['`', '<']) || text.contains("](") {
+        false => writeln!(out, "```sh\n{text}\n```\n"),
+        true => {
+            let lines: Vec<String> = lines.iter().map(|line| markdown(line)).collect();
+            writeln!(out, "<pre>{}</pre>\n", lines.join("\n"))
+        }
+    };
 }
 
 /// Where else a change was found, and what follows from it.

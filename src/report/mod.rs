@@ -6,7 +6,9 @@
 //! by the rules of each format.
 
 pub mod closeup;
+pub mod compare;
 pub mod csv;
+pub mod github;
 pub mod hlog;
 pub mod html;
 pub mod json;
@@ -37,6 +39,12 @@ pub mod names {
     pub const TIMELINE_CSV: &str = "timeline.csv";
     /// HdrHistogram's interval log.
     pub const LATENCY_HLOG: &str = "latency.hlog";
+    /// Percentiles of v1, for HdrHistogram's plotter.
+    pub const V1_HGRM: &str = "latency.v1.hgrm";
+    /// Percentiles of v2.
+    pub const V2_HGRM: &str = "latency.v2.hgrm";
+    /// Percentiles of the baseline, where there is one.
+    pub const BASELINE_HGRM: &str = "latency.baseline.hgrm";
     /// All figures, for machines.
     pub const SUMMARY_JSON: &str = "summary.json";
     /// The page.
@@ -46,8 +54,18 @@ pub mod names {
     /// For a pull-request comment.
     pub const SUMMARY_MD: &str = "summary.md";
     /// All of them.
-    pub const ALL: [&str; 7] =
-        [LATENCY_CSV, TIMELINE_CSV, LATENCY_HLOG, SUMMARY_JSON, REPORT_HTML, JUNIT_XML, SUMMARY_MD];
+    pub const ALL: [&str; 10] = [
+        LATENCY_CSV,
+        TIMELINE_CSV,
+        LATENCY_HLOG,
+        V1_HGRM,
+        V2_HGRM,
+        BASELINE_HGRM,
+        SUMMARY_JSON,
+        REPORT_HTML,
+        JUNIT_XML,
+        SUMMARY_MD,
+    ];
 }
 
 /// A column of a table: its name, its unit, and what it says.

@@ -7,6 +7,7 @@ use super::{Report, apart, elsewhere, how_many, names, once_each, what};
 use crate::gate::Verdict;
 use crate::gate::words::{count, duration, plural, times};
 use crate::measure::{Histogram, Side};
+use crate::record::curl::quoted;
 
 /// Columns of the terminal that are used.
 pub const WIDTH: usize = 80;
@@ -14,6 +15,7 @@ pub const WIDTH: usize = 80;
 const CLUSTERS: usize = 5;
 const ROUTES: usize = 8;
 const REASONS: usize = 7;
+const UNMATCHED: usize = 5;
 
 /// Whether escape sequences for colour are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +39,11 @@ impl Colour {
 pub fn write(report: &Report<'_>, folder: &str, colour: Colour) -> String {
     let mut out = String::new();
     verdict(report, &mut out, colour);
-    clusters(report, &mut out, colour);
+    seen(report, &mut out);
+    clusters(report, folder, &mut out, colour);
     calls(report, &mut out, colour);
     latency(report, &mut out, colour);
+    unmatched(report, &mut out, colour);
     let page = format!("{}/{}", folder.trim_end_matches('/'), names::REPORT_HTML);
     let _ = writeln!(out, "\nreport: {}", visible(&page));
     out
@@ -61,7 +65,9 @@ fn verdict(report: &Report<'_>, out: &mut String, colour: Colour) {
     };
     let said = judgement.verdict.headline().trim_start_matches("No verdict: ");
     let _ = writeln!(out, "{}  {said}", colour.paint(code, word));
-    for reason in judgement.reasons.iter().take(REASONS) {
+    let reasons: Vec<&String> =
+        judgement.reasons.iter().filter(|reason| !is_said_by_another(report, reason)).collect();
+    for reason in reasons.iter().take(REASONS) {
         for (index, line) in wrap(&visible(reason), WIDTH - 4).iter().enumerate() {
             let _ = writeln!(out, "  {} {line}", if index == 0 { "-" } else { " " });
         }
@@ -71,12 +77,69 @@ fn verdict(report: &Report<'_>, out: &mut String, colour: Colour) {
             let _ = writeln!(out, "  {} {line}", if index == 0 { "-" } else { " " });
         }
     }
-    if judgement.reasons.len() > REASONS {
+    if reasons.len() > REASONS {
         let _ = writeln!(out, "  - … and more: the report has them all.");
     }
 }
 
-fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
+/// Where all calls that differ change something, one sentence says both.
+fn is_said_by_another(report: &Report<'_>, reason: &str) -> bool {
+    let same = |egress: &super::Egress| egress.different == egress.unsafe_different;
+    let rules = &report.judgement.rules;
+    let of_all = rules.iter().find(|rule| rule.rule == crate::gate::ALL_CALLS);
+    report.egress.is_some_and(same) && of_all.is_some_and(|rule| rule.why == reason)
+}
+
+/// What was seen, and what was not sent or not compared, in two lines.
+fn seen(report: &Report<'_>, out: &mut String) {
+    let (summary, totals) = (report.summary, report.totals);
+    let mut said = format!(
+        "Seen: {} of {} replayed, {} compared, {} differ",
+        count(summary.replayed),
+        plural(summary.recorded(), "recorded exchange", "recorded exchanges"),
+        count(totals.compared),
+        count(totals.mismatched)
+    );
+    let skipped: u64 = summary.skipped.values().sum();
+    if skipped > 0 {
+        let reasons: Vec<String> = summary
+            .skipped
+            .iter()
+            .take(3)
+            .map(|(reason, &n)| format!("{} {}", count(n), reason))
+            .collect();
+        said += &format!("; {} skipped ({})", count(skipped), reasons.join(", "));
+    }
+    let others = summary.recorded().saturating_sub(summary.replayed + skipped + summary.damaged());
+    if others > 0 {
+        said += &format!("; {} not chosen", count(others));
+    }
+    if summary.damaged() > 0 {
+        said += &format!("; {} damaged in the capture", count(summary.damaged()));
+    }
+    let _ = writeln!(out);
+    for line in wrap(&visible(&(said + ".")), WIDTH) {
+        let _ = writeln!(out, "{line}");
+    }
+}
+
+/// Rules and approvals that matched nothing: a typing error, or no longer needed.
+fn unmatched(report: &Report<'_>, out: &mut String, colour: Colour) {
+    let unmatched = report.unmatched();
+    if unmatched.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", colour.paint("1", "Rules that matched nothing"));
+    for rule in unmatched.iter().take(UNMATCHED) {
+        let _ = writeln!(out, "  {}", fit(rule, WIDTH - 2).trim_end());
+    }
+    if unmatched.len() > UNMATCHED {
+        let more = (unmatched.len() - UNMATCHED) as u64;
+        let _ = writeln!(out, "  … and {}", plural(more, "more", "more"));
+    }
+}
+
+fn clusters(report: &Report<'_>, folder: &str, out: &mut String, colour: Colour) {
     let total = report.clusters.count(crate::diff::Class::Regression);
     if total == 0 {
         return;
@@ -86,12 +149,9 @@ fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
     let shown: Vec<_> = once_each(report.clusters.regressions()).take(CLUSTERS).collect();
     for cluster in &shown {
         let many = format!("{} of {}", count(cluster.exchanges), count(cluster.compared));
-        let _ = writeln!(
-            out,
-            "  {} {}",
-            fit_right(&many, 15),
-            fit(&cluster.route, WIDTH - 18).trim_end()
-        );
+        let head = format!("{many}  {}", cluster.route);
+        let id = fit(&super::page::clusters::cluster_id(cluster), 15);
+        let _ = writeln!(out, "  {id} {}", fit(&head, WIDTH - 18).trim_end());
         let about = match &cluster.only_where {
             Some(only) => format!("{} (only where {only})", what(cluster)),
             None => what(cluster),
@@ -111,6 +171,14 @@ fn clusters(report: &Report<'_>, out: &mut String, colour: Colour) {
             "  … and {}",
             plural(total - shown.len() as u64, "more cluster", "more clusters")
         );
+    }
+    let Some(first) = shown.first() else { return };
+    let (folder, id) = (quoted(folder), super::page::clusters::cluster_id(first));
+    for (what, command) in [
+        ("look:", format!("shadowtap show {folder} {id}")),
+        ("intended:", format!("shadowtap approve {folder} {id} --reason WHY")),
+    ] {
+        let _ = writeln!(out, "  {what:<15} {}", visible(&command));
     }
 }
 

@@ -329,7 +329,6 @@ fn a_stricter_route_and_one_that_is_not_there() {
             totals: &totals,
             state: None,
             egress: Some(Outgoing { total: 3, ..Outgoing::default() }),
-            state: None,
             tls: false,
             interrupted: false,
             scheduled: true,
