@@ -264,27 +264,36 @@ fn keep_used(
 ) -> io::Result<Vec<u32>> {
     let mut counts = Counts::new(flows.len());
     let mut window = kept.window();
-    let mut part: Vec<Use> = Vec::new();
+    let mut part = Uses::default();
+    let mut whole: FxHashSet<u64> = FxHashSet::default();
     let mut of = None;
     for piece in pieces.iter()? {
         let piece = Piece::unpack(&piece?);
         if of != Some(piece.number) {
-            counts.add(&part);
+            counts.add(&part.uses);
             part.clear();
+            whole.clear();
             of = Some(piece.number);
         }
         match piece.kind {
             Kind::Use => {
-                put(&mut part, used(&piece, &mut window)?);
+                part.put(used(&piece, &mut window)?);
             }
-            // A token that is bound as a whole needs no new signature.
-            Kind::Signed if !is_around(&part, &kept::read(&mut window, piece.kept)?.place) => {
-                counts.uses[piece.flow as usize] += 1;
+            Kind::Signed => {
+                if whole.is_empty() {
+                    let uses = part.uses.iter().filter(|used| used.range.is_none());
+                    whole.extend(uses.map(|used| used.place.hash()));
+                }
+                // A token that is bound as a whole needs no new signature.
+                let place = kept::read(&mut window, piece.kept)?.place;
+                if !around(&place).any(|outer| whole.contains(&outer)) {
+                    counts.uses[piece.flow as usize] += 1;
+                }
             }
             _ => {}
         }
     }
-    counts.add(&part);
+    counts.add(&part.uses);
     let mut renumbered = vec![NO; flows.len()];
     let mut next = 0;
     flows.retain_mut(|flow| {
@@ -333,49 +342,61 @@ impl Counts {
     }
 }
 
-/// Whether one of the uses, which are in the order of the walk, is of a whole value around a place.
-fn is_around(uses: &[Use], place: &Place) -> bool {
+/// The hashes of the places that a place is within.
+fn around(place: &Place) -> impl Iterator<Item = u64> {
     let steps = place.steps();
-    uses.iter().any(|used| {
-        used.range.is_none()
-            && used.place.steps().len() < steps.len()
-            && steps.starts_with(used.place.steps())
-    })
+    (1..steps.len()).map(move |length| Place::new(&steps[..length]).hash())
 }
 
-/// The use that a piece tells.
-fn used(piece: &Piece, window: &mut Window<'_>) -> io::Result<Use> {
+/// The use that a piece tells, and which value of the message it is in.
+fn used(piece: &Piece, window: &mut Window<'_>) -> io::Result<(Use, u32)> {
     let kept = kept::read(window, piece.kept)?;
     let Piece { slot, flow, id, .. } = *piece;
-    Ok(Use { slot, place: kept.place, range: kept.range, flow, from: id })
+    Ok((Use { slot, place: kept.place, range: kept.range, flow, from: id }, kept.value))
 }
 
-/// Adds a use, unless its bytes are those of another one; says whether it did. Pieces of one
-/// message come in the order of its walk: what a value holds behind itself, and those of one place
-/// together.
-fn put(uses: &mut Vec<Use>, used: Use) -> bool {
-    let hides = |whole: &Use| {
-        whole.range.is_none()
-            && whole.place.steps().len() < used.place.steps().len()
-            && used.place.steps().starts_with(whole.place.steps())
-    };
-    if uses.last().is_some_and(hides) {
-        return false;
+/// The uses of one request, as they are put together: pieces come in the order of the walk, what a
+/// value holds behind itself, and those of one value together.
+#[derive(Default)]
+struct Uses {
+    uses: Vec<Use>,
+    /// Which value of the message each is in.
+    values: Vec<u32>,
+}
+
+impl Uses {
+    fn clear(&mut self) {
+        self.uses.clear();
+        self.values.clear();
     }
-    let same: Vec<usize> = (0..uses.len())
-        .rev()
-        .take_while(|&at| uses[at].place == used.place)
-        .filter(|&at| overlap(&uses[at], &used))
-        .collect();
-    // What hides others is the longer one.
-    if same.iter().any(|&at| uses[at].range.is_none() || used.range.is_some()) {
-        return false;
+
+    /// Adds a use, unless its bytes are those of another one; says whether it did.
+    fn put(&mut self, (used, value): (Use, u32)) -> bool {
+        let hides = |whole: &Use| {
+            whole.range.is_none()
+                && whole.place.steps().len() < used.place.steps().len()
+                && used.place.steps().starts_with(whole.place.steps())
+        };
+        if self.uses.last().is_some_and(hides) {
+            return false;
+        }
+        let first = self.values.iter().rposition(|other| *other != value).map_or(0, |at| at + 1);
+        let same = &self.uses[first..];
+        let hidden = |other: &&Use| overlap(other, &used);
+        // What hides others is the longer one.
+        if same.iter().filter(hidden).any(|other| other.range.is_none() || used.range.is_some()) {
+            return false;
+        }
+        for at in (first..self.uses.len()).rev() {
+            if overlap(&self.uses[at], &used) {
+                self.uses.remove(at);
+                self.values.remove(at);
+            }
+        }
+        self.uses.push(used);
+        self.values.push(value);
+        true
     }
-    for at in same {
-        uses.remove(at);
-    }
-    uses.push(used);
-    true
 }
 
 /// Numbers the values whose flows are bound, and hands on their births and uses.
@@ -474,15 +495,16 @@ impl Gather<'_> {
     fn part(&mut self, line: &Line, pieces: &[Piece]) -> io::Result<Part> {
         let mut part = Part { exchange: line.id, ..Part::default() };
         let mut from = FxHashSet::default();
+        let mut uses = Uses::default();
         let mut older: FxHashSet<Place> = FxHashSet::default();
         for piece in pieces {
             match piece.kind {
                 Kind::Session => part.session = piece.session,
                 Kind::Birth => part.births.push(self.birth(piece)?),
                 Kind::Use => {
-                    let used = used(piece, &mut self.window)?;
+                    let (used, value) = used(piece, &mut self.window)?;
                     let flow = self.renumbered[used.flow as usize];
-                    if put(&mut part.uses, Use { flow, ..used }) {
+                    if uses.put((Use { flow, ..used }, value)) {
                         from.insert(piece.route);
                     }
                 }
@@ -493,8 +515,13 @@ impl Gather<'_> {
                 }
             }
         }
-        // What a client put together of issued values is no older one.
-        older.retain(|place| !part.uses.iter().any(|used| used.place == *place));
+        part.uses = uses.uses;
+        if !older.is_empty() {
+            // What a client put together of issued values is no older one.
+            part.uses.iter().for_each(|used| {
+                older.remove(&used.place);
+            });
+        }
         part.older = older.len() as u32;
         part.after.extend(part.uses.iter().map(|used| used.from));
         // An exchange never waits for itself, nor for what its connection asks for anyway.

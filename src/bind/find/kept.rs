@@ -18,6 +18,8 @@ pub(super) struct Kept {
     pub(super) text: Box<str>,
     /// The kind of thing that it names; empty where it means the same everywhere.
     pub(super) thing: Box<str>,
+    /// Which value of the message it is or is in: a place may have several.
+    pub(super) value: u32,
 }
 
 /// Bytes of the length before each.
@@ -26,7 +28,7 @@ const LENGTH: usize = 4;
 /// Appends a value and gives where it begins.
 pub(super) fn write(
     out: &mut Vec<u8>,
-    at: &Trail<'_>,
+    (value, at): (u32, &Trail<'_>),
     range: Option<Range<usize>>,
     text: &str,
     thing: &str,
@@ -36,6 +38,7 @@ pub(super) fn write(
     let (from, whole) = range.map_or((0, 1), |range| (range.start as u32, 0));
     out.push(whole);
     out.extend_from_slice(&from.to_le_bytes());
+    out.extend_from_slice(&value.to_le_bytes());
     for text in [text, thing] {
         out.extend_from_slice(&(text.len() as u16).to_le_bytes());
         out.extend_from_slice(text.as_bytes());
@@ -62,7 +65,7 @@ pub(super) fn at(bytes: &[u8], offset: u32) -> Option<Kept> {
 
 /// A value without its length.
 fn parse(mut bytes: &[u8]) -> Option<Kept> {
-    let (head, rest) = bytes.split_first_chunk::<5>()?;
+    let (head, rest) = bytes.split_first_chunk::<9>()?;
     bytes = rest;
     let mut text = || {
         let (length, rest) = bytes.split_first_chunk::<2>()?;
@@ -70,10 +73,12 @@ fn parse(mut bytes: &[u8]) -> Option<Kept> {
         bytes = rest;
         Some(Box::from(std::str::from_utf8(text).ok()?))
     };
-    let (value, thing): (Box<str>, Box<str>) = (text()?, text()?);
-    let from = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
-    let range = (head[0] == 0).then(|| from..from + value.len() as u32);
-    Some(Kept { place: Place::read(&mut bytes)?, range, text: value, thing })
+    let (text, thing): (Box<str>, Box<str>) = (text()?, text()?);
+    let number =
+        |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let (from, value) = (number(1), number(5));
+    let range = (head[0] == 0).then(|| from..from + text.len() as u32);
+    Some(Kept { place: Place::read(&mut bytes)?, range, text, thing, value })
 }
 
 #[cfg(test)]
@@ -90,12 +95,13 @@ mod tests {
         let root = Trail::new(Step::Root);
         let trail = root.then(Step::Name("id".into()));
         let mut bytes = Vec::new();
-        assert_eq!(write(&mut bytes, &trail, Some(2..6), "abcd", ""), 0);
-        let second = write(&mut bytes, &trail, None, "7", "page");
+        assert_eq!(write(&mut bytes, (1, &trail), Some(2..6), "abcd", ""), 0);
+        let second = write(&mut bytes, (2, &trail), None, "7", "page");
         let first = at_offset(&bytes, 0);
         assert_eq!((first.range, &*first.text, &*first.thing), (Some(2..6), "abcd", ""));
         let second = at_offset(&bytes, second);
         assert_eq!((second.range, &*second.text, &*second.thing), (None, "7", "page"));
+        assert_eq!((first.value, second.value), (1, 2));
         assert_eq!(second.place.to_string(), "$.id");
     }
 }

@@ -218,6 +218,8 @@ struct Looker<'l> {
     signed: Vec<u64>,
     /// The URL in a value that is walked, and the noun before the segment that is next.
     url: (u64, Option<String>),
+    /// Number of the value at hand.
+    value: u32,
     left: usize,
 }
 
@@ -243,6 +245,7 @@ impl<'l> Looker<'l> {
             known: FxHashMap::default(),
             signed: Vec::new(),
             url: (0, None),
+            value: 0,
             left: MOST,
         }
     }
@@ -253,6 +256,7 @@ impl<'l> Looker<'l> {
         if text.is_empty() || text.len() > strength::LONGEST || says_nothing(at) {
             return;
         }
+        self.value += 1;
         let mut told = Told { at, text, flags: self.flags(at, text), never: None, first: true };
         for thing in self.chosen.flows(self.stands == Stands::Said, at) {
             self.add(&mut told, None, &thing, RULED);
@@ -274,7 +278,10 @@ impl<'l> Looker<'l> {
     /// What a weak value names.
     fn weak(&mut self, told: &mut Told<'_>, label: Option<&str>, noun: Option<&str>) {
         let is_segment = matches!(told.at.last(), Step::Segment(_));
-        if is_segment && things::is_verb(told.text) {
+        // A time by the second is an identifier only where one stands.
+        let is_epoch = kinds::of_number(told.text) == Some(ValueKind::EpochSeconds);
+        let stands_alone = is_segment || told.at.name().is_some_and(things::is_identifier);
+        if is_segment && things::is_verb(told.text) || is_epoch && !stands_alone {
             return;
         }
         if let Some(noun) = noun {
@@ -367,7 +374,7 @@ impl<'l> Looker<'l> {
             whole: range.is_none(),
             flags: told.flags | flags,
             general: told.at.general(),
-            kept: kept::write(&mut self.seen.kept, told.at, range, text, thing),
+            kept: kept::write(&mut self.seen.kept, (self.value, told.at), range, text, thing),
             first: std::mem::take(&mut told.first),
             never,
         };

@@ -350,6 +350,72 @@ fn values_from_before_the_recording_are_counted_by_route() {
 }
 
 #[test]
+fn values_of_one_place_are_used_each() {
+    let mut recording = Recording::default();
+    recording.say(&Said {
+        request: "POST /a",
+        says: r#"{"x":"3f2a91c07be41d05","y":"9d8e7f6a5b4c3d2e"}"#,
+        ..SAID
+    });
+    recording.say(&Said { request: "GET /b?id=3f2a91c07be41d05&id=9d8e7f6a5b4c3d2e", ..SAID });
+    assert_eq!(
+        recording.uses(),
+        ["0-1 query:id 3f2a91c07be41d05 0-0", "0-1 query:id 9d8e7f6a5b4c3d2e 0-0"]
+    );
+}
+
+#[test]
+fn a_token_is_used_whole_or_signed_anew() {
+    let token = |sub: &str| {
+        let claims = format!(r#"{{"sub":"{sub}"}}"#);
+        let claims = crate::message::encoding::base64_of(claims.as_bytes(), true);
+        format!("eyJhbGciOiJIUzI1NiJ9.{claims}.c2lnbmF0dXJl")
+    };
+    let (issued, own) = (token("3f2a91c07be41d05"), token("9d8e7f6a5b4c3d2e"));
+    let mut recording = Recording::default();
+    recording.say(&Said {
+        request: "POST /login",
+        says: &format!(r#"{{"id":"9d8e7f6a5b4c3d2e","token":"{issued}"}}"#),
+        ..SAID
+    });
+    for token in [&issued, &own] {
+        let bearer = format!("Bearer {token}");
+        recording.say(&Said { request: "GET /me", fields: &[("Authorization", &bearer)], ..SAID });
+    }
+    assert_eq!(recording.uses(), [format!("0-1 header:authorization {issued} 0-0")]);
+    let refused: Vec<_> = recording
+        .found()
+        .flows
+        .into_iter()
+        .filter(|flow| flow.class == Evidence::Refused)
+        .collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!((refused[0].from.place.as_str(), refused[0].uses), ("$.id", 1));
+}
+
+#[test]
+fn times_are_bound_only_where_they_identify() {
+    let mut recording = Recording::default();
+    for n in 0..3 {
+        let (at, tag) = (1_795_341_600 + n, 1_795_341_600_123_u64 + n);
+        recording.say(&Said {
+            request: "POST /jobs",
+            answer: &[("ETag", &format!("\"{tag}\""))],
+            says: &format!(r#"{{"version":{at},"created":"2026-11-28T10:00:0{n}Z","id":{at}}}"#),
+            ..SAID
+        });
+        recording.say(&Said {
+            request: &format!("GET /jobs/{at}?version={at}&since=2026-11-28T10:00:0{n}Z"),
+            fields: &[("If-None-Match", &format!("\"{tag}\""))],
+            ..SAID
+        });
+    }
+    let uses = recording.uses();
+    assert_eq!(uses.len(), 6, "{uses:#?}");
+    assert!(uses.iter().all(|line| line.contains(" path[2] ") || line.contains("if-none-match")));
+}
+
+#[test]
 fn rules_bind_and_forbid() {
     let mut recording = Recording::default();
     recording.say(&Said {

@@ -191,6 +191,11 @@ fn identifies(name: &str) -> Option<&str> {
     (!head.is_empty() && IDENTIFIES.contains(&lower(tail).as_str())).then_some(head)
 }
 
+/// Whether a field of this name identifies something.
+pub(super) fn is_identifier(name: &str) -> bool {
+    identifies(name).is_some()
+}
+
 fn is_issued(name: &str) -> bool {
     words(name).any(|word| ISSUED.contains(&word.as_str()))
 }

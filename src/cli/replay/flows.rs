@@ -108,15 +108,16 @@ impl Flows {
     /// wait for their own connection alone.
     pub(super) fn plan(self, wishes: &mut Wishes, flow: &Flow) -> std::io::Result<(Told, Touches)> {
         let Self { found, touches } = self;
+        let page = crate::cli::flows::text::page(&found);
         let figures = found.figures();
-        let producers = found.totals.producers.iter().map(ToString::to_string).collect();
-        if found.totals.uses > 0 || flow.order.is_some() || !touches.is_empty() {
-            wishes.selection.ids = with_givers(&found.parts, &wishes.selection.ids)?;
-            wishes.parts = Some(Arc::new(found.parts));
+        let Found { flows, parts, totals, unmatched } = found;
+        let producers = totals.producers.iter().map(ToString::to_string).collect();
+        if totals.uses > 0 || flow.order.is_some() || !touches.is_empty() {
+            wishes.selection.ids = with_givers(&parts, &wishes.selection.ids)?;
+            wishes.parts = Some(Arc::new(parts));
             wishes.producers = flow.producers;
         }
-        let told = Told { flows: found.flows, figures, producers, unmatched: found.unmatched };
-        Ok((told, touches))
+        Ok((Told { flows, figures, page, producers, unmatched }, touches))
     }
 }
 
@@ -125,6 +126,8 @@ impl Flows {
 pub(super) struct Told {
     flows: Vec<flows::Flow>,
     figures: FlowFigures,
+    /// The flows as people read them.
+    pub(super) page: String,
     /// In words, whose answers give values and which are skipped for their methods.
     producers: Vec<String>,
     /// Rules of `[flow]` that matched nothing.

@@ -22,7 +22,7 @@ use super::exit::printable;
 use super::folder::{self, RunFolder, RunInfo, names};
 use super::progress::Progress;
 use super::signals::{self, Grace};
-use super::{Exit, Failure, Global, redaction};
+use super::{Exit, Failure, Global, output, redaction};
 use crate::diff::rules::Rules;
 use crate::outcome::Outcome;
 use crate::record::exchanges::TOOL;
@@ -417,6 +417,9 @@ pub(super) fn dry_run(
         None
     };
     summary::print_plan(&plan, &figures, shape, calibration)?;
+    if let Some(flows) = &flows {
+        output::print(&format!("\n{}", flows.page))?;
+    }
     Ok(Exit::Done)
 }
 
