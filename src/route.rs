@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::message::kinds;
 use crate::message::target::path_and_query;
 use crate::message::tokens::{Token, tokens};
+use crate::steps;
 
 /// Different words at one place of a path before they are taken for slugs: an API with more
 /// endpoints side by side is rare.
@@ -414,6 +415,7 @@ impl Routes {
     /// The child of `node` that `segment` leads to, made where it is new; merges names where a
     /// place has too many.
     fn enter(&mut self, node: u32, depth: usize, segment: &[u8]) -> u32 {
+        steps::add(1);
         let (key, class) = self.key(&self.nodes[node as usize], segment);
         if matches!(class, Segment::Number | Segment::Id) {
             let behind = split_extension(parameterless(segment)).1;
@@ -480,6 +482,7 @@ impl Routes {
             .map(|(key, &child)| (key.clone(), child))
             .collect();
         merged.sort();
+        steps::add(merged.len());
         for (key, child) in merged {
             self.nodes[node as usize].children.remove(&key);
             self.merge(child, into, depth + 1);
@@ -503,6 +506,7 @@ impl Routes {
         }
         let mut children: Vec<_> = children.into_iter().collect();
         children.sort();
+        steps::add(children.len());
         for (key, child) in children {
             let class = if key.starts_with('{') { Segment::Id } else { literal_class(&key) };
             let extension: Box<str> = extension(&key).into();
@@ -888,6 +892,26 @@ mod tests {
             ("POST", "", "POST {unknown}"),
         ] {
             assert_eq!(&*routes.route(method.as_bytes(), target.as_bytes()), name);
+        }
+    }
+
+    #[test]
+    fn learning_costs_no_more_than_n_log_n() {
+        let word = |n: usize| -> String {
+            (0..3).map(|at| char::from(b'a' + (n / 26_usize.pow(at) % 26) as u8)).collect()
+        };
+        let paths: [&dyn Fn(usize) -> String; 4] = [
+            &|n| format!("/{}", word(n)),
+            &|n| format!("/{0}/{0}/{0}", word(n)),
+            &|n| format!("/a/{}/{}", word(n % 90), word(n)),
+            &|n| format!("/{}-{n}/x/{}", word(n), word(n * 7)),
+        ];
+        for path in paths {
+            steps::hold_to_n_log_n(2_000, |n| {
+                let mut routes = Routes::new(vec![]);
+                (0..n).for_each(|n| routes.learn(b"GET", path(n).as_bytes()));
+                routes.settle();
+            });
         }
     }
 

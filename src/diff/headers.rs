@@ -14,6 +14,7 @@ use super::embedded::{self, Base};
 use super::rules::Verdict;
 use crate::message::Headers;
 use crate::message::target::path_and_query;
+use crate::steps;
 
 /// How a header of the built-in list is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +185,10 @@ fn fields<'h>(
         }
     }
     names.make_ascii_lowercase();
-    fields.sort_by(|a, b| names[a.0.clone()].cmp(&names[b.0.clone()]).then(a.1.cmp(&b.1)));
+    fields.sort_by(|a, b| {
+        steps::add(1);
+        names[a.0.clone()].cmp(&names[b.0.clone()]).then(a.1.cmp(&b.1))
+    });
     for group in fields.chunk_by(|a, b| names[a.0.clone()] == names[b.0.clone()]) {
         let name = &names[group[0].0.clone()];
         let (a, b) = group.split_at(group.partition_point(|(_, is_actual, _)| !is_actual));
@@ -569,3 +573,6 @@ impl Cookie {
         Self { name: name.trim().to_owned(), value: value.trim().to_owned(), attributes }
     }
 }
+
+#[cfg(test)]
+mod tests;

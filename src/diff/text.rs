@@ -11,6 +11,7 @@ use super::rules::Verdict;
 use crate::message::tokens::tokens;
 use crate::redact::Masker;
 use crate::redact::mask::MASK;
+use crate::steps;
 
 /// Most insertions and deletions that are followed; texts further apart differ as a whole between
 /// their common ends.
@@ -94,7 +95,9 @@ pub(crate) fn common<T: PartialEq>(left: &[T], right: &[T]) -> Option<Vec<(usize
         for k in (-edits..=edits).step_by(2) {
             let down = k == -edits || k != edits && reach[at(k - 1)] < reach[at(k + 1)];
             let mut x = if down { reach[at(k + 1)] } else { reach[at(k - 1)] + 1 };
+            steps::add(1);
             while x < n && x - k < m && left[x as usize] == right[(x - k) as usize] {
+                steps::add(1);
                 x += 1;
             }
             reach[at(k)] = x;
@@ -272,6 +275,23 @@ mod tests {
             "line \"<meta csrf=\"\""
         );
         assert_eq!(anchor("x", "y"), "line");
+    }
+
+    #[test]
+    fn no_text_costs_more_than_n_log_n() {
+        let line = |n: usize, side: usize, kind: usize| match kind {
+            0 => format!("{n} {side}"),
+            1 => (if side == 0 { n } else { 1_000_000 - n }).to_string(),
+            _ => (n % 3).to_string(),
+        };
+        for kind in 0..3 {
+            steps::hold_to_n_log_n(2 * MAX_EDITS, |n| {
+                let lines = |side| -> Vec<String> {
+                    (0..n + 5 * side).map(|n| line(n, side, kind)).collect()
+                };
+                common(&lines(0), &lines(1));
+            });
+        }
     }
 
     proptest! {

@@ -27,6 +27,7 @@ use super::media::MediaType;
 use super::place::{Step, Trail};
 use super::{Body, Headers, Request, Response};
 use crate::limits::{WALKED_BODY_BYTES, WALKED_LAYERS, WALKED_VALUES};
+use crate::steps;
 
 /// A value of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +173,7 @@ impl<'w> Walk<'w> {
     }
 
     fn tell(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
+        steps::add(1);
         if self.left == 0 {
             self.cut = true;
             return None;

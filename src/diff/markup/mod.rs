@@ -22,6 +22,7 @@ use crate::message::markup::tree::{Element, Node};
 use crate::message::markup::{html, xml};
 use crate::message::place;
 use crate::redact::Masker;
+use crate::steps;
 
 /// Longest document that is compared by structure, in bytes.
 const MAX_BYTES: usize = 16 << 20;
@@ -74,6 +75,7 @@ struct Walk<'w, 'c> {
 impl Walk<'_, '_> {
     fn children(&mut self, a: Node<'_>, b: Node<'_>) {
         let (left, right): (Vec<_>, Vec<_>) = (a.children().collect(), b.children().collect());
+        steps::add(left.len() + right.len());
         let numbers = [numbered(&left), numbered(&right)];
         for (a, b) in aligned(&left, &right) {
             let (node, index) = match (a, b) {

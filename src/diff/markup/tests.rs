@@ -212,3 +212,24 @@ fn hostile_documents_are_bounded() {
         assert!(changes(Language::Html, &many, "<p>", &RouteRules::default()).is_none(), "many");
     }
 }
+
+#[test]
+fn no_document_costs_more_than_n_log_n() {
+    let joined = |n: usize, one: &dyn Fn(usize) -> String| (0..n).map(one).collect::<String>();
+    let children: [(&str, &dyn Fn(usize, usize) -> String); 4] = [
+        ("other texts", &|n, side| joined(n, &|i| format!("<i>{i} {side}</i>"))),
+        ("the other way round", &|n, side| {
+            joined(n, &|i| format!("<i>{}</i>", if side == 0 { i } else { n - i }))
+        }),
+        ("other names", &|n, side| joined(n, &|i| format!("<i{side}>{i}</i{side}>"))),
+        ("other numbers", &|n, side| joined(n + side, &|i| format!("<i>{i} {side}</i><b/>"))),
+    ];
+    for (name, inside) in children {
+        let document = |n: usize, side: usize| format!("<r>{}</r>", inside(n, side));
+        steps::hold_to_n_log_n(1_000, |n| {
+            let (a, b) = (document(n, 0), document(n, 1));
+            let found = changes(Language::Xml, &a, &b, &RouteRules::default());
+            assert!(found.is_some(), "{name}: {} bytes", a.len());
+        });
+    }
+}

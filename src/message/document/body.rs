@@ -12,6 +12,7 @@ use super::super::multipart::{self, Part};
 use super::super::place::{Step, Trail};
 use super::fields::Pairs;
 use super::{Encoding, Form, Patch, Walk, further, kind_of, offset_in, whole};
+use crate::steps;
 
 impl Walk<'_> {
     /// A whole body; gives the edited one, its codings undone.
@@ -171,7 +172,11 @@ impl Walk<'_> {
         let mut out = Vec::new();
         let mut from = 0;
         for (index, part) in parts.iter().enumerate() {
-            let others = || parts.iter().filter(|other| other.name == part.name);
+            let same = |other: &&Part<'_>| {
+                steps::add(1);
+                other.name == part.name
+            };
+            let others = || parts.iter().filter(same);
             let step = match &part.name {
                 // A form seldom has more than a few parts, and never more than `multipart` takes.
                 Some(name) if others().nth(1).is_none() => Step::Part((&**name).into()),

@@ -224,3 +224,26 @@ fn hostile_messages_end_and_say_that_they_were_cut() {
     Walk::new(&mut reader, Bounds::default()).body(&Headers::new(), &long.bytes);
     assert!(texts[0].starts_with("body 1048577 bytes"), "{texts:?}");
 }
+
+#[test]
+fn no_message_costs_more_than_n_log_n() {
+    let forms: [(&str, &str, fn(usize) -> String); 6] = [
+        ("cookie", "", |n| (0..n).map(|i| format!("c{i}=v{i}; ")).collect()),
+        ("x-list", "", |n| "a=1; b, ".repeat(n)),
+        ("content-type", "text/plain", |n| "line\n".repeat(n)),
+        ("content-type", "application/x-www-form-urlencoded", |n| "a=1&".repeat(n)),
+        ("content-type", "text/event-stream", |n| "id: 1\ndata: x\ndata: y\n\n".repeat(n)),
+        ("content-type", "text/xml", |n| format!("<r>{}</r>", "<a b='1'>c</a>".repeat(n))),
+    ];
+    for (field, kind, made) in forms {
+        steps::hold_to_n_log_n(200, |n| {
+            let text = made(n);
+            let value = if kind.is_empty() { &text } else { kind };
+            let headers = std::iter::once((field.as_bytes(), value.as_bytes())).collect();
+            let body = Body::whole(if kind.is_empty() { Vec::new() } else { text.into_bytes() });
+            let request = Request { headers, body, ..Request::default() };
+            let mut reader = Reader(|_: &Trail<'_>, _: Value<'_>| ());
+            let _ = Walk::new(&mut reader, Bounds::default()).request(&request);
+        });
+    }
+}

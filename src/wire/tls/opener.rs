@@ -72,7 +72,12 @@ pub(super) struct Opener {
 enum Kind {
     Ring(LessSafeKey),
     Other(Box<dyn Sealed + Send>),
-    Cbc { cipher: Box<dyn Chained + Send>, mac: ring::hmac::Key, vector: [u8; 16] },
+    /// Of the vector as many bytes count as a block has.
+    Cbc {
+        cipher: Box<dyn Chained + Send>,
+        mac: ring::hmac::Key,
+        vector: [u8; 16],
+    },
 }
 
 /// An AEAD that ring does not have.
@@ -99,15 +104,17 @@ fn sealed<A: AeadInOut<NonceSize = U12> + KeyInit + Send + 'static>(
 
 /// A block cipher in CBC mode.
 trait Chained {
-    fn decrypt(&self, vector: &[u8; 16], text: &mut [u8]);
+    /// `vector` is one block, `text` whole ones.
+    fn decrypt(&self, vector: &[u8], text: &mut [u8]);
 }
 
 impl<C> Chained for C
 where
     C: BlockCipherDecrypt<BlockSize = U16> + BlockCipherEncrypt + Clone,
 {
-    fn decrypt(&self, vector: &[u8; 16], text: &mut [u8]) {
-        let mut chain = cbc::Decryptor::inner_iv_init(self.clone(), &(*vector).into());
+    fn decrypt(&self, vector: &[u8], text: &mut [u8]) {
+        let Ok(vector) = vector.try_into() else { return };
+        let mut chain = cbc::Decryptor::inner_iv_init(self.clone(), vector);
         let (blocks, _) = Array::<u8, U16>::slice_as_chunks_mut(text);
         chain.decrypt_blocks(blocks);
     }
@@ -118,6 +125,18 @@ where
     C: BlockCipherDecrypt<BlockSize = U16> + BlockCipherEncrypt + KeyInit + Clone + Send + 'static,
 {
     Some(Box::new(C::new_from_slice(key).ok()?))
+}
+
+/// DES three times, whose blocks are shorter.
+struct TripleDes(des::TdesEde3);
+
+impl Chained for TripleDes {
+    fn decrypt(&self, vector: &[u8], text: &mut [u8]) {
+        let Ok(vector) = vector.try_into() else { return };
+        let mut chain = cbc::Decryptor::inner_iv_init(self.0.clone(), vector);
+        let (blocks, _) = Array::<u8, U8>::slice_as_chunks_mut(text);
+        chain.decrypt_blocks(blocks);
+    }
 }
 
 /// What turns a tag of AES-GCM back into its nonce.
@@ -175,11 +194,12 @@ impl Opener {
             Cipher::ChaCha20 => ring(&aead::CHACHA20_POLY1305)?,
             Cipher::Gcm(block) => Kind::Other(other_gcm(block, &keys.key)?),
             Cipher::Ccm(block, tag) => Kind::Other(ccm(block, tag, &keys.key)?),
-            Cipher::Cbc(block, hash) => Kind::Cbc {
-                cipher: cbc(block, &keys.key)?,
-                mac: ring::hmac::Key::new(hash.hmac(), &keys.mac),
-                vector: keys.nonce.as_slice().try_into().ok()?,
-            },
+            Cipher::Cbc(block, hash) => {
+                let mut vector = [0; 16];
+                vector.get_mut(..keys.nonce.len())?.copy_from_slice(&keys.nonce);
+                let mac = ring::hmac::Key::new(hash.hmac(), &keys.mac);
+                Kind::Cbc { cipher: cbc(block, &keys.key)?, mac, vector }
+            }
         };
         Some(Self { sealing, kind, nonce, gcm: None })
     }
@@ -192,8 +212,8 @@ impl Opener {
                 Cipher::Gcm(_) => explicit + 16,
                 Cipher::Ccm(_, tag) => explicit + tag,
                 Cipher::ChaCha20 => explicit % 8 + 16,
-                Cipher::Cbc(_, hash) if self.sealing.version >= Version::Tls11 => {
-                    17 + hash.length()
+                Cipher::Cbc(block, hash) if self.sealing.version >= Version::Tls11 => {
+                    block.length() + 1 + hash.length()
                 }
                 Cipher::Cbc(_, hash) => 1 + hash.length(),
             }
@@ -210,8 +230,10 @@ impl Opener {
 
     /// Sets the vector of the next record, where it is chained.
     pub(super) fn set_vector(&mut self, before: &[u8]) {
-        if let (Kind::Cbc { vector, .. }, Some(last)) = (&mut self.kind, before.last_chunk()) {
-            *vector = *last;
+        let Cipher::Cbc(block, _) = self.sealing.cipher else { return };
+        let last = before.len().checked_sub(block.length()).map(|at| &before[at..]);
+        if let (Kind::Cbc { vector, .. }, Some(last)) = (&mut self.kind, last) {
+            vector[..last.len()].copy_from_slice(last);
         }
     }
 
@@ -315,11 +337,12 @@ impl Opener {
 
     fn open_cbc(&mut self, number: u64, header: &[u8], body: &mut [u8]) -> Option<Opened> {
         let Sealing { version, cipher, encrypt_then_mac } = self.sealing;
-        let Cipher::Cbc(_, hash) = cipher else { return None };
-        let explicit = if version >= Version::Tls11 { 16 } else { 0 };
+        let Cipher::Cbc(block, hash) = cipher else { return None };
+        let block = block.length();
+        let explicit = if version >= Version::Tls11 { block } else { 0 };
         let outside = if encrypt_then_mac { hash.length() } else { 0 };
         let sealed = body.len().checked_sub(outside)?;
-        if sealed % 16 != 0 || sealed < explicit + 16 {
+        if !sealed.is_multiple_of(block) || sealed < explicit + block {
             return None;
         }
         let bound = |length| self.bound(number, header, length).0;
@@ -329,9 +352,10 @@ impl Opener {
             verify(mac, &bound(sealed), text, tag)?;
         }
         let (first, text) = body[..sealed].split_at_mut(explicit);
-        let first = <[u8; 16]>::try_from(&*first).unwrap_or(*vector);
-        let last = *text.last_chunk::<16>()?;
-        cipher.decrypt(&first, text);
+        let first = if explicit > 0 { &*first } else { &vector[..block] };
+        let mut last = [0; 16];
+        last[..block].copy_from_slice(&text[text.len() - block..]);
+        cipher.decrypt(first, text);
         let padding = usize::from(*text.last()?);
         let padded = text.len().checked_sub(padding + 1)?;
         if text[padded..].iter().any(|&byte| usize::from(byte) != padding) {
@@ -368,7 +392,7 @@ fn other_gcm(block: Block, key: &[u8]) -> Option<Box<dyn Sealed + Send>> {
         Block::Aria256 => sealed::<aes_gcm::AesGcm<aria::Aria256, U12>>(key),
         Block::Camellia128 => sealed::<aes_gcm::AesGcm<camellia::Camellia128, U12>>(key),
         Block::Camellia256 => sealed::<aes_gcm::AesGcm<camellia::Camellia256, U12>>(key),
-        Block::Aes128 | Block::Aes256 => None,
+        Block::Aes128 | Block::Aes256 | Block::TripleDes => None,
     }
 }
 
@@ -395,5 +419,9 @@ fn cbc(block: Block, key: &[u8]) -> Option<Box<dyn Chained + Send>> {
         Block::Aria256 => chained::<aria::Aria256>(key),
         Block::Camellia128 => chained::<camellia::Camellia128>(key),
         Block::Camellia256 => chained::<camellia::Camellia256>(key),
+        Block::TripleDes => Some(Box::new(TripleDes(des::TdesEde3::new_from_slice(key).ok()?))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
 //! What a cipher suite's number says: its name, how records are sealed, and which hash derives
-//! keys. Suites whose names say RC4, DES, IDEA, SEED or NULL are named and not opened.
+//! keys. Suites whose names say RC4, DES (single), IDEA, SEED or NULL are named and not opened.
 
 use super::names::NAMES;
 
@@ -12,14 +12,22 @@ pub(super) enum Block {
     Aria256,
     Camellia128,
     Camellia256,
+    /// DES three times, with three keys.
+    TripleDes,
 }
 
 impl Block {
+    /// Bytes of a block.
+    pub(super) const fn length(self) -> usize {
+        if matches!(self, Self::TripleDes) { 8 } else { 16 }
+    }
+
     /// Bytes of a key.
     pub(super) const fn key(self) -> usize {
         match self {
             Self::Aes128 | Self::Aria128 | Self::Camellia128 => 16,
             Self::Aes256 | Self::Aria256 | Self::Camellia256 => 32,
+            Self::TripleDes => 24,
         }
     }
 }
@@ -81,7 +89,7 @@ impl Cipher {
         match self {
             Self::Gcm(_) | Self::Ccm(..) => 4,
             Self::ChaCha20 => 12,
-            Self::Cbc(..) => 16,
+            Self::Cbc(block, _) => block.length(),
         }
     }
 }
@@ -120,6 +128,7 @@ fn cipher(name: &str) -> Option<Cipher> {
         ("ARIA_256_", Block::Aria256),
         ("CAMELLIA_128_", Block::Camellia128),
         ("CAMELLIA_256_", Block::Camellia256),
+        ("3DES_EDE_", Block::TripleDes),
     ];
     let (mode, block) =
         blocks.iter().find_map(|&(start, block)| Some((sealed.strip_prefix(start)?, block)))?;
@@ -153,7 +162,9 @@ mod tests {
             (0xc0a0, Some(Cipher::Ccm(Block::Aes128, 8)), Hash::Sha256),
             (0xc0ac, Some(Cipher::Ccm(Block::Aes128, 16)), Hash::Sha256),
             (0x0005, None, Hash::Sha256),
-            (0x000a, None, Hash::Sha256),
+            (0x000a, Some(Cipher::Cbc(Block::TripleDes, Hash::Sha1)), Hash::Sha256),
+            (0x0009, None, Hash::Sha256),
+            (0x0023, None, Hash::Sha256),
             (0xfafa, None, Hash::Sha256),
         ] {
             let suite = suite(number);
