@@ -63,7 +63,7 @@ fn the_whole_road_finds_what_is_planted_and_nothing_else() {
         customers: Clients::default(),
     };
     let shown = demo::execute(&settings, &global).unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!(shown.planted.len(), 5);
+    assert_eq!(shown.planted.len(), 6);
     for (fault, found) in &shown.planted {
         // On a machine that is too busy the latencies are not judged, and the run says so.
         let unjudged = fault.contains("ms longer") && !shown.untrusted.is_empty();
@@ -75,6 +75,16 @@ fn the_whole_road_finds_what_is_planted_and_nothing_else() {
     assert_ne!(shown.verdict, Verdict::Pass);
     let page = std::fs::read_to_string(output.join("report.html")).expect("the page is there");
     assert!(page.contains("item_count"), "the page names the renamed field");
+    let summary = std::fs::read(output.join("summary.json")).expect("the summary is there");
+    let summary: serde_json::Value = serde_json::from_slice(&summary).expect("it is JSON");
+    let roots = summary["clusters"].as_array().into_iter().flatten();
+    let roots: Vec<_> = roots.filter(|c| c["followed_by"].as_u64() > Some(0)).collect();
+    assert_eq!(roots.len(), 1, "what v2 does not issue is one root");
+    assert_eq!(roots[0]["not_issued"], serde_json::json!(["$.gift"]));
+    assert_eq!(summary["diff"]["unbound"], roots[0]["followed_by"], "and nothing else is unbound");
+    let bound = summary["state"]["bound"].as_u64();
+    assert!(bound > Some(2_000), "logins, carts and entity tags are bound: {bound:?}");
+    assert!(page.contains("v2 did not issue $.gift of POST /gifts"), "the page names the root");
     if let Some(done) = shown.customers {
         assert!(shown.live && done.broken == 0 && done.requests > 1_000, "{done:?}");
     }

@@ -455,6 +455,7 @@ async fn the_demo_has_one_cause_for_each_planted_fault() {
                 "GET /carts/{id} body $.item_count renamed item_count→items_count",
                 "GET /products/{id} body $.price changed",
                 "GET /search status status 200→500",
+                "POST /gifts missing $.gift removed",
             ],
         ),
     ] {

@@ -32,7 +32,7 @@ fn what_goes_out_comes_back_as_it_was() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let before: Vec<_> = exchanges(folder.path(), &demo()).iter().map(said).collect();
     for name in ["x.har", "x.har.gz", "x.gor", "x.gor.zst", "x.jsonl"] {
-        shadowtap(folder.path(), &["export", &demo(), "-o", name]).expect(0).prints(&["1767"]);
+        shadowtap(folder.path(), &["export", &demo(), "-o", name]).expect(0).prints(&["2140"]);
         let mut after: Vec<_> = exchanges(folder.path(), name).iter().map(said).collect();
         let mut before = before.clone();
         for all in [&mut before, &mut after] {
@@ -80,7 +80,7 @@ fn a_k6_script_is_javascript_with_every_request() {
     shadowtap(folder.path(), &["export", &demo(), "-o", "load.js"]).expect(0);
     let script = fs::read_to_string(folder.path().join("load.js")).expect("a script");
     assert!(script.contains("from 'k6/http'") && script.contains("export default function"));
-    assert_eq!(script.lines().filter(|line| line.starts_with("  [\"")).count(), 1767);
+    assert_eq!(script.lines().filter(|line| line.starts_with("  [\"")).count(), 2140);
     if has("node") {
         fs::rename(folder.path().join("load.js"), folder.path().join("load.mjs")).expect("renamed");
         let checked = std::process::Command::new("node")

@@ -1060,7 +1060,7 @@ fn the_command_serves_a_capture_until_a_signal_and_says_how_it_went() {
         .unwrap();
     let text = String::from_utf8_lossy(&nobody.stderr).into_owned();
     assert!(
-        nobody.status.code() == Some(3) && text.contains("no outgoing call among 1767 exchanges"),
+        nobody.status.code() == Some(3) && text.contains("no outgoing call among 2140 exchanges"),
         "{text}"
     );
 }

@@ -231,3 +231,22 @@ fn copies_have_bindings_of_their_own() {
     let found = diff_under(&talks, "", [&bound, &[]]);
     assert!(found.findings.clusters.iter().all(|c| c.kind != Kind::Identity), "of another copy");
 }
+
+#[test]
+fn what_nobody_uses_is_noise_although_the_rest_of_its_place_is_bound() {
+    let token = |n: usize, seed: u64| {
+        format!(
+            "{:032x}",
+            (n as u128 + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+                ^ u128::from(seed).wrapping_mul(0xd1b5_4a32_d192_ed03 << 61)
+        )
+    };
+    let login = |n: usize| {
+        let of = |seed| json(format!("{{\"csrf\":\"{}\"}}", token(n, seed)));
+        talk(&format!("POST /login?n={n}"), of(1), of(99))
+    };
+    let talks: Vec<Talk> = (0..20).map(login).collect();
+    let bound: Vec<_> =
+        (0..14).map(|n| binding(n, "$.csrf", &token(n, 1), &token(n, 99))).collect();
+    assert_eq!(diff_under(&talks, "", [&bound, &[]]).places(), [""; 0]);
+}

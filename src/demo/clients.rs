@@ -1,5 +1,6 @@
 //! The shop's customers: seeded sessions that arrive as a Poisson process, each on a connection of
-//! its own that is kept alive over its requests, with pauses to read in between.
+//! its own that is kept alive over its requests, with pauses to read in between. They log in first,
+//! and say what the shop issued to them: cookie, CSRF token, cart, entity tag, gift card.
 
 use std::io;
 use std::net::SocketAddr;
@@ -115,6 +116,40 @@ struct Line {
     agent: &'static str,
     session: u64,
     requests: u64,
+    issued: Issued,
+}
+
+/// What the shop issued to a customer.
+#[derive(Default)]
+struct Issued {
+    cookie: String,
+    csrf: String,
+    cart: String,
+    tag: String,
+    gift: String,
+}
+
+impl Issued {
+    /// Remembers what an answer issues.
+    fn learn(&mut self, headers: &hyper::HeaderMap, body: &[u8]) {
+        let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        if let Some(cookie) = field("set-cookie").and_then(|cookie| cookie.split(';').next()) {
+            cookie.clone_into(&mut self.cookie);
+        }
+        if let Some(tag) = field("etag") {
+            tag.clone_into(&mut self.tag);
+        }
+        let said: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let own = [("csrf", &mut self.csrf), ("gift", &mut self.gift)];
+        for (name, value) in own {
+            if let Some(issued) = said[name].as_str() {
+                issued.clone_into(value);
+            }
+        }
+        if let Some(cart) = field("location").and_then(|at| at.strip_prefix("/carts/")) {
+            cart.clone_into(&mut self.cart);
+        }
+    }
 }
 
 impl Customer {
@@ -155,16 +190,20 @@ impl Customer {
             agent: AGENTS[self.dice.below(3) as usize],
             session: self.dice.next(),
             requests: 0,
+            issued: Issued::default(),
         })
     }
 
-    /// What the customer will do, in order.
+    /// What the customer will do, in order. `{cart}` and `{gift}` stand for what the shop issues.
     fn plan(&mut self, session: u64) -> Vec<(Method, String, Option<String>)> {
         let dice = &mut self.dice;
         let category = CATEGORIES[dice.below(4) as usize];
         let page = 1 + dice.below(3);
-        let mut plan =
-            vec![(Method::GET, format!("/catalogue?category={category}&page={page}"), None)];
+        let name = json!({ "name": format!("customer-{session:016x}") });
+        let mut plan = vec![
+            (Method::POST, "/login".to_owned(), Some(name.to_string())),
+            (Method::GET, format!("/catalogue?category={category}&page={page}"), None),
+        ];
         for _ in 0..1 + dice.below(3) {
             if dice.chance(0.6) {
                 let word = WORDS[dice.below(WORDS.len() as u64) as usize];
@@ -180,20 +219,28 @@ impl Customer {
             }
         }
         if dice.chance(0.6) {
-            let cart = 10_000_000 + session % 90_000_000;
+            plan.push((Method::POST, "/carts".to_owned(), Some("{}".to_owned())));
             for _ in 0..1 + dice.below(2) {
                 let product = u64::from(FIRST) + dice.below(u64::from(PRODUCTS));
                 let body = json!({ "product": product, "quantity": 1 + dice.below(3) });
-                plan.push((Method::POST, format!("/carts/{cart}/items"), Some(body.to_string())));
+                plan.push((Method::POST, "/carts/{cart}/items".to_owned(), Some(body.to_string())));
             }
-            plan.push((Method::GET, format!("/carts/{cart}"), None));
+            plan.push((Method::GET, "/carts/{cart}".to_owned(), None));
             if dice.chance(0.7) {
                 let shipping = if dice.chance(0.3) { "express" } else { "standard" };
                 plan.push((
                     Method::POST,
-                    format!("/carts/{cart}/checkout"),
+                    "/carts/{cart}/checkout".to_owned(),
                     Some(json!({ "shipping": shipping }).to_string()),
                 ));
+            }
+        }
+        // Few buy gift cards, and look at them once or twice.
+        if dice.chance(0.08) {
+            let body = json!({ "amount": 10 + dice.below(5) * 10 });
+            plan.push((Method::POST, "/gifts".to_owned(), Some(body.to_string())));
+            for _ in 0..1 + dice.below(2) {
+                plan.push((Method::GET, "/gifts/{gift}".to_owned(), None));
             }
         }
         plan
@@ -208,13 +255,16 @@ impl Line {
         target: &str,
         body: Option<String>,
     ) -> io::Result<u16> {
+        let issued = &self.issued;
+        let target = target.replace("{cart}", &issued.cart).replace("{gift}", &issued.gift);
+        let changes = method == Method::POST && target != "/login";
+        let buys = target.ends_with("/checkout");
         let mut request = Request::builder()
             .method(method)
-            .uri(target)
+            .uri(&target)
             .header("host", SHOP_HOST)
             .header("user-agent", self.agent)
             .header("accept", "application/json")
-            .header("cookie", format!("session={:016x}", self.session))
             .header(
                 "traceparent",
                 format!(
@@ -224,6 +274,15 @@ impl Line {
                     self.trace.next()
                 ),
             );
+        if !issued.cookie.is_empty() {
+            request = request.header("cookie", &issued.cookie);
+        }
+        if changes {
+            request = request.header("x-csrf-token", &issued.csrf);
+        }
+        if buys {
+            request = request.header("if-match", &issued.tag);
+        }
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
@@ -231,9 +290,10 @@ impl Line {
             request.body(Full::from(body.unwrap_or_default())).map_err(io::Error::other)?;
         self.send.ready().await.map_err(io::Error::other)?;
         let response = self.send.send_request(request).await.map_err(io::Error::other)?;
-        let status = response.status().as_u16();
-        response.into_body().collect().await.map_err(io::Error::other)?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        self.issued.learn(&head.headers, &body);
         self.requests += 1;
-        Ok(status)
+        Ok(head.status.as_u16())
     }
 }

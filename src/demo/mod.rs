@@ -2,7 +2,8 @@
 //! and the end-to-end tests replay.
 //!
 //! Version 1 is right. Version 2 has faults that are planted on purpose ([`Faults`]) and harmless
-//! noise (times, request ids, order of header fields), so that a comparison can be held to finding
+//! noise (times, request ids, order of header fields), and it issues sessions, tokens, carts and entity
+//! tags of its own, so that a comparison can be held to finding
 //! all of the former and none of the latter. Everything listens on loopback and everything random
 //! is seeded.
 
@@ -32,6 +33,8 @@ pub struct Faults {
     pub slow_reviews: bool,
     /// `POST /carts/{id}/checkout` charges express orders twice.
     pub charges_twice: bool,
+    /// `POST /gifts` does not say the gift card's token, which later requests use.
+    pub lost_gift: bool,
 }
 
 impl Faults {
@@ -42,6 +45,7 @@ impl Faults {
         broken_search: false,
         slow_reviews: false,
         charges_twice: false,
+        lost_gift: false,
     };
     /// The version 2 that the demo shows.
     pub const ALL: Self = Self {
@@ -50,6 +54,7 @@ impl Faults {
         broken_search: true,
         slow_reviews: true,
         charges_twice: true,
+        lost_gift: true,
     };
 }
 

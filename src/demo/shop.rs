@@ -1,5 +1,6 @@
-//! The shop: catalogue, products, reviews, search, carts, and a checkout that calls the payment
-//! provider over HTTP.
+//! The shop: catalogue, products, reviews, search, logins, carts, gift cards, and a checkout that
+//! calls the payment provider over HTTP. What it issues (sessions, CSRF tokens, carts, entity tags,
+//! gift cards) differs between its versions, as it would between two databases.
 //!
 //! How long a request takes depends on what is asked and not on chance, so that the two versions
 //! differ in their latency only where that is planted.
@@ -56,7 +57,9 @@ pub async fn start_at(address: SocketAddr, settings: Settings) -> io::Result<Ser
     let avoid = settings.avoid_ports.clone();
     let shop = Arc::new(Shop {
         products: stock::products(),
+        sessions: Mutex::default(),
         carts: Mutex::default(),
+        gifts: Mutex::default(),
         dice: Mutex::new(Dice::new(digest("request ids") ^ u64::from(settings.version))),
         lines: Mutex::default(),
         settings,
@@ -71,44 +74,156 @@ pub async fn start_at(address: SocketAddr, settings: Settings) -> io::Result<Ser
 struct Shop {
     settings: Settings,
     products: Vec<Product>,
-    /// By cart: how many of each product.
-    carts: Mutex<HashMap<String, BTreeMap<u32, u64>>>,
+    /// By session cookie.
+    sessions: Mutex<HashMap<String, Session>>,
+    carts: Mutex<HashMap<String, Cart>>,
+    /// What gift cards are worth, by token.
+    gifts: Mutex<HashMap<String, u64>>,
     dice: Mutex<Dice>,
     /// Idle connections to the provider.
     lines: Mutex<Vec<SendRequest<Full<Bytes>>>>,
 }
 
+/// A customer who is known.
+struct Session {
+    csrf: String,
+    /// How many carts and gift cards were issued.
+    issued: u64,
+}
+
+/// A cart: how many of each product, and its entity tag.
+#[derive(Default)]
+struct Cart {
+    items: BTreeMap<u32, u64>,
+    tag: String,
+}
+
 type Answer = (StatusCode, Value);
+/// Header fields of one answer.
+type Fields = Vec<(&'static str, String)>;
 
 impl Shop {
     async fn answer(&self, request: &Request<Bytes>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let method = request.method();
-        self.work(method, request.uri()).await;
+        self.work(method, &parts, request.uri()).await;
+        let mut fields = Fields::new();
+        let refused = self.refused(request, &parts);
         let (status, mut body) = match (method, parts.as_slice()) {
+            _ if refused.is_some() => refused.expect("just seen"),
+            (&Method::POST, ["login"]) => self.login(request.body(), &mut fields),
+            (&Method::POST, ["carts"]) => self.new_cart(request, &mut fields),
+            (&Method::POST, ["gifts"]) => self.new_gift(request),
+            (&Method::GET, ["gifts", token]) => self.gift(token),
             (&Method::GET, ["catalogue"]) => self.catalogue(&query(request)),
             (&Method::GET, ["search"]) => self.search(&query(request)),
             (&Method::GET, ["products", id]) => self.product(id),
             (&Method::GET, ["products", id, "reviews"]) => self.reviews(id).await,
-            (&Method::GET, ["carts", id]) => self.cart(id),
+            (&Method::GET, ["carts", id]) => self.cart(id, &mut fields),
             (&Method::POST, ["carts", id, "items"]) => self.add(id, request.body()),
             (&Method::POST, ["carts", id, "checkout"]) => self.checkout(id, request).await,
             _ => (StatusCode::NOT_FOUND, json!({ "error": "no such page" })),
         };
         let request_id = self.dice.lock().expect("no holder of this lock panics").uuid();
         body["request_id"] = json!(request_id);
-        self.reply(status, &body, &request_id)
+        self.reply(status, &body, &request_id, fields)
+    }
+
+    /// Why a request is not served: of carts and gift cards only those who are known hear, and what
+    /// changes something needs their token.
+    fn refused(&self, request: &Request<Bytes>, parts: &[&str]) -> Option<Answer> {
+        if !matches!(parts.first(), Some(&("carts" | "gifts"))) {
+            return None;
+        }
+        let sessions = self.sessions.lock().expect("no holder of this lock panics");
+        let Some(session) = cookie(request).and_then(|cookie| sessions.get(cookie)) else {
+            return Some((StatusCode::UNAUTHORIZED, json!({ "error": "log in first" })));
+        };
+        let token = request.headers().get("x-csrf-token").and_then(|token| token.to_str().ok());
+        let forged = request.method() == Method::POST && token != Some(&session.csrf);
+        forged.then(|| (StatusCode::FORBIDDEN, json!({ "error": "the token is not yours" })))
+    }
+
+    /// A value that this version issues, the same in every run.
+    fn issue(&self, what: &str) -> u64 {
+        digest(&format!("version {}: {what}", self.settings.version))
+    }
+
+    fn login(&self, body: &[u8], fields: &mut Fields) -> Answer {
+        let said: Value = serde_json::from_slice(body).unwrap_or_default();
+        let name = said["name"].as_str().unwrap_or_default();
+        let two = |what: &str| {
+            let [high, low] = ["a", "b"].map(|half| self.issue(&format!("{what} {half} {name}")));
+            format!("{high:016x}{low:016x}")
+        };
+        let (cookie, csrf) = (two("session"), two("csrf"));
+        fields.push(("set-cookie", format!("session={cookie}; Path=/; HttpOnly")));
+        let session = Session { csrf: csrf.clone(), issued: 0 };
+        self.sessions.lock().expect("no holder of this lock panics").insert(cookie, session);
+        (StatusCode::OK, json!({ "csrf": csrf }))
+    }
+
+    /// Names the next thing of a session.
+    fn next_name(&self, request: &Request<Bytes>) -> u64 {
+        let cookie = cookie(request).unwrap_or_default();
+        let mut sessions = self.sessions.lock().expect("no holder of this lock panics");
+        let number = sessions.get_mut(cookie).map_or(0, |session| {
+            session.issued += 1;
+            session.issued
+        });
+        self.issue(&format!("{cookie} {number}"))
+    }
+
+    fn new_cart(&self, request: &Request<Bytes>, fields: &mut Fields) -> Answer {
+        // Twelve digits: the databases of the two versions count from different numbers.
+        let first = 100_000_000_000 * (3 + 2 * u64::from(self.settings.version));
+        let id = (first + self.next_name(request) % 100_000_000_000).to_string();
+        fields.push(("location", format!("/carts/{id}")));
+        let mut carts = self.carts.lock().expect("no holder of this lock panics");
+        carts.insert(id.clone(), Cart::default());
+        (StatusCode::CREATED, json!({ "id": id }))
+    }
+
+    fn new_gift(&self, request: &Request<Bytes>) -> Answer {
+        let order: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let worth = order["amount"].as_u64().unwrap_or(10);
+        let name = self.next_name(request);
+        let token = format!("{name:016x}{:08x}", self.issue(&format!("gift {name}")) as u32);
+        self.gifts.lock().expect("no holder of this lock panics").insert(token.clone(), worth);
+        let mut body = json!({ "amount": worth, "gift": token });
+        if self.settings.faults.lost_gift {
+            body = json!({ "amount": worth });
+        }
+        (StatusCode::CREATED, body)
+    }
+
+    fn gift(&self, token: &str) -> Answer {
+        match self.gifts.lock().expect("no holder of this lock panics").get(token) {
+            Some(worth) => (StatusCode::OK, json!({ "gift": token, "worth": worth })),
+            None => (StatusCode::NOT_FOUND, json!({ "error": "no such gift card" })),
+        }
     }
 
     /// What the request costs: the same in both versions and in every run.
-    async fn work(&self, method: &Method, uri: &hyper::Uri) {
+    async fn work(&self, method: &Method, parts: &[&str], uri: &hyper::Uri) {
         let (least, spread) = BASE_MS;
-        let cost = least + digest(&format!("{method} {uri}")) % spread;
+        // What names a cart or a gift card differs between the versions.
+        let asked = match parts {
+            [what @ ("carts" | "gifts"), _, rest @ ..] => format!("{what} {rest:?}"),
+            _ => uri.to_string(),
+        };
+        let cost = least + digest(&format!("{method} {asked}")) % spread;
         tokio::time::sleep(Duration::from_millis(cost)).await;
     }
 
-    fn reply(&self, status: StatusCode, body: &Value, request_id: &str) -> Response<Full<Bytes>> {
+    fn reply(
+        &self,
+        status: StatusCode,
+        body: &Value,
+        request_id: &str,
+        more: Fields,
+    ) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::from(body.to_string()));
         *response.status_mut() = status;
         let mut fields = [
@@ -121,6 +236,10 @@ impl Shop {
         }
         for (name, value) in fields {
             let value = HeaderValue::from_str(value).expect("the shop's own values are ASCII");
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        for (name, value) in more {
+            let value = HeaderValue::from_str(&value).expect("the shop's own values are ASCII");
             response.headers_mut().insert(HeaderName::from_static(name), value);
         }
         response
@@ -204,15 +323,18 @@ impl Shop {
         };
         let Some(product) = self.find(&product.to_string()) else { return no_product() };
         let mut carts = self.carts.lock().expect("no holder of this lock panics");
-        let count = carts.entry(cart.to_owned()).or_default().entry(product.id).or_default();
+        let Some(held) = carts.get_mut(cart) else { return no_cart() };
+        let count = held.items.entry(product.id).or_default();
         *count = count.saturating_add(quantity).min(99);
-        (StatusCode::CREATED, json!({ "cart": cart, "product": product.id, "quantity": *count }))
+        let count = *count;
+        held.tag = format!("{:016x}", self.issue(&format!("{cart} {:?}", held.items)));
+        (StatusCode::CREATED, json!({ "cart": cart, "product": product.id, "quantity": count }))
     }
 
     /// The cart's lines and its total in cents.
     fn lines(&self, cart: &str) -> Option<(Vec<Value>, u64, u64)> {
         let carts = self.carts.lock().expect("no holder of this lock panics");
-        let items = carts.get(cart)?;
+        let items = &carts.get(cart)?.items;
         let (mut lines, mut count, mut total) = (Vec::new(), 0, 0);
         for (&id, &quantity) in items {
             let price = self
@@ -225,8 +347,15 @@ impl Shop {
         Some((lines, count, total))
     }
 
-    fn cart(&self, cart: &str) -> Answer {
+    /// The entity tag of a cart's present state.
+    fn tag(&self, cart: &str) -> Option<String> {
+        let carts = self.carts.lock().expect("no holder of this lock panics");
+        carts.get(cart).map(|cart| format!("\"{}\"", cart.tag))
+    }
+
+    fn cart(&self, cart: &str, fields: &mut Fields) -> Answer {
         let Some((lines, count, total)) = self.lines(cart) else { return no_cart() };
+        fields.extend(self.tag(cart).map(|tag| ("etag", tag)));
         let name = if self.settings.faults.renamed_field { "items_count" } else { "item_count" };
         (
             StatusCode::OK,
@@ -237,6 +366,13 @@ impl Shop {
     async fn checkout(&self, cart: &str, request: &Request<Bytes>) -> Answer {
         let order: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let Some((_, _, total)) = self.lines(cart) else { return no_cart() };
+        let seen = request.headers().get("if-match").and_then(|tag| tag.to_str().ok());
+        if seen.is_some() && seen != self.tag(cart).as_deref() {
+            return (
+                StatusCode::PRECONDITION_FAILED,
+                json!({ "error": "the cart has changed since" }),
+            );
+        }
         let express = order["shipping"] == "express";
         let Ok(fees) =
             self.call(request, Method::GET, "/v1/fees?method=card&currency=EUR", None).await
@@ -336,6 +472,11 @@ impl Shop {
         tokio::spawn(connection);
         Ok(line)
     }
+}
+
+/// The session that a request is of.
+fn cookie(request: &Request<Bytes>) -> Option<&str> {
+    request.headers().get("cookie")?.to_str().ok()?.strip_prefix("session=")
 }
 
 fn query(request: &Request<Bytes>) -> HashMap<String, String> {

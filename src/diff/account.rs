@@ -58,6 +58,8 @@ pub(super) struct Account {
     keys: FxHashMap<(u32, Kind, u64, u64), u32>,
     pub(super) stats: Vec<Stat>,
     present: FxHashMap<(u32, u64), [u32; 3]>,
+    /// Exchanges in which v2's value at a place stands for v1's.
+    twins: FxHashMap<(u32, u64), u64>,
     pub(super) rule_hits: Vec<u64>,
     /// How many of `stats` are values in texts.
     parts: usize,
@@ -117,6 +119,11 @@ impl Account {
                 self.rule_hits[rule as usize] += 1;
             }
             self.unlisted += sink.more;
+            for &place in sink.twins.iter().collect::<FxHashSet<_>>() {
+                if self.twins.len() < MAX_PLACES || self.twins.contains_key(&(route, place)) {
+                    *self.twins.entry((route, place)).or_default() += 1;
+                }
+            }
         }
         let count = |change| {
             let key = self.count(at, route, change, clear);
@@ -286,7 +293,8 @@ impl Account {
             }
             _ => counts.compared[side],
         };
-        Samples { live: of(0), own: of(1), base: of(2) }
+        let twins = self.twins.get(&(stat.route, stat.counted_at)).copied().unwrap_or(0);
+        Samples { live: of(0), own: of(1), base: of(2), twins }
     }
 
     /// What is thought of each way of changing, by its number.
@@ -332,7 +340,7 @@ impl Account {
                             && own + base > stat.own =>
                     {
                         let pooled = Stat { own: *own, base: *base, ..stat.clone() };
-                        let samples = Samples { live: samples.live, own: sum.own, base: sum.base };
+                        let samples = Samples { own: sum.own, base: sum.base, ..samples };
                         (decide(&pooled, samples, (0, 0)), samples)
                     }
                     _ => (decision, samples),

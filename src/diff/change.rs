@@ -291,6 +291,8 @@ pub struct Sink {
     pub more: u64,
     /// Changes that a rule took.
     pub ruled: Vec<u32>,
+    /// Hashes of places where v2's value stands for v1's, which is another.
+    pub twins: Vec<u64>,
     /// Hashes of all places that both sides were looked at, where that is asked for.
     pub present: Option<FxHashSet<u64>>,
 }

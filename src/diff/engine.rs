@@ -647,6 +647,7 @@ impl Engine<'_> {
         totals.skipped_writes = skipped.count;
         totals.excused = excused.iter().sum();
         self.fill(&mut totals, &account, [&mismatched, &excused], &used);
+        totals.unbound_unsent = self.outcomes.roots.unsent(&met).min(totals.unbound);
         totals.not_issued = met.values().filter(|met| !met.unsent).count() as u64;
         let clusters = self.clusters(&drafts, &account, &route_of, &regressed, &lacking)?;
         let regressions = clusters.iter().filter(|cluster| cluster.class == Class::Regression);

@@ -37,7 +37,10 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
                 (Some(a), Some(b)) => {
                     let steps = [Step::Form((&*name).into())];
                     match context.differ_at(a, b, false, &steps) {
-                        Differ::Not => continue,
+                        Differ::Not => {
+                            sink.twins.push(hash_place(&place));
+                            continue;
+                        }
                         Differ::Identity(label) => (label, Seen::PLAIN),
                         Differ::So(seen) => ("changed", seen),
                     }

@@ -278,7 +278,7 @@ impl Field<'_, '_> {
                     return;
                 }
                 match self.differ(&a, &b) {
-                    Differ::Not => return,
+                    Differ::Not => return sink.twins.push(hash_place(&self.place)),
                     Differ::Identity(label) => (label, Seen::PLAIN),
                     Differ::So(seen) => ("changed", seen),
                 }
@@ -331,7 +331,7 @@ impl Field<'_, '_> {
         let (label, look) = match (&*left, &*right) {
             ([a], [b]) if path_and_query(a.as_bytes()) != path_and_query(b.as_bytes()) => {
                 match self.differ(a, b) {
-                    Differ::Not => return,
+                    Differ::Not => return sink.twins.push(hash_place(&self.place)),
                     Differ::Identity(label) => (label, Seen::PLAIN),
                     Differ::So(seen) => ("changed", seen),
                 }
@@ -437,6 +437,7 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
             names.entry(name).or_default()[side] = Some(cookie);
         }
     }
+    let mut twins = Vec::new();
     for (name, sides) in names {
         let place = format!("set-cookie:{name}");
         let held = cookie_documents(context, &place, &name, &sides, sink);
@@ -477,7 +478,10 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                         _ => Differ::So(Seen::PLAIN),
                     };
                     let found = match differ {
-                        Differ::Not => None,
+                        Differ::Not => {
+                            twins.push(hash_place(&place));
+                            None
+                        }
                         Differ::Identity(label) => Some((label, Seen::PLAIN)),
                         Differ::So(seen) => Some(("changed", seen)),
                     };
@@ -526,6 +530,7 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
             [None, None] => {}
         }
     }
+    sink.twins.append(&mut twins);
 }
 
 /// Compares the documents that a cookie's two values hold; false where they hold none.

@@ -218,6 +218,8 @@ pub struct Totals {
     pub unbound: u64,
     /// Those of them that differ from v1's.
     pub unbound_differ: u64,
+    /// Those of them whose values nobody asked v2 for: their producers were not sent.
+    pub unbound_unsent: u64,
     /// Values that v2 did not issue and that requests use.
     pub not_issued: u64,
     /// Clusters of regressions.

@@ -133,6 +133,8 @@ pub(super) struct Samples {
     pub(super) live: u64,
     pub(super) own: u64,
     pub(super) base: u64,
+    /// Exchanges of `live` in which v2's value stands for v1's, which is another.
+    pub(super) twins: u64,
 }
 
 /// What is known of a way of changing at a place.
@@ -256,7 +258,7 @@ fn against(stat: &Stat, kind: &str, samples: Samples, live: u64) -> Option<Strin
             samples.base
         ));
     }
-    let equal = live.saturating_sub(stat.live);
+    let equal = live.saturating_sub(stat.live).saturating_sub(samples.twins);
     if live >= 5 && equal * 10 > live {
         return Some(format!(
             "both are {kind}, but v2 has v1's value in {equal} of {live} exchanges"
@@ -362,7 +364,7 @@ mod tests {
     }
 
     fn samples(live: u64, own: u64) -> Samples {
-        Samples { live, own, base: 0 }
+        Samples { live, own, ..Samples::default() }
     }
 
     #[test]

@@ -127,6 +127,13 @@ impl Roots {
         number
     }
 
+    /// How many requests follow from values of answers that `met` does not know as v2's.
+    pub(super) fn unsent(&self, met: &FxHashMap<u32, Met>) -> u64 {
+        let unsent = |number: usize| met.get(&(number as u32)).is_none_or(|met| met.unsent);
+        let all = self.all.iter().enumerate().filter(|(number, _)| unsent(*number));
+        all.map(|(_, root)| root.requests).sum()
+    }
+
     pub(super) fn get(&self, number: u32) -> Option<&Root> {
         self.all.get(number as usize)
     }

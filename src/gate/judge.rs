@@ -114,6 +114,13 @@ fn verdict(
         rules.iter().filter(|rule| rule.finding == Finding::Fail).collect();
     let broken: Vec<&Check> = checks.iter().filter(|check| !check.holds).collect();
     let untrusted = broken.iter().map(|check| format!("{} {}", check.why, check.advice));
+    // What v2 refuses for want of values that nobody could give it is no failure of v2.
+    let unfair = seen::Unbound::of(evidence).is_ours(policy);
+    if !failed.is_empty() && unfair {
+        let beside = complaints(&failed).into_iter().take(REASONS);
+        let beside = beside.map(|why| format!("Not held against v2: {why}"));
+        return (Verdict::Invalid, untrusted.chain(beside).collect());
+    }
     if !failed.is_empty() {
         let mut reasons = complaints(&failed);
         if reasons.len() > REASONS {
@@ -291,7 +298,7 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
             advice: "Capture with a larger --buffer and without a --snaplen, closer to v1, or raise max_damaged_rate.".to_owned(),
         },
         own_failures(summary),
-        seen::unbound(evidence, policy),
+        seen::Unbound::of(evidence).check(policy),
         Check {
             name: "max_baseline_difference".to_owned(),
             holds: otherwise <= policy.max_baseline_difference,

@@ -23,34 +23,72 @@ pub(super) fn too_little(summary: &Summary, policy: &Policy) -> Option<String> {
     })
 }
 
-/// Whether enough of the requests carried values of v2's own where they carried v1's.
-pub(super) fn unbound(evidence: &Evidence<'_>, policy: &Policy) -> Check {
-    let lacking = evidence.summary.unbound;
-    let older = evidence.state.map_or(0, |state| state.older);
-    let requests =
-        evidence.summary.replayed.max(evidence.totals.compared + evidence.totals.unbound);
-    let share = (lacking + older).min(requests) as f64 / requests.max(1) as f64;
-    Check {
-        name: "max_unbound_rate".to_owned(),
-        holds: share <= policy.max_unbound_rate,
-        why: match lacking + older {
+/// Requests that tell nothing of v2, since what they say is not v2's own.
+pub(super) struct Unbound {
+    /// Sent with v1's values, since v2 had issued none.
+    pub(super) lacking: u64,
+    /// Of these: the request that would have issued them was not sent.
+    unsent: u64,
+    /// Refused by v2, with values from before the capture.
+    older: u64,
+    requests: u64,
+}
+
+impl Unbound {
+    pub(super) fn of(evidence: &Evidence<'_>) -> Self {
+        let (summary, totals) = (evidence.summary, evidence.totals);
+        // A value from before the capture that v2 takes is no harm.
+        let refused = |(route, &older): (&String, &u64)| {
+            summary.route(route).map_or(0, |route| route.pairs.refusals).min(older)
+        };
+        let older =
+            evidence.state.map_or(0, |state| state.older_by_route.iter().map(refused).sum());
+        Self {
+            lacking: summary.unbound,
+            unsent: totals.unbound_unsent.min(summary.unbound),
+            older,
+            requests: summary.replayed.max(totals.compared + totals.unbound).max(1),
+        }
+    }
+
+    fn share_of(&self, count: u64) -> f64 {
+        count.min(self.requests) as f64 / self.requests as f64
+    }
+
+    /// Whether there are too many of them by no fault of v2: then what it differs in says nothing.
+    pub(super) fn is_ours(&self, policy: &Policy) -> bool {
+        self.share_of(self.unsent + self.older) > policy.max_unbound_rate
+    }
+
+    /// Whether enough of the requests carried values of v2's own where they carried v1's.
+    pub(super) fn check(&self, policy: &Policy) -> Check {
+        let all = self.lacking + self.older;
+        let why = match all {
             0 => "No request lacked a value that an answer had issued to v1's clients.".to_owned(),
             _ => format!(
-                "Of {} {} sent with values that v2 had not issued and {} values from before the \
-                 capture ({}); {} is allowed.",
-                plural(requests, "request", "requests"),
-                plural(lacking, "was", "were"),
-                plural(older, "uses", "use"),
-                percent(share),
+                "Of {} {} sent with values that v2 had not issued, and v2 refused {} with values \
+                 from before the capture ({}); {} is allowed.",
+                plural(self.requests, "request", "requests"),
+                plural(self.lacking, "was", "were"),
+                count(self.older),
+                percent(self.share_of(all)),
                 percent(policy.max_unbound_rate)
             ),
-        },
-        advice: "Begin the capture before the sessions do, send what issues the values \
-                 (--include-producers), give those that are older ([[flow.supply]]), or raise \
-                 max_unbound_rate."
-            .to_owned(),
+        };
+        Check {
+            name: UNBOUND.to_owned(),
+            holds: self.share_of(all) <= policy.max_unbound_rate,
+            why,
+            advice: "Begin the capture before the sessions do, send what issues the values \
+                     (--include-producers), give those that are older ([[flow.supply]]), or raise \
+                     max_unbound_rate."
+                .to_owned(),
+        }
     }
 }
+
+/// The condition of a run that is about values.
+pub(super) const UNBOUND: &str = "max_unbound_rate";
 
 /// What of the traffic a pass says nothing about.
 pub(super) fn sentences(summary: &Summary, totals: &Totals) -> Vec<String> {
@@ -116,5 +154,49 @@ fn unread(summary: &Summary) -> String {
             format!(" ({reason}: {})", plural(traffic.connections, "connection", "connections"))
         }
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Pairs, RouteSummary};
+    use crate::record::flows::FlowFigures;
+
+    fn run(refusals: u64, lacking: u64, unsent: u64) -> (bool, bool) {
+        let route = RouteSummary {
+            route: "GET /me".into(),
+            pairs: Pairs { count: 60, refusals, ..Pairs::default() },
+            ..RouteSummary::default()
+        };
+        let summary =
+            Summary { replayed: 100, unbound: lacking, routes: vec![route], ..Summary::default() };
+        let totals = Totals { unbound_unsent: unsent, ..Totals::default() };
+        let state = FlowFigures {
+            older: 50,
+            older_by_route: [("GET /me".to_owned(), 50)].into(),
+            ..FlowFigures::default()
+        };
+        let evidence = Evidence {
+            summary: &summary,
+            totals: &totals,
+            state: Some(&state),
+            egress: None,
+            tls: false,
+            interrupted: false,
+            scheduled: true,
+            own_speed: true,
+        };
+        let unbound = Unbound::of(&evidence);
+        (unbound.check(&Policy::default()).holds, unbound.is_ours(&Policy::default()))
+    }
+
+    #[test]
+    fn values_from_before_the_capture_count_where_v2_refuses_them() {
+        assert_eq!(run(0, 0, 0), (true, false), "v2 takes them");
+        assert_eq!(run(40, 0, 0), (false, true), "nobody could give v2 others");
+        assert_eq!(run(0, 20, 0), (false, false), "v2 did not issue them: its own doing");
+        assert_eq!(run(0, 20, 20), (false, true), "they were not asked for");
+        assert_eq!(run(2, 2, 0), (true, false), "few");
     }
 }

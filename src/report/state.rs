@@ -57,13 +57,14 @@ pub(crate) fn sentence(report: &Report<'_>) -> Option<String> {
         if figures.sessions > 0 {
             said.push(plural(figures.sessions, "user", "users"));
         }
-        said.push(format!(
+        let bound = format!(
             "{} of {} bound in {} of {}",
             plural(if state.bound > 0 { state.bound } else { figures.uses }, "use", "uses"),
             plural(figures.values, "value", "values"),
             count(figures.using),
             plural(figures.requests, "request", "requests")
-        ));
+        );
+        said.extend((figures.uses > 0).then_some(bound));
     }
     if totals.not_issued > 0 {
         said.push(format!("{} not issued by v2", count(totals.not_issued)));

@@ -119,9 +119,9 @@ impl<'a> Walk<'_, '_, 'a> {
                 // their escapes count.
                 let (left, right) = (a.text(), b.text());
                 if left != right || left.contains('\u{fffd}') && a.raw() != b.raw() {
-                    let twins =
-                        || self.context.bound.is_some_and(|b| b.is_twin(&left, &right, &[]));
-                    if !twins() && !self.embedded(a, b, &left, &right) {
+                    if self.context.bound.is_some_and(|b| b.is_twin(&left, &right, &[])) {
+                        self.sink.twins.push(hash);
+                    } else if !self.embedded(a, b, &left, &right) {
                         self.differ(a, b, [&left, &right], false);
                     }
                 }
@@ -149,7 +149,7 @@ impl<'a> Walk<'_, '_, 'a> {
             self.context.differ_at(left, right, number, &self.path)
         };
         match differ {
-            Differ::Not => {}
+            Differ::Not => self.sink.twins.extend(self.hashes.last()),
             Differ::Identity(label) => self.changed(label.into(), Some(a), Some(b), Seen::PLAIN),
             Differ::So(seen) => self.changed("changed".into(), Some(a), Some(b), seen),
         }

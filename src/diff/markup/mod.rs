@@ -148,7 +148,7 @@ impl Walk<'_, '_> {
     /// Reports two values that are not written alike, unless v2's stands for v1's.
     fn differs(&mut self, differ: Differ, [a, b]: [&str; 2], field: Option<&str>) {
         match differ {
-            Differ::Not => {}
+            Differ::Not => self.sink.twins.extend(self.path.last().map(|step| step.hash)),
             Differ::Identity(label) => self.changed(label, Some(a), Some(b), field, Seen::PLAIN),
             Differ::So(seen) => self.changed("changed", Some(a), Some(b), field, seen),
         }
