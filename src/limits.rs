@@ -282,3 +282,9 @@ pub const CLOSED_STREAMS: usize = 1_024;
 pub const SOCKET_MESSAGES: usize = 65_536;
 /// See [`SOCKET_MESSAGES`].
 pub const SOCKET_BYTES: usize = 32 << 20;
+
+/// Frames of HTTP/2 that v2 may send while none of them brings an answer on, nor lets content go: a
+/// server that pings each second has nearly three hours.
+pub const IDLE_FRAMES: u32 = 10_000;
+/// Bytes of answers to v2's own frames that may wait for it to read them.
+pub const UNREAD_BYTES: usize = 1 << 20;

@@ -69,7 +69,6 @@ pub(super) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
         hosts: args.host,
         ids: args.id,
         unsafe_methods: true,
-        http2: true,
         ..Selection::default()
     };
     let stop = signals::word()?;

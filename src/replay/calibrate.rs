@@ -14,7 +14,7 @@ use rustix::event::epoll;
 use rustix::net::SendFlags;
 
 use super::plan::{Planner, Wishes};
-use super::{Arrivals, Options, Outputs, ReplayError, Stop, Think, run};
+use super::{Arrivals, Options, Outputs, ReplayError, Stop, Think, Windows, run};
 use crate::exchange::{Completeness, Exchange, ExchangeId, TimedRequest};
 use crate::flow::Endpoint;
 use crate::message::{Headers, Request};
@@ -71,6 +71,8 @@ pub fn calibrate(
         baseline: None,
         trust: Trust::default(),
         transport: super::Transport::Wire,
+        allow_downgrade: false,
+        h2: Windows::Initial,
         arrivals: Arrivals::Causal,
         think: Think::Schedule,
         timeout_ns: 10_000_000_000,

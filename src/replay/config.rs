@@ -65,6 +65,12 @@ pub struct Section {
     pub order: Option<String>,
     /// `--include-producers`
     pub include_producers: Option<bool>,
+    /// `--protocol`
+    pub protocol: Option<String>,
+    /// `--allow-downgrade`
+    pub allow_downgrade: Option<bool>,
+    /// `--h2-settings`
+    pub h2_settings: Option<String>,
     /// `--arrivals`
     pub arrivals: Option<String>,
     /// `--pacing`

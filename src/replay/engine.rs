@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use crate::replay::recorder::outbox::Batch;
 use crate::replay::recorder::record::{Observer, OutcomeFile, Recorder};
 use crate::replay::recorder::redaction::{Redacting, Redaction};
 use crate::replay::session::client::{self, Proxy};
+use crate::replay::session::h2::Windows;
 use crate::replay::session::sources::Sources;
 use crate::replay::session::target::Target;
 use crate::replay::session::tls::{Trust, TrustError};
@@ -84,6 +85,10 @@ pub struct Options {
     pub trust: Trust,
     /// How requests reach v2.
     pub transport: Transport,
+    /// Requests of HTTP/2 may go in HTTP/1 where a target speaks nothing else.
+    pub allow_downgrade: bool,
+    /// How HTTP/2 is spoken.
+    pub h2: Windows,
     /// When a due request may go.
     pub arrivals: Arrivals,
     /// What it keeps to after a wait.
@@ -209,10 +214,8 @@ pub fn run(
 ) -> Result<Finished, ReplayError> {
     let mut warnings = Vec::new();
     let slots = connection_slots(plan, options, &mut warnings)?;
-    let protocols: &[&[u8]] = match options.transport {
-        Transport::Wire => &[b"http/1.1"],
-        Transport::Client { .. } => &[b"h2", b"http/1.1"],
-    };
+    let both: &[&[u8]] = &[b"h2", b"http/1.1"];
+    let one: &[&[u8]] = if options.transport.is_wire() { &[b"http/1.1"] } else { both };
     // The client does its own waiting; one thread of it keeps many connections busy.
     let workers = if options.transport.is_wire() { options.workers.clamp(1, slots) } else { 1 };
     let targets: Vec<Target> = [&options.target]
@@ -224,7 +227,7 @@ pub fn run(
     let tls = targets
         .iter()
         .any(|target| target.tls)
-        .then(|| options.trust.config(protocols))
+        .then(|| Ok::<_, TrustError>([options.trust.config(one)?, options.trust.config(both)?]))
         .transpose()?;
     let mut _awake = None;
     if options.realtime {
@@ -242,7 +245,10 @@ pub fn run(
     let Outputs { target, baseline, bindings: [bindings, of_baseline] } = outputs;
     let journal = Journal::new(bindings, of_baseline, options.redaction.clone());
     let mut files = Files::new(options, target, baseline, started).map_err(ReplayError::Write)?;
+    let downgrades = || targets.iter().map(|_| AtomicBool::new(false)).collect();
     let shared = Arc::new(Shared {
+        two: options.h2.rules(plan.pacing, options.max_body),
+        downgrades: options.allow_downgrade.then(downgrades),
         clock: Clock::starting_at(start),
         baseline: options.baseline.as_ref().map(|_| (targets.len() - 1) as u16),
         targets,

@@ -23,6 +23,8 @@ pub use engine::{Finished, Options, Outputs, Progress, ReplayError, Transport, r
 pub use hope::Hopeless;
 pub use recorder::record::Observer;
 pub use recorder::redaction::Redaction;
+pub use session::Spoken;
+pub use session::h2::Windows;
 pub use supply::{SupplyError, supply};
 pub use task::{Side, Stop};
 pub use underway::UnderWay;

@@ -2,7 +2,7 @@
 //! several of them keep.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustls::ClientConfig;
 
@@ -12,6 +12,8 @@ use super::underway::UnderWay;
 use crate::outcome::ReplayId;
 use crate::replay::plan::Load;
 use crate::replay::plan::spool::Spool;
+use crate::replay::session::Spoken;
+use crate::replay::session::h2::Rules;
 use crate::replay::session::sources::Sources;
 use crate::replay::session::target::Target;
 use crate::replay::session::tls::Sni;
@@ -25,7 +27,13 @@ pub(super) struct Shared {
     pub(super) targets: Vec<Target>,
     pub(super) baseline: Option<u16>,
     pub(super) names: Vec<Arc<str>>,
-    pub(super) tls: Option<Arc<ClientConfig>>,
+    /// To offer HTTP/1, and to offer HTTP/2.
+    pub(super) tls: Option<[Arc<ClientConfig>; 2]>,
+    /// How HTTP/2 is spoken.
+    pub(super) two: Rules,
+    /// Requests of HTTP/2 may go in HTTP/1, where a server speaks nothing else: by target, whether
+    /// one does.
+    pub(super) downgrades: Option<Vec<AtomicBool>>,
     /// Under which name servers are asked for and checked.
     pub(super) sni: Sni,
     pub(super) sources: Sources,
@@ -60,6 +68,21 @@ impl Shared {
     /// Longest wait for the whole answer to a request.
     pub(super) fn patience_ns(&self, load: &Load) -> i64 {
         if self.is_patient { self.timeout_ns.max(load.patience_ns()) } else { self.timeout_ns }
+    }
+
+    /// What is spoken with a target, of what a request was prepared for.
+    pub(super) fn spoken(&self, upstream: u16, prepared: Spoken) -> Spoken {
+        let known = self.downgrades.as_ref().and_then(|known| known.get(usize::from(upstream)));
+        match known.is_some_and(|speaks_one| speaks_one.load(Ordering::Relaxed)) {
+            true => Spoken::One,
+            false => prepared,
+        }
+    }
+
+    /// A target speaks HTTP/1 and nothing else; whether requests of HTTP/2 may go so.
+    pub(super) fn downgrade(&self, upstream: u16) -> bool {
+        let known = self.downgrades.as_ref().and_then(|known| known.get(usize::from(upstream)));
+        known.inspect(|speaks_one| speaks_one.store(true, Ordering::Relaxed)).is_some()
     }
 
     /// A request is about to be sent.

@@ -1,6 +1,7 @@
 //! What moves between the threads of a replay: tasks from the feeder to the workers, outcomes from
 //! the workers to the recorder, and the few numbers that all of them share.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
@@ -8,10 +9,13 @@ use bytes::Bytes;
 
 use super::gate::{Gate, Ready};
 use super::plan::{Load, StepKind};
+use super::shared::Shared;
 use crate::message::Response;
 use crate::outcome::{Failure, FailureKind, Outcome, ReplayId, Unbound};
 use crate::replay::binder::Ended;
+use crate::replay::plan::script;
 use crate::replay::plan::spool::Place;
+use crate::wire::h1::encode;
 
 /// Something a worker has to do at a time.
 #[derive(Clone, Debug)]
@@ -45,6 +49,28 @@ impl Task {
     /// How many bytes are to be streamed from the spool behind [`Self::bytes`].
     pub(super) fn rest(&self) -> u64 {
         self.load.place.length - self.ahead
+    }
+
+    /// Puts a request that was prepared for HTTP/2 in the form of HTTP/1.
+    pub(super) fn speak_one(&mut self, shared: &Shared) -> io::Result<()> {
+        if !script::is_script(&self.bytes) {
+            return Ok(());
+        }
+        let mut bytes = self.bytes.to_vec();
+        let ahead = bytes.len();
+        bytes.resize(ahead + self.rest() as usize, 0);
+        shared.spool.read_at(&mut bytes[ahead..], self.load.place.offset + self.ahead)?;
+        let Some(request) = script::request(&bytes) else { return Ok(()) };
+        let request = encode::in_http1(&request);
+        let mut out = Vec::with_capacity(bytes.len() + 64);
+        encode::request_head(&mut out, &request);
+        let head = out.len();
+        encode::body(&mut out, &request);
+        shared.budget.take(0, out.len());
+        shared.budget.give_back(0, self.bytes.len());
+        (self.load.head, self.ahead) = (head as u32, self.load.place.length);
+        self.bytes = out.into();
+        Ok(())
     }
 
     /// Takes what its gate gives, which is open.

@@ -13,7 +13,7 @@ pub mod pacing;
 pub mod select;
 
 use crate::exchange::{Exchange, ExchangeId};
-use crate::message::{Version, reset_of};
+use crate::message::reset_of;
 
 /// What the schedule needs to know of a recorded request. Times are nanoseconds since the epoch,
 /// from the capture.
@@ -36,15 +36,13 @@ impl Recorded {
     pub fn new(exchange: &Exchange) -> Option<Self> {
         let request = exchange.request.as_ref()?;
         let answered_at = exchange.response.as_ref().and_then(|response| response.last_byte_ns);
-        // A client that resets a stream waits for nothing on it any more.
-        let reset = reset_of(request.message.extras.as_deref()).map(|_| request.duration_ns);
-        let answered_at = answered_at.or(reset);
+        let answered_at = answered_at.or_else(|| left_ns(exchange));
         Some(Self {
             id: exchange.id,
             at: request.at.nanos(),
             answered_at: answered_at.map(|after| request.at.plus(after).nanos()),
             opened_at: exchange.opened_at.map(|at| at.nanos()),
-            concurrent: request.message.version == Version::Http2,
+            concurrent: exchange.protocol == "http/2",
         })
     }
 
@@ -58,6 +56,15 @@ impl Recorded {
             ..self
         }
     }
+}
+
+/// When a client that reset a stream had the last of what came of the answer, since it asked: it
+/// waits for nothing on it any more.
+fn left_ns(exchange: &Exchange) -> Option<i64> {
+    reset_of(exchange.request.as_ref()?.message.extras.as_deref())?;
+    let answer = exchange.response.as_ref()?;
+    let pieces = answer.message.extras.as_ref().map(|extras| &extras.pieces[..]);
+    pieces.and_then(|pieces| pieces.last()).map(|(_, at)| *at).or(answer.first_byte_ns)
 }
 
 /// One request of a lane, scheduled. Offsets are nanoseconds of captured time since the first

@@ -254,8 +254,6 @@ pub struct Selection {
     pub sample: Option<Sample>,
     /// Also methods that are not safe.
     pub unsafe_methods: bool,
-    /// HTTP/2 requests can be sent (the `client` transport can, `wire` cannot).
-    pub http2: bool,
     /// The header that marks a replayed request: what carries it was sent by a replay, and no user
     /// sent it.
     pub marker: Option<&'static str>,
@@ -323,9 +321,6 @@ impl Selection {
         }
         if exchange.carriage.as_ref().is_some_and(|carriage| carriage.pushed_by.is_some()) {
             return Some("pushed by the server: no client asked for it".into());
-        }
-        if exchange.protocol != "http/1" && !self.http2 {
-            return Some("captured as HTTP/2: needs --transport client".into());
         }
         // What was only offered (RFC 9110 §7.8) and not taken is an ordinary exchange.
         if exchange.response.as_ref().is_some_and(|answer| answer.message.status == 101) {
@@ -430,10 +425,6 @@ mod tests {
         let mut orphan = exchange("GET", "/", &[]);
         orphan.request = None;
         assert_eq!(Selection::default().choose(&orphan), Choice::Leave("no-request"));
-        let mut two = exchange("GET", "/", &[]);
-        two.protocol = "http/2".to_owned();
-        assert!(matches!(Selection::default().choose(&two), Choice::Skip(_)));
-        assert_eq!(Selection { http2: true, ..Selection::default() }.choose(&two), Choice::Send);
     }
 
     #[test]

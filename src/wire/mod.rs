@@ -6,7 +6,7 @@
 mod conversation;
 pub mod h1;
 pub mod h2;
-mod pace;
+pub(crate) mod pace;
 pub mod probe;
 pub mod quic;
 mod setup;

@@ -42,6 +42,59 @@ impl<M: Copy> Pieces<M> {
     }
 }
 
+/// Counts the messages of a body while it comes, where its media type puts each behind a flag and
+/// its length (gRPC over HTTP/2, "Length-Prefixed-Message"; Connect's streams); of others none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Messages {
+    counts: bool,
+    /// Octets of the prefix under way.
+    prefix: [u8; 5],
+    have: usize,
+    /// Octets of the message that are still to come.
+    left: u32,
+    count: u32,
+}
+
+impl Messages {
+    /// In a body of this media type.
+    pub(crate) fn of(media_type: &[u8]) -> Self {
+        let is = |start: &str| {
+            let kind = media_type.get(..start.len());
+            kind.is_some_and(|kind| kind.eq_ignore_ascii_case(start.as_bytes()))
+        };
+        Self { counts: is("application/grpc") || is("application/connect+"), ..Self::default() }
+    }
+
+    /// More of the body.
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) {
+        while self.counts && !bytes.is_empty() {
+            if self.have < self.prefix.len() {
+                let taken = (self.prefix.len() - self.have).min(bytes.len());
+                self.prefix[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+                (self.have, bytes) = (self.have + taken, &bytes[taken..]);
+                if self.have < self.prefix.len() {
+                    return;
+                }
+                let [_, length @ ..] = self.prefix;
+                self.left = u32::from_be_bytes(length);
+            } else {
+                let taken = (self.left as usize).min(bytes.len());
+                self.left -= taken as u32;
+                bytes = &bytes[taken..];
+            }
+            if self.left == 0 {
+                self.count = self.count.saturating_add(1);
+                self.have = 0;
+            }
+        }
+    }
+
+    /// How many are whole.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+}
+
 /// Whether the pace of a body of this media type says something.
 pub(crate) fn has_pace(media_type: &[u8]) -> bool {
     const STREAMS: [&str; 7] = [
@@ -73,6 +126,19 @@ mod tests {
         assert!(told.len() <= limits::PIECES && told.is_sorted_by_key(|(_, nanos)| *nanos));
         assert_eq!(told.iter().map(|(bytes, _)| bytes).sum::<u64>(), 3 * many as u64);
         assert_eq!(told.last().map(|(_, nanos)| *nanos), Some(many as i64 - 1));
+    }
+
+    #[test]
+    fn messages_are_counted_in_any_cut() {
+        let body = [&b"\0\0\0\0\x03abc"[..], b"\0\0\0\0\0", b"\x01\0\0\0\x02de", b"\0\0"].concat();
+        for cut in 1..body.len() {
+            let mut messages = Messages::of(b"application/grpc+proto");
+            body.chunks(cut).for_each(|part| messages.push(part));
+            assert_eq!(messages.count(), 3, "parts of {cut}");
+        }
+        let mut other = Messages::of(b"application/json");
+        other.push(&body);
+        assert_eq!(other.count(), 0);
     }
 
     #[test]

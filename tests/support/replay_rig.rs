@@ -17,7 +17,7 @@ use shadowtap::replay::plan::{Plan, Planner, Wishes};
 use shadowtap::replay::session::target::Target;
 use shadowtap::replay::session::tls::Trust;
 use shadowtap::replay::{
-    Arrivals, Finished, Options, Outputs, ReplayError, Stop, Think, Transport,
+    Arrivals, Finished, Options, Outputs, ReplayError, Stop, Think, Transport, Windows,
 };
 use shadowtap::time::Timestamp;
 use shadowtap::wire::h1::parser::{Limits, Message, Parser, Side};
@@ -95,6 +95,8 @@ pub(crate) fn options(address: SocketAddr) -> Options {
         baseline: None,
         trust: Trust::default(),
         transport: Transport::Wire,
+        allow_downgrade: false,
+        h2: Windows::Initial,
         arrivals: Arrivals::Causal,
         think: Think::Schedule,
         timeout_ns: 20_000 * MS,

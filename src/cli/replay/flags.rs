@@ -26,7 +26,7 @@ use crate::replay::config::Section;
 use crate::replay::plan::rewrite::{Field, MARKER, TargetRule, check_name};
 use crate::replay::session::target::parse_url;
 use crate::replay::session::tls::{Identity, Sni, Trust};
-use crate::replay::{Arrivals, Think};
+use crate::replay::{Arrivals, Spoken, Think, Windows};
 use crate::schedule::pacing::{Pacing, Speed};
 use crate::schedule::select::{Rule, Sample, Selection, Shard};
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -44,6 +44,22 @@ enum TransportFlag {
     /// A negotiating client: HTTP/2 where a TLS target offers it, proxies; header names in lower
     /// case, targets normalised, bodies framed anew (docs/replay.md lists all that differs)
     Client,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ProtocolFlag {
+    /// HTTP/1.1
+    H1,
+    /// HTTP/2: by prior knowledge for http://, by ALPN for https://
+    H2,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum H2SettingsFlag {
+    /// 64 KiB on a stream and on a connection, what every client begins with
+    Initial,
+    /// So much that the windows never keep v2 waiting
+    Large,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -192,6 +208,15 @@ pub struct Flags {
     /// How requests reach v2
     #[arg(help_heading = "Connections", long, value_enum)]
     transport: Option<TransportFlag>,
+    /// Send all requests over HTTP/1.1 (h1) or HTTP/2 (h2) [default: each as it was captured]
+    #[arg(help_heading = "Connections", long, value_enum)]
+    protocol: Option<ProtocolFlag>,
+    /// Send requests of HTTP/2 over HTTP/1.1 where v2 speaks nothing else; they fail without it
+    #[arg(help_heading = "Connections", long)]
+    allow_downgrade: bool,
+    /// How much v2 may send over HTTP/2 before it is allowed more [default: initial]
+    #[arg(help_heading = "Connections", long, value_enum)]
+    h2_settings: Option<H2SettingsFlag>,
     /// Send through this proxy (--transport client)
     #[arg(help_heading = "Connections", long, value_name = "URL")]
     proxy: Option<Url>,
@@ -321,6 +346,12 @@ pub struct Shape {
     pub max_body: usize,
     /// Requests go through a negotiating client.
     pub negotiates: bool,
+    /// Over which protocol they go; none for the one that each was captured with.
+    pub protocol: Option<Spoken>,
+    /// Requests of HTTP/2 may go over HTTP/1.1.
+    pub allow_downgrade: bool,
+    /// How much v2 may send over HTTP/2 before it is allowed more.
+    pub h2: Windows,
     /// The proxy that they go through.
     pub proxy: Option<Url>,
     /// Where metrics are served.
@@ -429,6 +460,19 @@ impl Shape {
             TransportFlag::from_str(text, false)
         })?;
         let negotiates = transport == Some(TransportFlag::Client);
+        let protocol = either("protocol", flags.protocol, file.protocol.as_ref(), |text| {
+            ProtocolFlag::from_str(text, false)
+        })?;
+        let settings =
+            either("h2_settings", flags.h2_settings, file.h2_settings.as_ref(), |text| {
+                H2SettingsFlag::from_str(text, false)
+            })?;
+        if negotiates && (protocol.is_some() || settings.is_some() || flags.allow_downgrade) {
+            return Err(Failure::usage(
+                "--protocol, --h2-settings and --allow-downgrade are for --transport wire: the \
+                 client agrees on a protocol itself",
+            ));
+        }
         if flags.proxy.is_some() && !negotiates {
             return Err(Failure::usage("--proxy needs --transport client"));
         }
@@ -475,7 +519,6 @@ impl Shape {
             ids: in_order(flags.id),
             sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
             unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
-            http2: negotiates,
             marker: keeps_marker.then_some(MARKER),
         };
         let wait_ready = either("wait_ready", flags.wait_ready, file.wait_ready.as_ref(), parsed)?;
@@ -520,6 +563,18 @@ impl Shape {
             is_patient,
             max_connections: flags.max_connections.map(|n| n as usize).or(file.max_connections),
             max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
+            protocol: match protocol {
+                // Between here and the client requests are HTTP/1.
+                _ if negotiates => Some(Spoken::One),
+                None => None,
+                Some(ProtocolFlag::H1) => Some(Spoken::One),
+                Some(ProtocolFlag::H2) => Some(Spoken::Two),
+            },
+            allow_downgrade: flags.allow_downgrade || file.allow_downgrade.unwrap_or(false),
+            h2: match settings {
+                None | Some(H2SettingsFlag::Initial) => Windows::Initial,
+                Some(H2SettingsFlag::Large) => Windows::Large,
+            },
             negotiates,
             proxy: flags.proxy,
             metrics: flags.metrics,
@@ -580,6 +635,10 @@ impl Shape {
             "remove_header": self.remove_header,
             "map_host": self.map_host.iter().map(|map| format!("{}={}", map.host, without_secrets(&map.url))).collect::<Vec<_>>(),
             "max_lateness_p99_ns": self.max_lateness_ns,
+            "protocol": self.protocol.map_or("captured", |spoken| match spoken {
+                Spoken::One => "h1",
+                Spoken::Two => "h2",
+            }),
             "transport": if self.negotiates { "client" } else { "wire" },
             "proxy": self.proxy.as_ref().map(folder::without_secrets),
             "arrivals": match self.arrivals { Arrivals::Causal => "causal", Arrivals::Open => "open" },

@@ -228,6 +228,8 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         baseline: targets.baseline,
         trust: shape.trust.clone(),
         transport: targets.transport,
+        allow_downgrade: shape.allow_downgrade,
+        h2: shape.h2,
         arrivals: shape.arrivals,
         think: shape.think,
         timeout_ns: shape.timeout_ns,
@@ -390,6 +392,7 @@ pub(super) fn dry_run(
     let word = signals::word()?;
     let wishes = Wishes {
         selection: shape.selection.clone(),
+        protocol: shape.protocol,
         pacing: shape.pacing,
         shard: shape.shard,
         rewriter: Rewriter::default(),

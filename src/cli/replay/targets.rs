@@ -72,6 +72,7 @@ impl Targets {
         rewriter.check().map_err(Failure::usage)?;
         Ok(Wishes {
             selection: shape.selection.clone(),
+            protocol: shape.protocol,
             pacing: shape.pacing,
             shard: shape.shard,
             rewriter,

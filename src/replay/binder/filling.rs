@@ -12,6 +12,7 @@ use crate::message::Request;
 use crate::message::place::Step;
 use crate::outcome::{ReplayId, Unbound};
 use crate::replay::gate::Ready;
+use crate::replay::plan::script;
 use crate::replay::task::Side;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 use crate::wire::h1::parser::{self, Ending, Limits, Message, Parser};
@@ -61,7 +62,11 @@ impl Binder<'_> {
             if !filled.changes.is_empty() {
                 let mut out = Vec::with_capacity(order.bytes.len() + 64);
                 let head = order.head as usize;
-                let head = patch::patched(&mut out, &order.bytes, head, &request, &filled.changes);
+                let head = if script::is_script(&order.bytes) {
+                    script::patched(&mut out, &order.bytes, &request, &filled.changes)
+                } else {
+                    patch::patched(&mut out, &order.bytes, head, &request, &filled.changes)
+                };
                 let head = u32::try_from(head).unwrap_or(u32::MAX);
                 ready.bytes = Some((Bytes::from(out), head));
             }
@@ -89,6 +94,9 @@ impl Binder<'_> {
 
 /// The request that was prepared; of one whose body is not at hand, without it.
 pub(super) fn request_of(order: &Order) -> Option<Request> {
+    if script::is_script(&order.bytes) {
+        return script::request(&order.bytes);
+    }
     let limits = Limits { body_bytes: usize::MAX, ..Limits::default() };
     let mut parser = Parser::<u8>::new(parser::Side::Requests, limits);
     let mut input = &order.bytes[..];

@@ -4,6 +4,7 @@ use crate::message::method::is_safe;
 use crate::message::{Request, Version};
 use crate::outcome::FailureKind;
 use crate::replay::plan::spool::Place;
+use crate::replay::session::Spoken;
 
 /// What the worker must know of a request beside its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ impl Traits {
     pub(super) const REWRITE: u16 = 32;
     pub(super) const LAST: u16 = 64;
     pub(super) const CLOSES: u16 = 128;
+    pub(super) const TWO: u16 = 256;
+    pub(super) const SPREADS: u16 = 512;
 
     pub(super) fn of(request: &Request) -> Self {
         let expects =
@@ -63,6 +66,17 @@ impl Traits {
     /// Its lane ends with a step of its own, and not with the answer to the last request.
     pub(in crate::replay) const fn lane_closes(self) -> bool {
         self.has(Self::CLOSES)
+    }
+
+    /// What it is prepared for.
+    pub(in crate::replay) const fn spoken(self) -> Spoken {
+        if self.has(Self::TWO) { Spoken::Two } else { Spoken::One }
+    }
+
+    /// Requests of its lane were under way at a time, which one connection of HTTP/1 cannot do:
+    /// they go on as many as it takes.
+    pub(in crate::replay) const fn spreads(self) -> bool {
+        self.has(Self::SPREADS)
     }
 
     /// Is not sent: why not, where it is not.

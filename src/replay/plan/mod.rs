@@ -12,11 +12,13 @@ mod load;
 mod names;
 mod planner;
 pub mod rewrite;
+pub(super) mod script;
 mod sound;
 pub(super) mod spool;
 mod step;
 #[cfg(test)]
 mod tests;
+mod two;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -34,6 +36,7 @@ use self::step::STEP_BYTES;
 use crate::bind::Parts;
 use crate::ledger::Ledger;
 use crate::outcome::ReplayId;
+use crate::replay::session::Spoken;
 use crate::schedule::pacing::{Pacing, Speed};
 use crate::schedule::select::{Selection, Shard};
 use crate::store::sorter::{Merge, Sorted};
@@ -49,6 +52,8 @@ pub struct Wishes {
     pub shard: Option<Shard>,
     /// With which changes.
     pub rewriter: Rewriter,
+    /// Over which protocol; none for the one that each was captured with.
+    pub protocol: Option<Spoken>,
     /// What its exchanges have to do with values that v1 issued; none where these are not bound.
     pub parts: Option<Arc<dyn Parts>>,
     /// Also requests with unsafe methods whose answers give values that others use.

@@ -13,18 +13,19 @@ use crate::exchange::{Closed, Completeness, Exchange, ExchangeId, HOST_UNKNOWN, 
 use crate::flow::Endpoint;
 use crate::ledger::Ledger;
 use crate::message::target::{host, without_port};
-use crate::message::{Headers, Request, Version};
+use crate::message::{Request, Version};
 use crate::record::exchanges::Rest;
 use crate::replay::plan::bound::BoundWriter;
 use crate::replay::plan::guard::Captured;
 use crate::replay::plan::load::{Load, Traits};
-use crate::replay::plan::sound;
+use crate::replay::plan::script::{self, Story};
 use crate::replay::plan::spool::{Place, SpoolWriter};
 use crate::replay::plan::step::StepKind;
 use crate::replay::plan::step::{
     CLOSED_BYTES, Cursor, ENTRY_BYTES, Entry, Reader, STEP_BYTES, Step,
 };
-use crate::replay::plan::{Plan, RouteOf, Totals, Wishes};
+use crate::replay::plan::{Plan, RouteOf, Totals, Wishes, sound, two};
+use crate::replay::session::Spoken;
 use crate::schedule::gaps::Gaps;
 use crate::schedule::lane::Lane;
 use crate::schedule::pacing::Speed;
@@ -33,6 +34,7 @@ use crate::schedule::{Recorded, Release};
 use crate::store::sorter::{Merge, Sorter};
 use crate::wire::h1::encode;
 use crate::wire::h1::parser::Damage;
+use crate::wire::h2::translate::in_http2;
 
 /// How long before its first request a connection is opened at the latest, so that opening it
 /// delays nothing.
@@ -202,7 +204,7 @@ impl Planner {
                 patience_ms: patience_ms(&recorded),
                 reads_ms: reads_ms(exchange, &recorded),
                 had_head: exchange.response.is_some(),
-                ..self.encode(request)?
+                ..self.encode(exchange, request)?
             },
         };
         let mut load = load;
@@ -244,19 +246,62 @@ impl Planner {
         Ok(Load { traits, place, ..Load::default() })
     }
 
-    fn encode(&mut self, request: &Request) -> io::Result<Load> {
-        let translated;
-        let request = match request.version {
-            Version::Http2 => {
-                translated = encode::in_http1(request);
-                &translated
+    /// Prepares a request for the protocol that it goes over.
+    fn encode(&mut self, exchange: &Exchange, request: &Request) -> io::Result<Load> {
+        let is_two = request.version == Version::Http2;
+        // Asked in HTTP/1, and answered on a stream: `Upgrade: h2c` (RFC 7540 §3.2).
+        let is_upgraded = !is_two && exchange.protocol == "http/2";
+        match self.wishes.protocol {
+            Some(Spoken::One) if is_two => {
+                let mut load = self.encode_one(&encode::in_http1(request))?;
+                load.traits.0 |= Traits::SPREADS;
+                Ok(load)
             }
-            _ => request,
+            Some(Spoken::Two) if matches!(request.version, Version::Http10 | Version::Http11) => {
+                let carriage = exchange.carriage.as_deref();
+                let tls = carriage.is_some_and(|carriage| carriage.tls.is_some());
+                let scheme = if tls { "https" } else { "http" };
+                self.encode_two(Story::default(), &in_http2(request, scheme))
+            }
+            None if is_upgraded => self.encode_two(Story::of(exchange), &in_http2(request, "http")),
+            _ if is_two => self.encode_two(Story::of(exchange), request),
+            _ => self.encode_one(request),
+        }
+    }
+
+    fn encode_two(&mut self, story: Story, request: &Request) -> io::Result<Load> {
+        let upstream = self.wishes.rewriter.upstream(request);
+        let changed = match two::changed(&self.wishes.rewriter, request) {
+            Ok(changed) => changed,
+            Err(why) => return self.not_sent(Traits(Traits::NOT_SENT | Traits::REWRITE), &why),
         };
-        let route = self
-            .route_of
-            .as_ref()
-            .map_or(0, |route_of| self.routes.number(&route_of(&request.method, &request.target)));
+        if let Some(why) = sound::objection_to_stream(&changed) {
+            return self.not_sent(Traits(Traits::NOT_SENT), why);
+        }
+        let mut head = 0;
+        let place = self.spool.append(|out| head = script::write(out, &changed, story))?;
+        let mut traits = Traits::of(&changed);
+        traits.0 |= Traits::TWO;
+        Ok(Load {
+            traits,
+            upstream,
+            name: self.name_of(&changed),
+            route: self.route(request),
+            place,
+            head: u32::try_from(head).unwrap_or(u32::MAX),
+            ..Load::default()
+        })
+    }
+
+    /// The number of a request's route.
+    fn route(&mut self, request: &Request) -> u16 {
+        let Some(route_of) = &self.route_of else { return 0 };
+        let route = route_of(&request.method, &request.target);
+        u16::try_from(self.routes.number(&route)).unwrap_or(0)
+    }
+
+    fn encode_one(&mut self, request: &Request) -> io::Result<Load> {
+        let route = self.route(request);
         let upstream = self.wishes.rewriter.upstream(request);
         let mut head = 0;
         let mut name = self.name_of(request);
@@ -278,16 +323,6 @@ impl Planner {
             })?
         } else {
             let mut changed = head_of(request);
-            if changed.version == Version::Http2 {
-                // Only the client transport gets these; between here and there they are HTTP/1.1.
-                changed.version = Version::Http11;
-                changed.headers = without_pseudo_fields(&changed.headers);
-                if request.body.length > 0 && changed.headers.get("content-length").is_none() {
-                    changed
-                        .headers
-                        .push(b"content-length", request.body.length.to_string().as_bytes());
-                }
-            }
             if let Err(why) = self.wishes.rewriter.apply(&mut changed) {
                 return self.not_sent(Traits(Traits::NOT_SENT | Traits::REWRITE), &why);
             }
@@ -307,7 +342,7 @@ impl Planner {
             traits: Traits::of(request),
             upstream,
             name,
-            route: u16::try_from(route).unwrap_or(0),
+            route,
             place,
             note: Place::default(),
             head: u32::try_from(head).unwrap_or(u32::MAX),
@@ -584,18 +619,6 @@ impl Ends<'_> {
         }
         Ok(found.or(self.all_told.then_some(i64::MAX)))
     }
-}
-
-/// The header fields of a request of HTTP/2 as HTTP/1 has them (RFC 9113 §8.3.1): `:authority` is
-/// its `Host`, the other pseudo-header fields are in its start line.
-pub(super) fn without_pseudo_fields(headers: &Headers) -> Headers {
-    let mut plain = Headers::with_capacity(headers.len(), 512);
-    let authority = headers.get(":authority").filter(|_| headers.get("host").is_none());
-    if let Some(authority) = authority {
-        plain.push(b"host", authority);
-    }
-    headers.iter().filter(|(name, _)| !name.starts_with(b":")).for_each(|(n, v)| plain.push(n, v));
-    plain
 }
 
 /// Stands for a time of reading that only the connection's end tells.

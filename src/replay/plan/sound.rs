@@ -40,6 +40,27 @@ pub(super) fn objection(request: &Request, wire: &[u8], unsafe_too: bool) -> Opt
         .then_some("its length can be read in two ways, so that it may hide another request")
 }
 
+/// Why a request must not be sent over HTTP/2; none where nothing speaks against it.
+pub(super) fn objection_to_stream(request: &Request) -> Option<&'static str> {
+    let is_only = |wanted: &str, value: &[u8]| {
+        let mut all = request.headers.all(wanted);
+        all.next() == Some(value) && all.next().is_none()
+    };
+    let broken = |text: &[u8]| memchr::memchr2(b'\r', b'\n', text).is_some();
+    let split = |(name, value): (&[u8], &[u8])| {
+        // Binary metadata of gRPC may hold any octet between who agreed on that.
+        name.is_empty() || broken(name) || broken(value) && !name.ends_with(b"-bin")
+    };
+    match () {
+        () if request.headers.iter().any(split) => Some("a line end stands in a header"),
+        () if request.trailers.iter().any(split) => Some("a line end stands in a trailer"),
+        () if !is_only(":method", &request.method) || !is_only(":path", &request.target) => {
+            Some("v2 would read another method or target")
+        }
+        () => None,
+    }
+}
+
 /// Where a CR or LF stands that would begin a line of its own.
 fn line_end_in(request: &Request) -> Option<&'static str> {
     let broken = |text: &[u8]| memchr::memchr2(b'\r', b'\n', text).is_some();

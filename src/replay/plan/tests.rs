@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::exchange::{Closed, Completeness, Exchange, ExchangeId, TimedRequest};
-use crate::message::{Headers, Request};
+use crate::message::Request;
 use crate::record::exchanges::Rest;
-use crate::replay::plan::planner::without_pseudo_fields;
 use crate::time::Timestamp;
 
 const MS: i64 = 1_000_000;
@@ -75,17 +74,6 @@ fn a_server_is_asked_for_by_the_host_that_is_sent() {
             .unwrap();
         assert_eq!(&*plan.names[step.load.name as usize], name);
     }
-}
-
-#[test]
-fn fields_of_http_2_become_those_of_http_1() {
-    let fields = |pairs: &[(&str, &str)]| -> Headers {
-        pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
-    };
-    let two = [(":method", "GET"), (":authority", "a"), (":path", "/"), ("x", "1")];
-    assert_eq!(without_pseudo_fields(&fields(&two)), fields(&[("host", "a"), ("x", "1")]));
-    let both = [(":authority", "a"), ("host", "b")];
-    assert_eq!(without_pseudo_fields(&fields(&both)), fields(&[("host", "b")]));
 }
 
 #[test]

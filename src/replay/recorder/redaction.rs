@@ -10,9 +10,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::message::place::{Place, Step};
-use crate::message::{Body, Headers, Response, fields};
+use crate::message::{Body, Headers, Request, Response, fields};
 use crate::redact::Redactor;
 use crate::redact::{Asked, Known};
+use crate::replay::plan::script;
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::client;
 use crate::replay::task::Done;
@@ -81,18 +82,23 @@ pub(in crate::replay) struct Redacting {
     pub(in crate::replay) spool: Spool,
 }
 
+/// A request as it was prepared.
+fn prepared(bytes: &[u8]) -> Option<Request> {
+    script::request(bytes).or_else(|| client::parse(bytes).ok())
+}
+
 impl Redacting {
     /// Redacts the answer, where there is one.
     pub(in crate::replay) fn apply(&self, done: &mut Done) -> io::Result<()> {
         let is_whole = done.outcome.failure.is_none();
         let Some(response) = &mut done.outcome.response else { return Ok(()) };
         let request = match &done.filled {
-            Some(filled) => client::parse(filled).ok(),
+            Some(filled) => prepared(filled),
             None => {
                 let length = usize::try_from(done.request.length).unwrap_or(usize::MAX);
                 let mut bytes = vec![0; length];
                 self.spool.read_at(&mut bytes, done.request.offset)?;
-                client::parse(&bytes).ok()
+                prepared(&bytes)
             }
         };
         let Redaction { redactor, known, given } = &*self.by;

@@ -2,8 +2,8 @@
 //! belongs to one lane.
 
 use crate::outcome::Failure;
-use crate::replay::session::Session;
 use crate::replay::session::socket::Socket;
+use crate::replay::session::{Session, Spoken};
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(in crate::replay) struct Connection {
     pub(in crate::replay) phase: Phase,
     pub(in crate::replay) socket: Socket,
     pub(in crate::replay) session: Box<dyn Session>,
+    pub(in crate::replay) spoken: Spoken,
     /// When it was asked for, and when it was ready.
     pub(in crate::replay) started: i64,
     pub(in crate::replay) ready: i64,
@@ -42,7 +43,7 @@ impl Connection {
         lane: usize,
         upstream: u16,
         socket: Socket,
-        session: Box<dyn Session>,
+        (spoken, session): (Spoken, Box<dyn Session>),
         started: i64,
     ) -> Self {
         Self {
@@ -51,6 +52,7 @@ impl Connection {
             phase: Phase::Connecting,
             socket,
             session,
+            spoken,
             started,
             ready: i64::MIN,
             connect_ns: None,

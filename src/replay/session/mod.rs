@@ -8,6 +8,7 @@ pub mod client;
 pub(super) mod connection;
 pub mod forward;
 pub(super) mod h1;
+pub mod h2;
 pub mod probe;
 pub(super) mod seat;
 pub(super) mod socket;
@@ -23,6 +24,16 @@ use crate::replay::session::socket::Socket;
 use crate::replay::task::{Answer, Task};
 use crate::wire::h1::parser::Ending;
 
+/// Which protocol is spoken on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spoken {
+    /// HTTP/1.1.
+    #[default]
+    One,
+    /// HTTP/2.
+    Two,
+}
+
 /// A request that was sent and is not answered.
 pub(in crate::replay) struct InFlight {
     pub(in crate::replay) task: Task,
@@ -31,6 +42,8 @@ pub(in crate::replay) struct InFlight {
     pub(in crate::replay) connect_ns: Option<i64>,
     /// When it is given up where its answer is not whole.
     pub(in crate::replay) until: i64,
+    /// For how long its content waited for v2's windows.
+    pub(in crate::replay) held_ns: i64,
 }
 
 impl InFlight {
@@ -56,6 +69,10 @@ pub(in crate::replay) enum Written {
 pub(in crate::replay) enum Heard {
     /// A request has its answer, or has come to the want of one. `early`: before it was sent whole.
     Answer { request: InFlight, answer: Answer, early: bool },
+    /// v2 did not look at them: they go again, if they did not go so many times before.
+    Refused { requests: Vec<InFlight>, times: u8 },
+    /// v2 speaks HTTP/1 where HTTP/2 was spoken to it.
+    SpeaksOne,
     /// There may be more to write now.
     Go,
     /// Something that no request asked for; by the name of its note.
@@ -81,6 +98,8 @@ pub(in crate::replay) enum Late {
 pub(in crate::replay) enum GoesOn {
     /// It waits on, or none does.
     No,
+    /// A piece of it is due.
+    Piece,
     /// Its `100 Continue` did not come in time, and it goes without (RFC 9110 §10.1.1).
     Without100,
 }

@@ -80,6 +80,11 @@ impl Socket {
         self.tls.is_some()
     }
 
+    /// The protocol that was agreed upon (RFC 7301), where one was.
+    pub(in crate::replay) fn agreed(&self) -> Option<&[u8]> {
+        self.tls.as_ref()?.alpn_protocol()
+    }
+
     /// Drives the handshake as far as it goes now.
     pub(in crate::replay) fn handshake(&mut self) -> io::Result<Handshake> {
         let Some(session) = &mut self.tls else { return Ok(Handshake::Done) };

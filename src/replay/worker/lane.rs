@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use crate::replay::plan::Load;
+use crate::replay::session::Spoken;
 use crate::replay::task::{Side, Task};
 use crate::schedule::after::After;
 
@@ -48,7 +50,7 @@ pub(in crate::replay) struct Lane {
     pub(in crate::replay) queue: VecDeque<Task>,
     /// The answers that its requests come after.
     after: After,
-    /// Its connections: at most one with [`Arrivals::Causal`].
+    /// Its connections: with [`Arrivals::Causal`] at most one that takes requests.
     pub(in crate::replay) connections: Vec<usize>,
     /// How many it had so far.
     pub(in crate::replay) opened: u32,
@@ -63,12 +65,14 @@ pub(in crate::replay) struct Lane {
     /// Where its next connection goes, and under which name.
     pub(in crate::replay) upstream: u16,
     pub(in crate::replay) name: u32,
+    /// What is spoken on it.
+    pub(in crate::replay) spoken: Spoken,
     /// v2 spoke on its connection before anything was asked.
     pub(in crate::replay) accused: bool,
 }
 
 impl Lane {
-    pub(in crate::replay) fn new(side: Side, number: u64, upstream: u16, name: u32) -> Self {
+    pub(in crate::replay) fn new(side: Side, number: u64, load: &Load) -> Self {
         Self {
             side,
             number,
@@ -80,8 +84,9 @@ impl Lane {
             ends: false,
             opens_later: false,
             queued_for_slot: false,
-            upstream,
-            name,
+            upstream: load.upstream,
+            name: load.name,
+            spoken: load.traits.spoken(),
             accused: false,
         }
     }
@@ -147,7 +152,7 @@ mod tests {
             when,
             answered,
             think: 30,
-            load: crate::replay::plan::Load::default(),
+            load: Load::default(),
             bytes: Bytes::new(),
             ahead: 0,
             gate: None,
@@ -158,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_request_waits_for_the_answers_its_client_had() {
-        let mut lane = Lane::new(Side::Target, 1, 0, 0);
+        let mut lane = Lane::new(Side::Target, 1, &Load::default());
         assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), Next::Empty);
         lane.queue.extend([task(0, 0, 7), task(1, 1, 8), task(2, 8, 9)]);
         for _ in 0..2 {
@@ -176,7 +181,7 @@ mod tests {
 
     #[test]
     fn where_arrivals_are_open_nothing_is_waited_for() {
-        let mut lane = Lane::new(Side::Target, 1, 0, 0);
+        let mut lane = Lane::new(Side::Target, 1, &Load::default());
         lane.queue.extend([task(0, 0, 7), task(1, 8, 9)]);
         lane.take();
         assert_eq!(lane.next(Arrivals::Open, Think::Schedule, 5), Next::Ready(i64::MIN));
@@ -184,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_again_does_not_wait_for_itself() {
-        let mut lane = Lane::new(Side::Target, 1, 0, 0);
+        let mut lane = Lane::new(Side::Target, 1, &Load::default());
         lane.queue.push_back(task(0, 5, 5));
         let sent = lane.take().unwrap();
         lane.put_back(sent);

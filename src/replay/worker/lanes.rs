@@ -49,12 +49,7 @@ impl Worker<'_> {
             Some(&at) => at,
             None if task.kind == StepKind::Close => return,
             None => {
-                let (at, _) = self.lanes.insert(Lane::new(
-                    side,
-                    task.lane,
-                    task.load.upstream,
-                    task.load.name,
-                ));
+                let (at, _) = self.lanes.insert(Lane::new(side, task.lane, &task.load));
                 self.by_number.insert(key, at);
                 at
             }
@@ -103,9 +98,14 @@ impl Worker<'_> {
                 self.fail_front(at, Failure::new(FailureKind::Protocol, SPOKE_FIRST), now);
                 continue;
             }
+            let spreads = self.spreads(at);
             let way = match self.shared.arrivals {
-                Arrivals::Causal => self.the_connection(at, now),
-                Arrivals::Open => self.a_free_connection(at, now),
+                Arrivals::Causal if !spreads => self.the_connection(at, now),
+                Arrivals::Causal => self.a_free_connection(at, 1, now),
+                Arrivals::Open => {
+                    let wanted = self.lanes.get(at).queue.len();
+                    self.a_free_connection(at, wanted, now)
+                }
             };
             match way {
                 Way::On(connection) => self.send(connection, free),
@@ -116,6 +116,16 @@ impl Worker<'_> {
         }
     }
 
+    /// Whether the lane's next request goes on any connection that is free, since one cannot carry
+    /// what its client had under way at a time.
+    fn spreads(&mut self, at: usize) -> bool {
+        let lane = self.lanes.get(at);
+        let Some(front) = lane.queue.front() else { return false };
+        let (upstream, traits) = (front.load.upstream, front.load.traits);
+        let downgraded = self.shared.spoken(upstream, traits.spoken()) != traits.spoken();
+        traits.spreads() || downgraded
+    }
+
     /// The lane's one connection where it can take a request now; asks for it where there is none.
     /// One that v2 is about to leave keeps what is under way on it, and another one takes the rest.
     fn the_connection(&mut self, at: usize, now: i64) -> Way {
@@ -123,19 +133,22 @@ impl Worker<'_> {
             let lane = self.lanes.get(at);
             let Some(front) = lane.queue.front() else { return Way::Wait };
             let (upstream, name) = (front.load.upstream, front.load.name);
+            let spoken = front.load.traits.spoken();
             let stays = |&&at: &&usize| {
                 let session = self.connections.peek(at).map(|known| &known.session);
                 session.is_some_and(|session| !(session.is_shared() && session.is_closing()))
             };
             let Some(&connection) = lane.connections.iter().find(stays) else {
-                (lane.upstream, lane.name) = (upstream, name);
+                (lane.upstream, lane.name, lane.spoken) = (upstream, name, spoken);
                 return if self.open(at, now) { Way::Wait } else { Way::Failed };
             };
             let known = self.connections.get(connection);
             if known.phase != Phase::Open || known.listens_until > now {
                 return Way::Wait;
             }
-            if known.session.is_closing() || known.upstream != upstream {
+            let fits =
+                known.upstream == upstream && known.spoken == self.shared.spoken(upstream, spoken);
+            if known.session.is_closing() || !fits {
                 if !known.is_idle() || known.is_writing() {
                     return Way::Wait;
                 }
@@ -147,23 +160,24 @@ impl Worker<'_> {
         }
     }
 
-    /// A connection of the lane that has nothing to do; asks for enough of them where there is
+    /// A connection of the lane that has nothing to do, or carries several requests at a time; asks for enough of them where there is
     /// none.
-    fn a_free_connection(&mut self, at: usize, now: i64) -> Way {
+    fn a_free_connection(&mut self, at: usize, wanted: usize, now: i64) -> Way {
         let lane = self.lanes.get(at);
         let Some(front) = lane.queue.front() else { return Way::Wait };
-        let (upstream, name, wanted) = (front.load.upstream, front.load.name, lane.queue.len());
-        (lane.upstream, lane.name) = (upstream, name);
+        let (upstream, name) = (front.load.upstream, front.load.name);
+        let spoken = front.load.traits.spoken();
+        (lane.upstream, lane.name, lane.spoken) = (upstream, name, spoken);
+        let spoken = self.shared.spoken(upstream, spoken);
         let mut coming = 0;
         for index in 0..self.lanes.get(at).connections.len() {
             let connection = self.lanes.get(at).connections[index];
             let known = self.connections.get(connection);
             if known.phase != Phase::Open || known.listens_until > now {
                 coming += 1;
-            } else if known.is_idle()
-                && !known.session.is_closing()
-                && !known.is_writing()
-                && known.upstream == upstream
+            } else if (known.is_idle() && !known.is_writing() || known.session.is_shared())
+                && known.session.has_room()
+                && (known.upstream, known.spoken) == (upstream, spoken)
             {
                 return Way::On(connection);
             }

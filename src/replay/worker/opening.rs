@@ -12,13 +12,17 @@ use super::{Failure, FailureKind, Wake, Worker};
 use crate::outcome::Owner;
 use crate::replay::session::connection::{Connection, Phase};
 use crate::replay::session::h1::One;
+use crate::replay::session::h2::Two;
 use crate::replay::session::socket::{Handshake, Socket};
-use crate::replay::session::tls;
+use crate::replay::session::{Session, Spoken, tls};
 use crate::replay::worker::lane::Arrivals;
 
 /// How long a new connection is listened to before it is used, where v2 is known to speak first: so
 /// that what it says is not taken for an answer.
 const LISTEN_NS: i64 = 5_000_000;
+/// Why a request of HTTP/2 fails where v2 speaks HTTP/1.
+pub(super) const NOT_TWO: &str = "v2 speaks HTTP/1.1, not HTTP/2: --allow-downgrade sends HTTP/1.1 \
+                                  where it must, --protocol h1 everywhere";
 /// How long until a lane asks for a local port again.
 const PORT_AGAIN_NS: i64 = 10_000_000;
 /// Among so many idle connections one is looked for that nobody will need any more.
@@ -39,12 +43,12 @@ impl Worker<'_> {
         let lane = self.lanes.get(at);
         let target =
             &self.shared.targets[usize::from(lane.upstream).min(self.shared.targets.len() - 1)];
-        let upstream = lane.upstream;
+        let (upstream, spoken) = (lane.upstream, lane.spoken);
         let address = target.address(lane.number);
         let source = self.shared.sources.of(address, lane.number);
         let (index, generation) = match Socket::connect(address, source) {
             Ok(socket) => {
-                let session = Box::new(One::new(self.shared.max_body));
+                let session = self.session(upstream, spoken);
                 self.connections.insert(Connection::new(at, upstream, socket, session, now))
             }
             Err(error) => return self.no_socket(at, &error, now),
@@ -74,6 +78,14 @@ impl Worker<'_> {
             self.figures.peak_connections.max(self.connections.len() as u64);
         self.arm(index, now + self.shared.timeout_ns);
         true
+    }
+
+    /// A session for a new connection, of a protocol that its end is known to speak.
+    fn session(&self, upstream: u16, spoken: Spoken) -> (Spoken, Box<dyn Session>) {
+        match self.shared.spoken(upstream, spoken) {
+            Spoken::One => (Spoken::One, Box::new(One::new(self.shared.max_body))),
+            Spoken::Two => (Spoken::Two, Box::new(Two::new(self.shared.two.clone()))),
+        }
     }
 
     /// Closes a connection that nobody needs now, for one that somebody needs: best one that nobody
@@ -164,11 +176,15 @@ impl Worker<'_> {
         let name = self.lanes.get(lane).name;
         let host = self.shared.names.get(name as usize).map_or("", |name| &**name);
         let name = self.shared.sni.name(host, target);
-        let (Some(config), Some(name)) = (&self.shared.tls, name) else {
+        let (Some(configs), Some(name)) = (&self.shared.tls, name) else {
             let failure = Failure::new(FailureKind::Tls, "no server name to ask for: --sni NAME");
             return self.not_opened(at, failure.of(Owner::Settings), now);
         };
         let connection = self.connections.get(at);
+        let config = match connection.spoken {
+            Spoken::One => &configs[0],
+            Spoken::Two => &configs[1],
+        };
         if let Err(error) = connection.socket.start_tls(Arc::clone(config), name) {
             return self.not_opened(at, Failure::new(FailureKind::Tls, error.to_string()), now);
         }
@@ -181,9 +197,26 @@ impl Worker<'_> {
         match self.connections.get(at).socket.handshake() {
             Ok(Handshake::Going) => {}
             // Bytes behind the handshake may have come with it, and no edge will tell of them.
-            Ok(Handshake::Done) => self.opened(at, true, now),
+            Ok(Handshake::Done) => self.agreed(at, now),
             Err(error) => self.not_opened(at, tls::failure(&error), now),
         }
+    }
+
+    /// The TLS session is there: whether v2 agreed on the protocol (RFC 7301).
+    fn agreed(&mut self, at: usize, now: i64) {
+        let connection = self.connections.get(at);
+        if connection.spoken == Spoken::Two && connection.socket.agreed() != Some(b"h2") {
+            let upstream = connection.upstream;
+            if !self.shared.downgrade(upstream) {
+                let failure = Failure::new(FailureKind::Protocol, NOT_TWO);
+                return self.not_opened(at, failure, now);
+            }
+            self.figures.note("downgraded-to-http-1");
+            let (spoken, session) = self.session(upstream, Spoken::One);
+            let connection = self.connections.get(at);
+            (connection.spoken, connection.session) = (spoken, session);
+        }
+        self.opened(at, true, now);
     }
 
     fn opened(&mut self, at: usize, speaks: bool, now: i64) {
@@ -206,7 +239,12 @@ impl Worker<'_> {
                 return;
             }
         }
+        let generation = self.connections.generation(at);
         self.pump(lane, now);
+        if self.connections.holds(at, generation) && self.connections.get(at).session.is_writing() {
+            // What stands before the first request, where that is not due yet.
+            self.write_on(at, false);
+        }
     }
 
     /// A connection could not be opened: the request that waits for it fails.

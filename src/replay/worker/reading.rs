@@ -4,7 +4,8 @@
 use std::io;
 
 use super::super::task::Task;
-use super::{Answer, FailureKind, READ_AT_ONCE, Worker};
+use super::opening::NOT_TWO;
+use super::{Answer, Failure, FailureKind, READ_AT_ONCE, Worker};
 use crate::replay::session::{Heard, InFlight, tls};
 use crate::wire::h1::parser::Ending;
 
@@ -110,6 +111,11 @@ impl Worker<'_> {
                 self.record_sent(lane, request, answer, now);
                 self.answered(at, now);
             }
+            Heard::Refused { requests, times } => {
+                self.refused(lane, requests, times, now);
+                self.pump(lane, now);
+            }
+            Heard::SpeaksOne => self.speaks_one(at, now),
             Heard::Go => self.write(at),
             Heard::Unasked(note) => self.unasked(at, note, now),
             Heard::Garbage(what) => self.garbage(at, &what, now),
@@ -126,6 +132,38 @@ impl Worker<'_> {
             // Requests behind it on this connection get no answer any more.
             return self.lost(at, Ending::Closed, "v2 closed after the answer before");
         }
+        self.pump(lane, now);
+    }
+
+    /// v2 did not look at these (RFC 9113 §8.7): they go again, whatever they do, but not for ever.
+    fn refused(&mut self, lane: usize, requests: Vec<InFlight>, times: u8, now: i64) {
+        for request in requests.into_iter().rev() {
+            let Task { again, blamed, .. } = request.task;
+            if u8::from(again) + u8::from(again && blamed) >= times {
+                let detail = "v2 refused it each time it was sent, without a look at it";
+                self.record_sent(lane, request, Answer::failed(FailureKind::Closed, detail), now);
+            } else {
+                let task = Task { blamed: again, ..request.task };
+                self.again(lane, InFlight { task, ..request });
+            }
+        }
+    }
+
+    /// v2 answers in HTTP/1 to HTTP/2: its requests go in HTTP/1 where that is allowed, else they
+    /// fail.
+    fn speaks_one(&mut self, at: usize, now: i64) {
+        let connection = self.connections.get(at);
+        let (lane, upstream) = (connection.lane, connection.upstream);
+        if !self.shared.downgrade(upstream) {
+            if self.connections.get(at).is_idle() {
+                self.fail_front(lane, Failure::new(FailureKind::Protocol, NOT_TWO), now);
+            }
+            return self.garbage(at, NOT_TWO, now);
+        }
+        self.figures.note("downgraded-to-http-1");
+        let requests = self.connections.get(at).session.take_unanswered();
+        self.close(at);
+        requests.into_iter().rev().for_each(|request| self.again(lane, request));
         self.pump(lane, now);
     }
 
@@ -156,7 +194,7 @@ impl Worker<'_> {
         let connection = self.connections.get(at);
         let lane = connection.lane;
         let blamed = connection.session.blamed();
-        if blamed.is_empty() {
+        if blamed.is_empty() && !connection.session.is_shared() {
             return self.unasked(at, "unexpected-bytes", now);
         }
         for request in blamed {

@@ -3,11 +3,14 @@
 
 use std::sync::atomic::Ordering;
 
-use super::super::task::bump;
-use super::Worker;
+use std::io;
+
+use super::super::task::{Task, bump};
+use super::{Failure, FailureKind, Worker};
+use crate::outcome::Owner;
 use crate::replay::recorder::generator;
 use crate::replay::recorder::generator::Recent;
-use crate::replay::session::{InFlight, Written};
+use crate::replay::session::{InFlight, Spoken, Written};
 use crate::replay::worker::lane::{Arrivals, Next};
 
 impl Worker<'_> {
@@ -22,6 +25,11 @@ impl Worker<'_> {
         let side = self.lanes.get(lane).side;
         let Some(mut task) = self.lanes.get(lane).take() else { return };
         task.pass_gate(side, &self.shared.budget);
+        if self.connections.get(at).spoken == Spoken::One
+            && let Err(error) = task.speak_one(self.shared)
+        {
+            return self.not_read(lane, task, &error, now);
+        }
         self.waiting -= 1;
         let waited = if self.shared.at_once {
             task.due = free.max(ready).max(room_since).max(0).min(now);
@@ -44,7 +52,7 @@ impl Worker<'_> {
         let until = now.saturating_add(self.shared.patience_ns(&task.load));
         self.under_way += 1;
         let session = &mut self.connections.get(at).session;
-        session.begin(InFlight { task, sent: now, waited, connect_ns, until });
+        session.begin(InFlight { task, sent: now, waited, connect_ns, until, held_ns: 0 });
         let more = self.next_follows(lane, at, now);
         self.write_on(at, more);
         // What is measured is noted when the request is on its way.
@@ -56,6 +64,13 @@ impl Worker<'_> {
         self.figures.sent += 1;
         self.figures.bytes_sent += length;
         bump(&self.live().sent);
+    }
+
+    /// The bytes of a request could not be read back.
+    fn not_read(&mut self, lane: usize, task: Task, error: &io::Error, now: i64) {
+        self.waiting -= 1;
+        let failure = Failure::new(FailureKind::Rewrite, format!("its bytes are lost: {error}"));
+        self.record(lane, task, None, 0, None, failure.of(Owner::Replayer).into(), now);
     }
 
     /// Whether the lane's next request goes on the same connection right behind the one that was
@@ -101,7 +116,7 @@ impl Worker<'_> {
         }
     }
 
-    fn write_on(&mut self, at: usize, more: bool) {
+    pub(super) fn write_on(&mut self, at: usize, more: bool) {
         let now = self.seen;
         let connection = self.connections.get(at);
         let socket = &mut connection.socket;

@@ -209,6 +209,12 @@ impl<M: Copy + Default> FrameReader<M> {
         self.has_preface
     }
 
+    /// How long the payload of the frame under way is, once its head was read.
+    pub fn length(&self) -> Option<u32> {
+        let inside = !matches!(self.state, Where::Start | Where::Head | Where::Lost);
+        inside.then_some(self.head.length)
+    }
+
     /// Octets that it holds.
     pub fn held(&self) -> usize {
         self.kept.capacity()

@@ -233,14 +233,14 @@ struct Parts {
 }
 
 /// What `:status` says.
-pub(super) fn status_of(fields: &Headers) -> Option<u16> {
+pub(crate) fn status_of(fields: &Headers) -> Option<u16> {
     let digits = fields.get(":status")?;
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|status| (100..=999).contains(status))
 }
 
 /// Whether fields are those of a request, of a response, or of neither for sure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Is {
+pub(crate) enum Is {
     /// A request's head.
     Request,
     /// A response's head.
@@ -252,7 +252,7 @@ pub(super) enum Is {
 }
 
 /// What a block is, by its pseudo-header fields (RFC 9113 §8.3).
-pub(super) fn kind_of(fields: &Headers) -> Is {
+pub(crate) fn kind_of(fields: &Headers) -> Is {
     let mut nameless = false;
     for (name, _) in fields.parts() {
         match name.octets() {

@@ -4,7 +4,8 @@
 pub mod frame;
 pub mod hpack;
 pub mod huffman;
-mod message;
+pub(crate) mod message;
 pub mod pairing;
 pub(in crate::wire) mod search;
 mod side;
+pub mod translate;

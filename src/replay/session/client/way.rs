@@ -18,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+pub(super) use crate::replay::session::Spoken;
+
 use super::fault;
 use super::proxy::Proxy;
 use crate::limits;
@@ -30,15 +32,6 @@ use crate::replay::shared::Shared;
 pub(super) type Message = Request<Full<Bytes>>;
 /// An answer, or why there is none and whether the request was sent at all.
 pub(super) type Sent = Result<hyper::Response<Incoming>, (Failure, bool)>;
-
-/// Which protocol is spoken on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spoken {
-    /// HTTP/1.1.
-    One,
-    /// HTTP/2.
-    Two,
-}
 
 enum Line {
     One(http1::SendRequest<Full<Bytes>>),
@@ -218,7 +211,7 @@ impl Way {
     }
 
     async fn encrypt(&self, stream: TcpStream) -> Result<Carrier, Failure> {
-        let (Some(config), Some(name)) = (&self.shared.tls, self.name.clone()) else {
+        let (Some([_, config]), Some(name)) = (&self.shared.tls, self.name.clone()) else {
             let failure = Failure::new(FailureKind::Tls, "no server name to ask for: --sni NAME");
             return Err(failure.of(Owner::Settings));
         };
