@@ -11,8 +11,10 @@ work=$(realpath -m "${STATE_WORK:-state-work}")
 [ $# -gt 0 ] || set -- radicale mlflow
 port=${STATE_PORT:-18250}
 server='' tap=''
+# Servers are process groups of their own, which end with their workers.
 end() {
-  for pid in $tap $server; do kill "$pid" 2>/dev/null || true; done
+  [ -z "$tap" ] || kill "$tap" 2>/dev/null || true
+  [ -z "$server" ] || kill -- "-$server" 2>/dev/null || true
   for pid in $tap $server; do wait "$pid" 2>/dev/null || true; done
   server='' tap=''
 }
@@ -37,8 +39,10 @@ for app in "$@"; do
   for run in first second; do
     rm -rf "data-$run"
     mkdir "data-$run"
+    set -m
     up "$port" "$PWD/data-$run" >"$run.log" 2>&1 &
     server=$!
+    set +m
     answers "http://127.0.0.1:$port$(ready)"
     rm -f "$run.pcap"
     "$program" capture -i lo --port "$port" -o "$run.pcap" >"$run.capture.log" 2>&1 &
@@ -50,7 +54,7 @@ for app in "$@"; do
     wait "$tap" || true
     tap=''
     end
-    "$program" -q parse "$run.pcap" -o "$run.jsonl"
+    "$program" -q parse "$run.pcap" -o "$run.jsonl" >"$run.parse.log" 2>&1
   done
   echo -n "$app: "
   python3 "$here/truth.py" "$program" first.jsonl second.jsonl || failed=1
