@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// In the order in which help shows them.
+    /// What people look under.
     const HEADINGS: [&str; 11] = [
         "Target",
         "Which requests",

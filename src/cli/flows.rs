@@ -31,8 +31,8 @@ const PRINTED: usize = 1 << 20;
                   shadowtap flows v1.pcap --bind likely"
 )]
 pub struct Args {
-    /// Captures (pcap, pcapng) or recordings (JSONL), plain, gzip or zstd; a URL; - is standard
-    /// input
+    /// Captures (pcap, pcapng) or recordings (JSONL, HAR, .gor, access logs, curl lines, Postman),
+    /// plain, gzip or zstd; a URL; - is standard input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
     /// Print one JSON object a flow, as flows.jsonl of a run has them

@@ -24,8 +24,8 @@ use survey::{Interner, Summary, Survey};
     after_help = "Examples:\n  shadowtap inspect v1.pcap\n  shadowtap inspect v1.pcap --json | jq .completeness"
 )]
 pub struct Args {
-    /// Captures (pcap, pcapng) or recordings (JSONL), plain, gzip or zstd; a URL; - is standard
-    /// input
+    /// Captures (pcap, pcapng) or recordings (JSONL, HAR, .gor, access logs, curl lines, Postman),
+    /// plain, gzip or zstd; a URL; - is standard input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
     /// Print everything as JSON

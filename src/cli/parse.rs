@@ -27,8 +27,8 @@ use crate::wire::h1::parser::BODY_KEPT_IN_PART;
 #[command(after_help = "Examples:\n  shadowtap parse v1.pcap -o exchanges.jsonl\n  \
                         shadowtap parse node1.pcap node2.pcap.zst --offset node2.pcap.zst=-3ms --port 8080 -o - | jq .response.status")]
 pub struct Args {
-    /// Captures (pcap, pcapng) or recordings (JSONL, HAR, GoReplay), plain, gzip or zstd; a URL;
-    /// - is standard input
+    /// Captures (pcap, pcapng) or recordings (JSONL, HAR, .gor, access logs, curl lines, Postman),
+    /// plain, gzip or zstd; a URL; - is standard input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
     /// Where the exchanges go: .jsonl, .har or .gor by name (.zst and .gz are compressed); - is

@@ -53,7 +53,7 @@ pub struct Args {
 /// What `replay` and `run` are both asked for: what is replayed, how, and where it goes.
 #[derive(Debug, clap::Args)]
 pub struct Asked {
-    /// Captures or exchanges to replay; - for standard input
+    /// Captures or recordings to replay; - for standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     #[command(flatten)]
