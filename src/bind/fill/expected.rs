@@ -22,6 +22,9 @@ pub struct Expected {
     pub lists: FxHashMap<u64, Vec<u64>>,
     /// By place: the texts that hold a born value among other things.
     pub texts: FxHashMap<u64, Box<str>>,
+    /// The births, by number, that are of a value which holds others: a URL and not its origin, a
+    /// token and not its claims.
+    pub holders: FxHashSet<u32>,
     /// How many values of the answer have the name that a birth's place ends with, by the name's
     /// hash.
     pub named: FxHashMap<u64, u32>,
@@ -37,22 +40,29 @@ impl Expected {
         if births.is_empty() {
             return expected;
         }
+        let mut at_place: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
+        for (number, birth) in births.iter().enumerate() {
+            at_place.entry(birth.place.hash()).or_default().push(number);
+        }
         let generals: FxHashMap<u64, Option<&str>> =
             births.iter().map(|birth| (birth.place.general(), birth.thing.as_deref())).collect();
         let names: FxHashSet<u64> =
             births.iter().filter_map(|birth| name_of_place(&birth.place)).collect();
-        let partial: FxHashSet<u64> = births
-            .iter()
-            .filter(|birth| birth.range.is_some())
-            .map(|birth| birth.place.hash())
-            .collect();
-        each_value(answer, births, |at, text| {
+        each_value(answer, births, |at, text, holds| {
             if let Some(thing) = generals.get(&at.general()) {
-                let list = expected.lists.entry(at.general()).or_default();
+                let list = expected.lists.entry(key(at.general(), holds)).or_default();
                 list.push(text_hash(*thing, text));
             }
-            if partial.contains(&at.hash()) {
-                expected.texts.entry(at.hash()).or_insert_with(|| text.into());
+            let here = at_place.get(&at.hash()).into_iter().flatten();
+            for (number, birth) in here.map(|&number| (number as u32, &births[number])) {
+                let is_of = is_of(birth, text) && !expected.holders.contains(&number);
+                if is_of && holds {
+                    expected.holders.insert(number);
+                }
+                if is_of && birth.range.is_some() {
+                    let place = key(at.hash(), holds);
+                    expected.texts.entry(place).or_insert_with(|| text.into());
+                }
             }
             let name = at.name().map(name_hash).filter(|name| names.contains(name));
             if let Some(name) = name {
@@ -61,6 +71,28 @@ impl Expected {
         });
         expected
     }
+
+    /// Names the place of a birth, and the generalised one, apart for a value that holds others and
+    /// for what it holds.
+    pub(super) fn keys(&self, number: usize, birth: &Birth) -> (u64, u64) {
+        let holds = self.holders.contains(&(number as u32));
+        (key(birth.place.hash(), holds), key(birth.place.general(), holds))
+    }
+}
+
+/// Whether a birth is this text, or a part of it.
+fn is_of(birth: &Birth, text: &str) -> bool {
+    let part = match &birth.range {
+        Some(range) => text.get(range.start as usize..range.end as usize),
+        None => Some(text),
+    };
+    part == Some(&*birth.text)
+}
+
+/// A value that holds others stands at the place of some of these, as a URL at that of its origin:
+/// what names the one must not name the other.
+pub(super) const fn key(place: u64, holds: bool) -> u64 {
+    if holds { !place } else { place }
 }
 
 /// Names a name.
@@ -79,22 +111,26 @@ fn cookies_set(answer: &Response) -> Vec<Box<str>> {
     names.map(|name| String::from_utf8_lossy(name).into()).collect()
 }
 
-/// Tells all values of an answer. A value that holds others is told as a whole where one is born at
-/// its place, and then by what is in it.
-pub(super) fn each_value(answer: &Response, births: &[Birth], tell: impl FnMut(&Trail<'_>, &str)) {
+/// Tells all values of an answer. A value that holds others is told as a whole (`true`) where one is
+/// born at its place, and then by what is in it.
+pub(super) fn each_value(
+    answer: &Response,
+    births: &[Birth],
+    tell: impl FnMut(&Trail<'_>, &str, bool),
+) {
     struct All<F> {
         places: FxHashSet<u64>,
         tell: F,
     }
-    impl<F: FnMut(&Trail<'_>, &str)> Visit for All<F> {
+    impl<F: FnMut(&Trail<'_>, &str, bool)> Visit for All<F> {
         fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
-            (self.tell)(at, value.text);
+            (self.tell)(at, value.text, false);
             None
         }
 
         fn inside(&mut self, at: &Trail<'_>, value: Value<'_>) -> bool {
             if self.places.contains(&at.general()) {
-                (self.tell)(at, value.text);
+                (self.tell)(at, value.text, true);
             }
             true
         }

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::expected::{Expected, each_value, name_hash, name_of_place};
+use super::expected::{Expected, each_value, key, name_hash, name_of_place};
 use super::text_hash;
 use crate::bind::Birth;
 use crate::message::Response;
@@ -30,11 +30,18 @@ pub enum Taken {
 pub trait Known {
     /// What v2 issued for the value with this hash ([`text_hash`]).
     fn bound(&self, text: u64) -> Option<&str>;
+
+    /// Whether v2 issued the value with this hash for any of v1's.
+    fn is_issued(&self, text: u64) -> bool;
 }
 
 impl Known for FxHashMap<u64, String> {
     fn bound(&self, text: u64) -> Option<&str> {
         self.get(&text).map(String::as_str)
+    }
+
+    fn is_issued(&self, text: u64) -> bool {
+        self.values().any(|issued| text_hash(None, issued) == text)
     }
 }
 
@@ -54,7 +61,8 @@ pub fn take(
     for whole in wholes.values() {
         match &refused {
             Some(why) if is_of_body(whole.place) => {
-                texts.insert(whole.at, Err(why.clone()));
+                let bound = whole.bound(known).map(Into::into);
+                texts.insert(whole.own, bound.ok_or_else(|| why.clone()));
             }
             _ => left.push(whole),
         }
@@ -62,7 +70,7 @@ pub fn take(
     // In the order of the answer: lists are paired by turns.
     left.sort_by_key(|whole| whole.first);
     left.retain(|whole| match found.by_value(whole, known) {
-        Some(text) => texts.insert(whole.at, Ok(text)).is_some(),
+        Some(text) => texts.insert(whole.own, Ok(text)).is_some(),
         None => true,
     });
     let mut turns: FxHashMap<u64, Turns> = FxHashMap::default();
@@ -70,9 +78,18 @@ pub fn take(
         let turns = turns
             .entry(whole.general)
             .or_insert_with(|| Turns::of(&found, whole.general, expected, known));
-        let at = turns.of_text(text_hash(whole.thing, whole.text));
-        let at = at.or_else(|| found.at(whole.at)).or_else(|| found.only(whole, expected));
+        let bound = whole.bound(known);
+        let at = match &bound {
+            // A list that lacks it for now takes nothing from what is bound.
+            Some(_) if is_numbered(whole.place) => None,
+            Some(_) => found.at(whole, known),
+            None => turns
+                .of_text(text_hash(whole.thing, whole.text))
+                .or_else(|| found.at(whole, known))
+                .or_else(|| found.only(whole, expected, known)),
+        };
         let text = match at {
+            None if bound.is_some() => Ok(bound.unwrap_or_default().into()),
             Some(at) => {
                 found.used[at] = true;
                 usable(whole, &found.values[at].text)
@@ -82,19 +99,23 @@ pub fn take(
             }
             None => Err(format!("no {} in the answer", whole.place)),
         };
-        texts.insert(whole.at, text);
+        texts.insert(whole.own, text);
     }
-    let of_birth = |birth: &Birth| match texts.get(&birth.place.hash()) {
-        Some(Ok(text)) => wholes[&birth.place.hash()].part(birth, text),
-        Some(Err(why)) => Taken::Lacking(why.clone()),
-        None => Taken::Lacking(format!("no {} in the answer", birth.place)),
+    let of_birth = |(number, birth): (usize, &Birth)| {
+        let (own, _) = text_of(expected, number, birth);
+        match texts.get(&own) {
+            Some(Ok(text)) => wholes[&own].part(birth, text),
+            Some(Err(why)) => Taken::Lacking(why.clone()),
+            None => Taken::Lacking(format!("no {} in the answer", birth.place)),
+        }
     };
-    births.iter().map(of_birth).collect()
+    births.iter().enumerate().map(of_birth).collect()
 }
 
 /// The text at a place of v1's answer, of which births are all or parts.
 struct Whole<'b> {
     place: &'b Place,
+    own: u64,
     at: u64,
     general: u64,
     name: Option<u64>,
@@ -106,18 +127,31 @@ struct Whole<'b> {
     parts: Vec<(Range<usize>, &'b Birth)>,
 }
 
-/// What births are parts of, by place.
+/// The text that a birth is, or is a part of, and what names that text at its place.
+fn text_of<'b>(expected: &'b Expected, number: usize, birth: &'b Birth) -> (u64, &'b str) {
+    let (at, _) = expected.keys(number, birth);
+    let text = match birth.range {
+        Some(_) => expected.texts.get(&at).map_or(&*birth.text, |text| text),
+        None => &*birth.text,
+    };
+    // Two values may stand at one place: parameters of one name.
+    (at ^ text_hash(None, text), text)
+}
+
+/// What births are parts of, each by its name.
 fn wholes<'b>(births: &'b [Birth], expected: &'b Expected) -> FxHashMap<u64, Whole<'b>> {
     let mut wholes: FxHashMap<u64, Whole<'b>> = FxHashMap::default();
     for (number, birth) in births.iter().enumerate() {
-        let at = birth.place.hash();
-        let whole = wholes.entry(at).or_insert_with(|| Whole {
+        let (own, text) = text_of(expected, number, birth);
+        let (at, general) = expected.keys(number, birth);
+        let whole = wholes.entry(own).or_insert_with(|| Whole {
             place: &birth.place,
+            own,
             at,
-            general: birth.place.general(),
+            general,
             name: name_of_place(&birth.place),
             thing: birth.thing.as_deref(),
-            text: expected.texts.get(&at).map_or(&birth.text, |text| text),
+            text,
             first: number,
             parts: Vec::new(),
         });
@@ -199,6 +233,14 @@ fn is_of_body(place: &Place) -> bool {
     !matches!(place.steps().first(), Some(Step::Header(_) | Step::Cookie(_) | Step::Status))
 }
 
+/// Whether other places differ from it in a number alone: elements, lines.
+fn is_numbered(place: &Place) -> bool {
+    place.steps().iter().any(|step| {
+        matches!(step, Step::Index(_) | Step::Line(_) | Step::Event(_) | Step::PartAt(_))
+            || matches!(step, Step::Element(_, n) | Step::Text(n) if *n > 1)
+    })
+}
+
 /// A value of v2's answer.
 struct Seen {
     at: u64,
@@ -221,8 +263,12 @@ struct Found {
 
 impl Found {
     fn of(births: &[Birth], answer: &Response) -> Self {
-        let things: FxHashMap<u64, Option<Box<str>>> =
-            births.iter().map(|birth| (birth.place.general(), birth.thing.clone())).collect();
+        let of_birth =
+            |birth: &Birth, holds| (key(birth.place.general(), holds), birth.thing.clone());
+        let things: FxHashMap<u64, Option<Box<str>>> = births
+            .iter()
+            .flat_map(|birth| [of_birth(birth, false), of_birth(birth, true)])
+            .collect();
         let names: FxHashSet<u64> =
             births.iter().filter_map(|birth| name_of_place(&birth.place)).collect();
         let mut found = Self {
@@ -234,23 +280,24 @@ impl Found {
             by_name: FxHashMap::default(),
             things,
         };
-        each_value(answer, births, |at, text| {
+        each_value(answer, births, |at, text, holds| {
+            let (place, general) = (key(at.hash(), holds), key(at.general(), holds));
             let name = at.name().map(name_hash).filter(|name| names.contains(name));
-            let is_listed = found.things.contains_key(&at.general());
+            let is_listed = found.things.contains_key(&general);
             if !is_listed && name.is_none() {
                 return;
             }
             let number = found.values.len();
             if is_listed {
-                found.by_general.entry(at.general()).or_default().push(number);
-                let key = (at.general(), text_hash(None, text));
-                found.by_text.entry(key).or_default().push(number);
-                found.by_place.entry(at.hash()).or_insert(number);
+                found.by_general.entry(general).or_default().push(number);
+                let said = (general, text_hash(None, text));
+                found.by_text.entry(said).or_default().push(number);
+                found.by_place.entry(place).or_insert(number);
             }
             if let Some(name) = name {
                 found.by_name.entry(name).or_insert((0, number)).0 += 1;
             }
-            found.values.push(Seen { at: at.hash(), text: text.into() });
+            found.values.push(Seen { at: place, text: text.into() });
             found.used.push(false);
         });
         found.by_text.values_mut().for_each(|list| list.reverse());
@@ -285,18 +332,27 @@ impl Found {
         Some(self.values[at].text.clone())
     }
 
+    /// Whether a value may be the counterpart of a new one: it is nobody's yet.
+    fn is_free(&self, at: usize, thing: Option<&str>, known: &dyn Known) -> bool {
+        !self.used[at] && !known.is_issued(text_hash(thing, &self.values[at].text))
+    }
+
     /// What stands at exactly this place, where it is nobody's yet.
-    fn at(&self, place: u64) -> Option<usize> {
-        self.by_place.get(&place).copied().filter(|&at| !self.used[at])
+    fn at(&self, whole: &Whole<'_>, known: &dyn Known) -> Option<usize> {
+        let at = self.by_place.get(&whole.at).copied();
+        // Where no list is, a value that v2 issued before is one that it gives twice.
+        let numbered = is_numbered(whole.place);
+        at.filter(|&at| !self.used[at] && (!numbered || self.is_free(at, whole.thing, known)))
     }
 
     /// The only value of the whole answer under the name of v1's, where it was the only one there,
     /// too.
-    fn only(&self, whole: &Whole<'_>, expected: &Expected) -> Option<usize> {
+    fn only(&self, whole: &Whole<'_>, expected: &Expected, known: &dyn Known) -> Option<usize> {
         let name = whole.name?;
         let &(count, first) = self.by_name.get(&name)?;
         let is_only = count == 1 && expected.named.get(&name) == Some(&1);
-        (is_only && !self.used[first] && self.values[first].at != whole.at).then_some(first)
+        let is_free = self.is_free(first, whole.thing, known) && self.values[first].at != whole.at;
+        (is_only && is_free).then_some(first)
     }
 }
 
@@ -320,8 +376,12 @@ impl Turns {
         let theirs = found.list(general);
         let texts: Vec<u64> =
             theirs.iter().map(|&at| text_hash(thing, &found.values[at].text)).collect();
-        let alone = unshared(&said, &texts);
-        let left: Vec<usize> = unshared(&texts, &said).into_iter().map(|n| theirs[n]).collect();
+        // What is bound already is not new, though v2's list lacks it for now.
+        let alone = unshared(&said, &texts).into_iter();
+        let alone: Vec<usize> = alone.filter(|&n| known.bound(ours[n]).is_none()).collect();
+        let left = unshared(&texts, &said).into_iter();
+        let left = left.filter(|&n| !known.is_issued(texts[n]));
+        let left: Vec<usize> = left.map(|n| theirs[n]).collect();
         let mut turns: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
         for (turn, &number) in alone.iter().enumerate().rev() {
             turns.entry(ours[number]).or_default().push(turn);
@@ -427,6 +487,18 @@ mod tests {
             (&["$[0]=1", "$[1]=2"], "[1,2]", "[2,1]", &[("1", "2"), ("2", "1")], &["2", "1"]),
             // One that was listed is bound already, the other is new.
             (&["$[1]=b"], r#"["a","b"]"#, r#"["z","c"]"#, &[("a", "c")], &["z"]),
+            // What is bound is not there for now, and what is there is another one's.
+            (
+                &["$[0]=a", "$[1]=b"],
+                r#"["a","b"]"#,
+                r#"["c"]"#,
+                &[("b", "d"), ("x", "c")],
+                &["! no $[0] in the answer", "d"],
+            ),
+            // A value of its own that is issued anew.
+            (&["$.rev=r1"], r#"{"rev":"r1"}"#, r#"{"rev":"s2"}"#, &[("r1", "s1")], &["s2"]),
+            // One id for two things: a client would go on with it.
+            (&["$.id=a2"], r#"{"id":"a2"}"#, r#"{"id":"b1"}"#, &[("a1", "b1")], &["b1"]),
             // Another shape, one value of the name.
             (&["$.token=t"], r#"{"token":"t"}"#, r#"{"data":{"token":"u"}}"#, &[], &["u"]),
             (
@@ -454,6 +526,24 @@ mod tests {
             let (one, two) = (answer(200, &json, one), answer(200, &json, two));
             assert_eq!(taken(&births, &one, &two, known), expected);
         }
+    }
+
+    #[test]
+    fn two_values_at_one_place_are_two() {
+        let births = [birth("$.u query:tag", "a1"), birth("$.u query:tag", "b2")];
+        let at = |uri: &str| answer(200, &[], &format!(r#"{{"u":"http://h/p?{uri}"}}"#));
+        let (one, two) = (at("tag=a1&tag=b2"), at("tag=c3&tag=d4"));
+        assert_eq!(taken(&births, &one, &two, &[]), ["c3", "d4"]);
+    }
+
+    #[test]
+    fn a_url_and_its_origin_are_two_values() {
+        let births = [birth("$.url", "http://v1.test/f/a7"), birth("$.url", "http://v1.test")];
+        let json = [("Content-Type", "application/json")];
+        let one = answer(200, &json, r#"{"url":"http://v1.test/f/a7"}"#);
+        let two = answer(200, &json, r#"{"url":"http://v2.test:8080/f/b8"}"#);
+        let expected = ["http://v2.test:8080/f/b8", "http://v2.test:8080"];
+        assert_eq!(taken(&births, &one, &two, &[]), expected);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub(super) struct Slot {
     /// Where it did not, what that follows from.
     pub(super) roots: Arc<[Unbound]>,
     text: u64,
+    issued: Option<u64>,
     left: u8,
 }
 
@@ -35,6 +36,8 @@ pub(super) struct Slot {
 pub(super) struct Slots {
     slots: FxHashMap<(World, u32), Slot>,
     by_text: FxHashMap<(World, u64), u32>,
+    /// How many slots have what v2 issued, by its hash.
+    issued: FxHashMap<(World, u64), u32>,
 }
 
 impl Slots {
@@ -53,18 +56,25 @@ impl Slots {
         roots: &Arc<[Unbound]>,
         uses: &[u8],
     ) -> bool {
+        let hash_of = |text: &str| text_hash(birth.thing.as_deref(), text);
         if let Some(known) = self.slots.get_mut(&(world, birth.slot)) {
             if new.is_none() || known.new == new {
                 return false;
             }
+            let hash = new.as_deref().map(hash_of);
+            let before = std::mem::replace(&mut known.issued, hash);
             (known.new, known.roots) = (new, Arc::clone(roots));
+            self.forget(world, before);
+            self.note(world, hash);
             return true;
         }
         let left = uses.get(birth.slot as usize).copied().unwrap_or(0);
         if left > 0 {
             let text = text_hash(birth.thing.as_deref(), &birth.text);
             let roots = Arc::clone(roots);
-            let slot = Slot { old: birth.text.clone(), new, roots, text, left };
+            let issued = new.as_deref().map(hash_of);
+            self.note(world, issued);
+            let slot = Slot { old: birth.text.clone(), new, roots, text, issued, left };
             self.slots.insert((world, birth.slot), slot);
             self.by_text.insert((world, text), birth.slot);
         }
@@ -79,11 +89,26 @@ impl Slots {
         }
         known.left = known.left.saturating_sub(1);
         if known.left == 0 {
-            let text = (world, known.text);
+            let (text, issued) = ((world, known.text), known.issued);
             if self.by_text.get(&text) == Some(&slot) {
                 self.by_text.remove(&text);
             }
             self.slots.remove(&(world, slot));
+            self.forget(world, issued);
+        }
+    }
+
+    fn note(&mut self, world: World, issued: Option<u64>) {
+        if let Some(issued) = issued {
+            *self.issued.entry((world, issued)).or_default() += 1;
+        }
+    }
+
+    fn forget(&mut self, world: World, issued: Option<u64>) {
+        let Some(key) = issued.map(|issued| (world, issued)) else { return };
+        match self.issued.get_mut(&key) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.issued.remove(&key)),
         }
     }
 
@@ -103,6 +128,10 @@ impl Known for InWorld<'_> {
     fn bound(&self, text: u64) -> Option<&str> {
         let slot = *self.slots.by_text.get(&(self.world, text))?;
         self.slots.get(self.world, slot)?.new.as_deref()
+    }
+
+    fn is_issued(&self, text: u64) -> bool {
+        self.slots.issued.contains_key(&(self.world, text))
     }
 }
 
@@ -130,7 +159,10 @@ mod tests {
         assert!(slots.put(one, &birth(0, "a"), Some("x2".into()), &none, &uses), "issued anew");
         slots.used(one, 0);
         assert_eq!(slots.of(one).bound(hash), Some("x2"));
+        assert!(slots.of(one).is_issued(text_hash(None, "x2")));
+        assert!(!slots.of(one).is_issued(text_hash(None, "x")));
         slots.used(one, 0);
+        assert!(!slots.of(one).is_issued(text_hash(None, "x2")));
         assert_eq!((slots.of(one).bound(hash), slots.of(two).bound(hash)), (None, Some("y")));
     }
 }
