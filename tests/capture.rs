@@ -818,17 +818,26 @@ fn captures_of_the_guide() -> Vec<Vec<String>> {
         .filter_map(|line| line.split_once("shadowtap capture "));
     let words = |line: &str| -> Vec<String> {
         let command = line.split('#').next().unwrap_or_default().split_whitespace();
+        // What is behind it is the shell's.
+        let command = command.take_while(|&word| word != ">");
         command.map(|word| word.trim_matches('\'').to_owned()).collect()
     };
     shell.map(|(_, arguments)| words(arguments)).collect()
 }
 
-/// The arguments of the tap of `node-tap.yaml`, which stand one to a line.
+/// The arguments of the tap's DaemonSet, which stand one to a line.
 fn arguments_of_the_manifest() -> Vec<String> {
-    let manifest = deploy("kubernetes/node-tap.yaml");
-    assert!(manifest.contains("command: [shadowtap, capture]"), "{manifest}");
+    let manifest = deploy("kubernetes/tap/daemonset.yaml");
     let lines = manifest.lines().skip_while(|line| line.trim() != "args:").skip(1).map(str::trim);
-    lines.map_while(|line| line.strip_prefix("- ")).map(str::to_owned).collect()
+    let lines = lines.filter(|line| !line.starts_with('#'));
+    let arguments: Vec<String> =
+        lines.map_while(|line| line.strip_prefix("- ")).map(str::to_owned).collect();
+    let (command, arguments) = arguments.split_first().unwrap();
+    assert_eq!(command, "capture");
+    let replaced = |word: &String| {
+        word.replace("$(STORE)", "s3://bucket").replace("--interface=any", "--interface=eth0")
+    };
+    arguments.iter().map(replaced).collect()
 }
 
 /// Each command is taken as it is written up to the interface, which is not there.
@@ -879,7 +888,7 @@ fn the_dockerfile_copies_what_there_is() {
             }
         }
     }
-    assert_eq!(copies, 2);
+    assert_eq!(copies, 3);
     assert!(repository().join("Cargo.lock").exists(), "--locked builds from it");
     // What the build reads must not be left out of what the image is built from.
     let ignored = deploy("Dockerfile.dockerignore");
@@ -921,7 +930,14 @@ fn the_kubernetes_manifests_are_of_the_published_schema() {
     };
     let written = folder.path().join("pod.json");
     std::fs::write(&written, pod(&container).to_string()).unwrap();
-    for path in [repository().join("deploy/kubernetes/node-tap.yaml"), written.clone()] {
+    let mut manifests = vec![written.clone()];
+    for part in ["base", "tap", "replay", "shards", "v2", "demo"] {
+        let folder = repository().join("deploy/kubernetes").join(part);
+        let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        manifests.extend(paths.filter(|path| !path.ends_with("kustomization.yaml")));
+    }
+    assert!(manifests.len() > 12, "{manifests:?}");
+    for path in manifests {
         let output = validate(&path);
         assert!(output.status.success(), "{}", said(&output));
     }

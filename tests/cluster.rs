@@ -1,12 +1,15 @@
 //! What a cluster needs of the program: the parts of the demo as servers of their own, and shards.
 
+#[path = "support/s3.rs"]
+mod s3;
 #[expect(dead_code, reason = "shared with the other end-to-end tests, which use the rest")]
 mod support;
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use s3::Store;
 use support::pcap::Capture;
 use support::{response, server, shadowtap};
 
@@ -197,4 +200,242 @@ fn a_shard_is_chosen_by_the_index_of_its_job_and_starts_when_asked() {
         assert!(said.contains(why), "{said}");
     }
     assert!(!here.join("run/1").exists(), "what did not begin leaves nothing");
+}
+
+/// Runs the program against a store.
+fn with_store(store: &Store, folder: &Path, arguments: &[&str]) -> (Option<i32>, String, Vec<u8>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shadowtap"));
+    command.args(arguments).current_dir(folder).envs(store.environment());
+    command.env("TMPDIR", folder).env("NO_COLOR", "1");
+    let output = command.output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("panicked"), "{said}");
+    (output.status.code(), said, output.stdout)
+}
+
+#[test]
+fn inputs_outputs_and_runs_are_in_a_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    let (store, target) = (Store::start(), v2());
+    std::fs::write(here.join("v1.pcap"), capture()).expect("the capture is written");
+    store.put("v1/2026-11-28T10.pcap", &capture());
+    store.put("v1/notes/readme.txt", b"not asked for");
+    let run = |arguments: &[&str], code: i32| {
+        let (ended, said, stdout) = with_store(&store, here, arguments);
+        assert_eq!(ended, Some(code), "{arguments:?}: {said}");
+        (said, String::from_utf8_lossy(&stdout).into_owned())
+    };
+    // From the store and to it, as from a file to a file.
+    run(&["parse", "v1.pcap", "-o", "here.jsonl", "-q"], 0);
+    run(&["parse", "s3://bucket/v1/*T10.pcap", "-o", "s3://bucket/x/v1.jsonl.zst", "-q"], 0);
+    let there = zstd::decode_all(&store.get("x/v1.jsonl.zst")[..]).expect("it is compressed");
+    let there = String::from_utf8(there).expect("it is text");
+    assert!(there.lines().skip(1).eq(lines(&here.join("here.jsonl")).iter().skip(1)));
+    let url = format!("file://{}/v1.pcap", here.display());
+    assert!(run(&["inspect", &url], 0).1.contains("36"));
+
+    // Shards, through the store; the merged run is that of one run.
+    let replay = |more: &[&str]| {
+        let base = ["replay", "s3://bucket/x/", "--target", &target, "--speed", "max", "-q"];
+        run(&[&base[..], more].concat(), 0)
+    };
+    replay(&["-o", "whole"]);
+    for n in 1..=3 {
+        let (shard, output) = (format!("{n}/3"), format!("s3://bucket/shards/v2/{n}"));
+        replay(&["--shard", &shard, "--start-at", "+60ms", "-o", &output, "--force"]);
+        // Here they run one after another: each is the first one.
+        assert!(store.get("shards/v2/start.json").starts_with(b"{\"format\":\"shadowtap/start\""));
+        store.remove("shards/v2/start.json");
+    }
+    run(&["merge", "s3://bucket/shards/v2/", "-o", "s3://bucket/runs/v2", "-q"], 0);
+    run(&["diff", "s3://bucket/runs/v2", "-q"], 0);
+    findings(&here.join("whole"));
+    for name in ["differences.jsonl", "clusters.jsonl", "noise.jsonl"] {
+        let merged = String::from_utf8(store.get(&format!("runs/v2/{name}"))).expect("text");
+        let whole = lines(&here.join("whole").join(name));
+        assert_eq!(merged.lines().count(), whole.len(), "{name}");
+    }
+    run(&["report", "s3://bucket/runs/v2", "-q"], 0);
+    assert!(store.get("runs/v2/report.html").starts_with(b"<!"));
+    run(&["gate", "s3://bucket/runs/v2", "-q", "--min-samples", "10"], 1);
+    let again = run(&["merge", "s3://bucket/shards/v2/", "-o", "s3://bucket/runs/v2", "-q"], 2).0;
+    assert!(again.contains("holds a run already"), "{again}");
+    let nothing = run(&["parse", "s3://bucket/v7/", "-o", "-"], 3).0;
+    assert!(nothing.contains("s3://bucket/v7/ is not in the store"), "{nothing}");
+    let left = std::fs::read_dir(here).expect("the folder").flatten();
+    let left: Vec<_> =
+        left.filter(|entry| entry.path().to_string_lossy().contains("shadowtap-")).collect();
+    assert!(left.is_empty(), "nothing is left here: {left:?}");
+}
+
+/// A capture of loopback that is told to end.
+struct Tap(Child);
+
+impl Tap {
+    /// None where this process may not capture.
+    fn start(store: &Store, folder: &Path, arguments: &[&str]) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not run: capturing needs root");
+            return None;
+        }
+        let child = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+            .args(["capture", "-i", "lo", "-q"])
+            .args(arguments)
+            .current_dir(folder)
+            .envs(store.environment())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        Some(Self(child))
+    }
+
+    fn end(mut self) -> (Option<i32>, Vec<u8>, String) {
+        let process = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+        let (mut out, mut said) = (Vec::new(), String::new());
+        self.0.stdout.take().expect("piped").read_to_end(&mut out).expect("its output");
+        self.0.stderr.take().expect("piped").read_to_string(&mut said).expect("its errors");
+        (self.0.wait().expect("the child ends").code(), out, said)
+    }
+}
+
+/// Waits until it is so; fails where it never becomes so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..3_000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("never: {what}");
+}
+
+fn ask(port: u16) {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("the server");
+    stream.write_all(b"GET /items/1 HTTP/1.1\r\nHost: shop.test\r\n\r\n").expect("a request");
+    let _ = stream.read(&mut [0; 4096]).expect("an answer");
+}
+
+#[test]
+fn a_capture_keeps_each_file_until_the_store_has_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    let store = Store::start();
+    let port: u16 = v2().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
+    let spool = here.join("spool");
+    let files = |ending: &str| {
+        let entries = std::fs::read_dir(&spool).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.path().to_string_lossy().ends_with(ending)).count()
+    };
+    let (number, output) = (port.to_string(), "s3://bucket/taps/v1.pcap");
+    let arguments = ["--port", &number, "-o", output, "--spool", "spool", "--rotate-every", "1s"];
+    let Some(tap) = Tap::start(&store, here, &arguments) else { return };
+    until("a file is begun", || files(".part") > 0);
+    until("a complete file is in the store", || {
+        ask(port);
+        !store.keys().is_empty()
+    });
+    store.away(true);
+    until("files wait", || {
+        ask(port);
+        files(".pcap") >= 2
+    });
+    store.away(false);
+    until("the store has them", || store.keys().len() >= 3 && files(".pcap") == 0);
+    store.away(true);
+    ask(port);
+    let (code, _, said) = tap.end();
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("spool") && said.contains("s3://bucket/taps"), "{said}");
+    let waiting = files(".pcap");
+    assert!(waiting > 0, "what the store does not have stays");
+
+    // What a killed capture wrote goes with the next one.
+    std::fs::write(spool.join("killed.pcap.part"), capture()).expect("what was left");
+    store.away(false);
+    let before = store.keys().len();
+    let tap = Tap::start(&store, here, &arguments).expect("it was allowed before");
+    until("what was left is in the store", || store.keys().len() > before + waiting);
+    let (code, out, said) = tap.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(String::from_utf8_lossy(&out).contains("s3://bucket/taps"), "it says where");
+    assert_eq!(store.get("taps/killed.pcap"), capture());
+    assert_eq!(files(""), 0, "nothing is left here");
+    let (code, said, _) =
+        with_store(&store, here, &["parse", "s3://bucket/taps/", "-o", "x.jsonl"]);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn a_capture_streams_to_standard_output() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    let store = Store::start();
+    let port: u16 = v2().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
+    for (format, begins) in [("pcap", &[0x4d, 0x3c, 0xb2, 0xa1][..]), ("jsonl", b"{\"format\"")] {
+        let number = port.to_string();
+        let arguments = ["--port", &number, "-o", "-", "--format", format];
+        let Some(mut tap) = Tap::start(&store, here, &arguments) else { return };
+        let mut start = vec![0; begins.len()];
+        // The first line of exchanges and the head of packets come before anything is seen.
+        tap.0.stdout.as_mut().expect("piped").read_exact(&mut start).expect("it streams");
+        assert_eq!(start, begins, "{format}");
+        ask(port);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let (code, rest, said) = tap.end();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("packets seen: "), "the counts stand beside: {said}");
+        std::fs::write(here.join("streamed"), [start, rest].concat()).expect("what was streamed");
+        shadowtap(here, &["parse", "streamed", "-o", "x.jsonl"]).expect(0);
+        assert!(lines(&here.join("x.jsonl"))[1].contains("/items/1"));
+    }
+    let refused = shadowtap(here, &["capture", "-i", "lo", "-o", "v1.pcap", "--format", "jsonl"]);
+    refused.expect(2).says(&["--format"]);
+}
+
+#[test]
+fn the_figures_of_a_run_are_kept_until_they_were_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("v1.pcap"), capture()).expect("the capture is written");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_shadowtap"))
+        .args(["run", "v1.pcap", "--target", &v2(), "--speed", "max", "-o", "out", "-v"])
+        .args(["--metrics", "127.0.0.1:0", "--metrics-linger", "1h"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut said = BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    let address = loop {
+        line.clear();
+        assert!(said.read_line(&mut line).expect("a line") > 0, "it ended before it listened");
+        if let Some((_, address)) = line.trim().split_once("metrics at http://") {
+            break address.trim_end_matches("/metrics").to_owned();
+        }
+    };
+    let drained = std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+    // What it prints comes at its end, when the figures are whole.
+    let mut page = vec![0; 1];
+    child.stdout.as_mut().expect("piped").read_exact(&mut page).expect("the verdict");
+    let mut stream = std::net::TcpStream::connect(&address).expect("it still serves");
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .expect("a question");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("the figures");
+    for figure in [
+        "shadowtap_requests_total{version=\"v1\",route=\"GET /items/{id}\",code=\"200\"} 36",
+        "shadowtap_requests_total{version=\"v2\",route=\"GET /items/{id}\",code=\"200\"} 36",
+        "shadowtap_differences{class=\"regression\"} 1",
+        "shadowtap_verdict{verdict=",
+        "shadowtap_build_info{",
+    ] {
+        assert!(text.contains(figure), "{figure} is not in:\n{text}");
+    }
+    child.stdout.take().expect("piped").read_to_end(&mut page).expect("the rest");
+    assert!([1, 5].contains(&child.wait().expect("it ends").code().unwrap_or(0)));
+    drained.join().expect("no panic").expect("its errors are read");
 }

@@ -18,6 +18,12 @@ pub struct Section {
     pub filter: Option<String>,
     /// `--output`
     pub output: Option<PathBuf>,
+    /// `--format`
+    pub format: Option<String>,
+    /// `--spool`
+    pub spool: Option<PathBuf>,
+    /// `--metrics`
+    pub metrics: Option<String>,
     /// `--duration`
     pub duration: Option<String>,
     /// `--rotate-size`

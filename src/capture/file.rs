@@ -119,6 +119,7 @@ pub fn from_reader(
             .trim_ascii_start()
             .starts_with(b"{")
             || is_text(head)
+            || may_be_trace(head)
         {
             return Ok(Input::Records(Box::new(BufReader::with_capacity(
                 limits::READ_BYTES,
@@ -173,6 +174,16 @@ pub fn from_reader(
 fn is_text(head: &[u8]) -> bool {
     let printable = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n' | 0x80..);
     head.iter().all(printable) && std::str::from_utf8(&head[..head.len().min(12)]).is_ok()
+}
+
+/// Whether a file may be protobuf of Envoy's tap: messages in messages, and the name of a header
+/// field at their bottom. Who reads it looks closer.
+fn may_be_trace(head: &[u8]) -> bool {
+    let name = head.iter().position(|byte| byte.is_ascii_lowercase()).unwrap_or(0);
+    let (nested, name) = head.split_at(name);
+    nested.iter().filter(|&&byte| matches!(byte, 0x0a | 0x12 | 0x2a)).count() >= 3
+        && name.iter().take(4).all(|byte| byte.is_ascii_lowercase() || b":-".contains(byte))
+        && !name.is_empty()
 }
 
 enum Kind {

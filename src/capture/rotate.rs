@@ -15,6 +15,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, Gid, Uid};
 
 use crate::mode;
+use crate::store::uploads::Uploads;
 use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
 
 /// Uncompressed bytes that make a zstd frame; fewer after [`FLUSH_NS`].
@@ -45,6 +46,10 @@ pub struct Plan {
     pub force: bool,
     /// Give the files to this user.
     pub owner: Option<(Uid, Gid)>,
+    /// Where complete files go; [`Self::keep_files`] is then the business of that.
+    pub uploads: Option<Uploads>,
+    /// Write to standard output instead of files.
+    pub to_stdout: bool,
 }
 
 impl Plan {
@@ -59,6 +64,8 @@ impl Plan {
             min_free: 0,
             force: false,
             owner: None,
+            uploads: None,
+            to_stdout: false,
         }
     }
 
@@ -151,6 +158,22 @@ struct Current {
     flushed: Monotonic,
     /// When the next file begins.
     until: Option<Timestamp>,
+}
+
+impl Current {
+    fn new(file: File, part: PathBuf, path: PathBuf, until: Option<Timestamp>) -> Self {
+        Self {
+            file,
+            part,
+            path,
+            length: 0,
+            pending: Vec::new(),
+            pending_records: 0,
+            holds_records: false,
+            flushed: Monotonic::now(),
+            until,
+        }
+    }
 }
 
 impl<R: Records> Output<R> {
@@ -334,6 +357,9 @@ impl<R: Records> Output<R> {
     fn begin(&mut self, now: Timestamp) -> Result<(), OutputError> {
         let until =
             self.plan.rotate_every.map(|every| now.plus(every - now.nanos().rem_euclid(every)));
+        if self.plan.to_stdout {
+            return self.begin_stdout();
+        }
         let path = self.name(now)?;
         let folder =
             path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -348,20 +374,22 @@ impl<R: Records> Output<R> {
             rustix::fs::fchown(&file, Some(user), Some(group))
                 .map_err(|error| failed(&part)(error.into()))?;
         }
-        self.files += 1;
-        let now = Monotonic::now();
-        self.current = Some(Current {
-            file,
-            part,
-            path,
-            length: 0,
-            pending: Vec::new(),
-            pending_records: 0,
-            holds_records: false,
-            flushed: now,
-            until,
-        });
         self.room = 0;
+        self.start(Current::new(file, part, path, until))
+    }
+
+    /// Standard output, as if it were a file that never ends.
+    fn begin_stdout(&mut self) -> Result<(), OutputError> {
+        let name = PathBuf::from("standard output");
+        let file = rustix::io::dup(io::stdout())
+            .map_err(|error| OutputError::Create { path: name.clone(), source: error.into() })?;
+        self.start(Current::new(File::from(file), name.clone(), name, None))
+    }
+
+    /// Writes what stands at the start of a file.
+    fn start(&mut self, current: Current) -> Result<(), OutputError> {
+        self.files += 1;
+        self.current = Some(current);
         self.look_for_room(1)?;
         let mut start = std::mem::take(&mut self.scratch);
         start.clear();
@@ -370,7 +398,9 @@ impl<R: Records> Output<R> {
         self.scratch = start;
         result.map_err(|(error, _)| {
             // Not even the head of a file: better none than one that nobody can read.
-            if let Some(current) = self.current.take() {
+            if let Some(current) = self.current.take()
+                && !self.plan.to_stdout
+            {
                 let _ = std::fs::remove_file(&current.part);
             }
             error
@@ -386,9 +416,15 @@ impl<R: Records> Output<R> {
         let result = self.append(&end, 0).and_then(|()| self.end_frame());
         self.scratch = end;
         let Some(current) = self.current.take() else { return Ok(()) };
-        std::fs::rename(&current.part, &current.path)
-            .map_err(|source| OutputError::Create { path: current.path.clone(), source })?;
-        self.complete.push_back(current.path);
+        if !self.plan.to_stdout {
+            std::fs::rename(&current.part, &current.path)
+                .map_err(|source| OutputError::Create { path: current.path.clone(), source })?;
+            match &self.plan.uploads {
+                // It is the uploads' from here on, also to be taken away.
+                Some(uploads) => uploads.push(current.path),
+                None => self.complete.push_back(current.path),
+            }
+        }
         if let Some(keep) = self.plan.keep_files {
             while self.complete.len() > keep.max(1) {
                 let oldest = self.complete.pop_front().expect("there are more files than are kept");

@@ -4,15 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 use rustix::fs::{Access, Gid, Uid};
 
 use super::args::{duration_ns, size};
 use super::config::Config;
 use super::exit::printable;
+use super::metrics::{self, Server};
 use super::output::print;
 use super::parse::ledger_table;
 use super::progress::Progress;
 use super::redaction::{self, Redaction};
+use super::remote::{local_path, store_failure};
 use super::{Exit, Failure, Global, signals};
 use crate::capture::config::Section;
 use crate::capture::counts::{Counts, Live};
@@ -26,6 +30,8 @@ use crate::ledger::Ledger;
 use crate::message::protobuf::Schema;
 use crate::parse;
 use crate::redact::Redactor;
+use crate::store::remote::{Remote, is_store};
+use crate::store::uploads::{self, Sent, Uploads};
 use crate::time::{Monotonic, Timestamp};
 
 /// Record live traffic on this machine's interfaces
@@ -50,10 +56,20 @@ pub struct Args {
     /// given too)
     #[arg(help_heading = "Input", long, value_name = "BPF")]
     filter: Option<String>,
-    /// File to write: .pcap, .pcapng (packets) or .jsonl (exchanges), each with .zst too; %Y %m %d
-    /// %H %M %S are filled in [default: captures/IFACE-TIME.pcap]
+    /// File to write: .pcap, .pcapng (packets) or .jsonl (exchanges), each with .zst too; - for
+    /// standard output, s3://, gs:// and az:// for a store; %Y %m %d %H %M %S are filled in [default: captures/IFACE-TIME.pcap]
     #[arg(help_heading = "Output", short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// What is written to standard output (-o -) [default: pcap, or what the other flags need]
+    #[arg(help_heading = "Output", long, value_enum)]
+    format: Option<Streamed>,
+    /// With a store as output (-o s3://bucket/v1/%Y%m%dT%H%M%S.pcapng.zst): where each file is
+    /// written, and stays until the store has it [default: captures]
+    #[arg(help_heading = "Output", long, value_name = "DIR")]
+    spool: Option<PathBuf>,
+    /// Serve Prometheus metrics on this address while it runs, at /metrics
+    #[arg(help_heading = "Output", long, value_name = "ADDR")]
+    metrics: Option<String>,
     /// End after this time
     #[arg(help_heading = "Output", long, value_name = "D", value_parser = duration_ns)]
     duration: Option<i64>,
@@ -96,6 +112,28 @@ pub struct Args {
     force: bool,
 }
 
+/// What can be written to standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Streamed {
+    /// Packets
+    Pcap,
+    /// Packets of several interfaces, with key logs
+    Pcapng,
+    /// Exchanges
+    Jsonl,
+}
+
+/// A store that files go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToStore {
+    /// The prefix.
+    pub url: String,
+    /// How the files' names end.
+    pub ending: String,
+    /// How many files stay here as well.
+    pub keep: usize,
+}
+
 /// What `capture` does, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -111,6 +149,10 @@ pub struct Settings {
     pub keylogs: Vec<PathBuf>,
     /// Whom to become.
     pub user: Option<(Uid, Gid)>,
+    /// The store that files go to.
+    pub to_store: Option<ToStore>,
+    /// Where metrics are served.
+    pub metrics: Option<String>,
 }
 
 /// What is written.
@@ -151,6 +193,11 @@ impl Args {
             ports: list(self.ports, file.port),
             filter: self.filter.or(file.filter),
             output: self.output.or(file.output),
+            format: self
+                .format
+                .or(read("format", file.format, |text| clap::ValueEnum::from_str(text, false))?),
+            spool: self.spool.or(file.spool),
+            metrics: self.metrics.or(file.metrics),
             duration: self.duration.or(read("duration", file.duration, duration_ns)?),
             rotate_size: self.rotate_size.or(read("rotate_size", file.rotate_size, size)?),
             rotate_every: self.rotate_every.or(read(
@@ -180,8 +227,16 @@ impl Settings {
                 live::devices().join(", ")
             )));
         }
-        let path = args.output.unwrap_or_else(|| default_path(&args.interfaces));
-        let (format, compress) = format_of(&path)?;
+        let asked = args.output.clone().unwrap_or_else(|| default_path(&args.interfaces));
+        let (path, to_store) = spooled(&asked, &args)?;
+        let to_stdout = path == Path::new("-");
+        let (format, compress) =
+            if to_stdout { (args.streamed()?, false) } else { format_of(&path)? };
+        if args.format.is_some() && !to_stdout {
+            return Err(Failure::usage(
+                "--format is for standard output (-o -): of files the name says it",
+            ));
+        }
         let content = match format {
             Some(format) if args.redaction.redact.is_empty() => Content::Packets(format),
             Some(_) => {
@@ -208,7 +263,11 @@ impl Settings {
                 path.with_extension("pcapng").display()
             )));
         }
-        if args.keep_files.is_some() && args.rotate_size.is_none() && args.rotate_every.is_none() {
+        let rotates = args.rotate_size.is_some() || args.rotate_every.is_some();
+        if to_stdout && rotates {
+            return Err(Failure::usage("standard output is one stream: leave --rotate-… out"));
+        }
+        if args.keep_files.is_some() && !rotates {
             return Err(Failure::usage("--keep-files needs --rotate-size or --rotate-every"));
         }
         if args.rotate_every.is_some_and(|every| every < 1_000_000) || args.rotate_size == Some(0) {
@@ -231,8 +290,13 @@ impl Settings {
             compress,
             rotate_size: args.rotate_size,
             rotate_every: args.rotate_every,
-            keep_files: args.keep_files.map(|n| n as usize),
-            min_free: args.min_free.unwrap_or_else(|| rotate::default_min_free(folder)),
+            keep_files: args.keep_files.map(|n| n as usize).filter(|_| to_store.is_none()),
+            min_free: match args.min_free {
+                _ if to_stdout => 0,
+                Some(bytes) => bytes,
+                None => rotate::default_min_free(folder),
+            },
+            to_stdout,
             force: args.force,
             owner: user,
             ..Plan::file(&path)
@@ -251,8 +315,48 @@ impl Settings {
             },
         };
         let (keylogs, duration_ns) = (args.keylog, args.duration);
-        Ok(Self { options, plan, content, keylogs, duration_ns, user })
+        let metrics = args.metrics;
+        Ok(Self { options, plan, content, keylogs, duration_ns, user, to_store, metrics })
     }
+}
+
+impl Args {
+    /// What goes to standard output: packets in a format, or none for exchanges.
+    fn streamed(&self) -> Result<Option<Format>, Failure> {
+        let needs_pcapng = self.interfaces.len() > 1 || !self.keylog.is_empty();
+        Ok(match self.format {
+            None if !self.redaction.redact.is_empty() => None,
+            None | Some(Streamed::Pcapng) if needs_pcapng => Some(Format::Pcapng),
+            Some(Streamed::Pcapng) => Some(Format::Pcapng),
+            None | Some(Streamed::Pcap) => Some(Format::Pcap),
+            Some(Streamed::Jsonl) => None,
+        })
+    }
+}
+
+/// The file that is written, and the store that it goes to.
+fn spooled(asked: &Path, args: &Args) -> Result<(PathBuf, Option<ToStore>), Failure> {
+    let Some(url) = asked.to_str().filter(|name| is_store(name)) else {
+        if args.spool.is_some() {
+            return Err(Failure::usage("--spool is for a store as output (-o s3://…)"));
+        }
+        let path = asked.to_str().map(local_path).transpose()?.flatten();
+        return Ok((path.map_or_else(|| asked.to_owned(), PathBuf::from), None));
+    };
+    let object = Remote::parse(url).map_err(|error| store_failure(&error))?;
+    let (prefix, name) = object.split().ok_or_else(|| {
+        Failure::usage(format!("{url}: name the files: s3://bucket/v1/%Y%m%dT%H%M%S.pcapng.zst"))
+    })?;
+    if prefix.url().contains('%') {
+        return Err(Failure::usage(format!(
+            "{url}: only the name behind the last / may have %Y and the like"
+        )));
+    }
+    let spool = args.spool.clone().unwrap_or_else(|| PathBuf::from("captures"));
+    // Names are told apart by what stands before the first dot.
+    let ending = name.find('.').map_or("", |dot| &name[dot..]).to_owned();
+    let keep = args.keep_files.unwrap_or(0) as usize;
+    Ok((spool.join(name), Some(ToStore { url: prefix.url(), ending, keep })))
 }
 
 /// `captures/eth0-20261122T100000Z.pcap`
@@ -294,17 +398,36 @@ const ADVICE: &str = "some connections were let go of, as exchanges could not be
      --port for the service alone, --threads for more processors, or capture to .pcap and parse that later";
 
 /// Runs the command.
+#[expect(clippy::print_stderr, reason = "where standard output is the capture")]
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
     let settings = Settings::new(args.or(config.capture)?, config.schema)?;
     let captured = execute(&settings, global)?;
-    print(&summary(&captured))?;
+    let summary = summary(&captured);
+    if settings.plan.to_stdout {
+        // Packets or exchanges are the result.
+        eprint!("{summary}");
+    } else {
+        print(&summary)?;
+    }
     if captured.recorded.counts.shed_connections > 0 {
         tracing::warn!("{ADVICE}");
     }
-    match captured.recorded.failure {
-        None => Ok(Exit::Done),
-        Some(error) => Err(failure(&error)),
+    match (captured.recorded.failure, captured.sent) {
+        (Some(error), _) => Err(failure(&error)),
+        (None, Some((url, sent))) if !sent.left.is_empty() => {
+            let folder = folder_of(&settings.plan.path).display();
+            let why = sent.why.unwrap_or_default();
+            // No interruption, whatever ended the capture: something is left to be done.
+            tracing::error!(
+                "{} files are not in {url}, but in {folder}: they go there with the next capture of \
+                 this -o and --spool ({})",
+                sent.left.len(),
+                printable(&why)
+            );
+            Ok(Exit::Unusable)
+        }
+        _ => Ok(Exit::Done),
     }
 }
 
@@ -315,6 +438,8 @@ pub(crate) struct Captured {
     pub(crate) recorded: Recorded,
     /// Exchanges on disk, and such as could not be written; with the account of their packets.
     pub(crate) exchanges: Option<(u64, u64, Ledger)>,
+    /// What the store has, by its prefix.
+    pub(crate) sent: Option<(String, Sent)>,
 }
 
 /// A recording of either kind.
@@ -324,7 +449,7 @@ enum Running {
 }
 
 impl Running {
-    fn live(&self) -> &Live {
+    fn live(&self) -> &Arc<Live> {
         match self {
             Self::Packets(recording) => recording.live(),
             Self::Exchanges(recording) => recording.live(),
@@ -333,12 +458,15 @@ impl Running {
 
     fn stop(self) -> Captured {
         match self {
-            Self::Packets(recording) => Captured { recorded: recording.stop(), exchanges: None },
+            Self::Packets(recording) => {
+                Captured { recorded: recording.stop(), exchanges: None, sent: None }
+            }
             Self::Exchanges(recording) => {
                 let done = recording.stop();
                 Captured {
                     recorded: done.recorded,
                     exchanges: Some((done.exchanges, done.lost, done.ledger)),
+                    sent: None,
                 }
             }
         }
@@ -354,7 +482,17 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
     give_privileges_away(settings)?;
     let names = settings.options.interfaces.join(", ");
     tracing::info!("capturing {names} to {}", settings.plan.path.display());
-    let (plan, ended) = (settings.plan.clone(), Arc::clone(&stop));
+    let (mut plan, ended) = (settings.plan.clone(), Arc::clone(&stop));
+    let sender = settings.to_store.as_ref().map(|to| {
+        let started = uploads::start(&to.url, folder_of(&settings.plan.path), &to.ending, to.keep);
+        let (uploads, sender) = started.map_err(|error| {
+            Failure::unusable(format!("cannot send files to {}", to.url)).because(&error)
+        })?;
+        plan.uploads = Some(uploads);
+        Ok::<_, Failure>((to.url.clone(), sender))
+    });
+    let sender = sender.transpose()?;
+    let uploads = plan.uploads.clone();
     let recording = match &settings.content {
         Content::Packets(format) => {
             let keylogs = KeyLogs::new(&settings.keylogs);
@@ -366,6 +504,15 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
         }
     };
     let recording = recording.map_err(|error| failure(&error))?;
+    let figures = Figures { live: Arc::clone(recording.live()), uploads };
+    let serve = |address: &String| {
+        let mut registry = metrics::registry();
+        registry.register_collector(Box::new(figures));
+        let server = Server::start(address, registry)?;
+        tracing::info!("metrics at http://{}/metrics", server.address());
+        Ok::<_, Failure>(server)
+    };
+    let serving = settings.metrics.as_ref().map(serve).transpose()?;
     let started = Monotonic::now();
     let progress = Progress::beaten(global, "capture", None);
     // Asleep but for what is shown and the end: beside v1, what does not run costs nothing.
@@ -380,14 +527,46 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
         let counts = recording.live().counts();
         progress.set(counts.kept, || state(&counts, recording.live().bytes()));
     }
-    drop(progress);
-    let captured = recording.stop();
+    drop((progress, serving));
+    let mut captured = recording.stop();
+    captured.sent = sender.map(|(url, sender)| (url, sender.finish()));
     if let Content::Exchanges(_, redactor) = &settings.content
         && let Some(warning) = redaction::unsearched(redactor.as_ref())
     {
         tracing::warn!("{warning}");
     }
     Ok(captured)
+}
+
+/// What a capture counts, told when it is asked for.
+#[derive(Debug)]
+struct Figures {
+    live: Arc<Live>,
+    uploads: Option<Uploads>,
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let counts = self.live.counts();
+        for (name, help, value) in [
+            ("captured_packets", "Packets that were kept.", counts.kept),
+            ("captured_bytes", "Bytes of packets that were read.", self.live.bytes()),
+            ("dropped_by_kernel", "Packets that the kernel dropped.", counts.dropped_by_kernel),
+            (
+                "dropped_by_interface",
+                "Packets that the interface dropped.",
+                counts.dropped_by_interface,
+            ),
+            ("dropped_by_shadowtap", "Packets that could not be written.", counts.dropped_by_us),
+            ("shed_connections", "Connections that were let go of.", counts.shed_connections),
+        ] {
+            metrics::tell_counter(&mut encoder, name, help, value)?;
+        }
+        let Some(uploads) = &self.uploads else { return Ok(()) };
+        let (sent, waiting) = uploads.counts();
+        metrics::tell_counter(&mut encoder, "uploaded_files", "Files the store has.", sent)?;
+        metrics::tell_gauge(&mut encoder, "waiting_files", "Files that wait for it.", waiting)
+    }
 }
 
 fn state(counts: &Counts, bytes: u64) -> String {
@@ -457,7 +636,12 @@ fn summary(captured: &Captured) -> String {
     for file in &recorded.files {
         let _ = writeln!(text, "written to: {}", printable(&file.display().to_string()));
     }
-    if recorded.begun > recorded.files.len() as u64 {
+    if let Some((url, sent)) = &captured.sent {
+        let _ = writeln!(text, "in the store: {} files at {}", sent.files, printable(url));
+        for file in &sent.left {
+            let _ = writeln!(text, "not in the store: {}", printable(&file.display().to_string()));
+        }
+    } else if recorded.begun > recorded.files.len() as u64 && !recorded.files.is_empty() {
         let _ = writeln!(
             text,
             "removed since: {} older files",

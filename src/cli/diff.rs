@@ -8,6 +8,7 @@ use super::config::Config;
 use super::folder::{RunFolder, names};
 use super::output::{Part, replace};
 use super::progress::Progress;
+use super::remote::RunPlace;
 use super::{Exit, Failure, Global, evidence, log};
 use crate::diff::approvals::Approvals;
 use crate::diff::engine::{self, DiffError, Findings, Inputs, Outputs};
@@ -115,8 +116,10 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     let result = match &args.dir {
         Some(dir) if !args.list_ignored => {
-            let settings = Settings::new(&args, dir, &Config::load(global)?)?;
+            let place = RunPlace::of_run(dir)?;
+            let settings = Settings::new(&args, place.path(), &Config::load(global)?)?;
             let findings = execute(settings, global)?;
+            place.put()?;
             for warning in &findings.warnings {
                 log::say(global, &format!("warning: {warning}"));
             }

@@ -7,6 +7,7 @@ use super::evidence::{GateFlags, Loaded};
 use super::folder::RunFolder;
 use super::output::print;
 use super::paint::colour;
+use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
 use crate::gate::{Judgement, Policy, Verdict};
 use crate::report::terminal;
@@ -39,9 +40,10 @@ pub(crate) struct Settings {
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
+    let place = RunPlace::of_run(&args.folder)?;
     let settings = Settings {
-        policy: args.gate.over_those_of(&args.folder)?.policy(&config)?,
-        folder: args.folder,
+        policy: args.gate.over_those_of(place.path())?.policy(&config)?,
+        folder: place.path().to_owned(),
     };
     let loaded = execute(&settings, global)?;
     let judgement = loaded.judgement();

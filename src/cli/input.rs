@@ -14,6 +14,7 @@ use sha2::Digest as _;
 
 use super::folder::InputInfo;
 use super::progress::Progress;
+use super::remote::{local_files, local_path, store_failure};
 use super::shown::{shown_names, without_secrets};
 use super::{Exit, Failure, Global};
 use crate::capture::file::{self, CaptureFile, Input};
@@ -31,6 +32,7 @@ use crate::source::foreign;
 use crate::source::recording::{Recording, RecordingError, began, merge};
 use crate::stop::{Stop, UntilTold};
 use crate::store::nameless_file;
+use crate::store::remote::{Remote, is_store};
 use crate::time::Timestamp;
 
 /// How inputs are read.
@@ -113,6 +115,7 @@ impl Inputs {
         if names.iter().filter(|name| *name == "-").count() > 1 {
             return Err(Failure::usage("standard input (-) can be read only once"));
         }
+        let names = &expanded(names)?;
         let mut inputs = Self {
             names: shown_names(names),
             prints: Prints::default(),
@@ -125,7 +128,13 @@ impl Inputs {
             let skew = inputs.options.offsets.get(name).copied().unwrap_or_default();
             let shown = without_secrets(name);
             let stop = inputs.options.stop.clone();
-            let opened = if is_url(name) {
+            let opened = if is_store(name) {
+                let object = Remote::parse(name).and_then(|object| object.read());
+                let object = object.map_err(|error| store_failure(&error))?;
+                let length = Some(object.length());
+                let object = inputs.prints.of(name, UntilTold::new(object, stop));
+                file::from_reader(&shown, object, length)
+            } else if is_url(name) {
                 let mut file = download(name)?;
                 let length = file.seek(io::SeekFrom::End(0)).ok();
                 file.rewind().map_err(|error| {
@@ -422,14 +431,38 @@ fn from_recordings<R: Render>(
     Ok(())
 }
 
+/// The inputs with what prefixes and patterns of a store stand for; of `file://` the path.
+fn expanded(names: &[String]) -> Result<Vec<String>, Failure> {
+    let mut all = Vec::with_capacity(names.len());
+    for name in names {
+        if let Some(path) = local_path(name)? {
+            all.extend(local_files(&path)?);
+        } else if is_store(name) {
+            let found = Remote::parse(name).and_then(|asked| asked.expand());
+            let found = found.map_err(|error| store_failure(&error))?;
+            all.extend(found.iter().map(Remote::url));
+        } else {
+            all.push(name.clone());
+        }
+    }
+    Ok(all)
+}
+
 /// What people see when an input cannot be used.
 fn failure(error: &CaptureError) -> Failure {
     Failure::new(Exit::Unusable, error.to_string()).because(error)
 }
 
 /// Names, lengths and hashes of inputs, for `run.json`: of files as they are, of others as they
-/// were read.
+/// were read, each object of a store by itself.
 pub fn describe(names: &[String], prints: &Prints) -> Vec<InputInfo> {
+    let read = prints.0.keys().filter(|name| is_store(name)).cloned();
+    let local = |name: &String| match local_path(name) {
+        Ok(Some(path)) => local_files(&path).unwrap_or_default(),
+        _ => vec![name.clone()],
+    };
+    let others = names.iter().filter(|name| !is_store(name)).flat_map(local);
+    let names: Vec<String> = others.chain(read).collect();
     let describe = |name: &String| {
         let print = prints.get(name).or_else(|| hash(Path::new(name)).ok());
         let (bytes, sha256) = print.unwrap_or_default();

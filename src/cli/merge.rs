@@ -12,6 +12,7 @@ use super::evidence::present;
 use super::folder::{RunFolder, RunInfo, names};
 use super::output::print;
 use super::progress::Progress;
+use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
 use crate::ledger::Ledger;
 use crate::limits;
@@ -28,7 +29,8 @@ const OTHER_SHARD: &str = "other-shard";
 
 /// Add the results of shards to one run
 ///
-/// Each DIR is the folder of `replay --shard I/N` of the same captures. `diff`, `report` and `gate`
+/// Each DIR is the folder of `replay --shard I/N` of the same captures, or one that holds such
+/// folders, here or in a store. `diff`, `report` and `gate`
 /// take the folder that is made like that of any other run. Shards that did not start together are
 /// put on the clock of the first.
 #[derive(Debug, clap::Args)]
@@ -64,15 +66,20 @@ pub(crate) struct Merged {
 }
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
-    let output = args.output.display().to_string();
-    let merged = execute(
-        &Settings { folders: args.folders, output: args.output, force: args.force },
-        global,
-    )?;
+    let shown = args.output.display().to_string();
+    let mut shards = Vec::new();
+    for folder in &args.folders {
+        shards.extend(RunPlace::of_shards(folder)?);
+    }
+    let place = RunPlace::to_make(&args.output, args.force)?;
+    let folders = shards.iter().map(|shard| shard.path().to_owned()).collect();
+    let output = place.path().to_owned();
+    let merged = execute(&Settings { folders, output, force: args.force }, global)?;
+    place.put()?;
     for warning in &merged.warnings {
         tracing::warn!("{warning}");
     }
-    let output = super::exit::printable(&output);
+    let output = super::exit::printable(&shown);
     print(&format!(
         "{} shards, {} outcomes: {output}\nnext: shadowtap diff {output}\n",
         merged.shards, merged.outcomes

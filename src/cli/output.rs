@@ -7,11 +7,14 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, IoSlice, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::FlockOperation;
 
 use super::Failure;
+use super::remote::{local_path, store_failure};
+use crate::store::remote::{Remote, is_store};
+use crate::store::writer;
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -119,6 +122,8 @@ pub(crate) struct Output {
     name: String,
     /// None for what is written in place.
     part: Option<Part>,
+    /// The object of a store that it becomes.
+    object: Option<Object>,
     writer: Option<Writer>,
     /// There is no room for more.
     is_full: bool,
@@ -128,6 +133,46 @@ enum Writer {
     Plain(BufWriter<Box<dyn Write + Send>>),
     Zstd(zstd::stream::write::Encoder<'static, Box<dyn Write + Send>>),
     Gzip(flate2::write::GzEncoder<Box<dyn Write + Send>>),
+}
+
+impl Writer {
+    /// Compresses what is written to `file` as its name says.
+    fn by_name(name: &Path, file: Box<dyn Write + Send>) -> io::Result<Self> {
+        Ok(match name.extension().and_then(|extension| extension.to_str()) {
+            Some("zst") => Self::Zstd(zstd::stream::write::Encoder::new(file, ZSTD_LEVEL)?),
+            Some("gz") => {
+                Self::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::default()))
+            }
+            _ => Self::Plain(BufWriter::with_capacity(BUFFER_BYTES, file)),
+        })
+    }
+}
+
+/// An object under way, shared by who writes it and who finishes it.
+#[derive(Clone)]
+struct Object(Arc<Mutex<Option<writer::Writer>>>);
+
+impl Object {
+    fn with<T>(
+        &self,
+        act: impl FnOnce(&mut Option<writer::Writer>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        act(&mut self.0.lock().expect("no holder of this lock panics"))
+    }
+
+    fn finish(self) -> io::Result<()> {
+        self.with(|writer| writer.take().map_or(Ok(()), writer::Writer::finish))
+    }
+}
+
+impl Write for Object {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.with(|writer| writer.as_mut().map_or(Ok(0), |writer| writer.write(bytes)))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Output {
@@ -141,10 +186,16 @@ impl Output {
             return Ok(Self {
                 name: "standard output".to_owned(),
                 part: None,
+                object: None,
                 writer: Some(writer),
                 is_full: false,
             });
         }
+        if is_store(name) {
+            return Self::object(name);
+        }
+        let local = local_path(name)?;
+        let name = local.as_deref().unwrap_or(name);
         let path = PathBuf::from(name);
         let special = fs::metadata(&path).is_ok_and(|found| !found.is_file());
         if special && path.is_dir() {
@@ -157,23 +208,24 @@ impl Output {
             let file = part.file().map_err(|error| cannot(&error))?;
             (Some(part), file)
         };
-        let file: Box<dyn Write + Send> = Box::new(file);
-        let writer = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("zst") => Writer::Zstd(
-                zstd::stream::write::Encoder::new(file, ZSTD_LEVEL)
-                    .map_err(|error| cannot(&error))?,
-            ),
-            Some("gz") => {
-                Writer::Gzip(flate2::write::GzEncoder::new(file, flate2::Compression::default()))
-            }
-            _ => Writer::Plain(BufWriter::with_capacity(BUFFER_BYTES, file)),
-        };
-        Ok(Self { name: name.to_owned(), part, writer: Some(writer), is_full: false })
+        let writer = Writer::by_name(&path, Box::new(file)).map_err(|error| cannot(&error))?;
+        let name = name.to_owned();
+        Ok(Self { name, part, object: None, writer: Some(writer), is_full: false })
+    }
+
+    /// Starts to write an object of a store.
+    fn object(url: &str) -> Result<Self, Failure> {
+        let remote = Remote::parse(url).map_err(|error| store_failure(&error))?;
+        let object = Object(Arc::new(Mutex::new(Some(remote.write()))));
+        let writer = Writer::by_name(Path::new(url), Box::new(object.clone()))
+            .map_err(|error| Failure::unusable(format!("cannot write {url}")).because(&error))?;
+        let (part, object) = (None, Some(object));
+        Ok(Self { name: url.to_owned(), part, object, writer: Some(writer), is_full: false })
     }
 
     /// Whether it goes to standard output.
     pub(crate) fn is_stdout(&self) -> bool {
-        self.part.is_none() && self.name == "standard output"
+        self.part.is_none() && self.object.is_none() && self.name == "standard output"
     }
 
     /// Adds bytes.
@@ -218,7 +270,10 @@ impl Output {
         if let Some(part) = self.part.take() {
             part.commit().map_err(|error| self.cannot(&error))?;
         }
-        Ok(())
+        match self.object.take() {
+            Some(object) => object.finish().map_err(|error| self.cannot(&error)),
+            None => Ok(()),
+        }
     }
 
     /// Ends an output that could not be written further; says what is left of it.

@@ -11,6 +11,7 @@ use super::folder::RunFolder;
 use super::history;
 use super::output::{Part, print, replace};
 use super::paint::colour;
+use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
 use crate::gate::{Policy, Verdict};
 use crate::measure::Side;
@@ -87,11 +88,14 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let Some(folder) = args.folder.clone() else {
         return Err(Failure::usage("name the folder of a run"));
     };
-    let policy = args.gate.clone().over_those_of(&folder)?.policy(&config)?;
+    let place = RunPlace::of_run(&folder)?;
+    let policy = args.gate.clone().over_those_of(place.path())?.policy(&config)?;
+    let folder = place.path().to_owned();
     let settings = Settings { folder, policy, show_secrets: args.show_secrets, excel: args.excel };
     let written = execute(&settings, global)?;
     tracing::info!("verdict: {}", written.verdict.name());
-    let mut text = written.text;
+    let mut text = place.told(&written.text);
+    place.put()?;
     if let Some(history) = &args.history {
         let runs = history::keep(history, &written.snapshot)?;
         text += &format!("\n{}", compare::table(&runs, WIDTH, colour()));
@@ -109,8 +113,9 @@ fn compare(
     global: &Global,
 ) -> Result<Exit, Failure> {
     let snapshot = |folder: &Path| -> Result<Snapshot, Failure> {
-        let policy = args.gate.clone().over_those_of(folder)?.policy(config)?;
-        let run = RunFolder::open(folder)?;
+        let place = RunPlace::of_run(folder)?;
+        let policy = args.gate.clone().over_those_of(place.path())?.policy(config)?;
+        let run = RunFolder::open(place.path())?;
         let loaded = Loaded::read(&run, &policy, args.show_secrets, global)?;
         Ok(Snapshot::of(&loaded.report()))
     };

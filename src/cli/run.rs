@@ -10,7 +10,9 @@ use super::config::Config;
 use super::evidence::GateFlags;
 use super::folder::{RunFolder, names};
 use super::replay::Shape;
+use super::signals::Grace;
 use super::{Exit, Failure, Global, diff, gate, mock, output, replay, report};
+use crate::diff::Class;
 use crate::gate::{Policy, Verdict};
 use crate::mock::Handle;
 
@@ -67,6 +69,8 @@ pub(crate) struct Ran {
     pub(crate) text: String,
     /// Whether a signal ended the replay.
     pub(crate) interrupted: bool,
+    /// Live figures, where they were asked for.
+    watch: Option<replay::Watch>,
 }
 
 pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
@@ -79,6 +83,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     }
     let mut replay =
         replay::Settings::new(args.asked.inputs, shape, args.asked.output, args.asked.force)?;
+    let place = replay.place()?;
     replay.gate = args.gate.kept();
     let mock = match args.mock_listen {
         None => None,
@@ -92,8 +97,15 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
         policy,
         mock,
     };
-    let ran = execute(settings, global)?;
-    output::print(&ran.text)?;
+    let shape = settings.replay.shape.clone();
+    // Also while figures wait to be asked for.
+    let _grace = Grace::ask();
+    let ran = execute(settings, global);
+    let text = ran.as_ref().map(|ran| place.told(&ran.text));
+    place.put()?;
+    output::print(&text.unwrap_or_default())?;
+    let ran = ran?;
+    ran.watch.as_ref().map_or(Ok(()), |watch| watch.linger(&shape))?;
     Ok(if ran.interrupted { Exit::Interrupted } else { gate::exit(ran.verdict) })
 }
 
@@ -140,14 +152,25 @@ pub(crate) fn execute(settings: Settings, global: &Global) -> Result<Ran, Failur
         mock::end(handle, &|id| ids.contains(&id))?;
     }
     let folder = replayed.folder.path().to_owned();
-    for warning in &diff::execute(compare(&folder)?, global)?.warnings {
+    let findings = diff::execute(compare(&folder)?, global)?;
+    for warning in &findings.warnings {
         tracing::warn!("{warning}");
     }
     let written =
         report::execute(&report::Settings { folder, policy, show_secrets, excel: false }, global)?;
+    if let Some(watch) = &replayed.watch {
+        for class in Class::ALL {
+            let of_class = findings.clusters.iter().filter(|cluster| cluster.class == class);
+            let differences = of_class.map(|cluster| cluster.differences).sum();
+            watch.metrics.differs(class.name(), differences);
+        }
+        watch.metrics.judged(written.verdict.name());
+        watch.settle();
+    }
     Ok(Ran {
         verdict: written.verdict,
         text: written.text,
         interrupted: replayed.finished.interrupted,
+        watch: replayed.watch,
     })
 }

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod curl;
+pub mod envoy;
 pub mod exchanges;
 pub mod flows;
 pub mod form;

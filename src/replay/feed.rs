@@ -15,7 +15,7 @@ use super::gate::Gate;
 use super::plan::bound::{Bound, Note, note};
 use super::plan::{Load, Plan, Step, StepKind};
 use super::shared::Shared;
-use super::task::{Done, Side, Task};
+use super::task::{Done, Original, Side, Task};
 use crate::bind::Part;
 use crate::outcome::{Failure, Outcome, ReplayId};
 use crate::replay::binder::{Order, Word};
@@ -230,7 +230,14 @@ impl<'a> Feeder<'a> {
             let outcome =
                 Outcome { id, lane, due_ns: due, failure: failure.clone(), ..Outcome::default() };
             let request = Place::default();
-            self.not_sent.push(Done { side, route: 0, request, filled: None, outcome });
+            self.not_sent.push(Done {
+                side,
+                route: 0,
+                original: Original::default(),
+                request,
+                filled: None,
+                outcome,
+            });
         }
         if self.not_sent.len() >= BATCH {
             // The recorder is a thread of its own and takes what comes; it ends only after this

@@ -26,6 +26,6 @@ pub use recorder::redaction::Redaction;
 pub use session::Spoken;
 pub use session::h2::Windows;
 pub use supply::{SupplyError, supply};
-pub use task::{Side, Stop};
+pub use task::{Original, Side, Stop};
 pub use underway::UnderWay;
 pub use worker::lane::{Arrivals, Think};

@@ -45,7 +45,23 @@ pub(super) struct Task {
     pub(super) blamed: bool,
 }
 
+/// What v1 answered to a request, as far as live figures need it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Original {
+    /// The status; 0 where its head is not in the capture.
+    pub status: u16,
+    /// Nanoseconds from the request to the end of the answer, where that is known.
+    pub took_ns: Option<i64>,
+}
+
 impl Task {
+    /// What v1 answered to it.
+    pub(super) fn original(&self) -> Original {
+        let is_known = self.answered != i64::MAX && self.answered >= self.when;
+        let took_ns = is_known.then(|| self.answered - self.when);
+        Original { status: self.load.status, took_ns }
+    }
+
     /// How many bytes are to be streamed from the spool behind [`Self::bytes`].
     pub(super) fn rest(&self) -> u64 {
         self.load.place.length - self.ahead
@@ -123,6 +139,7 @@ pub enum Side {
 pub(super) struct Done {
     pub(super) side: Side,
     pub(super) route: u16,
+    pub(super) original: Original,
     /// Where the spool holds its request.
     pub(super) request: Place,
     /// What was sent, where v2's values were put into it.

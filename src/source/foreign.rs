@@ -15,7 +15,7 @@ use crate::exchange::{Exchange, ExchangeId};
 use crate::ledger::Ledger;
 use crate::record::exchanges::{self, End, Header, Rest};
 use crate::record::har::read::{Read, Reason};
-use crate::record::{access, curl, gor, har, postman};
+use crate::record::{access, curl, envoy, gor, har, postman};
 use crate::store::nameless_file;
 use crate::store::sorter::Sorter;
 use crate::time::Timestamp;
@@ -29,6 +29,8 @@ pub enum Foreign {
     Gor,
     /// An access log: requests, of which little is known.
     AccessLog,
+    /// What Envoy's tap filter writes.
+    Envoy,
     /// Command lines of curl: requests.
     Curl,
     /// A Postman collection: requests, some with answers.
@@ -58,18 +60,10 @@ pub enum ForeignError {
         #[source]
         cause: serde_json::Error,
     },
-    /// A text of another kind, and what to do.
-    #[error("{name} is {what}")]
-    Other {
-        /// The input.
-        name: String,
-        /// What it is, and what to do.
-        what: &'static str,
-    },
     /// Nothing that is known.
     #[error(
         "{name} is no capture and no recording (it starts with {start}): give pcap, pcapng, \
-         exchanges of shadowtap parse, a HAR, a .gor file, a Postman collection, curl lines or an \
+         exchanges of shadowtap parse, a HAR, a .gor file, an Envoy tap, a Postman collection, curl lines or an \
          access log (nginx, Apache, ALB, Envoy)"
     )]
     Unknown {
@@ -97,7 +91,11 @@ pub fn as_exchanges(
     let mut beginning = Vec::new();
     (&mut reader).take(BEGINNING as u64).read_to_end(&mut beginning).map_err(unreadable)?;
     let text = beginning.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&beginning).to_vec();
-    let found = recognise(name, text.trim_ascii_start())?;
+    // Its bytes may look like blanks.
+    let found = match envoy::is_proto(&text) {
+        true => Some(Foreign::Envoy),
+        false => recognise(name, text.trim_ascii_start())?,
+    };
     let whole = io::Cursor::new(text).chain(reader);
     let Some(foreign) = found else { return Ok(Box::new(whole)) };
     let file = convert(name, foreign, whole)?;
@@ -111,15 +109,12 @@ fn is_own(beginning: &[u8]) -> bool {
 
 /// Which format a text is of; none for the program's own.
 fn recognise(name: &str, text: &[u8]) -> Result<Option<Foreign>, ForeignError> {
-    let other = |what| Err(ForeignError::Other { name: name.to_owned(), what });
     if let Some(object) = text.strip_prefix(b"{") {
         let has = |word: &[u8]| memchr::memmem::find(text, word).is_some();
         return match object.trim_ascii_start() {
             rest if rest.starts_with(b"\"log\"") => Ok(Some(Foreign::Har)),
             _ if has(b"_postman_id") || has(b"schema.getpostman.com") => Ok(Some(Foreign::Postman)),
-            _ if has(b"\"http_buffered_trace\"") || has(b"\"http_streamed_trace\"") => other(
-                "an Envoy tap, which is not read yet: capture packets on the pod's lo instead",
-            ),
+            _ if envoy::is_one(text) => Ok(Some(Foreign::Envoy)),
             _ if access::is_one(text) => Ok(Some(Foreign::AccessLog)),
             _ => Ok(None),
         };
@@ -208,6 +203,9 @@ fn convert(name: &str, foreign: Foreign, input: impl BufRead) -> Result<File, Fo
         Foreign::AccessLog => {
             access::read(input, |read| gathered.take(read)).map_err(unreadable)?
         }
+        Foreign::Envoy => envoy::read(input, |read| gathered.take(read))
+            .map_err(|cause| damaged("an Envoy tap", cause))?
+            .map_err(unreadable)?,
         Foreign::Curl => curl::read(input, |read| gathered.take(read)).map_err(unreadable)?,
         Foreign::Postman => postman::read(input, |read| gathered.take(read))
             .map_err(|cause| damaged("a Postman collection", cause))?
@@ -217,6 +215,7 @@ fn convert(name: &str, foreign: Foreign, input: impl BufRead) -> Result<File, Fo
         Foreign::AccessLog => Some("requests-of-access-logs-without-bodies-and-most-headers"),
         Foreign::Curl => Some("requests-of-curl-lines-without-times-and-answers"),
         Foreign::Postman => Some("requests-of-postman-without-times"),
+        Foreign::Envoy => Some("exchanges-of-envoy-timed-by-their-heads-if-at-all"),
         Foreign::Gor | Foreign::Har => None,
     };
     if let Some(lacks) = lacks {

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use url::Url;
@@ -267,6 +268,9 @@ pub struct Flags {
     /// Serve Prometheus metrics on this address while it runs, at /metrics
     #[arg(help_heading = "Output", long, value_name = "ADDR")]
     metrics: Option<String>,
+    /// Keep serving them behind the end until they were asked for once more, for so long at most
+    #[arg(help_heading = "Output", long, value_name = "D", value_parser = duration_ns, requires = "metrics")]
+    metrics_linger: Option<i64>,
 }
 
 /// A shard as written, or by the index that an Indexed Job gives its pods (from 0).
@@ -356,6 +360,8 @@ pub struct Shape {
     pub proxy: Option<Url>,
     /// Where metrics are served.
     pub metrics: Option<String>,
+    /// How long they are kept behind the end.
+    pub metrics_linger: Duration,
     /// When a due request may go.
     pub arrivals: Arrivals,
     /// What it keeps to after a wait.
@@ -578,6 +584,7 @@ impl Shape {
             negotiates,
             proxy: flags.proxy,
             metrics: flags.metrics,
+            metrics_linger: Duration::from_nanos(flags.metrics_linger.unwrap_or(0).unsigned_abs()),
             arrivals,
             think,
             trust: Trust {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::flags::Shape;
 use super::flows::{self, Told};
-use super::metrics::{self, Metrics};
+use super::metrics;
 use crate::cli::folder::{InputInfo, RunFolder, names};
 use crate::cli::input::{self, Done, Inputs, Options};
 use crate::cli::output::Part;
@@ -55,13 +55,14 @@ pub(super) fn keep(part: Part, places: Option<Part>, folder: &RunFolder) -> Resu
     })
 }
 
-/// Reads the inputs, writes their exchanges into the folder, and plans the replay.
+/// Reads the inputs, writes their exchanges into the folder, and plans the replay; where it is to
+/// be `watched`, with the route of each request.
 pub(super) fn read_into(
     inputs: &[String],
     folder: &RunFolder,
     mut wishes: Wishes,
     shape: &Shape,
-    metrics: Option<&Metrics>,
+    watched: bool,
     word: &Arc<Stop>,
     global: &Global,
 ) -> Result<Planned, Failure> {
@@ -79,7 +80,7 @@ pub(super) fn read_into(
     let planned = flows.map(|flows| flows.plan(&mut wishes, flow)).transpose();
     let (flows, touches) = planned.map_err(cannot)?.unzip();
     let is_bound = wishes.parts.is_some();
-    let planner = super::planner(folder.path(), wishes, metrics.map(|_| metrics::route_of()))?;
+    let planner = super::planner(folder.path(), wishes, watched.then(metrics::route_of))?;
     let mut planner = planner.touching(touches.unwrap_or_default());
     let part = Part::create(&path).map_err(cannot)?;
     let mut file = part.file().map_err(cannot)?;
@@ -96,7 +97,6 @@ pub(super) fn read_into(
     let redacted = to_redact.as_ref().map(Redactor::mark).or_else(|| Redacted::of_all(&before));
     let names = inputs.iter().map(|name| shown::without_secrets(name)).collect();
     exchanges::write_line(&mut buffer, &Header::new(Timestamp::now(), names).redacted(redacted));
-    let route_of = metrics::route_of();
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
         unless_interrupted(word)?;
         let ours = planner.holds(exchange.id).map_err(cannot)?;
@@ -111,9 +111,6 @@ pub(super) fn read_into(
         if buffer.len() >= WRITE_BYTES {
             file.write_all(&buffer).map_err(cannot)?;
             buffer.clear();
-        }
-        if let (Some(metrics), Some(request)) = (metrics, &exchange.request) {
-            metrics.recorded(exchange, &route_of(&request.message.method, &request.message.target));
         }
         if let (Some(redactor), Some(known), Some(request)) =
             (redactor, &mut known, &exchange.request)

@@ -1,28 +1,32 @@
-//! `--metrics ADDR`: figures of the running replay in Prometheus' text format, at `/metrics`.
+//! The figures of a replay for `--metrics`.
 //!
-//! | name | labels | unit |
+//! | name | labels | what |
 //! |---|---|---|
-//! | `shadowtap_requests_total` | `version`, `route` | requests that were recorded |
-//! | `shadowtap_failures_total` | `version`, `kind` | of them without a whole answer |
+//! | `shadowtap_requests_total` | `version`, `route`, `code` | requests that were replayed: v2's (or the baseline's) answers, and v1's to the same requests |
+//! | `shadowtap_failures_total` | `version`, `kind` | requests without a whole answer, and such as were not sent |
 //! | `shadowtap_request_duration_seconds` | `version`, `route` | histogram, from sent to the whole answer (v1: as captured) |
 //! | `shadowtap_own_lateness_seconds` | | histogram, of the replayer |
-//! | `shadowtap_sent_total`, `shadowtap_in_flight`, `shadowtap_connections`, `shadowtap_waiting` | | |
+//! | `shadowtap_sent_total`, `shadowtap_in_flight`, `shadowtap_connections`, `shadowtap_waiting` | | how far it is |
+//! | `shadowtap_differences` | `class` | what `run` found: differences by class |
+//! | `shadowtap_verdict` | `verdict` | 1 for the one that `run` came to |
 //!
-//! `version` is `v1`, `v2` or `baseline`.
+//! `version` is `v1`, `v2` or `baseline`; `code` is the answer's status, `none` where there is none.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::exchange::Exchange;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use rustc_hash::FxHashMap;
+
+use crate::cli::metrics::{tell_counter, tell_gauge};
 use crate::outcome::Outcome;
 use crate::replay::plan::RouteOf;
-use crate::replay::{Progress, Side};
+use crate::replay::{Original, Progress, Side};
 use crate::route::Routes;
 
 /// Upper bounds of the buckets, in seconds.
@@ -31,49 +35,65 @@ const BOUNDS: [f64; 18] = [
     1.0, 2.5, 10.0,
 ];
 
-#[derive(Clone, Default)]
-struct Histogram {
-    buckets: [u64; BOUNDS.len()],
-    count: u64,
-    sum: f64,
+fn histogram() -> Histogram {
+    Histogram::new(BOUNDS)
 }
 
-impl Histogram {
-    fn add(&mut self, nanos: i64) {
-        let seconds = nanos.max(0) as f64 / 1e9;
-        if let Some(place) = BOUNDS.iter().position(|bound| seconds <= *bound) {
-            self.buckets[place] += 1;
-        }
-        self.count += 1;
-        self.sum += seconds;
-    }
-
-    fn write(&self, out: &mut String, name: &str, labels: &str) {
-        let comma = if labels.is_empty() { "" } else { "," };
-        let mut below = 0;
-        for (bound, n) in BOUNDS.iter().zip(&self.buckets) {
-            below += n;
-            let _ = writeln!(out, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}");
-        }
-        let braces =
-            |labels: &str| if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
-        let _ = writeln!(out, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {}", self.count);
-        let _ = writeln!(out, "{name}_sum{} {}", braces(labels), self.sum);
-        let _ = writeln!(out, "{name}_count{} {}", braces(labels), self.count);
-    }
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByCode {
+    version: &'static str,
+    route: Arc<str>,
+    code: String,
 }
 
-#[derive(Default)]
-struct Table {
-    durations: BTreeMap<(&'static str, Arc<str>), (u64, Histogram)>,
-    failures: BTreeMap<(&'static str, &'static str), u64>,
-    lateness: Histogram,
-    progress: Progress,
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByRoute {
+    version: &'static str,
+    route: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    version: &'static str,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByClass {
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByVerdict {
+    verdict: &'static str,
+}
+
+/// How far the replay is, told when it is asked for.
+#[derive(Clone, Debug, Default)]
+struct Far(Arc<Mutex<Progress>>);
+
+impl Collector for Far {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let now = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tell_counter(&mut encoder, "sent", "Requests sent.", now.sent)?;
+        let in_flight = "Requests that were sent and not answered.";
+        tell_gauge(&mut encoder, "in_flight", in_flight, now.in_flight())?;
+        tell_gauge(&mut encoder, "connections", "Open connections.", now.connections)?;
+        tell_gauge(&mut encoder, "waiting", "Requests that are due and wait for v2.", now.waiting)
+    }
 }
 
 /// The figures, shared by those who count and those who ask.
-#[derive(Clone, Default)]
-pub(super) struct Metrics(Arc<Mutex<Table>>);
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    requests: Family<ByCode, Counter>,
+    failures: Family<ByKind, Counter>,
+    durations: Family<ByRoute, Histogram, fn() -> Histogram>,
+    lateness: Histogram,
+    differences: Family<ByClass, Gauge>,
+    verdicts: Family<ByVerdict, Gauge>,
+    far: Far,
+}
 
 /// Names a request's route by the shape of its path: nothing has been learned while the replay
 /// runs.
@@ -83,206 +103,181 @@ pub(super) fn route_of() -> RouteOf {
 }
 
 impl Metrics {
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Counts a recorded exchange of v1.
-    pub(super) fn recorded(&self, exchange: &Exchange, route: &Arc<str>) {
-        let mut table = self.table();
-        let (count, histogram) = table.durations.entry(("v1", Arc::clone(route))).or_default();
-        *count += 1;
-        if let Some(nanos) = exchange.response.as_ref().and_then(|response| response.last_byte_ns) {
-            histogram.add(nanos);
-        }
-    }
-
-    /// Counts an outcome.
-    pub(super) fn replayed(&self, side: Side, route: &Arc<str>, outcome: &Outcome) {
-        let version = match side {
-            Side::Target => "v2",
-            Side::Baseline => "baseline",
+    /// Figures of a replay that has not begun, known to `registry`.
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            failures: Family::default(),
+            durations: Family::new_with_constructor(histogram),
+            lateness: histogram(),
+            differences: Family::default(),
+            verdicts: Family::default(),
+            far: Far::default(),
         };
-        let mut table = self.table();
-        if let Some(failure) = &outcome.failure {
-            *table.failures.entry((version, failure.kind.name())).or_default() += 1;
-        }
-        if let Some(nanos) = outcome.own_lateness_ns() {
-            table.lateness.add(nanos);
-        }
-        let (count, histogram) = table.durations.entry((version, Arc::clone(route))).or_default();
-        *count += 1;
-        if let (Some(sent), Some(last)) = (outcome.sent_ns, outcome.last_byte_ns) {
-            histogram.add(last - sent);
-        }
+        registry.register("requests", "Replayed requests, and v1's.", metrics.requests.clone());
+        registry.register(
+            "failures",
+            "Requests without a whole answer, or not sent.",
+            metrics.failures.clone(),
+        );
+        registry.register(
+            "request_duration_seconds",
+            "From sent to the whole answer; v1 as captured.",
+            metrics.durations.clone(),
+        );
+        registry.register(
+            "own_lateness_seconds",
+            "How late the replayer itself sent.",
+            metrics.lateness.clone(),
+        );
+        registry.register("differences", "Differences by class.", metrics.differences.clone());
+        registry.register("verdict", "What the run came to.", metrics.verdicts.clone());
+        registry.register_collector(Box::new(metrics.far.clone()));
+        metrics
     }
 
     /// Takes over how far the replay is.
     pub(super) fn progress(&self, progress: &Progress) {
-        self.table().progress = *progress;
+        *self.far.0.lock().unwrap_or_else(PoisonError::into_inner) = *progress;
     }
 
-    fn text(&self) -> String {
-        let table = self.table();
-        let mut out = String::new();
-        let head = |out: &mut String, name: &str, kind: &str, help: &str| {
-            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        };
-        head(&mut out, "shadowtap_requests_total", "counter", "Requests that were recorded.");
-        let label = |version: &str, route: &str| {
-            let route: String = route
-                .chars()
-                .flat_map(|c| if matches!(c, '"' | '\\') { vec!['\\', c] } else { vec![c] })
-                .collect();
-            format!("version=\"{version}\",route=\"{}\"", route.replace('\n', "\\n"))
-        };
-        for ((version, route), (count, _)) in &table.durations {
-            let _ = writeln!(out, "shadowtap_requests_total{{{}}} {count}", label(version, route));
-        }
-        head(&mut out, "shadowtap_failures_total", "counter", "Requests without a whole answer.");
-        for ((version, kind), count) in &table.failures {
-            let _ = writeln!(
-                out,
-                "shadowtap_failures_total{{version=\"{version}\",kind=\"{kind}\"}} {count}"
-            );
-        }
-        head(
-            &mut out,
-            "shadowtap_request_duration_seconds",
-            "histogram",
-            "From sent to the whole answer; v1 as captured.",
-        );
-        for ((version, route), (_, histogram)) in &table.durations {
-            histogram.write(&mut out, "shadowtap_request_duration_seconds", &label(version, route));
-        }
-        head(
-            &mut out,
-            "shadowtap_own_lateness_seconds",
-            "histogram",
-            "How late the replayer itself sent.",
-        );
-        table.lateness.write(&mut out, "shadowtap_own_lateness_seconds", "");
-        let now = &table.progress;
-        for (name, kind, help, value) in [
-            ("shadowtap_sent_total", "counter", "Requests sent.", now.sent),
-            (
-                "shadowtap_in_flight",
-                "gauge",
-                "Requests that were sent and not answered.",
-                now.in_flight(),
-            ),
-            ("shadowtap_connections", "gauge", "Open connections.", now.connections),
-            ("shadowtap_waiting", "gauge", "Requests that are due and wait for v2.", now.waiting),
-        ] {
-            head(&mut out, name, kind, help);
-            let _ = writeln!(out, "{name} {value}");
-        }
-        out
+    /// Tells what the differences came to.
+    pub(crate) fn differs(&self, class: &'static str, differences: u64) {
+        let differences = i64::try_from(differences).unwrap_or(i64::MAX);
+        self.differences.get_or_create(&ByClass { class }).set(differences);
+    }
+
+    /// Tells the verdict.
+    pub(crate) fn judged(&self, verdict: &'static str) {
+        self.verdicts.get_or_create(&ByVerdict { verdict }).set(1);
     }
 }
 
-/// Serves the figures until it is dropped.
-pub(super) struct Server {
-    address: SocketAddr,
-    ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+/// What counts one kind of request: looked up once, so that counting makes nothing.
+#[derive(Clone)]
+struct Counting {
+    requests: Counter,
+    durations: Histogram,
 }
 
-impl Server {
-    /// Listens on `address`.
-    pub(super) fn start(address: &str, metrics: Metrics) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
-        let address = listener.local_addr()?;
-        let ended = Arc::new(AtomicBool::new(false));
-        let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn({
-            let ended = Arc::clone(&ended);
-            move || {
-                for stream in listener.incoming() {
-                    if ended.load(Ordering::Acquire) {
-                        return;
-                    }
-                    if let Ok(stream) = stream {
-                        let _ = answer(stream, &metrics);
-                    }
-                }
+/// Counts outcomes.
+pub(super) struct Observing<'a> {
+    metrics: Metrics,
+    routes: &'a [Arc<str>],
+    /// By version, route's number and status.
+    known: FxHashMap<(&'static str, u16, u16), Counting>,
+}
+
+impl<'a> Observing<'a> {
+    /// Of a plan's routes.
+    pub(super) fn new(metrics: &Metrics, routes: &'a [Arc<str>]) -> Self {
+        Self { metrics: metrics.clone(), routes, known: FxHashMap::default() }
+    }
+
+    /// Counts an outcome, and v1's answer to the same request.
+    pub(super) fn observe(
+        &mut self,
+        side: Side,
+        route: u16,
+        original: &Original,
+        outcome: &Outcome,
+    ) {
+        let version = match side {
+            Side::Target => "v2",
+            Side::Baseline => "baseline",
+        };
+        if let Some(failure) = &outcome.failure {
+            let kind = failure.kind.name();
+            self.metrics.failures.get_or_create(&ByKind { version, kind }).inc();
+        }
+        if let Some(nanos) = outcome.own_lateness_ns() {
+            self.metrics.lateness.observe(seconds(nanos));
+        }
+        let Some(sent) = outcome.sent_ns else { return };
+        let code = outcome.response.as_ref().map_or(0, |response| response.status);
+        self.count(version, route, code, outcome.last_byte_ns.map(|last| last - sent));
+        if side == Side::Target {
+            self.count("v1", route, original.status, original.took_ns);
+        }
+    }
+
+    fn count(&mut self, version: &'static str, route: u16, code: u16, took: Option<i64>) {
+        let (metrics, routes) = (&self.metrics, self.routes);
+        let counting = self.known.entry((version, route, code)).or_insert_with(|| {
+            let name = routes.get(usize::from(route)).cloned().unwrap_or_else(|| "other".into());
+            let shown = if code < 100 { "none".to_owned() } else { code.to_string() };
+            let by_code = ByCode { version, route: Arc::clone(&name), code: shown };
+            Counting {
+                requests: metrics.requests.get_or_create_owned(&by_code),
+                durations: metrics.durations.get_or_create_owned(&ByRoute { version, route: name }),
             }
-        })?;
-        Ok(Self { address, ended, thread: Some(thread) })
-    }
-
-    /// Where it listens.
-    pub(super) const fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        // Wakes the thread, which waits for the next connection.
-        let woken = TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_ok();
-        if let Some(thread) = self.thread.take()
-            && woken
-        {
-            let _ = thread.join();
+        });
+        counting.requests.inc();
+        if let Some(nanos) = took {
+            counting.durations.observe(seconds(nanos));
         }
     }
 }
 
-fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    stream.set_write_timeout(Some(Duration::from_secs(2)))?;
-    let mut head = Vec::new();
-    let mut buffer = [0; 1024];
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < 16_384 {
-        match stream.read(&mut buffer)? {
-            0 => break,
-            n => head.extend_from_slice(&buffer[..n]),
-        }
-    }
-    let (status, body) = if head.starts_with(b"GET /metrics") || head.starts_with(b"GET / ") {
-        ("200 OK", metrics.text())
-    } else {
-        ("404 Not Found", "the figures are at /metrics\n".to_owned())
-    };
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
+fn seconds(nanos: i64) -> f64 {
+    nanos.max(0) as f64 / 1e9
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::metrics::tests::ask;
+    use crate::cli::metrics::{Server, registry};
+    use crate::message::Response;
     use crate::outcome::{Failure, FailureKind};
 
     #[test]
-    fn the_figures_are_served() {
-        let metrics = Metrics::default();
-        let route: Arc<str> = "GET /a\"b".into();
-        let outcome =
-            Outcome { sent_ns: Some(1_000), last_byte_ns: Some(2_001_000), ..Outcome::default() };
-        metrics.replayed(Side::Target, &route, &outcome);
+    fn both_versions_are_counted_when_a_request_is_replayed() {
+        let mut registry = registry();
+        let metrics = Metrics::new(&mut registry);
+        let server = Server::start("127.0.0.1:0", registry).unwrap();
+        let routes: [Arc<str>; 2] = ["other".into(), "GET /a\"b".into()];
+        let mut observing = Observing::new(&metrics, &routes);
+        let original = Original { status: 200, took_ns: Some(700_000) };
+        let response = Some(Response { status: 503, ..Response::default() });
+        let sent = Outcome {
+            sent_ns: Some(1_000),
+            last_byte_ns: Some(2_001_000),
+            response,
+            ..Outcome::default()
+        };
+        observing.observe(Side::Target, 1, &original, &sent);
+        observing.observe(Side::Baseline, 1, &original, &sent);
         let failure = Some(Failure::new(FailureKind::Timeout, ""));
-        metrics.replayed(Side::Target, &route, &Outcome { failure, ..Outcome::default() });
+        let late = Outcome { sent_ns: Some(0), failure, ..Outcome::default() };
+        observing.observe(Side::Target, 1, &original, &late);
+        let failure = Some(Failure::new(FailureKind::Skipped, "unsafe method POST"));
+        let skipped = Outcome { failure, ..Outcome::default() };
+        observing.observe(Side::Target, 0, &Original::default(), &skipped);
         metrics.progress(&Progress { sent: 7, answered: 4, ..Progress::default() });
-        let server = Server::start("127.0.0.1:0", metrics).unwrap();
-        let mut stream = TcpStream::connect(server.address()).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
+        metrics.differs("regression", 3);
+        metrics.judged("fail");
+        let text = ask(&server, "/metrics");
+        let route = "route=\"GET /a\\\"b\"";
         for line in [
-            "shadowtap_requests_total{version=\"v2\",route=\"GET /a\\\"b\"} 2",
+            &format!("shadowtap_requests_total{{version=\"v2\",{route},code=\"503\"}} 1"),
+            &format!("shadowtap_requests_total{{version=\"v2\",{route},code=\"none\"}} 1"),
+            &format!("shadowtap_requests_total{{version=\"v1\",{route},code=\"200\"}} 2"),
+            &format!("shadowtap_requests_total{{version=\"baseline\",{route},code=\"503\"}} 1"),
             "shadowtap_failures_total{version=\"v2\",kind=\"timeout\"} 1",
-            "shadowtap_request_duration_seconds_bucket{version=\"v2\",route=\"GET /a\\\"b\",le=\"0.001\"} 0",
-            "shadowtap_request_duration_seconds_bucket{version=\"v2\",route=\"GET /a\\\"b\",le=\"0.0025\"} 1",
-            "shadowtap_request_duration_seconds_count{version=\"v2\",route=\"GET /a\\\"b\"} 1",
-            "shadowtap_own_lateness_seconds_bucket{le=\"+Inf\"} 1",
+            "shadowtap_failures_total{version=\"v2\",kind=\"skipped\"} 1",
+            &format!("shadowtap_request_duration_seconds_count{{version=\"v2\",{route}}} 1"),
+            &format!("shadowtap_request_duration_seconds_count{{version=\"v1\",{route}}} 2"),
+            &format!(
+                "shadowtap_request_duration_seconds_bucket{{le=\"0.001\",version=\"v1\",{route}}} 2"
+            ),
             "shadowtap_sent_total 7",
             "shadowtap_in_flight 3",
+            "shadowtap_differences{class=\"regression\"} 3",
+            "shadowtap_verdict{verdict=\"fail\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
         }
+        assert!(!text.contains("route=\"other\""), "what is not sent is no request: {text}");
     }
 }

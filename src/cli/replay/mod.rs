@@ -13,14 +13,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use flags::{Flags, Shape};
-use metrics::Metrics;
-use start::StartAt;
+use metrics::{Metrics, Observing};
+use start::{Run, StartAt};
 use targets::Targets;
 
 use super::config::Config;
 use super::exit::printable;
 use super::folder::{self, RunFolder, RunInfo, names};
+use super::metrics::{Server, registry};
 use super::progress::Progress;
+use super::remote::RunPlace;
 use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, output, redaction};
 use crate::diff::rules::Rules;
@@ -29,8 +31,9 @@ use crate::record::exchanges::TOOL;
 use crate::replay;
 use crate::replay::plan::rewrite::{MARKER, Rewriter};
 use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
-use crate::replay::{Finished, ReplayError, Stop, UnderWay};
+use crate::replay::{Finished, Original, ReplayError, Stop, UnderWay};
 use crate::schedule::select::REPLAYED_BEFORE;
+use crate::store::remote::Remote;
 use crate::time::Timestamp;
 
 /// Replay recorded requests at v2, with their original timing
@@ -86,6 +89,8 @@ pub struct Settings {
     pub under_way: Option<Arc<UnderWay>>,
     /// The gate's flags, to be kept with the run.
     pub gate: serde_json::Value,
+    /// Where the run goes when it is whole, if not to its folder.
+    pub store: Option<Remote>,
 }
 
 impl Settings {
@@ -109,7 +114,16 @@ impl Settings {
             keep_egress: false,
             under_way: None,
             gate: serde_json::Value::Null,
+            store: None,
         })
+    }
+
+    /// Where the run goes: its folder here is the output from now on.
+    pub(crate) fn place(&mut self) -> Result<RunPlace, Failure> {
+        let place = RunPlace::to_make(&self.output, self.force)?;
+        self.output = place.path().to_owned();
+        self.store = place.remote().cloned();
+        Ok(place)
     }
 }
 
@@ -120,14 +134,20 @@ pub(crate) fn run(Args { asked, calibrate }: Args, global: &Global) -> Result<Ex
     if asked.dry_run {
         return dry_run(&asked.inputs, &shape, calibrate, &config, global);
     }
-    let settings = Settings::new(asked.inputs, shape, asked.output, asked.force)?;
-    let ran = execute(&settings, global)?;
-    summary::print(&ran)?;
+    let mut settings = Settings::new(asked.inputs, shape, asked.output, asked.force)?;
+    let place = settings.place()?;
+    // Also while figures wait to be asked for.
+    let _grace = Grace::ask();
+    let ran = execute(&settings, global);
+    let text = ran.as_ref().map(|ran| place.told(&summary::text(ran)));
+    place.put()?;
+    output::print(&text.unwrap_or_default())?;
+    let ran = ran?;
+    ran.watch.as_ref().map_or(Ok(()), |watch| watch.linger(&settings.shape))?;
     Ok(if ran.finished.interrupted { Exit::Interrupted } else { Exit::Done })
 }
 
 /// What a replay left behind.
-#[derive(Debug)]
 pub struct Ran {
     /// The run's folder.
     pub folder: RunFolder,
@@ -141,6 +161,8 @@ pub struct Ran {
     pub scheduled: bool,
     /// Own lateness at the 99th percentile that was allowed.
     pub max_lateness_ns: i64,
+    /// Live figures, where they were asked for.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// Replays, without printing a result.
@@ -151,11 +173,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     shape.start_at.map_or(Ok(()), StartAt::check)?;
     let targets = Targets::resolve(shape)?;
     // Before there is a folder: a port in use leaves nothing behind.
-    let metrics = shape.metrics.as_ref().map(|_| Metrics::default());
-    let serving = match (&shape.metrics, &metrics) {
-        (Some(address), Some(metrics)) => Some(serve(address, metrics)?),
-        _ => None,
-    };
+    let watch = shape.metrics.as_deref().map(Watch::start).transpose()?;
     if shape.trust.ca.is_some() && !targets.all().any(|target| target.tls) {
         tracing::warn!("--ca is not used: no target speaks https");
     }
@@ -175,7 +193,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     let wishes = targets.wishes(shape, shape.marker.then(|| info.run.clone()))?;
     let redactor = shape.redactor.as_ref();
     let mut read =
-        input::read_into(&settings.inputs, &folder, wishes, shape, metrics.as_ref(), &word, global)
+        input::read_into(&settings.inputs, &folder, wishes, shape, watch.is_some(), &word, global)
             .inspect_err(|_| folder.discard())?;
     info.inputs.clone_from(&read.inputs);
     for warning in redaction::warnings(&read.redactions, redactor, read.known.as_ref()) {
@@ -203,7 +221,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         .and_then(|()| targets.refuse_captured(&plan.captured, shape))
         .and_then(|()| targets.reach(shape, &plan.captured, &stop))
         .and_then(|()| supply(plan, &stop))
-        .and_then(|()| settle(shape, &folder, &mut start_at))
+        .and_then(|()| settle(settings, &mut start_at))
     {
         // Nothing was replayed, so nothing is left that looks like a run; one that was there before
         // is not touched.
@@ -244,8 +262,10 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         under_way: settings.under_way.clone(),
         redaction,
     };
-    let finished = replay_plan(plan, &options, &folder, metrics.as_ref(), &stop, global)?;
-    drop(serving);
+    let finished = replay_plan(plan, &options, &folder, watch.as_ref(), &stop, global)?;
+    if let Some(watch) = &watch {
+        watch.settle();
+    }
     if let Some(flows) = &read.flows {
         flows.write(&folder, plan.bound().map(|_| &*finished.flows))?;
     }
@@ -276,6 +296,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         lanes: plan.totals.lanes.saturating_mul(u64::from(shape.pacing.loops.max(1))),
         scheduled,
         max_lateness_ns: shape.max_lateness_ns,
+        watch,
     })
 }
 
@@ -283,7 +304,7 @@ fn replay_plan(
     plan: &Plan,
     options: &replay::Options,
     folder: &RunFolder,
-    metrics: Option<&Metrics>,
+    watch: Option<&Watch>,
     stop: &Arc<Stop>,
     global: &Global,
 ) -> Result<Finished, Failure> {
@@ -303,17 +324,18 @@ fn replay_plan(
     let progress = Progress::start(global, "replay", Some(planned));
     let progress = if duration.is_some() { progress.until_known() } else { progress };
     let tick = |now: &replay::Progress| {
-        if let Some(metrics) = metrics {
-            metrics.progress(now);
+        if let Some(watch) = watch {
+            watch.metrics.progress(now);
         }
         progress.set(now.answered + now.failed, || summary::progress(now, duration));
     };
-    let mut count = |side, route: u16, outcome: &Outcome| {
-        if let (Some(metrics), Some(route)) = (metrics, plan.routes.get(usize::from(route))) {
-            metrics.replayed(side, route, outcome);
+    let mut observing = watch.map(|watch| Observing::new(&watch.metrics, &plan.routes));
+    let mut count = observing.as_mut().map(|observing| {
+        |side, route, original: &Original, outcome: &Outcome| {
+            observing.observe(side, route, original, outcome);
         }
-    };
-    let observer: Option<replay::Observer<'_>> = metrics.is_some().then_some(&mut count);
+    });
+    let observer = count.as_mut().map(|count| -> replay::Observer<'_> { count });
     replay::run(plan, options, outputs, stop, observer, tick).map_err(|error| {
         let exit = match &error {
             ReplayError::Trust(_) => Exit::Usage,
@@ -337,22 +359,43 @@ fn supply(plan: &mut Plan, stop: &Stop) -> Result<(), Failure> {
 }
 
 /// When the replay begins, where that was asked for.
-fn settle(
-    shape: &Shape,
-    folder: &RunFolder,
-    start_at: &mut Option<Timestamp>,
-) -> Result<(), Failure> {
-    let asked = shape.start_at.map(|at| at.settle(shape.shard.is_some(), folder.path()));
+fn settle(settings: &Settings, start_at: &mut Option<Timestamp>) -> Result<(), Failure> {
+    let Settings { shape, output, store, .. } = settings;
+    let run = match store {
+        Some(remote) => Run::InStore(remote),
+        None => Run::Here(output),
+    };
+    let asked = shape.start_at.map(|at| at.settle(shape.shard.is_some(), &run));
     *start_at = asked.transpose()?;
     Ok(())
 }
 
-fn serve(address: &str, metrics: &Metrics) -> Result<metrics::Server, Failure> {
-    let server = metrics::Server::start(address, metrics.clone()).map_err(|error| {
-        Failure::usage(format!("--metrics {address}: cannot listen there")).because(&error)
-    })?;
-    tracing::info!("metrics at http://{}/metrics", server.address());
-    Ok(server)
+/// Live figures, served while there is one.
+pub(crate) struct Watch {
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+    server: Server,
+}
+
+impl Watch {
+    fn start(address: &str) -> Result<Self, Failure> {
+        let mut registry = registry();
+        let metrics = Metrics::new(&mut registry);
+        let server = Server::start(address, registry)?;
+        tracing::info!("metrics at http://{}/metrics", server.address());
+        Ok(Self { metrics, server })
+    }
+
+    /// The figures are final from now on.
+    pub(crate) fn settle(&self) {
+        self.server.settle();
+    }
+
+    /// Keeps the last figures until they were asked for, as long as the shape allows.
+    pub(crate) fn linger(&self, shape: &Shape) -> Result<(), Failure> {
+        self.server.linger(shape.metrics_linger, &*signals::word()?);
+        Ok(())
+    }
 }
 
 fn create(folder: &RunFolder, name: &str) -> Result<File, Failure> {

@@ -1,7 +1,7 @@
 //! `--start-at`: when a replay begins, so that all shards of it begin together.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Failure;
 use crate::cli::args::duration_ns;
+use crate::record::exchanges::write_line;
+use crate::store::remote::Remote;
 use crate::time::Timestamp;
 
 /// The file that shards agree by, beside their folders.
@@ -60,23 +62,18 @@ impl StartAt {
         }
     }
 
-    /// The time, once everything is ready. Shards (`is_shard`) agree by a file beside the folder
-    /// `run`, which the first one writes.
-    pub(super) fn settle(self, is_shard: bool, run: &Path) -> Result<Timestamp, Failure> {
+    /// The time, once everything is ready. Shards (`is_shard`) agree by a file beside the run, which
+    /// the first one writes.
+    pub(super) fn settle(self, is_shard: bool, run: &Run<'_>) -> Result<Timestamp, Failure> {
         let now = Timestamp::now();
         let (at, what) = match self {
             Self::At(at) => (at, "reading the inputs took until then".to_owned()),
             Self::After(after) if !is_shard => (now.plus(after), String::new()),
             Self::After(after) => {
-                let marker = run.parent().unwrap_or(Path::new("")).join(MARKER);
-                let first = agree(&marker, now).map_err(|error| {
-                    Failure::unusable(format!("cannot agree on a start by {}", marker.display()))
-                        .because(&error)
-                })?;
+                let (first, marker) = run.agree(now)?;
                 let what = format!(
-                    "the first shard was ready at {first} by {}: take that file away where it is \
-                     of an earlier replay",
-                    marker.display()
+                    "the first shard was ready at {first} by {marker}: take that file away where \
+                     it is of an earlier replay"
                 );
                 (first.plus(after), what)
             }
@@ -90,20 +87,64 @@ impl StartAt {
     }
 }
 
-/// The time in `marker`, which is `now` where there is none yet. Of several that write it at the
-/// same time one wins, and no reader sees half of it.
-fn agree(marker: &Path, now: Timestamp) -> io::Result<Timestamp> {
-    let ours = Marker { format: FORMAT.to_owned(), version: 1, at: now };
-    let mut text = serde_json::to_vec(&ours)?;
-    text.push(b'\n');
-    if create_whole(marker, &text)? {
-        return Ok(now);
+/// Where a shard's run goes.
+pub(super) enum Run<'a> {
+    /// Into this folder.
+    Here(&'a Path),
+    /// Below this prefix.
+    InStore(&'a Remote),
+}
+
+impl Run<'_> {
+    /// The time in the marker beside the run, which is `now` where there is none yet, and the
+    /// marker's name. Of several that write it at the same time one wins, and no reader sees half of
+    /// it.
+    fn agree(&self, now: Timestamp) -> Result<(Timestamp, String), Failure> {
+        let ours = Marker { format: FORMAT.to_owned(), version: 1, at: now };
+        let mut text = Vec::new();
+        write_line(&mut text, &ours);
+        let (shown, theirs) = match self {
+            Self::Here(folder) => {
+                let marker = folder.parent().unwrap_or(Path::new("")).join(MARKER);
+                (marker.display().to_string(), first_here(&marker, &text))
+            }
+            Self::InStore(remote) => {
+                let beside = remote.split().map(|(above, _)| above.join(MARKER));
+                let marker = beside.ok_or_else(|| {
+                    Failure::usage(format!(
+                        "{}: shards need a prefix above them to agree on a start: s3://bucket/run/1",
+                        remote.url()
+                    ))
+                })?;
+                (marker.url(), first_in_store(&marker, &text))
+            }
+        };
+        let cannot = |error: &dyn std::error::Error| {
+            Failure::unusable(format!("cannot agree on a start by {shown}")).because(error)
+        };
+        let Some(theirs) = theirs.map_err(|error| cannot(&error))? else {
+            return Ok((now, shown));
+        };
+        let theirs: Marker = serde_json::from_slice(&theirs).map_err(|error| cannot(&error))?;
+        if theirs.format != FORMAT || theirs.version != 1 {
+            return Err(Failure::unusable(format!("{shown} is no start of shards")));
+        }
+        Ok((theirs.at, shown))
     }
-    let theirs: Marker = serde_json::from_slice(&fs::read(marker)?)?;
-    if theirs.format != FORMAT || theirs.version != 1 {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no start of shards"));
+}
+
+/// What the marker holds; none where it is ours.
+fn first_here(marker: &Path, ours: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    if create_whole(marker, ours)? { Ok(None) } else { fs::read(marker).map(Some) }
+}
+
+fn first_in_store(marker: &Remote, ours: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    if marker.create(ours.to_owned())? {
+        return Ok(None);
     }
-    Ok(theirs.at)
+    let mut theirs = Vec::new();
+    marker.read()?.read_to_end(&mut theirs)?;
+    Ok(Some(theirs))
 }
 
 /// Makes a file with this content unless there is one; whether it was made.
@@ -132,21 +173,28 @@ mod tests {
         }
         let past = StartAt::At(Timestamp::from_nanos(5));
         assert!(past.check().unwrap_err().to_string().contains("has passed"));
-        assert!(past.settle(false, Path::new("x")).unwrap_err().to_string().contains("has passed"));
+        assert!(
+            past.settle(false, &Run::Here(Path::new("x")))
+                .unwrap_err()
+                .to_string()
+                .contains("has passed")
+        );
     }
 
     #[test]
     fn all_shards_take_the_time_of_the_first_and_a_late_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let run = |shard: &str| folder.path().join(shard);
+        let settle = |at: StartAt, is_shard, shard: &str| {
+            at.settle(is_shard, &Run::Here(&folder.path().join(shard)))
+        };
         let hour = StartAt::After(3_600_000_000_000);
-        let first = hour.settle(true, &run("1")).unwrap();
-        assert_eq!(hour.settle(true, &run("2")).unwrap(), first);
-        assert_ne!(hour.settle(false, &run("3")).unwrap(), first);
-        let late = StartAt::After(0).settle(true, &run("4")).unwrap_err().to_string();
+        let first = settle(hour, true, "1").unwrap();
+        assert_eq!(settle(hour, true, "2").unwrap(), first);
+        assert_ne!(settle(hour, false, "3").unwrap(), first);
+        let late = settle(StartAt::After(0), true, "4").unwrap_err().to_string();
         assert!(late.contains("start.json") && late.contains("has passed"), "{late}");
         fs::write(folder.path().join(MARKER), "{}").unwrap();
-        assert!(hour.settle(true, &run("5")).is_err());
+        assert!(settle(hour, true, "5").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
     }
 }

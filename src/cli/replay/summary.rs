@@ -43,8 +43,8 @@ fn field(figures: &Value, of: &str, name: &str) -> String {
 }
 
 /// The result.
-pub(super) fn print(ran: &Ran) -> Result<(), Failure> {
-    output::print(&page(lines(ran)))
+pub(super) fn text(ran: &Ran) -> String {
+    page(lines(ran))
 }
 
 fn page(lines: Vec<String>) -> String {

@@ -112,11 +112,16 @@ pub(in crate::replay) struct Load {
     /// For how long v1's client read an answer that it did not read to the end, in milliseconds; 0
     /// where it did.
     pub(in crate::replay) reads_ms: u32,
-    /// The head of that answer had come.
-    pub(in crate::replay) had_head: bool,
+    /// The status of that answer; 0 where its head had not come.
+    pub(in crate::replay) status: u16,
 }
 
 impl Load {
+    /// The head of v1's answer had come.
+    pub(in crate::replay) const fn had_head(&self) -> bool {
+        self.status > 0
+    }
+
     /// For how long to read the answer, where v1's client left it.
     pub(in crate::replay) fn reads_ns(&self) -> Option<i64> {
         (self.reads_ms > 0).then(|| i64::from(self.reads_ms) * 1_000_000)

@@ -203,7 +203,7 @@ impl Planner {
             None => Load {
                 patience_ms: patience_ms(&recorded),
                 reads_ms: reads_ms(exchange, &recorded),
-                had_head: exchange.response.is_some(),
+                status: exchange.response.as_ref().map_or(0, |answer| answer.message.status.max(1)),
                 ..self.encode(exchange, request)?
             },
         };
@@ -348,7 +348,7 @@ impl Planner {
             head: u32::try_from(head).unwrap_or(u32::MAX),
             patience_ms: 0,
             reads_ms: 0,
-            had_head: false,
+            status: 0,
         })
     }
 

@@ -73,7 +73,7 @@ impl Cursor<'_> {
         self.put(load.head.to_be_bytes());
         self.put(load.patience_ms.to_be_bytes());
         self.put(load.reads_ms.to_be_bytes());
-        self.put([u8::from(load.had_head)]);
+        self.put(load.status.to_be_bytes());
     }
 }
 
@@ -105,14 +105,14 @@ impl Reader<'_> {
             head: u32::from_be_bytes(self.get()),
             patience_ms: u32::from_be_bytes(self.get()),
             reads_ms: u32::from_be_bytes(self.get()),
-            had_head: self.get() == [1],
+            status: u16::from_be_bytes(self.get()),
         }
     }
 }
 
 /// When a connection closed, sorted by connection.
 pub(super) const CLOSED_BYTES: usize = 8 + 8;
-const LOAD_BYTES: usize = 2 + 2 + 4 + 2 + 8 + 8 + 8 + 8 + 4 + 4 + 4 + 1;
+const LOAD_BYTES: usize = 2 + 2 + 4 + 2 + 8 + 8 + 8 + 8 + 4 + 4 + 4 + 2;
 pub(super) const ENTRY_BYTES: usize = 8 + 4 + 8 + 8 + 8 + 1 + 8 + LOAD_BYTES;
 pub(super) const STEP_BYTES: usize = 8 + 8 + 4 + 4 + 1 + 8 + 8 + LOAD_BYTES;
 /// Stands for a time that is not known.

@@ -179,6 +179,7 @@ mod tests {
     use crate::message::{Body, Response};
     use crate::outcome::{Failure, FailureKind};
     use crate::replay::plan::spool::Place;
+    use crate::replay::task::Original;
 
     fn done(side: Side, body: usize) -> Done {
         let response =
@@ -186,6 +187,7 @@ mod tests {
         Done {
             side,
             route: 0,
+            original: Original::default(),
             request: Place::default(),
             filled: None,
             outcome: Outcome { sent_ns: Some(1), response: Some(response), ..Outcome::default() },
@@ -206,6 +208,7 @@ mod tests {
             Done {
                 side: Side::Target,
                 route: 0,
+                original: Original::default(),
                 request: Place::default(),
                 filled: None,
                 outcome: Outcome { failure, ..Outcome::default() },

@@ -13,7 +13,7 @@ use crate::outcome::Outcome;
 use crate::record::outcomes;
 use crate::replay::recorder::outbox::{Batch, Lines};
 use crate::replay::recorder::redaction::Redacting;
-use crate::replay::task::{Side, Stop};
+use crate::replay::task::{Original, Side, Stop};
 use crate::time::Monotonic;
 
 /// Bytes that are written at once.
@@ -95,8 +95,8 @@ impl OutcomeFile {
     }
 }
 
-/// Sees each outcome as it is recorded: side, route's number, outcome.
-pub type Observer<'a> = &'a mut (dyn FnMut(Side, u16, &Outcome) + Send);
+/// Sees each outcome as it is recorded: side, route's number, what v1 answered, outcome.
+pub type Observer<'a> = &'a mut (dyn FnMut(Side, u16, &Original, &Outcome) + Send);
 
 /// The recorder.
 pub(in crate::replay) struct Recorder<'a, 'o> {
@@ -161,7 +161,7 @@ impl Recorder<'_, '_> {
                 _ => self.target.add(&done.outcome)?,
             }
             if let Some(observer) = &mut self.observer {
-                observer(done.side, done.route, &done.outcome);
+                observer(done.side, done.route, &done.original, &done.outcome);
             }
         }
         Ok(())

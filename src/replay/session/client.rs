@@ -499,7 +499,9 @@ impl Crew {
         };
         // The recorder takes what comes; where it is gone, the replay is being stopped.
         let (route, request, filled) = (task.load.route, task.load.place, task.filled(side));
-        let _ = self.outbox.send(vec![Done { side, route, request, filled, outcome }].into());
+        let original = task.original();
+        let _ =
+            self.outbox.send(vec![Done { side, route, original, request, filled, outcome }].into());
         self.under_way.set(self.under_way.get() - 1);
         self.changed.notify_one();
     }

@@ -51,7 +51,7 @@ impl InFlight {
     /// it had. `headed`: some of it has.
     pub(in crate::replay) fn leaves_at(&self, headed: bool) -> Option<i64> {
         let load = &self.task.load;
-        let reads = load.reads_ns().filter(|_| headed || !load.had_head)?;
+        let reads = load.reads_ns().filter(|_| headed || !load.had_head())?;
         Some(self.sent.saturating_add(reads))
     }
 }

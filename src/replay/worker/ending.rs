@@ -188,7 +188,8 @@ impl Worker<'_> {
             failure: answer.failure,
         };
         let (route, request, filled) = (task.load.route, task.load.place, task.filled(side));
-        if self.outbox.add(Done { side, route, request, filled, outcome }, now) {
+        let original = task.original();
+        if self.outbox.add(Done { side, route, original, request, filled, outcome }, now) {
             self.hand_over(now);
         }
     }

@@ -1,0 +1,331 @@
+//! Where commands read and write when it is no path: `file://` URLs, objects of stores, and runs
+//! whose folder is in a store: made or fetched here, and sent there when they are whole.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use url::Url;
+
+use super::exit::Exit;
+use super::folder::{RunFolder, names};
+use super::{Failure, signals};
+use crate::store::glob::{Segment, is_pattern, segments};
+use crate::store::remote::{Remote, StoreError, is_store};
+
+/// Files of a shard that a merge needs; each may be compressed.
+const OF_SHARD: [&str; 5] =
+    [names::RUN, names::EXCHANGES, names::PLACES, names::OUTCOMES, names::BASELINE];
+
+/// What people see when a store cannot be used.
+pub(crate) fn store_failure(error: &StoreError) -> Failure {
+    let exit = match error {
+        StoreError::Url { .. } | StoreError::Settings { .. } => Exit::Usage,
+        _ => Exit::Unusable,
+    };
+    Failure::new(exit, error.to_string()).because(error)
+}
+
+/// The path of a `file://` URL; none for other names.
+pub(crate) fn local_path(name: &str) -> Result<Option<String>, Failure> {
+    if !name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("file://")) {
+        return Ok(None);
+    }
+    let wrong = || Failure::usage(format!("{name} is no file here: write it as file:///path"));
+    if is_pattern(name) {
+        // The marks of a pattern mean something else in URLs.
+        let path = name[7..].strip_prefix("localhost").unwrap_or(&name[7..]);
+        return if path.starts_with('/') { Ok(Some(path.to_owned())) } else { Err(wrong()) };
+    }
+    let path = Url::parse(name).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(wrong)?;
+    path.into_os_string().into_string().map(Some).map_err(|_| wrong())
+}
+
+/// The files that a `file://` URL stands for: itself, all below it where it is a folder, or what
+/// fits where it is a pattern; in the order of their names.
+pub(crate) fn local_files(path: &str) -> Result<Vec<String>, Failure> {
+    let unreadable = |error: io::Error| {
+        Failure::unusable(format!("cannot list the files of {path}")).because(&error)
+    };
+    let mut found = Vec::new();
+    if is_pattern(path) && !Path::new(path).exists() {
+        fitting(Path::new("/"), &segments(path), &mut found).map_err(unreadable)?;
+    } else if Path::new(path).is_dir() {
+        fitting(Path::new(path), &[Segment::Any], &mut found).map_err(unreadable)?;
+    } else {
+        return Ok(vec![path.to_owned()]);
+    }
+    found.sort_unstable();
+    found.dedup();
+    if found.is_empty() {
+        return Err(Failure::unusable(format!("there is no file {path}")));
+    }
+    Ok(found)
+}
+
+fn fitting(folder: &Path, pattern: &[Segment], found: &mut Vec<String>) -> io::Result<()> {
+    let Some((first, rest)) = pattern.split_first() else { return Ok(()) };
+    if let (Segment::Name(name), false) = (first, rest.is_empty()) {
+        let below = folder.join(name);
+        return if below.is_dir() { fitting(&below, rest, found) } else { Ok(()) };
+    }
+    let is_any = matches!(first, Segment::Any);
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(std::ffi::OsStr::to_str) else { continue };
+        if name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            if is_any {
+                fitting(&path, pattern, found)?;
+            } else if first.fits(name) {
+                fitting(&path, rest, found)?;
+            }
+            continue;
+        }
+        let fits = match (is_any, rest) {
+            (true, []) => true,
+            (true, [next]) => next.fits(name),
+            (false, []) => first.fits(name),
+            _ => false,
+        };
+        if let (true, Some(path)) = (fits, path.to_str()) {
+            found.push(path.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// A run's folder: a path, or a prefix of a store with the folder that stands for it here.
+pub(crate) struct RunPlace {
+    local: PathBuf,
+    remote: Option<Remote>,
+}
+
+impl RunPlace {
+    /// For a run that is made. One that the store holds already is refused unless `force`.
+    pub(crate) fn to_make(output: &Path, force: bool) -> Result<Self, Failure> {
+        let Some(remote) = remote_of(output)? else { return Self::local(output) };
+        let there = remote.join(names::RUN).length().map_err(|error| store_failure(&error))?;
+        if there.is_some() && !force {
+            return Err(Failure::usage(format!(
+                "{} holds a run already: choose another prefix, or add --force to replace it",
+                remote.url()
+            )));
+        }
+        Ok(Self { local: temporary()?, remote: Some(remote) })
+    }
+
+    /// Of a run that is there: fetched, all of it.
+    pub(crate) fn of_run(dir: &Path) -> Result<Self, Failure> {
+        let Some(remote) = remote_of(dir)? else { return Self::local(dir) };
+        let place = Self { local: temporary()?, remote: Some(remote.clone()) };
+        for (name, object) in files(&remote).map_err(|error| store_failure(&error))? {
+            place.fetch(&name, &object)?;
+        }
+        Ok(place)
+    }
+
+    /// Of the shards that `dir` stands for: itself, or the folders in it; fetched as far as a merge
+    /// needs them.
+    pub(crate) fn of_shards(dir: &Path) -> Result<Vec<Self>, Failure> {
+        let Some(remote) = remote_of(dir)? else {
+            let top = Self::local(dir)?;
+            return shards_in(&top.local).into_iter().map(|shard| Self::local(&shard)).collect();
+        };
+        let pattern = format!("**/{}", names::RUN);
+        let runs = remote.below(&pattern).map_err(|error| store_failure(&error))?;
+        let folders = runs.iter().filter_map(Remote::split).map(|(folder, _)| folder);
+        let mut places = Vec::new();
+        for folder in folders {
+            let place = Self { local: temporary()?, remote: Some(folder.clone()) };
+            for (name, object) in files(&folder).map_err(|error| store_failure(&error))? {
+                if OF_SHARD.contains(&name.trim_end_matches(".zst")) {
+                    place.fetch(&name, &object)?;
+                }
+            }
+            places.push(place);
+        }
+        Ok(places)
+    }
+
+    fn local(path: &Path) -> Result<Self, Failure> {
+        let url = path.to_str().map(local_path).transpose()?.flatten();
+        Ok(Self { local: url.map_or_else(|| path.to_owned(), PathBuf::from), remote: None })
+    }
+
+    fn fetch(&self, name: &str, object: &Remote) -> Result<(), Failure> {
+        object.fetch(&self.local.join(name)).map_err(|error| {
+            Failure::unusable(format!("cannot fetch {}", object.url())).because(&error)
+        })
+    }
+
+    /// The folder here.
+    pub(crate) fn path(&self) -> &Path {
+        &self.local
+    }
+
+    /// The prefix of a store that it stands for.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        self.remote.as_ref()
+    }
+
+    /// A text for people, with the folder under the name that they know it by.
+    pub(crate) fn told(&self, text: &str) -> String {
+        match (&self.remote, self.local.to_str()) {
+            (Some(remote), Some(local)) => text.replace(local, &remote.url()),
+            _ => text.to_owned(),
+        }
+    }
+
+    /// Sends the run to the store, where it is of one and came to be. `run.json` goes last, so that
+    /// nobody finds half of a run.
+    pub(crate) fn put(mut self) -> Result<(), Failure> {
+        if !self.local.join(names::RUN).exists() {
+            return Ok(());
+        }
+        let Some(remote) = self.remote.take() else { return Ok(()) };
+        let sent = if signals::has_come() {
+            Err(io::Error::from(io::ErrorKind::Interrupted))
+        } else {
+            self.send(&remote)
+        };
+        match sent {
+            Ok(()) => {
+                let _ = fs::remove_dir_all(&self.local);
+                Ok(())
+            }
+            // What was measured is not thrown away.
+            Err(error) => Err(Failure::new(
+                if signals::has_come() { Exit::Interrupted } else { Exit::Unusable },
+                format!(
+                    "the run is not in {}, but in {}: copy it there",
+                    remote.url(),
+                    self.local.display()
+                ),
+            )
+            .because(&error)),
+        }
+    }
+
+    fn send(&self, remote: &Remote) -> io::Result<()> {
+        let mut ours = Vec::new();
+        for entry in fs::read_dir(&self.local)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && name != names::RUN {
+                ours.push(name);
+            }
+        }
+        // What an earlier run of that name left is no part of this one.
+        remote.join(names::RUN).delete()?;
+        for (name, object) in files(remote)? {
+            if !ours.contains(&name) {
+                object.delete()?;
+            }
+        }
+        ours.push(names::RUN.to_owned());
+        ours.iter().try_for_each(|name| remote.join(name).send(&self.local.join(name)))
+    }
+}
+
+impl Drop for RunPlace {
+    fn drop(&mut self) {
+        // Of a store, and not sent on purpose: fetched to be read, or no run came to be.
+        if self.remote.is_some() {
+            let _ = fs::remove_dir_all(&self.local);
+        }
+    }
+}
+
+fn remote_of(path: &Path) -> Result<Option<Remote>, Failure> {
+    match path.to_str().filter(|name| is_store(name)) {
+        Some(name) => Remote::parse(name).map(Some).map_err(|error| store_failure(&error)),
+        None => Ok(None),
+    }
+}
+
+/// The objects right below a prefix, by name; none where there are none.
+fn files(folder: &Remote) -> Result<Vec<(String, Remote)>, StoreError> {
+    match folder.below("*") {
+        Ok(found) => {
+            Ok(found.into_iter().filter_map(|object| Some((object.split()?.1, object))).collect())
+        }
+        Err(StoreError::Missing { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A folder of this run's own, for its owner alone.
+fn temporary() -> Result<PathBuf, Failure> {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let top = std::env::temp_dir();
+    let (process, now) = (std::process::id(), crate::time::Timestamp::now().nanos());
+    let name = format!("shadowtap-{process}-{}-{now:x}", MADE.fetch_add(1, Ordering::Relaxed));
+    let path = top.join(name);
+    // Whoever made one of that name before is not trusted: this fails then.
+    fs::create_dir(&path).map(|()| path).map_err(|error| {
+        Failure::unusable(format!("cannot make a folder in {}", top.display())).because(&error)
+    })
+}
+
+/// The folder itself where it is a run's, else the runs' folders in it.
+fn shards_in(dir: &Path) -> Vec<PathBuf> {
+    let mut runs = Vec::new();
+    if RunFolder::open(dir).is_err() {
+        let below = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        runs.extend(below.filter(|path| RunFolder::open(path).is_ok()));
+        runs.sort_unstable();
+    }
+    // What is neither is refused by who opens it, by its name.
+    if runs.is_empty() { vec![dir.to_owned()] } else { runs }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_urls_are_paths_folders_and_patterns() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.pcap", "a 1.pcap", "c.txt", ".hidden.pcap"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        fs::create_dir(folder.path().join("d")).unwrap();
+        fs::write(folder.path().join("d/e.pcap"), "x").unwrap();
+        let top = folder.path().to_str().unwrap();
+        let files = |url: &str| {
+            let path = local_path(&format!("file://{top}/{url}")).unwrap().unwrap();
+            local_files(&path).map_or_else(
+                |failure| vec![failure.to_string()],
+                |found| found.iter().map(|path| path[top.len() + 1..].to_owned()).collect(),
+            )
+        };
+        assert_eq!(files("a%201.pcap"), ["a 1.pcap"]);
+        assert_eq!(files("*.pcap"), ["a 1.pcap", "b.pcap"]);
+        assert_eq!(files("**/*.pcap"), ["a 1.pcap", "b.pcap", "d/e.pcap"]);
+        assert_eq!(files(""), ["a 1.pcap", "b.pcap", "c.txt", "d/e.pcap"]);
+        assert!(files("*.jsonl")[0].contains("there is no file"));
+        assert_eq!(local_path("v1.pcap").unwrap(), None);
+        assert!(local_path("file://host/v1.pcap").is_err());
+    }
+
+    #[test]
+    fn a_folder_of_shards_stands_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for shard in ["2", "1", "no-run"] {
+            fs::create_dir(folder.path().join(shard)).unwrap();
+        }
+        for shard in ["1", "2"] {
+            fs::write(folder.path().join(shard).join(names::RUN), "{}").unwrap();
+        }
+        let of = |path: PathBuf| {
+            let places = RunPlace::of_shards(&path).unwrap();
+            places.iter().map(|place| place.path().to_owned()).collect::<Vec<_>>()
+        };
+        let one = folder.path().join("1");
+        assert_eq!(of(folder.path().to_owned()), [one.clone(), folder.path().join("2")]);
+        assert_eq!(of(one.clone()), [one]);
+    }
+}

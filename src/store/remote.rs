@@ -1,0 +1,422 @@
+//! Objects of a store, by URL: `s3://bucket/key`, `gs://bucket/key`, `az://container/key`.
+//!
+//! Credentials and endpoints come from the environment as the clouds' tools take them
+//! (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`,
+//! `AZURE_STORAGE_ACCOUNT_NAME`, …), or from the machine (instance roles, web identities). What
+//! fails is tried again, later each time.
+
+use std::fmt;
+use std::io;
+use std::path::Path as FilePath;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, RetryConfig};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::store::glob::{Segment, is_pattern, segments};
+use crate::store::reader::Reader;
+use crate::store::writer::Writer;
+
+/// For how long a request that fails is tried again.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is tried again.
+const RETRIES: usize = 6;
+/// Most objects that one pattern or prefix may stand for.
+const OBJECTS: usize = 100_000;
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL is none.
+    #[error(
+        "{url} names no object: write it as s3://bucket/key, gs://bucket/key or az://container/key"
+    )]
+    Url {
+        /// As it was given.
+        url: String,
+    },
+    /// Its settings are wrong or missing.
+    #[error("{url}: the store cannot be used with the settings of the environment")]
+    Settings {
+        /// The object or prefix.
+        url: String,
+        /// Why.
+        #[source]
+        cause: Error,
+    },
+    /// There is no such object.
+    #[error("{url} is not in the store")]
+    Missing {
+        /// The object or prefix.
+        url: String,
+    },
+    /// A pattern stands for too many.
+    #[error("{url} stands for more than {OBJECTS} objects: name fewer")]
+    Many {
+        /// The pattern.
+        url: String,
+    },
+    /// The store refuses, or cannot be reached.
+    #[error("{url} cannot be {what}")]
+    Failed {
+        /// The object or prefix.
+        url: String,
+        /// What was to be done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl From<StoreError> for io::Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::Missing { .. } => io::ErrorKind::NotFound,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// The threads that talk to stores, for callers that wait.
+pub(super) fn runtime() -> io::Result<&'static Runtime> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let built =
+        Builder::new_multi_thread().worker_threads(1).thread_name("store").enable_all().build()?;
+    // Of two threads that build one, the loser's is dropped again, unused.
+    Ok(RUNTIME.get_or_init(|| built))
+}
+
+/// Whether `name` is the URL of a store.
+pub fn is_store(name: &str) -> bool {
+    scheme(name).is_some()
+}
+
+fn scheme(name: &str) -> Option<(&'static str, &str)> {
+    ["s3", "gs", "az"].into_iter().find_map(|scheme| {
+        let rest = name.get(scheme.len()..)?;
+        (name[..scheme.len()].eq_ignore_ascii_case(scheme)).then_some(())?;
+        Some((scheme, rest.strip_prefix("://")?))
+    })
+}
+
+/// An object of a store, or the prefix that stands before several.
+#[derive(Clone)]
+pub struct Remote {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) path: Path,
+    /// `s3://bucket`.
+    root: String,
+    /// What comes behind the root, as it was written.
+    key: String,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url())
+    }
+}
+
+impl Remote {
+    /// Of a URL. Nothing is asked of the store yet.
+    pub fn parse(url: &str) -> Result<Self, StoreError> {
+        Self::with_patience(url, RETRIES, PATIENCE)
+    }
+
+    /// As [`Self::parse`], for who has patience of its own.
+    pub(super) fn with_patience(
+        url: &str,
+        max_retries: usize,
+        retry_timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let wrong = || StoreError::Url { url: url.to_owned() };
+        let (scheme, rest) = scheme(url).ok_or_else(wrong)?;
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() || bucket.contains(['@', ':', '?', '#']) {
+            return Err(wrong());
+        }
+        let retry = RetryConfig { max_retries, retry_timeout, ..RetryConfig::default() };
+        let store = build(scheme, bucket, retry)
+            .map_err(|cause| StoreError::Settings { url: url.to_owned(), cause })?;
+        let named = if is_pattern(key) { "" } else { key };
+        Ok(Self {
+            store,
+            path: Path::parse(named.trim_end_matches('/')).map_err(|_| wrong())?,
+            root: format!("{scheme}://{bucket}"),
+            key: key.to_owned(),
+        })
+    }
+
+    /// The URL.
+    pub fn url(&self) -> String {
+        format!("{}/{}", self.root, self.key)
+    }
+
+    /// The object `name` below this prefix; `name` may have slashes.
+    pub fn join(&self, name: &str) -> Self {
+        let mut key = self.key.trim_end_matches('/').to_owned();
+        if !key.is_empty() {
+            key.push('/');
+        }
+        key.push_str(name);
+        self.at(&Path::from(key))
+    }
+
+    /// The prefix that this object is in, and its name there; none where it has no name.
+    pub fn split(&self) -> Option<(Self, String)> {
+        let (prefix, name) = self.key.rsplit_once('/').unwrap_or(("", &self.key));
+        (!name.is_empty()).then(|| (self.at(&Path::from(prefix)), name.to_owned()))
+    }
+
+    /// Another object of the same store.
+    fn at(&self, path: &Path) -> Self {
+        let (store, root) = (Arc::clone(&self.store), self.root.clone());
+        Self { store, root, path: path.clone(), key: path.to_string() }
+    }
+
+    pub(super) fn failed(
+        &self,
+        what: &'static str,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> StoreError {
+        StoreError::Failed { url: self.url(), what, cause: cause.into() }
+    }
+
+    fn wait<T>(
+        &self,
+        what: &'static str,
+        done: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, StoreError> {
+        let runtime = runtime().map_err(|error| self.failed(what, error))?;
+        runtime.block_on(done).map_err(|error| match error {
+            Error::NotFound { .. } => StoreError::Missing { url: self.url() },
+            error => self.failed(what, error),
+        })
+    }
+
+    /// How many bytes the object has; none where there is no such object.
+    pub fn length(&self) -> Result<Option<u64>, StoreError> {
+        match self.wait("looked up", self.store.head(&self.path)) {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the object from its start.
+    pub fn read(&self) -> Result<Reader, StoreError> {
+        let meta = self.wait("read", self.store.head(&self.path))?;
+        Ok(Reader::new(self.clone(), meta.size, meta.e_tag))
+    }
+
+    /// Writes the object, which is there once [`Writer::finish`] says so.
+    pub fn write(&self) -> Writer {
+        Writer::new(self.clone(), 0)
+    }
+
+    /// Puts the object there where there is none of its name; whether that was so.
+    pub fn create(&self, bytes: Vec<u8>) -> Result<bool, StoreError> {
+        let options = PutOptions::from(PutMode::Create);
+        let runtime = runtime().map_err(|error| self.failed("written", error))?;
+        match runtime.block_on(self.store.put_opts(&self.path, bytes.into(), options)) {
+            Ok(_) => Ok(true),
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
+            Err(error) => Err(self.failed("written", error)),
+        }
+    }
+
+    /// Takes the object away, where there is one.
+    pub fn delete(&self) -> Result<(), StoreError> {
+        match self.wait("removed", self.store.delete(&self.path)) {
+            Err(StoreError::Missing { .. }) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Sends a file there.
+    pub fn send(&self, file: &FilePath) -> io::Result<()> {
+        let mut source = std::fs::File::open(file)?;
+        let mut writer = Writer::new(self.clone(), source.metadata()?.len());
+        io::copy(&mut source, &mut writer)?;
+        writer.finish()
+    }
+
+    /// Fetches the object into a file.
+    pub fn fetch(&self, file: &FilePath) -> io::Result<()> {
+        let mut into = std::fs::File::create(file)?;
+        io::copy(&mut self.read()?, &mut into).map(drop)
+    }
+
+    /// The objects below this prefix that fit a pattern.
+    pub fn below(&self, pattern: &str) -> Result<Vec<Self>, StoreError> {
+        let key = format!("{}/{pattern}", self.key.trim_end_matches('/'));
+        Self { key: key.trim_start_matches('/').to_owned(), ..self.clone() }.expand()
+    }
+
+    /// The objects that it stands for: itself, all below it where it is a prefix, or what fits where
+    /// it is a pattern; in the order of their names, and so of time where these begin with it.
+    pub fn expand(&self) -> Result<Vec<Self>, StoreError> {
+        let mut found = Vec::new();
+        if is_pattern(&self.key) {
+            self.fitting(&Path::default(), &segments(&self.key), &mut found)?;
+        } else {
+            if !self.key.is_empty() && !self.key.ends_with('/') && self.length()?.is_some() {
+                return Ok(vec![self.clone()]);
+            }
+            self.fitting(&self.path, &[Segment::Any], &mut found)?;
+        }
+        found.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        found.dedup_by(|one, other| one.path == other.path);
+        if found.is_empty() {
+            return Err(StoreError::Missing { url: self.url() });
+        }
+        Ok(found)
+    }
+
+    /// Gathers the objects below `folder` whose further segments fit `pattern`.
+    fn fitting(
+        &self,
+        folder: &Path,
+        pattern: &[Segment],
+        found: &mut Vec<Self>,
+    ) -> Result<(), StoreError> {
+        let Some((first, rest)) = pattern.split_first() else { return Ok(()) };
+        // What is named needs no list.
+        if let (Segment::Name(name), false) = (first, rest.is_empty()) {
+            return self.fitting(&folder.clone().join(name.as_str()), rest, found);
+        }
+        let list = self.wait("listed", self.store.list_with_delimiter(Some(folder)))?;
+        for object in list.objects {
+            let name = object.location.filename().unwrap_or_default();
+            let is_last = rest.iter().all(|segment| matches!(segment, Segment::Any));
+            let fits = match first {
+                // `**/x` stands for `x` too.
+                Segment::Any => rest.first().is_none_or(|next| rest.len() == 1 && next.fits(name)),
+                segment => is_last && segment.fits(name),
+            };
+            // Hidden names are of those who write: locks, and what is not whole.
+            if fits && !name.starts_with('.') {
+                found.push(self.at(&object.location));
+            }
+        }
+        if found.len() > OBJECTS {
+            return Err(StoreError::Many { url: self.url() });
+        }
+        for below in list.common_prefixes {
+            let name = below.filename().unwrap_or_default();
+            if matches!(first, Segment::Any) {
+                self.fitting(&below, pattern, found)?;
+            } else if first.fits(name) {
+                self.fitting(&below, rest, found)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn build(
+    scheme: &str,
+    bucket: &str,
+    retry: RetryConfig,
+) -> object_store::Result<Arc<dyn ObjectStore>> {
+    // Clients look for it when they are made. Another part of the program may have installed it; it
+    // is the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // An endpoint that somebody wrote with http:// is meant so.
+    let is_plain = |names: &[&str]| {
+        names.iter().any(|name| std::env::var(name).is_ok_and(|url| url.starts_with("http://")))
+    };
+    Ok(match scheme {
+        "s3" => {
+            let mut builder =
+                AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
+            if is_plain(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]) {
+                builder = builder.with_allow_http(true);
+            }
+            Arc::new(builder.build()?)
+        }
+        "gs" => Arc::new(
+            GoogleCloudStorageBuilder::from_env()
+                .with_bucket_name(bucket)
+                .with_retry(retry)
+                .build()?,
+        ),
+        _ => {
+            let mut builder =
+                MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
+            if is_plain(&["AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT", "AZURITE_BLOB_STORAGE_URL"]) {
+                builder = builder.with_allow_http(true);
+            }
+            Arc::new(builder.build()?)
+        }
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    /// A store in memory.
+    pub(in crate::store) fn in_memory(key: &str) -> Remote {
+        let path = if is_pattern(key) { Path::default() } else { Path::from(key) };
+        let (store, root) = (Arc::new(InMemory::new()), "s3://bucket".to_owned());
+        Remote { store, path, root, key: key.to_owned() }
+    }
+
+    fn names(remote: &Remote, pattern: &str) -> Vec<String> {
+        let path = if is_pattern(pattern) { Path::default() } else { Path::from(pattern) };
+        let asked = Remote { path, key: pattern.to_owned(), ..remote.clone() };
+        asked.expand().map_or_else(
+            |error| vec![error.to_string()],
+            |found| found.iter().map(|object| object.key.clone()).collect(),
+        )
+    }
+
+    #[test]
+    fn urls_of_stores_are_known_and_others_are_not() {
+        for url in ["s3://b/k", "S3://b/k", "gs://b/a/b", "az://c/"] {
+            assert!(is_store(url), "{url}");
+        }
+        for name in ["s3.pcap", "s3:/b", "http://s3/b", "é3://b", "-", "", "az"] {
+            assert!(!is_store(name), "{name}");
+        }
+        for wrong in ["s3://", "s3:///key", "s3://u:p@host/key"] {
+            assert!(matches!(Remote::parse(wrong), Err(StoreError::Url { .. })), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_object_is_itself_a_prefix_all_below_it_and_a_pattern_what_fits() {
+        let top = in_memory("");
+        for key in ["v1/b.pcap", "v1/a.pcap", "v1/x/c.pcap", "v1/.lock", "v2/a.pcap", "v1.pcap"] {
+            assert!(top.join(key).create(b"x".to_vec()).unwrap());
+            assert!(!top.join(key).create(b"y".to_vec()).unwrap(), "it is there already");
+        }
+        assert_eq!(names(&top, "v1/a.pcap"), ["v1/a.pcap"]);
+        assert_eq!(names(&top, "v1/"), ["v1/a.pcap", "v1/b.pcap", "v1/x/c.pcap"]);
+        assert_eq!(names(&top, "v1"), names(&top, "v1/"));
+        assert_eq!(names(&top, "v1/*.pcap"), ["v1/a.pcap", "v1/b.pcap"]);
+        assert_eq!(names(&top, "v?/a.pcap"), ["v1/a.pcap", "v2/a.pcap"]);
+        assert_eq!(names(&top, "**/a.pcap"), ["v1/a.pcap", "v2/a.pcap"]);
+        assert_eq!(names(&top, "**/c.pcap"), ["v1/x/c.pcap"]);
+        let below: Vec<String> =
+            top.join("v1").below("*").unwrap().iter().map(|object| object.key.clone()).collect();
+        assert_eq!(below, ["v1/a.pcap", "v1/b.pcap"]);
+        assert_eq!(names(&top, "v3/"), ["s3://bucket/v3/ is not in the store"]);
+        assert_eq!(names(&top, "v3*"), ["s3://bucket/v3* is not in the store"]);
+        let (folder, name) = top.join("v1/x/c.pcap").split().unwrap();
+        assert_eq!((folder.url().as_str(), name.as_str()), ("s3://bucket/v1/x", "c.pcap"));
+        assert_eq!(folder.join("d").url(), "s3://bucket/v1/x/d");
+    }
+}
