@@ -258,7 +258,11 @@ mod tests {
         let even = part(&ten, |n| n % 2 == 0);
         let odd = part(&ten, |n| n % 2 == 1);
         let error = |parts: &[_]| woven(parts).unwrap_err().to_string();
-        assert!(error(&[even.clone()]).contains("exchange 1 of"), "{}", error(&[even.clone()]));
+        assert!(
+            error(std::slice::from_ref(&even)).contains("exchange 1 of"),
+            "{}",
+            error(std::slice::from_ref(&even))
+        );
         assert!(error(&[part(&ten, |n| n < 9)]).contains("exchange 9 of"));
         let other = part(&twelve, |n| n % 2 == 1 && n < 10);
         assert!(error(&[even.clone(), other]).contains("10 and 12"));

@@ -167,9 +167,9 @@ fn what_cannot_be_read_says_where_and_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().to_owned();
     let error = |folders: &[_], sets: &[_]| Schema::load(folders, sets).unwrap_err().to_string();
-    assert!(error(&[path.clone()], &[]).contains("holds no .proto file"));
+    assert!(error(std::slice::from_ref(&path), &[]).contains("holds no .proto file"));
     std::fs::write(path.join("a.proto"), "syntax = \"proto3\"; message A { B b = 1; }").unwrap();
-    let text = error(&[path.clone()], &[]);
+    let text = error(std::slice::from_ref(&path), &[]);
     assert!(text.contains("a.proto") || text.contains('B'), "{text}");
     assert!(!text.contains('\n'));
     assert!(error(&[], &[path.join("a.proto")]).contains("no descriptor set"));
