@@ -93,7 +93,7 @@ fn equal_answers_pass_and_every_file_of_the_contract_is_there() {
         fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("mismatches.csv");
     assert_eq!(
         mismatches.trim_end(),
-        "id,at,method,route,target,kind,place,expected,actual,class,cluster"
+        "id,at,method,route,target,kind,place,expected,actual,class,cluster,root"
     );
 }
 

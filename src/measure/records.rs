@@ -89,10 +89,7 @@ impl ReplayedResponse {
 
 /// A call of gRPC is judged by its own status: that of HTTP is 200 whatever became of it.
 fn judged(status: u16, trailers: CallStatus, headers: CallStatus) -> u16 {
-    match trailers.0.or(headers.0) {
-        Some(code) if status == 200 => grpc::as_http(code),
-        _ => status,
-    }
+    grpc::judged(status, trailers.0.or(headers.0))
 }
 
 /// The status of a call among fields; no other field is decoded.

@@ -233,10 +233,12 @@ pub const fn as_http(code: u16) -> u16 {
 
 /// The status that tells whether an answer is an error: that of the call where it is one.
 pub fn judged_status(response: &Response) -> u16 {
-    match status(response) {
-        Some(code) if response.status == 200 => as_http(code),
-        _ => response.status,
-    }
+    judged(response.status, status(response))
+}
+
+/// [`judged_status`] of an answer with this status of HTTP and, where it is one, of a call.
+pub fn judged(http: u16, call: Option<u16>) -> u16 {
+    call.filter(|_| http == 200).map_or(http, as_http)
 }
 
 #[cfg(test)]

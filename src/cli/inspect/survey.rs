@@ -132,7 +132,8 @@ impl Interner {
                 .or(response.map(|response| response.at)),
             ended: response.map(|response| response.at),
             completeness: exchange.completeness,
-            status: response.map(|response| grpc::judged_status(&response.message)),
+            status: response.map(|response| response.message.status),
+            call: response.and_then(|response| grpc::status(&response.message)),
             first_byte_ns: response.and_then(|response| response.first_byte_ns),
             last_byte_ns: response.and_then(|response| response.last_byte_ns),
             request_bytes: exchange
@@ -174,6 +175,8 @@ pub(super) struct Facts {
     ended: Option<Timestamp>,
     completeness: Completeness,
     status: Option<u16>,
+    /// The status of a call of gRPC.
+    call: Option<u16>,
     first_byte_ns: Option<i64>,
     last_byte_ns: Option<i64>,
     request_bytes: u64,
@@ -183,7 +186,7 @@ pub(super) struct Facts {
 
 impl Facts {
     fn is_error(&self) -> bool {
-        self.status.is_some_and(|status| status >= 500)
+        self.status.is_some_and(|status| grpc::judged(status, self.call) >= 500)
     }
 
     /// To the first and to the last byte of a whole answer.
@@ -275,6 +278,8 @@ fn nanos_of(bucket: u16) -> u64 {
 pub(super) struct Survey {
     completeness: BTreeMap<&'static str, u64>,
     statuses: BTreeMap<u16, u64>,
+    /// Of calls of gRPC, by the number of their status.
+    calls: BTreeMap<u16, u64>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
     timeline: Timeline,
@@ -320,6 +325,7 @@ impl Survey {
         Self {
             completeness: BTreeMap::new(),
             statuses: BTreeMap::new(),
+            calls: BTreeMap::new(),
             first: None,
             last: None,
             timeline: Timeline { width_ns: NANOS_PER_SEC, buckets: BTreeMap::new() },
@@ -343,6 +349,9 @@ impl Survey {
         let is_error = facts.is_error();
         if let Some(status) = facts.status {
             *self.statuses.entry(status).or_default() += 1;
+        }
+        if let Some(call) = facts.call {
+            *self.calls.entry(call).or_default() += 1;
         }
         if let Some(at) = facts.at {
             self.first = Some(self.first.map_or(at, |first| first.min(at)));
@@ -439,6 +448,7 @@ impl Survey {
                     .collect(),
             },
             statuses: self.statuses,
+            grpc_statuses: self.calls,
             hosts,
             routes: routes(names.paths.all()),
             first_byte: Quantiles::of(&self.first_byte),
@@ -532,6 +542,8 @@ pub(super) struct Summary {
     pub response_body_bytes: u64,
     pub rate: Rate,
     pub statuses: BTreeMap<u16, u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub grpc_statuses: BTreeMap<u16, u64>,
     pub hosts: Vec<Counted>,
     pub routes: Vec<Route>,
     pub first_byte: Quantiles,

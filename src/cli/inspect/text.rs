@@ -6,6 +6,7 @@ use super::survey::{Quantiles, Summary};
 use crate::cli::exit::printable;
 use crate::cli::parse::{COMPLETENESS, ledger_table};
 use crate::ledger::Ledger;
+use crate::message::grpc;
 
 /// Rows of the lists of hosts, routes and damages; `--json` has all.
 const ROWS: usize = 20;
@@ -31,6 +32,8 @@ pub(super) fn page(
     latency(&mut page, summary);
     let statuses = summary.statuses.iter().map(|(status, count)| (*count, status.to_string()));
     list(&mut page, "status codes", statuses.collect());
+    let calls = summary.grpc_statuses.iter().map(|(code, count)| (*count, grpc::shown(*code)));
+    list(&mut page, "gRPC status codes", calls.collect());
     list(
         &mut page,
         "hosts",
