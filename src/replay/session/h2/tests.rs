@@ -384,7 +384,7 @@ fn a_client_that_left_leaves_again_with_its_code_behind_what_it_had() {
     let mut rig = Rig::greeted();
     let story = Story { left: Some((5, 1)), ..Story::default() };
     let mut request = in_flight(0, &message(b"", &[]), story);
-    (request.task.load.reads_ms, request.task.load.had_head) = (3, true);
+    (request.task.load.reads_ms, request.task.load.status) = (3, 200);
     rig.begin(request);
     rig.said(0);
     rig.hears(&head(1, &[(":status", "200"), ("content-type", "application/grpc")], false), MS);
