@@ -69,7 +69,9 @@ fn differences(expected: &Response, actual: &Response) -> Vec<String> {
         actual_at: Some(Timestamp::from_nanos(1)),
         hosts: &|| [vec!["v1".to_owned()], vec!["v2".to_owned()]],
         rules: &RULES,
+        readings: &Default::default(),
         masker: &MASKER,
+        bound: None,
     };
     // As in the first pass over a run, where places are counted and equal documents are walked.
     let mut sink = Sink { present: Some(Default::default()), ..Sink::default() };
