@@ -104,7 +104,7 @@ function latency() {
   draw("chart-percentiles", {
     scales: { x: { distr: 3, time: false }, y: { distr: 3 } },
     axes: [
-      axis("percentile", { size: 30, splits: (u, i, min, max) => [1, 2, 4, 10, 20, 100, 1e3, 1e4, 1e5, 1e6].filter(v => v >= min * .999 && v <= max * 1.001), values: (u, splits) => splits.map(percentile), filter: (u, s) => s, space: 40 }),
+      axis("percentile", { size: 30, splits: (u, i, min, max) => (u.width < 420 ? [1, 2, 10, 100, 1e3, 1e4, 1e6] : [1, 2, 4, 10, 20, 100, 1e3, 1e4, 1e5, 1e6]).filter(v => v >= min * .999 && v <= max * 1.001), values: (u, splits) => splits.map(percentile), filter: (u, s) => s, space: 40 }),
       axis("", { values: (u, splits) => splits.map(tick), size: 64 }),
     ],
     series: [{ label: "percentile", value: (_, v) => percentile(v) }].concat(sides.map(side => line(side, `${side} (${route.counts[side]})`, ms)), due),

@@ -148,11 +148,6 @@ impl Closeup {
             more_spots,
         }
     }
-
-    /// Whether something of it counts against v2.
-    pub fn regresses(&self) -> bool {
-        self.spots.iter().any(|spot| spot.class == Class::Regression)
-    }
 }
 
 /// Hides the secrets of one exchange, also where they are repeated without a name.
