@@ -129,9 +129,12 @@ fn of_authorization(field: &[u8]) -> Option<u64> {
 fn of_cookie(name: &[u8], value: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(value).ok()?;
     let text = encoding::Encoding::Percent.decoded(text);
-    // What is a word or a small number is a setting, which many have.
-    (strength::is_strong(&text) || is_session(name) && text.len() >= 16)
-        .then(|| things::hash(&text, ""))
+    if strength::is_strong(&text) {
+        return Some(things::hash(&text, ""));
+    }
+    // What is a word or a small number is else a setting, which many have.
+    let is_own = is_session(name) && !text.is_empty();
+    is_own.then(|| things::hash(&text, &String::from_utf8_lossy(name)))
 }
 
 fn is_session(name: &[u8]) -> bool {

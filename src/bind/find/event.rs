@@ -47,6 +47,8 @@ pub(super) const CREDENTIAL: u8 = 16;
 pub(super) const SIGNED: u8 = 32;
 /// Is the path of its request, and orders requests only.
 pub(super) const PATH: u8 = 64;
+/// Stands in a header field, which creates nothing.
+pub(super) const FIELD: u8 = 128;
 
 impl Event {
     /// As bytes that sort by hash, time, and answers before requests.

@@ -12,11 +12,14 @@ use rustc_hash::FxHashMap;
 
 use super::Order;
 use super::client::{Clients, Session};
-use super::event::{CREDENTIAL, Event, ISSUED, PATH, RULED, UNSAFE, WEAK};
+use super::event::{CREDENTIAL, Event, FIELD, ISSUED, PATH, RULED, UNSAFE, WEAK};
 use crate::exchange::ExchangeId;
 
 /// Sessions whose latest sight of one value is kept; beyond, its birth stands for all.
 const SIGHTS: usize = 1 << 16;
+
+/// Clients that share a name which one of them made: it and the one that it made it for.
+const FEW: usize = 2;
 
 /// What the join finds, one after the other.
 pub(super) trait Finds {
@@ -89,8 +92,10 @@ struct Group {
     /// The latest answers that showed it, by session, and by session and path.
     by_session: FxHashMap<Session, Event>,
     by_path: FxHashMap<(Session, u32), Event>,
-    /// The first request with it that may change something.
-    creator: Option<Event>,
+    /// The first request that says it in its path or body and may change something.
+    creator: Option<(Event, Session)>,
+    /// Sessions that said it, as far as they are few.
+    sayers: Vec<Session>,
     /// The latest of each session.
     changers: FxHashMap<Session, Event>,
     /// The latest change of the path that it is.
@@ -113,6 +118,7 @@ impl Group {
         self.is_clients = first.said;
         (self.birth, self.births, self.is_used) = (None, 0, false);
         (self.creator, self.changer) = (None, None);
+        self.sayers.clear();
     }
 
     fn end(&mut self, finds: &mut impl Finds) -> io::Result<()> {
@@ -193,7 +199,18 @@ impl Group {
         if order == Order::Connection {
             return Ok(());
         }
-        if let Some(creator) = self.creator.filter(|creator| creator.answered <= event.at) {
+        if self.sayers.len() <= FEW && !self.sayers.contains(&session) {
+            self.sayers.push(session);
+        }
+        if let Some((creator, whose)) = self.creator
+            && creator.answered <= event.at
+            // Of another client's only a name that it made for this one: what many say, as the key
+            // of an application, would let them all wait for the first.
+            && (whose == session && order == Order::Data
+                || whose != session
+                    && self.sayers.len() <= FEW
+                    && creator.template != event.template)
+        {
             finds.after(&event, creator.id)?;
         }
         if let Some(changer) = self.changers.get(&session)
@@ -203,7 +220,9 @@ impl Group {
             finds.after(&event, changer.id)?;
         }
         if event.is(UNSAFE) {
-            self.creator.get_or_insert(event);
+            if !event.is(FIELD) {
+                self.creator.get_or_insert((event, session));
+            }
             if self.changers.len() < SIGHTS {
                 self.changers.insert(session, event);
             }

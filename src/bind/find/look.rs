@@ -6,7 +6,7 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use super::client::{self, Client};
-use super::event::{CREDENTIAL, ISSUED, RULED, SIGNED, WEAK};
+use super::event::{CREDENTIAL, FIELD, ISSUED, RULED, SIGNED, WEAK};
 use super::kept;
 use super::rules::{Chosen, Rules};
 use super::strength::{self, is_strong, is_weak};
@@ -325,6 +325,9 @@ impl<'l> Looker<'l> {
         }
         let mut flags = if self.is_signed(at) { SIGNED } else { 0 };
         let alone = at.before().is_none();
+        if alone && matches!(at.last(), Step::Header(_) | Step::Cookie(_)) {
+            flags |= FIELD;
+        }
         let is_credential = alone && client::is_credential(at.last());
         if is_credential {
             flags |= CREDENTIAL;

@@ -41,15 +41,13 @@ pub(super) fn is_strong(text: &str) -> bool {
     if letters == 0 || is_figure(bytes) {
         return false;
     }
+    if digits == 0 {
+        return is_odd(bytes) && !is_nil(bytes);
+    }
     match kinds::of_text(text) {
-        Some(kind) if is_coarse_time(kind) => return false,
-        Some(_) => return true,
-        None => {}
+        Some(kind) => !is_coarse_time(kind),
+        None => !is_nil(bytes) && !is_version(text),
     }
-    if is_nil(bytes) {
-        return false;
-    }
-    if digits > 0 { !is_version(text) } else { is_odd(bytes) }
 }
 
 /// Whether a value may be issued though it is short or a word.
@@ -59,7 +57,8 @@ pub(super) fn is_weak(text: &str) -> bool {
         && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-_.:~=+@".contains(&byte))
         && bytes.iter().any(u8::is_ascii_alphanumeric)
         && !matches!(text, "0" | "true" | "false" | "null" | "none" | "None" | "undefined")
-        && !kinds::of_text(text).is_some_and(is_written_time)
+        && !(bytes.iter().any(u8::is_ascii_digit)
+            && kinds::of_text(text).is_some_and(is_written_time))
 }
 
 /// Whether a strong value was drawn by chance or by a counter of its own, and not by people: it

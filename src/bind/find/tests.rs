@@ -497,6 +497,35 @@ fn what_is_created_is_there_before_it_is_named() {
     assert!(after(&recording.found()).iter().all(Vec::is_empty));
 }
 
+#[test]
+fn nobody_waits_for_others_who_say_what_all_say() {
+    let mut recording = Recording::default();
+    for lane in 0..4 {
+        recording.say(&Said {
+            lane,
+            request: "POST /login",
+            fields: &[("X-Tenant", "tenant-20261")],
+            body: r#"{"client_id":"app-31415926","user":"u"}"#,
+            says: &format!(r#"{{"token":"t{lane}"}}"#),
+            ..SAID
+        });
+    }
+    for lane in 0..4 {
+        recording.say(&Said {
+            lane: 10 + lane,
+            request: "POST /orders?client_id=app-31415926",
+            fields: &[("X-Tenant", "tenant-20261"), ("Authorization", &format!("Bearer t{lane}"))],
+            ..SAID
+        });
+    }
+    let found = recording.found();
+    let after: Vec<_> = parts(&found).into_iter().map(|part| part.after).collect();
+    let login = |connection| vec![ExchangeId { connection, ordinal: 0 }];
+    assert!(after[..4].iter().all(Vec::is_empty), "{after:?}");
+    // Each waits for its own login, whose short token means something in its place alone.
+    assert_eq!(after[4..], [login(0), login(1), login(2), login(3)]);
+}
+
 /// Exchanges of few values and few clients, so that everything meets.
 fn recordings() -> impl Strategy<Value = Recording> {
     let value = prop_oneof![

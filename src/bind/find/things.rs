@@ -98,6 +98,9 @@ pub(crate) fn at(at: &Trail<'_>, stands: Stands, label: Option<&str>, nouns: &No
         Step::Header(name) if is_tag(name) => {
             found.0.push(format!("entity tag of {}", nouns.path));
         }
+        Step::Header(name) if name.eq_ignore_ascii_case("authorization") => {
+            found.push(Some("token"));
+        }
         Step::Header(name) => {
             let name = name.to_ascii_lowercase();
             let name = name.strip_prefix("x-").unwrap_or(&name);
@@ -164,7 +167,10 @@ impl Things {
                     self.push(Some(last));
                 }
             }
-            None if is_issued(name) => self.push(Some(name)),
+            None if is_issued(name) => {
+                self.push(Some(name));
+                self.push(words(name).last().as_deref());
+            }
             None if stands == Stands::Said && !is_counter(name) => self.push(Some(name)),
             None => {}
         }
