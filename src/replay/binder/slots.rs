@@ -18,6 +18,9 @@ pub(super) type World = (Side, u32);
 /// more.
 pub(in crate::replay) type Uses = Vec<u8>;
 
+/// Most texts that are remembered twice over: what comes again within so many is known.
+const REMEMBERED: usize = 1 << 19;
+
 /// A value of v1's at v2.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -26,18 +29,44 @@ pub(super) struct Slot {
     pub(super) new: Option<Box<str>>,
     /// Where it did not, what that follows from.
     pub(super) roots: Arc<[Unbound]>,
-    text: u64,
-    issued: Option<u64>,
     left: u8,
 }
 
-/// All slots that are still of use.
+/// All slots that are still of use, and what is known of texts: a listing shows a value again that
+/// has gone with its last use.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: FxHashMap<(World, u32), Slot>,
-    by_text: FxHashMap<(World, u64), u32>,
-    /// How many slots have what v2 issued, by its hash.
-    issued: FxHashMap<(World, u64), u32>,
+    /// What v2 issued for a text of v1's.
+    bound: Recent<Box<str>>,
+    /// The texts that v2 issued.
+    issued: Recent<()>,
+}
+
+/// What was put lately, by world and hash: bounded, and what is put again stays.
+#[derive(Debug)]
+struct Recent<T> {
+    young: FxHashMap<(World, u64), T>,
+    old: FxHashMap<(World, u64), T>,
+}
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self { young: FxHashMap::default(), old: FxHashMap::default() }
+    }
+}
+
+impl<T> Recent<T> {
+    fn put(&mut self, key: (World, u64), value: T) {
+        if self.young.len() >= REMEMBERED {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    fn get(&self, key: (World, u64)) -> Option<&T> {
+        self.young.get(&key).or_else(|| self.old.get(&key))
+    }
 }
 
 impl Slots {
@@ -56,27 +85,22 @@ impl Slots {
         roots: &Arc<[Unbound]>,
         uses: &[u8],
     ) -> bool {
-        let hash_of = |text: &str| text_hash(birth.thing.as_deref(), text);
+        if let Some(new) = &new {
+            let hash = |text: &str| (world, text_hash(birth.thing.as_deref(), text));
+            self.bound.put(hash(&birth.text), new.clone());
+            self.issued.put(hash(new), ());
+        }
         if let Some(known) = self.slots.get_mut(&(world, birth.slot)) {
             if new.is_none() || known.new == new {
                 return false;
             }
-            let hash = new.as_deref().map(hash_of);
-            let before = std::mem::replace(&mut known.issued, hash);
             (known.new, known.roots) = (new, Arc::clone(roots));
-            self.forget(world, before);
-            self.note(world, hash);
             return true;
         }
         let left = uses.get(birth.slot as usize).copied().unwrap_or(0);
         if left > 0 {
-            let text = text_hash(birth.thing.as_deref(), &birth.text);
-            let roots = Arc::clone(roots);
-            let issued = new.as_deref().map(hash_of);
-            self.note(world, issued);
-            let slot = Slot { old: birth.text.clone(), new, roots, text, issued, left };
+            let slot = Slot { old: birth.text.clone(), new, roots: Arc::clone(roots), left };
             self.slots.insert((world, birth.slot), slot);
-            self.by_text.insert((world, text), birth.slot);
         }
         true
     }
@@ -89,26 +113,7 @@ impl Slots {
         }
         known.left = known.left.saturating_sub(1);
         if known.left == 0 {
-            let (text, issued) = ((world, known.text), known.issued);
-            if self.by_text.get(&text) == Some(&slot) {
-                self.by_text.remove(&text);
-            }
             self.slots.remove(&(world, slot));
-            self.forget(world, issued);
-        }
-    }
-
-    fn note(&mut self, world: World, issued: Option<u64>) {
-        if let Some(issued) = issued {
-            *self.issued.entry((world, issued)).or_default() += 1;
-        }
-    }
-
-    fn forget(&mut self, world: World, issued: Option<u64>) {
-        let Some(key) = issued.map(|issued| (world, issued)) else { return };
-        match self.issued.get_mut(&key) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.issued.remove(&key)),
         }
     }
 
@@ -126,12 +131,11 @@ pub(super) struct InWorld<'s> {
 
 impl Known for InWorld<'_> {
     fn bound(&self, text: u64) -> Option<&str> {
-        let slot = *self.slots.by_text.get(&(self.world, text))?;
-        self.slots.get(self.world, slot)?.new.as_deref()
+        self.slots.bound.get((self.world, text)).map(|text| &**text)
     }
 
     fn is_issued(&self, text: u64) -> bool {
-        self.slots.issued.contains_key(&(self.world, text))
+        self.slots.issued.get((self.world, text)).is_some()
     }
 }
 
@@ -158,11 +162,11 @@ mod tests {
         assert!(!slots.put(one, &birth(0, "a"), None, &none, &uses), "what was issued stays");
         assert!(slots.put(one, &birth(0, "a"), Some("x2".into()), &none, &uses), "issued anew");
         slots.used(one, 0);
-        assert_eq!(slots.of(one).bound(hash), Some("x2"));
-        assert!(slots.of(one).is_issued(text_hash(None, "x2")));
-        assert!(!slots.of(one).is_issued(text_hash(None, "x")));
+        assert_eq!(slots.get(one, 0).and_then(|slot| slot.new.as_deref()), Some("x2"));
         slots.used(one, 0);
-        assert!(!slots.of(one).is_issued(text_hash(None, "x2")));
-        assert_eq!((slots.of(one).bound(hash), slots.of(two).bound(hash)), (None, Some("y")));
+        assert!(slots.get(one, 0).is_none(), "gone with its last use");
+        assert_eq!(slots.of(one).bound(hash), Some("x2"), "and known where it is shown again");
+        assert!(slots.of(one).is_issued(text_hash(None, "x2")));
+        assert!(!slots.of(two).is_issued(text_hash(None, "x2")));
     }
 }
