@@ -525,3 +525,33 @@ fn one_change_on_many_routes_is_one_cause() {
     let totals = diff(&talks).findings.totals;
     assert_eq!((totals.clusters, totals.causes), (4, 2));
 }
+
+#[test]
+fn parameters_of_urls_in_values_are_compared_by_name() {
+    let url =
+        |n: usize, rest: &str| json(format!("{{\"next\":\"https://h.test/o?n={n}&{rest}\"}}"));
+    let run = |v1: &str, v2: &str| {
+        let one = |n: usize| talk(&format!("GET /x/{n}"), url(n, v1), url(n, v2));
+        diff(&(0..6).map(one).collect::<Vec<_>>()).places()
+    };
+    assert_eq!(run("a=1&b=two", "b=two&a=1"), [""; 0], "in another order");
+    assert_eq!(run("a=1&b=two", "b=three&a=1"), ["$.next query:b"]);
+    assert_eq!(run("a=1&b=two", "a=1"), ["$.next query:b"]);
+    let other = talk("GET /x", url(1, "a=1"), json("{\"next\":\"https://i.test/o?n=1&a=1\"}"));
+    assert_eq!(diff(&[other]).places(), ["$.next"]);
+}
+
+#[test]
+fn events_of_a_stream_that_was_left_are_compared_as_far_as_they_go() {
+    let stream = |all: &[&str]| {
+        let events: String =
+            all.iter().map(|data| format!("data: {{\"v\":\"{data}\"}}\n\n")).collect();
+        answer(200, "text/event-stream", events + "data: {\"v\"")
+    };
+    let run = |v1: &[&str], v2: &[&str]| {
+        diff(&[talk("GET /events", stream(v1), stream(v2)).left()]).places()
+    };
+    assert_eq!(run(&["a", "b"], &["a", "b", "c"]), [""; 0], "v2 went on");
+    assert_eq!(run(&["a", "b"], &["a"]), [""; 0], "v2 was slower");
+    assert_eq!(run(&["a", "b"], &["a", "x", "c"]), ["$[*].data.v"]);
+}

@@ -12,7 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::Kind;
 use super::change::{Context, Sink, mix};
-use super::json;
+use super::{json, query};
 
 /// Documents inside documents that are opened, one in another.
 const MAX_DEPTH: usize = 3;
@@ -71,7 +71,7 @@ pub(super) fn compare(
         Some([a, b]) if a.len() < expected.len() => {
             json::compare_within(context, base, a.as_bytes(), b.as_bytes(), sink)
         }
-        _ => false,
+        _ => query::compare(context, base, expected, actual, sink),
     }
 }
 

@@ -360,9 +360,8 @@ impl Engine<'_> {
             }
             if is_left {
                 let mut sink = Sink::default();
-                let v1 = exchange.response.as_ref().map(|answer| answer.message.status);
-                open::compare(v1, &outcome, &self.settings.masker, &mut sink);
-                if sink.changes.is_empty() {
+                let heard = self.left(&exchange, &outcome, started, &rules, &mut sink);
+                if sink.changes.is_empty() && !heard {
                     compared.not.push(exchange.completeness.name());
                 } else {
                     compared.rows.push(Row {
@@ -419,6 +418,39 @@ impl Engine<'_> {
             compared.own = self.own(rank, &exchange, &rules)?;
         }
         Ok(compared)
+    }
+
+    /// Compares what is known of an answer that v1's client did not wait for; whether events of a
+    /// stream were compared.
+    fn left(
+        &self,
+        exchange: &Exchange,
+        outcome: &Outcome,
+        started: Option<Timestamp>,
+        rules: &RouteRules,
+        sink: &mut Sink,
+    ) -> bool {
+        let v1 = exchange.response.as_ref().map(|answer| &answer.message);
+        open::compare(v1.map(|answer| answer.status), outcome, &self.settings.masker, sink);
+        let (Some(request), Some(v1), Some(v2), true) =
+            (&exchange.request, v1, &outcome.response, sink.changes.is_empty())
+        else {
+            return false;
+        };
+        let target = self.outcomes.target_of(&request.message).0;
+        let context = Context {
+            request: &request.message,
+            expected_at: request.at,
+            actual_at: started.zip(outcome.sent_ns).map(|(started, sent)| started.plus(sent)),
+            hosts: &|| [v1_hosts(exchange), authority(target).into_iter().collect()],
+            rules,
+            masker: &self.settings.masker,
+            readings: &self.readings,
+            bound: self.bindings.as_ref().map(|all| Bound::new(all, outcome.id.copy)),
+        };
+        let heard = open::events(&context, v1, v2, sink);
+        self.hide_echoes(&request.message, &[v1, v2], sink);
+        heard
     }
 
     /// The target without what the request names as a secret elsewhere.

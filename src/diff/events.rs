@@ -16,20 +16,35 @@ struct Event {
 
 /// The events as an array in JSON; data that is JSON stands in it as such.
 pub(super) fn as_json(stream: &str) -> Vec<u8> {
-    let mut out = vec![b'['];
+    // A stream that was cut ends inside of an event.
+    array(&each(stream, true))
+}
+
+/// The whole events of two streams, as far as both go; none where one of them has none.
+pub(super) fn as_far_as_both(a: &str, b: &str) -> Option<[Vec<u8>; 2]> {
+    let (a, b) = (each(a, false), each(b, false));
+    let both = a.len().min(b.len());
+    (both > 0).then(|| [array(&a[..both]), array(&b[..both])])
+}
+
+fn array(events: &[Vec<u8>]) -> Vec<u8> {
+    [b"[", events.join(&b","[..]).as_slice(), b"]"].concat()
+}
+
+/// Each event as an object; `cut` takes one without its end too.
+fn each(stream: &str, cut: bool) -> Vec<Vec<u8>> {
+    let mut events = Vec::new();
     let mut event = Event::default();
     let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
     for line in lines(stream) {
         if line.is_empty() {
-            std::mem::take(&mut event).write(&mut out);
+            events.extend(std::mem::take(&mut event).object());
         } else {
             event.line(line);
         }
     }
-    // A stream that was cut ends inside of an event.
-    event.write(&mut out);
-    out.push(b']');
-    out
+    events.extend(event.object().filter(|_| cut));
+    events
 }
 
 /// Lines end in CR, LF or both.
@@ -59,12 +74,10 @@ impl Event {
     }
 
     /// An event without data is none.
-    fn write(self, out: &mut Vec<u8>) {
-        let Some(data) = self.data else { return };
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        out.push(b'{');
+    fn object(self) -> Option<Vec<u8>> {
+        let data = self.data?;
+        let mut object = vec![b'{'];
+        let out = &mut object;
         for (name, value) in [("event", self.name), ("id", self.id)] {
             if let Some(value) = value {
                 written::string(out, name);
@@ -82,6 +95,7 @@ impl Event {
             written::string(out, &data);
         }
         out.push(b'}');
+        Some(object)
     }
 }
 
@@ -101,6 +115,15 @@ mod tests {
             of("event: tick\nid:7\nretry: 10\ndata: one\ndata: two \"x\"\n\n\n"),
             r#"[{"event":"tick","id":"7","data":"one\ntwo \"x\""}]"#
         );
+        let both = as_far_as_both("data: 1\n\ndata: 2\n\nda", "data: 1\n\ndata: 3\n\ndata: 4\n\n");
+        assert_eq!(
+            both,
+            Some(
+                [br#"[{"data":"1"},{"data":"2"}]"#, br#"[{"data":"1"},{"data":"3"}]"#]
+                    .map(|json| json.to_vec())
+            )
+        );
+        assert_eq!(as_far_as_both("data: 1", "data: 1\n\n"), None, "not one is whole");
         assert_eq!(of("event: lost\n\ndata\n\ndata: cut"), r#"[{"data":""},{"data":"cut"}]"#);
     }
 }

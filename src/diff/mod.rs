@@ -26,6 +26,7 @@ mod nouns;
 mod open;
 pub mod parts;
 mod predicate;
+mod query;
 pub mod repeat;
 mod roots;
 pub mod rules;

@@ -2,9 +2,12 @@
 //! of them counts. v2 may go on with a stream for as long as it likes, but not fail where v1 did
 //! not.
 
+use super::body::kind_of;
+use super::{events, json};
 use crate::diff::Kind;
-use crate::diff::change::{Look, Sink};
+use crate::diff::change::{Context, Look, Sink};
 use crate::exchange::Completeness;
+use crate::message::{Response, content};
 use crate::outcome::{FailureKind, Outcome};
 use crate::redact::mask::Masker;
 
@@ -32,6 +35,19 @@ pub(super) fn compare(v1: Option<u16>, outcome: &Outcome, masker: &Masker, sink:
     }
 }
 
+/// Compares the events of two streams as far as both go; whether there were any.
+pub(super) fn events(context: &Context<'_>, v1: &Response, v2: &Response, sink: &mut Sink) -> bool {
+    let text = |answer: &Response| {
+        let coded = content::is_coded(answer.headers.all("content-encoding"));
+        let plain = kind_of(&answer.headers).is_events() && !coded && !answer.body.is_cut();
+        let text = String::from_utf8_lossy(&answer.body.bytes).into_owned();
+        plain.then_some(text)
+    };
+    let (Some(a), Some(b)) = (text(v1), text(v2)) else { return false };
+    let both = events::as_far_as_both(&a, &b);
+    both.is_some_and(|[a, b]| json::compare(context, &a, &b, sink))
+}
+
 /// Whether v2's answer is as open as v1's: it was being sent, or had not begun for who gave up.
 fn is_as_open(v1: Option<u16>, v2: Option<u16>, outcome: &Outcome) -> bool {
     let kind = outcome.failure.as_ref().map(|failure| failure.kind);
@@ -46,7 +62,6 @@ fn is_as_open(v1: Option<u16>, v2: Option<u16>, outcome: &Outcome) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Response;
     use crate::outcome::Failure;
 
     fn told(v1: Option<u16>, v2: Option<u16>, failure: Option<FailureKind>) -> Vec<String> {

@@ -88,6 +88,8 @@ pub struct Talk {
     pub v2: Option<Said>,
     /// Values that it was sent with as recorded: exchange and place of their birth.
     pub lacks: Vec<Unbound>,
+    /// Whether v1's client left before the answer was whole.
+    pub left: bool,
 }
 
 /// `GET /x` with both answers.
@@ -102,6 +104,7 @@ pub fn talk(request: &str, v1: Said, v2: Said) -> Talk {
         v1,
         v2: Some(v2),
         lacks: vec![],
+        left: false,
     }
 }
 
@@ -120,6 +123,11 @@ impl Talk {
     pub fn lacking(mut self, number: usize, place: &str) -> Self {
         let root = ReplayId::first(id(number));
         self.lacks.push(Unbound { root, place: place.to_owned() });
+        self
+    }
+
+    pub fn left(mut self) -> Self {
+        self.left = true;
         self
     }
 
@@ -244,7 +252,11 @@ pub fn records(talks: &[Talk], recorded: Timestamp) -> File {
             client: "10.0.0.9:40112".parse().unwrap(),
             server: "10.0.0.1:8080".parse().unwrap(),
             protocol: "http/1".to_owned(),
-            completeness: Completeness::Complete,
+            completeness: if talk.left {
+                Completeness::ResponseDamaged
+            } else {
+                Completeness::Complete
+            },
             request: Some(TimedRequest { at, duration_ns: 0, message }),
             response: Some(TimedResponse {
                 at: at.plus(3_000_000),

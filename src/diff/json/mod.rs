@@ -18,6 +18,7 @@ use super::change::{
     Change, Context, Differ, Seen, Sink, Step, is_variable, kind_of, mix, render, short,
 };
 use super::embedded::{self, Base, may_hold, may_surround};
+use super::query;
 use super::rules::{Located, Verdict};
 use crate::limits;
 use crate::message::json::number;
@@ -157,7 +158,7 @@ impl<'a> Walk<'_, '_, 'a> {
 
     /// Compares the documents that two strings hold; false where they hold none.
     fn embedded(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>, left: &str, right: &str) -> bool {
-        let may = |text: &str| may_hold(text) || may_surround(text);
+        let may = |text: &str| may_hold(text) || may_surround(text) || query::may_be(text);
         if !may(left) || !may(right) {
             return false;
         }

@@ -16,6 +16,7 @@ use self::outline::{field, is_value, outline};
 use super::Kind;
 use super::change::{Change, Context, Differ, Seen, Sink, kind_of, mix, short};
 use super::embedded::{self, Base, may_hold, may_surround};
+use super::query;
 use super::rules::Verdict;
 use super::text::common;
 use crate::message::markup::tree::{Element, Node};
@@ -170,7 +171,7 @@ impl Walk<'_, '_> {
 
     /// Compares the documents that two values hold; false where they hold none.
     fn embedded(&mut self, a: &str, b: &str) -> bool {
-        let may = |text: &str| may_hold(text) || may_surround(text);
+        let may = |text: &str| may_hold(text) || may_surround(text) || query::may_be(text);
         if !may(a) || !may(b) {
             return false;
         }

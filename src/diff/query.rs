@@ -1,0 +1,105 @@
+//! URLs in values compared by parameter: each is a place of its own, in whatever order they stand.
+//!
+//! Places are `$.next query:cursor`; what stands before the query is compared as the value itself.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::change::{Change, Context, Differ, Seen, Sink, Step, kind_of, mix, short};
+use super::embedded::Base;
+use super::rules::Verdict;
+
+/// Most parameters of one URL that are compared by name.
+const MOST: usize = 100;
+
+/// Whether a value may be a URL with a query: a cheap test.
+pub(super) fn may_be(text: &str) -> bool {
+    split(text).is_some()
+}
+
+/// What stands before the query, and the query, of a URL or an absolute path.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let (before, query) = text.split_once('?')?;
+    let is_url = before.starts_with('/') || before.contains("://");
+    let blank = |c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '#');
+    (is_url && query.contains('=') && !text.contains(blank)).then_some((before, query))
+}
+
+/// Compares two URLs; false where one of them is none.
+pub(super) fn compare(
+    context: &Context<'_>,
+    base: &Base,
+    expected: &str,
+    actual: &str,
+    sink: &mut Sink,
+) -> bool {
+    let (Some((a, left)), Some((b, right))) = (split(expected), split(actual)) else {
+        return false;
+    };
+    let mut names: BTreeMap<String, [Vec<String>; 2]> = BTreeMap::new();
+    for (side, query) in [left, right].into_iter().enumerate() {
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            names.entry(name.into_owned()).or_default()[side].push(value.into_owned());
+        }
+    }
+    if names.len() > MOST {
+        return false;
+    }
+    if a != b {
+        one(context, base, None, [Some(a), Some(b)], sink);
+    }
+    for (name, [left, right]) in &names {
+        for at in 0..left.len().max(right.len()) {
+            let both = [left.get(at), right.get(at)].map(|value| value.map(String::as_str));
+            if both[0] != both[1] {
+                one(context, base, Some(name), both, sink);
+            }
+        }
+    }
+    true
+}
+
+/// Reports a parameter, or what stands before them, unless a rule takes it.
+fn one(
+    context: &Context<'_>,
+    base: &Base,
+    name: Option<&str>,
+    [a, b]: [Option<&str>; 2],
+    sink: &mut Sink,
+) {
+    let at = |outer: &str| match name {
+        Some(name) => format!("{outer} query:{name}"),
+        None => outer.to_owned(),
+    };
+    let general = at(&base.general);
+    if let Verdict::Taken(rule) = context.rules.judge_place(&general, a, b) {
+        sink.ruled.push(rule);
+        return;
+    }
+    let place_hash = name.map_or(base.hash, |name| mix(base.hash, name.as_bytes()));
+    let steps: Vec<Step<'_>> = name.map(|name| Step::Query(name.into())).into_iter().collect();
+    let (label, seen) = match (a, b) {
+        (Some(a), Some(b)) => match context.differ_at(a, b, false, &steps) {
+            Differ::Not => return sink.twins.push(place_hash),
+            Differ::Identity(label) => (label, Seen::PLAIN),
+            Differ::So(seen) => ("changed", seen),
+        },
+        (Some(_), None) => ("removed", Seen::PLAIN),
+        _ => ("added", Seen::PLAIN),
+    };
+    sink.saw(place_hash);
+    let names = || base.names.iter().map(String::as_str).chain(name);
+    let shown =
+        |value: Option<&str>| value.map(|value| short(&context.masker.below(names(), value)));
+    sink.add(Change {
+        kind: kind_of(label, base.kind),
+        place: at(&base.place),
+        general,
+        place_hash,
+        label: Cow::Borrowed(label),
+        expected: shown(a),
+        actual: shown(b),
+        look: seen.look,
+        parts: seen.parts,
+    });
+}
