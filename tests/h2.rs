@@ -297,6 +297,22 @@ fn what_v2_did_not_look_at_goes_on_the_next_connection() {
     assert_eq!((replayed.noted("sent-again"), *connections.lock().unwrap()), (1, 1));
 }
 
+/// A recording on disk gives what a message waits for, as one in memory does.
+#[test]
+fn the_messages_that_a_client_had_are_read_back() {
+    let mut told = streamed(0, 0, "/a", &[("\0\0\0\0\0", 0)]);
+    told.response = rig::exchange(4, 0, 0, Some(9 * MS), &get("/")).response;
+    let answer = &mut told.response.as_mut().unwrap().message;
+    answer.extras = Extras { pieces: vec![(5, 7)], ..Extras::default() }.of();
+    let mut line = Vec::new();
+    shadowtap::record::exchanges::write(&mut line, &told);
+    for read in [shadowtap::record::exchanges::read, shadowtap::record::exchanges::read_outline] {
+        let Line::Exchange(read) = read(&line).unwrap() else { panic!("an exchange") };
+        let answer = read.response.unwrap().message;
+        assert_eq!(answer.extras.unwrap().pieces, [(5, 7)]);
+    }
+}
+
 /// The captures of `SHADOWTAP_PROTOCOLS` (or `../shared/protocols`) that are HTTP/2.
 fn captures() -> Vec<PathBuf> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -454,12 +454,24 @@ pub fn read(line: &[u8]) -> Result<Line, LineError> {
 }
 
 /// Reads one line, but of the answers in it only their times and status: what a replay plans by.
-/// The rest of them is JSON and no more is known of it.
+/// The rest of them is JSON and no more is known of it. What a stream of HTTP/2 waits for are the
+/// messages of its answer, so that one whose pace is told is read whole.
 pub fn read_outline(line: &[u8]) -> Result<Line, LineError> {
+    if is_paced(line) {
+        return read(line);
+    }
     if let Some(exchange) = quick::outline(line) {
         return Ok(Line::Exchange(Box::new(exchange)));
     }
     read_as::<RawOutline>(line)
+}
+
+/// Whether an exchange of HTTP/2 may tell when the pieces of its messages came, or how its stream
+/// was reset.
+fn is_paced(line: &[u8]) -> bool {
+    let start = &line[..line.len().min(512)];
+    let holds = |text: &[u8], part: &[u8]| memchr::memmem::find(text, part).is_some();
+    holds(start, b"\"http/2\"") && (holds(line, b"\"pieces\":[[") || holds(line, b"\"reset\":"))
 }
 
 fn read_as<'a, A: RawAnswer + Deserialize<'a>>(line: &'a [u8]) -> Result<Line, LineError> {

@@ -21,6 +21,7 @@ impl Traits {
     pub(super) const CLOSES: u16 = 128;
     pub(super) const TWO: u16 = 256;
     pub(super) const SPREADS: u16 = 512;
+    pub(super) const CORE: u16 = 1_024;
 
     pub(super) fn of(request: &Request) -> Self {
         let expects =
@@ -77,6 +78,11 @@ impl Traits {
     /// they go on as many as it takes.
     pub(in crate::replay) const fn spreads(self) -> bool {
         self.has(Self::SPREADS)
+    }
+
+    /// Its client was gRPC's C core.
+    pub(in crate::replay) const fn is_core(self) -> bool {
+        self.has(Self::CORE)
     }
 
     /// Is not sent: why not, where it is not.

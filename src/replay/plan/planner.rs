@@ -39,6 +39,8 @@ use crate::wire::h2::translate::in_http2;
 /// How long before its first request a connection is opened at the latest, so that opening it
 /// delays nothing.
 const OPEN_AHEAD_NS: i64 = 20_000_000;
+/// What clients on gRPC's C core call themselves, among other things.
+const GRPC_CORE: &[u8] = b"grpc-c/";
 /// Most server names (for TLS) that are told apart.
 const NAMES: usize = 65_536;
 /// The mark of a message that its connection ended inside of.
@@ -282,6 +284,10 @@ impl Planner {
         let place = self.spool.append(|out| head = script::write(out, &changed, story))?;
         let mut traits = Traits::of(&changed);
         traits.0 |= Traits::TWO;
+        let agent = request.headers.get("user-agent").unwrap_or_default();
+        if memchr::memmem::find(agent, GRPC_CORE).is_some() {
+            traits.0 |= Traits::CORE;
+        }
         Ok(Load {
             traits,
             upstream,
@@ -499,7 +505,11 @@ impl Planner {
             });
             let known = (load.reads_ms != UNKNOWN_MS).then_some(load.reads_ms);
             let left = left.and_then(|left| u32::try_from(left.max(1)).ok());
-            load.reads_ms = left.or(known).unwrap_or(0);
+            // Over HTTP/2 it leaves a stream, and keeps the connection.
+            load.reads_ms = match load.traits.spoken() {
+                Spoken::Two => known.or(left).unwrap_or(0),
+                Spoken::One => left.or(known).unwrap_or(0),
+            };
         }
         let closed = closed.filter(|_| pacing.speed != Speed::Max);
         let closed = closed.map(|at| at.saturating_sub(self.first_at).max(release.offset));

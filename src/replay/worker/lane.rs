@@ -65,8 +65,9 @@ pub(in crate::replay) struct Lane {
     /// Where its next connection goes, and under which name.
     pub(in crate::replay) upstream: u16,
     pub(in crate::replay) name: u32,
-    /// What is spoken on it.
+    /// What is spoken on it, and whether as gRPC's C core does.
     pub(in crate::replay) spoken: Spoken,
+    pub(in crate::replay) is_core: bool,
     /// v2 spoke on its connection before anything was asked.
     pub(in crate::replay) accused: bool,
 }
@@ -87,6 +88,7 @@ impl Lane {
             upstream: load.upstream,
             name: load.name,
             spoken: load.traits.spoken(),
+            is_core: load.traits.is_core(),
             accused: false,
         }
     }

@@ -63,6 +63,9 @@ impl Windows {
 /// Settings (RFC 9113 §6.5.2).
 const ENABLE_PUSH: u16 = 2;
 const INITIAL_WINDOW_SIZE: u16 = 4;
+/// With it gRPC's C core says that it takes binary metadata as it is, and not in base64 ("True
+/// Binary Metadata", gRFC G1).
+const TRUE_BINARY: u16 = 0xfe03;
 
 /// What holds for all connections of a kind.
 #[derive(Clone, Debug)]
@@ -79,6 +82,17 @@ pub(in crate::replay) struct Rules {
     pub(in crate::replay) pacing: Pacing,
     /// Most bytes that are kept of an answer's body.
     pub(in crate::replay) max_body: usize,
+}
+
+impl Rules {
+    /// The same for a connection, `as_core`: as gRPC's C core speaks.
+    pub(in crate::replay) fn speaking(&self, as_core: bool) -> Self {
+        let mut rules = self.clone();
+        if as_core {
+            rules.settings.push((TRUE_BINARY, 1));
+        }
+        rules
+    }
 }
 
 /// What v2 allows.
