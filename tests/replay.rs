@@ -9,6 +9,7 @@ mod elsewhere;
 mod port;
 #[path = "support/raw_streams.rs"]
 mod raw_streams;
+#[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "support/replay_rig.rs"]
 mod rig;
 
