@@ -85,11 +85,17 @@ fn forms_that_mean_the_same_are_equal() {
         |key: &str| sized(3, &[sized(1, key.as_bytes()), sized(2, b"value of it")].concat());
     let loose = [order("1", 7), label("b"), label("a"), vec![0x20, 1, 0x20, 2]].concat();
     let packed = [label("a"), order("1", 7), label("b"), sized(5, b""), sized(4, &[1, 2])].concat();
-    let talks = calls(|_| streamed(&[loose.clone()]), |_| streamed(&[packed.clone()]));
+    let talks = calls(
+        |_| streamed(std::slice::from_ref(&loose)),
+        |_| streamed(std::slice::from_ref(&packed)),
+    );
     assert_eq!(diff_named(&talks, "", schema(folder.path())).places(), [""; 0]);
     let loose = [order("1", 7), vec![0x20, 1, 0x20, 2]].concat();
     let packed = [order("1", 7), sized(4, &[1, 2])].concat();
-    let talks = calls(|_| streamed(&[loose.clone()]), |_| streamed(&[packed.clone()]));
+    let talks = calls(
+        |_| streamed(std::slice::from_ref(&loose)),
+        |_| streamed(std::slice::from_ref(&packed)),
+    );
     assert_eq!(diff(&talks).places(), [""; 0], "packed, without a schema");
 }
 
@@ -133,8 +139,9 @@ fn fields_are_redacted_by_their_names_in_questions_and_answers() {
     schema(folder.path());
     let secret = "correct-horse-battery";
     let message = [order("1", 7), sized(5, secret.as_bytes())].concat();
-    let mut talk = talk("POST /shop.v1.Shop/Place", streamed(&[message.clone()]), Said::default())
-        .asking("Content-Type", "application/grpc");
+    let mut talk =
+        talk("POST /shop.v1.Shop/Place", streamed(std::slice::from_ref(&message)), Said::default())
+            .asking("Content-Type", "application/grpc");
     talk.asked.body = frame_of(&message);
     let mut lines = Vec::new();
     let mut file = spoken::records(&[talk], "2026-11-22T10:00:00Z".parse().unwrap());
