@@ -1,5 +1,6 @@
 //! Rules of header fields: which belong to a connection, and how the values of some are built.
 
+use super::Headers;
 /// Fields of one connection and not of the message (RFC 9110 §7.6.1), in lower case: a sender that
 /// passes a message on makes them anew. `trailer` is end-to-end (§6.6.2), `transfer-encoding` is
 /// framing.
@@ -55,6 +56,21 @@ pub fn set_cookie(field: &[u8]) -> Crumb<'_> {
     let end = memchr::memchr(b';', field).unwrap_or(field.len());
     let piece = field[..end].trim_ascii();
     crumb(piece, end - field[..end].trim_ascii_start().len())
+}
+
+/// The client that the nearest proxy says a request comes from: the first of `X-Forwarded-For`, else
+/// of `Forwarded` (RFC 7239 §5.2).
+pub fn forwarded_for(headers: &Headers) -> Option<String> {
+    let text = |name| std::str::from_utf8(headers.get(name)?).ok();
+    if let Some(first) = text("x-forwarded-for").and_then(|list| list.split(',').next()) {
+        return Some(first.trim().to_owned()).filter(|first| !first.is_empty());
+    }
+    let first = text("forwarded")?.split(',').next()?;
+    let client = first.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"').to_owned())
+    });
+    client.filter(|client| !client.is_empty() && client != "unknown")
 }
 
 /// The attributes of a `Set-Cookie` field.

@@ -488,8 +488,11 @@ fn what_is_let_go_of_is_whole_connections_counted_and_the_rest_is_complete() {
     let (everything, _, none) = run(1, &(0..0));
     assert_eq!((everything.len(), none), (connections * count, Shed::default()));
     let known = facts(&everything);
-    for threads in [1, 3] {
+    // Which connections are let go of is drawn anew each time.
+    let mut under_way = 0;
+    for threads in [1, 3, 1, 3, 1, 3] {
         let (exchanges, ledger, shed) = run(threads, &crowded);
+        under_way += shed.exchanges;
         assert!(exchanges.iter().all(|exchange| exchange.completeness == Completeness::Complete));
         // Each is one of those that come out where nothing is let go of.
         assert!(facts(&exchanges).iter().all(|fact| known.binary_search(fact).is_ok()));
@@ -500,7 +503,7 @@ fn what_is_let_go_of_is_whole_connections_counted_and_the_rest_is_complete() {
         );
         // About half of the two thirds that were seen in that time.
         assert!((5..=35).contains(&shed.connections), "{shed:?}");
-        assert!(shed.exchanges > 0 && !exchanges.is_empty(), "{shed:?}");
+        assert!(!exchanges.is_empty(), "{shed:?}");
         // Of a connection the first exchanges are kept, without a hole.
         for end in exchanges.iter().map(|exchange| exchange.client) {
             let of_end: Vec<u32> = exchanges
@@ -515,4 +518,5 @@ fn what_is_let_go_of_is_whole_connections_counted_and_the_rest_is_complete() {
             exchanges.iter().filter(|one| one.client.to_string().starts_with("10.0.0.29:")).count();
         assert_eq!(last, connections / 3 * count);
     }
+    assert!(under_way > 0, "no exchange was under way where connections were let go of");
 }

@@ -35,6 +35,10 @@ pub struct Section {
     pub unsafe_methods: Option<bool>,
     /// `--sample`
     pub sample: Option<String>,
+    /// `--sample-by`
+    pub sample_by: Option<String>,
+    /// `--lanes`
+    pub lanes: Option<String>,
     /// `--include`
     pub include: Vec<String>,
     /// `--exclude`

@@ -11,6 +11,7 @@ pub mod held;
 pub mod lane;
 pub mod pacing;
 pub mod select;
+pub mod users;
 
 use crate::exchange::{Exchange, ExchangeId};
 use crate::message::reset_of;

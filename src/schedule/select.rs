@@ -14,6 +14,7 @@ use crate::message::Request;
 use crate::message::fields::cookies;
 use crate::message::method::is_safe;
 use crate::message::target::{is_for, path_and_query};
+use crate::schedule::users::Users;
 use crate::time::Timestamp;
 
 /// `METHOD PATH-REGEX`: the method may be `*` or several with commas, the expression is searched in
@@ -252,6 +253,8 @@ pub struct Selection {
     pub ids: Vec<ExchangeId>,
     /// Only a share of the connections.
     pub sample: Option<Sample>,
+    /// Of what the sample is a share.
+    pub sample_by: Users,
     /// Also methods that are not safe.
     pub unsafe_methods: bool,
     /// The header that marks a replayed request: what carries it was sent by a replay, and no user
@@ -293,7 +296,11 @@ impl Selection {
         if self.exclude.iter().any(|rule| rule.matches(request)) {
             return Choice::Leave("excluded");
         }
-        if self.sample.is_some_and(|sample| !sample.holds(connection_hash("sample", exchange))) {
+        let of = || match self.sample_by.of(exchange) {
+            Some(user) => copy_hash("sample-user", user, 0),
+            None => connection_hash("sample", exchange),
+        };
+        if self.sample.is_some_and(|sample| !sample.holds(of())) {
             return Choice::Leave(NOT_IN_SAMPLE);
         }
         self.skip(exchange, request).map_or(Choice::Send, Choice::Skip)

@@ -11,6 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::strength;
 use super::things;
 use crate::exchange::Exchange;
+use crate::message::fields::forwarded_for;
 use crate::message::place::Step;
 use crate::message::{Request, Response, encoding, fields};
 
@@ -34,7 +35,8 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn of(exchange: &Exchange, request: &Request) -> Self {
-        let from = forwarded(request).unwrap_or_else(|| exchange.client.address.to_string());
+        let from =
+            forwarded_for(&request.headers).unwrap_or_else(|| exchange.client.address.to_string());
         Self { shown: shown(request), set: Vec::new(), address: things::hash(&from, "address") }
     }
 
@@ -61,20 +63,6 @@ pub(super) fn is_credential(step: &Step<'_>) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whom the nearest proxies say that a request comes from.
-fn forwarded(request: &Request) -> Option<String> {
-    let text = |name| std::str::from_utf8(request.headers.get(name)?).ok();
-    if let Some(first) = text("x-forwarded-for").and_then(|list| list.split(',').next()) {
-        return Some(first.trim().to_owned()).filter(|first| !first.is_empty());
-    }
-    let first = text("forwarded")?.split(',').next()?;
-    let client = first.split(';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"').to_owned())
-    });
-    client.filter(|client| !client.is_empty() && client != "unknown")
 }
 
 fn shown(request: &Request) -> Vec<u64> {

@@ -30,6 +30,7 @@ use crate::replay::session::tls::{Identity, Sni, Trust};
 use crate::replay::{Arrivals, Spoken, Think, Windows};
 use crate::schedule::pacing::{Pacing, Speed};
 use crate::schedule::select::{Rule, Sample, Selection, Shard};
+use crate::schedule::users::Users;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Shortest times without requests that are cut.
@@ -149,6 +150,10 @@ pub struct Flags {
     /// Only this share of the connections, the same ones in every run
     #[arg(help_heading = "Which requests", long, value_name = "P%")]
     sample: Option<Sample>,
+    /// Of what --sample is a share: connection, cookie:NAME, header:NAME or forwarded-for [default:
+    /// connection]
+    #[arg(help_heading = "Which requests", long, value_name = "BY")]
+    sample_by: Option<Users>,
     /// Only requests of this time (RFC 3339) or later
     #[arg(help_heading = "Which requests", long, value_name = "TIME")]
     from: Option<Timestamp>,
@@ -206,6 +211,10 @@ pub struct Flags {
     /// Ask for real-time priority, locked memory and processors that stay awake
     #[arg(help_heading = "Timing", long)]
     realtime: bool,
+    /// What a lane is, whose requests wait for its own answers: connection, cookie:NAME, header:NAME
+    /// or forwarded-for, where a proxy sends many users over its connections [default: connection]
+    #[arg(help_heading = "Connections", long, value_name = "BY")]
+    lanes: Option<Users>,
     /// How requests reach v2
     #[arg(help_heading = "Connections", long, value_enum)]
     transport: Option<TransportFlag>,
@@ -328,6 +337,8 @@ pub struct Shape {
     pub pacing: Pacing,
     /// Which lanes.
     pub shard: Option<Shard>,
+    /// What a lane is.
+    pub lanes: Users,
     /// When to start.
     pub start_at: Option<StartAt>,
     /// Changes of targets.
@@ -524,6 +535,8 @@ impl Shape {
             to: flags.to,
             ids: in_order(flags.id),
             sample: either("sample", flags.sample, file.sample.as_ref(), parsed)?,
+            sample_by: either("sample_by", flags.sample_by, file.sample_by.as_ref(), parsed)?
+                .unwrap_or_default(),
             unsafe_methods: flags.unsafe_methods || file.unsafe_methods.unwrap_or(false),
             marker: keeps_marker.then_some(MARKER),
         };
@@ -548,12 +561,19 @@ impl Shape {
             let most = limits::BODY_BYTES >> 20;
             return Err(Failure::usage(format!("--max-body is {most}MiB at most")));
         }
+        let lanes = either("lanes", flags.lanes, file.lanes.as_ref(), parsed)?.unwrap_or_default();
+        if lanes != Users::Connection && flags.shard.is_some() {
+            return Err(Failure::usage(
+                "--lanes and --shard do not go together: shards are cut by connection; leave one out",
+            ));
+        }
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             target,
             baseline,
             selection,
             pacing,
+            lanes,
             shard: flags.shard,
             start_at: flags.start_at,
             rewrite: list("rewrite", flags.rewrite, &file.rewrite)?,
@@ -621,7 +641,7 @@ impl Shape {
 
     /// The settings as files tell them; values of headers may be secrets and are left out.
     pub fn describe(&self) -> serde_json::Value {
-        serde_json::json!({
+        let mut told = serde_json::json!({
             "speed": self.pacing.speed.to_string(),
             "ramp_ns": self.pacing.ramp_ns,
             "max_gap_ns": self.pacing.max_gap_ns,
@@ -669,6 +689,9 @@ impl Shape {
             "marker": self.marker,
             "insecure": self.trust.insecure,
             "redacted": self.redactor.as_ref().map(Redactor::mark),
-        })
+        });
+        told["sample_by"] = self.selection.sample_by.to_string().into();
+        told["lanes"] = self.lanes.to_string().into();
+        told
     }
 }

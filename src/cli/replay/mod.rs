@@ -441,6 +441,7 @@ pub(super) fn dry_run(
         rewriter: Rewriter::default(),
         parts: None,
         producers: false,
+        lanes: shape.lanes.clone(),
         unnamed_host: None,
     };
     let (plan, flows) = input::read_only(inputs, wishes, shape, &word, global)?;

@@ -78,6 +78,7 @@ impl Targets {
             rewriter,
             parts: None,
             producers: false,
+            lanes: shape.lanes.clone(),
             unnamed_host: Some(self.target.authority()),
         })
     }

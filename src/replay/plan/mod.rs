@@ -39,6 +39,7 @@ use crate::outcome::ReplayId;
 use crate::replay::session::Spoken;
 use crate::schedule::pacing::{Pacing, Speed};
 use crate::schedule::select::{Selection, Shard};
+use crate::schedule::users::Users;
 use crate::store::sorter::{Merge, Sorted};
 
 /// What the user wants replayed, and how.
@@ -58,6 +59,8 @@ pub struct Wishes {
     pub parts: Option<Arc<dyn Parts>>,
     /// Also requests with unsafe methods whose answers give values that others use.
     pub producers: bool,
+    /// What a lane is.
+    pub lanes: Users,
     /// The `Host` of requests whose recording names none.
     pub unnamed_host: Option<String>,
 }
@@ -98,7 +101,8 @@ pub struct Plan {
     pub(in crate::replay) names: Vec<Arc<str>>,
     /// The routes' names by their number.
     pub routes: Vec<Arc<str>>,
-    pub(in crate::replay) connections: u64,
+    /// How far apart the lanes of two copies are numbered.
+    pub(in crate::replay) lanes: u64,
     pub(in crate::replay) period: i64,
     /// What it adds up to.
     pub totals: Totals,
@@ -158,8 +162,7 @@ impl Plan {
     /// The id and the lane of a step in loop `round`.
     pub(in crate::replay) fn identity(&self, step: &Step, round: u32) -> (ReplayId, u64) {
         let copy = round.saturating_mul(self.pacing.multiply.max(1)).saturating_add(step.copy);
-        let lane =
-            u64::from(copy).saturating_mul(self.connections).saturating_add(step.id.connection);
+        let lane = u64::from(copy).saturating_mul(self.lanes).saturating_add(step.lane);
         (ReplayId { exchange: step.id, copy: copy.saturating_add(1) }, lane)
     }
 

@@ -30,6 +30,7 @@ use crate::schedule::gaps::Gaps;
 use crate::schedule::lane::Lane;
 use crate::schedule::pacing::Speed;
 use crate::schedule::select::{Choice, NOT_IN_SAMPLE, Sample, Selection, copy_hash};
+use crate::schedule::users::Users;
 use crate::schedule::{Recorded, Release};
 use crate::store::sorter::{Merge, Sorter};
 use crate::wire::h1::encode;
@@ -45,6 +46,8 @@ const GRPC_CORE: &[u8] = b"grpc-c/";
 const NAMES: usize = 65_536;
 /// The mark of a message that its connection ended inside of.
 const ENDED_INSIDE: &str = Damage::Ended.name();
+/// Most users whose lanes are told apart.
+const USERS: u64 = 1 << 20;
 /// Most routes that are told apart while the replay runs.
 const ROUTES: usize = 500;
 
@@ -69,12 +72,22 @@ pub struct Planner {
     /// The last request that is chosen, and how many there are, of all shards.
     last_at: i64,
     chosen: u64,
-    connections: u64,
+    lanes: u64,
+    /// The numbers of users, where lanes are theirs.
+    users: FxHashMap<u64, u64>,
     bound: Option<BoundWriter>,
     /// With unsafe methods: for those whose answers give values.
     producers: Option<Selection>,
     /// The share of the clients that is replayed, where values are bound.
     sample: Option<Sample>,
+}
+
+/// A lane's number, and where in it a request stands.
+#[derive(Clone, Copy)]
+struct Numbered {
+    number: u64,
+    place: u64,
+    is_user: bool,
 }
 
 /// Texts by number; number 0 stands for "none" and for all that come after the bound.
@@ -111,8 +124,9 @@ impl Planner {
         let bound =
             parts.map(|parts| BoundWriter::new(folder, parts, Touches::default())).transpose()?;
         let mut wishes = wishes;
+        let by_connection = wishes.selection.sample_by == Users::Connection;
         // A client's connections are replayed together or not at all.
-        let sample = wishes.selection.sample.take_if(|_| bound.is_some());
+        let sample = wishes.selection.sample.take_if(|_| bound.is_some() && by_connection);
         let all = || Selection { unsafe_methods: true, ..wishes.selection.clone() };
         let times = wishes.pacing.max_gap_ns.map(|_| Sorter::new(folder));
         Ok(Self {
@@ -135,7 +149,8 @@ impl Planner {
             first_at: i64::MAX,
             last_at: i64::MIN,
             chosen: 0,
-            connections: 0,
+            lanes: 0,
+            users: FxHashMap::default(),
         })
     }
 
@@ -154,12 +169,12 @@ impl Planner {
         self.captured.add(exchange);
         let named = self.with_host(exchange);
         let exchange = named.as_ref().unwrap_or(exchange);
-        self.connections = self.connections.max(exchange.id.connection.saturating_add(1));
         self.add_closed(&exchange.closed)?;
         let Some(recorded) = Recorded::new(exchange) else {
             self.ledger.reject("no-request", 1);
             return Ok(());
         };
+        let (lane, recorded) = self.lane(exchange, recorded);
         let part = self.bound.as_ref().map(|bound| bound.part(exchange.id)).transpose()?.flatten();
         let gives = part.as_ref().is_some_and(|part| part.births.iter().any(|b| b.flow.is_some()));
         let selection = self.producers.as_ref().filter(|_| gives).unwrap_or(&self.wishes.selection);
@@ -210,6 +225,10 @@ impl Planner {
             },
         };
         let mut load = load;
+        if lane.is_user && load.traits.spoken() == Spoken::One {
+            // What a user had under way side by side needs connections side by side.
+            load.traits.0 |= Traits::SPREADS;
+        }
         let is_sent = load.traits.not_sent().is_none();
         if is_sent && self.in_shard(connection, session, 0) {
             self.count_method(request);
@@ -217,7 +236,38 @@ impl Planner {
         if let (true, Some(bound), Some(part)) = (is_sent && is_held, &mut self.bound, &part) {
             load.note = bound.add(exchange, part)?;
         }
-        self.entries.push(Entry { recorded, load, session }.encode())
+        let lane = (lane.number, lane.place);
+        self.entries.push(Entry { lane, recorded, load, session }.encode())
+    }
+
+    /// The lane of a request, and what its schedule goes by: requests of a user came on any of a
+    /// proxy's connections, and their answers in any order.
+    fn lane(&mut self, exchange: &Exchange, recorded: Recorded) -> (Numbered, Recorded) {
+        let connection = exchange.id.connection;
+        let user = self.wishes.lanes.of(exchange);
+        let known = self.users.len() as u64;
+        let number = user.and_then(|user| match self.users.get(&user) {
+            None if known >= USERS => {
+                self.ledger.note("requests-of-users-beyond-the-bound", 1);
+                None
+            }
+            None => Some(*self.users.entry(user).or_insert(known)),
+            known => known.copied(),
+        });
+        let mut lane =
+            Numbered { number: connection, place: u64::from(exchange.id.ordinal), is_user: false };
+        let mut recorded = recorded;
+        if self.wishes.lanes != Users::Connection {
+            lane.number = connection.saturating_mul(2);
+        }
+        if let Some(number) = number {
+            // Sorted by time: the sign is turned, so that numbers compare like times.
+            let place = recorded.at as u64 ^ (1 << 63);
+            lane = Numbered { number: number * 2 + 1, place, is_user: true };
+            recorded = Recorded { opened_at: None, concurrent: true, ..recorded };
+        }
+        self.lanes = self.lanes.max(lane.number.saturating_add(1));
+        (lane, recorded)
     }
 
     /// Adds where servers were seen beside the addresses that the exchanges tell.
@@ -384,7 +434,8 @@ impl Planner {
         let gaps = self.gaps()?;
         self.last_at = gaps.map(self.last_at);
         let ends = Ends { closed: closed.iter()?, next: None, all_told: self.all_told };
-        let mut ends = WithoutGaps { ends, gaps: &gaps };
+        let by_user = self.wishes.lanes != Users::Connection;
+        let mut ends = WithoutGaps { ends, gaps: &gaps, by_user };
         let mut totals = Totals::default();
         let mut lane = Lane::default();
         let mut held: Option<Entry> = None;
@@ -392,10 +443,10 @@ impl Planner {
             let mut entry = Entry::decode(&record?);
             entry.recorded = entry.recorded.mapped(|time| gaps.map(time));
             if let Some(before) = held
-                && before.recorded.id.connection != entry.recorded.id.connection
+                && before.lane.0 != entry.lane.0
             {
                 if let Some(release) = std::mem::take(&mut lane).finish() {
-                    let end = ends.of(release.id.connection)?;
+                    let end = ends.of_lane(&before)?;
                     self.release(&release, end, &before, &mut totals)?;
                 }
                 held = None;
@@ -411,7 +462,7 @@ impl Planner {
             held = Some(entry);
         }
         if let (Some(release), Some(before)) = (lane.finish(), held) {
-            let end = ends.of(release.id.connection)?;
+            let end = ends.of_lane(&before)?;
             self.release(&release, end, &before, &mut totals)?;
         }
         drop(entries);
@@ -427,7 +478,7 @@ impl Planner {
             methods: self.methods,
             names: self.names.texts,
             routes: self.routes.texts,
-            connections: self.connections.max(1),
+            lanes: self.lanes.max(1),
             totals,
         })
     }
@@ -478,10 +529,10 @@ impl Planner {
         self.wishes.shard.is_none_or(|shard| shard.holds(hash()))
     }
 
-    /// How much later a copy of a connection goes. Where values are bound all of a copy goes
+    /// How much later a copy of a lane goes. Where values are bound all of a copy goes
     /// together, since its connections wait for each other.
-    fn shift(&self, connection: u64, copy: u32) -> i64 {
-        let apart = if self.bound.is_some() { 0 } else { connection };
+    fn shift(&self, lane: u64, copy: u32) -> i64 {
+        let apart = if self.bound.is_some() { 0 } else { lane };
         let hash = if copy == 0 { 0 } else { copy_hash("jitter", apart, copy) };
         self.wishes.pacing.shift(copy, hash)
     }
@@ -518,7 +569,7 @@ impl Planner {
                 self.ledger.reject("other-shard", 1);
                 continue;
             }
-            let shift = self.shift(release.id.connection, copy);
+            let shift = self.shift(entry.lane.0, copy);
             let mut load = load;
             if release.last {
                 load.traits.0 |=
@@ -528,6 +579,7 @@ impl Planner {
             let step = Step {
                 when,
                 id: release.id,
+                lane: entry.lane.0,
                 copy,
                 kind: StepKind::Send,
                 answered: release.answered.saturating_add(shift),
@@ -565,10 +617,19 @@ impl Planner {
         }
         totals.skips += 1;
         let when = entry.recorded.at.saturating_sub(self.first_at);
-        let (id, load) = (entry.recorded.id, entry.load);
+        let (id, lane, load) = (entry.recorded.id, entry.lane.0, entry.load);
         self.steps.push(
-            Step { when, id, copy: 0, kind: StepKind::Skip, answered: i64::MAX, think: 0, load }
-                .encode(),
+            Step {
+                when,
+                id,
+                lane,
+                copy: 0,
+                kind: StepKind::Skip,
+                answered: i64::MAX,
+                think: 0,
+                load,
+            }
+            .encode(),
         )
     }
 }
@@ -591,9 +652,17 @@ impl Planner {
 struct WithoutGaps<'a> {
     ends: Ends<'a>,
     gaps: &'a Gaps,
+    /// Lanes with odd numbers are those of users.
+    by_user: bool,
 }
 
 impl WithoutGaps<'_> {
+    /// When the lane closed that ends with `last`; a user's has no end but its last answer.
+    fn of_lane(&mut self, last: &Entry) -> io::Result<Option<i64>> {
+        let is_user = self.by_user && last.lane.0 % 2 == 1;
+        if is_user { Ok(None) } else { self.of(last.recorded.id.connection) }
+    }
+
     fn of(&mut self, connection: u64) -> io::Result<Option<i64>> {
         let mapped = |at| if at == i64::MAX { at } else { self.gaps.map(at) };
         Ok(self.ends.of(connection)?.map(mapped))

@@ -26,6 +26,8 @@ pub(in crate::replay) struct Step {
     /// Captured nanoseconds since the first request.
     pub(in crate::replay) when: i64,
     pub(in crate::replay) id: ExchangeId,
+    /// The number of its lane in the first copy.
+    pub(in crate::replay) lane: u64,
     /// Copy, from 0.
     pub(in crate::replay) copy: u32,
     pub(in crate::replay) kind: StepKind,
@@ -35,9 +37,11 @@ pub(in crate::replay) struct Step {
     pub(in crate::replay) load: Load,
 }
 
-/// A record of a request, sorted by connection.
+/// A record of a request, sorted by lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
+    /// The number of its lane, and its place in it.
+    pub(super) lane: (u64, u64),
     pub(super) recorded: Recorded,
     pub(super) load: Load,
     /// Its client across connections, where values are bound.
@@ -113,8 +117,8 @@ impl Reader<'_> {
 /// When a connection closed, sorted by connection.
 pub(super) const CLOSED_BYTES: usize = 8 + 8;
 const LOAD_BYTES: usize = 2 + 2 + 4 + 2 + 8 + 8 + 8 + 8 + 4 + 4 + 4 + 2;
-pub(super) const ENTRY_BYTES: usize = 8 + 4 + 8 + 8 + 8 + 1 + 8 + LOAD_BYTES;
-pub(super) const STEP_BYTES: usize = 8 + 8 + 4 + 4 + 1 + 8 + 8 + LOAD_BYTES;
+pub(super) const ENTRY_BYTES: usize = 8 + 8 + 8 + 4 + 8 + 8 + 8 + 1 + 8 + LOAD_BYTES;
+pub(super) const STEP_BYTES: usize = 8 + 8 + 4 + 8 + 4 + 1 + 8 + 8 + LOAD_BYTES;
 /// Stands for a time that is not known.
 const NO_TIME: i64 = i64::MIN;
 
@@ -122,6 +126,8 @@ impl Entry {
     pub(super) fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         let mut cursor = Cursor(&mut bytes);
+        cursor.put(self.lane.0.to_be_bytes());
+        cursor.put(self.lane.1.to_be_bytes());
         cursor.put(self.recorded.id.connection.to_be_bytes());
         cursor.put(self.recorded.id.ordinal.to_be_bytes());
         cursor.time(self.recorded.at);
@@ -136,6 +142,7 @@ impl Entry {
     pub(super) fn decode(bytes: &[u8; ENTRY_BYTES]) -> Self {
         let mut reader = Reader(bytes);
         let known = |nanos: i64| (nanos != NO_TIME).then_some(nanos);
+        let lane = (u64::from_be_bytes(reader.get()), u64::from_be_bytes(reader.get()));
         let connection = u64::from_be_bytes(reader.get());
         let ordinal = u32::from_be_bytes(reader.get());
         let recorded = Recorded {
@@ -146,7 +153,7 @@ impl Entry {
             concurrent: reader.get() == [1],
         };
         let session = u32::try_from(u64::from_be_bytes(reader.get())).ok();
-        Self { recorded, session, load: reader.load() }
+        Self { lane, recorded, session, load: reader.load() }
     }
 }
 
@@ -157,6 +164,7 @@ impl Step {
         cursor.time(self.when);
         cursor.put(self.id.connection.to_be_bytes());
         cursor.put(self.copy.to_be_bytes());
+        cursor.put(self.lane.to_be_bytes());
         cursor.put(self.id.ordinal.to_be_bytes());
         cursor.put([self.kind as u8]);
         cursor.time(self.answered);
@@ -170,6 +178,7 @@ impl Step {
         let when = reader.time();
         let connection = u64::from_be_bytes(reader.get());
         let copy = u32::from_be_bytes(reader.get());
+        let lane = u64::from_be_bytes(reader.get());
         let ordinal = u32::from_be_bytes(reader.get());
         let kind = match reader.get() {
             [0] => StepKind::Open,
@@ -181,6 +190,7 @@ impl Step {
         Self {
             when,
             id,
+            lane,
             copy,
             kind,
             answered: reader.time(),

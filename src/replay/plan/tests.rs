@@ -106,3 +106,63 @@ fn a_time_without_requests_is_cut_for_all_lanes() {
     assert_eq!(when(StepKind::Close), [15], "within the gap");
     assert_eq!(plan.totals.span, 19 * MS);
 }
+
+#[test]
+fn a_lane_of_a_user_holds_his_requests_from_all_connections() {
+    use crate::exchange::TimedResponse;
+    let folder = tempfile::tempdir().unwrap();
+    let of = |connection, ordinal, at, user: Option<&str>, took: i64| {
+        let mut one = exchange(connection, ordinal, at * MS);
+        one.completeness = Completeness::Complete;
+        one.response =
+            Some(TimedResponse { last_byte_ns: Some(took * MS), ..TimedResponse::default() });
+        if let Some(user) = user {
+            let cookie = format!("theme=dark; sid={user}");
+            let headers = &mut one.request.as_mut().unwrap().message.headers;
+            headers.push(b"Cookie", cookie.as_bytes());
+        }
+        one
+    };
+    let all = [
+        of(0, 0, 1, Some("ann"), 10),
+        of(0, 1, 12, Some("bob"), 1),
+        of(1, 0, 3, Some("ann"), 5),
+        of(1, 1, 14, Some("ann"), 1),
+        of(1, 2, 16, None, 1),
+        of(0, 2, 20, None, 1),
+    ];
+    let plan = |lanes| {
+        let wishes = Wishes { lanes, ..Wishes::default() };
+        let mut planner = Planner::new(folder.path(), wishes, None).unwrap();
+        all.iter().for_each(|exchange| planner.add(exchange).unwrap());
+        let plan = planner.finish().unwrap();
+        let steps = plan.steps().unwrap().map(Result::unwrap);
+        let told: Vec<_> = steps
+            .filter(|step| step.kind == StepKind::Send)
+            .map(|step| {
+                let spreads = step.load.traits.spreads();
+                (step.id.to_string(), step.lane, step.answered / MS, spreads)
+            })
+            .collect();
+        (plan.totals.lanes, told)
+    };
+    let (lanes, told) = plan(Users::Cookie("sid".to_owned()));
+    let row = |id: &str, lane, answered, spreads| (id.to_owned(), lane, answered, spreads);
+    // Ann's second request was sent while her first was under way, on another connection: each
+    // answer counts by itself, and both come before her third. Who says nothing stays with the
+    // connection.
+    let expected = [
+        row("0-0", 1, 10, true),
+        row("1-0", 1, 7, true),
+        row("0-1", 3, 12, true),
+        row("1-1", 1, 14, true),
+        row("1-2", 2, 16, false),
+        row("0-2", 0, 20, false),
+    ];
+    assert_eq!((lanes, told), (4, expected.to_vec()));
+    let (lanes, told) = plan(Users::Connection);
+    assert_eq!(lanes, 2);
+    assert!(
+        told.iter().all(|(id, lane, _, spreads)| id.starts_with(&lane.to_string()) && !spreads)
+    );
+}
