@@ -170,6 +170,8 @@ fn whole_captures_leave_byte_for_byte() {
             let sent = |exchange: &Exchange| {
                 exchange.completeness.request_is_whole()
                     && matches!(selection.choose(exchange), Choice::Send)
+                    // Frames are written anew, and another server reads them.
+                    && exchange.protocol == "http/1"
             };
             if !lane.iter().all(sent)
                 || lane
@@ -199,7 +201,10 @@ fn whole_captures_leave_byte_for_byte() {
     let got = Arc::new(Mutex::new(Vec::new()));
     let address = server({
         let got = Arc::clone(&got);
-        move |_, peer| got.lock().unwrap().push(answer_all(peer))
+        move |_, peer| {
+            let answered = answer_all(peer);
+            got.lock().unwrap().push(answered);
+        }
     });
     let wishes =
         Wishes { pacing: Pacing { speed: Speed::Max, ..Pacing::default() }, ..with_unsafe() };
