@@ -77,7 +77,7 @@ fn cookie<'r>(request: &'r Request, name: &str) -> Option<&'r [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::TimedRequest;
+    use crate::exchange::{Completeness, ExchangeId, TimedRequest};
     use crate::message::Headers;
 
     fn exchange(fields: &[(&str, &str)]) -> Exchange {
@@ -87,8 +87,19 @@ mod tests {
         }
         let message = Request { headers, ..Request::default() };
         Exchange {
+            carriage: None,
+            id: ExchangeId::default(),
+            client: "192.0.2.1:1".parse().unwrap(),
+            server: "192.0.2.2:80".parse().unwrap(),
+            protocol: "http/1".to_owned(),
+            completeness: Completeness::NoResponse,
             request: Some(TimedRequest { message, ..TimedRequest::default() }),
-            ..Exchange::default()
+            response: None,
+            interim: vec![],
+            opened_at: None,
+            handshake_ns: None,
+            marks: vec![],
+            closed: vec![],
         }
     }
 
