@@ -301,7 +301,7 @@ fn what_v2_did_not_look_at_goes_on_the_next_connection() {
 #[test]
 fn the_messages_that_a_client_had_are_read_back() {
     let mut told = streamed(0, 0, "/a", &[("\0\0\0\0\0", 0)]);
-    told.response = rig::exchange(4, 0, 0, Some(9 * MS), &get("/")).response;
+    told.response = exchange(4, 0, 0, Some(9 * MS), &get("/")).response;
     let answer = &mut told.response.as_mut().unwrap().message;
     answer.extras = Extras { pieces: vec![(5, 7)], ..Extras::default() }.of();
     let mut line = Vec::new();
