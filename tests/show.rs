@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without has failed it")]
 
-#[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "support/made_run.rs"]
 mod made_run;
 
