@@ -49,6 +49,17 @@ fn is_latency(line: &str) -> bool {
     line.contains(" times v1's")
 }
 
+/// Whether the run says of a route that its latencies are too few or too unsteady to say: no rule
+/// on them passes, as it must not where v2 is slower.
+fn cannot_tell(summary: &serde_json::Value, route: &str) -> bool {
+    let rules = summary["gate"]["rules"].as_array().expect("the rules are there");
+    let of_latency = |rule: &&serde_json::Value| {
+        rule["route"] == route && rule["rule"].as_str().is_some_and(|name| name.ends_with("_ratio"))
+    };
+    let findings: Vec<_> = rules.iter().filter(of_latency).map(|rule| &rule["finding"]).collect();
+    !findings.is_empty() && findings.iter().all(|finding| **finding == "cannot-say")
+}
+
 /// Captured live where this process may, else from captures/demo.pcap: the report finds what is
 /// planted, all of it and only it.
 #[test]
@@ -64,9 +75,12 @@ fn the_whole_road_finds_what_is_planted_and_nothing_else() {
     };
     let shown = demo::execute(&settings, &global).unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(shown.planted.len(), 6);
+    let summary = std::fs::read(output.join("summary.json")).expect("the summary is there");
+    let summary: serde_json::Value = serde_json::from_slice(&summary).expect("it is JSON");
     for (fault, found) in &shown.planted {
         // On a machine that is too busy the latencies are not judged, and the run says so.
-        let unjudged = fault.contains("ms longer") && !shown.untrusted.is_empty();
+        let unjudged = fault.contains("ms longer")
+            && (!shown.untrusted.is_empty() || cannot_tell(&summary, "GET /products/{id}/reviews"));
         assert!(found.is_some() || unjudged, "not found: {fault}; {:?}", shown.unexpected);
     }
     let surplus: Vec<_> = shown.unexpected.iter().filter(|line| !is_latency(line)).collect();
@@ -75,8 +89,6 @@ fn the_whole_road_finds_what_is_planted_and_nothing_else() {
     assert_ne!(shown.verdict, Verdict::Pass);
     let page = std::fs::read_to_string(output.join("report.html")).expect("the page is there");
     assert!(page.contains("item_count"), "the page names the renamed field");
-    let summary = std::fs::read(output.join("summary.json")).expect("the summary is there");
-    let summary: serde_json::Value = serde_json::from_slice(&summary).expect("it is JSON");
     let roots = summary["clusters"].as_array().into_iter().flatten();
     let roots: Vec<_> = roots.filter(|c| c["followed_by"].as_u64() > Some(0)).collect();
     assert_eq!(roots.len(), 1, "what v2 does not issue is one root");
