@@ -85,13 +85,23 @@ fn the_interface_of_an_address_is_found() {
 
 /// A capture of twelve connections with three requests each.
 fn capture() -> Vec<u8> {
-    let connections = 12;
+    capture_of(0)
+}
+
+/// The same, each request of another one of so many users.
+fn capture_of(users: u16) -> Vec<u8> {
+    let connections: u16 = 12;
     let mut capture = Capture::new(200_000);
     for connection in 0..connections {
         let answers: Vec<(String, String)> = (0..3)
             .map(|n| {
                 let item = connection * 3 + n;
-                let request = format!("GET /items/{item} HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+                let user = match users {
+                    0 => String::new(),
+                    _ => format!("X-User: user-{}\r\n", item % users),
+                };
+                let head = "HTTP/1.1\r\nHost: shop.test\r\n";
+                let request = format!("GET /items/{item} {head}{user}\r\n");
                 let body = format!("{{\"id\":{item},\"price\":7,\"at\":{}}}", 1_000 + item);
                 (request, response("200 OK", "application/json", &body))
             })
@@ -128,15 +138,16 @@ fn findings(folder: &Path) -> Vec<Vec<String>> {
         .to_vec()
 }
 
-#[test]
-fn shards_hold_their_own_part_and_merge_to_what_one_run_says() {
+/// Replays a capture whole and in shards, which merge to the same; gives the lines of each shard's
+/// recording, of seven.
+fn sharded(v1: &[u8], more: &[&str]) -> Vec<Vec<String>> {
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path();
-    std::fs::write(here.join("v1.pcap"), capture()).expect("the capture is written");
+    std::fs::write(here.join("v1.pcap"), v1).expect("the capture is written");
     let target = v2();
-    let replay = |input: &str, output: &str, more: &[&str]| {
+    let replay = |input: &str, output: &str, shard: &[&str]| {
         let base = ["replay", input, "--target", &target, "--speed", "max", "-q", "-o", output];
-        shadowtap(here, &[&base[..], more].concat()).expect(0);
+        shadowtap(here, &[&base[..], more, shard].concat()).expect(0);
     };
     replay("v1.pcap", "whole", &[]);
     let whole = lines(&here.join("whole/exchanges.jsonl"));
@@ -144,15 +155,18 @@ fn shards_hold_their_own_part_and_merge_to_what_one_run_says() {
     let expected = findings(&here.join("whole"));
     assert!(expected[1].iter().any(|cluster| cluster.contains("$.price")), "{expected:?}");
     // A recording is read line by line and a capture on all cores: both ways to the same parts.
+    let mut last = Vec::new();
     for (input, count) in [("v1.pcap", 1), ("v1.pcap", 2), ("whole/exchanges.jsonl", 7)] {
         let shards: Vec<String> = (1..=count).map(|n| format!("of{count}/{n}")).collect();
         for (n, shard) in (1..).zip(&shards) {
             replay(input, shard, &["--shard", &format!("{n}/{count}")]);
         }
-        let held: usize = shards
-            .iter()
-            .map(|shard| lines(&here.join(shard).join("exchanges.jsonl")).len() - 2)
-            .sum();
+        let of = |shard: &String| {
+            let lines = lines(&here.join(shard).join("exchanges.jsonl"));
+            lines[1..lines.len() - 1].to_vec()
+        };
+        last = shards.iter().map(of).collect();
+        let held: usize = last.iter().map(Vec::len).sum();
         assert_eq!(held, 36, "each exchange is in one shard");
         let into = format!("whole-of-{count}");
         let mut arguments = vec!["merge", "-o", &into, "-q"];
@@ -166,6 +180,23 @@ fn shards_hold_their_own_part_and_merge_to_what_one_run_says() {
             arguments.push("--force");
             shadowtap(here, &arguments).expect(2).says(&[&format!("1/{count} is missing")]);
         }
+    }
+    last
+}
+
+#[test]
+fn shards_hold_their_own_part_and_merge_to_what_one_run_says() {
+    sharded(&capture(), &[]);
+}
+
+#[test]
+fn shards_cut_no_user_where_lanes_are_those_of_users() {
+    let shards = sharded(&capture_of(5), &["--lanes", "header:x-user"]);
+    let of = |shard: &Vec<String>, user: &str| shard.iter().filter(|l| l.contains(user)).count();
+    for user in ["user-0", "user-1", "user-2", "user-3", "user-4"] {
+        let counts: Vec<usize> = shards.iter().map(|shard| of(shard, user)).collect();
+        let whole = 36 / 5 + usize::from(user == "user-0");
+        assert!(counts.contains(&whole), "{user}: {counts:?}");
     }
 }
 

@@ -218,7 +218,8 @@ pub fn copy_hash(key: &str, connection: u64, copy: u32) -> u64 {
     first_eight(&digest.finalize())
 }
 
-fn first_eight(digest: &[u8]) -> u64 {
+/// A number of the first bytes of a digest.
+pub(super) fn first_eight(digest: &[u8]) -> u64 {
     u64::from_le_bytes(digest[..8].try_into().expect("a digest of SHA-256 has 32 bytes"))
 }
 

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::exchange::Exchange;
 use crate::message::Request;
 use crate::message::fields::{cookies, forwarded_for};
+use crate::schedule::select::first_eight;
 
 /// Text form: `connection`, `cookie:NAME`, `header:NAME`, `forwarded-for`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,10 +55,7 @@ impl Users {
     /// then its connection is all that is known.
     pub fn of(&self, exchange: &Exchange) -> Option<u64> {
         let request = &exchange.request.as_ref()?.message;
-        let hash = |value: &[u8]| {
-            let digest = Sha256::digest(value);
-            u64::from_le_bytes(digest[..8].try_into().expect("a digest of SHA-256 has 32 bytes"))
-        };
+        let hash = |value: &[u8]| first_eight(&Sha256::digest(value));
         match self {
             Self::Connection => None,
             Self::Cookie(name) => cookie(request, name).map(hash),

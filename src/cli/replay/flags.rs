@@ -164,8 +164,8 @@ pub struct Flags {
     /// connections, and those whose answers give values to any of them
     #[arg(help_heading = "Which requests", long, value_name = "ID,…", value_delimiter = ',')]
     id: Vec<ExchangeId>,
-    /// Only slice I of N of the lanes, for N machines; index/N takes I from JOB_COMPLETION_INDEX,
-    /// as an Indexed Job of Kubernetes sets it
+    /// Only slice I of N of the lanes, or of the clients where values are bound, for N machines;
+    /// index/N takes I from JOB_COMPLETION_INDEX, as an Indexed Job of Kubernetes sets it
     #[arg(
         help_heading = "Which requests",
         long,
@@ -562,11 +562,6 @@ impl Shape {
             return Err(Failure::usage(format!("--max-body is {most}MiB at most")));
         }
         let lanes = either("lanes", flags.lanes, file.lanes.as_ref(), parsed)?.unwrap_or_default();
-        if lanes != Users::Connection && flags.shard.is_some() {
-            return Err(Failure::usage(
-                "--lanes and --shard do not go together: shards are cut by connection; leave one out",
-            ));
-        }
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             target,

@@ -99,7 +99,7 @@ pub(super) fn read_into(
     exchanges::write_line(&mut buffer, &Header::new(Timestamp::now(), names).redacted(redacted));
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
         unless_interrupted(word)?;
-        let ours = planner.holds(exchange.id).map_err(cannot)?;
+        let ours = planner.holds(exchange).map_err(cannot)?;
         if let Some(places) = &mut places {
             places.count(ours).map_err(cannot)?;
         }

@@ -8,6 +8,7 @@
 
 pub(super) mod bound;
 pub mod guard;
+mod lanes;
 mod load;
 mod names;
 mod planner;

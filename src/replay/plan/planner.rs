@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::bind::Part;
 use crate::bind::fill::touch::Touches;
-use crate::exchange::{Closed, Completeness, Exchange, ExchangeId, HOST_UNKNOWN, UNANSWERED};
+use crate::exchange::{Closed, Completeness, Exchange, HOST_UNKNOWN, UNANSWERED};
 use crate::flow::Endpoint;
 use crate::ledger::Ledger;
 use crate::message::target::{host, without_port};
@@ -17,6 +18,7 @@ use crate::message::{Request, Version};
 use crate::record::exchanges::Rest;
 use crate::replay::plan::bound::BoundWriter;
 use crate::replay::plan::guard::Captured;
+use crate::replay::plan::lanes::{InLane, Lanes, Owner};
 use crate::replay::plan::load::{Load, Traits};
 use crate::replay::plan::script::{self, Story};
 use crate::replay::plan::spool::{Place, SpoolWriter};
@@ -46,8 +48,6 @@ const GRPC_CORE: &[u8] = b"grpc-c/";
 const NAMES: usize = 65_536;
 /// The mark of a message that its connection ended inside of.
 const ENDED_INSIDE: &str = Damage::Ended.name();
-/// Most users whose lanes are told apart.
-const USERS: u64 = 1 << 20;
 /// Most routes that are told apart while the replay runs.
 const ROUTES: usize = 500;
 
@@ -72,22 +72,12 @@ pub struct Planner {
     /// The last request that is chosen, and how many there are, of all shards.
     last_at: i64,
     chosen: u64,
-    lanes: u64,
-    /// The numbers of users, where lanes are theirs.
-    users: FxHashMap<u64, u64>,
+    lanes: Lanes,
     bound: Option<BoundWriter>,
     /// With unsafe methods: for those whose answers give values.
     producers: Option<Selection>,
     /// The share of the clients that is replayed, where values are bound.
     sample: Option<Sample>,
-}
-
-/// A lane's number, and where in it a request stands.
-#[derive(Clone, Copy)]
-struct Numbered {
-    number: u64,
-    place: u64,
-    is_user: bool,
 }
 
 /// Texts by number; number 0 stands for "none" and for all that come after the bound.
@@ -133,6 +123,7 @@ impl Planner {
             sample,
             producers: wishes.producers.then(all),
             bound,
+            lanes: Lanes::new(wishes.lanes.clone()),
             wishes,
             route_of,
             spool: SpoolWriter::new(folder)?,
@@ -149,8 +140,6 @@ impl Planner {
             first_at: i64::MAX,
             last_at: i64::MIN,
             chosen: 0,
-            lanes: 0,
-            users: FxHashMap::default(),
         })
     }
 
@@ -174,13 +163,18 @@ impl Planner {
             self.ledger.reject("no-request", 1);
             return Ok(());
         };
-        let (lane, recorded) = self.lane(exchange, recorded);
-        let part = self.bound.as_ref().map(|bound| bound.part(exchange.id)).transpose()?.flatten();
+        let part = self.part(exchange)?;
+        let session = part.as_ref().map(|part| part.session);
+        let InLane { lane, owner } = self.lanes.of(exchange, &recorded, session);
+        let is_users = self.lanes.is_users(lane.0);
+        // Answers to a user came in any order, whatever connections it had.
+        let recorded = match is_users {
+            true => Recorded { opened_at: None, concurrent: true, ..recorded },
+            false => recorded,
+        };
         let gives = part.as_ref().is_some_and(|part| part.births.iter().any(|b| b.flow.is_some()));
         let selection = self.producers.as_ref().filter(|_| gives).unwrap_or(&self.wishes.selection);
-        let session = part.as_ref().map(|part| part.session);
-        let connection = exchange.id.connection;
-        let is_held = self.is_held(connection, session);
+        let is_held = self.is_held(owner);
         if let (Some(sample), Some(session)) = (self.sample, session)
             && !sample.holds(copy_hash("sample-session", u64::from(session), 0))
         {
@@ -225,49 +219,23 @@ impl Planner {
             },
         };
         let mut load = load;
-        if lane.is_user && load.traits.spoken() == Spoken::One {
+        if is_users && load.traits.spoken() == Spoken::One {
             // What a user had under way side by side needs connections side by side.
             load.traits.0 |= Traits::SPREADS;
         }
         let is_sent = load.traits.not_sent().is_none();
-        if is_sent && self.in_shard(connection, session, 0) {
+        if is_sent && self.in_shard(owner, 0) {
             self.count_method(request);
         }
         if let (true, Some(bound), Some(part)) = (is_sent && is_held, &mut self.bound, &part) {
             load.note = bound.add(exchange, part)?;
         }
-        let lane = (lane.number, lane.place);
-        self.entries.push(Entry { lane, recorded, load, session }.encode())
+        self.entries.push(Entry { lane, owner, recorded, load }.encode())
     }
 
-    /// The lane of a request, and what its schedule goes by: requests of a user came on any of a
-    /// proxy's connections, and their answers in any order.
-    fn lane(&mut self, exchange: &Exchange, recorded: Recorded) -> (Numbered, Recorded) {
-        let connection = exchange.id.connection;
-        let user = self.wishes.lanes.of(exchange);
-        let known = self.users.len() as u64;
-        let number = user.and_then(|user| match self.users.get(&user) {
-            None if known >= USERS => {
-                self.ledger.note("requests-of-users-beyond-the-bound", 1);
-                None
-            }
-            None => Some(*self.users.entry(user).or_insert(known)),
-            known => known.copied(),
-        });
-        let mut lane =
-            Numbered { number: connection, place: u64::from(exchange.id.ordinal), is_user: false };
-        let mut recorded = recorded;
-        if self.wishes.lanes != Users::Connection {
-            lane.number = connection.saturating_mul(2);
-        }
-        if let Some(number) = number {
-            // Sorted by time: the sign is turned, so that numbers compare like times.
-            let place = recorded.at as u64 ^ (1 << 63);
-            lane = Numbered { number: number * 2 + 1, place, is_user: true };
-            recorded = Recorded { opened_at: None, concurrent: true, ..recorded };
-        }
-        self.lanes = self.lanes.max(lane.number.saturating_add(1));
-        (lane, recorded)
+    /// What an exchange has to do with bound values.
+    fn part(&self, exchange: &Exchange) -> io::Result<Option<Part>> {
+        self.bound.as_ref().map_or(Ok(None), |bound| bound.part(exchange.id))
     }
 
     /// Adds where servers were seen beside the addresses that the exchanges tell.
@@ -434,8 +402,11 @@ impl Planner {
         let gaps = self.gaps()?;
         self.last_at = gaps.map(self.last_at);
         let ends = Ends { closed: closed.iter()?, next: None, all_told: self.all_told };
-        let by_user = self.wishes.lanes != Users::Connection;
-        let mut ends = WithoutGaps { ends, gaps: &gaps, by_user };
+        let lanes = std::mem::take(&mut self.lanes);
+        if lanes.beyond > 0 {
+            self.ledger.note("requests-of-users-beyond-the-bound", lanes.beyond);
+        }
+        let mut ends = WithoutGaps { ends, gaps: &gaps, lanes: &lanes };
         let mut totals = Totals::default();
         let mut lane = Lane::default();
         let mut held: Option<Entry> = None;
@@ -478,7 +449,7 @@ impl Planner {
             methods: self.methods,
             names: self.names.texts,
             routes: self.routes.texts,
-            lanes: self.lanes.max(1),
+            lanes: lanes.count.max(1),
             totals,
         })
     }
@@ -505,28 +476,23 @@ impl Planner {
         pacing.period(span.saturating_add(latest), sends)
     }
 
-    /// Whether any copy of an exchange is in the shard.
-    pub fn holds(&self, id: ExchangeId) -> io::Result<bool> {
+    /// Whether any copy of an exchange is in the shard; asked of each before it is added.
+    pub fn holds(&self, exchange: &Exchange) -> io::Result<bool> {
         if self.wishes.shard.is_none() {
             return Ok(true);
         }
-        let part = self.bound.as_ref().map(|bound| bound.part(id)).transpose()?.flatten();
-        Ok(self.is_held(id.connection, part.map(|part| part.session)))
+        let session = self.part(exchange)?.map(|part| part.session);
+        Ok(self.is_held(self.lanes.owner(exchange, session)))
     }
 
-    fn is_held(&self, connection: u64, session: Option<u32>) -> bool {
+    fn is_held(&self, owner: Owner) -> bool {
         let mut copies = 0..self.wishes.pacing.multiply.max(1);
-        copies.any(|copy| self.in_shard(connection, session, copy))
+        copies.any(|copy| self.in_shard(owner, copy))
     }
 
-    /// Whether a request is of this shard: by its client where values are bound, so that no client
-    /// is cut in two, else by its connection.
-    fn in_shard(&self, connection: u64, session: Option<u32>, copy: u32) -> bool {
-        let hash = || match session {
-            Some(session) => copy_hash("shard-session", u64::from(session), copy),
-            None => copy_hash("shard", connection, copy),
-        };
-        self.wishes.shard.is_none_or(|shard| shard.holds(hash()))
+    /// Whether a copy of a lane is of this shard.
+    fn in_shard(&self, owner: Owner, copy: u32) -> bool {
+        self.wishes.shard.is_none_or(|shard| shard.holds(owner.hash(copy)))
     }
 
     /// How much later a copy of a lane goes. Where values are bound all of a copy goes
@@ -547,7 +513,7 @@ impl Planner {
         totals: &mut Totals,
     ) -> io::Result<()> {
         let pacing = self.wishes.pacing;
-        let Entry { mut load, session, .. } = *entry;
+        let Entry { mut load, owner, .. } = *entry;
         if load.reads_ms > 0 {
             // Its client left when the connection closed; where that is not known, behind the last
             // byte that came, and without one it is waited for like any other.
@@ -565,7 +531,7 @@ impl Planner {
         let closed = closed.filter(|_| pacing.speed != Speed::Max);
         let closed = closed.map(|at| at.saturating_sub(self.first_at).max(release.offset));
         for copy in 0..pacing.multiply.max(1) {
-            if !self.in_shard(release.id.connection, session, copy) {
+            if !self.in_shard(owner, copy) {
                 self.ledger.reject("other-shard", 1);
                 continue;
             }
@@ -611,7 +577,7 @@ impl Planner {
     }
 
     fn skip(&mut self, entry: &Entry, totals: &mut Totals) -> io::Result<()> {
-        if !self.in_shard(entry.recorded.id.connection, entry.session, 0) {
+        if !self.in_shard(entry.owner, 0) {
             self.ledger.reject("other-shard", 1);
             return Ok(());
         }
@@ -652,15 +618,17 @@ impl Planner {
 struct WithoutGaps<'a> {
     ends: Ends<'a>,
     gaps: &'a Gaps,
-    /// Lanes with odd numbers are those of users.
-    by_user: bool,
+    lanes: &'a Lanes,
 }
 
 impl WithoutGaps<'_> {
     /// When the lane closed that ends with `last`; a user's has no end but its last answer.
     fn of_lane(&mut self, last: &Entry) -> io::Result<Option<i64>> {
-        let is_user = self.by_user && last.lane.0 % 2 == 1;
-        if is_user { Ok(None) } else { self.of(last.recorded.id.connection) }
+        if self.lanes.is_users(last.lane.0) {
+            Ok(None)
+        } else {
+            self.of(last.recorded.id.connection)
+        }
     }
 
     fn of(&mut self, connection: u64) -> io::Result<Option<i64>> {

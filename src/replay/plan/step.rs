@@ -2,6 +2,7 @@
 //! then steps by time.
 
 use crate::exchange::ExchangeId;
+use crate::replay::plan::lanes::{OWNER_BYTES, Owner};
 use crate::replay::plan::load::{Load, Traits};
 use crate::replay::plan::spool::Place;
 use crate::schedule::Recorded;
@@ -42,10 +43,10 @@ pub(in crate::replay) struct Step {
 pub(super) struct Entry {
     /// The number of its lane, and its place in it.
     pub(super) lane: (u64, u64),
+    /// By what the lane falls into a shard.
+    pub(super) owner: Owner,
     pub(super) recorded: Recorded,
     pub(super) load: Load,
-    /// Its client across connections, where values are bound.
-    pub(super) session: Option<u32>,
 }
 
 /// Writes the fields of fixed-size records.
@@ -117,7 +118,7 @@ impl Reader<'_> {
 /// When a connection closed, sorted by connection.
 pub(super) const CLOSED_BYTES: usize = 8 + 8;
 const LOAD_BYTES: usize = 2 + 2 + 4 + 2 + 8 + 8 + 8 + 8 + 4 + 4 + 4 + 2;
-pub(super) const ENTRY_BYTES: usize = 8 + 8 + 8 + 4 + 8 + 8 + 8 + 1 + 8 + LOAD_BYTES;
+pub(super) const ENTRY_BYTES: usize = 8 + 8 + 8 + 4 + 8 + 8 + 8 + 1 + OWNER_BYTES + LOAD_BYTES;
 pub(super) const STEP_BYTES: usize = 8 + 8 + 4 + 8 + 4 + 1 + 8 + 8 + LOAD_BYTES;
 /// Stands for a time that is not known.
 const NO_TIME: i64 = i64::MIN;
@@ -134,7 +135,7 @@ impl Entry {
         cursor.time(self.recorded.answered_at.unwrap_or(NO_TIME));
         cursor.time(self.recorded.opened_at.unwrap_or(NO_TIME));
         cursor.put([u8::from(self.recorded.concurrent)]);
-        cursor.put(self.session.map_or(u64::MAX, u64::from).to_be_bytes());
+        cursor.put(self.owner.encode());
         cursor.load(&self.load);
         bytes
     }
@@ -152,8 +153,8 @@ impl Entry {
             opened_at: known(reader.time()),
             concurrent: reader.get() == [1],
         };
-        let session = u32::try_from(u64::from_be_bytes(reader.get())).ok();
-        Self { lane, recorded, session, load: reader.load() }
+        let owner = Owner::decode(reader.get());
+        Self { lane, owner, recorded, load: reader.load() }
     }
 }
 
