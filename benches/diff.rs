@@ -19,7 +19,7 @@ use std::path::Path;
 
 use pairs::{FAULTS, NOISY_FAULTS, Plan};
 use shadowtap::diff::Class;
-use shadowtap::diff::engine::{self, Findings, Inputs, Outputs, Settings};
+use shadowtap::diff::engine::{self, CompareInputs, CompareSettings, DiffOutputs, Findings};
 use shadowtap::diff::rules::Rules;
 use shadowtap::redact::Masker;
 use shadowtap::time::Monotonic;
@@ -27,14 +27,14 @@ use shadowtap::time::Monotonic;
 fn diff(folder: &Path) -> Findings {
     let open = |name: &str| File::open(folder.join(name)).expect("the plan wrote it");
     let spool = tempfile::tempfile_in(folder).expect("the folder can be written");
-    let inputs = Inputs {
+    let inputs = CompareInputs {
         exchanges: open("exchanges.jsonl"),
         outcomes: open("outcomes.jsonl"),
         baseline: None,
         bindings: [None, None],
         spool,
     };
-    let settings = Settings {
+    let settings = CompareSettings {
         rules: Rules::default(),
         approvals: Default::default(),
         noise: vec![],
@@ -43,7 +43,8 @@ fn diff(folder: &Path) -> Findings {
         masker: Masker::off(),
         today: "2026-11-22".to_owned(),
     };
-    let outputs = Outputs { differences: &mut std::io::sink(), mismatches: &mut std::io::sink() };
+    let outputs =
+        DiffOutputs { differences: &mut std::io::sink(), mismatches: &mut std::io::sink() };
     engine::run(inputs, &settings, outputs, &|_, _| ()).expect("the plan's files can be read")
 }
 

@@ -9,8 +9,8 @@ use shadowtap::flow::Direction;
 use shadowtap::record::exchanges;
 use shadowtap::time::Timestamp;
 use shadowtap::wire::h1::pairing::Pairing;
-use shadowtap::wire::h1::parser::{Limits, Parser, Side};
-use shadowtap::wire::{Conversation as _, Mark, Origin};
+use shadowtap::wire::h1::parser::{MessageSide, Parser, ParserLimits};
+use shadowtap::wire::{Conversation as _, Origin, PacketMark};
 
 /// Exchanges of one pass.
 const EXCHANGES: usize = 2_000;
@@ -80,8 +80,8 @@ fn responses(chunked: bool) -> Vec<u8> {
 }
 
 /// Reads a stream in slices of a segment's size; how many messages came out whole.
-fn read(side: Side, stream: &[u8]) -> usize {
-    let mut parser = Parser::<u64>::new(side, Limits::default());
+fn read(side: MessageSide, stream: &[u8]) -> usize {
+    let mut parser = Parser::<u64>::new(side, ParserLimits::default());
     let mut whole = 0;
     for (number, mut slice) in stream.chunks(1_448).enumerate() {
         while let Some(parsed) = parser.step(&mut slice, number as u64) {
@@ -97,7 +97,7 @@ fn read_requests(bencher: divan::Bencher<'_, '_>) {
     bencher
         .counter(BytesCount::new(stream.len()))
         .counter(ItemsCount::new(EXCHANGES))
-        .bench(|| assert_eq!(read(Side::Requests, divan::black_box(&stream)), EXCHANGES));
+        .bench(|| assert_eq!(read(MessageSide::Requests, divan::black_box(&stream)), EXCHANGES));
 }
 
 #[divan::bench(args = [false, true])]
@@ -106,7 +106,7 @@ fn read_responses(bencher: divan::Bencher<'_, '_>, chunked: bool) {
     bencher
         .counter(BytesCount::new(stream.len()))
         .counter(ItemsCount::new(EXCHANGES))
-        .bench(|| assert_eq!(read(Side::Responses, divan::black_box(&stream)), EXCHANGES));
+        .bench(|| assert_eq!(read(MessageSide::Responses, divan::black_box(&stream)), EXCHANGES));
 }
 
 /// Pairs the streams as packets would bring them: a request, then its answer in segments.
@@ -118,7 +118,7 @@ fn pair(requests: &[u8], responses: &[u8], mut out: impl FnMut(Exchange)) {
         opened_at: Some(Timestamp::default()),
         joined: false,
     };
-    let mut pairing = Pairing::new(origin, Limits::default());
+    let mut pairing = Pairing::new(origin, ParserLimits::default());
     let mut packet = 0;
     let mut answers = responses.chunks(responses.len() / EXCHANGES + 1);
     for request in requests.chunks(requests.len() / EXCHANGES + 1) {
@@ -127,7 +127,7 @@ fn pair(requests: &[u8], responses: &[u8], mut out: impl FnMut(Exchange)) {
         {
             for slice in bytes.unwrap_or_default().chunks(1_448) {
                 packet += 1;
-                let mark = Mark {
+                let mark = PacketMark {
                     at: Timestamp::from_nanos(packet as i64 * 1_000),
                     packet,
                     ack: None,

@@ -10,11 +10,11 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 
 use shadowtap::capture::file::{self, Input};
-use shadowtap::capture::merge::Merge;
+use shadowtap::capture::merge::CaptureMerge;
 use shadowtap::capture::{Batch, PacketSource};
 use shadowtap::decode::{Decoded, HashKey, decode};
 use shadowtap::exchange::{Completeness, Exchange};
-use shadowtap::parse::{Options, Parse};
+use shadowtap::parse::{Parse, ParseOptions};
 use shadowtap::record::exchanges;
 use traffic::{Made, Traffic};
 
@@ -43,9 +43,9 @@ fn shape(name: &str) -> (Traffic, Made, Vec<u8>) {
     (traffic, made, capture)
 }
 
-fn source(capture: Vec<u8>) -> Merge {
+fn source(capture: Vec<u8>) -> CaptureMerge {
     match file::from_reader("memory", Box::new(Cursor::new(capture)), None) {
-        Ok(Input::Packets(file)) => Merge::new(vec![(file, 0)]),
+        Ok(Input::Packets(file)) => CaptureMerge::new(vec![(file, 0)]),
         _ => panic!("the generator makes captures"),
     }
 }
@@ -120,7 +120,7 @@ fn whole(
     render: fn(Exchange, &mut Vec<u8>) -> usize,
 ) {
     let (traffic, _, capture) = shape(name);
-    let options = Options { threads, ..Options::default() };
+    let options = ParseOptions { threads, ..ParseOptions::default() };
     bencher
         .counter(BytesCount::new(capture.len()))
         .counter(ItemsCount::new(traffic.exchanges))

@@ -8,12 +8,12 @@ mod traffic;
 use std::io::Cursor;
 
 use shadowtap::capture::file::{self, Input};
-use shadowtap::capture::merge::Merge;
+use shadowtap::capture::merge::CaptureMerge;
 use shadowtap::exchange::Exchange;
 use shadowtap::message::Body;
-use shadowtap::parse::{Options, Parse};
+use shadowtap::parse::{Parse, ParseOptions};
 use shadowtap::record::exchanges;
-use shadowtap::redact::{Redactor, Rule};
+use shadowtap::redact::{RedactRule, Redactor};
 use traffic::Traffic;
 
 /// As in the program.
@@ -36,7 +36,7 @@ fn main() {
     let traffic = Traffic { exchanges: 10_000, ..Traffic::default() };
     let made = traffic.write(&mut capture).expect("memory can be written");
     println!("{} packets, {} exchanges", made.packets, traffic.exchanges);
-    let redactor = Redactor::new(&[Rule::Default], b"a key for the bench");
+    let redactor = Redactor::new(&[RedactRule::Default], b"a key for the bench");
     for name in ["text", "json"] {
         let mut best = [f64::MAX; 2];
         for _ in 0..TURNS {
@@ -66,10 +66,10 @@ fn thread_ms() -> f64 {
 /// The lines of the recording, as the program writes them.
 fn lines(capture: &[u8], json: bool, redactor: Option<Redactor>) -> Vec<u8> {
     let source = match file::from_reader("memory", Box::new(Cursor::new(capture.to_vec())), None) {
-        Ok(Input::Packets(file)) => Merge::new(vec![(file, 0)]),
+        Ok(Input::Packets(file)) => CaptureMerge::new(vec![(file, 0)]),
         _ => panic!("the generator makes captures"),
     };
-    let options = Options { threads: 1, ..Options::default() };
+    let options = ParseOptions { threads: 1, ..ParseOptions::default() };
     // As long as the bodies of the text, at the mean.
     let body = Body::whole(format!("[{}]", [VALID; 8].join(",")));
     let render = move |mut exchange: Exchange, text: &mut Vec<u8>| {

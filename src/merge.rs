@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read as _, Write};
 
 use crate::limits;
 use crate::record::exchanges::{self, End, Line, LineError};
-use crate::record::places::{PlacesError, Reader};
+use crate::record::places::{PlacesError, PlacesReader};
 
 /// Why shards cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ struct Thread<R> {
     shard: usize,
     lines: R,
     line: u64,
-    places: Reader<R>,
+    places: PlacesReader<R>,
     /// Place of the line that comes next.
     next: Option<u64>,
     header: Vec<u8>,
@@ -87,7 +87,8 @@ struct Thread<R> {
 
 impl<R: BufRead> Thread<R> {
     fn open(shard: usize, lines: R, places: R) -> Result<Self, WeaveError> {
-        let places = Reader::open(places).map_err(|cause| WeaveError::Places { shard, cause })?;
+        let places =
+            PlacesReader::open(places).map_err(|cause| WeaveError::Places { shard, cause })?;
         let header = Vec::new();
         let mut thread = Self { shard, lines, line: 0, places, next: None, header, end: None };
         thread.advance()?;
@@ -197,7 +198,7 @@ mod tests {
     use super::*;
     use crate::ledger::Ledger;
     use crate::record::exchanges::{Header, Rest};
-    use crate::record::places::Writer;
+    use crate::record::places::PlacesWriter;
     use crate::time::Timestamp;
 
     fn whole(exchanges: u64) -> Vec<u8> {
@@ -214,7 +215,7 @@ mod tests {
     /// The part of `whole` whose lines `holds` names.
     fn part(whole: &[u8], holds: impl Fn(usize) -> bool) -> (Vec<u8>, Vec<u8>) {
         let (mut lines, mut places) = (Vec::new(), Vec::new());
-        let mut writer = Writer::new(&mut places);
+        let mut writer = PlacesWriter::new(&mut places);
         let mut number = 0;
         for line in whole.split_inclusive(|&byte| byte == b'\n') {
             if line.starts_with(b"{\"id\"") {

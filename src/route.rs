@@ -42,7 +42,7 @@ const FORMAT: &str = "shadowtap/routes";
 
 /// What a segment of a path looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Segment {
+enum RouteSegment {
     /// A plain word: part of the API.
     Word,
     /// Several words or a mixture of letters and digits: an API may name something so, but not
@@ -60,16 +60,16 @@ enum Segment {
 
 /// A route that the user gave: `GET /orders/{id}`, `* /files/**`, `GET /index.php?action=list`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
+pub struct RoutePattern {
     text: Arc<str>,
     method: Option<String>,
-    segments: Vec<Piece>,
+    segments: Vec<PathPiece>,
     open: bool,
     query: Vec<(String, Option<String>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum PathPiece {
     Literal(String),
     /// `{name}` with what stands before and behind it in the segment.
     Any {
@@ -78,7 +78,7 @@ enum Piece {
     },
 }
 
-impl FromStr for Pattern {
+impl FromStr for RoutePattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -106,8 +106,8 @@ impl FromStr for Pattern {
         } else {
             path.split('/')
                 .map(|segment| match (segment.find('{'), segment.rfind('}')) {
-                    (None, None) => Ok(Piece::Literal(segment.to_owned())),
-                    (Some(start), Some(end)) if start < end => Ok(Piece::Any {
+                    (None, None) => Ok(PathPiece::Literal(segment.to_owned())),
+                    (Some(start), Some(end)) if start < end => Ok(PathPiece::Any {
                         before: segment[..start].to_owned(),
                         behind: segment[end + 1..].to_owned(),
                     }),
@@ -128,7 +128,7 @@ impl FromStr for Pattern {
     }
 }
 
-impl Pattern {
+impl RoutePattern {
     /// The route's name: the pattern, with the request's method where the pattern takes any.
     fn name(&self, method: &str) -> Arc<str> {
         match &self.method {
@@ -148,8 +148,8 @@ impl Pattern {
         for piece in &self.segments {
             let Some(segment) = segments.next() else { return false };
             let fits = match piece {
-                Piece::Literal(literal) => segment == literal.as_bytes(),
-                Piece::Any { before, behind } => {
+                PathPiece::Literal(literal) => segment == literal.as_bytes(),
+                PathPiece::Any { before, behind } => {
                     segment.len() > before.len() + behind.len()
                         && segment.starts_with(before.as_bytes())
                         && segment.ends_with(behind.as_bytes())
@@ -175,15 +175,15 @@ fn has_parameter(query: &[u8], (name, value): &(String, Option<String>)) -> bool
 /// The routes of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
-    patterns: Vec<Pattern>,
-    nodes: Vec<Node>,
+    patterns: Vec<RoutePattern>,
+    nodes: Vec<RouteNode>,
     free: Vec<u32>,
     methods: Vec<Box<str>>,
 }
 
 /// A place of a path.
 #[derive(Clone, Debug, Default)]
-struct Node {
+struct RouteNode {
     children: FxHashMap<Box<str>, u32>,
     /// Literal children by file extension, as `/static` has several kinds of file.
     groups: FxHashMap<Box<str>, Group>,
@@ -206,8 +206,8 @@ struct Group {
 }
 
 impl Group {
-    fn merges(&self, class: Segment) -> bool {
-        self.words_merged || self.slugs_merged && class != Segment::Word
+    fn merges(&self, class: RouteSegment) -> bool {
+        self.words_merged || self.slugs_merged && class != RouteSegment::Word
     }
 
     /// Whether the child with this key of a group belongs into the group's `{slug}`.
@@ -223,7 +223,7 @@ impl Group {
     }
 }
 
-impl Node {
+impl RouteNode {
     /// A child's key as it is named: a `{slug}` among identifiers is one.
     fn shown<'k>(&self, key: &'k str) -> Cow<'k, str> {
         match key.strip_prefix("{slug}") {
@@ -242,13 +242,13 @@ const SLUG_ID: &str = "{slug:id}";
 
 impl Routes {
     /// Nothing learned; `patterns` come first, in their order.
-    pub fn new(patterns: Vec<Pattern>) -> Self {
-        Self { patterns, nodes: vec![Node::default()], ..Self::default() }
+    pub fn new(patterns: Vec<RoutePattern>) -> Self {
+        Self { patterns, nodes: vec![RouteNode::default()], ..Self::default() }
     }
 
     /// The same routes under other patterns.
     #[must_use]
-    pub fn with_patterns(mut self, patterns: Vec<Pattern>) -> Self {
+    pub fn with_patterns(mut self, patterns: Vec<RoutePattern>) -> Self {
         self.patterns = patterns;
         self
     }
@@ -257,7 +257,7 @@ impl Routes {
     /// calls.
     pub fn learn(&mut self, method: &[u8], target: &[u8]) {
         if self.nodes.is_empty() {
-            self.nodes.push(Node::default());
+            self.nodes.push(RouteNode::default());
         }
         if !self.patterns.is_empty() {
             let method = String::from_utf8_lossy(method);
@@ -345,7 +345,7 @@ impl Routes {
     /// The name of a route that has no end in the tree: the keys as far as the tree goes, then by
     /// shape alone.
     fn unlearned(&self, method: &str, path: &[u8]) -> Arc<str> {
-        let empty = Node::default();
+        let empty = RouteNode::default();
         let mut place = self.nodes.first().unwrap_or(&empty);
         let mut keys: Vec<Cow<'_, str>> = Vec::new();
         for segment in segments(path) {
@@ -417,7 +417,7 @@ impl Routes {
     fn enter(&mut self, node: u32, depth: usize, segment: &[u8]) -> u32 {
         steps::add(1);
         let (key, class) = self.key(&self.nodes[node as usize], segment);
-        if matches!(class, Segment::Number | Segment::Id) {
+        if matches!(class, RouteSegment::Number | RouteSegment::Id) {
             let behind = split_extension(parameterless(segment)).1;
             self.nodes[node as usize].groups.entry(literal(behind).into()).or_default().ids = true;
         }
@@ -428,13 +428,13 @@ impl Routes {
         let key: Box<str> = key.into();
         let child = self.make(node, key.clone());
         self.nodes[child as usize].is_service = names_service(&key);
-        if !matches!(class, Segment::Word | Segment::SlugLike) {
+        if !matches!(class, RouteSegment::Word | RouteSegment::SlugLike) {
             return child;
         }
         let full = self.nodes.len() - self.free.len() > MAX_NODES;
         let extension = extension(&key);
         let group = self.nodes[node as usize].groups.entry(extension.into()).or_default();
-        *(if class == Segment::Word { &mut group.words } else { &mut group.slugs }) += 1;
+        *(if class == RouteSegment::Word { &mut group.words } else { &mut group.slugs }) += 1;
         if self.merge_group(node, depth, extension, full)
             && !self.nodes[node as usize].children.contains_key(&key)
         {
@@ -447,7 +447,7 @@ impl Routes {
         let child = match self.free.pop() {
             Some(child) => child,
             None => {
-                self.nodes.push(Node::default());
+                self.nodes.push(RouteNode::default());
                 (self.nodes.len() - 1) as u32
             }
         };
@@ -492,7 +492,8 @@ impl Routes {
 
     /// Adds what stands under `from` to `into`.
     fn merge(&mut self, from: u32, into: u32, depth: usize) {
-        let Node { children, groups, ends, .. } = std::mem::take(&mut self.nodes[from as usize]);
+        let RouteNode { children, groups, ends, .. } =
+            std::mem::take(&mut self.nodes[from as usize]);
         for (method, name) in ends {
             if !self.nodes[into as usize].ends.iter().any(|(known, _)| *known == method) {
                 self.nodes[into as usize].ends.push((method, name));
@@ -508,7 +509,7 @@ impl Routes {
         children.sort();
         steps::add(children.len());
         for (key, child) in children {
-            let class = if key.starts_with('{') { Segment::Id } else { literal_class(&key) };
+            let class = if key.starts_with('{') { RouteSegment::Id } else { literal_class(&key) };
             let extension: Box<str> = extension(&key).into();
             let group =
                 self.nodes[into as usize].groups.get(&extension).copied().unwrap_or_default();
@@ -517,10 +518,10 @@ impl Routes {
                 Some(&known) => self.merge(child, known, depth + 1),
                 None => {
                     self.nodes[into as usize].children.insert(key, child);
-                    if class != Segment::Id && !group.merges(class) {
+                    if class != RouteSegment::Id && !group.merges(class) {
                         let group =
                             self.nodes[into as usize].groups.entry(extension.clone()).or_default();
-                        *(if class == Segment::Word {
+                        *(if class == RouteSegment::Word {
                             &mut group.words
                         } else {
                             &mut group.slugs
@@ -560,26 +561,26 @@ impl Routes {
     }
 
     /// The key of `segment` at a place, and what it looks like.
-    fn key<'a>(&self, place: &Node, segment: &'a [u8]) -> (Cow<'a, str>, Segment) {
+    fn key<'a>(&self, place: &RouteNode, segment: &'a [u8]) -> (Cow<'a, str>, RouteSegment) {
         if segment == REST {
-            return (Cow::Borrowed("**"), Segment::Id);
+            return (Cow::Borrowed("**"), RouteSegment::Id);
         }
         let segment = parameterless(segment);
         let (stem, behind) = split_extension(segment);
         let parameter = |name: &str| Cow::Owned(format!("{name}{}", literal(behind)));
         let merged = |class| {
             let group = place.groups.get(&*literal(behind));
-            matches!(class, Segment::Number | Segment::Id)
+            matches!(class, RouteSegment::Number | RouteSegment::Id)
                 && group.is_some_and(|group| group.slugs_merged)
         };
         match class(stem) {
             class if merged(class) => (Cow::Owned(slug_key(&literal(behind))), class),
-            class @ Segment::Number if behind.is_empty() => (Cow::Borrowed("{n}"), class),
-            class @ Segment::Number => (parameter("{n}"), class),
-            class @ Segment::Id => (parameter("{id}"), class),
-            class @ Segment::Date => (parameter("{date}"), class),
-            class @ Segment::Email => (Cow::Borrowed("{email}"), class),
-            _ if segment.len() > MAX_LITERAL => (parameter("{slug}"), Segment::Id),
+            class @ RouteSegment::Number if behind.is_empty() => (Cow::Borrowed("{n}"), class),
+            class @ RouteSegment::Number => (parameter("{n}"), class),
+            class @ RouteSegment::Id => (parameter("{id}"), class),
+            class @ RouteSegment::Date => (parameter("{date}"), class),
+            class @ RouteSegment::Email => (Cow::Borrowed("{email}"), class),
+            _ if segment.len() > MAX_LITERAL => (parameter("{slug}"), RouteSegment::Id),
             _ => {
                 let key = literal(segment);
                 let class = literal_class(&key);
@@ -688,12 +689,12 @@ fn extension(key: &str) -> &str {
 }
 
 /// The class of a segment's part before its extension.
-fn class(stem: &[u8]) -> Segment {
+fn class(stem: &[u8]) -> RouteSegment {
     if stem.is_empty() {
-        return Segment::Word;
+        return RouteSegment::Word;
     }
     if stem.iter().all(u8::is_ascii_digit) {
-        return Segment::Number;
+        return RouteSegment::Number;
     }
     let identifier = kinds::uuid(stem).is_some()
         || stem == b"00000000-0000-0000-0000-000000000000"
@@ -706,19 +707,19 @@ fn class(stem: &[u8]) -> Segment {
         || prefixed_hex(stem)
         || holds_identifier(stem);
     if identifier {
-        return Segment::Id;
+        return RouteSegment::Id;
     }
     if stem.len() == 10
         && std::str::from_utf8(stem).ok().and_then(kinds::of_text) == Some(kinds::ValueKind::Date)
     {
-        return Segment::Date;
+        return RouteSegment::Date;
     }
     let at =
         stem.iter().position(|&byte| byte == b'@').or_else(|| memchr::memmem::find(stem, b"%40"));
     if at.is_some_and(|at| at > 0 && stem[at..].contains(&b'.')) {
-        return Segment::Email;
+        return RouteSegment::Email;
     }
-    Segment::Word
+    RouteSegment::Word
 }
 
 /// `r-f81d4fae-…`, `2026-f81d4fae-…-final`: fixed parts around something that looks random.
@@ -763,7 +764,7 @@ fn prefixed_hex(stem: &[u8]) -> bool {
 
 /// Whether a literal looks like a slug: several joined words, escapes, letters among digits, or
 /// long.
-fn literal_class(key: &str) -> Segment {
+fn literal_class(key: &str) -> RouteSegment {
     let bytes = split_extension(key.as_bytes()).0;
     let joiners =
         bytes.iter().filter(|byte| matches!(byte, b'-' | b'_' | b'.' | b'~' | b'+' | b',')).count();
@@ -776,11 +777,11 @@ fn literal_class(key: &str) -> Segment {
         || !key.is_ascii()
         || bytes.len() > 24
         || (digits > 0 && letters > 0 && !numbered);
-    if slug { Segment::SlugLike } else { Segment::Word }
+    if slug { RouteSegment::SlugLike } else { RouteSegment::Word }
 }
 
 #[derive(Serialize, Deserialize)]
-struct File {
+struct RouteFile {
     format: String,
     version: u32,
     patterns: Vec<String>,
@@ -796,7 +797,7 @@ impl Serialize for Routes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut learned: Vec<_> = self.ends().collect();
         learned.sort();
-        File {
+        RouteFile {
             format: FORMAT.to_owned(),
             version: 1,
             patterns: self.patterns.iter().map(|pattern| pattern.text.to_string()).collect(),
@@ -809,7 +810,7 @@ impl Serialize for Routes {
 
 impl<'de> Deserialize<'de> for Routes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let file = File::deserialize(deserializer)?;
+        let file = RouteFile::deserialize(deserializer)?;
         if file.format != FORMAT || file.version > 1 {
             return Err(serde::de::Error::custom(format!(
                 "not {FORMAT:?} of version 1: {:?} {}",
@@ -852,13 +853,13 @@ impl<'de> Deserialize<'de> for Routes {
             for (extension, group) in &mut node.groups {
                 // A group whose words are all gone was merged whole.
                 let any = words.iter().any(|key| {
-                    self::extension(key) == &**extension && literal_class(key) == Segment::Word
+                    self::extension(key) == &**extension && literal_class(key) == RouteSegment::Word
                 });
                 group.words_merged = group.slugs_merged && !any;
             }
             for key in words {
                 let group = node.groups.entry(extension(&key).into()).or_default();
-                *(if literal_class(&key) == Segment::Word {
+                *(if literal_class(&key) == RouteSegment::Word {
                     &mut group.words
                 } else {
                     &mut group.slugs
@@ -1057,7 +1058,7 @@ mod tests {
             assert_eq!(&*routes.route(method.as_bytes(), target.as_bytes()), route, "{target}");
         }
         for text in ["", "GET", "GET orders", "GET /a/{b", "GET /a**"] {
-            assert!(text.parse::<Pattern>().is_err(), "{text}");
+            assert!(text.parse::<RoutePattern>().is_err(), "{text}");
         }
     }
 

@@ -212,6 +212,43 @@ fn the_map_names_every_source_file() {
     }
 }
 
+/// The types that a line of code defines: structs, enums, traits, unions and aliases, but no
+/// associated types.
+fn defined(line: &str) -> Option<&str> {
+    let code = line.trim_start();
+    let code = match code.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(") ").map_or(rest, |(_, rest)| rest),
+        Some(rest) => rest.trim_start(),
+        None => code,
+    };
+    let (keyword, rest) = code.split_once(' ')?;
+    let is_type = ["struct", "enum", "trait", "union"].contains(&keyword)
+        || keyword == "type" && !line.starts_with(' ');
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+    (is_type && rest.starts_with(|c: char| c.is_ascii_uppercase())).then(|| &rest[..end])
+}
+
+/// Most definitions of types that may share their name with another one, in percent.
+const SHARED_NAMES_PERCENT: usize = 10;
+
+#[test]
+fn a_name_of_a_type_means_one_thing() {
+    let mut homes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, text) in sources() {
+        for name in text.lines().filter_map(defined) {
+            homes.entry(name.to_owned()).or_default().push(file.clone());
+        }
+    }
+    let all: usize = homes.values().map(Vec::len).sum();
+    homes.retain(|_, files| files.len() > 1);
+    let shared: usize = homes.values().map(Vec::len).sum();
+    assert!(all > 1_000, "the definitions were found");
+    assert!(
+        shared * 100 <= all * SHARED_NAMES_PERCENT,
+        "{shared} of {all} types share a name with another: {homes:#?}"
+    );
+}
+
 /// Documents that people read, by their paths in the repository.
 const DOCUMENTS: &[&str] = &[
     "README.md",

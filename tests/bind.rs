@@ -18,7 +18,7 @@ use shadowtap::exchange::{Exchange, ExchangeId};
 use shadowtap::message::Body;
 use shadowtap::replay::plan::Wishes;
 use shadowtap::replay::session::target::Target;
-use shadowtap::replay::{Arrivals, Stop, Transport};
+use shadowtap::replay::{Arrivals, ReplayStop, Transport};
 use shadowtap::schedule::pacing::{Pacing, Speed};
 use shadowtap::schedule::select::{Selection, Shard};
 
@@ -132,12 +132,16 @@ fn exchanges(recorded: &[Told]) -> Vec<Exchange> {
     recorded.iter().map(|told| told.exchange.clone()).collect()
 }
 
-fn run(recorded: &[Told], options: &shadowtap::replay::Options) -> Replayed {
+fn run(recorded: &[Told], options: &shadowtap::replay::ReplayOptions) -> Replayed {
     run_with(recorded, wishes(recorded), options)
 }
 
-fn run_with(recorded: &[Told], wishes: Wishes, options: &shadowtap::replay::Options) -> Replayed {
-    replay_with(&exchanges(recorded), wishes, options, &Arc::new(Stop::default()))
+fn run_with(
+    recorded: &[Told],
+    wishes: Wishes,
+    options: &shadowtap::replay::ReplayOptions,
+) -> Replayed {
+    replay_with(&exchanges(recorded), wishes, options, &Arc::new(ReplayStop::default()))
 }
 
 // -- servers
@@ -202,7 +206,7 @@ fn what_v2_issues_is_sent_where_v1s_stood() {
     let recorded = login_and_use();
     let (address, _) = shop(fresh());
     for transport in [Transport::Wire, Transport::Client { proxy: None }] {
-        let options = shadowtap::replay::Options { transport, ..options(address) };
+        let options = shadowtap::replay::ReplayOptions { transport, ..options(address) };
         let replayed = run(&recorded, &options);
         let token = replayed.bindings[0][0].v2.clone().unwrap();
         assert!(token.starts_with("v2-token-"), "{token}");
@@ -354,7 +358,7 @@ fn a_request_waits_for_the_answer_of_another_connection_and_no_other_user_does()
             }
             ok(r#"{"cart":"c"}"#)
         }));
-        let options = shadowtap::replay::Options { workers, ..options(address) };
+        let options = shadowtap::replay::ReplayOptions { workers, ..options(address) };
         let replayed = run(&recorded, &options);
         assert_eq!(replayed.finished.answered, 4);
         assert!(replayed.outcome("1-0").waited_ns > 0, "v2's lateness, not ours");
@@ -375,7 +379,7 @@ fn nobody_waits_longer_than_the_timeout() {
         }
         ok(r#"{"cart":"c"}"#)
     }));
-    let options = shadowtap::replay::Options { timeout_ns: 300 * MS, ..options(address) };
+    let options = shadowtap::replay::ReplayOptions { timeout_ns: 300 * MS, ..options(address) };
     let replayed = run(&recorded, &options);
     assert!(replayed.result("0-0").starts_with("timeout"));
     assert_eq!(replayed.outcome("1-0").unbound[0].root.to_string(), "0-0");
@@ -386,7 +390,7 @@ fn nobody_waits_longer_than_the_timeout() {
 #[test]
 fn a_stopped_replay_does_not_wait() {
     let recorded = login_and_use();
-    let stop = Arc::new(Stop::default());
+    let stop = Arc::new(ReplayStop::default());
     let told = Arc::clone(&stop);
     let (address, _) = shop(Arc::new(move |_, _| {
         told.set();
@@ -424,7 +428,7 @@ fn values_are_bound_however_requests_arrive() {
         (Speed::Factor(1.0), Arrivals::Open),
     ] {
         let pacing = Pacing { speed, ..Pacing::default() };
-        let options = shadowtap::replay::Options { arrivals, ..options(address) };
+        let options = shadowtap::replay::ReplayOptions { arrivals, ..options(address) };
         let replayed = run_with(&recorded, Wishes { pacing, ..wishes(&recorded) }, &options);
         let token = replayed.bindings[0][0].v2.clone().unwrap();
         assert_eq!(body_of(&replayed, "2-0"), format!("/carts/of-{token}"), "{speed:?}");
@@ -439,7 +443,7 @@ fn each_copy_is_a_user_of_its_own() {
     let recorded = login_and_use();
     let (address, _) = shop(fresh());
     let pacing = Pacing { multiply: 3, loops: 2, jitter_ns: 30 * MS, ..Pacing::default() };
-    let options = shadowtap::replay::Options { workers: 2, ..options(address) };
+    let options = shadowtap::replay::ReplayOptions { workers: 2, ..options(address) };
     let replayed = run_with(&recorded, Wishes { pacing, ..wishes(&recorded) }, &options);
     assert_eq!(replayed.finished.answered, 18);
     let mut tokens = Vec::new();
@@ -464,7 +468,7 @@ fn the_baseline_has_values_of_its_own() {
         false => ok(&format!(r#"{{"cart":"c","saw":{}}}"#, head.contains("Bearer of v1"))),
     }));
     let baseline = Some(Target::resolve(&format!("http://{one}")).unwrap());
-    let options = shadowtap::replay::Options { baseline, ..options(address) };
+    let options = shadowtap::replay::ReplayOptions { baseline, ..options(address) };
     let replayed = run(&recorded, &options);
     assert!(body_of(&replayed, "2-0").contains("v2-token"));
     let me = replayed.baseline.iter().find(|outcome| outcome.id.to_string() == "1-0").unwrap();
@@ -586,7 +590,7 @@ fn two_users_at_once_have_their_own_values() {
         );
     }
     let (address, _) = shop(fresh());
-    let options = shadowtap::replay::Options { workers: 4, ..options(address) };
+    let options = shadowtap::replay::ReplayOptions { workers: 4, ..options(address) };
     let replayed = run(&recorded, &options);
     let tokens: Mutex<Vec<String>> = Mutex::default();
     for user in 0..8 {

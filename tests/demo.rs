@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use shadowtap::cli::{Global, demo};
-use shadowtap::demo::clients::{self, Settings as Clients};
+use shadowtap::demo::clients::{self, CustomerSettings as Clients};
 use shadowtap::demo::provider::Provider;
-use shadowtap::demo::{Faults, shop};
+use shadowtap::demo::{ShopFaults, shop};
 use shadowtap::gate::Verdict;
-use shadowtap::mock::summary::Summary;
+use shadowtap::mock::summary::CallSummary;
 
 fn few() -> Clients {
     Clients {
@@ -18,9 +18,9 @@ fn few() -> Clients {
     }
 }
 
-async fn shop(version: u8, faults: Faults, provider: &Provider) -> shadowtap::demo::Server {
+async fn shop(version: u8, faults: ShopFaults, provider: &Provider) -> shadowtap::demo::ShopServer {
     let settings =
-        shop::Settings { version, faults, provider: provider.address(), avoid_ports: vec![] };
+        shop::ShopSettings { version, faults, provider: provider.address(), avoid_ports: vec![] };
     shop::start(settings).await.expect("loopback has a free port")
 }
 
@@ -28,7 +28,9 @@ async fn shop(version: u8, faults: Faults, provider: &Provider) -> shadowtap::de
 async fn the_customers_do_the_same_in_every_run_and_a_fault_charges_twice() {
     let mut done = Vec::new();
     let mut charges = Vec::new();
-    for faults in [Faults::NONE, Faults::NONE, Faults { charges_twice: true, ..Faults::NONE }] {
+    for faults in
+        [ShopFaults::NONE, ShopFaults::NONE, ShopFaults { charges_twice: true, ..ShopFaults::NONE }]
+    {
         let provider = Provider::start().await.unwrap();
         let shop = shop(2, faults, &provider).await;
         done.push(clients::drive(shop.address(), few(), || ()).await);
@@ -67,10 +69,10 @@ fn the_whole_road_finds_what_is_planted_and_nothing_else() {
     let dir = tempfile::tempdir().expect("a folder");
     let output = dir.path().join("run");
     let global = Global { quiet: true, ..Global::default() };
-    let settings = demo::Settings {
+    let settings = demo::DemoSettings {
         output: output.clone(),
         recorded: false,
-        faults: Faults::ALL,
+        faults: ShopFaults::ALL,
         customers: Clients::default(),
     };
     let shown = demo::execute(&settings, &global).unwrap_or_else(|failure| panic!("{failure}"));
@@ -108,10 +110,10 @@ fn a_version_without_faults_is_held_nothing_against() {
     let dir = tempfile::tempdir().expect("a folder");
     let output = dir.path().join("run");
     let global = Global { quiet: true, ..Global::default() };
-    let settings = demo::Settings {
+    let settings = demo::DemoSettings {
         output: output.clone(),
         recorded: true,
-        faults: Faults::NONE,
+        faults: ShopFaults::NONE,
         customers: Clients::default(),
     };
     let shown = demo::execute(&settings, &global).unwrap_or_else(|failure| panic!("{failure}"));
@@ -120,7 +122,7 @@ fn a_version_without_faults_is_held_nothing_against() {
     assert!(!shown.live);
     let ledger =
         std::fs::File::open(output.join("egress.jsonl")).expect("the mock left its ledger");
-    let calls = Summary::read(std::io::BufReader::new(ledger), &[]).expect("it can be read");
+    let calls = CallSummary::read(std::io::BufReader::new(ledger), &[]).expect("it can be read");
     assert!(
         calls.complete && calls.total.is_clean() && calls.total.matched == 170,
         "{:?}",

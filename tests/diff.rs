@@ -445,12 +445,12 @@ fn damaged_and_hostile_files_are_counted_and_end_in_no_panic() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_has_one_cause_for_each_planted_fault() {
     use shadowtap::demo::provider::Provider;
-    use shadowtap::demo::{Faults, shop};
+    use shadowtap::demo::{ShopFaults, shop};
 
     for (faults, expected) in [
-        (Faults::NONE, &[][..]),
+        (ShopFaults::NONE, &[][..]),
         (
-            Faults::ALL,
+            ShopFaults::ALL,
             &[
                 "GET /carts/{id} body $.item_count renamed item_count→items_count",
                 "GET /products/{id} body $.price changed",
@@ -460,7 +460,7 @@ async fn the_demo_has_one_cause_for_each_planted_fault() {
         ),
     ] {
         let provider = Provider::start().await.unwrap();
-        let settings = shop::Settings {
+        let settings = shop::ShopSettings {
             version: 2,
             faults,
             provider: provider.address(),
@@ -502,7 +502,7 @@ async fn the_demo_has_one_cause_for_each_planted_fault() {
             .collect();
         causes.sort();
         assert_eq!(causes, expected);
-        if faults == Faults::ALL {
+        if faults == ShopFaults::ALL {
             let only = |place: &str| {
                 found
                     .iter()

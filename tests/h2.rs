@@ -21,7 +21,7 @@ use shadowtap::message::{Body, Extras, Framing, Request, Version};
 use shadowtap::outcome::FailureKind;
 use shadowtap::record::exchanges::Line;
 use shadowtap::replay::plan::Wishes;
-use shadowtap::replay::{Options, Spoken, Stop};
+use shadowtap::replay::{ReplayOptions, ReplayStop, Spoken};
 use shadowtap::schedule::pacing::{Pacing, Speed};
 use shadowtap::schedule::select::Selection;
 use shadowtap::wire::h2::frame::{self, kind};
@@ -64,8 +64,8 @@ fn at_once() -> Wishes {
     Wishes { pacing: Pacing { speed: Speed::Max, ..Pacing::default() }, ..all() }
 }
 
-fn run(exchanges: &[Exchange], wishes: Wishes, options: &Options) -> Replayed {
-    replay_with(exchanges, wishes, options, &Arc::new(Stop::default()))
+fn run(exchanges: &[Exchange], wishes: Wishes, options: &ReplayOptions) -> Replayed {
+    replay_with(exchanges, wishes, options, &Arc::new(ReplayStop::default()))
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn v2_without_http_2_fails_the_requests_unless_a_downgrade_is_allowed() {
         let result = refused.result(id);
         assert!(result.starts_with("protocol: v2 speaks HTTP/1.1, not HTTP/2"), "{result}");
     }
-    let allowed = Options { allow_downgrade: true, ..options(address) };
+    let allowed = ReplayOptions { allow_downgrade: true, ..options(address) };
     let replayed = run(&exchanges, all(), &allowed);
     assert_eq!(replayed.finished.answered, 2, "{:?}", replayed.outcomes);
     assert_eq!(replayed.noted("downgraded-to-http-1"), 1);
@@ -248,7 +248,7 @@ fn a_server_that_misbehaves_is_a_failure_of_its_kind_and_never_a_hang() {
             }
             talk.say(&frames);
         });
-        let options = Options { timeout_ns: 300 * MS, ..options(address) };
+        let options = ReplayOptions { timeout_ns: 300 * MS, ..options(address) };
         let replayed = run(&[asked(0, 0, Some(MS), "/a")], all(), &options);
         let failure = replayed.outcome("4-0").failure.as_ref().unwrap_or_else(|| panic!("{name}"));
         assert!(failure.kind == kind && failure.detail.contains(detail), "{name}: {failure:?}");
@@ -262,7 +262,7 @@ fn a_window_that_never_opens_times_out_and_tells_so() {
         frame::write_settings(&mut closed, &[(4, 0)]);
         talk.say(&closed);
     });
-    let options = Options { timeout_ns: 300 * MS, ..options(address) };
+    let options = ReplayOptions { timeout_ns: 300 * MS, ..options(address) };
     let replayed = run(&[streamed(0, 0, "/up", &[("abc", 0)])], all(), &options);
     assert!(
         replayed.result("4-0").starts_with("timeout: no answer within"),

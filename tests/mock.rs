@@ -15,9 +15,11 @@ use std::time::Duration;
 
 use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use shadowtap::message::{Body, Framing, Headers, Request, Response};
-use shadowtap::mock::ledger::{Call, Verdict};
-use shadowtap::mock::summary::Summary;
-use shadowtap::mock::{Exhausted, Handle, Recording, Rules, Selection, Settings, Timing, ledger};
+use shadowtap::mock::ledger::{Call, CallVerdict};
+use shadowtap::mock::summary::CallSummary;
+use shadowtap::mock::{
+    CallRecording, EgressSelection, Exhausted, FeatureRules, Handle, ServeSettings, Timing, ledger,
+};
 use shadowtap::time::Timestamp;
 
 const PROVIDER: &str = "payments.example";
@@ -91,13 +93,13 @@ impl Made<'_> {
     }
 }
 
-fn recording(calls: &[Made<'_>]) -> Recording {
+fn recording(calls: &[Made<'_>]) -> CallRecording {
     let exchanges = calls.iter().map(Made::exchange).collect();
-    Recording::build(exchanges, &Selection::default(), Rules::default()).unwrap()
+    CallRecording::build(exchanges, &EgressSelection::default(), FeatureRules::default()).unwrap()
 }
 
-fn settings() -> Settings {
-    Settings { threads: 1, ..Settings::new("127.0.0.1:0".parse().unwrap()) }
+fn settings() -> ServeSettings {
+    ServeSettings { threads: 1, ..ServeSettings::new("127.0.0.1:0".parse().unwrap()) }
 }
 
 fn start(calls: &[Made<'_>]) -> Handle {
@@ -255,7 +257,7 @@ fn a_drifted_payload_is_answered_and_told_and_two_as_near_are_a_miss() {
         },
     ];
     let mock =
-        Handle::start(recording(&recorded), Settings { log: Some(log.clone()), ..settings() })
+        Handle::start(recording(&recorded), ServeSettings { log: Some(log.clone()), ..settings() })
             .unwrap();
     let send = |target: &str, body: &str| send(mock.address(), "POST", target, "", body);
     assert_eq!(
@@ -280,19 +282,20 @@ fn a_drifted_payload_is_answered_and_told_and_two_as_near_are_a_miss() {
     assert_eq!(
         told,
         [
-            (Verdict::Matched, 2, vec![]),
-            (Verdict::Drifted, 1, vec!["$.amount".to_owned()]),
-            (Verdict::Repeated, 1, vec![]),
-            (Verdict::Extra, 3, vec!["$.d".to_owned()]),
-            (Verdict::Missing, 3, vec![]),
-            (Verdict::Missing, 4, vec![]),
+            (CallVerdict::Matched, 2, vec![]),
+            (CallVerdict::Drifted, 1, vec!["$.amount".to_owned()]),
+            (CallVerdict::Repeated, 1, vec![]),
+            (CallVerdict::Extra, 3, vec!["$.d".to_owned()]),
+            (CallVerdict::Missing, 3, vec![]),
+            (CallVerdict::Missing, 4, vec![]),
         ]
     );
-    let summary = Summary::read(BufReader::new(std::fs::File::open(&log).unwrap()), &[]).unwrap();
+    let summary =
+        CallSummary::read(BufReader::new(std::fs::File::open(&log).unwrap()), &[]).unwrap();
     assert!(summary.complete);
     assert_eq!(
         (summary.clusters[0].verdict, summary.clusters[0].changes),
-        (Verdict::Repeated, true),
+        (CallVerdict::Repeated, true),
         "the double charge first"
     );
     assert!(
@@ -354,7 +357,8 @@ fn concurrent_carts_get_their_own_answers_in_every_run() {
         })
         .collect();
     for run in 0..3 {
-        let mock = Handle::start(recording(&made), Settings { threads: 2, ..settings() }).unwrap();
+        let mock =
+            Handle::start(recording(&made), ServeSettings { threads: 2, ..settings() }).unwrap();
         let address = mock.address();
         eight_at_once(
             (0..200).rev(),
@@ -391,7 +395,8 @@ fn equal_charges_of_different_amounts_need_no_trace() {
         })
         .collect();
     for run in 0..3 {
-        let mock = Handle::start(recording(&made), Settings { threads: 2, ..settings() }).unwrap();
+        let mock =
+            Handle::start(recording(&made), ServeSettings { threads: 2, ..settings() }).unwrap();
         let address = mock.address();
         eight_at_once(
             0..200,
@@ -451,11 +456,15 @@ fn what_is_at_v2_tells_equal_charges_apart_and_who_charged_twice() {
     for watches in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("egress.jsonl");
-        let recording =
-            Recording::build(checkouts(4), &Selection::default(), Rules::default()).unwrap();
+        let recording = CallRecording::build(
+            checkouts(4),
+            &EgressSelection::default(),
+            FeatureRules::default(),
+        )
+        .unwrap();
         let mock = Handle::start_beside(
             recording,
-            Settings { log: Some(log.clone()), ..settings() },
+            ServeSettings { log: Some(log.clone()), ..settings() },
             watches,
         )
         .unwrap();
@@ -469,7 +478,7 @@ fn what_is_at_v2_tells_equal_charges_apart_and_who_charged_twice() {
         let of = |carts: [u32; 5]| carts.map(|cart| format!("charge of cart {cart}"));
         mock.stop(&|_| true).unwrap();
         let repeated: Vec<_> =
-            calls(&log).into_iter().filter(|call| call.verdict == Verdict::Repeated).collect();
+            calls(&log).into_iter().filter(|call| call.verdict == CallVerdict::Repeated).collect();
         assert_eq!(repeated.len(), 1, "{repeated:?}");
         if watches {
             assert_eq!(answers, of([3, 1, 1, 2, 4]));
@@ -492,8 +501,10 @@ fn late_calls_and_copies_are_no_repeated_calls() {
     let charge =
         |mock: &Handle| send(mock.address(), "POST", "/charge", "", r#"{"plan":"monthly"}"#).1;
     let recording =
-        Recording::build(checkouts(2), &Selection::default(), Rules::default()).unwrap();
-    let mock = Handle::start_beside(recording, Settings { copies: 2, ..settings() }, true).unwrap();
+        CallRecording::build(checkouts(2), &EgressSelection::default(), FeatureRules::default())
+            .unwrap();
+    let mock =
+        Handle::start_beside(recording, ServeSettings { copies: 2, ..settings() }, true).unwrap();
     let at_v2 = mock.under_way();
     for cart in [1, 1, 2] {
         at_v2.begin(checkout(cart));
@@ -537,17 +548,20 @@ fn a_call_is_tied_to_the_request_that_names_the_same_cart() {
     }
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("egress.jsonl");
-    let recording = Recording::build(exchanges, &Selection::default(), Rules::default()).unwrap();
-    let mock = Handle::start(recording, Settings { log: Some(log.clone()), ..settings() }).unwrap();
+    let recording =
+        CallRecording::build(exchanges, &EgressSelection::default(), FeatureRules::default())
+            .unwrap();
+    let mock =
+        Handle::start(recording, ServeSettings { log: Some(log.clone()), ..settings() }).unwrap();
     send(mock.address(), "POST", "/charge", "", r#"{"reference":"cart-772"}"#);
     mock.stop(&|_| true).unwrap();
     let told: Vec<_> = calls(&log).iter().map(|call| (call.verdict, call.cause)).collect();
     assert_eq!(
         told,
         [
-            (Verdict::Matched, Some(checkout(2))),
-            (Verdict::Missing, Some(checkout(1))),
-            (Verdict::Missing, Some(checkout(3)))
+            (CallVerdict::Matched, Some(checkout(2))),
+            (CallVerdict::Missing, Some(checkout(1))),
+            (CallVerdict::Missing, Some(checkout(3)))
         ]
     );
 }
@@ -591,7 +605,8 @@ fn answers_keep_the_case_the_order_and_the_duplicates_of_their_header_fields() {
     .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
     .collect();
     let mock = Handle::start(
-        Recording::build(vec![exchange], &Selection::default(), Rules::default()).unwrap(),
+        CallRecording::build(vec![exchange], &EgressSelection::default(), FeatureRules::default())
+            .unwrap(),
         settings(),
     )
     .unwrap();
@@ -633,7 +648,7 @@ fn half_a_request_a_slow_reader_and_nonsense_are_let_go_and_counted() {
     ];
     let mock = Handle::start(
         recording(&calls),
-        Settings { patience: Duration::from_millis(300), ..settings() },
+        ServeSettings { patience: Duration::from_millis(300), ..settings() },
     )
     .unwrap();
     let say = |text: &str| {
@@ -675,7 +690,7 @@ fn half_a_request_a_slow_reader_and_nonsense_are_let_go_and_counted() {
 fn idle_connections_give_way_to_who_has_something_to_say() {
     let mock = Handle::start(
         recording(&[Made { target: "/rates", answer: "EUR", ..Made::default() }]),
-        Settings { connections: 40, ..settings() },
+        ServeSettings { connections: 40, ..settings() },
     )
     .unwrap();
     let idle: Vec<TcpStream> = (0..200)
@@ -796,7 +811,7 @@ fn recorded_latency_is_given_back_to_the_first_and_to_the_last_byte() {
     let calls =
         [Made { number: 1, target: "/slow", answer: "first half, second half", ..Made::default() }];
     let mock =
-        Handle::start(recording(&calls), Settings { timing: Timing::Recorded, ..settings() })
+        Handle::start(recording(&calls), ServeSettings { timing: Timing::Recorded, ..settings() })
             .unwrap();
     let mut stream = BufReader::new(TcpStream::connect(mock.address()).unwrap());
     let started = shadowtap::time::Monotonic::now();
@@ -836,9 +851,16 @@ fn calls_in_another_order_are_told_and_those_of_requests_that_were_not_replayed_
         [(1, "/fees"), (3, "/charge"), (6, "/mail")]
             .map(|(number, target)| of_cause(number, target).exchange()),
     );
-    let build =
-        || Recording::build(exchanges.clone(), &Selection::default(), Rules::default()).unwrap();
-    let mock = Handle::start(build(), Settings { log: Some(log.clone()), ..settings() }).unwrap();
+    let build = || {
+        CallRecording::build(
+            exchanges.clone(),
+            &EgressSelection::default(),
+            FeatureRules::default(),
+        )
+        .unwrap()
+    };
+    let mock =
+        Handle::start(build(), ServeSettings { log: Some(log.clone()), ..settings() }).unwrap();
     let header = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01\r\n";
     for target in ["/charge", "/fees"] {
         assert_eq!(send(mock.address(), "GET", target, header, "").0, 200);
@@ -853,9 +875,9 @@ fn calls_in_another_order_are_told_and_those_of_requests_that_were_not_replayed_
     assert_eq!(
         told,
         [
-            one(Verdict::Matched, "GET /charge", false),
-            one(Verdict::Matched, "GET /fees", true),
-            one(Verdict::Missing, "GET /mail", false)
+            one(CallVerdict::Matched, "GET /charge", false),
+            one(CallVerdict::Matched, "GET /fees", true),
+            one(CallVerdict::Missing, "GET /mail", false)
         ]
     );
     let mock = Handle::start(build(), settings()).unwrap();
@@ -874,7 +896,7 @@ fn faults_are_injected_and_a_retry_is_not_a_repeated_call() {
     }];
     let faults =
         shadowtap::mock::fault::Faults::new(vec!["POST ^/charge$: 50% 503".parse().unwrap()], 3);
-    let mock = Handle::start(recording(&calls), Settings { faults, ..settings() }).unwrap();
+    let mock = Handle::start(recording(&calls), ServeSettings { faults, ..settings() }).unwrap();
     let mut seen = BTreeMap::<u16, u32>::new();
     while !seen.contains_key(&200) {
         *seen.entry(send(mock.address(), "POST", "/charge", "", "{\"a\":1}").0).or_default() += 1;
@@ -887,7 +909,7 @@ fn faults_are_injected_and_a_retry_is_not_a_repeated_call() {
         "{seen:?}"
     );
     let faults = shadowtap::mock::fault::Faults::new(vec!["* /: reset".parse().unwrap()], 3);
-    let mock = Handle::start(recording(&calls), Settings { faults, ..settings() }).unwrap();
+    let mock = Handle::start(recording(&calls), ServeSettings { faults, ..settings() }).unwrap();
     assert_eq!(send(mock.address(), "POST", "/charge", "", "{\"a\":1}"), (0, String::new()));
 }
 
@@ -924,9 +946,10 @@ fn half_a_request_and_a_large_body_disturb_nobody() {
 fn the_port_in_use_and_a_recording_without_calls_are_told() {
     let calls = [Made { number: 1, target: "/ok", ..Made::default() }];
     let mock = start(&calls);
-    let error = Handle::start(recording(&calls), Settings::new(mock.address())).err().unwrap();
+    let error = Handle::start(recording(&calls), ServeSettings::new(mock.address())).err().unwrap();
     assert!(error.to_string().contains(&mock.address().to_string()), "{error}");
-    let error = Recording::build(vec![], &Selection::default(), Rules::default()).unwrap_err();
+    let error = CallRecording::build(vec![], &EgressSelection::default(), FeatureRules::default())
+        .unwrap_err();
     assert_eq!(error.to_string(), "no outgoing call among 0 exchanges");
 }
 
@@ -938,8 +961,12 @@ fn an_answer_too_large_to_be_kept_is_refused_and_contradictions_are_counted() {
     large.response.as_mut().unwrap().message.body.length = 1 << 30;
     let one = Made { number: 2, target: "/rate", answer: "1.08", ..Made::default() }.exchange();
     let other = Made { number: 3, target: "/rate", answer: "1.09", ..Made::default() }.exchange();
-    let recording =
-        Recording::build(vec![large, other, one], &Selection::default(), Rules::default()).unwrap();
+    let recording = CallRecording::build(
+        vec![large, other, one],
+        &EgressSelection::default(),
+        FeatureRules::default(),
+    )
+    .unwrap();
     assert_eq!(recording.contradictions, 1);
     let mock = Handle::start(recording, settings()).unwrap();
     let (status, text) = send(mock.address(), "GET", "/large", "", "");
@@ -958,10 +985,15 @@ fn a_provider_may_be_called_by_any_name_of_the_mock() {
     *headers = std::iter::once((&b"Host"[..], &b"rates.example"[..])).collect();
     let charges =
         Made { number: 1, target: "/charges", answer: "none", ..Made::default() }.exchange();
-    let recording =
-        Recording::build(vec![charges, other], &Selection::default(), Rules::default()).unwrap();
+    let recording = CallRecording::build(
+        vec![charges, other],
+        &EgressSelection::default(),
+        FeatureRules::default(),
+    )
+    .unwrap();
     let listen = "0.0.0.0:0".parse().unwrap();
-    let mock = Handle::start(recording, Settings { threads: 1, ..Settings::new(listen) }).unwrap();
+    let mock = Handle::start(recording, ServeSettings { threads: 1, ..ServeSettings::new(listen) })
+        .unwrap();
     let port = mock.address().port();
     let here = SocketAddr::from(([127, 0, 0, 1], port));
     for name in ["127.0.0.1", "ci-host", "ci-host.internal"] {
@@ -1114,7 +1146,7 @@ fn provider() -> [Made<'static>; 2] {
 }
 
 fn with_authority(dir: &Path) -> Handle {
-    let settings = Settings { authority: Some(dir.join("ca")), ..settings() };
+    let settings = ServeSettings { authority: Some(dir.join("ca")), ..settings() };
     Handle::start(recording(&provider()), settings).unwrap()
 }
 

@@ -30,7 +30,7 @@ use shadowtap::replay::plan::{Planner, Wishes};
 use shadowtap::replay::session::client::Proxy;
 use shadowtap::replay::session::target::Target;
 use shadowtap::replay::session::tls::{Sni, Trust};
-use shadowtap::replay::{Arrivals, ReplayError, Stop, Think};
+use shadowtap::replay::{Arrivals, ReplayError, ReplayStop, Think};
 use shadowtap::schedule::pacing::{Pacing, Speed};
 use shadowtap::schedule::select::{Choice, Selection};
 use shadowtap::wire::h1::parser::{Message, Parser};
@@ -97,7 +97,7 @@ fn requests_leave_exactly_as_they_came() {
         })
         .collect();
     let replayed =
-        replay_with(&exchanges, with_unsafe(), &options(address), &Arc::new(Stop::default()));
+        replay_with(&exchanges, with_unsafe(), &options(address), &Arc::new(ReplayStop::default()));
     assert_eq!(replayed.finished.answered, 7, "{:?}", replayed.outcomes);
     let got = got.lock().unwrap();
     assert!(
@@ -208,8 +208,9 @@ fn whole_captures_leave_byte_for_byte() {
     });
     let wishes =
         Wishes { pacing: Pacing { speed: Speed::Max, ..Pacing::default() }, ..with_unsafe() };
-    let options = shadowtap::replay::Options { max_connections: Some(64), ..options(address) };
-    let replayed = replay_with(&exchanges, wishes, &options, &Arc::new(Stop::default()));
+    let options =
+        shadowtap::replay::ReplayOptions { max_connections: Some(64), ..options(address) };
+    let replayed = replay_with(&exchanges, wishes, &options, &Arc::new(ReplayStop::default()));
     assert_eq!(
         replayed.finished.answered,
         exchanges.len() as u64,
@@ -258,7 +259,7 @@ fn whole_captures_leave_byte_for_byte() {
 /// message, which are not replayed.
 fn up_to_the_last_message(stream: &[u8]) -> &[u8] {
     let mut parser =
-        Parser::<u8>::new(shadowtap::wire::h1::parser::Side::Requests, Default::default());
+        Parser::<u8>::new(shadowtap::wire::h1::parser::MessageSide::Requests, Default::default());
     let (mut input, mut end) = (stream, 0);
     while let Some(parsed) = parser.step(&mut input, 0) {
         end = parsed.end as usize;
@@ -270,7 +271,7 @@ fn up_to_the_last_message(stream: &[u8]) -> &[u8] {
 fn answer_all(mut peer: Peer) -> Vec<u8> {
     use std::io::Read as _;
     let mut parser =
-        Parser::<u8>::new(shadowtap::wire::h1::parser::Side::Requests, Default::default());
+        Parser::<u8>::new(shadowtap::wire::h1::parser::MessageSide::Requests, Default::default());
     let (mut all, mut buffer) = (Vec::new(), vec![0; 65_536]);
     while let Ok(n) = peer.stream.read(&mut buffer) {
         if n == 0 {
@@ -313,7 +314,8 @@ fn a_pipelined_lane_is_pipelined_again_and_the_marker_is_added() {
         rewriter: Rewriter { marker: Some("r7".to_owned()), ..Rewriter::default() },
         ..Wishes::default()
     };
-    let replayed = replay_with(&exchanges, wishes, &options(address), &Arc::new(Stop::default()));
+    let replayed =
+        replay_with(&exchanges, wishes, &options(address), &Arc::new(ReplayStop::default()));
     assert_eq!(replayed.finished.answered, 3, "{:?}", replayed.outcomes);
     let marked = |n: u32| {
         format!("GET /{n} HTTP/1.1\r\nHost: shop.invalid\r\nx-shadowtap-replay: r7\r\n\r\n")
@@ -344,7 +346,7 @@ fn a_body_waits_for_its_100() {
     let exchanges =
         [exchange(1, 0, 0, Some(1), wire), exchange(2, 0, 300 * MS, Some(301 * MS), wire)];
     let replayed =
-        replay_with(&exchanges, with_unsafe(), &options(address), &Arc::new(Stop::default()));
+        replay_with(&exchanges, with_unsafe(), &options(address), &Arc::new(ReplayStop::default()));
     assert_eq!((replayed.result("1-0").as_str(), replayed.result("2-0").as_str()), ("200", "417"));
     let mut notes = notes.all();
     notes.sort();
@@ -378,7 +380,7 @@ fn answers_of_every_framing_are_read() {
     let exchanges: Vec<_> = (0..6)
         .map(|n| exchange(1, n, i64::from(n) * MS, Some(i64::from(n) * MS), &get("/")))
         .collect();
-    let options = shadowtap::replay::Options { max_body: 100_000, ..options(address) };
+    let options = shadowtap::replay::ReplayOptions { max_body: 100_000, ..options(address) };
     let replayed = replay(&exchanges, &options);
     let shapes: Vec<_> = replayed
         .outcomes
@@ -488,7 +490,7 @@ fn a_lane_closes_when_the_captured_connection_did() {
     planner.end(&rest).unwrap();
     let plan = planner.finish().unwrap();
     assert_eq!(plan.figures().unwrap().peak_lanes, 3);
-    let replayed = replay_plan(&plan, &options(address), &Arc::new(Stop::default()));
+    let replayed = replay_plan(&plan, &options(address), &Arc::new(ReplayStop::default()));
     assert_eq!(replayed.finished.answered, 4);
     assert!(notes.wait_for("closed 0") && notes.wait_for("closed 2"), "{:?}", notes.all());
     let place = |note: &str| notes.all().iter().position(|known| known == note).unwrap();
@@ -520,7 +522,7 @@ fn v2_is_read_for_as_long_as_v1s_client_read() {
             peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
             peer.wait_for_end();
         });
-        let options = shadowtap::replay::Options { transport, ..options(address) };
+        let options = shadowtap::replay::ReplayOptions { transport, ..options(address) };
         let replayed = replay(&[left(1, 200 * MS, true)], &options);
         let outcome = replayed.outcome("1-0");
         let response = outcome.response.as_ref().unwrap();
@@ -541,7 +543,7 @@ fn who_gave_up_gives_up_again_and_an_error_in_its_place_is_seen() {
     let outcome = replayed.outcome("1-0");
     assert!(outcome.left_ns.is_some() && outcome.failure.is_none(), "{outcome:?}");
     // v1 had begun to answer by then: v2 has the usual time for that.
-    let options = shadowtap::replay::Options { timeout_ns: 600 * MS, ..options(silent) };
+    let options = shadowtap::replay::ReplayOptions { timeout_ns: 600 * MS, ..options(silent) };
     let replayed = replay(&[left(1, 200 * MS, true)], &options);
     assert!(replayed.result("1-0").starts_with("timeout"), "{}", replayed.result("1-0"));
     let failing = server(|_, mut peer| {
@@ -581,7 +583,7 @@ fn a_long_answer_keeps_nobody_waiting() {
         let at = 50 * MS + i64::from(n / 4) * 10 * MS;
         exchanges.push(exchange(1 + u64::from(n % 4), n / 4, at, Some(at + 1), &get("/")));
     }
-    let options = shadowtap::replay::Options { max_body: 1_000, ..options(address) };
+    let options = shadowtap::replay::ReplayOptions { max_body: 1_000, ..options(address) };
     let replayed = replay(&exchanges, &options);
     assert_eq!(replayed.finished.answered, 41, "{:?}", replayed.finished);
     assert!(
@@ -623,7 +625,7 @@ fn lanes_end_in_every_loop_whether_their_end_is_told_or_not() {
         let wishes = Wishes { pacing, shard, ..Wishes::default() };
         let planned = plan(&exchanges, wishes.clone()).sends();
         let replayed =
-            replay_with(&exchanges, wishes, &options(address), &Arc::new(Stop::default()));
+            replay_with(&exchanges, wishes, &options(address), &Arc::new(ReplayStop::default()));
         assert_eq!(replayed.finished.answered, planned, "{:?}", replayed.finished);
     }
 }
@@ -638,7 +640,7 @@ fn think_time_is_kept_after_a_late_answer() {
     });
     let exchanges =
         [exchange(1, 0, 0, Some(MS), &get("/")), exchange(1, 1, 41 * MS, Some(42 * MS), &get("/"))];
-    let options = shadowtap::replay::Options { think: Think::ThinkTime, ..options(address) };
+    let options = shadowtap::replay::ReplayOptions { think: Think::ThinkTime, ..options(address) };
     let replayed = replay(&exchanges, &options);
     let thought =
         replayed.outcome("1-1").sent_ns.unwrap() - replayed.outcome("1-0").last_byte_ns.unwrap();
@@ -659,7 +661,7 @@ fn open_arrivals_take_another_connection_where_the_lane_is_busy() {
         exchange(1, 1, 10 * MS, Some(12 * MS), &get("/a")),
         exchange(1, 2, 20 * MS, Some(22 * MS), &get("/b")),
     ];
-    let options = shadowtap::replay::Options {
+    let options = shadowtap::replay::ReplayOptions {
         arrivals: Arrivals::Open,
         timeout_ns: 2_000 * MS,
         ..options(address)
@@ -678,10 +680,10 @@ fn more_lanes_than_connections_still_get_their_turn() {
             exchange(u64::from(n % 8), n / 8, at, Some(at + 1), &get("/"))
         })
         .collect();
-    let options = shadowtap::replay::Options { max_connections: Some(2), ..options(address) };
+    let options = shadowtap::replay::ReplayOptions { max_connections: Some(2), ..options(address) };
     for speed in [Speed::Factor(1.0), Speed::Max] {
         let wishes = Wishes { pacing: Pacing { speed, ..Pacing::default() }, ..Wishes::default() };
-        let replayed = replay_with(&exchanges, wishes, &options, &Arc::new(Stop::default()));
+        let replayed = replay_with(&exchanges, wishes, &options, &Arc::new(ReplayStop::default()));
         assert_eq!(replayed.finished.answered, 40, "{:?}", replayed.finished);
         assert!(replayed.finished.generator["peak_connections"].as_u64() <= Some(2));
     }
@@ -697,7 +699,7 @@ fn copies_and_loops_are_lanes_of_their_own() {
         &exchanges,
         Wishes { pacing, ..Wishes::default() },
         &options(address),
-        &Arc::new(Stop::default()),
+        &Arc::new(ReplayStop::default()),
     );
     let mut ids: Vec<_> =
         replayed.outcomes.iter().map(|outcome| (outcome.id.to_string(), outcome.lane)).collect();
@@ -728,7 +730,7 @@ fn due_times_are_the_captured_offsets_at_the_speed() {
             &exchanges,
             Wishes { pacing, ..Wishes::default() },
             &options(address),
-            &Arc::new(Stop::default()),
+            &Arc::new(ReplayStop::default()),
         );
         for n in 0..20u32 {
             let outcome = replayed.outcome(&format!("{n}-0"));
@@ -753,7 +755,7 @@ fn the_baseline_gets_every_request_too() {
             exchange(u64::from(n % 2), n / 2, i64::from(n) * MS, Some(i64::from(n) * MS), &get("/"))
         })
         .collect();
-    let options = shadowtap::replay::Options {
+    let options = shadowtap::replay::ReplayOptions {
         baseline: Some(Target::resolve(&format!("http://{baseline}")).unwrap()),
         ..options(target)
     };
@@ -819,7 +821,7 @@ fn trouble(first: impl Fn(&mut Peer) + Send + Sync + 'static) -> Replayed {
         exchange(1, 0, 0, Some(MS), &get("/first")),
         exchange(1, 1, 1_200 * MS, Some(1_201 * MS), &get("/second")),
     ];
-    let options = shadowtap::replay::Options { timeout_ns: 1_500 * MS, ..options(address) };
+    let options = shadowtap::replay::ReplayOptions { timeout_ns: 1_500 * MS, ..options(address) };
     let replayed = replay(&exchanges, &options);
     assert_eq!(replayed.outcomes.len(), 2);
     assert_eq!(replayed.result("1-1"), "200", "the lane goes on on another connection");
@@ -990,7 +992,7 @@ fn a_hanging_v2_ends_the_run_with_a_record_for_each_request() {
     let exchanges: Vec<_> = (0..40u32)
         .map(|n| exchange(1, n, i64::from(n) * MS / 10, Some(i64::from(n) * MS / 10), &get("/")))
         .collect();
-    let options = shadowtap::replay::Options { timeout_ns: 100 * MS, ..options(address) };
+    let options = shadowtap::replay::ReplayOptions { timeout_ns: 100 * MS, ..options(address) };
     let replayed = replay(&exchanges, &options);
     assert_eq!(replayed.outcomes.len(), 40);
     assert_eq!(replayed.finished.failures["timeout"], 40);
@@ -1002,7 +1004,7 @@ fn a_half_open_target_ends_in_time_with_every_record() {
     // The system takes connections into the queue of a listener that nobody serves, as of a process
     // that hangs.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let options = shadowtap::replay::Options {
+    let options = shadowtap::replay::ReplayOptions {
         timeout_ns: 200 * MS,
         ..options(listener.local_addr().unwrap())
     };
@@ -1107,9 +1109,11 @@ fn tls_is_spoken_and_its_failures_are_told() {
     let exchanges = [exchange(1, 0, 0, Some(1), &get("/"))];
     let target = |address| Target::resolve(&format!("https://{address}")).unwrap();
     let trust = Trust { sni: Sni::Captured, ..Trust::nobody() };
-    let base = shadowtap::replay::Options { trust, ..options(address) };
-    let replayed =
-        replay(&exchanges, &shadowtap::replay::Options { target: target(address), ..base.clone() });
+    let base = shadowtap::replay::ReplayOptions { trust, ..options(address) };
+    let replayed = replay(
+        &exchanges,
+        &shadowtap::replay::ReplayOptions { target: target(address), ..base.clone() },
+    );
     assert!(replayed.result("1-0").starts_with("tls"), "{}", replayed.result("1-0"));
 
     // Certificates that sign themselves are made as an authority's by some tools, and not by
@@ -1119,7 +1123,7 @@ fn tls_is_spoken_and_its_failures_are_told() {
         let (address, certificate) = tls_server(names.clone(), is_authority);
         let replayed = replay(
             &exchanges,
-            &shadowtap::replay::Options { target: target(address), ..base.clone() },
+            &shadowtap::replay::ReplayOptions { target: target(address), ..base.clone() },
         );
         assert_eq!(replayed.result("1-0"), "200", "an unchecked certificate is accepted");
         assert_eq!(
@@ -1132,7 +1136,8 @@ fn tls_is_spoken_and_its_failures_are_told() {
         let ca = folder.path().join("ca.pem");
         std::fs::write(&ca, certificate).unwrap();
         let trust = Trust { ca: Some(ca.clone()), sni: Sni::Captured, ..Trust::default() };
-        let checked = shadowtap::replay::Options { target: target(address), trust, ..base.clone() };
+        let checked =
+            shadowtap::replay::ReplayOptions { target: target(address), trust, ..base.clone() };
         assert_eq!(
             replay(&exchanges, &checked).result("1-0"),
             "200",
@@ -1144,7 +1149,7 @@ fn tls_is_spoken_and_its_failures_are_told() {
         // The target's name is asked for unless another one is: requests keep their host.
         let asked = |sni| {
             let trust = Trust { sni, ..checked.trust.clone() };
-            replay(&other, &shadowtap::replay::Options { trust, ..checked.clone() })
+            replay(&other, &shadowtap::replay::ReplayOptions { trust, ..checked.clone() })
         };
         assert_eq!(asked(Sni::Name("shop.invalid".to_owned())).result("1-0"), "200");
         let refused = asked(Sni::Target);
@@ -1232,8 +1237,9 @@ fn the_client_transport_keeps_order_and_tells_failures() {
     ];
     let transport = shadowtap::replay::Transport::Client { proxy: None };
     let options =
-        shadowtap::replay::Options { transport, timeout_ns: 1_000 * MS, ..options(address) };
-    let replayed = replay_with(&exchanges, with_unsafe(), &options, &Arc::new(Stop::default()));
+        shadowtap::replay::ReplayOptions { transport, timeout_ns: 1_000 * MS, ..options(address) };
+    let replayed =
+        replay_with(&exchanges, with_unsafe(), &options, &Arc::new(ReplayStop::default()));
     assert_eq!(notes.all(), ["POST /p?q=1", "body", "GET /moved", "GET /hang", "GET /after"]);
     let results: Vec<_> =
         ["1-0", "1-1", "1-2", "1-3"].iter().map(|id| replayed.result(id)).collect();
@@ -1249,7 +1255,7 @@ fn the_client_transport_keeps_order_and_tells_failures() {
 
     let port = Port::take();
     let closed = port.address;
-    let options = shadowtap::replay::Options {
+    let options = shadowtap::replay::ReplayOptions {
         target: Target::resolve(&format!("http://{closed}")).unwrap(),
         ..options
     };
@@ -1279,7 +1285,7 @@ fn the_client_transport_keeps_to_the_connections_that_are_allowed() {
         }
     });
     let exchanges: Vec<_> = (0..20).map(|n| exchange(n, 0, 0, Some(MS), &get("/"))).collect();
-    let options = shadowtap::replay::Options {
+    let options = shadowtap::replay::ReplayOptions {
         transport: shadowtap::replay::Transport::Client { proxy: None },
         max_connections: Some(2),
         ..options(address)
@@ -1315,7 +1321,7 @@ fn the_client_transport_goes_through_a_proxy() {
     // Nobody listens at the target: only the proxy can answer for it.
     let port = Port::take();
     let closed = port.address;
-    let options = shadowtap::replay::Options { transport, ..options(closed) };
+    let options = shadowtap::replay::ReplayOptions { transport, ..options(closed) };
     let replayed = replay(&[exchange(1, 0, 0, Some(MS), &get("/a?b=c"))], &options);
     assert_eq!(replayed.result("1-0"), "200");
     assert_eq!(notes.all(), [format!("GET http://{closed}/a?b=c HTTP/1.1 | host: shop.invalid")]);
@@ -1334,7 +1340,7 @@ fn the_client_transport_adds_nothing_to_a_request() {
         }
     });
     let transport = shadowtap::replay::Transport::Client { proxy: None };
-    let options = shadowtap::replay::Options { transport, ..options(address) };
+    let options = shadowtap::replay::ReplayOptions { transport, ..options(address) };
     let recorded = "GET /a/../b?c HTTP/1.1\r\nHost: shop.invalid\r\nUpgrade: h2c\r\n\
         Connection: Upgrade\r\nX-A: 1\r\n\r\n";
     let replayed = replay(&[exchange(1, 0, 0, Some(MS), recorded.as_bytes())], &options);
@@ -1379,7 +1385,7 @@ fn a_proxy_that_is_dead_or_refuses_is_named_and_owns_the_failure() {
         let target = Target::behind_proxy(target).unwrap();
         let trust = Trust::nobody();
         let base = options("127.0.0.1:1".parse().unwrap());
-        let options = shadowtap::replay::Options { transport, target, trust, ..base };
+        let options = shadowtap::replay::ReplayOptions { transport, target, trust, ..base };
         let replayed = replay(&[exchange(1, 0, 0, Some(MS), &get("/"))], &options);
         let failure = replayed.outcome("1-0").failure.clone().unwrap();
         assert_eq!(failure.owner, Some(shadowtap::outcome::Owner::Proxy), "{failure:?}");
@@ -1452,7 +1458,7 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
             )
         })
         .collect();
-    let options = shadowtap::replay::Options {
+    let options = shadowtap::replay::ReplayOptions {
         transport: shadowtap::replay::Transport::Client { proxy: None },
         target: Target::resolve(&format!("https://localhost:{port}")).unwrap(),
         trust: Trust {
@@ -1464,7 +1470,7 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
     };
     let asked = |sni| {
         let trust = Trust { sni, ..options.trust.clone() };
-        replay(&exchanges, &shadowtap::replay::Options { trust, ..options.clone() })
+        replay(&exchanges, &shadowtap::replay::ReplayOptions { trust, ..options.clone() })
     };
     let both = [asked(Sni::Captured), asked(Sni::Target)];
     drop(nginx);
@@ -1486,7 +1492,7 @@ fn the_client_transport_speaks_http_2_where_the_target_does() {
 
 #[test]
 fn an_interrupted_replay_has_its_records() {
-    let stop = Arc::new(Stop::default());
+    let stop = Arc::new(ReplayStop::default());
     let address = server({
         let stop = Arc::clone(&stop);
         move |_, mut peer| {

@@ -784,7 +784,7 @@ fn cut_off_and_late_runs_have_no_verdict() {
 
 #[test]
 fn a_run_joined_in_several_passes_is_the_same() {
-    use shadowtap::measure::{Records, measure};
+    use shadowtap::measure::{RunRecords, measure};
 
     let folder = tempfile::tempdir().unwrap();
     MadeRun { baseline: true, ..faulty() }.write(folder.path());
@@ -794,7 +794,7 @@ fn a_run_joined_in_several_passes_is_the_same() {
     let (exchanges, outcomes, baseline) =
         (file("exchanges.jsonl"), file("outcomes.jsonl"), file("baseline.jsonl"));
     let summary = |most_entries| {
-        let records = Records {
+        let records = RunRecords {
             exchanges: &exchanges,
             outcomes: &outcomes,
             baseline: Some(&baseline),
@@ -833,11 +833,11 @@ fn shards_add_up_to_the_run_that_was_cut() {
         let (mut mine, mut others) = (0, 0);
         for line in read(&whole, "outcomes.jsonl").lines() {
             match shadowtap::record::outcomes::read(line.as_bytes()).unwrap() {
-                shadowtap::record::outcomes::Line::Header(mut header) => {
+                shadowtap::record::outcomes::OutcomeLine::Header(mut header) => {
                     header.started = header.started.plus(late);
                     shadowtap::record::exchanges::write_line(&mut out, &header);
                 }
-                shadowtap::record::outcomes::Line::Outcome(mut outcome) => {
+                shadowtap::record::outcomes::OutcomeLine::Outcome(mut outcome) => {
                     if (outcome.lane % 2 == 1) != (name == "two") {
                         others += 1;
                         continue;
@@ -853,7 +853,7 @@ fn shards_add_up_to_the_run_that_was_cut() {
                     }
                     shadowtap::record::outcomes::write(&mut out, &outcome);
                 }
-                shadowtap::record::outcomes::Line::End(mut end) => {
+                shadowtap::record::outcomes::OutcomeLine::End(mut end) => {
                     end.ledger = shadowtap::ledger::Ledger::default();
                     end.ledger.take(mine);
                     end.ledger.reject("other-shard", others);

@@ -7,7 +7,7 @@ use std::io::Cursor;
 
 use libfuzzer_sys::fuzz_target;
 use shadowtap::capture::file::{self, Damage, Input};
-use shadowtap::capture::merge::Merge;
+use shadowtap::capture::merge::CaptureMerge;
 use shadowtap::capture::{Batch, PacketSource};
 
 /// What compressed input may come to, in packets: zeros shrink by a factor of thousands.
@@ -32,7 +32,7 @@ fn read(data: &[u8], block_bytes: usize) -> Option<(Vec<Packet>, Option<Damage>)
     };
     let mut damage = None;
     let mut packets = Vec::new();
-    let mut source = Merge::with_block_bytes(vec![(file, 0)], block_bytes);
+    let mut source = CaptureMerge::with_block_bytes(vec![(file, 0)], block_bytes);
     let mut batch = Batch::default();
     while source.fill(&mut batch).expect("damage is no error") {
         assert_eq!(batch.first, packets.len() as u64 + 1);

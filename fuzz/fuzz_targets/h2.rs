@@ -13,7 +13,7 @@ use shadowtap::flow::Direction;
 use shadowtap::time::Timestamp;
 use shadowtap::wire::h2::frame::PREFACE;
 use shadowtap::wire::h2::hpack::{Decoder, Encoder, Indexing};
-use shadowtap::wire::{Conversation as _, Mark, Origin, Setup, Talk};
+use shadowtap::wire::{Conversation as _, Origin, PacketMark, Setup, Talk};
 
 fuzz_target!(|data: &[u8]| {
     let [choice, seed, stream @ ..] = data else { return };
@@ -92,11 +92,11 @@ fn talk(choice: u8, stream: &[u8], mut size: impl FnMut(usize) -> usize) -> Vec<
     let mut out = |exchange: Exchange| exchanges.push(exchange);
     let mut direction = Direction::ToServer;
     if choice & 8 == 0 {
-        talk.bytes(direction, PREFACE, Mark::default(), &mut out);
+        talk.bytes(direction, PREFACE, PacketMark::default(), &mut out);
     }
     for (number, turn) in stream.split(|byte| *byte == 0xff).enumerate() {
         let at = Timestamp::from_nanos(number as i64);
-        let mark = Mark { at, packet: number as u64, ack: None, cut: false };
+        let mark = PacketMark { at, packet: number as u64, ack: None, cut: false };
         let mut rest = turn;
         if let (1.., [gap @ 0..9, behind @ ..]) = (number, turn) {
             talk.gap(direction, u64::from(*gap) * 5 + 1, mark, &mut out);

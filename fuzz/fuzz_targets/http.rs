@@ -12,8 +12,10 @@ use shadowtap::message::{Request, Version};
 use shadowtap::time::Timestamp;
 use shadowtap::wire::h1::encode;
 use shadowtap::wire::h1::pairing::Pairing;
-use shadowtap::wire::h1::parser::{Ending, Expect, Keep, Limits, Message, Parsed, Parser, Side};
-use shadowtap::wire::{Conversation as _, Mark, Origin};
+use shadowtap::wire::h1::parser::{
+    Ending, Expect, Keep, Message, MessageSide, Parsed, Parser, ParserLimits,
+};
+use shadowtap::wire::{Conversation as _, Origin, PacketMark};
 
 fuzz_target!(|data: &[u8]| {
     let [choice, seed, stream @ ..] = data else { return };
@@ -25,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 /// Small, so that limits are hit.
-const LIMITS: Limits = Limits {
+const LIMITS: ParserLimits = ParserLimits {
     head_bytes: 2_000,
     header_fields: 20,
     body_bytes: 500,
@@ -45,8 +47,8 @@ impl Cuts {
 }
 
 fn slices_do_not_show(choice: u8, seed: u8, stream: &[u8]) {
-    let side = if choice & 2 == 0 { Side::Requests } else { Side::Responses };
-    let limits = if choice & 4 == 0 { Limits::default() } else { LIMITS };
+    let side = if choice & 2 == 0 { MessageSide::Requests } else { MessageSide::Responses };
+    let limits = if choice & 4 == 0 { ParserLimits::default() } else { LIMITS };
     let expects = [Expect::Other, Expect::Head, Expect::Connect, Expect::Other];
     let new = || {
         let mut parser = Parser::<u8>::new(side, limits);
@@ -103,7 +105,7 @@ fn read(
     (messages, sure)
 }
 
-fn written_again(request: &Request, limits: Limits) {
+fn written_again(request: &Request, limits: ParserLimits) {
     let mut wire = Vec::new();
     if encode::request(&mut wire, request).is_err() {
         assert!(request.body.is_cut());
@@ -112,8 +114,8 @@ fn written_again(request: &Request, limits: Limits) {
     // A folded line, a blank before a colon and the like are written plainly; the limit may be
     // passed by a line end.
     let mut parser = Parser::<u8>::new(
-        Side::Requests,
-        Limits { head_bytes: limits.head_bytes + 1_000, ..limits },
+        MessageSide::Requests,
+        ParserLimits { head_bytes: limits.head_bytes + 1_000, ..limits },
     );
     let mut input = &wire[..];
     let parsed = parser.step(&mut input, 0).expect("what was written can be read");
@@ -150,7 +152,7 @@ fn conversation(choice: u8, seed: u8, stream: &[u8]) {
     let mut direction = if choice & 4 == 0 { Direction::ToServer } else { Direction::ToClient };
     let mut cuts = Cuts(u64::from(seed));
     for (number, turn) in stream.split(|&byte| byte == 0xff).enumerate() {
-        let mark = |ack: u64| Mark {
+        let mark = |ack: u64| PacketMark {
             at: Timestamp::from_nanos(number as i64),
             packet: number as u64,
             ack: (choice & 8 == 0).then_some(ack),

@@ -8,10 +8,10 @@ use std::io::Cursor;
 
 use libfuzzer_sys::fuzz_target;
 use shadowtap::capture::file::{self, Input};
-use shadowtap::capture::merge::Merge;
+use shadowtap::capture::merge::CaptureMerge;
 use shadowtap::exchange::{Completeness, Exchange};
 use shadowtap::ledger::Ledger;
-use shadowtap::parse::{Options, Parse};
+use shadowtap::parse::{Parse, ParseOptions};
 use shadowtap::record::exchanges;
 use shadowtap::record::exchanges::Line;
 
@@ -34,8 +34,8 @@ fn parse(data: &[u8], block_bytes: usize) -> Option<(Vec<u8>, Ledger)> {
     else {
         return None;
     };
-    let source = Merge::with_block_bytes(vec![(file, 0)], block_bytes);
-    let options = Options { threads: 1, ..Options::default() };
+    let source = CaptureMerge::with_block_bytes(vec![(file, 0)], block_bytes);
+    let options = ParseOptions { threads: 1, ..ParseOptions::default() };
     let render = |exchange: Exchange, text: &mut Vec<u8>| {
         check(&exchange);
         exchanges::write_rest(text, &exchange);

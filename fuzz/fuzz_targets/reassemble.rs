@@ -10,9 +10,11 @@
 use std::collections::HashMap;
 
 use libfuzzer_sys::fuzz_target;
-use shadowtap::decode::{Flags, Pair, Segment};
+use shadowtap::decode::{Pair, Segment, TcpFlags};
 use shadowtap::flow::{Direction, Endpoint};
-use shadowtap::reassemble::{Finished, Limits, Mark, Opened, StreamEvent, Streams, Table};
+use shadowtap::reassemble::{
+    ConnectionTable, EventStreams, FinishedConnection, Mark, Opened, StreamEvent, TableLimits,
+};
 use shadowtap::time::Timestamp;
 
 /// First sequence numbers: both streams wrap early.
@@ -20,7 +22,7 @@ const FIRST: [u32; 2] = [u32::MAX - 300, u32::MAX - 5_000];
 
 fuzz_target!(|data: &[u8]| {
     let [choice, segments @ ..] = data else { return };
-    let limits = Limits {
+    let limits = TableLimits {
         connections: 2 + usize::from(choice & 4),
         held_bytes: if choice & 2 == 0 { 1 << 20 } else { 1_500 },
         reorder_bytes: if choice & 8 == 0 { 1 << 16 } else { 700 },
@@ -31,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let wild = choice & 1 != 0;
     let mut run = Run {
-        table: Table::new(Model::new(!wild), limits, Vec::new()),
+        table: ConnectionTable::new(Model::new(!wild), limits, Vec::new()),
         packets: 0,
         nanos: 0,
         last: None,
@@ -48,7 +50,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 struct Run {
-    table: Table<Model>,
+    table: ConnectionTable<Model>,
     packets: u64,
     nanos: i64,
     last: Option<(Segment, Vec<u8>)>,
@@ -142,7 +144,7 @@ impl Run {
             hash: u64::from(which & 1),
             seq,
             ack: ack.unwrap_or_default(),
-            flags: Flags(flags),
+            flags: TcpFlags(flags),
             fingerprint: self.packets as u32,
             identified: true,
             block: 0,
@@ -204,7 +206,7 @@ impl Model {
     }
 }
 
-impl Streams for Model {
+impl EventStreams for Model {
     type Stream = Stream;
 
     fn now(&mut self, _: Mark) {}
@@ -264,13 +266,19 @@ impl Streams for Model {
         true
     }
 
-    fn finish(&mut self, stream: Stream) -> Finished {
+    fn finish(&mut self, stream: Stream) -> FinishedConnection {
         assert_eq!(stream.closed, [true; 2], "both directions are closed before the end");
         self.finished += 1;
-        Finished { protocol: "fuzz", used: true, skipped: 0, tunnelled: 0, unkept_interim: 0 }
+        FinishedConnection {
+            protocol: "fuzz",
+            used: true,
+            skipped: 0,
+            tunnelled: 0,
+            unkept_interim: 0,
+        }
     }
 
-    fn abandon(&mut self, _: Stream) -> (Finished, u64) {
+    fn abandon(&mut self, _: Stream) -> (FinishedConnection, u64) {
         unreachable!("no connection is let go of")
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::Request;
 use crate::message::place::{Pattern, Trail};
-use crate::record::flows::Evidence;
+use crate::record::flows::FlowEvidence;
 use crate::route::{self, rpc};
 
 /// How sure a flow must be to be bound.
@@ -29,10 +29,10 @@ pub enum Bind {
 
 impl Bind {
     /// Whether flows of this class are bound.
-    pub const fn takes(self, class: Evidence) -> bool {
+    pub const fn takes(self, class: FlowEvidence) -> bool {
         match self {
-            Self::Sure => matches!(class, Evidence::Sure),
-            Self::Likely => matches!(class, Evidence::Sure | Evidence::Likely),
+            Self::Sure => matches!(class, FlowEvidence::Sure),
+            Self::Likely => matches!(class, FlowEvidence::Sure | FlowEvidence::Likely),
             Self::Off => false,
         }
     }
@@ -54,7 +54,7 @@ impl FromStr for Bind {
 /// The section.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Section {
+pub struct FlowSection {
     /// How sure a flow must be to be bound.
     pub bind: BindKey,
     /// The largest share of the requests that may use values which could not be bound: 0 to 1.
@@ -73,7 +73,7 @@ pub struct Section {
     pub sign: Vec<SignRule>,
 }
 
-impl Default for Section {
+impl Default for FlowSection {
     fn default() -> Self {
         Self {
             bind: BindKey::default(),
@@ -87,7 +87,7 @@ impl Default for Section {
     }
 }
 
-impl Section {
+impl FlowSection {
     /// How sure a flow must be to be bound, where no flag says otherwise.
     pub fn level(&self) -> Bind {
         self.bind.level.unwrap_or_default()
@@ -156,10 +156,10 @@ fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 #[serde(deny_unknown_fields)]
 pub struct BindRule {
     /// Where its values are born.
-    pub from: Spot,
+    pub from: FlowSpot,
     /// Where they are used; wherever they are said where left out.
     #[serde(default)]
-    pub to: Option<Spot>,
+    pub to: Option<FlowSpot>,
 }
 
 impl fmt::Display for BindRule {
@@ -175,7 +175,7 @@ impl fmt::Display for BindRule {
 #[schemars(with = "NeverKeys")]
 pub struct NeverRule {
     /// Where they are born or used.
-    pub at: Spot,
+    pub at: FlowSpot,
     /// The name of the field that they stand in.
     pub name: Option<String>,
 }
@@ -196,7 +196,7 @@ impl TryFrom<NeverKeys> for NeverRule {
         if route.is_none() && place.is_none() && name.is_none() {
             return Err("[[flow.never]] needs a route, a place or a name".to_owned());
         }
-        Ok(Self { at: Spot::new(route, place), name })
+        Ok(Self { at: FlowSpot::new(route, place), name })
     }
 }
 
@@ -222,7 +222,7 @@ impl fmt::Display for NeverRule {
 #[schemars(with = "SupplyKeys")]
 pub struct SupplyRule {
     /// Where they stand in requests.
-    pub at: Spot,
+    pub at: FlowSpot,
     /// What gives them.
     pub by: Supplier,
 }
@@ -254,7 +254,7 @@ impl TryFrom<SupplyKeys> for SupplyRule {
             (None, Some(file)) => Supplier::File(file),
             _ => return Err("[[flow.supply]] needs either a command or a file".to_owned()),
         };
-        Ok(Self { at: Spot::new(keys.route, Some(keys.place)), by })
+        Ok(Self { at: FlowSpot::new(keys.route, Some(keys.place)), by })
     }
 }
 
@@ -270,7 +270,7 @@ impl fmt::Display for SupplyRule {
 #[schemars(with = "VaryKeys")]
 pub struct VaryRule {
     /// Where it stands in requests.
-    pub at: Spot,
+    pub at: FlowSpot,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -284,7 +284,7 @@ impl TryFrom<VaryKeys> for VaryRule {
     type Error = String;
 
     fn try_from(keys: VaryKeys) -> Result<Self, String> {
-        Ok(Self { at: Spot::new(keys.route, Some(keys.place)) })
+        Ok(Self { at: FlowSpot::new(keys.route, Some(keys.place)) })
     }
 }
 
@@ -304,7 +304,7 @@ pub struct SignRule {
     /// Where the key is: `env:NAME` or `file:PATH`.
     pub key: KeySource,
     /// Where it stands in requests; wherever one is where left out.
-    pub at: Option<Spot>,
+    pub at: Option<FlowSpot>,
 }
 
 /// What can be signed.
@@ -345,7 +345,7 @@ impl TryFrom<SignKeys> for SignRule {
             _ => return Err("a key is not written here: name it by env:NAME or file:PATH".into()),
         };
         let anywhere = keys.route.is_none() && keys.place.is_none();
-        let at = (!anywhere).then(|| Spot::new(keys.route, keys.place));
+        let at = (!anywhere).then(|| FlowSpot::new(keys.route, keys.place));
         Ok(Self { kind: keys.kind, key, at })
     }
 }
@@ -365,7 +365,7 @@ impl fmt::Display for SignRule {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(try_from = "SpotKeys")]
 #[schemars(with = "SpotKeys")]
-pub struct Spot {
+pub struct FlowSpot {
     /// Which requests.
     pub route: Option<RouteIs>,
     /// Where in them, or in their answers.
@@ -379,7 +379,7 @@ struct SpotKeys {
     place: Option<PlaceIs>,
 }
 
-impl TryFrom<SpotKeys> for Spot {
+impl TryFrom<SpotKeys> for FlowSpot {
     type Error = String;
 
     fn try_from(keys: SpotKeys) -> Result<Self, String> {
@@ -390,7 +390,7 @@ impl TryFrom<SpotKeys> for Spot {
     }
 }
 
-impl Spot {
+impl FlowSpot {
     /// A place that begins with a route (`POST /accounts $.name`) is of that one.
     fn new(route: Option<RouteIs>, place: Option<PlaceIs>) -> Self {
         let (own, place) = place.map_or((None, None), |place| (place.route, Some(place.pattern)));
@@ -408,7 +408,7 @@ impl Spot {
     }
 }
 
-impl fmt::Display for Spot {
+impl fmt::Display for FlowSpot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.route, &self.place) {
             (Some(route), Some(place)) => write!(f, "{route} {place}"),
@@ -425,7 +425,7 @@ impl fmt::Display for Spot {
 #[schemars(with = "String")]
 pub struct RouteIs {
     text: String,
-    pattern: route::Pattern,
+    pattern: route::RoutePattern,
     operation: Option<String>,
 }
 
@@ -485,7 +485,7 @@ impl TryFrom<String> for PlaceIs {
 mod tests {
     use super::*;
 
-    fn section(text: &str) -> Result<Section, String> {
+    fn section(text: &str) -> Result<FlowSection, String> {
         toml::from_str(text).map_err(|error| error.message().to_owned())
     }
 

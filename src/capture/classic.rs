@@ -11,7 +11,7 @@ pub const FILE_HEADER: usize = 24;
 
 /// What the file header says about its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Format {
+pub struct ClassicFormat {
     /// Whether integers have the other byte order than little-endian.
     big_endian: bool,
     /// Nanoseconds per unit of the second stamp field.
@@ -34,7 +34,7 @@ enum SwappedLengths {
 
 /// A record: its header's facts; the bytes follow the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct ClassicRecord {
     /// Capture time.
     pub at: Timestamp,
     /// Length of the record's header.
@@ -47,16 +47,16 @@ pub struct Record {
 
 /// What stands at a place of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextRecord {
     /// A whole record.
-    Record(Record),
+    Record(ClassicRecord),
     /// This many bytes must be there to go on.
     Need(usize),
     /// A length that no writer would write.
     Damaged(&'static str),
 }
 
-impl Format {
+impl ClassicFormat {
     /// Reads the file header; none where it is not one of classic pcap.
     pub fn parse(header: &[u8; FILE_HEADER]) -> Option<Self> {
         let magic = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
@@ -94,8 +94,10 @@ impl Format {
 
     /// What stands at the start of `bytes`.
     #[inline]
-    pub fn next(&self, bytes: &[u8]) -> Next {
-        let Some(header) = bytes.first_chunk::<16>() else { return Next::Need(self.record_header) };
+    pub fn next(&self, bytes: &[u8]) -> NextRecord {
+        let Some(header) = bytes.first_chunk::<16>() else {
+            return NextRecord::Need(self.record_header);
+        };
         let field = |at: usize| {
             let bytes = [header[at], header[at + 1], header[at + 2], header[at + 3]];
             if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
@@ -109,14 +111,14 @@ impl Format {
             }
         }
         if captured > limits::PACKET_BYTES {
-            return Next::Damaged("a record longer than any packet");
+            return NextRecord::Damaged("a record longer than any packet");
         }
         let whole = self.record_header + captured as usize;
         if bytes.len() < whole {
-            return Next::Need(whole);
+            return NextRecord::Need(whole);
         }
         let at = Timestamp::from_parts(i64::from(field(0)), i64::from(field(4)) * self.unit);
-        Next::Record(Record {
+        NextRecord::Record(ClassicRecord {
             at,
             header: self.record_header,
             captured,
@@ -160,43 +162,46 @@ mod tests {
             ([0x34, 0xcd, 0xb2, 0xa1], false, 7_000, 8),
             ([0xa1, 0xb2, 0xcd, 0x34], true, 7_000, 8),
         ] {
-            let format =
-                Format::parse(&header(magic, (2, 4), 0xf400_0071, big)).expect("a known magic");
+            let format = ClassicFormat::parse(&header(magic, (2, 4), 0xf400_0071, big))
+                .expect("a known magic");
             assert_eq!(format.link(), LinkType::LINUX_SLL, "{magic:x?}");
             let bytes = record([3, 7, 2, 9], big, extra, b"ab");
-            let want = Record {
+            let want = ClassicRecord {
                 at: Timestamp::from_parts(3, nanos),
                 header: 16 + extra,
                 captured: 2,
                 length: 9,
             };
-            assert_eq!(format.next(&bytes), Next::Record(want), "{magic:x?}");
-            assert_eq!(format.next(&bytes[..bytes.len() - 1]), Next::Need(bytes.len()));
-            assert_eq!(format.next(&bytes[..15]), Next::Need(16 + extra));
+            assert_eq!(format.next(&bytes), NextRecord::Record(want), "{magic:x?}");
+            assert_eq!(format.next(&bytes[..bytes.len() - 1]), NextRecord::Need(bytes.len()));
+            assert_eq!(format.next(&bytes[..15]), NextRecord::Need(16 + extra));
         }
-        assert_eq!(Format::parse(&header(*b"GET ", (2, 4), 1, false)), None);
+        assert_eq!(ClassicFormat::parse(&header(*b"GET ", (2, 4), 1, false)), None);
     }
 
     #[test]
     fn lengths_of_old_files_change_places() {
-        let old = Format::parse(&header([0xd4, 0xc3, 0xb2, 0xa1], (2, 2), 1, false)).unwrap();
+        let old =
+            ClassicFormat::parse(&header([0xd4, 0xc3, 0xb2, 0xa1], (2, 2), 1, false)).unwrap();
         assert!(
-            matches!(old.next(&record([0, 0, 9, 2], false, 0, b"ab")), Next::Record(r) if (r.captured, r.length) == (2, 9))
+            matches!(old.next(&record([0, 0, 9, 2], false, 0, b"ab")), NextRecord::Record(r) if (r.captured, r.length) == (2, 9))
         );
-        let between = Format::parse(&header([0xd4, 0xc3, 0xb2, 0xa1], (2, 3), 1, false)).unwrap();
+        let between =
+            ClassicFormat::parse(&header([0xd4, 0xc3, 0xb2, 0xa1], (2, 3), 1, false)).unwrap();
         for fields in [[0, 0, 9, 2], [0, 0, 2, 9]] {
             assert!(
-                matches!(between.next(&record(fields, false, 0, b"ab")), Next::Record(r) if (r.captured, r.length) == (2, 9))
+                matches!(between.next(&record(fields, false, 0, b"ab")), NextRecord::Record(r) if (r.captured, r.length) == (2, 9))
             );
         }
     }
 
     #[test]
     fn an_absurd_length_is_damage_and_allocates_nothing() {
-        let format = Format::parse(&header([0xd4, 0xc3, 0xb2, 0xa1], (2, 4), 1, false)).unwrap();
+        let format =
+            ClassicFormat::parse(&header([0xd4, 0xc3, 0xb2, 0xa1], (2, 4), 1, false)).unwrap();
         assert!(matches!(
             format.next(&record([0, 0, u32::MAX, 1], false, 0, b"")),
-            Next::Damaged(_)
+            NextRecord::Damaged(_)
         ));
     }
 }

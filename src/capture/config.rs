@@ -9,7 +9,7 @@ use serde::Deserialize;
 /// The section. Values are written as on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
-pub struct Section {
+pub struct CaptureSection {
     /// `--interface`
     pub interface: Vec<String>,
     /// `--port`

@@ -28,7 +28,7 @@ pub struct Counts {
 
 /// Counters that are looked at while it runs.
 #[derive(Debug, Default)]
-pub struct Live {
+pub struct LiveCounts {
     read: AtomicU64,
     bytes: AtomicU64,
     dropped_by_kernel: AtomicU64,
@@ -39,7 +39,7 @@ pub struct Live {
     lost: AtomicU64,
 }
 
-impl Live {
+impl LiveCounts {
     /// The counts until now.
     pub fn counts(&self) -> Counts {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::classic::{self, Next};
+use super::classic::{self, NextRecord};
 use super::growing::Watch;
 use super::pcapng::{self, Sections};
 use super::{CaptureError, Frame, LinkType};
@@ -81,7 +81,7 @@ pub fn from_reader(
 ) -> Result<Input, CaptureError> {
     let consumed = Arc::new(AtomicU64::new(0));
     let mut reader: Box<dyn Read + Send> =
-        Box::new(Counted { inner: raw, consumed: Arc::clone(&consumed) });
+        Box::new(CountedReader { inner: raw, consumed: Arc::clone(&consumed) });
     let mut plain = true;
     // A compressed file in a compressed file happens (an archive of rotated captures); more than
     // that does not.
@@ -106,11 +106,11 @@ pub fn from_reader(
             continue;
         }
         let kind = if got == classic::FILE_HEADER
-            && let Some(format) = classic::Format::parse(&start)
+            && let Some(format) = classic::ClassicFormat::parse(&start)
         {
-            Kind::Pcap(format)
+            FileKind::Pcap(format)
         } else if head.starts_with(&pcapng::SECTION_HEADER) {
-            Kind::Pcapng(Sections::default())
+            FileKind::Pcapng(Sections::default())
         } else if head.is_empty() {
             return Err(CaptureError::Empty { name: name.to_owned() });
         } else if head
@@ -145,8 +145,8 @@ pub fn from_reader(
             return Err(CaptureError::UnknownKind { name: name.to_owned(), start });
         };
         let (carry, offset) = match kind {
-            Kind::Pcap(_) => (Vec::new(), classic::FILE_HEADER as u64),
-            Kind::Pcapng(_) => (head.to_vec(), 0),
+            FileKind::Pcap(_) => (Vec::new(), classic::FILE_HEADER as u64),
+            FileKind::Pcapng(_) => (head.to_vec(), 0),
         };
         return Ok(Input::Packets(Box::new(CaptureFile {
             name: name.to_owned(),
@@ -186,14 +186,14 @@ fn may_be_trace(head: &[u8]) -> bool {
         && !name.is_empty()
 }
 
-enum Kind {
-    Pcap(classic::Format),
+enum FileKind {
+    Pcap(classic::ClassicFormat),
     Pcapng(Sections),
 }
 
 /// Where and why a file could not be read on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
+pub struct FileDamage {
     /// Offset in the (decompressed) file of the first byte that was not used.
     pub offset: u64,
     /// Number of the last packet before it, in this file.
@@ -211,14 +211,14 @@ pub struct Damage {
 pub struct CaptureFile {
     name: String,
     reader: Box<dyn Read + Send>,
-    kind: Kind,
+    kind: FileKind,
     /// The start of a record whose end was not yet read.
     carry: Vec<u8>,
     /// Offset in the (decompressed) file of the carry's first byte.
     offset: u64,
     packets: u64,
     ended: bool,
-    damage: Option<Damage>,
+    damage: Option<FileDamage>,
     watch: Option<Watch>,
     /// It is not compressed, so that offsets are those of the file as it lies there.
     plain: bool,
@@ -252,7 +252,7 @@ impl CaptureFile {
     fn fail(&mut self, what: String) {
         self.ended = true;
         let unused = self.length.unwrap_or_default();
-        self.damage = Some(Damage { offset: 0, packet: 0, what, unused, growing: false });
+        self.damage = Some(FileDamage { offset: 0, packet: 0, what, unused, growing: false });
     }
 
     /// Lets go of what was needed for reading, once there is nothing more to read.
@@ -272,7 +272,7 @@ impl CaptureFile {
     }
 
     /// Where it was damaged, once that is known.
-    pub fn damage(&self) -> Option<&Damage> {
+    pub fn damage(&self) -> Option<&FileDamage> {
         self.damage.as_ref()
     }
 
@@ -284,16 +284,16 @@ impl CaptureFile {
     /// The state of a pcapng file: drops, secrets.
     pub fn sections(&self) -> Option<&Sections> {
         match &self.kind {
-            Kind::Pcapng(sections) => Some(sections),
-            Kind::Pcap(_) => None,
+            FileKind::Pcapng(sections) => Some(sections),
+            FileKind::Pcap(_) => None,
         }
     }
 
     /// The same, to take secrets out.
     pub fn sections_mut(&mut self) -> Option<&mut Sections> {
         match &mut self.kind {
-            Kind::Pcapng(sections) => Some(sections),
-            Kind::Pcap(_) => None,
+            FileKind::Pcapng(sections) => Some(sections),
+            FileKind::Pcap(_) => None,
         }
     }
 
@@ -375,7 +375,7 @@ impl CaptureFile {
         };
         let unused = self.carry.len() as u64;
         self.damage =
-            Some(Damage { offset: self.offset, packet: self.packets, what, unused, growing });
+            Some(FileDamage { offset: self.offset, packet: self.packets, what, unused, growing });
     }
 
     /// Finds the records in `bytes`: how many bytes they take, and how many must be there for the
@@ -384,17 +384,17 @@ impl CaptureFile {
         let before = frames.len() as u64;
         let mut at = 0;
         let (need, damage) = match &mut self.kind {
-            Kind::Pcap(format) => loop {
+            FileKind::Pcap(format) => loop {
                 match format.next(&bytes[at..]) {
-                    Next::Record(record) => {
+                    NextRecord::Record(record) => {
                         frames.push(frame(&record, at, index, format.link()));
                         at += record.header + record.captured as usize;
                     }
-                    Next::Need(need) => break (need, None),
-                    Next::Damaged(what) => break (0, Some(what)),
+                    NextRecord::Need(need) => break (need, None),
+                    NextRecord::Damaged(what) => break (0, Some(what)),
                 }
             },
-            Kind::Pcapng(sections) => loop {
+            FileKind::Pcapng(sections) => loop {
                 match sections.next(&bytes[at..]) {
                     pcapng::Block::Packet(record, link, length) => {
                         frames.push(frame(&record, at, index, link));
@@ -415,13 +415,13 @@ impl CaptureFile {
                 .filter(|_| self.plain)
                 .map_or(0, |length| length.saturating_sub(offset));
             self.damage =
-                Some(Damage { offset, packet, what: what.to_owned(), unused, growing: false });
+                Some(FileDamage { offset, packet, what: what.to_owned(), unused, growing: false });
         }
         (at, need)
     }
 }
 
-fn frame(record: &classic::Record, at: usize, block: u32, link: LinkType) -> Frame {
+fn frame(record: &classic::ClassicRecord, at: usize, block: u32, link: LinkType) -> Frame {
     let start = u32::try_from(at + record.header).expect("a block is far shorter than 4 GiB");
     Frame { at: record.at, block, start, captured: record.captured, length: record.length, link }
 }
@@ -466,12 +466,12 @@ impl<R: Read> Read for InSteps<R> {
 }
 
 /// Counts what was read of the file as it lies there.
-struct Counted {
+struct CountedReader {
     inner: Box<dyn Read + Send>,
     consumed: Arc<AtomicU64>,
 }
 
-impl Read for Counted {
+impl Read for CountedReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let got = self.inner.read(buffer)?;
         self.consumed.fetch_add(got as u64, Ordering::Relaxed);

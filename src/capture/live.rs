@@ -1,6 +1,6 @@
 //! Packets from live devices, through libpcap; the only file that names the pcap crate.
 //!
-//! Reads in batches from the kernel's ring and hands each packet to a [`Sink`] by reference; what
+//! Reads in batches from the kernel's ring and hands each packet to a [`PacketSink`] by reference; what
 //! the sink does with it is on the path that decides about loss, so it should copy and return.
 
 use std::os::fd::AsFd as _;
@@ -55,7 +55,7 @@ pub fn library_version() -> String {
 
 /// What to capture.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct LiveOptions {
     /// The devices.
     pub interfaces: Vec<String>,
     /// TCP ports; none for all.
@@ -72,7 +72,7 @@ pub struct Options {
     pub hold: Duration,
 }
 
-impl Default for Options {
+impl Default for LiveOptions {
     fn default() -> Self {
         Self {
             interfaces: Vec::new(),
@@ -127,7 +127,7 @@ pub enum LiveError {
 }
 
 /// Takes packets.
-pub trait Sink {
+pub trait PacketSink {
     /// A packet of `length` bytes on the wire, of which `data` was kept.
     fn packet(&mut self, interface: u32, stamp: Stamp, length: u32, data: &[u8]);
     /// The kernel has no more at the moment, or others have their turn. Answers after which time to
@@ -139,12 +139,12 @@ pub trait Sink {
 
 /// Open devices.
 pub struct Tap {
-    devices: Vec<Opened>,
+    devices: Vec<OpenedDevice>,
     interfaces: Vec<Interface>,
     hold: Duration,
 }
 
-struct Opened {
+struct OpenedDevice {
     name: String,
     capture: Capture<Active>,
     /// The kernel's 32-bit counters when they were last asked.
@@ -191,7 +191,7 @@ fn is_special(name: &str) -> bool {
 
 impl Tap {
     /// Opens all devices, or none.
-    pub fn open(options: &Options) -> Result<Self, LiveError> {
+    pub fn open(options: &LiveOptions) -> Result<Self, LiveError> {
         let known = devices();
         if let Some(name) =
             options.interfaces.iter().find(|name| !known.is_empty() && !known.contains(name))
@@ -200,7 +200,7 @@ impl Tap {
         }
         let mut tap = Self { devices: Vec::new(), interfaces: Vec::new(), hold: options.hold };
         for name in &options.interfaces {
-            let (device, interface) = Opened::open(name, options)?;
+            let (device, interface) = OpenedDevice::open(name, options)?;
             tap.devices.push(device);
             tap.interfaces.push(interface);
         }
@@ -219,7 +219,7 @@ impl Tap {
 
     /// Reads until `stop` is told, then what the kernel still holds from before; fails where the
     /// last device went away.
-    pub fn run(mut self, stop: &Stop, sink: &mut impl Sink) -> Result<(), LiveError> {
+    pub fn run(mut self, stop: &Stop, sink: &mut impl PacketSink) -> Result<(), LiveError> {
         let mut asked = Monotonic::now();
         let mut longest = STATISTICS;
         while !stop.is_told() && !self.has_failed() {
@@ -248,14 +248,14 @@ impl Tap {
     /// Takes what was captured before now. Over once each device has handed over as many packets as
     /// it had, or one from after now; and where its counters say otherwise (they count packets of
     /// loopback twice), once nothing came for longer than the kernel keeps packets.
-    fn drain(&mut self, sink: &mut impl Sink) {
+    fn drain(&mut self, sink: &mut impl PacketSink) {
         let end = Timestamp::now();
         for device in &mut self.devices {
             device.ask();
             device.drained = device.taken >= device.passed;
         }
         let held: Vec<u64> = self.devices.iter().map(|device| device.passed).collect();
-        while self.devices.iter().any(Opened::is_read) && self.wait(None, self.hold + TARDY) {
+        while self.devices.iter().any(OpenedDevice::is_read) && self.wait(None, self.hold + TARDY) {
             self.read(Some(end), sink);
             sink.pause();
             for (device, &held) in self.devices.iter_mut().zip(&held) {
@@ -288,7 +288,7 @@ impl Tap {
 
     /// Takes what the kernel holds; packets from after `end` are not taken and say that the device
     /// is drained.
-    fn read(&mut self, end: Option<Timestamp>, sink: &mut impl Sink) {
+    fn read(&mut self, end: Option<Timestamp>, sink: &mut impl PacketSink) {
         for (index, device) in self.devices.iter_mut().enumerate() {
             if !device.is_read() {
                 continue;
@@ -318,7 +318,7 @@ impl Tap {
         }
     }
 
-    fn ask(&mut self, sink: &mut impl Sink) {
+    fn ask(&mut self, sink: &mut impl PacketSink) {
         for device in &mut self.devices {
             device.ask();
         }
@@ -337,8 +337,8 @@ fn timestamp(stamp: Stamp) -> Timestamp {
     Timestamp::from_parts(i64::from(stamp.seconds), i64::from(nanos))
 }
 
-impl Opened {
-    fn open(name: &str, options: &Options) -> Result<(Self, Interface), LiveError> {
+impl OpenedDevice {
+    fn open(name: &str, options: &LiveOptions) -> Result<(Self, Interface), LiveError> {
         let failed = |error: &pcap::Error| {
             if privilege::may_capture() {
                 LiveError::Open { name: name.to_owned(), message: words(error) }
@@ -409,7 +409,7 @@ impl Opened {
 fn set_filter(
     capture: &mut Capture<Active>,
     name: &str,
-    options: &Options,
+    options: &LiveOptions,
 ) -> Result<String, LiveError> {
     let own = options.filter.as_deref();
     if let Some(own) = own {

@@ -8,20 +8,20 @@ use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::file::{CaptureFile, Damage};
-use super::order::{Ordered, Pool, Run};
+use super::file::{CaptureFile, FileDamage};
+use super::order::{Ordered, OrderedRun, Pool};
 use super::{Batch, CaptureError, Frame, PacketSource};
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::time::Timestamp;
 
 /// Several capture files as one [`PacketSource`].
-pub struct Merge {
+pub struct CaptureMerge {
     files: Vec<Ordered>,
     /// Files that are not open yet, with the times of their first packets, in the order of these.
     parked: VecDeque<(Timestamp, usize)>,
     /// Files that are open.
-    open: Vec<Reading>,
+    open: Vec<OpenFile>,
     pool: Pool,
     /// As it was asked for; none: by how many files are open.
     block_bytes: Option<usize>,
@@ -29,13 +29,13 @@ pub struct Merge {
 }
 
 /// An open file with the packets that were read and not yet handed out.
-struct Reading {
+struct OpenFile {
     file: usize,
-    run: Run,
+    run: OrderedRun,
     next: usize,
 }
 
-impl Reading {
+impl OpenFile {
     fn is_used(&self) -> bool {
         self.next >= self.run.frames.len()
     }
@@ -45,7 +45,7 @@ impl Reading {
     }
 }
 
-impl Merge {
+impl CaptureMerge {
     /// Of files and what is to be added to their times, in nanoseconds.
     pub fn new(files: Vec<(Box<CaptureFile>, i64)>) -> Self {
         Self::start(files.into_iter().map(|(file, skew)| (file, skew, None)), None)
@@ -73,7 +73,7 @@ impl Merge {
             all.push(Ordered::new(file, skew, ahead));
             match first {
                 Some(first) => parked.push((first.plus(skew), place)),
-                None => open.push(Reading { file: place, run: Run::default(), next: 0 }),
+                None => open.push(OpenFile { file: place, run: OrderedRun::default(), next: 0 }),
             }
         }
         parked.sort_unstable();
@@ -98,14 +98,14 @@ impl Merge {
                 }
                 more
             });
-            let next = self.open.iter().filter_map(Reading::head).min();
+            let next = self.open.iter().filter_map(OpenFile::head).min();
             let Some(&(first, file)) = self.parked.front() else { return };
             if next.is_some_and(|next| next < due(first)) {
                 return;
             }
             self.parked.pop_front();
             self.files[file].file.open_again();
-            self.open.push(Reading { file, run: Run::default(), next: 0 });
+            self.open.push(OpenFile { file, run: OrderedRun::default(), next: 0 });
             self.open.sort_unstable_by_key(|reading| reading.file);
         }
     }
@@ -176,7 +176,7 @@ fn due(first: Timestamp) -> Timestamp {
     first.plus(-limits::DISORDER_NS)
 }
 
-impl PacketSource for Merge {
+impl PacketSource for CaptureMerge {
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
         batch.frames.clear();
         let room = 4 * self.open.len().max(1);
@@ -236,7 +236,7 @@ impl PacketSource for Merge {
             .filter_map(|ordered| Some((ordered.file.name(), ordered.file.damage()?)));
         damaged
             .map(|(name, damage)| {
-                let Damage { offset, packet, what, growing, .. } = damage;
+                let FileDamage { offset, packet, what, growing, .. } = damage;
                 if *growing {
                     return format!(
                         "{name}: still being written at byte {offset} behind packet {packet}: {what}; all before it is used"

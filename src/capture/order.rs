@@ -18,11 +18,11 @@ use crate::time::Timestamp;
 
 mod waiting;
 
-use waiting::{Waiting, weight};
+use waiting::{WaitingPackets, weight};
 
 /// Packets in order, with the blocks that hold them.
 #[derive(Default)]
-pub(super) struct Run {
+pub(super) struct OrderedRun {
     pub(super) blocks: Vec<Arc<Vec<u8>>>,
     pub(super) frames: Vec<Frame>,
 }
@@ -58,11 +58,11 @@ pub(super) struct Ordered {
     /// How much of the file is read beyond a packet before it is handed out, in bytes.
     ahead: usize,
     /// What was read and not handed out, while it stands in order; with how much it weighs.
-    queue: VecDeque<(Run, usize)>,
+    queue: VecDeque<(OrderedRun, usize)>,
     /// How much all of the queue weighs.
     queued: usize,
     /// The same, where it must be sorted.
-    waiting: Waiting,
+    waiting: WaitingPackets,
     /// The latest time that was read, since the clock was set back.
     latest: Timestamp,
     /// How far behind the latest packet one may still come, in nanoseconds: nothing so far.
@@ -81,7 +81,7 @@ impl Ordered {
             ahead,
             queue: VecDeque::new(),
             queued: 0,
-            waiting: Waiting::default(),
+            waiting: WaitingPackets::default(),
             latest: Timestamp::from_nanos(i64::MIN),
             window: 0,
             late: 0,
@@ -95,7 +95,12 @@ impl Ordered {
     }
 
     /// The next packets in place of those of `run`, which was used; `false` where there are none.
-    pub(super) fn next_run(&mut self, run: &mut Run, block_bytes: usize, pool: &mut Pool) -> bool {
+    pub(super) fn next_run(
+        &mut self,
+        run: &mut OrderedRun,
+        block_bytes: usize,
+        pool: &mut Pool,
+    ) -> bool {
         run.blocks.clear();
         run.frames.clear();
         while run.frames.is_empty() {
@@ -143,17 +148,17 @@ impl Ordered {
     }
 
     /// Adds packets in order, and hands out the first block where enough was read beyond it.
-    fn enqueue(&mut self, block: Arc<Vec<u8>>, weight: usize, run: &mut Run) {
+    fn enqueue(&mut self, block: Arc<Vec<u8>>, weight: usize, run: &mut OrderedRun) {
         self.latest = self.read[self.read.len() - 1].at;
         let frames = std::mem::replace(&mut self.read, std::mem::take(&mut run.frames));
-        self.queue.push_back((Run { blocks: vec![block], frames }, weight));
+        self.queue.push_back((OrderedRun { blocks: vec![block], frames }, weight));
         self.queued += weight;
         if self.queue.front().is_some_and(|(_, first)| self.queued - first >= self.ahead) {
             self.dequeue(run);
         }
     }
 
-    fn dequeue(&mut self, run: &mut Run) {
+    fn dequeue(&mut self, run: &mut OrderedRun) {
         if let Some((first, weight)) = self.queue.pop_front() {
             self.queued -= weight;
             *run = first;
@@ -162,7 +167,7 @@ impl Ordered {
 
     /// Puts the packets of a block among those that were not handed out, and hands out those that
     /// none can come before any more.
-    fn sort_in(&mut self, block: Arc<Vec<u8>>, run: &mut Run) {
+    fn sort_in(&mut self, block: Arc<Vec<u8>>, run: &mut OrderedRun) {
         for (queued, _) in self.queue.drain(..) {
             self.waiting.add_blocks(queued.blocks, queued.frames);
         }
@@ -190,7 +195,7 @@ impl Ordered {
 
     /// Hands out what was waited for long enough, by bytes and by time, and the first ones where
     /// more wait than may.
-    fn release(&mut self, run: &mut Run) {
+    fn release(&mut self, run: &mut OrderedRun) {
         let known = self.latest.plus(-self.window);
         while self.waiting.weight() > limits::DISORDER_BYTES
             || (self.waiting.weight() > self.ahead
@@ -202,7 +207,7 @@ impl Ordered {
 
     /// Behind a step of the clock all is in order again.
     fn line_up(&mut self) {
-        let (mut run, weight) = (Run::default(), self.waiting.weight());
+        let (mut run, weight) = (OrderedRun::default(), self.waiting.weight());
         while self.waiting.take_first(&mut run) {}
         if run.frames.is_empty() {
             return;
@@ -213,7 +218,7 @@ impl Ordered {
     }
 
     /// Nothing more can come before what was read.
-    fn hand_out_rest(&mut self, run: &mut Run) {
+    fn hand_out_rest(&mut self, run: &mut OrderedRun) {
         if self.queue.is_empty() {
             while self.waiting.take_first(run) {}
             self.waiting.settle(run);

@@ -42,7 +42,7 @@ impl Share {
 
 /// What a look at the capture shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
+pub struct LoadSeen {
     /// Nanoseconds since the packets that are next were captured.
     pub lag_ns: i64,
     /// Whether the queue between the reader and the parser is at least half full.
@@ -53,7 +53,7 @@ pub struct Load {
 
 /// When the controller acts, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct OverloadBounds {
     /// A lag beyond this, with a crowded queue, is too much.
     pub late_ns: i64,
     /// A lag below this is none. The kernel keeps packets for a tenth of a second to hand over more
@@ -65,7 +65,7 @@ pub struct Bounds {
     pub ease_ns: i64,
 }
 
-impl Default for Bounds {
+impl Default for OverloadBounds {
     fn default() -> Self {
         Self {
             late_ns: 500_000_000,
@@ -79,9 +79,9 @@ impl Default for Bounds {
 /// Decides which share of the connections is let go of.
 #[derive(Clone, Debug)]
 pub struct Controller {
-    bounds: Bounds,
+    bounds: OverloadBounds,
     share: Share,
-    last: Load,
+    last: LoadSeen,
     /// Whether it was too late at the last look: a single stall of the disk is no overload.
     was_late: bool,
     looked: i64,
@@ -90,11 +90,11 @@ pub struct Controller {
 
 impl Controller {
     /// One that has seen nothing yet.
-    pub fn new(bounds: Bounds) -> Self {
+    pub fn new(bounds: OverloadBounds) -> Self {
         Self {
             bounds,
             share: Share::NONE,
-            last: Load::default(),
+            last: LoadSeen::default(),
             was_late: false,
             looked: i64::MIN,
             calm_since: 0,
@@ -102,7 +102,7 @@ impl Controller {
     }
 
     /// The share from now on; `now` is in nanoseconds of a clock that is never set.
-    pub fn look(&mut self, now: i64, load: Load) -> Share {
+    pub fn look(&mut self, now: i64, load: LoadSeen) -> Share {
         if now.saturating_sub(self.looked) < self.bounds.look_ns {
             return self.share;
         }
@@ -132,13 +132,13 @@ mod tests {
 
     const MS: i64 = 1_000_000;
 
-    fn load(lag_ms: i64, crowded: bool, dropped: u64) -> Load {
-        Load { lag_ns: lag_ms * MS, crowded, dropped }
+    fn load(lag_ms: i64, crowded: bool, dropped: u64) -> LoadSeen {
+        LoadSeen { lag_ns: lag_ms * MS, crowded, dropped }
     }
 
     /// The shares, in parts, at looks a tenth of a second apart.
-    fn shares(loads: &[Load]) -> Vec<u16> {
-        let mut controller = Controller::new(Bounds::default());
+    fn shares(loads: &[LoadSeen]) -> Vec<u16> {
+        let mut controller = Controller::new(OverloadBounds::default());
         loads
             .iter()
             .enumerate()
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn looks_in_between_change_nothing() {
-        let mut controller = Controller::new(Bounds::default());
+        let mut controller = Controller::new(OverloadBounds::default());
         for n in 0..90 {
             assert_eq!(controller.look(n * MS, load(900 + n, true, n as u64)), Share::NONE);
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::LinkType;
-use super::classic::Record;
+use super::classic::ClassicRecord;
 use crate::limits;
 use crate::time::Timestamp;
 
@@ -22,7 +22,7 @@ const DECRYPTION_SECRETS: u32 = 10;
 
 /// An interface of the current section.
 #[derive(Clone, Copy, Debug)]
-struct Interface {
+struct SectionInterface {
     link: LinkType,
     snap_length: u32,
     /// Units of its time stamps in a second: a power of ten or of two.
@@ -55,7 +55,7 @@ impl Resolution {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
     /// A packet: the record, its link type, and the length of the whole block.
-    Packet(Record, LinkType, usize),
+    Packet(ClassicRecord, LinkType, usize),
     /// Anything else that was understood or may be passed over: its length.
     Other(usize),
     /// This many bytes must be there to go on.
@@ -69,7 +69,7 @@ pub enum Block {
 #[derive(Debug, Default)]
 pub struct Sections {
     big_endian: bool,
-    interfaces: Vec<Interface>,
+    interfaces: Vec<SectionInterface>,
     last: Timestamp,
     /// Drops by the latest statistics of each interface: (section, interface) → (by interface, by
     /// system).
@@ -222,8 +222,12 @@ impl Sections {
             return Block::Damaged("a packet that is longer than its block");
         }
         self.last = interface.resolution.stamp(units, interface.offset);
-        let record =
-            Record { at: self.last, header: 8 + header, captured, length: length.max(captured) };
+        let record = ClassicRecord {
+            at: self.last,
+            header: 8 + header,
+            captured,
+            length: length.max(captured),
+        };
         Block::Packet(record, interface.link, total)
     }
 
@@ -234,11 +238,15 @@ impl Sections {
         };
         let snap = if interface.snap_length == 0 { u32::MAX } else { interface.snap_length };
         let captured = length.min(snap).min((body.len() - 4) as u32);
-        Block::Packet(Record { at: self.last, header: 12, captured, length }, interface.link, total)
+        Block::Packet(
+            ClassicRecord { at: self.last, header: 12, captured, length },
+            interface.link,
+            total,
+        )
     }
 
     fn interface(&mut self, body: &[u8]) -> Option<()> {
-        let mut interface = Interface {
+        let mut interface = SectionInterface {
             link: LinkType(self.u16(body, 0)?),
             snap_length: self.u32(body, 4)?,
             resolution: Resolution::Decimal(6),
@@ -367,7 +375,7 @@ mod tests {
             let mut body = words(&[0, 0, 1024 + 512, 3, 90], big);
             body.extend_from_slice(b"abc");
             let packet = block(ENHANCED_PACKET, &body, big);
-            let record = Record {
+            let record = ClassicRecord {
                 at: Timestamp::from_nanos(6_500_000_000),
                 header: 28,
                 captured: 3,
@@ -380,7 +388,7 @@ mod tests {
             let mut body = words(&[4], big);
             body.extend_from_slice(b"abcd");
             let simple = block(SIMPLE_PACKET, &body, big);
-            let record = Record {
+            let record = ClassicRecord {
                 at: Timestamp::from_nanos(6_500_000_000),
                 header: 12,
                 captured: 4,

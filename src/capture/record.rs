@@ -15,11 +15,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::CaptureError;
-use super::counts::{Counts, Live};
+use super::counts::{Counts, LiveCounts};
 use super::keylog::KeyLogs;
-use super::live::{LiveError, Options, Sink, Tap};
-use super::rotate::{Output, OutputError, Plan, Records};
-use super::writer::{Encoder, Format, Interface, Stamp, Statistics};
+use super::live::{LiveError, LiveOptions, PacketSink, Tap};
+use super::rotate::{FilePlan, OutputError, RecordCuts, RecordingOutput};
+use super::writer::{FileFormat, Interface, PacketEncoder, Stamp, Statistics};
 use crate::limits;
 use crate::stop::Stop;
 use crate::time::{Monotonic, NANOS_PER_SEC, Timestamp};
@@ -61,7 +61,7 @@ pub enum RecordError {
 
 /// What a recording came to.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct RecordedPackets {
     /// What was seen and lost.
     pub counts: Counts,
     /// The complete files, oldest first.
@@ -75,28 +75,28 @@ pub struct Recorded {
 }
 
 /// A recording that runs in two threads of its own.
-pub struct Recording {
+pub struct PacketRecording {
     stop: Arc<Stop>,
-    live: Arc<Live>,
+    live: Arc<LiveCounts>,
     reader: JoinHandle<Result<(), LiveError>>,
-    writer: JoinHandle<Written>,
+    writer: JoinHandle<WrittenBlocks>,
 }
 
-struct Written {
+struct WrittenBlocks {
     files: Vec<PathBuf>,
     begun: u64,
     bytes: u64,
     failure: Option<OutputError>,
 }
 
-impl Recording {
+impl PacketRecording {
     /// Opens the devices of `options` and records them to a plain file, for callers that need no
     /// more than that.
-    pub fn start(options: &Options, path: impl Into<PathBuf>) -> Result<Self, RecordError> {
+    pub fn start(options: &LiveOptions, path: impl Into<PathBuf>) -> Result<Self, RecordError> {
         let tap = Tap::open(options)?;
         let stop = Stop::new().map_err(RecordError::Stop)?;
-        let plan = Plan { force: true, ..Plan::file(path) };
-        Self::begin(tap, Format::Pcap, plan, KeyLogs::default(), stop)
+        let plan = FilePlan { force: true, ..FilePlan::file(path) };
+        Self::begin(tap, FileFormat::Pcap, plan, KeyLogs::default(), stop)
     }
 
     /// Records what `tap` gives, with the secrets of `keylogs` in each file that has a place for
@@ -104,17 +104,17 @@ impl Recording {
     /// go on it tells `stop` itself.
     pub fn begin(
         tap: Tap,
-        format: Format,
-        plan: Plan,
+        format: FileFormat,
+        plan: FilePlan,
         keylogs: KeyLogs,
         stop: Arc<Stop>,
     ) -> Result<Self, RecordError> {
         let link_types =
             || tap.interfaces().windows(2).all(|pair| pair[0].link_type == pair[1].link_type);
-        if format == Format::Pcap && !link_types() {
+        if format == FileFormat::Pcap && !link_types() {
             return Err(RecordError::LinkTypes);
         }
-        let encoder = Encoder::new(format, tap.nanos());
+        let encoder = PacketEncoder::new(format, tap.nanos());
         let mut records = Packets {
             encoder: encoder.clone(),
             interfaces: tap.interfaces().to_vec(),
@@ -126,8 +126,8 @@ impl Recording {
         let block_bytes = plan.rotate_size.map_or(BLOCK_BYTES, |size| {
             BLOCK_BYTES.min(usize::try_from(size / 4).unwrap_or(BLOCK_BYTES))
         });
-        let output = Output::open(plan, records)?;
-        let live = Arc::new(Live::default());
+        let output = RecordingOutput::open(plan, records)?;
+        let live = Arc::new(LiveCounts::default());
         let (mut filler, blocks, recycle) = queue(encoder, block_bytes, &live);
         let writer = spawn("capture-write", {
             let (live, stop) = (Arc::clone(&live), Arc::clone(&stop));
@@ -146,18 +146,18 @@ impl Recording {
     }
 
     /// The counters, while it runs.
-    pub fn live(&self) -> &Arc<Live> {
+    pub fn live(&self) -> &Arc<LiveCounts> {
         &self.live
     }
 
     /// Ends it: takes what the kernel still holds, completes the file.
-    pub fn stop(self) -> Recorded {
+    pub fn stop(self) -> RecordedPackets {
         self.stop.tell();
         let read = self.reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let written = self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let failure =
             written.failure.map(RecordError::from).or_else(|| read.err().map(RecordError::from));
-        Recorded {
+        RecordedPackets {
             counts: self.live.counts(),
             files: written.files,
             begun: written.begun,
@@ -176,7 +176,7 @@ fn spawn<T: Send + 'static>(
 
 /// Whole records, on their way to the writer.
 #[derive(Debug, Default)]
-struct Block {
+struct RecordBlock {
     bytes: Vec<u8>,
     packets: u64,
     /// New statistics, where there are any.
@@ -185,13 +185,13 @@ struct Block {
 
 /// The reader's side: encodes packets into blocks.
 struct Filler {
-    encoder: Encoder,
-    block: Block,
+    encoder: PacketEncoder,
+    block: RecordBlock,
     block_bytes: usize,
     made: usize,
-    full: SyncSender<Block>,
+    full: SyncSender<RecordBlock>,
     empty: Receiver<Vec<u8>>,
-    live: Arc<Live>,
+    live: Arc<LiveCounts>,
     bytes: u64,
     statistics: Vec<Statistics>,
     handed_over: Monotonic,
@@ -200,10 +200,10 @@ struct Filler {
 /// The reader's side, and the ends of the queue for the writer: full blocks, and where empty ones
 /// go back.
 fn queue(
-    encoder: Encoder,
+    encoder: PacketEncoder,
     block_bytes: usize,
-    live: &Arc<Live>,
-) -> (Filler, Receiver<Block>, Sender<Vec<u8>>) {
+    live: &Arc<LiveCounts>,
+) -> (Filler, Receiver<RecordBlock>, Sender<Vec<u8>>) {
     let (full, blocks) = sync_channel(BLOCKS);
     let (recycle, empty) = channel();
     let ready = || {
@@ -215,7 +215,7 @@ fn queue(
     (1..BLOCKS_READY).for_each(|_| recycle.send(ready()).expect("the other end is here"));
     let filler = Filler {
         encoder,
-        block: Block { bytes: ready(), ..Block::default() },
+        block: RecordBlock { bytes: ready(), ..RecordBlock::default() },
         block_bytes,
         made: BLOCKS_READY,
         full,
@@ -260,7 +260,7 @@ impl Filler {
     }
 }
 
-impl Sink for Filler {
+impl PacketSink for Filler {
     fn packet(&mut self, interface: u32, stamp: Stamp, length: u32, data: &[u8]) {
         // 64 bytes are more than any record's head and padding.
         if self.block.bytes.len() + data.len() + 64 > self.block_bytes && self.block.packets > 0 {
@@ -297,7 +297,7 @@ impl Sink for Filler {
 
 /// How packets are kept whole in a file.
 struct Packets {
-    encoder: Encoder,
+    encoder: PacketEncoder,
     interfaces: Vec<Interface>,
     statistics: Vec<Statistics>,
     keylogs: KeyLogs,
@@ -331,7 +331,7 @@ impl Packets {
     }
 }
 
-impl Records for Packets {
+impl RecordCuts for Packets {
     fn start(&self, out: &mut Vec<u8>) {
         self.encoder.start(out, &self.interfaces);
         self.encoder.secrets(out, &self.secrets);
@@ -348,12 +348,12 @@ impl Records for Packets {
 
 /// The writer's side, until the reader is gone.
 fn write(
-    mut output: Output<Packets>,
-    blocks: &Receiver<Block>,
+    mut output: RecordingOutput<Packets>,
+    blocks: &Receiver<RecordBlock>,
     recycle: &Sender<Vec<u8>>,
-    live: &Live,
+    live: &LiveCounts,
     stop: &Stop,
-) -> Written {
+) -> WrittenBlocks {
     let mut failure: Option<OutputError> = None;
     let mut scratch = Vec::new();
     loop {
@@ -384,7 +384,7 @@ fn write(
     let secrets = if failure.is_none() { store_secrets(&mut output, &mut scratch) } else { Ok(()) };
     let finished = secrets.and_then(|()| output.finish());
     live.lose(output.lost());
-    Written {
+    WrittenBlocks {
         files: output.paths().map(PathBuf::from).collect(),
         begun: output.files(),
         bytes: output.written(),
@@ -395,10 +395,10 @@ fn write(
 /// The next block; none once the reader is gone. While nothing waits, what is in memory goes to the
 /// disk, and a file whose time is over is completed.
 fn next(
-    blocks: &Receiver<Block>,
-    output: &mut Output<Packets>,
+    blocks: &Receiver<RecordBlock>,
+    output: &mut RecordingOutput<Packets>,
     failed: bool,
-) -> Result<Option<Block>, OutputError> {
+) -> Result<Option<RecordBlock>, OutputError> {
     match blocks.try_recv() {
         Ok(block) => return Ok(Some(block)),
         Err(TryRecvError::Disconnected) => return Ok(None),
@@ -412,13 +412,13 @@ fn next(
     match blocks.recv_timeout(due) {
         Ok(block) => Ok(Some(block)),
         Err(RecvTimeoutError::Disconnected) => Ok(None),
-        Err(RecvTimeoutError::Timeout) => output.tick().map(|()| Some(Block::default())),
+        Err(RecvTimeoutError::Timeout) => output.tick().map(|()| Some(RecordBlock::default())),
     }
 }
 
 fn store(
-    output: &mut Output<Packets>,
-    block: &mut Block,
+    output: &mut RecordingOutput<Packets>,
+    block: &mut RecordBlock,
     scratch: &mut Vec<u8>,
 ) -> Result<(), OutputError> {
     if let Some(statistics) = block.statistics.take() {
@@ -434,7 +434,10 @@ fn store(
 }
 
 /// Writes the secrets that are new: before the packets that were read after them.
-fn store_secrets(output: &mut Output<Packets>, scratch: &mut Vec<u8>) -> Result<(), OutputError> {
+fn store_secrets(
+    output: &mut RecordingOutput<Packets>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), OutputError> {
     let records = output.records_mut();
     let known = records.look_for_secrets();
     scratch.clear();
@@ -453,8 +456,8 @@ mod tests {
     fn recording(
         path: &Path,
         ready: impl FnOnce() + Send + 'static,
-    ) -> (Filler, JoinHandle<Written>, Arc<Live>) {
-        let encoder = Encoder::new(Format::Pcap, true);
+    ) -> (Filler, JoinHandle<WrittenBlocks>, Arc<LiveCounts>) {
+        let encoder = PacketEncoder::new(FileFormat::Pcap, true);
         let interface = Interface {
             name: "lo".to_owned(),
             link_type: 1,
@@ -468,8 +471,8 @@ mod tests {
             keylogs: KeyLogs::default(),
             secrets: Vec::new(),
         };
-        let output = Output::open(Plan::file(path), records).unwrap();
-        let live = Arc::new(Live::default());
+        let output = RecordingOutput::open(FilePlan::file(path), records).unwrap();
+        let live = Arc::new(LiveCounts::default());
         let (filler, blocks, recycle) = queue(encoder, 1000, &live);
         let writer = std::thread::spawn({
             let live = Arc::clone(&live);

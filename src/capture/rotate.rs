@@ -29,7 +29,7 @@ const ZSTD_LEVEL: i32 = 1;
 
 /// What is written where.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct FilePlan {
     /// The file, or the pattern of the files' names (`%Y`, `%m`, `%d`, `%H`, `%M`, `%S`, in UTC).
     pub path: PathBuf,
     /// Whether to compress with zstd.
@@ -52,7 +52,7 @@ pub struct Plan {
     pub to_stdout: bool,
 }
 
-impl Plan {
+impl FilePlan {
     /// A single plain file.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Plan {
 }
 
 /// How the records of a file are kept whole.
-pub trait Records {
+pub trait RecordCuts {
     /// What stands at the start of each file.
     fn start(&self, out: &mut Vec<u8>);
     /// What stands at the end of each file.
@@ -124,10 +124,10 @@ pub enum OutputError {
 }
 
 /// The files of a recording.
-pub struct Output<R> {
-    plan: Plan,
+pub struct RecordingOutput<R> {
+    plan: FilePlan,
     records: R,
-    current: Option<Current>,
+    current: Option<CurrentFile>,
     /// Complete files, oldest first.
     complete: VecDeque<PathBuf>,
     serial: u64,
@@ -144,7 +144,7 @@ pub struct Output<R> {
 }
 
 /// The file that is being written.
-struct Current {
+struct CurrentFile {
     file: File,
     part: PathBuf,
     path: PathBuf,
@@ -160,7 +160,7 @@ struct Current {
     until: Option<Timestamp>,
 }
 
-impl Current {
+impl CurrentFile {
     fn new(file: File, part: PathBuf, path: PathBuf, until: Option<Timestamp>) -> Self {
         Self {
             file,
@@ -176,10 +176,10 @@ impl Current {
     }
 }
 
-impl<R: Records> Output<R> {
+impl<R: RecordCuts> RecordingOutput<R> {
     /// Makes the first file, so that what is wrong with the name is known before anything is
     /// recorded.
-    pub fn open(plan: Plan, records: R) -> Result<Self, OutputError> {
+    pub fn open(plan: FilePlan, records: R) -> Result<Self, OutputError> {
         let compressor = plan
             .compress
             .then(|| zstd::bulk::Compressor::new(ZSTD_LEVEL))
@@ -375,7 +375,7 @@ impl<R: Records> Output<R> {
                 .map_err(|error| failed(&part)(error.into()))?;
         }
         self.room = 0;
-        self.start(Current::new(file, part, path, until))
+        self.start(CurrentFile::new(file, part, path, until))
     }
 
     /// Standard output, as if it were a file that never ends.
@@ -383,11 +383,11 @@ impl<R: Records> Output<R> {
         let name = PathBuf::from("standard output");
         let file = rustix::io::dup(io::stdout())
             .map_err(|error| OutputError::Create { path: name.clone(), source: error.into() })?;
-        self.start(Current::new(File::from(file), name.clone(), name, None))
+        self.start(CurrentFile::new(File::from(file), name.clone(), name, None))
     }
 
     /// Writes what stands at the start of a file.
-    fn start(&mut self, current: Current) -> Result<(), OutputError> {
+    fn start(&mut self, current: CurrentFile) -> Result<(), OutputError> {
         self.files += 1;
         self.current = Some(current);
         self.look_for_room(1)?;
@@ -503,7 +503,7 @@ impl<R: Records> Output<R> {
     }
 }
 
-fn put(current: &mut Current, bytes: &[u8], written: &mut u64) -> io::Result<()> {
+fn put(current: &mut CurrentFile, bytes: &[u8], written: &mut u64) -> io::Result<()> {
     current.file.write_all(bytes)?;
     current.length += bytes.len() as u64;
     *written += bytes.len() as u64;
@@ -603,9 +603,9 @@ mod tests {
     use super::*;
 
     /// Records of one line each.
-    struct Lines;
+    struct RecordLines;
 
-    impl Records for Lines {
+    impl RecordCuts for RecordLines {
         fn start(&self, out: &mut Vec<u8>) {
             out.extend_from_slice(b"start\n");
         }
@@ -634,17 +634,25 @@ mod tests {
     fn a_file_has_its_name_when_it_is_complete_and_is_its_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/v1.pcap");
-        let mut output = Output::open(Plan::file(&path), Lines).unwrap();
+        let mut output = RecordingOutput::open(FilePlan::file(&path), RecordLines).unwrap();
         output.write(b"one\n", 1).unwrap();
         assert_eq!(names(path.parent().unwrap()), ["v1.pcap.part"]);
         assert_eq!(std::fs::read(suffixed(&path, ".part")).unwrap(), b"start\none\n");
-        assert!(matches!(Output::open(Plan::file(&path), Lines), Err(OutputError::Busy(_))));
+        assert!(matches!(
+            RecordingOutput::open(FilePlan::file(&path), RecordLines),
+            Err(OutputError::Busy(_))
+        ));
         output.finish().unwrap();
         assert_eq!(names(path.parent().unwrap()), ["v1.pcap"]);
         assert_eq!(std::fs::read(&path).unwrap(), b"start\none\nend\n");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(matches!(Output::open(Plan::file(&path), Lines), Err(OutputError::Exists(_))));
-        let mut forced = Output::open(Plan { force: true, ..Plan::file(&path) }, Lines).unwrap();
+        assert!(matches!(
+            RecordingOutput::open(FilePlan::file(&path), RecordLines),
+            Err(OutputError::Exists(_))
+        ));
+        let mut forced =
+            RecordingOutput::open(FilePlan { force: true, ..FilePlan::file(&path) }, RecordLines)
+                .unwrap();
         forced.finish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"start\nend\n");
     }
@@ -654,7 +662,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("v1.pcap");
         std::fs::write(suffixed(&path, ".part"), b"left").unwrap();
-        let mut output = Output::open(Plan::file(&path), Lines).unwrap();
+        let mut output = RecordingOutput::open(FilePlan::file(&path), RecordLines).unwrap();
         output.finish().unwrap();
         assert_eq!(names(folder.path()), ["v1.pcap", "v1.pcap.part.left-1"]);
     }
@@ -663,8 +671,8 @@ mod tests {
     fn files_are_cut_by_size_and_the_oldest_go() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("v1.pcap");
-        let plan = Plan { rotate_size: Some(20), keep_files: Some(2), ..Plan::file(&path) };
-        let mut output = Output::open(plan, Lines).unwrap();
+        let plan = FilePlan { rotate_size: Some(20), keep_files: Some(2), ..FilePlan::file(&path) };
+        let mut output = RecordingOutput::open(plan, RecordLines).unwrap();
         for _ in 0..5 {
             output.write(b"0123456789\n", 1).unwrap();
         }
@@ -680,7 +688,11 @@ mod tests {
     fn each_frame_of_zstd_is_readable_by_itself() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("v1.jsonl.zst");
-        let mut output = Output::open(Plan { compress: true, ..Plan::file(&path) }, Lines).unwrap();
+        let mut output = RecordingOutput::open(
+            FilePlan { compress: true, ..FilePlan::file(&path) },
+            RecordLines,
+        )
+        .unwrap();
         output.write(b"one\n", 1).unwrap();
         output.flush().unwrap();
         output.write(b"two\n", 1).unwrap();
@@ -707,8 +719,9 @@ mod tests {
         assert_eq!(numbered(Path::new("a/v1.pcap.zst"), "-2"), Path::new("a/v1-2.pcap.zst"));
         assert_eq!(numbered(Path::new("v1"), "-2"), Path::new("v1-2"));
         let folder = tempfile::tempdir().unwrap();
-        let plan = Plan { rotate_size: Some(1), ..Plan::file(folder.path().join("%Y.pcap")) };
-        let mut output = Output::open(plan, Lines).unwrap();
+        let plan =
+            FilePlan { rotate_size: Some(1), ..FilePlan::file(folder.path().join("%Y.pcap")) };
+        let mut output = RecordingOutput::open(plan, RecordLines).unwrap();
         for _ in 0..3 {
             output.write(b"x\n", 1).unwrap();
         }
@@ -724,7 +737,10 @@ mod tests {
     fn too_little_room_ends_it_with_a_readable_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("v1.pcap");
-        let plan = Plan { min_free: u64::MAX, ..Plan::file(&path) };
-        assert!(matches!(Output::open(plan, Lines), Err(OutputError::NoRoom { .. })));
+        let plan = FilePlan { min_free: u64::MAX, ..FilePlan::file(&path) };
+        assert!(matches!(
+            RecordingOutput::open(plan, RecordLines),
+            Err(OutputError::NoRoom { .. })
+        ));
     }
 }

@@ -39,7 +39,7 @@ pub fn lead_to(address: IpAddr) -> io::Result<Lead> {
     })
 }
 
-struct Route<'a> {
+struct KernelRoute<'a> {
     device: &'a str,
     /// The first `length` bits of the destination, in an integer of 32 or 128 bits.
     destination: u128,
@@ -49,8 +49,8 @@ struct Route<'a> {
 }
 
 /// The longest prefix decides, then the smallest metric.
-fn best<'a>(routes: impl Iterator<Item = Route<'a>>, address: u128) -> Lead {
-    let fits = |route: &Route<'_>| {
+fn best<'a>(routes: impl Iterator<Item = KernelRoute<'a>>, address: u128) -> Lead {
+    let fits = |route: &KernelRoute<'_>| {
         route.flags & UP != 0 && route.device != "lo" && address & route.mask == route.destination
     };
     let found =
@@ -64,7 +64,7 @@ fn best<'a>(routes: impl Iterator<Item = Route<'a>>, address: u128) -> Lead {
 }
 
 /// `Iface Destination Gateway Flags RefCnt Use Metric Mask …`, addresses as the machine stores them.
-fn ipv4(table: &str) -> impl Iterator<Item = Route<'_>> {
+fn ipv4(table: &str) -> impl Iterator<Item = KernelRoute<'_>> {
     let stored = |text: &str| {
         let bytes = u32::from_str_radix(text, 16).ok()?.to_ne_bytes();
         Some(u128::from(u32::from(Ipv4Addr::from(bytes))))
@@ -74,7 +74,7 @@ fn ipv4(table: &str) -> impl Iterator<Item = Route<'_>> {
         let [device, destination, _, flags, _, _, metric, mask, ..] = fields.as_slice() else {
             return None;
         };
-        Some(Route {
+        Some(KernelRoute {
             device,
             destination: stored(destination)?,
             mask: stored(mask)?,
@@ -85,14 +85,14 @@ fn ipv4(table: &str) -> impl Iterator<Item = Route<'_>> {
 }
 
 /// `destination length source length gateway metric refcount use flags device`.
-fn ipv6(table: &str) -> impl Iterator<Item = Route<'_>> {
+fn ipv6(table: &str) -> impl Iterator<Item = KernelRoute<'_>> {
     table.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let [destination, length, _, _, _, metric, _, _, flags, device] = fields.as_slice() else {
             return None;
         };
         let length = u32::from_str_radix(length, 16).ok().filter(|&length| length <= 128)?;
-        Some(Route {
+        Some(KernelRoute {
             device,
             destination: u128::from_str_radix(destination, 16).map(Ipv6Addr::from).ok()?.into(),
             mask: u128::MAX.checked_shl(128 - length).unwrap_or(0),

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Write as _};
 
 use super::file::{Input, from_reader};
-use super::merge::Merge;
+use super::merge::CaptureMerge;
 use super::*;
 
 /// A pcap of packets: seconds and bytes.
@@ -28,7 +28,7 @@ fn open(name: &str, bytes: Vec<u8>) -> Result<Input, CaptureError> {
 }
 
 /// All packets of a source: number, seconds, bytes.
-fn all(source: &mut Merge) -> Vec<(u64, i64, Vec<u8>)> {
+fn all(source: &mut CaptureMerge) -> Vec<(u64, i64, Vec<u8>)> {
     let (mut batch, mut out) = (Batch::default(), Vec::new());
     while source.fill(&mut batch).expect("memory can be read") {
         for (number, frame) in (batch.first..).zip(&batch.frames) {
@@ -39,12 +39,12 @@ fn all(source: &mut Merge) -> Vec<(u64, i64, Vec<u8>)> {
     out
 }
 
-fn merged(files: Vec<(Vec<u8>, i64)>, block: usize) -> Merge {
+fn merged(files: Vec<(Vec<u8>, i64)>, block: usize) -> CaptureMerge {
     let open = |(bytes, skew)| match open("memory", bytes) {
         Ok(Input::Packets(file)) => (file, skew),
         _ => panic!("it is a capture"),
     };
-    Merge::with_block_bytes(files.into_iter().map(open).collect(), block)
+    CaptureMerge::with_block_bytes(files.into_iter().map(open).collect(), block)
 }
 
 #[test]
@@ -212,7 +212,7 @@ proptest::proptest! {
     fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400), which in 0usize..4) {
         let magic = [&[0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a][..], &[0xd4, 0xc3, 0xb2, 0xa1], &[0x1f, 0x8b, 8], &[0x28, 0xb5, 0x2f, 0xfd]][which];
         if let Ok(Input::Packets(file)) = open("random", [magic, &bytes].concat()) {
-            let mut source = Merge::with_block_bytes(vec![(file, 0)], 64);
+            let mut source = CaptureMerge::with_block_bytes(vec![(file, 0)], 64);
             let mut batch = Batch::default();
             while source.fill(&mut batch).expect("memory can be read") {
                 for frame in &batch.frames {
@@ -236,7 +236,7 @@ fn timed(times: &[i64]) -> Vec<u8> {
 }
 
 /// Times in microseconds and places of all packets of a source.
-fn timed_packets(source: &mut Merge) -> Vec<(i64, u32)> {
+fn timed_packets(source: &mut CaptureMerge) -> Vec<(i64, u32)> {
     let (mut batch, mut out) = (Batch::default(), Vec::new());
     while source.fill(&mut batch).expect("memory can be read") {
         let place = |frame| u32::from_le_bytes(batch.bytes(frame).try_into().expect("four bytes"));
@@ -334,7 +334,7 @@ fn many_files_are_opened_when_they_are_due_and_closed_behind_their_end() {
         parked.push((file, 0, first));
     }
     let gone = std::path::Path::new(&files[20]).to_owned();
-    let mut source = Merge::of_parked(parked);
+    let mut source = CaptureMerge::of_parked(parked);
     let (mut batch, mut got) = (Batch::default(), Vec::new());
     let mut most = 0;
     while source.fill(&mut batch).expect("it can be read") {

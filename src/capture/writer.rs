@@ -9,7 +9,7 @@
 
 /// A capture file's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum FileFormat {
     /// One link type for the file, no room for drops.
     Pcap,
     /// Several interfaces, drops in the file.
@@ -34,7 +34,7 @@ pub struct Interface {
 pub struct Stamp {
     /// Seconds since the epoch; 32 bits as pcap has them, good until 2106.
     pub seconds: u32,
-    /// Nanoseconds, or microseconds where [`Encoder::nanos`] is not set.
+    /// Nanoseconds, or microseconds where [`PacketEncoder::nanos`] is not set.
     pub fraction: u32,
 }
 
@@ -51,8 +51,8 @@ pub struct Statistics {
 
 /// Encodes packets of one capture.
 #[derive(Clone, Debug)]
-pub struct Encoder {
-    format: Format,
+pub struct PacketEncoder {
+    format: FileFormat,
     nanos: bool,
 }
 
@@ -71,14 +71,14 @@ const SECRETS_IN_A_BLOCK: usize = 128 << 10;
 /// Bytes before a packet's data in pcap.
 const RECORD_HEAD: usize = 16;
 
-impl Encoder {
+impl PacketEncoder {
     /// An encoder for stamps in nanoseconds, or in microseconds.
-    pub const fn new(format: Format, nanos: bool) -> Self {
+    pub const fn new(format: FileFormat, nanos: bool) -> Self {
         Self { format, nanos }
     }
 
     /// The format.
-    pub const fn format(&self) -> Format {
+    pub const fn format(&self) -> FileFormat {
         self.format
     }
 
@@ -90,7 +90,7 @@ impl Encoder {
     /// Appends what stands at the start of a file. pcap holds the first interface only.
     pub fn start(&self, out: &mut Vec<u8>, interfaces: &[Interface]) {
         match self.format {
-            Format::Pcap => {
+            FileFormat::Pcap => {
                 let Some(interface) = interfaces.first() else { return };
                 let magic = if self.nanos { PCAP_MAGIC_NANOS } else { PCAP_MAGIC_MICROS };
                 let version = (2u16, 4u16);
@@ -101,7 +101,7 @@ impl Encoder {
                 put(out, &interface.snaplen.to_ne_bytes());
                 put(out, &u32::from(interface.link_type).to_ne_bytes());
             }
-            Format::Pcapng => {
+            FileFormat::Pcapng => {
                 block(out, SECTION_HEADER, |out| {
                     put(out, &BYTE_ORDER.to_ne_bytes());
                     put(out, &1u16.to_ne_bytes());
@@ -147,7 +147,7 @@ impl Encoder {
     ) {
         let kept = data.len() as u32;
         match self.format {
-            Format::Pcap => {
+            FileFormat::Pcap => {
                 let mut head = [0; RECORD_HEAD];
                 head[0..4].copy_from_slice(&stamp.seconds.to_ne_bytes());
                 head[4..8].copy_from_slice(&stamp.fraction.to_ne_bytes());
@@ -157,7 +157,7 @@ impl Encoder {
                 out.extend_from_slice(&head);
                 out.extend_from_slice(data);
             }
-            Format::Pcapng => {
+            FileFormat::Pcapng => {
                 let units = self.units(stamp);
                 let pad = data.len().wrapping_neg() % 4;
                 let total = (32 + data.len() + pad) as u32;
@@ -193,7 +193,7 @@ impl Encoder {
         now: Stamp,
         statistics: Statistics,
     ) {
-        if self.format == Format::Pcap {
+        if self.format == FileFormat::Pcap {
             return;
         }
         let units = self.units(now);
@@ -210,7 +210,7 @@ impl Encoder {
 
     /// Appends TLS secrets, lines of a key log; nothing in pcap, which has no place for them.
     pub fn secrets(&self, out: &mut Vec<u8>, lines: &[u8]) {
-        let mut rest = if self.format == Format::Pcapng { lines } else { &[] };
+        let mut rest = if self.format == FileFormat::Pcapng { lines } else { &[] };
         while !rest.is_empty() {
             let most = &rest[..rest.len().min(SECRETS_IN_A_BLOCK)];
             // Whole lines, where there are any.
@@ -240,8 +240,8 @@ impl Encoder {
         let (mut at, mut packets) = (0, 0);
         loop {
             let (size, is_packet) = match self.format {
-                Format::Pcap => (word(at + 8).map(|kept| RECORD_HEAD + kept as usize), true),
-                Format::Pcapng => {
+                FileFormat::Pcap => (word(at + 8).map(|kept| RECORD_HEAD + kept as usize), true),
+                FileFormat::Pcapng => {
                     (word(at + 4).map(|total| total as usize), word(at) == Some(ENHANCED_PACKET))
                 }
             };
@@ -294,8 +294,8 @@ mod tests {
 
     #[test]
     fn a_cut_leaves_whole_records() {
-        for format in [Format::Pcap, Format::Pcapng] {
-            let encoder = Encoder::new(format, true);
+        for format in [FileFormat::Pcap, FileFormat::Pcapng] {
+            let encoder = PacketEncoder::new(format, true);
             let mut out = Vec::new();
             let mut ends = vec![0];
             for size in [0usize, 1, 60, 1500] {
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn secrets_are_read_as_they_were_given_and_stand_in_blocks_of_whole_lines() {
-        let encoder = Encoder::new(Format::Pcapng, true);
+        let encoder = PacketEncoder::new(FileFormat::Pcapng, true);
         let line = "CLIENT_RANDOM 00 11\n";
         for lines in [1, 3, 20_000] {
             let (text, mut out) = (line.repeat(lines), Vec::new());
@@ -339,13 +339,13 @@ mod tests {
             assert_eq!(read, vec![line.trim_end(); lines]);
         }
         let mut out = Vec::new();
-        Encoder::new(Format::Pcap, true).secrets(&mut out, line.as_bytes());
+        PacketEncoder::new(FileFormat::Pcap, true).secrets(&mut out, line.as_bytes());
         assert!(out.is_empty());
     }
 
     #[test]
     fn blocks_of_pcapng_are_padded_and_say_their_length_twice() {
-        let encoder = Encoder::new(Format::Pcapng, true);
+        let encoder = PacketEncoder::new(FileFormat::Pcapng, true);
         let mut out = Vec::new();
         encoder.start(&mut out, &[interface(), interface()]);
         encoder.packet(

@@ -8,7 +8,7 @@ use super::folder::{RunFolder, names};
 use super::{Exit, Failure, Global, output};
 use crate::diff::approvals::{Approval, Approvals, CallApproval, is_day, without};
 use crate::diff::{Class, Cluster};
-use crate::mock::summary::Summary;
+use crate::mock::summary::CallSummary;
 use crate::time::Timestamp;
 
 /// What a new file starts with.
@@ -20,7 +20,7 @@ const PREAMBLE: &str = "# Intended differences between v1 and v2: reviewed and c
     after_help = "Example:\n  shadowtap approve reports/2026-11-22T10-00-00 3f2a91c07b --reason \"totals are in cents since v2\" \
     --expires 2026-12-31"
 )]
-pub struct Args {
+pub struct ApproveArgs {
     /// The folder of a run
     #[arg(value_name = "DIR")]
     dir: PathBuf,
@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, _: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: ApproveArgs, _: &Global) -> Result<Exit, Failure> {
     let approval = execute(&args)?;
     let line = format!("approved in {}: {}", args.file.display(), approval.text());
     output::print(&(super::exit::printable(&line) + "\n"))?;
@@ -84,7 +84,7 @@ impl Intended {
     }
 }
 
-fn execute(args: &Args) -> Result<Intended, Failure> {
+fn execute(args: &ApproveArgs) -> Result<Intended, Failure> {
     if args.reason.trim().is_empty() {
         return Err(Failure::usage(
             "--reason is empty: say why the difference is intended, for those who review it",
@@ -108,7 +108,7 @@ fn execute(args: &Args) -> Result<Intended, Failure> {
 }
 
 /// An approval of the cluster that is named, among those of answers and of outgoing calls.
-fn find(folder: &RunFolder, args: &Args) -> Result<Intended, Failure> {
+fn find(folder: &RunFolder, args: &ApproveArgs) -> Result<Intended, Failure> {
     let (reason, expires) = (args.reason.trim(), args.expires.as_deref());
     let answers = find_answers(&folder.file(names::CLUSTERS), &args.cluster)?;
     let calls = find_calls(&folder.file(names::EGRESS), &args.cluster)?;
@@ -139,7 +139,10 @@ fn find(folder: &RunFolder, args: &Args) -> Result<Intended, Failure> {
 }
 
 /// The clusters of outgoing calls whose id starts so, each once.
-fn find_calls(path: &Path, id: &str) -> Result<Vec<crate::mock::summary::Cluster>, Failure> {
+fn find_calls(
+    path: &Path,
+    id: &str,
+) -> Result<Vec<crate::mock::summary::OutgoingCluster>, Failure> {
     if id.is_empty() || !path.is_file() {
         return Ok(Vec::new());
     }
@@ -148,7 +151,7 @@ fn find_calls(path: &Path, id: &str) -> Result<Vec<crate::mock::summary::Cluster
     };
     let file = std::fs::File::open(path).map_err(|error| unusable(&error))?;
     let summary =
-        Summary::read(std::io::BufReader::new(file), &[]).map_err(|error| unusable(&error))?;
+        CallSummary::read(std::io::BufReader::new(file), &[]).map_err(|error| unusable(&error))?;
     Ok(summary.clusters.into_iter().filter(|cluster| cluster.id.starts_with(id)).collect())
 }
 

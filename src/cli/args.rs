@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::log::Format;
+use super::log::LogFormat;
 use super::paint::Color;
 use crate::mode;
 
@@ -77,7 +77,7 @@ pub struct Global {
     pub color: Color,
     /// How messages on standard error are written: for people, or a JSON object a line
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, global = true)]
-    pub log_format: Format,
+    pub log_format: LogFormat,
     /// Show help: -h is short, --help is whole
     #[arg(short, long, action = ArgAction::Help, global = true)]
     pub help: Option<bool>,
@@ -91,43 +91,43 @@ pub struct Global {
 #[command(disable_help_subcommand = true)]
 pub enum Command {
     /// Replay, compare, report and judge in one go.
-    Run(super::run::Args),
+    Run(super::run::RunArgs),
     /// See it all at work: a small shop in two versions.
-    Demo(super::demo::Args),
+    Demo(super::demo::DemoArgs),
     /// Record live traffic.
-    Capture(super::capture::Args),
+    Capture(super::capture::CaptureArgs),
     /// Show what captures or recordings hold.
-    Inspect(super::inspect::Args),
+    Inspect(super::inspect::InspectArgs),
     /// Show the values that v1's answers issue and later requests use.
-    Flows(super::flows::Args),
+    Flows(super::flows::FlowsArgs),
     /// Show the interfaces that can be captured, or the one that leads to a pod.
-    Interfaces(super::interfaces::Args),
+    Interfaces(super::interfaces::InterfacesArgs),
     /// Rebuild the HTTP exchanges of captures.
-    Parse(super::parse::Args),
+    Parse(super::parse::ParseArgs),
     /// Replay recorded requests at v2, with their original timing.
-    Replay(super::replay::Args),
+    Replay(super::replay::ReplayArgs),
     /// Look at exchanges of a run: both answers side by side.
-    Show(super::show::Args),
+    Show(super::show::ShowArgs),
     /// Answer v2's outgoing calls from the recording.
-    Mock(super::mock::Args),
+    Mock(super::mock::MockArgs),
     /// Compare what v2 answered with what v1 answered.
-    Diff(super::diff::Args),
+    Diff(super::diff::DiffArgs),
     /// Write a run's report.
-    Report(super::report::Args),
+    Report(super::report::ReportArgs),
     /// Judge a run by the policy.
-    Gate(super::gate::Args),
+    Gate(super::gate::GateArgs),
     /// Accept an intended difference, with a reason.
-    Approve(super::approve::Args),
+    Approve(super::approve::ApproveArgs),
     /// Add the results of shards to one run.
-    Merge(super::merge::Args),
+    Merge(super::merge::MergeArgs),
     /// Write recorded exchanges for another tool.
-    Export(super::export::Args),
+    Export(super::export::ExportArgs),
     /// Show what holds and from where: a variable, shadowtap.toml, the default.
-    Config(super::configuration::Args),
+    Config(super::configuration::ConfigArgs),
     /// Print the completions of a shell.
-    Completions(super::completions::Args),
+    Completions(super::completions::CompletionsArgs),
     /// Write the manual pages.
-    Man(super::man::Args),
+    Man(super::man::ManArgs),
 }
 
 /// Parses `10MiB`, `64k`, `1500` into bytes. Binary and decimal units; a bare number is bytes.

@@ -11,27 +11,27 @@ use rustix::fs::{Access, Gid, Uid};
 use super::args::{duration_ns, size};
 use super::config::Config;
 use super::exit::printable;
-use super::metrics::{self, Server};
+use super::metrics::{self, MetricsServer};
 use super::output::print;
 use super::parse::ledger_table;
 use super::progress::Progress;
-use super::redaction::{self, Redaction};
+use super::redaction::{self, RedactionFlags};
 use super::remote::{local_path, store_failure};
 use super::{Exit, Failure, Global, signals};
-use crate::capture::config::Section;
-use crate::capture::counts::{Counts, Live};
+use crate::capture::config::CaptureSection;
+use crate::capture::counts::{Counts, LiveCounts};
 use crate::capture::keylog::KeyLogs;
 use crate::capture::live::{self, LiveError, Tap};
 use crate::capture::privilege;
-use crate::capture::record::{RecordError, Recorded, Recording};
-use crate::capture::rotate::{self, OutputError, Plan};
-use crate::capture::writer::Format;
+use crate::capture::record::{PacketRecording, RecordError, RecordedPackets};
+use crate::capture::rotate::{self, FilePlan, OutputError};
+use crate::capture::writer::FileFormat;
 use crate::ledger::Ledger;
 use crate::message::protobuf::Schema;
 use crate::parse;
 use crate::redact::Redactor;
 use crate::store::remote::{Remote, is_store};
-use crate::store::uploads::{self, Sent, Uploads};
+use crate::store::uploads::{self, SentFiles, Uploads};
 use crate::time::{Monotonic, Timestamp};
 
 /// Record live traffic on this machine's interfaces
@@ -45,7 +45,7 @@ use crate::time::{Monotonic, Timestamp};
     shadowtap capture -i any --port 8080 -o 'v1-%Y%m%dT%H%M%S.pcapng.zst' --rotate-every 1h --keep-files 24\n  \
     shadowtap capture -i eth0 --port 8080 -o v1.jsonl.zst --redact default"
 )]
-pub struct Args {
+pub struct CaptureArgs {
     /// Interface to capture; repeat for several (.pcapng), `any` for all
     #[arg(help_heading = "Input", short, long = "interface", value_name = "IFACE")]
     interfaces: Vec<String>,
@@ -103,7 +103,7 @@ pub struct Args {
     keylog: Vec<PathBuf>,
     /// What to take out, for .jsonl
     #[command(flatten)]
-    redaction: Redaction,
+    redaction: RedactionFlags,
     /// Become this user once the interfaces are open; the files will be theirs
     #[arg(help_heading = "Safety", long, value_name = "USER")]
     user: Option<String>,
@@ -136,13 +136,13 @@ pub struct ToStore {
 
 /// What `capture` does, checked.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct CaptureSettings {
     /// The devices, and what of them.
-    pub options: live::Options,
+    pub options: live::LiveOptions,
     /// The files.
-    pub plan: Plan,
+    pub plan: FilePlan,
     /// What they hold.
-    pub content: Content,
+    pub content: CaptureContent,
     /// Nanoseconds until it ends by itself.
     pub duration_ns: Option<i64>,
     /// Key logs.
@@ -157,16 +157,16 @@ pub struct Settings {
 
 /// What is written.
 #[derive(Clone, Debug)]
-pub enum Content {
+pub enum CaptureContent {
     /// Packets.
-    Packets(Format),
+    Packets(FileFormat),
     /// Exchanges, parsed so and redacted.
-    Exchanges(parse::Options, Option<Redactor>),
+    Exchanges(parse::ParseOptions, Option<Redactor>),
 }
 
-impl Args {
+impl CaptureArgs {
     /// With what the file says where no flag does.
-    fn or(self, file: Section) -> Result<Self, Failure> {
+    fn or(self, file: CaptureSection) -> Result<Self, Failure> {
         fn read<T>(
             name: &str,
             text: Option<String>,
@@ -219,8 +219,8 @@ impl Args {
     }
 }
 
-impl Settings {
-    fn new(args: Args, schema: Schema) -> Result<Self, Failure> {
+impl CaptureSettings {
+    fn new(args: CaptureArgs, schema: Schema) -> Result<Self, Failure> {
         if args.interfaces.is_empty() {
             return Err(Failure::usage(format!(
                 "name the interface with -i: there are {}",
@@ -238,7 +238,7 @@ impl Settings {
             ));
         }
         let content = match format {
-            Some(format) if args.redaction.redact.is_empty() => Content::Packets(format),
+            Some(format) if args.redaction.redact.is_empty() => CaptureContent::Packets(format),
             Some(_) => {
                 return Err(Failure::usage(format!(
                     "{}: packets cannot be redacted: write exchanges (-o {}), or capture now and redact by shadowtap parse --redact",
@@ -247,16 +247,16 @@ impl Settings {
                 )));
             }
             None => {
-                let options = parse::Options {
+                let options = parse::ParseOptions {
                     threads: usize::from(args.threads.unwrap_or(1)),
                     ports: args.ports.clone(),
                     keylogs: args.keylog.clone(),
-                    ..parse::Options::default()
+                    ..parse::ParseOptions::default()
                 };
-                Content::Exchanges(options, args.redaction.redactor(schema)?)
+                CaptureContent::Exchanges(options, args.redaction.redactor(schema)?)
             }
         };
-        if format == Some(Format::Pcap) && !args.keylog.is_empty() {
+        if format == Some(FileFormat::Pcap) && !args.keylog.is_empty() {
             return Err(Failure::usage(format!(
                 "{}: a .pcap file has no place for secrets: write -o {} with --keylog",
                 path.display(),
@@ -286,7 +286,7 @@ impl Settings {
         };
         let user = args.user.as_deref().map(privilege::user).transpose().map_err(Failure::usage)?;
         let folder = folder_of(&path);
-        let plan = Plan {
+        let plan = FilePlan {
             compress,
             rotate_size: args.rotate_size,
             rotate_every: args.rotate_every,
@@ -299,16 +299,16 @@ impl Settings {
             to_stdout,
             force: args.force,
             owner: user,
-            ..Plan::file(&path)
+            ..FilePlan::file(&path)
         };
-        let options = live::Options {
+        let options = live::LiveOptions {
             interfaces: args.interfaces,
             ports: args.ports,
             filter: args.filter,
             snaplen,
             buffer,
             promiscuous: args.promiscuous,
-            hold: if matches!(content, Content::Packets(_)) {
+            hold: if matches!(content, CaptureContent::Packets(_)) {
                 live::HOLD_PACKETS
             } else {
                 live::HOLD
@@ -320,22 +320,22 @@ impl Settings {
     }
 }
 
-impl Args {
+impl CaptureArgs {
     /// What goes to standard output: packets in a format, or none for exchanges.
-    fn streamed(&self) -> Result<Option<Format>, Failure> {
+    fn streamed(&self) -> Result<Option<FileFormat>, Failure> {
         let needs_pcapng = self.interfaces.len() > 1 || !self.keylog.is_empty();
         Ok(match self.format {
             None if !self.redaction.redact.is_empty() => None,
-            None | Some(Streamed::Pcapng) if needs_pcapng => Some(Format::Pcapng),
-            Some(Streamed::Pcapng) => Some(Format::Pcapng),
-            None | Some(Streamed::Pcap) => Some(Format::Pcap),
+            None | Some(Streamed::Pcapng) if needs_pcapng => Some(FileFormat::Pcapng),
+            Some(Streamed::Pcapng) => Some(FileFormat::Pcapng),
+            None | Some(Streamed::Pcap) => Some(FileFormat::Pcap),
             Some(Streamed::Jsonl) => None,
         })
     }
 }
 
 /// The file that is written, and the store that it goes to.
-fn spooled(asked: &Path, args: &Args) -> Result<(PathBuf, Option<ToStore>), Failure> {
+fn spooled(asked: &Path, args: &CaptureArgs) -> Result<(PathBuf, Option<ToStore>), Failure> {
     let Some(url) = asked.to_str().filter(|name| is_store(name)) else {
         if args.spool.is_some() {
             return Err(Failure::usage("--spool is for a store as output (-o s3://…)"));
@@ -374,14 +374,14 @@ fn folder_of(path: &Path) -> &Path {
 
 /// What a file's name says: the format of packets, or none for exchanges, and whether it is
 /// compressed.
-fn format_of(path: &Path) -> Result<(Option<Format>, bool), Failure> {
+fn format_of(path: &Path) -> Result<(Option<FileFormat>, bool), Failure> {
     let name =
         path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let (plain, compress) =
         name.strip_suffix(".zst").map_or((&*name, false), |plain| (plain, true));
     let format = match Path::new(plain).extension().and_then(std::ffi::OsStr::to_str) {
-        Some("pcap") => Some(Format::Pcap),
-        Some("pcapng") => Some(Format::Pcapng),
+        Some("pcap") => Some(FileFormat::Pcap),
+        Some("pcapng") => Some(FileFormat::Pcapng),
         Some("jsonl") => None,
         _ => {
             return Err(Failure::usage(format!(
@@ -399,9 +399,9 @@ const ADVICE: &str = "some connections were let go of, as exchanges could not be
 
 /// Runs the command.
 #[expect(clippy::print_stderr, reason = "where standard output is the capture")]
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: CaptureArgs, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let settings = Settings::new(args.or(config.capture)?, config.schema)?;
+    let settings = CaptureSettings::new(args.or(config.capture)?, config.schema)?;
     let captured = execute(&settings, global)?;
     let summary = summary(&captured);
     if settings.plan.to_stdout {
@@ -433,37 +433,37 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 
 /// What was captured.
 #[derive(Debug)]
-pub(crate) struct Captured {
+pub(crate) struct CaptureDone {
     /// Packets and files.
-    pub(crate) recorded: Recorded,
+    pub(crate) recorded: RecordedPackets,
     /// Exchanges on disk, and such as could not be written; with the account of their packets.
     pub(crate) exchanges: Option<(u64, u64, Ledger)>,
     /// What the store has, by its prefix.
-    pub(crate) sent: Option<(String, Sent)>,
+    pub(crate) sent: Option<(String, SentFiles)>,
 }
 
 /// A recording of either kind.
-enum Running {
-    Packets(Recording),
-    Exchanges(parse::live::Recording),
+enum RunningCapture {
+    Packets(PacketRecording),
+    Exchanges(parse::live::ExchangeRecording),
 }
 
-impl Running {
-    fn live(&self) -> &Arc<Live> {
+impl RunningCapture {
+    fn live(&self) -> &Arc<LiveCounts> {
         match self {
             Self::Packets(recording) => recording.live(),
             Self::Exchanges(recording) => recording.live(),
         }
     }
 
-    fn stop(self) -> Captured {
+    fn stop(self) -> CaptureDone {
         match self {
             Self::Packets(recording) => {
-                Captured { recorded: recording.stop(), exchanges: None, sent: None }
+                CaptureDone { recorded: recording.stop(), exchanges: None, sent: None }
             }
             Self::Exchanges(recording) => {
                 let done = recording.stop();
-                Captured {
+                CaptureDone {
                     recorded: done.recorded,
                     exchanges: Some((done.exchanges, done.lost, done.ledger)),
                     sent: None,
@@ -475,7 +475,7 @@ impl Running {
 
 /// Records until it is over. What was recorded is complete also where it ended by a failure, which
 /// the answer holds then.
-pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, Failure> {
+pub(crate) fn execute(settings: &CaptureSettings, global: &Global) -> Result<CaptureDone, Failure> {
     let stop = signals::word()?;
     let tap = Tap::open(&settings.options).map_err(|error| failure(&error.into()))?;
     // Before any other thread is started, which would keep what this one gives away.
@@ -494,21 +494,21 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
     let sender = sender.transpose()?;
     let uploads = plan.uploads.clone();
     let recording = match &settings.content {
-        Content::Packets(format) => {
+        CaptureContent::Packets(format) => {
             let keylogs = KeyLogs::new(&settings.keylogs);
-            Recording::begin(tap, *format, plan, keylogs, ended).map(Running::Packets)
+            PacketRecording::begin(tap, *format, plan, keylogs, ended).map(RunningCapture::Packets)
         }
-        Content::Exchanges(options, redactor) => {
-            parse::live::Recording::begin(tap, options, redactor.clone(), plan, ended)
-                .map(Running::Exchanges)
+        CaptureContent::Exchanges(options, redactor) => {
+            parse::live::ExchangeRecording::begin(tap, options, redactor.clone(), plan, ended)
+                .map(RunningCapture::Exchanges)
         }
     };
     let recording = recording.map_err(|error| failure(&error))?;
-    let figures = Figures { live: Arc::clone(recording.live()), uploads };
+    let figures = CaptureFigures { live: Arc::clone(recording.live()), uploads };
     let serve = |address: &String| {
         let mut registry = metrics::registry();
         registry.register_collector(Box::new(figures));
-        let server = Server::start(address, registry)?;
+        let server = MetricsServer::start(address, registry)?;
         tracing::info!("metrics at http://{}/metrics", server.address());
         Ok::<_, Failure>(server)
     };
@@ -530,7 +530,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
     drop((progress, serving));
     let mut captured = recording.stop();
     captured.sent = sender.map(|(url, sender)| (url, sender.finish()));
-    if let Content::Exchanges(_, redactor) = &settings.content
+    if let CaptureContent::Exchanges(_, redactor) = &settings.content
         && let Some(warning) = redaction::unsearched(redactor.as_ref())
     {
         tracing::warn!("{warning}");
@@ -540,12 +540,12 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Captured, 
 
 /// What a capture counts, told when it is asked for.
 #[derive(Debug)]
-struct Figures {
-    live: Arc<Live>,
+struct CaptureFigures {
+    live: Arc<LiveCounts>,
     uploads: Option<Uploads>,
 }
 
-impl Collector for Figures {
+impl Collector for CaptureFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         let counts = self.live.counts();
         for (name, help, value) in [
@@ -578,7 +578,7 @@ fn state(counts: &Counts, bytes: u64) -> String {
     text
 }
 
-fn give_privileges_away(settings: &Settings) -> Result<(), Failure> {
+fn give_privileges_away(settings: &CaptureSettings) -> Result<(), Failure> {
     let folder = folder_of(&settings.plan.path);
     std::fs::create_dir_all(folder).map_err(|error| {
         Failure::unusable(format!("cannot make the folder {}", folder.display())).because(&error)
@@ -608,7 +608,7 @@ fn owned_by_this_user(folder: &Path) -> bool {
 }
 
 /// The result, for people and scripts: a count a line.
-fn summary(captured: &Captured) -> String {
+fn summary(captured: &CaptureDone) -> String {
     use std::fmt::Write as _;
     let recorded = &captured.recorded;
     let counts = &recorded.counts;
@@ -671,8 +671,11 @@ mod tests {
 
     #[test]
     fn the_name_says_the_format() {
-        assert_eq!(format_of(Path::new("a/v1.pcap")).unwrap(), (Some(Format::Pcap), false));
-        assert_eq!(format_of(Path::new("v1.PCAPNG.zst")).unwrap(), (Some(Format::Pcapng), true));
+        assert_eq!(format_of(Path::new("a/v1.pcap")).unwrap(), (Some(FileFormat::Pcap), false));
+        assert_eq!(
+            format_of(Path::new("v1.PCAPNG.zst")).unwrap(),
+            (Some(FileFormat::Pcapng), true)
+        );
         assert_eq!(format_of(Path::new("v1.jsonl")).unwrap(), (None, false));
         for wrong in ["v1", "v1.txt", "v1.zst", ".pcap", "v1.pcap.gz", ""] {
             assert_eq!(format_of(Path::new(wrong)).unwrap_err().exit, Exit::Usage, "{wrong}");
@@ -686,17 +689,17 @@ mod tests {
     }
 
     #[derive(clap::Parser)]
-    struct Line {
+    struct CaptureLine {
         #[command(flatten)]
-        args: Args,
+        args: CaptureArgs,
     }
 
-    fn settings(flags: &str, file: &str) -> Result<Settings, Failure> {
-        let line = <Line as clap::Parser>::try_parse_from(
+    fn settings(flags: &str, file: &str) -> Result<CaptureSettings, Failure> {
+        let line = <CaptureLine as clap::Parser>::try_parse_from(
             std::iter::once("capture").chain(flags.split_whitespace()),
         )
         .unwrap();
-        Settings::new(line.args.or(toml::from_str(file).unwrap())?, Schema::default())
+        CaptureSettings::new(line.args.or(toml::from_str(file).unwrap())?, Schema::default())
     }
 
     #[test]
@@ -734,7 +737,7 @@ mod tests {
         assert_eq!((plan.rotate_size, plan.rotate_every), (Some(1 << 30), Some(3_600_000_000_000)));
         assert_eq!((plan.keep_files, plan.min_free, plan.compress), (Some(24), 1 << 30, true));
         assert!(
-            matches!(&of_file.content, Content::Exchanges(options, Some(_)) if options.threads == 3)
+            matches!(&of_file.content, CaptureContent::Exchanges(options, Some(_)) if options.threads == 3)
         );
 
         let flags = "-i lo -p 80 --filter tcp -o a.jsonl --duration 1s --rotate-size 2M --rotate-every 2h --keep-files 2 --min-free 5k \
@@ -755,7 +758,7 @@ mod tests {
             (Some("a.jsonl"), Some(2 << 20), Some(2))
         );
         assert!(
-            matches!(&of_flags.content, Content::Exchanges(options, Some(_)) if options.threads == 1)
+            matches!(&of_flags.content, CaptureContent::Exchanges(options, Some(_)) if options.threads == 1)
         );
 
         assert_eq!(settings("-i lo -o v1.pcap --keylog k", "").unwrap_err().exit, Exit::Usage);

@@ -15,7 +15,7 @@ use crate::record::flows::Binding;
 use crate::record::{lines, outcomes};
 use crate::redact::Masker;
 use crate::report::Clusters;
-use crate::report::closeup::{Closeup, Flight, Subject};
+use crate::report::closeup::{Closeup, CloseupSubject, Flight};
 use crate::route::{Routes, rpc};
 
 /// The bindings that a replay made.
@@ -32,7 +32,7 @@ const PAGE_LINE_BYTES: usize = 256 << 10;
 const DIFFERENCES: usize = 500;
 
 /// What a folder holds of one exchange.
-pub(super) struct Found {
+pub(super) struct FoundExchange {
     pub(super) id: ReplayId,
     pub(super) exchange: Rc<Exchange>,
     pub(super) outcome: Option<Outcome>,
@@ -43,10 +43,10 @@ pub(super) struct Found {
     shapes: Rc<HashMap<String, String>>,
 }
 
-impl Found {
+impl FoundExchange {
     /// As a close-up takes it.
-    pub(super) fn subject<'a>(&'a self, masker: &'a Masker) -> Subject<'a> {
-        Subject {
+    pub(super) fn subject<'a>(&'a self, masker: &'a Masker) -> CloseupSubject<'a> {
+        CloseupSubject {
             id: self.id,
             exchange: &self.exchange,
             outcome: self.outcome.as_ref(),
@@ -94,7 +94,7 @@ pub(super) fn for_page(
 /// The exchanges that a page would show, in the order of their weight.
 fn candidates(folder: &RunFolder, clusters: &Clusters) -> Result<Vec<ReplayId>, Failure> {
     #[derive(serde::Deserialize)]
-    struct Member {
+    struct ShownMember {
         id: ReplayId,
         cluster: String,
     }
@@ -104,7 +104,7 @@ fn candidates(folder: &RunFolder, clusters: &Clusters) -> Result<Vec<ReplayId>, 
     }
     let path = folder.file(names::DIFFERENCES);
     if present(&path) {
-        let pick = |line: &[u8]| serde_json::from_slice::<Member>(line).ok();
+        let pick = |line: &[u8]| serde_json::from_slice::<ShownMember>(line).ok();
         each_picked(&path, pick, |member| {
             if let Some(ids) = members.get_mut(member.cluster.as_str())
                 && ids.len() < PAGE_OF_CLUSTER
@@ -134,7 +134,7 @@ pub(super) fn gather(
     folder: &RunFolder,
     ids: &[ReplayId],
     longest: usize,
-) -> Result<(Vec<Found>, Servers), Failure> {
+) -> Result<(Vec<FoundExchange>, Servers), Failure> {
     let wanted: BTreeSet<ReplayId> = ids.iter().copied().collect();
     let recorded = recorded(&folder.file(names::EXCHANGES), &wanted, longest)?;
     let mut replayed = replayed(&folder.file(names::OUTCOMES), &wanted, longest)?;
@@ -159,7 +159,7 @@ pub(super) fn gather(
         let route = differences
             .first()
             .map_or_else(|| route_of(routes.as_ref(), &exchange), |first| first.route.clone());
-        found.push(Found {
+        found.push(FoundExchange {
             id,
             outcome: replayed.outcomes.remove(&id),
             route,
@@ -229,10 +229,11 @@ pub(super) fn each_picked<T: Send>(
 /// The id of a record, in whatever form its line is written.
 fn id_of(line: &[u8]) -> Option<ReplayId> {
     #[derive(serde::Deserialize)]
-    struct Named {
+    struct NamedExchange {
         id: ReplayId,
     }
-    lines::id_of(line).or_else(|| serde_json::from_slice::<Named>(line).ok().map(|named| named.id))
+    lines::id_of(line)
+        .or_else(|| serde_json::from_slice::<NamedExchange>(line).ok().map(|named| named.id))
 }
 
 /// Records that begin with the id of a wanted request; a file that is not there has none.
@@ -274,14 +275,14 @@ fn recorded(
 
 /// What was replayed of wanted requests, and of those before them on their lanes.
 #[derive(Default)]
-struct Replayed {
+struct ReplayedWanted {
     outcomes: HashMap<ReplayId, Outcome>,
     /// By connection and copy, in the order of the lane.
     flights: BTreeMap<(u64, u32), BTreeMap<u32, Flight>>,
     servers: Servers,
 }
 
-impl Replayed {
+impl ReplayedWanted {
     fn before(&self, id: ReplayId) -> Vec<Flight> {
         let lane = self.flights.get(&lane_of(id));
         let ordinal = id.exchange.ordinal;
@@ -300,10 +301,14 @@ const fn lane_of(id: ReplayId) -> (u64, u32) {
 enum Picked {
     Outcome(Box<Outcome>),
     Before(Flight),
-    Header(Box<outcomes::Header>),
+    Header(Box<outcomes::OutcomesHeader>),
 }
 
-fn replayed(path: &Path, wanted: &BTreeSet<ReplayId>, longest: usize) -> Result<Replayed, Failure> {
+fn replayed(
+    path: &Path,
+    wanted: &BTreeSet<ReplayId>,
+    longest: usize,
+) -> Result<ReplayedWanted, Failure> {
     let mut lanes: BTreeMap<(u64, u32), BTreeSet<u32>> = BTreeMap::new();
     for &id in wanted {
         lanes.entry(lane_of(id)).or_default().insert(id.exchange.ordinal);
@@ -319,15 +324,15 @@ fn replayed(path: &Path, wanted: &BTreeSet<ReplayId>, longest: usize) -> Result<
             return None;
         }
         match outcomes::read(line).ok()? {
-            outcomes::Line::Outcome(outcome) if wanted.contains(&outcome.id) => {
+            outcomes::OutcomeLine::Outcome(outcome) if wanted.contains(&outcome.id) => {
                 Some(Picked::Outcome(outcome))
             }
-            outcomes::Line::Outcome(outcome) => Some(Picked::Before(Flight::of(&outcome))),
-            outcomes::Line::Header(header) => Some(Picked::Header(header)),
-            outcomes::Line::End(_) => None,
+            outcomes::OutcomeLine::Outcome(outcome) => Some(Picked::Before(Flight::of(&outcome))),
+            outcomes::OutcomeLine::Header(header) => Some(Picked::Header(header)),
+            outcomes::OutcomeLine::End(_) => None,
         }
     };
-    let mut found = Replayed::default();
+    let mut found = ReplayedWanted::default();
     if !present(path) {
         return Ok(found);
     }
@@ -345,7 +350,7 @@ fn replayed(path: &Path, wanted: &BTreeSet<ReplayId>, longest: usize) -> Result<
     Ok(found)
 }
 
-impl Replayed {
+impl ReplayedWanted {
     fn keep(&mut self, flight: Flight) {
         let lane = self.flights.entry(lane_of(flight.id)).or_default();
         lane.insert(flight.id.exchange.ordinal, flight);

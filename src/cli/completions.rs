@@ -12,13 +12,13 @@ use super::{Exit, Failure, command, output};
     shadowtap completions bash > ~/.local/share/bash-completion/completions/shadowtap\n  \
     shadowtap completions zsh > ~/.zfunc/_shadowtap   # with fpath+=~/.zfunc before compinit\n  \
     shadowtap completions fish > ~/.config/fish/completions/shadowtap.fish")]
-pub struct Args {
+pub struct CompletionsArgs {
     /// For which shell
     #[arg(value_name = "SHELL", value_enum)]
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+pub(super) fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command::command(), "shadowtap", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;

@@ -19,18 +19,18 @@ pub const DEFAULT_FILE: &str = "shadowtap.toml";
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Config {
     /// `[capture]`
-    pub capture: crate::capture::config::Section,
+    pub capture: crate::capture::config::CaptureSection,
     /// `[messages]`
-    pub messages: Messages,
+    pub messages: MessageSchemas,
     /// What `[messages]` or the flags in its place name.
     #[serde(skip)]
     pub schema: Schema,
     /// `[mock]`
-    pub mock: crate::mock::Config,
+    pub mock: crate::mock::MockConfig,
     /// `[replay]`
-    pub replay: crate::replay::config::Section,
+    pub replay: crate::replay::config::ReplaySection,
     /// `[flow]`
-    pub flow: crate::bind::config::Section,
+    pub flow: crate::bind::config::FlowSection,
     /// How answers are compared.
     pub diff: crate::diff::rules::DiffConfig,
     /// What v2 is allowed.
@@ -40,14 +40,14 @@ pub struct Config {
 /// Where the schemas of messages are.
 #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Messages {
+pub struct MessageSchemas {
     /// As `--proto`.
     pub proto: Vec<PathBuf>,
     /// As `--descriptor-set`.
     pub descriptor_set: Vec<PathBuf>,
 }
 
-impl Messages {
+impl MessageSchemas {
     /// The schema that the flags name, else the file.
     fn schema(&self, global: &Global) -> Result<Schema, Failure> {
         let given = !global.proto.is_empty() || !global.descriptor_set.is_empty();

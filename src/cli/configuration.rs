@@ -21,7 +21,7 @@ use crate::gate::Policy;
 #[command(after_help = "Examples:\n  shadowtap config\n  \
     SHADOWTAP_TARGET=http://v2.staging:8080 shadowtap config --json | jq '.settings[] | select(.from != \"default\")'\n  \
     shadowtap config --schema > shadowtap.schema.json   # then `#:schema shadowtap.schema.json` in shadowtap.toml")]
-pub struct Args {
+pub struct ConfigArgs {
     /// Print everything as JSON
     #[arg(help_heading = "Output", long)]
     json: bool,
@@ -43,14 +43,14 @@ struct Setting {
 
 /// The form of `--json`.
 #[derive(Debug, Serialize)]
-struct Report {
+struct ConfigReport {
     format: &'static str,
     version: u32,
     file: Option<PathBuf>,
     settings: Vec<Setting>,
 }
 
-pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
+pub(super) fn run(args: &ConfigArgs, global: &Global) -> Result<Exit, Failure> {
     if args.schema {
         print(&schema())?;
         return Ok(Exit::Done);
@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<Exit, Failure> {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     });
     if args.json {
-        let report = Report { format: "shadowtap/config", version: 1, file, settings };
+        let report = ConfigReport { format: "shadowtap/config", version: 1, file, settings };
         let text = serde_json::to_string_pretty(&report).expect("settings serialise");
         print(&(text + "\n"))?;
     } else {

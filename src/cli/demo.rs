@@ -15,18 +15,18 @@ use super::config::Config;
 use super::evidence::Loaded;
 use super::folder::{RunFolder, names};
 use super::progress::Progress;
-use super::replay::{self, Flags, Shape};
+use super::replay::{self, ReplayFlags, ReplayShape};
 use super::{Exit, Failure, Global, log, mock, output, run};
 use crate::capture::live;
-use crate::capture::record::{RecordError, Recorded, Recording};
-use crate::demo::clients::{self, Done};
+use crate::capture::record::{PacketRecording, RecordError, RecordedPackets};
+use crate::demo::clients::{self, CustomersDone};
 use crate::demo::provider::Provider;
-use crate::demo::{Faults, PROVIDER_HOST, SHOP_HOST, shop};
+use crate::demo::{PROVIDER_HOST, SHOP_HOST, ShopFaults, shop};
 use crate::diff::{Cluster, Kind};
 use crate::gate::policy::Nanos;
 use crate::gate::{Finding, Policy, Verdict};
-use crate::mock::ledger::Verdict as CallVerdict;
-use crate::mock::summary::Summary;
+use crate::mock::ledger::CallVerdict;
+use crate::mock::summary::CallSummary;
 use crate::mock::{self as egress, Timing};
 
 /// Where it writes if nothing else is said.
@@ -54,9 +54,9 @@ const QUIET: Duration = Duration::from_millis(250);
     after_help = "Examples:\n  shadowtap demo -o reports/demo\n  \
     shadowtap demo serve v1 --listen 0.0.0.0:8080 --provider payments.example:8081"
 )]
-pub struct Args {
+pub struct DemoArgs {
     #[command(subcommand)]
-    part: Option<serve::Part>,
+    part: Option<serve::DemoPart>,
     /// Folder of the run; an earlier demo in it is replaced
     #[arg(help_heading = "Output", short, long, value_name = "DIR", default_value = FOLDER)]
     output: PathBuf,
@@ -67,24 +67,24 @@ pub struct Args {
 
 /// What `demo` does, checked.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct DemoSettings {
     /// The run's folder.
     pub output: PathBuf,
     /// Take the recorded capture.
     pub recorded: bool,
     /// What is planted in version 2.
-    pub faults: Faults,
+    pub faults: ShopFaults,
     /// How the customers behave.
-    pub customers: clients::Settings,
+    pub customers: clients::CustomerSettings,
 }
 
 /// What a demo came to.
 #[derive(Debug)]
-pub struct Shown {
+pub struct DemoShown {
     /// Whether the capture was live.
     pub live: bool,
     /// What the customers did; none where the capture is the recorded one.
-    pub customers: Option<Done>,
+    pub customers: Option<CustomersDone>,
     /// The verdict.
     pub verdict: Verdict,
     /// Each planted fault: what it is, and how the report names it; none where it was not found.
@@ -103,15 +103,15 @@ pub struct Shown {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: DemoArgs, global: &Global) -> Result<Exit, Failure> {
     if let Some(part) = args.part {
         return serve::run(part, global);
     }
-    let settings = Settings {
+    let settings = DemoSettings {
         output: args.output,
         recorded: args.recorded,
-        faults: Faults::ALL,
-        customers: clients::Settings::default(),
+        faults: ShopFaults::ALL,
+        customers: clients::CustomerSettings::default(),
     };
     let shown = execute(&settings, global)?;
     output::print(&text(&shown, &settings))?;
@@ -123,7 +123,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// The end of the demo, for people.
-fn text(shown: &Shown, settings: &Settings) -> String {
+fn text(shown: &DemoShown, settings: &DemoSettings) -> String {
     use std::fmt::Write as _;
     let mut text = shown.text.clone();
     // Writing into a string cannot fail.
@@ -157,7 +157,7 @@ fn text(shown: &Shown, settings: &Settings) -> String {
 }
 
 /// Goes the whole road, without printing its result.
-pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
+pub fn execute(settings: &DemoSettings, global: &Global) -> Result<DemoShown, Failure> {
     let folder = &settings.output;
     let is_ours = folder.join(CAPTURE).is_file();
     if folder.join(names::RUN).exists() && !is_ours {
@@ -183,23 +183,23 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
     let customers = captured(settings, &capture, &runtime, &provider, global)?;
     let charged = provider.charges().values().sum::<u64>();
 
-    let calls = egress::Config {
+    let calls = egress::MockConfig {
         providers: vec![PROVIDER_HOST.to_owned()],
         timing: Timing::Recorded,
-        ..egress::Config::default()
+        ..egress::MockConfig::default()
     };
-    let mut mock = mock::Settings::new(
+    let mut mock = mock::MockSettings::new(
         vec![capture.to_string_lossy().into_owned()],
         std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
         Some(folder.join(names::EGRESS)),
-        mock::Choice::default(),
+        mock::MockFlags::default(),
         &Config { mock: calls, ..Config::default() },
     )?;
     mock.serve.threads = 1;
     mock.watches = true;
     mock.serve.bindings = Some(folder.join(names::BINDINGS));
     let mock = mock::start(&mock, global)?;
-    let version2 = shop::Settings {
+    let version2 = shop::ShopSettings {
         version: 2,
         faults: settings.faults,
         provider: mock.address(),
@@ -218,8 +218,9 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
     };
     let target = format!("http://{}", version2.address());
     let inputs = vec![capture.to_string_lossy().into_owned()];
-    let replay = replay::Settings::new(inputs, shape(&target)?, Some(folder.to_owned()), true)?;
-    let whole = run::Settings {
+    let replay =
+        replay::ReplaySettings::new(inputs, shape(&target)?, Some(folder.to_owned()), true)?;
+    let whole = run::RunSettings {
         replay,
         config: Config::default(),
         approved: None,
@@ -239,7 +240,7 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
         checks.iter().filter(|check| !check.holds).map(|check| check.why.clone()).collect();
     let (planted, unexpected) =
         held_against(settings.faults, &loaded, &folder.join(names::EGRESS))?;
-    Ok(Shown {
+    Ok(DemoShown {
         live: customers.is_some(),
         customers,
         verdict: ran.verdict,
@@ -256,17 +257,23 @@ pub fn execute(settings: &Settings, global: &Global) -> Result<Shown, Failure> {
 const SHOP_PORT_RECORDED: u16 = 35_643;
 
 /// The replay's flags, as a user would write them.
-fn shape(target: &str) -> Result<Shape, Failure> {
+fn shape(target: &str) -> Result<ReplayShape, Failure> {
     #[derive(clap::Parser)]
-    struct Line {
+    struct DemoLine {
         #[command(flatten)]
-        flags: Flags,
+        flags: ReplayFlags,
     }
-    let line =
-        Line::try_parse_from(["demo", "--target", target, "--unsafe-methods", "--host", SHOP_HOST])
-            .map_err(|error| Failure::usage(error.to_string()))?;
+    let line = DemoLine::try_parse_from([
+        "demo",
+        "--target",
+        target,
+        "--unsafe-methods",
+        "--host",
+        SHOP_HOST,
+    ])
+    .map_err(|error| Failure::usage(error.to_string()))?;
     let config = Config::default();
-    Shape::new(line.flags, &config, &config.gate)
+    ReplayShape::new(line.flags, &config, &config.gate)
 }
 
 fn say(global: &Global, line: &str) {
@@ -276,12 +283,12 @@ fn say(global: &Global, line: &str) {
 /// Puts the customers' traffic into `capture`: live where that is allowed, else the recorded one.
 /// Gives what the customers did.
 fn captured(
-    settings: &Settings,
+    settings: &DemoSettings,
     capture: &Path,
     runtime: &tokio::runtime::Runtime,
     provider: &Provider,
     global: &Global,
-) -> Result<Option<Done>, Failure> {
+) -> Result<Option<CustomersDone>, Failure> {
     let recorded = || {
         std::fs::write(capture, RECORDED).map_err(|error| {
             Failure::unusable(format!("cannot write {}", capture.display())).because(&error)
@@ -292,21 +299,21 @@ fn captured(
         recorded()?;
         return Ok(None);
     }
-    let version1 = shop::Settings {
+    let version1 = shop::ShopSettings {
         version: 1,
-        faults: Faults::NONE,
+        faults: ShopFaults::NONE,
         provider: provider.address(),
         avoid_ports: vec![],
     };
     let version1 = runtime
         .block_on(shop::start(version1))
         .map_err(|error| Failure::unusable("cannot start the shop on loopback").because(&error))?;
-    let options = live::Options {
+    let options = live::LiveOptions {
         interfaces: vec![LOOPBACK.to_owned()],
         ports: vec![version1.address().port(), provider.address().port()],
-        ..live::Options::default()
+        ..live::LiveOptions::default()
     };
-    let recording = match Recording::start(&options, capture) {
+    let recording = match PacketRecording::start(&options, capture) {
         Ok(recording) => recording,
         Err(RecordError::Live(error)) => {
             say(
@@ -352,7 +359,7 @@ fn captured(
 }
 
 /// A capture with losses would be judged as invalid later; here the reason is known.
-fn complete(recorded: &Recorded) -> Result<(), Failure> {
+fn complete(recorded: &RecordedPackets) -> Result<(), Failure> {
     if let Some(error) = &recorded.failure {
         return Err(Failure::unusable("the capture broke off").because(error));
     }
@@ -366,7 +373,7 @@ fn complete(recorded: &Recorded) -> Result<(), Failure> {
 
 /// What is planted, with how the report names it; and what else it holds against version 2.
 fn held_against(
-    faults: Faults,
+    faults: ShopFaults,
     loaded: &Loaded,
     ledger: &Path,
 ) -> Result<(Vec<(&'static str, Option<String>)>, Vec<String>), Failure> {
@@ -484,18 +491,18 @@ fn named(cluster: &Cluster) -> String {
     )
 }
 
-fn outgoing(ledger: &Path) -> Result<Summary, Failure> {
+fn outgoing(ledger: &Path) -> Result<CallSummary, Failure> {
     let damaged = |error: &dyn std::error::Error| {
         Failure::unusable(format!("cannot read {}", ledger.display())).because(error)
     };
     let file = std::fs::File::open(ledger).map_err(|error| damaged(&error))?;
-    Summary::read(std::io::BufReader::new(file), &[]).map_err(|error| damaged(&error))
+    CallSummary::read(std::io::BufReader::new(file), &[]).map_err(|error| damaged(&error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::input::{Inputs, Options};
+    use crate::cli::input::{InputOptions, Inputs};
 
     #[test]
     fn the_recorded_capture_is_of_the_shop_and_its_provider() {
@@ -504,7 +511,7 @@ mod tests {
         std::fs::write(&path, RECORDED).unwrap();
         let (mut shop, mut provider) = (0, 0);
         let quiet = Global { quiet: true, ..Global::default() };
-        Inputs::open(&[path.to_string_lossy().into_owned()], Options::default())
+        Inputs::open(&[path.to_string_lossy().into_owned()], InputOptions::default())
             .unwrap()
             .each(&quiet, |exchange| {
                 let request = exchange.request.as_ref().unwrap();

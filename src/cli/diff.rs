@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::config::Config;
 use super::folder::{RunFolder, names};
-use super::output::{Part, replace};
+use super::output::{UnfinishedFile, replace};
 use super::progress::Progress;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global, evidence, log};
 use crate::diff::approvals::Approvals;
-use crate::diff::engine::{self, DiffError, Findings, Inputs, Outputs};
+use crate::diff::engine::{self, CompareInputs, DiffError, DiffOutputs, Findings};
 use crate::diff::noise::NoisePlace;
 use crate::diff::rules::Rules;
 use crate::diff::{Class, Cluster, Totals, headers};
@@ -33,7 +33,7 @@ const PRINTED: usize = 20;
 #[command(after_help = "Example:\n  shadowtap diff reports/2026-11-22T10-00-00\n\n\
     Writes mismatches.csv, differences.jsonl, clusters.jsonl, noise.jsonl, routes.json and diff.json into DIR and prints the\n\
     causes. Rules are in shadowtap.toml ([[diff.ignore]], [[diff.match]]), intended differences in approved.toml.")]
-pub struct Args {
+pub struct DiffArgs {
     /// The folder of a run
     #[arg(value_name = "DIR", required_unless_present = "list_ignored")]
     dir: Option<PathBuf>,
@@ -58,18 +58,18 @@ pub struct Args {
 }
 
 /// What a diff needs to know.
-pub struct Settings {
+pub struct DiffSettings {
     /// The run.
     pub dir: PathBuf,
     /// Threads; 0 for one for each core.
     pub threads: usize,
     show_secrets: bool,
-    engine: engine::Settings,
+    engine: engine::CompareSettings,
 }
 
-impl Settings {
+impl DiffSettings {
     /// Checked settings of the command.
-    pub fn new(args: &Args, dir: &Path, config: &Config) -> Result<Self, Failure> {
+    pub fn new(args: &DiffArgs, dir: &Path, config: &Config) -> Result<Self, Failure> {
         let mut settings = Self::of_run(dir, config, args.approved.as_deref(), args.show_secrets)?;
         if let Some(path) = &args.noise {
             settings.engine.noise = read_noise(path)?;
@@ -98,7 +98,7 @@ impl Settings {
         // The mask's key is the run's own, and the run may not be there yet: `execute` sets it.
         let masker = Masker::off();
         let today = Timestamp::now().to_string()[..10].to_owned();
-        let engine = engine::Settings {
+        let engine = engine::CompareSettings {
             rules,
             approvals,
             noise: Vec::new(),
@@ -112,12 +112,12 @@ impl Settings {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: DiffArgs, global: &Global) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     let result = match &args.dir {
         Some(dir) if !args.list_ignored => {
             let place = RunPlace::of_run(dir)?;
-            let settings = Settings::new(&args, place.path(), &Config::load(global)?)?;
+            let settings = DiffSettings::new(&args, place.path(), &Config::load(global)?)?;
             let findings = execute(settings, global)?;
             place.put()?;
             for warning in &findings.warnings {
@@ -136,7 +136,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Diffs a run and writes the files.
-pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Findings, Failure> {
+pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Findings, Failure> {
     let folder = RunFolder::open_to_write(&settings.dir)?;
     settings.engine.masker = evidence::masker(&folder, settings.show_secrets)?;
     let pool = rayon::ThreadPoolBuilder::new()
@@ -147,7 +147,7 @@ pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Finding
         let path = Some(folder.file(name)).filter(|path| evidence::present(path));
         path.map(|path| open(&path)).transpose()
     };
-    let inputs = Inputs {
+    let inputs = CompareInputs {
         exchanges: open(&folder.file(names::EXCHANGES))?,
         outcomes: open(&folder.file(names::OUTCOMES))?,
         baseline: present(names::BASELINE)?,
@@ -160,7 +160,7 @@ pub(crate) fn execute(mut settings: Settings, global: &Global) -> Result<Finding
         [Err(failure), _] | [_, Err(failure)] => return Err(failure),
     };
     let progress = Progress::start(global, "diff", Some(100));
-    let outputs = Outputs { differences: &mut differences, mismatches: &mut mismatches };
+    let outputs = DiffOutputs { differences: &mut differences, mismatches: &mut mismatches };
     let findings = pool.install(|| {
         engine::run(inputs, &settings.engine, outputs, &|done, total| {
             progress.set(done * 100 / total.max(1), || {
@@ -203,15 +203,15 @@ fn open(path: &Path) -> Result<File, Failure> {
 /// Whether a run could be compared afterwards: the rules and the approvals can be used. For
 /// commands that replay first.
 pub(crate) fn check(config: &Config, approved: Option<&Path>) -> Result<(), Failure> {
-    Settings::of_run(Path::new(""), config, approved, false).map(drop)
+    DiffSettings::of_run(Path::new(""), config, approved, false).map(drop)
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::unusable(format!("cannot write {}", path.display())).because(error)
 }
 
-fn create(path: &Path) -> Result<(Part, BufWriter<File>), Failure> {
-    let created = Part::create(path).and_then(|part| {
+fn create(path: &Path) -> Result<(UnfinishedFile, BufWriter<File>), Failure> {
+    let created = UnfinishedFile::create(path).and_then(|part| {
         let file = part.file()?;
         Ok((part, BufWriter::with_capacity(1 << 18, file)))
     });

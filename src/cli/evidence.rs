@@ -18,9 +18,9 @@ use crate::diff::{Cluster, Totals};
 use crate::gate::policy::{Nanos, typical};
 use crate::gate::{Evidence, Judgement, Outgoing, Policy, judge};
 use crate::limits;
-use crate::measure::{Records, Summary, compressed_twin as zst, measure, open_records};
+use crate::measure::{RunRecords, Summary, compressed_twin as zst, measure, open_records};
 use crate::mock::ledger as egress;
-use crate::mock::summary::{Cluster as OutgoingCluster, Summary as Calls};
+use crate::mock::summary::{CallSummary as Calls, OutgoingCluster};
 use crate::record::flows::{Flow, FlowFigures};
 use crate::redact::Masker;
 use crate::report::closeup::Closeup;
@@ -400,7 +400,7 @@ fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summa
     };
     let total = files.iter().flatten().map(|path| length(path)).sum();
     let progress = Progress::start(global, "report", Some(total));
-    let records = Records {
+    let records = RunRecords {
         exchanges: &exchanges,
         outcomes: &outcomes,
         baseline: baseline.as_deref(),
@@ -506,7 +506,7 @@ fn egress(
         })?;
     let (counts, approved) = (&summary.total, &summary.approved);
     Ok(Some(Egress {
-        calls: egress::Verdict::ALL
+        calls: egress::CallVerdict::ALL
             .into_iter()
             .map(|v| (v.name(), counts.of(v)))
             .filter(|(_, n)| *n > 0)
@@ -538,11 +538,11 @@ const CALL_CLUSTERS: usize = 50;
 fn outgoing(cluster: &OutgoingCluster, masker: &Masker) -> CallCluster {
     let example = &cluster.example;
     let what = match cluster.verdict {
-        egress::Verdict::Repeated => "made more often than by v1",
-        egress::Verdict::Extra => "that v1 never made",
-        egress::Verdict::Missing => "that v1 made and v2 did not",
-        egress::Verdict::Drifted => "with another payload",
-        egress::Verdict::Matched => "in another order than v1's",
+        egress::CallVerdict::Repeated => "made more often than by v1",
+        egress::CallVerdict::Extra => "that v1 never made",
+        egress::CallVerdict::Missing => "that v1 made and v2 did not",
+        egress::CallVerdict::Drifted => "with another payload",
+        egress::CallVerdict::Matched => "in another order than v1's",
     };
     let value =
         |value: &Option<String>| value.as_deref().map(|value| masker.text(value).into_owned());

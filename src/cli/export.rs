@@ -5,15 +5,15 @@ use std::path::Path;
 use super::config::Config;
 use super::exit::printable;
 use super::folder::{RunFolder, names};
-use super::input::{Done, Inputs, Options};
+use super::input::{InputOptions, Inputs, ReadInputs};
 use super::output::{Output, print};
-use super::parse::Reading;
-use super::redaction::Redaction;
+use super::parse::ReadingFlags;
+use super::redaction::RedactionFlags;
 use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, log, parse};
-use crate::record::form::{Form, OtherForm, Writer};
+use crate::record::form::{FormWriter, OtherForm, RecordingForm};
 use crate::redact::Redactor;
-use crate::schedule::select::{Choice, Rule, Selection};
+use crate::schedule::select::{Choice, SelectRule, Selection};
 use crate::stop::Stop;
 
 /// Write recorded exchanges for another tool
@@ -26,17 +26,17 @@ use crate::stop::Stop;
 #[command(after_help = "Examples:\n  shadowtap export reports/v2 -o v1.har\n  \
     shadowtap export v1.pcap -o load.js --include 'GET /search' && k6 run -e TARGET=http://v2.staging:8080 load.js\n  \
     shadowtap export reports/v2 -o lines.sh --id 12-3,13-0 --redact default")]
-pub struct Args {
+pub struct ExportArgs {
     /// Folder of a run, or captures and recordings; - is standard input
     #[arg(required = true, value_name = "DIR|INPUT")]
     inputs: Vec<String>,
     /// Only what matches: METHOD PATH-REGEX, header:NAME=REGEX or cookie:NAME=REGEX (repeat for
     /// more)
     #[arg(help_heading = "Which requests", long, value_name = "RULE")]
-    include: Vec<Rule>,
+    include: Vec<SelectRule>,
     /// Not what matches (repeat for more)
     #[arg(help_heading = "Which requests", long, value_name = "RULE")]
-    exclude: Vec<Rule>,
+    exclude: Vec<SelectRule>,
     /// Only requests for this host, or for all below it by *.HOST (repeat for more)
     #[arg(help_heading = "Which requests", long, value_name = "H")]
     host: Vec<String>,
@@ -45,17 +45,17 @@ pub struct Args {
     id: Vec<crate::exchange::ExchangeId>,
     /// How the inputs are read
     #[command(flatten)]
-    reading: Reading,
+    reading: ReadingFlags,
     /// What is taken out of them
     #[command(flatten)]
-    redaction: Redaction,
+    redaction: RedactionFlags,
     /// File to write: its ending chooses the form
     #[arg(help_heading = "Output", short, long, value_name = "FILE")]
     output: String,
 }
 
-pub(super) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
-    let form = Form::of(&args.output).map_err(|OtherForm(other)| {
+pub(super) fn run(args: ExportArgs, global: &Global) -> Result<Exit, Failure> {
+    let form = RecordingForm::of(&args.output).map_err(|OtherForm(other)| {
         Failure::usage(format!(
             "{}: exchanges cannot be written as .{other}: name the output .har, .gor, .js (k6), \
              .sh (curl) or .jsonl, each with .zst or .gz too",
@@ -75,11 +75,12 @@ pub(super) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let _grace = Grace::ask();
     let inputs: Vec<String> =
         args.inputs.iter().map(|name| of_run(name)).collect::<Result<_, _>>()?;
-    let reading = Options { stop: Some(std::sync::Arc::clone(&stop)), ..args.reading.options() };
+    let reading =
+        InputOptions { stop: Some(std::sync::Arc::clone(&stop)), ..args.reading.options() };
     let inputs = Inputs::open(&inputs, reading)?;
     let output = Output::create(&args.output)?;
     let to_stdout = output.is_stdout();
-    let part = Part { form, redactor: redactor.as_ref(), selection: Some(&selection) };
+    let part = ExportPart { form, redactor: redactor.as_ref(), selection: Some(&selection) };
     let converted = part.write(inputs, output, &stop, global)?;
     let text = format!(
         "{} exchanges as {} in {}{}\n",
@@ -113,7 +114,7 @@ fn of_run(name: &str) -> Result<String, Failure> {
 
 /// What was written.
 pub(super) struct Converted {
-    pub(super) done: Done,
+    pub(super) done: ReadInputs,
     /// By completeness, in its order.
     pub(super) completeness: [u64; 5],
     /// Exchanges that are in the file.
@@ -127,22 +128,22 @@ pub(super) struct Converted {
 pub(super) fn convert(
     inputs: Inputs,
     output: Output,
-    form: Form,
+    form: RecordingForm,
     redactor: Option<&Redactor>,
     stop: &Stop,
     global: &Global,
 ) -> Result<Converted, Failure> {
-    Part { form, redactor, selection: None }.write(inputs, output, stop, global)
+    ExportPart { form, redactor, selection: None }.write(inputs, output, stop, global)
 }
 
 /// Which exchanges are written, and how.
-struct Part<'a> {
-    form: Form,
+struct ExportPart<'a> {
+    form: RecordingForm,
     redactor: Option<&'a Redactor>,
     selection: Option<&'a Selection>,
 }
 
-impl Part<'_> {
+impl ExportPart<'_> {
     fn write(
         &self,
         mut inputs: Inputs,
@@ -152,7 +153,7 @@ impl Part<'_> {
     ) -> Result<Converted, Failure> {
         let mut text = Vec::new();
         let header = parse::header(&mut inputs, self.redactor)?;
-        let mut writer = Writer::begin(self.form, &header, &mut text);
+        let mut writer = FormWriter::begin(self.form, &header, &mut text);
         let (mut completeness, mut left_out, mut passed, mut written) = ([0; 5], 0u64, 0u64, 0u64);
         let done = inputs.each(global, |mut exchange| {
             if self.leaves(&exchange) {
@@ -178,7 +179,7 @@ impl Part<'_> {
         output.write(&text)?;
         done.warnings.iter().for_each(|warning| tracing::warn!("{}", printable(warning)));
         let done = done.require_exchanges()?;
-        if written == 0 && self.form != Form::Exchanges {
+        if written == 0 && self.form != RecordingForm::Exchanges {
             return Err(Failure::unusable(format!(
                 "nothing to write: of {} exchanges {passed} were not chosen, and {left_out} cannot \
                  be told as {}",

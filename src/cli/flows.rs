@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::config::Config;
 use super::input::Inputs;
 use super::output::print;
-use super::parse::Reading;
+use super::parse::ReadingFlags;
 use super::{Exit, Failure, Global};
 use crate::bind::Parts as _;
-use crate::bind::config::{Bind, Section};
-use crate::bind::find::{self, Finder, Found, Order};
+use crate::bind::config::{Bind, FlowSection};
+use crate::bind::find::{self, Finder, FoundFlows, Order};
 use crate::exchange::ExchangeId;
 use crate::record::exchanges::write_line;
 use crate::redact::Masker;
@@ -30,7 +30,7 @@ const PRINTED: usize = 1 << 20;
     after_help = "Examples:\n  shadowtap flows v1.pcap\n  shadowtap flows v1.jsonl --json | jq -r .from.route\n  \
                   shadowtap flows v1.pcap --bind likely"
 )]
-pub struct Args {
+pub struct FlowsArgs {
     /// Captures (pcap, pcapng) or recordings (JSONL, HAR, .gor, access logs, curl lines, Postman),
     /// plain, gzip or zstd; a URL; - is standard input
     #[arg(required = true, value_name = "INPUT")]
@@ -50,10 +50,10 @@ pub struct Args {
     pub bind: Option<Bind>,
     /// How the inputs are read
     #[command(flatten)]
-    pub reading: Reading,
+    pub reading: ReadingFlags,
 }
 
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: FlowsArgs, global: &Global) -> Result<Exit, Failure> {
     let rules = Config::load(global)?.flow;
     let bind = args.bind.unwrap_or_else(|| rules.level());
     let config = settings(rules, bind);
@@ -87,7 +87,7 @@ struct UseLine<'a> {
 }
 
 /// Prints all uses, in the order of the recording.
-fn print_uses(found: &Found, show_secrets: bool) -> Result<(), Failure> {
+fn print_uses(found: &FoundFlows, show_secrets: bool) -> Result<(), Failure> {
     let masker = if show_secrets { Masker::off() } else { Masker::random() };
     let mut out = Vec::new();
     for part in found.parts.iter() {
@@ -117,12 +117,12 @@ fn print_uses(found: &Found, show_secrets: bool) -> Result<(), Failure> {
 }
 
 /// How flows are found where they are only shown.
-pub(super) fn settings(rules: Section, bind: Bind) -> find::Config {
-    find::Config { rules, bind, order: Order::Session, folder: std::env::temp_dir() }
+pub(super) fn settings(rules: FlowSection, bind: Bind) -> find::FindConfig {
+    find::FindConfig { rules, bind, order: Order::Session, folder: std::env::temp_dir() }
 }
 
 /// A finder, for exchanges as they are read.
-pub(super) fn start(config: &find::Config) -> Result<Finder<'_>, Failure> {
+pub(super) fn start(config: &find::FindConfig) -> Result<Finder<'_>, Failure> {
     Finder::new(config).map_err(cannot)
 }
 
@@ -137,7 +137,7 @@ pub(super) fn cannot(error: std::io::Error) -> Failure {
 }
 
 /// The lines of `flows.jsonl`.
-pub(super) fn lines(found: &Found) -> String {
+pub(super) fn lines(found: &FoundFlows) -> String {
     let mut out = Vec::new();
     found.flows.iter().for_each(|flow| write_line(&mut out, flow));
     write_line(&mut out, &found.figures());

@@ -20,7 +20,7 @@ use crate::report::terminal;
 #[command(
     after_help = "Example:\n  shadowtap gate reports/2026-11-22T10-00-00Z --max-p99-ratio 1.3"
 )]
-pub struct Args {
+pub struct GateArgs {
     /// Folder of a run
     #[arg(value_name = "DIR")]
     folder: PathBuf,
@@ -33,15 +33,15 @@ pub struct Args {
 
 /// What a judgement needs.
 #[derive(Debug)]
-pub(crate) struct Settings {
+pub(crate) struct GateSettings {
     folder: PathBuf,
     policy: Policy,
 }
 
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: GateArgs, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
     let place = RunPlace::of_run(&args.folder)?;
-    let settings = Settings {
+    let settings = GateSettings {
         policy: args.gate.over_those_of(place.path())?.policy(&config)?,
         folder: place.path().to_owned(),
     };
@@ -57,7 +57,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Reads and judges.
-pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Loaded, Failure> {
+pub(crate) fn execute(settings: &GateSettings, global: &Global) -> Result<Loaded, Failure> {
     let folder = RunFolder::open(&settings.folder)?;
     Loaded::read(&folder, &settings.policy, false, global)
 }

@@ -19,13 +19,13 @@ use super::shown::{shown_names, without_secrets};
 use super::{Exit, Failure, Global};
 use crate::capture::file::{self, CaptureFile, Input};
 use crate::capture::growing::Watch;
-use crate::capture::merge::Merge;
+use crate::capture::merge::CaptureMerge;
 use crate::capture::{CaptureError, PacketSource};
 use crate::exchange::Exchange;
 use crate::exchange::Redacted;
 use crate::ledger::Ledger;
 use crate::limits;
-use crate::parse::{self, Output, Parse, Render};
+use crate::parse::{self, Parse, Render, RoundOutput};
 use crate::record::exchanges;
 use crate::redact::Redactor;
 use crate::source::foreign;
@@ -37,9 +37,9 @@ use crate::time::Timestamp;
 
 /// How inputs are read.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct InputOptions {
     /// How captures are parsed.
-    pub parse: parse::Options,
+    pub parse: parse::ParseOptions,
     /// Nanoseconds that are added to the times of an input, by its name (two nodes with skewed
     /// clocks).
     pub offsets: BTreeMap<String, i64>,
@@ -53,12 +53,12 @@ pub struct Inputs {
     prints: Prints,
     captures: Vec<(Box<CaptureFile>, i64, Option<Timestamp>)>,
     recordings: Vec<Recording>,
-    options: Options,
+    options: InputOptions,
 }
 
 /// What is known when all exchanges were taken.
 #[derive(Clone, Debug, Default)]
-pub struct Done {
+pub struct ReadInputs {
     /// Names of the inputs.
     pub names: Vec<String>,
     /// Of those that cannot be read again.
@@ -76,7 +76,7 @@ pub struct Done {
     pub redactions: Vec<Option<Redacted>>,
 }
 
-impl Done {
+impl ReadInputs {
     /// An input without an exchange is of no use to the commands that need some.
     pub fn require_exchanges(self) -> Result<Self, Failure> {
         if self.exchanges > 0 {
@@ -100,7 +100,7 @@ impl Done {
 
 impl Inputs {
     /// Opens all inputs and finds their kinds.
-    pub fn open(names: &[String], options: Options) -> Result<Self, Failure> {
+    pub fn open(names: &[String], options: InputOptions) -> Result<Self, Failure> {
         if names.is_empty() {
             return Err(Failure::usage(
                 "no input: give a capture, a recording, a URL, or - for standard input",
@@ -194,19 +194,19 @@ impl Inputs {
 
     /// What was read from some inputs once more: the recording in `file` is as those were, down to
     /// its account.
-    pub fn again(done: &Done, file: File) -> Self {
+    pub fn again(done: &ReadInputs, file: File) -> Self {
         let reader = Box::new(io::BufReader::with_capacity(1 << 20, file));
         Self {
             names: done.names.clone(),
             prints: done.prints.clone(),
             captures: Vec::new(),
             recordings: vec![Recording::new(done.names.join(", "), reader, 0)],
-            options: Options::default(),
+            options: InputOptions::default(),
         }
     }
 
     /// How the inputs are redacted, as far as it is known before they are read; as in
-    /// [`Done::redactions`].
+    /// [`ReadInputs::redactions`].
     pub fn redactions(&mut self) -> Result<Vec<Option<Redacted>>, Failure> {
         let mut all: Vec<Option<Redacted>> = self.captures.iter().map(|_| None).collect();
         for recording in &mut self.recordings {
@@ -226,16 +226,16 @@ impl Inputs {
         self,
         global: &Global,
         render: R,
-        mut take: impl FnMut(&mut Output<R::Item>) -> Result<(), Failure>,
-    ) -> Result<Done, Failure> {
+        mut take: impl FnMut(&mut RoundOutput<R::Item>) -> Result<(), Failure>,
+    ) -> Result<ReadInputs, Failure> {
         let Self { names, prints, captures, recordings, options } = self;
-        let mut done = Done { names, prints, ..Done::default() };
+        let mut done = ReadInputs { names, prints, ..ReadInputs::default() };
         done.redactions.extend((!captures.is_empty()).then_some(None));
         if captures.is_empty() {
             from_recordings(recordings, &render, &mut take, &mut done)?;
             return Ok(done);
         }
-        let source = Merge::of_parked(captures);
+        let source = CaptureMerge::of_parked(captures);
         let progress = Progress::start(global, "parse", source.progress().1);
         let mut show = |progress_of: u64, packets: u64, exchanges: u64| {
             progress.set(progress_of, || format!("{packets} packets, {exchanges} exchanges"));
@@ -274,7 +274,7 @@ impl Inputs {
         some: bool,
         whole: bool,
         mut take: impl FnMut(&Exchange, &dyn Fn(&mut Vec<u8>)) -> Result<(), Failure>,
-    ) -> Result<Done, Failure> {
+    ) -> Result<ReadInputs, Failure> {
         let write_rest = |out: &mut Vec<u8>, exchange: &Exchange, redactor: Option<&Redactor>| {
             let Some(redactor) = redactor else { return exchanges::write_rest(out, exchange) };
             let mut redacted = exchange.clone();
@@ -305,7 +305,8 @@ impl Inputs {
                 })
             });
         }
-        let mut done = Done { names: self.names, prints: self.prints, ..Done::default() };
+        let mut done =
+            ReadInputs { names: self.names, prints: self.prints, ..ReadInputs::default() };
         let mut merged = merge(self.recordings);
         let mut line = Vec::new();
         while let Some(recording) = merged.only() {
@@ -329,7 +330,7 @@ impl Inputs {
         self,
         global: &Global,
         mut take: impl FnMut(Exchange) -> Result<(), Failure>,
-    ) -> Result<Done, Failure> {
+    ) -> Result<ReadInputs, Failure> {
         self.render(
             global,
             |exchange: Exchange, _: &mut Vec<u8>| exchange,
@@ -341,13 +342,13 @@ impl Inputs {
 /// Captures and recordings together, by the times of their requests: the captures count as one
 /// recording, the first one.
 fn from_both<R: Render>(
-    source: Merge,
+    source: CaptureMerge,
     recordings: Vec<Recording>,
-    options: &Options,
+    options: &InputOptions,
     render: &R,
-    take: &mut impl FnMut(&mut Output<R::Item>) -> Result<(), Failure>,
+    take: &mut impl FnMut(&mut RoundOutput<R::Item>) -> Result<(), Failure>,
     show: &mut impl FnMut(u64, u64, u64),
-    done: &mut Done,
+    done: &mut ReadInputs,
 ) -> Result<(), Failure> {
     let mut parse =
         Parse::start(Box::new(source), &options.parse, |exchange: Exchange, _: &mut Vec<u8>| {
@@ -358,12 +359,12 @@ fn from_both<R: Render>(
     let mut next = recorded.next().transpose().map_err(unusable)?;
     // Connections of the captures get even numbers, those of recordings odd ones.
     let number = |odd: u64| move |connection: u64| connection.saturating_mul(2).saturating_add(odd);
-    let mut hand_on = |exchanges: Vec<Exchange>, done: &mut Done| {
+    let mut hand_on = |exchanges: Vec<Exchange>, done: &mut ReadInputs| {
         done.exchanges += exchanges.len() as u64;
         if exchanges.is_empty() {
             return Ok(());
         }
-        let mut output = Output::empty();
+        let mut output = RoundOutput::empty();
         output.refill(exchanges.into_iter().map(Ok::<_, Failure>), render)?;
         take(&mut output)
     };
@@ -411,11 +412,11 @@ const TOGETHER: usize = 32;
 fn from_recordings<R: Render>(
     recordings: Vec<Recording>,
     render: &R,
-    take: &mut impl FnMut(&mut Output<R::Item>) -> Result<(), Failure>,
-    done: &mut Done,
+    take: &mut impl FnMut(&mut RoundOutput<R::Item>) -> Result<(), Failure>,
+    done: &mut ReadInputs,
 ) -> Result<(), Failure> {
     let mut merged = merge(recordings);
-    let mut output = Output::empty();
+    let mut output = RoundOutput::empty();
     loop {
         output
             .refill(merged.by_ref().take(TOGETHER), render)

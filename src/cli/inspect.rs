@@ -6,16 +6,16 @@ mod text;
 use serde::Serialize;
 
 use super::config::Config;
-use super::input::{Inputs, Options};
+use super::input::{InputOptions, Inputs};
 use super::output::print;
-use super::parse::Reading;
+use super::parse::ReadingFlags;
 use super::{Exit, Failure, Global, flows, shown};
-use crate::bind::find::{self, Finder, Found, Totals};
+use crate::bind::find::{self, Finder, FlowTotals, FoundFlows};
 use crate::exchange::Exchange;
 use crate::ledger::Ledger;
 use crate::record::flows::Flow;
-use crate::wire::h1::parser::Limits;
-use survey::{Interner, Summary, Survey};
+use crate::wire::h1::parser::ParserLimits;
+use survey::{InspectSummary, NameCounts, Survey};
 
 /// Shows what captures or recordings hold: span, exchanges, hosts, routes, status codes, rates,
 /// latencies, and what is damaged.
@@ -23,7 +23,7 @@ use survey::{Interner, Summary, Survey};
 #[command(
     after_help = "Examples:\n  shadowtap inspect v1.pcap\n  shadowtap inspect v1.pcap --json | jq .completeness"
 )]
-pub struct Args {
+pub struct InspectArgs {
     /// Captures (pcap, pcapng) or recordings (JSONL, HAR, .gor, access logs, curl lines, Postman),
     /// plain, gzip or zstd; a URL; - is standard input
     #[arg(required = true, value_name = "INPUT")]
@@ -36,51 +36,51 @@ pub struct Args {
     pub no_flows: bool,
     /// How the inputs are read
     #[command(flatten)]
-    pub reading: Reading,
+    pub reading: ReadingFlags,
 }
 
-/// The checked form of [`Args`].
+/// The checked form of [`InspectArgs`].
 #[derive(Clone, Debug)]
-struct Settings {
+struct InspectSettings {
     inputs: Vec<String>,
     json: bool,
     /// How flows are found; none where messages are only counted.
-    flows: Option<find::Config>,
-    reading: Options,
+    flows: Option<find::FindConfig>,
+    reading: InputOptions,
 }
 
 /// The form of `--json`.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct InspectReport<'a> {
     format: &'static str,
     version: u32,
     inputs: &'a [String],
     warnings: &'a [String],
     #[serde(flatten)]
-    summary: &'a Summary,
+    summary: &'a InspectSummary,
     /// What flows, as `flows.jsonl` of a run has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     flows: Option<&'a [Flow]>,
     /// What it comes to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'a Totals>,
+    state: Option<&'a FlowTotals>,
     ledger: &'a Ledger,
 }
 
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: InspectArgs, global: &Global) -> Result<Exit, Failure> {
     let mut reading = args.reading.options();
     let rules = Config::load(global)?.flow;
     let bind = rules.level();
     let flows = (!args.no_flows).then(|| flows::settings(rules, bind));
     if flows.is_none() {
         // Messages are counted, not looked at.
-        reading.parse.http = Limits::outline();
+        reading.parse.http = ParserLimits::outline();
     }
-    let settings = Settings { inputs: args.inputs, json: args.json, flows, reading };
-    let Seen { summary, found, ledger, warnings } = execute(&settings, global)?;
+    let settings = InspectSettings { inputs: args.inputs, json: args.json, flows, reading };
+    let Inspected { summary, found, ledger, warnings } = execute(&settings, global)?;
     let inputs = shown::shown_names(&settings.inputs);
     if settings.json {
-        let report = Report {
+        let report = InspectReport {
             format: "shadowtap/inspect",
             version: 1,
             inputs: &inputs,
@@ -101,15 +101,15 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// What the inputs hold.
-struct Seen {
-    summary: Summary,
-    found: Option<Found>,
+struct Inspected {
+    summary: InspectSummary,
+    found: Option<FoundFlows>,
     ledger: Ledger,
     warnings: Vec<String>,
 }
 
-fn execute(settings: &Settings, global: &Global) -> Result<Seen, Failure> {
-    let names = std::sync::Arc::new(Interner::new());
+fn execute(settings: &InspectSettings, global: &Global) -> Result<Inspected, Failure> {
+    let names = std::sync::Arc::new(NameCounts::new());
     let mut survey = Survey::new();
     let mut finder = settings.flows.as_ref().map(flows::start).transpose()?;
     let looks = finder.is_some();
@@ -137,5 +137,5 @@ fn execute(settings: &Settings, global: &Global) -> Result<Seen, Failure> {
     let done = done.require_exchanges()?;
     let found = finder.map(Finder::finish).transpose().map_err(flows::cannot)?;
     let summary = survey.finish(&names);
-    Ok(Seen { summary, found, ledger: done.ledger, warnings: done.warnings })
+    Ok(Inspected { summary, found, ledger: done.ledger, warnings: done.warnings })
 }

@@ -15,13 +15,13 @@ use crate::capture::routing::{self, Lead};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  shadowtap interfaces\n  \
     shadowtap capture -i \"$(shadowtap interfaces --pod-ip 10.244.1.7)\" --port 8080 -o v1.pcap")]
-pub struct Args {
+pub struct InterfacesArgs {
     /// A pod's address
     #[arg(help_heading = "Input", long, value_name = "IP")]
     pod_ip: Option<IpAddr>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &InterfacesArgs) -> Result<Exit, Failure> {
     let interfaces = live::interfaces();
     let Some(pod) = args.pod_ip else {
         let lines: String = interfaces

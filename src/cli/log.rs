@@ -12,7 +12,7 @@ use super::{Failure, Global, paint};
 
 /// `--log-format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum LogFormat {
     /// Lines for people
     #[default]
     Text,
@@ -27,10 +27,10 @@ pub(super) fn start(global: &Global) {
     let registry = tracing_subscriber::registry().with(filter);
     // A second start, in tests, changes nothing.
     let _ = match global.log_format {
-        Format::Json => registry
+        LogFormat::Json => registry
             .with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr))
             .try_init(),
-        Format::Text => registry
+        LogFormat::Text => registry
             .with(
                 fmt::layer()
                     .with_writer(std::io::stderr)
@@ -51,8 +51,8 @@ pub(super) fn start(global: &Global) {
 fn filter(global: &Global, variable: Option<&str>) -> (Targets, Option<String>) {
     let usual = match (global.quiet, global.verbose, global.log_format) {
         (true, ..) => LevelFilter::ERROR,
-        (false, 0, Format::Text) => LevelFilter::WARN,
-        (false, 0, Format::Json) | (false, 1, _) => LevelFilter::INFO,
+        (false, 0, LogFormat::Text) => LevelFilter::WARN,
+        (false, 0, LogFormat::Json) | (false, 1, _) => LevelFilter::INFO,
         (false, 2, _) => LevelFilter::DEBUG,
         (false, ..) => LevelFilter::TRACE,
     };
@@ -72,8 +72,8 @@ fn filter(global: &Global, variable: Option<&str>) -> (Targets, Option<String>) 
 pub(super) fn say(global: &Global, text: &str) {
     match global.log_format {
         _ if global.quiet => {}
-        Format::Text => eprintln!("{text}"),
-        Format::Json => tracing::info!("{text}"),
+        LogFormat::Text => eprintln!("{text}"),
+        LogFormat::Json => tracing::info!("{text}"),
     }
 }
 
@@ -85,10 +85,10 @@ pub(super) fn complain(text: &str) {
 
 /// Says why a command ended without its result.
 #[expect(clippy::print_stderr, reason = "the one place that reports how a command ended")]
-pub(super) fn fail(format: Format, before: &str, failure: &Failure) {
+pub(super) fn fail(format: LogFormat, before: &str, failure: &Failure) {
     match format {
-        Format::Text => eprintln!("shadowtap: {before}{failure}"),
-        Format::Json => tracing::error!("{}", printable(&format!("{before}{failure}"))),
+        LogFormat::Text => eprintln!("shadowtap: {before}{failure}"),
+        LogFormat::Json => tracing::error!("{}", printable(&format!("{before}{failure}"))),
     }
 }
 

@@ -10,13 +10,13 @@ use super::{Exit, Failure, command, output};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  shadowtap man man/ && man -l man/shadowtap-run.1\n  \
     shadowtap man ~/.local/share/man/man1")]
-pub struct Args {
+pub struct ManArgs {
     /// Folder to write them to, made where it is missing
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
-pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+pub(super) fn run(args: &ManArgs) -> Result<Exit, Failure> {
     let cannot = |error: &dyn std::error::Error| {
         Failure::unusable(format!("cannot write manual pages to {}", args.folder.display()))
             .because(error)

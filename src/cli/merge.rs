@@ -19,7 +19,7 @@ use crate::limits;
 use crate::measure::open_records;
 use crate::merge::{WeaveError, weave};
 use crate::outcome::Outcome;
-use crate::record::outcomes::{End, Header, Line, read, write};
+use crate::record::outcomes::{OutcomeLine, OutcomesEnd, OutcomesHeader, read, write};
 
 /// Missing shards that are named.
 const SHOWN_SHARDS: usize = 8;
@@ -38,7 +38,7 @@ const OTHER_SHARD: &str = "other-shard";
     after_help = "Example:\n  shadowtap merge shards/1 shards/2 shards/3 -o reports/whole\n  \
     shadowtap diff reports/whole && shadowtap report reports/whole && shadowtap gate reports/whole"
 )]
-pub struct Args {
+pub struct MergeArgs {
     /// Folders of shards
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
@@ -52,20 +52,20 @@ pub struct Args {
 
 /// A merge, checked.
 #[derive(Debug)]
-pub(crate) struct Settings {
+pub(crate) struct MergeSettings {
     folders: Vec<PathBuf>,
     output: PathBuf,
     force: bool,
 }
 
 /// What was added up.
-pub(crate) struct Merged {
+pub(crate) struct MergedShards {
     shards: usize,
     outcomes: u64,
     warnings: Vec<String>,
 }
 
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: MergeArgs, global: &Global) -> Result<Exit, Failure> {
     let shown = args.output.display().to_string();
     let mut shards = Vec::new();
     for folder in &args.folders {
@@ -74,7 +74,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let place = RunPlace::to_make(&args.output, args.force)?;
     let folders = shards.iter().map(|shard| shard.path().to_owned()).collect();
     let output = place.path().to_owned();
-    let merged = execute(&Settings { folders, output, force: args.force }, global)?;
+    let merged = execute(&MergeSettings { folders, output, force: args.force }, global)?;
     place.put()?;
     for warning in &merged.warnings {
         tracing::warn!("{warning}");
@@ -88,7 +88,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Adds them up.
-pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Merged, Failure> {
+pub(crate) fn execute(settings: &MergeSettings, global: &Global) -> Result<MergedShards, Failure> {
     let mut shards = Vec::new();
     for path in &settings.folders {
         let same = |other: &Path| {
@@ -140,7 +140,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Merged, Fa
         }
     }
     into.write_info(&info(&shards))?;
-    Ok(Merged { shards: shards.len(), outcomes, warnings })
+    Ok(MergedShards { shards: shards.len(), outcomes, warnings })
 }
 
 /// Shards of one run: the same captures, the same settings but for the shard, no shard twice.
@@ -301,7 +301,7 @@ fn unpack(from: &Path, to: &Path) -> Result<(), Failure> {
 /// earliest start.
 fn join(parts: &[PathBuf], to: &Path, mut progress: impl FnMut(u64)) -> Result<u64, Failure> {
     let headers =
-        parts.iter().map(|path| header(path)).collect::<Result<Vec<Header>, Failure>>()?;
+        parts.iter().map(|path| header(path)).collect::<Result<Vec<OutcomesHeader>, Failure>>()?;
     let mut whole =
         headers.first().cloned().ok_or_else(|| Failure::usage("name at least one folder"))?;
     whole.started = headers.iter().map(|header| header.started).min().unwrap_or(whole.started);
@@ -319,7 +319,7 @@ fn join(parts: &[PathBuf], to: &Path, mut progress: impl FnMut(u64)) -> Result<u
         lines(path, |number, line| {
             progress(line.len() as u64);
             match read(line) {
-                Ok(Line::Outcome(mut outcome)) => {
+                Ok(OutcomeLine::Outcome(mut outcome)) => {
                     outcomes += 1;
                     if shift == 0 {
                         buffer.extend_from_slice(line.trim_ascii_end());
@@ -329,8 +329,8 @@ fn join(parts: &[PathBuf], to: &Path, mut progress: impl FnMut(u64)) -> Result<u
                         write(&mut buffer, &outcome);
                     }
                 }
-                Ok(Line::Header(_)) => {}
-                Ok(Line::End(last)) => end = Some(last),
+                Ok(OutcomeLine::Header(_)) => {}
+                Ok(OutcomeLine::End(last)) => end = Some(last),
                 // The last line of a file whose writer was killed.
                 Err(_) if !line.ends_with(b"\n") => {}
                 Err(error) => {
@@ -359,7 +359,7 @@ fn join(parts: &[PathBuf], to: &Path, mut progress: impl FnMut(u64)) -> Result<u
     // Where a shard was cut off, so is the whole: no last line.
     if closed {
         let own = serde_json::json!({ "shards": own });
-        crate::record::exchanges::write_line(&mut buffer, &End::new(outcomes, ledger, own));
+        crate::record::exchanges::write_line(&mut buffer, &OutcomesEnd::new(outcomes, ledger, own));
     }
     out.write_all(&buffer).and_then(|()| out.flush()).map_err(|error| unwritable(&error))?;
     Ok(outcomes)
@@ -380,7 +380,7 @@ fn later(outcome: &mut Outcome, shift: i64) {
 }
 
 /// The first line of a file.
-fn header(path: &Path) -> Result<Header, Failure> {
+fn header(path: &Path) -> Result<OutcomesHeader, Failure> {
     let unreadable = |error: &dyn std::error::Error| {
         Failure::unusable(format!("cannot read {}", path.display())).because(error)
     };
@@ -391,7 +391,7 @@ fn header(path: &Path) -> Result<Header, Failure> {
         .read_until(b'\n', &mut line)
         .map_err(|error| unreadable(&error))?;
     match read(&line) {
-        Ok(Line::Header(header)) => Ok(*header),
+        Ok(OutcomeLine::Header(header)) => Ok(*header),
         Ok(_) => Err(Failure::unusable(format!(
             "{} does not begin with the line that names its format",
             path.display()

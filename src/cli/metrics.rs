@@ -61,7 +61,7 @@ pub(crate) fn tell_gauge(
 }
 
 /// Serves figures until it is dropped.
-pub(crate) struct Server {
+pub(crate) struct MetricsServer {
     address: SocketAddr,
     scrapes: Arc<AtomicU64>,
     /// How many there were when the figures were final.
@@ -71,7 +71,7 @@ pub(crate) struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Server {
+impl MetricsServer {
     /// Listens on `address`; `:9464` is that port on all addresses.
     pub(crate) fn start(address: &str, registry: Registry) -> Result<Self, Failure> {
         let cannot = |error: std::io::Error| {
@@ -86,7 +86,7 @@ impl Server {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
         let scrapes = Arc::<AtomicU64>::default();
         let (end, ended) = tokio::sync::oneshot::channel();
-        let shared = Arc::new(Shared { registry, scrapes: Arc::clone(&scrapes) });
+        let shared = Arc::new(SharedPage { registry, scrapes: Arc::clone(&scrapes) });
         let serve = move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -125,7 +125,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for MetricsServer {
     fn drop(&mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
@@ -134,12 +134,12 @@ impl Drop for Server {
     }
 }
 
-struct Shared {
+struct SharedPage {
     registry: Registry,
     scrapes: Arc<AtomicU64>,
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<SharedPage>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -162,7 +162,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-fn answer(shared: &Shared, method: &Method, path: &str) -> Response<Full<Bytes>> {
+fn answer(shared: &SharedPage, method: &Method, path: &str) -> Response<Full<Bytes>> {
     let mut text = String::new();
     let (status, kind) = match (method, path) {
         (&Method::GET | &Method::HEAD, "/metrics" | "/") => {
@@ -190,7 +190,7 @@ pub(super) mod tests {
     use super::*;
 
     /// What the server says of `path`.
-    pub(in crate::cli) fn ask(server: &Server, path: &str) -> String {
+    pub(in crate::cli) fn ask(server: &MetricsServer, path: &str) -> String {
         let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
         let question = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         stream.write_all(question.as_bytes()).unwrap();
@@ -201,7 +201,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_figures_are_served_and_kept_until_they_were_asked_for() {
-        let server = Server::start("127.0.0.1:0", registry()).unwrap();
+        let server = MetricsServer::start("127.0.0.1:0", registry()).unwrap();
         let text = ask(&server, "/metrics");
         let build = format!("shadowtap_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
         assert!(text.contains(&build) && text.contains("# EOF"), "{text}");
@@ -215,6 +215,6 @@ pub(super) mod tests {
             }
         });
         server.linger(Duration::ZERO, &stop);
-        assert!(Server::start("nowhere", registry()).is_err());
+        assert!(MetricsServer::start("nowhere", registry()).is_err());
     }
 }

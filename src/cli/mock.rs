@@ -20,13 +20,13 @@ use crate::measure::open_records;
 use crate::message::place::Pattern;
 use crate::message::protobuf::Readings;
 use crate::mock::fault::{Fault, Faults};
-use crate::mock::ledger::{Broken, Call, Counts};
+use crate::mock::ledger::{Broken, Call, VerdictCounts};
 use crate::mock::{
-    self, BuildError, Exhausted, Finished, Gatherer, Handle, Policy, Rules, Selection, StartError,
-    Timing,
+    self, BuildError, CallGatherer, EgressSelection, Exhausted, FeatureRules, Handle, MatchPolicy,
+    MockFinished, StartError, Timing,
 };
 use crate::record::outcomes;
-use crate::record::outcomes::Line;
+use crate::record::outcomes::OutcomeLine;
 use crate::redact::Masker;
 
 /// Answer v2's outgoing calls from the recording
@@ -42,7 +42,7 @@ use crate::redact::Masker;
     shadowtap mock v1.pcap --provider payments.internal --fault 'POST ^/charge: 5% 503' --fault 'GET /: delay 2s'\n  \
     HTTPS_PROXY=http://127.0.0.1:9090 SSL_CERT_FILE=ca/ca.pem ./v2   # with --ca-dir ca"
 )]
-pub struct Args {
+pub struct MockArgs {
     /// Captures or recordings that hold v1's outgoing calls (- for standard input)
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Args {
     log: Option<PathBuf>,
     /// What to answer with
     #[command(flatten)]
-    choice: Choice,
+    choice: MockFlags,
     /// What captures need beside themselves
     #[command(flatten)]
     beside: Beside,
@@ -63,7 +63,7 @@ pub struct Args {
 /// Flags that `run` has as well, for the mock that it starts.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Mock")]
-pub struct Choice {
+pub struct MockFlags {
     /// A provider's host; repeat for several [default: whatever v1's address called]
     #[arg(long = "provider", value_name = "HOST")]
     providers: Vec<String>,
@@ -145,28 +145,28 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// What `mock` does, checked.
 #[derive(Clone)]
-pub struct Settings {
+pub struct MockSettings {
     /// Where the calls come from.
     pub inputs: Vec<String>,
     /// Which of the exchanges are calls.
-    pub selection: Selection,
+    pub selection: EgressSelection,
     /// What is compared.
-    pub rules: Rules,
+    pub rules: FeatureRules,
     /// How to serve.
-    pub serve: mock::Settings,
+    pub serve: mock::ServeSettings,
     /// What captures need beside themselves.
     pub beside: Beside,
     /// Whether a replay in this process tells which requests are at v2.
     pub watches: bool,
 }
 
-impl Settings {
+impl MockSettings {
     /// From the command line and the file; a flag beats the file.
     pub fn new(
         inputs: Vec<String>,
         listen: SocketAddr,
         log: Option<PathBuf>,
-        choice: Choice,
+        choice: MockFlags,
         file: &Config,
     ) -> Result<Self, Failure> {
         let config = &file.mock;
@@ -195,12 +195,12 @@ impl Settings {
         } else {
             choice.provider_ports
         };
-        let mut serve = mock::Settings::new(listen);
+        let mut serve = mock::ServeSettings::new(listen);
         serve.timing = timing.unwrap_or(config.timing);
-        serve.policy = Policy {
+        serve.policy = MatchPolicy {
             exhausted: exhausted.unwrap_or(config.exhausted),
             threshold: choice.threshold.unwrap_or(config.threshold),
-            ..Policy::default()
+            ..MatchPolicy::default()
         };
         serve.faults = Faults::new(faults, choice.fault_seed);
         serve.authority = choice.ca_dir;
@@ -215,12 +215,12 @@ impl Settings {
         serve.masker = Masker::random();
         Ok(Self {
             inputs,
-            selection: Selection {
+            selection: EgressSelection {
                 ports,
                 hosts: lower(or(choice.providers, &config.providers)),
-                ..Selection::default()
+                ..EgressSelection::default()
             },
-            rules: Rules {
+            rules: FeatureRules {
                 headers: lower(or(choice.match_header, &config.match_headers)),
                 volatile: or(choice.volatile, &config.volatile),
                 readings: Arc::new(Readings::new(file.schema.clone())),
@@ -255,11 +255,11 @@ fn explain(call: &Call) {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: MockArgs, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let settings = Settings {
+    let settings = MockSettings {
         beside: args.beside,
-        ..Settings::new(args.inputs, args.listen, args.log, args.choice, &config)?
+        ..MockSettings::new(args.inputs, args.listen, args.log, args.choice, &config)?
     };
     let finished = execute(&settings, global)?;
     show(&finished)?;
@@ -270,7 +270,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Serves until a signal comes.
-pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Finished, Failure> {
+pub(crate) fn execute(settings: &MockSettings, global: &Global) -> Result<MockFinished, Failure> {
     let stop = signals::word()?;
     let mock = start(settings, global)?;
     let _grace = Grace::ask();
@@ -279,8 +279,8 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Finished, 
 }
 
 /// Reads the inputs and starts serving.
-pub(crate) fn start(settings: &Settings, global: &Global) -> Result<Handle, Failure> {
-    let mut calls = Gatherer::new(settings.selection.clone());
+pub(crate) fn start(settings: &MockSettings, global: &Global) -> Result<Handle, Failure> {
+    let mut calls = CallGatherer::new(settings.selection.clone());
     let full = |error: &dyn std::error::Error| {
         let folder = std::env::temp_dir();
         Failure::unusable(format!(
@@ -339,7 +339,7 @@ pub(crate) fn replayed(folder: &RunFolder) -> Result<FxHashSet<ExchangeId>, Fail
         if read.map_err(|error| unreadable(&error))? == 0 {
             return Ok(sent);
         }
-        if let Line::Outcome(outcome) =
+        if let OutcomeLine::Outcome(outcome) =
             outcomes::read(line.trim_ascii_end()).map_err(|error| unreadable(&error))?
             && outcome.sent_ns.is_some()
         {
@@ -352,7 +352,7 @@ pub(crate) fn replayed(folder: &RunFolder) -> Result<FxHashSet<ExchangeId>, Fail
 pub(crate) fn end(
     mock: Handle,
     replayed: &dyn Fn(ExchangeId) -> bool,
-) -> Result<Finished, Failure> {
+) -> Result<MockFinished, Failure> {
     mock.stop(replayed).map_err(|error| {
         Failure::unusable("cannot write the ledger of outgoing calls").because(&error)
     })
@@ -370,7 +370,7 @@ fn failure(error: &StartError) -> Failure {
     Failure::unusable(what).because(error)
 }
 
-fn show(finished: &Finished) -> Result<(), Failure> {
+fn show(finished: &MockFinished) -> Result<(), Failure> {
     let ledger = finished
         .log
         .as_ref()
@@ -397,7 +397,7 @@ fn broken(broken: &Broken) -> String {
 }
 
 /// The counts in a line.
-pub(crate) fn summary(counts: &Counts) -> String {
+pub(crate) fn summary(counts: &VerdictCounts) -> String {
     let mut text = format!(
         "{} outgoing calls: {} matched, {} drifted, {} repeated, {} extra; {} of v1 missing",
         counts.made(),

@@ -38,13 +38,13 @@ pub(crate) fn discard_unfinished() {
 /// A file that is written beside its place and takes it when it is whole: `x.jsonl` is
 /// `.x.jsonl.part` until then. Who writes it has it locked; one that a killed program left is
 /// written anew.
-pub(crate) struct Part {
+pub(crate) struct UnfinishedFile {
     path: PathBuf,
     part: PathBuf,
     file: Option<File>,
 }
 
-impl Part {
+impl UnfinishedFile {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let part = path.with_file_name(format!(".{name}.part"));
@@ -78,7 +78,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for UnfinishedFile {
     fn drop(&mut self) {
         if self.file.is_some() {
             let _ = fs::remove_file(&self.part);
@@ -108,7 +108,7 @@ pub(crate) fn lock(path: &Path) -> io::Result<File> {
 
 /// Writes a whole file: a reader sees the old one or the new one, never half of one.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let written = Part::create(path).and_then(|part| {
+    let written = UnfinishedFile::create(path).and_then(|part| {
         part.file()?.write_all(bytes)?;
         part.commit()
     });
@@ -121,21 +121,21 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 pub(crate) struct Output {
     name: String,
     /// None for what is written in place.
-    part: Option<Part>,
+    part: Option<UnfinishedFile>,
     /// The object of a store that it becomes.
     object: Option<Object>,
-    writer: Option<Writer>,
+    writer: Option<CompressedWriter>,
     /// There is no room for more.
     is_full: bool,
 }
 
-enum Writer {
+enum CompressedWriter {
     Plain(BufWriter<Box<dyn Write + Send>>),
     Zstd(zstd::stream::write::Encoder<'static, Box<dyn Write + Send>>),
     Gzip(flate2::write::GzEncoder<Box<dyn Write + Send>>),
 }
 
-impl Writer {
+impl CompressedWriter {
     /// Compresses what is written to `file` as its name says.
     fn by_name(name: &Path, file: Box<dyn Write + Send>) -> io::Result<Self> {
         Ok(match name.extension().and_then(|extension| extension.to_str()) {
@@ -150,18 +150,18 @@ impl Writer {
 
 /// An object under way, shared by who writes it and who finishes it.
 #[derive(Clone)]
-struct Object(Arc<Mutex<Option<writer::Writer>>>);
+struct Object(Arc<Mutex<Option<writer::ObjectWriter>>>);
 
 impl Object {
     fn with<T>(
         &self,
-        act: impl FnOnce(&mut Option<writer::Writer>) -> io::Result<T>,
+        act: impl FnOnce(&mut Option<writer::ObjectWriter>) -> io::Result<T>,
     ) -> io::Result<T> {
         act(&mut self.0.lock().expect("no holder of this lock panics"))
     }
 
     fn finish(self) -> io::Result<()> {
-        self.with(|writer| writer.take().map_or(Ok(()), writer::Writer::finish))
+        self.with(|writer| writer.take().map_or(Ok(()), writer::ObjectWriter::finish))
     }
 }
 
@@ -181,8 +181,10 @@ impl Output {
         let cannot =
             |error: &io::Error| Failure::unusable(format!("cannot write {name}")).because(error);
         if name == "-" {
-            let writer =
-                Writer::Plain(BufWriter::with_capacity(BUFFER_BYTES, Box::new(io::stdout())));
+            let writer = CompressedWriter::Plain(BufWriter::with_capacity(
+                BUFFER_BYTES,
+                Box::new(io::stdout()),
+            ));
             return Ok(Self {
                 name: "standard output".to_owned(),
                 part: None,
@@ -204,11 +206,12 @@ impl Output {
         let (part, file) = if special {
             (None, File::options().write(true).open(&path).map_err(|error| cannot(&error))?)
         } else {
-            let part = Part::create(&path).map_err(|error| cannot(&error))?;
+            let part = UnfinishedFile::create(&path).map_err(|error| cannot(&error))?;
             let file = part.file().map_err(|error| cannot(&error))?;
             (Some(part), file)
         };
-        let writer = Writer::by_name(&path, Box::new(file)).map_err(|error| cannot(&error))?;
+        let writer =
+            CompressedWriter::by_name(&path, Box::new(file)).map_err(|error| cannot(&error))?;
         let name = name.to_owned();
         Ok(Self { name, part, object: None, writer: Some(writer), is_full: false })
     }
@@ -217,7 +220,7 @@ impl Output {
     fn object(url: &str) -> Result<Self, Failure> {
         let remote = Remote::parse(url).map_err(|error| store_failure(&error))?;
         let object = Object(Arc::new(Mutex::new(Some(remote.write()))));
-        let writer = Writer::by_name(Path::new(url), Box::new(object.clone()))
+        let writer = CompressedWriter::by_name(Path::new(url), Box::new(object.clone()))
             .map_err(|error| Failure::unusable(format!("cannot write {url}")).because(&error))?;
         let (part, object) = (None, Some(object));
         Ok(Self { name: url.to_owned(), part, object, writer: Some(writer), is_full: false })
@@ -232,9 +235,9 @@ impl Output {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let written = match writer {
-            Writer::Plain(writer) => writer.write_all(bytes),
-            Writer::Zstd(writer) => writer.write_all(bytes),
-            Writer::Gzip(writer) => writer.write_all(bytes),
+            CompressedWriter::Plain(writer) => writer.write_all(bytes),
+            CompressedWriter::Zstd(writer) => writer.write_all(bytes),
+            CompressedWriter::Gzip(writer) => writer.write_all(bytes),
         };
         written.map_err(|error| self.cannot(&error))
     }
@@ -244,7 +247,7 @@ impl Output {
         &mut self,
         pieces: impl Iterator<Item = &'a [u8]>,
     ) -> Result<(), Failure> {
-        let Some(Writer::Plain(writer)) = &mut self.writer else {
+        let Some(CompressedWriter::Plain(writer)) = &mut self.writer else {
             for piece in pieces {
                 self.write(piece)?;
             }
@@ -262,9 +265,13 @@ impl Output {
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         let ended = match self.writer.take() {
             None => Ok(()),
-            Some(Writer::Plain(mut writer)) => writer.flush(),
-            Some(Writer::Zstd(writer)) => writer.finish().and_then(|mut file| file.flush()),
-            Some(Writer::Gzip(writer)) => writer.finish().and_then(|mut file| file.flush()),
+            Some(CompressedWriter::Plain(mut writer)) => writer.flush(),
+            Some(CompressedWriter::Zstd(writer)) => {
+                writer.finish().and_then(|mut file| file.flush())
+            }
+            Some(CompressedWriter::Gzip(writer)) => {
+                writer.finish().and_then(|mut file| file.flush())
+            }
         };
         ended.map_err(|error| self.cannot(&error))?;
         if let Some(part) = self.part.take() {
@@ -294,7 +301,9 @@ impl Output {
         let part = self.part.take()?;
         match self.writer.take() {
             // What is gathered has no room either.
-            Some(Writer::Plain(writer)) if !part.path.exists() => drop(writer.into_parts()),
+            Some(CompressedWriter::Plain(writer)) if !part.path.exists() => {
+                drop(writer.into_parts())
+            }
             _ => return None,
         }
         let lines = cut_behind_last_line(&part.part).ok().filter(|&lines| lines > 0)?;
@@ -405,8 +414,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.jsonl");
         fs::write(folder.path().join(".x.jsonl.part"), "what a killed one left").unwrap();
-        let one = Part::create(&path).unwrap();
-        let error = Part::create(&path).map(drop).unwrap_err();
+        let one = UnfinishedFile::create(&path).unwrap();
+        let error = UnfinishedFile::create(&path).map(drop).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         one.file().unwrap().write_all(b"one").unwrap();
         one.commit().unwrap();

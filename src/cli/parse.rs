@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::config::Config;
 use super::exit::printable;
-use super::input::{Done, Inputs, Options};
+use super::input::{InputOptions, Inputs, ReadInputs};
 use super::output::{Output, print};
-use super::redaction::{self, Redaction};
+use super::redaction::{self, RedactionFlags};
 use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, args, export, log};
 use crate::exchange::Redacted;
@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, Seen, Traffic};
 use crate::limits;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header};
-use crate::record::form::{Form, OtherForm};
+use crate::record::form::{OtherForm, RecordingForm};
 use crate::redact::Redactor;
 use crate::time::Timestamp;
 use crate::wire::h1::parser::BODY_KEPT_IN_PART;
@@ -26,7 +26,7 @@ use crate::wire::h1::parser::BODY_KEPT_IN_PART;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  shadowtap parse v1.pcap -o exchanges.jsonl\n  \
                         shadowtap parse node1.pcap node2.pcap.zst --offset node2.pcap.zst=-3ms --port 8080 -o - | jq .response.status")]
-pub struct Args {
+pub struct ParseArgs {
     /// Captures (pcap, pcapng) or recordings (JSONL, HAR, .gor, access logs, curl lines, Postman),
     /// plain, gzip or zstd; a URL; - is standard input
     #[arg(required = true, value_name = "INPUT")]
@@ -37,16 +37,16 @@ pub struct Args {
     pub output: String,
     /// How the inputs are read
     #[command(flatten)]
-    pub reading: Reading,
+    pub reading: ReadingFlags,
     /// What is taken out of them
     #[command(flatten)]
-    pub redaction: Redaction,
+    pub redaction: RedactionFlags,
 }
 
 /// How captures are read, of every command that reads some.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Input")]
-pub struct Reading {
+pub struct ReadingFlags {
     /// Only connections of this server port (repeat for more)
     #[arg(long, value_name = "N")]
     pub port: Vec<u16>,
@@ -72,9 +72,9 @@ pub struct Beside {
     pub offset: Vec<(String, i64)>,
 }
 
-impl Reading {
+impl ReadingFlags {
     /// The checked form.
-    pub(crate) fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> InputOptions {
         let mut options = self.beside.options();
         options.parse.ports.clone_from(&self.port);
         if let Some(threads) = self.threads {
@@ -86,8 +86,8 @@ impl Reading {
 
 impl Beside {
     /// The checked form.
-    pub(crate) fn options(&self) -> Options {
-        let mut options = Options::default();
+    pub(crate) fn options(&self) -> InputOptions {
+        let mut options = InputOptions::default();
         options.parse.keylogs.clone_from(&self.keylog);
         options.offsets = self.offset.iter().cloned().collect();
         options
@@ -122,28 +122,28 @@ fn offset(text: &str) -> Result<(String, i64), String> {
     args::duration_ns(duration).map(|nanos| (name.to_owned(), sign * nanos)).map_err(|_| wrong())
 }
 
-/// The checked form of [`Args`].
+/// The checked form of [`ParseArgs`].
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct ParseSettings {
     pub(crate) inputs: Vec<String>,
     pub(crate) output: String,
-    pub(crate) reading: Options,
+    pub(crate) reading: InputOptions,
     pub(crate) redactor: Option<Redactor>,
 }
 
 /// What was made.
 #[derive(Debug)]
-pub(crate) struct Parsed {
-    pub(crate) done: Done,
+pub(crate) struct ParsedFile {
+    pub(crate) done: ReadInputs,
     /// By [`Completeness`], in its order.
     pub(crate) completeness: [u64; 5],
     pub(crate) interrupted: bool,
     to_stdout: bool,
 }
 
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: ParseArgs, global: &Global) -> Result<Exit, Failure> {
     let redactor = args.redaction.redactor(Config::load(global)?.schema)?;
-    let settings = Settings {
+    let settings = ParseSettings {
         reading: args.reading.options(),
         inputs: args.inputs,
         output: args.output,
@@ -160,14 +160,14 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Parses the inputs into the output.
-pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Failure> {
+pub(crate) fn execute(settings: &ParseSettings, global: &Global) -> Result<ParsedFile, Failure> {
     let stop = signals::word()?;
     let _grace = Grace::ask();
-    let reading = Options { stop: Some(Arc::clone(&stop)), ..settings.reading.clone() };
+    let reading = InputOptions { stop: Some(Arc::clone(&stop)), ..settings.reading.clone() };
     let mut inputs = Inputs::open(&settings.inputs, reading)?;
-    let form = match Form::of(&settings.output) {
-        Ok(form @ (Form::Exchanges | Form::Har | Form::Gor)) => form,
-        Ok(Form::K6 | Form::Curl) => {
+    let form = match RecordingForm::of(&settings.output) {
+        Ok(form @ (RecordingForm::Exchanges | RecordingForm::Har | RecordingForm::Gor)) => form,
+        Ok(RecordingForm::K6 | RecordingForm::Curl) => {
             return Err(Failure::usage(format!(
                 "{}: parse writes whole exchanges; requests alone are written by shadowtap export",
                 settings.output
@@ -182,11 +182,11 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
         }
     };
     let mut output = Output::create(&settings.output)?;
-    if form != Form::Exchanges {
+    if form != RecordingForm::Exchanges {
         let redactor = settings.redactor.as_ref();
         let converted = export::convert(inputs, output, form, redactor, &stop, global)?;
         let export::Converted { done, completeness, interrupted, .. } = converted;
-        return Ok(Parsed { done, completeness, interrupted, to_stdout: false });
+        return Ok(ParsedFile { done, completeness, interrupted, to_stdout: false });
     }
     let header = header(&mut inputs, settings.redactor.as_ref())?;
     let to_stdout = output.is_stdout();
@@ -217,8 +217,8 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
         _ if stop.is_told() => {
             // Without its last line the file says that it is not whole.
             output.finish()?;
-            return Ok(Parsed {
-                done: Done::default(),
+            return Ok(ParsedFile {
+                done: ReadInputs::default(),
                 completeness,
                 interrupted: true,
                 to_stdout,
@@ -257,7 +257,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Parsed, Fa
     );
     output.write(&line)?;
     output.finish()?;
-    Ok(Parsed { done, completeness, interrupted: false, to_stdout })
+    Ok(ParsedFile { done, completeness, interrupted: false, to_stdout })
 }
 
 /// The first line of what is made of `inputs`: their names, and how they are redacted then.
@@ -280,7 +280,7 @@ pub(crate) fn header(inputs: &mut Inputs, redactor: Option<&Redactor>) -> Result
 }
 
 /// What people read at the end.
-fn summary(parsed: &Parsed, output: &str) -> String {
+fn summary(parsed: &ParsedFile, output: &str) -> String {
     use std::fmt::Write as _;
     let total: u64 = parsed.completeness.iter().sum();
     let mut text = format!("{total} exchanges");

@@ -21,7 +21,7 @@ const BAR_AFTER_NS: i64 = NANOS_PER_SEC;
 
 /// A running display; ends when dropped.
 pub struct Progress {
-    shared: Arc<Shared>,
+    shared: Arc<SharedProgress>,
     bar: Option<ProgressBar>,
     /// The bar is on the screen.
     is_seen: AtomicBool,
@@ -31,7 +31,7 @@ pub struct Progress {
     next_line: Option<AtomicI64>,
 }
 
-struct Shared {
+struct SharedProgress {
     global: Global,
     what: &'static str,
     total: Option<u64>,
@@ -58,7 +58,7 @@ impl Progress {
     /// The same without a thread of its own, for who must not wake up without need: shown by calls
     /// of [`Self::set`] alone, one of which is due every [`Self::beat`].
     pub fn beaten(global: &Global, what: &'static str, total: Option<u64>) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedProgress {
             global: global.clone(),
             what,
             total,
@@ -67,7 +67,7 @@ impl Progress {
             started: Monotonic::now(),
             ended: AtomicBool::new(false),
         });
-        let is_text = global.log_format == log::Format::Text;
+        let is_text = global.log_format == log::LogFormat::Text;
         let has_bar = !global.quiet && is_text && std::io::stderr().is_terminal();
         let first_line = AtomicI64::new(PLAIN_EVERY.as_nanos() as i64);
         Self {
@@ -90,7 +90,7 @@ impl Progress {
     }
 
     /// A bar that is not on the screen yet; as wide as the terminal, whatever it has to say.
-    fn bar(shared: &Shared, left: &str) -> ProgressBar {
+    fn bar(shared: &SharedProgress, left: &str) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(shared.total, ProgressDrawTarget::hidden());
         let template = match shared.total {
             Some(_) if left.is_empty() => "{prefix} [{bar:12}] {percent:>3}% {wide_msg}".to_owned(),
@@ -140,7 +140,7 @@ impl Progress {
     }
 }
 
-impl Shared {
+impl SharedProgress {
     fn print_lines(&self) {
         loop {
             std::thread::park_timeout(PLAIN_EVERY);

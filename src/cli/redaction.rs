@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::Failure;
 use crate::exchange::Redacted;
 use crate::message::protobuf::Schema;
-use crate::redact::{Known, Redactor, Rule, RuleError, Unsearched, random_key};
+use crate::redact::{KnownTokens, RedactRule, RedactRuleError, Redactor, Unsearched, random_key};
 
 /// The variable that the key may be in.
 const KEY_VARIABLE: &str = "SHADOWTAP_REDACT_KEY";
@@ -16,24 +16,24 @@ const SHORTEST_KEY: usize = 16;
 /// What to take out of exchanges.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Safety")]
-pub struct Redaction {
+pub struct RedactionFlags {
     /// Replace secrets in what is written by tokens of the same length and kind: `default`
     /// (credentials, cookies, tokens, numbers of cards and accounts, e-mail addresses), `strict`
     /// (the same, and bodies that cannot be searched are left out), header:NAME, cookie:NAME,
     /// query:NAME, form:NAME, json:PATH, pattern:REGEX (repeat for more)
     #[arg(long, value_name = "RULE", value_parser = rule)]
-    pub redact: Vec<Rule>,
+    pub redact: Vec<RedactRule>,
     /// File with the key of the tokens, so that recordings agree [default: $SHADOWTAP_REDACT_KEY,
     /// else drawn anew]
     #[arg(long, value_name = "FILE")]
     pub redact_key: Option<PathBuf>,
 }
 
-fn rule(text: &str) -> Result<Rule, RuleError> {
+fn rule(text: &str) -> Result<RedactRule, RedactRuleError> {
     text.parse()
 }
 
-impl Redaction {
+impl RedactionFlags {
     /// With what the file's `section` says where no flag does.
     pub(crate) fn or(
         self,
@@ -98,7 +98,7 @@ pub(crate) fn check(
 pub(crate) fn warnings(
     inputs: &[Option<Redacted>],
     redactor: Option<&Redactor>,
-    known: Option<&Known>,
+    known: Option<&KnownTokens>,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     for recorded in inputs.iter().flatten() {
@@ -131,7 +131,7 @@ pub(crate) fn warnings(
             _ => {}
         }
     }
-    let left_out = known.map_or(0, Known::left_out);
+    let left_out = known.map_or(0, KnownTokens::left_out);
     if left_out > 0 {
         warnings.push(format!(
             "the recording holds so many tokens that {left_out} of them are known only in the answer to their own request: where v2 \
@@ -190,11 +190,11 @@ mod tests {
     fn a_key_is_long_enough_and_its_line_end_does_not_count() {
         assert_eq!(checked(b"0123456789abcdef\n", "key").unwrap(), b"0123456789abcdef");
         assert!(checked(b"short\n", "key").is_err());
-        assert!(Redaction::default().redactor(Schema::default()).unwrap().is_none());
-        let no_rule = Redaction { redact: Vec::new(), redact_key: Some(PathBuf::from("key")) };
+        assert!(RedactionFlags::default().redactor(Schema::default()).unwrap().is_none());
+        let no_rule = RedactionFlags { redact: Vec::new(), redact_key: Some(PathBuf::from("key")) };
         assert_eq!(no_rule.redactor(Schema::default()).unwrap_err().exit, crate::cli::Exit::Usage);
-        let missing = Redaction {
-            redact: vec![Rule::Default],
+        let missing = RedactionFlags {
+            redact: vec![RedactRule::Default],
             redact_key: Some(PathBuf::from("/nonexistent/key")),
         };
         assert_eq!(missing.redactor(Schema::default()).unwrap_err().exit, crate::cli::Exit::Usage);

@@ -11,7 +11,7 @@ use url::Url;
 use super::exit::Exit;
 use super::folder::{RunFolder, names};
 use super::{Failure, signals};
-use crate::store::glob::{Segment, is_pattern, segments};
+use crate::store::glob::{GlobSegment, is_pattern, segments};
 use crate::store::remote::{Remote, StoreError, is_store};
 
 /// Files of a shard that a merge needs; each may be compressed.
@@ -52,7 +52,7 @@ pub(crate) fn local_files(path: &str) -> Result<Vec<String>, Failure> {
     if is_pattern(path) && !Path::new(path).exists() {
         fitting(Path::new("/"), &segments(path), &mut found).map_err(unreadable)?;
     } else if Path::new(path).is_dir() {
-        fitting(Path::new(path), &[Segment::Any], &mut found).map_err(unreadable)?;
+        fitting(Path::new(path), &[GlobSegment::Any], &mut found).map_err(unreadable)?;
     } else {
         return Ok(vec![path.to_owned()]);
     }
@@ -64,13 +64,13 @@ pub(crate) fn local_files(path: &str) -> Result<Vec<String>, Failure> {
     Ok(found)
 }
 
-fn fitting(folder: &Path, pattern: &[Segment], found: &mut Vec<String>) -> io::Result<()> {
+fn fitting(folder: &Path, pattern: &[GlobSegment], found: &mut Vec<String>) -> io::Result<()> {
     let Some((first, rest)) = pattern.split_first() else { return Ok(()) };
-    if let (Segment::Name(name), false) = (first, rest.is_empty()) {
+    if let (GlobSegment::Name(name), false) = (first, rest.is_empty()) {
         let below = folder.join(name);
         return if below.is_dir() { fitting(&below, rest, found) } else { Ok(()) };
     }
-    let is_any = matches!(first, Segment::Any);
+    let is_any = matches!(first, GlobSegment::Any);
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let Some(name) = path.file_name().and_then(std::ffi::OsStr::to_str) else { continue };

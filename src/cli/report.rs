@@ -9,7 +9,7 @@ use super::config::Config;
 use super::evidence::{GateFlags, Loaded};
 use super::folder::RunFolder;
 use super::history;
-use super::output::{Part, print, replace};
+use super::output::{UnfinishedFile, print, replace};
 use super::paint::colour;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global};
@@ -28,7 +28,7 @@ use crate::report::{Report, csv, github, hlog, html, json, junit, markdown, name
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  shadowtap report reports/2026-11-22T10-00-00Z\n  \
     shadowtap report --compare reports/yesterday reports/today --history history.jsonl")]
-pub struct Args {
+pub struct ReportArgs {
     /// Folder of a run
     #[arg(value_name = "DIR", required_unless_present = "compare")]
     folder: Option<PathBuf>,
@@ -59,7 +59,7 @@ pub struct Args {
 
 /// What a report needs.
 #[derive(Debug)]
-pub(crate) struct Settings {
+pub(crate) struct ReportSettings {
     /// The run's folder.
     pub(crate) folder: PathBuf,
     /// What is allowed.
@@ -71,7 +71,7 @@ pub(crate) struct Settings {
 }
 
 /// What came of it.
-pub(crate) struct Written {
+pub(crate) struct WrittenReport {
     /// The verdict.
     pub(crate) verdict: Verdict,
     /// The lines for the end of the run, for standard output.
@@ -80,7 +80,7 @@ pub(crate) struct Written {
     pub(crate) snapshot: Snapshot,
 }
 
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: ReportArgs, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
     if let [old, new] = args.compare.as_slice() {
         return compare(old, new, &args, &config, global);
@@ -91,7 +91,8 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
     let place = RunPlace::of_run(&folder)?;
     let policy = args.gate.clone().over_those_of(place.path())?.policy(&config)?;
     let folder = place.path().to_owned();
-    let settings = Settings { folder, policy, show_secrets: args.show_secrets, excel: args.excel };
+    let settings =
+        ReportSettings { folder, policy, show_secrets: args.show_secrets, excel: args.excel };
     let written = execute(&settings, global)?;
     tracing::info!("verdict: {}", written.verdict.name());
     let mut text = place.told(&written.text);
@@ -108,7 +109,7 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 fn compare(
     old: &Path,
     new: &Path,
-    args: &Args,
+    args: &ReportArgs,
     config: &Config,
     global: &Global,
 ) -> Result<Exit, Failure> {
@@ -136,7 +137,10 @@ fn compare(
 }
 
 /// Writes the files.
-pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Written, Failure> {
+pub(crate) fn execute(
+    settings: &ReportSettings,
+    global: &Global,
+) -> Result<WrittenReport, Failure> {
     let folder = RunFolder::open_to_write(&settings.folder)?;
     let mut loaded = Loaded::read(&folder, &settings.policy, settings.show_secrets, global)?;
     loaded.look_close(&folder, settings.show_secrets)?;
@@ -170,7 +174,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Written, F
     tell_github(&report)?;
     let text = terminal::write(&report, &settings.folder.to_string_lossy(), colour());
     let snapshot = Snapshot::of(&report);
-    Ok(Written { verdict: loaded.judgement().verdict, text, snapshot })
+    Ok(WrittenReport { verdict: loaded.judgement().verdict, text, snapshot })
 }
 
 /// Puts a byte order mark before a table that the diff wrote, where it has none.
@@ -185,7 +189,7 @@ fn mark(path: &Path) -> Result<(), Failure> {
     if start == UTF_8_MARK {
         return Ok(());
     }
-    let part = Part::create(path).map_err(failed)?;
+    let part = UnfinishedFile::create(path).map_err(failed)?;
     let mut file = part.file().map_err(failed)?;
     file.write_all(&[UTF_8_MARK, &start].concat()).map_err(failed)?;
     std::io::copy(&mut table, &mut file).map_err(failed)?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::config::Config;
 use super::evidence::GateFlags;
 use super::folder::{RunFolder, names};
-use super::replay::Shape;
+use super::replay::ReplayShape;
 use super::signals::Grace;
 use super::{Exit, Failure, Global, diff, gate, mock, output, replay, report};
 use crate::diff::Class;
@@ -26,14 +26,14 @@ use crate::mock::Handle;
     after_help = "Examples:\n  shadowtap run v1.pcap --target http://v2.staging:8080 -o reports/v2\n  \
     shadowtap run v1.pcap --port 8080 --target http://v2.staging:8080 --wait-ready http://v2.staging:8080/health"
 )]
-pub struct Args {
+pub struct RunArgs {
     #[command(flatten)]
-    asked: replay::Asked,
+    asked: replay::ReplayAsked,
     /// Answer v2's outgoing calls at this address during the replay, from the same inputs
     #[arg(help_heading = "Mock", long, value_name = "ADDR")]
     mock_listen: Option<SocketAddr>,
     #[command(flatten)]
-    mock: mock::Choice,
+    mock: mock::MockFlags,
     /// Intended differences [default: approved.toml, where it exists]
     #[arg(help_heading = "Gate", long, value_name = "FILE")]
     approved: Option<PathBuf>,
@@ -45,9 +45,9 @@ pub struct Args {
 }
 
 /// What the whole road needs, checked before its first step.
-pub(crate) struct Settings {
+pub(crate) struct RunSettings {
     /// The replay.
-    pub(crate) replay: replay::Settings,
+    pub(crate) replay: replay::ReplaySettings,
     /// The configuration, for the diff's rules.
     pub(crate) config: Config,
     /// Intended differences, where they are named.
@@ -62,7 +62,7 @@ pub(crate) struct Settings {
 }
 
 /// What the whole road came to.
-pub(crate) struct Ran {
+pub(crate) struct RanWhole {
     /// The verdict.
     pub(crate) verdict: Verdict,
     /// The report's lines for the terminal.
@@ -70,26 +70,26 @@ pub(crate) struct Ran {
     /// Whether a signal ended the replay.
     pub(crate) interrupted: bool,
     /// Live figures, where they were asked for.
-    watch: Option<replay::Watch>,
+    watch: Option<replay::LiveFigures>,
 }
 
-pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: RunArgs, global: &Global) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
     let policy = args.gate.policy(&config)?;
-    let shape = Shape::new(args.asked.flags, &config, &policy)?;
+    let shape = ReplayShape::new(args.asked.flags, &config, &policy)?;
     diff::check(&config, args.approved.as_deref())?;
     if args.asked.dry_run {
         return replay::dry_run(&args.asked.inputs, &shape, false, &config, global);
     }
     let mut replay =
-        replay::Settings::new(args.asked.inputs, shape, args.asked.output, args.asked.force)?;
+        replay::ReplaySettings::new(args.asked.inputs, shape, args.asked.output, args.asked.force)?;
     let place = replay.place()?;
     replay.gate = args.gate.kept();
     let mock = match args.mock_listen {
         None => None,
         Some(listen) => Some(start_mock(&replay, listen, args.mock, &config, global)?),
     };
-    let settings = Settings {
+    let settings = RunSettings {
         replay,
         config,
         approved: args.approved,
@@ -112,9 +112,9 @@ pub(crate) fn run(args: Args, global: &Global) -> Result<Exit, Failure> {
 /// Starts the mock of a run. What is replayed is no outgoing call: its hosts and ports are left
 /// out.
 fn start_mock(
-    replay: &replay::Settings,
+    replay: &replay::ReplaySettings,
     listen: SocketAddr,
-    choice: mock::Choice,
+    choice: mock::MockFlags,
     config: &Config,
     global: &Global,
 ) -> Result<Handle, Failure> {
@@ -127,7 +127,7 @@ fn start_mock(
     RunFolder::create(&replay.output, replay.force)?;
     let log = replay.output.join(names::EGRESS);
     let mut settings =
-        mock::Settings::new(replay.inputs.clone(), listen, Some(log), choice, config)?;
+        mock::MockSettings::new(replay.inputs.clone(), listen, Some(log), choice, config)?;
     settings.selection.ingress_ports = replay.shape.selection.ports.clone();
     settings.selection.ingress_hosts = replay.shape.selection.hosts.clone();
     settings.beside = replay.shape.beside.clone();
@@ -138,11 +138,11 @@ fn start_mock(
 }
 
 /// Goes the whole road, without printing its result.
-pub(crate) fn execute(settings: Settings, global: &Global) -> Result<Ran, Failure> {
-    let Settings { mut replay, config, approved, show_secrets, policy, mock } = settings;
+pub(crate) fn execute(settings: RunSettings, global: &Global) -> Result<RanWhole, Failure> {
+    let RunSettings { mut replay, config, approved, show_secrets, policy, mock } = settings;
     // What is wrong with the rules is said before the first request is sent, not after an hour.
     let compare =
-        |dir: &Path| diff::Settings::of_run(dir, &config, approved.as_deref(), show_secrets);
+        |dir: &Path| diff::DiffSettings::of_run(dir, &config, approved.as_deref(), show_secrets);
     compare(&replay.output)?;
     replay.keep_egress = mock.is_some();
     replay.under_way = mock.as_ref().map(Handle::under_way);
@@ -156,8 +156,10 @@ pub(crate) fn execute(settings: Settings, global: &Global) -> Result<Ran, Failur
     for warning in &findings.warnings {
         tracing::warn!("{warning}");
     }
-    let written =
-        report::execute(&report::Settings { folder, policy, show_secrets, excel: false }, global)?;
+    let written = report::execute(
+        &report::ReportSettings { folder, policy, show_secrets, excel: false },
+        global,
+    )?;
     if let Some(watch) = &replayed.watch {
         for class in Class::ALL {
             let of_class = findings.clusters.iter().filter(|cluster| cluster.class == class);
@@ -167,7 +169,7 @@ pub(crate) fn execute(settings: Settings, global: &Global) -> Result<Ran, Failur
         watch.metrics.judged(written.verdict.name());
         watch.settle();
     }
-    Ok(Ran {
+    Ok(RanWhole {
         verdict: written.verdict,
         text: written.text,
         interrupted: replayed.finished.interrupted,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use super::closeups::{self, Found, Servers, each_picked, gather, route_of};
+use super::closeups::{self, FoundExchange, Servers, each_picked, gather, route_of};
 use super::evidence::{self, masker, present};
 use super::folder::{RunFolder, names};
 use super::paint::colour;
@@ -17,9 +17,9 @@ use crate::gate::words::{count, duration, plural};
 use crate::outcome::ReplayId;
 use crate::record::{exchanges, lines, outcomes};
 use crate::redact::Masker;
-use crate::report::closeup::terminal::{Look, WIDTHS, write as in_full};
+use crate::report::closeup::terminal::{TerminalLook, WIDTHS, write as in_full};
 use crate::report::closeup::{Closeup, Flight, json, raw};
-use crate::report::query::{Held, Query};
+use crate::report::query::{HeldTerms, Query};
 use crate::report::terminal::fit;
 use crate::report::{text, what};
 
@@ -43,7 +43,7 @@ const IN_FULL: usize = 1;
     shadowtap show reports/v2 'route:GET /orders/{id} status:5xx'\n  \
     shadowtap show reports/v2 out of stock slower-than:500ms\n  \
     shadowtap show reports/v2 12-3 --curl --unmasked | sh")]
-pub struct Args {
+pub struct ShowArgs {
     /// Folder of a run
     #[arg(value_name = "DIR")]
     folder: PathBuf,
@@ -74,7 +74,7 @@ pub struct Args {
 }
 
 /// What is asked for.
-enum Asked {
+enum ShowAsked {
     Everything,
     Ids(Vec<ReplayId>),
     Cluster(Box<Cluster>),
@@ -88,20 +88,20 @@ struct Matches {
     total: u64,
 }
 
-pub(crate) fn run(args: Args, _: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(args: ShowArgs, _: &Global) -> Result<Exit, Failure> {
     let folder = RunFolder::open(&args.folder)?;
     let mut by_id = false;
     let (matches, cluster) = match asked(&folder, &args)? {
-        Asked::Everything => {
+        ShowAsked::Everything => {
             output::print(&overview(&folder, &args)?)?;
             return Ok(Exit::Done);
         }
-        Asked::Ids(ids) => {
+        ShowAsked::Ids(ids) => {
             by_id = true;
             (Matches { total: ids.len() as u64, ids }, None)
         }
-        Asked::Cluster(cluster) => (members(&folder, &cluster, args.limit)?, Some(cluster)),
-        Asked::Query(query) => (search(&folder, &query, args.limit)?, None),
+        ShowAsked::Cluster(cluster) => (members(&folder, &cluster, args.limit)?, Some(cluster)),
+        ShowAsked::Query(query) => (search(&folder, &query, args.limit)?, None),
     };
     let (found, servers) = gather(&folder, &matches.ids, usize::MAX)?;
     if let Some(missing) = matches.ids.iter().find(|id| found.iter().all(|found| found.id != **id))
@@ -112,14 +112,14 @@ pub(crate) fn run(args: Args, _: &Global) -> Result<Exit, Failure> {
         )));
     }
     let masker = masker(&folder, args.unmasked)?;
-    let shown = Shown { args: &args, masker, servers, by_id };
+    let shown = ShowForm { args: &args, masker, servers, by_id };
     output::print_bytes(&shown.write(&found, cluster.as_deref(), matches.total))?;
     Ok(Exit::Done)
 }
 
-fn asked(folder: &RunFolder, args: &Args) -> Result<Asked, Failure> {
+fn asked(folder: &RunFolder, args: &ShowArgs) -> Result<ShowAsked, Failure> {
     if args.what.is_empty() {
-        return Ok(Asked::Everything);
+        return Ok(ShowAsked::Everything);
     }
     let words: Vec<&str> = args
         .what
@@ -132,16 +132,16 @@ fn asked(folder: &RunFolder, args: &Args) -> Result<Asked, Failure> {
         && !ids.is_empty()
     {
         let mut seen = BTreeSet::new();
-        return Ok(Asked::Ids(ids.into_iter().filter(|id| seen.insert(*id)).collect()));
+        return Ok(ShowAsked::Ids(ids.into_iter().filter(|id| seen.insert(*id)).collect()));
     }
     if let [word] = words[..]
         && let Some(cluster) = cluster_called(folder, word)?
     {
-        return Ok(Asked::Cluster(Box::new(cluster)));
+        return Ok(ShowAsked::Cluster(Box::new(cluster)));
     }
     let query = Query::parse(&args.what.join(" "), args::duration_ns)
         .map_err(|error| Failure::usage(error.to_string()))?;
-    Ok(Asked::Query(query))
+    Ok(ShowAsked::Query(query))
 }
 
 /// The cluster whose id starts so, where the word may be an id.
@@ -214,7 +214,7 @@ fn search(folder: &RunFolder, query: &Query, limit: usize) -> Result<Matches, Fa
         in_cluster.entry(id.exchange).or_default().extend(ids);
     }
     let routes = if query.asks_for_route() { closeups::routes(folder)? } else { None };
-    let mut open: BTreeMap<_, Held> = BTreeMap::new();
+    let mut open: BTreeMap<_, HeldTerms> = BTreeMap::new();
     let pick = |line: &[u8]| {
         let Ok(exchanges::Line::Exchange(exchange)) = exchanges::read(line) else { return None };
         let route = if query.asks_for_route() {
@@ -240,7 +240,9 @@ fn search(folder: &RunFolder, query: &Query, limit: usize) -> Result<Matches, Fa
             if id.is_some_and(|id| !open.contains_key(&id.exchange)) {
                 return None;
             }
-            let Ok(outcomes::Line::Outcome(outcome)) = outcomes::read(line) else { return None };
+            let Ok(outcomes::OutcomeLine::Outcome(outcome)) = outcomes::read(line) else {
+                return None;
+            };
             let held = open.get(&outcome.id.exchange)?;
             Some((outcome.id, query.holds(*held, Some(&outcome))))
         };
@@ -260,7 +262,7 @@ fn search(folder: &RunFolder, query: &Query, limit: usize) -> Result<Matches, Fa
 }
 
 /// What differs, by cause, each with an exchange to look at.
-fn overview(folder: &RunFolder, args: &Args) -> Result<String, Failure> {
+fn overview(folder: &RunFolder, args: &ShowArgs) -> Result<String, Failure> {
     let path = folder.file(names::CLUSTERS);
     if !present(&path) {
         return Err(not_diffed(folder));
@@ -305,16 +307,16 @@ fn overview(folder: &RunFolder, args: &Args) -> Result<String, Failure> {
 }
 
 /// How what was found is shown.
-struct Shown<'a> {
-    args: &'a Args,
+struct ShowForm<'a> {
+    args: &'a ShowArgs,
     masker: Masker,
     servers: Servers,
     /// Each exchange was named.
     by_id: bool,
 }
 
-impl Shown<'_> {
-    fn write(&self, found: &[Found], cluster: Option<&Cluster>, total: u64) -> Vec<u8> {
+impl ShowForm<'_> {
+    fn write(&self, found: &[FoundExchange], cluster: Option<&Cluster>, total: u64) -> Vec<u8> {
         let mut out = Vec::new();
         if self.args.json || self.args.curl || self.args.raw {
             found.iter().for_each(|found| self.for_tools(found, &mut out));
@@ -325,7 +327,7 @@ impl Shown<'_> {
         out
     }
 
-    fn for_tools(&self, found: &Found, out: &mut Vec<u8>) {
+    fn for_tools(&self, found: &FoundExchange, out: &mut Vec<u8>) {
         let subject = found.subject(&self.masker);
         if self.args.json {
             let value = json::value(&subject, &Closeup::of(&subject));
@@ -344,7 +346,7 @@ impl Shown<'_> {
         }
     }
 
-    fn curl(&self, found: &Found) -> String {
+    fn curl(&self, found: &FoundExchange) -> String {
         match &found.exchange.request {
             Some(request) => {
                 let (server, mapped) = self.servers.of(&request.message);
@@ -355,8 +357,8 @@ impl Shown<'_> {
         }
     }
 
-    fn for_people(&self, found: &[Found], cluster: Option<&Cluster>, total: u64) -> String {
-        let look = Look {
+    fn for_people(&self, found: &[FoundExchange], cluster: Option<&Cluster>, total: u64) -> String {
+        let look = TerminalLook {
             width: width(),
             context: (!self.args.all).then_some(self.args.context),
             colour: colour(),
@@ -415,7 +417,7 @@ impl Shown<'_> {
     }
 
     /// An exchange in two lines.
-    fn row(&self, found: &Found, width: usize, out: &mut String) {
+    fn row(&self, found: &FoundExchange, width: usize, out: &mut String) {
         let closeup = found.closeup(&self.masker);
         let took = |nanos: Option<i64>| {
             nanos.map_or_else(|| "–".to_owned(), |nanos| duration(nanos as f64))

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
 use super::ip::IpFacts;
-use super::{Decoded, HashKey, Reject, Walk};
+use super::{Decoded, HashKey, PacketWalk, Reject};
 use crate::limits;
 use crate::time::Timestamp;
 
@@ -36,7 +36,7 @@ pub struct Fragment {
 /// Fragments of one packet have these in common. IPv6 leaves out the protocol, as only the first
 /// fragment's counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
+struct FragmentKey {
     source: IpAddr,
     destination: IpAddr,
     id: u32,
@@ -71,10 +71,10 @@ pub enum Joined {
 /// The packets that are not whole yet.
 #[derive(Default)]
 pub struct Fragments {
-    partial: HashMap<Key, Partial>,
+    partial: HashMap<FragmentKey, Partial>,
     /// In the order of their first fragment, with the serial that tells a later packet of the same
     /// key.
-    order: VecDeque<(Key, u64)>,
+    order: VecDeque<(FragmentKey, u64)>,
     bytes: usize,
     serial: u64,
     /// Fragments of packets that were given up.
@@ -87,7 +87,7 @@ impl Fragments {
     /// Adds a fragment and its bytes. `block` is where the caller will put the joined bytes.
     pub fn add(&mut self, fragment: &Fragment, bytes: &[u8], block: u32, key: HashKey) -> Joined {
         self.expire(fragment.at);
-        let place = Key {
+        let place = FragmentKey {
             source: fragment.source,
             destination: fragment.destination,
             id: fragment.id,
@@ -127,7 +127,7 @@ impl Fragments {
             destination: fragment.destination,
             identification: 0,
         };
-        let mut walk = Walk {
+        let mut walk = PacketWalk {
             bytes: &partial.bytes,
             end: partial.bytes.len(),
             wire: partial.bytes.len(),

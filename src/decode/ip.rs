@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice};
 
-use super::{Decoded, Fragment, Reject, Walk};
+use super::{Decoded, Fragment, PacketWalk, Reject};
 
 /// What upper layers need of the IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) struct IpFacts {
     pub(super) identification: u16,
 }
 
-impl Walk<'_> {
+impl PacketWalk<'_> {
     /// IP of the version that its first nibble tells.
     pub(super) fn ip(&mut self, at: usize) -> Result<Decoded, Reject> {
         self.deeper()?;

@@ -1,6 +1,6 @@
 //! Link layers: Ethernet with its tags, PPP, Linux cooked captures, loopback, raw IP, NFLOG.
 
-use super::{Decoded, Reject, Walk};
+use super::{Decoded, PacketWalk, Reject};
 use crate::capture::LinkType;
 
 const NFLOG: LinkType = LinkType(239);
@@ -10,7 +10,7 @@ pub(super) const VLAN: u32 = 1;
 pub(super) const VNI: u32 = 2;
 pub(super) const SERVICE: u32 = 3;
 
-impl Walk<'_> {
+impl PacketWalk<'_> {
     /// The outermost header.
     pub(super) fn link(&mut self, link: LinkType) -> Result<Decoded, Reject> {
         match link {

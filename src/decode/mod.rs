@@ -43,7 +43,7 @@ pub struct Segment {
     /// Acknowledgement number; without meaning where the ACK flag is not set.
     pub ack: u32,
     /// Flags of the TCP header.
-    pub flags: Flags,
+    pub flags: TcpFlags,
     /// What tells this packet from a retransmission of the same bytes: identification, window,
     /// options, numbers.
     pub fingerprint: u32,
@@ -82,9 +82,9 @@ impl Pair {
 
 /// TCP flags (RFC 9293 §3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags(pub u8);
+pub struct TcpFlags(pub u8);
 
-impl Flags {
+impl TcpFlags {
     /// No more data from the sender.
     pub const FIN: Self = Self(1);
     /// Synchronise sequence numbers.
@@ -203,7 +203,7 @@ impl Default for HashKey {
 
 /// Decodes one packet.
 pub fn decode(frame: &Frame, bytes: &[u8], number: u64, key: HashKey) -> Result<Decoded, Reject> {
-    let mut walk = Walk {
+    let mut walk = PacketWalk {
         bytes,
         end: bytes.len(),
         wire: (frame.length as usize).max(bytes.len()),
@@ -220,7 +220,7 @@ pub fn decode(frame: &Frame, bytes: &[u8], number: u64, key: HashKey) -> Result<
 
 /// One packet being decoded: offsets are into `bytes`.
 #[derive(Clone, Copy)]
-struct Walk<'a> {
+struct PacketWalk<'a> {
     bytes: &'a [u8],
     /// Where the captured bytes of the current layer end.
     end: usize,
@@ -236,7 +236,7 @@ struct Walk<'a> {
     start: u32,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> PacketWalk<'a> {
     /// `length` bytes at `at`, or why they are not there.
     fn take(&self, at: usize, length: usize, layer: &'static str) -> Result<&'a [u8], Reject> {
         self.bytes

@@ -3,10 +3,10 @@
 use etherparse::TcpHeaderSlice;
 
 use super::ip::IpFacts;
-use super::{Decoded, Flags, Pair, Reject, Segment, Walk};
+use super::{Decoded, PacketWalk, Pair, Reject, Segment, TcpFlags};
 use crate::flow::Endpoint;
 
-impl Walk<'_> {
+impl PacketWalk<'_> {
     pub(super) fn tcp(&self, at: usize, ip: IpFacts) -> Result<Decoded, Reject> {
         let fixed = self.take(at, 20, "tcp")?;
         let length = usize::from(fixed[12] >> 4) * 4;
@@ -44,7 +44,7 @@ impl Walk<'_> {
             network: self.network,
             seq,
             ack,
-            flags: Flags(fixed[13]),
+            flags: TcpFlags(fixed[13]),
             fingerprint: ((mixed >> 32) as u32 ^ mixed as u32).max(1),
             identified: ip.identification != 0,
             block: self.block,

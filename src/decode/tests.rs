@@ -156,7 +156,7 @@ fn links_and_tunnels_lead_to_the_same_segment() {
         );
         assert_eq!(
             (segment.seq, segment.ack, segment.flags, segment.block, segment.number),
-            (7, 9, Flags(24), 3, 77),
+            (7, 9, TcpFlags(24), 3, 77),
             "{name}"
         );
         assert_eq!(

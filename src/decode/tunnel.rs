@@ -3,10 +3,10 @@
 
 use super::ip::IpFacts;
 use super::link::VNI;
-use super::{Datagram, Decoded, Pair, Reject, Walk};
+use super::{Datagram, Decoded, PacketWalk, Pair, Reject};
 use crate::flow::Endpoint;
 
-impl Walk<'_> {
+impl PacketWalk<'_> {
     /// Flags, protocol, then what the flags announce (RFC 2784, RFC 2890, RFC 2637 for version 1).
     pub(super) fn gre(&mut self, at: usize) -> Result<Decoded, Reject> {
         self.deeper()?;

@@ -37,7 +37,7 @@ const WORDS: [&str; 12] = [
 
 /// How the customers behave.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct CustomerSettings {
     /// Sessions that arrive in all.
     pub sessions: u32,
     /// Mean time between two arrivals.
@@ -48,7 +48,7 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Default for Settings {
+impl Default for CustomerSettings {
     /// About eleven seconds of a shop with some 150 requests a second.
     fn default() -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Default for Settings {
 
 /// What the customers did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Done {
+pub struct CustomersDone {
     /// Requests that were answered.
     pub requests: u64,
     /// Of them: orders placed.
@@ -75,9 +75,9 @@ pub struct Done {
 /// of each answered request.
 pub async fn drive(
     shop: SocketAddr,
-    settings: Settings,
+    settings: CustomerSettings,
     tick: impl Fn() + Clone + Send + 'static,
-) -> Done {
+) -> CustomersDone {
     let mut dice = Dice::new(settings.seed);
     let mut sessions = JoinSet::new();
     let start = tokio::time::Instant::now();
@@ -91,7 +91,7 @@ pub async fn drive(
             customer.shop(shop, tick).await
         });
     }
-    let mut done = Done::default();
+    let mut done = CustomersDone::default();
     while let Some(session) = sessions.join_next().await {
         match session {
             Ok((requests, orders, whole)) => {
@@ -110,7 +110,7 @@ struct Customer {
     reading: Duration,
 }
 
-struct Line {
+struct CustomerLine {
     send: SendRequest<Full<Bytes>>,
     trace: Dice,
     agent: &'static str,
@@ -177,14 +177,14 @@ impl Customer {
         (line.requests, orders, whole)
     }
 
-    async fn connect(&mut self, shop: SocketAddr) -> io::Result<Line> {
+    async fn connect(&mut self, shop: SocketAddr) -> io::Result<CustomerLine> {
         let stream = TcpStream::connect(shop).await?;
         stream.set_nodelay(true)?;
         let (send, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
         tokio::spawn(connection);
-        Ok(Line {
+        Ok(CustomerLine {
             send,
             trace: Dice::new(self.dice.next()),
             agent: AGENTS[self.dice.below(3) as usize],
@@ -247,7 +247,7 @@ impl Customer {
     }
 }
 
-impl Line {
+impl CustomerLine {
     /// Sends one request and reads its answer; gives the status.
     async fn send(
         &mut self,

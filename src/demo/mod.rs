@@ -1,7 +1,7 @@
 //! A small shop in two versions, its payment provider, and the clients that drive it: what the demo
 //! and the end-to-end tests replay.
 //!
-//! Version 1 is right. Version 2 has faults that are planted on purpose ([`Faults`]) and harmless
+//! Version 1 is right. Version 2 has faults that are planted on purpose ([`ShopFaults`]) and harmless
 //! noise (times, request ids, order of header fields), and it issues sessions, tokens, carts and entity
 //! tags of its own, so that a comparison can be held to finding
 //! all of the former and none of the latter. Everything listens on loopback and everything random
@@ -13,7 +13,7 @@ mod serve;
 pub mod shop;
 mod stock;
 
-pub use serve::Server;
+pub use serve::ShopServer;
 
 /// The name under which clients know the shop: the `Host` of the ingress traffic.
 pub const SHOP_HOST: &str = "shop.example";
@@ -22,7 +22,7 @@ pub const PROVIDER_HOST: &str = "payments.example";
 
 /// The faults of the shop's second version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Faults {
+pub struct ShopFaults {
     /// `GET /carts/{id}` calls `item_count` `items_count`.
     pub renamed_field: bool,
     /// `GET /products/{id}` takes five times the discount off, on products that have one.
@@ -37,7 +37,7 @@ pub struct Faults {
     pub lost_gift: bool,
 }
 
-impl Faults {
+impl ShopFaults {
     /// Version 1, or a version 2 that may go out.
     pub const NONE: Self = Self {
         renamed_field: false,

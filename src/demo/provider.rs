@@ -13,7 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::serve::FREE_PORT;
-use super::{Dice, Server};
+use super::{Dice, ShopServer};
 use crate::time::Timestamp;
 
 /// How long a charge takes.
@@ -26,12 +26,12 @@ const LIMIT: u64 = 25_000;
 /// A running provider.
 #[derive(Debug)]
 pub struct Provider {
-    server: Server,
-    state: Arc<Mutex<State>>,
+    server: ShopServer,
+    state: Arc<Mutex<ProviderState>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ProviderState {
     dice: Dice,
     charges: HashMap<String, u64>,
 }
@@ -44,9 +44,11 @@ impl Provider {
 
     /// Starts it at this address.
     pub async fn start_at(address: SocketAddr) -> io::Result<Self> {
-        let state =
-            Arc::new(Mutex::new(State { dice: Dice::new(0xba6c), charges: HashMap::new() }));
-        let server = Server::start(address, &[], {
+        let state = Arc::new(Mutex::new(ProviderState {
+            dice: Dice::new(0xba6c),
+            charges: HashMap::new(),
+        }));
+        let server = ShopServer::start(address, &[], {
             let state = Arc::clone(&state);
             move |request| answer(Arc::clone(&state), request)
         })
@@ -65,7 +67,10 @@ impl Provider {
     }
 }
 
-async fn answer(state: Arc<Mutex<State>>, request: Request<Bytes>) -> Response<Full<Bytes>> {
+async fn answer(
+    state: Arc<Mutex<ProviderState>>,
+    request: Request<Bytes>,
+) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/v1/fees") => {
             tokio::time::sleep(QUICK).await;
@@ -88,7 +93,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Bytes>) -> Response<F
     }
 }
 
-fn charge(state: &Mutex<State>, charge: &Value) -> Response<Full<Bytes>> {
+fn charge(state: &Mutex<ProviderState>, charge: &Value) -> Response<Full<Bytes>> {
     let (Some(amount), Some(reference)) = (charge["amount"].as_u64(), charge["reference"].as_str())
     else {
         return reply(

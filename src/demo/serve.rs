@@ -24,12 +24,12 @@ pub(super) const FREE_PORT: SocketAddr =
 
 /// A running server.
 #[derive(Debug)]
-pub struct Server {
+pub struct ShopServer {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
-impl Server {
+impl ShopServer {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -57,7 +57,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ShopServer {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 
 use super::serve::FREE_PORT;
 use super::stock::{self, Product};
-use super::{Dice, Faults, PROVIDER_HOST, Server, digest};
+use super::{Dice, PROVIDER_HOST, ShopFaults, ShopServer, digest};
 use crate::time::Timestamp;
 
 /// What the planted slowness costs, in milliseconds.
@@ -36,11 +36,11 @@ const PAGE: usize = 6;
 
 /// Which shop to start.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ShopSettings {
     /// The version that it runs, 1 or 2: they write the header fields in another order.
     pub version: u8,
     /// What is planted.
-    pub faults: Faults,
+    pub faults: ShopFaults,
     /// Where the payment provider (or the mock in its place) listens.
     pub provider: SocketAddr,
     /// Ports not to listen on: those that a capture has as servers.
@@ -48,12 +48,12 @@ pub struct Settings {
 }
 
 /// Starts a shop on a free loopback port.
-pub async fn start(settings: Settings) -> io::Result<Server> {
+pub async fn start(settings: ShopSettings) -> io::Result<ShopServer> {
     start_at(FREE_PORT, settings).await
 }
 
 /// Starts a shop at this address.
-pub async fn start_at(address: SocketAddr, settings: Settings) -> io::Result<Server> {
+pub async fn start_at(address: SocketAddr, settings: ShopSettings) -> io::Result<ShopServer> {
     let avoid = settings.avoid_ports.clone();
     let shop = Arc::new(Shop {
         products: stock::products(),
@@ -64,7 +64,7 @@ pub async fn start_at(address: SocketAddr, settings: Settings) -> io::Result<Ser
         lines: Mutex::default(),
         settings,
     });
-    Server::start(address, &avoid, move |request| {
+    ShopServer::start(address, &avoid, move |request| {
         let shop = Arc::clone(&shop);
         async move { shop.answer(&request).await }
     })
@@ -72,10 +72,10 @@ pub async fn start_at(address: SocketAddr, settings: Settings) -> io::Result<Ser
 }
 
 struct Shop {
-    settings: Settings,
+    settings: ShopSettings,
     products: Vec<Product>,
     /// By session cookie.
-    sessions: Mutex<HashMap<String, Session>>,
+    sessions: Mutex<HashMap<String, ShopSession>>,
     carts: Mutex<HashMap<String, Cart>>,
     /// What gift cards are worth, by token.
     gifts: Mutex<HashMap<String, u64>>,
@@ -85,7 +85,7 @@ struct Shop {
 }
 
 /// A customer who is known.
-struct Session {
+struct ShopSession {
     csrf: String,
     /// How many carts and gift cards were issued.
     issued: u64,
@@ -98,9 +98,9 @@ struct Cart {
     tag: String,
 }
 
-type Answer = (StatusCode, Value);
+type ShopAnswer = (StatusCode, Value);
 /// Header fields of one answer.
-type Fields = Vec<(&'static str, String)>;
+type ShopFields = Vec<(&'static str, String)>;
 
 impl Shop {
     async fn answer(&self, request: &Request<Bytes>) -> Response<Full<Bytes>> {
@@ -108,7 +108,7 @@ impl Shop {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let method = request.method();
         self.work(method, &parts, request.uri()).await;
-        let mut fields = Fields::new();
+        let mut fields = ShopFields::new();
         let refused = self.refused(request, &parts);
         let (status, mut body) = match (method, parts.as_slice()) {
             _ if refused.is_some() => refused.expect("just seen"),
@@ -132,7 +132,7 @@ impl Shop {
 
     /// Why a request is not served: of carts and gift cards only those who are known hear, and what
     /// changes something needs their token.
-    fn refused(&self, request: &Request<Bytes>, parts: &[&str]) -> Option<Answer> {
+    fn refused(&self, request: &Request<Bytes>, parts: &[&str]) -> Option<ShopAnswer> {
         if !matches!(parts.first(), Some(&("carts" | "gifts"))) {
             return None;
         }
@@ -150,7 +150,7 @@ impl Shop {
         digest(&format!("version {}: {what}", self.settings.version))
     }
 
-    fn login(&self, body: &[u8], fields: &mut Fields) -> Answer {
+    fn login(&self, body: &[u8], fields: &mut ShopFields) -> ShopAnswer {
         let said: Value = serde_json::from_slice(body).unwrap_or_default();
         let name = said["name"].as_str().unwrap_or_default();
         let two = |what: &str| {
@@ -159,7 +159,7 @@ impl Shop {
         };
         let (cookie, csrf) = (two("session"), two("csrf"));
         fields.push(("set-cookie", format!("session={cookie}; Path=/; HttpOnly")));
-        let session = Session { csrf: csrf.clone(), issued: 0 };
+        let session = ShopSession { csrf: csrf.clone(), issued: 0 };
         self.sessions.lock().expect("no holder of this lock panics").insert(cookie, session);
         (StatusCode::OK, json!({ "csrf": csrf }))
     }
@@ -175,7 +175,7 @@ impl Shop {
         self.issue(&format!("{cookie} {number}"))
     }
 
-    fn new_cart(&self, request: &Request<Bytes>, fields: &mut Fields) -> Answer {
+    fn new_cart(&self, request: &Request<Bytes>, fields: &mut ShopFields) -> ShopAnswer {
         // Twelve digits: the databases of the two versions count from different numbers.
         let first = 100_000_000_000 * (3 + 2 * u64::from(self.settings.version));
         let id = (first + self.next_name(request) % 100_000_000_000).to_string();
@@ -185,7 +185,7 @@ impl Shop {
         (StatusCode::CREATED, json!({ "id": id }))
     }
 
-    fn new_gift(&self, request: &Request<Bytes>) -> Answer {
+    fn new_gift(&self, request: &Request<Bytes>) -> ShopAnswer {
         let order: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let worth = order["amount"].as_u64().unwrap_or(10);
         let name = self.next_name(request);
@@ -198,7 +198,7 @@ impl Shop {
         (StatusCode::CREATED, body)
     }
 
-    fn gift(&self, token: &str) -> Answer {
+    fn gift(&self, token: &str) -> ShopAnswer {
         match self.gifts.lock().expect("no holder of this lock panics").get(token) {
             Some(worth) => (StatusCode::OK, json!({ "gift": token, "worth": worth })),
             None => (StatusCode::NOT_FOUND, json!({ "error": "no such gift card" })),
@@ -222,7 +222,7 @@ impl Shop {
         status: StatusCode,
         body: &Value,
         request_id: &str,
-        more: Fields,
+        more: ShopFields,
     ) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::from(body.to_string()));
         *response.status_mut() = status;
@@ -245,7 +245,7 @@ impl Shop {
         response
     }
 
-    fn catalogue(&self, query: &HashMap<String, String>) -> Answer {
+    fn catalogue(&self, query: &HashMap<String, String>) -> ShopAnswer {
         let category = query.get("category").map_or("tea", String::as_str);
         let page: usize =
             query.get("page").and_then(|page| page.parse().ok()).unwrap_or(1).clamp(1, 1000);
@@ -264,7 +264,7 @@ impl Shop {
         )
     }
 
-    fn search(&self, query: &HashMap<String, String>) -> Answer {
+    fn search(&self, query: &HashMap<String, String>) -> ShopAnswer {
         let words = query.get("q").map_or("", String::as_str).to_lowercase();
         if self.settings.faults.broken_search && !words.is_ascii() {
             return (StatusCode::INTERNAL_SERVER_ERROR, json!({ "error": "internal error" }));
@@ -287,7 +287,7 @@ impl Shop {
         self.products.iter().find(|product| product.id == id)
     }
 
-    fn product(&self, id: &str) -> Answer {
+    fn product(&self, id: &str) -> ShopAnswer {
         let Some(product) = self.find(id) else { return no_product() };
         let off =
             if self.settings.faults.wrong_price { product.discount * 5 } else { product.discount };
@@ -299,7 +299,7 @@ impl Shop {
         )
     }
 
-    async fn reviews(&self, id: &str) -> Answer {
+    async fn reviews(&self, id: &str) -> ShopAnswer {
         if self.settings.faults.slow_reviews {
             tokio::time::sleep(Duration::from_millis(SLOWER_MS)).await;
         }
@@ -311,7 +311,7 @@ impl Shop {
         (StatusCode::OK, json!({ "product": product.id, "reviews": reviews }))
     }
 
-    fn add(&self, cart: &str, body: &[u8]) -> Answer {
+    fn add(&self, cart: &str, body: &[u8]) -> ShopAnswer {
         let order: Value = serde_json::from_slice(body).unwrap_or_default();
         let (Some(product), Some(quantity)) =
             (order["product"].as_u64(), order["quantity"].as_u64())
@@ -353,7 +353,7 @@ impl Shop {
         carts.get(cart).map(|cart| format!("\"{}\"", cart.tag))
     }
 
-    fn cart(&self, cart: &str, fields: &mut Fields) -> Answer {
+    fn cart(&self, cart: &str, fields: &mut ShopFields) -> ShopAnswer {
         let Some((lines, count, total)) = self.lines(cart) else { return no_cart() };
         fields.extend(self.tag(cart).map(|tag| ("etag", tag)));
         let name = if self.settings.faults.renamed_field { "items_count" } else { "item_count" };
@@ -363,7 +363,7 @@ impl Shop {
         )
     }
 
-    async fn checkout(&self, cart: &str, request: &Request<Bytes>) -> Answer {
+    async fn checkout(&self, cart: &str, request: &Request<Bytes>) -> ShopAnswer {
         let order: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let Some((_, _, total)) = self.lines(cart) else { return no_cart() };
         let seen = request.headers().get("if-match").and_then(|tag| tag.to_str().ok());
@@ -489,14 +489,14 @@ fn cents(amount: u64) -> Value {
     json!(amount as f64 / 100.0)
 }
 
-fn no_product() -> Answer {
+fn no_product() -> ShopAnswer {
     (StatusCode::NOT_FOUND, json!({ "error": "no such product" }))
 }
 
-fn no_cart() -> Answer {
+fn no_cart() -> ShopAnswer {
     (StatusCode::NOT_FOUND, json!({ "error": "no such cart" }))
 }
 
-fn unpaid() -> Answer {
+fn unpaid() -> ShopAnswer {
     (StatusCode::BAD_GATEWAY, json!({ "error": "the payment provider did not answer" }))
 }

@@ -28,7 +28,7 @@ const OTHERS: &str = "(others)";
 
 /// Which comparison a sink comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(super) enum ComparedSide {
     /// v2 against v1.
     Live = 0,
     /// v1 against itself.
@@ -75,7 +75,7 @@ impl Account {
     }
 
     /// In how many comparisons of a route places were counted so far.
-    pub(super) fn sampled(&self, route: &Arc<str>, side: Side) -> u64 {
+    pub(super) fn sampled(&self, route: &Arc<str>, side: ComparedSide) -> u64 {
         self.numbers
             .get(route)
             .map_or(0, |&number| self.routes[number as usize].sampled[side as usize])
@@ -101,7 +101,7 @@ impl Account {
     /// says that no write before was skipped that could explain them.
     pub(super) fn add(
         &mut self,
-        side: Side,
+        side: ComparedSide,
         route: u32,
         sink: &Sink,
         clear: bool,
@@ -114,7 +114,7 @@ impl Account {
             counts.sampled[at] += 1;
             self.count_places(at, route, present);
         }
-        if side == Side::Live {
+        if side == ComparedSide::Live {
             for &rule in &sink.ruled {
                 self.rule_hits[rule as usize] += 1;
             }

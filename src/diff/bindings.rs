@@ -23,7 +23,7 @@ use crate::steps;
 
 /// A value of v1's and what stands for it, as hashes.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct StandIn {
     /// Of copy, thing and v1's value.
     v1: u64,
     /// Of v2's value.
@@ -45,7 +45,7 @@ struct Back {
 
 /// Two values of v1's for which v2 issued one.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Shared {
+pub(super) struct SharedValue {
     /// Where v1's value stands in the answer that issued it.
     pub(super) place: String,
     /// v1's value.
@@ -57,12 +57,12 @@ pub(super) struct Shared {
 /// The bindings of a run.
 #[derive(Debug, Default)]
 pub(super) struct Bindings {
-    entries: Vec<Entry>,
+    entries: Vec<StandIn>,
     /// v2's values, of any place.
     issued: Vec<u64>,
     /// Which lengths v1's values have: most of what may be a value is told apart by it.
     lengths: FxHashSet<u32>,
-    shared: FxHashMap<ReplayId, Vec<Shared>>,
+    shared: FxHashMap<ReplayId, Vec<SharedValue>>,
     /// Bindings beyond the bound: what they say is not known.
     pub(super) beyond: u64,
     /// Lines that are no binding.
@@ -87,7 +87,7 @@ impl Bindings {
         let mut back = Vec::new();
         let mut batches = Batches::new(file)?;
         while let Some(batch) = batches.next()? {
-            let read: Vec<Option<Option<Line>>> = (0..batch.len())
+            let read: Vec<Option<Option<HashedLine>>> = (0..batch.len())
                 .into_par_iter()
                 .with_min_len(64)
                 .map(|at| entry(batch.line(at).1))
@@ -140,7 +140,7 @@ impl Bindings {
                 let back = Back::of(&binding, v2);
                 if shared.contains(&back.v2) && *first.entry(back.v2).or_insert(back.v1) != back.v1
                 {
-                    let one = Shared {
+                    let one = SharedValue {
                         place: binding.place.clone(),
                         v1: binding.v1.clone(),
                         v2: v2.to_owned(),
@@ -153,11 +153,11 @@ impl Bindings {
     }
 
     /// What v2 issued in an answer although it had issued it for another value before.
-    pub(super) fn shared_in(&self, id: ReplayId) -> &[Shared] {
+    pub(super) fn shared_in(&self, id: ReplayId) -> &[SharedValue] {
         self.shared.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    fn of(&self, key: u64) -> &[Entry] {
+    fn of(&self, key: u64) -> &[StandIn] {
         let from = self.entries.partition_point(|entry| entry.v1 < key);
         let rest = &self.entries[from..];
         &rest[..rest.iter().take_while(|entry| entry.v1 == key).count()]
@@ -165,8 +165,8 @@ impl Bindings {
 }
 
 /// A line as hashes.
-struct Line {
-    entry: Entry,
+struct HashedLine {
+    entry: StandIn,
     /// Where it names one thing.
     back: Option<Back>,
     issued: u64,
@@ -174,7 +174,7 @@ struct Line {
 }
 
 /// A line as hashes; nothing of what v2 did not issue, none where it is no binding.
-fn entry(line: &[u8]) -> Option<Option<Line>> {
+fn entry(line: &[u8]) -> Option<Option<HashedLine>> {
     if line.starts_with(b"{\"format\"") {
         return Some(None);
     }
@@ -182,7 +182,7 @@ fn entry(line: &[u8]) -> Option<Option<Line>> {
     let Some(v2) = binding.v2.as_deref() else { return Some(None) };
     let thing = binding.thing.as_deref().unwrap_or_default();
     let names = names_one_thing(&binding, v2);
-    let entry = Entry {
+    let entry = StandIn {
         v1: key(binding.id.copy, thing, &binding.v1),
         v2: hash(v2),
         length: u32::try_from(v2.len()).ok()?,
@@ -191,7 +191,7 @@ fn entry(line: &[u8]) -> Option<Option<Line>> {
     let issued = key(binding.id.copy, thing, v2);
     let back = names.then(|| Back::of(&binding, v2));
     let v1_length = u32::try_from(binding.v1.len()).ok()?;
-    Some(Some(Line { entry, back, issued, v1_length }))
+    Some(Some(HashedLine { entry, back, issued, v1_length }))
 }
 
 fn binding(line: &[u8]) -> Option<Binding> {
@@ -277,11 +277,11 @@ impl<'b> Bound<'b> {
     }
 
     /// The bindings of a value, as itself and as one of `things`.
-    fn twins(&self, a: &str, things: &[String]) -> impl Iterator<Item = &'b Entry> {
+    fn twins(&self, a: &str, things: &[String]) -> impl Iterator<Item = &'b StandIn> {
         let bindings = self.bindings;
         let some = bindings.lengths.contains(&(a.len() as u32));
         let of = move |thing: &str| if some { bindings.of(key(self.copy, thing, a)) } else { &[] };
-        let of_things: Vec<&Entry> = things.iter().flat_map(|thing| of(thing)).collect();
+        let of_things: Vec<&StandIn> = things.iter().flat_map(|thing| of(thing)).collect();
         of("").iter().chain(of_things)
     }
 
@@ -338,7 +338,7 @@ impl<'b> Bound<'b> {
             let (x, y) = (i + same, j + same);
             let back = same.min(LONGEST_VALUE);
             let back = (x - back..=x).find(|&at| a.is_char_boundary(at)).map_or(0, |at| x - at);
-            let (span, other) = (Span::of(a, x, back), Span::of(b, y, back));
+            let (span, other) = (BoundarySpan::of(a, x, back), BoundarySpan::of(b, y, back));
             let cost = span.cost() + other.cost();
             if cost > left {
                 out.push_str(&a[i..]);
@@ -364,7 +364,12 @@ impl<'b> Bound<'b> {
     }
 
     /// How `b` breaks the identity of what `a` names where they differ.
-    fn broken_at(&self, a: &str, b: &str, [span, other]: [&Span; 2]) -> Option<&'static str> {
+    fn broken_at(
+        &self,
+        a: &str,
+        b: &str,
+        [span, other]: [&BoundarySpan; 2],
+    ) -> Option<&'static str> {
         (0..2).find_map(|level| {
             let (start, end) = (span.starts[level], span.ends[level]);
             let noun = nouns::before(a, start);
@@ -380,7 +385,7 @@ impl<'b> Bound<'b> {
         a: &str,
         b: &str,
         [x, y]: [usize; 2],
-        span: &Span,
+        span: &BoundarySpan,
     ) -> Option<(usize, usize, usize)> {
         let is_start = |at: usize| is_border(a, at) && is_border(b, y - (x - at));
         for start in span.starts.iter().rev().copied().filter(|&at| is_start(at)) {
@@ -401,7 +406,7 @@ impl<'b> Bound<'b> {
     }
 }
 
-impl Entry {
+impl StandIn {
     fn is(&self, b: &str) -> bool {
         self.length as usize == b.len() && self.v2 == hash(b)
     }
@@ -426,7 +431,7 @@ const LEVELS: [fn(char) -> bool; 4] = [
 ];
 
 /// Where a value may begin and end around a place at which two texts begin to differ.
-struct Span {
+struct BoundarySpan {
     /// By level, the widest last.
     starts: [usize; LEVELS.len()],
     ends: [usize; LEVELS.len()],
@@ -434,7 +439,7 @@ struct Span {
     narrow: [usize; 6],
 }
 
-impl Span {
+impl BoundarySpan {
     /// Around `x`; values begin at most `back` bytes before it.
     fn of(text: &str, x: usize, back: usize) -> Self {
         let before = &text[x - back..x];

@@ -10,7 +10,7 @@ use super::index::Index;
 use super::{Kind, headers, json};
 use crate::exchange::Exchange;
 use crate::message::grpc;
-use crate::message::protobuf::{Read, Readings, Said};
+use crate::message::protobuf::{Read, Readings, Speaker};
 use crate::message::{Headers, Request, Response};
 use crate::record::exchanges::{self, Line};
 use crate::record::lines::read_at;
@@ -40,7 +40,7 @@ pub(super) fn learn(
         // One after the other: what is learned first has the room.
         for (target, answers) in answers.into_iter().flatten() {
             for (headers, body) in answers {
-                readings.learn(Said::Answer, &target, &headers, &body);
+                readings.learn(Speaker::Answer, &target, &headers, &body);
             }
         }
     }
@@ -97,7 +97,7 @@ pub(super) fn compare(
 ) -> bool {
     let target = &context.request.target;
     let read =
-        |side: usize| context.readings.read(Said::Answer, target, fields[side], contents[side]);
+        |side: usize| context.readings.read(Speaker::Answer, target, fields[side], contents[side]);
     let (Some(a), Some(b)) = (read(0), read(1)) else { return false };
     let (Read { json: left, trailers: a, .. }, Read { json: right, trailers: b, .. }) = (a, b);
     let none = Headers::new();

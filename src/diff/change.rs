@@ -11,7 +11,7 @@ use rustc_hash::{FxHashSet, FxHasher};
 use super::Kind;
 use super::bindings::{Bound, is_of_identity};
 use super::nouns;
-use super::parts::{self, Part};
+use super::parts::{self, DifferingPart};
 use super::rules::RouteRules;
 use crate::message::Request;
 use crate::message::dates;
@@ -44,19 +44,19 @@ pub enum Look {
 
 /// What a change looks like, and the parts in which two texts differ.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct SeenChange {
     /// The whole.
     pub look: Look,
     /// The values that differ in a text.
-    pub parts: Vec<Part>,
+    pub parts: Vec<DifferingPart>,
 }
 
-impl Seen {
+impl SeenChange {
     /// A change like any other.
     pub const PLAIN: Self = Self { look: Look::Plain, parts: Vec::new() };
 }
 
-impl From<Look> for Seen {
+impl From<Look> for SeenChange {
     fn from(look: Look) -> Self {
         Self { look, parts: Vec::new() }
     }
@@ -83,7 +83,7 @@ pub struct Change {
     /// What it looks like.
     pub look: Look,
     /// The values in which it differs, where it is a text.
-    pub parts: Vec<Part>,
+    pub parts: Vec<DifferingPart>,
 }
 
 /// What a comparison knows beside the two answers.
@@ -114,7 +114,7 @@ pub(super) enum Differ {
     /// v1's names a thing, and v2's is not what v2 calls it.
     Identity(&'static str),
     /// Like this.
-    So(Seen),
+    So(SeenChange),
 }
 
 impl Context<'_> {
@@ -141,13 +141,13 @@ impl Context<'_> {
     }
 
     /// What the change from `a` to `b` looks like, and in which values it is.
-    pub fn seen(&self, a: &str, b: &str, number: bool) -> Seen {
+    pub fn seen(&self, a: &str, b: &str, number: bool) -> SeenChange {
         let look = self.look(a, b, number);
         let known = matches!(look, Look::Kind(kind) if kind.is_time() || kind.is_structured());
         if known || number && a.len().min(b.len()) < LONG_NUMBER {
             return look.into();
         }
-        Seen { look, parts: parts::of(self, a, b) }
+        SeenChange { look, parts: parts::of(self, a, b) }
     }
 
     /// What the change from `a` to `b` looks like.
@@ -327,9 +327,9 @@ impl Sink {
         label: impl Into<Cow<'static, str>>,
         expected: Option<String>,
         actual: Option<String>,
-        seen: impl Into<Seen>,
+        seen: impl Into<SeenChange>,
     ) {
-        let Seen { look, parts } = seen.into();
+        let SeenChange { look, parts } = seen.into();
         let place_hash = hash_place(place);
         let (place, general) = (place.to_owned(), place.to_owned());
         self.add(Change {

@@ -45,9 +45,9 @@ impl Common {
 
 /// A set of exchanges by their rank.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Members(Vec<u64>);
+pub(super) struct MemberSet(Vec<u64>);
 
-impl Members {
+impl MemberSet {
     pub(super) fn with_room(ranks: usize) -> Self {
         Self(vec![0; ranks.div_ceil(64)])
     }
@@ -86,7 +86,7 @@ pub(super) struct Draft {
     factor: Common,
     step: Common,
     pair: Common,
-    pub(super) members: Option<Members>,
+    pub(super) members: Option<MemberSet>,
     /// Requests that follow from it.
     followed_by: u64,
     not_issued: BTreeSet<String>,
@@ -176,7 +176,7 @@ impl Drafts {
                 factor: Common::Nothing,
                 step: Common::Nothing,
                 pair: Common::Nothing,
-                members: keep.then(|| Members::with_room(ranks)),
+                members: keep.then(|| MemberSet::with_room(ranks)),
                 followed_by: 0,
                 not_issued: BTreeSet::new(),
                 cause: None,

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// A CSV writer whose cells are safe to open in a spreadsheet.
-pub struct Writer<W: Write>(csv::Writer<W>);
+pub struct CsvWriter<W: Write>(csv::Writer<W>);
 
-impl<W: Write> Writer<W> {
+impl<W: Write> CsvWriter<W> {
     /// Starts with the column names.
     pub fn new(out: W, columns: &[&str]) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(out);
@@ -94,7 +94,7 @@ mod tests {
             assert_eq!(cell(text), expected);
         }
         let mut out = Vec::new();
-        let mut writer = Writer::new(&mut out, &["a", "b"]).unwrap();
+        let mut writer = CsvWriter::new(&mut out, &["a", "b"]).unwrap();
         writer.row(["=1,2", "x\"y\nz"]).unwrap();
         writer.flush().unwrap();
         drop(writer);

@@ -15,22 +15,22 @@ use bytes::Bytes;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::account::{Account, Side};
+use super::account::{Account, ComparedSide};
 use super::approvals::Approvals;
-use super::bindings::{Bindings, Bound, ONE_ID, Shared};
+use super::bindings::{Bindings, Bound, ONE_ID, SharedValue};
 use super::change::{Change, Context, Look, Sink, hash_place, short};
-use super::cluster::{self, Drafts, Members};
+use super::cluster::{self, Drafts, MemberSet};
 use super::conditional::{self, Meeting};
 use super::index::Index;
 use super::judging::{Judge, Lacking, known_noise, noise_places, write_row};
 use super::noise::NoisePlace;
-use super::parts::Part;
+use super::parts::DifferingPart;
 use super::predicate::{FEWEST, Features, Tally, candidates};
 use super::roots::{Met, Roots};
 use super::rules::{RouteRules, Rules};
 use super::skipped::Skipped;
-use super::spool::{Record, Spooled, SpooledPart};
-use super::survey::{NONE, Survey, survey};
+use super::spool::{SpoolRecord, SpooledChange, SpooledPart};
+use super::survey::{DiffSurvey, NONE, survey};
 use super::{Class, Cluster, Kind, RouteTotals, Totals, calls, compare, csv, open, repeat, roots};
 use crate::exchange::{Completeness, Exchange, UNANSWERED};
 use crate::message::method::is_safe;
@@ -60,7 +60,7 @@ pub const MISMATCH_COLUMNS: [&str; 12] = [
 ];
 
 /// What is compared.
-pub struct Inputs {
+pub struct CompareInputs {
     /// `exchanges.jsonl`.
     pub exchanges: File,
     /// `outcomes.jsonl`.
@@ -75,7 +75,7 @@ pub struct Inputs {
 }
 
 /// How it is compared.
-pub struct Settings {
+pub struct CompareSettings {
     /// The user's rules.
     pub rules: Rules,
     /// The user's approvals.
@@ -93,7 +93,7 @@ pub struct Settings {
 }
 
 /// Where the differences go.
-pub struct Outputs<'o> {
+pub struct DiffOutputs<'o> {
     /// `differences.jsonl`.
     pub differences: &'o mut (dyn Write + Send),
     /// `mismatches.csv`.
@@ -148,9 +148,9 @@ fn writing(what: &'static str) -> impl Fn(io::Error) -> DiffError {
 
 /// Diffs a run. `progress` is told how many bytes of how many were walked.
 pub fn run(
-    inputs: Inputs,
-    settings: &Settings,
-    outputs: Outputs<'_>,
+    inputs: CompareInputs,
+    settings: &CompareSettings,
+    outputs: DiffOutputs<'_>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Findings, DiffError> {
     let size = |file: &File| file.metadata().map_or(0, |metadata| metadata.len());
@@ -198,11 +198,11 @@ pub fn run(
 }
 
 struct Engine<'s> {
-    settings: &'s Settings,
+    settings: &'s CompareSettings,
     readings: Readings,
     outcomes: Index,
     baseline: Option<Index>,
-    survey: Survey,
+    survey: DiffSurvey,
     /// What v2 and the baseline issued in the place of v1's values.
     bindings: Option<Bindings>,
     baseline_bindings: Option<Bindings>,
@@ -330,8 +330,9 @@ impl Engine<'_> {
         let routes = &self.survey.routes;
         let route = routes.route_of(&message.method, &message.target, operation.as_deref());
         let rules = self.rules_of(&route);
-        let wanted = |side: Side| account.sampled(&route, side) < ENOUGH || rank.is_multiple_of(8);
-        let (count, own) = (wanted(Side::Live), wanted(Side::Own));
+        let wanted =
+            |side: ComparedSide| account.sampled(&route, side) < ENOUGH || rank.is_multiple_of(8);
+        let (count, own) = (wanted(ComparedSide::Live), wanted(ComparedSide::Own));
         compared.route = Some(route);
         let target = String::from_utf8_lossy(&message.target);
         let method = String::from_utf8_lossy(&message.method);
@@ -533,7 +534,7 @@ impl Engine<'_> {
     fn add_shared(&self, id: ReplayId, sink: &mut Sink) {
         let masker = &self.settings.masker;
         let shared = self.bindings.iter().flat_map(|bindings| bindings.shared_in(id));
-        for Shared { place, v1, v2 } in shared {
+        for SharedValue { place, v1, v2 } in shared {
             let general = roots::general(place);
             let shown = |value: &str| Some(short(&masker.place(place, value)));
             sink.add(Change {
@@ -642,7 +643,7 @@ impl Engine<'_> {
         &self,
         joined: Joined,
         mut spool: impl io::Read,
-        outputs: Outputs<'_>,
+        outputs: DiffOutputs<'_>,
     ) -> Result<Findings, DiffError> {
         let Joined { account, mut totals, route_of, damaged_outcomes, skipped, met } = joined;
         let decisions = account.decisions();
@@ -659,13 +660,13 @@ impl Engine<'_> {
             mismatched: vec![0; account.routes.len()],
             excused: vec![0; account.routes.len()],
             used: vec![false; self.settings.approvals.approved.len()],
-            regressed: Members::with_room(route_of.len()),
+            regressed: MemberSet::with_room(route_of.len()),
             ranks: route_of.len(),
         };
-        let mut rows = csv::Writer::new(outputs.mismatches, &MISMATCH_COLUMNS)
+        let mut rows = csv::CsvWriter::new(outputs.mismatches, &MISMATCH_COLUMNS)
             .map_err(writing("mismatches.csv"))?;
         let mut line = Vec::new();
-        while let Some(record) = Record::read(&mut spool).map_err(reading("the spool"))? {
+        while let Some(record) = SpoolRecord::read(&mut spool).map_err(reading("the spool"))? {
             for difference in judge.record(&record, &mut totals) {
                 line.clear();
                 exchanges::write_line(&mut line, &difference);
@@ -703,10 +704,10 @@ impl Engine<'_> {
             .routes
             .iter()
             .zip(mismatched.iter().zip(excused))
-            .filter(|(counts, _)| counts.compared[Side::Live as usize] + counts.unbound > 0)
+            .filter(|(counts, _)| counts.compared[ComparedSide::Live as usize] + counts.unbound > 0)
             .map(|(counts, (&mismatched, &excused))| RouteTotals {
                 route: counts.name.to_string(),
-                compared: counts.compared[Side::Live as usize],
+                compared: counts.compared[ComparedSide::Live as usize],
                 mismatched,
                 failed: counts.failed,
                 excused,
@@ -777,7 +778,7 @@ impl Engine<'_> {
         drafts: &Drafts,
         account: &Account,
         route_of: &[u32],
-        regressed: &Members,
+        regressed: &MemberSet,
         lacking: &Lacking<'_>,
     ) -> Result<Vec<Cluster>, DiffError> {
         let mut clusters: Vec<(usize, Cluster)> = drafts
@@ -788,7 +789,7 @@ impl Engine<'_> {
                 let stat = &account.stats[draft.key as usize];
                 let counts = &account.routes[stat.route as usize];
                 let follows = if draft.cause.is_some() { counts.unbound } else { 0 };
-                let compared = counts.compared[Side::Live as usize] + follows;
+                let compared = counts.compared[ComparedSide::Live as usize] + follows;
                 let cluster = draft.finish(&counts.name, stat, compared);
                 let root = draft.cause.and_then(|cause| lacking.cluster(cause)).cloned();
                 (at, Cluster { root, ..cluster })
@@ -842,7 +843,7 @@ impl Engine<'_> {
     /// not.
     fn predicate(
         &self,
-        members: &Members,
+        members: &MemberSet,
         outside: &[u32],
         reads: &mut usize,
     ) -> Result<Option<String>, DiffError> {
@@ -879,7 +880,7 @@ impl Engine<'_> {
 }
 
 /// The exchanges of each route that no regression is of.
-fn unharmed(route_of: &[u32], regressed: &Members) -> FxHashMap<u32, Vec<u32>> {
+fn unharmed(route_of: &[u32], regressed: &MemberSet) -> FxHashMap<u32, Vec<u32>> {
     let mut routes: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
     for (rank, &route) in route_of.iter().enumerate().filter(|(_, route)| **route != NONE) {
         if !regressed.contains(rank as u32) {
@@ -924,7 +925,7 @@ impl Joined {
             self.route_of[rank as usize] = route;
         }
         if let Some(own) = &compared.own {
-            self.account.add(Side::Own, route, own, true);
+            self.account.add(ComparedSide::Own, route, own, true);
         }
         for row in compared.rows {
             let counts = row.lacks.is_none();
@@ -938,7 +939,7 @@ impl Joined {
                 self.met.insert(root, Met { route: Some(Arc::clone(&name)), unsent: false });
             }
             if let Some(base) = &row.base {
-                let keys = self.account.add(Side::Base, route, base, true);
+                let keys = self.account.add(ComparedSide::Base, route, base, true);
                 let new = |key: u32| self.account.stats[key as usize].own == 0;
                 let mut changes = base.changes.iter().zip(&keys);
                 let other = changes.any(|(change, (key, _))| is_of_shape(change) && new(*key));
@@ -946,7 +947,7 @@ impl Joined {
                 self.totals.baseline_shapes += u64::from(other);
             }
             let keys = if counts {
-                self.account.add(Side::Live, route, &row.sink, behind.is_none())
+                self.account.add(ComparedSide::Live, route, &row.sink, behind.is_none())
             } else {
                 self.account.name(route, &row.sink)
             };
@@ -958,7 +959,7 @@ impl Joined {
                 of_change.map(|(_, root)| *root).collect()
             };
             let changes = row.sink.changes.into_iter().zip(keys).enumerate().map(
-                |(number, (change, (key, numbers)))| Spooled {
+                |(number, (change, (key, numbers)))| SpooledChange {
                     key,
                     roots: at(number),
                     parts: spooled(&change.parts, &numbers),
@@ -969,7 +970,7 @@ impl Joined {
                     actual: change.actual,
                 },
             );
-            let record = Record {
+            let record = SpoolRecord {
                 rank,
                 id: row.id,
                 route,
@@ -1002,8 +1003,8 @@ fn is_of_shape(change: &Change) -> bool {
     }
 }
 
-fn spooled(parts: &[Part], numbers: &[u32]) -> Vec<SpooledPart> {
-    let one = |(part, &key): (&Part, &u32)| SpooledPart {
+fn spooled(parts: &[DifferingPart], numbers: &[u32]) -> Vec<SpooledPart> {
+    let one = |(part, &key): (&DifferingPart, &u32)| SpooledPart {
         key,
         within: part.within,
         looks: matches!(part.look, Look::Kind(_) | Look::Within(_)),

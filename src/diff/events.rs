@@ -8,7 +8,7 @@ use crate::record::json as written;
 
 /// An event while its lines are read.
 #[derive(Default)]
-struct Event {
+struct StreamedEvent {
     name: Option<String>,
     id: Option<String>,
     data: Option<String>,
@@ -34,7 +34,7 @@ fn array(events: &[Vec<u8>]) -> Vec<u8> {
 /// Each event as an object; `cut` takes one without its end too.
 fn each(stream: &str, cut: bool) -> Vec<Vec<u8>> {
     let mut events = Vec::new();
-    let mut event = Event::default();
+    let mut event = StreamedEvent::default();
     let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
     for line in lines(stream) {
         if line.is_empty() {
@@ -55,7 +55,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-impl Event {
+impl StreamedEvent {
     fn line(&mut self, line: &str) {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);

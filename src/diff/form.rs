@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Kind;
-use super::change::{Context, Differ, Seen, Sink, Step, hash_place, kind_of, short};
+use super::change::{Context, Differ, SeenChange, Sink, Step, hash_place, kind_of, short};
 use super::embedded::{self, Base};
-use super::rules::Verdict;
+use super::rules::RuleVerdict;
 
 /// Compares two forms: values of one name in their order, names in any.
 pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink: &mut Sink) {
@@ -23,7 +23,7 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
             if a == b {
                 continue;
             }
-            if let Verdict::Taken(rule) = context.rules.judge_field(&name, a, b) {
+            if let RuleVerdict::Taken(rule) = context.rules.judge_field(&name, a, b) {
                 sink.ruled.push(rule);
                 continue;
             }
@@ -41,12 +41,12 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
                             sink.twins.push(hash_place(&place));
                             continue;
                         }
-                        Differ::Identity(label) => (label, Seen::PLAIN),
+                        Differ::Identity(label) => (label, SeenChange::PLAIN),
                         Differ::So(seen) => ("changed", seen),
                     }
                 }
-                (Some(_), None) => ("removed", Seen::PLAIN),
-                _ => ("added", Seen::PLAIN),
+                (Some(_), None) => ("removed", SeenChange::PLAIN),
+                _ => ("added", SeenChange::PLAIN),
             };
             let shown =
                 |value: Option<&str>| value.map(|value| short(&context.masker.field(&name, value)));

@@ -9,9 +9,9 @@ use rustc_hash::FxHashMap;
 
 use super::Kind;
 use super::challenge;
-use super::change::{Context, Differ, Seen, Sink, Step, hash_place, kind_of, short};
+use super::change::{Context, Differ, SeenChange, Sink, Step, hash_place, kind_of, short};
 use super::embedded::{self, Base};
-use super::rules::Verdict;
+use super::rules::RuleVerdict;
 use crate::message::Headers;
 use crate::message::target::path_and_query;
 use crate::steps;
@@ -205,7 +205,7 @@ fn fields<'h>(
         }
         let (a, b): (&mut Vec<_>, &mut Vec<_>) =
             (&mut a.iter().map(value_of).collect(), &mut b.iter().map(value_of).collect());
-        let field = Field { context, place: format!("{prefix}{name}"), name };
+        let field = FieldRule { context, place: format!("{prefix}{name}"), name };
         match (how, name) {
             _ if a.is_empty() || b.is_empty() => field.lone(a, b, sink),
             (Some(How::Presence), _) => {}
@@ -217,14 +217,14 @@ fn fields<'h>(
                         if weak(a) { "weak→strong" } else { "strong→weak" },
                         a,
                         b,
-                        Seen::PLAIN,
+                        SeenChange::PLAIN,
                         sink,
                     );
                 }
             }
             (Some(How::Set), _) => {
                 if members(a) != members(b) {
-                    field.change("changed", a, b, Seen::PLAIN, sink);
+                    field.change("changed", a, b, SeenChange::PLAIN, sink);
                 }
             }
             (_, "set-cookie") => cookies(context, a, b, sink),
@@ -232,7 +232,7 @@ fn fields<'h>(
             (_, "location" | "content-location" | "refresh") => field.location(a, b, sink),
             (_, "content-type") => {
                 if media_type(a) != media_type(b) {
-                    field.change("changed", a, b, Seen::PLAIN, sink);
+                    field.change("changed", a, b, SeenChange::PLAIN, sink);
                 }
             }
             _ => field.values(a, b, sink),
@@ -240,19 +240,19 @@ fn fields<'h>(
     }
 }
 
-struct Field<'f, 'c> {
+struct FieldRule<'f, 'c> {
     context: &'f Context<'c>,
     place: String,
     name: &'f str,
 }
 
-impl Field<'_, '_> {
+impl FieldRule<'_, '_> {
     fn lone(&self, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
         let label = if b.is_empty() { "removed" } else { "added" };
         if self.name == "set-cookie" {
             return cookies(self.context, a, b, sink);
         }
-        self.change(label, a, b, Seen::PLAIN, sink);
+        self.change(label, a, b, SeenChange::PLAIN, sink);
     }
 
     fn values(&self, a: &mut [&[u8]], b: &mut [&[u8]], sink: &mut Sink) {
@@ -272,18 +272,18 @@ impl Field<'_, '_> {
                 let (a, b) = (String::from_utf8_lossy(left), String::from_utf8_lossy(right));
                 let base = Base::plain(Kind::Header, &self.place, self.name);
                 if embedded::may_hold(&a)
-                    && matches!(self.judged(&[left], &[right]), Verdict::Stays)
+                    && matches!(self.judged(&[left], &[right]), RuleVerdict::Stays)
                     && embedded::compare(self.context, &base, &a, &b, sink)
                 {
                     return;
                 }
                 match self.differ(&a, &b) {
                     Differ::Not => return sink.twins.push(hash_place(&self.place)),
-                    Differ::Identity(label) => (label, Seen::PLAIN),
+                    Differ::Identity(label) => (label, SeenChange::PLAIN),
                     Differ::So(seen) => ("changed", seen),
                 }
             }
-            _ => ("changed", Seen::PLAIN),
+            _ => ("changed", SeenChange::PLAIN),
         };
         self.change(label, a, b, look, sink);
     }
@@ -301,9 +301,9 @@ impl Field<'_, '_> {
             };
             let look = match (&a, &b) {
                 (Some(a), Some(b)) => self.context.seen(a, b, false),
-                _ => Seen::PLAIN,
+                _ => SeenChange::PLAIN,
             };
-            let part = Field {
+            let part = FieldRule {
                 context: self.context,
                 place: format!("{}:{part}", self.place),
                 name: self.name,
@@ -332,29 +332,36 @@ impl Field<'_, '_> {
             ([a], [b]) if path_and_query(a.as_bytes()) != path_and_query(b.as_bytes()) => {
                 match self.differ(a, b) {
                     Differ::Not => return sink.twins.push(hash_place(&self.place)),
-                    Differ::Identity(label) => (label, Seen::PLAIN),
+                    Differ::Identity(label) => (label, SeenChange::PLAIN),
                     Differ::So(seen) => ("changed", seen),
                 }
             }
-            _ => ("changed", Seen::PLAIN),
+            _ => ("changed", SeenChange::PLAIN),
         };
         self.change(label, a, b, look, sink);
     }
 
     /// What the rules say of a change.
-    fn judged(&self, a: &[&[u8]], b: &[&[u8]]) -> Verdict {
+    fn judged(&self, a: &[&[u8]], b: &[&[u8]]) -> RuleVerdict {
         let text = |values: &[&[u8]]| {
             (!values.is_empty()).then(|| String::from_utf8_lossy(&joined(values)).into_owned())
         };
         self.context.rules.judge_header(self.name, text(a).as_deref(), text(b).as_deref())
     }
 
-    fn change(&self, label: &'static str, a: &[&[u8]], b: &[&[u8]], seen: Seen, sink: &mut Sink) {
+    fn change(
+        &self,
+        label: &'static str,
+        a: &[&[u8]],
+        b: &[&[u8]],
+        seen: SeenChange,
+        sink: &mut Sink,
+    ) {
         let text = |values: &[&[u8]]| {
             (!values.is_empty()).then(|| String::from_utf8_lossy(&joined(values)).into_owned())
         };
         let (a, b) = (text(a), text(b));
-        if let Verdict::Taken(rule) =
+        if let RuleVerdict::Taken(rule) =
             self.context.rules.judge_header(self.name, a.as_deref(), b.as_deref())
         {
             sink.ruled.push(rule);
@@ -428,10 +435,10 @@ fn without_host(url: &str, hosts: &[String]) -> String {
 /// `Set-Cookie` by cookie and attribute (RFC 6265 §4.1); places are `set-cookie:NAME` and
 /// `set-cookie:NAME;attribute`.
 fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
-    let mut names: BTreeMap<String, [Option<Cookie>; 2]> = BTreeMap::new();
+    let mut names: BTreeMap<String, [Option<ComparedCookie>; 2]> = BTreeMap::new();
     for (side, values) in [a, b].into_iter().enumerate() {
         for value in values {
-            let cookie = Cookie::parse(&String::from_utf8_lossy(value));
+            let cookie = ComparedCookie::parse(&String::from_utf8_lossy(value));
             // The last of several with one name counts, as for a browser.
             let name = cookie.name.clone();
             names.entry(name).or_default()[side] = Some(cookie);
@@ -445,8 +452,8 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                           label: &'static str,
                           a: Option<&str>,
                           b: Option<&str>,
-                          seen: Seen| {
-            if let Verdict::Taken(rule) = context.rules.judge_cookie(&name, a, b) {
+                          seen: SeenChange| {
+            if let RuleVerdict::Taken(rule) = context.rules.judge_cookie(&name, a, b) {
                 sink.ruled.push(rule);
                 return;
             }
@@ -468,21 +475,21 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
             );
         };
         match &sides {
-            [Some(a), None] => report(&place, "removed", Some(&a.value), None, Seen::PLAIN),
-            [None, Some(b)] => report(&place, "added", None, Some(&b.value), Seen::PLAIN),
+            [Some(a), None] => report(&place, "removed", Some(&a.value), None, SeenChange::PLAIN),
+            [None, Some(b)] => report(&place, "added", None, Some(&b.value), SeenChange::PLAIN),
             [Some(a), Some(b)] => {
                 if a.value != b.value && !held {
                     let steps = [Step::Cookie((&*name).into())];
                     let differ = match (a.value.is_empty(), b.value.is_empty()) {
                         (false, false) => context.differ_at(&a.value, &b.value, false, &steps),
-                        _ => Differ::So(Seen::PLAIN),
+                        _ => Differ::So(SeenChange::PLAIN),
                     };
                     let found = match differ {
                         Differ::Not => {
                             twins.push(hash_place(&place));
                             None
                         }
-                        Differ::Identity(label) => Some((label, Seen::PLAIN)),
+                        Differ::Identity(label) => Some((label, SeenChange::PLAIN)),
                         Differ::So(seen) => Some(("changed", seen)),
                     };
                     if let Some((label, seen)) = found {
@@ -523,7 +530,7 @@ fn cookies(context: &Context<'_>, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {
                         label,
                         left.map(String::as_str),
                         right.map(String::as_str),
-                        Seen::PLAIN,
+                        SeenChange::PLAIN,
                     );
                 }
             }
@@ -538,26 +545,27 @@ fn cookie_documents(
     context: &Context<'_>,
     place: &str,
     name: &str,
-    sides: &[Option<Cookie>; 2],
+    sides: &[Option<ComparedCookie>; 2],
     sink: &mut Sink,
 ) -> bool {
-    let [Some(Cookie { value: a, .. }), Some(Cookie { value: b, .. })] = sides else {
+    let [Some(ComparedCookie { value: a, .. }), Some(ComparedCookie { value: b, .. })] = sides
+    else {
         return false;
     };
     let base = Base::plain(Kind::Header, place, name);
     a != b
         && embedded::may_hold(a)
-        && context.rules.judge_cookie(name, Some(a), Some(b)) == Verdict::Stays
+        && context.rules.judge_cookie(name, Some(a), Some(b)) == RuleVerdict::Stays
         && embedded::compare(context, &base, a, b, sink)
 }
 
-struct Cookie {
+struct ComparedCookie {
     name: String,
     value: String,
     attributes: BTreeMap<String, String>,
 }
 
-impl Cookie {
+impl ComparedCookie {
     fn parse(text: &str) -> Self {
         let mut parts = text.split(';').map(str::trim);
         let (name, value) =

@@ -11,12 +11,12 @@ use crate::message::Request;
 use crate::outcome::{HostMap, Outcome, ReplayId, server_of};
 use crate::record::lines::{Batches, id_of, read_at};
 use crate::record::outcomes;
-use crate::record::outcomes::Line;
+use crate::record::outcomes::OutcomeLine;
 use crate::time::Timestamp;
 
 /// Where an outcome stands: 32 bytes for each.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct IndexEntry {
     id: ReplayId,
     length: u32,
     offset: u64,
@@ -25,7 +25,7 @@ struct Entry {
 /// The outcomes of a file.
 pub(super) struct Index {
     file: File,
-    entries: Vec<Entry>,
+    entries: Vec<IndexEntry>,
     /// When each part of the file started, by offset: shards that were put together have several.
     starts: Vec<(u64, Timestamp)>,
     /// Where the requests went.
@@ -75,22 +75,22 @@ impl Index {
         let length = line.len() as u32;
         // A line that was cut is found when it is read; one that cannot be whole is no outcome.
         if let Some(id) = id_of(line) {
-            self.entries.push(Entry { id, length, offset });
+            self.entries.push(IndexEntry { id, length, offset });
             self.roots.note(id, line);
             return;
         }
         match outcomes::read(line) {
-            Ok(Line::Outcome(outcome)) => {
-                self.entries.push(Entry { id: outcome.id, length, offset });
+            Ok(OutcomeLine::Outcome(outcome)) => {
+                self.entries.push(IndexEntry { id: outcome.id, length, offset });
                 self.roots.note(outcome.id, line);
             }
-            Ok(Line::Header(header)) => {
+            Ok(OutcomeLine::Header(header)) => {
                 self.starts.push((offset, header.started));
                 self.mapped = header.mapped();
                 self.target = header.target;
                 self.closed = false;
             }
-            Ok(Line::End(_)) => self.closed = true,
+            Ok(OutcomeLine::End(_)) => self.closed = true,
             Err(_) => self.damaged += 1,
         }
     }
@@ -120,7 +120,9 @@ impl Index {
             [..self.starts.partition_point(|(offset, _)| *offset <= entry.offset)]
             .last();
         Ok(match outcomes::read(&line) {
-            Ok(Line::Outcome(outcome)) => Some((*outcome, started.map(|(_, started)| *started))),
+            Ok(OutcomeLine::Outcome(outcome)) => {
+                Some((*outcome, started.map(|(_, started)| *started)))
+            }
             _ => None,
         })
     }

@@ -5,14 +5,14 @@ use std::io::{self, Write};
 use rustc_hash::FxHashMap;
 
 use super::account::{Account, value_hash};
-use super::cluster::{self, Drafts, Members};
+use super::cluster::{self, Drafts, MemberSet};
 use super::csv;
-use super::engine::Settings;
+use super::engine::CompareSettings;
 use super::noise::{Decision, NoisePlace, Samples, Stat};
 use super::roots::{Met, Root, Roots};
 use super::rules::{Additions, FixedErrors};
 use super::skipped::{self, Skipped};
-use super::spool::{Record, Spooled, SpooledPart};
+use super::spool::{SpoolRecord, SpooledChange, SpooledPart};
 use super::{Class, Difference, Kind, Totals};
 use crate::message::grpc;
 use crate::message::population::Population;
@@ -79,7 +79,7 @@ impl<'j> Lacking<'j> {
 
 /// Judges the records of the spool.
 pub(super) struct Judge<'j> {
-    pub(super) settings: &'j Settings,
+    pub(super) settings: &'j CompareSettings,
     pub(super) account: &'j Account,
     pub(super) decisions: &'j [(Decision, Samples)],
     pub(super) skipped: &'j Skipped,
@@ -94,12 +94,12 @@ pub(super) struct Judge<'j> {
     /// Errors of v2 by route that are not its fault.
     pub(super) excused: Vec<u64>,
     pub(super) used: Vec<bool>,
-    pub(super) regressed: Members,
+    pub(super) regressed: MemberSet,
     pub(super) ranks: usize,
 }
 
 impl Judge<'_> {
-    pub(super) fn record(&mut self, record: &Record, totals: &mut Totals) -> Vec<Difference> {
+    pub(super) fn record(&mut self, record: &SpoolRecord, totals: &mut Totals) -> Vec<Difference> {
         let mut differences = Vec::with_capacity(record.changes.len());
         let mut seen = [false; Class::ALL.len()];
         let mut error = false;
@@ -178,12 +178,12 @@ impl Judge<'_> {
     }
 
     /// The value for want of which an exchange differs.
-    fn root_of(&self, record: &Record) -> Option<Unbound> {
+    fn root_of(&self, record: &SpoolRecord) -> Option<Unbound> {
         Some(self.lacking.roots.get(record.lacks??)?.unbound())
     }
 
     /// Why all values in which a text differs are noise; none where one of them is not.
-    fn noise_of_parts(&self, change: &Spooled) -> Option<String> {
+    fn noise_of_parts(&self, change: &SpooledChange) -> Option<String> {
         let mut why = None;
         let mut rest = &change.parts[..];
         while let Some((part, behind)) = rest.split_first() {
@@ -205,7 +205,7 @@ impl Judge<'_> {
         why.map(str::to_owned)
     }
 
-    fn noise_of_part(&self, part: &SpooledPart, change: &Spooled) -> Option<&str> {
+    fn noise_of_part(&self, part: &SpooledPart, change: &SpooledChange) -> Option<&str> {
         let stat = self.account.stats.get(part.key as usize)?;
         let decision = &self.decisions[part.key as usize].0;
         // A text that is one value is judged as such elsewhere.
@@ -221,7 +221,7 @@ impl Judge<'_> {
     }
 
     /// Why a change is noise; none where it is not. `unheard` says that v1 never had the value.
-    fn noise(&self, change: &Spooled, unheard: bool) -> Option<String> {
+    fn noise(&self, change: &SpooledChange, unheard: bool) -> Option<String> {
         if self.known[change.key as usize] {
             return Some("named by the noise file".to_owned());
         }
@@ -236,7 +236,7 @@ impl Judge<'_> {
 
     /// The class of a change, which approval gives it, and why. `behind` is the write before it
     /// that was skipped.
-    fn class(&mut self, change: &Spooled, behind: Option<u32>) -> (Class, usize, String) {
+    fn class(&mut self, change: &SpooledChange, behind: Option<u32>) -> (Class, usize, String) {
         if change.excused {
             return (Class::Noise, usize::MAX, EXCUSED.to_owned());
         }
@@ -334,7 +334,7 @@ fn is_fixed(stat: &Stat) -> bool {
 }
 
 pub(super) fn write_row<W: Write>(
-    rows: &mut csv::Writer<W>,
+    rows: &mut csv::CsvWriter<W>,
     difference: &Difference,
 ) -> io::Result<()> {
     let (id, at) = (difference.id.to_string(), difference.at.to_string());

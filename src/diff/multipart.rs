@@ -8,9 +8,9 @@ use super::Kind;
 use super::body::{kind_of, shown, structured};
 use super::change::{Context, Look, Sink, hash_place, mix, short};
 use super::headers;
-use super::rules::Verdict;
+use super::rules::RuleVerdict;
 use crate::message::Headers;
-use crate::message::multipart::{Part, parts};
+use crate::message::multipart::{BodyPart, parts};
 use crate::redact::names::is_secret_field;
 
 /// Compares two multipart bodies; false where one of them is none. Parts of parts are compared as
@@ -48,8 +48,8 @@ fn part(
     context: &Context<'_>,
     which: &str,
     general: &str,
-    a: Option<&Part<'_>>,
-    b: Option<&Part<'_>>,
+    a: Option<&BodyPart<'_>>,
+    b: Option<&BodyPart<'_>>,
     sink: &mut Sink,
 ) {
     let mut inside =
@@ -99,14 +99,14 @@ fn part(
         change.place_hash = mix(of_part, &change.place_hash.to_le_bytes());
         let (a, b) = (change.expected.as_deref(), change.actual.as_deref());
         match context.rules.judge_place(&change.general, a, b) {
-            Verdict::Taken(rule) => sink.ruled.push(rule),
+            RuleVerdict::Taken(rule) => sink.ruled.push(rule),
             _ => sink.add(change),
         }
     }
 }
 
 /// The parts by their names; none where one has no name or two have the same.
-fn by_name<'p, 'a>(parts: &'p [Part<'a>]) -> Option<BTreeMap<&'p str, &'p Part<'a>>> {
+fn by_name<'p, 'a>(parts: &'p [BodyPart<'a>]) -> Option<BTreeMap<&'p str, &'p BodyPart<'a>>> {
     let mut names = BTreeMap::new();
     for part in parts {
         if names.insert(part.name.as_deref()?, part).is_some() {
@@ -117,11 +117,11 @@ fn by_name<'p, 'a>(parts: &'p [Part<'a>]) -> Option<BTreeMap<&'p str, &'p Part<'
 }
 
 /// Whether a part's name is a secret's.
-fn is_secret(part: &Part<'_>) -> bool {
+fn is_secret(part: &BodyPart<'_>) -> bool {
     part.name.as_deref().is_some_and(is_secret_field)
 }
 
-fn shown_part(part: &Part<'_>, context: &Context<'_>) -> String {
+fn shown_part(part: &BodyPart<'_>, context: &Context<'_>) -> String {
     match std::str::from_utf8(part.content) {
         Ok(text) if is_secret(part) => short(&context.masker.secret(text)),
         _ => shown(context, part.content),

@@ -9,7 +9,7 @@ use std::hash::{Hash as _, Hasher as _};
 use rustc_hash::FxHasher;
 
 use super::change::{Context, Look};
-use crate::message::population::Form;
+use crate::message::population::TextForm;
 use crate::message::tokens::{Token, runs, tokens};
 
 /// Values of one text that are told apart; where more differ the text is taken as a whole.
@@ -19,7 +19,7 @@ const LONGEST: usize = 16 << 10;
 
 /// A value in which two texts differ.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part {
+pub struct DifferingPart {
     /// Where it is in the text; none for the text as a whole.
     pub at: Option<At>,
     /// How many of the following parts are within this one: it is noise where it is itself, or
@@ -28,7 +28,7 @@ pub struct Part {
     /// What it looks like.
     pub look: Look,
     /// The forms of v1's and v2's value, where they may be drawn at random.
-    pub forms: [Option<Form>; 2],
+    pub forms: [Option<TextForm>; 2],
     /// Names v1's and v2's value in counts.
     pub values: [u64; 2],
 }
@@ -47,7 +47,7 @@ impl std::fmt::Display for At {
 }
 
 /// The parts in which two texts differ; none where they differ between their values too.
-pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<Part> {
+pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> {
     if a.len().max(b.len()) > LONGEST {
         return Vec::new();
     }
@@ -75,14 +75,19 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<Part> {
 }
 
 /// Adds a value that differs, and what differs in it where it is put together.
-fn value(context: &Context<'_>, [a, b]: [Token<'_>; 2], at: Option<At>, parts: &mut Vec<Part>) {
+fn value(
+    context: &Context<'_>,
+    [a, b]: [Token<'_>; 2],
+    at: Option<At>,
+    parts: &mut Vec<DifferingPart>,
+) {
     let here = parts.len();
     let (mut one, mut other) = (a.text(), b.text());
     if let (Token::Chunk(_), Token::Chunk(_)) = (a, b) {
         let common = common_start(one, other);
         (one, other) = (&one[common..], &other[common..]);
     }
-    parts.push(Part::of(context, one, other, at));
+    parts.push(DifferingPart::of(context, one, other, at));
     if let (Token::Chunk(a), Token::Chunk(b)) = (a, b) {
         let number = at.map_or(1, |At(number, _)| number);
         if !inner(context, [a, b], number, parts) {
@@ -103,14 +108,19 @@ fn common_start(a: &str, b: &str) -> usize {
 
 /// Adds the runs in which two chunks differ; false where they differ between them too, or are one
 /// run each.
-fn inner(context: &Context<'_>, [a, b]: [&str; 2], number: u16, parts: &mut Vec<Part>) -> bool {
+fn inner(
+    context: &Context<'_>,
+    [a, b]: [&str; 2],
+    number: u16,
+    parts: &mut Vec<DifferingPart>,
+) -> bool {
     let (mut left, mut right) = (runs(a), runs(b));
     for run in 1_u16.. {
         match (left.next(), right.next()) {
             (None, None) => return run > 2,
             (Some(one), Some(other)) if one == other => {}
             (Some(Token::Chunk(one)), Some(Token::Chunk(other))) => {
-                parts.push(Part::of(context, one, other, Some(At(number, run))));
+                parts.push(DifferingPart::of(context, one, other, Some(At(number, run))));
             }
             _ => return false,
         }
@@ -121,9 +131,9 @@ fn inner(context: &Context<'_>, [a, b]: [&str; 2], number: u16, parts: &mut Vec<
     false
 }
 
-impl Part {
+impl DifferingPart {
     fn of(context: &Context<'_>, a: &str, b: &str, at: Option<At>) -> Self {
-        let forms = [a, b].map(Form::of);
+        let forms = [a, b].map(TextForm::of);
         let free = forms != [None, None] && !context.asked_for(a);
         Self {
             at,

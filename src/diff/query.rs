@@ -5,9 +5,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::change::{Change, Context, Differ, Seen, Sink, Step, kind_of, mix, short};
+use super::change::{Change, Context, Differ, SeenChange, Sink, Step, kind_of, mix, short};
 use super::embedded::Base;
-use super::rules::Verdict;
+use super::rules::RuleVerdict;
 
 /// Most parameters of one URL that are compared by name.
 const MOST: usize = 100;
@@ -72,7 +72,7 @@ fn one(
         None => outer.to_owned(),
     };
     let general = at(&base.general);
-    if let Verdict::Taken(rule) = context.rules.judge_place(&general, a, b) {
+    if let RuleVerdict::Taken(rule) = context.rules.judge_place(&general, a, b) {
         sink.ruled.push(rule);
         return;
     }
@@ -81,11 +81,11 @@ fn one(
     let (label, seen) = match (a, b) {
         (Some(a), Some(b)) => match context.differ_at(a, b, false, &steps) {
             Differ::Not => return sink.twins.push(place_hash),
-            Differ::Identity(label) => (label, Seen::PLAIN),
+            Differ::Identity(label) => (label, SeenChange::PLAIN),
             Differ::So(seen) => ("changed", seen),
         },
-        (Some(_), None) => ("removed", Seen::PLAIN),
-        _ => ("added", Seen::PLAIN),
+        (Some(_), None) => ("removed", SeenChange::PLAIN),
+        _ => ("added", SeenChange::PLAIN),
     };
     sink.saw(place_hash);
     let names = || base.names.iter().map(String::as_str).chain(name);

@@ -60,7 +60,7 @@ pub(super) struct Roots {
 }
 
 #[derive(Deserialize)]
-struct Lacking {
+struct LackingValue {
     unbound: Vec<Unbound>,
 }
 
@@ -71,7 +71,7 @@ impl Roots {
         if memchr::memmem::find(head, b"\"unbound\":[").is_none() {
             return;
         }
-        let Ok(Lacking { unbound }) = serde_json::from_slice(line) else { return };
+        let Ok(LackingValue { unbound }) = serde_json::from_slice(line) else { return };
         let numbers: Vec<u32> =
             unbound.into_iter().filter_map(|unbound| self.number(unbound)).collect();
         if numbers.is_empty() {

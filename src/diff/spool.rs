@@ -6,7 +6,7 @@
 use std::io::{self, Read, Write};
 
 use crate::exchange::ExchangeId;
-use crate::message::population::Form;
+use crate::message::population::TextForm;
 use crate::outcome::ReplayId;
 use crate::time::Timestamp;
 
@@ -15,7 +15,7 @@ const MAX_TEXT: usize = 16 << 20;
 
 /// The changes of one compared exchange.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub(super) struct Record {
+pub(super) struct SpoolRecord {
     pub(super) rank: u32,
     pub(super) id: ReplayId,
     pub(super) route: u32,
@@ -27,12 +27,12 @@ pub(super) struct Record {
     pub(super) behind: Option<u32>,
     /// Where its request lacked a value that v2 did not issue: which, where that is told.
     pub(super) lacks: Option<Option<u32>>,
-    pub(super) changes: Vec<Spooled>,
+    pub(super) changes: Vec<SpooledChange>,
 }
 
 /// A change, with its route, general place and label as a number.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub(super) struct Spooled {
+pub(super) struct SpooledChange {
     pub(super) key: u32,
     /// Whether both values look like one kind.
     pub(super) looks: bool,
@@ -56,12 +56,12 @@ pub(super) struct SpooledPart {
     /// Whether both values look like one kind.
     pub(super) looks: bool,
     /// The form of v2's value.
-    pub(super) form: Option<Form>,
+    pub(super) form: Option<TextForm>,
     /// Names v2's value.
     pub(super) value: u64,
 }
 
-impl Record {
+impl SpoolRecord {
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         number(out, u64::from(self.rank))?;
         number(out, self.id.exchange.connection)?;
@@ -134,7 +134,16 @@ impl Record {
             let expected = if flags & 2 != 0 { Some(read_text(input)?) } else { None };
             let actual = if flags & 4 != 0 { Some(read_text(input)?) } else { None };
             let (looks, excused) = (flags & 1 != 0, flags & 8 != 0);
-            changes.push(Spooled { key, looks, excused, place, expected, actual, parts, roots });
+            changes.push(SpooledChange {
+                key,
+                looks,
+                excused,
+                place,
+                expected,
+                actual,
+                parts,
+                roots,
+            });
         }
         Ok(Some(Self { rank, id, route, at, method, target, behind, lacks, changes }))
     }
@@ -144,7 +153,7 @@ impl SpooledPart {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let flags = u64::from(self.looks) | u64::from(self.form.is_some()) << 1;
         number(out, u64::from(self.key) | u64::from(self.within) << 32 | flags << 40)?;
-        number(out, self.form.map_or(0, Form::pack))?;
+        number(out, self.form.map_or(0, TextForm::pack))?;
         number(out, self.value)
     }
 
@@ -155,7 +164,7 @@ impl SpooledPart {
             key: head as u32,
             within: (head >> 32) as u8,
             looks: flags & 1 != 0,
-            form: (flags & 2 != 0).then(|| Form::unpack(form)),
+            form: (flags & 2 != 0).then(|| TextForm::unpack(form)),
             value,
         })
     }
@@ -189,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let change = |expected: Option<&str>| Spooled {
+        let change = |expected: Option<&str>| SpooledChange {
             key: 7,
             looks: expected.is_none(),
             excused: expected.is_some(),
@@ -202,13 +211,13 @@ mod tests {
                     key: 9,
                     within: 1,
                     looks: true,
-                    form: Form::of("3f2a91c07be41d05"),
+                    form: TextForm::of("3f2a91c07be41d05"),
                     value: u64::MAX,
                 },
             ],
             roots: vec![5],
         };
-        let record = Record {
+        let record = SpoolRecord {
             rank: 3,
             id: "12-3@2".parse().unwrap(),
             route: 9,
@@ -221,10 +230,10 @@ mod tests {
         };
         let mut bytes = Vec::new();
         record.write(&mut bytes).unwrap();
-        Record::default().write(&mut bytes).unwrap();
+        SpoolRecord::default().write(&mut bytes).unwrap();
         let mut input = &bytes[..];
-        assert_eq!(Record::read(&mut input).unwrap(), Some(record));
-        assert_eq!(Record::read(&mut input).unwrap(), Some(Record::default()));
-        assert_eq!(Record::read(&mut input).unwrap(), None);
+        assert_eq!(SpoolRecord::read(&mut input).unwrap(), Some(record));
+        assert_eq!(SpoolRecord::read(&mut input).unwrap(), Some(SpoolRecord::default()));
+        assert_eq!(SpoolRecord::read(&mut input).unwrap(), None);
     }
 }

@@ -26,7 +26,7 @@ const MAX_REQUESTS: usize = 4 << 20;
 pub(super) const NONE: u32 = u32::MAX;
 
 /// What the first walk found. 16 bytes for each exchange.
-pub(super) struct Survey {
+pub(super) struct DiffSurvey {
     pub(super) routes: Routes,
     /// Where each exchange stands, by its rank in the file.
     pub(super) places: Vec<(u64, u32)>,
@@ -60,7 +60,7 @@ struct Brief {
     is_call: bool,
 }
 
-enum Item {
+enum SurveyItem {
     Exchange(Option<Brief>),
     Header,
     End,
@@ -72,24 +72,24 @@ pub(super) fn survey(
     file: &File,
     mut routes: Routes,
     mut progress: impl FnMut(u64),
-) -> io::Result<Survey> {
+) -> io::Result<DiffSurvey> {
     let mut batches = Batches::new(file)?;
-    let mut pairing = Pairing::default();
+    let mut pairing = EqualRequests::default();
     let (mut places, mut pairs, mut calls) = (Vec::new(), Vec::new(), Vec::new());
     let (mut latest, mut full) = (FxHashMap::<u64, u32>::default(), FxHashMap::default());
     let (mut damaged, mut closed) = (0, false);
     while let Some(batch) = batches.next()? {
-        let items: Vec<Item> = (0..batch.len())
+        let items: Vec<SurveyItem> = (0..batch.len())
             .into_par_iter()
             .with_min_len(16)
             .map(|at| brief(batch.line(at).1))
             .collect();
         for (at, item) in items.into_iter().enumerate() {
             match item {
-                Item::Header => closed = false,
-                Item::End => closed = true,
-                Item::Damaged => damaged += 1,
-                Item::Exchange(brief) => {
+                SurveyItem::Header => closed = false,
+                SurveyItem::End => closed = true,
+                SurveyItem::Damaged => damaged += 1,
+                SurveyItem::Exchange(brief) => {
                     let (offset, line) = batch.line(at);
                     let rank = places.len() as u32;
                     places.push((offset, line.len() as u32));
@@ -122,17 +122,17 @@ pub(super) fn survey(
     }
     routes.settle();
     damaged += batches.too_long;
-    Ok(Survey { routes, places, pairs, full, calls, damaged, closed })
+    Ok(DiffSurvey { routes, places, pairs, full, calls, damaged, closed })
 }
 
-fn brief(line: &[u8]) -> Item {
+fn brief(line: &[u8]) -> SurveyItem {
     match exchanges::read_asked(line) {
-        Ok(Some(asked)) => Item::Exchange(Brief::of(asked, line)),
+        Ok(Some(asked)) => SurveyItem::Exchange(Brief::of(asked, line)),
         Ok(None) if memchr::memmem::find(line, exchanges::END_FORMAT.as_bytes()).is_some() => {
-            Item::End
+            SurveyItem::End
         }
-        Ok(None) => Item::Header,
-        Err(_) => Item::Damaged,
+        Ok(None) => SurveyItem::Header,
+        Err(_) => SurveyItem::Damaged,
     }
 }
 
@@ -190,12 +190,12 @@ impl Brief {
 /// Finds equal requests. Between them nothing may have been written that the answer could show: a
 /// write by the same session, or to the same resource, starts a new age of it.
 #[derive(Default)]
-struct Pairing {
+struct EqualRequests {
     latest: FxHashMap<u64, (u32, u8)>,
     ages: FxHashMap<u64, u32>,
 }
 
-impl Pairing {
+impl EqualRequests {
     fn equal_before(&mut self, brief: &Brief, rank: u32) -> u32 {
         let safe = is_safe(&brief.method);
         let resources = resources(&brief.target);
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     fn pairs(requests: &[(&str, &str, u64)]) -> Vec<Option<u32>> {
-        let mut pairing = Pairing::default();
+        let mut pairing = EqualRequests::default();
         requests
             .iter()
             .enumerate()

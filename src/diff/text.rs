@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use super::Kind;
-use super::change::{Change, Context, Differ, Seen, Sink, hash_place, kind_of, short};
-use super::rules::Verdict;
+use super::change::{Change, Context, Differ, SeenChange, Sink, hash_place, kind_of, short};
+use super::rules::RuleVerdict;
 use crate::message::tokens::tokens;
 use crate::redact::Masker;
 use crate::redact::mask::MASK;
@@ -45,7 +45,7 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
     });
     let texts = Texts { shown: &shown, anchors: anchors.as_ref().unwrap_or(&shown) };
     for (a, b) in hunks(middle, other) {
-        let range = |lines: Lines| head + lines.start..head + lines.end;
+        let range = |lines: TextLines| head + lines.start..head + lines.end;
         hunk(context, [&left, &right], &texts, [range(a), range(b)], sink);
     }
 }
@@ -56,10 +56,10 @@ struct Texts<'t> {
     anchors: &'t [Vec<String>; 2],
 }
 
-type Lines = std::ops::Range<usize>;
+type TextLines = std::ops::Range<usize>;
 
 /// The ranges of lines that differ.
-fn hunks(left: &[&str], right: &[&str]) -> Vec<(Lines, Lines)> {
+fn hunks(left: &[&str], right: &[&str]) -> Vec<(TextLines, TextLines)> {
     if left.len() == right.len()
         && left.iter().zip(right).filter(|(a, b)| a != b).count() * 2 <= left.len()
     {
@@ -142,7 +142,7 @@ fn hunk(
     context: &Context<'_>,
     sides: [&[&str]; 2],
     texts: &Texts<'_>,
-    [left, right]: [Lines; 2],
+    [left, right]: [TextLines; 2],
     sink: &mut Sink,
 ) {
     if left.len() == right.len() {
@@ -151,7 +151,7 @@ fn hunk(
             if one != other {
                 let (label, look) = match context.differ(one, other, false, Vec::new) {
                     Differ::Not => continue,
-                    Differ::Identity(label) => (label, Seen::PLAIN),
+                    Differ::Identity(label) => (label, SeenChange::PLAIN),
                     Differ::So(seen) => ("changed", seen),
                 };
                 change(
@@ -179,7 +179,7 @@ fn hunk(
         (true, false) => "added",
         _ => "changed",
     };
-    change(context, sides, texts, [left, right], place, label, Seen::PLAIN, sink);
+    change(context, sides, texts, [left, right], place, label, SeenChange::PLAIN, sink);
 }
 
 #[expect(clippy::too_many_arguments, reason = "what a change of lines is, and where it goes")]
@@ -187,10 +187,10 @@ fn change(
     context: &Context<'_>,
     sides: [&[&str]; 2],
     texts: &Texts<'_>,
-    ranges: [Lines; 2],
+    ranges: [TextLines; 2],
     place: String,
     label: &'static str,
-    seen: Seen,
+    seen: SeenChange,
     sink: &mut Sink,
 ) {
     let joined = |side: usize| {
@@ -204,7 +204,7 @@ fn change(
         (Some(only), None) | (None, Some(only)) => anchor(&only, &only),
         (None, None) => "line".to_owned(),
     };
-    if let Verdict::Taken(rule) =
+    if let RuleVerdict::Taken(rule) =
         context.rules.judge_place(&general, joined(0).as_deref(), joined(1).as_deref())
     {
         sink.ruled.push(rule);

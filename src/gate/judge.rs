@@ -77,14 +77,14 @@ pub fn judge(evidence: &Evidence<'_>, policy: &Policy) -> Judgement {
         allowance: allowance(evidence, policy),
         confidence: policy.confidence,
     };
-    let subjects = Subject::all(evidence, policy, court.reference);
+    let subjects = RuleSubject::all(evidence, policy, court.reference);
     // First what was done twice: it costs money, and no sample is too small to show it.
     let mut rules = egress(evidence, policy);
-    for kind in Kind::all() {
+    for kind in RuleKind::all() {
         rules.extend(court.judge(kind, &subjects[..1], evidence));
     }
     let overall = rules.len();
-    for kind in Kind::all() {
+    for kind in RuleKind::all() {
         rules.extend(court.judge(kind, &subjects[1..], evidence));
     }
     let power = power::sentences(&rules[..overall], policy);
@@ -115,7 +115,7 @@ fn verdict(
     let broken: Vec<&Check> = checks.iter().filter(|check| !check.holds).collect();
     let untrusted = broken.iter().map(|check| format!("{} {}", check.why, check.advice));
     // What v2 refuses for want of values that nobody could give it is no failure of v2.
-    let unfair = seen::Unbound::of(evidence).is_ours(policy);
+    let unfair = seen::UnboundRequests::of(evidence).is_ours(policy);
     if !failed.is_empty() && unfair {
         let beside = complaints(&failed).into_iter().take(REASONS);
         let beside = beside.map(|why| format!("Not held against v2: {why}"));
@@ -197,7 +197,7 @@ fn complaints(failed: &[&RuleResult]) -> Vec<String> {
     }
     let on_a_route =
         |rule: &str| failed.iter().any(|other| other.route.is_some() && other.rule == rule);
-    let differ = |rule: &&&RuleResult| rule.rule == Kind::Mismatch.rule();
+    let differ = |rule: &&&RuleResult| rule.rule == RuleKind::Mismatch.rule();
     let overall = failed.iter().filter(|rule| rule.route.is_none());
     let twice = |rule: &&&RuleResult| rule.rule == UNSAFE_CALLS;
     let first = overall
@@ -298,7 +298,7 @@ fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
             advice: "Capture with a larger --buffer and without a --snaplen, closer to v1, or raise max_damaged_rate.".to_owned(),
         },
         own_failures(summary),
-        seen::Unbound::of(evidence).check(policy),
+        seen::UnboundRequests::of(evidence).check(policy),
         Check {
             name: "max_baseline_difference".to_owned(),
             holds: otherwise <= policy.max_baseline_difference,
@@ -366,7 +366,7 @@ fn allowance(evidence: &Evidence<'_>, policy: &Policy) -> f64 {
 
 /// What a rule is about.
 #[derive(Clone, Copy)]
-enum Kind {
+enum RuleKind {
     Mismatch,
     Error,
     NewStatus,
@@ -375,7 +375,7 @@ enum Kind {
     Absolute(usize),
 }
 
-impl Kind {
+impl RuleKind {
     fn all() -> impl Iterator<Item = Self> {
         let quantiles = 0..QUANTILES.len();
         [Self::Mismatch, Self::Error, Self::NewStatus, Self::Typical]
@@ -427,7 +427,7 @@ impl Kind {
 }
 
 /// All exchanges, or those of a route.
-struct Subject<'a> {
+struct RuleSubject<'a> {
     /// None for all.
     name: Option<String>,
     limits: Limits,
@@ -441,13 +441,13 @@ struct Subject<'a> {
     shift: Option<Shift>,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> RuleSubject<'a> {
     fn all(evidence: &Evidence<'a>, policy: &Policy, reference: Side) -> Vec<Self> {
         let subject = |name: Option<String>,
                        limits,
                        [compared, mismatched, excused]: [u64; 3],
                        figures: &'a RouteSummary| {
-            Subject {
+            RuleSubject {
                 name,
                 limits,
                 compared,
@@ -495,7 +495,7 @@ impl<'a> Subject<'a> {
 
 /// A rule and a subject, ready to be judged at any confidence.
 struct Case<'a> {
-    subject: &'a Subject<'a>,
+    subject: &'a RuleSubject<'a>,
     limit: f64,
     samples: u64,
     /// What v2's and the reference's samples are worth.
@@ -519,8 +519,8 @@ impl Court {
     /// Judges one rule for a family of subjects.
     fn judge(
         &self,
-        kind: Kind,
-        subjects: &[Subject<'_>],
+        kind: RuleKind,
+        subjects: &[RuleSubject<'_>],
         evidence: &Evidence<'_>,
     ) -> Vec<RuleResult> {
         let cases: Vec<Case<'_>> =
@@ -540,23 +540,23 @@ impl Court {
             .collect()
     }
 
-    fn case<'a>(&self, kind: Kind, subject: &'a Subject<'a>) -> Option<Case<'a>> {
+    fn case<'a>(&self, kind: RuleKind, subject: &'a RuleSubject<'a>) -> Option<Case<'a>> {
         let limit = kind.limit(&subject.limits)?;
         let figures = subject.figures;
         let samples = match kind {
-            Kind::Mismatch => subject.compared,
-            Kind::Error => figures.pairs.count,
-            Kind::NewStatus => figures.side(Side::V2).answers(),
-            Kind::Typical => subject.shift.map_or(0, |shift| shift.pairs),
-            Kind::Ratio(_) => subject.v2.count().min(subject.reference.count()),
-            Kind::Absolute(_) => subject.v2.count(),
+            RuleKind::Mismatch => subject.compared,
+            RuleKind::Error => figures.pairs.count,
+            RuleKind::NewStatus => figures.side(Side::V2).answers(),
+            RuleKind::Typical => subject.shift.map_or(0, |shift| shift.pairs),
+            RuleKind::Ratio(_) => subject.v2.count().min(subject.reference.count()),
+            RuleKind::Absolute(_) => subject.v2.count(),
         };
         // A route without a single sample is not worth a line; all exchanges are.
         if samples == 0 && subject.name.is_some() {
             return None;
         }
         let worth = match kind {
-            Kind::Ratio(index) | Kind::Absolute(index) => {
+            RuleKind::Ratio(index) | RuleKind::Absolute(index) => {
                 let quantile = QUANTILES[index].1;
                 (
                     statistics::effective_samples(
@@ -571,7 +571,7 @@ impl Court {
                     ),
                 )
             }
-            Kind::Typical => {
+            RuleKind::Typical => {
                 let worth = subject.shift.map_or(0, |shift| shift.worth);
                 (worth, worth)
             }
@@ -580,9 +580,9 @@ impl Court {
         Some(Case { subject, limit, samples, worth })
     }
 
-    fn able(&self, kind: Kind, case: &Case<'_>) -> bool {
+    fn able(&self, kind: RuleKind, case: &Case<'_>) -> bool {
         match kind {
-            Kind::Ratio(index) => statistics::can_bound(
+            RuleKind::Ratio(index) => statistics::can_bound(
                 QUANTILES[index].1,
                 case.subject.reference.count(),
                 self.confidence,
@@ -594,41 +594,41 @@ impl Court {
     /// Hits of a rate's rule. Where the schedule was not held, errors may be the replayer's doing:
     /// they are left out of the mismatches, which are judged all the same. A wrong answer is wrong
     /// however late the question was.
-    fn hits(&self, kind: Kind, case: &Case<'_>) -> u64 {
+    fn hits(&self, kind: RuleKind, case: &Case<'_>) -> u64 {
         let figures = case.subject.figures;
         match kind {
-            Kind::Mismatch if self.late => {
+            RuleKind::Mismatch if self.late => {
                 case.subject.mismatched.saturating_sub(figures.pairs.new_errors)
             }
-            Kind::Mismatch => case.subject.mismatched,
-            Kind::Error => figures.pairs.new_errors.saturating_sub(case.subject.excused),
+            RuleKind::Mismatch => case.subject.mismatched,
+            RuleKind::Error => figures.pairs.new_errors.saturating_sub(case.subject.excused),
             _ => figures.new_statuses(self.reference).values().sum(),
         }
     }
 
-    fn interval(&self, kind: Kind, case: &Case<'_>, confidence: f64) -> Option<Interval> {
+    fn interval(&self, kind: RuleKind, case: &Case<'_>, confidence: f64) -> Option<Interval> {
         let Case { subject, worth, .. } = case;
         match kind {
-            Kind::Mismatch | Kind::Error | Kind::NewStatus => statistics::proportion(
+            RuleKind::Mismatch | RuleKind::Error | RuleKind::NewStatus => statistics::proportion(
                 self.hits(kind, case).min(case.samples),
                 case.samples,
                 confidence,
             ),
-            Kind::Typical => Some(subject.shift?.ratio(confidence)),
-            Kind::Ratio(index) => {
+            RuleKind::Typical => Some(subject.shift?.ratio(confidence)),
+            RuleKind::Ratio(index) => {
                 let quantile = QUANTILES[index].1;
                 let v2 = statistics::quantile(&subject.v2, quantile, worth.0, confidence)?;
                 let reference =
                     statistics::quantile(&subject.reference, quantile, worth.1, confidence)?;
                 Some(statistics::ratio(&v2, &reference))
             }
-            Kind::Absolute(index) => {
+            RuleKind::Absolute(index) => {
                 statistics::quantile(&subject.v2, QUANTILES[index].1, worth.0, confidence)
             }
         }
     }
 
-    fn fails(&self, kind: Kind, case: &Case<'_>, confidence: f64) -> bool {
+    fn fails(&self, kind: RuleKind, case: &Case<'_>, confidence: f64) -> bool {
         if self.unjudged(kind).is_some() || self.contended && kind.is_of_latency() {
             return false;
         }
@@ -638,9 +638,9 @@ impl Court {
     }
 
     /// Why a rule is not judged in this run.
-    const fn unjudged(&self, kind: Kind) -> Option<&'static str> {
+    const fn unjudged(&self, kind: RuleKind) -> Option<&'static str> {
         match kind {
-            Kind::Mismatch => None,
+            RuleKind::Mismatch => None,
             _ if self.late => Some("the replayer was late"),
             _ if kind.is_of_latency() && self.cut => Some("the run was broken off"),
             _ if kind.is_of_both() && !self.own_speed => Some(
@@ -651,12 +651,12 @@ impl Court {
     }
 
     /// What is beyond the limit and yet not held against v2.
-    fn excused(&self, kind: Kind, case: &Case<'_>) -> bool {
+    fn excused(&self, kind: RuleKind, case: &Case<'_>) -> bool {
         match kind {
-            Kind::Ratio(index) => self.slower_by(index, case) < self.allowance,
-            Kind::Typical => self.typically_slower_by(case) < self.allowance,
+            RuleKind::Ratio(index) => self.slower_by(index, case) < self.allowance,
+            RuleKind::Typical => self.typically_slower_by(case) < self.allowance,
             // v1 fails about as often where v2 does not: both are flaky, v2 is not worse.
-            Kind::Error => {
+            RuleKind::Error => {
                 let pairs = case.subject.figures.pairs;
                 pairs.gone_errors > 0
                     && statistics::sign_test(pairs.new_errors, pairs.gone_errors)
@@ -680,10 +680,10 @@ impl Court {
     }
 
     /// The smallest change of a rule's ratio that would have been found.
-    fn noticeable(&self, kind: Kind, case: &Case<'_>, confidence: f64) -> Option<f64> {
+    fn noticeable(&self, kind: RuleKind, case: &Case<'_>, confidence: f64) -> Option<f64> {
         let noticed = match kind {
-            Kind::Typical => case.subject.shift?.noticeable(case.limit, confidence),
-            Kind::Ratio(_) => {
+            RuleKind::Typical => case.subject.shift?.noticeable(case.limit, confidence),
+            RuleKind::Ratio(_) => {
                 let interval = self.interval(kind, case, confidence)?;
                 case.limit * (interval.value / interval.low).powi(2)
             }
@@ -694,7 +694,7 @@ impl Court {
 
     fn result(
         &self,
-        kind: Kind,
+        kind: RuleKind,
         case: &Case<'_>,
         fails: bool,
         confidence: f64,
@@ -737,7 +737,7 @@ impl Court {
 
     fn sentence(
         &self,
-        kind: Kind,
+        kind: RuleKind,
         case: &Case<'_>,
         finding: Finding,
         interval: Option<Interval>,
@@ -756,14 +756,14 @@ impl Court {
         };
         let mut text = on;
         match kind {
-            Kind::Mismatch | Kind::Error | Kind::NewStatus => {
+            RuleKind::Mismatch | RuleKind::Error | RuleKind::NewStatus => {
                 let hits = self.hits(kind, case);
                 text += &match kind {
-                    Kind::Mismatch => {
+                    RuleKind::Mismatch => {
                         let one = if hits == 1 { "differs" } else { "differ" };
                         format!("{} of {total} compared exchanges {one}", count(hits))
                     }
-                    Kind::Error => {
+                    RuleKind::Error => {
                         format!(
                             "v2 fails on {} of {total} requests that {other} answered without an error{}",
                             count(hits),
@@ -775,7 +775,7 @@ impl Court {
                         count(hits)
                     ),
                 };
-                if matches!(kind, Kind::Mismatch)
+                if matches!(kind, RuleKind::Mismatch)
                     && self.late
                     && evidence.summary.all.pairs.new_errors > 0
                 {
@@ -783,12 +783,12 @@ impl Court {
                 }
                 text += &format!(" ({}{})", percent(interval.value), least(percent(interval.low)));
             }
-            Kind::Typical => {
+            RuleKind::Typical => {
                 let factor = times(interval.value);
                 text += &format!("typically v2 takes {factor} times {other}'s time");
                 text += &least(format!("{} times", times(interval.low)));
             }
-            Kind::Ratio(index) => {
+            RuleKind::Ratio(index) => {
                 let at = |histogram: &Histogram| {
                     duration(histogram.quantile(QUANTILES[index].1).unwrap_or(0) as f64)
                 };
@@ -801,7 +801,7 @@ impl Court {
                 text += &least(format!("{} times", times(interval.low)));
                 text.push(')');
             }
-            Kind::Absolute(index) => {
+            RuleKind::Absolute(index) => {
                 text += &format!("{} is {}", QUANTILES[index].0, duration(interval.value));
                 if finding == Finding::Fail {
                     text += &format!(" (at least {})", duration(interval.low));
@@ -828,7 +828,7 @@ impl Court {
                 format!(" Not judged: {}.", self.unjudged(kind).unwrap_or_default())
             }
             Finding::Pass if interval.value > case.limit => match kind {
-                Kind::Typical | Kind::Ratio(_) => format!(
+                RuleKind::Typical | RuleKind::Ratio(_) => format!(
                     " A difference below {} is not held against v2.",
                     duration(self.allowance)
                 ),

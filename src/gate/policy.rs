@@ -407,13 +407,13 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    struct File {
+    struct PolicyFile {
         gate: Policy,
     }
 
     #[test]
     fn the_example_of_the_contract_is_read() {
-        let file: File = toml::from_str(
+        let file: PolicyFile = toml::from_str(
             "[gate]\nmax_mismatch_rate = 0.001\nmax_error_rate = 0.001\nmax_p99_ratio = 1.2\nmin_samples = 100\n\
              confidence = 0.95\nmax_lateness_p99 = \"5ms\"\n[[gate.route]]\nroute = \"GET /search\"\nmax_p99_ratio = 1.5\n",
         )
@@ -442,10 +442,10 @@ mod tests {
             ("[[gate.route]]\nmax_p99_ratio = 1.0", "names no route"),
         ] {
             let error =
-                toml::from_str::<File>(&format!("[gate]\n{text}\n")).unwrap_err().to_string();
+                toml::from_str::<PolicyFile>(&format!("[gate]\n{text}\n")).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");
         }
-        let none: File = toml::from_str("[gate]\nmax_p99_ratio = inf\n").unwrap();
+        let none: PolicyFile = toml::from_str("[gate]\nmax_p99_ratio = inf\n").unwrap();
         assert_eq!(none.gate.limits.ratios[3], Some(f64::INFINITY));
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn too_little(summary: &Summary, policy: &Policy) -> Option<String> {
 }
 
 /// Requests that tell nothing of v2, since what they say is not v2's own.
-pub(super) struct Unbound {
+pub(super) struct UnboundRequests {
     /// Sent with v1's values, since v2 had issued none.
     pub(super) lacking: u64,
     /// Of these: the request that would have issued them was not sent.
@@ -34,7 +34,7 @@ pub(super) struct Unbound {
     requests: u64,
 }
 
-impl Unbound {
+impl UnboundRequests {
     pub(super) fn of(evidence: &Evidence<'_>) -> Self {
         let (summary, totals) = (evidence.summary, evidence.totals);
         // A value from before the capture that v2 takes is no harm.
@@ -187,7 +187,7 @@ mod tests {
             scheduled: true,
             own_speed: true,
         };
-        let unbound = Unbound::of(&evidence);
+        let unbound = UnboundRequests::of(&evidence);
         (unbound.check(&Policy::default()).holds, unbound.is_ours(&Policy::default()))
     }
 

@@ -13,8 +13,10 @@ use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
-use super::records::{self, Line, Recorded, RecordedResponse, Replayed, ReplayedResponse};
-use super::timeline::Ending;
+use super::records::{
+    self, FigureLine, RecordedFigures, RecordedResponse, Replayed, ReplayedResponse,
+};
+use super::timeline::RequestEnding;
 use super::{FailureSummary, Pairs, RouteSummary, Side, Summary, paired};
 use crate::exchange::{Completeness, ExchangeId};
 use crate::limits;
@@ -36,7 +38,7 @@ const SKIP_REASONS: usize = 30;
 const REJECTED_EXAMPLES: usize = 5;
 
 /// The files of a run.
-pub struct Records<'a> {
+pub struct RunRecords<'a> {
     /// `exchanges.jsonl`.
     pub exchanges: &'a Path,
     /// `outcomes.jsonl`.
@@ -73,9 +75,9 @@ pub enum Error {
 }
 
 /// Measures a run. `progress` is told how many bytes were read.
-pub fn measure(records: &Records<'_>, mut progress: impl FnMut(u64)) -> Result<Summary, Error> {
+pub fn measure(records: &RunRecords<'_>, mut progress: impl FnMut(u64)) -> Result<Summary, Error> {
     let passes = passes(records.exchanges, records.most_entries);
-    let mut collector = Collector {
+    let mut collector = FigureCollector {
         summary: Summary::default(),
         routes: Vec::new(),
         by_name: FxHashMap::default(),
@@ -84,7 +86,7 @@ pub fn measure(records: &Records<'_>, mut progress: impl FnMut(u64)) -> Result<S
     let mut done = 0;
     for number in 0..passes {
         let mut pass =
-            Pass { number, passes, table: FxHashMap::default(), lanes: FxHashSet::default() };
+            JoinPass { number, passes, table: FxHashMap::default(), lanes: FxHashSet::default() };
         done += pass.read_exchanges(&mut collector, records, |read| progress(done + read))?;
         if let Some(baseline) = records.baseline {
             done += pass.read_outcomes(&mut collector, baseline, Side::Baseline, |read| {
@@ -131,7 +133,7 @@ fn passes(exchanges: &Path, most: usize) -> u64 {
 }
 
 /// What is kept of an exchange until its outcomes come.
-struct Entry {
+struct JoinEntry {
     route: u32,
     at: Timestamp,
     /// Latency of v1's whole answer.
@@ -144,7 +146,7 @@ struct Entry {
     replayed: bool,
 }
 
-impl Entry {
+impl JoinEntry {
     /// Whether an answer that had not come to its end when v2's time was over is as v1's was.
     fn may_stay_open(&self, replayed: &Replayed) -> bool {
         let timed_out = |failure: &Failure| failure.kind == FailureKind::Timeout;
@@ -198,37 +200,40 @@ impl Answered {
     }
 }
 
-struct Collector {
+struct FigureCollector {
     summary: Summary,
     routes: Vec<RouteSummary>,
     by_name: FxHashMap<Arc<str>, u32>,
 }
 
-struct Pass {
+struct JoinPass {
     number: u64,
     passes: u64,
-    table: FxHashMap<ExchangeId, Entry>,
+    table: FxHashMap<ExchangeId, JoinEntry>,
     lanes: FxHashSet<u64>,
 }
 
-impl Pass {
+impl JoinPass {
     fn mine(&self, connection: u64) -> bool {
         self.passes == 1 || FxBuildHasher.hash_one(connection) % self.passes == self.number
     }
 
     fn read_exchanges(
         &mut self,
-        collector: &mut Collector,
-        records: &Records<'_>,
+        collector: &mut FigureCollector,
+        records: &RunRecords<'_>,
         mut progress: impl FnMut(u64),
     ) -> Result<u64, Error> {
         let path = records.exchanges;
         let parse = |text: &[u8]| {
-            let line = records::read::<Recorded>(text, exchanges::FORMAT, exchanges::VERSION)?;
+            let line =
+                records::read::<RecordedFigures>(text, exchanges::FORMAT, exchanges::VERSION)?;
             let route = match &line {
-                Line::Record(Recorded { completeness, request: Some(request), .. })
-                    if completeness.request_is_whole() =>
-                {
+                FigureLine::Record(RecordedFigures {
+                    completeness,
+                    request: Some(request),
+                    ..
+                }) if completeness.request_is_whole() => {
                     let (method, target) = (&request.method.0, &request.target.0);
                     let operation =
                         rpc::may_name(method, target).then(|| operation(text)).flatten();
@@ -247,8 +252,8 @@ impl Pass {
             parse,
             &mut progress,
             |collector, (line, route)| match line {
-                Line::Header(_) => opened += 1,
-                Line::End(line) => {
+                FigureLine::Header(_) => opened += 1,
+                FigureLine::End(line) => {
                     closed += 1;
                     if self.number == 0
                         && let Ok(end) = serde_json::from_slice::<exchanges::End>(&line)
@@ -256,10 +261,10 @@ impl Pass {
                         collector.summary.capture_ledger.merge(&end.ledger);
                     }
                 }
-                Line::Record(recorded) if self.mine(recorded.id.connection) => {
+                FigureLine::Record(recorded) if self.mine(recorded.id.connection) => {
                     self.take_exchange(collector, &recorded, route)
                 }
-                Line::Record(_) => {}
+                FigureLine::Record(_) => {}
             },
         )?;
         if self.number == 0 && closed < opened.max(1) {
@@ -270,8 +275,8 @@ impl Pass {
 
     fn take_exchange(
         &mut self,
-        collector: &mut Collector,
-        recorded: &Recorded,
+        collector: &mut FigureCollector,
+        recorded: &RecordedFigures,
         route: Option<Arc<str>>,
     ) {
         *collector.summary.exchanges.entry(recorded.completeness.name()).or_default() += 1;
@@ -288,7 +293,7 @@ impl Pass {
         let (Some(route), Some(request)) = (route, &recorded.request) else { return };
         let complete = recorded.completeness == Completeness::Complete;
         let response = recorded.response.as_ref().filter(|_| complete);
-        let entry = Entry {
+        let entry = JoinEntry {
             route: collector.route(route),
             at: request.at,
             v1_ns: response.and_then(|response| response.last_byte_ns),
@@ -313,7 +318,7 @@ impl Pass {
 
     fn read_outcomes(
         &mut self,
-        collector: &mut Collector,
+        collector: &mut FigureCollector,
         path: &Path,
         side: Side,
         mut progress: impl FnMut(u64),
@@ -328,29 +333,30 @@ impl Pass {
             parse,
             &mut progress,
             |collector, line| match line {
-                Line::Header(line) => {
+                FigureLine::Header(line) => {
                     if side == Side::V2
-                        && let Ok(header) = serde_json::from_slice::<outcomes::Header>(&line)
+                        && let Ok(header) =
+                            serde_json::from_slice::<outcomes::OutcomesHeader>(&line)
                     {
                         let started = &mut collector.summary.started;
                         *started =
                             Some(started.map_or(header.started, |known| known.min(header.started)));
                     }
                 }
-                Line::End(line) => {
+                FigureLine::End(line) => {
                     closed = true;
                     if self.number == 0
                         && side == Side::V2
-                        && let Ok(end) = serde_json::from_slice::<outcomes::End>(&line)
+                        && let Ok(end) = serde_json::from_slice::<outcomes::OutcomesEnd>(&line)
                     {
                         collector.summary.replay_ledger.merge(&end.ledger);
                         collector.summary.generator = end.generator;
                     }
                 }
-                Line::Record(replayed) if self.mine(replayed.id.exchange.connection) => {
+                FigureLine::Record(replayed) if self.mine(replayed.id.exchange.connection) => {
                     self.take_outcome(collector, side, &replayed);
                 }
-                Line::Record(_) => {}
+                FigureLine::Record(_) => {}
             },
         )?;
         if self.number == 0 && !closed {
@@ -359,7 +365,7 @@ impl Pass {
         Ok(read)
     }
 
-    fn take_outcome(&mut self, collector: &mut Collector, side: Side, replayed: &Replayed) {
+    fn take_outcome(&mut self, collector: &mut FigureCollector, side: Side, replayed: &Replayed) {
         let Some(entry) = self.table.get_mut(&replayed.id.exchange) else {
             collector.summary.records_ledger.reject("outcomes-without-exchange", 1);
             return;
@@ -397,7 +403,7 @@ impl Pass {
     }
 }
 
-impl Collector {
+impl FigureCollector {
     fn route(&mut self, name: Arc<str>) -> u32 {
         if let Some(&index) = self.by_name.get(&name) {
             return index;
@@ -418,7 +424,7 @@ impl Collector {
 
     /// v1's side of an exchange, when its first copy was sent: it stands in the same second of the
     /// timeline.
-    fn take_v1(&mut self, entry: &Entry, replayed: &Replayed) {
+    fn take_v1(&mut self, entry: &JoinEntry, replayed: &Replayed) {
         let summary = &mut self.summary;
         summary.first_at = Some(summary.first_at.map_or(entry.at, |first| first.min(entry.at)));
         summary.last_at = Some(summary.last_at.map_or(entry.at, |last| last.max(entry.at)));
@@ -431,7 +437,7 @@ impl Collector {
         if let Some(nanos) = entry.v1_ns {
             side.sent.record(entry.at.nanos(), nanos);
         }
-        let ending = Ending {
+        let ending = RequestEnding {
             error: entry.v1_status.is_some_and(|status| status >= 500),
             status: entry.v1_status,
             open: entry.v1_status.is_none(),
@@ -476,7 +482,7 @@ impl Collector {
         }
     }
 
-    fn take_sent(&mut self, entry: &mut Entry, side: Side, replayed: &Replayed) {
+    fn take_sent(&mut self, entry: &mut JoinEntry, side: Side, replayed: &Replayed) {
         self.take_own_figures(side, replayed);
         let summary = &mut self.summary;
         let route = &mut self.routes[entry.route as usize];
@@ -490,7 +496,7 @@ impl Collector {
             .filter(|_| replayed.failure.is_none());
         // v1's client left its answer, and so did the replayer: what was not said is no error.
         let as_v1 = replayed.left_ns.is_some() || entry.may_stay_open(replayed);
-        let mut ending = Ending {
+        let mut ending = RequestEnding {
             error: status.map_or(!as_v1, |status| status >= 500),
             status,
             open: status.is_none() && as_v1,
@@ -585,12 +591,12 @@ fn timed_out(replayed: &Replayed) -> bool {
 /// Reads all lines of a file; what cannot be used is counted (in the first pass only) and left out.
 /// A file of another or a newer format is an error.
 fn read_lines<T: Send>(
-    collector: &mut Collector,
+    collector: &mut FigureCollector,
     path: &Path,
     first_pass: bool,
     parse: impl Fn(&[u8]) -> Result<T, LineError> + Sync,
     progress: &mut impl FnMut(u64),
-    mut each: impl FnMut(&mut Collector, T),
+    mut each: impl FnMut(&mut FigureCollector, T),
 ) -> Result<u64, Error> {
     let unreadable = |source| Error::Read { path: path.to_owned(), source };
     let source = lines::open(path).map_err(unreadable)?;

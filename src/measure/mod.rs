@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use blocks::Blocks;
 pub use histogram::Histogram;
-pub use join::{Error, Records, measure};
+pub use join::{Error, RunRecords, measure};
 pub use timeline::Timeline;
 
 use crate::ledger::Ledger;

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 
 /// What measuring needs of an exchange.
 #[derive(Debug, Deserialize)]
-pub(super) struct Recorded {
+pub(super) struct RecordedFigures {
     pub(super) id: ExchangeId,
     pub(super) completeness: Completeness,
     pub(super) handshake_ns: Option<i64>,
@@ -98,8 +98,8 @@ struct CallStatus(Option<u16>);
 
 impl<'de> Deserialize<'de> for CallStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
+        struct RecordFields;
+        impl<'de> Visitor<'de> for RecordFields {
             type Value = CallStatus;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for CallStatus {
                 Ok(found)
             }
         }
-        deserializer.deserialize_seq(Fields)
+        deserializer.deserialize_seq(RecordFields)
     }
 }
 
@@ -123,8 +123,8 @@ struct StatusField(Option<u16>);
 
 impl<'de> Deserialize<'de> for StatusField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pair;
-        impl<'de> Visitor<'de> for Pair {
+        struct NamedPair;
+        impl<'de> Visitor<'de> for NamedPair {
             type Value = StatusField;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,13 +140,13 @@ impl<'de> Deserialize<'de> for StatusField {
                 Ok(StatusField(if is_status { code() } else { None }))
             }
         }
-        deserializer.deserialize_seq(Pair)
+        deserializer.deserialize_seq(NamedPair)
     }
 }
 
 /// A line of a file of records.
 #[derive(Debug)]
-pub(super) enum Line<T> {
+pub(super) enum FigureLine<T> {
     /// A record.
     Record(T),
     /// A first line, as it is.
@@ -156,7 +156,7 @@ pub(super) enum Line<T> {
 }
 
 #[derive(Deserialize)]
-struct Probe {
+struct FigureProbe {
     format: Option<String>,
     version: Option<u32>,
 }
@@ -166,19 +166,19 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(
     line: &[u8],
     format: &str,
     newest: u32,
-) -> Result<Line<T>, LineError> {
+) -> Result<FigureLine<T>, LineError> {
     // As in `exchange::log`: a record of this program starts with its id.
     if line.starts_with(b"{\"id\"") {
-        return Ok(Line::Record(serde_json::from_slice(line)?));
+        return Ok(FigureLine::Record(serde_json::from_slice(line)?));
     }
-    let probe: Probe = serde_json::from_slice(line)?;
+    let probe: FigureProbe = serde_json::from_slice(line)?;
     match (probe.format.as_deref(), probe.version) {
-        (None, _) => Ok(Line::Record(serde_json::from_slice(line)?)),
+        (None, _) => Ok(FigureLine::Record(serde_json::from_slice(line)?)),
         (Some(found), Some(version)) if found == format && version > newest => {
             Err(LineError::TooNew(version))
         }
-        (Some(found), _) if found == format => Ok(Line::Header(line.to_vec())),
-        (Some(END_FORMAT), _) => Ok(Line::End(line.to_vec())),
+        (Some(found), _) if found == format => Ok(FigureLine::Header(line.to_vec())),
+        (Some(END_FORMAT), _) => Ok(FigureLine::End(line.to_vec())),
         (Some(other), _) => Err(LineError::OtherFormat(other.to_owned())),
     }
 }
@@ -203,10 +203,10 @@ mod tests {
 
     #[test]
     fn first_and_last_lines_and_other_formats_are_told_apart() {
-        let read = |line: &[u8]| read::<Recorded>(line, "shadowtap/exchanges", 1);
+        let read = |line: &[u8]| read::<RecordedFigures>(line, "shadowtap/exchanges", 1);
         assert!(matches!(
             read(br#"{"format":"shadowtap/exchanges","version":1}"#),
-            Ok(Line::Header(_))
+            Ok(FigureLine::Header(_))
         ));
         assert!(matches!(
             read(br#"{"format":"shadowtap/exchanges","version":9}"#),
@@ -216,7 +216,7 @@ mod tests {
             read(br#"{"format":"shadowtap/outcomes","version":1}"#),
             Err(LineError::OtherFormat(_))
         ));
-        assert!(matches!(read(br#"{"format":"shadowtap/end"}"#), Ok(Line::End(_))));
+        assert!(matches!(read(br#"{"format":"shadowtap/end"}"#), Ok(FigureLine::End(_))));
         assert!(matches!(read(b"{}"), Err(LineError::Malformed(_))));
     }
 }

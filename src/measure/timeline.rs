@@ -27,7 +27,7 @@ pub const CLASSES: usize = 6;
 
 /// How one request ended, as a timeline counts it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ending {
+pub(super) struct RequestEnding {
     /// Whether it was an error.
     pub(super) error: bool,
     /// The status; none of a failure.
@@ -40,7 +40,7 @@ pub(super) struct Ending {
 
 impl Cell {
     /// Adds a request.
-    pub(super) fn add(&mut self, ending: Ending) {
+    pub(super) fn add(&mut self, ending: RequestEnding) {
         self.requests += 1;
         self.errors += u64::from(ending.error);
         if !ending.open {

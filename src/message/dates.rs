@@ -45,19 +45,19 @@ pub fn at_start(text: &str) -> Option<Moment> {
 
 /// The length of a clock's reading at the start of a text: `18:40:05`, `6:40 p.m.`.
 pub fn clock_at_start(text: &str) -> Option<usize> {
-    let mut reader = Reader::new(text.as_bytes());
+    let mut reader = DateReader::new(text.as_bytes());
     clock(&mut reader)?;
     (!reader.peek().is_ascii_alphanumeric() && reader.peek() != b':').then_some(reader.at)
 }
 
 /// A reader of a text from its start.
 #[derive(Clone, Copy)]
-struct Reader<'t> {
+struct DateReader<'t> {
     bytes: &'t [u8],
     at: usize,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> DateReader<'t> {
     const fn new(bytes: &'t [u8]) -> Self {
         Self { bytes, at: 0 }
     }
@@ -125,9 +125,9 @@ impl<'t> Reader<'t> {
 }
 
 /// A clock's reading: seconds since midnight, with the offset taken off, and how exact it is.
-fn clock(reader: &mut Reader<'_>) -> Option<(i64, i64)> {
+fn clock(reader: &mut DateReader<'_>) -> Option<(i64, i64)> {
     let start = *reader;
-    let read = |reader: &mut Reader<'_>| {
+    let read = |reader: &mut DateReader<'_>| {
         let mut hour = reader.number(1..=2)?;
         reader.skip(b":")?;
         let minute = reader.digits(2)?;
@@ -157,7 +157,7 @@ fn clock(reader: &mut Reader<'_>) -> Option<(i64, i64)> {
 }
 
 /// `am`, `PM`, `p.m.`: whether it is the afternoon.
-fn half_of_day(reader: &mut Reader<'_>) -> Option<bool> {
+fn half_of_day(reader: &mut DateReader<'_>) -> Option<bool> {
     let mut ahead = *reader;
     if ahead.peek() == b' ' {
         ahead.at += 1;
@@ -176,7 +176,7 @@ fn half_of_day(reader: &mut Reader<'_>) -> Option<bool> {
 }
 
 /// `Z`, ` GMT`, ` +0100`, `+01:00`: seconds to take off; nothing where there is none.
-fn zone(reader: &mut Reader<'_>) -> i64 {
+fn zone(reader: &mut DateReader<'_>) -> i64 {
     let mut ahead = *reader;
     if ahead.peek() == b' ' {
         ahead.at += 1;
@@ -202,7 +202,7 @@ fn zone(reader: &mut Reader<'_>) -> i64 {
 }
 
 /// A clock behind a date: after a blank, a comma, a `T` or the colon of access logs.
-fn clock_behind(reader: &mut Reader<'_>) -> Option<(i64, i64)> {
+fn clock_behind(reader: &mut DateReader<'_>) -> Option<(i64, i64)> {
     for between in [&b", "[..], b" at ", b" ", b"T", b":"] {
         let mut ahead = *reader;
         if ahead.skip(between).is_some()
@@ -215,7 +215,7 @@ fn clock_behind(reader: &mut Reader<'_>) -> Option<(i64, i64)> {
     None
 }
 
-fn moment(form: u8, days: [[i64; 3]; 2], reader: &mut Reader<'_>) -> Option<Moment> {
+fn moment(form: u8, days: [[i64; 3]; 2], reader: &mut DateReader<'_>) -> Option<Moment> {
     const DAY_S: i64 = 86_400;
     let (seconds, exact_s) = clock_behind(reader).unwrap_or((0, DAY_S));
     if reader.peek().is_ascii_alphanumeric() {
@@ -240,7 +240,7 @@ fn basic(bytes: &[u8]) -> Option<Moment> {
     if bytes.len() < 15 || bytes[8] != b'T' {
         return None;
     }
-    let mut reader = Reader::new(bytes);
+    let mut reader = DateReader::new(bytes);
     let day = [reader.digits(4)?, reader.digits(2)?, reader.digits(2)?];
     reader.skip(b"T")?;
     let (hour, minute, second) = (reader.digits(2)?, reader.digits(2)?, reader.digits(2)?);
@@ -255,7 +255,7 @@ fn basic(bytes: &[u8]) -> Option<Moment> {
 
 /// `2026/11/28`, `2026-11-28 18:40`, `2026.11.28`.
 fn year_first(bytes: &[u8]) -> Option<Moment> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = DateReader::new(bytes);
     let year = reader.number(4..=4)?;
     let joiner = reader.peek();
     if !matches!(joiner, b'-' | b'/' | b'.') {
@@ -270,7 +270,7 @@ fn year_first(bytes: &[u8]) -> Option<Moment> {
 
 /// `28.11.2026`, `11/28/2026`, `28-11-2026`, `28 Nov 2026`, `28/Nov/2026`.
 fn day_or_month_first(bytes: &[u8]) -> Option<Moment> {
-    let mut reader = Reader::new(bytes);
+    let mut reader = DateReader::new(bytes);
     let first = reader.number(1..=2)?;
     let joiner = reader.peek();
     if !matches!(joiner, b'.' | b'/' | b'-' | b' ') {
@@ -301,7 +301,7 @@ fn day_or_month_first(bytes: &[u8]) -> Option<Moment> {
 fn named(bytes: &[u8]) -> Option<Moment> {
     const DAYS: [&str; 7] =
         ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-    let mut reader = Reader::new(bytes);
+    let mut reader = DateReader::new(bytes);
     let start = reader;
     let word = reader.word().to_ascii_lowercase();
     let weekday = word.len() >= 3 && DAYS.iter().any(|day| day.as_bytes().starts_with(&word));

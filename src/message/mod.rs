@@ -65,14 +65,14 @@ const fn length(part: u32) -> usize {
 /// A name or a value, or that the capture cannot tell it: an entry of a compression table that was
 /// filled before the capture began (RFC 7541 §2.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part<'a> {
+pub enum HeaderPart<'a> {
     /// Its octets.
     Known(&'a [u8]),
     /// Not known; parts of a connection with the same number are the same.
     Unknown(u32),
 }
 
-impl<'a> Part<'a> {
+impl<'a> HeaderPart<'a> {
     /// An unknown part; of `identity` as many bits count as are kept.
     pub const fn unknown(identity: u64) -> Self {
         Self::Unknown(identity as u32 & !UNKNOWN)
@@ -127,7 +127,7 @@ impl Headers {
     }
 
     /// Adds a field at the end of which not everything may be known.
-    pub fn push_parts(&mut self, name: Part<'_>, value: Part<'_>) {
+    pub fn push_parts(&mut self, name: HeaderPart<'_>, value: HeaderPart<'_>) {
         self.push(name.octets(), value.octets());
         if let Some(last) = self.spans.last_mut() {
             (last.name, last.value) = (name.code(), value.code());
@@ -135,11 +135,10 @@ impl Headers {
     }
 
     /// The fields in their order, with what is not known of them.
-    pub fn parts(&self) -> impl ExactSizeIterator<Item = (Part<'_>, Part<'_>)> + Clone {
-        self.spans
-            .iter()
-            .zip(self.iter())
-            .map(|(span, (name, value))| (Part::of(span.name, name), Part::of(span.value, value)))
+    pub fn parts(&self) -> impl ExactSizeIterator<Item = (HeaderPart<'_>, HeaderPart<'_>)> + Clone {
+        self.spans.iter().zip(self.iter()).map(|(span, (name, value))| {
+            (HeaderPart::of(span.name, name), HeaderPart::of(span.value, value))
+        })
     }
 
     /// How many fields have a part that is not known.

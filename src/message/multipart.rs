@@ -17,7 +17,7 @@ const MAX_FIELDS: usize = 100;
 
 /// A part of a body.
 #[derive(Debug)]
-pub struct Part<'a> {
+pub struct BodyPart<'a> {
     /// What a form calls it.
     pub name: Option<String>,
     /// Its header fields.
@@ -30,7 +30,7 @@ pub struct Part<'a> {
 
 /// The parts between the delimiters; none where the body is not closed by its last one, or its type
 /// is no multipart one with a boundary.
-pub fn parts<'a>(kind: MediaType<'_>, body: &'a [u8]) -> Option<Vec<Part<'a>>> {
+pub fn parts<'a>(kind: MediaType<'_>, body: &'a [u8]) -> Option<Vec<BodyPart<'a>>> {
     if !kind.is_multipart() {
         return None;
     }
@@ -54,7 +54,7 @@ pub fn parts<'a>(kind: MediaType<'_>, body: &'a [u8]) -> Option<Vec<Part<'a>>> {
             }
             let whole = &body[begin..at.max(begin)];
             let whole = whole.strip_suffix(b"\n").unwrap_or(whole);
-            parts.push(Part::read(whole.strip_suffix(b"\r").unwrap_or(whole), begin));
+            parts.push(BodyPart::read(whole.strip_suffix(b"\r").unwrap_or(whole), begin));
         }
         if last {
             return Some(parts);
@@ -64,7 +64,7 @@ pub fn parts<'a>(kind: MediaType<'_>, body: &'a [u8]) -> Option<Vec<Part<'a>>> {
     None
 }
 
-impl<'a> Part<'a> {
+impl<'a> BodyPart<'a> {
     /// Reads a part that begins at byte `begin` of its body.
     fn read(whole: &'a [u8], begin: usize) -> Self {
         let mut headers = Headers::new();
@@ -147,7 +147,7 @@ mod tests {
                      Content-Transfer-Encoding: quoted-printable\r\n\r\na=3D1\r\n--b\r\n\
                      Content-Transfer-Encoding: base64\r\n\r\n***\r\n--b--";
         let parts = parts(MediaType::new(b"multipart/mixed; boundary=b"), body).unwrap();
-        let found: Vec<_> = parts.iter().map(Part::decoded).collect();
+        let found: Vec<_> = parts.iter().map(BodyPart::decoded).collect();
         assert_eq!(found, [&b"hello"[..], b"a=1", b"***"]);
     }
 }

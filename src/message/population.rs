@@ -31,7 +31,7 @@ const WORD: u16 = 256;
 
 /// What one value says: its length, its alphabet, and how unlikely it is as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Form {
+pub struct TextForm {
     length: u16,
     classes: u16,
     /// Eighths of a bit.
@@ -40,7 +40,7 @@ pub struct Form {
     skeleton: u16,
 }
 
-impl Form {
+impl TextForm {
     /// The form of a value; none where it cannot be drawn at random: too short, or with characters
     /// that no such value has.
     pub fn of(text: &str) -> Option<Self> {
@@ -208,7 +208,7 @@ pub struct Population {
 
 impl Population {
     /// Adds a value by its form.
-    pub fn add(&mut self, form: Option<Form>) {
+    pub fn add(&mut self, form: Option<TextForm>) {
         let Some(form) = form else {
             self.other = true;
             return;
@@ -277,7 +277,7 @@ impl Population {
     }
 
     /// Whether another value may have been drawn in the same way.
-    pub fn admits(&self, form: Option<Form>) -> bool {
+    pub fn admits(&self, form: Option<TextForm>) -> bool {
         let Some(form) = form else { return false };
         let slack = u16::from(self.longest > self.shortest);
         let length = self.shortest.saturating_sub(slack)..=self.longest.saturating_add(slack);

@@ -8,8 +8,8 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use super::pace;
-use super::recording::Answer;
-use super::shelf::Kept;
+use super::recording::RecordedAnswer;
+use super::shelf::ShelvedBody;
 use crate::message::fields::{is_framing, is_hop_by_hop};
 use crate::message::{Framing, Headers, Response, Version};
 
@@ -25,14 +25,14 @@ pub(super) struct Reply<'r> {
     pub(super) headers: Option<Cow<'r, Headers>>,
     pub(super) trailers: Option<&'r Headers>,
     pub(super) chunked: bool,
-    pub(super) body: Option<Kept>,
+    pub(super) body: Option<ShelvedBody>,
     /// Header fields that the mock adds: its own answers' type, and the choice where that is to be
     /// explained.
     pub(super) added: Vec<(&'static str, String)>,
     /// When it is due, in nanoseconds from the arrival of the request: its first and its last byte.
     pub(super) due: Option<(i64, i64)>,
     /// Of a stream: when each part of the body is due.
-    pub(super) pace: &'r [pace::Step],
+    pub(super) pace: &'r [pace::PaceStep],
 }
 
 /// What the request says of its answer.
@@ -47,7 +47,7 @@ pub(super) struct Asker {
 
 impl<'r> Reply<'r> {
     /// A recorded answer.
-    pub(super) fn recorded(answer: &'r Answer, with_its_timing: bool) -> Self {
+    pub(super) fn recorded(answer: &'r RecordedAnswer, with_its_timing: bool) -> Self {
         let head = &answer.head;
         Self {
             status: head.status,
@@ -71,7 +71,7 @@ impl<'r> Reply<'r> {
     pub(super) fn turned(self, turned: Response) -> Self {
         Self {
             headers: Some(Cow::Owned(turned.headers)),
-            body: Some(Kept::Here(turned.body.bytes)),
+            body: Some(ShelvedBody::Here(turned.body.bytes)),
             pace: &[],
             ..self
         }
@@ -82,7 +82,7 @@ impl<'r> Reply<'r> {
         let mut text = serde_json::to_vec_pretty(body).unwrap_or_default();
         text.push(b'\n');
         let added = vec![("content-type", "application/json".to_owned())];
-        Self { body: Some(Kept::Here(text.into())), added, ..Self::empty(status) }
+        Self { body: Some(ShelvedBody::Here(text.into())), added, ..Self::empty(status) }
     }
 
     /// An answer without a body.
@@ -93,7 +93,7 @@ impl<'r> Reply<'r> {
     }
 
     /// The parts of its body, and when each is due; what is due at once has no time to wait for.
-    pub(super) fn steps(&self) -> Vec<pace::Step> {
+    pub(super) fn steps(&self) -> Vec<pace::PaceStep> {
         match self.due {
             Some(_) if !self.pace.is_empty() => self.pace.to_vec(),
             Some((first, last)) => pace::of_body(self.length(), first, last),
@@ -102,7 +102,7 @@ impl<'r> Reply<'r> {
     }
 
     pub(super) fn length(&self) -> u64 {
-        self.body.as_ref().map_or(0, Kept::len)
+        self.body.as_ref().map_or(0, ShelvedBody::len)
     }
 
     /// Whether a body follows the head (RFC 9112 §6.3).

@@ -8,10 +8,10 @@ use serde_json::json;
 use super::answer::{MISS, Reply};
 use super::fault::Action;
 use super::ledger::Call;
-use super::matcher::Query;
-use super::namespace::Pairs;
-use super::recording::Answer;
-use super::server::{Connection, Shared, Timing};
+use super::matcher::CallQuery;
+use super::namespace::TurnedPairs;
+use super::recording::RecordedAnswer;
+use super::server::{CallerConnection, SharedMock, Timing};
 use super::{provider, status};
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::target;
@@ -27,9 +27,13 @@ pub(super) enum Handled<'s> {
     Hang,
 }
 
-impl Shared {
+impl SharedMock {
     /// Decides what a call gets, writes it down, and waits where a fault says so.
-    pub(super) async fn handle(&self, request: &Request, connection: &Connection) -> Handled<'_> {
+    pub(super) async fn handle(
+        &self,
+        request: &Request,
+        connection: &CallerConnection,
+    ) -> Handled<'_> {
         if let Some(reply) = status::answer(self, &request.target) {
             return Handled::Reply(reply);
         }
@@ -37,7 +41,7 @@ impl Shared {
         let asked = request;
         let (turned, pairs) = self.turned_back(request);
         let request = &*turned;
-        let query = Query { host: &host, request };
+        let query = CallQuery { host: &host, request };
         let prepared = self.recording.prepare(&query, self.watches.then_some(&*self.under_way));
         let decision = self.journal.lock().expect("no holder of this lock panics").decide(
             &query,
@@ -75,7 +79,7 @@ impl Shared {
     }
 
     /// A call with v1's values in the place of those that v2 issued.
-    fn turned_back<'r>(&self, request: &'r Request) -> (Cow<'r, Request>, Pairs) {
+    fn turned_back<'r>(&self, request: &'r Request) -> (Cow<'r, Request>, TurnedPairs) {
         let Some(namespace) = &self.namespace else { return (Cow::Borrowed(request), vec![]) };
         let mut namespace = namespace.lock().expect("no holder of this lock panics");
         if let Err(error) = namespace.update() {
@@ -85,7 +89,12 @@ impl Shared {
     }
 
     /// A recorded answer with v2's values in the place of v1's.
-    fn turned_forth(&self, answer: &Answer, request: &Request, pairs: Pairs) -> Option<Response> {
+    fn turned_forth(
+        &self,
+        answer: &RecordedAnswer,
+        request: &Request,
+        pairs: TurnedPairs,
+    ) -> Option<Response> {
         let namespace = self.namespace.as_ref()?;
         if answer.body.len() > WALKED_BODY_BYTES as u64 {
             return None;
@@ -96,7 +105,7 @@ impl Shared {
     }
 
     /// The provider that a request is for, as the recording names it.
-    fn host(&self, request: &Request, connection: &Connection) -> String {
+    fn host(&self, request: &Request, connection: &CallerConnection) -> String {
         let absolute = target::authority(&request.target).map(String::from_utf8_lossy);
         let field = || request.headers.get("host").map(String::from_utf8_lossy);
         let tunnel = || connection.tunnel.as_deref().map(Cow::Borrowed);

@@ -22,7 +22,7 @@ use crate::message::fields::CONDITIONS;
 use crate::message::json::number::Decimal;
 use crate::message::kinds::{self, ValueKind};
 use crate::message::place::{Pattern, Step, Trail};
-use crate::message::protobuf::{Readings, Said};
+use crate::message::protobuf::{Readings, Speaker};
 use crate::message::tokens::{Token, tokens};
 use crate::message::{Body, Headers};
 
@@ -32,7 +32,7 @@ const CHOOSING_HEADERS: [&str; 4] =
 
 /// What is compared beside method, host, path, query and body, and what is not compared by value.
 #[derive(Clone, Debug, Default)]
-pub struct Rules {
+pub struct FeatureRules {
     /// Names of header fields that are compared, in lower case.
     pub headers: Vec<String>,
     /// Places whose value may be any: `$.nonce`, `query:ts`, `$.items[*].id`.
@@ -100,7 +100,7 @@ pub(super) struct Subject<'a> {
 pub(super) fn names(target: &[u8], headers: &Headers, content: Content<'_>) -> Box<[u64]> {
     let mut names = Vec::new();
     let subject = Subject { route: "", target, headers, content };
-    walk(&subject, &Rules::default(), &mut |_, value| {
+    walk(&subject, &FeatureRules::default(), &mut |_, value| {
         let names_one = match kind_of(value) {
             Some(kind) => !kind.is_time(),
             None => is_identifier(value.text),
@@ -115,7 +115,7 @@ pub(super) fn names(target: &[u8], headers: &Headers, content: Content<'_>) -> B
 }
 
 /// The features of a request, sorted, with its two keys: over the values, and over values by kind.
-pub(super) struct Taken {
+pub(super) struct TakenFeatures {
     pub(super) features: Vec<Feature>,
     pub(super) exact: u64,
     pub(super) by_kind: u64,
@@ -124,7 +124,7 @@ pub(super) struct Taken {
     pub(super) condition: Option<u64>,
 }
 
-impl Taken {
+impl TakenFeatures {
     /// Its two keys where it is compared with calls that were answered by their condition.
     pub(super) fn conditional(&self) -> Option<[u64; 2]> {
         let condition = self.condition?;
@@ -133,7 +133,7 @@ impl Taken {
 }
 
 /// Takes a request apart; `scope` (host and route) is part of the keys.
-pub(super) fn take(subject: &Subject<'_>, rules: &Rules, scope: u64) -> Taken {
+pub(super) fn take(subject: &Subject<'_>, rules: &FeatureRules, scope: u64) -> TakenFeatures {
     let mut features = Vec::with_capacity(16);
     walk(subject, rules, &mut |at, value| {
         let text = plain_text(value);
@@ -169,7 +169,7 @@ pub(super) fn take(subject: &Subject<'_>, rules: &Rules, scope: u64) -> Taken {
     let mut kinds: Vec<u64> = features.iter().map(|feature| feature.kind).collect();
     kinds.sort_unstable();
     kinds.hash(&mut by_kind);
-    Taken {
+    TakenFeatures {
         exact: exact.finish(),
         by_kind: by_kind.finish(),
         features,
@@ -191,7 +191,7 @@ fn condition(headers: &Headers) -> Option<u64> {
 }
 
 /// The same as texts, to explain a choice: place, value, and whether it varies by itself.
-pub(super) fn describe(subject: &Subject<'_>, rules: &Rules) -> Vec<Described> {
+pub(super) fn describe(subject: &Subject<'_>, rules: &FeatureRules) -> Vec<Described> {
     let mut all = Vec::new();
     walk(subject, rules, &mut |at, value| {
         all.push(Described {
@@ -236,7 +236,7 @@ fn plain_text(value: Value<'_>) -> Cow<'_, str> {
 
 /// What the value's place and kind have in common with those that may stand there as well; none
 /// for a value that must be equal.
-fn family(at: &Trail<'_>, value: Value<'_>, rules: &Rules) -> Option<u64> {
+fn family(at: &Trail<'_>, value: Value<'_>, rules: &FeatureRules) -> Option<u64> {
     // Below a fresh name places are other ones each time.
     let place = if at.varies() { at.general() } else { at.hash() };
     if !rules.volatile.is_empty() && rules.volatile.iter().any(|pattern| pattern.covers(at)) {
@@ -330,7 +330,7 @@ fn is_identifier(text: &str) -> bool {
         && (digits >= 6 || digits >= 1 && letters >= 1 || text.contains('@'))
 }
 
-fn walk(subject: &Subject<'_>, rules: &Rules, visit: &mut dyn FnMut(&Trail<'_>, Value<'_>)) {
+fn walk(subject: &Subject<'_>, rules: &FeatureRules, visit: &mut dyn FnMut(&Trail<'_>, Value<'_>)) {
     let mut reader = Reader(visit);
     let mut walk = Walk::new(&mut reader, Bounds::default());
     walk.segments(subject.target, open_segments(subject.route));
@@ -343,7 +343,8 @@ fn walk(subject: &Subject<'_>, rules: &Rules, visit: &mut dyn FnMut(&Trail<'_>, 
     let whole = match subject.content {
         Content::Hashed { length, sha256 } => Some(digest_text(length, &sha256)),
         Content::Whole(bytes) => {
-            let read = rules.readings.read(Said::Question, subject.target, subject.headers, bytes);
+            let read =
+                rules.readings.read(Speaker::Question, subject.target, subject.headers, bytes);
             match read {
                 Some(read) => walk.body(&Headers::new(), &read.json),
                 None => walk.body(subject.headers, bytes),
@@ -372,7 +373,7 @@ fn open_segments(route: &str) -> impl Fn(usize) -> bool {
 mod tests {
     use super::*;
 
-    fn places(target: &str, content_type: &str, body: &str, rules: &Rules) -> Vec<String> {
+    fn places(target: &str, content_type: &str, body: &str, rules: &FeatureRules) -> Vec<String> {
         let headers: Headers =
             std::iter::once((&b"Content-Type"[..], content_type.as_bytes())).collect();
         let subject = Subject {
@@ -400,7 +401,7 @@ mod tests {
         let content = Content::Whole(body.as_bytes());
         let taken = take(
             &Subject { route: "POST /v1", target: target.as_bytes(), headers: &headers, content },
-            &Rules::default(),
+            &FeatureRules::default(),
             7,
         );
         (taken.exact, taken.by_kind)
@@ -409,7 +410,7 @@ mod tests {
     #[test]
     fn every_kind_of_body_is_taken_apart() {
         let volatile = vec!["$.a[*].n".parse().unwrap()];
-        let rules = Rules { volatile, ..Rules::default() };
+        let rules = FeatureRules { volatile, ..FeatureRules::default() };
         assert_eq!(
             places(
                 "/v1/7781/x?b=2&a=1&b=1",
@@ -495,8 +496,10 @@ mod tests {
         let deep = "[".repeat(100_000);
         let wide = format!("[{}1]", "1,".repeat(20_000));
         for body in [&deep, &wide, &"<".repeat(50_000), &"<a>".repeat(50_000)] {
-            assert!(places("/v1/q/x", "application/json", body, &Rules::default()).len() < 6_000);
-            assert!(places("/v1/q/x", "text/xml", body, &Rules::default()).len() < 6_000);
+            assert!(
+                places("/v1/q/x", "application/json", body, &FeatureRules::default()).len() < 6_000
+            );
+            assert!(places("/v1/q/x", "text/xml", body, &FeatureRules::default()).len() < 6_000);
         }
     }
 
@@ -688,7 +691,7 @@ mod tests {
                 let content = Content::Whole(body);
                 let subject =
                     Subject { route: "POST /v1", target: b"/v1", headers: &headers, content };
-                take(&subject, &Rules::default(), 7).by_kind
+                take(&subject, &FeatureRules::default(), 7).by_kind
             };
             let shown = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
             let expected = by_kind(&call);

@@ -10,13 +10,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::answer::{self, Asker, Reply};
 use super::desk::Handled;
 use super::seats::Seat;
-use super::server::{Connection, HELD_BYTES, Shared, count};
-use super::shelf::Kept;
+use super::server::{CallerConnection, HELD_BYTES, SharedMock, count};
+use super::shelf::ShelvedBody;
 use super::stream::Duplex;
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::{Request, Version};
 use crate::time::Monotonic;
-use crate::wire::h1::parser::{Ending, Limits, Message, Parser, Side};
+use crate::wire::h1::parser::{Ending, Message, MessageSide, Parser, ParserLimits};
 
 /// How much is read at once of a connection that sends little, in bytes.
 pub(super) const READ_BYTES: usize = 4 << 10;
@@ -36,19 +36,22 @@ pub(super) struct Tunnel {
 }
 
 /// A client broke off, takes too long, or is to be left: the connection ends.
-struct Ended;
+struct ClientEnded;
 
 /// Serves a connection of which `first` was read already, until it ends or becomes a tunnel.
 pub(super) async fn serve(
     stream: Box<dyn Duplex>,
     first: Vec<u8>,
-    connection: &Connection,
-    shared: &Shared,
+    connection: &CallerConnection,
+    shared: &SharedMock,
 ) -> Option<Tunnel> {
-    let limits =
-        Limits { head_bytes: HEAD_BYTES, body_bytes: WALKED_BODY_BYTES, ..Limits::default() };
-    let parser = Parser::new(Side::Requests, limits);
-    let mut line = Line {
+    let limits = ParserLimits {
+        head_bytes: HEAD_BYTES,
+        body_bytes: WALKED_BODY_BYTES,
+        ..ParserLimits::default()
+    };
+    let parser = Parser::new(MessageSide::Requests, limits);
+    let mut line = ClientLine {
         stream,
         parser,
         out: Vec::new(),
@@ -63,11 +66,11 @@ pub(super) async fn serve(
         match line.take(&input, connection).await {
             Ok(None) => {}
             Ok(Some((authority, left))) => {
-                let Line { stream, .. } = &mut line;
+                let ClientLine { stream, .. } = &mut line;
                 let stream = std::mem::replace(stream, Box::new(tokio::io::empty()));
                 return Some(Tunnel { authority, left, stream });
             }
-            Err(Ended) => return None,
+            Err(ClientEnded) => return None,
         }
         let size = if input.len() == input.capacity() { READ_MUCH } else { READ_BYTES };
         if line.parser.is_between_messages() && input.capacity() > READ_BYTES {
@@ -80,7 +83,7 @@ pub(super) async fn serve(
 }
 
 /// A connection.
-struct Line<'s> {
+struct ClientLine<'s> {
     stream: Box<dyn Duplex>,
     parser: Parser<()>,
     out: Vec<u8>,
@@ -91,21 +94,21 @@ struct Line<'s> {
     /// When the request under way began to come.
     since: Option<Monotonic>,
     seat: &'s Seat,
-    shared: &'s Shared,
+    shared: &'s SharedMock,
 }
 
-impl Line<'_> {
+impl ClientLine<'_> {
     /// Answers all requests that end in `input`; gives the authority and the rest where one opened
     /// a tunnel.
     async fn take(
         &mut self,
         input: &[u8],
-        connection: &Connection,
-    ) -> Result<Option<(String, Vec<u8>)>, Ended> {
+        connection: &CallerConnection,
+    ) -> Result<Option<(String, Vec<u8>)>, ClientEnded> {
         let mut rest = input;
         while let Some(parsed) = self.parser.step(&mut rest, ()) {
             (self.continued, self.since) = (false, None);
-            let Message::Request(request) = parsed.message else { return Err(Ended) };
+            let Message::Request(request) = parsed.message else { return Err(ClientEnded) };
             // Which of two names is meant nobody can say (RFC 9112 §3.2).
             if parsed.damage.is_some() || request.headers.all("host").count() > 1 {
                 return self.refuse(400).await;
@@ -124,7 +127,7 @@ impl Line<'_> {
             self.answer(&request, asker, connection).await?;
             if !parsed.persists {
                 let _ = tokio::time::timeout(self.shared.patience, self.stream.shutdown()).await;
-                return Err(Ended);
+                return Err(ClientEnded);
             }
         }
         if self.parser.is_lost() {
@@ -164,7 +167,7 @@ impl Line<'_> {
     }
 
     /// Reads what comes next.
-    async fn read(&mut self, input: &mut Vec<u8>) -> Result<(), Ended> {
+    async fn read(&mut self, input: &mut Vec<u8>) -> Result<(), ClientEnded> {
         let between = self.parser.is_between_messages();
         let in_head = !between && self.parser.current().is_none();
         let patience = if between {
@@ -180,7 +183,7 @@ impl Line<'_> {
         let read = tokio::time::timeout(patience, self.stream.read_buf(input));
         // Who has said nothing whole yet gives way to others.
         let read = match between || in_head {
-            true => self.seat.wait(read).await.ok_or(Ended)?,
+            true => self.seat.wait(read).await.ok_or(ClientEnded)?,
             false => read.await,
         };
         match read {
@@ -196,19 +199,23 @@ impl Line<'_> {
                 let _ = self.reply(&Reply::empty(408), LAST, Monotonic::now()).await;
             }
         }
-        Err(Ended)
+        Err(ClientEnded)
     }
 
     /// What came is no request: says so, and ends.
-    async fn refuse<T>(&mut self, status: u16) -> Result<T, Ended> {
+    async fn refuse<T>(&mut self, status: u16) -> Result<T, ClientEnded> {
         count(&self.shared.trouble.not_understood);
         self.reply(&Reply::empty(status), LAST, Monotonic::now()).await?;
         let _ = tokio::time::timeout(self.shared.patience, self.stream.shutdown()).await;
-        Err(Ended)
+        Err(ClientEnded)
     }
 
     /// Opens a tunnel to this very mock: the bytes in it are served like those of a connection.
-    async fn connect(&mut self, request: &Request, asker: Asker) -> Result<Option<String>, Ended> {
+    async fn connect(
+        &mut self,
+        request: &Request,
+        asker: Asker,
+    ) -> Result<Option<String>, ClientEnded> {
         let authority = String::from_utf8_lossy(&request.target).into_owned();
         if self.shared.authority.is_none() && authority.ends_with(":443") {
             let body = serde_json::json!({ "error": "shadowtap mock: HTTPS needs a certificate authority: start it with --ca-dir" });
@@ -223,8 +230,8 @@ impl Line<'_> {
         &mut self,
         request: &Request,
         asker: Asker,
-        connection: &Connection,
-    ) -> Result<(), Ended> {
+        connection: &CallerConnection,
+    ) -> Result<(), ClientEnded> {
         let shared = self.shared;
         let arrived = Monotonic::now();
         match shared.handle(request, connection).await {
@@ -234,13 +241,13 @@ impl Line<'_> {
                     // With no time to linger, closing resets (RFC 9293 §3.10.4, ABORT).
                     let _ = rustix::net::sockopt::set_socket_linger(raw, Some(Duration::ZERO));
                 }
-                Err(Ended)
+                Err(ClientEnded)
             }
             Handled::Hang => {
                 // Until the client gives up.
                 let mut dropped = [0; 512];
                 while let Ok(1..) = self.stream.read(&mut dropped).await {}
-                Err(Ended)
+                Err(ClientEnded)
             }
         }
     }
@@ -250,7 +257,7 @@ impl Line<'_> {
         reply: &Reply<'_>,
         asker: Asker,
         arrived: Monotonic,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), ClientEnded> {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         let sent = self.reply_with(reply, asker, arrived, &mut out).await;
@@ -265,7 +272,7 @@ impl Line<'_> {
         asker: Asker,
         arrived: Monotonic,
         out: &mut Vec<u8>,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), ClientEnded> {
         let chunks = reply.write_head(asker, out);
         if let Some((first, _)) = reply.due {
             wait(arrived, first).await;
@@ -296,15 +303,15 @@ impl Line<'_> {
     /// Appends the next part of a body; gives its length.
     fn append(
         &self,
-        body: &Kept,
+        body: &ShelvedBody,
         from: u64,
         until: u64,
         chunks: bool,
         out: &mut Vec<u8>,
-    ) -> Result<u64, Ended> {
+    ) -> Result<u64, ClientEnded> {
         let part = self.shared.recording.shelf.part(body, from, until).map_err(|error| {
             tracing::warn!("a recorded body cannot be read back: {error}");
-            Ended
+            ClientEnded
         })?;
         if chunks {
             answer::write_chunk(&part, out)
@@ -314,7 +321,7 @@ impl Line<'_> {
         Ok(part.len() as u64)
     }
 
-    async fn send(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), ClientEnded> {
         let patience = self.shared.patience;
         let mut sent = 0;
         while sent < bytes.len() {
@@ -330,13 +337,13 @@ impl Line<'_> {
     }
 
     /// The client does not read its answer.
-    fn unread(&self) -> Result<(), Ended> {
+    fn unread(&self) -> Result<(), ClientEnded> {
         count(&self.shared.trouble.unread);
-        Err(Ended)
+        Err(ClientEnded)
     }
 }
 
-impl Drop for Line<'_> {
+impl Drop for ClientLine<'_> {
     fn drop(&mut self) {
         self.shared.held.fetch_sub(self.held, std::sync::atomic::Ordering::Relaxed);
     }

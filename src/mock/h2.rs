@@ -21,8 +21,8 @@ use tokio::time::Sleep;
 use super::answer::Reply;
 use super::desk::Handled;
 use super::h1::wait;
-use super::server::{Connection, HELD_BYTES, Shared, count};
-use super::shelf::Kept;
+use super::server::{CallerConnection, HELD_BYTES, SharedMock, count};
+use super::shelf::ShelvedBody;
 use super::stream::Prefixed;
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::{self, Headers, Request, Version};
@@ -32,7 +32,7 @@ use crate::time::Monotonic;
 const STREAMS: u32 = 128;
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(stream: Prefixed, connection: Connection, shared: Arc<Shared>) {
+pub(super) async fn serve(stream: Prefixed, connection: CallerConnection, shared: Arc<SharedMock>) {
     let connection = Arc::new(connection);
     let seat = Arc::clone(&connection.seat);
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -58,13 +58,13 @@ pub(super) async fn serve(stream: Prefixed, connection: Connection, shared: Arc<
 /// Ends a request without an answer: its stream is reset.
 #[derive(Debug, thiserror::Error)]
 #[error("ended on purpose")]
-struct Cut;
+struct CutStream;
 
 async fn answer(
     request: hyper::Request<Incoming>,
-    connection: Arc<Connection>,
-    shared: Arc<Shared>,
-) -> Result<Response<Content>, Cut> {
+    connection: Arc<CallerConnection>,
+    shared: Arc<SharedMock>,
+) -> Result<Response<PacedContent>, CutStream> {
     let arrived = Monotonic::now();
     let _busy = connection.seat.request();
     if request.headers().get_all(HOST).iter().count() > 1 {
@@ -86,13 +86,13 @@ async fn answer(
             }
             Ok(respond(&reply, head, arrived, &shared))
         }
-        Handled::Reset => Err(Cut),
+        Handled::Reset => Err(CutStream),
         Handled::Hang => std::future::pending().await,
     }
 }
 
 /// The request as one of HTTP/1 would be; none where the client broke off or took too long.
-async fn translate(request: hyper::Request<Incoming>, shared: &Shared) -> Option<Request> {
+async fn translate(request: hyper::Request<Incoming>, shared: &SharedMock) -> Option<Request> {
     let (head, body) = request.into_parts();
     let mut headers = Headers::new();
     if let Some(authority) = head.uri.authority().filter(|_| !head.headers.contains_key(HOST)) {
@@ -113,8 +113,8 @@ async fn translate(request: hyper::Request<Incoming>, shared: &Shared) -> Option
 }
 
 /// Reads a body; what is larger than what is compared is hashed and not kept.
-async fn receive(mut body: Incoming, shared: &Shared) -> Option<message::Body> {
-    let mut held = Held { bytes: 0, shared };
+async fn receive(mut body: Incoming, shared: &SharedMock) -> Option<message::Body> {
+    let mut held = HeldBody { bytes: 0, shared };
     let mut kept: Vec<u8> = Vec::new();
     let mut hasher: Option<Sha256> = None;
     let mut length = 0_u64;
@@ -144,12 +144,12 @@ async fn receive(mut body: Incoming, shared: &Shared) -> Option<message::Body> {
 }
 
 /// What is counted as held for a body under way.
-struct Held<'s> {
+struct HeldBody<'s> {
     bytes: usize,
-    shared: &'s Shared,
+    shared: &'s SharedMock,
 }
 
-impl Held<'_> {
+impl HeldBody<'_> {
     fn take(&mut self, bytes: usize) {
         self.bytes += bytes;
         self.shared.held.fetch_add(bytes, Ordering::Relaxed);
@@ -160,7 +160,7 @@ impl Held<'_> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for HeldBody<'_> {
     fn drop(&mut self) {
         self.give_back();
     }
@@ -170,16 +170,16 @@ fn respond(
     reply: &Reply<'_>,
     head: bool,
     arrived: Monotonic,
-    shared: &Arc<Shared>,
-) -> Response<Content> {
+    shared: &Arc<SharedMock>,
+) -> Response<PacedContent> {
     let has_body = !head && reply.status != 204 && reply.status != 304;
-    let body = reply.body.clone().filter(|_| has_body).unwrap_or(Kept::Here(Bytes::new()));
+    let body = reply.body.clone().filter(|_| has_body).unwrap_or(ShelvedBody::Here(Bytes::new()));
     let mut steps: VecDeque<_> = reply.steps().into();
     // What is due with the head is due at once.
     let first = reply.due.map_or(0, |(first, _)| first);
     steps.retain(|(_, at)| *at > first || body.len() > 0);
     let trailers = if has_body { reply.trailer_map() } else { None };
-    let mut response = Response::new(Content {
+    let mut response = Response::new(PacedContent {
         shared: Arc::clone(shared),
         body,
         from: 0,
@@ -195,9 +195,9 @@ fn respond(
 }
 
 /// A body: each part when its time has come, then trailers.
-struct Content {
-    shared: Arc<Shared>,
-    body: Kept,
+struct PacedContent {
+    shared: Arc<SharedMock>,
+    body: ShelvedBody,
     from: u64,
     /// The parts that are left: up to which byte, and when.
     steps: VecDeque<(u64, i64)>,
@@ -207,7 +207,7 @@ struct Content {
     trailers: Option<HeaderMap>,
 }
 
-impl Body for Content {
+impl Body for PacedContent {
     type Data = Bytes;
     type Error = io::Error;
 

@@ -11,9 +11,9 @@ use rustix::fs::FlockOperation;
 use super::answer;
 use super::fault::{Action, Faults};
 use super::features::Content;
-use super::ledger::{Broken, Call, Counts, End, Header, Place, Verdict};
-use super::matcher::{Found, MissReason, Policy, Prepared, Query, Stock, Tier};
-use super::recording::{Asked, Recorded, Recording};
+use super::ledger::{Broken, Call, CallPlace, CallVerdict, LedgerEnd, LedgerHeader, VerdictCounts};
+use super::matcher::{CallQuery, FoundCall, MatchPolicy, MissReason, Prepared, Stock, Tier};
+use super::recording::{AskedBody, CallRecording, RecordedCall};
 use crate::diff::repeat;
 use crate::exchange::ExchangeId;
 use crate::message::Body;
@@ -32,9 +32,9 @@ const PLACES_SHOWN: usize = 40;
 
 /// What came of a mock's run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Finished {
+pub struct MockFinished {
     /// Calls by verdict.
-    pub counts: Counts,
+    pub counts: VerdictCounts,
     /// What went wrong with clients.
     pub broken: Broken,
     /// Where the ledger was written.
@@ -57,7 +57,7 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// What is to be done with a call.
-pub(super) struct Decision {
+pub(super) struct CallDecision {
     /// The recorded call that answers; none: a miss.
     pub(super) index: Option<u32>,
     /// What a fault does to it.
@@ -67,12 +67,12 @@ pub(super) struct Decision {
 
 /// The state that calls share.
 pub(super) struct Journal {
-    recording: Arc<Recording>,
-    policy: Policy,
+    recording: Arc<CallRecording>,
+    policy: MatchPolicy,
     masker: Masker,
     stock: Stock,
     faults: Faults,
-    counts: Counts,
+    counts: VerdictCounts,
     /// By cause: the last call in v1's order that v2 has made.
     furthest: FxHashMap<u32, u32>,
     file: Option<BufWriter<File>>,
@@ -84,8 +84,8 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn start(
-        recording: Arc<Recording>,
-        policy: Policy,
+        recording: Arc<CallRecording>,
+        policy: MatchPolicy,
         masker: Masker,
         faults: Faults,
         log: Option<&Path>,
@@ -97,7 +97,7 @@ impl Journal {
         if let Some(file) = &mut file {
             write_line(
                 &mut line,
-                &Header::new(Timestamp::now(), inputs.to_vec(), recording.len() as u64),
+                &LedgerHeader::new(Timestamp::now(), inputs.to_vec(), recording.len() as u64),
             );
             file.write_all(&line)?;
             file.flush()?;
@@ -108,7 +108,7 @@ impl Journal {
             masker,
             stock,
             faults,
-            counts: Counts::default(),
+            counts: VerdictCounts::default(),
             furthest: FxHashMap::default(),
             file,
             path: log.map(Path::to_owned),
@@ -120,10 +120,10 @@ impl Journal {
     /// Chooses the answer of a call and writes it down.
     pub(super) fn decide(
         &mut self,
-        query: &Query<'_>,
+        query: &CallQuery<'_>,
         prepared: &Prepared,
         at: Timestamp,
-    ) -> Decision {
+    ) -> CallDecision {
         let recording = Arc::clone(&self.recording);
         let method = String::from_utf8_lossy(&query.request.method).into_owned();
         let target = origin_form(&query.request.target);
@@ -132,7 +132,7 @@ impl Journal {
         let spoilt = actions.iter().any(|action| !matches!(action, Action::Delay(_)));
         let found = recording.choose(query, prepared, &self.policy, &mut self.stock, spoilt);
         let mut call = Call {
-            verdict: Verdict::Extra,
+            verdict: CallVerdict::Extra,
             at,
             provider: query.host.to_owned(),
             method,
@@ -152,20 +152,20 @@ impl Journal {
             repeat: String::new(),
         };
         let theirs = match found {
-            Found::Answer { index, .. } | Found::Miss { nearest: Some((index, _)), .. } => {
+            FoundCall::Answer { index, .. } | FoundCall::Miss { nearest: Some((index, _)), .. } => {
                 Some(index)
             }
-            Found::Miss { .. } => None,
+            FoundCall::Miss { .. } => None,
         };
         let answering = match found {
-            Found::Answer { index, tier, score, again, .. } => {
+            FoundCall::Answer { index, tier, score, again, .. } => {
                 self.answered(&mut call, query, prepared, index, (tier, score, again));
                 Some(index)
             }
-            Found::Miss { nearest, reason } => {
+            FoundCall::Miss { nearest, reason } => {
                 call.why = reason.text().to_owned();
                 if reason == MissReason::Exhausted {
-                    call.verdict = Verdict::Repeated;
+                    call.verdict = CallVerdict::Repeated;
                 }
                 if let Some((index, score)) = nearest {
                     call.recorded = Some(recording.calls[index as usize].id);
@@ -175,7 +175,7 @@ impl Journal {
                 None
             }
         };
-        if call.verdict != Verdict::Matched {
+        if call.verdict != CallVerdict::Matched {
             call.payload = self.payload(query);
             call.repeat = repeat::call(query.host, &target, query.request, &self.masker);
             let echoes = Echoes::of(&self.masker, query.request, &[]);
@@ -192,13 +192,13 @@ impl Journal {
             }
         }
         self.write(&call);
-        Decision { index: answering, actions, call }
+        CallDecision { index: answering, actions, call }
     }
 
     fn answered(
         &mut self,
         call: &mut Call,
-        query: &Query<'_>,
+        query: &CallQuery<'_>,
         prepared: &Prepared,
         index: u32,
         (tier, score, again): (Tier, f64, bool),
@@ -218,9 +218,9 @@ impl Journal {
             call.cause = recording.caused_by(recorded).or(call.cause);
         }
         call.verdict = match (again, tier) {
-            (true, _) => Verdict::Repeated,
-            (false, Tier::Nearest) => Verdict::Drifted,
-            (false, _) => Verdict::Matched,
+            (true, _) => CallVerdict::Repeated,
+            (false, Tier::Nearest) => CallVerdict::Drifted,
+            (false, _) => CallVerdict::Matched,
         };
         call.why = match (tier, again) {
             (Tier::Exact, false) => "equal".to_owned(),
@@ -260,7 +260,7 @@ impl Journal {
         &mut self,
         replayed: &dyn Fn(ExchangeId) -> bool,
         broken: Broken,
-    ) -> io::Result<Finished> {
+    ) -> io::Result<MockFinished> {
         let recording = Arc::clone(&self.recording);
         for (index, recorded) in recording.calls.iter().enumerate() {
             let caused_by = recording.caused_by(recorded);
@@ -274,7 +274,7 @@ impl Journal {
             }
             let target = origin_form(&recorded.request.target);
             let call = Call {
-                verdict: Verdict::Missing,
+                verdict: CallVerdict::Missing,
                 at: recorded.at,
                 provider: recorded.host.to_string(),
                 method: String::from_utf8_lossy(&recorded.request.method).into_owned(),
@@ -298,18 +298,18 @@ impl Journal {
             }
         }
         self.line.clear();
-        write_line(&mut self.line, &End::new(&self.counts, broken));
+        write_line(&mut self.line, &LedgerEnd::new(&self.counts, broken));
         if let Some(mut file) = self.file.take() {
             let closed = file.write_all(&self.line).and_then(|()| file.flush());
             self.error = self.error.take().or(closed.err());
         }
         match self.error.take() {
             Some(error) => Err(error),
-            None => Ok(Finished { counts: self.counts, broken, log: self.path.clone() }),
+            None => Ok(MockFinished { counts: self.counts, broken, log: self.path.clone() }),
         }
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> VerdictCounts {
         self.counts
     }
 
@@ -335,7 +335,7 @@ impl Journal {
 
     /// Where a call differs from a recorded one, as it is shown. What cannot be read back from disk
     /// is not told apart.
-    fn places(&self, query: &Query<'_>, prepared: &Prepared, index: u32) -> Vec<Place> {
+    fn places(&self, query: &CallQuery<'_>, prepared: &Prepared, index: u32) -> Vec<CallPlace> {
         match self.recording.places(query, &prepared.route, index) {
             Ok(places) => self.shown(places),
             Err(error) => {
@@ -345,14 +345,14 @@ impl Journal {
         }
     }
 
-    fn shown(&self, places: Vec<Place>) -> Vec<Place> {
+    fn shown(&self, places: Vec<CallPlace>) -> Vec<CallPlace> {
         let short = |place: &str, value: Option<String>| {
             value.map(|value| cut(&self.masker.place(place, &value), VALUE_SHOWN))
         };
         places
             .into_iter()
             .take(PLACES_SHOWN)
-            .map(|place| Place {
+            .map(|place| CallPlace {
                 expected: short(&place.place, place.expected),
                 actual: short(&place.place, place.actual),
                 place: cut(&place.place, VALUE_SHOWN),
@@ -360,28 +360,30 @@ impl Journal {
             .collect()
     }
 
-    fn payload(&self, query: &Query<'_>) -> String {
+    fn payload(&self, query: &CallQuery<'_>) -> String {
         match query.content() {
             Content::Whole(bytes) => self.beginning(bytes),
             Content::Hashed { length, .. } => format!("({length} bytes)"),
         }
     }
 
-    fn recorded_payload(&self, recorded: &Recorded) -> String {
+    fn recorded_payload(&self, recorded: &RecordedCall) -> String {
         match recorded.asked {
-            Asked::Whole(_) => {
+            AskedBody::Whole(_) => {
                 self.recording.asked(recorded).map(|body| self.beginning(&body)).unwrap_or_default()
             }
-            Asked::Hashed { length, .. } => format!("({length} bytes)"),
+            AskedBody::Hashed { length, .. } => format!("({length} bytes)"),
         }
     }
 
     /// A command line that makes a recorded call.
-    fn repeat_of(&self, recorded: &Recorded, target: &str) -> String {
+    fn repeat_of(&self, recorded: &RecordedCall, target: &str) -> String {
         let mut request = recorded.request.clone();
         request.body = match recorded.asked {
-            Asked::Whole(_) => self.recording.asked(recorded).map(Body::whole).unwrap_or_default(),
-            Asked::Hashed { length, sha256 } => {
+            AskedBody::Whole(_) => {
+                self.recording.asked(recorded).map(Body::whole).unwrap_or_default()
+            }
+            AskedBody::Hashed { length, sha256 } => {
                 Body { length, sha256: Some(sha256), ..Body::default() }
             }
         };

@@ -22,7 +22,7 @@ pub const VERSION: u32 = 1;
 
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Header {
+pub struct LedgerHeader {
     /// [`FORMAT`].
     pub format: String,
     /// [`VERSION`].
@@ -40,7 +40,7 @@ pub struct Header {
     pub recorded: u64,
 }
 
-impl Header {
+impl LedgerHeader {
     /// The first line of a ledger that starts at `created`.
     pub fn new(created: Timestamp, inputs: Vec<String>, recorded: u64) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Header {
 /// What a call of v2 is, beside v1's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum CallVerdict {
     /// v1 made it as well: equal, but for values that vary by themselves.
     Matched,
     /// v1 made it with another payload: answered from the nearest recorded call.
@@ -70,7 +70,7 @@ pub enum Verdict {
     Missing,
 }
 
-impl Verdict {
+impl CallVerdict {
     /// All of them, in the order of the summary.
     pub const ALL: [Self; 5] =
         [Self::Matched, Self::Drifted, Self::Repeated, Self::Extra, Self::Missing];
@@ -89,7 +89,7 @@ impl Verdict {
 
 /// A place where a call differs from the recorded one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct CallPlace {
     /// Where: `$.amount` (JSONPath into the body), `query:currency`, `form:card`, `header:accept`,
     /// `path[2]`, `body`.
     pub place: String,
@@ -103,7 +103,7 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// What it is.
-    pub verdict: Verdict,
+    pub verdict: CallVerdict,
     /// When it reached the mock; for a missing one: the capture time of v1's.
     pub at: Timestamp,
     /// The provider's host, with its port where it is not the scheme's own.
@@ -138,7 +138,7 @@ pub struct Call {
     pub why: String,
     /// Where it differs from the recorded one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub places: Vec<Place>,
+    pub places: Vec<CallPlace>,
     /// Whether v1 made the calls of this cause in another order.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub order_changed: bool,
@@ -160,7 +160,7 @@ impl Call {
 
 /// The last line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct End {
+pub struct LedgerEnd {
     /// [`END_FORMAT`].
     pub format: String,
     /// Calls by verdict.
@@ -185,10 +185,10 @@ pub struct Broken {
     pub no_tls: u64,
 }
 
-impl End {
+impl LedgerEnd {
     /// The last line for these counts.
-    pub fn new(counts: &Counts, broken: Broken) -> Self {
-        let calls = Verdict::ALL
+    pub fn new(counts: &VerdictCounts, broken: Broken) -> Self {
+        let calls = CallVerdict::ALL
             .into_iter()
             .map(|verdict| (verdict.name().to_owned(), counts.of(verdict)))
             .collect();
@@ -199,7 +199,7 @@ impl End {
 /// Calls by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Counts {
+pub struct VerdictCounts {
     /// v1 made them as well.
     pub matched: u64,
     /// v1 made them with another payload.
@@ -225,24 +225,24 @@ pub struct Counts {
     pub unsafe_missing: u64,
 }
 
-impl Counts {
+impl VerdictCounts {
     /// Counts one call.
     pub fn add(&mut self, call: &Call) {
         let changes = u64::from(call.is_unsafe());
         match call.verdict {
-            Verdict::Matched => self.matched += 1,
-            Verdict::Drifted => {
+            CallVerdict::Matched => self.matched += 1,
+            CallVerdict::Drifted => {
                 (self.drifted, self.unsafe_drifted) =
                     (self.drifted + 1, self.unsafe_drifted + changes)
             }
-            Verdict::Repeated => {
+            CallVerdict::Repeated => {
                 (self.repeated, self.unsafe_repeated) =
                     (self.repeated + 1, self.unsafe_repeated + changes)
             }
-            Verdict::Extra => {
+            CallVerdict::Extra => {
                 (self.extra, self.unsafe_extra) = (self.extra + 1, self.unsafe_extra + changes)
             }
-            Verdict::Missing => {
+            CallVerdict::Missing => {
                 self.missing += 1;
                 self.unsafe_missing += if call.cause.is_some() { changes } else { 0 };
             }
@@ -263,13 +263,13 @@ impl Counts {
     }
 
     /// How many of one verdict.
-    pub const fn of(&self, verdict: Verdict) -> u64 {
+    pub const fn of(&self, verdict: CallVerdict) -> u64 {
         match verdict {
-            Verdict::Matched => self.matched,
-            Verdict::Drifted => self.drifted,
-            Verdict::Repeated => self.repeated,
-            Verdict::Extra => self.extra,
-            Verdict::Missing => self.missing,
+            CallVerdict::Matched => self.matched,
+            CallVerdict::Drifted => self.drifted,
+            CallVerdict::Repeated => self.repeated,
+            CallVerdict::Extra => self.extra,
+            CallVerdict::Missing => self.missing,
         }
     }
 
@@ -306,7 +306,7 @@ pub enum ReadError {
 }
 
 #[derive(Deserialize)]
-struct Probe {
+struct LedgerProbe {
     format: Option<String>,
     version: Option<u32>,
 }
@@ -326,7 +326,7 @@ pub fn read(mut reader: impl BufRead, mut each: impl FnMut(Call)) -> Result<bool
             continue;
         }
         let wrong = |message: String| ReadError::Line { line, message };
-        let probe: Probe =
+        let probe: LedgerProbe =
             serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         match probe.format.as_deref() {
             None => each(serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?),

@@ -13,8 +13,8 @@ use rustc_hash::FxHashMap;
 
 use super::cause::{self, in_common};
 use super::features::{self, Content, Described, Feature, Subject, Weight};
-use super::ledger::Place;
-use super::recording::{Recorded, Recording, scope_of};
+use super::ledger::CallPlace;
+use super::recording::{CallRecording, RecordedCall, scope_of};
 use crate::exchange::ExchangeId;
 use crate::message::Request;
 use crate::message::method::is_safe;
@@ -43,7 +43,7 @@ pub enum Exhausted {
 
 /// How near a recorded call must be.
 #[derive(Clone, Copy, Debug)]
-pub struct Policy {
+pub struct MatchPolicy {
     /// What happens to surplus calls.
     pub exhausted: Exhausted,
     /// Least score of the nearest call, from 0 to 1; 1 answers only equal calls.
@@ -52,7 +52,7 @@ pub struct Policy {
     pub margin: f64,
 }
 
-impl Default for Policy {
+impl Default for MatchPolicy {
     fn default() -> Self {
         Self { exhausted: Exhausted::Repeat, threshold: 0.6, margin: 0.1 }
     }
@@ -78,12 +78,12 @@ pub(super) enum Tier {
 }
 
 /// A call of v2 as the matcher sees it.
-pub(super) struct Query<'a> {
+pub(super) struct CallQuery<'a> {
     pub(super) host: &'a str,
     pub(super) request: &'a Request,
 }
 
-impl<'a> Query<'a> {
+impl<'a> CallQuery<'a> {
     pub(super) fn content(&self) -> Content<'a> {
         Content::of(&self.request.body)
     }
@@ -104,7 +104,7 @@ pub(super) struct Prepared {
     /// Whose call it may be.
     pub(super) causes: Causes,
     scope: u64,
-    taken: features::Taken,
+    taken: features::TakenFeatures,
 }
 
 /// Whose call of v2 it may be.
@@ -119,7 +119,7 @@ pub(super) struct Causes {
 
 /// What was found.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum FoundCall {
     /// This call answers.
     Answer {
         index: u32,
@@ -194,7 +194,7 @@ pub(super) struct Stock {
 
 impl Stock {
     pub(super) fn new(
-        recording: &Recording,
+        recording: &CallRecording,
         copies: u32,
         under_way: Option<Arc<UnderWay>>,
     ) -> Self {
@@ -217,12 +217,12 @@ impl Stock {
         }
     }
 
-    fn is_free(&self, recording: &Recording, index: u32) -> bool {
+    fn is_free(&self, recording: &CallRecording, index: u32) -> bool {
         self.given[index as usize] < self.due(recording.calls[index as usize].caused_by)
     }
 
     /// Whether the exchange that caused it was sent, and so may have made it late.
-    fn is_of_the_past(&self, recording: &Recording, index: u32) -> bool {
+    fn is_of_the_past(&self, recording: &CallRecording, index: u32) -> bool {
         match (&self.under_way, recording.calls[index as usize].caused_by) {
             (Some(watch), Some(number)) => watch.times_sent(number) > 0,
             _ => false,
@@ -239,9 +239,9 @@ struct Pick {
     takes: bool,
 }
 
-impl Recording {
+impl CallRecording {
     /// Takes a call apart; needs no lock.
-    pub(super) fn prepare(&self, query: &Query<'_>, under_way: Option<&UnderWay>) -> Prepared {
+    pub(super) fn prepare(&self, query: &CallQuery<'_>, under_way: Option<&UnderWay>) -> Prepared {
         let route = self.routes.route(&query.request.method, &query.request.target);
         let mut causes = Causes { traced: self.known_cause(query.request), open: Vec::new() };
         if let Some(watch) = under_way {
@@ -254,7 +254,7 @@ impl Recording {
     }
 
     /// Of several exchanges that may have made a call, those that most of the names in it are of.
-    fn narrow(&self, open: &mut Vec<u32>, query: &Query<'_>) {
+    fn narrow(&self, open: &mut Vec<u32>, query: &CallQuery<'_>) {
         if open.len() < 2 {
             return;
         }
@@ -277,14 +277,14 @@ impl Recording {
     /// Chooses, and takes what it chose from `stock` unless `peek`.
     pub(super) fn choose(
         &self,
-        query: &Query<'_>,
+        query: &CallQuery<'_>,
         prepared: &Prepared,
-        policy: &Policy,
+        policy: &MatchPolicy,
         stock: &mut Stock,
         peek: bool,
-    ) -> Found {
+    ) -> FoundCall {
         let found = self.find(query, prepared, policy, stock);
-        if let Found::Answer { index, takes, .. } = found {
+        if let FoundCall::Answer { index, takes, .. } = found {
             if peek {
                 stock.tried[index as usize] = true;
             } else if takes {
@@ -296,21 +296,21 @@ impl Recording {
 
     fn find(
         &self,
-        query: &Query<'_>,
+        query: &CallQuery<'_>,
         prepared: &Prepared,
-        policy: &Policy,
+        policy: &MatchPolicy,
         stock: &mut Stock,
-    ) -> Found {
+    ) -> FoundCall {
         let changes = !is_safe(&query.request.method);
         let equal = self.pick_equal(prepared, changes, stock);
         if let Some((pick, tier)) = equal {
             if pick.again && policy.exhausted == Exhausted::Miss {
-                return Found::Miss {
+                return FoundCall::Miss {
                     nearest: Some((pick.index, 1.0)),
                     reason: MissReason::Exhausted,
                 };
             }
-            return Found::Answer {
+            return FoundCall::Answer {
                 index: pick.index,
                 tier,
                 score: 1.0,
@@ -321,7 +321,7 @@ impl Recording {
         if !self.scopes.contains_key(&prepared.scope) {
             let reason =
                 if self.knows_host(query.host) { MissReason::Route } else { MissReason::Host };
-            return Found::Miss { nearest: None, reason };
+            return FoundCall::Miss { nearest: None, reason };
         }
         self.find_nearest(prepared, changes, policy, stock)
     }
@@ -493,7 +493,7 @@ impl Recording {
 
     /// The calls of a group that share a rare value which varies by itself (a cart's UUID, say)
     /// with the request.
-    fn sharing(&self, group: u32, taken: &features::Taken, scope: u64) -> Vec<u32> {
+    fn sharing(&self, group: u32, taken: &features::TakenFeatures, scope: u64) -> Vec<u32> {
         let Some(scope) = self.scopes.get(&scope) else { return vec![] };
         let rare = taken
             .features
@@ -532,9 +532,9 @@ impl Recording {
         &self,
         prepared: &Prepared,
         changes: bool,
-        policy: &Policy,
+        policy: &MatchPolicy,
         stock: &mut Stock,
-    ) -> Found {
+    ) -> FoundCall {
         let (features, causes) = (&prepared.taken.features, &prepared.causes);
         // The best of each group, best first.
         let mut best: Vec<(f64, u32)> = Vec::new();
@@ -562,13 +562,16 @@ impl Recording {
                 Some((score, index, reason)) => (Some((index, score)), reason),
                 None => (None, MissReason::Far),
             };
-            return Found::Miss { nearest, reason };
+            return FoundCall::Miss { nearest, reason };
         };
         if score < policy.threshold {
-            return Found::Miss { nearest: Some((index, score)), reason: MissReason::Far };
+            return FoundCall::Miss { nearest: Some((index, score)), reason: MissReason::Far };
         }
         if best.get(1).is_some_and(|next| next.0 > score - policy.margin) {
-            return Found::Miss { nearest: Some((index, score)), reason: MissReason::Ambiguous };
+            return FoundCall::Miss {
+                nearest: Some((index, score)),
+                reason: MissReason::Ambiguous,
+            };
         }
         let group = self.calls[index as usize].group;
         let mut equal = self.own_calls(group, causes);
@@ -580,12 +583,12 @@ impl Recording {
         }
         let pick = self.next_of(&equal, &mut 0, stock);
         if pick.again && policy.exhausted == Exhausted::Miss {
-            return Found::Miss {
+            return FoundCall::Miss {
                 nearest: Some((pick.index, score)),
                 reason: MissReason::Exhausted,
             };
         }
-        Found::Answer {
+        FoundCall::Answer {
             index: pick.index,
             tier: Tier::Nearest,
             score,
@@ -596,7 +599,7 @@ impl Recording {
 
     /// Whether a call that is equal by kind asks for the same thing: by the same name in its path,
     /// or with another one for the same cause, which is v2's own name of what v1 called otherwise.
-    fn is_about_the_same(&self, prepared: &Prepared, call: &Recorded) -> bool {
+    fn is_about_the_same(&self, prepared: &Prepared, call: &RecordedCall) -> bool {
         if Self::one_cause(&prepared.causes, call) {
             return true;
         }
@@ -609,7 +612,7 @@ impl Recording {
         same
     }
 
-    fn one_cause(causes: &Causes, call: &Recorded) -> bool {
+    fn one_cause(causes: &Causes, call: &RecordedCall) -> bool {
         match (causes.traced, call.cause, call.caused_by) {
             (Some(mine), Some(theirs), _) => mine == theirs,
             (None, _, Some(theirs)) => causes.open.contains(&theirs),
@@ -620,7 +623,7 @@ impl Recording {
     /// Why a recorded call is no answer to this one although it is like it: it was answered by
     /// another condition, or it is about another thing. Of a read nothing may differ but what is
     /// known to vary; of a write nothing that names a thing, unless both have one cause.
-    fn bar(&self, prepared: &Prepared, changes: bool, call: &Recorded) -> Option<MissReason> {
+    fn bar(&self, prepared: &Prepared, changes: bool, call: &RecordedCall) -> Option<MissReason> {
         if call.condition.is_some() && call.condition != prepared.taken.condition {
             return Some(MissReason::NotModified);
         }
@@ -719,10 +722,10 @@ impl Recording {
     /// Where a request differs from a recorded call, but for values that vary by themselves.
     pub(super) fn places(
         &self,
-        query: &Query<'_>,
+        query: &CallQuery<'_>,
         route: &str,
         index: u32,
-    ) -> io::Result<Vec<Place>> {
+    ) -> io::Result<Vec<CallPlace>> {
         let call = &self.calls[index as usize];
         let body = self.asked(call)?;
         let mine = features::describe(&query.subject(route), &self.rules);
@@ -747,7 +750,7 @@ impl Recording {
                 _ => false,
             };
             if let Some(one) = mine.or(theirs).filter(|_| !equal) {
-                places.push(Place {
+                places.push(CallPlace {
                     place: one.place.clone(),
                     expected: theirs.map(shown),
                     actual: mine.map(shown),

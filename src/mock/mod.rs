@@ -26,16 +26,16 @@ pub mod summary;
 use crate::message::place::Pattern;
 
 pub use authority::AuthorityError;
-pub use features::Rules;
-pub use journal::Finished;
-pub use matcher::{Exhausted, Policy};
-pub use recording::{BuildError, Gatherer, Recording, Selection};
-pub use server::{Handle, Settings, StartError, Timing};
+pub use features::FeatureRules;
+pub use journal::MockFinished;
+pub use matcher::{Exhausted, MatchPolicy};
+pub use recording::{BuildError, CallGatherer, CallRecording, EgressSelection};
+pub use server::{Handle, ServeSettings, StartError, Timing};
 
 /// The section `[mock]` of the configuration.
 #[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct MockConfig {
     /// Hosts of v1's providers.
     pub providers: Vec<String>,
     /// Ports of v1's providers.
@@ -54,7 +54,7 @@ pub struct Config {
     pub threshold: f64,
 }
 
-impl Default for Config {
+impl Default for MockConfig {
     fn default() -> Self {
         Self {
             providers: vec![],
@@ -64,7 +64,7 @@ impl Default for Config {
             faults: vec![],
             timing: Timing::default(),
             exhausted: Exhausted::default(),
-            threshold: Policy::default().threshold,
+            threshold: MatchPolicy::default().threshold,
         }
     }
 }

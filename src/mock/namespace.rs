@@ -30,7 +30,7 @@ const LONGEST_WEAK: usize = 64;
 const LONGEST_TEXT: usize = 64 << 10;
 
 /// Values by what they stand for; none where they stand for several.
-type Turns = FxHashMap<Box<str>, Option<Box<str>>>;
+type NameTurns = FxHashMap<Box<str>, Option<Box<str>>>;
 
 /// What v2 issued so far.
 #[derive(Debug, Default)]
@@ -42,14 +42,14 @@ pub(super) struct Namespace {
     /// The beginning of a line that was not whole yet.
     rest: Vec<u8>,
     /// v1's value of each of v2's, and the other way.
-    back: Turns,
-    forth: Turns,
+    back: NameTurns,
+    forth: NameTurns,
     /// Bindings beyond the bound.
     beyond: u64,
 }
 
 /// v1's values that a call was turned back to, each with v2's: its answer is turned by these first.
-pub(super) type Pairs = Vec<(String, String)>;
+pub(super) type TurnedPairs = Vec<(String, String)>;
 
 impl Namespace {
     /// Follows the file at `path`, which need not be there yet.
@@ -97,14 +97,14 @@ impl Namespace {
     }
 
     /// A call as v1 would have made it.
-    pub(super) fn back<'r>(&self, request: &'r Request) -> (Cow<'r, Request>, Pairs) {
+    pub(super) fn back<'r>(&self, request: &'r Request) -> (Cow<'r, Request>, TurnedPairs) {
         if self.back.is_empty() {
-            return (Cow::Borrowed(request), Pairs::new());
+            return (Cow::Borrowed(request), TurnedPairs::new());
         }
         let mut turned = request.clone();
         let mut turner = Turner::of(&self.back, &request.target);
         if !edit::request(&mut turned, &mut turner, Bounds::default()) {
-            return (Cow::Borrowed(request), Pairs::new());
+            return (Cow::Borrowed(request), TurnedPairs::new());
         }
         let pairs = turner.pairs.into_inner().into_iter().map(|(v2, v1)| (v1, v2)).collect();
         (Cow::Owned(turned), pairs)
@@ -116,12 +116,12 @@ impl Namespace {
         &self,
         answer: &Response,
         request: &Request,
-        pairs: Pairs,
+        pairs: TurnedPairs,
     ) -> Option<Response> {
         if self.forth.is_empty() || answer.body.bytes.len() > WALKED_BODY_BYTES {
             return None;
         }
-        let own: Turns = pairs
+        let own: NameTurns = pairs
             .into_iter()
             .map(|(v1, v2)| (v1.into_boxed_str(), Some(v2.into_boxed_str())))
             .collect();
@@ -131,7 +131,7 @@ impl Namespace {
     }
 }
 
-fn add(turns: &mut Turns, key: Box<str>, value: &str) {
+fn add(turns: &mut NameTurns, key: Box<str>, value: &str) {
     turns
         .entry(key)
         .and_modify(|known| {
@@ -152,16 +152,16 @@ fn key(thing: Option<&str>, value: &str) -> Box<str> {
 
 /// Turns the values of a message.
 struct Turner<'t> {
-    turns: &'t Turns,
+    turns: &'t NameTurns,
     /// What holds before all others.
-    own: Option<&'t Turns>,
+    own: Option<&'t NameTurns>,
     nouns: Nouns,
     /// What was turned, and into what.
-    pairs: RefCell<Pairs>,
+    pairs: RefCell<TurnedPairs>,
 }
 
 impl<'t> Turner<'t> {
-    fn of(turns: &'t Turns, target: &[u8]) -> Self {
+    fn of(turns: &'t NameTurns, target: &[u8]) -> Self {
         let path = String::from_utf8_lossy(path_and_query(target).0);
         Self { turns, own: None, nouns: Nouns::of(&path), pairs: RefCell::default() }
     }

@@ -6,11 +6,11 @@ use crate::message::content::is_coded;
 use crate::message::media::MediaType;
 
 /// A part of a body: up to which byte, and when, in nanoseconds from the arrival of the request.
-pub(super) type Step = (u64, i64);
+pub(super) type PaceStep = (u64, i64);
 
 /// The steps of a recorded stream of events; none for a body of another kind. `first` and `last`
 /// are the times of its first and its last byte.
-pub(super) fn of_stream(head: &Response, body: &[u8], first: i64, last: i64) -> Box<[Step]> {
+pub(super) fn of_stream(head: &Response, body: &[u8], first: i64, last: i64) -> Box<[PaceStep]> {
     let kind = MediaType::new(head.headers.get("content-type").unwrap_or_default());
     let pieces = head.extras.as_ref().map_or(&[][..], |extras| &extras.pieces);
     if body.is_empty() || !kind.is_events() && pieces.is_empty() {
@@ -24,7 +24,7 @@ pub(super) fn of_stream(head: &Response, body: &[u8], first: i64, last: i64) -> 
         return evenly(&ends, first, last);
     }
     let mut until = 0;
-    let arrived: Vec<Step> = pieces
+    let arrived: Vec<PaceStep> = pieces
         .iter()
         .map(|&(bytes, at)| {
             until += bytes;
@@ -35,9 +35,9 @@ pub(super) fn of_stream(head: &Response, body: &[u8], first: i64, last: i64) -> 
 }
 
 /// Each event when its last byte came.
-fn whole_events(ends: &[u64], arrived: &[Step], last: i64) -> Box<[Step]> {
+fn whole_events(ends: &[u64], arrived: &[PaceStep], last: i64) -> Box<[PaceStep]> {
     let mut pieces = arrived.iter().peekable();
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<PaceStep> = Vec::new();
     for &end in ends {
         while pieces.next_if(|(until, _)| *until < end).is_some() {}
         let at = pieces.peek().map_or(last, |(_, at)| *at);
@@ -51,7 +51,7 @@ fn whole_events(ends: &[u64], arrived: &[Step], last: i64) -> Box<[Step]> {
 }
 
 /// Events of a recording that does not tell when each came.
-fn evenly(ends: &[u64], first: i64, last: i64) -> Box<[Step]> {
+fn evenly(ends: &[u64], first: i64, last: i64) -> Box<[PaceStep]> {
     let steps = ends.len().saturating_sub(1).max(1) as i64;
     let at = |index: usize| first + (last - first) / steps * index as i64;
     ends.iter().enumerate().map(|(index, &end)| (end, at(index))).collect()
@@ -79,7 +79,7 @@ fn event_ends(body: &[u8]) -> Vec<u64> {
 }
 
 /// The steps of any other body: half of it with its first byte, the rest with its last one.
-pub(super) fn of_body(length: u64, first: i64, last: i64) -> Vec<Step> {
+pub(super) fn of_body(length: u64, first: i64, last: i64) -> Vec<PaceStep> {
     if last > first { vec![(length / 2, first), (length, last)] } else { vec![(length, first)] }
 }
 
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::message::Extras;
 
-    fn stream(kind: &str, body: &str, pieces: &[(u64, i64)]) -> Vec<Step> {
+    fn stream(kind: &str, body: &str, pieces: &[(u64, i64)]) -> Vec<PaceStep> {
         let head = Response {
             headers: std::iter::once((&b"Content-Type"[..], kind.as_bytes())).collect(),
             extras: Extras { pieces: pieces.to_vec(), ..Extras::default() }.of(),

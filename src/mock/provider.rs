@@ -4,7 +4,7 @@
 //! making, so that the name in its calls need not be one that v1 called. A name that could be a
 //! stranger's on the internet is not taken for a recorded provider: such a call is a miss.
 
-use super::recording::Recording;
+use super::recording::CallRecording;
 use crate::message::target::{canonical_authority, host_and_port};
 
 /// What a call says of its provider.
@@ -28,7 +28,7 @@ pub(super) struct Own<'o> {
 
 /// The provider as the recording names it; of an unknown one the name that it was called by.
 pub(super) fn find(
-    recording: &Recording,
+    recording: &CallRecording,
     own: &Own<'_>,
     named: &Named<'_>,
     method: &[u8],
@@ -65,7 +65,7 @@ pub(super) fn find(
 }
 
 /// The only recorded provider of this name, at any port.
-fn by_name(recording: &Recording, name: &str) -> Option<String> {
+fn by_name(recording: &CallRecording, name: &str) -> Option<String> {
     let mut same =
         recording.hosts().map(|(host, _)| host).filter(|host| host_and_port(host).0 == name);
     let first = same.next()?;

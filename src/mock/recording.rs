@@ -14,9 +14,9 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use super::cause::{self, CauseFinder, Ingress, traces};
-use super::features::{self, Content, Feature, Rules, Subject};
+use super::features::{self, Content, Feature, FeatureRules, Subject};
 use super::pace;
-use super::shelf::{Kept, Shelf};
+use super::shelf::{Shelf, ShelvedBody};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
 use crate::message::target::{self, canonical_authority, host_and_port};
 use crate::message::{Request, Response};
@@ -26,7 +26,7 @@ use crate::time::Timestamp;
 
 /// Which exchanges of the inputs are v1's outgoing calls; the others are what caused them.
 #[derive(Clone, Debug, Default)]
-pub struct Selection {
+pub struct EgressSelection {
     /// Ports of providers; empty: any.
     pub ports: Vec<u16>,
     /// Hosts of providers (the `Host` of their requests, without port); empty: any.
@@ -37,7 +37,7 @@ pub struct Selection {
     pub ingress_hosts: Vec<String>,
 }
 
-impl Selection {
+impl EgressSelection {
     /// Whether it says anything.
     pub fn is_given(&self) -> bool {
         !(self.ports.is_empty()
@@ -71,7 +71,7 @@ pub enum BuildError {
 
 /// One recorded call.
 #[derive(Debug)]
-pub(super) struct Recorded {
+pub(super) struct RecordedCall {
     pub(super) id: ExchangeId,
     pub(super) at: Timestamp,
     pub(super) ends_at: Timestamp,
@@ -89,15 +89,15 @@ pub(super) struct Recorded {
     pub(super) condition: Option<u64>,
     /// The request without its body.
     pub(super) request: Request,
-    pub(super) asked: Asked,
+    pub(super) asked: AskedBody,
     /// The recorded answer; else why it cannot be given.
-    pub(super) answer: Result<Answer, &'static str>,
+    pub(super) answer: Result<RecordedAnswer, &'static str>,
 }
 
 /// A recorded request's body.
 #[derive(Debug)]
-pub(super) enum Asked {
-    Whole(Kept),
+pub(super) enum AskedBody {
+    Whole(ShelvedBody),
     /// Too large to be taken apart.
     Hashed {
         length: u64,
@@ -107,19 +107,19 @@ pub(super) enum Asked {
 
 /// A recorded answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct RecordedAnswer {
     /// Without its body.
     pub(super) head: Response,
-    pub(super) body: Kept,
+    pub(super) body: ShelvedBody,
     /// Tells answers with different bodies apart.
     digest: u64,
     pub(super) first_byte_ns: i64,
     pub(super) last_byte_ns: i64,
     /// Of a stream: when each part of the body came.
-    pub(super) pace: Box<[pace::Step]>,
+    pub(super) pace: Box<[pace::PaceStep]>,
 }
 
-impl Answer {
+impl RecordedAnswer {
     fn of(call: &mut Exchange, shelf: &mut Shelf) -> io::Result<Result<Self, &'static str>> {
         let Some(response) =
             call.response.take().filter(|_| call.completeness == Completeness::Complete)
@@ -153,7 +153,7 @@ impl Answer {
 
 /// The calls of one host and route.
 #[derive(Debug, Default)]
-pub(super) struct Scope {
+pub(super) struct CallScope {
     pub(super) calls: Vec<u32>,
     /// By value: the calls that have it, in order.
     pub(super) postings: FxHashMap<u64, Vec<u32>>,
@@ -161,11 +161,11 @@ pub(super) struct Scope {
 
 /// All recorded calls with their indexes. Calls are numbered in the order of their times.
 #[derive(Debug)]
-pub struct Recording {
-    pub(super) calls: Vec<Recorded>,
+pub struct CallRecording {
+    pub(super) calls: Vec<RecordedCall>,
     pub(super) shelf: Shelf,
     pub(super) routes: Routes,
-    pub(super) rules: Rules,
+    pub(super) rules: FeatureRules,
     pub(super) exact: FxHashMap<u64, Vec<u32>>,
     pub(super) by_kind: FxHashMap<u64, u32>,
     pub(super) groups: Vec<Vec<u32>>,
@@ -177,7 +177,7 @@ pub struct Recording {
     pub(super) of_ingress: FxHashMap<(u32, u32), Vec<u32>>,
     /// Calls of one scope and ingress exchange.
     pub(super) near_ingress: FxHashMap<(u64, u32), Vec<u32>>,
-    pub(super) scopes: FxHashMap<u64, Scope>,
+    pub(super) scopes: FxHashMap<u64, CallScope>,
     /// By trace: the cause's index.
     causes: FxHashMap<u64, u32>,
     /// By cause: the first ingress exchange that carries it.
@@ -204,13 +204,13 @@ struct Raw {
     request: Request,
     /// Hashes of the values that name something, where that may be needed to find its cause.
     names: Box<[u64]>,
-    asked: Asked,
-    answer: Result<Answer, &'static str>,
+    asked: AskedBody,
+    answer: Result<RecordedAnswer, &'static str>,
 }
 
 /// Takes exchanges one by one, until they can be made a recording.
-pub struct Gatherer {
-    selection: Selection,
+pub struct CallGatherer {
+    selection: EgressSelection,
     shelf: Shelf,
     calls: Vec<Raw>,
     ingress: Vec<Ingress>,
@@ -221,10 +221,10 @@ pub struct Gatherer {
     total: u64,
 }
 
-impl Gatherer {
+impl CallGatherer {
     /// Takes those that `selection` takes; where it says nothing, what v1's address called is known
     /// at the end.
-    pub fn new(selection: Selection) -> Self {
+    pub fn new(selection: EgressSelection) -> Self {
         Self {
             selection,
             shelf: Shelf::default(),
@@ -257,13 +257,13 @@ impl Gatherer {
             return Ok(());
         }
         let Some(request) = exchange.request.take() else { return Ok(()) };
-        let answer = Answer::of(&mut exchange, &mut self.shelf)?;
+        let answer = RecordedAnswer::of(&mut exchange, &mut self.shelf)?;
         let mut message = request.message;
         let names = cause::names(&message);
         let body = std::mem::take(&mut message.body);
         let asked = match Content::of(&body) {
-            Content::Whole(bytes) => Asked::Whole(self.shelf.keep(bytes)?),
-            Content::Hashed { length, sha256 } => Asked::Hashed { length, sha256 },
+            Content::Whole(bytes) => AskedBody::Whole(self.shelf.keep(bytes)?),
+            Content::Hashed { length, sha256 } => AskedBody::Hashed { length, sha256 },
         };
         let (client, server) = (exchange.client.address, exchange.server.address);
         self.calls.push(Raw {
@@ -301,11 +301,11 @@ impl Gatherer {
     }
 
     /// Indexes what was taken.
-    pub fn build(mut self, rules: Rules) -> Result<Recording, BuildError> {
+    pub fn build(mut self, rules: FeatureRules) -> Result<CallRecording, BuildError> {
         let undivided = self.divide();
         self.ingress.sort_by_key(|one| (one.at, one.id));
         self.calls.sort_by_key(|call| (call.at, call.id));
-        let mut recording = Recording::empty(rules, self.shelf, undivided);
+        let mut recording = CallRecording::empty(rules, self.shelf, undivided);
         for one in &self.ingress {
             if !one.traces.is_empty() {
                 let cause = recording.cause_of(&one.traces);
@@ -332,7 +332,7 @@ impl Gatherer {
             });
             let route = recording.routes.route(&call.request.method, &call.request.target);
             let lasted = call.answer.as_ref().map_or(0, |answer| answer.last_byte_ns);
-            recording.add(Recorded {
+            recording.add(RecordedCall {
                 id: call.id,
                 at: call.at,
                 ends_at: call.at.plus(lasted),
@@ -358,8 +358,8 @@ impl Gatherer {
     }
 }
 
-impl Recording {
-    fn empty(rules: Rules, shelf: Shelf, undivided: bool) -> Self {
+impl CallRecording {
+    fn empty(rules: FeatureRules, shelf: Shelf, undivided: bool) -> Self {
         Self {
             calls: Vec::new(),
             shelf,
@@ -386,10 +386,10 @@ impl Recording {
     /// Takes the outgoing calls from `exchanges` (in any order) and indexes them.
     pub fn build(
         exchanges: Vec<Exchange>,
-        selection: &Selection,
-        rules: Rules,
+        selection: &EgressSelection,
+        rules: FeatureRules,
     ) -> Result<Self, BuildError> {
-        let mut gatherer = Gatherer::new(selection.clone());
+        let mut gatherer = CallGatherer::new(selection.clone());
         for exchange in exchanges {
             gatherer.add(exchange).map_err(|error| BuildError::Disk(Arc::new(error)))?;
         }
@@ -444,7 +444,7 @@ impl Recording {
     }
 
     /// The ingress exchange that caused a recorded call.
-    pub(super) fn caused_by(&self, call: &Recorded) -> Option<ExchangeId> {
+    pub(super) fn caused_by(&self, call: &RecordedCall) -> Option<ExchangeId> {
         call.caused_by.map(|number| self.ingress[number as usize].0)
     }
 
@@ -463,7 +463,7 @@ impl Recording {
         cause
     }
 
-    fn add(&mut self, mut call: Recorded) -> Result<(), BuildError> {
+    fn add(&mut self, mut call: RecordedCall) -> Result<(), BuildError> {
         let index = u32::try_from(self.calls.len()).expect("fewer calls than fit into memory");
         let body = self.asked(&call).map_err(|error| BuildError::Disk(Arc::new(error)))?;
         let taken = features::take(&call.subject(&body), &self.rules, call.scope);
@@ -500,10 +500,10 @@ impl Recording {
     }
 
     /// The body of a recorded request, where it can be taken apart.
-    pub(super) fn asked(&self, call: &Recorded) -> io::Result<Bytes> {
+    pub(super) fn asked(&self, call: &RecordedCall) -> io::Result<Bytes> {
         match &call.asked {
-            Asked::Whole(kept) => self.shelf.whole(kept),
-            Asked::Hashed { .. } => Ok(Bytes::new()),
+            AskedBody::Whole(kept) => self.shelf.whole(kept),
+            AskedBody::Hashed { .. } => Ok(Bytes::new()),
         }
     }
 
@@ -519,18 +519,18 @@ impl Recording {
     }
 }
 
-impl Recorded {
+impl RecordedCall {
     /// Whether its answer says something of what the client has (RFC 9110 §13): it means nothing to
     /// one that asks without the same condition.
     fn answers_a_condition(&self) -> bool {
         self.answer.as_ref().is_ok_and(|answer| matches!(answer.head.status, 304 | 412))
     }
 
-    /// As it is taken apart; `body` is what [`Recording::asked`] gives.
+    /// As it is taken apart; `body` is what [`CallRecording::asked`] gives.
     pub(super) fn subject<'a>(&'a self, body: &'a [u8]) -> Subject<'a> {
         let content = match self.asked {
-            Asked::Whole(_) => Content::Whole(body),
-            Asked::Hashed { length, sha256 } => Content::Hashed { length, sha256 },
+            AskedBody::Whole(_) => Content::Whole(body),
+            AskedBody::Hashed { length, sha256 } => Content::Hashed { length, sha256 },
         };
         Subject {
             route: &self.route,

@@ -21,11 +21,11 @@ use tokio_rustls::rustls::server::Acceptor;
 
 use super::authority::{Authority, AuthorityError};
 use super::fault::Faults;
-use super::journal::{Finished, Journal};
-use super::ledger::{Broken, Call, Counts};
-use super::matcher::{Policy, Stock};
+use super::journal::{Journal, MockFinished};
+use super::ledger::{Broken, Call, VerdictCounts};
+use super::matcher::{MatchPolicy, Stock};
 use super::namespace::Namespace;
-use super::recording::Recording;
+use super::recording::CallRecording;
 use super::seats::{Seat, Seats};
 use super::stream::{Duplex, Prefixed};
 use super::{h1, h2};
@@ -78,13 +78,13 @@ pub enum Timing {
 
 /// How to run a mock.
 #[derive(Clone)]
-pub struct Settings {
+pub struct ServeSettings {
     /// Where to listen; port 0 is a free one.
     pub listen: SocketAddr,
     /// When answers are given.
     pub timing: Timing,
     /// How calls are matched.
-    pub policy: Policy,
+    pub policy: MatchPolicy,
     /// Faults on purpose.
     pub faults: Faults,
     /// The folder of the local certificate authority; none: no HTTPS.
@@ -111,13 +111,13 @@ pub struct Settings {
     pub connections: usize,
 }
 
-impl Settings {
+impl ServeSettings {
     /// The defaults, listening at `listen`.
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
             timing: Timing::None,
-            policy: Policy::default(),
+            policy: MatchPolicy::default(),
             faults: Faults::default(),
             authority: None,
             aliases: vec![],
@@ -166,13 +166,13 @@ pub enum StartError {
 /// A running mock; ends when dropped.
 pub struct Handle {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<SharedMock>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 /// What all connections share.
-pub(super) struct Shared {
-    pub(super) recording: Arc<Recording>,
+pub(super) struct SharedMock {
+    pub(super) recording: Arc<CallRecording>,
     pub(super) timing: Timing,
     pub(super) aliases: Vec<(String, String)>,
     /// Its own address in the forms that a client may call it by.
@@ -222,7 +222,7 @@ pub(super) fn count(what: &AtomicU64) {
 }
 
 /// What is known of a connection.
-pub(super) struct Connection {
+pub(super) struct CallerConnection {
     /// The host of the CONNECT that opened it.
     pub(super) tunnel: Option<String>,
     /// To reset it, where a fault may want that.
@@ -233,15 +233,15 @@ pub(super) struct Connection {
 
 impl Handle {
     /// Starts a mock on threads of its own.
-    pub fn start(recording: Recording, settings: Settings) -> Result<Self, StartError> {
+    pub fn start(recording: CallRecording, settings: ServeSettings) -> Result<Self, StartError> {
         Self::start_beside(recording, settings, false)
     }
 
     /// Starts a mock; `watches` says that a replay in this process tells by [`Handle::under_way`]
     /// what is at v2.
     pub fn start_beside(
-        recording: Recording,
-        settings: Settings,
+        recording: CallRecording,
+        settings: ServeSettings,
         watches: bool,
     ) -> Result<Self, StartError> {
         let files = raise_file_limit();
@@ -266,7 +266,7 @@ impl Handle {
             path: settings.log.clone().unwrap_or_default(),
             cause,
         })?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedMock {
             recording,
             timing: settings.timing,
             aliases: settings.aliases,
@@ -318,7 +318,7 @@ impl Handle {
     }
 
     /// Calls so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> VerdictCounts {
         self.shared.journal.lock().expect("no holder of this lock panics").counts()
     }
 
@@ -329,7 +329,7 @@ impl Handle {
 
     /// Ends it and closes the ledger. Calls of v1 that v2 did not make are missing, unless they
     /// were caused by an exchange that `replayed` denies. Must not be called within a runtime.
-    pub fn stop(mut self, replayed: &dyn Fn(ExchangeId) -> bool) -> io::Result<Finished> {
+    pub fn stop(mut self, replayed: &dyn Fn(ExchangeId) -> bool) -> io::Result<MockFinished> {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(END_PATIENCE);
         }
@@ -359,14 +359,14 @@ fn raise_file_limit() -> usize {
     files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
 }
 
-async fn flush(shared: Arc<Shared>) {
+async fn flush(shared: Arc<SharedMock>) {
     loop {
         tokio::time::sleep(FLUSH_EVERY).await;
         shared.journal.lock().expect("no holder of this lock panics").flush();
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: tokio::net::TcpListener, shared: Arc<SharedMock>) {
     let free = Arc::new(Semaphore::new(shared.connections));
     let seats = Seats::new();
     loop {
@@ -388,10 +388,10 @@ async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve_socket(stream: TcpStream, seat: Arc<Seat>, shared: &Arc<Shared>) {
+async fn serve_socket(stream: TcpStream, seat: Arc<Seat>, shared: &Arc<SharedMock>) {
     let _ = stream.set_nodelay(true);
     let raw = if shared.can_reset { rustix::io::dup(&stream).ok() } else { None };
-    serve(Box::new(stream), Connection { tunnel: None, raw, seat }, shared).await;
+    serve(Box::new(stream), CallerConnection { tunnel: None, raw, seat }, shared).await;
 }
 
 /// The first byte of a TLS record with a handshake (RFC 8446 §5.1).
@@ -400,7 +400,11 @@ const TLS_HANDSHAKE: u8 = 22;
 const PREFACE: &[u8] = b"PRI ";
 
 /// Serves whatever a connection speaks, tunnels and TLS inside each other included.
-async fn serve(mut stream: Box<dyn Duplex>, mut connection: Connection, shared: &Arc<Shared>) {
+async fn serve(
+    mut stream: Box<dyn Duplex>,
+    mut connection: CallerConnection,
+    shared: &Arc<SharedMock>,
+) {
     for _ in 0..LAYERS {
         let Some(first) = first_bytes(&mut stream, &connection.seat, shared).await else { return };
         if first[0] == TLS_HANDSHAKE {
@@ -423,7 +427,7 @@ async fn serve(mut stream: Box<dyn Duplex>, mut connection: Connection, shared: 
 async fn first_bytes(
     stream: &mut Box<dyn Duplex>,
     seat: &Seat,
-    shared: &Shared,
+    shared: &SharedMock,
 ) -> Option<Vec<u8>> {
     let mut first = Vec::with_capacity(h1::READ_BYTES);
     loop {
@@ -444,8 +448,8 @@ async fn first_bytes(
 /// The server's side of TLS, with a certificate for the name that the client asks for.
 async fn secure(
     stream: Prefixed,
-    connection: &Connection,
-    shared: &Shared,
+    connection: &CallerConnection,
+    shared: &SharedMock,
 ) -> Option<Box<dyn Duplex>> {
     let Some(authority) = &shared.authority else {
         tracing::warn!("a client speaks TLS: start the mock with --ca-dir to answer it");
@@ -473,7 +477,7 @@ fn bare(host: &str) -> String {
     host_and_port(host).0.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
-impl Shared {
+impl SharedMock {
     /// How long a connection may be open without a request.
     pub(super) fn idle(&self) -> Duration {
         self.patience * IDLE

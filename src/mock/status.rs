@@ -6,16 +6,16 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::answer::Reply;
-use super::ledger::Counts;
-use super::server::Shared;
-use super::shelf::Kept;
+use super::ledger::VerdictCounts;
+use super::server::SharedMock;
+use super::shelf::ShelvedBody;
 use crate::message::target::path_and_query;
 
 const HEALTH: &[u8] = b"/-/shadowtap/health";
 const METRICS: &[u8] = b"/-/shadowtap/metrics";
 
 /// The answer to a question about the mock itself; none for a call.
-pub(super) fn answer<'r>(shared: &Shared, target: &[u8]) -> Option<Reply<'r>> {
+pub(super) fn answer<'r>(shared: &SharedMock, target: &[u8]) -> Option<Reply<'r>> {
     let path = path_and_query(target).0;
     let counts = || shared.journal.lock().expect("no holder of this lock panics").counts();
     if path == HEALTH {
@@ -23,14 +23,14 @@ pub(super) fn answer<'r>(shared: &Shared, target: &[u8]) -> Option<Reply<'r>> {
         return Some(Reply::own(200, &json!({ "status": "ok", "recorded_calls": calls })));
     }
     (path == METRICS).then(|| Reply {
-        body: Some(Kept::Here(metrics(&counts()).into())),
+        body: Some(ShelvedBody::Here(metrics(&counts()).into())),
         added: vec![("content-type", "text/plain; version=0.0.4".to_owned())],
         ..Reply::empty(200)
     })
 }
 
 /// The counts in the text format of Prometheus.
-fn metrics(counts: &Counts) -> String {
+fn metrics(counts: &VerdictCounts) -> String {
     let mut out = String::from(
         "# HELP shadowtap_mock_calls_total Calls of v2, by what became of them.\n\
          # TYPE shadowtap_mock_calls_total counter\n",

@@ -7,17 +7,17 @@ use std::io::BufRead;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::ledger::{Call, Counts, Place, ReadError, Verdict, read};
+use super::ledger::{Call, CallPlace, CallVerdict, ReadError, VerdictCounts, read};
 use crate::diff::approvals::{CallApproval, numeric, pair};
 use crate::exchange::ExchangeId;
 
 /// Calls with one cause of difference: the same provider, route, verdict and places.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Cluster {
+pub struct OutgoingCluster {
     /// The same for the same difference in any run.
     pub id: String,
     /// What they are.
-    pub verdict: Verdict,
+    pub verdict: CallVerdict,
     /// The provider's host.
     pub provider: String,
     /// The route.
@@ -44,18 +44,18 @@ pub struct Cluster {
 /// The ledger in short: what the report's section "outgoing calls" shows and the gate judges by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Summary {
+pub struct CallSummary {
     /// All calls.
-    pub total: Counts,
+    pub total: VerdictCounts,
     /// Those of them that are not v1's and were approved.
-    pub approved: Counts,
+    pub approved: VerdictCounts,
     /// Approvals that no call needed, as a person would write them.
     pub unmatched_approvals: Vec<String>,
     /// By provider and route, most calls first.
-    pub routes: Vec<RouteCounts>,
+    pub routes: Vec<ProviderCounts>,
     /// Everything but plain matches, by cause; calls that change something and were made too often
     /// come first.
-    pub clusters: Vec<Cluster>,
+    pub clusters: Vec<OutgoingCluster>,
     /// Whether the last line is there: the mock was ended in order.
     pub complete: bool,
 }
@@ -63,13 +63,13 @@ pub struct Summary {
 /// Calls of one provider and route.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct RouteCounts {
+pub struct ProviderCounts {
     /// The provider's host.
     pub provider: String,
     /// The route.
     pub route: String,
     /// Its calls.
-    pub counts: Counts,
+    pub counts: VerdictCounts,
 }
 
 /// How many causes a cluster names.
@@ -78,12 +78,15 @@ const CAUSES_KEPT: usize = 20;
 /// only.
 const CLUSTERS_KEPT: usize = 1_000;
 
-impl Summary {
+impl CallSummary {
     /// Reads `egress.jsonl` and sums it up; calls that `approvals` name stay visible and are
     /// counted apart.
     pub fn read(reader: impl BufRead, approvals: &[CallApproval]) -> Result<Self, ReadError> {
-        let mut builder =
-            Builder { approvals, used: vec![false; approvals.len()], ..Builder::default() };
+        let mut builder = SummaryBuilder {
+            approvals,
+            used: vec![false; approvals.len()],
+            ..SummaryBuilder::default()
+        };
         let complete = read(reader, |call| builder.add(call))?;
         let mut summary = builder.finish();
         summary.complete = complete;
@@ -92,28 +95,28 @@ impl Summary {
 }
 
 #[derive(Default)]
-struct Builder<'a> {
+struct SummaryBuilder<'a> {
     approvals: &'a [CallApproval],
     used: Vec<bool>,
-    total: Counts,
-    approved: Counts,
-    routes: BTreeMap<(String, String), Counts>,
-    clusters: BTreeMap<Key, Draft>,
+    total: VerdictCounts,
+    approved: VerdictCounts,
+    routes: BTreeMap<(String, String), VerdictCounts>,
+    clusters: BTreeMap<ClusterKey, CallDraft>,
 }
 
 /// What calls of one cluster have in common: provider, route, verdict, order, the places with how
 /// they change, and the approval.
-type Key = (String, String, Verdict, bool, String, String, Option<usize>);
+type ClusterKey = (String, String, CallVerdict, bool, String, String, Option<usize>);
 
 /// A cluster while it is gathered: what the changes at its first place have in common so far.
-struct Draft {
-    cluster: Cluster,
+struct CallDraft {
+    cluster: OutgoingCluster,
     pair: Option<String>,
     factor: Option<String>,
     step: Option<String>,
 }
 
-impl Draft {
+impl CallDraft {
     fn add(&mut self, call: &Call) {
         self.cluster.calls += 1;
         if let Some(cause) = call.cause
@@ -132,7 +135,7 @@ impl Draft {
         }
     }
 
-    fn finish(mut self) -> Cluster {
+    fn finish(mut self) -> OutgoingCluster {
         if self.cluster.shape == CHANGED
             && let Some(shape) = self.pair.or(self.factor).or(self.step)
         {
@@ -149,7 +152,7 @@ const CHANGED: &str = "changed";
 
 /// How the first place of a call changed: as a pair, by a factor, by a step.
 fn changes(call: &Call) -> (Option<String>, Option<String>, Option<String>) {
-    let Some(Place { expected: Some(a), actual: Some(b), .. }) = call.places.first() else {
+    let Some(CallPlace { expected: Some(a), actual: Some(b), .. }) = call.places.first() else {
         return (None, None, None);
     };
     let short = a.chars().count().max(b.chars().count()) <= PAIR_SHOWN;
@@ -173,15 +176,15 @@ fn label(call: &Call) -> String {
     labels.join(", ")
 }
 
-impl Builder<'_> {
+impl SummaryBuilder<'_> {
     fn add(&mut self, call: Call) {
         self.total.add(&call);
         self.routes.entry((call.provider.clone(), call.route.clone())).or_default().add(&call);
-        if call.verdict == Verdict::Matched && !call.order_changed {
+        if call.verdict == CallVerdict::Matched && !call.order_changed {
             return;
         }
         let (mut places, mut shape) = (Vec::new(), String::new());
-        if call.verdict == Verdict::Drifted {
+        if call.verdict == CallVerdict::Drifted {
             places = call.places.iter().map(|place| generalised(&place.place)).collect();
             places.dedup();
             shape = label(&call);
@@ -206,7 +209,7 @@ impl Builder<'_> {
         }
         let draft = self.clusters.entry(key).or_insert_with(|| {
             let (pair, factor, step) = changes(&call);
-            let cluster = Cluster {
+            let cluster = OutgoingCluster {
                 id: id(&call, &places, &shape),
                 verdict: call.verdict,
                 provider: call.provider.clone(),
@@ -219,7 +222,7 @@ impl Builder<'_> {
                 causes: vec![],
                 example: call.clone(),
             };
-            Draft { cluster, pair, factor, step }
+            CallDraft { cluster, pair, factor, step }
         });
         draft.add(&call);
     }
@@ -235,29 +238,29 @@ impl Builder<'_> {
         self.approvals.iter().position(|approval| approval.fits(what, label, values))
     }
 
-    fn finish(self) -> Summary {
+    fn finish(self) -> CallSummary {
         let unused = self.approvals.iter().zip(&self.used).filter(|(_, used)| !**used);
         let unmatched_approvals = unused.map(|(approval, _)| approval.text()).collect();
         let mut routes: Vec<_> = self
             .routes
             .into_iter()
-            .map(|((provider, route), counts)| RouteCounts { provider, route, counts })
+            .map(|((provider, route), counts)| ProviderCounts { provider, route, counts })
             .collect();
         routes.sort_by_key(|route| std::cmp::Reverse(route.counts.made() + route.counts.missing));
-        let mut clusters: Vec<_> = self.clusters.into_values().map(Draft::finish).collect();
+        let mut clusters: Vec<_> = self.clusters.into_values().map(CallDraft::finish).collect();
         clusters.sort_by_key(|cluster| {
             let rank = match cluster.verdict {
                 _ if cluster.approved.is_some() => 6,
-                Verdict::Repeated if cluster.changes => 0,
-                Verdict::Extra if cluster.changes => 1,
-                Verdict::Drifted => 2,
-                Verdict::Missing => 3,
-                Verdict::Repeated | Verdict::Extra => 4,
-                Verdict::Matched => 5,
+                CallVerdict::Repeated if cluster.changes => 0,
+                CallVerdict::Extra if cluster.changes => 1,
+                CallVerdict::Drifted => 2,
+                CallVerdict::Missing => 3,
+                CallVerdict::Repeated | CallVerdict::Extra => 4,
+                CallVerdict::Matched => 5,
             };
             (rank, std::cmp::Reverse(cluster.calls))
         });
-        Summary {
+        CallSummary {
             total: self.total,
             approved: self.approved,
             unmatched_approvals,
@@ -269,14 +272,14 @@ impl Builder<'_> {
 }
 
 /// What approvals call a call that is not v1's.
-const fn kind(verdict: Verdict, order_changed: bool) -> &'static str {
+const fn kind(verdict: CallVerdict, order_changed: bool) -> &'static str {
     match verdict {
-        Verdict::Matched if order_changed => "reordered",
+        CallVerdict::Matched if order_changed => "reordered",
         _ => verdict.name(),
     }
 }
 
-impl Cluster {
+impl OutgoingCluster {
     /// An approval of it.
     pub fn approval(&self, reason: &str, expires: Option<&str>) -> CallApproval {
         CallApproval {
@@ -329,11 +332,11 @@ fn generalised(place: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ledger::{Broken, End, Header};
+    use super::super::ledger::{Broken, LedgerEnd, LedgerHeader};
     use super::*;
     use crate::time::Timestamp;
 
-    fn call(verdict: Verdict, method: &str, place: &str) -> Call {
+    fn call(verdict: CallVerdict, method: &str, place: &str) -> Call {
         Call {
             verdict,
             at: Timestamp::default(),
@@ -349,7 +352,7 @@ mod tests {
             status: Some(200),
             score: 1.0,
             why: String::new(),
-            places: vec![Place {
+            places: vec![CallPlace {
                 place: place.to_owned(),
                 expected: Some("100".to_owned()),
                 actual: Some("150".to_owned()),
@@ -363,18 +366,18 @@ mod tests {
     #[test]
     fn a_charge_made_twice_comes_first_and_indices_do_not_split_clusters() {
         let mut text =
-            serde_json::to_string(&Header::new(Timestamp::default(), vec![], 2)).unwrap();
+            serde_json::to_string(&LedgerHeader::new(Timestamp::default(), vec![], 2)).unwrap();
         for line in [
-            call(Verdict::Drifted, "POST", "$.items[0].price"),
-            call(Verdict::Drifted, "POST", "$.items[17].price"),
-            call(Verdict::Matched, "GET", ""),
-            call(Verdict::Missing, "GET", ""),
-            call(Verdict::Repeated, "POST", ""),
+            call(CallVerdict::Drifted, "POST", "$.items[0].price"),
+            call(CallVerdict::Drifted, "POST", "$.items[17].price"),
+            call(CallVerdict::Matched, "GET", ""),
+            call(CallVerdict::Missing, "GET", ""),
+            call(CallVerdict::Repeated, "POST", ""),
         ] {
             text.push('\n');
             text.push_str(&serde_json::to_string(&line).unwrap());
         }
-        let summary = Summary::read(text.as_bytes(), &[]).unwrap();
+        let summary = CallSummary::read(text.as_bytes(), &[]).unwrap();
         assert!(!summary.complete, "its last line is not there");
         assert_eq!(
             (summary.total.made(), summary.total.missing, summary.total.unsafe_repeated),
@@ -388,26 +391,26 @@ mod tests {
         assert_eq!(
             seen,
             [
-                (Verdict::Repeated, "", 1, 1),
-                (Verdict::Drifted, "$.items[*].price", 2, 1),
-                (Verdict::Missing, "", 1, 1)
+                (CallVerdict::Repeated, "", 1, 1),
+                (CallVerdict::Drifted, "$.items[*].price", 2, 1),
+                (CallVerdict::Missing, "", 1, 1)
             ]
         );
         text.push('\n');
         text.push_str(
-            &serde_json::to_string(&End::new(&summary.total, Broken::default())).unwrap(),
+            &serde_json::to_string(&LedgerEnd::new(&summary.total, Broken::default())).unwrap(),
         );
-        assert!(Summary::read(text.as_bytes(), &[]).unwrap().complete);
+        assert!(CallSummary::read(text.as_bytes(), &[]).unwrap().complete);
     }
 
     #[test]
     fn clusters_have_stable_names_and_say_what_all_their_changes_have_in_common() {
-        let mut one = call(Verdict::Drifted, "POST", "$.amount");
-        let mut other = call(Verdict::Drifted, "POST", "$.amount");
+        let mut one = call(CallVerdict::Drifted, "POST", "$.amount");
+        let mut other = call(CallVerdict::Drifted, "POST", "$.amount");
         other.places[0].expected = Some("200".to_owned());
         other.places[0].actual = Some("300".to_owned());
         let summary = |calls: &[&Call]| {
-            let mut builder = Builder::default();
+            let mut builder = SummaryBuilder::default();
             calls.iter().for_each(|call| builder.add((*call).clone()));
             builder.finish()
         };
@@ -423,8 +426,11 @@ mod tests {
             "the same in any run"
         );
         let half = |approvals: &[CallApproval]| {
-            let mut builder =
-                Builder { approvals, used: vec![false; approvals.len()], ..Builder::default() };
+            let mut builder = SummaryBuilder {
+                approvals,
+                used: vec![false; approvals.len()],
+                ..SummaryBuilder::default()
+            };
             [&one, &other, &other].iter().for_each(|call| builder.add((*call).clone()));
             builder.finish()
         };

@@ -16,12 +16,12 @@ use std::sync::mpsc::{
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Options, Parse};
-use crate::capture::counts::Live;
-use crate::capture::live::{LiveError, Sink, Tap};
-use crate::capture::overload::{Bounds, Controller, Load, Share};
-use crate::capture::record::{RecordError, Recorded};
-use crate::capture::rotate::{Output, OutputError, Plan, Records};
+use super::{Parse, ParseOptions};
+use crate::capture::counts::LiveCounts;
+use crate::capture::live::{LiveError, PacketSink, Tap};
+use crate::capture::overload::{Controller, LoadSeen, OverloadBounds, Share};
+use crate::capture::record::{RecordError, RecordedPackets};
+use crate::capture::rotate::{FilePlan, OutputError, RecordCuts, RecordingOutput};
 use crate::capture::writer::{Stamp, Statistics};
 use crate::capture::{Batch, CaptureError, LinkType, PacketSource};
 use crate::exchange::Exchange;
@@ -50,7 +50,7 @@ struct Gatherer {
     waiting: Arc<AtomicUsize>,
     full: SyncSender<Batch>,
     empty: Receiver<Batch>,
-    live: Arc<Live>,
+    live: Arc<LiveCounts>,
 }
 
 impl Gatherer {
@@ -76,7 +76,7 @@ impl Gatherer {
     }
 }
 
-impl Sink for Gatherer {
+impl PacketSink for Gatherer {
     fn packet(&mut self, interface: u32, stamp: Stamp, length: u32, data: &[u8]) {
         if self.bytes + data.len() > limits::BLOCK_BYTES && !self.batch.frames.is_empty() {
             self.hand_over();
@@ -100,7 +100,7 @@ impl Sink for Gatherer {
 }
 
 /// The parser's side: packets as a source.
-struct Gathered {
+struct GatheredPackets {
     batches: Receiver<Batch>,
     recycle: Sender<Batch>,
     packets: u64,
@@ -108,16 +108,16 @@ struct Gathered {
     controller: Controller,
     share: Share,
     began: Monotonic,
-    live: Arc<Live>,
+    live: Arc<LiveCounts>,
 }
 
 /// The two sides, with the queue between them.
 fn queue(
     links: Vec<LinkType>,
     nanos: bool,
-    bounds: Bounds,
-    live: &Arc<Live>,
-) -> (Gatherer, Gathered) {
+    bounds: OverloadBounds,
+    live: &Arc<LiveCounts>,
+) -> (Gatherer, GatheredPackets) {
     let (full, batches) = sync_channel(BATCHES);
     let (recycle, empty) = channel();
     let waiting = Arc::new(AtomicUsize::new(0));
@@ -132,7 +132,7 @@ fn queue(
         empty,
         live: Arc::clone(live),
     };
-    let gathered = Gathered {
+    let gathered = GatheredPackets {
         batches,
         recycle,
         packets: 0,
@@ -145,13 +145,13 @@ fn queue(
     (gatherer, gathered)
 }
 
-impl Gathered {
+impl GatheredPackets {
     /// Looks at the backlog: how long ago the packets of `batch` were captured, and what waits
     /// behind them.
     fn look(&mut self, batch: &Batch) {
         let lag_ns = batch.frames.first().map_or(0, |frame| Timestamp::now().since(frame.at));
         let crowded = self.waiting.load(Ordering::Relaxed) >= BATCHES / 2;
-        let load = Load { lag_ns, crowded, dropped: self.live.counts().dropped_by_kernel };
+        let load = LoadSeen { lag_ns, crowded, dropped: self.live.counts().dropped_by_kernel };
         let share = self.controller.look(self.began.elapsed(), load);
         if share > self.share {
             tell(self.share, share);
@@ -172,7 +172,7 @@ fn tell(before: Share, share: Share) {
     }
 }
 
-impl PacketSource for Gathered {
+impl PacketSource for GatheredPackets {
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
         match self.batches.recv_timeout(QUIET) {
             Ok(next) => {
@@ -225,7 +225,7 @@ impl PacketSource for Gathered {
 }
 
 /// Exchanges in files: each file has its first and last line.
-struct Lines {
+struct ExchangeLines {
     inputs: Vec<String>,
     /// As in [`Header::capture`].
     capture: String,
@@ -238,7 +238,7 @@ struct Lines {
     rest: Rest,
 }
 
-impl Records for Lines {
+impl RecordCuts for ExchangeLines {
     fn start(&self, out: &mut Vec<u8>) {
         let header = Header {
             capture: Some(self.capture.clone()),
@@ -259,15 +259,15 @@ impl Records for Lines {
 }
 
 /// A recording of exchanges that runs in threads of its own.
-pub struct Recording {
+pub struct ExchangeRecording {
     stop: Arc<Stop>,
-    live: Arc<Live>,
+    live: Arc<LiveCounts>,
     reader: JoinHandle<Result<(), LiveError>>,
-    parser: JoinHandle<Parsed>,
+    parser: JoinHandle<ParsedRound>,
 }
 
 #[derive(Default)]
-struct Parsed {
+struct ParsedRound {
     files: Vec<PathBuf>,
     begun: u64,
     bytes: u64,
@@ -279,9 +279,9 @@ struct Parsed {
 
 /// What became of a recording of exchanges.
 #[derive(Debug)]
-pub struct Exchanges {
+pub struct RecordedExchanges {
     /// Packets and files.
-    pub recorded: Recorded,
+    pub recorded: RecordedPackets,
     /// Exchanges on disk.
     pub exchanges: u64,
     /// Exchanges that could not be written.
@@ -290,20 +290,20 @@ pub struct Exchanges {
     pub ledger: Ledger,
 }
 
-impl Recording {
+impl ExchangeRecording {
     /// Parses what `tap` gives and writes the exchanges by `plan`, redacted where there is a
     /// redactor, until `stop` is told or [`Self::stop`] is called.
     pub fn begin(
         tap: Tap,
-        options: &Options,
+        options: &ParseOptions,
         redactor: Option<Redactor>,
-        plan: Plan,
+        plan: FilePlan,
         stop: Arc<Stop>,
     ) -> Result<Self, RecordError> {
         let inputs = tap.interfaces().iter().map(|interface| interface.name.clone()).collect();
-        let output = Output::open(
+        let output = RecordingOutput::open(
             plan,
-            Lines {
+            ExchangeLines {
                 inputs,
                 capture: format!("{:x}-{:x}", Timestamp::now().nanos(), std::process::id()),
                 redacted: redactor.as_ref().map(Redactor::mark),
@@ -312,10 +312,10 @@ impl Recording {
                 rest: Rest::default(),
             },
         )?;
-        let live = Arc::new(Live::default());
+        let live = Arc::new(LiveCounts::default());
         let links =
             tap.interfaces().iter().map(|interface| LinkType(interface.link_type)).collect();
-        let (mut gatherer, source) = queue(links, tap.nanos(), Bounds::default(), &live);
+        let (mut gatherer, source) = queue(links, tap.nanos(), OverloadBounds::default(), &live);
         let parse = Parse::start(
             Box::new(source),
             options,
@@ -343,24 +343,24 @@ impl Recording {
     }
 
     /// The counters, while it runs.
-    pub fn live(&self) -> &Arc<Live> {
+    pub fn live(&self) -> &Arc<LiveCounts> {
         &self.live
     }
 
     /// Ends it: takes what the kernel still holds, writes what is not complete as what it is,
     /// completes the file.
-    pub fn stop(self) -> Exchanges {
+    pub fn stop(self) -> RecordedExchanges {
         self.stop.tell();
         let read = self.reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let parsed = self.parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let recorded = Recorded {
+        let recorded = RecordedPackets {
             counts: self.live.counts(),
             files: parsed.files,
             begun: parsed.begun,
             written: parsed.bytes,
             failure: parsed.failure.or_else(|| read.err().map(RecordError::from)),
         };
-        Exchanges {
+        RecordedExchanges {
             recorded,
             exchanges: parsed.exchanges,
             lost: parsed.lost,
@@ -380,11 +380,11 @@ fn spawn<T: Send + 'static>(
 /// reader never waits for ever.
 fn write<R: super::Render<Item = ()>>(
     mut parse: Parse<R>,
-    mut output: Output<Lines>,
-    live: &Live,
+    mut output: RecordingOutput<ExchangeLines>,
+    live: &LiveCounts,
     stop: &Stop,
-) -> Parsed {
-    let mut parsed = Parsed::default();
+) -> ParsedRound {
+    let mut parsed = ParsedRound::default();
     let mut text = Vec::new();
     loop {
         match parse.next_output() {
@@ -433,7 +433,11 @@ fn write<R: super::Render<Item = ()>>(
     parsed
 }
 
-fn append(output: &mut Output<Lines>, text: &[u8], count: u64) -> Result<(), OutputError> {
+fn append(
+    output: &mut RecordingOutput<ExchangeLines>,
+    text: &[u8],
+    count: u64,
+) -> Result<(), OutputError> {
     if count > 0 {
         output.write(text, count)?;
         output.records_mut().exchanges += count;
@@ -455,8 +459,9 @@ mod tests {
     /// own tests, which have no clock.
     #[test]
     fn a_growing_queue_asks_to_let_go_of_more_and_a_short_one_does_not() {
-        let live = Arc::new(Live::default());
-        let bounds = Bounds { late_ns: 0, calm_ns: i64::MAX, look_ns: 0, ease_ns: i64::MAX };
+        let live = Arc::new(LiveCounts::default());
+        let bounds =
+            OverloadBounds { late_ns: 0, calm_ns: i64::MAX, look_ns: 0, ease_ns: i64::MAX };
         let (mut gatherer, mut source) = queue(vec![LinkType::RAW], true, bounds, &live);
         let crowded = 5;
         let handed = BATCHES / 2 + crowded;

@@ -20,7 +20,7 @@ use crate::ledger::Ledger;
 use crate::reassemble::Shed;
 use crate::record::exchanges;
 
-use round::Engine;
+use round::RoundEngine;
 use shard::Made;
 
 /// Parts that the connections are divided into. More than any machine's threads that would pay, so
@@ -29,7 +29,7 @@ pub const SHARDS: usize = 32;
 
 /// What to parse, and how.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ParseOptions {
     /// Threads that work; one works in the caller's.
     pub threads: usize,
     /// Ports of servers; all where there is none.
@@ -39,10 +39,10 @@ pub struct Options {
     /// Key logs with TLS secrets; read again while they grow.
     pub keylogs: Vec<std::path::PathBuf>,
     /// Bounds of the HTTP parser.
-    pub http: crate::wire::h1::parser::Limits,
+    pub http: crate::wire::h1::parser::ParserLimits,
 }
 
-impl Default for Options {
+impl Default for ParseOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
@@ -50,14 +50,14 @@ impl Default for Options {
             ports: Vec::new(),
             held_bytes: crate::limits::ALL_HELD_BYTES,
             keylogs: Vec::new(),
-            http: crate::wire::h1::parser::Limits::default(),
+            http: crate::wire::h1::parser::ParserLimits::default(),
         }
     }
 }
 
 /// Turns an exchange into what the caller wants of it, in the shard's thread: a value, and text
 /// appended to a buffer. This happens before its connection has a rank, so `exchange.id` means
-/// nothing yet: [`Output`] tells it.
+/// nothing yet: [`RoundOutput`] tells it.
 pub trait Render: Send + Sync + 'static {
     /// The value.
     type Item: Send;
@@ -76,14 +76,14 @@ impl<T: Send, F: Fn(Exchange, &mut Vec<u8>) -> T + Send + Sync + 'static> Render
 
 /// What is known of an exchange only when all before it are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
+pub struct LateName {
     /// Its name.
     pub id: ExchangeId,
     /// As in [`Exchange::closed`].
     pub closed: Vec<Closed>,
 }
 
-impl Name {
+impl LateName {
     /// Gives `exchange` its name.
     pub fn give(self, exchange: Exchange) -> Exchange {
         Exchange { id: self.id, closed: self.closed, ..exchange }
@@ -92,7 +92,7 @@ impl Name {
 
 /// What came out of one round, in order.
 #[derive(Debug)]
-pub struct Output<T> {
+pub struct RoundOutput<T> {
     /// By shard: what was rendered.
     shards: Vec<Made<T>>,
     /// Shard and place in it, in the order of the output.
@@ -108,7 +108,7 @@ pub struct Output<T> {
     pub shed: Shed,
 }
 
-impl<T> Output<T> {
+impl<T> RoundOutput<T> {
     fn new(shards: usize) -> Self {
         let shards = std::iter::repeat_with(Made::default).take(shards).collect();
         Self {
@@ -155,13 +155,13 @@ impl<T> Output<T> {
     }
 
     /// The exchanges in order: names, values, taken out, and their text.
-    pub fn drain(&mut self) -> impl Iterator<Item = (Name, T, &[u8])> {
+    pub fn drain(&mut self) -> impl Iterator<Item = (LateName, T, &[u8])> {
         let mut shards: Vec<_> =
             self.shards.iter_mut().map(|made| (&made.text, &mut made.entries)).collect();
         self.order.drain(..).filter_map(move |(shard, place)| {
             let (text, entries) = &mut shards[shard as usize];
             let entry = &mut entries[place as usize];
-            let name = Name { id: entry.id, closed: std::mem::take(&mut entry.closed) };
+            let name = LateName { id: entry.id, closed: std::mem::take(&mut entry.closed) };
             Some((name, entry.item.take()?, &text[entry.text.clone()]))
         })
     }
@@ -187,7 +187,7 @@ impl<T> Output<T> {
 
 /// What is known when the input is used up.
 #[derive(Clone, Debug, Default)]
-pub struct Summary {
+pub struct ParseSummary {
     /// The account of packets, and what was noted beside it.
     pub ledger: Ledger,
     /// Lines for people about damaged inputs.
@@ -199,38 +199,38 @@ pub struct Summary {
 /// A capture that is being parsed.
 pub struct Parse<R: Render> {
     driver: Driver<R>,
-    current: Option<Output<R::Item>>,
-    summary: Option<Summary>,
+    current: Option<RoundOutput<R::Item>>,
+    summary: Option<ParseSummary>,
 }
 
 enum Driver<R: Render> {
-    Here(Box<Engine<R>>),
+    Here(Box<RoundEngine<R>>),
     There {
-        outputs: Receiver<Told<R::Item>>,
-        back: SyncSender<Output<R::Item>>,
+        outputs: Receiver<DriverWord<R::Item>>,
+        back: SyncSender<RoundOutput<R::Item>>,
         thread: Option<JoinHandle<()>>,
     },
     Ended,
 }
 
-enum Told<T> {
-    Output(Output<T>),
+enum DriverWord<T> {
+    Output(RoundOutput<T>),
     Failed(CaptureError),
-    Ended(Box<Summary>),
+    Ended(Box<ParseSummary>),
 }
 
 /// Runs the engine to its end, or until nobody listens any more.
 fn drive<R: Render>(
-    mut engine: Engine<R>,
-    tell: &SyncSender<Told<R::Item>>,
-    used: &Receiver<Output<R::Item>>,
+    mut engine: RoundEngine<R>,
+    tell: &SyncSender<DriverWord<R::Item>>,
+    used: &Receiver<RoundOutput<R::Item>>,
 ) {
     loop {
         let (told, more) = match engine.step(used) {
-            Ok(Some(output)) => (Told::Output(output), true),
-            Ok(None) if engine.is_ended() => (Told::Ended(Box::new(engine.summary())), false),
+            Ok(Some(output)) => (DriverWord::Output(output), true),
+            Ok(None) if engine.is_ended() => (DriverWord::Ended(Box::new(engine.summary())), false),
             Ok(None) => continue,
-            Err(error) => (Told::Failed(error), false),
+            Err(error) => (DriverWord::Failed(error), false),
         };
         if tell.send(told).is_err() || !more {
             return;
@@ -243,8 +243,8 @@ const AHEAD: usize = 2;
 
 impl<R: Render> Parse<R> {
     /// Starts to parse `source`.
-    pub fn start(source: Box<dyn PacketSource>, options: &Options, render: R) -> Self {
-        let engine = Engine::new(source, options, render);
+    pub fn start(source: Box<dyn PacketSource>, options: &ParseOptions, render: R) -> Self {
+        let engine = RoundEngine::new(source, options, render);
         let threads = options.threads.max(1);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -267,7 +267,7 @@ impl<R: Render> Parse<R> {
 
     /// The exchanges that were completed next; none once the input is used up, and
     /// [`Self::summary`] is there.
-    pub fn next_output(&mut self) -> Result<Option<&mut Output<R::Item>>, CaptureError> {
+    pub fn next_output(&mut self) -> Result<Option<&mut RoundOutput<R::Item>>, CaptureError> {
         let used = self.current.take();
         match &mut self.driver {
             Driver::Ended => return Ok(None),
@@ -287,9 +287,9 @@ impl<R: Render> Parse<R> {
                     let _ = back.try_send(used);
                 }
                 match outputs.recv() {
-                    Ok(Told::Output(output)) => self.current = Some(output),
-                    Ok(Told::Failed(error)) => return Err(error),
-                    Ok(Told::Ended(summary)) => self.summary = Some(*summary),
+                    Ok(DriverWord::Output(output)) => self.current = Some(output),
+                    Ok(DriverWord::Failed(error)) => return Err(error),
+                    Ok(DriverWord::Ended(summary)) => self.summary = Some(*summary),
                     Err(_) => {
                         // The thread ended without a word: it panicked, and so do we.
                         if let Some(Err(panic)) = thread.take().map(JoinHandle::join) {
@@ -306,7 +306,7 @@ impl<R: Render> Parse<R> {
     }
 
     /// The account, once all exchanges were taken.
-    pub fn summary(&mut self) -> Option<Summary> {
+    pub fn summary(&mut self) -> Option<ParseSummary> {
         self.summary.take()
     }
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 use rustc_hash::FxHashMap;
 
 use super::shard::{Made, Pairings, Ranks};
-use super::{Options, Output, Render, SHARDS, Summary};
+use super::{ParseOptions, ParseSummary, Render, RoundOutput, SHARDS};
 use crate::capture::keylog::KeyLogs;
 use crate::capture::overload::Share;
 use crate::capture::{Batch, CaptureError, Frame, PacketSource};
@@ -17,7 +17,7 @@ use crate::decode::fragment::Joined;
 use crate::decode::{Datagram, Decoded, Fragment, Fragments, HashKey, Reject, Segment, decode};
 use crate::exchange::Closed;
 use crate::limits;
-use crate::reassemble::{Limits, Sightings, Table};
+use crate::reassemble::{ConnectionTable, Sightings, TableLimits};
 use crate::record::exchanges::Rest;
 use crate::wire::Setup;
 use crate::wire::quic::Quic;
@@ -30,7 +30,7 @@ struct Round<T> {
     /// IP packets that were joined from fragments; their blocks are counted behind the batch's.
     joined: Vec<Vec<u8>>,
     /// What came out of it.
-    output: Output<T>,
+    output: RoundOutput<T>,
     /// Keys of the output: packet, connection, ordinal, shard, place.
     keys: Vec<(u64, u64, u32, u32, u32)>,
     progress: (u64, Option<u64>),
@@ -137,15 +137,15 @@ const RANKED: &str = "a connection gets its rank in the round that starts it";
 /// Packets below which cutting a batch costs more than it gives.
 const SMALLEST_CHUNK: usize = 256;
 
-type ShardTable<R> = Table<Pairings<R>>;
+type ShardTable<R> = ConnectionTable<Pairings<R>>;
 
 /// Moves rounds on.
-pub(super) struct Engine<R: Render> {
+pub(super) struct RoundEngine<R: Render> {
     source: Box<dyn PacketSource>,
     keylogs: KeyLogs,
     ring: Arc<KeyRing>,
     /// By shard.
-    tls: Vec<tls::Shared>,
+    tls: Vec<tls::TlsShared>,
     key: HashKey,
     threads: usize,
     held_bytes: usize,
@@ -167,19 +167,19 @@ pub(super) struct Engine<R: Render> {
     /// The round that is to be reassembled.
     decoded: Option<Round<R::Item>>,
     spare: Vec<Round<R::Item>>,
-    used: Vec<Output<R::Item>>,
+    used: Vec<RoundOutput<R::Item>>,
     exhausted: bool,
     ended: bool,
 }
 
-impl<R: Render> Engine<R> {
-    pub(super) fn new(source: Box<dyn PacketSource>, options: &Options, render: R) -> Self {
+impl<R: Render> RoundEngine<R> {
+    pub(super) fn new(source: Box<dyn PacketSource>, options: &ParseOptions, render: R) -> Self {
         let (render, ring) = (Arc::new(render), Arc::<KeyRing>::default());
-        let tls: Vec<_> = (0..SHARDS).map(|_| tls::Shared::new(Arc::clone(&ring))).collect();
-        let table = |tls: &tls::Shared| {
+        let tls: Vec<_> = (0..SHARDS).map(|_| tls::TlsShared::new(Arc::clone(&ring))).collect();
+        let table = |tls: &tls::TlsShared| {
             let setup = Setup { limits: options.http, tls: tls.clone(), in_records: false };
             let pairings = Pairings::new(Arc::clone(&render), setup);
-            Table::new(pairings, Limits::share(SHARDS), options.ports.clone())
+            ConnectionTable::new(pairings, TableLimits::share(SHARDS), options.ports.clone())
         };
         let shards = tls.iter().map(table).collect();
         Self {
@@ -214,14 +214,14 @@ impl<R: Render> Engine<R> {
     }
 
     /// Takes back an output to use its buffers again.
-    pub(super) fn recycle(&mut self, output: Output<R::Item>) {
+    pub(super) fn recycle(&mut self, output: RoundOutput<R::Item>) {
         if self.used.len() < 4 {
             self.used.push(output);
         }
     }
 
     /// All steps of the next round; none once there is no more.
-    pub(super) fn step_alone(&mut self) -> Result<Option<Output<R::Item>>, CaptureError> {
+    pub(super) fn step_alone(&mut self) -> Result<Option<RoundOutput<R::Item>>, CaptureError> {
         let Some(mut round) = self.fresh() else { return Ok(None) };
         fill(&mut self.source, &mut self.keylogs, &mut round)?;
         self.learn(&round);
@@ -251,8 +251,8 @@ impl<R: Render> Engine<R> {
     /// to its end.
     pub(super) fn step(
         &mut self,
-        used: &Receiver<Output<R::Item>>,
-    ) -> Result<Option<Output<R::Item>>, CaptureError> {
+        used: &Receiver<RoundOutput<R::Item>>,
+    ) -> Result<Option<RoundOutput<R::Item>>, CaptureError> {
         while let Ok(output) = used.try_recv() {
             self.recycle(output);
         }
@@ -328,7 +328,7 @@ impl<R: Render> Engine<R> {
             return None;
         }
         let mut round = self.spare.pop().unwrap_or_default();
-        round.output = self.used.pop().unwrap_or_else(|| Output::new(SHARDS));
+        round.output = self.used.pop().unwrap_or_else(|| RoundOutput::new(SHARDS));
         Some(round)
     }
 
@@ -401,7 +401,7 @@ impl<R: Render> Engine<R> {
     /// Lets go of what the connections that hold most hold, where all together hold too much.
     /// Between two rounds, so that who must let go does not depend on the number of threads.
     fn bound_memory(&mut self, round: &mut Round<R::Item>) {
-        let mut held: usize = self.shards.iter().map(Table::held).sum();
+        let mut held: usize = self.shards.iter().map(ConnectionTable::held).sum();
         if held <= self.held_bytes {
             return;
         }
@@ -430,7 +430,8 @@ impl<R: Render> Engine<R> {
 
     /// Names the connections that the round started by the order of their first packets.
     fn give_ranks(&mut self) {
-        let mut first_packets: Vec<u64> = self.shards.iter().flat_map(Table::started).collect();
+        let mut first_packets: Vec<u64> =
+            self.shards.iter().flat_map(ConnectionTable::started).collect();
         first_packets.sort_unstable();
         let base = self.connections;
         self.connections += first_packets.len() as u64;
@@ -438,7 +439,7 @@ impl<R: Render> Engine<R> {
     }
 
     /// Names what came out and puts it in order.
-    fn finish_round(&mut self, mut round: Round<R::Item>) -> Option<Output<R::Item>> {
+    fn finish_round(&mut self, mut round: Round<R::Item>) -> Option<RoundOutput<R::Item>> {
         self.give_ranks();
         self.bound_memory(&mut round);
         self.ended |= round.last;
@@ -476,17 +477,17 @@ impl<R: Render> Engine<R> {
         }
         output.progress = *progress;
         output.packets = self.packets;
-        output.shed = self.shards.iter().map(Table::shed_so_far).sum();
+        output.shed = self.shards.iter().map(ConnectionTable::shed_so_far).sum();
         if *last && output.order.is_empty() {
             return None;
         }
-        let output = std::mem::replace(&mut round.output, Output::new(0));
+        let output = std::mem::replace(&mut round.output, RoundOutput::new(0));
         self.spare.push(round);
         Some(output)
     }
 
     /// The account of all packets, once the engine has ended.
-    pub(super) fn summary(&self) -> Summary {
+    pub(super) fn summary(&self) -> ParseSummary {
         let mut ledger = self.source.ledger();
         for shard in &self.shards {
             ledger.merge(&shard.ledger());
@@ -502,7 +503,7 @@ impl<R: Render> Engine<R> {
         ledger.also_at.clone_from(self.sightings.servers());
         ledger.note("connections", self.connections);
         ledger.note("packets-unaccounted", self.packets.abs_diff(ledger.input));
-        let mut account = tls::Account::default();
+        let mut account = tls::TlsAccount::default();
         self.tls.iter().for_each(|shared| account.merge(&shared.account()));
         account.write(&mut ledger);
         self.quic.write(&mut ledger);
@@ -510,7 +511,7 @@ impl<R: Render> Engine<R> {
         let mut warnings = self.source.warnings();
         warnings.extend(account.advice());
         warnings.extend(self.quic.advice());
-        Summary { ledger, warnings, rest: Rest { closed, open: Some(self.open) } }
+        ParseSummary { ledger, warnings, rest: Rest { closed, open: Some(self.open) } }
     }
 }
 
@@ -520,7 +521,7 @@ impl<T> Default for Round<T> {
             batch: Batch::default(),
             chunks: Vec::new(),
             joined: Vec::new(),
-            output: Output::new(0),
+            output: RoundOutput::new(0),
             keys: Vec::new(),
             progress: (0, None),
             secrets: Vec::new(),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::Render;
 use crate::exchange::{Closed, Exchange, ExchangeId};
 use crate::flow::Direction;
-use crate::reassemble::{End, Finished, Mark, Missing, Opened, StreamEvent, Streams};
+use crate::reassemble::{
+    DirectionEnd, EventStreams, FinishedConnection, Mark, Missing, Opened, StreamEvent,
+};
 use crate::time::Timestamp;
 use crate::wire::{self, Conversation as _, Ending, Origin, Setup, Talk};
 
@@ -14,18 +16,18 @@ use crate::wire::{self, Conversation as _, Ending, Origin, Setup, Talk};
 #[derive(Debug)]
 pub(super) struct Made<T> {
     pub(super) text: Vec<u8>,
-    pub(super) entries: Vec<Entry<T>>,
-    pub(super) ends: Vec<Ended>,
+    pub(super) entries: Vec<RenderedEntry<T>>,
+    pub(super) ends: Vec<ConnectionEnded>,
     /// Connections with exchanges that were open when the capture ended.
     pub(super) open: u64,
 }
 
 /// A connection that closed, after exchanges that were given.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ended {
+pub(super) struct ConnectionEnded {
     /// The packet at which it was known.
     pub(super) packet: u64,
-    /// As in [`Entry`].
+    /// As in [`RenderedEntry`].
     pub(super) unranked: Option<u64>,
     pub(super) closed: Closed,
 }
@@ -33,7 +35,7 @@ pub(super) struct Ended {
 /// An exchange that is complete, or as complete as it will be: rendered where its bytes are still
 /// at hand, before its connection has a rank.
 #[derive(Debug)]
-pub(super) struct Entry<T> {
+pub(super) struct RenderedEntry<T> {
     /// The packet at which it was known.
     pub(super) packet: u64,
     /// The first packet of its connection, where the connection has no rank yet.
@@ -64,7 +66,7 @@ impl<T> Made<T> {
         let (id, closed, start) =
             (exchange.id, std::mem::take(&mut exchange.closed), self.text.len());
         let item = Some(render.render(exchange, &mut self.text));
-        self.entries.push(Entry {
+        self.entries.push(RenderedEntry {
             packet,
             unranked,
             id,
@@ -115,11 +117,11 @@ struct Closing {
 
 impl Closing {
     /// One direction ended.
-    fn add(&mut self, end: End, at: Timestamp) {
+    fn add(&mut self, end: DirectionEnd, at: Timestamp) {
         let known = match end {
-            End::Fin | End::Reset => &mut self.seen,
-            End::Replaced | End::Evicted => &mut self.over,
-            End::Capture => return,
+            DirectionEnd::Fin | DirectionEnd::Reset => &mut self.seen,
+            DirectionEnd::Replaced | DirectionEnd::Evicted => &mut self.over,
+            DirectionEnd::Capture => return,
         };
         *known = (*known).max(Some(at));
     }
@@ -131,7 +133,7 @@ impl Closing {
 }
 
 /// One connection.
-pub(super) struct Lane {
+pub(super) struct ShardLane {
     talk: Talk,
     first_packet: u64,
     rank: Option<u64>,
@@ -145,12 +147,12 @@ impl<R: Render> Pairings<R> {
     }
 
     /// Tells when a connection closed, of one that had exchanges; `None`: it did not.
-    fn tell_end(&mut self, lane: &Lane, at: Option<Timestamp>) {
-        let Lane { exchanges: 1.., first_packet, rank, .. } = lane else { return };
+    fn tell_end(&mut self, lane: &ShardLane, at: Option<Timestamp>) {
+        let ShardLane { exchanges: 1.., first_packet, rank, .. } = lane else { return };
         match at {
             Some(at) => {
                 let unranked = if rank.is_none() { Some(*first_packet) } else { None };
-                self.made.ends.push(Ended {
+                self.made.ends.push(ConnectionEnded {
                     packet: self.now.packet,
                     unranked,
                     closed: Closed(rank.unwrap_or_default(), at),
@@ -161,9 +163,13 @@ impl<R: Render> Pairings<R> {
     }
 
     /// Lets `step` move a lane on, and renders what it gives.
-    fn step(&mut self, lane: &mut Lane, step: impl FnOnce(&mut Talk, &mut dyn FnMut(Exchange))) {
+    fn step(
+        &mut self,
+        lane: &mut ShardLane,
+        step: impl FnOnce(&mut Talk, &mut dyn FnMut(Exchange)),
+    ) {
         let Self { made, render, now, .. } = self;
-        let Lane { talk, first_packet, rank, exchanges, .. } = lane;
+        let ShardLane { talk, first_packet, rank, exchanges, .. } = lane;
         step(talk, &mut |mut exchange| {
             *exchanges += 1;
             if let Some(rank) = *rank {
@@ -175,14 +181,14 @@ impl<R: Render> Pairings<R> {
     }
 }
 
-impl<R: Render> Streams for Pairings<R> {
-    type Stream = Box<Lane>;
+impl<R: Render> EventStreams for Pairings<R> {
+    type Stream = Box<ShardLane>;
 
     fn now(&mut self, mark: Mark) {
         self.now = mark;
     }
 
-    fn open(&mut self, opened: &Opened) -> Box<Lane> {
+    fn open(&mut self, opened: &Opened) -> Box<ShardLane> {
         let origin = Origin {
             connection: opened.first_packet,
             client: opened.client,
@@ -194,7 +200,7 @@ impl<R: Render> Streams for Pairings<R> {
         if let Some(nanos) = opened.handshake_ns {
             talk.set_handshake(nanos);
         }
-        Box::new(Lane {
+        Box::new(ShardLane {
             talk,
             first_packet: opened.first_packet,
             rank: opened.rank,
@@ -203,25 +209,26 @@ impl<R: Render> Streams for Pairings<R> {
         })
     }
 
-    fn rank(&mut self, lane: &mut Box<Lane>, rank: u64) {
+    fn rank(&mut self, lane: &mut Box<ShardLane>, rank: u64) {
         lane.rank = Some(rank);
     }
 
-    fn event(&mut self, lane: &mut Box<Lane>, event: StreamEvent<'_>) {
+    fn event(&mut self, lane: &mut Box<ShardLane>, event: StreamEvent<'_>) {
         if let StreamEvent::Close { end, mark, .. } = event {
             lane.closing.add(end, mark.at);
         }
         self.step(lane, |talk, mut out| match event {
             StreamEvent::Bytes { direction, payload, acked, mark, .. } => {
-                let mark = wire::Mark { at: mark.at, packet: mark.packet, ack: acked, cut: false };
+                let mark =
+                    wire::PacketMark { at: mark.at, packet: mark.packet, ack: acked, cut: false };
                 talk.bytes(direction, payload, mark, &mut out);
             }
             StreamEvent::Gap { direction, bytes, missing, mark, .. } => {
                 let cut = missing == Missing::Cut;
-                let mark = wire::Mark { at: mark.at, packet: mark.packet, ack: None, cut };
+                let mark = wire::PacketMark { at: mark.at, packet: mark.packet, ack: None, cut };
                 talk.gap(direction, bytes, mark, &mut out);
             }
-            StreamEvent::Close { direction, end: End::Fin, .. } => {
+            StreamEvent::Close { direction, end: DirectionEnd::Fin, .. } => {
                 talk.close(direction, Ending::Closed, &mut out)
             }
             // Not seen to the end: `finish` says the same for both directions.
@@ -229,23 +236,23 @@ impl<R: Render> Streams for Pairings<R> {
         });
     }
 
-    fn held(&self, lane: &Box<Lane>) -> usize {
+    fn held(&self, lane: &Box<ShardLane>) -> usize {
         lane.talk.held()
     }
 
-    fn shed(&mut self, lane: &mut Box<Lane>) {
+    fn shed(&mut self, lane: &mut Box<ShardLane>) {
         self.step(lane, |talk, mut out| talk.relieve(&mut out));
     }
 
-    fn wants(&self, lane: &Box<Lane>, direction: Direction) -> bool {
+    fn wants(&self, lane: &Box<ShardLane>, direction: Direction) -> bool {
         lane.talk.wants(direction)
     }
 
-    fn finish(&mut self, mut lane: Box<Lane>) -> Finished {
+    fn finish(&mut self, mut lane: Box<ShardLane>) -> FinishedConnection {
         self.step(&mut lane, |talk, mut out| talk.finish(&mut out));
         self.tell_end(&lane, lane.closing.at());
-        let Lane { talk, exchanges, .. } = &*lane;
-        Finished {
+        let ShardLane { talk, exchanges, .. } = &*lane;
+        FinishedConnection {
             protocol: talk.protocol(),
             used: *exchanges > 0,
             skipped: talk.skipped(),
@@ -254,10 +261,10 @@ impl<R: Render> Streams for Pairings<R> {
         }
     }
 
-    fn abandon(&mut self, lane: Box<Lane>) -> (Finished, u64) {
+    fn abandon(&mut self, lane: Box<ShardLane>) -> (FinishedConnection, u64) {
         self.tell_end(&lane, Some(self.now.at));
-        let Lane { talk, exchanges, .. } = &*lane;
-        let finished = Finished {
+        let ShardLane { talk, exchanges, .. } = &*lane;
+        let finished = FinishedConnection {
             protocol: talk.protocol(),
             used: *exchanges > 0,
             skipped: talk.skipped(),

@@ -51,9 +51,9 @@ impl PacketSource for Memory {
     }
 }
 
-struct Random(u64);
+struct SeededRandom(u64);
 
-impl Random {
+impl SeededRandom {
     fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
         ((self.0 >> 33) as usize) % bound.max(1)
@@ -100,7 +100,7 @@ impl Wire {
     }
 
     /// Bytes of one side in segments of at most `most` bytes, each acknowledged.
-    fn say(&mut self, from: usize, bytes: &[u8], random: &mut Random, most: usize) {
+    fn say(&mut self, from: usize, bytes: &[u8], random: &mut SeededRandom, most: usize) {
         let mut rest = bytes;
         while !rest.is_empty() {
             let (part, behind) = rest.split_at((1 + random.below(most)).min(rest.len()));
@@ -113,7 +113,7 @@ impl Wire {
 
 /// A conversation of `count` exchanges on each of `connections` connections, interleaved.
 fn conversation(
-    random: &mut Random,
+    random: &mut SeededRandom,
     connections: usize,
     count: usize,
     isn: [u32; 2],
@@ -157,10 +157,14 @@ fn conversation(
 }
 
 fn run(packets: Vec<Vec<u8>>, threads: usize, together: usize) -> (Vec<Exchange>, Ledger) {
-    run_with(packets, together, &Options { threads, ..Options::default() })
+    run_with(packets, together, &ParseOptions { threads, ..ParseOptions::default() })
 }
 
-fn run_with(packets: Vec<Vec<u8>>, together: usize, options: &Options) -> (Vec<Exchange>, Ledger) {
+fn run_with(
+    packets: Vec<Vec<u8>>,
+    together: usize,
+    options: &ParseOptions,
+) -> (Vec<Exchange>, Ledger) {
     let source = Memory { packets: packets.into(), given: 0, together };
     let mut parse =
         Parse::start(Box::new(source), options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
@@ -221,7 +225,7 @@ proptest! {
 
     #[test]
     fn order_repetition_and_wrap_change_nothing(seed: u64, window in 0usize..12, near_the_wrap: bool, most in 1usize..700) {
-        let mut random = Random(seed);
+        let mut random = SeededRandom(seed);
         let isn = if near_the_wrap { [u32::MAX - 200, u32::MAX - 900] } else { [1_000, 7_000_000] };
         let packets = conversation(&mut random, 3, 4, isn, most);
         let (plain, _) = run(packets.clone(), 1, 1_000);
@@ -249,7 +253,7 @@ proptest! {
 
     #[test]
     fn each_end_of_a_connection_is_told_once_and_with_its_time(seed: u64, together in 1usize..40, threads in 1usize..3) {
-        let mut random = Random(seed);
+        let mut random = SeededRandom(seed);
         let packets = conversation(&mut random, 5, 2, [5, 6], 700);
         // The later FIN of each client's port; packets are a millisecond apart, from the first.
         let mut expected = std::collections::BTreeMap::new();
@@ -258,7 +262,7 @@ proptest! {
             expected.insert(port, Timestamp::from_nanos((place as i64 + 1) * 1_000_000));
         }
         let source = Memory { packets: packets.into(), given: 0, together };
-        let options = Options { threads, ..Options::default() };
+        let options = ParseOptions { threads, ..ParseOptions::default() };
         let mut parse = Parse::start(Box::new(source), &options, |exchange: Exchange, _: &mut Vec<u8>| exchange);
         let (mut ports, mut told) = (std::collections::BTreeMap::new(), Vec::new());
         while let Some(output) = parse.next_output().expect("memory can be read") {
@@ -276,7 +280,7 @@ proptest! {
 
     #[test]
     fn lost_packets_leave_no_wrong_exchange(seed: u64, most in 50usize..700) {
-        let mut random = Random(seed);
+        let mut random = SeededRandom(seed);
         let packets = conversation(&mut random, 3, 5, [5, 6], most);
         let (plain, _) = run(packets.clone(), 1, 1_000);
         let kept: Vec<Vec<u8>> = packets.into_iter().filter(|_| random.below(12) != 0).collect();
@@ -292,13 +296,13 @@ proptest! {
 
     #[test]
     fn an_outline_says_the_same_of_every_exchange(seed: u64, window in 0usize..8, most in 1usize..700) {
-        let mut random = Random(seed);
+        let mut random = SeededRandom(seed);
         let packets = conversation(&mut random, 3, 5, [5, 6], most);
         let mut moved: Vec<(usize, Vec<u8>)> =
             packets.into_iter().enumerate().map(|(n, packet)| (n + random.below(window + 1), packet)).collect();
         moved.sort_by_key(|(at, _)| *at);
         let packets: Vec<Vec<u8>> = moved.into_iter().map(|(_, packet)| packet).filter(|_| random.below(20) != 0).collect();
-        let outline = Options { threads: 1, http: crate::wire::h1::parser::Limits::outline(), ..Options::default() };
+        let outline = ParseOptions { threads: 1, http: crate::wire::h1::parser::ParserLimits::outline(), ..ParseOptions::default() };
         let (whole, ledger) = run(packets.clone(), 1, 50);
         let (counted, same) = run_with(packets, 50, &outline);
         prop_assert_eq!(ledger, same);
@@ -307,7 +311,7 @@ proptest! {
 
     #[test]
     fn threads_and_batches_change_nothing(seed: u64, together in 1usize..40) {
-        let mut random = Random(seed);
+        let mut random = SeededRandom(seed);
         let packets: Vec<_> = conversation(&mut random, 8, 3, [9, 9], 400).into_iter().filter(|_| random.below(30) != 0).collect();
         let (one, ledger) = run(packets.clone(), 1, together);
         let (four, same) = run(packets, 4, together);
@@ -319,7 +323,7 @@ proptest! {
 #[test]
 fn a_hole_that_nobody_filled_is_a_gap_and_the_rest_is_kept() {
     let mut wire = Wire::new(40_000, [1, 1]);
-    let mut random = Random(3);
+    let mut random = SeededRandom(3);
     wire.say(0, b"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n", &mut random, 10_000);
     wire.packet(1, 24, b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n0123456789");
     wire.packet(1, 24, b"0123456789");
@@ -337,7 +341,7 @@ fn a_hole_that_nobody_filled_is_a_gap_and_the_rest_is_kept() {
 
 #[test]
 fn ports_used_again_are_another_connection() {
-    let mut random = Random(1);
+    let mut random = SeededRandom(1);
     let mut packets = Vec::new();
     for (isn, path) in [([100, 200], "/first"), ([90_000_000, 70_000_000], "/second")] {
         let mut wire = Wire::new(40_000, isn);
@@ -353,7 +357,7 @@ fn ports_used_again_are_another_connection() {
 
 #[test]
 fn ranks_count_all_connections_also_those_of_other_ports() {
-    let mut random = Random(1);
+    let mut random = SeededRandom(1);
     let mut first = Wire::new(40_000, [1, 1]);
     first.say(0, b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", &mut random, 100);
     let mut second = Wire::new(40_001, [1, 1]);
@@ -366,7 +370,7 @@ fn ranks_count_all_connections_also_those_of_other_ports() {
 
 #[test]
 fn what_all_connections_hold_is_bounded_and_counted() {
-    let mut random = Random(1);
+    let mut random = SeededRandom(1);
     let mut wires: Vec<Wire> = (0..40).map(|n| Wire::new(40_000 + n, [1, 1])).collect();
     for wire in &mut wires {
         wire.say(0, b"PUT /big HTTP/1.1\r\nContent-Length: 60000\r\n\r\n", &mut random, 10_000);
@@ -385,7 +389,8 @@ fn what_all_connections_hold_is_bounded_and_counted() {
         packets.extend(wires.iter().filter_map(|wire| wire.packets.get(at).cloned()));
     }
     let count = packets.len() as u64;
-    let bounded = |threads| Options { threads, held_bytes: 1_000_000, ..Options::default() };
+    let bounded =
+        |threads| ParseOptions { threads, held_bytes: 1_000_000, ..ParseOptions::default() };
     let (got, ledger) = run_with(packets.clone(), 100, &bounded(1));
     assert_eq!((got.len(), ledger.balance(), ledger.input), (40, 0, count));
     assert!(ledger.noted["connections-that-held-too-much"] > 0, "{ledger:?}");
@@ -404,7 +409,7 @@ fn what_all_connections_hold_is_bounded_and_counted() {
 #[test]
 fn held_bytes_beyond_the_limit_of_a_direction_are_given_up_as_a_gap() {
     let mut wire = Wire::new(40_000, [1, 1]);
-    wire.say(0, b"GET /1 HTTP/1.1\r\n\r\n", &mut Random(3), 10_000);
+    wire.say(0, b"GET /1 HTTP/1.1\r\n\r\n", &mut SeededRandom(3), 10_000);
     // The first bytes of the answer never come, and nobody acknowledges any.
     wire.seq[1] = wire.seq[1].wrapping_add(10);
     for _ in 0..200 {
@@ -449,7 +454,7 @@ impl PacketSource for Crowded {
 #[test]
 fn what_is_let_go_of_is_whole_connections_counted_and_the_rest_is_complete() {
     let (connections, count, together) = (60, 6, 50);
-    let mut random = Random(11);
+    let mut random = SeededRandom(11);
     // One after the other in thirds, so that some are over before, some begin within, and some
     // after.
     let packets: Vec<Vec<u8>> = (0..3)
@@ -474,7 +479,7 @@ fn what_is_let_go_of_is_whole_connections_counted_and_the_rest_is_complete() {
         let source = Crowded { memory, batches: 0, crowded: crowded.clone() };
         let mut parse = Parse::start(
             Box::new(source),
-            &Options { threads, ..Options::default() },
+            &ParseOptions { threads, ..ParseOptions::default() },
             |exchange: Exchange, _: &mut Vec<u8>| exchange,
         );
         let mut exchanges = Vec::new();

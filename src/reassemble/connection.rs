@@ -6,10 +6,10 @@
 //! once.
 
 use super::sequence::advance;
-use super::side::Side;
-use super::table::{Limits, Notes};
-use super::{End, Finished, Mark, Missing, Opened, StreamEvent, Streams};
-use crate::decode::{Flags, Pair, Segment};
+use super::side::StreamSide;
+use super::table::{Notes, TableLimits};
+use super::{DirectionEnd, EventStreams, FinishedConnection, Mark, Missing, Opened, StreamEvent};
+use crate::decode::{Pair, Segment, TcpFlags};
 use crate::flow::Direction;
 use crate::time::Timestamp;
 
@@ -32,7 +32,7 @@ pub(super) struct Connection<S> {
     pub(super) first_packet: u64,
     pub(super) rank: Option<u64>,
     /// The lower end, the higher end.
-    pub(super) sides: [Side; 2],
+    pub(super) sides: [StreamSide; 2],
     /// Which of them is the client, once that is known.
     client: Option<usize>,
     syn_from: Option<usize>,
@@ -51,9 +51,9 @@ pub(super) struct Connection<S> {
     /// Whether it is over; what comes is late.
     pub(super) over: bool,
     /// What it was; known when it is over.
-    pub(super) finished: Finished,
+    pub(super) finished: FinishedConnection,
     /// Why it is not followed, where it is not: its packets are counted, and nothing else.
-    pub(super) left_out: Option<LeftOut>,
+    pub(super) left_out: Option<NotFollowed>,
     /// It began while another one between the same ends went on, and nothing proves it yet: what
     /// began it may be a stray.
     pub(super) unproven: bool,
@@ -66,7 +66,7 @@ pub(super) struct Connection<S> {
 
 /// Why a connection is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LeftOut {
+pub(super) enum NotFollowed {
     /// Its ports were not asked for.
     OtherPort,
     /// The capture could not keep up. It was followed for so many packets before.
@@ -87,7 +87,7 @@ pub(super) enum Belongs {
 }
 
 impl<S> Connection<S> {
-    pub(super) fn new(segment: &Segment, left_out: Option<LeftOut>) -> Self {
+    pub(super) fn new(segment: &Segment, left_out: Option<NotFollowed>) -> Self {
         Self {
             pair: segment.pair,
             hash: segment.hash,
@@ -108,7 +108,10 @@ impl<S> Connection<S> {
             reset: None,
             stream: None,
             over: false,
-            finished: Finished { protocol: "no-payload", ..Finished::default() },
+            finished: FinishedConnection {
+                protocol: "no-payload",
+                ..FinishedConnection::default()
+            },
             left_out,
             unproven: false,
             packets: 0,
@@ -130,10 +133,10 @@ impl<S> Connection<S> {
         if self.sides[s].has_seen(segment.fingerprint) {
             return true;
         }
-        let near = |side: &Side, number: u32| {
+        let near = |side: &StreamSide, number: u32| {
             side.known && (side.offset(number) - side.next).abs() < 1 << 20
         };
-        match (segment.flags.has(Flags::SYN), segment.flags.has(Flags::ACK)) {
+        match (segment.flags.has(TcpFlags::SYN), segment.flags.has(TcpFlags::ACK)) {
             (true, true) => {
                 self.sides[r].known
                     && self.sides[r].offset(segment.ack) == 0
@@ -151,17 +154,17 @@ impl<S> Connection<S> {
     pub(super) fn belongs(&self, segment: &Segment) -> Belongs {
         let (s, r) = ends(segment);
         let (side, other) = (&self.sides[s], &self.sides[r]);
-        if let Some(LeftOut::Shed { .. }) = self.left_out {
+        if let Some(NotFollowed::Shed { .. }) = self.left_out {
             // Its numbers are not followed any more.
-            let opens = segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK);
+            let opens = segment.flags.has(TcpFlags::SYN) && !segment.flags.has(TcpFlags::ACK);
             let another = opens && (self.over || self.packets > SYN_PACKETS);
             return if another { Belongs::NewEpoch } else { Belongs::Yes };
         }
         if !side.known {
             return Belongs::Yes;
         }
-        let has_ack = segment.flags.has(Flags::ACK);
-        if segment.flags.has(Flags::SYN) {
+        let has_ack = segment.flags.has(TcpFlags::ACK);
+        if segment.flags.has(TcpFlags::SYN) {
             let first = side.offset(segment.seq.wrapping_add(1));
             let same_number = side.offset(segment.seq.wrapping_add(1)) == 0;
             // A SYN that was captured behind the data that it precedes.
@@ -170,7 +173,7 @@ impl<S> Connection<S> {
             return if same_number || late || answers { Belongs::Yes } else { Belongs::NewEpoch };
         }
         // Resets carry any number.
-        if segment.flags.has(Flags::RST) || (side.offset(segment.seq) - side.next).abs() < FAR {
+        if segment.flags.has(TcpFlags::RST) || (side.offset(segment.seq) - side.next).abs() < FAR {
             return Belongs::Yes;
         }
         let far_ack =
@@ -183,13 +186,13 @@ impl<S> Connection<S> {
     pub(super) fn fits(&self, segment: &Segment) -> Option<u64> {
         let (s, r) = ends(segment);
         let has = |flag| segment.flags.has(flag);
-        let from = segment.seq.wrapping_add(u32::from(has(Flags::SYN)));
-        let distance = |side: &Side, number: u32, known: bool| {
+        let from = segment.seq.wrapping_add(u32::from(has(TcpFlags::SYN)));
+        let distance = |side: &StreamSide, number: u32, known: bool| {
             (known && side.known).then(|| side.offset(number).abs_diff(side.next))
         };
         let parts = [
             distance(&self.sides[s], from, true),
-            distance(&self.sides[r], segment.ack, has(Flags::ACK)),
+            distance(&self.sides[r], segment.ack, has(TcpFlags::ACK)),
         ];
         let near = parts.iter().flatten().all(|&bytes| bytes < NEAR);
         let some = parts.iter().any(Option::is_some);
@@ -203,51 +206,51 @@ impl<S> Connection<S> {
     }
 
     /// Takes a segment of this connection; answers `false` where it was seen before.
-    pub(super) fn segment<T: Streams<Stream = S>>(
+    pub(super) fn segment<T: EventStreams<Stream = S>>(
         &mut self,
         segment: &Segment,
         payload: &[u8],
         streams: &mut T,
-        limits: &Limits,
+        limits: &TableLimits,
         notes: &mut Notes,
     ) -> bool {
         let (s, r) = ends(segment);
         let mark = Mark { packet: segment.number, at: segment.at };
         let flags = segment.flags;
-        let special =
-            segment.length > 0 || flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0) != 0;
+        let special = segment.length > 0
+            || flags.0 & (TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0) != 0;
         if self.sides[s].is_repeated(segment.fingerprint) && (special || segment.identified) {
             return false;
         }
         self.packets += 1;
         self.last = mark;
         match self.left_out {
-            Some(LeftOut::OtherPort) => return true,
-            Some(LeftOut::Shed { .. }) => {
-                self.sides[s].closed |= flags.has(Flags::FIN);
-                self.over |= flags.has(Flags::RST) || self.sides.iter().all(|side| side.closed);
+            Some(NotFollowed::OtherPort) => return true,
+            Some(NotFollowed::Shed { .. }) => {
+                self.sides[s].closed |= flags.has(TcpFlags::FIN);
+                self.over |= flags.has(TcpFlags::RST) || self.sides.iter().all(|side| side.closed);
                 return true;
             }
             None => {}
         }
         self.sides[s].seen = true;
-        if flags.has(Flags::SYN) {
+        if flags.has(TcpFlags::SYN) {
             self.syn(segment, s, r, mark);
         } else if !self.sides[s].known {
             self.sides[s].start_at(segment.seq, false);
         }
         let mut ack = None;
-        if flags.has(Flags::ACK) {
+        if flags.has(TcpFlags::ACK) {
             ack = self.acknowledge(segment, s, r, mark);
         }
-        if flags.has(Flags::RST) {
+        if flags.has(TcpFlags::RST) {
             self.reset.get_or_insert(mark);
         } else {
-            if segment.length > 0 && !flags.has(Flags::SYN) {
+            if segment.length > 0 && !flags.has(TcpFlags::SYN) {
                 self.sides[s].settle(segment.seq);
             }
-            let from = self.sides[s].offset(segment.seq) + i64::from(flags.has(Flags::SYN));
-            if flags.has(Flags::FIN) {
+            let from = self.sides[s].offset(segment.seq) + i64::from(flags.has(TcpFlags::SYN));
+            if flags.has(TcpFlags::FIN) {
                 let end = from + advance(false, segment.length, false);
                 if self.sides[s].fin.is_none() && end >= self.sides[s].next {
                     self.sides[s].fin = Some((end, mark));
@@ -284,7 +287,7 @@ impl<S> Connection<S> {
             side.start_earlier(side.offset(first));
             side.firm = true;
         }
-        if segment.flags.has(Flags::ACK) {
+        if segment.flags.has(TcpFlags::ACK) {
             self.answered = true;
             let other = &mut self.sides[r];
             if !other.known {
@@ -302,7 +305,7 @@ impl<S> Connection<S> {
         if self.answered
             && self.handshake_ns.is_none()
             && self.syn_from == Some(s)
-            && !segment.flags.has(Flags::SYN)
+            && !segment.flags.has(TcpFlags::SYN)
         {
             self.handshake_ns =
                 self.opened_at.map(|opened| mark.at.since(opened)).filter(|&nanos| nanos >= 0);
@@ -320,7 +323,7 @@ impl<S> Connection<S> {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the facts of one segment, used once")]
-    fn payload<T: Streams<Stream = S>>(
+    fn payload<T: EventStreams<Stream = S>>(
         &mut self,
         s: usize,
         from: i64,
@@ -386,7 +389,7 @@ impl<S> Connection<S> {
     /// Something is to be told: the stream begins, unless it has. The client is who opened the
     /// connection, else who has the higher port; content has the last word, behind this stage, as a
     /// server may call its client back.
-    fn open<T: Streams<Stream = S>>(&mut self, streams: &mut T) {
+    fn open<T: EventStreams<Stream = S>>(&mut self, streams: &mut T) {
         if self.stream.is_some() {
             return;
         }
@@ -406,7 +409,7 @@ impl<S> Connection<S> {
     }
 
     /// Hands on the next bytes of a side.
-    fn deliver<T: Streams<Stream = S>>(
+    fn deliver<T: EventStreams<Stream = S>>(
         &mut self,
         s: usize,
         payload: &[u8],
@@ -435,7 +438,7 @@ impl<S> Connection<S> {
 
     /// Bytes that a packet had and the capture cut off are missing, unless held ones start among
     /// them.
-    fn deliver_cut<T: Streams<Stream = S>>(
+    fn deliver_cut<T: EventStreams<Stream = S>>(
         &mut self,
         s: usize,
         cut: u32,
@@ -452,7 +455,7 @@ impl<S> Connection<S> {
     }
 
     /// Everything up to `to` is missing.
-    fn gap<T: Streams<Stream = S>>(
+    fn gap<T: EventStreams<Stream = S>>(
         &mut self,
         s: usize,
         to: i64,
@@ -484,7 +487,7 @@ impl<S> Connection<S> {
     }
 
     /// Hands on what can be: contiguous bytes whose cause was handed on.
-    fn pump<T: Streams<Stream = S>>(&mut self, streams: &mut T, notes: &mut Notes) {
+    fn pump<T: EventStreams<Stream = S>>(&mut self, streams: &mut T, notes: &mut Notes) {
         if self.over {
             return;
         }
@@ -511,7 +514,7 @@ impl<S> Connection<S> {
         self.tell_fin(streams, notes);
     }
 
-    fn deliver_held<T: Streams<Stream = S>>(
+    fn deliver_held<T: EventStreams<Stream = S>>(
         &mut self,
         s: usize,
         streams: &mut T,
@@ -526,7 +529,7 @@ impl<S> Connection<S> {
         self.deliver_cut(s, cut.clamp(0, i64::from(held.cut)) as u32, held.mark, streams, notes);
     }
 
-    fn tell_fin<T: Streams<Stream = S>>(&mut self, streams: &mut T, notes: &mut Notes) {
+    fn tell_fin<T: EventStreams<Stream = S>>(&mut self, streams: &mut T, notes: &mut Notes) {
         for s in [0, 1] {
             let side = &self.sides[s];
             // Where the capture joined at the FIN, bytes from before it may still be seen.
@@ -542,7 +545,8 @@ impl<S> Connection<S> {
                 notes.behind_fin_bytes += self.sides[s].forget_held();
                 let direction =
                     if self.client == Some(s) { Direction::ToServer } else { Direction::ToClient };
-                streams.event(stream, StreamEvent::Close { direction, end: End::Fin, mark });
+                streams
+                    .event(stream, StreamEvent::Close { direction, end: DirectionEnd::Fin, mark });
             }
         }
     }
@@ -556,11 +560,11 @@ impl<S> Connection<S> {
 
     /// Declares what cannot come any more: acknowledged, and waited for long enough; or beyond the
     /// limits.
-    fn prove_loss<T: Streams<Stream = S>>(
+    fn prove_loss<T: EventStreams<Stream = S>>(
         &mut self,
         now: Mark,
         streams: &mut T,
-        limits: &Limits,
+        limits: &TableLimits,
         notes: &mut Notes,
     ) {
         if self.sides[0].held.is_empty() && self.sides[1].held.is_empty() {
@@ -588,7 +592,7 @@ impl<S> Connection<S> {
     }
 
     /// Gives up what the first held bytes of `s` wait for: bytes before them, or their cause.
-    fn unblock<T: Streams<Stream = S>>(
+    fn unblock<T: EventStreams<Stream = S>>(
         &mut self,
         s: usize,
         missing: Missing,
@@ -618,9 +622,9 @@ impl<S> Connection<S> {
 
     /// Follows it no longer: what is held of it is dropped, its exchanges under way are not told,
     /// and its packets are only counted. Answers how many exchanges were under way.
-    pub(super) fn let_go<T: Streams<Stream = S>>(&mut self, streams: &mut T) -> u64 {
-        self.left_out = Some(LeftOut::Shed { followed: self.packets });
-        self.sides.iter_mut().for_each(Side::drop_held);
+    pub(super) fn let_go<T: EventStreams<Stream = S>>(&mut self, streams: &mut T) -> u64 {
+        self.left_out = Some(NotFollowed::Shed { followed: self.packets });
+        self.sides.iter_mut().for_each(StreamSide::drop_held);
         let Some(stream) = self.stream.take() else { return 0 };
         let (finished, under_way) = streams.abandon(stream);
         self.finished = finished;
@@ -628,7 +632,7 @@ impl<S> Connection<S> {
     }
 
     /// Gives up everything that is held, because there is no room for it.
-    pub(super) fn give_up_held<T: Streams<Stream = S>>(
+    pub(super) fn give_up_held<T: EventStreams<Stream = S>>(
         &mut self,
         streams: &mut T,
         notes: &mut Notes,
@@ -636,7 +640,7 @@ impl<S> Connection<S> {
         self.drain(Missing::Limit, streams, notes);
     }
 
-    fn drain<T: Streams<Stream = S>>(
+    fn drain<T: EventStreams<Stream = S>>(
         &mut self,
         missing: Missing,
         streams: &mut T,
@@ -651,9 +655,9 @@ impl<S> Connection<S> {
     }
 
     /// Ends it: hands on what is held, tells what is missing, closes both directions.
-    pub(super) fn end<T: Streams<Stream = S>>(
+    pub(super) fn end<T: EventStreams<Stream = S>>(
         &mut self,
-        how: End,
+        how: DirectionEnd,
         now: Mark,
         streams: &mut T,
         notes: &mut Notes,
@@ -661,7 +665,7 @@ impl<S> Connection<S> {
         if self.over {
             return;
         }
-        let how = if self.reset.is_some() { End::Reset } else { how };
+        let how = if self.reset.is_some() { DirectionEnd::Reset } else { how };
         if self.sides.iter().any(|side| !side.held.is_empty()) {
             self.drain(Missing::Lost, streams, notes);
         }

@@ -2,7 +2,7 @@
 //! ends saw them.
 //!
 //! In: [`Segment`](crate::decode::Segment)s of one shard in capture order. Out: [`StreamEvent`]s to
-//! a [`Streams`]. What is missing is told as a gap only where that is proved (the peer acknowledged
+//! a [`EventStreams`]. What is missing is told as a gap only where that is proved (the peer acknowledged
 //! it, or the connection is over) or where a named limit was hit; until then it may still come,
 //! since captures are out of order. A byte is handed on once: the first copy wins.
 //!
@@ -20,7 +20,7 @@ use crate::flow::{Direction, Endpoint};
 use crate::time::Timestamp;
 
 pub use sightings::Sightings;
-pub use table::{Limits, Shed, Table};
+pub use table::{ConnectionTable, Shed, TableLimits};
 
 /// A packet, as evidence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ pub enum Missing {
 
 /// How a direction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum DirectionEnd {
     /// Its sender closed it, and every byte up to there was handed on.
     Fin,
     /// The connection was reset.
@@ -89,7 +89,7 @@ pub enum StreamEvent<'a> {
         /// Which way.
         direction: Direction,
         /// Why.
-        end: End,
+        end: DirectionEnd,
         /// The packet that says so, or the last one before it was known.
         mark: Mark,
     },
@@ -115,7 +115,7 @@ pub struct Opened {
 }
 
 /// Where the events of a shard's connections go.
-pub trait Streams {
+pub trait EventStreams {
     /// What is kept of one connection.
     type Stream;
 
@@ -141,16 +141,16 @@ pub trait Streams {
     fn wants(&self, stream: &Self::Stream, direction: Direction) -> bool;
 
     /// It is over: both directions were closed.
-    fn finish(&mut self, stream: Self::Stream) -> Finished;
+    fn finish(&mut self, stream: Self::Stream) -> FinishedConnection;
 
     /// Nobody follows it any more: what is under way in it is not told. Answers how many messages
     /// or exchanges that are, too.
-    fn abandon(&mut self, stream: Self::Stream) -> (Finished, u64);
+    fn abandon(&mut self, stream: Self::Stream) -> (FinishedConnection, u64);
 }
 
 /// What a connection turned out to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Finished {
+pub struct FinishedConnection {
     /// What it spoke, by its name in the ledger.
     pub protocol: &'static str,
     /// Whether an exchange came out of it.

@@ -6,14 +6,14 @@
 //! one alone, and is replaced only then.
 
 use super::connection::{Belongs, Connection};
-use super::table::{Place, Slot, Table};
-use super::{End, Streams};
-use crate::decode::{Flags, Segment};
+use super::table::{ConnectionSlot, ConnectionTable, HashedPair};
+use super::{DirectionEnd, EventStreams};
+use crate::decode::{Segment, TcpFlags};
 
-impl<T: Streams> Table<T> {
+impl<T: EventStreams> ConnectionTable<T> {
     /// The slot of the connection that a segment belongs to, which may be a new one.
     pub(super) fn find(&mut self, segment: &Segment) -> u32 {
-        let place = Place::of(segment);
+        let place = HashedPair::of(segment);
         let mut next = self.places.get(&place).copied();
         let mut meshing = None;
         while let Some(index) = next {
@@ -26,11 +26,11 @@ impl<T: Streams> Table<T> {
                 if connection.belongs(segment) == Belongs::Yes {
                     return index;
                 }
-                if segment.flags.has(Flags::SYN) && connection.may_go_on() {
+                if segment.flags.has(TcpFlags::SYN) && connection.may_go_on() {
                     return self.insert_beside(index, place, segment);
                 }
                 self.replaced += 1;
-                self.remove(index, End::Replaced);
+                self.remove(index, DirectionEnd::Replaced);
                 return self.insert(place, segment);
             }
             if meshing.is_none() && !connection.over && connection.meshes(segment) {
@@ -46,7 +46,7 @@ impl<T: Streams> Table<T> {
     }
 
     /// A connection that may be a stray, before the one that it may replace.
-    fn insert_beside(&mut self, old: u32, place: Place, segment: &Segment) -> u32 {
+    fn insert_beside(&mut self, old: u32, place: HashedPair, segment: &Segment) -> u32 {
         let connection = self.connection(old);
         let mut networks = connection.other_networks.clone();
         networks.push(connection.network);
@@ -58,22 +58,22 @@ impl<T: Streams> Table<T> {
     }
 
     /// `new` is not proved: the segment belongs to it, or to the one that it may replace.
-    fn find_among_two(&mut self, new: u32, place: Place, segment: &Segment) -> u32 {
+    fn find_among_two(&mut self, new: u32, place: HashedPair, segment: &Segment) -> u32 {
         let Some(old) = self.replaced_by(new, segment.network) else {
             self.connection(new).unproven = false;
             return new;
         };
         let belongs = [new, old].map(|index| self.slot(index).connection.belongs(segment));
-        if segment.flags.has(Flags::SYN) && belongs == [Belongs::NewEpoch; 2] {
+        if segment.flags.has(TcpFlags::SYN) && belongs == [Belongs::NewEpoch; 2] {
             // A third number: the second one came to nothing.
-            self.remove(new, End::Replaced);
+            self.remove(new, DirectionEnd::Replaced);
             return self.insert_beside(old, place, segment);
         }
         let fits = [new, old].map(|index| self.slot(index).connection.fits(segment));
         match fits {
             [Some(_), None] if proves(segment) => {
                 self.replaced += 1;
-                self.remove(old, End::Replaced);
+                self.remove(old, DirectionEnd::Replaced);
                 self.connection(new).unproven = false;
                 new
             }
@@ -96,7 +96,7 @@ impl<T: Streams> Table<T> {
         None
     }
 
-    fn slot(&self, index: u32) -> &Slot<T::Stream> {
+    fn slot(&self, index: u32) -> &ConnectionSlot<T::Stream> {
         self.slots[index as usize].as_ref().expect("siblings are taken slots")
     }
 
@@ -112,5 +112,5 @@ fn is_of_network<S>(connection: &Connection<S>, network: u32) -> bool {
 /// Whether a segment shows that both ends, or the one that is seen, hold to a connection: an
 /// answered SYN or what comes behind it. A SYN alone, again or not, shows nothing.
 fn proves(segment: &Segment) -> bool {
-    segment.flags.has(Flags::ACK) && !segment.flags.has(Flags::RST)
+    segment.flags.has(TcpFlags::ACK) && !segment.flags.has(TcpFlags::RST)
 }

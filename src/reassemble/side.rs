@@ -8,7 +8,7 @@ use super::Mark;
 use super::sequence::offset;
 
 /// Bytes that cannot be handed on yet.
-pub(super) struct Held {
+pub(super) struct HeldBytes {
     pub(super) bytes: Box<[u8]>,
     /// Bytes behind them that the packet had and the capture has not.
     pub(super) cut: u32,
@@ -21,7 +21,7 @@ pub(super) struct Held {
 const HELD_OVERHEAD: usize = 96;
 
 #[derive(Default)]
-pub(super) struct Side {
+pub(super) struct StreamSide {
     /// Sequence number of offset 0.
     base: u32,
     /// Whether `base` is known.
@@ -42,7 +42,7 @@ pub(super) struct Side {
     /// Whether the close was told.
     pub(super) closed: bool,
     /// By offset; entries do not overlap.
-    pub(super) held: BTreeMap<i64, Held>,
+    pub(super) held: BTreeMap<i64, HeldBytes>,
     /// What the held bytes cost.
     pub(super) held_bytes: usize,
     /// Fingerprints of the last packets.
@@ -55,7 +55,7 @@ pub(super) struct Side {
 /// Most rivals of a side; a handshake is answered a few times, seldom otherwise each time.
 const RIVALS: usize = 8;
 
-impl Side {
+impl StreamSide {
     /// Offset of a sequence number.
     pub(super) fn offset(&self, seq: u32) -> i64 {
         offset(seq, self.base, self.next)
@@ -162,19 +162,19 @@ impl Side {
             let piece: Box<[u8]> = bytes[(at - from) as usize..(until - from) as usize].into();
             self.held_bytes += piece.len() + HELD_OVERHEAD;
             let cut = if until == end { cut } else { 0 };
-            self.held.insert(at, Held { bytes: piece, cut, ack, mark });
+            self.held.insert(at, HeldBytes { bytes: piece, cut, ack, mark });
             at = until;
         }
         (repeated, differing)
     }
 
     /// The first held entry that has something new, with its offset.
-    pub(super) fn head(&self) -> Option<(i64, &Held)> {
+    pub(super) fn head(&self) -> Option<(i64, &HeldBytes)> {
         self.held.first_key_value().map(|(&at, held)| (at, held))
     }
 
     /// Takes the first held entry.
-    pub(super) fn pop(&mut self) -> Option<(i64, Held)> {
+    pub(super) fn pop(&mut self) -> Option<(i64, HeldBytes)> {
         let (at, held) = self.held.pop_first()?;
         self.held_bytes -= held.bytes.len() + HELD_OVERHEAD;
         Some((at, held))

@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, RandomState};
 
 use super::table::Hashed;
-use crate::decode::{Flags, Pair, Segment};
+use crate::decode::{Pair, Segment, TcpFlags};
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::time::Timestamp;
@@ -46,7 +46,7 @@ const SETTLED: usize = 1 << 15;
 
 /// What is known of the ends of a connection since its last SYN.
 #[derive(Clone, Copy)]
-struct Known {
+struct KnownEnds {
     pair: Pair,
     /// Number of the SYN, and whether the lower end sent it.
     syn: Option<(u32, bool)>,
@@ -171,7 +171,7 @@ type ByNumber<K> = Recent<K, Sighting, RandomState>;
 pub struct Sightings {
     /// Ports of servers that were asked for; all where there is none.
     ports: Vec<u16>,
-    known: ByPair<Known>,
+    known: ByPair<KnownEnds>,
     /// Payloads by sequence and acknowledgement number.
     copies: ByNumber<(u32, u32)>,
     /// Payloads by the number at which their answer begins.
@@ -204,7 +204,7 @@ impl Sightings {
 
     /// Whether a segment may tell something. It may also where this says no later on.
     pub fn wants(&self, segment: &Segment) -> bool {
-        let opens = segment.flags.0 & (Flags::SYN.0 | Flags::ACK.0) == Flags::SYN.0;
+        let opens = segment.flags.0 & (TcpFlags::SYN.0 | TcpFlags::ACK.0) == TcpFlags::SYN.0;
         opens || (segment.length > 0 && self.settled[slot(segment.hash)] != segment.hash)
     }
 
@@ -225,8 +225,8 @@ impl Sightings {
 
     /// Looks at a segment that it wants.
     pub fn look(&mut self, segment: &Segment, payload: &[u8]) {
-        if segment.flags.has(Flags::SYN) {
-            if !segment.flags.has(Flags::ACK) {
+        if segment.flags.has(TcpFlags::SYN) {
+            if !segment.flags.has(TcpFlags::ACK) {
                 self.open(segment);
             }
         } else if segment.length > 0 {
@@ -248,12 +248,12 @@ impl Sightings {
         if *settled == segment.hash {
             *settled = 0;
         }
-        let known = Known { pair: segment.pair, syn, payloads: 0, spoke: [false; 2] };
+        let known = KnownEnds { pair: segment.pair, syn, payloads: 0, spoke: [false; 2] };
         self.known.insert(segment.hash, known);
     }
 
     fn look_at_payload(&mut self, segment: &Segment, payload: &[u8]) {
-        let fresh = Known { pair: segment.pair, syn: None, payloads: 0, spoke: [false; 2] };
+        let fresh = KnownEnds { pair: segment.pair, syn: None, payloads: 0, spoke: [false; 2] };
         let known = self.known.get(&segment.hash).filter(|known| known.pair == segment.pair);
         let mut known = known.copied().unwrap_or(fresh);
         let aliased = self.aliases.get(&segment.hash).is_some();
@@ -288,7 +288,7 @@ impl Sightings {
     }
 
     /// The payload that this one is a copy of.
-    fn copy_of(&self, segment: &Segment, here: &Sighting, known: &Known) -> Option<Sighting> {
+    fn copy_of(&self, segment: &Segment, here: &Sighting, known: &KnownEnds) -> Option<Sighting> {
         let there = self.copies.get(&(segment.seq, segment.ack))?;
         let made = segment.seq.min(segment.ack) < SMALL_NUMBER;
         let apart = here.at.since(there.at).saturating_abs();
@@ -304,14 +304,14 @@ impl Sightings {
 
     /// Whether a rewriter may have made one of these pairs from the other. None gives a client
     /// another port and leaves its address and the server: those are two connections.
-    fn may_be_rewritten(&self, here: &Sighting, there: &Sighting, known: &Known) -> bool {
+    fn may_be_rewritten(&self, here: &Sighting, there: &Sighting, known: &KnownEnds) -> bool {
         let (a, b) = (here.ends(), there.ends());
         let (other_source, other_target) = (a.0.address != b.0.address, a.1.address != b.1.address);
         if other_source || other_target {
             return true;
         }
         let other = self.known.get(&there.hash).filter(|known| known.pair == there.pair);
-        let client_is_source = |known: &Known, sighting: &Sighting| {
+        let client_is_source = |known: &KnownEnds, sighting: &Sighting| {
             known.syn.map(|(_, by_low)| by_low == sighting.from_low)
         };
         let ours = client_is_source(known, here);
@@ -323,12 +323,12 @@ impl Sightings {
     }
 
     /// The payload that this one answers, where its own connection shows no other half.
-    fn half_of(&self, segment: &Segment, here: &Sighting, known: &Known) -> Option<Sighting> {
+    fn half_of(&self, segment: &Segment, here: &Sighting, known: &KnownEnds) -> Option<Sighting> {
         let there = self.asked.get(&segment.seq)?;
         let other = self.known.get(&there.hash).filter(|known| known.pair == there.pair)?;
         let alone = !known.spoke[usize::from(!segment.from_low)]
             && !other.spoke[usize::from(!there.from_low)]
-            && segment.flags.has(Flags::ACK);
+            && segment.flags.has(TcpFlags::ACK);
         let took = here.at.since(there.at);
         let received = segment.ack.wrapping_sub(there.seq);
         let ((asker, asked), (answering, receiver)) = (there.ends(), here.ends());
@@ -359,7 +359,7 @@ impl Sightings {
         let key = (segment.seq, segment.ack);
         let ambiguous = shared(self.copies.get(&key), COPY_NS);
         self.copies.insert(key, Sighting { ambiguous, ..here });
-        if segment.flags.has(Flags::ACK) {
+        if segment.flags.has(TcpFlags::ACK) {
             let before = self.asked.get(&segment.ack);
             let first = before.filter(|before| before.pair == here.pair).copied();
             let ambiguous = shared(before, ANSWER_NS);
@@ -403,7 +403,7 @@ impl Sightings {
 }
 
 /// The end that a SYN was sent to; where none was seen, the one with the lower port.
-fn server_of(known: &Known) -> Endpoint {
+fn server_of(known: &KnownEnds) -> Endpoint {
     let Pair { low, high } = known.pair;
     let high_is_server = known.syn.map_or(high.port < low.port, |(_, by_low)| by_low);
     if high_is_server { high } else { low }

@@ -1,13 +1,13 @@
 //! The connections of one shard: found by their ends and virtual network, told apart when ports are
 //! used again, ended when they are over, quiet for too long, or too many, and let go of where a
-//! live capture says so ([`Table::shed_share`]). Everything here depends on the segments and on
+//! live capture says so ([`ConnectionTable::shed_share`]). Everything here depends on the segments and on
 //! that share alone, so that the same capture gives the same events however many threads there are.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-use super::connection::{Connection, LeftOut};
-use super::{End, Finished, Mark, Missing, Streams};
+use super::connection::{Connection, NotFollowed};
+use super::{DirectionEnd, EventStreams, FinishedConnection, Mark, Missing};
 use crate::capture::overload::Share;
 use crate::decode::{Pair, Segment};
 use crate::ledger::{Ledger, Seen, Traffic};
@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 
 /// Bounds of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct TableLimits {
     /// Connections at a time.
     pub connections: usize,
     /// Bytes held in one direction before the missing ones are given up although they may still
@@ -32,7 +32,7 @@ pub struct Limits {
     pub linger_ns: i64,
 }
 
-impl Limits {
+impl TableLimits {
     /// The share of one of `shards` shards.
     pub fn share(shards: usize) -> Self {
         Self {
@@ -117,7 +117,7 @@ impl std::iter::Sum for Shed {
 
 /// Packets, bytes and connections of one protocol.
 #[derive(Clone, Copy, Debug, Default)]
-struct Count {
+struct ProtocolCount {
     connections: u64,
     packets: u64,
     bytes: u64,
@@ -125,18 +125,18 @@ struct Count {
 
 /// A pair with its hash, which was computed where it was decoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct HashedPair {
     pub(super) pair: Pair,
     hash: u64,
 }
 
-impl Place {
+impl HashedPair {
     pub(super) const fn of(segment: &Segment) -> Self {
         Self { pair: segment.pair, hash: segment.hash }
     }
 }
 
-impl Hash for Place {
+impl Hash for HashedPair {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
     }
@@ -160,7 +160,7 @@ impl Hasher for Hashed {
     }
 }
 
-pub(super) struct Slot<S> {
+pub(super) struct ConnectionSlot<S> {
     pub(super) connection: Connection<S>,
     /// Another connection between the same ends: in another virtual network, or the one that this
     /// one may be about to replace.
@@ -172,16 +172,16 @@ pub(super) struct Slot<S> {
 }
 
 /// The connections of one shard.
-pub struct Table<T: Streams> {
+pub struct ConnectionTable<T: EventStreams> {
     streams: T,
-    limits: Limits,
+    limits: TableLimits,
     /// Ports of servers that were asked for; all where there is none.
     ports: Vec<u16>,
     /// Connections that are let go of when they are seen.
     share: Share,
     shed: Shed,
-    pub(super) places: HashMap<Place, u32, BuildHasherDefault<Hashed>>,
-    pub(super) slots: Vec<Option<Slot<T::Stream>>>,
+    pub(super) places: HashMap<HashedPair, u32, BuildHasherDefault<Hashed>>,
+    pub(super) slots: Vec<Option<ConnectionSlot<T::Stream>>>,
     free: Vec<u32>,
     serial: u64,
     /// Connections without a rank: slot, serial, first packet.
@@ -193,7 +193,7 @@ pub struct Table<T: Streams> {
     latest: Timestamp,
     held: usize,
     notes: Notes,
-    counts: BTreeMap<&'static str, Count>,
+    counts: BTreeMap<&'static str, ProtocolCount>,
     rejected: BTreeMap<&'static str, u64>,
     used: u64,
     evicted: [u64; 2],
@@ -205,9 +205,9 @@ pub struct Table<T: Streams> {
     seen: Seen,
 }
 
-impl<T: Streams> Table<T> {
+impl<T: EventStreams> ConnectionTable<T> {
     /// A table that gives its events to `streams`.
-    pub fn new(streams: T, limits: Limits, ports: Vec<u16>) -> Self {
+    pub fn new(streams: T, limits: TableLimits, ports: Vec<u16>) -> Self {
         Self {
             streams,
             limits,
@@ -293,11 +293,11 @@ impl<T: Streams> Table<T> {
         let was_ending = connection.reset.is_some() || connection.over;
         if !connection.segment(segment, payload, &mut self.streams, &self.limits, &mut self.notes) {
             *self.rejected.entry("duplicate").or_default() += 1;
-        } else if let Some(LeftOut::Shed { .. }) = connection.left_out {
+        } else if let Some(NotFollowed::Shed { .. }) = connection.left_out {
             self.shed.packets += 1;
         }
         if !connection.over && connection.is_complete() {
-            connection.end(End::Fin, self.now, &mut self.streams, &mut self.notes);
+            connection.end(DirectionEnd::Fin, self.now, &mut self.streams, &mut self.notes);
         }
         let held = connection.held()
             + connection.stream.as_ref().map_or(0, |stream| self.streams.held(stream));
@@ -307,7 +307,7 @@ impl<T: Streams> Table<T> {
         }
     }
 
-    pub(super) fn insert(&mut self, place: Place, segment: &Segment) -> u32 {
+    pub(super) fn insert(&mut self, place: HashedPair, segment: &Segment) -> u32 {
         if self.slots.len() - self.free.len() >= self.limits.connections {
             self.evict_one();
         }
@@ -316,9 +316,9 @@ impl<T: Streams> Table<T> {
             && !asked_for(place.pair.low.port)
             && !asked_for(place.pair.high.port);
         self.serial += 1;
-        let connection = Connection::new(segment, ignored.then_some(LeftOut::OtherPort));
+        let connection = Connection::new(segment, ignored.then_some(NotFollowed::OtherPort));
         let sibling = self.places.get(&place).copied();
-        let slot = Some(Slot { connection, sibling, serial: self.serial, held: 0 });
+        let slot = Some(ConnectionSlot { connection, sibling, serial: self.serial, held: 0 });
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index as usize] = slot;
@@ -335,12 +335,12 @@ impl<T: Streams> Table<T> {
         index
     }
 
-    pub(super) fn remove(&mut self, index: u32, how: End) {
+    pub(super) fn remove(&mut self, index: u32, how: DirectionEnd) {
         let Some(mut slot) = self.slots[index as usize].take() else { return };
         let connection = &mut slot.connection;
         connection.end(how, self.now, &mut self.streams, &mut self.notes);
         self.held -= slot.held;
-        let place = Place { pair: connection.pair, hash: connection.hash };
+        let place = HashedPair { pair: connection.pair, hash: connection.hash };
         if self.places.get(&place) == Some(&index) {
             match slot.sibling {
                 Some(sibling) => self.places.insert(place, sibling),
@@ -365,16 +365,16 @@ impl<T: Streams> Table<T> {
     fn account(&mut self, connection: &Connection<T::Stream>) {
         self.account_seen(connection);
         let followed = match connection.left_out {
-            Some(LeftOut::Shed { followed }) => followed,
+            Some(NotFollowed::Shed { followed }) => followed,
             _ => connection.packets,
         };
         let name = match connection.left_out {
             // Nothing came of the packets before either.
-            Some(LeftOut::Shed { .. }) if !connection.finished.used => {
+            Some(NotFollowed::Shed { .. }) if !connection.finished.used => {
                 self.shed.packets += followed;
                 return;
             }
-            Some(LeftOut::OtherPort) => "other-port",
+            Some(NotFollowed::OtherPort) => "other-port",
             _ => connection.finished.protocol,
         };
         let count = self.counts.entry(name).or_default();
@@ -397,17 +397,17 @@ impl<T: Streams> Table<T> {
     /// Tells what was readable of a connection, and why the rest was not.
     fn account_seen(&mut self, connection: &Connection<T::Stream>) {
         let Connection { packets, bytes, finished, .. } = connection;
-        let Finished { protocol, used, skipped, tunnelled, .. } = *finished;
+        let FinishedConnection { protocol, used, skipped, tunnelled, .. } = *finished;
         let mut all = Traffic { connections: 1, packets: *packets, bytes: *bytes };
         let of = |bytes| Traffic { bytes, ..Traffic::default() };
         match connection.left_out {
-            Some(LeftOut::OtherPort) => return,
-            Some(LeftOut::Shed { followed }) if used => {
+            Some(NotFollowed::OtherPort) => return,
+            Some(NotFollowed::Shed { followed }) if used => {
                 all.packets = followed;
                 let packets = packets - followed;
                 self.seen.leave("shed", Traffic { packets, ..Traffic::default() });
             }
-            Some(LeftOut::Shed { .. }) => return self.seen.leave("shed", all),
+            Some(NotFollowed::Shed { .. }) => return self.seen.leave("shed", all),
             None if *bytes == 0 => return,
             None if !used => return self.seen.leave(protocol, all),
             None => {}
@@ -430,7 +430,7 @@ impl<T: Streams> Table<T> {
             }
             self.closing.pop_front();
             if self.is_current(index, serial) {
-                self.remove(index, End::Reset);
+                self.remove(index, DirectionEnd::Reset);
             }
         }
         while let Some(&(index, serial, since)) = self.idle.front() {
@@ -441,7 +441,7 @@ impl<T: Streams> Table<T> {
             let Some(last_seen) = self.last_seen(index, serial) else { continue };
             if self.latest.since(last_seen) > self.limits.idle_ns {
                 self.evicted[0] += 1;
-                self.remove(index, End::Evicted);
+                self.remove(index, DirectionEnd::Evicted);
             } else {
                 self.idle.push_back((index, serial, last_seen));
             }
@@ -459,14 +459,14 @@ impl<T: Streams> Table<T> {
                 continue;
             }
             self.evicted[1] += 1;
-            self.remove(index, End::Evicted);
+            self.remove(index, DirectionEnd::Evicted);
             return;
         }
         // All were active in turn: the one that is next goes.
         while let Some((index, serial, _)) = self.idle.pop_front() {
             if self.is_current(index, serial) {
                 self.evicted[1] += 1;
-                self.remove(index, End::Evicted);
+                self.remove(index, DirectionEnd::Evicted);
                 return;
             }
         }
@@ -507,7 +507,7 @@ impl<T: Streams> Table<T> {
         let before = slot.held;
         self.given_up += 1;
         if end {
-            self.remove(index, End::Evicted);
+            self.remove(index, DirectionEnd::Evicted);
             return before;
         }
         let connection = &mut slot.connection;
@@ -525,7 +525,7 @@ impl<T: Streams> Table<T> {
     /// The capture is over: ends every connection.
     pub fn finish(&mut self) {
         for index in 0..self.slots.len() {
-            self.remove(index as u32, End::Capture);
+            self.remove(index as u32, DirectionEnd::Capture);
         }
     }
 

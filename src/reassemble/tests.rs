@@ -3,13 +3,13 @@
 
 use super::*;
 use crate::capture::overload::Share;
-use crate::decode::{Flags, Pair, Segment};
+use crate::decode::{Pair, Segment, TcpFlags};
 
 /// Writes down what happens.
 #[derive(Default)]
 struct Record(Vec<String>);
 
-impl Streams for Record {
+impl EventStreams for Record {
     type Stream = ();
 
     fn now(&mut self, _: Mark) {}
@@ -38,13 +38,13 @@ impl Streams for Record {
         true
     }
 
-    fn finish(&mut self, (): ()) -> Finished {
-        Finished { protocol: "test", used: true, ..Finished::default() }
+    fn finish(&mut self, (): ()) -> FinishedConnection {
+        FinishedConnection { protocol: "test", used: true, ..FinishedConnection::default() }
     }
 
-    fn abandon(&mut self, (): ()) -> (Finished, u64) {
+    fn abandon(&mut self, (): ()) -> (FinishedConnection, u64) {
         self.0.push("let go".to_owned());
-        (Finished { protocol: "test", ..Finished::default() }, 1)
+        (FinishedConnection { protocol: "test", ..FinishedConnection::default() }, 1)
     }
 }
 
@@ -70,7 +70,7 @@ fn segment(
         hash: client_port.into(),
         seq,
         ack,
-        flags: Flags(flags),
+        flags: TcpFlags(flags),
         fingerprint: number as u32,
         identified: true,
         block: 0,
@@ -83,7 +83,7 @@ fn segment(
 /// Gives segments of one connection: from the client or not, offset in its stream, acknowledged
 /// offset, flags, payload.
 fn events(segments: &[(bool, u32, u32, u8, &str)]) -> (Vec<String>, crate::ledger::Ledger) {
-    let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
+    let mut table = ConnectionTable::new(Record::default(), TableLimits::share(1), Vec::new());
     let handshake = [(true, u32::MAX, 0, 2, ""), (false, u32::MAX, 0, 18, "")];
     for (number, &(from_client, at, ack, flags, payload)) in
         (1..).zip(handshake.iter().chain(segments))
@@ -117,7 +117,7 @@ fn nothing_comes_behind_a_fin_also_where_it_was_held_before() {
 
 #[test]
 fn bytes_from_before_a_fin_at_which_the_capture_joined_come_before_its_close() {
-    let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
+    let mut table = ConnectionTable::new(Record::default(), TableLimits::share(1), Vec::new());
     let packets = [(true, 3_000, 17, ""), (false, 50, 24, "answer"), (true, 2_000, 24, "before")];
     for (number, (from_client, seq, flags, payload)) in (1..).zip(packets) {
         let ack = if from_client { 50 } else { 3_001 };
@@ -135,7 +135,7 @@ fn bytes_from_before_a_fin_at_which_the_capture_joined_come_before_its_close() {
 
 #[test]
 fn a_payload_that_was_cut_away_whole_is_a_gap_and_no_bytes() {
-    let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
+    let mut table = ConnectionTable::new(Record::default(), TableLimits::share(1), Vec::new());
     table.segment(&segment(1, 40_000, true, u32::MAX, 0, 2, ""), b"");
     table.segment(&Segment { length: 100, ..segment(2, 40_000, true, 0, 0, 24, "") }, b"");
     table.finish();
@@ -166,11 +166,11 @@ fn the_first_copy_of_a_byte_wins_and_a_differing_one_is_counted_while_the_first_
 
 #[test]
 fn half_open_connections_hit_their_number_and_cost_the_others_nothing() {
-    let limits = Limits { connections: 50, ..Limits::share(1) };
-    let mut table = Table::new(Record::default(), limits, Vec::new());
+    let limits = TableLimits { connections: 50, ..TableLimits::share(1) };
+    let mut table = ConnectionTable::new(Record::default(), limits, Vec::new());
     let mut number = 0;
     let mut give =
-        |table: &mut Table<Record>, port, from_client, seq, ack, flags, payload: &str| {
+        |table: &mut ConnectionTable<Record>, port, from_client, seq, ack, flags, payload: &str| {
             number += 1;
             table.segment(
                 &segment(number, port, from_client, seq, ack, flags, payload),
@@ -198,39 +198,40 @@ fn half_open_connections_hit_their_number_and_cost_the_others_nothing() {
 /// to where a share looks.
 #[test]
 fn a_connection_that_was_let_go_of_is_counted_until_another_one_takes_its_ends() {
-    let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
+    let mut table = ConnectionTable::new(Record::default(), TableLimits::share(1), Vec::new());
     let with_hash = |mut segment: Segment| {
         segment.hash = 7 << 40;
         segment
     };
     let mut number = 0;
-    let mut give = |table: &mut Table<Record>, from_client, seq, ack, flags: u8, payload: &str| {
-        number += 1;
-        table.segment(
-            &with_hash(segment(number, 40_000, from_client, seq, ack, flags, payload)),
-            payload.as_bytes(),
-        );
-    };
-    give(&mut table, true, 0, 0, Flags::SYN.0, "");
-    give(&mut table, false, 0, 1, Flags::SYN.0 | Flags::ACK.0, "");
-    give(&mut table, true, 1, 1, Flags::ACK.0, "first");
+    let mut give =
+        |table: &mut ConnectionTable<Record>, from_client, seq, ack, flags: u8, payload: &str| {
+            number += 1;
+            table.segment(
+                &with_hash(segment(number, 40_000, from_client, seq, ack, flags, payload)),
+                payload.as_bytes(),
+            );
+        };
+    give(&mut table, true, 0, 0, TcpFlags::SYN.0, "");
+    give(&mut table, false, 0, 1, TcpFlags::SYN.0 | TcpFlags::ACK.0, "");
+    give(&mut table, true, 1, 1, TcpFlags::ACK.0, "first");
     // Held, as bytes before it are missing.
-    give(&mut table, true, 60, 1, Flags::ACK.0, "late");
+    give(&mut table, true, 60, 1, TcpFlags::ACK.0, "late");
     assert!(table.held() > 0);
     table.shed_share(Share::of(128));
-    give(&mut table, true, 6, 1, Flags::ACK.0, "unseen");
+    give(&mut table, true, 6, 1, TcpFlags::ACK.0, "unseen");
     assert_eq!(table.held(), 0, "what it held is free");
     // It stays so when the share sinks, and far behind where it was, until both ends have closed.
     table.shed_share(Share::NONE);
-    give(&mut table, true, 500_000_000, 1, Flags::ACK.0, "unseen");
-    give(&mut table, true, 500_000_006, 1, Flags::ACK.0 | Flags::FIN.0, "");
-    give(&mut table, false, 1, 500_000_007, Flags::ACK.0 | Flags::FIN.0, "");
-    give(&mut table, true, 500_000_007, 2, Flags::ACK.0, "");
+    give(&mut table, true, 500_000_000, 1, TcpFlags::ACK.0, "unseen");
+    give(&mut table, true, 500_000_006, 1, TcpFlags::ACK.0 | TcpFlags::FIN.0, "");
+    give(&mut table, false, 1, 500_000_007, TcpFlags::ACK.0 | TcpFlags::FIN.0, "");
+    give(&mut table, true, 500_000_007, 2, TcpFlags::ACK.0, "");
     assert_eq!(table.streams().0, ["ToServer first", "let go"]);
     assert_eq!(table.shed_so_far(), Shed { connections: 1, packets: 5, exchanges: 1 });
     // The ends meet again.
-    give(&mut table, true, 9_000, 0, Flags::SYN.0, "");
-    give(&mut table, true, 9_001, 0, Flags::ACK.0, "again");
+    give(&mut table, true, 9_000, 0, TcpFlags::SYN.0, "");
+    give(&mut table, true, 9_001, 0, TcpFlags::ACK.0, "again");
     table.finish();
     let told = &table.streams().0;
     assert_eq!(told[2], "ToServer again", "{told:?}");
@@ -246,7 +247,7 @@ fn a_connection_that_was_let_go_of_is_counted_until_another_one_takes_its_ends()
 /// What is handed on of raw segments: from the client or not, sequence number, acknowledged one,
 /// flags, payload.
 fn told(segments: &[(bool, u32, u32, u8, &str)]) -> Vec<String> {
-    let mut table = Table::new(Record::default(), Limits::share(1), Vec::new());
+    let mut table = ConnectionTable::new(Record::default(), TableLimits::share(1), Vec::new());
     for (number, &(from_client, seq, ack, flags, payload)) in (1..).zip(segments) {
         table.segment(
             &segment(number, 40_000, from_client, seq, ack, flags, payload),

@@ -10,7 +10,7 @@ use crate::record::exchanges::END_FORMAT;
 
 /// Where a flow begins or ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct End {
+pub struct FlowEnd {
     /// As reports name it.
     pub route: String,
     /// The place, with numbers and names that are values as `[*]`.
@@ -20,7 +20,7 @@ pub struct End {
 /// How sure a flow is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Evidence {
+pub enum FlowEvidence {
     /// A strong and fresh value, or a weak one of one kind of thing with two values or more.
     Sure,
     /// One weak value.
@@ -35,14 +35,14 @@ pub struct Flow {
     /// Its number in the recording, from 0.
     pub flow: u32,
     /// How sure it is.
-    pub class: Evidence,
+    pub class: FlowEvidence,
     /// Why it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Where its values are born.
-    pub from: End,
+    pub from: FlowEnd,
     /// Where they are used.
-    pub to: Vec<End>,
+    pub to: Vec<FlowEnd>,
     /// How often, in requests.
     pub uses: u64,
     /// How many different values.

@@ -8,7 +8,7 @@ use crate::ledger::Ledger;
 
 /// A form of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum RecordingForm {
     /// The program's own: `.jsonl`.
     Exchanges,
     /// HTTP Archive: `.har`.
@@ -25,7 +25,7 @@ pub enum Form {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherForm(pub String);
 
-impl Form {
+impl RecordingForm {
     /// By the name of a file; one without an ending, or `-`, is the program's own.
     pub fn of(name: &str) -> Result<Self, OtherForm> {
         let file = name.rsplit('/').next().unwrap_or(name);
@@ -91,44 +91,44 @@ fn is_format(ending: &str) -> bool {
 
 /// Writes exchanges in another tool's form.
 #[derive(Debug)]
-pub struct Writer {
-    form: Form,
-    script: k6::Script,
+pub struct FormWriter {
+    form: RecordingForm,
+    script: k6::K6Script,
     written: u64,
 }
 
-impl Writer {
+impl FormWriter {
     /// A writer, and what stands before the first exchange; `header` where the form has one.
-    pub fn begin(form: Form, header: &Header, out: &mut Vec<u8>) -> Self {
+    pub fn begin(form: RecordingForm, header: &Header, out: &mut Vec<u8>) -> Self {
         let beginning = match form {
-            Form::Exchanges => {
+            RecordingForm::Exchanges => {
                 exchanges::write_line(out, header);
                 String::new()
             }
-            Form::Gor => String::new(),
-            Form::Har => har::write::beginning(exchanges::TOOL),
-            Form::K6 => k6::Script::beginning(exchanges::TOOL),
-            Form::Curl => curl::write::beginning(exchanges::TOOL),
+            RecordingForm::Gor => String::new(),
+            RecordingForm::Har => har::write::beginning(exchanges::TOOL),
+            RecordingForm::K6 => k6::K6Script::beginning(exchanges::TOOL),
+            RecordingForm::Curl => curl::write::beginning(exchanges::TOOL),
         };
         out.extend_from_slice(beginning.as_bytes());
-        Self { form, script: k6::Script::default(), written: 0 }
+        Self { form, script: k6::K6Script::default(), written: 0 }
     }
 
     /// Appends an exchange; false of one that the form cannot hold.
     pub fn write(&mut self, out: &mut Vec<u8>, exchange: &Exchange) -> bool {
         let start = out.len();
-        if self.form == Form::Har && self.written > 0 {
+        if self.form == RecordingForm::Har && self.written > 0 {
             out.extend_from_slice(b",\n");
         }
         let could = match self.form {
-            Form::Exchanges => {
+            RecordingForm::Exchanges => {
                 exchanges::write(out, exchange);
                 true
             }
-            Form::Har => har::write::write(out, exchange),
-            Form::Gor => gor::write(out, exchange),
-            Form::K6 => self.script.write(out, exchange),
-            Form::Curl => curl::write::write(out, exchange),
+            RecordingForm::Har => har::write::write(out, exchange),
+            RecordingForm::Gor => gor::write(out, exchange),
+            RecordingForm::K6 => self.script.write(out, exchange),
+            RecordingForm::Curl => curl::write::write(out, exchange),
         };
         if !could {
             out.truncate(start);
@@ -141,15 +141,15 @@ impl Writer {
     /// has one.
     pub fn end(&self, ledger: &Ledger, out: &mut Vec<u8>) {
         match self.form {
-            Form::Exchanges => {
+            RecordingForm::Exchanges => {
                 exchanges::write_line(
                     out,
                     &End::new(self.written, ledger.clone(), Rest::default()),
                 );
             }
-            Form::Har => out.extend_from_slice(har::write::END.as_bytes()),
-            Form::K6 => out.extend_from_slice(self.script.end().as_bytes()),
-            Form::Gor | Form::Curl => {}
+            RecordingForm::Har => out.extend_from_slice(har::write::END.as_bytes()),
+            RecordingForm::K6 => out.extend_from_slice(self.script.end().as_bytes()),
+            RecordingForm::Gor | RecordingForm::Curl => {}
         }
     }
 }
@@ -161,20 +161,20 @@ mod tests {
     #[test]
     fn a_name_chooses_the_form_and_one_that_means_another_is_refused() {
         for (name, form) in [
-            ("-", Form::Exchanges),
-            ("/dev/null", Form::Exchanges),
-            ("a.b/x", Form::Exchanges),
-            ("x.jsonl.zst", Form::Exchanges),
-            ("x.HAR", Form::Har),
-            ("x.har.gz", Form::Har),
-            ("x.gor", Form::Gor),
-            ("load.js", Form::K6),
-            ("lines.sh", Form::Curl),
+            ("-", RecordingForm::Exchanges),
+            ("/dev/null", RecordingForm::Exchanges),
+            ("a.b/x", RecordingForm::Exchanges),
+            ("x.jsonl.zst", RecordingForm::Exchanges),
+            ("x.HAR", RecordingForm::Har),
+            ("x.har.gz", RecordingForm::Har),
+            ("x.gor", RecordingForm::Gor),
+            ("load.js", RecordingForm::K6),
+            ("lines.sh", RecordingForm::Curl),
         ] {
-            assert_eq!(Form::of(name), Ok(form), "{name}");
+            assert_eq!(RecordingForm::of(name), Ok(form), "{name}");
         }
         for name in ["x.pcap", "x.json", "x.csv.gz", "x.xz"] {
-            assert!(Form::of(name).is_err(), "{name}");
+            assert!(RecordingForm::of(name).is_err(), "{name}");
         }
     }
 }

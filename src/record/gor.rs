@@ -11,10 +11,10 @@ use crate::exchange::{Completeness, Exchange, TimedRequest, TimedResponse};
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::target::{host, host_and_port};
-use crate::record::har::read::{Read, Reason, UNKNOWN};
+use crate::record::har::read::{ReadEntry, Reason, UNKNOWN};
 use crate::time::Timestamp;
 use crate::wire::h1::encode::{self, EncodeError};
-use crate::wire::h1::parser::{Ending, Expect, Limits, Message, Parsed, Parser, Side};
+use crate::wire::h1::parser::{Ending, Expect, Message, MessageSide, Parsed, Parser, ParserLimits};
 
 /// What stands behind each payload.
 pub const SEPARATOR: &[u8] = "\n🐵🙈🙉\n".as_bytes();
@@ -27,18 +27,18 @@ const WAITING: usize = 4_096;
 /// Whether a file that begins so is one: a type, an id, a time in nanoseconds.
 pub fn is_one(beginning: &[u8]) -> bool {
     let line = beginning.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    Line::parse(line).is_some_and(|line| line.at.nanos() > 1_000_000_000_000_000_000)
+    PayloadLine::parse(line).is_some_and(|line| line.at.nanos() > 1_000_000_000_000_000_000)
 }
 
 /// The line before a payload.
-struct Line {
+struct PayloadLine {
     kind: u8,
     id: String,
     at: Timestamp,
     latency_ns: i64,
 }
 
-impl Line {
+impl PayloadLine {
     fn parse(line: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
         let kind = words
@@ -54,12 +54,12 @@ impl Line {
 
 /// Requests whose answers have not come.
 #[derive(Default)]
-struct Waiting {
+struct WaitingRequests {
     by_id: HashMap<String, TimedRequest>,
     order: VecDeque<String>,
 }
 
-impl Waiting {
+impl WaitingRequests {
     fn push(&mut self, id: String, request: TimedRequest) -> Option<TimedRequest> {
         self.order.push_back(id.clone());
         let twice = self.by_id.insert(id, request);
@@ -72,15 +72,15 @@ impl Waiting {
 /// Reads a recording; `each` says by an error that it cannot go on.
 pub fn read<E: From<io::Error>>(
     mut input: impl BufRead,
-    mut each: impl FnMut(Result<Read, Reason>) -> Result<(), E>,
+    mut each: impl FnMut(Result<ReadEntry, Reason>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut waiting = Waiting::default();
+    let mut waiting = WaitingRequests::default();
     let mut payload = Vec::new();
     while let Some(whole) = next_payload(&mut input, &mut payload)? {
         let end = payload.iter().position(|&byte| byte == b'\n').unwrap_or(payload.len());
         let (line, rest) = payload.split_at(end);
         let bytes = rest.get(1..).unwrap_or_default();
-        let Some(line) = Line::parse(line) else {
+        let Some(line) = PayloadLine::parse(line) else {
             each(Err("gor-payload-without-its-line"))?;
             continue;
         };
@@ -133,8 +133,8 @@ fn next_payload(input: &mut impl BufRead, payload: &mut Vec<u8>) -> io::Result<O
     }
 }
 
-fn parse(side: Side, expect: Expect, bytes: &[u8]) -> Option<Parsed<()>> {
-    let mut parser = Parser::new(side, Limits::default());
+fn parse(side: MessageSide, expect: Expect, bytes: &[u8]) -> Option<Parsed<()>> {
+    let mut parser = Parser::new(side, ParserLimits::default());
     parser.expect(expect);
     let mut input = bytes;
     loop {
@@ -147,8 +147,8 @@ fn parse(side: Side, expect: Expect, bytes: &[u8]) -> Option<Parsed<()>> {
     }
 }
 
-fn request(line: &Line, bytes: &[u8]) -> Result<TimedRequest, Reason> {
-    match parse(Side::Requests, Expect::Other, bytes) {
+fn request(line: &PayloadLine, bytes: &[u8]) -> Result<TimedRequest, Reason> {
+    match parse(MessageSide::Requests, Expect::Other, bytes) {
         Some(Parsed { message: Message::Request(message), damage: None, .. }) => {
             Ok(TimedRequest { at: line.at, duration_ns: 0, message })
         }
@@ -156,7 +156,7 @@ fn request(line: &Line, bytes: &[u8]) -> Result<TimedRequest, Reason> {
     }
 }
 
-fn paired(request: TimedRequest, answer: Option<(&Line, &[u8])>) -> Read {
+fn paired(request: TimedRequest, answer: Option<(&PayloadLine, &[u8])>) -> ReadEntry {
     let key = host(&request.message).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
     let port = host_and_port(&key).1.unwrap_or(80);
     let response = answer.and_then(|(line, bytes)| response(&request, line, bytes));
@@ -171,13 +171,17 @@ fn paired(request: TimedRequest, answer: Option<(&Line, &[u8])>) -> Read {
         response: response.map(|(response, _)| response),
         ..Exchange::between(Endpoint::new(UNKNOWN, 0), Endpoint::new(UNKNOWN, port))
     };
-    Read { exchange, key }
+    ReadEntry { exchange, key }
 }
 
 /// The answer and whether it is whole.
-fn response(request: &TimedRequest, line: &Line, bytes: &[u8]) -> Option<(TimedResponse, bool)> {
+fn response(
+    request: &TimedRequest,
+    line: &PayloadLine,
+    bytes: &[u8],
+) -> Option<(TimedResponse, bool)> {
     let expect = Expect::answer_to(&request.message);
-    let parsed = parse(Side::Responses, expect, bytes)?;
+    let parsed = parse(MessageSide::Responses, expect, bytes)?;
     let Message::Response(message) = parsed.message else { return None };
     let whole = parsed.damage.is_none();
     // The line's time is that of the answer; some versions write that of the request.

@@ -18,7 +18,7 @@ use serde::{Deserialize, de};
 use crate::limits;
 use crate::message::json::escape::{escape, is_plain};
 use crate::message::wire::{Chunks, Verbatim};
-use crate::message::{Body, Extras, Framing, Headers, Part, Request, Response, Version};
+use crate::message::{Body, Extras, Framing, HeaderPart, Headers, Request, Response, Version};
 use crate::time::Timestamp;
 
 /// Appends `text` as a JSON string with its quotes (RFC 8259 §7).
@@ -113,10 +113,10 @@ fn headers(out: &mut Vec<u8>, headers: &Headers) {
 }
 
 /// Appends a name or a value; `null` where the capture cannot tell it.
-fn part(out: &mut Vec<u8>, part: Part<'_>) {
+fn part(out: &mut Vec<u8>, part: HeaderPart<'_>) {
     match part {
-        Part::Known(known) => octets(out, known),
-        Part::Unknown(_) => out.extend_from_slice(b"null"),
+        HeaderPart::Known(known) => octets(out, known),
+        HeaderPart::Unknown(_) => out.extend_from_slice(b"null"),
     }
 }
 
@@ -268,7 +268,7 @@ pub struct Octets(pub Bytes);
 
 impl<'de> Deserialize<'de> for Octets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Piece::deserialize(deserializer).map(|piece| {
+        OctetsPiece::deserialize(deserializer).map(|piece| {
             Self(match piece.0 {
                 Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
                 Cow::Owned(bytes) => Bytes::from(bytes),
@@ -283,35 +283,41 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Octets that need not be kept: most stand in the input as they are.
 #[derive(Default)]
-struct Piece<'a>(Cow<'a, [u8]>);
+struct OctetsPiece<'a>(Cow<'a, [u8]>);
 
-impl<'de> Deserialize<'de> for Piece<'de> {
+impl<'de> Deserialize<'de> for OctetsPiece<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct PieceVisitor;
         impl<'de> Visitor<'de> for PieceVisitor {
-            type Value = Piece<'de>;
+            type Value = OctetsPiece<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string, {\"utf8\": …}, {\"base64\": …} or null")
             }
 
-            fn visit_unit<E: de::Error>(self) -> Result<Piece<'de>, E> {
-                Ok(Piece::default())
+            fn visit_unit<E: de::Error>(self) -> Result<OctetsPiece<'de>, E> {
+                Ok(OctetsPiece::default())
             }
 
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Piece<'de>, E> {
-                Ok(Piece(Cow::Borrowed(text.as_bytes())))
+            fn visit_borrowed_str<E: de::Error>(
+                self,
+                text: &'de str,
+            ) -> Result<OctetsPiece<'de>, E> {
+                Ok(OctetsPiece(Cow::Borrowed(text.as_bytes())))
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Piece<'de>, E> {
-                Ok(Piece(Cow::Owned(text.as_bytes().to_vec())))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<OctetsPiece<'de>, E> {
+                Ok(OctetsPiece(Cow::Owned(text.as_bytes().to_vec())))
             }
 
-            fn visit_string<E: de::Error>(self, text: String) -> Result<Piece<'de>, E> {
-                Ok(Piece(Cow::Owned(text.into_bytes())))
+            fn visit_string<E: de::Error>(self, text: String) -> Result<OctetsPiece<'de>, E> {
+                Ok(OctetsPiece(Cow::Owned(text.into_bytes())))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Piece<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<OctetsPiece<'de>, A::Error> {
                 let Some(Text(key)) = map.next_key()? else {
                     return Err(de::Error::custom("an empty object where octets are expected"));
                 };
@@ -325,7 +331,7 @@ impl<'de> Deserialize<'de> for Piece<'de> {
                     (other, _) => return Err(de::Error::unknown_field(other, &["utf8", "base64"])),
                 };
                 match map.next_key::<de::IgnoredAny>()? {
-                    None => Ok(Piece(octets)),
+                    None => Ok(OctetsPiece(octets)),
                     Some(_) => Err(de::Error::custom("more than one form of the same octets")),
                 }
             }
@@ -334,31 +340,31 @@ impl<'de> Deserialize<'de> for Piece<'de> {
     }
 }
 
-fn known<'a>(piece: Option<&'a Piece<'_>>) -> Part<'a> {
-    piece.map_or(Part::unknown(0), |piece| Part::Known(&piece.0))
+fn known<'a>(piece: Option<&'a OctetsPiece<'_>>) -> HeaderPart<'a> {
+    piece.map_or(HeaderPart::unknown(0), |piece| HeaderPart::Known(&piece.0))
 }
 
 /// Header fields as read, put into their place one by one.
 #[derive(Default)]
-struct Fields(Headers);
+struct HeaderFields(Headers);
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for HeaderFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct FieldsVisitor;
         impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields;
+            type Value = HeaderFields;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array of pairs of name and value")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<Fields, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<HeaderFields, A::Error> {
                 let mut headers = Headers::new();
-                type Pair<'a> = (Option<Piece<'a>>, Option<Piece<'a>>);
+                type Pair<'a> = (Option<OctetsPiece<'a>>, Option<OctetsPiece<'a>>);
                 while let Some((name, value)) = pairs.next_element::<Pair<'de>>()? {
                     headers.push_parts(known(name.as_ref()), known(value.as_ref()));
                 }
-                Ok(Fields(headers))
+                Ok(HeaderFields(headers))
             }
         }
         deserializer.deserialize_seq(FieldsVisitor)
@@ -384,13 +390,13 @@ pub struct RawMessage<'a> {
     reason: Octets,
     #[serde(borrow)]
     version: Option<Text<'a>>,
-    headers: Fields,
+    headers: HeaderFields,
     body: Octets,
     body_bytes: Option<u64>,
     #[serde(borrow)]
     body_sha256: Option<Text<'a>>,
     framing: Framing,
-    trailers: Fields,
+    trailers: HeaderFields,
     head: Option<Octets>,
     chunks: Option<RawChunks>,
     reset: Option<u32>,

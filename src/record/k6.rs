@@ -15,7 +15,7 @@ use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Writes a script: what stands before the requests, the requests, what stands behind them.
 #[derive(Debug, Default)]
-pub struct Script {
+pub struct K6Script {
     first: Option<Timestamp>,
     /// The highest number of a connection, and one more.
     lanes: u64,
@@ -52,7 +52,7 @@ export default function (data) {
 }
 "#;
 
-impl Script {
+impl K6Script {
     /// What stands before the first request.
     pub fn beginning(tool: &str) -> String {
         format!(
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn requests_stand_at_their_times_on_their_lanes() {
-        let mut script = Script::default();
+        let mut script = K6Script::default();
         let mut out = Vec::new();
         assert!(script.write(&mut out, &exchange(5 * NANOS_PER_SEC, 0, b"a")));
         assert!(script.write(&mut out, &exchange(6 * NANOS_PER_SEC, 3, &[0xff])));

@@ -17,14 +17,14 @@ use crate::outcome::ReplayId;
 const BLOCK: usize = 4 << 20;
 
 /// Some lines of a file, in order.
-pub(crate) struct Batch {
+pub(crate) struct LineBatch {
     bytes: Vec<u8>,
     /// Where the first byte stands in the file.
     offset: u64,
     lines: Vec<(u32, u32)>,
 }
 
-impl Batch {
+impl LineBatch {
     /// How many lines.
     pub(crate) fn len(&self) -> usize {
         self.lines.len()
@@ -66,7 +66,7 @@ impl<'f> Batches<'f> {
     }
 
     /// The next lines; none at the end.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Batch>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<LineBatch>> {
         loop {
             if self.ended {
                 return Ok(None);
@@ -102,7 +102,7 @@ impl<'f> Batches<'f> {
                 }
             }
             if !lines.is_empty() {
-                return Ok(Some(Batch { bytes, offset: start, lines }));
+                return Ok(Some(LineBatch { bytes, offset: start, lines }));
             }
         }
     }

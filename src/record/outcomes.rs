@@ -18,7 +18,7 @@ pub const VERSION: u32 = 1;
 
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Header {
+pub struct OutcomesHeader {
     /// [`FORMAT`].
     pub format: String,
     /// [`VERSION`].
@@ -34,7 +34,7 @@ pub struct Header {
     pub settings: serde_json::Value,
 }
 
-impl Header {
+impl OutcomesHeader {
     /// Hosts whose requests went to another server than the target.
     pub fn mapped(&self) -> Vec<HostMap> {
         let maps = self.settings["map_host"].as_array().into_iter().flatten();
@@ -44,7 +44,7 @@ impl Header {
 
 /// The last line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct End {
+pub struct OutcomesEnd {
     /// [`END_FORMAT`].
     pub format: String,
     /// How many outcomes the file holds.
@@ -58,7 +58,7 @@ pub struct End {
     pub generator: serde_json::Value,
 }
 
-impl End {
+impl OutcomesEnd {
     /// The last line for `outcomes` outcomes.
     pub fn new(outcomes: u64, ledger: Ledger, generator: serde_json::Value) -> Self {
         Self { format: END_FORMAT.to_owned(), outcomes, ledger, generator }
@@ -67,13 +67,13 @@ impl End {
 
 /// A line as read.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Line {
+pub enum OutcomeLine {
     /// A first line.
-    Header(Box<Header>),
+    Header(Box<OutcomesHeader>),
     /// An outcome.
     Outcome(Box<Outcome>),
     /// A last line.
-    End(Box<End>),
+    End(Box<OutcomesEnd>),
 }
 
 /// Appends an outcome as one line, with its line end.
@@ -171,25 +171,25 @@ struct RawOutcome {
 }
 
 #[derive(Deserialize)]
-struct Probe {
+struct OutcomesProbe {
     format: Option<String>,
     version: Option<u32>,
 }
 
 /// Reads one line.
-pub fn read(line: &[u8]) -> Result<Line, LineError> {
+pub fn read(line: &[u8]) -> Result<OutcomeLine, LineError> {
     if let Some(outcome) = own_form(line) {
-        return Ok(Line::Outcome(Box::new(outcome)));
+        return Ok(OutcomeLine::Outcome(Box::new(outcome)));
     }
     if line.starts_with(b"{\"id\"") {
         return read_outcome(line);
     }
-    let probe: Probe = serde_json::from_slice(line)?;
+    let probe: OutcomesProbe = serde_json::from_slice(line)?;
     match (probe.format.as_deref(), probe.version) {
         (None, _) => read_outcome(line),
         (Some(FORMAT), Some(version)) if version > VERSION => Err(LineError::TooNew(version)),
-        (Some(FORMAT), _) => Ok(Line::Header(serde_json::from_slice(line)?)),
-        (Some(END_FORMAT), _) => Ok(Line::End(serde_json::from_slice(line)?)),
+        (Some(FORMAT), _) => Ok(OutcomeLine::Header(serde_json::from_slice(line)?)),
+        (Some(END_FORMAT), _) => Ok(OutcomeLine::End(serde_json::from_slice(line)?)),
         (Some(other), _) => Err(LineError::OtherFormat(other.to_owned())),
     }
 }
@@ -231,9 +231,9 @@ fn own_form(line: &[u8]) -> Option<Outcome> {
     Some(Outcome { id, lane, response, ..times })
 }
 
-fn read_outcome(line: &[u8]) -> Result<Line, LineError> {
+fn read_outcome(line: &[u8]) -> Result<OutcomeLine, LineError> {
     let raw: RawOutcome = serde_json::from_slice(line)?;
-    Ok(Line::Outcome(Box::new(Outcome {
+    Ok(OutcomeLine::Outcome(Box::new(Outcome {
         id: raw.id,
         lane: raw.lane,
         due_ns: raw.due_ns,
@@ -293,7 +293,7 @@ mod tests {
             write(&mut line, &outcome);
             assert_eq!(
                 read(&line).unwrap(),
-                Line::Outcome(Box::new(outcome)),
+                OutcomeLine::Outcome(Box::new(outcome)),
                 "{}",
                 String::from_utf8_lossy(&line)
             );

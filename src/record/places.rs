@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 const LINE_BYTES: u64 = 4_096;
 
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct PlacesHeader {
     format: String,
     version: u32,
     #[serde(default)]
@@ -35,7 +35,7 @@ pub struct Sizes {
 }
 
 #[derive(Serialize, Deserialize)]
-struct End {
+struct PlacesEnd {
     format: String,
     #[serde(flatten)]
     sizes: Sizes,
@@ -59,17 +59,18 @@ pub enum PlacesError {
 }
 
 /// Writes the places of a shard while it reads the whole.
-pub struct Writer<W> {
+pub struct PlacesWriter<W> {
     out: W,
     buffer: Vec<u8>,
     row: Option<(u64, u64)>,
     sizes: Sizes,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> PlacesWriter<W> {
     /// Begins.
     pub fn new(out: W) -> Self {
-        let header = Header { format: FORMAT.to_owned(), version: VERSION, tool: TOOL.to_owned() };
+        let header =
+            PlacesHeader { format: FORMAT.to_owned(), version: VERSION, tool: TOOL.to_owned() };
         let mut buffer = Vec::new();
         write_line(&mut buffer, &header);
         Self { out, buffer, row: None, sizes: Sizes { exchanges: 0, of: 0 } }
@@ -103,7 +104,7 @@ impl<W: Write> Writer<W> {
         if let Some(row) = self.row.take() {
             write_line(&mut self.buffer, &row);
         }
-        let end = End { format: END_FORMAT.to_owned(), sizes: self.sizes };
+        let end = PlacesEnd { format: END_FORMAT.to_owned(), sizes: self.sizes };
         write_line(&mut self.buffer, &end);
         self.out.write_all(&self.buffer)?;
         self.out.flush()?;
@@ -112,7 +113,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// Reads them again, place by place.
-pub struct Reader<R> {
+pub struct PlacesReader<R> {
     input: R,
     line: u64,
     text: Vec<u8>,
@@ -122,12 +123,12 @@ pub struct Reader<R> {
     end: Option<Sizes>,
 }
 
-impl<R: BufRead> Reader<R> {
+impl<R: BufRead> PlacesReader<R> {
     /// Reads the first line.
     pub fn open(input: R) -> Result<Self, PlacesError> {
         let mut reader = Self { input, line: 0, text: Vec::new(), row: (0, 0), next: 0, end: None };
         reader.read_line()?;
-        match serde_json::from_slice::<Header>(&reader.text) {
+        match serde_json::from_slice::<PlacesHeader>(&reader.text) {
             Ok(header) if header.format == FORMAT && header.version <= VERSION => Ok(reader),
             _ => Err(PlacesError::Format),
         }
@@ -143,7 +144,7 @@ impl<R: BufRead> Reader<R> {
             if self.text.is_empty() {
                 return Err(PlacesError::Unfinished);
             }
-            if let Ok(End { sizes, .. }) = serde_json::from_slice(&self.text) {
+            if let Ok(PlacesEnd { sizes, .. }) = serde_json::from_slice(&self.text) {
                 self.end = Some(sizes);
                 return Ok(None);
             }
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> Result<(Vec<u64>, Sizes), PlacesError> {
-        let mut reader = Reader::open(bytes)?;
+        let mut reader = PlacesReader::open(bytes)?;
         let mut places = Vec::new();
         while let Some(place) = reader.place()? {
             places.push(place);
@@ -194,7 +195,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(ours in proptest::collection::vec(any::<bool>(), 0..300)) {
             let mut bytes = Vec::new();
-            let mut writer = Writer::new(&mut bytes);
+            let mut writer = PlacesWriter::new(&mut bytes);
             ours.iter().try_for_each(|&ours| writer.count(ours)).unwrap();
             let sizes = writer.finish().unwrap();
             let places: Vec<u64> =

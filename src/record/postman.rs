@@ -18,7 +18,7 @@ use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::target::origin_form;
 use crate::message::{Body, Framing, Headers, Request, Response};
-use crate::record::har::read::{Read, Reason, UNKNOWN};
+use crate::record::har::read::{ReadEntry, Reason, UNKNOWN};
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Said of every exchange of a collection.
@@ -33,16 +33,16 @@ const FILLED_BYTES: usize = 1 << 20;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Collection {
-    item: Vec<Item>,
-    variable: Vec<Pair>,
+    item: Vec<PostmanItem>,
+    variable: Vec<PostmanPair>,
 }
 
 /// A request, or a folder of items.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Item {
-    item: Vec<Item>,
-    request: Option<Asked>,
+struct PostmanItem {
+    item: Vec<PostmanItem>,
+    request: Option<PostmanRequest>,
     #[serde(deserialize_with = "nullable")]
     response: Vec<Saved>,
 }
@@ -50,19 +50,19 @@ struct Item {
 /// A request; a text stands for its URL.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
-enum Asked {
+enum PostmanRequest {
     Url(String),
-    Whole(Box<Whole>),
+    Whole(Box<WholeCollection>),
 }
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-struct Whole {
+struct WholeCollection {
     method: String,
     url: Option<Address>,
     #[serde(deserialize_with = "fields")]
-    header: Vec<Pair>,
-    body: Option<Content>,
+    header: Vec<PostmanPair>,
+    body: Option<PostmanContent>,
     auth: Option<Auth>,
 }
 
@@ -75,10 +75,10 @@ enum Address {
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-struct Content {
+struct PostmanContent {
     mode: String,
     raw: String,
-    urlencoded: Vec<Pair>,
+    urlencoded: Vec<PostmanPair>,
     graphql: Option<GraphQl>,
     options: serde_json::Value,
 }
@@ -101,7 +101,7 @@ struct Auth {
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-struct Pair {
+struct PostmanPair {
     #[serde(alias = "id")]
     key: String,
     #[serde(deserialize_with = "loose")]
@@ -112,11 +112,11 @@ struct Pair {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Saved {
-    original_request: Option<Asked>,
+    original_request: Option<PostmanRequest>,
     status: String,
     code: u16,
     #[serde(deserialize_with = "fields")]
-    header: Vec<Pair>,
+    header: Vec<PostmanPair>,
     #[serde(deserialize_with = "nullable")]
     body: String,
     #[serde(deserialize_with = "loose")]
@@ -139,22 +139,22 @@ fn loose<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error>
 }
 
 /// A list of fields, or a text with a field a line.
-fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pair>, D::Error> {
+fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PostmanPair>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Written {
-        List(Vec<Pair>),
+    enum WrittenRequest {
+        List(Vec<PostmanPair>),
         Text(String),
     }
     let pair = |line: &str| {
         let (key, value) = line.split_once(':')?;
         let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
-        Some(Pair { key, value, disabled: false })
+        Some(PostmanPair { key, value, disabled: false })
     };
-    Ok(match Option::<Written>::deserialize(deserializer)? {
+    Ok(match Option::<WrittenRequest>::deserialize(deserializer)? {
         None => Vec::new(),
-        Some(Written::List(list)) => list,
-        Some(Written::Text(text)) => text.lines().filter_map(pair).collect(),
+        Some(WrittenRequest::List(list)) => list,
+        Some(WrittenRequest::Text(text)) => text.lines().filter_map(pair).collect(),
     })
 }
 
@@ -162,26 +162,26 @@ fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pair>, D::Er
 /// that people write: one beyond [`limits::DOCUMENT_BYTES`] is cut, and damaged by that.
 pub fn read<E>(
     input: impl std::io::Read,
-    mut each: impl FnMut(Result<Read, Reason>) -> Result<(), E>,
+    mut each: impl FnMut(Result<ReadEntry, Reason>) -> Result<(), E>,
 ) -> Result<Result<(), E>, serde_json::Error> {
     let collection: Collection =
         serde_json::from_reader(std::io::BufReader::new(input.take(limits::DOCUMENT_BYTES)))?;
     let variables = collection.variable.into_iter().map(|pair| (pair.key, pair.value)).collect();
-    let mut reading = Reading { variables, at: Timestamp::from_nanos(0) };
+    let mut reading = PostmanReading { variables, at: Timestamp::from_nanos(0) };
     Ok(reading.items(collection.item, &mut each))
 }
 
-struct Reading {
+struct PostmanReading {
     variables: HashMap<String, String>,
     at: Timestamp,
 }
 
-impl Reading {
+impl PostmanReading {
     /// The items of a folder; JSON's own depth bounds that of folders.
     fn items<E>(
         &mut self,
-        items: Vec<Item>,
-        each: &mut impl FnMut(Result<Read, Reason>) -> Result<(), E>,
+        items: Vec<PostmanItem>,
+        each: &mut impl FnMut(Result<ReadEntry, Reason>) -> Result<(), E>,
     ) -> Result<(), E> {
         for item in items {
             self.items(item.item, each)?;
@@ -198,10 +198,16 @@ impl Reading {
         Ok(())
     }
 
-    fn exchange(&mut self, asked: Asked, saved: Option<Saved>) -> Result<Read, Reason> {
+    fn exchange(
+        &mut self,
+        asked: PostmanRequest,
+        saved: Option<Saved>,
+    ) -> Result<ReadEntry, Reason> {
         let whole = match asked {
-            Asked::Url(url) => Whole { url: Some(Address::Text(url)), ..Whole::default() },
-            Asked::Whole(whole) => *whole,
+            PostmanRequest::Url(url) => {
+                WholeCollection { url: Some(Address::Text(url)), ..WholeCollection::default() }
+            }
+            PostmanRequest::Whole(whole) => *whole,
         };
         let (Some(Address::Text(url)) | Some(Address::Parts { raw: url })) = &whole.url else {
             return Err("postman-request-without-url");
@@ -240,7 +246,7 @@ impl Reading {
                 Endpoint::new(UNKNOWN, parsed.port_or_known_default().unwrap_or_default()),
             )
         };
-        Ok(Read { exchange, key: authority })
+        Ok(ReadEntry { exchange, key: authority })
     }
 
     /// `{{name}}` filled in; a name that the collection does not know ends it.
@@ -271,7 +277,7 @@ impl Reading {
     /// The request, and whether its body is known.
     fn request(
         &self,
-        whole: &Whole,
+        whole: &WholeCollection,
         url: &str,
         authority: &str,
     ) -> Result<(Request, bool), Reason> {
@@ -315,7 +321,7 @@ impl Reading {
     /// A body and its media type; none of a body in a file.
     fn body(
         &self,
-        content: Option<&Content>,
+        content: Option<&PostmanContent>,
     ) -> Result<(Option<String>, Option<&'static str>), Reason> {
         let Some(content) = content else { return Ok((Some(String::new()), None)) };
         match &*content.mode {
@@ -385,7 +391,7 @@ fn answer(saved: &Saved, at: Timestamp) -> TimedResponse {
     let took = (took * 1e6) as i64;
     let body = saved.body.clone().into_bytes();
     let mut headers = Headers::new();
-    for Pair { key, value, .. } in &saved.header {
+    for PostmanPair { key, value, .. } in &saved.header {
         let length = key.eq_ignore_ascii_case("content-length");
         let is_coded = key.eq_ignore_ascii_case("content-encoding")
             || key.eq_ignore_ascii_case("transfer-encoding");

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-use super::view::{Encoding, View};
+use super::view::{View, ViewEncoding};
 
 /// Shortest secret that is looked for where no rule says that there is one; shorter ones are found
 /// by chance.
@@ -145,9 +145,11 @@ impl Repeated {
             return (!places.is_empty()).then(|| written(text.to_vec(), places, changes));
         }
         let mut out: Option<Vec<u8>> = None;
-        for encoding in [Encoding::Plain, Encoding::Percent, Encoding::Form, Encoding::Json] {
+        for encoding in
+            [ViewEncoding::Plain, ViewEncoding::Percent, ViewEncoding::Form, ViewEncoding::Json]
+        {
             let view = View::new(out.as_deref().unwrap_or(text), encoding);
-            if encoding != Encoding::Plain && !view.is_encoded() {
+            if encoding != ViewEncoding::Plain && !view.is_encoded() {
                 continue;
             }
             let places = self.places(&view.bytes);
@@ -161,7 +163,7 @@ impl Repeated {
     }
 
     /// Where secrets stand.
-    fn places(&self, text: &[u8]) -> Vec<Place<'_>> {
+    fn places(&self, text: &[u8]) -> Vec<SecretPlace<'_>> {
         let mut places = Vec::new();
         let mut at = 0;
         while at + WINDOW <= text.len() {
@@ -186,10 +188,10 @@ impl Repeated {
 }
 
 /// Where a secret stands, with its token.
-type Place<'a> = (usize, (&'a [u8], &'a [u8]));
+type SecretPlace<'a> = (usize, (&'a [u8], &'a [u8]));
 
 /// The text with the tokens at their places.
-fn written(mut text: Vec<u8>, mut places: Vec<Place<'_>>, changes: &mut usize) -> Vec<u8> {
+fn written(mut text: Vec<u8>, mut places: Vec<SecretPlace<'_>>, changes: &mut usize) -> Vec<u8> {
     places.sort_unstable_by_key(|&(at, (secret, _))| (at, usize::MAX - secret.len()));
     let mut end = 0;
     for (at, (secret, token)) in places {

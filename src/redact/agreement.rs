@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::rules::Rule;
+use super::rules::RedactRule;
 use super::{Masker, Redactor};
 use crate::exchange::{Completeness, Exchange, ExchangeId, TimedResponse};
 use crate::message::{Body, Headers, Response};
@@ -73,7 +73,7 @@ proptest! {
         one in "[a-z]{4}[A-Z][0-9a-zA-Z_~.-]{6,24}[a-zA-Z0-9]{2}", other in "[a-z]{4}[A-Z][0-9a-zA-Z_~.-]{6,24}[a-zA-Z0-9]{2}",
     ) {
         prop_assume!(one != other);
-        let (masker, redactor) = (Masker::new(b"key"), Redactor::new(&[Rule::Default], b"key"));
+        let (masker, redactor) = (Masker::new(b"key"), Redactor::new(&[RedactRule::Default], b"key"));
         let mask = masker.secret(&one).into_owned();
         let gone = |text: &str, secret: &str| !text.contains(secret) && !text.contains(&secret[..8]);
         for (kind, template) in PLACES {
@@ -115,7 +115,7 @@ proptest! {
             masker.place(&text, &text);
             let mut recorded = message("", &text, Some(("Link", &text.replace(['\r', '\n'], " "))));
             let length = text.len();
-            Redactor::new(&[Rule::Default], b"key").apply(&mut recorded);
+            Redactor::new(&[RedactRule::Default], b"key").apply(&mut recorded);
             prop_assert_eq!(recorded.response.unwrap().message.body.bytes.len(), length);
         }
     }

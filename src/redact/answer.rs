@@ -19,14 +19,14 @@ const SHORTEST_KNOWN: usize = 8;
 
 /// Tokens that requests of a redacted recording hold: v2 may have kept them, and show them later.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct KnownTokens {
     hashes: FxHashSet<u64>,
     /// By a key of its own: what v2 answers cannot be made to look like a token.
     hasher: RandomState,
     more: u64,
 }
 
-impl Known {
+impl KnownTokens {
     fn add(&mut self, token: &[u8]) {
         if token.len() < SHORTEST_KNOWN {
             return;
@@ -51,7 +51,7 @@ impl Known {
 
 /// What v2 was asked.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asked<'a> {
+pub struct AnsweredRequest<'a> {
     /// The request as it was sent, where it is known.
     pub request: Option<&'a Request>,
     /// Names of its fields that were not recorded but given by who replays: their values are no
@@ -59,12 +59,12 @@ pub struct Asked<'a> {
     pub given: &'a [String],
     /// The tokens of all requests, where the recording is redacted; none where requests hold their
     /// secrets.
-    pub known: Option<&'a Known>,
+    pub known: Option<&'a KnownTokens>,
 }
 
 impl Redactor {
     /// Adds the tokens that a request of a redacted recording holds.
-    pub fn learn(&self, request: &Request, known: &mut Known) {
+    pub fn learn(&self, request: &Request, known: &mut KnownTokens) {
         let mut pass = Pass::new(self, None);
         pass.reads_tokens = true;
         pass.request(&mut request.clone());
@@ -73,7 +73,12 @@ impl Redactor {
 
     /// Redacts an answer; answers how many places were changed. `is_whole` is false for one that
     /// broke off.
-    pub fn answer(&self, asked: Asked<'_>, response: &mut Response, is_whole: bool) -> usize {
+    pub fn answer(
+        &self,
+        asked: AnsweredRequest<'_>,
+        response: &mut Response,
+        is_whole: bool,
+    ) -> usize {
         let mut pass = Pass::new(self, asked.known);
         if let Some(request) = asked.request {
             let mut request = request.clone();

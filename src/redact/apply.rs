@@ -17,21 +17,21 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use super::again::{self, Repeated};
-use super::answer::Known;
+use super::answer::KnownTokens;
 use super::edits::Edits;
 use super::hide::{self, Hide};
 use super::names::{self, HeaderSecret};
-use super::rules::{Name, Path, Rule, Step};
-use super::shapes::{self, Shape};
+use super::rules::{NamePattern, RedactPath, RedactRule, RedactStep};
+use super::shapes::{self, SecretShape};
 use super::sieve::Kinds;
 use super::token::Tokens;
-use super::view::Encoding;
+use super::view::ViewEncoding;
 use super::wrapped::{self, Wrapping};
 use super::{body, values};
 use crate::exchange::{Carriage, Completeness, Exchange, Redacted, SocketKind, SocketMessage};
 use crate::limits;
-use crate::message::protobuf::{Readings, Said, Schema};
-use crate::message::{Body, Headers, Part, Request, Response, content};
+use crate::message::protobuf::{Readings, Schema, Speaker};
+use crate::message::{Body, HeaderPart, Headers, Request, Response, content};
 
 /// Most secrets of one exchange that are looked for again.
 const MOST_REPEATED: usize = 256;
@@ -51,11 +51,11 @@ pub struct Redactor {
     defaults: bool,
     /// Bodies that cannot be searched are left out.
     strict: bool,
-    headers: Vec<Name>,
-    cookies: Vec<Name>,
-    query: Vec<Name>,
-    form: Vec<Name>,
-    json: Vec<Path>,
+    headers: Vec<NamePattern>,
+    cookies: Vec<NamePattern>,
+    query: Vec<NamePattern>,
+    form: Vec<NamePattern>,
+    json: Vec<RedactPath>,
     patterns: Vec<regex::bytes::Regex>,
     tokens: Tokens,
     /// Names the fields of Protocol Buffers.
@@ -81,7 +81,7 @@ impl std::fmt::Debug for Redactor {
 
 impl Redactor {
     /// A redactor for `rules`, with tokens under `key`.
-    pub fn new(rules: &[Rule], key: &[u8]) -> Self {
+    pub fn new(rules: &[RedactRule], key: &[u8]) -> Self {
         let mut redactor = Self {
             defaults: false,
             strict: false,
@@ -102,14 +102,14 @@ impl Redactor {
         redactor.mark.rules.dedup();
         for rule in rules {
             match rule {
-                Rule::Default => redactor.defaults = true,
-                Rule::Strict => (redactor.defaults, redactor.strict) = (true, true),
-                Rule::Header(name) => redactor.headers.push(name.clone()),
-                Rule::Cookie(name) => redactor.cookies.push(name.clone()),
-                Rule::Query(name) => redactor.query.push(name.clone()),
-                Rule::Form(name) => redactor.form.push(name.clone()),
-                Rule::Json(path) => redactor.json.push(path.clone()),
-                Rule::Pattern(pattern) => redactor.patterns.push(pattern.clone()),
+                RedactRule::Default => redactor.defaults = true,
+                RedactRule::Strict => (redactor.defaults, redactor.strict) = (true, true),
+                RedactRule::Header(name) => redactor.headers.push(name.clone()),
+                RedactRule::Cookie(name) => redactor.cookies.push(name.clone()),
+                RedactRule::Query(name) => redactor.query.push(name.clone()),
+                RedactRule::Form(name) => redactor.form.push(name.clone()),
+                RedactRule::Json(path) => redactor.json.push(path.clone()),
+                RedactRule::Pattern(pattern) => redactor.patterns.push(pattern.clone()),
             }
         }
         redactor
@@ -238,7 +238,7 @@ pub(super) enum Searched {
 }
 
 /// What became of messages of Protocol Buffers.
-enum Messages {
+enum MessagesRedacted {
     /// They were searched; their body, where it was changed.
     Searched(Option<Vec<u8>>),
     /// They hold secrets and cannot be written without them.
@@ -269,7 +269,7 @@ pub(super) struct Pass<'a> {
     /// What was found so.
     pub(super) tokens: Vec<Vec<u8>>,
     /// Tokens that may come from other requests.
-    known: Option<&'a Known>,
+    known: Option<&'a KnownTokens>,
 }
 
 impl Hide for Pass<'_> {
@@ -285,7 +285,7 @@ impl Hide for Pass<'_> {
         Some(token)
     }
 
-    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
         let mut found = if self.rules.defaults { shapes::find(value, true) } else { Vec::new() };
         for pattern in &self.rules.patterns {
             for captures in pattern.captures_iter(value) {
@@ -294,7 +294,7 @@ impl Hide for Pass<'_> {
                     .or_else(|| captures.get(0))
                     .expect("the whole match is always there");
                 if !group.is_empty() {
-                    found.push((group.range(), Shape::Named));
+                    found.push((group.range(), SecretShape::Named));
                 }
             }
         }
@@ -328,7 +328,7 @@ impl Hide for Pass<'_> {
         self.rules.defaults.then(|| names::field_secret(name)).flatten()
     }
 
-    fn is_path(&self, steps: &[Step]) -> bool {
+    fn is_path(&self, steps: &[RedactStep]) -> bool {
         self.rules.json.iter().any(|path| path.reaches(steps))
     }
 
@@ -338,7 +338,7 @@ impl Hide for Pass<'_> {
 }
 
 impl<'a> Pass<'a> {
-    pub(super) const fn new(rules: &'a Redactor, known: Option<&'a Known>) -> Self {
+    pub(super) const fn new(rules: &'a Redactor, known: Option<&'a KnownTokens>) -> Self {
         Self {
             rules,
             target: Bytes::new(),
@@ -358,24 +358,24 @@ impl<'a> Pass<'a> {
         }
         self.headers(&mut message.headers);
         self.headers(&mut message.trailers);
-        self.body(&message.headers, &message.body, false, Said::Question)
+        self.body(&message.headers, &message.body, false, Speaker::Question)
     }
 
     /// The first pass over a response.
     pub(super) fn response(&mut self, message: &mut Response, is_cut: bool) -> Searched {
-        if let Some(reason) = hide::parts(self, &message.reason, Encoding::Plain) {
+        if let Some(reason) = hide::parts(self, &message.reason, ViewEncoding::Plain) {
             message.reason = Bytes::from(reason);
         }
         self.headers(&mut message.headers);
         self.headers(&mut message.trailers);
-        self.body(&message.headers, &message.body, is_cut, Said::Answer)
+        self.body(&message.headers, &message.body, is_cut, Speaker::Answer)
     }
 
     /// The first pass over a message of a WebSocket.
     fn message(&mut self, message: &SocketMessage) -> Searched {
         let is_data = matches!(message.kind, SocketKind::Text | SocketKind::Binary);
         if is_data {
-            return self.body(&Headers::new(), &message.data, false, Said::Question);
+            return self.body(&Headers::new(), &message.data, false, Speaker::Question);
         }
         let content = hide::looks(self, &message.data.bytes);
         Searched::Content { changed: content.is_some(), content, coded: false, wrapping: None }
@@ -426,7 +426,7 @@ impl<'a> Pass<'a> {
 
     fn by_rules(
         &self,
-        rules: &[Name],
+        rules: &[NamePattern],
         name: &str,
         by_default: impl FnOnce() -> Option<HeaderSecret>,
     ) -> Option<HeaderSecret> {
@@ -505,12 +505,12 @@ impl<'a> Pass<'a> {
         for (index, (name, value)) in headers.parts().enumerate() {
             // What the capture cannot tell stays unknown.
             match (new(self, name.octets(), value.octets()), &mut changed) {
-                (Some(new), Some(fields)) => fields.push_parts(name, Part::Known(&new)),
+                (Some(new), Some(fields)) => fields.push_parts(name, HeaderPart::Known(&new)),
                 (None, Some(fields)) => fields.push_parts(name, value),
                 (Some(new), None) => {
                     let mut fields = Headers::with_capacity(headers.len(), 512);
                     headers.parts().take(index).for_each(|(n, v)| fields.push_parts(n, v));
-                    fields.push_parts(name, Part::Known(&new));
+                    fields.push_parts(name, HeaderPart::Known(&new));
                     changed = Some(fields);
                 }
                 (None, None) => {}
@@ -529,9 +529,9 @@ impl<'a> Pass<'a> {
         let kind = names::header_secret(name).filter(|_| self.rules.defaults || named);
         match kind {
             Some(HeaderSecret::Whole) | None if named => {
-                hide::whole(self, HeaderSecret::All, value, Encoding::Plain)
+                hide::whole(self, HeaderSecret::All, value, ViewEncoding::Plain)
             }
-            Some(kind) => hide::whole(self, kind, value, Encoding::Plain),
+            Some(kind) => hide::whole(self, kind, value, ViewEncoding::Plain),
             None if names::is_closed(name)
                 && value.len() < LONGEST_CLOSED
                 && !self.looks_at_all() =>
@@ -548,7 +548,7 @@ impl<'a> Pass<'a> {
         if hide::is_url(value) {
             hide::target(self, value)
         } else {
-            hide::parts(self, value, Encoding::Plain)
+            hide::parts(self, value, ViewEncoding::Plain)
         }
     }
 
@@ -566,16 +566,16 @@ impl<'a> Pass<'a> {
             let cookie = String::from_utf8_lossy(before[start..].trim_ascii());
             let secret = &value[range.clone()];
             let new = if self.rules.cookies.iter().any(|rule| rule.matches(&cookie)) {
-                hide::whole(self, HeaderSecret::All, secret, Encoding::Percent)
+                hide::whole(self, HeaderSecret::All, secret, ViewEncoding::Percent)
             } else {
-                hide::parts(self, secret, Encoding::Percent)
+                hide::parts(self, secret, ViewEncoding::Percent)
             };
             edits.put(&range, new);
         }
         edits.finish()
     }
 
-    fn body(&mut self, headers: &Headers, body: &Body, is_cut: bool, said: Said) -> Searched {
+    fn body(&mut self, headers: &Headers, body: &Body, is_cut: bool, said: Speaker) -> Searched {
         if body.bytes.is_empty() {
             return Searched::Empty;
         }
@@ -599,8 +599,8 @@ impl<'a> Pass<'a> {
         let wrapping = wrapping.filter(|_| unwrapped.is_some());
         let text = unwrapped.as_deref().unwrap_or(&decoded);
         let (new, is_read) = match self.messages(said, headers, text) {
-            Some(Messages::Searched(new)) => (new, true),
-            Some(Messages::Unwritable) => return Searched::Undecodable,
+            Some(MessagesRedacted::Searched(new)) => (new, true),
+            Some(MessagesRedacted::Unwritable) => return Searched::Undecodable,
             None => (body::redact(self, kind, text), false),
         };
         let is_opaque = || !is_read && wrapped::is_opaque(text, kind);
@@ -618,17 +618,22 @@ impl<'a> Pass<'a> {
     }
 
     /// A body of Protocol Buffers whose fields are known by their names; none where it is another.
-    fn messages(&mut self, said: Said, headers: &Headers, content: &[u8]) -> Option<Messages> {
+    fn messages(
+        &mut self,
+        said: Speaker,
+        headers: &Headers,
+        content: &[u8],
+    ) -> Option<MessagesRedacted> {
         let target = self.target.clone();
         let readings = Arc::clone(&self.rules.readings);
         let read =
             readings.read(said, &target, headers, content).filter(|read| read.unread == 0)?;
         let Some(edited) = body::redact(self, b"application/json", &read.json) else {
-            return Some(Messages::Searched(None));
+            return Some(MessagesRedacted::Searched(None));
         };
         Some(match readings.write(said, &target, headers, content, &edited) {
-            Some(written) => Messages::Searched(Some(written)),
-            None => Messages::Unwritable,
+            Some(written) => MessagesRedacted::Searched(Some(written)),
+            None => MessagesRedacted::Unwritable,
         })
     }
 
@@ -719,16 +724,16 @@ mod tests {
     #[test]
     fn unknown_fields_stay_unknown() {
         let mut headers = Headers::new();
-        headers.push_parts(Part::unknown(1), Part::unknown(1));
+        headers.push_parts(HeaderPart::unknown(1), HeaderPart::unknown(1));
         headers.push(b":path", b"/reset?access_token=abcdef0123456789");
         headers.push(b"authorization", b"Bearer abcdef0123456789");
-        headers.push_parts(Part::unknown(2), Part::Known(b"value"));
-        let redactor = Redactor::new(&[Rule::Default], b"key");
+        headers.push_parts(HeaderPart::unknown(2), HeaderPart::Known(b"value"));
+        let redactor = Redactor::new(&[RedactRule::Default], b"key");
         Pass::new(&redactor, None).headers(&mut headers);
         let parts: Vec<_> = headers.parts().collect();
         assert_eq!(headers.unknown(), 2);
-        assert_eq!(parts[0], (Part::Unknown(1), Part::Unknown(1)));
-        assert_eq!(parts[3], (Part::Unknown(2), Part::Known(&b"value"[..])));
+        assert_eq!(parts[0], (HeaderPart::Unknown(1), HeaderPart::Unknown(1)));
+        assert_eq!(parts[3], (HeaderPart::Unknown(2), HeaderPart::Known(&b"value"[..])));
         for (_, value) in &parts[1..3] {
             assert!(memchr::memmem::find(value.octets(), b"abcdef0123456789").is_none());
         }

@@ -4,11 +4,11 @@
 use memchr::memmem;
 
 use super::edits::Edits;
-use super::hide::{self, Hide, Pairs, pairs};
+use super::hide::{self, Hide, PairKind, pairs};
 use super::marks::Marks;
 use super::names::HeaderSecret;
 use super::scan::Scanner;
-use super::view::Encoding;
+use super::view::ViewEncoding;
 use super::{json, markup};
 
 /// The content with its secrets replaced; none where there are none. What its type does not say is
@@ -20,7 +20,7 @@ pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) 
     } else if kind.starts_with("application/x-www-form-urlencoded")
         || (kind.is_empty() && looks_like_form(content))
     {
-        pairs(hide, content, Pairs::Form)
+        pairs(hide, content, PairKind::Form)
     } else if kind.contains("csv") || kind.contains("tab-separated") {
         table(hide, content, if kind.contains("csv") { b',' } else { b'\t' })
     } else if kind.starts_with("multipart/") {
@@ -34,7 +34,7 @@ pub(super) fn redact(hide: &mut impl Hide, content_type: &[u8], content: &[u8]) 
     } else if markup::looks_like_it(content) || kind.contains("xml") || kind.contains("html") {
         markup::redact(hide, content)
     } else {
-        hide::parts(hide, content, Encoding::Plain)
+        hide::parts(hide, content, ViewEncoding::Plain)
     }
 }
 
@@ -64,9 +64,9 @@ fn table(hide: &mut impl Hide, content: &[u8], separator: u8) -> Option<Vec<u8>>
             secrets.push(hide.form_field(name));
         } else {
             let new = match secrets.get(column).copied().flatten() {
-                Some(kind) => hide::whole(hide, kind, cell, Encoding::Plain),
+                Some(kind) => hide::whole(hide, kind, cell, ViewEncoding::Plain),
                 None if marks.has_look(content, &range).0 => {
-                    hide::parts(hide, cell, Encoding::Plain)
+                    hide::parts(hide, cell, ViewEncoding::Plain)
                 }
                 None => None,
             };
@@ -166,14 +166,14 @@ fn multipart(hide: &mut impl Hide, boundary: &[u8], content: &[u8]) -> Option<Ve
         });
         let text = &content[value.clone()];
         let new = if let Some(kind) = name.and_then(|name| hide.form_field(&name)) {
-            hide::whole(hide, kind, text, Encoding::Plain)
+            hide::whole(hide, kind, text, ViewEncoding::Plain)
         } else {
             // Not again into parts of parts, which would let a hostile body nest without end.
             match kind {
                 Some(kind) if !kind.to_ascii_lowercase().starts_with("multipart/") => {
                     redact(hide, kind.as_bytes(), text)
                 }
-                _ => hide::parts(hide, text, Encoding::Plain),
+                _ => hide::parts(hide, text, ViewEncoding::Plain),
             }
         };
         edits.put(&value, new);

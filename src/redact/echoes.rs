@@ -7,9 +7,9 @@ use std::ops::Range;
 use super::again::{self, Forms};
 use super::hide::{self, Hide};
 use super::names;
-use super::shapes::Shape;
+use super::shapes::SecretShape;
 use super::sieve::Kinds;
-use super::view::Encoding;
+use super::view::ViewEncoding;
 use super::{Masker, body};
 use crate::message::{Headers, Request, Response, content};
 
@@ -68,8 +68,8 @@ impl Collector<'_> {
     fn message(&mut self, headers: &Headers, bytes: &[u8]) {
         for (name, value) in headers.iter() {
             match names::header_secret(&String::from_utf8_lossy(name)) {
-                Some(kind) => hide::whole(self, kind, value, Encoding::Plain),
-                None => hide::parts(self, value, Encoding::Plain),
+                Some(kind) => hide::whole(self, kind, value, ViewEncoding::Plain),
+                None => hide::parts(self, value, ViewEncoding::Plain),
             };
         }
         if bytes.len() > LONGEST_BODY {
@@ -94,7 +94,7 @@ impl Hide for Collector<'_> {
         Some(mask)
     }
 
-    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
         self.masker.by_look(value)
     }
 

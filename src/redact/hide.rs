@@ -9,10 +9,10 @@ use base64::{DecodeError, Engine as _};
 
 use super::edits::Edits;
 use super::names::{self, HeaderSecret};
-use super::rules::Step;
-use super::shapes::Shape;
+use super::rules::RedactStep;
+use super::shapes::SecretShape;
 use super::sieve::Kinds;
-use super::view::{Encoding, View};
+use super::view::{View, ViewEncoding};
 use super::{body, values};
 
 /// What is done with secrets, and which names the one who does it takes for secret.
@@ -24,7 +24,7 @@ pub(super) trait Hide {
     fn hidden(&mut self, value: &[u8], source: &[u8]) -> Option<Vec<u8>>;
 
     /// What is secret in a value by its look.
-    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, Shape)>;
+    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, SecretShape)>;
 
     /// Which hits of the sieve call for a closer look.
     fn looks_for(&self, kinds: Kinds) -> bool;
@@ -56,7 +56,7 @@ pub(super) trait Hide {
     }
 
     /// Whether a path into JSON is secret.
-    fn is_path(&self, _steps: &[Step]) -> bool {
+    fn is_path(&self, _steps: &[RedactStep]) -> bool {
         false
     }
 }
@@ -67,7 +67,7 @@ pub(super) fn whole(
     hide: &mut impl Hide,
     kind: HeaderSecret,
     source: &[u8],
-    encoding: Encoding,
+    encoding: ViewEncoding,
 ) -> Option<Vec<u8>> {
     let view = View::new(source, encoding);
     let mut found = values::find(kind, &view.bytes);
@@ -79,10 +79,14 @@ pub(super) fn whole(
 
 /// The value with the secrets replaced that are known by their look, also inside of JSON that it may
 /// be; none where there is none.
-pub(super) fn parts(hide: &mut impl Hide, source: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+pub(super) fn parts(
+    hide: &mut impl Hide,
+    source: &[u8],
+    encoding: ViewEncoding,
+) -> Option<Vec<u8>> {
     let view = View::new(source, encoding);
     let found = if body::looks_like_document(&view.bytes) {
-        vec![(0..view.bytes.len(), Shape::Document)]
+        vec![(0..view.bytes.len(), SecretShape::Document)]
     } else {
         hide.by_look(&view.bytes)
     };
@@ -92,15 +96,15 @@ pub(super) fn parts(hide: &mut impl Hide, source: &[u8], encoding: Encoding) -> 
 /// As [`parts`], of a text that is no JSON.
 pub(super) fn looks(hide: &mut impl Hide, source: &[u8]) -> Option<Vec<u8>> {
     let found = hide.by_look(source);
-    put(hide, &View::new(source, Encoding::Plain), Encoding::Plain, found)
+    put(hide, &View::new(source, ViewEncoding::Plain), ViewEncoding::Plain, found)
 }
 
 /// The source of a view with what was found replaced.
 fn put<H: Hide>(
     hide: &mut H,
     view: &View<'_>,
-    encoding: Encoding,
-    found: Vec<(Range<usize>, Shape)>,
+    encoding: ViewEncoding,
+    found: Vec<(Range<usize>, SecretShape)>,
 ) -> Option<Vec<u8>> {
     if found.is_empty() {
         return None;
@@ -123,19 +127,24 @@ fn put<H: Hide>(
     Some(if H::KEEPS_LENGTH { view.rewritten(&new) } else { new })
 }
 
-fn replaced(hide: &mut impl Hide, value: &[u8], source: &[u8], shape: Shape) -> Option<Vec<u8>> {
+fn replaced(
+    hide: &mut impl Hide,
+    value: &[u8],
+    source: &[u8],
+    shape: SecretShape,
+) -> Option<Vec<u8>> {
     match shape {
-        Shape::Parameter => inner(hide, value, Encoding::Form),
-        Shape::Cookie => inner(hide, value, Encoding::Percent),
-        Shape::Basic => basic(hide, value, source),
-        Shape::Base64 => base64(hide, value),
-        Shape::Document => body::document(hide, value),
+        SecretShape::Parameter => inner(hide, value, ViewEncoding::Form),
+        SecretShape::Cookie => inner(hide, value, ViewEncoding::Percent),
+        SecretShape::Basic => basic(hide, value, source),
+        SecretShape::Base64 => base64(hide, value),
+        SecretShape::Document => body::document(hide, value),
         _ => hide.hidden(value, source),
     }
 }
 
 /// A secret that is percent-encoded inside of what it was found in.
-fn inner<H: Hide>(hide: &mut H, value: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+fn inner<H: Hide>(hide: &mut H, value: &[u8], encoding: ViewEncoding) -> Option<Vec<u8>> {
     let view = View::new(value, encoding);
     let new = hide.hidden(&view.bytes, value)?;
     Some(if H::KEEPS_LENGTH { view.rewritten(&new) } else { new })
@@ -174,12 +183,12 @@ fn base64<H: Hide>(hide: &mut H, text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A mask, written so that what surrounds it can still be read.
-fn fitted(new: Vec<u8>, source: &[u8], encoding: Encoding, shape: Shape) -> Vec<u8> {
+fn fitted(new: Vec<u8>, source: &[u8], encoding: ViewEncoding, shape: SecretShape) -> Vec<u8> {
     match (encoding, shape) {
-        (Encoding::Bare, _) if matches!(source.first(), Some(b'-' | b'0'..=b'9')) => {
+        (ViewEncoding::Bare, _) if matches!(source.first(), Some(b'-' | b'0'..=b'9')) => {
             [b"\"", &new[..], b"\""].concat()
         }
-        (Encoding::Json, Shape::Document | Shape::Base64) => {
+        (ViewEncoding::Json, SecretShape::Document | SecretShape::Base64) => {
             let mut out = Vec::with_capacity(new.len());
             for byte in new {
                 if matches!(byte, b'"' | b'\\') {
@@ -194,7 +203,7 @@ fn fitted(new: Vec<u8>, source: &[u8], encoding: Encoding, shape: Shape) -> Vec<
             }
             out
         }
-        (Encoding::Form | Encoding::Percent, Shape::Document) => {
+        (ViewEncoding::Form | ViewEncoding::Percent, SecretShape::Document) => {
             let mut out = Vec::with_capacity(new.len());
             for byte in new {
                 match byte {
@@ -212,7 +221,7 @@ fn fitted(new: Vec<u8>, source: &[u8], encoding: Encoding, shape: Shape) -> Vec<
 
 /// What the names of `name=value` pairs are.
 #[derive(Clone, Copy)]
-pub(super) enum Pairs {
+pub(super) enum PairKind {
     /// Parameters of a query.
     Query,
     /// Fields of a form.
@@ -235,27 +244,27 @@ pub(super) fn target(hide: &mut impl Hide, target: &[u8]) -> Option<Vec<u8>> {
     let mut edits = Edits::new(target);
     let fragment = memchr::memchr(b'#', target).unwrap_or(target.len());
     let query = memchr::memchr(b'?', &target[..fragment]).unwrap_or(fragment);
-    edits.put(&(0..query), parts(hide, &target[..query], Encoding::Percent));
+    edits.put(&(0..query), parts(hide, &target[..query], ViewEncoding::Percent));
     if query < fragment {
         let range = query + 1..fragment;
-        edits.put(&range, pairs(hide, &target[range.clone()], Pairs::Query));
+        edits.put(&range, pairs(hide, &target[range.clone()], PairKind::Query));
     }
     if fragment < target.len() {
         // Routes of pages: `#/callback?access_token=…`.
         let mut from = fragment + 1;
         if let Some(mark) = memchr::memchr(b'?', &target[from..]) {
             let route = from..from + mark;
-            edits.put(&route, parts(hide, &target[route.clone()], Encoding::Percent));
+            edits.put(&route, parts(hide, &target[route.clone()], ViewEncoding::Percent));
             from += mark + 1;
         }
         let range = from..target.len();
-        edits.put(&range, pairs(hide, &target[range.clone()], Pairs::Query));
+        edits.put(&range, pairs(hide, &target[range.clone()], PairKind::Query));
     }
     edits.finish()
 }
 
 /// `name=value&name=value`
-pub(super) fn pairs(hide: &mut impl Hide, form: &[u8], kind: Pairs) -> Option<Vec<u8>> {
+pub(super) fn pairs(hide: &mut impl Hide, form: &[u8], kind: PairKind) -> Option<Vec<u8>> {
     // What OAuth's token requests send (RFC 6749 §4.1.3) has the names of its redirects.
     let is_grant = memchr::memmem::find(form, b"grant_type").is_some();
     let mut edits = Edits::new(form);
@@ -264,20 +273,20 @@ pub(super) fn pairs(hide: &mut impl Hide, form: &[u8], kind: Pairs) -> Option<Ve
         let range = from..from + pair.len();
         from = range.end + 1;
         let Some(equals) = memchr::memchr(b'=', pair) else {
-            edits.put(&range, parts(hide, pair, Encoding::Form));
+            edits.put(&range, parts(hide, pair, ViewEncoding::Form));
             continue;
         };
         let value = &pair[equals + 1..];
-        let decoded = View::new(&pair[..equals], Encoding::Form);
+        let decoded = View::new(&pair[..equals], ViewEncoding::Form);
         let name = String::from_utf8_lossy(&decoded.bytes);
         let secret = match kind {
-            Pairs::Form if !is_grant => hide.form_field(&name),
-            Pairs::Form => hide.form_field(&name).or_else(|| hide.parameter(&name)),
-            Pairs::Query => hide.parameter(&name),
+            PairKind::Form if !is_grant => hide.form_field(&name),
+            PairKind::Form => hide.form_field(&name).or_else(|| hide.parameter(&name)),
+            PairKind::Query => hide.parameter(&name),
         };
         let new = match secret {
-            Some(kind) => whole(hide, kind, value, Encoding::Form),
-            None => parts(hide, value, Encoding::Form),
+            Some(kind) => whole(hide, kind, value, ViewEncoding::Form),
+            None => parts(hide, value, ViewEncoding::Form),
         };
         edits.put(&(range.start + equals + 1..range.end), new);
     }

@@ -10,9 +10,9 @@ use super::edits::Edits;
 use super::hide::{self, Hide};
 use super::marks::Marks;
 use super::names::{self, HeaderSecret};
-use super::rules::Step;
-use super::scan::{Scanner, Token};
-use super::view::{Encoding, View};
+use super::rules::RedactStep;
+use super::scan::{JsonToken, Scanner};
+use super::view::{View, ViewEncoding};
 
 /// Deepest nesting that paths are followed into; what is deeper belongs to the value at this depth.
 const DEPTH: usize = 128;
@@ -37,7 +37,7 @@ const VALUES: [&str; 10] =
 
 /// What encloses a value.
 #[derive(Default)]
-struct Frame {
+struct JsonFrame {
     is_array: bool,
     /// Everything in it is secret.
     secret: Option<HeaderSecret>,
@@ -49,12 +49,12 @@ struct Frame {
     /// Strings so far, of an array.
     strings: usize,
     /// The value that a member may name later, and how it is written.
-    value: Option<(Range<usize>, Encoding)>,
+    value: Option<(Range<usize>, ViewEncoding)>,
 }
 
 /// What the key before the next value says.
 #[derive(Clone, Copy, Default)]
-struct Key {
+struct KeySays {
     secret: Option<HeaderSecret>,
     /// Whether it is one of [`NAMES`].
     is_name: bool,
@@ -71,7 +71,7 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let variables = secret_variables(hide, content);
-    let mut walk = Walk {
+    let mut walk = SecretJsonWalk {
         content,
         marks,
         variables,
@@ -79,7 +79,7 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
         edits: Edits::new(content),
         frames: Vec::new(),
         steps: Vec::new(),
-        key: Key::default(),
+        key: KeySays::default(),
         odd: false,
     };
     for token in Scanner::new(content) {
@@ -91,32 +91,32 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     walk.edits.finish()
 }
 
-struct Walk<'a> {
+struct SecretJsonWalk<'a> {
     content: &'a [u8],
     marks: Marks,
     variables: Vec<Vec<u8>>,
     has_paths: bool,
     edits: Edits<'a>,
-    frames: Vec<Frame>,
-    steps: Vec<Step>,
-    key: Key,
+    frames: Vec<JsonFrame>,
+    steps: Vec<RedactStep>,
+    key: KeySays,
     /// Whether it is perhaps no JSON, but a text that begins like one.
     odd: bool,
 }
 
-impl Walk<'_> {
-    fn token(&mut self, hide: &mut impl Hide, token: Token) {
+impl SecretJsonWalk<'_> {
+    fn token(&mut self, hide: &mut impl Hide, token: JsonToken) {
         match token {
-            Token::Key(range) => self.key(hide, range),
-            Token::Open(byte) => self.open(byte),
-            Token::Close(_) => {
+            JsonToken::Key(range) => self.key(hide, range),
+            JsonToken::Open(byte) => self.open(byte),
+            JsonToken::Close(_) => {
                 if self.frames.pop().is_some_and(|frame| frame.has_step) {
                     self.steps.pop();
                 }
-                self.key = Key::default();
+                self.key = KeySays::default();
             }
-            Token::Comma => self.comma(),
-            Token::Text(range) | Token::Number(range) | Token::Word(range) => {
+            JsonToken::Comma => self.comma(),
+            JsonToken::Text(range) | JsonToken::Number(range) | JsonToken::Word(range) => {
                 self.scalar(hide, range);
             }
         }
@@ -124,7 +124,7 @@ impl Walk<'_> {
 
     fn key(&mut self, hide: &mut impl Hide, range: Range<usize>) {
         let source = &self.content[range.clone()];
-        self.key = Key {
+        self.key = KeySays {
             is_name: is_among(&NAMES, source),
             is_value: is_among(&VALUES, source),
             is_variables: source == b"variables" && !self.variables.is_empty(),
@@ -137,7 +137,7 @@ impl Walk<'_> {
             self.key.secret = Some(HeaderSecret::Whole);
         }
         if may_be_secret || self.has_paths {
-            let view = View::new(source, Encoding::Json);
+            let view = View::new(source, ViewEncoding::Json);
             let name = String::from_utf8_lossy(&view.bytes);
             if may_be_secret {
                 self.key.secret = self.key.secret.or_else(|| hide.field(&name));
@@ -146,7 +146,7 @@ impl Walk<'_> {
                 if self.frames.last().is_some_and(|frame| frame.has_step) {
                     self.steps.pop();
                 }
-                self.steps.push(Step::Member(name.into_owned()));
+                self.steps.push(RedactStep::Member(name.into_owned()));
                 if let Some(frame) = self.frames.last_mut() {
                     frame.has_step = true;
                 }
@@ -158,22 +158,22 @@ impl Walk<'_> {
         let key = std::mem::take(&mut self.key);
         let around = self.frames.last();
         let named = around.filter(|_| key.is_value).and_then(|frame| frame.named);
-        self.frames.push(Frame {
+        self.frames.push(JsonFrame {
             is_array: byte == b'[',
             secret: around.and_then(|frame| frame.secret).or(key.secret).or(named),
             has_variables: key.is_variables,
-            ..Frame::default()
+            ..JsonFrame::default()
         });
         if self.has_paths && byte == b'[' && self.steps.len() < DEPTH {
-            self.steps.push(Step::Index(0));
+            self.steps.push(RedactStep::Index(0));
             self.frames.last_mut().expect("one was pushed").has_step = true;
         }
     }
 
     fn comma(&mut self) {
-        self.key = Key::default();
+        self.key = KeySays::default();
         if self.frames.last().is_some_and(|frame| frame.is_array && frame.has_step)
-            && let Some(Step::Index(index)) = self.steps.last_mut()
+            && let Some(RedactStep::Index(index)) = self.steps.last_mut()
         {
             *index += 1;
         }
@@ -187,7 +187,7 @@ impl Walk<'_> {
             return;
         }
         self.odd |= !is_text && !matches!(scalar[0], b'-' | b'0'..=b'9');
-        let encoding = if is_text { Encoding::Json } else { Encoding::Bare };
+        let encoding = if is_text { ViewEncoding::Json } else { ViewEncoding::Bare };
         let (has_look, has_name) = self.marks.has_look(self.content, &range);
         let secret = key
             .secret
@@ -209,9 +209,9 @@ impl Walk<'_> {
     fn by_name(
         &mut self,
         hide: &mut impl Hide,
-        key: Key,
+        key: KeySays,
         range: &Range<usize>,
-        encoding: Encoding,
+        encoding: ViewEncoding,
         has_name: bool,
     ) -> Option<HeaderSecret> {
         let in_pairs = self.frames.len() > 1 && self.frames[self.frames.len() - 2].is_array;
@@ -219,7 +219,7 @@ impl Walk<'_> {
         if frame.is_array {
             frame.strings += 1;
             let named = frame.named.take();
-            if has_name && named.is_none() && encoding == Encoding::Json {
+            if has_name && named.is_none() && encoding == ViewEncoding::Json {
                 frame.named = name_of(hide, &self.content[range.clone()]).filter(|kind| {
                     *kind != HeaderSecret::Whole || (in_pairs && frame.strings == 1)
                 });
@@ -232,7 +232,7 @@ impl Walk<'_> {
             }
             return frame.named;
         }
-        if key.is_name && has_name && encoding == Encoding::Json {
+        if key.is_name && has_name && encoding == ViewEncoding::Json {
             let kind = name_of(hide, &self.content[range.clone()])?;
             frame.named = Some(kind);
             if let Some((value, encoding)) = frame.value.take() {
@@ -246,7 +246,7 @@ impl Walk<'_> {
 
 /// How what a string names is secret.
 fn name_of(hide: &impl Hide, source: &[u8]) -> Option<HeaderSecret> {
-    let view = View::new(source, Encoding::Json);
+    let view = View::new(source, ViewEncoding::Json);
     let name = std::str::from_utf8(&view.bytes).ok()?;
     // A name, not a sentence.
     let is_name = name.len() <= 64 && name.split_ascii_whitespace().count() <= 2;

@@ -8,7 +8,7 @@ use super::edits::Edits;
 use super::hide::{self, Hide};
 use super::marks::Marks;
 use super::names::HeaderSecret;
-use super::view::Encoding;
+use super::view::ViewEncoding;
 
 /// Whether there is a tag in it.
 pub(super) fn looks_like_it(content: &[u8]) -> bool {
@@ -28,7 +28,8 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     if marks.is_empty() && content.is_ascii() {
         return None;
     }
-    let mut walk = Walk { content, marks, edits: Edits::new(content), inside: None, named: None };
+    let mut walk =
+        SecretMarkupWalk { content, marks, edits: Edits::new(content), inside: None, named: None };
     let mut at = 0;
     while at < content.len() {
         let open = memchr::memchr(b'<', &content[at..]).map_or(content.len(), |found| at + found);
@@ -43,7 +44,7 @@ pub(super) fn redact(hide: &mut impl Hide, content: &[u8]) -> Option<Vec<u8>> {
     walk.edits.finish()
 }
 
-struct Walk<'a> {
+struct SecretMarkupWalk<'a> {
     content: &'a [u8],
     marks: Marks,
     edits: Edits<'a>,
@@ -54,7 +55,7 @@ struct Walk<'a> {
     named: Option<HeaderSecret>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> SecretMarkupWalk<'a> {
     fn text(&mut self, hide: &mut impl Hide, range: Range<usize>) {
         let text = &self.content[range.clone()];
         if text.trim_ascii().is_empty() {
@@ -62,8 +63,8 @@ impl<'a> Walk<'a> {
         }
         let (has_look, has_name) = self.marks.has_look(self.content, &range);
         let new = match self.inside {
-            Some((_, kind, _)) => hide::whole(hide, kind, text, Encoding::Plain),
-            None if has_look => hide::parts(hide, text, Encoding::Plain),
+            Some((_, kind, _)) => hide::whole(hide, kind, text, ViewEncoding::Plain),
+            None if has_look => hide::parts(hide, text, ViewEncoding::Plain),
             None => None,
         };
         self.named = None;
@@ -98,8 +99,8 @@ impl<'a> Walk<'a> {
                 .map_or(content.len(), |found| start + found);
             let text = &content[start..end];
             let new = match self.inside {
-                Some((_, kind, _)) => hide::whole(hide, kind, text, Encoding::Plain),
-                None => hide::parts(hide, text, Encoding::Plain),
+                Some((_, kind, _)) => hide::whole(hide, kind, text, ViewEncoding::Plain),
+                None => hide::parts(hide, text, ViewEncoding::Plain),
             };
             self.edits.put(&(start..end), new);
             return (end + 3).min(content.len());
@@ -123,7 +124,7 @@ impl<'a> Walk<'a> {
         if matches!(name.first(), Some(b'!' | b'?')) {
             // Comments and declarations.
             if self.marks.has_look(content, &tag).0 {
-                let new = hide::parts(hide, &content[tag.clone()], Encoding::Plain);
+                let new = hide::parts(hide, &content[tag.clone()], ViewEncoding::Plain);
                 self.edits.put(&tag, new);
             }
             return behind;
@@ -184,9 +185,9 @@ impl<'a> Walk<'a> {
                 .or(field.filter(|_| is_value));
             let text = &content[value.clone()];
             let new = match secret {
-                Some(kind) => hide::whole(hide, kind, text, Encoding::Plain),
+                Some(kind) => hide::whole(hide, kind, text, ViewEncoding::Plain),
                 None if self.marks.has_look(content, value).0 => {
-                    hide::parts(hide, text, Encoding::Plain)
+                    hide::parts(hide, text, ViewEncoding::Plain)
                 }
                 None => None,
             };

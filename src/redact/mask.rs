@@ -11,9 +11,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::hide::{self, Hide};
-use super::shapes::{self, Shape};
+use super::shapes::{self, SecretShape};
 use super::sieve::Kinds;
-use super::view::Encoding;
+use super::view::ViewEncoding;
 use super::{body, names};
 
 /// Replaces secrets by short keyed hashes; made once per run and shared.
@@ -66,7 +66,7 @@ impl Masker {
         match names::header_secret(name) {
             None => self.value(value),
             Some(kind) => {
-                masked(value, hide::whole(&mut &*self, kind, value.as_bytes(), Encoding::Plain))
+                masked(value, hide::whole(&mut &*self, kind, value.as_bytes(), ViewEncoding::Plain))
             }
         }
     }
@@ -97,7 +97,7 @@ impl Masker {
         }
         match names.into_iter().find_map(names::field_secret) {
             Some(kind) => {
-                masked(value, hide::whole(&mut &*self, kind, value.as_bytes(), Encoding::Plain))
+                masked(value, hide::whole(&mut &*self, kind, value.as_bytes(), ViewEncoding::Plain))
             }
             None => self.value(value),
         }
@@ -129,7 +129,7 @@ impl Masker {
         if hide::is_url(value.as_bytes()) {
             return self.target(value);
         }
-        masked(value, hide::parts(&mut &*self, value.as_bytes(), Encoding::Plain))
+        masked(value, hide::parts(&mut &*self, value.as_bytes(), ViewEncoding::Plain))
     }
 
     /// A body, or a part of one, of a kind that is not known: as JSON where it looks so (by the
@@ -179,7 +179,7 @@ impl Hide for &Masker {
         self.hash(value).map(String::into_bytes)
     }
 
-    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
         shapes::find(value, false)
     }
 
@@ -210,7 +210,7 @@ impl Hide for ByLine<'_> {
         Some(source.split(|&byte| byte == b'\n').map(line).collect::<Vec<_>>().join(&b'\n'))
     }
 
-    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+    fn by_look(&self, value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
         shapes::find(value, false)
     }
 

@@ -38,8 +38,8 @@ mod vendors;
 pub mod view;
 mod wrapped;
 
-pub use answer::{Asked, Known};
+pub use answer::{AnsweredRequest, KnownTokens};
 pub use apply::{Redactor, Unsearched};
 pub use echoes::Echoes;
 pub use mask::{Masker, random_key};
-pub use rules::{Rule, RuleError};
+pub use rules::{RedactRule, RedactRuleError};

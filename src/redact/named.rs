@@ -7,9 +7,9 @@
 use std::ops::Range;
 
 use super::names::{self, HeaderSecret};
-use super::shapes::Shape;
+use super::shapes::SecretShape;
 use super::values;
-use super::view::{Encoding, View};
+use super::view::{View, ViewEncoding};
 
 /// Longest name, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -18,7 +18,7 @@ const MOST_BLANKS: usize = 8;
 
 /// Up to where pairs were looked at.
 #[derive(Default)]
-pub(super) struct Done {
+pub(super) struct NamedUpTo {
     /// The last `=` or `:`.
     mark: Option<usize>,
     /// Where its pair ends.
@@ -31,8 +31,8 @@ pub(super) struct Done {
 pub(super) fn pair_around(
     text: &[u8],
     from: usize,
-    done: &mut Done,
-    found: &mut Vec<(Range<usize>, Shape)>,
+    done: &mut NamedUpTo,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
 ) {
     if from <= done.end {
         return;
@@ -68,7 +68,7 @@ pub(super) fn scheme(
     text: &[u8],
     start: usize,
     end: usize,
-    found: &mut Vec<(Range<usize>, Shape)>,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
 ) -> Option<usize> {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if start > 0 && is_word(text[start - 1]) {
@@ -98,7 +98,7 @@ pub(super) fn scheme(
             .is_some_and(|&next| next == b'"' || next.is_ascii_alphanumeric());
     if !is_prose && !is_parameter {
         let is_basic = text[start..end].eq_ignore_ascii_case(b"basic");
-        let shape = if is_basic { Shape::Basic } else { Shape::Named };
+        let shape = if is_basic { SecretShape::Basic } else { SecretShape::Named };
         found.push((from..from + bytes.len(), shape));
         return Some(from + bytes.len());
     }
@@ -114,8 +114,8 @@ const fn is_blank(byte: u8) -> bool {
 fn pair(
     text: &[u8],
     at: usize,
-    done: &mut Done,
-    found: &mut Vec<(Range<usize>, Shape)>,
+    done: &mut NamedUpTo,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
 ) -> Option<usize> {
     let name = name_before(text, at)?;
     // Comparisons, arrows, paths of modules and schemes of URLs are no pairs.
@@ -133,7 +133,7 @@ fn pair(
         && (matches!(before, Some(b'?' | b'&' | b'#'))
             || text[..name.start].ends_with(b"&amp;")
             || text[..name.start].ends_with(b"%26"));
-    let decoded = View::new(&text[name.clone()], Encoding::Percent);
+    let decoded = View::new(&text[name.clone()], ViewEncoding::Percent);
     let word = std::str::from_utf8(&decoded.bytes).ok()?;
     let header = if colon { names::header_secret(word) } else { None };
     let secret = header.is_some()
@@ -151,10 +151,10 @@ fn pair(
             + ends(&text[from..], |byte| {
                 byte.is_ascii_whitespace() || b"\"'<>&#`\\".contains(&byte)
             });
-        return put(text, from..end, Shape::Parameter, found);
+        return put(text, from..end, SecretShape::Parameter, found);
     }
     if let Some(quoted) = quoted(text, from) {
-        return put(text, quoted, Shape::Named, found);
+        return put(text, quoted, SecretShape::Named, found);
     }
     // The line that the pair stands in, or what encloses it in quotes.
     let enclosing = before
@@ -165,7 +165,9 @@ fn pair(
     let quote = enclosing.and_then(|quote| memchr::memchr(quote, &text[from..done.line]));
     let line = from..quote.map_or(done.line, |length| from + length);
     match header {
-        Some(HeaderSecret::Credentials) => put(text, credentials(text, line), Shape::Named, found),
+        Some(HeaderSecret::Credentials) => {
+            put(text, credentials(text, line), SecretShape::Named, found)
+        }
         Some(
             kind @ (HeaderSecret::Cookies | HeaderSecret::SetCookie | HeaderSecret::Protocols),
         ) => {
@@ -178,12 +180,13 @@ fn pair(
             Some(line.end)
         }
         Some(HeaderSecret::Whole) if begins_line(text, name.start) => {
-            put(text, line, Shape::Named, found)
+            put(text, line, SecretShape::Named, found)
         }
         _ => {
             let end = from + word_length(&text[from..line.end]);
             // A call is code, not a value.
-            (text.get(end) != Some(&b'(')).then(|| put(text, from..end, Shape::Named, found))?
+            (text.get(end) != Some(&b'('))
+                .then(|| put(text, from..end, SecretShape::Named, found))?
         }
     }
 }
@@ -191,8 +194,8 @@ fn pair(
 fn put(
     text: &[u8],
     range: Range<usize>,
-    shape: Shape,
-    found: &mut Vec<(Range<usize>, Shape)>,
+    shape: SecretShape,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
 ) -> Option<usize> {
     let value = text[range.clone()].trim_ascii_end();
     let range = range.start..range.start + value.len();

@@ -191,7 +191,7 @@ const LONGEST_REMEMBERED: usize = 64;
 
 /// What a name says of its value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Answer {
+struct NameSays {
     field: bool,
     header: Option<HeaderSecret>,
     /// The header's values are of a grammar that leaves no room for a secret.
@@ -200,12 +200,12 @@ struct Answer {
 
 thread_local! {
     /// Traffic repeats its names: most are cut into words once.
-    static ANSWERS: RefCell<FxHashMap<Box<str>, Answer>> = RefCell::default();
+    static ANSWERS: RefCell<FxHashMap<Box<str>, NameSays>> = RefCell::default();
 }
 
-fn answer(name: &str) -> Answer {
+fn answer(name: &str) -> NameSays {
     if name.len() > LONGEST_REMEMBERED {
-        return Answer::of(name);
+        return NameSays::of(name);
     }
     ANSWERS.with_borrow_mut(|answers| {
         if let Some(&answer) = answers.get(name) {
@@ -214,13 +214,13 @@ fn answer(name: &str) -> Answer {
         if answers.len() >= REMEMBERED {
             answers.clear();
         }
-        let answer = Answer::of(name);
+        let answer = NameSays::of(name);
         answers.insert(name.into(), answer);
         answer
     })
 }
 
-impl Answer {
+impl NameSays {
     fn of(name: &str) -> Self {
         let field = has_secret_words(name);
         let closed = CLOSED.iter().any(|known| name.eq_ignore_ascii_case(known));
@@ -244,7 +244,7 @@ pub fn field_secret(name: &str) -> Option<HeaderSecret> {
 }
 
 /// The words of the tables above, to be looked up.
-struct Tables {
+struct WordTables {
     words: FxHashSet<&'static str>,
     names: FxHashSet<&'static str>,
     pairs: FxHashSet<[&'static str; 2]>,
@@ -253,7 +253,7 @@ struct Tables {
     harmless: FxHashSet<&'static str>,
 }
 
-static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables {
+static TABLES: LazyLock<WordTables> = LazyLock::new(|| WordTables {
     words: SECRET_WORDS.iter().copied().collect(),
     names: SECRET_NAMES.iter().copied().collect(),
     pairs: SECRET_PAIRS.iter().copied().collect(),
@@ -278,7 +278,7 @@ fn has_secret_words(name: &str) -> bool {
         || tables.joined_pairs.contains(words.joined())
 }
 
-fn is_secret_word(tables: &Tables, word: &str) -> bool {
+fn is_secret_word(tables: &WordTables, word: &str) -> bool {
     // `password2`, `auth0`
     let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
     tables.words.contains(word) || SECRET_ENDS.iter().any(|end| word.ends_with(end))

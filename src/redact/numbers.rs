@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-use super::shapes::Shape;
+use super::shapes::SecretShape;
 
 /// Adds the numbers in a run of digits, capitals, blanks and hyphens.
-pub(super) fn find(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, Shape)>) {
+pub(super) fn find(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, SecretShape)>) {
     cards(text, run.clone(), found);
     ibans(text, run, found);
 }
 
-fn cards(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, Shape)>) {
+fn cards(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, SecretShape)>) {
     let mut at = run.start;
     while at < run.end {
         if !text[at].is_ascii_digit() {
@@ -40,7 +40,7 @@ fn cards(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, Shape)>)
             continue;
         }
         for range in card_ranges(&text[start..end]) {
-            found.push((start + range.start..start + range.end, Shape::Card));
+            found.push((start + range.start..start + range.end, SecretShape::Card));
         }
     }
 }
@@ -213,7 +213,7 @@ fn iban_length(country: &[u8]) -> Option<usize> {
     Some(IBAN_LENGTHS[known].1)
 }
 
-fn ibans(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, Shape)>) {
+fn ibans(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, SecretShape)>) {
     let mut at = run.start;
     while at + 15 <= run.end {
         let begins = at == 0 || !(text[at - 1].is_ascii_alphanumeric() || text[at - 1] == b'_');
@@ -221,7 +221,7 @@ fn ibans(text: &[u8], run: Range<usize>, found: &mut Vec<(Range<usize>, Shape)>)
             Some(length)
                 if text.get(at + length).is_none_or(|next| !next.is_ascii_alphanumeric()) =>
             {
-                found.push((at..at + length, Shape::Iban));
+                found.push((at..at + length, SecretShape::Iban));
                 at += length;
             }
             _ => at += 1,

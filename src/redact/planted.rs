@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
-use super::rules::Rule;
+use super::rules::RedactRule;
 use super::vendors::VENDORS;
 use super::{Masker, Redactor};
 use crate::exchange::{
@@ -24,7 +24,7 @@ const SECRET: &str = "Zq7hT2mXw9Lk4RvB1nYs";
 
 /// Where a secret is planted; `§` stands for it, `¤` for its base64.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum PlantedPlace {
     Target(&'static str),
     Ask(&'static str, &'static str),
     Answer(&'static str, &'static str),
@@ -36,7 +36,7 @@ enum Place {
     /// A trailer field of the response.
     Trailer(&'static str, &'static str),
 }
-use Place::{Answer, Ask, Got, Reason, Sent, Target, Trailer};
+use PlantedPlace::{Answer, Ask, Got, Reason, Sent, Target, Trailer};
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -44,7 +44,7 @@ const HTML: &str = "text/html";
 const XML: &str = "application/xml";
 const TEXT: &str = "text/plain";
 
-const PLACES: &[Place] = &[
+const PLACES: &[PlantedPlace] = &[
     // Fields of requests.
     Ask("Authorization", "Bearer §"),
     Ask("Authorization", "bearer  §"),
@@ -261,7 +261,7 @@ const PLACES: &[Place] = &[
 ];
 
 /// Places in which the secret stands in base64 of JSON.
-const ENCODED: &[Place] = &[
+const ENCODED: &[PlantedPlace] = &[
     Ask("X-Context", "¤"),
     Ask("X-Amz-Meta", "data ¤"),
     Target("/x?state=¤"),
@@ -274,7 +274,7 @@ const ENCODED: &[Place] = &[
 ];
 
 /// Where a secret that is known by its name elsewhere is repeated without one.
-const ECHOES: &[Place] = &[
+const ECHOES: &[PlantedPlace] = &[
     Target("/files/§/x"),
     Target("/x?q=§"),
     Ask("Host", "§.example.com"),
@@ -299,7 +299,7 @@ fn filled(template: &str, secret: &str, encoded: &str) -> String {
     template.replace('§', secret).replace('¤', encoded)
 }
 
-fn exchange(place: Place, fill: &dyn Fn(&str) -> Vec<u8>) -> Exchange {
+fn exchange(place: PlantedPlace, fill: &dyn Fn(&str) -> Vec<u8>) -> Exchange {
     let (mut request, mut response) = (
         Request { target: Bytes::from_static(b"/"), ..Request::default() },
         Response { status: 200, ..Response::default() },
@@ -374,7 +374,7 @@ fn holds(text: &[u8], secret: &str) -> bool {
 }
 
 /// What people read of the same place.
-fn shown(place: Place, fill: &dyn Fn(&str) -> String) -> String {
+fn shown(place: PlantedPlace, fill: &dyn Fn(&str) -> String) -> String {
     let masker = Masker::new(b"key");
     match place {
         Target(target) => masker.target(&fill(target)).into_owned(),
@@ -387,7 +387,7 @@ fn shown(place: Place, fill: &dyn Fn(&str) -> String) -> String {
 }
 
 fn redacted(mut exchange: Exchange) -> Exchange {
-    Redactor::new(&[Rule::Default], b"key").apply(&mut exchange);
+    Redactor::new(&[RedactRule::Default], b"key").apply(&mut exchange);
     exchange
 }
 
@@ -496,7 +496,7 @@ fn messages_of_a_websocket_hold_no_secret_and_no_repetition_of_one() {
         tls: Some(TlsSession { sni, ..TlsSession::default() }),
         ..Carriage::default()
     }));
-    let redactor = Redactor::new(&[Rule::Default], b"key");
+    let redactor = Redactor::new(&[RedactRule::Default], b"key");
     redactor.apply(&mut one);
     let text = readable(&one);
     assert!(!holds(&text, SECRET) && !holds(&text, "aYJYwY4azJ5oAPmg"));
@@ -537,7 +537,7 @@ fn words_that_are_no_secrets_stay() {
 #[test]
 fn a_body_that_nobody_can_search_is_counted_and_left_out_where_that_is_asked() {
     let message = b"\x0a\x05hello\x10\x01\x1a\x03\x00\x01\x02";
-    for (rule, kept) in [(Rule::Default, message.len()), (Rule::Strict, 0)] {
+    for (rule, kept) in [(RedactRule::Default, message.len()), (RedactRule::Strict, 0)] {
         let redactor = Redactor::new(&[rule], b"key");
         let mut one = exchange(Got("application/grpc", ""), &|_| message.to_vec());
         redactor.apply(&mut one);
@@ -574,7 +574,7 @@ fn echo(request: &Request) -> Response {
 
 #[test]
 fn a_service_that_echoes_answers_alike_to_secrets_and_to_their_tokens() {
-    let redactor = Redactor::new(&[Rule::Default], b"key");
+    let redactor = Redactor::new(&[RedactRule::Default], b"key");
     let basic = STANDARD.encode(format!("joe:{SECRET}"));
     let mut wrong = Vec::new();
     for &place in PLACES.iter().filter(|place| matches!(place, Ask(..) | Target(_) | Sent(..))) {
@@ -584,13 +584,13 @@ fn a_service_that_echoes_answers_alike_to_secrets_and_to_their_tokens() {
             v1.response.as_mut().unwrap().message = echo(&v1.request.as_ref().unwrap().message);
             redactor.apply(&mut v1);
             let (recorded, expected) = (v1.request.unwrap().message, v1.response.unwrap().message);
-            let mut known = super::Known::default();
+            let mut known = super::KnownTokens::default();
             redactor.learn(&recorded, &mut known);
             let mut v2 = echo(&recorded);
-            let asked = super::Asked {
+            let asked = super::AnsweredRequest {
                 request: Some(&recorded),
                 known: Some(&known),
-                ..super::Asked::default()
+                ..super::AnsweredRequest::default()
             };
             redactor.answer(asked, &mut v2, true);
             if v2 != expected {

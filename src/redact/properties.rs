@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::rules::Rule;
+use super::rules::RedactRule;
 use super::token::Tokens;
-use super::{Asked, Known, Redactor};
+use super::{AnsweredRequest, KnownTokens, Redactor};
 use crate::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
 use crate::limits;
 use crate::message::{Body, Framing, Headers, Request, Response, content};
@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 
 /// The secrets of an exchange, by where the rules find them.
 #[derive(Clone, Debug)]
-struct Secrets {
+struct ExchangeSecrets {
     bearer: String,
     password: String,
     cookie: String,
@@ -41,7 +41,7 @@ fn token68() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9_~.-]{12,40}"
 }
 
-fn secrets() -> impl Strategy<Value = Secrets> {
+fn secrets() -> impl Strategy<Value = ExchangeSecrets> {
     (
         token68(),
         secret(),
@@ -56,7 +56,7 @@ fn secrets() -> impl Strategy<Value = Secrets> {
             let mut card = digits + "0";
             let check = (10 - super::shapes::luhn(card.as_bytes())) % 10;
             card.replace_range(15.., &check.to_string());
-            Secrets {
+            ExchangeSecrets {
                 bearer,
                 password,
                 cookie,
@@ -103,8 +103,8 @@ fn compressed(coding: &str, body: &[u8]) -> Vec<u8> {
     }
 }
 
-fn exchange(secrets: &Secrets, kind: &str, coding: &str) -> Exchange {
-    let Secrets { bearer, password, cookie, key, card, email, pin } = secrets;
+fn exchange(secrets: &ExchangeSecrets, kind: &str, coding: &str) -> Exchange {
+    let ExchangeSecrets { bearer, password, cookie, key, card, email, pin } = secrets;
     let json = serde_json::json!({
         "user": { "name": "joe", "password": password, "pin": pin, "admin": true },
         "cards": [{ "number": card, "exp": "12/30" }],
@@ -207,7 +207,7 @@ fn exchange(secrets: &Secrets, kind: &str, coding: &str) -> Exchange {
 }
 
 /// An answer that repeats what it was asked with, and holds secrets of its own.
-fn answer(echoed: &Secrets, own: &Secrets, kind: &str, coding: &str) -> Response {
+fn answer(echoed: &ExchangeSecrets, own: &ExchangeSecrets, kind: &str, coding: &str) -> Response {
     let mut response = exchange(echoed, kind, coding).response.unwrap().message;
     // The body that a request of this kind would have.
     let own = exchange(own, kind, coding).request.unwrap().message;
@@ -221,10 +221,10 @@ fn answer(echoed: &Secrets, own: &Secrets, kind: &str, coding: &str) -> Response
 }
 
 /// What each secret is replaced by.
-fn tokens(secrets: &Secrets, key: &[u8]) -> Secrets {
+fn tokens(secrets: &ExchangeSecrets, key: &[u8]) -> ExchangeSecrets {
     let tokens = Tokens::new(key);
     let token = |secret: &String| String::from_utf8(tokens.token(secret.as_bytes())).unwrap();
-    Secrets {
+    ExchangeSecrets {
         bearer: token(&secrets.bearer),
         password: token(&secrets.password),
         cookie: token(&secrets.cookie),
@@ -316,7 +316,7 @@ proptest! {
         kind in prop::sample::select(vec!["json", "form", "multipart", "xml", "text"]),
         coding in prop::sample::select(vec!["identity", "gzip", "br", "zstd"]),
     ) {
-        let redactor = Redactor::new(&[Rule::Default], b"a key for tests");
+        let redactor = Redactor::new(&[RedactRule::Default], b"a key for tests");
         let before = exchange(&secrets, kind, coding);
         let mut after = before.clone();
         prop_assert!(redactor.apply(&mut after) > 0);
@@ -373,16 +373,16 @@ proptest! {
         broken_off in any::<bool>(),
     ) {
         let key = b"a key for tests";
-        let redactor = Redactor::new(&[Rule::Default], key);
+        let redactor = Redactor::new(&[RedactRule::Default], key);
         let mut v1 = exchange(&secrets, kind, coding);
         let asked = v1.request.as_ref().unwrap().message.clone();
         v1.response.as_mut().unwrap().message = answer(&secrets, &own, kind, coding);
         redactor.apply(&mut v1);
         let (recorded, expected) = (v1.request.unwrap().message, v1.response.unwrap().message);
-        let mut known = Known::default();
+        let mut known = KnownTokens::default();
         redactor.learn(&recorded, &mut known);
-        let real = Asked { request: Some(&asked), ..Asked::default() };
-        let redacted = Asked { request: Some(&recorded), known: Some(&known), ..Asked::default() };
+        let real = AnsweredRequest { request: Some(&asked), ..AnsweredRequest::default() };
+        let redacted = AnsweredRequest { request: Some(&recorded), known: Some(&known), ..AnsweredRequest::default() };
         for (asked, echoed) in [(real, secrets.clone()), (redacted, tokens(&secrets, key))] {
             let mut v2 = answer(&echoed, &own, kind, coding);
             if broken_off {
@@ -398,7 +398,7 @@ proptest! {
             let mut outcome = Exchange { request: None, ..exchange(&own, kind, coding) };
             outcome.response.as_mut().unwrap().message = v2;
             let text = all_text(&outcome);
-            let Secrets { password, cookie, key, card, email, .. } = &own;
+            let ExchangeSecrets { password, cookie, key, card, email, .. } = &own;
             // Those that the body names, or that are known by their look.
             let found = match kind {
                 "json" | "multipart" => vec![password, cookie, card, email],
@@ -415,9 +415,9 @@ proptest! {
     #[test]
     fn anything_may_come(target in prop::collection::vec(any::<u8>(), 0..80), value in prop::collection::vec(any::<u8>(), 0..80),
                          body in prop::collection::vec(any::<u8>(), 0..200), kind in prop::sample::select(vec!["json", "form", "multipart", "xml", "text"])) {
-        let rules: Vec<Rule> = ["default", "json:$..a", r"pattern:[a-c]+(\d+)?"].iter().map(|rule| rule.parse().unwrap()).collect();
+        let rules: Vec<RedactRule> = ["default", "json:$..a", r"pattern:[a-c]+(\d+)?"].iter().map(|rule| rule.parse().unwrap()).collect();
         let redactor = Redactor::new(&rules, b"key");
-        let secrets = Secrets { bearer: String::new(), password: String::new(), cookie: String::new(), key: String::new(), card: String::new(), email: String::new(), pin: 0 };
+        let secrets = ExchangeSecrets { bearer: String::new(), password: String::new(), cookie: String::new(), key: String::new(), card: String::new(), email: String::new(), pin: 0 };
         let mut one = exchange(&secrets, kind, "identity");
         let message = &mut one.request.as_mut().unwrap().message;
         message.target = Bytes::from(target);
@@ -433,7 +433,7 @@ proptest! {
 
 #[test]
 fn rules_of_the_user_reach_what_they_name_and_nothing_else() {
-    let rules: Vec<Rule> = [
+    let rules: Vec<RedactRule> = [
         "json:$.user.id",
         "header:X-Customer",
         "query:q",
@@ -445,7 +445,7 @@ fn rules_of_the_user_reach_what_they_name_and_nothing_else() {
     .map(|rule| rule.parse().unwrap())
     .collect();
     let redactor = Redactor::new(&rules, b"key");
-    let secrets = Secrets {
+    let secrets = ExchangeSecrets {
         bearer: "bearer-bearer".to_owned(),
         password: "password-password".to_owned(),
         cookie: "cookie-cookie".to_owned(),
@@ -482,8 +482,8 @@ fn rules_of_the_user_reach_what_they_name_and_nothing_else() {
 
 #[test]
 fn a_body_that_cannot_be_decoded_is_left_out() {
-    let redactor = Redactor::new(&[Rule::Default], b"key");
-    let secrets = Secrets {
+    let redactor = Redactor::new(&[RedactRule::Default], b"key");
+    let secrets = ExchangeSecrets {
         bearer: String::new(),
         password: "hunter2hunter2".to_owned(),
         cookie: String::new(),
@@ -519,7 +519,7 @@ fn text_of(response: &Response) -> String {
 
 #[test]
 fn a_token_that_v2_kept_stays_in_the_answer_to_another_request() {
-    let redactor = Redactor::new(&[Rule::Default, "json:$.pin".parse().unwrap()], b"key");
+    let redactor = Redactor::new(&[RedactRule::Default, "json:$.pin".parse().unwrap()], b"key");
     let login = Request {
         target: Bytes::from_static(b"/login?email=joe.black@shop.example&password=open-sesame"),
         body: Body::whole(&br#"{"pin":4711}"#[..]),
@@ -534,10 +534,14 @@ fn a_token_that_v2_kept_stays_in_the_answer_to_another_request() {
     let (email, password) =
         target.strip_prefix("/login?email=").unwrap().split_once("&password=").unwrap();
     let pin = text_of(&Response { body: login.body.clone(), ..Response::default() });
-    let mut known = Known::default();
+    let mut known = KnownTokens::default();
     redactor.learn(&login, &mut known);
     let other = Request::default();
-    let asked = Asked { request: Some(&other), known: Some(&known), ..Asked::default() };
+    let asked = AnsweredRequest {
+        request: Some(&other),
+        known: Some(&known),
+        ..AnsweredRequest::default()
+    };
     let mut profile = json_answer(&format!(
         r#"{{"mail":"{email}","password":"{password}","token":"v2s-own-token"}}"#
     ));
@@ -554,21 +558,21 @@ fn a_token_that_v2_kept_stays_in_the_answer_to_another_request() {
     redactor.answer(asked, &mut short, true);
     assert_ne!(text_of(&short), pin);
     let mut short = json_answer(&pin);
-    redactor.answer(Asked { request: Some(&login), ..asked }, &mut short, true);
+    redactor.answer(AnsweredRequest { request: Some(&login), ..asked }, &mut short, true);
     assert_eq!(text_of(&short), pin);
 }
 
 #[test]
 fn a_credential_that_was_given_for_the_replay_is_no_token() {
-    let redactor = Redactor::new(&[Rule::Default], b"key");
+    let redactor = Redactor::new(&[RedactRule::Default], b"key");
     let mut headers = Headers::new();
     headers.push(b"authorization", b"Bearer staging-credential");
     let request = Request { headers, ..Request::default() };
     let given = ["Authorization".to_owned()];
-    let known = Known::default();
+    let known = KnownTokens::default();
     let mut answer = json_answer(r#"{"note":"you are staging-credential"}"#);
     redactor.answer(
-        Asked { request: Some(&request), given: &given, known: Some(&known) },
+        AnsweredRequest { request: Some(&request), given: &given, known: Some(&known) },
         &mut answer,
         true,
     );
@@ -577,7 +581,7 @@ fn a_credential_that_was_given_for_the_replay_is_no_token() {
 
 #[test]
 fn no_half_of_a_secret_is_left_where_a_body_was_cut() {
-    let redactor = Redactor::new(&[Rule::Default], b"key");
+    let redactor = Redactor::new(&[RedactRule::Default], b"key");
     let text = format!("{} joe.black@shop.example", "word ".repeat(20_000));
     let cut_at = text.len() - 8;
     // Cut by a limit, with a hash of all; or broken off, where nothing tells it but the outcome.
@@ -589,7 +593,7 @@ fn no_half_of_a_secret_is_left_where_a_body_was_cut() {
     let broken_off = Body::whole(text.as_bytes()[..cut_at].to_vec());
     for (body, is_whole) in [(by_limit, true), (broken_off, false)] {
         let mut answer = Response { body: body.clone(), ..json_answer("") };
-        redactor.answer(Asked::default(), &mut answer, is_whole);
+        redactor.answer(AnsweredRequest::default(), &mut answer, is_whole);
         assert!(!text_of(&answer).contains("joe") && answer.body.bytes.len() > 80_000);
         assert_eq!((answer.body.length, answer.body.sha256), (body.length, body.sha256));
         let mut damaged = Exchange { request: None, ..exchange(&nothing(), "text", "identity") };
@@ -603,15 +607,15 @@ fn no_half_of_a_secret_is_left_where_a_body_was_cut() {
     let mut body = Body::whole(format!("mail jane@shop.example {text}").into_bytes());
     (body.length, body.sha256) = (body.length + 1, Some([7; 32]));
     let mut answer = Response { body, ..json_answer("") };
-    redactor.answer(Asked::default(), &mut answer, true);
+    redactor.answer(AnsweredRequest::default(), &mut answer, true);
     assert!(
         !text_of(&answer).contains("jane") && answer.body.sha256.is_none() && answer.body.is_cut()
     );
 }
 
-fn nothing() -> Secrets {
+fn nothing() -> ExchangeSecrets {
     let none = String::new;
-    Secrets {
+    ExchangeSecrets {
         bearer: none(),
         password: none(),
         cookie: none(),

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::shapes::Shape;
+use super::shapes::SecretShape;
 
 /// Segments behind which anything that looks drawn at random is a secret, a UUID too. Hyphens and
 /// underscores in them do not count.
@@ -121,7 +121,7 @@ const fn is_of_segment(byte: u8) -> bool {
 }
 
 /// Adds the secrets that the segment around `hit` announces. Answers how far it looked.
-pub(super) fn find(text: &[u8], hit: usize, found: &mut Vec<(Range<usize>, Shape)>) -> usize {
+pub(super) fn find(text: &[u8], hit: usize, found: &mut Vec<(Range<usize>, SecretShape)>) -> usize {
     let before = text[..hit].iter().rev().take(LONGEST_NAME).take_while(|&&b| is_of_segment(b));
     let start = hit - before.count();
     let name = text[start..].iter().take(LONGEST_NAME + 1);
@@ -148,7 +148,7 @@ pub(super) fn find(text: &[u8], hit: usize, found: &mut Vec<(Range<usize>, Shape
             break;
         }
         if is_secret(&text[from..at], is_link) {
-            found.push((from..at, Shape::Route));
+            found.push((from..at, SecretShape::Route));
         }
     }
     at.max(end)

@@ -9,28 +9,28 @@ use std::str::FromStr;
 
 /// One rule.
 #[derive(Clone, Debug)]
-pub enum Rule {
+pub enum RedactRule {
     /// The built-in set.
     Default,
     /// The built-in set; and bodies that it cannot search are left out.
     Strict,
     /// Headers of this name.
-    Header(Name),
+    Header(NamePattern),
     /// Cookies of this name, in requests and responses.
-    Cookie(Name),
+    Cookie(NamePattern),
     /// Query parameters of this name.
-    Query(Name),
+    Query(NamePattern),
     /// Fields of this name in forms.
-    Form(Name),
+    Form(NamePattern),
     /// What stands at this path in JSON.
-    Json(Path),
+    Json(RedactPath),
     /// What this expression matches anywhere; its first group, where it has one.
     Pattern(regex::bytes::Regex),
 }
 
 /// What a rule cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RuleError {
+pub enum RedactRuleError {
     /// Not of the form.
     #[error(
         "{0:?} is no rule of redaction: write default, strict, header:NAME, cookie:NAME, query:NAME, form:NAME, json:PATH or pattern:REGEX"
@@ -46,11 +46,11 @@ pub enum RuleError {
     Pattern(String),
 }
 
-impl FromStr for Rule {
-    type Err = RuleError;
+impl FromStr for RedactRule {
+    type Err = RedactRuleError;
 
-    fn from_str(text: &str) -> Result<Self, RuleError> {
-        let unknown = || RuleError::Unknown(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, RedactRuleError> {
+        let unknown = || RedactRuleError::Unknown(text.to_owned());
         if text == "default" {
             return Ok(Self::Default);
         }
@@ -62,14 +62,14 @@ impl FromStr for Rule {
             return Err(unknown());
         }
         Ok(match kind {
-            "header" => Self::Header(Name::new(what)),
-            "cookie" => Self::Cookie(Name::new(what)),
-            "query" => Self::Query(Name::new(what)),
-            "form" => Self::Form(Name::new(what)),
+            "header" => Self::Header(NamePattern::new(what)),
+            "cookie" => Self::Cookie(NamePattern::new(what)),
+            "query" => Self::Query(NamePattern::new(what)),
+            "form" => Self::Form(NamePattern::new(what)),
             "json" => Self::Json(what.parse()?),
             "pattern" => Self::Pattern(
                 regex::bytes::Regex::new(what)
-                    .map_err(|error| RuleError::Pattern(error.to_string()))?,
+                    .map_err(|error| RedactRuleError::Pattern(error.to_string()))?,
             ),
             _ => return Err(unknown()),
         })
@@ -77,7 +77,7 @@ impl FromStr for Rule {
 }
 
 /// As it is written, but for the case of names.
-impl fmt::Display for Rule {
+impl fmt::Display for RedactRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -94,9 +94,9 @@ impl fmt::Display for Rule {
 
 /// A name, in which `*` stands for anything. Case does not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name(Vec<String>);
+pub struct NamePattern(Vec<String>);
 
-impl Name {
+impl NamePattern {
     fn new(text: &str) -> Self {
         Self(text.to_lowercase().split('*').map(str::to_owned).collect())
     }
@@ -122,13 +122,13 @@ impl Name {
 
 /// A path into JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path {
+pub struct RedactPath {
     text: String,
-    segments: Vec<Segment>,
+    segments: Vec<RedactSegment>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
+enum RedactSegment {
     Member(String),
     Index(usize),
     /// Any member or element.
@@ -139,32 +139,32 @@ enum Segment {
 
 /// A step on the way to a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum RedactStep {
     /// Into a member of an object.
     Member(String),
     /// Into an element of an array.
     Index(usize),
 }
 
-impl Path {
+impl RedactPath {
     /// Whether it leads to the value that `steps` lead to, or to one that holds it.
-    pub fn reaches(&self, steps: &[Step]) -> bool {
+    pub fn reaches(&self, steps: &[RedactStep]) -> bool {
         reaches(&self.segments, steps)
     }
 }
 
-fn reaches(path: &[Segment], steps: &[Step]) -> bool {
+fn reaches(path: &[RedactSegment], steps: &[RedactStep]) -> bool {
     match (path, steps) {
         // Whatever is inside the value that is named, is named.
         ([], _) => true,
-        ([Segment::Descend, rest @ ..], steps) => {
+        ([RedactSegment::Descend, rest @ ..], steps) => {
             (0..=steps.len()).any(|from| reaches(rest, &steps[from..]))
         }
         ([segment, rest @ ..], [step, steps @ ..]) => {
             let fits = match (segment, step) {
-                (Segment::Any, _) => true,
-                (Segment::Member(name), Step::Member(member)) => name == member,
-                (Segment::Index(index), Step::Index(element)) => index == element,
+                (RedactSegment::Any, _) => true,
+                (RedactSegment::Member(name), RedactStep::Member(member)) => name == member,
+                (RedactSegment::Index(index), RedactStep::Index(element)) => index == element,
                 _ => false,
             };
             fits && reaches(rest, steps)
@@ -173,16 +173,16 @@ fn reaches(path: &[Segment], steps: &[Step]) -> bool {
     }
 }
 
-impl FromStr for Path {
-    type Err = RuleError;
+impl FromStr for RedactPath {
+    type Err = RedactRuleError;
 
-    fn from_str(text: &str) -> Result<Self, RuleError> {
-        let wrong = || RuleError::Path(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, RedactRuleError> {
+        let wrong = || RedactRuleError::Path(text.to_owned());
         let mut rest = text.strip_prefix('$').ok_or_else(wrong)?;
         let mut segments = Vec::new();
         while !rest.is_empty() {
             if let Some(after) = rest.strip_prefix("..") {
-                segments.push(Segment::Descend);
+                segments.push(RedactSegment::Descend);
                 // `..name` and `..[0]`.
                 rest = after;
                 if !rest.starts_with('[') {
@@ -196,9 +196,9 @@ impl FromStr for Path {
                     after[..end].strip_prefix(quote).and_then(|inside| inside.strip_suffix(quote))
                 };
                 segments.push(match (&after[..end], quoted('\'').or_else(|| quoted('"'))) {
-                    (_, Some(name)) => Segment::Member(name.to_owned()),
-                    ("*", None) => Segment::Any,
-                    (index, None) => Segment::Index(index.parse().map_err(|_| wrong())?),
+                    (_, Some(name)) => RedactSegment::Member(name.to_owned()),
+                    ("*", None) => RedactSegment::Any,
+                    (index, None) => RedactSegment::Index(index.parse().map_err(|_| wrong())?),
                 });
                 rest = &after[end + 1..];
             } else {
@@ -213,12 +213,12 @@ impl FromStr for Path {
     }
 }
 
-fn member<'a>(text: &'a str, segments: &mut Vec<Segment>) -> Option<&'a str> {
+fn member<'a>(text: &'a str, segments: &mut Vec<RedactSegment>) -> Option<&'a str> {
     let end = text.find(['.', '[']).unwrap_or(text.len());
     segments.push(match &text[..end] {
         "" => return None,
-        "*" => Segment::Any,
-        name => Segment::Member(name.to_owned()),
+        "*" => RedactSegment::Any,
+        name => RedactSegment::Member(name.to_owned()),
     });
     Some(&text[end..])
 }
@@ -227,9 +227,11 @@ fn member<'a>(text: &'a str, segments: &mut Vec<Segment>) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn steps(text: &str) -> Vec<Step> {
+    fn steps(text: &str) -> Vec<RedactStep> {
         text.split('/')
-            .map(|step| step.parse().map_or_else(|_| Step::Member(step.to_owned()), Step::Index))
+            .map(|step| {
+                step.parse().map_or_else(|_| RedactStep::Member(step.to_owned()), RedactStep::Index)
+            })
             .collect()
     }
 
@@ -243,11 +245,11 @@ mod tests {
             ("$['odd name'][1]", "odd name/1", "odd name/0"),
             ("$.*.n", "q/n", "q/r/n"),
         ] {
-            let path: Path = path.parse().unwrap();
+            let path: RedactPath = path.parse().unwrap();
             assert!(path.reaches(&steps(yes)) && !path.reaches(&steps(no)), "{path:?}");
         }
         for wrong in ["", "a", "$", "$.", "$a", "$[", "$[x]", "$.a..", "$...a"] {
-            assert!(wrong.parse::<Path>().is_err(), "{wrong}");
+            assert!(wrong.parse::<RedactPath>().is_err(), "{wrong}");
         }
     }
 
@@ -263,14 +265,14 @@ mod tests {
             r"pattern:\bID-\d+",
         ] {
             assert_eq!(
-                rule.parse::<Rule>().unwrap().to_string(),
+                rule.parse::<RedactRule>().unwrap().to_string(),
                 rule.replace("X-Secret", "x-secret")
             );
         }
         for wrong in ["", "all", "header:", "body:x", "json:a", "pattern:("] {
-            assert!(wrong.parse::<Rule>().is_err(), "{wrong}");
+            assert!(wrong.parse::<RedactRule>().is_err(), "{wrong}");
         }
-        let name = Name::new("X-*-Key*");
+        let name = NamePattern::new("X-*-Key*");
         assert!(
             name.matches("x-api-key")
                 && name.matches("X-A-B-KEY-2")
@@ -278,9 +280,9 @@ mod tests {
                 && !name.matches("api-key")
         );
         assert!(
-            Name::new("sid").matches("SID")
-                && !Name::new("sid").matches("side")
-                && Name::new("*").matches("")
+            NamePattern::new("sid").matches("SID")
+                && !NamePattern::new("sid").matches("side")
+                && NamePattern::new("*").matches("")
         );
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// A part of a JSON text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Token {
+pub enum JsonToken {
     /// A member's name, without quotes, escapes kept.
     Key(Range<usize>),
     /// A string, without quotes, escapes kept.
@@ -45,7 +45,7 @@ impl<'a> Scanner<'a> {
             .is_some_and(|byte| matches!(byte, b'{' | b'[' | b'"'))
     }
 
-    fn string(&mut self) -> Token {
+    fn string(&mut self) -> JsonToken {
         let start = self.at + 1;
         let mut end = start;
         // A cut string ends with the text.
@@ -55,29 +55,29 @@ impl<'a> Scanner<'a> {
         let end = end.min(self.text.len());
         self.at = (end + 1).min(self.text.len());
         let next = self.text[self.at..].iter().find(|byte| !byte.is_ascii_whitespace());
-        if next == Some(&b':') { Token::Key(start..end) } else { Token::Text(start..end) }
+        if next == Some(&b':') { JsonToken::Key(start..end) } else { JsonToken::Text(start..end) }
     }
 }
 
 impl Iterator for Scanner<'_> {
-    type Item = Token;
+    type Item = JsonToken;
 
-    fn next(&mut self) -> Option<Token> {
+    fn next(&mut self) -> Option<JsonToken> {
         loop {
             let byte = *self.text.get(self.at)?;
             match byte {
                 b'"' => return Some(self.string()),
                 b'{' | b'[' => {
                     self.at += 1;
-                    return Some(Token::Open(byte));
+                    return Some(JsonToken::Open(byte));
                 }
                 b'}' | b']' => {
                     self.at += 1;
-                    return Some(Token::Close(byte));
+                    return Some(JsonToken::Close(byte));
                 }
                 b',' => {
                     self.at += 1;
-                    return Some(Token::Comma);
+                    return Some(JsonToken::Comma);
                 }
                 _ if byte.is_ascii_whitespace() || byte == b':' => self.at += 1,
                 _ => {
@@ -92,7 +92,11 @@ impl Iterator for Scanner<'_> {
                         || (byte == b'-'
                             && self.text.get(start + 1).is_some_and(u8::is_ascii_digit));
                     let range = start..self.at;
-                    return Some(if numeric { Token::Number(range) } else { Token::Word(range) });
+                    return Some(if numeric {
+                        JsonToken::Number(range)
+                    } else {
+                        JsonToken::Word(range)
+                    });
                 }
             }
         }
@@ -106,12 +110,12 @@ mod tests {
     fn shown(text: &str) -> Vec<String> {
         Scanner::new(text.as_bytes())
             .map(|token| match token {
-                Token::Key(range) => format!("key {}", &text[range]),
-                Token::Text(range) => format!("text {}", &text[range]),
-                Token::Number(range) => format!("number {}", &text[range]),
-                Token::Word(range) => format!("word {}", &text[range]),
-                Token::Open(byte) | Token::Close(byte) => char::from(byte).to_string(),
-                Token::Comma => ",".to_owned(),
+                JsonToken::Key(range) => format!("key {}", &text[range]),
+                JsonToken::Text(range) => format!("text {}", &text[range]),
+                JsonToken::Number(range) => format!("number {}", &text[range]),
+                JsonToken::Word(range) => format!("word {}", &text[range]),
+                JsonToken::Open(byte) | JsonToken::Close(byte) => char::from(byte).to_string(),
+                JsonToken::Comma => ",".to_owned(),
             })
             .collect()
     }

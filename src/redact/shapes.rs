@@ -16,7 +16,7 @@ use super::{named, numbers, routes};
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum SecretShape {
     /// A JSON Web Token in compact form (RFC 7519 §3).
     Jwt,
     /// A token with a prefix that its issuer uses for nothing else.
@@ -49,14 +49,14 @@ pub enum Shape {
 
 /// All secrets in `text` by their look, in order, none inside another. E-mail addresses only where
 /// `emails` is set.
-pub fn find(text: &[u8], emails: bool) -> Vec<(Range<usize>, Shape)> {
-    let mut look = Look { text, found: Vec::new(), done: Done::default() };
+pub fn find(text: &[u8], emails: bool) -> Vec<(Range<usize>, SecretShape)> {
+    let mut look = CloserLook { text, found: Vec::new(), done: LookedUpTo::default() };
     sieve::each(text, |kinds| emails || !kinds.has(Kinds::AT), |hit| look.at(hit));
     let mut found = look.found;
     if found.len() > 1 {
         // The longer one of two that overlap; a token that ends in something like a card number is
         // a token.
-        found.sort_unstable_by_key(|(range, shape): &(Range<usize>, Shape)| {
+        found.sort_unstable_by_key(|(range, shape): &(Range<usize>, SecretShape)| {
             (range.start, usize::MAX - range.end, *shape as u8)
         });
         found.dedup_by(|(next, _), (kept, _)| {
@@ -71,9 +71,9 @@ pub fn find(text: &[u8], emails: bool) -> Vec<(Range<usize>, Shape)> {
 
 /// Up to where a text was looked at, by kind.
 #[derive(Default)]
-struct Done {
+struct LookedUpTo {
     base64: usize,
-    pair: named::Done,
+    pair: named::NamedUpTo,
     pem: usize,
     route: usize,
     scheme: usize,
@@ -82,13 +82,13 @@ struct Done {
 }
 
 /// A closer look at the hits of the sieve.
-struct Look<'a> {
+struct CloserLook<'a> {
     text: &'a [u8],
-    found: Vec<(Range<usize>, Shape)>,
-    done: Done,
+    found: Vec<(Range<usize>, SecretShape)>,
+    done: LookedUpTo,
 }
 
-impl Look<'_> {
+impl CloserLook<'_> {
     fn at(&mut self, hit: Hit) {
         let (text, found, done) = (self.text, &mut self.found, &mut self.done);
         if hit.kinds.has(Kinds::NAME) {
@@ -107,14 +107,15 @@ impl Look<'_> {
         if hit.kinds.has(Kinds::VENDOR) && hit.start >= done.token {
             let token = VENDORS[hit.number].token(text, hit.start);
             done.token = token.as_ref().map_or(done.token, |range| range.end);
-            found.extend(token.map(|range| (range, Shape::VendorToken)));
+            found.extend(token.map(|range| (range, SecretShape::VendorToken)));
         }
         if hit.kinds.has(Kinds::MIDDLE) {
             let token = MIDDLES[hit.number].1(text, hit.start);
-            found.extend(token.map(|range| (range, Shape::VendorToken)));
+            found.extend(token.map(|range| (range, SecretShape::VendorToken)));
         }
         if hit.kinds.has(Kinds::URL) {
-            found.extend(url_password(text, hit.end).map(|range| (range, Shape::UrlPassword)));
+            found
+                .extend(url_password(text, hit.end).map(|range| (range, SecretShape::UrlPassword)));
         }
         if hit.kinds.has(Kinds::PEM) && hit.start >= done.pem {
             done.pem = private_key(text, hit.end, found);
@@ -145,18 +146,18 @@ fn run(text: &[u8], from: usize, is: impl Fn(u8) -> bool) -> usize {
 const SHORTEST_BASE64: usize = 16;
 
 /// A JSON Web Token, or any JSON in base64. Answers where it ends.
-fn base64(text: &[u8], start: usize, found: &mut Vec<(Range<usize>, Shape)>) -> usize {
+fn base64(text: &[u8], start: usize, found: &mut Vec<(Range<usize>, SecretShape)>) -> usize {
     if start > 0 && is_base64url(text[start - 1]) {
         return start + 1;
     }
     if let Some(end) = jwt(text, start) {
-        found.push((start..end, Shape::Jwt));
+        found.push((start..end, SecretShape::Jwt));
         return end;
     }
     let mut end = start + run(text, start, is_base64);
     if end - start >= SHORTEST_BASE64 {
         end += text[end..].iter().take(2).take_while(|&&byte| byte == b'=').count();
-        found.push((start..end, Shape::Base64));
+        found.push((start..end, SecretShape::Base64));
     }
     end.max(start + 1)
 }
@@ -199,7 +200,7 @@ fn url_password(text: &[u8], from: usize) -> Option<Range<usize>> {
 }
 
 /// The private key in the PEM block whose label begins at `label`. Answers where it ends.
-fn private_key(text: &[u8], label: usize, found: &mut Vec<(Range<usize>, Shape)>) -> usize {
+fn private_key(text: &[u8], label: usize, found: &mut Vec<(Range<usize>, SecretShape)>) -> usize {
     let window = &text[label..text.len().min(label + 80)];
     let Some(length) = memmem::find(window, b"-----") else { return label };
     if memmem::find(&window[..length], b"PRIVATE KEY").is_none() {
@@ -207,12 +208,17 @@ fn private_key(text: &[u8], label: usize, found: &mut Vec<(Range<usize>, Shape)>
     }
     let body = label + length + 5;
     let end = memmem::find(&text[body..], b"-----END ").map_or(text.len(), |found| body + found);
-    found.push((body..end, Shape::PrivateKey));
+    found.push((body..end, SecretShape::PrivateKey));
     end
 }
 
 /// The address around the `@` at `at`, which begins behind `done`. Answers where it ends.
-fn email(text: &[u8], at: usize, done: usize, found: &mut Vec<(Range<usize>, Shape)>) -> usize {
+fn email(
+    text: &[u8],
+    at: usize,
+    done: usize,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
+) -> usize {
     let local = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$&'*+-/=?^_`{|}~".contains(&byte);
     let domain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     let mut start = at;
@@ -231,7 +237,7 @@ fn email(text: &[u8], at: usize, done: usize, found: &mut Vec<(Range<usize>, Sha
         [..name.iter().rposition(|byte| byte.is_ascii_alphanumeric()).map_or(0, |last| last + 1)];
     let top = name.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
     if begins < at && top.len() >= 2 && top.len() < name.len() && top[0].is_ascii_alphabetic() {
-        found.push((begins..at + 1 + name.len(), Shape::Email));
+        found.push((begins..at + 1 + name.len(), SecretShape::Email));
         return at + 1 + name.len();
     }
     done

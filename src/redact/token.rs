@@ -31,13 +31,13 @@ const WIDE: [(u32, u64); 3] = [(0xc0, 22), (0x4e00, 20_000), (0x2_0000, 40_000)]
 /// What may stand at a place: `radix` characters in a row from `first`, or, with none, the
 /// character itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Place {
-    kind: Kind,
+struct Radix {
+    kind: TokenKind,
     length: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum TokenKind {
     /// Stays as it is.
     Fixed,
     /// So many characters from this one on.
@@ -73,12 +73,12 @@ impl Tokens {
         if token == value { self.replaced(value, &signs_too(value, places)) } else { token }
     }
 
-    fn replaced(&self, value: &[u8], places: &[Place]) -> Vec<u8> {
+    fn replaced(&self, value: &[u8], places: &[Radix]) -> Vec<u8> {
         let domain = places.iter().try_fold(1u64, |product, place| match place.kind {
-            Kind::Fixed | Kind::Set(_) => Some(product),
-            Kind::Range { radix, .. } => product.checked_mul(radix),
+            TokenKind::Fixed | TokenKind::Set(_) => Some(product),
+            TokenKind::Range { radix, .. } => product.checked_mul(radix),
             // What is mapped onto fewer characters cannot be permuted.
-            Kind::Sign | Kind::Byte => None,
+            TokenKind::Sign | TokenKind::Byte => None,
         });
         match domain {
             Some(0 | 1) => value.to_vec(),
@@ -88,7 +88,7 @@ impl Tokens {
     }
 
     /// The value's number among all of its form, permuted.
-    fn permuted(&self, value: &[u8], places: &[Place], domain: u64) -> Vec<u8> {
+    fn permuted(&self, value: &[u8], places: &[Radix], domain: u64) -> Vec<u8> {
         let mut number = 0;
         let mut form = Vec::with_capacity(value.len() + 16);
         let mut at = 0;
@@ -96,7 +96,7 @@ impl Tokens {
             let bytes = &value[at..at + usize::from(place.length)];
             at += bytes.len();
             match place.kind {
-                Kind::Range { first, radix } => {
+                TokenKind::Range { first, radix } => {
                     number = number * radix + u64::from(scalar(bytes) - first);
                     form.extend_from_slice(&first.to_be_bytes());
                     form.push(0);
@@ -107,7 +107,7 @@ impl Tokens {
         let mut rest = self.permutation(domain, &form).next(number);
         let mut scalars = vec![0; places.len()];
         for (place, scalar) in places.iter().zip(&mut scalars).rev() {
-            if let Kind::Range { first, radix } = place.kind {
+            if let TokenKind::Range { first, radix } = place.kind {
                 *scalar = first + (rest % radix) as u32;
                 rest /= radix;
             }
@@ -121,7 +121,7 @@ impl Tokens {
         Permutation { domain, half: bits.div_ceil(2).max(1), keyed }
     }
 
-    fn streamed(&self, value: &[u8], places: &[Place]) -> Vec<u8> {
+    fn streamed(&self, value: &[u8], places: &[Radix]) -> Vec<u8> {
         let mut stream = Vec::new();
         let keyed = self.keyed.clone().chain_update(b"value").chain_update(value);
         let mut scalars = vec![0; places.len()];
@@ -137,10 +137,10 @@ impl Tokens {
                 stream[at..at + 4].try_into().expect("four bytes were taken"),
             ));
             *scalar = match place.kind {
-                Kind::Fixed | Kind::Set(_) => 0,
-                Kind::Range { first, radix } => first + (random % radix) as u32,
-                Kind::Sign => u32::from(SIGNS[random as usize % SIGNS.len()]),
-                Kind::Byte => 0x80 + (random % 0x40) as u32,
+                TokenKind::Fixed | TokenKind::Set(_) => 0,
+                TokenKind::Range { first, radix } => first + (random % radix) as u32,
+                TokenKind::Sign => u32::from(SIGNS[random as usize % SIGNS.len()]),
+                TokenKind::Byte => 0x80 + (random % 0x40) as u32,
             };
         }
         spelled(value, places, &scalars)
@@ -193,7 +193,7 @@ impl Tokens {
             return None;
         }
         let mut places = places(&number);
-        places[..4].iter_mut().for_each(|place| place.kind = Kind::Fixed);
+        places[..4].iter_mut().for_each(|place| place.kind = TokenKind::Fixed);
         let mut token = self.replaced(&number, &places);
         numbers::check_iban(&mut token);
         let mut next = token.into_iter();
@@ -262,33 +262,33 @@ impl Permutation {
 }
 
 /// What may stand at each place of a value.
-fn places(value: &[u8]) -> Vec<Place> {
+fn places(value: &[u8]) -> Vec<Radix> {
     let mut places = Vec::with_capacity(value.len());
     for chunk in value.utf8_chunks() {
         for c in chunk.valid().chars() {
             let length = c.len_utf8() as u8;
             let kind = match c {
-                '0'..='9' => Kind::Range { first: u32::from(b'0'), radix: 10 },
-                'a'..='z' => Kind::Range { first: u32::from(b'a'), radix: 26 },
-                'A'..='Z' => Kind::Range { first: u32::from(b'A'), radix: 26 },
-                c if c.is_ascii() => Kind::Fixed,
+                '0'..='9' => TokenKind::Range { first: u32::from(b'0'), radix: 10 },
+                'a'..='z' => TokenKind::Range { first: u32::from(b'a'), radix: 26 },
+                'A'..='Z' => TokenKind::Range { first: u32::from(b'A'), radix: 26 },
+                c if c.is_ascii() => TokenKind::Fixed,
                 c => {
                     let (first, radix) = WIDE[usize::from(length) - 2];
                     let inside = (u64::from(first)..u64::from(first) + radix)
                         .contains(&u64::from(u32::from(c)));
                     // A letter outside the range is replaced like a sign, one way.
-                    if inside { Kind::Range { first, radix } } else { Kind::Byte }
+                    if inside { TokenKind::Range { first, radix } } else { TokenKind::Byte }
                 }
             };
-            places.push(Place { kind, length });
+            places.push(Radix { kind, length });
         }
-        places.extend(chunk.invalid().iter().map(|_| Place { kind: Kind::Byte, length: 1 }));
+        places.extend(chunk.invalid().iter().map(|_| Radix { kind: TokenKind::Byte, length: 1 }));
     }
     places
 }
 
 /// Keeps what makes the value what it is, and narrows letters to those that may stand there.
-fn fix_what_has_meaning(value: &[u8], places: &mut [Place]) {
+fn fix_what_has_meaning(value: &[u8], places: &mut [Radix]) {
     if !value.is_ascii() {
         return;
     }
@@ -300,13 +300,13 @@ fn fix_what_has_meaning(value: &[u8], places: &mut [Place]) {
     {
         for (byte, place) in value.iter().zip(places.iter_mut()) {
             if byte.is_ascii_lowercase() {
-                place.kind = Kind::Range { first: u32::from(b'a'), radix: 6 };
+                place.kind = TokenKind::Range { first: u32::from(b'a'), radix: 6 };
             }
         }
     }
     if value.len() == 36 && [8, 13, 18, 23].iter().all(|&at| value[at] == b'-') {
         // Version and variant (RFC 9562 §4).
-        (places[14].kind, places[19].kind) = (Kind::Fixed, Kind::Fixed);
+        (places[14].kind, places[19].kind) = (TokenKind::Fixed, TokenKind::Fixed);
     }
     if is_json_number(value) {
         fix_number(value, places);
@@ -315,26 +315,27 @@ fn fix_what_has_meaning(value: &[u8], places: &mut [Place]) {
         && range.len() == value.len()
     {
         match shape {
-            shapes::Shape::Jwt => {
+            shapes::SecretShape::Jwt => {
                 let header = value.iter().position(|&byte| byte == b'.').unwrap_or(0);
-                places[..header].iter_mut().for_each(|place| place.kind = Kind::Fixed);
+                places[..header].iter_mut().for_each(|place| place.kind = TokenKind::Fixed);
                 // The payload starts like a JSON object, and the last sign of a part must not carry
                 // bits that nobody reads.
                 let payload = header + 1..value.len().min(header + 4);
-                places[payload].iter_mut().for_each(|place| place.kind = Kind::Fixed);
-                places[value.len() - 1].kind = Kind::Fixed;
+                places[payload].iter_mut().for_each(|place| place.kind = TokenKind::Fixed);
+                places[value.len() - 1].kind = TokenKind::Fixed;
             }
-            shapes::Shape::Email => {
+            shapes::SecretShape::Email => {
                 // No top-level domain is made of the letter z alone: what v2 sends there reaches
                 // nobody.
                 let top = value.iter().rposition(|&byte| byte == b'.').map_or(0, |dot| dot + 1);
                 for (byte, place) in value.iter().zip(places.iter_mut()).skip(top) {
-                    place.kind = Kind::Set(if byte.is_ascii_uppercase() { b'Z' } else { b'z' });
+                    place.kind =
+                        TokenKind::Set(if byte.is_ascii_uppercase() { b'Z' } else { b'z' });
                 }
             }
-            shapes::Shape::VendorToken => {
+            shapes::SecretShape::VendorToken => {
                 let mark = vendors::mark_length(value).max(4);
-                places[..mark].iter_mut().for_each(|place| place.kind = Kind::Fixed);
+                places[..mark].iter_mut().for_each(|place| place.kind = TokenKind::Fixed);
             }
             _ => {}
         }
@@ -343,18 +344,18 @@ fn fix_what_has_meaning(value: &[u8], places: &mut [Place]) {
 
 /// A number stays one: its sign, point and exponent, and no zero in front. Long ones keep their
 /// first digit, so that they fit where they did.
-fn fix_number(value: &[u8], places: &mut [Place]) {
+fn fix_number(value: &[u8], places: &mut [Radix]) {
     let start = usize::from(value[0] == b'-');
     let whole = value[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     if whole > 1 {
         places[start].kind = if whole >= 16 {
-            Kind::Fixed
+            TokenKind::Fixed
         } else {
-            Kind::Range { first: u32::from(b'1'), radix: 9 }
+            TokenKind::Range { first: u32::from(b'1'), radix: 9 }
         };
     }
     if let Some(exponent) = value.iter().position(|byte| matches!(byte, b'e' | b'E')) {
-        places[exponent..].iter_mut().for_each(|place| place.kind = Kind::Fixed);
+        places[exponent..].iter_mut().for_each(|place| place.kind = TokenKind::Fixed);
     }
 }
 
@@ -381,16 +382,16 @@ pub(super) fn is_json_number(value: &[u8]) -> bool {
 
 /// For a value that has nothing but signs: those are replaced too, but for such as must be escaped
 /// somewhere.
-fn signs_too(value: &[u8], mut places: Vec<Place>) -> Vec<Place> {
+fn signs_too(value: &[u8], mut places: Vec<Radix>) -> Vec<Radix> {
     let mut at = 0;
     for place in &mut places {
         let byte = value[at];
         at += usize::from(place.length);
-        if place.kind == Kind::Fixed
+        if place.kind == TokenKind::Fixed
             && byte.is_ascii_graphic()
             && !matches!(byte, b'"' | b'\\' | b'/')
         {
-            place.kind = Kind::Sign;
+            place.kind = TokenKind::Sign;
         }
     }
     places
@@ -401,22 +402,22 @@ fn scalar(bytes: &[u8]) -> u32 {
 }
 
 /// The value with new characters at the places that have some.
-fn spelled(value: &[u8], places: &[Place], scalars: &[u32]) -> Vec<u8> {
+fn spelled(value: &[u8], places: &[Radix], scalars: &[u32]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len());
     let mut at = 0;
     for (place, &scalar) in places.iter().zip(scalars) {
         let old = &value[at..at + usize::from(place.length)];
         at += old.len();
         match place.kind {
-            Kind::Fixed => out.extend_from_slice(old),
-            Kind::Set(byte) => out.push(byte),
-            Kind::Sign => out.push(scalar as u8),
-            Kind::Byte if place.length == 1 => out.push(scalar as u8),
-            Kind::Byte => {
+            TokenKind::Fixed => out.extend_from_slice(old),
+            TokenKind::Set(byte) => out.push(byte),
+            TokenKind::Sign => out.push(scalar as u8),
+            TokenKind::Byte if place.length == 1 => out.push(scalar as u8),
+            TokenKind::Byte => {
                 let (first, radix) = WIDE[usize::from(place.length) - 2];
                 push(&mut out, first + (u64::from(scalar) % radix) as u32, old);
             }
-            Kind::Range { .. } => push(&mut out, scalar, old),
+            TokenKind::Range { .. } => push(&mut out, scalar, old),
         }
     }
     out

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::names::{self, HeaderSecret};
-use super::shapes::Shape;
+use super::shapes::SecretShape;
 
 /// Values that are no secrets, whatever their name.
 const HARMLESS: &[&str] = &[
@@ -60,7 +60,7 @@ const SCHEMES: &[&str] = &[
 ];
 
 /// The secrets in a value of this kind, in order.
-pub(super) fn find(kind: HeaderSecret, value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+pub(super) fn find(kind: HeaderSecret, value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
     match kind {
         HeaderSecret::Credentials => credentials(value, true),
         HeaderSecret::Cookies => cookies(value),
@@ -71,11 +71,11 @@ pub(super) fn find(kind: HeaderSecret, value: &[u8]) -> Vec<(Range<usize>, Shape
         HeaderSecret::Protocols => protocols(value),
         HeaderSecret::Whole => credentials(value, false),
         HeaderSecret::All if value.is_empty() => Vec::new(),
-        HeaderSecret::All => one(0..value.len(), Shape::Named),
+        HeaderSecret::All => one(0..value.len(), SecretShape::Named),
     }
 }
 
-fn one(range: Range<usize>, shape: Shape) -> Vec<(Range<usize>, Shape)> {
+fn one(range: Range<usize>, shape: SecretShape) -> Vec<(Range<usize>, SecretShape)> {
     vec![(range, shape)]
 }
 
@@ -90,11 +90,11 @@ fn is_among(words: &[&str], value: &[u8]) -> bool {
 
 /// `scheme credentials`, the scheme kept: of a header of credentials any word, else a known one
 /// before one word more.
-fn credentials(value: &[u8], any_scheme: bool) -> Vec<(Range<usize>, Shape)> {
+fn credentials(value: &[u8], any_scheme: bool) -> Vec<(Range<usize>, SecretShape)> {
     if value.is_empty() || is_harmless(value) || is_among(SCHEMES, value.trim_ascii()) {
         return Vec::new();
     }
-    let all = || one(0..value.len(), Shape::Named);
+    let all = || one(0..value.len(), SecretShape::Named);
     let start = value.len() - value.trim_ascii_start().len();
     let Some(space) = memchr::memchr(b' ', &value[start..]).map(|at| start + at) else {
         return all();
@@ -110,7 +110,7 @@ fn credentials(value: &[u8], any_scheme: bool) -> Vec<(Range<usize>, Shape)> {
         return all();
     }
     let is_basic = scheme.eq_ignore_ascii_case(b"basic") && basic(&value[from..to]).is_some();
-    one(from..to, if is_basic { Shape::Basic } else { Shape::Named })
+    one(from..to, if is_basic { SecretShape::Basic } else { SecretShape::Named })
 }
 
 /// User and password of the Basic scheme (RFC 7617 §2), with the colon's place.
@@ -121,7 +121,7 @@ pub(super) fn basic(credentials: &[u8]) -> Option<(Vec<u8>, usize)> {
 }
 
 /// `name=value; name=value`; what has no name is a value.
-fn cookies(value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+fn cookies(value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
     let mut found = Vec::new();
     let mut from = 0;
     for pair in value.split(|&byte| byte == b';') {
@@ -131,7 +131,7 @@ fn cookies(value: &[u8]) -> Vec<(Range<usize>, Shape)> {
         };
         let secret = &pair[start..];
         if !secret.is_empty() && !is_harmless(secret) {
-            found.push((from + start..from + pair.len(), Shape::Cookie));
+            found.push((from + start..from + pair.len(), SecretShape::Cookie));
         }
         from += pair.len() + 1;
     }
@@ -145,7 +145,7 @@ const SHORTEST_PROTOCOL: usize = 20;
 
 /// `bearer, TOKEN`, `base64url.bearer.authorization.k8s.io.TOKEN`, `access_token.TOKEN`, or a token
 /// alone, among the names of protocols.
-fn protocols(value: &[u8]) -> Vec<(Range<usize>, Shape)> {
+fn protocols(value: &[u8]) -> Vec<(Range<usize>, SecretShape)> {
     let mut found = Vec::new();
     let (mut from, mut announced) = (0, false);
     for protocol in value.split(|&byte| byte == b',') {
@@ -163,7 +163,7 @@ fn protocols(value: &[u8]) -> Vec<(Range<usize>, Shape)> {
         if let Some(offset) = secret.filter(|&offset| offset < name.len())
             && !(announced || is_harmless(name))
         {
-            found.push((start + offset..start + name.len(), Shape::Named));
+            found.push((start + offset..start + name.len(), SecretShape::Named));
         }
     }
     found

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// How a value is written where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
+pub enum ViewEncoding {
     /// As it is.
     Plain,
     /// Percent-encoded (RFC 3986 §2.1).
@@ -26,7 +26,7 @@ pub enum Encoding {
 /// A decoded value that knows where each of its bytes was written.
 pub struct View<'a> {
     source: &'a [u8],
-    encoding: Encoding,
+    encoding: ViewEncoding,
     /// The value.
     pub bytes: Cow<'a, [u8]>,
     /// Where each byte begins in the source, and one more for the end; empty where nothing was
@@ -37,12 +37,12 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// The value of `source`.
-    pub fn new(source: &'a [u8], encoding: Encoding) -> Self {
+    pub fn new(source: &'a [u8], encoding: ViewEncoding) -> Self {
         let is_encoded = match encoding {
-            Encoding::Plain | Encoding::Bare => false,
-            Encoding::Percent => memchr::memchr(b'%', source).is_some(),
-            Encoding::Form => memchr::memchr2(b'%', b'+', source).is_some(),
-            Encoding::Json => memchr::memchr(b'\\', source).is_some(),
+            ViewEncoding::Plain | ViewEncoding::Bare => false,
+            ViewEncoding::Percent => memchr::memchr(b'%', source).is_some(),
+            ViewEncoding::Form => memchr::memchr2(b'%', b'+', source).is_some(),
+            ViewEncoding::Json => memchr::memchr(b'\\', source).is_some(),
         };
         let mut view = Self { source, encoding, bytes: Cow::Borrowed(source), starts: Vec::new() };
         if is_encoded {
@@ -56,16 +56,16 @@ impl<'a> View<'a> {
         let mut at = 0;
         while at < self.source.len() {
             let (decoded, length) = match self.encoding {
-                Encoding::Json => unescaped(&self.source[at..]),
-                _ => percent_decoded(&self.source[at..], self.encoding == Encoding::Form),
+                ViewEncoding::Json => unescaped(&self.source[at..]),
+                _ => percent_decoded(&self.source[at..], self.encoding == ViewEncoding::Form),
             };
             let mut utf8 = [0; 4];
             let decoded = match decoded {
-                Decoded::Byte(byte) => {
+                DecodedValue::Byte(byte) => {
                     utf8[0] = byte;
                     &utf8[..1]
                 }
-                Decoded::Char(c) => c.encode_utf8(&mut utf8).as_bytes(),
+                DecodedValue::Char(c) => c.encode_utf8(&mut utf8).as_bytes(),
             };
             self.starts.extend(decoded.iter().map(|_| at));
             bytes.extend_from_slice(decoded);
@@ -122,17 +122,17 @@ impl<'a> View<'a> {
     }
 }
 
-enum Decoded {
+enum DecodedValue {
     Byte(u8),
     Char(char),
 }
 
-fn percent_decoded(text: &[u8], plus: bool) -> (Decoded, usize) {
+fn percent_decoded(text: &[u8], plus: bool) -> (DecodedValue, usize) {
     let hex = |at: usize| text.get(at).and_then(|&byte| char::from(byte).to_digit(16));
     match (text[0], hex(1), hex(2)) {
-        (b'%', Some(high), Some(low)) => (Decoded::Byte((high * 16 + low) as u8), 3),
-        (b'+', ..) if plus => (Decoded::Byte(b' '), 1),
-        (byte, ..) => (Decoded::Byte(byte), 1),
+        (b'%', Some(high), Some(low)) => (DecodedValue::Byte((high * 16 + low) as u8), 3),
+        (b'+', ..) if plus => (DecodedValue::Byte(b' '), 1),
+        (byte, ..) => (DecodedValue::Byte(byte), 1),
     }
 }
 
@@ -142,11 +142,11 @@ fn percent_encode(byte: u8, lower: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'%', digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]);
 }
 
-fn unescaped(text: &[u8]) -> (Decoded, usize) {
+fn unescaped(text: &[u8]) -> (DecodedValue, usize) {
     if text[0] != b'\\' {
-        return (Decoded::Byte(text[0]), 1);
+        return (DecodedValue::Byte(text[0]), 1);
     }
-    let simple = |byte| (Decoded::Byte(byte), 2);
+    let simple = |byte| (DecodedValue::Byte(byte), 2);
     match text.get(1) {
         Some(b'n') => simple(b'\n'),
         Some(b'r') => simple(b'\r'),
@@ -161,15 +161,15 @@ fn unescaped(text: &[u8]) -> (Decoded, usize) {
             };
             let units: Vec<u16> = [unit(0), unit(6)].into_iter().map_while(|unit| unit).collect();
             match char::decode_utf16(units).next() {
-                Some(Ok(c)) if c.len_utf16() == 2 => (Decoded::Char(c), 12),
-                Some(Ok(c)) => (Decoded::Char(c), 6),
+                Some(Ok(c)) if c.len_utf16() == 2 => (DecodedValue::Char(c), 12),
+                Some(Ok(c)) => (DecodedValue::Char(c), 6),
                 // Half a pair, or no digits: stays what it is.
-                _ => (Decoded::Byte(b'\\'), 1),
+                _ => (DecodedValue::Byte(b'\\'), 1),
             }
         }
         Some(&byte @ (b'"' | b'\\' | b'/')) => simple(byte),
         // No escape at all.
-        _ => (Decoded::Byte(b'\\'), 1),
+        _ => (DecodedValue::Byte(b'\\'), 1),
     }
 }
 
@@ -191,18 +191,18 @@ mod tests {
     #[test]
     fn values_are_read_and_written_in_place() {
         for (encoding, source, value, new, written) in [
-            (Encoding::Plain, "a%20b", "a%20b", "x%20y", "x%20y"),
-            (Encoding::Percent, "a%2fb+c%C3%A9", "a/b+cé", "x/y+zÀ", "x%2fy+z%C3%80"),
-            (Encoding::Form, "a+b%zz%", "a b%zz%", "x y%ww%", "x+y%ww%"),
+            (ViewEncoding::Plain, "a%20b", "a%20b", "x%20y", "x%20y"),
+            (ViewEncoding::Percent, "a%2fb+c%C3%A9", "a/b+cé", "x/y+zÀ", "x%2fy+z%C3%80"),
+            (ViewEncoding::Form, "a+b%zz%", "a b%zz%", "x y%ww%", "x+y%ww%"),
             (
-                Encoding::Json,
+                ViewEncoding::Json,
                 r#"a\"b\u00e9\ud83d\ude00\/c\u0041"#,
                 "a\"bé😀/cA",
                 "x\"yÀ\u{20001}/zB",
                 r#"x\"y\u00c0\ud840\udc01\/z\u0042"#,
             ),
             (
-                Encoding::Json,
+                ViewEncoding::Json,
                 r"\ud83d \u12 \",
                 r"\ud83d \u12 \",
                 r"\ud83d \u12 \",

@@ -14,7 +14,7 @@ use rustix::event::epoll;
 use rustix::net::SendFlags;
 
 use super::plan::{Planner, Wishes};
-use super::{Arrivals, Options, Outputs, ReplayError, Stop, Think, Windows, run};
+use super::{Arrivals, Outputs, ReplayError, ReplayOptions, ReplayStop, Think, Windows, run};
 use crate::exchange::{Completeness, Exchange, ExchangeId, TimedRequest};
 use crate::flow::Endpoint;
 use crate::message::{Headers, Request};
@@ -55,16 +55,16 @@ pub enum CalibrateError {
 pub fn calibrate(
     folder: &Path,
     workers: usize,
-    stop: &Arc<Stop>,
+    stop: &Arc<ReplayStop>,
 ) -> Result<Calibration, CalibrateError> {
-    let server = Server::start()?;
+    let server = CalibrationServer::start()?;
     let pacing = Pacing { speed: Speed::Max, ..Pacing::default() };
     let mut planner = Planner::new(folder, Wishes { pacing, ..Wishes::default() }, None)?;
     for number in 0..REQUESTS {
         planner.add(&exchange(number))?;
     }
     let plan = planner.finish()?;
-    let options = Options {
+    let options = ReplayOptions {
         run: "calibration".to_owned(),
         target: Target::resolve(&format!("http://{}", server.address))?,
         mapped: Vec::new(),
@@ -132,13 +132,13 @@ fn exchange(number: u32) -> Exchange {
 }
 
 /// Answers whatever ends with an empty line.
-struct Server {
+struct CalibrationServer {
     address: SocketAddr,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Server {
+impl CalibrationServer {
     fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
@@ -154,7 +154,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for CalibrationServer {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn every_request_of_the_measurement_is_answered() {
         let folder = tempfile::tempdir().unwrap();
-        let measured = calibrate(folder.path(), 1, &Arc::new(Stop::default())).unwrap();
+        let measured = calibrate(folder.path(), 1, &Arc::new(ReplayStop::default())).unwrap();
         assert!(measured.per_second > 0.0 && measured.cpu_per_100k_s > 0.0, "{measured:?}");
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 /// The section.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "snake_case")]
-pub struct Section {
+pub struct ReplaySection {
     /// `--target`
     pub target: Option<String>,
     /// `--baseline`

@@ -13,19 +13,19 @@ use rustix::event::EventfdFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
-use super::binder::{Bell, Binder, FlowCount, Journal, Word};
-use super::feed::{Feeder, Line, wake};
+use super::binder::{Bell, Binder, BindingJournal, FlowCount, Word};
+use super::feed::{FeedLine, Feeder, wake};
 use super::hope::Hopeless;
 use super::plan::Plan;
 use super::shared::Shared;
-use super::task::{Budget, Live, Side, Stop, Task};
+use super::task::{Budget, Live, ReplayStop, TargetSide, Task};
 use super::underway::UnderWay;
 use super::worker::Worker;
 use crate::ledger::Ledger;
 use crate::record::outcomes;
 use crate::replay::recorder::generator;
-use crate::replay::recorder::generator::{CpuMark, Figures};
-use crate::replay::recorder::outbox::Batch;
+use crate::replay::recorder::generator::{CpuMark, GeneratorFigures};
+use crate::replay::recorder::outbox::OutcomeBatch;
 use crate::replay::recorder::record::{Observer, OutcomeFile, Recorder};
 use crate::replay::recorder::redaction::{Redacting, Redaction};
 use crate::replay::session::client::{self, Proxy};
@@ -72,7 +72,7 @@ impl Transport {
 
 /// How a plan is to be run.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ReplayOptions {
     /// Names the run.
     pub run: String,
     /// v2.
@@ -129,7 +129,7 @@ pub struct Outputs {
 
 /// How far a replay is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct ReplayProgress {
     /// Nanoseconds since its start; negative before it.
     pub now_ns: i64,
     /// Requests sent.
@@ -148,7 +148,7 @@ pub struct Progress {
     pub lateness_p99_ns: i64,
 }
 
-impl Progress {
+impl ReplayProgress {
     /// Requests that were sent and are not answered.
     pub const fn in_flight(&self) -> u64 {
         self.sent.saturating_sub(self.answered.saturating_add(self.failed))
@@ -206,11 +206,11 @@ pub enum ReplayError {
 /// Runs `plan`. `tick` is called some times a second.
 pub fn run(
     plan: &Plan,
-    options: &Options,
+    options: &ReplayOptions,
     outputs: Outputs,
-    stop: &Arc<Stop>,
+    stop: &Arc<ReplayStop>,
     observer: Option<Observer<'_>>,
-    mut tick: impl FnMut(&Progress),
+    mut tick: impl FnMut(&ReplayProgress),
 ) -> Result<Finished, ReplayError> {
     let mut warnings = Vec::new();
     let slots = connection_slots(plan, options, &mut warnings)?;
@@ -243,7 +243,7 @@ pub fn run(
         (plan.pacing.speed != Speed::Max).then(super::worker::realtime::SmallPages::begin);
     let (start, started) = start_time(plan, options, &mut warnings);
     let Outputs { target, baseline, bindings: [bindings, of_baseline] } = outputs;
-    let journal = Journal::new(bindings, of_baseline, options.redaction.clone());
+    let journal = BindingJournal::new(bindings, of_baseline, options.redaction.clone());
     let mut files = Files::new(options, target, baseline, started).map_err(ReplayError::Write)?;
     let downgrades = || targets.iter().map(|_| AtomicBool::new(false)).collect();
     let shared = Arc::new(Shared {
@@ -324,7 +324,7 @@ pub fn run(
         interrupted: ran.interrupted,
         warnings,
         flows: ran.flows,
-        hopeless: [Side::Target, Side::Baseline]
+        hopeless: [TargetSide::Target, TargetSide::Baseline]
             .into_iter()
             .find_map(|side| shared.hope(side).lost(side)),
     })
@@ -335,12 +335,12 @@ struct Files(Option<(OutcomeFile, Option<OutcomeFile>)>);
 
 impl Files {
     fn new(
-        options: &Options,
+        options: &ReplayOptions,
         target: File,
         baseline: Option<File>,
         started: Timestamp,
     ) -> io::Result<Self> {
-        let header = |target: &Target| outcomes::Header {
+        let header = |target: &Target| outcomes::OutcomesHeader {
             format: outcomes::FORMAT.to_owned(),
             version: outcomes::VERSION,
             run: options.run.clone(),
@@ -368,11 +368,11 @@ impl Files {
 /// Who sends: of either transport.
 enum Hand<'a> {
     Worker(Box<Worker<'a>>),
-    Client(Option<Proxy>, Receiver<Vec<Task>>, SyncSender<Batch>, Option<Sender<Word>>),
+    Client(Option<Proxy>, Receiver<Vec<Task>>, SyncSender<OutcomeBatch>, Option<Sender<Word>>),
 }
 
 struct Ran {
-    figures: Figures,
+    figures: GeneratorFigures,
     interrupted: bool,
     warnings: Vec<String>,
     flows: Vec<FlowCount>,
@@ -382,12 +382,12 @@ struct Ran {
 fn threads(
     plan: &Plan,
     shared: &Arc<Shared>,
-    options: &Options,
+    options: &ReplayOptions,
     slots: usize,
     files: &mut Files,
-    journal: Journal,
+    journal: BindingJournal,
     observer: Option<Observer<'_>>,
-    tick: &mut dyn FnMut(&Progress),
+    tick: &mut dyn FnMut(&ReplayProgress),
 ) -> Result<Ran, ReplayError> {
     let (workers, realtime) = (shared.live.len(), options.realtime);
     let kept = kept_connections(plan, options, slots)?;
@@ -427,7 +427,7 @@ fn threads(
             }
         };
         crew.push(hand);
-        lines.push(Line { sender, wake: Arc::clone(&event) });
+        lines.push(FeedLine { sender, wake: Arc::clone(&event) });
         wakes.push(event);
     }
     let (target, baseline) = files.0.take().expect("the files are taken once");
@@ -530,7 +530,7 @@ fn threads(
             tick(&progress(shared));
         }
         interrupted |= shared.stop.is_set();
-        let mut figures = Figures::default();
+        let mut figures = GeneratorFigures::default();
         let mut warnings = Vec::new();
         let mut failed = None;
         for handle in working {
@@ -574,9 +574,9 @@ impl Drop for StopsOnPanic<'_> {
     }
 }
 
-fn progress(shared: &Shared) -> Progress {
+fn progress(shared: &Shared) -> ReplayProgress {
     let sum = |count: fn(&Live) -> u64| shared.live.iter().map(count).sum();
-    Progress {
+    ReplayProgress {
         now_ns: shared.clock.now(),
         sent: sum(|live| live.sent.load(Ordering::Relaxed)),
         answered: sum(|live| live.answered.load(Ordering::Relaxed)),
@@ -596,7 +596,7 @@ fn progress(shared: &Shared) -> Progress {
 /// The start on both clocks.
 fn start_time(
     plan: &Plan,
-    options: &Options,
+    options: &ReplayOptions,
     warnings: &mut Vec<String>,
 ) -> (Monotonic, Timestamp) {
     let lead = plan.lead_ns().clamp(LEAD_NS.0, LEAD_NS.1);
@@ -619,7 +619,7 @@ fn start_time(
 /// raised as far as it goes.
 fn connection_slots(
     plan: &Plan,
-    options: &Options,
+    options: &ReplayOptions,
     warnings: &mut Vec<String>,
 ) -> Result<usize, ReplayError> {
     let lanes = all_lanes(plan, options);
@@ -640,7 +640,7 @@ fn connection_slots(
 }
 
 /// Where connections start from. Before the first of them it is said where their ports will not do.
-fn sources(plan: &Plan, options: &Options) -> Result<Sources, ReplayError> {
+fn sources(plan: &Plan, options: &ReplayOptions) -> Result<Sources, ReplayError> {
     // Lanes of a side at the same time: the other side's are towards another server.
     let lanes = if all_lanes(plan, options) / sides(options) > Sources::default_room() {
         peak_lanes(plan, options)? / sides(options)
@@ -664,7 +664,11 @@ fn sources(plan: &Plan, options: &Options) -> Result<Sources, ReplayError> {
 
 /// Of the client transport: how many of `slots` connections the lanes keep between their requests.
 /// None where the others would be fewer: each request then opens its own.
-fn kept_connections(plan: &Plan, options: &Options, slots: usize) -> Result<usize, ReplayError> {
+fn kept_connections(
+    plan: &Plan,
+    options: &ReplayOptions,
+    slots: usize,
+) -> Result<usize, ReplayError> {
     let upstreams = options.mapped.len() as u64 + 1;
     let room = slots as u64 / 2;
     let mut lanes = all_lanes(plan, options).saturating_mul(upstreams);
@@ -675,7 +679,7 @@ fn kept_connections(plan: &Plan, options: &Options, slots: usize) -> Result<usiz
 }
 
 /// Lanes of all loops and both sides.
-fn all_lanes(plan: &Plan, options: &Options) -> u64 {
+fn all_lanes(plan: &Plan, options: &ReplayOptions) -> u64 {
     plan.totals
         .lanes
         .saturating_mul(u64::from(plan.pacing.loops.max(1)))
@@ -683,12 +687,12 @@ fn all_lanes(plan: &Plan, options: &Options) -> u64 {
 }
 
 /// Most lanes that are open at the same time, of both sides. Reads the plan through.
-fn peak_lanes(plan: &Plan, options: &Options) -> Result<u64, ReplayError> {
+fn peak_lanes(plan: &Plan, options: &ReplayOptions) -> Result<u64, ReplayError> {
     Ok(plan.figures().map_err(ReplayError::Spool)?.peak_lanes.saturating_mul(sides(options)))
 }
 
 /// v2, and the baseline where there is one.
-fn sides(options: &Options) -> u64 {
+fn sides(options: &ReplayOptions) -> u64 {
     1 + u64::from(options.baseline.is_some())
 }
 
@@ -709,7 +713,7 @@ fn raise_file_limit(wanted: u64) -> u64 {
     current
 }
 
-impl Progress {
+impl ReplayProgress {
     /// The share of the schedule's time that has passed, 0 to 1, where the schedule has a length.
     pub fn share(&self, duration_ns: Option<i64>) -> Option<f64> {
         let whole = duration_ns.filter(|&whole| whole > 0)?;

@@ -12,16 +12,16 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use super::gate::Gate;
-use super::plan::bound::{Bound, Note, note};
-use super::plan::{Load, Plan, Step, StepKind};
+use super::plan::bound::{Note, PlanBound, note};
+use super::plan::{Load, Plan, PlanStep, StepKind};
 use super::shared::Shared;
-use super::task::{Done, Original, Side, Task};
+use super::task::{Done, Original, TargetSide, Task};
 use crate::bind::Part;
 use crate::outcome::{Failure, Outcome, ReplayId};
-use crate::replay::binder::{Order, Word};
-use crate::replay::plan::spool::Place;
+use crate::replay::binder::{BoundOrder, Word};
+use crate::replay::plan::spool::SpoolPlace;
 use crate::replay::plan::spool::SpoolReader;
-use crate::replay::recorder::outbox::Batch;
+use crate::replay::recorder::outbox::OutcomeBatch;
 use crate::schedule::pacing::Speed;
 
 /// How far ahead of its due time a request is read.
@@ -45,7 +45,7 @@ const BATCH: usize = 256;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// One worker's end of the line.
-pub(super) struct Line {
+pub(super) struct FeedLine {
     pub(super) sender: SyncSender<Vec<Task>>,
     pub(super) wake: Arc<OwnedFd>,
 }
@@ -54,9 +54,9 @@ pub(super) struct Line {
 pub(super) struct Feeder<'a> {
     plan: &'a Plan,
     shared: &'a Shared,
-    lines: Vec<Line>,
+    lines: Vec<FeedLine>,
     batches: Vec<Vec<Task>>,
-    records: SyncSender<Batch>,
+    records: SyncSender<OutcomeBatch>,
     not_sent: Vec<Done>,
     spool: SpoolReader,
     /// Tells the thread that binds values of what it is to know, and reads what it must.
@@ -71,11 +71,11 @@ impl<'a> Feeder<'a> {
     pub(super) fn new(
         plan: &'a Plan,
         shared: &'a Shared,
-        lines: Vec<Line>,
-        records: SyncSender<Batch>,
+        lines: Vec<FeedLine>,
+        records: SyncSender<OutcomeBatch>,
         words: Option<Sender<Word>>,
     ) -> Self {
-        let binding = words.zip(plan.bound.as_ref().map(Bound::notes));
+        let binding = words.zip(plan.bound.as_ref().map(PlanBound::notes));
         let batches = lines.iter().map(|_| Vec::new()).collect();
         let at_once =
             usize::try_from(plan.totals.lanes.saturating_mul(TASKS_OF_LANE)).unwrap_or(usize::MAX);
@@ -133,7 +133,7 @@ impl<'a> Feeder<'a> {
         Ok(())
     }
 
-    fn feed(&mut self, step: &Step, round: u32, due: i64) -> io::Result<()> {
+    fn feed(&mut self, step: &PlanStep, round: u32, due: i64) -> io::Result<()> {
         let (id, lane) = self.plan.identity(step, round);
         let sends = step.kind == StepKind::Send;
         // Fibonacci hashing: neighbouring lanes go to different workers.
@@ -213,23 +213,24 @@ impl<'a> Feeder<'a> {
         let gate = known.unwrap_or_else(|| Arc::new(Gate::new(!part.births.is_empty())));
         let head = load.head;
         let gate_of = Arc::clone(&gate);
-        let order = Order { id, at, part, expected, gate, lane, due, worker, bytes, head };
+        let order = BoundOrder { id, at, part, expected, gate, lane, due, worker, bytes, head };
         // Where nobody hears it, the replay is being stopped.
         let _ = words.send(Word::Order(Arc::new(order)));
         Ok(Some(gate_of))
     }
 
-    fn skip(&mut self, step: &Step, due: i64) -> io::Result<()> {
+    fn skip(&mut self, step: &PlanStep, due: i64) -> io::Result<()> {
         let (id, lane) = self.plan.identity(step, 0);
         let Some(kind) = step.load.traits.not_sent() else { return Ok(()) };
         let detail = self.spool.get(step.load.place.offset, step.load.place.length as usize)?;
         let failure = Some(Failure::new(kind, String::from_utf8_lossy(&detail)));
-        for side in
-            [Some(Side::Target), self.shared.baseline.map(|_| Side::Baseline)].into_iter().flatten()
+        for side in [Some(TargetSide::Target), self.shared.baseline.map(|_| TargetSide::Baseline)]
+            .into_iter()
+            .flatten()
         {
             let outcome =
                 Outcome { id, lane, due_ns: due, failure: failure.clone(), ..Outcome::default() };
-            let request = Place::default();
+            let request = SpoolPlace::default();
             self.not_sent.push(Done {
                 side,
                 route: 0,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::task::Side;
+use super::task::TargetSide;
 use crate::outcome::Unbound;
 
 const CLOSED: u8 = 0;
@@ -54,15 +54,15 @@ impl Gate {
         Self { doors: Default::default(), changed: Notify::new(), gives }
     }
 
-    const fn door(&self, side: Side) -> &Door {
+    const fn door(&self, side: TargetSide) -> &Door {
         match side {
-            Side::Target => &self.doors[0],
-            Side::Baseline => &self.doors[1],
+            TargetSide::Target => &self.doors[0],
+            TargetSide::Baseline => &self.doors[1],
         }
     }
 
     /// Opens it; whether somebody waits for it. A gate opens once.
-    pub(in crate::replay) fn open(&self, side: Side, ready: Ready) -> bool {
+    pub(in crate::replay) fn open(&self, side: TargetSide, ready: Ready) -> bool {
         let door = self.door(side);
         let is_first = door.ready.set(ready).is_ok();
         debug_assert!(is_first, "a gate opens once");
@@ -73,7 +73,7 @@ impl Gate {
 
     /// What the request goes with; none while the gate is closed: then who opens it is told that
     /// somebody waits.
-    pub(in crate::replay) fn pass(&self, side: Side) -> Option<&Ready> {
+    pub(in crate::replay) fn pass(&self, side: TargetSide) -> Option<&Ready> {
         let door = self.door(side);
         if door.state.load(Ordering::Acquire) != OPEN {
             let waits =
@@ -86,12 +86,12 @@ impl Gate {
     }
 
     /// What the request goes with, where the gate is open.
-    pub(in crate::replay) fn ready(&self, side: Side) -> Option<&Ready> {
+    pub(in crate::replay) fn ready(&self, side: TargetSide) -> Option<&Ready> {
         self.door(side).ready.get()
     }
 
     /// Waits until it is open.
-    pub(in crate::replay) async fn opened(&self, side: Side) -> &Ready {
+    pub(in crate::replay) async fn opened(&self, side: TargetSide) -> &Ready {
         loop {
             let changed = self.changed.notified();
             if let Some(ready) = self.ready(side) {
@@ -109,11 +109,11 @@ mod tests {
     #[test]
     fn who_waits_is_told_and_who_comes_later_walks_through() {
         let gate = Gate::new(false);
-        assert!(gate.pass(Side::Target).is_none());
-        assert!(gate.open(Side::Target, Ready { bound: 3, ..Ready::default() }));
-        assert_eq!(gate.pass(Side::Target).map(|ready| ready.bound), Some(3));
-        assert!(!gate.open(Side::Baseline, Ready::default()), "the sides are apart");
-        assert!(gate.pass(Side::Baseline).is_some());
+        assert!(gate.pass(TargetSide::Target).is_none());
+        assert!(gate.open(TargetSide::Target, Ready { bound: 3, ..Ready::default() }));
+        assert_eq!(gate.pass(TargetSide::Target).map(|ready| ready.bound), Some(3));
+        assert!(!gate.open(TargetSide::Baseline, Ready::default()), "the sides are apart");
+        assert!(gate.pass(TargetSide::Baseline).is_some());
     }
 
     #[test]
@@ -121,8 +121,8 @@ mod tests {
         for _ in 0..2_000 {
             let gate = Gate::new(false);
             let (told, passed) = std::thread::scope(|scope| {
-                let opens = scope.spawn(|| gate.open(Side::Target, Ready::default()));
-                let passed = gate.pass(Side::Target).is_some();
+                let opens = scope.spawn(|| gate.open(TargetSide::Target, Ready::default()));
+                let passed = gate.pass(TargetSide::Target).is_some();
                 (opens.join().expect("no panic"), passed)
             });
             assert_ne!(told, passed, "told who waits, or let through at once");

@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::task::{Side, Stop};
+use super::task::{ReplayStop, TargetSide};
 use crate::limits;
 use crate::outcome::{Failure, FailureKind};
 
@@ -12,7 +12,7 @@ use crate::outcome::{Failure, FailureKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hopeless {
     /// Whose requests failed.
-    pub side: Side,
+    pub side: TargetSide,
     /// How many did: all of them.
     pub failed: u64,
     /// How the first did.
@@ -31,7 +31,12 @@ pub(super) struct Hope {
 impl Hope {
     /// Takes note of how a request ended; `answered`: a byte of an answer came. Ends the replay by
     /// `stop` where it is without hope.
-    pub(super) fn learn(&self, answered: Option<i64>, failure: Option<&Failure>, stop: &Stop) {
+    pub(super) fn learn(
+        &self,
+        answered: Option<i64>,
+        failure: Option<&Failure>,
+        stop: &ReplayStop,
+    ) {
         if self.is_there.load(Ordering::Relaxed) {
             return;
         }
@@ -49,7 +54,7 @@ impl Hope {
     }
 
     /// Why there is none, where all that was sent failed before HTTP.
-    pub(super) fn lost(&self, side: Side) -> Option<Hopeless> {
+    pub(super) fn lost(&self, side: TargetSide) -> Option<Hopeless> {
         let failure = self.first.lock().expect("no holder of this lock panics").clone()?;
         let failed = self.failed.load(Ordering::Relaxed);
         (!self.is_there.load(Ordering::Relaxed)).then_some(Hopeless { side, failed, failure })
@@ -67,20 +72,20 @@ mod tests {
     #[test]
     fn one_answer_is_hope_and_a_hundred_connections_that_fail_are_none() {
         let refused = Failure::new(FailureKind::Connect, "refused");
-        let (hope, stop) = (Hope::default(), Stop::default());
+        let (hope, stop) = (Hope::default(), ReplayStop::default());
         let skipped = Failure::new(FailureKind::Skipped, "unsafe method POST");
         hope.learn(None, Some(&skipped), &stop);
-        assert_eq!(hope.lost(Side::Target), None);
+        assert_eq!(hope.lost(TargetSide::Target), None);
         for _ in 0..limits::HOPELESS_REQUESTS {
             assert!(!stop.is_set());
             hope.learn(None, Some(&refused), &stop);
         }
         assert!(stop.is_set());
-        let lost = hope.lost(Side::Target).unwrap();
+        let lost = hope.lost(TargetSide::Target).unwrap();
         assert_eq!((lost.failed, lost.failure), (limits::HOPELESS_REQUESTS, refused.clone()));
-        let (hope, stop) = (Hope::default(), Stop::default());
+        let (hope, stop) = (Hope::default(), ReplayStop::default());
         hope.learn(None, Some(&refused), &stop);
         hope.learn(None, Some(&Failure::new(FailureKind::Timeout, "")), &stop);
-        assert_eq!(hope.lost(Side::Target), None, "v2 was there and hung");
+        assert_eq!(hope.lost(TargetSide::Target), None, "v2 was there and hung");
     }
 }

@@ -19,13 +19,13 @@ mod underway;
 mod worker;
 
 pub use binder::FlowCount;
-pub use engine::{Finished, Options, Outputs, Progress, ReplayError, Transport, run};
+pub use engine::{Finished, Outputs, ReplayError, ReplayOptions, ReplayProgress, Transport, run};
 pub use hope::Hopeless;
 pub use recorder::record::Observer;
 pub use recorder::redaction::Redaction;
 pub use session::Spoken;
 pub use session::h2::Windows;
 pub use supply::{SupplyError, supply};
-pub use task::{Original, Side, Stop};
+pub use task::{Original, ReplayStop, TargetSide};
 pub use underway::UnderWay;
 pub use worker::lane::{Arrivals, Think};

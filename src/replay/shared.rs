@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rustls::ClientConfig;
 
 use super::hope::Hope;
-use super::task::{Budget, Live, Side, Stop};
+use super::task::{Budget, Live, ReplayStop, TargetSide};
 use super::underway::UnderWay;
 use crate::outcome::ReplayId;
 use crate::replay::plan::Load;
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::Spoken;
-use crate::replay::session::h2::Rules;
+use crate::replay::session::h2::H2Rules;
 use crate::replay::session::sources::Sources;
 use crate::replay::session::target::Target;
 use crate::replay::session::tls::Sni;
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     /// To offer HTTP/1, and to offer HTTP/2.
     pub(super) tls: Option<[Arc<ClientConfig>; 2]>,
     /// How HTTP/2 is spoken.
-    pub(super) two: Rules,
+    pub(super) two: H2Rules,
     /// Requests of HTTP/2 may go in HTTP/1, where a server speaks nothing else: by target, whether
     /// one does.
     pub(super) downgrades: Option<Vec<AtomicBool>>,
@@ -41,7 +41,7 @@ pub(super) struct Shared {
     pub(super) hopes: [Hope; 2],
     pub(super) spool: Spool,
     pub(super) budget: Budget,
-    pub(super) stop: Arc<Stop>,
+    pub(super) stop: Arc<ReplayStop>,
     pub(super) arrivals: Arrivals,
     pub(super) think: Think,
     /// Requests are due when they may go ([`crate::schedule::pacing::Speed::Max`]).
@@ -61,8 +61,8 @@ pub(super) struct Shared {
 
 impl Shared {
     /// What is known of a side.
-    pub(super) fn hope(&self, side: Side) -> &Hope {
-        &self.hopes[usize::from(side == Side::Baseline)]
+    pub(super) fn hope(&self, side: TargetSide) -> &Hope {
+        &self.hopes[usize::from(side == TargetSide::Baseline)]
     }
 
     /// Longest wait for the whole answer to a request.
@@ -86,15 +86,15 @@ impl Shared {
     }
 
     /// A request is about to be sent.
-    pub(super) fn begins(&self, side: Side, id: ReplayId) {
-        if let (Some(watch), Side::Target) = (&self.under_way, side) {
+    pub(super) fn begins(&self, side: TargetSide, id: ReplayId) {
+        if let (Some(watch), TargetSide::Target) = (&self.under_way, side) {
             watch.begin(id.exchange);
         }
     }
 
     /// A request that was sent has its answer, or will have none.
-    pub(super) fn ends(&self, side: Side, id: ReplayId) {
-        if let (Some(watch), Side::Target) = (&self.under_way, side) {
+    pub(super) fn ends(&self, side: TargetSide, id: ReplayId) {
+        if let (Some(watch), TargetSide::Target) = (&self.under_way, side) {
             watch.end(id.exchange);
         }
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::plan::Plan;
-use super::task::Stop;
+use super::task::ReplayStop;
 use crate::bind::config::{Supplier, SupplyRule};
 use crate::bind::fill::touch::Wanted;
 use crate::time::Monotonic;
@@ -35,7 +35,7 @@ pub struct SupplyError {
 }
 
 /// Runs a command for each value that the plan's requests want. The first that fails ends it.
-pub fn supply(plan: &mut Plan, stop: &Stop) -> Result<usize, SupplyError> {
+pub fn supply(plan: &mut Plan, stop: &ReplayStop) -> Result<usize, SupplyError> {
     let Some(bound) = &mut plan.bound else { return Ok(0) };
     let wanted = std::mem::take(&mut bound.wanted);
     let rules: Vec<SupplyRule> = bound.touches.suppliers().cloned().collect();
@@ -67,7 +67,11 @@ pub fn supply(plan: &mut Plan, stop: &Stop) -> Result<usize, SupplyError> {
     Ok(count)
 }
 
-fn of_command(rule: &SupplyRule, wanted: &Wanted, stop: &Stop) -> Result<String, SupplyError> {
+fn of_command(
+    rule: &SupplyRule,
+    wanted: &Wanted,
+    stop: &ReplayStop,
+) -> Result<String, SupplyError> {
     let Supplier::Command(text) = &rule.by else { return Ok(String::new()) };
     let failed = |why: String| SupplyError { rule: rule.to_string(), command: text.clone(), why };
     if text.contains("{user}") && wanted.user.is_none() {
@@ -108,7 +112,7 @@ fn of_command(rule: &SupplyRule, wanted: &Wanted, stop: &Stop) -> Result<String,
 }
 
 /// How a command ended; none where it takes too long or the replay was stopped.
-fn wait(child: &mut Child, stop: &Stop) -> Option<std::io::Result<std::process::ExitStatus>> {
+fn wait(child: &mut Child, stop: &ReplayStop) -> Option<std::io::Result<std::process::ExitStatus>> {
     let began = Monotonic::now();
     while began.elapsed() < COMMAND.as_nanos() as i64 && !stop.is_set() {
         match child.try_wait() {
@@ -120,10 +124,10 @@ fn wait(child: &mut Child, stop: &Stop) -> Option<std::io::Result<std::process::
     None
 }
 
-type Reading = Option<std::thread::JoinHandle<String>>;
+type SupplyReading = Option<std::thread::JoinHandle<String>>;
 
 /// Reads what a command says, so that it never waits for its reader.
-fn reader<R: std::io::Read + Send + 'static>(pipe: Option<R>) -> Reading {
+fn reader<R: std::io::Read + Send + 'static>(pipe: Option<R>) -> SupplyReading {
     let mut pipe = pipe?;
     Some(std::thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -133,7 +137,7 @@ fn reader<R: std::io::Read + Send + 'static>(pipe: Option<R>) -> Reading {
     }))
 }
 
-fn text_of(reading: Reading) -> String {
+fn text_of(reading: SupplyReading) -> String {
     reading.and_then(|reading| reading.join().ok()).unwrap_or_default()
 }
 
@@ -146,7 +150,7 @@ mod tests {
         let rule: SupplyRule = toml::from_str(&text).unwrap();
         let user = user.map(str::to_owned);
         let wanted = Wanted { rule: 0, recorded: recorded.to_owned(), user };
-        of_command(&rule, &wanted, &Stop::default()).map_err(|error| error.to_string())
+        of_command(&rule, &wanted, &ReplayStop::default()).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::message::Response;
 use crate::outcome::{Failure, FailureKind, Outcome, ReplayId, Unbound};
 use crate::replay::binder::Ended;
 use crate::replay::plan::script;
-use crate::replay::plan::spool::Place;
+use crate::replay::plan::spool::SpoolPlace;
 use crate::wire::h1::encode;
 
 /// Something a worker has to do at a time.
@@ -90,7 +90,7 @@ impl Task {
     }
 
     /// Takes what its gate gives, which is open.
-    pub(super) fn pass_gate(&mut self, side: Side, budget: &Budget) {
+    pub(super) fn pass_gate(&mut self, side: TargetSide, budget: &Budget) {
         let ready = self.gate.as_ref().and_then(|gate| gate.ready(side));
         if let Some(Ready { bytes: Some((bytes, head)), .. }) = ready {
             budget.take(0, bytes.len());
@@ -100,19 +100,19 @@ impl Task {
     }
 
     /// How many values of v2's it has, and which v2 had not issued.
-    pub(super) fn bound(&self, side: Side) -> (u32, Vec<Unbound>) {
+    pub(super) fn bound(&self, side: TargetSide) -> (u32, Vec<Unbound>) {
         let ready = self.gate.as_ref().and_then(|gate| gate.ready(side));
         ready.map_or((0, Vec::new()), |ready| (ready.bound, ready.unbound.clone()))
     }
 
     /// Its bytes where these are not the prepared ones.
-    pub(super) fn filled(&self, side: Side) -> Option<Bytes> {
+    pub(super) fn filled(&self, side: TargetSide) -> Option<Bytes> {
         let ready = self.gate.as_ref()?.ready(side)?;
         ready.bytes.as_ref().map(|(bytes, _)| bytes.clone())
     }
 
     /// What is told of its end to the thread that binds values, where that is to know.
-    pub(super) fn ended(&self, side: Side, answer: &Answer, at: i64) -> Option<Ended> {
+    pub(super) fn ended(&self, side: TargetSide, answer: &Answer, at: i64) -> Option<Ended> {
         let gate = self.gate.as_ref()?;
         let failure = answer.failure.as_ref().map(|failure| match &*failure.detail {
             "" => failure.kind.name().to_owned(),
@@ -128,7 +128,7 @@ impl Task {
 
 /// Which target an outcome is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
+pub enum TargetSide {
     /// v2.
     Target,
     /// v1 in staging.
@@ -137,11 +137,11 @@ pub enum Side {
 
 /// An outcome on its way to the file.
 pub(super) struct Done {
-    pub(super) side: Side,
+    pub(super) side: TargetSide,
     pub(super) route: u16,
     pub(super) original: Original,
     /// Where the spool holds its request.
-    pub(super) request: Place,
+    pub(super) request: SpoolPlace,
     /// What was sent, where v2's values were put into it.
     pub(super) filled: Option<Bytes>,
     pub(super) outcome: Outcome,
@@ -225,12 +225,12 @@ pub(super) fn lower(count: &AtomicU64) {
 
 /// Set to end the replay early.
 #[derive(Default)]
-pub struct Stop {
+pub struct ReplayStop {
     set: AtomicBool,
     program: Option<Arc<crate::stop::Stop>>,
 }
 
-impl Stop {
+impl ReplayStop {
     /// Set as well once the whole program shall end.
     pub fn below(program: Arc<crate::stop::Stop>) -> Self {
         Self { set: AtomicBool::new(false), program: Some(program) }

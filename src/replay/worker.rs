@@ -34,13 +34,13 @@ use self::slab::Slab;
 use super::feed::FAR_NS;
 use super::plan::StepKind;
 use super::shared::Shared;
-use super::task::{Answer, Live, Side, Task};
+use super::task::{Answer, Live, TargetSide, Task};
 use crate::outcome::{Failure, FailureKind};
 use crate::replay::binder::Word;
 use crate::replay::recorder::generator;
-use crate::replay::recorder::generator::{Figures, Recent};
-use crate::replay::recorder::outbox::{Batch, Outbox};
-use crate::replay::session::connection::{Connection, Phase};
+use crate::replay::recorder::generator::{GeneratorFigures, RecentLengths};
+use crate::replay::recorder::outbox::{Outbox, OutcomeBatch};
+use crate::replay::session::connection::{Phase, TargetConnection};
 use crate::replay::worker::clock::{Alarm, Margin};
 use crate::replay::worker::lane::Lane;
 use crate::replay::worker::warm::Warm;
@@ -96,7 +96,7 @@ pub(super) struct Worker<'a> {
     outbox: Outbox<'a>,
     /// Tells the thread that binds values of answers, and hears of it which lanes may go on.
     words: Option<Sender<Word>>,
-    bell: Option<Receiver<(Side, u64)>>,
+    bell: Option<Receiver<(TargetSide, u64)>>,
     /// Requests read ahead, by due time.
     upcoming: VecDeque<Task>,
     /// Connections to be opened, and to be closed, each by time. They give way to requests: a
@@ -108,7 +108,7 @@ pub(super) struct Worker<'a> {
     speaks_first: Vec<bool>,
     lanes: Slab<Lane>,
     by_number: FxHashMap<(bool, u64), usize>,
-    connections: Slab<Connection>,
+    connections: Slab<TargetConnection>,
     /// How many more connections may be opened.
     slots: usize,
     waiting_for_slot: VecDeque<(usize, u32)>,
@@ -122,8 +122,8 @@ pub(super) struct Worker<'a> {
     under_way: u64,
     /// Connections that are to be read on: place and generation, none twice.
     unread: VecDeque<(usize, u32)>,
-    figures: Figures,
-    recent: Recent,
+    figures: GeneratorFigures,
+    recent: RecentLengths,
     recent_since: i64,
     /// There until the first request is near.
     warm: Option<Warm>,
@@ -140,8 +140,8 @@ impl<'a> Worker<'a> {
         slots: usize,
         inbox: Receiver<Vec<Task>>,
         wake: &OwnedFd,
-        outbox: SyncSender<Batch>,
-        binder: Option<(Sender<Word>, Receiver<(Side, u64)>)>,
+        outbox: SyncSender<OutcomeBatch>,
+        binder: Option<(Sender<Word>, Receiver<(TargetSide, u64)>)>,
     ) -> io::Result<Self> {
         let (words, bell) = binder.unzip();
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -178,8 +178,8 @@ impl<'a> Worker<'a> {
             waiting: 0,
             under_way: 0,
             unread: VecDeque::new(),
-            figures: Figures::default(),
-            recent: Recent::default(),
+            figures: GeneratorFigures::default(),
+            recent: RecentLengths::default(),
             recent_since: 0,
             warm: Warm::new().ok(),
             seen: i64::MIN,
@@ -197,7 +197,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Works until everything is done or the replay is stopped.
-    pub(super) fn run(mut self) -> io::Result<Figures> {
+    pub(super) fn run(mut self) -> io::Result<GeneratorFigures> {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(256);
         self.figures.touch();
         let mut woke = self.now();
@@ -330,7 +330,7 @@ impl<'a> Worker<'a> {
     /// Looks at the lanes whose next request has got what it waited for.
     fn answer_bell(&mut self) {
         while let Some(Ok((side, lane))) = self.bell.as_ref().map(Receiver::try_recv) {
-            if let Some(&at) = self.by_number.get(&(side == Side::Baseline, lane)) {
+            if let Some(&at) = self.by_number.get(&(side == TargetSide::Baseline, lane)) {
                 let now = self.now();
                 let lane = self.lanes.get(at);
                 let opens = std::mem::take(&mut lane.opens_later);

@@ -62,7 +62,7 @@ pub const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
 /// `latency.csv`.
 pub fn latency(report: &Report<'_>) -> Vec<u8> {
-    let mut table = Table::new(&LATENCY);
+    let mut table = CsvTable::new(&LATENCY);
     for row in report.latencies() {
         let latency = &row.latency;
         let mut cells = vec![
@@ -83,7 +83,7 @@ pub fn latency(report: &Report<'_>) -> Vec<u8> {
 
 /// `timeline.csv`.
 pub fn timeline(report: &Report<'_>) -> Vec<u8> {
-    let mut table = Table::new(&TIMELINE);
+    let mut table = CsvTable::new(&TIMELINE);
     for (second, cells) in report.summary.timeline.iter() {
         for side in report.sides() {
             let cell = &cells[side as usize];
@@ -115,11 +115,11 @@ fn ms(nanos: Option<f64>) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-struct Table {
+struct CsvTable {
     writer: ::csv::Writer<Vec<u8>>,
 }
 
-impl Table {
+impl CsvTable {
     fn new(columns: &[Column]) -> Self {
         let mut table = Self { writer: ::csv::Writer::from_writer(Vec::new()) };
         table.row(&columns.iter().map(|column| column.name.to_owned()).collect::<Vec<_>>());

@@ -74,7 +74,7 @@ const CLUSTERS: usize = 100;
 
 /// A histogram's figures.
 #[derive(Serialize)]
-struct Figures {
+struct HistogramFigures {
     count: u64,
     min_ns: Option<u64>,
     mean_ns: Option<u64>,
@@ -86,10 +86,10 @@ struct Figures {
     max_ns: Option<u64>,
 }
 
-fn figures(histogram: &Histogram) -> Figures {
+fn figures(histogram: &Histogram) -> HistogramFigures {
     let [p50_ns, p90_ns, p95_ns, p99_ns, p999_ns] =
         super::csv::QUANTILES.map(|quantile| histogram.quantile(quantile));
-    Figures {
+    HistogramFigures {
         count: histogram.count(),
         min_ns: histogram.min(),
         mean_ns: histogram.mean().map(|mean| mean.round() as u64),
@@ -109,7 +109,7 @@ struct Latency<'a> {
     from: &'static str,
     errors: u64,
     #[serde(flatten)]
-    figures: Figures,
+    figures: HistogramFigures,
 }
 
 /// `summary.json`.

@@ -27,7 +27,7 @@ pub use self::state::State;
 use crate::diff::{Class, Cluster, Totals};
 use crate::gate::Judgement;
 use crate::measure::{Histogram, RouteSummary, Side, Summary};
-use crate::mock::summary::RouteCounts;
+use crate::mock::summary::ProviderCounts;
 use crate::time::Timestamp;
 use closeup::Closeup;
 
@@ -282,7 +282,7 @@ pub struct Egress {
     /// Whether the mock was ended in order, so that what is missing is known.
     pub complete: bool,
     /// By provider and route, most calls first.
-    pub routes: Vec<RouteCounts>,
+    pub routes: Vec<ProviderCounts>,
     /// What differs, by cause; what changes something and was made too often first.
     pub clusters: Vec<CallCluster>,
     /// Clusters beyond those: smaller ones, which only the mock's ledger holds.

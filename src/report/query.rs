@@ -42,7 +42,7 @@ pub struct QueryError(String);
 
 /// The terms that are known to hold, a bit each, and what the others need of an exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldTerms {
     terms: u32,
     v1_ns: Option<i64>,
 }
@@ -91,10 +91,10 @@ impl Query {
         exchange: &Exchange,
         route: &str,
         in_cluster: impl Fn(&str) -> bool,
-    ) -> Option<Held> {
+    ) -> Option<HeldTerms> {
         let answer = exchange.response.as_ref();
         let v1 = answer.map(|answer| &answer.message);
-        let mut held = Held { terms: 0, v1_ns: answer.and_then(|answer| answer.last_byte_ns) };
+        let mut held = HeldTerms { terms: 0, v1_ns: answer.and_then(|answer| answer.last_byte_ns) };
         for (bit, term) in self.terms.iter().enumerate() {
             let holds = match term {
                 Term::Route(pattern) if !pattern.is_match(route.as_bytes()) => return None,
@@ -112,7 +112,7 @@ impl Query {
     }
 
     /// Whether all terms hold, with what v2 did.
-    pub fn holds(&self, held: Held, outcome: Option<&Outcome>) -> bool {
+    pub fn holds(&self, held: HeldTerms, outcome: Option<&Outcome>) -> bool {
         let by_outcome = |term: &Term| {
             let Some(outcome) = outcome else { return false };
             let v2 = outcome.response.as_ref();

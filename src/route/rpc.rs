@@ -64,7 +64,7 @@ fn last_of(uri: &str) -> &str {
 
 /// What calls in JSON are known by.
 #[derive(Deserialize)]
-struct Call {
+struct RpcCall {
     jsonrpc: Option<serde_json::Value>,
     method: Option<serde_json::Value>,
     #[serde(rename = "operationName")]
@@ -80,9 +80,9 @@ fn of_json(body: &[u8]) -> Option<String> {
     {
         return None;
     }
-    let call: Call = match serde_json::from_slice(body) {
+    let call: RpcCall = match serde_json::from_slice(body) {
         Ok(call) => call,
-        Err(_) => serde_json::from_slice::<Vec<Call>>(body).ok()?.into_iter().next()?,
+        Err(_) => serde_json::from_slice::<Vec<RpcCall>>(body).ok()?.into_iter().next()?,
     };
     if call.jsonrpc.is_some() {
         return plain(call.method?.as_str()?);

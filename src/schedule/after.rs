@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
     use crate::schedule::Recorded;
-    use crate::schedule::lane::Lane;
+    use crate::schedule::lane::LaneSchedule;
 
     const fn id(ordinal: u32) -> ExchangeId {
         ExchangeId { connection: 0, ordinal }
@@ -112,7 +112,7 @@ mod tests {
                 at += gap;
                 (at, answer.map(|after| at + after))
             }).collect();
-            let mut lane = Lane::default();
+            let mut lane = LaneSchedule::default();
             let mut releases = Vec::new();
             for (ordinal, &(at, answered_at)) in requests.iter().enumerate() {
                 let id = id(ordinal as u32);

@@ -13,7 +13,7 @@ use super::{Recorded, Release};
 /// Turns the requests of one connection, given in their order, into releases. One is held back,
 /// since only the next one tells whether the lane ends with it.
 #[derive(Debug, Default)]
-pub struct Lane {
+pub struct LaneSchedule {
     /// When the answers are had that no request came after yet, and when the capture shows that.
     outstanding: BinaryHeap<Reverse<(i64, Option<i64>)>>,
     /// When the last answer is had of those that come in order.
@@ -26,7 +26,7 @@ pub struct Lane {
     latest: i64,
 }
 
-impl Lane {
+impl LaneSchedule {
     /// Adds the next request; `origin` is the capture time of the first request of all. Gives the
     /// one before it.
     pub fn push(&mut self, recorded: &Recorded, origin: i64) -> Option<Release> {
@@ -82,7 +82,7 @@ mod tests {
     use crate::exchange::ExchangeId;
 
     fn lane(requests: &[(i64, Option<i64>)], opened_at: Option<i64>) -> Vec<Release> {
-        let mut lane = Lane::default();
+        let mut lane = LaneSchedule::default();
         let mut releases = Vec::new();
         for (ordinal, &(at, answered_at)) in requests.iter().enumerate() {
             let id = ExchangeId { connection: 7, ordinal: ordinal as u32 };
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn concurrent_answers_are_had_as_they_come() {
-        let mut lane = Lane::default();
+        let mut lane = LaneSchedule::default();
         let mut releases = Vec::new();
         let requests = [(100, Some(300)), (110, Some(150)), (120, None), (200, Some(210))];
         for (ordinal, (at, answered_at)) in (0..).zip(requests) {

@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 /// the path of the target. Or `header:NAME=REGEX` and `cookie:NAME=REGEX`, searched in the values of
 /// that name; without `=REGEX` any value will do.
 #[derive(Clone, Debug)]
-pub enum Rule {
+pub enum SelectRule {
     /// By method and path.
     Path(Vec<String>, Regex),
     /// By a header field.
@@ -30,7 +30,7 @@ pub enum Rule {
     Cookie(String, Regex),
 }
 
-impl std::fmt::Display for Rule {
+impl std::fmt::Display for SelectRule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Path(methods, path) if methods.is_empty() => write!(f, "* {path}"),
@@ -41,7 +41,7 @@ impl std::fmt::Display for Rule {
     }
 }
 
-impl std::str::FromStr for Rule {
+impl std::str::FromStr for SelectRule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -83,7 +83,7 @@ impl std::str::FromStr for Rule {
     }
 }
 
-impl Rule {
+impl SelectRule {
     /// Whether a request falls under the rule.
     pub fn matches(&self, request: &Request) -> bool {
         match self {
@@ -238,9 +238,9 @@ pub enum Choice {
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// Only what one of these matches, where there are any.
-    pub include: Vec<Rule>,
+    pub include: Vec<SelectRule>,
     /// Not what one of these matches.
-    pub exclude: Vec<Rule>,
+    pub exclude: Vec<SelectRule>,
     /// Only these hosts (`Host` without its port where the wish has none), where there are any.
     pub hosts: Vec<String>,
     /// Only connections to these server ports, where there are any.
@@ -446,7 +446,7 @@ mod tests {
 
     #[test]
     fn filters() {
-        let rule = |text: &str| text.parse::<Rule>().unwrap();
+        let rule = |text: &str| text.parse::<SelectRule>().unwrap();
         let orders = exchange("GET", "/orders/7?debug=/health", &[("host", "Shop.local:8080")]);
         for (selection, expected) in [
             (
@@ -487,7 +487,7 @@ mod tests {
         ] {
             assert_eq!(selection.choose(&orders), expected, "{selection:?}");
         }
-        assert!("GET (".parse::<Rule>().is_err() && "".parse::<Rule>().is_err());
+        assert!("GET (".parse::<SelectRule>().is_err() && "".parse::<SelectRule>().is_err());
     }
 
     #[test]
@@ -495,7 +495,7 @@ mod tests {
         let fields = [("X-Tenant", "acme"), ("Cookie", "a=1; plan=gold"), ("Host", "eu.prod:80")];
         let mut one = exchange("GET", "/", &fields);
         one.request.as_mut().unwrap().at = Timestamp::from_nanos(100);
-        let rules = |text: &str| vec![text.parse::<Rule>().unwrap()];
+        let rules = |text: &str| vec![text.parse::<SelectRule>().unwrap()];
         let chosen = |selection: &Selection| selection.choose(&one) == Choice::Send;
         for (rule, matches) in [
             ("header:x-tenant=^acme$", true),
@@ -536,7 +536,10 @@ mod tests {
             let hosts = vec![host.to_owned()];
             assert_eq!(chosen(&Selection { hosts, ..Selection::default() }), matches, "{host}");
         }
-        assert!("header:=x".parse::<Rule>().is_err() && "cookie:a=(".parse::<Rule>().is_err());
+        assert!(
+            "header:=x".parse::<SelectRule>().is_err()
+                && "cookie:a=(".parse::<SelectRule>().is_err()
+        );
     }
 
     fn exchange_id(exchange: Exchange, ordinal: u32) -> Exchange {

@@ -19,7 +19,7 @@ const TOGETHER: usize = 1 << 20;
 const LEAST: usize = 8;
 
 /// What is read from: given to another thread and back.
-pub(super) type Reader = Box<dyn BufRead + Send>;
+pub(super) type LentReader = Box<dyn BufRead + Send>;
 
 /// How far lines are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) enum Depth {
 }
 
 /// What comes next of a recording.
-pub(super) enum Next {
+pub(super) enum NextLine {
     /// A line of `got` bytes; `whole` with its end.
     Line { got: u64, whole: bool, parsed: Result<Line, LineError> },
     /// A line without anything in it.
@@ -48,31 +48,31 @@ pub(super) enum Next {
 }
 
 /// The lines of a recording.
-pub(super) struct Lines {
+pub(super) struct RecordingLines {
     /// None while another thread has it.
-    reader: Option<Reader>,
-    batch: Batch,
+    reader: Option<LentReader>,
+    batch: ReadBatch,
     ahead: Option<Ahead>,
 }
 
 /// Threads that read ahead.
 struct Ahead {
     pool: Arc<ThreadPool>,
-    under_way: Option<Receiver<(Reader, Batch)>>,
-    spare: Batch,
+    under_way: Option<Receiver<(LentReader, ReadBatch)>>,
+    spare: ReadBatch,
 }
 
 /// Lines that were read together.
 #[derive(Default)]
-struct Batch {
+struct ReadBatch {
     text: Vec<u8>,
-    pieces: Vec<Piece>,
+    pieces: Vec<ReadPiece>,
     /// The next one to be taken.
     next: usize,
     depth: Depth,
 }
 
-enum Piece {
+enum ReadPiece {
     Line { text: Range<usize>, got: usize, whole: bool, parsed: Option<Result<Line, LineError>> },
     Long { got: u64 },
     Cut,
@@ -80,44 +80,46 @@ enum Piece {
     End,
 }
 
-impl Lines {
-    pub(super) fn new(reader: Reader) -> Self {
-        Self { reader: Some(reader), batch: Batch::default(), ahead: None }
+impl RecordingLines {
+    pub(super) fn new(reader: LentReader) -> Self {
+        Self { reader: Some(reader), batch: ReadBatch::default(), ahead: None }
     }
 
     /// Reads ahead on these threads.
     pub(super) fn ahead(&mut self, pool: Arc<ThreadPool>) {
-        self.ahead = Some(Ahead { pool, under_way: None, spare: Batch::default() });
+        self.ahead = Some(Ahead { pool, under_way: None, spare: ReadBatch::default() });
     }
 
     /// What it reads from, until lines are taken.
-    pub(super) fn reader(&mut self) -> &mut Reader {
+    pub(super) fn reader(&mut self) -> &mut LentReader {
         self.reader.get_or_insert_with(|| Box::new(io::empty()))
     }
 
     /// The next line, parsed to `depth`; that of an exchange is appended to `keep`.
-    pub(super) fn next(&mut self, depth: Depth, keep: Option<&mut Vec<u8>>) -> Next {
+    pub(super) fn next(&mut self, depth: Depth, keep: Option<&mut Vec<u8>>) -> NextLine {
         if self.batch.next == self.batch.pieces.len() {
             self.more(depth);
         }
-        let Batch { text: bytes, pieces, next, depth: parsed_to } = &mut self.batch;
-        let Some(piece) = pieces.get_mut(*next) else { return Next::End };
+        let ReadBatch { text: bytes, pieces, next, depth: parsed_to } = &mut self.batch;
+        let Some(piece) = pieces.get_mut(*next) else { return NextLine::End };
         *next += 1;
-        match std::mem::replace(piece, Piece::End) {
-            Piece::Line { text, got, .. } if text.is_empty() => Next::Blank { got: got as u64 },
-            Piece::Line { text, got, whole, parsed } => {
+        match std::mem::replace(piece, ReadPiece::End) {
+            ReadPiece::Line { text, got, .. } if text.is_empty() => {
+                NextLine::Blank { got: got as u64 }
+            }
+            ReadPiece::Line { text, got, whole, parsed } => {
                 let parsed = parsed.filter(|_| *parsed_to == depth);
                 let parsed = parsed.unwrap_or_else(|| parse(depth, &bytes[text.clone()]));
                 if let (Some(keep), Ok(Line::Exchange(_))) = (keep, &parsed) {
                     keep.extend_from_slice(&bytes[text]);
                     keep.push(b'\n');
                 }
-                Next::Line { got: got as u64, whole, parsed }
+                NextLine::Line { got: got as u64, whole, parsed }
             }
-            Piece::Long { got } => Next::Long { got },
-            Piece::Cut => Next::Cut,
-            Piece::Failed(error) => Next::Failed(error),
-            Piece::End => Next::End,
+            ReadPiece::Long { got } => NextLine::Long { got },
+            ReadPiece::Cut => NextLine::Cut,
+            ReadPiece::Failed(error) => NextLine::Failed(error),
+            ReadPiece::End => NextLine::End,
         }
     }
 
@@ -139,10 +141,16 @@ impl Lines {
         };
         let Some((reader, batch)) = read else {
             self.batch.clear(depth);
-            return self.batch.pieces.push(Piece::Failed(io::Error::other("its reader is gone")));
+            return self
+                .batch
+                .pieces
+                .push(ReadPiece::Failed(io::Error::other("its reader is gone")));
         };
         let mut next = std::mem::replace(&mut self.batch, batch);
-        if !matches!(self.batch.pieces.last(), Some(Piece::Line { .. } | Piece::Long { .. })) {
+        if !matches!(
+            self.batch.pieces.last(),
+            Some(ReadPiece::Line { .. } | ReadPiece::Long { .. })
+        ) {
             self.reader = Some(reader);
             return;
         }
@@ -158,7 +166,7 @@ impl Lines {
     }
 }
 
-impl Batch {
+impl ReadBatch {
     fn clear(&mut self, depth: Depth) {
         self.text.clear();
         self.pieces.clear();
@@ -166,38 +174,40 @@ impl Batch {
     }
 
     /// Reads lines and parses them, on the threads that it is called on.
-    fn read(&mut self, reader: &mut Reader) {
+    fn read(&mut self, reader: &mut LentReader) {
         self.fill(reader, TOGETHER);
         let (bytes, depth) = (&self.text, self.depth);
         self.pieces.par_iter_mut().with_min_len(LEAST).for_each(|piece| {
-            if let Piece::Line { text, parsed, .. } = piece {
+            if let ReadPiece::Line { text, parsed, .. } = piece {
                 *parsed = Some(parse(depth, &bytes[text.clone()]));
             }
         });
     }
 
     /// Takes lines until there are so many bytes, or the reader would have to read on.
-    fn fill(&mut self, reader: &mut Reader, most: usize) {
+    fn fill(&mut self, reader: &mut LentReader, most: usize) {
         loop {
             let start = self.text.len();
             let mut limited = reader.by_ref().take(limits::LINE_BYTES as u64 + 1);
             let (piece, ends) = match read_line(&mut limited, &mut self.text) {
-                Ok((0, _)) => (Piece::End, true),
+                Ok((0, _)) => (ReadPiece::End, true),
                 Ok((got, _)) if got > limits::LINE_BYTES => {
                     let piece = match skip_line(reader, &mut self.text, start) {
-                        Ok(more) => Piece::Long { got: got as u64 + more },
-                        Err(error) => Piece::Failed(error),
+                        Ok(more) => ReadPiece::Long { got: got as u64 + more },
+                        Err(error) => ReadPiece::Failed(error),
                     };
-                    let ends = matches!(piece, Piece::Failed(_));
+                    let ends = matches!(piece, ReadPiece::Failed(_));
                     (piece, ends)
                 }
                 Ok((got, used_up)) => {
                     let whole = self.text.ends_with(b"\n");
                     let text = trimmed(&self.text, start);
-                    (Piece::Line { text, got, whole, parsed: None }, used_up)
+                    (ReadPiece::Line { text, got, whole, parsed: None }, used_up)
                 }
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => (Piece::Cut, true),
-                Err(error) => (Piece::Failed(error), true),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    (ReadPiece::Cut, true)
+                }
+                Err(error) => (ReadPiece::Failed(error), true),
             };
             self.pieces.push(piece);
             if ends || self.text.len() >= most {
@@ -231,7 +241,7 @@ fn trimmed(bytes: &[u8], start: usize) -> Range<usize> {
 
 /// Reads to the end of a line that is too long to be kept; how many bytes there were. What is
 /// behind `start` of `buffer` is left out.
-fn skip_line(reader: &mut Reader, buffer: &mut Vec<u8>, start: usize) -> io::Result<u64> {
+fn skip_line(reader: &mut LentReader, buffer: &mut Vec<u8>, start: usize) -> io::Result<u64> {
     let mut skipped = 0;
     while !buffer.ends_with(b"\n") {
         buffer.truncate(start);

@@ -14,7 +14,7 @@ use crate::capture::file::BYTE_ORDER_MARK;
 use crate::exchange::{Exchange, ExchangeId};
 use crate::ledger::Ledger;
 use crate::record::exchanges::{self, End, Header, Rest};
-use crate::record::har::read::{Read, Reason};
+use crate::record::har::read::{ReadEntry, Reason};
 use crate::record::{access, curl, envoy, gor, har, postman};
 use crate::store::nameless_file;
 use crate::store::sorter::Sorter;
@@ -131,7 +131,7 @@ fn recognise(name: &str, text: &[u8]) -> Result<Option<Foreign>, ForeignError> {
 }
 
 /// Exchanges on disk with what puts them in order: time, end, place, length, key.
-struct Gathered {
+struct GatheredRecords {
     spool: BufWriter<File>,
     end: u64,
     order: Sorter<40>,
@@ -141,9 +141,9 @@ struct Gathered {
     ledger: Ledger,
 }
 
-impl Gathered {
-    fn take(&mut self, read: Result<Read, Reason>) -> io::Result<()> {
-        let Read { exchange, key } = match read {
+impl GatheredRecords {
+    fn take(&mut self, read: Result<ReadEntry, Reason>) -> io::Result<()> {
+        let ReadEntry { exchange, key } = match read {
             Ok(read) => read,
             Err(reason) => {
                 self.ledger.reject(reason, 1);
@@ -186,7 +186,7 @@ const fn unordered(number: u64) -> i64 {
 fn convert(name: &str, foreign: Foreign, input: impl BufRead) -> Result<File, ForeignError> {
     let unreadable = |cause| ForeignError::Unreadable { name: name.to_owned(), cause };
     let folder = std::env::temp_dir();
-    let mut gathered = Gathered {
+    let mut gathered = GatheredRecords {
         spool: BufWriter::with_capacity(1 << 20, nameless_file(&folder).map_err(unreadable)?),
         end: 0,
         order: Sorter::new(&folder),
@@ -225,8 +225,8 @@ fn convert(name: &str, foreign: Foreign, input: impl BufRead) -> Result<File, Fo
 }
 
 /// Writes the exchanges in the order of time, each on its lane.
-fn in_order(name: &str, gathered: Gathered) -> io::Result<File> {
-    let Gathered { spool, order, ledger, .. } = gathered;
+fn in_order(name: &str, gathered: GatheredRecords) -> io::Result<File> {
+    let GatheredRecords { spool, order, ledger, .. } = gathered;
     let spool = spool.into_inner().map_err(io::IntoInnerError::into_error)?;
     let mut out = BufWriter::with_capacity(1 << 20, nameless_file(&std::env::temp_dir())?);
     let mut text = Vec::new();

@@ -12,7 +12,7 @@ use std::collections::binary_heap::PeekMut;
 use std::io::{BufRead, Read as _};
 use std::sync::Arc;
 
-use super::ahead::{Depth, Lines, Next, read_line, without_mark};
+use super::ahead::{Depth, NextLine, RecordingLines, read_line, without_mark};
 use crate::capture::file::{self, Input};
 use crate::capture::growing::{Watch, Writers};
 use crate::exchange::Redacted;
@@ -65,7 +65,7 @@ pub enum RecordingError {
 /// A recording that is being read.
 pub struct Recording {
     name: String,
-    lines: Lines,
+    lines: RecordingLines,
     /// The reader was let go of, and is made again when it is needed.
     asleep: bool,
     /// Whether it is let go of until the next exchange of this recording is due.
@@ -134,7 +134,7 @@ impl Recording {
     pub fn new(name: String, reader: Box<dyn BufRead + Send>, skew: i64) -> Self {
         Self {
             name,
-            lines: Lines::new(reader),
+            lines: RecordingLines::new(reader),
             asleep: false,
             sleeps: false,
             skew,
@@ -176,7 +176,7 @@ impl Recording {
 
     fn sleep(&mut self) {
         if self.sleeps {
-            (self.lines, self.asleep) = (Lines::new(Box::new(std::io::empty())), true);
+            (self.lines, self.asleep) = (RecordingLines::new(Box::new(std::io::empty())), true);
         }
     }
 
@@ -197,7 +197,7 @@ impl Recording {
             offset,
             cause,
         })?;
-        (self.lines, self.asleep) = (Lines::new(reader), false);
+        (self.lines, self.asleep) = (RecordingLines::new(reader), false);
         Ok(())
     }
 
@@ -232,28 +232,28 @@ impl Recording {
             };
             let offset = self.offset;
             let (whole, parsed) = match next {
-                Next::Line { got, whole, parsed } => {
+                NextLine::Line { got, whole, parsed } => {
                     self.step(got);
                     (whole, parsed)
                 }
-                Next::Blank { got } => {
+                NextLine::Blank { got } => {
                     self.step(got);
                     continue;
                 }
-                Next::Long { got } => {
+                NextLine::Long { got } => {
                     self.step(got);
                     self.leave_out(offset, None)?;
                     continue;
                 }
-                Next::Cut => {
+                NextLine::Cut => {
                     (self.cut, self.line) = (true, self.line + 1);
                     return self.ended();
                 }
-                Next::Failed(cause) => {
+                NextLine::Failed(cause) => {
                     let name = self.name.clone();
                     return Err(RecordingError::Unreadable { name, offset, cause });
                 }
-                Next::End => return self.ended(),
+                NextLine::End => return self.ended(),
             };
             match parsed {
                 Ok(Line::Header(header)) => self.begin(header),

@@ -9,7 +9,7 @@ pub(crate) fn is_pattern(name: &str) -> bool {
 }
 
 /// What a segment of a path must look like.
-pub(crate) enum Segment {
+pub(crate) enum GlobSegment {
     /// Just this.
     Name(String),
     /// What fits.
@@ -19,15 +19,15 @@ pub(crate) enum Segment {
 }
 
 /// The segments of a pattern. A bracket that does not close stands for itself.
-pub(crate) fn segments(pattern: &str) -> Vec<Segment> {
+pub(crate) fn segments(pattern: &str) -> Vec<GlobSegment> {
     let segment = |text: &str| match text {
-        "**" => Segment::Any,
+        "**" => GlobSegment::Any,
         text if is_pattern(text) => {
             // What `expression` writes is well-formed but for ranges such as `[z-a]`.
             Regex::new(&expression(text))
-                .map_or_else(|_| Segment::Name(text.to_owned()), Segment::Fits)
+                .map_or_else(|_| GlobSegment::Name(text.to_owned()), GlobSegment::Fits)
         }
-        text => Segment::Name(text.to_owned()),
+        text => GlobSegment::Name(text.to_owned()),
     };
     pattern.split('/').filter(|text| !text.is_empty()).map(segment).collect()
 }
@@ -70,7 +70,7 @@ fn in_class(c: char) -> String {
     if c == '-' || c.is_alphanumeric() { c.to_string() } else { format!("\\{c}") }
 }
 
-impl Segment {
+impl GlobSegment {
     /// Whether a segment of a name fits.
     pub(crate) fn fits(&self, name: &str) -> bool {
         match self {
@@ -93,7 +93,7 @@ mod tests {
         assert!(fits("v?.pcap", "v1.pcap") && !fits("v?.pcap", "v12.pcap"));
         assert!(fits("v[1-3].pcap", "v2.pcap") && !fits("v[!1-3].pcap", "v2.pcap"));
         assert!(fits("a[.]b", "a.b") && fits("a[b", "a[b") && fits("[^]", "^"));
-        assert!(matches!(segments("a/**/b")[1], Segment::Any));
+        assert!(matches!(segments("a/**/b")[1], GlobSegment::Any));
         assert!(is_pattern("a/*") && !is_pattern("a/b"));
     }
 }

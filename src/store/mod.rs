@@ -12,4 +12,4 @@ pub mod writer;
 
 pub use sorter::nameless_file;
 pub(crate) use sorter::{Sorted, Sorter};
-pub(crate) use spool::{Spool, Spooled, Window};
+pub(crate) use spool::{SpoolFile, Spooled, Window};

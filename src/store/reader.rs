@@ -19,7 +19,7 @@ const RANGE_BYTES: u64 = 4 << 20;
 const AHEAD: usize = 3;
 
 /// An object under way.
-pub struct Reader {
+pub struct ObjectReader {
     remote: Remote,
     length: u64,
     /// The version that is read: an object that is replaced meanwhile is no mixture of both.
@@ -30,7 +30,7 @@ pub struct Reader {
     current: Bytes,
 }
 
-impl Reader {
+impl ObjectReader {
     pub(super) fn new(remote: Remote, length: u64, e_tag: Option<String>) -> Self {
         let (ahead, current) = (VecDeque::new(), Bytes::new());
         Self { remote, length, e_tag, asked: 0, ahead, current }
@@ -62,7 +62,7 @@ impl Reader {
     }
 }
 
-impl Read for Reader {
+impl Read for ObjectReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
             self.ask_ahead()?;
@@ -76,7 +76,7 @@ impl Read for Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for ObjectReader {
     fn drop(&mut self) {
         self.ahead.iter().for_each(JoinHandle::abort);
     }

@@ -18,9 +18,9 @@ use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, RetryConfig};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::store::glob::{Segment, is_pattern, segments};
-use crate::store::reader::Reader;
-use crate::store::writer::Writer;
+use crate::store::glob::{GlobSegment, is_pattern, segments};
+use crate::store::reader::ObjectReader;
+use crate::store::writer::ObjectWriter;
 
 /// For how long a request that fails is tried again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -213,14 +213,14 @@ impl Remote {
     }
 
     /// Reads the object from its start.
-    pub fn read(&self) -> Result<Reader, StoreError> {
+    pub fn read(&self) -> Result<ObjectReader, StoreError> {
         let meta = self.wait("read", self.store.head(&self.path))?;
-        Ok(Reader::new(self.clone(), meta.size, meta.e_tag))
+        Ok(ObjectReader::new(self.clone(), meta.size, meta.e_tag))
     }
 
-    /// Writes the object, which is there once [`Writer::finish`] says so.
-    pub fn write(&self) -> Writer {
-        Writer::new(self.clone(), 0)
+    /// Writes the object, which is there once [`ObjectWriter::finish`] says so.
+    pub fn write(&self) -> ObjectWriter {
+        ObjectWriter::new(self.clone(), 0)
     }
 
     /// Puts the object there where there is none of its name; whether that was so.
@@ -245,7 +245,7 @@ impl Remote {
     /// Sends a file there.
     pub fn send(&self, file: &FilePath) -> io::Result<()> {
         let mut source = std::fs::File::open(file)?;
-        let mut writer = Writer::new(self.clone(), source.metadata()?.len());
+        let mut writer = ObjectWriter::new(self.clone(), source.metadata()?.len());
         io::copy(&mut source, &mut writer)?;
         writer.finish()
     }
@@ -272,7 +272,7 @@ impl Remote {
             if !self.key.is_empty() && !self.key.ends_with('/') && self.length()?.is_some() {
                 return Ok(vec![self.clone()]);
             }
-            self.fitting(&self.path, &[Segment::Any], &mut found)?;
+            self.fitting(&self.path, &[GlobSegment::Any], &mut found)?;
         }
         found.sort_unstable_by(|one, other| one.path.cmp(&other.path));
         found.dedup_by(|one, other| one.path == other.path);
@@ -286,21 +286,23 @@ impl Remote {
     fn fitting(
         &self,
         folder: &Path,
-        pattern: &[Segment],
+        pattern: &[GlobSegment],
         found: &mut Vec<Self>,
     ) -> Result<(), StoreError> {
         let Some((first, rest)) = pattern.split_first() else { return Ok(()) };
         // What is named needs no list.
-        if let (Segment::Name(name), false) = (first, rest.is_empty()) {
+        if let (GlobSegment::Name(name), false) = (first, rest.is_empty()) {
             return self.fitting(&folder.clone().join(name.as_str()), rest, found);
         }
         let list = self.wait("listed", self.store.list_with_delimiter(Some(folder)))?;
         for object in list.objects {
             let name = object.location.filename().unwrap_or_default();
-            let is_last = rest.iter().all(|segment| matches!(segment, Segment::Any));
+            let is_last = rest.iter().all(|segment| matches!(segment, GlobSegment::Any));
             let fits = match first {
                 // `**/x` stands for `x` too.
-                Segment::Any => rest.first().is_none_or(|next| rest.len() == 1 && next.fits(name)),
+                GlobSegment::Any => {
+                    rest.first().is_none_or(|next| rest.len() == 1 && next.fits(name))
+                }
                 segment => is_last && segment.fits(name),
             };
             // Hidden names are of those who write: locks, and what is not whole.
@@ -313,7 +315,7 @@ impl Remote {
         }
         for below in list.common_prefixes {
             let name = below.filename().unwrap_or_default();
-            if matches!(first, Segment::Any) {
+            if matches!(first, GlobSegment::Any) {
                 self.fitting(&below, pattern, found)?;
             } else if first.fits(name) {
                 self.fitting(&below, rest, found)?;

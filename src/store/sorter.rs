@@ -44,12 +44,12 @@ pub(crate) struct Sorter<const N: usize> {
     limit: usize,
     records: Vec<[u8; N]>,
     file: Option<File>,
-    runs: Vec<Run>,
+    runs: Vec<SortedRun>,
     end: u64,
 }
 
 #[derive(Clone, Copy)]
-struct Run {
+struct SortedRun {
     start: u64,
     end: u64,
 }
@@ -97,7 +97,7 @@ impl<const N: usize> Sorter<N> {
         file.write_all_at(bytes, self.end)?;
         let start = self.end;
         self.end += bytes.len() as u64;
-        self.runs.push(Run { start, end: self.end });
+        self.runs.push(SortedRun { start, end: self.end });
         self.records.clear();
         Ok(())
     }
@@ -132,7 +132,7 @@ fn sort<const N: usize>(records: &mut [[u8; N]]) {
 pub(crate) struct Sorted<const N: usize> {
     records: Vec<[u8; N]>,
     file: Option<File>,
-    runs: Vec<Run>,
+    runs: Vec<SortedRun>,
 }
 
 impl<const N: usize> Sorted<N> {
@@ -182,7 +182,7 @@ impl<const N: usize> Iterator for Merge<'_, N> {
 
 struct RunReader<'a, const N: usize> {
     file: &'a File,
-    run: Run,
+    run: SortedRun,
     buffer: Vec<u8>,
     at: usize,
 }

@@ -12,13 +12,13 @@ use super::nameless_file;
 const AT_ONCE: usize = 1 << 20;
 
 /// Takes bytes.
-pub(crate) struct Spool {
+pub(crate) struct SpoolFile {
     file: File,
     buffer: Vec<u8>,
     written: u64,
 }
 
-impl Spool {
+impl SpoolFile {
     /// An empty one in `folder`.
     pub(crate) fn new(folder: &Path) -> io::Result<Self> {
         Ok(Self { file: nameless_file(folder)?, buffer: Vec::new(), written: 0 })
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_forwards_and_back() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut spool = Spool::new(folder.path()).expect("a file");
+        let mut spool = SpoolFile::new(folder.path()).expect("a file");
         let bytes: Vec<u8> = (0..3 * AT_ONCE as u32).map(|n| (n / 7) as u8).collect();
         for part in bytes.chunks(1_000) {
             spool.write(part).expect("room");

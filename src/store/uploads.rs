@@ -22,15 +22,15 @@ const TRIES: (usize, Duration) = (1, Duration::from_secs(10));
 const NAMES: u32 = 1_000;
 
 /// A file that waits.
-struct Waiting {
+struct WaitingFile {
     path: PathBuf,
     /// An attempt may have put it there, and nobody heard of it.
     uncertain: bool,
 }
 
 #[derive(Default)]
-struct State {
-    waiting: VecDeque<Waiting>,
+struct UploadState {
+    waiting: VecDeque<WaitingFile>,
     /// Files that the store has and that are still here, oldest first.
     kept: VecDeque<PathBuf>,
     sent: u64,
@@ -44,13 +44,13 @@ struct Queue {
     to: Remote,
     /// How many files stay here that the store has.
     keep: usize,
-    state: Mutex<State>,
+    state: Mutex<UploadState>,
     changed: Condvar,
 }
 
 /// What became of the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
+pub struct SentFiles {
     /// Files that the store has.
     pub files: u64,
     /// Files that it has not, which are still here.
@@ -80,10 +80,10 @@ pub struct Sender {
 /// at.
 pub fn start(url: &str, spool: &Path, ending: &str, keep: usize) -> io::Result<(Uploads, Sender)> {
     let to = Remote::with_patience(url, TRIES.0, TRIES.1)?;
-    let mut state = State::default();
+    let mut state = UploadState::default();
     for path in left_over(spool, ending)? {
         tracing::info!("{} was left by an earlier capture: it goes first", path.display());
-        state.waiting.push_back(Waiting { path, uncertain: true });
+        state.waiting.push_back(WaitingFile { path, uncertain: true });
     }
     let queue = Queue { to, keep, state: Mutex::new(state), changed: Condvar::new() };
     let uploads = Uploads(Arc::new(queue));
@@ -143,7 +143,7 @@ fn numbered(name: &str, ending: &str, n: u32) -> String {
 impl Uploads {
     /// Hands over a complete file.
     pub fn push(&self, path: PathBuf) {
-        self.0.state().waiting.push_back(Waiting { path, uncertain: false });
+        self.0.state().waiting.push_back(WaitingFile { path, uncertain: false });
         self.0.changed.notify_all();
     }
 
@@ -157,19 +157,19 @@ impl Uploads {
 impl Sender {
     /// Waits for the files that are under way, and for those that wait as long as the store takes
     /// them.
-    pub fn finish(self) -> Sent {
+    pub fn finish(self) -> SentFiles {
         self.uploads.0.state().closed = true;
         self.uploads.0.changed.notify_all();
         // A thread that panicked has sent nothing more: what it had not sent is left.
         let _ = self.thread.join();
         let mut state = self.uploads.0.state();
         let left = state.waiting.drain(..).map(|waiting| waiting.path).collect();
-        Sent { files: state.sent, left, why: state.failing.take() }
+        SentFiles { files: state.sent, left, why: state.failing.take() }
     }
 }
 
 impl Queue {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, UploadState> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -279,7 +279,7 @@ mod tests {
         let paths = ["a.pcap", "b.pcap"].map(|name| file(folder.path(), name, b"12345"));
         assert!(queue.to.join("a.pcap").create(b"of another node".to_vec()).unwrap());
         for path in &paths {
-            let waiting = Waiting { path: path.clone(), uncertain: false };
+            let waiting = WaitingFile { path: path.clone(), uncertain: false };
             queue.state().waiting.push_back(waiting);
         }
         queue.state().closed = true;

@@ -17,7 +17,7 @@ const PARTS: u64 = 9_000;
 const UNDER_WAY: usize = 4;
 
 /// An object that is being written.
-pub struct Writer {
+pub struct ObjectWriter {
     remote: Remote,
     part_bytes: usize,
     /// What waits for a first part to be full.
@@ -25,7 +25,7 @@ pub struct Writer {
     upload: Option<WriteMultipart>,
 }
 
-impl Writer {
+impl ObjectWriter {
     /// `expected`: how many bytes will come, 0 where nobody knows.
     pub(super) fn new(remote: Remote, expected: u64) -> Self {
         let part_bytes = usize::try_from(PART_BYTES.max(expected / PARTS)).unwrap_or(usize::MAX);
@@ -51,7 +51,7 @@ impl Writer {
     }
 }
 
-impl Write for Writer {
+impl Write for ObjectWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let runtime = runtime()?;
         // Parts are sent by tasks, which need to know where they run.
@@ -82,7 +82,7 @@ impl Write for Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for ObjectWriter {
     fn drop(&mut self) {
         if let (Some(upload), Ok(runtime)) = (self.upload.take(), runtime()) {
             // The store forgets its parts by its own rules where it cannot be told.

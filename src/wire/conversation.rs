@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// The packet that something came with, as evidence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct PacketMark {
     /// Its capture time.
     pub at: Timestamp,
     /// Its number in the (merged) input.
@@ -48,7 +48,7 @@ pub enum Ending {
 }
 
 /// Where exchanges go, at the packet that finished them.
-pub type Out<'a> = &'a mut dyn FnMut(Exchange);
+pub type ExchangeOut<'a> = &'a mut dyn FnMut(Exchange);
 
 /// Reads one connection: bytes, gaps and ends of both directions, each in stream order; and gives
 /// the exchanges in it. A conversation may hand the rest of its stream to another one.
@@ -73,7 +73,7 @@ pub trait Conversation: Debug + Send {
 
     /// Lets go of what it can, where memory is short: bodies under way are counted and hashed only,
     /// and requests that wait for their answers leave without.
-    fn relieve(&mut self, out: Out<'_>);
+    fn relieve(&mut self, out: ExchangeOut<'_>);
 
     /// Exchanges that have begun and were not given out.
     fn under_way(&self) -> u64;
@@ -88,14 +88,20 @@ pub trait Conversation: Debug + Send {
     fn unkept_interim(&self) -> u64;
 
     /// The next bytes of a direction.
-    fn bytes(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: Out<'_>);
+    fn bytes(
+        &mut self,
+        direction: Direction,
+        payload: &[u8],
+        mark: PacketMark,
+        out: ExchangeOut<'_>,
+    );
 
     /// `n` bytes of a direction are missing here.
-    fn gap(&mut self, direction: Direction, n: u64, mark: Mark, out: Out<'_>);
+    fn gap(&mut self, direction: Direction, n: u64, mark: PacketMark, out: ExchangeOut<'_>);
 
     /// A direction has ended.
-    fn close(&mut self, direction: Direction, ending: Ending, out: Out<'_>);
+    fn close(&mut self, direction: Direction, ending: Ending, out: ExchangeOut<'_>);
 
     /// The connection is over, or nothing more of it will be seen: gives all that is left.
-    fn finish(&mut self, out: Out<'_>);
+    fn finish(&mut self, out: ExchangeOut<'_>);
 }

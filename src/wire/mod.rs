@@ -14,6 +14,6 @@ mod talk;
 pub mod tls;
 mod websocket;
 
-pub use conversation::{Conversation, Ending, Mark, Origin, Out};
+pub use conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
 pub use setup::{Inner, Setup};
 pub use talk::Talk;

@@ -45,7 +45,7 @@ impl<M: Copy> Pieces<M> {
 /// Counts the messages of a body while it comes, where its media type puts each behind a flag and
 /// its length (gRPC over HTTP/2, "Length-Prefixed-Message"; Connect's streams); of others none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Messages {
+pub(crate) struct MessageCounter {
     counts: bool,
     /// Octets of the prefix under way.
     prefix: [u8; 5],
@@ -55,7 +55,7 @@ pub(crate) struct Messages {
     count: u32,
 }
 
-impl Messages {
+impl MessageCounter {
     /// In a body of this media type.
     pub(crate) fn of(media_type: &[u8]) -> Self {
         let is = |start: &str| {
@@ -132,11 +132,11 @@ mod tests {
     fn messages_are_counted_in_any_cut() {
         let body = [&b"\0\0\0\0\x03abc"[..], b"\0\0\0\0\0", b"\x01\0\0\0\x02de", b"\0\0"].concat();
         for cut in 1..body.len() {
-            let mut messages = Messages::of(b"application/grpc+proto");
+            let mut messages = MessageCounter::of(b"application/grpc+proto");
             body.chunks(cut).for_each(|part| messages.push(part));
             assert_eq!(messages.count(), 3, "parts of {cut}");
         }
-        let mut other = Messages::of(b"application/json");
+        let mut other = MessageCounter::of(b"application/json");
         other.push(&body);
         assert_eq!(other.count(), 0);
     }

@@ -6,7 +6,7 @@
 //! while nothing else is found in it.
 
 use crate::flow::{Direction, Endpoint};
-use crate::wire::conversation::{Conversation, Ending, Mark, Origin, Out};
+use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
 use crate::wire::h1::pairing::Pairing;
 use crate::wire::h2::frame::PREFACE;
 use crate::wire::h2::pairing::Streams;
@@ -27,7 +27,7 @@ pub struct Talk {
     told: [bool; 2],
     /// Joined in the middle, and nothing of HTTP/1 was found yet.
     hunt: Option<Box<Hunt>>,
-    reader: Reader,
+    reader: TalkReader,
 }
 
 /// Looks for frames in a connection that was joined in the middle.
@@ -43,7 +43,7 @@ struct Hunt {
 const HUNT_BYTES: usize = 128 << 10;
 
 #[derive(Debug)]
-enum Reader {
+enum TalkReader {
     Http1(Pairing),
     Other(Box<dyn Conversation>),
 }
@@ -51,8 +51,8 @@ enum Reader {
 /// An event that waits.
 #[derive(Debug)]
 enum Early {
-    Bytes(Direction, Vec<u8>, Mark),
-    Gap(Direction, u64, Mark),
+    Bytes(Direction, Vec<u8>, PacketMark),
+    Gap(Direction, u64, PacketMark),
     Close(Direction, Ending),
 }
 
@@ -77,21 +77,21 @@ impl Talk {
             early: Vec::new(),
             told: [false; 2],
             hunt: origin.joined.then(Box::default),
-            reader: Reader::Http1(Pairing::new(origin, setup.limits)),
+            reader: TalkReader::Http1(Pairing::new(origin, setup.limits)),
         }
     }
 
     fn reader(&self) -> &dyn Conversation {
         match &self.reader {
-            Reader::Http1(pairing) => pairing,
-            Reader::Other(other) => &**other,
+            TalkReader::Http1(pairing) => pairing,
+            TalkReader::Other(other) => &**other,
         }
     }
 
     fn reader_mut(&mut self) -> &mut dyn Conversation {
         match &mut self.reader {
-            Reader::Http1(pairing) => pairing,
-            Reader::Other(other) => &mut **other,
+            TalkReader::Http1(pairing) => pairing,
+            TalkReader::Other(other) => &mut **other,
         }
     }
 
@@ -102,7 +102,13 @@ impl Talk {
 
     /// Looks at the first bytes of a direction; whether they were kept until more of them comes.
     #[cold]
-    fn probe(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: Out<'_>) -> bool {
+    fn probe(
+        &mut self,
+        direction: Direction,
+        payload: &[u8],
+        mark: PacketMark,
+        out: ExchangeOut<'_>,
+    ) -> bool {
         let mut first: Vec<u8> = Vec::new();
         for early in &self.early {
             match early {
@@ -117,7 +123,7 @@ impl Talk {
         }
         self.told[direction as usize] = true;
         if let Guess::Certain(name) = probe::guess(&first)
-            && matches!(&self.reader, Reader::Http1(pairing) if !pairing.has_messages())
+            && matches!(&self.reader, TalkReader::Http1(pairing) if !pairing.has_messages())
         {
             // A preface stands at the start of a connection, also where its handshake is missing.
             let joined = self.origin.joined && !first.starts_with(PREFACE);
@@ -138,17 +144,17 @@ impl Talk {
             // All that came is read anew.
             self.early.splice(0..0, hunt.all);
         }
-        self.reader = Reader::Other(other);
+        self.reader = TalkReader::Other(other);
         true
     }
 
     /// Looks for frames where nothing of HTTP/1 was found; whether they were, and everything was
     /// read anew.
     #[cold]
-    fn hunt(&mut self, what: Early, out: Out<'_>) -> bool {
+    fn hunt(&mut self, what: Early, out: ExchangeOut<'_>) -> bool {
         let found_http1 = match &self.reader {
-            Reader::Http1(pairing) => pairing.has_messages(),
-            Reader::Other(_) => true,
+            TalkReader::Http1(pairing) => pairing.has_messages(),
+            TalkReader::Other(_) => true,
         };
         let Some(hunt) = self.hunt.as_mut().filter(|_| !found_http1) else {
             self.hunt = None;
@@ -184,10 +190,10 @@ impl Talk {
 
     /// Gives what waited.
     #[cold]
-    fn go_on(&mut self, out: Out<'_>) {
+    fn go_on(&mut self, out: ExchangeOut<'_>) {
         let reader = match &mut self.reader {
-            Reader::Http1(pairing) => pairing,
-            Reader::Other(other) => &mut **other as &mut dyn Conversation,
+            TalkReader::Http1(pairing) => pairing,
+            TalkReader::Other(other) => &mut **other as &mut dyn Conversation,
         };
         for early in std::mem::take(&mut self.early) {
             match early {
@@ -229,7 +235,7 @@ impl Conversation for Talk {
         self.reader().held() + self.early.iter().map(early).sum::<usize>() + hunted
     }
 
-    fn relieve(&mut self, out: Out<'_>) {
+    fn relieve(&mut self, out: ExchangeOut<'_>) {
         self.hunt = None;
         self.reader_mut().relieve(out);
     }
@@ -250,7 +256,13 @@ impl Conversation for Talk {
         self.reader().unkept_interim()
     }
 
-    fn bytes(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: Out<'_>) {
+    fn bytes(
+        &mut self,
+        direction: Direction,
+        payload: &[u8],
+        mark: PacketMark,
+        out: ExchangeOut<'_>,
+    ) {
         if payload.is_empty() {
             return;
         }
@@ -261,12 +273,12 @@ impl Conversation for Talk {
             return;
         }
         match &mut self.reader {
-            Reader::Http1(pairing) => pairing.bytes(direction, payload, mark, out),
-            Reader::Other(other) => other.bytes(direction, payload, mark, out),
+            TalkReader::Http1(pairing) => pairing.bytes(direction, payload, mark, out),
+            TalkReader::Other(other) => other.bytes(direction, payload, mark, out),
         }
     }
 
-    fn gap(&mut self, direction: Direction, n: u64, mark: Mark, out: Out<'_>) {
+    fn gap(&mut self, direction: Direction, n: u64, mark: PacketMark, out: ExchangeOut<'_>) {
         if self.is_decided() {
             // What follows is no start.
             self.told[direction as usize] = true;
@@ -280,7 +292,7 @@ impl Conversation for Talk {
         self.go_on(out);
     }
 
-    fn close(&mut self, direction: Direction, ending: Ending, out: Out<'_>) {
+    fn close(&mut self, direction: Direction, ending: Ending, out: ExchangeOut<'_>) {
         if self.is_decided() {
             return self.reader_mut().close(direction, ending, out);
         }
@@ -288,7 +300,7 @@ impl Conversation for Talk {
         self.go_on(out);
     }
 
-    fn finish(&mut self, out: Out<'_>) {
+    fn finish(&mut self, out: ExchangeOut<'_>) {
         self.go_on(out);
         self.reader_mut().finish(out);
     }

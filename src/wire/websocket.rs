@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 /// Reads both directions.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
-    sides: [Side; 2],
+    sides: [SocketSide; 2],
     messages: Vec<(Direction, Timestamp, SocketKind, Body)>,
     /// Most bytes that are kept of a message.
     most: usize,
@@ -36,15 +36,15 @@ pub(crate) struct Said {
 }
 
 #[derive(Debug)]
-struct Side {
+struct SocketSide {
     direction: Direction,
-    state: State,
+    state: SocketState,
     /// A frame's head of which some bytes have come.
     head: Vec<u8>,
-    frame: Frame,
+    frame: SocketFrame,
     /// The message under way, and a control frame that may stand inside it.
-    message: Gather,
-    control: Gather,
+    message: SocketGather,
+    control: SocketGather,
     inflate: Option<Inflate>,
     /// Messages of which bytes are missing, or that cannot be read.
     damaged: u64,
@@ -53,7 +53,7 @@ struct Side {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum SocketState {
     Head,
     Payload,
     /// Where the next frame begins is not known.
@@ -62,7 +62,7 @@ enum State {
 
 /// The frame under way.
 #[derive(Clone, Copy, Debug, Default)]
-struct Frame {
+struct SocketFrame {
     ends: bool,
     code: u8,
     left: u64,
@@ -73,7 +73,7 @@ struct Frame {
 
 /// A message under way.
 #[derive(Debug, Default)]
-struct Gather {
+struct SocketGather {
     kind: Option<SocketKind>,
     compressed: bool,
     bytes: Vec<u8>,
@@ -100,13 +100,13 @@ impl WebSocket {
             let name = parts.next()?;
             name.eq_ignore_ascii_case("permessage-deflate").then(|| parts.collect::<Vec<_>>())
         });
-        let side = |direction, parameter: &str| Side {
+        let side = |direction, parameter: &str| SocketSide {
             direction,
-            state: State::Head,
+            state: SocketState::Head,
             head: Vec::new(),
-            frame: Frame::default(),
-            message: Gather::default(),
-            control: Gather::default(),
+            frame: SocketFrame::default(),
+            message: SocketGather::default(),
+            control: SocketGather::default(),
             inflate: agreed.as_ref().map(|parameters| Inflate {
                 stream: Some(Decompress::new(false)),
                 alone: parameters.iter().any(|name| name.eq_ignore_ascii_case(parameter)),
@@ -181,22 +181,22 @@ impl WebSocket {
     }
 }
 
-impl Side {
+impl SocketSide {
     /// Reads up to the end of the next message or control frame.
     fn next(&mut self, payload: &mut &[u8], most: usize) -> Option<(SocketKind, Body)> {
         loop {
             match self.state {
-                State::Lost => {
+                SocketState::Lost => {
                     self.unread += payload.len() as u64;
                     *payload = &[];
                     return None;
                 }
-                State::Head => {
+                SocketState::Head => {
                     if !self.read_head(payload) {
                         return None;
                     }
                 }
-                State::Payload => {
+                SocketState::Payload => {
                     let taken = self.frame.left.min(payload.len() as u64) as usize;
                     let (content, rest) = payload.split_at(taken);
                     *payload = rest;
@@ -204,7 +204,7 @@ impl Side {
                     if self.frame.left > 0 {
                         return None;
                     }
-                    self.state = State::Head;
+                    self.state = SocketState::Head;
                     if let Some(message) = self.end(most) {
                         return Some(message);
                     }
@@ -259,26 +259,27 @@ impl Side {
             self.lose();
             return true;
         }
-        self.frame = Frame { ends, code, left, mask: key.first_chunk().copied(), masked: 0 };
+        self.frame = SocketFrame { ends, code, left, mask: key.first_chunk().copied(), masked: 0 };
         match code {
             0 => {}
             1 | 2 => {
                 let kind = if code == 1 { SocketKind::Text } else { SocketKind::Binary };
-                self.message = Gather { kind: Some(kind), compressed, ..Gather::default() };
+                self.message =
+                    SocketGather { kind: Some(kind), compressed, ..SocketGather::default() };
             }
-            _ => self.control = Gather::default(),
+            _ => self.control = SocketGather::default(),
         }
-        self.state = State::Payload;
+        self.state = SocketState::Payload;
         true
     }
 
-    fn gather(&mut self) -> &mut Gather {
+    fn gather(&mut self) -> &mut SocketGather {
         if self.frame.code >= 8 { &mut self.control } else { &mut self.message }
     }
 
     /// Content of the frame under way.
     fn take(&mut self, content: &[u8], most: usize) {
-        let Frame { mask, masked, .. } = self.frame;
+        let SocketFrame { mask, masked, .. } = self.frame;
         self.frame.left -= content.len() as u64;
         self.frame.masked = masked.wrapping_add(content.len());
         let gather = self.gather();
@@ -309,7 +310,7 @@ impl Side {
             return None;
         }
         if !gather.compressed {
-            let Gather { bytes, length, .. } = gather;
+            let SocketGather { bytes, length, .. } = gather;
             return Some((kind, Body { bytes: Bytes::from(bytes), length, sha256: None }));
         }
         match self.inflate.as_mut().and_then(|inflate| inflate.undo(&gather, most)) {
@@ -323,22 +324,22 @@ impl Side {
 
     /// `n` bytes are missing.
     fn gap(&mut self, n: u64) {
-        if self.state != State::Payload || n > self.frame.left {
+        if self.state != SocketState::Payload || n > self.frame.left {
             return self.lose();
         }
         self.frame.left -= n;
         self.frame.masked = self.frame.masked.wrapping_add(n as usize);
         self.gather().damaged = true;
         if self.frame.left == 0 {
-            self.state = State::Head;
+            self.state = SocketState::Head;
             self.end(0);
         }
     }
 
     fn lose(&mut self) {
         self.damaged += u64::from(self.message.kind.is_some());
-        self.message = Gather::default();
-        self.state = State::Lost;
+        self.message = SocketGather::default();
+        self.state = SocketState::Lost;
     }
 
     /// What a compressed message may refer to is not known any more.
@@ -354,7 +355,7 @@ impl Side {
 impl Inflate {
     /// What a message says (RFC 7692 §7.2.2); none where that cannot be known or is longer than
     /// `most`.
-    fn undo(&mut self, gather: &Gather, most: usize) -> Option<Vec<u8>> {
+    fn undo(&mut self, gather: &SocketGather, most: usize) -> Option<Vec<u8>> {
         let mut stream = self.stream.take()?;
         if gather.bytes.len() as u64 != gather.length {
             return None;

@@ -8,8 +8,10 @@ use shadowtap::flow::Direction::{self, ToClient, ToServer};
 use shadowtap::time::Timestamp;
 use shadowtap::wire::h1::encode;
 use shadowtap::wire::h1::pairing::Pairing;
-use shadowtap::wire::h1::parser::{Ending, Expect, Keep, Limits, Message, Parser, Side};
-use shadowtap::wire::{Conversation as _, Mark, Origin};
+use shadowtap::wire::h1::parser::{
+    Ending, Expect, Keep, Message, MessageSide, Parser, ParserLimits,
+};
+use shadowtap::wire::{Conversation as _, Origin, PacketMark};
 
 /// One request with its answer, as generated.
 #[derive(Clone, Debug)]
@@ -116,12 +118,12 @@ fn drive(pieces: &[Piece]) -> Vec<Exchange> {
         opened_at: None,
         joined: false,
     };
-    let mut pairing = Pairing::new(origin, Limits::default());
+    let mut pairing = Pairing::new(origin, ParserLimits::default());
     let mut out = Vec::new();
     let mut sent = [0u64; 2];
     for (number, (direction, piece)) in pieces.iter().enumerate() {
         let ack = Some(sent[1 - *direction as usize]);
-        let mark = Mark {
+        let mark = PacketMark {
             at: Timestamp::from_nanos(number as i64),
             packet: number as u64,
             ack,
@@ -232,11 +234,11 @@ proptest! {
             ],
             0..20,
         ),
-        side in prop_oneof![Just(Side::Either), Just(Side::Requests), Just(Side::Responses)],
+        side in prop_oneof![Just(MessageSide::Either), Just(MessageSide::Requests), Just(MessageSide::Responses)],
         expect in prop_oneof![Just(Expect::Head), Just(Expect::Connect), Just(Expect::Simple), Just(Expect::Other)],
         direction in any::<bool>(),
     ) {
-        let mut parser = Parser::<usize>::new(side, Limits { head_bytes: 200, header_fields: 4, body_bytes: 30, hash_rest: true, keep: Keep::Everything, strict: false });
+        let mut parser = Parser::<usize>::new(side, ParserLimits { head_bytes: 200, header_fields: 4, body_bytes: 30, hash_rest: true, keep: Keep::Everything, strict: false });
         parser.expect(expect);
         let (mut given, mut last) = (0, 0);
         let mut check = |start: u64, end: u64| { let ok = start >= last && end >= start; last = start; ok };
@@ -272,7 +274,7 @@ proptest! {
     fn requests_survive_a_round_trip(turn in turn()) {
         let read = |bytes: &[u8]| {
             let mut rest = bytes;
-            Parser::<u8>::new(Side::Requests, Limits::default()).step(&mut rest, 0).map(|parsed| parsed.message)
+            Parser::<u8>::new(MessageSide::Requests, ParserLimits::default()).step(&mut rest, 0).map(|parsed| parsed.message)
         };
         let Some(Message::Request(request)) = read(&turn.request(0)) else { return Err(TestCaseError::fail("a request")) };
         let mut wire = Vec::new();

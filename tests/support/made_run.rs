@@ -90,7 +90,7 @@ impl MadeRun {
         for out in [&mut outcomes, &mut baseline] {
             exchanges::write_line(
                 out,
-                &outcomes::Header {
+                &outcomes::OutcomesHeader {
                     format: outcomes::FORMAT.to_owned(),
                     version: 1,
                     run: "2026-11-22T12-00-00Z".to_owned(),
@@ -133,7 +133,7 @@ impl MadeRun {
         for out in [&mut outcomes, &mut baseline] {
             exchanges::write_line(
                 out,
-                &outcomes::End::new(u64::from(self.exchanges), sent.clone(), own.clone()),
+                &outcomes::OutcomesEnd::new(u64::from(self.exchanges), sent.clone(), own.clone()),
             );
         }
         let lines = |clusters: &[Cluster]| {

@@ -163,7 +163,7 @@ pub fn make(plan: &Plan, folder: &Path) {
     exchange_log::write_line(&mut line, &Header::new(recorded, vec!["v1.pcap".to_owned()]));
     exchanges.write_all(&line).unwrap();
     line.clear();
-    let header = outcome_log::Header {
+    let header = outcome_log::OutcomesHeader {
         format: outcome_log::FORMAT.to_owned(),
         version: 1,
         run: "test".to_owned(),
@@ -194,7 +194,8 @@ pub fn make(plan: &Plan, folder: &Path) {
     );
     exchanges.write_all(&line).unwrap();
     line.clear();
-    let end = outcome_log::End::new(plan.exchanges() as u64, Ledger::default(), Value::Null);
+    let end =
+        outcome_log::OutcomesEnd::new(plan.exchanges() as u64, Ledger::default(), Value::Null);
     exchange_log::write_line(&mut line, &end);
     outcomes.write_all(&line).unwrap();
     exchanges.flush().unwrap();

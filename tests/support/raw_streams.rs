@@ -4,11 +4,13 @@
 use std::path::Path;
 
 use shadowtap::capture::file::{Input, open};
-use shadowtap::capture::merge::Merge;
+use shadowtap::capture::merge::CaptureMerge;
 use shadowtap::capture::{Batch, PacketSource};
 use shadowtap::decode::{Decoded, HashKey, decode};
 use shadowtap::flow::Direction;
-use shadowtap::reassemble::{Finished, Limits, Mark, Opened, StreamEvent, Streams, Table};
+use shadowtap::reassemble::{
+    ConnectionTable, EventStreams, FinishedConnection, Mark, Opened, StreamEvent, TableLimits,
+};
 
 /// A connection's bytes towards its server.
 #[derive(Clone, Debug)]
@@ -22,7 +24,7 @@ pub(crate) struct Raw {
 #[derive(Default)]
 struct Gathered(Vec<Raw>);
 
-impl Streams for Gathered {
+impl EventStreams for Gathered {
     type Stream = Raw;
 
     fn now(&mut self, _: Mark) {}
@@ -53,12 +55,12 @@ impl Streams for Gathered {
         true
     }
 
-    fn finish(&mut self, raw: Raw) -> Finished {
+    fn finish(&mut self, raw: Raw) -> FinishedConnection {
         self.0.push(raw);
-        Finished { used: true, ..Finished::default() }
+        FinishedConnection { used: true, ..FinishedConnection::default() }
     }
 
-    fn abandon(&mut self, raw: Raw) -> (Finished, u64) {
+    fn abandon(&mut self, raw: Raw) -> (FinishedConnection, u64) {
         (self.finish(raw), 0)
     }
 }
@@ -68,8 +70,8 @@ pub(crate) fn raw_streams(capture: &Path) -> Vec<(u64, Raw)> {
     let Ok(Input::Packets(file)) = open(capture.to_str().unwrap()) else {
         panic!("{} is a capture", capture.display())
     };
-    let mut source = Merge::new(vec![(file, 0)]);
-    let mut table = Table::new(Gathered::default(), Limits::share(1), vec![]);
+    let mut source = CaptureMerge::new(vec![(file, 0)]);
+    let mut table = ConnectionTable::new(Gathered::default(), TableLimits::share(1), vec![]);
     let (mut batch, key) = (Batch::default(), HashKey::default());
     loop {
         let more = source.fill(&mut batch).unwrap();

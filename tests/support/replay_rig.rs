@@ -17,17 +17,17 @@ use shadowtap::replay::plan::{Plan, Planner, Wishes};
 use shadowtap::replay::session::target::Target;
 use shadowtap::replay::session::tls::Trust;
 use shadowtap::replay::{
-    Arrivals, Finished, Options, Outputs, ReplayError, Stop, Think, Transport, Windows,
+    Arrivals, Finished, Outputs, ReplayError, ReplayOptions, ReplayStop, Think, Transport, Windows,
 };
 use shadowtap::time::Timestamp;
-use shadowtap::wire::h1::parser::{Limits, Message, Parser, Side};
+use shadowtap::wire::h1::parser::{Message, MessageSide, Parser, ParserLimits};
 
 /// A millisecond.
 pub(crate) const MS: i64 = 1_000_000;
 
 /// A request as it stands on the wire.
 pub(crate) fn request(wire: &[u8]) -> Request {
-    let mut parser = Parser::<u8>::new(Side::Requests, Limits::default());
+    let mut parser = Parser::<u8>::new(MessageSide::Requests, ParserLimits::default());
     let mut input = wire;
     match parser.step(&mut input, 0).expect("the test's request is whole").message {
         Message::Request(request) => request,
@@ -87,8 +87,8 @@ pub(crate) fn plan(exchanges: &[Exchange], wishes: Wishes) -> Plan {
 }
 
 /// Plain options towards `address`.
-pub(crate) fn options(address: SocketAddr) -> Options {
-    Options {
+pub(crate) fn options(address: SocketAddr) -> ReplayOptions {
+    ReplayOptions {
         run: "test".to_owned(),
         target: Target::resolve(&format!("http://{address}")).unwrap(),
         mapped: vec![],
@@ -151,14 +151,18 @@ impl Replayed {
 pub(crate) fn replay_with(
     exchanges: &[Exchange],
     wishes: Wishes,
-    options: &Options,
-    stop: &Arc<Stop>,
+    options: &ReplayOptions,
+    stop: &Arc<ReplayStop>,
 ) -> Replayed {
     replay_plan(&plan(exchanges, wishes), options, stop)
 }
 
 /// Replays a plan.
-pub(crate) fn replay_plan(plan: &Plan, options: &Options, stop: &Arc<Stop>) -> Replayed {
+pub(crate) fn replay_plan(
+    plan: &Plan,
+    options: &ReplayOptions,
+    stop: &Arc<ReplayStop>,
+) -> Replayed {
     let folder = tempfile::tempdir().unwrap();
     let (target, baseline) =
         (folder.path().join("outcomes.jsonl"), folder.path().join("baseline.jsonl"));
@@ -179,14 +183,14 @@ pub(crate) fn replay_plan(plan: &Plan, options: &Options, stop: &Arc<Stop>) -> R
 }
 
 /// Replays these exchanges.
-pub(crate) fn replay(exchanges: &[Exchange], options: &Options) -> Replayed {
-    replay_with(exchanges, Wishes::default(), options, &Arc::new(Stop::default()))
+pub(crate) fn replay(exchanges: &[Exchange], options: &ReplayOptions) -> Replayed {
+    replay_with(exchanges, Wishes::default(), options, &Arc::new(ReplayStop::default()))
 }
 
 /// Replays into a file that cannot be written.
 pub(crate) fn replay_to(
     exchanges: &[Exchange],
-    options: &Options,
+    options: &ReplayOptions,
     path: &Path,
 ) -> Result<Finished, ReplayError> {
     let plan = plan(exchanges, Wishes::default());
@@ -195,7 +199,7 @@ pub(crate) fn replay_to(
         baseline: None,
         bindings: [None, None],
     };
-    replay::run(&plan, options, outputs, &Arc::new(Stop::default()), None, |_| {})
+    replay::run(&plan, options, outputs, &Arc::new(ReplayStop::default()), None, |_| {})
 }
 
 /// All outcomes of a file; it must have a first and a last line, and the last must count right.
@@ -205,9 +209,9 @@ fn read(path: &Path) -> Vec<Outcome> {
     let (mut header, mut end) = (false, None);
     for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
         match outcomes::read(line).unwrap() {
-            outcomes::Line::Header(_) => header = true,
-            outcomes::Line::Outcome(outcome) => outcomes.push(*outcome),
-            outcomes::Line::End(last) => end = Some(last),
+            outcomes::OutcomeLine::Header(_) => header = true,
+            outcomes::OutcomeLine::Outcome(outcome) => outcomes.push(*outcome),
+            outcomes::OutcomeLine::End(last) => end = Some(last),
         }
     }
     let end = end.expect("the file has its last line");

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::Write;
 
 use serde_json::Value;
-use shadowtap::diff::engine::{self, Findings, Inputs, Outputs, Settings};
+use shadowtap::diff::engine::{self, CompareInputs, CompareSettings, DiffOutputs, Findings};
 use shadowtap::diff::rules::{DiffConfig, Rules};
 use shadowtap::diff::{Class, Difference};
 use shadowtap::exchange::{Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
@@ -181,14 +181,14 @@ fn diff_by(talks: &[Talk], config: &str, bindings: [&[Binding]; 2], schema: Sche
     let config: DiffConfig = toml::from_str(config).unwrap();
     let recorded: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
     let (exchanges, outcomes) = (records(talks, recorded), replayed(talks, recorded));
-    let inputs = Inputs {
+    let inputs = CompareInputs {
         exchanges,
         outcomes,
         baseline: None,
         bindings: bindings.map(bound),
         spool: tempfile::tempfile().unwrap(),
     };
-    let settings = Settings {
+    let settings = CompareSettings {
         rules: Rules::new(&config).unwrap(),
         approvals: Default::default(),
         noise: vec![],
@@ -198,7 +198,7 @@ fn diff_by(talks: &[Talk], config: &str, bindings: [&[Binding]; 2], schema: Sche
         today: "2026-11-23".to_owned(),
     };
     let mut lines = Vec::new();
-    let outputs = Outputs { differences: &mut lines, mismatches: &mut std::io::sink() };
+    let outputs = DiffOutputs { differences: &mut lines, mismatches: &mut std::io::sink() };
     let findings = engine::run(inputs, &settings, outputs, &|_, _| ()).unwrap();
     let lines = String::from_utf8(lines).unwrap();
     let differences = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -279,7 +279,7 @@ pub fn records(talks: &[Talk], recorded: Timestamp) -> File {
 
 fn replayed(talks: &[Talk], recorded: Timestamp) -> File {
     let mut lines = Vec::new();
-    let header = outcome_log::Header {
+    let header = outcome_log::OutcomesHeader {
         format: outcome_log::FORMAT.to_owned(),
         version: 1,
         run: "test".to_owned(),
@@ -311,7 +311,7 @@ fn replayed(talks: &[Talk], recorded: Timestamp) -> File {
         }
         outcome_log::write(&mut lines, &outcome);
     }
-    let end = outcome_log::End::new(talks.len() as u64, Ledger::default(), Value::Null);
+    let end = outcome_log::OutcomesEnd::new(talks.len() as u64, Ledger::default(), Value::Null);
     exchange_log::write_line(&mut lines, &end);
     file(&lines)
 }

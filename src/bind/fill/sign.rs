@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 const TIMES: [&str; 4] = ["exp", "nbf", "iat", "auth_time"];
 
 /// A key to sign with.
-pub enum Key {
+pub enum SigningKey {
     /// A secret, for HMAC.
     Secret(Vec<u8>),
     /// RSA.
@@ -26,7 +26,7 @@ pub enum Key {
     Ed25519(Box<signature::Ed25519KeyPair>),
 }
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = match self {
             Self::Secret(_) => "a secret",
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Key {
     }
 }
 
-impl Key {
+impl SigningKey {
     /// A private key in PEM (PKCS #8), or a secret as it is, without a line end behind it.
     pub fn read(text: &[u8]) -> Result<Self, String> {
         let text = text.trim_ascii_end();
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_token_is_signed_anew_and_its_times_moved() {
         let old = token(r#"{"alg":"RS256","kid":"k"}"#, r#"{"sub":"a","exp":100,"iat":40.5}"#);
-        let key = Key::read(b"a secret\n").unwrap();
+        let key = SigningKey::read(b"a secret\n").unwrap();
         let new = key.jwt(&old, 1_000).unwrap();
         let expected = serde_json::json!({"sub": "a", "exp": 1100, "iat": 1040});
         assert_eq!(claims(&new), expected);
@@ -173,13 +173,14 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_left() {
-        let key = Key::read(b"secret").unwrap();
+        let key = SigningKey::read(b"secret").unwrap();
         for text in ["", "a.b.c", "a.b", &token("[]", "{}"), &token("{}", "{}")] {
             assert_eq!(key.jwt(text, 0), None, "{text}");
         }
-        assert!(Key::read(b"").is_err());
+        assert!(SigningKey::read(b"").is_err());
         assert!(
-            Key::read(b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----").is_err()
+            SigningKey::read(b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----")
+                .is_err()
         );
     }
 
@@ -189,10 +190,10 @@ mod tests {
         let der = signature::EcdsaKeyPair::generate_pkcs8(curve, &SystemRandom::new()).unwrap();
         let text = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
-        let key = Key::read(pem.as_bytes()).unwrap();
+        let key = SigningKey::read(pem.as_bytes()).unwrap();
         let new = key.jwt(&token(r#"{"alg":"ES256"}"#, "{}"), 0).unwrap();
         let (signed, sent) = new.rsplit_once('.').unwrap();
-        let Key::P256(pair) = &key else { panic!("{key:?}") };
+        let SigningKey::P256(pair) = &key else { panic!("{key:?}") };
         let public = signature::UnparsedPublicKey::new(
             &signature::ECDSA_P256_SHA256_FIXED,
             pair.public_key().as_ref().to_vec(),

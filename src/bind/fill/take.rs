@@ -242,14 +242,14 @@ fn is_numbered(place: &Place) -> bool {
 }
 
 /// A value of v2's answer.
-struct Seen {
+struct SeenValue {
     at: u64,
     text: Box<str>,
 }
 
 /// The values of v2's answer that may be counterparts, and where they are found.
 struct Found {
-    values: Vec<Seen>,
+    values: Vec<SeenValue>,
     used: Vec<bool>,
     by_place: FxHashMap<u64, usize>,
     by_general: FxHashMap<u64, Vec<usize>>,
@@ -297,7 +297,7 @@ impl Found {
             if let Some(name) = name {
                 found.by_name.entry(name).or_insert((0, number)).0 += 1;
             }
-            found.values.push(Seen { at: place, text: text.into() });
+            found.values.push(SeenValue { at: place, text: text.into() });
             found.used.push(false);
         });
         found.by_text.values_mut().for_each(|list| list.reverse());

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustc_hash::FxHashMap;
 
 use super::put::Retouch;
-use super::sign::Key;
-use crate::bind::config::{Section, SignRule, Spot, SupplyRule, VaryRule};
+use super::sign::SigningKey;
+use crate::bind::config::{FlowSection, FlowSpot, SignRule, SupplyRule, VaryRule};
 use crate::message::Request;
 use crate::message::document::{Bounds, Form, Reader, Value, Walk};
 use crate::message::fields;
@@ -25,7 +25,7 @@ const USERS: [&str; 8] =
 pub struct Touches {
     supply: Vec<(SupplyRule, FxHashMap<String, String>)>,
     vary: Vec<VaryRule>,
-    sign: Vec<(SignRule, Key)>,
+    sign: Vec<(SignRule, SigningKey)>,
     matched: Vec<AtomicBool>,
 }
 
@@ -44,8 +44,8 @@ impl Touches {
     /// The rules of `[flow]`. `key` gives the key of a rule, `file` the pairs of recorded and
     /// supplied values of another.
     pub fn new(
-        section: &Section,
-        mut key: impl FnMut(&SignRule) -> Result<Key, String>,
+        section: &FlowSection,
+        mut key: impl FnMut(&SignRule) -> Result<SigningKey, String>,
         mut file: impl FnMut(&SupplyRule) -> Result<FxHashMap<String, String>, String>,
     ) -> Result<Self, String> {
         let supply = section
@@ -102,8 +102,8 @@ impl Touches {
                 }
             }
         });
-        struct Whole<'r, F>(&'r mut Reader<F>, &'r Touching<'r>);
-        impl<F: FnMut(&Trail<'_>, Value<'_>)> crate::message::document::Visit for Whole<'_, F> {
+        struct WholeTouch<'r, F>(&'r mut Reader<F>, &'r Touching<'r>);
+        impl<F: FnMut(&Trail<'_>, Value<'_>)> crate::message::document::Visit for WholeTouch<'_, F> {
             fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
                 (self.0.0)(at, value);
                 None
@@ -113,7 +113,7 @@ impl Touches {
                 !self.1.is_whole(at, value.text)
             }
         }
-        Walk::new(&mut Whole(&mut visit, &touching), Bounds::default()).request(request);
+        Walk::new(&mut WholeTouch(&mut visit, &touching), Bounds::default()).request(request);
         let user = user_of(request).filter(|_| !wanted.is_empty());
         wanted.iter_mut().for_each(|wanted| wanted.user.clone_from(&user));
         wanted
@@ -135,7 +135,7 @@ impl Touches {
         let spots = self.supply.iter().map(|(rule, _)| Some(&rule.at));
         let spots = spots.chain(self.vary.iter().map(|rule| Some(&rule.at)));
         let spots = spots.chain(self.sign.iter().map(|(rule, _)| rule.at.as_ref()));
-        let rules: Vec<(usize, Option<&Spot>)> = spots
+        let rules: Vec<(usize, Option<&FlowSpot>)> = spots
             .enumerate()
             .filter(|(_, spot)| spot.is_none_or(|spot| spot.takes(request)))
             .collect();
@@ -148,7 +148,7 @@ impl Touches {
 #[derive(Debug)]
 pub struct Touching<'t> {
     touches: &'t Touches,
-    rules: Vec<(usize, Option<&'t Spot>)>,
+    rules: Vec<(usize, Option<&'t FlowSpot>)>,
     copy: u32,
     seconds: i64,
     /// What was made different: where, from what, into what.
@@ -158,7 +158,7 @@ pub struct Touching<'t> {
 impl Touching<'_> {
     /// The rules that name a place.
     fn covering<'s>(&'s self, at: &'s Trail<'_>) -> impl Iterator<Item = usize> + 's {
-        let covers = |spot: &Option<&Spot>| spot.is_some_and(|spot| spot.covers(at));
+        let covers = |spot: &Option<&FlowSpot>| spot.is_some_and(|spot| spot.covers(at));
         self.rules.iter().filter(move |(_, spot)| covers(spot)).map(|(number, _)| *number)
     }
 
@@ -254,10 +254,10 @@ mod tests {
     }
 
     fn touches(text: &str, supplied: &[(&str, &str)]) -> Touches {
-        let section: Section = toml::from_str(text).unwrap();
+        let section: FlowSection = toml::from_str(text).unwrap();
         let pairs = supplied.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
         let pairs: FxHashMap<String, String> = pairs.collect();
-        Touches::new(&section, |_| Key::read(b"k"), |_| Ok(pairs.clone())).unwrap()
+        Touches::new(&section, |_| SigningKey::read(b"k"), |_| Ok(pairs.clone())).unwrap()
     }
 
     fn body(touches: &Touches, request: &Request, copy: u32) -> String {
@@ -303,7 +303,7 @@ mod tests {
         let changes = put(&asked, &[], &mut touching).changes;
         let value = String::from_utf8(changes.fields[0].1.clone().unwrap()).unwrap();
         let new = value.strip_prefix("Bearer ").unwrap();
-        assert_eq!(Some(new), Key::read(b"k").unwrap().jwt(token, 900).as_deref());
+        assert_eq!(Some(new), SigningKey::read(b"k").unwrap().jwt(token, 900).as_deref());
         assert_eq!(user_of(&asked).as_deref(), Some("a"));
         let basic = request("/", &[("Authorization", "Basic YW5uOnNlY3JldA==")], "");
         assert_eq!(user_of(&basic).as_deref(), Some("ann"));

@@ -7,14 +7,14 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::event::{Event, WEAK, number};
+use super::event::{ValueEvent, WEAK, number};
 use super::flows::{Numbers, Refusal, Tallies};
 use super::join::Finds;
 use super::kept;
-use super::order::{self, Line};
-use super::parts::{PartFile, Writer};
+use super::order::{self, OrderLine};
+use super::parts::{PartFile, PartsWriter};
 use super::templates::Templates;
-use super::{Producer, Totals};
+use super::{FlowTotals, Producer};
 use crate::bind::config::Bind;
 use crate::bind::{Birth, Part, Use};
 use crate::exchange::ExchangeId;
@@ -31,7 +31,7 @@ const LINK: usize = 38;
 
 /// A birth and a use of it, sorted by the birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Link {
+struct BirthUse {
     /// Number of the exchange, and where its value is kept.
     birth: (u64, u64),
     /// The same of the use; [`NONE`] where no request uses it.
@@ -44,7 +44,7 @@ struct Link {
 /// No exchange has this number.
 const NONE: u64 = (1 << 40) - 1;
 
-impl Link {
+impl BirthUse {
     fn pack(&self) -> [u8; LINK] {
         let mut out = [0; LINK];
         out[0..5].copy_from_slice(&self.birth.0.to_be_bytes()[3..]);
@@ -77,9 +77,9 @@ const PIECE: usize = 36;
 
 /// What one exchange gets, sorted by its number, kind and place in the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Piece {
+struct ExchangePiece {
     number: u64,
-    kind: Kind,
+    kind: PieceKind,
     kept: u64,
     slot: u32,
     flow: u32,
@@ -92,7 +92,7 @@ struct Piece {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum PieceKind {
     Session,
     Birth,
     Use,
@@ -105,8 +105,8 @@ enum Kind {
 /// No flow, or no route.
 const NO: u32 = u32::MAX;
 
-impl Piece {
-    fn of(number: u64, kind: Kind) -> Self {
+impl ExchangePiece {
+    fn of(number: u64, kind: PieceKind) -> Self {
         let id = ExchangeId::default();
         Self { number, kind, kept: 0, slot: 0, flow: NO, id, route: NO, session: 0 }
     }
@@ -121,22 +121,22 @@ impl Piece {
         out[20..26].copy_from_slice(&self.id.connection.to_be_bytes()[2..]);
         out[26..30].copy_from_slice(&self.id.ordinal.to_be_bytes());
         // A session is numbered, a use has a route: never both.
-        let last = if self.kind == Kind::Session { self.session } else { self.route };
+        let last = if self.kind == PieceKind::Session { self.session } else { self.route };
         out[30..34].copy_from_slice(&last.to_be_bytes());
         out
     }
 
     fn unpack(record: &[u8; PIECE]) -> Self {
         let kind = match record[5] {
-            0 => Kind::Session,
-            1 => Kind::Birth,
-            2 => Kind::Use,
-            3 => Kind::After,
-            4 => Kind::Older,
-            _ => Kind::Signed,
+            0 => PieceKind::Session,
+            1 => PieceKind::Birth,
+            2 => PieceKind::Use,
+            3 => PieceKind::After,
+            4 => PieceKind::Older,
+            _ => PieceKind::Signed,
         };
         let last = number(&record[30..34]) as u32;
-        let (session, route) = if kind == Kind::Session { (last, NO) } else { (0, last) };
+        let (session, route) = if kind == PieceKind::Session { (last, NO) } else { (0, last) };
         Self {
             number: number(&record[0..5]),
             kind,
@@ -162,9 +162,9 @@ pub(super) struct Assembly {
 }
 
 impl Finds for Assembly {
-    fn used(&mut self, birth: &Event, used: &Event) -> io::Result<()> {
+    fn used(&mut self, birth: &ValueEvent, used: &ValueEvent) -> io::Result<()> {
         let refusal = self.tallies.count(birth, used, &self.templates);
-        let link = Link {
+        let link = BirthUse {
             birth: (birth.number, birth.kept),
             used: (used.number, used.kept),
             id: birth.id,
@@ -174,11 +174,11 @@ impl Finds for Assembly {
         self.links.push(link.pack())
     }
 
-    fn shown(&mut self, birth: &Event) -> io::Result<()> {
+    fn shown(&mut self, birth: &ValueEvent) -> io::Result<()> {
         if birth.is(WEAK) || self.templates.get(birth.template).is_none_or(|of| of.never) {
             return Ok(());
         }
-        let link = Link {
+        let link = BirthUse {
             birth: (birth.number, birth.kept),
             used: (NONE, 0),
             id: birth.id,
@@ -188,12 +188,13 @@ impl Finds for Assembly {
         self.links.push(link.pack())
     }
 
-    fn older(&mut self, said: &Event) -> io::Result<()> {
-        let piece = Piece { kept: said.kept, ..Piece::of(said.number, Kind::Older) };
+    fn older(&mut self, said: &ValueEvent) -> io::Result<()> {
+        let piece =
+            ExchangePiece { kept: said.kept, ..ExchangePiece::of(said.number, PieceKind::Older) };
         self.pieces.push(piece.pack())
     }
 
-    fn after(&mut self, said: &Event, exchange: ExchangeId) -> io::Result<()> {
+    fn after(&mut self, said: &ValueEvent, exchange: ExchangeId) -> io::Result<()> {
         self.wait(said.number, exchange)
     }
 
@@ -213,7 +214,7 @@ impl Assembly {
     }
 
     fn wait(&mut self, number: u64, id: ExchangeId) -> io::Result<()> {
-        self.pieces.push(Piece { id, ..Piece::of(number, Kind::After) }.pack())
+        self.pieces.push(ExchangePiece { id, ..ExchangePiece::of(number, PieceKind::After) }.pack())
     }
 
     /// Says whose an exchange is, and which ones it follows.
@@ -223,7 +224,9 @@ impl Assembly {
         session: u32,
         after: &[ExchangeId],
     ) -> io::Result<()> {
-        self.pieces.push(Piece { session, ..Piece::of(number, Kind::Session) }.pack())?;
+        self.pieces.push(
+            ExchangePiece { session, ..ExchangePiece::of(number, PieceKind::Session) }.pack(),
+        )?;
         after.iter().try_for_each(|id| self.wait(number, *id))
     }
 
@@ -234,14 +237,14 @@ impl Assembly {
         lines: &Spooled,
         kept: &Spooled,
         folder: &Path,
-        totals: Totals,
-    ) -> io::Result<(Vec<Flow>, PartFile, Totals)> {
+        totals: FlowTotals,
+    ) -> io::Result<(Vec<Flow>, PartFile, FlowTotals)> {
         let Self { templates, tallies, links, mut pieces } = self;
         let (mut flows, numbers) = tallies.finish(&templates);
         bound(&links.finish()?, &numbers, bind, &templates, &mut pieces)?;
         let pieces = pieces.finish()?;
         let renumbered = keep_used(&mut flows, &pieces, kept, bind)?;
-        let mut gather = Gather {
+        let mut gather = PieceGather {
             window: kept.window(),
             templates: &templates,
             renumbered: &renumbered,
@@ -262,13 +265,13 @@ fn keep_used(
     kept: &Spooled,
     bind: Bind,
 ) -> io::Result<Vec<u32>> {
-    let mut counts = Counts::new(flows.len());
+    let mut counts = FlowCounts::new(flows.len());
     let mut window = kept.window();
-    let mut part = Uses::default();
+    let mut part = RequestUses::default();
     let mut whole: FxHashSet<u64> = FxHashSet::default();
     let mut of = None;
     for piece in pieces.iter()? {
-        let piece = Piece::unpack(&piece?);
+        let piece = ExchangePiece::unpack(&piece?);
         if of != Some(piece.number) {
             counts.add(&part.uses);
             part.clear();
@@ -276,10 +279,10 @@ fn keep_used(
             of = Some(piece.number);
         }
         match piece.kind {
-            Kind::Use => {
+            PieceKind::Use => {
                 part.put(used(&piece, &mut window)?);
             }
-            Kind::Signed => {
+            PieceKind::Signed => {
                 if whole.is_empty() {
                     let uses = part.uses.iter().filter(|used| used.range.is_none());
                     whole.extend(uses.map(|used| used.place.hash()));
@@ -316,14 +319,14 @@ fn keep_used(
 }
 
 /// How often each flow is used in fact, and how many values of it.
-struct Counts {
+struct FlowCounts {
     uses: Vec<u64>,
     values: Vec<u64>,
     /// A bit for each value that is used.
     slots: Vec<u64>,
 }
 
-impl Counts {
+impl FlowCounts {
     fn new(flows: usize) -> Self {
         Self { uses: vec![0; flows], values: vec![0; flows], slots: Vec::new() }
     }
@@ -349,22 +352,22 @@ fn around(place: &Place) -> impl Iterator<Item = u64> {
 }
 
 /// The use that a piece tells, and which value of the message it is in.
-fn used(piece: &Piece, window: &mut Window<'_>) -> io::Result<(Use, u32)> {
+fn used(piece: &ExchangePiece, window: &mut Window<'_>) -> io::Result<(Use, u32)> {
     let kept = kept::read(window, piece.kept)?;
-    let Piece { slot, flow, id, .. } = *piece;
+    let ExchangePiece { slot, flow, id, .. } = *piece;
     Ok((Use { slot, place: kept.place, range: kept.range, flow, from: id }, kept.value))
 }
 
 /// The uses of one request, as they are put together: pieces come in the order of the walk, what a
 /// value holds behind itself, and those of one value together.
 #[derive(Default)]
-struct Uses {
+struct RequestUses {
     uses: Vec<Use>,
     /// Which value of the message each is in.
     values: Vec<u32>,
 }
 
-impl Uses {
+impl RequestUses {
     fn clear(&mut self) {
         self.uses.clear();
         self.values.clear();
@@ -410,15 +413,18 @@ fn bound(
     let mut slots = 0_u32;
     let mut at = None;
     for link in links.iter()? {
-        let link = Link::unpack(&link?);
+        let link = BirthUse::unpack(&link?);
         let flow = match link.used.0 {
             NONE if bind == Bind::Off => continue,
             NONE => NO,
             _ => match numbers.of(link.template, link.refusal) {
                 Some((flow, class)) if bind.takes(class) => flow,
                 Some((flow, _)) if link.refusal == Refusal::Signed => {
-                    let signed =
-                        Piece { kept: link.used.1, flow, ..Piece::of(link.used.0, Kind::Signed) };
+                    let signed = ExchangePiece {
+                        kept: link.used.1,
+                        flow,
+                        ..ExchangePiece::of(link.used.0, PieceKind::Signed)
+                    };
                     pieces.push(signed.pack())?;
                     continue;
                 }
@@ -430,11 +436,11 @@ fn bound(
                 break;
             }
             at = Some(link.birth);
-            let birth = Piece {
+            let birth = ExchangePiece {
                 kept: link.birth.1,
                 slot: slots,
                 flow,
-                ..Piece::of(link.birth.0, Kind::Birth)
+                ..ExchangePiece::of(link.birth.0, PieceKind::Birth)
             };
             pieces.push(birth.pack())?;
             slots += 1;
@@ -443,13 +449,13 @@ fn bound(
             continue;
         }
         let route = templates.get(link.template).map_or(NO, |of| of.route);
-        let used = Piece {
+        let used = ExchangePiece {
             kept: link.used.1,
             slot: slots - 1,
             flow,
             id: link.id,
             route,
-            ..Piece::of(link.used.0, Kind::Use)
+            ..ExchangePiece::of(link.used.0, PieceKind::Use)
         };
         pieces.push(used.pack())?;
     }
@@ -457,31 +463,32 @@ fn bound(
 }
 
 /// Gathers the pieces of each exchange.
-struct Gather<'g> {
+struct PieceGather<'g> {
     window: Window<'g>,
     templates: &'g Templates,
     /// The numbers of flows.
     renumbered: &'g [u32],
-    totals: Totals,
+    totals: FlowTotals,
     /// Requests that give values and requests that use them, by route.
     producers: BTreeMap<u32, (u64, u64)>,
     /// Requests with older values, by route.
     older: FxHashMap<u32, u64>,
 }
 
-impl Gather<'_> {
+impl PieceGather<'_> {
     fn parts(
         &mut self,
         pieces: &Sorted<PIECE>,
         lines: &Spooled,
         folder: &Path,
     ) -> io::Result<PartFile> {
-        let mut writer = Writer::new(folder)?;
-        let mut pieces = pieces.iter()?.map(|piece| piece.map(|p| Piece::unpack(&p))).peekable();
+        let mut writer = PartsWriter::new(folder)?;
+        let mut pieces =
+            pieces.iter()?.map(|piece| piece.map(|p| ExchangePiece::unpack(&p))).peekable();
         let mut own = Vec::new();
         for (number, line) in order::lines(lines).enumerate() {
             own.clear();
-            let is_own = |piece: &io::Result<Piece>| {
+            let is_own = |piece: &io::Result<ExchangePiece>| {
                 piece.as_ref().map_or(true, |piece| piece.number == number as u64)
             };
             while let Some(piece) = pieces.next_if(is_own) {
@@ -492,25 +499,25 @@ impl Gather<'_> {
         writer.finish(folder)
     }
 
-    fn part(&mut self, line: &Line, pieces: &[Piece]) -> io::Result<Part> {
+    fn part(&mut self, line: &OrderLine, pieces: &[ExchangePiece]) -> io::Result<Part> {
         let mut part = Part { exchange: line.id, ..Part::default() };
         let mut from = FxHashSet::default();
-        let mut uses = Uses::default();
+        let mut uses = RequestUses::default();
         let mut older: FxHashSet<Place> = FxHashSet::default();
         for piece in pieces {
             match piece.kind {
-                Kind::Session => part.session = piece.session,
-                Kind::Birth => part.births.push(self.birth(piece)?),
-                Kind::Use => {
+                PieceKind::Session => part.session = piece.session,
+                PieceKind::Birth => part.births.push(self.birth(piece)?),
+                PieceKind::Use => {
                     let (used, value) = used(piece, &mut self.window)?;
                     let flow = self.renumbered[used.flow as usize];
                     if uses.put((Use { flow, ..used }, value)) {
                         from.insert(piece.route);
                     }
                 }
-                Kind::After => part.after.push(piece.id),
-                Kind::Signed => {}
-                Kind::Older => {
+                PieceKind::After => part.after.push(piece.id),
+                PieceKind::Signed => {}
+                PieceKind::Older => {
                     older.insert(kept::read(&mut self.window, piece.kept)?.place);
                 }
             }
@@ -535,7 +542,7 @@ impl Gather<'_> {
         Ok(part)
     }
 
-    fn birth(&mut self, piece: &Piece) -> io::Result<Birth> {
+    fn birth(&mut self, piece: &ExchangePiece) -> io::Result<Birth> {
         let kept = kept::read(&mut self.window, piece.kept)?;
         Ok(Birth {
             slot: piece.slot,
@@ -547,7 +554,7 @@ impl Gather<'_> {
         })
     }
 
-    fn count(&mut self, line: &Line, part: &Part, from: &FxHashSet<u32>) {
+    fn count(&mut self, line: &OrderLine, part: &Part, from: &FxHashSet<u32>) {
         self.totals.uses += part.uses.len() as u64;
         for birth in &part.births {
             let count = match birth.flow {
@@ -570,7 +577,7 @@ impl Gather<'_> {
         }
     }
 
-    fn finish(self) -> Totals {
+    fn finish(self) -> FlowTotals {
         let Self { templates, mut totals, producers, older, .. } = self;
         let mut by_route: BTreeMap<String, u64> = BTreeMap::new();
         for (route, requests) in older {
@@ -611,13 +618,25 @@ mod tests {
         let id = ExchangeId { connection: 1 << 39, ordinal: 3 };
         for refusal in [Refusal::None, Refusal::Never, Refusal::Signed] {
             let link =
-                Link { birth: (1 << 39, 1 << 47), used: (NONE, 5), id, template: 9, refusal };
-            assert_eq!(Link::unpack(&link.pack()), link);
+                BirthUse { birth: (1 << 39, 1 << 47), used: (NONE, 5), id, template: 9, refusal };
+            assert_eq!(BirthUse::unpack(&link.pack()), link);
         }
-        for kind in [Kind::Session, Kind::Birth, Kind::Use, Kind::After, Kind::Older, Kind::Signed]
-        {
-            let piece = Piece { kept: 1 << 47, slot: 7, flow: 8, id, ..Piece::of(1 << 39, kind) };
-            assert_eq!(Piece::unpack(&piece.pack()), piece);
+        for kind in [
+            PieceKind::Session,
+            PieceKind::Birth,
+            PieceKind::Use,
+            PieceKind::After,
+            PieceKind::Older,
+            PieceKind::Signed,
+        ] {
+            let piece = ExchangePiece {
+                kept: 1 << 47,
+                slot: 7,
+                flow: 8,
+                id,
+                ..ExchangePiece::of(1 << 39, kind)
+            };
+            assert_eq!(ExchangePiece::unpack(&piece.pack()), piece);
         }
     }
 }

@@ -139,11 +139,11 @@ pub(super) const NOBODY: u32 = u32::MAX;
 
 /// Who a session is: clients that are joined, or a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Session(u64);
+pub(super) struct ClientSession(u64);
 
 const LANE: u64 = 1 << 63;
 
-impl Session {
+impl ClientSession {
     /// As a number that sorts clients before connections.
     pub(super) const fn key(self) -> u64 {
         self.0
@@ -165,7 +165,7 @@ impl Session {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Node {
+struct ClientNode {
     parent: u32,
     is_address: bool,
     /// Answers that set it as a cookie; of an address, credentials that came from there.
@@ -180,7 +180,7 @@ struct Node {
 #[derive(Default)]
 pub(super) struct Clients {
     numbers: FxHashMap<u64, u32>,
-    nodes: Vec<Node>,
+    nodes: Vec<ClientNode>,
     /// Credentials of one client.
     pairs: FxHashSet<(u32, u32)>,
     /// Connections of clients that showed a credential only later.
@@ -232,7 +232,13 @@ impl Clients {
 
     fn new_node(&mut self, hash: Option<u64>, is_address: bool) -> u32 {
         let node = self.nodes.len() as u32;
-        self.nodes.push(Node { parent: node, is_address, times: 0, first: NOBODY, is_busy: false });
+        self.nodes.push(ClientNode {
+            parent: node,
+            is_address,
+            times: 0,
+            first: NOBODY,
+            is_busy: false,
+        });
         if let Some(hash) = hash {
             self.numbers.insert(hash, node);
         }
@@ -263,7 +269,7 @@ impl Clients {
             }
         }
         for node in 0..self.nodes.len() as u32 {
-            let Node { is_address, times, first, .. } = self.nodes[node as usize];
+            let ClientNode { is_address, times, first, .. } = self.nodes[node as usize];
             if is_address && times == 0 && first != NOBODY {
                 self.join(first, node);
             }
@@ -314,7 +320,7 @@ impl Clients {
     }
 
     /// Says that a session had more requests under way than one client has.
-    pub(super) fn is_many(&mut self, session: Session) {
+    pub(super) fn is_many(&mut self, session: ClientSession) {
         if !session.is_lane()
             && let Some(node) = self.nodes.get_mut(session.key() as usize)
         {
@@ -323,7 +329,7 @@ impl Clients {
     }
 
     /// Whose an exchange is.
-    pub(super) fn session(&mut self, identity: u32, connection: u64) -> Session {
+    pub(super) fn session(&mut self, identity: u32, connection: u64) -> ClientSession {
         let lane = match self.lanes.get(&connection) {
             Some(&node) => {
                 let root = self.root(node);
@@ -331,7 +337,8 @@ impl Clients {
             }
             None => None,
         };
-        let lane = lane.map_or(Session::lane(connection), |root| Session(u64::from(root)));
+        let lane =
+            lane.map_or(ClientSession::lane(connection), |root| ClientSession(u64::from(root)));
         let Some(node) = self.nodes.get(identity as usize).copied() else { return lane };
         let shared = !node.is_address && node.times > 1;
         let many = node.is_address && (node.times > 0 || node.is_busy);
@@ -339,6 +346,6 @@ impl Clients {
             return lane;
         }
         let root = self.root(identity);
-        if self.nodes[root as usize].is_busy { lane } else { Session(u64::from(root)) }
+        if self.nodes[root as usize].is_busy { lane } else { ClientSession(u64::from(root)) }
     }
 }

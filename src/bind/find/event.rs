@@ -8,7 +8,7 @@ pub(super) const BYTES: usize = 59;
 
 /// A value's appearance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Event {
+pub(super) struct ValueEvent {
     /// Of the value, among those of its kind.
     pub(super) hash: u64,
     /// When it was known to its client, or when it was said: nanoseconds since 1970.
@@ -50,7 +50,7 @@ pub(super) const PATH: u8 = 64;
 /// Stands in a header field, which creates nothing.
 pub(super) const FIELD: u8 = 128;
 
-impl Event {
+impl ValueEvent {
     /// As bytes that sort by hash, time, and answers before requests.
     pub(super) fn pack(&self) -> [u8; BYTES] {
         let mut out = [0; BYTES];
@@ -123,12 +123,12 @@ mod tests {
             connection in 0..1_u64 << 40, ordinal: u32, kept in 0..1_u64 << 48, answered: i64,
             small: (u32, u32, u32),
         ) {
-            let event = Event {
+            let event = ValueEvent {
                 hash, at, said, number, flags, kept, answered,
                 id: ExchangeId { connection, ordinal },
                 identity: small.0, template: small.1, path: small.2,
             };
-            prop_assert_eq!(Event::unpack(&event.pack()), event);
+            prop_assert_eq!(ValueEvent::unpack(&event.pack()), event);
         }
 
         #[test]

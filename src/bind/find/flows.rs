@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use super::event::{Event, RULED, SIGNED, WEAK};
+use super::event::{RULED, SIGNED, ValueEvent, WEAK};
 use super::templates::Templates;
-use crate::record::flows::{End, Evidence, Flow};
+use crate::record::flows::{Flow, FlowEnd, FlowEvidence};
 
 /// Most places of use of one flow that are told.
 const ENDS: usize = 256;
@@ -44,7 +44,7 @@ impl Refusal {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Tally {
+struct FlowTally {
     uses: u64,
     values: u64,
     is_strong: bool,
@@ -58,7 +58,7 @@ struct Tally {
 /// Counts by the template of the birth.
 #[derive(Default)]
 pub(super) struct Tallies {
-    tallies: FxHashMap<(u32, Refusal), Tally>,
+    tallies: FxHashMap<(u32, Refusal), FlowTally>,
     /// Weak values by the template of their use, wherever they were born.
     weak: FxHashMap<u32, Weak>,
     /// Number of the value at hand, from 1.
@@ -75,7 +75,12 @@ struct Weak {
 
 impl Tallies {
     /// Counts a use; says why it is not bound.
-    pub(super) fn count(&mut self, birth: &Event, used: &Event, templates: &Templates) -> Refusal {
+    pub(super) fn count(
+        &mut self,
+        birth: &ValueEvent,
+        used: &ValueEvent,
+        templates: &Templates,
+    ) -> Refusal {
         let never = |template| templates.get(template).is_some_and(|of| of.never);
         let refusal = if never(birth.template) || never(used.template) {
             Refusal::Never
@@ -110,7 +115,7 @@ impl Tallies {
 
     /// The flows, the most used first, and which one each birth's template is of.
     pub(super) fn finish(self, templates: &Templates) -> (Vec<Flow>, Numbers) {
-        let mut merged: BTreeMap<(End, Refusal), (Tally, Vec<u32>)> = BTreeMap::new();
+        let mut merged: BTreeMap<(FlowEnd, Refusal), (FlowTally, Vec<u32>)> = BTreeMap::new();
         for ((template, refusal), tally) in self.tallies {
             let (sum, of) = merged.entry((templates.end(template), refusal)).or_default();
             sum.add(&tally);
@@ -131,7 +136,7 @@ impl Tallies {
     }
 }
 
-impl Tally {
+impl FlowTally {
     fn add(&mut self, other: &Self) {
         self.uses += other.uses;
         self.values += other.values;
@@ -145,7 +150,7 @@ impl Tally {
     fn line(
         &self,
         flow: u32,
-        from: End,
+        from: FlowEnd,
         refusal: Refusal,
         templates: &Templates,
         weak: &FxHashMap<u32, Weak>,
@@ -154,14 +159,14 @@ impl Tally {
         let several =
             || self.ends.keys().any(|end| weak.get(end).is_some_and(|there| there.values > 1));
         let class = match refusal {
-            Refusal::None if self.is_strong || self.is_ruled => Evidence::Sure,
-            Refusal::None if self.values > 1 || several() => Evidence::Sure,
-            Refusal::None => Evidence::Likely,
-            _ => Evidence::Refused,
+            Refusal::None if self.is_strong || self.is_ruled => FlowEvidence::Sure,
+            Refusal::None if self.values > 1 || several() => FlowEvidence::Sure,
+            Refusal::None => FlowEvidence::Likely,
+            _ => FlowEvidence::Refused,
         };
         let there = self.ends.keys().filter_map(|end| templates.get(*end)).map(|of| of.values);
         let there = there.sum::<u64>().max(1);
-        let mut ends: BTreeMap<End, u64> = BTreeMap::new();
+        let mut ends: BTreeMap<FlowEnd, u64> = BTreeMap::new();
         for (&template, &uses) in &self.ends {
             *ends.entry(templates.end(template)).or_default() += uses;
         }
@@ -185,10 +190,10 @@ impl Tally {
 
 /// Numbers and classes of flows, by the template of the birth.
 #[derive(Default)]
-pub(super) struct Numbers(FxHashMap<(u32, Refusal), (u32, Evidence)>);
+pub(super) struct Numbers(FxHashMap<(u32, Refusal), (u32, FlowEvidence)>);
 
 impl Numbers {
-    pub(super) fn of(&self, template: u32, refusal: Refusal) -> Option<(u32, Evidence)> {
+    pub(super) fn of(&self, template: u32, refusal: Refusal) -> Option<(u32, FlowEvidence)> {
         self.0.get(&(template, refusal)).copied()
     }
 }

@@ -11,8 +11,8 @@ use std::io;
 use rustc_hash::FxHashMap;
 
 use super::Order;
-use super::client::{Clients, Session};
-use super::event::{CREDENTIAL, Event, FIELD, ISSUED, PATH, RULED, UNSAFE, WEAK};
+use super::client::{ClientSession, Clients};
+use super::event::{CREDENTIAL, FIELD, ISSUED, PATH, RULED, UNSAFE, ValueEvent, WEAK};
 use crate::exchange::ExchangeId;
 
 /// Sessions whose latest sight of one value is kept; beyond, its birth stands for all.
@@ -24,23 +24,23 @@ const FEW: usize = 2;
 /// What the join finds, one after the other.
 pub(super) trait Finds {
     /// A request says a value that an answer issued.
-    fn used(&mut self, birth: &Event, used: &Event) -> io::Result<()>;
+    fn used(&mut self, birth: &ValueEvent, used: &ValueEvent) -> io::Result<()>;
     /// An answer issued a value that a later one shows again, and no request says.
-    fn shown(&mut self, birth: &Event) -> io::Result<()>;
+    fn shown(&mut self, birth: &ValueEvent) -> io::Result<()>;
     /// A request says a value that looks issued, but by no answer.
-    fn older(&mut self, said: &Event) -> io::Result<()>;
+    fn older(&mut self, said: &ValueEvent) -> io::Result<()>;
     /// A request can only follow an exchange.
-    fn after(&mut self, said: &Event, exchange: ExchangeId) -> io::Result<()>;
+    fn after(&mut self, said: &ValueEvent, exchange: ExchangeId) -> io::Result<()>;
     /// The events of one value are over.
     fn ended(&mut self);
 }
 
 /// Joins clients by the credentials that answers gave them.
 pub(super) fn credentials(
-    events: impl Iterator<Item = io::Result<Event>>,
+    events: impl Iterator<Item = io::Result<ValueEvent>>,
     clients: &mut Clients,
 ) -> io::Result<()> {
-    let mut birth: Option<Event> = None;
+    let mut birth: Option<ValueEvent> = None;
     let mut of = None;
     for event in events {
         let event = event?;
@@ -61,12 +61,12 @@ pub(super) fn credentials(
 
 /// Joins all events.
 pub(super) fn values(
-    events: impl Iterator<Item = io::Result<Event>>,
+    events: impl Iterator<Item = io::Result<ValueEvent>>,
     clients: &mut Clients,
     order: Order,
     finds: &mut impl Finds,
 ) -> io::Result<()> {
-    let mut group = Group::default();
+    let mut group = EventGroup::default();
     let mut of = None;
     for event in events {
         let event = event?;
@@ -83,29 +83,29 @@ pub(super) fn values(
 
 /// The events of one value so far.
 #[derive(Default)]
-struct Group {
+struct EventGroup {
     /// A request said it first.
     is_clients: bool,
-    birth: Option<(Event, Session)>,
+    birth: Option<(ValueEvent, ClientSession)>,
     births: u64,
     is_used: bool,
     /// The latest answers that showed it, by session, and by session and path.
-    by_session: FxHashMap<Session, Event>,
-    by_path: FxHashMap<(Session, u32), Event>,
+    by_session: FxHashMap<ClientSession, ValueEvent>,
+    by_path: FxHashMap<(ClientSession, u32), ValueEvent>,
     /// The first request that says it in its path or body and may change something.
-    creator: Option<(Event, Session)>,
+    creator: Option<(ValueEvent, ClientSession)>,
     /// Sessions that said it, as far as they are few.
-    sayers: Vec<Session>,
+    sayers: Vec<ClientSession>,
     /// The latest of each session.
-    changers: FxHashMap<Session, Event>,
+    changers: FxHashMap<ClientSession, ValueEvent>,
     /// The latest change of the path that it is.
-    changer: Option<Event>,
+    changer: Option<ValueEvent>,
 }
 
-impl Group {
-    fn begin(&mut self, first: &Event) {
+impl EventGroup {
+    fn begin(&mut self, first: &ValueEvent) {
         // Maps keep their room for the next value, unless one value took much of it.
-        let clear = |map: &mut FxHashMap<Session, Event>| match map.capacity() {
+        let clear = |map: &mut FxHashMap<ClientSession, ValueEvent>| match map.capacity() {
             0..=1_024 => map.clear(),
             _ => *map = FxHashMap::default(),
         };
@@ -131,8 +131,8 @@ impl Group {
 
     fn take(
         &mut self,
-        event: Event,
-        session: Session,
+        event: ValueEvent,
+        session: ClientSession,
         order: Order,
         finds: &mut impl Finds,
     ) -> io::Result<()> {
@@ -159,7 +159,7 @@ impl Group {
         Ok(())
     }
 
-    fn shown(&mut self, event: Event, session: Session) {
+    fn shown(&mut self, event: ValueEvent, session: ClientSession) {
         self.births += 1;
         self.birth.get_or_insert((event, session));
         if self.by_session.len() < SIGHTS {
@@ -171,7 +171,7 @@ impl Group {
     }
 
     /// The answer that a use has its value from.
-    fn source(&self, used: &Event, session: Session) -> Option<Event> {
+    fn source(&self, used: &ValueEvent, session: ClientSession) -> Option<ValueEvent> {
         let (birth, first) = self.birth?;
         let found = match (
             // Of the same resource: its entity tag, the next part of its list.
@@ -191,8 +191,8 @@ impl Group {
     /// be there before it.
     fn related(
         &mut self,
-        event: Event,
-        session: Session,
+        event: ValueEvent,
+        session: ClientSession,
         order: Order,
         finds: &mut impl Finds,
     ) -> io::Result<()> {
@@ -231,7 +231,7 @@ impl Group {
     }
 
     /// Requests of one path, of which one changes what it names.
-    fn path(&mut self, event: Event, order: Order, finds: &mut impl Finds) -> io::Result<()> {
+    fn path(&mut self, event: ValueEvent, order: Order, finds: &mut impl Finds) -> io::Result<()> {
         if order == Order::Connection {
             return Ok(());
         }

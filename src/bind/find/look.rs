@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::client::{self, Client};
 use super::event::{CREDENTIAL, FIELD, ISSUED, RULED, SIGNED, WEAK};
 use super::kept;
-use super::rules::{Chosen, Rules};
+use super::rules::{Chosen, FlowRules};
 use super::strength::{self, is_strong, is_weak};
 use super::things::{self, Nouns, Stands};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
@@ -32,7 +32,7 @@ pub(super) struct Atom {
     pub(super) flags: u8,
     /// The general place.
     pub(super) general: u64,
-    /// Where it is kept, in [`Seen::kept`].
+    /// Where it is kept, in [`SeenExchange::kept`].
     pub(super) kept: u32,
     /// The value has nothing else beside it.
     pub(super) whole: bool,
@@ -44,7 +44,7 @@ pub(super) struct Atom {
 
 /// What one exchange says.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct SeenExchange {
     pub(super) id: ExchangeId,
     pub(super) method: Vec<u8>,
     pub(super) target: Vec<u8>,
@@ -70,7 +70,7 @@ pub(super) struct Seen {
 }
 
 /// Looks at an exchange; none where it has no whole request.
-pub(super) fn look(exchange: &Exchange, rules: &Rules<'_>) -> Option<Seen> {
+pub(super) fn look(exchange: &Exchange, rules: &FlowRules<'_>) -> Option<SeenExchange> {
     let timed = exchange.request.as_ref()?;
     if !exchange.completeness.request_is_whole() {
         return None;
@@ -82,7 +82,7 @@ pub(super) fn look(exchange: &Exchange, rules: &Rules<'_>) -> Option<Seen> {
     let answered = response
         .and_then(|response| response.last_byte_ns)
         .map_or(i64::MAX, |last| at.saturating_add(last.max(0)));
-    let mut seen = Seen {
+    let mut seen = SeenExchange {
         id: exchange.id,
         method: request.method.to_vec(),
         target: request.target.to_vec(),
@@ -206,7 +206,7 @@ fn is_silent_header(name: &str) -> bool {
 
 /// Walks one message.
 struct Looker<'l> {
-    seen: &'l mut Seen,
+    seen: &'l mut SeenExchange,
     stands: Stands,
     nouns: &'l Nouns,
     chosen: &'l Chosen<'l>,
@@ -224,7 +224,7 @@ struct Looker<'l> {
 }
 
 /// A value where it stands.
-struct Told<'v> {
+struct ToldValue<'v> {
     at: &'v Trail<'v>,
     text: &'v str,
     flags: u8,
@@ -235,7 +235,12 @@ struct Told<'v> {
 }
 
 impl<'l> Looker<'l> {
-    fn new(seen: &'l mut Seen, stands: Stands, nouns: &'l Nouns, chosen: &'l Chosen<'l>) -> Self {
+    fn new(
+        seen: &'l mut SeenExchange,
+        stands: Stands,
+        nouns: &'l Nouns,
+        chosen: &'l Chosen<'l>,
+    ) -> Self {
         Self {
             seen,
             stands,
@@ -257,7 +262,8 @@ impl<'l> Looker<'l> {
             return;
         }
         self.value += 1;
-        let mut told = Told { at, text, flags: self.flags(at, text), never: None, first: true };
+        let mut told =
+            ToldValue { at, text, flags: self.flags(at, text), never: None, first: true };
         for thing in self.chosen.flows(self.stands == Stands::Said, at) {
             self.add(&mut told, None, &thing, RULED);
         }
@@ -276,7 +282,7 @@ impl<'l> Looker<'l> {
     }
 
     /// What a weak value names.
-    fn weak(&mut self, told: &mut Told<'_>, label: Option<&str>, noun: Option<&str>) {
+    fn weak(&mut self, told: &mut ToldValue<'_>, label: Option<&str>, noun: Option<&str>) {
         let is_segment = matches!(told.at.last(), Step::Segment(_));
         // A time by the second is an identifier only where one stands.
         let is_epoch = kinds::of_number(told.text) == Some(ValueKind::EpochSeconds);
@@ -293,7 +299,7 @@ impl<'l> Looker<'l> {
     }
 
     /// Values inside a longer one.
-    fn inner(&mut self, told: &mut Told<'_>) {
+    fn inner(&mut self, told: &mut ToldValue<'_>) {
         let text = told.text;
         if text.starts_with('/') {
             let path = text.find(['?', '#']).map_or(text, |end| &text[..end]);
@@ -356,7 +362,13 @@ impl<'l> Looker<'l> {
         false
     }
 
-    fn add(&mut self, told: &mut Told<'_>, range: Option<Range<usize>>, thing: &str, flags: u8) {
+    fn add(
+        &mut self,
+        told: &mut ToldValue<'_>,
+        range: Option<Range<usize>>,
+        thing: &str,
+        flags: u8,
+    ) {
         let text = range.clone().map_or(told.text, |range| &told.text[range]);
         let hash = things::hash(text, thing);
         let said = self.stands == Stands::Said;

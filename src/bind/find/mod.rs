@@ -26,20 +26,20 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use parts::{PartFile, Reader};
+pub use parts::{PartFile, PartsReader};
 
 use self::assemble::Assembly;
 use self::client::Clients;
-use self::event::Event;
-use self::look::Seen;
-use self::order::Line;
-use self::rules::Rules;
+use self::event::ValueEvent;
+use self::look::SeenExchange;
+use self::order::OrderLine;
+use self::rules::FlowRules;
 use self::templates::Templates;
-use crate::bind::config::{Bind, Section};
+use crate::bind::config::{Bind, FlowSection};
 use crate::exchange::Exchange;
 use crate::record::exchanges::END_FORMAT;
 use crate::record::flows::{Flow, FlowFigures};
-use crate::store::{Sorter, Spool};
+use crate::store::{Sorter, SpoolFile};
 
 /// Exchanges that are looked at together, on all cores.
 const TOGETHER: usize = 512;
@@ -61,10 +61,10 @@ pub enum Order {
 
 /// How flows are found.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct FindConfig {
     /// `[flow]`.
-    pub rules: Section,
-    /// How sure a flow must be to be part of [`Found::parts`].
+    pub rules: FlowSection,
+    /// How sure a flow must be to be part of [`FoundFlows::parts`].
     pub bind: Bind,
     /// What [`Part::after`](crate::bind::Part::after) holds.
     pub order: Order,
@@ -74,21 +74,21 @@ pub struct Config {
 
 /// What was found.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundFlows {
     /// The flows, the most used first.
     pub flows: Vec<Flow>,
     /// The parts of the recording's exchanges.
     pub parts: PartFile,
     /// What it all comes to.
-    pub totals: Totals,
+    pub totals: FlowTotals,
     /// Rules of `[flow]` that matched nothing.
     pub unmatched: Vec<String>,
 }
 
-impl Found {
+impl FoundFlows {
     /// What the last line of `flows.jsonl` says.
     pub fn figures(&self) -> FlowFigures {
-        let Totals { sessions, uses, values, using, requests, older, .. } = self.totals;
+        let FlowTotals { sessions, uses, values, using, requests, older, .. } = self.totals;
         FlowFigures {
             format: END_FORMAT.to_owned(),
             flows: self.flows.len() as u64,
@@ -107,7 +107,7 @@ impl Found {
 /// What a recording's flows come to. Of values and uses only those count that are bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Totals {
+pub struct FlowTotals {
     /// Whole requests.
     pub requests: u64,
     /// Clients across connections.
@@ -167,8 +167,8 @@ impl std::fmt::Display for Producer {
 /// A temporary file cannot be written or read, or `recording` gives an error.
 pub fn find<E: From<io::Error>>(
     recording: impl Iterator<Item = Result<Exchange, E>>,
-    config: &Config,
-) -> Result<Found, E> {
+    config: &FindConfig,
+) -> Result<FoundFlows, E> {
     let mut finder = Finder::new(config)?;
     for exchange in recording {
         finder.add(exchange?)?;
@@ -178,21 +178,21 @@ pub fn find<E: From<io::Error>>(
 
 /// Takes the exchanges of a recording, in its order.
 pub struct Finder<'c> {
-    config: &'c Config,
-    rules: Rules<'c>,
+    config: &'c FindConfig,
+    rules: FlowRules<'c>,
     waiting: Vec<Exchange>,
     waiting_bytes: usize,
-    gathered: Gathered,
+    gathered: GatheredExchanges,
 }
 
 /// What is known of the exchanges so far.
-struct Gathered {
+struct GatheredExchanges {
     events: Sorter<{ event::BYTES }>,
-    lines: Spool,
-    kept: Spool,
+    lines: SpoolFile,
+    kept: SpoolFile,
     templates: Templates,
     clients: Clients,
-    totals: Totals,
+    totals: FlowTotals,
     orders: bool,
 }
 
@@ -202,20 +202,20 @@ impl<'c> Finder<'c> {
     /// # Errors
     ///
     /// A temporary file cannot be made.
-    pub fn new(config: &'c Config) -> io::Result<Self> {
+    pub fn new(config: &'c FindConfig) -> io::Result<Self> {
         let folder = &config.folder;
         Ok(Self {
             config,
-            rules: Rules::new(&config.rules),
+            rules: FlowRules::new(&config.rules),
             waiting: Vec::new(),
             waiting_bytes: 0,
-            gathered: Gathered {
+            gathered: GatheredExchanges {
                 events: Sorter::new(folder),
-                lines: Spool::new(folder)?,
-                kept: Spool::new(folder)?,
+                lines: SpoolFile::new(folder)?,
+                kept: SpoolFile::new(folder)?,
                 templates: Templates::default(),
                 clients: Clients::default(),
-                totals: Totals::default(),
+                totals: FlowTotals::default(),
                 orders: config.order != Order::Connection,
             },
         })
@@ -238,7 +238,7 @@ impl<'c> Finder<'c> {
     fn look(&mut self) -> io::Result<()> {
         let rules = &self.rules;
         let look = |exchange: &Exchange| look::look(exchange, rules);
-        let seen: Vec<Option<Seen>> = self.waiting.par_iter().map(look).collect();
+        let seen: Vec<Option<SeenExchange>> = self.waiting.par_iter().map(look).collect();
         self.waiting.clear();
         self.waiting_bytes = 0;
         seen.iter().flatten().try_for_each(|seen| self.gathered.add(seen))
@@ -249,17 +249,17 @@ impl<'c> Finder<'c> {
     /// # Errors
     ///
     /// A temporary file cannot be written or read.
-    pub fn finish(mut self) -> io::Result<Found> {
+    pub fn finish(mut self) -> io::Result<FoundFlows> {
         self.look()?;
         let folder: &Path = &self.config.folder;
-        let Gathered { events, lines, kept, mut templates, mut clients, totals, .. } =
+        let GatheredExchanges { events, lines, kept, mut templates, mut clients, totals, .. } =
             self.gathered;
         let (events, lines, kept) = (events.finish()?, lines.finish()?, kept.finish()?);
         templates.settle();
         clients.join_pairs();
         order::find_crowds(&lines, &mut clients, folder)?;
         let unpacked = || {
-            let read = |record: io::Result<_>| record.map(|record| Event::unpack(&record));
+            let read = |record: io::Result<_>| record.map(|record| ValueEvent::unpack(&record));
             io::Result::Ok(events.iter()?.map(read))
         };
         join::credentials(unpacked()?, &mut clients)?;
@@ -272,8 +272,8 @@ impl<'c> Finder<'c> {
             .tell(follows, |number, session, after| assembly.session(number, session, after))?;
         let (flows, parts, totals) =
             assembly.finish(self.config.bind, &lines, &kept, folder, totals)?;
-        let totals = Totals { sessions: count, ..totals };
-        Ok(Found { flows, parts, totals, unmatched: self.rules.unmatched() })
+        let totals = FlowTotals { sessions: count, ..totals };
+        Ok(FoundFlows { flows, parts, totals, unmatched: self.rules.unmatched() })
     }
 }
 
@@ -284,8 +284,8 @@ fn weight(exchange: &Exchange) -> usize {
     request + response
 }
 
-impl Gathered {
-    fn add(&mut self, seen: &Seen) -> io::Result<()> {
+impl GatheredExchanges {
+    fn add(&mut self, seen: &SeenExchange) -> io::Result<()> {
         let number = self.totals.requests;
         self.totals.requests += 1;
         self.totals.signed += u64::from(seen.is_signed);
@@ -293,11 +293,12 @@ impl Gathered {
         self.totals.cut += u64::from(seen.was_cut);
         let route = self.templates.route(seen);
         let identity = self.clients.add(&seen.client);
-        let Seen { id, at, answered, .. } = *seen;
-        self.lines.write(&Line { id, identity, route, at, answered }.pack())?;
+        let SeenExchange { id, at, answered, .. } = *seen;
+        self.lines.write(&OrderLine { id, identity, route, at, answered }.pack())?;
         let base = self.kept.len();
         let path = things::hash(&String::from_utf8_lossy(&seen.target), "path") as u32;
-        let mut event = Event { number, id, identity, path, answered, ..Event::default() };
+        let mut event =
+            ValueEvent { number, id, identity, path, answered, ..ValueEvent::default() };
         let changes = if seen.may_change { event::UNSAFE } else { 0 };
         for atom in &seen.atoms {
             event.hash = atom.hash;

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use std::io;
 use std::path::Path;
 
-use super::client::{AT_ONCE, Clients, Session};
+use super::client::{AT_ONCE, ClientSession, Clients};
 use super::event::{from_ordered, number, ordered};
 use crate::exchange::ExchangeId;
 use crate::store::{Sorted, Sorter, Spooled};
@@ -16,7 +16,7 @@ pub(super) const BYTES: usize = 34;
 
 /// What is kept of every exchange, in the order of the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct OrderLine {
     pub(super) id: ExchangeId,
     pub(super) identity: u32,
     pub(super) route: u32,
@@ -25,7 +25,7 @@ pub(super) struct Line {
     pub(super) answered: i64,
 }
 
-impl Line {
+impl OrderLine {
     pub(super) fn pack(&self) -> [u8; BYTES] {
         let mut out = [0; BYTES];
         out[0..6].copy_from_slice(&self.id.connection.to_be_bytes()[2..]);
@@ -52,10 +52,10 @@ impl Line {
 }
 
 /// All lines, in the order of the recording.
-pub(super) fn lines(spooled: &Spooled) -> impl Iterator<Item = io::Result<Line>> {
+pub(super) fn lines(spooled: &Spooled) -> impl Iterator<Item = io::Result<OrderLine>> {
     let count = spooled.len() / BYTES as u64;
     let mut window = spooled.window();
-    (0..count).map(move |n| window.bytes(n * BYTES as u64, BYTES).map(Line::unpack))
+    (0..count).map(move |n| window.bytes(n * BYTES as u64, BYTES).map(OrderLine::unpack))
 }
 
 /// Bytes of an exchange among those of its session: session, times, number, name.
@@ -66,7 +66,7 @@ pub(super) struct Sessions(Sorted<SORTED>);
 
 #[derive(Clone, Copy, Debug)]
 struct Turn {
-    session: Session,
+    session: ClientSession,
     at: i64,
     answered: i64,
     number: u64,
@@ -87,7 +87,7 @@ impl Turn {
 
     fn unpack(record: &[u8; SORTED]) -> Self {
         Self {
-            session: Session::of_key(number(&record[0..8])),
+            session: ClientSession::of_key(number(&record[0..8])),
             at: from_ordered(number(&record[8..16])),
             number: number(&record[16..21]),
             answered: number(&record[21..29]) as i64,
@@ -105,8 +105,8 @@ pub(super) fn find_crowds(
     clients: &mut Clients,
     folder: &Path,
 ) -> io::Result<()> {
-    let by_address = |line: &Line, clients: &mut Clients| {
-        clients.is_anonymous(line.identity).then(|| Session::of_key(u64::from(line.identity)))
+    let by_address = |line: &OrderLine, clients: &mut Clients| {
+        clients.is_anonymous(line.identity).then(|| ClientSession::of_key(u64::from(line.identity)))
     };
     sorted(spooled, clients, folder, by_address)?.mark_crowds(clients).map(|_| ())
 }
@@ -118,7 +118,7 @@ pub(super) fn sessions(
     clients: &mut Clients,
     folder: &Path,
 ) -> io::Result<Sessions> {
-    let of = |line: &Line, clients: &mut Clients| {
+    let of = |line: &OrderLine, clients: &mut Clients| {
         Some(clients.session(line.identity, line.id.connection))
     };
     let sessions = sorted(spooled, clients, folder, of)?;
@@ -132,12 +132,12 @@ fn sorted(
     spooled: &Spooled,
     clients: &mut Clients,
     folder: &Path,
-    session: impl Fn(&Line, &mut Clients) -> Option<Session>,
+    session: impl Fn(&OrderLine, &mut Clients) -> Option<ClientSession>,
 ) -> io::Result<Sessions> {
     let mut sorter = Sorter::new(folder);
     for (number, line) in lines(spooled).enumerate() {
         let line = line?;
-        let Line { id, at, answered, .. } = line;
+        let OrderLine { id, at, answered, .. } = line;
         if let Some(session) = session(&line, clients) {
             sorter.push(Turn { session, at, answered, number: number as u64, id }.pack())?;
         }
@@ -242,7 +242,7 @@ mod tests {
         let mut all = Vec::new();
         for (ordinal, &(at, answered)) in times.iter().enumerate() {
             let id = ExchangeId { connection: 0, ordinal: ordinal as u32 };
-            let session = Session::of_key(0);
+            let session = ClientSession::of_key(0);
             let mut after = Vec::new();
             before.follow(&Turn { session, at, answered, number: 0, id }, &mut after);
             all.push(after.into_iter().map(|id| id.ordinal).collect());
@@ -266,13 +266,13 @@ mod tests {
 
     #[test]
     fn lines_are_written_and_read() {
-        let line = Line {
+        let line = OrderLine {
             id: ExchangeId { connection: 1 << 39, ordinal: 7 },
             identity: 3,
             route: u32::MAX,
             at: -5,
             answered: i64::MAX,
         };
-        assert_eq!(Line::unpack(&line.pack()), line);
+        assert_eq!(OrderLine::unpack(&line.pack()), line);
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::bind::{Birth, Part, Parts, Use};
 use crate::exchange::ExchangeId;
 use crate::message::place::Place;
-use crate::store::{Sorter, Spool, Spooled, Window};
+use crate::store::{Sorter, SpoolFile, Spooled, Window};
 
 /// Bytes of a record of the index: connection, ordinal, offset.
 const RECORD: usize = 16;
@@ -15,15 +15,15 @@ const RECORD: usize = 16;
 const STRIDE: u64 = 256;
 
 /// Writes parts.
-pub(super) struct Writer {
-    parts: Spool,
+pub(super) struct PartsWriter {
+    parts: SpoolFile,
     index: Sorter<RECORD>,
     buffer: Vec<u8>,
 }
 
-impl Writer {
+impl PartsWriter {
     pub(super) fn new(folder: &Path) -> io::Result<Self> {
-        Ok(Self { parts: Spool::new(folder)?, index: Sorter::new(folder), buffer: Vec::new() })
+        Ok(Self { parts: SpoolFile::new(folder)?, index: Sorter::new(folder), buffer: Vec::new() })
     }
 
     pub(super) fn write(&mut self, part: &Part) -> io::Result<()> {
@@ -41,7 +41,7 @@ impl Writer {
     }
 
     pub(super) fn finish(self, folder: &Path) -> io::Result<PartFile> {
-        let mut index = Spool::new(folder)?;
+        let mut index = SpoolFile::new(folder)?;
         let mut sparse = Vec::new();
         for (number, record) in self.index.finish()?.iter()?.enumerate() {
             let record = record?;
@@ -75,8 +75,8 @@ impl std::fmt::Debug for PartFile {
 
 impl PartFile {
     /// All of them, in the recording's order.
-    pub fn iter(&self) -> Reader<'_> {
-        Reader { window: self.parts.window(), at: 0, end: self.parts.len() }
+    pub fn iter(&self) -> PartsReader<'_> {
+        PartsReader { window: self.parts.window(), at: 0, end: self.parts.len() }
     }
 }
 
@@ -99,13 +99,13 @@ impl Parts for PartFile {
 }
 
 /// Reads parts one after the other.
-pub struct Reader<'p> {
+pub struct PartsReader<'p> {
     window: Window<'p>,
     at: u64,
     end: u64,
 }
 
-impl Iterator for Reader<'_> {
+impl Iterator for PartsReader<'_> {
     type Item = io::Result<Part>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -120,7 +120,7 @@ impl Iterator for Reader<'_> {
     }
 }
 
-impl Reader<'_> {
+impl PartsReader<'_> {
     fn next_part(&mut self) -> io::Result<Part> {
         let length = self.window.bytes(self.at, 4)?;
         let length = u32::from_le_bytes(length.try_into().expect("four bytes were asked for"));
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn parts_are_read_in_order_and_by_name() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut writer = Writer::new(folder.path()).expect("a file");
+        let mut writer = PartsWriter::new(folder.path()).expect("a file");
         // Not in the order of their names.
         let all: Vec<Part> = (0..1_000).map(|n| sample(n * 7919 % 1_000, (n % 3) as u32)).collect();
         all.iter().for_each(|part| writer.write(part).expect("room"));
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn no_parts_are_none() {
         let folder = tempfile::tempdir().expect("a folder");
-        let writer = Writer::new(folder.path()).expect("a file");
+        let writer = PartsWriter::new(folder.path()).expect("a file");
         let parts = writer.finish(folder.path()).expect("room");
         assert_eq!(parts.iter().count(), 0);
         assert_eq!(parts.part(ExchangeId::default()).expect("it can be read"), None);

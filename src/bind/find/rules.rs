@@ -3,19 +3,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::bind::config::{BindRule, NeverRule, Section, Spot};
+use crate::bind::config::{BindRule, FlowSection, FlowSpot, NeverRule};
 use crate::message::Request;
 use crate::message::place::Trail;
 
 /// The rules, and which of them matched something.
-pub(super) struct Rules<'r> {
+pub(super) struct FlowRules<'r> {
     flows: Vec<&'r BindRule>,
     never: Vec<&'r NeverRule>,
     matched: Vec<AtomicBool>,
 }
 
-impl<'r> Rules<'r> {
-    pub(super) fn new(section: &'r Section) -> Self {
+impl<'r> FlowRules<'r> {
+    pub(super) fn new(section: &'r FlowSection) -> Self {
         let flows: Vec<_> = section.bind_rules().collect();
         let never: Vec<_> = section.never.iter().collect();
         let matched = (0..flows.len() + never.len()).map(|_| AtomicBool::new(false)).collect();
@@ -24,7 +24,7 @@ impl<'r> Rules<'r> {
 
     /// Those that may concern an exchange of this request.
     pub(super) fn of(&'r self, request: &Request) -> Chosen<'r> {
-        let takes = |spot: &Spot| spot.takes(request);
+        let takes = |spot: &FlowSpot| spot.takes(request);
         let mut chosen =
             Chosen { rules: self, from: Vec::new(), to: Vec::new(), never: Vec::new() };
         for (number, rule) in self.flows.iter().enumerate() {
@@ -55,7 +55,7 @@ impl<'r> Rules<'r> {
 
 /// The rules that may concern one exchange.
 pub(super) struct Chosen<'r> {
-    rules: &'r Rules<'r>,
+    rules: &'r FlowRules<'r>,
     from: Vec<usize>,
     to: Vec<usize>,
     never: Vec<usize>,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::kept;
-use super::look::{Atom, Seen};
-use crate::record::flows::End;
+use super::look::{Atom, SeenExchange};
+use crate::record::flows::FlowEnd;
 use crate::route::Routes;
 
 /// Most ends of flows that are told apart; a service has some thousand.
@@ -16,7 +16,7 @@ const MOST: usize = 1 << 18;
 pub(super) const OTHER: u32 = u32::MAX;
 
 /// A route, by the first of its requests.
-struct Known {
+struct KnownRoute {
     method: Vec<u8>,
     target: Vec<u8>,
     operation: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Template {
 #[derive(Default)]
 pub(super) struct Templates {
     learned: Routes,
-    routes: Vec<Known>,
+    routes: Vec<KnownRoute>,
     by_name: FxHashMap<Arc<str>, u32>,
     templates: Vec<Template>,
     by_place: FxHashMap<(u32, u64, bool), u32>,
@@ -46,7 +46,7 @@ pub(super) struct Templates {
 
 impl Templates {
     /// The number of an exchange's route.
-    pub(super) fn route(&mut self, seen: &Seen) -> u32 {
+    pub(super) fn route(&mut self, seen: &SeenExchange) -> u32 {
         self.learned.learn(&seen.method, &seen.target);
         let operation = seen.operation.as_deref();
         let name = self.learned.route_of(&seen.method, &seen.target, operation);
@@ -57,7 +57,7 @@ impl Templates {
             return OTHER;
         }
         let route = self.routes.len() as u32;
-        self.routes.push(Known {
+        self.routes.push(KnownRoute {
             method: seen.method.clone(),
             target: seen.target.clone(),
             operation: seen.operation.clone(),
@@ -68,7 +68,7 @@ impl Templates {
     }
 
     /// The number of a value's place.
-    pub(super) fn template(&mut self, route: u32, atom: &Atom, seen: &Seen) -> u32 {
+    pub(super) fn template(&mut self, route: u32, atom: &Atom, seen: &SeenExchange) -> u32 {
         let key = (route, atom.general, atom.said);
         let template = match self.by_place.get(&key) {
             Some(&template) => template,
@@ -111,12 +111,13 @@ impl Templates {
     }
 
     /// How reports name an end.
-    pub(super) fn end(&self, template: u32) -> End {
+    pub(super) fn end(&self, template: u32) -> FlowEnd {
         match self.get(template) {
-            Some(of) => {
-                End { route: self.route_name(of.route).to_string(), place: of.place.to_string() }
-            }
-            None => End { route: "(others)".to_owned(), place: "(others)".to_owned() },
+            Some(of) => FlowEnd {
+                route: self.route_name(of.route).to_string(),
+                place: of.place.to_string(),
+            },
+            None => FlowEnd { route: "(others)".to_owned(), place: "(others)".to_owned() },
         }
     }
 }

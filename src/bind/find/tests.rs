@@ -8,12 +8,12 @@ use crate::exchange::ExchangeId;
 use crate::exchange::{TimedRequest, TimedResponse};
 use crate::flow::Endpoint;
 use crate::message::{Body, Headers, Request, Response};
-use crate::record::flows::Evidence;
+use crate::record::flows::FlowEvidence;
 use crate::time::Timestamp;
 
 /// A recording that is made one exchange after the other.
 #[derive(Debug, Default)]
-struct Recording {
+struct MadeRecording {
     exchanges: Vec<Exchange>,
     rules: String,
     order: Order,
@@ -21,7 +21,7 @@ struct Recording {
 }
 
 /// One exchange: request line, fields, body; status, fields, body.
-struct Said<'s> {
+struct SaidExchange<'s> {
     lane: u64,
     request: &'s str,
     fields: &'s [(&'s str, &'s str)],
@@ -30,21 +30,21 @@ struct Said<'s> {
     says: &'s str,
 }
 
-const SAID: Said<'static> =
-    Said { lane: 0, request: "GET /", fields: &[], body: "", answer: &[], says: "" };
+const SAID: SaidExchange<'static> =
+    SaidExchange { lane: 0, request: "GET /", fields: &[], body: "", answer: &[], says: "" };
 
 fn headers(fields: &[(&str, &str)]) -> Headers {
     fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
 }
 
-impl Recording {
+impl MadeRecording {
     /// Adds an exchange a second after the last one, answered after 10 ms; gives its name.
-    fn say(&mut self, said: &Said<'_>) -> ExchangeId {
+    fn say(&mut self, said: &SaidExchange<'_>) -> ExchangeId {
         let second = self.exchanges.len() as i64;
         self.say_at(said, second * 1_000_000_000, 10_000_000)
     }
 
-    fn say_at(&mut self, said: &Said<'_>, at: i64, takes: i64) -> ExchangeId {
+    fn say_at(&mut self, said: &SaidExchange<'_>, at: i64, takes: i64) -> ExchangeId {
         let endpoint = |text: &str| text.parse::<Endpoint>().expect("an endpoint");
         let client = format!("10.0.0.{}:4000", 1 + said.lane % 200);
         let mut exchange = Exchange::between(endpoint(&client), endpoint("10.0.1.1:80"));
@@ -78,8 +78,8 @@ impl Recording {
         id
     }
 
-    fn found(&self) -> Found {
-        let config = Config {
+    fn found(&self) -> FoundFlows {
+        let config = FindConfig {
             rules: toml::from_str(&self.rules).expect("rules"),
             bind: self.bind,
             order: self.order,
@@ -95,11 +95,11 @@ impl Recording {
     }
 }
 
-fn parts(found: &Found) -> Vec<Part> {
+fn parts(found: &FoundFlows) -> Vec<Part> {
     found.parts.iter().map(|part| part.expect("it can be read")).collect()
 }
 
-fn shown(found: &Found) -> Vec<String> {
+fn shown(found: &FoundFlows) -> Vec<String> {
     let parts = parts(found);
     let value = |slot: u32| {
         let births = parts.iter().flat_map(|part| &part.births);
@@ -120,8 +120,8 @@ const TOKEN: &str = "3f2a91c07be41d05a8c1";
 
 #[test]
 fn a_token_flows_from_a_login_to_what_shows_it() {
-    let mut recording = Recording::default();
-    let login = |lane, user, token: &'static str| Said {
+    let mut recording = MadeRecording::default();
+    let login = |lane, user, token: &'static str| SaidExchange {
         lane,
         request: "POST /auth/token",
         body: user,
@@ -132,7 +132,7 @@ fn a_token_flows_from_a_login_to_what_shows_it() {
     recording.say(&login(1, "user=bob", r#"{"access_token":"9d8e7f6a5b4c3d2e1f00"}"#));
     for (lane, token) in [(2, TOKEN), (3, "9d8e7f6a5b4c3d2e1f00"), (4, TOKEN)] {
         let bearer = format!("Bearer {token}");
-        recording.say(&Said {
+        recording.say(&SaidExchange {
             lane,
             request: "GET /me",
             fields: &[("Authorization", &bearer)],
@@ -150,7 +150,7 @@ fn a_token_flows_from_a_login_to_what_shows_it() {
     let found = recording.found();
     assert_eq!(found.flows.len(), 1);
     let flow = &found.flows[0];
-    assert_eq!((flow.class, flow.uses, flow.values), (Evidence::Sure, 3, 2));
+    assert_eq!((flow.class, flow.uses, flow.values), (FlowEvidence::Sure, 3, 2));
     assert_eq!(
         (flow.from.route.as_str(), flow.from.place.as_str()),
         ("POST /auth/token", "$.access_token")
@@ -171,43 +171,47 @@ fn a_token_flows_from_a_login_to_what_shows_it() {
 
 #[test]
 fn what_a_client_says_first_is_its_own() {
-    let mut recording = Recording::default();
-    recording.say(&Said {
+    let mut recording = MadeRecording::default();
+    recording.say(&SaidExchange {
         request: "POST /orders",
         fields: &[("Idempotency-Key", "f81d4fae-7dec-41d0-a765-00a0c91e6bf6")],
         body: r#"{"name":"order-12345678"}"#,
         says: r#"{"name":"order-12345678","key":"f81d4fae-7dec-41d0-a765-00a0c91e6bf6"}"#,
         ..SAID
     });
-    recording.say(&Said { request: "GET /orders?name=order-12345678", ..SAID });
+    recording.say(&SaidExchange { request: "GET /orders?name=order-12345678", ..SAID });
     assert_eq!(recording.uses(), Vec::<String>::new());
     assert_eq!(recording.found().totals.older, 0);
 }
 
 #[test]
 fn weak_values_flow_within_one_kind_of_thing() {
-    let mut recording = Recording::default();
+    let mut recording = MadeRecording::default();
     for n in [4, 5] {
-        recording.say(&Said {
+        recording.say(&SaidExchange {
             request: "POST /pages",
             body: &format!("title=t{n}"),
             says: &format!(r#"{{"id":{n},"count":9}}"#),
             ..SAID
         });
     }
-    recording.say(&Said { request: "GET /admin/pages/4/edit?limit=5&page=4", ..SAID });
-    recording.say(&Said { request: "POST /links", body: r#"{"page_id":5,"count":9}"#, ..SAID });
-    recording.say(&Said { request: "GET /users/4", ..SAID });
+    recording.say(&SaidExchange { request: "GET /admin/pages/4/edit?limit=5&page=4", ..SAID });
+    recording.say(&SaidExchange {
+        request: "POST /links",
+        body: r#"{"page_id":5,"count":9}"#,
+        ..SAID
+    });
+    recording.say(&SaidExchange { request: "GET /users/4", ..SAID });
     assert_eq!(recording.uses(), ["0-2 path[3] 4 0-0", "0-3 $.page_id 5 0-1"]);
-    assert_eq!(recording.found().flows[0].class, Evidence::Sure);
+    assert_eq!(recording.found().flows[0].class, FlowEvidence::Sure);
 }
 
 #[test]
 fn one_weak_value_is_likely_only() {
-    let mut recording = Recording::default();
-    recording.say(&Said { request: "POST /pages", says: r#"{"id":4}"#, ..SAID });
-    recording.say(&Said { request: "GET /pages/4", ..SAID });
-    assert_eq!(recording.found().flows[0].class, Evidence::Likely);
+    let mut recording = MadeRecording::default();
+    recording.say(&SaidExchange { request: "POST /pages", says: r#"{"id":4}"#, ..SAID });
+    recording.say(&SaidExchange { request: "GET /pages/4", ..SAID });
+    assert_eq!(recording.found().flows[0].class, FlowEvidence::Likely);
     assert_eq!(recording.uses(), Vec::<String>::new());
     recording.bind = Bind::Likely;
     assert_eq!(recording.uses(), ["0-1 path[2] 4 0-0"]);
@@ -232,8 +236,8 @@ fn every_place_of_an_answer_and_a_request_is_looked_at() {
         id(22),
         id(23)
     );
-    let mut recording = Recording::default();
-    recording.say(&Said {
+    let mut recording = MadeRecording::default();
+    recording.say(&SaidExchange {
         request: "GET /start",
         answer: &[
             ("Set-Cookie", &format!("sid={}; Path=/", id(1))),
@@ -245,14 +249,14 @@ fn every_place_of_an_answer_and_a_request_is_looked_at() {
         says: &json,
         ..SAID
     });
-    recording.say(&Said {
+    recording.say(&SaidExchange {
         request: "GET /page",
         answer: &[("Content-Type", "text/html")],
         says: &page,
         ..SAID
     });
     let xml = format!("<r><id>{}</id><x ref='{}'/></r>", id(30), id(31));
-    recording.say(&Said {
+    recording.say(&SaidExchange {
         request: "GET /xml",
         answer: &[("Content-Type", "text/html")],
         says: &xml,
@@ -264,7 +268,7 @@ fn every_place_of_an_answer_and_a_request_is_looked_at() {
     );
     let multipart =
         format!("--b\r\nContent-Disposition: form-data; name=f\r\n\r\n{}\r\n--b--", id(21));
-    recording.say(&Said {
+    recording.say(&SaidExchange {
         request: &format!("POST /items/{}?c={}&enc=x%2F{}", id(2), id(3), id(4)),
         fields: &[
             ("Cookie", &format!("sid={}", id(1))),
@@ -277,18 +281,18 @@ fn every_place_of_an_answer_and_a_request_is_looked_at() {
         body: &multipart,
         ..SAID
     });
-    recording.say(&Said {
+    recording.say(&SaidExchange {
         request: "POST /form",
         fields: &[("Content-Type", "application/x-www-form-urlencoded")],
         body: &format!("t={}&csrf={}&s={}&d={}", id(12), id(10), id(13), id(14)),
         ..SAID
     });
-    recording.say(&Said {
+    recording.say(&SaidExchange {
         request: "POST /json",
         body: &format!(r#"{{"k":"{}","u":"mlflow:/{}/z"}}"#, id(22), id(23)),
         ..SAID
     });
-    recording.say(&Said {
+    recording.say(&SaidExchange {
         request: "POST /soap",
         fields: &[("Content-Type", "text/plain")],
         body: &format!("<r><id>{}</id><x ref='{}'/></r>", id(30), id(31)),
@@ -303,7 +307,7 @@ fn every_place_of_an_answer_and_a_request_is_looked_at() {
 #[test]
 fn the_own_answer_comes_before_the_first_one() {
     // Two calendars begin with one entity tag; each client has it from its own.
-    let mut recording = Recording::default();
+    let mut recording = MadeRecording::default();
     let auth = |user: &str| {
         format!(
             "Basic {}",
@@ -312,7 +316,7 @@ fn the_own_answer_comes_before_the_first_one() {
     };
     let sync = "http://radicale.org/ns/sync/e3b0c44298fc1c149afbf4c8996fb924";
     for (lane, user) in [(0, "ann"), (1, "bob")] {
-        recording.say(&Said {
+        recording.say(&SaidExchange {
             lane,
             request: &format!("PROPFIND /{user}/cal"),
             fields: &[("Authorization", &auth(user))],
@@ -321,7 +325,7 @@ fn the_own_answer_comes_before_the_first_one() {
         });
     }
     for (lane, user) in [(2, "bob"), (3, "ann")] {
-        recording.say(&Said {
+        recording.say(&SaidExchange {
             lane,
             request: &format!("REPORT /{user}/cal"),
             fields: &[("Authorization", &auth(user))],
@@ -337,12 +341,16 @@ fn the_own_answer_comes_before_the_first_one() {
 
 #[test]
 fn values_from_before_the_recording_are_counted_by_route() {
-    let mut recording = Recording::default();
+    let mut recording = MadeRecording::default();
     let cookie = "session=3f2a91c07be41d05a8c1";
     for _ in 0..3 {
-        recording.say(&Said { request: "GET /cart", fields: &[("Cookie", cookie)], ..SAID });
+        recording.say(&SaidExchange {
+            request: "GET /cart",
+            fields: &[("Cookie", cookie)],
+            ..SAID
+        });
     }
-    recording.say(&Said { request: "GET /about", ..SAID });
+    recording.say(&SaidExchange { request: "GET /about", ..SAID });
     let found = recording.found();
     assert_eq!(found.totals.older, 3);
     assert_eq!(found.totals.older_by_route, [("GET /cart".to_owned(), 3)]);
@@ -351,13 +359,14 @@ fn values_from_before_the_recording_are_counted_by_route() {
 
 #[test]
 fn values_of_one_place_are_used_each() {
-    let mut recording = Recording::default();
-    recording.say(&Said {
+    let mut recording = MadeRecording::default();
+    recording.say(&SaidExchange {
         request: "POST /a",
         says: r#"{"x":"3f2a91c07be41d05","y":"9d8e7f6a5b4c3d2e"}"#,
         ..SAID
     });
-    recording.say(&Said { request: "GET /b?id=3f2a91c07be41d05&id=9d8e7f6a5b4c3d2e", ..SAID });
+    recording
+        .say(&SaidExchange { request: "GET /b?id=3f2a91c07be41d05&id=9d8e7f6a5b4c3d2e", ..SAID });
     assert_eq!(
         recording.uses(),
         ["0-1 query:id 3f2a91c07be41d05 0-0", "0-1 query:id 9d8e7f6a5b4c3d2e 0-0"]
@@ -372,22 +381,26 @@ fn a_token_is_used_whole_or_signed_anew() {
         format!("eyJhbGciOiJIUzI1NiJ9.{claims}.c2lnbmF0dXJl")
     };
     let (issued, own) = (token("3f2a91c07be41d05"), token("9d8e7f6a5b4c3d2e"));
-    let mut recording = Recording::default();
-    recording.say(&Said {
+    let mut recording = MadeRecording::default();
+    recording.say(&SaidExchange {
         request: "POST /login",
         says: &format!(r#"{{"id":"9d8e7f6a5b4c3d2e","token":"{issued}"}}"#),
         ..SAID
     });
     for token in [&issued, &own] {
         let bearer = format!("Bearer {token}");
-        recording.say(&Said { request: "GET /me", fields: &[("Authorization", &bearer)], ..SAID });
+        recording.say(&SaidExchange {
+            request: "GET /me",
+            fields: &[("Authorization", &bearer)],
+            ..SAID
+        });
     }
     assert_eq!(recording.uses(), [format!("0-1 header:authorization {issued} 0-0")]);
     let refused: Vec<_> = recording
         .found()
         .flows
         .into_iter()
-        .filter(|flow| flow.class == Evidence::Refused)
+        .filter(|flow| flow.class == FlowEvidence::Refused)
         .collect();
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert_eq!((refused[0].from.place.as_str(), refused[0].uses), ("$.id", 1));
@@ -395,16 +408,16 @@ fn a_token_is_used_whole_or_signed_anew() {
 
 #[test]
 fn times_are_bound_only_where_they_identify() {
-    let mut recording = Recording::default();
+    let mut recording = MadeRecording::default();
     for n in 0..3 {
         let (at, tag) = (1_795_341_600 + n, 1_795_341_600_123_u64 + n);
-        recording.say(&Said {
+        recording.say(&SaidExchange {
             request: "POST /jobs",
             answer: &[("ETag", &format!("\"{tag}\""))],
             says: &format!(r#"{{"version":{at},"created":"2026-11-28T10:00:0{n}Z","id":{at}}}"#),
             ..SAID
         });
-        recording.say(&Said {
+        recording.say(&SaidExchange {
             request: &format!("GET /jobs/{at}?version={at}&since=2026-11-28T10:00:0{n}Z"),
             fields: &[("If-None-Match", &format!("\"{tag}\""))],
             ..SAID
@@ -417,13 +430,13 @@ fn times_are_bound_only_where_they_identify() {
 
 #[test]
 fn rules_bind_and_forbid() {
-    let mut recording = Recording::default();
-    recording.say(&Said {
+    let mut recording = MadeRecording::default();
+    recording.say(&SaidExchange {
         request: "POST /login",
         says: r#"{"pin":"12","id":"3f2a91c07be41d05"}"#,
         ..SAID
     });
-    recording.say(&Said { request: "GET /me?pin=12&id=3f2a91c07be41d05", ..SAID });
+    recording.say(&SaidExchange { request: "GET /me?pin=12&id=3f2a91c07be41d05", ..SAID });
     assert_eq!(recording.uses(), ["0-1 query:id 3f2a91c07be41d05 0-0"]);
     recording.rules = r#"
         [[bind_rule]]
@@ -437,17 +450,17 @@ fn rules_bind_and_forbid() {
     .to_owned();
     assert_eq!(recording.uses(), ["0-1 query:pin 12 0-0"]);
     let found = recording.found();
-    let refused = found.flows.iter().find(|flow| flow.class == Evidence::Refused).expect("one");
+    let refused = found.flows.iter().find(|flow| flow.class == FlowEvidence::Refused).expect("one");
     assert_eq!(refused.reason.as_deref(), Some("[[flow.never]] says so"));
     assert_eq!(found.unmatched, ["[[flow.never]] cookie:none"]);
 }
 
 #[test]
 fn a_proxys_address_is_no_session() {
-    let mut recording = Recording::default();
+    let mut recording = MadeRecording::default();
     for n in 0..4 {
         let client = format!("192.0.2.{}, 10.0.0.1", n % 2);
-        recording.say(&Said {
+        recording.say(&SaidExchange {
             lane: 0,
             request: "GET /a",
             fields: &[("X-Forwarded-For", &client)],
@@ -462,12 +475,12 @@ fn a_proxys_address_is_no_session() {
 
 #[test]
 fn an_address_with_many_requests_at_once_is_many_clients() {
-    let mut recording = Recording::default();
+    let mut recording = MadeRecording::default();
     for n in 0..9 {
-        let said = Said { lane: n * 200, request: "GET /a", ..SAID };
+        let said = SaidExchange { lane: n * 200, request: "GET /a", ..SAID };
         recording.say_at(&said, n as i64, 1_000_000);
     }
-    recording.say(&Said { lane: 5_000, request: "GET /b", ..SAID });
+    recording.say(&SaidExchange { lane: 5_000, request: "GET /b", ..SAID });
     let found = recording.found();
     assert_eq!(found.totals.sessions, 10);
     assert!(parts(&found).iter().all(|part| part.after.is_empty()));
@@ -475,22 +488,23 @@ fn an_address_with_many_requests_at_once_is_many_clients() {
 
 #[test]
 fn what_is_created_is_there_before_it_is_named() {
-    let mut recording = Recording { order: Order::Data, ..Recording::default() };
-    recording.say(&Said {
+    let mut recording = MadeRecording { order: Order::Data, ..MadeRecording::default() };
+    recording.say(&SaidExchange {
         lane: 0,
         request: "POST /tables",
         body: r#"{"name":"orders-20"}"#,
         ..SAID
     });
-    recording.say(&Said {
+    recording.say(&SaidExchange {
         lane: 1,
         request: "POST /rows",
         body: r#"{"table":"orders-20"}"#,
         ..SAID
     });
-    recording.say(&Said { lane: 2, request: "PUT /a/b", ..SAID });
-    recording.say(&Said { lane: 3, request: "GET /a/b", ..SAID });
-    let after = |found: &Found| parts(found).into_iter().map(|part| part.after).collect::<Vec<_>>();
+    recording.say(&SaidExchange { lane: 2, request: "PUT /a/b", ..SAID });
+    recording.say(&SaidExchange { lane: 3, request: "GET /a/b", ..SAID });
+    let after =
+        |found: &FoundFlows| parts(found).into_iter().map(|part| part.after).collect::<Vec<_>>();
     let id = |connection| ExchangeId { connection, ordinal: 0 };
     assert_eq!(after(&recording.found()), [vec![], vec![id(0)], vec![], vec![id(2)]]);
     recording.order = Order::Connection;
@@ -499,9 +513,9 @@ fn what_is_created_is_there_before_it_is_named() {
 
 #[test]
 fn nobody_waits_for_others_who_say_what_all_say() {
-    let mut recording = Recording::default();
+    let mut recording = MadeRecording::default();
     for lane in 0..4 {
-        recording.say(&Said {
+        recording.say(&SaidExchange {
             lane,
             request: "POST /login",
             fields: &[("X-Tenant", "tenant-20261")],
@@ -511,7 +525,7 @@ fn nobody_waits_for_others_who_say_what_all_say() {
         });
     }
     for lane in 0..4 {
-        recording.say(&Said {
+        recording.say(&SaidExchange {
             lane: 10 + lane,
             request: "POST /orders?client_id=app-31415926",
             fields: &[("X-Tenant", "tenant-20261"), ("Authorization", &format!("Bearer t{lane}"))],
@@ -527,7 +541,7 @@ fn nobody_waits_for_others_who_say_what_all_say() {
 }
 
 /// Exchanges of few values and few clients, so that everything meets.
-fn recordings() -> impl Strategy<Value = Recording> {
+fn recordings() -> impl Strategy<Value = MadeRecording> {
     let value = prop_oneof![
         Just("3f2a91c07be41d05"),
         Just("9d8e7f6a5b4c3d2e"),
@@ -541,7 +555,7 @@ fn recordings() -> impl Strategy<Value = Recording> {
     let exchange =
         (0..5_u64, 0..6_usize, 0..40_i64, 0..20_i64, value.clone(), value.clone(), value);
     prop::collection::vec(exchange, 0..40).prop_map(|all| {
-        let mut recording = Recording::default();
+        let mut recording = MadeRecording::default();
         for (lane, form, at, takes, a, b, c) in all {
             let cookie = format!("sid={a}; x={b}");
             let (request, body) = match form {
@@ -554,7 +568,7 @@ fn recordings() -> impl Strategy<Value = Recording> {
             };
             let set = format!("sid={c}");
             recording.say_at(
-                &Said {
+                &SaidExchange {
                     lane,
                     request: &request,
                     fields: &[("Cookie", &cookie)],

@@ -29,7 +29,7 @@ fn ordered(capture: Vec<u8>, block_bytes: usize) -> (Vec<u32>, u64) {
     let opened = file::from_reader("memory", Box::new(Cursor::new(capture)), None);
     let Ok(Input::Packets(file)) = opened else { panic!("a capture") };
     let mut ordered = Ordered::new(file, 0, AHEAD);
-    let (mut run, mut pool, mut places) = (Run::default(), Pool::default(), Vec::new());
+    let (mut run, mut pool, mut places) = (OrderedRun::default(), Pool::default(), Vec::new());
     while ordered.next_run(&mut run, block_bytes, &mut pool) {
         places.extend(run.frames.iter().map(|frame| {
             let bytes = &run.blocks[frame.block as usize][frame.start as usize..];
@@ -100,7 +100,7 @@ fn few_packets_that_wait_do_not_hold_all_blocks() {
     let opened = file::from_reader("memory", Box::new(Cursor::new(pcap(&times, 1_000))), None);
     let Ok(Input::Packets(file)) = opened else { panic!("a capture") };
     let mut ordered = Ordered::new(file, 0, AHEAD);
-    let (mut run, mut pool, mut most, mut got) = (Run::default(), Pool::default(), 0, 0);
+    let (mut run, mut pool, mut most, mut got) = (OrderedRun::default(), Pool::default(), 0, 0);
     while ordered.next_run(&mut run, 1 << 16, &mut pool) {
         most = most.max(ordered.waiting.held_bytes());
         got += run.frames.len();

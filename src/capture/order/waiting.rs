@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use super::Run;
+use super::OrderedRun;
 use crate::capture::Frame;
 use crate::time::Timestamp;
 
@@ -28,9 +28,9 @@ pub(super) fn copy(frame: &mut Frame, block: &[u8], dense: &mut Vec<u8>) {
 
 /// Packets by time, equal times in the order of the file.
 #[derive(Default)]
-pub(super) struct Waiting {
-    packets: BinaryHeap<Packet>,
-    blocks: Vec<Held>,
+pub(super) struct WaitingPackets {
+    packets: BinaryHeap<WaitingPacket>,
+    blocks: Vec<HeldBlock>,
     /// Places in `blocks` that hold nothing.
     free: Vec<u32>,
     added: u64,
@@ -41,46 +41,46 @@ pub(super) struct Waiting {
 
 /// A block and how many packets in it wait.
 #[derive(Default)]
-struct Held {
+struct HeldBlock {
     block: Arc<Vec<u8>>,
     packets: usize,
     /// Which block it is in the run that is being settled.
     settled: Option<u32>,
 }
 
-struct Packet {
+struct WaitingPacket {
     number: u64,
     frame: Frame,
 }
 
-impl Packet {
+impl WaitingPacket {
     const fn key(&self) -> (Timestamp, u64) {
         (self.frame.at, self.number)
     }
 }
 
-impl Ord for Packet {
+impl Ord for WaitingPacket {
     /// The first one is the greatest: what the heap gives out.
     fn cmp(&self, other: &Self) -> Ordering {
         other.key().cmp(&self.key())
     }
 }
 
-impl PartialOrd for Packet {
+impl PartialOrd for WaitingPacket {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Packet {
+impl PartialEq for WaitingPacket {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 }
 
-impl Eq for Packet {}
+impl Eq for WaitingPacket {}
 
-impl Waiting {
+impl WaitingPackets {
     /// How much all that waits takes, in bytes.
     pub(super) const fn weight(&self) -> usize {
         self.weight
@@ -100,7 +100,7 @@ impl Waiting {
     /// Takes a block, whose packets are then added: by what number they name it.
     pub(super) fn hold(&mut self, block: Arc<Vec<u8>>) -> u32 {
         self.block_bytes += block.len();
-        let held = Held { block, ..Held::default() };
+        let held = HeldBlock { block, ..HeldBlock::default() };
         if let Some(slot) = self.free.pop() {
             self.blocks[slot as usize] = held;
             return slot;
@@ -113,7 +113,7 @@ impl Waiting {
     pub(super) fn add(&mut self, frame: Frame) {
         self.weight += weight(&frame);
         self.blocks[frame.block as usize].packets += 1;
-        self.packets.push(Packet { number: self.added, frame });
+        self.packets.push(WaitingPacket { number: self.added, frame });
         self.added += 1;
     }
 
@@ -127,8 +127,8 @@ impl Waiting {
 
     /// Moves the first packet to the end of `run`, which is to be settled; `false` where none
     /// waits.
-    pub(super) fn take_first(&mut self, run: &mut Run) -> bool {
-        let Some(Packet { frame, .. }) = self.packets.pop() else { return false };
+    pub(super) fn take_first(&mut self, run: &mut OrderedRun) -> bool {
+        let Some(WaitingPacket { frame, .. }) = self.packets.pop() else { return false };
         self.weight -= weight(&frame);
         self.blocks[frame.block as usize].packets -= 1;
         run.frames.push(frame);
@@ -136,7 +136,7 @@ impl Waiting {
     }
 
     /// Gives `run` the blocks of its packets, and lets go of those that no other waits in.
-    pub(super) fn settle(&mut self, run: &mut Run) {
+    pub(super) fn settle(&mut self, run: &mut OrderedRun) {
         for frame in &mut run.frames {
             let held = &mut self.blocks[frame.block as usize];
             frame.block = *held.settled.get_or_insert_with(|| {
@@ -161,14 +161,18 @@ impl Waiting {
     fn copy_together(&mut self) {
         let mut packets = std::mem::take(&mut self.packets).into_vec();
         let mut dense = Vec::with_capacity(self.weight);
-        for Packet { frame, .. } in &mut packets {
+        for WaitingPacket { frame, .. } in &mut packets {
             copy(frame, &self.blocks[frame.block as usize].block, &mut dense);
             frame.block = 0;
         }
         self.block_bytes = dense.len();
         self.free.clear();
         self.blocks.clear();
-        self.blocks.push(Held { block: Arc::new(dense), packets: packets.len(), settled: None });
+        self.blocks.push(HeldBlock {
+            block: Arc::new(dense),
+            packets: packets.len(),
+            settled: None,
+        });
         self.packets = packets.into();
     }
 }

@@ -10,11 +10,11 @@ use crate::cli::signals::{self, Grace};
 use crate::cli::{Exit, Failure, Global, output};
 use crate::demo::clients;
 use crate::demo::provider::Provider;
-use crate::demo::{Faults, shop};
+use crate::demo::{ShopFaults, shop};
 
 /// One part of the demo.
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum Part {
+pub(super) enum DemoPart {
     /// Serve version 1 or 2 of the shop, or its payment provider, until a signal comes
     #[command(after_help = "Examples:\n  \
         shadowtap demo serve provider --listen 0.0.0.0:8081\n  \
@@ -59,15 +59,15 @@ pub(super) struct Customers {
     #[arg(value_name = "HOST:PORT")]
     shop: String,
     /// How many sessions arrive
-    #[arg(long, value_name = "N", default_value_t = clients::Settings::default().sessions)]
+    #[arg(long, value_name = "N", default_value_t = clients::CustomerSettings::default().sessions)]
     sessions: u32,
     /// Another seed is another day
-    #[arg(long, value_name = "N", default_value_t = clients::Settings::default().seed)]
+    #[arg(long, value_name = "N", default_value_t = clients::CustomerSettings::default().seed)]
     seed: u64,
 }
 
 /// Runs one part.
-pub(super) fn run(part: Part, global: &Global) -> Result<Exit, Failure> {
+pub(super) fn run(part: DemoPart, global: &Global) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("shop")
@@ -75,8 +75,8 @@ pub(super) fn run(part: Part, global: &Global) -> Result<Exit, Failure> {
         .build()
         .map_err(|error| Failure::unusable("cannot start threads").because(&error))?;
     match part {
-        Part::Serve(serve) => self::serve(&serve, &runtime),
-        Part::Customers(customers) => visit(&customers, &runtime, global),
+        DemoPart::Serve(serve) => self::serve(&serve, &runtime),
+        DemoPart::Customers(customers) => visit(&customers, &runtime, global),
     }
 }
 
@@ -104,9 +104,9 @@ fn serve(serve: &Serve, runtime: &tokio::runtime::Runtime) -> Result<Exit, Failu
         What::V2 => 2,
     };
     let planted = version == 2 && !serve.no_faults;
-    let settings = shop::Settings {
+    let settings = shop::ShopSettings {
         version,
-        faults: if planted { Faults::ALL } else { Faults::NONE },
+        faults: if planted { ShopFaults::ALL } else { ShopFaults::NONE },
         provider: resolve("--provider", &serve.provider)?,
         avoid_ports: vec![],
     };
@@ -122,10 +122,10 @@ fn visit(
     global: &Global,
 ) -> Result<Exit, Failure> {
     let shop = resolve("HOST:PORT", &customers.shop)?;
-    let settings = clients::Settings {
+    let settings = clients::CustomerSettings {
         sessions: customers.sessions,
         seed: customers.seed,
-        ..clients::Settings::default()
+        ..clients::CustomerSettings::default()
     };
     let progress = Arc::new(Progress::start(global, "shop", None));
     let answered = Arc::new(AtomicU64::new(0));

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::bind::find::{Found, Totals};
+use crate::bind::find::{FlowTotals, FoundFlows};
 use crate::cli::exit::printable;
-use crate::record::flows::{Evidence, Flow};
+use crate::record::flows::{Flow, FlowEvidence};
 
 /// Flows that are shown; `--json` has all.
 const ROWS: usize = 30;
@@ -17,7 +17,7 @@ const ROUTES: usize = 5;
 const WIDTH: usize = 98;
 
 /// The headline, the flows, and what cannot be bound.
-pub(crate) fn page(found: &Found) -> String {
+pub(crate) fn page(found: &FoundFlows) -> String {
     let mut page = headline(&found.totals);
     page.push('\n');
     for flow in found.flows.iter().take(ROWS) {
@@ -34,8 +34,8 @@ pub(crate) fn page(found: &Found) -> String {
 }
 
 /// `41 users; 1,279 uses of 229 values in 193 of 205 requests; …`
-fn headline(totals: &Totals) -> String {
-    let Totals { sessions, uses, values, using, requests, older, .. } = *totals;
+fn headline(totals: &FlowTotals) -> String {
+    let FlowTotals { sessions, uses, values, using, requests, older, .. } = *totals;
     let mut text = format!(
         "{}; {} of {} in {} of {}",
         counted(sessions, "user"),
@@ -54,9 +54,9 @@ fn headline(totals: &Totals) -> String {
 
 fn row(page: &mut String, flow: &Flow) {
     let class = match flow.class {
-        Evidence::Sure => "sure",
-        Evidence::Likely => "likely",
-        Evidence::Refused => "refused",
+        FlowEvidence::Sure => "sure",
+        FlowEvidence::Likely => "likely",
+        FlowEvidence::Refused => "refused",
     };
     line(page, &format!("  {class:<8} {} {}", flow.from.route, flow.from.place));
     let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -87,7 +87,7 @@ fn row(page: &mut String, flow: &Flow) {
     line(page, &says);
 }
 
-fn unbound(page: &mut String, totals: &Totals) {
+fn unbound(page: &mut String, totals: &FlowTotals) {
     for (route, requests) in totals.older_by_route.iter().take(ROUTES) {
         let requests = counted(*requests, "request");
         line(
@@ -142,14 +142,14 @@ mod tests {
 
     #[test]
     fn the_headline_says_who_uses_what() {
-        let totals = Totals {
+        let totals = FlowTotals {
             requests: 1_205,
             sessions: 41,
             values: 229,
             uses: 1_279,
             using: 193,
             older: 1,
-            ..Totals::default()
+            ..FlowTotals::default()
         };
         assert_eq!(
             headline(&totals),

@@ -31,14 +31,14 @@ const HIGHEST_NS: u64 = 3_600_000_000_000;
 /// What is counted by name, where exchanges are rendered: on all cores at once. Of more names than
 /// the bound those with the lowest hashes are told apart: which ones that are does not depend on
 /// the order in which they come, and a name that is among them was so from its first time on.
-pub(super) struct Named<V> {
-    parts: Vec<Mutex<Part<V>>>,
+pub(super) struct CountedByName<V> {
+    parts: Vec<Mutex<NamedPart<V>>>,
     hasher: FxBuildHasher,
     most: usize,
 }
 
 #[derive(Default)]
-struct Part<V> {
+struct NamedPart<V> {
     /// By the hashes of their names.
     known: FxHashMap<u64, (Box<[u8]>, V)>,
     /// The hashes, the highest first.
@@ -48,12 +48,12 @@ struct Part<V> {
 }
 
 /// What is counted of a name.
-pub(super) trait Count: Default {
+pub(super) trait Countable: Default {
     /// Adds what was counted elsewhere.
     fn merge(&mut self, other: Self);
 }
 
-impl Count for u64 {
+impl Countable for u64 {
     fn merge(&mut self, other: Self) {
         *self += other;
     }
@@ -61,7 +61,7 @@ impl Count for u64 {
 
 const PARTS: usize = 16;
 
-impl<V: Count> Named<V> {
+impl<V: Countable> CountedByName<V> {
     fn new(most: usize) -> Self {
         Self {
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
@@ -76,7 +76,7 @@ impl<V: Count> Named<V> {
         let mut part = self.parts[hash as usize >> 7 & (PARTS - 1)]
             .lock()
             .expect("no holder of this lock panics");
-        let Part { known, hashes, others } = &mut *part;
+        let NamedPart { known, hashes, others } = &mut *part;
         // First what is quick to tell: most of very many names are not among those that are told
         // apart.
         let is_full = known.len() >= self.most;
@@ -100,7 +100,7 @@ impl<V: Count> Named<V> {
     fn all(&self) -> (Vec<(Box<[u8]>, V)>, V) {
         let (mut all, mut sum) = (Vec::new(), V::default());
         for part in &self.parts {
-            let Part { known, others, .. } =
+            let NamedPart { known, others, .. } =
                 std::mem::take(&mut *part.lock().expect("no holder of this lock panics"));
             all.extend(known.into_values());
             sum.merge(others);
@@ -110,21 +110,21 @@ impl<V: Count> Named<V> {
 }
 
 /// Counts by path and by host, and takes the facts of exchanges.
-pub(super) struct Interner {
-    paths: Named<Path>,
-    hosts: Named<u64>,
+pub(super) struct NameCounts {
+    paths: CountedByName<PathCounts>,
+    hosts: CountedByName<u64>,
 }
 
-impl Interner {
+impl NameCounts {
     pub(super) fn new() -> Self {
-        Self { paths: Named::new(PATHS), hosts: Named::new(HOSTS) }
+        Self { paths: CountedByName::new(PATHS), hosts: CountedByName::new(HOSTS) }
     }
 
     /// What is needed of an exchange.
-    pub(super) fn facts(&self, exchange: &Exchange) -> Facts {
+    pub(super) fn facts(&self, exchange: &Exchange) -> ExchangeFacts {
         let response = exchange.response.as_ref();
         let is_plain = exchange.completeness == Completeness::Complete && exchange.marks.is_empty();
-        let facts = Facts {
+        let facts = ExchangeFacts {
             at: exchange
                 .request
                 .as_ref()
@@ -151,7 +151,7 @@ impl Interner {
             let name = path_and_query(&request.message.target).0;
             let method = &request.message.method;
             let length = method.len() + 1 + name.len();
-            let count = |path: &mut Path| path.add(&facts);
+            let count = |path: &mut PathCounts| path.add(&facts);
             if length <= key.len() {
                 key[..method.len()].copy_from_slice(method);
                 key[method.len()] = b' ';
@@ -170,7 +170,7 @@ impl Interner {
 }
 
 /// What is needed of one exchange.
-pub(super) struct Facts {
+pub(super) struct ExchangeFacts {
     at: Option<Timestamp>,
     ended: Option<Timestamp>,
     completeness: Completeness,
@@ -184,7 +184,7 @@ pub(super) struct Facts {
     odd: Option<Box<Odd>>,
 }
 
-impl Facts {
+impl ExchangeFacts {
     fn is_error(&self) -> bool {
         self.status.is_some_and(|status| grpc::judged(status, self.call) >= 500)
     }
@@ -204,7 +204,7 @@ struct Odd {
 
 /// Counts of one path.
 #[derive(Default)]
-pub(super) struct Path {
+pub(super) struct PathCounts {
     exchanges: u64,
     errors: u64,
     /// Latencies by bucket: 32 to an octave, so a route's quantiles are right within 1.6 percent.
@@ -212,8 +212,8 @@ pub(super) struct Path {
     exact: Exact,
 }
 
-impl Path {
-    fn add(&mut self, facts: &Facts) {
+impl PathCounts {
+    fn add(&mut self, facts: &ExchangeFacts) {
         self.exchanges += 1;
         self.errors += u64::from(facts.is_error());
         if facts.completeness == Completeness::Complete
@@ -226,7 +226,7 @@ impl Path {
     }
 }
 
-impl Count for Path {
+impl Countable for PathCounts {
     fn merge(&mut self, other: Self) {
         self.exchanges += other.exchanges;
         self.errors += other.errors;
@@ -282,25 +282,25 @@ pub(super) struct Survey {
     calls: BTreeMap<u16, u64>,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
-    timeline: Timeline,
+    timeline: InspectTimeline,
     first_byte: Histogram<u64>,
     last_byte: Histogram<u64>,
     before_request: u64,
     request_bytes: u64,
     response_bytes: u64,
     connections: u64,
-    damages: BTreeMap<String, Damage>,
+    damages: BTreeMap<String, DamageReason>,
     listed: Vec<Listed>,
     unlisted: u64,
 }
 
 /// Counts by time; the buckets get wider as the span grows.
-struct Timeline {
+struct InspectTimeline {
     width_ns: i64,
     buckets: BTreeMap<i64, (u64, u64)>,
 }
 
-impl Timeline {
+impl InspectTimeline {
     fn add(&mut self, at: Timestamp, is_error: bool) {
         let bucket = self.buckets.entry(at.nanos().div_euclid(self.width_ns)).or_default();
         bucket.0 += 1;
@@ -328,7 +328,7 @@ impl Survey {
             calls: BTreeMap::new(),
             first: None,
             last: None,
-            timeline: Timeline { width_ns: NANOS_PER_SEC, buckets: BTreeMap::new() },
+            timeline: InspectTimeline { width_ns: NANOS_PER_SEC, buckets: BTreeMap::new() },
             first_byte: histogram(),
             last_byte: histogram(),
             before_request: 0,
@@ -341,7 +341,7 @@ impl Survey {
         }
     }
 
-    pub(super) fn add(&mut self, id: ExchangeId, facts: Facts) {
+    pub(super) fn add(&mut self, id: ExchangeId, facts: ExchangeFacts) {
         *self.completeness.entry(facts.completeness.name()).or_default() += 1;
         // Exchanges of a connection come in order, so the first of each tells how many connections
         // there are.
@@ -380,7 +380,7 @@ impl Survey {
             if self.damages.len() >= DAMAGES && !self.damages.contains_key(&reason) {
                 continue;
             }
-            let damage = self.damages.entry(reason).or_insert_with(|| Damage {
+            let damage = self.damages.entry(reason).or_insert_with(|| DamageReason {
                 exchanges: 0,
                 connections: 0,
                 example: id,
@@ -407,15 +407,15 @@ impl Survey {
     }
 
     /// Puts names to the numbers.
-    pub(super) fn finish(self, names: &Interner) -> Summary {
+    pub(super) fn finish(self, names: &NameCounts) -> InspectSummary {
         let (hosts, more) = names.hosts.all();
         let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        let mut hosts: Vec<Counted> = hosts
+        let mut hosts: Vec<CountedName> = hosts
             .iter()
-            .map(|(name, exchanges)| Counted { name: text(name), exchanges: *exchanges })
+            .map(|(name, exchanges)| CountedName { name: text(name), exchanges: *exchanges })
             .collect();
         if more > 0 {
-            hosts.push(Counted { name: "(more hosts)".to_owned(), exchanges: more });
+            hosts.push(CountedName { name: "(more hosts)".to_owned(), exchanges: more });
         }
         hosts.sort_by(|a, b| b.exchanges.cmp(&a.exchanges).then_with(|| a.name.cmp(&b.name)));
         let span_ns = self.first.zip(self.last).map_or(0, |(first, last)| last.since(first));
@@ -423,7 +423,7 @@ impl Survey {
         let busiest = self.timeline.buckets.values().map(|&(count, _)| count).max().unwrap_or(0);
         let seconds = span_ns as f64 / NANOS_PER_SEC as f64;
         let width_s = self.timeline.width_ns as f64 / NANOS_PER_SEC as f64;
-        Summary {
+        InspectSummary {
             first: self.first,
             last: self.last,
             span_ns,
@@ -462,7 +462,7 @@ impl Survey {
 }
 
 /// Paths by the route that they belong to.
-fn routes((paths, others): (Vec<(Box<[u8]>, Path)>, Path)) -> Vec<Route> {
+fn routes((paths, others): (Vec<(Box<[u8]>, PathCounts)>, PathCounts)) -> Vec<SurveyedRoute> {
     let split = |name: &[u8]| {
         let blank = memchr::memchr(b' ', name).unwrap_or(name.len());
         (name[..blank].to_vec(), name.get(blank + 1..).unwrap_or_default().to_vec())
@@ -494,9 +494,9 @@ fn routes((paths, others): (Vec<(Box<[u8]>, Path)>, Path)) -> Vec<Route> {
             latency.saturating_record_n(nanos_of(bucket), u64::from(count));
         }
     }
-    let mut routes: Vec<Route> = found
+    let mut routes: Vec<SurveyedRoute> = found
         .into_iter()
-        .map(|(route, (exchanges, errors, paths, latency, exact))| Route {
+        .map(|(route, (exchanges, errors, paths, latency, exact))| SurveyedRoute {
             route,
             exchanges,
             errors,
@@ -531,7 +531,7 @@ fn reason_of(completeness: Completeness, mark: &str) -> String {
 
 /// Everything that `inspect` says, in the form of its `--json`.
 #[derive(Debug, Serialize)]
-pub(super) struct Summary {
+pub(super) struct InspectSummary {
     pub first: Option<Timestamp>,
     pub last: Option<Timestamp>,
     pub span_ns: i64,
@@ -544,12 +544,12 @@ pub(super) struct Summary {
     pub statuses: BTreeMap<u16, u64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub grpc_statuses: BTreeMap<u16, u64>,
-    pub hosts: Vec<Counted>,
-    pub routes: Vec<Route>,
+    pub hosts: Vec<CountedName>,
+    pub routes: Vec<SurveyedRoute>,
     pub first_byte: Quantiles,
     pub last_byte: Quantiles,
     pub answers_captured_before_requests: u64,
-    pub damages: BTreeMap<String, Damage>,
+    pub damages: BTreeMap<String, DamageReason>,
     pub damaged: Vec<Listed>,
     pub damaged_not_listed: u64,
 }
@@ -573,14 +573,14 @@ pub(super) struct Bucket {
 
 /// A name and how often it was seen.
 #[derive(Debug, Serialize)]
-pub(super) struct Counted {
+pub(super) struct CountedName {
     pub name: String,
     pub exchanges: u64,
 }
 
 /// One route.
 #[derive(Debug, Serialize)]
-pub(super) struct Route {
+pub(super) struct SurveyedRoute {
     pub route: String,
     pub exchanges: u64,
     pub errors: u64,
@@ -591,7 +591,7 @@ pub(super) struct Route {
 
 /// A reason why exchanges are damaged or odd.
 #[derive(Debug, Serialize)]
-pub(super) struct Damage {
+pub(super) struct DamageReason {
     pub exchanges: u64,
     pub connections: u64,
     /// The first one, and what was said of it.
@@ -695,7 +695,7 @@ mod tests {
     #[test]
     fn which_names_are_told_apart_does_not_depend_on_their_order() {
         let counted = |numbers: &mut dyn Iterator<Item = u32>| {
-            let names = Named::<u64>::new(8 * PARTS);
+            let names = CountedByName::<u64>::new(8 * PARTS);
             numbers.for_each(|n| names.count(&(n % 1000).to_le_bytes(), |count| *count += 1));
             let (mut known, others) = names.all();
             known.sort();
@@ -713,7 +713,7 @@ mod tests {
 
     #[test]
     fn the_timeline_widens_and_loses_nothing() {
-        let mut timeline = Timeline { width_ns: NANOS_PER_SEC, buckets: BTreeMap::new() };
+        let mut timeline = InspectTimeline { width_ns: NANOS_PER_SEC, buckets: BTreeMap::new() };
         let count = 3 * BUCKETS as i64;
         for second in 0..count {
             timeline.add(Timestamp::from_parts(second * 7, 0), second % 2 == 0);

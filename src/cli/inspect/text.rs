@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::survey::{Quantiles, Summary};
+use super::survey::{InspectSummary, Quantiles};
 use crate::cli::exit::printable;
 use crate::cli::parse::{COMPLETENESS, ledger_table};
 use crate::ledger::Ledger;
@@ -16,7 +16,7 @@ const COLUMNS: usize = 72;
 /// The whole page.
 pub(super) fn page(
     inputs: &[String],
-    summary: &Summary,
+    summary: &InspectSummary,
     flows: Option<&str>,
     ledger: &Ledger,
     warnings: &[String],
@@ -60,7 +60,7 @@ fn title(page: &mut String, text: &str) {
     line(page, text);
 }
 
-fn overview(page: &mut String, summary: &Summary) {
+fn overview(page: &mut String, summary: &InspectSummary) {
     page.push('\n');
     if let Some((first, last)) = summary.first.zip(summary.last) {
         // Nanoseconds are for `--json`.
@@ -89,7 +89,7 @@ fn overview(page: &mut String, summary: &Summary) {
     let _ = writeln!(page, "bodies        {up} in requests, {down} in responses");
 }
 
-fn rate(page: &mut String, summary: &Summary) {
+fn rate(page: &mut String, summary: &InspectSummary) {
     let rate = &summary.rate;
     let (Some(first), Some(last)) = (rate.timeline.first(), rate.timeline.last()) else { return };
     let width = duration(rate.width_ns.unsigned_abs());
@@ -123,7 +123,7 @@ fn level(count: u64, most: u64) -> char {
     }
 }
 
-fn latency(page: &mut String, summary: &Summary) {
+fn latency(page: &mut String, summary: &InspectSummary) {
     if summary.last_byte.count == 0 {
         return;
     }
@@ -157,7 +157,7 @@ fn list(page: &mut String, name: &str, rows: Vec<(u64, String)>) {
     more(page, rows.len());
 }
 
-fn routes(page: &mut String, summary: &Summary) {
+fn routes(page: &mut String, summary: &InspectSummary) {
     if summary.routes.is_empty() {
         return;
     }
@@ -178,7 +178,7 @@ fn routes(page: &mut String, summary: &Summary) {
     more(page, summary.routes.len());
 }
 
-fn damages(page: &mut String, summary: &Summary) {
+fn damages(page: &mut String, summary: &InspectSummary) {
     if summary.damages.is_empty() {
         return;
     }

@@ -1,4 +1,4 @@
-//! The flags of `replay`, shared with `run`; and [`Shape`], what they come to once they are
+//! The flags of `replay`, shared with `run`; and [`ReplayShape`], what they come to once they are
 //! checked.
 
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::bind::find::Order;
 use crate::cli::args::{duration_ns, size};
 use crate::cli::config::Config;
 use crate::cli::parse::Beside;
-use crate::cli::redaction::Redaction;
+use crate::cli::redaction::RedactionFlags;
 use crate::cli::shown::without_secrets;
 use crate::cli::{Failure, folder};
 use crate::exchange::ExchangeId;
@@ -23,13 +23,13 @@ use crate::gate::Policy;
 use crate::limits;
 use crate::outcome::HostMap;
 use crate::redact::Redactor;
-use crate::replay::config::Section;
+use crate::replay::config::ReplaySection;
 use crate::replay::plan::rewrite::{Field, MARKER, TargetRule, check_name};
 use crate::replay::session::target::parse_url;
 use crate::replay::session::tls::{Identity, Sni, Trust};
 use crate::replay::{Arrivals, Spoken, Think, Windows};
 use crate::schedule::pacing::{Pacing, Speed};
-use crate::schedule::select::{Rule, Sample, Selection, Shard};
+use crate::schedule::select::{Sample, SelectRule, Selection, Shard};
 use crate::schedule::users::Users;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
@@ -102,7 +102,7 @@ enum PacingFlag {
 
 /// Flags of `replay` that `run` takes too.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Flags {
+pub struct ReplayFlags {
     /// Where to replay: scheme, host and port of v2
     #[arg(help_heading = "Target", long, value_name = "URL")]
     pub target: Option<String>,
@@ -136,11 +136,11 @@ pub struct Flags {
     /// Only what matches: METHOD PATH-REGEX, header:NAME=REGEX or cookie:NAME=REGEX; repeat for
     /// several
     #[arg(help_heading = "Which requests", long, value_name = "RULE")]
-    include: Vec<Rule>,
+    include: Vec<SelectRule>,
     /// Not what matches: METHOD PATH-REGEX, header:NAME=REGEX or cookie:NAME=REGEX; repeat for
     /// several
     #[arg(help_heading = "Which requests", long, value_name = "RULE")]
-    exclude: Vec<Rule>,
+    exclude: Vec<SelectRule>,
     /// Only requests for this host, or for all below it by *.HOST; repeat for several
     #[arg(help_heading = "Which requests", long, value_name = "H")]
     host: Vec<String>,
@@ -270,7 +270,7 @@ pub struct Flags {
     #[command(flatten)]
     beside: Beside,
     #[command(flatten)]
-    redaction: Redaction,
+    redaction: RedactionFlags,
     /// Most bytes that are kept of an answer's body; the rest is counted and hashed [default: 8MiB]
     #[arg(help_heading = "Output", long, value_name = "SIZE", value_parser = size)]
     max_body: Option<u64>,
@@ -292,9 +292,9 @@ fn shard(text: &str) -> Result<Shard, String> {
 
 /// How values that v1 issued are bound, and what waits for what between connections.
 #[derive(Clone, Debug)]
-pub struct Flow {
+pub struct FlowFlags {
     /// `[flow]`.
-    pub rules: bind::config::Section,
+    pub rules: bind::config::FlowSection,
     /// How sure a flow must be.
     pub bind: Bind,
     /// What waits for what; none where it was not said.
@@ -303,8 +303,12 @@ pub struct Flow {
     pub producers: bool,
 }
 
-impl Flow {
-    fn new(flags: &Flags, file: &Section, rules: &bind::config::Section) -> Result<Self, Failure> {
+impl FlowFlags {
+    fn new(
+        flags: &ReplayFlags,
+        file: &ReplaySection,
+        rules: &bind::config::FlowSection,
+    ) -> Result<Self, Failure> {
         let bind = match flags.bind {
             None => rules.level(),
             Some(BindFlag::Sure) => Bind::Sure,
@@ -326,7 +330,7 @@ impl Flow {
 
 /// The checked flags.
 #[derive(Clone, Debug)]
-pub struct Shape {
+pub struct ReplayShape {
     /// v2; none for a dry run without one.
     pub target: Option<String>,
     /// v1 in staging.
@@ -390,7 +394,7 @@ pub struct Shape {
     /// Replay even at the captured server.
     pub allow_captured_server: bool,
     /// How values are bound.
-    pub flow: Flow,
+    pub flow: FlowFlags,
     /// Own lateness at the 99th percentile above which the schedule counts as not held: the gate's.
     pub max_lateness_ns: i64,
     /// What captures need beside themselves.
@@ -454,11 +458,11 @@ fn identity(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Identi
     }
 }
 
-impl Shape {
+impl ReplayShape {
     /// Checks flags and file together.
-    pub fn new(flags: Flags, config: &Config, policy: &Policy) -> Result<Self, Failure> {
+    pub fn new(flags: ReplayFlags, config: &Config, policy: &Policy) -> Result<Self, Failure> {
         let (file, schema) = (&config.replay, &config.schema);
-        let flow = Flow::new(&flags, file, &config.flow)?;
+        let flow = FlowFlags::new(&flags, file, &config.flow)?;
         let target = flags.target.or_else(|| file.target.clone());
         let baseline = flags.baseline.or_else(|| file.baseline.clone());
         for url in [&target, &baseline].into_iter().flatten() {

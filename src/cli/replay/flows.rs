@@ -8,20 +8,20 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::flags::Flow;
+use super::flags::FlowFlags;
 use crate::bind::config::{KeySource, SignKind, SignRule, Supplier, SupplyRule};
-use crate::bind::fill::sign::Key;
+use crate::bind::fill::sign::SigningKey;
 use crate::bind::fill::touch::Touches;
-use crate::bind::find::{self, Finder, Found, Order};
+use crate::bind::find::{self, Finder, FoundFlows, Order};
 use crate::bind::with_givers;
 use crate::cli::exit::printable;
 use crate::cli::folder::{RunFolder, names};
-use crate::cli::input::{Done, Inputs};
-use crate::cli::output::Part;
+use crate::cli::input::{Inputs, ReadInputs};
+use crate::cli::output::UnfinishedFile;
 use crate::cli::{Failure, Global};
 use crate::exchange::Redacted;
 use crate::record::exchanges::{self, End, Header, write_line};
-use crate::record::flows::{self, Evidence, FlowFigures};
+use crate::record::flows::{self, FlowEvidence, FlowFigures};
 use crate::replay::FlowCount;
 use crate::replay::plan::{Plan, Wishes};
 use crate::stop::Stop;
@@ -33,12 +33,12 @@ const WRITE_BYTES: usize = 1 << 20;
 /// What was found, and what the plan takes of it.
 #[derive(Debug)]
 pub(super) struct Flows {
-    found: Found,
+    found: FoundFlows,
     /// What `[flow]` says of values that no flow gives.
     touches: Touches,
 }
 
-impl Flow {
+impl FlowFlags {
     /// Whether requests go as they were recorded, each when its own connection allows.
     fn is_off(&self) -> bool {
         !self.is_bound() && self.order.unwrap_or(Order::Connection) == Order::Connection
@@ -47,7 +47,7 @@ impl Flow {
     fn is_bound(&self) -> bool {
         let rules = &self.rules;
         let made = [rules.supply.len(), rules.vary.len(), rules.sign.len()];
-        self.bind.takes(Evidence::Sure) || made.iter().any(|n| *n > 0)
+        self.bind.takes(FlowEvidence::Sure) || made.iter().any(|n| *n > 0)
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn find(
     opened: Inputs,
     redacted: &[Option<Redacted>],
     folder: &Path,
-    flow: &Flow,
+    flow: &FlowFlags,
     word: &Arc<Stop>,
     global: &Global,
 ) -> Result<(Inputs, Option<Flows>), Failure> {
@@ -67,7 +67,7 @@ pub(super) fn find(
     let cannot = |error: std::io::Error| {
         Failure::unusable(format!("cannot write to {}", folder.display())).because(&error)
     };
-    let config = find::Config {
+    let config = find::FindConfig {
         rules: flow.rules.clone(),
         bind: flow.bind,
         order: flow.order.unwrap_or_default(),
@@ -95,7 +95,7 @@ pub(super) fn find(
 }
 
 /// The same exchanges once more, from a file that was written with them but for the `rest`.
-fn again(done: &Done, mut file: File, mut rest: Vec<u8>) -> std::io::Result<Inputs> {
+fn again(done: &ReadInputs, mut file: File, mut rest: Vec<u8>) -> std::io::Result<Inputs> {
     let end = End::new(done.exchanges, done.ledger.clone(), done.rest.clone());
     write_line(&mut rest, &end);
     file.write_all(&rest)?;
@@ -106,24 +106,28 @@ fn again(done: &Done, mut file: File, mut rest: Vec<u8>) -> std::io::Result<Inpu
 impl Flows {
     /// Hands to a plan what it needs. Where nothing flows and nothing else is asked for, requests
     /// wait for their own connection alone.
-    pub(super) fn plan(self, wishes: &mut Wishes, flow: &Flow) -> std::io::Result<(Told, Touches)> {
+    pub(super) fn plan(
+        self,
+        wishes: &mut Wishes,
+        flow: &FlowFlags,
+    ) -> std::io::Result<(ToldFlows, Touches)> {
         let Self { found, touches } = self;
         let page = crate::cli::flows::text::page(&found);
         let figures = found.figures();
-        let Found { flows, parts, totals, unmatched } = found;
+        let FoundFlows { flows, parts, totals, unmatched } = found;
         let producers = totals.producers.iter().map(ToString::to_string).collect();
         if totals.uses > 0 || flow.order.is_some() || !touches.is_empty() {
             wishes.selection.ids = with_givers(&parts, &wishes.selection.ids)?;
             wishes.parts = Some(Arc::new(parts));
             wishes.producers = flow.producers;
         }
-        Ok((Told { flows, figures, page, producers, unmatched }, touches))
+        Ok((ToldFlows { flows, figures, page, producers, unmatched }, touches))
     }
 }
 
 /// What is told of flows.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct ToldFlows {
     flows: Vec<flows::Flow>,
     figures: FlowFigures,
     /// The flows as people read them.
@@ -134,7 +138,7 @@ pub(super) struct Told {
     unmatched: Vec<String>,
 }
 
-impl Told {
+impl ToldFlows {
     /// With the rules that the plan found to match nothing.
     pub(super) fn with(mut self, plan: &Plan) -> Self {
         self.unmatched.extend(plan.idle_rules());
@@ -162,7 +166,7 @@ impl Told {
         let cannot = |error: std::io::Error| {
             Failure::unusable(format!("cannot write {}", path.display())).because(&error)
         };
-        let part = Part::create(&path).map_err(cannot)?;
+        let part = UnfinishedFile::create(&path).map_err(cannot)?;
         let mut lines = Vec::new();
         for flow in &self.flows {
             let mut flow = flow.clone();
@@ -181,11 +185,11 @@ impl Told {
 }
 
 /// The rules of `[flow]` for values that no flow gives, with their keys and files.
-fn touches(flow: &Flow) -> Result<Touches, Failure> {
+fn touches(flow: &FlowFlags) -> Result<Touches, Failure> {
     Touches::new(&flow.rules, key, pairs).map_err(Failure::usage)
 }
 
-fn key(rule: &SignRule) -> Result<Key, String> {
+fn key(rule: &SignRule) -> Result<SigningKey, String> {
     let SignKind::Jwt = rule.kind else {
         return Err(format!(
             "{rule}: a URL's signature is not made anew: how it is made differs from service to \
@@ -199,7 +203,7 @@ fn key(rule: &SignRule) -> Result<Key, String> {
         KeySource::File(path) => std::fs::read(path)
             .map_err(|error| format!("{rule}: cannot read {}: {error}", path.display()))?,
     };
-    Key::read(&text).map_err(|why| format!("{rule}: {why}"))
+    SigningKey::read(&text).map_err(|why| format!("{rule}: {why}"))
 }
 
 /// The pairs of recorded and supplied values in a rule's file; none for a command.

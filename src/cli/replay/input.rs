@@ -3,19 +3,19 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use super::flags::Shape;
-use super::flows::{self, Told};
+use super::flags::ReplayShape;
+use super::flows::{self, ToldFlows};
 use super::metrics;
 use crate::cli::folder::{InputInfo, RunFolder, names};
-use crate::cli::input::{self, Done, Inputs, Options};
-use crate::cli::output::Part;
+use crate::cli::input::{self, InputOptions, Inputs, ReadInputs};
+use crate::cli::output::UnfinishedFile;
 use crate::cli::{Exit, Failure, Global, redaction, shown};
 use crate::exchange::Exchange;
 use crate::exchange::Redacted;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header};
 use crate::record::places;
-use crate::redact::Known;
+use crate::redact::KnownTokens;
 use crate::redact::Redactor;
 use crate::replay::plan::{Plan, Wishes};
 use crate::stop::Stop;
@@ -28,19 +28,23 @@ pub(super) struct Planned {
     pub(super) plan: Plan,
     pub(super) inputs: Vec<InputInfo>,
     /// The recording, under the name that it has until the run may begin.
-    pub(super) part: Part,
+    pub(super) part: UnfinishedFile,
     /// Of a shard, which exchanges of the whole it holds; as the recording.
-    pub(super) places: Option<Part>,
-    /// How the inputs are redacted; as in [`Done::redactions`].
+    pub(super) places: Option<UnfinishedFile>,
+    /// How the inputs are redacted; as in [`ReadInputs::redactions`].
     pub(super) redactions: Vec<Option<Redacted>>,
     /// The tokens that requests hold, where the inputs are redacted and the answers shall be.
-    pub(super) known: Option<Known>,
+    pub(super) known: Option<KnownTokens>,
     /// What flows in the recording, where it was looked for.
-    pub(super) flows: Option<Told>,
+    pub(super) flows: Option<ToldFlows>,
 }
 
 /// Gives the recording, and a shard's places, their names in the run's folder.
-pub(super) fn keep(part: Part, places: Option<Part>, folder: &RunFolder) -> Result<(), Failure> {
+pub(super) fn keep(
+    part: UnfinishedFile,
+    places: Option<UnfinishedFile>,
+    folder: &RunFolder,
+) -> Result<(), Failure> {
     let there = match places {
         Some(places) => places.commit(),
         // An earlier run's, which this one replaces.
@@ -61,7 +65,7 @@ pub(super) fn read_into(
     inputs: &[String],
     folder: &RunFolder,
     mut wishes: Wishes,
-    shape: &Shape,
+    shape: &ReplayShape,
     watched: bool,
     word: &Arc<Stop>,
     global: &Global,
@@ -82,17 +86,18 @@ pub(super) fn read_into(
     let is_bound = wishes.parts.is_some();
     let planner = super::planner(folder.path(), wishes, watched.then(metrics::route_of))?;
     let mut planner = planner.touching(touches.unwrap_or_default());
-    let part = Part::create(&path).map_err(cannot)?;
+    let part = UnfinishedFile::create(&path).map_err(cannot)?;
     let mut file = part.file().map_err(cannot)?;
-    let places_part = is_shard.then(|| Part::create(&folder.file(names::PLACES))).transpose();
+    let places_part =
+        is_shard.then(|| UnfinishedFile::create(&folder.file(names::PLACES))).transpose();
     let places_part = places_part.map_err(cannot)?;
-    let places_file = places_part.as_ref().map(Part::file).transpose().map_err(cannot)?;
-    let mut places = places_file.map(places::Writer::new);
+    let places_file = places_part.as_ref().map(UnfinishedFile::file).transpose().map_err(cannot)?;
+    let mut places = places_file.map(places::PlacesWriter::new);
     let mut held = 0;
     let mut buffer = Vec::with_capacity(2 * WRITE_BYTES);
     // A redacted recording is not redacted again, as tokens would get tokens.
     let mut known =
-        redactor.filter(|_| before.iter().any(Option::is_some)).map(|_| Known::default());
+        redactor.filter(|_| before.iter().any(Option::is_some)).map(|_| KnownTokens::default());
     let to_redact = redactor.filter(|_| known.is_none()).cloned();
     let redacted = to_redact.as_ref().map(Redactor::mark).or_else(|| Redacted::of_all(&before));
     let names = inputs.iter().map(|name| shown::without_secrets(name)).collect();
@@ -143,10 +148,10 @@ pub(super) fn read_into(
 pub(super) fn read_only(
     inputs: &[String],
     mut wishes: Wishes,
-    shape: &Shape,
+    shape: &ReplayShape,
     word: &Arc<Stop>,
     global: &Global,
-) -> Result<(Plan, Option<Told>), Failure> {
+) -> Result<(Plan, Option<ToldFlows>), Failure> {
     let flow = &shape.flow;
     let folder = std::env::temp_dir();
     let cannot = |error: std::io::Error| {
@@ -171,8 +176,8 @@ pub(super) fn read_only(
     Ok((plan, flows))
 }
 
-fn open(inputs: &[String], shape: &Shape, word: &Arc<Stop>) -> Result<Inputs, Failure> {
-    Inputs::open(inputs, Options { stop: Some(Arc::clone(word)), ..shape.beside.options() })
+fn open(inputs: &[String], shape: &ReplayShape, word: &Arc<Stop>) -> Result<Inputs, Failure> {
+    Inputs::open(inputs, InputOptions { stop: Some(Arc::clone(word)), ..shape.beside.options() })
 }
 
 pub(super) fn unless_interrupted(word: &Stop) -> Result<(), Failure> {
@@ -183,7 +188,7 @@ pub(super) fn unless_interrupted(word: &Stop) -> Result<(), Failure> {
     }
 }
 
-pub(super) fn with_exchanges(done: Done, word: &Stop) -> Result<Done, Failure> {
+pub(super) fn with_exchanges(done: ReadInputs, word: &Stop) -> Result<ReadInputs, Failure> {
     unless_interrupted(word)?;
     for warning in &done.warnings {
         tracing::warn!("{warning}");

@@ -26,7 +26,7 @@ use rustc_hash::FxHashMap;
 use crate::cli::metrics::{tell_counter, tell_gauge};
 use crate::outcome::Outcome;
 use crate::replay::plan::RouteOf;
-use crate::replay::{Original, Progress, Side};
+use crate::replay::{Original, ReplayProgress, TargetSide};
 use crate::route::Routes;
 
 /// Upper bounds of the buckets, in seconds.
@@ -70,7 +70,7 @@ struct ByVerdict {
 
 /// How far the replay is, told when it is asked for.
 #[derive(Clone, Debug, Default)]
-struct Far(Arc<Mutex<Progress>>);
+struct Far(Arc<Mutex<ReplayProgress>>);
 
 impl Collector for Far {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
@@ -137,7 +137,7 @@ impl Metrics {
     }
 
     /// Takes over how far the replay is.
-    pub(super) fn progress(&self, progress: &Progress) {
+    pub(super) fn progress(&self, progress: &ReplayProgress) {
         *self.far.0.lock().unwrap_or_else(PoisonError::into_inner) = *progress;
     }
 
@@ -177,14 +177,14 @@ impl<'a> Observing<'a> {
     /// Counts an outcome, and v1's answer to the same request.
     pub(super) fn observe(
         &mut self,
-        side: Side,
+        side: TargetSide,
         route: u16,
         original: &Original,
         outcome: &Outcome,
     ) {
         let version = match side {
-            Side::Target => "v2",
-            Side::Baseline => "baseline",
+            TargetSide::Target => "v2",
+            TargetSide::Baseline => "baseline",
         };
         if let Some(failure) = &outcome.failure {
             let kind = failure.kind.name();
@@ -196,7 +196,7 @@ impl<'a> Observing<'a> {
         let Some(sent) = outcome.sent_ns else { return };
         let code = outcome.response.as_ref().map_or(0, |response| response.status);
         self.count(version, route, code, outcome.last_byte_ns.map(|last| last - sent));
-        if side == Side::Target {
+        if side == TargetSide::Target {
             self.count("v1", route, original.status, original.took_ns);
         }
     }
@@ -227,7 +227,7 @@ fn seconds(nanos: i64) -> f64 {
 mod tests {
     use super::*;
     use crate::cli::metrics::tests::ask;
-    use crate::cli::metrics::{Server, registry};
+    use crate::cli::metrics::{MetricsServer, registry};
     use crate::message::Response;
     use crate::outcome::{Failure, FailureKind};
 
@@ -235,7 +235,7 @@ mod tests {
     fn both_versions_are_counted_when_a_request_is_replayed() {
         let mut registry = registry();
         let metrics = Metrics::new(&mut registry);
-        let server = Server::start("127.0.0.1:0", registry).unwrap();
+        let server = MetricsServer::start("127.0.0.1:0", registry).unwrap();
         let routes: [Arc<str>; 2] = ["other".into(), "GET /a\"b".into()];
         let mut observing = Observing::new(&metrics, &routes);
         let original = Original { status: 200, took_ns: Some(700_000) };
@@ -246,15 +246,15 @@ mod tests {
             response,
             ..Outcome::default()
         };
-        observing.observe(Side::Target, 1, &original, &sent);
-        observing.observe(Side::Baseline, 1, &original, &sent);
+        observing.observe(TargetSide::Target, 1, &original, &sent);
+        observing.observe(TargetSide::Baseline, 1, &original, &sent);
         let failure = Some(Failure::new(FailureKind::Timeout, ""));
         let late = Outcome { sent_ns: Some(0), failure, ..Outcome::default() };
-        observing.observe(Side::Target, 1, &original, &late);
+        observing.observe(TargetSide::Target, 1, &original, &late);
         let failure = Some(Failure::new(FailureKind::Skipped, "unsafe method POST"));
         let skipped = Outcome { failure, ..Outcome::default() };
-        observing.observe(Side::Target, 0, &Original::default(), &skipped);
-        metrics.progress(&Progress { sent: 7, answered: 4, ..Progress::default() });
+        observing.observe(TargetSide::Target, 0, &Original::default(), &skipped);
+        metrics.progress(&ReplayProgress { sent: 7, answered: 4, ..ReplayProgress::default() });
         metrics.differs("regression", 3);
         metrics.judged("fail");
         let text = ask(&server, "/metrics");

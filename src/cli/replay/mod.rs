@@ -12,15 +12,15 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use flags::{Flags, Shape};
+pub use flags::{ReplayFlags, ReplayShape};
 use metrics::{Metrics, Observing};
-use start::{Run, StartAt};
+use start::{RunLocation, StartAt};
 use targets::Targets;
 
 use super::config::Config;
 use super::exit::printable;
 use super::folder::{self, RunFolder, RunInfo, names};
-use super::metrics::{Server, registry};
+use super::metrics::{MetricsServer, registry};
 use super::progress::Progress;
 use super::remote::RunPlace;
 use super::signals::{self, Grace};
@@ -31,7 +31,7 @@ use crate::record::exchanges::TOOL;
 use crate::replay;
 use crate::replay::plan::rewrite::{MARKER, Rewriter};
 use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
-use crate::replay::{Finished, Original, ReplayError, Stop, UnderWay};
+use crate::replay::{Finished, Original, ReplayError, ReplayStop, UnderWay};
 use crate::schedule::select::REPLAYED_BEFORE;
 use crate::store::remote::Remote;
 use crate::time::Timestamp;
@@ -45,9 +45,9 @@ use crate::time::Timestamp;
 #[command(after_help = "Examples:\n  shadowtap replay v1.pcap --target http://v2.staging:8080\n  \
     shadowtap replay v1.pcap --target http://v2.staging:8080 --speed 5 --include 'GET ^/search' -o reports/fast\n  \
     shadowtap replay v1.pcap --dry-run")]
-pub struct Args {
+pub struct ReplayArgs {
     #[command(flatten)]
-    asked: Asked,
+    asked: ReplayAsked,
     /// With --dry-run: measure on loopback how many requests a second this machine can replay
     #[arg(help_heading = "Safety", long, requires = "dry_run")]
     calibrate: bool,
@@ -55,12 +55,12 @@ pub struct Args {
 
 /// What `replay` and `run` are both asked for: what is replayed, how, and where it goes.
 #[derive(Debug, clap::Args)]
-pub struct Asked {
+pub struct ReplayAsked {
     /// Captures or recordings to replay; - for standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<String>,
     #[command(flatten)]
-    pub(super) flags: Flags,
+    pub(super) flags: ReplayFlags,
     /// Folder of the run [default: reports/TIME]
     #[arg(help_heading = "Output", short, long, value_name = "DIR")]
     pub(super) output: Option<PathBuf>,
@@ -74,11 +74,11 @@ pub struct Asked {
 
 /// What `replay` does, checked.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ReplaySettings {
     /// Captures or exchanges.
     pub inputs: Vec<String>,
     /// How.
-    pub shape: Shape,
+    pub shape: ReplayShape,
     /// The run's folder.
     pub output: PathBuf,
     /// Replace a run that is there.
@@ -93,11 +93,11 @@ pub struct Settings {
     pub store: Option<Remote>,
 }
 
-impl Settings {
+impl ReplaySettings {
     /// Checks what replaying `inputs` needs.
     pub fn new(
         inputs: Vec<String>,
-        shape: Shape,
+        shape: ReplayShape,
         output: Option<PathBuf>,
         force: bool,
     ) -> Result<Self, Failure> {
@@ -128,13 +128,16 @@ impl Settings {
 }
 
 /// Runs the command.
-pub(crate) fn run(Args { asked, calibrate }: Args, global: &Global) -> Result<Exit, Failure> {
+pub(crate) fn run(
+    ReplayArgs { asked, calibrate }: ReplayArgs,
+    global: &Global,
+) -> Result<Exit, Failure> {
     let config = Config::load(global)?;
-    let shape = Shape::new(asked.flags, &config, &config.gate)?;
+    let shape = ReplayShape::new(asked.flags, &config, &config.gate)?;
     if asked.dry_run {
         return dry_run(&asked.inputs, &shape, calibrate, &config, global);
     }
-    let mut settings = Settings::new(asked.inputs, shape, asked.output, asked.force)?;
+    let mut settings = ReplaySettings::new(asked.inputs, shape, asked.output, asked.force)?;
     let place = settings.place()?;
     // Also while figures wait to be asked for.
     let _grace = Grace::ask();
@@ -148,7 +151,7 @@ pub(crate) fn run(Args { asked, calibrate }: Args, global: &Global) -> Result<Ex
 }
 
 /// What a replay left behind.
-pub struct Ran {
+pub struct RanReplay {
     /// The run's folder.
     pub folder: RunFolder,
     /// What it came to.
@@ -162,18 +165,18 @@ pub struct Ran {
     /// Own lateness at the 99th percentile that was allowed.
     pub max_lateness_ns: i64,
     /// Live figures, where they were asked for.
-    pub(crate) watch: Option<Watch>,
+    pub(crate) watch: Option<LiveFigures>,
 }
 
 /// Replays, without printing a result.
-pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failure> {
+pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanReplay, Failure> {
     let shape = &settings.shape;
     let word = signals::word()?;
     let _grace = Grace::ask();
     shape.start_at.map_or(Ok(()), StartAt::check)?;
     let targets = Targets::resolve(shape)?;
     // Before there is a folder: a port in use leaves nothing behind.
-    let watch = shape.metrics.as_deref().map(Watch::start).transpose()?;
+    let watch = shape.metrics.as_deref().map(LiveFigures::start).transpose()?;
     if shape.trust.ca.is_some() && !targets.all().any(|target| target.tls) {
         tracing::warn!("--ca is not used: no target speaks https");
     }
@@ -215,7 +218,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     let plan = &mut read.plan;
     // The target is not touched, not even to see whether it is there, before it is known not to be
     // the captured server.
-    let stop = Arc::new(Stop::below(Arc::clone(&word)));
+    let stop = Arc::new(ReplayStop::below(Arc::clone(&word)));
     let mut start_at = None;
     if let Err(failure) = something_is_chosen(plan, shape)
         .and_then(|()| targets.refuse_captured(&plan.captured, shape))
@@ -239,7 +242,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         flows.write(&folder, None)?;
     }
     folder.write_info(&info)?;
-    let options = replay::Options {
+    let options = replay::ReplayOptions {
         run: info.run.clone(),
         target: targets.target,
         mapped: targets.mapped,
@@ -278,8 +281,8 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
     }
     if let Some(hopeless) = &finished.hopeless {
         let which = match hopeless.side {
-            replay::Side::Target => info.target.as_str(),
-            replay::Side::Baseline => info.baseline.as_deref().unwrap_or("the baseline"),
+            replay::TargetSide::Target => info.target.as_str(),
+            replay::TargetSide::Baseline => info.baseline.as_deref().unwrap_or("the baseline"),
         };
         return Err(Failure::target(format!(
             "{which}: all {} requests failed before HTTP ({}: {})",
@@ -289,7 +292,7 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
         )));
     }
     let scheduled = plan.duration_ns().is_some();
-    Ok(Ran {
+    Ok(RanReplay {
         folder,
         finished,
         planned: plan.sends(),
@@ -302,10 +305,10 @@ pub(crate) fn execute(settings: &Settings, global: &Global) -> Result<Ran, Failu
 
 fn replay_plan(
     plan: &Plan,
-    options: &replay::Options,
+    options: &replay::ReplayOptions,
     folder: &RunFolder,
-    watch: Option<&Watch>,
-    stop: &Arc<Stop>,
+    watch: Option<&LiveFigures>,
+    stop: &Arc<ReplayStop>,
     global: &Global,
 ) -> Result<Finished, Failure> {
     let baseline =
@@ -323,7 +326,7 @@ fn replay_plan(
     let planned = plan.sends().saturating_mul(sides);
     let progress = Progress::start(global, "replay", Some(planned));
     let progress = if duration.is_some() { progress.until_known() } else { progress };
-    let tick = |now: &replay::Progress| {
+    let tick = |now: &replay::ReplayProgress| {
         if let Some(watch) = watch {
             watch.metrics.progress(now);
         }
@@ -350,7 +353,7 @@ fn replay_plan(
 }
 
 /// Runs the commands that give values, once the target is known to be there.
-fn supply(plan: &mut Plan, stop: &Stop) -> Result<(), Failure> {
+fn supply(plan: &mut Plan, stop: &ReplayStop) -> Result<(), Failure> {
     let supplied = replay::supply(plan, stop).map_err(|error| Failure::usage(error.to_string()))?;
     if supplied > 0 {
         tracing::info!("{supplied} values supplied by commands of [[flow.supply]]");
@@ -359,11 +362,11 @@ fn supply(plan: &mut Plan, stop: &Stop) -> Result<(), Failure> {
 }
 
 /// When the replay begins, where that was asked for.
-fn settle(settings: &Settings, start_at: &mut Option<Timestamp>) -> Result<(), Failure> {
-    let Settings { shape, output, store, .. } = settings;
+fn settle(settings: &ReplaySettings, start_at: &mut Option<Timestamp>) -> Result<(), Failure> {
+    let ReplaySettings { shape, output, store, .. } = settings;
     let run = match store {
-        Some(remote) => Run::InStore(remote),
-        None => Run::Here(output),
+        Some(remote) => RunLocation::InStore(remote),
+        None => RunLocation::Here(output),
     };
     let asked = shape.start_at.map(|at| at.settle(shape.shard.is_some(), &run));
     *start_at = asked.transpose()?;
@@ -371,17 +374,17 @@ fn settle(settings: &Settings, start_at: &mut Option<Timestamp>) -> Result<(), F
 }
 
 /// Live figures, served while there is one.
-pub(crate) struct Watch {
+pub(crate) struct LiveFigures {
     /// What is counted.
     pub(crate) metrics: Metrics,
-    server: Server,
+    server: MetricsServer,
 }
 
-impl Watch {
+impl LiveFigures {
     fn start(address: &str) -> Result<Self, Failure> {
         let mut registry = registry();
         let metrics = Metrics::new(&mut registry);
-        let server = Server::start(address, registry)?;
+        let server = MetricsServer::start(address, registry)?;
         tracing::info!("metrics at http://{}/metrics", server.address());
         Ok(Self { metrics, server })
     }
@@ -392,7 +395,7 @@ impl Watch {
     }
 
     /// Keeps the last figures until they were asked for, as long as the shape allows.
-    pub(crate) fn linger(&self, shape: &Shape) -> Result<(), Failure> {
+    pub(crate) fn linger(&self, shape: &ReplayShape) -> Result<(), Failure> {
         self.server.linger(shape.metrics_linger, &*signals::word()?);
         Ok(())
     }
@@ -407,7 +410,7 @@ fn create(folder: &RunFolder, name: &str) -> Result<File, Failure> {
 
 /// Where the filters leave nothing over, there is nothing to be learned. A shard may be empty: the
 /// others are not.
-fn something_is_chosen(plan: &Plan, shape: &Shape) -> Result<(), Failure> {
+fn something_is_chosen(plan: &Plan, shape: &ReplayShape) -> Result<(), Failure> {
     if shape.shard.is_some() || plan.totals.sends + plan.totals.skips > 0 {
         return Ok(());
     }
@@ -425,7 +428,7 @@ fn something_is_chosen(plan: &Plan, shape: &Shape) -> Result<(), Failure> {
 /// Prints the plan, and touches nothing.
 pub(super) fn dry_run(
     inputs: &[String],
-    shape: &Shape,
+    shape: &ReplayShape,
     calibrate: bool,
     config: &Config,
     global: &Global,
@@ -453,7 +456,7 @@ pub(super) fn dry_run(
         .figures()
         .map_err(|error| Failure::unusable("cannot read the plan back").because(&error))?;
     let calibration = if calibrate {
-        let stop = Arc::new(Stop::default());
+        let stop = Arc::new(ReplayStop::default());
         let measured = replay::calibrate::calibrate(&std::env::temp_dir(), shape.workers, &stop);
         Some(
             measured.map_err(|error| {

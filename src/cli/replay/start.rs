@@ -64,7 +64,11 @@ impl StartAt {
 
     /// The time, once everything is ready. Shards (`is_shard`) agree by a file beside the run, which
     /// the first one writes.
-    pub(super) fn settle(self, is_shard: bool, run: &Run<'_>) -> Result<Timestamp, Failure> {
+    pub(super) fn settle(
+        self,
+        is_shard: bool,
+        run: &RunLocation<'_>,
+    ) -> Result<Timestamp, Failure> {
         let now = Timestamp::now();
         let (at, what) = match self {
             Self::At(at) => (at, "reading the inputs took until then".to_owned()),
@@ -88,14 +92,14 @@ impl StartAt {
 }
 
 /// Where a shard's run goes.
-pub(super) enum Run<'a> {
+pub(super) enum RunLocation<'a> {
     /// Into this folder.
     Here(&'a Path),
     /// Below this prefix.
     InStore(&'a Remote),
 }
 
-impl Run<'_> {
+impl RunLocation<'_> {
     /// The time in the marker beside the run, which is `now` where there is none yet, and the
     /// marker's name. Of several that write it at the same time one wins, and no reader sees half of
     /// it.
@@ -174,7 +178,7 @@ mod tests {
         let past = StartAt::At(Timestamp::from_nanos(5));
         assert!(past.check().unwrap_err().to_string().contains("has passed"));
         assert!(
-            past.settle(false, &Run::Here(Path::new("x")))
+            past.settle(false, &RunLocation::Here(Path::new("x")))
                 .unwrap_err()
                 .to_string()
                 .contains("has passed")
@@ -185,7 +189,7 @@ mod tests {
     fn all_shards_take_the_time_of_the_first_and_a_late_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let settle = |at: StartAt, is_shard, shard: &str| {
-            at.settle(is_shard, &Run::Here(&folder.path().join(shard)))
+            at.settle(is_shard, &RunLocation::Here(&folder.path().join(shard)))
         };
         let hour = StartAt::After(3_600_000_000_000);
         let first = settle(hour, true, "1").unwrap();

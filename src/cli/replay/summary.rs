@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Ran, Shape};
+use super::{RanReplay, ReplayShape};
 use crate::cli::exit::printable;
 use crate::cli::{Failure, output};
 use crate::replay::calibrate::Calibration;
-use crate::replay::plan::{Figures, Plan};
-use crate::replay::{FlowCount, Progress};
+use crate::replay::plan::{Plan, PlanFigures};
+use crate::replay::{FlowCount, ReplayProgress};
 use crate::time::NANOS_PER_SEC;
 
 /// The text beside the progress bar: what matters most comes first, since a narrow terminal cuts
 /// the rest. Errors are those of the report: failures and answers of 5xx.
-pub(super) fn progress(now: &Progress, duration_ns: Option<i64>) -> String {
+pub(super) fn progress(now: &ReplayProgress, duration_ns: Option<i64>) -> String {
     let left = duration_ns.map(|duration| (duration - now.now_ns).max(0) / NANOS_PER_SEC);
     let left = left.map(|left| format!("{left}s left, ")).unwrap_or_default();
     format!(
@@ -43,7 +43,7 @@ fn field(figures: &Value, of: &str, name: &str) -> String {
 }
 
 /// The result.
-pub(super) fn text(ran: &Ran) -> String {
+pub(super) fn text(ran: &RanReplay) -> String {
     page(lines(ran))
 }
 
@@ -51,7 +51,7 @@ fn page(lines: Vec<String>) -> String {
     lines.iter().map(|line| printable(line) + "\n").collect()
 }
 
-fn lines(ran: &Ran) -> Vec<String> {
+fn lines(ran: &RanReplay) -> Vec<String> {
     let finished = &ran.finished;
     let own = &finished.generator;
     let lateness = format!(
@@ -157,8 +157,8 @@ fn bound_line(flows: &[FlowCount]) -> Option<String> {
 /// The plan of a dry run.
 pub(super) fn print_plan(
     plan: &Plan,
-    figures: &Figures,
-    shape: &Shape,
+    figures: &PlanFigures,
+    shape: &ReplayShape,
     calibration: Option<Calibration>,
 ) -> Result<(), Failure> {
     let mut lines = plan_lines(plan, figures, shape);
@@ -166,7 +166,7 @@ pub(super) fn print_plan(
     output::print(&page(lines))
 }
 
-fn calibration_line(measured: Calibration, figures: &Figures) -> String {
+fn calibration_line(measured: Calibration, figures: &PlanFigures) -> String {
     let per_second = measured.per_second;
     let verdict = match figures.peak_second as f64 / per_second.max(1.0) {
         _ if figures.peak_second == 0 => "",
@@ -192,7 +192,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-fn plan_lines(plan: &Plan, figures: &Figures, shape: &Shape) -> Vec<String> {
+fn plan_lines(plan: &Plan, figures: &PlanFigures, shape: &ReplayShape) -> Vec<String> {
     let totals = &plan.totals;
     let mut lines = vec![format!(
         "would send {} requests on {} lanes, {}",

@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use super::Shape;
+use super::ReplayShape;
 use crate::cli::exit::printable;
 use crate::cli::{Exit, Failure, folder};
 use crate::replay::plan::Wishes;
@@ -13,7 +13,7 @@ use crate::replay::session::client::Proxy;
 use crate::replay::session::forward::Forward;
 use crate::replay::session::probe::{self, Unusable};
 use crate::replay::session::target::{Target, TargetError};
-use crate::replay::{Stop, Transport};
+use crate::replay::{ReplayStop, Transport};
 
 /// Everything that requests may be sent to.
 pub(super) struct Targets {
@@ -29,7 +29,7 @@ pub(super) struct Targets {
 
 impl Targets {
     /// Checks and resolves all that `shape` names.
-    pub(super) fn resolve(shape: &Shape) -> Result<Self, Failure> {
+    pub(super) fn resolve(shape: &ReplayShape) -> Result<Self, Failure> {
         // Only the proxy need know the names behind it.
         let find = if shape.proxy.is_some() { Target::behind_proxy } else { Target::resolve };
         let resolve = |url: &str| find(url).map_err(|error| unresolved(&error));
@@ -58,7 +58,11 @@ impl Targets {
     }
 
     /// What is to be sent to them, as `shape` has it.
-    pub(super) fn wishes(&self, shape: &Shape, marker: Option<String>) -> Result<Wishes, Failure> {
+    pub(super) fn wishes(
+        &self,
+        shape: &ReplayShape,
+        marker: Option<String>,
+    ) -> Result<Wishes, Failure> {
         let hosts = shape.map_host.iter().zip(&self.mapped).zip(1..);
         let rewriter = Rewriter {
             set: shape.header.clone(),
@@ -88,7 +92,7 @@ impl Targets {
     pub(super) fn refuse_captured(
         &self,
         captured: &Captured,
-        shape: &Shape,
+        shape: &ReplayShape,
     ) -> Result<(), Failure> {
         if shape.allow_captured_server {
             return Ok(());
@@ -109,9 +113,9 @@ impl Targets {
     /// Makes sure that somebody is there, and nobody who is refused.
     pub(super) fn reach(
         &self,
-        shape: &Shape,
+        shape: &ReplayShape,
         captured: &Captured,
-        stop: &Stop,
+        stop: &ReplayStop,
     ) -> Result<(), Failure> {
         if let Some(url) = &shape.wait_ready {
             probe::wait_ready(url, &shape.trust, shape.wait_for_ns, stop).map_err(|why| {

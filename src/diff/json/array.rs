@@ -7,10 +7,10 @@ use std::hash::{Hash as _, Hasher as _};
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::super::bindings::Bound;
-use super::super::change::{Seen, Step};
+use super::super::change::{SeenChange, Step};
 use super::super::nouns;
 use super::super::rules::ArrayRule;
-use super::{Walk, same_text};
+use super::{JsonWalk, same_text};
 use crate::message::json::number;
 use crate::message::json::number::Decimal;
 use crate::message::json::tape::{Node, Type};
@@ -20,7 +20,7 @@ use crate::steps;
 const KEYS: [&str; 10] =
     ["id", "_id", "uuid", "guid", "key", "sku", "code", "slug", "email", "name"];
 
-impl<'a> Walk<'_, '_, 'a> {
+impl<'a> JsonWalk<'_, '_, 'a> {
     pub(super) fn array(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>) {
         let left: Vec<_> = a.elements().collect();
         let right: Vec<_> = b.elements().collect();
@@ -233,7 +233,7 @@ impl<'a> Walk<'_, '_, 'a> {
             if b.is_none() { "removed".into() } else { "added".into() },
             a,
             b,
-            Seen::PLAIN,
+            SeenChange::PLAIN,
         );
         self.leave();
     }
@@ -246,7 +246,7 @@ impl<'a> Walk<'_, '_, 'a> {
             "reordered".into(),
             left.first().copied(),
             right.first().copied(),
-            Seen::PLAIN,
+            SeenChange::PLAIN,
         );
         if let Some(change) = self.sink.changes.get_mut(before) {
             change.expected =

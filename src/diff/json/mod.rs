@@ -15,11 +15,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::Kind;
 use super::bindings::Bound;
 use super::change::{
-    Change, Context, Differ, Seen, Sink, Step, is_variable, kind_of, mix, render, short,
+    Change, Context, Differ, SeenChange, Sink, Step, is_variable, kind_of, mix, render, short,
 };
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::query;
-use super::rules::{Located, Verdict};
+use super::rules::{Located, RuleVerdict};
 use crate::limits;
 use crate::message::json::number;
 use crate::message::json::tape::{Node, Tape, Type};
@@ -66,7 +66,7 @@ fn walk(
     sink: &mut Sink,
 ) {
     let roots = [expected.root(), actual.root()];
-    let mut walk = Walk {
+    let mut walk = JsonWalk {
         context,
         sink,
         base,
@@ -82,7 +82,7 @@ fn walk(
 pub const ROOT_HASH: u64 = 0x24;
 
 /// A walk through two documents at once. Recursion is bounded by [`tape::MAX_DEPTH`].
-struct Walk<'w, 'c, 'a> {
+struct JsonWalk<'w, 'c, 'a> {
     context: &'w Context<'c>,
     sink: &'w mut Sink,
     /// The value that holds these documents, where they are no bodies.
@@ -94,7 +94,7 @@ struct Walk<'w, 'c, 'a> {
     located: OnceCell<Located>,
 }
 
-impl<'a> Walk<'_, '_, 'a> {
+impl<'a> JsonWalk<'_, '_, 'a> {
     fn value(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>) {
         let hash = *self.hashes.last().expect("the root's hash stays");
         self.sink.saw(hash);
@@ -129,14 +129,14 @@ impl<'a> Walk<'_, '_, 'a> {
             }
             (left, right) if left == right => {
                 if a.raw() != b.raw() {
-                    self.changed("changed".into(), Some(a), Some(b), Seen::PLAIN);
+                    self.changed("changed".into(), Some(a), Some(b), SeenChange::PLAIN);
                 }
             }
             (left, right) => self.changed(
                 format!("{}→{}", left.name(), right.name()).into(),
                 Some(a),
                 Some(b),
-                Seen::PLAIN,
+                SeenChange::PLAIN,
             ),
         }
     }
@@ -145,13 +145,15 @@ impl<'a> Walk<'_, '_, 'a> {
     /// looks like nobody asks of those that are only counted.
     fn differ(&mut self, a: Node<'_, 'a>, b: Node<'_, 'a>, [left, right]: [&str; 2], number: bool) {
         let differ = if self.sink.is_full() && self.context.bound.is_none() {
-            Differ::So(Seen::PLAIN)
+            Differ::So(SeenChange::PLAIN)
         } else {
             self.context.differ_at(left, right, number, &self.path)
         };
         match differ {
             Differ::Not => self.sink.twins.extend(self.hashes.last()),
-            Differ::Identity(label) => self.changed(label.into(), Some(a), Some(b), Seen::PLAIN),
+            Differ::Identity(label) => {
+                self.changed(label.into(), Some(a), Some(b), SeenChange::PLAIN)
+            }
             Differ::So(seen) => self.changed("changed".into(), Some(a), Some(b), seen),
         }
     }
@@ -237,11 +239,11 @@ impl<'a> Walk<'_, '_, 'a> {
                 Some((new, actual)) => {
                     let label = format!("renamed {}→{}", short(&name), short(&new));
                     self.enter_name(name);
-                    self.changed(label.into(), Some(value), Some(actual), Seen::PLAIN);
+                    self.changed(label.into(), Some(value), Some(actual), SeenChange::PLAIN);
                 }
                 None => {
                     self.enter_name(name);
-                    self.changed("removed".into(), Some(value), None, Seen::PLAIN);
+                    self.changed("removed".into(), Some(value), None, SeenChange::PLAIN);
                 }
             }
             self.leave();
@@ -251,7 +253,7 @@ impl<'a> Walk<'_, '_, 'a> {
                 continue;
             }
             self.enter_name(name);
-            self.changed("added".into(), None, Some(value), Seen::PLAIN);
+            self.changed("added".into(), None, Some(value), SeenChange::PLAIN);
             self.leave();
         }
     }
@@ -283,7 +285,7 @@ impl<'a> Walk<'_, '_, 'a> {
         label: Cow<'static, str>,
         a: Option<Node<'_, '_>>,
         b: Option<Node<'_, '_>>,
-        seen: Seen,
+        seen: SeenChange,
     ) {
         let place_hash = *self.hashes.last().expect("the root's hash stays");
         self.sink.saw(place_hash);
@@ -353,10 +355,10 @@ impl<'a> Walk<'_, '_, 'a> {
             None => rules.judge_json(self.located(), &self.path, left, right),
             Some(_) => rules.judge_place(&self.place(true), left, right),
         };
-        if let Verdict::Taken(rule) = verdict {
+        if let RuleVerdict::Taken(rule) = verdict {
             self.sink.ruled.push(rule);
         }
-        verdict != Verdict::Stays
+        verdict != RuleVerdict::Stays
     }
 }
 

@@ -14,12 +14,12 @@ use rustc_hash::FxHashMap;
 
 use self::outline::{field, is_value, outline};
 use super::Kind;
-use super::change::{Change, Context, Differ, Seen, Sink, kind_of, mix, short};
+use super::change::{Change, Context, Differ, SeenChange, Sink, kind_of, mix, short};
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::query;
-use super::rules::Verdict;
+use super::rules::RuleVerdict;
 use super::text::common;
-use crate::message::markup::tree::{Element, Node};
+use crate::message::markup::tree::{Element, TreeNode};
 use crate::message::markup::{html, xml};
 use crate::message::place;
 use crate::redact::Masker;
@@ -53,28 +53,28 @@ pub fn compare(
         Language::Xml => xml::parse,
     };
     let (Some(expected), Some(actual)) = (parse(expected), parse(actual)) else { return false };
-    let mut walk = Walk { context, sink, path: Vec::new() };
+    let mut walk = MarkupWalk { context, sink, path: Vec::new() };
     walk.children(expected.root(), actual.root());
     true
 }
 
 /// A step of a place: what it is called, which of several it is, and the hash of the general place
 /// so far.
-struct Step {
+struct MarkupStep {
     name: String,
     index: Option<usize>,
     hash: u64,
 }
 
 /// A walk through two trees at once. Recursion is bounded by [`tree::MAX_DEPTH`].
-struct Walk<'w, 'c> {
+struct MarkupWalk<'w, 'c> {
     context: &'w Context<'c>,
     sink: &'w mut Sink,
-    path: Vec<Step>,
+    path: Vec<MarkupStep>,
 }
 
-impl Walk<'_, '_> {
-    fn children(&mut self, a: Node<'_>, b: Node<'_>) {
+impl MarkupWalk<'_, '_> {
+    fn children(&mut self, a: TreeNode<'_>, b: TreeNode<'_>) {
         let (left, right): (Vec<_>, Vec<_>) = (a.children().collect(), b.children().collect());
         steps::add(left.len() + right.len());
         let numbers = [numbered(&left), numbered(&right)];
@@ -94,7 +94,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn pair(&mut self, a: Node<'_>, b: Node<'_>) {
+    fn pair(&mut self, a: TreeNode<'_>, b: TreeNode<'_>) {
         self.saw();
         if self.sink.present.is_none() && a.hash() == b.hash() {
             return;
@@ -138,8 +138,10 @@ impl Walk<'_, '_> {
                         let differ = self.context.differ_at(left, right, false, &steps);
                         self.differs(differ, [left, right], field);
                     }
-                    (Some(_), None) => self.changed("removed", left, right, field, Seen::PLAIN),
-                    _ => self.changed("added", left, right, field, Seen::PLAIN),
+                    (Some(_), None) => {
+                        self.changed("removed", left, right, field, SeenChange::PLAIN)
+                    }
+                    _ => self.changed("added", left, right, field, SeenChange::PLAIN),
                 }
             }
             self.path.pop();
@@ -150,14 +152,16 @@ impl Walk<'_, '_> {
     fn differs(&mut self, differ: Differ, [a, b]: [&str; 2], field: Option<&str>) {
         match differ {
             Differ::Not => self.sink.twins.extend(self.path.last().map(|step| step.hash)),
-            Differ::Identity(label) => self.changed(label, Some(a), Some(b), field, Seen::PLAIN),
+            Differ::Identity(label) => {
+                self.changed(label, Some(a), Some(b), field, SeenChange::PLAIN)
+            }
             Differ::So(seen) => self.changed("changed", Some(a), Some(b), field, seen),
         }
     }
 
     /// The present place as steps; `field` is what the value belongs to.
     fn steps(&self, field: Option<&str>) -> Vec<place::Step<'static>> {
-        let step = |step: &Step| match step.name.as_str() {
+        let step = |step: &MarkupStep| match step.name.as_str() {
             "text()" => place::Step::Text(1),
             name => match name.strip_prefix('@') {
                 Some(name) => place::Step::Attribute(Cow::Owned(local(name).to_owned())),
@@ -190,25 +194,25 @@ impl Walk<'_, '_> {
     }
 
     /// An element or a text that has no counterpart, shown by what it says.
-    fn lone(&mut self, label: &'static str, a: Option<Node<'_>>, b: Option<Node<'_>>) {
+    fn lone(&mut self, label: &'static str, a: Option<TreeNode<'_>>, b: Option<TreeNode<'_>>) {
         self.saw();
-        let plain = |node: Option<Node<'_>>| node.map(|node| outline(node, &Masker::off()));
+        let plain = |node: Option<TreeNode<'_>>| node.map(|node| outline(node, &Masker::off()));
         let (left, right) = (plain(a), plain(b));
         if self.is_ruled(left.as_deref(), right.as_deref()) {
             return;
         }
         let masker = self.context.masker;
         let secret = masker.hides_all_below(self.names());
-        let shown = |node: Option<Node<'_>>, text: Option<String>| match node {
+        let shown = |node: Option<TreeNode<'_>>, text: Option<String>| match node {
             Some(node) if !secret => Some(short(&outline(node, masker))),
             _ => text.map(|text| masker.secret(&text).into_owned()),
         };
-        self.report(label, shown(a, left), shown(b, right), Seen::PLAIN);
+        self.report(label, shown(a, left), shown(b, right), SeenChange::PLAIN);
     }
 
     fn enter(&mut self, name: &str, index: Option<usize>) {
         let hash = mix(self.path.last().map_or(0x2f, |step| step.hash), name.as_bytes());
-        self.path.push(Step { name: name.to_owned(), index, hash });
+        self.path.push(MarkupStep { name: name.to_owned(), index, hash });
     }
 
     fn saw(&mut self) {
@@ -217,7 +221,7 @@ impl Walk<'_, '_> {
     }
 
     fn place(&self, general: bool) -> String {
-        let step = |step: &Step| match step.index.filter(|_| !general) {
+        let step = |step: &MarkupStep| match step.index.filter(|_| !general) {
             Some(index) => format!("/{}[{index}]", step.name),
             None => format!("/{}", step.name),
         };
@@ -231,7 +235,7 @@ impl Walk<'_, '_> {
 
     fn is_ruled(&mut self, a: Option<&str>, b: Option<&str>) -> bool {
         match self.context.rules.judge_place(&self.place(true), a, b) {
-            Verdict::Taken(rule) => {
+            RuleVerdict::Taken(rule) => {
                 self.sink.ruled.push(rule);
                 true
             }
@@ -247,7 +251,7 @@ impl Walk<'_, '_> {
         a: Option<&str>,
         b: Option<&str>,
         field: Option<&str>,
-        seen: Seen,
+        seen: SeenChange,
     ) {
         if self.is_ruled(a, b) {
             return;
@@ -267,7 +271,7 @@ impl Walk<'_, '_> {
         label: &'static str,
         expected: Option<String>,
         actual: Option<String>,
-        seen: Seen,
+        seen: SeenChange,
     ) {
         let kind = kind_of(label, Kind::Body);
         let place_hash = self.path.last().map_or(0x2f, |step| step.hash);
@@ -300,7 +304,7 @@ fn set(value: &str) -> Vec<&str> {
 }
 
 /// Which of several children of its name each one is, from 1; none where it is the only one.
-fn numbered(nodes: &[Node<'_>]) -> Vec<Option<usize>> {
+fn numbered(nodes: &[TreeNode<'_>]) -> Vec<Option<usize>> {
     let mut counts: FxHashMap<&str, usize> = FxHashMap::default();
     let mut numbers = Vec::with_capacity(nodes.len());
     for node in nodes {
@@ -317,11 +321,11 @@ fn numbered(nodes: &[Node<'_>]) -> Vec<Option<usize>> {
 
 /// Which children belong together: equal ones first, then those of one name in their order; the
 /// rest stands alone.
-fn aligned(left: &[Node<'_>], right: &[Node<'_>]) -> Vec<(Option<usize>, Option<usize>)> {
+fn aligned(left: &[TreeNode<'_>], right: &[TreeNode<'_>]) -> Vec<(Option<usize>, Option<usize>)> {
     if left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.name() == b.name()) {
         return (0..left.len()).map(|at| (Some(at), Some(at))).collect();
     }
-    let hashes = |nodes: &[Node<'_>]| nodes.iter().map(|node| node.hash()).collect::<Vec<_>>();
+    let hashes = |nodes: &[TreeNode<'_>]| nodes.iter().map(|node| node.hash()).collect::<Vec<_>>();
     let equal = common(&hashes(left), &hashes(right)).unwrap_or_default();
     let mut pairs = Vec::with_capacity(left.len().max(right.len()));
     let (mut a, mut b) = (0, 0);

@@ -1,7 +1,7 @@
 //! Elements in short, for people: what stands in a document at a place that differs, its secrets
 //! masked.
 
-use crate::message::markup::tree::{Element, Node};
+use crate::message::markup::tree::{Element, TreeNode};
 use crate::redact::Masker;
 use crate::redact::names::is_secret_field;
 
@@ -22,7 +22,7 @@ pub(super) fn is_value(attribute: &str) -> bool {
 
 /// What stands at `node` in short: `<a href="/x">see there`, with the texts of all that is under it,
 /// secrets masked.
-pub(super) fn outline(node: Node<'_>, masker: &Masker) -> String {
+pub(super) fn outline(node: TreeNode<'_>, masker: &Masker) -> String {
     let Some(element) = node.element() else { return masker.text(node.text()).into_owned() };
     let mut out = opening(element, masker);
     // Where the element of a secret's name ends that was entered last.

@@ -10,11 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::path::Located;
-use self::path::Path;
+use self::path::RulePath;
 use super::change::Step;
 use crate::message::json::tape::Node;
 use crate::message::kinds::ValueKind;
-use crate::route::Pattern;
+use crate::route::RoutePattern;
 
 /// `[diff]` of `shadowtap.toml`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -133,11 +133,11 @@ pub struct RuleError {
 }
 
 #[derive(Debug)]
-enum Place {
+enum RulePlace {
     Header(String),
     Cookie(String),
     Field(String),
-    Path(Path),
+    Path(RulePath),
     /// A general place; whether any ending of it is meant.
     Written {
         place: String,
@@ -146,7 +146,7 @@ enum Place {
 }
 
 #[derive(Debug)]
-enum Action {
+enum RuleAction {
     Ignore,
     Within { tolerance: f64, share: bool },
     Kind(fn(&str) -> bool),
@@ -158,8 +158,8 @@ enum Action {
 struct Rule {
     text: String,
     route: Option<String>,
-    place: Place,
-    action: Action,
+    place: RulePlace,
+    action: RuleAction,
 }
 
 /// All rules, checked.
@@ -173,7 +173,7 @@ pub struct Rules {
     /// Headers to compare although they are ignored by default, in lower case.
     pub compare: Vec<String>,
     /// Routes that the user gave.
-    pub patterns: Vec<Pattern>,
+    pub patterns: Vec<RoutePattern>,
 }
 
 /// The rules of one route.
@@ -186,7 +186,7 @@ pub struct RouteRules {
 
 /// What the rules say of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RuleVerdict {
     /// It stays.
     Stays,
     /// This rule takes it.
@@ -205,7 +205,7 @@ impl Rules {
             rules.push(Arc::new(Rule {
                 route: rule.route.as_deref().map(plain_route),
                 place,
-                action: Action::Ignore,
+                action: RuleAction::Ignore,
                 text,
             }));
         }
@@ -215,7 +215,7 @@ impl Rules {
             let place = place([&rule.header, &rule.cookie, &rule.field, &rule.path, &rule.place])
                 .map_err(wrong)?;
             let action = rule.action().map_err(wrong)?;
-            if matches!(action, Action::Array(_)) && !matches!(place, Place::Path(_)) {
+            if matches!(action, RuleAction::Array(_)) && !matches!(place, RulePlace::Path(_)) {
                 return Err(wrong("only a path leads to an array".to_owned()));
             }
             rules.push(Arc::new(Rule {
@@ -290,20 +290,20 @@ fn plain_route(route: &str) -> String {
 }
 
 /// The place that a rule names by header, cookie, field, path or place.
-fn place(names: [&Option<String>; 5]) -> Result<Place, String> {
+fn place(names: [&Option<String>; 5]) -> Result<RulePlace, String> {
     match names.map(Option::as_deref) {
-        [Some(name), None, None, None, None] => Ok(Place::Header(name.to_ascii_lowercase())),
-        [None, Some(name), None, None, None] => Ok(Place::Cookie(name.to_owned())),
-        [None, None, Some(name), None, None] => Ok(Place::Field(name.to_owned())),
-        [None, None, None, Some(path), None] => Path::parse(path).map(Place::Path),
+        [Some(name), None, None, None, None] => Ok(RulePlace::Header(name.to_ascii_lowercase())),
+        [None, Some(name), None, None, None] => Ok(RulePlace::Cookie(name.to_owned())),
+        [None, None, Some(name), None, None] => Ok(RulePlace::Field(name.to_owned())),
+        [None, None, None, Some(path), None] => RulePath::parse(path).map(RulePlace::Path),
         [None, None, None, None, Some(place)]
             if place.starts_with('$') && !place.contains(" $") =>
         {
             Err("a place of JSON is written as path = …".to_owned())
         }
         [None, None, None, None, Some(place)] => Ok(match place.strip_suffix('*') {
-            Some(start) => Place::Written { place: start.to_owned(), open: true },
-            None => Place::Written { place: place.to_owned(), open: false },
+            Some(start) => RulePlace::Written { place: start.to_owned(), open: true },
+            None => RulePlace::Written { place: place.to_owned(), open: false },
         }),
         _ => Err("exactly one of header, cookie, field, path and place is needed".to_owned()),
     }
@@ -356,10 +356,10 @@ impl MatchRule {
         described("match", &parts)
     }
 
-    fn action(&self) -> Result<Action, String> {
+    fn action(&self) -> Result<RuleAction, String> {
         match (&self.tolerance, &self.matches, self.unordered.unwrap_or(false), &self.by_key) {
             (Some(Tolerance::Absolute(value)), None, false, None) if *value >= 0.0 => {
-                Ok(Action::Within { tolerance: *value, share: false })
+                Ok(RuleAction::Within { tolerance: *value, share: false })
             }
             (Some(Tolerance::Share(text)), None, false, None) => {
                 let percent =
@@ -367,11 +367,11 @@ impl MatchRule {
                 let percent = percent
                     .filter(|percent| *percent >= 0.0)
                     .ok_or("write a tolerance as 0.01 or \"1%\"")?;
-                Ok(Action::Within { tolerance: percent / 100.0, share: true })
+                Ok(RuleAction::Within { tolerance: percent / 100.0, share: true })
             }
             (None, Some(text), false, None) => match ValueKind::test(text) {
-                Some(test) => Ok(Action::Kind(test)),
-                None => Regex::new(text).map(Action::Text).map_err(|error| {
+                Some(test) => Ok(RuleAction::Kind(test)),
+                None => Regex::new(text).map(RuleAction::Text).map_err(|error| {
                     // Its text draws the place over several lines; the last one says what is wrong.
                     let why = error.to_string();
                     let why = why
@@ -386,8 +386,8 @@ impl MatchRule {
                     )
                 }),
             },
-            (None, None, true, None) => Ok(Action::Array(ArrayRule::Unordered)),
-            (None, None, false, Some(key)) => Ok(Action::Array(ArrayRule::ByKey(key.clone()))),
+            (None, None, true, None) => Ok(RuleAction::Array(ArrayRule::Unordered)),
+            (None, None, false, Some(key)) => Ok(RuleAction::Array(ArrayRule::ByKey(key.clone()))),
             _ => Err(
                 "exactly one of tolerance (not negative), matches, unordered and by_key is needed"
                     .to_owned(),
@@ -396,7 +396,7 @@ impl MatchRule {
     }
 }
 
-impl Action {
+impl RuleAction {
     /// Whether the action takes a change from `a` to `b`.
     fn takes(&self, a: Option<&str>, b: Option<&str>) -> bool {
         match (self, a, b) {
@@ -422,33 +422,38 @@ impl RouteRules {
         self.rules.is_empty()
     }
 
-    fn judge(&self, fits: impl Fn(&Place) -> bool, a: Option<&str>, b: Option<&str>) -> Verdict {
+    fn judge(
+        &self,
+        fits: impl Fn(&RulePlace) -> bool,
+        a: Option<&str>,
+        b: Option<&str>,
+    ) -> RuleVerdict {
         let mut rules = self.rules.iter();
         rules
             .find(|(_, rule)| fits(&rule.place) && rule.action.takes(a, b))
-            .map_or(Verdict::Stays, |(index, _)| Verdict::Taken(*index))
+            .map_or(RuleVerdict::Stays, |(index, _)| RuleVerdict::Taken(*index))
     }
 
     /// What the rules say of a changed header.
-    pub fn judge_header(&self, name: &str, a: Option<&str>, b: Option<&str>) -> Verdict {
-        self.judge(|place| matches!(place, Place::Header(wanted) if wanted == name), a, b)
+    pub fn judge_header(&self, name: &str, a: Option<&str>, b: Option<&str>) -> RuleVerdict {
+        self.judge(|place| matches!(place, RulePlace::Header(wanted) if wanted == name), a, b)
     }
 
     /// What the rules say of a changed cookie.
-    pub fn judge_cookie(&self, name: &str, a: Option<&str>, b: Option<&str>) -> Verdict {
-        self.judge(|place| matches!(place, Place::Cookie(wanted) if wanted == name), a, b)
+    pub fn judge_cookie(&self, name: &str, a: Option<&str>, b: Option<&str>) -> RuleVerdict {
+        self.judge(|place| matches!(place, RulePlace::Cookie(wanted) if wanted == name), a, b)
     }
 
     /// What the rules say of a changed form field.
-    pub fn judge_field(&self, name: &str, a: Option<&str>, b: Option<&str>) -> Verdict {
-        self.judge(|place| matches!(place, Place::Field(wanted) if wanted == name), a, b)
+    pub fn judge_field(&self, name: &str, a: Option<&str>, b: Option<&str>) -> RuleVerdict {
+        self.judge(|place| matches!(place, RulePlace::Field(wanted) if wanted == name), a, b)
     }
 
     /// What the rules say of a change at a place that is written as clusters show it: of markup, of
     /// lines, of a part.
-    pub fn judge_place(&self, general: &str, a: Option<&str>, b: Option<&str>) -> Verdict {
-        let fits = |place: &Place| match place {
-            Place::Written { place, open } => {
+    pub fn judge_place(&self, general: &str, a: Option<&str>, b: Option<&str>) -> RuleVerdict {
+        let fits = |place: &RulePlace| match place {
+            RulePlace::Written { place, open } => {
                 if *open {
                     general.starts_with(&**place)
                 } else {
@@ -464,7 +469,7 @@ impl RouteRules {
     /// empty where no rule has one.
     pub fn locate(&self, expected: Node<'_, '_>, actual: Node<'_, '_>) -> Located {
         let paths = self.rules.iter().filter_map(|(index, rule)| match &rule.place {
-            Place::Path(path) => Some((*index, path)),
+            RulePlace::Path(path) => Some((*index, path)),
             _ => None,
         });
         Located::find(paths, expected, actual)
@@ -477,23 +482,23 @@ impl RouteRules {
         steps: &[Step<'_>],
         a: Option<&str>,
         b: Option<&str>,
-    ) -> Verdict {
+    ) -> RuleVerdict {
         let place = located.place(steps, a.is_none());
         let mut rules = self.rules.iter();
         rules
             .find(|(index, rule)| match (&rule.place, &rule.action) {
-                (Place::Path(path), Action::Ignore) => path.covers(*index, &place),
-                (Place::Path(path), action) => path.is(*index, &place) && action.takes(a, b),
+                (RulePlace::Path(path), RuleAction::Ignore) => path.covers(*index, &place),
+                (RulePlace::Path(path), action) => path.is(*index, &place) && action.takes(a, b),
                 _ => false,
             })
-            .map_or(Verdict::Stays, |(index, _)| Verdict::Taken(*index))
+            .map_or(RuleVerdict::Stays, |(index, _)| RuleVerdict::Taken(*index))
     }
 
     /// How the array at a place is compared, and the rule that says so.
     pub fn array(&self, located: &Located, steps: &[Step<'_>]) -> Option<(u32, ArrayRule)> {
         let place = located.place(steps, false);
         self.rules.iter().find_map(|(index, rule)| match (&rule.place, &rule.action) {
-            (Place::Path(path), Action::Array(how)) if path.is(*index, &place) => {
+            (RulePlace::Path(path), RuleAction::Array(how)) if path.is(*index, &place) => {
                 Some((*index, how.clone()))
             }
             _ => None,
@@ -538,18 +543,21 @@ mod tests {
         let json = |route: &RouteRules, path: &str, a: &str, b: &str| {
             route.judge_json(&Located::default(), &steps(path), Some(a), Some(b))
         };
-        assert_eq!(route.judge_header("x-build", Some("1"), None), Verdict::Taken(0));
-        assert_eq!(json(&route, "$.made", "1", "2"), Verdict::Taken(1));
-        assert_eq!(json(&rules.of_route("GET /carts/{id}"), "$.made", "1", "2"), Verdict::Stays);
-        assert_eq!(json(&route, "$.a.price", "12.99", "13.00"), Verdict::Taken(2));
-        assert_eq!(json(&route, "$.a.price", "12.99", "13.01"), Verdict::Stays);
-        assert_eq!(json(&route, "$.share", "100", "110"), Verdict::Taken(3));
+        assert_eq!(route.judge_header("x-build", Some("1"), None), RuleVerdict::Taken(0));
+        assert_eq!(json(&route, "$.made", "1", "2"), RuleVerdict::Taken(1));
+        assert_eq!(
+            json(&rules.of_route("GET /carts/{id}"), "$.made", "1", "2"),
+            RuleVerdict::Stays
+        );
+        assert_eq!(json(&route, "$.a.price", "12.99", "13.00"), RuleVerdict::Taken(2));
+        assert_eq!(json(&route, "$.a.price", "12.99", "13.01"), RuleVerdict::Stays);
+        assert_eq!(json(&route, "$.share", "100", "110"), RuleVerdict::Taken(3));
         assert_eq!(
             json(&route, "$.id", "1", "f81d4fae-7dec-41d0-a765-00a0c91e6bf6"),
-            Verdict::Taken(4)
+            RuleVerdict::Taken(4)
         );
-        assert_eq!(json(&route, "$.id", "1", "2"), Verdict::Stays);
-        assert_eq!(json(&route, "$.code", "x", "ABC"), Verdict::Taken(5));
+        assert_eq!(json(&route, "$.id", "1", "2"), RuleVerdict::Stays);
+        assert_eq!(json(&route, "$.code", "x", "ABC"), RuleVerdict::Taken(5));
         assert_eq!(
             route.array(&Located::default(), &steps("$.tags")),
             Some((6, ArrayRule::Unordered))

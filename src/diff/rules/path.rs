@@ -16,16 +16,16 @@ use crate::message::json::tape::{Node, Type};
 
 /// A path of a rule.
 #[derive(Debug)]
-pub(super) enum Path {
+pub(super) enum RulePath {
     /// Matched by steps.
-    Plain(Vec<Segment>),
+    Plain(Vec<PlainSegment>),
     /// Evaluated over the documents.
     Query(JsonPath),
 }
 
 /// A step of a plain path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Segment {
+pub(super) enum PlainSegment {
     Name(String),
     Index(usize),
     Any,
@@ -39,7 +39,7 @@ pub(super) enum Segment {
 pub struct Located(Vec<(u32, [FxHashSet<String>; 2])>);
 
 /// The place of a change: in v1's document, or in v2's where v1 has nothing there.
-pub(super) struct Place<'p> {
+pub(super) struct ChangePlace<'p> {
     steps: &'p [Step<'p>],
     located: &'p Located,
     side: usize,
@@ -47,21 +47,21 @@ pub(super) struct Place<'p> {
 
 impl Located {
     pub(super) fn find<'p>(
-        paths: impl Iterator<Item = (u32, &'p Path)>,
+        paths: impl Iterator<Item = (u32, &'p RulePath)>,
         expected: Node<'_, '_>,
         actual: Node<'_, '_>,
     ) -> Self {
         let mut documents: Option<[Value; 2]> = None;
         let located = paths.filter_map(|(rule, path)| {
-            let Path::Query(query) = path else { return None };
+            let RulePath::Query(query) = path else { return None };
             let documents = documents.get_or_insert_with(|| [value(expected), value(actual)]);
             Some((rule, [places(query, &documents[0]), places(query, &documents[1])]))
         });
         Self(located.collect())
     }
 
-    pub(super) fn place<'p>(&'p self, steps: &'p [Step<'p>], added: bool) -> Place<'p> {
-        Place { steps, located: self, side: usize::from(added) }
+    pub(super) fn place<'p>(&'p self, steps: &'p [Step<'p>], added: bool) -> ChangePlace<'p> {
+        ChangePlace { steps, located: self, side: usize::from(added) }
     }
 
     fn holds(&self, rule: u32, side: usize, steps: &[Step<'_>]) -> bool {
@@ -72,7 +72,7 @@ impl Located {
     }
 }
 
-impl Path {
+impl RulePath {
     /// Checks a path; an error says what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         // The library is the judge of what is a path; plain ones are taken apart here.
@@ -86,7 +86,7 @@ impl Path {
     }
 
     /// Whether the path leads to the place.
-    pub(super) fn is(&self, rule: u32, place: &Place<'_>) -> bool {
+    pub(super) fn is(&self, rule: u32, place: &ChangePlace<'_>) -> bool {
         match self {
             Self::Plain(segments) => matches(segments, place.steps, false),
             Self::Query(_) => place.located.holds(rule, place.side, place.steps),
@@ -94,7 +94,7 @@ impl Path {
     }
 
     /// Whether the path leads to the place or to something that it stands under.
-    pub(super) fn covers(&self, rule: u32, place: &Place<'_>) -> bool {
+    pub(super) fn covers(&self, rule: u32, place: &ChangePlace<'_>) -> bool {
         match self {
             Self::Plain(segments) => matches(segments, place.steps, true),
             Self::Query(_) => (0..=place.steps.len())
@@ -135,19 +135,19 @@ fn value(node: Node<'_, '_>) -> Value {
 
 /// Whether `segments` lead to `steps`, or to something that it stands under. Paths of rules are
 /// short; the recursion is bounded by the depth of the document.
-fn matches(segments: &[Segment], steps: &[Step<'_>], under: bool) -> bool {
+fn matches(segments: &[PlainSegment], steps: &[Step<'_>], under: bool) -> bool {
     match (segments.split_first(), steps.split_first()) {
         (None, None) => true,
         (None, Some(_)) => under,
-        (Some((Segment::Descend, rest)), _) => {
+        (Some((PlainSegment::Descend, rest)), _) => {
             (0..=steps.len()).any(|skip| matches(rest, &steps[skip..], under))
         }
         (Some(_), None) => false,
         (Some((segment, rest)), Some((step, behind))) => {
             let fits = match (segment, step) {
-                (Segment::Any, _) => true,
-                (Segment::Name(wanted), Step::Name(name)) => wanted == name,
-                (Segment::Index(wanted), Step::Index(index)) => wanted == index,
+                (PlainSegment::Any, _) => true,
+                (PlainSegment::Name(wanted), Step::Name(name)) => wanted == name,
+                (PlainSegment::Index(wanted), Step::Index(index)) => wanted == index,
                 _ => false,
             };
             fits && matches(rest, behind, under)
@@ -156,7 +156,7 @@ fn matches(segments: &[Segment], steps: &[Step<'_>], under: bool) -> bool {
 }
 
 /// The steps of a path without filters, slices, unions and negative indices.
-fn segments(text: &str) -> Option<Vec<Segment>> {
+fn segments(text: &str) -> Option<Vec<PlainSegment>> {
     let mut rest = text.trim().strip_prefix('$')?;
     let mut segments = Vec::new();
     loop {
@@ -165,7 +165,7 @@ fn segments(text: &str) -> Option<Vec<Segment>> {
             return Some(segments);
         }
         if let Some(behind) = rest.strip_prefix("..") {
-            segments.push(Segment::Descend);
+            segments.push(PlainSegment::Descend);
             if behind.starts_with('[') {
                 rest = behind;
             } else {
@@ -184,12 +184,12 @@ fn segments(text: &str) -> Option<Vec<Segment>> {
                     if name.contains('\\') {
                         return None;
                     }
-                    (Segment::Name(name.to_owned()), &behind[end + 1..])
+                    (PlainSegment::Name(name.to_owned()), &behind[end + 1..])
                 }
-                '*' => (Segment::Any, &behind[1..]),
+                '*' => (PlainSegment::Any, &behind[1..]),
                 _ => {
                     let end = behind.find(|c: char| !c.is_ascii_digit())?;
-                    (Segment::Index(behind[..end].parse().ok()?), &behind[end..])
+                    (PlainSegment::Index(behind[..end].parse().ok()?), &behind[end..])
                 }
             };
             segments.push(segment);
@@ -200,9 +200,9 @@ fn segments(text: &str) -> Option<Vec<Segment>> {
     }
 }
 
-fn shorthand<'a>(text: &'a str, segments: &mut Vec<Segment>) -> Option<&'a str> {
+fn shorthand<'a>(text: &'a str, segments: &mut Vec<PlainSegment>) -> Option<&'a str> {
     if let Some(behind) = text.strip_prefix('*') {
-        segments.push(Segment::Any);
+        segments.push(PlainSegment::Any);
         return Some(behind);
     }
     let end = text
@@ -211,7 +211,7 @@ fn shorthand<'a>(text: &'a str, segments: &mut Vec<Segment>) -> Option<&'a str> 
     if end == 0 {
         return None;
     }
-    segments.push(Segment::Name(text[..end].to_owned()));
+    segments.push(PlainSegment::Name(text[..end].to_owned()));
     Some(&text[end..])
 }
 
@@ -225,8 +225,8 @@ pub(super) mod tests {
             .unwrap()
             .into_iter()
             .map(|segment| match segment {
-                Segment::Name(name) => Step::Name(name.into()),
-                Segment::Index(index) => Step::Index(index),
+                PlainSegment::Name(name) => Step::Name(name.into()),
+                PlainSegment::Index(index) => Step::Index(index),
                 other => panic!("{other:?}"),
             })
             .collect()
@@ -250,8 +250,8 @@ pub(super) mod tests {
             ("$..[*].x", "$.a.b.x", true, true),
             ("$.é", "$.é", true, true),
         ] {
-            let path = Path::parse(rule).unwrap();
-            assert!(matches!(path, Path::Plain(_)), "{rule}");
+            let path = RulePath::parse(rule).unwrap();
+            assert!(matches!(path, RulePath::Plain(_)), "{rule}");
             let steps = steps(place);
             let place = nowhere.place(&steps, false);
             assert_eq!(
@@ -262,7 +262,7 @@ pub(super) mod tests {
             );
         }
         for wrong in ["a", "$.", "$[", "$.a[", "$[?@.a>]", "$[?length(@.a)]", "$[1:2:3:4]"] {
-            let error = Path::parse(wrong).err().unwrap_or_default();
+            let error = RulePath::parse(wrong).err().unwrap_or_default();
             assert!(error.contains("RFC 9535") && !error.contains('\n'), "{wrong}: {error}");
         }
     }
@@ -292,8 +292,8 @@ pub(super) mod tests {
             ("$[?@ == $.b]", "$.b", true, true),
             (r"$['a\\b']", "$", false, false),
         ] {
-            let path = Path::parse(rule).unwrap();
-            assert!(matches!(path, Path::Query(_)), "{rule}");
+            let path = RulePath::parse(rule).unwrap();
+            assert!(matches!(path, RulePath::Query(_)), "{rule}");
             let (tape, empty) = (Tape::parse(document).unwrap(), Tape::parse(b"{}").unwrap());
             let steps = steps(place);
             for added in [false, true] {
@@ -313,7 +313,7 @@ pub(super) mod tests {
                 );
             }
         }
-        let (tape, path) = (Tape::parse(document).unwrap(), Path::parse(r"$['a\\b']").unwrap());
+        let (tape, path) = (Tape::parse(document).unwrap(), RulePath::parse(r"$['a\\b']").unwrap());
         let located = Located::find([(0, &path)].into_iter(), tape.root(), tape.root());
         assert!(path.is(0, &located.place(&[Step::Name(r"a\b".into())], false)));
     }

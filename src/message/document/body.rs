@@ -8,9 +8,9 @@ use super::super::Headers;
 use super::super::content;
 use super::super::encoding;
 use super::super::media::{self, Format, MediaType, UTF_8_MARK};
-use super::super::multipart::{self, Part};
+use super::super::multipart::{self, BodyPart};
 use super::super::place::{Step, Trail};
-use super::fields::Pairs;
+use super::fields::PairNames;
 use super::{Encoding, Form, Patch, Walk, further, kind_of, offset_in, whole};
 use crate::steps;
 
@@ -72,7 +72,7 @@ impl Walk<'_> {
             Format::Events => Some(self.events(at, text)),
             Format::Form => {
                 let mut patch = Patch::default();
-                self.pairs(at, text, text.trim_end(), Pairs::Form, &mut patch);
+                self.pairs(at, text, text.trim_end(), PairNames::Form, &mut patch);
                 Some(patch.applied(text))
             }
             Format::Xml => self.xml(at, text),
@@ -162,7 +162,7 @@ impl Walk<'_> {
         &mut self,
         at: Option<&Trail<'_>>,
         body: &[u8],
-        parts: &[Part<'_>],
+        parts: &[BodyPart<'_>],
     ) -> Option<Vec<u8>> {
         if self.layers == 0 {
             self.digest(&whole(at), body);
@@ -172,7 +172,7 @@ impl Walk<'_> {
         let mut out = Vec::new();
         let mut from = 0;
         for (index, part) in parts.iter().enumerate() {
-            let same = |other: &&Part<'_>| {
+            let same = |other: &&BodyPart<'_>| {
                 steps::add(1);
                 other.name == part.name
             };
@@ -201,7 +201,7 @@ impl Walk<'_> {
 
     /// What the header fields of a part say of its content. How it travelled, and the boundary of
     /// parts in it, say nothing.
-    fn part_fields(&mut self, at: &Trail<'_>, part: &Part<'_>) {
+    fn part_fields(&mut self, at: &Trail<'_>, part: &BodyPart<'_>) {
         for (name, value) in part.headers.iter() {
             let is = |own: &str| name.eq_ignore_ascii_case(own.as_bytes());
             if is("content-length") || is("content-transfer-encoding") {
@@ -220,7 +220,7 @@ impl Walk<'_> {
 }
 
 /// A part's new content, in its transfer encoding; none where that cannot be written.
-fn transferred(part: &Part<'_>, content: Vec<u8>) -> Option<Vec<u8>> {
+fn transferred(part: &BodyPart<'_>, content: Vec<u8>) -> Option<Vec<u8>> {
     let encoding = part.headers.get("content-transfer-encoding").unwrap_or_default();
     if encoding.eq_ignore_ascii_case(b"base64") {
         return Some(encoding::base64_of(&content, false).into_bytes());

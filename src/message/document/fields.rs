@@ -13,7 +13,7 @@ const TAGS: [&str; 4] = ["etag", "if-match", "if-none-match", "if-range"];
 
 /// What pairs of names and values are.
 #[derive(Clone, Copy)]
-pub(super) enum Pairs {
+pub(super) enum PairNames {
     Query,
     Form,
 }
@@ -30,7 +30,7 @@ impl Walk<'_> {
         let (path, query) = (std::str::from_utf8(path).ok()?, std::str::from_utf8(query).ok()?);
         let mut patch = Patch::default();
         self.path(None, text, path, &mut patch, |_| true);
-        self.pairs(None, text, query, Pairs::Query, &mut patch);
+        self.pairs(None, text, query, PairNames::Query, &mut patch);
         patch.applied(text).map(String::into_bytes)
     }
 
@@ -71,7 +71,7 @@ impl Walk<'_> {
     pub fn query(&mut self, target: &[u8]) {
         let query = target::path_and_query(target).1;
         match std::str::from_utf8(query) {
-            Ok(query) => self.pairs(None, query, query, Pairs::Query, &mut Patch::default()),
+            Ok(query) => self.pairs(None, query, query, PairNames::Query, &mut Patch::default()),
             Err(_) => self.digest(&Trail::new(Step::Query("".into())), query),
         }
     }
@@ -82,7 +82,7 @@ impl Walk<'_> {
         at: Option<&Trail<'_>>,
         whole: &str,
         pairs: &str,
-        are: Pairs,
+        are: PairNames,
         patch: &mut Patch,
     ) {
         let begin = offset_in(whole, pairs);
@@ -100,8 +100,8 @@ impl Walk<'_> {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = Encoding::Form.decoded(name);
             let step = match are {
-                Pairs::Query => Step::Query(name),
-                Pairs::Form => Step::Form(name),
+                PairNames::Query => Step::Query(name),
+                PairNames::Form => Step::Form(name),
             };
             let trail = further(at, step);
             let text = Encoding::Form.decoded(value);
@@ -281,7 +281,7 @@ impl Walk<'_> {
         if offset_in(before, path) >= origin.len() && before.len() > origin.len() {
             self.path(Some(at), text, path, &mut patch, |_| true);
         }
-        self.pairs(Some(at), text, query, Pairs::Query, &mut patch);
+        self.pairs(Some(at), text, query, PairNames::Query, &mut patch);
         if let Some(fragment) = fragment {
             let trail = at.then(Step::Attribute("fragment".into()));
             let from = offset_in(text, fragment);

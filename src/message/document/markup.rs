@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::super::markup::tree::{Element, Node, Tree};
+use super::super::markup::tree::{Element, Tree, TreeNode};
 use super::super::markup::{html, xml};
 use super::super::place::{Step, Trail};
 use super::{Encoding, Form, Patch, Value, Walk};
@@ -72,7 +72,7 @@ impl Walk<'_> {
     fn children(
         &mut self,
         at: Option<&Trail<'_>>,
-        node: Node<'_>,
+        node: TreeNode<'_>,
         scope: Scope<'_>,
         patch: &mut Patch,
     ) {
@@ -105,7 +105,13 @@ impl Walk<'_> {
         }
     }
 
-    fn markup_text(&mut self, at: &Trail<'_>, node: Node<'_>, scope: Scope<'_>, patch: &mut Patch) {
+    fn markup_text(
+        &mut self,
+        at: &Trail<'_>,
+        node: TreeNode<'_>,
+        scope: Scope<'_>,
+        patch: &mut Patch,
+    ) {
         if !node.is_text() {
             // A document type.
             self.one(at, node.text(), Form::Text, Encoding::Plain);
@@ -121,7 +127,7 @@ impl Walk<'_> {
     fn element(
         &mut self,
         at: &Trail<'_>,
-        node: Node<'_>,
+        node: TreeNode<'_>,
         element: &Element,
         scope: Scope<'_>,
         patch: &mut Patch,

@@ -47,7 +47,7 @@ impl Type {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct TapeEntry {
     start: u32,
     end: u32,
     /// The index behind this node's subtree.
@@ -70,7 +70,7 @@ pub enum TapeError {
 #[derive(Debug, Default)]
 pub struct Tape<'a> {
     text: &'a str,
-    nodes: Vec<Entry>,
+    nodes: Vec<TapeEntry>,
 }
 
 /// A node of a tape.
@@ -97,8 +97,8 @@ impl<'a> Tape<'a> {
             .map_err(|error| TapeError::Invalid(error.valid_up_to()))?;
         let room =
             if other.nodes.is_empty() { text.len() / 12 + 4 } else { other.nodes.len() + 16 };
-        let all = Ahead { next: 0, end: other.nodes.len() as u32 };
-        let mut parser = Parser {
+        let all = LikelyNext { next: 0, end: other.nodes.len() as u32 };
+        let mut parser = TapeParser {
             text: text.as_bytes(),
             at: 0,
             nodes: Vec::with_capacity(room),
@@ -121,7 +121,7 @@ impl<'a> Tape<'a> {
 /// Which nodes of the other tape are likely to come next: what is left of the container that stands
 /// where ours does.
 #[derive(Clone, Copy, Default)]
-struct Ahead {
+struct LikelyNext {
     next: u32,
     end: u32,
 }
@@ -130,21 +130,21 @@ struct Ahead {
 /// part, so that nested ones are not compared again and again.
 const MAX_COMPARED: u32 = 16 << 10;
 
-struct Parser<'a> {
+struct TapeParser<'a> {
     text: &'a [u8],
     at: usize,
-    nodes: Vec<Entry>,
+    nodes: Vec<TapeEntry>,
     /// The containers that are open, and what was ahead where they were opened. They are as deep in
     /// the other text.
-    open: Vec<(u32, Ahead)>,
-    other: &'a [Entry],
+    open: Vec<(u32, LikelyNext)>,
+    other: &'a [TapeEntry],
     other_text: &'a [u8],
-    ahead: Ahead,
+    ahead: LikelyNext,
     /// The node of the other tape that is likely to be the value that is due.
     value: Option<u32>,
 }
 
-impl Parser<'_> {
+impl TapeParser<'_> {
     fn run(&mut self) -> Result<(), TapeError> {
         self.value = self.element_ahead();
         loop {
@@ -230,7 +230,7 @@ impl Parser<'_> {
         let moved = (self.at as u32).wrapping_sub(entry.start - quote);
         let shifted = (self.nodes.len() as u32).wrapping_sub(likely);
         self.nodes.extend(self.other[likely as usize..entry.next as usize].iter().map(|entry| {
-            Entry {
+            TapeEntry {
                 start: entry.start.wrapping_add(moved),
                 end: entry.end.wrapping_add(moved),
                 next: entry.next.wrapping_add(shifted),
@@ -277,8 +277,8 @@ impl Parser<'_> {
             return Err(TapeError::TooDeep);
         }
         let likely = self.value.take().filter(|likely| self.other[*likely as usize].kind == kind);
-        let inside =
-            likely.map(|likely| Ahead { next: likely + 1, end: self.other[likely as usize].next });
+        let inside = likely
+            .map(|likely| LikelyNext { next: likely + 1, end: self.other[likely as usize].next });
         self.open.push((
             self.nodes.len() as u32,
             std::mem::replace(&mut self.ahead, inside.unwrap_or_default()),
@@ -411,7 +411,7 @@ impl Parser<'_> {
 
     fn push(&mut self, kind: Type, start: usize, end: usize) {
         let next = self.nodes.len() as u32 + 1;
-        self.nodes.push(Entry { start: start as u32, end: end as u32, next, kind });
+        self.nodes.push(TapeEntry { start: start as u32, end: end as u32, next, kind });
     }
 
     fn blanks(&mut self) {
@@ -423,7 +423,7 @@ impl Parser<'_> {
 
 impl<'t, 'a> Node<'t, 'a> {
     #[inline]
-    fn entry(self) -> Entry {
+    fn entry(self) -> TapeEntry {
         self.tape.nodes[self.index as usize]
     }
 

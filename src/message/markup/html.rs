@@ -68,7 +68,7 @@ const METADATA: [&str; 9] =
 
 /// How far the parts that every document has are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum OpenParts {
     Nothing,
     Html,
     Head,
@@ -113,7 +113,7 @@ fn read<S: Offset>(text: &str) -> Option<Tree> {
     emitter.naively_switch_states(false);
     let parts = Cell::new(0);
     let mut tokenizer = Tokenizer::new_with_emitter(Bounded::new(text, &parts), emitter);
-    let mut part = Part::Nothing;
+    let mut part = OpenParts::Nothing;
     // Where the token before ended: the tokenizer tells the start of a text in a script wrongly.
     let mut behind = 0;
     while let Some(token) = tokenizer.next() {
@@ -158,8 +158,8 @@ fn read<S: Offset>(text: &str) -> Option<Tree> {
                 if matches!(&*name, "html" | "body") {
                     continue;
                 }
-                if name == "head" && part == Part::Head {
-                    part = Part::AfterHead;
+                if name == "head" && part == OpenParts::Head {
+                    part = OpenParts::AfterHead;
                 }
                 let depth = builder.open().position(|open| open == name);
                 if let Some(depth) = depth {
@@ -227,25 +227,25 @@ fn boxed(text: &[u8]) -> Box<str> {
 
 /// Opens the parts of the document in which `name` stands (a text has no name); `attributes` are
 /// those of the part itself.
-fn enter(builder: &mut Builder, part: &mut Part, name: &str, attributes: Vec<Attribute>) {
+fn enter(builder: &mut Builder, part: &mut OpenParts, name: &str, attributes: Vec<Attribute>) {
     let own = |wanted: &str| if name == wanted { attributes.clone() } else { Vec::new() };
-    if *part == Part::Nothing {
+    if *part == OpenParts::Nothing {
         builder.start("html", own("html"));
-        *part = Part::Html;
+        *part = OpenParts::Html;
     }
     if name == "html" {
         return;
     }
     let metadata = METADATA.contains(&name);
-    if *part == Part::Html && (name == "head" || metadata) {
+    if *part == OpenParts::Html && (name == "head" || metadata) {
         builder.start("head", own("head"));
-        *part = Part::Head;
+        *part = OpenParts::Head;
     }
     // Within an element of the head (a `noscript`, a `template`) all is the head's.
-    let stays = *part == Part::Head && builder.open().next() != Some("head");
-    if *part == Part::Body
+    let stays = *part == OpenParts::Head && builder.open().next() != Some("head");
+    if *part == OpenParts::Body
         || name == "head"
-        || *part == Part::Head && metadata
+        || *part == OpenParts::Head && metadata
         || stays && name != "body"
     {
         return;
@@ -254,7 +254,7 @@ fn enter(builder: &mut Builder, part: &mut Part, name: &str, attributes: Vec<Att
         builder.end();
     }
     builder.start("body", own("body"));
-    *part = Part::Body;
+    *part = OpenParts::Body;
 }
 
 /// Ends the open elements that a start of `name` ends.

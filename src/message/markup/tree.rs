@@ -32,15 +32,15 @@ impl Element {
 }
 
 #[derive(Debug)]
-enum Content {
+enum NodeContent {
     Element(Element),
     Text(Box<str>),
     Doctype(Box<str>),
 }
 
 #[derive(Debug)]
-struct Entry {
-    content: Content,
+struct TreeEntry {
+    content: NodeContent,
     /// The index behind this node's subtree.
     next: u32,
     /// Equal subtrees have equal hashes.
@@ -51,32 +51,32 @@ struct Entry {
 
 /// A tree; the root is an element without name.
 #[derive(Debug)]
-pub(crate) struct Tree(Vec<Entry>);
+pub(crate) struct Tree(Vec<TreeEntry>);
 
 /// A node of a tree.
 #[derive(Clone, Copy)]
-pub(crate) struct Node<'t> {
+pub(crate) struct TreeNode<'t> {
     tree: &'t Tree,
     index: u32,
 }
 
 impl Tree {
-    pub(crate) fn root(&self) -> Node<'_> {
-        Node { tree: self, index: 0 }
+    pub(crate) fn root(&self) -> TreeNode<'_> {
+        TreeNode { tree: self, index: 0 }
     }
 }
 
-impl<'t> Node<'t> {
-    fn entry(self) -> &'t Entry {
+impl<'t> TreeNode<'t> {
+    fn entry(self) -> &'t TreeEntry {
         &self.tree.0[self.index as usize]
     }
 
     /// The step of a place that leads here.
     pub(crate) fn name(self) -> &'t str {
         match &self.entry().content {
-            Content::Element(element) => &element.name,
-            Content::Text(_) => "text()",
-            Content::Doctype(_) => "doctype()",
+            NodeContent::Element(element) => &element.name,
+            NodeContent::Text(_) => "text()",
+            NodeContent::Doctype(_) => "doctype()",
         }
     }
 
@@ -86,7 +86,7 @@ impl<'t> Node<'t> {
 
     pub(crate) fn element(self) -> Option<&'t Element> {
         match &self.entry().content {
-            Content::Element(element) => Some(element),
+            NodeContent::Element(element) => Some(element),
             _ => None,
         }
     }
@@ -94,16 +94,16 @@ impl<'t> Node<'t> {
     /// A text's or a doctype's own text.
     pub(crate) fn text(self) -> &'t str {
         match &self.entry().content {
-            Content::Element(_) => "",
-            Content::Text(text) | Content::Doctype(text) => text,
+            NodeContent::Element(_) => "",
+            NodeContent::Text(text) | NodeContent::Doctype(text) => text,
         }
     }
 
-    pub(crate) fn children(self) -> impl Iterator<Item = Node<'t>> {
+    pub(crate) fn children(self) -> impl Iterator<Item = TreeNode<'t>> {
         let end = if self.element().is_some() { self.entry().next } else { self.index + 1 };
         let mut index = self.index + 1;
         std::iter::from_fn(move || {
-            let node = Node { tree: self.tree, index };
+            let node = TreeNode { tree: self.tree, index };
             (index < end).then(|| {
                 index = node.entry().next;
                 node
@@ -113,13 +113,13 @@ impl<'t> Node<'t> {
 
     /// Whether it is text (and not an element, or a doctype).
     pub(crate) fn is_text(self) -> bool {
-        matches!(self.entry().content, Content::Text(_))
+        matches!(self.entry().content, NodeContent::Text(_))
     }
 
     /// All that stands under it, in the order of the document.
-    pub(crate) fn descendants(self) -> impl Iterator<Item = Node<'t>> {
+    pub(crate) fn descendants(self) -> impl Iterator<Item = TreeNode<'t>> {
         let end = if self.element().is_some() { self.end() } else { 0 };
-        (self.index + 1..end).map(move |index| Node { tree: self.tree, index })
+        (self.index + 1..end).map(move |index| TreeNode { tree: self.tree, index })
     }
 
     /// Where a text stands in the document, as it is written there.
@@ -141,7 +141,7 @@ impl<'t> Node<'t> {
 
 /// Builds a tree from what a parser sees, in order.
 pub(crate) struct Builder {
-    entries: Vec<Entry>,
+    entries: Vec<TreeEntry>,
     open: Vec<u32>,
     /// Text that may go on.
     text: String,
@@ -158,8 +158,8 @@ pub(crate) struct Builder {
 impl Builder {
     /// `placed` keeps where attributes and texts stand.
     pub(crate) fn new(placed: bool) -> Self {
-        let content = Content::Element(Element::default());
-        let root = Entry { content, next: 0, hash: 0, span: 0..0 };
+        let content = NodeContent::Element(Element::default());
+        let root = TreeEntry { content, next: 0, hash: 0, span: 0..0 };
         Self {
             entries: vec![root],
             open: vec![0],
@@ -174,7 +174,7 @@ impl Builder {
     /// The names of the open elements, the innermost first.
     pub(crate) fn open(&self) -> impl Iterator<Item = &str> {
         self.open.iter().rev().filter_map(|&index| match &self.entries[index as usize].content {
-            Content::Element(element) if index > 0 => Some(&*element.name),
+            NodeContent::Element(element) if index > 0 => Some(&*element.name),
             _ => None,
         })
     }
@@ -192,7 +192,7 @@ impl Builder {
         let asked = if self.placed { &found[..] } else { &[] };
         let spans = asked.iter().map(|(_, _, span)| span.clone()).collect();
         let attributes = found.into_iter().map(|(name, value, _)| (name, value)).collect();
-        if self.push(Content::Element(Element { name: name.into(), attributes, spans })) {
+        if self.push(NodeContent::Element(Element { name: name.into(), attributes, spans })) {
             self.open.push(self.entries.len() as u32 - 1);
         }
     }
@@ -218,7 +218,7 @@ impl Builder {
 
     pub(crate) fn doctype(&mut self, text: &str) {
         self.end_text();
-        if self.push(Content::Doctype(text.into())) {
+        if self.push(NodeContent::Doctype(text.into())) {
             self.close(self.entries.len() as u32 - 1);
         }
     }
@@ -249,16 +249,16 @@ impl Builder {
         } else {
             text.split_whitespace().collect::<Vec<_>>().join(" ")
         };
-        if !text.is_empty() && self.push(Content::Text(text.into())) {
+        if !text.is_empty() && self.push(NodeContent::Text(text.into())) {
             self.close(self.entries.len() as u32 - 1);
         }
     }
 
     /// Adds a node; false where the tree has become too large.
-    fn push(&mut self, content: Content) -> bool {
+    fn push(&mut self, content: NodeContent) -> bool {
         self.failed |= self.entries.len() >= MAX_NODES;
         if !self.failed {
-            self.entries.push(Entry { content, next: 0, hash: 0, span: self.span.clone() });
+            self.entries.push(TreeEntry { content, next: 0, hash: 0, span: self.span.clone() });
         }
         !self.failed
     }
@@ -271,9 +271,11 @@ impl Builder {
             child = self.entries[child].next as usize;
         }
         match &self.entries[index as usize].content {
-            Content::Element(element) => (0, &element.name, &element.attributes).hash(&mut hasher),
-            Content::Text(text) => (1, text).hash(&mut hasher),
-            Content::Doctype(text) => (2, text).hash(&mut hasher),
+            NodeContent::Element(element) => {
+                (0, &element.name, &element.attributes).hash(&mut hasher)
+            }
+            NodeContent::Text(text) => (1, text).hash(&mut hasher),
+            NodeContent::Doctype(text) => (2, text).hash(&mut hasher),
         }
         let next = self.entries.len() as u32;
         let entry = &mut self.entries[index as usize];

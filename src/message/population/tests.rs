@@ -3,9 +3,9 @@
 use super::*;
 
 /// A small seeded generator (SplitMix64).
-struct Dice(u64);
+struct TestDice(u64);
 
-impl Dice {
+impl TestDice {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -49,21 +49,21 @@ fn generators() -> Vec<(&'static str, String, usize)> {
 
 fn population(values: &[String]) -> Population {
     let mut all = Population::default();
-    values.iter().for_each(|value| all.add(Form::of(value)));
+    values.iter().for_each(|value| all.add(TextForm::of(value)));
     all
 }
 
 #[test]
 fn a_thousand_values_of_each_generator_are_drawn_and_admit_a_thousand_more() {
     for (name, alphabet, length) in generators() {
-        let mut dice = Dice(length as u64 ^ 77);
+        let mut dice = TestDice(length as u64 ^ 77);
         let mut draw = |count: usize| -> Vec<String> {
             (0..count).map(|_| dice.of(&alphabet, length)).collect()
         };
         let (v1, v2) = (draw(1_000), draw(1_000));
         let (all, others) = (population(&v1), population(&v2));
         assert!(all.is_drawn(&others), "{name}");
-        let refused: Vec<_> = v2.iter().filter(|value| !all.admits(Form::of(value))).collect();
+        let refused: Vec<_> = v2.iter().filter(|value| !all.admits(TextForm::of(value))).collect();
         assert!(refused.is_empty(), "{name}: {refused:?}");
     }
 }
@@ -71,13 +71,13 @@ fn a_thousand_values_of_each_generator_are_drawn_and_admit_a_thousand_more() {
 #[test]
 fn few_values_are_nearly_always_enough() {
     for (name, alphabet, length) in generators() {
-        let mut dice = Dice(length as u64 ^ 99);
+        let mut dice = TestDice(length as u64 ^ 99);
         let mut missed = 0;
         for _ in 0..200 {
             let mut draw = || vec![dice.of(&alphabet, length), dice.of(&alphabet, length)];
             let (v1, v2) = (draw(), draw());
             let all = population(&v1);
-            let fits = v2.iter().all(|value| all.admits(Form::of(value)));
+            let fits = v2.iter().all(|value| all.admits(TextForm::of(value)));
             missed += usize::from(!all.is_drawn(&population(&v2)) || !fits);
         }
         // Two samples of a few characters say little.
@@ -120,16 +120,16 @@ fn what_means_something_is_not_drawn() {
 
 #[test]
 fn another_length_another_alphabet_and_words_are_refused() {
-    let mut dice = Dice(5);
+    let mut dice = TestDice(5);
     for (name, alphabet, length) in generators() {
         let v1: Vec<String> = (0..100).map(|_| dice.of(&alphabet, length)).collect();
         let all = population(&v1);
-        let mut other = |alphabet: &str, length: usize| Form::of(&dice.of(alphabet, length));
+        let mut other = |alphabet: &str, length: usize| TextForm::of(&dice.of(alphabet, length));
         assert!(!all.admits(other(&alphabet, length + 1)), "{name}: longer");
         assert!(!all.admits(other(&alphabet, length - 1)), "{name}: shorter");
         assert!(!all.admits(other("!§$%&", length)), "{name}: another alphabet");
         let word = "productionproductionproductionproductionproductionproductionproduction";
-        assert!(!all.admits(Form::of(&word[..length])), "{name}: a word");
+        assert!(!all.admits(TextForm::of(&word[..length])), "{name}: a word");
         if !alphabet.contains('z') {
             assert!(
                 !all.admits(other("ghijklmnopqrstuvwxyz0123456789", length)),
@@ -141,14 +141,14 @@ fn another_length_another_alphabet_and_words_are_refused() {
 
 #[test]
 fn evidence_adds_up_in_any_order() {
-    let mut dice = Dice(3);
+    let mut dice = TestDice(3);
     let values: Vec<String> = (0..40).map(|_| dice.of(BASE62, 20)).collect();
     let whole = population(&values);
     let (mut left, right) = (population(&values[..13]), population(&values[13..]));
     left.merge(&right);
     assert_eq!(left, whole);
     for value in &values {
-        let form = Form::of(value).unwrap();
-        assert_eq!(Form::unpack(form.pack()), form);
+        let form = TextForm::of(value).unwrap();
+        assert_eq!(TextForm::unpack(form.pack()), form);
     }
 }

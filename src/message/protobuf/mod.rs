@@ -15,7 +15,7 @@ mod shape;
 
 use crate::message::json::escape::escape;
 
-pub use readings::{Read, Readings, Said};
+pub use readings::{Read, Readings, Speaker};
 pub use schema::{Schema, SchemaError};
 pub use shape::Shape;
 

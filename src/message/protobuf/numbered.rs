@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::fields::{Encoded, fields, packed_varints};
-use super::shape::{Field, Octets, Shape};
+use super::shape::{OctetsReading, Shape, ShapeField};
 use super::{push_float, push_text};
 
 /// Writes a message; false where it is none. Fields stand in the order of their numbers.
@@ -22,7 +22,7 @@ fn object(shape: &Shape, found: &[(u32, Encoded<'_>)], out: &mut Vec<u8>) {
         by_number.entry(number).or_default().push(value);
     }
     out.push(b'{');
-    let unknown = Field::default();
+    let unknown = ShapeField::default();
     for (number, values) in by_number {
         let field = shape.field(number).unwrap_or(&unknown);
         let is_array = field.is_array() || values.len() > 1;
@@ -41,16 +41,16 @@ fn object(shape: &Shape, found: &[(u32, Encoded<'_>)], out: &mut Vec<u8>) {
 }
 
 /// A default that is written means what one does that is left out.
-fn is_default(field: &Field, value: Encoded<'_>) -> bool {
+fn is_default(field: &ShapeField, value: Encoded<'_>) -> bool {
     match value {
         Encoded::Varint(value) | Encoded::Fixed64(value) => value == 0,
         Encoded::Fixed32(value) => value == 0,
-        Encoded::Bytes(bytes) => bytes.is_empty() && field.octets() != Octets::Message,
+        Encoded::Bytes(bytes) => bytes.is_empty() && field.octets() != OctetsReading::Message,
         Encoded::Group(_) => false,
     }
 }
 
-fn array(field: &Field, values: &[Encoded<'_>], out: &mut Vec<u8>) {
+fn array(field: &ShapeField, values: &[Encoded<'_>], out: &mut Vec<u8>) {
     out.push(b'[');
     for &one in values {
         elements(field, one, out);
@@ -62,20 +62,20 @@ fn array(field: &Field, values: &[Encoded<'_>], out: &mut Vec<u8>) {
 }
 
 /// Each element with a comma behind it: packed ones are several.
-fn elements(field: &Field, one: Encoded<'_>, out: &mut Vec<u8>) {
+fn elements(field: &ShapeField, one: Encoded<'_>, out: &mut Vec<u8>) {
     let mut each = |one: Encoded<'_>| {
         value(field, one, out);
         out.push(b',');
     };
     match (one, field.octets()) {
-        (Encoded::Bytes(bytes), Octets::PackedVarints) => {
+        (Encoded::Bytes(bytes), OctetsReading::PackedVarints) => {
             packed_varints(bytes).into_iter().flatten().map(Encoded::Varint).for_each(each);
         }
-        (Encoded::Bytes(bytes), Octets::Packed32) => {
+        (Encoded::Bytes(bytes), OctetsReading::Packed32) => {
             let (fours, _) = bytes.as_chunks();
             fours.iter().map(|&four| Encoded::Fixed32(u32::from_le_bytes(four))).for_each(each);
         }
-        (Encoded::Bytes(bytes), Octets::Packed64) => {
+        (Encoded::Bytes(bytes), OctetsReading::Packed64) => {
             let (eights, _) = bytes.as_chunks();
             eights.iter().map(|&eight| Encoded::Fixed64(u64::from_le_bytes(eight))).for_each(each);
         }
@@ -83,7 +83,7 @@ fn elements(field: &Field, one: Encoded<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn value(field: &Field, value: Encoded<'_>, out: &mut Vec<u8>) {
+fn value(field: &ShapeField, value: Encoded<'_>, out: &mut Vec<u8>) {
     match value {
         // Most negative numbers are written as ten octets of two's complement.
         Encoded::Varint(value) => out.extend_from_slice(value.cast_signed().to_string().as_bytes()),
@@ -99,8 +99,8 @@ fn value(field: &Field, value: Encoded<'_>, out: &mut Vec<u8>) {
         }
         Encoded::Bytes(bytes) => {
             match (field.octets(), fields(bytes), std::str::from_utf8(bytes)) {
-                (Octets::Message, Some(found), _) => object(&field.inside, &found, out),
-                (Octets::Text, _, Ok(text)) => push_text(out, text),
+                (OctetsReading::Message, Some(found), _) => object(&field.inside, &found, out),
+                (OctetsReading::Text, _, Ok(text)) => push_text(out, text),
                 _ => push_text(out, &STANDARD.encode(bytes)),
             }
         }

@@ -20,7 +20,7 @@ const MAX_METHODS: usize = 4_096;
 
 /// Who says a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Speaker {
     /// The client.
     Question,
     /// The server.
@@ -59,7 +59,7 @@ impl Readings {
     }
 
     /// Learns from a body that no schema names the messages of.
-    pub fn learn(&mut self, said: Said, target: &[u8], headers: &Headers, body: &[u8]) {
+    pub fn learn(&mut self, said: Speaker, target: &[u8], headers: &Headers, body: &[u8]) {
         let kind = kind_of(headers);
         let path = path_and_query(target).0;
         let is_known = self.learned.contains_key(path);
@@ -79,7 +79,13 @@ impl Readings {
     }
 
     /// A body as JSON; none where it is of another type, or nothing is known of its messages.
-    pub fn read(&self, said: Said, target: &[u8], headers: &Headers, body: &[u8]) -> Option<Read> {
+    pub fn read(
+        &self,
+        said: Speaker,
+        target: &[u8],
+        headers: &Headers,
+        body: &[u8],
+    ) -> Option<Read> {
         let kind = kind_of(headers);
         let is_bare = grpc::is_bare_protobuf(kind);
         let codec = if is_bare { Codec::Protobuf } else { grpc::codec(kind)? };
@@ -109,7 +115,7 @@ impl Readings {
     /// A body with what was edited in its JSON. None where that cannot be written.
     pub fn write(
         &self,
-        said: Said,
+        said: Speaker,
         target: &[u8],
         headers: &Headers,
         body: &[u8],
@@ -135,14 +141,14 @@ impl Readings {
         grpc::with_messages(kind, body, &new?)
     }
 
-    fn descriptor(&self, said: Said, target: &[u8]) -> Option<MessageDescriptor> {
+    fn descriptor(&self, said: Speaker, target: &[u8]) -> Option<MessageDescriptor> {
         match said {
-            Said::Question => self.schema.question(target),
-            Said::Answer => self.schema.answer(target),
+            Speaker::Question => self.schema.question(target),
+            Speaker::Answer => self.schema.answer(target),
         }
     }
 
-    fn reading(&self, said: Said, target: &[u8], codec: Codec) -> Option<Reading<'_>> {
+    fn reading(&self, said: Speaker, target: &[u8], codec: Codec) -> Option<Reading<'_>> {
         if codec != Codec::Protobuf {
             return (codec == Codec::Json).then_some(Reading::Json);
         }

@@ -10,12 +10,12 @@ const MAX_FIELDS: usize = 16_384;
 /// The fields of a message, as all samples of it allow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
-    fields: BTreeMap<u32, Field>,
+    fields: BTreeMap<u32, ShapeField>,
 }
 
 /// What samples said of a field. Each word excludes a reading: samples may come in any order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Field {
+pub(super) struct ShapeField {
     /// One message had several of it.
     repeated: bool,
     /// It came by itself: as a varint, with four octets, with eight.
@@ -34,7 +34,7 @@ pub(super) struct Field {
 
 /// How the octets of a field are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Octets {
+pub(super) enum OctetsReading {
     Message,
     Text,
     PackedVarints,
@@ -73,12 +73,12 @@ impl Shape {
         true
     }
 
-    pub(super) fn field(&self, number: u32) -> Option<&Field> {
+    pub(super) fn field(&self, number: u32) -> Option<&ShapeField> {
         self.fields.get(&number)
     }
 }
 
-impl Field {
+impl ShapeField {
     fn learn(&mut self, value: Encoded<'_>, room: &mut usize, depth: usize) {
         match value {
             Encoded::Varint(_) => self.scalar[0] = true,
@@ -124,26 +124,27 @@ impl Field {
 
     /// How its octets are read: those of a field that also came one by one are packed elements;
     /// what all samples allow as a message is one, unless all are plain texts.
-    pub(super) fn octets(&self) -> Octets {
+    pub(super) fn octets(&self) -> OctetsReading {
         let packed = |which: usize| self.scalar[which] && !self.not_packed[which];
         if packed(0) {
-            Octets::PackedVarints
+            OctetsReading::PackedVarints
         } else if packed(1) {
-            Octets::Packed32
+            OctetsReading::Packed32
         } else if packed(2) {
-            Octets::Packed64
+            OctetsReading::Packed64
         } else if self.sized && !self.not_message && self.not_plain {
-            Octets::Message
+            OctetsReading::Message
         } else if !self.not_text {
-            Octets::Text
+            OctetsReading::Text
         } else {
-            Octets::Bytes
+            OctetsReading::Bytes
         }
     }
 
     /// Whether it stands in an array.
     pub(super) fn is_array(&self) -> bool {
-        let packed = [Octets::PackedVarints, Octets::Packed32, Octets::Packed64];
+        let packed =
+            [OctetsReading::PackedVarints, OctetsReading::Packed32, OctetsReading::Packed64];
         self.repeated || self.sized && packed.contains(&self.octets())
     }
 }

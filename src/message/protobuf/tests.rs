@@ -143,22 +143,22 @@ fn bodies_are_read_message_by_message_and_edited() {
     };
     let (path, grpc) = (&b"/shop.v1.Shop/Place"[..], fields("application/grpc"));
     let body = [frame_of(&sized(5, b"secret")), frame_of(b""), b"\0\0".to_vec()].concat();
-    let read = readings.read(Said::Question, path, &grpc, &body).expect("known");
+    let read = readings.read(Speaker::Question, path, &grpc, &body).expect("known");
     assert_eq!(read.json, br#"[{"card_token":"secret"},{},"AAA="]"#);
     assert_eq!(read.unread, 1);
     let edited = br#"[{"card_token":"x-1"},{},"AAA="]"#;
-    let edited = readings.write(Said::Question, path, &grpc, &body, edited).expect("fits");
+    let edited = readings.write(Speaker::Question, path, &grpc, &body, edited).expect("fits");
     assert!(edited.starts_with(&frame_of(&sized(5, b"x-1"))) && edited.ends_with(b"\0\0"));
     let bare = fields("application/protobuf");
-    let read = readings.read(Said::Question, path, &bare, &sized(5, b"t")).expect("known");
+    let read = readings.read(Speaker::Question, path, &bare, &sized(5, b"t")).expect("known");
     assert_eq!(read.json, br#"{"card_token":"t"}"#);
     let json =
-        readings.read(Said::Answer, b"/x/y", &fields("application/grpc+json"), &frame_of(b"{}"));
+        readings.read(Speaker::Answer, b"/x/y", &fields("application/grpc+json"), &frame_of(b"{}"));
     assert_eq!(json.expect("JSON").json, b"[{}]");
-    assert_eq!(readings.read(Said::Answer, b"/x/y", &grpc, &body), None);
+    assert_eq!(readings.read(Speaker::Answer, b"/x/y", &grpc, &body), None);
     let mut learned = Readings::default();
-    learned.learn(Said::Answer, b"/x/y?1", &grpc, &body);
-    let read = learned.read(Said::Answer, b"/x/y", &grpc, &body).expect("learned");
+    learned.learn(Speaker::Answer, b"/x/y?1", &grpc, &body);
+    let read = learned.read(Speaker::Answer, b"/x/y", &grpc, &body).expect("learned");
     assert_eq!(read.json, br##"[{"#5":"secret"},{},"AAA="]"##);
 }
 

@@ -42,7 +42,7 @@ fn end(text: &str) -> Endpoint {
 
 /// A segment of a conversation, before it has addresses.
 #[derive(Clone)]
-struct Said {
+struct SaidSegment {
     at: i64,
     from_client: bool,
     seq: u32,
@@ -52,7 +52,7 @@ struct Said {
     payload: Vec<u8>,
 }
 
-impl Said {
+impl SaidSegment {
     fn packet(&self, client: Endpoint, server: Endpoint) -> Vec<u8> {
         let (from, to) = if self.from_client { (client, server) } else { (server, client) };
         let address = |end: Endpoint| match end.address {
@@ -76,13 +76,13 @@ impl Said {
 }
 
 /// A conversation of these requests with answers, from a time on, under these first numbers.
-fn conversation(start: i64, isn: [u32; 2], requests: &[String]) -> Vec<Said> {
+fn conversation(start: i64, isn: [u32; 2], requests: &[String]) -> Vec<SaidSegment> {
     let (mut seq, mut at, mut ident, mut said) = (isn, start, 7, Vec::new());
     let mut say = |from: usize, flags: u8, payload: &[u8]| {
         (at, ident) = (at + 1_000_000, ident + 1);
         let ack = if flags & 16 == 0 { 0 } else { seq[1 - from] };
         let (from_client, payload) = (from == 0, payload.to_vec());
-        said.push(Said { at, from_client, seq: seq[from], ack, flags, ident, payload });
+        said.push(SaidSegment { at, from_client, seq: seq[from], ack, flags, ident, payload });
         let length = said[said.len() - 1].payload.len() as u32;
         seq[from] = seq[from].wrapping_add(length + u32::from(flags & 3 != 0));
     };
@@ -111,15 +111,15 @@ fn requests(name: &str, count: usize) -> Vec<String> {
 }
 
 /// Which packets of a conversation were seen under which addresses, how much later.
-type Seen<'a> = (&'a str, &'a str, i64, fn(&Said) -> bool);
+type SeenPackets<'a> = (&'a str, &'a str, i64, fn(&SaidSegment) -> bool);
 
-const ALL: fn(&Said) -> bool = |_| true;
+const ALL: fn(&SaidSegment) -> bool = |_| true;
 
-fn captured(said: &[Said], seen: &[Seen<'_>]) -> Vec<(i64, Vec<u8>)> {
+fn captured(said: &[SaidSegment], seen: &[SeenPackets<'_>]) -> Vec<(i64, Vec<u8>)> {
     let mut packets = Vec::new();
     for &(client, server, later, which) in seen {
         let under = said.iter().filter(|said| which(said));
-        let packet = |said: &Said| (said.at + later, said.packet(end(client), end(server)));
+        let packet = |said: &SaidSegment| (said.at + later, said.packet(end(client), end(server)));
         packets.extend(under.map(packet));
     }
     packets
@@ -129,7 +129,7 @@ fn read(mut packets: Vec<(i64, Vec<u8>)>, ports: &[u16]) -> (Vec<Exchange>, Ledg
     packets.sort_by_key(|(at, _)| *at);
     let read = |threads, together| {
         let source = Timed { packets: packets.clone().into(), given: 0, together };
-        let options = Options { threads, ports: ports.to_vec(), ..Options::default() };
+        let options = ParseOptions { threads, ports: ports.to_vec(), ..ParseOptions::default() };
         let render = |exchange: Exchange, _: &mut Vec<u8>| exchange;
         let mut parse = Parse::start(Box::new(source), &options, render);
         let mut exchanges = Vec::new();
@@ -217,7 +217,7 @@ fn a_connection_that_is_seen_twice_comes_out_once() {
                 end.to_string()
             };
             let ends: Vec<_> = seen.iter().map(|seen| (port(seen.0), port(seen.1))).collect();
-            let seen: Vec<Seen<'_>> = seen
+            let seen: Vec<SeenPackets<'_>> = seen
                 .iter()
                 .zip(&ends)
                 .map(|(seen, (client, server))| (client.as_str(), server.as_str(), seen.2, seen.3))
@@ -250,7 +250,7 @@ fn a_connection_that_is_seen_twice_comes_out_once() {
 #[test]
 fn a_capture_that_begins_in_the_middle_has_each_exchange_once() {
     let said = conversation(0, [3_000_000_000, 1_234_567_890], &requests("middle", 6));
-    let seen: [Seen<'_>; 2] = [
+    let seen: [SeenPackets<'_>; 2] = [
         ("10.2.2.7:41000", "10.96.0.10:80", 0, ALL),
         ("10.2.2.7:41000", "10.2.1.5:8080", 4_000, ALL),
     ];
@@ -274,8 +274,8 @@ fn a_capture_that_begins_in_the_middle_has_each_exchange_once() {
 
 #[test]
 fn halves_under_different_addresses_are_joined() {
-    let to_server: fn(&Said) -> bool = |said| said.from_client;
-    let to_client: fn(&Said) -> bool = |said| !said.from_client;
+    let to_server: fn(&SaidSegment) -> bool = |said| said.from_client;
+    let to_client: fn(&SaidSegment) -> bool = |said| !said.from_client;
     for (name, client, server) in [
         ("a redirect", "10.2.2.7:41000", "10.96.0.10:80"),
         ("a direct return", "10.2.2.7:41000", "10.2.1.5:8080"),
@@ -283,7 +283,7 @@ fn halves_under_different_addresses_are_joined() {
         ("a gateway", "10.0.0.1:51000", "127.0.0.1:15001"),
     ] {
         let said = conversation(0, [3_000_000_000, 1_234_567_890], &requests(name, 3));
-        let seen: [Seen<'_>; 2] = [
+        let seen: [SeenPackets<'_>; 2] = [
             ("10.2.2.7:41000", "127.0.0.1:15001", 0, to_server),
             (client, server, 3_000, to_client),
         ];
@@ -344,7 +344,7 @@ proptest! {
             };
             let said = conversation(n * apart, isn, &equal);
             let address = if clients { format!("10.1.1.{n}:41000") } else { format!("10.1.1.1:{}", 41_000 + n) };
-            let which: fn(&Said) -> bool = match (one_sided, n % 2) {
+            let which: fn(&SaidSegment) -> bool = match (one_sided, n % 2) {
                 (false, _) => ALL,
                 (true, 0) => |said| said.from_client,
                 (true, _) => |said| !said.from_client,

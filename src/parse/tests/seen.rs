@@ -6,7 +6,7 @@ use crate::ledger::{Seen, Traffic};
 fn said(port: u16, parts: &[(usize, &str)]) -> Vec<Vec<u8>> {
     let mut wire = Wire::new(port, [77, 4_000_000_000]);
     for (from, text) in parts {
-        wire.say(*from, text.as_bytes(), &mut Random(7), 100_000);
+        wire.say(*from, text.as_bytes(), &mut SeededRandom(7), 100_000);
     }
     wire.packets
 }
@@ -15,7 +15,7 @@ fn seen(packets: &[Vec<u8>], ports: &[u16]) -> Seen {
     let (_, ledger) = run_with(
         packets.to_vec(),
         5,
-        &Options { threads: 1, ports: ports.to_vec(), ..Options::default() },
+        &ParseOptions { threads: 1, ports: ports.to_vec(), ..ParseOptions::default() },
     );
     ledger.seen
 }
@@ -95,7 +95,8 @@ fn quic_is_told_by_its_connections_and_other_datagrams_are_not() {
         datagram(5_002, long),
         datagram(5_003, short),
     ];
-    let (_, ledger) = run_with(packets.to_vec(), 2, &Options { threads: 1, ..Options::default() });
+    let (_, ledger) =
+        run_with(packets.to_vec(), 2, &ParseOptions { threads: 1, ..ParseOptions::default() });
     assert_eq!((ledger.rejected["quic"], ledger.rejected["udp"]), (3, 1), "{ledger:?}");
     let bytes = (2 * long.len() + short.len()) as u64;
     assert_eq!(ledger.seen.unread["quic"], Traffic { connections: 2, packets: 3, bytes });

@@ -14,13 +14,13 @@ const MEMBERS: usize = 500;
 
 /// Members by their names in lower case, without what separates words.
 #[derive(Default)]
-struct Members {
+struct LogMembers {
     by_name: BTreeMap<String, String>,
     /// Header fields of the request, where the log holds them as an object.
     fields: Vec<(String, String)>,
 }
 
-impl Members {
+impl LogMembers {
     fn gather(&mut self, object: &serde_json::Map<String, Value>, is_answer: bool) {
         for (name, value) in object {
             if self.by_name.len() + self.fields.len() > MEMBERS {
@@ -104,7 +104,7 @@ fn header(name: &str) -> Option<String> {
 /// What a line tells; none where it names no request.
 pub(super) fn read(line: &str) -> Option<Logged> {
     let Value::Object(object) = serde_json::from_str(line).ok()? else { return None };
-    let mut members = Members::default();
+    let mut members = LogMembers::default();
     members.gather(&object, false);
     let (at, is_end) = time(&members);
     let mut logged = Logged {
@@ -162,7 +162,7 @@ pub(super) fn read(line: &str) -> Option<Logged> {
     Some(logged)
 }
 
-fn target(members: &Members) -> Option<String> {
+fn target(members: &LogMembers) -> Option<String> {
     let names = ["requesturi", "uri", "path", "url", "requesturl", "requestpath", "uripath"];
     let path = members.first(&names)?;
     let query = members.first(&["args", "querystring", "query", "uriquery"]);
@@ -174,7 +174,7 @@ fn target(members: &Members) -> Option<String> {
 
 /// When, and whether that is when the answer ended: logs are written then, unless they say that it
 /// is the start.
-fn time(members: &Members) -> (Option<Timestamp>, bool) {
+fn time(members: &LogMembers) -> (Option<Timestamp>, bool) {
     let starts = ["starttime", "startutc", "requestcreationtime", "startlocal"];
     if let Some(at) = members.first(&starts).and_then(instant) {
         return (Some(at), false);
@@ -213,7 +213,7 @@ fn fraction(digits: &str, unit: i64) -> i64 {
 
 /// How long it took. nginx counts seconds, Envoy milliseconds, Traefik nanoseconds, Caddy seconds
 /// with a point.
-fn took(members: &Members) -> Option<i64> {
+fn took(members: &LogMembers) -> Option<i64> {
     let scaled = |name: &str, unit: f64| {
         let number: f64 = members.first(&[name])?.parse().ok()?;
         (0.0..1e15).contains(&number).then_some((number * unit) as i64)

@@ -20,7 +20,7 @@ use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::target::{authority, host_and_port, origin_form};
 use crate::message::{Body, Framing, Headers, Request, Response};
-use crate::record::har::read::{Read, Reason, UNKNOWN, version};
+use crate::record::har::read::{ReadEntry, Reason, UNKNOWN, version};
 use crate::time::Timestamp;
 
 /// Said of every exchange of a log.
@@ -74,7 +74,7 @@ pub fn is_one(beginning: &[u8]) -> bool {
 /// Reads a log; `each` says by an error that it cannot go on.
 pub fn read<E: From<io::Error>>(
     mut input: impl BufRead,
-    mut each: impl FnMut(Result<Read, Reason>) -> Result<(), E>,
+    mut each: impl FnMut(Result<ReadEntry, Reason>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut line = Vec::new();
     loop {
@@ -107,7 +107,7 @@ fn has_body(method: &str) -> bool {
     matches!(method, "POST" | "PUT" | "PATCH" | "QUERY" | "REPORT" | "PROPFIND" | "PROPPATCH")
 }
 
-fn exchange(logged: Logged) -> Result<Read, Reason> {
+fn exchange(logged: Logged) -> Result<ReadEntry, Reason> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if logged.method.is_empty() || !logged.method.bytes().all(is_token) {
         return Err("access-log-request-not-http");
@@ -142,7 +142,7 @@ fn exchange(logged: Logged) -> Result<Read, Reason> {
         marks,
         ..Exchange::between(client, Endpoint::new(UNKNOWN, port))
     };
-    Ok(Read { exchange, key: logged.client })
+    Ok(ReadEntry { exchange, key: logged.client })
 }
 
 /// The host that a request was for: that of an absolute target first.

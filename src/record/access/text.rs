@@ -7,13 +7,13 @@ use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// A part of a line, with what stood around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Word {
+enum LogWord {
     Plain(String),
     Quoted(String),
     Bracketed(String),
 }
 
-impl Word {
+impl LogWord {
     fn text(&self) -> &str {
         match self {
             Self::Plain(text) | Self::Quoted(text) | Self::Bracketed(text) => text,
@@ -32,13 +32,13 @@ impl Word {
 pub(super) fn read(line: &str) -> Option<Logged> {
     let words = words(line);
     match words.first()? {
-        Word::Bracketed(time) => envoy(time, &words),
-        Word::Plain(kind) if is_alb(kind, &words) => alb(&words),
+        LogWord::Bracketed(time) => envoy(time, &words),
+        LogWord::Plain(kind) if is_alb(kind, &words) => alb(&words),
         _ => common(&words),
     }
 }
 
-fn words(line: &str) -> Vec<Word> {
+fn words(line: &str) -> Vec<LogWord> {
     let mut words = Vec::new();
     let mut rest = line.trim();
     // Behind the last one no bracket is closed any more, and nobody looks for its end.
@@ -49,11 +49,11 @@ fn words(line: &str) -> Vec<Word> {
             '"' => quoted(&rest[1..]),
             '[' if rest.len() > closed => {
                 let (inside, rest) = rest[1..].split_once(']').unwrap_or((&rest[1..], ""));
-                (Word::Bracketed(inside.to_owned()), rest)
+                (LogWord::Bracketed(inside.to_owned()), rest)
             }
             _ => {
                 let (word, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-                (Word::Plain(word.to_owned()), rest)
+                (LogWord::Plain(word.to_owned()), rest)
             }
         };
         words.push(word);
@@ -63,7 +63,7 @@ fn words(line: &str) -> Vec<Word> {
 }
 
 /// Up to the closing quote, escapes undone: `\"`, `\\`, and bytes as `\x1b`.
-fn quoted(text: &str) -> (Word, &str) {
+fn quoted(text: &str) -> (LogWord, &str) {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
@@ -87,7 +87,7 @@ fn quoted(text: &str) -> (Word, &str) {
             byte => bytes.push(byte),
         }
     }
-    let word = Word::Quoted(String::from_utf8_lossy(&bytes).into_owned());
+    let word = LogWord::Quoted(String::from_utf8_lossy(&bytes).into_owned());
     (word, &text[text.len() - rest.len()..])
 }
 
@@ -99,9 +99,9 @@ pub(super) fn common_time(text: &str) -> Option<Timestamp> {
 }
 
 /// `[HOST:PORT ]CLIENT IDENT USER [TIME] "REQUEST" STATUS BYTES["REFERER" "AGENT" …]`.
-fn common(words: &[Word]) -> Option<Logged> {
+fn common(words: &[LogWord]) -> Option<Logged> {
     let is_time =
-        |word: &Word| matches!(word, Word::Bracketed(time) if common_time(time).is_some());
+        |word: &LogWord| matches!(word, LogWord::Bracketed(time) if common_time(time).is_some());
     let place = words.iter().position(is_time)?;
     let request = words.get(place + 1)?.quoted()?;
     let status = words.get(place + 2)?.text().parse().ok()?;
@@ -117,7 +117,7 @@ fn common(words: &[Word]) -> Option<Logged> {
         ..Logged::default()
     };
     logged.request_line(request);
-    let mut quoted = words.get(place + 4..).unwrap_or_default().iter().filter_map(Word::quoted);
+    let mut quoted = words.get(place + 4..).unwrap_or_default().iter().filter_map(LogWord::quoted);
     let (referer, agent) = (quoted.next(), quoted.next());
     logged.field("User-Agent", agent.unwrap_or_default());
     logged.field("Referer", referer.unwrap_or_default());
@@ -125,15 +125,15 @@ fn common(words: &[Word]) -> Option<Logged> {
 }
 
 /// Whether a line is of a load balancer: a kind of listener, a time, its name, the client.
-fn is_alb(kind: &str, words: &[Word]) -> bool {
+fn is_alb(kind: &str, words: &[LogWord]) -> bool {
     matches!(kind, "http" | "https" | "h2" | "grpcs" | "ws" | "wss")
         && words.get(1).is_some_and(|word| word.text().parse::<Timestamp>().is_ok())
 }
 
 /// The fields of an ALB in their order:
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html>.
-fn alb(words: &[Word]) -> Option<Logged> {
-    let text = |index: usize| words.get(index).map_or("-", Word::text);
+fn alb(words: &[LogWord]) -> Option<Logged> {
+    let text = |index: usize| words.get(index).map_or("-", LogWord::text);
     let seconds = |index: usize| text(index).parse::<f64>().ok().filter(|seconds| *seconds >= 0.0);
     // −1 stands for a part that was not reached.
     let parts = [5, 6, 7].map(seconds);
@@ -157,7 +157,7 @@ fn alb(words: &[Word]) -> Option<Logged> {
 /// Envoy's default: `[START] "METHOD PATH PROTOCOL" STATUS FLAGS … DURATION UPSTREAM
 /// "FORWARDED-FOR" "AGENT" "REQUEST-ID" "AUTHORITY" "UPSTREAM"`; Istio puts more before the four
 /// quoted ones, so they are found by the authority's place before the upstream.
-fn envoy(time: &str, words: &[Word]) -> Option<Logged> {
+fn envoy(time: &str, words: &[LogWord]) -> Option<Logged> {
     let at = time.parse().ok()?;
     let request = words.get(1)?.quoted()?;
     let status = words.get(2)?.text().parse().ok();

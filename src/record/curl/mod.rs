@@ -14,14 +14,14 @@ use bytes::Bytes;
 use url::Url;
 
 pub use shell::quoted;
-use shell::{Broken, Command, Pipelines};
+use shell::{BrokenLine, Pipelines, ShellCommand};
 
 use crate::exchange::{Completeness, Exchange, TimedRequest, UNANSWERED};
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::target::origin_form;
 use crate::message::{Body, Framing, Headers, Request};
-use crate::record::har::read::{Read, Reason, UNKNOWN};
+use crate::record::har::read::{ReadEntry, Reason, UNKNOWN};
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Said of every exchange of such a list.
@@ -47,14 +47,14 @@ fn has(line: &[u8], word: &[u8]) -> bool {
 /// Reads a list; `each` says by an error that it cannot go on.
 pub fn read<E: From<io::Error>>(
     input: impl BufRead,
-    mut each: impl FnMut(Result<Read, Reason>) -> Result<(), E>,
+    mut each: impl FnMut(Result<ReadEntry, Reason>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut pipelines = Pipelines::new(input, limits::BODY_BYTES + limits::HEAD_BYTES);
     let mut at = Timestamp::from_nanos(0);
     while let Some(pipeline) = pipelines.next()? {
         let read = match pipeline {
-            Err(Broken::Long) => Err("curl-line-too-long"),
-            Err(Broken::Open) => Err("curl-line-with-open-quote"),
+            Err(BrokenLine::Long) => Err("curl-line-too-long"),
+            Err(BrokenLine::Open) => Err("curl-line-with-open-quote"),
             Ok(pipeline) => asked(&pipeline).and_then(|asked| asked.exchange(at)),
         };
         at = at.plus(if read.is_ok() { NANOS_PER_SEC } else { 0 });
@@ -65,7 +65,7 @@ pub fn read<E: From<io::Error>>(
 
 /// What a command line asks for.
 #[derive(Debug, Default)]
-struct Asked {
+struct CurlRequest {
     url: Option<Vec<u8>>,
     method: Option<Vec<u8>>,
     fields: Vec<(Vec<u8>, Vec<u8>)>,
@@ -150,13 +150,13 @@ const TELLING: &[(&str, &[&str])] = &[
 ];
 
 /// The command, and what the ones before it in the pipe give it.
-fn asked(pipeline: &[Command]) -> Result<Asked, Reason> {
+fn asked(pipeline: &[ShellCommand]) -> Result<CurlRequest, Reason> {
     let (curl, before) = pipeline.split_last().ok_or("curl-line-of-another-command")?;
     let start = usize::from(curl.first().is_some_and(|word| word == b"$"));
     if curl.get(start).is_none_or(|word| word != b"curl") {
         return Err("curl-line-of-another-command");
     }
-    let mut asked = Asked::default();
+    let mut asked = CurlRequest::default();
     let stdin = given(before);
     let mut words = curl[start + 1..].iter();
     while let Some(word) = words.next() {
@@ -199,7 +199,7 @@ fn asked(pipeline: &[Command]) -> Result<Asked, Reason> {
 }
 
 /// What a pipe gives, where it can be known: `printf %s TEXT`, perhaps through `base64 -d`.
-fn given(before: &[Command]) -> Option<Vec<u8>> {
+fn given(before: &[ShellCommand]) -> Option<Vec<u8>> {
     let (first, rest) = before.split_first()?;
     let [command, format, text] = &first[..] else { return None };
     if command != b"printf" || format != b"%s" {
@@ -214,7 +214,7 @@ fn given(before: &[Command]) -> Option<Vec<u8>> {
     }
 }
 
-impl Asked {
+impl CurlRequest {
     fn switch(&mut self, name: &str) {
         match name {
             "-I" | "--head" => self.is_head = true,
@@ -320,7 +320,7 @@ impl Asked {
         self.form.extend_from_slice(b"\r\n");
     }
 
-    fn exchange(mut self, at: Timestamp) -> Result<Read, Reason> {
+    fn exchange(mut self, at: Timestamp) -> Result<ReadEntry, Reason> {
         let url = self.url.take().ok_or("curl-line-without-url")?;
         let url = String::from_utf8(url).map_err(|_| "curl-line-without-url")?;
         let url = without_variable(url);
@@ -350,7 +350,7 @@ impl Asked {
             marks,
             ..Exchange::between(Endpoint::new(UNKNOWN, 0), Endpoint::new(UNKNOWN, port))
         };
-        Ok(Read { exchange, key: authority })
+        Ok(ReadEntry { exchange, key: authority })
     }
 
     fn request(self, url: &str, authority: &str) -> Request {

@@ -5,11 +5,11 @@ use std::io::{self, BufRead};
 use std::iter::Peekable;
 
 /// A command: its words.
-pub(super) type Command = Vec<Vec<u8>>;
+pub(super) type ShellCommand = Vec<Vec<u8>>;
 
 /// Why a line is no list of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(super) enum BrokenLine {
     /// It is longer than allowed.
     Long,
     /// A quote is not closed.
@@ -25,16 +25,16 @@ pub(super) struct Pipelines<R: BufRead> {
 
 /// A word that is being read, and those before it.
 #[derive(Default)]
-struct Reading {
-    pipeline: Vec<Command>,
-    command: Command,
+struct ShellReading {
+    pipeline: Vec<ShellCommand>,
+    command: ShellCommand,
     word: Option<Vec<u8>>,
     /// The next word is the file of a redirection.
     redirects: bool,
     length: usize,
 }
 
-impl Reading {
+impl ShellReading {
     fn push(&mut self, byte: u8) {
         self.length += 1;
         self.word.get_or_insert_default().push(byte);
@@ -61,8 +61,8 @@ impl<R: BufRead> Pipelines<R> {
     }
 
     /// The next pipeline; none at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Result<Vec<Command>, Broken>>> {
-        let mut reading = Reading::default();
+    pub(super) fn next(&mut self) -> io::Result<Option<Result<Vec<ShellCommand>, BrokenLine>>> {
+        let mut reading = ShellReading::default();
         loop {
             let Some(byte) = self.byte()? else {
                 reading.end_command();
@@ -71,7 +71,7 @@ impl<R: BufRead> Pipelines<R> {
             };
             if reading.length > self.most {
                 self.skip_line()?;
-                return Ok(Some(Err(Broken::Long)));
+                return Ok(Some(Err(BrokenLine::Long)));
             }
             match byte {
                 b'\n' | b';' | b'&' => {
@@ -101,13 +101,13 @@ impl<R: BufRead> Pipelines<R> {
                 },
                 b'\'' | b'"' => {
                     if !self.quoted(byte, &mut reading)? {
-                        return Ok(Some(Err(Broken::Open)));
+                        return Ok(Some(Err(BrokenLine::Open)));
                     }
                 }
                 b'$' if self.peek() == Some(b'\'') => {
                     self.byte()?;
                     if !self.escaped(&mut reading)? {
-                        return Ok(Some(Err(Broken::Open)));
+                        return Ok(Some(Err(BrokenLine::Open)));
                     }
                 }
                 byte => reading.push(byte),
@@ -138,7 +138,7 @@ impl<R: BufRead> Pipelines<R> {
 
     /// What stands between quotes; false where they are not closed. What is too long is passed
     /// over, and counted.
-    fn quoted(&mut self, quote: u8, reading: &mut Reading) -> io::Result<bool> {
+    fn quoted(&mut self, quote: u8, reading: &mut ShellReading) -> io::Result<bool> {
         reading.word.get_or_insert_default();
         while let Some(byte) = self.byte()? {
             match byte {
@@ -157,7 +157,7 @@ impl<R: BufRead> Pipelines<R> {
         Ok(false)
     }
 
-    fn keep(&self, byte: u8, reading: &mut Reading) {
+    fn keep(&self, byte: u8, reading: &mut ShellReading) {
         if reading.length > self.most {
             reading.length += 1;
         } else {
@@ -166,7 +166,7 @@ impl<R: BufRead> Pipelines<R> {
     }
 
     /// What stands in `$'…'`, with the escapes of C.
-    fn escaped(&mut self, reading: &mut Reading) -> io::Result<bool> {
+    fn escaped(&mut self, reading: &mut ShellReading) -> io::Result<bool> {
         reading.word.get_or_insert_default();
         while let Some(byte) = self.byte()? {
             if byte == b'\'' {
@@ -205,7 +205,7 @@ impl<R: BufRead> Pipelines<R> {
     }
 
     /// A character by its number; two halves of UTF-16 are put together.
-    fn character(&mut self, digits: usize, reading: &mut Reading) -> io::Result<()> {
+    fn character(&mut self, digits: usize, reading: &mut ShellReading) -> io::Result<()> {
         let mut number = self.digits(16, digits)?.unwrap_or_default();
         if (0xd800..0xdc00).contains(&number) && self.peek() == Some(b'\\') {
             self.byte()?;
@@ -298,9 +298,9 @@ mod tests {
         let text = format!("curl '{}' more\ncurl x\ncurl 'open", "y".repeat(2_000));
         let mut pipelines = Pipelines::new(text.as_bytes(), 1_000);
         let mut next = || pipelines.next().expect("memory is read");
-        assert_eq!(next(), Some(Err(Broken::Long)));
+        assert_eq!(next(), Some(Err(BrokenLine::Long)));
         assert!(matches!(next(), Some(Ok(_))));
-        assert_eq!(next(), Some(Err(Broken::Open)));
+        assert_eq!(next(), Some(Err(BrokenLine::Open)));
         assert_eq!(next(), None);
     }
 

@@ -17,7 +17,7 @@ use crate::exchange::{Completeness, Exchange, TimedRequest, TimedResponse};
 use crate::flow::Endpoint;
 use crate::message::target::host_and_port;
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
-use crate::record::har::read::{Read, Reason, UNKNOWN};
+use crate::record::har::read::{ReadEntry, Reason, UNKNOWN};
 use crate::time::Timestamp;
 
 pub use proto::is_one as is_proto;
@@ -32,7 +32,7 @@ const CUT: &str = "body cut by the tap";
 
 /// One message as the tap tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Told {
+struct ToldMessage {
     headers: Vec<(Bytes, Bytes)>,
     body: Vec<u8>,
     cut: bool,
@@ -43,15 +43,15 @@ struct Told {
 /// A trace: both messages, and between whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Trace {
-    request: Option<Told>,
-    response: Option<Told>,
+    request: Option<ToldMessage>,
+    response: Option<ToldMessage>,
     client: Option<Endpoint>,
     server: Option<Endpoint>,
 }
 
 /// A part of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum TracePiece {
     Headers(Vec<(Bytes, Bytes)>),
     Body(Vec<u8>, bool),
     Trailers(Vec<(Bytes, Bytes)>),
@@ -59,10 +59,10 @@ enum Piece {
 
 /// What a file of the tap holds, one after another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Item {
+enum TapItem {
     Whole(Trace),
     /// Of which trace, whether it is of the answer, what.
-    Segment(u64, bool, Piece),
+    Segment(u64, bool, TracePiece),
     /// Bytes of sockets: no messages.
     Socket,
 }
@@ -77,22 +77,22 @@ struct Assembler {
 }
 
 impl Assembler {
-    fn take(&mut self, item: Item) -> Option<Result<Read, Reason>> {
+    fn take(&mut self, item: TapItem) -> Option<Result<ReadEntry, Reason>> {
         match item {
-            Item::Whole(trace) => Some(self.exchange(trace)),
-            Item::Socket => Some(Err("envoy-socket-trace")),
-            Item::Segment(id, is_answer, piece) => {
+            TapItem::Whole(trace) => Some(self.exchange(trace)),
+            TapItem::Socket => Some(Err("envoy-socket-trace")),
+            TapItem::Segment(id, is_answer, piece) => {
                 let oldest = self.room_for(id);
                 let trace = self.open.entry(id).or_default();
                 let side = if is_answer { &mut trace.response } else { &mut trace.request };
                 let told = side.get_or_insert_default();
                 match piece {
-                    Piece::Headers(headers) => told.headers = headers,
-                    Piece::Body(bytes, cut) => {
+                    TracePiece::Headers(headers) => told.headers = headers,
+                    TracePiece::Body(bytes, cut) => {
                         told.body.extend_from_slice(&bytes);
                         told.cut |= cut;
                     }
-                    Piece::Trailers(trailers) => told.trailers = trailers,
+                    TracePiece::Trailers(trailers) => told.trailers = trailers,
                 }
                 oldest.map(|trace| self.exchange(trace))
             }
@@ -111,13 +111,13 @@ impl Assembler {
     }
 
     /// Those that are left, in their order.
-    fn finish(mut self) -> Vec<Result<Read, Reason>> {
+    fn finish(mut self) -> Vec<Result<ReadEntry, Reason>> {
         let left: Vec<Trace> =
             std::mem::take(&mut self.order).iter().filter_map(|id| self.open.remove(id)).collect();
         left.into_iter().map(|trace| self.exchange(trace)).collect()
     }
 
-    fn exchange(&mut self, trace: Trace) -> Result<Read, Reason> {
+    fn exchange(&mut self, trace: Trace) -> Result<ReadEntry, Reason> {
         let Trace { request, response, client, server } = trace;
         let asked = request.ok_or("envoy-answer-without-request")?;
         let mut marks = Vec::new();
@@ -165,11 +165,11 @@ impl Assembler {
             marks,
             ..Exchange::between(client, server)
         };
-        Ok(Read { exchange, key })
+        Ok(ReadEntry { exchange, key })
     }
 }
 
-impl Told {
+impl ToldMessage {
     fn pseudo(&self, name: &[u8]) -> Option<Bytes> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone())
     }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read as _};
 
 use bytes::Bytes;
 
-use super::{Item, Piece, Told, Trace};
+use super::{TapItem, ToldMessage, Trace, TracePiece};
 use crate::flow::Endpoint;
 use crate::limits;
 use crate::time::{NANOS_PER_SEC, Timestamp};
@@ -19,15 +19,15 @@ const VARINT_BYTES: usize = 10;
 /// first field is a message that holds messages.
 pub fn is_one(beginning: &[u8]) -> bool {
     let is_wrapper = |bytes: &[u8]| {
-        let mut fields = Fields(bytes);
-        let nested = |fields: &mut Fields<'_>, numbers: &[u64]| {
+        let mut fields = ProtoFields(bytes);
+        let nested = |fields: &mut ProtoFields<'_>, numbers: &[u64]| {
             let (key, length) = (fields.varint()?, fields.varint()?);
             (key & 7 == 2 && numbers.contains(&(key >> 3)) && length > 0).then_some(length)
         };
         let outer = nested(&mut fields, &[1, 2]);
         // A buffered trace begins with its request, which begins with a header field and its key.
         let inner = nested(&mut fields, &[1, 2, 5]).or_else(|| {
-            let mut segment = Fields(bytes);
+            let mut segment = ProtoFields(bytes);
             let _ = (segment.varint(), segment.varint());
             // A segment begins with the number of its trace.
             (segment.varint()? == 8).then(|| segment.varint())?
@@ -46,21 +46,21 @@ pub fn is_one(beginning: &[u8]) -> bool {
             _ => false,
         }
     };
-    let mut delimited = Fields(beginning);
+    let mut delimited = ProtoFields(beginning);
     is_wrapper(beginning) || (delimited.varint().is_some() && is_wrapper(delimited.0))
 }
 
 /// Reads the traces; what is damaged ends the file.
 pub(super) fn read<E: From<io::Error>>(
     mut input: impl BufRead,
-    mut take: impl FnMut(Item) -> Result<(), E>,
+    mut take: impl FnMut(TapItem) -> Result<(), E>,
 ) -> Result<(), E> {
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a trace of Envoy is damaged");
     let beginning = input.fill_buf()?;
     // A wrapper begins with the key of its only field; a length before it is no such key, as
     // traces of 10 or 18 bytes have no request.
     let is_single = matches!(beginning.first(), Some(0x0a | 0x12)) && {
-        let mut fields = Fields(beginning);
+        let mut fields = ProtoFields(beginning);
         let (_, length) = (fields.varint(), fields.varint());
         length.is_some_and(|length| length >= 20)
     };
@@ -94,19 +94,19 @@ fn length(input: &mut impl BufRead) -> io::Result<Option<u64>> {
         }
         bytes.push(byte[0]);
     }
-    Ok(Fields(&bytes).varint())
+    Ok(ProtoFields(&bytes).varint())
 }
 
 /// The fields of a message (protobuf.dev, "Encoding").
-struct Fields<'a>(&'a [u8]);
+struct ProtoFields<'a>(&'a [u8]);
 
-enum Value<'a> {
+enum ProtoValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     Other,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> ProtoFields<'a> {
     fn varint(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         for place in 0..VARINT_BYTES.min(self.0.len()) {
@@ -127,23 +127,23 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field and its number; none where it is damaged. To be asked while there are bytes.
-    fn field(&mut self) -> Option<(u64, Value<'a>)> {
+    fn field(&mut self) -> Option<(u64, ProtoValue<'a>)> {
         let key = self.varint()?;
         let value = match key & 7 {
-            0 => Value::Number(self.varint()?),
-            1 => self.bytes(8).map(|_| Value::Other)?,
+            0 => ProtoValue::Number(self.varint()?),
+            1 => self.bytes(8).map(|_| ProtoValue::Other)?,
             2 => {
                 let length = usize::try_from(self.varint()?).ok()?;
-                Value::Bytes(self.bytes(length)?)
+                ProtoValue::Bytes(self.bytes(length)?)
             }
-            5 => self.bytes(4).map(|_| Value::Other)?,
+            5 => self.bytes(4).map(|_| ProtoValue::Other)?,
             _ => return None,
         };
         Some((key >> 3, value))
     }
 
     /// Hands each field to `each`; none where the message is damaged.
-    fn each(mut self, mut each: impl FnMut(u64, Value<'a>) -> Option<()>) -> Option<()> {
+    fn each(mut self, mut each: impl FnMut(u64, ProtoValue<'a>) -> Option<()>) -> Option<()> {
         while !self.0.is_empty() {
             let (number, value) = self.field()?;
             each(number, value)?;
@@ -152,13 +152,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn wrapper(bytes: &[u8]) -> Option<Item> {
+fn wrapper(bytes: &[u8]) -> Option<TapItem> {
     let mut found = None;
-    Fields(bytes).each(|number, value| {
+    ProtoFields(bytes).each(|number, value| {
         match (number, value) {
-            (1, Value::Bytes(bytes)) => found = Some(Item::Whole(buffered(bytes)?)),
-            (2, Value::Bytes(bytes)) => found = segment(bytes)?,
-            (3 | 4, _) => found = Some(Item::Socket),
+            (1, ProtoValue::Bytes(bytes)) => found = Some(TapItem::Whole(buffered(bytes)?)),
+            (2, ProtoValue::Bytes(bytes)) => found = segment(bytes)?,
+            (3 | 4, _) => found = Some(TapItem::Socket),
             _ => {}
         }
         Some(())
@@ -168,15 +168,15 @@ fn wrapper(bytes: &[u8]) -> Option<Item> {
 
 fn buffered(bytes: &[u8]) -> Option<Trace> {
     let mut trace = Trace::default();
-    Fields(bytes).each(|number, value| {
+    ProtoFields(bytes).each(|number, value| {
         match (number, value) {
-            (1, Value::Bytes(bytes)) => trace.request = Some(told(bytes)?),
-            (2, Value::Bytes(bytes)) => trace.response = Some(told(bytes)?),
-            (3, Value::Bytes(bytes)) => {
-                Fields(bytes).each(|number, value| {
+            (1, ProtoValue::Bytes(bytes)) => trace.request = Some(told(bytes)?),
+            (2, ProtoValue::Bytes(bytes)) => trace.response = Some(told(bytes)?),
+            (3, ProtoValue::Bytes(bytes)) => {
+                ProtoFields(bytes).each(|number, value| {
                     match (number, value) {
-                        (1, Value::Bytes(bytes)) => trace.server = endpoint(bytes)?,
-                        (2, Value::Bytes(bytes)) => trace.client = endpoint(bytes)?,
+                        (1, ProtoValue::Bytes(bytes)) => trace.server = endpoint(bytes)?,
+                        (2, ProtoValue::Bytes(bytes)) => trace.client = endpoint(bytes)?,
                         _ => {}
                     }
                     Some(())
@@ -189,14 +189,14 @@ fn buffered(bytes: &[u8]) -> Option<Trace> {
     Some(trace)
 }
 
-fn told(bytes: &[u8]) -> Option<Told> {
-    let mut told = Told::default();
-    Fields(bytes).each(|number, value| {
+fn told(bytes: &[u8]) -> Option<ToldMessage> {
+    let mut told = ToldMessage::default();
+    ProtoFields(bytes).each(|number, value| {
         match (number, value) {
-            (1, Value::Bytes(bytes)) => told.headers.push(header(bytes)?),
-            (2, Value::Bytes(bytes)) => (told.body, told.cut) = body(bytes)?,
-            (3, Value::Bytes(bytes)) => told.trailers.push(header(bytes)?),
-            (4, Value::Bytes(bytes)) => told.at = Some(time(bytes)?),
+            (1, ProtoValue::Bytes(bytes)) => told.headers.push(header(bytes)?),
+            (2, ProtoValue::Bytes(bytes)) => (told.body, told.cut) = body(bytes)?,
+            (3, ProtoValue::Bytes(bytes)) => told.trailers.push(header(bytes)?),
+            (4, ProtoValue::Bytes(bytes)) => told.at = Some(time(bytes)?),
             _ => {}
         }
         Some(())
@@ -206,11 +206,11 @@ fn told(bytes: &[u8]) -> Option<Told> {
 
 fn header(bytes: &[u8]) -> Option<(Bytes, Bytes)> {
     let (mut key, mut value) = (Bytes::new(), Bytes::new());
-    Fields(bytes).each(|number, field| {
+    ProtoFields(bytes).each(|number, field| {
         match (number, field) {
-            (1, Value::Bytes(bytes)) => key = Bytes::copy_from_slice(bytes),
+            (1, ProtoValue::Bytes(bytes)) => key = Bytes::copy_from_slice(bytes),
             // As text, or raw where it is none.
-            (2 | 3, Value::Bytes(bytes)) => value = Bytes::copy_from_slice(bytes),
+            (2 | 3, ProtoValue::Bytes(bytes)) => value = Bytes::copy_from_slice(bytes),
             _ => {}
         }
         Some(())
@@ -220,10 +220,10 @@ fn header(bytes: &[u8]) -> Option<(Bytes, Bytes)> {
 
 fn body(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     let (mut body, mut cut) = (Vec::new(), false);
-    Fields(bytes).each(|number, value| {
+    ProtoFields(bytes).each(|number, value| {
         match (number, value) {
-            (1 | 2, Value::Bytes(bytes)) => body = bytes.to_vec(),
-            (3, Value::Number(number)) => cut = number != 0,
+            (1 | 2, ProtoValue::Bytes(bytes)) => body = bytes.to_vec(),
+            (3, ProtoValue::Number(number)) => cut = number != 0,
             _ => {}
         }
         Some(())
@@ -234,10 +234,10 @@ fn body(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
 /// `google.protobuf.Timestamp`: seconds and nanoseconds.
 fn time(bytes: &[u8]) -> Option<Timestamp> {
     let (mut seconds, mut nanos) = (0_i64, 0_i64);
-    Fields(bytes).each(|number, value| {
+    ProtoFields(bytes).each(|number, value| {
         match (number, value) {
-            (1, Value::Number(number)) => seconds = number.cast_signed(),
-            (2, Value::Number(number)) => nanos = number.cast_signed(),
+            (1, ProtoValue::Number(number)) => seconds = number.cast_signed(),
+            (2, ProtoValue::Number(number)) => nanos = number.cast_signed(),
             _ => {}
         }
         Some(())
@@ -249,15 +249,15 @@ fn time(bytes: &[u8]) -> Option<Timestamp> {
 /// An address of a socket; none inside for others.
 fn endpoint(bytes: &[u8]) -> Option<Option<Endpoint>> {
     let mut found = None;
-    Fields(bytes).each(|number, value| {
-        let (1, Value::Bytes(bytes)) = (number, value) else { return Some(()) };
+    ProtoFields(bytes).each(|number, value| {
+        let (1, ProtoValue::Bytes(bytes)) = (number, value) else { return Some(()) };
         let (mut address, mut port) = (None, 0);
-        Fields(bytes).each(|number, value| {
+        ProtoFields(bytes).each(|number, value| {
             match (number, value) {
-                (2, Value::Bytes(bytes)) => {
+                (2, ProtoValue::Bytes(bytes)) => {
                     address = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
                 }
-                (3, Value::Number(number)) => port = u16::try_from(number).unwrap_or(0),
+                (3, ProtoValue::Number(number)) => port = u16::try_from(number).unwrap_or(0),
                 _ => {}
             }
             Some(())
@@ -270,8 +270,8 @@ fn endpoint(bytes: &[u8]) -> Option<Option<Endpoint>> {
 
 fn header_map(bytes: &[u8]) -> Option<Vec<(Bytes, Bytes)>> {
     let mut headers = Vec::new();
-    Fields(bytes).each(|number, value| {
-        if let (1, Value::Bytes(bytes)) = (number, value) {
+    ProtoFields(bytes).each(|number, value| {
+        if let (1, ProtoValue::Bytes(bytes)) = (number, value) {
             headers.push(header(bytes)?);
         }
         Some(())
@@ -280,24 +280,24 @@ fn header_map(bytes: &[u8]) -> Option<Vec<(Bytes, Bytes)>> {
 }
 
 /// A segment; none inside where it has no piece.
-fn segment(bytes: &[u8]) -> Option<Option<Item>> {
+fn segment(bytes: &[u8]) -> Option<Option<TapItem>> {
     let (mut id, mut piece) = (0, None);
-    Fields(bytes).each(|number, value| {
+    ProtoFields(bytes).each(|number, value| {
         match (number, value) {
-            (1, Value::Number(number)) => id = number,
-            (2 | 5, Value::Bytes(bytes)) => {
-                piece = Some((number > 4, Piece::Headers(header_map(bytes)?)));
+            (1, ProtoValue::Number(number)) => id = number,
+            (2 | 5, ProtoValue::Bytes(bytes)) => {
+                piece = Some((number > 4, TracePiece::Headers(header_map(bytes)?)));
             }
-            (3 | 6, Value::Bytes(bytes)) => {
+            (3 | 6, ProtoValue::Bytes(bytes)) => {
                 let (bytes, cut) = body(bytes)?;
-                piece = Some((number > 4, Piece::Body(bytes, cut)));
+                piece = Some((number > 4, TracePiece::Body(bytes, cut)));
             }
-            (4 | 7, Value::Bytes(bytes)) => {
-                piece = Some((number > 4, Piece::Trailers(header_map(bytes)?)));
+            (4 | 7, ProtoValue::Bytes(bytes)) => {
+                piece = Some((number > 4, TracePiece::Trailers(header_map(bytes)?)));
             }
             _ => {}
         }
         Some(())
     })?;
-    Some(piece.map(|(is_answer, piece)| Item::Segment(id, is_answer, piece)))
+    Some(piece.map(|(is_answer, piece)| TapItem::Segment(id, is_answer, piece)))
 }

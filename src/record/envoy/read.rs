@@ -8,9 +8,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Assembler, Item, Piece, Told, Trace, proto};
+use super::{Assembler, TapItem, ToldMessage, Trace, TracePiece, proto};
 use crate::flow::Endpoint;
-use crate::record::har::read::{Read, Reason};
+use crate::record::har::read::{ReadEntry, Reason};
 use crate::time::Timestamp;
 
 /// Whether an object that begins so is one.
@@ -26,7 +26,7 @@ pub fn is_one(beginning: &[u8]) -> bool {
 /// does what is damaged, but for an object that is cut at the end.
 pub fn read<E: From<io::Error>>(
     mut input: impl BufRead,
-    mut each: impl FnMut(Result<Read, Reason>) -> Result<(), E>,
+    mut each: impl FnMut(Result<ReadEntry, Reason>) -> Result<(), E>,
 ) -> Result<Result<(), E>, serde_json::Error> {
     let mut assembler = Assembler::default();
     let mut take = |item| assembler.take(item).map_or(Ok(()), &mut each);
@@ -56,7 +56,7 @@ struct Wrapper {
     #[serde(alias = "httpBufferedTrace")]
     http_buffered_trace: Option<Buffered>,
     #[serde(alias = "httpStreamedTraceSegment", alias = "http_streamed_trace")]
-    http_streamed_trace_segment: Option<Segment>,
+    http_streamed_trace_segment: Option<EnvoySegment>,
     #[serde(alias = "socketBufferedTrace")]
     socket_buffered_trace: Option<IgnoredAny>,
     #[serde(alias = "socketStreamedTraceSegment")]
@@ -65,25 +65,25 @@ struct Wrapper {
 
 #[derive(Deserialize)]
 struct Buffered {
-    request: Option<Message>,
-    response: Option<Message>,
+    request: Option<EnvoyMessage>,
+    response: Option<EnvoyMessage>,
     #[serde(alias = "downstreamConnection")]
-    downstream_connection: Option<Connection>,
+    downstream_connection: Option<EnvoyConnection>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Message {
-    headers: Vec<Field>,
-    body: Option<Content>,
-    trailers: Vec<Field>,
+struct EnvoyMessage {
+    headers: Vec<EnvoyField>,
+    body: Option<EnvoyBody>,
+    trailers: Vec<EnvoyField>,
     #[serde(alias = "headersReceivedTime")]
     headers_received_time: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Field {
+struct EnvoyField {
     key: String,
     value: String,
     #[serde(alias = "rawValue")]
@@ -92,7 +92,7 @@ struct Field {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Content {
+struct EnvoyBody {
     #[serde(alias = "asBytes")]
     as_bytes: Option<String>,
     #[serde(alias = "asString")]
@@ -102,15 +102,15 @@ struct Content {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Connection {
+struct EnvoyConnection {
     #[serde(alias = "localAddress")]
-    local_address: Option<Address>,
+    local_address: Option<EnvoyAddress>,
     #[serde(alias = "remoteAddress")]
-    remote_address: Option<Address>,
+    remote_address: Option<EnvoyAddress>,
 }
 
 #[derive(Deserialize)]
-struct Address {
+struct EnvoyAddress {
     #[serde(alias = "socketAddress")]
     socket_address: Option<SocketAddress>,
 }
@@ -125,39 +125,39 @@ struct SocketAddress {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct HeaderMap {
-    headers: Vec<Field>,
+    headers: Vec<EnvoyField>,
 }
 
 #[derive(Deserialize)]
-struct Segment {
+struct EnvoySegment {
     /// 64 bits, which JSON has as a text.
     #[serde(default, alias = "traceId")]
     trace_id: serde_json::Value,
     #[serde(alias = "requestHeaders")]
     request_headers: Option<HeaderMap>,
     #[serde(alias = "requestBodyChunk")]
-    request_body_chunk: Option<Content>,
+    request_body_chunk: Option<EnvoyBody>,
     #[serde(alias = "requestTrailers")]
     request_trailers: Option<HeaderMap>,
     #[serde(alias = "responseHeaders")]
     response_headers: Option<HeaderMap>,
     #[serde(alias = "responseBodyChunk")]
-    response_body_chunk: Option<Content>,
+    response_body_chunk: Option<EnvoyBody>,
     #[serde(alias = "responseTrailers")]
     response_trailers: Option<HeaderMap>,
 }
 
 impl Wrapper {
     /// None for an object that says nothing of a trace.
-    fn item(self) -> Option<Item> {
+    fn item(self) -> Option<TapItem> {
         if let Some(trace) = self.http_buffered_trace {
-            return Some(Item::Whole(trace.into()));
+            return Some(TapItem::Whole(trace.into()));
         }
         if let Some(segment) = self.http_streamed_trace_segment {
             return segment.item();
         }
         let is_socket = self.socket_buffered_trace.or(self.socket_streamed_trace_segment).is_some();
-        is_socket.then_some(Item::Socket)
+        is_socket.then_some(TapItem::Socket)
     }
 }
 
@@ -165,17 +165,17 @@ impl From<Buffered> for Trace {
     fn from(trace: Buffered) -> Self {
         let connection = trace.downstream_connection.unwrap_or_default();
         Self {
-            request: trace.request.map(Told::from),
-            response: trace.response.map(Told::from),
+            request: trace.request.map(ToldMessage::from),
+            response: trace.response.map(ToldMessage::from),
             client: connection.remote_address.and_then(|address| address.endpoint()),
             server: connection.local_address.and_then(|address| address.endpoint()),
         }
     }
 }
 
-impl From<Message> for Told {
-    fn from(message: Message) -> Self {
-        let (body, cut) = message.body.map_or((Vec::new(), false), Content::bytes);
+impl From<EnvoyMessage> for ToldMessage {
+    fn from(message: EnvoyMessage) -> Self {
+        let (body, cut) = message.body.map_or((Vec::new(), false), EnvoyBody::bytes);
         Self {
             headers: pairs(message.headers),
             body,
@@ -186,7 +186,7 @@ impl From<Message> for Told {
     }
 }
 
-impl Content {
+impl EnvoyBody {
     /// What there is of it, and whether it was cut. What is no base64 is lost, as if cut.
     fn bytes(self) -> (Vec<u8>, bool) {
         match (self.as_string, self.as_bytes) {
@@ -200,24 +200,24 @@ impl Content {
     }
 }
 
-impl Address {
+impl EnvoyAddress {
     fn endpoint(self) -> Option<Endpoint> {
         let SocketAddress { address, port_value } = self.socket_address?;
         Some(Endpoint::new(address.parse().ok()?, port_value))
     }
 }
 
-impl Segment {
-    fn item(self) -> Option<Item> {
+impl EnvoySegment {
+    fn item(self) -> Option<TapItem> {
         let id = match &self.trace_id {
             serde_json::Value::String(text) => text.parse().ok()?,
             number => number.as_u64().unwrap_or(0),
         };
-        let headers = |map: HeaderMap| Piece::Headers(pairs(map.headers));
-        let trailers = |map: HeaderMap| Piece::Trailers(pairs(map.headers));
-        let chunk = |content: Content| {
+        let headers = |map: HeaderMap| TracePiece::Headers(pairs(map.headers));
+        let trailers = |map: HeaderMap| TracePiece::Trailers(pairs(map.headers));
+        let chunk = |content: EnvoyBody| {
             let (bytes, cut) = content.bytes();
-            Piece::Body(bytes, cut)
+            TracePiece::Body(bytes, cut)
         };
         let of_request = self
             .request_headers
@@ -225,19 +225,20 @@ impl Segment {
             .or(self.request_body_chunk.map(chunk))
             .or(self.request_trailers.map(trailers));
         if let Some(piece) = of_request {
-            return Some(Item::Segment(id, false, piece));
+            return Some(TapItem::Segment(id, false, piece));
         }
         let of_response = self
             .response_headers
             .map(headers)
             .or(self.response_body_chunk.map(chunk))
             .or(self.response_trailers.map(trailers));
-        of_response.map(|piece| Item::Segment(id, true, piece))
+        of_response.map(|piece| TapItem::Segment(id, true, piece))
     }
 }
 
-fn pairs(fields: Vec<Field>) -> Vec<(Bytes, Bytes)> {
-    let value = |field: &Field| match field.raw_value.as_ref().map(|raw| STANDARD.decode(raw)) {
+fn pairs(fields: Vec<EnvoyField>) -> Vec<(Bytes, Bytes)> {
+    let value = |field: &EnvoyField| match field.raw_value.as_ref().map(|raw| STANDARD.decode(raw))
+    {
         Some(Ok(raw)) => Bytes::from(raw),
         _ => Bytes::copy_from_slice(field.value.as_bytes()),
     };

@@ -6,7 +6,7 @@ use super::*;
 
 fn all(input: &[u8]) -> Result<Vec<Result<Exchange, Reason>>, String> {
     let mut found = Vec::new();
-    let each = |read: Result<Read, Reason>| -> std::io::Result<()> {
+    let each = |read: Result<ReadEntry, Reason>| -> std::io::Result<()> {
         found.push(read.map(|read| read.exchange));
         Ok(())
     };

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 /// One request with its answer.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Entry {
+pub(crate) struct HarEntry {
     started_date_time: String,
     /// Milliseconds.
     time: f64,
-    request: Asked,
-    response: Answer,
+    request: HarRequest,
+    response: HarResponse,
     cache: Nothing,
     timings: Timings,
     #[serde(rename = "serverIPAddress", skip_serializing_if = "String::is_empty")]
@@ -30,13 +30,13 @@ pub(crate) struct Entry {
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Asked {
+struct HarRequest {
     method: String,
     url: String,
     http_version: String,
     cookies: Vec<Nothing>,
-    headers: Vec<Pair>,
-    query_string: Vec<Pair>,
+    headers: Vec<HarPair>,
+    query_string: Vec<HarPair>,
     #[serde(skip_serializing_if = "Option::is_none")]
     post_data: Option<PostData>,
     headers_size: i64,
@@ -45,13 +45,13 @@ struct Asked {
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Answer {
+struct HarResponse {
     status: i64,
     status_text: String,
     http_version: String,
     cookies: Vec<Nothing>,
-    headers: Vec<Pair>,
-    content: Content,
+    headers: Vec<HarPair>,
+    content: HarContent,
     #[serde(rename = "redirectURL")]
     redirect_url: String,
     headers_size: i64,
@@ -61,7 +61,7 @@ struct Answer {
 /// A header field, or a parameter.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
-struct Pair {
+struct HarPair {
     name: String,
     value: String,
 }
@@ -74,12 +74,12 @@ struct PostData {
     #[serde(skip_serializing_if = "String::is_empty", alias = "_encoding")]
     encoding: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    params: Vec<Pair>,
+    params: Vec<HarPair>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Content {
+struct HarContent {
     size: i64,
     mime_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]

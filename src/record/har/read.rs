@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use url::Url;
 
-use super::{Answer, Asked, Content, Entry, Pair, PostData};
+use super::{HarContent, HarEntry, HarPair, HarRequest, HarResponse, PostData};
 use crate::exchange::{Completeness, Exchange, TimedRequest, TimedResponse};
 use crate::flow::Endpoint;
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
@@ -26,7 +26,7 @@ pub const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 0));
 pub type Reason = &'static str;
 
 /// An exchange that has no name yet, and what its lane is chosen by.
-pub struct Read {
+pub struct ReadEntry {
     /// The exchange; its id is the default one.
     pub exchange: Exchange,
     /// Requests with the same key may share connections: by the connection's name where the file
@@ -37,10 +37,10 @@ pub struct Read {
 /// Reads a HAR entry by entry. `each` says by an error that it cannot go on.
 pub fn read<E>(
     input: impl std::io::Read,
-    mut each: impl FnMut(Result<Read, Reason>) -> Result<(), E>,
+    mut each: impl FnMut(Result<ReadEntry, Reason>) -> Result<(), E>,
 ) -> Result<Result<(), E>, serde_json::Error> {
     let mut stopped = Ok(());
-    let mut take = |entry: Entry| match each(exchange(&entry)) {
+    let mut take = |entry: HarEntry| match each(exchange(&entry)) {
         Ok(()) => true,
         Err(error) => {
             stopped = Err(error);
@@ -48,7 +48,7 @@ pub fn read<E>(
         }
     };
     let mut json = serde_json::Deserializer::from_reader(input);
-    let read = Member { path: &["log", "entries"], take: &mut take }.deserialize(&mut json);
+    let read = ListItems { path: &["log", "entries"], take: &mut take }.deserialize(&mut json);
     match (read, stopped) {
         (_, Err(stopped)) => Ok(Err(stopped)),
         (read, Ok(())) => read.map(Ok),
@@ -56,12 +56,12 @@ pub fn read<E>(
 }
 
 /// Goes down to the list at `path` and takes its items one by one.
-struct Member<'p, F> {
+struct ListItems<'p, F> {
     path: &'p [&'static str],
     take: &'p mut F,
 }
 
-impl<'de, F: FnMut(Entry) -> bool> DeserializeSeed<'de> for Member<'_, F> {
+impl<'de, F: FnMut(HarEntry) -> bool> DeserializeSeed<'de> for ListItems<'_, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -72,7 +72,7 @@ impl<'de, F: FnMut(Entry) -> bool> DeserializeSeed<'de> for Member<'_, F> {
     }
 }
 
-impl<'de, F: FnMut(Entry) -> bool> Visitor<'de> for Member<'_, F> {
+impl<'de, F: FnMut(HarEntry) -> bool> Visitor<'de> for ListItems<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -85,7 +85,7 @@ impl<'de, F: FnMut(Entry) -> bool> Visitor<'de> for Member<'_, F> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
             if Some(&&*name) == self.path.first() {
-                map.next_value_seed(Member { path: &self.path[1..], take: &mut *self.take })?;
+                map.next_value_seed(ListItems { path: &self.path[1..], take: &mut *self.take })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -94,7 +94,7 @@ impl<'de, F: FnMut(Entry) -> bool> Visitor<'de> for Member<'_, F> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while let Some(entry) = items.next_element::<Entry>()? {
+        while let Some(entry) = items.next_element::<HarEntry>()? {
             if !(self.take)(entry) {
                 return Err(serde::de::Error::custom("stopped"));
             }
@@ -103,7 +103,7 @@ impl<'de, F: FnMut(Entry) -> bool> Visitor<'de> for Member<'_, F> {
     }
 }
 
-fn exchange(entry: &Entry) -> Result<Read, Reason> {
+fn exchange(entry: &HarEntry) -> Result<ReadEntry, Reason> {
     let url = Url::parse(&entry.request.url).map_err(|_| "har-entry-without-url")?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("har-entry-of-another-scheme");
@@ -113,7 +113,7 @@ fn exchange(entry: &Entry) -> Result<Read, Reason> {
     let mut marks = Vec::new();
     let authority = authority(&entry.request, &url);
     let (request, request_is_whole) = request(&entry.request, &url, &authority, &mut marks);
-    let timing = Timing::of(entry);
+    let timing = HarTiming::of(entry);
     let at = started.plus(timing.before);
     let response = response(&entry.response, &mut marks);
     let completeness = match &response {
@@ -137,19 +137,19 @@ fn exchange(entry: &Entry) -> Result<Read, Reason> {
         marks,
         ..Exchange::between(Endpoint::new(UNKNOWN, 0), server)
     };
-    Ok(Read { exchange, key: format!("{authority} {}", entry.connection) })
+    Ok(ReadEntry { exchange, key: format!("{authority} {}", entry.connection) })
 }
 
 /// Nanoseconds: before the request's first byte, then from it.
-struct Timing {
+struct HarTiming {
     before: i64,
     sending: i64,
     first_byte: i64,
     last_byte: i64,
 }
 
-impl Timing {
-    fn of(entry: &Entry) -> Self {
+impl HarTiming {
+    fn of(entry: &HarEntry) -> Self {
         let nanos = |ms: Option<f64>| (ms.unwrap_or(0.0).clamp(0.0, 1e9) * 1e6) as i64;
         let timings = &entry.timings;
         let before = [timings.blocked, timings.dns, timings.connect].map(nanos).iter().sum();
@@ -164,7 +164,7 @@ impl Timing {
     }
 }
 
-fn authority(asked: &Asked, url: &Url) -> String {
+fn authority(asked: &HarRequest, url: &Url) -> String {
     let named =
         |wanted: &str| asked.headers.iter().find(|field| field.name.eq_ignore_ascii_case(wanted));
     if let Some(field) = named("host").or_else(|| named(":authority")) {
@@ -175,7 +175,12 @@ fn authority(asked: &Asked, url: &Url) -> String {
 }
 
 /// The request, and whether all of it is there.
-fn request(asked: &Asked, url: &Url, authority: &str, marks: &mut Vec<String>) -> (Request, bool) {
+fn request(
+    asked: &HarRequest,
+    url: &Url,
+    authority: &str,
+    marks: &mut Vec<String>,
+) -> (Request, bool) {
     let (body, whole) = match &asked.post_data {
         Some(data) => posted(data),
         None => (Some(Vec::new()), asked.body_size <= 0),
@@ -186,7 +191,7 @@ fn request(asked: &Asked, url: &Url, authority: &str, marks: &mut Vec<String>) -
     if !has(&asked.headers, "host") {
         headers.push(b"Host", authority.as_bytes());
     }
-    for Pair { name, value } in plain(&asked.headers) {
+    for HarPair { name, value } in plain(&asked.headers) {
         let length = name.eq_ignore_ascii_case("content-length");
         match length && !body.is_empty() {
             true => headers.push(name.as_bytes(), body.len().to_string().as_bytes()),
@@ -242,7 +247,7 @@ fn posted(data: &PostData) -> (Option<Vec<u8>>, bool) {
 }
 
 /// The response, where there was one, and whether all of it is there.
-fn response(answer: &Answer, marks: &mut Vec<String>) -> Option<(Response, bool)> {
+fn response(answer: &HarResponse, marks: &mut Vec<String>) -> Option<(Response, bool)> {
     let status =
         u16::try_from(answer.status).ok().filter(|status| (100..1_000).contains(status))?;
     let (decoded, whole) = content(&answer.content);
@@ -285,7 +290,7 @@ fn response(answer: &Answer, marks: &mut Vec<String>) -> Option<(Response, bool)
 }
 
 /// A response's content, and whether it is there.
-fn content(content: &Content) -> (Vec<u8>, bool) {
+fn content(content: &HarContent) -> (Vec<u8>, bool) {
     match &content.text {
         Some(text) if content.encoding.eq_ignore_ascii_case("base64") => {
             STANDARD.decode(text).map_or((Vec::new(), false), |bytes| (bytes, true))
@@ -295,7 +300,7 @@ fn content(content: &Content) -> (Vec<u8>, bool) {
     }
 }
 
-fn coding(headers: &[Pair]) -> Option<&str> {
+fn coding(headers: &[HarPair]) -> Option<&str> {
     let field = headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-encoding"))?;
     Some(field.value.trim()).filter(|coding| !coding.eq_ignore_ascii_case("identity"))
 }
@@ -321,16 +326,16 @@ fn again(coding: &str, body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Fields that are no pseudo-header fields of HTTP/2.
-fn plain(headers: &[Pair]) -> impl Iterator<Item = &Pair> {
+fn plain(headers: &[HarPair]) -> impl Iterator<Item = &HarPair> {
     headers.iter().filter(|field| !field.name.starts_with(':') && !field.name.is_empty())
 }
 
-fn has(headers: &[Pair], name: &str) -> bool {
+fn has(headers: &[HarPair], name: &str) -> bool {
     headers.iter().any(|field| field.name.eq_ignore_ascii_case(name))
 }
 
-fn has_chunks(headers: &[Pair]) -> bool {
-    let chunked = |field: &Pair| {
+fn has_chunks(headers: &[HarPair]) -> bool {
+    let chunked = |field: &HarPair| {
         field.name.eq_ignore_ascii_case("transfer-encoding")
             && field.value.to_ascii_lowercase().contains("chunked")
     };

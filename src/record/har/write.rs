@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Answer, Asked, Content, Entry, Nothing, Pair, PostData, Timings};
+use super::{HarContent, HarEntry, HarPair, HarRequest, HarResponse, Nothing, PostData, Timings};
 use crate::exchange::{Exchange, TimedResponse};
 use crate::limits;
 use crate::message::content;
@@ -28,7 +28,7 @@ pub fn write(out: &mut Vec<u8>, exchange: &Exchange) -> bool {
     let first = answer.and_then(|answer| answer.first_byte_ns).unwrap_or(0);
     let last = answer.and_then(|answer| answer.last_byte_ns).unwrap_or(first);
     let sending = request.duration_ns.clamp(0, first.max(0));
-    let entry = Entry {
+    let entry = HarEntry {
         started_date_time: request.at.to_string(),
         time: ms(last),
         request: asked(exchange, &request.message),
@@ -47,7 +47,7 @@ pub fn write(out: &mut Vec<u8>, exchange: &Exchange) -> bool {
     serde_json::to_writer(out, &entry).is_ok()
 }
 
-fn asked(exchange: &Exchange, request: &Request) -> Asked {
+fn asked(exchange: &Exchange, request: &Request) -> HarRequest {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let scheme = if exchange.server.port == 443 { "https" } else { "http" };
     let host = host(request).map_or_else(|| exchange.server.to_string(), text);
@@ -59,14 +59,14 @@ fn asked(exchange: &Exchange, request: &Request) -> Asked {
     };
     let (_, query) = path_and_query(&request.target);
     let query = url::form_urlencoded::parse(query);
-    Asked {
+    HarRequest {
         method: text(&request.method),
         url,
         http_version: format!("HTTP/{}", request.version),
         cookies: Vec::new(),
         headers: pairs(&request.headers),
         query_string: query
-            .map(|(name, value)| Pair { name: name.into_owned(), value: value.into_owned() })
+            .map(|(name, value)| HarPair { name: name.into_owned(), value: value.into_owned() })
             .collect(),
         post_data: (!request.body.bytes.is_empty()).then(|| posted(request)),
         headers_size: -1,
@@ -80,19 +80,19 @@ fn posted(request: &Request) -> PostData {
     PostData { mime_type, text: Some(text), encoding, params: Vec::new() }
 }
 
-fn answered(answer: &TimedResponse) -> Answer {
+fn answered(answer: &TimedResponse) -> HarResponse {
     let response = &answer.message;
     let codings: Vec<&[u8]> = response.headers.all("content-encoding").collect();
     let decoded = content::decode(&response.body.bytes, codings.into_iter(), limits::BODY_BYTES);
     let body = decoded.as_deref().unwrap_or(&response.body.bytes);
     let (text, encoding) = as_text(body);
-    Answer {
+    HarResponse {
         status: i64::from(response.status),
         status_text: String::from_utf8_lossy(&response.reason).into_owned(),
         http_version: format!("HTTP/{}", response.version),
         cookies: Vec::new(),
         headers: pairs(&response.headers),
-        content: Content {
+        content: HarContent {
             size: body.len() as i64,
             mime_type: field(&response.headers, "content-type"),
             text: Some(text),
@@ -105,12 +105,12 @@ fn answered(answer: &TimedResponse) -> Answer {
 }
 
 /// Browsers write a request that has no answer so.
-fn none() -> Answer {
-    Answer {
+fn none() -> HarResponse {
+    HarResponse {
         http_version: "unknown".to_owned(),
         headers_size: -1,
         body_size: -1,
-        ..Answer::default()
+        ..HarResponse::default()
     }
 }
 
@@ -125,7 +125,7 @@ fn field(headers: &Headers, name: &str) -> String {
     headers.get(name).map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
 }
 
-fn pairs(headers: &Headers) -> Vec<Pair> {
+fn pairs(headers: &Headers) -> Vec<HarPair> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    headers.iter().map(|(name, value)| Pair { name: text(name), value: text(value) }).collect()
+    headers.iter().map(|(name, value)| HarPair { name: text(name), value: text(value) }).collect()
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::{Binder, Order};
+use super::{Binder, BoundOrder};
 use crate::bind::Use;
 use crate::bind::fill::put::{Put, Untouched, put};
 use crate::bind::fill::touch::Touching;
@@ -13,14 +13,14 @@ use crate::message::place::Step;
 use crate::outcome::{ReplayId, Unbound};
 use crate::replay::gate::Ready;
 use crate::replay::plan::script;
-use crate::replay::task::Side;
+use crate::replay::task::TargetSide;
 use crate::time::{NANOS_PER_SEC, Timestamp};
-use crate::wire::h1::parser::{self, Ending, Limits, Message, Parser};
+use crate::wire::h1::parser::{self, Ending, Message, Parser, ParserLimits};
 use crate::wire::h1::patch;
 
 impl Binder<'_> {
     /// The request of an order with all that is known now.
-    pub(super) fn fill(&mut self, side: Side, order: &Order) -> io::Result<Ready> {
+    pub(super) fn fill(&mut self, side: TargetSide, order: &BoundOrder) -> io::Result<Ready> {
         let world = (side, order.id.copy);
         let jar = self.jars.get(&(world, order.part.session));
         if order.part.uses.is_empty() && jar.is_none() && self.touches.is_empty() {
@@ -93,12 +93,12 @@ impl Binder<'_> {
 }
 
 /// The request that was prepared; of one whose body is not at hand, without it.
-pub(super) fn request_of(order: &Order) -> Option<Request> {
+pub(super) fn request_of(order: &BoundOrder) -> Option<Request> {
     if script::is_script(&order.bytes) {
         return script::request(&order.bytes);
     }
-    let limits = Limits { body_bytes: usize::MAX, ..Limits::default() };
-    let mut parser = Parser::<u8>::new(parser::Side::Requests, limits);
+    let limits = ParserLimits { body_bytes: usize::MAX, ..ParserLimits::default() };
+    let mut parser = Parser::<u8>::new(parser::MessageSide::Requests, limits);
     let mut input = &order.bytes[..];
     let read = parser.step(&mut input, 0).or_else(|| parser.finish(Ending::Cut));
     match read?.message {

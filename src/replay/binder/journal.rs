@@ -11,7 +11,7 @@ use crate::outcome::ReplayId;
 use crate::record::exchanges::write_line;
 use crate::record::flows::Binding;
 use crate::replay::recorder::redaction::Redaction;
-use crate::replay::task::Side;
+use crate::replay::task::TargetSide;
 
 /// Bytes that are written at once at the latest.
 const WRITE_BYTES: usize = 256 << 10;
@@ -29,7 +29,7 @@ pub struct FlowCount {
 
 /// The files, and the counts of v2's side.
 #[derive(Default)]
-pub(in crate::replay) struct Journal {
+pub(in crate::replay) struct BindingJournal {
     target: Lines,
     baseline: Lines,
     redaction: Option<Arc<Redaction>>,
@@ -52,7 +52,7 @@ impl Lines {
     }
 }
 
-impl Journal {
+impl BindingJournal {
     /// Writes to these files, as far as they are wanted.
     pub(in crate::replay) fn new(
         target: Option<File>,
@@ -66,13 +66,13 @@ impl Journal {
     /// A value of v1's, and v2's in its place.
     pub(super) fn birth(
         &mut self,
-        side: Side,
+        side: TargetSide,
         id: ReplayId,
         birth: &Birth,
         new: Option<&str>,
         reason: Option<String>,
     ) -> io::Result<()> {
-        if let (Some(flow), None, Side::Target) = (birth.flow, new, side) {
+        if let (Some(flow), None, TargetSide::Target) = (birth.flow, new, side) {
             self.flow(flow).not_issued += 1;
         }
         let shown = |text: &str| self.shown(&birth.place, text);
@@ -93,7 +93,7 @@ impl Journal {
     /// binding as any other, with a slot of no value of the recording.
     pub(super) fn varied(
         &mut self,
-        side: Side,
+        side: TargetSide,
         id: ReplayId,
         place: &Place,
         old: &str,
@@ -120,10 +120,10 @@ impl Journal {
         }
     }
 
-    fn line(&mut self, side: Side, line: &Binding) -> io::Result<()> {
+    fn line(&mut self, side: TargetSide, line: &Binding) -> io::Result<()> {
         let lines = match side {
-            Side::Target => &mut self.target,
-            Side::Baseline => &mut self.baseline,
+            TargetSide::Target => &mut self.target,
+            TargetSide::Baseline => &mut self.baseline,
         };
         if lines.file.is_some() {
             write_line(&mut lines.bytes, line);
@@ -132,8 +132,8 @@ impl Journal {
     }
 
     /// A request used a value: v2's, or v1's for want of it.
-    pub(super) fn used(&mut self, side: Side, used: &Use, is_bound: bool) {
-        if side == Side::Target {
+    pub(super) fn used(&mut self, side: TargetSide, used: &Use, is_bound: bool) {
+        if side == TargetSide::Target {
             let count = self.flow(used.flow);
             count.bound += u64::from(is_bound);
             count.unbound += u64::from(!is_bound);

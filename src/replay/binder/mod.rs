@@ -19,14 +19,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+pub(in crate::replay) use self::journal::BindingJournal;
 pub use self::journal::FlowCount;
-pub(in crate::replay) use self::journal::Journal;
 pub(in crate::replay) use self::slots::Uses;
 use self::slots::{Slots, World};
 use self::waits::{Key, Waits};
 use super::gate::{Gate, Ready};
 use super::shared::Shared;
-use super::task::Side;
+use super::task::TargetSide;
 use crate::bind::fill::expected::Expected;
 use crate::bind::fill::jar::Jar;
 use crate::bind::fill::take::{Taken, take};
@@ -45,13 +45,13 @@ const IDLE: Duration = Duration::from_millis(200);
 /// What the thread is told.
 pub(in crate::replay) enum Word {
     /// A request was read ahead.
-    Order(Arc<Order>),
+    Order(Arc<BoundOrder>),
     /// It was answered, or will not be.
     Done(Box<Ended>),
 }
 
 /// A request of the plan that has to do with bound values.
-pub(in crate::replay) struct Order {
+pub(in crate::replay) struct BoundOrder {
     pub(in crate::replay) id: ReplayId,
     /// When it was recorded, in nanoseconds since the epoch.
     pub(in crate::replay) at: i64,
@@ -69,7 +69,7 @@ pub(in crate::replay) struct Order {
 
 /// What became of a request.
 pub(in crate::replay) struct Ended {
-    pub(in crate::replay) side: Side,
+    pub(in crate::replay) side: TargetSide,
     pub(in crate::replay) id: ReplayId,
     pub(in crate::replay) at: i64,
     /// v2's answer, where it was whole and may give values.
@@ -80,7 +80,7 @@ pub(in crate::replay) struct Ended {
 
 /// A worker's door bell: which lanes are to be looked at, and the event that wakes it.
 pub(in crate::replay) struct Bell {
-    pub(in crate::replay) lanes: Sender<(Side, u64)>,
+    pub(in crate::replay) lanes: Sender<(TargetSide, u64)>,
     pub(in crate::replay) wake: Arc<OwnedFd>,
 }
 
@@ -92,19 +92,19 @@ pub(in crate::replay) struct Binder<'a> {
     touches: Arc<Touches>,
     inbox: Receiver<Word>,
     bells: Vec<Bell>,
-    waits: Waits<Arc<Order>>,
+    waits: Waits<Arc<BoundOrder>>,
     slots: Slots,
     jars: FxHashMap<(World, u32), Jar>,
-    journal: Journal,
+    journal: BindingJournal,
 }
 
 impl<'a> Binder<'a> {
     pub(in crate::replay) fn new(
         shared: &'a Shared,
-        plan: &super::plan::bound::Bound,
+        plan: &super::plan::bound::PlanBound,
         inbox: Receiver<Word>,
         bells: Vec<Bell>,
-        journal: Journal,
+        journal: BindingJournal,
     ) -> Self {
         Self {
             shared,
@@ -150,8 +150,8 @@ impl<'a> Binder<'a> {
         IDLE.min(Duration::from_nanos(until.max(0).unsigned_abs()))
     }
 
-    fn take_order(&mut self, order: &Arc<Order>) -> io::Result<()> {
-        let sides = [Some(Side::Target), self.shared.baseline.map(|_| Side::Baseline)];
+    fn take_order(&mut self, order: &Arc<BoundOrder>) -> io::Result<()> {
+        let sides = [Some(TargetSide::Target), self.shared.baseline.map(|_| TargetSide::Baseline)];
         let copy = order.id.copy;
         // At full speed nothing is due: a wait ends with the answers.
         let until = if self.shared.at_once {
@@ -198,7 +198,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Takes what v2 issued out of an answer.
-    fn take_births(&mut self, ended: &Ended, order: &Order) -> io::Result<()> {
+    fn take_births(&mut self, ended: &Ended, order: &BoundOrder) -> io::Result<()> {
         let world = (ended.side, ended.id.copy);
         let births = &order.part.births;
         let taken = match (&ended.answer, &ended.failure) {
@@ -234,7 +234,7 @@ impl<'a> Binder<'a> {
         Ok(())
     }
 
-    fn learn_cookies(&mut self, side: Side, order: &Order, answer: &Response) {
+    fn learn_cookies(&mut self, side: TargetSide, order: &BoundOrder, answer: &Response) {
         if answer.headers.get("set-cookie").is_none() && order.expected.cookies.is_empty() {
             return;
         }

@@ -9,10 +9,10 @@ use crate::bind::Birth;
 use crate::bind::fill::take::Known;
 use crate::bind::fill::text_hash;
 use crate::outcome::Unbound;
-use crate::replay::task::Side;
+use crate::replay::task::TargetSide;
 
 /// Which world a value is of: side and copy.
-pub(super) type World = (Side, u32);
+pub(super) type World = (TargetSide, u32);
 
 /// How many uses of each slot the plan sends, for one copy; [`u8::MAX`] stands for that many or
 /// more.
@@ -38,25 +38,25 @@ pub(super) struct Slot {
 pub(super) struct Slots {
     slots: FxHashMap<(World, u32), Slot>,
     /// What v2 issued for a text of v1's.
-    bound: Recent<Box<str>>,
+    bound: RecentValues<Box<str>>,
     /// The texts that v2 issued.
-    issued: Recent<()>,
+    issued: RecentValues<()>,
 }
 
 /// What was put lately, by world and hash: bounded, and what is put again stays.
 #[derive(Debug)]
-struct Recent<T> {
+struct RecentValues<T> {
     young: FxHashMap<(World, u64), T>,
     old: FxHashMap<(World, u64), T>,
 }
 
-impl<T> Default for Recent<T> {
+impl<T> Default for RecentValues<T> {
     fn default() -> Self {
         Self { young: FxHashMap::default(), old: FxHashMap::default() }
     }
 }
 
-impl<T> Recent<T> {
+impl<T> RecentValues<T> {
     fn put(&mut self, key: (World, u64), value: T) {
         if self.young.len() >= REMEMBERED {
             self.old = std::mem::take(&mut self.young);
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn worlds_are_apart_and_values_go_with_their_last_use() {
         let (none, mut slots): (Arc<[Unbound]>, _) = (Arc::from([]), Slots::default());
-        let (one, two) = ((Side::Target, 1), (Side::Baseline, 1));
+        let (one, two) = ((TargetSide::Target, 1), (TargetSide::Baseline, 1));
         let uses = [2, 0];
         assert!(slots.put(one, &birth(0, "a"), Some("x".into()), &none, &uses));
         assert!(slots.put(two, &birth(0, "a"), Some("y".into()), &none, &uses));

@@ -11,10 +11,10 @@ use std::collections::BinaryHeap;
 use rustc_hash::FxHashMap;
 
 use crate::outcome::ReplayId;
-use crate::replay::task::Side;
+use crate::replay::task::TargetSide;
 
 /// A request of one side.
-pub(super) type Key = (Side, ReplayId);
+pub(super) type Key = (TargetSide, ReplayId);
 
 /// What is under way.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl<T> Waits<T> {
         }
         let waits = (waits > 0).then_some(waits);
         if waits.is_some() && until < i64::MAX {
-            self.deadlines.push(Reverse((until, key.1, key.0 == Side::Baseline)));
+            self.deadlines.push(Reverse((until, key.1, key.0 == TargetSide::Baseline)));
         }
         let running = Running { order, waits, free: i64::MIN, waiters: Vec::new() };
         self.running.insert(key, running);
@@ -98,7 +98,7 @@ impl<T> Waits<T> {
     pub(super) fn overdue(&mut self, now: i64) -> Option<Key> {
         while self.deadline().is_some_and(|at| at <= now) {
             let Reverse((at, id, is_baseline)) = self.deadlines.pop()?;
-            let key = (if is_baseline { Side::Baseline } else { Side::Target }, id);
+            let key = (if is_baseline { TargetSide::Baseline } else { TargetSide::Target }, id);
             let Some(running) = self.running.get_mut(&key) else { continue };
             if running.waits.take().is_some() {
                 running.free = running.free.max(at);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     const fn key(id: ReplayId) -> Key {
-        (Side::Target, id)
+        (TargetSide::Target, id)
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
         assert!(waits.add(key(id(2)), (), [id(9)].into_iter(), 100), "9 is not replayed");
         assert!(!waits.add(key(id(3)), (), [id(1), id(2), id(3)].into_iter(), 100));
         assert_eq!(waits.done(key(id(2)), 7), Some(((), vec![])));
-        assert_eq!(waits.done((Side::Baseline, id(1)), 8), None, "the sides are apart");
+        assert_eq!(waits.done((TargetSide::Baseline, id(1)), 8), None, "the sides are apart");
         assert_eq!(waits.done(key(id(1)), 5), Some(((), vec![key(id(3))])));
         assert_eq!(waits.get(key(id(3))), Some((&(), 7)));
         assert_eq!(waits.overdue(200), None, "it went");

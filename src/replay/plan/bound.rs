@@ -12,7 +12,7 @@ use crate::bind::fill::touch::{Touches, Wanted};
 use crate::bind::{Part, Parts};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::replay::binder::Uses;
-use crate::replay::plan::spool::{Place, Spool, SpoolReader, SpoolWriter};
+use crate::replay::plan::spool::{Spool, SpoolPlace, SpoolReader, SpoolWriter};
 
 /// Most values that commands supply.
 const SUPPLIED: usize = 10_000;
@@ -37,7 +37,7 @@ pub(in crate::replay) struct Note {
 }
 
 /// What a plan knows of bound values.
-pub(in crate::replay) struct Bound {
+pub(in crate::replay) struct PlanBound {
     pub(in crate::replay) parts: Arc<dyn Parts>,
     notes: Spool,
     pub(in crate::replay) uses: Arc<Uses>,
@@ -66,7 +66,11 @@ impl BoundWriter {
     }
 
     /// Keeps what is needed of an exchange that is sent; gives where it stands.
-    pub(in crate::replay) fn add(&mut self, exchange: &Exchange, part: &Part) -> io::Result<Place> {
+    pub(in crate::replay) fn add(
+        &mut self,
+        exchange: &Exchange,
+        part: &Part,
+    ) -> io::Result<SpoolPlace> {
         for used in &part.uses {
             let slot = used.slot as usize;
             if slot >= self.uses.len() {
@@ -94,8 +98,8 @@ impl BoundWriter {
         self.notes.append(|out| out.extend_from_slice(&note))
     }
 
-    pub(in crate::replay) fn finish(self) -> io::Result<Bound> {
-        Ok(Bound {
+    pub(in crate::replay) fn finish(self) -> io::Result<PlanBound> {
+        Ok(PlanBound {
             parts: self.parts,
             notes: self.notes.finish()?,
             uses: Arc::new(self.uses),
@@ -107,7 +111,7 @@ impl BoundWriter {
     }
 }
 
-impl Bound {
+impl PlanBound {
     /// A reader of the notes.
     pub(in crate::replay) fn notes(&self) -> SpoolReader {
         self.notes.reader()
@@ -115,6 +119,6 @@ impl Bound {
 }
 
 /// The note at a place.
-pub(in crate::replay) fn note(notes: &mut SpoolReader, place: Place) -> io::Result<Note> {
+pub(in crate::replay) fn note(notes: &mut SpoolReader, place: SpoolPlace) -> io::Result<Note> {
     Ok(serde_json::from_slice(&notes.get(place.offset, place.length as usize)?)?)
 }

@@ -20,9 +20,9 @@ use crate::flow::Endpoint;
 use crate::limits;
 use crate::message::Request;
 use crate::message::target::{host, path_and_query};
-use crate::replay::session::seat::Seat;
+use crate::replay::session::seat::ConnectionSeat;
 use crate::replay::session::target::Target;
-use crate::schedule::select::{Rule, Selection};
+use crate::schedule::select::{SelectRule, Selection};
 
 /// Ports that a name without one stands for.
 const USUAL_PORTS: [u16; 2] = [80, 443];
@@ -51,7 +51,7 @@ fn likest<'a>(all: impl Iterator<Item = &'a String>, likeness: impl Fn(&str) -> 
 
 /// What the guard found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Finding {
+pub struct GuardFinding {
     /// Why the targets must not be replayed at; none where nothing speaks against it.
     pub objection: Option<String>,
     /// What it could not find out.
@@ -123,8 +123,8 @@ impl Captured {
     }
 
     /// The paths that are like those of a rule which matches none.
-    fn nearest_path(&self, include: &[Rule]) -> Option<String> {
-        let rule = include.iter().find(|rule| matches!(rule, Rule::Path(..)))?.to_string();
+    fn nearest_path(&self, include: &[SelectRule]) -> Option<String> {
+        let rule = include.iter().find(|rule| matches!(rule, SelectRule::Path(..)))?.to_string();
         // An expression's signs are in no path.
         let plain = rule.replace(['^', '$', '\\', '(', ')', '+', '?', '*'], "");
         let near = likest(self.paths.iter(), |path| strsim::jaro_winkler(path, &plain));
@@ -133,13 +133,13 @@ impl Captured {
 
     /// Whether `server` served the capture, under this address or another of the same machine.
     pub fn served_at(&self, server: Endpoint) -> bool {
-        let seat = Seat::of(server.address);
+        let seat = ConnectionSeat::of(server.address);
         let mut known = self.servers.iter().filter(|known| known.port == server.port);
-        known.any(|known| Seat::of(known.address) == seat)
+        known.any(|known| ConnectionSeat::of(known.address) == seat)
     }
 
     /// Why none of `targets` may be replayed at, or that nothing speaks against it.
-    pub fn judge(&self, targets: &[&Target]) -> Finding {
+    pub fn judge(&self, targets: &[&Target]) -> GuardFinding {
         let reached = |target: &&&Target| {
             let ends = target.addresses.iter();
             let mut ends = ends.map(|end| Endpoint::new(end.ip().to_canonical(), end.port()));
@@ -148,7 +148,7 @@ impl Captured {
         let by_address = targets.iter().find_map(|target| Some((target, reached(&target)?)));
         if let Some((target, end)) = by_address {
             let why = format!("{} is {end}, which served the capture", target.shown());
-            return Finding { objection: Some(why + WAY_OUT), unknown: None };
+            return GuardFinding { objection: Some(why + WAY_OUT), unknown: None };
         }
         let hosts = Hosts {
             servers: self.servers.iter().map(|server| server.address).collect(),
@@ -168,15 +168,15 @@ impl Captured {
             });
             unknown = not_resolved(&left, domains.len());
         }
-        Finding { objection, unknown }
+        GuardFinding { objection, unknown }
     }
 
     /// The hosts by how many requests were for them.
-    fn names(&self) -> Vec<Name> {
+    fn names(&self) -> Vec<HostName> {
         let mut hosts: Vec<(u64, &String)> =
             self.hosts.iter().map(|(host, &count)| (count, host)).collect();
         hosts.sort_unstable_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.cmp(other)));
-        hosts.into_iter().filter_map(|(_, host)| Name::read(host)).collect()
+        hosts.into_iter().filter_map(|(_, host)| HostName::read(host)).collect()
     }
 }
 
@@ -192,7 +192,7 @@ struct Hosts<'a> {
     /// The addresses of captured servers, and whether some are on loopback.
     servers: FxHashSet<IpAddr>,
     on_loopback: bool,
-    names: Vec<Name>,
+    names: Vec<HostName>,
     targets: &'a [&'a Target],
 }
 
@@ -214,7 +214,7 @@ impl Hosts<'_> {
     }
 
     /// Why one of the targets is the server of `name`, which resolves to `addresses`.
-    fn object(&self, name: &Name, addresses: &[IpAddr]) -> Option<String> {
+    fn object(&self, name: &HostName, addresses: &[IpAddr]) -> Option<String> {
         let ends: Vec<IpAddr> =
             addresses.iter().copied().chain(name.address()).map(|end| end.to_canonical()).collect();
         let ports = name.ports(ends.iter().any(|&end| self.served_at(end)));
@@ -222,8 +222,10 @@ impl Hosts<'_> {
             let meets = |at: &SocketAddr| {
                 ends.iter().any(|&end| match ports {
                     // On any port, all of a machine's addresses would be too many.
-                    Ports::Any => end == at.ip().to_canonical(),
-                    Ports::Usual | Ports::One(_) => Seat::of(end) == Seat::of(at.ip()),
+                    NamePorts::Any => end == at.ip().to_canonical(),
+                    NamePorts::Usual | NamePorts::One(_) => {
+                        ConnectionSeat::of(end) == ConnectionSeat::of(at.ip())
+                    }
                 })
             };
             let why = if name.is(&target.host) {
@@ -248,14 +250,14 @@ impl Hosts<'_> {
 
 /// On which ports a name may lead to the captured server.
 #[derive(Clone, Copy)]
-enum Ports {
+enum NamePorts {
     One(u16),
     /// Those that a name without one stands for.
     Usual,
     Any,
 }
 
-impl Ports {
+impl NamePorts {
     fn hold(self, port: u16) -> bool {
         match self {
             Self::One(own) => own == port,
@@ -266,13 +268,13 @@ impl Ports {
 }
 
 /// A host as requests named it.
-struct Name {
+struct HostName {
     written: String,
     host: Host,
     port: Option<u16>,
 }
 
-impl Name {
+impl HostName {
     /// From a `Host` value.
     fn read(written: &str) -> Option<Self> {
         let (host, port) = match written.rsplit_once(':') {
@@ -308,11 +310,13 @@ impl Name {
 
     /// Where it may lead to the captured server. `straight`: it leads to that server itself, whose
     /// own port was compared; what leads to something before it may lead to it on any.
-    fn ports(&self, straight: bool) -> Ports {
+    fn ports(&self, straight: bool) -> NamePorts {
         match self.port {
-            Some(port) => Ports::One(port),
-            None if straight || self.address().is_some_and(|own| own.is_loopback()) => Ports::Usual,
-            None => Ports::Any,
+            Some(port) => NamePorts::One(port),
+            None if straight || self.address().is_some_and(|own| own.is_loopback()) => {
+                NamePorts::Usual
+            }
+            None => NamePorts::Any,
         }
     }
 }
@@ -419,7 +423,7 @@ mod tests {
             targets: &[&Target::resolve("http://198.51.100.3:9000").unwrap()],
         };
         let leads = |host: &str, to: [u8; 4]| {
-            hosts.object(&Name::read(host).unwrap(), &[to.into()]).is_some()
+            hosts.object(&HostName::read(host).unwrap(), &[to.into()]).is_some()
         };
         assert!(leads("prod.invalid", [198, 51, 100, 3]), "a balancer, on any port");
         assert!(leads("prod.invalid:9000", [198, 51, 100, 3]));
@@ -470,7 +474,7 @@ mod tests {
             ("", None),
             (":80", None),
         ] {
-            let read = Name::read(value).map(|name| (name.host.to_string(), name.port));
+            let read = HostName::read(value).map(|name| (name.host.to_string(), name.port));
             assert_eq!(read, expected.map(|(host, port)| (host.to_owned(), port)), "{value}");
         }
     }

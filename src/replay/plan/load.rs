@@ -3,7 +3,7 @@
 use crate::message::method::is_safe;
 use crate::message::{Request, Version};
 use crate::outcome::FailureKind;
-use crate::replay::plan::spool::Place;
+use crate::replay::plan::spool::SpoolPlace;
 use crate::replay::session::Spoken;
 
 /// What the worker must know of a request beside its bytes.
@@ -108,9 +108,9 @@ pub(in crate::replay) struct Load {
     /// Index into [`Plan::routes`].
     pub(in crate::replay) route: u16,
     /// The request's bytes; of one that is not sent, the reason.
-    pub(in crate::replay) place: Place,
+    pub(in crate::replay) place: SpoolPlace,
     /// What is kept for binding values; of no length where the request has nothing to do with them.
-    pub(in crate::replay) note: Place,
+    pub(in crate::replay) note: SpoolPlace,
     /// Length of the head in it.
     pub(in crate::replay) head: u32,
     /// Twice what v1 took for its answer, in milliseconds.

@@ -27,9 +27,9 @@ use std::sync::Arc;
 
 pub(in crate::replay) use self::load::Load;
 pub use self::planner::Planner;
-pub(in crate::replay) use self::step::{Step, StepKind};
+pub(in crate::replay) use self::step::{PlanStep, StepKind};
 
-use self::bound::Bound;
+use self::bound::PlanBound;
 use self::guard::Captured;
 use self::rewrite::Rewriter;
 use self::spool::Spool;
@@ -71,7 +71,7 @@ pub type RouteOf = Box<dyn Fn(&[u8], &[u8]) -> Arc<str> + Send>;
 
 /// What a plan adds up to, for one loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct PlanTotals {
     /// Requests to be sent.
     pub sends: u64,
     /// Requests that are part of the run and not sent.
@@ -92,7 +92,7 @@ pub struct Plan {
     pub(in crate::replay) pacing: Pacing,
     pub(in crate::replay) steps: Sorted<STEP_BYTES>,
     pub(in crate::replay) spool: Spool,
-    pub(in crate::replay) bound: Option<Bound>,
+    pub(in crate::replay) bound: Option<PlanBound>,
     /// Who served the capture.
     pub captured: Captured,
     /// What is not part of the run, by reason.
@@ -106,12 +106,12 @@ pub struct Plan {
     pub(in crate::replay) lanes: u64,
     pub(in crate::replay) period: i64,
     /// What it adds up to.
-    pub totals: Totals,
+    pub totals: PlanTotals,
 }
 
 /// What a plan looks like in time, for people.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Figures {
+pub struct PlanFigures {
     /// Nanoseconds of one loop at its pace.
     pub duration_ns: i64,
     /// Most requests due within one second of the replay.
@@ -155,22 +155,24 @@ impl Plan {
     /// The steps of one loop in order.
     pub(in crate::replay) fn steps(
         &self,
-    ) -> io::Result<impl Iterator<Item = io::Result<Step>> + use<'_>> {
+    ) -> io::Result<impl Iterator<Item = io::Result<PlanStep>> + use<'_>> {
         let merge: Merge<'_, STEP_BYTES> = self.steps.iter()?;
-        Ok(merge.map(|record| record.map(|record| Step::decode(&record))))
+        Ok(merge.map(|record| record.map(|record| PlanStep::decode(&record))))
     }
 
     /// The id and the lane of a step in loop `round`.
-    pub(in crate::replay) fn identity(&self, step: &Step, round: u32) -> (ReplayId, u64) {
+    pub(in crate::replay) fn identity(&self, step: &PlanStep, round: u32) -> (ReplayId, u64) {
         let copy = round.saturating_mul(self.pacing.multiply.max(1)).saturating_add(step.copy);
         let lane = u64::from(copy).saturating_mul(self.lanes).saturating_add(step.lane);
         (ReplayId { exchange: step.id, copy: copy.saturating_add(1) }, lane)
     }
 
     /// Reads the plan through once and says what it looks like.
-    pub fn figures(&self) -> io::Result<Figures> {
-        let mut figures =
-            Figures { duration_ns: self.pacing.due(self.totals.span), ..Figures::default() };
+    pub fn figures(&self) -> io::Result<PlanFigures> {
+        let mut figures = PlanFigures {
+            duration_ns: self.pacing.due(self.totals.span),
+            ..PlanFigures::default()
+        };
         let mut spool = self.spool.reader();
         let (mut open, mut second, mut in_second) = (0u64, i64::MIN, 0u64);
         for step in self.steps()? {

@@ -21,15 +21,15 @@ use crate::replay::plan::guard::Captured;
 use crate::replay::plan::lanes::{InLane, Lanes, Owner};
 use crate::replay::plan::load::{Load, Traits};
 use crate::replay::plan::script::{self, Story};
-use crate::replay::plan::spool::{Place, SpoolWriter};
+use crate::replay::plan::spool::{SpoolPlace, SpoolWriter};
 use crate::replay::plan::step::StepKind;
 use crate::replay::plan::step::{
-    CLOSED_BYTES, Cursor, ENTRY_BYTES, Entry, Reader, STEP_BYTES, Step,
+    CLOSED_BYTES, ENTRY_BYTES, FieldCursor, PlanStep, STEP_BYTES, StepEntry, StepReader,
 };
-use crate::replay::plan::{Plan, RouteOf, Totals, Wishes, sound, two};
+use crate::replay::plan::{Plan, PlanTotals, RouteOf, Wishes, sound, two};
 use crate::replay::session::Spoken;
 use crate::schedule::gaps::Gaps;
-use crate::schedule::lane::Lane;
+use crate::schedule::lane::LaneSchedule;
 use crate::schedule::pacing::Speed;
 use crate::schedule::select::{Choice, NOT_IN_SAMPLE, Sample, Selection, copy_hash};
 use crate::schedule::users::Users;
@@ -200,7 +200,7 @@ impl Planner {
             self.chosen += 1;
             if let Some(times) = &mut self.times {
                 let mut record = [0; 8];
-                Cursor(&mut record).time(recorded.at);
+                FieldCursor(&mut record).time(recorded.at);
                 times.push(record)?;
             }
         }
@@ -230,7 +230,7 @@ impl Planner {
         if let (true, Some(bound), Some(part)) = (is_sent && is_held, &mut self.bound, &part) {
             load.note = bound.add(exchange, part)?;
         }
-        self.entries.push(Entry { lane, owner, recorded, load }.encode())
+        self.entries.push(StepEntry { lane, owner, recorded, load }.encode())
     }
 
     /// What an exchange has to do with bound values.
@@ -253,7 +253,7 @@ impl Planner {
     fn add_closed(&mut self, closed: &[Closed]) -> io::Result<()> {
         for Closed(connection, at) in closed {
             let mut record = [0; CLOSED_BYTES];
-            let mut cursor = Cursor(&mut record);
+            let mut cursor = FieldCursor(&mut record);
             cursor.put(connection.to_be_bytes());
             cursor.time(at.nanos());
             self.closed.push(record)?;
@@ -368,7 +368,7 @@ impl Planner {
             name,
             route,
             place,
-            note: Place::default(),
+            note: SpoolPlace::default(),
             head: u32::try_from(head).unwrap_or(u32::MAX),
             patience_ms: 0,
             reads_ms: 0,
@@ -401,17 +401,17 @@ impl Planner {
         let closed = std::mem::replace(&mut self.closed, Sorter::new(Path::new(""))).finish()?;
         let gaps = self.gaps()?;
         self.last_at = gaps.map(self.last_at);
-        let ends = Ends { closed: closed.iter()?, next: None, all_told: self.all_told };
+        let ends = ConnectionEnds { closed: closed.iter()?, next: None, all_told: self.all_told };
         let lanes = std::mem::take(&mut self.lanes);
         if lanes.beyond > 0 {
             self.ledger.note("requests-of-users-beyond-the-bound", lanes.beyond);
         }
         let mut ends = WithoutGaps { ends, gaps: &gaps, lanes: &lanes };
-        let mut totals = Totals::default();
-        let mut lane = Lane::default();
-        let mut held: Option<Entry> = None;
+        let mut totals = PlanTotals::default();
+        let mut lane = LaneSchedule::default();
+        let mut held: Option<StepEntry> = None;
         for record in entries.iter()? {
-            let mut entry = Entry::decode(&record?);
+            let mut entry = StepEntry::decode(&record?);
             entry.recorded = entry.recorded.mapped(|time| gaps.map(time));
             if let Some(before) = held
                 && before.lane.0 != entry.lane.0
@@ -461,11 +461,11 @@ impl Planner {
             return Ok(Gaps::default());
         };
         let times = times.finish()?;
-        Gaps::new(times.iter()?.map(|record| Ok(Reader(&record?).time())), longest)
+        Gaps::new(times.iter()?.map(|record| Ok(StepReader(&record?).time())), longest)
     }
 
     /// The distance between two loops: of all shards the same, so that they stay together.
-    fn period(&self, totals: &Totals) -> i64 {
+    fn period(&self, totals: &PlanTotals) -> i64 {
         let pacing = self.wishes.pacing;
         if self.wishes.shard.is_none() {
             return pacing.period(totals.span, totals.sends);
@@ -509,11 +509,11 @@ impl Planner {
         &mut self,
         release: &Release,
         closed: Option<i64>,
-        entry: &Entry,
-        totals: &mut Totals,
+        entry: &StepEntry,
+        totals: &mut PlanTotals,
     ) -> io::Result<()> {
         let pacing = self.wishes.pacing;
-        let Entry { mut load, owner, .. } = *entry;
+        let StepEntry { mut load, owner, .. } = *entry;
         if load.reads_ms > 0 {
             // Its client left when the connection closed; where that is not known, behind the last
             // byte that came, and without one it is waited for like any other.
@@ -542,7 +542,7 @@ impl Planner {
                     if closed.is_some() { Traits::LAST | Traits::CLOSES } else { Traits::LAST };
             }
             let when = release.offset.saturating_add(shift);
-            let step = Step {
+            let step = PlanStep {
                 when,
                 id: release.id,
                 lane: entry.lane.0,
@@ -559,12 +559,13 @@ impl Planner {
                         .saturating_add(shift)
                         .min(when.saturating_sub(pacing.captured(OPEN_AHEAD_NS)));
                     totals.earliest_open = totals.earliest_open.min(open);
-                    self.steps.push(Step { when: open, kind: StepKind::Open, ..step }.encode())?;
+                    self.steps
+                        .push(PlanStep { when: open, kind: StepKind::Open, ..step }.encode())?;
                 }
             }
             if let Some(closed) = closed {
                 self.steps.push(
-                    Step { when: closed.saturating_add(shift), kind: StepKind::Close, ..step }
+                    PlanStep { when: closed.saturating_add(shift), kind: StepKind::Close, ..step }
                         .encode(),
                 )?;
             }
@@ -576,7 +577,7 @@ impl Planner {
         Ok(())
     }
 
-    fn skip(&mut self, entry: &Entry, totals: &mut Totals) -> io::Result<()> {
+    fn skip(&mut self, entry: &StepEntry, totals: &mut PlanTotals) -> io::Result<()> {
         if !self.in_shard(entry.owner, 0) {
             self.ledger.reject("other-shard", 1);
             return Ok(());
@@ -585,7 +586,7 @@ impl Planner {
         let when = entry.recorded.at.saturating_sub(self.first_at);
         let (id, lane, load) = (entry.recorded.id, entry.lane.0, entry.load);
         self.steps.push(
-            Step {
+            PlanStep {
                 when,
                 id,
                 lane,
@@ -616,14 +617,14 @@ impl Planner {
 
 /// The ends of connections in times without gaps.
 struct WithoutGaps<'a> {
-    ends: Ends<'a>,
+    ends: ConnectionEnds<'a>,
     gaps: &'a Gaps,
     lanes: &'a Lanes,
 }
 
 impl WithoutGaps<'_> {
     /// When the lane closed that ends with `last`; a user's has no end but its last answer.
-    fn of_lane(&mut self, last: &Entry) -> io::Result<Option<i64>> {
+    fn of_lane(&mut self, last: &StepEntry) -> io::Result<Option<i64>> {
         if self.lanes.is_users(last.lane.0) {
             Ok(None)
         } else {
@@ -638,14 +639,14 @@ impl WithoutGaps<'_> {
 }
 
 /// When connections closed, asked in their order.
-struct Ends<'a> {
+struct ConnectionEnds<'a> {
     closed: Merge<'a, CLOSED_BYTES>,
     /// Read, and of a connection that was not asked for yet.
     next: Option<(u64, i64)>,
     all_told: bool,
 }
 
-impl Ends<'_> {
+impl ConnectionEnds<'_> {
     /// The end of a connection: the far future where it was still open when the capture ended, none
     /// where it is not known.
     fn of(&mut self, connection: u64) -> io::Result<Option<i64>> {
@@ -661,7 +662,7 @@ impl Ends<'_> {
             }
             let Some(record) = self.closed.next() else { break };
             let record = record?;
-            let mut reader = Reader(&record);
+            let mut reader = StepReader(&record);
             self.next = Some((u64::from_be_bytes(reader.get()), reader.time()));
         }
         Ok(found.or(self.all_told.then_some(i64::MAX)))

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::exchange::Exchange;
 use crate::message::edit::Changes;
 use crate::message::{Body, Extras, Framing, Headers, Request, Version, reset_of};
-use crate::wire::pace::Messages;
+use crate::wire::pace::MessageCounter;
 
 /// The first octet.
 const MARK: u8 = 0;
@@ -20,7 +20,7 @@ const AT_ONCE_NS: i64 = 500_000;
 
 /// When something of a request goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::replay) struct Moment {
+pub(in crate::replay) struct SendMoment {
     /// Nanoseconds since the request's first byte, in captured time.
     pub(in crate::replay) at: i64,
     /// How many messages of the answer its client had.
@@ -33,9 +33,9 @@ pub(in crate::replay) struct Moment {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::replay) struct Story {
     /// The pieces of the body; none where it goes at once.
-    pub(in crate::replay) pieces: Vec<(u64, Moment)>,
+    pub(in crate::replay) pieces: Vec<(u64, SendMoment)>,
     /// When it ended its part of the stream, where that was later than its last piece.
-    pub(in crate::replay) end: Option<Moment>,
+    pub(in crate::replay) end: Option<SendMoment>,
     /// With which code it left the answer, and how many messages it had by then.
     pub(in crate::replay) left: Option<(u32, u32)>,
     /// With which code v1 reset the stream.
@@ -84,13 +84,13 @@ impl Story {
 }
 
 /// What the client of an exchange had of the answer, so long after it began.
-fn moment(exchange: &Exchange, at: i64) -> Moment {
+fn moment(exchange: &Exchange, at: i64) -> SendMoment {
     let answer = exchange.response.as_ref();
     let headed = answer.and_then(|answer| answer.first_byte_ns).is_some_and(|first| first <= at);
     let mut messages = 0;
     if let Some(answer) = answer.filter(|_| headed) {
         let kind = answer.message.headers.get("content-type").unwrap_or_default();
-        let mut counted = Messages::of(kind);
+        let mut counted = MessageCounter::of(kind);
         let mut rest = &answer.message.body.bytes[..];
         for &(bytes, when) in answer.message.extras.iter().flat_map(|extras| &extras.pieces) {
             if when > at {
@@ -102,7 +102,7 @@ fn moment(exchange: &Exchange, at: i64) -> Moment {
         }
         messages = counted.count();
     }
-    Moment { at: if at < AT_ONCE_NS { 0 } else { at }, messages, headed }
+    SendMoment { at: if at < AT_ONCE_NS { 0 } else { at }, messages, headed }
 }
 
 /// Appends a request; gives how much of it is the head.
@@ -158,7 +158,7 @@ fn write_head(out: &mut Vec<u8>, request: &Request, story: &Story) -> usize {
     let never = request.extras.as_ref().map_or(&[][..], |extras| &extras.never_indexed);
     section(out, &request.headers, never);
     section(out, &request.trailers, &[]);
-    let with_length = |out: &mut Vec<u8>, moments: &[(u64, Moment)]| {
+    let with_length = |out: &mut Vec<u8>, moments: &[(u64, SendMoment)]| {
         out.extend_from_slice(&(moments.len() as u32).to_be_bytes());
         for (bytes, moment) in moments {
             out.extend_from_slice(&bytes.to_be_bytes());
@@ -248,7 +248,7 @@ fn with_length<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(part)
 }
 
-fn moments(input: &mut &[u8]) -> Option<Vec<(u64, Moment)>> {
+fn moments(input: &mut &[u8]) -> Option<Vec<(u64, SendMoment)>> {
     let count = u32::from_be_bytes(take(input)?);
     let mut moments = Vec::new();
     for _ in 0..count {
@@ -256,15 +256,15 @@ fn moments(input: &mut &[u8]) -> Option<Vec<(u64, Moment)>> {
         let at = i64::from_be_bytes(take(input)?);
         let messages = u32::from_be_bytes(take(input)?);
         let headed = take(input)? == [1];
-        moments.push((bytes, Moment { at, messages, headed }));
+        moments.push((bytes, SendMoment { at, messages, headed }));
     }
     Some(moments)
 }
 
 /// The fields of a section: name, value, and whether it must never be indexed.
-pub(in crate::replay) struct Fields<'a>(&'a [u8]);
+pub(in crate::replay) struct SectionFields<'a>(&'a [u8]);
 
-impl<'a> Iterator for Fields<'a> {
+impl<'a> Iterator for SectionFields<'a> {
     type Item = (&'a [u8], &'a [u8], bool);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -280,18 +280,19 @@ impl<'a> Iterator for Fields<'a> {
 
 impl<'a> Script<'a> {
     /// The header section.
-    pub(in crate::replay) fn fields(&self) -> Fields<'a> {
-        Fields(self.fields)
+    pub(in crate::replay) fn fields(&self) -> SectionFields<'a> {
+        SectionFields(self.fields)
     }
 
     /// The trailer section; empty where there is none.
-    pub(in crate::replay) fn trailers(&self) -> Fields<'a> {
-        Fields(self.trailers)
+    pub(in crate::replay) fn trailers(&self) -> SectionFields<'a> {
+        SectionFields(self.trailers)
     }
 
     /// The request, with this body.
     pub(in crate::replay) fn request(&self, body: Bytes) -> Request {
-        let gather = |fields: Fields<'_>| -> Headers { fields.map(|(n, v, _)| (n, v)).collect() };
+        let gather =
+            |fields: SectionFields<'_>| -> Headers { fields.map(|(n, v, _)| (n, v)).collect() };
         let headers = gather(self.fields());
         let own = |name| headers.get(name).map(Bytes::copy_from_slice).unwrap_or_default();
         let places = (0..).zip(self.fields()).filter(|(_, (.., never))| *never);
@@ -329,7 +330,7 @@ mod tests {
             extras: Extras { never_indexed: vec![2], ..Extras::default() }.of(),
             ..Request::default()
         };
-        let at = |at| Moment { at, messages: 3, headed: true };
+        let at = |at| SendMoment { at, messages: 3, headed: true };
         let story = Story {
             pieces: vec![(4, at(0)), (6, at(900_000))],
             end: Some(at(1_000_000)),
@@ -349,7 +350,7 @@ mod tests {
 
     #[test]
     fn pieces_follow_a_body_whose_length_changed() {
-        let piece = |bytes| (bytes, Moment::default());
+        let piece = |bytes| (bytes, SendMoment::default());
         let story = Story { pieces: vec![piece(4), piece(6)], ..Story::default() };
         for (length, pieces) in [(10, &[4, 6][..]), (12, &[4, 8]), (7, &[4, 3]), (2, &[2])] {
             let now = story.clone().fitting(length).pieces;

@@ -5,7 +5,7 @@
 //! with this method and target, and nothing behind it.
 
 use crate::message::Request;
-use crate::wire::h1::parser::{Keep, Limits, Message, Parsed, Parser, Side};
+use crate::wire::h1::parser::{Keep, Message, MessageSide, Parsed, Parser, ParserLimits};
 
 /// What makes a body end in one place for one server and elsewhere for another (RFC 9112 §11.2).
 const AMBIGUOUS: [&str; 3] =
@@ -19,7 +19,8 @@ pub(super) fn objection(request: &Request, wire: &[u8], unsafe_too: bool) -> Opt
     }
     let kept_head = request.verbatim.as_ref().is_some_and(|verbatim| verbatim.head.is_some());
     let keep = if kept_head { Keep::Everything } else { Keep::Outline };
-    let mut parser = Parser::<u8>::new(Side::Requests, Limits { keep, ..Limits::outline() });
+    let mut parser =
+        Parser::<u8>::new(MessageSide::Requests, ParserLimits { keep, ..ParserLimits::outline() });
     let mut input = wire;
     let Some(Parsed { message: Message::Request(read), damage, oddities, .. }) =
         parser.step(&mut input, 0)

@@ -19,7 +19,7 @@ const BLOCK_BYTES: usize = 256 << 10;
 
 /// Where something stands in the spool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::replay) struct Place {
+pub(in crate::replay) struct SpoolPlace {
     pub(in crate::replay) offset: u64,
     pub(in crate::replay) length: u64,
 }
@@ -44,10 +44,10 @@ impl SpoolWriter {
     pub(in crate::replay) fn append(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> io::Result<Place> {
+    ) -> io::Result<SpoolPlace> {
         let start = self.buffer.len();
         write(&mut self.buffer);
-        let place = Place {
+        let place = SpoolPlace {
             offset: self.flushed + start as u64,
             length: (self.buffer.len() - start) as u64,
         };
@@ -146,7 +146,7 @@ mod tests {
         let contents: Vec<Vec<u8>> = (0..300usize)
             .map(|n| vec![n as u8; [0, 1, 100, 5_000, BLOCK_BYTES + 3][n % 5]])
             .collect();
-        let places: Vec<Place> = contents
+        let places: Vec<SpoolPlace> = contents
             .iter()
             .map(|bytes| writer.append(|out| out.extend_from_slice(bytes)).unwrap())
             .collect();

@@ -4,7 +4,7 @@
 use crate::exchange::ExchangeId;
 use crate::replay::plan::lanes::{OWNER_BYTES, Owner};
 use crate::replay::plan::load::{Load, Traits};
-use crate::replay::plan::spool::Place;
+use crate::replay::plan::spool::SpoolPlace;
 use crate::schedule::Recorded;
 
 /// What happens at a time.
@@ -23,7 +23,7 @@ pub(in crate::replay) enum StepKind {
 
 /// One step of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::replay) struct Step {
+pub(in crate::replay) struct PlanStep {
     /// Captured nanoseconds since the first request.
     pub(in crate::replay) when: i64,
     pub(in crate::replay) id: ExchangeId,
@@ -40,7 +40,7 @@ pub(in crate::replay) struct Step {
 
 /// A record of a request, sorted by lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct StepEntry {
     /// The number of its lane, and its place in it.
     pub(super) lane: (u64, u64),
     /// By what the lane falls into a shard.
@@ -50,11 +50,11 @@ pub(super) struct Entry {
 }
 
 /// Writes the fields of fixed-size records.
-pub(super) struct Cursor<'a>(pub(super) &'a mut [u8]);
+pub(super) struct FieldCursor<'a>(pub(super) &'a mut [u8]);
 /// Reads them.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub(super) struct StepReader<'a>(pub(super) &'a [u8]);
 
-impl Cursor<'_> {
+impl FieldCursor<'_> {
     pub(super) fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         let (place, rest) = std::mem::take(&mut self.0).split_at_mut(N);
         place.copy_from_slice(&bytes);
@@ -82,7 +82,7 @@ impl Cursor<'_> {
     }
 }
 
-impl Reader<'_> {
+impl StepReader<'_> {
     pub(super) fn get<const N: usize>(&mut self) -> [u8; N] {
         let (place, rest) = self.0.split_at(N);
         self.0 = rest;
@@ -99,11 +99,11 @@ impl Reader<'_> {
             upstream: u16::from_be_bytes(self.get()),
             name: u32::from_be_bytes(self.get()),
             route: u16::from_be_bytes(self.get()),
-            place: Place {
+            place: SpoolPlace {
                 offset: u64::from_be_bytes(self.get()),
                 length: u64::from_be_bytes(self.get()),
             },
-            note: Place {
+            note: SpoolPlace {
                 offset: u64::from_be_bytes(self.get()),
                 length: u64::from_be_bytes(self.get()),
             },
@@ -123,10 +123,10 @@ pub(super) const STEP_BYTES: usize = 8 + 8 + 4 + 8 + 4 + 1 + 8 + 8 + LOAD_BYTES;
 /// Stands for a time that is not known.
 const NO_TIME: i64 = i64::MIN;
 
-impl Entry {
+impl StepEntry {
     pub(super) fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
-        let mut cursor = Cursor(&mut bytes);
+        let mut cursor = FieldCursor(&mut bytes);
         cursor.put(self.lane.0.to_be_bytes());
         cursor.put(self.lane.1.to_be_bytes());
         cursor.put(self.recorded.id.connection.to_be_bytes());
@@ -141,7 +141,7 @@ impl Entry {
     }
 
     pub(super) fn decode(bytes: &[u8; ENTRY_BYTES]) -> Self {
-        let mut reader = Reader(bytes);
+        let mut reader = StepReader(bytes);
         let known = |nanos: i64| (nanos != NO_TIME).then_some(nanos);
         let lane = (u64::from_be_bytes(reader.get()), u64::from_be_bytes(reader.get()));
         let connection = u64::from_be_bytes(reader.get());
@@ -158,10 +158,10 @@ impl Entry {
     }
 }
 
-impl Step {
+impl PlanStep {
     pub(super) fn encode(&self) -> [u8; STEP_BYTES] {
         let mut bytes = [0; STEP_BYTES];
-        let mut cursor = Cursor(&mut bytes);
+        let mut cursor = FieldCursor(&mut bytes);
         cursor.time(self.when);
         cursor.put(self.id.connection.to_be_bytes());
         cursor.put(self.copy.to_be_bytes());
@@ -175,7 +175,7 @@ impl Step {
     }
 
     pub(super) fn decode(bytes: &[u8; STEP_BYTES]) -> Self {
-        let mut reader = Reader(bytes);
+        let mut reader = StepReader(bytes);
         let when = reader.time();
         let connection = u64::from_be_bytes(reader.get());
         let copy = u32::from_be_bytes(reader.get());

@@ -44,7 +44,7 @@ fn closes(speed: Speed, open: Option<u64>) -> (Vec<(u64, i64)>, Vec<u64>) {
     }
     planner.end(&Rest { closed: vec![told(1, 70 * MS)], open }).unwrap();
     let plan = planner.finish().unwrap();
-    let steps: Vec<Step> = plan.steps().unwrap().map(Result::unwrap).collect();
+    let steps: Vec<PlanStep> = plan.steps().unwrap().map(Result::unwrap).collect();
     let of_kind = |kind| steps.iter().filter(move |step| step.kind == kind);
     let ends = of_kind(StepKind::Send)
         .filter(|step| step.load.traits.is_last() && !step.load.traits.lane_closes());

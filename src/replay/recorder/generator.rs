@@ -18,7 +18,7 @@ pub(in crate::replay) fn histogram() -> Histogram<u64> {
 }
 
 /// Counts and histograms of one worker; merged at the end.
-pub(in crate::replay) struct Figures {
+pub(in crate::replay) struct GeneratorFigures {
     /// Sent later than due, without what v2 caused.
     pub(in crate::replay) lateness: Histogram<u64>,
     /// What v2 caused.
@@ -44,7 +44,7 @@ pub(in crate::replay) struct Figures {
     pub(in crate::replay) run_queue_ns: u64,
 }
 
-impl Default for Figures {
+impl Default for GeneratorFigures {
     fn default() -> Self {
         Self {
             lateness: histogram(),
@@ -66,7 +66,7 @@ impl Default for Figures {
     }
 }
 
-impl Figures {
+impl GeneratorFigures {
     /// Touches all of its memory, so that none of it has to be found when the first value comes.
     pub(in crate::replay) fn touch(&mut self) {
         for histogram in [
@@ -125,19 +125,19 @@ pub(in crate::replay) fn record(histogram: &mut Histogram<u64>, nanos: i64) {
 
 /// Lengths of time of the last second or so: a histogram that is small enough to be read and
 /// emptied between two requests.
-pub(in crate::replay) struct Recent {
+pub(in crate::replay) struct RecentLengths {
     /// By powers of two, each in eight parts.
     counts: [u32; 64 * 8],
     all: u32,
 }
 
-impl Default for Recent {
+impl Default for RecentLengths {
     fn default() -> Self {
         Self { counts: [0; 64 * 8], all: 0 }
     }
 }
 
-impl Recent {
+impl RecentLengths {
     pub(in crate::replay) fn add(&mut self, nanos: i64) {
         let nanos = nanos.max(8).unsigned_abs();
         let power = nanos.ilog2();
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn merged_figures_are_sums() {
-        let (mut a, mut b) = (Figures::default(), Figures::default());
+        let (mut a, mut b) = (GeneratorFigures::default(), GeneratorFigures::default());
         record(&mut a.lateness, 10);
         record(&mut b.lateness, -3);
         (a.sent, b.sent) = (2, 3);
@@ -257,14 +257,14 @@ mod tests {
 
     #[test]
     fn the_recent_p99_is_at_most_an_eighth_too_high() {
-        assert_eq!(Recent::default().p99(), 0);
+        assert_eq!(RecentLengths::default().p99(), 0);
         for values in [
             vec![1],
             vec![70_000; 50],
             (1..=1_000).map(|n| n * 1_000).collect(),
             vec![i64::MAX, -5, 12],
         ] {
-            let mut recent = Recent::default();
+            let mut recent = RecentLengths::default();
             values.iter().for_each(|&value| recent.add(value));
             let mut sorted = values;
             sorted.sort_unstable();

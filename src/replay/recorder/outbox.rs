@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::ledger::Ledger;
 use crate::outcome::Outcome;
 use crate::record::outcomes;
-use crate::replay::task::{Done, Side};
+use crate::replay::task::{Done, TargetSide};
 
 /// Bytes of outcomes that are handed over at once, and how long they are gathered at most.
 const BATCH_BYTES: usize = 64 << 10;
@@ -30,14 +30,14 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// Outcomes of one file as lines, and the account of them.
 #[derive(Default)]
-pub(in crate::replay) struct Lines {
+pub(in crate::replay) struct OutcomeLines {
     pub(in crate::replay) bytes: Vec<u8>,
     pub(in crate::replay) count: u64,
     /// Requests: sent, and not sent by reason.
     pub(in crate::replay) ledger: Ledger,
 }
 
-impl Lines {
+impl OutcomeLines {
     pub(in crate::replay) fn push(&mut self, outcome: &Outcome) {
         outcomes::write(&mut self.bytes, outcome);
         self.count += 1;
@@ -50,15 +50,15 @@ impl Lines {
 
 /// What the recorder gets at once.
 #[derive(Default)]
-pub(in crate::replay) struct Batch {
-    pub(in crate::replay) target: Lines,
-    pub(in crate::replay) baseline: Lines,
+pub(in crate::replay) struct OutcomeBatch {
+    pub(in crate::replay) target: OutcomeLines,
+    pub(in crate::replay) baseline: OutcomeLines,
     pub(in crate::replay) done: Vec<Done>,
     /// Bytes of it that count as unwritten.
     pub(in crate::replay) weight: usize,
 }
 
-impl From<Vec<Done>> for Batch {
+impl From<Vec<Done>> for OutcomeBatch {
     fn from(done: Vec<Done>) -> Self {
         Self { done, ..Self::default() }
     }
@@ -66,10 +66,10 @@ impl From<Vec<Done>> for Batch {
 
 /// A worker's end of the way.
 pub(in crate::replay) struct Outbox<'a> {
-    to: SyncSender<Batch>,
+    to: SyncSender<OutcomeBatch>,
     unwritten: &'a AtomicUsize,
     observed: bool,
-    batch: Batch,
+    batch: OutcomeBatch,
     /// When the batch is to be handed over, full or not; none while it is empty.
     due: Option<i64>,
     closed: bool,
@@ -77,11 +77,11 @@ pub(in crate::replay) struct Outbox<'a> {
 
 impl<'a> Outbox<'a> {
     pub(in crate::replay) fn new(
-        to: SyncSender<Batch>,
+        to: SyncSender<OutcomeBatch>,
         unwritten: &'a AtomicUsize,
         observed: bool,
     ) -> Self {
-        Self { to, unwritten, observed, batch: Batch::default(), due: None, closed: false }
+        Self { to, unwritten, observed, batch: OutcomeBatch::default(), due: None, closed: false }
     }
 
     /// The recorder is gone: the replay ends.
@@ -102,8 +102,8 @@ impl<'a> Outbox<'a> {
             self.batch.done.push(done);
         } else {
             let lines = match done.side {
-                Side::Target => &mut self.batch.target,
-                Side::Baseline => &mut self.batch.baseline,
+                TargetSide::Target => &mut self.batch.target,
+                TargetSide::Baseline => &mut self.batch.baseline,
             };
             if lines.bytes.capacity() == 0 {
                 lines.bytes.reserve(BATCH_BYTES + 2 * SMALL_BODY);
@@ -163,7 +163,7 @@ impl<'a> Outbox<'a> {
         true
     }
 
-    fn take(&mut self) -> Batch {
+    fn take(&mut self) -> OutcomeBatch {
         self.due = None;
         let batch = std::mem::take(&mut self.batch);
         self.unwritten.fetch_add(batch.weight, Ordering::Relaxed);
@@ -178,17 +178,17 @@ mod tests {
     use super::*;
     use crate::message::{Body, Response};
     use crate::outcome::{Failure, FailureKind};
-    use crate::replay::plan::spool::Place;
+    use crate::replay::plan::spool::SpoolPlace;
     use crate::replay::task::Original;
 
-    fn done(side: Side, body: usize) -> Done {
+    fn done(side: TargetSide, body: usize) -> Done {
         let response =
             Response { status: 200, body: Body::whole(vec![b'a'; body]), ..Response::default() };
         Done {
             side,
             route: 0,
             original: Original::default(),
-            request: Place::default(),
+            request: SpoolPlace::default(),
             filled: None,
             outcome: Outcome { sent_ns: Some(1), response: Some(response), ..Outcome::default() },
         }
@@ -200,16 +200,19 @@ mod tests {
         let unwritten = AtomicUsize::new(0);
         let mut outbox = Outbox::new(to, &unwritten, false);
         assert_eq!(outbox.due(), None);
-        assert!(!outbox.add(done(Side::Target, 3), 10) && !outbox.add(done(Side::Baseline, 3), 11));
+        assert!(
+            !outbox.add(done(TargetSide::Target, 3), 10)
+                && !outbox.add(done(TargetSide::Baseline, 3), 11)
+        );
         assert_eq!(outbox.due(), Some(10 + HOLD_NS), "the oldest counts");
-        assert!(!outbox.add(done(Side::Target, SMALL_BODY + 1), 12));
+        assert!(!outbox.add(done(TargetSide::Target, SMALL_BODY + 1), 12));
         let failure = Some(Failure::new(FailureKind::Skipped, ""));
         outbox.add(
             Done {
-                side: Side::Target,
+                side: TargetSide::Target,
                 route: 0,
                 original: Original::default(),
-                request: Place::default(),
+                request: SpoolPlace::default(),
                 filled: None,
                 outcome: Outcome { failure, ..Outcome::default() },
             },
@@ -224,7 +227,7 @@ mod tests {
         );
         assert_eq!(batch.target.bytes.iter().filter(|&&byte| byte == b'\n').count(), 2);
         assert_eq!(unwritten.load(Ordering::Relaxed), batch.weight);
-        assert!(outbox.add(done(Side::Target, BATCH_BYTES), 20), "enough to hand over");
+        assert!(outbox.add(done(TargetSide::Target, BATCH_BYTES), 20), "enough to hand over");
     }
 
     #[test]
@@ -232,13 +235,13 @@ mod tests {
         let (to, from) = sync_channel(1);
         let unwritten = AtomicUsize::new(UNWRITTEN_BYTES);
         let mut outbox = Outbox::new(to, &unwritten, true);
-        outbox.add(done(Side::Target, 1), 0);
+        outbox.add(done(TargetSide::Target, 1), 0);
         assert!(!outbox.hand_over(5));
         assert!(from.try_recv().is_err(), "kept while too much is unwritten");
         assert_eq!(outbox.due(), Some(5 + HOLD_NS), "and tried again later, not at once");
         unwritten.store(0, Ordering::Relaxed);
         outbox.hand_over(6);
-        outbox.add(done(Side::Target, 1), 7);
+        outbox.add(done(TargetSide::Target, 1), 7);
         outbox.hand_over(8);
         assert_eq!(outbox.due(), Some(8 + HOLD_NS), "kept while the queue is full");
         assert_eq!(from.try_recv().unwrap().done.len(), 1);
@@ -246,7 +249,7 @@ mod tests {
         assert_eq!(from.try_recv().unwrap().done.len(), 1);
         assert!(!outbox.is_closed());
         drop(from);
-        outbox.add(done(Side::Target, 1), 9);
+        outbox.add(done(TargetSide::Target, 1), 9);
         outbox.end();
         assert!(outbox.is_closed());
     }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use crate::ledger::Ledger;
 use crate::outcome::Outcome;
 use crate::record::outcomes;
-use crate::replay::recorder::outbox::{Batch, Lines};
+use crate::replay::recorder::outbox::{OutcomeBatch, OutcomeLines};
 use crate::replay::recorder::redaction::Redacting;
-use crate::replay::task::{Original, Side, Stop};
+use crate::replay::task::{Original, ReplayStop, TargetSide};
 use crate::time::Monotonic;
 
 /// Bytes that are written at once.
@@ -25,14 +25,17 @@ const FLUSH_EVERY: Duration = Duration::from_millis(500);
 pub(in crate::replay) struct OutcomeFile {
     file: File,
     /// What is not written yet, and the account of all.
-    lines: Lines,
+    lines: OutcomeLines,
     /// Length of the file up to the last whole line.
     whole: u64,
 }
 
 impl OutcomeFile {
-    pub(in crate::replay) fn new(file: File, header: &outcomes::Header) -> io::Result<Self> {
-        let mut this = Self { file, lines: Lines::default(), whole: 0 };
+    pub(in crate::replay) fn new(
+        file: File,
+        header: &outcomes::OutcomesHeader,
+    ) -> io::Result<Self> {
+        let mut this = Self { file, lines: OutcomeLines::default(), whole: 0 };
         crate::record::exchanges::write_line(&mut this.lines.bytes, header);
         this.flush()?;
         Ok(this)
@@ -66,7 +69,7 @@ impl OutcomeFile {
     }
 
     /// Adds lines that are made already.
-    fn add_lines(&mut self, lines: &Lines) -> io::Result<()> {
+    fn add_lines(&mut self, lines: &OutcomeLines) -> io::Result<()> {
         self.lines.count += lines.count;
         self.lines.ledger.merge(&lines.ledger);
         if self.lines.bytes.len() + lines.bytes.len() < WRITE_BYTES {
@@ -88,7 +91,7 @@ impl OutcomeFile {
         let ledger = &mut self.lines.ledger;
         ledger.reject("interrupted", planned.saturating_sub(ledger.input));
         ledger.merge(left);
-        let end = outcomes::End::new(self.lines.count, ledger.clone(), generator);
+        let end = outcomes::OutcomesEnd::new(self.lines.count, ledger.clone(), generator);
         crate::record::exchanges::write_line(&mut self.lines.bytes, &end);
         self.flush()?;
         Ok(self.lines.ledger)
@@ -96,14 +99,14 @@ impl OutcomeFile {
 }
 
 /// Sees each outcome as it is recorded: side, route's number, what v1 answered, outcome.
-pub type Observer<'a> = &'a mut (dyn FnMut(Side, u16, &Original, &Outcome) + Send);
+pub type Observer<'a> = &'a mut (dyn FnMut(TargetSide, u16, &Original, &Outcome) + Send);
 
 /// The recorder.
 pub(in crate::replay) struct Recorder<'a, 'o> {
-    pub(in crate::replay) inbox: Receiver<Batch>,
+    pub(in crate::replay) inbox: Receiver<OutcomeBatch>,
     pub(in crate::replay) target: OutcomeFile,
     pub(in crate::replay) baseline: Option<OutcomeFile>,
-    pub(in crate::replay) stop: Arc<Stop>,
+    pub(in crate::replay) stop: Arc<ReplayStop>,
     pub(in crate::replay) observer: Option<Observer<'o>>,
     /// Takes secrets out of what is written.
     pub(in crate::replay) redacting: Option<Redacting>,
@@ -147,7 +150,7 @@ impl Recorder<'_, '_> {
         (result, self.target, self.baseline)
     }
 
-    fn add(&mut self, batch: Batch) -> io::Result<()> {
+    fn add(&mut self, batch: OutcomeBatch) -> io::Result<()> {
         self.target.add_lines(&batch.target)?;
         if let Some(baseline) = &mut self.baseline {
             baseline.add_lines(&batch.baseline)?;
@@ -157,7 +160,7 @@ impl Recorder<'_, '_> {
                 redacting.apply(&mut done)?;
             }
             match (done.side, &mut self.baseline) {
-                (Side::Baseline, Some(file)) => file.add(&done.outcome)?,
+                (TargetSide::Baseline, Some(file)) => file.add(&done.outcome)?,
                 _ => self.target.add(&done.outcome)?,
             }
             if let Some(observer) = &mut self.observer {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::message::place::{Place, Step};
 use crate::message::{Body, Headers, Request, Response, fields};
 use crate::redact::Redactor;
-use crate::redact::{Asked, Known};
+use crate::redact::{AnsweredRequest, KnownTokens};
 use crate::replay::plan::script;
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::client;
@@ -24,7 +24,7 @@ pub struct Redaction {
     /// The rules and the key.
     pub redactor: Redactor,
     /// The tokens that requests hold, where the recording is redacted already.
-    pub known: Option<Known>,
+    pub known: Option<KnownTokens>,
     /// Names of the header fields that are set in every request: they were not recorded.
     pub given: Vec<String>,
 }
@@ -33,7 +33,8 @@ impl Redaction {
     /// Takes secrets out of a value that an answer gave at `place`, as out of that answer.
     pub(in crate::replay) fn value(&self, place: &Place, text: &str) -> String {
         let mut answer = holding(place, text);
-        let asked = Asked { request: None, given: &self.given, known: self.known.as_ref() };
+        let asked =
+            AnsweredRequest { request: None, given: &self.given, known: self.known.as_ref() };
         self.redactor.answer(asked, &mut answer, true);
         held(&answer).unwrap_or_default()
     }
@@ -103,7 +104,7 @@ impl Redacting {
         };
         let Redaction { redactor, known, given } = &*self.by;
         redactor.answer(
-            Asked { request: request.as_ref(), given, known: known.as_ref() },
+            AnsweredRequest { request: request.as_ref(), given, known: known.as_ref() },
             response,
             is_whole,
         );

@@ -36,10 +36,10 @@ use crate::outcome::{Failure, FailureKind, Outcome};
 use crate::replay::binder::Word;
 use crate::replay::plan::StepKind;
 use crate::replay::recorder::generator;
-use crate::replay::recorder::generator::Figures;
-use crate::replay::recorder::outbox::Batch;
+use crate::replay::recorder::generator::GeneratorFigures;
+use crate::replay::recorder::outbox::OutcomeBatch;
 use crate::replay::shared::Shared;
-use crate::replay::task::{Answer, Done, Side, Task, bump};
+use crate::replay::task::{Answer, Done, TargetSide, Task, bump};
 use crate::replay::worker::lane::{Arrivals, Think};
 use crate::schedule::after::After;
 
@@ -51,11 +51,11 @@ pub(in crate::replay) fn run(
     shared: Arc<Shared>,
     proxy: Option<Proxy>,
     inbox: Receiver<Vec<Task>>,
-    outbox: SyncSender<Batch>,
+    outbox: SyncSender<OutcomeBatch>,
     words: Option<Sender<Word>>,
     slots: usize,
     keeps: bool,
-) -> io::Result<Figures> {
+) -> io::Result<GeneratorFigures> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, receiver) = mpsc::unbounded_channel();
     // What is in this channel is bounded by the feeder's budget; the thread ends with the feeder.
@@ -88,12 +88,12 @@ pub(in crate::replay) fn run(
 struct Crew {
     shared: Arc<Shared>,
     proxy: Option<Rc<Proxy>>,
-    outbox: SyncSender<Batch>,
+    outbox: SyncSender<OutcomeBatch>,
     /// Tells the thread that binds values of answers.
     words: Option<Sender<Word>>,
     slots: Semaphore,
     keeps: bool,
-    figures: RefCell<Figures>,
+    figures: RefCell<GeneratorFigures>,
     /// Requests that were taken and are not recorded.
     under_way: Cell<usize>,
     changed: Notify,
@@ -103,14 +103,14 @@ struct Crew {
 
 /// What the requests of a lane share.
 #[derive(Default)]
-struct Shelf {
+struct LaneShelf {
     after: RefCell<After>,
     changed: Notify,
 }
 
 /// A request on its way.
 #[derive(Clone, Copy)]
-struct Sent {
+struct SentRequest {
     at: i64,
     waited: i64,
     connect_ns: Option<i64>,
@@ -165,10 +165,10 @@ impl Crew {
                 ..task.clone()
             }
         });
-        for (side, task) in [(Side::Target, Some(task)), (Side::Baseline, twin)] {
+        for (side, task) in [(TargetSide::Target, Some(task)), (TargetSide::Baseline, twin)] {
             let Some(task) = task else { continue };
             self.under_way.set(self.under_way.get() + 1);
-            let key = (side == Side::Baseline, task.lane);
+            let key = (side == TargetSide::Baseline, task.lane);
             let last = task.load.traits.is_last() && !task.load.traits.lane_closes();
             let sender = lanes.entry(key).or_insert_with(|| {
                 let (sender, tasks) = mpsc::unbounded_channel();
@@ -183,9 +183,9 @@ impl Crew {
         }
     }
 
-    async fn lane(self: Rc<Self>, side: Side, mut tasks: mpsc::UnboundedReceiver<Task>) {
+    async fn lane(self: Rc<Self>, side: TargetSide, mut tasks: mpsc::UnboundedReceiver<Task>) {
         let ways = Rc::new(Ways::default());
-        let shelf = Rc::new(Shelf::default());
+        let shelf = Rc::new(LaneShelf::default());
         while let Some(task) = tasks.recv().await {
             if task.kind == StepKind::Close {
                 let _ = self.unless_stopped(self.sleep_until(task.due)).await;
@@ -208,7 +208,7 @@ impl Crew {
     }
 
     /// Waits until a request is due and may go; gives when v2 let it go.
-    async fn turn(&self, side: Side, task: &Task, shelf: &Shelf) -> i64 {
+    async fn turn(&self, side: TargetSide, task: &Task, shelf: &LaneShelf) -> i64 {
         self.sleep_until(task.due).await;
         let mut free = loop {
             let free = shelf.after.borrow_mut().free(task.when);
@@ -267,9 +267,9 @@ impl Crew {
 
     async fn request(
         self: Rc<Self>,
-        side: Side,
+        side: TargetSide,
         ways: Rc<Ways>,
-        shelf: Rc<Shelf>,
+        shelf: Rc<LaneShelf>,
         mut task: Task,
         free: i64,
     ) {
@@ -312,12 +312,12 @@ impl Crew {
     /// also at the one of sending: then it goes again on a new one (RFC 9112 §9.3.1), once.
     async fn carry(
         &self,
-        side: Side,
+        side: TargetSide,
         way: &Way,
         request: &Request,
         task: &mut Task,
         free: i64,
-        sent: &Cell<Option<Sent>>,
+        sent: &Cell<Option<SentRequest>>,
     ) -> Answer {
         loop {
             let again = sent.get().is_some();
@@ -359,7 +359,13 @@ impl Crew {
     }
 
     /// A request leaves: its lateness is measured.
-    fn leaves(&self, side: Side, task: &mut Task, free: i64, connect_ns: Option<i64>) -> Sent {
+    fn leaves(
+        &self,
+        side: TargetSide,
+        task: &mut Task,
+        free: i64,
+        connect_ns: Option<i64>,
+    ) -> SentRequest {
         let now = self.shared.clock.now();
         if self.shared.at_once {
             task.due = free.max(0).min(now);
@@ -377,7 +383,7 @@ impl Crew {
         }
         bump(&self.shared.live[0].sent);
         self.shared.begins(side, task.id);
-        Sent { at: now, waited, connect_ns }
+        SentRequest { at: now, waited, connect_ns }
     }
 
     /// `leaves`: when to leave it, as v1's client had.
@@ -396,7 +402,7 @@ impl Crew {
         }) {
             return refusal.into();
         }
-        let mut gathered = Gathered { most: self.shared.max_body, ..Gathered::default() };
+        let mut gathered = GatheredBody { most: self.shared.max_body, ..GatheredBody::default() };
         let mut is_left = false;
         let failure = loop {
             let left = leaves.map_or(i64::MAX, |at| at.saturating_sub(self.shared.clock.now()));
@@ -445,7 +451,14 @@ impl Crew {
         Answer { first: Some(first), last, response: Some(response), failure }
     }
 
-    fn record(&self, side: Side, shelf: &Shelf, task: Task, sent: Option<Sent>, answer: Answer) {
+    fn record(
+        &self,
+        side: TargetSide,
+        shelf: &LaneShelf,
+        task: Task,
+        sent: Option<SentRequest>,
+        answer: Answer,
+    ) {
         let now = self.shared.clock.now();
         shelf.after.borrow_mut().ends(task.id.exchange, task.answered, now);
         shelf.changed.notify_waiters();
@@ -509,7 +522,7 @@ impl Crew {
 
 /// A body under way.
 #[derive(Default)]
-struct Gathered {
+struct GatheredBody {
     most: usize,
     kept: Vec<u8>,
     length: u64,
@@ -517,7 +530,7 @@ struct Gathered {
     trailers: Option<Headers>,
 }
 
-impl Gathered {
+impl GatheredBody {
     fn push(&mut self, data: &[u8]) {
         let room = self.most.saturating_sub(self.kept.len()).min(data.len());
         if room < data.len() && self.hash.is_none() {

@@ -14,7 +14,7 @@ pub(in crate::replay) enum Phase {
 }
 
 /// A connection.
-pub(in crate::replay) struct Connection {
+pub(in crate::replay) struct TargetConnection {
     pub(in crate::replay) lane: usize,
     pub(in crate::replay) upstream: u16,
     pub(in crate::replay) phase: Phase,
@@ -38,7 +38,7 @@ pub(in crate::replay) struct Connection {
     pub(in crate::replay) broken: Option<String>,
 }
 
-impl Connection {
+impl TargetConnection {
     pub(in crate::replay) fn new(
         lane: usize,
         upstream: u16,

@@ -12,7 +12,9 @@ use crate::replay::plan::spool::Spool;
 use crate::replay::session::socket::Socket;
 use crate::replay::session::{GoesOn, Heard, InFlight, Late, Session, Written};
 use crate::replay::task::{Answer, shown};
-use crate::wire::h1::parser::{Damage, Ending, Expect, Limits, Message, Parsed, Parser, Side};
+use crate::wire::h1::parser::{
+    Damage, Ending, Expect, Message, MessageSide, Parsed, Parser, ParserLimits,
+};
 
 /// Requests in flight on one connection.
 const PIPELINE: usize = 1_024;
@@ -51,10 +53,10 @@ pub(in crate::replay) struct One {
 impl One {
     /// On a new connection. Of an answer's body `max_body` bytes are kept.
     pub(in crate::replay) fn new(max_body: usize) -> Self {
-        let limits = Limits { body_bytes: max_body, strict: true, ..Limits::default() };
+        let limits = ParserLimits { body_bytes: max_body, strict: true, ..ParserLimits::default() };
         Self {
             in_flight: VecDeque::new(),
-            parser: Parser::new(Side::Responses, limits),
+            parser: Parser::new(MessageSide::Responses, limits),
             served: 0,
             interims: 0,
             closing: false,

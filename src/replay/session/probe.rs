@@ -14,7 +14,7 @@ use crate::flow::Endpoint;
 use crate::replay::session::forward::{self, Forward};
 use crate::replay::session::target::Target;
 use crate::replay::session::tls::{self, Nobody, Sni, Trust};
-use crate::replay::task::Stop;
+use crate::replay::task::ReplayStop;
 use crate::time::Monotonic;
 
 /// Longest wait for one connection.
@@ -116,7 +116,7 @@ fn is_pause(error: &io::Error) -> bool {
 }
 
 /// Asks `url` until it answers with a status below 400, for at most `wait_ns`.
-pub fn wait_ready(url: &Url, trust: &Trust, wait_ns: i64, stop: &Stop) -> Result<(), String> {
+pub fn wait_ready(url: &Url, trust: &Trust, wait_ns: i64, stop: &ReplayStop) -> Result<(), String> {
     let started = Monotonic::now();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -207,9 +207,12 @@ mod tests {
                 .unwrap();
             }
         });
-        assert_eq!(wait_ready(&url, &Trust::default(), 20_000_000_000, &Stop::default()), Ok(()));
+        assert_eq!(
+            wait_ready(&url, &Trust::default(), 20_000_000_000, &ReplayStop::default()),
+            Ok(())
+        );
         server.join().unwrap();
-        let error = wait_ready(&url, &Trust::default(), 0, &Stop::default()).unwrap_err();
+        let error = wait_ready(&url, &Trust::default(), 0, &ReplayStop::default()).unwrap_err();
         assert!(error.contains("not ready within 0ns"), "{error}");
     }
 }

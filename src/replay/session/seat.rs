@@ -7,7 +7,7 @@ use rustix::net::{AddressFamily, SocketType, bind, socket};
 
 /// Where a connection to an address ends, as far as this machine can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::replay) enum Seat {
+pub(in crate::replay) enum ConnectionSeat {
     /// This machine: loopback, the unspecified address (which connects to loopback), and every
     /// address that it has. A server that listens on all of them is reached by each.
     Here,
@@ -15,7 +15,7 @@ pub(in crate::replay) enum Seat {
     There(IpAddr),
 }
 
-impl Seat {
+impl ConnectionSeat {
     /// Of an address in any of its forms.
     pub(in crate::replay) fn of(address: IpAddr) -> Self {
         let address = match address.to_canonical() {
@@ -88,18 +88,22 @@ mod tests {
             "::ffff:127.0.0.1",
             "::ffff:0.0.0.0",
         ] {
-            assert_eq!(Seat::of(address.parse().unwrap()), Seat::Here, "{address}");
+            assert_eq!(
+                ConnectionSeat::of(address.parse().unwrap()),
+                ConnectionSeat::Here,
+                "{address}"
+            );
         }
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         // Its own address towards the world, where there is a way to it; nothing is sent.
         if socket.connect("192.0.2.1:9").is_ok() {
-            assert_eq!(Seat::of(socket.local_addr().unwrap().ip()), Seat::Here);
+            assert_eq!(ConnectionSeat::of(socket.local_addr().unwrap().ip()), ConnectionSeat::Here);
         }
     }
 
     #[test]
     fn another_machine_in_all_forms_of_its_address() {
-        let there = Seat::There("203.0.113.9".parse().unwrap());
+        let there = ConnectionSeat::There("203.0.113.9".parse().unwrap());
         for address in [
             "203.0.113.9",
             "::ffff:203.0.113.9",
@@ -107,9 +111,9 @@ mod tests {
             "2002:cb00:7109::1",
             "::203.0.113.9",
         ] {
-            assert_eq!(Seat::of(address.parse().unwrap()), there, "{address}");
+            assert_eq!(ConnectionSeat::of(address.parse().unwrap()), there, "{address}");
         }
         let six = "2001:db8::9".parse().unwrap();
-        assert_eq!(Seat::of(six), Seat::There(six));
+        assert_eq!(ConnectionSeat::of(six), ConnectionSeat::There(six));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::replay::plan::Load;
 use crate::replay::session::Spoken;
-use crate::replay::task::{Side, Task};
+use crate::replay::task::{TargetSide, Task};
 use crate::schedule::after::After;
 
 /// When a request that is due may go.
@@ -31,7 +31,7 @@ pub enum Think {
 
 /// Whether the next request of a lane may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::replay) enum Next {
+pub(in crate::replay) enum MayGo {
     /// Nothing waits.
     Empty,
     /// It waits for an answer.
@@ -44,7 +44,7 @@ pub(in crate::replay) enum Next {
 
 /// A lane.
 pub(in crate::replay) struct Lane {
-    pub(in crate::replay) side: Side,
+    pub(in crate::replay) side: TargetSide,
     pub(in crate::replay) number: u64,
     /// Due, and not sent.
     pub(in crate::replay) queue: VecDeque<Task>,
@@ -73,7 +73,7 @@ pub(in crate::replay) struct Lane {
 }
 
 impl Lane {
-    pub(in crate::replay) fn new(side: Side, number: u64, load: &Load) -> Self {
+    pub(in crate::replay) fn new(side: TargetSide, number: u64, load: &Load) -> Self {
         Self {
             side,
             number,
@@ -94,27 +94,27 @@ impl Lane {
     }
 
     /// Whether the next request may go at `now`.
-    pub(in crate::replay) fn next(&mut self, arrivals: Arrivals, think: Think, now: i64) -> Next {
-        let Some(front) = self.queue.front() else { return Next::Empty };
+    pub(in crate::replay) fn next(&mut self, arrivals: Arrivals, think: Think, now: i64) -> MayGo {
+        let Some(front) = self.queue.front() else { return MayGo::Empty };
         let free = self.after.free(front.when);
         let opened = match &front.gate {
             None => i64::MIN,
             Some(gate) => match gate.pass(self.side) {
                 Some(ready) => ready.free,
-                None => return Next::Answer,
+                None => return MayGo::Answer,
             },
         };
         if arrivals == Arrivals::Open {
-            return Next::Ready(opened);
+            return MayGo::Ready(opened);
         }
         match (free.map(|free| free.max(opened)), think) {
-            (None, _) => Next::Answer,
-            (Some(i64::MIN), _) => Next::Ready(i64::MIN),
+            (None, _) => MayGo::Answer,
+            (Some(i64::MIN), _) => MayGo::Ready(i64::MIN),
             (Some(free), Think::ThinkTime) if free.saturating_add(front.think) > now => {
-                Next::At(free.saturating_add(front.think))
+                MayGo::At(free.saturating_add(front.think))
             }
-            (Some(free), Think::ThinkTime) => Next::Ready(free.saturating_add(front.think)),
-            (Some(free), Think::Schedule) => Next::Ready(free),
+            (Some(free), Think::ThinkTime) => MayGo::Ready(free.saturating_add(front.think)),
+            (Some(free), Think::Schedule) => MayGo::Ready(free),
         }
     }
 
@@ -165,36 +165,36 @@ mod tests {
 
     #[test]
     fn a_request_waits_for_the_answers_its_client_had() {
-        let mut lane = Lane::new(Side::Target, 1, &Load::default());
-        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), Next::Empty);
+        let mut lane = Lane::new(TargetSide::Target, 1, &Load::default());
+        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), MayGo::Empty);
         lane.queue.extend([task(0, 0, 7), task(1, 1, 8), task(2, 8, 9)]);
         for _ in 0..2 {
-            assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), Next::Ready(i64::MIN));
+            assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), MayGo::Ready(i64::MIN));
             lane.take();
         }
-        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), Next::Answer);
+        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), MayGo::Answer);
         lane.finish(&task(0, 0, 7), 10);
-        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 20), Next::Answer);
+        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 20), MayGo::Answer);
         lane.finish(&task(1, 1, 8), 20);
-        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 20), Next::Ready(20));
-        assert_eq!(lane.next(Arrivals::Causal, Think::ThinkTime, 20), Next::At(50));
-        assert_eq!(lane.next(Arrivals::Causal, Think::ThinkTime, 50), Next::Ready(50));
+        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 20), MayGo::Ready(20));
+        assert_eq!(lane.next(Arrivals::Causal, Think::ThinkTime, 20), MayGo::At(50));
+        assert_eq!(lane.next(Arrivals::Causal, Think::ThinkTime, 50), MayGo::Ready(50));
     }
 
     #[test]
     fn where_arrivals_are_open_nothing_is_waited_for() {
-        let mut lane = Lane::new(Side::Target, 1, &Load::default());
+        let mut lane = Lane::new(TargetSide::Target, 1, &Load::default());
         lane.queue.extend([task(0, 0, 7), task(1, 8, 9)]);
         lane.take();
-        assert_eq!(lane.next(Arrivals::Open, Think::Schedule, 5), Next::Ready(i64::MIN));
+        assert_eq!(lane.next(Arrivals::Open, Think::Schedule, 5), MayGo::Ready(i64::MIN));
     }
 
     #[test]
     fn what_is_sent_again_does_not_wait_for_itself() {
-        let mut lane = Lane::new(Side::Target, 1, &Load::default());
+        let mut lane = Lane::new(TargetSide::Target, 1, &Load::default());
         lane.queue.push_back(task(0, 5, 5));
         let sent = lane.take().unwrap();
         lane.put_back(sent);
-        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), Next::Ready(i64::MIN));
+        assert_eq!(lane.next(Arrivals::Causal, Think::Schedule, 5), MayGo::Ready(i64::MIN));
     }
 }

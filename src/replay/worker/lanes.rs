@@ -3,16 +3,16 @@
 use std::cmp::Reverse;
 
 use super::super::plan::{Load, StepKind};
-use super::super::task::{Side, Task};
+use super::super::task::{TargetSide, Task};
 use super::{Failure, FailureKind, Wake, Worker};
 use crate::replay::session::connection::Phase;
-use crate::replay::worker::lane::{Arrivals, Lane, Next};
+use crate::replay::worker::lane::{Arrivals, Lane, MayGo};
 
 const SPOKE_FIRST: &str = "v2 spoke before it was asked";
 
 /// How a request may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum RequestWay {
     /// On this connection.
     On(usize),
     /// Not now: something will happen that looks at the lane again.
@@ -24,7 +24,7 @@ enum Way {
 impl Worker<'_> {
     pub(super) fn dispatch(&mut self, task: Task, now: i64) {
         let Some(baseline) = self.shared.baseline else {
-            return self.place(Side::Target, task, now);
+            return self.place(TargetSide::Target, task, now);
         };
         let twin = Task { load: Load { upstream: baseline, ..task.load }, ..task.clone() };
         // Who goes first is the other one each time, so that neither side always finds the warmer
@@ -34,17 +34,17 @@ impl Worker<'_> {
             self.shared.budget.take(1, twin.bytes.len());
         }
         if self.baseline_first {
-            self.place(Side::Baseline, twin, now);
-            self.place(Side::Target, task, now);
+            self.place(TargetSide::Baseline, twin, now);
+            self.place(TargetSide::Target, task, now);
         } else {
-            self.place(Side::Target, task, now);
-            self.place(Side::Baseline, twin, now);
+            self.place(TargetSide::Target, task, now);
+            self.place(TargetSide::Baseline, twin, now);
         }
     }
 
     /// Puts a task on its lane.
-    fn place(&mut self, side: Side, task: Task, now: i64) {
-        let key = (side == Side::Baseline, task.lane);
+    fn place(&mut self, side: TargetSide, task: Task, now: i64) {
+        let key = (side == TargetSide::Baseline, task.lane);
         let at = match self.by_number.get(&key) {
             Some(&at) => at,
             None if task.kind == StepKind::Close => return,
@@ -86,13 +86,13 @@ impl Worker<'_> {
         while self.lanes.holds(at, generation) {
             let next = self.lanes.get(at).next(self.shared.arrivals, self.shared.think, now);
             let free = match next {
-                Next::Ready(free) => free,
-                Next::At(when) => {
+                MayGo::Ready(free) => free,
+                MayGo::At(when) => {
                     self.timers.push(Reverse((when, Wake::Lane(at, generation))));
                     return;
                 }
-                Next::Answer => return,
-                Next::Empty => return self.end_lane(at),
+                MayGo::Answer => return,
+                MayGo::Empty => return self.end_lane(at),
             };
             if std::mem::take(&mut self.lanes.get(at).accused) {
                 self.fail_front(at, Failure::new(FailureKind::Protocol, SPOKE_FIRST), now);
@@ -108,9 +108,9 @@ impl Worker<'_> {
                 }
             };
             match way {
-                Way::On(connection) => self.send(connection, free),
-                Way::Failed => {}
-                Way::Wait => return,
+                RequestWay::On(connection) => self.send(connection, free),
+                RequestWay::Failed => {}
+                RequestWay::Wait => return,
             }
             now = self.seen;
         }
@@ -128,10 +128,10 @@ impl Worker<'_> {
 
     /// The lane's one connection where it can take a request now; asks for it where there is none.
     /// One that v2 is about to leave keeps what is under way on it, and another one takes the rest.
-    fn the_connection(&mut self, at: usize, now: i64) -> Way {
+    fn the_connection(&mut self, at: usize, now: i64) -> RequestWay {
         loop {
             let lane = self.lanes.get(at);
-            let Some(front) = lane.queue.front() else { return Way::Wait };
+            let Some(front) = lane.queue.front() else { return RequestWay::Wait };
             let (upstream, name) = (front.load.upstream, front.load.name);
             let spoken = front.load.traits.spoken();
             let stays = |&&at: &&usize| {
@@ -140,31 +140,35 @@ impl Worker<'_> {
             };
             let Some(&connection) = lane.connections.iter().find(stays) else {
                 (lane.upstream, lane.name, lane.spoken) = (upstream, name, spoken);
-                return if self.open(at, now) { Way::Wait } else { Way::Failed };
+                return if self.open(at, now) { RequestWay::Wait } else { RequestWay::Failed };
             };
             let known = self.connections.get(connection);
             if known.phase != Phase::Open || known.listens_until > now {
-                return Way::Wait;
+                return RequestWay::Wait;
             }
             let fits =
                 known.upstream == upstream && known.spoken == self.shared.spoken(upstream, spoken);
             if known.session.is_closing() || !fits {
                 if !known.is_idle() || known.is_writing() {
-                    return Way::Wait;
+                    return RequestWay::Wait;
                 }
                 self.close(connection);
                 continue;
             }
             let free = known.session.is_shared() || !known.is_writing();
-            return if free && known.session.has_room() { Way::On(connection) } else { Way::Wait };
+            return if free && known.session.has_room() {
+                RequestWay::On(connection)
+            } else {
+                RequestWay::Wait
+            };
         }
     }
 
     /// A connection of the lane that has nothing to do, or carries several requests at a time; asks for enough of them where there is
     /// none.
-    fn a_free_connection(&mut self, at: usize, wanted: usize, now: i64) -> Way {
+    fn a_free_connection(&mut self, at: usize, wanted: usize, now: i64) -> RequestWay {
         let lane = self.lanes.get(at);
-        let Some(front) = lane.queue.front() else { return Way::Wait };
+        let Some(front) = lane.queue.front() else { return RequestWay::Wait };
         let (upstream, name) = (front.load.upstream, front.load.name);
         let spoken = front.load.traits.spoken();
         (lane.upstream, lane.name, lane.spoken) = (upstream, name, spoken);
@@ -179,16 +183,16 @@ impl Worker<'_> {
                 && known.session.has_room()
                 && (known.upstream, known.spoken) == (upstream, spoken)
             {
-                return Way::On(connection);
+                return RequestWay::On(connection);
             }
         }
         while coming < wanted && !self.lanes.get(at).queued_for_slot {
             if !self.open(at, now) {
-                return Way::Failed;
+                return RequestWay::Failed;
             }
             coming += 1;
         }
-        Way::Wait
+        RequestWay::Wait
     }
 
     /// Takes a lane away that has given out its last request and has all answers, and closes its
@@ -208,7 +212,7 @@ impl Worker<'_> {
             self.close(connection);
         }
         if let Some(lane) = self.lanes.remove(at) {
-            self.by_number.remove(&(lane.side == Side::Baseline, lane.number));
+            self.by_number.remove(&(lane.side == TargetSide::Baseline, lane.number));
         }
     }
 

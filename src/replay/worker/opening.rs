@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::super::task::{bump, lower};
 use super::{Failure, FailureKind, Wake, Worker};
 use crate::outcome::Owner;
-use crate::replay::session::connection::{Connection, Phase};
+use crate::replay::session::connection::{Phase, TargetConnection};
 use crate::replay::session::h1::One;
 use crate::replay::session::h2::Two;
 use crate::replay::session::socket::{Handshake, Socket};
@@ -49,7 +49,7 @@ impl Worker<'_> {
         let (index, generation) = match Socket::connect(address, source) {
             Ok(socket) => {
                 let session = self.session(upstream, spoken, is_core);
-                self.connections.insert(Connection::new(at, upstream, socket, session, now))
+                self.connections.insert(TargetConnection::new(at, upstream, socket, session, now))
             }
             Err(error) => return self.no_socket(at, &error, now),
         };

@@ -9,9 +9,9 @@ use super::super::task::{Task, bump};
 use super::{Failure, FailureKind, Worker};
 use crate::outcome::Owner;
 use crate::replay::recorder::generator;
-use crate::replay::recorder::generator::Recent;
+use crate::replay::recorder::generator::RecentLengths;
 use crate::replay::session::{InFlight, Spoken, Written};
-use crate::replay::worker::lane::{Arrivals, Next};
+use crate::replay::worker::lane::{Arrivals, MayGo};
 
 impl Worker<'_> {
     pub(super) fn send(&mut self, at: usize, free: i64) {
@@ -84,7 +84,7 @@ impl Worker<'_> {
         let upstream = connection.upstream;
         let lane = self.lanes.get(lane);
         let same = lane.queue.front().is_some_and(|next| next.load.upstream == upstream);
-        same && matches!(lane.next(arrivals, think, now), Next::Ready(_))
+        same && matches!(lane.next(arrivals, think, now), MayGo::Ready(_))
     }
 
     fn note_lateness(&mut self, late: i64, now: i64) {
@@ -92,7 +92,7 @@ impl Worker<'_> {
         if now - self.recent_since > 1_000_000_000 {
             self.live().lateness_p99.store(self.recent.p99(), Ordering::Relaxed);
             self.live().waiting.store(self.waiting, Ordering::Relaxed);
-            self.recent = Recent::default();
+            self.recent = RecentLengths::default();
             self.recent_since = now;
         }
     }

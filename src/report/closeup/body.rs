@@ -29,7 +29,7 @@ const HEX: (usize, usize) = (128, 16);
 
 /// A line of a message.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Line {
+pub struct ShownLine {
     /// What is shown.
     pub text: String,
     /// The place of the value on it, as differences name it; empty where it has none.
@@ -40,7 +40,7 @@ pub struct Line {
     pub(super) value: Range<usize>,
 }
 
-impl Line {
+impl ShownLine {
     /// A line without a place.
     pub(super) fn plain(text: String) -> Self {
         let value = indent_of(&text)..text.len();
@@ -65,24 +65,24 @@ pub(super) fn lines(
     body: &Body,
     trailers: &Headers,
     hidden: &Hidden<'_>,
-) -> Vec<Line> {
+) -> Vec<ShownLine> {
     let mut lines =
         if body.bytes.is_empty() { Vec::new() } else { content_lines(headers, body, hidden) };
     if body.is_cut() {
         let (kept, all) = (count(body.bytes.len() as u64), count(body.length));
-        lines.push(Line::plain(format!("… {kept} of {all} bytes were kept")));
+        lines.push(ShownLine::plain(format!("… {kept} of {all} bytes were kept")));
     }
     for (name, value) in super::fields(trailers, hidden) {
-        lines.push(Line::plain(format!("(trailer) {name}: {value}")));
+        lines.push(ShownLine::plain(format!("(trailer) {name}: {value}")));
     }
     lines
 }
 
-fn content_lines(headers: &Headers, body: &Body, hidden: &Hidden<'_>) -> Vec<Line> {
+fn content_lines(headers: &Headers, body: &Body, hidden: &Hidden<'_>) -> Vec<ShownLine> {
     let codings = headers.all("content-encoding");
     let Ok(content) = content::decode(&body.bytes, codings, LONGEST) else {
         let mut lines = bytes(&body.bytes, hidden);
-        lines.push(Line::plain("(its content coding cannot be undone)".to_owned()));
+        lines.push(ShownLine::plain("(its content coding cannot be undone)".to_owned()));
         return lines;
     };
     let media = MediaType::new(headers.get("content-type").unwrap_or_default());
@@ -94,7 +94,7 @@ fn content_lines(headers: &Headers, body: &Body, hidden: &Hidden<'_>) -> Vec<Lin
             hidden.echoes.hide(&mut masked);
             let mut lines = laid_out(&masked, format);
             if text.len() < content.len() {
-                lines.push(Line::plain(format!("… of {} bytes", count(content.len() as u64))));
+                lines.push(ShownLine::plain(format!("… of {} bytes", count(content.len() as u64))));
             }
             lines
         }
@@ -115,7 +115,7 @@ fn text_of(content: &[u8]) -> Option<&str> {
     }
 }
 
-fn laid_out(text: &str, format: Format) -> Vec<Line> {
+fn laid_out(text: &str, format: Format) -> Vec<ShownLine> {
     let mut out = Layout::default();
     match format {
         Format::Json | Format::JsonLines => {
@@ -133,13 +133,13 @@ fn laid_out(text: &str, format: Format) -> Vec<Line> {
 /// Lines under way.
 #[derive(Default)]
 struct Layout {
-    lines: Vec<Line>,
+    lines: Vec<ShownLine>,
     place: String,
     left_out: usize,
 }
 
 impl Layout {
-    fn push(&mut self, line: Line) {
+    fn push(&mut self, line: ShownLine) {
         if self.lines.len() < MOST_LINES {
             self.lines.push(line);
         } else {
@@ -147,10 +147,10 @@ impl Layout {
         }
     }
 
-    fn finish(mut self) -> Vec<Line> {
+    fn finish(mut self) -> Vec<ShownLine> {
         if self.left_out > 0 {
             let more = count(self.left_out as u64);
-            self.lines.push(Line::plain(format!("… and {more} more lines")));
+            self.lines.push(ShownLine::plain(format!("… and {more} more lines")));
         }
         self.lines
     }
@@ -229,12 +229,12 @@ impl Layout {
         // What closes a container has no value of its own.
         let closes = text[value.clone()].starts_with(['}', ']']);
         let place = if closes { String::new() } else { visible(&self.place).into_owned() };
-        self.lines.push(Line { text, place, name: named, value });
+        self.lines.push(ShownLine { text, place, name: named, value });
     }
 
     fn form(&mut self, text: &str) {
         for field in text.split('&') {
-            let mut line = Line::plain(visible(&cut(field)).into_owned());
+            let mut line = ShownLine::plain(visible(&cut(field)).into_owned());
             if let Some((name, _)) = line.text.split_once('=') {
                 (line.place, line.name) = (name.to_owned(), 0..name.len());
                 line.value = name.len() + 1..line.text.len();
@@ -246,22 +246,22 @@ impl Layout {
     fn markup(&mut self, text: &str) {
         for line in text.lines() {
             if line.len() <= LONG_MARKUP {
-                self.push(Line::plain(visible(line).into_owned()));
+                self.push(ShownLine::plain(visible(line).into_owned()));
                 continue;
             }
             // Behind each `>` that a `<` follows.
             let mut from = 0;
             for (at, _) in line.match_indices("><") {
-                self.push(Line::plain(visible(&cut(&line[from..=at])).into_owned()));
+                self.push(ShownLine::plain(visible(&cut(&line[from..=at])).into_owned()));
                 from = at + 1;
             }
-            self.push(Line::plain(visible(&cut(&line[from..])).into_owned()));
+            self.push(ShownLine::plain(visible(&cut(&line[from..])).into_owned()));
         }
     }
 
     fn text(&mut self, text: &str) {
         for line in text.lines() {
-            self.push(Line::plain(visible(&cut(line)).into_owned()));
+            self.push(ShownLine::plain(visible(&cut(line)).into_owned()));
         }
     }
 }
@@ -273,9 +273,9 @@ fn cut(line: &str) -> Cow<'_, str> {
 
 /// What is no text: by length and hash, since nobody finds the secrets in it; where secrets are
 /// shown, its first bytes as well.
-fn bytes(content: &[u8], hidden: &Hidden<'_>) -> Vec<Line> {
+fn bytes(content: &[u8], hidden: &Hidden<'_>) -> Vec<ShownLine> {
     let told = digest_text(content.len() as u64, &Sha256::digest(content));
-    let mut lines = vec![Line::plain(told)];
+    let mut lines = vec![ShownLine::plain(told)];
     if hidden.masker.is_off() {
         lines.extend(hex(content));
     }
@@ -283,7 +283,7 @@ fn bytes(content: &[u8], hidden: &Hidden<'_>) -> Vec<Line> {
 }
 
 /// The first bytes, as numbers and as letters.
-fn hex(bytes: &[u8]) -> Vec<Line> {
+fn hex(bytes: &[u8]) -> Vec<ShownLine> {
     let (most, width) = HEX;
     bytes[..bytes.len().min(most)]
         .chunks(width)
@@ -300,7 +300,7 @@ fn hex(bytes: &[u8]) -> Vec<Line> {
             });
             text.push_str(&pad);
             text.extend(letters);
-            Line::plain(text)
+            ShownLine::plain(text)
         })
         .collect()
 }

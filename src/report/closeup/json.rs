@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Closeup, Flight, Hidden, Subject};
+use super::{Closeup, CloseupSubject, Flight, Hidden};
 use crate::message::document::digest_text;
 use crate::message::{Body, Headers, Request, Response, content};
 use crate::record::json::{request_fields, response_fields};
@@ -39,8 +39,8 @@ pub const FIELDS: [Column; 16] = [
 ];
 
 /// The object.
-pub fn value(subject: &Subject<'_>, closeup: &Closeup) -> Value {
-    let Subject { exchange, outcome, masker, .. } = subject;
+pub fn value(subject: &CloseupSubject<'_>, closeup: &Closeup) -> Value {
+    let CloseupSubject { exchange, outcome, masker, .. } = subject;
     let request = exchange.request.as_ref().map(|request| &request.message);
     let v1 = exchange.response.as_ref().map(|answer| &answer.message);
     let v2 = outcome.and_then(|outcome| outcome.response.as_ref());

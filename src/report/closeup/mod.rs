@@ -24,9 +24,9 @@ use crate::time::Timestamp;
 use super::shape_words;
 use super::text::{short, visible};
 
-pub use body::Line;
+pub use body::ShownLine;
 pub(in crate::report) use rows::window;
-pub use rows::{Row, Shown, Standing, folded};
+pub use rows::{PairedRow, ShownRows, Standing, folded};
 pub use times::{Flight, Times};
 
 /// Longest target that is shown, in characters.
@@ -37,7 +37,7 @@ const FIELD_CHARS: usize = 1_000;
 const MOST_SPOTS: usize = 100;
 
 /// What a close-up is made of.
-pub struct Subject<'a> {
+pub struct CloseupSubject<'a> {
     /// Which request of the replay.
     pub id: ReplayId,
     /// What was recorded.
@@ -74,11 +74,11 @@ pub struct Closeup {
     /// What v1 and v2 answered: a status, or why there is none.
     pub statuses: [String; 2],
     /// Head and body of the request.
-    pub request: Vec<Line>,
+    pub request: Vec<ShownLine>,
     /// Status lines and header fields of both answers.
-    pub heads: Vec<Row>,
+    pub heads: Vec<PairedRow>,
     /// Bodies of both answers.
-    pub bodies: Vec<Row>,
+    pub bodies: Vec<PairedRow>,
     /// The differences, the weightiest first.
     pub spots: Vec<Spot>,
     /// Differences beyond those that are listed.
@@ -108,8 +108,8 @@ pub struct Spot {
 
 impl Closeup {
     /// Of one exchange.
-    pub fn of(subject: &Subject<'_>) -> Self {
-        let Subject { exchange, outcome, masker, .. } = subject;
+    pub fn of(subject: &CloseupSubject<'_>) -> Self {
+        let CloseupSubject { exchange, outcome, masker, .. } = subject;
         let nothing = Request::default();
         let request = exchange.request.as_ref().map_or(&nothing, |request| &request.message);
         let answers = [
@@ -177,12 +177,14 @@ fn title(request: &Request, hidden: &Hidden<'_>) -> String {
     format!("{} {target}", visible(&String::from_utf8_lossy(&request.method)))
 }
 
-fn request_lines(request: &Request, hidden: &Hidden<'_>) -> Vec<Line> {
-    let mut lines = vec![Line::plain(title(request, hidden))];
-    lines.extend(fields(&request.headers, hidden).map(|(name, value)| Line::field(&name, &value)));
+fn request_lines(request: &Request, hidden: &Hidden<'_>) -> Vec<ShownLine> {
+    let mut lines = vec![ShownLine::plain(title(request, hidden))];
+    lines.extend(
+        fields(&request.headers, hidden).map(|(name, value)| ShownLine::field(&name, &value)),
+    );
     let content = body::lines(&request.headers, &request.body, &request.trailers, hidden);
     if !content.is_empty() {
-        lines.push(Line::plain(String::new()));
+        lines.push(ShownLine::plain(String::new()));
         lines.extend(content);
     }
     lines
@@ -193,7 +195,7 @@ fn fields<'h>(
     hidden: &'h Hidden<'_>,
 ) -> impl Iterator<Item = (String, String)> + 'h {
     headers.parts().map(|(name, value)| {
-        let told = |part: crate::message::Part<'_>, text: String| match part.identity() {
+        let told = |part: crate::message::HeaderPart<'_>, text: String| match part.identity() {
             Some(_) => "(not known: its table entry came before the capture)".to_owned(),
             None => text,
         };
@@ -229,7 +231,7 @@ fn heads(
     failures: &[Option<String>; 2],
     spots: &[Spot],
     hidden: &Hidden<'_>,
-) -> Vec<Row> {
+) -> Vec<PairedRow> {
     let status = [0, 1].map(|side| {
         let missing = failures[side].as_ref().map(|why| format!("({why})"));
         let told = answers[side].map(|answer| {

@@ -1,13 +1,13 @@
 //! A close-up as HTTP text: the request and both answers, one behind the other, as they were on the
 //! wire but for chunks and, where secrets are masked, content codings.
 
-use super::{Hidden, Subject};
+use super::{CloseupSubject, Hidden};
 use crate::message::{Headers, Request, Response};
 use crate::redact::Echoes;
 
 /// Appends the messages of an exchange, each behind a line that names it.
-pub fn write(out: &mut Vec<u8>, subject: &Subject<'_>) {
-    let Subject { exchange, outcome, masker, id, .. } = subject;
+pub fn write(out: &mut Vec<u8>, subject: &CloseupSubject<'_>) {
+    let CloseupSubject { exchange, outcome, masker, id, .. } = subject;
     let nothing = Request::default();
     let request = exchange.request.as_ref().map(|request| &request.message);
     let answers = [

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::Spot;
-use super::body::Line;
+use super::body::ShownLine;
 use crate::diff::text::common;
 use crate::diff::{Class, Kind};
 use crate::report::text::split_common;
@@ -22,9 +22,9 @@ pub enum Standing {
 
 /// A line of both answers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct PairedRow {
     /// v1's and v2's.
-    pub sides: [Option<Line>; 2],
+    pub sides: [Option<ShownLine>; 2],
     /// What differs in each, in bytes of its text.
     pub marks: [Option<Range<usize>>; 2],
     /// How much it matters.
@@ -33,18 +33,18 @@ pub struct Row {
 
 /// What is shown of rows.
 #[derive(Clone, Copy, Debug)]
-pub enum Shown<'r> {
+pub enum ShownRows<'r> {
     /// A row.
-    Row(&'r Row),
+    Row(&'r PairedRow),
     /// So many rows that are alike on both sides.
     Alike(usize),
 }
 
 /// Rows with `context` alike ones around each that differs; longer runs of alike ones are folded.
-pub fn folded(rows: &[Row], context: usize) -> Vec<Shown<'_>> {
+pub fn folded(rows: &[PairedRow], context: usize) -> Vec<ShownRows<'_>> {
     /// A fold that hides less is not worth its line.
     const LEAST: usize = 3;
-    let differs = |row: &Row| row.standing != Standing::Same;
+    let differs = |row: &PairedRow| row.standing != Standing::Same;
     let mut keep = vec![false; rows.len()];
     for at in (0..rows.len()).filter(|&at| differs(&rows[at])) {
         let near = at.saturating_sub(context)..(at + context + 1).min(rows.len());
@@ -60,9 +60,9 @@ pub fn folded(rows: &[Row], context: usize) -> Vec<Shown<'_>> {
     while at < rows.len() {
         let run = keep[at..].iter().take_while(|&&kept| kept == keep[at]).count();
         if keep[at] || run < LEAST {
-            shown.extend(rows[at..at + run].iter().map(Shown::Row));
+            shown.extend(rows[at..at + run].iter().map(ShownRows::Row));
         } else {
-            shown.push(Shown::Alike(run));
+            shown.push(ShownRows::Alike(run));
         }
         at += run;
     }
@@ -74,12 +74,12 @@ pub(super) fn heads(
     status: [Option<String>; 2],
     fields: [Vec<(String, String)>; 2],
     spots: &[Spot],
-) -> Vec<Row> {
+) -> Vec<PairedRow> {
     let class_of = |wanted: &dyn Fn(&Spot) -> bool| {
         spots.iter().filter(|spot| wanted(spot)).map(|spot| spot.class).min()
     };
     let top = class_of(&|spot| matches!(spot.kind, Kind::Status | Kind::Failure));
-    let mut rows = vec![row(status.map(|text| text.map(Line::plain)), top)];
+    let mut rows = vec![row(status.map(|text| text.map(ShownLine::plain)), top)];
     let [left, right] = fields;
     let lower = |name: &str| name.to_ascii_lowercase();
     let mut taken = vec![false; right.len()];
@@ -89,15 +89,17 @@ pub(super) fn heads(
     for (name, value) in &left {
         let key = lower(name);
         let other = by_name(&key, &taken).inspect(|&at| taken[at] = true).map(|at| &right[at]);
-        let sides =
-            [Some(Line::field(name, value)), other.map(|(name, value)| Line::field(name, value))];
+        let sides = [
+            Some(ShownLine::field(name, value)),
+            other.map(|(name, value)| ShownLine::field(name, value)),
+        ];
         rows.push(row(sides, class_of(&|spot| is_field(spot, &key))));
     }
     for (at, (name, value)) in right.iter().enumerate() {
         if !taken[at] {
             let key = lower(name);
             rows.push(row(
-                [None, Some(Line::field(name, value))],
+                [None, Some(ShownLine::field(name, value))],
                 class_of(&|spot| is_field(spot, &key)),
             ));
         }
@@ -116,8 +118,8 @@ fn is_field(spot: &Spot, name: &str) -> bool {
 
 /// A row whose sides differ only in what was not compared stands apart; alike sides are alike
 /// whatever was found.
-fn row(sides: [Option<Line>; 2], class: Option<Class>) -> Row {
-    let text = |side: &Option<Line>| side.as_ref().map(|line| bare(&line.text).to_owned());
+fn row(sides: [Option<ShownLine>; 2], class: Option<Class>) -> PairedRow {
+    let text = |side: &Option<ShownLine>| side.as_ref().map(|line| bare(&line.text).to_owned());
     let fields_alike = match &sides {
         [Some(a), Some(b)] => {
             !a.name.is_empty()
@@ -127,10 +129,10 @@ fn row(sides: [Option<Line>; 2], class: Option<Class>) -> Row {
         _ => false,
     };
     if text(&sides[0]) == text(&sides[1]) || fields_alike {
-        return Row { sides, marks: [None, None], standing: Standing::Same };
+        return PairedRow { sides, marks: [None, None], standing: Standing::Same };
     }
     let marks = marks(&sides);
-    Row { sides, marks, standing: class.map_or(Standing::Apart, Standing::Of) }
+    PairedRow { sides, marks, standing: class.map_or(Standing::Apart, Standing::Of) }
 }
 
 /// A line without the comma that another line behind it makes necessary.
@@ -139,7 +141,7 @@ fn bare(text: &str) -> &str {
 }
 
 /// What differs in two lines: their names, their values, or the part of a long value.
-fn marks(sides: &[Option<Line>; 2]) -> [Option<Range<usize>>; 2] {
+fn marks(sides: &[Option<ShownLine>; 2]) -> [Option<Range<usize>>; 2] {
     let [Some(a), Some(b)] = sides else {
         return [0, 1].map(|side| sides[side].as_ref().map(whole));
     };
@@ -152,7 +154,7 @@ fn marks(sides: &[Option<Line>; 2]) -> [Option<Range<usize>>; 2] {
         (false, false) => [Some(whole(a)), Some(whole(b))],
         (true, _) => {
             let parts = middle(values[0], values[1]);
-            let at = |line: &Line, part: &Range<usize>| {
+            let at = |line: &ShownLine, part: &Range<usize>| {
                 Some(line.value.start + part.start..line.value.start + part.end)
             };
             [at(a, &parts[0]), at(b, &parts[1])]
@@ -160,7 +162,7 @@ fn marks(sides: &[Option<Line>; 2]) -> [Option<Range<usize>>; 2] {
     }
 }
 
-fn whole(line: &Line) -> Range<usize> {
+fn whole(line: &ShownLine) -> Range<usize> {
     let start = if line.name.is_empty() { line.value.start } else { line.name.start };
     start..line.value.end
 }
@@ -179,30 +181,32 @@ fn middle(a: &str, b: &str) -> [Range<usize>; 2] {
 }
 
 /// Lines of both bodies, those that belong together in one row.
-pub(super) fn aligned(sides: [Vec<Line>; 2], spots: &[Spot]) -> Vec<Row> {
+pub(super) fn aligned(sides: [Vec<ShownLine>; 2], spots: &[Spot]) -> Vec<PairedRow> {
     let body: Vec<&Spot> = spots
         .iter()
         .filter(|spot| matches!(spot.kind, Kind::Body | Kind::Missing | Kind::Identity))
         .collect();
-    let found = |line: &Line| {
+    let found = |line: &ShownLine| {
         body.iter().filter(|spot| stands_at(line, &spot.place)).map(|spot| spot.class).min()
     };
     let located = |spot: &&&Spot| sides.iter().flatten().any(|line| stands_at(line, &spot.place));
     // Differences of texts are named by lines of their own count.
     let elsewhere = body.iter().filter(|spot| !located(spot)).map(|spot| spot.class).min();
-    let class =
-        |sides: &[Option<Line>; 2]| sides.iter().flatten().filter_map(found).min().or(elsewhere);
+    let class = |sides: &[Option<ShownLine>; 2]| {
+        sides.iter().flatten().filter_map(found).min().or(elsewhere)
+    };
     let [left, right] = &sides;
     let mut rows = Vec::new();
-    let mut put = |a: Option<&Line>, b: Option<&Line>| {
+    let mut put = |a: Option<&ShownLine>, b: Option<&ShownLine>| {
         let sides = [a.cloned(), b.cloned()];
         let class = class(&sides);
         rows.push(row(sides, class));
     };
-    let texts = |lines: &[Line]| lines.iter().map(|line| bare(&line.text).to_owned()).collect();
+    let texts =
+        |lines: &[ShownLine]| lines.iter().map(|line| bare(&line.text).to_owned()).collect();
     let (a, b): (Vec<String>, Vec<String>) = (texts(left), texts(right));
     for_hunks(&a, &b, |a, b| {
-        let places = |lines: &[Line]| lines.iter().map(|line| line.place.clone()).collect();
+        let places = |lines: &[ShownLine]| lines.iter().map(|line| line.place.clone()).collect();
         let (a, b) = (&left[a], &right[b]);
         if a.len() == b.len() {
             return a.iter().zip(b).for_each(|(a, b)| put(Some(a), Some(b)));
@@ -240,16 +244,16 @@ fn for_hunks<T: PartialEq>(a: &[T], b: &[T], mut each: impl FnMut(Range<usize>, 
 }
 
 fn side_by_side<'l>(
-    a: &'l [Line],
-    b: &'l [Line],
-    put: &mut impl FnMut(Option<&'l Line>, Option<&'l Line>),
+    a: &'l [ShownLine],
+    b: &'l [ShownLine],
+    put: &mut impl FnMut(Option<&'l ShownLine>, Option<&'l ShownLine>),
 ) {
     (0..a.len().max(b.len())).for_each(|at| put(a.get(at), b.get(at)));
 }
 
 /// Whether a difference at `place` stands on the line: it is the line's own place, one inside its
 /// value, or holds the line.
-fn stands_at(line: &Line, place: &str) -> bool {
+fn stands_at(line: &ShownLine, place: &str) -> bool {
     if line.place.is_empty() {
         return false;
     }
@@ -288,7 +292,7 @@ mod tests {
     use crate::message::{Headers, Response};
     use crate::redact::{Echoes, Masker};
 
-    fn lines(content_type: &str, text: &str) -> Vec<Line> {
+    fn lines(content_type: &str, text: &str) -> Vec<ShownLine> {
         let mut headers = Headers::new();
         headers.push(b"content-type", content_type.as_bytes());
         let masker = Masker::off();
@@ -311,7 +315,7 @@ mod tests {
     /// Each row that is not alike, as `standing v1's mark|v2's mark`.
     fn marked(kind: &str, a: &str, b: &str, spots: &[Spot]) -> Vec<String> {
         let rows = aligned([lines(kind, a), lines(kind, b)], spots);
-        let of = |row: &Row, side: usize| {
+        let of = |row: &PairedRow, side: usize| {
             let line = row.sides[side].as_ref()?;
             Some(line.text[row.marks[side].clone()?].to_owned())
         };
@@ -380,8 +384,10 @@ mod tests {
         };
         let rows = aligned([lines(JSON, &many(99)), lines(JSON, &many(20))], &[]);
         let shown = folded(&rows, 2);
-        let alike: usize =
-            shown.iter().map(|shown| if let Shown::Alike(many) = shown { *many } else { 0 }).sum();
+        let alike: usize = shown
+            .iter()
+            .map(|shown| if let ShownRows::Alike(many) = shown { *many } else { 0 })
+            .sum();
         assert_eq!((rows.len(), alike, shown.len()), (42, 37, 7));
     }
 

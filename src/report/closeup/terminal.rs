@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::window;
-use super::{Closeup, Flight, Row, Shown, Spot, Standing, folded};
+use super::{Closeup, Flight, PairedRow, ShownRows, Spot, Standing, folded};
 use crate::diff::{Class, Kind};
 use crate::gate::words::{duration, plural};
 use crate::report::terminal::{Colour, wrap};
@@ -23,7 +23,7 @@ const FIGURES: usize = 21;
 
 /// How a close-up is shown.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
+pub struct TerminalLook {
     /// Columns.
     pub width: usize,
     /// Alike lines around each that differs; none folds nothing.
@@ -33,9 +33,9 @@ pub struct Look {
 }
 
 /// The lines, with their ends.
-pub fn write(closeup: &Closeup, look: Look) -> String {
-    let look = Look { width: look.width.clamp(*WIDTHS.start(), *WIDTHS.end()), ..look };
-    let mut page = Page { out: String::new(), look };
+pub fn write(closeup: &Closeup, look: TerminalLook) -> String {
+    let look = TerminalLook { width: look.width.clamp(*WIDTHS.start(), *WIDTHS.end()), ..look };
+    let mut page = TerminalPage { out: String::new(), look };
     page.title(closeup);
     page.differences(closeup);
     page.request(closeup);
@@ -45,12 +45,12 @@ pub fn write(closeup: &Closeup, look: Look) -> String {
     page.out
 }
 
-struct Page {
+struct TerminalPage {
     out: String,
-    look: Look,
+    look: TerminalLook,
 }
 
-impl Page {
+impl TerminalPage {
     fn line(&mut self, text: &str) {
         self.out.push_str(text.trim_end());
         self.out.push('\n');
@@ -133,23 +133,23 @@ impl Page {
         }
     }
 
-    fn rows(&mut self, rows: &[Row]) {
+    fn rows(&mut self, rows: &[PairedRow]) {
         let context = self.look.context.unwrap_or(rows.len());
         for shown in folded(rows, context) {
             match shown {
-                Shown::Alike(many) => {
+                ShownRows::Alike(many) => {
                     let text = plural(many as u64, "line alike", "lines alike");
                     let text = self.look.colour.paint("2", &format!("  ··· {text}"));
                     self.line(&text);
                 }
-                Shown::Row(row) if self.look.width >= SIDE_BY_SIDE => self.beside(row),
-                Shown::Row(row) => self.below(row),
+                ShownRows::Row(row) if self.look.width >= SIDE_BY_SIDE => self.beside(row),
+                ShownRows::Row(row) => self.below(row),
             }
         }
     }
 
     /// Both sides of a row, side by side.
-    fn beside(&mut self, row: &Row) {
+    fn beside(&mut self, row: &PairedRow) {
         let width = (self.look.width - 3) / 2;
         let cells = [0, 1].map(|side| self.cell(row, side, width));
         let sign = sign(row.standing);
@@ -167,7 +167,7 @@ impl Page {
     }
 
     /// The lines of a cell with their widths, marked.
-    fn cell(&self, row: &Row, side: usize, width: usize) -> Vec<(String, usize)> {
+    fn cell(&self, row: &PairedRow, side: usize, width: usize) -> Vec<(String, usize)> {
         let Some(line) = &row.sides[side] else { return Vec::new() };
         let (text, mark) = window(&line.text, row.marks[side].as_ref(), width * WRAPS);
         let code = if side == 0 { "31" } else { "32" };
@@ -199,7 +199,7 @@ impl Page {
     }
 
     /// Both sides of a row, v1's above v2's where they differ.
-    fn below(&mut self, row: &Row) {
+    fn below(&mut self, row: &PairedRow) {
         let one = |page: &mut Self, side: usize, sign: &str| {
             for (index, (text, _)) in
                 page.cell(row, side, page.look.width - 5).into_iter().enumerate()

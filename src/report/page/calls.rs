@@ -3,7 +3,7 @@
 
 use super::seen;
 use crate::gate::words::{count, plural};
-use crate::mock::ledger::Verdict as CallVerdict;
+use crate::mock::ledger::CallVerdict;
 use crate::report::{CallCluster, Egress};
 
 /// Providers and routes of outgoing calls that are shown.

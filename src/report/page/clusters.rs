@@ -1,7 +1,7 @@
 //! Differences of answers in words: what each cluster is about, with an example of both sides.
 
 use super::exchanges::exchanges;
-use super::next::{Step, steps};
+use super::next::{NextStep, steps};
 use super::{instant, seen};
 use crate::diff::{Class, Cluster};
 use crate::gate::words::{count, percent, plural};
@@ -52,7 +52,7 @@ pub(super) struct ClusterWords {
     pub(super) last: String,
     pub(super) repeat: String,
     /// What to do next.
-    pub(super) next: Vec<Step>,
+    pub(super) next: Vec<NextStep>,
     /// Its exchanges close up, as HTML: the first ones, and those behind them.
     pub(super) exchanges: Vec<String>,
     pub(super) rest: Vec<String>,

@@ -9,7 +9,9 @@ use super::clusters::cluster_id;
 use crate::diff::{Class, Cluster};
 use crate::gate::words::{duration, plural};
 use crate::report::closeup::terminal::spot_words;
-use crate::report::closeup::{Closeup, Flight, Line, Row, Shown, Standing, folded, window};
+use crate::report::closeup::{
+    Closeup, Flight, PairedRow, ShownLine, ShownRows, Standing, folded, window,
+};
 
 /// Alike lines around each that differs.
 const CONTEXT: usize = 3;
@@ -114,7 +116,7 @@ impl ExchangeWords {
         let more = closeup.spots.len().saturating_sub(SPOTS) + closeup.more_spots;
         let more = (more > 0)
             .then(|| ("apart", plural(more as u64, "more difference", "more differences")));
-        let all: Vec<Row> = closeup.heads.iter().chain(&closeup.bodies).cloned().collect();
+        let all: Vec<PairedRow> = closeup.heads.iter().chain(&closeup.bodies).cloned().collect();
         Self {
             id: closeup.id.to_string(),
             title: closeup.title.clone(),
@@ -130,7 +132,7 @@ impl ExchangeWords {
     }
 }
 
-fn request(lines: &[Line]) -> Vec<String> {
+fn request(lines: &[ShownLine]) -> Vec<String> {
     let mut shown: Vec<String> = lines
         .iter()
         .take(REQUEST_LINES)
@@ -143,13 +145,13 @@ fn request(lines: &[Line]) -> Vec<String> {
     shown
 }
 
-fn row(shown: &Shown<'_>) -> RowWords {
+fn row(shown: &ShownRows<'_>) -> RowWords {
     let row = match shown {
-        Shown::Alike(many) => {
+        ShownRows::Alike(many) => {
             let fold = plural(*many as u64, "line alike", "lines alike");
             return RowWords { class: "alike", cells: Default::default(), fold };
         }
-        Shown::Row(row) => row,
+        ShownRows::Row(row) => row,
     };
     let class = match row.standing {
         Standing::Same => "",
@@ -160,7 +162,7 @@ fn row(shown: &Shown<'_>) -> RowWords {
 }
 
 /// A side of a row: before the mark, the mark, behind it.
-fn cell(row: &Row, side: usize) -> [String; 3] {
+fn cell(row: &PairedRow, side: usize) -> [String; 3] {
     let Some(line) = &row.sides[side] else { return Default::default() };
     let (text, mark) = window(&line.text, row.marks[side].as_ref(), LINE_CHARS);
     match mark {

@@ -4,7 +4,7 @@
 use super::clusters::cluster_id;
 use super::seen;
 use crate::gate::words::{count, percent, plural};
-use crate::record::flows::{Evidence, Flow};
+use crate::record::flows::{Flow, FlowEvidence};
 use crate::report::Report;
 use crate::report::state::{followers, root_words, roots, sentence};
 
@@ -111,9 +111,9 @@ impl FlowRow {
             to,
             to_place,
             class: match flow.class {
-                Evidence::Sure => "sure",
-                Evidence::Likely => "likely",
-                Evidence::Refused => "refused",
+                FlowEvidence::Sure => "sure",
+                FlowEvidence::Likely => "likely",
+                FlowEvidence::Refused => "refused",
             },
             why: seen(flow.reason.as_deref().unwrap_or_default(), 200),
             cells: vec![

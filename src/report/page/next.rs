@@ -6,7 +6,7 @@ use crate::record::curl::quoted;
 use crate::report::text::visible;
 
 /// A step.
-pub(super) struct Step {
+pub(super) struct NextStep {
     /// What it does.
     pub(super) what: &'static str,
     /// What is to be copied.
@@ -14,24 +14,24 @@ pub(super) struct Step {
 }
 
 /// The steps for a cluster of the run in `folder`.
-pub(super) fn steps(cluster: &Cluster, folder: &str) -> Vec<Step> {
+pub(super) fn steps(cluster: &Cluster, folder: &str) -> Vec<NextStep> {
     let id = super::clusters::cluster_id(cluster);
     let folder = quoted(folder);
     let mut steps = vec![
-        Step { what: "Look at all of them", text: format!("shadowtap show {folder} {id}") },
-        Step {
+        NextStep { what: "Look at all of them", text: format!("shadowtap show {folder} {id}") },
+        NextStep {
             what: "It is intended",
             text: format!("shadowtap approve {folder} {id} --reason 'say here why it is intended'"),
         },
     ];
     if let Some(place) = rule_place(cluster) {
         let route = toml_string(&cluster.route);
-        steps.push(Step {
+        steps.push(NextStep {
             what: "Never compare it (shadowtap.toml)",
             text: format!("[[diff.ignore]]\nroute = {route}\n{place}"),
         });
         if let Some(how) = looser(cluster) {
-            steps.push(Step {
+            steps.push(NextStep {
                 what: "Compare it less strictly (shadowtap.toml)",
                 text: format!("[[diff.match]]\nroute = {route}\n{place}\n{how}"),
             });

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::message::Body;
-use crate::wire::h1::parser::Limits;
+use crate::wire::h1::parser::ParserLimits;
 
 /// Most bytes that are reserved at once for a body whose length was declared but whose bytes have
 /// not come.
@@ -14,7 +14,7 @@ const RESERVE_BYTES: u64 = 16 << 10;
 
 /// Gathers a body.
 #[derive(Debug, Default)]
-pub(crate) struct Gather {
+pub(crate) struct BodyGather {
     kept: Vec<u8>,
     length: u64,
     limit: usize,
@@ -23,9 +23,9 @@ pub(crate) struct Gather {
     holed: bool,
 }
 
-impl Gather {
+impl BodyGather {
     /// Keeps as much as `limits` say; `declared` is a hint only.
-    pub(crate) fn new(limits: &Limits, declared: u64) -> Self {
+    pub(crate) fn new(limits: &ParserLimits, declared: u64) -> Self {
         let reserve = declared.min(RESERVE_BYTES).min(limits.body_bytes as u64) as usize;
         Self {
             kept: Vec::with_capacity(reserve),
@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn bytes_beyond_the_limit_are_hashed_and_not_kept() {
-        let mut gather = Gather::new(&Limits { body_bytes: 4, ..Limits::default() }, u64::MAX);
+        let mut gather =
+            BodyGather::new(&ParserLimits { body_bytes: 4, ..ParserLimits::default() }, u64::MAX);
         for part in [&b"ab"[..], b"cde", b"", b"fg"] {
             gather.push(part);
         }
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_is_let_go_is_hashed_all_the_same() {
-        let mut gather = Gather::new(&Limits::default(), 0);
+        let mut gather = BodyGather::new(&ParserLimits::default(), 0);
         gather.push(b"abc");
         gather.let_go();
         gather.push(b"def");
@@ -134,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_hole_is_counted_and_ends_what_is_kept() {
-        let mut gather = Gather::new(&Limits { body_bytes: 4, ..Limits::default() }, 9);
+        let mut gather =
+            BodyGather::new(&ParserLimits { body_bytes: 4, ..ParserLimits::default() }, 9);
         gather.push(b"ab");
         gather.skip(3);
         gather.push(b"cdef");

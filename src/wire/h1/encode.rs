@@ -189,10 +189,10 @@ fn field(out: &mut Vec<u8>, (name, value): (&[u8], &[u8])) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::h1::parser::{Message, Parser, Side};
+    use crate::wire::h1::parser::{Message, MessageSide, Parser};
 
     fn read(bytes: &[u8]) -> Request {
-        let mut parser = Parser::<u8>::new(Side::Requests, Default::default());
+        let mut parser = Parser::<u8>::new(MessageSide::Requests, Default::default());
         let mut input = bytes;
         match parser.step(&mut input, 0).expect("a whole request").message {
             Message::Request(request) => request,
@@ -220,7 +220,7 @@ mod tests {
         ] {
             // Whole, and byte by byte: the fast and the lenient way must agree.
             for step in [usize::MAX, 1] {
-                let mut parser = Parser::<u8>::new(Side::Requests, Default::default());
+                let mut parser = Parser::<u8>::new(MessageSide::Requests, Default::default());
                 let parsed = wire.chunks(step.min(wire.len())).find_map(|mut part| parser.step(&mut part, 0));
                 let Some(Message::Request(read)) = parsed.map(|parsed| parsed.message) else { panic!("a whole request") };
                 let mut out = Vec::new();

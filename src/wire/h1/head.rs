@@ -22,7 +22,7 @@ pub(super) type Oddities = Vec<&'static str>;
 
 /// A start line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Start {
+pub(super) enum StartLine {
     Request { method: Bytes, target: Bytes, version: Version },
     Response { status: u16, reason: Bytes, version: Version },
 }
@@ -30,7 +30,7 @@ pub(super) enum Start {
 /// A head as read.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub start: Start,
+    pub start: StartLine,
     pub headers: Headers,
     pub oddities: Oddities,
     /// The bytes of a request's head, where its parts do not tell them.
@@ -63,7 +63,7 @@ pub(super) fn fast(input: &[u8], max_fields: usize, keep: Keep) -> Option<(Head,
         Ok(httparse::Status::Complete(length)) => length,
         _ => return None,
     };
-    let start = Start::Request {
+    let start = StartLine::Request {
         method: method_bytes(request.method?.as_bytes()),
         target: Bytes::copy_from_slice(request.path?.as_bytes()),
         version: if request.version? == 1 { Version::Http11 } else { Version::Http10 },
@@ -137,9 +137,9 @@ pub(super) fn lenient(head: &[u8], max_fields: usize) -> Option<Head> {
     let start = start_line(lines.next()?)?;
     let mut oddities = Oddities::new();
     match &start {
-        Start::Request { version: Version::Http09, .. } => oddities.push("no-version"),
-        Start::Request { target, .. } if target.is_empty() => oddities.push("no-target"),
-        Start::Request { target, .. } if memchr::memchr2(b' ', b'\t', target).is_some() => {
+        StartLine::Request { version: Version::Http09, .. } => oddities.push("no-version"),
+        StartLine::Request { target, .. } if target.is_empty() => oddities.push("no-target"),
+        StartLine::Request { target, .. } if memchr::memchr2(b' ', b'\t', target).is_some() => {
             oddities.push("blank-in-target")
         }
         _ => {}
@@ -202,12 +202,12 @@ pub(super) fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Reads a start line of either kind.
-pub(super) fn start_line(line: &[u8]) -> Option<Start> {
+pub(super) fn start_line(line: &[u8]) -> Option<StartLine> {
     if line.starts_with(b"HTTP/") { status_line(line) } else { request_line(line) }
 }
 
 /// `HTTP/x.y SP 3DIGIT [SP reason]` (RFC 9112 §4); the reason and its blank may be missing.
-pub(super) fn status_line(line: &[u8]) -> Option<Start> {
+pub(super) fn status_line(line: &[u8]) -> Option<StartLine> {
     let (version, rest) = version(line)?;
     let rest = rest.strip_prefix(b" ").or_else(|| rest.strip_prefix(b"\t"))?.trim_ascii_start();
     let digits = rest.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
@@ -217,13 +217,13 @@ pub(super) fn status_line(line: &[u8]) -> Option<Start> {
         Some(b' ' | b'\t') => &rest[4..],
         Some(_) => return None,
     };
-    Some(Start::Response { status, reason: reason_bytes(reason), version })
+    Some(StartLine::Response { status, reason: reason_bytes(reason), version })
 }
 
 /// `method SP target SP HTTP/x.y` (RFC 9112 §3). Blanks in the target are kept; without a version
 /// it is HTTP/0.9 (RFC 1945 §4.1), which only `GET`-like known methods may be, so that other
 /// protocols are not taken for it.
-pub(super) fn request_line(line: &[u8]) -> Option<Start> {
+pub(super) fn request_line(line: &[u8]) -> Option<StartLine> {
     let blank = line.iter().position(|byte| matches!(byte, b' ' | b'\t'))?;
     let method = &line[..blank];
     if method.is_empty() || method.len() > 64 || !method.iter().all(|&byte| is_token(byte)) {
@@ -233,7 +233,7 @@ pub(super) fn request_line(line: &[u8]) -> Option<Start> {
     let at = rest.iter().rposition(|byte| matches!(byte, b' ' | b'\t')).map_or(0, |at| at + 1);
     if let Some((version, b"")) = version(&rest[at..]) {
         let target = rest[..at].trim_ascii();
-        return Some(Start::Request {
+        return Some(StartLine::Request {
             method: method_bytes(method),
             target: Bytes::copy_from_slice(target),
             version,
@@ -244,7 +244,7 @@ pub(super) fn request_line(line: &[u8]) -> Option<Start> {
     if !simple || rest.iter().any(|&byte| byte < b' ') {
         return None;
     }
-    Some(Start::Request {
+    Some(StartLine::Request {
         method: method_bytes(method),
         target: Bytes::copy_from_slice(rest),
         version: Version::Http09,
@@ -349,10 +349,10 @@ pub(super) fn is_known_method(method: &[u8]) -> bool {
 /// Whether a line is a start line beyond doubt: a status line, or a known method with a version.
 pub(super) fn is_certain_start(line: &[u8]) -> bool {
     match start_line(line) {
-        Some(Start::Request { method, version, .. }) => {
+        Some(StartLine::Request { method, version, .. }) => {
             version != Version::Http09 && is_known_method(&method)
         }
-        Some(Start::Response { .. }) => true,
+        Some(StartLine::Response { .. }) => true,
         None => false,
     }
 }
@@ -407,25 +407,25 @@ impl BodyPlan {
 
 /// What matters of the header fields for framing and for the connection, gathered in one pass.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct HeadFacts {
     length: Option<Result<u64, ()>>,
     /// Two lengths that differ.
     two_lengths: bool,
-    coding: Coding,
+    coding: TransferCoding,
     close: bool,
     keep_alive: bool,
     pub upgrade: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Coding {
+enum TransferCoding {
     #[default]
     None,
     Chunked,
     Other,
 }
 
-impl Facts {
+impl HeadFacts {
     /// Reads the fields, naming what RFC 9112 §6.3 calls an error.
     pub(super) fn of(headers: &Headers, oddities: &mut Oddities) -> Self {
         let mut facts = Self::default();
@@ -444,9 +444,9 @@ impl Facts {
                 17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                     for token in tokens(value) {
                         if token.eq_ignore_ascii_case(b"chunked") {
-                            facts.coding = Coding::Chunked;
+                            facts.coding = TransferCoding::Chunked;
                         } else if !token.eq_ignore_ascii_case(b"identity") {
-                            facts.coding = Coding::Other;
+                            facts.coding = TransferCoding::Other;
                             oddities.push("other-transfer-coding");
                         }
                     }
@@ -454,7 +454,7 @@ impl Facts {
                 _ => {}
             }
         }
-        if facts.coding != Coding::None && facts.length.is_some() {
+        if facts.coding != TransferCoding::None && facts.length.is_some() {
             oddities.push("transfer-encoding-and-content-length");
         }
         facts
@@ -485,7 +485,7 @@ impl Facts {
     /// cannot be framed in a request; the length stands in where there is one.
     pub(super) const fn of_request(&self) -> BodyPlan {
         match (self.coding, self.length) {
-            (Coding::Chunked, _) => BodyPlan::Chunked,
+            (TransferCoding::Chunked, _) => BodyPlan::Chunked,
             (_, Some(Ok(length))) => BodyPlan::Length(length),
             _ => BodyPlan::None,
         }
@@ -495,15 +495,15 @@ impl Facts {
     /// number, two numbers, or more than any message has (RFC 9112 §6.3, item 5).
     pub(super) fn has_no_one_length(&self) -> bool {
         let absurd = !matches!(self.length, None | Some(Ok(..=limits::DECLARED_BYTES)));
-        self.coding == Coding::None && (self.two_lengths || absurd)
+        self.coding == TransferCoding::None && (self.two_lengths || absurd)
     }
 
     /// The body of a response that may have one.
     pub(super) const fn of_response(&self) -> BodyPlan {
         match (self.coding, self.length) {
-            (Coding::Chunked, _) => BodyPlan::Chunked,
-            (Coding::Other, _) | (_, None | Some(Err(()))) => BodyPlan::UntilClose,
-            (Coding::None, Some(Ok(length))) => BodyPlan::Length(length),
+            (TransferCoding::Chunked, _) => BodyPlan::Chunked,
+            (TransferCoding::Other, _) | (_, None | Some(Err(()))) => BodyPlan::UntilClose,
+            (TransferCoding::None, Some(Ok(length))) => BodyPlan::Length(length),
         }
     }
 
@@ -531,7 +531,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-impl Start {
+impl StartLine {
     /// Length of a request line in its usual form, with its end.
     fn line_length(&self) -> usize {
         match self {
@@ -590,7 +590,7 @@ mod tests {
             ("HTTP/2 200", Version::Other(2, 0)),
         ] {
             let start = start_line(text.as_bytes());
-            let Some(Start::Response { status: 200, version: read, .. }) = start else {
+            let Some(StartLine::Response { status: 200, version: read, .. }) = start else {
                 panic!("{text}: {start:?}");
             };
             assert_eq!(read, version, "{text}");
@@ -601,7 +601,7 @@ mod tests {
             assert!(start_line(text.as_bytes()).is_none(), "{text}");
         }
         let asked = start_line(b"GET /a b HTTP/1.01");
-        let Some(Start::Request { target, version: Version::Http11, .. }) = asked else {
+        let Some(StartLine::Request { target, version: Version::Http11, .. }) = asked else {
             panic!("no request line: {asked:?}");
         };
         assert_eq!(target, "/a b");

@@ -13,8 +13,8 @@ use crate::flow::{Direction, Endpoint};
 use crate::limits;
 use crate::message::{Extras, Request, Response};
 use crate::time::Timestamp;
-use crate::wire::conversation::{Conversation, Ending, Mark, Origin, Out};
-use crate::wire::h1::parser::{Expect, Limits, Message, Parsed, Parser, Side};
+use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
+use crate::wire::h1::parser::{Expect, Message, MessageSide, Parsed, Parser, ParserLimits};
 use crate::wire::h2::pairing::Streams;
 use crate::wire::probe::{Guess, guess};
 use crate::wire::websocket::WebSocket;
@@ -26,9 +26,9 @@ pub struct Pairing {
     handshake_ns: Option<i64>,
     /// Requests first, unless `flipped` was found by content; indices are [`REQUESTS`] and
     /// [`RESPONSES`].
-    lanes: [Lane; 2],
+    lanes: [H1Direction; 2],
     flipped: bool,
-    slots: VecDeque<Slot>,
+    slots: VecDeque<PairingSlot>,
     /// Bytes of the messages in `slots`.
     kept: usize,
     ordinal: u32,
@@ -37,7 +37,7 @@ pub struct Pairing {
     /// What the connection carries after 101 or CONNECT.
     tunnel: Option<&'static str>,
     /// What reads it from there, and where each direction was then.
-    next: Option<Next>,
+    next: Option<NextReader>,
     bases: [u64; 2],
     /// Interim responses without a request, for the orphan that follows.
     stray: Interim,
@@ -54,12 +54,12 @@ pub struct Pairing {
     unkept_interim: u64,
     /// Bytes behind a switch of protocols that were not read.
     unread: u64,
-    limits: Limits,
+    limits: ParserLimits,
 }
 
 /// What reads a connection behind the answer that switched its protocol.
 #[derive(Debug)]
-enum Next {
+enum NextReader {
     Http2(Box<Streams>),
     Socket(Box<WebSocket>),
 }
@@ -73,8 +73,8 @@ const UNKNOWN_BYTES: u64 = 64 << 10;
 
 /// One direction.
 #[derive(Debug)]
-struct Lane {
-    parser: Parser<Mark>,
+struct H1Direction {
+    parser: Parser<PacketMark>,
     /// What must wait for the other direction.
     held: VecDeque<Held>,
     held_bytes: usize,
@@ -92,20 +92,20 @@ const GAPS_REMEMBERED: usize = 16;
 
 #[derive(Debug)]
 enum Held {
-    Bytes(Vec<u8>, Mark),
-    Gap(u64, Mark),
+    Bytes(Vec<u8>, PacketMark),
+    Gap(u64, PacketMark),
     End(Ending),
 }
 
 /// A place in the connection: a request, or an orphan response.
 #[derive(Debug, Default)]
-struct Slot {
-    request: Option<Box<Parsed<Mark>>>,
+struct PairingSlot {
+    request: Option<Box<Parsed<PacketMark>>>,
     /// The request is still under way; where it starts in its stream.
     open: bool,
     start: u64,
     interim: Interim,
-    response: Option<Box<Parsed<Mark>>>,
+    response: Option<Box<Parsed<PacketMark>>>,
     /// The response was lost.
     lost: bool,
     /// It opened a WebSocket, of which messages may still come.
@@ -116,14 +116,14 @@ struct Slot {
 /// Interim answers of one exchange: the first ones, and how many more there were.
 #[derive(Debug, Default)]
 struct Interim {
-    kept: Vec<Parsed<Mark>>,
+    kept: Vec<Parsed<PacketMark>>,
     bytes: usize,
     more: u64,
 }
 
 impl Interim {
     /// Keeps one more where there is room.
-    fn add(&mut self, parsed: Parsed<Mark>) {
+    fn add(&mut self, parsed: Parsed<PacketMark>) {
         let bytes = self.bytes + weight(&parsed.message);
         if self.kept.len() >= limits::INTERIM_RESPONSES || bytes > limits::INTERIM_BYTES {
             self.more += 1;
@@ -134,13 +134,13 @@ impl Interim {
     }
 }
 
-impl Slot {
+impl PairingSlot {
     fn is_done(&self) -> bool {
         !self.open && !self.socket && (self.response.is_some() || self.lost)
     }
 
     fn bytes(&self) -> usize {
-        let of = |parsed: &Option<Box<Parsed<Mark>>>| {
+        let of = |parsed: &Option<Box<Parsed<PacketMark>>>| {
             parsed.as_ref().map_or(0, |parsed| weight(&parsed.message))
         };
         of(&self.request) + of(&self.response) + self.interim.bytes
@@ -160,13 +160,13 @@ fn weight(message: &Message) -> usize {
 
 impl Pairing {
     /// For a connection that begins now.
-    pub fn new(origin: Origin, limits: Limits) -> Self {
+    pub fn new(origin: Origin, limits: ParserLimits) -> Self {
         let lane = || {
-            let mut parser = Parser::new(Side::Either, limits);
+            let mut parser = Parser::new(MessageSide::Either, limits);
             if origin.joined {
                 parser.joined();
             }
-            Lane {
+            H1Direction {
                 parser,
                 held: VecDeque::new(),
                 held_bytes: 0,
@@ -215,27 +215,27 @@ impl Pairing {
 
     /// Gives bytes to the reader of the protocol that was switched to.
     #[cold]
-    fn hand_on(&mut self, lane: usize, payload: &[u8], mark: Mark, out: Out<'_>) {
+    fn hand_on(&mut self, lane: usize, payload: &[u8], mark: PacketMark, out: ExchangeOut<'_>) {
         let direction = direction_of(lane);
         let mark = self.rebased(lane, mark);
         match &mut self.next {
-            Some(Next::Http2(streams)) => streams.bytes(direction, payload, mark, out),
-            Some(Next::Socket(socket)) => socket.bytes(direction, payload, mark.at),
+            Some(NextReader::Http2(streams)) => streams.bytes(direction, payload, mark, out),
+            Some(NextReader::Socket(socket)) => socket.bytes(direction, payload, mark.at),
             None => {}
         }
     }
 
     /// A mark whose acknowledgement counts from the switch of protocols.
-    fn rebased(&self, lane: usize, mark: Mark) -> Mark {
-        Mark { ack: mark.ack.map(|ack| ack.saturating_sub(self.bases[1 - lane])), ..mark }
+    fn rebased(&self, lane: usize, mark: PacketMark) -> PacketMark {
+        PacketMark { ack: mark.ack.map(|ack| ack.saturating_sub(self.bases[1 - lane])), ..mark }
     }
 
-    fn skip(&mut self, lane: usize, n: u64, mark: Mark, out: Out<'_>) {
+    fn skip(&mut self, lane: usize, n: u64, mark: PacketMark, out: ExchangeOut<'_>) {
         if self.lanes[lane].parser.is_tunnel() {
             let (direction, rebased) = (direction_of(lane), self.rebased(lane, mark));
             match &mut self.next {
-                Some(Next::Http2(streams)) => return streams.gap(direction, n, rebased, out),
-                Some(Next::Socket(socket)) => return socket.gap(direction, n),
+                Some(NextReader::Http2(streams)) => return streams.gap(direction, n, rebased, out),
+                Some(NextReader::Socket(socket)) => return socket.gap(direction, n),
                 None => {}
             }
         }
@@ -250,7 +250,7 @@ impl Pairing {
         }
     }
 
-    fn end(&mut self, lane: usize, ending: Ending, out: Out<'_>) {
+    fn end(&mut self, lane: usize, ending: Ending, out: ExchangeOut<'_>) {
         if std::mem::replace(&mut self.lanes[lane].ended, true) {
             return;
         }
@@ -260,7 +260,7 @@ impl Pairing {
     }
 
     /// Reads bytes of a direction until they are used or must wait.
-    fn feed(&mut self, lane: usize, mut payload: &[u8], mark: Mark, out: Out<'_>) {
+    fn feed(&mut self, lane: usize, mut payload: &[u8], mark: PacketMark, out: ExchangeOut<'_>) {
         // Content may tell that the directions are the other way round: the lane then changes its
         // number.
         let mut lane = lane;
@@ -288,7 +288,7 @@ impl Pairing {
     }
 
     /// Whether the next message of a direction must wait for the other direction.
-    fn must_wait(&self, lane: usize, mark: Mark) -> bool {
+    fn must_wait(&self, lane: usize, mark: PacketMark) -> bool {
         let state = &self.lanes[lane];
         let bounded = state.held_bytes <= limits::HELD_BYTES;
         if self.over
@@ -322,7 +322,7 @@ impl Pairing {
     }
 
     /// Gives what waited and need not any more, from both directions, until nothing moves.
-    fn settle(&mut self, out: Out<'_>) {
+    fn settle(&mut self, out: ExchangeOut<'_>) {
         loop {
             let mut moved = false;
             for lane in [REQUESTS, RESPONSES] {
@@ -345,7 +345,7 @@ impl Pairing {
     }
 
     /// Gives the first thing that waited; whether it was used up.
-    fn give_held(&mut self, lane: usize, out: Out<'_>) -> bool {
+    fn give_held(&mut self, lane: usize, out: ExchangeOut<'_>) -> bool {
         let Some(first) = self.lanes[lane].held.pop_front() else { return false };
         let before = self.lanes[lane].held.len();
         match first {
@@ -361,7 +361,7 @@ impl Pairing {
     }
 
     /// Before a message begins: tells the parser of responses what the next one answers.
-    fn prepare(&mut self, lane: usize, mark: Mark) {
+    fn prepare(&mut self, lane: usize, mark: PacketMark) {
         if lane == RESPONSES && self.lanes[lane].parser.is_between_messages() {
             let expect = self.partner(mark, self.place()).map(|index| self.kind_of(index));
             self.lanes[lane].parser.expect_only(expect);
@@ -383,19 +383,19 @@ impl Pairing {
     /// The place of the request that a response answers which begins with a packet of `mark`;
     /// `slots.len()` is the request under way. `place`: it was searched after lost bytes and found
     /// at this offset of its stream.
-    fn partner(&self, mark: Mark, place: Option<u64>) -> Option<usize> {
+    fn partner(&self, mark: PacketMark, place: Option<u64>) -> Option<usize> {
         let requests = &self.lanes[REQUESTS].parser;
         // (place, offset of its first byte, what its client had received when it began)
         // What only may be a head, found by search, is nothing to answer yet.
         let is_certain = requests.current().is_some() || !requests.is_resuming();
         let under_way = match (self.slots.back(), requests.first(), requests.start()) {
-            (Some(Slot { open: true, .. }), ..) => None,
+            (Some(PairingSlot { open: true, .. }), ..) => None,
             (_, Some(first), Some(start)) if is_certain => {
                 Some((self.slots.len(), start, first.ack))
             }
             _ => None,
         };
-        let open_request = |slot: &Slot| match (&slot.request, slot.open) {
+        let open_request = |slot: &PairingSlot| match (&slot.request, slot.open) {
             (Some(parsed), _) => Some((parsed.start, parsed.first.ack)),
             (None, true) => Some((requests.start()?, requests.first()?.ack)),
             (None, false) => None,
@@ -434,13 +434,13 @@ impl Pairing {
     }
 
     /// Where the last bytes of requests were lost that the sender of a response had received.
-    fn lost_request_before(&self, mark: Mark) -> Option<u64> {
+    fn lost_request_before(&self, mark: PacketMark) -> Option<u64> {
         let starts = self.lanes[REQUESTS].gap_starts.iter().rev().copied();
         starts.into_iter().find(|&start| mark.ack.is_none_or(|ack| start < ack))
     }
 
     /// Takes a message; gives the lane it belongs to, which content may have changed.
-    fn take(&mut self, lane: usize, parsed: Parsed<Mark>, out: Out<'_>) -> usize {
+    fn take(&mut self, lane: usize, parsed: Parsed<PacketMark>, out: ExchangeOut<'_>) -> usize {
         let belongs =
             if matches!(parsed.message, Message::Request(_)) { REQUESTS } else { RESPONSES };
         if lane != belongs && self.settled {
@@ -452,8 +452,8 @@ impl Pairing {
             self.lanes.swap(REQUESTS, RESPONSES);
             self.flipped = !self.flipped;
         }
-        self.lanes[REQUESTS].parser.set_side(Side::Requests);
-        self.lanes[RESPONSES].parser.set_side(Side::Responses);
+        self.lanes[REQUESTS].parser.set_side(MessageSide::Requests);
+        self.lanes[RESPONSES].parser.set_side(MessageSide::Responses);
         if belongs == REQUESTS {
             self.take_request(parsed)
         } else {
@@ -473,7 +473,7 @@ impl Pairing {
         self.misplaced
     }
 
-    fn take_request(&mut self, parsed: Parsed<Mark>) {
+    fn take_request(&mut self, parsed: Parsed<PacketMark>) {
         self.gate = parsed.tunnel && parsed.damage.is_none();
         self.kept += weight(&parsed.message);
         match self.slots.back_mut() {
@@ -481,7 +481,10 @@ impl Pairing {
                 // What was answered could not be read to its end; this is another request.
                 slot.open = false;
                 slot.lost = true;
-                self.slots.push_back(Slot { request: Some(Box::new(parsed)), ..Slot::default() });
+                self.slots.push_back(PairingSlot {
+                    request: Some(Box::new(parsed)),
+                    ..PairingSlot::default()
+                });
             }
             Some(slot) if slot.open => {
                 slot.request = Some(Box::new(parsed));
@@ -489,11 +492,14 @@ impl Pairing {
                 // It was answered early.
                 self.gate &= slot.response.is_none();
             }
-            _ => self.slots.push_back(Slot { request: Some(Box::new(parsed)), ..Slot::default() }),
+            _ => self.slots.push_back(PairingSlot {
+                request: Some(Box::new(parsed)),
+                ..PairingSlot::default()
+            }),
         }
     }
 
-    fn take_response(&mut self, parsed: Parsed<Mark>) {
+    fn take_response(&mut self, parsed: Parsed<PacketMark>) {
         let resumed = parsed.resumed || self.unsure;
         let partner = self.partner(parsed.first, resumed.then_some(parsed.start));
         let interim = parsed.message.is_interim();
@@ -509,7 +515,7 @@ impl Pairing {
                 || matches!(&parsed.message, Message::Response(response) if response.body.length > 0);
             if resumed && let Some(lost) = self.lost_request_before(parsed.first) {
                 // It answers a request that was lost; the answers to those before it were lost too.
-                let before = |slot: &&mut Slot| {
+                let before = |slot: &&mut PairingSlot| {
                     slot.request.as_ref().is_some_and(|request| request.start < lost)
                 };
                 for slot in
@@ -525,14 +531,15 @@ impl Pairing {
             if parsed.tunnel {
                 self.open_tunnel(&parsed, self.slots.len());
             }
-            let socket = parsed.tunnel && matches!(self.next, Some(Next::Socket(_)));
+            let socket = parsed.tunnel && matches!(self.next, Some(NextReader::Socket(_)));
             let response = Some(Box::new(parsed));
-            self.slots.insert(place, Slot { interim, response, socket, ..Slot::default() });
+            self.slots
+                .insert(place, PairingSlot { interim, response, socket, ..PairingSlot::default() });
             return;
         };
         if index == self.slots.len() {
             let start = self.lanes[REQUESTS].parser.start().unwrap_or_default();
-            self.slots.push_back(Slot { open: true, start, ..Slot::default() });
+            self.slots.push_back(PairingSlot { open: true, start, ..PairingSlot::default() });
         }
         if resumed {
             // The answers to requests before it were in the lost bytes.
@@ -550,24 +557,24 @@ impl Pairing {
         self.gate &= index + 1 != self.slots.len();
         if parsed.tunnel {
             self.open_tunnel(&parsed, index);
-            self.slots[index].socket = matches!(self.next, Some(Next::Socket(_)));
+            self.slots[index].socket = matches!(self.next, Some(NextReader::Socket(_)));
         }
         self.unsure = false;
         self.slots[index].response = Some(Box::new(parsed));
     }
 
-    fn open_tunnel(&mut self, parsed: &Parsed<Mark>, index: usize) {
+    fn open_tunnel(&mut self, parsed: &Parsed<PacketMark>, index: usize) {
         let name = match &parsed.message {
             Message::Response(Response { status: 101, headers, .. }) => {
                 match headers.get("upgrade") {
                     Some(value) if value.eq_ignore_ascii_case(b"websocket") => {
                         let extensions = headers.get("sec-websocket-extensions");
                         let socket = WebSocket::new(extensions, self.limits.body_bytes);
-                        self.next = Some(Next::Socket(Box::new(socket)));
+                        self.next = Some(NextReader::Socket(Box::new(socket)));
                         "websocket"
                     }
                     Some(value) if value.eq_ignore_ascii_case(b"h2c") => {
-                        self.next = Some(Next::Http2(Box::new(self.streams(index))));
+                        self.next = Some(NextReader::Http2(Box::new(self.streams(index))));
                         "h2c"
                     }
                     _ => "upgraded",
@@ -596,7 +603,7 @@ impl Pairing {
         streams
     }
 
-    fn emit_done(&mut self, out: Out<'_>) {
+    fn emit_done(&mut self, out: ExchangeOut<'_>) {
         while let Some(slot) = self.slots.front() {
             // More requests without an answer than a connection may keep: the oldest go as they
             // are.
@@ -610,7 +617,7 @@ impl Pairing {
     }
 
     /// Gives the first place, whether it is done or not.
-    fn give_up_first(&mut self, out: Out<'_>) {
+    fn give_up_first(&mut self, out: ExchangeOut<'_>) {
         let Some(mut slot) = self.slots.pop_front() else { return };
         if !slot.is_done() && !slot.socket {
             slot.note = Some("given up: too much waits for an answer");
@@ -620,11 +627,15 @@ impl Pairing {
     }
 
     /// What was said on the WebSocket that a place opened.
-    fn take_messages(&mut self, slot: &Slot, marks: &mut Vec<String>) -> Option<Box<Carriage>> {
-        if !slot.socket || !matches!(self.next, Some(Next::Socket(_))) {
+    fn take_messages(
+        &mut self,
+        slot: &PairingSlot,
+        marks: &mut Vec<String>,
+    ) -> Option<Box<Carriage>> {
+        if !slot.socket || !matches!(self.next, Some(NextReader::Socket(_))) {
             return None;
         }
-        let Some(Next::Socket(socket)) = self.next.take() else { return None };
+        let Some(NextReader::Socket(socket)) = self.next.take() else { return None };
         self.unread += socket.unread();
         let first = slot.request.as_ref().or(slot.response.as_ref())?.first.at;
         let said = socket.finish(first);
@@ -633,7 +644,7 @@ impl Pairing {
         (!messages.is_empty()).then(|| Box::new(Carriage { messages, ..Carriage::default() }))
     }
 
-    fn emit(&mut self, slot: Slot, out: Out<'_>) {
+    fn emit(&mut self, slot: PairingSlot, out: ExchangeOut<'_>) {
         let id = ExchangeId { connection: self.origin.connection, ordinal: self.ordinal };
         self.ordinal = self.ordinal.saturating_add(1);
         let (client, server) = self.roles();
@@ -683,7 +694,7 @@ impl Pairing {
 impl Conversation for Pairing {
     fn set_handshake(&mut self, nanos: i64) {
         self.handshake_ns = Some(nanos);
-        if let Some(Next::Http2(streams)) = &mut self.next {
+        if let Some(NextReader::Http2(streams)) = &mut self.next {
             streams.set_handshake(nanos);
         }
     }
@@ -694,7 +705,7 @@ impl Conversation for Pairing {
     }
 
     fn protocol(&self) -> &'static str {
-        if let Some(Next::Http2(_)) = self.next {
+        if let Some(NextReader::Http2(_)) = self.next {
             return "http/2";
         }
         if let Some(name) = self.tunnel {
@@ -721,8 +732,8 @@ impl Conversation for Pairing {
 
     fn held(&self) -> usize {
         let next = match &self.next {
-            Some(Next::Http2(streams)) => streams.held(),
-            Some(Next::Socket(socket)) => socket.held(),
+            Some(NextReader::Http2(streams)) => streams.held(),
+            Some(NextReader::Socket(socket)) => socket.held(),
             None => 0,
         };
         self.kept
@@ -730,9 +741,9 @@ impl Conversation for Pairing {
             + self.lanes.iter().map(|lane| lane.held_bytes + lane.parser.held()).sum::<usize>()
     }
 
-    fn relieve(&mut self, out: Out<'_>) {
+    fn relieve(&mut self, out: ExchangeOut<'_>) {
         self.lanes.iter_mut().for_each(|lane| lane.parser.let_go());
-        if let Some(Next::Http2(streams)) = &mut self.next {
+        if let Some(NextReader::Http2(streams)) = &mut self.next {
             streams.relieve(out);
         }
         while self.kept > 0 && self.slots.front().is_some_and(|slot| !slot.open) {
@@ -742,7 +753,7 @@ impl Conversation for Pairing {
 
     fn under_way(&self) -> u64 {
         let next = match &self.next {
-            Some(Next::Http2(streams)) => streams.under_way(),
+            Some(NextReader::Http2(streams)) => streams.under_way(),
             _ => 0,
         };
         self.slots.len() as u64 + next
@@ -750,7 +761,7 @@ impl Conversation for Pairing {
 
     fn skipped(&self) -> u64 {
         let next = match &self.next {
-            Some(Next::Http2(streams)) => streams.skipped(),
+            Some(NextReader::Http2(streams)) => streams.skipped(),
             _ => 0,
         };
         self.lanes.iter().map(|lane| lane.parser.skipped()).sum::<u64>() + next
@@ -758,7 +769,7 @@ impl Conversation for Pairing {
 
     fn unkept_interim(&self) -> u64 {
         let next = match &self.next {
-            Some(Next::Http2(streams)) => streams.unkept_interim(),
+            Some(NextReader::Http2(streams)) => streams.unkept_interim(),
             _ => 0,
         };
         self.unkept_interim + next
@@ -766,13 +777,19 @@ impl Conversation for Pairing {
 
     fn tunnelled(&self) -> u64 {
         let next = match &self.next {
-            Some(Next::Http2(streams)) => streams.tunnelled(),
+            Some(NextReader::Http2(streams)) => streams.tunnelled(),
             _ => 0,
         };
         self.lanes.iter().map(|lane| lane.parser.tunnelled()).sum::<u64>() + next + self.unread
     }
 
-    fn bytes(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: Out<'_>) {
+    fn bytes(
+        &mut self,
+        direction: Direction,
+        payload: &[u8],
+        mark: PacketMark,
+        out: ExchangeOut<'_>,
+    ) {
         if payload.is_empty() {
             return;
         }
@@ -793,7 +810,7 @@ impl Conversation for Pairing {
         self.settle(out);
     }
 
-    fn gap(&mut self, direction: Direction, n: u64, mark: Mark, out: Out<'_>) {
+    fn gap(&mut self, direction: Direction, n: u64, mark: PacketMark, out: ExchangeOut<'_>) {
         let lane = self.lane(direction);
         self.lanes[lane].gaps += 1;
         if self.lanes[lane].held.is_empty() {
@@ -804,7 +821,7 @@ impl Conversation for Pairing {
         self.settle(out);
     }
 
-    fn close(&mut self, direction: Direction, ending: Ending, out: Out<'_>) {
+    fn close(&mut self, direction: Direction, ending: Ending, out: ExchangeOut<'_>) {
         let lane = self.lane(direction);
         if self.lanes[lane].held.is_empty() {
             self.end(lane, ending, out);
@@ -814,7 +831,7 @@ impl Conversation for Pairing {
         self.settle(out);
     }
 
-    fn finish(&mut self, out: Out<'_>) {
+    fn finish(&mut self, out: ExchangeOut<'_>) {
         self.over = true;
         self.settle(out);
         self.end(REQUESTS, Ending::Cut, out);
@@ -823,7 +840,7 @@ impl Conversation for Pairing {
         self.end(REQUESTS, Ending::Cut, out);
         if !self.stray.kept.is_empty() {
             let interim = std::mem::take(&mut self.stray);
-            self.slots.push_back(Slot { interim, lost: true, ..Slot::default() });
+            self.slots.push_back(PairingSlot { interim, lost: true, ..PairingSlot::default() });
         }
         let lossy = self.lanes[RESPONSES].gaps > 0 && self.lanes[RESPONSES].parser.is_lost();
         let foreign = !lossy && self.lanes[RESPONSES].parser.is_lost();
@@ -838,7 +855,7 @@ impl Conversation for Pairing {
             self.emit(slot, out);
         }
         self.kept = 0;
-        if let Some(Next::Http2(streams)) = &mut self.next {
+        if let Some(NextReader::Http2(streams)) = &mut self.next {
             streams.finish(out);
         }
     }
@@ -848,7 +865,7 @@ fn direction_of(lane: usize) -> Direction {
     if lane == REQUESTS { Direction::ToServer } else { Direction::ToClient }
 }
 
-fn completeness(slot: &Slot) -> Completeness {
+fn completeness(slot: &PairingSlot) -> Completeness {
     match (&slot.request, &slot.response) {
         (None, _) => Completeness::OrphanResponse,
         (Some(request), _) if request.damage.is_some() => Completeness::RequestDamaged,
@@ -860,7 +877,7 @@ fn completeness(slot: &Slot) -> Completeness {
 }
 
 /// Says in words what is damaged or odd about a message, with packet numbers.
-fn note(what: &str, parsed: &Parsed<Mark>, marks: &mut Vec<String>) {
+fn note(what: &str, parsed: &Parsed<PacketMark>, marks: &mut Vec<String>) {
     for hole in &parsed.holes {
         let kind = if hole.mark.cut { "cut by the snap length" } else { "gap" };
         marks
@@ -881,12 +898,12 @@ fn note(what: &str, parsed: &Parsed<Mark>, marks: &mut Vec<String>) {
 }
 
 /// When the body came, where its pace says something.
-fn extras(parsed: &Parsed<Mark>, start: Timestamp) -> Option<Box<Extras>> {
+fn extras(parsed: &Parsed<PacketMark>, start: Timestamp) -> Option<Box<Extras>> {
     let pieces = parsed.pieces.as_ref()?.since(start, |mark| mark.at);
     Extras { pieces, ..Extras::default() }.of()
 }
 
-fn timed_request(parsed: Parsed<Mark>) -> Option<TimedRequest> {
+fn timed_request(parsed: Parsed<PacketMark>) -> Option<TimedRequest> {
     let duration_ns = parsed.last.at.since(parsed.first.at);
     let extras = extras(&parsed, parsed.first.at);
     match parsed.message {
@@ -898,7 +915,7 @@ fn timed_request(parsed: Parsed<Mark>) -> Option<TimedRequest> {
     }
 }
 
-fn timed_response(parsed: Parsed<Mark>, start: Option<Timestamp>) -> Option<TimedResponse> {
+fn timed_response(parsed: Parsed<PacketMark>, start: Option<Timestamp>) -> Option<TimedResponse> {
     let whole = parsed.damage.is_none();
     let extras = extras(&parsed, start.unwrap_or(parsed.first.at));
     match parsed.message {

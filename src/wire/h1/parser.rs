@@ -23,9 +23,9 @@ use crate::limits;
 use crate::message::wire::Verbatim;
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
 pub use crate::wire::conversation::Ending;
-use crate::wire::h1::body::{Gather, chunk_size};
+use crate::wire::h1::body::{BodyGather, chunk_size};
 use crate::wire::h1::head;
-use crate::wire::h1::head::{BodyPlan, Facts, Head, Oddities, Start};
+use crate::wire::h1::head::{BodyPlan, Head, HeadFacts, Oddities, StartLine};
 use crate::wire::h1::verbatim;
 use crate::wire::pace::{Pieces, has_pace};
 
@@ -35,7 +35,7 @@ pub const BODY_KEPT_IN_PART: &str = "body-kept-in-part";
 
 /// Which messages a parser reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum MessageSide {
     /// Requests.
     Requests,
     /// Responses.
@@ -72,7 +72,7 @@ impl Expect {
 
 /// Bounds of a parser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ParserLimits {
     /// Longest head, in bytes; also of a trailer section.
     pub head_bytes: usize,
     /// Most header fields.
@@ -101,14 +101,14 @@ pub enum Keep {
     Outline,
 }
 
-impl Limits {
+impl ParserLimits {
     /// For who counts messages: no bodies, no header fields but those of [`Keep::Outline`].
     pub fn outline() -> Self {
         Self { body_bytes: 0, hash_rest: false, keep: Keep::Outline, ..Self::default() }
     }
 }
 
-impl Default for Limits {
+impl Default for ParserLimits {
     fn default() -> Self {
         Self {
             head_bytes: limits::HEAD_BYTES,
@@ -163,7 +163,7 @@ pub enum Damage {
     BadChunk,
     /// Its head or trailer section is longer than the limit.
     HeadLimit,
-    /// Its head tells no length, two lengths, or one that no message has ([`Limits::strict`]).
+    /// Its head tells no length, two lengths, or one that no message has ([`ParserLimits::strict`]).
     BadLength,
 }
 
@@ -224,9 +224,9 @@ pub struct Parsed<M> {
 /// Reads one direction of a connection.
 #[derive(Debug)]
 pub struct Parser<M> {
-    side: Side,
-    limits: Limits,
-    state: State,
+    side: MessageSide,
+    limits: ParserLimits,
+    state: ParserState,
     position: u64,
     /// A head, chunk line or trailer section of which some bytes have come.
     line: Vec<u8>,
@@ -247,7 +247,7 @@ pub struct Parser<M> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ParserState {
     /// Before a message or in its head.
     Head,
     /// In a body of known length.
@@ -267,12 +267,12 @@ enum State {
 #[derive(Debug)]
 struct Current<M> {
     message: Message,
-    body: Gather,
+    body: BodyGather,
     framing: Framing,
     /// A request's head, where its parts do not tell it.
     raw_head: Option<Bytes>,
     /// What stood around a request's chunks.
-    around_chunks: verbatim::Gather,
+    around_chunks: verbatim::ChunkGather,
     holes: Vec<Hole<M>>,
     /// When its body came, where that says something.
     pieces: Option<Pieces<M>>,
@@ -283,11 +283,11 @@ struct Current<M> {
 
 impl<M: Copy + Default> Parser<M> {
     /// A parser at the start of a stream.
-    pub fn new(side: Side, limits: Limits) -> Self {
+    pub fn new(side: MessageSide, limits: ParserLimits) -> Self {
         Self {
             side,
             limits,
-            state: State::Head,
+            state: ParserState::Head,
             position: 0,
             line: Vec::new(),
             line_start: 0,
@@ -322,12 +322,12 @@ impl<M: Copy + Default> Parser<M> {
     }
 
     /// Which messages it reads; [`Side::Either`] until the first start line.
-    pub fn side(&self) -> Side {
+    pub fn side(&self) -> MessageSide {
         self.side
     }
 
     /// Fixes what it reads, where the other direction told.
-    pub fn set_side(&mut self, side: Side) {
+    pub fn set_side(&mut self, side: MessageSide) {
         self.side = side;
     }
 
@@ -344,7 +344,7 @@ impl<M: Copy + Default> Parser<M> {
 
     /// Whether it searches for a start line: what came last is not HTTP.
     pub fn is_lost(&self) -> bool {
-        self.state == State::Lost
+        self.state == ParserState::Lost
     }
 
     /// Whether the next message is one that was searched for: others may be missing before it.
@@ -354,7 +354,7 @@ impl<M: Copy + Default> Parser<M> {
 
     /// Whether the stream belongs to another protocol from here on.
     pub fn is_tunnel(&self) -> bool {
-        self.state == State::Tunnel
+        self.state == ParserState::Tunnel
     }
 
     /// The mark of the first byte of the message under way.
@@ -405,7 +405,7 @@ impl<M: Copy + Default> Parser<M> {
     /// What follows is of another protocol; it is counted and not read.
     pub fn tunnel(&mut self) {
         self.drop_line();
-        self.state = State::Tunnel;
+        self.state = ParserState::Tunnel;
     }
 
     /// Reads on in `input`, which it shortens by what it used; `mark` stands for the slice. Returns
@@ -422,38 +422,41 @@ impl<M: Copy + Default> Parser<M> {
 
     fn advance(&mut self, input: &mut &[u8], mark: M) -> Option<Parsed<M>> {
         match self.state {
-            State::Head => self.head(input, mark),
-            State::Length(left) => {
+            ParserState::Head => self.head(input, mark),
+            ParserState::Length(left) => {
                 let bytes = self.take(input, left);
                 self.gather(bytes, mark);
                 self.last = mark;
                 let left = left - bytes.len() as u64;
-                self.state = State::Length(left);
+                self.state = ParserState::Length(left);
                 (left == 0).then(|| self.complete(None))
             }
-            State::UntilClose => {
+            ParserState::UntilClose => {
                 let bytes = self.take(input, u64::MAX);
                 self.gather(bytes, mark);
                 self.last = mark;
                 None
             }
-            State::ChunkSize => self.chunk_line(input, mark),
-            State::ChunkData(left) => {
+            ParserState::ChunkSize => self.chunk_line(input, mark),
+            ParserState::ChunkData(left) => {
                 let bytes = self.take(input, left);
                 self.gather(bytes, mark);
                 self.last = mark;
                 let left = left - bytes.len() as u64;
-                self.state =
-                    if left == 0 { State::ChunkEnd(false) } else { State::ChunkData(left) };
+                self.state = if left == 0 {
+                    ParserState::ChunkEnd(false)
+                } else {
+                    ParserState::ChunkData(left)
+                };
                 None
             }
-            State::ChunkEnd(cr) => self.chunk_end(input, mark, cr),
-            State::Trailers => self.trailers(input, mark),
-            State::Lost => {
+            ParserState::ChunkEnd(cr) => self.chunk_end(input, mark, cr),
+            ParserState::Trailers => self.trailers(input, mark),
+            ParserState::Lost => {
                 self.search(input);
                 None
             }
-            State::Tunnel => {
+            ParserState::Tunnel => {
                 self.tunnelled += self.take(input, u64::MAX).len() as u64;
                 None
             }
@@ -469,21 +472,21 @@ impl<M: Copy + Default> Parser<M> {
         }
         self.position += n;
         let left = match self.state {
-            State::Tunnel => {
+            ParserState::Tunnel => {
                 self.tunnelled += n;
                 return None;
             }
-            State::Lost => {
+            ParserState::Lost => {
                 self.skipped += n;
                 return None;
             }
-            State::Length(left) | State::ChunkData(left) => left,
-            State::UntilClose => u64::MAX,
+            ParserState::Length(left) | ParserState::ChunkData(left) => left,
+            ParserState::UntilClose => u64::MAX,
             _ => 0,
         };
         if self.is_between_messages() {
             self.skipped += n;
-            (self.state, self.resumed) = (State::Lost, true);
+            (self.state, self.resumed) = (ParserState::Lost, true);
             return None;
         }
         if let Some(current) = &mut self.current {
@@ -500,13 +503,13 @@ impl<M: Copy + Default> Parser<M> {
             self.last = mark;
             let left = left - n;
             match &mut self.state {
-                State::Length(rest) | State::ChunkData(rest) => *rest = left,
+                ParserState::Length(rest) | ParserState::ChunkData(rest) => *rest = left,
                 _ => {}
             }
             return match self.state {
-                State::Length(0) => Some(self.complete(Some(Damage::Gap))),
-                State::ChunkData(0) => {
-                    self.state = State::ChunkEnd(false);
+                ParserState::Length(0) => Some(self.complete(Some(Damage::Gap))),
+                ParserState::ChunkData(0) => {
+                    self.state = ParserState::ChunkEnd(false);
                     None
                 }
                 _ => None,
@@ -519,13 +522,13 @@ impl<M: Copy + Default> Parser<M> {
     /// of the stream.
     pub fn finish(&mut self, ending: Ending) -> Option<Parsed<M>> {
         let whole = match self.state {
-            State::UntilClose => ending == Ending::Closed,
+            ParserState::UntilClose => ending == Ending::Closed,
             // The last chunk came and only the blank line behind it did not.
-            State::Trailers => ending == Ending::Closed && self.line.is_empty(),
+            ParserState::Trailers => ending == Ending::Closed && self.line.is_empty(),
             _ => false,
         };
         if whole {
-            if self.state == State::Trailers {
+            if self.state == ParserState::Trailers {
                 self.oddity("no-end-of-chunks");
             }
             return Some(self.complete(None));
@@ -545,7 +548,7 @@ impl<M: Copy + Default> Parser<M> {
         taken
     }
 
-    fn body(&mut self) -> &mut Gather {
+    fn body(&mut self) -> &mut BodyGather {
         &mut self.current.as_mut().expect("a state inside a body has its message").body
     }
 
@@ -660,7 +663,7 @@ impl<M: Copy + Default> Parser<M> {
 
     fn lose(&mut self) {
         self.drop_line();
-        (self.state, self.resumed) = (State::Lost, true);
+        (self.state, self.resumed) = (ParserState::Lost, true);
     }
 
     /// Whether the first bytes of a line may become a start line; bounds what is kept of other
@@ -669,20 +672,20 @@ impl<M: Copy + Default> Parser<M> {
         let prefix = &self.line[..self.line.len().min(PREFIX)];
         let response = is_prefix(b"HTTP/", prefix);
         match self.side {
-            Side::Responses => response,
-            Side::Requests => may_be_request(prefix),
-            Side::Either => response || may_be_request(prefix),
+            MessageSide::Responses => response,
+            MessageSide::Requests => may_be_request(prefix),
+            MessageSide::Either => response || may_be_request(prefix),
         }
     }
 
-    fn accepts(&self, start: &Start) -> bool {
+    fn accepts(&self, start: &StartLine) -> bool {
         let (version, request) = match start {
             // Behind lost bytes an unknown method may be the end of a known one, or of a body.
-            Start::Request { method, .. } if self.resumed && !head::is_known_method(method) => {
+            StartLine::Request { method, .. } if self.resumed && !head::is_known_method(method) => {
                 return false;
             }
-            Start::Request { version, .. } => (*version, true),
-            Start::Response { version, .. } => (*version, false),
+            StartLine::Request { version, .. } => (*version, true),
+            StartLine::Response { version, .. } => (*version, false),
         };
         // A start line that was searched for must name its version; HTTP/2's preface is not a
         // request.
@@ -691,9 +694,9 @@ impl<M: Copy + Default> Parser<M> {
             return false;
         }
         match self.side {
-            Side::Either => true,
-            Side::Requests => request,
-            Side::Responses => !request,
+            MessageSide::Either => true,
+            MessageSide::Requests => request,
+            MessageSide::Responses => !request,
         }
     }
 
@@ -711,34 +714,34 @@ impl<M: Copy + Default> Parser<M> {
         let response = Response { status: 200, version: Version::Http09, ..Response::default() };
         self.current = Some(Box::new(Current {
             message: Message::Response(response),
-            body: Gather::new(&self.limits, 0),
+            body: BodyGather::new(&self.limits, 0),
             framing: Framing::Close,
             raw_head: None,
-            around_chunks: verbatim::Gather::default(),
+            around_chunks: verbatim::ChunkGather::default(),
             holes: Vec::new(),
             pieces: None,
             oddities: vec!["no-head"],
             persists: false,
             tunnel: false,
         }));
-        self.state = State::UntilClose;
+        self.state = ParserState::UntilClose;
         None
     }
 
     /// A head is whole: what follows?
     fn headed(&mut self, head: Head) -> Option<Parsed<M>> {
         let Head { start, headers, mut oddities, raw } = head;
-        let facts = Facts::of(&headers, &mut oddities);
+        let facts = HeadFacts::of(&headers, &mut oddities);
         let (plan, tunnel, version) = match &start {
-            Start::Request { method, version, .. } => {
-                self.side = Side::Requests;
+            StartLine::Request { method, version, .. } => {
+                self.side = MessageSide::Requests;
                 // What a CONNECT declares is no body (RFC 9110 §9.3.6).
                 let connect = &method[..] == b"CONNECT";
                 let plan = if connect { BodyPlan::None } else { facts.of_request() };
                 (plan, connect || facts.upgrade, *version)
             }
-            Start::Response { status, version, .. } => {
-                self.side = Side::Responses;
+            StartLine::Response { status, version, .. } => {
+                self.side = MessageSide::Responses;
                 let (plan, tunnel) = self.plan_response(*status, &facts);
                 (plan, tunnel, *version)
             }
@@ -748,14 +751,14 @@ impl<M: Copy + Default> Parser<M> {
         let endless = matches!(plan, BodyPlan::Chunked | BodyPlan::UntilClose);
         let paced = endless && headers.get("content-type").is_some_and(has_pace);
         let pieces = paced.then(Pieces::default);
-        let framed = self.side == Side::Responses && plan != BodyPlan::None;
+        let framed = self.side == MessageSide::Responses && plan != BodyPlan::None;
         let bad_length = self.limits.strict && framed && facts.has_no_one_length();
         self.current = Some(Box::new(Current {
             message: start.into_message(headers),
-            body: Gather::new(&self.limits, declared),
+            body: BodyGather::new(&self.limits, declared),
             framing: plan.framing(),
             raw_head: raw,
-            around_chunks: verbatim::Gather::new(self.limits.keep == Keep::Everything),
+            around_chunks: verbatim::ChunkGather::new(self.limits.keep == Keep::Everything),
             holes: Vec::new(),
             pieces,
             oddities,
@@ -767,15 +770,15 @@ impl<M: Copy + Default> Parser<M> {
         }
         self.state = match plan {
             BodyPlan::None | BodyPlan::Length(0) => return Some(self.complete(None)),
-            BodyPlan::Length(length) => State::Length(length),
-            BodyPlan::Chunked => State::ChunkSize,
-            BodyPlan::UntilClose => State::UntilClose,
+            BodyPlan::Length(length) => ParserState::Length(length),
+            BodyPlan::Chunked => ParserState::ChunkSize,
+            BodyPlan::UntilClose => ParserState::UntilClose,
         };
         None
     }
 
     /// RFC 9112 §6.3, items 1 to 3.
-    fn plan_response(&mut self, status: u16, facts: &Facts) -> (BodyPlan, bool) {
+    fn plan_response(&mut self, status: u16, facts: &HeadFacts) -> (BodyPlan, bool) {
         let interim = matches!(status, 100 | 102..=199);
         if interim {
             return (BodyPlan::None, false);
@@ -806,7 +809,8 @@ impl<M: Copy + Default> Parser<M> {
             Some(size) => {
                 self.keep_around_chunks();
                 self.clear_line();
-                self.state = if size == 0 { State::Trailers } else { State::ChunkData(size) };
+                self.state =
+                    if size == 0 { ParserState::Trailers } else { ParserState::ChunkData(size) };
                 None
             }
         }
@@ -814,8 +818,8 @@ impl<M: Copy + Default> Parser<M> {
 
     fn chunk_end(&mut self, input: &mut &[u8], mark: M, cr: bool) -> Option<Parsed<M>> {
         match (input[0], cr) {
-            (b'\r', false) => self.state = State::ChunkEnd(true),
-            (b'\n', _) => self.state = State::ChunkSize,
+            (b'\r', false) => self.state = ParserState::ChunkEnd(true),
+            (b'\n', _) => self.state = ParserState::ChunkSize,
             _ => return self.abandon(Damage::BadChunk, None),
         }
         let byte = self.take(input, 1);
@@ -827,7 +831,7 @@ impl<M: Copy + Default> Parser<M> {
     }
 
     /// What stands around the chunks of a request is kept, so that it can be sent the same way.
-    fn around_chunks(&mut self) -> Option<&mut verbatim::Gather> {
+    fn around_chunks(&mut self) -> Option<&mut verbatim::ChunkGather> {
         let current = self
             .current
             .as_mut()
@@ -906,9 +910,9 @@ impl<M: Copy + Default> Parser<M> {
         } = *self.current.take().expect("a message that ends was under way");
         self.clear_line();
         self.state = if tunnel && matches!(message, Message::Response(_)) {
-            State::Tunnel
+            ParserState::Tunnel
         } else {
-            State::Head
+            ParserState::Head
         };
         let body = body.finish();
         if body.sha256.is_some() && body.is_cut() && !oddities.contains(&"body-not-kept") {
@@ -956,15 +960,15 @@ impl<M: Copy + Default> Parser<M> {
                 self.lose();
                 return None;
             };
-            if matches!(start, Start::Response { .. }) {
+            if matches!(start, StartLine::Response { .. }) {
                 self.expected.pop_front();
             }
             self.current = Some(Box::new(Current {
                 message: start.into_message(headers),
-                body: Gather::default(),
+                body: BodyGather::default(),
                 framing: Framing::None,
                 raw_head: None,
-                around_chunks: verbatim::Gather::default(),
+                around_chunks: verbatim::ChunkGather::default(),
                 holes: hole.into_iter().collect(),
                 pieces: None,
                 oddities,
@@ -973,7 +977,7 @@ impl<M: Copy + Default> Parser<M> {
             }));
         }
         let parsed = self.complete(Some(damage));
-        (self.state, self.resumed) = (State::Lost, true);
+        (self.state, self.resumed) = (ParserState::Lost, true);
         Some(parsed)
     }
 
@@ -990,7 +994,7 @@ impl<M: Copy + Default> Parser<M> {
         }
         self.skipped += self.take(input, from as u64).len() as u64;
         if !input.is_empty() {
-            (self.state, self.resumed) = (State::Head, true);
+            (self.state, self.resumed) = (ParserState::Head, true);
         }
     }
 
@@ -1003,14 +1007,16 @@ impl<M: Copy + Default> Parser<M> {
         match memchr::memchr(b'\n', candidate) {
             Some(end) => head::start_line(trim_end(&candidate[..end])).is_some_and(|start| {
                 let version = match start {
-                    Start::Request { version, .. } | Start::Response { version, .. } => version,
+                    StartLine::Request { version, .. } | StartLine::Response { version, .. } => {
+                        version
+                    }
                 };
                 version != Version::Http09 && self.accepts(&start)
             }),
             None => {
                 let prefix = &candidate[..candidate.len().min(PREFIX)];
-                let response = is_prefix(b"HTTP/1.", prefix) && self.side != Side::Requests;
-                response || (self.side != Side::Responses && may_be_request(prefix))
+                let response = is_prefix(b"HTTP/1.", prefix) && self.side != MessageSide::Requests;
+                response || (self.side != MessageSide::Responses && may_be_request(prefix))
             }
         }
     }
@@ -1048,8 +1054,8 @@ fn trim_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn is_simple(start: &Start) -> bool {
-    matches!(start, Start::Request { version: Version::Http09, .. })
+fn is_simple(start: &StartLine) -> bool {
+    matches!(start, StartLine::Request { version: Version::Http09, .. })
 }
 
 /// Whether a header field seems to follow: a start line without version may have a head none the

@@ -199,10 +199,10 @@ mod tests {
     use super::*;
     use crate::message::document::{Bounds, Walk};
     use crate::message::edit::Puts;
-    use crate::wire::h1::parser::{Message, Parser, Side};
+    use crate::wire::h1::parser::{Message, MessageSide, Parser};
 
     fn read(wire: &[u8]) -> Request {
-        let mut parser = Parser::<u8>::new(Side::Requests, Default::default());
+        let mut parser = Parser::<u8>::new(MessageSide::Requests, Default::default());
         match parser.step(&mut &wire[..], 0).expect("a whole request").message {
             Message::Request(request) => request,
             Message::Response(_) => panic!("a request was read"),

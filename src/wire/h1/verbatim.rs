@@ -10,13 +10,13 @@ use crate::wire::h1::encode::trailer_section;
 
 /// Gathers what stands around the chunks of a body that is read.
 #[derive(Debug, Default)]
-pub(super) struct Gather {
+pub(super) struct ChunkGather {
     bytes: Vec<u8>,
     length: usize,
     keeps: bool,
 }
 
-impl Gather {
+impl ChunkGather {
     /// Keeps what it is given, up to a limit, or counts it only.
     pub(super) fn new(keeps: bool) -> Self {
         Self { keeps, ..Self::default() }
@@ -139,7 +139,7 @@ mod tests {
     use crate::message::wire::Verbatim;
 
     fn gathered(parts: &[&str], trailers: &Headers) -> Option<Chunks> {
-        let mut gather = Gather::new(true);
+        let mut gather = ChunkGather::new(true);
         parts.iter().for_each(|part| gather.push(part.as_bytes()));
         gather.finish(trailers)
     }
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn too_much_framing_is_not_kept() {
-        let mut gather = Gather::new(true);
+        let mut gather = ChunkGather::new(true);
         for _ in 0..=limits::CHUNK_FRAMING_BYTES / 6 {
             gather.push(b"1;x\r\n\r\n");
         }

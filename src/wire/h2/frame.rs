@@ -115,7 +115,7 @@ pub enum Piece<'a> {
 
 /// What a reader took of its input.
 #[derive(Debug)]
-pub struct Step<'a, M> {
+pub struct ReadStep<'a, M> {
     /// How many octets, from the front.
     pub used: usize,
     /// The mark of the slice that held the first octet of the piece's frame.
@@ -230,10 +230,10 @@ impl<M: Copy + Default> FrameReader<M> {
     }
 
     /// Takes octets from the front of `input`, up to the end of the next piece.
-    pub fn step<'a>(&'a mut self, input: &'a [u8], mark: M) -> Step<'a, M> {
+    pub fn step<'a>(&'a mut self, input: &'a [u8], mark: M) -> ReadStep<'a, M> {
         let mut at = 0;
         let (used, first, piece) = self.next(input, &mut at, mark);
-        Step { used, first, piece }
+        ReadStep { used, first, piece }
     }
 
     fn next<'a>(
@@ -527,7 +527,7 @@ mod tests {
             let (mut slice, after) = rest.split_at(cuts.next().unwrap_or(1).clamp(1, rest.len()));
             rest = after;
             loop {
-                let Step { used, piece, .. } = reader.step(slice, 0);
+                let ReadStep { used, piece, .. } = reader.step(slice, 0);
                 slice = &slice[used..];
                 match piece {
                     None => break,
@@ -590,7 +590,7 @@ mod tests {
             let mut reader = FrameReader::<()>::new(1 << 16);
             let mut last = None;
             let mut feed = |reader: &mut FrameReader<()>, mut slice: &[u8]| loop {
-                let Step { used, piece, .. } = reader.step(slice, ());
+                let ReadStep { used, piece, .. } = reader.step(slice, ());
                 slice = &slice[used..];
                 match piece {
                     None => break,
@@ -633,7 +633,7 @@ mod tests {
                 let (mut slice, after) = rest.split_at(until.min(rest.len()));
                 rest = after;
                 loop {
-                    let Step { used, piece, .. } = reader.step(slice, ());
+                    let ReadStep { used, piece, .. } = reader.step(slice, ());
                     let more = piece.is_some();
                     slice = &slice[used..];
                     if !more {

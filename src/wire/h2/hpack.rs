@@ -16,7 +16,7 @@ pub use encoder::{Encoder, Indexing};
 use self::table::{INITIAL, OVERHEAD, STATIC};
 use super::huffman;
 use crate::limits;
-use crate::message::{Headers, Part};
+use crate::message::{HeaderPart, Headers};
 
 /// Why a header block cannot be read. Whatever its reason, the table is unknown behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl BlockError {
 
 /// A header block, decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Block {
+pub struct HeaderBlock {
     /// Its fields as they stood, pseudo-header fields among them.
     pub fields: Headers,
     /// Places of the fields whose sender forbids that they are ever indexed (RFC 7541 §7.1.3).
@@ -84,7 +84,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(name: Part<'_>, value: Part<'_>) -> Self {
+    fn new(name: HeaderPart<'_>, value: HeaderPart<'_>) -> Self {
         let octets = [name.octets(), value.octets()].concat().into_boxed_slice();
         Self {
             octets,
@@ -98,12 +98,12 @@ impl Entry {
         self.octets.len() + OVERHEAD
     }
 
-    fn name(&self) -> Part<'_> {
-        self.unknown_name.map_or(Part::Known(&self.octets[..self.name]), Part::Unknown)
+    fn name(&self) -> HeaderPart<'_> {
+        self.unknown_name.map_or(HeaderPart::Known(&self.octets[..self.name]), HeaderPart::Unknown)
     }
 
-    fn value(&self) -> Part<'_> {
-        self.unknown_value.map_or(Part::Known(&self.octets[self.name..]), Part::Unknown)
+    fn value(&self) -> HeaderPart<'_> {
+        self.unknown_value.map_or(HeaderPart::Known(&self.octets[self.name..]), HeaderPart::Unknown)
     }
 }
 
@@ -158,8 +158,8 @@ impl Decoder {
     }
 
     /// Reads one whole block.
-    pub fn decode(&mut self, block: &[u8]) -> Result<Block, BlockError> {
-        let mut out = Block::default();
+    pub fn decode(&mut self, block: &[u8]) -> Result<HeaderBlock, BlockError> {
+        let mut out = HeaderBlock::default();
         let read = self.read(block, &mut out);
         if read.is_err() {
             self.lost();
@@ -167,7 +167,7 @@ impl Decoder {
         read.map(|()| out)
     }
 
-    fn read(&mut self, mut block: &[u8], out: &mut Block) -> Result<(), BlockError> {
+    fn read(&mut self, mut block: &[u8], out: &mut HeaderBlock) -> Result<(), BlockError> {
         let encoded = block.len();
         let mut taken = 0;
         while let Some(&first) = block.first() {
@@ -227,23 +227,23 @@ impl Decoder {
         Ok(Source::Literal(start, self.scratch.len()))
     }
 
-    fn part(&self, source: Source) -> Result<Part<'_>, BlockError> {
+    fn part(&self, source: Source) -> Result<HeaderPart<'_>, BlockError> {
         match source {
             Source::Index(index) => self.at(index).map(|(name, _)| name),
-            Source::Literal(start, end) => Ok(Part::Known(&self.scratch[start..end])),
+            Source::Literal(start, end) => Ok(HeaderPart::Known(&self.scratch[start..end])),
         }
     }
 
     /// The entry with an index of both tables (RFC 7541 §2.3.3).
-    fn at(&self, index: usize) -> Result<(Part<'_>, Part<'_>), BlockError> {
+    fn at(&self, index: usize) -> Result<(HeaderPart<'_>, HeaderPart<'_>), BlockError> {
         let Some(place) = index.checked_sub(STATIC.len() + 1) else {
             let (name, value) = STATIC.get(index.wrapping_sub(1)).ok_or(BlockError::Index)?;
-            return Ok((Part::Known(name.as_bytes()), Part::Known(value.as_bytes())));
+            return Ok((HeaderPart::Known(name.as_bytes()), HeaderPart::Known(value.as_bytes())));
         };
         match self.entries.get(place) {
             Some(entry) => Ok((entry.name(), entry.value())),
             None if self.older => {
-                let identity = Part::unknown((place as u64).wrapping_sub(self.inserted));
+                let identity = HeaderPart::unknown((place as u64).wrapping_sub(self.inserted));
                 Ok((identity, identity))
             }
             None => Err(BlockError::Index),
@@ -276,12 +276,12 @@ impl Decoder {
 /// Adds a field, where the limits allow it. A short block that says a lot by naming large entries
 /// again and again is a bomb.
 fn give(
-    out: &mut Block,
+    out: &mut HeaderBlock,
     taken: &mut usize,
     encoded: usize,
     (most_bytes, most_fields): (usize, usize),
-    name: Part<'_>,
-    value: Part<'_>,
+    name: HeaderPart<'_>,
+    value: HeaderPart<'_>,
     never: bool,
 ) {
     let size = name.octets().len() + value.octets().len() + OVERHEAD;

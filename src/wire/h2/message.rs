@@ -5,21 +5,21 @@ use bytes::Bytes;
 
 use crate::message::{Extras, Framing, Headers, Request, Response, Version};
 use crate::time::Timestamp;
-use crate::wire::conversation::Mark;
-use crate::wire::h1::body::Gather;
-use crate::wire::h1::parser::{BODY_KEPT_IN_PART, Limits};
+use crate::wire::conversation::PacketMark;
+use crate::wire::h1::body::BodyGather;
+use crate::wire::h1::parser::{BODY_KEPT_IN_PART, ParserLimits};
 use crate::wire::h2::frame::error_name;
-use crate::wire::h2::hpack::Block;
+use crate::wire::h2::hpack::HeaderBlock;
 use crate::wire::pace::{Pieces, has_pace};
 
 /// A message under way.
 #[derive(Debug, Default)]
 pub(super) struct Half {
     /// Its header section, where that was seen.
-    head: Option<Block>,
-    pub(super) first: Mark,
-    pub(super) last: Mark,
-    body: Gather,
+    head: Option<HeaderBlock>,
+    pub(super) first: PacketMark,
+    pub(super) last: PacketMark,
+    body: BodyGather,
     trailers: Headers,
     /// Frames of DATA were seen, or END_STREAM did not stand on the head.
     framed: bool,
@@ -54,9 +54,15 @@ impl Half {
     }
 
     /// Its header section.
-    pub(super) fn open(&mut self, block: Block, first: Mark, last: Mark, limits: &Limits) {
+    pub(super) fn open(
+        &mut self,
+        block: HeaderBlock,
+        first: PacketMark,
+        last: PacketMark,
+        limits: &ParserLimits,
+    ) {
         (self.first, self.last) = (first, last);
-        self.body = Gather::new(limits, 0);
+        self.body = BodyGather::new(limits, 0);
         self.left_out = block.left_out;
         let fields = &block.fields;
         let paced = fields.get("content-type").is_some_and(has_pace);
@@ -79,7 +85,7 @@ impl Half {
     }
 
     /// Content.
-    pub(super) fn push(&mut self, content: &[u8], mark: Mark) {
+    pub(super) fn push(&mut self, content: &[u8], mark: PacketMark) {
         let before = self.body.kept();
         self.body.push(content);
         self.weight += self.body.kept() - before;
@@ -91,7 +97,7 @@ impl Half {
     }
 
     /// Content that is missing.
-    pub(super) fn skip(&mut self, bytes: u64, mark: Mark) {
+    pub(super) fn skip(&mut self, bytes: u64, mark: PacketMark) {
         self.body.skip(bytes);
         self.missing += bytes;
         self.framed = true;
@@ -101,7 +107,7 @@ impl Half {
     }
 
     /// Its trailer section.
-    pub(super) fn close_with(&mut self, block: Block) {
+    pub(super) fn close_with(&mut self, block: HeaderBlock) {
         self.framed = true;
         self.left_out += block.left_out;
         self.weight += 512;
@@ -114,7 +120,7 @@ impl Half {
     }
 
     /// Its direction's part of the stream is over.
-    pub(super) fn end(&mut self, mark: Mark) {
+    pub(super) fn end(&mut self, mark: PacketMark) {
         self.ended = true;
         self.last = mark;
     }
@@ -185,7 +191,7 @@ impl Half {
             path if path.is_empty() && &method[..] == b"CONNECT" => own(":authority"),
             path => path,
         };
-        let Parts { body, framing, trailers, extras } = parts;
+        let MessageParts { body, framing, trailers, extras } = parts;
         Some(Request {
             method,
             target,
@@ -202,7 +208,7 @@ impl Half {
     /// The response, where its head was seen.
     pub(super) fn into_response(self, start: Timestamp) -> Option<Response> {
         let (head, parts) = self.into_parts(start)?;
-        let Parts { body, framing, trailers, extras } = parts;
+        let MessageParts { body, framing, trailers, extras } = parts;
         Some(Response {
             status: status_of(&head).unwrap_or_default(),
             reason: Bytes::new(),
@@ -215,17 +221,17 @@ impl Half {
         })
     }
 
-    fn into_parts(self, start: Timestamp) -> Option<(Headers, Parts)> {
-        let Block { fields, never_indexed, .. } = self.head?;
+    fn into_parts(self, start: Timestamp) -> Option<(Headers, MessageParts)> {
+        let HeaderBlock { fields, never_indexed, .. } = self.head?;
         let pieces = self.pieces.map(|pieces| pieces.since(start, |at| at)).unwrap_or_default();
         let framing = if self.framed || !self.ended { Framing::Frames } else { Framing::None };
         let extras = Extras { reset: self.reset, never_indexed, pieces };
         let body = self.body.finish();
-        Some((fields, Parts { body, framing, trailers: self.trailers, extras }))
+        Some((fields, MessageParts { body, framing, trailers: self.trailers, extras }))
     }
 }
 
-struct Parts {
+struct MessageParts {
     body: crate::message::Body,
     framing: Framing,
     trailers: Headers,

@@ -13,12 +13,12 @@ use crate::flow::{Direction, Endpoint};
 use crate::limits;
 use crate::message::Request;
 use crate::time::Timestamp;
-use crate::wire::conversation::{Conversation, Ending, Mark, Origin, Out};
-use crate::wire::h1::parser::Limits;
+use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
+use crate::wire::h1::parser::ParserLimits;
 use crate::wire::h2::frame::error_name;
-use crate::wire::h2::hpack::Block;
+use crate::wire::h2::hpack::HeaderBlock;
 use crate::wire::h2::message::{Half, Is, kind_of, status_of};
-use crate::wire::h2::side::{Event, Side};
+use crate::wire::h2::side::{Event, H2Side};
 use crate::wire::websocket::{Said, WebSocket};
 
 /// The direction of requests, where no content said otherwise; indices as of [`Direction`].
@@ -27,16 +27,16 @@ const REQUESTS: usize = Direction::ToServer as usize;
 /// Pairs one connection.
 #[derive(Debug)]
 pub struct Streams {
-    sides: [Side; 2],
+    sides: [H2Side; 2],
     ended: [bool; 2],
-    table: Table,
+    table: StreamTable,
 }
 
 /// The streams of a connection.
 #[derive(Debug)]
-struct Table {
+struct StreamTable {
     origin: Origin,
-    limits: Limits,
+    limits: ParserLimits,
     handshake_ns: Option<i64>,
     streams: FxHashMap<u32, Stream>,
     /// Numbers of streams in the order in which they were first seen; some are gone.
@@ -95,18 +95,18 @@ impl Streams {
     #[must_use]
     pub fn in_records(mut self, inside: bool) -> Self {
         if inside {
-            self.sides.iter_mut().for_each(Side::tell_by_last);
+            self.sides.iter_mut().for_each(H2Side::tell_by_last);
         }
         self
     }
 
     /// For a connection that begins now, or in the middle.
-    pub fn new(origin: Origin, limits: Limits) -> Self {
-        let side = || Side::new(origin.joined, limits.head_bytes, limits.header_fields);
+    pub fn new(origin: Origin, limits: ParserLimits) -> Self {
+        let side = || H2Side::new(origin.joined, limits.head_bytes, limits.header_fields);
         Self {
             sides: [side(), side()],
             ended: [false; 2],
-            table: Table {
+            table: StreamTable {
                 origin,
                 limits,
                 handshake_ns: None,
@@ -131,7 +131,7 @@ impl Streams {
     /// stream 1, as the exchange with this ordinal (RFC 7540 §3.2).
     pub fn upgraded(
         origin: Origin,
-        limits: Limits,
+        limits: ParserLimits,
         ordinal: u32,
         request: Option<TimedRequest>,
     ) -> Self {
@@ -150,10 +150,10 @@ impl Streams {
         streams
     }
 
-    fn settle(&mut self, out: Out<'_>) {
+    fn settle(&mut self, out: ExchangeOut<'_>) {
         let Self { sides, table, .. } = self;
         if !table.settled
-            && let Some(client) = sides.iter().position(Side::is_client)
+            && let Some(client) = sides.iter().position(H2Side::is_client)
         {
             (table.requests, table.settled) = (client, true);
         }
@@ -162,8 +162,8 @@ impl Streams {
     }
 }
 
-impl Table {
-    fn take(&mut self, side: usize, event: Event<'_>, mark: Mark) {
+impl StreamTable {
+    fn take(&mut self, side: usize, event: Event<'_>, mark: PacketMark) {
         match event {
             Event::Block { stream, promised, block, ends, first } => {
                 let last = mark;
@@ -215,7 +215,14 @@ impl Table {
     }
 
     /// A header block on a stream.
-    fn block(&mut self, side: usize, number: u32, block: Block, first: Mark, last: Mark) {
+    fn block(
+        &mut self,
+        side: usize,
+        number: u32,
+        block: HeaderBlock,
+        first: PacketMark,
+        last: PacketMark,
+    ) {
         let is = kind_of(&block.fields);
         if !self.settled && matches!(is, Is::Request | Is::Response) {
             self.settled = true;
@@ -230,7 +237,14 @@ impl Table {
         }
     }
 
-    fn request(&mut self, number: u32, is: Is, block: Block, first: Mark, last: Mark) {
+    fn request(
+        &mut self,
+        number: u32,
+        is: Is,
+        block: HeaderBlock,
+        first: PacketMark,
+        last: PacketMark,
+    ) {
         let limits = self.limits;
         let ordinal = self.ordinal;
         let is_known = self.streams.get(&number).is_some_and(Stream::has_request);
@@ -253,7 +267,14 @@ impl Table {
         self.ordinal += u32::from(!is_known);
     }
 
-    fn response(&mut self, number: u32, is: Is, block: Block, first: Mark, last: Mark) {
+    fn response(
+        &mut self,
+        number: u32,
+        is: Is,
+        block: HeaderBlock,
+        first: PacketMark,
+        last: PacketMark,
+    ) {
         let limits = self.limits;
         let (has_head, has_request) = self
             .streams
@@ -293,7 +314,14 @@ impl Table {
     }
 
     /// The server promises an answer to a request that it makes up (RFC 9113 §8.4).
-    fn promise(&mut self, by: u32, number: u32, block: Block, first: Mark, last: Mark) {
+    fn promise(
+        &mut self,
+        by: u32,
+        number: u32,
+        block: HeaderBlock,
+        first: PacketMark,
+        last: PacketMark,
+    ) {
         let (limits, ordinal) = (self.limits, self.ordinal);
         let Some(stream) = self.open(number) else { return };
         if stream.has_request() {
@@ -307,7 +335,7 @@ impl Table {
         self.ordinal += 1;
     }
 
-    fn data(&mut self, side: usize, number: u32, content: &[u8], mark: Mark) {
+    fn data(&mut self, side: usize, number: u32, content: &[u8], mark: PacketMark) {
         let requests = self.requests;
         let half = self.streams.get_mut(&number).map(|stream| {
             if side == requests { &mut stream.request } else { &mut stream.response }
@@ -323,7 +351,7 @@ impl Table {
     }
 
     /// A side has ended its part of a stream.
-    fn end(&mut self, side: usize, number: u32, mark: Mark) {
+    fn end(&mut self, side: usize, number: u32, mark: PacketMark) {
         let Some(half) = self.half(side, number) else { return };
         if !half.is_over() {
             half.end(mark);
@@ -331,7 +359,7 @@ impl Table {
         self.close_if_over(side, number, mark);
     }
 
-    fn close_if_over(&mut self, side: usize, number: u32, mark: Mark) {
+    fn close_if_over(&mut self, side: usize, number: u32, mark: PacketMark) {
         let requests = self.requests;
         let asked = self.asked;
         let lossy = self.lossy[requests] || self.origin.joined;
@@ -347,7 +375,7 @@ impl Table {
         }
     }
 
-    fn reset(&mut self, side: usize, number: u32, code: u32, mark: Mark) {
+    fn reset(&mut self, side: usize, number: u32, code: u32, mark: PacketMark) {
         let is_request = side == self.requests;
         let Some(stream) = self.streams.get_mut(&number) else { return };
         let half = if is_request { &mut stream.request } else { &mut stream.response };
@@ -387,7 +415,7 @@ impl Table {
 
     /// Gives the streams that are over and waited long enough for a reset, and the oldest where
     /// there are too many.
-    fn give_closing(&mut self, now: Timestamp, out: Out<'_>) {
+    fn give_closing(&mut self, now: Timestamp, out: ExchangeOut<'_>) {
         while let Some(&(number, since)) = self.closing.front() {
             let waited = now.since(since) >= limits::CLOSING_NS;
             if !waited && self.closing.len() <= limits::CLOSING_STREAMS {
@@ -398,7 +426,7 @@ impl Table {
         }
     }
 
-    fn give_up(&mut self, out: Out<'_>) {
+    fn give_up(&mut self, out: ExchangeOut<'_>) {
         while self.streams.len() > limits::OUTSTANDING_REQUESTS
             || self.kept > limits::OUTSTANDING_BYTES
         {
@@ -413,7 +441,7 @@ impl Table {
     }
 
     /// Gives all streams, those that are over first.
-    fn give_all(&mut self, out: Out<'_>) {
+    fn give_all(&mut self, out: ExchangeOut<'_>) {
         while let Some((number, _)) = self.closing.pop_front() {
             self.emit(number, None, out);
         }
@@ -422,7 +450,7 @@ impl Table {
         }
     }
 
-    fn emit(&mut self, number: u32, note: Option<&str>, out: Out<'_>) {
+    fn emit(&mut self, number: u32, note: Option<&str>, out: ExchangeOut<'_>) {
         let Some(mut stream) = self.streams.remove(&number) else { return };
         self.kept = self.kept.saturating_sub(stream.weight());
         self.remember(number);
@@ -598,10 +626,10 @@ impl Conversation for Streams {
     }
 
     fn held(&self) -> usize {
-        self.table.kept + self.sides.iter().map(Side::held).sum::<usize>()
+        self.table.kept + self.sides.iter().map(H2Side::held).sum::<usize>()
     }
 
-    fn relieve(&mut self, out: Out<'_>) {
+    fn relieve(&mut self, out: ExchangeOut<'_>) {
         let table = &mut self.table;
         while let Some((number, _)) = table.closing.pop_front() {
             table.emit(number, None, out);
@@ -619,7 +647,7 @@ impl Conversation for Streams {
     }
 
     fn skipped(&self) -> u64 {
-        self.table.skipped + self.sides.iter().map(Side::skipped).sum::<u64>()
+        self.table.skipped + self.sides.iter().map(H2Side::skipped).sum::<u64>()
     }
 
     fn tunnelled(&self) -> u64 {
@@ -630,7 +658,13 @@ impl Conversation for Streams {
         self.table.unkept_interim
     }
 
-    fn bytes(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: Out<'_>) {
+    fn bytes(
+        &mut self,
+        direction: Direction,
+        payload: &[u8],
+        mark: PacketMark,
+        out: ExchangeOut<'_>,
+    ) {
         let side = direction as usize;
         let Self { sides, table, .. } = self;
         table.give_closing(mark.at, out);
@@ -638,21 +672,21 @@ impl Conversation for Streams {
         self.settle(out);
     }
 
-    fn gap(&mut self, direction: Direction, n: u64, mark: Mark, out: Out<'_>) {
+    fn gap(&mut self, direction: Direction, n: u64, mark: PacketMark, out: ExchangeOut<'_>) {
         let side = direction as usize;
         let Self { sides, table, .. } = self;
         sides[side].gap(n, mark, &mut |event, mark| table.take(side, event, mark));
         self.settle(out);
     }
 
-    fn close(&mut self, direction: Direction, _ending: Ending, out: Out<'_>) {
+    fn close(&mut self, direction: Direction, _ending: Ending, out: ExchangeOut<'_>) {
         self.ended[direction as usize] = true;
         if self.ended == [true; 2] {
             self.table.give_all(out);
         }
     }
 
-    fn finish(&mut self, out: Out<'_>) {
+    fn finish(&mut self, out: ExchangeOut<'_>) {
         self.table.give_all(out);
     }
 }

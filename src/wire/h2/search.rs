@@ -42,7 +42,7 @@ pub(in crate::wire) struct Search<M> {
     skipped: u64,
 }
 
-enum Found {
+enum FoundFrame {
     Yes,
     No,
     /// What would prove it has not come. The text of a body may look like a head; one that begins a
@@ -88,10 +88,10 @@ impl<M: Copy> Search<M> {
         let mut blocked = false;
         for place in std::mem::take(&mut self.candidates).into_iter().chain(fresh) {
             match self.look(place) {
-                Found::Yes if !blocked => return Some(self.take(place)),
-                Found::No => continue,
-                Found::Yes => {}
-                Found::Later { likely } => blocked |= likely,
+                FoundFrame::Yes if !blocked => return Some(self.take(place)),
+                FoundFrame::No => continue,
+                FoundFrame::Yes => {}
+                FoundFrame::Later { likely } => blocked |= likely,
             }
             if open.len() < CANDIDATES && self.held.len() - place <= HELD {
                 open.push(place);
@@ -115,7 +115,7 @@ impl<M: Copy> Search<M> {
     }
 
     /// Whether frames begin at a place.
-    fn look(&self, place: usize) -> Found {
+    fn look(&self, place: usize) -> FoundFrame {
         let torn = self.torn && place == 0;
         let begins = !torn && self.slices.binary_search_by_key(&place, |slice| slice.0).is_ok();
         let mut next = place;
@@ -128,13 +128,13 @@ impl<M: Copy> Search<M> {
                 let ends_slice = next == self.held.len();
                 let enough = if begins { 1 } else { 2 };
                 if ends_slice && proved >= enough {
-                    return Found::Yes;
+                    return FoundFrame::Yes;
                 }
-                return Found::Later { likely: begins || proved > 1 };
+                return FoundFrame::Later { likely: begins || proved > 1 };
             };
             let head = FrameHead::read(octets);
             if !is_plausible(head) || !follows(before, head) || !is_sound(head, &self.held, next) {
-                return Found::No;
+                return FoundFrame::No;
             }
             next += HEAD + head.length as usize;
             before = Some(head);
@@ -143,7 +143,7 @@ impl<M: Copy> Search<M> {
                 chain = chain_near(&self.held, place);
             }
         }
-        if begins || next - place >= CHAIN_BYTES { Found::Yes } else { Found::No }
+        if begins || next - place >= CHAIN_BYTES { FoundFrame::Yes } else { FoundFrame::No }
     }
 
     /// Everything from a place on.

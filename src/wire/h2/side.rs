@@ -5,18 +5,18 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use crate::limits;
-use crate::wire::conversation::Mark;
+use crate::wire::conversation::PacketMark;
 use crate::wire::h2::frame::{
-    self, FrameHead, FrameReader, Piece, Step, flag, headers_fragment, kind, push_fragment,
+    self, FrameHead, FrameReader, Piece, ReadStep, flag, headers_fragment, kind, push_fragment,
 };
-use crate::wire::h2::hpack::{Block, BlockError, Decoder};
+use crate::wire::h2::hpack::{BlockError, Decoder, HeaderBlock};
 use crate::wire::h2::search::{self, Search};
 
 /// What a direction says of its streams.
 #[derive(Debug)]
 pub(super) enum Event<'a> {
     /// A header block; where it stands in PUSH_PROMISE, with the stream that it promises.
-    Block { stream: u32, promised: Option<u32>, block: Block, ends: bool, first: Mark },
+    Block { stream: u32, promised: Option<u32>, block: HeaderBlock, ends: bool, first: PacketMark },
     /// A header block that cannot be read.
     BadBlock { stream: u32, why: &'static str, ends: bool },
     /// Content.
@@ -34,7 +34,7 @@ pub(super) enum Event<'a> {
 }
 
 /// Where events go, with the mark of the slice that completed them.
-pub(super) type To<'a> = &'a mut dyn FnMut(Event<'_>, Mark);
+pub(super) type To<'a> = &'a mut dyn FnMut(Event<'_>, PacketMark);
 
 /// Where a header block goes that is not whole.
 #[derive(Debug)]
@@ -42,16 +42,16 @@ struct Opening {
     stream: u32,
     promised: Option<u32>,
     ends: bool,
-    first: Mark,
+    first: PacketMark,
     /// CONTINUATION frames.
     more: usize,
 }
 
 /// Reads one direction.
 #[derive(Debug)]
-pub(super) struct Side {
-    reader: FrameReader<Mark>,
-    search: Search<Mark>,
+pub(super) struct H2Side {
+    reader: FrameReader<PacketMark>,
+    search: Search<PacketMark>,
     decoder: Decoder,
     opening: Option<Opening>,
     fragments: Vec<u8>,
@@ -61,7 +61,7 @@ pub(super) struct Side {
     position: u64,
 }
 
-impl Side {
+impl H2Side {
     pub(super) fn new(joined: bool, most_bytes: usize, most_fields: usize) -> Self {
         let mut side = Self {
             reader: FrameReader::new(limits::HEAD_BYTES),
@@ -104,12 +104,12 @@ impl Side {
     }
 
     /// The next bytes.
-    pub(super) fn feed(&mut self, payload: &[u8], mark: Mark, to: To<'_>) {
+    pub(super) fn feed(&mut self, payload: &[u8], mark: PacketMark, to: To<'_>) {
         self.position += payload.len() as u64;
         self.read(payload, mark, to);
     }
 
-    fn read(&mut self, payload: &[u8], mark: Mark, to: To<'_>) {
+    fn read(&mut self, payload: &[u8], mark: PacketMark, to: To<'_>) {
         let mut rest = payload;
         if !self.reader.is_lost() {
             rest = self.frames(rest, mark, to);
@@ -144,10 +144,10 @@ impl Side {
     }
 
     /// Reads frames while they can be; gives what is left, of which the next is to be searched.
-    fn frames<'a>(&mut self, mut rest: &'a [u8], mark: Mark, to: To<'_>) -> &'a [u8] {
+    fn frames<'a>(&mut self, mut rest: &'a [u8], mark: PacketMark, to: To<'_>) -> &'a [u8] {
         let Self { reader, decoder, opening, fragments, by_last, .. } = self;
         loop {
-            let Step { used, first, piece } = reader.step(rest, mark);
+            let ReadStep { used, first, piece } = reader.step(rest, mark);
             rest = &rest[used..];
             match piece {
                 None => break,
@@ -163,7 +163,8 @@ impl Side {
                 }
                 Some(Piece::Frame(head, payload)) => {
                     let first = if *by_last { mark } else { first };
-                    Blocks { decoder, opening, fragments, first, mark }.frame(head, payload, to)
+                    HeaderBlocks { decoder, opening, fragments, first, mark }
+                        .frame(head, payload, to)
                 }
             }
         }
@@ -175,7 +176,7 @@ impl Side {
     }
 
     /// `n` bytes are missing here.
-    pub(super) fn gap(&mut self, n: u64, mark: Mark, to: To<'_>) {
+    pub(super) fn gap(&mut self, n: u64, mark: PacketMark, to: To<'_>) {
         self.position += n;
         if self.reader.is_lost() {
             self.search.gap();
@@ -200,7 +201,7 @@ impl Side {
     }
 
     /// Frames are missing: blocks among them, so nothing is known of the table.
-    fn lose(&mut self, mark: Mark, to: To<'_>) {
+    fn lose(&mut self, mark: PacketMark, to: To<'_>) {
         self.decoder.lost();
         self.opening = None;
         self.fragments.clear();
@@ -214,7 +215,7 @@ fn lose_block(
     opening: &mut Option<Opening>,
     head: FrameHead,
     why: &'static str,
-    mark: Mark,
+    mark: PacketMark,
     to: To<'_>,
 ) {
     if !head.has_block() {
@@ -226,17 +227,17 @@ fn lose_block(
 }
 
 /// Header blocks of one direction.
-struct Blocks<'s> {
+struct HeaderBlocks<'s> {
     decoder: &'s mut Decoder,
     opening: &'s mut Option<Opening>,
     fragments: &'s mut Vec<u8>,
     /// The packet in which the frame under way began.
-    first: Mark,
+    first: PacketMark,
     /// The packet that completed it.
-    mark: Mark,
+    mark: PacketMark,
 }
 
-impl Blocks<'_> {
+impl HeaderBlocks<'_> {
     fn frame(&mut self, head: FrameHead, payload: &[u8], to: To<'_>) {
         if let Some(opening) = self.opening.take() {
             if head.kind == kind::CONTINUATION && head.stream == opening.stream {
@@ -311,7 +312,7 @@ impl Blocks<'_> {
     }
 }
 
-fn give(opening: Opening, read: Result<Block, BlockError>, mark: Mark, to: To<'_>) {
+fn give(opening: Opening, read: Result<HeaderBlock, BlockError>, mark: PacketMark, to: To<'_>) {
     let Opening { stream, promised, ends, first, .. } = opening;
     match read {
         Ok(block) => to(Event::Block { stream, promised, block, ends, first }, mark),

@@ -12,7 +12,7 @@ const MAX_HELLO: usize = 16 << 10;
 const MAX_TRIES: u8 = 16;
 
 /// A version of QUIC: its salt, its labels and how it numbers an Initial packet.
-struct Version {
+struct QuicVersion {
     number: u32,
     salt: [u8; 20],
     labels: [&'static str; 3],
@@ -22,20 +22,20 @@ struct Version {
 const LABELS: [&str; 3] = ["quic key", "quic iv", "quic hp"];
 
 /// RFC 9001 §5.2, RFC 9369 §3, draft-ietf-quic-tls-29 §5.2.
-const VERSIONS: [Version; 3] = [
-    Version {
+const VERSIONS: [QuicVersion; 3] = [
+    QuicVersion {
         number: 1,
         salt: *b"\x38\x76\x2c\xf7\xf5\x59\x34\xb3\x4d\x17\x9a\xe6\xa4\xc8\x0c\xad\xcc\xbb\x7f\x0a",
         labels: LABELS,
         initial: 0,
     },
-    Version {
+    QuicVersion {
         number: 0x6b33_43cf,
         salt: *b"\x0d\xed\xe3\xde\xf7\x00\xa6\xdb\x81\x93\x81\xbe\x6e\x26\x9d\xcb\xf9\xbd\x2e\xd9",
         labels: ["quicv2 key", "quicv2 iv", "quicv2 hp"],
         initial: 1,
     },
-    Version {
+    QuicVersion {
         number: 0xff00_001d,
         salt: *b"\xaf\xbf\xec\x28\x99\x93\xd2\x4c\x9e\x97\x86\xf1\x9c\x61\x11\xe0\x43\x90\xa8\x99",
         labels: LABELS,
@@ -100,7 +100,7 @@ impl Hello {
 
 /// An Initial packet (RFC 9000 §17.2.2) as it came.
 struct Packet<'d> {
-    version: &'static Version,
+    version: &'static QuicVersion,
     destination: &'d [u8],
     /// The packet up to its packet number, and all of it.
     header: usize,
@@ -109,7 +109,7 @@ struct Packet<'d> {
 
 impl<'d> Packet<'d> {
     fn parse(datagram: &'d [u8]) -> Option<Self> {
-        let mut rest = Octets(datagram);
+        let mut rest = OctetReader(datagram);
         let first = rest.take(1)?[0];
         let number = u32::from_be_bytes(rest.take(4)?.try_into().ok()?);
         let version = VERSIONS.iter().find(|version| version.number == number)?;
@@ -155,12 +155,12 @@ impl<'d> Packet<'d> {
 
 /// What CRYPTO frames hold, with where it belongs (RFC 9000 §19.6).
 fn pieces(frames: &[u8]) -> Vec<(usize, &[u8])> {
-    let (mut rest, mut found) = (Octets(frames), Vec::new());
+    let (mut rest, mut found) = (OctetReader(frames), Vec::new());
     while frame(&mut rest, &mut found).is_some() {}
     found
 }
 
-fn frame<'f>(rest: &mut Octets<'f>, found: &mut Vec<(usize, &'f [u8])>) -> Option<()> {
+fn frame<'f>(rest: &mut OctetReader<'f>, found: &mut Vec<(usize, &'f [u8])>) -> Option<()> {
     match rest.varint()? {
         // PADDING and PING.
         0 | 1 => {}
@@ -189,9 +189,9 @@ fn frame<'f>(rest: &mut Octets<'f>, found: &mut Vec<(usize, &'f [u8])>) -> Optio
 }
 
 /// Reads octets; none where there are too few.
-struct Octets<'o>(&'o [u8]);
+struct OctetReader<'o>(&'o [u8]);
 
-impl<'o> Octets<'o> {
+impl<'o> OctetReader<'o> {
     fn take(&mut self, length: usize) -> Option<&'o [u8]> {
         let (part, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -239,7 +239,7 @@ mod tests {
     }
 
     /// A client's packet with these frames, sealed.
-    fn packet(version: &Version, number: u8, frames: &[u8]) -> Vec<u8> {
+    fn packet(version: &QuicVersion, number: u8, frames: &[u8]) -> Vec<u8> {
         let secret = expand(&extract(&version.salt, &ID), "client in", 32);
         let [key, iv, mask] = [(0, 16), (1, 12), (2, 16)]
             .map(|(label, length)| expand(&secret, version.labels[label], length));

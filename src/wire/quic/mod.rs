@@ -20,7 +20,7 @@ const REASON: &str = "quic";
 /// The QUIC connections of a capture.
 #[derive(Debug, Default)]
 pub struct Quic {
-    connections: FxHashMap<Pair, Connection>,
+    connections: FxHashMap<Pair, QuicConnection>,
     /// Ports of servers; all where there is none.
     ports: Vec<u16>,
     /// Packets of connections for which there was no room.
@@ -28,7 +28,7 @@ pub struct Quic {
 }
 
 #[derive(Debug, Default)]
-struct Connection {
+struct QuicConnection {
     packets: u64,
     bytes: u64,
     hello: Hello,
@@ -79,7 +79,7 @@ impl Quic {
             let ports = [pair.low.port, pair.high.port];
             self.ports.is_empty() || ports.iter().any(|port| self.ports.contains(port))
         };
-        for (pair, &Connection { packets, bytes, .. }) in &self.connections {
+        for (pair, &QuicConnection { packets, bytes, .. }) in &self.connections {
             if tapped(pair) {
                 ledger.seen.leave(REASON, Traffic { connections: 1, packets, bytes });
             }

@@ -23,7 +23,7 @@ pub struct Shown {
 
 /// What became of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum TlsStanding {
     /// Records were opened.
     Read,
     /// Nothing was sealed.
@@ -38,7 +38,7 @@ pub enum Standing {
     Unsupported,
 }
 
-impl Standing {
+impl TlsStanding {
     /// The name in the ledger, behind `tls-`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -57,18 +57,18 @@ const NAMES: usize = 64;
 
 /// Counts of connections that are over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Account {
+pub struct TlsAccount {
     connections: BTreeMap<&'static str, u64>,
     /// Of those that were not read: what their clients asked for, and how they are sealed.
     unread: BTreeMap<String, u64>,
     joined_later: u64,
 }
 
-impl Account {
-    pub(super) fn add(&mut self, standing: Standing, shown: &Shown) {
+impl TlsAccount {
+    pub(super) fn add(&mut self, standing: TlsStanding, shown: &Shown) {
         *self.connections.entry(standing.name()).or_default() += 1;
         self.joined_later += u64::from(shown.joined);
-        if matches!(standing, Standing::Read | Standing::Empty) {
+        if matches!(standing, TlsStanding::Read | TlsStanding::Empty) {
             return;
         }
         let server = shown.sni.as_deref().unwrap_or("nameless");
@@ -96,12 +96,12 @@ impl Account {
 
     /// Notes what was read and what was not.
     pub fn write(&self, ledger: &mut Ledger) {
-        ledger.note("tls-read", self.of(Standing::Read));
+        ledger.note("tls-read", self.of(TlsStanding::Read));
         ledger.note("tls-joined-by-trial", self.joined_later);
         self.unread.iter().for_each(|(name, &n)| ledger.note(name, n));
     }
 
-    fn of(&self, standing: Standing) -> u64 {
+    fn of(&self, standing: TlsStanding) -> u64 {
         self.connections.get(standing.name()).copied().unwrap_or_default()
     }
 
@@ -116,17 +116,17 @@ impl Account {
             }
         };
         tell(
-            Standing::NoKey,
+            TlsStanding::NoKey,
             "have no key: --keylog FILE, secrets in the pcapng, or tap the plaintext side",
         );
         tell(
-            Standing::Joined,
+            TlsStanding::Joined,
             "were open before the capture, and no key fits: TLS 1.3 can be joined with its secrets \
              (--keylog FILE), TLS 1.2 cannot; begin the capture before the connections",
         );
-        tell(Standing::WrongKey, "do not open with the keys that were given for them");
+        tell(TlsStanding::WrongKey, "do not open with the keys that were given for them");
         tell(
-            Standing::Unsupported,
+            TlsStanding::Unsupported,
             "use SSL 3, RC4, DES or another suite that is not opened: tap the plaintext side",
         );
         lines
@@ -139,11 +139,11 @@ mod tests {
 
     #[test]
     fn what_was_not_read_is_named_with_what_to_do() {
-        let (mut one, mut other) = (Account::default(), Account::default());
+        let (mut one, mut other) = (TlsAccount::default(), TlsAccount::default());
         let shown = Shown { sni: Some("shop.test".to_owned()), ..Shown::default() };
-        one.add(Standing::Read, &shown);
-        one.add(Standing::NoKey, &shown);
-        other.add(Standing::NoKey, &Shown { suite: Some("TLS_X"), ..Shown::default() });
+        one.add(TlsStanding::Read, &shown);
+        one.add(TlsStanding::NoKey, &shown);
+        other.add(TlsStanding::NoKey, &Shown { suite: Some("TLS_X"), ..Shown::default() });
         one.merge(&other);
         let mut ledger = Ledger::default();
         one.write(&mut ledger);
@@ -157,10 +157,10 @@ mod tests {
 
     #[test]
     fn names_are_bounded() {
-        let mut account = Account::default();
+        let mut account = TlsAccount::default();
         for number in 0..1000 {
             let shown = Shown { sni: Some(format!("{number}.test")), ..Shown::default() };
-            account.add(Standing::NoKey, &shown);
+            account.add(TlsStanding::NoKey, &shown);
         }
         assert!(account.unread.len() <= NAMES + 1);
         assert_eq!(account.unread.values().sum::<u64>(), 2000);

@@ -1,18 +1,18 @@
 //! A TLS connection as a conversation: its plaintext goes to another one, which its first bytes
 //! choose, and the exchanges of that one leave with what the connection shows of itself.
 
-use super::account::{Shown, Standing};
-use super::session::{Plaintext, Session};
+use super::account::{Shown, TlsStanding};
+use super::session::{Plaintext, TlsConnection};
 use crate::exchange::TlsSession;
 use crate::flow::{Direction, Endpoint};
 use crate::time::Timestamp;
-use crate::wire::conversation::{Conversation, Ending, Mark, Origin, Out};
+use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
 use crate::wire::setup::{Inner, Setup};
 
 /// Reads one TLS connection and what it carries.
 #[derive(Debug)]
 pub(in crate::wire) struct Tls {
-    session: Session,
+    session: TlsConnection,
     carried: Carried,
     origin: Origin,
     setup: Setup,
@@ -30,7 +30,11 @@ struct Carried {
 
 impl Carried {
     /// Lets `step` move the inner conversation on; its exchanges leave with what the session shows.
-    fn drive(&mut self, out: Out<'_>, step: impl FnOnce(&mut dyn Conversation, Out<'_>)) {
+    fn drive(
+        &mut self,
+        out: ExchangeOut<'_>,
+        step: impl FnOnce(&mut dyn Conversation, ExchangeOut<'_>),
+    ) {
         let Self { inner: Some(inner), shown, early_until, .. } = self else { return };
         step(&mut **inner, &mut |mut exchange| {
             let at = exchange.request.as_ref().map(|request| request.at);
@@ -47,7 +51,7 @@ struct Given<'a> {
     carried: &'a mut Carried,
     origin: Origin,
     setup: &'a Setup,
-    out: Out<'a>,
+    out: ExchangeOut<'a>,
 }
 
 impl Given<'_> {
@@ -78,12 +82,12 @@ impl Plaintext for Given<'_> {
         };
     }
 
-    fn bytes(&mut self, direction: Direction, text: &[u8], mark: Mark) {
+    fn bytes(&mut self, direction: Direction, text: &[u8], mark: PacketMark) {
         self.begin();
         self.carried.drive(self.out, |inner, out| inner.bytes(direction, text, mark, out));
     }
 
-    fn gap(&mut self, direction: Direction, bytes: u64, mark: Mark) {
+    fn gap(&mut self, direction: Direction, bytes: u64, mark: PacketMark) {
         self.begin();
         self.carried.drive(self.out, |inner, out| inner.gap(direction, bytes, mark, out));
     }
@@ -96,7 +100,7 @@ impl Plaintext for Given<'_> {
 impl Tls {
     /// For a connection that begins now; `begin` starts what reads its plaintext.
     pub(in crate::wire) fn new(origin: Origin, setup: &Setup, begin: Inner) -> Self {
-        let session = Session::new(setup.tls.clone(), origin.joined);
+        let session = TlsConnection::new(setup.tls.clone(), origin.joined);
         let carried = Carried {
             begin,
             inner: None,
@@ -109,7 +113,11 @@ impl Tls {
     }
 
     /// Moves the session on, with a place for its plaintext.
-    fn drive(&mut self, out: Out<'_>, step: impl FnOnce(&mut Session, &mut Given<'_>)) {
+    fn drive(
+        &mut self,
+        out: ExchangeOut<'_>,
+        step: impl FnOnce(&mut TlsConnection, &mut Given<'_>),
+    ) {
         let Self { session, carried, origin, setup } = self;
         step(session, &mut Given { carried, origin: *origin, setup, out });
     }
@@ -133,12 +141,12 @@ impl Conversation for Tls {
 
     fn protocol(&self) -> &'static str {
         match self.session.standing() {
-            Standing::Read => self.inner().map_or("tls", Conversation::protocol),
-            Standing::Empty => "tls",
-            Standing::NoKey => "tls-no-key",
-            Standing::Joined => "tls-joined",
-            Standing::WrongKey => "tls-wrong-key",
-            Standing::Unsupported => "tls-unsupported",
+            TlsStanding::Read => self.inner().map_or("tls", Conversation::protocol),
+            TlsStanding::Empty => "tls",
+            TlsStanding::NoKey => "tls-no-key",
+            TlsStanding::Joined => "tls-joined",
+            TlsStanding::WrongKey => "tls-wrong-key",
+            TlsStanding::Unsupported => "tls-unsupported",
         }
     }
 
@@ -150,7 +158,7 @@ impl Conversation for Tls {
         self.session.held() + self.inner().map_or(0, Conversation::held)
     }
 
-    fn relieve(&mut self, out: Out<'_>) {
+    fn relieve(&mut self, out: ExchangeOut<'_>) {
         self.session.relieve();
         self.carried.drive(out, |inner, out| inner.relieve(out));
     }
@@ -171,19 +179,25 @@ impl Conversation for Tls {
         self.inner().map_or(0, Conversation::tunnelled)
     }
 
-    fn bytes(&mut self, direction: Direction, payload: &[u8], mark: Mark, out: Out<'_>) {
+    fn bytes(
+        &mut self,
+        direction: Direction,
+        payload: &[u8],
+        mark: PacketMark,
+        out: ExchangeOut<'_>,
+    ) {
         self.drive(out, |session, given| session.bytes(direction, payload, mark, given));
     }
 
-    fn gap(&mut self, direction: Direction, n: u64, mark: Mark, out: Out<'_>) {
+    fn gap(&mut self, direction: Direction, n: u64, mark: PacketMark, out: ExchangeOut<'_>) {
         self.drive(out, |session, given| session.gap(direction, n, mark, given));
     }
 
-    fn close(&mut self, direction: Direction, ending: Ending, out: Out<'_>) {
+    fn close(&mut self, direction: Direction, ending: Ending, out: ExchangeOut<'_>) {
         self.drive(out, |session, given| session.close(direction, ending, given));
     }
 
-    fn finish(&mut self, out: Out<'_>) {
+    fn finish(&mut self, out: ExchangeOut<'_>) {
         self.drive(out, |session, given| session.finish(given));
         self.carried.drive(out, |inner, out| inner.finish(out));
     }

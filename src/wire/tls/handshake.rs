@@ -1,7 +1,7 @@
 //! Handshake messages: cut out of records, and read as far as opening records needs it (RFC 8446
 //! §4, RFC 5246 §7.4). What a message says beside that is passed over.
 
-use super::opener::Version;
+use super::opener::TlsVersion;
 use crate::limits;
 
 /// Types of handshake messages.
@@ -20,14 +20,14 @@ pub(super) mod kind {
 
 /// Cuts messages out of the handshake records of one direction.
 #[derive(Debug, Default)]
-pub(super) struct Messages {
+pub(super) struct HandshakeMessages {
     /// A message that is not whole, its header first.
     buffer: Vec<u8>,
     /// Bytes to come of a message that nobody needs.
     skip: usize,
 }
 
-impl Messages {
+impl HandshakeMessages {
     /// Takes the content of a record, and gives types and bodies of the messages that it ends;
     /// bodies of those that nobody needs are empty.
     pub(super) fn read(&mut self, mut content: &[u8], mut take: impl FnMut(u8, &[u8])) {
@@ -105,7 +105,7 @@ pub(super) struct ClientHello {
 /// What a ServerHello chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerHello {
-    pub(super) version: Version,
+    pub(super) version: TlsVersion,
     pub(super) random: [u8; 32],
     pub(super) session: Vec<u8>,
     pub(super) suite: u16,
@@ -221,7 +221,7 @@ pub(super) fn server_hello(body: &[u8]) -> Option<ServerHello> {
             _ => {}
         }
     }
-    let version = Version::of(version)?;
+    let version = TlsVersion::of(version)?;
     let retry = random == RETRY;
     Some(ServerHello { version, random, session, suite, retry, encrypt_then_mac, alpn, psk })
 }
@@ -296,7 +296,7 @@ mod tests {
         ]
         .concat();
         let cut = |size: usize| {
-            let (mut messages, mut got) = (Messages::default(), Vec::new());
+            let (mut messages, mut got) = (HandshakeMessages::default(), Vec::new());
             for content in all.chunks(size) {
                 messages.read(content, |kind, body| got.push((kind, body.to_vec())));
             }
@@ -345,11 +345,14 @@ mod tests {
             server_hello(&body).unwrap()
         };
         let old = hello(&extension(22, b""), [1; 32]);
-        assert_eq!((old.version, old.encrypt_then_mac, old.suite), (Version::Tls12, true, 0xc02f));
+        assert_eq!(
+            (old.version, old.encrypt_then_mac, old.suite),
+            (TlsVersion::Tls12, true, 0xc02f)
+        );
         let new = hello(&[extension(43, &[3, 4]), extension(41, &[0, 0])].concat(), [1; 32]);
-        assert_eq!((new.version, new.psk, new.retry), (Version::Tls13, true, false));
+        assert_eq!((new.version, new.psk, new.retry), (TlsVersion::Tls13, true, false));
         assert!(hello(&extension(43, &[3, 4]), RETRY).retry);
         let bare = server_hello(&[&[3, 1][..], &[1; 32], &[0], &[0, 0x2f], &[0]].concat());
-        assert_eq!(bare.unwrap().version, Version::Tls10);
+        assert_eq!(bare.unwrap().version, TlsVersion::Tls10);
     }
 }

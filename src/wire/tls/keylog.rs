@@ -17,7 +17,7 @@ use crate::limits;
 
 /// A traffic secret's use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Traffic {
+pub(super) enum TrafficSecret {
     ClientEarly,
     ClientHandshake,
     ServerHandshake,
@@ -25,7 +25,7 @@ pub(super) enum Traffic {
     Server,
 }
 
-impl Traffic {
+impl TrafficSecret {
     fn of(label: &str) -> Option<Self> {
         match label {
             "CLIENT_EARLY_TRAFFIC_SECRET" => Some(Self::ClientEarly),
@@ -41,30 +41,30 @@ impl Traffic {
 /// What is known of the connection of one client random.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Secrets {
-    /// By [`Traffic`].
+    /// By [`TrafficSecret`].
     traffic: [Option<Secret>; 5],
     pub(super) master: Option<Secret>,
     pub(super) premaster: Option<Secret>,
 }
 
 impl Secrets {
-    pub(super) fn traffic(&self, of: Traffic) -> Option<&Secret> {
+    pub(super) fn traffic(&self, of: TrafficSecret) -> Option<&Secret> {
         self.traffic[of as usize].as_ref()
     }
 }
 
 /// A client random.
-pub(super) type Random = [u8; 32];
+pub(super) type ClientRandom = [u8; 32];
 
 #[derive(Debug, Default)]
 struct Store {
-    by_random: FxHashMap<Random, Secrets>,
+    by_random: FxHashMap<ClientRandom, Secrets>,
     /// Session ids and hashes of tickets, with their master secrets.
     by_session: FxHashMap<Vec<u8>, Secret>,
     /// The first bytes of an encrypted premaster secret, with the secret.
     premasters: FxHashMap<[u8; 8], Secret>,
     /// Client randoms in the order of their first lines.
-    order: VecDeque<Random>,
+    order: VecDeque<ClientRandom>,
 }
 
 /// The secrets that are known, shared by all connections.
@@ -118,7 +118,7 @@ impl KeyRing {
         self.learned.lock().expect(UNPOISONED).push((session, master));
     }
 
-    pub(super) fn of_random(&self, random: &Random) -> Option<Secrets> {
+    pub(super) fn of_random(&self, random: &ClientRandom) -> Option<Secrets> {
         self.store.read().expect(UNPOISONED).by_random.get(random).cloned()
     }
 
@@ -132,10 +132,11 @@ impl KeyRing {
     }
 
     /// The connections of TLS 1.3 whose lines came last.
-    pub(super) fn newest(&self, most: usize) -> Vec<(Random, Secrets)> {
+    pub(super) fn newest(&self, most: usize) -> Vec<(ClientRandom, Secrets)> {
         let store = self.store.read().expect(UNPOISONED);
-        let of = |random: &Random| Some((*random, store.by_random.get(random)?.clone()));
-        let fits = |(_, secrets): &(Random, Secrets)| secrets.traffic.iter().any(Option::is_some);
+        let of = |random: &ClientRandom| Some((*random, store.by_random.get(random)?.clone()));
+        let fits =
+            |(_, secrets): &(ClientRandom, Secrets)| secrets.traffic.iter().any(Option::is_some);
         store.order.iter().rev().filter_map(of).filter(fits).take(most).collect()
     }
 }
@@ -156,7 +157,7 @@ impl Store {
         }
         let (id, secret) = (from_hex(id)?, Secret::new(&from_hex(secret)?)?);
         let length = secret.bytes().len();
-        match (label, Traffic::of(label)) {
+        match (label, TrafficSecret::of(label)) {
             (_, Some(traffic)) if length == 32 || length == 48 => {
                 self.of(&id)?.traffic[traffic as usize] = Some(secret)
             }
@@ -177,7 +178,7 @@ impl Store {
     }
 
     fn of(&mut self, random: &[u8]) -> Option<&mut Secrets> {
-        let random: Random = random.try_into().ok()?;
+        let random: ClientRandom = random.try_into().ok()?;
         if !self.by_random.contains_key(&random) {
             if self.order.len() >= limits::KEYLOG_CONNECTIONS {
                 let oldest = self.order.pop_front()?;
@@ -223,8 +224,8 @@ mod tests {
         let master = ring.of_random(&[1; 32]).unwrap().master.unwrap();
         assert_eq!(master.bytes(), [0xa1; 48]);
         let secrets = ring.of_random(&[2; 32]).unwrap();
-        assert_eq!(secrets.traffic(Traffic::Server).unwrap().bytes(), [0xa2; 32]);
-        assert!(secrets.traffic(Traffic::Client).is_none());
+        assert_eq!(secrets.traffic(TrafficSecret::Server).unwrap().bytes(), [0xa2; 32]);
+        assert!(secrets.traffic(TrafficSecret::Client).is_none());
         assert_eq!(ring.of_session(&[3; 32]).unwrap().bytes(), [0xa3; 48]);
         assert_eq!(ring.of_premaster(&[4; 128]).unwrap().bytes(), [0xa4; 48]);
         assert!(ring.of_random(&[6; 32]).is_none_or(|secrets| secrets.master.is_none()));

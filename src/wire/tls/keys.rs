@@ -3,15 +3,15 @@
 use ring::digest;
 
 use super::handshake::{self, kind};
-use super::keylog::{Secrets, Traffic};
-use super::opener::{Opener, Sealing, Version};
+use super::keylog::{Secrets, TrafficSecret};
+use super::opener::{Opener, Sealing, TlsVersion};
 use super::schedule::{self, Prf};
 use super::secret::Secret;
-use super::session::Session;
-use super::side::{Epoch, Phase, Side};
+use super::session::TlsConnection;
+use super::side::{Epoch, KeyPhase, TlsSide};
 use super::suite::{Cipher, suite};
 
-impl Session {
+impl TlsConnection {
     /// A handshake message of a direction.
     pub(super) fn message(&mut self, side: usize, message: u8, body: &[u8]) {
         match message {
@@ -22,8 +22,8 @@ impl Session {
                 // A vector with its length, but in SSL 3.
                 self.encrypted = body.get(2..10).unwrap_or_default().to_vec();
             }
-            kind::END_OF_EARLY_DATA if self.sides[side].phase == Phase::Early => {
-                self.open_13(side, Phase::Handshake, false);
+            kind::END_OF_EARLY_DATA if self.sides[side].phase == KeyPhase::Early => {
+                self.open_13(side, KeyPhase::Handshake, false);
             }
             kind::ENCRYPTED_EXTENSIONS if self.is_13() => {
                 let said = handshake::encrypted_extensions(body);
@@ -32,8 +32,8 @@ impl Session {
                 self.find_keys();
                 self.changed = true;
             }
-            kind::FINISHED if self.is_13() && self.sides[side].phase == Phase::Handshake => {
-                self.open_13(side, Phase::Data, false);
+            kind::FINISHED if self.is_13() && self.sides[side].phase == KeyPhase::Handshake => {
+                self.open_13(side, KeyPhase::Data, false);
             }
             kind::KEY_UPDATE if self.is_13() => self.update(side),
             _ => {}
@@ -69,11 +69,11 @@ impl Session {
         self.alpn = hello.alpn.clone().or(self.alpn.take());
         self.server_hello = Some(hello);
         if self.is_13() {
-            self.sides.iter_mut().for_each(Side::wait);
+            self.sides.iter_mut().for_each(TlsSide::wait);
         }
         self.find_keys();
         if self.is_13() && self.client_hello.is_none() {
-            self.sides.iter_mut().for_each(Side::hunt);
+            self.sides.iter_mut().for_each(TlsSide::hunt);
             self.retry_other = true;
         }
     }
@@ -99,10 +99,10 @@ impl Session {
     pub(super) fn find_keys(&mut self) {
         let Some(suite) = self.suite else { return };
         let (Some(version), Some(cipher)) = (self.version, suite.cipher) else { return };
-        if version == Version::Ssl3 {
+        if version == TlsVersion::Ssl3 {
             return;
         }
-        if version < Version::Tls13 {
+        if version < TlsVersion::Tls13 {
             return self.find_old_keys(version, cipher);
         }
         let Some(secrets) = self.secrets() else { return };
@@ -117,22 +117,22 @@ impl Session {
 
     fn find_server_key(&mut self, secrets: &Secrets) {
         let server = 1 - self.client;
-        if self.sides[server].phase != Phase::Wait {
+        if self.sides[server].phase != KeyPhase::Wait {
             return;
         }
         let has = |traffic| secrets.traffic(traffic).is_some();
-        if has(Traffic::ServerHandshake) {
-            self.open_13(server, Phase::Handshake, false);
-        } else if has(Traffic::Server) {
+        if has(TrafficSecret::ServerHandshake) {
+            self.open_13(server, KeyPhase::Handshake, false);
+        } else if has(TrafficSecret::Server) {
             // Its handshake is passed over, so nothing will tell whether it took the early data.
-            self.early = self.early.or(Some(has(Traffic::ClientEarly)));
-            self.open_13(server, Phase::Data, true);
+            self.early = self.early.or(Some(has(TrafficSecret::ClientEarly)));
+            self.open_13(server, KeyPhase::Data, true);
         }
     }
 
     fn find_client_key(&mut self, secrets: &Secrets) {
         let client = self.client;
-        if self.sides[client].phase != Phase::Wait {
+        if self.sides[client].phase != KeyPhase::Wait {
             return;
         }
         let offered = self.client_hello.as_ref().is_some_and(|hello| hello.early) && !self.retry;
@@ -140,28 +140,30 @@ impl Session {
         match self.early {
             // The server says whether it takes the early data.
             None if offered => {}
-            Some(true) if offered && has(Traffic::ClientEarly) => {
-                self.open_13(client, Phase::Early, false)
+            Some(true) if offered && has(TrafficSecret::ClientEarly) => {
+                self.open_13(client, KeyPhase::Early, false)
             }
-            _ if has(Traffic::ClientHandshake) => self.open_13(client, Phase::Handshake, offered),
-            _ if has(Traffic::Client) => self.open_13(client, Phase::Data, true),
+            _ if has(TrafficSecret::ClientHandshake) => {
+                self.open_13(client, KeyPhase::Handshake, offered)
+            }
+            _ if has(TrafficSecret::Client) => self.open_13(client, KeyPhase::Data, true),
             _ => {}
         }
     }
 
     /// The use of the secret that a direction has in a phase of TLS 1.3.
-    pub(super) fn traffic(&self, side: usize, phase: Phase) -> Traffic {
+    pub(super) fn traffic(&self, side: usize, phase: KeyPhase) -> TrafficSecret {
         match (phase, side == self.client) {
-            (Phase::Early, _) => Traffic::ClientEarly,
-            (Phase::Handshake, true) => Traffic::ClientHandshake,
-            (Phase::Handshake, false) => Traffic::ServerHandshake,
-            (_, true) => Traffic::Client,
-            (_, false) => Traffic::Server,
+            (KeyPhase::Early, _) => TrafficSecret::ClientEarly,
+            (KeyPhase::Handshake, true) => TrafficSecret::ClientHandshake,
+            (KeyPhase::Handshake, false) => TrafficSecret::ServerHandshake,
+            (_, true) => TrafficSecret::Client,
+            (_, false) => TrafficSecret::Server,
         }
     }
 
     /// Starts a phase of TLS 1.3 in a direction, or lets it wait for its secret.
-    fn open_13(&mut self, side: usize, phase: Phase, tentative: bool) {
+    fn open_13(&mut self, side: usize, phase: KeyPhase, tentative: bool) {
         let traffic = self.traffic(side, phase);
         let secret = self.secrets().and_then(|secrets| secrets.traffic(traffic).copied());
         match secret.and_then(|secret| self.epoch_13(secret)) {
@@ -188,14 +190,14 @@ impl Session {
         let next = hash
             .zip(secret)
             .and_then(|(hash, secret)| self.epoch_13(schedule::next_generation(hash, &secret)?));
-        if let (Phase::Data, Some(epoch)) = (state.phase, next) {
-            self.sides[side].start(Phase::Data, epoch);
+        if let (KeyPhase::Data, Some(epoch)) = (state.phase, next) {
+            self.sides[side].start(KeyPhase::Data, epoch);
         }
     }
 
     fn prf(&self) -> Option<Prf> {
         Some(match self.version? {
-            Version::Tls12 => Prf::Of(self.suite?.hash),
+            TlsVersion::Tls12 => Prf::Of(self.suite?.hash),
             _ => Prf::Split,
         })
     }
@@ -219,7 +221,7 @@ impl Session {
         secrets.master.or_else(of_session).or_else(of_ticket).or_else(of_premaster)
     }
 
-    fn find_old_keys(&mut self, version: Version, cipher: Cipher) {
+    fn find_old_keys(&mut self, version: TlsVersion, cipher: Cipher) {
         if self.next_keys.is_none() {
             self.next_keys = self.derive(cipher);
         }
@@ -227,16 +229,16 @@ impl Session {
         let sealing = Sealing { version, cipher, encrypt_then_mac: server.encrypt_then_mac };
         for (side, state) in self.sides.iter_mut().enumerate() {
             let keys = &keys[usize::from(side != self.client)];
-            if let (Phase::Wait, Some(opener)) = (state.phase, Opener::new(sealing, keys)) {
+            if let (KeyPhase::Wait, Some(opener)) = (state.phase, Opener::new(sealing, keys)) {
                 let keys = keys.clone();
-                state.start(Phase::Data, Epoch { opener, keys, secret: None, tentative: false });
+                state.start(KeyPhase::Data, Epoch { opener, keys, secret: None, tentative: false });
                 self.changed = true;
             }
         }
     }
 
     /// Keys of both directions, client first.
-    fn derive(&self, cipher: Cipher) -> Option<[schedule::Keys; 2]> {
+    fn derive(&self, cipher: Cipher) -> Option<[schedule::DirectionKeys; 2]> {
         let (client, server) = (self.client_hello.as_ref()?, self.server_hello.as_ref()?);
         let (master, prf) = (self.master()?, self.prf()?);
         if !server.session.is_empty() {
@@ -253,7 +255,7 @@ pub(super) fn epoch_of(hash: super::suite::Hash, cipher: Cipher, secret: Secret)
         return None;
     }
     let keys = schedule::of_traffic(hash, cipher, &secret);
-    let sealing = Sealing { version: Version::Tls13, cipher, encrypt_then_mac: false };
+    let sealing = Sealing { version: TlsVersion::Tls13, cipher, encrypt_then_mac: false };
     let opener = Opener::new(sealing, &keys)?;
     Some(Epoch { opener, keys, secret: Some(secret), tentative: false })
 }

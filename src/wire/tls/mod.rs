@@ -27,9 +27,9 @@ mod suite;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Shown, Standing};
+pub use account::{Shown, TlsAccount, TlsStanding};
 pub use keylog::KeyRing;
-pub use session::{Plaintext, Session};
-pub use shared::Shared;
+pub use session::{Plaintext, TlsConnection};
+pub use shared::TlsShared;
 
 pub(in crate::wire) use conversation::Tls;

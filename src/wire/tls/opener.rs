@@ -10,15 +10,15 @@ use ghash::GHash;
 use ghash::universal_hash::UniversalHash as _;
 use ring::aead::{self, LessSafeKey, UnboundKey};
 
-use super::schedule::Keys;
-use super::suite::{Block, Cipher};
+use super::schedule::DirectionKeys;
+use super::suite::{Cipher, CipherBlock};
 
 /// Bytes of a record's header.
 pub(super) const HEADER: usize = 5;
 
 /// The versions that seal records in their own ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Version {
+pub(super) enum TlsVersion {
     Ssl3,
     Tls10,
     Tls11,
@@ -26,7 +26,7 @@ pub(super) enum Version {
     Tls13,
 }
 
-impl Version {
+impl TlsVersion {
     /// As it stands in hellos.
     pub(super) const fn of(number: u16) -> Option<Self> {
         match number {
@@ -54,7 +54,7 @@ impl Version {
 /// How a direction's records are sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sealing {
-    pub(super) version: Version,
+    pub(super) version: TlsVersion,
     pub(super) cipher: Cipher,
     /// RFC 7366: the MAC stands outside.
     pub(super) encrypt_then_mac: bool,
@@ -63,13 +63,13 @@ pub(super) struct Sealing {
 /// Opens records of one direction and one key.
 pub(super) struct Opener {
     sealing: Sealing,
-    kind: Kind,
+    kind: SealKind,
     nonce: [u8; 12],
     /// Of AES-GCM, for [`Opener::number`].
     gcm: Option<Box<Gcm>>,
 }
 
-enum Kind {
+enum SealKind {
     Ring(LessSafeKey),
     Other(Box<dyn Sealed + Send>),
     /// Of the vector as many bytes count as a block has.
@@ -146,14 +146,14 @@ struct Gcm {
 }
 
 impl Gcm {
-    fn new(block: Block, key: &[u8]) -> Option<Self> {
+    fn new(block: CipherBlock, key: &[u8]) -> Option<Self> {
         let mut zero = Array::<u8, U16>::default();
         let cipher = match block {
-            Block::Aes128 => {
+            CipherBlock::Aes128 => {
                 aes::Aes128::new_from_slice(key).ok()?.encrypt_block(&mut zero);
                 chained::<aes::Aes128>(key)
             }
-            Block::Aes256 => {
+            CipherBlock::Aes256 => {
                 aes::Aes256::new_from_slice(key).ok()?.encrypt_block(&mut zero);
                 chained::<aes::Aes256>(key)
             }
@@ -181,24 +181,24 @@ impl Gcm {
 
 impl Opener {
     /// None where the keys do not fit the cipher.
-    pub(super) fn new(sealing: Sealing, keys: &Keys) -> Option<Self> {
+    pub(super) fn new(sealing: Sealing, keys: &DirectionKeys) -> Option<Self> {
         let mut nonce = [0; 12];
         let fixed = keys.nonce.len().min(12);
         nonce[..fixed].copy_from_slice(&keys.nonce[..fixed]);
         let ring = |algorithm| {
-            Some(Kind::Ring(LessSafeKey::new(UnboundKey::new(algorithm, &keys.key).ok()?)))
+            Some(SealKind::Ring(LessSafeKey::new(UnboundKey::new(algorithm, &keys.key).ok()?)))
         };
         let kind = match sealing.cipher {
-            Cipher::Gcm(Block::Aes128) => ring(&aead::AES_128_GCM)?,
-            Cipher::Gcm(Block::Aes256) => ring(&aead::AES_256_GCM)?,
+            Cipher::Gcm(CipherBlock::Aes128) => ring(&aead::AES_128_GCM)?,
+            Cipher::Gcm(CipherBlock::Aes256) => ring(&aead::AES_256_GCM)?,
             Cipher::ChaCha20 => ring(&aead::CHACHA20_POLY1305)?,
-            Cipher::Gcm(block) => Kind::Other(other_gcm(block, &keys.key)?),
-            Cipher::Ccm(block, tag) => Kind::Other(ccm(block, tag, &keys.key)?),
+            Cipher::Gcm(block) => SealKind::Other(other_gcm(block, &keys.key)?),
+            Cipher::Ccm(block, tag) => SealKind::Other(ccm(block, tag, &keys.key)?),
             Cipher::Cbc(block, hash) => {
                 let mut vector = [0; 16];
                 vector.get_mut(..keys.nonce.len())?.copy_from_slice(&keys.nonce);
                 let mac = ring::hmac::Key::new(hash.hmac(), &keys.mac);
-                Kind::Cbc { cipher: cbc(block, &keys.key)?, mac, vector }
+                SealKind::Cbc { cipher: cbc(block, &keys.key)?, mac, vector }
             }
         };
         Some(Self { sealing, kind, nonce, gcm: None })
@@ -212,7 +212,7 @@ impl Opener {
                 Cipher::Gcm(_) => explicit + 16,
                 Cipher::Ccm(_, tag) => explicit + tag,
                 Cipher::ChaCha20 => explicit % 8 + 16,
-                Cipher::Cbc(block, hash) if self.sealing.version >= Version::Tls11 => {
+                Cipher::Cbc(block, hash) if self.sealing.version >= TlsVersion::Tls11 => {
                     block.length() + 1 + hash.length()
                 }
                 Cipher::Cbc(_, hash) => 1 + hash.length(),
@@ -220,19 +220,19 @@ impl Opener {
     }
 
     fn is_13(&self) -> bool {
-        self.sealing.version == Version::Tls13
+        self.sealing.version == TlsVersion::Tls13
     }
 
     /// Whether the vector of a record is the end of the one before it.
     pub(super) fn is_chained(&self) -> bool {
-        matches!(self.sealing.cipher, Cipher::Cbc(..)) && self.sealing.version < Version::Tls11
+        matches!(self.sealing.cipher, Cipher::Cbc(..)) && self.sealing.version < TlsVersion::Tls11
     }
 
     /// Sets the vector of the next record, where it is chained.
     pub(super) fn set_vector(&mut self, before: &[u8]) {
         let Cipher::Cbc(block, _) = self.sealing.cipher else { return };
         let last = before.len().checked_sub(block.length()).map(|at| &before[at..]);
-        if let (Kind::Cbc { vector, .. }, Some(last)) = (&mut self.kind, last) {
+        if let (SealKind::Cbc { vector, .. }, Some(last)) = (&mut self.kind, last) {
             vector[..last.len()].copy_from_slice(last);
         }
     }
@@ -241,13 +241,14 @@ impl Opener {
     /// bound data does not hold the number, so that one block decrypted backwards tells it. None
     /// where the key does not fit, or another cipher seals.
     pub(super) fn number(&mut self, record: &[u8]) -> Option<u64> {
-        let Cipher::Gcm(block @ (Block::Aes128 | Block::Aes256)) = self.sealing.cipher else {
+        let Cipher::Gcm(block @ (CipherBlock::Aes128 | CipherBlock::Aes256)) = self.sealing.cipher
+        else {
             return None;
         };
         let (header, body) = record.split_at_checked(HEADER)?;
         let (text, tag) = body.split_at_checked(body.len().checked_sub(16)?)?;
         let counter = self.gcm.as_ref().filter(|_| self.is_13())?.counter(header, text, tag);
-        debug_assert!(matches!(block, Block::Aes128 | Block::Aes256));
+        debug_assert!(matches!(block, CipherBlock::Aes128 | CipherBlock::Aes256));
         let mut number = [0; 8];
         for (at, byte) in number.iter_mut().enumerate() {
             *byte = counter[4 + at] ^ self.nonce[4 + at];
@@ -257,7 +258,7 @@ impl Opener {
     }
 
     /// Whether [`Self::number`] can tell numbers; makes it ready.
-    pub(super) fn can_number(&mut self, key: &Keys) -> bool {
+    pub(super) fn can_number(&mut self, key: &DirectionKeys) -> bool {
         if let (Cipher::Gcm(block), true, true) =
             (self.sealing.cipher, self.is_13(), self.gcm.is_none())
         {
@@ -268,11 +269,11 @@ impl Opener {
 
     /// Opens a whole record in place: its type and where its plaintext stands. The bytes are
     /// undefined where it does not open.
-    pub(super) fn open(&mut self, number: u64, record: &mut [u8]) -> Option<(u8, Opened)> {
+    pub(super) fn open(&mut self, number: u64, record: &mut [u8]) -> Option<(u8, OpenedRecord)> {
         let (header, body) = record.split_at_mut_checked(HEADER)?;
         let kind = header[0];
         let mut opened = match &self.kind {
-            Kind::Cbc { .. } => self.open_cbc(number, header, body)?,
+            SealKind::Cbc { .. } => self.open_cbc(number, header, body)?,
             _ => self.open_aead(number, header, body)?,
         };
         opened.start += HEADER;
@@ -290,7 +291,7 @@ impl Opener {
         None
     }
 
-    fn open_aead(&self, number: u64, header: &[u8], body: &mut [u8]) -> Option<Opened> {
+    fn open_aead(&self, number: u64, header: &[u8], body: &mut [u8]) -> Option<OpenedRecord> {
         let (explicit, tag) = match (self.sealing.cipher, self.is_13()) {
             (Cipher::Ccm(_, tag), false) => (8, tag),
             (Cipher::Ccm(_, tag), true) => (0, tag),
@@ -308,17 +309,17 @@ impl Opener {
         let bound = &bound[..length];
         let body = &mut body[explicit..];
         match &self.kind {
-            Kind::Ring(key) => {
+            SealKind::Ring(key) => {
                 let nonce = aead::Nonce::assume_unique_for_key(nonce);
                 key.open_in_place(nonce, aead::Aad::from(bound), body).ok()?;
             }
-            Kind::Other(cipher) => {
+            SealKind::Other(cipher) => {
                 let (text, tag) = body.split_at_mut(plain);
                 cipher.open(&nonce, bound, text, tag)?;
             }
-            Kind::Cbc { .. } => return None,
+            SealKind::Cbc { .. } => return None,
         }
-        Some(Opened { start: explicit, end: explicit + plain })
+        Some(OpenedRecord { start: explicit, end: explicit + plain })
     }
 
     /// What a tag covers beside the text: number, type, version, length (RFC 5246 §6.2.3.3); in
@@ -335,18 +336,18 @@ impl Opener {
         (bound, 13)
     }
 
-    fn open_cbc(&mut self, number: u64, header: &[u8], body: &mut [u8]) -> Option<Opened> {
+    fn open_cbc(&mut self, number: u64, header: &[u8], body: &mut [u8]) -> Option<OpenedRecord> {
         let Sealing { version, cipher, encrypt_then_mac } = self.sealing;
         let Cipher::Cbc(block, hash) = cipher else { return None };
         let block = block.length();
-        let explicit = if version >= Version::Tls11 { block } else { 0 };
+        let explicit = if version >= TlsVersion::Tls11 { block } else { 0 };
         let outside = if encrypt_then_mac { hash.length() } else { 0 };
         let sealed = body.len().checked_sub(outside)?;
         if !sealed.is_multiple_of(block) || sealed < explicit + block {
             return None;
         }
         let bound = |length| self.bound(number, header, length).0;
-        let Kind::Cbc { cipher, mac, vector } = &self.kind else { return None };
+        let SealKind::Cbc { cipher, mac, vector } = &self.kind else { return None };
         if encrypt_then_mac {
             let (text, tag) = body.split_at(sealed);
             verify(mac, &bound(sealed), text, tag)?;
@@ -365,16 +366,16 @@ impl Opener {
         if !encrypt_then_mac {
             verify(mac, &bound(plain), &text[..plain], &text[plain..padded])?;
         }
-        if let Kind::Cbc { vector, .. } = &mut self.kind {
+        if let SealKind::Cbc { vector, .. } = &mut self.kind {
             *vector = last;
         }
-        Some(Opened { start: explicit, end: explicit + plain })
+        Some(OpenedRecord { start: explicit, end: explicit + plain })
     }
 }
 
 /// Where the plaintext of a record stands in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Opened {
+pub(super) struct OpenedRecord {
     pub(super) start: usize,
     pub(super) end: usize,
 }
@@ -386,40 +387,42 @@ fn verify(key: &ring::hmac::Key, bound: &[u8], text: &[u8], tag: &[u8]) -> Optio
     (mac.sign().as_ref() == tag).then_some(())
 }
 
-fn other_gcm(block: Block, key: &[u8]) -> Option<Box<dyn Sealed + Send>> {
+fn other_gcm(block: CipherBlock, key: &[u8]) -> Option<Box<dyn Sealed + Send>> {
     match block {
-        Block::Aria128 => sealed::<aes_gcm::AesGcm<aria::Aria128, U12>>(key),
-        Block::Aria256 => sealed::<aes_gcm::AesGcm<aria::Aria256, U12>>(key),
-        Block::Camellia128 => sealed::<aes_gcm::AesGcm<camellia::Camellia128, U12>>(key),
-        Block::Camellia256 => sealed::<aes_gcm::AesGcm<camellia::Camellia256, U12>>(key),
-        Block::Aes128 | Block::Aes256 | Block::TripleDes => None,
+        CipherBlock::Aria128 => sealed::<aes_gcm::AesGcm<aria::Aria128, U12>>(key),
+        CipherBlock::Aria256 => sealed::<aes_gcm::AesGcm<aria::Aria256, U12>>(key),
+        CipherBlock::Camellia128 => sealed::<aes_gcm::AesGcm<camellia::Camellia128, U12>>(key),
+        CipherBlock::Camellia256 => sealed::<aes_gcm::AesGcm<camellia::Camellia256, U12>>(key),
+        CipherBlock::Aes128 | CipherBlock::Aes256 | CipherBlock::TripleDes => None,
     }
 }
 
-fn ccm(block: Block, tag: usize, key: &[u8]) -> Option<Box<dyn Sealed + Send>> {
+fn ccm(block: CipherBlock, tag: usize, key: &[u8]) -> Option<Box<dyn Sealed + Send>> {
     use ccm::Ccm;
     match (block, tag) {
-        (Block::Aes128, 16) => sealed::<Ccm<aes::Aes128, U16, U12>>(key),
-        (Block::Aes128, 8) => sealed::<Ccm<aes::Aes128, U8, U12>>(key),
-        (Block::Aes256, 16) => sealed::<Ccm<aes::Aes256, U16, U12>>(key),
-        (Block::Aes256, 8) => sealed::<Ccm<aes::Aes256, U8, U12>>(key),
-        (Block::Aria128, 16) => sealed::<Ccm<aria::Aria128, U16, U12>>(key),
-        (Block::Aria128, 8) => sealed::<Ccm<aria::Aria128, U8, U12>>(key),
-        (Block::Aria256, 16) => sealed::<Ccm<aria::Aria256, U16, U12>>(key),
-        (Block::Aria256, 8) => sealed::<Ccm<aria::Aria256, U8, U12>>(key),
+        (CipherBlock::Aes128, 16) => sealed::<Ccm<aes::Aes128, U16, U12>>(key),
+        (CipherBlock::Aes128, 8) => sealed::<Ccm<aes::Aes128, U8, U12>>(key),
+        (CipherBlock::Aes256, 16) => sealed::<Ccm<aes::Aes256, U16, U12>>(key),
+        (CipherBlock::Aes256, 8) => sealed::<Ccm<aes::Aes256, U8, U12>>(key),
+        (CipherBlock::Aria128, 16) => sealed::<Ccm<aria::Aria128, U16, U12>>(key),
+        (CipherBlock::Aria128, 8) => sealed::<Ccm<aria::Aria128, U8, U12>>(key),
+        (CipherBlock::Aria256, 16) => sealed::<Ccm<aria::Aria256, U16, U12>>(key),
+        (CipherBlock::Aria256, 8) => sealed::<Ccm<aria::Aria256, U8, U12>>(key),
         _ => None,
     }
 }
 
-fn cbc(block: Block, key: &[u8]) -> Option<Box<dyn Chained + Send>> {
+fn cbc(block: CipherBlock, key: &[u8]) -> Option<Box<dyn Chained + Send>> {
     match block {
-        Block::Aes128 => chained::<aes::Aes128>(key),
-        Block::Aes256 => chained::<aes::Aes256>(key),
-        Block::Aria128 => chained::<aria::Aria128>(key),
-        Block::Aria256 => chained::<aria::Aria256>(key),
-        Block::Camellia128 => chained::<camellia::Camellia128>(key),
-        Block::Camellia256 => chained::<camellia::Camellia256>(key),
-        Block::TripleDes => Some(Box::new(TripleDes(des::TdesEde3::new_from_slice(key).ok()?))),
+        CipherBlock::Aes128 => chained::<aes::Aes128>(key),
+        CipherBlock::Aes256 => chained::<aes::Aes256>(key),
+        CipherBlock::Aria128 => chained::<aria::Aria128>(key),
+        CipherBlock::Aria256 => chained::<aria::Aria256>(key),
+        CipherBlock::Camellia128 => chained::<camellia::Camellia128>(key),
+        CipherBlock::Camellia256 => chained::<camellia::Camellia256>(key),
+        CipherBlock::TripleDes => {
+            Some(Box::new(TripleDes(des::TdesEde3::new_from_slice(key).ok()?)))
+        }
     }
 }
 

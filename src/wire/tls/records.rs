@@ -1,26 +1,26 @@
 //! Reads whole records of a session: what is clear, what the keys open, and what that says.
 
-use super::opener::{HEADER, Opened, Version};
-use super::session::{Plaintext, Session, direction};
-use super::side::{Phase, content};
+use super::opener::{HEADER, OpenedRecord, TlsVersion};
+use super::session::{Plaintext, TlsConnection, direction};
+use super::side::{KeyPhase, content};
 use crate::wire::Ending;
-use crate::wire::Mark;
+use crate::wire::PacketMark;
 
-impl Session {
+impl TlsConnection {
     /// Reads a whole record; false where it must wait for a key or for the other direction.
     pub(super) fn record(
         &mut self,
         side: usize,
         record: &mut [u8],
-        mark: Mark,
+        mark: PacketMark,
         out: &mut impl Plaintext,
     ) -> bool {
         match self.sides[side].phase {
-            Phase::Clear => self.clear(side, record, mark, out),
+            KeyPhase::Clear => self.clear(side, record, mark, out),
             // RFC 8446 §5: a ChangeCipherSpec of TLS 1.3 says nothing.
             _ if record[0] == content::CHANGE_CIPHER_SPEC && self.is_13() => true,
-            Phase::Wait => false,
-            Phase::Early | Phase::Handshake | Phase::Data => {
+            KeyPhase::Wait => false,
+            KeyPhase::Early | KeyPhase::Handshake | KeyPhase::Data => {
                 self.sealed(side, record, mark, out);
                 true
             }
@@ -28,14 +28,14 @@ impl Session {
     }
 
     pub(super) fn is_13(&self) -> bool {
-        self.version == Some(Version::Tls13)
+        self.version == Some(TlsVersion::Tls13)
     }
 
     fn clear(
         &mut self,
         side: usize,
         record: &mut [u8],
-        mark: Mark,
+        mark: PacketMark,
         out: &mut impl Plaintext,
     ) -> bool {
         match record[0] {
@@ -43,7 +43,7 @@ impl Session {
             content::CHANGE_CIPHER_SPEC => {}
             content::DATA => return self.sealed_too_soon(side),
             kind => {
-                let all = Opened { start: HEADER, end: record.len() };
+                let all = OpenedRecord { start: HEADER, end: record.len() };
                 self.content(side, kind, &record[all.start..all.end], mark, out);
             }
         }
@@ -57,7 +57,13 @@ impl Session {
         self.retry && side == self.client
     }
 
-    fn sealed(&mut self, side: usize, record: &mut [u8], mark: Mark, out: &mut impl Plaintext) {
+    fn sealed(
+        &mut self,
+        side: usize,
+        record: &mut [u8],
+        mark: PacketMark,
+        out: &mut impl Plaintext,
+    ) {
         let state = &mut self.sides[side];
         let Some(epoch) = &mut state.epoch else { return };
         if epoch.tentative {
@@ -77,7 +83,13 @@ impl Session {
     }
 
     /// Opens a record where the key that holds may start later.
-    fn sealed_maybe(&mut self, side: usize, record: &[u8], mark: Mark, out: &mut impl Plaintext) {
+    fn sealed_maybe(
+        &mut self,
+        side: usize,
+        record: &[u8],
+        mark: PacketMark,
+        out: &mut impl Plaintext,
+    ) {
         let mut copy = record.to_vec();
         let state = &mut self.sides[side];
         let Some(epoch) = &mut state.epoch else { return };
@@ -98,7 +110,7 @@ impl Session {
         side: usize,
         kind: u8,
         text: &[u8],
-        mark: Mark,
+        mark: PacketMark,
         out: &mut impl Plaintext,
     ) {
         match kind {
@@ -118,19 +130,19 @@ impl Session {
         }
     }
 
-    fn data(&mut self, side: usize, text: &[u8], mark: Mark, out: &mut impl Plaintext) {
+    fn data(&mut self, side: usize, text: &[u8], mark: PacketMark, out: &mut impl Plaintext) {
         let ack = mark.ack.map(|ack| self.sides[1 - side].acks.plain(ack));
         let state = &mut self.sides[side];
         if text.is_empty() || state.closed {
             return;
         }
-        if state.phase == Phase::Early {
+        if state.phase == KeyPhase::Early {
             (self.early_until, self.news) = (Some(mark.at), true);
         }
         state.plain += text.len() as u64;
         state.acks.push(state.position, state.plain);
         self.tell(out);
-        out.bytes(direction(side), text, Mark { ack, ..mark });
+        out.bytes(direction(side), text, PacketMark { ack, ..mark });
     }
 
     fn handshake(&mut self, side: usize, text: &[u8]) {
@@ -144,17 +156,17 @@ impl Session {
         &mut self,
         side: usize,
         length: u64,
-        mark: Mark,
+        mark: PacketMark,
         out: &mut impl Plaintext,
     ) {
         let state = &mut self.sides[side];
         state.buffer.clear();
         state.messages.lose();
-        if state.phase > Phase::Clear {
+        if state.phase > KeyPhase::Clear {
             state.number += 1;
         }
         let overhead = state.epoch.as_ref().map_or(0, |epoch| epoch.opener.overhead()) as u64;
-        if state.phase == Phase::Data {
+        if state.phase == KeyPhase::Data {
             self.missing(side, length.saturating_sub(overhead), mark, out);
         }
     }
@@ -164,7 +176,7 @@ impl Session {
         &mut self,
         side: usize,
         bytes: u64,
-        mark: Mark,
+        mark: PacketMark,
         out: &mut impl Plaintext,
     ) {
         let state = &mut self.sides[side];
@@ -174,7 +186,7 @@ impl Session {
         state.plain += bytes;
         state.acks.push(state.position, state.plain);
         self.tell(out);
-        out.gap(direction(side), bytes, Mark { ack: None, ..mark });
+        out.gap(direction(side), bytes, PacketMark { ack: None, ..mark });
     }
 
     /// Tells what the connection shows of itself, where that is news.

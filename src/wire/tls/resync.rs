@@ -7,22 +7,22 @@
 
 use std::ops::Range;
 
-use super::keylog::{Random, Secrets, Traffic};
+use super::keylog::{ClientRandom, Secrets, TrafficSecret};
 use super::keys::epoch_of;
-use super::opener::{HEADER, Opener, Sealing, Version};
+use super::opener::{HEADER, Opener, Sealing, TlsVersion};
 use super::schedule;
 use super::secret::Secret;
-use super::session::{Plaintext, Session};
-use super::side::{Cut, Epoch, Lost, Phase, Piece, content, record_length};
+use super::session::{Plaintext, TlsConnection};
+use super::side::{Cut, Epoch, HeldPiece, KeyPhase, Lost, content, record_length};
 use super::suite::{Cipher, Hash, OF_13, Suite, suite};
 use crate::limits;
-use crate::wire::Mark;
+use crate::wire::PacketMark;
 
 /// A record that was found behind a loss.
-struct Found {
+struct FoundRecord {
     /// The key that opened it, where it is another one than before.
     epoch: Option<Epoch>,
-    phase: Phase,
+    phase: KeyPhase,
     number: u64,
 }
 
@@ -36,7 +36,7 @@ const CONNECTIONS: usize = 4096;
 const SMALLEST: u64 = 22;
 
 /// One way through the keys of a log, cheap ones first.
-struct Round {
+struct KeyRound {
     /// Which ciphers.
     of: fn(&Cipher) -> bool,
     numbers: Range<u64>,
@@ -48,19 +48,19 @@ struct Round {
     roles: usize,
 }
 
-const ROUNDS: [Round; 5] = [
+const ROUNDS: [KeyRound; 5] = [
     // A record of AES-GCM tells its number.
-    Round { of: is_gcm, numbers: 0..1, generations: 0, connections: CONNECTIONS, roles: 2 },
-    Round { of: is_gcm, numbers: 0..1, generations: GENERATIONS, connections: 256, roles: 2 },
-    Round {
+    KeyRound { of: is_gcm, numbers: 0..1, generations: 0, connections: CONNECTIONS, roles: 2 },
+    KeyRound { of: is_gcm, numbers: 0..1, generations: GENERATIONS, connections: 256, roles: 2 },
+    KeyRound {
         of: is_tried,
         numbers: 0..1 << 12,
         generations: GENERATIONS,
         connections: 16,
         roles: 2,
     },
-    Round { of: is_tried, numbers: 0..1 << 16, generations: 0, connections: 16, roles: 2 },
-    Round {
+    KeyRound { of: is_tried, numbers: 0..1 << 16, generations: 0, connections: 16, roles: 2 },
+    KeyRound {
         of: is_chacha,
         numbers: 1 << 16..limits::TLS_NUMBERS,
         generations: 0,
@@ -81,9 +81,15 @@ const fn is_chacha(cipher: &Cipher) -> bool {
     matches!(cipher, Cipher::ChaCha20)
 }
 
-impl Session {
+impl TlsConnection {
     /// Goes on searching in a direction, once bytes were added.
-    pub(super) fn search(&mut self, side: usize, order: u64, mark: Mark, out: &mut impl Plaintext) {
+    pub(super) fn search(
+        &mut self,
+        side: usize,
+        order: u64,
+        mark: PacketMark,
+        out: &mut impl Plaintext,
+    ) {
         self.search_until(side, order, mark, false, out);
     }
 
@@ -111,7 +117,7 @@ impl Session {
         &mut self,
         side: usize,
         order: u64,
-        mark: Mark,
+        mark: PacketMark,
         last: bool,
         out: &mut impl Plaintext,
     ) {
@@ -146,7 +152,7 @@ impl Session {
 
     /// No key opens the record that stands where the search is.
     fn pass_over(&mut self, side: usize) {
-        let waits = self.sides[side].phase < Phase::Handshake;
+        let waits = self.sides[side].phase < KeyPhase::Handshake;
         let Cut::Lost(lost) = &mut self.sides[side].cut else { return };
         lost.tries += 1;
         if waits && lost.tries >= TRIES {
@@ -157,12 +163,12 @@ impl Session {
     }
 
     /// Opens a record of the buffer under any key that may hold there.
-    fn prove(&mut self, side: usize, range: Range<usize>) -> Option<Found> {
+    fn prove(&mut self, side: usize, range: Range<usize>) -> Option<FoundRecord> {
         let state = &mut self.sides[side];
         let record = state.buffer[range.clone()].to_vec();
         let phase = state.phase;
-        if phase == Phase::Clear && is_clear(&record) {
-            return Some(Found { epoch: None, phase, number: 0 });
+        if phase == KeyPhase::Clear && is_clear(&record) {
+            return Some(FoundRecord { epoch: None, phase, number: 0 });
         }
         let Cut::Lost(Lost { bytes, joined, .. }) = state.cut else { return None };
         let most = ((bytes + range.start as u64) / SMALLEST + 2).min(limits::TLS_NUMBERS);
@@ -190,17 +196,17 @@ impl Session {
     /// Under the keys of TLS 1.2 and before, whose start was lost.
     fn prove_old(
         &mut self,
-        version: Version,
-        keys: schedule::Keys,
+        version: TlsVersion,
+        keys: schedule::DirectionKeys,
         numbers: u64,
         record: &[u8],
-    ) -> Option<Found> {
+    ) -> Option<FoundRecord> {
         let cipher = self.suite?.cipher?;
         let encrypt_then_mac = self.server_hello.as_ref()?.encrypt_then_mac;
         let sealing = Sealing { version, cipher, encrypt_then_mac };
         let opener = Opener::new(sealing, &keys)?;
         let epoch = Epoch { opener, keys, secret: None, tentative: false };
-        self.open_under(epoch, Phase::Data, 0..numbers, record)
+        self.open_under(epoch, KeyPhase::Data, 0..numbers, record)
     }
 
     /// Under the keys of TLS 1.3 that come behind the one that holds.
@@ -211,20 +217,21 @@ impl Session {
         suite: Suite,
         numbers: u64,
         record: &[u8],
-    ) -> Option<Found> {
+    ) -> Option<FoundRecord> {
         let (cipher, phase) = (suite.cipher?, self.sides[side].phase);
         let current = self.sides[side].epoch.as_ref().and_then(|epoch| epoch.secret);
-        let first = match current.filter(|_| phase == Phase::Data) {
+        let first = match current.filter(|_| phase == KeyPhase::Data) {
             Some(secret) => schedule::next_generation(suite.hash, &secret),
             None => {
-                let handshake = secrets.traffic(self.traffic(side, Phase::Handshake)).copied();
+                let handshake = secrets.traffic(self.traffic(side, KeyPhase::Handshake)).copied();
                 let epoch = handshake.and_then(|secret| epoch_of(suite.hash, cipher, secret));
-                let found = epoch
-                    .and_then(|epoch| self.open_under(epoch, Phase::Handshake, 0..numbers, record));
+                let found = epoch.and_then(|epoch| {
+                    self.open_under(epoch, KeyPhase::Handshake, 0..numbers, record)
+                });
                 if found.is_some() {
                     return found;
                 }
-                secrets.traffic(self.traffic(side, Phase::Data)).copied()
+                secrets.traffic(self.traffic(side, KeyPhase::Data)).copied()
             }
         };
         self.prove_generations(first?, (suite.hash, cipher), GENERATIONS, 0..numbers, record)
@@ -238,14 +245,14 @@ impl Session {
         generations: usize,
         numbers: Range<u64>,
         record: &[u8],
-    ) -> Option<Found> {
+    ) -> Option<FoundRecord> {
         let mut secret = first;
         for generation in 0..=generations {
             if generation > 0 {
                 secret = schedule::next_generation(hash, &secret)?;
             }
             let epoch = self.epoch_at_a_price(hash, cipher, secret)?;
-            let found = self.open_under(epoch, Phase::Data, numbers.clone(), record);
+            let found = self.open_under(epoch, KeyPhase::Data, numbers.clone(), record);
             if found.is_some() {
                 return found;
             }
@@ -254,7 +261,7 @@ impl Session {
     }
 
     /// Under any key of the log, of a connection whose hellos are missing.
-    fn prove_joined(&mut self, side: usize, record: &[u8]) -> Option<Found> {
+    fn prove_joined(&mut self, side: usize, record: &[u8]) -> Option<FoundRecord> {
         let known = self.client_hello.as_ref().map(|hello| hello.random);
         let connections = match known {
             Some(random) => vec![(random, self.secrets()?)],
@@ -292,16 +299,16 @@ impl Session {
     /// Under the secrets of one connection, as one of its ends.
     fn prove_use(
         &mut self,
-        round: &Round,
+        round: &KeyRound,
         secrets: &Secrets,
         as_client: bool,
         (of, cipher): (Suite, Cipher),
         record: &[u8],
-    ) -> Option<Found> {
+    ) -> Option<FoundRecord> {
         let (data, handshake) = if as_client {
-            (Traffic::Client, Traffic::ClientHandshake)
+            (TrafficSecret::Client, TrafficSecret::ClientHandshake)
         } else {
-            (Traffic::Server, Traffic::ServerHandshake)
+            (TrafficSecret::Server, TrafficSecret::ServerHandshake)
         };
         let fits = |secret: &&Secret| secret.bytes().len() == of.hash.length();
         if let Some(secret) = secrets.traffic(data).filter(fits) {
@@ -318,7 +325,7 @@ impl Session {
         }
         let secret = secrets.traffic(handshake).filter(fits).filter(|_| round.generations > 0)?;
         let epoch = self.epoch_at_a_price(of.hash, cipher, *secret)?;
-        self.open_under(epoch, Phase::Handshake, round.numbers.clone(), record)
+        self.open_under(epoch, KeyPhase::Handshake, round.numbers.clone(), record)
     }
 
     /// Keys of a secret, where there are guesses left: deriving them costs as much as some.
@@ -331,11 +338,11 @@ impl Session {
     }
 
     /// The connection is known by one of its records.
-    fn join(&mut self, random: Random, client: usize, number: u16) {
+    fn join(&mut self, random: ClientRandom, client: usize, number: u16) {
         let hello = self.client_hello.get_or_insert_default();
         hello.random = random;
         (self.client, self.suite) = (client, Some(suite(number)));
-        (self.version, self.joined_later) = (Some(Version::Tls13), true);
+        (self.version, self.joined_later) = (Some(TlsVersion::Tls13), true);
         self.news = true;
         self.early = self.early.or(Some(false));
     }
@@ -343,21 +350,21 @@ impl Session {
     fn open_under(
         &mut self,
         mut epoch: Epoch,
-        phase: Phase,
+        phase: KeyPhase,
         numbers: Range<u64>,
         record: &[u8],
-    ) -> Option<Found> {
+    ) -> Option<FoundRecord> {
         let found = self.open_as(&mut epoch, phase, numbers, record)?;
-        Some(Found { epoch: Some(epoch), ..found })
+        Some(FoundRecord { epoch: Some(epoch), ..found })
     }
 
     fn open_as(
         &mut self,
         epoch: &mut Epoch,
-        phase: Phase,
+        phase: KeyPhase,
         numbers: Range<u64>,
         record: &[u8],
-    ) -> Option<Found> {
+    ) -> Option<FoundRecord> {
         let Epoch { opener, keys, .. } = epoch;
         let numbers = if opener.can_number(keys) {
             let number = opener.number(record)?;
@@ -372,7 +379,7 @@ impl Session {
             self.scratch.clear();
             self.scratch.extend_from_slice(record);
             if opener.open(number, &mut self.scratch).is_some() {
-                return Some(Found { epoch: None, phase, number });
+                return Some(FoundRecord { epoch: None, phase, number });
             }
         }
         None
@@ -393,9 +400,9 @@ impl Session {
         &mut self,
         side: usize,
         range: Range<usize>,
-        found: Found,
+        found: FoundRecord,
         order: u64,
-        mark: Mark,
+        mark: PacketMark,
         out: &mut impl Plaintext,
     ) {
         let state = &mut self.sides[side];
@@ -420,9 +427,9 @@ impl Session {
         let rest = state.buffer.split_off(range.start);
         state.buffer.clear();
         state.position -= rest.len() as u64;
-        state.hold(order, Piece::Bytes(rest, mark), true);
+        state.hold(order, HeldPiece::Bytes(rest, mark), true);
         self.let_other_side_go_on(side);
-        if found.phase == Phase::Data && skipped > 0 && !(joined && self.joined) {
+        if found.phase == KeyPhase::Data && skipped > 0 && !(joined && self.joined) {
             let text = lost.saturating_sub(skipped.saturating_mul(overhead)).max(1);
             self.missing(side, text, mark, out);
         }
@@ -435,8 +442,8 @@ impl Session {
         if let Cut::Lost(lost) = &mut other.cut {
             lost.tries = 0;
             self.retry_other |= lost.stuck;
-        } else if self.joined_later && other.phase <= Phase::Wait && other.begun {
-            if other.phase == Phase::Clear {
+        } else if self.joined_later && other.phase <= KeyPhase::Wait && other.begun {
+            if other.phase == KeyPhase::Clear {
                 other.wait();
             }
             self.find_keys();

@@ -9,7 +9,7 @@ use super::suite::{Cipher, Hash};
 
 /// Keys of one direction.
 #[derive(Clone)]
-pub(super) struct Keys {
+pub(super) struct DirectionKeys {
     pub(super) mac: Vec<u8>,
     pub(super) key: Vec<u8>,
     /// The fixed part of nonces, or the first vector.
@@ -37,8 +37,8 @@ pub(super) fn expand_label(hash: Hash, secret: &[u8], label: &str, length: usize
 }
 
 /// Keys of a traffic secret of TLS 1.3 (RFC 8446 §7.3).
-pub(super) fn of_traffic(hash: Hash, cipher: Cipher, secret: &Secret) -> Keys {
-    Keys {
+pub(super) fn of_traffic(hash: Hash, cipher: Cipher, secret: &Secret) -> DirectionKeys {
+    DirectionKeys {
         mac: Vec::new(),
         key: expand_label(hash, secret.bytes(), "key", cipher.key()),
         nonce: expand_label(hash, secret.bytes(), "iv", 12),
@@ -111,7 +111,7 @@ pub(super) fn key_block(
     master: &[u8],
     client: &[u8; 32],
     server: &[u8; 32],
-) -> [Keys; 2] {
+) -> [DirectionKeys; 2] {
     let lengths = [cipher.mac_key(), cipher.key(), cipher.fixed_nonce()];
     let total = 2 * lengths.iter().sum::<usize>();
     let block = prf.run(master, "key expansion", &[server, client], total);
@@ -127,14 +127,14 @@ pub(super) fn key_block(
     let [client_key, server_key] = keys;
     let [client_nonce, server_nonce] = nonces;
     [
-        Keys { mac: client_mac, key: client_key, nonce: client_nonce },
-        Keys { mac: server_mac, key: server_key, nonce: server_nonce },
+        DirectionKeys { mac: client_mac, key: client_key, nonce: client_nonce },
+        DirectionKeys { mac: server_mac, key: server_key, nonce: server_nonce },
     ]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::suite::Block;
+    use super::super::suite::CipherBlock;
     use super::*;
 
     fn hex(text: &str) -> Vec<u8> {
@@ -147,7 +147,7 @@ mod tests {
         let secret =
             Secret::new(&hex("b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38"))
                 .unwrap();
-        let keys = of_traffic(Hash::Sha256, Cipher::Gcm(Block::Aes128), &secret);
+        let keys = of_traffic(Hash::Sha256, Cipher::Gcm(CipherBlock::Aes128), &secret);
         assert_eq!(keys.key, hex("3fce516009c21727d0f2e4e86ee403bc"));
         assert_eq!(keys.nonce, hex("5d313eb2671276ee13000b30"));
         let next = next_generation(Hash::Sha256, &secret).unwrap();
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_key_block_is_cut_in_the_order_of_the_rfc() {
-        let cipher = Cipher::Cbc(Block::Aes256, Hash::Sha1);
+        let cipher = Cipher::Cbc(CipherBlock::Aes256, Hash::Sha1);
         let [client, server] = key_block(Prf::Split, cipher, &[7; 48], &[1; 32], &[2; 32]);
         for keys in [&client, &server] {
             let lengths = (keys.mac.len(), keys.key.len(), keys.nonce.len());

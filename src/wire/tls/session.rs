@@ -2,19 +2,19 @@
 //! what is missing. What records say is read in `records`, keys are found in `keys`, and what was
 //! lost is searched in `resync`.
 
-use super::account::{Shown, Standing};
+use super::account::{Shown, TlsStanding};
 use super::handshake::{ClientHello, ServerHello};
-use super::opener::{HEADER, Version};
+use super::opener::{HEADER, TlsVersion};
 use super::schedule;
-use super::shared::Shared;
-use super::side::{Cut, Lost, Phase, Piece, Side, record_length};
+use super::shared::TlsShared;
+use super::side::{Cut, HeldPiece, KeyPhase, Lost, TlsSide, record_length};
 use super::suite::Suite;
 
 use crate::flow::Direction;
 use crate::limits;
 use crate::time::Timestamp;
 use crate::wire::Ending;
-use crate::wire::Mark;
+use crate::wire::PacketMark;
 
 /// Where plaintext goes.
 pub trait Plaintext {
@@ -22,9 +22,9 @@ pub trait Plaintext {
     /// that came no later than `early_until` were sent before the handshake was over.
     fn shows(&mut self, shown: Shown, early_until: Option<Timestamp>);
     /// The next bytes of a direction, of one record.
-    fn bytes(&mut self, direction: Direction, text: &[u8], mark: Mark);
+    fn bytes(&mut self, direction: Direction, text: &[u8], mark: PacketMark);
     /// Bytes that are missing: as many as the records that were lost can have held.
-    fn gap(&mut self, direction: Direction, bytes: u64, mark: Mark);
+    fn gap(&mut self, direction: Direction, bytes: u64, mark: PacketMark);
     /// A direction has ended.
     fn close(&mut self, direction: Direction, ending: Ending);
 }
@@ -33,18 +33,18 @@ pub trait Plaintext {
 const CLIENT: usize = 0;
 
 /// One TLS connection.
-pub struct Session {
-    pub(super) shared: Shared,
+pub struct TlsConnection {
+    pub(super) shared: TlsShared,
     /// By direction: to the server, to the client.
-    pub(super) sides: [Side; 2],
+    pub(super) sides: [TlsSide; 2],
     /// Which side is the client's.
     pub(super) client: usize,
     pub(super) client_hello: Option<ClientHello>,
     pub(super) server_hello: Option<ServerHello>,
     pub(super) suite: Option<Suite>,
-    pub(super) version: Option<Version>,
+    pub(super) version: Option<TlsVersion>,
     /// Keys of TLS 1.2 and before, for when a ChangeCipherSpec starts them.
-    pub(super) next_keys: Option<[schedule::Keys; 2]>,
+    pub(super) next_keys: Option<[schedule::DirectionKeys; 2]>,
     /// The first bytes of an encrypted premaster secret.
     pub(super) encrypted: Vec<u8>,
     /// The server asked for another ClientHello.
@@ -76,19 +76,19 @@ pub struct Session {
     pub(super) scratch: Vec<u8>,
 }
 
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for TlsConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("shown", &self.shown()).finish_non_exhaustive()
     }
 }
 
-impl Session {
+impl TlsConnection {
     /// For a connection that begins now, or that the capture `joined` in the middle.
-    pub fn new(shared: Shared, joined: bool) -> Self {
+    pub fn new(shared: TlsShared, joined: bool) -> Self {
         Self {
             generation: shared.ring().generation(),
             shared,
-            sides: [Side::new(), Side::new()],
+            sides: [TlsSide::new(), TlsSide::new()],
             client: CLIENT,
             client_hello: None,
             server_hello: None,
@@ -118,7 +118,7 @@ impl Session {
     /// What the connection shows of itself.
     pub fn shown(&self) -> Shown {
         Shown {
-            version: self.version.map(Version::name),
+            version: self.version.map(TlsVersion::name),
             suite: self.suite.map(|suite| suite.name),
             sni: self.client_hello.as_ref().and_then(|hello| hello.sni.clone()),
             alpn: self.alpn.clone(),
@@ -128,22 +128,22 @@ impl Session {
     }
 
     /// What became of it.
-    pub fn standing(&self) -> Standing {
-        let sealed = self.sides.iter().any(|side| side.phase > Phase::Clear);
-        let lost = |side: &Side| matches!(side.cut, Cut::Lost(_));
+    pub fn standing(&self) -> TlsStanding {
+        let sealed = self.sides.iter().any(|side| side.phase > KeyPhase::Clear);
+        let lost = |side: &TlsSide| matches!(side.cut, Cut::Lost(_));
         let opens = self.suite.is_none_or(|suite| suite.cipher.is_some());
         if self.opened > 0 {
-            Standing::Read
-        } else if self.version == Some(Version::Ssl3) || !opens {
-            Standing::Unsupported
+            TlsStanding::Read
+        } else if self.version == Some(TlsVersion::Ssl3) || !opens {
+            TlsStanding::Unsupported
         } else if self.client_hello.is_none() && (self.joined || self.sides.iter().any(lost)) {
-            Standing::Joined
+            TlsStanding::Joined
         } else if self.failed > 0 {
-            Standing::WrongKey
+            TlsStanding::WrongKey
         } else if sealed || self.held() > 0 {
-            Standing::NoKey
+            TlsStanding::NoKey
         } else {
-            Standing::Empty
+            TlsStanding::Empty
         }
     }
 
@@ -154,7 +154,7 @@ impl Session {
 
     /// Bytes that it holds: records that are not whole, and what waits for a key.
     pub fn held(&self) -> usize {
-        self.sides.iter().map(Side::held).sum()
+        self.sides.iter().map(TlsSide::held).sum()
     }
 
     /// Lets go of what waits for a key, where memory is short.
@@ -169,7 +169,7 @@ impl Session {
         &mut self,
         direction: Direction,
         payload: &[u8],
-        mark: Mark,
+        mark: PacketMark,
         out: &mut impl Plaintext,
     ) {
         if self.given_up || payload.is_empty() {
@@ -178,7 +178,7 @@ impl Session {
         let (side, order) = (index(direction), self.next_order());
         self.begin(side, payload);
         if self.sides[side].waits_since().is_some() || self.awaits_other(side, mark) {
-            self.sides[side].hold(order, Piece::Bytes(payload.to_vec(), mark), false);
+            self.sides[side].hold(order, HeldPiece::Bytes(payload.to_vec(), mark), false);
         } else {
             self.read(side, order, payload, mark, out);
         }
@@ -187,14 +187,20 @@ impl Session {
     }
 
     /// `n` bytes of a direction are missing here.
-    pub fn gap(&mut self, direction: Direction, n: u64, mark: Mark, out: &mut impl Plaintext) {
+    pub fn gap(
+        &mut self,
+        direction: Direction,
+        n: u64,
+        mark: PacketMark,
+        out: &mut impl Plaintext,
+    ) {
         if self.given_up {
             return;
         }
         let (side, order) = (index(direction), self.next_order());
         self.sides[side].begun = true;
         if self.sides[side].waits_since().is_some() {
-            self.sides[side].hold(order, Piece::Gap(n, mark), false);
+            self.sides[side].hold(order, HeldPiece::Gap(n, mark), false);
         } else {
             self.skip(side, n, mark, out);
         }
@@ -208,7 +214,7 @@ impl Session {
         }
         let (side, order) = (index(direction), self.next_order());
         if self.sides[side].waits_since().is_some() {
-            self.sides[side].hold(order, Piece::End(ending), false);
+            self.sides[side].hold(order, HeldPiece::End(ending), false);
         } else {
             self.end(side, ending, out);
         }
@@ -228,7 +234,7 @@ impl Session {
 
     /// Whether a packet acknowledges what was lost of the other direction, while it is not known
     /// how much plaintext that was.
-    fn awaits_other(&self, side: usize, mark: Mark) -> bool {
+    fn awaits_other(&self, side: usize, mark: PacketMark) -> bool {
         let searches = matches!(self.sides[side].cut, Cut::Lost(_));
         !searches && mark.ack.is_some_and(|ack| self.sides[1 - side].is_unsettled(ack))
     }
@@ -294,16 +300,16 @@ impl Session {
         if matches!(self.sides[side].cut, Cut::Lost(Lost { stuck: true, .. })) {
             return false;
         }
-        if let Some((_, Piece::Bytes(_, mark))) = self.sides[side].pending.front()
+        if let Some((_, HeldPiece::Bytes(_, mark))) = self.sides[side].pending.front()
             && self.awaits_other(side, *mark)
         {
             return false;
         }
         let Some((order, piece)) = self.sides[side].next_held() else { return false };
         match piece {
-            Piece::Bytes(bytes, mark) => return self.read(side, order, &bytes, mark, out),
-            Piece::Gap(n, mark) => self.skip(side, n, mark, out),
-            Piece::End(ending) => self.end(side, ending, out),
+            HeldPiece::Bytes(bytes, mark) => return self.read(side, order, &bytes, mark, out),
+            HeldPiece::Gap(n, mark) => self.skip(side, n, mark, out),
+            HeldPiece::End(ending) => self.end(side, ending, out),
         }
         true
     }
@@ -315,7 +321,7 @@ impl Session {
         side: usize,
         order: u64,
         payload: &[u8],
-        mark: Mark,
+        mark: PacketMark,
         out: &mut impl Plaintext,
     ) -> bool {
         let mut rest = payload;
@@ -331,7 +337,7 @@ impl Session {
                     rest = &rest[passed..];
                 }
                 Cut::Lost(Lost { stuck: true, .. }) => {
-                    self.sides[side].hold(order, Piece::Bytes(rest.to_vec(), mark), true);
+                    self.sides[side].hold(order, HeldPiece::Bytes(rest.to_vec(), mark), true);
                     return rest.len() < payload.len();
                 }
                 Cut::Lost(_) => {
@@ -348,7 +354,11 @@ impl Session {
                     rest = &rest[used..];
                     if self.sides[side].whole.is_some() {
                         if !rest.is_empty() {
-                            self.sides[side].hold(order, Piece::Bytes(rest.to_vec(), mark), true);
+                            self.sides[side].hold(
+                                order,
+                                HeldPiece::Bytes(rest.to_vec(), mark),
+                                true,
+                            );
                         }
                         return true;
                     }
@@ -365,7 +375,7 @@ impl Session {
         side: usize,
         order: u64,
         rest: &[u8],
-        mark: Mark,
+        mark: PacketMark,
         out: &mut impl Plaintext,
     ) -> Option<usize> {
         let had = self.sides[side].buffer.len();
@@ -406,7 +416,7 @@ impl Session {
         side: usize,
         order: u64,
         record: &mut Vec<u8>,
-        mark: Mark,
+        mark: PacketMark,
         out: &mut impl Plaintext,
     ) {
         self.sides[side].position += record.len() as u64;
@@ -418,7 +428,7 @@ impl Session {
 
     /// Bytes are missing: inside a record whose end is known that costs this record; else the next
     /// one is searched for.
-    fn skip(&mut self, side: usize, n: u64, mark: Mark, out: &mut impl Plaintext) {
+    fn skip(&mut self, side: usize, n: u64, mark: PacketMark, out: &mut impl Plaintext) {
         let state = &mut self.sides[side];
         let had = state.buffer.len() as u64;
         match &mut state.cut {
@@ -478,7 +488,7 @@ impl Session {
 
     fn give_up(&mut self) {
         self.given_up = true;
-        self.sides.iter_mut().for_each(Side::clear);
+        self.sides.iter_mut().for_each(TlsSide::clear);
         (self.scratch, self.next_keys) = (Vec::new(), None);
     }
 }

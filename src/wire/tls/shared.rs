@@ -3,33 +3,33 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::account::{Account, Shown, Standing};
+use super::account::{Shown, TlsAccount, TlsStanding};
 use super::keylog::KeyRing;
 use crate::limits;
 
 /// What sessions of one shard share. The default has no secrets.
 #[derive(Clone, Debug, Default)]
-pub struct Shared(Arc<Parts>);
+pub struct TlsShared(Arc<SharedParts>);
 
 #[derive(Debug)]
-struct Parts {
+struct SharedParts {
     ring: Arc<KeyRing>,
     /// Guesses at keys and record numbers that are left.
     guesses: AtomicU64,
-    account: Mutex<Account>,
+    account: Mutex<TlsAccount>,
 }
 
-impl Default for Parts {
+impl Default for SharedParts {
     fn default() -> Self {
         let guesses = AtomicU64::new(limits::TLS_GUESSES_SHARED);
         Self { ring: Arc::default(), guesses, account: Mutex::default() }
     }
 }
 
-impl Shared {
+impl TlsShared {
     /// For one shard.
     pub fn new(ring: Arc<KeyRing>) -> Self {
-        Self(Arc::new(Parts { ring, ..Parts::default() }))
+        Self(Arc::new(SharedParts { ring, ..SharedParts::default() }))
     }
 
     pub(super) fn ring(&self) -> &KeyRing {
@@ -37,12 +37,12 @@ impl Shared {
     }
 
     /// What became of the sessions that are over.
-    pub fn account(&self) -> Account {
+    pub fn account(&self) -> TlsAccount {
         self.0.account.lock().expect("no holder of this lock panics").clone()
     }
 
     /// Counts a session that is over.
-    pub(super) fn count(&self, standing: Standing, shown: &Shown) {
+    pub(super) fn count(&self, standing: TlsStanding, shown: &Shown) {
         self.0.account.lock().expect("no holder of this lock panics").add(standing, shown);
     }
 

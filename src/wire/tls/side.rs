@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 
-use super::handshake::Messages;
+use super::handshake::HandshakeMessages;
 use super::opener::{HEADER, Opener};
-use super::schedule::Keys;
+use super::schedule::DirectionKeys;
 use super::secret::Secret;
 use crate::wire::Ending;
-use crate::wire::Mark;
+use crate::wire::PacketMark;
 
 /// Types of records (RFC 8446 §5.1).
 pub(super) mod content {
@@ -31,7 +31,7 @@ pub(super) fn record_length(bytes: &[u8]) -> Option<usize> {
 
 /// How far a direction's keys are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
+pub(super) enum KeyPhase {
     /// Nothing is sealed yet.
     Clear,
     /// Sealed, and the key is not known yet.
@@ -71,21 +71,21 @@ pub(super) struct Lost {
     /// The other direction waits no longer for what was lost.
     pub(super) past_hope: bool,
     /// The last packet that added to the buffer.
-    pub(super) mark: Mark,
+    pub(super) mark: PacketMark,
 }
 
 /// What is held of a direction until it can be read.
 #[derive(Debug)]
-pub(super) enum Piece {
-    Bytes(Vec<u8>, Mark),
-    Gap(u64, Mark),
+pub(super) enum HeldPiece {
+    Bytes(Vec<u8>, PacketMark),
+    Gap(u64, PacketMark),
     End(Ending),
 }
 
 /// The key that a direction's records are under.
 pub(super) struct Epoch {
     pub(super) opener: Opener,
-    pub(super) keys: Keys,
+    pub(super) keys: DirectionKeys,
     /// Of TLS 1.3.
     pub(super) secret: Option<Secret>,
     /// Records that do not open are passed over: they are under a key that is not known, and come
@@ -94,22 +94,22 @@ pub(super) struct Epoch {
 }
 
 /// One direction.
-pub(super) struct Side {
+pub(super) struct TlsSide {
     /// Where the next record begins in the stream, gaps counted.
     pub(super) position: u64,
     /// A record that is not whole, or what is searched.
     pub(super) buffer: Vec<u8>,
     pub(super) cut: Cut,
     /// The buffer holds a whole record that must wait, and which packet made it whole.
-    pub(super) whole: Option<(u64, Mark)>,
+    pub(super) whole: Option<(u64, PacketMark)>,
     /// With places in the order of both directions.
-    pub(super) pending: VecDeque<(u64, Piece)>,
+    pub(super) pending: VecDeque<(u64, HeldPiece)>,
     pub(super) pending_bytes: usize,
-    pub(super) phase: Phase,
+    pub(super) phase: KeyPhase,
     pub(super) epoch: Option<Box<Epoch>>,
     /// The next record's.
     pub(super) number: u64,
-    pub(super) messages: Messages,
+    pub(super) messages: HandshakeMessages,
     /// Bytes of plaintext that were handed on, gaps counted.
     pub(super) plain: u64,
     pub(super) acks: Acks,
@@ -118,7 +118,7 @@ pub(super) struct Side {
     pub(super) begun: bool,
 }
 
-impl Side {
+impl TlsSide {
     pub(super) fn new() -> Self {
         Self {
             position: 0,
@@ -127,10 +127,10 @@ impl Side {
             whole: None,
             pending: VecDeque::new(),
             pending_bytes: 0,
-            phase: Phase::Clear,
+            phase: KeyPhase::Clear,
             epoch: None,
             number: 0,
-            messages: Messages::default(),
+            messages: HandshakeMessages::default(),
             plain: 0,
             acks: Acks::default(),
             closed: false,
@@ -158,8 +158,8 @@ impl Side {
         self.whole.map(|(order, _)| order).or(pending)
     }
 
-    pub(super) fn hold(&mut self, order: u64, piece: Piece, front: bool) {
-        if let Piece::Bytes(bytes, _) = &piece {
+    pub(super) fn hold(&mut self, order: u64, piece: HeldPiece, front: bool) {
+        if let HeldPiece::Bytes(bytes, _) = &piece {
             self.pending_bytes += bytes.len();
         }
         if front {
@@ -169,9 +169,9 @@ impl Side {
         }
     }
 
-    pub(super) fn next_held(&mut self) -> Option<(u64, Piece)> {
+    pub(super) fn next_held(&mut self) -> Option<(u64, HeldPiece)> {
         let (order, piece) = self.pending.pop_front()?;
-        if let Piece::Bytes(bytes, _) = &piece {
+        if let HeldPiece::Bytes(bytes, _) = &piece {
             self.pending_bytes -= bytes.len();
         }
         Some((order, piece))
@@ -183,8 +183,8 @@ impl Side {
     }
 
     /// Goes on under another key. Records that were lost while it was waited for are counted.
-    pub(super) fn start(&mut self, phase: Phase, epoch: Epoch) {
-        if self.phase != Phase::Wait {
+    pub(super) fn start(&mut self, phase: KeyPhase, epoch: Epoch) {
+        if self.phase != KeyPhase::Wait {
             self.number = 0;
         }
         (self.phase, self.epoch) = (phase, Some(Box::new(epoch)));
@@ -192,7 +192,7 @@ impl Side {
 
     /// What follows is sealed by a key that is not known yet.
     pub(super) fn wait(&mut self) {
-        (self.phase, self.epoch, self.number) = (Phase::Wait, None, 0);
+        (self.phase, self.epoch, self.number) = (KeyPhase::Wait, None, 0);
     }
 
     /// The secrets of the connection are to be found by trial: goes on searching with what is held.

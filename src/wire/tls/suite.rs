@@ -5,7 +5,7 @@ use super::names::NAMES;
 
 /// A block cipher and the length of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Block {
+pub(super) enum CipherBlock {
     Aes128,
     Aes256,
     Aria128,
@@ -16,7 +16,7 @@ pub(super) enum Block {
     TripleDes,
 }
 
-impl Block {
+impl CipherBlock {
     /// Bytes of a block.
     pub(super) const fn length(self) -> usize {
         if matches!(self, Self::TripleDes) { 8 } else { 16 }
@@ -63,11 +63,11 @@ impl Hash {
 /// How records are sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cipher {
-    Gcm(Block),
+    Gcm(CipherBlock),
     /// CBC-MAC with a counter; the bytes of its tag.
-    Ccm(Block, usize),
+    Ccm(CipherBlock, usize),
     ChaCha20,
-    Cbc(Block, Hash),
+    Cbc(CipherBlock, Hash),
 }
 
 impl Cipher {
@@ -122,13 +122,13 @@ fn cipher(name: &str) -> Option<Cipher> {
         return Some(Cipher::ChaCha20);
     }
     let blocks = [
-        ("AES_128_", Block::Aes128),
-        ("AES_256_", Block::Aes256),
-        ("ARIA_128_", Block::Aria128),
-        ("ARIA_256_", Block::Aria256),
-        ("CAMELLIA_128_", Block::Camellia128),
-        ("CAMELLIA_256_", Block::Camellia256),
-        ("3DES_EDE_", Block::TripleDes),
+        ("AES_128_", CipherBlock::Aes128),
+        ("AES_256_", CipherBlock::Aes256),
+        ("ARIA_128_", CipherBlock::Aria128),
+        ("ARIA_256_", CipherBlock::Aria256),
+        ("CAMELLIA_128_", CipherBlock::Camellia128),
+        ("CAMELLIA_256_", CipherBlock::Camellia256),
+        ("3DES_EDE_", CipherBlock::TripleDes),
     ];
     let (mode, block) =
         blocks.iter().find_map(|&(start, block)| Some((sealed.strip_prefix(start)?, block)))?;
@@ -151,18 +151,18 @@ mod tests {
     fn numbers_say_how_records_are_sealed() {
         assert!(NAMES.is_sorted_by_key(|&(number, _)| number));
         for (number, cipher, hash) in [
-            (0x1301, Some(Cipher::Gcm(Block::Aes128)), Hash::Sha256),
-            (0x1302, Some(Cipher::Gcm(Block::Aes256)), Hash::Sha384),
-            (0x1305, Some(Cipher::Ccm(Block::Aes128, 8)), Hash::Sha256),
+            (0x1301, Some(Cipher::Gcm(CipherBlock::Aes128)), Hash::Sha256),
+            (0x1302, Some(Cipher::Gcm(CipherBlock::Aes256)), Hash::Sha384),
+            (0x1305, Some(Cipher::Ccm(CipherBlock::Aes128, 8)), Hash::Sha256),
             (0xcca8, Some(Cipher::ChaCha20), Hash::Sha256),
-            (0x002f, Some(Cipher::Cbc(Block::Aes128, Hash::Sha1)), Hash::Sha256),
-            (0xc028, Some(Cipher::Cbc(Block::Aes256, Hash::Sha384)), Hash::Sha384),
-            (0x0041, Some(Cipher::Cbc(Block::Camellia128, Hash::Sha1)), Hash::Sha256),
-            (0xc051, Some(Cipher::Gcm(Block::Aria256)), Hash::Sha384),
-            (0xc0a0, Some(Cipher::Ccm(Block::Aes128, 8)), Hash::Sha256),
-            (0xc0ac, Some(Cipher::Ccm(Block::Aes128, 16)), Hash::Sha256),
+            (0x002f, Some(Cipher::Cbc(CipherBlock::Aes128, Hash::Sha1)), Hash::Sha256),
+            (0xc028, Some(Cipher::Cbc(CipherBlock::Aes256, Hash::Sha384)), Hash::Sha384),
+            (0x0041, Some(Cipher::Cbc(CipherBlock::Camellia128, Hash::Sha1)), Hash::Sha256),
+            (0xc051, Some(Cipher::Gcm(CipherBlock::Aria256)), Hash::Sha384),
+            (0xc0a0, Some(Cipher::Ccm(CipherBlock::Aes128, 8)), Hash::Sha256),
+            (0xc0ac, Some(Cipher::Ccm(CipherBlock::Aes128, 16)), Hash::Sha256),
             (0x0005, None, Hash::Sha256),
-            (0x000a, Some(Cipher::Cbc(Block::TripleDes, Hash::Sha1)), Hash::Sha256),
+            (0x000a, Some(Cipher::Cbc(CipherBlock::TripleDes, Hash::Sha1)), Hash::Sha256),
             (0x0009, None, Hash::Sha256),
             (0x0023, None, Hash::Sha256),
             (0xfafa, None, Hash::Sha256),

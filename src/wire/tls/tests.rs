@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 
-use super::{KeyRing, Plaintext, Session, Shared, Shown, Standing};
+use super::{KeyRing, Plaintext, Shown, TlsConnection, TlsShared, TlsStanding};
 use crate::flow::Direction::{self, ToClient, ToServer};
 use crate::limits;
 use crate::time::Timestamp;
-use crate::wire::{Ending, Mark};
+use crate::wire::{Ending, PacketMark};
 
 #[derive(Debug, Default)]
 struct Log(Mutex<String>);
@@ -24,7 +24,7 @@ impl rustls::KeyLog for Log {
 }
 
 /// What one end sent at once.
-struct Said {
+struct SaidAtOnce {
     direction: Direction,
     sealed: Vec<u8>,
     /// Plaintext in it; none of the handshake.
@@ -34,8 +34,8 @@ struct Said {
 }
 
 /// A connection, and the secrets of it.
-struct Spoken {
-    said: Vec<Said>,
+struct SpokenTls {
+    said: Vec<SaidAtOnce>,
     keys: String,
     /// Where the handshake is over.
     begins: usize,
@@ -45,7 +45,7 @@ struct Spoken {
 const SIZES: [(usize, usize); 6] =
     [(100, 1), (17, 40_000), (20_000, 300), (1, 16_384), (333, 5), (50, 70)];
 
-fn speak(suite: rustls::SupportedCipherSuite) -> Spoken {
+fn speak(suite: rustls::SupportedCipherSuite) -> SpokenTls {
     let signed = rcgen::generate_simple_self_signed(vec!["shop.test".to_owned()]).unwrap();
     let mut provider = rustls::crypto::ring::default_provider();
     provider.cipher_suites = vec![suite];
@@ -99,7 +99,7 @@ fn speak(suite: rustls::SupportedCipherSuite) -> Spoken {
             any = true;
             let acked = sent[1 - direction as usize];
             sent[direction as usize] += sealed.len() as u64;
-            said.push(Said { direction, sealed, text: text.to_vec(), acked });
+            said.push(SaidAtOnce { direction, sealed, text: text.to_vec(), acked });
         }
         (any, said.len())
     };
@@ -126,7 +126,7 @@ fn speak(suite: rustls::SupportedCipherSuite) -> Spoken {
         }
     }
     let keys = log.0.lock().unwrap().clone();
-    Spoken { said, keys, begins }
+    SpokenTls { said, keys, begins }
 }
 
 fn read<S>(into: &mut rustls::ConnectionCommon<S>, from: &mut &[u8])
@@ -152,13 +152,13 @@ impl Plaintext for Got {
         self.shown = Some(shown);
     }
 
-    fn bytes(&mut self, direction: Direction, text: &[u8], mark: Mark) {
+    fn bytes(&mut self, direction: Direction, text: &[u8], mark: PacketMark) {
         let other = self.text[1 - direction as usize].len() as u64;
         assert!(mark.ack.is_none_or(|ack| ack <= other), "{mark:?}: {other} bytes were given");
         self.text[direction as usize].extend(text.iter().copied().map(Some));
     }
 
-    fn gap(&mut self, direction: Direction, bytes: u64, _: Mark) {
+    fn gap(&mut self, direction: Direction, bytes: u64, _: PacketMark) {
         self.text[direction as usize].extend(std::iter::repeat_n(None, bytes as usize));
     }
 
@@ -167,15 +167,15 @@ impl Plaintext for Got {
 
 /// Gives what was said from the `from`th on, but for the `lost` one, in pieces of `size` bytes.
 fn hear(
-    spoken: &Spoken,
+    spoken: &SpokenTls,
     from: usize,
     lost: Option<usize>,
     size: usize,
     keys: &str,
-) -> (Session, Got) {
+) -> (TlsConnection, Got) {
     let ring = Arc::new(KeyRing::default());
     ring.add(keys.as_bytes());
-    let mut session = Session::new(Shared::new(ring), from > 0);
+    let mut session = TlsConnection::new(TlsShared::new(ring), from > 0);
     let (mut got, mut skipped) = (Got::default(), [0; 2]);
     for (number, said) in spoken.said.iter().enumerate() {
         if number < from {
@@ -184,7 +184,7 @@ fn hear(
         }
         let ack = said.acked.checked_sub(skipped[1 - said.direction as usize]);
         let at = Timestamp::from_nanos(number as i64);
-        let mark = Mark { at, packet: number as u64, ack, cut: false };
+        let mark = PacketMark { at, packet: number as u64, ack, cut: false };
         if lost == Some(number) {
             session.gap(said.direction, said.sealed.len() as u64, mark, &mut got);
             continue;
@@ -199,7 +199,7 @@ fn hear(
 
 /// The plaintext of a direction from the `from`th on; `None` for the `lost` one.
 fn wanted(
-    spoken: &Spoken,
+    spoken: &SpokenTls,
     direction: Direction,
     from: usize,
     lost: Option<usize>,
@@ -238,7 +238,7 @@ fn any_cut_gives_the_same_plaintext() {
                 let whole = wanted(&spoken, direction, spoken.begins, None);
                 assert!(got.text[direction as usize] == whole, "{suite:?} {direction:?} {size}");
             }
-            assert_eq!(session.standing(), Standing::Read);
+            assert_eq!(session.standing(), TlsStanding::Read);
             let shown = got.shown.unwrap();
             assert_eq!(shown.sni.as_deref(), Some("shop.test"));
             assert_eq!(shown.version, Some(if is_13(&suite) { "1.3" } else { "1.2" }));
@@ -278,7 +278,7 @@ fn a_connection_of_1_3_is_read_from_where_it_is_joined() {
                 let want = wanted(&spoken, direction, from.max(spoken.begins), None);
                 assert!(got.text[direction as usize] == want, "{suite:?} {from} {direction:?}");
             }
-            assert_eq!(session.standing(), Standing::Read);
+            assert_eq!(session.standing(), TlsStanding::Read);
         }
     }
 }
@@ -290,7 +290,7 @@ fn a_connection_of_1_2_cannot_be_joined_and_gives_nothing() {
     for from in [1, spoken.begins, spoken.begins + 3] {
         let (session, got) = hear(&spoken, from, None, 1_448, &spoken.keys);
         assert!(got.text.iter().all(Vec::is_empty), "{from}");
-        assert_eq!(session.standing(), Standing::Joined, "{from}");
+        assert_eq!(session.standing(), TlsStanding::Joined, "{from}");
     }
 }
 
@@ -302,19 +302,19 @@ fn without_a_key_nothing_is_given_and_what_is_held_is_bounded() {
         for keys in ["", &other] {
             let (session, got) = hear(&spoken, 0, None, 1_448, keys);
             assert!(got.text.iter().all(Vec::is_empty));
-            assert_eq!(session.standing(), Standing::NoKey);
+            assert_eq!(session.standing(), TlsStanding::NoKey);
             assert_eq!(session.shown().sni.as_deref(), Some("shop.test"));
         }
-        let mut session = Session::new(Shared::default(), false);
+        let mut session = TlsConnection::new(TlsShared::default(), false);
         let mut got = Got::default();
         for _ in 0..8 {
             for said in &spoken.said {
-                session.bytes(said.direction, &said.sealed, Mark::default(), &mut got);
+                session.bytes(said.direction, &said.sealed, PacketMark::default(), &mut got);
                 assert!(session.held() <= limits::TLS_HELD_BYTES);
             }
         }
         assert!(!session.wants());
-        assert_eq!(session.standing(), Standing::NoKey);
+        assert_eq!(session.standing(), TlsStanding::NoKey);
     }
 }
 
@@ -324,13 +324,13 @@ fn keys_may_come_behind_their_packets() {
         let spoken = speak(suite);
         for late in [1, spoken.begins, spoken.begins + 4, spoken.said.len()] {
             let ring = Arc::new(KeyRing::default());
-            let mut session = Session::new(Shared::new(Arc::clone(&ring)), false);
+            let mut session = TlsConnection::new(TlsShared::new(Arc::clone(&ring)), false);
             let mut got = Got::default();
             for (number, said) in spoken.said.iter().enumerate() {
                 if number == late {
                     ring.add(spoken.keys.as_bytes());
                 }
-                session.bytes(said.direction, &said.sealed, Mark::default(), &mut got);
+                session.bytes(said.direction, &said.sealed, PacketMark::default(), &mut got);
             }
             ring.add(spoken.keys.as_bytes());
             session.finish(&mut got);
@@ -357,6 +357,6 @@ fn a_wrong_key_gives_nothing_and_is_named() {
             .collect();
         let (session, got) = hear(&spoken, 0, None, 1_448, &wrong);
         assert!(got.text.iter().all(Vec::is_empty));
-        assert_eq!(session.standing(), Standing::WrongKey, "{suite:?}");
+        assert_eq!(session.standing(), TlsStanding::WrongKey, "{suite:?}");
     }
 }

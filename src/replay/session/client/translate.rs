@@ -7,18 +7,18 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 
 use super::proxy::Proxy;
-use super::way::{Message, Spoken};
+use super::way::{SentMessage, Spoken};
 use crate::message::fields::{is_framing, is_hop_by_hop, members};
 use crate::message::target::host;
 use crate::message::{Framing, Request};
 use crate::replay::session::target::Target;
-use crate::wire::h1::parser::{self, Limits, Parser};
+use crate::wire::h1::parser::{self, Parser, ParserLimits};
 
 /// A request as it stands in the spool.
 pub(in crate::replay) fn parse(bytes: &[u8]) -> Result<Request, String> {
     let mut parser = Parser::<u8>::new(
-        parser::Side::Requests,
-        Limits { body_bytes: usize::MAX, ..Limits::default() },
+        parser::MessageSide::Requests,
+        ParserLimits { body_bytes: usize::MAX, ..ParserLimits::default() },
     );
     let mut input = bytes;
     match parser.step(&mut input, 0).map(|parsed| parsed.message) {
@@ -33,7 +33,7 @@ pub(super) fn translate(
     target: &Target,
     spoken: Spoken,
     forwarder: Option<&Proxy>,
-) -> Result<Message, String> {
+) -> Result<SentMessage, String> {
     let method =
         Method::from_bytes(&request.method).map_err(|_| "its method is not a token".to_owned())?;
     let named = host(request).and_then(|host| std::str::from_utf8(host).ok());
@@ -43,7 +43,7 @@ pub(super) fn translate(
         (Spoken::One, None) => None,
     };
     let uri = uri(&request.target, target, authority.as_deref())?;
-    let mut message = Message::new(Full::new(body(request)));
+    let mut message = SentMessage::new(Full::new(body(request)));
     (*message.method_mut(), *message.uri_mut()) = (method, uri);
     for (name, value) in request.headers.iter() {
         if is_left_out(name, request, spoken) {

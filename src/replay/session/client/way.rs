@@ -29,18 +29,18 @@ use crate::replay::session::tls;
 use crate::replay::shared::Shared;
 
 /// A request as it is sent.
-pub(super) type Message = Request<Full<Bytes>>;
+pub(super) type SentMessage = Request<Full<Bytes>>;
 /// An answer, or why there is none and whether the request was sent at all.
 pub(super) type Sent = Result<hyper::Response<Incoming>, (Failure, bool)>;
 
-enum Line {
+enum WayLine {
     One(http1::SendRequest<Full<Bytes>>),
     Two(http2::SendRequest<Full<Bytes>>),
 }
 
 /// A connection that carries a request.
 pub(super) struct Carrier {
-    line: Line,
+    line: WayLine,
     /// How its driver ended, where it did.
     ended: Rc<RefCell<Option<Failure>>>,
     /// How long it took to open; there for the request that opened it.
@@ -51,26 +51,26 @@ impl Carrier {
     /// Which protocol it speaks.
     pub(super) const fn spoken(&self) -> Spoken {
         match self.line {
-            Line::One(_) => Spoken::One,
-            Line::Two(_) => Spoken::Two,
+            WayLine::One(_) => Spoken::One,
+            WayLine::Two(_) => Spoken::Two,
         }
     }
 
     fn is_open(&self) -> bool {
         match &self.line {
-            Line::One(line) => !line.is_closed(),
-            Line::Two(line) => !line.is_closed(),
+            WayLine::One(line) => !line.is_closed(),
+            WayLine::Two(line) => !line.is_closed(),
         }
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(&mut self, message: Message) -> Sent {
+    pub(super) async fn send(&mut self, message: SentMessage) -> Sent {
         let sent = match &mut self.line {
-            Line::One(line) => match line.ready().await {
+            WayLine::One(line) => match line.ready().await {
                 Ok(()) => line.try_send_request(message).await,
                 Err(error) => return Err((self.why(&error), true)),
             },
-            Line::Two(line) => match line.ready().await {
+            WayLine::Two(line) => match line.ready().await {
                 Ok(()) => line.try_send_request(message).await,
                 Err(error) => return Err((self.why(&error), true)),
             },
@@ -81,7 +81,7 @@ impl Carrier {
         }
     }
 
-    fn unsent(&self, mut error: TrySendError<Message>) -> (Failure, bool) {
+    fn unsent(&self, mut error: TrySendError<SentMessage>) -> (Failure, bool) {
         let unsent = error.take_message().is_some();
         (self.why(&error.into_error()), unsent)
     }
@@ -159,18 +159,18 @@ impl Way {
         })?;
         self.spoken.set(Some(opened.spoken()));
         drop(finding_out);
-        if let Line::Two(line) = &opened.line {
-            let (line, ended) = (Line::Two(line.clone()), Rc::clone(&opened.ended));
+        if let WayLine::Two(line) = &opened.line {
+            let (line, ended) = (WayLine::Two(line.clone()), Rc::clone(&opened.ended));
             *self.two.borrow_mut() = Some(Carrier { line, ended, connect_ns: None });
         }
         Ok(opened)
     }
 
     fn known(&self, fresh: bool) -> Option<Carrier> {
-        if let Some(Carrier { line: Line::Two(line), ended, .. }) =
+        if let Some(Carrier { line: WayLine::Two(line), ended, .. }) =
             self.two.borrow().as_ref().filter(|two| !fresh && two.is_open())
         {
-            let (line, ended) = (Line::Two(line.clone()), Rc::clone(ended));
+            let (line, ended) = (WayLine::Two(line.clone()), Rc::clone(ended));
             return Some(Carrier { line, ended, connect_ns: None });
         }
         let mut idle = self.idle.borrow_mut();
@@ -238,14 +238,14 @@ impl Way {
                 let (line, driver) =
                     builder.handshake(io).await.map_err(|error| fault::of(&error))?;
                 drive(driver, &ended);
-                Line::One(line)
+                WayLine::One(line)
             }
             Spoken::Two => {
                 let builder = http2::Builder::new(Local);
                 let (line, driver) =
                     builder.handshake(io).await.map_err(|error| fault::of(&error))?;
                 drive(driver, &ended);
-                Line::Two(line)
+                WayLine::Two(line)
             }
         };
         Ok(Carrier { line, ended, connect_ns: None })

@@ -3,12 +3,12 @@
 use crate::limits;
 use crate::outcome::{Failure, FailureKind};
 use crate::replay::session::Heard;
-use crate::replay::session::h2::stream::{Lies, Stream};
+use crate::replay::session::h2::stream::{BegunStream, Lies};
 use crate::replay::session::h2::{Core, ENABLE_PUSH, INITIAL_WINDOW_SIZE};
 use crate::wire::h2::frame::{
     self, FrameHead, FrameReader, Piece, error_name, flag, headers_fragment, kind,
 };
-use crate::wire::h2::hpack::{Block, Decoder};
+use crate::wire::h2::hpack::{Decoder, HeaderBlock};
 use crate::wire::h2::message::{Is, kind_of, status_of};
 
 const REFUSED_STREAM: u32 = 7;
@@ -94,7 +94,7 @@ impl Incoming {
             }
             Piece::DataEnd(head) if open.is_none() => core.content_ends(head),
             Piece::Frame(head, payload) => {
-                Blocks { decoder, open, fragments, idle }.frame(head, payload, core)
+                ControlFrames { decoder, open, fragments, idle }.frame(head, payload, core)
             }
             _ => Err("another frame stands inside a header block".to_owned()),
         }?;
@@ -107,14 +107,14 @@ fn too_long(length: u32, most: usize) -> Breach {
 }
 
 /// Frames that are not content.
-struct Blocks<'i> {
+struct ControlFrames<'i> {
     decoder: &'i mut Decoder,
     open: &'i mut Option<(u32, bool, usize)>,
     fragments: &'i mut Vec<u8>,
     idle: &'i mut u32,
 }
 
-impl Blocks<'_> {
+impl ControlFrames<'_> {
     fn frame(self, head: FrameHead, payload: &[u8], core: &mut Core) -> Result<(), Breach> {
         match (*self.open, head.kind) {
             (Some((stream, ..)), kind::CONTINUATION) if stream == head.stream => {
@@ -222,7 +222,7 @@ impl Core {
     }
 
     /// A header block: an interim answer, the head of one, or its trailers.
-    fn block(&mut self, number: u32, block: Block, ends: bool) -> Result<(), Breach> {
+    fn block(&mut self, number: u32, block: HeaderBlock, ends: bool) -> Result<(), Breach> {
         self.known(number)?;
         let (now, most) = (self.now, self.rules.max_body);
         let Some(stream) = self.streams.get_mut(&number) else { return Ok(()) };
@@ -384,14 +384,14 @@ impl Core {
         self.goes = true;
         let above: Vec<u32> =
             self.streams.range(last.saturating_add(1)..).map(|(number, _)| *number).collect();
-        let refused: Vec<Stream> =
+        let refused: Vec<BegunStream> =
             above.into_iter().filter_map(|number| self.remove(number)).collect();
         self.refused(refused, 2);
         Ok(())
     }
 
     /// v2 did not look at these: they may go again, so many times.
-    fn refused(&mut self, streams: Vec<Stream>, times: u8) {
+    fn refused(&mut self, streams: Vec<BegunStream>, times: u8) {
         if !streams.is_empty() {
             let requests = streams.into_iter().map(|stream| stream.request).collect();
             self.heard.push_back(Heard::Refused { requests, times });

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 
 use self::heard::Incoming;
-use self::out::Out;
-use self::stream::{Gate, Part, Stream, deadline};
+use self::out::StreamOut;
+use self::stream::{BegunStream, PartGate, SendPart, deadline};
 use crate::outcome::{Failure, FailureKind};
 use crate::replay::plan::script;
 use crate::replay::plan::spool::Spool;
@@ -49,14 +49,14 @@ pub enum Windows {
 
 impl Windows {
     /// What connections with these announce.
-    pub(in crate::replay) fn rules(self, pacing: Pacing, max_body: usize) -> Rules {
+    pub(in crate::replay) fn rules(self, pacing: Pacing, max_body: usize) -> H2Rules {
         let (window, more) = match self {
             Self::Initial => (WINDOW as u32, 0),
             Self::Large => (16 << 20, (64 << 20) - WINDOW as u32),
         };
         // No pushes: nobody asked for what they hold.
         let settings = vec![(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, window)];
-        Rules { settings, window, more, frame: frame::PAYLOAD, pacing, max_body }
+        H2Rules { settings, window, more, frame: frame::PAYLOAD, pacing, max_body }
     }
 }
 
@@ -69,7 +69,7 @@ const TRUE_BINARY: u16 = 0xfe03;
 
 /// What holds for all connections of a kind.
 #[derive(Clone, Debug)]
-pub(in crate::replay) struct Rules {
+pub(in crate::replay) struct H2Rules {
     /// The settings that are announced.
     pub(in crate::replay) settings: Vec<(u16, u32)>,
     /// The window of each stream, as these announce it.
@@ -84,7 +84,7 @@ pub(in crate::replay) struct Rules {
     pub(in crate::replay) max_body: usize,
 }
 
-impl Rules {
+impl H2Rules {
     /// The same for a connection, `as_core`: as gRPC's C core speaks.
     pub(in crate::replay) fn speaking(&self, as_core: bool) -> Self {
         let mut rules = self.clone();
@@ -113,15 +113,15 @@ pub(in crate::replay) struct Two {
 
 /// All of it but the reader of its frames, which lends what it reads.
 struct Core {
-    rules: Rules,
+    rules: H2Rules,
     encoder: Encoder,
     block: Vec<u8>,
-    streams: BTreeMap<u32, Stream>,
+    streams: BTreeMap<u32, BegunStream>,
     /// Streams of which a part may go.
     queue: VecDeque<u32>,
     wakes: BTreeSet<(i64, u32)>,
     next: u32,
-    out: Out,
+    out: StreamOut,
     peer: Peer,
     /// What v2 may still send on the connection, and what came that it was not given back.
     allowed: i64,
@@ -141,8 +141,8 @@ struct Core {
 
 impl Two {
     /// On a new connection: the preface is to be written.
-    pub(in crate::replay) fn new(rules: Rules) -> Self {
-        let mut out = Out::default();
+    pub(in crate::replay) fn new(rules: H2Rules) -> Self {
+        let mut out = StreamOut::default();
         out.bytes().extend_from_slice(frame::PREFACE);
         frame::write_settings(out.bytes(), &rules.settings);
         if rules.more > 0 {
@@ -209,7 +209,7 @@ impl Core {
         };
         let deadline = script.fields().find_map(timeout);
         self.write_block(number, script.fields(), script.is_bare);
-        let mut stream = Stream::new(request, script.story.clone(), deadline, &self.rules);
+        let mut stream = BegunStream::new(request, script.story.clone(), deadline, &self.rules);
         stream.ended = script.is_bare;
         stream.trailers = script.trailers().next().is_some();
         stream.window = self.peer.initial;
@@ -224,7 +224,7 @@ impl Core {
     }
 
     /// Appends a header block (RFC 9113 §4.3).
-    fn write_block(&mut self, number: u32, fields: script::Fields<'_>, ends: bool) {
+    fn write_block(&mut self, number: u32, fields: script::SectionFields<'_>, ends: bool) {
         self.block.clear();
         self.encoder.begin(&mut self.block);
         for (name, value, never) in fields {
@@ -257,7 +257,7 @@ impl Core {
         }
     }
 
-    fn remove(&mut self, number: u32) -> Option<Stream> {
+    fn remove(&mut self, number: u32) -> Option<BegunStream> {
         let stream = self.streams.remove(&number)?;
         self.wakes.remove(&(stream.wakes_at, number));
         self.mind_room();
@@ -265,7 +265,7 @@ impl Core {
     }
 
     /// Gives a stream up towards v2.
-    fn reset(&mut self, number: u32, code: u32) -> Option<Stream> {
+    fn reset(&mut self, number: u32, code: u32) -> Option<BegunStream> {
         self.out.reset(number, code);
         self.goes = true;
         self.remove(number)
@@ -279,14 +279,14 @@ impl Core {
         {
             let Some(stream) = self.streams.get_mut(&number) else { continue };
             let goes_on = match stream.gate(now, &self.rules) {
-                Gate::Open => self.part(number, spool, now)?,
-                Gate::At(_) | Gate::Answer => false,
+                PartGate::Open => self.part(number, spool, now)?,
+                PartGate::At(_) | PartGate::Answer => false,
             };
             let Some(stream) = self.streams.get_mut(&number) else { continue };
             if !goes_on {
                 stream.is_queued = false;
                 self.register(number);
-            } else if self.peer.window <= 0 && matches!(stream.next(), Part::Content(_)) {
+            } else if self.peer.window <= 0 && matches!(stream.next(), SendPart::Content(_)) {
                 // The connection takes no more from anybody.
                 self.queue.push_front(number);
                 return Ok(());
@@ -302,9 +302,9 @@ impl Core {
         let Self { streams, rules, peer, out, moves, .. } = self;
         let Some(stream) = streams.get_mut(&number) else { return Ok(false) };
         let content = match stream.next() {
-            Part::None => return Ok(false),
-            Part::End => 0,
-            Part::Content(n) => {
+            SendPart::None => return Ok(false),
+            SendPart::End => 0,
+            SendPart::Content(n) => {
                 let window = stream.window.min(peer.window).max(0) as u64;
                 let n = n.min(window).min(peer.frame as u64);
                 if n == 0 {
@@ -456,7 +456,7 @@ impl Session for Two {
                 return left.map_or(Late::None, |(request, answer)| Late::Left(request, answer));
             }
             if stream.request.until <= now {
-                let late = core.reset(number, CANCEL).map(Stream::timed_out);
+                let late = core.reset(number, CANCEL).map(BegunStream::timed_out);
                 return late.map_or(Late::None, |(request, why)| Late::TimedOut(request, why));
             }
             core.enqueue(number);

@@ -8,12 +8,12 @@ const FLAGS: usize = 4;
 
 /// What is to be written.
 #[derive(Default)]
-pub(super) struct Out {
+pub(super) struct StreamOut {
     octets: Vec<u8>,
     at: usize,
 }
 
-impl Out {
+impl StreamOut {
     /// Where frames are appended.
     pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.octets

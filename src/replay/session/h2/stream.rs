@@ -8,16 +8,16 @@ use bytes::Bytes;
 use crate::limits;
 use crate::message::{Extras, Framing, Headers, Response, Version};
 use crate::outcome::{Failure, FailureKind};
-use crate::replay::plan::script::{Moment, Story};
+use crate::replay::plan::script::{SendMoment, Story};
 use crate::replay::plan::spool::Spool;
 use crate::replay::session::InFlight;
-use crate::replay::session::h2::Rules;
+use crate::replay::session::h2::H2Rules;
 use crate::replay::task::{Answer, shown};
 use crate::time::Timestamp;
-use crate::wire::h1::body::Gather;
-use crate::wire::h1::parser::Limits;
-use crate::wire::h2::hpack::Block;
-use crate::wire::pace::{Messages, Pieces, has_pace};
+use crate::wire::h1::body::BodyGather;
+use crate::wire::h1::parser::ParserLimits;
+use crate::wire::h2::hpack::HeaderBlock;
+use crate::wire::pace::{MessageCounter, Pieces, has_pace};
 
 /// How long a body waits for `100 Continue` (RFC 9110 §10.1.1 leaves the time to the client).
 const CONTINUE_NS: i64 = 1_000_000_000;
@@ -27,7 +27,7 @@ const GRACE_NS: i64 = 10_000_000;
 
 /// Whether the next part of a request may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gate {
+pub(super) enum PartGate {
     /// It may.
     Open,
     /// At this time, not before.
@@ -38,7 +38,7 @@ pub(super) enum Gate {
 
 /// The next part of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum SendPart {
     /// So much content.
     Content(u64),
     /// Nothing but the end.
@@ -48,7 +48,7 @@ pub(super) enum Part {
 }
 
 /// A request that was begun.
-pub(super) struct Stream {
+pub(super) struct BegunStream {
     pub(super) request: InFlight,
     story: Story,
     /// The piece under way, and how much of it went.
@@ -79,22 +79,22 @@ pub(super) struct Stream {
     first: Option<i64>,
     last: i64,
     pub(super) interims: u32,
-    answer: Option<Block>,
+    answer: Option<HeaderBlock>,
     status: u16,
     length: Option<u64>,
-    body: Gather,
+    body: BodyGather,
     framed: bool,
     trailer: Headers,
-    messages: Messages,
+    messages: MessageCounter,
     pieces: Option<Pieces<i64>>,
 }
 
-impl Stream {
+impl BegunStream {
     pub(super) fn new(
         mut request: InFlight,
         story: Story,
         deadline: Option<i64>,
-        rules: &Rules,
+        rules: &H2Rules,
     ) -> Self {
         let task = &request.task;
         let head = (task.load.head as usize).min(task.bytes.len());
@@ -130,45 +130,45 @@ impl Stream {
             answer: None,
             status: 0,
             length: None,
-            body: Gather::default(),
+            body: BodyGather::default(),
             framed: false,
             trailer: Headers::new(),
-            messages: Messages::default(),
+            messages: MessageCounter::default(),
             pieces: None,
             request,
         }
     }
 
     /// What goes next.
-    pub(super) fn next(&self) -> Part {
+    pub(super) fn next(&self) -> SendPart {
         match () {
-            () if self.ended => Part::None,
-            () if self.at >= self.total => Part::End,
+            () if self.ended => SendPart::None,
+            () if self.at >= self.total => SendPart::End,
             () => {
                 let left = self.total - self.at;
                 let piece = self.story.pieces.get(self.piece).map(|(bytes, _)| *bytes);
-                Part::Content(piece.map_or(left, |piece| (piece - self.of_piece).min(left)))
+                SendPart::Content(piece.map_or(left, |piece| (piece - self.of_piece).min(left)))
             }
         }
     }
 
     /// Whether it may go at `now`.
-    pub(super) fn gate(&self, now: i64, rules: &Rules) -> Gate {
+    pub(super) fn gate(&self, now: i64, rules: &H2Rules) -> PartGate {
         if self.continues_at > now {
-            return Gate::At(self.continues_at);
+            return PartGate::At(self.continues_at);
         }
         let moment = match self.next() {
-            Part::Content(_) => self.story.pieces.get(self.piece).map(|(_, moment)| *moment),
-            Part::End => self.story.end,
-            Part::None => None,
+            SendPart::Content(_) => self.story.pieces.get(self.piece).map(|(_, moment)| *moment),
+            SendPart::End => self.story.end,
+            SendPart::None => None,
         };
-        let Some(Moment { at, messages, headed }) = moment else { return Gate::Open };
+        let Some(SendMoment { at, messages, headed }) = moment else { return PartGate::Open };
         let due = self.request.task.due.saturating_add(rules.pacing.stretch(at));
         match () {
-            () if due > now => Gate::At(due),
-            () if headed && self.answer.is_none() => Gate::Answer,
-            () if self.messages.count() < messages => Gate::Answer,
-            () => Gate::Open,
+            () if due > now => PartGate::At(due),
+            () if headed && self.answer.is_none() => PartGate::Answer,
+            () if self.messages.count() < messages => PartGate::Answer,
+            () => PartGate::Open,
         }
     }
 
@@ -202,8 +202,8 @@ impl Stream {
     }
 
     /// Whether all content went and nothing is waited for before the end.
-    pub(super) fn may_end(&self, now: i64, rules: &Rules) -> bool {
-        self.next() == Part::End && self.gate(now, rules) == Gate::Open
+    pub(super) fn may_end(&self, now: i64, rules: &H2Rules) -> bool {
+        self.next() == SendPart::End && self.gate(now, rules) == PartGate::Open
     }
 
     /// An interim answer: a 100 lets the body go.
@@ -215,11 +215,12 @@ impl Stream {
     }
 
     /// The head of the answer; why it is none.
-    pub(super) fn open(&mut self, block: Block, status: u16, now: i64, most: usize) -> Lies {
+    pub(super) fn open(&mut self, block: HeaderBlock, status: u16, now: i64, most: usize) -> Lies {
         self.continues_at = i64::MIN;
-        self.body = Gather::new(&Limits { body_bytes: most, ..Limits::default() }, 0);
+        self.body =
+            BodyGather::new(&ParserLimits { body_bytes: most, ..ParserLimits::default() }, 0);
         let kind = block.fields.get("content-type").unwrap_or_default();
-        self.messages = Messages::of(kind);
+        self.messages = MessageCounter::of(kind);
         self.pieces = has_pace(kind).then(Pieces::default);
         match told_length(&block.fields) {
             Ok(length) => self.length = length,
@@ -247,7 +248,7 @@ impl Stream {
     }
 
     /// The trailers of the answer.
-    pub(super) fn close_with(&mut self, block: Block, now: i64) {
+    pub(super) fn close_with(&mut self, block: HeaderBlock, now: i64) {
         (self.framed, self.last) = (true, now);
         self.trailer = block.fields;
     }
@@ -262,13 +263,13 @@ impl Stream {
     }
 
     /// When the time changes something.
-    pub(super) fn next_wake(&self, now: i64, rules: &Rules) -> i64 {
+    pub(super) fn next_wake(&self, now: i64, rules: &H2Rules) -> i64 {
         let leaves = self.leaves_at().unwrap_or(i64::MAX);
         let go = match self.next() {
-            Part::None => i64::MAX,
+            SendPart::None => i64::MAX,
             _ => match self.gate(now, rules) {
-                Gate::At(at) => at,
-                Gate::Open | Gate::Answer => i64::MAX,
+                PartGate::At(at) => at,
+                PartGate::Open | PartGate::Answer => i64::MAX,
             },
         };
         self.request.until.min(leaves).min(go)

@@ -9,7 +9,7 @@ use crate::exchange::ExchangeId;
 use crate::message::{Body, Framing, Headers, Request, Version};
 use crate::outcome::ReplayId;
 use crate::replay::Windows;
-use crate::replay::plan::script::{Moment, Story};
+use crate::replay::plan::script::{SendMoment, Story};
 use crate::replay::plan::spool::SpoolWriter;
 use crate::replay::plan::{Load, StepKind};
 use crate::replay::task::Task;
@@ -262,7 +262,7 @@ fn answers_come_in_any_order_with_trailers() {
 #[test]
 fn pieces_go_when_they_are_due_and_behind_the_messages_their_client_had() {
     let mut rig = Rig::greeted();
-    let at = |at, messages| Moment { at, messages, headed: messages > 0 };
+    let at = |at, messages| SendMoment { at, messages, headed: messages > 0 };
     let story = Story {
         pieces: vec![(2, at(0, 0)), (3, at(5 * MS, 1)), (1, at(6 * MS, 1))],
         end: Some(at(9 * MS, 2)),

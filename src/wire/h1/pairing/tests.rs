@@ -22,16 +22,16 @@ impl Drive {
             joined,
         };
         Self {
-            pairing: Pairing::new(origin, Limits::default()),
+            pairing: Pairing::new(origin, ParserLimits::default()),
             packet: 0,
             given: [0; 2],
             out: Vec::new(),
         }
     }
 
-    fn mark(&mut self, ack: u64) -> Mark {
+    fn mark(&mut self, ack: u64) -> PacketMark {
         self.packet += 1;
-        Mark {
+        PacketMark {
             at: Timestamp::from_nanos(self.packet as i64 * 1000),
             packet: self.packet,
             ack: Some(ack),

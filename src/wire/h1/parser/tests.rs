@@ -4,7 +4,7 @@ use crate::wire::h1::parser::*;
 
 /// Feeds `input` in slices of `size`, each marked by its number, then the end.
 fn read(
-    side: Side,
+    side: MessageSide,
     expect: &[Expect],
     input: &[u8],
     size: usize,
@@ -12,7 +12,7 @@ fn read(
 ) -> (Vec<Parsed<u64>>, Parser<u64>) {
     let mut parser = Parser::new(
         side,
-        Limits {
+        ParserLimits {
             head_bytes: 4096,
             header_fields: 100,
             body_bytes: 1024,
@@ -50,7 +50,7 @@ fn line_of(parsed: &Parsed<u64>) -> String {
 }
 
 /// Every case is read whole, byte by byte and in slices between; the result must be the same.
-fn check(side: Side, expect: &[Expect], input: &[u8], ending: Ending, wanted: &[&str]) {
+fn check(side: MessageSide, expect: &[Expect], input: &[u8], ending: Ending, wanted: &[&str]) {
     for size in [input.len().max(1), 1, 2, 3, 7, 16] {
         let (all, _) = read(side, expect, input, size, ending);
         let got: Vec<String> = all.iter().map(line_of).collect();
@@ -98,10 +98,10 @@ fn requests_plain_and_odd() {
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\x00\x01junk", &["GET / 1.1 None \"\""]),
     ];
     for (input, wanted) in cases {
-        check(Side::Either, &[], input, Ending::Closed, wanted);
+        check(MessageSide::Either, &[], input, Ending::Closed, wanted);
         if !wanted.is_empty() {
-            check(Side::Requests, &[], input, Ending::Closed, wanted);
-            check(Side::Responses, &[], input, Ending::Closed, &[]);
+            check(MessageSide::Requests, &[], input, Ending::Closed, wanted);
+            check(MessageSide::Responses, &[], input, Ending::Closed, &[]);
         }
     }
 }
@@ -152,20 +152,26 @@ fn responses_plain_and_odd() {
         ),
     ];
     for (expect, input, wanted) in cases {
-        check(Side::Responses, expect, input, Ending::Closed, wanted);
+        check(MessageSide::Responses, expect, input, Ending::Closed, wanted);
     }
 }
 
 #[test]
 fn an_answer_up_to_the_end_is_whole_only_if_the_end_was_in_order() {
     let input = b"HTTP/1.0 200 OK\r\n\r\nall";
-    check(Side::Responses, &[], input, Ending::Cut, &["1.0 200 OK Close \"all\" !ended-inside"]);
+    check(
+        MessageSide::Responses,
+        &[],
+        input,
+        Ending::Cut,
+        &["1.0 200 OK Close \"all\" !ended-inside"],
+    );
 }
 
 #[test]
 fn marks_and_offsets_are_those_of_the_slices() {
     let (all, _) = read(
-        Side::Either,
+        MessageSide::Either,
         &[],
         b"\r\nPOST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbodyGET / HTTP/1.1\r\n\r\n",
         10,
@@ -177,7 +183,7 @@ fn marks_and_offsets_are_those_of_the_slices() {
 
 #[test]
 fn a_gap_in_a_counted_body_is_skipped_and_elsewhere_the_next_start_line_is_searched() {
-    let mut parser = Parser::<u64>::new(Side::Responses, Limits::default());
+    let mut parser = Parser::<u64>::new(MessageSide::Responses, ParserLimits::default());
     let feed = |parser: &mut Parser<u64>, mut input: &[u8], mark| parser.step(&mut input, mark);
     assert_eq!(feed(&mut parser, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab", 1), None);
     assert_eq!(parser.gap(3, 2), None);
@@ -210,7 +216,7 @@ fn a_gap_in_a_counted_body_is_skipped_and_elsewhere_the_next_start_line_is_searc
 
 #[test]
 fn a_stream_that_is_joined_in_a_text_finds_the_next_request() {
-    let mut parser = Parser::<u64>::new(Side::Either, Limits::default());
+    let mut parser = Parser::<u64>::new(MessageSide::Either, ParserLimits::default());
     parser.joined();
     let mut step = |mut input: &[u8]| parser.step(&mut input, 0);
     assert_eq!(step(b"some text goes"), None);
@@ -220,12 +226,12 @@ fn a_stream_that_is_joined_in_a_text_finds_the_next_request() {
         (line_of(&parsed), parsed.resumed, parsed.start),
         ("GET /x 1.1 None \"\"".to_owned(), true, 24)
     );
-    assert_eq!(parser.side(), Side::Requests);
+    assert_eq!(parser.side(), MessageSide::Requests);
 }
 
 #[test]
 fn limits_are_outcomes() {
-    let limits = Limits {
+    let limits = ParserLimits {
         head_bytes: 100,
         header_fields: 2,
         body_bytes: 3,
@@ -234,7 +240,7 @@ fn limits_are_outcomes() {
         strict: false,
     };
     let run = |input: &[u8]| {
-        let mut parser = Parser::<u64>::new(Side::Requests, limits);
+        let mut parser = Parser::<u64>::new(MessageSide::Requests, limits);
         let mut all = Vec::new();
         for mut slice in input.chunks(33) {
             while let Some(parsed) = parser.step(&mut slice, 0) {
@@ -266,11 +272,11 @@ fn an_outline_keeps_what_decides_and_says_the_same_of_the_rest() {
     }
     chunked.extend_from_slice(b"0\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\nAccept: a\r\n\r\n");
     let read = |limits| {
-        let mut parser = Parser::<u64>::new(Side::Requests, limits);
+        let mut parser = Parser::<u64>::new(MessageSide::Requests, limits);
         let mut input = &chunked[..];
         std::iter::from_fn(|| parser.step(&mut input, 1)).collect::<Vec<_>>()
     };
-    let (whole, outline) = (read(Limits::default()), read(Limits::outline()));
+    let (whole, outline) = (read(ParserLimits::default()), read(ParserLimits::outline()));
     assert_eq!((whole.len(), outline.len()), (2, 2));
     for (whole, outline) in whole.iter().zip(&outline) {
         let said = |parsed: &Parsed<u64>| {

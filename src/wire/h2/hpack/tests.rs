@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use super::*;
 
 /// Fields as text; `?` is what is unknown.
-fn fields(block: &Block) -> Vec<(String, String)> {
-    let text = |part: Part<'_>| match part {
-        Part::Known(octets) => String::from_utf8_lossy(octets).into_owned(),
-        Part::Unknown(_) => "?".to_owned(),
+fn fields(block: &HeaderBlock) -> Vec<(String, String)> {
+    let text = |part: HeaderPart<'_>| match part {
+        HeaderPart::Known(octets) => String::from_utf8_lossy(octets).into_owned(),
+        HeaderPart::Unknown(_) => "?".to_owned(),
     };
     block.fields.parts().map(|(name, value)| (text(name), text(value))).collect()
 }
@@ -83,7 +83,7 @@ fn what_came_before_is_unknown_and_keeps_its_identity() {
     assert_eq!(fields(&first), pairs(&[("?", "?"), ("?", "?"), ("a", "b")]));
     let second = decoder.decode(&octets("be c0 bf")).expect("a block");
     assert_eq!(fields(&second), pairs(&[("a", "b"), ("?", "?"), ("?", "?")]));
-    let of = |block: &Block, place: usize| {
+    let of = |block: &HeaderBlock, place: usize| {
         block.fields.parts().nth(place).and_then(|(name, _)| name.identity())
     };
     assert_eq!(of(&first, 1), of(&second, 1));

@@ -5,7 +5,7 @@ use Direction::{ToClient, ToServer};
 use proptest::prelude::*;
 
 use super::*;
-use crate::message::Part;
+use crate::message::HeaderPart;
 use crate::wire::h2::frame::{PREFACE, flag, kind, write, write_block, write_settings};
 use crate::wire::h2::hpack::{Encoder, Indexing};
 
@@ -88,7 +88,7 @@ fn read_with(
         opened_at: None,
         joined,
     };
-    let mut streams = Streams::new(origin, Limits::default());
+    let mut streams = Streams::new(origin, ParserLimits::default());
     let mut out = Vec::new();
     let mut given = [0u64; 2];
     for (number, (direction, bytes)) in sent.iter().enumerate() {
@@ -102,7 +102,7 @@ fn read_with(
         for (is_there, part) in parts {
             for slice in part.chunks(cut) {
                 let ack = Some(given[1 - *direction as usize]);
-                let mark = Mark { at, packet: number as u64, ack, cut: false };
+                let mark = PacketMark { at, packet: number as u64, ack, cut: false };
                 if is_there {
                     streams.bytes(*direction, slice, mark, &mut |exchange| out.push(exchange));
                 } else {
@@ -258,8 +258,9 @@ fn holds(read: &Exchange, truth: &[Exchange]) -> Result<(), String> {
         if read_fields.len() != true_fields.len() {
             return Err(format!("{read_fields:?} for {true_fields:?}"));
         }
-        let known =
-            |part: Part<'_>, octets: &[u8]| part.identity().is_some() || part.octets() == octets;
+        let known = |part: HeaderPart<'_>, octets: &[u8]| {
+            part.identity().is_some() || part.octets() == octets
+        };
         let mut fields = read_fields.parts().zip(true_fields.iter());
         if !fields.all(|((n, v), (name, value))| known(n, name) && known(v, value)) {
             return Err(format!("{read_fields:?} for {true_fields:?}"));
@@ -330,13 +331,13 @@ proptest! {
             opened_at: None,
             joined,
         };
-        let mut streams = Streams::new(origin, Limits::default());
+        let mut streams = Streams::new(origin, ParserLimits::default());
         let mut out = Vec::new();
         for (up, bytes, gap) in &writes {
             let direction = if *up { ToServer } else { ToClient };
-            streams.bytes(direction, bytes, Mark::default(), &mut |exchange| out.push(exchange));
+            streams.bytes(direction, bytes, PacketMark::default(), &mut |exchange| out.push(exchange));
             if *gap > 20 {
-                streams.gap(direction, *gap, Mark::default(), &mut |exchange| out.push(exchange));
+                streams.gap(direction, *gap, PacketMark::default(), &mut |exchange| out.push(exchange));
             }
         }
         streams.relieve(&mut |exchange| out.push(exchange));

@@ -17,17 +17,23 @@ where
     chain.encrypt_blocks(blocks);
 }
 
-fn encrypt(block: Block, key: &[u8], vector: &[u8], text: &mut [u8]) {
+fn encrypt(block: CipherBlock, key: &[u8], vector: &[u8], text: &mut [u8]) {
     match block {
-        Block::TripleDes => chain::<des::TdesEde3>(key, vector, text),
+        CipherBlock::TripleDes => chain::<des::TdesEde3>(key, vector, text),
         _ => chain::<aes::Aes128>(key, vector, text),
     }
 }
 
 /// A record of `plain` with its header, sealed behind one that ended with `vector`.
-fn seal(sealing: Sealing, keys: &Keys, number: u64, vector: &[u8], plain: &[u8]) -> Vec<u8> {
+fn seal(
+    sealing: Sealing,
+    keys: &DirectionKeys,
+    number: u64,
+    vector: &[u8],
+    plain: &[u8],
+) -> Vec<u8> {
     let Cipher::Cbc(block, hash) = sealing.cipher else { panic!("CBC") };
-    let explicit = if sealing.version >= Version::Tls11 { block.length() } else { 0 };
+    let explicit = if sealing.version >= TlsVersion::Tls11 { block.length() } else { 0 };
     let signed = |length: usize, text: &[u8]| {
         let key = ring::hmac::Key::new(hash.hmac(), &keys.mac);
         let mut mac = ring::hmac::Context::with_key(&key);
@@ -54,13 +60,13 @@ fn seal(sealing: Sealing, keys: &Keys, number: u64, vector: &[u8], plain: &[u8])
 
 #[test]
 fn records_of_cbc_open_with_blocks_of_either_length_and_nothing_else_does() {
-    for block in [Block::TripleDes, Block::Aes128] {
+    for block in [CipherBlock::TripleDes, CipherBlock::Aes128] {
         for (version, encrypt_then_mac) in
-            [(Version::Tls10, false), (Version::Tls12, false), (Version::Tls12, true)]
+            [(TlsVersion::Tls10, false), (TlsVersion::Tls12, false), (TlsVersion::Tls12, true)]
         {
             let sealing =
                 Sealing { version, cipher: Cipher::Cbc(block, Hash::Sha1), encrypt_then_mac };
-            let keys = Keys {
+            let keys = DirectionKeys {
                 mac: vec![7; 20],
                 key: (0..block.key() as u8).collect(),
                 nonce: vec![9; block.length()],
@@ -75,7 +81,7 @@ fn records_of_cbc_open_with_blocks_of_either_length_and_nothing_else_does() {
                 let mut other = Opener::new(sealing, &keys).unwrap();
                 assert_eq!(other.open_cbc(number + 9, header, &mut body.to_vec()), None, "{what}");
                 let mut opened = body.to_vec();
-                let Opened { start, end } =
+                let OpenedRecord { start, end } =
                     opener.open_cbc(number, header, &mut opened).expect(&what);
                 assert_eq!(opened[start..end], plain, "{what}");
                 vector = body[body.len() - block.length()..].to_vec();
