@@ -7,145 +7,49 @@
 //! and its outcome stand, and to which route it belongs. The output does not depend on the number
 //! of threads.
 
+mod clusters;
+mod joined;
+pub(super) mod settings;
+
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek as _, Write};
 use std::sync::{Arc, RwLock};
 
-use bytes::Bytes;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::account::{Account, ComparedSide};
-use super::approvals::Approvals;
 use super::bindings::{Bindings, Bound, ONE_ID, SharedValue};
 use super::change::{Change, Context, Look, Sink, hash_place, short};
-use super::cluster::{self, Drafts, MemberSet};
+use super::cluster::{Drafts, MemberSet};
 use super::conditional::{self, Meeting};
 use super::index::Index;
 use super::judging::{Judge, Lacking, known_noise, noise_places, write_row};
-use super::noise::NoisePlace;
-use super::parts::DifferingPart;
-use super::predicate::{FEWEST, Features, Tally, candidates};
-use super::roots::{Met, Roots};
-use super::rules::{RouteRules, Rules};
+use super::rules::RouteRules;
 use super::skipped::Skipped;
-use super::spool::{SpoolRecord, SpooledChange, SpooledPart};
+use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
-use super::{Class, Cluster, Kind, RouteTotals, Totals, calls, compare, csv, open, repeat, roots};
+use super::{Class, Kind, RouteTotals, Totals, calls, compare, csv, open, roots};
 use crate::exchange::{Completeness, Exchange, UNANSWERED};
 use crate::message::method::is_safe;
-use crate::message::protobuf::{Readings, Schema};
+use crate::message::protobuf::Readings;
 use crate::message::{Request, Response, target};
 use crate::outcome::{FailureKind, Outcome, ReplayId};
 use crate::record::exchanges;
 use crate::record::exchanges::Line;
 use crate::record::lines::{Batches, read_at};
-use crate::redact::{Echoes, Masker};
+use crate::redact::Echoes;
 use crate::route::{Routes, rpc};
 use crate::time::Timestamp;
+use joined::{Compared, Joined, Row};
+pub use settings::{
+    CompareInputs, CompareSettings, DiffError, DiffOutputs, Findings, MISMATCH_COLUMNS,
+};
+use settings::{reading, writing};
 
 /// Exchanges of a route in which all places are counted, and its pairs of equal requests that are
 /// compared; beyond, one in eight.
 const ENOUGH: u64 = 4_000;
-/// Exchanges that may be read again in search of predicates, largest clusters first.
-const PREDICATE_READS: usize = 400_000;
-/// Exchanges from which a predicate is made, of each side.
-const PREDICATE_SAMPLES: usize = 300;
-/// Exchanges on which a predicate is tried, of each side.
-const PREDICATE_TRIALS: usize = 5_000;
-/// Columns of `mismatches.csv`.
-pub const MISMATCH_COLUMNS: [&str; 12] = [
-    "id", "at", "method", "route", "target", "kind", "place", "expected", "actual", "class",
-    "cluster", "root",
-];
-
-/// What is compared.
-pub struct CompareInputs {
-    /// `exchanges.jsonl`.
-    pub exchanges: File,
-    /// `outcomes.jsonl`.
-    pub outcomes: File,
-    /// `baseline.jsonl`.
-    pub baseline: Option<File>,
-    /// `bindings.jsonl` and `baseline-bindings.jsonl`: what v2 and the baseline issued in the
-    /// place of v1's values.
-    pub bindings: [Option<File>; 2],
-    /// An empty file to write to and read back.
-    pub spool: File,
-}
-
-/// How it is compared.
-pub struct CompareSettings {
-    /// The user's rules.
-    pub rules: Rules,
-    /// The user's approvals.
-    pub approvals: Approvals,
-    /// Noise that earlier runs found.
-    pub noise: Vec<NoisePlace>,
-    /// Routes of an earlier run, to keep their names.
-    pub routes: Option<Routes>,
-    /// Names the fields of Protocol Buffers.
-    pub schema: Schema,
-    /// Hides secrets.
-    pub masker: Masker,
-    /// The present day, for approvals that end: `2026-11-22`.
-    pub today: String,
-}
-
-/// Where the differences go.
-pub struct DiffOutputs<'o> {
-    /// `differences.jsonl`.
-    pub differences: &'o mut (dyn Write + Send),
-    /// `mismatches.csv`.
-    pub mismatches: &'o mut (dyn Write + Send),
-}
-
-/// What was found.
-pub struct Findings {
-    /// The counts.
-    pub totals: Totals,
-    /// The clusters: regressions first, each class by how much it explains.
-    pub clusters: Vec<Cluster>,
-    /// The routes.
-    pub routes: Routes,
-    /// Places that vary by themselves.
-    pub noise: Vec<NoisePlace>,
-    /// Things a person should know.
-    pub warnings: Vec<String>,
-}
-
-/// Why there is no diff.
-#[derive(Debug, thiserror::Error)]
-pub enum DiffError {
-    /// A file cannot be read.
-    #[error("cannot read {what}")]
-    Read {
-        /// Which file.
-        what: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file cannot be written.
-    #[error("cannot write {what}")]
-    Write {
-        /// Which file.
-        what: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is nothing to compare.
-    #[error("no exchange in exchanges.jsonl")]
-    Empty,
-}
-
-fn reading(what: &'static str) -> impl Fn(io::Error) -> DiffError {
-    move |source| DiffError::Read { what, source }
-}
-
-fn writing(what: &'static str) -> impl Fn(io::Error) -> DiffError {
-    move |source| DiffError::Write { what, source }
-}
-
 /// Diffs a run. `progress` is told how many bytes of how many were walked.
 pub fn run(
     inputs: CompareInputs,
@@ -208,50 +112,6 @@ struct Engine<'s> {
     baseline_bindings: Option<Bindings>,
     exchanges: File,
     rules: RwLock<FxHashMap<Arc<str>, Arc<RouteRules>>>,
-}
-
-/// What the comparison leaves.
-struct Joined {
-    account: Account,
-    totals: Totals,
-    /// The route of each exchange that was compared, by rank.
-    route_of: Vec<u32>,
-    damaged_outcomes: u64,
-    skipped: Skipped,
-    /// What was found of values that v2 did not issue, by number.
-    met: FxHashMap<u32, Met>,
-}
-
-/// One exchange as compared.
-#[derive(Default)]
-struct Compared {
-    route: Option<Arc<str>>,
-    /// Why it, or a copy of it, was not compared.
-    not: Vec<&'static str>,
-    rows: Vec<Row>,
-    /// v1 against itself.
-    own: Option<Sink>,
-    damaged: u64,
-    /// The target, as it is and as it is shown.
-    target: (Bytes, String),
-    /// The method, where a request that changes something did not reach v2.
-    skipped: Option<String>,
-    /// Copies of its request that v2 did not get.
-    unsent: Vec<ReplayId>,
-}
-
-struct Row {
-    id: ReplayId,
-    at: Timestamp,
-    method: String,
-    target: String,
-    failed: bool,
-    sink: Sink,
-    base: Option<Sink>,
-    /// Where its request lacked a value that v2 did not issue: which, where that is told.
-    lacks: Option<Option<u32>>,
-    /// Its changes that show that v2 did not issue a value: number of the change, and of the root.
-    roots: Vec<(u32, u32)>,
 }
 
 impl Engine<'_> {
@@ -771,247 +631,6 @@ impl Engine<'_> {
         );
         warnings
     }
-
-    /// The clusters with predicates and command lines, ranked.
-    fn clusters(
-        &self,
-        drafts: &Drafts,
-        account: &Account,
-        route_of: &[u32],
-        regressed: &MemberSet,
-        lacking: &Lacking<'_>,
-    ) -> Result<Vec<Cluster>, DiffError> {
-        let mut clusters: Vec<(usize, Cluster)> = drafts
-            .drafts
-            .iter()
-            .enumerate()
-            .map(|(at, draft)| {
-                let stat = &account.stats[draft.key as usize];
-                let counts = &account.routes[stat.route as usize];
-                let follows = if draft.cause.is_some() { counts.unbound } else { 0 };
-                let compared = counts.compared[ComparedSide::Live as usize] + follows;
-                let cluster = draft.finish(&counts.name, stat, compared);
-                let root = draft.cause.and_then(|cause| lacking.cluster(cause)).cloned();
-                (at, Cluster { root, ..cluster })
-            })
-            .collect();
-        clusters.sort_by(|(_, a), (_, b)| {
-            a.class
-                .cmp(&b.class)
-                .then(b.exchanges.cmp(&a.exchanges))
-                .then(b.differences.cmp(&a.differences))
-                .then_with(|| {
-                    (&a.route, &a.place, &a.shape, a.kind)
-                        .cmp(&(&b.route, &b.place, &b.shape, b.kind))
-                })
-        });
-        cluster::count_routes(&mut clusters);
-        let mut reads = PREDICATE_READS;
-        let unharmed = unharmed(route_of, regressed);
-        for (at, cluster) in &mut clusters {
-            let draft = &drafts.drafts[*at];
-            if let Some(exchange) = self.exchange(draft.example_rank)?
-                && let Some(request) = &exchange.request
-            {
-                let id = exchange.id.to_string();
-                let (target, mapped) = self.outcomes.target_of(&request.message);
-                cluster.repeat =
-                    repeat::at(target, mapped, &request.message, &self.settings.masker, &id);
-            }
-            if reads > 0
-                && (FEWEST..cluster.compared).contains(&cluster.exchanges)
-                && let Some(members) = &draft.members
-            {
-                let route = account.stats[draft.key as usize].route;
-                let others = unharmed.get(&route).map_or(&[][..], Vec::as_slice);
-                cluster.only_where = self.predicate(members, others, &mut reads)?;
-            }
-        }
-        Ok(clusters.into_iter().map(|(_, cluster)| cluster).collect())
-    }
-
-    fn exchange(&self, rank: u32) -> Result<Option<Box<Exchange>>, DiffError> {
-        let (offset, length) = self.survey.places[rank as usize];
-        let line = read_at(&self.exchanges, offset, length).map_err(reading("exchanges.jsonl"))?;
-        Ok(match exchanges::read(&line) {
-            Ok(Line::Exchange(exchange)) => Some(exchange),
-            _ => None,
-        })
-    }
-
-    /// What the requests of `members` have in common and those of `outside`, of the same route, have
-    /// not.
-    fn predicate(
-        &self,
-        members: &MemberSet,
-        outside: &[u32],
-        reads: &mut usize,
-    ) -> Result<Option<String>, DiffError> {
-        let inside: Vec<u32> = members.ranks().collect();
-        let mut features = |ranks: Vec<u32>| -> Result<Vec<Features>, DiffError> {
-            *reads = reads.saturating_sub(ranks.len());
-            let one = |rank: u32| {
-                let exchange = self.exchange(rank)?;
-                Ok(exchange
-                    .map(|exchange| Features::of(&exchange, &self.settings.masker))
-                    .unwrap_or_default())
-            };
-            ranks.into_par_iter().map(one).collect()
-        };
-        let found = candidates(
-            &features(spread(&inside, PREDICATE_SAMPLES))?,
-            &features(spread(outside, PREDICATE_SAMPLES))?,
-        );
-        if found.is_empty() {
-            return Ok(None);
-        }
-        let inside = features(spread(&inside, PREDICATE_TRIALS))?;
-        let outside = features(spread(outside, PREDICATE_TRIALS))?;
-        for predicate in found.iter().take(8) {
-            let mut tally = Tally::default();
-            inside.iter().for_each(|features| tally.count(predicate, features, true));
-            outside.iter().for_each(|features| tally.count(predicate, features, false));
-            if tally.is_sharp() {
-                return Ok(Some(tally.text(predicate)));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// The exchanges of each route that no regression is of.
-fn unharmed(route_of: &[u32], regressed: &MemberSet) -> FxHashMap<u32, Vec<u32>> {
-    let mut routes: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
-    for (rank, &route) in route_of.iter().enumerate().filter(|(_, route)| **route != NONE) {
-        if !regressed.contains(rank as u32) {
-            routes.entry(route).or_default().push(rank as u32);
-        }
-    }
-    routes
-}
-
-/// At most `most` of `ranks`, spread evenly.
-fn spread(ranks: &[u32], most: usize) -> Vec<u32> {
-    let step = ranks.len().div_ceil(most).max(1);
-    ranks.iter().copied().step_by(step).collect()
-}
-
-impl Joined {
-    fn take(
-        &mut self,
-        rank: u32,
-        compared: Compared,
-        roots: &Roots,
-        spool: &mut impl Write,
-    ) -> io::Result<()> {
-        for reason in compared.not {
-            *self.totals.not_compared.entry(reason.to_owned()).or_default() += 1;
-        }
-        self.damaged_outcomes += compared.damaged;
-        for number in compared.unsent.iter().flat_map(|&id| roots.of_answer(id)) {
-            let met = Met { route: compared.route.clone(), unsent: true };
-            self.met.insert(*number, met);
-        }
-        let behind = self.skipped.before(&compared.target.0);
-        if let Some(method) = &compared.skipped {
-            self.skipped.add(method, &compared.target.0, &compared.target.1);
-        }
-        let Some(route) = compared.route.filter(|_| !compared.rows.is_empty()) else {
-            return Ok(());
-        };
-        let name = route;
-        let route = self.account.route(&name);
-        if compared.rows.iter().any(|row| row.lacks.is_none()) {
-            self.route_of[rank as usize] = route;
-        }
-        if let Some(own) = &compared.own {
-            self.account.add(ComparedSide::Own, route, own, true);
-        }
-        for row in compared.rows {
-            let counts = row.lacks.is_none();
-            self.totals.compared += u64::from(counts);
-            self.totals.unbound += u64::from(!counts);
-            self.totals.failed += u64::from(row.failed && counts);
-            let of_route = &mut self.account.routes[route as usize];
-            of_route.failed += u64::from(row.failed && counts);
-            of_route.unbound += u64::from(!counts);
-            for &(_, root) in &row.roots {
-                self.met.insert(root, Met { route: Some(Arc::clone(&name)), unsent: false });
-            }
-            if let Some(base) = &row.base {
-                let keys = self.account.add(ComparedSide::Base, route, base, true);
-                let new = |key: u32| self.account.stats[key as usize].own == 0;
-                let mut changes = base.changes.iter().zip(&keys);
-                let other = changes.any(|(change, (key, _))| is_of_shape(change) && new(*key));
-                self.totals.baseline_compared += 1;
-                self.totals.baseline_shapes += u64::from(other);
-            }
-            let keys = if counts {
-                self.account.add(ComparedSide::Live, route, &row.sink, behind.is_none())
-            } else {
-                self.account.name(route, &row.sink)
-            };
-            if keys.is_empty() {
-                continue;
-            }
-            let at = |at: usize| {
-                let of_change = row.roots.iter().filter(move |(change, _)| *change as usize == at);
-                of_change.map(|(_, root)| *root).collect()
-            };
-            let changes = row.sink.changes.into_iter().zip(keys).enumerate().map(
-                |(number, (change, (key, numbers)))| SpooledChange {
-                    key,
-                    roots: at(number),
-                    parts: spooled(&change.parts, &numbers),
-                    looks: matches!(change.look, Look::Kind(_) | Look::Within(_)),
-                    excused: change.look == Look::Excused,
-                    place: change.place,
-                    expected: change.expected,
-                    actual: change.actual,
-                },
-            );
-            let record = SpoolRecord {
-                rank,
-                id: row.id,
-                route,
-                at: row.at,
-                method: row.method,
-                target: row.target,
-                behind,
-                lacks: row.lacks,
-                changes: changes.collect(),
-            };
-            record.write(spool)?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether an answer with this change is of another shape: none at all, another kind of document,
-/// or other members at its top.
-fn is_of_shape(change: &Change) -> bool {
-    let other = matches!(&*change.label, "removed" | "added")
-        || change.label.contains('→') && !change.label.contains("null");
-    let top = change.general.strip_prefix('$').is_some_and(|rest| {
-        let rest = rest.strip_prefix(['.', '[']).unwrap_or(rest);
-        !rest.trim_end_matches(']').contains(['.', '[', ' '])
-    });
-    match change.kind {
-        Kind::Failure => true,
-        Kind::Body | Kind::Missing => other && (top || change.general == "body"),
-        Kind::Status | Kind::Header | Kind::Identity => false,
-    }
-}
-
-fn spooled(parts: &[DifferingPart], numbers: &[u32]) -> Vec<SpooledPart> {
-    let one = |(part, &key): (&DifferingPart, &u32)| SpooledPart {
-        key,
-        within: part.within,
-        looks: matches!(part.look, Look::Kind(_) | Look::Within(_)),
-        form: part.forms[1],
-        value: part.values[1],
-    };
-    parts.iter().zip(numbers).map(one).collect()
 }
 
 /// The authorities that are v1 itself for this exchange: what the client called it, and its

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::account::{Account, value_hash};
 use super::cluster::{self, Drafts, MemberSet};
 use super::csv;
-use super::engine::CompareSettings;
+use super::engine::settings::CompareSettings;
 use super::noise::{Decision, NoisePlace, Samples, Stat};
 use super::roots::{Met, Root, Roots};
 use super::rules::{Additions, FixedErrors};

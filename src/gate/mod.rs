@@ -5,15 +5,22 @@
 //! rule fails only where the whole interval is on the bad side; it passes only where there were
 //! enough samples and the measured value is within the limit.
 
+mod calls;
+mod checks;
+mod evidence;
 mod judge;
 mod paired;
 pub mod policy;
 mod power;
+mod rule;
 mod seen;
 pub mod statistics;
+mod verdict;
 pub mod words;
 
-pub use judge::{ALL_CALLS, DRIFTED_READS, Evidence, Outgoing, UNSAFE_CALLS, judge};
+pub use calls::{ALL_CALLS, DRIFTED_READS, UNSAFE_CALLS};
+pub use evidence::{Evidence, Outgoing};
+pub use judge::judge;
 pub use policy::Policy;
 
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! What a run could have seen: the smallest change of latency that each rule would have noticed, and
 //! what was not judged at all. A pass says no more than that.
 
-use super::judge::TYPICAL;
+use super::rule::TYPICAL;
 use super::words::times;
 use super::{Finding, Policy, RuleResult};
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::message::Body;
-use crate::wire::h1::parser::ParserLimits;
+use crate::wire::h1::parsed::ParserLimits;
 
 /// Most bytes that are reserved at once for a body whose length was declared but whose bytes have
 /// not come.

@@ -6,6 +6,7 @@
 
 use crate::message::wire::Chunks;
 use crate::message::{Framing, Headers, Request, Response, Version};
+use crate::wire::h1::pieces::{chunk, field, fields, trailer_section};
 use crate::wire::h1::verbatim;
 
 /// Why a request cannot be written again.
@@ -158,32 +159,6 @@ pub fn response(out: &mut Vec<u8>, response: &Response) {
     }
     out.extend_from_slice(b"0\r\n");
     trailer_section(out, &response.trailers);
-}
-
-/// Appends a chunk.
-pub(super) fn chunk(out: &mut Vec<u8>, data: &[u8]) {
-    out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
-    out.extend_from_slice(data);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends what follows the last chunk.
-pub(super) fn trailer_section(out: &mut Vec<u8>, trailers: &Headers) {
-    fields(out, trailers);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn fields(out: &mut Vec<u8>, headers: &Headers) {
-    for pair in headers.iter() {
-        field(out, pair);
-    }
-}
-
-fn field(out: &mut Vec<u8>, (name, value): (&[u8], &[u8])) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(if value.is_empty() { b":" } else { b": " });
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

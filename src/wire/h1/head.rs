@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::limits;
 use crate::message::{Framing, Headers, Request, Response, Version};
-use crate::wire::h1::parser::Keep;
+use crate::wire::h1::parsed::Keep;
 
 /// Header fields that the fast way has room for; more take the slow way.
 const FAST_FIELDS: usize = 64;

@@ -6,13 +6,16 @@
 //! requests does not shift the pairs; and a response that is found after lost bytes belongs to the
 //! request that the acknowledgements of both sides allow.
 
+mod slot;
+
 use std::collections::VecDeque;
 
-use crate::exchange::{Carriage, Completeness, Exchange, ExchangeId, TimedRequest, TimedResponse};
+use slot::{Interim, PairingSlot, note, timed_request, timed_response, weight};
+
+use crate::exchange::{Carriage, Exchange, ExchangeId};
 use crate::flow::{Direction, Endpoint};
 use crate::limits;
-use crate::message::{Extras, Request, Response};
-use crate::time::Timestamp;
+use crate::message::Response;
 use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
 use crate::wire::h1::parser::{Expect, Message, MessageSide, Parsed, Parser, ParserLimits};
 use crate::wire::h2::pairing::Streams;
@@ -95,67 +98,6 @@ enum Held {
     Bytes(Vec<u8>, PacketMark),
     Gap(u64, PacketMark),
     End(Ending),
-}
-
-/// A place in the connection: a request, or an orphan response.
-#[derive(Debug, Default)]
-struct PairingSlot {
-    request: Option<Box<Parsed<PacketMark>>>,
-    /// The request is still under way; where it starts in its stream.
-    open: bool,
-    start: u64,
-    interim: Interim,
-    response: Option<Box<Parsed<PacketMark>>>,
-    /// The response was lost.
-    lost: bool,
-    /// It opened a WebSocket, of which messages may still come.
-    socket: bool,
-    note: Option<&'static str>,
-}
-
-/// Interim answers of one exchange: the first ones, and how many more there were.
-#[derive(Debug, Default)]
-struct Interim {
-    kept: Vec<Parsed<PacketMark>>,
-    bytes: usize,
-    more: u64,
-}
-
-impl Interim {
-    /// Keeps one more where there is room.
-    fn add(&mut self, parsed: Parsed<PacketMark>) {
-        let bytes = self.bytes + weight(&parsed.message);
-        if self.kept.len() >= limits::INTERIM_RESPONSES || bytes > limits::INTERIM_BYTES {
-            self.more += 1;
-            return;
-        }
-        self.bytes = bytes;
-        self.kept.push(parsed);
-    }
-}
-
-impl PairingSlot {
-    fn is_done(&self) -> bool {
-        !self.open && !self.socket && (self.response.is_some() || self.lost)
-    }
-
-    fn bytes(&self) -> usize {
-        let of = |parsed: &Option<Box<Parsed<PacketMark>>>| {
-            parsed.as_ref().map_or(0, |parsed| weight(&parsed.message))
-        };
-        of(&self.request) + of(&self.response) + self.interim.bytes
-    }
-}
-
-fn weight(message: &Message) -> usize {
-    512 + match message {
-        Message::Request(Request { target, headers, body, trailers, .. }) => {
-            target.len() + headers.weight() + body.bytes.len() + trailers.weight()
-        }
-        Message::Response(Response { headers, body, trailers, .. }) => {
-            headers.weight() + body.bytes.len() + trailers.weight()
-        }
-    }
 }
 
 impl Pairing {
@@ -648,7 +590,7 @@ impl Pairing {
         let id = ExchangeId { connection: self.origin.connection, ordinal: self.ordinal };
         self.ordinal = self.ordinal.saturating_add(1);
         let (client, server) = self.roles();
-        let completeness = completeness(&slot);
+        let completeness = slot.completeness();
         let mut marks = Vec::new();
         if let Some(parsed) = &slot.request {
             note("request", parsed, &mut marks);
@@ -863,73 +805,6 @@ impl Conversation for Pairing {
 
 fn direction_of(lane: usize) -> Direction {
     if lane == REQUESTS { Direction::ToServer } else { Direction::ToClient }
-}
-
-fn completeness(slot: &PairingSlot) -> Completeness {
-    match (&slot.request, &slot.response) {
-        (None, _) => Completeness::OrphanResponse,
-        (Some(request), _) if request.damage.is_some() => Completeness::RequestDamaged,
-        (Some(_), Some(response)) if response.damage.is_some() => Completeness::ResponseDamaged,
-        (Some(_), Some(_)) => Completeness::Complete,
-        (Some(_), None) if slot.lost => Completeness::ResponseDamaged,
-        (Some(_), None) => Completeness::NoResponse,
-    }
-}
-
-/// Says in words what is damaged or odd about a message, with packet numbers.
-fn note(what: &str, parsed: &Parsed<PacketMark>, marks: &mut Vec<String>) {
-    for hole in &parsed.holes {
-        let kind = if hole.mark.cut { "cut by the snap length" } else { "gap" };
-        marks
-            .push(format!("{what}: {kind} of {} bytes at packet {}", hole.bytes, hole.mark.packet));
-    }
-    match parsed.damage {
-        Some(damage) if parsed.holes.is_empty() => {
-            marks.push(format!("{what}: {} at packet {}", damage.name(), parsed.last.packet))
-        }
-        _ => {}
-    }
-    for odd in &parsed.oddities {
-        marks.push(format!("{what}: {odd} at packet {}", parsed.first.packet));
-    }
-    if parsed.resumed {
-        marks.push(format!("{what}: what came before packet {} is missing", parsed.first.packet));
-    }
-}
-
-/// When the body came, where its pace says something.
-fn extras(parsed: &Parsed<PacketMark>, start: Timestamp) -> Option<Box<Extras>> {
-    let pieces = parsed.pieces.as_ref()?.since(start, |mark| mark.at);
-    Extras { pieces, ..Extras::default() }.of()
-}
-
-fn timed_request(parsed: Parsed<PacketMark>) -> Option<TimedRequest> {
-    let duration_ns = parsed.last.at.since(parsed.first.at);
-    let extras = extras(&parsed, parsed.first.at);
-    match parsed.message {
-        Message::Request(mut message) => {
-            message.extras = extras;
-            Some(TimedRequest { at: parsed.first.at, duration_ns, message })
-        }
-        Message::Response(_) => None,
-    }
-}
-
-fn timed_response(parsed: Parsed<PacketMark>, start: Option<Timestamp>) -> Option<TimedResponse> {
-    let whole = parsed.damage.is_none();
-    let extras = extras(&parsed, start.unwrap_or(parsed.first.at));
-    match parsed.message {
-        Message::Response(mut message) => {
-            message.extras = extras;
-            Some(TimedResponse {
-                at: parsed.first.at,
-                first_byte_ns: start.map(|start| parsed.first.at.since(start)),
-                last_byte_ns: start.filter(|_| whole).map(|start| parsed.last.at.since(start)),
-                message,
-            })
-        }
-        Message::Request(_) => None,
-    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 //! head under way and the body so far.
 //!
 //! ```
-//! use shadowtap::wire::h1::parser::{Expect, Message, Parser, Side};
-//! let mut parser = Parser::<u64>::new(Side::Responses, Default::default());
+//! use shadowtap::wire::h1::parser::{Expect, Message, MessageSide, Parser};
+//! let mut parser = Parser::<u64>::new(MessageSide::Responses, Default::default());
 //! parser.expect(Expect::Other);
 //! let mut input = &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"[..];
 //! let parsed = parser.step(&mut input, 7).unwrap();
@@ -21,205 +21,26 @@ use bytes::Bytes;
 
 use crate::limits;
 use crate::message::wire::Verbatim;
-use crate::message::{Body, Framing, Headers, Request, Response, Version};
+use crate::message::{Framing, Response, Version};
 pub use crate::wire::conversation::Ending;
 use crate::wire::h1::body::{BodyGather, chunk_size};
 use crate::wire::h1::head;
 use crate::wire::h1::head::{BodyPlan, Head, HeadFacts, Oddities, StartLine};
+pub use crate::wire::h1::parsed::{
+    BODY_KEPT_IN_PART, Damage, Expect, Hole, Keep, Message, MessageSide, Parsed, ParserLimits,
+};
+use crate::wire::h1::search::{
+    PREFIX, is_prefix, is_simple, looks_like_field, may_be_request, trim_end,
+};
 use crate::wire::h1::verbatim;
 use crate::wire::pace::{Pieces, has_pace};
 
-/// The mark of a message whose body was longer than the limit: its beginning is kept, and its
-/// length and hash.
-pub const BODY_KEPT_IN_PART: &str = "body-kept-in-part";
-
-/// Which messages a parser reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageSide {
-    /// Requests.
-    Requests,
-    /// Responses.
-    Responses,
-    /// Whichever the first start line is; fixed from then on.
-    Either,
-}
-
-/// What a response answers; its framing depends on it (RFC 9112 §6.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Expect {
-    /// A `HEAD`: no body whatever the head says.
-    Head,
-    /// A `CONNECT`: a 2xx answer opens a tunnel.
-    Connect,
-    /// A request of HTTP/0.9: the answer may have no head (RFC 1945 §4.1).
-    Simple,
-    /// Any other.
-    #[default]
-    Other,
-}
-
-impl Expect {
-    /// What an answer to `request` must be read as.
-    pub fn answer_to(request: &Request) -> Self {
-        match &request.method[..] {
-            b"HEAD" => Self::Head,
-            b"CONNECT" => Self::Connect,
-            _ if request.version == Version::Http09 => Self::Simple,
-            _ => Self::Other,
-        }
-    }
-}
-
-/// Bounds of a parser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParserLimits {
-    /// Longest head, in bytes; also of a trailer section.
-    pub head_bytes: usize,
-    /// Most header fields.
-    pub header_fields: usize,
-    /// Largest body that is kept; the rest is counted.
-    pub body_bytes: usize,
-    /// Whether a body that is not kept whole is hashed.
-    pub hash_rest: bool,
-    /// What is kept beside bodies.
-    pub keep: Keep,
-    /// A response whose length cannot be told, or cannot be meant, is damaged from its head on: for
-    /// who reads live and would wait for its end in vain.
-    pub strict: bool,
-}
-
-/// What of a message is kept. How messages are read, and what is damaged or odd about them, does
-/// not depend on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Keep {
-    /// Everything.
-    #[default]
-    Everything,
-    /// Start lines and, of plain heads, the fields that decide something: framing, the connection's
-    /// end and switch (with what a WebSocket agrees upon), and `Host`. Nothing of how it stood on the
-    /// wire.
-    Outline,
-}
-
-impl ParserLimits {
-    /// For who counts messages: no bodies, no header fields but those of [`Keep::Outline`].
-    pub fn outline() -> Self {
-        Self { body_bytes: 0, hash_rest: false, keep: Keep::Outline, ..Self::default() }
-    }
-}
-
-impl Default for ParserLimits {
-    fn default() -> Self {
-        Self {
-            head_bytes: limits::HEAD_BYTES,
-            header_fields: limits::HEADER_FIELDS,
-            body_bytes: limits::BODY_BYTES,
-            hash_rest: true,
-            keep: Keep::Everything,
-            strict: false,
-        }
-    }
-}
-
-/// A message of either direction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
-    /// A request.
-    Request(Request),
-    /// A response, interim (1xx but 101) or final.
-    Response(Response),
-}
-
-impl Message {
-    /// Whether it is an interim response, which answers no request (RFC 9110 §15.2); 101 is final
-    /// for HTTP/1.
-    pub const fn is_interim(&self) -> bool {
-        matches!(self, Self::Response(Response { status: 100 | 102..=199, .. }))
-    }
-
-    fn set_body(&mut self, body: Body, framing: Framing) {
-        match self {
-            Self::Request(message) => (message.body, message.framing) = (body, framing),
-            Self::Response(message) => (message.body, message.framing) = (body, framing),
-        }
-    }
-
-    fn set_trailers(&mut self, trailers: Headers) {
-        match self {
-            Self::Request(message) => message.trailers = trailers,
-            Self::Response(message) => message.trailers = trailers,
-        }
-    }
-}
-
-/// Why a message is not whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Damage {
-    /// Bytes in it are missing.
-    Gap,
-    /// The stream ended inside.
-    Ended,
-    /// Its chunks cannot be read.
-    BadChunk,
-    /// Its head or trailer section is longer than the limit.
-    HeadLimit,
-    /// Its head tells no length, two lengths, or one that no message has ([`ParserLimits::strict`]).
-    BadLength,
-}
-
-impl Damage {
-    /// The name in `Exchange.marks`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Gap => "bytes-missing",
-            Self::Ended => "ended-inside",
-            Self::BadChunk => "bad-chunk",
-            Self::HeadLimit => "head-limit",
-            Self::BadLength => "bad-length",
-        }
-    }
-}
-
-/// Bytes that are missing from a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hole<M> {
-    /// How many.
-    pub bytes: u64,
-    /// Where the caller saw it.
-    pub mark: M,
-}
-
-/// A message as it came, whole or damaged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parsed<M> {
-    /// The message; of a damaged one what was there.
-    pub message: Message,
-    /// The mark of the slice that held the first byte of its start line.
-    pub first: M,
-    /// The mark of the slice that completed it; of a damaged one, of the last slice that belonged
-    /// to it.
-    pub last: M,
-    /// Offset of its first byte in the stream, bytes of gaps counted.
-    pub start: u64,
-    /// Offset behind its last byte.
-    pub end: u64,
-    /// Why it is not whole; none for a whole one.
-    pub damage: Option<Damage>,
-    /// Where bytes of it are missing.
-    pub holes: Vec<Hole<M>>,
-    /// When its body came, where its pace says something.
-    pub(crate) pieces: Option<Pieces<M>>,
-    /// What is odd about it, by kebab-case names.
-    pub oddities: Vec<&'static str>,
-    /// Whether the connection goes on after it, by what the message says (RFC 9112 §9.3).
-    pub persists: bool,
-    /// It was found by search after bytes were lost or not understood, or joined in the middle:
-    /// messages may be missing before it.
-    pub resumed: bool,
-    /// A response: what follows it belongs to another protocol (101, 2xx to CONNECT). A request: it
-    /// asks for that.
-    pub tunnel: bool,
-}
+/// Longest start line that is searched for after bytes were lost.
+const SEARCHED_LINE: usize = 16 << 10;
+/// Longest line of a chunk's size with its extension.
+const CHUNK_LINE: usize = 16 << 10;
+/// Capacity that an idle connection may keep for its next head.
+const KEEP_LINE: usize = 4 << 10;
 
 /// Reads one direction of a connection.
 #[derive(Debug)]
@@ -1020,50 +841,6 @@ impl<M: Copy + Default> Parser<M> {
             }
         }
     }
-}
-
-/// How much of a line tells whether it may be a start line.
-const PREFIX: usize = 64;
-/// Longest start line that is searched for after bytes were lost.
-const SEARCHED_LINE: usize = 16 << 10;
-/// Longest line of a chunk's size with its extension.
-const CHUNK_LINE: usize = 16 << 10;
-/// Capacity that an idle connection may keep for its next head.
-const KEEP_LINE: usize = 4 << 10;
-
-/// Whether `text` begins with `pattern`, as far as it goes.
-fn is_prefix(pattern: &[u8], text: &[u8]) -> bool {
-    let n = pattern.len().min(text.len());
-    pattern[..n] == text[..n]
-}
-
-/// A method and a blank, as far as the bytes go, and no control bytes behind it.
-fn may_be_request(prefix: &[u8]) -> bool {
-    let method = prefix.iter().take_while(|&&byte| head::is_token(byte)).count();
-    let rest = &prefix[method..];
-    let starts = prefix.first().is_some_and(u8::is_ascii_alphabetic) || rest.is_empty();
-    starts
-        && method > 0
-        && (rest.is_empty() && method < PREFIX
-            || rest.first().is_some_and(|&byte| matches!(byte, b' ' | b'\t')))
-        && !rest.iter().any(|&byte| byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n'))
-}
-
-fn trim_end(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-fn is_simple(start: &StartLine) -> bool {
-    matches!(start, StartLine::Request { version: Version::Http09, .. })
-}
-
-/// Whether a header field seems to follow: a start line without version may have a head none the
-/// less.
-fn looks_like_field(input: &[u8]) -> bool {
-    let end = memchr::memchr(b'\n', input).unwrap_or(input.len());
-    let name = input[..end].iter().take_while(|&&byte| head::is_token(byte)).count();
-    name > 0 && input.get(name) == Some(&b':')
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::limits;
 use crate::message::Headers;
 use crate::message::wire::{Chunks, sum};
 use crate::wire::h1::body::chunk_size;
-use crate::wire::h1::encode::trailer_section;
+use crate::wire::h1::pieces::{chunk, trailer_section};
 
 /// Gathers what stands around the chunks of a body that is read.
 #[derive(Debug, Default)]
@@ -106,7 +106,7 @@ fn in_sizes(out: &mut Vec<u8>, mut body: &[u8], sizes: &[u64], trailers: &Header
     }
     for &size in sizes {
         let (data, rest) = body.split_at(size as usize);
-        super::encode::chunk(out, data);
+        chunk(out, data);
         body = rest;
     }
     out.extend_from_slice(b"0\r\n");

@@ -1,5 +1,6 @@
 //! Tests of pairing.
 
+use crate::time::Timestamp;
 use crate::wire::h1::pairing::*;
 use Direction::{ToClient, ToServer};
 
