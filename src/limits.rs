@@ -18,6 +18,10 @@ pub const BINDINGS: usize = 8 << 20;
 
 /// Bindings that a mock keeps, as texts: some hundred bytes each.
 pub const MOCK_BINDINGS: usize = 1 << 20;
+/// Calls that may wait for their line in the mock's ledger; beyond, a call waits for the line.
+pub const MOCK_LINES: usize = 4_096;
+/// The same in bytes of their bodies.
+pub const MOCK_LINES_BYTES: usize = 32 << 20;
 
 /// Values of v2's that are told one by one for standing for several of v1's.
 pub const SHARED_IDS: usize = 10_000;

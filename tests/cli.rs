@@ -442,6 +442,89 @@ fn a_forced_replay_leaves_nothing_that_an_older_run_was_judged_by() {
 }
 
 #[test]
+fn a_recording_stands_in_its_run_as_it_is_and_one_that_is_put_together_is_written_anew() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    small_policy(folder.path());
+    let path = |name: &str| folder.path().join(name);
+    let read = |name: &str| fs::read_to_string(path(name)).expect(name);
+    let target = shop("7");
+    let run = |input: &str, out: &str, more: &[&str]| {
+        let args = ["run", input, "--target", &target, "-o", out];
+        shadowtap(folder.path(), &[&args[..], more].concat()).expect(0);
+        let left = fs::read_dir(path(out)).expect("the run's folder");
+        let names = left.map(|entry| entry.expect("an entry").file_name().into_string());
+        let names: Vec<String> = names.map(|name| name.expect("a name in UTF-8")).collect();
+        assert!(!names.iter().any(|name| name.ends_with(".part") || name.ends_with(".link")));
+        read(&format!("{out}/exchanges.jsonl"))
+    };
+    shadowtap(folder.path(), &["parse", "v1.pcap", "-o", "v1.jsonl"]).expect(0);
+    let recording = read("v1.jsonl");
+    assert_eq!(run("v1.jsonl", "out", &[]), recording);
+    let info: serde_json::Value = serde_json::from_str(&read("out/run.json")).expect("run.json");
+    assert_eq!(info["inputs"][0]["bytes"], recording.len());
+    let plain = info["inputs"][0]["sha256"].clone();
+    // Its own recording, and once more for those that may not read the original.
+    assert_eq!(run("out/exchanges.jsonl", "out", &["--force"]), recording);
+    assert_eq!(run("v1.jsonl", "shown", &["--mode", "0644"]), recording);
+    let mode = |name: &str| {
+        let data = fs::metadata(path(name)).expect(name);
+        std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o777
+    };
+    assert_eq!((mode("v1.jsonl"), mode("shown/exchanges.jsonl")), (0o600, 0o644));
+    // Hashed while it was read, or by itself.
+    fs::write(path("packed.jsonl.gz"), gzipped(recording.as_bytes())).expect("a recording");
+    run("packed.jsonl.gz", "packed", &[]);
+    let lines: Vec<&str> = recording.lines().collect();
+    let (first, last) = (lines[0], lines[lines.len() - 1]);
+    let exchanges = &lines[1..lines.len() - 1];
+    for (name, lines) in [
+        ("odd", [&[first, "no exchange"], exchanges, &[last]].concat()),
+        ("open", [&[first], exchanges].concat()),
+    ] {
+        let input = format!("{name}.jsonl");
+        fs::write(path(&input), lines.join("\n") + "\n").expect("a recording");
+        for more in [&[][..], &["--bind", "off", "--order", "connection", "--force"]] {
+            let text = run(&input, name, more);
+            let kept: Vec<&str> = text.lines().collect();
+            assert_eq!(&kept[1..kept.len() - 1], exchanges, "{name}");
+        }
+        let info: serde_json::Value =
+            serde_json::from_str(&read(&format!("{name}/run.json"))).expect("run.json");
+        assert_ne!(info["inputs"][0]["sha256"], plain);
+    }
+    assert_eq!(read("v1.jsonl"), recording, "the original is never written to");
+}
+
+#[test]
+fn a_run_is_measured_once_and_again_when_its_records_change() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    small_policy(folder.path());
+    shadowtap(folder.path(), &["run", "v1.pcap", "--target", &shop("7"), "-o", "out"]).expect(0);
+    let path = |name: &str| folder.path().join("out").join(name);
+    let summary = fs::read(path("summary.json")).expect("summary.json");
+    let report = || {
+        shadowtap(folder.path(), &["report", "out"]).expect(0);
+        fs::read(path("summary.json")).expect("summary.json") == summary
+    };
+    assert!(report(), "what was kept says the same");
+    // What was kept is believed, as long as it is of these records.
+    let kept = fs::read_to_string(path(".measured.json")).expect("what was measured");
+    let lanes = |text: &str, by: u64| {
+        let mut value: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        value["summary"]["lanes"] =
+            (value["summary"]["lanes"].as_u64().expect("lanes") + by).into();
+        value.to_string()
+    };
+    fs::write(path(".measured.json"), lanes(&kept, 1)).expect("another summary");
+    assert!(!report());
+    let outcomes = fs::read(path("outcomes.jsonl")).expect("outcomes.jsonl");
+    fs::write(path("outcomes.jsonl"), [&outcomes[..], b"\n"].concat()).expect("other records");
+    assert!(report(), "measured again");
+    fs::write(path(".measured.json"), "{").expect("no summary");
+    assert!(report());
+}
+
+#[test]
 fn a_refused_replay_does_not_touch_the_run_that_was_there() {
     let folder = folder_with("v1.pcap", &small_capture());
     small_policy(folder.path());
@@ -995,4 +1078,10 @@ fn a_replay_reads_tls_by_a_key_log_and_names_paths_that_come_near_a_rule() {
     plan(&["--keylog", &keys, "--offset", "other.pcap=1s"])
         .expect(2)
         .says(&["--offset names other.pcap"]);
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory can be written")
 }

@@ -31,7 +31,7 @@ fn said(exchange: &serde_json::Value) -> serde_json::Value {
 fn what_goes_out_comes_back_as_it_was() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let before: Vec<_> = exchanges(folder.path(), &demo()).iter().map(said).collect();
-    for name in ["x.har", "x.har.gz", "x.gor", "x.gor.zst", "x.jsonl"] {
+    for name in ["x.har", "x.har.gz", "x.gor", "x.gor.zst", "x.jsonl", "x.stx", "x.stx.gz"] {
         shadowtap(folder.path(), &["export", &demo(), "-o", name]).expect(0).prints(&["2140"]);
         let mut after: Vec<_> = exchanges(folder.path(), name).iter().map(said).collect();
         let mut before = before.clone();
@@ -40,6 +40,62 @@ fn what_goes_out_comes_back_as_it_was() {
         }
         assert!(before == after, "{name} holds something else");
     }
+}
+
+#[test]
+fn a_recording_goes_into_frames_and_comes_back_byte_by_byte() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let read = |name: &str| fs::read(folder.path().join(name)).expect(name);
+    let parse = |args: &[&str]| {
+        shadowtap(folder.path(), &[&["-q", "parse"][..], args].concat()).expect(0);
+    };
+    parse(&[&demo(), "-o", "x.jsonl"]);
+    parse(&["x.jsonl", "-o", "x.stx"]);
+    parse(&["x.stx", "-o", "back.jsonl"]);
+    assert!(read("back.jsonl") == read("x.jsonl"), "frames hold something else");
+    // However many threads read and write, and from the capture itself.
+    for (input, threads) in [("x.jsonl", "1"), ("x.jsonl", "3"), ("x.stx", "1"), ("x.stx", "4")] {
+        parse(&[input, "--threads", threads, "-o", "again.stx"]);
+        assert!(read("again.stx") == read("x.stx"), "{input} with {threads} threads");
+    }
+    parse(&[&demo(), "-o", "captured.stx"]);
+    parse(&["captured.stx", "-o", "captured.jsonl"]);
+    let lines = |bytes: Vec<u8>| bytes.split(|&b| b == b'\n').skip(1).map(<[u8]>::to_vec).collect();
+    let (captured, before): (Vec<_>, Vec<_>) =
+        (lines(read("captured.jsonl")), lines(read("x.jsonl")));
+    assert!(captured == before, "frames of a capture hold something else");
+    for command in [&["inspect", "--json"][..], &["flows"]] {
+        let told = |input| shadowtap(folder.path(), &[command, &[input]].concat()).expect(0).stdout;
+        assert_eq!(told("x.stx"), told("x.jsonl").replace("x.jsonl", "x.stx"));
+    }
+}
+
+#[test]
+fn frames_that_are_cut_or_damaged_are_told_and_the_others_used() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name);
+    shadowtap(folder.path(), &["-q", "parse", &demo(), "-o", "x.stx"]).expect(0);
+    let whole = fs::read(path("x.stx")).expect("frames");
+    let mut twice = [&whole[..], &whole].concat();
+    let cut = &twice[..whole.len() + whole.len() / 2];
+    fs::write(path("cut.stx"), cut).expect("a copy");
+    shadowtap(folder.path(), &["parse", "cut.stx", "-o", "cut.jsonl"])
+        .expect(0)
+        .says(&["cut.stx: ends inside"]);
+    // Within the first frame of exchanges.
+    twice[4_000] ^= 1;
+    fs::write(path("damaged.stx"), twice).expect("a copy");
+    shadowtap(folder.path(), &["parse", "damaged.stx", "-o", "damaged.jsonl"]).expect(0).says(&[
+        "damaged.stx: line",
+        "is left out",
+        "hash",
+    ]);
+    fs::write(path("newer.stx"), [&whole[..8], &[9], &whole[9..]].concat()).expect("a copy");
+    shadowtap(folder.path(), &["parse", "newer.stx", "-o", "newer.jsonl"]).expect(3).says(&[
+        "newer.stx",
+        "version 9",
+        "newer",
+    ]);
 }
 
 #[test]

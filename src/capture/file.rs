@@ -16,6 +16,9 @@ use crate::limits;
 use crate::stop::{Stop, UntilTold};
 use crate::time::Timestamp;
 
+/// What each frame of a recording in frames begins with (`record::framed`).
+pub const FRAMED: &[u8; 8] = b"\x89STX\r\n\x1a\n";
+
 /// What editors and shells put before a text in UTF-8.
 pub const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -119,6 +122,7 @@ pub fn from_reader(
             .trim_ascii_start()
             .starts_with(b"{")
             || is_text(head)
+            || head.starts_with(FRAMED)
             || may_be_trace(head)
         {
             return Ok(Input::Records(Box::new(BufReader::with_capacity(

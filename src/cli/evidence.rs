@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::closeups;
 use super::config::Config;
 use super::folder::{RunFolder, names};
+use super::output::replace;
 use super::progress::Progress;
 use super::{Failure, Global};
 use crate::diff::approvals::CallApproval;
@@ -18,7 +19,7 @@ use crate::diff::{Cluster, Totals};
 use crate::gate::policy::{Nanos, typical};
 use crate::gate::{Evidence, Judgement, Outgoing, Policy, judge};
 use crate::limits;
-use crate::measure::{RunRecords, Summary, compressed_twin as zst, measure, open_records};
+use crate::measure::{RunRecords, Summary, compressed_twin as zst, kept, measure, open_records};
 use crate::mock::ledger as egress;
 use crate::mock::summary::{CallSummary as Calls, OutgoingCluster};
 use crate::record::flows::{Flow, FlowFigures};
@@ -395,6 +396,13 @@ fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summa
     let (exchanges, outcomes) = (folder.file(names::EXCHANGES), folder.file(names::OUTCOMES));
     let baseline = Some(folder.file(names::BASELINE)).filter(|path| present(path));
     let files = [Some(&exchanges), Some(&outcomes), baseline.as_ref()];
+    let named = serde_json::to_string(routes).unwrap_or_default();
+    let source = kept::MeasuredFrom::of(&files.map(|path| path.map(PathBuf::as_path)), named);
+    let before = std::fs::read(folder.file(names::MEASURED)).ok();
+    if let Some(summary) = before.zip(source.as_ref()).and_then(|(text, of)| kept::read(&text, of))
+    {
+        return Ok(summary);
+    }
     let length = |path: &PathBuf| {
         path.metadata().or_else(|_| zst(path).metadata()).map_or(0, |data| data.len())
     };
@@ -407,13 +415,21 @@ fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summa
         route: &|method, target, operation| routes.route_of(method, target, operation),
         most_entries: limits::JOIN_ENTRIES,
     };
-    measure(&records, |done| {
+    let summary = measure(&records, |done| {
         progress.set(done, || format!("{} of {} MB", done / 1_000_000, total / 1_000_000))
     })
     .map_err(|error| {
         let what = error.to_string();
         Failure::unusable(what).because(&error)
-    })
+    })?;
+    if let Some(source) = source
+        && let Err(failure) =
+            replace(&folder.file(names::MEASURED), &kept::write(&summary, &source))
+    {
+        // Whoever only reads the folder measures again.
+        tracing::debug!("{failure:?}");
+    }
+    Ok(summary)
 }
 
 /// Each line of a JSONL file of the diff or the mock; lines of another form are left to `each`.

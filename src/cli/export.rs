@@ -179,7 +179,7 @@ impl ExportPart<'_> {
         output.write(&text)?;
         done.warnings.iter().for_each(|warning| tracing::warn!("{}", printable(warning)));
         let done = done.require_exchanges()?;
-        if written == 0 && self.form != RecordingForm::Exchanges {
+        if written == 0 && !matches!(self.form, RecordingForm::Exchanges | RecordingForm::Framed) {
             return Err(Failure::unusable(format!(
                 "nothing to write: of {} exchanges {passed} were not chosen, and {left_out} cannot \
                  be told as {}",

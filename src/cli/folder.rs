@@ -44,6 +44,8 @@ pub mod names {
     pub const BINDINGS: &str = "bindings.jsonl";
     /// What v1 in staging issued.
     pub const BASELINE_BINDINGS: &str = "baseline-bindings.jsonl";
+    /// The figures of the run, beside what they were measured from.
+    pub const MEASURED: &str = ".measured.json";
     /// Locked by who writes to the folder.
     pub const LOCK: &str = ".lock";
 }
@@ -270,6 +272,7 @@ impl RunFolder {
             names::DIFF,
             names::ROUTES,
             names::NOISE,
+            names::MEASURED,
             names::FLOWS,
             names::BINDINGS,
             names::BASELINE_BINDINGS,

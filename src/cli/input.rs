@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek as _, Write as _};
+use std::io::{self, BufRead, Read, Seek as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -26,7 +26,7 @@ use crate::exchange::Redacted;
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::parse::{self, Parse, Render, RoundOutput};
-use crate::record::exchanges;
+use crate::record::exchanges::{self, Header};
 use crate::redact::Redactor;
 use crate::source::foreign;
 use crate::source::recording::{Recording, RecordingError, began, merge};
@@ -54,6 +54,28 @@ pub struct Inputs {
     captures: Vec<(Box<CaptureFile>, i64, Option<Timestamp>)>,
     recordings: Vec<Recording>,
     options: InputOptions,
+    /// The only input, where it is a recording in a file of its own.
+    original: Option<String>,
+}
+
+/// An input that is a recording in a file of its own, not compressed: it can be read again, and
+/// may stand for what is read of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Original {
+    name: String,
+    options: InputOptions,
+}
+
+impl Original {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        Path::new(&self.name)
+    }
+
+    /// Opens it again; `prints` are those of the first time.
+    pub(crate) fn open(&self, prints: Prints) -> Result<Inputs, Failure> {
+        Inputs::open_with(std::slice::from_ref(&self.name), self.options.clone(), prints)
+    }
 }
 
 /// What is known when all exchanges were taken.
@@ -61,8 +83,10 @@ pub struct Inputs {
 pub struct ReadInputs {
     /// Names of the inputs.
     pub names: Vec<String>,
-    /// Of those that cannot be read again.
+    /// Of those that cannot be read again, and of a recording that was read whole.
     pub prints: Prints,
+    /// Whether the input was one recording, and its bytes are what was read.
+    pub as_it_stands: bool,
     /// How many exchanges there were.
     pub exchanges: u64,
     /// The account of packets; of recordings, what their last lines say.
@@ -101,6 +125,10 @@ impl ReadInputs {
 impl Inputs {
     /// Opens all inputs and finds their kinds.
     pub fn open(names: &[String], options: InputOptions) -> Result<Self, Failure> {
+        Self::open_with(names, options, Prints::default())
+    }
+
+    fn open_with(names: &[String], options: InputOptions, prints: Prints) -> Result<Self, Failure> {
         if names.is_empty() {
             return Err(Failure::usage(
                 "no input: give a capture, a recording, a URL, or - for standard input",
@@ -118,10 +146,11 @@ impl Inputs {
         let names = &expanded(names)?;
         let mut inputs = Self {
             names: shown_names(names),
-            prints: Prints::default(),
+            prints,
             captures: Vec::new(),
             recordings: Vec::new(),
             options,
+            original: None,
         };
         let many = names.len() > limits::OPEN_INPUTS;
         for name in names {
@@ -162,6 +191,13 @@ impl Inputs {
                     let reader = foreign::as_exchanges(&shown, reader)
                         .map_err(|error| Failure::unusable(error.to_string()).because(&error))?;
                     let watch = Watch::new(Path::new(name));
+                    let reader = match (names.as_slice(), skew) {
+                        ([only], 0) if is_plain_recording(only) => {
+                            inputs.original = Some(only.clone());
+                            inputs.prints.of_lines(only, reader)
+                        }
+                        _ => reader,
+                    };
                     let recording = Recording::new(shown, reader, skew).watched(watch);
                     let recording = if many { recording.among_many() } else { recording };
                     inputs.recordings.push(recording);
@@ -194,15 +230,42 @@ impl Inputs {
 
     /// What was read from some inputs once more: the recording in `file` is as those were, down to
     /// its account.
-    pub fn again(done: &ReadInputs, file: File) -> Self {
+    pub fn again(done: &ReadInputs, file: File, options: InputOptions) -> Self {
         let reader = Box::new(io::BufReader::with_capacity(1 << 20, file));
-        Self {
+        let mut inputs = Self {
             names: done.names.clone(),
             prints: done.prints.clone(),
             captures: Vec::new(),
             recordings: vec![Recording::new(done.names.join(", "), reader, 0)],
-            options: InputOptions::default(),
+            options: InputOptions { offsets: BTreeMap::new(), ..options },
+            original: None,
+        };
+        inputs.read_ahead();
+        inputs
+    }
+
+    /// How they are read.
+    pub fn options(&self) -> &InputOptions {
+        &self.options
+    }
+
+    /// The only input, where it is a recording in a file of its own.
+    pub(crate) fn original(&self) -> Option<Original> {
+        let name = self.original.clone()?;
+        Some(Original { name, options: self.options.clone() })
+    }
+
+    /// The first line of the only recording, where nothing changes but its form: from or, where
+    /// `to_frames`, to frames.
+    pub(crate) fn converted(&mut self, to_frames: bool) -> Result<Option<Header>, Failure> {
+        let [recording] = self.recordings.as_mut_slice() else { return Ok(None) };
+        if !self.captures.is_empty() || !self.options.offsets.is_empty() {
+            return Ok(None);
         }
+        if !recording.is_framed() && !to_frames {
+            return Ok(None);
+        }
+        recording.header().map_err(|error| Failure::unusable(error.to_string()).because(&error))
     }
 
     /// How the inputs are redacted, as far as it is known before they are read; as in
@@ -228,7 +291,7 @@ impl Inputs {
         render: R,
         mut take: impl FnMut(&mut RoundOutput<R::Item>) -> Result<(), Failure>,
     ) -> Result<ReadInputs, Failure> {
-        let Self { names, prints, captures, recordings, options } = self;
+        let Self { names, prints, captures, recordings, options, .. } = self;
         let mut done = ReadInputs { names, prints, ..ReadInputs::default() };
         done.redactions.extend((!captures.is_empty()).then_some(None));
         if captures.is_empty() {
@@ -321,6 +384,7 @@ impl Inputs {
             take(&exchange, &|out| out.extend_from_slice(&line))?;
         }
         done.redactions = merged.redactions();
+        done.as_it_stands = merged.is_as_it_stands();
         (done.ledger, done.warnings, done.rest) = merged.account();
         Ok(done)
     }
@@ -428,8 +492,19 @@ fn from_recordings<R: Render>(
         take(&mut output)?;
     }
     done.redactions = merged.redactions();
+    done.as_it_stands = merged.is_as_it_stands();
     (done.ledger, done.warnings, done.rest) = merged.account();
     Ok(())
+}
+
+/// Whether a file is a recording as it stands: not compressed, and of this program.
+fn is_plain_recording(name: &str) -> bool {
+    const START: &[u8] = b"{\"format\":\"shadowtap/exchanges\"";
+    let is_file = Path::new(name).metadata().is_ok_and(|data| data.is_file());
+    let mut start = [0; START.len()];
+    is_file
+        && File::open(name).is_ok_and(|mut file| file.read_exact(&mut start).is_ok())
+        && start == START
 }
 
 /// The inputs with what prefixes and patterns of a store stand for; of `file://` the path.
@@ -465,7 +540,10 @@ pub fn describe(names: &[String], prints: &Prints) -> Vec<InputInfo> {
     let others = names.iter().filter(|name| !is_store(name)).flat_map(local);
     let names: Vec<String> = others.chain(read).collect();
     let describe = |name: &String| {
-        let print = prints.get(name).or_else(|| hash(Path::new(name)).ok());
+        // Of a file that was not read to its end it says too little.
+        let whole = |bytes| Path::new(name).metadata().map_or(true, |data| data.len() == bytes);
+        let print = prints.get(name).filter(|(bytes, _)| whole(*bytes));
+        let print = print.or_else(|| hash(Path::new(name)).ok());
         let (bytes, sha256) = print.unwrap_or_default();
         InputInfo { name: without_secrets(name), bytes, sha256 }
     };
@@ -485,6 +563,16 @@ struct Print {
 impl Prints {
     /// `reader`, watched.
     fn of(&mut self, name: &str, reader: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+        let print = Arc::<Mutex<Print>>::default();
+        self.0.insert(name.to_owned(), Arc::clone(&print));
+        Box::new(Watched { reader, print })
+    }
+
+    /// `reader` of a recording's lines, watched; unless it was so before.
+    fn of_lines(&mut self, name: &str, reader: Box<dyn BufRead + Send>) -> Box<dyn BufRead + Send> {
+        if self.0.contains_key(name) {
+            return reader;
+        }
         let print = Arc::<Mutex<Print>>::default();
         self.0.insert(name.to_owned(), Arc::clone(&print));
         Box::new(Watched { reader, print })
@@ -510,6 +598,23 @@ impl<R: Read> Read for Watched<R> {
         print.bytes += got as u64;
         print.hasher.update(&buffer[..got]);
         Ok(got)
+    }
+}
+
+impl<R: BufRead> BufRead for Watched<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        // What is there is given without another read.
+        if let Ok(buffer) = self.reader.fill_buf() {
+            let mut print = self.print.lock().expect("no holder of this lock panics");
+            let taken = &buffer[..amount.min(buffer.len())];
+            print.bytes += taken.len() as u64;
+            print.hasher.update(taken);
+        }
+        self.reader.consume(amount);
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct UnfinishedFile {
     path: PathBuf,
     part: PathBuf,
     file: Option<File>,
+    /// What takes the place instead, under another name.
+    original: Option<PathBuf>,
 }
 
 impl UnfinishedFile {
@@ -53,7 +55,7 @@ impl UnfinishedFile {
         if let Ok(mut unfinished) = UNFINISHED.lock() {
             unfinished.insert(part.clone());
         }
-        Ok(Self { path: path.to_owned(), part, file: Some(file) })
+        Ok(Self { path: path.to_owned(), part, file: Some(file), original: None })
     }
 
     /// Another handle of the file.
@@ -61,12 +63,49 @@ impl UnfinishedFile {
         self.file.as_ref().map_or_else(|| Err(io::ErrorKind::NotFound.into()), File::try_clone)
     }
 
+    /// Fills the file with what `original` holds: by a clone of it, or by another name for it where
+    /// the same people may read both, else by a copy. Who changes the original in place later
+    /// changes the other name's file too; this program never does so.
+    pub(crate) fn fill_from(&mut self, original: &Path) -> io::Result<()> {
+        let (mut file, mut source) = (self.file()?, File::open(original)?);
+        if rustix::fs::ioctl_ficlone(&file, &source).is_ok() {
+            return Ok(());
+        }
+        let (ours, theirs) = (file.metadata()?, source.metadata()?);
+        let seen_by = |data: &fs::Metadata| (data.dev(), data.uid(), data.gid(), data.mode());
+        if seen_by(&ours) == seen_by(&theirs) {
+            self.original = Some(fs::canonicalize(original)?);
+            return Ok(());
+        }
+        io::copy(&mut source, &mut file).map(drop)
+    }
+
     /// Puts the file in its place.
     pub(crate) fn commit(mut self) -> io::Result<()> {
+        if let Some(original) = self.original.take() {
+            if self.link(&original).is_ok() {
+                return Ok(());
+            }
+            io::copy(&mut File::open(&original)?, &mut self.file()?)?;
+        }
         let moved = fs::rename(&self.part, &self.path);
         if moved.is_ok() {
             self.forget();
         }
+        moved
+    }
+
+    /// Puts another name of `original` in its place. What is unfinished is never that: whoever
+    /// comes next empties it.
+    fn link(&self, original: &Path) -> io::Result<()> {
+        let beside = self.part.with_extension("link");
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::hard_link(original, &beside)?,
+        }
+        let moved = fs::rename(&beside, &self.path);
+        // Two names of one file are left as they are (rename(2)).
+        let _ = fs::remove_file(&beside);
         moved
     }
 

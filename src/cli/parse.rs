@@ -16,6 +16,7 @@ use crate::limits;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header};
 use crate::record::form::{OtherForm, RecordingForm};
+use crate::record::framed;
 use crate::redact::Redactor;
 use crate::time::Timestamp;
 use crate::wire::h1::parser::BODY_KEPT_IN_PART;
@@ -27,12 +28,12 @@ use crate::wire::h1::parser::BODY_KEPT_IN_PART;
 #[command(after_help = "Examples:\n  shadowtap parse v1.pcap -o exchanges.jsonl\n  \
                         shadowtap parse node1.pcap node2.pcap.zst --offset node2.pcap.zst=-3ms --port 8080 -o - | jq .response.status")]
 pub struct ParseArgs {
-    /// Captures (pcap, pcapng) or recordings (JSONL, HAR, .gor, access logs, curl lines, Postman),
+    /// Captures (pcap, pcapng) or recordings (JSONL, .stx, HAR, .gor, access logs, curl lines, Postman),
     /// plain, gzip or zstd; a URL; - is standard input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<String>,
-    /// Where the exchanges go: .jsonl, .har or .gor by name (.zst and .gz are compressed); - is
-    /// standard output
+    /// Where the exchanges go: .jsonl, .stx (frames, for speed), .har or .gor by name (.zst and .gz
+    /// are compressed); - is standard output
     #[arg(help_heading = "Output", short, long, value_name = "FILE")]
     pub output: String,
     /// How the inputs are read
@@ -166,7 +167,12 @@ pub(crate) fn execute(settings: &ParseSettings, global: &Global) -> Result<Parse
     let reading = InputOptions { stop: Some(Arc::clone(&stop)), ..settings.reading.clone() };
     let mut inputs = Inputs::open(&settings.inputs, reading)?;
     let form = match RecordingForm::of(&settings.output) {
-        Ok(form @ (RecordingForm::Exchanges | RecordingForm::Har | RecordingForm::Gor)) => form,
+        Ok(
+            form @ (RecordingForm::Exchanges
+            | RecordingForm::Framed
+            | RecordingForm::Har
+            | RecordingForm::Gor),
+        ) => form,
         Ok(RecordingForm::K6 | RecordingForm::Curl) => {
             return Err(Failure::usage(format!(
                 "{}: parse writes whole exchanges; requests alone are written by shadowtap export",
@@ -175,24 +181,40 @@ pub(crate) fn execute(settings: &ParseSettings, global: &Global) -> Result<Parse
         }
         Err(OtherForm(other)) => {
             return Err(Failure::usage(format!(
-                "{}: parse writes exchanges, no .{other}: name the output .jsonl, .har or .gor, \
-                 each with .zst or .gz too",
+                "{}: parse writes exchanges, no .{other}: name the output .jsonl, .stx, .har or \
+                 .gor, each with .zst or .gz too",
                 settings.output
             )));
         }
     };
     let mut output = Output::create(&settings.output)?;
-    if form != RecordingForm::Exchanges {
+    if !matches!(form, RecordingForm::Exchanges | RecordingForm::Framed) {
         let redactor = settings.redactor.as_ref();
         let converted = export::convert(inputs, output, form, redactor, &stop, global)?;
         let export::Converted { done, completeness, interrupted, .. } = converted;
         return Ok(ParsedFile { done, completeness, interrupted, to_stdout: false });
     }
-    let header = header(&mut inputs, settings.redactor.as_ref())?;
+    // What only changes its form says of itself what it said.
+    let before = match settings.redactor {
+        None => inputs.converted(form == RecordingForm::Framed)?,
+        Some(_) => None,
+    };
+    let converts = before.is_some();
+    let header = match before {
+        Some(before) => before,
+        None => header(&mut inputs, settings.redactor.as_ref())?,
+    };
     let to_stdout = output.is_stdout();
     let mut line = Vec::new();
-    exchanges::write_line(&mut line, &header);
+    let mut frames = match form {
+        RecordingForm::Framed => Some(framed::FrameWriter::begin(&header, &mut line)),
+        _ => {
+            exchanges::write_line(&mut line, &header);
+            None
+        }
+    };
     output.write(&line)?;
+    line.clear();
     let mut completeness = [0; 5];
     let mut kept_in_part = 0;
     let redactor = settings.redactor.clone();
@@ -200,17 +222,29 @@ pub(crate) fn execute(settings: &ParseSettings, global: &Global) -> Result<Parse
         if let Some(redactor) = &redactor {
             redactor.apply(&mut exchange);
         }
-        exchanges::write_rest(text, &exchange);
+        match form {
+            RecordingForm::Framed => framed::encode(&exchange, text),
+            _ => exchanges::write_rest(text, &exchange),
+        }
         let in_part =
             exchange.marks.iter().filter(|mark| mark.contains(BODY_KEPT_IN_PART)).count() as u64;
         (exchange.completeness, in_part)
     };
     let done = inputs.render(global, render, |rendered| {
-        output.write_all(rendered.lines())?;
-        rendered.drain().for_each(|(_, (how, in_part), _)| {
+        if frames.is_none() {
+            output.write_all(rendered.lines())?;
+        }
+        rendered.drain().for_each(|(name, (how, in_part), encoded)| {
             completeness[how as usize] += 1;
             kept_in_part += in_part;
+            if let Some(frames) = &mut frames {
+                frames.add(name.id, &name.closed, encoded, &mut line);
+            }
         });
+        if !line.is_empty() {
+            output.write(&line)?;
+            line.clear();
+        }
         if stop.is_told() { Err(Failure::new(Exit::Interrupted, "interrupted")) } else { Ok(()) }
     });
     let done = match done {
@@ -237,7 +271,7 @@ pub(crate) fn execute(settings: &ParseSettings, global: &Global) -> Result<Parse
         )));
     }
     let mut done = done.require_exchanges()?;
-    if kept_in_part > 0 {
+    if kept_in_part > 0 && !converts {
         done.ledger.note("bodies-kept-in-part", kept_in_part);
         tracing::warn!(
             "{kept_in_part} bodies are longer than {} MiB: their beginning is kept, with their length and hash; such requests cannot be replayed",
@@ -251,10 +285,11 @@ pub(crate) fn execute(settings: &ParseSettings, global: &Global) -> Result<Parse
         tracing::warn!("{warning}");
     }
     line.clear();
-    exchanges::write_line(
-        &mut line,
-        &End::new(done.exchanges, done.ledger.clone(), std::mem::take(&mut done.rest)),
-    );
+    let end = End::new(done.exchanges, done.ledger.clone(), std::mem::take(&mut done.rest));
+    match &mut frames {
+        Some(frames) => frames.end(&end, &mut line),
+        None => exchanges::write_line(&mut line, &end),
+    }
     output.write(&line)?;
     output.finish()?;
     Ok(ParsedFile { done, completeness, interrupted: false, to_stdout })

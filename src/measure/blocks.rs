@@ -6,6 +6,8 @@
 //! (`gate::statistics`). The width of a block doubles as the span grows, so any run has between
 //! half of [`MOST`] and [`MOST`] blocks, whatever its length.
 
+use serde::{Deserialize, Serialize};
+
 use super::histogram::Histogram;
 
 /// Most blocks of a series.
@@ -15,7 +17,7 @@ pub const MOST: usize = 64;
 const FIRST_WIDTH: u32 = 20;
 
 /// A series of histograms over time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Blocks {
     /// Width of a block: 2 to this power, in nanoseconds.
     width: u32,

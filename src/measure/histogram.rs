@@ -6,6 +6,7 @@
 //! nothing. Counts, the sum and the two ends are exact. Merging is adding.
 
 use hdrhistogram::Histogram as Hdr;
+use serde::{Deserialize, Serialize};
 
 /// Bits of a value that are kept: 2,048 buckets to a doubling are three significant digits.
 const KEPT_BITS: u32 = 11;
@@ -15,7 +16,7 @@ const KEPT_BITS: u32 = 11;
 pub const LONGEST_NS: u64 = 3_600_000_000_000;
 
 /// A multiset of durations in nanoseconds.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
     /// (bucket, count), ascending by bucket; a bucket whose count would overflow has several
     /// entries.

@@ -8,6 +8,7 @@
 pub mod blocks;
 pub mod histogram;
 mod join;
+pub mod kept;
 pub mod paired;
 mod records;
 pub mod timeline;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use blocks::Blocks;
 pub use histogram::Histogram;
 pub use join::{Error, RunRecords, measure};
+use serde::{Deserialize, Serialize};
 pub use timeline::Timeline;
 
 use crate::ledger::Ledger;
@@ -54,7 +56,7 @@ impl Side {
 }
 
 /// Answers and latencies of one side on one route.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SideSummary {
     /// Requests that were sent.
     pub requests: u64,
@@ -98,7 +100,7 @@ impl SideSummary {
 
 /// Requests that were answered on both sides, or failed at v2: the errors that are v2's own. The
 /// other side is the baseline where there is one, else v1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pairs {
     /// How many.
     pub count: u64,
@@ -121,9 +123,10 @@ impl Pairs {
 }
 
 /// One route.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteSummary {
     /// Its name, e.g. `GET /orders/{id}`.
+    #[serde(with = "kept::shared")]
     pub route: Arc<str>,
     /// v1, v2, baseline.
     pub sides: [SideSummary; SIDES],
@@ -185,7 +188,7 @@ impl RouteSummary {
 const CONTENDED: f64 = 0.1;
 
 /// One kind of failure over all routes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureSummary {
     /// How many.
     pub count: u64,
@@ -198,9 +201,10 @@ pub struct FailureSummary {
 }
 
 /// A run in figures.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Exchanges in the recording, by completeness.
+    #[serde(deserialize_with = "kept::by_completeness")]
     pub exchanges: BTreeMap<&'static str, u64>,
     /// Those of them whose answer v1's client left: nothing of it is missing in the capture.
     pub left: u64,

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::histogram::Histogram;
 use super::{SIDES, Side};
 use crate::limits;
 use crate::time::NANOS_PER_SEC;
 
 /// One second (or step) of one side.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
     /// Requests that were sent (v1: whose replay was sent) in it.
     pub requests: u64,
@@ -64,7 +66,7 @@ impl Cell {
 
 /// Steps from the start of the replay; a step is one second, or more in a run of more than
 /// [`limits::TIMELINE_STEPS`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
     /// Seconds to a step.
     step: i64,

@@ -2,14 +2,16 @@
 //! connection, and its own.
 
 use std::borrow::Cow;
+use std::io;
 
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
+use super::head::RecordedFields;
 use super::pace;
-use super::recording::RecordedAnswer;
-use super::shelf::ShelvedBody;
+use super::recording::{CallRecording, RecordedAnswer};
+use super::shelf::{Shelf, ShelvedBody};
 use crate::message::fields::{is_framing, is_hop_by_hop};
 use crate::message::{Framing, Headers, Response, Version};
 
@@ -22,10 +24,13 @@ pub(super) const MISS: u16 = 599;
 pub(super) struct Reply<'r> {
     pub(super) status: u16,
     pub(super) reason: &'r [u8],
-    pub(super) headers: Option<Cow<'r, Headers>>,
-    pub(super) trailers: Option<&'r Headers>,
+    /// The recorded fields.
+    pub(super) fields: RecordedFields<'r>,
+    /// Those that stand in their place.
+    pub(super) turned: Option<Headers>,
+    pub(super) trailers: RecordedFields<'r>,
     pub(super) chunked: bool,
-    pub(super) body: Option<ShelvedBody>,
+    pub(super) body: Option<ReplyBody>,
     /// Header fields that the mock adds: its own answers' type, and the choice where that is to be
     /// explained.
     pub(super) added: Vec<(&'static str, String)>,
@@ -33,6 +38,40 @@ pub(super) struct Reply<'r> {
     pub(super) due: Option<(i64, i64)>,
     /// Of a stream: when each part of the body is due.
     pub(super) pace: &'r [pace::PaceStep],
+}
+
+/// A body on its way.
+#[derive(Clone, Debug)]
+pub(super) enum ReplyBody {
+    /// A recorded one.
+    ShelvedBody(ShelvedBody),
+    /// One that was made.
+    Own(Bytes),
+}
+
+impl ReplyBody {
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::ShelvedBody(kept) => kept.len(),
+            Self::Own(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// A part of it, as [`Shelf::part`] gives it.
+    pub(super) fn part<'c>(
+        &'c self,
+        shelf: &'c Shelf,
+        from: u64,
+        until: u64,
+    ) -> io::Result<Cow<'c, [u8]>> {
+        match self {
+            Self::ShelvedBody(kept) => shelf.part(kept, from, until),
+            Self::Own(bytes) => {
+                let until = until.min(self.len()) as usize;
+                Ok(Cow::Borrowed(&bytes[until.min(from as usize)..until]))
+            }
+        }
+    }
 }
 
 /// What the request says of its answer.
@@ -47,31 +86,36 @@ pub(super) struct Asker {
 
 impl<'r> Reply<'r> {
     /// A recorded answer.
-    pub(super) fn recorded(answer: &'r RecordedAnswer, with_its_timing: bool) -> Self {
-        let head = &answer.head;
+    pub(super) fn recorded(
+        recording: &'r CallRecording,
+        answer: &'r RecordedAnswer,
+        with_its_timing: bool,
+    ) -> Self {
+        let head = recording.head(answer);
         Self {
-            status: head.status,
-            reason: &head.reason,
-            headers: Some(Cow::Borrowed(&head.headers)),
-            trailers: Some(&head.trailers).filter(|trailers| !trailers.is_empty()),
-            chunked: match head.framing {
+            status: answer.status(),
+            reason: head.start[0],
+            fields: head.fields,
+            turned: None,
+            trailers: head.trailers,
+            chunked: match answer.framing {
                 Framing::Chunked => true,
                 // Trailers need chunks.
                 Framing::Frames => !head.trailers.is_empty(),
                 _ => false,
             },
-            body: Some(answer.body.clone()),
+            body: Some(ReplyBody::ShelvedBody(answer.body)),
             added: vec![],
             due: with_its_timing.then_some((answer.first_byte_ns, answer.last_byte_ns)),
-            pace: if with_its_timing { &answer.pace } else { &[] },
+            pace: if with_its_timing { recording.pace(answer) } else { &[] },
         }
     }
 
     /// The same with other fields and another body, whose parts have no times of their own.
     pub(super) fn turned(self, turned: Response) -> Self {
         Self {
-            headers: Some(Cow::Owned(turned.headers)),
-            body: Some(ShelvedBody::Here(turned.body.bytes)),
+            turned: Some(turned.headers),
+            body: Some(ReplyBody::Own(turned.body.bytes)),
             pace: &[],
             ..self
         }
@@ -82,7 +126,7 @@ impl<'r> Reply<'r> {
         let mut text = serde_json::to_vec_pretty(body).unwrap_or_default();
         text.push(b'\n');
         let added = vec![("content-type", "application/json".to_owned())];
-        Self { body: Some(ShelvedBody::Here(text.into())), added, ..Self::empty(status) }
+        Self { body: Some(ReplyBody::Own(text.into())), added, ..Self::empty(status) }
     }
 
     /// An answer without a body.
@@ -102,7 +146,13 @@ impl<'r> Reply<'r> {
     }
 
     pub(super) fn length(&self) -> u64 {
-        self.body.as_ref().map_or(0, ShelvedBody::len)
+        self.body.as_ref().map_or(0, ReplyBody::len)
+    }
+
+    /// The header fields in their order.
+    fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let recorded = if self.turned.is_none() { self.fields } else { RecordedFields::default() };
+        recorded.chain(self.turned.iter().flat_map(Headers::iter))
     }
 
     /// Whether a body follows the head (RFC 9112 §6.3).
@@ -136,7 +186,7 @@ impl<'r> Reply<'r> {
             out.extend_from_slice(b"\r\n");
         };
         let mut framed = !self.has_body(asker);
-        for (name, value) in self.headers.iter().flat_map(|headers| headers.iter()) {
+        for (name, value) in self.fields() {
             // Pseudo-header fields are of HTTP/2 alone.
             if is_hop_by_hop(name) && !is_framing(name) || name.starts_with(b":") {
                 continue;
@@ -167,7 +217,7 @@ impl<'r> Reply<'r> {
             if chunks {
                 field(out, b"Transfer-Encoding", b"chunked")
             } else {
-                field(out, b"Content-Length", &itoa(self.length()))
+                field(out, b"ReplyBody-Length", &itoa(self.length()))
             }
         }
         if !asker.persists {
@@ -182,7 +232,7 @@ impl<'r> Reply<'r> {
     /// Appends the end of a body in chunks, with its trailer fields.
     pub(super) fn write_end(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"0\r\n");
-        for (name, value) in self.trailers.into_iter().flat_map(Headers::iter) {
+        for (name, value) in self.trailers {
             out.extend_from_slice(name);
             out.extend_from_slice(b": ");
             out.extend_from_slice(value);
@@ -193,7 +243,7 @@ impl<'r> Reply<'r> {
 
     /// The header fields for HTTP/2, where names are in lower case (RFC 9113 §8.2).
     pub(super) fn header_map(&self, head: bool) -> HeaderMap {
-        let mut map = fields(self.headers.as_deref());
+        let mut map = fields(self.fields());
         if !head && self.status != 304 {
             map.remove(CONTENT_LENGTH);
         }
@@ -207,13 +257,13 @@ impl<'r> Reply<'r> {
 
     /// The trailer fields for HTTP/2.
     pub(super) fn trailer_map(&self) -> Option<HeaderMap> {
-        self.trailers.map(|trailers| fields(Some(trailers)))
+        (!self.trailers.is_empty()).then(|| fields(self.trailers))
     }
 }
 
-fn fields(headers: Option<&Headers>) -> HeaderMap {
+fn fields<'f>(all: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> HeaderMap {
     let mut map = HeaderMap::new();
-    for (name, value) in headers.into_iter().flat_map(Headers::iter) {
+    for (name, value) in all {
         if is_hop_by_hop(name) {
             continue;
         }
@@ -228,7 +278,7 @@ fn fields(headers: Option<&Headers>) -> HeaderMap {
 }
 
 /// Appends a chunk.
-pub(super) fn write_chunk(bytes: &Bytes, out: &mut Vec<u8>) {
+pub(super) fn write_chunk(bytes: &[u8], out: &mut Vec<u8>) {
     use std::io::Write as _;
     // Writing into memory cannot fail.
     let _ = write!(out, "{:x}\r\n", bytes.len());

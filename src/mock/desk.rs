@@ -2,20 +2,23 @@
 //! is decided, what goes back.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::answer::{MISS, Reply};
 use super::fault::Action;
+use super::journal::CallDecision;
 use super::ledger::Call;
-use super::matcher::CallQuery;
+use super::matcher::{CallQuery, Prepared};
 use super::namespace::TurnedPairs;
 use super::recording::RecordedAnswer;
 use super::server::{CallerConnection, SharedMock, Timing};
+use super::writer::WaitingCall;
 use super::{provider, status};
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::target;
-use crate::message::{Body, Request, Response};
+use crate::message::{Request, Response};
 use crate::time::Timestamp;
 
 /// What a call gets.
@@ -43,14 +46,12 @@ impl SharedMock {
         let request = &*turned;
         let query = CallQuery { host: &host, request };
         let prepared = self.recording.prepare(&query, self.watches.then_some(&*self.under_way));
-        let decision = self.journal.lock().expect("no holder of this lock panics").decide(
-            &query,
-            &prepared,
-            Timestamp::now(),
-        );
-        if let Some(explain) = &self.explain {
-            explain(&decision.call);
-        }
+        let decision = self.decide(&query, &prepared);
+        let explained = self.explain.as_ref().map(|explain| {
+            let call = self.teller.call(&decision.entry, &query, &prepared.route);
+            explain(&call);
+            chosen(&call)
+        });
         for action in &decision.actions {
             match action {
                 Action::Delay(delay) => tokio::time::sleep(*delay).await,
@@ -64,18 +65,38 @@ impl SharedMock {
             .and_then(|index| self.recording.calls[index as usize].answer.as_ref().ok());
         let mut reply = match recorded {
             Some(answer) => {
-                let reply = Reply::recorded(answer, self.timing == Timing::Recorded);
+                let timed = self.timing == Timing::Recorded;
+                let reply = Reply::recorded(&self.recording, answer, timed);
                 match self.turned_forth(answer, asked, pairs) {
                     Some(turned) => reply.turned(turned),
                     None => reply,
                 }
             }
-            None => Reply::own(MISS, &self.miss(&decision.call)),
+            None => {
+                let call = self.teller.call(&decision.entry, &query, &prepared.route);
+                Reply::own(MISS, &self.miss(&call))
+            }
         };
-        if self.explain.is_some() {
-            reply.added.push(("x-shadowtap-mock", chosen(&decision.call)));
+        if let Some(explained) = explained {
+            reply.added.push(("x-shadowtap-mock", explained));
         }
         Handled::Reply(reply)
+    }
+
+    /// Decides, and gives the ledger what was decided, in this order for all calls.
+    fn decide(&self, query: &CallQuery<'_>, prepared: &Prepared) -> CallDecision {
+        let line = self.writer.as_ref().map(|writer| (writer, query.request.clone()));
+        let mut journal = self.journal.lock().expect("no holder of this lock panics");
+        let decision = journal.decide(query, prepared, Timestamp::now());
+        let Some((writer, request)) = line else { return decision };
+        let (host, route) = (query.host.to_owned(), Arc::clone(&prepared.route));
+        let too_many =
+            writer.push(WaitingCall { entry: decision.entry.clone(), host, route, request });
+        drop(journal);
+        if too_many {
+            writer.catch_up();
+        }
+        decision
     }
 
     /// A call with v1's values in the place of those that v2 issued.
@@ -99,8 +120,7 @@ impl SharedMock {
         if answer.body.len() > WALKED_BODY_BYTES as u64 {
             return None;
         }
-        let bytes = self.recording.shelf.whole(&answer.body).ok()?;
-        let whole = Response { body: Body::whole(bytes), ..answer.head.clone() };
+        let whole = self.recording.response(answer).ok()?;
         namespace.lock().expect("no holder of this lock panics").forth(&whole, request, pairs)
     }
 

@@ -110,6 +110,11 @@ impl Faults {
         Self { all, seed, drawn: 0 }
     }
 
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// What happens to the next call; the text of the fault that does it. The first fault that fits
     /// and is drawn counts.
     pub fn draw(&mut self, method: &str, target: &str) -> Option<(String, Vec<Action>)> {

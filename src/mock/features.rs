@@ -13,8 +13,10 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem::discriminant;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use sha2::{Digest as _, Sha256};
 
+use super::shelf::{Shelf, ShelfPiece};
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::document::{Bounds, Form, Reader, Value, Walk, digest_text};
 use crate::message::encoding::base64_text;
@@ -42,7 +44,7 @@ pub struct FeatureRules {
 }
 
 /// How a value counts when calls are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Weight {
     /// A plain value.
     Plain,
@@ -65,6 +67,81 @@ pub(super) struct Feature {
     /// thing that is asked for.
     pub(super) names: bool,
     pub(super) weight: Weight,
+}
+
+/// Where features stand and what they are, without their values: calls of one make share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct FeatureSlot {
+    place: u64,
+    /// The kind, where it is not the value.
+    kind: Option<u64>,
+    names: bool,
+    weight: Weight,
+}
+
+/// The layouts of all recorded calls.
+#[derive(Debug, Default)]
+pub(super) struct FeatureLayouts {
+    all: Vec<Box<[FeatureSlot]>>,
+    /// By hash: a layout that others may share.
+    known: FxHashMap<u64, u32>,
+}
+
+impl FeatureLayouts {
+    /// Keeps features: the number of their layout, and their values.
+    pub(super) fn pack(&mut self, features: &[Feature], shelf: &mut Shelf) -> (u32, ShelfPiece) {
+        let slots: Box<[FeatureSlot]> = features
+            .iter()
+            .map(|feature| {
+                let Feature { place, value, kind, names, weight } = *feature;
+                FeatureSlot { place, kind: (kind != value).then_some(kind), names, weight }
+            })
+            .collect();
+        let mut hasher = DefaultHasher::new();
+        slots.hash(&mut hasher);
+        let hash = hasher.finish();
+        let known = self.known.get(&hash).filter(|&&at| self.all[at as usize] == slots).copied();
+        let layout = known.unwrap_or_else(|| {
+            self.all.push(slots);
+            let at = u32::try_from(self.all.len() - 1).expect("fewer layouts than calls");
+            self.known.insert(hash, at);
+            at
+        });
+        let values: Vec<u8> =
+            features.iter().flat_map(|feature| feature.value.to_le_bytes()).collect();
+        (layout, shelf.put(&values))
+    }
+
+    /// Nothing more is kept.
+    pub(super) fn settle(&mut self) {
+        self.known = FxHashMap::default();
+        self.all.shrink_to_fit();
+    }
+
+    /// The features of this layout with these values.
+    pub(super) fn unpack<'f>(&'f self, layout: u32, values: &'f [u8]) -> PackedFeatures<'f> {
+        PackedFeatures { slots: &self.all[layout as usize], values: values.as_chunks().0 }
+    }
+}
+
+/// The features of a recorded call, sorted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PackedFeatures<'f> {
+    slots: &'f [FeatureSlot],
+    values: &'f [[u8; 8]],
+}
+
+impl PackedFeatures<'_> {
+    pub(super) const fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<Feature> {
+        let slot = self.slots.get(index)?;
+        let value = u64::from_le_bytes(*self.values.get(index)?);
+        let kind = slot.kind.unwrap_or(value);
+        Some(Feature { place: slot.place, value, kind, names: slot.names, weight: slot.weight })
+    }
 }
 
 /// A body as it came: whole, or too large to be kept.
@@ -214,6 +291,11 @@ pub(super) struct Described {
     pub(super) typed: bool,
     /// Equal for values of one kind at one place, where they vary by themselves.
     pub(super) family: Option<u64>,
+}
+
+/// The hash of bytes by themselves.
+pub(super) fn hash_of(bytes: &[u8]) -> u64 {
+    hash(0, 0, bytes)
 }
 
 fn hash(place: u64, tag: u8, value: &[u8]) -> u64 {

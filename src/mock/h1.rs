@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::answer::{self, Asker, Reply};
+use super::answer::{self, Asker, Reply, ReplyBody};
 use super::desk::Handled;
 use super::seats::Seat;
 use super::server::{CallerConnection, HELD_BYTES, SharedMock, count};
-use super::shelf::ShelvedBody;
 use super::stream::Duplex;
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::{Request, Version};
@@ -303,13 +302,13 @@ impl ClientLine<'_> {
     /// Appends the next part of a body; gives its length.
     fn append(
         &self,
-        body: &ShelvedBody,
+        body: &ReplyBody,
         from: u64,
         until: u64,
         chunks: bool,
         out: &mut Vec<u8>,
     ) -> Result<u64, ClientEnded> {
-        let part = self.shared.recording.shelf.part(body, from, until).map_err(|error| {
+        let part = body.part(&self.shared.recording.shelf, from, until).map_err(|error| {
             tracing::warn!("a recorded body cannot be read back: {error}");
             ClientEnded
         })?;

@@ -18,11 +18,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Sleep;
 
-use super::answer::Reply;
+use super::answer::{Reply, ReplyBody};
 use super::desk::Handled;
 use super::h1::wait;
 use super::server::{CallerConnection, HELD_BYTES, SharedMock, count};
-use super::shelf::ShelvedBody;
 use super::stream::Prefixed;
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::{self, Headers, Request, Version};
@@ -173,7 +172,7 @@ fn respond(
     shared: &Arc<SharedMock>,
 ) -> Response<PacedContent> {
     let has_body = !head && reply.status != 204 && reply.status != 304;
-    let body = reply.body.clone().filter(|_| has_body).unwrap_or(ShelvedBody::Here(Bytes::new()));
+    let body = reply.body.clone().filter(|_| has_body).unwrap_or(ReplyBody::Own(Bytes::new()));
     let mut steps: VecDeque<_> = reply.steps().into();
     // What is due with the head is due at once.
     let first = reply.due.map_or(0, |(first, _)| first);
@@ -197,7 +196,7 @@ fn respond(
 /// A body: each part when its time has come, then trailers.
 struct PacedContent {
     shared: Arc<SharedMock>,
-    body: ShelvedBody,
+    body: ReplyBody,
     from: u64,
     /// The parts that are left: up to which byte, and when.
     steps: VecDeque<(u64, i64)>,
@@ -227,7 +226,8 @@ impl Body for PacedContent {
                 self.steps.pop_front();
                 continue;
             }
-            let part = self.shared.recording.shelf.part(&self.body, self.from, until)?;
+            let part = self.body.part(&self.shared.recording.shelf, self.from, until)?;
+            let part = Bytes::from(part.into_owned());
             self.from += part.len() as u64;
             return Poll::Ready(Some(Ok(Frame::data(part))));
         }

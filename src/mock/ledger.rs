@@ -225,10 +225,33 @@ pub struct VerdictCounts {
     pub unsafe_missing: u64,
 }
 
+/// What counts of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted {
+    pub(super) verdict: CallVerdict,
+    /// Whether its method may change something.
+    pub(super) changes: bool,
+    /// Whether the ingress exchange that caused it is known.
+    pub(super) caused: bool,
+    pub(super) order_changed: bool,
+    pub(super) faulted: bool,
+}
+
 impl VerdictCounts {
-    /// Counts one call.
+    /// Counts the call of a line.
     pub fn add(&mut self, call: &Call) {
-        let changes = u64::from(call.is_unsafe());
+        self.count(Counted {
+            verdict: call.verdict,
+            changes: call.is_unsafe(),
+            caused: call.cause.is_some(),
+            order_changed: call.order_changed,
+            faulted: call.fault.is_some(),
+        });
+    }
+
+    /// Counts one call.
+    pub(super) fn count(&mut self, call: Counted) {
+        let changes = u64::from(call.changes);
         match call.verdict {
             CallVerdict::Matched => self.matched += 1,
             CallVerdict::Drifted => {
@@ -244,11 +267,11 @@ impl VerdictCounts {
             }
             CallVerdict::Missing => {
                 self.missing += 1;
-                self.unsafe_missing += if call.cause.is_some() { changes } else { 0 };
+                self.unsafe_missing += if call.caused { changes } else { 0 };
             }
         }
         self.order_changed += u64::from(call.order_changed);
-        self.faulted += u64::from(call.fault.is_some());
+        self.faulted += u64::from(call.faulted);
     }
 
     /// Calls that change something at a provider and are not v1's: surplus ones, other ones, and

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::cause::{self, in_common};
-use super::features::{self, Content, Described, Feature, Subject, Weight};
+use super::features::{self, Content, Described, Feature, PackedFeatures, Subject, Weight};
 use super::ledger::CallPlace;
 use super::recording::{CallRecording, RecordedCall, scope_of};
 use crate::exchange::ExchangeId;
@@ -118,7 +118,7 @@ pub(super) struct Causes {
 }
 
 /// What was found.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum FoundCall {
     /// This call answers.
     Answer {
@@ -202,7 +202,7 @@ impl Stock {
             given: vec![0; recording.calls.len()],
             tried: vec![false; recording.calls.len()],
             next_exact: FxHashMap::default(),
-            next_group: vec![0; recording.groups.len()],
+            next_group: vec![0; recording.group_count() as usize],
             copies: copies.max(1),
             under_way,
         }
@@ -318,7 +318,7 @@ impl CallRecording {
                 takes: pick.takes,
             };
         }
-        if !self.scopes.contains_key(&prepared.scope) {
+        if !self.knows(prepared.scope) {
             let reason =
                 if self.knows_host(query.host) { MissReason::Route } else { MissReason::Host };
             return FoundCall::Miss { nearest: None, reason };
@@ -339,7 +339,8 @@ impl CallRecording {
         let keys = || keys.iter().flatten();
         let group = |key: u64| self.by_kind.get(&key).copied();
         for &[exact, by_kind] in keys() {
-            if let Some((list, group)) = self.exact.get(&exact).zip(group(by_kind)) {
+            let list = self.exact.get(exact);
+            if let Some(group) = group(by_kind).filter(|_| !list.is_empty()) {
                 let pick = self.pick_exact(list, exact, group, &prepared.causes, changes, stock);
                 return Some((pick, Tier::Exact));
             }
@@ -381,7 +382,7 @@ impl CallRecording {
         stock: &mut Stock,
     ) -> Pick {
         let (list, features, causes) =
-            (&self.groups[group as usize], &prepared.taken.features, &prepared.causes);
+            (self.group(group), &prepared.taken.features, &prepared.causes);
         let mut own = self.own_calls(group, causes);
         if own.is_empty() || causes.traced.is_none() {
             let sharing = self.sharing(group, &prepared.taken, prepared.scope);
@@ -432,22 +433,24 @@ impl CallRecording {
     /// The calls of a group whose cause it may be: by its trace, else of the exchanges that are at
     /// v2 now.
     fn own_calls(&self, group: u32, causes: &Causes) -> Vec<u32> {
-        let of_open = |number: &u32| self.of_ingress.get(&(group, *number));
-        if let Some(traced) = causes.traced
-            && let Some(calls) = self.of_cause.get(&(group, traced))
-        {
+        let of_traced = causes.traced.map_or(&[][..], |traced| self.of_cause(group, traced));
+        if let calls @ [_, ..] = of_traced {
             // A trace may be of a whole session: the exchange that is at v2 tells its calls apart.
             let open = |index: &&u32| {
                 self.calls[**index as usize].caused_by.is_some_and(|by| causes.open.contains(&by))
             };
             let narrow: Vec<u32> = calls.iter().filter(open).copied().collect();
-            return if narrow.is_empty() { calls.clone() } else { narrow };
+            return if narrow.is_empty() { calls.to_vec() } else { narrow };
         }
         if causes.traced.is_some() {
             return Vec::new();
         }
-        let mut calls: Vec<u32> =
-            causes.open.iter().filter_map(of_open).flatten().copied().collect();
+        let mut calls: Vec<u32> = causes
+            .open
+            .iter()
+            .flat_map(|&number| self.of_ingress(group, number))
+            .copied()
+            .collect();
         calls.sort_unstable();
         calls
     }
@@ -494,12 +497,12 @@ impl CallRecording {
     /// The calls of a group that share a rare value which varies by itself (a cart's UUID, say)
     /// with the request.
     fn sharing(&self, group: u32, taken: &features::TakenFeatures, scope: u64) -> Vec<u32> {
-        let Some(scope) = self.scopes.get(&scope) else { return vec![] };
+        let Some(aim) = self.aim(scope) else { return vec![] };
         let rare = taken
             .features
             .iter()
             .filter(|feature| feature.weight == Weight::Volatile)
-            .filter_map(|feature| scope.postings.get(&feature.value))
+            .map(|feature| aim.postings.get(feature.value))
             .filter(|posting| posting.len() <= POSTING_TELLING);
         let mut calls: Vec<u32> = rare
             .flatten()
@@ -516,7 +519,7 @@ impl CallRecording {
         let mut best = 0;
         let mut kept = Vec::new();
         for index in calls {
-            let common = varying_in_common(features, &self.calls[index as usize].features);
+            let common = varying_in_common(features, self.features(&self.calls[index as usize]));
             if common > best {
                 best = common;
                 kept.clear();
@@ -543,7 +546,7 @@ impl CallRecording {
         for index in self.candidates(features, prepared.scope, causes) {
             let call = &self.calls[index as usize];
             let score = self.score(features, index, prepared.scope, causes);
-            if let Some(reason) = self.bar(prepared, changes, call) {
+            if let Some(reason) = self.bar(prepared, changes, index) {
                 if barred.is_none_or(|(known, ..)| known < score) {
                     barred = Some((score, index, reason));
                 }
@@ -576,10 +579,7 @@ impl CallRecording {
         let group = self.calls[index as usize].group;
         let mut equal = self.own_calls(group, causes);
         if equal.is_empty() {
-            equal = self.most_telling(
-                self.groups[group as usize].iter().copied().take(CANDIDATES),
-                features,
-            );
+            equal = self.most_telling(self.group(group).iter().copied().take(CANDIDATES), features);
         }
         let pick = self.next_of(&equal, &mut 0, stock);
         if pick.again && policy.exhausted == Exhausted::Miss {
@@ -604,7 +604,7 @@ impl CallRecording {
             return true;
         }
         let mut same = true;
-        both(&prepared.taken.features, &call.features, |mine, theirs| {
+        both(&prepared.taken.features, self.features(call), |mine, theirs| {
             if let (Some(mine), Some(theirs)) = (mine, theirs) {
                 same &= mine.value == theirs.value || !(mine.names || theirs.names);
             }
@@ -623,20 +623,22 @@ impl CallRecording {
     /// Why a recorded call is no answer to this one although it is like it: it was answered by
     /// another condition, or it is about another thing. Of a read nothing may differ but what is
     /// known to vary; of a write nothing that names a thing, unless both have one cause.
-    fn bar(&self, prepared: &Prepared, changes: bool, call: &RecordedCall) -> Option<MissReason> {
-        if call.condition.is_some() && call.condition != prepared.taken.condition {
+    fn bar(&self, prepared: &Prepared, changes: bool, index: u32) -> Option<MissReason> {
+        let call = &self.calls[index as usize];
+        let condition = self.condition(index);
+        if condition.is_some() && condition != prepared.taken.condition {
             return Some(MissReason::NotModified);
         }
         if changes && Self::one_cause(&prepared.causes, call) {
             return None;
         }
-        let must_be_equal = |feature: &Feature| match feature.weight {
+        let must_be_equal = |feature: Feature| match feature.weight {
             Weight::Volatile => !changes && feature.names,
             Weight::Identifier => true,
             Weight::Plain => !changes,
         };
         let mut other = false;
-        both(&prepared.taken.features, &call.features, |mine, theirs| {
+        both(&prepared.taken.features, self.features(call), |mine, theirs| {
             other |= match (mine, theirs) {
                 (Some(mine), Some(theirs)) => {
                     let fresh = mine.kind == theirs.kind && (changes || !mine.names);
@@ -654,19 +656,17 @@ impl CallRecording {
     /// Calls that may be the nearest: of the same cause, and those that share the request's rarest
     /// values.
     fn candidates(&self, features: &[Feature], scope: u64, causes: &Causes) -> Vec<u32> {
-        let Some(place) = self.scopes.get(&scope) else { return vec![] };
+        let Some(aim) = self.aim(scope) else { return vec![] };
         let mut calls: Vec<u32> = Vec::new();
-        if let Some(of_cause) = causes.traced.and_then(|cause| self.near_cause.get(&(scope, cause)))
-        {
-            calls.extend(of_cause.iter().take(CANDIDATES));
+        if let Some(cause) = causes.traced {
+            calls.extend(self.near_cause(scope, cause).iter().take(CANDIDATES));
         }
-        for of_open in
-            causes.open.iter().filter_map(|number| self.near_ingress.get(&(scope, *number)))
-        {
+        for of_open in causes.open.iter().map(|&number| self.near_ingress(scope, number)) {
             calls.extend(of_open.iter().take(CANDIDATES.saturating_sub(calls.len())));
         }
-        let mut postings: Vec<&Vec<u32>> =
-            features.iter().filter_map(|feature| place.postings.get(&feature.value)).collect();
+        let mut postings: Vec<&[u32]> =
+            features.iter().map(|feature| aim.postings.get(feature.value)).collect();
+        postings.retain(|posting| !posting.is_empty());
         postings.sort_by_key(|posting| posting.len());
         for posting in postings {
             if calls.len() >= CANDIDATES || posting.len() > POSTING_LONG && !calls.is_empty() {
@@ -675,7 +675,7 @@ impl CallRecording {
             calls.extend(posting.iter().take(CANDIDATES - calls.len()));
         }
         if calls.is_empty() {
-            calls.extend(place.calls.iter().take(CANDIDATES));
+            calls.extend(aim.calls.iter().take(CANDIDATES));
         }
         calls.sort_unstable();
         calls.dedup();
@@ -686,7 +686,7 @@ impl CallRecording {
     /// is equal by kind only says nothing.
     fn score(&self, features: &[Feature], index: u32, scope: u64, causes: &Causes) -> f64 {
         let call = &self.calls[index as usize];
-        let scope = &self.scopes[&scope];
+        let Some(aim) = self.aim(scope) else { return 0.0 };
         let (mut common, mut all) = (0.0_f64, 0.0_f64);
         match (causes.traced, call.cause, call.caused_by) {
             (Some(mine), Some(theirs), _) => {
@@ -699,22 +699,22 @@ impl CallRecording {
             }
             _ => {}
         }
-        let weight = |feature: &Feature| -> f64 {
-            let having = scope.postings.get(&feature.value).map_or(0, Vec::len);
+        let weight = |feature: Feature| -> f64 {
+            let having = aim.postings.get(feature.value).len();
             match feature.weight {
                 Weight::Identifier | Weight::Volatile => 2.5,
-                Weight::Plain if scope.calls.len() >= 4 && having * 2 > scope.calls.len() => 0.5,
+                Weight::Plain if aim.calls.len() >= 4 && having * 2 > aim.calls.len() => 0.5,
                 Weight::Plain => 1.0,
             }
         };
-        both(features, &call.features, |mine, theirs| match (mine, theirs) {
+        both(features, self.features(call), |mine, theirs| match (mine, theirs) {
             (Some(mine), Some(theirs)) if mine.value == theirs.value => {
                 common += weight(mine);
                 all += weight(mine);
             }
             (Some(mine), Some(theirs)) if mine.kind == theirs.kind => {}
             (Some(mine), Some(theirs)) => all += weight(mine).max(weight(theirs)),
-            (one, other) => all += one.or(other).map_or(0.0, &weight),
+            (one, other) => all += one.or(other).map_or(0.0, weight),
         });
         if all > 0.0 { common / all } else { 0.0 }
     }
@@ -729,7 +729,8 @@ impl CallRecording {
         let call = &self.calls[index as usize];
         let body = self.asked(call)?;
         let mine = features::describe(&query.subject(route), &self.rules);
-        let theirs = features::describe(&call.subject(&body), &self.rules);
+        let request = self.request(call);
+        let theirs = features::describe(&self.subject(call, &request.headers, &body), &self.rules);
         let shown = |one: &Described| one.value.clone();
         let mut places = Vec::new();
         let (mut a, mut b) = (mine.iter().peekable(), theirs.iter().peekable());
@@ -762,25 +763,26 @@ impl CallRecording {
 
 /// Walks two sorted lists of features by place; equal places together, the first of each value with
 /// the first.
-fn both<'a>(
-    a: &'a [Feature],
-    b: &'a [Feature],
-    mut visit: impl FnMut(Option<&'a Feature>, Option<&'a Feature>),
+fn both(
+    a: &[Feature],
+    b: PackedFeatures<'_>,
+    mut visit: impl FnMut(Option<Feature>, Option<Feature>),
 ) {
     let (mut i, mut j) = (0, 0);
     while i < a.len() || j < b.len() {
-        let order = match (a.get(i), b.get(j)) {
+        let (mine, theirs) = (a.get(i).copied(), b.get(j));
+        let order = match (mine, theirs) {
             (Some(x), Some(y)) => x.place.cmp(&y.place),
             (Some(_), None) => std::cmp::Ordering::Less,
             _ => std::cmp::Ordering::Greater,
         };
-        visit(a.get(i).filter(|_| order.is_le()), b.get(j).filter(|_| order.is_ge()));
+        visit(mine.filter(|_| order.is_le()), theirs.filter(|_| order.is_ge()));
         i += usize::from(order.is_le());
         j += usize::from(order.is_ge());
     }
 }
 
-fn varying_in_common(a: &[Feature], b: &[Feature]) -> usize {
+fn varying_in_common(a: &[Feature], b: PackedFeatures<'_>) -> usize {
     let mut common = 0;
     both(a, b, |mine, theirs| {
         if let (Some(mine), Some(theirs)) = (mine, theirs) {

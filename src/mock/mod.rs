@@ -9,11 +9,13 @@ pub mod fault;
 mod features;
 mod h1;
 mod h2;
+mod head;
 mod journal;
 pub mod ledger;
 mod matcher;
 mod namespace;
 mod pace;
+mod posts;
 mod provider;
 mod recording;
 mod seats;
@@ -22,15 +24,16 @@ mod shelf;
 mod status;
 mod stream;
 pub mod summary;
+mod teller;
+mod writer;
 
 use crate::message::place::Pattern;
 
 pub use authority::AuthorityError;
 pub use features::FeatureRules;
-pub use journal::MockFinished;
 pub use matcher::{Exhausted, MatchPolicy};
 pub use recording::{BuildError, CallGatherer, CallRecording, EgressSelection};
-pub use server::{Handle, ServeSettings, StartError, Timing};
+pub use server::{Handle, MockFinished, ServeSettings, StartError, Timing};
 
 /// The section `[mock]` of the configuration.
 #[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema)]

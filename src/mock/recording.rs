@@ -4,22 +4,25 @@
 //! Exchanges are taken one by one: of what is no call only what may have caused one is kept, and
 //! large bodies go to disk.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::cause::{self, CauseFinder, Ingress, traces};
-use super::features::{self, Content, Feature, FeatureRules, Subject};
+use super::features::{self, Content, FeatureLayouts, FeatureRules, PackedFeatures, Subject};
+use super::head::{self, RecordedHead};
 use super::pace;
-use super::shelf::{Shelf, ShelvedBody};
+use super::posts::Posts;
+use super::shelf::{Shelf, ShelfPiece, ShelvedBody};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
+use crate::message::method::is_safe;
 use crate::message::target::{self, canonical_authority, host_and_port};
-use crate::message::{Request, Response};
+use crate::message::{Body, Framing, Headers, Request, Response};
 use crate::replay::UnderWay;
 use crate::route::Routes;
 use crate::time::Timestamp;
@@ -69,94 +72,124 @@ pub enum BuildError {
     Disk(#[source] Arc<io::Error>),
 }
 
-/// One recorded call.
+/// One recorded call. What it says is on the shelf: there may be millions of calls.
 #[derive(Debug)]
 pub(super) struct RecordedCall {
     pub(super) id: ExchangeId,
     pub(super) at: Timestamp,
     pub(super) ends_at: Timestamp,
-    pub(super) host: Arc<str>,
-    pub(super) route: Arc<str>,
-    pub(super) scope: u64,
+    /// Its host and route.
+    pub(super) aim: u32,
     /// Calls that are equal by kind share it.
     pub(super) group: u32,
     /// Index of its cause, where it carries a trace.
     pub(super) cause: Option<u32>,
     /// Number of the ingress exchange that caused it.
     pub(super) caused_by: Option<u32>,
-    pub(super) features: Box<[Feature]>,
-    /// The condition under which it asked, where its answer holds under that only (304, 412).
-    pub(super) condition: Option<u64>,
+    /// Which layout its features have, and their values.
+    features: (u32, ShelfPiece),
+    /// Whether its answer holds only under the condition that it asked with.
+    is_conditional: bool,
+    /// Whether its method may change something.
+    changes: bool,
     /// The request without its body.
-    pub(super) request: Request,
+    request: ShelfPiece,
     pub(super) asked: AskedBody,
     /// The recorded answer; else why it cannot be given.
     pub(super) answer: Result<RecordedAnswer, &'static str>,
 }
 
 /// A recorded request's body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum AskedBody {
     Whole(ShelvedBody),
     /// Too large to be taken apart.
-    Hashed {
-        length: u64,
-        sha256: [u8; 32],
-    },
+    Hashed(Box<Hashed>),
+}
+
+/// A body that was too large.
+#[derive(Clone, Debug)]
+pub(super) struct Hashed {
+    pub(super) length: u64,
+    pub(super) sha256: [u8; 32],
 }
 
 /// A recorded answer.
 #[derive(Debug)]
 pub(super) struct RecordedAnswer {
     /// Without its body.
-    pub(super) head: Response,
+    head: ShelfPiece,
     pub(super) body: ShelvedBody,
     /// Tells answers with different bodies apart.
     digest: u64,
     pub(super) first_byte_ns: i64,
     pub(super) last_byte_ns: i64,
-    /// Of a stream: when each part of the body came.
-    pub(super) pace: Box<[pace::PaceStep]>,
+    /// Of a stream: where it stands when each part of the body came.
+    pace: Option<u32>,
+    status: u16,
+    pub(super) framing: Framing,
 }
 
 impl RecordedAnswer {
-    fn of(call: &mut Exchange, shelf: &mut Shelf) -> io::Result<Result<Self, &'static str>> {
+    fn of(
+        call: &mut Exchange,
+        shelf: &mut Shelf,
+        paces: &mut Vec<Box<[pace::PaceStep]>>,
+    ) -> io::Result<Result<Self, &'static str>> {
         let Some(response) =
             call.response.take().filter(|_| call.completeness == Completeness::Complete)
         else {
             return Ok(Err("the recording does not hold the whole answer of this call"));
         };
-        let mut head = response.message;
+        let head = response.message;
         if head.body.is_cut() {
             return Ok(Err("the recorded answer was too large to be kept whole"));
         }
         if head.status < 200 || head.status > 999 {
             return Ok(Err("the recorded answer switched protocols and cannot be given again"));
         }
-        let body = std::mem::take(&mut head.body).bytes;
+        let body = &head.body.bytes;
         let mut hasher = DefaultHasher::new();
         body.hash(&mut hasher);
         let first = response.first_byte_ns.unwrap_or(0).max(0);
         let last = response.last_byte_ns.unwrap_or(first).max(first);
-        let kept = shelf.keep(&body)?;
-        let pace = pace::of_stream(&head, &body, first, last);
+        let steps = pace::of_stream(&head, body, first, last);
+        let pace = (!steps.is_empty()).then(|| {
+            paces.push(steps);
+            number(paces.len() - 1)
+        });
+        let mut packed = Vec::with_capacity(head.headers.weight());
+        head::pack([&head.reason, b""], &head.headers, &head.trailers, &mut packed);
         Ok(Ok(Self {
-            pace,
-            head,
-            body: kept,
+            head: shelf.put_shared(&packed),
+            body: shelf.keep(body)?,
             digest: hasher.finish(),
             first_byte_ns: first,
             last_byte_ns: last,
+            pace,
+            status: head.status,
+            framing: head.framing,
         }))
+    }
+
+    pub(super) const fn status(&self) -> u16 {
+        self.status
     }
 }
 
+/// A number of something that is in memory.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("fewer than fit into memory")
+}
+
 /// The calls of one host and route.
-#[derive(Debug, Default)]
-pub(super) struct CallScope {
+#[derive(Debug)]
+pub(super) struct Aim {
+    pub(super) host: Arc<str>,
+    pub(super) route: Arc<str>,
     pub(super) calls: Vec<u32>,
     /// By value: the calls that have it, in order.
-    pub(super) postings: FxHashMap<u64, Vec<u32>>,
+    pub(super) postings: Posts,
 }
 
 /// All recorded calls with their indexes. Calls are numbered in the order of their times.
@@ -166,18 +199,26 @@ pub struct CallRecording {
     pub(super) shelf: Shelf,
     pub(super) routes: Routes,
     pub(super) rules: FeatureRules,
-    pub(super) exact: FxHashMap<u64, Vec<u32>>,
+    paces: Vec<Box<[pace::PaceStep]>>,
+    layouts: FeatureLayouts,
+    /// Of calls whose answer holds under a condition: which.
+    conditions: FxHashMap<u32, u64>,
+    pub(super) exact: Posts,
     pub(super) by_kind: FxHashMap<u64, u32>,
-    pub(super) groups: Vec<Vec<u32>>,
+    /// By group: its calls.
+    groups: Posts,
+    group_count: u32,
     /// Calls of one group and cause.
-    pub(super) of_cause: FxHashMap<(u32, u32), Vec<u32>>,
-    /// Calls of one scope and cause.
-    pub(super) near_cause: FxHashMap<(u64, u32), Vec<u32>>,
+    of_cause: Posts,
+    /// Calls of one aim and cause.
+    near_cause: Posts,
     /// Calls of one group and ingress exchange.
-    pub(super) of_ingress: FxHashMap<(u32, u32), Vec<u32>>,
-    /// Calls of one scope and ingress exchange.
-    pub(super) near_ingress: FxHashMap<(u64, u32), Vec<u32>>,
-    pub(super) scopes: FxHashMap<u64, CallScope>,
+    of_ingress: Posts,
+    /// Calls of one aim and ingress exchange.
+    near_ingress: Posts,
+    pub(super) aims: Vec<Aim>,
+    /// By the hash of host and route.
+    scopes: FxHashMap<u64, u32>,
     /// By trace: the cause's index.
     causes: FxHashMap<u64, u32>,
     /// By cause: the first ingress exchange that carries it.
@@ -200,8 +241,8 @@ struct Raw {
     at: Timestamp,
     client: IpAddr,
     server: IpAddr,
-    host: String,
-    request: Request,
+    host: Arc<str>,
+    request: ShelfPiece,
     /// Hashes of the values that name something, where that may be needed to find its cause.
     names: Box<[u64]>,
     asked: AskedBody,
@@ -212,6 +253,8 @@ struct Raw {
 pub struct CallGatherer {
     selection: EgressSelection,
     shelf: Shelf,
+    paces: Vec<Box<[pace::PaceStep]>>,
+    hosts: FxHashSet<Arc<str>>,
     calls: Vec<Raw>,
     ingress: Vec<Ingress>,
     /// Addresses that served, where the selection says nothing.
@@ -228,6 +271,8 @@ impl CallGatherer {
         Self {
             selection,
             shelf: Shelf::default(),
+            paces: Vec::new(),
+            hosts: FxHashSet::default(),
             calls: Vec::new(),
             ingress: Vec::new(),
             servers: BTreeSet::new(),
@@ -257,13 +302,25 @@ impl CallGatherer {
             return Ok(());
         }
         let Some(request) = exchange.request.take() else { return Ok(()) };
-        let answer = RecordedAnswer::of(&mut exchange, &mut self.shelf)?;
-        let mut message = request.message;
+        let answer = RecordedAnswer::of(&mut exchange, &mut self.shelf, &mut self.paces)?;
+        let message = request.message;
         let names = cause::names(&message);
-        let body = std::mem::take(&mut message.body);
-        let asked = match Content::of(&body) {
+        let asked = match Content::of(&message.body) {
             Content::Whole(bytes) => AskedBody::Whole(self.shelf.keep(bytes)?),
-            Content::Hashed { length, sha256 } => AskedBody::Hashed { length, sha256 },
+            Content::Hashed { length, sha256 } => {
+                AskedBody::Hashed(Box::new(Hashed { length, sha256 }))
+            }
+        };
+        let mut packed = Vec::with_capacity(message.headers.weight());
+        let start = [&message.method[..], &message.target];
+        head::pack(start, &message.headers, &Headers::new(), &mut packed);
+        let host = match self.hosts.get(host.as_str()) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let host = Arc::<str>::from(host);
+                self.hosts.insert(Arc::clone(&host));
+                host
+            }
         };
         let (client, server) = (exchange.client.address, exchange.server.address);
         self.calls.push(Raw {
@@ -272,7 +329,7 @@ impl CallGatherer {
             client,
             server,
             host,
-            request: message,
+            request: self.shelf.put_shared(&packed),
             names,
             asked,
             answer,
@@ -306,6 +363,8 @@ impl CallGatherer {
         self.ingress.sort_by_key(|one| (one.at, one.id));
         self.calls.sort_by_key(|call| (call.at, call.id));
         let mut recording = CallRecording::empty(rules, self.shelf, undivided);
+        recording.paces = self.paces;
+        recording.calls.reserve_exact(self.calls.len());
         for one in &self.ingress {
             if !one.traces.is_empty() {
                 let cause = recording.cause_of(&one.traces);
@@ -313,46 +372,50 @@ impl CallGatherer {
             }
         }
         for call in &self.calls {
-            recording.routes.learn(&call.request.method, &call.request.target);
+            let [method, target] = RecordedHead::of(recording.shelf.bytes(call.request)).start;
+            recording.routes.learn(method, target);
         }
         recording.routes.settle();
         let mut numbers = FxHashMap::default();
         let mut finder = CauseFinder::new(&self.ingress);
         for call in self.calls {
-            let traces = traces(&call.request.headers);
+            let head = RecordedHead::of(recording.shelf.bytes(call.request));
+            let ([method, target], headers) = (head.start, head.fields.to_headers());
+            let changes = !is_safe(method);
+            let route = recording.routes.route(method, target);
+            let traces = traces(&headers);
             let cause = traces.first().map(|_| recording.cause_of(&traces));
             let caused_by = finder.find(call.at, call.client, &traces, &call.names).map(|index| {
                 *numbers.entry(index).or_insert_with(|| {
                     recording
                         .ingress
                         .push((self.ingress[index].id, self.ingress[index].names.clone()));
-                    u32::try_from(recording.ingress.len() - 1)
-                        .expect("fewer exchanges than fit into memory")
+                    number(recording.ingress.len() - 1)
                 })
             });
-            let route = recording.routes.route(&call.request.method, &call.request.target);
             let lasted = call.answer.as_ref().map_or(0, |answer| answer.last_byte_ns);
-            recording.add(RecordedCall {
+            let recorded = RecordedCall {
                 id: call.id,
                 at: call.at,
                 ends_at: call.at.plus(lasted),
-                scope: scope_of(&call.host, &route),
-                host: call.host.into(),
-                route,
+                aim: recording.aim_at(&call.host, &route),
                 group: 0,
                 cause,
                 caused_by,
-                features: Box::default(),
-                condition: None,
+                features: Default::default(),
+                is_conditional: false,
+                changes,
                 request: call.request,
                 asked: call.asked,
                 answer: call.answer,
-            })?;
+            };
+            recording.add(recorded, &headers)?;
         }
         recording.not_used = self.total - recording.calls.len() as u64;
         if recording.calls.is_empty() {
             return Err(BuildError::NoCall { exchanges: self.total });
         }
+        recording.settle();
         recording.contradictions = recording.count_contradictions();
         Ok(recording)
     }
@@ -365,13 +428,18 @@ impl CallRecording {
             shelf,
             routes: Routes::new(vec![]),
             rules,
-            exact: FxHashMap::default(),
+            paces: Vec::new(),
+            layouts: FeatureLayouts::default(),
+            conditions: FxHashMap::default(),
+            exact: Posts::default(),
             by_kind: FxHashMap::default(),
-            groups: Vec::new(),
-            of_cause: FxHashMap::default(),
-            near_cause: FxHashMap::default(),
-            of_ingress: FxHashMap::default(),
-            near_ingress: FxHashMap::default(),
+            groups: Posts::default(),
+            group_count: 0,
+            of_cause: Posts::default(),
+            near_cause: Posts::default(),
+            of_ingress: Posts::default(),
+            near_ingress: Posts::default(),
+            aims: Vec::new(),
             scopes: FxHashMap::default(),
             causes: FxHashMap::default(),
             cause_ids: Vec::new(),
@@ -426,7 +494,7 @@ impl CallRecording {
     pub(super) fn only_host_for(&self, method: &[u8], target: &[u8]) -> Option<&str> {
         let route = self.routes.route(method, target);
         let hosts = || self.hosts.keys().map(String::as_str);
-        let called = |host: &&str| self.scopes.contains_key(&scope_of(host, &route));
+        let called = |host: &&str| self.knows(scope_of(host, &route));
         only(hosts()).or_else(|| only(hosts().filter(called)))
     }
 
@@ -463,82 +531,229 @@ impl CallRecording {
         cause
     }
 
-    fn add(&mut self, mut call: RecordedCall) -> Result<(), BuildError> {
-        let index = u32::try_from(self.calls.len()).expect("fewer calls than fit into memory");
-        let body = self.asked(&call).map_err(|error| BuildError::Disk(Arc::new(error)))?;
-        let taken = features::take(&call.subject(&body), &self.rules, call.scope);
+    /// The aim of this host and route.
+    fn aim_at(&mut self, host: &Arc<str>, route: &Arc<str>) -> u32 {
+        let Self { aims, scopes, .. } = self;
+        *scopes.entry(scope_of(host, route)).or_insert_with(|| {
+            aims.push(Aim {
+                host: Arc::clone(host),
+                route: Arc::clone(route),
+                calls: Vec::new(),
+                postings: Posts::default(),
+            });
+            number(aims.len() - 1)
+        })
+    }
+
+    fn add(&mut self, mut call: RecordedCall, headers: &Headers) -> Result<(), BuildError> {
+        let index = number(self.calls.len());
+        let (host, route) = self.aim_of(&call);
+        let scope = scope_of(host, route);
+        let taken = {
+            let body = self.asked(&call).map_err(|error| BuildError::Disk(Arc::new(error)))?;
+            features::take(&self.subject(&call, headers, &body), &self.rules, scope)
+        };
         let conditional = taken.conditional().filter(|_| call.answers_a_condition());
-        call.condition = taken.condition.filter(|_| conditional.is_some());
+        if let Some(condition) = taken.condition.filter(|_| conditional.is_some()) {
+            call.is_conditional = true;
+            self.conditions.insert(index, condition);
+        }
         let [exact, by_kind] = conditional.unwrap_or([taken.exact, taken.by_kind]);
-        self.exact.entry(exact).or_default().push(index);
-        let next = u32::try_from(self.groups.len()).expect("fewer groups than calls");
+        self.exact.add(exact, index);
+        let next = self.group_count;
         call.group = *self.by_kind.entry(by_kind).or_insert(next);
         if call.group == next {
-            self.groups.push(Vec::new());
+            self.group_count += 1;
         }
-        self.groups[call.group as usize].push(index);
+        self.groups.add(u64::from(call.group), index);
         if let Some(cause) = call.cause {
-            self.of_cause.entry((call.group, cause)).or_default().push(index);
-            self.near_cause.entry((call.scope, cause)).or_default().push(index);
+            self.of_cause.add(pair(call.group, cause), index);
+            self.near_cause.add(pair(call.aim, cause), index);
         }
         if let Some(number) = call.caused_by {
-            self.of_ingress.entry((call.group, number)).or_default().push(index);
-            self.near_ingress.entry((call.scope, number)).or_default().push(index);
+            self.of_ingress.add(pair(call.group, number), index);
+            self.near_ingress.add(pair(call.aim, number), index);
         }
-        let scope = self.scopes.entry(call.scope).or_default();
-        scope.calls.push(index);
+        let aim = &mut self.aims[call.aim as usize];
+        aim.calls.push(index);
         for feature in &taken.features {
-            let posting = scope.postings.entry(feature.value).or_default();
-            if posting.last() != Some(&index) {
-                posting.push(index);
-            }
+            aim.postings.add(feature.value, index);
         }
-        *self.hosts.entry(call.host.to_string()).or_default() += 1;
-        call.features = taken.features.into_boxed_slice();
+        match self.hosts.get_mut(&*aim.host) {
+            Some(calls) => *calls += 1,
+            None => drop(self.hosts.insert(aim.host.to_string(), 1)),
+        }
+        call.features = self.layouts.pack(&taken.features, &mut self.shelf);
         self.calls.push(call);
         Ok(())
     }
 
+    /// Nothing more is added: gives back memory that was kept for more.
+    fn settle(&mut self) {
+        self.shelf.settle();
+        self.layouts.settle();
+        let Self { exact, groups, of_cause, near_cause, of_ingress, near_ingress, .. } = self;
+        for posts in [exact, groups, of_cause, near_cause, of_ingress, near_ingress] {
+            posts.settle();
+        }
+        self.by_kind.shrink_to_fit();
+        for aim in &mut self.aims {
+            aim.calls.shrink_to_fit();
+            aim.postings.settle();
+        }
+    }
+
+    /// Whether a call to this host and route was recorded.
+    pub(super) fn knows(&self, scope: u64) -> bool {
+        self.scopes.contains_key(&scope)
+    }
+
+    /// The calls of a host and route.
+    pub(super) fn aim(&self, scope: u64) -> Option<&Aim> {
+        self.scopes.get(&scope).map(|&aim| &self.aims[aim as usize])
+    }
+
+    /// The host and the route of a call.
+    pub(super) fn aim_of(&self, call: &RecordedCall) -> (&Arc<str>, &Arc<str>) {
+        let aim = &self.aims[call.aim as usize];
+        (&aim.host, &aim.route)
+    }
+
+    /// How many groups of calls there are that are equal by kind.
+    pub(super) const fn group_count(&self) -> u32 {
+        self.group_count
+    }
+
+    /// The calls of a group.
+    pub(super) fn group(&self, group: u32) -> &[u32] {
+        self.groups.get(u64::from(group))
+    }
+
+    /// Those of a group that a cause made.
+    pub(super) fn of_cause(&self, group: u32, cause: u32) -> &[u32] {
+        self.of_cause.get(pair(group, cause))
+    }
+
+    /// Those of a group that an ingress exchange made.
+    pub(super) fn of_ingress(&self, group: u32, number: u32) -> &[u32] {
+        self.of_ingress.get(pair(group, number))
+    }
+
+    /// The calls of a host and route that a cause made.
+    pub(super) fn near_cause(&self, scope: u64, cause: u32) -> &[u32] {
+        let aim = self.scopes.get(&scope);
+        aim.map_or(&[], |&aim| self.near_cause.get(pair(aim, cause)))
+    }
+
+    /// The calls of a host and route that an ingress exchange made.
+    pub(super) fn near_ingress(&self, scope: u64, number: u32) -> &[u32] {
+        let aim = self.scopes.get(&scope);
+        aim.map_or(&[], |&aim| self.near_ingress.get(pair(aim, number)))
+    }
+
+    /// What a call is compared by.
+    pub(super) fn features(&self, call: &RecordedCall) -> PackedFeatures<'_> {
+        let (layout, values) = call.features;
+        self.layouts.unpack(layout, self.shelf.bytes(values))
+    }
+
+    /// The condition under which a call asked, where its answer holds under that only (304, 412).
+    pub(super) fn condition(&self, index: u32) -> Option<u64> {
+        if !self.calls[index as usize].is_conditional {
+            return None;
+        }
+        self.conditions.get(&index).copied()
+    }
+
+    /// The request-target of a call.
+    pub(super) fn target(&self, call: &RecordedCall) -> &[u8] {
+        RecordedHead::of(self.shelf.bytes(call.request)).start[1]
+    }
+
+    /// A recorded request without its body.
+    pub(super) fn request(&self, call: &RecordedCall) -> Request {
+        let head = RecordedHead::of(self.shelf.bytes(call.request));
+        let [method, target] = head.start.map(|part| part.to_vec().into());
+        Request { method, target, headers: head.fields.to_headers(), ..Request::default() }
+    }
+
+    /// The head of a recorded answer.
+    pub(super) fn head(&self, answer: &RecordedAnswer) -> RecordedHead<'_> {
+        RecordedHead::of(self.shelf.bytes(answer.head))
+    }
+
+    /// A whole recorded answer.
+    pub(super) fn response(&self, answer: &RecordedAnswer) -> io::Result<Response> {
+        let head = self.head(answer);
+        Ok(Response {
+            status: answer.status,
+            reason: head.start[0].to_vec().into(),
+            headers: head.fields.to_headers(),
+            trailers: head.trailers.to_headers(),
+            framing: answer.framing,
+            body: Body::whole(self.shelf.whole(&answer.body)?.into_owned()),
+            ..Response::default()
+        })
+    }
+
+    /// Of a stream: when each part of the body came.
+    pub(super) fn pace(&self, answer: &RecordedAnswer) -> &[pace::PaceStep] {
+        answer.pace.map_or(&[], |pace| &self.paces[pace as usize])
+    }
+
     /// The body of a recorded request, where it can be taken apart.
-    pub(super) fn asked(&self, call: &RecordedCall) -> io::Result<Bytes> {
+    pub(super) fn asked(&self, call: &RecordedCall) -> io::Result<Cow<'_, [u8]>> {
         match &call.asked {
             AskedBody::Whole(kept) => self.shelf.whole(kept),
-            AskedBody::Hashed { .. } => Ok(Bytes::new()),
+            AskedBody::Hashed { .. } => Ok(Cow::Borrowed(&[])),
         }
+    }
+
+    /// A call as it is taken apart; `headers` are its own, and `body` is what
+    /// [`CallRecording::asked`] gives.
+    pub(super) fn subject<'a>(
+        &'a self,
+        call: &'a RecordedCall,
+        headers: &'a Headers,
+        body: &'a [u8],
+    ) -> Subject<'a> {
+        let content = match &call.asked {
+            AskedBody::Whole(_) => Content::Whole(body),
+            AskedBody::Hashed(hashed) => {
+                Content::Hashed { length: hashed.length, sha256: hashed.sha256 }
+            }
+        };
+        Subject { route: self.aim_of(call).1, target: self.target(call), headers, content }
     }
 
     /// Exactly equal requests whose answers differ in status or body.
     fn count_contradictions(&self) -> u64 {
         let answer = |&index: &u32| {
             let answer = self.calls[index as usize].answer.as_ref().ok()?;
-            Some((answer.head.status, answer.digest))
+            Some((answer.status, answer.digest))
         };
         let differ =
-            |calls: &&Vec<u32>| calls.windows(2).any(|pair| answer(&pair[0]) != answer(&pair[1]));
-        self.exact.values().filter(differ).count() as u64
+            |calls: &&[u32]| calls.windows(2).any(|pair| answer(&pair[0]) != answer(&pair[1]));
+        self.exact.lists().filter(differ).count() as u64
     }
 }
 
 impl RecordedCall {
+    /// Whether its method may change something.
+    pub(super) const fn changes(&self) -> bool {
+        self.changes
+    }
+
     /// Whether its answer says something of what the client has (RFC 9110 §13): it means nothing to
     /// one that asks without the same condition.
     fn answers_a_condition(&self) -> bool {
-        self.answer.as_ref().is_ok_and(|answer| matches!(answer.head.status, 304 | 412))
+        self.answer.as_ref().is_ok_and(|answer| matches!(answer.status, 304 | 412))
     }
+}
 
-    /// As it is taken apart; `body` is what [`CallRecording::asked`] gives.
-    pub(super) fn subject<'a>(&'a self, body: &'a [u8]) -> Subject<'a> {
-        let content = match self.asked {
-            AskedBody::Whole(_) => Content::Whole(body),
-            AskedBody::Hashed { length, sha256 } => Content::Hashed { length, sha256 },
-        };
-        Subject {
-            route: &self.route,
-            target: &self.request.target,
-            headers: &self.request.headers,
-            content,
-        }
-    }
+/// Two numbers as one key.
+const fn pair(first: u32, second: u32) -> u64 {
+    (first as u64) << 32 | second as u64
 }
 
 /// The first of `hosts` where it is the last as well.

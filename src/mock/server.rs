@@ -21,13 +21,15 @@ use tokio_rustls::rustls::server::Acceptor;
 
 use super::authority::{Authority, AuthorityError};
 use super::fault::Faults;
-use super::journal::{Journal, MockFinished};
+use super::journal::Journal;
 use super::ledger::{Broken, Call, VerdictCounts};
 use super::matcher::{MatchPolicy, Stock};
 use super::namespace::Namespace;
 use super::recording::CallRecording;
 use super::seats::{Seat, Seats};
 use super::stream::{Duplex, Prefixed};
+use super::teller::Teller;
+use super::writer::LedgerWriter;
 use super::{h1, h2};
 use crate::exchange::ExchangeId;
 use crate::message::target::host_and_port;
@@ -48,8 +50,6 @@ const IDLE: u32 = 5;
 pub(super) const HELD_BYTES: usize = 256 << 20;
 /// Most tunnels and TLS sessions inside each other.
 const LAYERS: usize = 4;
-/// How often the ledger is put on disk.
-const FLUSH_EVERY: Duration = Duration::from_millis(500);
 /// How long the end waits for answers that are on their way.
 const END_PATIENCE: Duration = Duration::from_millis(500);
 /// How long accepting pauses where the system has no more descriptors.
@@ -163,6 +163,17 @@ pub enum StartError {
     Threads(#[source] io::Error),
 }
 
+/// What came of a mock's run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MockFinished {
+    /// Calls by verdict.
+    pub counts: VerdictCounts,
+    /// What went wrong with clients.
+    pub broken: Broken,
+    /// Where the ledger was written.
+    pub log: Option<PathBuf>,
+}
+
 /// A running mock; ends when dropped.
 pub struct Handle {
     address: SocketAddr,
@@ -191,11 +202,15 @@ pub(super) struct SharedMock {
     /// Whether a replay in this process tells what is under way.
     pub(super) watches: bool,
     pub(super) journal: Mutex<Journal>,
+    /// Makes the lines of calls.
+    pub(super) teller: Arc<Teller>,
+    /// Writes them, where there is a ledger.
+    pub(super) writer: Option<LedgerWriter>,
     /// What v2 issued to its clients, where the run's bindings are at hand.
     pub(super) namespace: Option<Mutex<Namespace>>,
 }
 
-/// Counts of what went wrong with clients.
+/// VerdictCounts of what went wrong with clients.
 #[derive(Default)]
 pub(super) struct Trouble {
     pub(super) unfinished: AtomicU64,
@@ -216,7 +231,7 @@ impl Trouble {
     }
 }
 
-/// Counts one more.
+/// VerdictCounts one more.
 pub(super) fn count(what: &AtomicU64) {
     what.fetch_add(1, Ordering::Relaxed);
 }
@@ -253,19 +268,15 @@ impl Handle {
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let can_reset = settings.faults.can_reset();
-        let journal = Journal::start(
-            Arc::clone(&recording),
-            settings.policy,
-            settings.masker,
-            settings.faults,
-            settings.log.as_deref(),
-            &settings.inputs,
-            Stock::new(&recording, settings.copies, watches.then(|| Arc::clone(&under_way))),
-        )
-        .map_err(|cause| StartError::Log {
-            path: settings.log.clone().unwrap_or_default(),
-            cause,
-        })?;
+        let stock = Stock::new(&recording, settings.copies, watches.then(|| under_way.clone()));
+        let journal = Journal::new(Arc::clone(&recording), settings.policy, settings.faults, stock);
+        let teller =
+            Arc::new(Teller { recording: Arc::clone(&recording), masker: settings.masker });
+        let start = |path: &PathBuf| {
+            LedgerWriter::start(path, &settings.inputs, Arc::clone(&teller))
+                .map_err(|cause| StartError::Log { path: path.clone(), cause })
+        };
+        let writer = settings.log.as_ref().map(start).transpose()?;
         let shared = Arc::new(SharedMock {
             recording,
             timing: settings.timing,
@@ -286,6 +297,8 @@ impl Handle {
             under_way,
             watches,
             journal: Mutex::new(journal),
+            teller,
+            writer,
             namespace: settings.bindings.map(|path| Mutex::new(Namespace::of(path))),
         });
         let threads = match settings.threads {
@@ -302,7 +315,6 @@ impl Handle {
             let _inside = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(listener).map_err(listen)?;
             runtime.spawn(accept(listener, Arc::clone(&shared)));
-            runtime.spawn(flush(Arc::clone(&shared)));
         }
         Ok(Self { address, shared, runtime: Some(runtime) })
     }
@@ -334,7 +346,14 @@ impl Handle {
             runtime.shutdown_timeout(END_PATIENCE);
         }
         let broken = self.broken();
-        self.shared.journal.lock().expect("no holder of this lock panics").finish(replayed, broken)
+        let mut journal = self.shared.journal.lock().expect("no holder of this lock panics");
+        let missing = journal.missing(replayed);
+        let counts = journal.counts();
+        let log = match &self.shared.writer {
+            Some(writer) => Some(writer.finish(&missing, &counts, broken)?),
+            None => None,
+        };
+        Ok(MockFinished { counts, broken, log })
     }
 }
 
@@ -357,13 +376,6 @@ fn raise_file_limit() -> usize {
     }
     let files = getrlimit(Resource::Nofile).current;
     files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
-}
-
-async fn flush(shared: Arc<SharedMock>) {
-    loop {
-        tokio::time::sleep(FLUSH_EVERY).await;
-        shared.journal.lock().expect("no holder of this lock panics").flush();
-    }
 }
 
 async fn accept(listener: tokio::net::TcpListener, shared: Arc<SharedMock>) {

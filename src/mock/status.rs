@@ -5,10 +5,9 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::answer::Reply;
+use super::answer::{Reply, ReplyBody};
 use super::ledger::VerdictCounts;
 use super::server::SharedMock;
-use super::shelf::ShelvedBody;
 use crate::message::target::path_and_query;
 
 const HEALTH: &[u8] = b"/-/shadowtap/health";
@@ -23,7 +22,7 @@ pub(super) fn answer<'r>(shared: &SharedMock, target: &[u8]) -> Option<Reply<'r>
         return Some(Reply::own(200, &json!({ "status": "ok", "recorded_calls": calls })));
     }
     (path == METRICS).then(|| Reply {
-        body: Some(ShelvedBody::Here(metrics(&counts()).into())),
+        body: Some(ReplyBody::Own(metrics(&counts()).into())),
         added: vec![("content-type", "text/plain; version=0.0.4".to_owned())],
         ..Reply::empty(200)
     })

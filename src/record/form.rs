@@ -2,7 +2,7 @@
 //! other tools read.
 
 use super::exchanges::{End, Header, Rest};
-use super::{curl, exchanges, gor, har, k6};
+use super::{curl, exchanges, framed, gor, har, k6};
 use crate::exchange::Exchange;
 use crate::ledger::Ledger;
 
@@ -11,6 +11,8 @@ use crate::ledger::Ledger;
 pub enum RecordingForm {
     /// The program's own: `.jsonl`.
     Exchanges,
+    /// The same in frames: `.stx`.
+    Framed,
     /// HTTP Archive: `.har`.
     Har,
     /// GoReplay: `.gor`.
@@ -32,6 +34,7 @@ impl RecordingForm {
         let plain = file.strip_suffix(".zst").or_else(|| file.strip_suffix(".gz")).unwrap_or(file);
         match plain.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).as_deref() {
             None | Some("jsonl" | "ndjson") => Ok(Self::Exchanges),
+            Some("stx") => Ok(Self::Framed),
             Some("har") => Ok(Self::Har),
             Some("gor") => Ok(Self::Gor),
             Some("js") => Ok(Self::K6),
@@ -45,7 +48,7 @@ impl RecordingForm {
     /// The form in words.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Exchanges => "exchanges",
+            Self::Exchanges | Self::Framed => "exchanges",
             Self::Har => "a HAR",
             Self::Gor => "a GoReplay file",
             Self::K6 => "a k6 script",
@@ -90,9 +93,10 @@ fn is_format(ending: &str) -> bool {
 }
 
 /// Writes exchanges in another tool's form.
-#[derive(Debug)]
 pub struct FormWriter {
     form: RecordingForm,
+    frames: Option<framed::FrameWriter>,
+    encoded: Vec<u8>,
     script: k6::K6Script,
     written: u64,
 }
@@ -100,7 +104,12 @@ pub struct FormWriter {
 impl FormWriter {
     /// A writer, and what stands before the first exchange; `header` where the form has one.
     pub fn begin(form: RecordingForm, header: &Header, out: &mut Vec<u8>) -> Self {
+        let mut frames = None;
         let beginning = match form {
+            RecordingForm::Framed => {
+                frames = Some(framed::FrameWriter::begin(header, out));
+                String::new()
+            }
             RecordingForm::Exchanges => {
                 exchanges::write_line(out, header);
                 String::new()
@@ -111,7 +120,7 @@ impl FormWriter {
             RecordingForm::Curl => curl::write::beginning(exchanges::TOOL),
         };
         out.extend_from_slice(beginning.as_bytes());
-        Self { form, script: k6::K6Script::default(), written: 0 }
+        Self { form, frames, encoded: Vec::new(), script: k6::K6Script::default(), written: 0 }
     }
 
     /// Appends an exchange; false of one that the form cannot hold.
@@ -121,6 +130,14 @@ impl FormWriter {
             out.extend_from_slice(b",\n");
         }
         let could = match self.form {
+            RecordingForm::Framed => {
+                self.encoded.clear();
+                framed::encode(exchange, &mut self.encoded);
+                if let Some(frames) = &mut self.frames {
+                    frames.add(exchange.id, &exchange.closed, &self.encoded, out);
+                }
+                true
+            }
             RecordingForm::Exchanges => {
                 exchanges::write(out, exchange);
                 true
@@ -139,13 +156,15 @@ impl FormWriter {
 
     /// Appends what stands behind the last exchange, with the account of the inputs where the form
     /// has one.
-    pub fn end(&self, ledger: &Ledger, out: &mut Vec<u8>) {
+    pub fn end(&mut self, ledger: &Ledger, out: &mut Vec<u8>) {
+        let end = || End::new(self.written, ledger.clone(), Rest::default());
         match self.form {
-            RecordingForm::Exchanges => {
-                exchanges::write_line(
-                    out,
-                    &End::new(self.written, ledger.clone(), Rest::default()),
-                );
+            RecordingForm::Exchanges => exchanges::write_line(out, &end()),
+            RecordingForm::Framed => {
+                let end = end();
+                if let Some(frames) = &mut self.frames {
+                    frames.end(&end, out);
+                }
             }
             RecordingForm::Har => out.extend_from_slice(har::write::END.as_bytes()),
             RecordingForm::K6 => out.extend_from_slice(self.script.end().as_bytes()),
@@ -165,6 +184,8 @@ mod tests {
             ("/dev/null", RecordingForm::Exchanges),
             ("a.b/x", RecordingForm::Exchanges),
             ("x.jsonl.zst", RecordingForm::Exchanges),
+            ("x.stx", RecordingForm::Framed),
+            ("x.stx.gz", RecordingForm::Framed),
             ("x.HAR", RecordingForm::Har),
             ("x.har.gz", RecordingForm::Har),
             ("x.gor", RecordingForm::Gor),

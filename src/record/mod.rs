@@ -8,6 +8,7 @@ pub mod envoy;
 pub mod exchanges;
 pub mod flows;
 pub mod form;
+pub mod framed;
 pub mod gor;
 pub mod har;
 pub mod json;

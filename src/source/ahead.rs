@@ -9,14 +9,17 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::capture::file::BYTE_ORDER_MARK;
+use crate::capture::file::{BYTE_ORDER_MARK, FRAMED};
 use crate::limits;
 use crate::record::exchanges::{self, Line, LineError};
+use crate::record::framed::{Frame, FrameContent, FrameError};
 
 /// Bytes of lines that are parsed together, about: one buffer of the reader, or this many.
 const TOGETHER: usize = 1 << 20;
 /// Lines that one thread parses at least.
 const LEAST: usize = 8;
+/// Frames that are opened together.
+const FRAMES: usize = 4;
 
 /// What is read from: given to another thread and back.
 pub(super) type LentReader = Box<dyn BufRead + Send>;
@@ -53,6 +56,8 @@ pub(super) struct RecordingLines {
     reader: Option<LentReader>,
     batch: ReadBatch,
     ahead: Option<Ahead>,
+    /// Whether it is of frames; as far as that is known.
+    framed: Option<bool>,
 }
 
 /// Threads that read ahead.
@@ -70,11 +75,31 @@ struct ReadBatch {
     /// The next one to be taken.
     next: usize,
     depth: Depth,
+    /// They are of frames.
+    framed: bool,
 }
 
 enum ReadPiece {
-    Line { text: Range<usize>, got: usize, whole: bool, parsed: Option<Result<Line, LineError>> },
-    Long { got: u64 },
+    Line {
+        text: Range<usize>,
+        got: usize,
+        whole: bool,
+        parsed: Option<Result<Line, LineError>>,
+    },
+    /// Of a frame: what it holds. It counts as long as the frame where it is the last of it, else
+    /// as nothing.
+    Read {
+        got: u64,
+        read: Result<Line, LineError>,
+    },
+    /// A frame without anything to take, or one before it is opened.
+    Frame {
+        got: u64,
+        frame: Option<Box<Frame>>,
+    },
+    Long {
+        got: u64,
+    },
     Cut,
     Failed(io::Error),
     End,
@@ -82,7 +107,7 @@ enum ReadPiece {
 
 impl RecordingLines {
     pub(super) fn new(reader: LentReader) -> Self {
-        Self { reader: Some(reader), batch: ReadBatch::default(), ahead: None }
+        Self { reader: Some(reader), batch: ReadBatch::default(), ahead: None, framed: None }
     }
 
     /// Reads ahead on these threads.
@@ -95,12 +120,38 @@ impl RecordingLines {
         self.reader.get_or_insert_with(|| Box::new(io::empty()))
     }
 
+    /// Whether what is read stands in frames: it is read whole, and has no lines that could be kept.
+    pub(super) fn are_framed(&mut self) -> bool {
+        let reader = &mut self.reader;
+        let starts = || reader.as_mut().is_some_and(starts_framed);
+        *self.framed.get_or_insert_with(starts)
+    }
+
+    /// The same, told by who knows it.
+    pub(super) fn framed(self, framed: bool) -> Self {
+        Self { framed: Some(framed), ..self }
+    }
+
+    /// How much was taken of a frame that was not taken whole.
+    pub(super) fn taken(&self) -> usize {
+        let ReadBatch { pieces, next, framed, .. } = &self.batch;
+        if *framed && *next < pieces.len() { *next } else { 0 }
+    }
+
+    /// Passes over what was taken of the first frame.
+    pub(super) fn pass(&mut self, taken: usize) {
+        if taken > 0 {
+            self.more(Depth::Whole);
+            self.batch.next = taken.min(self.batch.pieces.len());
+        }
+    }
+
     /// The next line, parsed to `depth`; that of an exchange is appended to `keep`.
     pub(super) fn next(&mut self, depth: Depth, keep: Option<&mut Vec<u8>>) -> NextLine {
         if self.batch.next == self.batch.pieces.len() {
             self.more(depth);
         }
-        let ReadBatch { text: bytes, pieces, next, depth: parsed_to } = &mut self.batch;
+        let ReadBatch { text: bytes, pieces, next, depth: parsed_to, .. } = &mut self.batch;
         let Some(piece) = pieces.get_mut(*next) else { return NextLine::End };
         *next += 1;
         match std::mem::replace(piece, ReadPiece::End) {
@@ -116,6 +167,8 @@ impl RecordingLines {
                 }
                 NextLine::Line { got: got as u64, whole, parsed }
             }
+            ReadPiece::Read { got, read } => NextLine::Line { got, whole: true, parsed: read },
+            ReadPiece::Frame { got, .. } => NextLine::Blank { got },
             ReadPiece::Long { got } => NextLine::Long { got },
             ReadPiece::Cut => NextLine::Cut,
             ReadPiece::Failed(error) => NextLine::Failed(error),
@@ -124,9 +177,14 @@ impl RecordingLines {
     }
 
     fn more(&mut self, depth: Depth) {
+        let framed = self.are_framed();
         let Some(ahead) = &mut self.ahead else {
             self.batch.clear(depth);
             let reader = self.reader.get_or_insert_with(|| Box::new(io::empty()));
+            if framed {
+                self.batch.fill_frames(reader, 1);
+                return self.batch.open_frames();
+            }
             // One line at a time: it is parsed when it is taken.
             return self.batch.fill(reader, 1);
         };
@@ -135,7 +193,7 @@ impl RecordingLines {
             None => self.reader.take().map(|mut reader| {
                 let mut batch = std::mem::take(&mut ahead.spare);
                 batch.clear(depth);
-                ahead.pool.install(|| batch.read(&mut reader));
+                ahead.pool.install(|| batch.read(&mut reader, framed));
                 (reader, batch)
             }),
         };
@@ -147,9 +205,9 @@ impl RecordingLines {
                 .push(ReadPiece::Failed(io::Error::other("its reader is gone")));
         };
         let mut next = std::mem::replace(&mut self.batch, batch);
-        if !matches!(
+        if matches!(
             self.batch.pieces.last(),
-            Some(ReadPiece::Line { .. } | ReadPiece::Long { .. })
+            None | Some(ReadPiece::Cut | ReadPiece::Failed(_) | ReadPiece::End)
         ) {
             self.reader = Some(reader);
             return;
@@ -158,7 +216,7 @@ impl RecordingLines {
         let (tell, under_way) = sync_channel(1);
         let mut reader = reader;
         ahead.pool.spawn(move || {
-            next.read(&mut reader);
+            next.read(&mut reader, framed);
             // Nobody waits for it any more where the recording was let go of.
             let _ = tell.send((reader, next));
         });
@@ -170,11 +228,15 @@ impl ReadBatch {
     fn clear(&mut self, depth: Depth) {
         self.text.clear();
         self.pieces.clear();
-        (self.next, self.depth) = (0, depth);
+        (self.next, self.depth, self.framed) = (0, depth, false);
     }
 
     /// Reads lines and parses them, on the threads that it is called on.
-    fn read(&mut self, reader: &mut LentReader) {
+    fn read(&mut self, reader: &mut LentReader, framed: bool) {
+        if framed {
+            self.fill_frames(reader, FRAMES);
+            return self.open_frames();
+        }
         self.fill(reader, TOGETHER);
         let (bytes, depth) = (&self.text, self.depth);
         self.pieces.par_iter_mut().with_min_len(LEAST).for_each(|piece| {
@@ -182,6 +244,40 @@ impl ReadBatch {
                 *parsed = Some(parse(depth, &bytes[text.clone()]));
             }
         });
+    }
+
+    /// Takes so many frames.
+    fn fill_frames(&mut self, reader: &mut LentReader, frames: usize) {
+        self.framed = true;
+        for _ in 0..frames {
+            let piece = match Frame::read(reader) {
+                Ok(Some(frame)) => {
+                    let (got, frame) = (frame.length(), Some(Box::new(frame)));
+                    self.pieces.push(ReadPiece::Frame { got, frame });
+                    continue;
+                }
+                Ok(None) => ReadPiece::End,
+                Err(FrameError::Cut) => ReadPiece::Cut,
+                Err(FrameError::Failed(error)) => ReadPiece::Failed(error),
+                Err(FrameError::TooNew(version)) => {
+                    let read = Err(LineError::TooNew(u32::from(version)));
+                    self.pieces.push(ReadPiece::Read { got: 0, read });
+                    ReadPiece::End
+                }
+                Err(FrameError::Lost) => ReadPiece::Failed(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "no frame of a recording begins here",
+                )),
+            };
+            return self.pieces.push(piece);
+        }
+    }
+
+    /// Opens the frames that were taken, on the threads that it is called on.
+    fn open_frames(&mut self) {
+        let frames = std::mem::take(&mut self.pieces);
+        let opened: Vec<Vec<ReadPiece>> = frames.into_par_iter().map(open_frame).collect();
+        self.pieces.extend(opened.into_iter().flatten());
     }
 
     /// Takes lines until there are so many bytes, or the reader would have to read on.
@@ -213,6 +309,33 @@ impl ReadBatch {
             if ends || self.text.len() >= most {
                 return;
             }
+        }
+    }
+}
+
+/// Whether a frame comes next.
+fn starts_framed(reader: &mut LentReader) -> bool {
+    // What cannot be read is told where it is read.
+    reader.fill_buf().is_ok_and(|start| start.starts_with(FRAMED))
+}
+
+/// What a frame holds, piece by piece; any other piece as it is.
+fn open_frame(piece: ReadPiece) -> Vec<ReadPiece> {
+    let ReadPiece::Frame { got, frame: Some(frame) } = piece else { return vec![piece] };
+    let last = |read| vec![ReadPiece::Read { got, read }];
+    match frame.open() {
+        Err(error) => last(Err(error)),
+        Ok(FrameContent::Line(line)) => last(Ok(line)),
+        Ok(FrameContent::Exchanges(exchanges)) if !exchanges.is_empty() => {
+            let count = exchanges.len();
+            let read = |(place, exchange)| ReadPiece::Read {
+                got: if place + 1 == count { got } else { 0 },
+                read: Ok(Line::Exchange(Box::new(exchange))),
+            };
+            exchanges.into_iter().enumerate().map(read).collect()
+        }
+        Ok(FrameContent::Exchanges(_) | FrameContent::FrameIndex) => {
+            vec![ReadPiece::Frame { got, frame: None }]
         }
     }
 }

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 
-use crate::capture::file::BYTE_ORDER_MARK;
+use crate::capture::file::{BYTE_ORDER_MARK, FRAMED};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::ledger::Ledger;
 use crate::record::exchanges::{self, End, Header, Rest};
@@ -104,7 +104,7 @@ pub fn as_exchanges(
 
 /// Whether a text begins as this program writes recordings.
 fn is_own(beginning: &[u8]) -> bool {
-    [&b"{\"format\":"[..], b"{\"id\":"].iter().any(|start| beginning.starts_with(start))
+    [&b"{\"format\":"[..], b"{\"id\":", FRAMED].iter().any(|start| beginning.starts_with(start))
 }
 
 /// Which format a text is of; none for the program's own.

@@ -21,6 +21,7 @@ use crate::ledger::Ledger;
 use crate::limits;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header, Line, LineError, Rest};
+use crate::record::framed;
 use crate::time::Timestamp;
 
 /// Why a recording cannot be read on.
@@ -70,6 +71,10 @@ pub struct Recording {
     asleep: bool,
     /// Whether it is let go of until the next exchange of this recording is due.
     sleeps: bool,
+    /// How much was taken of the frame that it was let go of in.
+    taken: usize,
+    /// Whether it was let go of in frames.
+    framed: bool,
     /// Nanoseconds that are added to its times.
     skew: i64,
     line: u64,
@@ -137,6 +142,8 @@ impl Recording {
             lines: RecordingLines::new(reader),
             asleep: false,
             sleeps: false,
+            taken: 0,
+            framed: false,
             skew,
             line: 0,
             offset: 0,
@@ -176,6 +183,9 @@ impl Recording {
 
     fn sleep(&mut self) {
         if self.sleeps {
+            if !self.asleep {
+                (self.framed, self.taken) = (self.lines.are_framed(), self.lines.taken());
+            }
             (self.lines, self.asleep) = (RecordingLines::new(Box::new(std::io::empty())), true);
         }
     }
@@ -197,7 +207,9 @@ impl Recording {
             offset,
             cause,
         })?;
-        (self.lines, self.asleep) = (RecordingLines::new(reader), false);
+        // Its bytes do not tell: where it goes on may be just before the end of a buffer.
+        (self.lines, self.asleep) = (RecordingLines::new(reader).framed(self.framed), false);
+        self.lines.pass(self.taken);
         Ok(())
     }
 
@@ -225,7 +237,7 @@ impl Recording {
     ) -> Result<Option<Exchange>, RecordingError> {
         self.wake()?;
         loop {
-            let as_it_stands = self.base == 0 && self.skew == 0;
+            let as_it_stands = self.base == 0 && self.skew == 0 && !self.lines.are_framed();
             let next = match depth {
                 Depth::Outline if as_it_stands => self.lines.next(depth, keep.as_deref_mut()),
                 _ => self.lines.next(Depth::Whole, None),
@@ -325,13 +337,32 @@ impl Recording {
         }
     }
 
+    /// Whether it stands in frames; asked before anything is read.
+    pub fn is_framed(&mut self) -> bool {
+        self.lines.are_framed()
+    }
+
     /// What its first line says of redaction: asked before anything else is read.
     pub fn redacted(&mut self) -> Result<Option<Redacted>, RecordingError> {
+        Ok(self.header()?.and_then(|header| header.redacted))
+    }
+
+    /// Its first line; asked before anything else is read.
+    pub fn header(&mut self) -> Result<Option<Header>, RecordingError> {
         self.wake()?;
         let mut first = Vec::new();
+        let is_framed = self.lines.are_framed();
         let reader = self.lines.reader();
-        match read_line(&mut reader.by_ref().take(limits::LINE_BYTES as u64 + 1), &mut first) {
-            Ok(_) => {}
+        let read = match is_framed {
+            true => framed::first(reader, &mut first),
+            false => {
+                let mut limited = reader.by_ref().take(limits::LINE_BYTES as u64 + 1);
+                read_line(&mut limited, &mut first).map(|_| None)
+            }
+        };
+        let mut from_frame = None;
+        match read {
+            Ok(header) => from_frame = header,
             // Cut inside the first block of its compression: it will be found so again.
             Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {}
             Err(cause) => {
@@ -342,18 +373,18 @@ impl Recording {
                 });
             }
         }
-        let redacted = match exchanges::read(without_mark(&first)) {
-            Ok(Line::Header(header)) => header.redacted,
+        let header = match exchanges::read(without_mark(&first)) {
+            Ok(Line::Header(header)) => Some(header),
             // Whatever else it is, is said where it is read.
-            _ => None,
+            _ => from_frame,
         };
         if self.sleeps {
             self.sleep();
-            return Ok(redacted);
+            return Ok(header);
         }
         let rest = std::mem::replace(self.lines.reader(), Box::new(std::io::empty()));
         *self.lines.reader() = Box::new(std::io::Cursor::new(first).chain(rest));
-        Ok(redacted)
+        Ok(header)
     }
 
     /// A file begins. It goes on with the numbers before it where it is a further part of the same
@@ -402,6 +433,13 @@ impl Recording {
         let connection = connection.saturating_add(self.base);
         self.next_base = self.next_base.max(connection.saturating_add(1));
         Closed(connection, at.plus(self.skew))
+    }
+
+    /// Whether all of it was read, and its bytes are what was read: one file of one writer, with
+    /// nothing left out and nothing numbered anew.
+    fn is_as_it_stands(&self) -> bool {
+        let only = (self.headers, self.ends) == (1, 1);
+        only && self.is_whole() && self.bad.is_none() && self.base == 0 && self.skew == 0
     }
 
     fn is_whole(&self) -> bool {
@@ -483,6 +521,11 @@ impl Merged {
             [only] if !self.started => Some(only),
             _ => None,
         }
+    }
+
+    /// Whether this is one recording, and its bytes are what was read; once all was read.
+    pub fn is_as_it_stands(&self) -> bool {
+        matches!(self.recordings.as_slice(), [only] if only.is_as_it_stands())
     }
 
     /// What the first lines said of redaction, of all that was read; each once.

@@ -16,7 +16,7 @@ use crate::bind::find::{self, Finder, FoundFlows, Order};
 use crate::bind::with_givers;
 use crate::cli::exit::printable;
 use crate::cli::folder::{RunFolder, names};
-use crate::cli::input::{Inputs, ReadInputs};
+use crate::cli::input::{InputOptions, Inputs, ReadInputs};
 use crate::cli::output::UnfinishedFile;
 use crate::cli::{Failure, Global};
 use crate::exchange::Redacted;
@@ -74,14 +74,19 @@ pub(super) fn find(
         folder: folder.to_owned(),
     };
     let mut finder = Finder::new(&config).map_err(cannot)?;
+    // A recording in a file is read again from there.
+    let original = opened.original();
+    let options = opened.options().clone();
     let mut file = nameless_file(folder).map_err(cannot)?;
     let mut buffer = Vec::with_capacity(2 * WRITE_BYTES);
     let header = Header::new(Timestamp::now(), Vec::new()).redacted(Redacted::of_all(redacted));
     write_line(&mut buffer, &header);
     let done = opened.each(global, |exchange| {
         super::input::unless_interrupted(word)?;
-        exchanges::write_name(&mut buffer, exchange.id, &exchange.closed);
-        exchanges::write_rest(&mut buffer, &exchange);
+        if original.is_none() {
+            exchanges::write_name(&mut buffer, exchange.id, &exchange.closed);
+            exchanges::write_rest(&mut buffer, &exchange);
+        }
         if buffer.len() >= WRITE_BYTES {
             file.write_all(&buffer).map_err(cannot)?;
             buffer.clear();
@@ -89,18 +94,37 @@ pub(super) fn find(
         finder.add(exchange).map_err(cannot)
     })?;
     let done = super::input::with_exchanges(done, word)?;
-    let inputs = again(&done, file, buffer).map_err(cannot)?;
+    let inputs = match original {
+        Some(original) if done.as_it_stands => original.open(done.prints.clone())?,
+        Some(original) => {
+            super::input::write_again(&original, &done, word, global, |line| {
+                line(&mut buffer);
+                if buffer.len() >= WRITE_BYTES {
+                    file.write_all(&buffer).map_err(cannot)?;
+                    buffer.clear();
+                }
+                Ok(())
+            })?;
+            again(&done, file, buffer, options).map_err(cannot)?
+        }
+        None => again(&done, file, buffer, options).map_err(cannot)?,
+    };
     let found = finder.finish().map_err(cannot)?;
     Ok((inputs, Some(Flows { found, touches })))
 }
 
 /// The same exchanges once more, from a file that was written with them but for the `rest`.
-fn again(done: &ReadInputs, mut file: File, mut rest: Vec<u8>) -> std::io::Result<Inputs> {
+fn again(
+    done: &ReadInputs,
+    mut file: File,
+    mut rest: Vec<u8>,
+    options: InputOptions,
+) -> std::io::Result<Inputs> {
     let end = End::new(done.exchanges, done.ledger.clone(), done.rest.clone());
     write_line(&mut rest, &end);
     file.write_all(&rest)?;
     file.rewind()?;
-    Ok(Inputs::again(done, file))
+    Ok(Inputs::again(done, file, options))
 }
 
 impl Flows {

@@ -7,7 +7,7 @@ use super::flags::ReplayShape;
 use super::flows::{self, ToldFlows};
 use super::metrics;
 use crate::cli::folder::{InputInfo, RunFolder, names};
-use crate::cli::input::{self, InputOptions, Inputs, ReadInputs};
+use crate::cli::input::{self, InputOptions, Inputs, Original, ReadInputs};
 use crate::cli::output::UnfinishedFile;
 use crate::cli::{Exit, Failure, Global, redaction, shown};
 use crate::exchange::Exchange;
@@ -86,7 +86,7 @@ pub(super) fn read_into(
     let is_bound = wishes.parts.is_some();
     let planner = super::planner(folder.path(), wishes, watched.then(metrics::route_of))?;
     let mut planner = planner.touching(touches.unwrap_or_default());
-    let part = UnfinishedFile::create(&path).map_err(cannot)?;
+    let mut part = UnfinishedFile::create(&path).map_err(cannot)?;
     let mut file = part.file().map_err(cannot)?;
     let places_part =
         is_shard.then(|| UnfinishedFile::create(&folder.file(names::PLACES))).transpose();
@@ -100,6 +100,8 @@ pub(super) fn read_into(
         redactor.filter(|_| before.iter().any(Option::is_some)).map(|_| KnownTokens::default());
     let to_redact = redactor.filter(|_| known.is_none()).cloned();
     let redacted = to_redact.as_ref().map(Redactor::mark).or_else(|| Redacted::of_all(&before));
+    // A recording that is kept as it is need not be written again.
+    let original = opened.original().filter(|_| to_redact.is_none() && !is_shard);
     let names = inputs.iter().map(|name| shown::without_secrets(name)).collect();
     exchanges::write_line(&mut buffer, &Header::new(Timestamp::now(), names).redacted(redacted));
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
@@ -112,7 +114,9 @@ pub(super) fn read_into(
             return planner.add(exchange).map_err(cannot);
         }
         held += 1;
-        line(&mut buffer);
+        if original.is_none() {
+            line(&mut buffer);
+        }
         if buffer.len() >= WRITE_BYTES {
             file.write_all(&buffer).map_err(cannot)?;
             buffer.clear();
@@ -127,6 +131,21 @@ pub(super) fn read_into(
     let read = opened.lines(global, to_redact, is_shard, is_bound, take);
     let ended = read.and_then(|done| with_exchanges(done, word)).and_then(|done| {
         planner.also_at(&done.ledger.also_at);
+        if let Some(original) = &original {
+            if done.as_it_stands {
+                part.fill_from(original.path()).map_err(cannot)?;
+                redaction::check(&done.redactions, redactor)?;
+                return Ok((done.prints, done.redactions, done.rest));
+            }
+            write_again(original, &done, word, global, |line| {
+                line(&mut buffer);
+                if buffer.len() >= WRITE_BYTES {
+                    file.write_all(&buffer).map_err(cannot)?;
+                    buffer.clear();
+                }
+                Ok(())
+            })?;
+        }
         exchanges::write_line(&mut buffer, &End::new(held, done.ledger, done.rest.clone()));
         file.write_all(&buffer).map_err(cannot)?;
         // Files that were put together may be redacted in part.
@@ -142,6 +161,28 @@ pub(super) fn read_into(
     let plan = planner.finish().map_err(cannot)?;
     let flows = flows.map(|flows| flows.with(&plan));
     Ok(Planned { plan, inputs, part, places: places_part, redactions, known, flows })
+}
+
+/// Gives the lines of a recording that was read already, and turned out to be put together or
+/// damaged.
+pub(super) fn write_again(
+    original: &Original,
+    done: &ReadInputs,
+    word: &Stop,
+    global: &Global,
+    mut write: impl FnMut(&dyn Fn(&mut Vec<u8>)) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut left = done.exchanges;
+    // What was appended in the meantime belongs to no plan.
+    original.open(done.prints.clone())?.lines(global, None, false, false, |_, line| {
+        unless_interrupted(word)?;
+        if left > 0 {
+            left -= 1;
+            write(line)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// Reads the inputs and plans the replay; leaves nothing behind.
