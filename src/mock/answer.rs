@@ -217,7 +217,7 @@ impl<'r> Reply<'r> {
             if chunks {
                 field(out, b"Transfer-Encoding", b"chunked")
             } else {
-                field(out, b"ReplyBody-Length", &itoa(self.length()))
+                field(out, b"Content-Length", &itoa(self.length()))
             }
         }
         if !asker.persists {

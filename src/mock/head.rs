@@ -12,7 +12,7 @@ pub(super) struct RecordedHead<'h> {
     pub(super) trailers: RecordedFields<'h>,
 }
 
-/// RecordedFields in their order; what is not known is empty.
+/// Fields in their order; what is not known is empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RecordedFields<'h>(&'h [u8]);
 

@@ -79,7 +79,7 @@ pub fn hash(bytes: &[u8]) -> u64 {
     fold(state ^ SECOND, FIRST)
 }
 
-/// FrameSpan of what a frame holds.
+/// Span of what a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameSpan {
     /// Times of the first and the last exchange, in nanoseconds since 1970.
