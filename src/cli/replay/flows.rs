@@ -95,7 +95,7 @@ pub(super) fn find(
     })?;
     let done = super::input::with_exchanges(done, word)?;
     let inputs = match original {
-        Some(original) if done.as_it_stands => original.open(done.prints.clone())?,
+        Some(original) if done.as_it_stands => original.open(done.prints)?,
         Some(original) => {
             super::input::write_again(&original, &done, word, global, |line| {
                 line(&mut buffer);
