@@ -206,6 +206,73 @@ fn lists_in_the_order_of_their_ids_are_compared_by_identity() {
 }
 
 #[test]
+fn lists_of_any_format_are_compared_by_identity() {
+    let ids =
+        |order: [usize; 3], v2: bool| order.map(|n| (if v2 { IDS[n].1 } else { IDS[n].0 }, n));
+    type Said = fn(&[(&str, usize)]) -> spoken::Said;
+    let forms: [(Said, &str); 6] = [
+        (
+            |all| {
+                let item = |(id, n): &(&str, usize)| format!("<item id=\"{id}\"><n>{n}</n></item>");
+                let items: String = all.iter().map(item).collect();
+                answer(200, "application/xml", format!("<items>{items}</items>"))
+            },
+            "body /items reordered",
+        ),
+        (
+            |all| {
+                let item = |(id, n): &(&str, usize)| {
+                    format!("\n<m:Item><m:Id>{id}</m:Id><m:n>{n}</m:n></m:Item>")
+                };
+                let items: String = all.iter().map(item).collect();
+                let text = format!("<m:Items xmlns:m=\"urn:m\">{items}\n</m:Items>");
+                answer(200, "application/xml", text)
+            },
+            "body /m:Items reordered",
+        ),
+        (
+            |all| {
+                let items: String = all.iter().map(|(id, _)| format!("<li>{id}</li>")).collect();
+                answer(200, "text/html", format!("<ul>{items}</ul>"))
+            },
+            "body /html/body/ul reordered",
+        ),
+        (
+            |all| {
+                let pair = |(id, _): &(&str, usize)| format!("id={id}");
+                let body = all.iter().map(pair).collect::<Vec<_>>().join("&");
+                answer(200, "application/x-www-form-urlencoded", format!("x=1&{body}"))
+            },
+            "body form:id reordered",
+        ),
+        (
+            |all| {
+                let ids = all.iter().map(|(id, _)| *id).collect::<Vec<_>>().join(", ");
+                json("{}").with("X-Things", &ids)
+            },
+            "header x-things reordered",
+        ),
+        (
+            |all| {
+                let with = |said: spoken::Said, (id, _): &(&str, usize)| said.with("X-Thing", id);
+                all.iter().fold(json("{}"), with)
+            },
+            "header x-thing reordered",
+        ),
+    ];
+    for (form, reordered) in forms {
+        let v1 = form(&ids([0, 1, 2], false));
+        // Each side in the order of its own ids, as a query sorts them.
+        let sorted = form(&ids([1, 2, 0], true));
+        assert_eq!(then(talk("GET /things", v1.clone(), sorted)), [""; 0], "{reordered}");
+        let same = form(&ids([0, 1, 2], true));
+        assert_eq!(then(talk("GET /things", v1.clone(), same)), [""; 0], "{reordered}");
+        let shuffled = form(&ids([2, 0, 1], true));
+        assert_eq!(then(talk("GET /things", v1, shuffled)), [reordered]);
+    }
+}
+
+#[test]
 fn a_small_number_stands_for_another_only_beside_its_thing() {
     let bound =
         |place: &str| Binding { thing: Some("page".to_owned()), ..binding(0, place, "8", "1008") };

@@ -10,6 +10,7 @@ use rustc_hash::{FxHashSet, FxHasher};
 
 use super::Kind;
 use super::bindings::{Bound, is_of_identity};
+use super::identity;
 use super::nouns;
 use super::parts::{self, DifferingPart};
 use super::rules::RouteRules;
@@ -138,6 +139,19 @@ impl Context<'_> {
     /// The same of a value at these steps of an answer.
     pub(super) fn differ_at(&self, a: &str, b: &str, number: bool, steps: &[Step<'_>]) -> Differ {
         self.differ(a, b, number, || nouns::at(steps, &self.request.target))
+    }
+
+    /// Whether two lists at these steps of an answer name the same things in the same order, or
+    /// each in that of its ids; none where they do not name the same.
+    pub(super) fn same_things(
+        &self,
+        a: &[String],
+        b: &[String],
+        steps: &[Step<'_>],
+    ) -> Option<bool> {
+        let bound = self.bound.filter(|_| a.len() == b.len() && a.len() > 1)?;
+        let things = nouns::at(steps, &self.request.target);
+        Some(identity::same(bound, a, b, &things)?.in_order)
     }
 
     /// What the change from `a` to `b` looks like, and in which values it is.

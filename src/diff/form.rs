@@ -7,7 +7,7 @@ use super::change::{Context, Differ, SeenChange, Sink, Step, hash_place, kind_of
 use super::embedded::{self, Base};
 use super::rules::RuleVerdict;
 
-/// Compares two forms: values of one name in their order, names in any.
+/// Compares two forms: values of one name in their order, ids by what they name, names in any.
 pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink: &mut Sink) {
     let mut names: BTreeMap<String, [Vec<String>; 2]> = BTreeMap::new();
     for (side, text) in [expected, actual].into_iter().enumerate() {
@@ -18,6 +18,26 @@ pub(super) fn compare(context: &Context<'_>, expected: &str, actual: &str, sink:
     for (name, [a, b]) in names {
         let place = format!("form:{name}");
         sink.saw(hash_place(&place));
+        match context.same_things(&a, &b, &[Step::Form((&*name).into())]) {
+            Some(true) => {
+                sink.twins.push(hash_place(&place));
+                continue;
+            }
+            Some(false) => {
+                let [a, b] = [a, b].map(|values| values.join(", "));
+                if let RuleVerdict::Taken(rule) =
+                    context.rules.judge_field(&name, Some(&a), Some(&b))
+                {
+                    sink.ruled.push(rule);
+                    continue;
+                }
+                let shown = |values: &str| Some(short(&context.masker.field(&name, values)));
+                let (a, b) = (shown(&a), shown(&b));
+                sink.plain(Kind::Body, &place, "reordered", a, b, SeenChange::PLAIN);
+                continue;
+            }
+            None => {}
+        }
         for index in 0..a.len().max(b.len()) {
             let (a, b) = (a.get(index).map(String::as_str), b.get(index).map(String::as_str));
             if a == b {

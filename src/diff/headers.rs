@@ -260,6 +260,19 @@ impl FieldRule<'_, '_> {
         if a.len() != b.len() && joined(a) == joined(b) {
             return;
         }
+        let texts = |values: &[&[u8]]| {
+            let list = joined(values);
+            let text = String::from_utf8_lossy(&list);
+            text.split(',').map(|member| member.trim().to_owned()).collect::<Vec<_>>()
+        };
+        if self.context.bound.is_some() && self.holds_list(a) && self.holds_list(b) {
+            match self.context.same_things(&texts(a), &texts(b), &[Step::Header(self.name.into())])
+            {
+                Some(true) => return sink.twins.push(hash_place(&self.place)),
+                Some(false) => return self.change("reordered", a, b, SeenChange::PLAIN, sink),
+                None => {}
+            }
+        }
         if a.len() > 1 {
             a.sort_unstable();
             b.sort_unstable();
@@ -286,6 +299,11 @@ impl FieldRule<'_, '_> {
             _ => ("changed", SeenChange::PLAIN),
         };
         self.change(label, a, b, look, sink);
+    }
+
+    /// Whether a field has several members (RFC 9110 §5.6.1).
+    fn holds_list(&self, values: &[&[u8]]) -> bool {
+        values.len() > 1 || values.iter().any(|value| value.contains(&b','))
     }
 
     fn differ(&self, a: &str, b: &str) -> Differ {

@@ -16,6 +16,7 @@ pub mod engine;
 mod events;
 mod form;
 pub mod headers;
+mod identity;
 mod index;
 pub mod json;
 mod judging;

@@ -1,13 +1,13 @@
 //! Arrays: by position, by key, as sets; moved elements told from changed ones.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::hash::{Hash as _, Hasher as _};
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::super::bindings::Bound;
 use super::super::change::{SeenChange, Step};
+use super::super::identity::both_in_order;
 use super::super::nouns;
 use super::super::rules::ArrayRule;
 use super::{JsonWalk, same_text};
@@ -17,7 +17,7 @@ use crate::message::json::tape::{Node, Type};
 use crate::steps;
 
 /// Names of members that identify the elements of an array, the likeliest first.
-const KEYS: [&str; 10] =
+pub(in crate::diff) const KEYS: [&str; 10] =
     ["id", "_id", "uuid", "guid", "key", "sku", "code", "slug", "email", "name"];
 
 impl<'a> JsonWalk<'_, '_, 'a> {
@@ -111,26 +111,15 @@ impl<'a> JsonWalk<'_, '_, 'a> {
     }
 
     /// Whether two lists of ids name the same things, and whether in the same order; none where
-    /// they do not. Lists that both stand in the order of their ids have no order of their own.
+    /// they do not.
     fn same_things(&self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) -> Option<bool> {
-        let bound = self.context.bound.filter(|_| left.len() == right.len() && left.len() > 1)?;
-        let things = nouns::at(&self.path, &self.context.request.target);
+        if self.context.bound.is_none() || left.len() != right.len() || left.len() < 2 {
+            return None;
+        }
         let text = |node: &Node<'_, 'a>| (!node.is_container()).then(|| node.text().into_owned());
         let sides = [left, right].map(|side| side.iter().map(text).collect::<Option<Vec<_>>>());
         let [Some(left), Some(right)] = sides else { return None };
-        let mut places: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
-        for (index, text) in right.iter().enumerate().rev() {
-            places.entry(Bound::name(text)).or_default().push(index);
-        }
-        let twins: Vec<Option<u64>> = left.iter().map(|text| bound.twin(text, &things)).collect();
-        if twins.iter().all(Option::is_none) {
-            return None;
-        }
-        let place = |(text, twin): (&String, &Option<u64>)| {
-            places.get_mut(&twin.unwrap_or_else(|| Bound::name(text)))?.pop()
-        };
-        let order = left.iter().zip(&twins).map(place).collect::<Option<Vec<_>>>()?;
-        Some(order.is_sorted() || both_in_order(&left, &right))
+        self.context.same_things(&left, &right, &self.path)
     }
 
     fn by_position(&mut self, left: &[Node<'_, 'a>], right: &[Node<'_, 'a>]) {
@@ -267,21 +256,6 @@ struct Keys {
 
 /// The member that an element's key is of.
 const ID: [Step<'static>; 1] = [Step::Name(Cow::Borrowed("id"))];
-
-/// Whether two lists of ids both rise, or both fall: each as numbers where they are some.
-fn both_in_order(left: &[String], right: &[String]) -> bool {
-    let rises = |keys: &[String]| {
-        let numbers: Option<Vec<f64>> = keys.iter().map(|key| key.parse().ok()).collect();
-        let compare = |at: usize| match &numbers {
-            Some(numbers) => numbers[at].total_cmp(&numbers[at + 1]),
-            None => keys[at].cmp(&keys[at + 1]),
-        };
-        let all = |way: Ordering| (0..keys.len().saturating_sub(1)).all(|at| compare(at) != way);
-        [all(Ordering::Greater), all(Ordering::Less)]
-    };
-    let (left, right) = (rises(left), rises(right));
-    left[0] && right[0] || left[1] && right[1]
-}
 
 /// The key of every element on both sides; none where an element has none or two have the same.
 fn keyed(left: &[Node<'_, '_>], right: &[Node<'_, '_>], key: &str) -> Option<[Vec<String>; 2]> {

@@ -12,6 +12,7 @@ use std::cell::OnceCell;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+pub(super) use self::array::KEYS;
 use super::Kind;
 use super::bindings::Bound;
 use super::change::{

@@ -16,9 +16,10 @@ use self::outline::{field, is_value, outline};
 use super::Kind;
 use super::change::{Change, Context, Differ, SeenChange, Sink, kind_of, mix, short};
 use super::embedded::{self, Base, may_hold, may_surround};
-use super::query;
+use super::json::KEYS;
 use super::rules::RuleVerdict;
 use super::text::common;
+use super::{identity, nouns, query};
 use crate::message::markup::tree::{Element, TreeNode};
 use crate::message::markup::{html, xml};
 use crate::message::place;
@@ -78,7 +79,8 @@ impl MarkupWalk<'_, '_> {
         let (left, right): (Vec<_>, Vec<_>) = (a.children().collect(), b.children().collect());
         steps::add(left.len() + right.len());
         let numbers = [numbered(&left), numbered(&right)];
-        for (a, b) in aligned(&left, &right) {
+        let pairs = self.by_identity(&left, &right).unwrap_or_else(|| aligned(&left, &right));
+        for (a, b) in pairs {
             let (node, index) = match (a, b) {
                 (Some(a), _) => (left[a], numbers[0][a]),
                 (None, Some(b)) => (right[b], numbers[1][b]),
@@ -92,6 +94,48 @@ impl MarkupWalk<'_, '_> {
             }
             self.path.pop();
         }
+    }
+
+    /// The pairs of children that name the same things; none where they are no list of such, or
+    /// stand in the same order anyhow.
+    fn by_identity(&mut self, left: &[TreeNode<'_>], right: &[TreeNode<'_>]) -> Option<Pairs> {
+        let bound = self.context.bound.filter(|_| left.len() == right.len() && left.len() > 1)?;
+        let same_names = left.iter().zip(right).all(|(a, b)| a.name() == b.name());
+        let elements = || left.iter().enumerate().filter(|(_, node)| node.element().is_some());
+        let name = elements().next()?.1.name();
+        // Texts between elements stay where they are.
+        let list: Vec<usize> = elements().map(|(at, _)| at).collect();
+        if !same_names || list.len() < 2 || list.iter().any(|&at| left[at].name() != name) {
+            return None;
+        }
+        let key = key_of(left[list[0]])?;
+        let keys = |side: &[TreeNode<'_>]| -> Option<Vec<String>> {
+            list.iter().map(|&at| value_of(side[at], &key).filter(|v| !v.is_empty())).collect()
+        };
+        let (ours, theirs) = (keys(left)?, keys(right)?);
+        let mut steps = self.steps(None);
+        steps.push(place::Step::Element(Cow::Owned(local(name).to_owned()), 1));
+        steps.extend(key.step());
+        let things = nouns::at(&steps, &self.context.request.target);
+        let same = identity::same(bound, &ours, &theirs, &things)?;
+        if same.places.is_sorted() {
+            return None;
+        }
+        if !same.in_order {
+            let shown = |keys: &[String]| keys.join(", ");
+            self.changed(
+                "reordered",
+                Some(&shown(&ours)),
+                Some(&shown(&theirs)),
+                None,
+                SeenChange::PLAIN,
+            );
+        }
+        let mut pairs: Pairs = (0..left.len()).map(|at| (Some(at), Some(at))).collect();
+        for (&at, &place) in list.iter().zip(&same.places) {
+            pairs[at].1 = Some(list[place]);
+        }
+        Some(pairs)
     }
 
     fn pair(&mut self, a: TreeNode<'_>, b: TreeNode<'_>) {
@@ -290,6 +334,59 @@ impl MarkupWalk<'_, '_> {
     }
 }
 
+/// Children that belong together.
+type Pairs = Vec<(Option<usize>, Option<usize>)>;
+
+/// What names the thing that an element of a list is.
+enum Key {
+    Attribute(&'static str),
+    Child(&'static str),
+    Text,
+}
+
+impl Key {
+    /// The step to it from the element.
+    fn step(&self) -> Option<place::Step<'static>> {
+        match self {
+            Self::Attribute(name) => Some(place::Step::Attribute((*name).into())),
+            Self::Child(name) => Some(place::Step::Element((*name).into(), 1)),
+            Self::Text => None,
+        }
+    }
+}
+
+/// What names the thing that an element is: an attribute or a child of a name that identifies, else
+/// all that it says.
+fn key_of(node: TreeNode<'_>) -> Option<Key> {
+    let element = node.element()?;
+    let is = |own: &str, name: &str| local(own).eq_ignore_ascii_case(name);
+    let attribute = |name: &&str| element.attributes.iter().any(|(own, _)| is(own, name));
+    let child = |name: &&str| node.children().any(|child| is(child.name(), name));
+    KEYS.iter()
+        .find_map(|name| attribute(name).then_some(Key::Attribute(name)))
+        .or_else(|| KEYS.iter().find_map(|name| child(name).then_some(Key::Child(name))))
+        .or_else(|| only_text(node).map(|_| Key::Text))
+}
+
+fn value_of(node: TreeNode<'_>, key: &Key) -> Option<String> {
+    let is = |own: &str, name: &str| local(own).eq_ignore_ascii_case(name);
+    match key {
+        Key::Attribute(name) => {
+            let mut all = node.element()?.attributes.iter();
+            all.find(|(own, _)| is(own, name)).map(|(_, value)| value.to_string())
+        }
+        Key::Child(name) => only_text(node.children().find(|child| is(child.name(), name))?),
+        Key::Text => only_text(node),
+    }
+}
+
+/// What an element says that holds a text alone.
+fn only_text(node: TreeNode<'_>) -> Option<String> {
+    let mut children = node.children();
+    let text = children.next().filter(|child| child.element().is_none())?;
+    children.next().is_none().then(|| text.text().trim().to_owned())
+}
+
 /// A name without its prefix.
 fn local(name: &str) -> &str {
     name.rsplit(':').next().unwrap_or(name)
@@ -321,7 +418,7 @@ fn numbered(nodes: &[TreeNode<'_>]) -> Vec<Option<usize>> {
 
 /// Which children belong together: equal ones first, then those of one name in their order; the
 /// rest stands alone.
-fn aligned(left: &[TreeNode<'_>], right: &[TreeNode<'_>]) -> Vec<(Option<usize>, Option<usize>)> {
+fn aligned(left: &[TreeNode<'_>], right: &[TreeNode<'_>]) -> Pairs {
     if left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.name() == b.name()) {
         return (0..left.len()).map(|at| (Some(at), Some(at))).collect();
     }
