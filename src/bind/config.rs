@@ -305,6 +305,22 @@ pub struct SignRule {
     pub key: KeySource,
     /// Where it stands in requests; wherever one is where left out.
     pub at: Option<FlowSpot>,
+    /// How URLs are signed, as far as their parameters do not say.
+    pub url: UrlRecipe,
+}
+
+/// How a URL is signed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UrlRecipe {
+    /// The parameter that holds the signature.
+    pub signature: Option<String>,
+    /// The parameter that says until when the URL may be used.
+    pub expires: Option<String>,
+    /// What is signed: a text with `{method}`, `{host}`, `{path}`, `{query}` (without the
+    /// signature) and `{query:NAME}`.
+    pub signs: Option<String>,
+    /// The name of the key, which takes the place of v1's.
+    pub key_id: Option<String>,
 }
 
 /// What can be signed.
@@ -333,6 +349,10 @@ struct SignKeys {
     key: String,
     route: Option<RouteIs>,
     place: Option<PlaceIs>,
+    signature: Option<String>,
+    expires: Option<String>,
+    signs: Option<String>,
+    key_id: Option<String>,
 }
 
 impl TryFrom<SignKeys> for SignRule {
@@ -346,8 +366,30 @@ impl TryFrom<SignKeys> for SignRule {
         };
         let anywhere = keys.route.is_none() && keys.place.is_none();
         let at = (!anywhere).then(|| FlowSpot::new(keys.route, keys.place));
-        Ok(Self { kind: keys.kind, key, at })
+        let SignKeys { signature, expires, signs, key_id, .. } = keys;
+        let url = UrlRecipe { signature, expires, signs, key_id };
+        if keys.kind != SignKind::Url && url != UrlRecipe::default() {
+            let own = "signature, expires, signs and key_id are of kind = \"url\"";
+            return Err(format!("[[flow.sign]]: {own}"));
+        }
+        if let Some(unknown) = url.signs.as_deref().and_then(unknown_part) {
+            return Err(format!(
+                "[[flow.sign]] signs: {unknown:?} is none of {{method}}, {{host}}, {{path}}, \
+                 {{query}} and {{query:NAME}}"
+            ));
+        }
+        Ok(Self { kind: keys.kind, key, at, url })
     }
+}
+
+/// The first part in braces of what is signed that means nothing.
+fn unknown_part(signs: &str) -> Option<&str> {
+    signs.split('{').skip(1).map(|rest| rest.split_once('}').map_or(rest, |(name, _)| name)).find(
+        |name| {
+            !matches!(*name, "method" | "host" | "path" | "query")
+                && name.strip_prefix("query:").is_none_or(str::is_empty)
+        },
+    )
 }
 
 impl fmt::Display for SignRule {
@@ -514,6 +556,13 @@ mod tests {
             [[sign]]
             kind = "jwt"
             key = "env:STAGING_SIGNING_KEY"
+            [[sign]]
+            kind = "url"
+            key = "file:url.key"
+            route = "GET /files/{id}"
+            signature = "sig"
+            expires = "until"
+            signs = "{method} https://{host}{path}?{query}{query:until}"
             "#,
         )
         .expect("all of it is known");
@@ -523,6 +572,8 @@ mod tests {
         assert_eq!(read.vary[0].at.place.as_ref().map(Pattern::text), Some("$.name"));
         assert_eq!(read.supply[1].by, Supplier::File("values.csv".into()));
         assert_eq!(read.sign[0].key, KeySource::Variable("STAGING_SIGNING_KEY".into()));
+        assert_eq!(read.sign[1].url.signature.as_deref(), Some("sig"));
+        assert_eq!(read.sign[1].to_string(), "[[flow.sign]] url GET /files/{id}");
         let shown = read.bind_rules().next().map(ToString::to_string);
         assert_eq!(
             shown.as_deref(),
@@ -547,6 +598,8 @@ mod tests {
             ("[[never]]\nroute = \"items\"", "is not a route"),
             ("[[supply]]\nplace = \"cookie:s\"", "either a command or a file"),
             ("[[sign]]\nkind = \"jwt\"\nkey = \"s3cret\"", "env:NAME or file:PATH"),
+            ("[[sign]]\nkind = \"jwt\"\nkey = \"env:K\"\nsigns = \"x\"", "are of kind = \"url\""),
+            ("[[sign]]\nkind = \"url\"\nkey = \"env:K\"\nsigns = \"{url}\"", "\"url\" is none of"),
             ("[[vary]]\nplace = \"$$\"", "is no place"),
             ("[[bind_rule]]\nfrom = {}", "a route or a place is needed"),
         ] {

@@ -14,6 +14,7 @@ pub mod put;
 pub mod sign;
 pub mod take;
 pub mod touch;
+pub mod url;
 
 use std::hash::{Hash as _, Hasher as _};
 

@@ -106,16 +106,22 @@ impl SigningKey {
         }
     }
 
-    fn sign(&self, name: &str, text: &[u8]) -> Option<Vec<u8>> {
+    /// The code of a text (HMAC, RFC 2104) under a secret; none of another key.
+    pub(super) fn code(&self, algorithm: hmac::Algorithm, text: &[u8]) -> Option<Vec<u8>> {
+        let Self::Secret(secret) = self else { return None };
+        Some(hmac::sign(&hmac::Key::new(algorithm, secret), text).as_ref().to_vec())
+    }
+
+    /// A signature by an algorithm's name, as JWTs have them; none where the key is another one.
+    pub(super) fn sign(&self, name: &str, text: &[u8]) -> Option<Vec<u8>> {
         match self {
-            Self::Secret(secret) => {
+            Self::Secret(_) => {
                 let algorithm = match name {
                     "HS384" => hmac::HMAC_SHA384,
                     "HS512" => hmac::HMAC_SHA512,
                     _ => hmac::HMAC_SHA256,
                 };
-                let key = hmac::Key::new(algorithm, secret);
-                Some(hmac::sign(&key, text).as_ref().to_vec())
+                self.code(algorithm, text)
             }
             Self::Rsa(key) => {
                 let padding: &dyn signature::RsaEncoding = match name {

@@ -10,11 +10,12 @@ use rustc_hash::FxHashMap;
 
 use super::put::Retouch;
 use super::sign::SigningKey;
-use crate::bind::config::{FlowSection, FlowSpot, SignRule, SupplyRule, VaryRule};
-use crate::message::Request;
+use super::url::{ResignedUrl, SignedRequest};
+use crate::bind::config::{FlowSection, SignKind, SignRule, SupplyRule, VaryRule};
 use crate::message::document::{Bounds, Form, Reader, Value, Walk};
-use crate::message::fields;
-use crate::message::place::{Place, Trail};
+use crate::message::edit::Changes;
+use crate::message::place::{Pattern, Place, Trail};
+use crate::message::{Body, Request, fields, target};
 
 /// Names of fields that say who a user is, the surest first.
 const USERS: [&str; 8] =
@@ -95,10 +96,9 @@ impl Touches {
                     wanted.push(Wanted { rule: number, recorded, user: None });
                 }
             }
-            let first = self.supply.len() + self.vary.len();
-            for (number, (rule, key)) in self.sign.iter().enumerate() {
-                if rule.at.is_none() && key.jwt(value.text, 0).is_some() {
-                    self.matched[first + number].store(true, Ordering::Relaxed);
+            for number in touching.anywhere() {
+                if touching.made(number, at, value.text, value.form).is_some() {
+                    self.matched[number].store(true, Ordering::Relaxed);
                 }
             }
         });
@@ -114,6 +114,9 @@ impl Touches {
             }
         }
         Walk::new(&mut WholeTouch(&mut visit, &touching), Bounds::default()).request(request);
+        if let Some((number, _)) = touching.url_of(request, &request.target) {
+            self.matched[number].store(true, Ordering::Relaxed);
+        }
         let user = user_of(request).filter(|_| !wanted.is_empty());
         wanted.iter_mut().for_each(|wanted| wanted.user.clone_from(&user));
         wanted
@@ -135,12 +138,26 @@ impl Touches {
         let spots = self.supply.iter().map(|(rule, _)| Some(&rule.at));
         let spots = spots.chain(self.vary.iter().map(|rule| Some(&rule.at)));
         let spots = spots.chain(self.sign.iter().map(|(rule, _)| rule.at.as_ref()));
-        let rules: Vec<(usize, Option<&FlowSpot>)> = spots
-            .enumerate()
-            .filter(|(_, spot)| spot.is_none_or(|spot| spot.takes(request)))
-            .collect();
+        let (mut rules, mut urls) = (Vec::new(), Vec::new());
+        for (number, spot) in spots.enumerate() {
+            if spot.is_some_and(|spot| !spot.takes(request)) {
+                continue;
+            }
+            match spot.and_then(|spot| spot.place.as_ref()) {
+                None if self.signed(number).is_some_and(|(rule, _)| rule.kind == SignKind::Url) => {
+                    urls.push(number);
+                }
+                place => rules.push((number, place)),
+            }
+        }
         let varied = RefCell::default();
-        (!rules.is_empty()).then_some(Touching { touches: self, rules, copy, seconds, varied })
+        let any = !rules.is_empty() || !urls.is_empty();
+        any.then_some(Touching { touches: self, rules, urls, copy, seconds, varied })
+    }
+
+    /// The rule of this number, where it is one of `[[flow.sign]]`.
+    fn signed(&self, number: usize) -> Option<&(SignRule, SigningKey)> {
+        self.sign.get(number.checked_sub(self.supply.len() + self.vary.len())?)
     }
 }
 
@@ -148,7 +165,10 @@ impl Touches {
 #[derive(Debug)]
 pub struct Touching<'t> {
     touches: &'t Touches,
-    rules: Vec<(usize, Option<&'t FlowSpot>)>,
+    /// Rules of values, with their place; none where they are for any.
+    rules: Vec<(usize, Option<&'t Pattern>)>,
+    /// Rules of the URL that is asked for.
+    urls: Vec<usize>,
     copy: u32,
     seconds: i64,
     /// What was made different: where, from what, into what.
@@ -158,8 +178,61 @@ pub struct Touching<'t> {
 impl Touching<'_> {
     /// The rules that name a place.
     fn covering<'s>(&'s self, at: &'s Trail<'_>) -> impl Iterator<Item = usize> + 's {
-        let covers = |spot: &Option<&FlowSpot>| spot.is_some_and(|spot| spot.covers(at));
-        self.rules.iter().filter(move |(_, spot)| covers(spot)).map(|(number, _)| *number)
+        let covers = |place: &Option<&Pattern>| place.is_some_and(|place| place.covers(at));
+        self.rules.iter().filter(move |(_, place)| covers(place)).map(|(number, _)| *number)
+    }
+
+    /// The rules that name none.
+    fn anywhere(&self) -> impl Iterator<Item = usize> + '_ {
+        self.rules.iter().filter(|(_, place)| place.is_none()).map(|(number, _)| *number)
+    }
+
+    /// The URL that a request is to ask for instead of `asked_for`, and the rule that says so.
+    fn url_of(&self, request: &Request, asked_for: &[u8]) -> Option<(usize, ResignedUrl)> {
+        let asked_for = std::str::from_utf8(asked_for).ok().filter(|_| !self.urls.is_empty())?;
+        // An absolute target keeps its origin.
+        let (path, _) = target::path_and_query(asked_for.as_bytes());
+        let from = path.as_ptr() as usize - asked_for.as_ptr() as usize;
+        let from = from.min(asked_for.len());
+        let host = target::host(request).and_then(|host| std::str::from_utf8(host).ok());
+        let asked = SignedRequest {
+            method: std::str::from_utf8(&request.method).ok()?,
+            host: host.unwrap_or_default(),
+            target: &asked_for[from..],
+            headers: &request.headers,
+            body: (!request.body.is_cut()).then_some(&request.body.bytes[..]),
+        };
+        self.urls.iter().find_map(|&number| {
+            let (rule, key) = self.touches.signed(number)?;
+            let made = key.url(&rule.url, &asked, self.seconds)?;
+            let target = format!("{}{}", &asked_for[..from], made.target);
+            Some((number, ResignedUrl { target, ..made }))
+        })
+    }
+
+    /// Signs the URL that a request asks for, as `changes` leave the rest of it: not where
+    /// `is_bound` says that a flow gives the parameter that holds its signature.
+    pub fn sign(&self, request: &Request, changes: &mut Changes, is_bound: impl Fn(&str) -> bool) {
+        if self.urls.is_empty() {
+            return;
+        }
+        let before = changes.target.as_deref().unwrap_or(&request.target);
+        let changed = Request {
+            method: request.method.clone(),
+            target: request.target.clone(),
+            headers: changes.fields(&request.headers),
+            body: match &changes.body {
+                Some(bytes) => Body::whole(bytes.clone()),
+                None => request.body.clone(),
+            },
+            ..Request::default()
+        };
+        if let Some((_, made)) = self.url_of(&changed, before)
+            && made.target.as_bytes() != before
+            && !is_bound(&made.signature)
+        {
+            changes.target = Some(made.target.into_bytes());
+        }
     }
 
     /// What was made different in this copy: where, from what, into what.
@@ -179,21 +252,23 @@ impl Touching<'_> {
             self.varied.borrow_mut().push(known);
             return Some(varied);
         }
-        sign[number - vary.len()].1.jwt(text, self.seconds)
+        let (rule, key) = &sign[number - vary.len()];
+        match rule.kind {
+            SignKind::Jwt => key.jwt(text, self.seconds),
+            SignKind::Url => key.url_in(&rule.url, text, self.seconds),
+        }
     }
 }
 
 impl Retouch for Touching<'_> {
     fn retouch(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
-        let anywhere = self.rules.iter().filter(|(_, spot)| spot.is_none()).map(|rule| rule.0);
-        let numbers: Vec<usize> = self.covering(at).chain(anywhere).collect();
+        let numbers: Vec<usize> = self.covering(at).chain(self.anywhere()).collect();
         numbers.into_iter().find_map(|number| self.made(number, at, value.text, value.form))
     }
 
     fn is_whole(&self, at: &Trail<'_>, text: &str) -> bool {
         let is_token = || text.starts_with("ey") && text.matches('.').count() == 2;
-        let anywhere = self.rules.iter().any(|(_, spot)| spot.is_none());
-        (anywhere && is_token()) || self.covering(at).next().is_some()
+        (self.anywhere().next().is_some() && is_token()) || self.covering(at).next().is_some()
     }
 }
 
@@ -290,6 +365,39 @@ mod tests {
         assert_eq!(wanted, [expected]);
         assert!(touches.has(&wanted[0]));
         assert_eq!(touches.unmatched(), ["[[flow.vary]] form:x"]);
+    }
+
+    #[test]
+    fn urls_are_signed_as_they_will_be_asked_for() {
+        let rule = "[[sign]]\nkind = \"url\"\nkey = \"env:K\"\nroute = \"POST /files/{id}\"\n\
+                    [[sign]]\nkind = \"url\"\nkey = \"env:K\"\nplace = \"$.next\"";
+        let touches = touches(rule, &[]);
+        let (old, new) =
+            ("11".repeat(32), "627404233339d18c9b857a103e01f147fcb2b5c0bf6b4a1c5917032faa18cfed");
+        let url = |id: u8, expires: u64, code: &str| {
+            format!("/files/{id}?user=a&expires={expires}&signature={code}")
+        };
+        let recorded = url(1, 1_795_003_600, &old);
+        let asked = request(&recorded, &[], &format!(r#"{{"next":"http://a{recorded}"}}"#));
+        assert!(touches.look(&asked).is_empty() && touches.unmatched().is_empty());
+        let mut touching = touches.of(&asked, 1, 1_000).unwrap();
+        let place: Place = "path[2]".parse().unwrap();
+        let puts = [crate::bind::fill::put::Put { place: &place, range: None, old: "1", new: "7" }];
+        let mut changes = put(&asked, &puts, &mut touching).changes;
+        touching.sign(&asked, &mut changes, |_| false);
+        // With what v2 called the file, an hour later than v1's would have ended.
+        let expected = url(7, 1_795_004_600, new);
+        assert_eq!(changes.target.as_deref(), Some(expected.as_bytes()));
+        let body = String::from_utf8(changes.body.clone().unwrap()).unwrap();
+        assert!(
+            body.starts_with(r#"{"next":"http://a/files/1?user=a&expires=1795004600&"#),
+            "{body}"
+        );
+        let mut changes = put(&asked, &puts, &mut touching).changes;
+        touching.sign(&asked, &mut changes, |name| name == "signature");
+        assert_eq!(changes.target.as_deref(), Some(url(7, 1_795_003_600, &old).as_bytes()));
+        let other = request("/other?expires=1795003600&signature=00", &[], "");
+        assert_eq!(touches.of(&other, 1, 0).unwrap().urls.len(), 0);
     }
 
     #[test]

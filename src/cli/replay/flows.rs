@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::flags::FlowFlags;
-use crate::bind::config::{KeySource, SignKind, SignRule, Supplier, SupplyRule};
+use crate::bind::config::{KeySource, SignRule, Supplier, SupplyRule};
 use crate::bind::fill::sign::SigningKey;
 use crate::bind::fill::touch::Touches;
 use crate::bind::find::{self, Finder, FoundFlows, Order};
@@ -214,12 +214,6 @@ fn touches(flow: &FlowFlags) -> Result<Touches, Failure> {
 }
 
 fn key(rule: &SignRule) -> Result<SigningKey, String> {
-    let SignKind::Jwt = rule.kind else {
-        return Err(format!(
-            "{rule}: a URL's signature is not made anew: how it is made differs from service to \
-             service; bind the URL where an answer gives it, or supply it"
-        ));
-    };
     let text = match &rule.key {
         KeySource::Variable(name) => std::env::var_os(name)
             .map(std::os::unix::ffi::OsStringExt::into_vec)

@@ -51,9 +51,21 @@ impl Binder<'_> {
                 None => put(&request, &puts, &mut Untouched),
             };
             if let Some(jar) = jar {
-                let is_of = |put: &Put<'_>, name: &str| matches!(put.place.steps().first(), Some(Step::Cookie(own)) if own == name);
+                let is_of = |put: &Put<'_>, name: &str| {
+                    let first = put.place.steps().first();
+                    matches!(first, Some(Step::Cookie(own)) if own == name)
+                };
                 let is_bound = |name: &str| puts.iter().any(|put| is_of(put, name));
                 jar.apply(&request, &mut filled.changes, is_bound, now);
+            }
+            if let Some(touching) = &touching {
+                let is_signature = |put: &Put<'_>, name: &str| {
+                    let steps = put.place.steps();
+                    matches!(steps, [Step::Query(own)] if own == name)
+                };
+                touching.sign(&request, &mut filled.changes, |name| {
+                    puts.iter().any(|put| is_signature(put, name))
+                });
             }
             ready.bound = filled.placed;
             for (place, old, new) in touching.into_iter().flat_map(Touching::varied) {
