@@ -289,6 +289,69 @@ fn a_value_that_is_issued_in_another_field_is_found_where_it_is_the_only_one() {
     }
 }
 
+#[test]
+fn a_value_that_stands_at_several_places_is_taken_from_the_first_that_has_it() {
+    let location = [("Location", "/orders/41")];
+    let recorded = [
+        told("0-0", 0, 2, &post("/orders", "", ""), (201, &location, r#"{"id":41}"#))
+            .births(&[(0, "header:location path[2]", "41"), (0, "$.id", "41")]),
+        told("0-1", 4, 6, &get_with("/orders/41", ""), (200, &[], ""))
+            .uses(&[(0, "path[2]", "0-0")]),
+    ];
+    for (fields, answer, asked, place) in [
+        ("Location: /orders/7\r\n", r#"{"id":7}"#, Some("/orders/7"), "header:location path[2]"),
+        ("", r#"{"id":8}"#, Some("/orders/8"), "$.id"),
+        ("Location: /orders/9\r\n", "{}", Some("/orders/9"), "header:location path[2]"),
+        ("", "{}", None, "header:location path[2]"),
+    ] {
+        let (address, notes) = shop(Arc::new(move |head, _| match head.starts_with("POST") {
+            true => Some((201, fields.to_owned(), answer.to_owned())),
+            false => ok("{}"),
+        }));
+        let replayed = run(&recorded, &options(address));
+        assert_eq!(notes.all()[1], get_with(asked.unwrap_or("/orders/41"), ""), "{answer}");
+        let told: Vec<_> =
+            replayed.bindings[0].iter().map(|b| (&*b.place, b.v2.is_some())).collect();
+        assert_eq!(told, [(place, asked.is_some())], "a line for each value");
+        let unbound = &replayed.outcome("0-1").unbound;
+        assert_eq!(unbound.len(), usize::from(asked.is_none()));
+    }
+}
+
+/// Two things under one id: sent as v2 says, and told.
+#[test]
+fn a_server_that_gives_one_id_twice() {
+    let made = |n: u32| {
+        let id = format!("{n}-0");
+        let answer = format!(r#"{{"id":"v1-thing-{n}"}}"#);
+        told(
+            &id,
+            i64::from(n) * 4,
+            i64::from(n) * 4 + 2,
+            &post("/things", "", ""),
+            (201, &[], &answer),
+        )
+        .births(&[(n, "$.id", &format!("v1-thing-{n}"))])
+    };
+    let used = |n: u32| {
+        told(
+            &format!("{n}-1"),
+            20,
+            22,
+            &get_with(&format!("/things/v1-thing-{n}"), ""),
+            (200, &[], ""),
+        )
+        .uses(&[(n, "path[2]", &format!("{n}-0"))])
+    };
+    let recorded = [made(0), made(1), used(0), used(1)];
+    let (address, notes) = shop(Arc::new(|_, _| ok(r#"{"id":"the-same"}"#)));
+    let replayed = run(&recorded, &options(address));
+    let asked = get_with("/things/the-same", "");
+    assert_eq!(notes.all().iter().filter(|head| **head == asked).count(), 2);
+    let issued: Vec<_> = replayed.bindings[0].iter().map(|b| b.v2.as_deref()).collect();
+    assert_eq!(issued, [Some("the-same"); 2], "the diff tells that they are one: tests/state.rs");
+}
+
 // -- what v2 does not issue
 // ----------------------------------------------------------------------------------------------------------------
 

@@ -57,7 +57,8 @@ pub struct Part {
     pub exchange: ExchangeId,
     /// Its client across connections: numbered from 0.
     pub session: u32,
-    /// What its answer issues.
+    /// What its answer issues. A value that stands at several places has one behind the other: the
+    /// first at which v2's answer has it gives it.
     pub births: Vec<Birth>,
     /// What its request uses, in the order of the walk over it.
     pub uses: Vec<Use>,

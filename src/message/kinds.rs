@@ -147,19 +147,8 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
     match bytes.len() {
         0..=7 => return None,
         8..=40 => {
-            if bytes[0].is_ascii_digit() && bytes.len() >= 10 && bytes[4] == b'-' {
-                if bytes.len() == 10 && date(bytes) {
-                    return Some(ValueKind::Date);
-                }
-                if instant(text).is_some() {
-                    return Some(ValueKind::Rfc3339);
-                }
-            }
-            if bytes.len() >= 26 && bytes[3] == b',' && http_date(text).is_some() {
-                return Some(ValueKind::HttpDate);
-            }
-            if dates::whole(text).is_some() {
-                return Some(ValueKind::Moment);
+            if let Some(time) = written_time(text) {
+                return Some(time);
             }
             if let Some(version) = uuid(bytes) {
                 return Some(ValueKind::Uuid(version));
@@ -205,6 +194,26 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
         return Some(ValueKind::Token(u16::try_from(bytes.len()).unwrap_or(u16::MAX)));
     }
     None
+}
+
+/// The kind of a time as people and programs write it: what of [`of_text`] costs little.
+pub fn written_time(text: &str) -> Option<ValueKind> {
+    let bytes = text.as_bytes();
+    if !(8..=40).contains(&bytes.len()) {
+        return None;
+    }
+    if bytes[0].is_ascii_digit() && bytes.len() >= 10 && bytes[4] == b'-' {
+        if bytes.len() == 10 && date(bytes) {
+            return Some(ValueKind::Date);
+        }
+        if instant(text).is_some() {
+            return Some(ValueKind::Rfc3339);
+        }
+    }
+    if bytes.len() >= 26 && bytes[3] == b',' && http_date(text).is_some() {
+        return Some(ValueKind::HttpDate);
+    }
+    dates::whole(text).map(|_| ValueKind::Moment)
 }
 
 /// The kind of a number: an epoch between 2001 and 2100, by its size.

@@ -507,7 +507,7 @@ impl PieceGather<'_> {
         for piece in pieces {
             match piece.kind {
                 PieceKind::Session => part.session = piece.session,
-                PieceKind::Birth => part.births.push(self.birth(piece)?),
+                PieceKind::Birth => self.births(piece, &mut part.births)?,
                 PieceKind::Use => {
                     let (used, value) = used(piece, &mut self.window)?;
                     let flow = self.renumbered[used.flow as usize];
@@ -542,21 +542,28 @@ impl PieceGather<'_> {
         Ok(part)
     }
 
-    fn birth(&mut self, piece: &ExchangePiece) -> io::Result<Birth> {
+    /// A value that an answer issues: where it is looked for first, then its other places.
+    fn births(&mut self, piece: &ExchangePiece, births: &mut Vec<Birth>) -> io::Result<()> {
         let kept = kept::read(&mut self.window, piece.kept)?;
-        Ok(Birth {
+        let birth = Birth {
             slot: piece.slot,
             place: kept.place,
             range: kept.range,
             text: kept.text,
             thing: (!kept.thing.is_empty()).then_some(kept.thing),
             flow: self.renumbered.get(piece.flow as usize).copied().filter(|flow| *flow != NO),
-        })
+        };
+        let others = kept.others.into_iter();
+        let others: Vec<Birth> =
+            others.map(|place| Birth { place, range: None, ..birth.clone() }).collect();
+        births.push(birth);
+        births.extend(others);
+        Ok(())
     }
 
     fn count(&mut self, line: &OrderLine, part: &Part, from: &FxHashSet<u32>) {
         self.totals.uses += part.uses.len() as u64;
-        for birth in &part.births {
+        for birth in part.births.chunk_by(|a, b| a.slot == b.slot).filter_map(|of| of.first()) {
             let count = match birth.flow {
                 Some(_) => &mut self.totals.values,
                 None => &mut self.totals.shown,

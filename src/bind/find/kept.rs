@@ -20,6 +20,8 @@ pub(super) struct Kept {
     pub(super) thing: Box<str>,
     /// Which value of the message it is or is in: a place may have several.
     pub(super) value: u32,
+    /// Where else in its answer it stands.
+    pub(super) others: Vec<Place>,
 }
 
 /// Bytes of the length before each.
@@ -49,6 +51,18 @@ pub(super) fn write(
     start as u32
 }
 
+/// Appends the value that begins at `offset` once more, with other places of it, as
+/// [`Place::write_trail`] wrote them; gives where it begins.
+pub(super) fn write_with(out: &mut Vec<u8>, offset: u32, others: &[u8]) -> u32 {
+    let start = out.len();
+    let known = offset as usize..offset as usize + bytes_at(out, offset).map_or(0, <[u8]>::len);
+    out.extend_from_within(known);
+    out.extend_from_slice(others);
+    let length = (out.len() - start - LENGTH) as u32;
+    out[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
+    start as u32
+}
+
 /// Reads the value that begins at `offset`.
 pub(super) fn read(window: &mut Window<'_>, offset: u64) -> io::Result<Kept> {
     let length = window.bytes(offset, LENGTH)?;
@@ -57,10 +71,16 @@ pub(super) fn read(window: &mut Window<'_>, offset: u64) -> io::Result<Kept> {
     parse(bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a value was not kept"))
 }
 
+/// The bytes of the value that begins at `offset` of what was written, with their length.
+pub(super) fn bytes_at(bytes: &[u8], offset: u32) -> Option<&[u8]> {
+    let rest = bytes.get(offset as usize..)?;
+    let length = u32::from_le_bytes(*rest.first_chunk::<LENGTH>()?);
+    rest.get(..LENGTH + length as usize)
+}
+
 /// The value that begins at `offset` of what was written.
 pub(super) fn at(bytes: &[u8], offset: u32) -> Option<Kept> {
-    let (length, rest) = bytes.get(offset as usize..)?.split_first_chunk::<LENGTH>()?;
-    parse(rest.get(..u32::from_le_bytes(*length) as usize)?)
+    parse(&bytes_at(bytes, offset)?[LENGTH..])
 }
 
 /// A value without its length.
@@ -78,7 +98,12 @@ fn parse(mut bytes: &[u8]) -> Option<Kept> {
         |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let (from, value) = (number(1), number(5));
     let range = (head[0] == 0).then(|| from..from + text.len() as u32);
-    Some(Kept { place: Place::read(&mut bytes)?, range, text, thing, value })
+    let place = Place::read(&mut bytes)?;
+    let mut others = Vec::new();
+    while !bytes.is_empty() {
+        others.push(Place::read(&mut bytes)?);
+    }
+    Some(Kept { place, range, text, thing, value, others })
 }
 
 #[cfg(test)]
@@ -103,5 +128,12 @@ mod tests {
         assert_eq!((second.range, &*second.text, &*second.thing), (None, "7", "page"));
         assert_eq!((first.value, second.value), (1, 2));
         assert_eq!(second.place.to_string(), "$.id");
+        let mut others = Vec::new();
+        Place::write_trail(&mut others, &root.then(Step::Name("self".into())));
+        Place::write_trail(&mut others, &Trail::new(Step::Header("Location".into())));
+        let third = write_with(&mut bytes, 0, &others);
+        let third = at_offset(&bytes, third);
+        let others: Vec<String> = third.others.iter().map(ToString::to_string).collect();
+        assert_eq!((&*third.text, others.join(" ")), ("abcd", "$.self header:location".to_owned()));
     }
 }

@@ -3,21 +3,24 @@
 
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
-
 use super::client::{self, Client};
 use super::event::{CREDENTIAL, FIELD, ISSUED, RULED, SIGNED, WEAK};
 use super::kept;
+use super::memo::PlaceMemo;
 use super::rules::{Chosen, FlowRules};
 use super::strength::{self, is_strong, is_weak};
 use super::things::{self, Nouns, Stands};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
 use crate::message::document::{Bounds, Form, Value, Visit, Walk};
 use crate::message::kinds::{self, ValueKind};
-use crate::message::place::{Step, Trail};
+use crate::message::place::{Place, Step, Trail};
 use crate::message::{Request, fields, method, target};
 use crate::route::rpc;
 
+/// Values of a message for which there is room at first.
+const ROOM: usize = 32;
+/// Most other places of a value of an answer that are kept.
+const OTHERS: usize = 3;
 /// Most values of one message that are kept.
 const MOST: usize = 10_000;
 
@@ -70,7 +73,11 @@ pub(super) struct SeenExchange {
 }
 
 /// Looks at an exchange; none where it has no whole request.
-pub(super) fn look(exchange: &Exchange, rules: &FlowRules<'_>) -> Option<SeenExchange> {
+pub(super) fn look(
+    exchange: &Exchange,
+    rules: &FlowRules<'_>,
+    memo: &mut PlaceMemo,
+) -> Option<SeenExchange> {
     let timed = exchange.request.as_ref()?;
     if !exchange.completeness.request_is_whole() {
         return None;
@@ -92,8 +99,8 @@ pub(super) fn look(exchange: &Exchange, rules: &FlowRules<'_>) -> Option<SeenExc
         known: answered,
         answered,
         client: Client::of(exchange, request),
-        atoms: Vec::new(),
-        kept: Vec::new(),
+        atoms: Vec::with_capacity(ROOM),
+        kept: Vec::with_capacity(ROOM * 48),
         is_signed: is_signed(request),
         is_opaque: false,
         was_cut: false,
@@ -101,11 +108,11 @@ pub(super) fn look(exchange: &Exchange, rules: &FlowRules<'_>) -> Option<SeenExc
     let path = std::str::from_utf8(target::path_and_query(&request.target).0).unwrap_or_default();
     let nouns = Nouns::of(path);
     let chosen = rules.of(request);
-    let mut looker = Looker::new(&mut seen, Stands::Said, &nouns, &chosen);
+    memo.begin();
+    let mut looker = Looker::new(&mut seen, Stands::Said, &nouns, &chosen, memo);
     let mut walk = Walk::new(&mut looker, Bounds::default());
     walk.request(request);
     let mut was_cut = walk.was_cut();
-    let said = std::mem::take(&mut looker.known);
     if let Some(response) = response {
         // A browser follows what a page says before the page is there as a whole.
         let kind = response.message.headers.get("content-type").unwrap_or_default();
@@ -115,11 +122,12 @@ pub(super) fn look(exchange: &Exchange, rules: &FlowRules<'_>) -> Option<SeenExc
         {
             seen.known = at.saturating_add(first.max(0));
         }
-        let mut looker = Looker::new(&mut seen, Stands::Issued, &nouns, &chosen);
-        looker.echoed = said;
+        std::mem::swap(&mut memo.known, &mut memo.echoed);
+        let mut looker = Looker::new(&mut seen, Stands::Issued, &nouns, &chosen, memo);
         let mut walk = Walk::new(&mut looker, Bounds::default());
         walk.response(&response.message);
         was_cut |= walk.was_cut();
+        looker.keep_others();
         seen.client.given(&response.message);
     }
     seen.was_cut = was_cut;
@@ -210,10 +218,9 @@ struct Looker<'l> {
     stands: Stands,
     nouns: &'l Nouns,
     chosen: &'l Chosen<'l>,
-    /// Of an answer: what its own request says, which is no birth.
-    echoed: FxHashMap<u64, u32>,
-    /// Values of this message, and the atom of each.
-    known: FxHashMap<u64, u32>,
+    /// Beside what is known of places: values of this message, and the atom of each; of an answer
+    /// what its own request says, which is no birth.
+    memo: &'l mut PlaceMemo,
     /// Places of tokens that the client signed.
     signed: Vec<u64>,
     /// The URL in a value that is walked, and the noun before the segment that is next.
@@ -221,6 +228,10 @@ struct Looker<'l> {
     /// Number of the value at hand.
     value: u32,
     left: usize,
+    /// Other places of values of an answer, as bytes: the atom, the general place, where the bytes
+    /// end.
+    others: Vec<(u32, u64, usize)>,
+    other_places: Vec<u8>,
 }
 
 /// A value where it stands.
@@ -240,18 +251,20 @@ impl<'l> Looker<'l> {
         stands: Stands,
         nouns: &'l Nouns,
         chosen: &'l Chosen<'l>,
+        memo: &'l mut PlaceMemo,
     ) -> Self {
         Self {
             seen,
             stands,
             nouns,
             chosen,
-            echoed: FxHashMap::default(),
-            known: FxHashMap::default(),
+            memo,
             signed: Vec::new(),
             url: (0, None),
             value: 0,
             left: MOST,
+            others: Vec::new(),
+            other_places: Vec::new(),
         }
     }
 
@@ -285,16 +298,17 @@ impl<'l> Looker<'l> {
     fn weak(&mut self, told: &mut ToldValue<'_>, label: Option<&str>, noun: Option<&str>) {
         let is_segment = matches!(told.at.last(), Step::Segment(_));
         // A time by the second is an identifier only where one stands.
-        let is_epoch = kinds::of_number(told.text) == Some(ValueKind::EpochSeconds);
-        let stands_alone = is_segment || told.at.name().is_some_and(things::is_identifier);
-        if is_segment && things::is_verb(told.text) || is_epoch && !stands_alone {
+        let is_epoch = || kinds::of_number(told.text) == Some(ValueKind::EpochSeconds);
+        let stands_alone = || is_segment || told.at.name().is_some_and(things::is_identifier);
+        if is_segment && things::is_verb(told.text) || is_epoch() && !stands_alone() {
             return;
         }
         if let Some(noun) = noun {
             self.add(told, None, noun, WEAK);
         }
-        for thing in things::at(told.at, self.stands, label, self.nouns).0 {
-            self.add(told, None, &thing, WEAK);
+        let kinds = self.memo.kinds(told.at, self.stands, label, self.nouns);
+        for thing in kinds.iter().flat_map(|kinds| kinds.iter()) {
+            self.add(told, None, thing, WEAK);
         }
     }
 
@@ -372,13 +386,18 @@ impl<'l> Looker<'l> {
         let text = range.clone().map_or(told.text, |range| &told.text[range]);
         let hash = things::hash(text, thing);
         let said = self.stands == Stands::Said;
-        let echoes = !said && flags & RULED == 0 && self.echoed.contains_key(&hash);
+        let echoes = !said && flags & RULED == 0 && self.memo.echoed.contains_key(&hash);
         if self.left == 0 || echoes {
             return;
         }
         // An answer issues a value once: where it stands alone, if it does anywhere.
-        let known = self.known.get(&hash).map(|&at| at as usize).filter(|_| !said);
-        if known.is_some_and(|at| range.is_some() || self.seen.atoms[at].whole) {
+        let known = self.memo.known.get(&hash).map(|&at| at as usize).filter(|_| !said);
+        if let Some(at) = known
+            && (range.is_some() || self.seen.atoms[at].whole)
+        {
+            if range.is_none() {
+                self.other(at, told.at);
+            }
             return;
         }
         self.left -= 1;
@@ -396,9 +415,41 @@ impl<'l> Looker<'l> {
         match known {
             Some(at) => self.seen.atoms[at] = atom,
             None => {
-                self.known.entry(hash).or_insert(self.seen.atoms.len() as u32);
+                self.memo.known.entry(hash).or_insert(self.seen.atoms.len() as u32);
                 self.seen.atoms.push(atom);
             }
+        }
+    }
+}
+
+impl Looker<'_> {
+    /// Takes note of another place of a value: where v2's answer lacks the first, it may have this.
+    fn other(&mut self, atom: usize, at: &Trail<'_>) {
+        let general = at.general();
+        let is_of = |other: &&(u32, u64, usize)| other.0 as usize == atom;
+        let own = self.others.iter().rev().take(OTHERS * 8).filter(is_of);
+        let is_known = self.seen.atoms[atom].general == general;
+        if is_known || own.clone().count() >= OTHERS || own.clone().any(|o| o.1 == general) {
+            return;
+        }
+        Place::write_trail(&mut self.other_places, at);
+        self.others.push((atom as u32, general, self.other_places.len()));
+    }
+
+    /// Puts the other places of values beside them.
+    fn keep_others(&mut self) {
+        let starts = std::iter::once(0).chain(self.others.iter().map(|other| other.2));
+        let spans = self.others.iter().zip(starts).map(|(other, start)| (other.0, start..other.2));
+        let mut spans: Vec<(u32, Range<usize>)> = spans.collect();
+        spans.sort_by_key(|(atom, _)| *atom);
+        let mut places = Vec::new();
+        for of_one in spans.chunk_by(|a, b| a.0 == b.0) {
+            places.clear();
+            for (_, span) in of_one.iter().take(OTHERS) {
+                places.extend_from_slice(&self.other_places[span.clone()]);
+            }
+            let atom = &mut self.seen.atoms[of_one[0].0 as usize];
+            atom.kept = kept::write_with(&mut self.seen.kept, atom.kept, &places);
         }
     }
 }

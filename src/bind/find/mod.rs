@@ -1,10 +1,11 @@
 //! Finds the values that v1's answers issued and later requests used.
 //!
 //! Every exchange is looked at once, by itself and on any core ([`look`]): what its answer shows,
-//! what its request says. Both are spilled and sorted by value ([`event`]), so that memory stays
-//! flat in the recording, and joined value by value ([`join`]). What flows is counted and classed
-//! ([`flows`]), and each exchange gets its part ([`parts`]): which values its answer issues, which
-//! ones its request uses, and which answers it must wait for ([`order`]).
+//! what its request says. Both are spooled ([`sights`]); what may flow at all ([`sieve`]) is sorted
+//! by value ([`event`]), so that memory stays flat in the recording, and joined value by value
+//! ([`join`]). What flows is counted and classed ([`flows`]), and each exchange gets its part
+//! ([`parts`]): which values its answer issues, which ones its request uses, and which answers it
+//! must wait for ([`order`]).
 
 mod assemble;
 mod client;
@@ -13,15 +14,19 @@ mod flows;
 mod join;
 mod kept;
 mod look;
+mod memo;
 mod order;
 mod parts;
 mod rules;
+mod sieve;
+mod sights;
 mod strength;
 mod templates;
 pub(crate) mod things;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -32,17 +37,21 @@ use self::assemble::Assembly;
 use self::client::Clients;
 use self::event::ValueEvent;
 use self::look::SeenExchange;
+use self::memo::PlaceMemo;
 use self::order::OrderLine;
 use self::rules::FlowRules;
+use self::sights::Sights;
 use self::templates::Templates;
 use crate::bind::config::{Bind, FlowSection};
 use crate::exchange::Exchange;
 use crate::record::exchanges::END_FORMAT;
 use crate::record::flows::{Flow, FlowFigures};
-use crate::store::{Sorter, SpoolFile};
+use crate::store::SpoolFile;
 
 /// Exchanges that are looked at together, on all cores.
 const TOGETHER: usize = 512;
+/// How many of them one looks at.
+const AT_ONCE: usize = 16;
 /// Bytes of messages at which fewer are.
 const TOGETHER_BYTES: usize = 16 << 20;
 
@@ -182,18 +191,18 @@ pub struct Finder<'c> {
     rules: FlowRules<'c>,
     waiting: Vec<Exchange>,
     waiting_bytes: usize,
+    /// One for each that looks.
+    memos: Mutex<Vec<PlaceMemo>>,
     gathered: GatheredExchanges,
 }
 
 /// What is known of the exchanges so far.
 struct GatheredExchanges {
-    events: Sorter<{ event::BYTES }>,
+    sights: Sights,
     lines: SpoolFile,
-    kept: SpoolFile,
     templates: Templates,
     clients: Clients,
     totals: FlowTotals,
-    orders: bool,
 }
 
 impl<'c> Finder<'c> {
@@ -209,14 +218,13 @@ impl<'c> Finder<'c> {
             rules: FlowRules::new(&config.rules),
             waiting: Vec::new(),
             waiting_bytes: 0,
+            memos: Mutex::default(),
             gathered: GatheredExchanges {
-                events: Sorter::new(folder),
+                sights: Sights::new(folder, config.order != Order::Connection)?,
                 lines: SpoolFile::new(folder)?,
-                kept: SpoolFile::new(folder)?,
                 templates: Templates::default(),
                 clients: Clients::default(),
                 totals: FlowTotals::default(),
-                orders: config.order != Order::Connection,
             },
         })
     }
@@ -237,11 +245,20 @@ impl<'c> Finder<'c> {
 
     fn look(&mut self) -> io::Result<()> {
         let rules = &self.rules;
-        let look = |exchange: &Exchange| look::look(exchange, rules);
-        let seen: Vec<Option<SeenExchange>> = self.waiting.par_iter().map(look).collect();
+        let memos = &self.memos;
+        let look = |exchanges: &[Exchange]| {
+            let lock = || memos.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memo = lock().pop().unwrap_or_default();
+            let look = |exchange: &Exchange| look::look(exchange, rules, &mut memo);
+            let seen: Vec<Option<SeenExchange>> = exchanges.iter().map(look).collect();
+            lock().push(memo);
+            seen
+        };
+        let seen: Vec<Vec<Option<SeenExchange>>> =
+            self.waiting.par_chunks(AT_ONCE).map(look).collect();
         self.waiting.clear();
         self.waiting_bytes = 0;
-        seen.iter().flatten().try_for_each(|seen| self.gathered.add(seen))
+        seen.iter().flatten().flatten().try_for_each(|seen| self.gathered.add(seen))
     }
 
     /// Joins what was seen.
@@ -252,9 +269,9 @@ impl<'c> Finder<'c> {
     pub fn finish(mut self) -> io::Result<FoundFlows> {
         self.look()?;
         let folder: &Path = &self.config.folder;
-        let GatheredExchanges { events, lines, kept, mut templates, mut clients, totals, .. } =
-            self.gathered;
-        let (events, lines, kept) = (events.finish()?, lines.finish()?, kept.finish()?);
+        let GatheredExchanges { sights, lines, mut templates, mut clients, totals } = self.gathered;
+        let lines = lines.finish()?;
+        let (events, kept) = sights.sift(order::lines(&lines), folder)?;
         templates.settle();
         clients.join_pairs();
         order::find_crowds(&lines, &mut clients, folder)?;
@@ -286,7 +303,6 @@ fn weight(exchange: &Exchange) -> usize {
 
 impl GatheredExchanges {
     fn add(&mut self, seen: &SeenExchange) -> io::Result<()> {
-        let number = self.totals.requests;
         self.totals.requests += 1;
         self.totals.signed += u64::from(seen.is_signed);
         self.totals.opaque += u64::from(seen.is_opaque);
@@ -295,31 +311,8 @@ impl GatheredExchanges {
         let identity = self.clients.add(&seen.client);
         let SeenExchange { id, at, answered, .. } = *seen;
         self.lines.write(&OrderLine { id, identity, route, at, answered }.pack())?;
-        let base = self.kept.len();
-        let path = things::hash(&String::from_utf8_lossy(&seen.target), "path") as u32;
-        let mut event =
-            ValueEvent { number, id, identity, path, answered, ..ValueEvent::default() };
-        let changes = if seen.may_change { event::UNSAFE } else { 0 };
-        for atom in &seen.atoms {
-            event.hash = atom.hash;
-            event.said = atom.said;
-            event.at = if atom.said { at } else { seen.known };
-            event.flags = atom.flags | if atom.said { changes } else { 0 };
-            event.template = self.templates.template(route, atom, seen);
-            event.kept = base + u64::from(atom.kept);
-            self.events.push(event.pack())?;
-        }
-        self.kept.write(&seen.kept)?;
-        // A path that is posted to is a collection or a door; the others name one thing.
-        if self.orders {
-            let named = seen.may_change && seen.method != b"POST";
-            event.hash = things::hash(&String::from_utf8_lossy(&seen.target), "the path");
-            event.said = true;
-            event.at = at;
-            event.flags = event::PATH | if named { event::UNSAFE } else { 0 };
-            self.events.push(event.pack())?;
-        }
-        Ok(())
+        let templates = &mut self.templates;
+        self.sights.add(seen, |number| templates.template(route, &seen.atoms[number], seen))
     }
 }
 

@@ -22,6 +22,8 @@ const DIGITS: usize = 9;
 const CAPITALS: usize = 16;
 /// Letters that no word has.
 const LETTERS: usize = 28;
+/// Length of a UUID.
+const UUID: usize = 36;
 /// Parts of one value that are looked at.
 const PARTS: usize = 64;
 
@@ -44,10 +46,11 @@ pub(super) fn is_strong(text: &str) -> bool {
     if digits == 0 {
         return is_odd(bytes) && !is_nil(bytes);
     }
-    match kinds::of_text(text) {
-        Some(kind) => !is_coarse_time(kind),
-        None => !is_nil(bytes) && !is_version(text),
+    // What it was drawn from matters only where it may be nothing or a version.
+    if is_nil(bytes) || is_version(text) {
+        return kinds::of_text(text).is_some_and(|kind| !is_coarse_time(kind));
     }
+    kinds::written_time(text).is_none()
 }
 
 /// Whether a value may be issued though it is short or a word.
@@ -57,8 +60,7 @@ pub(super) fn is_weak(text: &str) -> bool {
         && bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-_.:~=+@".contains(&byte))
         && bytes.iter().any(u8::is_ascii_alphanumeric)
         && !matches!(text, "0" | "true" | "false" | "null" | "none" | "None" | "undefined")
-        && !(bytes.iter().any(u8::is_ascii_digit)
-            && kinds::of_text(text).is_some_and(is_written_time))
+        && !(bytes.iter().any(u8::is_ascii_digit) && kinds::written_time(text).is_some())
 }
 
 /// Whether a strong value was drawn by chance or by a counter of its own, and not by people: it
@@ -72,7 +74,10 @@ pub(super) fn looks_issued(text: &str) -> bool {
 /// `_` go together, as do the parts of a UUID behind a prefix.
 pub(super) fn parts(text: &str) -> impl Iterator<Item = Range<usize>> {
     let bytes = text.as_bytes();
-    let mut at = 0;
+    // A part is shorter than all of it, and no word has parts but one with a UUID.
+    let is_whole =
+        bytes.len() <= SHORTEST || bytes.len() <= UUID && bytes.iter().all(|&byte| is_word(byte));
+    let mut at = if is_whole { bytes.len() } else { 0 };
     std::iter::from_fn(move || {
         while at < bytes.len() {
             let start = at + bytes[at..].iter().take_while(|&&byte| !is_word(byte)).count();
@@ -104,11 +109,11 @@ fn in_word(text: &str, word: Range<usize>) -> Option<Range<usize>> {
     }
     // `r-f81d4fae-7dec-…`: what stands before it names its kind, and may stand elsewhere without.
     let uuid = |start: usize| {
-        let part = text.get(start..start + 36)?;
-        kinds::uuid(part.as_bytes()).map(|_| start..start + 36)
+        let part = text.get(start..start + UUID)?;
+        kinds::uuid(part.as_bytes()).map(|_| start..start + UUID)
     };
-    let ends = [word.start, word.end.saturating_sub(36).max(word.start)];
-    if word.len() >= 36
+    let ends = [word.start, word.end.saturating_sub(UUID).max(word.start)];
+    if word.len() >= UUID
         && let Some(found) = ends.into_iter().find_map(uuid)
     {
         return Some(found);
@@ -117,19 +122,34 @@ fn in_word(text: &str, word: Range<usize>) -> Option<Range<usize>> {
 }
 
 const fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+    CLASSES[byte as usize] & WORD != 0
 }
 
 /// What identifiers, tokens and cursors are written with; prose and lists have more.
 const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_graphic()
-        && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'(' | b')' | b'{' | b'}' | b',' | b';')
+    CLASSES[byte as usize] & PLAIN != 0
 }
 
-/// Times as people write them. A number may be an epoch by chance, and its place tells.
-const fn is_written_time(kind: ValueKind) -> bool {
-    is_coarse_time(kind) && !matches!(kind, ValueKind::EpochSeconds)
-}
+const WORD: u8 = 1;
+const PLAIN: u8 = 2;
+
+/// Which bytes are what: every byte of a recording is asked for.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            classes[byte as usize] |= WORD;
+        }
+        let apart =
+            matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'(' | b')' | b'{' | b'}' | b',' | b';');
+        if byte.is_ascii_graphic() && !apart {
+            classes[byte as usize] |= PLAIN;
+        }
+        byte += 1;
+    }
+    classes
+};
 
 /// Times by the second or coarser: two events may share one, and clocks give them to everybody.
 const fn is_coarse_time(kind: ValueKind) -> bool {

@@ -179,9 +179,9 @@ impl Things {
 
 /// What a name that identifies something identifies: `page_id` a page, `id` what holds it.
 fn identifies(name: &str) -> Option<&str> {
-    let lower = |part: &str| part.to_ascii_lowercase();
+    let is_known = |part: &str| IDENTIFIES.iter().any(|own| own.eq_ignore_ascii_case(part));
     let name = name.trim_start_matches(['_', '@', '$']);
-    if IDENTIFIES.contains(&lower(name).as_str()) {
+    if is_known(name) {
         return Some("");
     }
     let split = name.rfind(['_', '-', '.', ':']).map(|at| (at, at + 1)).or_else(|| {
@@ -194,7 +194,7 @@ fn identifies(name: &str) -> Option<&str> {
         })
     })?;
     let (head, tail) = (name.get(..split.0)?, name.get(split.1..)?);
-    (!head.is_empty() && IDENTIFIES.contains(&lower(tail).as_str())).then_some(head)
+    (!head.is_empty() && is_known(tail)).then_some(head)
 }
 
 /// Whether a field of this name identifies something.
@@ -284,6 +284,8 @@ pub(crate) struct Nouns {
     pub(super) path: String,
     /// Segments by their number from 1; none for one that is a value itself.
     segments: Vec<Option<String>>,
+    /// Names the segments.
+    pub(super) hash: u64,
 }
 
 impl Nouns {
@@ -298,11 +300,14 @@ impl Nouns {
                 || super::strength::is_strong(segment);
             (word && !value).then(|| segment.to_owned())
         };
-        let end = path.char_indices().map(|(at, _)| at).nth(LONGEST_PATH).unwrap_or(path.len());
-        Self {
-            path: path[..end].to_owned(),
-            segments: path.split('/').skip(1).map(literal).collect(),
-        }
+        let end = match path.len() {
+            0..=LONGEST_PATH => path.len(),
+            _ => path.char_indices().map(|(at, _)| at).nth(LONGEST_PATH).unwrap_or(path.len()),
+        };
+        let segments: Vec<Option<String>> = path.split('/').skip(1).map(literal).collect();
+        let mut hasher = FxHasher::default();
+        segments.hash(&mut hasher);
+        Self { path: path[..end].to_owned(), segments, hash: hasher.finish() }
     }
 
     /// The last literal segment before the one of this number.

@@ -98,20 +98,35 @@ impl Walk<'_> {
     }
 }
 
-/// How often each name of an object was there.
+/// How often each name of an object was there: most objects have few.
 #[derive(Default)]
-struct Names(FxHashMap<u64, usize>);
+struct Names {
+    few: [u64; FEW],
+    count: usize,
+    many: FxHashMap<u64, usize>,
+}
+
+/// Names that are looked through one by one.
+const FEW: usize = 16;
 
 impl Names {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    const fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     fn count(&mut self, name: &str) -> usize {
         let mut hasher = FxHasher::default();
         name.hash(&mut hasher);
-        let count = self.0.entry(hasher.finish()).or_default();
-        *count += 1;
-        *count
+        let name = hasher.finish();
+        let before = self.few[..self.count.min(FEW)].iter().filter(|few| **few == name).count();
+        if self.count < FEW {
+            self.few[self.count] = name;
+            self.count += 1;
+            return before + 1;
+        }
+        self.count += 1;
+        let more = self.many.entry(name).or_default();
+        *more += 1;
+        before + *more
     }
 }

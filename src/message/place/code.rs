@@ -9,12 +9,19 @@ use super::{Place, Step, Trail};
 impl Place {
     /// Appends the place that `trail` leads to.
     pub fn write_trail(out: &mut Vec<u8>, trail: &Trail<'_>) {
-        write(out, trail.steps().into_iter());
+        let mut count = 1;
+        let mut at = trail;
+        while let Some(before) = at.before() {
+            (at, count) = (before, count + 1);
+        }
+        number(out, count);
+        steps_to(out, trail);
     }
 
     /// Appends the place.
     pub fn write(&self, out: &mut Vec<u8>) {
-        write(out, self.0.iter());
+        number(out, self.0.len());
+        self.0.iter().for_each(|step| write_step(out, step));
     }
 
     /// The place at the start of `bytes`, which goes on behind it; none where there is none.
@@ -28,18 +35,23 @@ impl Place {
     }
 }
 
-fn write<'s>(out: &mut Vec<u8>, steps: impl ExactSizeIterator<Item = &'s Step<'s>>) {
-    number(out, steps.len());
-    for step in steps {
-        out.push(step.sort());
-        number(out, step.number());
-        if let Some(name) = step.name() {
-            number(out, name.len());
-            let start = out.len();
-            out.extend_from_slice(name.as_bytes());
-            if matches!(step, Step::Header(_)) {
-                out[start..].make_ascii_lowercase();
-            }
+/// The steps of a trail, outermost first. Recursion is bounded by the depth of documents.
+fn steps_to(out: &mut Vec<u8>, trail: &Trail<'_>) {
+    if let Some(before) = trail.before() {
+        steps_to(out, before);
+    }
+    write_step(out, trail.last());
+}
+
+fn write_step(out: &mut Vec<u8>, step: &Step<'_>) {
+    out.push(step.sort());
+    number(out, step.number());
+    if let Some(name) = step.name() {
+        number(out, name.len());
+        let start = out.len();
+        out.extend_from_slice(name.as_bytes());
+        if matches!(step, Step::Header(_)) {
+            out[start..].make_ascii_lowercase();
         }
     }
 }

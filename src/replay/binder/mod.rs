@@ -214,10 +214,16 @@ impl<'a> Binder<'a> {
             None => Arc::from([]),
         };
         let nothing: Arc<[Unbound]> = Arc::from([]);
-        for (birth, taken) in births.iter().zip(taken) {
-            let (new, why) = match taken {
-                Taken::Issued(text) => (Some(text), None),
-                Taken::Lacking(why) => (None, Some(why)),
+        let mut taken = &taken[..];
+        for of_one in births.chunk_by(|a, b| a.slot == b.slot) {
+            let (own, rest) = taken.split_at(of_one.len());
+            taken = rest;
+            let is_issued = |taken: &Taken| matches!(taken, Taken::Issued(_));
+            let at = own.iter().position(is_issued).unwrap_or(0);
+            let birth = &of_one[at];
+            let (new, why) = match &own[at] {
+                Taken::Issued(text) => (Some(text.clone()), None),
+                Taken::Lacking(why) => (None, Some(why.clone())),
             };
             let roots = match (&new, before.is_empty()) {
                 (Some(_), _) => Arc::clone(&nothing),

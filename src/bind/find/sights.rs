@@ -1,0 +1,161 @@
+//! What exchanges show and say, in the order of the recording: spooled until all of it was read,
+//! then sifted, so that only what may flow is sorted and kept.
+
+use std::io;
+use std::path::Path;
+
+use super::event::{self, ValueEvent};
+use super::kept;
+use super::look::SeenExchange;
+use super::order::OrderLine;
+use super::sieve::Sieve;
+use super::things;
+use crate::store::{Sorted, Sorter, SpoolFile, Spooled, Window};
+
+/// Bytes before an exchange's values: when its answer was known, two hashes of its path, the flags
+/// of the path, how many values there are, and how many bytes their texts and places take.
+const HEAD: usize = 8 + 8 + 4 + 1 + 4 + 4;
+/// Bytes of a value before all texts and places: hash, flags, who says it, template, where it is
+/// kept.
+const VALUE: usize = 8 + 1 + 1 + 4 + 4;
+
+/// Writes what exchanges show and say.
+pub(super) struct Sights {
+    spool: SpoolFile,
+    sieve: Sieve,
+    buffer: Vec<u8>,
+    orders: bool,
+}
+
+impl Sights {
+    /// None yet; `orders`: paths are joined, too.
+    pub(super) fn new(folder: &Path, orders: bool) -> io::Result<Self> {
+        let spool = SpoolFile::new(folder)?;
+        Ok(Self { spool, sieve: Sieve::default(), buffer: Vec::new(), orders })
+    }
+
+    /// Adds an exchange. `template` gives the number of a value's place.
+    pub(super) fn add(
+        &mut self,
+        seen: &SeenExchange,
+        mut template: impl FnMut(usize) -> u32,
+    ) -> io::Result<()> {
+        let target = String::from_utf8_lossy(&seen.target);
+        let path = things::hash(&target, "path") as u32;
+        let whole_path = things::hash(&target, "the path");
+        let changes = if seen.may_change { event::UNSAFE } else { 0 };
+        // A path that is posted to is a collection or a door; the others name one thing.
+        let named = seen.may_change && seen.method != b"POST";
+        let path_flags = event::PATH | if named { event::UNSAFE } else { 0 };
+        let out = &mut self.buffer;
+        out.clear();
+        out.extend_from_slice(&seen.known.to_le_bytes());
+        out.extend_from_slice(&whole_path.to_le_bytes());
+        out.extend_from_slice(&path.to_le_bytes());
+        out.push(path_flags);
+        out.extend_from_slice(&(seen.atoms.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(seen.kept.len() as u32).to_le_bytes());
+        for (number, atom) in seen.atoms.iter().enumerate() {
+            let flags = atom.flags | if atom.said { changes } else { 0 };
+            self.sieve.add(atom.hash, atom.said, flags);
+            out.extend_from_slice(&atom.hash.to_le_bytes());
+            out.extend_from_slice(&[flags, u8::from(atom.said)]);
+            out.extend_from_slice(&template(number).to_le_bytes());
+            out.extend_from_slice(&atom.kept.to_le_bytes());
+        }
+        if self.orders {
+            self.sieve.add(whole_path, true, path_flags);
+        }
+        out.extend_from_slice(&seen.kept);
+        self.spool.write(out)
+    }
+
+    /// What may flow, sorted by value; and the texts and places of it.
+    pub(super) fn sift(
+        self,
+        mut lines: impl Iterator<Item = io::Result<OrderLine>>,
+        folder: &Path,
+    ) -> io::Result<(Sorted<{ event::BYTES }>, Spooled)> {
+        let Self { spool, sieve, orders, .. } = self;
+        let spooled = spool.finish()?;
+        let (mut events, mut kept) = (Sorter::new(folder), SpoolFile::new(folder)?);
+        let mut sights = SightReader { window: spooled.window(), at: 0, end: spooled.len() };
+        let mut number = 0;
+        while let Some(sight) = sights.next_sight()? {
+            let Some(line) = lines.next().transpose()? else { break };
+            let OrderLine { id, identity, at, answered, .. } = line;
+            let Sight { known, whole_path, path, path_flags, values, texts } = sight;
+            let mut event =
+                ValueEvent { number, id, identity, path, answered, ..ValueEvent::default() };
+            for value in values.chunks_exact(VALUE) {
+                let (hash, rest) = value.split_at(8);
+                let hash = u64::from_le_bytes(hash.try_into().expect("eight bytes"));
+                let (flags, said) = (rest[0], rest[1] != 0);
+                if !sieve.passes(hash, said, flags) {
+                    continue;
+                }
+                event.kept = kept.len();
+                kept.write(kept::bytes_at(texts, four(&rest[6..])).unwrap_or_default())?;
+                event.hash = hash;
+                event.said = said;
+                event.at = if said { at } else { known };
+                event.flags = flags;
+                event.template = four(&rest[2..]);
+                events.push(event.pack())?;
+            }
+            if orders && sieve.passes(whole_path, true, path_flags) {
+                (event.hash, event.said, event.at) = (whole_path, true, at);
+                event.flags = path_flags;
+                events.push(event.pack())?;
+            }
+            number += 1;
+        }
+        Ok((events.finish()?, kept.finish()?))
+    }
+}
+
+/// What one exchange shows and says.
+struct Sight<'s> {
+    /// When its client knew what its answer says.
+    known: i64,
+    whole_path: u64,
+    path: u32,
+    path_flags: u8,
+    values: &'s [u8],
+    texts: &'s [u8],
+}
+
+struct SightReader<'s> {
+    window: Window<'s>,
+    at: u64,
+    end: u64,
+}
+
+impl SightReader<'_> {
+    fn next_sight(&mut self) -> io::Result<Option<Sight<'_>>> {
+        if self.at >= self.end {
+            return Ok(None);
+        }
+        let head = self.window.bytes(self.at, HEAD)?;
+        let (count, length) = (four(&head[21..]) as usize, four(&head[25..]) as usize);
+        let whole = HEAD + count * VALUE + length;
+        let bytes = self.window.bytes(self.at, whole)?;
+        self.at += whole as u64;
+        let (head, rest) = bytes.split_at(HEAD);
+        let (values, texts) = rest.split_at(count * VALUE);
+        let eight =
+            |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes"));
+        Ok(Some(Sight {
+            known: eight(0) as i64,
+            whole_path: eight(8),
+            path: four(&head[16..]),
+            path_flags: head[20],
+            values,
+            texts,
+        }))
+    }
+}
+
+fn four(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
