@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::change::{Context, Look, Sink, short};
 use super::markup::Language;
-use super::{Kind, calls, events, form, json, markup, multipart, text};
+use super::{Kind, calls, events, form, json, markup, multipart, table, text};
 use crate::limits::CONTENT_BYTES;
 use crate::message::json::tape::Tape;
 use crate::message::media::{Format, MediaType, UTF_8_MARK, in_utf8};
@@ -122,6 +122,12 @@ pub(super) fn structured(
         if json::compare(context, &left, &right, sink) {
             return;
         }
+    }
+    if let (Ok(left), Ok(right)) = (std::str::from_utf8(&a), std::str::from_utf8(&b))
+        && let Some([left, right]) = table::as_json(types, left, right)
+        && json::compare(context, &left, &right, sink)
+    {
+        return;
     }
     let wanted = types.iter().any(|kind| kind.is_json());
     let is_json = |kind: MediaType<'_>, content: &[u8]| kind.format(content) == Format::Json;

@@ -11,6 +11,7 @@ use super::Kind;
 use super::challenge;
 use super::change::{Context, Differ, SeenChange, Sink, Step, hash_place, kind_of, short};
 use super::embedded::{self, Base};
+use super::query;
 use super::rules::RuleVerdict;
 use crate::message::Headers;
 use crate::message::target::path_and_query;
@@ -284,7 +285,7 @@ impl FieldRule<'_, '_> {
             ([left], [right]) => {
                 let (a, b) = (String::from_utf8_lossy(left), String::from_utf8_lossy(right));
                 let base = Base::plain(Kind::Header, &self.place, self.name);
-                if embedded::may_hold(&a)
+                if (embedded::may_hold(&a) || query::may_be(&a))
                     && matches!(self.judged(&[left], &[right]), RuleVerdict::Stays)
                     && embedded::compare(self.context, &base, &a, &b, sink)
                 {

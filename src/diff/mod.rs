@@ -34,6 +34,7 @@ pub mod rules;
 mod skipped;
 mod spool;
 mod survey;
+mod table;
 pub(crate) mod text;
 
 use serde::{Deserialize, Serialize};

@@ -9,6 +9,7 @@ use std::hash::{Hash as _, Hasher as _};
 use rustc_hash::FxHasher;
 
 use super::change::{Context, Look};
+use crate::message::encoding::Encoding;
 use crate::message::population::TextForm;
 use crate::message::tokens::{Token, runs, tokens};
 
@@ -56,7 +57,7 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> 
     for number in 1_u16.. {
         match (left.next(), right.next()) {
             (None, None) => break,
-            (Some(one), Some(other)) if one == other => {}
+            (Some(one), Some(other)) if one.text() == other.text() => {}
             (Some(Token::Mark(_)), Some(_)) | (Some(_), Some(Token::Mark(_))) => {
                 return Vec::new();
             }
@@ -97,13 +98,17 @@ fn value(
     }
 }
 
-/// The length of the words at the start of both chunks, with the symbols behind them: `nonce-`.
+/// The length of the words at the start of both chunks, with the symbols behind them: `nonce-`,
+/// `/orders/s%3A`.
 fn common_start(a: &str, b: &str) -> usize {
     let both = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    a.as_bytes()[..both]
-        .iter()
-        .rposition(|byte| matches!(byte, b'-' | b'_' | b'+' | b'/'))
-        .map_or(0, |at| at + 1)
+    let common = &a.as_bytes()[..both];
+    let behind = |at: usize| match common[at] {
+        b'-' | b'_' | b'+' | b'/' => Some(at + 1),
+        b'%' => Some(at + 3).filter(|end| *end <= both),
+        _ => None,
+    };
+    (0..both).rev().find_map(behind).unwrap_or(0)
 }
 
 /// Adds the runs in which two chunks differ; false where they differ between them too, or are one
@@ -133,6 +138,9 @@ fn inner(
 
 impl DifferingPart {
     fn of(context: &Context<'_>, a: &str, b: &str, at: Option<At>) -> Self {
+        // What is `%2F` in one value is a letter in another.
+        let plain = [a, b].map(|text| Encoding::Percent.decoded(text));
+        let [a, b] = [&*plain[0], &*plain[1]];
         let forms = [a, b].map(TextForm::of);
         let free = forms != [None, None] && !context.asked_for(a);
         Self {

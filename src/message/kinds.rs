@@ -40,6 +40,8 @@ pub enum ValueKind {
     ObjectId,
     /// A JSON Web Token (RFC 7519).
     Jwt,
+    /// A value with a time and a signature, as sessions in cookies and CSRF tokens have it.
+    Signed,
     /// A `traceparent` (W3C Trace Context).
     TraceParent,
     /// An entity tag (RFC 9110 §8.8.3).
@@ -69,6 +71,7 @@ impl fmt::Display for ValueKind {
             Self::Ksuid => f.write_str("ksuid"),
             Self::ObjectId => f.write_str("objectid"),
             Self::Jwt => f.write_str("jwt"),
+            Self::Signed => f.write_str("signed value"),
             Self::TraceParent => f.write_str("traceparent"),
             Self::ETag => f.write_str("etag"),
             Self::Prefixed(_, length) => write!(f, "prefixed identifier of {length} characters"),
@@ -96,7 +99,7 @@ impl ValueKind {
 
     /// Whether its values say of themselves what they are, so that no population need be asked.
     pub const fn is_structured(self) -> bool {
-        matches!(self, Self::Uuid(_) | Self::Jwt | Self::TraceParent | Self::ETag)
+        matches!(self, Self::Uuid(_) | Self::Jwt | Self::Signed | Self::TraceParent | Self::ETag)
     }
 
     /// The kind called `name` in a rule (`matches = "uuid"`), as a test of one value; none for a
@@ -180,6 +183,9 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
     }
     if jwt(bytes) {
         return Some(ValueKind::Jwt);
+    }
+    if is_signed(bytes) {
+        return Some(ValueKind::Signed);
     }
     if bytes.iter().all(u8::is_ascii_digit) {
         return of_number(text);
@@ -358,6 +364,26 @@ fn jwt(bytes: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'='))
 }
 
+/// `payload.time.signature`, or with colons: a payload of any length, a time of four to eight
+/// characters in base 62 or base64url, and a signature of SHA-1, SHA-256 or SHA-512.
+pub(crate) fn is_signed(bytes: &[u8]) -> bool {
+    let text = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let separator = |byte: &u8| matches!(byte, b'.' | b':');
+    let Some(last) = bytes.iter().rposition(separator) else { return false };
+    let Some(first) = bytes[..last].iter().rposition(|byte| *byte == bytes[last]) else {
+        return false;
+    };
+    let (payload, time, signature) = (&bytes[..first], &bytes[first + 1..last], &bytes[last + 1..]);
+    !payload.is_empty()
+        && payload.iter().all(|byte| text(byte) || separator(byte) || *byte == b'=')
+        && (4..=8).contains(&time.len())
+        && time.iter().all(text)
+        && matches!(signature.len(), 27 | 43 | 86)
+        && signature.iter().all(text)
+        && mixed(signature) == 3
+        && changes_of_kind(signature) * 4 >= signature.len()
+}
+
 fn etag(bytes: &[u8]) -> bool {
     let inner = bytes.strip_prefix(b"W/").unwrap_or(bytes);
     inner.len() >= 2
@@ -471,6 +497,10 @@ mod tests {
             ("0ujtsYcgvSTl8PAuAdqWYSMnLOv", ValueKind::Ksuid),
             ("507f1f77bcf86cd799439011", ValueKind::ObjectId),
             ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", ValueKind::Jwt),
+            ("eyJ1IjoxfQ.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Jwt),
+            ("IjNhZjEi.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
+            (".eJyrViouSVWyUlAqLU4t.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", ValueKind::Signed),
+            ("1:1rAbCd:kJ8sQx0_vLw2T9bZfNn5rYc1XhEkJ8sQx0_vLw2T9bZ", ValueKind::Signed),
             ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", ValueKind::TraceParent),
             ("W/\"5f3a-17c2\"", ValueKind::ETag),
             ("4bf92f3577b34da6a3ce929d0e0e4736", ValueKind::Hex(32)),

@@ -26,8 +26,18 @@ const STANDARD: u16 = 32;
 const URL: u16 = 64;
 const PADDING: u16 = 128;
 const SYMBOLS: u16 = STANDARD | URL;
-/// Letters alone, and those of a word.
-const WORD: u16 = 256;
+/// Where a form keeps how likely its letters follow each other in words, beside its classes.
+const WORD_AT: u32 = 8;
+const CLASSES: u16 = (1 << WORD_AT) - 1;
+
+/// Bits by which a value must be likelier a word than drawn, to be one.
+const WORD_BITS: f64 = 11.0;
+/// Bits that each further value of the same length speaks for chance, and all of them at most:
+/// texts have any length.
+const LENGTH_BITS: f64 = 2.0;
+const LENGTH_BITS_ALL: f64 = 8.0;
+/// So many values may by chance have their symbols at the same places, or be likely as text.
+const FEW_VALUES: u32 = 4;
 
 /// What one value says: its length, its alphabet, and how unlikely it is as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -63,9 +73,7 @@ impl TextForm {
             form.classes |= class;
             before = class;
         }
-        if is_word(bytes) {
-            form.classes |= WORD;
-        }
+        form.classes |= word_code(bytes) << WORD_AT;
         form.cost = u16::try_from(cost).unwrap_or(u16::MAX);
         Some(form)
     }
@@ -86,6 +94,13 @@ impl TextForm {
             cost: (packed >> 32) as u16,
             skeleton: (packed >> 48) as u16,
         }
+    }
+
+    /// Bits by which its letters are likelier in words than if all letters were as likely; none
+    /// where it is not letters of one case, or with a capital first.
+    fn word_bits(self) -> Option<f64> {
+        let code = self.classes >> WORD_AT;
+        (code > 0).then(|| f64::from(code - 1) / 2.0)
     }
 
     /// Bits by which chance explains the value better than text does.
@@ -130,21 +145,24 @@ const fn surprise(before: u16, class: u16, byte: u8) -> u32 {
     }
 }
 
-/// Whether a value is letters of one case (or with a capital first) that follow each other as in
-/// words.
-fn is_word(bytes: &[u8]) -> bool {
-    /// Bits by which a pair of letters is less likely than any in uniform text, and by which a word
-    /// is likelier in all.
+/// How a form keeps whether a value is letters of one case (or with a capital first), and by how
+/// many half bits they follow each other as in words: none of it where it is anything else.
+fn word_code(bytes: &[u8]) -> u16 {
+    /// Half bits by which a pair of letters is less likely than any in uniform text.
     const UNIFORM: i32 = 9;
-    const WORD_BITS: i32 = 6;
+    /// Most half bits that are kept.
+    const MOST: i32 = (u16::MAX >> WORD_AT) as i32 - 1;
     let rest = &bytes[1..];
     let letters = bytes[0].is_ascii_alphabetic()
         && (rest.iter().all(u8::is_ascii_lowercase) || rest.iter().all(u8::is_ascii_uppercase));
+    if !letters {
+        return 0;
+    }
     let pair = |pair: &[u8]| {
         let [first, second] = [pair[0], pair[1]].map(|byte| byte.to_ascii_lowercase() - b'a');
         UNIFORM - i32::from(PAIRS[first as usize].as_bytes()[second as usize] - b'a')
     };
-    letters && bytes.windows(2).map(pair).sum::<i32>() > 2 * WORD_BITS
+    1 + bytes.windows(2).map(pair).sum::<i32>().clamp(0, MOST) as u16
 }
 
 /// How unlikely each letter is behind each other one in English, in half bits: `a` is none.
@@ -218,7 +236,7 @@ impl Population {
             characters: form.length.into(),
             cost: form.cost.into(),
             symbols: u32::from(form.classes & SYMBOLS != 0),
-            classes: form.classes & !WORD,
+            classes: form.classes & CLASSES,
             shortest: form.length,
             longest: form.length,
             skeleton: form.skeleton,
@@ -256,24 +274,34 @@ impl Population {
         if self.classes & !PADDING == DIGIT {
             return self.shortest >= DIGITS && self.longest - self.shortest <= 1;
         }
-        // Symbols that always stand at the same places divide it: its parts are judged.
-        if self.classes & SYMBOLS != 0 && !self.loose {
-            return false;
-        }
         let fits = others.samples > 0
             && !others.other
             && others.classes & !self.open() == 0
             && others.longest <= self.longest + 1
             && others.shortest + 1 >= self.shortest;
-        let (mut cost, mut characters) = (self.cost, self.characters);
-        if fits {
-            cost += others.cost;
-            characters += others.characters;
+        let few = self.samples <= FEW_VALUES;
+        // Symbols that always stand at the same places divide it: its parts are judged.
+        let loose = self.loose || few && fits && (others.loose || others.skeleton != self.skeleton);
+        if self.classes & SYMBOLS != 0 && !loose {
+            return false;
         }
+        let mut all = (self.cost, self.characters, self.samples);
+        let mut same_length = self.shortest == self.longest;
+        if fits {
+            all = (
+                all.0 + others.cost,
+                all.1 + others.characters,
+                all.2.saturating_add(others.samples),
+            );
+            same_length &= others.shortest == self.shortest && others.longest == self.longest;
+        }
+        let further = LENGTH_BITS * f64::from(all.2 - 1);
+        let length = if same_length { further.min(LENGTH_BITS_ALL) } else { 0.0 };
         let bits =
             |cost: u64, characters: u64| cost as f64 / 8.0 - characters as f64 * self.alphabet();
-        bits(self.cost, self.characters) > 0.2 * self.characters as f64
-            && bits(cost, characters) >= BITS_ALL.max(BITS_EACH * characters as f64)
+        let least = if few { 0.0 } else { 0.2 * self.characters as f64 };
+        bits(self.cost, self.characters) + length / 2.0 > least
+            && bits(all.0, all.1) + length >= BITS_ALL.max(BITS_EACH * all.1 as f64)
     }
 
     /// Whether another value may have been drawn in the same way.
@@ -282,9 +310,15 @@ impl Population {
         let slack = u16::from(self.longest > self.shortest);
         let length = self.shortest.saturating_sub(slack)..=self.longest.saturating_add(slack);
         // A word of the same letters is no such value, nor is a number.
-        let word = form.classes & WORD != 0
-            || form.evidence(self.alphabet()) < -4.0 - f64::from(form.length);
-        length.contains(&form.length) && form.classes & !self.open() == 0 && !word
+        let plain = match form.word_bits() {
+            // That only letters were drawn is the less likely the more else there is.
+            Some(bits) => {
+                let letters = self.alphabet() - f64::from(26).log2();
+                bits + f64::from(form.length) * letters > WORD_BITS
+            }
+            None => form.evidence(self.alphabet()) < -4.0 - f64::from(form.length),
+        };
+        length.contains(&form.length) && form.classes & CLASSES & !self.open() == 0 && !plain
     }
 
     /// The classes of characters that further values may have: few values do not show all.

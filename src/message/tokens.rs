@@ -1,6 +1,6 @@
 //! A text as what its writer put together: values and what stands between them.
 //!
-//! Dates, clocks, UUIDs and numbers are one value each; so is a run of letters, digits and what
+//! Dates, clocks, UUIDs, signed values and numbers are one value each; so is a run of letters, digits and what
 //! base64 has beside them. Two texts with the same marks between their values say the same but for
 //! these values.
 
@@ -11,10 +11,10 @@ use super::{dates, kinds};
 pub enum Token<'t> {
     /// What stands between values.
     Mark(&'t str),
-    /// A date, a clock, a UUID or a number.
+    /// A date, a clock, a UUID, a signed value or a number.
     Value(&'t str),
-    /// Letters and digits, with `-`, `_`, `+` and `/` among them and `=` at the end: one value, or
-    /// several.
+    /// Letters and digits, with `-`, `_`, `+`, `/` and escapes (`%2F`) among them and `=` at the end:
+    /// one value, or several.
     Chunk(&'t str),
 }
 
@@ -54,15 +54,21 @@ fn is_letter(c: char) -> bool {
     c.is_alphanumeric()
 }
 
-const fn is_symbol(c: char) -> bool {
-    matches!(c, '-' | '_' | '+' | '/')
+/// How many bytes at the start of a text are a symbol of a chunk: one, or an escape of URLs.
+fn symbol(rest: &str) -> usize {
+    match rest.as_bytes() {
+        [b'-' | b'_' | b'+' | b'/', ..] => 1,
+        [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => 3,
+        _ => 0,
+    }
 }
 
 fn next(rest: &str) -> Option<Token<'_>> {
+    let begins = |at: usize, c: char| is_letter(c) || symbol(&rest[at..]) > 0;
     let first = rest.chars().next()?;
-    if !is_letter(first) && !is_symbol(first) {
-        let end = rest.find(|c| is_letter(c) || is_symbol(c)).unwrap_or(rest.len());
-        return Some(Token::Mark(&rest[..end]));
+    if !begins(0, first) {
+        let end = rest.char_indices().find(|(at, c)| begins(*at, *c)).map(|(at, _)| at);
+        return Some(Token::Mark(&rest[..end.unwrap_or(rest.len())]));
     }
     if let Some(length) = value(rest) {
         return Some(Token::Value(&rest[..length]));
@@ -76,16 +82,21 @@ fn next(rest: &str) -> Option<Token<'_>> {
 
 /// How long a chunk is: up to where a value of its own begins.
 fn chunk(rest: &str) -> usize {
-    let mut letters = false;
-    for (at, c) in rest.char_indices() {
+    let (mut letters, mut segment) = (false, false);
+    let mut at = 0;
+    while let Some(c) = rest[at..].chars().next() {
         let begins = is_letter(c) && !letters && at > 0;
         letters = is_letter(c);
-        if begins && own_value(&rest[at..]).is_some() {
+        let own = || own_value(&rest[at..]).or_else(|| signed(&rest[at..]).filter(|_| segment));
+        if begins && own().is_some() {
             return at;
         }
-        if !letters && !is_symbol(c) {
+        segment = c == '/';
+        let symbols = symbol(&rest[at..]);
+        if !letters && symbols == 0 {
             return at + padding(&rest[at..], at > 0);
         }
+        at += symbols.max(c.len_utf8());
     }
     rest.len()
 }
@@ -94,13 +105,24 @@ fn chunk(rest: &str) -> usize {
 fn padding(rest: &str, behind: bool) -> usize {
     let count = rest.bytes().take_while(|byte| *byte == b'=').count();
     let next = rest[count..].chars().next();
-    let ends = behind && next.is_none_or(|c| !is_letter(c) && !is_symbol(c));
+    let ends = behind && next.is_none_or(|c| !is_letter(c) && symbol(&rest[count..]) == 0);
     if ends && count <= 2 { count } else { 0 }
 }
 
 /// The length of the value at the start of a text.
 fn value(rest: &str) -> Option<usize> {
-    own_value(rest).or_else(|| number(rest))
+    own_value(rest).or_else(|| signed(rest)).or_else(|| number(rest))
+}
+
+/// A value with its signature, three parts with dots between them, at the start of a text.
+fn signed(rest: &str) -> Option<usize> {
+    let mut dots = 0;
+    let mut part = |byte: &u8| {
+        dots += usize::from(*byte == b'.');
+        dots <= 2 && (byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    };
+    let length = rest.bytes().take_while(|byte| part(byte)).count();
+    kinds::is_signed(&rest.as_bytes()[..length]).then_some(length)
 }
 
 /// A date, a clock or a UUID at the start of a text.
@@ -116,24 +138,31 @@ fn own_value(rest: &str) -> Option<usize> {
     dates::at_start(rest).map(|moment| moment.length).or_else(|| dates::clock_at_start(rest))
 }
 
-/// `12`, `12.50`, `1,299.00`, `10.0.0.1`, where nothing goes on behind it.
+/// `12`, `12.50`, `1,299.00`, `12,50`, `10.0.0.1`, where nothing goes on behind it.
 fn number(rest: &str) -> Option<usize> {
     let bytes = rest.as_bytes();
-    let mut at = 0;
+    let digits = |at: usize| {
+        bytes.get(at..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count()
+    };
+    // Three digits behind a comma are thousands, one or two at the end are a fraction; other commas
+    // stand between numbers.
+    let comma = |at: usize| match digits(at) {
+        1 | 2 => !matches!(bytes.get(at + digits(at)), Some(b',' | b'.')),
+        count => count == 3,
+    };
+    let mut at = digits(0);
+    if at == 0 {
+        return None;
+    }
     loop {
-        let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if digits == 0 {
-            return None;
-        }
-        at += digits;
-        let more = bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
         match bytes.get(at) {
-            Some(b'.' | b',') if more => at += 1,
+            Some(b'.') if digits(at + 1) > 0 => at += 1 + digits(at + 1),
+            Some(b',') if comma(at + 1) => at += 1 + digits(at + 1),
             _ => break,
         }
     }
     let next = rest[at..].chars().next();
-    next.is_none_or(|c| !is_letter(c) && !is_symbol(c)).then_some(at)
+    next.is_none_or(|c| !is_letter(c) && symbol(&rest[at..]) == 0).then_some(at)
 }
 
 #[cfg(test)]
@@ -171,6 +200,16 @@ mod tests {
             ("27144119-ab", "(27144119-ab)"),
             ("10.0.0.1:8080", "<10.0.0.1>:<8080>"),
             ("größe 5", "(größe) <5>"),
+            ("/orders/g9f%2BllkjQHQ%3D", "(/orders/g9f%2BllkjQHQ%3D)"),
+            ("100% of it", "<100>% (of) (it)"),
+            ("7,53ab,12.50", "(7),(53ab),<12.50>"),
+            ("1,20260101,5", "<1>,<20260101,5>"),
+            ("12,50 EUR, 1,299.00", "<12,50> (EUR), <1,299.00>"),
+            (
+                "ref IjNhZjEi.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE and",
+                "(ref) <IjNhZjEi.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE> (and)",
+            ),
+            ("see www.example.com now", "(see) (www).(example).(com) (now)"),
         ] {
             assert_eq!(of(text), apart, "{text}");
         }
