@@ -306,13 +306,17 @@ fn every_place_of_an_answer_and_a_request_is_looked_at() {
 
 #[test]
 fn a_value_is_looked_for_wherever_its_answer_has_it() {
-    let mut recording = Recording::default();
+    let mut recording = MadeRecording::default();
     let location = [("Location", "/orders/41")];
     let says = r#"{"id":41,"n":2,"order_id":41,"orders":[{"id":41},{"id":41}],"at":41}"#;
-    recording.say(&Said { request: "POST /orders", answer: &location, says, ..SAID });
-    recording.say(&Said { request: "GET /orders/41", ..SAID });
-    recording.say(&Said { request: "POST /orders", answer: &[("Location", "/orders/42")], ..SAID });
-    recording.say(&Said { request: "GET /orders/42", ..SAID });
+    recording.say(&SaidExchange { request: "POST /orders", answer: &location, says, ..SAID });
+    recording.say(&SaidExchange { request: "GET /orders/41", ..SAID });
+    recording.say(&SaidExchange {
+        request: "POST /orders",
+        answer: &[("Location", "/orders/42")],
+        ..SAID
+    });
+    recording.say(&SaidExchange { request: "GET /orders/42", ..SAID });
     let found = recording.found();
     let births = &parts(&found)[0].births;
     let places: Vec<String> = births.iter().map(|birth| birth.place.to_string()).collect();
