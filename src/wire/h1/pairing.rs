@@ -516,8 +516,7 @@ impl Pairing {
                         "websocket"
                     }
                     Some(value) if value.eq_ignore_ascii_case(b"h2c") => {
-                        let streams = self.streams(index, parsed);
-                        self.next = Some(NextReader::Http2(Box::new(streams)));
+                        self.next = Some(NextReader::Http2(Box::new(self.streams(index))));
                         "h2c"
                     }
                     _ => "upgraded",
@@ -531,26 +530,15 @@ impl Pairing {
         self.bases = [REQUESTS, RESPONSES].map(|lane| self.lanes[lane].parser.position());
     }
 
-    /// HTTP/2 behind the 101 at `index`: the request's answer comes on stream 1 (RFC 7540 §3.2), so
-    /// that the 101 is an interim one.
-    fn streams(&mut self, index: usize, switch: &Parsed<PacketMark>) -> Streams {
+    /// HTTP/2 behind the answer at `index`: it answers the same request again, on stream 1
+    /// (RFC 7540 §3.2).
+    fn streams(&self, index: usize) -> Streams {
         let (client, server) = self.roles();
         let origin = Origin { client, server, joined: false, ..self.origin };
         let request = self.slots.get(index).and_then(|slot| slot.request.as_deref());
+        let ordinal = self.ordinal.saturating_add(index as u32).saturating_add(1);
         let request = request.cloned().and_then(timed_request);
-        let mut ordinal = self.ordinal.saturating_add(index as u32);
-        let mut interim = Vec::new();
-        match (self.slots.get_mut(index), &request) {
-            (Some(slot), Some(request)) => {
-                let before = std::mem::take(&mut slot.interim.kept);
-                let all = before.into_iter().chain([switch.clone()]);
-                interim.extend(all.filter_map(|parsed| timed_response(parsed, Some(request.at))));
-                slot.goes_on = true;
-            }
-            // Nobody knows what was asked: the 101 is all that is known of it.
-            _ => ordinal = ordinal.saturating_add(1),
-        }
-        let mut streams = Streams::upgraded(origin, self.limits, ordinal, request, interim);
+        let mut streams = Streams::upgraded(origin, self.limits, ordinal, request);
         if let Some(nanos) = self.handshake_ns {
             streams.set_handshake(nanos);
         }
@@ -599,9 +587,6 @@ impl Pairing {
     }
 
     fn emit(&mut self, slot: PairingSlot, out: ExchangeOut<'_>) {
-        if slot.goes_on {
-            return;
-        }
         let id = ExchangeId { connection: self.origin.connection, ordinal: self.ordinal };
         self.ordinal = self.ordinal.saturating_add(1);
         let (client, server) = self.roles();

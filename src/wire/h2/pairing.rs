@@ -128,17 +128,15 @@ impl Streams {
     }
 
     /// For the rest of a connection that began as HTTP/1: what its last request asked is answered on
-    /// stream 1, as the exchange with this ordinal (RFC 7540 §3.2), behind these interim answers.
+    /// stream 1, as the exchange with this ordinal (RFC 7540 §3.2).
     pub fn upgraded(
         origin: Origin,
         limits: ParserLimits,
         ordinal: u32,
         request: Option<TimedRequest>,
-        interim: Vec<TimedResponse>,
     ) -> Self {
         let mut streams = Self::new(origin, limits);
         let stream = Stream {
-            interim,
             ordinal: Some(ordinal),
             request: Half::of_ended(),
             upgraded: request.map(Box::new),

@@ -21,8 +21,6 @@ pub(super) struct PairingSlot {
     pub(super) lost: bool,
     /// It opened a WebSocket, of which messages may still come.
     pub(super) socket: bool,
-    /// Its answer comes on a stream of HTTP/2, which tells of it.
-    pub(super) goes_on: bool,
     pub(super) note: Option<&'static str>,
 }
 

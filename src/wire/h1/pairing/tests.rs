@@ -325,27 +325,3 @@ fn interim_answers_without_end_are_counted_and_few_are_kept() {
         }
     }
 }
-
-#[test]
-fn an_upgrade_to_http_2_is_one_exchange_with_the_101_before_its_answer() {
-    let asked = "GET /up HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n";
-    let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n";
-    let settings = "\0\0\0\x04\0\0\0\0\0";
-    // HEADERS that end stream 1, with a literal field.
-    let answer = "\0\0\x0d\x01\x05\0\0\0\x01\0\x07:status\x03200";
-    let mut drive = Drive::new(false);
-    drive.send(ToServer, asked).send(ToClient, switch).send(ToClient, settings);
-    drive.send(ToServer, &format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{settings}"));
-    drive.send(ToClient, answer);
-    assert_eq!(drive.end(), ["/up>101+200 complete"]);
-    let exchange = &drive.out[0];
-    assert_eq!((exchange.id.ordinal, exchange.protocol.as_str()), (0, "http/2"));
-    let interim: Vec<u16> = exchange.interim.iter().map(|answer| answer.message.status).collect();
-    assert_eq!(interim, [101]);
-
-    // Whoever came late knows the 101 only, and the answer beside it.
-    let mut drive = Drive::new(true);
-    drive.send(ToClient, switch).send(ToClient, &[settings, answer].concat());
-    let ends = drive.end();
-    assert_eq!(drive.out.iter().map(|one| one.id.ordinal).collect::<Vec<_>>(), [0, 1], "{ends:?}");
-}
