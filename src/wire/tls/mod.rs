@@ -26,7 +26,6 @@ mod side;
 mod suite;
 #[cfg(test)]
 mod tests;
-mod transcript;
 
 pub use account::{Shown, TlsAccount, TlsStanding};
 pub use keylog::KeyRing;

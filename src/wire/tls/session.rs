@@ -9,7 +9,6 @@ use super::schedule;
 use super::shared::TlsShared;
 use super::side::{Cut, HeldPiece, KeyPhase, Lost, TlsSide, record_length};
 use super::suite::Suite;
-use super::transcript::Transcript;
 
 use crate::flow::Direction;
 use crate::limits;
@@ -48,8 +47,6 @@ pub struct TlsConnection {
     pub(super) next_keys: Option<[schedule::DirectionKeys; 2]>,
     /// The first bytes of an encrypted premaster secret.
     pub(super) encrypted: Vec<u8>,
-    /// What the handshake said until then.
-    pub(super) transcript: Transcript,
     /// The server asked for another ClientHello.
     pub(super) retry: bool,
     /// Whether the server reads the early data.
@@ -60,10 +57,6 @@ pub struct TlsConnection {
     pub(super) news: bool,
     pub(super) alpn: Option<String>,
     pub(super) resumed: bool,
-    /// Of TLS 1.2 and before: whether the handshake agrees on a new secret.
-    pub(super) full: Option<bool>,
-    /// The name of the ticket that resumes this session.
-    pub(super) issued: Option<Vec<u8>>,
     pub(super) joined: bool,
     /// Its keys were found by trial.
     pub(super) joined_later: bool,
@@ -103,15 +96,12 @@ impl TlsConnection {
             version: None,
             next_keys: None,
             encrypted: Vec::new(),
-            transcript: Transcript::default(),
             retry: false,
             early: None,
             early_until: None,
             news: true,
             alpn: None,
             resumed: false,
-            full: None,
-            issued: None,
             joined,
             joined_later: false,
             retry_other: false,
@@ -164,24 +154,14 @@ impl TlsConnection {
 
     /// Bytes that it holds: records that are not whole, and what waits for a key.
     pub fn held(&self) -> usize {
-        self.sides.iter().map(TlsSide::held).sum::<usize>() + self.transcript.held()
+        self.sides.iter().map(TlsSide::held).sum()
     }
 
     /// Lets go of what waits for a key, where memory is short.
     pub fn relieve(&mut self) {
-        if self.waits() {
+        if self.sides.iter().any(|side| side.waits_since().is_some()) {
             self.give_up();
         }
-    }
-
-    /// Whether anything waits for a key.
-    pub fn waits(&self) -> bool {
-        self.sides.iter().any(|side| side.waits_since().is_some())
-    }
-
-    /// Lets what waits go on, where there are more keys now.
-    pub fn retry(&mut self, out: &mut impl Plaintext) {
-        self.go_on(out);
     }
 
     /// The next bytes of a direction.
@@ -449,7 +429,6 @@ impl TlsConnection {
     /// Bytes are missing: inside a record whose end is known that costs this record; else the next
     /// one is searched for.
     fn skip(&mut self, side: usize, n: u64, mark: PacketMark, out: &mut impl Plaintext) {
-        self.transcript.lose();
         let state = &mut self.sides[side];
         let had = state.buffer.len() as u64;
         match &mut state.cut {
@@ -501,7 +480,8 @@ impl TlsConnection {
     }
 
     fn bound(&mut self, out: &mut impl Plaintext) {
-        if self.waits() && self.held() > limits::TLS_HELD_BYTES && !self.lose_hope(out) {
+        let waits = self.sides.iter().any(|side| side.waits_since().is_some());
+        if waits && self.held() > limits::TLS_HELD_BYTES && !self.lose_hope(out) {
             self.give_up();
         }
     }
@@ -510,7 +490,6 @@ impl TlsConnection {
         self.given_up = true;
         self.sides.iter_mut().for_each(TlsSide::clear);
         (self.scratch, self.next_keys) = (Vec::new(), None);
-        self.transcript = Transcript::default();
     }
 }
 
