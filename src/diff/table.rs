@@ -37,9 +37,7 @@ pub(super) fn as_json(types: [MediaType<'_>; 2], a: &str, b: &str) -> Option<[Ve
                 text(cell, out);
             });
         }),
-        rows => {
-            array(rows, |cells, out| list(out, b'[', cells.iter(), |cell, out| text(cell, out)))
-        }
+        rows => array(rows, |cells, out| list(out, b'[', cells.iter(), text)),
     };
     Some([written(&left), written(&right)])
 }
