@@ -210,7 +210,7 @@ pub(super) struct SharedMock {
     pub(super) namespace: Option<Mutex<Namespace>>,
 }
 
-/// VerdictCounts of what went wrong with clients.
+/// Counts of what went wrong with clients.
 #[derive(Default)]
 pub(super) struct Trouble {
     pub(super) unfinished: AtomicU64,
@@ -231,7 +231,7 @@ impl Trouble {
     }
 }
 
-/// VerdictCounts one more.
+/// Counts one more.
 pub(super) fn count(what: &AtomicU64) {
     what.fetch_add(1, Ordering::Relaxed);
 }
