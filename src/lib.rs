@@ -39,6 +39,7 @@ pub mod mode;
 mod steps;
 pub mod stop;
 pub mod time;
+mod varint;
 
 pub mod message;
 pub mod route;

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{Failure, output, shown};
+use crate::message::encoding::hex;
 use crate::mode;
 use crate::time::Timestamp;
 
@@ -99,8 +100,7 @@ pub fn run_id() -> String {
     let mut digest = Sha256::new();
     digest.update(now.nanos().to_le_bytes());
     digest.update(std::process::id().to_le_bytes());
-    let tail: String = digest.finalize().iter().take(3).map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{tail}", stamp(now))
+    format!("{}-{}", stamp(now), hex(&digest.finalize()[..3]))
 }
 
 /// `reports/20261122T100000Z`

@@ -25,6 +25,7 @@ use crate::exchange::Exchange;
 use crate::exchange::Redacted;
 use crate::ledger::Ledger;
 use crate::limits;
+use crate::message::encoding::hex;
 use crate::parse::{self, Parse, Render, RoundOutput};
 use crate::record::exchanges::{self, Header};
 use crate::redact::Redactor;
@@ -580,7 +581,7 @@ impl Prints {
 
     fn get(&self, name: &str) -> Option<(u64, String)> {
         let print = self.0.get(name)?.lock().expect("no holder of this lock panics").clone();
-        Some((print.bytes, hex(print.hasher)))
+        Some((print.bytes, hex(&print.hasher.finalize())))
     }
 }
 
@@ -618,10 +619,6 @@ impl<R: BufRead> BufRead for Watched<R> {
     }
 }
 
-fn hex(hasher: sha2::Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn hash(path: &Path) -> io::Result<(u64, String)> {
     let mut file = File::open(path)?;
     let (mut hasher, mut buffer, mut bytes) = (sha2::Sha256::new(), vec![0; 1 << 18], 0);
@@ -634,7 +631,7 @@ fn hash(path: &Path) -> io::Result<(u64, String)> {
             }
         }
     }
-    Ok((bytes, hex(hasher)))
+    Ok((bytes, hex(&hasher.finalize())))
 }
 
 fn is_url(name: &str) -> bool {

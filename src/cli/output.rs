@@ -26,6 +26,39 @@ const ZSTD_LEVEL: i32 = 3;
 /// The files that are not whole yet, for who ends the program in their midst.
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
+/// Lines on their way into a file: gathered, so that few writes are made.
+pub(crate) struct GatheredLines {
+    file: File,
+    lines: Vec<u8>,
+}
+
+impl GatheredLines {
+    /// Lines that are at hand before they are written; the last of them may go beyond.
+    const BYTES: usize = 1 << 20;
+
+    pub(crate) fn new(file: File) -> Self {
+        Self { file, lines: Vec::with_capacity(2 * Self::BYTES) }
+    }
+
+    /// Adds what `write` appends to the buffer that it is given: whole lines.
+    pub(crate) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        write(&mut self.lines);
+        if self.lines.len() >= Self::BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes what is left.
+    pub(crate) fn finish(mut self) -> io::Result<File> {
+        self.flush()?;
+        Ok(self.file)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.lines)?;
+        self.lines.clear();
+        Ok(())
+    }
+}
+
 /// Takes away what is not whole: the program ends.
 pub(crate) fn discard_unfinished() {
     if let Ok(mut unfinished) = UNFINISHED.lock() {

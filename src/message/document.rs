@@ -22,7 +22,7 @@ use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 
-use super::encoding::{self, Encoding};
+use super::encoding::{self, Encoding, hex};
 use super::media::MediaType;
 use super::place::{Step, Trail};
 use super::{Body, Headers, Request, Response};
@@ -270,8 +270,8 @@ impl<'w> Walk<'w> {
 
 /// `1024 bytes, sha256 ab12cd34ef567890`.
 pub fn digest_text(length: u64, sha256: &[u8]) -> String {
-    let hex: String = sha256.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{length} bytes, sha256 {hex}")
+    let start = hex(&sha256[..sha256.len().min(8)]);
+    format!("{length} bytes, sha256 {start}")
 }
 
 /// What is to stand elsewhere in a text than it does: byte ranges in order, and their new texts.

@@ -60,6 +60,14 @@ impl Encoding {
     }
 }
 
+/// Bytes in hexadecimal, in small letters.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
 /// Whether a text is a JSON value without quotes.
 fn is_bare(text: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(text)
@@ -71,6 +79,12 @@ fn percent_decoded(raw: &str, form: bool) -> Cow<'_, str> {
     if !raw.bytes().any(|byte| special(&byte)) {
         return Cow::Borrowed(raw);
     }
+    // Two texts that are not UTF-8 must not look alike.
+    String::from_utf8(percent_bytes(raw, form)).map_or(Cow::Borrowed(raw), Cow::Owned)
+}
+
+/// The bytes that a percent-encoded text stands for; `form`: a plus is a blank.
+pub fn percent_bytes(raw: &str, form: bool) -> Vec<u8> {
     let bytes = raw.as_bytes();
     let mut out = Vec::with_capacity(raw.len());
     let mut at = 0;
@@ -83,8 +97,7 @@ fn percent_decoded(raw: &str, form: bool) -> Cow<'_, str> {
         });
         at += if escape.is_some() { 3 } else { 1 };
     }
-    // Two texts that are not UTF-8 must not look alike.
-    String::from_utf8(out).map_or(Cow::Borrowed(raw), Cow::Owned)
+    out
 }
 
 fn hex_byte(digits: &[u8]) -> Option<u8> {

@@ -2,6 +2,7 @@
 //! fields as they stood.
 
 use crate::message::Headers;
+use crate::varint;
 
 /// A head, read from its piece.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,28 +63,15 @@ fn put_fields(headers: &Headers, out: &mut Vec<u8>) {
     }
 }
 
-/// A text behind its length: seven bits a byte, the lowest first, the top bit where more follow.
+/// A text behind its length.
 fn put(text: &[u8], out: &mut Vec<u8>) {
-    let mut length = text.len();
-    while length >= 0x80 {
-        out.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
+    varint::put(out, text.len() as u64);
     out.extend_from_slice(text);
 }
 
 /// Takes a text off the front.
 fn text<'h>(packed: &mut &'h [u8]) -> &'h [u8] {
-    let (mut length, mut shift) = (0, 0);
-    while let Some((&byte, rest)) = packed.split_first() {
-        *packed = rest;
-        length |= usize::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
+    let length = varint::take_length(packed).unwrap_or_default();
     let (text, rest) = packed.split_at(length);
     *packed = rest;
     text

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::ledger::{Call, CallPlace, CallVerdict, ReadError, VerdictCounts, read};
 use crate::diff::approvals::{CallApproval, numeric, pair};
 use crate::exchange::ExchangeId;
+use crate::message::encoding::hex;
 
 /// Calls with one cause of difference: the same provider, route, verdict and places.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -304,7 +305,7 @@ fn id(call: &Call, places: &str, shape: &str) -> String {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
-    hasher.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hasher.finalize()[..5])
 }
 
 /// A place with its indices as `[*]`.

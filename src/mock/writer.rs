@@ -44,7 +44,7 @@ struct LedgerShared {
     teller: Arc<Teller>,
     queue: Mutex<LineQueue>,
     more: Condvar,
-    /// TakenFeatures before the queue's lock, never while that is held: lines keep the queue's order.
+    /// Taken before the queue's lock, never while that is held: lines keep the queue's order.
     ledger: Mutex<LedgerFile>,
 }
 

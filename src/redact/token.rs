@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::{numbers, shapes, vendors};
+use crate::message::encoding::hex;
 
 /// Makes tokens under one key.
 #[derive(Clone)]
@@ -59,7 +60,7 @@ impl Tokens {
     /// Names the key; it cannot be computed back.
     pub fn fingerprint(&self) -> String {
         let digest = self.keyed.clone().chain_update(b"fingerprint").finalize().into_bytes();
-        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest[..8])
     }
 
     /// The token for `value`: as many bytes, character by character of the same kind.

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::sign::SigningKey;
 use crate::bind::config::UrlRecipe;
-use crate::message::encoding::{self, Encoding};
+use crate::message::encoding::{self, Encoding, hex};
 use crate::message::{Headers, target};
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
@@ -154,12 +154,12 @@ impl SigningKey {
             all.retain(|(name, _)| !name.eq_ignore_ascii_case(&token));
         }
         // As it is signed, each is encoded in the one strict way.
-        let strict = |text: &str| unreserved(&percent_bytes(text), b"");
+        let strict = |text: &str| unreserved(&encoding::percent_bytes(text, false), b"");
         let mut sorted: Vec<(String, String)> =
             all.iter().map(|(name, value)| (strict(name), strict(value))).collect();
         sorted.sort_unstable();
         let is_store = service == "s3" || service.starts_with("s3-") || service == "storage";
-        let once = unreserved(&percent_bytes(path), b"/");
+        let once = unreserved(&encoding::percent_bytes(path, false), b"/");
         // But for object stores the path is encoded once more than it is sent.
         let path_signed = if is_store { once } else { unreserved(once.as_bytes(), b"/") };
         let headers = canonical_headers(&signed_headers, asked)?;
@@ -377,29 +377,6 @@ fn canonical_headers(names: &str, asked: &SignedRequest<'_>) -> Option<String> {
     Some(out)
 }
 
-/// The bytes that a percent-encoded text stands for.
-fn percent_bytes(text: &str) -> Vec<u8> {
-    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escaped =
-            (byte == b'%').then(|| digit(bytes.get(at + 1)).zip(digit(bytes.get(at + 2))));
-        match escaped.flatten() {
-            Some((high, low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            None => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    out
-}
-
 /// Bytes with all escaped but the unreserved characters (RFC 3986 §2.3) and those of `also`.
 fn unreserved(bytes: &[u8], also: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
@@ -415,13 +392,6 @@ fn unreserved(bytes: &[u8], also: &[u8]) -> String {
 
 fn code_256(key: &[u8], text: &str) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 #[cfg(test)]

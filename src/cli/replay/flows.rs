@@ -1,7 +1,6 @@
 //! What flows in the inputs, found before the replay is planned: the inputs are read once, into a
 //! recording without a name, and planned from there.
 
-use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use crate::bind::with_givers;
 use crate::cli::exit::printable;
 use crate::cli::folder::{RunFolder, names};
 use crate::cli::input::{InputOptions, Inputs, ReadInputs};
-use crate::cli::output::UnfinishedFile;
+use crate::cli::output::{GatheredLines, UnfinishedFile};
 use crate::cli::{Failure, Global};
 use crate::exchange::Redacted;
 use crate::record::exchanges::{self, End, Header, write_line};
@@ -27,8 +26,6 @@ use crate::replay::plan::{Plan, Wishes};
 use crate::stop::Stop;
 use crate::store::nameless_file;
 use crate::time::Timestamp;
-
-const WRITE_BYTES: usize = 1 << 20;
 
 /// What was found, and what the plan takes of it.
 #[derive(Debug)]
@@ -77,19 +74,17 @@ pub(super) fn find(
     // A recording in a file is read again from there.
     let original = opened.original();
     let options = opened.options().clone();
-    let mut file = nameless_file(folder).map_err(cannot)?;
-    let mut buffer = Vec::with_capacity(2 * WRITE_BYTES);
+    let mut lines = GatheredLines::new(nameless_file(folder).map_err(cannot)?);
     let header = Header::new(Timestamp::now(), Vec::new()).redacted(Redacted::of_all(redacted));
-    write_line(&mut buffer, &header);
+    lines.add(|out| write_line(out, &header)).map_err(cannot)?;
     let done = opened.each(global, |exchange| {
         super::input::unless_interrupted(word)?;
         if original.is_none() {
-            exchanges::write_name(&mut buffer, exchange.id, &exchange.closed);
-            exchanges::write_rest(&mut buffer, &exchange);
-        }
-        if buffer.len() >= WRITE_BYTES {
-            file.write_all(&buffer).map_err(cannot)?;
-            buffer.clear();
+            let line = |out: &mut Vec<u8>| {
+                exchanges::write_name(out, exchange.id, &exchange.closed);
+                exchanges::write_rest(out, &exchange);
+            };
+            lines.add(line).map_err(cannot)?;
         }
         finder.add(exchange).map_err(cannot)
     })?;
@@ -98,31 +93,25 @@ pub(super) fn find(
         Some(original) if done.as_it_stands => original.open(done.prints)?,
         Some(original) => {
             super::input::write_again(&original, &done, word, global, |line| {
-                line(&mut buffer);
-                if buffer.len() >= WRITE_BYTES {
-                    file.write_all(&buffer).map_err(cannot)?;
-                    buffer.clear();
-                }
-                Ok(())
+                lines.add(line).map_err(cannot)
             })?;
-            again(&done, file, buffer, options).map_err(cannot)?
+            again(&done, lines, options).map_err(cannot)?
         }
-        None => again(&done, file, buffer, options).map_err(cannot)?,
+        None => again(&done, lines, options).map_err(cannot)?,
     };
     let found = finder.finish().map_err(cannot)?;
     Ok((inputs, Some(Flows { found, touches })))
 }
 
-/// The same exchanges once more, from a file that was written with them but for the `rest`.
+/// The same exchanges once more, from these lines of them.
 fn again(
     done: &ReadInputs,
-    mut file: File,
-    mut rest: Vec<u8>,
+    mut lines: GatheredLines,
     options: InputOptions,
 ) -> std::io::Result<Inputs> {
     let end = End::new(done.exchanges, done.ledger.clone(), done.rest.clone());
-    write_line(&mut rest, &end);
-    file.write_all(&rest)?;
+    lines.add(|out| write_line(out, &end))?;
+    let mut file = lines.finish()?;
     file.rewind()?;
     Ok(Inputs::again(done, file, options))
 }

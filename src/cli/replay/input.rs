@@ -1,6 +1,5 @@
 //! From the inputs to the plan, and to the run's own `exchanges.jsonl` on the way.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
 use super::flags::ReplayShape;
@@ -8,7 +7,7 @@ use super::flows::{self, ToldFlows};
 use super::metrics;
 use crate::cli::folder::{InputInfo, RunFolder, names};
 use crate::cli::input::{self, InputOptions, Inputs, Original, ReadInputs};
-use crate::cli::output::UnfinishedFile;
+use crate::cli::output::{GatheredLines, UnfinishedFile};
 use crate::cli::{Exit, Failure, Global, redaction, shown};
 use crate::exchange::Exchange;
 use crate::exchange::Redacted;
@@ -20,8 +19,6 @@ use crate::redact::Redactor;
 use crate::replay::plan::{Plan, Wishes};
 use crate::stop::Stop;
 use crate::time::Timestamp;
-
-const WRITE_BYTES: usize = 1 << 20;
 
 /// What the inputs came to.
 pub(super) struct Planned {
@@ -87,14 +84,13 @@ pub(super) fn read_into(
     let planner = super::planner(folder.path(), wishes, watched.then(metrics::route_of))?;
     let mut planner = planner.touching(touches.unwrap_or_default());
     let mut part = UnfinishedFile::create(&path).map_err(cannot)?;
-    let mut file = part.file().map_err(cannot)?;
+    let mut lines = GatheredLines::new(part.file().map_err(cannot)?);
     let places_part =
         is_shard.then(|| UnfinishedFile::create(&folder.file(names::PLACES))).transpose();
     let places_part = places_part.map_err(cannot)?;
     let places_file = places_part.as_ref().map(UnfinishedFile::file).transpose().map_err(cannot)?;
     let mut places = places_file.map(places::PlacesWriter::new);
     let mut held = 0;
-    let mut buffer = Vec::with_capacity(2 * WRITE_BYTES);
     // A redacted recording is not redacted again, as tokens would get tokens.
     let mut known =
         redactor.filter(|_| before.iter().any(Option::is_some)).map(|_| KnownTokens::default());
@@ -103,7 +99,8 @@ pub(super) fn read_into(
     // A recording that is kept as it is need not be written again.
     let original = opened.original().filter(|_| to_redact.is_none() && !is_shard);
     let names = inputs.iter().map(|name| shown::without_secrets(name)).collect();
-    exchanges::write_line(&mut buffer, &Header::new(Timestamp::now(), names).redacted(redacted));
+    let header = Header::new(Timestamp::now(), names).redacted(redacted);
+    lines.add(|out| exchanges::write_line(out, &header)).map_err(cannot)?;
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
         unless_interrupted(word)?;
         let ours = planner.holds(exchange).map_err(cannot)?;
@@ -115,11 +112,7 @@ pub(super) fn read_into(
         }
         held += 1;
         if original.is_none() {
-            line(&mut buffer);
-        }
-        if buffer.len() >= WRITE_BYTES {
-            file.write_all(&buffer).map_err(cannot)?;
-            buffer.clear();
+            lines.add(line).map_err(cannot)?;
         }
         if let (Some(redactor), Some(known), Some(request)) =
             (redactor, &mut known, &exchange.request)
@@ -137,17 +130,11 @@ pub(super) fn read_into(
                 redaction::check(&done.redactions, redactor)?;
                 return Ok((done.prints, done.redactions, done.rest));
             }
-            write_again(original, &done, word, global, |line| {
-                line(&mut buffer);
-                if buffer.len() >= WRITE_BYTES {
-                    file.write_all(&buffer).map_err(cannot)?;
-                    buffer.clear();
-                }
-                Ok(())
-            })?;
+            write_again(original, &done, word, global, |line| lines.add(line).map_err(cannot))?;
         }
-        exchanges::write_line(&mut buffer, &End::new(held, done.ledger, done.rest.clone()));
-        file.write_all(&buffer).map_err(cannot)?;
+        let end = End::new(held, done.ledger, done.rest.clone());
+        lines.add(|out| exchanges::write_line(out, &end)).map_err(cannot)?;
+        lines.finish().map_err(cannot)?;
         // Files that were put together may be redacted in part.
         redaction::check(&done.redactions, redactor)?;
         Ok((done.prints, done.redactions, done.rest))

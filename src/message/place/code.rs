@@ -5,28 +5,29 @@
 use std::borrow::Cow;
 
 use super::{Place, Step, Trail};
+use crate::varint;
 
 impl Place {
     /// Appends the place that `trail` leads to.
     pub fn write_trail(out: &mut Vec<u8>, trail: &Trail<'_>) {
-        let mut count = 1;
+        let mut count = 1_u64;
         let mut at = trail;
         while let Some(before) = at.before() {
             (at, count) = (before, count + 1);
         }
-        number(out, count);
+        varint::put(out, count);
         steps_to(out, trail);
     }
 
     /// Appends the place.
     pub fn write(&self, out: &mut Vec<u8>) {
-        number(out, self.0.len());
+        varint::put(out, self.0.len() as u64);
         self.0.iter().for_each(|step| write_step(out, step));
     }
 
     /// The place at the start of `bytes`, which goes on behind it; none where there is none.
     pub fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let count = take_number(bytes)?;
+        let count = varint::take_length(bytes)?;
         let mut steps = Vec::with_capacity(count.min(64));
         for _ in 0..count {
             steps.push(step(bytes)?);
@@ -45,9 +46,9 @@ fn steps_to(out: &mut Vec<u8>, trail: &Trail<'_>) {
 
 fn write_step(out: &mut Vec<u8>, step: &Step<'_>) {
     out.push(step.sort());
-    number(out, step.number());
+    varint::put(out, step.number() as u64);
     if let Some(name) = step.name() {
-        number(out, name.len());
+        varint::put(out, name.len() as u64);
         let start = out.len();
         out.extend_from_slice(name.as_bytes());
         if matches!(step, Step::Header(_)) {
@@ -59,9 +60,9 @@ fn write_step(out: &mut Vec<u8>, step: &Step<'_>) {
 fn step(bytes: &mut &[u8]) -> Option<Step<'static>> {
     let (&sort, rest) = bytes.split_first()?;
     *bytes = rest;
-    let number = take_number(bytes)?;
+    let number = varint::take_length(bytes)?;
     let mut name = || {
-        let length = take_number(bytes)?;
+        let length = varint::take_length(bytes)?;
         let (name, rest) = bytes.split_at_checked(length)?;
         *bytes = rest;
         Some(Cow::Owned(std::str::from_utf8(name).ok()?.to_owned()))
@@ -90,27 +91,6 @@ fn step(bytes: &mut &[u8]) -> Option<Step<'static>> {
         20 => Step::Body,
         _ => return None,
     })
-}
-
-fn number(out: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn take_number(bytes: &mut &[u8]) -> Option<usize> {
-    let mut value = 0_usize;
-    for shift in (0..usize::BITS).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

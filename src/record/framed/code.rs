@@ -14,6 +14,7 @@ use crate::flow::{Direction, Endpoint};
 use crate::message::wire::{Chunks, Verbatim};
 use crate::message::{Body, Extras, Framing, HeaderPart, Headers, Request, Response, Version};
 use crate::time::Timestamp;
+use crate::varint;
 
 /// Where the numbers of the fixed part stand, in bytes.
 mod at {
@@ -172,13 +173,8 @@ pub(super) fn put_closed(closed: &[Closed], out: &mut Vec<u8>) {
 struct HeadWriter<'o>(&'o mut Vec<u8>);
 
 impl HeadWriter<'_> {
-    /// Seven bits a byte, the lowest first, the top bit where more follow.
-    fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.0.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.0.push(number as u8);
+    fn number(&mut self, number: u64) {
+        varint::put(self.0, number);
     }
 
     /// Small numbers of either sign are short.
@@ -414,19 +410,10 @@ impl HeadReader<'_> {
     }
 
     fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            if bits << shift >> shift != bits {
-                return None;
-            }
-            number |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
+        let mut rest = self.plain.get(self.at..self.end)?;
+        let number = varint::take(&mut rest)?;
+        self.at = self.end - rest.len();
+        Some(number)
     }
 
     fn small<T: TryFrom<u64>>(&mut self) -> Option<T> {

@@ -1,0 +1,65 @@
+//! Numbers of variable length (LEB128) in records that a stage keeps for itself, in memory or on
+//! disk: seven bits a byte, the lowest first, the top bit where more follow.
+
+/// Appends a number.
+pub(crate) fn put(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Takes the number at the start of `bytes`, which goes on behind it; none where it has no end
+/// there, or does not fit.
+pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let bits = u64::from(byte & 0x7f);
+        if bits << shift >> shift != bits {
+            return None;
+        }
+        number |= bits << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// Takes the number at the start of `bytes` as a length.
+pub(crate) fn take_length(bytes: &mut &[u8]) -> Option<usize> {
+    usize::try_from(take(bytes)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_has_no_end_or_does_not_fit_is_none() {
+        assert_eq!(take(&mut &b""[..]), None);
+        assert_eq!(take(&mut &b"\x80\x80"[..]), None);
+        let most = [&[0xff; 9][..], &[1]].concat();
+        assert_eq!(take(&mut &most[..]), Some(u64::MAX));
+        let more = [&[0xff; 9][..], &[2]].concat();
+        assert_eq!(take(&mut &more[..]), None);
+        assert_eq!(take(&mut &[0x80; 11][..]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back(number: u64, behind: Vec<u8>) {
+            let mut bytes = Vec::new();
+            put(&mut bytes, number);
+            bytes.extend(&behind);
+            let mut rest = &bytes[..];
+            prop_assert_eq!(take(&mut rest), Some(number));
+            prop_assert_eq!(rest, &behind[..]);
+        }
+    }
+}
