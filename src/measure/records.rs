@@ -1,8 +1,11 @@
 //! Reads of `exchanges.jsonl` and `outcomes.jsonl` only what measuring needs: times, status, method
-//! and target. Headers and bodies are skipped without being decoded.
+//! and target. Headers and bodies are skipped without being decoded, but for the status of calls.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -38,15 +41,17 @@ pub(super) struct RecordedResponse {
     pub(super) last_byte_ns: Option<i64>,
     status: u16,
     #[serde(default)]
-    headers: CallStatus,
+    headers: CallFields,
     #[serde(default)]
-    trailers: CallStatus,
+    trailers: CallFields,
+    #[serde(default)]
+    body: CallTrailers,
 }
 
 impl RecordedResponse {
     /// The status that it is judged by.
     pub(super) fn status(&self) -> u16 {
-        judged(self.status, self.trailers, self.headers)
+        judged(self.status, self.trailers, self.headers, self.body)
     }
 }
 
@@ -75,41 +80,91 @@ pub(super) struct Replayed {
 pub(super) struct ReplayedResponse {
     status: u16,
     #[serde(default)]
-    headers: CallStatus,
+    headers: CallFields,
     #[serde(default)]
-    trailers: CallStatus,
+    trailers: CallFields,
+    #[serde(default)]
+    body: CallTrailers,
 }
 
 impl ReplayedResponse {
     /// The status that it is judged by.
     pub(super) fn status(&self) -> u16 {
-        judged(self.status, self.trailers, self.headers)
+        judged(self.status, self.trailers, self.headers, self.body)
     }
 }
 
 /// A call of gRPC is judged by its own status: that of HTTP is 200 whatever became of it.
-fn judged(status: u16, trailers: CallStatus, headers: CallStatus) -> u16 {
-    grpc::judged(status, trailers.0.or(headers.0))
+fn judged(status: u16, trailers: CallFields, headers: CallFields, body: CallTrailers) -> u16 {
+    let in_body = body.0.filter(|_| headers.is_web);
+    grpc::judged(status, trailers.status.or(headers.status).or(in_body))
 }
 
-/// The status of a call among fields; no other field is decoded.
+/// What fields say of a call; no other field is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct CallStatus(Option<u16>);
+struct CallFields {
+    status: Option<u16>,
+    /// The content is that of gRPC-Web, whose trailers are in the body.
+    is_web: bool,
+}
 
-impl<'de> Deserialize<'de> for CallStatus {
+/// The status among the trailers at the end of a body of gRPC-Web. Bodies that cannot be such are
+/// passed over by their first octets.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct CallTrailers(Option<u16>);
+
+impl CallTrailers {
+    /// Of a body as records write it: `{"utf8":…}` or `{"base64":…}`.
+    fn of(written: &str) -> Option<u16> {
+        // A frame begins with 0, 1, 0x80 or 0x81, in base64 with one of these.
+        let start = written.splitn(4, '"').nth(3)?.get(..2)?;
+        if !matches!(start, "AA" | "AQ" | "gA" | "gQ") {
+            return None;
+        }
+        let body: WrittenBody<'_> = serde_json::from_str(written).ok()?;
+        match (body.base64, body.utf8) {
+            (Some(base64), _) => {
+                grpc::web_status("application/grpc-web", &STANDARD.decode(&*base64).ok()?)
+            }
+            (None, Some(text)) => grpc::web_status("application/grpc-web-text", text.as_bytes()),
+            (None, None) => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct WrittenBody<'b> {
+    #[serde(borrow)]
+    utf8: Option<Cow<'b, str>>,
+    #[serde(borrow)]
+    base64: Option<Cow<'b, str>>,
+}
+
+impl<'de> Deserialize<'de> for CallTrailers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(Self::of(written.get())))
+    }
+}
+
+impl<'de> Deserialize<'de> for CallFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct RecordFields;
         impl<'de> Visitor<'de> for RecordFields {
-            type Value = CallStatus;
+            type Value = CallFields;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("header fields")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<CallStatus, A::Error> {
-                let mut found = CallStatus::default();
-                while let Some(StatusField(code)) = fields.next_element()? {
-                    found.0 = found.0.or(code);
+            fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<CallFields, A::Error> {
+                let mut found = CallFields::default();
+                while let Some(field) = fields.next_element()? {
+                    match field {
+                        CallField::Status(code) => found.status = found.status.or(code),
+                        CallField::Web => found.is_web = true,
+                        CallField::Other => {}
+                    }
                 }
                 Ok(found)
             }
@@ -118,26 +173,36 @@ impl<'de> Deserialize<'de> for CallStatus {
     }
 }
 
-/// A field, where it is the status of a call.
-struct StatusField(Option<u16>);
+/// A field, as far as it says something of a call.
+enum CallField {
+    Status(Option<u16>),
+    Web,
+    Other,
+}
 
-impl<'de> Deserialize<'de> for StatusField {
+impl<'de> Deserialize<'de> for CallField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NamedPair;
         impl<'de> Visitor<'de> for NamedPair {
-            type Value = StatusField;
+            type Value = CallField;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a name and a value")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<StatusField, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<CallField, A::Error> {
                 let name = pair.next_element::<&RawValue>()?.map_or("", RawValue::get);
-                let is_status = name.trim_matches('"').eq_ignore_ascii_case(grpc::STATUS);
+                let name = name.trim_matches('"');
                 let value = pair.next_element::<&RawValue>()?.map_or("", RawValue::get);
                 while pair.next_element::<IgnoredAny>()?.is_some() {}
-                let code = || grpc::number(value.trim_matches('"').as_bytes());
-                Ok(StatusField(if is_status { code() } else { None }))
+                let value = value.trim_matches('"').as_bytes();
+                Ok(if name.eq_ignore_ascii_case(grpc::STATUS) {
+                    CallField::Status(grpc::number(value))
+                } else if name.eq_ignore_ascii_case("content-type") && grpc::is_web(value) {
+                    CallField::Web
+                } else {
+                    CallField::Other
+                })
             }
         }
         deserializer.deserialize_seq(NamedPair)
@@ -195,6 +260,23 @@ mod tests {
             (r#"{"status":200,"headers":[["Grpc-Status","5"],[null,{"base64":"AA=="}]]}"#, 404),
             (r#"{"status":200,"headers":[["grpc-status","0"]]}"#, 200),
             (r#"{"status":503,"headers":[["grpc-status","0"]]}"#, 503),
+            // gRPC-Web: `grpc-status:5` in the last frame of the body, plain and as text.
+            (
+                r#"{"status":200,"headers":[["Content-Type","application/grpc-web+proto"]],
+                "body":{"base64":"AAAAAAF4gAAAAA1ncnBjLXN0YXR1czo1"}}"#,
+                404,
+            ),
+            (
+                r#"{"status":200,"headers":[["content-type","application/grpc-web-text"]],
+                "body":{"utf8":"AAAAAAF4gAAAAA1ncnBjLXN0YXR1czo1"}}"#,
+                404,
+            ),
+            (
+                r#"{"status":200,"headers":[["content-type","text/plain"]],
+                "body":{"utf8":"AAAAAAF4gAAAAA1ncnBjLXN0YXR1czo1"}}"#,
+                200,
+            ),
+            (r#"{"status":200,"body":null}"#, 200),
         ] {
             let response: ReplayedResponse = serde_json::from_str(line).unwrap();
             assert_eq!(response.status(), status, "{line}");

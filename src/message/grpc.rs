@@ -200,6 +200,18 @@ pub fn status(response: &Response) -> Option<u16> {
     })
 }
 
+/// The status in the trailers of a body of gRPC-Web, whose content is of the type `name`.
+pub fn web_status(name: &str, body: &[u8]) -> Option<u16> {
+    let found = messages(MediaType::new(name.as_bytes()), &Headers::new(), body);
+    number(found.trailers?.get(STATUS)?)
+}
+
+/// Whether a content type is one of gRPC-Web.
+pub fn is_web(content_type: &[u8]) -> bool {
+    const START: &[u8] = b"application/grpc-web";
+    content_type.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+}
+
 /// A status as its field writes it.
 pub fn number(value: &[u8]) -> Option<u16> {
     std::str::from_utf8(value).ok()?.trim().parse().ok()

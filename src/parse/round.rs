@@ -239,11 +239,11 @@ impl<R: Render> RoundEngine<R> {
                 &round.batch,
                 &round.joined,
                 round.share,
-                round.last,
                 &self.ranks,
                 made,
             );
         }
+        self.settle(&mut round);
         Ok(self.finish_round(round))
     }
 
@@ -288,13 +288,12 @@ impl<R: Render> RoundEngine<R> {
                     Err(error) => *failure = Some(error),
                 });
             }
-            if let Some(Round { batch, chunks, joined, output, share, last, .. }) = decoded {
-                let (batch, chunks, joined, share, last) =
-                    (&*batch, &*chunks, &*joined, *share, *last);
+            if let Some(Round { batch, chunks, joined, output, share, .. }) = decoded {
+                let (batch, chunks, joined, share) = (&*batch, &*chunks, &*joined, *share);
                 for (index, (shard, made)) in shards.iter_mut().zip(&mut output.shards).enumerate()
                 {
                     scope.spawn(move |_| {
-                        reassemble(shard, index, chunks, batch, joined, share, last, ranks, made)
+                        reassemble(shard, index, chunks, batch, joined, share, ranks, made)
                     });
                 }
             }
@@ -302,7 +301,10 @@ impl<R: Render> RoundEngine<R> {
         if let Some(error) = failure {
             return Err(error);
         }
-        let done = self.decoded.take();
+        let mut done = self.decoded.take();
+        if let Some(round) = &mut done {
+            self.settle(round);
+        }
         if let Some(mut round) = fresh {
             self.exhausted = round.last;
             self.join_fragments(&mut round);
@@ -312,14 +314,48 @@ impl<R: Render> RoundEngine<R> {
         Ok(done.and_then(|round| self.finish_round(round)))
     }
 
-    /// Takes in the secrets that were read with a round, and what connections learned in those
-    /// before it: between two rounds, so that who finds a key does not depend on the number of
-    /// threads.
+    /// Takes in the secrets that were read with a round, before it: between two rounds, so that
+    /// who finds a key does not depend on the number of threads.
     fn learn(&self, round: &Round<R::Item>) {
         if !round.secrets.is_empty() {
             self.ring.add(&round.secrets);
         }
-        self.ring.settle();
+    }
+
+    /// Tells connections that wait for a key what others learned in the round, in the order of
+    /// their first packets: who resumes a session may be resumed itself. Then ends what is over.
+    fn settle(&mut self, round: &mut Round<R::Item>) {
+        self.swap_made(round);
+        if self.ring.settle() {
+            let of_shard = |(shard, table): (usize, &ShardTable<R>)| {
+                table.waiting().map(move |(first, slot)| (first, slot, shard)).collect::<Vec<_>>()
+            };
+            let mut waiting: Vec<_> = self.shards.iter().enumerate().flat_map(of_shard).collect();
+            waiting.sort_unstable();
+            for (_, slot, shard) in waiting {
+                self.shards[shard].retry(slot);
+                self.ring.settle();
+            }
+        }
+        self.shards.iter_mut().for_each(ConnectionTable::end_round);
+        if round.last {
+            let shards = &mut self.shards;
+            if self.threads == 1 {
+                shards.iter_mut().for_each(ConnectionTable::finish);
+            } else {
+                rayon::scope(|scope| {
+                    shards.iter_mut().for_each(|shard| scope.spawn(|_| shard.finish()));
+                });
+            }
+        }
+        self.swap_made(round);
+    }
+
+    /// Lends what the round has made to the shards, to be added to; or takes it back.
+    fn swap_made(&mut self, round: &mut Round<R::Item>) {
+        for (shard, made) in self.shards.iter_mut().zip(&mut round.output.shards) {
+            std::mem::swap(&mut shard.streams().made, made);
+        }
     }
 
     /// A round to be filled; none behind the last one, which ends all connections.
@@ -412,9 +448,7 @@ impl<R: Render> RoundEngine<R> {
         holders.sort_unstable_by_key(|&((bytes, first_packet, _), _)| {
             (std::cmp::Reverse(bytes), first_packet)
         });
-        for (shard, made) in self.shards.iter_mut().zip(&mut round.output.shards) {
-            std::mem::swap(&mut shard.streams().made, made);
-        }
+        self.swap_made(round);
         for (end, least) in [(false, limits::SHED_BYTES), (true, 0)] {
             for &((_, _, slot), shard) in holders.iter().filter(|((bytes, ..), _)| *bytes > least) {
                 if held <= self.held_bytes / 4 * 3 {
@@ -423,9 +457,7 @@ impl<R: Render> RoundEngine<R> {
                 held = held.saturating_sub(self.shards[shard].shed(slot, end));
             }
         }
-        for (shard, made) in self.shards.iter_mut().zip(&mut round.output.shards) {
-            std::mem::swap(&mut shard.streams().made, made);
-        }
+        self.swap_made(round);
     }
 
     /// Names the connections that the round started by the order of their first packets.
@@ -564,7 +596,6 @@ fn reassemble<R: Render>(
     batch: &Batch,
     joined: &[Vec<u8>],
     share: Share,
-    last: bool,
     ranks: &Ranks,
     made: &mut Made<R::Item>,
 ) {
@@ -574,9 +605,6 @@ fn reassemble<R: Render>(
     shard.rank_started(|first_packet| ranks.of(first_packet));
     for segment in chunks.iter().flat_map(|chunk| &chunk.segments[index]) {
         shard.segment(segment, payload(segment, batch, joined));
-    }
-    if last {
-        shard.finish();
     }
     std::mem::swap(&mut shard.streams().made, made);
 }

@@ -244,6 +244,14 @@ impl<R: Render> EventStreams for Pairings<R> {
         self.step(lane, |talk, mut out| talk.relieve(&mut out));
     }
 
+    fn waits(&self, lane: &Box<ShardLane>) -> bool {
+        lane.talk.waits()
+    }
+
+    fn retry(&mut self, lane: &mut Box<ShardLane>) {
+        self.step(lane, |talk, mut out| talk.retry(&mut out));
+    }
+
     fn wants(&self, lane: &Box<ShardLane>, direction: Direction) -> bool {
         lane.talk.wants(direction)
     }

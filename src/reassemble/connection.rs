@@ -694,9 +694,20 @@ impl<S> Connection<S> {
                     self.sides[s].closed = true;
                 }
             }
-            self.finished = streams.finish(stream);
+            let waits = streams.waits(&stream);
+            self.stream = Some(stream);
+            if !waits {
+                self.finish(streams);
+            }
         }
         self.over = true;
+    }
+
+    /// Nothing is waited for any more.
+    pub(super) fn finish<T: EventStreams<Stream = S>>(&mut self, streams: &mut T) {
+        if let Some(stream) = self.stream.take() {
+            self.finished = streams.finish(stream);
+        }
     }
 }
 

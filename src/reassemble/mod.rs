@@ -137,6 +137,15 @@ pub trait EventStreams {
     /// There is no room: lets go of what it holds, as far as it can.
     fn shed(&mut self, stream: &mut Self::Stream);
 
+    /// Whether it waits for something that other connections may tell: it is not over before the
+    /// end of the round.
+    fn waits(&self, _: &Self::Stream) -> bool {
+        false
+    }
+
+    /// More may be known now of what it waits for.
+    fn retry(&mut self, _: &mut Self::Stream) {}
+
     /// Whether the bytes of a direction are read at all; where not, they are not put in order.
     fn wants(&self, stream: &Self::Stream, direction: Direction) -> bool;
 

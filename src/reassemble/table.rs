@@ -189,6 +189,8 @@ pub struct ConnectionTable<T: EventStreams> {
     /// Slots by when they may be idle, and by when a closed one may go.
     idle: VecDeque<(u32, u64, Timestamp)>,
     closing: VecDeque<(u32, u64, Timestamp)>,
+    /// Slots of closed ones that may go at the end of the round: they wait for something.
+    overdue: Vec<(u32, u64)>,
     now: Mark,
     latest: Timestamp,
     held: usize,
@@ -221,6 +223,7 @@ impl<T: EventStreams> ConnectionTable<T> {
             started: Vec::new(),
             idle: VecDeque::new(),
             closing: VecDeque::new(),
+            overdue: Vec::new(),
             now: Mark::default(),
             latest: Timestamp::from_nanos(i64::MIN),
             held: 0,
@@ -339,6 +342,7 @@ impl<T: EventStreams> ConnectionTable<T> {
         let Some(mut slot) = self.slots[index as usize].take() else { return };
         let connection = &mut slot.connection;
         connection.end(how, self.now, &mut self.streams, &mut self.notes);
+        connection.finish(&mut self.streams);
         self.held -= slot.held;
         let place = HashedPair { pair: connection.pair, hash: connection.hash };
         if self.places.get(&place) == Some(&index) {
@@ -429,7 +433,12 @@ impl<T: EventStreams> ConnectionTable<T> {
                 break;
             }
             self.closing.pop_front();
-            if self.is_current(index, serial) {
+            if !self.is_current(index, serial) {
+                continue;
+            }
+            if self.waits(index) {
+                self.overdue.push((index, serial));
+            } else {
                 self.remove(index, DirectionEnd::Reset);
             }
         }
@@ -520,6 +529,37 @@ impl<T: EventStreams> ConnectionTable<T> {
         self.held = self.held + held - before;
         slot.held = held;
         before.saturating_sub(held)
+    }
+
+    fn waits(&self, index: u32) -> bool {
+        let stream =
+            self.slots[index as usize].as_ref().and_then(|slot| slot.connection.stream.as_ref());
+        stream.is_some_and(|stream| self.streams.waits(stream))
+    }
+
+    /// Connections whose streams wait for something: first packet, slot.
+    pub fn waiting(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.holders()
+            .map(|(_, first_packet, index)| (first_packet, index))
+            .filter(|&(_, index)| self.waits(index))
+    }
+
+    /// More may be known of what the stream in a slot waits for.
+    pub fn retry(&mut self, index: u32) {
+        let Some(slot) = self.slots[index as usize].as_mut() else { return };
+        let Some(stream) = &mut slot.connection.stream else { return };
+        self.streams.retry(stream);
+        let held = self.streams.held(stream) + slot.connection.held();
+        self.held = self.held + held - std::mem::replace(&mut slot.held, held);
+    }
+
+    /// Nothing more is told in this round: forgets the closed connections that waited.
+    pub fn end_round(&mut self) {
+        for (index, serial) in std::mem::take(&mut self.overdue) {
+            if self.is_current(index, serial) {
+                self.remove(index, DirectionEnd::Reset);
+            }
+        }
     }
 
     /// The capture is over: ends every connection.

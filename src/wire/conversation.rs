@@ -75,6 +75,14 @@ pub trait Conversation: Debug + Send {
     /// and requests that wait for their answers leave without.
     fn relieve(&mut self, out: ExchangeOut<'_>);
 
+    /// Whether it waits for something that other connections may still tell.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// More may be known now of what it waits for.
+    fn retry(&mut self, _: ExchangeOut<'_>) {}
+
     /// Exchanges that have begun and were not given out.
     fn under_way(&self) -> u64;
 

@@ -240,6 +240,14 @@ impl Conversation for Talk {
         self.reader_mut().relieve(out);
     }
 
+    fn waits(&self) -> bool {
+        self.reader().waits()
+    }
+
+    fn retry(&mut self, out: ExchangeOut<'_>) {
+        self.reader_mut().retry(out);
+    }
+
     fn under_way(&self) -> u64 {
         self.reader().under_way()
     }

@@ -163,6 +163,14 @@ impl Conversation for Tls {
         self.carried.drive(out, |inner, out| inner.relieve(out));
     }
 
+    fn waits(&self) -> bool {
+        self.session.waits_for_session()
+    }
+
+    fn retry(&mut self, out: ExchangeOut<'_>) {
+        self.drive(out, |session, given| session.retry(given));
+    }
+
     fn under_way(&self) -> u64 {
         self.inner().map_or(0, Conversation::under_way)
     }

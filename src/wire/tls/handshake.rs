@@ -6,16 +6,25 @@ use crate::limits;
 
 /// Types of handshake messages.
 pub(super) mod kind {
+    pub(in super::super) const HELLO_REQUEST: u8 = 0;
     pub(in super::super) const CLIENT_HELLO: u8 = 1;
     pub(in super::super) const SERVER_HELLO: u8 = 2;
     pub(in super::super) const NEW_SESSION_TICKET: u8 = 4;
     pub(in super::super) const END_OF_EARLY_DATA: u8 = 5;
     pub(in super::super) const ENCRYPTED_EXTENSIONS: u8 = 8;
-    #[cfg(test)]
     pub(in super::super) const CERTIFICATE: u8 = 11;
+    pub(in super::super) const SERVER_HELLO_DONE: u8 = 14;
     pub(in super::super) const CLIENT_KEY_EXCHANGE: u8 = 16;
     pub(in super::super) const FINISHED: u8 = 20;
     pub(in super::super) const KEY_UPDATE: u8 = 24;
+}
+
+/// What [`Messages::read`] gives.
+pub(super) enum HandshakeRead<'a> {
+    /// The next octets of a message that is passed over, its header among them.
+    Passed(&'a [u8]),
+    /// A message: its type, and its body where that is needed.
+    Message(u8, &'a [u8]),
 }
 
 /// Cuts messages out of the handshake records of one direction.
@@ -29,11 +38,14 @@ pub(super) struct HandshakeMessages {
 
 impl HandshakeMessages {
     /// Takes the content of a record, and gives types and bodies of the messages that it ends;
-    /// bodies of those that nobody needs are empty.
-    pub(super) fn read(&mut self, mut content: &[u8], mut take: impl FnMut(u8, &[u8])) {
+    /// bodies of those that nobody needs are empty, and their octets are given as they come.
+    pub(super) fn read(&mut self, mut content: &[u8], mut take: impl FnMut(HandshakeRead<'_>)) {
         loop {
             let passed = self.skip.min(content.len());
             self.skip -= passed;
+            if passed > 0 {
+                take(HandshakeRead::Passed(&content[..passed]));
+            }
             content = &content[passed..];
             let wanted = self.wanted();
             let part = (wanted - self.buffer.len()).min(content.len());
@@ -44,11 +56,15 @@ impl HandshakeMessages {
             }
             let (message, length) = (self.buffer[0], self.length());
             if !is_needed(message) || length > limits::HANDSHAKE_BYTES {
+                take(HandshakeRead::Message(message, &[]));
+                // RFC 5246 §7.4.1.1: a HelloRequest is no part of what is hashed.
+                if message != kind::HELLO_REQUEST {
+                    take(HandshakeRead::Passed(&self.buffer));
+                }
                 self.buffer.clear();
                 self.skip = length;
-                take(message, &[]);
             } else if self.buffer.len() == 4 + length {
-                take(message, &self.buffer[4..]);
+                take(HandshakeRead::Message(message, &self.buffer[4..]));
                 self.buffer.clear();
             } else if content.is_empty() {
                 return;
@@ -112,6 +128,8 @@ pub(super) struct ServerHello {
     /// Asks for another ClientHello.
     pub(super) retry: bool,
     pub(super) encrypt_then_mac: bool,
+    /// The master secret is bound to the handshake (RFC 7627).
+    pub(super) extended_master: bool,
     pub(super) alpn: Option<String>,
     /// Goes on from an earlier connection (TLS 1.3).
     pub(super) psk: bool,
@@ -177,6 +195,7 @@ mod extension {
     pub(super) const SERVER_NAME: u16 = 0;
     pub(super) const ALPN: u16 = 16;
     pub(super) const ENCRYPT_THEN_MAC: u16 = 22;
+    pub(super) const EXTENDED_MASTER: u16 = 23;
     pub(super) const SESSION_TICKET: u16 = 35;
     pub(super) const PRE_SHARED_KEY: u16 = 41;
     pub(super) const EARLY_DATA: u16 = 42;
@@ -211,11 +230,13 @@ pub(super) fn server_hello(body: &[u8]) -> Option<ServerHello> {
     let session = fields.short()?.to_vec();
     let suite = fields.u16()?;
     fields.u8()?;
-    let (mut version, mut encrypt_then_mac, mut alpn, mut psk) = (legacy, false, None, false);
+    let (mut version, mut alpn, mut psk) = (legacy, None, false);
+    let (mut encrypt_then_mac, mut extended_master) = (false, false);
     for (number, value) in fields.extensions() {
         match number {
             extension::SUPPORTED_VERSIONS => version = Fields(value).u16().unwrap_or(version),
             extension::ENCRYPT_THEN_MAC => encrypt_then_mac = true,
+            extension::EXTENDED_MASTER => extended_master = true,
             extension::ALPN => alpn = protocols(value).into_iter().next(),
             extension::PRE_SHARED_KEY => psk = true,
             _ => {}
@@ -223,7 +244,17 @@ pub(super) fn server_hello(body: &[u8]) -> Option<ServerHello> {
     }
     let version = TlsVersion::of(version)?;
     let retry = random == RETRY;
-    Some(ServerHello { version, random, session, suite, retry, encrypt_then_mac, alpn, psk })
+    Some(ServerHello {
+        version,
+        random,
+        session,
+        suite,
+        retry,
+        encrypt_then_mac,
+        extended_master,
+        alpn,
+        psk,
+    })
 }
 
 /// Reads the body of an EncryptedExtensions.
@@ -297,10 +328,16 @@ mod tests {
         .concat();
         let cut = |size: usize| {
             let (mut messages, mut got) = (HandshakeMessages::default(), Vec::new());
+            let mut passed = Vec::new();
             for content in all.chunks(size) {
-                messages.read(content, |kind, body| got.push((kind, body.to_vec())));
+                messages.read(content, |read| match read {
+                    HandshakeRead::Passed(octets) => passed.extend_from_slice(octets),
+                    HandshakeRead::Message(kind, body) => got.push((kind, body.to_vec())),
+                });
             }
             assert_eq!(messages.held(), 0);
+            // All but the ticket, which is given with its message, and the HelloRequest.
+            assert_eq!(passed.len(), all.len() - 10 - 4);
             got
         };
         let whole = cut(all.len());

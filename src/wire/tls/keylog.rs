@@ -99,11 +99,11 @@ impl KeyRing {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Takes in what connections learned since the last call.
-    pub fn settle(&self) {
+    /// Takes in what connections learned since the last call; whether that was anything.
+    pub fn settle(&self) -> bool {
         let mut learned = std::mem::take(&mut *self.learned.lock().expect(UNPOISONED));
         if learned.is_empty() {
-            return;
+            return false;
         }
         learned.sort_unstable_by(|a, b| (&a.0, a.1.bytes()).cmp(&(&b.0, b.1.bytes())));
         let mut store = self.store.write().expect(UNPOISONED);
@@ -111,6 +111,7 @@ impl KeyRing {
             store.session(session, master);
         }
         self.generation.fetch_add(1, Ordering::Release);
+        true
     }
 
     /// Tells the master secret of a session that may be resumed.

@@ -10,17 +10,32 @@ use super::secret::Secret;
 use super::session::TlsConnection;
 use super::side::{Epoch, KeyPhase, TlsSide};
 use super::suite::{Cipher, suite};
+use super::transcript::Transcript;
 
 impl TlsConnection {
     /// A handshake message of a direction.
     pub(super) fn message(&mut self, side: usize, message: u8, body: &[u8]) {
         match message {
-            kind::CLIENT_HELLO => self.client_hello(side, body),
-            kind::SERVER_HELLO => self.server_hello(side, body),
+            kind::CLIENT_HELLO => {
+                self.transcript.begin(body);
+                self.client_hello(side, body);
+            }
+            kind::SERVER_HELLO => {
+                self.transcript.message(message, body);
+                self.server_hello(side, body);
+            }
             kind::NEW_SESSION_TICKET if !self.is_13() => self.ticket(body),
+            // Whoever resumes a session needs no certificate and no new key.
+            kind::CERTIFICATE | kind::SERVER_HELLO_DONE if !self.is_13() => {
+                (self.full, self.resumed) = (Some(true), false);
+            }
             kind::CLIENT_KEY_EXCHANGE => {
                 // A vector with its length, but in SSL 3.
                 self.encrypted = body.get(2..10).unwrap_or_default().to_vec();
+                self.transcript.message(message, body);
+                if let Some(prf) = self.prf().filter(|_| !self.is_13()) {
+                    self.transcript.end(prf);
+                }
             }
             kind::END_OF_EARLY_DATA if self.sides[side].phase == KeyPhase::Early => {
                 self.open_13(side, KeyPhase::Handshake, false);
@@ -47,7 +62,7 @@ impl TlsConnection {
         }
         // Of a second one after a HelloRetryRequest, the random is the same.
         self.client_hello = Some(hello);
-        (self.next_keys, self.encrypted) = (None, Vec::new());
+        (self.next_keys, self.encrypted, self.issued) = (None, Vec::new(), None);
         self.changed = true;
     }
 
@@ -65,10 +80,11 @@ impl TlsConnection {
         }
         let offered = self.client_hello.as_ref().map(|hello| hello.session.as_slice());
         let same = !hello.session.is_empty() && offered == Some(&hello.session);
-        self.resumed = if self.is_13() { hello.psk } else { same };
+        (self.full, self.resumed) = (None, if self.is_13() { hello.psk } else { same });
         self.alpn = hello.alpn.clone().or(self.alpn.take());
         self.server_hello = Some(hello);
         if self.is_13() {
+            self.transcript = Transcript::default();
             self.sides.iter_mut().for_each(TlsSide::wait);
         }
         self.find_keys();
@@ -80,8 +96,9 @@ impl TlsConnection {
 
     /// Remembers what resumes this session.
     fn ticket(&mut self, body: &[u8]) {
-        if let (Some(ticket), Some(master)) = (handshake::ticket(body), self.master()) {
-            self.shared.ring().learn(ticket_name(ticket), master);
+        self.issued = handshake::ticket(body).map(ticket_name);
+        if let (Some(ticket), Some(master)) = (&self.issued, self.master()) {
+            self.shared.ring().learn(ticket.clone(), master);
         }
     }
 
@@ -90,6 +107,10 @@ impl TlsConnection {
     pub(super) fn start_epoch(&mut self, side: usize) {
         if self.is_13() {
             return;
+        }
+        if self.full.is_none() && self.server_hello.is_some() {
+            // With a ticket, no session's id need say so (RFC 5077 §3.4).
+            (self.full, self.resumed, self.news) = (Some(false), true, true);
         }
         self.sides[side].wait();
         self.find_keys();
@@ -216,7 +237,11 @@ impl TlsConnection {
         let of_premaster = || {
             let premaster = secrets.premaster.or_else(|| ring.of_premaster(&self.encrypted))?;
             let (prf, bytes) = (self.prf()?, premaster.bytes());
-            Secret::new(&schedule::master(prf, bytes, &client.random, &server.random))
+            Secret::new(&if server.extended_master {
+                schedule::extended_master(prf, bytes, self.transcript.hash()?)
+            } else {
+                schedule::master(prf, bytes, &client.random, &server.random)
+            })
         };
         secrets.master.or_else(of_session).or_else(of_ticket).or_else(of_premaster)
     }
@@ -243,6 +268,9 @@ impl TlsConnection {
         let (master, prf) = (self.master()?, self.prf()?);
         if !server.session.is_empty() {
             self.shared.ring().learn(server.session.clone(), master);
+        }
+        if let Some(ticket) = &self.issued {
+            self.shared.ring().learn(ticket.clone(), master);
         }
         let (client, server) = (&client.random, &server.random);
         Some(schedule::key_block(prf, cipher, master.bytes(), client, server))

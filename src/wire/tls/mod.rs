@@ -26,6 +26,7 @@ mod side;
 mod suite;
 #[cfg(test)]
 mod tests;
+mod transcript;
 
 pub use account::{Shown, TlsAccount, TlsStanding};
 pub use keylog::KeyRing;

@@ -1,5 +1,6 @@
 //! Reads whole records of a session: what is clear, what the keys open, and what that says.
 
+use super::handshake::HandshakeRead;
 use super::opener::{HEADER, OpenedRecord, TlsVersion};
 use super::session::{Plaintext, TlsConnection, direction};
 use super::side::{KeyPhase, content};
@@ -147,7 +148,10 @@ impl TlsConnection {
 
     fn handshake(&mut self, side: usize, text: &[u8]) {
         let mut messages = std::mem::take(&mut self.sides[side].messages);
-        messages.read(text, |kind, body| self.message(side, kind, body));
+        messages.read(text, |read| match read {
+            HandshakeRead::Passed(octets) => self.transcript.add(octets),
+            HandshakeRead::Message(kind, body) => self.message(side, kind, body),
+        });
         self.sides[side].messages = messages;
     }
 

@@ -104,6 +104,11 @@ pub(super) fn master(prf: Prf, premaster: &[u8], client: &[u8; 32], server: &[u8
     prf.run(premaster, "master secret", &[client, server], 48)
 }
 
+/// The master secret of a premaster secret and the hash of the handshake (RFC 7627 §4).
+pub(super) fn extended_master(prf: Prf, premaster: &[u8], session: &[u8]) -> Vec<u8> {
+    prf.run(premaster, "extended master secret", &[session], 48)
+}
+
 /// Keys of the client and of the server (RFC 5246 §6.3).
 pub(super) fn key_block(
     prf: Prf,

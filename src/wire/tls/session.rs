@@ -9,6 +9,7 @@ use super::schedule;
 use super::shared::TlsShared;
 use super::side::{Cut, HeldPiece, KeyPhase, Lost, TlsSide, record_length};
 use super::suite::Suite;
+use super::transcript::Transcript;
 
 use crate::flow::Direction;
 use crate::limits;
@@ -47,6 +48,8 @@ pub struct TlsConnection {
     pub(super) next_keys: Option<[schedule::DirectionKeys; 2]>,
     /// The first bytes of an encrypted premaster secret.
     pub(super) encrypted: Vec<u8>,
+    /// What the handshake said until then.
+    pub(super) transcript: Transcript,
     /// The server asked for another ClientHello.
     pub(super) retry: bool,
     /// Whether the server reads the early data.
@@ -57,6 +60,10 @@ pub struct TlsConnection {
     pub(super) news: bool,
     pub(super) alpn: Option<String>,
     pub(super) resumed: bool,
+    /// Of TLS 1.2 and before: whether the handshake agrees on a new secret.
+    pub(super) full: Option<bool>,
+    /// The name of the ticket that resumes this session.
+    pub(super) issued: Option<Vec<u8>>,
     pub(super) joined: bool,
     /// Its keys were found by trial.
     pub(super) joined_later: bool,
@@ -96,12 +103,15 @@ impl TlsConnection {
             version: None,
             next_keys: None,
             encrypted: Vec::new(),
+            transcript: Transcript::default(),
             retry: false,
             early: None,
             early_until: None,
             news: true,
             alpn: None,
             resumed: false,
+            full: None,
+            issued: None,
             joined,
             joined_later: false,
             retry_other: false,
@@ -140,7 +150,7 @@ impl TlsConnection {
             TlsStanding::Joined
         } else if self.failed > 0 {
             TlsStanding::WrongKey
-        } else if sealed || self.held() > 0 {
+        } else if sealed || self.sides.iter().any(|side| side.held() > 0) {
             TlsStanding::NoKey
         } else {
             TlsStanding::Empty
@@ -154,14 +164,31 @@ impl TlsConnection {
 
     /// Bytes that it holds: records that are not whole, and what waits for a key.
     pub fn held(&self) -> usize {
-        self.sides.iter().map(TlsSide::held).sum()
+        self.sides.iter().map(TlsSide::held).sum::<usize>() + self.transcript.held()
     }
 
     /// Lets go of what waits for a key, where memory is short.
     pub fn relieve(&mut self) {
-        if self.sides.iter().any(|side| side.waits_since().is_some()) {
+        if self.waits() {
             self.give_up();
         }
+    }
+
+    /// Whether anything waits for a key.
+    pub fn waits(&self) -> bool {
+        self.sides.iter().any(|side| side.waits_since().is_some())
+    }
+
+    /// Whether another connection may tell the key that it waits for: that of the session that it
+    /// resumes, in TLS 1.2 and before.
+    pub fn waits_for_session(&self) -> bool {
+        let may_resume = self.full != Some(true) && self.version != Some(TlsVersion::Tls13);
+        may_resume && self.server_hello.is_some() && self.waits()
+    }
+
+    /// Lets what waits go on, where there are more keys now.
+    pub fn retry(&mut self, out: &mut impl Plaintext) {
+        self.go_on(out);
     }
 
     /// The next bytes of a direction.
@@ -429,6 +456,7 @@ impl TlsConnection {
     /// Bytes are missing: inside a record whose end is known that costs this record; else the next
     /// one is searched for.
     fn skip(&mut self, side: usize, n: u64, mark: PacketMark, out: &mut impl Plaintext) {
+        self.transcript.lose();
         let state = &mut self.sides[side];
         let had = state.buffer.len() as u64;
         match &mut state.cut {
@@ -480,8 +508,7 @@ impl TlsConnection {
     }
 
     fn bound(&mut self, out: &mut impl Plaintext) {
-        let waits = self.sides.iter().any(|side| side.waits_since().is_some());
-        if waits && self.held() > limits::TLS_HELD_BYTES && !self.lose_hope(out) {
+        if self.waits() && self.held() > limits::TLS_HELD_BYTES && !self.lose_hope(out) {
             self.give_up();
         }
     }
@@ -490,6 +517,7 @@ impl TlsConnection {
         self.given_up = true;
         self.sides.iter_mut().for_each(TlsSide::clear);
         (self.scratch, self.next_keys) = (Vec::new(), None);
+        self.transcript = Transcript::default();
     }
 }
 

@@ -1,5 +1,5 @@
 //! What a cipher suite's number says: its name, how records are sealed, and which hash derives
-//! keys. Suites whose names say RC4, DES (single), IDEA, SEED or NULL are named and not opened.
+//! keys. Suites whose names say RC4, DES (single), IDEA or SEED are named and not opened.
 
 use super::names::NAMES;
 
@@ -68,6 +68,8 @@ pub(super) enum Cipher {
     Ccm(CipherBlock, usize),
     ChaCha20,
     Cbc(CipherBlock, Hash),
+    /// Nothing is hidden, only a MAC stands behind it.
+    Null(Hash),
 }
 
 impl Cipher {
@@ -76,12 +78,13 @@ impl Cipher {
         match self {
             Self::Gcm(block) | Self::Ccm(block, _) | Self::Cbc(block, _) => block.key(),
             Self::ChaCha20 => 32,
+            Self::Null(_) => 0,
         }
     }
 
     /// Bytes of the MAC's key in a key block.
     pub(super) const fn mac_key(self) -> usize {
-        if let Self::Cbc(_, hash) = self { hash.length() } else { 0 }
+        if let Self::Cbc(_, hash) | Self::Null(hash) = self { hash.length() } else { 0 }
     }
 
     /// Bytes of the nonce or vector in a key block (RFC 5246 §6.3, RFC 5288 §3, RFC 7905 §2).
@@ -90,6 +93,7 @@ impl Cipher {
             Self::Gcm(_) | Self::Ccm(..) => 4,
             Self::ChaCha20 => 12,
             Self::Cbc(block, _) => block.length(),
+            Self::Null(_) => 0,
         }
     }
 }
@@ -120,6 +124,12 @@ fn cipher(name: &str) -> Option<Cipher> {
     let sealed = name.split_once("_WITH_").map_or(name.strip_prefix("TLS_")?, |(_, after)| after);
     if sealed.starts_with("CHACHA20_POLY1305") {
         return Some(Cipher::ChaCha20);
+    }
+    match sealed {
+        "NULL_SHA" => return Some(Cipher::Null(Hash::Sha1)),
+        "NULL_SHA256" => return Some(Cipher::Null(Hash::Sha256)),
+        "NULL_SHA384" => return Some(Cipher::Null(Hash::Sha384)),
+        _ => {}
     }
     let blocks = [
         ("AES_128_", CipherBlock::Aes128),
@@ -165,6 +175,9 @@ mod tests {
             (0x000a, Some(Cipher::Cbc(CipherBlock::TripleDes, Hash::Sha1)), Hash::Sha256),
             (0x0009, None, Hash::Sha256),
             (0x0023, None, Hash::Sha256),
+            (0x0001, None, Hash::Sha256),
+            (0x0002, Some(Cipher::Null(Hash::Sha1)), Hash::Sha256),
+            (0x003b, Some(Cipher::Null(Hash::Sha256)), Hash::Sha256),
             (0xfafa, None, Hash::Sha256),
         ] {
             let suite = suite(number);
