@@ -11,7 +11,7 @@ use crate::replay::plan::guard::Captured;
 use crate::replay::plan::rewrite::Rewriter;
 use crate::replay::session::client::Proxy;
 use crate::replay::session::forward::Forward;
-use crate::replay::session::probe::{self, Unusable};
+use crate::replay::session::probe::{self, Unready, Unusable};
 use crate::replay::session::target::{Target, TargetError};
 use crate::replay::{ReplayStop, Transport};
 
@@ -98,7 +98,8 @@ impl Targets {
             return Ok(());
         }
         // What is asked whether it is ready is asked by a request, too.
-        let ready = shape.wait_ready.as_ref().and_then(origin);
+        // One that cannot be found is not there yet: who waits for it judges it again.
+        let ready = shape.wait_ready.as_ref().and_then(|url| Target::serving(url).ok());
         let all: Vec<&Target> = self.all().chain(self.proxy()).chain(&ready).collect();
         let finding = captured.judge(&all);
         if let Some(unknown) = finding.unknown {
@@ -117,9 +118,18 @@ impl Targets {
         captured: &Captured,
         stop: &ReplayStop,
     ) -> Result<(), Failure> {
+        let refused = |end| !shape.allow_captured_server && captured.served_at(end);
         if let Some(url) = &shape.wait_ready {
-            probe::wait_ready(url, &shape.trust, shape.wait_for_ns, stop).map_err(|why| {
-                Failure::target(format!("--wait-ready {}: {why}", folder::without_secrets(url)))
+            let wait = shape.wait_for_ns;
+            probe::wait_ready(url, &shape.trust, wait, stop, refused).map_err(|why| {
+                let shown = folder::without_secrets(url);
+                Failure::target(match why {
+                    Unready::Late(why) => format!("--wait-ready {shown}: {why}"),
+                    Unready::Refused(end) => format!(
+                        "refused: --wait-ready {shown} leads to {end}, which served the capture; \
+                         point it at staging, or add --allow-captured-server if it is meant"
+                    ),
+                })
             })?;
         }
         if self.all().any(|target| target.tls) {
@@ -131,7 +141,6 @@ impl Targets {
                 }
             })?;
         }
-        let refused = |end| !shape.allow_captured_server && captured.served_at(end);
         if let Some(proxy) = self.proxy() {
             // What is behind it is reached through it, request by request.
             return match probe::reach(proxy, &shape.trust, refused) {
@@ -166,16 +175,6 @@ fn proxy(url: &Url) -> Result<Proxy, Failure> {
             Failure::target(format!("the proxy of --proxy: {error}"))
         }
     })
-}
-
-/// A URL's server, where it can be found; no objection is made to one that is not there yet.
-fn origin(url: &Url) -> Option<Target> {
-    let mut url = url.clone();
-    url.set_path("");
-    url.set_query(None);
-    url.set_fragment(None);
-    url.set_username("").and_then(|()| url.set_password(None)).ok()?;
-    Target::resolve(url.as_str()).ok()
 }
 
 fn unresolved(error: &TargetError) -> Failure {

@@ -19,6 +19,8 @@ use crate::time::Monotonic;
 
 /// Longest wait for one connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long all addresses of a target together are tried.
+const ADDRESSES: Duration = Duration::from_secs(20);
 /// How long a server that asked for a certificate is given to say that it wants one.
 const REFUSAL: Duration = Duration::from_secs(1);
 /// Pause between two attempts.
@@ -35,17 +37,45 @@ pub enum Unusable {
     Refused(Endpoint),
 }
 
-/// Connects once to one of the target's addresses, and where it is reached by TLS shakes hands, so
-/// that a certificate that nobody trusts is found before a thousand requests fail by it. No byte is
-/// sent where the connection leads to a server that is `refused`.
+/// Why nobody said that it is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unready {
+    /// Not within the time; what happened at last.
+    Late(String),
+    /// The URL leads to a server that is refused.
+    Refused(Endpoint),
+}
+
+/// Connects once to each of the target's addresses, and at the first where it is reached by TLS
+/// shakes hands, so that a certificate that nobody trusts is found before a thousand requests fail
+/// by it. No byte is sent where one of the connections leads to a server that is `refused`.
 pub fn reach(
     target: &Target,
     trust: &Trust,
     refused: impl Fn(Endpoint) -> bool,
 ) -> Result<Forward, Unusable> {
+    let (stream, forward) = connect(target, refused)?;
+    if target.tls {
+        shake_hands(stream, target, trust).map_err(Unusable::Tls)?;
+    }
+    Ok(forward)
+}
+
+/// A connection to the first address that takes one, after a look at where each of them leads.
+fn connect(
+    target: &Target,
+    refused: impl Fn(Endpoint) -> bool,
+) -> Result<(TcpStream, Forward), Unusable> {
+    let started = Monotonic::now();
     let mut last = "it has no address".to_owned();
-    for address in target.addresses.iter().take(8) {
-        match TcpStream::connect_timeout(address, CONNECT) {
+    let (mut first, mut looked_at_all) = (None, true);
+    for address in &target.addresses {
+        let spent = Duration::from_nanos(started.elapsed().max(0).unsigned_abs());
+        let Some(left) = ADDRESSES.checked_sub(spent).filter(|left| !left.is_zero()) else {
+            looked_at_all = false;
+            break;
+        };
+        match TcpStream::connect_timeout(address, CONNECT.min(left)) {
             Ok(stream) => {
                 let forward = forward::behind(&stream);
                 if let Forward::To(end) = forward
@@ -53,15 +83,14 @@ pub fn reach(
                 {
                     return Err(Unusable::Refused(end));
                 }
-                if target.tls {
-                    shake_hands(stream, target, trust).map_err(Unusable::Tls)?;
-                }
-                return Ok(forward);
+                looked_at_all &= forward != Forward::Unknown;
+                first.get_or_insert((stream, forward));
             }
             Err(error) => last = format!("{address}: {error}"),
         }
     }
-    Err(Unusable::NoConnection(last))
+    let (stream, forward) = first.ok_or(Unusable::NoConnection(last))?;
+    Ok((stream, if looked_at_all { forward } else { Forward::Unknown }))
 }
 
 /// A TLS handshake under the name that requests will ask for, where that is known.
@@ -115,46 +144,72 @@ fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Asks `url` until it answers with a status below 400, for at most `wait_ns`.
-pub fn wait_ready(url: &Url, trust: &Trust, wait_ns: i64, stop: &ReplayStop) -> Result<(), String> {
+/// Asks `url` until it answers with a status below 400, for at most `wait_ns`; `target` is the
+/// server of it, resolved anew each time. No byte is sent to a server that is `refused`, whenever
+/// the name or a forwarder begins to lead to it.
+pub fn wait_ready(
+    url: &Url,
+    trust: &Trust,
+    wait_ns: i64,
+    stop: &ReplayStop,
+    refused: impl Fn(Endpoint) -> bool,
+) -> Result<(), Unready> {
     let started = Monotonic::now();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| error.to_string())?;
-    let client = client(url, trust)?;
+        .map_err(|error| Unready::Late(error.to_string()))?;
+    // The library wants a TLS configuration in any case; over plain HTTP it is never used.
+    let config = match url.scheme() {
+        "https" => trust.config(&[b"http/1.1"]),
+        _ => Trust::nobody().config(&[]),
+    };
+    let config = config.map_err(|error| Unready::Late(error.to_string()))?;
     loop {
-        let last = runtime.block_on(async {
-            let left = Duration::from_nanos((wait_ns - started.elapsed()).max(1).unsigned_abs());
-            match client.get(url.clone()).timeout(CONNECT.min(left)).send().await {
-                Ok(response) if response.status().as_u16() < 400 => Ok(()),
-                Ok(response) => Err(format!("status {}", response.status().as_u16())),
-                Err(error) => Err(innermost(&error)),
+        let ask = || {
+            let target = Target::serving(url).map_err(|error| Unready::Late(innermost(&error)))?;
+            let ends = target.addresses.iter();
+            let mut ends = ends.map(|end| Endpoint::new(end.ip().to_canonical(), end.port()));
+            if let Some(end) = ends.find(|end| refused(*end)) {
+                return Err(Unready::Refused(end));
             }
-        });
-        let Err(why) = last else { return Ok(()) };
+            match connect(&target, &refused) {
+                Ok(_) => {}
+                Err(Unusable::Refused(end)) => return Err(Unready::Refused(end)),
+                Err(Unusable::NoConnection(why) | Unusable::Tls(why)) => {
+                    return Err(Unready::Late(why));
+                }
+            }
+            let client = reqwest::Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .resolve_to_addrs(&target.host, &target.addresses)
+                .tls_backend_preconfigured((*config).clone())
+                .build()
+                .map_err(|error| Unready::Late(innermost(&error)))?;
+            let left = Duration::from_nanos((wait_ns - started.elapsed()).max(1).unsigned_abs());
+            let request = client.get(url.clone()).timeout(CONNECT.min(left));
+            match runtime.block_on(async { request.send().await }) {
+                Ok(response) if response.status().as_u16() < 400 => Ok(()),
+                Ok(response) => {
+                    Err(Unready::Late(format!("status {}", response.status().as_u16())))
+                }
+                Err(error) => Err(Unready::Late(innermost(&error))),
+            }
+        };
+        let why = match ask() {
+            Err(Unready::Late(why)) => why,
+            done_or_refused => return done_or_refused,
+        };
         if stop.is_set() {
-            return Err("interrupted".to_owned());
+            return Err(Unready::Late("interrupted".to_owned()));
         }
         if started.elapsed().saturating_add(AGAIN.as_nanos() as i64) >= wait_ns {
             let within = Duration::from_nanos(wait_ns.max(0).unsigned_abs());
-            return Err(format!("not ready within {within:?}, at last: {why}"));
+            return Err(Unready::Late(format!("not ready within {within:?}, at last: {why}")));
         }
         std::thread::sleep(AGAIN);
     }
-}
-
-fn client(url: &Url, trust: &Trust) -> Result<reqwest::Client, String> {
-    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-    let builder = if url.scheme() == "https" {
-        let config = trust.config(&[b"http/1.1"]).map_err(|error| error.to_string())?;
-        builder.tls_backend_preconfigured((*config).clone())
-    } else {
-        // The library wants a TLS configuration in any case; it is never used.
-        let config = Trust::nobody().config(&[]).map_err(|error| error.to_string())?;
-        builder.tls_backend_preconfigured((*config).clone())
-    };
-    builder.build().map_err(|error| innermost(&error))
 }
 
 /// The cause at the root of an error: the outer ones repeat the URL.
@@ -196,23 +251,32 @@ mod tests {
         let url: Url =
             format!("http://{}/healthz", listener.local_addr().unwrap()).parse().unwrap();
         let server = std::thread::spawn(move || {
-            for status in ["503 No", "200 OK"] {
+            let mut answers = ["503 No", "200 OK"].into_iter().peekable();
+            while let Some(status) = answers.peek() {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut buffer = [0; 1024];
-                let _ = stream.read(&mut buffer).unwrap();
+                // A look at where the connection leads sends nothing.
+                if stream.read(&mut buffer).unwrap() == 0 {
+                    continue;
+                }
                 write!(
                     stream,
                     "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
                 )
                 .unwrap();
+                answers.next();
             }
         });
-        assert_eq!(
-            wait_ready(&url, &Trust::default(), 20_000_000_000, &ReplayStop::default()),
-            Ok(())
-        );
+        let (trust, stop) = (Trust::default(), ReplayStop::default());
+        assert_eq!(wait_ready(&url, &trust, 20_000_000_000, &stop, |_| false), Ok(()));
         server.join().unwrap();
-        let error = wait_ready(&url, &Trust::default(), 0, &ReplayStop::default()).unwrap_err();
-        assert!(error.contains("not ready within 0ns"), "{error}");
+        let late = wait_ready(&url, &trust, 0, &stop, |_| false);
+        assert!(
+            matches!(&late, Err(Unready::Late(why)) if why.contains("not ready within 0ns")),
+            "{late:?}"
+        );
+        let end = format!("127.0.0.1:{}", url.port().unwrap()).parse().unwrap();
+        let refused = wait_ready(&url, &trust, 0, &stop, |_| true);
+        assert_eq!(refused, Err(Unready::Refused(end)));
     }
 }

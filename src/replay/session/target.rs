@@ -80,6 +80,18 @@ impl Target {
         Self::with(text, lookup)
     }
 
+    /// The server that a URL of a resource is asked of, resolved.
+    pub fn serving(url: &Url) -> Result<Self, TargetError> {
+        let mut origin = url.clone();
+        origin.set_path("");
+        origin.set_query(None);
+        origin.set_fragment(None);
+        let anonymous = origin.set_username("").and_then(|()| origin.set_password(None));
+        // What has no place for a user names no server; it is not shown, as it may hold a secret.
+        anonymous.map_err(|()| TargetError::NotAUrl(String::new()))?;
+        Self::resolve(origin.as_str())
+    }
+
     fn with(
         text: &str,
         lookup: impl Fn(&str, u16) -> Result<Vec<SocketAddr>, TargetError>,
@@ -179,6 +191,13 @@ mod tests {
             let error = parse_url(text).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_resource_is_asked_of_its_server() {
+        let url = Url::parse("http://joe:secret@127.0.0.1:81/health?a=1#b").unwrap();
+        assert_eq!(Target::serving(&url).unwrap().shown(), "http://127.0.0.1:81");
+        assert!(Target::serving(&Url::parse("mailto:a").unwrap()).is_err());
     }
 
     #[test]
