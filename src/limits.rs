@@ -108,6 +108,17 @@ pub const TIMELINE_STEPS: usize = 21_600;
 /// Most steps of a route's own timeline; there may be [`MEASURED_ROUTES`] of them.
 pub const ROUTE_STEPS: usize = 64;
 
+/// Longest name in a place, in bytes: every value below it repeats it. A longer one is told by its
+/// start and its hash.
+pub const PLACE_NAME_BYTES: usize = 512;
+
+/// Longest target that differences show, in characters: every difference of an exchange repeats it.
+pub const SHOWN_TARGET: usize = 2_000;
+
+/// Bytes of a request that one comparison looks through for values that v2 changed; beyond, a value
+/// counts as one that the request named.
+pub const ASKED_BYTES: usize = 64 << 20;
+
 /// Added members of an object with the value of a removed one that are asked whether they are the
 /// same under another name.
 pub const RENAMING_CANDIDATES: usize = 32;

@@ -72,6 +72,7 @@ fn differences(expected: &Response, actual: &Response) -> Vec<String> {
         readings: &Default::default(),
         masker: &MASKER,
         bound: None,
+        asked: Default::default(),
     };
     // As in the first pass over a run, where places are counted and equal documents are walked.
     let mut sink = Sink { present: Some(Default::default()), ..Sink::default() };

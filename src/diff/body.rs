@@ -278,6 +278,7 @@ mod tests {
             readings: &Default::default(),
             masker: &Masker::off(),
             bound: None,
+            asked: Default::default(),
         };
         let mut sink = Sink::default();
         compare(&context, a, b, &mut sink);

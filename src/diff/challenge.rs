@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::message::place::told;
+
 /// What differs between two fields' challenges: the part of the place behind the header's name, and
 /// each side's value.
 pub(super) fn differing(a: &[&[u8]], b: &[&[u8]]) -> Vec<(String, Option<String>, Option<String>)> {
@@ -30,7 +32,8 @@ fn parts(values: &[&[u8]]) -> BTreeMap<String, String> {
         let parameter = match item[end..].trim_start().strip_prefix('=') {
             Some(_) => &*item,
             None => {
-                scheme = item[..end].to_ascii_lowercase();
+                // Each parameter repeats it.
+                scheme = told(&item[..end]).to_ascii_lowercase();
                 parts.insert(scheme.clone(), scheme.clone());
                 item[end..].trim()
             }

@@ -4,6 +4,7 @@
 //! (`$.items[*].price`), by which noise and clusters count.
 
 use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
 use std::hash::Hasher as _;
 
 use rustc_hash::{FxHashSet, FxHasher};
@@ -14,6 +15,7 @@ use super::identity;
 use super::nouns;
 use super::parts::{self, DifferingPart};
 use super::rules::RouteRules;
+use crate::limits;
 use crate::message::Request;
 use crate::message::dates;
 use crate::message::kinds;
@@ -21,6 +23,7 @@ use crate::message::kinds::ValueKind;
 pub use crate::message::place::{Step, is_variable};
 use crate::message::protobuf::Readings;
 use crate::redact::Masker;
+use crate::steps;
 use crate::time::{NANOS_PER_SEC, Timestamp};
 
 /// Changes of one exchange that are kept; what is beyond is counted.
@@ -106,6 +109,65 @@ pub struct Context<'a> {
     pub masker: &'a Masker,
     /// What v2 issued in the place of v1's values.
     pub bound: Option<Bound<'a>>,
+    /// What is known of the request's bytes.
+    pub asked: Asked,
+}
+
+/// What a request says, for the many values of an answer that ask whether it named them.
+#[derive(Default)]
+pub struct Asked {
+    /// A bit for the hash of each run of eight bytes in it: where one of a value's is missing, so is
+    /// the value.
+    runs: OnceCell<Vec<u64>>,
+    /// Bytes that were looked through so far.
+    looked: Cell<usize>,
+}
+
+/// Bytes of a run.
+const RUN: usize = 8;
+/// Bytes of a request that are looked through without knowing its runs.
+const SMALL: usize = 4 << 10;
+
+impl Asked {
+    fn names(&self, request: &Request, value: &[u8]) -> bool {
+        let parts = [&request.target[..], &request.body.bytes[..]];
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        if bytes > SMALL && value.len() >= RUN {
+            let runs = self.runs.get_or_init(|| {
+                steps::add(bytes);
+                let mut runs = vec![0; (bytes / 8).next_power_of_two()];
+                for run in parts.iter().flat_map(|part| part.windows(RUN)) {
+                    let (word, bit) = Self::place(run, runs.len());
+                    runs[word] |= 1 << bit;
+                }
+                runs
+            });
+            steps::add(value.len());
+            let is_there = |run| {
+                let (word, bit) = Self::place(run, runs.len());
+                runs[word] & 1 << bit != 0
+            };
+            if !value.windows(RUN).all(is_there) {
+                return false;
+            }
+        }
+        let looked = self.looked.get().saturating_add(bytes);
+        self.looked.set(looked);
+        if looked > limits::ASKED_BYTES {
+            return true;
+        }
+        steps::add(bytes);
+        parts.iter().any(|part| memchr::memmem::find(part, value).is_some())
+    }
+
+    /// The word and the bit of a run, among so many words (a power of two).
+    fn place(run: &[u8], words: usize) -> (usize, u32) {
+        let run = u64::from_le_bytes(run.try_into().expect("a run has its length"));
+        let hash = run.wrapping_mul(0x9e37_79b1_85eb_ca87);
+        // Digits differ in few bits: once is not enough to spread them.
+        let hash = (hash ^ hash >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        ((hash >> 32) as usize & (words - 1), (hash >> 58) as u32)
+    }
 }
 
 /// How two values differ that are not written alike.
@@ -226,8 +288,7 @@ impl Context<'_> {
 
     /// Whether the request itself names the value: then it is no accident.
     pub(super) fn asked_for(&self, value: &str) -> bool {
-        let contains = |bytes: &[u8]| memchr::memmem::find(bytes, value.as_bytes()).is_some();
-        contains(&self.request.target) || contains(&self.request.body.bytes)
+        self.asked.names(self.request, value.as_bytes())
     }
 
     /// The kind of the parts in which two texts differ, where each pair of parts has one kind and
@@ -375,7 +436,12 @@ pub fn mix(parent: u64, step: &[u8]) -> u64 {
 
 /// A value as it is shown: cut, with its length where it was cut.
 pub fn short(text: &str) -> String {
-    match text.char_indices().nth(MAX_SHOWN) {
+    cut_at(text, MAX_SHOWN)
+}
+
+/// The same, cut after so many characters.
+pub(super) fn cut_at(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
         None => text.to_owned(),
         Some((at, _)) => format!("{}… ({} bytes)", &text[..at], text.len()),
     }
@@ -432,6 +498,7 @@ mod tests {
             readings: &Default::default(),
             masker: &Masker::off(),
             bound: None,
+            asked: Default::default(),
         };
         let look = |a, b| context.look(a, b, false);
         assert_eq!(
@@ -467,5 +534,27 @@ mod tests {
             Look::Within(ValueKind::Hex(32))
         );
         assert_eq!(look("red 2026-11-22", "blue 2026-11-23"), Look::Plain);
+    }
+
+    #[test]
+    fn a_request_is_not_looked_through_for_every_value_of_an_answer() {
+        // Drawn at random, but the same ones each time.
+        let id = |at: usize| {
+            let bits = (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            format!("{:016x}", bits ^ bits >> 27)
+        };
+        steps::hold_to_n_log_n(2_000, |n| {
+            let body: String = (0..n).map(|at| id(at) + ",").collect();
+            let request = Request { body: crate::message::Body::whole(body), ..Request::default() };
+            let asked = Asked::default();
+            let named = (n..2 * n).filter(|&at| asked.names(&request, id(at).as_bytes())).count();
+            assert_eq!(named, 0);
+            assert!(asked.names(&request, id(n / 2).as_bytes()));
+            assert!(asked.names(&request, b","), "too short for a run");
+        });
+        let request = Request { target: "/a?id=1234".into(), ..Request::default() };
+        let asked = Asked::default();
+        assert!(asked.names(&request, b"1234") && !asked.names(&request, b"123456789"));
     }
 }

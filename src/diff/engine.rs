@@ -20,7 +20,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::account::{Account, ComparedSide};
 use super::bindings::{Bindings, Bound, ONE_ID, SharedValue};
-use super::change::{Change, Context, Look, Sink, hash_place, short};
+use super::change::{Change, Context, Look, Sink, cut_at, hash_place, short};
 use super::cluster::{Drafts, MemberSet};
 use super::conditional::{self, Meeting};
 use super::index::Index;
@@ -31,6 +31,7 @@ use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
 use super::{Class, Kind, RouteTotals, Totals, calls, compare, csv, open, roots};
 use crate::exchange::{Completeness, Exchange, UNANSWERED};
+use crate::limits;
 use crate::message::method::is_safe;
 use crate::message::protobuf::Readings;
 use crate::message::{Request, Response, target};
@@ -196,8 +197,8 @@ impl Engine<'_> {
         compared.route = Some(route);
         let target = String::from_utf8_lossy(&message.target);
         let method = String::from_utf8_lossy(&message.method);
-        compared.target =
-            (message.target.clone(), self.settings.masker.target(&target).into_owned());
+        let shown = cut_at(&self.settings.masker.target(&target), limits::SHOWN_TARGET);
+        compared.target = (message.target.clone(), shown);
         for at in outcomes {
             let Some((outcome, started)) = self.outcomes.read(at)? else {
                 compared.damaged += 1;
@@ -308,6 +309,7 @@ impl Engine<'_> {
             masker: &self.settings.masker,
             readings: &self.readings,
             bound: self.bindings.as_ref().map(|all| Bound::new(all, outcome.id.copy)),
+            asked: Default::default(),
         };
         let heard = open::events(&context, v1, v2, sink);
         self.hide_echoes(&request.message, &[v1, v2], sink);
@@ -376,6 +378,7 @@ impl Engine<'_> {
             readings: &self.readings,
             masker: &self.settings.masker,
             bound: bindings.map(|bindings| Bound::new(bindings, outcome.id.copy)),
+            asked: Default::default(),
         };
         match &outcome.response {
             Some(actual) => {
@@ -492,6 +495,7 @@ impl Engine<'_> {
             readings: &self.readings,
             masker: &self.settings.masker,
             bound: None,
+            asked: Default::default(),
         };
         let mut sink = Sink { present: Some(FxHashSet::default()), ..Sink::default() };
         compare::answers(&context, &expected.message, &actual.message, &mut sink);

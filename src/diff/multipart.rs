@@ -11,6 +11,7 @@ use super::headers;
 use super::rules::RuleVerdict;
 use crate::message::Headers;
 use crate::message::multipart::{BodyPart, parts};
+use crate::message::place::told;
 use crate::redact::names::is_secret_field;
 
 /// Compares two multipart bodies; false where one of them is none. Parts of parts are compared as
@@ -85,6 +86,7 @@ fn part(
         (None, None) => {}
     }
     // What was found inside is told under the part's name.
+    let [which, general] = [told(which), told(general)];
     let (prefix, prefix_general) = (format!("part {which}: "), format!("part {general}: "));
     let of_part = hash_place(&prefix_general);
     if let (Some(all), Some(present)) = (&mut sink.present, &inside.present) {

@@ -6,7 +6,10 @@ use crate::message::target::path_and_query;
 
 /// What a value may name that stands at a place of an answer to a request for `target`.
 pub(super) fn at(steps: &[Step<'_>], target: &[u8]) -> Vec<String> {
-    let path = String::from_utf8_lossy(path_and_query(target).0);
+    // Every value of the answer asks.
+    const MOST: usize = 4 << 10;
+    let path = path_and_query(target).0;
+    let path = String::from_utf8_lossy(&path[..path.len().min(MOST)]);
     let nouns = Nouns::of(&path);
     let mut found = Vec::new();
     follow(steps, None, &mut |trail| found = things::at(trail, Stands::Issued, None, &nouns).0);

@@ -15,6 +15,7 @@ use std::fmt;
 
 pub use self::pattern::Pattern;
 use super::kinds::{self, ValueKind};
+use crate::limits;
 
 /// A step towards a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,13 +128,13 @@ impl fmt::Display for Step<'_> {
 impl Step<'_> {
     /// The same, free of what it borrows.
     pub fn to_static(&self) -> Step<'static> {
-        let own = |name: &Cow<'_, str>| Cow::Owned(name.clone().into_owned());
+        let own = |name: &Cow<'_, str>| Cow::Owned(told(name).into_owned());
         match self {
             Self::Method => Step::Method,
             Self::Status => Step::Status,
             Self::Segment(index) => Step::Segment(*index),
             Self::Query(name) => Step::Query(own(name)),
-            Self::Header(name) => Step::Header(Cow::Owned(name.to_ascii_lowercase())),
+            Self::Header(name) => Step::Header(Cow::Owned(told(name).to_ascii_lowercase())),
             Self::Cookie(name) => Step::Cookie(own(name)),
             Self::Form(name) => Step::Form(own(name)),
             Self::Part(name) => Step::Part(own(name)),
@@ -150,6 +151,14 @@ impl Step<'_> {
             Self::Line(index) => Step::Line(*index),
             Self::Event(index) => Step::Event(*index),
             Self::Body => Step::Body,
+        }
+    }
+
+    /// The same, its name no longer than places have it.
+    fn bounded(self) -> Self {
+        match self.name() {
+            Some(name) if name.len() > limits::PLACE_NAME_BYTES => self.to_static(),
+            _ => self,
         }
     }
 
@@ -266,6 +275,7 @@ pub struct Trail<'t> {
 impl<'t> Trail<'t> {
     /// The first step.
     pub fn new(step: Step<'t>) -> Self {
+        let step = step.bounded();
         let (hash, general) = (step.mixed(0, false), step.mixed(0, true));
         Self { before: None, hash, general, varies: step.is_variable(), step }
     }
@@ -275,6 +285,7 @@ impl<'t> Trail<'t> {
     where
         't: 'n,
     {
+        let step = step.bounded();
         Trail {
             hash: step.mixed(self.hash, false),
             general: step.mixed(self.general, true),
@@ -395,7 +406,7 @@ fn write_step(
         Step::Status => f.write_str("status"),
         Step::Segment(index) => write!(f, "path[{index}]"),
         Step::Query(name) => named(f, "query:", name),
-        Step::Header(name) => named(f, "header:", &name.to_ascii_lowercase()),
+        Step::Header(name) => named(f, "header:", &told(name).to_ascii_lowercase()),
         Step::Cookie(name) => named(f, "cookie:", name),
         Step::Form(name) => named(f, "form:", name),
         Step::Part(name) => named(f, "part:", name),
@@ -407,14 +418,16 @@ fn write_step(
         Step::Index(index) => numbered(f, "", *index),
         Step::Key => f.write_str("~"),
         Step::Element(name, index) => {
-            write!(f, "/{name}")?;
+            write!(f, "/{}", told(name))?;
             which(f, *index)
         }
-        Step::Attribute(name) if matches!(before, Some(Step::Cookie(_))) => write!(f, ";{name}"),
-        Step::Attribute(name) if matches!(before, Some(Step::Element(..))) => {
-            write!(f, "/@{name}")
+        Step::Attribute(name) if matches!(before, Some(Step::Cookie(_))) => {
+            write!(f, ";{}", told(name))
         }
-        Step::Attribute(name) => write!(f, "@{name}"),
+        Step::Attribute(name) if matches!(before, Some(Step::Element(..))) => {
+            write!(f, "/@{}", told(name))
+        }
+        Step::Attribute(name) => write!(f, "@{}", told(name)),
         Step::Text(index) => {
             f.write_str("/text()")?;
             which(f, *index)
@@ -426,8 +439,20 @@ fn write_step(
     }
 }
 
+/// A name as places have it: one that is too long by its start and its hash.
+pub fn told(name: &str) -> Cow<'_, str> {
+    const START: usize = 100;
+    if name.len() <= limits::PLACE_NAME_BYTES {
+        return Cow::Borrowed(name);
+    }
+    let hash = Step::Header(name.into()).mixed(0, false);
+    let start = name.char_indices().nth(START).map_or(name, |(at, _)| &name[..at]);
+    Cow::Owned(format!("{start}…{hash:016x}"))
+}
+
 /// A name behind its prefix, in quotes where it could be misread.
 fn named(f: &mut fmt::Formatter<'_>, prefix: &str, name: &str) -> fmt::Result {
+    let name = &*told(name);
     f.write_str(prefix)?;
     let odd = |c: char| c.is_whitespace() || c.is_control() || "'\"\\;*".contains(c);
     if name.is_empty() || name.contains(odd) { quoted(f, name) } else { f.write_str(name) }
@@ -435,6 +460,7 @@ fn named(f: &mut fmt::Formatter<'_>, prefix: &str, name: &str) -> fmt::Result {
 
 /// A member as RFC 9535 writes it: `.name`, or in brackets.
 fn member(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    let name = &*told(name);
     let plain = name.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_alphanumeric() || c == '_');
     if plain {

@@ -16,6 +16,7 @@ fn no_head_costs_more_than_n_log_n() {
         readings: &Default::default(),
         masker: &Masker::off(),
         bound: None,
+        asked: Default::default(),
     };
     let names: [fn(usize, usize, usize) -> String; 4] = [
         |_, _, _| "x-same".to_owned(),

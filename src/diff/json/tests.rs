@@ -16,6 +16,7 @@ fn changes_by(rules: &RouteRules, a: &str, b: &str) -> Vec<String> {
         masker: &Masker::off(),
         bound: None,
         readings: &Default::default(),
+        asked: Default::default(),
     };
     let mut sink = Sink::default();
     assert!(compare(&context, a.as_bytes(), b.as_bytes(), &mut sink), "{a} {b}");
@@ -115,6 +116,7 @@ fn hostile_texts_are_left_to_others_without_a_panic() {
         readings: &Default::default(),
         masker: &Masker::off(),
         bound: None,
+        asked: Default::default(),
     };
     let deep = "[".repeat(1_000_000);
     for text in [deep.as_str(), "", "{\"a\":NaN}", "\u{0}"] {

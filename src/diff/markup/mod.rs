@@ -256,7 +256,7 @@ impl MarkupWalk<'_, '_> {
 
     fn enter(&mut self, name: &str, index: Option<usize>) {
         let hash = mix(self.path.last().map_or(0x2f, |step| step.hash), name.as_bytes());
-        self.path.push(MarkupStep { name: name.to_owned(), index, hash });
+        self.path.push(MarkupStep { name: place::told(name).into_owned(), index, hash });
     }
 
     fn saw(&mut self) {
@@ -278,6 +278,9 @@ impl MarkupWalk<'_, '_> {
     }
 
     fn is_ruled(&mut self, a: Option<&str>, b: Option<&str>) -> bool {
+        if self.context.rules.is_empty() {
+            return false;
+        }
         match self.context.rules.judge_place(&self.place(true), a, b) {
             RuleVerdict::Taken(rule) => {
                 self.sink.ruled.push(rule);
@@ -317,6 +320,10 @@ impl MarkupWalk<'_, '_> {
         actual: Option<String>,
         seen: SeenChange,
     ) {
+        if self.sink.is_full() {
+            self.sink.more += 1;
+            return;
+        }
         let kind = kind_of(label, Kind::Body);
         let place_hash = self.path.last().map_or(0x2f, |step| step.hash);
         let (place, general) = (self.place(false), self.place(true));

@@ -16,6 +16,7 @@ fn changes(language: Language, a: &str, b: &str, rules: &RouteRules) -> Option<V
         masker: &Masker::new(b"k"),
         bound: None,
         readings: &Default::default(),
+        asked: Default::default(),
     };
     let mut sink = Sink::default();
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());

@@ -156,3 +156,22 @@ fn a_trail_knows_its_places_names() {
     );
     assert_ne!(Trail::new(Step::Segment(1)).general(), Trail::new(Step::Segment(2)).general());
 }
+
+#[test]
+fn a_name_without_end_is_told_by_its_start_and_its_hash() {
+    let long = |end: &str| format!("{}{end}", "n".repeat(10_000));
+    let [one, other] = [long("a"), long("b")];
+    let root = Trail::new(Step::Root);
+    for step in [Step::Name, Step::Query, Step::Cookie, Step::Form, Step::Attribute, Step::Header] {
+        let at = |name: &str| root.then(step(name.to_owned().into()));
+        let [a, b] = [at(&one), at(&other)];
+        assert!(a.to_string().len() < 150 && a.to_string() != b.to_string(), "{a}");
+        assert_eq!(a.place().hash(), a.hash(), "a place by itself is the same place");
+        assert_eq!(a.place().to_string(), a.to_string());
+        assert_ne!(a.hash(), b.hash());
+        // Written by itself, as comparisons do.
+        assert!(step(one.clone().into()).to_string().len() < 150);
+    }
+    let short = "n".repeat(limits::PLACE_NAME_BYTES);
+    assert_eq!(told(&short), short);
+}
