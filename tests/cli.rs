@@ -894,11 +894,17 @@ fn a_disk_that_fills_up_ends_the_replay_with_3_and_readable_records() {
         &["replay", "v1.pcap", "--target", &target, "--speed", "max", "-o", "disk/out"],
     );
     let text = fs::read_to_string(disk.join("out/outcomes.jsonl"));
+    let left = fs::read_dir(disk.join("out")).map_or(0, |names| {
+        let names = names.map(|entry| entry.expect("an entry").file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".part")).count()
+    });
     let umount = std::process::Command::new("umount").arg("-l").arg(&disk).status();
-    ran.expect(3).says(&["outcomes cannot be written"]);
     assert!(umount.is_ok_and(|status| status.success()));
     let text = text.expect("outcomes.jsonl");
     assert!(text.lines().count() >= 1 && text.ends_with('\n'), "whole lines only");
+    let kept = format!("the first {} are on disk", text.lines().count() - 1);
+    ran.expect(3).says(&["outcomes cannot be written", &kept]);
+    assert_eq!(left, 0, "nothing half written fills the disk");
     for line in text.lines() {
         serde_json::from_str::<serde_json::Value>(line).expect("each line is readable");
     }

@@ -1528,5 +1528,5 @@ fn a_full_disk_ends_the_run_with_its_own_error() {
     let exchanges: Vec<_> =
         (0..10u32).map(|n| exchange(u64::from(n), 0, 0, Some(1), &get("/"))).collect();
     let result = replay_to(&exchanges, &options(address), Path::new("/dev/full"));
-    assert!(matches!(result, Err(ReplayError::Write(_))), "{result:?}");
+    assert!(matches!(result, Err(ReplayError::Records(_))), "{result:?}");
 }

@@ -171,8 +171,13 @@ pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Fin
     drop(progress);
     let findings = findings.map_err(|error| match &error {
         DiffError::Empty => Failure::unusable(format!("{}: {error}", settings.dir.display())),
-        DiffError::Read { .. } | DiffError::Write { .. } => {
-            Failure::unusable(format!("{}", settings.dir.display())).because(&error)
+        DiffError::Read { what, source } => {
+            let dir = settings.dir.display();
+            Failure::unusable(format!("cannot read {what} of {dir}")).because(source)
+        }
+        DiffError::Write { what, source } => {
+            let dir = settings.dir.display();
+            Failure::unusable(format!("cannot write {what} of {dir}")).because(source)
         }
     })?;
     for (part, name) in [(difference_part, names::DIFFERENCES), (mismatch_part, MISMATCHES_FILE)] {

@@ -196,8 +196,16 @@ pub enum ReplayError {
     #[error("cannot {0}")]
     System(&'static str, #[source] io::Error),
     /// Outcomes cannot be written.
-    #[error("outcomes cannot be written; what was written until then is readable")]
-    Write(#[source] io::Error),
+    #[error("outcomes cannot be written; the first {kept} are on disk and readable")]
+    Write {
+        /// How many of v2's outcomes were written until then.
+        kept: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The first or the last lines of its records, or its bindings, cannot be written.
+    #[error("the replay's records cannot be written; what was written until then is readable")]
+    Records(#[source] io::Error),
     /// The spool cannot be read.
     #[error("the replay's temporary file cannot be read")]
     Spool(#[source] io::Error),
@@ -244,7 +252,7 @@ pub fn run(
     let (start, started) = start_time(plan, options, &mut warnings);
     let Outputs { target, baseline, bindings: [bindings, of_baseline] } = outputs;
     let journal = BindingJournal::new(bindings, of_baseline, options.redaction.clone());
-    let mut files = Files::new(options, target, baseline, started).map_err(ReplayError::Write)?;
+    let mut files = Files::new(options, target, baseline, started).map_err(ReplayError::Records)?;
     let downgrades = || targets.iter().map(|_| AtomicBool::new(false)).collect();
     let shared = Arc::new(Shared {
         two: options.h2.rules(plan.pacing, options.max_body),
@@ -310,7 +318,7 @@ pub fn run(
         "notes": figures.notes,
     });
     let planned = plan.sends() + plan.totals.skips;
-    let ledger = files.close(planned, &plan.ledger, &generator).map_err(ReplayError::Write)?;
+    let ledger = files.close(planned, &plan.ledger, &generator).map_err(ReplayError::Records)?;
     Ok(Finished {
         started,
         duration_ns,
@@ -548,11 +556,11 @@ fn threads(
         let fed = feeding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let (recorded, target, baseline) =
             recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        recorded.map_err(ReplayError::Write)?;
+        recorded.map_err(|source| ReplayError::Write { kept: target.kept(), source })?;
         fed.map_err(ReplayError::Spool)?;
         let bound = binding
             .map(|binding| binding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        let flows = bound.transpose().map_err(ReplayError::Write)?.unwrap_or_default();
+        let flows = bound.transpose().map_err(ReplayError::Records)?.unwrap_or_default();
         if let Some(error) = failed {
             return Err(error);
         }

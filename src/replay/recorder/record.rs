@@ -28,6 +28,9 @@ pub(in crate::replay) struct OutcomeFile {
     lines: OutcomeLines,
     /// Length of the file up to the last whole line.
     whole: u64,
+    /// Outcomes in the file, and those that wait in `lines`.
+    kept: u64,
+    waiting: u64,
 }
 
 impl OutcomeFile {
@@ -35,7 +38,7 @@ impl OutcomeFile {
         file: File,
         header: &outcomes::OutcomesHeader,
     ) -> io::Result<Self> {
-        let mut this = Self { file, lines: OutcomeLines::default(), whole: 0 };
+        let mut this = Self { file, lines: OutcomeLines::default(), whole: 0, kept: 0, waiting: 0 };
         crate::record::exchanges::write_line(&mut this.lines.bytes, header);
         this.flush()?;
         Ok(this)
@@ -46,6 +49,7 @@ impl OutcomeFile {
         let written = self.write(&bytes);
         self.lines.bytes = bytes;
         written?;
+        self.kept += std::mem::take(&mut self.waiting);
         self.lines.bytes.clear();
         self.lines.bytes.shrink_to(4 * WRITE_BYTES);
         Ok(())
@@ -65,6 +69,7 @@ impl OutcomeFile {
 
     fn add(&mut self, outcome: &Outcome) -> io::Result<()> {
         self.lines.push(outcome);
+        self.waiting += 1;
         if self.lines.bytes.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
@@ -74,10 +79,18 @@ impl OutcomeFile {
         self.lines.ledger.merge(&lines.ledger);
         if self.lines.bytes.len() + lines.bytes.len() < WRITE_BYTES {
             self.lines.bytes.extend_from_slice(&lines.bytes);
+            self.waiting += lines.count;
             return Ok(());
         }
         self.flush()?;
-        self.write(&lines.bytes)
+        self.write(&lines.bytes)?;
+        self.kept += lines.count;
+        Ok(())
+    }
+
+    /// How many outcomes the file holds.
+    pub(in crate::replay) const fn kept(&self) -> u64 {
+        self.kept
     }
 
     /// Writes the last line: of `planned` requests the ones that are not accounted for were cut off
