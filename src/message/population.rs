@@ -29,9 +29,12 @@ const SYMBOLS: u16 = STANDARD | URL;
 /// Where a form keeps how likely its letters follow each other in words, beside its classes.
 const WORD_AT: u32 = 8;
 const CLASSES: u16 = (1 << WORD_AT) - 1;
+/// What is kept where words are as likely as any letters, and the most.
+const EVEN: u16 = 128;
+const MOST: u16 = u16::MAX >> WORD_AT;
 
 /// Bits by which a value must be likelier a word than drawn, to be one.
-const WORD_BITS: f64 = 11.0;
+const WORD_BITS: f64 = 12.0;
 /// Bits that each further value of the same length speaks for chance, and all of them at most:
 /// texts have any length.
 const LENGTH_BITS: f64 = 2.0;
@@ -100,7 +103,7 @@ impl TextForm {
     /// where it is not letters of one case, or with a capital first.
     fn word_bits(self) -> Option<f64> {
         let code = self.classes >> WORD_AT;
-        (code > 0).then(|| f64::from(code - 1) / 2.0)
+        (code > 0).then(|| (f64::from(code) - f64::from(EVEN)) / 2.0)
     }
 
     /// Bits by which chance explains the value better than text does.
@@ -150,8 +153,6 @@ const fn surprise(before: u16, class: u16, byte: u8) -> u32 {
 fn word_code(bytes: &[u8]) -> u16 {
     /// Half bits by which a pair of letters is less likely than any in uniform text.
     const UNIFORM: i32 = 9;
-    /// Most half bits that are kept.
-    const MOST: i32 = (u16::MAX >> WORD_AT) as i32 - 1;
     let rest = &bytes[1..];
     let letters = bytes[0].is_ascii_alphabetic()
         && (rest.iter().all(u8::is_ascii_lowercase) || rest.iter().all(u8::is_ascii_uppercase));
@@ -162,7 +163,7 @@ fn word_code(bytes: &[u8]) -> u16 {
         let [first, second] = [pair[0], pair[1]].map(|byte| byte.to_ascii_lowercase() - b'a');
         UNIFORM - i32::from(PAIRS[first as usize].as_bytes()[second as usize] - b'a')
     };
-    1 + bytes.windows(2).map(pair).sum::<i32>().clamp(0, MOST) as u16
+    (i32::from(EVEN) + bytes.windows(2).map(pair).sum::<i32>()).clamp(1, i32::from(MOST)) as u16
 }
 
 /// How unlikely each letter is behind each other one in English, in half bits: `a` is none.

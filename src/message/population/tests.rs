@@ -88,6 +88,25 @@ fn few_values_are_nearly_always_enough() {
 }
 
 #[test]
+fn letters_that_were_drawn_by_chance_are_no_words() {
+    let mut dice = TestDice(12);
+    let lower = &BASE62[36..];
+    for (alphabet, length) in [(format!("{BASE62}-_"), 8), (BASE62[10..].to_owned(), 12)] {
+        let v1: Vec<String> = (0..1_000).map(|_| dice.of(&alphabet, length)).collect();
+        let all = population(&v1);
+        let refused =
+            (0..2_000).filter(|_| !all.admits(TextForm::of(&dice.of(lower, length)))).count();
+        assert!(refused <= 30, "{alphabet}: {refused} of 2,000");
+    }
+    let base36: Vec<String> = (0..1_000)
+        .map(|_| dice.of(&BASE62[36..], 1) + &dice.of("0123456789abcdefghijklmnopqrstuvwxyz", 24))
+        .collect();
+    let all = population(&base36);
+    assert!(all.admits(TextForm::of("clowvumlhcayweivokwqgysog")));
+    assert!(!all.admits(TextForm::of("undefinedundefinedundefin")));
+}
+
+#[test]
 fn what_means_something_is_not_drawn() {
     let of = |values: &[&str]| {
         let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
