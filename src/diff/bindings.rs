@@ -303,10 +303,23 @@ impl<'b> Bound<'b> {
         if !all.all(|entry| entry.names && !entry.is(b)) {
             return None;
         }
+        Some(if self.was_issued(b, things) { ANOTHER_THING } else { TWO_IDS })
+    }
+
+    /// The same of what names no thing for good, as an entity tag does: only where v2 issued `b` for
+    /// another value of v1's.
+    pub(super) fn mistaken(&self, a: &str, b: &str, things: &[String]) -> Option<&'static str> {
+        let mut all = self.twins(a, things).peekable();
+        all.peek()?;
+        let is_another = !all.any(|entry| entry.is(b)) && self.was_issued(b, things);
+        is_another.then_some(ANOTHER_THING)
+    }
+
+    /// Whether v2 issued a value in the place of any of v1's.
+    fn was_issued(&self, b: &str, things: &[String]) -> bool {
         let issued =
             |thing: &str| self.bindings.issued.binary_search(&key(self.copy, thing, b)).is_ok();
-        let known = issued("") || things.iter().any(|thing| issued(thing));
-        Some(if known { ANOTHER_THING } else { TWO_IDS })
+        issued("") || things.iter().any(|thing| issued(thing))
     }
 
     /// `a` with values of v2's in the place of v1's, wherever `b` has them; none where it has none.
@@ -506,6 +519,21 @@ mod tests {
             file.write_all(b"\n").expect("written");
         }
         Bindings::read(&file).expect("read")
+    }
+
+    #[test]
+    fn a_tag_that_v2_issued_for_another_version_is_no_twin() {
+        let all = bindings(&[
+            ("header:etag", "first-1", "a-9", None),
+            ("header:etag", "second-2", "b-9", None),
+        ]);
+        let bound = Bound::new(&all, 1);
+        let of = |a: &str, b: &str| bound.mistaken(a, b, &[]);
+        assert_eq!(of("second-2", "a-9"), Some(ANOTHER_THING));
+        // Its own, one that nobody knows, and what v1 issued to nobody.
+        for (a, b) in [("second-2", "b-9"), ("second-2", "c-9"), ("third-3", "a-9")] {
+            assert_eq!(of(a, b), None, "{a} {b}");
+        }
     }
 
     #[test]

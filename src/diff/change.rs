@@ -240,7 +240,7 @@ impl Context<'_> {
     pub(super) fn look_of_value(&self, a: &str, b: &str) -> Look {
         match (kinds::of_text(a), kinds::of_text(b)) {
             (Some(kind), Some(other)) if kind == other => self.same_kind(kind, a, b),
-            _ if clock(a) && clock(b) => Look::Kind(ValueKind::Moment),
+            _ if self.are_clocks(a, b) => Look::Kind(ValueKind::Moment),
             _ => Look::Plain,
         }
     }
@@ -270,6 +270,25 @@ impl Context<'_> {
             }
             _ => false,
         }
+    }
+
+    /// Whether two words are the times of day of two requests. One that is exact to the second says
+    /// so by itself; `10:30` may be when a shop opens, and must have moved as the requests did.
+    fn are_clocks(&self, a: &str, b: &str) -> bool {
+        const DAY: i64 = 86_400;
+        /// How long before the answer it may have been: clocks, and how long an answer takes.
+        const SLACK_S: i64 = 5;
+        if clock(a) && clock(b) {
+            return true;
+        }
+        let (Some((a, 60)), Some((b, 60)), Some(at)) =
+            (dates::clock_whole(a), dates::clock_whole(b), self.actual_at)
+        else {
+            return false;
+        };
+        let moved = at.since(self.expected_at) / NANOS_PER_SEC;
+        let apart = (b - a - moved).rem_euclid(DAY);
+        apart.min(DAY - apart) < 60 + SLACK_S
     }
 
     /// Whether two instants are both near their requests, or both as far from them. `exact` is how
@@ -304,7 +323,7 @@ impl Context<'_> {
             match (left.next(), right.next()) {
                 (None, None) => return found,
                 (Some(a), Some(b)) if a == b => {}
-                (Some(a), Some(b)) if clock(a) && clock(b) => {
+                (Some(a), Some(b)) if self.are_clocks(a, b) => {
                     found = found.or(Some(ValueKind::Rfc3339))
                 }
                 (Some(a), Some(b)) => match (kinds::of_text(a), kinds::of_text(b)) {

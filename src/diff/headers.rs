@@ -11,6 +11,7 @@ use super::Kind;
 use super::challenge;
 use super::change::{Context, Differ, SeenChange, Sink, Step, hash_place, kind_of, short};
 use super::embedded::{self, Base};
+use super::nouns;
 use super::query;
 use super::rules::RuleVerdict;
 use crate::message::Headers;
@@ -221,6 +222,8 @@ fn fields<'h>(
                         SeenChange::PLAIN,
                         sink,
                     );
+                } else if let Some(label) = field.another_tag(a, b) {
+                    field.change(label, a, b, SeenChange::PLAIN, sink);
                 }
             }
             (Some(How::Set), _) => {
@@ -309,6 +312,20 @@ impl FieldRule<'_, '_> {
 
     fn differ(&self, a: &str, b: &str) -> Differ {
         self.context.differ_at(a, b, false, &[Step::Header(self.name.into())])
+    }
+
+    /// How v2 mistakes one version of a resource for another: where it shows the tag that it issued
+    /// for a tag of v1's other than this one. A tag that it issued for none says nothing: it may
+    /// be made of a time.
+    fn another_tag(&self, a: &[&[u8]], b: &[&[u8]]) -> Option<&'static str> {
+        let bound = self.context.bound?;
+        let ([a], [b]) = (a, b) else { return None };
+        let [a, b] = [a, b].map(|tag| {
+            let tag = std::str::from_utf8(tag).unwrap_or_default();
+            tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"')
+        });
+        let steps = [Step::Header(self.name.into())];
+        bound.mistaken(a, b, &nouns::at(&steps, &self.context.request.target))
     }
 
     fn challenges(&self, a: &[&[u8]], b: &[&[u8]], sink: &mut Sink) {

@@ -50,6 +50,12 @@ pub fn clock_at_start(text: &str) -> Option<usize> {
     (!reader.peek().is_ascii_alphanumeric() && reader.peek() != b':').then_some(reader.at)
 }
 
+/// The second of the day that a whole text names, and how exact it is in seconds.
+pub fn clock_whole(text: &str) -> Option<(i64, i64)> {
+    let mut reader = DateReader::new(text.as_bytes());
+    clock(&mut reader).filter(|_| reader.at == text.len())
+}
+
 /// A reader of a text from its start.
 #[derive(Clone, Copy)]
 struct DateReader<'t> {

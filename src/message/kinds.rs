@@ -49,6 +49,8 @@ pub enum ValueKind {
     /// A word, a joiner and something that looks random, as in `ch_3f2a91c07be41d05`: a hash of the
     /// word, and the whole length.
     Prefixed(u16, u16),
+    /// A salted hash of a password, by its scheme and costs: another each time that it is made.
+    PasswordHash(u32),
     /// This many hexadecimal digits that look random.
     Hex(u16),
     /// This many characters of base64 or base64url that look random.
@@ -75,6 +77,7 @@ impl fmt::Display for ValueKind {
             Self::TraceParent => f.write_str("traceparent"),
             Self::ETag => f.write_str("etag"),
             Self::Prefixed(_, length) => write!(f, "prefixed identifier of {length} characters"),
+            Self::PasswordHash(_) => f.write_str("password hash"),
             Self::Hex(digits) => write!(f, "{digits} hexadecimal digits"),
             Self::Token(length) => write!(f, "token of {length} characters"),
         }
@@ -99,7 +102,15 @@ impl ValueKind {
 
     /// Whether its values say of themselves what they are, so that no population need be asked.
     pub const fn is_structured(self) -> bool {
-        matches!(self, Self::Uuid(_) | Self::Jwt | Self::Signed | Self::TraceParent | Self::ETag)
+        matches!(
+            self,
+            Self::Uuid(_)
+                | Self::Jwt
+                | Self::Signed
+                | Self::TraceParent
+                | Self::ETag
+                | Self::PasswordHash(_)
+        )
     }
 
     /// The kind called `name` in a rule (`matches = "uuid"`), as a test of one value; none for a
@@ -189,6 +200,9 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
     }
     if bytes.iter().all(u8::is_ascii_digit) {
         return of_number(text);
+    }
+    if let Some(kind) = password_hash(text) {
+        return Some(kind);
     }
     if let Some(kind) = prefixed(bytes) {
         return Some(kind);
@@ -412,6 +426,29 @@ fn prefixed(bytes: &[u8]) -> Option<ValueKind> {
     Some(ValueKind::Prefixed(hash, u16::try_from(bytes.len()).unwrap_or(u16::MAX)))
 }
 
+/// `$2b$12$…` and others of the modular crypt format (bcrypt, argon2, scrypt, SHA-crypt), and
+/// `pbkdf2_sha256$600000$salt$hash` of Django: a scheme, costs, salt and hash between dollars.
+fn password_hash(text: &str) -> Option<ValueKind> {
+    let behind = text.strip_prefix('$').unwrap_or(text);
+    let (scheme, _) = behind.split_once('$')?;
+    let known = match scheme {
+        "1" | "2a" | "2b" | "2x" | "2y" | "5" | "6" | "7" | "y" | "sha1" => true,
+        _ => ["argon2", "scrypt", "pbkdf2", "bcrypt", "md5", "sha256", "sha512"]
+            .iter()
+            .any(|family| scheme.starts_with(family)),
+    };
+    let (costs, hash) = text.rsplit_once('$')?;
+    let is_code = |part: &str| {
+        part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./+-_=".contains(&byte))
+    };
+    // bcrypt has salt and hash in one; elsewhere the salt is the part before.
+    let costs = if hash.len() == 53 { costs } else { costs.rsplit_once('$')?.0 };
+    let is_one = known && hash.len() >= 20 && is_code(hash) && text.len() <= 512;
+    let kept =
+        || costs.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    is_one.then(|| ValueKind::PasswordHash(kept()))
+}
+
 /// At least 16 hexadecimal digits of one case that look random.
 pub(crate) fn random_hex(bytes: &[u8]) -> bool {
     let lower = bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -533,6 +570,26 @@ mod tests {
         assert_eq!(of_text("ch_0190fe148f21e732"), kind);
         assert_ne!(of_text("re_c20714b8f21e7327"), kind);
         for plain in ["order-confirmation", "en-us", "utf-8", "a-b", "line_000000000001", "sha-"] {
+            assert_eq!(of_text(plain), None, "{plain}");
+        }
+    }
+
+    #[test]
+    fn salted_hashes_of_passwords_are_known_with_their_scheme_and_costs() {
+        let bcrypt = of_text("$2b$12$W.xX98OVYc7AyHK7vrn84OOMMIW4GrXHDEjEq65ncrrN9K7MOfm5G");
+        assert!(matches!(bcrypt, Some(ValueKind::PasswordHash(_))), "{bcrypt:?}");
+        let again = of_text("$2b$12$KIXQ0Zt1mB5uEJd0bq8l4ekQxS8n0p7y5rR1cWv3uT9aHf2dGjLmO");
+        assert_eq!(again, bcrypt);
+        let cheaper = of_text("$2b$04$KIXQ0Zt1mB5uEJd0bq8l4ekQxS8n0p7y5rR1cWv3uT9aHf2dGjLmO");
+        assert_ne!(cheaper, bcrypt);
+        for other in [
+            "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b4dWRWJTmaaJObG",
+            "pbkdf2_sha256$600000$WxS8n0p7y5rR$Zt1mB5uEJd0bq8l4ekQxS8n0p7y5rR1cWv3uT9aHf2c=",
+            "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq",
+        ] {
+            assert!(matches!(of_text(other), Some(ValueKind::PasswordHash(_))), "{other}");
+        }
+        for plain in ["$2b$12$short", "US$100$a-price-of-some-twenty-letters", "$HOME$PATH"] {
             assert_eq!(of_text(plain), None, "{plain}");
         }
     }

@@ -169,6 +169,10 @@ fn wholes<'b>(births: &'b [Birth], expected: &'b Expected) -> FxHashMap<u64, Who
 impl Whole<'_> {
     /// What it says at v2 if all its parts are what they are bound to; none where one is not.
     fn bound(&self, known: &dyn Known) -> Option<String> {
+        // What was issued as a whole says more than what its parts are bound to.
+        if let Some(birth) = self.issued_whole() {
+            return known.bound(text_hash(birth.thing.as_deref(), &birth.text)).map(str::to_owned);
+        }
         let mut text = String::with_capacity(self.text.len());
         let mut from = 0;
         for (range, birth) in &self.parts {
@@ -180,11 +184,20 @@ impl Whole<'_> {
         Some(text)
     }
 
+    /// The birth that is all of it, where there is one beside those of its parts.
+    fn issued_whole(&self) -> Option<&Birth> {
+        let all = 0..self.text.len();
+        self.parts.iter().find(|(range, _)| *range == all).map(|(_, birth)| *birth)
+    }
+
     /// The part of v2's text that has the place of a birth in v1's.
     fn part(&self, birth: &Birth, text: &str) -> Taken {
         let Some(range) = &birth.range else { return Taken::Issued(text.into()) };
         let own = range.start as usize..range.end as usize;
-        let found = self.between_marks(&own, text).or_else(|| by_words(self.text, &own, text));
+        let found = self
+            .between_marks(&own, text)
+            .or_else(|| by_words(self.text, &own, text))
+            .or_else(|| by_border(self.text, &own, text));
         match found.filter(|found| !found.is_empty()) {
             Some(found) => Taken::Issued(found.into()),
             None => Taken::Lacking(format!("{} is built otherwise in the answer", birth.place)),
@@ -194,7 +207,7 @@ impl Whole<'_> {
     /// What of `text` stands between what stands around `own` in v1's.
     fn between_marks<'t>(&self, own: &Range<usize>, text: &'t str) -> Option<&'t str> {
         let (mut from, mut rest, mut is_next) = (0, text, false);
-        for (range, _) in &self.parts {
+        for (range, _) in self.parts.iter().filter(|(range, _)| range.len() < self.text.len()) {
             let mark = self.text.get(from..range.start)?;
             let (part, behind) = match from {
                 0 if !is_next => ("", rest.strip_prefix(mark)?),
@@ -215,6 +228,22 @@ impl Whole<'_> {
 fn by_words<'t>(old: &str, range: &Range<usize>, text: &'t str) -> Option<&'t str> {
     let turn = words(old).position(|word| word == *range)?;
     (words(text).count() == words(old).count()).then(|| words(text).nth(turn))?.map(|w| &text[w])
+}
+
+/// What stands in `text` behind the same beginning, or before the same end, as a range of `old` does,
+/// up to the character that ends it there: the rest may be made anew each time.
+fn by_border<'t>(old: &str, range: &Range<usize>, text: &'t str) -> Option<&'t str> {
+    let (before, behind) = (old.get(..range.start)?, old.get(range.end..)?);
+    let is_border = |c: &char| !c.is_alphanumeric();
+    let from_start = || {
+        let rest = text.strip_prefix(before).filter(|_| !before.is_empty())?;
+        rest.split_once(behind.chars().next().filter(is_border)?).map(|(found, _)| found)
+    };
+    let to_end = || {
+        let rest = text.strip_suffix(behind).filter(|_| !behind.is_empty())?;
+        rest.rsplit_once(before.chars().next_back().filter(is_border)?).map(|(_, found)| found)
+    };
+    from_start().or_else(to_end)
 }
 
 /// Where the runs of letters, digits and what ids have among them stand in a text.
@@ -547,6 +576,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_issued_as_a_whole_is_known_though_a_part_of_it_flows_too() {
+        let (v1, v2) = ("arn:7777777777:t/s/2026-11-29T03:02:17.54", "arn:7777777777:t/s/v2.1");
+        let births = [birth("$.arn", v1), within("$.arn", 4..14, "7777777777")];
+        let one = answer(200, &[], &format!(r#"{{"arn":"{v1}"}}"#));
+        let two = answer(200, &[], &format!(r#"{{"arn":"{v2}"}}"#));
+        // v2 issued it before, so that it is free for nothing else.
+        let known = [(v1, v2), ("7777777777", "7777777777")];
+        assert_eq!(taken(&births, &one, &two, &known), [v2, "7777777777"]);
+        assert_eq!(taken(&births, &one, &two, &known[1..]), [v2, "7777777777"]);
+    }
+
+    #[test]
     fn an_error_issues_nothing_in_its_body() {
         let births = [birth("$.id", "a1"), birth("cookie:sid", "s1")];
         let one = answer(200, &[("Set-Cookie", "sid=s1")], r#"{"id":"a1"}"#);
@@ -561,7 +602,10 @@ mod tests {
         let at = |uri: &str| answer(200, &[], &format!(r#"{{"uri":"{uri}"}}"#));
         assert_eq!(taken(&births, &one, &at("runs:/2/r9-9/x/b.txt"), &[]), ["r9-9", "b"]);
         assert_eq!(taken(&births, &one, &at("runs:/5/r9/x/b8.txt"), &[]), ["r9", "b8"]);
+        // The same beginning, and what follows it is new; and the same end.
         let built = "! $.uri is built otherwise in the answer";
+        assert_eq!(taken(&births, &one, &at("runs:/2/r9/b8"), &[]), ["r9", built]);
+        assert_eq!(taken(&births, &one, &at("s3://b/x/b8.txt"), &[]), [built, "b8"]);
         assert_eq!(taken(&births, &one, &at("elsewhere"), &[]), [built, built]);
     }
 

@@ -86,6 +86,8 @@ pub(super) fn values(
 struct EventGroup {
     /// A request said it first.
     is_clients: bool,
+    /// A request made what it names.
+    is_made: bool,
     birth: Option<(ValueEvent, ClientSession)>,
     births: u64,
     is_used: bool,
@@ -115,7 +117,7 @@ impl EventGroup {
             0..=1_024 => self.by_path.clear(),
             _ => self.by_path = FxHashMap::default(),
         }
-        self.is_clients = first.said;
+        (self.is_clients, self.is_made) = (first.said, false);
         (self.birth, self.births, self.is_used) = (None, 0, false);
         (self.creator, self.changer) = (None, None);
         self.sayers.clear();
@@ -150,9 +152,12 @@ impl EventGroup {
                 self.is_used |= self.birth.is_some_and(|(first, _)| first == birth);
                 finds.used(&birth, &event)?;
             }
-            None if event.is(ISSUED) && !event.is(WEAK | RULED) => finds.older(&event)?,
+            None if event.is(ISSUED) && !event.is(WEAK | RULED) && !self.is_made => {
+                finds.older(&event)?;
+            }
             None => {}
         }
+        self.is_made |= event.makes;
         if !event.is(WEAK | RULED) {
             self.related(event, session, order, finds)?;
         }

@@ -39,6 +39,8 @@ pub(super) struct Atom {
     pub(super) kept: u32,
     /// The value has nothing else beside it.
     pub(super) whole: bool,
+    /// Its request makes what it names.
+    pub(super) makes: bool,
     /// The first atom of what stands at its place.
     pub(super) first: bool,
     /// A rule says that it never flows.
@@ -54,6 +56,8 @@ pub(super) struct SeenExchange {
     pub(super) operation: Option<String>,
     /// Its request may change something.
     pub(super) may_change: bool,
+    /// Its request made what its path ends with (RFC 9110 §9.3.4).
+    pub(super) created: bool,
     /// When the request was said, in nanoseconds since 1970.
     pub(super) at: i64,
     /// When its client knew what the answer says.
@@ -95,6 +99,8 @@ pub(super) fn look(
         target: request.target.to_vec(),
         operation: rpc::operation(request),
         may_change: !method::is_safe(&request.method),
+        created: *request.method == *b"PUT"
+            && response.is_some_and(|response| response.message.status == 201),
         at,
         known: answered,
         answered,
@@ -286,6 +292,8 @@ impl<'l> Looker<'l> {
         }
         if is_strong(text) {
             self.add(&mut told, None, "", 0);
+        } else if let Some(name) = opaque_cookie(at, text) {
+            self.add(&mut told, None, &format!("cookie {name}"), 0);
         } else if !deep && is_weak(text) {
             self.weak(&mut told, value.label, noun.as_deref());
         }
@@ -364,6 +372,12 @@ impl<'l> Looker<'l> {
         flags
     }
 
+    /// Whether the request made what is named there.
+    fn makes(&self, at: &Trail<'_>) -> bool {
+        let is_end = matches!(at.last(), Step::Segment(number) if self.nouns.ends_at(*number));
+        self.seen.created && is_end && at.before().is_none()
+    }
+
     /// Whether a place is inside a token that the client signed.
     fn is_signed(&self, at: &Trail<'_>) -> bool {
         let mut around = at.before().filter(|_| !self.signed.is_empty());
@@ -406,6 +420,7 @@ impl<'l> Looker<'l> {
             hash,
             said,
             whole: range.is_none(),
+            makes: said && range.is_none() && self.makes(told.at),
             flags: told.flags | flags,
             general: told.at.general(),
             kept: kept::write(&mut self.seen.kept, (self.value, told.at), range, text, thing),
@@ -470,6 +485,16 @@ impl Visit for Looker<'_> {
             self.signed.push(at.hash());
         }
         true
+    }
+}
+
+/// The name of a cookie whose value is neither strong nor a word: quoted, with blanks, signed JSON.
+/// Its client sends it back as it came (RFC 6265 §5.4), so all of it flows together: a time or a
+/// length inside may be signed along with what looks issued.
+fn opaque_cookie<'t>(at: &'t Trail<'_>, text: &str) -> Option<&'t str> {
+    match at.last() {
+        Step::Cookie(name) if at.before().is_none() && !is_weak(text) => Some(name),
+        _ => None,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::store::{Sorted, Sorter, SpoolFile, Spooled, Window};
 /// Bytes before an exchange's values: when its answer was known, two hashes of its path, the flags
 /// of the path, how many values there are, and how many bytes their texts and places take.
 const HEAD: usize = 8 + 8 + 4 + 1 + 4 + 4;
-/// Bytes of a value before all texts and places: hash, flags, who says it, template, where it is
+/// Bytes of a value before all texts and places: hash, flags, who says it (and makes what it names), template, where it is
 /// kept.
 const VALUE: usize = 8 + 1 + 1 + 4 + 4;
 
@@ -59,7 +59,7 @@ impl Sights {
             let flags = atom.flags | if atom.said { changes } else { 0 };
             self.sieve.add(atom.hash, atom.said, flags);
             out.extend_from_slice(&atom.hash.to_le_bytes());
-            out.extend_from_slice(&[flags, u8::from(atom.said)]);
+            out.extend_from_slice(&[flags, u8::from(atom.said) | u8::from(atom.makes) << 1]);
             out.extend_from_slice(&template(number).to_le_bytes());
             out.extend_from_slice(&atom.kept.to_le_bytes());
         }
@@ -90,21 +90,22 @@ impl Sights {
             for value in values.chunks_exact(VALUE) {
                 let (hash, rest) = value.split_at(8);
                 let hash = u64::from_le_bytes(hash.try_into().expect("eight bytes"));
-                let (flags, said) = (rest[0], rest[1] != 0);
+                let (flags, said) = (rest[0], rest[1] & 1 != 0);
                 if !sieve.passes(hash, said, flags) {
                     continue;
                 }
                 event.kept = kept.len();
                 kept.write(kept::bytes_at(texts, four(&rest[6..])).unwrap_or_default())?;
                 event.hash = hash;
-                event.said = said;
+                (event.said, event.makes) = (said, rest[1] & 2 != 0);
                 event.at = if said { at } else { known };
                 event.flags = flags;
                 event.template = four(&rest[2..]);
                 events.push(event.pack())?;
             }
             if orders && sieve.passes(whole_path, true, path_flags) {
-                (event.hash, event.said, event.at) = (whole_path, true, at);
+                (event.hash, event.said, event.makes) = (whole_path, true, false);
+                event.at = at;
                 event.flags = path_flags;
                 events.push(event.pack())?;
             }

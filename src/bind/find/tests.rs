@@ -451,6 +451,43 @@ fn times_are_bound_only_where_they_identify() {
 }
 
 #[test]
+fn what_a_client_created_is_not_from_before_the_capture() {
+    let mut recording = MadeRecording::default();
+    let (own, other) =
+        ("59a0299b-f951-4525-8b61-9c9eb22ee12d", "2cb2d0a4-c43c-4639-94a9-73c39d2c029d");
+    for (id, status) in [(own, 201), (other, 200)] {
+        recording.say(&SaidExchange { request: &format!("PUT /notes/{id}"), ..SAID });
+        let last = recording.exchanges.last_mut().and_then(|last| last.response.as_mut());
+        last.expect("an answer").message.status = status;
+        recording.say(&SaidExchange { request: &format!("GET /notes/{id}"), ..SAID });
+        recording.say(&SaidExchange { request: &format!("DELETE /notes/{id}"), ..SAID });
+    }
+    let found = recording.found();
+    // The second one was there before: it was replaced, not created.
+    assert_eq!(parts(&found).iter().map(|part| part.older).collect::<Vec<_>>(), [0, 0, 0, 0, 1, 1]);
+}
+
+#[test]
+fn a_cookie_is_sent_back_as_it_came_whatever_it_is_made_of() {
+    let signed = r#""2|1:0|10:1795921818|4:name|12:eyJ1IjogMX0=|3c79be8c4857973e2794af2121ea67""#;
+    for cookie in [signed, r#"{"user":4,"at":1795921818}.c2ln"#, "user 4 until 1795921818, signed"]
+    {
+        let mut recording = MadeRecording::default();
+        let set = format!("who={cookie}; Path=/; HttpOnly");
+        recording.say(&SaidExchange {
+            request: "POST /login",
+            answer: &[("Set-Cookie", &set)],
+            ..SAID
+        });
+        let sent = format!("who={cookie}");
+        recording.say(&SaidExchange { request: "GET /me", fields: &[("Cookie", &sent)], ..SAID });
+        assert_eq!(recording.uses(), [format!("0-1 cookie:who {cookie} 0-0")]);
+        let found = recording.found();
+        assert_eq!(found.flows[0].class, FlowEvidence::Sure, "{cookie}");
+    }
+}
+
+#[test]
 fn rules_bind_and_forbid() {
     let mut recording = MadeRecording::default();
     recording.say(&SaidExchange {

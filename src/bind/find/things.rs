@@ -316,6 +316,11 @@ impl Nouns {
         before.iter().rev().flatten().map(String::as_str).find(|noun| !is_verb(noun))
     }
 
+    /// Whether the path has no segment behind the one of this number.
+    pub(super) fn ends_at(&self, number: usize) -> bool {
+        self.segments.len() == number
+    }
+
     /// What the path as a whole is about: its last noun, the one before it where it ends with what
     /// is done.
     fn own(&self) -> impl Iterator<Item = &str> {
