@@ -120,6 +120,37 @@ fn a_wrong_price_fails_the_gate_and_is_named() {
     );
     shadowtap(folder.path(), &["report", "out"]).expect(0);
     shadowtap(folder.path(), &["gate", "out"]).expect(1);
+    // What writes the table marks it for Excel, where it is asked to, and changes nothing else.
+    shadowtap(folder.path(), &["diff", "out", "--excel"]).expect(0);
+    let table = || fs::read_to_string(folder.path().join("out/mismatches.csv")).expect("a table");
+    assert_eq!(table(), format!("\u{feff}{mismatches}"));
+    shadowtap(folder.path(), &["diff", "out"]).expect(0);
+    assert_eq!(table(), mismatches);
+}
+
+#[test]
+fn a_run_marks_every_table_for_excel() {
+    let folder = folder_with("v1.pcap", &small_capture());
+    small_policy(folder.path());
+    let target = shop("7");
+    let command = ["run", "v1.pcap", "--target", &target, "-o", "out", "--excel"];
+    let ran = shadowtap(folder.path(), &command).expect(0);
+    let mut tables = 0;
+    for file in fs::read_dir(folder.path().join("out")).expect("a folder") {
+        let path = file.expect("a file").path();
+        if path.extension().is_some_and(|ending| ending == "csv") {
+            let bytes = fs::read(&path).expect("a table");
+            let rest = bytes.strip_prefix(b"\xef\xbb\xbf").expect("a mark");
+            assert!(rest[0].is_ascii_lowercase(), "{}", path.display());
+            tables += 1;
+        }
+    }
+    assert_eq!(tables, 3);
+    // No figure is said twice, and none with another word.
+    let page = fs::read_to_string(folder.path().join("out/report.html")).expect("a page");
+    assert!(!page.contains("with copies") && !page.contains("There was no baseline"), "{page}");
+    assert!(page.contains("no baseline was asked for"), "{page}");
+    assert!(ran.stdout.contains("PASS"), "{}", ran.stdout);
 }
 
 #[test]

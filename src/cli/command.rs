@@ -19,7 +19,7 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("inspect", &["json", "port", "keylog"]),
     ("flows", &["json", "bind", "port", "keylog"]),
     ("mock", &["listen", "log", "provider", "provider-alias", "timing", "ca-dir", "fault"]),
-    ("diff", &["approved", "noise", "list-ignored"]),
+    ("diff", &["approved", "noise", "excel", "list-ignored"]),
     ("report", &["compare", "history", "excel", "show-secrets"]),
     ("gate", &["json", "max-mismatch-rate", "max-error-rate", "max-p99-ratio", "min-samples"]),
 ];

@@ -28,6 +28,7 @@ use crate::gate::{Finding, Policy, Verdict};
 use crate::mock::ledger::CallVerdict;
 use crate::mock::summary::CallSummary;
 use crate::mock::{self as egress, Timing};
+use crate::report::shape_words;
 
 /// Where it writes if nothing else is said.
 const FOLDER: &str = "reports/demo";
@@ -225,6 +226,7 @@ pub fn execute(settings: &DemoSettings, global: &Global) -> Result<DemoShown, Fa
         config: Config::default(),
         approved: None,
         show_secrets: false,
+        excel: false,
         policy: policy.clone(),
         mock: Some(mock),
     };
@@ -480,12 +482,15 @@ fn named(cluster: &Cluster) -> String {
         0 => cause,
         many => format!("{cause}; {many} requests follow from it"),
     };
+    let kind = cluster.kind.name();
+    let what = match cluster.place == kind {
+        true => kind.to_owned(),
+        false => format!("{kind} {}", cluster.place),
+    };
     format!(
-        "{}: {} {} {} in {} of {} exchanges{cause}",
+        "{}: {what} {} in {} of {} exchanges{cause}",
         cluster.route,
-        cluster.kind.name(),
-        cluster.place,
-        cluster.shape,
+        shape_words(&cluster.shape),
         cluster.exchanges,
         cluster.compared
     )

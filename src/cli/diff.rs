@@ -16,6 +16,7 @@ use crate::diff::noise::NoisePlace;
 use crate::diff::rules::Rules;
 use crate::diff::{Class, Cluster, Totals, headers};
 use crate::measure::open_records;
+use crate::message::media::UTF_8_MARK;
 use crate::record::exchanges::write_line;
 use crate::redact::Masker;
 use crate::route::Routes;
@@ -52,6 +53,9 @@ pub struct DiffArgs {
     /// Threads [default: one for each core]
     #[arg(help_heading = "Input", long, value_name = "N")]
     threads: Option<usize>,
+    /// Begin mismatches.csv with a byte order mark, so that Excel reads it as UTF-8
+    #[arg(help_heading = "Output", long, conflicts_with = "list_ignored")]
+    excel: bool,
     /// Print how headers are compared by default, and end
     #[arg(help_heading = "Output", long)]
     list_ignored: bool,
@@ -63,6 +67,8 @@ pub struct DiffSettings {
     pub dir: PathBuf,
     /// Threads; 0 for one for each core.
     pub threads: usize,
+    /// Whether the table begins with a byte order mark.
+    pub excel: bool,
     show_secrets: bool,
     engine: engine::CompareSettings,
 }
@@ -79,6 +85,7 @@ impl DiffSettings {
                 Some(read_routes(path)?.with_patterns(settings.engine.rules.patterns.clone()));
         }
         settings.threads = args.threads.unwrap_or(0);
+        settings.excel = args.excel;
         Ok(settings)
     }
 
@@ -107,7 +114,7 @@ impl DiffSettings {
             masker,
             today,
         };
-        Ok(Self { dir: dir.to_owned(), threads: 0, show_secrets, engine })
+        Ok(Self { dir: dir.to_owned(), threads: 0, excel: false, show_secrets, engine })
     }
 }
 
@@ -159,6 +166,10 @@ pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Fin
         [Ok(differences), Ok(mismatches)] => [differences, mismatches],
         [Err(failure), _] | [_, Err(failure)] => return Err(failure),
     };
+    if settings.excel {
+        let marked = mismatches.write_all(UTF_8_MARK);
+        marked.map_err(|error| unwritable(&folder.file(MISMATCHES_FILE), &error))?;
+    }
     let progress = Progress::start(global, "diff", Some(100));
     let outputs = DiffOutputs { differences: &mut differences, mismatches: &mut mismatches };
     let findings = pool.install(|| {

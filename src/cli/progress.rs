@@ -18,11 +18,15 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 const BAR_HZ: u8 = 8;
 /// What ends sooner than this needs no bar.
 const BAR_AFTER_NS: i64 = NANOS_PER_SEC;
+/// Columns of the bar, its share and what parts them.
+const BESIDE_BAR: usize = " [        ] 100% ".len();
 
 /// A running display; ends when dropped.
 pub struct Progress {
     shared: Arc<SharedProgress>,
     bar: Option<ProgressBar>,
+    /// What is said beside the bar begins with the time that is left.
+    tells_its_end: bool,
     /// The bar is on the screen.
     is_seen: AtomicBool,
     printer: Option<JoinHandle<()>>,
@@ -73,6 +77,7 @@ impl Progress {
         Self {
             bar: has_bar.then(|| Self::bar(&shared, "{eta:>4} left")),
             shared,
+            tells_its_end: false,
             is_seen: AtomicBool::new(false),
             printer: None,
             next_line: (!global.quiet && !has_bar).then_some(first_line),
@@ -83,6 +88,7 @@ impl Progress {
     /// nothing is estimated.
     #[must_use]
     pub fn until_known(mut self) -> Self {
+        self.tells_its_end = true;
         if self.bar.is_some() {
             self.bar = Some(Self::bar(&self.shared, ""));
         }
@@ -93,8 +99,8 @@ impl Progress {
     fn bar(shared: &SharedProgress, left: &str) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(shared.total, ProgressDrawTarget::hidden());
         let template = match shared.total {
-            Some(_) if left.is_empty() => "{prefix} [{bar:12}] {percent:>3}% {wide_msg}".to_owned(),
-            Some(_) => format!("{{prefix}} [{{bar:12}}] {{percent:>3}}% {left}, {{wide_msg}}"),
+            Some(_) if left.is_empty() => "{prefix} [{bar:8}] {percent:>3}% {wide_msg}".to_owned(),
+            Some(_) => format!("{{prefix}} [{{bar:8}}] {{percent:>3}}% {left}, {{wide_msg}}"),
             None => "{prefix} {elapsed} {wide_msg}".to_owned(),
         };
         if let Ok(style) = ProgressStyle::with_template(&template) {
@@ -102,6 +108,19 @@ impl Progress {
         }
         bar.set_prefix(shared.what);
         bar
+    }
+
+    /// How many columns the terminal leaves for a message beside the bar.
+    fn room(&self) -> usize {
+        let columns = rustix::termios::tcgetwinsize(std::io::stderr())
+            .ok()
+            .map_or(80, |size| usize::from(size.ws_col));
+        let beside = match self.shared.total {
+            Some(_) if self.tells_its_end => BESIDE_BAR,
+            Some(_) => BESIDE_BAR + " 120s left,".len(),
+            None => " 120s ".len(),
+        };
+        columns.saturating_sub(self.shared.what.len() + beside)
     }
 
     /// How often something new can be shown; never with `-q`.
@@ -122,7 +141,8 @@ impl Progress {
             if self.shared.started.elapsed() < BAR_AFTER_NS {
                 return;
             }
-            bar.set_message(message());
+            let message = message();
+            bar.set_message(fitting(&message, self.room()).to_owned());
             if !self.is_seen.swap(true, Ordering::Relaxed) {
                 bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(BAR_HZ));
             }
@@ -138,6 +158,13 @@ impl Progress {
             }
         }
     }
+}
+
+/// As many of the items of a message, which commas part, as `columns` hold; the first one always.
+fn fitting(message: &str, columns: usize) -> &str {
+    let ends = message.match_indices(", ").map(|(at, _)| at).chain([message.len()]);
+    let held = ends.take_while(|&end| message[..end].chars().count() <= columns).last();
+    held.or_else(|| message.find(", ")).map_or(message, |end| &message[..end])
 }
 
 impl SharedProgress {
@@ -160,7 +187,9 @@ impl SharedProgress {
             .map(|total| format!(" {}%", done.min(total) * 100 / total))
             .unwrap_or_default();
         let seconds = self.started.elapsed() / NANOS_PER_SEC;
-        log::say(&self.global, &format!("{}:{share} after {seconds} s {message}", self.what));
+        let comma = if message.is_empty() { "" } else { ", " };
+        let what = self.what;
+        log::say(&self.global, &format!("{what}:{share} after {seconds} s{comma}{message}"));
     }
 }
 
@@ -174,5 +203,22 @@ impl Drop for Progress {
             printer.thread().unpark();
             let _ = printer.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_terminal_shows_whole_items() {
+        let message = "12s left, 44 errors, 195/s, own lateness p99 4.2 ms";
+        assert_eq!(fitting(message, 80), message);
+        assert_eq!(fitting(message, 37), "12s left, 44 errors, 195/s");
+        assert_eq!(fitting(message, 26), "12s left, 44 errors, 195/s");
+        assert_eq!(fitting(message, 25), "12s left, 44 errors");
+        assert_eq!(fitting(message, 0), "12s left");
+        assert_eq!(fitting("é12345", 3), "é12345");
+        assert_eq!(fitting("", 3), "");
     }
 }

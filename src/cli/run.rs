@@ -40,6 +40,9 @@ pub struct RunArgs {
     /// Do not mask secrets in what is written
     #[arg(help_heading = "Output", long)]
     show_secrets: bool,
+    /// Begin the CSV files with a byte order mark, so that Excel reads them as UTF-8
+    #[arg(help_heading = "Output", long)]
+    excel: bool,
     #[command(flatten)]
     gate: GateFlags,
 }
@@ -54,6 +57,8 @@ pub(crate) struct RunSettings {
     pub(crate) approved: Option<PathBuf>,
     /// Whether secrets are shown.
     pub(crate) show_secrets: bool,
+    /// Whether tables begin with a byte order mark.
+    pub(crate) excel: bool,
     /// What is allowed.
     pub(crate) policy: Policy,
     /// The mock that v2 calls, already listening; it is stopped when the replay is over, and its
@@ -94,6 +99,7 @@ pub(crate) fn run(args: RunArgs, global: &Global) -> Result<Exit, Failure> {
         config,
         approved: args.approved,
         show_secrets: args.show_secrets,
+        excel: args.excel,
         policy,
         mock,
     };
@@ -139,7 +145,7 @@ fn start_mock(
 
 /// Goes the whole road, without printing its result.
 pub(crate) fn execute(settings: RunSettings, global: &Global) -> Result<RanWhole, Failure> {
-    let RunSettings { mut replay, config, approved, show_secrets, policy, mock } = settings;
+    let RunSettings { mut replay, config, approved, show_secrets, excel, policy, mock } = settings;
     // What is wrong with the rules is said before the first request is sent, not after an hour.
     let compare =
         |dir: &Path| diff::DiffSettings::of_run(dir, &config, approved.as_deref(), show_secrets);
@@ -156,10 +162,8 @@ pub(crate) fn execute(settings: RunSettings, global: &Global) -> Result<RanWhole
     for warning in &findings.warnings {
         tracing::warn!("{warning}");
     }
-    let written = report::execute(
-        &report::ReportSettings { folder, policy, show_secrets, excel: false },
-        global,
-    )?;
+    let written =
+        report::execute(&report::ReportSettings { folder, policy, show_secrets, excel }, global)?;
     if let Some(watch) = &replayed.watch {
         for class in Class::ALL {
             let of_class = findings.clusters.iter().filter(|cluster| cluster.class == class);

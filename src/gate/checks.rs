@@ -67,7 +67,7 @@ pub(super) fn checks(evidence: &Evidence<'_>, policy: &Policy) -> Vec<Check> {
                     percent(policy.max_baseline_difference)
                 )
             } else {
-                "There was no baseline.".to_owned()
+                "v2 is compared with what was recorded of v1; no baseline was asked for.".to_owned()
             },
             advice: "What v1 itself does not answer again says nothing of v2: give both the data \
                      and the sessions that v1 had when the capture began."

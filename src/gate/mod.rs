@@ -87,6 +87,16 @@ impl Finding {
             Self::Pass => "pass",
         }
     }
+
+    /// In words for people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Invalid => "not judged",
+            Self::CannotSay => "cannot say",
+            Self::Pass => "pass",
+        }
+    }
 }
 
 /// What a rule's figures are.
@@ -155,6 +165,17 @@ pub struct RuleResult {
     pub noticeable: Option<f64>,
     /// In a sentence.
     pub why: String,
+}
+
+impl RuleResult {
+    /// What became of it, in words that say why nothing could be said.
+    pub fn words(&self) -> &'static str {
+        match self.finding {
+            Finding::CannotSay if self.why.contains(" are asked for") => "too few to say",
+            Finding::CannotSay if self.why.ends_with("may be chance.") => "may be chance",
+            finding => finding.words(),
+        }
+    }
 }
 
 /// One condition of a run that is to be trusted.

@@ -264,7 +264,7 @@ fn rules(report: &Report<'_>, out: &mut String) {
                 || "all".to_owned(),
                 |route| markdown_code(&short(route, VALUE_CHARS))
             ),
-            rule.finding.name(),
+            rule.words(),
             words(rule.measured),
             words(rule.low),
             words(rule.high),

@@ -72,13 +72,13 @@ fn verdict(report: &Report<'_>, out: &mut String, colour: Colour) {
             let _ = writeln!(out, "  {} {line}", if index == 0 { "-" } else { " " });
         }
     }
+    if let Some(more @ 1..) = reasons.len().checked_sub(REASONS) {
+        let _ = writeln!(out, "  - … and {more} more: the report has them all.");
+    }
     for line in apart(report) {
         for (index, line) in wrap(&line, WIDTH - 4).iter().enumerate() {
             let _ = writeln!(out, "  {} {line}", if index == 0 { "-" } else { " " });
         }
-    }
-    if reasons.len() > REASONS {
-        let _ = writeln!(out, "  - … and more: the report has them all.");
     }
 }
 
@@ -112,7 +112,7 @@ fn seen(report: &Report<'_>, out: &mut String) {
     }
     let others = summary.recorded().saturating_sub(summary.replayed + skipped + summary.damaged());
     if others > 0 {
-        said += &format!("; {} not chosen", count(others));
+        said += &format!("; not chosen: {}", super::page::not_chosen(report, others));
     }
     if summary.damaged() > 0 {
         said += &format!("; {} damaged in the capture", count(summary.damaged()));

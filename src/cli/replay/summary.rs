@@ -18,11 +18,11 @@ pub(super) fn progress(now: &ReplayProgress, duration_ns: Option<i64>) -> String
     let left = duration_ns.map(|duration| (duration - now.now_ns).max(0) / NANOS_PER_SEC);
     let left = left.map(|left| format!("{left}s left, ")).unwrap_or_default();
     format!(
-        "{left}{} errors, {:.0}/s, {} in flight, own lateness p99 {}, {} sent",
+        "{left}{} errors, {:.0}/s, late p99 {}, {} in flight, {} sent",
         now.failed + now.server_errors,
         now.rate(),
-        now.in_flight(),
         time(now.lateness_p99_ns),
+        now.in_flight(),
         now.sent,
     )
 }

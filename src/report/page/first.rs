@@ -1,7 +1,7 @@
 //! The first screen in words: the verdict, why, the figures that count, what was replayed.
 
 use super::clusters::cluster_id;
-use super::{fact, factor, instant, rule_words, seen};
+use super::{fact, factor, instant, seen};
 use crate::diff::{Cluster, Kind};
 use crate::gate::words::{count, duration, percent, plural, round_times};
 use crate::gate::{ALL_CALLS, DRIFTED_READS, Finding, RuleResult, UNSAFE_CALLS, Unit, Verdict};
@@ -274,7 +274,7 @@ pub(super) fn tiles(report: &Report<'_>) -> Vec<Tile> {
             name: name(rule),
             value: rule.measured.map_or_else(|| "–".to_owned(), |value| measured(rule, value)),
             limit: format!("{} allowed", rule.unit.limit_words(rule.limit)),
-            state: rule_words(rule),
+            state: rule.words(),
         })
         .collect()
 }
@@ -288,6 +288,13 @@ fn measured(rule: &RuleResult, value: f64) -> String {
         }
         _ => rule.unit.words(value),
     }
+}
+
+/// How many exchanges of the capture were not to be replayed.
+pub(in crate::report) fn not_chosen(report: &Report<'_>, others: u64) -> String {
+    let calls =
+        if report.egress.is_some() { ", v1's calls to its providers among them" } else { "" };
+    format!("{}{calls}", count(others))
 }
 
 pub(super) fn replayed(report: &Report<'_>) -> Vec<(String, String)> {
@@ -315,7 +322,7 @@ pub(super) fn replayed(report: &Report<'_>) -> Vec<(String, String)> {
         format!("{} recorded, {} replayed", count(summary.recorded()), count(summary.replayed)),
     ));
     let requests = summary.all.side(Side::V2).requests;
-    if requests != summary.replayed {
+    if requests > summary.replayed {
         facts.push(fact("Requests", format!("{} sent, with copies", count(requests))));
     }
     let skipped: u64 = summary.skipped.values().sum();
@@ -327,9 +334,7 @@ pub(super) fn replayed(report: &Report<'_>) -> Vec<(String, String)> {
     // not chosen.
     let others = summary.recorded().saturating_sub(summary.replayed + skipped + summary.damaged());
     if others > 0 {
-        let calls =
-            if report.egress.is_some() { ", v1's calls to its providers among them" } else { "" };
-        facts.push(fact("Not chosen", format!("{}{calls}", count(others))));
+        facts.push(fact("Not chosen", not_chosen(report, others)));
     }
     facts.push(fact(
         "Damaged",

@@ -8,13 +8,14 @@ mod flows;
 mod next;
 mod tables;
 
+pub(super) use first::not_chosen;
+
 use askama::Template;
 
 use super::Report;
 use super::text::{instant, short, visible};
 use crate::diff::Class;
 use crate::gate::words::{count, percent, plural};
-use crate::gate::{Finding, RuleResult};
 use crate::measure::Side;
 use calls::EgressWords;
 use clusters::{ClusterWords, clusters, differences_lead, put_exchanges, shown_at_first};
@@ -231,24 +232,6 @@ fn pretty(value: &serde_json::Value) -> String {
 /// The speed as a number, however it is written.
 pub(super) fn factor(speed: &serde_json::Value) -> Option<f64> {
     speed.as_f64().or_else(|| speed.as_str()?.trim_end_matches('x').parse().ok())
-}
-
-const fn finding_words(finding: Finding) -> &'static str {
-    match finding {
-        Finding::Pass => "pass",
-        Finding::Fail => "fail",
-        Finding::CannotSay => "cannot say",
-        Finding::Invalid => "not judged",
-    }
-}
-
-/// What became of a rule, in words that say why nothing could be said.
-fn rule_words(rule: &RuleResult) -> &'static str {
-    match rule.finding {
-        Finding::CannotSay if rule.why.contains(" are asked for") => "too few to say",
-        Finding::CannotSay if rule.why.ends_with("may be chance.") => "may be chance",
-        finding => finding_words(finding),
-    }
 }
 
 fn fact(name: &str, value: String) -> (String, String) {

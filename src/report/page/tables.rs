@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{WHERE_MEASURED, fact, instant, rule_words, seen};
+use super::{WHERE_MEASURED, fact, instant, seen};
 use crate::gate::words::{count, duration, percent, plural, times};
 use crate::gate::{Finding, RuleResult, Unit};
 use crate::ledger::Ledger;
@@ -125,7 +125,7 @@ pub(super) fn route_rows(report: &Report<'_>, charted: usize) -> (Vec<RouteRow>,
             cells: latency_cells(report, route),
             rank: finding as u8,
             finding: finding.name(),
-            finding_words: worst.map_or("not judged", |rule| rule_words(rule)),
+            finding_words: worst.map_or("not judged", |rule| rule.words()),
         }
     });
     (rows.collect(), total.saturating_sub(ROUTES))
@@ -213,7 +213,7 @@ pub(super) fn rule_rows(report: &Report<'_>) -> (Vec<RuleRow>, usize) {
             why: seen(&rule.why, 500),
             rank: rule.finding as u8,
             finding: rule.finding.name(),
-            finding_words: rule_words(rule),
+            finding_words: rule.words(),
             rule: rule.rule.clone(),
             route: rule.route.as_deref().map_or_else(|| "all".to_owned(), |route| seen(route, 160)),
             cells: vec![
