@@ -114,6 +114,11 @@ impl Half {
         self.trailers = block.fields;
     }
 
+    /// Whether a header block of it was lost or could not be read.
+    pub(super) fn has_faults(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
     /// A header block of it cannot be read.
     pub(super) fn fault(&mut self, why: &'static str) {
         self.faults.push(why);
@@ -270,4 +275,61 @@ pub(crate) fn kind_of(fields: &Headers) -> Is {
         }
     }
     if nameless { Is::Unsure } else { Is::Trailers }
+}
+
+/// Whose fields these are by the names that only one side uses; for connections of which nothing
+/// surer is known.
+pub(crate) fn leaning_of(fields: &Headers) -> Option<Is> {
+    const ASKING: [&[u8]; 8] = [
+        b"user-agent",
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"authorization",
+        b"cookie",
+        b"grpc-timeout",
+        b"te",
+    ];
+    const ANSWERING: [&[u8]; 8] = [
+        b"grpc-status",
+        b"grpc-message",
+        b"server",
+        b"set-cookie",
+        b"location",
+        b"etag",
+        b"last-modified",
+        b"www-authenticate",
+    ];
+    fields.parts().find_map(|(name, _)| match name.octets() {
+        name if ASKING.contains(&name) => Some(Is::Request),
+        name if ANSWERING.contains(&name) => Some(Is::Response),
+        _ => None,
+    })
+}
+
+/// Whether a block that ends its stream, and may be a response's head or its trailers, is the
+/// trailers: it has a name that is known, and none that only a head has (RFC 9110 §6.5.1), or it
+/// begins with a literal whose name is not `:status`, as that one is in the static table.
+pub(crate) fn may_trail(fields: &Headers) -> bool {
+    const HEADS: [&[u8]; 12] = [
+        b"date",
+        b"server",
+        b"location",
+        b"set-cookie",
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"cache-control",
+        b"etag",
+        b"last-modified",
+        b"vary",
+        b"www-authenticate",
+    ];
+    let begins_with_literal = fields
+        .parts()
+        .next()
+        .is_some_and(|(name, value)| name.identity().is_some() && value.identity().is_none());
+    let mut known = fields.parts().filter(|(name, _)| name.identity().is_none()).peekable();
+    (begins_with_literal || known.peek().is_some())
+        && known.all(|(name, _)| !HEADS.contains(&name.octets()))
 }

@@ -17,7 +17,7 @@ use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, Packe
 use crate::wire::h1::parser::ParserLimits;
 use crate::wire::h2::frame::error_name;
 use crate::wire::h2::hpack::HeaderBlock;
-use crate::wire::h2::message::{Half, Is, kind_of, status_of};
+use crate::wire::h2::message::{Half, Is, kind_of, leaning_of, may_trail, status_of};
 use crate::wire::h2::side::{Event, H2Side};
 use crate::wire::websocket::{Said, WebSocket};
 
@@ -155,7 +155,7 @@ impl Streams {
         if !table.settled
             && let Some(client) = sides.iter().position(H2Side::is_client)
         {
-            (table.requests, table.settled) = (client, true);
+            table.settle_on(client);
         }
         table.asked = sides[table.requests].position();
         table.give_up(out);
@@ -168,8 +168,11 @@ impl StreamTable {
             Event::Block { stream, promised, block, ends, first } => {
                 let last = mark;
                 match promised {
-                    Some(promised) => self.promise(stream, promised, block, first, last),
-                    None => self.block(side, stream, block, first, last),
+                    Some(promised) => {
+                        self.settle_on(1 - side);
+                        self.promise(stream, promised, block, first, last);
+                    }
+                    None => self.block(side, stream, block, ends, first, last),
                 }
                 if ends {
                     self.end(side, stream, mark);
@@ -220,20 +223,37 @@ impl StreamTable {
         side: usize,
         number: u32,
         block: HeaderBlock,
+        ends: bool,
         first: PacketMark,
         last: PacketMark,
     ) {
         let is = kind_of(&block.fields);
-        if !self.settled && matches!(is, Is::Request | Is::Response) {
-            self.settled = true;
-            if (is == Is::Request) != (side == self.requests) {
-                self.requests = 1 - self.requests;
+        if !self.settled {
+            let whose = if matches!(is, Is::Request | Is::Response) {
+                Some(is)
+            } else {
+                leaning_of(&block.fields)
+            };
+            if let Some(whose) = whose {
+                self.settle_on(if whose == Is::Request { side } else { 1 - side });
             }
         }
         if side == self.requests {
             self.request(number, is, block, first, last);
         } else {
-            self.response(number, is, block, first, last);
+            self.response(number, is, block, ends, first, last);
+        }
+    }
+
+    /// This side sends requests, where nothing said so before. What came until then told nothing:
+    /// where the other side was taken for the client's, it is let go of.
+    fn settle_on(&mut self, client: usize) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        if std::mem::replace(&mut self.requests, client) != client {
+            self.streams.clear();
+            (self.kept, self.ordinal) = (0, 0);
         }
     }
 
@@ -248,7 +268,8 @@ impl StreamTable {
         let limits = self.limits;
         let ordinal = self.ordinal;
         let is_known = self.streams.get(&number).is_some_and(Stream::has_request);
-        if !is_known && is == Is::Trailers || is == Is::Response {
+        // Each head has a scheme, whose values are in the static table: what may be trailers is.
+        if !is_known && is != Is::Request || is == Is::Response {
             return;
         }
         let Some(stream) = self.open(number) else { return };
@@ -272,16 +293,19 @@ impl StreamTable {
         number: u32,
         is: Is,
         block: HeaderBlock,
+        ends: bool,
         first: PacketMark,
         last: PacketMark,
     ) {
         let limits = self.limits;
-        let (has_head, has_request) = self
-            .streams
-            .get(&number)
-            .map_or((false, false), |stream| (stream.response.has_head(), stream.has_request()));
+        let stream = self.streams.get(&number);
+        let has_head = stream.is_some_and(|stream| stream.response.has_head());
+        let has_request = stream.is_some_and(Stream::has_request);
+        let lossy = self.lossy[1 - self.requests]
+            || stream.is_some_and(|stream| stream.response.has_faults());
         // Trailers of an answer whose head nobody saw, or what may be such.
-        let headless = is == Is::Trailers || is == Is::Unsure && !has_request;
+        let may_trail = !has_request || lossy && ends && may_trail(&block.fields);
+        let headless = is == Is::Trailers || is == Is::Unsure && may_trail;
         if !has_head && headless || is == Is::Request {
             return;
         }

@@ -345,3 +345,49 @@ proptest! {
         prop_assert_eq!(streams.under_way(), 0);
     }
 }
+
+#[test]
+fn trailers_whose_head_was_lost_are_no_head() {
+    for (trailers, is_head) in [
+        (vec![("x-sum", "first"), ("grpc-message", "")], false),
+        (vec![("x-sum", "second")], false),
+        (vec![("x-sum", "first"), ("x-served", "b")], false),
+        // What only a head has tells a head, its status unknown.
+        (vec![("x-sum", "first"), ("location", "/elsewhere")], true),
+    ] {
+        let mut ends = Ends::new();
+        ends.ask(1, "/known", true);
+        ends.head(ToClient, 1, &[(":status", "200"), ("x-sum", "first")], true);
+        ends.ask(3, "/lost", true);
+        let lost = ends.sent.len();
+        ends.head(ToClient, 3, &[(":status", "200"), ("content-type", "text/plain")], false);
+        ends.head(ToClient, 3, &trailers, true);
+        let length = ends.sent[lost].1.len();
+        let out = read_with(&ends.sent, 7, false, Some((lost, 0..length)));
+        assert_eq!(out.len(), 2, "{out:?}");
+        assert_eq!(out[0].completeness, Completeness::Complete);
+        assert_eq!(out[1].completeness, Completeness::ResponseDamaged);
+        assert_eq!(out[1].response.is_some(), is_head, "{trailers:?} {:?}", out[1].response);
+    }
+}
+
+#[test]
+fn whoever_joined_takes_the_right_side_for_the_client_s() {
+    // The first block that comes is a server's, all its pseudo-header fields unknown, and the
+    // origin has the sides the other way round.
+    let mut ends = Ends::new();
+    ends.ask(1, "/before", true);
+    ends.answer(1, "t", b"");
+    ends.head(ToClient, 3, &[(":status", "200"), ("x-token", "t")], false);
+    let joined_at = ends.sent.len();
+    ends.head(ToClient, 3, &[("x-token", "t"), ("grpc-message", "none")], true);
+    ends.ask(5, "/behind", true);
+    ends.answer(5, "u", b"body");
+    let turned: Vec<_> =
+        ends.rest(joined_at).into_iter().map(|(to, bytes)| (to.reverse(), bytes)).collect();
+    let out = read(&turned, 9, true);
+    let [exchange] = &out[..] else { panic!("{out:?}") };
+    assert_eq!(exchange.client, "10.0.0.2:80".parse().unwrap());
+    assert_eq!(exchange.request.as_ref().unwrap().message.target, "/behind");
+    assert_eq!(exchange.response.as_ref().unwrap().message.status, 200);
+}
