@@ -21,6 +21,8 @@ pub(super) struct Half {
     pub(super) last: PacketMark,
     body: BodyGather,
     trailers: Headers,
+    /// Content came before its header section.
+    headless: bool,
     /// Frames of DATA were seen, or END_STREAM did not stand on the head.
     framed: bool,
     pub(super) ended: bool,
@@ -114,9 +116,14 @@ impl Half {
         self.trailers = block.fields;
     }
 
-    /// Whether a header block of it was lost or could not be read.
-    pub(super) fn has_faults(&self) -> bool {
-        !self.faults.is_empty()
+    /// Whether a header block of it was lost or could not be read, or content came without one.
+    pub(super) fn has_lost_head(&self) -> bool {
+        self.head.is_none() && (self.headless || !self.faults.is_empty())
+    }
+
+    /// Content came, and its header section had not.
+    pub(super) fn miss_head(&mut self) {
+        self.headless = true;
     }
 
     /// A header block of it cannot be read.
@@ -309,7 +316,8 @@ pub(crate) fn leaning_of(fields: &Headers) -> Option<Is> {
 
 /// Whether a block that ends its stream, and may be a response's head or its trailers, is the
 /// trailers: it has a name that is known, and none that only a head has (RFC 9110 §6.5.1), or it
-/// begins with a literal whose name is not `:status`, as that one is in the static table.
+/// begins with a literal whose name is not `:status`, as that one is in the static table, or it has
+/// one field, as no head that a server sends.
 pub(crate) fn may_trail(fields: &Headers) -> bool {
     const HEADS: [&[u8]; 12] = [
         b"date",
@@ -330,6 +338,6 @@ pub(crate) fn may_trail(fields: &Headers) -> bool {
         .next()
         .is_some_and(|(name, value)| name.identity().is_some() && value.identity().is_none());
     let mut known = fields.parts().filter(|(name, _)| name.identity().is_none()).peekable();
-    (begins_with_literal || known.peek().is_some())
+    (begins_with_literal || fields.len() == 1 || known.peek().is_some())
         && known.all(|(name, _)| !HEADS.contains(&name.octets()))
 }

@@ -302,7 +302,7 @@ impl StreamTable {
         let has_head = stream.is_some_and(|stream| stream.response.has_head());
         let has_request = stream.is_some_and(Stream::has_request);
         let lossy = self.lossy[1 - self.requests]
-            || stream.is_some_and(|stream| stream.response.has_faults());
+            || stream.is_some_and(|stream| stream.response.has_lost_head());
         // Trailers of an answer whose head nobody saw, or what may be such.
         let may_trail = !has_request || lossy && ends && may_trail(&block.fields);
         let headless = is == Is::Trailers || is == Is::Unsure && may_trail;
@@ -370,7 +370,12 @@ impl StreamTable {
                 half.push(content, mark);
                 self.kept += half.weight - before;
             }
-            _ => self.skipped += content.len() as u64,
+            half => {
+                if let Some(half) = half {
+                    half.miss_head();
+                }
+                self.skipped += content.len() as u64;
+            }
         }
     }
 

@@ -352,6 +352,7 @@ fn trailers_whose_head_was_lost_are_no_head() {
         (vec![("x-sum", "first"), ("grpc-message", "")], false),
         (vec![("x-sum", "second")], false),
         (vec![("x-sum", "first"), ("x-served", "b")], false),
+        (vec![("x-sum", "first")], false),
         // What only a head has tells a head, its status unknown.
         (vec![("x-sum", "first"), ("location", "/elsewhere")], true),
     ] {
