@@ -1,7 +1,7 @@
 //! Keeps the map honest: imports point against the data's flow, libraries stay where they belong,
 //! and every source file is named in ARCHITECTURE.md.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -307,4 +307,218 @@ fn headings(file: &Path) -> Vec<String> {
         kept.collect::<String>().replace(' ', "-")
     };
     lines.map(anchor).collect()
+}
+
+/// Files of each module that lie in circles of imports within it: whoever reads one has to read
+/// all. A number here may only fall.
+const IN_CIRCLES: &[(&str, usize)] = &[
+    ("bind", 3),
+    ("capture", 2),
+    ("cli", 16),
+    ("decode", 2),
+    ("diff", 15),
+    ("measure", 2),
+    ("message", 2),
+    ("mock", 7),
+    ("parse", 3),
+    ("reassemble", 2),
+    ("record", 7),
+    ("redact", 12),
+    ("replay", 19),
+    ("report", 11),
+    ("schedule", 2),
+    ("store", 3),
+];
+
+/// The path of the module that a file is: `replay/plan/mod.rs` is `replay::plan`.
+fn module(file: &str) -> String {
+    let parts: Vec<&str> =
+        file.trim_end_matches(".rs").split('/').filter(|part| *part != "mod").collect();
+    parts.join("::")
+}
+
+/// A tree of `use` taken apart into its paths.
+fn expanded(prefix: &str, tree: &str, paths: &mut Vec<String>) {
+    let (mut depth, mut start) = (0, 0);
+    for (at, sign) in tree.char_indices().chain([(tree.len(), ',')]) {
+        match sign {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                let item = &tree[start..at];
+                start = at + 1;
+                match item.split_once('{') {
+                    Some((head, rest)) => {
+                        let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+                        expanded(&format!("{prefix}{head}"), inner, paths);
+                    }
+                    None if item.is_empty() => {}
+                    None => paths.push(format!("{prefix}{item}")),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The code of a file without its comments and tests, and the trees of its `use`: those that it
+/// hands on (`pub use`) apart from its own.
+fn taken_apart(text: &str) -> (String, Vec<String>, Vec<String>) {
+    let code: String = text
+        .split("mod tests {")
+        .next()
+        .unwrap_or(text)
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(line).trim().to_owned() + "\n")
+        .collect();
+    let (mut rest, mut own, mut handed_on) = (String::new(), Vec::new(), Vec::new());
+    let mut lines = code.lines();
+    while let Some(line) = lines.next() {
+        let visible = line.split_once("use ").filter(|(before, _)| {
+            before.is_empty() || before.starts_with("pub") && !before.contains("fn ")
+        });
+        let Some((before, tree)) = visible else {
+            rest += line;
+            rest.push('\n');
+            continue;
+        };
+        let mut tree = tree.to_owned();
+        while !tree.contains(';') {
+            tree += lines.next().unwrap_or(";");
+        }
+        let tree = tree.trim_end_matches(';').replace(' ', "");
+        expanded("", &tree, if before.is_empty() { &mut own } else { &mut handed_on });
+    }
+    (rest, own, handed_on)
+}
+
+/// The paths that a file's code names, but for those that it hands on and its tests.
+fn named_paths(text: &str) -> Vec<String> {
+    let (code, mut paths, _) = taken_apart(text);
+    let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    paths.extend(code.split(|c| !word(c)).filter(|word| word.contains("::")).map(str::to_owned));
+    paths
+}
+
+/// Modules by their paths, each with its file and what it imports: what stands there by another's
+/// name.
+type Modules<'a> = BTreeMap<String, (&'a str, Vec<String>)>;
+
+fn child(of: &str, name: &str) -> String {
+    if of.is_empty() { name.to_owned() } else { format!("{of}::{name}") }
+}
+
+/// The file that defines what a path names, seen from the module `here`.
+fn file_of(path: &str, here: &str, modules: &Modules<'_>) -> Option<String> {
+    let (mut at, mut path) = (here.to_owned(), path.to_owned());
+    // Imports of imports end somewhere.
+    for _ in 0..8 {
+        let first = path.split("::").next()?;
+        if first == "crate" {
+            at.clear();
+        } else if !["self", "super"].contains(&first) && !modules.contains_key(&child(&at, first)) {
+            return None;
+        }
+        let mut item = None;
+        for segment in path.split("::") {
+            match segment {
+                "crate" | "self" => {}
+                "super" => at.truncate(at.rfind("::").unwrap_or(0)),
+                _ if modules.contains_key(&child(&at, segment)) => at = child(&at, segment),
+                _ => {
+                    item = Some(segment);
+                    break;
+                }
+            }
+        }
+        let (file, imports) = modules.get(&at)?;
+        let by_name = |import: &&String| {
+            item.is_some_and(|item| import.rsplit("::").next() == Some(item) && **import != path)
+        };
+        match imports.iter().find(by_name) {
+            Some(import) if import.contains("::") => path.clone_from(import),
+            _ => return Some((*file).to_owned()),
+        }
+    }
+    None
+}
+
+/// Groups of files of one module that import each other, in a circle of any length.
+fn circles(edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<&str>> {
+    let reached = |from: &str| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![from.to_owned()]);
+        while let Some(file) = open.pop() {
+            let next = edges.get(&file).into_iter().flatten();
+            open.extend(next.filter(|next| seen.insert((*next).clone())).cloned());
+        }
+        seen
+    };
+    let reach: BTreeMap<&str, BTreeSet<String>> =
+        edges.keys().map(|file| (file.as_str(), reached(file))).collect();
+    let mut groups: Vec<Vec<&str>> = Vec::new();
+    for (&file, seen) in reach.iter().filter(|(file, seen)| seen.contains(**file)) {
+        let of_circle = |other: &&str| seen.contains(*other) && reach[*other].contains(file);
+        if !groups.iter().any(|group| group.contains(&file)) {
+            groups.push(reach.keys().copied().filter(of_circle).collect());
+        }
+    }
+    groups
+}
+
+#[test]
+fn circles_of_files_within_a_module_only_shrink() {
+    let sources = sources();
+    let modules: Modules<'_> = sources
+        .iter()
+        .map(|(file, text)| {
+            let (_, own, handed_on) = taken_apart(text);
+            (module(file), (file.as_str(), [own, handed_on].concat()))
+        })
+        .collect();
+    let mut by_stage: BTreeMap<&str, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for (file, text) in sources.iter().filter(|(file, _)| !file.contains("tests")) {
+        let here = module(file);
+        let named = named_paths(text);
+        let theirs = named.iter().filter_map(|path| file_of(path, &here, &modules));
+        let theirs = theirs.filter(|other| other != file && stage(other) == stage(file));
+        let edges = by_stage.entry(stage(file)).or_default().entry(file.clone()).or_default();
+        edges.extend(theirs);
+    }
+    assert!(by_stage["cli"].values().map(BTreeSet::len).sum::<usize>() > 50, "imports were read");
+    let mut wrong = Vec::new();
+    for (stage, edges) in &by_stage {
+        let groups = circles(edges);
+        let found: usize = groups.iter().map(Vec::len).sum();
+        let bound = IN_CIRCLES.iter().find(|(name, _)| name == stage).map_or(0, |(_, n)| *n);
+        if found > bound {
+            wrong.push(format!("{stage}: {found} files in circles, {bound} at most: {groups:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_circle_is_seen_however_it_is_spelled() {
+    let mut paths = Vec::new();
+    expanded("", "super::{a,b::{C,d}}", &mut paths);
+    assert_eq!(paths, ["super::a", "super::b::C", "super::b::d"]);
+    let text =
+        "pub(crate) use a::X;\nuse super::b::{\n    Y, // no::comment\n};\nfn f() { c::z() }";
+    assert_eq!(named_paths(text), ["super::b::Y", "c::z"]);
+    let mut modules: Modules<'_> = ["m/mod.rs", "m/a.rs", "m/b.rs", "m/c/mod.rs"]
+        .into_iter()
+        .map(|file| (module(file), (file, Vec::new())))
+        .collect();
+    assert_eq!(file_of("super::b::Y", "m::a", &modules).as_deref(), Some("m/b.rs"));
+    assert_eq!(file_of("c::z", "m", &modules).as_deref(), Some("m/c/mod.rs"));
+    assert_eq!(file_of("crate::m::T", "m::c", &modules).as_deref(), Some("m/mod.rs"));
+    assert_eq!(file_of("std::io", "m", &modules), None);
+    // What is handed on is where it is defined.
+    modules.get_mut("m").expect("it is there").1 = vec!["c::T".to_owned()];
+    assert_eq!(file_of("super::T", "m::a", &modules).as_deref(), Some("m/c/mod.rs"));
+    let edge = |from: &str, to: &[&str]| {
+        (from.to_owned(), to.iter().map(|to| (*to).to_owned()).collect::<BTreeSet<_>>())
+    };
+    let edges = [edge("a", &["b"]), edge("b", &["c"]), edge("c", &["a"]), edge("d", &["a"])];
+    assert_eq!(circles(&edges.into_iter().collect()), [["a", "b", "c"]]);
 }

@@ -1,13 +1,96 @@
-//! The command line put together: what is declared, and what holds for every flag of it: a variable
-//! of the environment, a place in the short help or only in the whole one.
+//! The command line put together: the program and its commands, each of which declares its flags in
+//! its own file, and what holds for every flag of them: a variable of the environment, a place in
+//! the short help or only in the whole one.
 
 use std::ffi::OsString;
 
 use clap::builder::FalseyValueParser;
-use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use super::Cli;
+use super::args::Global;
 use crate::capture::live;
+
+/// Replaces a live shadow deployment by an offline one: capture v1's traffic, replay it at v2,
+/// compare, judge.
+#[derive(Debug, Parser)]
+#[command(
+    name = "shadowtap",
+    propagate_version = true,
+    arg_required_else_help = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    max_term_width = 110,
+    after_help = "Start with `shadowtap demo`, then `shadowtap run v1.pcap --target URL`. -h is short, --help is whole.",
+    after_long_help = "\
+Examples:
+  shadowtap demo
+  shadowtap capture -i eth0 --port 8080 -o v1.pcap --duration 10m
+  shadowtap run v1.pcap --target http://v2.staging:8080 -o reports/v2
+
+Environment:
+  Every flag can be set by a variable: --target by SHADOWTAP_TARGET, --max-p99-ratio by
+  SHADOWTAP_MAX_P99_RATIO; a switch by 1, 0, true or false. A flag beats its variable, a variable
+  beats shadowtap.toml, the file beats the default. `shadowtap config` shows what holds.
+  SHADOWTAP_REDACT_KEY holds the key of redaction itself, SHADOWTAP_REDACT_KEY_FILE names its file.
+  NO_COLOR, FORCE_COLOR and CLICOLOR_FORCE choose colours, RUST_LOG what is logged.
+
+Exit codes:
+  0 done, v2 passed   1 v2 failed the gate   2 wrong command line or configuration
+  3 an input or output cannot be used   4 the target cannot be used   5 no verdict
+  130 interrupted; what was measured until then is on disk"
+)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands, in the order of their use.
+#[derive(Debug, Subcommand)]
+#[command(disable_help_subcommand = true)]
+pub enum Command {
+    /// Replay, compare, report and judge in one go.
+    Run(super::run::RunArgs),
+    /// See it all at work: a small shop in two versions.
+    Demo(super::demo::DemoArgs),
+    /// Record live traffic.
+    Capture(super::capture::CaptureArgs),
+    /// Show what captures or recordings hold.
+    Inspect(super::inspect::InspectArgs),
+    /// Show the values that v1's answers issue and later requests use.
+    Flows(super::flows::FlowsArgs),
+    /// Show the interfaces that can be captured, or the one that leads to a pod.
+    Interfaces(super::interfaces::InterfacesArgs),
+    /// Rebuild the HTTP exchanges of captures.
+    Parse(super::parse::ParseArgs),
+    /// Replay recorded requests at v2, with their original timing.
+    Replay(super::replay::ReplayArgs),
+    /// Look at exchanges of a run: both answers side by side.
+    Show(super::show::ShowArgs),
+    /// Answer v2's outgoing calls from the recording.
+    Mock(super::mock::MockArgs),
+    /// Compare what v2 answered with what v1 answered.
+    Diff(super::diff::DiffArgs),
+    /// Write a run's report.
+    Report(super::report::ReportArgs),
+    /// Judge a run by the policy.
+    Gate(super::gate::GateArgs),
+    /// Accept an intended difference, with a reason.
+    Approve(super::approve::ApproveArgs),
+    /// Add the results of shards to one run.
+    Merge(super::merge::MergeArgs),
+    /// Write recorded exchanges for another tool.
+    Export(super::export::ExportArgs),
+    /// Show what holds and from where: a variable, shadowtap.toml, the default.
+    Config(super::configuration::ConfigArgs),
+    /// Print the completions of a shell.
+    Completions(super::completions::CompletionsArgs),
+    /// Write the manual pages.
+    Man(super::man::ManArgs),
+}
 
 /// Flags that `-h` shows, by command; all others only `--help`. A command that is not named shows
 /// all of its own.

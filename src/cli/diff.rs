@@ -24,8 +24,6 @@ use crate::time::Timestamp;
 
 /// The file of approvals that is read where `--approved` names none.
 pub const APPROVED_FILE: &str = "approved.toml";
-/// Every mismatch, as a table.
-pub const MISMATCHES_FILE: &str = "mismatches.csv";
 /// Clusters of each class that are printed.
 const PRINTED: usize = 20;
 
@@ -161,14 +159,14 @@ pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Fin
         bindings: [present(names::BINDINGS)?, present(names::BASELINE_BINDINGS)?],
         spool: spool(&folder.file("differences.part"))?,
     };
-    let parts = [names::DIFFERENCES, MISMATCHES_FILE].map(|name| create(&folder.file(name)));
+    let parts = [names::DIFFERENCES, names::MISMATCHES].map(|name| create(&folder.file(name)));
     let [(difference_part, mut differences), (mismatch_part, mut mismatches)] = match parts {
         [Ok(differences), Ok(mismatches)] => [differences, mismatches],
         [Err(failure), _] | [_, Err(failure)] => return Err(failure),
     };
     if settings.excel {
         let marked = mismatches.write_all(UTF_8_MARK);
-        marked.map_err(|error| unwritable(&folder.file(MISMATCHES_FILE), &error))?;
+        marked.map_err(|error| unwritable(&folder.file(names::MISMATCHES), &error))?;
     }
     let progress = Progress::start(global, "diff", Some(100));
     let outputs = DiffOutputs { differences: &mut differences, mismatches: &mut mismatches };
@@ -191,7 +189,8 @@ pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Fin
             Failure::unusable(format!("cannot write {what} of {dir}")).because(source)
         }
     })?;
-    for (part, name) in [(difference_part, names::DIFFERENCES), (mismatch_part, MISMATCHES_FILE)] {
+    for (part, name) in [(difference_part, names::DIFFERENCES), (mismatch_part, names::MISMATCHES)]
+    {
         part.commit().map_err(|error| unwritable(&folder.file(name), &error))?;
     }
     write_lines(&folder.file(names::CLUSTERS), &findings.clusters)?;

@@ -29,6 +29,8 @@ pub mod names {
     pub const BASELINE: &str = "baseline.jsonl";
     /// Every difference.
     pub const DIFFERENCES: &str = "differences.jsonl";
+    /// The differences as a table.
+    pub const MISMATCHES: &str = "mismatches.csv";
     /// Differences by cause.
     pub const CLUSTERS: &str = "clusters.jsonl";
     /// The diff's counts.
@@ -276,7 +278,7 @@ impl RunFolder {
             names::FLOWS,
             names::BINDINGS,
             names::BASELINE_BINDINGS,
-            super::diff::MISMATCHES_FILE,
+            names::MISMATCHES,
         ];
         let egress = (!keep_egress).then_some(names::EGRESS);
         for name in files.into_iter().chain(crate::report::names::ALL.iter().copied()).chain(egress)

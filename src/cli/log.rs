@@ -1,24 +1,14 @@
 //! What is said on standard error: levels by `-v`, `-q` and `RUST_LOG`, for people or as JSON.
 
-use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::args::LogFormat;
 use super::exit::printable;
 use super::{Failure, Global, paint};
-
-/// `--log-format`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people
-    #[default]
-    Text,
-    /// A JSON object a line: timestamp, level, message
-    Json,
-}
 
 /// Starts logging. `-v` shows what is done, `-vv` how, `-q` errors only; where there is neither,
 /// `RUST_LOG` chooses.

@@ -43,7 +43,8 @@ mod signals;
 
 use std::ffi::OsString;
 
-pub use args::{Cli, Command, Global};
+pub use args::Global;
+pub use command::{Cli, Command};
 pub use exit::{Exit, Failure};
 
 use crate::mode;

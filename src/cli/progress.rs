@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::args::LogFormat;
 use super::{Global, log};
 use crate::time::{Monotonic, NANOS_PER_SEC};
 
@@ -71,7 +72,7 @@ impl Progress {
             started: Monotonic::now(),
             ended: AtomicBool::new(false),
         });
-        let is_text = global.log_format == log::LogFormat::Text;
+        let is_text = global.log_format == LogFormat::Text;
         let has_bar = !global.quiet && is_text && std::io::stderr().is_terminal();
         let first_line = AtomicI64::new(PLAIN_EVERY.as_nanos() as i64);
         Self {

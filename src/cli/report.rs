@@ -169,7 +169,7 @@ pub(crate) fn execute(
         }
     }
     if settings.excel {
-        mark(&folder.file(super::diff::MISMATCHES_FILE))?;
+        mark(&folder.file(super::folder::names::MISMATCHES))?;
     }
     tell_github(&report)?;
     let text = terminal::write(&report, &settings.folder.to_string_lossy(), colour());

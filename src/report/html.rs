@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
 
-use super::page::clusters::cluster_id;
+use super::cluster_id;
 use super::page::{Assets, Page, factor};
 use super::{Report, once_each, text, what};
 use crate::measure::timeline::{CLASSES, Timeline};

@@ -160,7 +160,7 @@ fn clusters(report: &Report<'_>, out: &mut String) {
             markdown_code(&short(&cluster.place, VALUE_CHARS)),
         );
         let folder = quoted(report.folder);
-        let id = super::page::clusters::cluster_id(cluster);
+        let id = super::cluster_id(cluster);
         // A command that is cut would do something else.
         let repeat = match cluster.repeat.chars().count() {
             0..=COMMAND_CHARS => cluster.repeat.as_str(),

@@ -205,6 +205,22 @@ pub(crate) fn shape_words(shape: &str) -> String {
     format!("renamed `{old}` to `{new}`")
 }
 
+/// How many exchanges of the capture were not to be replayed.
+fn not_chosen(report: &Report<'_>, others: u64) -> String {
+    let calls =
+        if report.egress.is_some() { ", v1's calls to its providers among them" } else { "" };
+    format!("{}{calls}", crate::gate::words::count(others))
+}
+
+/// A cluster's id as part of an address.
+fn cluster_id(cluster: &Cluster) -> String {
+    anchor(&cluster.id)
+}
+
+fn anchor(id: &str) -> String {
+    id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect()
+}
+
 /// Differences that are shown apart although they are neither noise nor approved, in a sentence for
 /// each class.
 pub(crate) fn apart(report: &Report<'_>) -> Vec<String> {

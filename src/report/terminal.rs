@@ -112,7 +112,7 @@ fn seen(report: &Report<'_>, out: &mut String) {
     }
     let others = summary.recorded().saturating_sub(summary.replayed + skipped + summary.damaged());
     if others > 0 {
-        said += &format!("; not chosen: {}", super::page::not_chosen(report, others));
+        said += &format!("; not chosen: {}", super::not_chosen(report, others));
     }
     if summary.damaged() > 0 {
         said += &format!("; {} damaged in the capture", count(summary.damaged()));
@@ -150,7 +150,7 @@ fn clusters(report: &Report<'_>, folder: &str, out: &mut String, colour: Colour)
     for cluster in &shown {
         let many = format!("{} of {}", count(cluster.exchanges), count(cluster.compared));
         let head = format!("{many}  {}", cluster.route);
-        let id = fit(&super::page::clusters::cluster_id(cluster), 15);
+        let id = fit(&super::cluster_id(cluster), 15);
         let _ = writeln!(out, "  {id} {}", fit(&head, WIDTH - 18).trim_end());
         let about = match &cluster.only_where {
             Some(only) => format!("{} (only where {only})", what(cluster)),
@@ -173,7 +173,7 @@ fn clusters(report: &Report<'_>, folder: &str, out: &mut String, colour: Colour)
         );
     }
     let Some(first) = shown.first() else { return };
-    let (folder, id) = (quoted(folder), super::page::clusters::cluster_id(first));
+    let (folder, id) = (quoted(folder), super::cluster_id(first));
     for (what, command) in [
         ("look:", format!("shadowtap show {folder} {id}")),
         ("intended:", format!("shadowtap approve {folder} {id} --reason WHY")),

@@ -7,7 +7,7 @@ use crate::diff::{Class, Cluster};
 use crate::gate::words::{count, percent, plural};
 use crate::report::Report;
 use crate::report::text::{short, split_common, visible};
-use crate::report::{elsewhere, how_many, shape_words};
+use crate::report::{anchor, cluster_id, elsewhere, how_many, shape_words};
 
 /// Clusters that are open at first.
 const OPEN: usize = 1;
@@ -61,15 +61,6 @@ pub(super) struct ClusterWords {
     pub(super) elsewhere: Vec<String>,
     /// How many there are beside those that are shown; empty where there are none.
     pub(super) more: String,
-}
-
-/// A cluster's id as part of an address.
-pub(in crate::report) fn cluster_id(cluster: &Cluster) -> String {
-    anchor(&cluster.id)
-}
-
-fn anchor(id: &str) -> String {
-    id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect()
 }
 
 pub(super) fn differences_lead(report: &Report<'_>) -> String {

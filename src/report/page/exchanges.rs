@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use askama::Template;
 
-use super::clusters::cluster_id;
 use crate::diff::{Class, Cluster};
 use crate::gate::words::{duration, plural};
 use crate::report::closeup::terminal::spot_words;
 use crate::report::closeup::{
     Closeup, Flight, PairedRow, ShownLine, ShownRows, Standing, folded, window,
 };
+use crate::report::cluster_id;
 
 /// Alike lines around each that differs.
 const CONTEXT: usize = 3;

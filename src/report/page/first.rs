@@ -1,13 +1,12 @@
 //! The first screen in words: the verdict, why, the figures that count, what was replayed.
 
-use super::clusters::cluster_id;
 use super::{fact, factor, instant, seen};
 use crate::diff::{Cluster, Kind};
 use crate::gate::words::{count, duration, percent, plural, round_times};
 use crate::gate::{ALL_CALLS, DRIFTED_READS, Finding, RuleResult, UNSAFE_CALLS, Unit, Verdict};
 use crate::measure::Side;
 use crate::report::text::visible;
-use crate::report::{Report, shape_words};
+use crate::report::{Report, cluster_id, not_chosen, shape_words};
 
 /// Most reasons on the first screen.
 const WHYS: usize = 8;
@@ -288,13 +287,6 @@ fn measured(rule: &RuleResult, value: f64) -> String {
         }
         _ => rule.unit.words(value),
     }
-}
-
-/// How many exchanges of the capture were not to be replayed.
-pub(in crate::report) fn not_chosen(report: &Report<'_>, others: u64) -> String {
-    let calls =
-        if report.egress.is_some() { ", v1's calls to its providers among them" } else { "" };
-    format!("{}{calls}", count(others))
 }
 
 pub(super) fn replayed(report: &Report<'_>) -> Vec<(String, String)> {

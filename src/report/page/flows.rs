@@ -1,11 +1,11 @@
 //! The state of a run on the page: what was bound, what v2 did not issue and what follows from it,
 //! and the table of flows.
 
-use super::clusters::cluster_id;
 use super::seen;
 use crate::gate::words::{count, percent, plural};
 use crate::record::flows::{Flow, FlowEvidence};
 use crate::report::Report;
+use crate::report::cluster_id;
 use crate::report::state::{followers, root_words, roots, sentence};
 
 /// Roots that are listed.

@@ -8,8 +8,6 @@ mod flows;
 mod next;
 mod tables;
 
-pub(super) use first::not_chosen;
-
 use askama::Template;
 
 use super::Report;

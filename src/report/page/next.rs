@@ -15,7 +15,7 @@ pub(super) struct NextStep {
 
 /// The steps for a cluster of the run in `folder`.
 pub(super) fn steps(cluster: &Cluster, folder: &str) -> Vec<NextStep> {
-    let id = super::clusters::cluster_id(cluster);
+    let id = crate::report::cluster_id(cluster);
     let folder = quoted(folder);
     let mut steps = vec![
         NextStep { what: "Look at all of them", text: format!("shadowtap show {folder} {id}") },
