@@ -433,6 +433,34 @@ fn a_new_value_in_a_text_hides_no_other_beside_it() {
     }
 }
 
+/// Equal requests, so that v1 is seen to vary: that the text as a whole varies excuses no word in
+/// it that v1 never had.
+#[test]
+fn what_v1_varies_hides_no_word_beside_it() {
+    let texts: [fn(&mut Dice, &str) -> String; 4] = [
+        |dice, word| format!("/{word}/cb/{}", dice.of(HEX, 16)),
+        |dice, word| format!("{word}-{}", dice.uuid()),
+        |dice, word| format!("s3://bucket/{word}/{}/part-{}", dice.of(HEX, 8), dice.of(BASE62, 12)),
+        |dice, word| format!("{word}.{}.eu", dice.of(BASE62, 20)),
+    ];
+    for (number, text) in texts.into_iter().enumerate() {
+        for (name, put) in PUTS {
+            let run = |other: Option<&str>| {
+                let (mut v1, mut v2) = (Dice(5), Dice(6));
+                let one = |n: usize| {
+                    let word = if (n / 3).is_multiple_of(2) { "paid" } else { "open" };
+                    let of = |dice: &mut Dice, word: &str| put(&[("v", text(dice, word))]);
+                    talk("GET /x/all", of(&mut v1, word), of(&mut v2, other.unwrap_or(word)))
+                };
+                diff(&(0..40).map(one).collect::<Vec<_>>()).of(Class::Regression)
+            };
+            let (same, other) = (run(None), run(Some("void")));
+            assert_eq!(same, [""; 0], "{number} in {name}");
+            assert!(!other.is_empty(), "{number} in {name}: another word");
+        }
+    }
+}
+
 #[test]
 fn dates_in_every_usual_form_are_noise_where_they_go_with_the_request() {
     // The recording starts at 10:00:00 on the 22nd, the replay a day later.

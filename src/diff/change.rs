@@ -236,6 +236,17 @@ impl Context<'_> {
         }
     }
 
+    /// Whether two names are values that each answer has anew, and no words: of one kind, drawn at
+    /// random, or alike but for such parts.
+    pub(super) fn are_anew(&self, a: &str, b: &str) -> bool {
+        let numeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if numeric(a) && numeric(b) {
+            return kinds::of_number(a).is_some() && kinds::of_number(b).is_some();
+        }
+        let kind = kinds::of_text(a);
+        kind.is_some() && kind == kinds::of_text(b) || parts::are_anew(&parts::of(self, a, b))
+    }
+
     /// What the change of one value looks like.
     pub(super) fn look_of_value(&self, a: &str, b: &str) -> Look {
         match (kinds::of_text(a), kinds::of_text(b)) {

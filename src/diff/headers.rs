@@ -359,12 +359,14 @@ impl FieldRule<'_, '_> {
                 .collect::<Vec<_>>()
         };
         let [v1, v2] = (self.context.hosts)();
-        let (left, right) = (own(a, &v1), own(b, &v2));
         // v2 may also name v1, as configured or by the Host it was sent.
-        if left == right || left == own(b, &v1) {
+        let either: Vec<String> = v1.iter().chain(&v2).cloned().collect();
+        let (left, right) = (own(a, &v1), own(b, &either));
+        if left == right {
             return;
         }
         let (label, look) = match (&*left, &*right) {
+            ([one], [other]) if self.of_one_url(a, b, [one, other], sink) => return,
             ([a], [b]) if path_and_query(a.as_bytes()) != path_and_query(b.as_bytes()) => {
                 match self.differ(a, b) {
                     Differ::Not => return sink.twins.push(hash_place(&self.place)),
@@ -375,6 +377,15 @@ impl FieldRule<'_, '_> {
             _ => ("changed", SeenChange::PLAIN),
         };
         self.change(label, a, b, look, sink);
+    }
+
+    /// Compares two URLs by parameter, unless a rule speaks of the field; false where one of them
+    /// has none.
+    fn of_one_url(&self, a: &[&[u8]], b: &[&[u8]], urls: [&str; 2], sink: &mut Sink) -> bool {
+        urls.into_iter().all(query::may_be) && matches!(self.judged(a, b), RuleVerdict::Stays) && {
+            let base = Base::plain(Kind::Header, &self.place, self.name);
+            query::compare(self.context, &base, urls[0], urls[1], sink)
+        }
     }
 
     /// What the rules say of a change.

@@ -98,6 +98,14 @@ pub(super) struct Judge<'j> {
     pub(super) ranks: usize,
 }
 
+/// Why a value in a text is noise.
+#[derive(Clone, Copy)]
+struct PartNoise<'n> {
+    why: &'n str,
+    /// By what the value itself looks like, and not only as v1 varies there.
+    by_looks: bool,
+}
+
 impl Judge<'_> {
     pub(super) fn record(&mut self, record: &SpoolRecord, totals: &mut Totals) -> Vec<Difference> {
         let mut differences = Vec::with_capacity(record.changes.len());
@@ -187,37 +195,58 @@ impl Judge<'_> {
         let mut why = None;
         let mut rest = &change.parts[..];
         while let Some((part, behind)) = rest.split_first() {
-            let (inner, next) = behind.split_at(behind.len().min(part.within.into()));
+            let (inner_all, next) = behind.split_at(behind.len().min(part.within.into()));
             let own = self.noise_of_part(part, change);
             // What is drawn as a whole has no parts, though symbols in it may divide two of it
             // alike.
             let stat = self.account.stats.get(part.key as usize);
             let one = stat.is_some_and(|stat| stat.drawn[0].is_drawn(&Population::default()));
-            let found = own.or_else(|| {
-                let inner = if one { &inner[..0] } else { inner };
+            let inner = if one { &[] } else { inner_all };
+            let within = || {
                 let mut all = inner.iter().map(|part| self.noise_of_part(part, change));
                 let first = all.next()??;
-                all.all(|one| one.is_some()).then_some(first)
-            });
+                all.all(|one| one.is_some()).then_some(first.why)
+            };
+            // That v1 varies it somewhere says nothing of the part that v2 has otherwise, and what
+            // is drawn has no part that is always one of a few words.
+            if inner_all.iter().any(|part| self.is_unheard(part)) {
+                return None;
+            }
+            let found = match own {
+                Some(own) if own.by_looks || !self.varies_in_parts(inner) => Some(own.why),
+                _ => within(),
+            };
             why.get_or_insert(found?);
             rest = next;
         }
         why.map(str::to_owned)
     }
 
-    fn noise_of_part(&self, part: &SpooledPart, change: &SpooledChange) -> Option<&str> {
+    /// Whether v1 has but few values at a part of a value, and never this one.
+    fn is_unheard(&self, part: &SpooledPart) -> bool {
+        self.account.stats.get(part.key as usize).is_some_and(|stat| stat.is_unheard(part.value))
+    }
+
+    /// Whether v1 was seen to vary in one of these parts of a value.
+    fn varies_in_parts(&self, inner: &[SpooledPart]) -> bool {
+        let stats = inner.iter().filter_map(|part| self.account.stats.get(part.key as usize));
+        stats.into_iter().any(|stat| stat.own + stat.base > 0)
+    }
+
+    fn noise_of_part(&self, part: &SpooledPart, change: &SpooledChange) -> Option<PartNoise<'_>> {
         let stat = self.account.stats.get(part.key as usize)?;
         let decision = &self.decisions[part.key as usize].0;
         // A text that is one value is judged as such elsewhere.
         let alone = part.key == change.key;
         let value = if alone { value_hash(&change.actual) } else { part.value };
         let drawn = decision.drawn && stat.drawn[0].admits(part.form);
-        let looks = decision.shaped && part.looks;
+        let looks = !alone && decision.shaped && part.looks;
         let heard = !decision.vocabulary || stat.values[0].contains(value);
         if self.known[part.key as usize] {
-            return Some("named by the noise file");
+            return Some(PartNoise { why: "named by the noise file", by_looks: true });
         }
-        (heard && (drawn || !alone && (decision.measured || looks))).then_some(&*decision.why)
+        (heard && (drawn || looks || !alone && decision.measured))
+            .then_some(PartNoise { why: &decision.why, by_looks: drawn || looks })
     }
 
     /// Why a change is noise; none where it is not. `unheard` says that v1 never had the value.
@@ -228,8 +257,13 @@ impl Judge<'_> {
         let (decision, _) = &self.decisions[change.key as usize];
         self.noise_of_parts(change).or_else(|| {
             let in_parts = change.parts.first().is_some_and(|part| part.key != change.key);
-            let measured = if in_parts { decision.whole } else { decision.measured };
+            let inner = change.parts.get(1..).unwrap_or_default();
+            let measured = match in_parts {
+                true => decision.whole,
+                false => decision.measured && !self.varies_in_parts(inner),
+            };
             let noise = measured || !in_parts && decision.shaped && change.looks;
+            let unheard = unheard || !in_parts && inner.iter().any(|part| self.is_unheard(part));
             (noise && !unheard).then(|| decision.why.clone())
         })
     }

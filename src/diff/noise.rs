@@ -125,6 +125,22 @@ impl Stat {
             last: [0; 3],
         }
     }
+
+    /// Whether v1 has but few values here. One that was seen once means that there are others which
+    /// were not seen yet; times never come back, however few there were in a short recording.
+    fn has_vocabulary(&self) -> bool {
+        let v1 = &self.values[0];
+        !v1.full
+            && (1..=VOCABULARY).contains(&v1.counts.len())
+            && v1.counts.values().all(|&count| count > 1)
+            && self.live >= VOCABULARY_SAMPLES
+            && !self.looks.is_some_and(ValueKind::is_time)
+    }
+
+    /// Whether v1 has but few values here, and never this one.
+    pub(super) fn is_unheard(&self, value: u64) -> bool {
+        self.has_vocabulary() && !self.values[0].contains(value)
+    }
 }
 
 /// How many samples there were in which the place could have changed.
@@ -221,14 +237,7 @@ pub(super) fn decide(stat: &Stat, samples: Samples, opposite: (u64, u64)) -> Dec
             ));
             (decision.measured, decision.shaped, decision.drawn) = (false, false, false);
         }
-        // A value that was seen once means that there are others which were not seen yet. Times
-        // never come back, however few there were in a short recording.
-        let settled = v1.counts.values().all(|&count| count > 1);
-        decision.vocabulary = !v1.full
-            && settled
-            && (2..=VOCABULARY).contains(&v1.counts.len())
-            && stat.live >= VOCABULARY_SAMPLES
-            && !stat.looks.is_some_and(ValueKind::is_time);
+        decision.vocabulary = stat.has_vocabulary() && !v1.constant();
     }
     decision.whole = decision.measured && stat.loose * 2 >= stat.own + stat.base;
     decision.why = said.join("; ");

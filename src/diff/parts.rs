@@ -10,7 +10,7 @@ use rustc_hash::FxHasher;
 
 use super::change::{Context, Look};
 use crate::message::encoding::Encoding;
-use crate::message::population::TextForm;
+use crate::message::population::{Population, TextForm};
 use crate::message::tokens::{Token, runs, tokens};
 
 /// Values of one text that are told apart; where more differ the text is taken as a whole.
@@ -75,6 +75,19 @@ pub(super) fn of(context: &Context<'_>, a: &str, b: &str) -> Vec<DifferingPart> 
     parts
 }
 
+/// Whether the parts in which two texts differ are all such as each answer has anew.
+pub(super) fn are_anew(parts: &[DifferingPart]) -> bool {
+    let mut rest = parts;
+    while let Some((part, behind)) = rest.split_first() {
+        let (inner, next) = behind.split_at(behind.len().min(part.within.into()));
+        if !part.is_anew() && (inner.is_empty() || !inner.iter().all(DifferingPart::is_anew)) {
+            return false;
+        }
+        rest = next;
+    }
+    !parts.is_empty()
+}
+
 /// Adds a value that differs, and what differs in it where it is put together.
 fn value(
     context: &Context<'_>,
@@ -137,6 +150,13 @@ fn inner(
 }
 
 impl DifferingPart {
+    /// Whether it is likelier drawn at random than written, or of a kind that is made anew.
+    fn is_anew(&self) -> bool {
+        let mut both = Population::default();
+        self.forms.into_iter().for_each(|form| both.add(form));
+        matches!(self.look, Look::Kind(_)) || both.leans_drawn()
+    }
+
     fn of(context: &Context<'_>, a: &str, b: &str, at: Option<At>) -> Self {
         // What is `%2F` in one value is a letter in another.
         let plain = [a, b].map(|text| Encoding::Percent.decoded(text));

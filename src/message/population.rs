@@ -14,6 +14,8 @@ const DIGITS: u16 = 17;
 /// Bits that speak for chance, a character and in all, from which values count as drawn.
 const BITS_EACH: f64 = 0.55;
 const BITS_ALL: f64 = 14.0;
+/// … and from which they are likelier drawn than words.
+const LEANING_BITS: f64 = 0.8;
 
 const DIGIT: u16 = 1;
 /// `a` to `f`, and the other letters.
@@ -303,6 +305,13 @@ impl Population {
         let least = if few { 0.0 } else { 0.2 * self.characters as f64 };
         bits(self.cost, self.characters) + length / 2.0 > least
             && bits(all.0, all.1) + length >= BITS_ALL.max(BITS_EACH * all.1 as f64)
+    }
+
+    /// Whether chance explains the values better than text does, as far as a few of them can say;
+    /// names have no digits inside.
+    pub fn leans_drawn(&self) -> bool {
+        let bits = self.cost as f64 / 8.0 - self.characters as f64 * self.alphabet();
+        !self.other && self.classes & DIGIT != 0 && bits > LEANING_BITS * self.characters as f64
     }
 
     /// Whether another value may have been drawn in the same way.

@@ -1,4 +1,4 @@
-//! What comparing many fields costs.
+//! What comparing many fields costs, and where a location differs.
 
 use super::super::rules::RouteRules;
 use super::*;
@@ -33,5 +33,39 @@ fn no_head_costs_more_than_n_log_n() {
             };
             compare(&context, &head(0), &head(1), true, &mut Sink::default());
         });
+    }
+}
+
+#[test]
+fn a_location_is_compared_by_its_path_and_by_each_parameter() {
+    let hosts = || [vec!["shop.example".to_owned()], vec!["v2.staging:8080".to_owned()]];
+    let changes = |a: &str, b: &str| {
+        let context = Context {
+            request: &Request::default(),
+            expected_at: "2026-11-22T10:00:00Z".parse().unwrap(),
+            actual_at: None,
+            hosts: &hosts,
+            rules: &RouteRules::default(),
+            readings: &Default::default(),
+            masker: &Masker::off(),
+            bound: None,
+            asked: Default::default(),
+        };
+        let head = |value: &str| [(&b"Location"[..], value.as_bytes())].into_iter().collect();
+        let (mut sink, [a, b]): (_, [Headers; 2]) = (Sink::default(), [head(a), head(b)]);
+        compare(&context, &a, &b, true, &mut sink);
+        sink.changes.into_iter().map(|change| change.general).collect::<Vec<_>>()
+    };
+    let v1 = "https://shop.example/open/cb?state=f8cfa4d3&x=1";
+    for (v2, places) in [
+        ("https://shop.example/open/cb?x=1&state=f8cfa4d3", &[][..]),
+        ("http://v2.staging:8080/open/cb?state=f8cfa4d3&x=1", &[]),
+        ("/open/cb?state=f8cfa4d3&x=1", &[]),
+        ("https://shop.example/open/cb?state=90c2e77a&x=1", &["location query:state"]),
+        ("https://shop.example/void/cb?state=90c2e77a&x=1", &["location", "location query:state"]),
+        ("https://evil.example/open/cb?state=f8cfa4d3&x=1", &["location"]),
+        ("https://shop.example/open/cb", &["location"]),
+    ] {
+        assert_eq!(changes(v1, v2), places, "{v2}");
     }
 }

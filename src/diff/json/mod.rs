@@ -72,6 +72,7 @@ fn walk(
         sink,
         base,
         path: Vec::new(),
+        wild: Vec::new(),
         hashes: vec![base.map_or(ROOT_HASH, Base::root_hash)],
         roots,
         located: OnceCell::new(),
@@ -89,6 +90,8 @@ struct JsonWalk<'w, 'c, 'a> {
     /// The value that holds these documents, where they are no bodies.
     base: Option<&'w Base>,
     path: Vec<Step<'a>>,
+    /// Where in the path names stand that are values.
+    wild: Vec<usize>,
     hashes: Vec<u64>,
     roots: [Node<'w, 'a>; 2],
     /// Where the rules' queries lead in these documents; found when it is first asked for.
@@ -224,16 +227,25 @@ impl<'a> JsonWalk<'_, '_, 'a> {
                     used[index] = true;
                     self.member(name.text(), value, b[index].1);
                 }
-                None => removed.push((name.text(), value)),
+                None => removed.push((name, value)),
             }
         }
         let added = b.iter().zip(used).filter(|(_, used)| !used);
-        let mut added = Added::new(added.map(|((name, value), _)| (name.text(), *value)));
-        for (name, value) in removed {
+        let mut added = Added::new(added.map(|(member, _)| *member));
+        let mut anew = Vec::new();
+        for (key, value) in removed {
+            let name = key.text();
             if let Some(bound) = self.context.bound
                 && let Some(actual) = added.take_twin(bound, &name)
             {
                 self.member(name, value, actual);
+                continue;
+            }
+            if added.may_be_anew(self.context, &name) {
+                match added.take_same(value, |other| self.context.are_anew(&name, other)) {
+                    Some((other, actual)) => self.keyed_anew([key, other], [value, actual]),
+                    None => anew.push((key, value)),
+                }
                 continue;
             }
             match added.take_renamed(&name, value) {
@@ -249,7 +261,18 @@ impl<'a> JsonWalk<'_, '_, 'a> {
             }
             self.leave();
         }
+        for (key, value) in anew {
+            match added.take_anew(self.context, &key.text()) {
+                Some((other, actual)) => self.keyed_anew([key, other], [value, actual]),
+                None => {
+                    self.enter_name(key.text());
+                    self.changed("removed".into(), Some(value), None, SeenChange::PLAIN);
+                    self.leave();
+                }
+            }
+        }
         for (name, value) in added.members.into_iter().flatten() {
+            let name = name.text();
             if is_marker(&name) {
                 continue;
             }
@@ -257,6 +280,24 @@ impl<'a> JsonWalk<'_, '_, 'a> {
             self.changed("added".into(), None, Some(value), SeenChange::PLAIN);
             self.leave();
         }
+    }
+
+    /// Members whose names are values that each answer has anew, as in a map from ids: the names
+    /// are compared as values, and what they name as the elements of a list.
+    fn keyed_anew(&mut self, keys: [Node<'_, 'a>; 2], values: [Node<'_, 'a>; 2]) {
+        self.wild.push(self.path.len());
+        let parent = *self.hashes.last().expect("the root's hash stays");
+        self.hashes.push(mix(parent, b"[*]"));
+        self.path.push(Step::Name(keys[0].text()));
+        self.value(values[0], values[1]);
+        let member = *self.hashes.last().expect("the root's hash stays");
+        self.hashes.push(mix(member, b"~"));
+        self.path.push(Step::Key);
+        let [a, b] = keys.map(|key| key.text());
+        self.differ(keys[0], keys[1], [&a, &b], false);
+        self.leave();
+        self.leave();
+        self.wild.pop();
     }
 
     fn enter_name(&mut self, name: Cow<'a, str>) {
@@ -327,7 +368,14 @@ impl<'a> JsonWalk<'_, '_, 'a> {
 
     /// The present place, within the value that holds the document.
     fn place(&self, general: bool) -> String {
-        let path = render(&self.path, general);
+        let path = match general && !self.wild.is_empty() {
+            false => render(&self.path, general),
+            true => {
+                let mut path = self.path.clone();
+                self.wild.iter().for_each(|&at| path[at] = Step::Index(0));
+                render(&path, true)
+            }
+        };
         match self.base {
             None => path,
             Some(base) => format!("{} {path}", if general { &base.general } else { &base.place }),
@@ -399,8 +447,10 @@ fn is_marker(name: &str) -> bool {
 /// Members that only v2's object has, found by their values.
 struct Added<'t, 'a> {
     /// In their order; none where it was taken.
-    members: Vec<Option<(Cow<'a, str>, Node<'t, 'a>)>>,
+    members: Vec<Option<(Node<'t, 'a>, Node<'t, 'a>)>>,
     left: usize,
+    /// The first member that may be left whose name is a value.
+    next_anew: usize,
     /// Where each name stands, as bindings name it; made when it is first asked for.
     by_name: OnceCell<FxHashMap<u64, usize>>,
     /// Those of one value, by its hash, the first at the end.
@@ -408,11 +458,12 @@ struct Added<'t, 'a> {
 }
 
 impl<'t, 'a> Added<'t, 'a> {
-    fn new(members: impl Iterator<Item = (Cow<'a, str>, Node<'t, 'a>)>) -> Self {
+    fn new(members: impl Iterator<Item = (Node<'t, 'a>, Node<'t, 'a>)>) -> Self {
         let members: Vec<_> = members.map(Some).collect();
         Self {
             left: members.len(),
             members,
+            next_anew: 0,
             by_name: OnceCell::new(),
             by_value: FxHashMap::default(),
         }
@@ -422,14 +473,67 @@ impl<'t, 'a> Added<'t, 'a> {
     fn take_twin(&mut self, bound: Bound<'_>, name: &str) -> Option<Node<'t, 'a>> {
         let twin = bound.twin(name, &[])?;
         let by_name = self.by_name.get_or_init(|| {
-            let named = |(at, member): (usize, &Option<(Cow<'a, str>, Node<'t, 'a>)>)| {
-                Some((Bound::name(&member.as_ref()?.0), at))
+            let named = |(at, member): (usize, &Option<(Node<'t, 'a>, Node<'t, 'a>)>)| {
+                Some((Bound::name(&member.as_ref()?.0.text()), at))
             };
             self.members.iter().enumerate().filter_map(named).collect()
         });
         let (_, actual) = self.members[*by_name.get(&twin)?].take()?;
         self.left -= 1;
         Some(actual)
+    }
+
+    /// Whether `name` and the next added name that is left are values that each answer has anew.
+    fn may_be_anew(&mut self, context: &Context<'_>, name: &str) -> bool {
+        while self.members.get(self.next_anew).is_some_and(Option::is_none) {
+            self.next_anew += 1;
+        }
+        let next = self.members.get(self.next_anew).and_then(Option::as_ref);
+        next.is_some_and(|(other, _)| context.are_anew(name, &other.text()))
+    }
+
+    /// Takes the next added member, where its name is a value made as `name` was.
+    fn take_anew(
+        &mut self,
+        context: &Context<'_>,
+        name: &str,
+    ) -> Option<(Node<'t, 'a>, Node<'t, 'a>)> {
+        if !self.may_be_anew(context, name) {
+            return None;
+        }
+        self.left -= 1;
+        self.members[self.next_anew].take()
+    }
+
+    /// Finds all members by their values, when it is first asked for.
+    fn index_values(&mut self) {
+        if self.by_value.is_empty() {
+            for (index, member) in self.members.iter().enumerate().rev() {
+                let Some((_, value)) = member else { continue };
+                self.by_value.entry(array::hash(*value)).or_default().push(index);
+            }
+        }
+    }
+
+    /// Takes the first added member with this value whose name is `wanted`, among the first
+    /// [`limits::RENAMING_CANDIDATES`].
+    fn take_same(
+        &mut self,
+        value: Node<'_, '_>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Option<(Node<'t, 'a>, Node<'t, 'a>)> {
+        self.index_values();
+        let same = self.by_value.get_mut(&array::hash(value))?;
+        let from = same.len().saturating_sub(limits::RENAMING_CANDIDATES);
+        let place = (from..same.len()).rev().find(|&place| {
+            steps::add(1);
+            self.members[same[place]]
+                .as_ref()
+                .is_some_and(|(name, actual)| actual.kind() == value.kind() && wanted(&name.text()))
+        })?;
+        let index = same.remove(place);
+        self.left -= 1;
+        self.members[index].take()
     }
 
     /// Takes the added member that is the removed one under another name: one with the same value,
@@ -440,21 +544,16 @@ impl<'t, 'a> Added<'t, 'a> {
         name: &str,
         value: Node<'_, '_>,
     ) -> Option<(Cow<'a, str>, Node<'t, 'a>)> {
-        if self.by_value.is_empty() {
-            for (index, member) in self.members.iter().enumerate().rev() {
-                let Some((_, value)) = member else { continue };
-                self.by_value.entry(array::hash(*value)).or_default().push(index);
-            }
-        }
         let mute = matches!(value.kind(), Type::Null | Type::Boolean)
             || matches!(value.raw(), b"" | b"[]" | b"{}");
+        self.index_values();
         let same = self.by_value.get_mut(&array::hash(value))?;
         let mut best: Option<(usize, f64)> = None;
         let from = same.len().saturating_sub(limits::RENAMING_CANDIDATES);
         for (place, &index) in same.iter().enumerate().skip(from).rev() {
             steps::add(1);
             let Some((other, actual)) = &self.members[index] else { continue };
-            let likeness = strsim::jaro_winkler(name, other);
+            let likeness = strsim::jaro_winkler(name, &other.text());
             if actual.kind() == value.kind() && best.is_none_or(|(_, most)| likeness > most) {
                 best = Some((place, likeness));
             }
@@ -465,7 +564,7 @@ impl<'t, 'a> Added<'t, 'a> {
         }
         let index = same.remove(place);
         self.left -= 1;
-        self.members[index].take()
+        self.members[index].take().map(|(name, actual)| (name.text(), actual))
     }
 }
 

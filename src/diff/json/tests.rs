@@ -193,3 +193,53 @@ fn renamings_are_found_among_many_of_one_value() {
         assert!(change.ends_with(&expected), "{change}");
     }
 }
+
+#[test]
+fn names_that_each_answer_has_anew_are_values_and_what_they_name_is_compared() {
+    let map = |names: [&str; 2], states: [&str; 2]| {
+        let member = |(name, state): (&str, &str)| format!("\"{name}\":{{\"state\":\"{state}\"}}");
+        let members: Vec<_> = names.into_iter().zip(states).map(member).collect();
+        format!("{{\"by\":{{{}}}}}", members.join(","))
+    };
+    for [a, b, c, d] in [
+        [
+            "f81d4fae-7dec-41d0-a765-00a0c91e6bf6",
+            "0a1d4fae-7dec-41d0-a765-00a0c91e6bf6",
+            "9b8d4fae-7dec-41d0-a765-00a0c91e6bf6",
+            "9c2d4fae-7dec-41d0-a765-00a0c91e6bf6",
+        ],
+        ["f8cfa4d3", "1b3bf1a9", "90c2e77a", "04fa9b1c"],
+        [
+            "bi0PeJC4LzA6Z4AAhx3pg",
+            "TUwrVGVUvoQ2bX9sLk0aZ",
+            "h1Ri4bwvWLa4Sz8kP62tZ",
+            "x7Kd0qPz2mNcVb5LsWj8e",
+        ],
+        ["app-de46eff2.js", "app-8492d45b.js", "app-828e839b.js", "app-446bed64.js"],
+        [
+            "urn:uuid:7487a34c-392f-4e49-9de6-70d3be63c7bb",
+            "urn:uuid:0c7f4a09-0053-4b3f-955e-9d3e023ab17e",
+            "urn:uuid:3273b83d-a02b-4c79-a092-fea1a9ba2db4",
+            "urn:uuid:226cad18-156b-45af-8ada-ece2cd93eb71",
+        ],
+    ] {
+        let v1 = map([a, b], ["open", "paid"]);
+        // In whatever order they stand, each thing is found by what it is.
+        for v2 in [map([c, d], ["open", "paid"]), map([d, c], ["paid", "open"])] {
+            let found = changes(&v1, &v2);
+            assert_eq!(found.len(), 2, "{found:?}");
+            assert!(found.iter().all(|one| one.ends_with("~ changed")), "{found:?}");
+        }
+        let found = changes(&v1, &map([c, d], ["open", "void"]));
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found.iter().any(|one| one.ends_with(".state changed")), "{found:?}");
+    }
+    // Words are names.
+    for (a, b) in
+        [("order_total", "orderTotal"), ("address_line1", "address1"), ("md5hash1", "md5hash2")]
+    {
+        let found = changes(&map([a, "x"], ["open", "paid"]), &map([b, "x"], ["open", "paid"]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("renamed"), "{found:?}");
+    }
+}
