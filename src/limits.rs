@@ -23,6 +23,12 @@ pub const MOCK_LINES: usize = 4_096;
 /// The same in bytes of their bodies.
 pub const MOCK_LINES_BYTES: usize = 32 << 20;
 
+/// Places of recorded calls whose values a mock samples, and different values of each: some hundred
+/// bytes a value at most, a few hundred MB where every place is another one.
+pub const MOCK_SAMPLED_PLACES: usize = 1 << 16;
+/// See [`MOCK_SAMPLED_PLACES`].
+pub const MOCK_SAMPLES: usize = 32;
+
 /// Values of v2's that are told one by one for standing for several of v1's.
 pub const SHARED_IDS: usize = 10_000;
 

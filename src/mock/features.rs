@@ -16,6 +16,9 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use sha2::{Digest as _, Sha256};
 
+use super::context::ContextNames;
+use super::drawn::{Drawn, DrawnSamples};
+use super::naming::{self, Names};
 use super::shelf::{Shelf, ShelfPiece};
 use crate::limits::WALKED_BODY_BYTES;
 use crate::message::document::{Bounds, Form, Reader, Value, Walk, digest_text};
@@ -27,6 +30,7 @@ use crate::message::place::{Pattern, Step, Trail};
 use crate::message::protobuf::{Readings, Speaker};
 use crate::message::tokens::{Token, tokens};
 use crate::message::{Body, Headers};
+use crate::time::Timestamp;
 
 /// Header fields that choose what the provider does, and are always compared.
 const CHOOSING_HEADERS: [&str; 4] =
@@ -52,6 +56,8 @@ pub(super) enum Weight {
     Identifier,
     /// A value that varies by itself.
     Volatile,
+    /// A header field or cookie of the call's own: it counts where both calls have it.
+    Context,
 }
 
 /// One value at its place.
@@ -59,13 +65,16 @@ pub(super) enum Weight {
 pub(super) struct Feature {
     /// Hash of the place.
     pub(super) place: u64,
-    /// Hash of place and value.
+    /// Hash of the text, wherever it stands.
+    pub(super) text: u64,
+    /// Hash of place and text.
     pub(super) value: u64,
     /// Hash of place and kind where the value varies by itself, else as `value`.
     pub(super) kind: u64,
-    /// Whether it is a segment of the path that varies by itself and is no time: it names the
-    /// thing that is asked for.
-    pub(super) names: bool,
+    /// Whether a value that varies by itself names the thing that is asked for.
+    pub(super) names: Names,
+    /// Whether the recording has the value before this call: it was not made up for it.
+    pub(super) known: bool,
     pub(super) weight: Weight,
 }
 
@@ -73,9 +82,11 @@ pub(super) struct Feature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct FeatureSlot {
     place: u64,
+    typed: bool,
     /// The kind, where it is not the value.
     kind: Option<u64>,
-    names: bool,
+    names: Names,
+    known: bool,
     weight: Weight,
 }
 
@@ -93,8 +104,10 @@ impl FeatureLayouts {
         let slots: Box<[FeatureSlot]> = features
             .iter()
             .map(|feature| {
-                let Feature { place, value, kind, names, weight } = *feature;
-                FeatureSlot { place, kind: (kind != value).then_some(kind), names, weight }
+                let Feature { place, text, value, kind, names, known, weight } = *feature;
+                let typed = value != value_at(place, false, text);
+                let kind = (kind != value).then_some(kind);
+                FeatureSlot { place, typed, kind, names, known, weight }
             })
             .collect();
         let mut hasher = DefaultHasher::new();
@@ -108,7 +121,7 @@ impl FeatureLayouts {
             at
         });
         let values: Vec<u8> =
-            features.iter().flat_map(|feature| feature.value.to_le_bytes()).collect();
+            features.iter().flat_map(|feature| feature.text.to_le_bytes()).collect();
         (layout, shelf.put(&values))
     }
 
@@ -120,7 +133,7 @@ impl FeatureLayouts {
 
     /// The features of this layout with these values.
     pub(super) fn unpack<'f>(&'f self, layout: u32, values: &'f [u8]) -> PackedFeatures<'f> {
-        PackedFeatures { slots: &self.all[layout as usize], values: values.as_chunks().0 }
+        PackedFeatures { slots: &self.all[layout as usize], texts: values.as_chunks().0 }
     }
 }
 
@@ -128,7 +141,7 @@ impl FeatureLayouts {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PackedFeatures<'f> {
     slots: &'f [FeatureSlot],
-    values: &'f [[u8; 8]],
+    texts: &'f [[u8; 8]],
 }
 
 impl PackedFeatures<'_> {
@@ -138,9 +151,10 @@ impl PackedFeatures<'_> {
 
     pub(super) fn get(&self, index: usize) -> Option<Feature> {
         let slot = self.slots.get(index)?;
-        let value = u64::from_le_bytes(*self.values.get(index)?);
-        let kind = slot.kind.unwrap_or(value);
-        Some(Feature { place: slot.place, value, kind, names: slot.names, weight: slot.weight })
+        let text = u64::from_le_bytes(*self.texts.get(index)?);
+        let FeatureSlot { place, typed, kind, names, known, weight } = *slot;
+        let value = value_at(place, typed, text);
+        Some(Feature { place, text, value, kind: kind.unwrap_or(value), names, known, weight })
     }
 }
 
@@ -170,20 +184,36 @@ pub(super) struct Subject<'a> {
     pub(super) target: &'a [u8],
     pub(super) headers: &'a Headers,
     pub(super) content: Content<'a>,
+    /// Whether it only reads.
+    pub(super) reads: bool,
+    /// When it is made.
+    pub(super) at: Timestamp,
+}
+
+/// What is known of the places of all calls.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) rules: &'a FeatureRules,
+    pub(super) drawn: &'a Drawn,
+    /// Which header fields and cookies of the scope's calls say what is asked for.
+    pub(super) context: &'a ContextNames,
+    /// Names host and route of the call.
+    pub(super) scope: u64,
 }
 
 /// Hashes of the values that name something (an order, a cart, a customer), wherever they stand;
 /// sorted.
 pub(super) fn names(target: &[u8], headers: &Headers, content: Content<'_>) -> Box<[u64]> {
     let mut names = Vec::new();
-    let subject = Subject { route: "", target, headers, content };
+    let at = Timestamp::default();
+    let subject = Subject { route: "", target, headers, content, reads: false, at };
     walk(&subject, &FeatureRules::default(), &mut |_, value| {
         let names_one = match kind_of(value) {
             Some(kind) => !kind.is_time(),
             None => is_identifier(value.text),
         };
         if names_one {
-            names.push(hash(0, 4, value.text.as_bytes()));
+            names.push(text_hash(value.text));
         }
     });
     names.sort_unstable();
@@ -199,9 +229,25 @@ pub(super) struct TakenFeatures {
     /// Names the condition under which it asks (`If-None-Match` and its like); none where it asks
     /// without one.
     pub(super) condition: Option<u64>,
+    /// What its own header fields and cookies say, where the recording shows that they matter.
+    pub(super) context: Option<Context>,
+}
+
+/// What the header fields and cookies of a call say that matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Context {
+    key: u64,
+    /// Whether it has all of them.
+    pub(super) is_whole: bool,
 }
 
 impl TakenFeatures {
+    /// A key of its, for calls that say the same in their header fields and cookies.
+    pub(super) fn in_context(&self, key: u64) -> Option<u64> {
+        let context = self.context?;
+        Some(hash(key, 6, &context.key.to_le_bytes()))
+    }
+
     /// Its two keys where it is compared with calls that were answered by their condition.
     pub(super) fn conditional(&self) -> Option<[u64; 2]> {
         let condition = self.condition?;
@@ -209,41 +255,72 @@ impl TakenFeatures {
     }
 }
 
-/// Takes a request apart; `scope` (host and route) is part of the keys.
-pub(super) fn take(subject: &Subject<'_>, rules: &FeatureRules, scope: u64) -> TakenFeatures {
+/// Tells the texts of a request whose places are to be judged.
+pub(super) fn sample(
+    subject: &Subject<'_>,
+    rules: &FeatureRules,
+    scope: u64,
+    samples: &mut DrawnSamples,
+) {
+    walk(subject, rules, &mut |at, value| {
+        if matches!(value.form, Form::Text | Form::Key) {
+            samples.add(drawn_at(scope, at), value.text);
+        }
+    });
+}
+
+/// Names a place among those that may have values that are drawn.
+fn drawn_at(scope: u64, at: &Trail<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (scope, at.general()).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Takes a request apart; its scope is part of the keys.
+pub(super) fn take(subject: &Subject<'_>, known: Known<'_>) -> TakenFeatures {
+    let Known { rules, scope, .. } = known;
+    let numbered = is_numbered(subject.content);
+    let asked = naming::Asked { reads: subject.reads, at: subject.at };
     let mut features = Vec::with_capacity(16);
     walk(subject, rules, &mut |at, value| {
-        let text = plain_text(value);
+        let text = text_hash(&plain_text(value));
         let typed = value.form != Form::Text;
-        let hashed = hash(at.hash(), 1 + u8::from(typed), text.as_bytes());
-        let family = family(at, value, rules);
+        let hashed = value_at(at.hash(), typed, text);
+        let family = family(at, value, known, numbered);
         let weight = match family {
             Some(_) => Weight::Volatile,
-            None if is_identifier(&text) => Weight::Identifier,
+            None if is_identifier(&plain_text(value)) => Weight::Identifier,
             None => Weight::Plain,
         };
         let kind = family.unwrap_or_else(|| match value.form {
             // Below a fresh name the place is another one each time.
             Form::Key => hashed,
-            _ if at.varies() => hash(at.general(), 1 + u8::from(typed), text.as_bytes()),
+            _ if at.varies() => value_at(at.general(), typed, text),
             _ => hashed,
         });
-        let names = weight == Weight::Volatile
-            && matches!(at.last(), Step::Segment(_))
-            && at.before().is_none()
-            && !kind_of(value).is_some_and(ValueKind::is_time)
-            && !rules.volatile.iter().any(|pattern| pattern.covers(at));
-        features.push(Feature { place: at.hash(), value: hashed, kind, weight, names });
+        let names = match weight {
+            Weight::Volatile
+                if !(rules.volatile.iter().any(|pattern| pattern.covers(at))
+                    || numbered && is_number(at)) =>
+            {
+                naming::names_by(asked, at, value.text, kind_of(value))
+            }
+            _ => Names::No,
+        };
+        let place = at.hash();
+        features.push(Feature { place, text, value: hashed, kind, names, known: false, weight });
     });
+    let context = context_of(subject, known, &mut features);
     features.sort_unstable_by_key(|feature| (feature.place, feature.value));
     let (mut exact, mut by_kind) = (DefaultHasher::new(), DefaultHasher::new());
     scope.hash(&mut exact);
     scope.hash(&mut by_kind);
-    for feature in &features {
+    let counted = || features.iter().filter(|feature| feature.weight != Weight::Context);
+    for feature in counted() {
         feature.value.hash(&mut exact);
     }
     // Fresh names of members stand in another order each time.
-    let mut kinds: Vec<u64> = features.iter().map(|feature| feature.kind).collect();
+    let mut kinds: Vec<u64> = counted().map(|feature| feature.kind).collect();
     kinds.sort_unstable();
     kinds.hash(&mut by_kind);
     TakenFeatures {
@@ -251,7 +328,34 @@ pub(super) fn take(subject: &Subject<'_>, rules: &FeatureRules, scope: u64) -> T
         by_kind: by_kind.finish(),
         features,
         condition: condition(subject.headers),
+        context,
     }
+}
+
+/// Adds the header fields and cookies that matter to the features.
+fn context_of(
+    subject: &Subject<'_>,
+    known: Known<'_>,
+    features: &mut Vec<Feature>,
+) -> Option<Context> {
+    let names = known.context;
+    if names.is_empty() {
+        return None;
+    }
+    let from = features.len();
+    names.walk(subject.headers, &mut |at, value| {
+        let (place, text) = (at.hash(), text_hash(value));
+        let value = value_at(place, false, text);
+        let (kind, weight) = (value, Weight::Context);
+        features.push(Feature { place, text, value, kind, names: Names::No, known: false, weight });
+    });
+    let own = &mut features[from..];
+    own.sort_unstable_by_key(|feature| (feature.place, feature.text));
+    let mut hasher = DefaultHasher::new();
+    own.iter().for_each(|feature| feature.value.hash(&mut hasher));
+    let mut places: Vec<u64> = own.iter().map(|feature| feature.place).collect();
+    places.dedup();
+    Some(Context { key: hasher.finish(), is_whole: places.len() == names.len() })
 }
 
 /// The condition under which a request asks.
@@ -268,15 +372,21 @@ fn condition(headers: &Headers) -> Option<u64> {
 }
 
 /// The same as texts, to explain a choice: place, value, and whether it varies by itself.
-pub(super) fn describe(subject: &Subject<'_>, rules: &FeatureRules) -> Vec<Described> {
+pub(super) fn describe(subject: &Subject<'_>, known: Known<'_>) -> Vec<Described> {
     let mut all = Vec::new();
-    walk(subject, rules, &mut |at, value| {
+    let numbered = is_numbered(subject.content);
+    walk(subject, known.rules, &mut |at, value| {
         all.push(Described {
             place: at.to_string(),
             value: plain_text(value).into_owned(),
             typed: value.form != Form::Text,
-            family: family(at, value, rules),
+            family: family(at, value, known, numbered),
+            context: false,
         });
+    });
+    known.context.walk(subject.headers, &mut |at, text| {
+        let (place, value) = (at.to_string(), text.to_owned());
+        all.push(Described { place, value, typed: false, family: None, context: true });
     });
     all.sort();
     all
@@ -291,11 +401,25 @@ pub(super) struct Described {
     pub(super) typed: bool,
     /// Equal for values of one kind at one place, where they vary by themselves.
     pub(super) family: Option<u64>,
+    /// Whether it counts only where both calls have it.
+    pub(super) context: bool,
 }
 
 /// The hash of bytes by themselves.
 pub(super) fn hash_of(bytes: &[u8]) -> u64 {
     hash(0, 0, bytes)
+}
+
+/// The hash of a text, wherever it stands.
+pub(super) fn text_hash(text: &str) -> u64 {
+    hash(0, 4, text.as_bytes())
+}
+
+/// The hash of a value at its place: made often, of two that are hashes already.
+const fn value_at(place: u64, typed: bool, text: u64) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mixed = (text ^ place.rotate_left(23)).wrapping_add(typed as u64).wrapping_mul(ODD);
+    (mixed ^ mixed >> 32).wrapping_mul(ODD) ^ place
 }
 
 fn hash(place: u64, tag: u8, value: &[u8]) -> u64 {
@@ -318,22 +442,43 @@ fn plain_text(value: Value<'_>) -> Cow<'_, str> {
 
 /// What the value's place and kind have in common with those that may stand there as well; none
 /// for a value that must be equal.
-fn family(at: &Trail<'_>, value: Value<'_>, rules: &FeatureRules) -> Option<u64> {
+fn family(at: &Trail<'_>, value: Value<'_>, known: Known<'_>, numbered: bool) -> Option<u64> {
+    let Known { rules, drawn, scope, .. } = known;
     // Below a fresh name places are other ones each time.
     let place = if at.varies() { at.general() } else { at.hash() };
     if !rules.volatile.is_empty() && rules.volatile.iter().any(|pattern| pattern.covers(at)) {
         return Some(hash(place, 3, b""));
     }
-    match (kind_of(value), value.form) {
-        (Some(kind), _) => Some(of_kind(place, kind)),
-        (None, Form::Text | Form::Key) => mixed(place, value.text),
-        _ => None,
+    if numbered && is_number(at) {
+        return Some(hash(place, 3, b""));
+    }
+    let is_text = matches!(value.form, Form::Text | Form::Key);
+    // All values of a place tell more than one does.
+    let drawn = if is_text { drawn.in_text(drawn_at(scope, at), value.text) } else { 0 };
+    match kind_of(value).filter(|_| drawn == 0) {
+        Some(kind) => Some(of_kind(place, kind)),
+        None if is_text => mixed(place, value.text, drawn),
+        None => None,
     }
 }
 
+/// Whether a body is of JSON-RPC, whose clients number their calls.
+fn is_numbered(content: Content<'_>) -> bool {
+    matches!(content, Content::Whole(body) if memchr::memmem::find(body, b"\"jsonrpc\"").is_some())
+}
+
+/// Whether a place is the number of a call of JSON-RPC, alone or in a batch.
+fn is_number(at: &Trail<'_>) -> bool {
+    let Some(before) = at.before() else { return false };
+    let root = |trail: &Trail<'_>| *trail.last() == Step::Root && trail.before().is_none();
+    let in_batch = || matches!(before.last(), Step::Index(_)) && before.before().is_some_and(root);
+    matches!(at.last(), Step::Name(name) if name == "id") && (root(before) || in_batch())
+}
+
 /// The family of a text that is made of fixed parts and values that vary by themselves: an object's
-/// key with a UUID in it, `urn:uuid:…`, a line with a time. None where no part varies.
-fn mixed(place: u64, text: &str) -> Option<u64> {
+/// key with a UUID in it, `urn:uuid:…`, a line with a time. None where no part varies. `drawn` are
+/// those that are known to be drawn at random, a bit each.
+fn mixed(place: u64, text: &str, drawn: u32) -> Option<u64> {
     /// Shortest part that varies by itself, and longest text that is looked at, in bytes.
     const SHORTEST: usize = 8;
     const LONGEST: usize = 16 << 10;
@@ -343,8 +488,13 @@ fn mixed(place: u64, text: &str) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     place.hash(&mut hasher);
     let mut varies = false;
-    for token in tokens(text) {
+    for (at, token) in tokens(text).enumerate() {
         let part = token.text();
+        if u32::try_from(at).is_ok_and(|at| drawn.checked_shr(at).unwrap_or(0) & 1 == 1) {
+            varies = true;
+            (2, at).hash(&mut hasher);
+            continue;
+        }
         let kind = match token {
             Token::Mark(_) => None,
             Token::Value(_) | Token::Chunk(_) => varying(part),
@@ -416,6 +566,9 @@ fn walk(subject: &Subject<'_>, rules: &FeatureRules, visit: &mut dyn FnMut(&Trai
     let mut reader = Reader(visit);
     let mut walk = Walk::new(&mut reader, Bounds::default());
     walk.segments(subject.target, open_segments(subject.route));
+    if memchr::memchr(b';', subject.target).is_some() {
+        walk.segment_parameters(subject.target);
+    }
     walk.query(subject.target);
     for name in CHOOSING_HEADERS.iter().copied().chain(rules.headers.iter().map(String::as_str)) {
         if let Some(value) = subject.headers.get(name) {
@@ -452,396 +605,4 @@ fn open_segments(route: &str) -> impl Fn(usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn places(target: &str, content_type: &str, body: &str, rules: &FeatureRules) -> Vec<String> {
-        let headers: Headers =
-            std::iter::once((&b"Content-Type"[..], content_type.as_bytes())).collect();
-        let subject = Subject {
-            route: "POST /v1/{id}/x",
-            target: target.as_bytes(),
-            headers: &headers,
-            content: Content::Whole(body.as_bytes()),
-        };
-        describe(&subject, rules)
-            .into_iter()
-            .map(|d| {
-                format!(
-                    "{}={}{}",
-                    d.place,
-                    d.value,
-                    if d.family.is_some() { " (varies)" } else { "" }
-                )
-            })
-            .collect()
-    }
-
-    fn keys(target: &str, content_type: &str, body: &str) -> (u64, u64) {
-        let headers: Headers =
-            std::iter::once((&b"Content-Type"[..], content_type.as_bytes())).collect();
-        let content = Content::Whole(body.as_bytes());
-        let taken = take(
-            &Subject { route: "POST /v1", target: target.as_bytes(), headers: &headers, content },
-            &FeatureRules::default(),
-            7,
-        );
-        (taken.exact, taken.by_kind)
-    }
-
-    #[test]
-    fn every_kind_of_body_is_taken_apart() {
-        let volatile = vec!["$.a[*].n".parse().unwrap()];
-        let rules = FeatureRules { volatile, ..FeatureRules::default() };
-        assert_eq!(
-            places(
-                "/v1/7781/x?b=2&a=1&b=1",
-                "application/json",
-                r#"{"a":[{"n":1.0},{"n":true}],"e":{},"s":"1"}"#,
-                &rules
-            ),
-            [
-                "$.a[0].n=1 (varies)",
-                "$.a[1].n=true (varies)",
-                "$.e={}",
-                "$.s=1",
-                "path[2]=7781",
-                "query:a=1",
-                "query:b=1",
-                "query:b=2"
-            ]
-        );
-        assert_eq!(
-            places(
-                "/v1/q/x",
-                "application/x-www-form-urlencoded",
-                "card=4242&t=2026-11-22T10:00:00Z",
-                &rules
-            ),
-            ["form:card=4242", "form:t=2026-11-22T10:00:00Z (varies)", "path[2]=q"]
-        );
-        let multipart =
-            "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n--XX--\r\n";
-        assert_eq!(
-            places("/v1/q/x", "multipart/form-data; boundary=XX", multipart, &rules),
-            ["part:a=one", "part:a header:content-disposition=form-data; name=\"a\"", "path[2]=q"]
-        );
-        let soap = "<?xml version=\"1.0\"?><s:Envelope xmlns:s=\"u\"><s:Body><Pay cur=\"EUR\"><Amount>12</Amount><Now/></Pay></s:Body></s:Envelope>";
-        assert_eq!(
-            places("/v1/q/x", "text/xml", soap, &rules),
-            [
-                "/Envelope/Body/Pay/@cur=EUR",
-                "/Envelope/Body/Pay/Amount/text()=12",
-                "/Envelope/Body/Pay/Now=",
-                "/Envelope/Body/Pay/namespace()=",
-                "/Envelope/namespace()=u",
-                "path[2]=q"
-            ]
-        );
-        assert_eq!(places("/v1/q/x", "text/plain", "hello", &rules), ["body=hello", "path[2]=q"]);
-    }
-
-    #[test]
-    fn order_does_not_count_and_values_that_vary_are_equal_by_kind() {
-        let json = "application/json";
-        let a = keys(
-            "/v1?x=1&y=2",
-            json,
-            r#"{"k":"f81d4fae-7dec-41d0-a765-00a0c91e6bf6","n":5,"t":"a"}"#,
-        );
-        let b = keys(
-            "/v1?y=2&x=1",
-            json,
-            r#"{"t":"a","n":5.0,"k":"0190163d-8694-739b-aea5-966c26f8ad91"}"#,
-        );
-        assert_ne!(a.0, b.0);
-        assert_eq!(a.1, b.1);
-        for (other, why) in [
-            (
-                r#"{"k":"f81d4fae-7dec-41d0-a765-00a0c91e6bf6","n":"5","t":"a"}"#,
-                "a text is no number",
-            ),
-            (r#"{"k":"f81d4fae","n":5,"t":"a"}"#, "no identifier"),
-            (r#"{"k":"f81d4fae-7dec-41d0-a765-00a0c91e6bf6","n":6,"t":"a"}"#, "another number"),
-        ] {
-            assert_ne!(keys("/v1?x=1&y=2", json, other).1, a.1, "{why}");
-        }
-        assert_ne!(
-            keys("/v1?x=1", json, "").1,
-            keys("/v1?x=1&x=1", json, "").1,
-            "a query is a multiset"
-        );
-    }
-
-    #[test]
-    fn hostile_bodies_end() {
-        let deep = "[".repeat(100_000);
-        let wide = format!("[{}1]", "1,".repeat(20_000));
-        for body in [&deep, &wide, &"<".repeat(50_000), &"<a>".repeat(50_000)] {
-            assert!(
-                places("/v1/q/x", "application/json", body, &FeatureRules::default()).len() < 6_000
-            );
-            assert!(places("/v1/q/x", "text/xml", body, &FeatureRules::default()).len() < 6_000);
-        }
-    }
-
-    /// Each format with a call, the same call written in another way, and calls that say something
-    /// else in a way that was once overlooked.
-    #[test]
-    fn another_amount_is_never_equal_whatever_the_format() {
-        let gzip = |text: &str| {
-            use std::io::Write as _;
-            let mut encoder =
-                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(text.as_bytes()).unwrap();
-            encoder.finish().unwrap()
-        };
-        let wide =
-            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
-        let json = |text: &str| crate::message::encoding::base64_of(text.as_bytes(), true);
-        let token = |amount: u32| {
-            format!(
-                "{}.{}.c2ln",
-                json("{\"alg\":\"HS256\"}"),
-                json(&format!("{{\"amount\":{amount},\"iat\":1795341600}}"))
-            )
-        };
-        type Case<'c> = (&'c str, &'c str, Vec<u8>, Vec<u8>, Vec<Vec<u8>>);
-        let text = |text: &str| text.as_bytes().to_vec();
-        let cases: Vec<Case<'_>> = vec![
-            (
-                "text/xml",
-                "",
-                text("<a><![CDATA[100]]></a>"),
-                text("<a> 100</a>"),
-                vec![text("<a><![CDATA[999]]></a>"), text("<a><![CDATA[100]]>0</a>")],
-            ),
-            (
-                "text/xml",
-                "",
-                text("<a v=\"1 000\" w='x'/>"),
-                text("<a w=\"x\" v='1 000'></a>"),
-                vec![text("<a v=\"1 999\" w='x'/>"), text("<a v=\"1\" w='x'/>")],
-            ),
-            (
-                "text/xml",
-                "",
-                text("<n:a xmlns:n='u' xmlns:m='v'><n:x>1</n:x><m:x>2</m:x></n:a>"),
-                text("<a xmlns='u'><x>1</x><q:x xmlns:q='v'>2</q:x></a>"),
-                vec![
-                    text("<n:a xmlns:n='u' xmlns:m='v'><n:x>2</n:x><m:x>1</m:x></n:a>"),
-                    text("<n:a xmlns:n='w' xmlns:m='v'><n:x>1</n:x><m:x>2</m:x></n:a>"),
-                ],
-            ),
-            (
-                "text/xml",
-                "",
-                text("<a><i>1</i><i>2</i></a>"),
-                text("<a>\n<i>1</i>\n<i>2</i><!-- c --></a>"),
-                vec![text("<a><i>2</i><i>1</i></a>"), text("<a><i>1</i></a>")],
-            ),
-            (
-                "text/xml",
-                "",
-                text("<!DOCTYPE a [<!ENTITY n \"100\">]><a>&n;</a>"),
-                text("<!DOCTYPE a [<!ENTITY n \"100\">]>\n<a>&n;</a>"),
-                vec![text("<!DOCTYPE a [<!ENTITY n \"999\">]><a>&n;</a>")],
-            ),
-            (
-                "text/xml",
-                "",
-                text("<a>100</b>"),
-                text("<a>100</b>\n"),
-                vec![text("<a>999</b>"), text("<a>100</b></b>")],
-            ),
-            ("text/xml", "", wide("<a>100</a>"), text("<a>100</a>"), vec![wide("<a>999</a>")]),
-            (
-                "application/json",
-                "",
-                text(r#"{"a":1,"a":2,"b":"x"}"#),
-                text(r#"{"b":"x", "a":1.0, "a":2}"#),
-                vec![text(r#"{"a":2,"a":1,"b":"x"}"#), text(r#"{"a":2,"b":"x"}"#)],
-            ),
-            (
-                "application/json",
-                "",
-                text(r#"{"n":9007199254740993}"#),
-                text(r#"{"n":9007199254740993.0}"#),
-                vec![text(r#"{"n":9007199254740992}"#), text(r#"{"n":"9007199254740993"}"#)],
-            ),
-            (
-                "application/json",
-                "",
-                text(r#"{"p":"{\"amount\":100}"}"#),
-                text(r#"{"p":"{ \"amount\" : 1e2 }"}"#),
-                vec![text(r#"{"p":"{\"amount\":999}"}"#)],
-            ),
-            (
-                "application/json",
-                "",
-                format!("{{\"d\":\"{}\"}}", json("{\"amount\":100}")).into(),
-                format!("{{\"d\":\"{}\"}}", json("{\"amount\" :100}")).into(),
-                vec![format!("{{\"d\":\"{}\"}}", json("{\"amount\":999}")).into()],
-            ),
-            ("application/jose", "", token(100).into(), token(100).into(), vec![token(999).into()]),
-            (
-                "application/json; charset=utf-16be",
-                "",
-                wide("{\"a\":\"\u{e9}\"}"),
-                text(
-                    "\u{0}{\u{0}\"\u{0}a\u{0}\"\u{0}:\u{0}\"\u{0}\\\u{0}u\u{0}0\u{0}0\u{0}e\u{0}9\u{0}\"\u{0}}",
-                ),
-                vec![wide("{\"a\":\"\u{e8}\"}")],
-            ),
-            (
-                "application/json",
-                "gzip",
-                gzip("{\"a\":100}"),
-                gzip("{ \"a\":100}"),
-                vec![gzip("{\"a\":999}")],
-            ),
-            (
-                "application/json",
-                "",
-                text("{broken 100"),
-                text("{broken 100\n"),
-                vec![text("{broken 999")],
-            ),
-            (
-                "application/x-www-form-urlencoded",
-                "",
-                text("a=100&b=caf%C3%A9"),
-                text("b=caf%c3%a9&a=1%300"),
-                vec![text("a=999&b=caf%C3%A9"), text("a=100&b=caf%C3%A8"), text("a=100&b=caf%e9")],
-            ),
-            (
-                "application/x-ndjson",
-                "",
-                text("{\"a\":100}\n{\"a\":2}\n"),
-                text("{\"a\":100}\r\n{ \"a\":2}"),
-                vec![text("{\"a\":2}\n{\"a\":100}\n"), text("{\"a\":100}\n{\"a\":9}\n")],
-            ),
-            (
-                "multipart/mixed; boundary=b",
-                "",
-                text("--b\r\nContent-Type: text/plain\r\n\r\n100\r\n--b--"),
-                text(
-                    "--b\r\ncontent-type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\nMTAw\r\n--b--",
-                ),
-                vec![
-                    text("--b\r\nContent-Type: text/plain\r\n\r\n999\r\n--b--"),
-                    text("--b\r\nContent-Type: text/html\r\n\r\n100\r\n--b--"),
-                    text("--b\r\nContent-Type: text/plain\r\n\r\n100\r\n--b\r\n\r\n1\r\n--b--"),
-                ],
-            ),
-            (
-                "multipart/form-data; boundary=b",
-                "",
-                text("--b\r\nContent-Disposition: form-data; name=a; filename=x\r\n\r\n1\r\n--b--"),
-                text("--b\r\nContent-Disposition:form-data; name=a; filename=x\r\n\r\n1\r\n--b--"),
-                vec![
-                    text(
-                        "--b\r\nContent-Disposition: form-data; name=a; filename=y\r\n\r\n1\r\n--b--",
-                    ),
-                    text(
-                        "--b\r\nContent-Disposition: form-data; name=b; filename=x\r\n\r\n1\r\n--b--",
-                    ),
-                ],
-            ),
-            (
-                "text/plain",
-                "",
-                text("one\namount 100"),
-                text("one\r\namount 100\r\n"),
-                vec![text("one\namount 999"), text("amount 100\none")],
-            ),
-            (
-                "application/octet-stream",
-                "",
-                vec![0, 1, 2, 255],
-                vec![0, 1, 2, 255],
-                vec![vec![0, 1, 3, 255], vec![0, 1, 2, 254]],
-            ),
-        ];
-        for (kind, coding, call, same, others) in cases {
-            let by_kind = |body: &[u8]| {
-                let fields = [("Content-Type", kind), ("Content-Encoding", coding)];
-                let headers: Headers = fields
-                    .iter()
-                    .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
-                    .collect();
-                let content = Content::Whole(body);
-                let subject =
-                    Subject { route: "POST /v1", target: b"/v1", headers: &headers, content };
-                take(&subject, &FeatureRules::default(), 7).by_kind
-            };
-            let shown = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
-            let expected = by_kind(&call);
-            // A charset that only the header names holds for the whole row.
-            assert_eq!(by_kind(&same), expected, "{kind}: {} is {}", shown(&same), shown(&call));
-            for other in &others {
-                assert_ne!(
-                    by_kind(other),
-                    expected,
-                    "{kind}: {} is not {}",
-                    shown(other),
-                    shown(&call)
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_text_varies_where_only_its_fresh_parts_do() {
-        let key = |text: &str| keys("/v1", "application/json", &format!("{{\"k\":\"{text}\"}}")).1;
-        let (one, two) =
-            ("f81d4fae-7dec-41d0-a765-00a0c91e6bf6", "0190163d-8694-439b-aea5-966c26f8ad91");
-        for form in ["urn:uuid:#", "r-#.json", "receipts/u1/#.txt", "2026-#/part", "#:eu:1"] {
-            assert_eq!(key(&form.replace('#', one)), key(&form.replace('#', two)), "{form}");
-        }
-        for (a, b) in [
-            ("20260921T141320Z", "20261128T100000Z"),
-            ("AK/20260921T141320Z/eu", "AK/20261128T100000Z/eu"),
-            ("sent 2026-11-22T10:00:00Z by a", "sent 2026-11-23T11:00:00Z by a"),
-            ("4bf92f3577b34da6a3ce929d0e0e4736.tmp", "0af7651916cd43dd8448eb211c80319c.tmp"),
-        ] {
-            assert_eq!(key(a), key(b), "{a}");
-        }
-        for (a, b) in [
-            (format!("r-{one}.json"), format!("s-{two}.json")),
-            (format!("urn:uuid:{one} 100"), format!("urn:uuid:{two} 999")),
-            (
-                "YW1vdW50PTEwMDtjdXJyZW5jeT1FVVI=".to_owned(),
-                "YW1vdW50PTk5OTtjdXJyZW5jeT1FVVI=".to_owned(),
-            ),
-            (
-                "616d6f756e743d3130303b633d455552".to_owned(),
-                "616d6f756e743d3939393b633d455552".to_owned(),
-            ),
-            (
-                "sent 2026-11-22T10:00:00Z by a".to_owned(),
-                "sent 2026-11-23T11:00:00Z by b".to_owned(),
-            ),
-            ("version 1.2.3 of x".to_owned(), "version 1.2.4 of x".to_owned()),
-        ] {
-            assert_ne!(key(&a), key(&b), "{a} {b}");
-        }
-    }
-
-    #[test]
-    fn fresh_names_of_members_are_equal_by_kind_and_their_values_are_not() {
-        let key = |id: &str, amount: u32| {
-            keys(
-                "/v1",
-                "application/json",
-                &format!("{{\"by_id\":{{\"{id}\":{{\"amount\":{amount}}}}}}}"),
-            )
-            .1
-        };
-        let (one, two) =
-            ("f81d4fae-7dec-41d0-a765-00a0c91e6bf6", "0190163d-8694-439b-aea5-966c26f8ad91");
-        assert_eq!(key(one, 1), key(two, 1));
-        assert_ne!(key(one, 1), key(two, 2));
-        assert_ne!(key("8231", 1), key("8232", 1), "a number is a name of one thing");
-    }
-}
+mod tests;

@@ -11,14 +11,18 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::bound::BoundValues;
 use super::cause::{self, in_common};
 use super::features::{self, Content, Described, Feature, PackedFeatures, Subject, Weight};
 use super::ledger::CallPlace;
+use super::naming::Names;
+use super::reads;
 use super::recording::{CallRecording, RecordedCall, scope_of};
 use crate::exchange::ExchangeId;
 use crate::message::Request;
-use crate::message::method::is_safe;
 use crate::replay::UnderWay;
+use crate::route::rpc;
+use crate::time::Timestamp;
 
 /// What happens when v2 makes a call more often than v1 did.
 #[derive(
@@ -58,17 +62,10 @@ impl Default for MatchPolicy {
     }
 }
 
-/// Calls with a value that more than this many others have are not looked for by that value.
-const POSTING_LONG: usize = 2_000;
 /// Most calls that are looked at one by one to find the nearest.
-const CANDIDATES: usize = 400;
+pub(super) const CANDIDATES: usize = 400;
 /// Most calls of one value by which equal ones are told apart.
 const POSTING_TELLING: usize = 256;
-/// How much it counts for the nearest call to be of the cause that the call's own trace names.
-const TRACED: f64 = 3.0;
-/// The same for one of the exchanges that are at v2 now.
-const AT_V2: f64 = 1.5;
-
 /// How a recorded call was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tier {
@@ -88,12 +85,14 @@ impl<'a> CallQuery<'a> {
         Content::of(&self.request.body)
     }
 
-    fn subject(&self, route: &'a str) -> Subject<'a> {
+    fn subject(&self, route: &'a str, reads: bool) -> Subject<'a> {
         Subject {
             route,
             target: &self.request.target,
             headers: &self.request.headers,
             content: self.content(),
+            reads,
+            at: Timestamp::now(),
         }
     }
 }
@@ -103,8 +102,10 @@ pub(super) struct Prepared {
     pub(super) route: Arc<str>,
     /// Whose call it may be.
     pub(super) causes: Causes,
-    scope: u64,
-    taken: features::TakenFeatures,
+    /// Whether it only reads.
+    pub(super) reads: bool,
+    pub(super) scope: u64,
+    pub(super) taken: features::TakenFeatures,
 }
 
 /// Whose call of v2 it may be.
@@ -190,6 +191,8 @@ pub(super) struct Stock {
     /// How often each exchange is replayed.
     copies: u32,
     under_way: Option<Arc<UnderWay>>,
+    /// Values that v2 made up, with those that v1 did in their place.
+    pub(super) bound: BoundValues,
 }
 
 impl Stock {
@@ -205,6 +208,7 @@ impl Stock {
             next_group: vec![0; recording.group_count() as usize],
             copies: copies.max(1),
             under_way,
+            bound: BoundValues::default(),
         }
     }
 
@@ -217,7 +221,7 @@ impl Stock {
         }
     }
 
-    fn is_free(&self, recording: &CallRecording, index: u32) -> bool {
+    pub(super) fn is_free(&self, recording: &CallRecording, index: u32) -> bool {
         self.given[index as usize] < self.due(recording.calls[index as usize].caused_by)
     }
 
@@ -232,9 +236,9 @@ impl Stock {
 
 /// A call from a list of equal ones: the next, or the last one again.
 #[derive(Clone, Copy)]
-struct Pick {
-    index: u32,
-    again: bool,
+pub(super) struct Pick {
+    pub(super) index: u32,
+    pub(super) again: bool,
     /// Whether it is taken from the recording's stock.
     takes: bool,
 }
@@ -242,15 +246,18 @@ struct Pick {
 impl CallRecording {
     /// Takes a call apart; needs no lock.
     pub(super) fn prepare(&self, query: &CallQuery<'_>, under_way: Option<&UnderWay>) -> Prepared {
-        let route = self.routes.route(&query.request.method, &query.request.target);
+        let operation = rpc::operation(query.request);
+        let Request { method, target, .. } = query.request;
+        let route = self.routes.route_of(method, target, operation.as_deref());
+        let reads = reads::reads(query.request, operation.as_deref());
         let mut causes = Causes { traced: self.known_cause(query.request), open: Vec::new() };
         if let Some(watch) = under_way {
             watch.read(&mut causes.open);
             self.narrow(&mut causes.open, query);
         }
         let scope = scope_of(query.host, &route);
-        let taken = features::take(&query.subject(&route), &self.rules, scope);
-        Prepared { route, causes, scope, taken }
+        let taken = features::take(&query.subject(&route, reads), self.known(scope));
+        Prepared { route, causes, reads, scope, taken }
     }
 
     /// Of several exchanges that may have made a call, those that most of the names in it are of.
@@ -284,7 +291,10 @@ impl CallRecording {
         peek: bool,
     ) -> FoundCall {
         let found = self.find(query, prepared, policy, stock);
-        if let FoundCall::Answer { index, takes, .. } = found {
+        if let FoundCall::Answer { index, takes, tier, .. } = found {
+            if tier != Tier::Exact {
+                self.bind(prepared, index, stock);
+            }
             if peek {
                 stock.tried[index as usize] = true;
             } else if takes {
@@ -294,6 +304,19 @@ impl CallRecording {
         found
     }
 
+    /// Keeps what v2 made up in the place of v1's values.
+    fn bind(&self, prepared: &Prepared, index: u32, stock: &mut Stock) {
+        let call = &self.calls[index as usize];
+        both(&prepared.taken.features, self.features(call), |mine, theirs| {
+            if let (Some(mine), Some(theirs)) = (mine, theirs) {
+                let varies = mine.weight == Weight::Volatile && theirs.weight == Weight::Volatile;
+                if varies && mine.text != theirs.text && !theirs.known {
+                    stock.bound.add(mine.text, theirs.text);
+                }
+            }
+        });
+    }
+
     fn find(
         &self,
         query: &CallQuery<'_>,
@@ -301,7 +324,7 @@ impl CallRecording {
         policy: &MatchPolicy,
         stock: &mut Stock,
     ) -> FoundCall {
-        let changes = !is_safe(&query.request.method);
+        let changes = !prepared.reads;
         let equal = self.pick_equal(prepared, changes, stock);
         if let Some((pick, tier)) = equal {
             if pick.again && policy.exhausted == Exhausted::Miss {
@@ -336,20 +359,33 @@ impl CallRecording {
     ) -> Option<(Pick, Tier)> {
         let taken = &prepared.taken;
         let keys = [taken.conditional(), Some([taken.exact, taken.by_kind])];
-        let keys = || keys.iter().flatten();
+        let keys = || keys.iter().flatten().flat_map(|keys| self.in_context(taken, *keys));
         let group = |key: u64| self.by_kind.get(&key).copied();
-        for &[exact, by_kind] in keys() {
-            let list = self.exact.get(exact);
+        for (list, exact, by_kind) in keys() {
             if let Some(group) = group(by_kind).filter(|_| !list.is_empty()) {
                 let pick = self.pick_exact(list, exact, group, &prepared.causes, changes, stock);
                 return Some((pick, Tier::Exact));
             }
         }
-        let group = keys().find_map(|&[_, by_kind]| group(by_kind))?;
+        let group = keys().find_map(|(.., by_kind)| group(by_kind))?;
         let pick = self.pick_by_kind(group, prepared, changes, stock);
-        // A read of another thing is none of these: the nearest one says what it lacks.
+        // What is about another thing is none of these: the nearest one says what it lacks.
         let call = &self.calls[pick.index as usize];
-        (changes || self.is_about_the_same(prepared, call)).then_some((pick, Tier::ByKind))
+        self.is_about_the_same(prepared, call, stock).then_some((pick, Tier::ByKind))
+    }
+
+    /// The exactly equal calls for keys, and the keys: first as they are in the call's context, then
+    /// without where it lacks some of that.
+    fn in_context(
+        &self,
+        taken: &features::TakenFeatures,
+        [exact, by_kind]: [u64; 2],
+    ) -> impl Iterator<Item = (&[u32], u64, u64)> {
+        let within = taken.in_context(exact).zip(taken.in_context(by_kind));
+        let plain = taken.context.is_none_or(|context| !context.is_whole);
+        let within = within.map(|(exact, kind)| (self.exact_in_context.get(exact), exact, kind));
+        let plain = plain.then(|| (self.exact.get(exact), exact, by_kind));
+        within.into_iter().chain(plain)
     }
 
     /// Of exactly equal calls.
@@ -432,7 +468,7 @@ impl CallRecording {
 
     /// The calls of a group whose cause it may be: by its trace, else of the exchanges that are at
     /// v2 now.
-    fn own_calls(&self, group: u32, causes: &Causes) -> Vec<u32> {
+    pub(super) fn own_calls(&self, group: u32, causes: &Causes) -> Vec<u32> {
         let of_traced = causes.traced.map_or(&[][..], |traced| self.of_cause(group, traced));
         if let calls @ [_, ..] = of_traced {
             // A trace may be of a whole session: the exchange that is at v2 tells its calls apart.
@@ -480,7 +516,7 @@ impl CallRecording {
         }
     }
 
-    fn next_of(&self, list: &[u32], from: &mut u32, stock: &Stock) -> Pick {
+    pub(super) fn next_of(&self, list: &[u32], from: &mut u32, stock: &Stock) -> Pick {
         while let Some(&index) = list.get(*from as usize) {
             if stock.is_free(self, index) {
                 return Pick { index, again: false, takes: true };
@@ -515,7 +551,11 @@ impl CallRecording {
     }
 
     /// Those of `calls` that have most of the request's varying values in common with it.
-    fn most_telling(&self, calls: impl Iterator<Item = u32>, features: &[Feature]) -> Vec<u32> {
+    pub(super) fn most_telling(
+        &self,
+        calls: impl Iterator<Item = u32>,
+        features: &[Feature],
+    ) -> Vec<u32> {
         let mut best = 0;
         let mut kept = Vec::new();
         for index in calls {
@@ -531,192 +571,45 @@ impl CallRecording {
         kept
     }
 
-    fn find_nearest(
-        &self,
-        prepared: &Prepared,
-        changes: bool,
-        policy: &MatchPolicy,
-        stock: &mut Stock,
-    ) -> FoundCall {
-        let (features, causes) = (&prepared.taken.features, &prepared.causes);
-        // The best of each group, best first.
-        let mut best: Vec<(f64, u32)> = Vec::new();
-        // The best of those that are no answer to this call, however near they are.
-        let mut barred: Option<(f64, u32, MissReason)> = None;
-        for index in self.candidates(features, prepared.scope, causes) {
-            let call = &self.calls[index as usize];
-            let score = self.score(features, index, prepared.scope, causes);
-            if let Some(reason) = self.bar(prepared, changes, index) {
-                if barred.is_none_or(|(known, ..)| known < score) {
-                    barred = Some((score, index, reason));
-                }
-                continue;
-            }
-            match best.iter_mut().find(|(_, other)| self.calls[*other as usize].group == call.group)
-            {
-                Some(known) if known.0 >= score => {}
-                Some(known) => *known = (score, index),
-                None => best.push((score, index)),
-            }
-        }
-        best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let Some(&(score, index)) = best.first() else {
-            let (nearest, reason) = match barred {
-                Some((score, index, reason)) => (Some((index, score)), reason),
-                None => (None, MissReason::Far),
-            };
-            return FoundCall::Miss { nearest, reason };
-        };
-        if score < policy.threshold {
-            return FoundCall::Miss { nearest: Some((index, score)), reason: MissReason::Far };
-        }
-        if best.get(1).is_some_and(|next| next.0 > score - policy.margin) {
-            return FoundCall::Miss {
-                nearest: Some((index, score)),
-                reason: MissReason::Ambiguous,
-            };
-        }
-        let group = self.calls[index as usize].group;
-        let mut equal = self.own_calls(group, causes);
-        if equal.is_empty() {
-            equal = self.most_telling(self.group(group).iter().copied().take(CANDIDATES), features);
-        }
-        let pick = self.next_of(&equal, &mut 0, stock);
-        if pick.again && policy.exhausted == Exhausted::Miss {
-            return FoundCall::Miss {
-                nearest: Some((pick.index, score)),
-                reason: MissReason::Exhausted,
-            };
-        }
-        FoundCall::Answer {
-            index: pick.index,
-            tier: Tier::Nearest,
-            score,
-            again: pick.again,
-            takes: true,
-        }
-    }
-
-    /// Whether a call that is equal by kind asks for the same thing: by the same name in its path,
-    /// or with another one for the same cause, which is v2's own name of what v1 called otherwise.
-    fn is_about_the_same(&self, prepared: &Prepared, call: &RecordedCall) -> bool {
-        if Self::one_cause(&prepared.causes, call) {
-            return true;
-        }
+    /// Whether a call that is equal by kind is about the same thing: what names it is equal or
+    /// bound, or v1 made it up for this call, as v2 may.
+    fn is_about_the_same(&self, prepared: &Prepared, call: &RecordedCall, stock: &Stock) -> bool {
         let mut same = true;
         both(&prepared.taken.features, self.features(call), |mine, theirs| {
             if let (Some(mine), Some(theirs)) = (mine, theirs) {
-                same &= mine.value == theirs.value || !(mine.names || theirs.names);
+                same &= mine.value == theirs.value
+                    || !self.names_another(prepared, call, mine, theirs, stock);
             }
         });
         same
     }
 
-    fn one_cause(causes: &Causes, call: &RecordedCall) -> bool {
+    /// Whether a value names another thing than the recorded call's at its place, which varies.
+    pub(super) fn names_another(
+        &self,
+        prepared: &Prepared,
+        call: &RecordedCall,
+        mine: Feature,
+        theirs: Feature,
+        stock: &Stock,
+    ) -> bool {
+        let names = mine.names.max(theirs.names);
+        if names == Names::No || stock.bound.are_one(mine.text, theirs.text) {
+            return false;
+        }
+        // v1 was given the same for each.
+        if names == Names::Value && self.alike[call.group as usize] {
+            return false;
+        }
+        theirs.known || prepared.reads && !Self::one_cause(&prepared.causes, call)
+    }
+
+    pub(super) fn one_cause(causes: &Causes, call: &RecordedCall) -> bool {
         match (causes.traced, call.cause, call.caused_by) {
             (Some(mine), Some(theirs), _) => mine == theirs,
             (None, _, Some(theirs)) => causes.open.contains(&theirs),
             _ => false,
         }
-    }
-
-    /// Why a recorded call is no answer to this one although it is like it: it was answered by
-    /// another condition, or it is about another thing. Of a read nothing may differ but what is
-    /// known to vary; of a write nothing that names a thing, unless both have one cause.
-    fn bar(&self, prepared: &Prepared, changes: bool, index: u32) -> Option<MissReason> {
-        let call = &self.calls[index as usize];
-        let condition = self.condition(index);
-        if condition.is_some() && condition != prepared.taken.condition {
-            return Some(MissReason::NotModified);
-        }
-        if changes && Self::one_cause(&prepared.causes, call) {
-            return None;
-        }
-        let must_be_equal = |feature: Feature| match feature.weight {
-            Weight::Volatile => !changes && feature.names,
-            Weight::Identifier => true,
-            Weight::Plain => !changes,
-        };
-        let mut other = false;
-        both(&prepared.taken.features, self.features(call), |mine, theirs| {
-            other |= match (mine, theirs) {
-                (Some(mine), Some(theirs)) => {
-                    let fresh = mine.kind == theirs.kind && (changes || !mine.names);
-                    mine.value != theirs.value
-                        && !fresh
-                        && (must_be_equal(mine) || must_be_equal(theirs))
-                }
-                // A write that says more or less is still the same write.
-                (one, other) => !changes && one.or(other).is_some_and(must_be_equal),
-            };
-        });
-        other.then_some(MissReason::Other)
-    }
-
-    /// Calls that may be the nearest: of the same cause, and those that share the request's rarest
-    /// values.
-    fn candidates(&self, features: &[Feature], scope: u64, causes: &Causes) -> Vec<u32> {
-        let Some(aim) = self.aim(scope) else { return vec![] };
-        let mut calls: Vec<u32> = Vec::new();
-        if let Some(cause) = causes.traced {
-            calls.extend(self.near_cause(scope, cause).iter().take(CANDIDATES));
-        }
-        for of_open in causes.open.iter().map(|&number| self.near_ingress(scope, number)) {
-            calls.extend(of_open.iter().take(CANDIDATES.saturating_sub(calls.len())));
-        }
-        let mut postings: Vec<&[u32]> =
-            features.iter().map(|feature| aim.postings.get(feature.value)).collect();
-        postings.retain(|posting| !posting.is_empty());
-        postings.sort_by_key(|posting| posting.len());
-        for posting in postings {
-            if calls.len() >= CANDIDATES || posting.len() > POSTING_LONG && !calls.is_empty() {
-                break;
-            }
-            calls.extend(posting.iter().take(CANDIDATES - calls.len()));
-        }
-        if calls.is_empty() {
-            calls.extend(aim.calls.iter().take(CANDIDATES));
-        }
-        calls.sort_unstable();
-        calls.dedup();
-        calls
-    }
-
-    /// The share of what the two have in common of what either has, by weight. A varying value that
-    /// is equal by kind only says nothing.
-    fn score(&self, features: &[Feature], index: u32, scope: u64, causes: &Causes) -> f64 {
-        let call = &self.calls[index as usize];
-        let Some(aim) = self.aim(scope) else { return 0.0 };
-        let (mut common, mut all) = (0.0_f64, 0.0_f64);
-        match (causes.traced, call.cause, call.caused_by) {
-            (Some(mine), Some(theirs), _) => {
-                all += TRACED;
-                common += if mine == theirs { TRACED } else { 0.0 };
-            }
-            (None, _, Some(theirs)) if !causes.open.is_empty() => {
-                all += AT_V2;
-                common += if causes.open.contains(&theirs) { AT_V2 } else { 0.0 };
-            }
-            _ => {}
-        }
-        let weight = |feature: Feature| -> f64 {
-            let having = aim.postings.get(feature.value).len();
-            match feature.weight {
-                Weight::Identifier | Weight::Volatile => 2.5,
-                Weight::Plain if aim.calls.len() >= 4 && having * 2 > aim.calls.len() => 0.5,
-                Weight::Plain => 1.0,
-            }
-        };
-        both(features, self.features(call), |mine, theirs| match (mine, theirs) {
-            (Some(mine), Some(theirs)) if mine.value == theirs.value => {
-                common += weight(mine);
-                all += weight(mine);
-            }
-            (Some(mine), Some(theirs)) if mine.kind == theirs.kind => {}
-            (Some(mine), Some(theirs)) => all += weight(mine).max(weight(theirs)),
-            (one, other) => all += one.or(other).map_or(0.0, weight),
-        });
-        if all > 0.0 { common / all } else { 0.0 }
     }
 
     /// Where a request differs from a recorded call, but for values that vary by themselves.
@@ -728,9 +621,11 @@ impl CallRecording {
     ) -> io::Result<Vec<CallPlace>> {
         let call = &self.calls[index as usize];
         let body = self.asked(call)?;
-        let mine = features::describe(&query.subject(route), &self.rules);
+        let (host, recorded_route) = self.aim_of(call);
+        let known = self.known(scope_of(host, recorded_route));
+        let mine = features::describe(&query.subject(route, call.reads), known);
         let request = self.request(call);
-        let theirs = features::describe(&self.subject(call, &request.headers, &body), &self.rules);
+        let theirs = features::describe(&self.subject(call, &request.headers, &body), known);
         let shown = |one: &Described| one.value.clone();
         let mut places = Vec::new();
         let (mut a, mut b) = (mine.iter().peekable(), theirs.iter().peekable());
@@ -750,7 +645,8 @@ impl CallRecording {
                 }
                 _ => false,
             };
-            if let Some(one) = mine.or(theirs).filter(|_| !equal) {
+            let counts = |one: &&Described| !one.context || mine.is_some() && theirs.is_some();
+            if let Some(one) = mine.or(theirs).filter(counts).filter(|_| !equal) {
                 places.push(CallPlace {
                     place: one.place.clone(),
                     expected: theirs.map(shown),
@@ -763,7 +659,7 @@ impl CallRecording {
 
 /// Walks two sorted lists of features by place; equal places together, the first of each value with
 /// the first.
-fn both(
+pub(super) fn both(
     a: &[Feature],
     b: PackedFeatures<'_>,
     mut visit: impl FnMut(Option<Feature>, Option<Feature>),
@@ -791,3 +687,6 @@ fn varying_in_common(a: &[Feature], b: PackedFeatures<'_>) -> usize {
     });
     common
 }
+
+#[cfg(test)]
+mod tests;

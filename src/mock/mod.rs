@@ -3,22 +3,31 @@
 
 mod answer;
 mod authority;
+mod bound;
 mod cause;
+mod context;
 mod desk;
+mod drawn;
 pub mod fault;
 mod features;
 mod h1;
 mod h2;
 mod head;
 mod journal;
+mod learning;
 pub mod ledger;
 mod matcher;
 mod namespace;
+mod naming;
+mod nearest;
 mod pace;
 mod posts;
 mod provider;
+mod reads;
 mod recording;
 mod seats;
+mod seen;
+mod selection;
 mod server;
 mod shelf;
 mod status;
@@ -32,7 +41,8 @@ use crate::message::place::Pattern;
 pub use authority::AuthorityError;
 pub use features::FeatureRules;
 pub use matcher::{Exhausted, MatchPolicy};
-pub use recording::{BuildError, CallGatherer, CallRecording, EgressSelection};
+pub use recording::{BuildError, CallGatherer, CallRecording};
+pub use selection::EgressSelection;
 pub use server::{Handle, MockFinished, ServeSettings, StartError, Timing};
 
 /// The section `[mock]` of the configuration.

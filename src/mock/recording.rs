@@ -14,49 +14,22 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::cause::{self, CauseFinder, Ingress, traces};
+use super::context::ContextNames;
+use super::drawn::Drawn;
 use super::features::{self, Content, FeatureLayouts, FeatureRules, PackedFeatures, Subject};
 use super::head::{self, RecordedHead};
+use super::naming::Names;
 use super::pace;
 use super::posts::Posts;
+use super::reads;
+use super::seen::SeenValues;
+use super::selection::{EgressSelection, host_of};
 use super::shelf::{Shelf, ShelfPiece, ShelvedBody};
 use crate::exchange::{Completeness, Exchange, ExchangeId};
-use crate::message::method::is_safe;
-use crate::message::target::{self, canonical_authority, host_and_port};
 use crate::message::{Body, Framing, Headers, Request, Response};
 use crate::replay::UnderWay;
-use crate::route::Routes;
+use crate::route::{Routes, rpc};
 use crate::time::Timestamp;
-
-/// Which exchanges of the inputs are v1's outgoing calls; the others are what caused them.
-#[derive(Clone, Debug, Default)]
-pub struct EgressSelection {
-    /// Ports of providers; empty: any.
-    pub ports: Vec<u16>,
-    /// Hosts of providers (the `Host` of their requests, without port); empty: any.
-    pub hosts: Vec<String>,
-    /// Ports and hosts that are v1's own, and so no providers.
-    pub ingress_ports: Vec<u16>,
-    /// The same by host.
-    pub ingress_hosts: Vec<String>,
-}
-
-impl EgressSelection {
-    /// Whether it says anything.
-    pub fn is_given(&self) -> bool {
-        !(self.ports.is_empty()
-            && self.hosts.is_empty()
-            && self.ingress_ports.is_empty()
-            && self.ingress_hosts.is_empty())
-    }
-
-    fn takes(&self, port: u16, host: &str) -> bool {
-        let bare = host_and_port(host).0;
-        (self.ports.is_empty() || self.ports.contains(&port))
-            && (self.hosts.is_empty() || self.hosts.iter().any(|own| own == bare || own == host))
-            && !self.ingress_ports.contains(&port)
-            && !self.ingress_hosts.iter().any(|own| own == bare || own == host)
-    }
-}
 
 /// Why there is nothing to answer from.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -90,8 +63,8 @@ pub(super) struct RecordedCall {
     features: (u32, ShelfPiece),
     /// Whether its answer holds only under the condition that it asked with.
     is_conditional: bool,
-    /// Whether its method may change something.
-    changes: bool,
+    /// Whether it only reads.
+    pub(super) reads: bool,
     /// The request without its body.
     request: ShelfPiece,
     pub(super) asked: AskedBody,
@@ -175,6 +148,11 @@ impl RecordedAnswer {
     pub(super) const fn status(&self) -> u16 {
         self.status
     }
+
+    /// What tells it from other answers: its status, and its body.
+    pub(super) const fn says(&self) -> (u16, u64) {
+        (self.status, self.digest)
+    }
 }
 
 /// A number of something that is in memory.
@@ -199,15 +177,22 @@ pub struct CallRecording {
     pub(super) shelf: Shelf,
     pub(super) routes: Routes,
     pub(super) rules: FeatureRules,
+    pub(super) drawn: Drawn,
+    /// By the hash of host and route.
+    pub(super) contexts: FxHashMap<u64, ContextNames>,
     paces: Vec<Box<[pace::PaceStep]>>,
     layouts: FeatureLayouts,
     /// Of calls whose answer holds under a condition: which.
     conditions: FxHashMap<u32, u64>,
     pub(super) exact: Posts,
+    /// The same of those that say the same in their header fields and cookies.
+    pub(super) exact_in_context: Posts,
     pub(super) by_kind: FxHashMap<u64, u32>,
     /// By group: its calls.
     groups: Posts,
     group_count: u32,
+    /// By group: whether its calls say different things, and v1 was given the same for all.
+    pub(super) alike: Vec<bool>,
     /// Calls of one group and cause.
     of_cause: Posts,
     /// Calls of one aim and cause.
@@ -225,6 +210,8 @@ pub struct CallRecording {
     cause_ids: Vec<Option<ExchangeId>>,
     /// By number: the ingress exchanges that caused calls, with the names in them.
     pub(super) ingress: Vec<(ExchangeId, Box<[u64]>)>,
+    /// Hosts with the paths and methods that they were called with.
+    called: FxHashSet<u64>,
     /// By host: how many calls.
     hosts: BTreeMap<String, u64>,
     /// Exchanges that are no outgoing call, or whose request is not whole.
@@ -236,17 +223,20 @@ pub struct CallRecording {
 }
 
 /// A call before its route is known.
-struct Raw {
-    id: ExchangeId,
-    at: Timestamp,
+pub(super) struct Raw {
+    pub(super) id: ExchangeId,
+    pub(super) at: Timestamp,
     client: IpAddr,
     server: IpAddr,
-    host: Arc<str>,
-    request: ShelfPiece,
+    pub(super) host: Arc<str>,
+    pub(super) request: ShelfPiece,
+    /// What it names where its path does not say it, and whether it only reads.
+    pub(super) operation: Option<String>,
+    pub(super) reads: bool,
     /// Hashes of the values that name something, where that may be needed to find its cause.
-    names: Box<[u64]>,
-    asked: AskedBody,
-    answer: Result<RecordedAnswer, &'static str>,
+    pub(super) names: Box<[u64]>,
+    pub(super) asked: AskedBody,
+    pub(super) answer: Result<RecordedAnswer, &'static str>,
 }
 
 /// Takes exchanges one by one, until they can be made a recording.
@@ -305,6 +295,8 @@ impl CallGatherer {
         let answer = RecordedAnswer::of(&mut exchange, &mut self.shelf, &mut self.paces)?;
         let message = request.message;
         let names = cause::names(&message);
+        let operation = rpc::operation(&message);
+        let reads = reads::reads(&message, operation.as_deref());
         let asked = match Content::of(&message.body) {
             Content::Whole(bytes) => AskedBody::Whole(self.shelf.keep(bytes)?),
             Content::Hashed { length, sha256 } => {
@@ -330,6 +322,8 @@ impl CallGatherer {
             server,
             host,
             request: self.shelf.put_shared(&packed),
+            operation,
+            reads,
             names,
             asked,
             answer,
@@ -376,13 +370,15 @@ impl CallGatherer {
             recording.routes.learn(method, target);
         }
         recording.routes.settle();
+        recording.learn(&self.calls).map_err(|error| BuildError::Disk(Arc::new(error)))?;
+        let seen = recording.seen(&self.ingress, &self.calls);
+        let seen = seen.map_err(|error| BuildError::Disk(Arc::new(error)))?;
         let mut numbers = FxHashMap::default();
         let mut finder = CauseFinder::new(&self.ingress);
         for call in self.calls {
             let head = RecordedHead::of(recording.shelf.bytes(call.request));
-            let ([method, target], headers) = (head.start, head.fields.to_headers());
-            let changes = !is_safe(method);
-            let route = recording.routes.route(method, target);
+            let headers = head.fields.to_headers();
+            let (path, route) = recording.route_of(&call);
             let traces = traces(&headers);
             let cause = traces.first().map(|_| recording.cause_of(&traces));
             let caused_by = finder.find(call.at, call.client, &traces, &call.names).map(|index| {
@@ -403,13 +399,14 @@ impl CallGatherer {
                 cause,
                 caused_by,
                 features: Default::default(),
+                reads: call.reads,
                 is_conditional: false,
-                changes,
                 request: call.request,
                 asked: call.asked,
                 answer: call.answer,
             };
-            recording.add(recorded, &headers)?;
+            recording.called.insert(scope_of(&call.host, &path));
+            recording.add(recorded, &headers, &seen)?;
         }
         recording.not_used = self.total - recording.calls.len() as u64;
         if recording.calls.is_empty() {
@@ -417,6 +414,8 @@ impl CallGatherer {
         }
         recording.settle();
         recording.contradictions = recording.count_contradictions();
+        recording.alike =
+            (0..recording.group_count).map(|group| recording.is_given_alike(group)).collect();
         Ok(recording)
     }
 }
@@ -428,13 +427,17 @@ impl CallRecording {
             shelf,
             routes: Routes::new(vec![]),
             rules,
+            drawn: Drawn::default(),
+            contexts: FxHashMap::default(),
             paces: Vec::new(),
             layouts: FeatureLayouts::default(),
             conditions: FxHashMap::default(),
             exact: Posts::default(),
+            exact_in_context: Posts::default(),
             by_kind: FxHashMap::default(),
             groups: Posts::default(),
             group_count: 0,
+            alike: Vec::new(),
             of_cause: Posts::default(),
             near_cause: Posts::default(),
             of_ingress: Posts::default(),
@@ -444,6 +447,7 @@ impl CallRecording {
             causes: FxHashMap::default(),
             cause_ids: Vec::new(),
             ingress: Vec::new(),
+            called: FxHashSet::default(),
             hosts: BTreeMap::new(),
             not_used: 0,
             contradictions: 0,
@@ -494,7 +498,7 @@ impl CallRecording {
     pub(super) fn only_host_for(&self, method: &[u8], target: &[u8]) -> Option<&str> {
         let route = self.routes.route(method, target);
         let hosts = || self.hosts.keys().map(String::as_str);
-        let called = |host: &&str| self.knows(scope_of(host, &route));
+        let called = |host: &&str| self.called.contains(&scope_of(host, &route));
         only(hosts()).or_else(|| only(hosts().filter(called)))
     }
 
@@ -545,14 +549,22 @@ impl CallRecording {
         })
     }
 
-    fn add(&mut self, mut call: RecordedCall, headers: &Headers) -> Result<(), BuildError> {
+    fn add(
+        &mut self,
+        mut call: RecordedCall,
+        headers: &Headers,
+        seen: &SeenValues,
+    ) -> Result<(), BuildError> {
         let index = number(self.calls.len());
         let (host, route) = self.aim_of(&call);
         let scope = scope_of(host, route);
-        let taken = {
+        let mut taken = {
             let body = self.asked(&call).map_err(|error| BuildError::Disk(Arc::new(error)))?;
-            features::take(&self.subject(&call, headers, &body), &self.rules, scope)
+            features::take(&self.subject(&call, headers, &body), self.known(scope))
         };
+        for feature in &mut taken.features {
+            feature.known = feature.names != Names::No && seen.before(feature.text, call.at);
+        }
         let conditional = taken.conditional().filter(|_| call.answers_a_condition());
         if let Some(condition) = taken.condition.filter(|_| conditional.is_some()) {
             call.is_conditional = true;
@@ -561,7 +573,16 @@ impl CallRecording {
         let [exact, by_kind] = conditional.unwrap_or([taken.exact, taken.by_kind]);
         self.exact.add(exact, index);
         let next = self.group_count;
-        call.group = *self.by_kind.entry(by_kind).or_insert(next);
+        call.group = match (taken.in_context(exact), taken.in_context(by_kind)) {
+            (Some(exact), Some(in_context)) => {
+                self.exact_in_context.add(exact, index);
+                let group = *self.by_kind.entry(in_context).or_insert(next);
+                // For calls that lack some of it.
+                self.by_kind.entry(by_kind).or_insert(group);
+                group
+            }
+            _ => *self.by_kind.entry(by_kind).or_insert(next),
+        };
         if call.group == next {
             self.group_count += 1;
         }
@@ -592,8 +613,19 @@ impl CallRecording {
     fn settle(&mut self) {
         self.shelf.settle();
         self.layouts.settle();
-        let Self { exact, groups, of_cause, near_cause, of_ingress, near_ingress, .. } = self;
-        for posts in [exact, groups, of_cause, near_cause, of_ingress, near_ingress] {
+        let Self {
+            exact,
+            exact_in_context,
+            groups,
+            of_cause,
+            near_cause,
+            of_ingress,
+            near_ingress,
+            ..
+        } = self;
+        for posts in
+            [exact, exact_in_context, groups, of_cause, near_cause, of_ingress, near_ingress]
+        {
             posts.settle();
         }
         self.by_kind.shrink_to_fit();
@@ -723,25 +755,21 @@ impl CallRecording {
                 Content::Hashed { length: hashed.length, sha256: hashed.sha256 }
             }
         };
-        Subject { route: self.aim_of(call).1, target: self.target(call), headers, content }
-    }
-
-    /// Exactly equal requests whose answers differ in status or body.
-    fn count_contradictions(&self) -> u64 {
-        let answer = |&index: &u32| {
-            let answer = self.calls[index as usize].answer.as_ref().ok()?;
-            Some((answer.status, answer.digest))
-        };
-        let differ =
-            |calls: &&[u32]| calls.windows(2).any(|pair| answer(&pair[0]) != answer(&pair[1]));
-        self.exact.lists().filter(differ).count() as u64
+        Subject {
+            route: self.aim_of(call).1,
+            target: self.target(call),
+            headers,
+            content,
+            reads: call.reads,
+            at: call.at,
+        }
     }
 }
 
 impl RecordedCall {
-    /// Whether its method may change something.
+    /// Whether it may change something.
     pub(super) const fn changes(&self) -> bool {
-        self.changes
+        !self.reads
     }
 
     /// Whether its answer says something of what the client has (RFC 9110 §13): it means nothing to
@@ -767,13 +795,4 @@ pub(super) fn scope_of(host: &str, route: &str) -> u64 {
     host.hash(&mut hasher);
     route.hash(&mut hasher);
     hasher.finish()
-}
-
-fn host_of(request: &Request, call: &Exchange) -> String {
-    match target::host(request) {
-        Some(host) if !host.is_empty() => {
-            canonical_authority(&String::from_utf8_lossy(host)).into_owned()
-        }
-        _ => canonical_authority(&call.server.to_string()).into_owned(),
-    }
 }

@@ -67,6 +67,21 @@ impl Walk<'_> {
         }
     }
 
+    /// The parameters of a path's segments (RFC 3986 §3.3): `/orders;customer=7/items`.
+    pub fn segment_parameters(&mut self, target: &[u8]) {
+        let path = target::path_and_query(target).0;
+        let Ok(path) = std::str::from_utf8(path) else { return };
+        for (index, segment) in path.split('/').enumerate() {
+            let trail = Trail::new(Step::Segment(index));
+            for parameter in segment.split(';').skip(1) {
+                let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+                let name = Encoding::Percent.decoded(name);
+                let trail = trail.then(Step::Attribute(name));
+                self.text(&trail, &Encoding::Percent.decoded(value), Encoding::Percent);
+            }
+        }
+    }
+
     /// The parameters of a target's query.
     pub fn query(&mut self, target: &[u8]) {
         let query = target::path_and_query(target).1;

@@ -1,0 +1,311 @@
+//! Header fields and cookies by which a call says whose data it wants: `X-Tenant`, `Accept-Language`,
+//! a session's cookie. The calls of a host and route tell which of them do.
+//!
+//! What belongs to the connection, the client library, tracing or credentials says nothing of it,
+//! nor does what is new in each call.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::naming;
+use crate::message::Headers;
+use crate::message::fields::{CONDITIONS, cookies, is_framing, is_hop_by_hop};
+use crate::message::kinds;
+use crate::message::place::{Step, Trail};
+use crate::message::population::{Population, TextForm};
+use crate::redact::names::header_secret;
+
+/// Most fields and cookies of a host and route that count.
+const MOST: usize = 16;
+/// Different values of each that are looked at.
+const SAMPLES: usize = 32;
+/// So many calls with as many values tell what is new in each.
+const CALLS: u32 = 4;
+
+/// Fields of HTTP and of client libraries that do not say what is asked for.
+const GENERAL: [&str; 26] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "cache-control",
+    "cookie",
+    "date",
+    "dnt",
+    "expect",
+    "forwarded",
+    "from",
+    "host",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "priority",
+    "purpose",
+    "range",
+    "referer",
+    "save-data",
+    "soapaction",
+    "trailer",
+    "user-agent",
+    "via",
+    "x-http-method-override",
+    "x-real-ip",
+    "x-requested-with",
+];
+/// The same by how their names begin.
+const BEGINNINGS: [&str; 15] = [
+    "access-control-",
+    "cf-",
+    "content-",
+    "grpc-",
+    "proxy-",
+    "sec-",
+    "upgrade",
+    "x-amz",
+    "x-b3-",
+    "x-datadog-",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-goog-",
+    "x-ms-client-",
+    "x-stainless-",
+];
+/// Words of names whose value is of the client, of the attempt, or new in each call.
+const WORDS: [&str; 36] = [
+    "agent",
+    "attempt",
+    "attempts",
+    "auth",
+    "authorization",
+    "b3",
+    "baggage",
+    "build",
+    "correlation",
+    "csrf",
+    "date",
+    "deadline",
+    "digest",
+    "hash",
+    "idempotency",
+    "invocation",
+    "key",
+    "library",
+    "newrelic",
+    "nonce",
+    "retries",
+    "retry",
+    "runtime",
+    "sdk",
+    "sentry",
+    "signature",
+    "span",
+    "telemetry",
+    "time",
+    "timeout",
+    "timestamp",
+    "token",
+    "trace",
+    "traceparent",
+    "tracestate",
+    "version",
+];
+
+/// Which header fields and cookies of a host and route's calls say what is asked for.
+#[derive(Debug, Default)]
+pub(super) struct ContextNames {
+    headers: Vec<Box<str>>,
+    cookies: Vec<Box<str>>,
+}
+
+impl ContextNames {
+    /// None of them.
+    pub(super) const fn none() -> Self {
+        Self { headers: Vec::new(), cookies: Vec::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.headers.len() + self.cookies.len()
+    }
+
+    /// Tells those that a call has, each with its value.
+    pub(super) fn walk(&self, headers: &Headers, visit: &mut dyn FnMut(&Trail<'_>, &str)) {
+        if self.is_empty() {
+            return;
+        }
+        walk(headers, &mut |at, name, value| {
+            let own = if at == Kind::Header { &self.headers } else { &self.cookies };
+            if own.iter().any(|known| **known == *name) {
+                let step = match at {
+                    Kind::Header => Step::Header(name.into()),
+                    Kind::Cookie => Step::Cookie(name.into()),
+                };
+                visit(&Trail::new(step), value);
+            }
+        });
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Kind {
+    Header,
+    Cookie,
+}
+
+/// Values of the fields and cookies of each host and route.
+#[derive(Default)]
+pub(super) struct ContextSamples(FxHashMap<u64, FxHashMap<(Kind, Box<str>), Sample>>);
+
+#[derive(Default)]
+struct Sample {
+    calls: u32,
+    values: FxHashSet<u64>,
+    population: Population,
+    /// Whether each value is of a kind that varies by itself.
+    varies: bool,
+}
+
+impl ContextSamples {
+    /// Adds a call to a host and route; `is_compared` names fields that are compared anyway.
+    pub(super) fn add(
+        &mut self,
+        scope: u64,
+        headers: &Headers,
+        is_compared: impl Fn(&str) -> bool,
+    ) {
+        let mut of_scope = self.0.remove(&scope).unwrap_or_default();
+        walk(headers, &mut |kind, name, value| {
+            let known = of_scope.contains_key(&(kind, name.into()));
+            if !known && (of_scope.len() >= MOST || kind == Kind::Header && is_compared(name)) {
+                return;
+            }
+            of_scope.entry((kind, name.into())).or_default().add(value);
+        });
+        self.0.insert(scope, of_scope);
+    }
+
+    /// What counts, by host and route.
+    pub(super) fn judged(self) -> FxHashMap<u64, ContextNames> {
+        let judge = |of_scope: FxHashMap<(Kind, Box<str>), Sample>| {
+            let mut names = ContextNames::default();
+            for ((kind, name), sample) in of_scope {
+                if sample.is_new_each_time(&name) {
+                    continue;
+                }
+                match kind {
+                    Kind::Header => names.headers.push(name),
+                    Kind::Cookie => names.cookies.push(name),
+                }
+            }
+            names
+        };
+        let judged = self.0.into_iter().map(|(scope, of_scope)| (scope, judge(of_scope)));
+        judged.filter(|(_, names)| !names.is_empty()).collect()
+    }
+}
+
+impl Sample {
+    fn add(&mut self, value: &str) {
+        let varies = kinds::of_text(value).is_some();
+        self.varies = varies && (self.calls == 0 || self.varies);
+        self.calls += 1;
+        if self.values.len() < SAMPLES {
+            let mut hasher = DefaultHasher::new();
+            value.hash(&mut hasher);
+            if self.values.insert(hasher.finish()) {
+                self.population.add(TextForm::of(value));
+            }
+        }
+    }
+
+    /// Whether the values are drawn anew for each call, and the name is none of a thing's.
+    fn is_new_each_time(&self, name: &str) -> bool {
+        let each = (self.calls as usize).min(SAMPLES);
+        let is_drawn = || self.varies || self.population.is_drawn(&Population::default());
+        self.calls >= CALLS && self.values.len() >= each && is_drawn() && !names_a_thing(name)
+    }
+}
+
+/// Tells the header fields and cookies that may say what is asked for: names in lower case for
+/// fields, as they are for cookies.
+fn walk(headers: &Headers, visit: &mut dyn FnMut(Kind, &str, &str)) {
+    for (name, value) in headers.iter() {
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        if name == "cookie" {
+            for crumb in cookies(value) {
+                let (Ok(name), Ok(value)) =
+                    (std::str::from_utf8(crumb.name), std::str::from_utf8(crumb.value))
+                else {
+                    continue;
+                };
+                if !value.is_empty() && !is_of_the_client(&name.to_ascii_lowercase()) {
+                    visit(Kind::Cookie, name, value);
+                }
+            }
+        } else if may_say(&name)
+            && let Ok(value) = std::str::from_utf8(value)
+        {
+            visit(Kind::Header, &name, value.trim());
+        }
+    }
+}
+
+/// Whether a header field, in lower case, may say what is asked for.
+fn may_say(name: &str) -> bool {
+    !GENERAL.contains(&name)
+        && !BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+        && !CONDITIONS.contains(&name)
+        && !is_hop_by_hop(name.as_bytes())
+        && !is_framing(name.as_bytes())
+        && !is_of_the_client(name)
+        && header_secret(name).is_none()
+}
+
+/// Whether a name, in lower case, says that its value is the client's own, of the attempt, or new in
+/// each call.
+fn is_of_the_client(name: &str) -> bool {
+    naming::says_new(name)
+        || name.starts_with("_ga")
+        || words(name).any(|word| WORDS.contains(&word))
+}
+
+/// Whether a name says that its value names a thing: `x-tenant`, `X-Customer-Id`, `session`.
+fn names_a_thing(name: &str) -> bool {
+    const THINGS: [&str; 23] = [
+        "account",
+        "cart",
+        "client",
+        "company",
+        "customer",
+        "device",
+        "group",
+        "member",
+        "merchant",
+        "order",
+        "org",
+        "organisation",
+        "organization",
+        "project",
+        "region",
+        "session",
+        "shop",
+        "site",
+        "store",
+        "team",
+        "tenant",
+        "user",
+        "workspace",
+    ];
+    let name = name.to_ascii_lowercase();
+    let mut words = words(&name).peekable();
+    words.any(|word| {
+        THINGS.iter().any(|thing| word == *thing || word.strip_suffix("id") == Some(thing))
+    })
+}
+
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty())
+}

@@ -1,0 +1,454 @@
+//! What a call of v2 is answered with, in a table: each style of id at each place where one stands,
+//! asked for again, for another thing, and written with a value that is made for the call.
+
+use super::*;
+use crate::exchange::{Completeness, Exchange, TimedRequest, TimedResponse};
+use crate::message::{Body, Headers, Response};
+use crate::mock::features::FeatureRules;
+use crate::mock::selection::EgressSelection;
+
+const NANOS: i64 = 1_795_341_600_000_000_000;
+
+/// What one call says: method, target, header fields, body.
+#[derive(Clone, Debug, Default)]
+struct Said {
+    method: &'static str,
+    target: String,
+    fields: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Said {
+    fn request(&self) -> Request {
+        let mut headers = Headers::new();
+        headers.push(b"Host", b"api.example");
+        for (name, value) in &self.fields {
+            headers.push(name.as_bytes(), value.as_bytes());
+        }
+        Request {
+            method: self.method.into(),
+            target: self.target.clone().into(),
+            headers,
+            body: Body::whole(self.body.clone()),
+            ..Request::default()
+        }
+    }
+
+    fn exchange(&self, number: u32, answer: &str) -> Exchange {
+        let at = Timestamp::from_nanos(NANOS + i64::from(number) * 1_000_000_000);
+        Exchange {
+            carriage: None,
+            id: ExchangeId { connection: 7, ordinal: number },
+            client: "10.0.0.1:41000".parse().unwrap(),
+            server: "192.0.2.7:80".parse().unwrap(),
+            protocol: "http/1".to_owned(),
+            completeness: Completeness::Complete,
+            request: Some(TimedRequest { at, duration_ns: 0, message: self.request() }),
+            response: Some(TimedResponse {
+                at,
+                first_byte_ns: Some(1_000_000),
+                last_byte_ns: Some(2_000_000),
+                message: Response {
+                    status: 200,
+                    body: Body::whole(answer.to_owned()),
+                    ..Response::default()
+                },
+            }),
+            interim: vec![],
+            opened_at: None,
+            handshake_ns: None,
+            marks: vec![],
+            closed: vec![],
+        }
+    }
+}
+
+/// A mock without its sockets.
+struct Desk {
+    recording: CallRecording,
+    stock: Stock,
+}
+
+impl Desk {
+    fn of(calls: &[Said]) -> Self {
+        let exchanges = calls
+            .iter()
+            .enumerate()
+            .map(|(number, said)| said.exchange(number as u32, &format!("{{\"n\":{number}}}")))
+            .collect();
+        let rules = FeatureRules::default();
+        let recording =
+            CallRecording::build(exchanges, &EgressSelection::default(), rules).unwrap();
+        let stock = Stock::new(&recording, 1, None);
+        Self { recording, stock }
+    }
+
+    /// What a call gets: `= N` where recorded call N answers as one that matches, `~ N` as one that
+    /// drifted, else why none does.
+    fn ask(&mut self, said: &Said) -> String {
+        let request = said.request();
+        let query = CallQuery { host: "api.example", request: &request };
+        let prepared = self.recording.prepare(&query, None);
+        let policy = MatchPolicy::default();
+        let found = self.recording.choose(&query, &prepared, &policy, &mut self.stock, false);
+        match found {
+            FoundCall::Answer { index, tier: Tier::Nearest, .. } => format!("~ {index}"),
+            FoundCall::Answer { index, .. } => format!("= {index}"),
+            FoundCall::Miss { reason, .. } => format!("{reason:?}"),
+        }
+    }
+}
+
+/// Styles of ids, each with three that name three things.
+const IDS: [(&str, [&str; 3]); 13] = [
+    ("number", ["4711", "4712", "9034"]),
+    ("long number", ["8231045571", "8231045572", "7731045999"]),
+    ("word", ["alice", "bob", "carol"]),
+    ("prefixed", ["cus_4711", "cus_4712", "cus_9034"]),
+    (
+        "UUID",
+        [
+            "6f1d7c1e-0d0a-4d1c-9a53-2f6b1c7c0a11",
+            "0b6f7c1e-1d0a-4d1c-9a53-2f6b1c7c0a22",
+            "f81d4fae-7dec-41d0-a765-00a0c91e6bf6",
+        ],
+    ),
+    (
+        "UUID of time",
+        [
+            "0190163d-8694-739b-aea5-966c26f8ad91",
+            "0190163d-9a01-7c2b-8e5f-1b2c3d4e5f60",
+            "0190163e-0007-7fff-9abc-0a0b0c0d0e0f",
+        ],
+    ),
+    (
+        "ULID",
+        ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "01BX5ZZKBKACTAV9WEVGEMMVRZ", "01F8MECHZX3TBDSZ7XRADM79XE"],
+    ),
+    (
+        "hex",
+        [
+            "3f2a91c0be41d0570190fe14a7c3b2d8",
+            "9c04b17e5a2d46f88b3e6d1f0a957c24",
+            "e7d1a5b3c9f04826915d7e3a0b6c8f42",
+        ],
+    ),
+    (
+        "object id",
+        ["507f1f77bcf86cd799439011", "64b7f0c2a1e9d83f5c6b7a90", "65a1c2d3e4f5061728394a5b"],
+    ),
+    ("snowflake", ["1541815603606036480", "1541815603606036481", "1212092628029698048"]),
+    ("nano id", ["V1StGXR8_Z5jdHi6B-myT", "x8Lq_3Zt-A0owWCLdC7pQ", "DFyuzX9kQ21gnneGEYw0s"]),
+    ("token", ["kX1v0O3yqX7n2Qabz81Mw9", "9aZ1v0O3yqX7n2QpLr5Tq0", "pR7sT2uV9wX4yZ1aB6cD3e"]),
+    ("cursor", ["eyJpZCI6MTAwfQ==", "eyJpZCI6MjAwfQ==", "eyJpZCI6MzAwfQ=="]),
+];
+
+fn said(
+    method: &'static str,
+    target: String,
+    fields: &[(&'static str, &str)],
+    body: String,
+) -> Said {
+    let fields = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Said { method, target, fields, body: body.into_bytes() }
+}
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// A message of Protocol Buffers with a text in its first field, framed as gRPC.
+fn grpc(id: &str) -> Vec<u8> {
+    let mut message = vec![0x0a, id.len() as u8];
+    message.extend_from_slice(id.as_bytes());
+    let mut body = vec![0];
+    body.extend_from_slice(&(message.len() as u32).to_be_bytes());
+    body.extend(message);
+    body
+}
+
+/// A read at one place, of what an id names.
+fn read_at(place: &str, id: &str) -> Said {
+    let get = |target: String, fields: &[(&'static str, &str)]| {
+        said("GET", target, fields, String::new())
+    };
+    let post = |target: &str, field: (&'static str, &str), body: String| {
+        said("POST", target.to_owned(), &[JSON, field], body)
+    };
+    const NONE: (&str, &str) = ("Accept", "*/*");
+    let encoded = id.replace('=', "%3D");
+    match place {
+        "path" => get(format!("/orders/{encoded}"), &[]),
+        "path inside" => get(format!("/orders/{encoded}/items"), &[]),
+        "query" => get(format!("/orders?customer={encoded}&size=5"), &[]),
+        "matrix parameter" => get(format!("/orders;customer={encoded}/items"), &[]),
+        "header" => get("/orders".to_owned(), &[("X-Customer", id)]),
+        "tenant" => get("/orders".to_owned(), &[("X-Tenant-Id", id), ("User-Agent", "v/1")]),
+        "cookie" => get("/orders".to_owned(), &[("Cookie", &format!("theme=dark; customer={id}"))]),
+        "search" => post(
+            "/orders/_search",
+            NONE,
+            format!(r#"{{"query":{{"term":{{"customer":"{id}"}}}}}}"#),
+        ),
+        "form" => said(
+            "POST",
+            "/orders/search".to_owned(),
+            &[("Content-Type", "application/x-www-form-urlencoded")],
+            format!("customer={encoded}&size=5"),
+        ),
+        "GraphQL variable" => post(
+            "/graphql",
+            NONE,
+            format!(
+                r#"{{"query":"query Order($id: ID!) {{ order(id: $id) {{ total }} }}","variables":{{"id":"{id}"}}}}"#
+            ),
+        ),
+        "GraphQL text" => post(
+            "/graphql",
+            NONE,
+            format!(r#"{{"query":"{{ order(id: \"{id}\") {{ total }} }}"}}"#),
+        ),
+        "JSON-RPC" => post(
+            "/rpc",
+            NONE,
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"getOrder","params":["{id}"]}}"#),
+        ),
+        "DynamoDB" => post(
+            "/",
+            ("X-Amz-Target", "DynamoDB_20120810.GetItem"),
+            format!(r#"{{"TableName":"orders","Key":{{"pk":{{"S":"{id}"}}}}}}"#),
+        ),
+        "SOAP" => said(
+            "POST",
+            "/soap".to_owned(),
+            &[("Content-Type", "text/xml"), ("SOAPAction", "\"urn:o#GetOrder\"")],
+            format!(
+                "<e:Envelope xmlns:e='u'><e:Body><GetOrder><Id>{id}</Id></GetOrder></e:Body></e:Envelope>"
+            ),
+        ),
+        "gRPC" => Said {
+            method: "POST",
+            target: "/orders.Orders/GetOrder".to_owned(),
+            fields: vec![("Content-Type", "application/grpc".to_owned())],
+            body: grpc(id),
+        },
+        _ => unreachable!("{place}"),
+    }
+}
+
+const PLACES: [&str; 15] = [
+    "path",
+    "path inside",
+    "query",
+    "matrix parameter",
+    "header",
+    "tenant",
+    "cookie",
+    "search",
+    "form",
+    "GraphQL variable",
+    "GraphQL text",
+    "JSON-RPC",
+    "DynamoDB",
+    "SOAP",
+    "gRPC",
+];
+
+#[test]
+fn a_read_is_answered_for_what_it_names_and_for_nothing_else() {
+    let mut wrong = Vec::new();
+    for place in PLACES {
+        for (style, [one, two, other]) in IDS {
+            let calls = [read_at(place, one), read_at(place, two)];
+            for recorded in [&calls[..1], &calls[..]] {
+                let mut desk = Desk::of(recorded);
+                for (index, call) in recorded.iter().enumerate().rev() {
+                    let got = desk.ask(call);
+                    if got != format!("= {index}") {
+                        wrong.push(format!("{style} in {place}, again: {got}"));
+                    }
+                }
+                let got = desk.ask(&read_at(place, other));
+                if got.starts_with(['=', '~']) {
+                    wrong.push(format!("{style} in {place}, another of {}: {got}", recorded.len()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}: {wrong:#?}", wrong.len());
+}
+
+#[test]
+fn a_date_or_a_page_that_a_read_asks_for_is_what_it_names() {
+    for (one, other) in [
+        ("/rates?date=2026-09-21", "/rates?date=2026-09-22"),
+        ("/rates?from=2026-09-21T00:00:00Z", "/rates?from=2026-09-28T00:00:00Z"),
+        ("/rates/2026-09-21", "/rates/2026-09-22"),
+        ("/events?since=1789916400", "/events?since=1789920000"),
+        ("/orders?page=2", "/orders?page=3"),
+        ("/orders?cursor=b3JkZXI6MTAw", "/orders?cursor=b3JkZXI6MjAw"),
+    ] {
+        let of = |target: &str| said("GET", target.to_owned(), &[], String::new());
+        let mut desk = Desk::of(&[of(one)]);
+        assert_eq!(desk.ask(&of(one)), "= 0", "{one}");
+        let got = desk.ask(&of(other));
+        assert!(!got.starts_with(['=', '~']), "{one} {other}: {got}");
+    }
+}
+
+/// A write with an amount, a key of its own, and an id that names what it is about.
+fn write_at(place: &str, key: &str, amount: u32, about: &str) -> Said {
+    let body = format!(r#"{{"amount":{amount},"currency":"EUR","about":"{about}"}}"#);
+    match place {
+        "header" => said("POST", "/charges".to_owned(), &[JSON, ("Idempotency-Key", key)], body),
+        "JSON" => said(
+            "POST",
+            "/charges".to_owned(),
+            &[JSON],
+            format!(r#"{{"key":"{key}","amount":{amount},"currency":"EUR","about":"{about}"}}"#),
+        ),
+        "query" => said("POST", format!("/charges?key={key}"), &[JSON], body),
+        "path" => said("PUT", format!("/charges/{key}"), &[JSON], body),
+        "form" => said(
+            "POST",
+            "/charges".to_owned(),
+            &[("Content-Type", "application/x-www-form-urlencoded")],
+            format!("key={key}&amount={amount}&currency=EUR&about={about}"),
+        ),
+        "JSON-RPC" => said(
+            "POST",
+            "/rpc".to_owned(),
+            &[JSON],
+            format!(
+                r#"{{"jsonrpc":"2.0","id":{},"method":"charge","params":{{"key":"{key}","amount":{amount},"about":"{about}"}}}}"#,
+                key.len() + key.bytes().map(usize::from).sum::<usize>()
+            ),
+        ),
+        "XML" => said(
+            "POST",
+            "/soap".to_owned(),
+            &[("Content-Type", "text/xml"), ("SOAPAction", "\"charge\"")],
+            format!(
+                "<Charge><Key>urn:uuid:{key}</Key><Amount>{amount}</Amount><For>{about}</For></Charge>"
+            ),
+        ),
+        _ => unreachable!("{place}"),
+    }
+}
+
+#[test]
+fn a_write_matches_with_a_key_of_its_own_and_drifts_with_another_amount() {
+    for place in ["header", "JSON", "query", "path", "form", "JSON-RPC", "XML"] {
+        for (style, [one, two, fresh]) in &IDS[4..12] {
+            let of = |key: &str, amount| write_at(place, key, amount, "o-1");
+            let mut desk = Desk::of(&[of(one, 100), of(two, 200)]);
+            assert_eq!(desk.ask(&of(fresh, 200)), "= 1", "{style} in {place}");
+            let mut desk = Desk::of(&[of(one, 100)]);
+            assert_eq!(desk.ask(&of(fresh, 999)), "~ 0", "{style} in {place}, another amount");
+        }
+    }
+}
+
+#[test]
+fn writes_with_other_amounts_are_one_drift_each() {
+    let of = |key: &str, amount| write_at("JSON", key, amount, "o-1");
+    let keys = IDS[4].1;
+    let mut desk = Desk::of(&[of(keys[0], 100), of(keys[1], 200), of(keys[2], 300)]);
+    let got: Vec<String> = [
+        (110, "0e02b2c3-58cc-4372-a567-0e02b2c3d479"),
+        (210, "1b4e28ba-2fa1-41d2-883f-0016d3cca427"),
+        (310, "9a1de644-815e-46d1-bb8f-aa1837f8a88b"),
+    ]
+    .iter()
+    .map(|&(amount, key)| desk.ask(&of(key, amount)))
+    .collect();
+    assert_eq!(got, ["~ 0", "~ 1", "~ 2"]);
+}
+
+#[test]
+fn what_was_named_before_is_named_by_a_write_too() {
+    let uuids = IDS[4].1;
+    let read = |id: &str| read_at("path", id);
+    let write = |about: &str| write_at("header", "k", 100, about);
+    let mut desk = Desk::of(&[read(uuids[0]), write(uuids[0])]);
+    assert_eq!(desk.ask(&write(uuids[0])), "= 1");
+    let got = desk.ask(&write(uuids[1]));
+    assert!(!got.starts_with('='), "{got}");
+}
+
+#[test]
+fn what_v2_made_up_is_known_by_its_own_name_later() {
+    let [one, _, own] = IDS[4].1;
+    let put = |id: &str| said("PUT", format!("/receipts/{id}.txt"), &[], "paid".to_owned());
+    let get = |id: &str| said("GET", format!("/receipts/{id}.txt"), &[], String::new());
+    let mut desk = Desk::of(&[put(one), get(one)]);
+    assert_eq!(desk.ask(&get(own)), "Other", "before it was put");
+    assert_eq!(desk.ask(&put(own)), "= 0");
+    assert_eq!(desk.ask(&get(own)), "= 1");
+    assert_eq!(desk.ask(&get(IDS[4].1[1])), "Other");
+}
+
+#[test]
+fn what_is_new_in_each_call_hides_no_read() {
+    let [one, two, fresh] = IDS[4].1;
+    for place in ["nonce", "X-Request-Id", "X-Trace", "requestId", "_"] {
+        let of = |value: &str| match place {
+            "X-Request-Id" | "X-Trace" => {
+                said("GET", "/orders".to_owned(), &[(place_of(place), value)], String::new())
+            }
+            _ => said("GET", format!("/orders?{place}={value}"), &[], String::new()),
+        };
+        let mut desk = Desk::of(&[of(one), of(two)]);
+        assert!(desk.ask(&of(fresh)).starts_with('='), "{place}");
+    }
+    // Four sessions of a library that numbers its calls in a field of its own.
+    let calls: Vec<Said> =
+        ["a1b2c3d4e5f60718", "9f8e7d6c5b4a3928", "13579bdf02468ace", "0f1e2d3c4b5a6978"]
+            .iter()
+            .map(|value| said("GET", "/orders".to_owned(), &[("X-Wire", value)], String::new()))
+            .collect();
+    let mut desk = Desk::of(&calls);
+    let own = said("GET", "/orders".to_owned(), &[("X-Wire", "7c6b5a4938271605")], String::new());
+    assert!(desk.ask(&own).starts_with('='));
+}
+
+fn place_of(name: &str) -> &'static str {
+    if name == "X-Trace" { "X-Trace" } else { "X-Request-Id" }
+}
+
+#[test]
+fn header_fields_of_the_client_hide_no_read_and_lacking_ones_neither() {
+    let of =
+        |fields: &[(&'static str, &str)]| said("GET", "/orders".to_owned(), fields, String::new());
+    let recorded = of(&[
+        ("X-Tenant", "acme"),
+        ("User-Agent", "v1"),
+        ("X-Client-Version", "1.0"),
+        ("Accept", "a/b"),
+    ]);
+    let mut desk = Desk::of(&[recorded]);
+    for fields in [
+        &[("X-Tenant", "acme"), ("User-Agent", "v2"), ("X-Client-Version", "2.0")][..],
+        &[("X-Tenant", "acme"), ("X-New", "yes"), ("Authorization", "Bearer x")],
+        &[("Accept", "*/*")],
+    ] {
+        assert_eq!(desk.ask(&of(fields)), "= 0", "{fields:?}");
+    }
+    assert_eq!(desk.ask(&of(&[("X-Tenant", "globex")])), "Other");
+}
+
+#[test]
+fn operations_of_one_path_are_calls_of_their_own() {
+    let rpc = |id: u32, method: &str| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":["x"]}}"#);
+        said("POST", "/rpc".to_owned(), &[JSON], body)
+    };
+    let mut desk = Desk::of(&[rpc(1, "getBalance"), rpc(2, "getOrders")]);
+    assert_eq!(desk.ask(&rpc(9, "getOrders")), "= 1");
+    assert_eq!(desk.ask(&rpc(3, "getCards")), "Route");
+    let aws = |action: &str| {
+        let body = format!("Action={action}&Version=2012-11-05&QueueName=a");
+        said("POST", "/".to_owned(), &[("Content-Type", "application/x-www-form-urlencoded")], body)
+    };
+    let mut desk = Desk::of(&[aws("GetQueueUrl"), aws("ListQueues")]);
+    assert_eq!(desk.ask(&aws("ListQueues")), "= 1");
+    assert_eq!(desk.ask(&aws("ListRules")), "Route");
+}

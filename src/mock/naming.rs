@@ -1,0 +1,107 @@
+//! Which of the values that vary by themselves name what a call is about: a customer's UUID does, a
+//! nonce does not.
+
+use crate::message::dates;
+use crate::message::kinds::{self, ValueKind};
+use crate::message::place::{Step, Trail};
+use crate::time::{NANOS_PER_SEC, Timestamp};
+
+/// Whether a value that varies by itself names what is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Names {
+    /// It is made anew for each call.
+    No,
+    /// It may: in a call that reads unless the recording shows that it does not, in one that writes
+    /// where the recording has the value before.
+    Value,
+    /// It is a segment of the path.
+    Path,
+}
+
+/// What is known of a call whose values are judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Whether it only reads.
+    pub(super) reads: bool,
+    /// When it is made.
+    pub(super) at: Timestamp,
+}
+
+/// Whether a value that varies by itself names what is asked for, where nothing is known of its
+/// place but what it is called.
+pub(super) fn names_by(asked: Asked, at: &Trail<'_>, text: &str, kind: Option<ValueKind>) -> Names {
+    let is_time = kind.is_some_and(ValueKind::is_time);
+    let fresh =
+        is_time && (!asked.reads || kind.is_some_and(|kind| is_fresh(kind, text, asked.at)));
+    match at.last() {
+        _ if fresh => Names::No,
+        Step::Segment(_) if at.before().is_none() => Names::Path,
+        _ if is_made_anew(at) => Names::No,
+        _ => Names::Value,
+    }
+}
+
+/// Whether a time is about that of the call, or its day.
+fn is_fresh(kind: ValueKind, text: &str, at: Timestamp) -> bool {
+    const HOUR: i64 = 3_600 * NANOS_PER_SEC;
+    let near = |time: Timestamp, hours: i64| time.since(at).saturating_abs() <= hours * HOUR;
+    match kind {
+        ValueKind::Moment => dates::whole(text).is_some_and(|moment| {
+            let hours = if moment.exact_s >= 86_400 { 36 } else { 1 };
+            moment.readings.into_iter().any(|time| near(time, hours))
+        }),
+        ValueKind::Date => kinds::instant_of(kind, text).is_some_and(|time| near(time, 36)),
+        _ => kinds::instant_of(kind, text).is_some_and(|time| near(time, 1)),
+    }
+}
+
+/// Names of values that are new in each call.
+/// In lower case, without what stands between words.
+const NAMES: [&str; 33] = [
+    "",
+    "amzsdkinvocationid",
+    "cachebust",
+    "cachebuster",
+    "cb",
+    "clientmutationid",
+    "clientrequestid",
+    "correlationid",
+    "expires",
+    "hmac",
+    "idempotencykey",
+    "invocationid",
+    "messageid",
+    "nonce",
+    "oauthnonce",
+    "oauthsignature",
+    "oauthtimestamp",
+    "rand",
+    "random",
+    "reqid",
+    "requestid",
+    "requesttime",
+    "rnd",
+    "sig",
+    "signature",
+    "spanid",
+    "timestamp",
+    "traceid",
+    "traceparent",
+    "ts",
+    "xamzcredential",
+    "xamzdate",
+    "xamzsignature",
+];
+
+/// Whether a place is called what says that its value is new in each call.
+fn is_made_anew(at: &Trail<'_>) -> bool {
+    at.name().is_some_and(says_new)
+}
+
+/// Whether a name says so.
+pub(super) fn says_new(name: &str) -> bool {
+    let plain: String =
+        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let is_new = |name: &str| NAMES.contains(&name);
+    is_new(&plain) || plain.strip_prefix('x').is_some_and(is_new) || plain.starts_with("xgoog")
+}
