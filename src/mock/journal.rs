@@ -187,10 +187,11 @@ impl Journal {
             if lacking == 0 {
                 continue;
             }
+            let changes = !is_safe(&self.recording.request(recorded).method);
             for _ in 0..lacking {
                 self.counts.count(Counted {
                     verdict: CallVerdict::Missing,
-                    changes: recorded.changes(),
+                    changes,
                     caused: cause.is_some(),
                     order_changed: false,
                     faulted: false,

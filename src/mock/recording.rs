@@ -767,11 +767,6 @@ impl CallRecording {
 }
 
 impl RecordedCall {
-    /// Whether it may change something.
-    pub(super) const fn changes(&self) -> bool {
-        !self.reads
-    }
-
     /// Whether its answer says something of what the client has (RFC 9110 §13): it means nothing to
     /// one that asks without the same condition.
     fn answers_a_condition(&self) -> bool {
