@@ -15,6 +15,7 @@ use super::nouns;
 use super::query;
 use super::rules::RuleVerdict;
 use crate::message::Headers;
+use crate::message::protobuf::{DETAILS, details};
 use crate::message::target::path_and_query;
 use crate::steps;
 
@@ -239,6 +240,7 @@ fn fields<'h>(
                     field.change("changed", a, b, SeenChange::PLAIN, sink);
                 }
             }
+            (_, DETAILS) => field.details(a, b, sink),
             _ => field.values(a, b, sink),
         }
     }
@@ -303,6 +305,19 @@ impl FieldRule<'_, '_> {
             _ => ("changed", SeenChange::PLAIN),
         };
         self.change(label, a, b, look, sink);
+    }
+
+    /// What a failed call tells beside its status, compared by what it says.
+    fn details(&self, a: &mut [&[u8]], b: &mut [&[u8]], sink: &mut Sink) {
+        let read = match (&*a, &*b) {
+            ([a], [b]) => details([a, b]),
+            _ => None,
+        };
+        match read {
+            Some([left, right]) if left == right => {}
+            Some([left, right]) => self.values(&mut [&left], &mut [&right], sink),
+            None => self.values(a, b, sink),
+        }
     }
 
     /// Whether a field has several members (RFC 9110 §5.6.1).

@@ -25,6 +25,7 @@ use crate::outcome::HostMap;
 use crate::redact::Redactor;
 use crate::replay::config::ReplaySection;
 use crate::replay::plan::rewrite::{Field, MARKER, TargetRule, check_name};
+use crate::replay::session::ready::ReadyCheck;
 use crate::replay::session::target::parse_url;
 use crate::replay::session::tls::{Identity, Sni, Trust};
 use crate::replay::{Arrivals, Spoken, Think, Windows};
@@ -127,7 +128,8 @@ pub struct ReplayFlags {
     /// Do not add it: exact bytes
     #[arg(help_heading = "Target", long, overrides_with = "marker")]
     no_marker: bool,
-    /// Wait until this URL answers below 400 before starting
+    /// Wait until this URL answers below 400 before starting; grpc://HOST:PORT/SERVICE (grpcs://)
+    /// asks the health check of gRPC
     #[arg(help_heading = "Target", long, value_name = "URL")]
     wait_ready: Option<Url>,
     /// Longest wait for --wait-ready [default: 60s]
@@ -546,10 +548,10 @@ impl ReplayShape {
         };
         let wait_ready = either("wait_ready", flags.wait_ready, file.wait_ready.as_ref(), parsed)?;
         if let Some(url) = &wait_ready
-            && !matches!(url.scheme(), "http" | "https")
+            && ReadyCheck::of(url).is_none()
         {
             return Err(Failure::usage(format!(
-                "--wait-ready {}: not an http or https URL",
+                "--wait-ready {}: not an http, https, grpc or grpcs URL",
                 folder::without_secrets(url)
             )));
         }

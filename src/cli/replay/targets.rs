@@ -12,6 +12,7 @@ use crate::replay::plan::rewrite::Rewriter;
 use crate::replay::session::client::Proxy;
 use crate::replay::session::forward::Forward;
 use crate::replay::session::probe::{self, Unready, Unusable};
+use crate::replay::session::ready::ReadyCheck;
 use crate::replay::session::target::{Target, TargetError};
 use crate::replay::{ReplayStop, Transport};
 
@@ -99,7 +100,8 @@ impl Targets {
         }
         // What is asked whether it is ready is asked by a request, too.
         // One that cannot be found is not there yet: who waits for it judges it again.
-        let ready = shape.wait_ready.as_ref().and_then(|url| Target::serving(url).ok());
+        let check = shape.wait_ready.as_ref().and_then(ReadyCheck::of);
+        let ready = check.and_then(|check| Target::serving(&check.url).ok());
         let all: Vec<&Target> = self.all().chain(self.proxy()).chain(&ready).collect();
         let finding = captured.judge(&all);
         if let Some(unknown) = finding.unknown {
@@ -119,9 +121,11 @@ impl Targets {
         stop: &ReplayStop,
     ) -> Result<(), Failure> {
         let refused = |end| !shape.allow_captured_server && captured.served_at(end);
-        if let Some(url) = &shape.wait_ready {
+        if let Some((url, check)) =
+            shape.wait_ready.as_ref().and_then(|url| Some((url, ReadyCheck::of(url)?)))
+        {
             let wait = shape.wait_for_ns;
-            probe::wait_ready(url, &shape.trust, wait, stop, refused).map_err(|why| {
+            probe::wait_ready(&check, &shape.trust, wait, stop, refused).map_err(|why| {
                 let shown = folder::without_secrets(url);
                 Failure::target(match why {
                     Unready::Late(why) => format!("--wait-ready {shown}: {why}"),

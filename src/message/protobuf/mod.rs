@@ -6,6 +6,7 @@
 //! their names, enums their words, maps their keys. Without one a field is `#3`, and what its
 //! octets are is learned from all samples of a method, of both versions ([`Shape`]).
 
+mod details;
 mod fields;
 mod named;
 mod numbered;
@@ -15,6 +16,7 @@ mod shape;
 
 use crate::message::json::escape::escape;
 
+pub use details::{DETAILS, details};
 pub use readings::{Read, Readings, Speaker};
 pub use schema::{Schema, SchemaError};
 pub use shape::Shape;

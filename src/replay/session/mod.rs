@@ -10,6 +10,7 @@ pub mod forward;
 pub(super) mod h1;
 pub mod h2;
 pub mod probe;
+pub mod ready;
 pub(super) mod seat;
 pub(super) mod socket;
 pub(super) mod sources;

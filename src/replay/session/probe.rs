@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rustls::{CertificateError, ClientConnection};
-use url::Url;
-
 use crate::flow::Endpoint;
 use crate::replay::session::forward::{self, Forward};
+use crate::replay::session::ready::ReadyCheck;
 use crate::replay::session::target::Target;
 use crate::replay::session::tls::{self, Nobody, Sni, Trust};
 use crate::replay::task::ReplayStop;
 use crate::time::Monotonic;
+use bytes::Bytes;
+use rustls::{CertificateError, ClientConnection};
 
 /// Longest wait for one connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -144,11 +144,11 @@ fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Asks `url` until it answers with a status below 400, for at most `wait_ns`; `target` is the
-/// server of it, resolved anew each time. No byte is sent to a server that is `refused`, whenever
+/// Asks what `check` says until it is ready, for at most `wait_ns`; its server is resolved anew each
+/// time. No byte is sent to a server that is `refused`, whenever
 /// the name or a forwarder begins to lead to it.
 pub fn wait_ready(
-    url: &Url,
+    check: &ReadyCheck,
     trust: &Trust,
     wait_ns: i64,
     stop: &ReplayStop,
@@ -160,14 +160,16 @@ pub fn wait_ready(
         .build()
         .map_err(|error| Unready::Late(error.to_string()))?;
     // The library wants a TLS configuration in any case; over plain HTTP it is never used.
-    let config = match url.scheme() {
-        "https" => trust.config(&[b"http/1.1"]),
+    let protocol: &[u8] = if check.is_call() { b"h2" } else { b"http/1.1" };
+    let config = match check.url.scheme() {
+        "https" => trust.config(&[protocol]),
         _ => Trust::nobody().config(&[]),
     };
     let config = config.map_err(|error| Unready::Late(error.to_string()))?;
     loop {
         let ask = || {
-            let target = Target::serving(url).map_err(|error| Unready::Late(innermost(&error)))?;
+            let target =
+                Target::serving(&check.url).map_err(|error| Unready::Late(innermost(&error)))?;
             let ends = target.addresses.iter();
             let mut ends = ends.map(|end| Endpoint::new(end.ip().to_canonical(), end.port()));
             if let Some(end) = ends.find(|end| refused(*end)) {
@@ -180,7 +182,11 @@ pub fn wait_ready(
                     return Err(Unready::Late(why));
                 }
             }
-            let client = reqwest::Client::builder()
+            let mut client = reqwest::Client::builder();
+            if check.is_call() {
+                client = client.http2_prior_knowledge();
+            }
+            let client = client
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
                 .resolve_to_addrs(&target.host, &target.addresses)
@@ -188,11 +194,17 @@ pub fn wait_ready(
                 .build()
                 .map_err(|error| Unready::Late(innermost(&error)))?;
             let left = Duration::from_nanos((wait_ns - started.elapsed()).max(1).unsigned_abs());
-            let request = client.get(url.clone()).timeout(CONNECT.min(left));
-            match runtime.block_on(async { request.send().await }) {
-                Ok(response) if response.status().as_u16() < 400 => Ok(()),
-                Ok(response) => {
-                    Err(Unready::Late(format!("status {}", response.status().as_u16())))
+            let request = check.ask(&client).timeout(CONNECT.min(left));
+            let answer = runtime.block_on(async {
+                let response = request.send().await?;
+                let (status, headers) = (response.status(), response.headers().clone());
+                // Who is asked for a resource is ready with its status.
+                let body = if check.is_call() { response.bytes().await? } else { Bytes::new() };
+                reqwest::Result::Ok((status, headers, body))
+            });
+            match answer {
+                Ok((status, headers, body)) => {
+                    check.judge(status, &headers, &body).map_err(Unready::Late)
                 }
                 Err(error) => Err(Unready::Late(innermost(&error))),
             }
@@ -227,6 +239,8 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 
     use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+
+    use url::Url;
 
     use super::*;
 
@@ -267,16 +281,69 @@ mod tests {
                 answers.next();
             }
         });
+        let check = ReadyCheck::of(&url).unwrap();
         let (trust, stop) = (Trust::default(), ReplayStop::default());
-        assert_eq!(wait_ready(&url, &trust, 20_000_000_000, &stop, |_| false), Ok(()));
+        assert_eq!(wait_ready(&check, &trust, 20_000_000_000, &stop, |_| false), Ok(()));
         server.join().unwrap();
-        let late = wait_ready(&url, &trust, 0, &stop, |_| false);
+        let late = wait_ready(&check, &trust, 0, &stop, |_| false);
         assert!(
             matches!(&late, Err(Unready::Late(why)) if why.contains("not ready within 0ns")),
             "{late:?}"
         );
         let end = format!("127.0.0.1:{}", url.port().unwrap()).parse().unwrap();
-        let refused = wait_ready(&url, &trust, 0, &stop, |_| true);
+        let refused = wait_ready(&check, &trust, 0, &stop, |_| true);
         assert_eq!(refused, Err(Unready::Refused(end)));
+    }
+
+    /// A server of the health check, which says each of these in turn.
+    fn health(says: Vec<(u8, Option<&'static str>)>) -> u16 {
+        use http_body_util::{BodyExt as _, Full};
+        use hyper_util::rt::{TokioExecutor, TokioIo};
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        listener.set_nonblocking(true).unwrap();
+        let says = Arc::new(std::sync::Mutex::new(says.into_iter()));
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                while let Ok((stream, _)) = listener.accept().await {
+                    let says = Arc::clone(&says);
+                    let service = hyper::service::service_fn(
+                        move |request: hyper::Request<hyper::body::Incoming>| {
+                            let next = says.lock().unwrap().next();
+                            async move {
+                                assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+                                assert_eq!(request.headers()["te"], "trailers");
+                                let asked = request.into_body().collect().await?.to_bytes();
+                                assert_eq!(&asked[..], b"\0\0\0\0\x06\x0a\x04shop");
+                                let (code, status) = next.unwrap();
+                                let answer = crate::message::grpc::frame_of(&[8, code]);
+                                let mut response = hyper::Response::builder();
+                                if let Some(status) = status {
+                                    response = response.header("grpc-status", status);
+                                }
+                                let body = if status.is_some() { Vec::new() } else { answer };
+                                let body = Full::new(Bytes::from(body));
+                                Ok::<_, hyper::Error>(response.body(body).unwrap())
+                            }
+                        },
+                    );
+                    let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    let connection = server.serve_connection(TokioIo::new(stream), service);
+                    tokio::spawn(connection);
+                }
+            });
+        });
+        port
+    }
+
+    #[test]
+    fn waits_until_a_service_serves() {
+        let port = health(vec![(0, Some("14")), (2, None), (1, None)]);
+        let url: Url = format!("grpc://127.0.0.1:{port}/shop").parse().unwrap();
+        let check = ReadyCheck::of(&url).unwrap();
+        let (trust, stop) = (Trust::default(), ReplayStop::default());
+        assert_eq!(wait_ready(&check, &trust, 20_000_000_000, &stop, |_| false), Ok(()));
     }
 }
