@@ -205,7 +205,7 @@ impl SecretJsonWalk<'_> {
     }
 
     /// Whether a value is secret by what stands beside it: `{"name": "password", "value": …}`,
-    /// `[["password", …]]`, `["Authorization", …]`.
+    /// `[["password", …]]`, `["Authorization", …]`, `["--token", …]`.
     fn by_name(
         &mut self,
         hide: &mut impl Hide,
@@ -221,7 +221,9 @@ impl SecretJsonWalk<'_> {
             let named = frame.named.take();
             if has_name && named.is_none() && encoding == ViewEncoding::Json {
                 frame.named = name_of(hide, &self.content[range.clone()]).filter(|kind| {
-                    *kind != HeaderSecret::Whole || (in_pairs && frame.strings == 1)
+                    *kind != HeaderSecret::Whole
+                        || (in_pairs && frame.strings == 1)
+                        || self.content[range.clone()].starts_with(b"--")
                 });
             }
             return named;

@@ -54,7 +54,8 @@ impl Marks {
         let value = &text[range.clone()];
         let look = self.all
             || kinds.has(Kinds::LOOKS)
-            || kinds.has(Kinds::NAME) && memchr::memchr2(b'=', b':', value).is_some()
+            || kinds.has(Kinds::NAME)
+                && (memchr::memchr3(b'=', b':', b' ', value).is_some() || value.contains(&b','))
             || kinds.has(Kinds::ROUTE) && memchr::memchr(b'/', value).is_some()
             || kinds.has(Kinds::SCHEME) && memchr::memchr3(b' ', b'+', b'%', value).is_some();
         (look, kinds.has(Kinds::NAME))

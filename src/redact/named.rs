@@ -16,6 +16,9 @@ const LONGEST_NAME: usize = 64;
 /// Most blanks on either side of `=` or `:`.
 const MOST_BLANKS: usize = 8;
 
+/// Options that a user and a password follow.
+const USERS: [&[u8]; 2] = [b"-u ", b"--user "];
+
 /// Up to where pairs were looked at.
 #[derive(Default)]
 pub(super) struct NamedUpTo {
@@ -37,7 +40,17 @@ pub(super) fn pair_around(
     if from <= done.end {
         return;
     }
-    let Some(mark) = mark_after(text, from).filter(|&at| done.mark.is_none_or(|last| at > last))
+    let option = USERS.iter().find(|option| text[..from].ends_with(option));
+    if let Some(option) = option {
+        let end = user_and_password(text, from - option.len(), from, found);
+        done.end = end.unwrap_or(done.end);
+        return;
+    }
+    let mark = mark_after(text, from);
+    if mark.is_none_or(|mark| text[mark..].starts_with(b"=>")) {
+        done.end = loose_pair(text, from, found).unwrap_or(done.end);
+    }
+    let Some(mark) = mark.filter(|&at| at >= done.end && done.mark.is_none_or(|last| at > last))
     else {
         return;
     };
@@ -53,6 +66,103 @@ fn mark_after(text: &[u8], from: usize) -> Option<usize> {
     at += usize::from(matches!(rest.get(at), Some(b'"' | b'\'' | b'`')));
     at += rest[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
     matches!(rest.get(at), Some(b'=' | b':')).then_some(from + at)
+}
+
+/// A value behind its name without `=` or `:`: `--token VALUE`, `machine x login joe password VALUE`
+/// (netrc), `set("token", "VALUE")`, `'password' => 'VALUE'`, `password was "VALUE"`. Answers
+/// where it ends.
+fn loose_pair(
+    text: &[u8],
+    from: usize,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
+) -> Option<usize> {
+    let count = |bytes: &[u8]| bytes.iter().take_while(|&&byte| is_of_name(byte)).count();
+    let end = from + count(&text[from..text.len().min(from + LONGEST_NAME)]);
+    let quote = text.get(end).copied().filter(|byte| matches!(byte, b'"' | b'\'' | b'`'));
+    let mut at = end + usize::from(quote.is_some());
+    let blanks = text[at..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
+    at += blanks;
+    let head = &text[end.saturating_sub(LONGEST_NAME)..end];
+    let start = end - head.iter().rev().take_while(|&&byte| is_of_name(byte)).count();
+    let is_argument = || {
+        let before = &text[..start];
+        quote.is_some_and(|quote| before.ends_with(&[b'(', quote]))
+    };
+    // Where a value that must be in quotes may begin, or one that need not be.
+    let (value, is_bare) = match &text[at..] {
+        [b'=', b'>', ..] => (at + 2, false),
+        [b',', ..] if is_argument() => (at + 1, false),
+        rest if blanks > 0 && rest.starts_with(b"was ") => (at + 4, false),
+        rest if blanks > 0 && rest.starts_with(b"is ") => (at + 3, false),
+        [next, ..] if blanks > 0 && *next != b'-' => {
+            let is_option = text[start..end].starts_with(b"--");
+            (at, is_option || text[start..end] == *b"password" && follows_login(&text[..start]))
+        }
+        _ => return None,
+    };
+    let name = std::str::from_utf8(&text[start..end]).ok()?;
+    if !names::is_secret_field(name) {
+        return None;
+    }
+    let value =
+        value + text[value..].iter().take(MOST_BLANKS).take_while(|&&byte| is_blank(byte)).count();
+    if let Some(quoted) = quoted(text, value) {
+        return put(text, quoted, SecretShape::Named, found);
+    }
+    let length = word_length(&text[value..]);
+    (is_bare && length > 0)
+        .then(|| put(text, value..value + length, SecretShape::Named, found))
+        .flatten()
+}
+
+/// Whether `machine HOST login NAME` stands before it, as in a netrc.
+fn follows_login(before: &[u8]) -> bool {
+    let before = &before[before.len().saturating_sub(2 * LONGEST_NAME)..];
+    let mut words = before.rsplit(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let [_user, login, _host, machine] = std::array::from_fn(|_| words.next());
+    login == Some(b"login") && machine == Some(b"machine")
+}
+
+/// The password of `-u joe:PASSWORD`, which begins at `option`. Numbers of users and groups are
+/// none.
+fn user_and_password(
+    text: &[u8],
+    option: usize,
+    from: usize,
+    found: &mut Vec<(Range<usize>, SecretShape)>,
+) -> Option<usize> {
+    if option > 0 && !matches!(text[option - 1], b' ' | b'\t' | b'\n' | b'"' | b'\'') {
+        return None;
+    }
+    let from = from + usize::from(matches!(text.get(from), Some(b'"' | b'\'')));
+    let word = &text[from..from
+        + ends(&text[from..], |byte| {
+            byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'\\' | b'<')
+        })];
+    let colon = memchr::memchr(b':', word)?;
+    let (user, password) = (&word[..colon], &word[colon + 1..]);
+    let is_pair = !user.contains(&b'/') && !password.iter().all(u8::is_ascii_digit);
+    is_pair.then(|| put(text, from + colon + 1..from + word.len(), SecretShape::Named, found))?
+}
+
+/// The lines of a block of YAML behind `name: |` or `name: >`, of which `line` is the rest.
+fn block(text: &[u8], line: Range<usize>) -> Option<Range<usize>> {
+    let [b'|' | b'>', modifiers @ ..] = text[line.clone()].trim_ascii() else { return None };
+    if !matches!(modifiers, b"" | b"-" | b"+") {
+        return None;
+    }
+    let newline = line.end + usize::from(text.get(line.end) == Some(&b'\r'));
+    let first = (text.get(newline) == Some(&b'\n')).then_some(newline + 1)?;
+    let indent = ends(&text[first..], |byte| byte != b' ');
+    let mut end = first;
+    while indent > 0 && ends(&text[end..], |byte| byte != b' ') >= indent {
+        end += ends(&text[end..], |byte| byte == b'\n');
+        if end >= text.len() {
+            break;
+        }
+        end += 1;
+    }
+    (end > first + indent).then(|| first + indent..end.min(text.len()))
 }
 
 const fn is_of_name(byte: u8) -> bool {
@@ -164,6 +274,9 @@ fn pair(
     }
     let quote = enclosing.and_then(|quote| memchr::memchr(quote, &text[from..done.line]));
     let line = from..quote.map_or(done.line, |length| from + length);
+    if colon && let Some(block) = block(text, line.clone()) {
+        return put(text, block, SecretShape::Named, found);
+    }
     match header {
         Some(HeaderSecret::Credentials) => {
             put(text, credentials(text, line), SecretShape::Named, found)
@@ -353,6 +466,13 @@ mod tests {
             ("<a href=\"/x?code=c1&amp;key=k1#access_token=f1\">", &["c1", "k1", "f1"]),
             ("user[password]=x&user%5Btoken%5D=y", &["x", "y"]),
             ("/x;jsessionid=abc?x=1", &["abc?x=1"]),
+            ("run --api-key k1 --token 'k 2' --verbose", &["k1", "k 2"]),
+            ("machine x login joe password k1 port 1", &["k1"]),
+            ("curl -u joe:k1 --user 'ann:k2' x", &["k1", "k2"]),
+            ("set('token', 'k1'); put(\"api_key\" , \"k2\")", &["k1", "k2"]),
+            ("'password' => 'k1', secret => \"k2\"", &["k1", "k2"]),
+            ("the password was 'k1' and the secret is \"k2\"", &["k1", "k2"]),
+            ("a:\n  token: |-\n    k1\n    k2\n  b: c", &["k1\n    k2"]),
         ] {
             assert_eq!(texts(text), expected, "{text}");
         }
@@ -372,6 +492,10 @@ mod tests {
             "token=next()",
             "code=5 key=7",
             "=x :y",
+            "docker run -u 1000:1000 --user 10:20 x",
+            "the password was reset, the token is old",
+            "--token --verbose, login with password only, --max-tokens 5",
+            "in('password', 3), f(token, 'x')",
         ] {
             assert_eq!(texts(text), [""; 0], "{text}");
         }

@@ -74,6 +74,7 @@ const SECRET_NAMES: &[&str] = &[
     "codeverifier",
     "connectsid",
     "devicecode",
+    "dpop",
     "encryptionkey",
     "licensekey",
     "mnemonic",

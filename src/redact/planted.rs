@@ -260,6 +260,138 @@ const PLACES: &[PlantedPlace] = &[
     Got("application/jwt", "eyJhbGciOiJub25lIn0.eyJzdWIi§.§"),
 ];
 
+/// More of the same kinds: other vendors' fields, other ways to write a pair, other formats.
+const FURTHER: &[PlantedPlace] = &[
+    Ask("X-Access-Token", "§"),
+    Ask("DD-API-KEY", "§"),
+    Ask("X-Api-Secret", "§"),
+    Ask("X-Auth-Key", "§"),
+    Ask("X-Parse-Session-Token", "§"),
+    Ask("X-Rundeck-Auth-Token", "§"),
+    Ask("X-Figma-Token", "§"),
+    Ask("X-Algolia-API-Key", "§"),
+    Ask("X-Redmine-API-Key", "§"),
+    Ask("CF-Access-Client-Secret", "§"),
+    Ask("X-MS-Token-AAD-Access-Token", "§"),
+    Ask("X-Amzn-Oidc-Accesstoken", "§"),
+    Ask("X-Goog-Iap-Jwt-Assertion", "§"),
+    Ask("X-Forwarded-Access-Token", "§"),
+    Ask("X-Forwarded-Authorization", "Bearer §"),
+    Ask("X-Twilio-Signature", "§"),
+    Ask("Stripe-Signature", "t=1492774577,v1=§"),
+    Ask("X-Slack-Signature", "v0=§"),
+    Ask("DPoP", "§"),
+    Ask("Grpc-Metadata-Authorization", "Bearer §"),
+    Ask("Authorization", "GoogleLogin auth=§"),
+    Ask("Authorization", "MAC id=\"h4\", ts=\"1\", mac=\"§\""),
+    Ask("Authorization", "ApiKey joe:§"),
+    Ask("Authorization", "Snowflake Token=\"§\""),
+    Ask("Authorization", "key=§"),
+    Ask("Authorization", "SharedKey account:§"),
+    Ask("Authorization", "SharedAccessSignature sr=x&sig=§&se=1"),
+    Ask("X-Plex-Token", "§"),
+    Ask("X-Cookie", "a=1; sid=§"),
+    Ask("Forwarded-Cookie", "sid=§"),
+    // Of HTTP/2: where its target stands once more, and metadata of gRPC.
+    Ask(":path", "/x?access_token=§"),
+    Ask(":path", "/reset-password/§"),
+    Ask("x-session-token-bin", "¤"),
+    // Targets.
+    Target("/graphql?query=mutation%7Blogin(password%3A%22§%22)%7Bid%7D%7D"),
+    Target("/x?auth%5Btoken%5D=§"),
+    Target("/x?a=1;token=§"),
+    Target("/x?TOKEN=§"),
+    Target("/x?pass%77ord=§"),
+    Target("/x?redirect_uri=https%3A%2F%2Fa.example%2Freset-password%2F§"),
+    Target("/accept-invite/§?a=1"),
+    Target("/activate/§"),
+    Target("/share/token/§"),
+    // Cookies and their attributes.
+    Answer("Set-Cookie", "theme=dark; Path=/reset-password/§"),
+    Answer("Set-Cookie", "\"sid\"=\"§\"; Secure"),
+    Answer("Set-Cookie", "return_to=%2Fcb%3Fcode%3D§"),
+    Answer("Location", "//x.example/magic-link/§"),
+    Answer("Link", "</verify-email/§>; rel=\"canonical\""),
+    Answer("X-Redirect-By", "/cb?id_token=§"),
+    Answer("WWW-Authenticate", "Bearer error=\"invalid_token\", token=\"§\""),
+    Reason("Bearer § expired"),
+    Reason("https://joe:§@x.example/ refused"),
+    // JSON.
+    Sent(JSON, "{\"Authorization\":[\"Bearer §\"]}"),
+    Sent(JSON, "{\"args\":[\"--token\",\"§\"]}"),
+    Sent(JSON, "{\"args\":[\"--password=§\"]}"),
+    Sent(JSON, "{\"cmd\":\"curl -u joe:§ https://x.example\"}"),
+    Sent(JSON, "{\"id\":\"password\",\"val\":\"§\"}"),
+    Sent(JSON, "{\"type\":\"password\",\"value\":\"§\"}"),
+    Sent(JSON, "{\"attributes\":[{\"Name\":\"custom:token\",\"Value\":\"§\"}]}"),
+    Sent(JSON, "{\"env\":[{\"name\":\"DB_PASSWORD\",\"value\":\"§\"}]}"),
+    Sent(JSON, "{\"env\":[\"API_TOKEN=§\"]}"),
+    Sent(JSON, "{\"k\":\"api-key\",\"v\":\"§\"}"),
+    Sent(JSON, "{\"hasura\":{\"x-hasura-admin-secret\":\"§\"}}"),
+    Sent(
+        JSON,
+        "{\"variables\":{\"pw\":\"§\"},\"query\":\"query ($pw: String) { a(input: {password: $pw}) }\"}",
+    ),
+    Sent(JSON, "{\"auth\":{\"basic\":[{\"key\":\"password\",\"value\":\"§\"}]}}"),
+    Sent(JSON, "{\"jsonrpc\":\"2.0\",\"method\":\"login\",\"params\":{\"passwd\":\"§\"}}"),
+    Sent(JSON, "{\"pin_code\":\"§\"}"),
+    Sent(JSON, "{\"refreshToken\":{\"value\":\"§\"}}"),
+    Sent(JSON, "{\"message\":\"login failed for joe, password was '§'\"}"),
+    Sent(JSON, "{\"aws_secret_access_key\":\"§\"}"),
+    Sent(JSON, "{\"webhook\":\"https://hooks.x.example/services/T02AB34CD/B0452EFGH/§\"}"),
+    Sent("application/json; charset=latin1", "{\"secret\":\"§\"}"),
+    // Forms.
+    Sent(FORM, "user[password]=§"),
+    Sent(FORM, "client_assertion_type=x&client_assertion=§"),
+    Sent(FORM, "grant_type=refresh_token&refresh_token=§"),
+    Sent(FORM, "Action=AssumeRole&AWSSecretAccessKey=§"),
+    Sent(FORM, "j_username=joe&j_password=§"),
+    Sent(FORM, "log=joe&pwd=§"),
+    Sent(FORM, "username=joe&passcode=§"),
+    Sent(FORM, "RelayState=%2Fcb%3Faccess_token%3D§"),
+    Sent(
+        "multipart/form-data; boundary=bb",
+        "--bb\r\nContent-Disposition: form-data; name=user[password]\r\n\r\n§\r\n--bb--\r\n",
+    ),
+    Sent(
+        "multipart/form-data; boundary=bb",
+        "--bb\r\nContent-Disposition: form-data; name=\"f\"; filename=\".env\"\r\n\r\nSECRET_KEY=§\n\r\n--bb--\r\n",
+    ),
+    // Markup.
+    Got(HTML, "<form action=\"/reset-password/§\"></form>"),
+    Got(HTML, "<meta http-equiv=refresh content=\"0; url=/cb?code=§\">"),
+    Got(HTML, "<a onclick=\"go('/reset-password/§')\">x</a>"),
+    Got(HTML, "<input type=hidden name=SAMLResponse value=\"§\">"),
+    Got(HTML, "<img src=\"https://joe:§@x.example/a.png\">"),
+    Got(HTML, "<script>localStorage.setItem('token', '§')</script>"),
+    Got(HTML, "<code>password=§</code>"),
+    Got(XML, "<user password='§'><name>joe</name></user>"),
+    Got(XML, "<add key=\"ApiKey\" value=\"§\"/>"),
+    Got(XML, "<url>https://x.example/?sig=§&amp;a=1</url>"),
+    Got(XML, "<u><!-- token: § --></u>"),
+    Got(XML, "<auth><token type=\"x\"><v>§</v></token></auth>"),
+    // Texts.
+    Got(TEXT, "curl -H 'X-Api-Key: §' https://x.example"),
+    Got(TEXT, "curl -u joe:§ https://x.example"),
+    Got(TEXT, "mysql --password=§ -h db"),
+    Got(TEXT, "login --token § --verbose"),
+    Got(TEXT, "Set-Cookie: sid=§; Path=/\r\n"),
+    Got(TEXT, "PGPASSWORD=§ psql"),
+    Got(TEXT, "machine x.example login joe password §"),
+    Got(TEXT, "'password' => '§',"),
+    Got(TEXT, ":secret_key: §\n"),
+    Got(TEXT, "GET /cb?code=§ HTTP/1.1\r\nHost: x\r\n"),
+    Got(TEXT, "jdbc:postgresql://db/x?user=joe&password=§"),
+    Got(TEXT, "AccountName=x;AccountKey=§;EndpointSuffix=y"),
+    Got("application/toml", "[db]\npassword = \"§\"\n"),
+    Got("text/yaml", "token: >-\n  §\nnext: 1\n"),
+    Got("text/csv", "id;api_key\n1;§\n"),
+    Got("text/tab-separated-values", "user\tsecret\njoe\t§\n"),
+    Got("text/event-stream", "data: see /reset-password/§\n\n"),
+    Got("application/graphql", "mutation { login(password: \"§\") { id } }"),
+    Got("application/x-sh", "export AWS_SECRET_ACCESS_KEY='§'\n"),
+];
+
 /// Places in which the secret stands in base64 of JSON.
 const ENCODED: &[PlantedPlace] = &[
     Ask("X-Context", "¤"),
@@ -397,7 +529,7 @@ fn no_planted_secret_is_left() {
     let mut planted = 0;
     let basic = STANDARD.encode(format!("joe:{SECRET}"));
     let json = STANDARD.encode(format!("{{\"user\":\"joe\",\"password\":\"{SECRET}\"}}"));
-    for (places, encoded) in [(PLACES, &basic), (ENCODED, &json)] {
+    for (places, encoded) in [(PLACES, &basic), (FURTHER, &basic), (ENCODED, &json)] {
         for &place in places {
             planted += 1;
             let fill = |template: &str| filled(template, SECRET, encoded);
@@ -406,7 +538,7 @@ fn no_planted_secret_is_left() {
                 left.push(format!("in a recording: {place:?}"));
             }
             // The type of a body is not known there.
-            let is_typed = matches!(place, Got("text/csv", _));
+            let is_typed = matches!(place, Got("text/csv" | "text/tab-separated-values", _));
             let shown = shown(place, &fill);
             if !is_typed && (holds(shown.as_bytes(), SECRET) || shown.contains(encoded)) {
                 left.push(format!("in a report: {place:?}"));

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::names::{self, HeaderSecret};
-use super::shapes::SecretShape;
+use super::shapes::{self, SecretShape};
 
 /// Values that are no secrets, whatever their name.
 const HARMLESS: &[&str] = &[
@@ -66,7 +66,11 @@ pub(super) fn find(kind: HeaderSecret, value: &[u8]) -> Vec<(Range<usize>, Secre
         HeaderSecret::Cookies => cookies(value),
         HeaderSecret::SetCookie => {
             let end = memchr::memchr(b';', value).unwrap_or(value.len());
-            cookies(&value[..end])
+            let mut found = cookies(&value[..end]);
+            // Attributes are no secrets, but what stands in a path may be one.
+            let inside = shapes::find(&value[end..], false).into_iter();
+            found.extend(inside.map(|(at, shape)| (end + at.start..end + at.end, shape)));
+            found
         }
         HeaderSecret::Protocols => protocols(value),
         HeaderSecret::Whole => credentials(value, false),
