@@ -12,7 +12,7 @@ use super::{Exit, Failure, folder, output};
 use crate::stop::Stop;
 
 /// How long what has asked for it may take to end by itself.
-const GRACE: Duration = Duration::from_millis(850);
+const GRACE: Duration = Duration::from_millis(750);
 
 /// How often a word that no signal told is looked at: the command is about to end anyway.
 const LOOK: Duration = Duration::from_millis(50);
