@@ -25,6 +25,13 @@ fn split(text: &str) -> Option<(&str, &str)> {
     (is_url && query.contains('=') && !text.contains(blank)).then_some((before, query))
 }
 
+/// A value of a parameter: a plus sign is a blank, but in base64 that was not escaped it is itself.
+struct Parameter {
+    value: String,
+    /// With its plus signs.
+    written: String,
+}
+
 /// Compares two URLs; false where one of them is none.
 pub(super) fn compare(
     context: &Context<'_>,
@@ -36,10 +43,13 @@ pub(super) fn compare(
     let (Some((a, left)), Some((b, right))) = (split(expected), split(actual)) else {
         return false;
     };
-    let mut names: BTreeMap<String, [Vec<String>; 2]> = BTreeMap::new();
+    let mut names: BTreeMap<String, [Vec<Parameter>; 2]> = BTreeMap::new();
     for (side, query) in [left, right].into_iter().enumerate() {
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            names.entry(name.into_owned()).or_default()[side].push(value.into_owned());
+        let signs = query.replace('+', "%2B");
+        let values = |text| url::form_urlencoded::parse(text).into_owned();
+        let written = values(signs.as_bytes()).map(|(_, written)| written);
+        for ((name, value), written) in values(query.as_bytes()).zip(written) {
+            names.entry(name).or_default()[side].push(Parameter { value, written });
         }
     }
     if names.len() > MOST {
@@ -50,9 +60,11 @@ pub(super) fn compare(
     }
     for (name, [left, right]) in &names {
         for at in 0..left.len().max(right.len()) {
-            let both = [left.get(at), right.get(at)].map(|value| value.map(String::as_str));
-            if both[0] != both[1] {
-                one(context, base, Some(name), both, sink);
+            let both = [left.get(at), right.get(at)];
+            let [a, b] = both.map(|one| one.map(|one| &one.value));
+            if a != b {
+                let written = both.map(|one| one.map(|one| &*one.written));
+                one(context, base, Some(name), written, sink);
             }
         }
     }

@@ -61,6 +61,7 @@ fn a_location_is_compared_by_its_path_and_by_each_parameter() {
         ("https://shop.example/open/cb?x=1&state=f8cfa4d3", &[][..]),
         ("http://v2.staging:8080/open/cb?state=f8cfa4d3&x=1", &[]),
         ("/open/cb?state=f8cfa4d3&x=1", &[]),
+        ("/open/cb?state=f8cfa4d3&x=%31", &[]),
         ("https://shop.example/open/cb?state=90c2e77a&x=1", &["location query:state"]),
         ("https://shop.example/void/cb?state=90c2e77a&x=1", &["location", "location query:state"]),
         ("https://evil.example/open/cb?state=f8cfa4d3&x=1", &["location"]),
