@@ -129,6 +129,25 @@ fn the_status_of_a_call_is_its_status() {
     assert_eq!(diff(&calls(|_| failed("5"), |_| failed("5"))).places(), [""; 0]);
 }
 
+#[test]
+fn what_a_failed_call_tells_beside_its_status_is_compared_by_what_it_says() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+    let told = |left: u8| {
+        let quota = [sized(1, b"carts"), vec![0x10, left]].concat();
+        let any = [sized(1, b"type.googleapis.com/shop.v1.Quota"), sized(2, &quota)].concat();
+        [&[8, 8][..], &sized(2, b"too many"), &sized(3, &any)].concat()
+    };
+    let details = |text: String| failed("8").with("grpc-status-details-bin", &text);
+    let v1 = |_: usize| details(STANDARD.encode(told(3)));
+    let same = diff(&calls(v1, |_| details(STANDARD_NO_PAD.encode(told(3)))));
+    assert_eq!(same.places(), [""; 0]);
+    let other = diff(&calls(v1, |_| details(STANDARD_NO_PAD.encode(told(4)))));
+    let [difference, ..] = &other.differences[..] else { panic!("v2 tells another quota") };
+    assert!(difference.place.to_string().contains("grpc-status-details-bin"));
+    assert_eq!(difference.actual.as_deref(), Some("4"));
+}
+
 fn shadowtap(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_shadowtap")).args(arguments).output().unwrap()
 }

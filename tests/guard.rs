@@ -211,7 +211,6 @@ const FORWARDING: &str = "\
     iptables -t nat -A OUTPUT -d 10.96.0.11 -p tcp --dport 80 -j DNAT --to-destination 127.0.0.1:8080";
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn no_byte_reaches_the_captured_server_through_a_forwarder() {
     const NAME: &str = "no_byte_reaches_the_captured_server_through_a_forwarder";
     if !elsewhere::is_here(NAME) {

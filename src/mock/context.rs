@@ -192,7 +192,7 @@ impl ContextSamples {
         let judge = |of_scope: FxHashMap<(Kind, Box<str>), Sample>| {
             let mut names = ContextNames::default();
             for ((kind, name), sample) in of_scope {
-                if sample.is_new_each_time(&name) {
+                if sample.is_new_each_time(&name) || sample.is_of_the_caller(&name) {
                     continue;
                 }
                 match kind {
@@ -219,6 +219,12 @@ impl Sample {
                 self.population.add(TextForm::of(value));
             }
         }
+    }
+
+    /// Whether all calls have one value, and the name is none of a thing's: what tells nothing apart
+    /// is the caller's own, and v2's is another.
+    fn is_of_the_caller(&self, name: &str) -> bool {
+        self.calls >= CALLS && self.values.len() == 1 && !names_a_thing(name)
     }
 
     /// Whether the values are drawn anew for each call, and the name is none of a thing's.

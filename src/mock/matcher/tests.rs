@@ -435,6 +435,22 @@ fn header_fields_of_the_client_hide_no_read_and_lacking_ones_neither() {
     assert_eq!(desk.ask(&of(&[("X-Tenant", "globex")])), "Other");
 }
 
+/// One value in all calls tells nothing apart: it is the caller's own, and v2's is another.
+#[test]
+fn what_all_calls_say_is_of_the_caller_unless_it_names_a_thing() {
+    let of = |path: &str, stage: &str, shop: &str, language: &str| {
+        let fields = [("X-Stage", stage), ("X-Shop", shop), ("X-Lang", language)];
+        said("GET", format!("/prices/{path}"), &fields, String::new())
+    };
+    let languages = ["de", "fr", "de", "fr", "it"].into_iter().enumerate();
+    let calls: Vec<_> =
+        languages.map(|(at, language)| of(&at.to_string(), "live", "s7", language)).collect();
+    let mut desk = Desk::of(&calls);
+    assert_eq!(desk.ask(&of("1", "test", "s7", "fr")), "= 1");
+    assert_eq!(desk.ask(&of("2", "test", "s8", "de")), "Other");
+    assert_eq!(desk.ask(&of("3", "test", "s7", "it")), "Other");
+}
+
 #[test]
 fn operations_of_one_path_are_calls_of_their_own() {
     let rpc = |id: u32, method: &str| {
