@@ -45,7 +45,9 @@ def person(number, pause):
         return answer
 
     def post(path, page, files=None, **typed):
-        sent = {"csrfmiddlewaretoken": fields(page.text)["csrfmiddlewaretoken"], **typed}
+        # Where a page has no form of its own its scripts send the cookie's token.
+        token = fields(page.text).get("csrfmiddlewaretoken") or browser.cookies["csrftoken"]
+        sent = {"csrfmiddlewaretoken": token, **typed}
         referer = {"Referer": page.url}
         answer = browser.post(URL + path, data=sent, files=files, headers=referer)
         pause()

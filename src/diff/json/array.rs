@@ -14,6 +14,7 @@ use super::{JsonWalk, same_text};
 use crate::message::json::number;
 use crate::message::json::number::Decimal;
 use crate::message::json::tape::{Node, Type};
+use crate::message::kinds;
 use crate::steps;
 
 /// Names of members that identify the elements of an array, the likeliest first.
@@ -88,7 +89,8 @@ impl<'a> JsonWalk<'_, '_, 'a> {
         }
         let keys = self.identified(keyed(left, right, key)?);
         let theirs: FxHashSet<&String> = keys.right.iter().collect();
-        let common = keys.left.iter().filter(|key| theirs.contains(key)).count();
+        let is_common = |key: &&String| theirs.contains(key) && !key.starts_with(NAMELESS);
+        let common = keys.left.iter().filter(is_common).count();
         (common > 0 && common * 2 >= left.len().min(right.len())).then_some(keys)
     }
 
@@ -106,7 +108,10 @@ impl<'a> JsonWalk<'_, '_, 'a> {
             twin.map_or_else(|| key.clone(), |twin| (*twin).clone())
         };
         let twins: Vec<String> = left.iter().map(twin).collect();
-        let sorted = twins != left && both_in_order(&left, &right);
+        let named = |keys: &[String]| {
+            keys.iter().filter(|key| !key.starts_with(NAMELESS)).cloned().collect::<Vec<_>>()
+        };
+        let sorted = twins != left && both_in_order(&named(&left), &named(&right));
         Keys { left: twins, right, sorted }
     }
 
@@ -188,7 +193,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
         let places: FxHashMap<&str, usize> =
             keys.right.iter().enumerate().map(|(index, key)| (key.as_str(), index)).collect();
         let mut order = Vec::with_capacity(left.len());
-        let mut used = vec![false; right.len()];
+        let (mut used, mut gone) = (vec![false; right.len()], Vec::new());
         for (index, key) in keys.left.iter().enumerate() {
             match places.get(key.as_str()) {
                 Some(&other) => {
@@ -196,11 +201,22 @@ impl<'a> JsonWalk<'_, '_, 'a> {
                     order.push(other);
                     self.element(index, left[index], right[other]);
                 }
-                None => self.lone(index, Some(left[index]), None),
+                None => gone.push(index),
             }
         }
-        for (index, _) in used.iter().enumerate().filter(|(_, used)| !**used) {
-            self.lone(index, None, Some(right[index]));
+        let come: Vec<usize> = (0..right.len()).filter(|index| !used[*index]).collect();
+        // Random keys that nothing bound are new on both sides: the things are the same.
+        let is_pair = |(&a, &b): (&usize, &usize)| {
+            let kind = |key: &str| kinds::of_text(key.strip_prefix('"').unwrap_or(key));
+            kind(&keys.left[a]).is_some_and(|of| kind(&keys.right[b]) == Some(of))
+        };
+        if gone.len() == come.len() && gone.iter().zip(&come).all(is_pair) {
+            for (&a, &b) in gone.iter().zip(&come) {
+                self.element(a, left[a], right[b]);
+            }
+        } else {
+            gone.iter().for_each(|&index| self.lone(index, Some(left[index]), None));
+            come.iter().for_each(|&index| self.lone(index, None, Some(right[index])));
         }
         if ordered && !keys.sorted && !order.is_sorted() {
             self.reordered(left, right);
@@ -257,15 +273,25 @@ struct Keys {
 /// The member that an element's key is of.
 const ID: [Step<'static>; 1] = [Step::Name(Cow::Borrowed("id"))];
 
-/// The key of every element on both sides; none where an element has none or two have the same.
+/// Begins the key of an element that has none, by its turn among those.
+const NAMELESS: char = '\0';
+
+/// The key of every element on both sides; none where more than half of the elements have none, or
+/// two have the same. A few without one are told apart by their turn.
 fn keyed(left: &[Node<'_, '_>], right: &[Node<'_, '_>], key: &str) -> Option<[Vec<String>; 2]> {
     let keys = |elements: &[Node<'_, '_>]| {
         let mut seen = FxHashSet::default();
-        elements
+        let mut nameless = 0;
+        let keys = elements
             .iter()
             .map(|element| {
                 steps::add(1);
-                let (_, value) = element.members().find(|(name, _)| name.text() == key)?;
+                let Some((_, value)) = element.members().find(|(name, _)| name.text() == key)
+                else {
+                    nameless += 1;
+                    return (element.kind() == Type::Object)
+                        .then(|| format!("{NAMELESS}{nameless}"));
+                };
                 let text = match value.kind() {
                     Type::String | Type::Escaped => format!("\"{}", value.text()),
                     Type::Number => value.raw_str().to_owned(),
@@ -273,7 +299,8 @@ fn keyed(left: &[Node<'_, '_>], right: &[Node<'_, '_>], key: &str) -> Option<[Ve
                 };
                 seen.insert(text.clone()).then_some(text)
             })
-            .collect::<Option<Vec<_>>>()
+            .collect::<Option<Vec<_>>>()?;
+        (nameless * 2 <= elements.len()).then_some(keys)
     };
     Some([keys(left)?, keys(right)?])
 }

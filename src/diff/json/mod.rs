@@ -19,6 +19,7 @@ use super::change::{
     Change, Context, Differ, SeenChange, Sink, Step, is_variable, kind_of, mix, render, short,
 };
 use super::embedded::{self, Base, may_hold, may_surround};
+use super::headers;
 use super::query;
 use super::rules::{Located, RuleVerdict};
 use crate::limits;
@@ -126,6 +127,8 @@ impl<'a> JsonWalk<'_, '_, 'a> {
                 if left != right || left.contains('\u{fffd}') && a.raw() != b.raw() {
                     if self.context.bound.is_some_and(|b| b.is_twin(&left, &right, &[])) {
                         self.sink.twins.push(hash);
+                    } else if self.is_field(&left, &right) {
+                        // The table of header fields says that they are equal.
                     } else if !self.embedded(a, b, &left, &right) {
                         self.differ(a, b, [&left, &right], false);
                     }
@@ -143,6 +146,14 @@ impl<'a> JsonWalk<'_, '_, 'a> {
                 SeenChange::PLAIN,
             ),
         }
+    }
+
+    /// Whether the present place is a header field of a message in the document, whose values the
+    /// table of header fields holds for equal.
+    fn is_field(&self, left: &str, right: &str) -> bool {
+        let [.., Step::Name(of), Step::Name(name)] = &self.path[..] else { return false };
+        of.eq_ignore_ascii_case("headers")
+            && headers::are_equal_in_body(self.context, name, left, right)
     }
 
     /// Reports two values that are not written alike, unless v2's stands for v1's. What a change

@@ -242,4 +242,63 @@ fn names_that_each_answer_has_anew_are_values_and_what_they_name_is_compared() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("renamed"), "{found:?}");
     }
+
+fn header_fields_in_a_body_are_compared_as_header_fields() {
+    let batch = |name: &str, value: &str| {
+        format!(r#"{{"responses":[{{"status":200,"headers":{{"{name}":"{value}"}}}}]}}"#)
+    };
+    for (name, a, b) in [
+        ("Access-Control-Expose-Headers", "Retry-After, Alert", "alert, Retry-After"),
+        ("Date", "Sun, 29 Nov 2026 08:00:00 GMT", "Sun, 29 Nov 2026 09:00:00 GMT"),
+        ("X-Request-Id", "a", "b"),
+        ("ETag", "\\\"1\\\"", "\\\"2\\\""),
+    ] {
+        assert_eq!(changes(&batch(name, a), &batch(name, b)), [""; 0], "{name}");
+    }
+    for (name, a, b) in [
+        ("Access-Control-Expose-Headers", "Retry-After, Alert", "Retry-After"),
+        ("Content-Type", "text/plain", "text/html"),
+        ("ETag", "W/\\\"1\\\"", "\\\"1\\\""),
+    ] {
+        let place = "$.responses[0].headers";
+        let found = changes(&batch(name, a), &batch(name, b));
+        assert!(matches!(&found[..], [one] if one.starts_with(place)), "{name} {found:?}");
+    }
+    // Not of a message.
+    assert_eq!(changes(r#"{"Date":"a"}"#, r#"{"Date":"b"}"#), ["$.Date changed"]);
+}
+
+#[test]
+fn elements_without_the_key_of_the_others_keep_their_turn() {
+    let rows = |ids: &[&str]| {
+        let row = |id: &&str| match *id {
+            "" => r#"{"of":"the root"}"#.to_owned(),
+            id => format!(r#"{{"id":"{id}"}}"#),
+        };
+        format!("[{}]", ids.iter().map(row).collect::<Vec<_>>().join(","))
+    };
+    assert_eq!(changes(&rows(&["a", "b", "c", ""]), &rows(&["b", "c", ""])), ["$[0] removed"]);
+    assert_eq!(changes(&rows(&["", "a", "b"]), &rows(&["", "b", "a"])), ["$ reordered"]);
+    // Most have none: it is no key.
+    let (a, b) = (rows(&["", "", "", "a"]), rows(&["", "", "", "b"]));
+    assert_eq!(changes(&a, &b), ["$[3].id changed"]);
+}
+
+#[test]
+fn things_of_random_keys_that_nothing_bound_are_the_same_things() {
+    let rows = |id: &str, kind: &str| {
+        let of = |id: &str, kind: &str| format!(r#"{{"id":"{id}","kind":"{kind}"}}"#);
+        [of("a", "x"), of(id, kind), of("b", "x")]
+    };
+    let (one, two) =
+        ("08d6392f-8bcd-405f-9719-566835ee61bf", "cf418beb-a2e6-4ea0-b75a-9ea4282f0678");
+    let a = format!("[{}]", rows(one, "y").join(","));
+    let [first, own, last] = rows(two, "y");
+    let b = format!("[{first},{last},{own}]");
+    // Where they stand may follow from their ids.
+    assert_eq!(changes(&a, &b), ["$[1].id changed"]);
+    // Words are names: one went, another came.
+    let a = format!("[{}]", rows("red", "y").join(","));
+    let b = format!("[{}]", rows("blue", "y").join(","));
+    assert_eq!(changes(&a, &b), ["$[1] removed", "$[1] added"]);
 }
