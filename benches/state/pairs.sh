@@ -18,9 +18,9 @@ replayed() { # replayed NAME VERSION PORT: v1's recording at another server
   serve "$3" "$1" "$2"
   local code=0
   rm -rf "run-$1"
-  local rules=()
-  [ ! -e "$apps/$app/shadowtap.toml" ] || rules=(--config "$apps/$app/shadowtap.toml")
-  "$program" "${rules[@]}" run v1.pcap --target "http://127.0.0.1:$3" --unsafe-methods --allow-captured-server \
+  local rules=$apps/$app/shadowtap.toml
+  [ -e "$rules" ] || rules=$here/shadowtap.toml
+  "$program" --config "$rules" run v1.pcap --target "http://127.0.0.1:$3" --unsafe-methods --allow-captured-server \
     -o "run-$1" >"run-$1.txt" 2>&1 || code=$?
   end
   python3 "$here/verdict.py" "run-$1" "$code" | tee -a "$1.turns"

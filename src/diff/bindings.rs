@@ -235,7 +235,12 @@ fn names_one_thing(binding: &Binding, v2: &str) -> bool {
     let place = binding.place.to_ascii_lowercase();
     let last = place.rsplit([':', '.', '/', '[']).next().unwrap_or(&place);
     let token = [&*binding.v1, v2].iter().any(|value| {
-        kinds::of_text(value).is_some_and(|kind| kind == ValueKind::Jwt || kind.is_time())
+        kinds::of_text(value).is_some_and(|kind| match kind {
+            ValueKind::Jwt | ValueKind::Signed => true,
+            // What a form sends back unseen: a token of its own, or the signature in it.
+            ValueKind::Token(_) => last == "@value",
+            _ => kind.is_time(),
+        })
     });
     !token && !place.starts_with("cookie:") && !OTHERS.iter().any(|word| last.contains(word))
 }
@@ -334,7 +339,9 @@ impl<'b> Bound<'b> {
             return (Some(b.to_owned()), None);
         }
         let mut broken = self.broken(a, b, things);
-        if broken.is_some() || a.len().max(b.len()) > LONGEST {
+        // A token that was issued as a whole names nothing, and neither do its parts.
+        let is_token = || self.twins(a, things).any(|entry| !entry.names);
+        if broken.is_some() || is_token() || a.len().max(b.len()) > LONGEST {
             return (None, broken);
         }
         let mut out = String::new();
@@ -534,6 +541,31 @@ mod tests {
         for (a, b) in [("second-2", "b-9"), ("second-2", "c-9"), ("third-3", "a-9")] {
             assert_eq!(of(a, b), None, "{a} {b}");
         }
+    }
+
+    #[test]
+    fn signed_values_name_nothing_nor_do_their_signatures() {
+        // One page was made in the second of another one at v1, and not at v2.
+        let (v1, signature) =
+            ("IjNhZjEi.aSl2mA.kJ8sQx0_vLw2T9bZfNn5rYc1XhE", "kJ8sQx0_vLw2T9bZfNn5rYc1XhE");
+        let (v2, other) =
+            ("IjNhZjEi.aSl2mB.w2T9bZfNn5rYc1XhEkJ8sQx0_vL", "w2T9bZfNn5rYc1XhEkJ8sQx0_vL");
+        let later = "IjNhZjEi.aSl2mC.Nn5rYc1XhEkJ8sQx0_vLw2T9bZf";
+        let place = "/html/body/form/input/@value";
+        let all = bindings(&[
+            (place, v1, v2, None),
+            (place, signature, other, None),
+            (place, later, v2, None),
+        ]);
+        assert!((0..3).all(|n| all.shared_in(format!("{n}-0").parse().unwrap()).is_empty()));
+        let bound = Bound::new(&all, 1);
+        assert_eq!(bound.rebound(v1, later, &[]), (None, None));
+        assert_eq!(bound.rebound(v1, v2, &[]), (Some(v2.to_owned()), None));
+        // An id in a form does name a thing.
+        let id = "8d7f2f0e-3c43-4a5e-9d7b-0c6d1a2b3c4d";
+        let all = bindings(&[(place, id, "59a0299b-f951-4525-8b61-9c9eb22ee12d", None)]);
+        let found = Bound::new(&all, 1).broken(id, "2cb2d0a4-c43c-4639-94a9-73c39d2c029d", &[]);
+        assert_eq!(found, Some(TWO_IDS));
     }
 
     #[test]

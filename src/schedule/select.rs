@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use regex::bytes::Regex;
 use sha2::{Digest as _, Sha256};
 
-use crate::exchange::{Exchange, ExchangeId};
+use crate::exchange::{Exchange, ExchangeId, TimedRequest};
 use crate::message::Request;
 use crate::message::fields::cookies;
 use crate::message::method::is_safe;
@@ -279,10 +279,10 @@ impl Selection {
         if self.marker.is_some_and(|marker| request.headers.get(marker).is_some()) {
             return Choice::Leave(REPLAYED_BEFORE);
         }
-        if !self.ports.is_empty() && !self.ports.contains(&exchange.server.port) {
+        if self.is_for_other_port(exchange) {
             return Choice::Leave("other-port");
         }
-        if !self.hosts.is_empty() && !self.hosts.iter().any(|host| is_for(request, host)) {
+        if self.is_for_other_host(request) {
             return Choice::Leave("other-host");
         }
         if self.from.is_some_and(|from| at < from) || self.to.is_some_and(|to| at >= to) {
@@ -305,6 +305,20 @@ impl Selection {
             return Choice::Leave(NOT_IN_SAMPLE);
         }
         self.skip(exchange, request).map_or(Choice::Send, Choice::Skip)
+    }
+
+    /// Whether an exchange went to a host or port that was not chosen: a call that v1 made itself.
+    pub fn is_for_others(&self, exchange: &Exchange) -> bool {
+        let other_host = |request: &TimedRequest| self.is_for_other_host(&request.message);
+        self.is_for_other_port(exchange) || exchange.request.as_ref().is_some_and(other_host)
+    }
+
+    fn is_for_other_port(&self, exchange: &Exchange) -> bool {
+        !self.ports.is_empty() && !self.ports.contains(&exchange.server.port)
+    }
+
+    fn is_for_other_host(&self, request: &Request) -> bool {
+        !self.hosts.is_empty() && !self.hosts.iter().any(|host| is_for(request, host))
     }
 
     /// Whether an exchange is among the chosen ones, or comes before one on its connection: its

@@ -562,7 +562,8 @@ impl PieceGather<'_> {
     }
 
     fn count(&mut self, line: &OrderLine, part: &Part, from: &FxHashSet<u32>) {
-        self.totals.uses += part.uses.len() as u64;
+        let counted = !line.is_beside;
+        self.totals.uses += if counted { part.uses.len() as u64 } else { 0 };
         for birth in part.births.chunk_by(|a, b| a.slot == b.slot).filter_map(|of| of.first()) {
             let count = match birth.flow {
                 Some(_) => &mut self.totals.values,
@@ -570,9 +571,9 @@ impl PieceGather<'_> {
             };
             *count += 1;
         }
-        self.totals.using += u64::from(!part.uses.is_empty());
+        self.totals.using += u64::from(counted && !part.uses.is_empty());
         self.totals.waits += part.after.len() as u64;
-        if part.older > 0 {
+        if counted && part.older > 0 {
             self.totals.older += 1;
             *self.older.entry(line.route).or_default() += 1;
         }

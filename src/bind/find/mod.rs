@@ -189,7 +189,7 @@ pub fn find<E: From<io::Error>>(
 pub struct Finder<'c> {
     config: &'c FindConfig,
     rules: FlowRules<'c>,
-    waiting: Vec<Exchange>,
+    waiting: Vec<(Exchange, bool)>,
     waiting_bytes: usize,
     /// One for each that looks.
     memos: Mutex<Vec<PlaceMemo>>,
@@ -235,8 +235,22 @@ impl<'c> Finder<'c> {
     ///
     /// A temporary file cannot be written.
     pub fn add(&mut self, exchange: Exchange) -> io::Result<()> {
+        self.add_one(exchange, false)
+    }
+
+    /// Takes an exchange that is not replayed, such as a call that v1 made itself: its values flow,
+    /// and its request counts in no figure.
+    ///
+    /// # Errors
+    ///
+    /// A temporary file cannot be written.
+    pub fn add_beside(&mut self, exchange: Exchange) -> io::Result<()> {
+        self.add_one(exchange, true)
+    }
+
+    fn add_one(&mut self, exchange: Exchange, is_beside: bool) -> io::Result<()> {
         self.waiting_bytes += weight(&exchange);
-        self.waiting.push(exchange);
+        self.waiting.push((exchange, is_beside));
         if self.waiting.len() >= TOGETHER || self.waiting_bytes >= TOGETHER_BYTES {
             self.look()?;
         }
@@ -246,19 +260,24 @@ impl<'c> Finder<'c> {
     fn look(&mut self) -> io::Result<()> {
         let rules = &self.rules;
         let memos = &self.memos;
-        let look = |exchanges: &[Exchange]| {
+        let look = |exchanges: &[(Exchange, bool)]| {
             let lock = || memos.lock().unwrap_or_else(PoisonError::into_inner);
             let mut memo = lock().pop().unwrap_or_default();
-            let look = |exchange: &Exchange| look::look(exchange, rules, &mut memo);
-            let seen: Vec<Option<SeenExchange>> = exchanges.iter().map(look).collect();
+            let look = |(exchange, is_beside): &(Exchange, bool)| {
+                look::look(exchange, rules, &mut memo).map(|seen| (seen, *is_beside))
+            };
+            let seen: Vec<Option<(SeenExchange, bool)>> = exchanges.iter().map(look).collect();
             lock().push(memo);
             seen
         };
-        let seen: Vec<Vec<Option<SeenExchange>>> =
+        let seen: Vec<Vec<Option<(SeenExchange, bool)>>> =
             self.waiting.par_chunks(AT_ONCE).map(look).collect();
         self.waiting.clear();
         self.waiting_bytes = 0;
-        seen.iter().flatten().flatten().try_for_each(|seen| self.gathered.add(seen))
+        seen.iter()
+            .flatten()
+            .flatten()
+            .try_for_each(|(seen, is_beside)| self.gathered.add(seen, *is_beside))
     }
 
     /// Joins what was seen.
@@ -302,15 +321,15 @@ fn weight(exchange: &Exchange) -> usize {
 }
 
 impl GatheredExchanges {
-    fn add(&mut self, seen: &SeenExchange) -> io::Result<()> {
-        self.totals.requests += 1;
+    fn add(&mut self, seen: &SeenExchange, is_beside: bool) -> io::Result<()> {
+        self.totals.requests += u64::from(!is_beside);
         self.totals.signed += u64::from(seen.is_signed);
         self.totals.opaque += u64::from(seen.is_opaque);
         self.totals.cut += u64::from(seen.was_cut);
         let route = self.templates.route(seen);
         let identity = self.clients.add(&seen.client);
         let SeenExchange { id, at, answered, .. } = *seen;
-        self.lines.write(&OrderLine { id, identity, route, at, answered }.pack())?;
+        self.lines.write(&OrderLine { id, identity, route, at, answered, is_beside }.pack())?;
         let templates = &mut self.templates;
         self.sights.add(seen, |number| templates.template(route, &seen.atoms[number], seen))
     }

@@ -12,7 +12,7 @@ use crate::exchange::ExchangeId;
 use crate::store::{Sorted, Sorter, Spooled};
 
 /// Bytes of a line.
-pub(super) const BYTES: usize = 34;
+pub(super) const BYTES: usize = 35;
 
 /// What is kept of every exchange, in the order of the recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(super) struct OrderLine {
     /// When its request was said, and when it was answered.
     pub(super) at: i64,
     pub(super) answered: i64,
+    /// Not replayed: its request counts in no figure.
+    pub(super) is_beside: bool,
 }
 
 impl OrderLine {
@@ -34,6 +36,7 @@ impl OrderLine {
         out[14..18].copy_from_slice(&self.route.to_be_bytes());
         out[18..26].copy_from_slice(&self.at.to_be_bytes());
         out[26..34].copy_from_slice(&self.answered.to_be_bytes());
+        out[34] = u8::from(self.is_beside);
         out
     }
 
@@ -47,6 +50,7 @@ impl OrderLine {
             route: number(&bytes[14..18]) as u32,
             at: number(&bytes[18..26]) as i64,
             answered: number(&bytes[26..34]) as i64,
+            is_beside: bytes[34] != 0,
         }
     }
 }
@@ -272,6 +276,7 @@ mod tests {
             route: u32::MAX,
             at: -5,
             answered: i64::MAX,
+            is_beside: true,
         };
         assert_eq!(OrderLine::unpack(&line.pack()), line);
     }

@@ -15,8 +15,8 @@ use crate::store::{Sorted, Sorter, SpoolFile, Spooled, Window};
 /// Bytes before an exchange's values: when its answer was known, two hashes of its path, the flags
 /// of the path, how many values there are, and how many bytes their texts and places take.
 const HEAD: usize = 8 + 8 + 4 + 1 + 4 + 4;
-/// Bytes of a value before all texts and places: hash, flags, who says it (and makes what it names), template, where it is
-/// kept.
+/// Bytes of a value before all texts and places: hash, flags, who says it (and makes what it
+/// names), template, where it is kept.
 const VALUE: usize = 8 + 1 + 1 + 4 + 4;
 
 /// Writes what exchanges show and say.

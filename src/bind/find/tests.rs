@@ -468,6 +468,36 @@ fn what_a_client_created_is_not_from_before_the_capture() {
 }
 
 #[test]
+fn what_is_not_replayed_gives_values_and_counts_in_no_figure() {
+    let (own, other) =
+        ("59a0299b-f951-4525-8b61-9c9eb22ee12d", "2cb2d0a4-c43c-4639-94a9-73c39d2c029d");
+    let mut recording = MadeRecording::default();
+    let says = format!(r#"{{"id":"{own}"}}"#);
+    recording.say(&SaidExchange { request: "POST /notes", says: &says, ..SAID });
+    recording.say(&SaidExchange { request: &format!("GET /notes/{own}"), ..SAID });
+    recording.say(&SaidExchange { request: &format!("GET /notes/{own}/{other}"), ..SAID });
+    let config = FindConfig {
+        rules: FlowSection::default(),
+        bind: Bind::default(),
+        order: Order::default(),
+        folder: std::env::temp_dir(),
+    };
+    let figures = |beside: bool| {
+        let mut finder = Finder::new(&config).expect("room");
+        for (number, exchange) in recording.exchanges.iter().cloned().enumerate() {
+            match beside && number == 2 {
+                true => finder.add_beside(exchange).expect("room"),
+                false => finder.add(exchange).expect("room"),
+            }
+        }
+        let totals = finder.finish().expect("room").totals;
+        (totals.requests, totals.uses, totals.using, totals.values, totals.older)
+    };
+    assert_eq!(figures(false), (3, 2, 2, 1, 1));
+    assert_eq!(figures(true), (2, 1, 1, 1, 0));
+}
+
+#[test]
 fn a_cookie_is_sent_back_as_it_came_whatever_it_is_made_of() {
     let signed = r#""2|1:0|10:1795921818|4:name|12:eyJ1IjogMX0=|3c79be8c4857973e2794af2121ea67""#;
     for cookie in [signed, r#"{"user":4,"at":1795921818}.c2ln"#, "user 4 until 1795921818, signed"]

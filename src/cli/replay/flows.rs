@@ -23,6 +23,7 @@ use crate::record::exchanges::{self, End, Header, write_line};
 use crate::record::flows::{self, FlowEvidence, FlowFigures};
 use crate::replay::FlowCount;
 use crate::replay::plan::{Plan, Wishes};
+use crate::schedule::select::Selection;
 use crate::stop::Stop;
 use crate::store::nameless_file;
 use crate::time::Timestamp;
@@ -48,12 +49,14 @@ impl FlowFlags {
     }
 }
 
-/// Finds what flows in the inputs, where it is wanted: gives them once more, to be planned.
+/// Finds what flows in the inputs, where it is wanted: gives them once more, to be planned. What
+/// `selection` leaves out for where it went is no user's request.
 pub(super) fn find(
     opened: Inputs,
     redacted: &[Option<Redacted>],
     folder: &Path,
     flow: &FlowFlags,
+    selection: &Selection,
     word: &Arc<Stop>,
     global: &Global,
 ) -> Result<(Inputs, Option<Flows>), Failure> {
@@ -86,7 +89,10 @@ pub(super) fn find(
             };
             lines.add(line).map_err(cannot)?;
         }
-        finder.add(exchange).map_err(cannot)
+        match selection.is_for_others(&exchange) {
+            true => finder.add_beside(exchange).map_err(cannot),
+            false => finder.add(exchange).map_err(cannot),
+        }
     })?;
     let done = super::input::with_exchanges(done, word)?;
     let inputs = match original {

@@ -77,7 +77,8 @@ pub(super) fn read_into(
     let cannot = |error: std::io::Error| {
         Failure::unusable(format!("cannot write {}", path.display())).because(&error)
     };
-    let (opened, flows) = flows::find(opened, &before, folder.path(), flow, word, global)?;
+    let (opened, flows) =
+        flows::find(opened, &before, folder.path(), flow, &wishes.selection, word, global)?;
     let planned = flows.map(|flows| flows.plan(&mut wishes, flow)).transpose();
     let (flows, touches) = planned.map_err(cannot)?.unzip();
     let is_bound = wishes.parts.is_some();
@@ -187,7 +188,8 @@ pub(super) fn read_only(
     };
     let mut opened = open(inputs, shape, word)?;
     let before = opened.redactions()?;
-    let (opened, flows) = flows::find(opened, &before, &folder, flow, word, global)?;
+    let (opened, flows) =
+        flows::find(opened, &before, &folder, flow, &wishes.selection, word, global)?;
     let planned = flows.map(|flows| flows.plan(&mut wishes, flow)).transpose();
     let (flows, touches) = planned.map_err(cannot)?.unzip();
     let planner = super::planner(&folder, wishes, None)?;
