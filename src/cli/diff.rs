@@ -14,7 +14,7 @@ use crate::diff::approvals::Approvals;
 use crate::diff::engine::{self, CompareInputs, DiffError, DiffOutputs, Findings};
 use crate::diff::noise::NoisePlace;
 use crate::diff::rules::Rules;
-use crate::diff::{Class, Cluster, Totals, headers};
+use crate::diff::{Class, Cluster, Totals, header_table};
 use crate::measure::open_records;
 use crate::message::media::UTF_8_MARK;
 use crate::record::exchanges::write_line;
@@ -409,7 +409,7 @@ fn print_cluster(out: &mut impl Write, cluster: &Cluster) -> io::Result<()> {
 
 fn print_ignored(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "| header | compared | why |\n|---|---|---|")?;
-    for (name, how, why) in headers::BUILT_IN {
+    for (name, how, why) in header_table::BUILT_IN {
         writeln!(out, "| `{name}` | {} | {why} |", how.name())?;
     }
     writeln!(

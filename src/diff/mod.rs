@@ -15,6 +15,7 @@ mod embedded;
 pub mod engine;
 mod events;
 mod form;
+pub mod header_table;
 pub mod headers;
 mod identity;
 mod index;

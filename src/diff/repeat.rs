@@ -1,6 +1,6 @@
 //! A command line that repeats a request: at v2, or at a mock of its provider.
 
-use super::headers::{BUILT_IN, How};
+use super::header_table::{BUILT_IN, How};
 use crate::message::Request;
 use crate::record::curl::quoted;
 use crate::redact::{Echoes, Masker};

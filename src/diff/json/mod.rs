@@ -19,7 +19,7 @@ use super::change::{
     Change, Context, Differ, SeenChange, Sink, Step, is_variable, kind_of, mix, render, short,
 };
 use super::embedded::{self, Base, may_hold, may_surround};
-use super::headers;
+use super::header_table;
 use super::query;
 use super::rules::{Located, RuleVerdict};
 use crate::limits;
@@ -153,7 +153,7 @@ impl<'a> JsonWalk<'_, '_, 'a> {
     fn is_field(&self, left: &str, right: &str) -> bool {
         let [.., Step::Name(of), Step::Name(name)] = &self.path[..] else { return false };
         of.eq_ignore_ascii_case("headers")
-            && headers::are_equal_in_body(self.context, name, left, right)
+            && header_table::are_equal_in_body(&self.context.rules.compare, name, left, right)
     }
 
     /// Reports two values that are not written alike, unless v2's stands for v1's. What a change
