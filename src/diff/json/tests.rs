@@ -242,7 +242,9 @@ fn names_that_each_answer_has_anew_are_values_and_what_they_name_is_compared() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("renamed"), "{found:?}");
     }
+}
 
+#[test]
 fn header_fields_in_a_body_are_compared_as_header_fields() {
     let batch = |name: &str, value: &str| {
         format!(r#"{{"responses":[{{"status":200,"headers":{{"{name}":"{value}"}}}}]}}"#)
