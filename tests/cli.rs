@@ -442,7 +442,7 @@ fn nginx_recorded_by_tcpdump_matches_itself_and_not_with_one_file_changed() {
 fn the_guide_lists_the_headers_that_are_not_compared() {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/compared.md");
     let guide = fs::read_to_string(guide).expect("docs/compared.md");
-    for (name, how, why) in shadowtap::diff::headers::BUILT_IN {
+    for (name, how, why) in shadowtap::diff::header_table::BUILT_IN {
         let row =
             guide.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
         let row = row.unwrap_or_else(|| panic!("docs/compared.md does not list {name}"));

@@ -165,6 +165,22 @@ fn block(text: &[u8], line: Range<usize>) -> Option<Range<usize>> {
     (end > first + indent).then(|| first + indent..end.min(text.len()))
 }
 
+/// Whether `=` at `at` is the padding of base64 and no sign between a name and its value: letters of
+/// all sorts may spell a secret's name by chance.
+fn is_padding(text: &[u8], name: &Range<usize>, at: usize) -> bool {
+    const SHORTEST: usize = 15;
+    let word = &text[name.clone()];
+    let has = |is: fn(&u8) -> bool| word.iter().any(is);
+    name.end == at
+        && text.get(at + 1).is_none_or(|&next| is_blank(next))
+        && word.len() >= SHORTEST
+        && word.len() % 4 == 3
+        && word.iter().all(u8::is_ascii_alphanumeric)
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_digit)
+}
+
 const fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']' | b'%')
 }
@@ -237,6 +253,9 @@ fn pair(
         b':' if colon => return None,
         b'/' if colon && text.get(from + 1) == Some(&b'/') => return None,
         _ => {}
+    }
+    if !colon && is_padding(text, &name, at) {
+        return None;
     }
     let before = name.start.checked_sub(1).map(|before| text[before]);
     let of_url = !colon
@@ -496,6 +515,7 @@ mod tests {
             "the password was reset, the token is old",
             "--token --verbose, login with password only, --max-tokens 5",
             "in('password', 3), f(token, 'x')",
+            "you sent Y2wn7Njs1Token3gePinXo4= and that",
         ] {
             assert_eq!(texts(text), [""; 0], "{text}");
         }
