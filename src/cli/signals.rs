@@ -33,10 +33,12 @@ pub(crate) fn word() -> Result<Arc<Stop>, Failure> {
     let signalled = SIGNALLED.get_or_init(Arc::default);
     let register = |signal| {
         let (told, mouth) = word.for_signal()?;
+        // Not by the word itself: a stage that told it, as a capture does at the end of its time, is
+        // given what the first signal gives.
         signal_hook::flag::register_conditional_shutdown(
             signal,
             Exit::Interrupted as i32,
-            Arc::clone(&told),
+            Arc::clone(signalled),
         )?;
         signal_hook::flag::register(signal, told)?;
         signal_hook::flag::register(signal, Arc::clone(signalled))?;
@@ -90,5 +92,37 @@ impl Drop for Grace {
     fn drop(&mut self) {
         // Once a signal has come the time runs, whoever has it.
         ASKED_FOR_GRACE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Signals are the whole process's: a child of its own hears them.
+    #[test]
+    fn a_signal_behind_a_stages_own_end_is_the_first_one() {
+        const ROLE: &str = "SHADOWTAP_TEST_SIGNALS";
+        const NAME: &str = "cli::signals::tests::a_signal_behind_a_stages_own_end_is_the_first_one";
+        let raise = || signal_hook::low_level::raise(signal_hook::consts::SIGTERM).unwrap();
+        if let Some(signals) = std::env::var_os(ROLE) {
+            word().unwrap().tell();
+            assert!(!has_come());
+            raise();
+            assert!(has_come());
+            if signals == "two" {
+                raise();
+            }
+            return;
+        }
+        let ends_with = |signals: &str| {
+            let program = std::env::current_exe().unwrap();
+            let mut child = Command::new(program);
+            child.args([NAME, "--exact"]).env(ROLE, signals).output().unwrap().status.code()
+        };
+        assert_eq!(ends_with("one"), Some(0));
+        assert_eq!(ends_with("two"), Some(Exit::Interrupted as i32));
     }
 }
