@@ -25,8 +25,8 @@ pub const SNAPLEN: u32 = 262_144;
 pub const BUFFER_BYTES: usize = 64 << 20;
 /// How long the kernel may keep packets where a file of packets is written: with what writing
 /// takes, everything up to the last second is on disk, and few packets a second cost as few
-/// wakeups.
-pub const HOLD_PACKETS: Duration = Duration::from_millis(900);
+/// wakeups. With [`TARDY`] it is also what the end of a capture may wait for.
+pub const HOLD_PACKETS: Duration = Duration::from_millis(600);
 /// And where somebody waits for what comes of them.
 pub const HOLD: Duration = Duration::from_millis(100);
 /// Most packets of one device before the others have their turn.
