@@ -14,9 +14,10 @@ use crate::replay::session::target::Target;
 use crate::replay::session::tls::{self, Nobody, Sni, Trust};
 use crate::replay::task::ReplayStop;
 use crate::time::Monotonic;
-use bytes::Bytes;
 use rustls::{CertificateError, ClientConnection};
 
+/// Bytes of a health check's answer from which no more is read: a message of two takes seven.
+const HEALTH_BYTES: usize = 4 << 10;
 /// Longest wait for one connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long all addresses of a target together are tried.
@@ -196,10 +197,16 @@ pub fn wait_ready(
             let left = Duration::from_nanos((wait_ns - started.elapsed()).max(1).unsigned_abs());
             let request = check.ask(&client).timeout(CONNECT.min(left));
             let answer = runtime.block_on(async {
-                let response = request.send().await?;
+                let mut response = request.send().await?;
                 let (status, headers) = (response.status(), response.headers().clone());
                 // Who is asked for a resource is ready with its status.
-                let body = if check.is_call() { response.bytes().await? } else { Bytes::new() };
+                let mut body = Vec::new();
+                while check.is_call()
+                    && body.len() < HEALTH_BYTES
+                    && let Some(chunk) = response.chunk().await?
+                {
+                    body.extend_from_slice(&chunk);
+                }
                 reqwest::Result::Ok((status, headers, body))
             });
             match answer {
@@ -324,7 +331,7 @@ mod tests {
                                     response = response.header("grpc-status", status);
                                 }
                                 let body = if status.is_some() { Vec::new() } else { answer };
-                                let body = Full::new(Bytes::from(body));
+                                let body = Full::new(bytes::Bytes::from(body));
                                 Ok::<_, hyper::Error>(response.body(body).unwrap())
                             }
                         },
