@@ -28,11 +28,7 @@ replayed() { # replayed NAME VERSION PORT: v1's recording at another server
 
 failed=0
 for app in "$@"; do
-  mkdir -p "$work/$app"
-  cd "$work/$app"
-  # shellcheck source=/dev/null
-  . "$apps/$app/app.sh"
-  install
+  enter "$app"
   rm -f again.turns v2.turns
   for turn in $(seq "$turns"); do
     serve "$port" v1 v1

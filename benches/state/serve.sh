@@ -1,5 +1,5 @@
 # Starts an application, taps its port while a client uses it, and ends both. Sourced by scripts that
-# have `program`, `port` and an `app.sh`; see README.md.
+# have `program`, `port`, `work`, and `apps` with an `app.sh` of each application; see README.md.
 # shellcheck disable=SC2154 # They are the caller's.
 # Servers are process groups of their own, which end with their workers.
 server='' tap=''
@@ -10,6 +10,14 @@ end() {
   server='' tap=''
 }
 trap end EXIT
+
+enter() { # enter APPLICATION: into its own folder, its program installed
+  mkdir -p "$work/$1"
+  cd "$work/$1"
+  # shellcheck source=/dev/null
+  . "$apps/$1/app.sh"
+  install
+}
 
 answers() { # answers URL
   for _ in $(seq 400); do

@@ -15,11 +15,7 @@ port=${STATE_PORT:-18250}
 
 failed=0
 for app in "$@"; do
-  mkdir -p "$work/$app"
-  cd "$work/$app"
-  # shellcheck source=/dev/null
-  . "$apps/$app/app.sh"
-  install
+  enter "$app"
   for run in first second; do
     serve "$port" "$run" v1
     SERIAL=1 tapped "$run"

@@ -133,31 +133,33 @@ impl ContextNames {
 
     /// Tells those that a call has, each with its value.
     pub(super) fn walk(&self, headers: &Headers, visit: &mut dyn FnMut(&Trail<'_>, &str)) {
-        if self.is_empty() {
+        for name in &self.headers {
+            let values = headers.all(name).filter_map(|value| std::str::from_utf8(value).ok());
+            values
+                .for_each(|value| visit(&Trail::new(Step::Header((&**name).into())), value.trim()));
+        }
+        if self.cookies.is_empty() {
             return;
         }
-        walk(headers, &mut |at, name, value| {
-            let own = if at == Kind::Header { &self.headers } else { &self.cookies };
-            if own.iter().any(|known| **known == *name) {
-                let step = match at {
-                    Kind::Header => Step::Header(name.into()),
-                    Kind::Cookie => Step::Cookie(name.into()),
-                };
-                visit(&Trail::new(step), value);
-            }
-        });
+        for field in headers.all("cookie") {
+            crumbs(field, &mut |name, value| {
+                if self.cookies.iter().any(|known| **known == *name) {
+                    visit(&Trail::new(Step::Cookie(name.into())), value);
+                }
+            });
+        }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Kind {
+enum ContextField {
     Header,
     Cookie,
 }
 
 /// Values of the fields and cookies of each host and route.
 #[derive(Default)]
-pub(super) struct ContextSamples(FxHashMap<u64, FxHashMap<(Kind, Box<str>), Sample>>);
+pub(super) struct ContextSamples(FxHashMap<u64, FxHashMap<(ContextField, Box<str>), Sample>>);
 
 #[derive(Default)]
 struct Sample {
@@ -179,7 +181,9 @@ impl ContextSamples {
         let mut of_scope = self.0.remove(&scope).unwrap_or_default();
         walk(headers, &mut |kind, name, value| {
             let known = of_scope.contains_key(&(kind, name.into()));
-            if !known && (of_scope.len() >= MOST || kind == Kind::Header && is_compared(name)) {
+            if !known
+                && (of_scope.len() >= MOST || kind == ContextField::Header && is_compared(name))
+            {
                 return;
             }
             of_scope.entry((kind, name.into())).or_default().add(value);
@@ -189,15 +193,15 @@ impl ContextSamples {
 
     /// What counts, by host and route.
     pub(super) fn judged(self) -> FxHashMap<u64, ContextNames> {
-        let judge = |of_scope: FxHashMap<(Kind, Box<str>), Sample>| {
+        let judge = |of_scope: FxHashMap<(ContextField, Box<str>), Sample>| {
             let mut names = ContextNames::default();
             for ((kind, name), sample) in of_scope {
                 if sample.is_new_each_time(&name) || sample.is_of_the_caller(&name) {
                     continue;
                 }
                 match kind {
-                    Kind::Header => names.headers.push(name),
-                    Kind::Cookie => names.cookies.push(name),
+                    ContextField::Header => names.headers.push(name),
+                    ContextField::Cookie => names.cookies.push(name),
                 }
             }
             names
@@ -237,24 +241,29 @@ impl Sample {
 
 /// Tells the header fields and cookies that may say what is asked for: names in lower case for
 /// fields, as they are for cookies.
-fn walk(headers: &Headers, visit: &mut dyn FnMut(Kind, &str, &str)) {
+fn walk(headers: &Headers, visit: &mut dyn FnMut(ContextField, &str, &str)) {
     for (name, value) in headers.iter() {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         if name == "cookie" {
-            for crumb in cookies(value) {
-                let (Ok(name), Ok(value)) =
-                    (std::str::from_utf8(crumb.name), std::str::from_utf8(crumb.value))
-                else {
-                    continue;
-                };
-                if !value.is_empty() && !is_of_the_client(&name.to_ascii_lowercase()) {
-                    visit(Kind::Cookie, name, value);
+            crumbs(value, &mut |name, value| {
+                if !is_of_the_client(&name.to_ascii_lowercase()) {
+                    visit(ContextField::Cookie, name, value);
                 }
-            }
+            });
         } else if may_say(&name)
             && let Ok(value) = std::str::from_utf8(value)
         {
-            visit(Kind::Header, &name, value.trim());
+            visit(ContextField::Header, &name, value.trim());
+        }
+    }
+}
+
+/// Tells the cookies of a field that have a value.
+fn crumbs(field: &[u8], visit: &mut dyn FnMut(&str, &str)) {
+    for crumb in cookies(field) {
+        let both = std::str::from_utf8(crumb.name).ok().zip(std::str::from_utf8(crumb.value).ok());
+        if let Some((name, value)) = both.filter(|(_, value)| !value.is_empty()) {
+            visit(name, value);
         }
     }
 }
@@ -306,8 +315,7 @@ fn names_a_thing(name: &str) -> bool {
         "workspace",
     ];
     let name = name.to_ascii_lowercase();
-    let mut words = words(&name).peekable();
-    words.any(|word| {
+    words(&name).any(|word| {
         THINGS.iter().any(|thing| word == *thing || word.strip_suffix("id") == Some(thing))
     })
 }

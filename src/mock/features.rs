@@ -283,13 +283,14 @@ pub(super) fn take(subject: &Subject<'_>, known: Known<'_>) -> TakenFeatures {
     let asked = naming::Asked { reads: subject.reads, at: subject.at };
     let mut features = Vec::with_capacity(16);
     walk(subject, rules, &mut |at, value| {
-        let text = text_hash(&plain_text(value));
+        let plain = plain_text(value);
+        let text = text_hash(&plain);
         let typed = value.form != Form::Text;
         let hashed = value_at(at.hash(), typed, text);
         let family = family(at, value, known, numbered);
         let weight = match family {
             Some(_) => Weight::Volatile,
-            None if is_identifier(&plain_text(value)) => Weight::Identifier,
+            None if is_identifier(&plain) => Weight::Identifier,
             None => Weight::Plain,
         };
         let kind = family.unwrap_or_else(|| match value.form {

@@ -480,6 +480,13 @@ impl<'t, 'a> Added<'t, 'a> {
         }
     }
 
+    /// Takes a member, where nobody has taken it.
+    fn take(&mut self, at: usize) -> Option<(Node<'t, 'a>, Node<'t, 'a>)> {
+        let member = self.members[at].take()?;
+        self.left -= 1;
+        Some(member)
+    }
+
     /// Takes the added member whose name is what v2 issued in the place of `name`.
     fn take_twin(&mut self, bound: Bound<'_>, name: &str) -> Option<Node<'t, 'a>> {
         let twin = bound.twin(name, &[])?;
@@ -489,9 +496,8 @@ impl<'t, 'a> Added<'t, 'a> {
             };
             self.members.iter().enumerate().filter_map(named).collect()
         });
-        let (_, actual) = self.members[*by_name.get(&twin)?].take()?;
-        self.left -= 1;
-        Some(actual)
+        let at = *by_name.get(&twin)?;
+        self.take(at).map(|(_, actual)| actual)
     }
 
     /// Whether `name` and the next added name that is left are values that each answer has anew.
@@ -512,8 +518,7 @@ impl<'t, 'a> Added<'t, 'a> {
         if !self.may_be_anew(context, name) {
             return None;
         }
-        self.left -= 1;
-        self.members[self.next_anew].take()
+        self.take(self.next_anew)
     }
 
     /// Finds all members by their values, when it is first asked for.
@@ -543,8 +548,7 @@ impl<'t, 'a> Added<'t, 'a> {
                 .is_some_and(|(name, actual)| actual.kind() == value.kind() && wanted(&name.text()))
         })?;
         let index = same.remove(place);
-        self.left -= 1;
-        self.members[index].take()
+        self.take(index)
     }
 
     /// Takes the added member that is the removed one under another name: one with the same value,
@@ -574,8 +578,7 @@ impl<'t, 'a> Added<'t, 'a> {
             return None;
         }
         let index = same.remove(place);
-        self.left -= 1;
-        self.members[index].take().map(|(name, actual)| (name.text(), actual))
+        self.take(index).map(|(name, actual)| (name.text(), actual))
     }
 }
 
