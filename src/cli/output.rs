@@ -97,16 +97,15 @@ impl UnfinishedFile {
     }
 
     /// Fills the file with what `original` holds: by a clone of it, or by another name for it where
-    /// the same people may read both, else by a copy. Who changes the original in place later
-    /// changes the other name's file too; this program never does so.
+    /// that lets nobody read what a copy would keep from him, else by a copy. Who changes the
+    /// original in place later changes the other name's file too; this program never does so.
     pub(crate) fn fill_from(&mut self, original: &Path) -> io::Result<()> {
         let (mut file, mut source) = (self.file()?, File::open(original)?);
         if rustix::fs::ioctl_ficlone(&file, &source).is_ok() {
             return Ok(());
         }
-        let (ours, theirs) = (file.metadata()?, source.metadata()?);
-        let seen_by = |data: &fs::Metadata| (data.dev(), data.uid(), data.gid(), data.mode());
-        if seen_by(&ours) == seen_by(&theirs) {
+        let folder = self.part.parent().map_or_else(|| fs::metadata("."), fs::metadata)?;
+        if may_stand_for(&source.metadata()?, &file.metadata()?, &folder) {
             self.original = Some(fs::canonicalize(original)?);
             return Ok(());
         }
@@ -157,6 +156,20 @@ impl Drop for UnfinishedFile {
             self.forget();
         }
     }
+}
+
+/// Whether another name of `theirs` may stand for the file `ours` in `folder`: all who may read
+/// ours may read theirs, and who else may does not get into the folder.
+fn may_stand_for(theirs: &fs::Metadata, ours: &fs::Metadata, folder: &fs::Metadata) -> bool {
+    const READ: u32 = 0o444;
+    const ENTERED_BY_OTHERS: u32 = 0o011;
+    let owner = |data: &fs::Metadata| (data.dev(), data.uid());
+    let may_read = |data: &fs::Metadata| data.mode() & READ;
+    let is_same = theirs.gid() == ours.gid() && may_read(theirs) == may_read(ours);
+    let is_wider = may_read(ours) & !may_read(theirs) == 0;
+    let is_owners = folder.uid() == ours.uid() && folder.mode() & ENTERED_BY_OTHERS == 0;
+    // Groups need not be compared where a folder lets none in.
+    owner(theirs) == owner(ours) && (is_same || is_wider && is_owners)
 }
 
 /// Opens `path` for writing and locks it.
@@ -461,7 +474,9 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::io::Read as _;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
@@ -494,6 +509,46 @@ mod tests {
         replace(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_recording_gets_another_name_only_where_nobody_can_read_more_by_it() {
+        for (theirs, folder, is_linked) in [
+            (0o600, 0o700, true),
+            (0o600, 0o755, true),
+            (0o644, 0o700, true),
+            (0o640, 0o700, true),
+            (0o664, 0o700, true),
+            (0o400, 0o700, true),
+            (0o644, 0o755, false),
+            (0o640, 0o750, false),
+            (0o604, 0o701, false),
+            (0o644, 0o710, false),
+        ] {
+            let there = tempfile::tempdir().unwrap();
+            let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
+            let original = there.path().join("v1.jsonl");
+            fs::write(&original, "exchanges").unwrap();
+            set(&original, theirs).unwrap();
+            let run = there.path().join("run");
+            fs::create_dir(&run).unwrap();
+            set(&run, folder).unwrap();
+            let path = run.join("exchanges.jsonl");
+            let mut part = UnfinishedFile::create(&path).unwrap();
+            part.file().unwrap().set_permissions(Permissions::from_mode(0o600)).unwrap();
+            part.fill_from(&original).unwrap();
+            part.commit().unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"exchanges");
+            let [one, other] = [&original, &path].map(|path| fs::metadata(path).unwrap());
+            // A file system that clones files has no need of another name.
+            if one.ino() != other.ino() {
+                assert_eq!(other.mode() & 0o777, 0o600, "{theirs:o} in {folder:o}");
+            }
+            if !is_linked {
+                assert_ne!(one.ino(), other.ino(), "{theirs:o} in {folder:o}");
+            }
+            assert_eq!(fs::read_dir(&run).unwrap().count(), 1);
+        }
     }
 
     #[test]
