@@ -510,7 +510,7 @@ async fn the_demo_has_one_cause_for_each_planted_fault() {
                     .and_then(|c| c.only_where.clone())
                     .unwrap_or_default()
             };
-            assert!(only("status").starts_with("query.q is not ASCII"), "{}", only("status"));
+            assert!(only("status").starts_with("query:q is not ASCII"), "{}", only("status"));
         }
     }
 }

@@ -172,7 +172,7 @@ pub struct Cluster {
     /// value that v2 did not issue.
     #[serde(default)]
     pub cause: String,
-    /// What separates its exchanges from the matching ones of the route, e.g. `query.currency =
+    /// What separates its exchanges from the matching ones of the route, e.g. `query:currency =
     /// "JPY"`.
     #[serde(default)]
     pub only_where: Option<String>,

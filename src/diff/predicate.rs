@@ -1,211 +1,306 @@
 //! What separates the exchanges of a cluster from the matching ones of their route: the smallest
-//! sharp predicate over the request or v1's answer, such as `query.currency = "JPY"`.
+//! sharp predicate over the request or v1's answer, such as `query:currency = "JPY"` or
+//! `response $.stock = "0"`.
+//!
+//! What is known of an exchange comes from the one walk ([`document`]), by the places that rules
+//! and reports name. What stands in an array has no place of its own from exchange to exchange:
+//! arrays are known by their length, and a root array also by its first element (the first message
+//! of a call).
+//!
+//! [`document`]: crate::message::document
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::change::{is_variable, short};
+use super::change::short;
 use crate::exchange::Exchange;
-use crate::message::content;
-use crate::message::json::tape::{Node, Tape, Type};
-use crate::message::target::path_and_query;
+use crate::message::document::{Bounds, Form, Value, Visit, Walk};
+use crate::message::place::{Step, Trail};
+use crate::message::protobuf::{Readings, Speaker};
+use crate::message::{Body, Headers};
 use crate::redact::Masker;
-use crate::redact::names::is_secret_parameter;
+use crate::redact::names::{header_secret, is_secret_parameter};
 
-/// Most features of one exchange.
+/// Most facts of one exchange.
 const MAX_FEATURES: usize = 400;
-/// Longest value that a predicate names, in bytes.
+/// Longest value that a predicate names, in characters.
 const MAX_VALUE: usize = 80;
-/// Deepest place in a document that is looked at.
+/// Deepest member of a document that is looked at.
 const MAX_DEPTH: usize = 4;
 /// Exchanges that a predicate must hold for, so that it is no accident.
 pub(super) const FEWEST: u64 = 3;
 
-/// Stands for a value that must not be told; only its presence may be.
-const SECRET: &str = "\u{0}";
+/// What a predicate is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Fact {
+    side: Side,
+    what: What,
+    /// As places are written.
+    place: String,
+}
 
-/// What is known of one exchange, by name; several values of one name are kept as a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Side {
+    Request,
+    /// v1's answer.
+    Response,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum What {
+    Value,
+    /// How many elements an array has.
+    Length,
+}
+
+/// What is known of one exchange. A value that must not be told is none: only its presence may be.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Features(BTreeMap<String, String>);
+pub(super) struct Features(BTreeMap<Fact, Option<String>>);
 
-/// A predicate over features.
+/// A predicate over facts.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Predicate {
-    Equals(String, String),
-    Present(String),
-    Absent(String),
-    NotAscii(String),
-    Empty(String),
-    AtLeast(String, f64),
-    AtMost(String, f64),
-    LongerThan(String, usize),
+pub(super) struct Predicate {
+    about: Fact,
+    says: Says,
+}
+
+/// What a predicate says of its fact. The simpler ones first.
+#[derive(Clone, Debug, PartialEq)]
+enum Says {
+    Equals(String),
+    NotAscii,
+    Empty,
+    Present,
+    Absent,
+    AtLeast(f64),
+    AtMost(f64),
+    LongerThan(usize),
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.side {
+            Side::Request => "",
+            Side::Response => "response ",
+        })?;
+        f.write_str(match self.what {
+            What::Value => "",
+            What::Length => "length of ",
+        })?;
+        f.write_str(&self.place)
+    }
 }
 
 impl Features {
-    /// The features of an exchange: request first, then v1's answer.
-    pub(super) fn of(exchange: &Exchange, masker: &Masker) -> Self {
+    /// The facts of an exchange: request first, then v1's answer.
+    pub(super) fn of(exchange: &Exchange, readings: &Readings, masker: &Masker) -> Self {
         let mut features = Self::default();
         let Some(request) = &exchange.request else { return features };
         let request = &request.message;
-        let (path, query) = path_and_query(&request.target);
-        for (at, segment) in path.split(|&byte| byte == b'/').skip(1).enumerate().take(16) {
-            let text = percent_encoding_decoded(segment);
-            features.put_unless_secret(format!("path[{at}]"), &text, masker);
-        }
-        for (name, value) in url::form_urlencoded::parse(query).take(64) {
-            let is_secret = !masker.is_off() && is_secret_parameter(&name);
-            let value = if is_secret { Cow::Borrowed(SECRET) } else { value };
-            features.put_unless_secret(format!("query.{name}"), &value, masker);
-        }
-        for (name, value) in request.headers.iter() {
-            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-            let value = String::from_utf8_lossy(value);
-            match name.as_str() {
-                "cookie" => {
-                    for cookie in value.split(';').take(32) {
-                        features.put(
-                            format!("cookie.{}", cookie.split('=').next().unwrap_or("").trim()),
-                            SECRET,
-                        );
-                    }
-                }
-                _ if masker.header(&name, &value) != value => {
-                    features.put(format!("header.{name}"), SECRET)
-                }
-                "content-length" => {}
-                _ => features.put(format!("header.{name}"), &value),
-            }
-        }
-        features.body("body", &request.headers, &request.body.bytes, masker);
+        let target = &request.target;
+        features.side(Side::Request, masker, |walk| {
+            walk.target(target);
+            walk.headers(&request.headers);
+            let read = (Speaker::Question, readings);
+            body(walk, read, target, &request.headers, &request.body);
+        });
         if let Some(response) = &exchange.response {
-            features.put("response.status".to_owned(), &response.message.status.to_string());
-            features.body(
-                "response",
-                &response.message.headers,
-                &response.message.body.bytes,
-                masker,
-            );
+            let response = &response.message;
+            let fact =
+                Fact { side: Side::Response, what: What::Value, place: Step::Status.to_string() };
+            features.put(fact, Some(&response.status.to_string()));
+            features.side(Side::Response, masker, |walk| {
+                let read = (Speaker::Answer, readings);
+                body(walk, read, target, &response.headers, &response.body);
+            });
         }
         features
     }
 
-    fn body(
-        &mut self,
-        prefix: &str,
-        headers: &crate::message::Headers,
-        bytes: &[u8],
-        masker: &Masker,
-    ) {
-        const LONGEST: usize = 1 << 20;
-        if bytes.is_empty() || bytes.len() > LONGEST {
-            return;
-        }
-        let Ok(content) = content::decode(bytes, headers.all("content-encoding"), LONGEST) else {
-            return;
-        };
-        match content.trim_ascii_start().first() {
-            Some(b'{' | b'[') => {
-                if let Ok(tape) = Tape::parse(&content) {
-                    self.json(prefix, tape.root(), 0, masker);
-                }
-            }
-            _ if headers
-                .get("content-type")
-                .is_some_and(|t| t.starts_with(b"application/x-www-form-urlencoded")) =>
-            {
-                for (name, value) in url::form_urlencoded::parse(&content).take(64) {
-                    if masker.field(&name, "x") == "x" {
-                        self.put_unless_secret(format!("{prefix}.{name}"), &value, masker);
-                    }
-                }
-            }
-            _ => {}
+    fn side(&mut self, side: Side, masker: &Masker, look: impl FnOnce(&mut Walk<'_>)) {
+        let mut looker = Looker { side, masker, features: self, lengths: FxHashMap::default() };
+        let mut walk = Walk::new(&mut looker, Bounds::default());
+        look(&mut walk);
+        let was_cut = walk.was_cut();
+        let lengths = std::mem::take(&mut looker.lengths);
+        // Of a cut walk nobody knows how long an array is.
+        for (place, length) in lengths.into_values().filter(|_| !was_cut) {
+            self.put(Fact { side, what: What::Length, place }, Some(&length.to_string()));
         }
     }
 
-    fn json(&mut self, name: &str, node: Node<'_, '_>, depth: usize, masker: &Masker) {
-        match node.kind() {
-            Type::Object if depth < MAX_DEPTH => {
-                for (member, value) in node.members().take(64) {
-                    let member = member.text();
-                    if !is_variable(&member) && masker.field(&member, "x") == "x" {
-                        self.json(&format!("{name}.{member}"), value, depth + 1, masker);
-                    }
-                }
-            }
-            Type::Array => self.put(format!("{name}.length"), &node.elements().count().to_string()),
-            Type::Object => {}
-            _ => self.put_unless_secret(name.to_owned(), &node.text(), masker),
-        }
-    }
-
-    /// What holds a secret is the same as any other that does.
-    fn put_unless_secret(&mut self, name: String, value: &str, masker: &Masker) {
-        match masker.text(value) {
-            Cow::Borrowed(value) => self.put(name, value),
-            Cow::Owned(_) => self.put(name, SECRET),
-        }
-    }
-
-    fn put(&mut self, name: String, value: &str) {
+    fn put(&mut self, fact: Fact, value: Option<&str>) {
         if self.0.len() < MAX_FEATURES {
-            let cut = value.char_indices().nth(MAX_VALUE).map_or(value, |(at, _)| &value[..at]);
-            self.0.entry(name).or_insert_with(|| cut.to_owned());
+            let cut = |value: &str| {
+                let end = value.char_indices().nth(MAX_VALUE).map_or(value.len(), |(at, _)| at);
+                value[..end].to_owned()
+            };
+            self.0.entry(fact).or_insert_with(|| value.map(cut));
         }
+    }
+
+    fn value(&self, fact: &Fact) -> Option<&str> {
+        self.0.get(fact)?.as_deref()
+    }
+
+    fn number(&self, fact: &Fact) -> Option<f64> {
+        self.value(fact)?.parse().ok()
+    }
+}
+
+/// The values of a body: those of messages behind a schema as JSON.
+fn body(
+    walk: &mut Walk<'_>,
+    (speaker, readings): (Speaker, &Readings),
+    target: &[u8],
+    headers: &Headers,
+    body: &Body,
+) {
+    match readings.read(speaker, target, headers, &body.bytes) {
+        _ if body.is_cut() => None,
+        Some(read) => walk.body(&Headers::new(), &read.json),
+        None => walk.body(headers, &body.bytes),
+    };
+}
+
+/// Notes what a walk tells of one side.
+struct Looker<'l> {
+    side: Side,
+    masker: &'l Masker,
+    features: &'l mut Features,
+    /// Arrays by the hash of their place: how it is written, and how many elements they have.
+    lengths: FxHashMap<u64, (String, usize)>,
+}
+
+impl Looker<'_> {
+    /// Whether a value may be told: a secret's place is known, and no more.
+    fn may_tell(&self, at: &Trail<'_>, text: &str) -> bool {
+        if self.masker.is_off() {
+            return true;
+        }
+        let steps = at.steps();
+        let is_secret = |step: &&Step<'_>| match step {
+            Step::Cookie(_) => true,
+            Step::Header(name) => header_secret(name).is_some(),
+            Step::Query(name) => is_secret_parameter(name),
+            _ => false,
+        };
+        let names = steps.iter().filter_map(|step| step.name());
+        !steps.iter().copied().any(|step| is_secret(&step))
+            && !self.masker.hides_all_below(names.clone())
+            && self.masker.below(names, text) == text
+            && self.masker.text(text) == text
+    }
+
+    /// Counts an element of the outermost array that a value is in; whether the value has a place
+    /// of its own for all that.
+    fn in_array(&mut self, at: &Trail<'_>) -> bool {
+        let (mut outermost, mut trail) = (None, Some(at));
+        while let Some(step) = trail {
+            if let Step::Index(index) = step.last() {
+                outermost = step.before().map(|array| (array, *index));
+            }
+            trail = step.before();
+        }
+        let Some((array, index)) = outermost else { return true };
+        match self.lengths.entry(array.hash()) {
+            Entry::Occupied(mut known) => known.get_mut().1 = index + 1,
+            Entry::Vacant(new) if !array.varies() => {
+                new.insert((array.to_string(), index + 1));
+            }
+            Entry::Vacant(_) => {}
+        }
+        let is_root = *array.last() == Step::Root && array.before().is_none();
+        let indices = |step: &&&Step<'_>| matches!(step, Step::Index(_));
+        is_root && index == 0 && at.steps().iter().filter(indices).count() == 1
+    }
+}
+
+impl Visit for Looker<'_> {
+    fn value(&mut self, at: &Trail<'_>, value: Value<'_>) -> Option<String> {
+        if !self.in_array(at) || at.varies() {
+            return None;
+        }
+        match value.form {
+            Form::Empty if value.text == "[]" => {
+                self.lengths.insert(at.hash(), (at.to_string(), 0));
+                return None;
+            }
+            Form::Empty if value.text == "{}" => return None,
+            Form::Key | Form::Digest => return None,
+            Form::Text | Form::Bare | Form::Empty => {}
+        }
+        let mut depth = 0;
+        for step in at.steps() {
+            match step {
+                Step::Name(_) | Step::Element(_, 0 | 1) => depth += 1,
+                // Which of several it is may be another one elsewhere.
+                Step::Element(..) | Step::Again(_) | Step::Line(_) | Step::Event(_) => return None,
+                Step::Header(name) if name.eq_ignore_ascii_case("content-length") => return None,
+                _ => {}
+            }
+        }
+        if depth <= MAX_DEPTH {
+            let told = self.may_tell(at, value.text).then_some(value.text);
+            let fact = Fact { side: self.side, what: What::Value, place: at.to_string() };
+            self.features.put(fact, told);
+        }
+        None
     }
 }
 
 impl Predicate {
     fn holds(&self, features: &Features) -> bool {
-        let number = |name: &str| features.0.get(name).and_then(|value| value.parse::<f64>().ok());
-        match self {
-            Self::Equals(name, value) => features.0.get(name) == Some(value),
-            Self::Present(name) => features.0.contains_key(name),
-            Self::Absent(name) => !features.0.contains_key(name),
-            Self::NotAscii(name) => features.0.get(name).is_some_and(|value| !value.is_ascii()),
-            Self::Empty(name) => features.0.get(name).is_some_and(String::is_empty),
-            Self::AtLeast(name, bound) => number(name).is_some_and(|value| value >= *bound),
-            Self::AtMost(name, bound) => number(name).is_some_and(|value| value <= *bound),
-            Self::LongerThan(name, bound) => {
-                features.0.get(name).is_some_and(|value| value.len() > *bound)
-            }
+        let about = &self.about;
+        let value = features.value(about);
+        match &self.says {
+            Says::Equals(text) => value == Some(text),
+            Says::NotAscii => value.is_some_and(|value| !value.is_ascii()),
+            Says::Empty => value.is_some_and(str::is_empty),
+            Says::Present => features.0.contains_key(about),
+            Says::Absent => !features.0.contains_key(about),
+            Says::AtLeast(bound) => features.number(about).is_some_and(|value| value >= *bound),
+            Says::AtMost(bound) => features.number(about).is_some_and(|value| value <= *bound),
+            Says::LongerThan(bound) => value.is_some_and(|value| value.len() > *bound),
         }
     }
 
     /// Simpler ones first: about the request rather than the answer, equality rather than a bound,
     /// and a short name.
-    fn cost(&self) -> (u8, u8, usize, String) {
-        let (kind, name) = match self {
-            Self::Equals(name, _) => (0, name),
-            Self::NotAscii(name) | Self::Empty(name) => (1, name),
-            Self::Present(name) | Self::Absent(name) => (2, name),
-            Self::AtLeast(name, _) | Self::AtMost(name, _) => (3, name),
-            Self::LongerThan(name, _) => (4, name),
+    fn cost(&self) -> (u8, u8, usize, Fact) {
+        let kind = match self.says {
+            Says::Equals(_) => 0,
+            Says::NotAscii | Says::Empty => 1,
+            Says::Present | Says::Absent => 2,
+            Says::AtLeast(_) | Says::AtMost(_) => 3,
+            Says::LongerThan(_) => 4,
         };
-        let about = if name == "response.status" {
-            2
-        } else if name.starts_with("response") {
-            3
-        } else if name.starts_with("header.") {
-            1
-        } else {
-            0
+        let place = &self.about.place;
+        let about = match self.about.side {
+            Side::Request if place.starts_with("header:") => 1,
+            Side::Request => 0,
+            Side::Response if *place == Step::Status.to_string() => 2,
+            Side::Response => 3,
         };
-        (about, kind, name.len(), name.clone())
+        (about, kind, place.len(), self.about.clone())
     }
+}
 
-    fn text(&self) -> String {
-        match self {
-            Self::Equals(name, value) => format!("{name} = \"{}\"", short(value)),
-            Self::Present(name) => format!("{name} is there"),
-            Self::Absent(name) => format!("{name} is not there"),
-            Self::NotAscii(name) => format!("{name} is not ASCII"),
-            Self::Empty(name) => format!("{name} is empty"),
-            Self::AtLeast(name, bound) => format!("{name} ≥ {bound}"),
-            Self::AtMost(name, bound) => format!("{name} ≤ {bound}"),
-            Self::LongerThan(name, bound) => format!("{name} has more than {bound} bytes"),
+impl fmt::Display for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.about)?;
+        match &self.says {
+            Says::Equals(value) => write!(f, "= \"{}\"", short(value)),
+            Says::NotAscii => f.write_str("is not ASCII"),
+            Says::Empty => f.write_str("is empty"),
+            Says::Present => f.write_str("is there"),
+            Says::Absent => f.write_str("is not there"),
+            Says::AtLeast(bound) => write!(f, "≥ {bound}"),
+            Says::AtMost(bound) => write!(f, "≤ {bound}"),
+            Says::LongerThan(bound) => write!(f, "has more than {bound} bytes"),
         }
     }
 }
@@ -216,54 +311,41 @@ pub(super) fn candidates(members: &[Features], others: &[Features]) -> Vec<Predi
         return Vec::new();
     }
     let mut found = Vec::new();
-    let names: FxHashSet<&String> =
+    let facts: FxHashSet<&Fact> =
         members.iter().chain(others).flat_map(|features| features.0.keys()).collect();
-    for name in names {
-        let first = members[0].0.get(name);
-        let mut tries = vec![
-            Predicate::Present(name.clone()),
-            Predicate::Absent(name.clone()),
-            Predicate::NotAscii(name.clone()),
-            Predicate::Empty(name.clone()),
-        ];
-        let told = first.filter(|value| !value.is_empty() && *value != SECRET);
-        tries.extend(told.map(|value| Predicate::Equals(name.clone(), value.clone())));
+    for fact in facts {
+        let mut tries = vec![Says::Present, Says::Absent, Says::NotAscii, Says::Empty];
+        let told = members[0].value(fact).filter(|value| !value.is_empty());
+        tries.extend(told.map(|value| Says::Equals(value.to_owned())));
         let numbers = |features: &[Features]| {
-            let values = features
-                .iter()
-                .filter_map(|features| features.0.get(name))
-                .filter_map(|value| value.parse::<f64>().ok());
+            let values = features.iter().filter_map(|features| features.number(fact));
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
                 (low.min(value), high.max(value))
             })
         };
         let ((low, high), (other_low, other_high)) = (numbers(members), numbers(others));
         if low > other_high && other_high.is_finite() {
-            tries.push(Predicate::AtLeast(name.clone(), low));
+            tries.push(Says::AtLeast(low));
         }
         if high < other_low && other_low.is_finite() {
-            tries.push(Predicate::AtMost(name.clone(), high));
+            tries.push(Says::AtMost(high));
         }
-        let lengths = |features: &[Features]| {
-            features
-                .iter()
-                .filter_map(|features| features.0.get(name))
-                .map(String::len)
-                .collect::<Vec<_>>()
-        };
-        let (mine, theirs) = (lengths(members), lengths(others));
-        if let (Some(shortest), Some(longest)) = (mine.iter().min(), theirs.iter().max())
+        let lengths = |features: &Features| features.value(fact).map(str::len);
+        let shortest = members.iter().filter_map(lengths).min();
+        let longest = others.iter().filter_map(lengths).max();
+        if let (Some(shortest), Some(longest)) = (shortest, longest)
             && shortest > longest
             && low.is_infinite()
         {
-            tries.push(Predicate::LongerThan(name.clone(), *longest));
+            tries.push(Says::LongerThan(longest));
         }
-        found.extend(tries.into_iter().filter(|predicate| {
+        let predicates = tries.into_iter().map(|says| Predicate { about: fact.clone(), says });
+        found.extend(predicates.filter(|predicate| {
             members.iter().all(|features| predicate.holds(features))
                 && !others.iter().any(|features| predicate.holds(features))
         }));
     }
-    found.sort_by_key(Predicate::cost);
+    found.sort_by_cached_key(Predicate::cost);
     found
 }
 
@@ -291,7 +373,7 @@ impl Tally {
             && wrongly * 20 <= held
     }
 
-    /// `query.currency = "JPY" (all 412, none of 9031 others)`.
+    /// `query:currency = "JPY" (all 412, none of 9031 others)`.
     pub(super) fn text(&self, predicate: &Predicate) -> String {
         let ([held, members], [wrongly, others]) = (self.members, self.others);
         let mine =
@@ -301,104 +383,9 @@ impl Tally {
         } else {
             format!("{wrongly} of {others}")
         };
-        format!("{} ({mine}, {theirs} others)", predicate.text())
+        format!("{predicate} ({mine}, {theirs} others)")
     }
-}
-
-fn percent_encoding_decoded(segment: &[u8]) -> String {
-    // A segment without `=` and `&` is decoded as a form's name is, apart from the plus sign.
-    let text = String::from_utf8_lossy(segment)
-        .replace('+', "%2B")
-        .replace('&', "%26")
-        .replace('=', "%3D");
-    url::form_urlencoded::parse(text.as_bytes())
-        .next()
-        .map(|(name, _)| name.into_owned())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::exchange::{Completeness, ExchangeId, TimedRequest, TimedResponse};
-    use crate::message::{Body, Request, Response};
-
-    fn exchange(target: &str, body: &str) -> Features {
-        let request = Request {
-            method: "GET".into(),
-            target: target.to_owned().into(),
-            ..Request::default()
-        };
-        let response = Response {
-            status: 200,
-            body: Body::whole(body.as_bytes().to_vec()),
-            ..Response::default()
-        };
-        let exchange = Exchange {
-            carriage: None,
-            id: ExchangeId::default(),
-            client: "1.2.3.4:5".parse().unwrap(),
-            server: "1.2.3.4:6".parse().unwrap(),
-            protocol: "http/1".to_owned(),
-            completeness: Completeness::Complete,
-            request: Some(TimedRequest { message: request, ..TimedRequest::default() }),
-            response: Some(TimedResponse { message: response, ..TimedResponse::default() }),
-            interim: vec![],
-            opened_at: None,
-            handshake_ns: None,
-            marks: vec![],
-            closed: vec![],
-        };
-        Features::of(&exchange, &Masker::new(b"k"))
-    }
-
-    fn best(members: &[Features], others: &[Features]) -> Option<String> {
-        let best = candidates(members, others).into_iter().next()?;
-        let mut tally = Tally::default();
-        members.iter().for_each(|features| tally.count(&best, features, true));
-        others.iter().for_each(|features| tally.count(&best, features, false));
-        tally.is_sharp().then(|| tally.text(&best))
-    }
-
-    #[test]
-    fn the_simplest_sharp_predicate_is_found() {
-        let many = |target: &str, body: &str| {
-            (0..4).map(|n| exchange(&target.replace('#', &n.to_string()), body)).collect::<Vec<_>>()
-        };
-        let cases = [
-            (
-                "/p/#?currency=JPY&page=1",
-                "{}",
-                "/p/#?currency=EUR&page=1",
-                "{}",
-                "query.currency = \"JPY\" (all 4, none of 4 others)",
-            ),
-            (
-                "/s?q=caf%C3%A9#",
-                "{}",
-                "/s?q=cafe#",
-                "{}",
-                "query.q is not ASCII (all 4, none of 4 others)",
-            ),
-            ("/s?page=9#", "{}", "/s?page=1#", "{}", "query.page ≥ 90 (all 4, none of 4 others)"),
-            (
-                "/p/#",
-                "{\"stock\":0}",
-                "/p/#",
-                "{\"stock\":3}",
-                "response.stock = \"0\" (all 4, none of 4 others)",
-            ),
-            ("/p/#?token=a", "{}", "/p/#", "{}", "query.token is there (all 4, none of 4 others)"),
-        ];
-        for (member, body, other, other_body, expected) in cases {
-            let found = best(&many(member, body), &many(other, other_body));
-            assert_eq!(found.as_deref(), Some(expected), "{member}");
-        }
-        assert_eq!(best(&many("/p/#", "{}"), &many("/p/#", "{}")), None);
-        assert_eq!(
-            best(&many("/p/#", "{}")[..2], &many("/q/#", "{}")),
-            None,
-            "two are an accident"
-        );
-    }
-}
+mod tests;

@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use super::calls::egress;
 use super::checks::checks;
 use super::paired::Shift;
-use super::policy::{Limits, Nanos, QUANTILES, TYPICAL_RATIO};
+use super::policy::{Limits, Nanos, TYPICAL_RATIO};
 use super::rule::RuleKind;
 use super::statistics::{self, Interval};
 use super::verdict::verdict;
 use super::words::{count, duration, percent, round_times, times};
 use super::{Evidence, Finding, Judgement, Policy, RuleResult, Verdict};
 use super::{power, seen};
+use crate::measure::histogram::QUANTILES;
 use crate::measure::{Histogram, RouteSummary, Side};
 
 /// Judges a run.

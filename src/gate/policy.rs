@@ -3,9 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Quantiles that rules can be about: the key's part, the name in words, the quantile.
-pub const QUANTILES: [(&str, f64); 5] =
-    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
+use crate::measure::histogram::QUANTILES;
 
 /// A doubling of typical latency must not go unseen.
 const MUST_SEE: f64 = 2.0;

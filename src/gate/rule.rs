@@ -1,7 +1,8 @@
 //! The rules of a policy: what each is about, its name, its limit.
 
 use super::Unit;
-use super::policy::{Limits, Nanos, QUANTILES};
+use super::policy::{Limits, Nanos};
+use crate::measure::histogram::QUANTILES;
 
 /// The rule of typical latency.
 pub(super) const TYPICAL: &str = "max_typical_ratio";

@@ -15,6 +15,10 @@ const KEPT_BITS: u32 = 11;
 /// as this.
 pub const LONGEST_NS: u64 = 3_600_000_000_000;
 
+/// The quantiles that tables show and rules can be about: their names in keys and columns.
+pub const QUANTILES: [(&str, f64); 5] =
+    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
+
 /// A multiset of durations in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {

@@ -3,6 +3,7 @@
 
 use super::{Column, Report, column, text};
 use crate::diff::csv::cell;
+use crate::measure::histogram::QUANTILES;
 use crate::measure::{Histogram, Side};
 
 /// Columns of `latency.csv`.
@@ -57,9 +58,6 @@ pub const TIMELINE: [Column; 7] = [
     ),
 ];
 
-/// Quantiles of the latency tables.
-pub const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
-
 /// `latency.csv`.
 pub fn latency(report: &Report<'_>) -> Vec<u8> {
     let mut table = CsvTable::new(&LATENCY);
@@ -74,7 +72,7 @@ pub fn latency(report: &Report<'_>) -> Vec<u8> {
             ms(latency.min().map(|nanos| nanos as f64)),
             ms(latency.mean()),
         ];
-        cells.extend(QUANTILES.map(|quantile| quantile_ms(latency, quantile)));
+        cells.extend(QUANTILES.map(|(_, quantile)| quantile_ms(latency, quantile)));
         cells.push(ms(latency.max().map(|nanos| nanos as f64)));
         table.row(&cells);
     }

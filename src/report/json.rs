@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Column, Report, column};
 use crate::diff::Class;
+use crate::measure::histogram::QUANTILES;
 use crate::measure::{Histogram, Side};
 use crate::record::exchanges::TOOL;
 
@@ -88,7 +89,7 @@ struct HistogramFigures {
 
 fn figures(histogram: &Histogram) -> HistogramFigures {
     let [p50_ns, p90_ns, p95_ns, p99_ns, p999_ns] =
-        super::csv::QUANTILES.map(|quantile| histogram.quantile(quantile));
+        QUANTILES.map(|(_, quantile)| histogram.quantile(quantile));
     HistogramFigures {
         count: histogram.count(),
         min_ns: histogram.min(),

@@ -10,6 +10,7 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde::Serialize;
 
 use crate::exchange::{Completeness, Exchange, ExchangeId};
+use crate::measure::histogram::QUANTILES;
 use crate::message::grpc;
 use crate::message::target::path_and_query;
 use crate::route::Routes;
@@ -626,16 +627,17 @@ pub(super) struct Quantiles {
 
 impl Quantiles {
     fn of(histogram: &Histogram<u64>) -> Self {
-        let at = |quantile| histogram.value_at_quantile(quantile);
+        let [p50_ns, p90_ns, p95_ns, p99_ns, p999_ns] =
+            QUANTILES.map(|(_, quantile)| histogram.value_at_quantile(quantile));
         Self {
             count: histogram.len(),
             min_ns: if histogram.is_empty() { 0 } else { histogram.min() },
             mean_ns: histogram.mean().round() as i64,
-            p50_ns: at(0.5),
-            p90_ns: at(0.9),
-            p95_ns: at(0.95),
-            p99_ns: at(0.99),
-            p999_ns: at(0.999),
+            p50_ns,
+            p90_ns,
+            p95_ns,
+            p99_ns,
+            p999_ns,
             max_ns: histogram.max(),
         }
     }

@@ -105,7 +105,7 @@ impl Engine<'_> {
             let one = |rank: u32| {
                 let exchange = self.exchange(rank)?;
                 Ok(exchange
-                    .map(|exchange| Features::of(&exchange, &self.settings.masker))
+                    .map(|exchange| Features::of(&exchange, &self.readings, &self.settings.masker))
                     .unwrap_or_default())
             };
             ranks.into_par_iter().map(one).collect()

@@ -13,24 +13,15 @@ use serde_json_path::{JsonPath, PathElement};
 
 use super::super::change::{Step, render};
 use crate::message::json::tape::{Node, Type};
+use crate::message::place::Pattern;
 
 /// A path of a rule.
 #[derive(Debug)]
 pub(super) enum RulePath {
     /// Matched by steps.
-    Plain(Vec<PlainSegment>),
+    Plain(Pattern),
     /// Evaluated over the documents.
     Query(JsonPath),
-}
-
-/// A step of a plain path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum PlainSegment {
-    Name(String),
-    Index(usize),
-    Any,
-    /// `..`: any number of steps.
-    Descend,
 }
 
 /// Where the queries of a route lead in one pair of documents: for each rule the places in v1's and
@@ -75,20 +66,20 @@ impl Located {
 impl RulePath {
     /// Checks a path; an error says what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        // The library is the judge of what is a path; plain ones are taken apart here.
+        // The library is the judge of what is a path; plain ones need no look at documents.
         let query = JsonPath::parse(text).map_err(|error| {
             // Its text shows the place on a second line.
             let why = error.to_string();
             let why: Vec<&str> = why.split_whitespace().collect();
             format!("{text:?} is not a JSONPath (RFC 9535): {}", why.join(" "))
         })?;
-        Ok(segments(text).map_or(Self::Query(query), Self::Plain))
+        Ok(Pattern::below_root(text).map_or(Self::Query(query), Self::Plain))
     }
 
     /// Whether the path leads to the place.
     pub(super) fn is(&self, rule: u32, place: &ChangePlace<'_>) -> bool {
         match self {
-            Self::Plain(segments) => matches(segments, place.steps, false),
+            Self::Plain(pattern) => pattern.names_steps(place.steps),
             Self::Query(_) => place.located.holds(rule, place.side, place.steps),
         }
     }
@@ -96,7 +87,7 @@ impl RulePath {
     /// Whether the path leads to the place or to something that it stands under.
     pub(super) fn covers(&self, rule: u32, place: &ChangePlace<'_>) -> bool {
         match self {
-            Self::Plain(segments) => matches(segments, place.steps, true),
+            Self::Plain(pattern) => pattern.covers_steps(place.steps),
             Self::Query(_) => (0..=place.steps.len())
                 .any(|length| place.located.holds(rule, place.side, &place.steps[..length])),
         }
@@ -133,103 +124,16 @@ fn value(node: Node<'_, '_>) -> Value {
     }
 }
 
-/// Whether `segments` lead to `steps`, or to something that it stands under. Paths of rules are
-/// short; the recursion is bounded by the depth of the document.
-fn matches(segments: &[PlainSegment], steps: &[Step<'_>], under: bool) -> bool {
-    match (segments.split_first(), steps.split_first()) {
-        (None, None) => true,
-        (None, Some(_)) => under,
-        (Some((PlainSegment::Descend, rest)), _) => {
-            (0..=steps.len()).any(|skip| matches(rest, &steps[skip..], under))
-        }
-        (Some(_), None) => false,
-        (Some((segment, rest)), Some((step, behind))) => {
-            let fits = match (segment, step) {
-                (PlainSegment::Any, _) => true,
-                (PlainSegment::Name(wanted), Step::Name(name)) => wanted == name,
-                (PlainSegment::Index(wanted), Step::Index(index)) => wanted == index,
-                _ => false,
-            };
-            fits && matches(rest, behind, under)
-        }
-    }
-}
-
-/// The steps of a path without filters, slices, unions and negative indices.
-fn segments(text: &str) -> Option<Vec<PlainSegment>> {
-    let mut rest = text.trim().strip_prefix('$')?;
-    let mut segments = Vec::new();
-    loop {
-        rest = rest.trim_start();
-        if rest.is_empty() {
-            return Some(segments);
-        }
-        if let Some(behind) = rest.strip_prefix("..") {
-            segments.push(PlainSegment::Descend);
-            if behind.starts_with('[') {
-                rest = behind;
-            } else {
-                rest = shorthand(behind, &mut segments)?;
-            }
-        } else if let Some(behind) = rest.strip_prefix('.') {
-            rest = shorthand(behind, &mut segments)?;
-        }
-        if let Some(behind) = rest.strip_prefix('[') {
-            let behind = behind.trim_start();
-            let (segment, after) = match behind.chars().next()? {
-                quote @ ('\'' | '"') => {
-                    let end = behind[1..].find(quote)? + 1;
-                    let name = &behind[1..end];
-                    // An escape is rare enough in a rule to be left to the library.
-                    if name.contains('\\') {
-                        return None;
-                    }
-                    (PlainSegment::Name(name.to_owned()), &behind[end + 1..])
-                }
-                '*' => (PlainSegment::Any, &behind[1..]),
-                _ => {
-                    let end = behind.find(|c: char| !c.is_ascii_digit())?;
-                    (PlainSegment::Index(behind[..end].parse().ok()?), &behind[end..])
-                }
-            };
-            segments.push(segment);
-            rest = after.trim_start().strip_prefix(']')?;
-        } else if !rest.is_empty() && !rest.trim_start().starts_with('.') {
-            return None;
-        }
-    }
-}
-
-fn shorthand<'a>(text: &'a str, segments: &mut Vec<PlainSegment>) -> Option<&'a str> {
-    if let Some(behind) = text.strip_prefix('*') {
-        segments.push(PlainSegment::Any);
-        return Some(behind);
-    }
-    let end = text
-        .find(|c: char| !(c.is_alphanumeric() || c == '_' || !c.is_ascii()))
-        .unwrap_or(text.len());
-    if end == 0 {
-        return None;
-    }
-    segments.push(PlainSegment::Name(text[..end].to_owned()));
-    Some(&text[end..])
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::message::json::tape::Tape;
+    use crate::message::place::Place;
 
+    /// The steps below the root of a place in JSON.
     pub(crate) fn steps(path: &str) -> Vec<Step<'static>> {
-        segments(path)
-            .unwrap()
-            .into_iter()
-            .map(|segment| match segment {
-                PlainSegment::Name(name) => Step::Name(name.into()),
-                PlainSegment::Index(index) => Step::Index(index),
-                other => panic!("{other:?}"),
-            })
-            .collect()
+        let place: Place = path.parse().unwrap();
+        place.steps()[1..].to_vec()
     }
 
     #[test]
@@ -249,6 +153,9 @@ pub(super) mod tests {
             ("$['a b'].*", "$['a b'].x", true, true),
             ("$..[*].x", "$.a.b.x", true, true),
             ("$.é", "$.é", true, true),
+            (r"$['a\\b']", r"$['a\\b']", true, true),
+            (r"$['a\nb']", r"$['a\u000ab']", true, true),
+            ("$['*']", "$.a", false, false),
         ] {
             let path = RulePath::parse(rule).unwrap();
             assert!(matches!(path, RulePath::Plain(_)), "{rule}");
@@ -290,7 +197,6 @@ pub(super) mod tests {
             ("$['a','c']", "$.b", false, false),
             ("$..[?@.x]", "$.items[1].n.x", false, true),
             ("$[?@ == $.b]", "$.b", true, true),
-            (r"$['a\\b']", "$", false, false),
         ] {
             let path = RulePath::parse(rule).unwrap();
             assert!(matches!(path, RulePath::Query(_)), "{rule}");
@@ -313,8 +219,5 @@ pub(super) mod tests {
                 );
             }
         }
-        let (tape, path) = (Tape::parse(document).unwrap(), RulePath::parse(r"$['a\\b']").unwrap());
-        let located = Located::find([(0, &path)].into_iter(), tape.root(), tape.root());
-        assert!(path.is(0, &located.place(&[Step::Name(r"a\b".into())], false)));
     }
 }

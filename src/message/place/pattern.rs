@@ -6,7 +6,7 @@
 //! `set-cookie:NAME`, `part NAME: $.a`, `/a/b@c`, `line 3`, a header field's bare name, and
 //! `body.card`, which is a member of JSON as well as a field of a form.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::str::FromStr;
 
 use super::{Place, Step, Trail};
@@ -53,6 +53,15 @@ impl Pattern {
         Self::single(name, Step::Form(own(name)))
     }
 
+    /// A JSONPath (RFC 9535) without filters, slices, unions and negative indices, over the steps
+    /// below a document's root; none where it is another one.
+    pub fn below_root(path: &str) -> Option<Self> {
+        let text = path.trim();
+        let mut wants = Vec::new();
+        let rest = json(text.strip_prefix('$')?, &mut wants)?;
+        rest.is_empty().then(|| Self { text: text.to_owned(), ways: vec![wants], any_case: false })
+    }
+
     fn single(text: &str, step: Step<'static>) -> Self {
         let ways = vec![vec![Want::Like { step, open: false }]];
         Self { text: text.to_owned(), ways, any_case: false }
@@ -95,8 +104,13 @@ impl Pattern {
     }
 
     /// The same for a row of steps.
-    pub fn covers_steps(&self, steps: &[&Step<'_>]) -> bool {
-        self.ways.iter().any(|way| leads(way, steps, self.any_case))
+    pub fn covers_steps<'s>(&self, steps: &[impl Borrow<Step<'s>>]) -> bool {
+        self.ways.iter().any(|way| leads(way, steps, self.any_case, true))
+    }
+
+    /// Whether it leads to the place of these steps itself.
+    pub fn names_steps<'s>(&self, steps: &[impl Borrow<Step<'s>>]) -> bool {
+        self.ways.iter().any(|way| leads(way, steps, self.any_case, false))
     }
 
     /// Whether any place in JSON, in a form, or in a body of another kind may be meant: then a body
@@ -126,19 +140,24 @@ impl std::fmt::Display for Pattern {
     }
 }
 
-/// Patterns are short; the recursion is bounded by the depth of the document.
-fn leads(wants: &[Want], steps: &[&Step<'_>], any_case: bool) -> bool {
+/// Whether `wants` lead to `steps`, or to something that it stands `under`. Patterns are short; the
+/// recursion is bounded by the depth of the document.
+fn leads<'s>(wants: &[Want], steps: &[impl Borrow<Step<'s>>], any_case: bool, under: bool) -> bool {
     match (wants.split_first(), steps.split_first()) {
-        // Whatever is inside the value that is named, is named.
-        (None, _) => true,
+        (None, None) => true,
+        (None, Some((step, behind))) => {
+            // One of several members of a name is still called so.
+            under
+                || matches!(step.borrow(), Step::Again(_)) && leads(wants, behind, any_case, under)
+        }
         (Some((Want::Descend, rest)), _) => {
-            (0..=steps.len()).any(|skip| leads(rest, &steps[skip..], any_case))
+            (0..=steps.len()).any(|skip| leads(rest, &steps[skip..], any_case, under))
         }
         (Some(_), None) => false,
         (Some((want, rest)), Some((step, behind))) => {
-            want.is(step, any_case) && leads(rest, behind, any_case)
-                // One of several members of a name is still called so.
-                || matches!(step, Step::Again(_)) && leads(wants, behind, any_case)
+            let step = step.borrow();
+            want.is(step, any_case) && leads(rest, behind, any_case, under)
+                || matches!(step, Step::Again(_)) && leads(wants, behind, any_case, under)
         }
     }
 }
@@ -382,6 +401,11 @@ fn in_quotes(text: &str) -> Option<(String, &str)> {
                     let code: String = chars.by_ref().take(4).map(|(_, c)| c).collect();
                     name.push(char::from_u32(u32::from_str_radix(&code, 16).ok()?)?);
                 }
+                'b' => name.push('\u{8}'),
+                'f' => name.push('\u{c}'),
+                'n' => name.push('\n'),
+                'r' => name.push('\r'),
+                't' => name.push('\t'),
                 c => name.push(c),
             },
             c if c == quote => return Some((name, &text[1 + at + 1..])),

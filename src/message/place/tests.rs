@@ -10,7 +10,7 @@ fn steps(text: &str) -> Vec<Step<'static>> {
 fn covers(pattern: &str, place: &str) -> bool {
     let pattern: Pattern = pattern.parse().unwrap_or_else(|why: String| panic!("{why}"));
     let steps = steps(place);
-    pattern.covers_steps(&steps.iter().collect::<Vec<_>>())
+    pattern.covers_steps(&steps)
 }
 
 #[test]
