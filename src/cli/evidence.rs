@@ -19,6 +19,7 @@ use crate::diff::{Cluster, Totals};
 use crate::gate::policy::{Nanos, typical};
 use crate::gate::{Evidence, Judgement, Outgoing, Policy, judge};
 use crate::limits;
+use crate::measure::beside::Measuring;
 use crate::measure::{RunRecords, Summary, compressed_twin as zst, kept, measure, open_records};
 use crate::mock::ledger as egress;
 use crate::mock::summary::{CallSummary as Calls, OutgoingCluster};
@@ -392,26 +393,72 @@ fn mask(summary: &mut Summary, masker: &Masker) {
     }
 }
 
+/// The files of a run's records.
+struct RecordPaths {
+    exchanges: PathBuf,
+    outcomes: PathBuf,
+    baseline: Option<PathBuf>,
+}
+
+impl RecordPaths {
+    fn of(folder: &RunFolder) -> Self {
+        Self {
+            exchanges: folder.file(names::EXCHANGES),
+            outcomes: folder.file(names::OUTCOMES),
+            baseline: Some(folder.file(names::BASELINE)).filter(|path| present(path)),
+        }
+    }
+
+    fn all(&self) -> [Option<&Path>; 3] {
+        [Some(self.exchanges.as_path()), Some(self.outcomes.as_path()), self.baseline.as_deref()]
+    }
+
+    /// What is measured from these files by the names of these routes.
+    fn source(&self, routes: &Routes) -> Option<kept::MeasuredFrom> {
+        let named = serde_json::to_string(routes).unwrap_or_default();
+        kept::MeasuredFrom::of(&self.all(), named)
+    }
+}
+
+/// Measures a run while it is compared.
+pub(super) fn measuring(folder: &RunFolder) -> Measuring {
+    let paths = RecordPaths::of(folder);
+    Measuring::new(&paths.exchanges, &paths.outcomes, paths.baseline.as_deref())
+}
+
+/// Keeps what was measured for who reports and judges.
+pub(super) fn keep_figures(folder: &RunFolder, summary: &Summary) -> Result<(), Failure> {
+    let routes: Routes = json(&folder.file(names::ROUTES))?;
+    if let Some(source) = RecordPaths::of(folder).source(&routes) {
+        keep(folder, summary, &source);
+    }
+    Ok(())
+}
+
+fn keep(folder: &RunFolder, summary: &Summary, source: &kept::MeasuredFrom) {
+    if let Err(failure) = replace(&folder.file(names::MEASURED), &kept::write(summary, source)) {
+        // Whoever only reads the folder measures again.
+        tracing::debug!("{failure:?}");
+    }
+}
+
 fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summary, Failure> {
-    let (exchanges, outcomes) = (folder.file(names::EXCHANGES), folder.file(names::OUTCOMES));
-    let baseline = Some(folder.file(names::BASELINE)).filter(|path| present(path));
-    let files = [Some(&exchanges), Some(&outcomes), baseline.as_ref()];
-    let named = serde_json::to_string(routes).unwrap_or_default();
-    let source = kept::MeasuredFrom::of(&files.map(|path| path.map(PathBuf::as_path)), named);
+    let paths = RecordPaths::of(folder);
+    let source = paths.source(routes);
     let before = std::fs::read(folder.file(names::MEASURED)).ok();
     if let Some(summary) = before.zip(source.as_ref()).and_then(|(text, of)| kept::read(&text, of))
     {
         return Ok(summary);
     }
-    let length = |path: &PathBuf| {
+    let length = |path: &Path| {
         path.metadata().or_else(|_| zst(path).metadata()).map_or(0, |data| data.len())
     };
-    let total = files.iter().flatten().map(|path| length(path)).sum();
+    let total = paths.all().into_iter().flatten().map(length).sum();
     let progress = Progress::start(global, "report", Some(total));
     let records = RunRecords {
-        exchanges: &exchanges,
-        outcomes: &outcomes,
-        baseline: baseline.as_deref(),
+        exchanges: &paths.exchanges,
+        outcomes: &paths.outcomes,
+        baseline: paths.baseline.as_deref(),
         route: &|method, target, operation| routes.route_of(method, target, operation),
         most_entries: limits::JOIN_ENTRIES,
     };
@@ -422,12 +469,8 @@ fn figures(folder: &RunFolder, routes: &Routes, global: &Global) -> Result<Summa
         let what = error.to_string();
         Failure::unusable(what).because(&error)
     })?;
-    if let Some(source) = source
-        && let Err(failure) =
-            replace(&folder.file(names::MEASURED), &kept::write(&summary, &source))
-    {
-        // Whoever only reads the folder measures again.
-        tracing::debug!("{failure:?}");
+    if let Some(source) = source {
+        keep(folder, &summary, &source);
     }
     Ok(summary)
 }

@@ -9,7 +9,9 @@
 
 mod clusters;
 mod joined;
+mod onlooker;
 pub(super) mod settings;
+mod told;
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek as _, Write};
@@ -29,7 +31,7 @@ use super::rules::RouteRules;
 use super::skipped::Skipped;
 use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
-use super::{Class, Kind, RouteTotals, Totals, calls, compare, csv, open, roots};
+use super::{Class, Kind, Totals, calls, compare, csv, open, roots};
 use crate::exchange::{Completeness, Exchange, UNANSWERED};
 use crate::limits;
 use crate::message::method::is_safe;
@@ -43,6 +45,8 @@ use crate::redact::Echoes;
 use crate::route::{Routes, rpc};
 use crate::time::Timestamp;
 use joined::{Compared, Joined, Row};
+use onlooker::{Nobody, REPLAYED, Shown, Sighting};
+pub use onlooker::{Onlooker, RecordFile};
 pub use settings::{
     CompareInputs, CompareSettings, DiffError, DiffOutputs, Findings, MISMATCH_COLUMNS,
 };
@@ -51,8 +55,23 @@ use settings::{reading, writing};
 /// Exchanges of a route in which all places are counted, and its pairs of equal requests that are
 /// compared; beyond, one in eight.
 const ENOUGH: u64 = 4_000;
+
+/// Takes the line of an outcome that is compared, with its place in the index.
+type Show<'s> = &'s mut dyn FnMut(RecordFile, usize, &[u8]);
+
 /// Diffs a run. `progress` is told how many bytes of how many were walked.
 pub fn run(
+    inputs: CompareInputs,
+    settings: &CompareSettings,
+    outputs: DiffOutputs<'_>,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Findings, DiffError> {
+    run_before(&mut Nobody, inputs, settings, outputs, progress)
+}
+
+/// The same with somebody who looks on.
+pub fn run_before<O: Onlooker>(
+    onlooker: &mut O,
     inputs: CompareInputs,
     settings: &CompareSettings,
     outputs: DiffOutputs<'_>,
@@ -61,17 +80,21 @@ pub fn run(
     let size = |file: &File| file.metadata().map_or(0, |metadata| metadata.len());
     let (exchange_bytes, outcome_bytes) = (size(&inputs.exchanges), size(&inputs.outcomes));
     let total = outcome_bytes + 2 * exchange_bytes;
-    let outcomes = Index::build(inputs.outcomes, |done| progress(done, total))
+    let edge = |line: &[u8]| onlooker.edge(RecordFile::Outcomes, line);
+    let outcomes = Index::build(inputs.outcomes, |done| progress(done, total), edge)
         .map_err(reading("outcomes.jsonl"))?;
+    let edge = |line: &[u8]| onlooker.edge(RecordFile::Baseline, line);
     let baseline = inputs
         .baseline
-        .map(|file| Index::build(file, |_| ()))
+        .map(|file| Index::build(file, |_| (), edge))
         .transpose()
         .map_err(reading("baseline.jsonl"))?;
     let routes =
         settings.routes.clone().unwrap_or_else(|| Routes::new(settings.rules.patterns.clone()));
     let surveyed = |done| progress(outcome_bytes + done, total);
-    let survey = survey(&inputs.exchanges, routes, surveyed).map_err(reading("exchanges.jsonl"))?;
+    let edge = |line: &[u8]| onlooker.edge(RecordFile::Exchanges, line);
+    let survey =
+        survey(&inputs.exchanges, routes, surveyed, edge).map_err(reading("exchanges.jsonl"))?;
     if survey.places.is_empty() {
         return Err(DiffError::Empty);
     }
@@ -95,8 +118,9 @@ pub fn run(
         rules: RwLock::default(),
     };
     let mut spool = BufWriter::with_capacity(1 << 20, inputs.spool);
-    let joined =
-        engine.join(&mut spool, &|done| progress(outcome_bytes + exchange_bytes + done, total))?;
+    let joined = engine.join(onlooker, &mut spool, &|done| {
+        progress(outcome_bytes + exchange_bytes + done, total)
+    })?;
     let mut spool = spool.into_inner().map_err(|error| writing("the spool")(error.into_error()))?;
     spool.rewind().map_err(reading("the spool"))?;
     engine.judge(joined, BufReader::with_capacity(1 << 20, spool), outputs)
@@ -116,8 +140,20 @@ struct Engine<'s> {
 }
 
 impl Engine<'_> {
+    /// The indexes of outcomes, as [`REPLAYED`] orders them.
+    fn indexes(&self) -> [Option<&Index>; 2] {
+        [Some(&self.outcomes), self.baseline.as_ref()]
+    }
+
     /// Walks the exchanges once more and compares each with its outcomes.
-    fn join(&self, spool: &mut impl Write, progress: &dyn Fn(u64)) -> Result<Joined, DiffError> {
+    fn join<O: Onlooker>(
+        &self,
+        onlooker: &mut O,
+        spool: &mut impl Write,
+        progress: &dyn Fn(u64),
+    ) -> Result<Joined, DiffError> {
+        let mut shown = Shown::of(self.indexes());
+        let mut has_missed = self.survey.damaged > 0;
         let mut joined = Joined {
             account: Account::new(self.settings.rules.len()),
             totals: Totals::default(),
@@ -136,21 +172,25 @@ impl Engine<'_> {
             // What earlier batches have counted says which places need no more samples: the same
             // for any number of threads.
             let account = &joined.account;
-            let compared: Vec<io::Result<Compared>> = (first..last)
+            let eyes = &*onlooker;
+            let compared: Vec<io::Result<(Compared, Option<Sighting<O>>)>> = (first..last)
                 .into_par_iter()
                 .with_min_len(8)
                 .map(|rank| {
                     let (offset, length) = self.survey.places[rank];
                     let start = batch.line(0).0;
-                    self.compare(
-                        rank as u32,
-                        batch.span((offset - start) as usize, length as usize),
-                        account,
-                    )
+                    let line = batch.span((offset - start) as usize, length as usize);
+                    self.look(eyes, rank as u32, line, account)
                 })
                 .collect();
             for one in compared {
-                let one = one.map_err(reading("outcomes.jsonl"))?;
+                let (one, sighting) = one.map_err(reading("outcomes.jsonl"))?;
+                match sighting {
+                    Some(sighting) if O::LOOKS => {
+                        shown.hand_on(sighting, self.indexes(), onlooker);
+                    }
+                    seen => has_missed |= seen.is_none(),
+                }
                 joined
                     .take(rank, one, &self.outcomes.roots, spool)
                     .map_err(writing("the spool"))?;
@@ -158,16 +198,48 @@ impl Engine<'_> {
             }
             progress(batches.position());
         }
+        if has_missed || !shown.all(self.indexes()) {
+            onlooker.miss();
+        }
         Ok(joined)
     }
 
-    fn compare(&self, rank: u32, line: &[u8], account: &Account) -> io::Result<Compared> {
-        let mut compared = Compared::default();
+    /// Compares the exchange of a line before an onlooker, who sees all its outcomes.
+    fn look<O: Onlooker>(
+        &self,
+        onlooker: &O,
+        rank: u32,
+        line: &[u8],
+        account: &Account,
+    ) -> io::Result<(Compared, Option<Sighting<O>>)> {
         let Ok(Line::Exchange(exchange)) = exchanges::read(line) else {
             // The survey has read its request, so that the damage is further on.
-            compared.not.push("exchange-damaged");
-            return Ok(compared);
+            return Ok((Compared { not: vec!["exchange-damaged"], ..Compared::default() }, None));
         };
+        let mut sighting = Sighting::new(exchange.id, onlooker.exchange(line, &self.survey.routes));
+        let mut show = |file, at, line: &[u8]| sighting.add(file, at, || onlooker.outcome(line));
+        let compared = self.compare(rank, &exchange, account, &mut show)?;
+        // Those that the comparison had no use for.
+        for (file, index) in REPLAYED.into_iter().zip(self.indexes()).filter(|_| O::LOOKS) {
+            let Some(index) = index else { continue };
+            for at in index.of(exchange.id) {
+                if !sighting.has(file, at) {
+                    let line = index.line(at)?;
+                    sighting.add(file, at, || onlooker.outcome(&line));
+                }
+            }
+        }
+        Ok((compared, Some(sighting)))
+    }
+
+    fn compare(
+        &self,
+        rank: u32,
+        exchange: &Exchange,
+        account: &Account,
+        show: Show<'_>,
+    ) -> io::Result<Compared> {
+        let mut compared = Compared::default();
         if exchange.is_marked(UNANSWERED) {
             compared.not.push("answer-not-recorded");
             return Ok(compared);
@@ -200,7 +272,9 @@ impl Engine<'_> {
         let shown = cut_at(&self.settings.masker.target(&target), limits::SHOWN_TARGET);
         compared.target = (message.target.clone(), shown);
         for at in outcomes {
-            let Some((outcome, started)) = self.outcomes.read(at)? else {
+            let line = self.outcomes.line(at)?;
+            show(RecordFile::Outcomes, at, &line);
+            let Some((outcome, started)) = self.outcomes.outcome(at, &line) else {
                 compared.damaged += 1;
                 compared.not.push("outcome-damaged");
                 continue;
@@ -222,7 +296,7 @@ impl Engine<'_> {
             }
             if is_left {
                 let mut sink = Sink::default();
-                let heard = self.left(&exchange, &outcome, started, &rules, &mut sink);
+                let heard = self.left(exchange, &outcome, started, &rules, &mut sink);
                 if sink.changes.is_empty() && !heard {
                     compared.not.push(exchange.completeness.name());
                 } else {
@@ -242,7 +316,7 @@ impl Engine<'_> {
             }
             let mut sink = self.answer(
                 rank,
-                &exchange,
+                exchange,
                 &outcome,
                 started,
                 self.outcomes.target_of(message).0,
@@ -253,7 +327,7 @@ impl Engine<'_> {
             self.add_shared(outcome.id, &mut sink);
             let base = match &self.baseline {
                 Some(baseline) => {
-                    self.baseline_of(rank, baseline, &exchange, outcome.id, &rules, count)?
+                    self.baseline_of(rank, baseline, exchange, outcome.id, &rules, count, show)?
                 }
                 None => None,
             };
@@ -277,7 +351,7 @@ impl Engine<'_> {
             });
         }
         if own && is_whole && !compared.rows.is_empty() {
-            compared.own = self.own(rank, &exchange, &rules)?;
+            compared.own = self.own(rank, exchange, &rules)?;
         }
         Ok(compared)
     }
@@ -443,6 +517,7 @@ impl Engine<'_> {
         conditional::compare(context, meeting, [expected, actual], known.as_ref(), sink);
     }
 
+    #[expect(clippy::too_many_arguments, reason = "an answer and all that is known of it")]
     fn baseline_of(
         &self,
         rank: u32,
@@ -451,6 +526,7 @@ impl Engine<'_> {
         id: ReplayId,
         rules: &RouteRules,
         count: bool,
+        show: Show<'_>,
     ) -> io::Result<Option<Sink>> {
         let all = baseline.of(exchange.id);
         let Some(at) =
@@ -458,7 +534,9 @@ impl Engine<'_> {
         else {
             return Ok(None);
         };
-        let Some((outcome, started)) = baseline.read(at)? else { return Ok(None) };
+        let line = baseline.line(at)?;
+        show(RecordFile::Baseline, at, &line);
+        let Some((outcome, started)) = baseline.outcome(at, &line) else { return Ok(None) };
         if outcome.failure.as_ref().is_some_and(|failure| {
             matches!(failure.kind, FailureKind::Skipped | FailureKind::Rewrite)
         }) || !outcome.unbound.is_empty()
@@ -554,86 +632,6 @@ impl Engine<'_> {
         let noise = noise_places(&account, &decisions);
         let warnings = self.warnings(&totals, damaged_outcomes);
         Ok(Findings { totals, clusters, routes: self.survey.routes.clone(), noise, warnings })
-    }
-
-    fn fill(
-        &self,
-        totals: &mut Totals,
-        account: &Account,
-        [mismatched, excused]: [&[u64]; 2],
-        used: &[bool],
-    ) {
-        totals.unlisted = account.unlisted;
-        totals.routes = account
-            .routes
-            .iter()
-            .zip(mismatched.iter().zip(excused))
-            .filter(|(counts, _)| counts.compared[ComparedSide::Live as usize] + counts.unbound > 0)
-            .map(|(counts, (&mismatched, &excused))| RouteTotals {
-                route: counts.name.to_string(),
-                compared: counts.compared[ComparedSide::Live as usize],
-                mismatched,
-                failed: counts.failed,
-                excused,
-                unbound: counts.unbound,
-            })
-            .collect();
-        totals
-            .routes
-            .sort_by(|a, b| b.compared.cmp(&a.compared).then_with(|| a.route.cmp(&b.route)));
-        let unused = |index: &usize| account.rule_hits[*index] == 0;
-        totals.unmatched_rules = (0..self.settings.rules.len())
-            .filter(unused)
-            .map(|index| self.settings.rules.text(index).to_owned())
-            .collect();
-        for (approval, &used) in self.settings.approvals.approved.iter().zip(used) {
-            if !used {
-                totals.unmatched_approvals.push(approval.text());
-            } else if approval.is_expired(&self.settings.today) {
-                totals.expired_approvals.push(approval.text());
-            }
-        }
-        for approval in &self.settings.approvals.approved_call {
-            match approval.is_expired(&self.settings.today) {
-                true => totals.expired_approvals.push(approval.text()),
-                false => totals.call_approvals.push(approval.clone()),
-            }
-        }
-    }
-
-    fn warnings(&self, totals: &Totals, damaged_outcomes: u64) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let mut warn = |count: u64, text: &str| {
-            if count > 0 {
-                warnings.push(text.replace('#', &count.to_string()));
-            }
-        };
-        warn(self.survey.damaged, "# lines of exchanges.jsonl are damaged and were left out");
-        warn(
-            self.outcomes.damaged + damaged_outcomes,
-            "# lines of outcomes.jsonl are damaged and were left out",
-        );
-        warn(
-            u64::from(!self.survey.closed),
-            "exchanges.jsonl has no last line: it may have been cut",
-        );
-        warn(
-            u64::from(!self.outcomes.closed),
-            "outcomes.jsonl has no last line: the replay may have been interrupted",
-        );
-        warn(u64::from(self.outcomes.len() == 0), "outcomes.jsonl holds no outcome");
-        for bindings in [&self.bindings, &self.baseline_bindings].into_iter().flatten() {
-            warn(bindings.damaged, "# lines of the bindings are damaged and were left out");
-            warn(
-                bindings.beyond,
-                "# bindings are more than a comparison keeps: their values are compared as written",
-            );
-        }
-        warn(
-            totals.unlisted,
-            "# differences of exchanges with very many are counted and not listed",
-        );
-        warnings
     }
 }
 

@@ -67,11 +67,12 @@ enum SurveyItem {
     Damaged,
 }
 
-/// Walks the file once.
+/// Walks the file once; first and last lines are given to `edge`.
 pub(super) fn survey(
     file: &File,
     mut routes: Routes,
     mut progress: impl FnMut(u64),
+    mut edge: impl FnMut(&[u8]),
 ) -> io::Result<DiffSurvey> {
     let mut batches = Batches::new(file)?;
     let mut pairing = EqualRequests::default();
@@ -86,8 +87,10 @@ pub(super) fn survey(
             .collect();
         for (at, item) in items.into_iter().enumerate() {
             match item {
-                SurveyItem::Header => closed = false,
-                SurveyItem::End => closed = true,
+                SurveyItem::Header | SurveyItem::End => {
+                    closed = matches!(item, SurveyItem::End);
+                    edge(batch.line(at).1);
+                }
                 SurveyItem::Damaged => damaged += 1,
                 SurveyItem::Exchange(brief) => {
                     let (offset, line) = batch.line(at);

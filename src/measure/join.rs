@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
+use super::answered::{Answered, pair};
 use super::records::{
     self, FigureLine, RecordedFigures, RecordedResponse, Replayed, ReplayedResponse,
 };
 use super::timeline::RequestEnding;
-use super::{FailureSummary, Pairs, RouteSummary, Side, Summary, paired};
+use super::{FailureSummary, RouteSummary, Side, Summary};
 use crate::exchange::{Completeness, ExchangeId};
 use crate::limits;
 use crate::outcome::{Failure, FailureKind};
@@ -77,16 +78,10 @@ pub enum Error {
 /// Measures a run. `progress` is told how many bytes were read.
 pub fn measure(records: &RunRecords<'_>, mut progress: impl FnMut(u64)) -> Result<Summary, Error> {
     let passes = passes(records.exchanges, records.most_entries);
-    let mut collector = FigureCollector {
-        summary: Summary::default(),
-        routes: Vec::new(),
-        by_name: FxHashMap::default(),
-    };
-    collector.summary.has_baseline = records.baseline.is_some();
+    let mut collector = FigureCollector::new(records.baseline.is_some());
     let mut done = 0;
     for number in 0..passes {
-        let mut pass =
-            JoinPass { number, passes, table: FxHashMap::default(), lanes: FxHashSet::default() };
+        let mut pass = JoinPass::new(number, passes);
         done += pass.read_exchanges(&mut collector, records, |read| progress(done + read))?;
         if let Some(baseline) = records.baseline {
             done += pass.read_outcomes(&mut collector, baseline, Side::Baseline, |read| {
@@ -96,9 +91,8 @@ pub fn measure(records: &RunRecords<'_>, mut progress: impl FnMut(u64)) -> Resul
         done += pass.read_outcomes(&mut collector, records.outcomes, Side::V2, |read| {
             progress(done + read)
         })?;
+        pass.settle(&mut collector);
         collector.summary.lanes += pass.lanes.len() as u64;
-        collector.summary.replayed +=
-            pass.table.values().filter(|entry| entry.replayed).count() as u64;
     }
     Ok(collector.finish())
 }
@@ -162,58 +156,63 @@ impl JoinEntry {
     }
 }
 
-/// One request at v2 and at the other side.
-fn pair(v2: Answered, other: Answered) -> Pairs {
-    let refused = v2.refuses(other);
-    Pairs {
-        count: 1,
-        new_errors: u64::from((v2.is_error() || refused) && !other.is_error()),
-        gone_errors: u64::from((!v2.is_error() && other.is_error()) || other.refuses(v2)),
-        refusals: u64::from(refused),
-    }
-}
-
-/// What one side did with a request.
-#[derive(Clone, Copy)]
-struct Answered {
-    /// None of a failure.
-    status: Option<u16>,
-    /// Latency of the whole answer.
-    nanos: Option<i64>,
-}
-
-impl Answered {
-    const fn is_error(self) -> bool {
-        matches!(self.status, None | Some(500..))
-    }
-
-    /// Whether this is no where `other` was granted: not allowed, sent elsewhere, not found.
-    const fn refuses(self, other: Self) -> bool {
-        matches!(other.status, Some(200..=299))
-            && matches!(self.status, Some(301..=303 | 307 | 308 | 401 | 403 | 404))
-    }
-
-    /// v2's latency over the other side's, where the answers are of one class.
-    fn ratio_to(self, other: Self) -> Option<i64> {
-        let same = self.status? / 100 == other.status? / 100;
-        paired::scaled(self.nanos?, other.nanos?).filter(|_| same)
-    }
-}
-
-struct FigureCollector {
-    summary: Summary,
+pub(super) struct FigureCollector {
+    pub(super) summary: Summary,
     routes: Vec<RouteSummary>,
     by_name: FxHashMap<Arc<str>, u32>,
 }
 
-struct JoinPass {
+pub(super) struct JoinPass {
     number: u64,
     passes: u64,
     table: FxHashMap<ExchangeId, JoinEntry>,
-    lanes: FxHashSet<u64>,
+    pub(super) lanes: FxHashSet<u64>,
+}
+
+/// What measuring takes of a line of exchanges, with the route of its request.
+pub(super) type RecordedLine = (FigureLine<RecordedFigures>, Option<Arc<str>>);
+
+/// Reads a line of exchanges; `route` names the route of a method, a target, and an operation.
+pub(super) fn recorded(
+    text: &[u8],
+    route: impl Fn(&[u8], &[u8], Option<&str>) -> Arc<str>,
+) -> Result<RecordedLine, LineError> {
+    let line = records::read::<RecordedFigures>(text, exchanges::FORMAT, exchanges::VERSION)?;
+    let route = match &line {
+        FigureLine::Record(RecordedFigures { completeness, request: Some(request), .. })
+            if completeness.request_is_whole() =>
+        {
+            let (method, target) = (&request.method.0, &request.target.0);
+            let operation = rpc::may_name(method, target).then(|| operation(text)).flatten();
+            Some(route(method, target, operation.as_deref()))
+        }
+        _ => None,
+    };
+    Ok((line, route))
+}
+
+/// Reads a line of outcomes.
+pub(super) fn replayed(line: &[u8]) -> Result<FigureLine<Replayed>, LineError> {
+    records::read(line, outcomes::FORMAT, outcomes::VERSION)
 }
 
 impl JoinPass {
+    /// One of several passes.
+    pub(super) fn new(number: u64, passes: u64) -> Self {
+        Self { number, passes, table: FxHashMap::default(), lanes: FxHashSet::default() }
+    }
+
+    /// Counts the exchanges whose outcomes were taken, and lets go of them.
+    pub(super) fn settle(&mut self, collector: &mut FigureCollector) {
+        let replayed = self.table.drain().filter(|(_, entry)| entry.replayed).count();
+        collector.summary.replayed += replayed as u64;
+    }
+
+    /// The route that an exchange was counted for.
+    pub(super) fn route_of(&self, id: ExchangeId) -> Option<usize> {
+        self.table.get(&id).map(|entry| entry.route as usize)
+    }
+
     fn mine(&self, connection: u64) -> bool {
         self.passes == 1 || FxBuildHasher.hash_one(connection) % self.passes == self.number
     }
@@ -225,24 +224,7 @@ impl JoinPass {
         mut progress: impl FnMut(u64),
     ) -> Result<u64, Error> {
         let path = records.exchanges;
-        let parse = |text: &[u8]| {
-            let line =
-                records::read::<RecordedFigures>(text, exchanges::FORMAT, exchanges::VERSION)?;
-            let route = match &line {
-                FigureLine::Record(RecordedFigures {
-                    completeness,
-                    request: Some(request),
-                    ..
-                }) if completeness.request_is_whole() => {
-                    let (method, target) = (&request.method.0, &request.target.0);
-                    let operation =
-                        rpc::may_name(method, target).then(|| operation(text)).flatten();
-                    Some((records.route)(method, target, operation.as_deref()))
-                }
-                _ => None,
-            };
-            Ok((line, route))
-        };
+        let parse = |text: &[u8]| recorded(text, records.route);
         let mut closed = 0u64;
         let mut opened = 0u64;
         let read = read_lines(
@@ -255,10 +237,8 @@ impl JoinPass {
                 FigureLine::Header(_) => opened += 1,
                 FigureLine::End(line) => {
                     closed += 1;
-                    if self.number == 0
-                        && let Ok(end) = serde_json::from_slice::<exchanges::End>(&line)
-                    {
-                        collector.summary.capture_ledger.merge(&end.ledger);
+                    if self.number == 0 {
+                        collector.take_capture_end(&line);
                     }
                 }
                 FigureLine::Record(recorded) if self.mine(recorded.id.connection) => {
@@ -273,7 +253,7 @@ impl JoinPass {
         Ok(read)
     }
 
-    fn take_exchange(
+    pub(super) fn take_exchange(
         &mut self,
         collector: &mut FigureCollector,
         recorded: &RecordedFigures,
@@ -323,34 +303,19 @@ impl JoinPass {
         side: Side,
         mut progress: impl FnMut(u64),
     ) -> Result<u64, Error> {
-        let parse =
-            |line: &[u8]| records::read::<Replayed>(line, outcomes::FORMAT, outcomes::VERSION);
         let mut closed = false;
         let read = read_lines(
             collector,
             path,
             self.number == 0,
-            parse,
+            replayed,
             &mut progress,
             |collector, line| match line {
-                FigureLine::Header(line) => {
-                    if side == Side::V2
-                        && let Ok(header) =
-                            serde_json::from_slice::<outcomes::OutcomesHeader>(&line)
-                    {
-                        let started = &mut collector.summary.started;
-                        *started =
-                            Some(started.map_or(header.started, |known| known.min(header.started)));
-                    }
-                }
+                FigureLine::Header(line) => collector.take_start(side, &line),
                 FigureLine::End(line) => {
                     closed = true;
-                    if self.number == 0
-                        && side == Side::V2
-                        && let Ok(end) = serde_json::from_slice::<outcomes::OutcomesEnd>(&line)
-                    {
-                        collector.summary.replay_ledger.merge(&end.ledger);
-                        collector.summary.generator = end.generator;
+                    if self.number == 0 {
+                        collector.take_end(side, &line);
                     }
                 }
                 FigureLine::Record(replayed) if self.mine(replayed.id.exchange.connection) => {
@@ -365,7 +330,12 @@ impl JoinPass {
         Ok(read)
     }
 
-    fn take_outcome(&mut self, collector: &mut FigureCollector, side: Side, replayed: &Replayed) {
+    pub(super) fn take_outcome(
+        &mut self,
+        collector: &mut FigureCollector,
+        side: Side,
+        replayed: &Replayed,
+    ) {
         let Some(entry) = self.table.get_mut(&replayed.id.exchange) else {
             collector.summary.records_ledger.reject("outcomes-without-exchange", 1);
             return;
@@ -404,6 +374,58 @@ impl JoinPass {
 }
 
 impl FigureCollector {
+    pub(super) fn new(has_baseline: bool) -> Self {
+        Self {
+            summary: Summary { has_baseline, ..Summary::default() },
+            routes: Vec::new(),
+            by_name: FxHashMap::default(),
+        }
+    }
+
+    /// A first line of outcomes.
+    pub(super) fn take_start(&mut self, side: Side, line: &[u8]) {
+        if side == Side::V2
+            && let Ok(header) = serde_json::from_slice::<outcomes::OutcomesHeader>(line)
+        {
+            let started = &mut self.summary.started;
+            *started = Some(started.map_or(header.started, |known| known.min(header.started)));
+        }
+    }
+
+    /// A last line of outcomes.
+    pub(super) fn take_end(&mut self, side: Side, line: &[u8]) {
+        if side == Side::V2
+            && let Ok(end) = serde_json::from_slice::<outcomes::OutcomesEnd>(line)
+        {
+            self.summary.replay_ledger.merge(&end.ledger);
+            self.summary.generator = end.generator;
+        }
+    }
+
+    /// A last line of exchanges.
+    pub(super) fn take_capture_end(&mut self, line: &[u8]) {
+        if let Ok(end) = serde_json::from_slice::<exchanges::End>(line) {
+            self.summary.capture_ledger.merge(&end.ledger);
+        }
+    }
+
+    /// Whether something was counted together for want of room: which, the order decides.
+    pub(super) fn is_crowded(&self) -> bool {
+        let reasons = [&self.summary.skipped, &self.summary.own_failures];
+        reasons.iter().any(|reasons| reasons.len() >= SKIP_REASONS)
+            || self.routes.len() >= limits::MEASURED_ROUTES
+    }
+
+    /// What is told of the first failure of a kind.
+    pub(super) fn failure_on(
+        &self,
+        route: usize,
+        replayed: &Replayed,
+        failure: &Failure,
+    ) -> FailureSummary {
+        failure_summary(&self.routes[route].route, replayed, failure)
+    }
+
     fn route(&mut self, name: Arc<str>) -> u32 {
         if let Some(&index) = self.by_name.get(&name) {
             return index;
@@ -507,14 +529,9 @@ impl FigureCollector {
             (Some(failure), _) => {
                 *figures.failures.entry(failure.kind).or_default() += 1;
                 if side == Side::V2 {
-                    let of_kind =
-                        summary.failures.entry(failure.kind).or_insert_with(|| FailureSummary {
-                            count: 0,
-                            example: failure.detail.chars().take(TEXT_CHARS).collect(),
-                            id: replayed.id.to_string(),
-                            route: route.route.to_string(),
-                        });
-                    of_kind.count += 1;
+                    let of_kind = summary.failures.entry(failure.kind);
+                    let first = || failure_summary(&route.route, replayed, failure);
+                    of_kind.or_insert_with(first).count += 1;
                 }
             }
             (None, Some(status)) => *figures.statuses.entry(status).or_default() += 1,
@@ -565,7 +582,7 @@ impl FigureCollector {
         }
     }
 
-    fn finish(mut self) -> Summary {
+    pub(super) fn finish(mut self) -> Summary {
         self.routes.retain(|route| route.sides.iter().any(|side| side.requests > 0));
         let of_v2 = |route: &RouteSummary| std::cmp::Reverse(route.side(Side::V2).requests);
         self.routes.sort_by(|a, b| of_v2(a).cmp(&of_v2(b)).then_with(|| a.route.cmp(&b.route)));
@@ -581,6 +598,15 @@ fn record_change(route: &mut RouteSummary, v2: Answered, other: Answered) {
     match v2.saturating_sub(other) {
         change if change >= 0 => route.slower.record(change),
         change => route.faster.record(change.saturating_neg()),
+    }
+}
+
+fn failure_summary(route: &str, replayed: &Replayed, failure: &Failure) -> FailureSummary {
+    FailureSummary {
+        count: 0,
+        example: failure.detail.chars().take(TEXT_CHARS).collect(),
+        id: replayed.id.to_string(),
+        route: route.to_owned(),
     }
 }
 
@@ -639,7 +665,7 @@ fn read_lines<T: Send>(
     wrong_format.map_or(Ok(bytes), Err)
 }
 
-fn file_name(path: &Path) -> String {
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 

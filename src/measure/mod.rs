@@ -5,6 +5,8 @@
 //! histograms, which can be added to another. Only exchanges that were replayed are measured, on
 //! each side, so that like is compared with like.
 
+mod answered;
+pub mod beside;
 pub mod blocks;
 pub mod histogram;
 mod join;
