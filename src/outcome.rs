@@ -104,12 +104,12 @@ impl FailureKind {
 /// A failure with what a person needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Which kind.
+    /// `skipped`, `resolve`, `connect`, `tls`, `timeout`, `closed`, `protocol` or `rewrite`.
     pub kind: FailureKind,
     /// In words.
     #[serde(default)]
     pub detail: String,
-    /// Whose doing it is; none where it is v2's.
+    /// Whose doing it is, where it is not v2's: `replayer`, `settings` or `proxy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
 }
@@ -155,7 +155,7 @@ impl Owner {
 /// monotonic clock.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// Which request.
+    /// Which request: `12-3`, of a copy `12-3@2`.
     pub id: ReplayId,
     /// Its lane: one captured connection is one lane, copies are lanes of their own.
     pub lane: u64,
@@ -179,7 +179,8 @@ pub struct Outcome {
     pub waited_ns: i64,
     /// How many values of v2's were put into the request, in the place of v1's.
     pub bound: u32,
-    /// The values that it was sent with as recorded, since v2 had issued none in their place.
+    /// The values that it was sent with as recorded, since v2 had issued none in their place: the
+    /// request that should have (`root`), and the `place` in its answer.
     pub unbound: Vec<Unbound>,
     /// What v2 answered; also there beside a failure where part of an answer came.
     pub response: Option<Response>,

@@ -113,7 +113,7 @@ impl Class {
 /// One difference of one exchange: a line of `differences.jsonl`, a row of `mismatches.csv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
-    /// The replayed exchange.
+    /// The replayed exchange: `12-3`, of a copy `12-3@2`.
     pub id: ReplayId,
     /// Capture time of its request.
     pub at: Timestamp,
@@ -123,7 +123,7 @@ pub struct Difference {
     pub route: String,
     /// The request-target (lossy UTF-8).
     pub target: String,
-    /// What kind.
+    /// `status`, `header`, `body`, `missing` or `failure`.
     pub kind: Kind,
     /// Where: header name or JSONPath, concrete (`$.items[3].price`).
     pub place: String,
@@ -131,9 +131,9 @@ pub struct Difference {
     pub expected: Option<String>,
     /// v2's value in short.
     pub actual: Option<String>,
-    /// What is to be thought of it.
+    /// `regression`, `consequence`, `fixed`, `approved` or `noise`.
     pub class: Class,
-    /// Which [`Cluster`] it belongs to.
+    /// The `id` of its cluster.
     pub cluster: String,
     /// Of a consequence: the value that v2 did not issue and for want of which it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,13 +147,13 @@ pub struct Cluster {
     pub id: String,
     /// The route.
     pub route: String,
-    /// What kind.
+    /// `status`, `header`, `body`, `missing` or `failure`.
     pub kind: Kind,
     /// The place generalised: indices as `[*]`.
     pub place: String,
     /// How it changed: `string→null`, `×100`, `removed`, `added`, `200→500`, `changed`.
     pub shape: String,
-    /// What is to be thought of it.
+    /// `regression`, `consequence`, `fixed`, `approved` or `noise`.
     pub class: Class,
     /// Why it has that class, in words; empty for a plain regression.
     #[serde(default)]

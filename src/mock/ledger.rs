@@ -102,7 +102,8 @@ pub struct CallPlace {
 /// A line: a call of v2, or one of v1 that v2 did not make.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
-    /// What it is.
+    /// `matched`; `drifted`: v1 made it with another payload; `repeated`: v1 made it less often;
+    /// `extra`: v1 never made it, answered with 599; `missing`: v2 did not make it.
     pub verdict: CallVerdict,
     /// When it reached the mock; for a missing one: the capture time of v1's.
     pub at: Timestamp,
@@ -136,17 +137,17 @@ pub struct Call {
     pub score: f64,
     /// Why this recorded call, or why none, in words.
     pub why: String,
-    /// Where it differs from the recorded one.
+    /// Where it differs from the recorded one: place, v1's value, v2's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<CallPlace>,
     /// Whether v1 made the calls of this cause in another order.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub order_changed: bool,
-    /// The fault that was injected on purpose.
+    /// The fault that was injected on purpose (counted as `faulted` in the last line).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// A command line that repeats the call (of a missing one: v1's) at a mock on this machine,
-    /// secrets masked; not told of matched calls.
+    /// A `curl` line that repeats the call (of a missing one: v1's) at a mock on
+    /// `127.0.0.1:9099`, secrets masked; not told of matched calls.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub repeat: String,
 }

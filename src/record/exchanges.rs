@@ -338,29 +338,45 @@ pub fn write_line(out: &mut Vec<u8>, line: &impl Serialize) {
     out.push(b'\n');
 }
 
-/// `A` is what is read of answers.
+/// A line: `A` is what is read of answers. Its fields are told to users from here.
 #[derive(Deserialize)]
 struct RawExchange<'a, A> {
+    /// The connection's rank by its first packet, and the request's place in it: `12-3`.
     id: ExchangeId,
+    /// The client's address and port.
     client: Endpoint,
+    /// The server's address and port.
     server: Endpoint,
+    /// `http/1`, `http/2`.
     #[serde(default)]
     protocol: Option<String>,
+    /// `complete`, `no-response`, `request-damaged`, `response-damaged` or `orphan-response`.
     completeness: Completeness,
+    /// The request; null of an answer without one.
     #[serde(borrow)]
     request: Option<RawMessage<'a>>,
+    /// The answer; null where none came.
     response: Option<A>,
+    /// Answers with a status of 1xx before it.
     #[serde(default = "Vec::new")]
     interim: Vec<A>,
+    /// When the client opened the connection, of its first exchange.
     opened_at: Option<Timestamp>,
+    /// How long the handshake of TCP took, of the connection's first exchange.
     handshake_ns: Option<i64>,
+    /// The stream of HTTP/2 (RFC 9113 §5.1).
     stream: Option<u32>,
+    /// The stream on which the server promised this request (RFC 9113 §8.4).
     pushed_by: Option<u32>,
+    /// The TLS session around it.
     tls: Option<TlsSession>,
+    /// Messages of a WebSocket that it opened.
     #[serde(default)]
     messages: Vec<RawSocketMessage>,
+    /// What is odd about it, in words.
     #[serde(default)]
     marks: Vec<String>,
+    /// Connections that had closed by then: rank and capture time.
     #[serde(default)]
     closed: Vec<Closed>,
 }
@@ -368,11 +384,16 @@ struct RawExchange<'a, A> {
 /// A message of a WebSocket as a line has it.
 #[derive(Deserialize)]
 struct RawSocketMessage {
+    /// `client` or `server`.
     from: RawFrom,
+    /// When its last byte came, since the request's first.
     at_ns: i64,
+    /// `text`, `binary`, `close`, `ping` or `pong`.
     #[serde(rename = "type")]
     kind: SocketKind,
+    /// What it says: fragments joined, compression undone.
     data: Option<Octets>,
+    /// Its length, where `data` holds only its beginning.
     data_bytes: Option<u64>,
 }
 

@@ -34,18 +34,19 @@ pub enum FlowEvidence {
 pub struct Flow {
     /// Its number in the recording, from 0.
     pub flow: u32,
-    /// How sure it is.
+    /// `sure`, `likely` or `refused`.
     pub class: FlowEvidence,
     /// Why it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Where its values are born.
+    /// Where its values are born: `route`, and `place` in its answers, with numbers and names that
+    /// are values as `[*]`.
     pub from: FlowEnd,
-    /// Where they are used.
+    /// The same of requests that use them, the most used first, at most 256.
     pub to: Vec<FlowEnd>,
-    /// How often, in requests.
+    /// How often requests use them.
     pub uses: u64,
-    /// How many different values.
+    /// How many different values they are.
     pub values: u64,
     /// The share of the values at these places of requests that answers explain, 0 to 1.
     pub coverage: f64,
@@ -63,21 +64,22 @@ pub struct Flow {
 /// A line of `bindings.jsonl`: a value that v1 issued, and what v2 issued in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
-    /// Number of the value in the recording.
+    /// The value's number in the recording; 4294967295 for a name that `[[flow.vary]]` made
+    /// another one in this copy.
     pub slot: u32,
-    /// The replayed request whose answer issues it: exchange and copy.
+    /// The replayed request whose answer issues it; of a varied name, the request that says it.
     pub id: ReplayId,
-    /// Where it stands in v1's answer.
+    /// Where it stands in v1's answer; of a varied name, in the request.
     pub place: String,
     /// The kind of thing that it names, where it means something only there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thing: Option<String>,
-    /// Number of its flow; none where no request uses it.
+    /// Number of its flow; left out where no request uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow: Option<u32>,
     /// What v1 issued.
     pub v1: String,
-    /// What v2 issued; none where it did not.
+    /// What v2 issued; null where it did not.
     pub v2: Option<String>,
     /// Why v2 issued none, in words (`answered 401`, `no $.token in the answer`).
     #[serde(default, skip_serializing_if = "Option::is_none")]

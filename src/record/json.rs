@@ -378,29 +378,45 @@ impl<'de> Deserialize<'de> for HeaderFields {
 pub struct RawMessage<'a> {
     /// When its first byte was seen.
     pub at: Option<Timestamp>,
-    /// A request's length in time.
+    /// From a request's first byte to its last.
     pub duration_ns: i64,
-    /// A response's first byte, since the request's.
+    /// An answer's first byte, since the request's.
     pub first_byte_ns: Option<i64>,
-    /// A response's last byte, since the request's first.
+    /// An answer's last byte, since the request's first.
     pub last_byte_ns: Option<i64>,
+    /// A request's method.
     method: Option<Octets>,
+    /// A request's target, as it was said.
     target: Option<Octets>,
+    /// An answer's status; null where HTTP/2's cannot be known.
     status: Option<u16>,
+    /// An answer's reason phrase.
     reason: Octets,
+    /// `0.9`, `1.0`, `1.1` or `2`.
     #[serde(borrow)]
     version: Option<Text<'a>>,
+    /// Pairs of name and value, in order, as they were said; of HTTP/2 with pseudo-header fields.
     headers: HeaderFields,
+    /// What it says: chunks joined, content codings as they came (gzip stays gzip).
     body: Octets,
+    /// The body's length, also where `body` holds only its beginning.
     body_bytes: Option<u64>,
+    /// The hash of the whole body, where `body` holds only its beginning.
     #[serde(borrow)]
     body_sha256: Option<Text<'a>>,
+    /// `none`, `content-length`, `chunked`, `close` or `frames`.
     framing: Framing,
+    /// Fields behind the body, as `headers`.
     trailers: HeaderFields,
+    /// A request's head byte by byte, where it is odd (blanks, folds, line ends).
     head: Option<Octets>,
+    /// Where a request's chunked body was cut: sizes, or what stood around them.
     chunks: Option<RawChunks>,
+    /// The error code by which the stream was reset (RFC 9113 §7).
     reset: Option<u32>,
+    /// Fields that must never enter a table of HPACK (RFC 7541 §6.2.3), by number.
     never_indexed: Vec<u32>,
+    /// Pieces of the body, where their pace says something: bytes, and when, since the request.
     pieces: Vec<(u64, i64)>,
 }
 
