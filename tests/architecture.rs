@@ -316,7 +316,7 @@ const IN_CIRCLES: &[(&str, usize)] = &[
     ("capture", 2),
     ("cli", 16),
     ("decode", 2),
-    ("diff", 15),
+    ("diff", 10),
     ("measure", 2),
     ("message", 2),
     ("mock", 7),

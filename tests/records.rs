@@ -75,7 +75,8 @@ fn fields(file: &str, name: &str) -> Vec<Field> {
                 kind: in_words(kind, attributes.contains("skip_serializing_if")),
                 what: told(&what),
             });
-            (what.clear(), attributes.clear());
+            what.clear();
+            attributes.clear();
         }
     }
     assert!(!found.is_empty(), "{file} has no struct {name}");

@@ -16,6 +16,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::nouns;
 use crate::limits::{BINDINGS, SHARED_IDS};
 use crate::message::kinds::{self, ValueKind};
+use crate::message::place;
 use crate::outcome::ReplayId;
 use crate::record::flows::Binding;
 use crate::record::lines::Batches;
@@ -200,7 +201,7 @@ fn binding(line: &[u8]) -> Option<Binding> {
 
 impl Back {
     fn of(binding: &Binding, v2: &str) -> Self {
-        let place = super::roots::general(&binding.place);
+        let place = place::general_text(&binding.place);
         let thing = binding.thing.as_deref().unwrap_or_default();
         Self { v2: hash((binding.id.copy, thing, place, v2)), v1: hash(&binding.v1) }
     }

@@ -477,41 +477,9 @@ pub(super) fn cut_at(text: &str, characters: usize) -> String {
     }
 }
 
-/// `$`, `.name` and `[3]` joined, as RFC 9535 writes paths; names that are no plain words in
-/// brackets.
-pub fn render(steps: &[Step<'_>], general: bool) -> String {
-    let mut out = String::from("$");
-    for step in steps {
-        match step {
-            Step::Index(_) if general => out.push_str("[*]"),
-            Step::Index(index) => out.push_str(&format!("[{index}]")),
-            Step::Name(name) if general && is_variable(name) => out.push_str("[*]"),
-            step => out.push_str(&step.to_string()),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_are_written_as_in_rfc_9535_and_generalised() {
-        let name = |text: &'static str| Step::Name(text.into());
-        let steps = [
-            name("by_id"),
-            name("8231"),
-            name("it's"),
-            Step::Index(3),
-            name("f81d4fae-7dec-41d0-a765-00a0c91e6bf6"),
-        ];
-        assert_eq!(
-            render(&steps, false),
-            "$.by_id['8231']['it\\'s'][3]['f81d4fae-7dec-41d0-a765-00a0c91e6bf6']"
-        );
-        assert_eq!(render(&steps, true), "$.by_id[*]['it\\'s'][*][*]");
-    }
 
     #[test]
     fn looks_depend_on_the_request() {

@@ -31,10 +31,11 @@ use super::rules::RouteRules;
 use super::skipped::Skipped;
 use super::spool::SpoolRecord;
 use super::survey::{DiffSurvey, NONE, survey};
-use super::{Class, Kind, Totals, calls, compare, csv, open, roots};
+use super::{Class, Kind, Totals, calls, compare, csv, open};
 use crate::exchange::{Completeness, Exchange, UNANSWERED};
 use crate::limits;
 use crate::message::method::is_safe;
+use crate::message::place::general_text;
 use crate::message::protobuf::Readings;
 use crate::message::{Request, Response, target};
 use crate::outcome::{FailureKind, Outcome, ReplayId};
@@ -472,7 +473,7 @@ impl Engine<'_> {
         let masker = &self.settings.masker;
         let shared = self.bindings.iter().flat_map(|bindings| bindings.shared_in(id));
         for SharedValue { place, v1, v2 } in shared {
-            let general = roots::general(place);
+            let general = general_text(place);
             let shown = |value: &str| Some(short(&masker.place(place, value)));
             sink.add(Change {
                 kind: Kind::Identity,

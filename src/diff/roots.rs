@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::Kind;
 use super::change::{Change, Sink};
 use crate::limits::{ROOT_STEPS, UNBOUND_ROOTS};
-use crate::message::place::Place;
+use crate::message::place;
 use crate::outcome::{ReplayId, Unbound};
 
 /// Where `unbound` must have begun in a line: before it are numbers.
@@ -37,13 +37,8 @@ impl Root {
 
     /// The place with numbers and names that are values as `[*]`.
     pub(super) fn general(&self) -> String {
-        general(&self.place)
+        place::general_text(&self.place)
     }
-}
-
-/// A place with numbers and names that are values as `[*]`.
-pub(super) fn general(place: &str) -> String {
-    place.parse::<Place>().map_or_else(|_| place.to_owned(), |place| place.general_text())
 }
 
 /// All of them, and what follows from each.

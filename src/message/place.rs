@@ -95,6 +95,24 @@ impl Place {
     }
 }
 
+/// A place in JSON as RFC 9535 writes it, by the steps below the document's root; where `general`,
+/// with numbers and names that are values as `[*]`.
+pub fn json_path(steps: &[Step<'_>], general: bool) -> String {
+    struct Path<'p>(&'p [Step<'p>], bool);
+    impl fmt::Display for Path<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write_steps(f, std::iter::once(&Step::Root).chain(self.0), self.1)
+        }
+    }
+    Path(steps, general).to_string()
+}
+
+/// A written place with numbers and names that are values as `[*]`; a text that is no place as it
+/// is.
+pub fn general_text(place: &str) -> String {
+    place.parse::<Place>().map_or_else(|_| place.to_owned(), |place| place.general_text())
+}
+
 /// A place with numbers and names that are values left out.
 struct General<'g>(Vec<&'g Step<'g>>);
 

@@ -16,7 +16,7 @@ pub(super) use self::array::KEYS;
 use super::Kind;
 use super::bindings::Bound;
 use super::change::{
-    Change, Context, Differ, SeenChange, Sink, Step, is_variable, kind_of, mix, render, short,
+    Change, Context, Differ, SeenChange, Sink, Step, is_variable, kind_of, mix, short,
 };
 use super::embedded::{self, Base, may_hold, may_surround};
 use super::header_table;
@@ -25,6 +25,7 @@ use super::rules::{Located, RuleVerdict};
 use crate::limits;
 use crate::message::json::number;
 use crate::message::json::tape::{Node, Tape, Type};
+use crate::message::place::json_path;
 use crate::replay::plan::rewrite::MARKER;
 use crate::steps;
 
@@ -380,11 +381,11 @@ impl<'a> JsonWalk<'_, '_, 'a> {
     /// The present place, within the value that holds the document.
     fn place(&self, general: bool) -> String {
         let path = match general && !self.wild.is_empty() {
-            false => render(&self.path, general),
+            false => json_path(&self.path, general),
             true => {
                 let mut path = self.path.clone();
                 self.wild.iter().for_each(|&at| path[at] = Step::Index(0));
-                render(&path, true)
+                json_path(&path, true)
             }
         };
         match self.base {

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::path::Located;
 use self::path::RulePath;
-use super::change::Step;
 use crate::message::json::tape::Node;
 use crate::message::kinds::ValueKind;
+use crate::message::place::Step;
 use crate::route::RoutePattern;
 
 /// `[diff]` of `shadowtap.toml`.

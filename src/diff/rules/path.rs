@@ -11,9 +11,8 @@ use rustc_hash::FxHashSet;
 use serde_json::{Number, Value};
 use serde_json_path::{JsonPath, PathElement};
 
-use super::super::change::{Step, render};
 use crate::message::json::tape::{Node, Type};
-use crate::message::place::Pattern;
+use crate::message::place::{Pattern, Step, json_path};
 
 /// A path of a rule.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ impl Located {
     fn holds(&self, rule: u32, side: usize, steps: &[Step<'_>]) -> bool {
         let of_rule = self.0.iter().find(|(of, _)| *of == rule);
         of_rule.is_some_and(|(_, sides)| {
-            !sides[side].is_empty() && sides[side].contains(&render(steps, false))
+            !sides[side].is_empty() && sides[side].contains(&json_path(steps, false))
         })
     }
 }
@@ -103,7 +102,7 @@ fn places(query: &JsonPath, document: &Value) -> FxHashSet<String> {
     };
     located
         .locations()
-        .map(|path| render(&path.iter().map(steps).collect::<Vec<_>>(), false))
+        .map(|path| json_path(&path.iter().map(steps).collect::<Vec<_>>(), false))
         .collect()
 }
 

@@ -175,3 +175,20 @@ fn a_name_without_end_is_told_by_its_start_and_its_hash() {
     let short = "n".repeat(limits::PLACE_NAME_BYTES);
     assert_eq!(told(&short), short);
 }
+
+#[test]
+fn paths_are_written_as_in_rfc_9535_and_generalised() {
+    let name = |text: &'static str| Step::Name(text.into());
+    let steps = [
+        name("by_id"),
+        name("8231"),
+        name("it's"),
+        Step::Index(3),
+        name("f81d4fae-7dec-41d0-a765-00a0c91e6bf6"),
+    ];
+    assert_eq!(
+        json_path(&steps, false),
+        "$.by_id['8231']['it\\'s'][3]['f81d4fae-7dec-41d0-a765-00a0c91e6bf6']"
+    );
+    assert_eq!(json_path(&steps, true), "$.by_id[*]['it\\'s'][*][*]");
+}
