@@ -12,7 +12,9 @@ use crate::capture::{Batch, LinkType};
 use crate::exchange::{Completeness, TimedRequest, TimedResponse};
 use crate::time::Timestamp;
 
+mod protocols;
 mod rewritten;
+mod scripts;
 mod seen;
 
 /// Packets from memory, some in each batch.

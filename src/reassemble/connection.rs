@@ -375,8 +375,9 @@ impl<S> Connection<S> {
     /// caused them.
     fn has_cause(&self, s: usize, ack: Option<i64>) -> bool {
         let other = &self.sides[1 - s];
-        // The one more is a FIN, seen or not; nothing comes behind a FIN that was told.
-        ack.is_none_or(|ack| ack <= other.next + 1)
+        // A FIN counts as one; nothing comes behind a FIN that was told.
+        let fin = other.fin.is_some_and(|(end, _)| end <= other.next);
+        ack.is_none_or(|ack| ack <= other.next + i64::from(fin))
             || other.closed
             || (self.one_sided && !other.seen)
             || self.unread[1 - s]
@@ -611,8 +612,11 @@ impl<S> Connection<S> {
             return;
         }
         let cause = ack.unwrap_or_default();
-        let to = self.sides[r].head().map_or(cause, |(at, _)| cause.min(at));
-        if to > self.sides[r].next && !self.sides[r].closed {
+        let behind = self.sides[r].head().map(|(at, _)| at);
+        let to = behind.map_or(cause, |at| cause.min(at));
+        // One, and nothing behind it, may be a FIN.
+        let proved = to > self.sides[r].next + i64::from(behind.is_none());
+        if proved && !self.sides[r].closed {
             self.gap(r, to, Missing::Lost, mark, streams, notes);
         } else {
             // Its cause is held and waits in turn; `pump` takes the earlier of the two.

@@ -50,6 +50,8 @@ struct SocketSide {
     damaged: u64,
     /// Bytes that were not read.
     unread: u64,
+    /// Bytes that are missing between messages.
+    missing: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +115,7 @@ impl WebSocket {
             }),
             damaged: 0,
             unread: 0,
+            missing: 0,
         };
         Self {
             sides: [
@@ -164,8 +167,16 @@ impl WebSocket {
                 Direction::ToServer => "client",
                 Direction::ToClient => "server",
             };
-            if side.damaged > 0 {
-                marks.push(format!("websocket: {} messages of the {who} damaged", side.damaged));
+            // What ends inside a message.
+            let under_way = side.message.kind.is_some()
+                || side.state == SocketState::Payload
+                || !side.head.is_empty();
+            let damaged = side.damaged + u64::from(under_way);
+            if damaged > 0 {
+                marks.push(format!("websocket: {damaged} messages of the {who} damaged"));
+            }
+            if side.missing > 0 {
+                marks.push(format!("websocket: gap of {} bytes of the {who}", side.missing));
             }
             if side.unread > 0 {
                 marks.push(format!("websocket: {} bytes of the {who} not read", side.unread));
@@ -325,6 +336,7 @@ impl SocketSide {
     /// `n` bytes are missing.
     fn gap(&mut self, n: u64) {
         if self.state != SocketState::Payload || n > self.frame.left {
+            self.missing += n;
             return self.lose();
         }
         self.frame.left -= n;

@@ -21,6 +21,8 @@ pub(crate) struct BodyGather {
     hash: Option<Box<Sha256>>,
     hashes: bool,
     holed: bool,
+    /// How much was kept when bytes may have been lost, in whichever number.
+    sure: Option<usize>,
 }
 
 impl BodyGather {
@@ -57,6 +59,19 @@ impl BodyGather {
     pub(crate) fn skip(&mut self, n: u64) {
         self.length += n;
         self.holed |= n > 0;
+    }
+
+    /// Bytes may be missing here; whether they are is told at the end.
+    pub(crate) fn doubt(&mut self) {
+        self.sure.get_or_insert(self.kept.len());
+    }
+
+    /// Bytes were missing where they may have been: kept is the part before.
+    pub(crate) fn lose_doubted(&mut self) {
+        if let Some(sure) = self.sure {
+            self.kept.truncate(sure);
+            self.holed = true;
+        }
     }
 
     /// How many bytes there were.
@@ -144,6 +159,25 @@ mod tests {
             gather.finish(),
             Body { bytes: Bytes::from_static(b"ab"), length: 9, sha256: None }
         );
+    }
+
+    #[test]
+    fn a_doubt_ends_what_is_kept_where_nothing_lifts_it() {
+        let gathered = |lost: bool| {
+            let mut gather = BodyGather::new(&ParserLimits::default(), 0);
+            gather.push(b"ab");
+            gather.doubt();
+            gather.push(b"cd");
+            gather.doubt();
+            gather.push(b"e");
+            if lost {
+                gather.lose_doubted();
+            }
+            gather.finish()
+        };
+        assert_eq!(gathered(false), Body::whole(&b"abcde"[..]));
+        let lost = Body { bytes: Bytes::from_static(b"ab"), length: 5, sha256: None };
+        assert_eq!(gathered(true), lost);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::limits;
 use crate::message::Response;
 use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, PacketMark};
 use crate::wire::h1::parser::{Expect, Message, MessageSide, Parsed, Parser, ParserLimits};
-use crate::wire::h2::pairing::Streams;
+use crate::wire::h2::pairing::{Streams, Upgraded};
 use crate::wire::probe::{Guess, guess};
 use crate::wire::websocket::WebSocket;
 
@@ -537,8 +537,13 @@ impl Pairing {
         let origin = Origin { client, server, joined: false, ..self.origin };
         let request = self.slots.get(index).and_then(|slot| slot.request.as_deref());
         let ordinal = self.ordinal.saturating_add(index as u32).saturating_add(1);
-        let request = request.cloned().and_then(timed_request);
-        let mut streams = Streams::upgraded(origin, self.limits, ordinal, request);
+        let mut asked = Upgraded { ordinal, ..Upgraded::default() };
+        if let Some(parsed) = request.cloned() {
+            note("request", &parsed, &mut asked.marks);
+            asked.damaged = parsed.damage.is_some();
+            asked.request = timed_request(parsed);
+        }
+        let mut streams = Streams::upgraded(origin, self.limits, asked);
         if let Some(nanos) = self.handshake_ns {
             streams.set_handshake(nanos);
         }

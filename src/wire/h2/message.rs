@@ -30,7 +30,9 @@ pub(super) struct Half {
     /// Bytes of content that are missing.
     missing: u64,
     /// Frames of it may be missing.
-    pub(super) doubtful: bool,
+    doubtful: bool,
+    /// Of frames that may be missing, none but interim answers can have been its.
+    led: bool,
     /// What is wrong with its blocks.
     faults: Vec<&'static str>,
     left_out: u64,
@@ -65,6 +67,9 @@ impl Half {
     ) {
         (self.first, self.last) = (first, last);
         self.body = BodyGather::new(limits, 0);
+        // Nothing but interim answers comes before such a head.
+        let begins = kind_of(&block.fields) == Is::Request || status_of(&block.fields).is_some();
+        self.led = begins && std::mem::take(&mut self.doubtful);
         self.left_out = block.left_out;
         let fields = &block.fields;
         let paced = fields.get("content-type").is_some_and(has_pace);
@@ -74,6 +79,20 @@ impl Half {
         self.weight +=
             512 + fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         self.head = Some(block);
+    }
+
+    /// Whether its head may be an interim answer's: nothing is known of its status, and nothing
+    /// came behind it.
+    pub(super) fn may_be_interim(&self) -> bool {
+        let unknown = |head: &HeaderBlock| status_of(&head.fields).is_none();
+        self.head.as_ref().is_some_and(unknown) && !self.framed && !self.is_over()
+    }
+
+    /// Takes a head that is an interim answer's: its own has not come.
+    pub(super) fn take_interim(&mut self) -> Self {
+        let (doubtful, faults) = (self.doubtful, std::mem::take(&mut self.faults));
+        let fresh = Self { doubtful, faults, ..Self::default() };
+        Self { ended: true, doubtful: false, ..std::mem::replace(self, fresh) }
     }
 
     /// Its body is a tunnel's (RFC 8441): the pace is kept.
@@ -124,6 +143,19 @@ impl Half {
     /// Content came, and its header section had not.
     pub(super) fn miss_head(&mut self) {
         self.headless = true;
+    }
+
+    /// Frames of its direction are missing here, of whichever stream.
+    pub(super) fn doubt(&mut self) {
+        if !self.is_over() {
+            self.doubtful = true;
+            self.body.doubt();
+        }
+    }
+
+    /// Whether frames of it may be missing.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful
     }
 
     /// A header block of it cannot be read.
@@ -183,6 +215,9 @@ impl Half {
         if self.doubtful && !self.is_proved() {
             marks.push(format!("{what}: frames may be missing before packet {packet}"));
         }
+        if self.led && what == "response" {
+            marks.push("interim: answers may be missing".to_owned());
+        }
         if let Some(code) = self.reset {
             marks.push(format!("{what}: reset with {} ({code})", error_name(code)));
         }
@@ -233,7 +268,10 @@ impl Half {
         })
     }
 
-    fn into_parts(self, start: Timestamp) -> Option<(Headers, MessageParts)> {
+    fn into_parts(mut self, start: Timestamp) -> Option<(Headers, MessageParts)> {
+        if self.doubtful && !self.is_proved() {
+            self.body.lose_doubted();
+        }
         let HeaderBlock { fields, never_indexed, .. } = self.head?;
         let pieces = self.pieces.map(|pieces| pieces.since(start, |at| at)).unwrap_or_default();
         let framing = if self.framed || !self.ended { Framing::Frames } else { Framing::None };
@@ -314,25 +352,27 @@ pub(crate) fn leaning_of(fields: &Headers) -> Option<Is> {
     })
 }
 
+/// Names that heads of responses have, and trailers do not (RFC 9110 §6.5.1).
+const HEADS: [&[u8]; 12] = [
+    b"date",
+    b"server",
+    b"location",
+    b"set-cookie",
+    b"content-type",
+    b"content-length",
+    b"content-encoding",
+    b"cache-control",
+    b"etag",
+    b"last-modified",
+    b"vary",
+    b"www-authenticate",
+];
+
 /// Whether a block that ends its stream, and may be a response's head or its trailers, is the
 /// trailers: it has a name that is known, and none that only a head has (RFC 9110 §6.5.1), or it
 /// begins with a literal whose name is not `:status`, as that one is in the static table, or it has
 /// one field, as no head that a server sends.
 pub(crate) fn may_trail(fields: &Headers) -> bool {
-    const HEADS: [&[u8]; 12] = [
-        b"date",
-        b"server",
-        b"location",
-        b"set-cookie",
-        b"content-type",
-        b"content-length",
-        b"content-encoding",
-        b"cache-control",
-        b"etag",
-        b"last-modified",
-        b"vary",
-        b"www-authenticate",
-    ];
     let begins_with_literal = fields
         .parts()
         .next()
@@ -340,4 +380,10 @@ pub(crate) fn may_trail(fields: &Headers) -> bool {
     let mut known = fields.parts().filter(|(name, _)| name.identity().is_none()).peekable();
     (begins_with_literal || fields.len() == 1 || known.peek().is_some())
         && known.all(|(name, _)| !HEADS.contains(&name.octets()))
+}
+
+/// Whether a block is a response's head beyond doubt.
+pub(crate) fn must_lead(fields: &Headers) -> bool {
+    kind_of(fields) == Is::Response
+        || fields.parts().any(|(name, _)| HEADS.contains(&name.octets()))
 }

@@ -17,7 +17,7 @@ use crate::wire::conversation::{Conversation, Ending, ExchangeOut, Origin, Packe
 use crate::wire::h1::parser::ParserLimits;
 use crate::wire::h2::frame::error_name;
 use crate::wire::h2::hpack::HeaderBlock;
-use crate::wire::h2::message::{Half, Is, kind_of, leaning_of, may_trail, status_of};
+use crate::wire::h2::message::{Half, Is, kind_of, leaning_of, may_trail, must_lead, status_of};
 use crate::wire::h2::side::{Event, H2Side};
 use crate::wire::websocket::{Said, WebSocket};
 
@@ -60,6 +60,18 @@ struct StreamTable {
     asked: u64,
 }
 
+/// A request that came as HTTP/1 and is answered on stream 1 (RFC 7540 §3.2).
+#[derive(Debug, Default)]
+pub(in crate::wire) struct Upgraded {
+    pub(in crate::wire) ordinal: u32,
+    /// None where it was lost.
+    pub(in crate::wire) request: Option<TimedRequest>,
+    /// Bytes of it are missing.
+    pub(in crate::wire) damaged: bool,
+    /// What is odd about it.
+    pub(in crate::wire) marks: Vec<String>,
+}
+
 /// A stream with the two messages on it.
 #[derive(Debug, Default)]
 struct Stream {
@@ -82,6 +94,17 @@ impl Stream {
 
     fn is_over(&self) -> bool {
         self.request.is_over() && self.response.is_over()
+    }
+
+    /// An interim answer.
+    fn interim(&mut self, half: Half) {
+        if self.interim.len() < limits::INTERIM_RESPONSES {
+            let start = self.request.first.at;
+            let start = Some(start).filter(|_| self.request.has_head());
+            self.interim.extend(timed_response(half, start));
+        } else {
+            self.more_interim += 1;
+        }
     }
 
     fn weight(&self) -> usize {
@@ -127,19 +150,19 @@ impl Streams {
         }
     }
 
-    /// For the rest of a connection that began as HTTP/1: what its last request asked is answered on
-    /// stream 1, as the exchange with this ordinal (RFC 7540 §3.2).
-    pub fn upgraded(
-        origin: Origin,
-        limits: ParserLimits,
-        ordinal: u32,
-        request: Option<TimedRequest>,
-    ) -> Self {
+    /// For the rest of a connection that began as HTTP/1.
+    pub(in crate::wire) fn upgraded(origin: Origin, limits: ParserLimits, asked: Upgraded) -> Self {
         let mut streams = Self::new(origin, limits);
+        let Upgraded { ordinal, request, damaged, marks } = asked;
+        let mut half = Half::of_ended();
+        if damaged {
+            half.fault("damaged");
+        }
         let stream = Stream {
             ordinal: Some(ordinal),
-            request: Half::of_ended(),
+            request: half,
             upgraded: request.map(Box::new),
+            notes: marks,
             ..Stream::default()
         };
         let table = &mut streams.table;
@@ -304,7 +327,11 @@ impl StreamTable {
         let lossy = self.lossy[1 - self.requests]
             || stream.is_some_and(|stream| stream.response.has_lost_head());
         // Trailers of an answer whose head nobody saw, or what may be such.
-        let may_trail = !has_request || lossy && ends && may_trail(&block.fields);
+        let may_trail = if !has_request || stream.is_some_and(|one| one.response.is_doubtful()) {
+            ends && !must_lead(&block.fields)
+        } else {
+            lossy && ends && may_trail(&block.fields)
+        };
         let headless = is == Is::Trailers || is == Is::Unsure && may_trail;
         if !has_head && headless || is == Is::Request {
             return;
@@ -315,18 +342,21 @@ impl StreamTable {
         }
         let before = stream.weight();
         let status = status_of(&block.fields);
+        // Trailers end their stream and have no status (RFC 9113 §8.1).
+        let leads = is == Is::Response || !ends;
+        let has_head = if leads && stream.response.may_be_interim() {
+            let half = stream.response.take_interim();
+            stream.interim(half);
+            false
+        } else {
+            has_head
+        };
         if has_head {
             stream.response.close_with(block);
         } else if status.is_some_and(|status| status < 200) {
             let mut half = Half::of_ended();
             half.open(block, first, last, &limits);
-            if stream.interim.len() < limits::INTERIM_RESPONSES {
-                let start = stream.request.first.at;
-                let start = Some(start).filter(|_| stream.request.has_head());
-                stream.interim.extend(timed_response(half, start));
-            } else {
-                stream.more_interim += 1;
-            }
+            stream.interim(half);
         } else {
             stream.response.open(block, first, last, &limits);
             if stream.request.field(":protocol").is_some() {
@@ -334,7 +364,7 @@ impl StreamTable {
             }
         }
         let after = stream.weight();
-        self.kept += after - before;
+        self.kept = (self.kept + after).saturating_sub(before);
     }
 
     /// The server promises an answer to a request that it makes up (RFC 9113 §8.4).
@@ -435,10 +465,19 @@ impl StreamTable {
     /// Frames of a side are missing: any stream that is not over may have lost some.
     fn lose(&mut self, side: usize) {
         self.lossy[side] = true;
-        let requests = self.requests;
         for stream in self.streams.values_mut() {
-            let half = if side == requests { &mut stream.request } else { &mut stream.response };
-            half.doubtful |= !half.is_over();
+            if side == self.requests {
+                stream.request.doubt();
+                continue;
+            }
+            stream.response.doubt();
+            if stream.response.may_be_interim() {
+                // The answer's own head may be among what is lost.
+                let before = stream.weight();
+                let half = stream.response.take_interim();
+                stream.interim(half);
+                self.kept = (self.kept + stream.weight()).saturating_sub(before);
+            }
         }
     }
 
@@ -575,12 +614,12 @@ fn completeness(stream: &Stream, lossy: bool) -> Completeness {
     if !stream.has_request() {
         return Completeness::OrphanResponse;
     }
-    let asked = stream.upgraded.is_some() || request.ended && !request.is_damaged();
+    let asked = request.ended && !request.is_damaged();
     match response.has_head() {
         _ if !asked => Completeness::RequestDamaged,
         true if response.is_damaged() => Completeness::ResponseDamaged,
         true => Completeness::Complete,
-        false if response.doubtful && lossy && response.reset.is_none() => {
+        false if response.is_doubtful() && lossy && response.reset.is_none() => {
             Completeness::ResponseDamaged
         }
         false => Completeness::NoResponse,

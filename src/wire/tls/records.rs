@@ -169,7 +169,7 @@ impl TlsConnection {
         if state.phase > KeyPhase::Clear {
             state.number += 1;
         }
-        let overhead = state.epoch.as_ref().map_or(0, |epoch| epoch.opener.overhead()) as u64;
+        let overhead = state.overhead();
         if state.phase == KeyPhase::Data {
             self.missing(side, length.saturating_sub(overhead), mark, out);
         }

@@ -30,6 +30,9 @@ pub trait Plaintext {
     fn close(&mut self, direction: Direction, ending: Ending);
 }
 
+/// Most plaintext of a record (RFC 8446 §5.1).
+const LONGEST_TEXT: u64 = 1 << 14;
+
 /// The client's side, unless the ClientHello came the other way.
 const CLIENT: usize = 0;
 
@@ -204,6 +207,7 @@ impl TlsConnection {
         }
         let (side, order) = (index(direction), self.next_order());
         self.begin(side, payload);
+        self.sides[side].come += payload.len() as u64;
         if self.sides[side].waits_since().is_some() || self.awaits_other(side, mark) {
             self.sides[side].hold(order, HeldPiece::Bytes(payload.to_vec(), mark), false);
         } else {
@@ -226,6 +230,7 @@ impl TlsConnection {
         }
         let (side, order) = (index(direction), self.next_order());
         self.sides[side].begun = true;
+        self.sides[side].come += n;
         if self.sides[side].waits_since().is_some() {
             self.sides[side].hold(order, HeldPiece::Gap(n, mark), false);
         } else {
@@ -257,6 +262,25 @@ impl TlsConnection {
             }
         }
         self.lose_hope(out);
+        for side in 0..self.sides.len() {
+            if self.sides[side].waits_since().is_none() {
+                self.miss_the_rest(side, out);
+            }
+        }
+    }
+
+    /// Tells that the last records of a direction are missing, where they are.
+    fn miss_the_rest(&mut self, side: usize, out: &mut impl Plaintext) {
+        let state = &mut self.sides[side];
+        let Cut::Lost(Lost { bytes, joined: false, mark, .. }) = state.cut else { return };
+        let (lost, overhead) = (bytes + state.buffer.len() as u64, state.overhead());
+        state.buffer.clear();
+        if state.phase == KeyPhase::Data && lost > 0 && self.opened > 0 {
+            let records = lost.div_ceil(LONGEST_TEXT + overhead);
+            let text = lost.saturating_sub(records * overhead).max(1);
+            self.sides[side].cut = Cut::Records;
+            self.missing(side, text, mark, out);
+        }
     }
 
     /// Whether a packet acknowledges what was lost of the other direction, while it is not known
@@ -353,6 +377,7 @@ impl TlsConnection {
     ) -> bool {
         let mut rest = payload;
         while !rest.is_empty() && !self.given_up {
+            debug_assert!(self.sides[side].is_counted(rest.len()), "{:?}", self.sides[side].cut);
             match &mut self.sides[side].cut {
                 Cut::Skip(left) => {
                     let passed = (*left).min(rest.len());
@@ -374,8 +399,9 @@ impl TlsConnection {
                     return true;
                 }
                 Cut::Records => {
+                    let had = self.sides[side].buffer.len();
                     let Some(used) = self.cut(side, order, rest, mark, out) else {
-                        self.sides[side].lose(0);
+                        self.sides[side].search_from(had);
                         continue;
                     };
                     rest = &rest[used..];
@@ -502,6 +528,7 @@ impl TlsConnection {
         self.changed |= self.sides[side].lose_hope();
         let partial = !self.sides[side].buffer.is_empty() || self.sides[side].cut != Cut::Records;
         let ending = if partial && self.opened > 0 { Ending::Cut } else { ending };
+        self.miss_the_rest(side, out);
         if !std::mem::replace(&mut self.sides[side].closed, true) {
             out.close(direction(side), ending);
         }

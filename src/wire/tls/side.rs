@@ -116,6 +116,8 @@ pub(super) struct TlsSide {
     pub(super) closed: bool,
     /// Something of it was given.
     pub(super) begun: bool,
+    /// Bytes that came or are missing, read or not.
+    pub(super) come: u64,
 }
 
 impl TlsSide {
@@ -135,6 +137,7 @@ impl TlsSide {
             acks: Acks::default(),
             closed: false,
             begun: false,
+            come: 0,
         }
     }
 
@@ -197,7 +200,11 @@ impl TlsSide {
 
     /// The secrets of the connection are to be found by trial: goes on searching with what is held.
     pub(super) fn hunt(&mut self) {
-        let mark = self.whole.take().map(|(_, mark)| mark).unwrap_or_default();
+        let mark = self.whole.take().map(|(_, mark)| mark);
+        if mark.is_none() && !matches!(self.cut, Cut::Lost(_)) {
+            self.position += self.buffer.len() as u64;
+        }
+        let mark = mark.unwrap_or_default();
         self.cut = Cut::Lost(Lost { joined: true, stuck: true, mark, ..Lost::default() });
     }
 
@@ -206,6 +213,30 @@ impl TlsSide {
         self.buffer.clear();
         self.messages.lose();
         self.cut = Cut::Lost(Lost { bytes, ..Lost::default() });
+    }
+
+    /// No record stands where one should: the next one is searched for, from the `had` bytes on that
+    /// came before.
+    pub(super) fn search_from(&mut self, had: usize) {
+        self.buffer.truncate(had);
+        let kept = std::mem::take(&mut self.buffer);
+        self.lose(0);
+        self.position += kept.len() as u64;
+        self.buffer = kept;
+    }
+
+    /// Octets that sealing adds to a record.
+    pub(super) fn overhead(&self) -> u64 {
+        self.epoch.as_ref().map_or(0, |epoch| epoch.opener.overhead()) as u64
+    }
+
+    /// Whether each byte that came is counted once, while `left` of them are read.
+    pub(super) fn is_counted(&self, left: usize) -> bool {
+        let gap = |piece: &(u64, HeldPiece)| if let HeldPiece::Gap(n, _) = piece.1 { n } else { 0 };
+        let counted = self.whole.is_some() || matches!(self.cut, Cut::Lost(_));
+        let buffered = if counted { 0 } else { self.buffer.len() };
+        let pending = self.pending_bytes as u64 + self.pending.iter().map(gap).sum::<u64>();
+        self.position + pending + (buffered + left) as u64 == self.come
     }
 
     /// Lets go of all that it holds.
