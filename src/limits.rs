@@ -103,6 +103,10 @@ pub const SKIPPED_WRITES: usize = 200_000;
 /// several passes. About 64 bytes each.
 pub const JOIN_ENTRIES: usize = 4_000_000;
 
+/// Most exchanges whose records' places a diff keeps for the report, about 100 bytes each; where
+/// more would be kept, a report searches the files.
+pub const PLACED_EXCHANGES: usize = 200_000;
+
 /// Most routes that are measured each by itself; what is beyond is measured together, as one route
 /// of its own name.
 pub const MEASURED_ROUTES: usize = 2_000;

@@ -7,6 +7,8 @@ use std::rc::Rc;
 use super::Failure;
 use super::evidence::{json, lines as lines_of, present, unreadable};
 use super::folder::{RunFolder, names};
+use super::placed::{self, Placed};
+use crate::diff::engine::{MEMBERS, Span, Whereabouts};
 use crate::diff::{Class, Cluster, Difference};
 use crate::exchange::{Exchange, ExchangeId};
 use crate::outcome::{HostMap, Outcome, ReplayId, server_of};
@@ -22,8 +24,6 @@ use crate::route::{Routes, rpc};
 const BINDINGS: &str = "bindings.jsonl";
 /// Earlier requests of a lane that are shown.
 const BEFORE: u32 = 8;
-/// Exchanges of one cluster on a page.
-const PAGE_OF_CLUSTER: usize = 50;
 /// Exchanges that are looked at for a page: as many as its bytes could hold.
 const PAGE_EXCHANGES: usize = 700;
 /// Longest record that is looked at for a page, in bytes.
@@ -86,13 +86,54 @@ pub(super) fn for_page(
     clusters: &Clusters,
     masker: &Masker,
 ) -> Result<Vec<Closeup>, Failure> {
-    let ids = candidates(folder, clusters)?;
-    let (found, _) = gather(folder, &ids, PAGE_LINE_BYTES)?;
+    let (ids, records) = match Placed::of(folder) {
+        Some(mut placed) => {
+            let ids = std::mem::take(&mut placed.ids);
+            (ids, Records { placed: Some(placed), longest: PAGE_LINE_BYTES })
+        }
+        None => (
+            weighed(clusters, members(folder, clusters)?),
+            Records { placed: None, longest: PAGE_LINE_BYTES },
+        ),
+    };
+    let (found, _) = gather_of(folder, &ids, &records)?;
     Ok(found.iter().map(|found| found.closeup(masker)).collect())
 }
 
-/// The exchanges that a page would show, in the order of their weight.
-fn candidates(folder: &RunFolder, clusters: &Clusters) -> Result<Vec<ReplayId>, Failure> {
+/// Keeps where the records stand that a page of these clusters shows.
+pub(super) fn keep_places(folder: &RunFolder, found: &[Cluster], whereabouts: &Whereabouts) {
+    let mut clusters = Clusters::default();
+    found.iter().for_each(|cluster| clusters.add(cluster.clone()));
+    clusters.settle();
+    let firsts = |cluster: &Cluster| {
+        let mut ids = vec![cluster.example.id];
+        whereabouts.members(&cluster.id).iter().for_each(|id| join(&mut ids, *id));
+        ids
+    };
+    let members = clusters.kept.iter().map(|cluster| (&*cluster.id, firsts(cluster))).collect();
+    let mut placed = Placed { ids: weighed(&clusters, members), ..Placed::default() };
+    for &id in &placed.ids {
+        // Of what is not known the records are searched for.
+        let Some(spans) = whereabouts.spans(id, BEFORE) else { return };
+        placed.exchanges.push(spans.exchange);
+        placed.differences.push(spans.differences);
+        placed.outcomes.extend(spans.outcomes);
+    }
+    placed.keep(folder);
+}
+
+/// Adds an exchange to those of a cluster that may be shown.
+fn join(ids: &mut Vec<ReplayId>, id: ReplayId) {
+    if ids.len() < MEMBERS && !ids.contains(&id) {
+        ids.push(id);
+    }
+}
+
+/// The first exchanges of each cluster.
+fn members<'c>(
+    folder: &RunFolder,
+    clusters: &'c Clusters,
+) -> Result<HashMap<&'c str, Vec<ReplayId>>, Failure> {
     #[derive(serde::Deserialize)]
     struct ShownMember {
         id: ReplayId,
@@ -106,26 +147,27 @@ fn candidates(folder: &RunFolder, clusters: &Clusters) -> Result<Vec<ReplayId>, 
     if present(&path) {
         let pick = |line: &[u8]| serde_json::from_slice::<ShownMember>(line).ok();
         each_picked(&path, pick, |member| {
-            if let Some(ids) = members.get_mut(member.cluster.as_str())
-                && ids.len() < PAGE_OF_CLUSTER
-                && !ids.contains(&member.id)
-            {
-                ids.push(member.id);
+            if let Some(ids) = members.get_mut(member.cluster.as_str()) {
+                join(ids, member.id);
             }
         })?;
     }
+    Ok(members)
+}
+
+/// The exchanges that a page would show, in the order of their weight.
+fn weighed(clusters: &Clusters, members: HashMap<&str, Vec<ReplayId>>) -> Vec<ReplayId> {
     let is = |cluster: &&Cluster, class: Class| cluster.class == class;
     let regressions = || clusters.kept.iter().filter(|c| is(c, Class::Regression));
     let rest = || clusters.kept.iter().filter(|c| !is(c, Class::Regression));
     let rank = |cluster: &Cluster, rank: usize| members[cluster.id.as_str()].get(rank).copied();
     let firsts = regressions().chain(rest()).filter_map(|cluster| rank(cluster, 0));
-    let others = (1..PAGE_OF_CLUSTER)
-        .flat_map(|at| regressions().filter_map(move |cluster| rank(cluster, at)));
-    let beside =
-        (1..PAGE_OF_CLUSTER).flat_map(|at| rest().filter_map(move |cluster| rank(cluster, at)));
+    let others =
+        (1..MEMBERS).flat_map(|at| regressions().filter_map(move |cluster| rank(cluster, at)));
+    let beside = (1..MEMBERS).flat_map(|at| rest().filter_map(move |cluster| rank(cluster, at)));
     let mut seen = BTreeSet::new();
     let ids = firsts.chain(others).chain(beside).filter(|id| seen.insert(*id));
-    Ok(ids.take(PAGE_EXCHANGES).collect())
+    ids.take(PAGE_EXCHANGES).collect()
 }
 
 /// Everything of the exchanges in `ids` that are in the folder, in the order of `ids`; records of
@@ -135,18 +177,41 @@ pub(super) fn gather(
     ids: &[ReplayId],
     longest: usize,
 ) -> Result<(Vec<FoundExchange>, Servers), Failure> {
+    gather_of(folder, ids, &Records { placed: None, longest })
+}
+
+/// Which records are looked at.
+struct Records {
+    /// Where they are, where that is known.
+    placed: Option<Placed>,
+    /// The longest, in bytes.
+    longest: usize,
+}
+
+impl Records {
+    fn spans(&self, of: impl Fn(&Placed) -> &Vec<Span>) -> Option<&[Span]> {
+        self.placed.as_ref().map(|placed| of(placed).as_slice())
+    }
+}
+
+fn gather_of(
+    folder: &RunFolder,
+    ids: &[ReplayId],
+    records: &Records,
+) -> Result<(Vec<FoundExchange>, Servers), Failure> {
     let wanted: BTreeSet<ReplayId> = ids.iter().copied().collect();
-    let recorded = recorded(&folder.file(names::EXCHANGES), &wanted, longest)?;
-    let mut replayed = replayed(&folder.file(names::OUTCOMES), &wanted, longest)?;
+    let recorded = recorded(&folder.file(names::EXCHANGES), &wanted, records)?;
+    let mut replayed = replayed(&folder.file(names::OUTCOMES), &wanted, records)?;
     let mut differences: HashMap<ReplayId, Vec<Difference>> = HashMap::new();
-    each_wanted(&folder.file(names::DIFFERENCES), &wanted, |id, difference| {
+    let spans = records.spans(|placed| &placed.differences);
+    each_wanted(&folder.file(names::DIFFERENCES), &wanted, spans, |id, difference| {
         let of = differences.entry(id).or_default();
         if of.len() < DIFFERENCES {
             of.push(difference);
         }
     })?;
     let mut bindings: HashMap<ReplayId, Vec<Binding>> = HashMap::new();
-    each_wanted(&folder.file(BINDINGS), &wanted, |id, binding| {
+    each_wanted(&folder.file(BINDINGS), &wanted, None, |id, binding| {
         bindings.entry(id).or_default().push(binding);
     })?;
     let routes = routes(folder)?;
@@ -226,6 +291,19 @@ pub(super) fn each_picked<T: Send>(
     .map_err(|error| unreadable(path, &error))
 }
 
+/// The same of the lines in these parts of the file, where they are known.
+fn each_picked_in<T: Send>(
+    path: &Path,
+    spans: Option<&[Span]>,
+    longest: usize,
+    pick: impl Fn(&[u8]) -> Option<T> + Sync,
+    mut each: impl FnMut(T),
+) -> Result<(), Failure> {
+    let Some(spans) = spans else { return each_picked(path, pick, each) };
+    placed::each_line(path, spans, longest, |line| pick(line).into_iter().for_each(&mut each))
+        .map_err(|error| unreadable(path, &error))
+}
+
 /// The id of a record, in whatever form its line is written.
 fn id_of(line: &[u8]) -> Option<ReplayId> {
     #[derive(serde::Deserialize)]
@@ -240,6 +318,7 @@ fn id_of(line: &[u8]) -> Option<ReplayId> {
 fn each_wanted<T: serde::de::DeserializeOwned + Send>(
     path: &Path,
     wanted: &BTreeSet<ReplayId>,
+    spans: Option<&[Span]>,
     mut each: impl FnMut(ReplayId, T),
 ) -> Result<(), Failure> {
     if !present(path) {
@@ -250,15 +329,16 @@ fn each_wanted<T: serde::de::DeserializeOwned + Send>(
         wanted.contains(&id).then_some(())?;
         Some((id, serde_json::from_slice(line).ok()?))
     };
-    each_picked(path, pick, |(id, record)| each(id, record))
+    each_picked_in(path, spans, usize::MAX, pick, |(id, record)| each(id, record))
 }
 
 fn recorded(
     path: &Path,
     wanted: &BTreeSet<ReplayId>,
-    longest: usize,
+    records: &Records,
 ) -> Result<HashMap<ExchangeId, Rc<Exchange>>, Failure> {
     let ids: BTreeSet<ExchangeId> = wanted.iter().map(|id| id.exchange).collect();
+    let (longest, spans) = (records.longest, records.spans(|placed| &placed.exchanges));
     let mut found = HashMap::new();
     let pick = |line: &[u8]| {
         (line.len() <= longest && ids.contains(&id_of(line)?.exchange)).then_some(())?;
@@ -267,7 +347,7 @@ fn recorded(
             _ => None,
         }
     };
-    each_picked(path, pick, |exchange| {
+    each_picked_in(path, spans, longest, pick, |exchange| {
         found.entry(exchange.id).or_insert_with(|| Rc::new(*exchange));
     })?;
     Ok(found)
@@ -307,8 +387,9 @@ enum Picked {
 fn replayed(
     path: &Path,
     wanted: &BTreeSet<ReplayId>,
-    longest: usize,
+    records: &Records,
 ) -> Result<ReplayedWanted, Failure> {
+    let (longest, spans) = (records.longest, records.spans(|placed| &placed.outcomes));
     let mut lanes: BTreeMap<(u64, u32), BTreeSet<u32>> = BTreeMap::new();
     for &id in wanted {
         lanes.entry(lane_of(id)).or_default().insert(id.exchange.ordinal);
@@ -336,7 +417,7 @@ fn replayed(
     if !present(path) {
         return Ok(found);
     }
-    each_picked(path, pick, |picked| match picked {
+    each_picked_in(path, spans, longest, pick, |picked| match picked {
         Picked::Header(header) => {
             found.servers = Servers { mapped: header.mapped(), target: header.target };
         }

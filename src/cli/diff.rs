@@ -9,7 +9,7 @@ use super::folder::{RunFolder, names};
 use super::output::{UnfinishedFile, replace};
 use super::progress::Progress;
 use super::remote::RunPlace;
-use super::{Exit, Failure, Global, evidence, log};
+use super::{Exit, Failure, Global, closeups, evidence, log};
 use crate::diff::approvals::Approvals;
 use crate::diff::engine::{self, CompareInputs, DiffError, DiffOutputs, Findings};
 use crate::diff::noise::NoisePlace;
@@ -67,6 +67,8 @@ pub struct DiffSettings {
     pub threads: usize,
     /// Whether the table begins with a byte order mark.
     pub excel: bool,
+    /// Where the outcomes of v2 and of the baseline stand, where who wrote them noted it.
+    pub(crate) notes: [Option<File>; 2],
     show_secrets: bool,
     engine: engine::CompareSettings,
 }
@@ -112,7 +114,8 @@ impl DiffSettings {
             masker,
             today,
         };
-        Ok(Self { dir: dir.to_owned(), threads: 0, excel: false, show_secrets, engine })
+        let notes = [None, None];
+        Ok(Self { dir: dir.to_owned(), threads: 0, excel: false, notes, show_secrets, engine })
     }
 }
 
@@ -172,14 +175,21 @@ pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Fin
     let outputs = DiffOutputs { differences: &mut differences, mismatches: &mut mismatches };
     let mut measuring = evidence::measuring(&folder);
     let findings = pool.install(|| {
-        engine::run_before(&mut measuring, inputs, &settings.engine, outputs, &|done, total| {
-            progress.set(done * 100 / total.max(1), || {
-                format!("{} of {} MiB", done >> 20, total >> 20)
-            });
-        })
+        engine::run_before(
+            &mut measuring,
+            settings.notes,
+            inputs,
+            &settings.engine,
+            outputs,
+            &|done, total| {
+                progress.set(done * 100 / total.max(1), || {
+                    format!("{} of {} MiB", done >> 20, total >> 20)
+                });
+            },
+        )
     });
     drop(progress);
-    let findings = findings.map_err(|error| match &error {
+    let mut findings = findings.map_err(|error| match &error {
         DiffError::Empty => Failure::unusable(format!("{}: {error}", settings.dir.display())),
         DiffError::Read { what, source } => {
             let dir = settings.dir.display();
@@ -198,6 +208,9 @@ pub(crate) fn execute(mut settings: DiffSettings, global: &Global) -> Result<Fin
     write_lines(&folder.file(names::NOISE), &findings.noise)?;
     write_json(&folder.file(names::ROUTES), &findings.routes)?;
     write_json(&folder.file(names::DIFF), &findings.totals)?;
+    if let Some(whereabouts) = findings.whereabouts.take() {
+        closeups::keep_places(&folder, &findings.clusters, &whereabouts);
+    }
     // While they were at hand, so that who reports and judges need not read the records again.
     measuring.finish().map_or(Ok(()), |summary| evidence::keep_figures(&folder, &summary))?;
     Ok(findings)

@@ -49,6 +49,8 @@ pub mod names {
     pub const BASELINE_BINDINGS: &str = "baseline-bindings.jsonl";
     /// The figures of the run, beside what they were measured from.
     pub const MEASURED: &str = ".measured.json";
+    /// Where the records stand that the page shows.
+    pub const PLACED: &str = ".placed.json";
     /// Locked by who writes to the folder.
     pub const LOCK: &str = ".lock";
 }
@@ -275,6 +277,7 @@ impl RunFolder {
             names::ROUTES,
             names::NOISE,
             names::MEASURED,
+            names::PLACED,
             names::FLOWS,
             names::BINDINGS,
             names::BASELINE_BINDINGS,

@@ -31,6 +31,7 @@ pub mod mock;
 mod output;
 mod paint;
 pub mod parse;
+mod placed;
 pub mod progress;
 pub mod redaction;
 mod remote;

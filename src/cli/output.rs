@@ -96,6 +96,11 @@ impl UnfinishedFile {
         self.file.as_ref().map_or_else(|| Err(io::ErrorKind::NotFound.into()), File::try_clone)
     }
 
+    /// Opens what was written so far, to be read.
+    pub(crate) fn open(&self) -> io::Result<File> {
+        File::open(&self.part)
+    }
+
     /// Fills the file with what `original` holds: by a clone of it, or by another name for it where
     /// that lets nobody read what a copy would keep from him, else by a copy. Who changes the
     /// original in place later changes the other name's file too; this program never does so.

@@ -151,14 +151,17 @@ pub(crate) fn execute(settings: RunSettings, global: &Global) -> Result<RanWhole
         |dir: &Path| diff::DiffSettings::of_run(dir, &config, approved.as_deref(), show_secrets);
     compare(&replay.output)?;
     replay.keep_egress = mock.is_some();
+    replay.takes_notes = true;
     replay.under_way = mock.as_ref().map(Handle::under_way);
-    let replayed = replay::execute(&replay, global)?;
+    let mut replayed = replay::execute(&replay, global)?;
     if let Some(handle) = mock {
         let ids = mock::replayed(&replayed.folder)?;
         mock::end(handle, &|id| ids.contains(&id))?;
     }
     let folder = replayed.folder.path().to_owned();
-    let findings = diff::execute(compare(&folder)?, global)?;
+    let mut compare = compare(&folder)?;
+    compare.notes = std::mem::take(&mut replayed.notes);
+    let findings = diff::execute(compare, global)?;
     for warning in &findings.warnings {
         tracing::warn!("{warning}");
     }

@@ -12,7 +12,9 @@ mod joined;
 mod onlooker;
 pub(super) mod settings;
 mod told;
+mod whereabouts;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek as _, Write};
 use std::sync::{Arc, RwLock};
@@ -41,7 +43,7 @@ use crate::message::{Request, Response, target};
 use crate::outcome::{FailureKind, Outcome, ReplayId};
 use crate::record::exchanges;
 use crate::record::exchanges::Line;
-use crate::record::lines::{Batches, read_at};
+use crate::record::lines::{Batches, LineBatch, read_at};
 use crate::redact::Echoes;
 use crate::route::{Routes, rpc};
 use crate::time::Timestamp;
@@ -52,10 +54,26 @@ pub use settings::{
     CompareInputs, CompareSettings, DiffError, DiffOutputs, Findings, MISMATCH_COLUMNS,
 };
 use settings::{reading, writing};
+use whereabouts::Members;
+pub use whereabouts::{MEMBERS, RecordSpans, Span, Whereabouts};
 
 /// Exchanges of a route in which all places are counted, and its pairs of equal requests that are
 /// compared; beyond, one in eight.
 const ENOUGH: u64 = 4_000;
+
+/// What is known when the exchanges of a batch are compared.
+struct Near<'a> {
+    /// What earlier batches have counted.
+    account: &'a Account,
+    /// The batch before, and this one: what is in them is not read again.
+    batches: [Option<&'a LineBatch>; 2],
+}
+
+impl Near<'_> {
+    fn line(&self, offset: u64, length: u32) -> Option<&[u8]> {
+        self.batches.iter().flatten().find_map(|batch| batch.at(offset, length))
+    }
+}
 
 /// Takes the line of an outcome that is compared, with its place in the index.
 type Show<'s> = &'s mut dyn FnMut(RecordFile, usize, &[u8]);
@@ -67,12 +85,14 @@ pub fn run(
     outputs: DiffOutputs<'_>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Findings, DiffError> {
-    run_before(&mut Nobody, inputs, settings, outputs, progress)
+    run_before(&mut Nobody, [None, None], inputs, settings, outputs, progress)
 }
 
-/// The same with somebody who looks on.
+/// The same with somebody who looks on, and with notes of where outcomes stand that were made when
+/// they were written: v2's and the baseline's.
 pub fn run_before<O: Onlooker>(
     onlooker: &mut O,
+    [notes, notes_of_baseline]: [Option<File>; 2],
     inputs: CompareInputs,
     settings: &CompareSettings,
     outputs: DiffOutputs<'_>,
@@ -82,12 +102,12 @@ pub fn run_before<O: Onlooker>(
     let (exchange_bytes, outcome_bytes) = (size(&inputs.exchanges), size(&inputs.outcomes));
     let total = outcome_bytes + 2 * exchange_bytes;
     let edge = |line: &[u8]| onlooker.edge(RecordFile::Outcomes, line);
-    let outcomes = Index::build(inputs.outcomes, |done| progress(done, total), edge)
+    let outcomes = Index::build(inputs.outcomes, notes, |done| progress(done, total), edge)
         .map_err(reading("outcomes.jsonl"))?;
     let edge = |line: &[u8]| onlooker.edge(RecordFile::Baseline, line);
     let baseline = inputs
         .baseline
-        .map(|file| Index::build(file, |_| (), edge))
+        .map(|file| Index::build(file, notes_of_baseline, |_| (), edge))
         .transpose()
         .map_err(reading("baseline.jsonl"))?;
     let routes =
@@ -124,7 +144,14 @@ pub fn run_before<O: Onlooker>(
     })?;
     let mut spool = spool.into_inner().map_err(|error| writing("the spool")(error.into_error()))?;
     spool.rewind().map_err(reading("the spool"))?;
-    engine.judge(joined, BufReader::with_capacity(1 << 20, spool), outputs)
+    let is_once_each = joined.is_once_each;
+    let spool = BufReader::with_capacity(1 << 20, spool);
+    let (mut findings, members) = engine.judge(joined, spool, outputs)?;
+    if is_once_each && !members.is_beyond {
+        let Engine { survey, outcomes, .. } = engine;
+        findings.whereabouts = Some(Whereabouts::new(members, survey.places, outcomes));
+    }
+    Ok(findings)
 }
 
 struct Engine<'s> {
@@ -162,9 +189,11 @@ impl Engine<'_> {
             damaged_outcomes: 0,
             skipped: Skipped::default(),
             met: FxHashMap::default(),
+            is_once_each: false,
         };
         let mut batches = Batches::new(&self.exchanges).map_err(reading("exchanges.jsonl"))?;
         let mut rank = 0_u32;
+        let mut before: Option<LineBatch> = None;
         while let Some(batch) = batches.next().map_err(reading("exchanges.jsonl"))? {
             let first = rank as usize;
             let last = first
@@ -173,15 +202,15 @@ impl Engine<'_> {
             // What earlier batches have counted says which places need no more samples: the same
             // for any number of threads.
             let account = &joined.account;
+            let near = Near { account, batches: [before.as_ref(), Some(&batch)] };
             let eyes = &*onlooker;
             let compared: Vec<io::Result<(Compared, Option<Sighting<O>>)>> = (first..last)
                 .into_par_iter()
                 .with_min_len(8)
                 .map(|rank| {
                     let (offset, length) = self.survey.places[rank];
-                    let start = batch.line(0).0;
-                    let line = batch.span((offset - start) as usize, length as usize);
-                    self.look(eyes, rank as u32, line, account)
+                    let line = batch.at(offset, length).unwrap_or_default();
+                    self.look(eyes, rank as u32, line, &near)
                 })
                 .collect();
             for one in compared {
@@ -198,8 +227,10 @@ impl Engine<'_> {
                 rank += 1;
             }
             progress(batches.position());
+            before = Some(batch);
         }
-        if has_missed || !shown.all(self.indexes()) {
+        joined.is_once_each = !has_missed && shown.all(self.indexes());
+        if !joined.is_once_each {
             onlooker.miss();
         }
         Ok(joined)
@@ -211,7 +242,7 @@ impl Engine<'_> {
         onlooker: &O,
         rank: u32,
         line: &[u8],
-        account: &Account,
+        near: &Near<'_>,
     ) -> io::Result<(Compared, Option<Sighting<O>>)> {
         let Ok(Line::Exchange(exchange)) = exchanges::read(line) else {
             // The survey has read its request, so that the damage is further on.
@@ -219,7 +250,7 @@ impl Engine<'_> {
         };
         let mut sighting = Sighting::new(exchange.id, onlooker.exchange(line, &self.survey.routes));
         let mut show = |file, at, line: &[u8]| sighting.add(file, at, || onlooker.outcome(line));
-        let compared = self.compare(rank, &exchange, account, &mut show)?;
+        let compared = self.compare(rank, &exchange, near, &mut show)?;
         // Those that the comparison had no use for.
         for (file, index) in REPLAYED.into_iter().zip(self.indexes()).filter(|_| O::LOOKS) {
             let Some(index) = index else { continue };
@@ -237,7 +268,7 @@ impl Engine<'_> {
         &self,
         rank: u32,
         exchange: &Exchange,
-        account: &Account,
+        near: &Near<'_>,
         show: Show<'_>,
     ) -> io::Result<Compared> {
         let mut compared = Compared::default();
@@ -264,8 +295,9 @@ impl Engine<'_> {
         let routes = &self.survey.routes;
         let route = routes.route_of(&message.method, &message.target, operation.as_deref());
         let rules = self.rules_of(&route);
-        let wanted =
-            |side: ComparedSide| account.sampled(&route, side) < ENOUGH || rank.is_multiple_of(8);
+        let wanted = |side: ComparedSide| {
+            near.account.sampled(&route, side) < ENOUGH || rank.is_multiple_of(8)
+        };
         let (count, own) = (wanted(ComparedSide::Live), wanted(ComparedSide::Own));
         compared.route = Some(route);
         let target = String::from_utf8_lossy(&message.target);
@@ -352,7 +384,7 @@ impl Engine<'_> {
             });
         }
         if own && is_whole && !compared.rows.is_empty() {
-            compared.own = self.own(rank, exchange, &rules)?;
+            compared.own = self.own(rank, exchange, &rules, near)?;
         }
         Ok(compared)
     }
@@ -551,13 +583,22 @@ impl Engine<'_> {
     }
 
     /// Compares v1's answer with its answer to the equal request before.
-    fn own(&self, rank: u32, exchange: &Exchange, rules: &RouteRules) -> io::Result<Option<Sink>> {
+    fn own(
+        &self,
+        rank: u32,
+        exchange: &Exchange,
+        rules: &RouteRules,
+        near: &Near<'_>,
+    ) -> io::Result<Option<Sink>> {
         let first = self.survey.pairs[rank as usize];
         if first == NONE {
             return Ok(None);
         }
         let (offset, length) = self.survey.places[first as usize];
-        let line = read_at(&self.exchanges, offset, length)?;
+        let line = match near.line(offset, length) {
+            Some(line) => Cow::Borrowed(line),
+            None => Cow::Owned(read_at(&self.exchanges, offset, length)?),
+        };
         let Ok(Line::Exchange(first)) = exchanges::read(&line) else { return Ok(None) };
         let (Some(request), Some(expected)) = (&first.request, &first.response) else {
             return Ok(None);
@@ -587,8 +628,8 @@ impl Engine<'_> {
         joined: Joined,
         mut spool: impl io::Read,
         outputs: DiffOutputs<'_>,
-    ) -> Result<Findings, DiffError> {
-        let Joined { account, mut totals, route_of, damaged_outcomes, skipped, met } = joined;
+    ) -> Result<(Findings, Members), DiffError> {
+        let Joined { account, mut totals, route_of, damaged_outcomes, skipped, met, .. } = joined;
         let decisions = account.decisions();
         let mut judge = Judge {
             settings: self.settings,
@@ -609,12 +650,21 @@ impl Engine<'_> {
         let mut rows = csv::CsvWriter::new(outputs.mismatches, &MISMATCH_COLUMNS)
             .map_err(writing("mismatches.csv"))?;
         let mut line = Vec::new();
+        let mut members = Members::default();
         while let Some(record) = SpoolRecord::read(&mut spool).map_err(reading("the spool"))? {
-            for difference in judge.record(&record, &mut totals) {
+            let (begin, drafts) = (members.written(), judge.drafts.drafts.len());
+            let differences = judge.record(&record, &mut totals);
+            // A draft's first exchange is its example.
+            let mut is_first = judge.drafts.drafts.len() > drafts;
+            for difference in differences {
                 line.clear();
                 exchanges::write_line(&mut line, &difference);
                 outputs.differences.write_all(&line).map_err(writing("differences.jsonl"))?;
                 write_row(&mut rows, &difference).map_err(writing("mismatches.csv"))?;
+                is_first |= members.count(&difference, &line);
+            }
+            if is_first {
+                members.keep(record.id, record.rank, begin..members.written());
             }
         }
         rows.flush().map_err(writing("mismatches.csv"))?;
@@ -632,7 +682,9 @@ impl Engine<'_> {
             regressions.map(|cluster| &*cluster.cause).collect::<FxHashSet<_>>().len() as u64;
         let noise = noise_places(&account, &decisions);
         let warnings = self.warnings(&totals, damaged_outcomes);
-        Ok(Findings { totals, clusters, routes: self.survey.routes.clone(), noise, warnings })
+        let routes = self.survey.routes.clone();
+        let findings = Findings { totals, clusters, routes, noise, warnings, whereabouts: None };
+        Ok((findings, members))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::exchange::ExchangeId;
 use crate::message::Request;
 use crate::outcome::{HostMap, Outcome, ReplayId, server_of};
 use crate::record::lines::{Batches, id_of, read_at};
+use crate::record::noted::{NotedLine, NotedLines};
 use crate::record::outcomes;
 use crate::record::outcomes::OutcomeLine;
 use crate::time::Timestamp;
@@ -43,13 +44,8 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Walks the file once; first and last lines are given to `edge`.
-    pub(super) fn build(
-        file: File,
-        mut progress: impl FnMut(u64),
-        mut edge: impl FnMut(&[u8]),
-    ) -> io::Result<Self> {
-        let mut index = Self {
+    fn new(file: File) -> Self {
+        Self {
             file,
             entries: Vec::new(),
             starts: Vec::new(),
@@ -59,7 +55,24 @@ impl Index {
             damaged: 0,
             closed: false,
             has_doubles: false,
-        };
+        }
+    }
+
+    /// Walks the file once, unless its lines were noted when they were written; first and last
+    /// lines are given to `edge`.
+    pub(super) fn build(
+        file: File,
+        notes: Option<File>,
+        mut progress: impl FnMut(u64),
+        mut edge: impl FnMut(&[u8]),
+    ) -> io::Result<Self> {
+        if let Some(notes) = notes
+            && let Some((index, edges)) = Self::from_notes(file.try_clone()?, notes)?
+        {
+            edges.iter().for_each(|line| edge(line));
+            return Ok(index.settled());
+        }
+        let mut index = Self::new(file);
         let file = index.file.try_clone()?;
         let mut batches = Batches::new(&file)?;
         while let Some(batch) = batches.next()? {
@@ -70,14 +83,42 @@ impl Index {
             progress(batches.position());
         }
         index.damaged += batches.too_long;
+        Ok(index.settled())
+    }
+
+    /// The same from notes, with the first and last lines; none where they are not of all lines.
+    fn from_notes(file: File, notes: File) -> io::Result<Option<(Self, Vec<Vec<u8>>)>> {
+        let whole = file.metadata()?.len();
+        let mut index = Self::new(file);
+        let mut notes = NotedLines::new(notes)?;
+        let (mut offset, mut edges) = (0, Vec::new());
+        while let Some(NotedLine { length, id }) = notes.next()? {
+            let end = offset + u64::from(length) + 1;
+            if end > whole {
+                return Ok(None);
+            }
+            match id {
+                Some(id) => index.entries.push(IndexEntry { id, length, offset }),
+                None if length == 0 => {}
+                None => {
+                    let line = read_at(&index.file, offset, length)?;
+                    index.add(offset, &line, &mut |line| edges.push(line.to_vec()));
+                }
+            }
+            offset = end;
+        }
+        Ok((offset == whole).then_some((index, edges)))
+    }
+
+    fn settled(mut self) -> Self {
         // The last of several outcomes of one request counts, as for a run that was resumed.
-        index.entries.sort_by_key(|entry| (entry.id, std::cmp::Reverse(entry.offset)));
-        let all = index.entries.len();
-        index.entries.dedup_by_key(|entry| entry.id);
-        index.has_doubles = index.entries.len() < all;
-        index.entries.shrink_to_fit();
-        index.roots.settle();
-        Ok(index)
+        self.entries.sort_by_key(|entry| (entry.id, std::cmp::Reverse(entry.offset)));
+        let all = self.entries.len();
+        self.entries.dedup_by_key(|entry| entry.id);
+        self.has_doubles = self.entries.len() < all;
+        self.entries.shrink_to_fit();
+        self.roots.settle();
+        self
     }
 
     fn add(&mut self, offset: u64, line: &[u8], edge: &mut impl FnMut(&[u8])) {
@@ -125,6 +166,13 @@ impl Index {
         from..to
     }
 
+    /// Where the outcome of a request is: its first byte and its length.
+    pub(super) fn span(&self, id: ReplayId) -> Option<(u64, u64)> {
+        let at = self.entries.binary_search_by_key(&id, |entry| entry.id).ok()?;
+        let entry = self.entries[at];
+        Some((entry.offset, u64::from(entry.length)))
+    }
+
     /// Where an outcome stands in the file.
     pub(super) fn offset(&self, at: usize) -> u64 {
         self.entries[at].offset
@@ -151,6 +199,66 @@ impl Index {
                 Some((*outcome, started.map(|(_, started)| *started)))
             }
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::record::noted::OutcomeNotes;
+
+    const HEADER: &str = r#"{"format":"shadowtap/outcomes","version":1,"run":"r","target":"http://v2","started":"2026-11-23T10:00:00Z","settings":{"map_host":["a=http://b"]}}"#;
+    const END: &str = r#"{"format":"shadowtap/end","outcomes":1,"ledger":{"in":1,"used":1}}"#;
+
+    /// What an index holds, and the first and last lines that it told.
+    fn seen(file: &File, notes: Option<File>) -> String {
+        let mut edges = Vec::new();
+        let edge = |line: &[u8]| edges.push(String::from_utf8_lossy(line).into_owned());
+        let index = Index::build(file.try_clone().unwrap(), notes, |_| (), edge).unwrap();
+        let Index { entries, starts, target, mapped, damaged, closed, has_doubles, .. } = &index;
+        let roots: Vec<_> = entries.iter().map(|entry| index.roots.of(entry.id)).collect();
+        format!(
+            "{entries:?} {starts:?} {target} {mapped:?} {damaged} {closed} {has_doubles} {roots:?} {edges:?}"
+        )
+    }
+
+    #[test]
+    fn notes_of_lines_give_the_index_that_a_walk_gives() {
+        let outcome = |id: &str| format!(r#"{{"id":"{id}","lane":1,"due_ns":3,"failure":null}}"#);
+        let unbound = r#"{"id":"3-1","lane":3,"due_ns":1,"unbound":[{"root":"1-0","place":"$.id"}],"failure":null}"#;
+        let lines = |all: &[&str]| -> Vec<String> { all.iter().map(|&line| line.into()).collect() };
+        let (one, two, copy) = (outcome("1-0"), outcome("2-7"), outcome("2-7@2"));
+        for lines in [
+            lines(&[HEADER, &two, &one, &copy, unbound, END]),
+            lines(&[HEADER, &one, "garbage", &two]),
+            lines(&[HEADER, &one, END, HEADER, &two, &one, END]),
+            lines(&[HEADER, &one, "", &two, END]),
+            lines(&[HEADER, &one, r#"{"id":"4-1","lane":"#, r#"{ "id":"5-1"}"#, END]),
+            Vec::new(),
+        ] {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let noted = || {
+                let notes = tempfile::tempfile().unwrap();
+                let mut writer = OutcomeNotes::new(notes.try_clone().unwrap());
+                writer.add(text.as_bytes()).unwrap();
+                writer.finish().unwrap();
+                notes
+            };
+            let walked = seen(&file, None);
+            assert_eq!(seen(&file, Some(noted())), walked, "{lines:?}");
+            // Notes of less than the file, or of more, are of no use.
+            let cut = noted();
+            cut.set_len(cut.metadata().unwrap().len() / 2).unwrap();
+            assert_eq!(seen(&file, Some(cut)), walked, "{lines:?}");
+            let more = noted();
+            let mut end = more.try_clone().unwrap();
+            end.write_all(&[9, 0]).unwrap();
+            assert_eq!(seen(&file, Some(more)), walked, "{lines:?}");
         }
     }
 }

@@ -14,9 +14,7 @@ use super::change::{Change, Sink};
 use crate::limits::{ROOT_STEPS, UNBOUND_ROOTS};
 use crate::message::place;
 use crate::outcome::{ReplayId, Unbound};
-
-/// Where `unbound` must have begun in a line: before it are numbers.
-const BEFORE: usize = 512;
+use crate::record::outcomes::lacks_values;
 
 /// A value that v2 did not issue.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,8 +60,7 @@ struct LackingValue {
 impl Roots {
     /// Notes what the outcome `id` lacks, which `line` says.
     pub(super) fn note(&mut self, id: ReplayId, line: &[u8]) {
-        let head = &line[..line.len().min(BEFORE)];
-        if memchr::memmem::find(head, b"\"unbound\":[").is_none() {
+        if !lacks_values(line) {
             return;
         }
         let Ok(LackingValue { unbound }) = serde_json::from_slice(line) else { return };

@@ -291,8 +291,15 @@ mod tests {
         };
         let outputs =
             DiffOutputs { differences: &mut std::io::sink(), mismatches: &mut std::io::sink() };
-        let found =
-            engine::run_before(&mut measuring, inputs, &settings, outputs, &|_, _| ()).unwrap();
+        let found = engine::run_before(
+            &mut measuring,
+            [None, None],
+            inputs,
+            &settings,
+            outputs,
+            &|_, _| (),
+        )
+        .unwrap();
         let routes = found.routes;
         let again = measure(
             &RunRecords {

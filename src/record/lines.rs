@@ -30,9 +30,10 @@ impl LineBatch {
         self.lines.len()
     }
 
-    /// A part of the batch, from its first byte on.
-    pub(crate) fn span(&self, start: usize, length: usize) -> &[u8] {
-        self.bytes.get(start..start + length).unwrap_or_default()
+    /// The `length` bytes that stand at `offset` in the file; none where they are not all here.
+    pub(crate) fn at(&self, offset: u64, length: u32) -> Option<&[u8]> {
+        let start = usize::try_from(offset.checked_sub(self.offset)?).ok()?;
+        self.bytes.get(start..start.checked_add(length as usize)?)
     }
 
     /// A line without its end, and where it stands.
@@ -222,7 +223,9 @@ mod tests {
         while let Some(batch) = batches.next().unwrap() {
             for index in 0..batch.len() {
                 let (offset, line) = batch.line(index);
-                assert_eq!(read_at(&file, offset, line.len() as u32).unwrap(), line);
+                let length = line.len() as u32;
+                assert_eq!(read_at(&file, offset, length).unwrap(), line);
+                assert_eq!(batch.at(offset, length), Some(line));
                 seen.push(String::from_utf8(line.to_vec()).unwrap());
             }
         }

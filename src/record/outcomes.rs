@@ -76,6 +76,15 @@ pub enum OutcomeLine {
     End(Box<OutcomesEnd>),
 }
 
+/// Where `unbound` must have begun in a line: before it are numbers.
+const BEFORE_UNBOUND: usize = 512;
+
+/// Whether a line says that its request lacked values which the target did not issue.
+pub(crate) fn lacks_values(line: &[u8]) -> bool {
+    let head = &line[..line.len().min(BEFORE_UNBOUND)];
+    memchr::memmem::find(head, b"\"unbound\":[").is_some()
+}
+
 /// Appends an outcome as one line, with its line end.
 pub fn write(out: &mut Vec<u8>, outcome: &Outcome) {
     let natural =

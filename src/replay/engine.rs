@@ -218,6 +218,19 @@ pub fn run(
     outputs: Outputs,
     stop: &Arc<ReplayStop>,
     observer: Option<Observer<'_>>,
+    tick: impl FnMut(&ReplayProgress),
+) -> Result<Finished, ReplayError> {
+    run_noting([None, None], plan, options, outputs, stop, observer, tick)
+}
+
+/// The same, and notes in these files where the outcomes of the target and of the baseline stand.
+pub(crate) fn run_noting(
+    notes: [Option<File>; 2],
+    plan: &Plan,
+    options: &ReplayOptions,
+    outputs: Outputs,
+    stop: &Arc<ReplayStop>,
+    observer: Option<Observer<'_>>,
     mut tick: impl FnMut(&ReplayProgress),
 ) -> Result<Finished, ReplayError> {
     let mut warnings = Vec::new();
@@ -252,7 +265,8 @@ pub fn run(
     let (start, started) = start_time(plan, options, &mut warnings);
     let Outputs { target, baseline, bindings: [bindings, of_baseline] } = outputs;
     let journal = BindingJournal::new(bindings, of_baseline, options.redaction.clone());
-    let mut files = Files::new(options, target, baseline, started).map_err(ReplayError::Records)?;
+    let mut files =
+        Files::new(options, target, baseline, notes, started).map_err(ReplayError::Records)?;
     let downgrades = || targets.iter().map(|_| AtomicBool::new(false)).collect();
     let shared = Arc::new(Shared {
         two: options.h2.rules(plan.pacing, options.max_body),
@@ -346,6 +360,7 @@ impl Files {
         options: &ReplayOptions,
         target: File,
         baseline: Option<File>,
+        [notes, notes_of_baseline]: [Option<File>; 2],
         started: Timestamp,
     ) -> io::Result<Self> {
         let header = |target: &Target| outcomes::OutcomesHeader {
@@ -356,9 +371,11 @@ impl Files {
             started,
             settings: options.settings.clone(),
         };
-        let target = OutcomeFile::new(target, &header(&options.target))?;
+        let target = OutcomeFile::new(target, &header(&options.target), notes)?;
         let baseline = match (baseline, &options.baseline) {
-            (Some(file), Some(baseline)) => Some(OutcomeFile::new(file, &header(baseline))?),
+            (Some(file), Some(baseline)) => {
+                Some(OutcomeFile::new(file, &header(baseline), notes_of_baseline)?)
+            }
             _ => None,
         };
         Ok(Self(Some((target, baseline))))

@@ -19,6 +19,7 @@ mod underway;
 mod worker;
 
 pub use binder::FlowCount;
+pub(crate) use engine::run_noting;
 pub use engine::{Finished, Outputs, ReplayError, ReplayOptions, ReplayProgress, Transport, run};
 pub use hope::Hopeless;
 pub use recorder::record::Observer;

@@ -18,7 +18,7 @@ use crate::cli::folder::{RunFolder, names};
 use crate::cli::input::{InputOptions, Inputs, ReadInputs};
 use crate::cli::output::{GatheredLines, UnfinishedFile};
 use crate::cli::{Failure, Global};
-use crate::exchange::Redacted;
+use crate::exchange::{Exchange, Redacted, TimedResponse};
 use crate::record::exchanges::{self, End, Header, write_line};
 use crate::record::flows::{self, FlowEvidence, FlowFigures};
 use crate::replay::FlowCount;
@@ -38,7 +38,7 @@ pub(super) struct Flows {
 
 impl FlowFlags {
     /// Whether requests go as they were recorded, each when its own connection allows.
-    fn is_off(&self) -> bool {
+    pub(super) fn is_off(&self) -> bool {
         !self.is_bound() && self.order.unwrap_or(Order::Connection) == Order::Connection
     }
 
@@ -49,19 +49,47 @@ impl FlowFlags {
     }
 }
 
+/// Whether an answer issues what its client will say again, as far as one exchange tells: a cookie.
+pub(super) fn will_flow(exchange: &Exchange) -> bool {
+    let sets = |answer: &TimedResponse| answer.message.headers.get("set-cookie").is_some();
+    exchange.response.as_ref().is_some_and(sets)
+}
+
+/// The inputs once more, to be planned, with what was found in them.
+pub(super) struct Sought {
+    pub(super) inputs: Inputs,
+    pub(super) flows: Option<Flows>,
+    /// What the first reading came to, where there was one.
+    pub(super) done: Option<ReadInputs>,
+    /// All lines of the recording were written to the file that was given for them.
+    pub(super) is_written: bool,
+}
+
+/// Where the exchanges of inputs are kept that cannot be read twice.
+pub(super) struct RecordingFile<'f> {
+    /// Its first line is there already.
+    pub(super) lines: GatheredLines,
+    pub(super) part: &'f UnfinishedFile,
+}
+
 /// Finds what flows in the inputs, where it is wanted: gives them once more, to be planned. What
-/// `selection` leaves out for where it went is no user's request.
+/// `selection` leaves out for where it went is no user's request. What is read on the way is told
+/// to `beside` first, and kept in `recording` where inputs cannot be read twice, else in a file
+/// without a name.
+#[expect(clippy::too_many_arguments, reason = "what is read, for what, and who else reads")]
 pub(super) fn find(
     opened: Inputs,
     redacted: &[Option<Redacted>],
     folder: &Path,
+    recording: Option<RecordingFile<'_>>,
     flow: &FlowFlags,
     selection: &Selection,
     word: &Arc<Stop>,
     global: &Global,
-) -> Result<(Inputs, Option<Flows>), Failure> {
+    mut beside: impl FnMut(&Exchange) -> Result<(), Failure>,
+) -> Result<Sought, Failure> {
     if flow.is_off() {
-        return Ok((opened, None));
+        return Ok(Sought { inputs: opened, flows: None, done: None, is_written: false });
     }
     let touches = touches(flow)?;
     let cannot = |error: std::io::Error| {
@@ -77,9 +105,17 @@ pub(super) fn find(
     // A recording in a file is read again from there.
     let original = opened.original();
     let options = opened.options().clone();
-    let mut lines = GatheredLines::new(nameless_file(folder).map_err(cannot)?);
-    let header = Header::new(Timestamp::now(), Vec::new()).redacted(Redacted::of_all(redacted));
-    lines.add(|out| write_line(out, &header)).map_err(cannot)?;
+    let recording = recording.filter(|_| original.is_none());
+    let (mut lines, part) = match recording {
+        Some(RecordingFile { lines, part }) => (lines, Some(part)),
+        None => {
+            let mut lines = GatheredLines::new(nameless_file(folder).map_err(cannot)?);
+            let of_all = Redacted::of_all(redacted);
+            let header = Header::new(Timestamp::now(), Vec::new()).redacted(of_all);
+            lines.add(|out| write_line(out, &header)).map_err(cannot)?;
+            (lines, None)
+        }
+    };
     let done = opened.each(global, |exchange| {
         super::input::unless_interrupted(word)?;
         if original.is_none() {
@@ -89,36 +125,42 @@ pub(super) fn find(
             };
             lines.add(line).map_err(cannot)?;
         }
+        beside(&exchange)?;
         match selection.is_for_others(&exchange) {
             true => finder.add_beside(exchange).map_err(cannot),
             false => finder.add(exchange).map_err(cannot),
         }
     })?;
     let done = super::input::with_exchanges(done, word)?;
+    let is_written = part.is_some();
     let inputs = match original {
-        Some(original) if done.as_it_stands => original.open(done.prints)?,
+        Some(original) if done.as_it_stands => original.open(done.prints.clone())?,
         Some(original) => {
             super::input::write_again(&original, &done, word, global, |line| {
                 lines.add(line).map_err(cannot)
             })?;
-            again(&done, lines, options).map_err(cannot)?
+            again(&done, lines, None, options).map_err(cannot)?
         }
-        None => again(&done, lines, options).map_err(cannot)?,
+        None => again(&done, lines, part, options).map_err(cannot)?,
     };
     let found = finder.finish().map_err(cannot)?;
-    Ok((inputs, Some(Flows { found, touches })))
+    Ok(Sought { inputs, flows: Some(Flows { found, touches }), done: Some(done), is_written })
 }
 
 /// The same exchanges once more, from these lines of them.
 fn again(
     done: &ReadInputs,
     mut lines: GatheredLines,
+    part: Option<&UnfinishedFile>,
     options: InputOptions,
 ) -> std::io::Result<Inputs> {
     let end = End::new(done.exchanges, done.ledger.clone(), done.rest.clone());
     lines.add(|out| write_line(out, &end))?;
     let mut file = lines.finish()?;
-    file.rewind()?;
+    match part {
+        Some(part) => file = part.open()?,
+        None => file.rewind()?,
+    }
     Ok(Inputs::again(done, file, options))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::flags::ReplayShape;
-use super::flows::{self, ToldFlows};
+use super::flows::{self, RecordingFile, Sought, ToldFlows};
 use super::metrics;
 use crate::cli::folder::{InputInfo, RunFolder, names};
 use crate::cli::input::{self, InputOptions, Inputs, Original, ReadInputs};
@@ -77,31 +77,70 @@ pub(super) fn read_into(
     let cannot = |error: std::io::Error| {
         Failure::unusable(format!("cannot write {}", path.display())).because(&error)
     };
-    let (opened, flows) =
-        flows::find(opened, &before, folder.path(), flow, &wishes.selection, word, global)?;
+    // A redacted recording is not redacted again, as tokens would get tokens.
+    let mut known =
+        redactor.filter(|_| before.iter().any(Option::is_some)).map(|_| KnownTokens::default());
+    let to_redact = redactor.filter(|_| known.is_none()).cloned();
+    let redacted = to_redact.as_ref().map(Redactor::mark).or_else(|| Redacted::of_all(&before));
+    let names = inputs.iter().map(|name| shown::without_secrets(name)).collect();
+    let header = Header::new(Timestamp::now(), names).redacted(redacted);
+    let mut part = UnfinishedFile::create(&path).map_err(cannot)?;
+    // What is read is kept as it is, whatever flows in it.
+    let is_plain = redactor.is_none() && !is_shard;
+    let lines = is_plain.then(|| begin(&part, &header)).transpose().map_err(cannot)?;
+    let recording = lines.map(|lines| RecordingFile { lines, part: &part });
+    // Where nothing flows, the plan is made by then.
+    let route_of = || watched.then(metrics::route_of);
+    let mut early = (is_plain && !flow.is_off())
+        .then(|| super::planner(folder.path(), wishes.clone(), route_of()))
+        .transpose()?;
+    let selection = &wishes.selection;
+    let sought = flows::find(
+        opened,
+        &before,
+        folder.path(),
+        recording,
+        flow,
+        selection,
+        word,
+        global,
+        |exchange| {
+            if flows::will_flow(exchange) {
+                early = None;
+            }
+            early.as_mut().map_or(Ok(()), |planner| planner.add(exchange).map_err(cannot))
+        },
+    )?;
+    let Sought { inputs: opened, flows, done: first, is_written } = sought;
     let planned = flows.map(|flows| flows.plan(&mut wishes, flow)).transpose();
     let (flows, touches) = planned.map_err(cannot)?.unzip();
     let is_bound = wishes.parts.is_some();
-    let planner = super::planner(folder.path(), wishes, watched.then(metrics::route_of))?;
+    // A recording that is kept as it is need not be written again.
+    let original = opened.original().filter(|_| to_redact.is_none() && !is_shard);
+    let is_kept = is_written || original.is_some();
+    if let (Some(mut planner), Some(done), false, true) = (early, first, is_bound, is_kept) {
+        if let Some(original) = &original {
+            part.fill_from(original.path()).map_err(cannot)?;
+        }
+        redaction::check(&done.redactions, redactor)?;
+        planner.also_at(&done.ledger.also_at);
+        planner.end(&done.rest).map_err(cannot)?;
+        let inputs = input::describe(inputs, &done.prints);
+        let plan = planner.finish().map_err(cannot)?;
+        let flows = flows.map(|flows| flows.with(&plan));
+        let redactions = done.redactions;
+        return Ok(Planned { plan, inputs, part, places: None, redactions, known, flows });
+    }
+    let planner = super::planner(folder.path(), wishes, route_of())?;
     let mut planner = planner.touching(touches.unwrap_or_default());
-    let mut part = UnfinishedFile::create(&path).map_err(cannot)?;
-    let mut lines = GatheredLines::new(part.file().map_err(cannot)?);
+    // What was written while flows were sought stays.
+    let mut lines = (!is_written).then(|| begin(&part, &header)).transpose().map_err(cannot)?;
     let places_part =
         is_shard.then(|| UnfinishedFile::create(&folder.file(names::PLACES))).transpose();
     let places_part = places_part.map_err(cannot)?;
     let places_file = places_part.as_ref().map(UnfinishedFile::file).transpose().map_err(cannot)?;
     let mut places = places_file.map(places::PlacesWriter::new);
     let mut held = 0;
-    // A redacted recording is not redacted again, as tokens would get tokens.
-    let mut known =
-        redactor.filter(|_| before.iter().any(Option::is_some)).map(|_| KnownTokens::default());
-    let to_redact = redactor.filter(|_| known.is_none()).cloned();
-    let redacted = to_redact.as_ref().map(Redactor::mark).or_else(|| Redacted::of_all(&before));
-    // A recording that is kept as it is need not be written again.
-    let original = opened.original().filter(|_| to_redact.is_none() && !is_shard);
-    let names = inputs.iter().map(|name| shown::without_secrets(name)).collect();
-    let header = Header::new(Timestamp::now(), names).redacted(redacted);
-    lines.add(|out| exchanges::write_line(out, &header)).map_err(cannot)?;
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
         unless_interrupted(word)?;
         let ours = planner.holds(exchange).map_err(cannot)?;
@@ -112,7 +151,7 @@ pub(super) fn read_into(
             return planner.add(exchange).map_err(cannot);
         }
         held += 1;
-        if original.is_none() {
+        if let (Some(lines), None) = (&mut lines, &original) {
             lines.add(line).map_err(cannot)?;
         }
         if let (Some(redactor), Some(known), Some(request)) =
@@ -125,6 +164,7 @@ pub(super) fn read_into(
     let read = opened.lines(global, to_redact, is_shard, is_bound, take);
     let ended = read.and_then(|done| with_exchanges(done, word)).and_then(|done| {
         planner.also_at(&done.ledger.also_at);
+        let Some(mut lines) = lines else { return Ok((done.prints, done.redactions, done.rest)) };
         if let Some(original) = &original {
             if done.as_it_stands {
                 part.fill_from(original.path()).map_err(cannot)?;
@@ -149,6 +189,13 @@ pub(super) fn read_into(
     let plan = planner.finish().map_err(cannot)?;
     let flows = flows.map(|flows| flows.with(&plan));
     Ok(Planned { plan, inputs, part, places: places_part, redactions, known, flows })
+}
+
+/// Begins to write the recording.
+fn begin(part: &UnfinishedFile, header: &Header) -> std::io::Result<GatheredLines> {
+    let mut lines = GatheredLines::new(part.file()?);
+    lines.add(|out| exchanges::write_line(out, header))?;
+    Ok(lines)
 }
 
 /// Gives the lines of a recording that was read already, and turned out to be put together or
@@ -188,8 +235,9 @@ pub(super) fn read_only(
     };
     let mut opened = open(inputs, shape, word)?;
     let before = opened.redactions()?;
-    let (opened, flows) =
-        flows::find(opened, &before, &folder, flow, &wishes.selection, word, global)?;
+    let selection = &wishes.selection;
+    let Sought { inputs: opened, flows, .. } =
+        flows::find(opened, &before, &folder, None, flow, selection, word, global, |_| Ok(()))?;
     let planned = flows.map(|flows| flows.plan(&mut wishes, flow)).transpose();
     let (flows, touches) = planned.map_err(cannot)?.unzip();
     let planner = super::planner(&folder, wishes, None)?;

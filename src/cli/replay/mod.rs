@@ -33,6 +33,7 @@ use crate::replay::plan::rewrite::{MARKER, Rewriter};
 use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
 use crate::replay::{Finished, Original, ReplayError, ReplayStop, UnderWay};
 use crate::schedule::select::REPLAYED_BEFORE;
+use crate::store::nameless_file;
 use crate::store::remote::Remote;
 use crate::time::Timestamp;
 
@@ -85,6 +86,8 @@ pub struct ReplaySettings {
     pub force: bool,
     /// The folder's `egress.jsonl` is of this run: a mock writes it.
     pub keep_egress: bool,
+    /// What comes back is compared at once: where it stands is noted.
+    pub takes_notes: bool,
     /// Told of the requests that v2 has not answered yet: a mock beside the replay asks.
     pub under_way: Option<Arc<UnderWay>>,
     /// The gate's flags, to be kept with the run.
@@ -112,6 +115,7 @@ impl ReplaySettings {
             output: output.unwrap_or_else(folder::default_path),
             force,
             keep_egress: false,
+            takes_notes: false,
             under_way: None,
             gate: serde_json::Value::Null,
             store: None,
@@ -164,6 +168,8 @@ pub struct RanReplay {
     pub scheduled: bool,
     /// Own lateness at the 99th percentile that was allowed.
     pub max_lateness_ns: i64,
+    /// Where the outcomes of v2 and of the baseline stand, where it was noted.
+    pub(crate) notes: [Option<File>; 2],
     /// Live figures, where they were asked for.
     pub(crate) watch: Option<LiveFigures>,
 }
@@ -242,6 +248,7 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         flows.write(&folder, None)?;
     }
     folder.write_info(&info)?;
+    let has_baseline = targets.baseline.is_some();
     let options = replay::ReplayOptions {
         run: info.run.clone(),
         target: targets.target,
@@ -265,7 +272,12 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         under_way: settings.under_way.clone(),
         redaction,
     };
-    let finished = replay_plan(plan, &options, &folder, watch.as_ref(), &stop, global)?;
+    let note = |wanted: bool| wanted.then(|| nameless_file(folder.path())).transpose();
+    let notes = note(settings.takes_notes)
+        .and_then(|of_target| Ok([of_target, note(settings.takes_notes && has_baseline)?]))
+        .map_err(|error| unwritable(folder.path(), &error))?;
+    let handles = notes.each_ref().map(|file| file.as_ref().and_then(|file| file.try_clone().ok()));
+    let finished = replay_plan(plan, &options, handles, &folder, watch.as_ref(), &stop, global)?;
     if let Some(watch) = &watch {
         watch.settle();
     }
@@ -299,6 +311,7 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         lanes: plan.totals.lanes.saturating_mul(u64::from(shape.pacing.loops.max(1))),
         scheduled,
         max_lateness_ns: shape.max_lateness_ns,
+        notes,
         watch,
     })
 }
@@ -306,6 +319,7 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
 fn replay_plan(
     plan: &Plan,
     options: &replay::ReplayOptions,
+    notes: [Option<File>; 2],
     folder: &RunFolder,
     watch: Option<&LiveFigures>,
     stop: &Arc<ReplayStop>,
@@ -339,7 +353,7 @@ fn replay_plan(
         }
     });
     let observer = count.as_mut().map(|count| -> replay::Observer<'_> { count });
-    replay::run(plan, options, outputs, stop, observer, tick).map_err(|error| {
+    replay::run_noting(notes, plan, options, outputs, stop, observer, tick).map_err(|error| {
         let exit = match &error {
             ReplayError::Trust(_) => Exit::Usage,
             _ => Exit::Unusable,
@@ -403,9 +417,11 @@ impl LiveFigures {
 
 fn create(folder: &RunFolder, name: &str) -> Result<File, Failure> {
     let path = folder.file(name);
-    File::create(&path).map_err(|error| {
-        Failure::unusable(format!("cannot write {}", path.display())).because(&error)
-    })
+    File::create(&path).map_err(|error| unwritable(&path, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::unusable(format!("cannot write {}", path.display())).because(error)
 }
 
 /// Where the filters leave nothing over, there is nothing to be learned. A shard may be empty: the

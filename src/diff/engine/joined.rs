@@ -26,6 +26,8 @@ pub(super) struct Joined {
     pub(super) skipped: Skipped,
     /// What was found of values that v2 did not issue, by number.
     pub(super) met: FxHashMap<u32, Met>,
+    /// Whether each record was seen, and none twice; only where somebody looked on.
+    pub(super) is_once_each: bool,
 }
 
 /// One exchange as compared.

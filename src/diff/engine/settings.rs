@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 
+use super::whereabouts::Whereabouts;
 use crate::diff::approvals::Approvals;
 use crate::diff::noise::NoisePlace;
 use crate::diff::rules::Rules;
@@ -70,6 +71,8 @@ pub struct Findings {
     pub noise: Vec<NoisePlace>,
     /// Things a person should know.
     pub warnings: Vec<String>,
+    /// Where the records are of what a report shows; none where somebody has to search for them.
+    pub whereabouts: Option<Whereabouts>,
 }
 
 /// Why there is no diff.

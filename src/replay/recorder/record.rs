@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::ledger::Ledger;
 use crate::outcome::Outcome;
+use crate::record::noted::OutcomeNotes;
 use crate::record::outcomes;
 use crate::replay::recorder::outbox::{OutcomeBatch, OutcomeLines};
 use crate::replay::recorder::redaction::Redacting;
@@ -31,14 +32,24 @@ pub(in crate::replay) struct OutcomeFile {
     /// Outcomes in the file, and those that wait in `lines`.
     kept: u64,
     waiting: u64,
+    /// Where the lines stand, for who joins them with exchanges; none where nobody wants to know.
+    notes: Option<OutcomeNotes>,
 }
 
 impl OutcomeFile {
     pub(in crate::replay) fn new(
         file: File,
         header: &outcomes::OutcomesHeader,
+        notes: Option<File>,
     ) -> io::Result<Self> {
-        let mut this = Self { file, lines: OutcomeLines::default(), whole: 0, kept: 0, waiting: 0 };
+        let mut this = Self {
+            file,
+            lines: OutcomeLines::default(),
+            whole: 0,
+            kept: 0,
+            waiting: 0,
+            notes: notes.map(OutcomeNotes::new),
+        };
         crate::record::exchanges::write_line(&mut this.lines.bytes, header);
         this.flush()?;
         Ok(this)
@@ -64,6 +75,10 @@ impl OutcomeFile {
         }
         written?;
         self.whole += lines.len() as u64;
+        // Without notes the file is walked through later.
+        if self.notes.as_mut().is_some_and(|notes| notes.add(lines).is_err()) {
+            self.notes = None;
+        }
         Ok(())
     }
 
@@ -107,6 +122,8 @@ impl OutcomeFile {
         let end = outcomes::OutcomesEnd::new(self.lines.count, ledger.clone(), generator);
         crate::record::exchanges::write_line(&mut self.lines.bytes, &end);
         self.flush()?;
+        // Notes that are cut are of no use, and known for it.
+        let _ = self.notes.take().map(OutcomeNotes::finish);
         Ok(self.lines.ledger)
     }
 }
