@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test build release package deps test-deps fmt lint fuzz deny
+.PHONY: demo test bench build release package deps test-deps fmt lint fuzz deny
 
 # The main job on loopback: ends with the verdict, the planted faults and the report's path.
 demo: deps
@@ -37,6 +37,10 @@ fmt:
 
 lint: deps
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+# The benches that compare in one run, in under half an hour; figures in target/bench/figures.md.
+bench: deps
+	benches/all
 
 # Every fuzz target for a minute (or SECONDS), with the toolchain that builds the project.
 fuzz: deps

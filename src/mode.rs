@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, RawMode};
 
 /// What files get where nobody says otherwise.
 pub const OWNER_ALONE: u32 = 0o600;
@@ -27,8 +27,11 @@ pub fn parse(text: &str) -> Result<u32, String> {
 
 /// From now on files get `mode` and folders the same, with the right to enter for all who may read.
 pub fn keep(mode: u32) {
-    let users = rustix::process::umask(Mode::from_raw_mode(0o777 & !folder_of(mode)));
-    USERS.store(users.as_raw_mode(), Ordering::Relaxed);
+    // Modes have 16 bits on some systems, and 32 on others.
+    let masked = (0o777 & !folder_of(mode)) as RawMode;
+    let users = rustix::process::umask(Mode::from_raw_mode(masked)).as_raw_mode();
+    let mask = [0o400, 0o200, 0o100, 0o40, 0o20, 0o10, 4, 2, 1].into_iter();
+    USERS.store(mask.filter(|&bit| users & bit as RawMode != 0).sum(), Ordering::Relaxed);
     KEPT.store(mode, Ordering::Relaxed);
 }
 

@@ -63,6 +63,9 @@ impl<'de> Deserialize<'de> for ReplayId {
     }
 }
 
+/// The header field that tells a replayed request from a real one.
+pub const MARKER: &str = "x-shadowtap-replay";
+
 /// Why a request has no usable answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -17,14 +17,19 @@ pub mod file;
 pub mod filter;
 pub mod growing;
 pub mod keylog;
+#[cfg(target_os = "linux")]
 pub mod live;
 pub mod merge;
 mod order;
 pub mod overload;
 pub mod pcapng;
+#[cfg(target_os = "linux")]
 pub mod privilege;
+#[cfg(target_os = "linux")]
 pub mod record;
+#[cfg(target_os = "linux")]
 pub mod rotate;
+#[cfg(target_os = "linux")]
 pub mod routing;
 pub mod writer;
 

@@ -8,6 +8,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use super::args::Global;
+#[cfg(target_os = "linux")]
 use crate::capture::live;
 
 /// Replaces a live shadow deployment by an offline one: capture v1's traffic, replay it at v2,
@@ -53,20 +54,25 @@ pub struct Cli {
 #[command(disable_help_subcommand = true)]
 pub enum Command {
     /// Replay, compare, report and judge in one go.
+    #[cfg(target_os = "linux")]
     Run(super::run::RunArgs),
     /// See it all at work: a small shop in two versions.
+    #[cfg(target_os = "linux")]
     Demo(super::demo::DemoArgs),
     /// Record live traffic.
+    #[cfg(target_os = "linux")]
     Capture(super::capture::CaptureArgs),
     /// Show what captures or recordings hold.
     Inspect(super::inspect::InspectArgs),
     /// Show the values that v1's answers issue and later requests use.
     Flows(super::flows::FlowsArgs),
     /// Show the interfaces that can be captured, or the one that leads to a pod.
+    #[cfg(target_os = "linux")]
     Interfaces(super::interfaces::InterfacesArgs),
     /// Rebuild the HTTP exchanges of captures.
     Parse(super::parse::ParseArgs),
     /// Replay recorded requests at v2, with their original timing.
+    #[cfg(target_os = "linux")]
     Replay(super::replay::ReplayArgs),
     /// Look at exchanges of a run: both answers side by side.
     Show(super::show::ShowArgs),
@@ -90,6 +96,10 @@ pub enum Command {
     Completions(super::completions::CompletionsArgs),
     /// Write the manual pages.
     Man(super::man::ManArgs),
+    /// A command that needs Linux, and what followed it.
+    #[cfg(not(target_os = "linux"))]
+    #[command(external_subcommand)]
+    Elsewhere(Vec<OsString>),
 }
 
 /// Flags that `-h` shows, by command; all others only `--help`. A command that is not named shows
@@ -186,8 +196,18 @@ fn long_version() -> String {
         env!("CARGO_PKG_VERSION"),
         env!("SHADOWTAP_COMMIT"),
         env!("SHADOWTAP_BUILD_TARGET"),
-        live::library_version()
+        libpcap()
     )
+}
+
+#[cfg(target_os = "linux")]
+fn libpcap() -> String {
+    live::library_version()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn libpcap() -> &'static str {
+    "none, as nothing is captured here"
 }
 
 #[cfg(test)]

@@ -5,14 +5,18 @@
 
 pub mod approve;
 pub mod args;
+#[cfg(target_os = "linux")]
 pub mod capture;
 mod closeups;
 mod command;
 pub mod completions;
 pub mod config;
 pub mod configuration;
+#[cfg(target_os = "linux")]
 pub mod demo;
 pub mod diff;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
 mod evidence;
 pub mod exit;
 pub mod export;
@@ -22,6 +26,7 @@ pub mod gate;
 mod history;
 pub mod input;
 pub mod inspect;
+#[cfg(target_os = "linux")]
 mod interfaces;
 mod log;
 mod man;
@@ -35,8 +40,10 @@ mod placed;
 pub mod progress;
 pub mod redaction;
 mod remote;
+#[cfg(target_os = "linux")]
 pub mod replay;
 pub mod report;
+#[cfg(target_os = "linux")]
 pub mod run;
 pub mod show;
 mod shown;
@@ -93,28 +100,38 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     // Also for commands that take nothing from it: a configuration that is wrong is said at once.
     config::Config::load(&cli.global)?;
     // A capture gives its privileges away before it starts a thread, and ends by itself.
+    #[cfg(target_os = "linux")]
     if !matches!(cli.command, Command::Capture(_)) {
         signals::watch()?;
     }
+    #[cfg(not(target_os = "linux"))]
+    signals::watch()?;
     match cli.command {
+        #[cfg(target_os = "linux")]
         Command::Capture(args) => capture::run(args, &cli.global),
         Command::Inspect(args) => inspect::run(args, &cli.global),
         Command::Flows(args) => flows::run(args, &cli.global),
+        #[cfg(target_os = "linux")]
         Command::Interfaces(args) => interfaces::run(&args),
         Command::Parse(args) => parse::run(args, &cli.global),
+        #[cfg(target_os = "linux")]
         Command::Replay(args) => replay::run(args, &cli.global),
         Command::Diff(args) => diff::run(args, &cli.global),
         Command::Approve(args) => approve::run(args, &cli.global),
         Command::Gate(args) => gate::run(args, &cli.global),
         Command::Merge(args) => merge::run(args, &cli.global),
         Command::Report(args) => report::run(args, &cli.global),
+        #[cfg(target_os = "linux")]
         Command::Run(args) => run::run(args, &cli.global),
         Command::Show(args) => show::run(args, &cli.global),
         Command::Mock(args) => mock::run(args, &cli.global),
+        #[cfg(target_os = "linux")]
         Command::Demo(args) => demo::run(args, &cli.global),
         Command::Export(args) => export::run(args, &cli.global),
         Command::Config(args) => configuration::run(&args, &cli.global),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
+        #[cfg(not(target_os = "linux"))]
+        Command::Elsewhere(words) => elsewhere::run(&words),
     }
 }

@@ -106,6 +106,7 @@ impl UnfinishedFile {
     /// original in place later changes the other name's file too; this program never does so.
     pub(crate) fn fill_from(&mut self, original: &Path) -> io::Result<()> {
         let (mut file, mut source) = (self.file()?, File::open(original)?);
+        #[cfg(target_os = "linux")]
         if rustix::fs::ioctl_ficlone(&file, &source).is_ok() {
             return Ok(());
         }

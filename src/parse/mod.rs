@@ -7,6 +7,7 @@
 //! decision, also that of a limit, depends on the packets alone: the output is byte-equal for any
 //! number of threads.
 
+#[cfg(target_os = "linux")]
 pub mod live;
 mod round;
 mod shard;

@@ -26,7 +26,7 @@ use crate::limits;
 use crate::message::json::number;
 use crate::message::json::tape::{Node, Tape, Type};
 use crate::message::place::json_path;
-use crate::replay::plan::rewrite::MARKER;
+use crate::outcome::MARKER;
 use crate::steps;
 
 /// Compares two texts; false where one of them is not JSON that is compared by structure.

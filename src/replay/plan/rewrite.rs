@@ -5,9 +5,7 @@ use regex::bytes::Regex;
 
 use crate::message::target::{host, is_for};
 use crate::message::{Headers, Request, Version};
-
-/// The header that tells a replayed request from a real one.
-pub const MARKER: &str = "x-shadowtap-replay";
+use crate::outcome::MARKER;
 
 /// A header field from `Name: value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
