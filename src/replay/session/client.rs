@@ -19,7 +19,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender};
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use rustc_hash::FxHashMap;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -30,6 +30,7 @@ pub(in crate::replay) use translate::parse;
 use translate::translate;
 use way::{Carrier, Way};
 
+use crate::limits;
 use crate::message::target::{host, host_and_port};
 use crate::message::{Body, Framing, Headers, Request, Response, Version};
 use crate::outcome::{Failure, FailureKind, Outcome};
@@ -405,6 +406,10 @@ impl Crew {
         let mut gathered = GatheredBody { most: self.shared.max_body, ..GatheredBody::default() };
         let mut is_left = false;
         let failure = loop {
+            if body.size_hint().lower() > limits::DECLARED_BYTES {
+                let what = "the answer is not whole: bad-length";
+                break Some(Failure::new(FailureKind::Protocol, what));
+            }
             let left = leaves.map_or(i64::MAX, |at| at.saturating_sub(self.shared.clock.now()));
             let left = Duration::from_nanos(left.max(0).unsigned_abs());
             let Ok(frame) = tokio::time::timeout(left, body.frame()).await else {
@@ -419,11 +424,7 @@ impl Crew {
                     }
                 },
                 None => break None,
-                Some(Err(error)) => {
-                    let failure = fault::of(&error);
-                    let detail = format!("{}, inside the answer", failure.detail);
-                    break Some(Failure { detail, ..failure });
-                }
+                Some(Err(error)) => break Some(fault::of_body(&error)),
             }
         };
         self.figures.borrow_mut().bytes_received += gathered.length;

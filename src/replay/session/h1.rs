@@ -151,7 +151,9 @@ fn response(message: Message) -> Option<crate::message::Response> {
 /// Why an answer whose head was read is none.
 fn not_whole(damage: Damage) -> Failure {
     let kind = match damage {
-        Damage::BadChunk | Damage::HeadLimit | Damage::BadLength => FailureKind::Protocol,
+        Damage::BadChunk | Damage::HeadLimit | Damage::BadLength | Damage::NulInHead => {
+            FailureKind::Protocol
+        }
         Damage::Gap | Damage::Ended => FailureKind::Closed,
     };
     Failure::new(kind, format!("the answer is not whole: {}", damage.name()))

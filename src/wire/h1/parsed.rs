@@ -60,7 +60,7 @@ pub struct ParserLimits {
     /// What is kept beside bodies.
     pub keep: Keep,
     /// A response whose length cannot be told, or cannot be meant, is damaged from its head on: for
-    /// who reads live and would wait for its end in vain.
+    /// who reads live and would wait for its end in vain. So is one that no client takes.
     pub strict: bool,
 }
 
@@ -141,6 +141,8 @@ pub enum Damage {
     HeadLimit,
     /// Its head tells no length, two lengths, or one that no message has ([`ParserLimits::strict`]).
     BadLength,
+    /// A NUL stands in its head, which no client takes (RFC 9110 §5.5; [`ParserLimits::strict`]).
+    NulInHead,
 }
 
 impl Damage {
@@ -152,6 +154,7 @@ impl Damage {
             Self::BadChunk => "bad-chunk",
             Self::HeadLimit => "head-limit",
             Self::BadLength => "bad-length",
+            Self::NulInHead => "nul-in-head",
         }
     }
 }

@@ -65,6 +65,8 @@ pub struct Parser<M> {
     tunnelled: u64,
     /// The next start line was found by search.
     resumed: bool,
+    /// Bytes of empty lines since the last message.
+    blanks: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +123,7 @@ impl<M: Copy + Default> Parser<M> {
             skipped: 0,
             tunnelled: 0,
             resumed: false,
+            blanks: 0,
         }
     }
 
@@ -392,9 +395,15 @@ impl<M: Copy + Default> Parser<M> {
             // Empty lines before a start line are passed over (RFC 9112 §2.2).
             let blank = input.iter().take_while(|&&byte| matches!(byte, b'\r' | b'\n')).count();
             self.take(input, blank as u64);
+            self.blanks += blank;
+            if self.limits.strict && self.blanks > self.limits.head_bytes {
+                self.lose();
+                return None;
+            }
             if input.is_empty() {
                 return None;
             }
+            self.blanks = 0;
             (self.first, self.last, self.start) = (mark, mark, self.position);
             if self.expected.front() == Some(&Expect::Simple) && !is_prefix(b"HTTP/", input) {
                 return self.simple_response();
@@ -506,6 +515,8 @@ impl<M: Copy + Default> Parser<M> {
                 return false;
             }
             StartLine::Request { version, .. } => (*version, true),
+            // No status is below 100 (RFC 9110 §15).
+            StartLine::Response { status: ..100, .. } if self.limits.strict => return false,
             StartLine::Response { version, .. } => (*version, false),
         };
         // A start line that was searched for must name its version; HTTP/2's preface is not a
@@ -524,9 +535,18 @@ impl<M: Copy + Default> Parser<M> {
     fn lenient_head(&mut self) -> Option<Parsed<M>> {
         let line = std::mem::take(&mut self.line);
         let head = head::lenient(&line, self.limits.header_fields);
+        let unclean = self.limits.strict && memchr::memchr(0, &line).is_some();
         self.line = line;
         self.clear_line();
-        self.headed(head?)
+        let parsed = self.headed(head?);
+        // An answer without a body is whole by now.
+        if unclean && self.current.is_some() {
+            return self.abandon(Damage::NulInHead, None);
+        }
+        parsed.map(|parsed| Parsed {
+            damage: parsed.damage.or(unclean.then_some(Damage::NulInHead)),
+            ..parsed
+        })
     }
 
     /// An answer without a head to a request of HTTP/0.9.
@@ -620,6 +640,12 @@ impl<M: Copy + Default> Parser<M> {
             return self.abandon(Damage::BadChunk, None);
         }
         if !ended {
+            // Who reads live would wait for the end of a line that is none.
+            let begins = self.line.trim_ascii_start().first();
+            let no_size = begins.is_some_and(|byte| !byte.is_ascii_hexdigit());
+            if self.limits.strict && no_size {
+                return self.abandon(Damage::BadChunk, None);
+            }
             return None;
         }
         match chunk_size(trim_end(&self.line)) {

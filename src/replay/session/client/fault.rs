@@ -30,6 +30,25 @@ pub(super) fn of(error: &hyper::Error) -> Failure {
     }
 }
 
+/// Of the body of an answer: what the library cannot read is no end of the connection.
+pub(super) fn of_body(error: &hyper::Error) -> Failure {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    let mut is_unreadable = error.is_parse();
+    while let Some(cause) = source {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        is_unreadable |=
+            matches!(kind, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput));
+        source = cause.source();
+    }
+    let failure = of(error);
+    if is_unreadable && failure.kind == FailureKind::Closed {
+        let detail = format!("the answer is not whole: {}", failure.detail);
+        return Failure { kind: FailureKind::Protocol, detail, ..failure };
+    }
+    let detail = format!("{}, inside the answer", failure.detail);
+    Failure { detail, ..failure }
+}
+
 /// Of an attempt to connect.
 pub(super) fn of_socket(error: &io::Error) -> Failure {
     use rustix::io::Errno;

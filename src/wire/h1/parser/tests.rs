@@ -309,3 +309,44 @@ fn an_outline_keeps_what_decides_and_says_the_same_of_the_rest() {
     assert_eq!(names(&outline[0]), [b"host".to_vec(), b"Transfer-Encoding".to_vec()]);
     assert_eq!(names(&outline[1]), [b"Connection".to_vec()]);
 }
+
+/// Who reads live knows at once that no answer comes of what came, however it is cut, and takes
+/// what clients take.
+#[test]
+fn what_no_client_takes_is_known_at_once() {
+    let read = |input: &[u8], size: usize| {
+        let limits = ParserLimits { head_bytes: 4096, strict: true, ..ParserLimits::default() };
+        let mut parser = Parser::new(MessageSide::Responses, limits);
+        parser.expect(Expect::Other);
+        for mut slice in input.chunks(size) {
+            if let Some(parsed) = parser.step(&mut slice, 0_u64) {
+                return parsed.damage.map_or("whole", Damage::name);
+            }
+            if parser.is_lost() {
+                return "no answer";
+            }
+        }
+        "waits"
+    };
+    let blanks = "\r\n".repeat(4096);
+    for (input, wanted) in [
+        ("HTTP/1.1 000 X\r\nContent-Length: 0\r\n\r\n", "no answer"),
+        ("HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n", "no answer"),
+        ("HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n", "whole"),
+        ("HTTP/1.1 200 OK\r\nA: b\0c\r\nContent-Length: 0\r\n\r\n", "nul-in-head"),
+        ("HTTP/1.1 200 OK\r\nA\0: b\r\nContent-Length: 2\r\n\r\n{}", "nul-in-head"),
+        ("HTTP/1.1 200 O\0K\r\nTransfer-Encoding: chunked\r\n\r\n", "nul-in-head"),
+        ("HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n", "whole"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{} ", "bad-chunk"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1", "bad-chunk"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n 5", "waits"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n", "bad-length"),
+        ("\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "whole"),
+        (&blanks, "no answer"),
+    ] {
+        for size in [input.len(), 1, 2, 3, 7, 16] {
+            let shown = &input[..input.len().min(80)];
+            assert_eq!(read(input.as_bytes(), size), wanted, "slices of {size}: {shown:?}");
+        }
+    }
+}
