@@ -190,21 +190,48 @@ fn zone(reader: &mut DateReader<'_>) -> i64 {
     for name in [&b"Z"[..], b"GMT", b"UTC"] {
         let mut named = ahead;
         if named.skip(name).is_some() && !named.peek().is_ascii_alphanumeric() {
+            // JavaScript's `GMT+0100 (Central European Standard Time)`.
+            let off = if name == b"GMT" { offset(&mut named) } else { None };
+            if off.is_some() {
+                let _ = zone_in_words(&mut named);
+            }
             *reader = named;
-            return 0;
+            return off.unwrap_or(0);
         }
     }
+    let Some(off) = offset(&mut ahead) else { return 0 };
+    *reader = ahead;
+    off
+}
+
+/// `+0100`, `-01:00`: seconds to take off.
+fn offset(reader: &mut DateReader<'_>) -> Option<i64> {
+    let mut ahead = *reader;
     let sign = match ahead.peek() {
         b'+' => 1,
         b'-' => -1,
-        _ => return 0,
+        _ => return None,
     };
     ahead.at += 1;
-    let Some(hours) = ahead.digits(2) else { return 0 };
+    let hours = ahead.digits(2)?;
     let _ = ahead.skip(b":");
-    let Some(minutes) = ahead.digits(2) else { return 0 };
+    let minutes = ahead.digits(2)?;
     *reader = ahead;
-    sign * (hours * 60 + minutes) * 60
+    Some(sign * (hours * 60 + minutes) * 60)
+}
+
+/// ` (Coordinated Universal Time)` behind an offset.
+fn zone_in_words(reader: &mut DateReader<'_>) -> Option<()> {
+    let mut ahead = *reader;
+    ahead.skip(b" (")?;
+    while !ahead.word().is_empty() {
+        if ahead.skip(b")").is_some() {
+            *reader = ahead;
+            return Some(());
+        }
+        ahead.skip(b" ")?;
+    }
+    None
 }
 
 /// A clock behind a date: after a blank, a comma, a `T` or the colon of access logs.
@@ -241,22 +268,31 @@ fn at([year, month, day]: [i64; 3], seconds: i64) -> Option<Timestamp> {
     Some(midnight.plus(seconds * crate::time::NANOS_PER_SEC))
 }
 
-/// `20261128T184000Z`, ISO 8601's basic form.
+/// `20261128T184000Z`, ISO 8601's basic form; `20261128184000` and `20261128-184000` as file names
+/// have it, perhaps with milliseconds.
 fn basic(bytes: &[u8]) -> Option<Moment> {
-    if bytes.len() < 15 || bytes[8] != b'T' {
-        return None;
-    }
     let mut reader = DateReader::new(bytes);
     let day = [reader.digits(4)?, reader.digits(2)?, reader.digits(2)?];
-    reader.skip(b"T")?;
+    let joiner = reader.peek();
+    match joiner {
+        b'T' | b'-' | b'_' => reader.at += 1,
+        b'0'..=b'2' => {}
+        _ => return None,
+    }
     let (hour, minute, second) = (reader.digits(2)?, reader.digits(2)?, reader.digits(2)?);
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
     if reader.peek() == b'.' {
         reader.at += 1;
         reader.number(1..=9)?;
+    } else if joiner != b'T' && reader.peek().is_ascii_digit() {
+        reader.number(3..=3)?;
     }
     let seconds = (hour * 60 + minute) * 60 + second - zone(&mut reader);
     let found = at(day, seconds).filter(|_| !reader.peek().is_ascii_alphanumeric())?;
-    Some(Moment { readings: [found; 2], exact_s: 1, length: reader.at, form: 1 })
+    let form = if joiner.is_ascii_digit() { 0 } else { joiner | 128 };
+    Some(Moment { readings: [found; 2], exact_s: 1, length: reader.at, form })
 }
 
 /// `2026/11/28`, `2026-11-28 18:40`, `2026.11.28`.
@@ -289,11 +325,19 @@ fn day_or_month_first(bytes: &[u8]) -> Option<Moment> {
     if reader.peek().is_ascii_alphabetic() {
         let month = reader.month()?;
         reader.at += 1;
-        let year = reader.number(4..=4)?;
+        // RFC 850 has two digits of the year.
+        let year = match reader.number(4..=4) {
+            Some(year) => year,
+            None if joiner == b'-' => 2000 + reader.number(2..=2)?,
+            None => return None,
+        };
         return moment(2, [[year, month, first]; 2], &mut reader);
     }
     let second = reader.number(1..=2)?;
     reader.skip(&[joiner]).filter(|()| joiner != b' ')?;
+    if joiner == b'.' {
+        let _ = reader.skip(b" ");
+    }
     let year = reader.number(4..=4)?;
     let days = match joiner {
         b'/' => [[year, first, second], [year, second, first]],
@@ -302,8 +346,9 @@ fn day_or_month_first(bytes: &[u8]) -> Option<Moment> {
     moment(joiner | 128, days, &mut reader)
 }
 
-/// `Sun, 22 Nov 2026 10:00:00 GMT`, `Sunday, 22-Nov-26 …` not; `Sat Nov 28 18:40:00 2026`;
-/// `Nov. 28, 2026, 6:40 p.m.`, `November 28, 2026`.
+/// `Sun, 22 Nov 2026 10:00:00 GMT`, `Sunday, 22-Nov-26 10:00:00 GMT`; `Sat Nov 28 18:40:00 2026`,
+/// `Sat Nov 28 2026 18:40:00 GMT+0000 (Coordinated Universal Time)`; `Nov. 28, 2026, 6:40 p.m.`,
+/// `November 28, 2026`.
 fn named(bytes: &[u8]) -> Option<Moment> {
     const DAYS: [&str; 7] =
         ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
@@ -326,8 +371,11 @@ fn named(bytes: &[u8]) -> Option<Moment> {
     let _ = reader.skip(b" ");
     let day = reader.number(1..=2)?;
     if weekday && reader.peek() == b' ' {
-        // asctime: the clock stands before the year.
         reader.at += 1;
+        if let Some(year) = reader.number(4..=4) {
+            return moment(6, [[year, month, day]; 2], &mut reader);
+        }
+        // asctime: the clock stands before the year.
         let (seconds, exact_s) = clock(&mut reader)?;
         reader.skip(b" ")?;
         let year = reader.number(4..=4)?;
@@ -362,6 +410,20 @@ mod tests {
             ("Nov 28, 2026 at 12:05 am", "2026-11-28T00:05:00Z"),
             ("28 November 2026 18:40", "2026-11-28T18:40:00Z"),
             ("2026-11-28 18:40", "2026-11-28T18:40:00Z"),
+            ("20261128184000", "2026-11-28T18:40:00Z"),
+            ("20261128184000123", "2026-11-28T18:40:00Z"),
+            ("20261128-184000", "2026-11-28T18:40:00Z"),
+            ("20261128_184000", "2026-11-28T18:40:00Z"),
+            ("28. 11. 2026", "2026-11-28T00:00:00Z"),
+            ("28. 11. 2026 18:40", "2026-11-28T18:40:00Z"),
+            ("Saturday, 28-Nov-26 18:40:00 GMT", "2026-11-28T18:40:00Z"),
+            ("28-Nov-26 18:40", "2026-11-28T18:40:00Z"),
+            (
+                "Sat Nov 28 2026 19:40:00 GMT+0100 (Central European Standard Time)",
+                "2026-11-28T18:40:00Z",
+            ),
+            ("Sat Nov 28 2026", "2026-11-28T00:00:00Z"),
+            ("Sat Nov 28 18:40:00 UTC 2026", "2026-11-28T18:40:00Z"),
         ] {
             let found = whole(text).map(|moment| moment.readings[0]);
             assert_eq!(found, Some(instant.parse().unwrap()), "{text}");
@@ -388,6 +450,12 @@ mod tests {
             "1/2",
             "28.11.20266",
             "Mayor 1, 2026x",
+            "20261128284000",
+            "2026112818400",
+            "2026112818400012",
+            "20261328184000",
+            "20261128-1840",
+            "28 Nov 26",
         ] {
             assert_eq!(whole(text), None, "{text}");
         }

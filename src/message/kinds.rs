@@ -155,12 +155,25 @@ impl ValueKind {
     ];
 }
 
+/// Longest text of a time, in bytes: JavaScript's, with the name of its zone.
+const TIME_BYTES: usize = 80;
+
 /// The kind of a text; none for a plain one.
 pub fn of_text(text: &str) -> Option<ValueKind> {
     let bytes = text.as_bytes();
     match bytes.len() {
         0..=7 => return None,
-        8..=40 => {
+        55 if bytes[2] == b'-'
+            && bytes[35] == b'-'
+            && bytes[52] == b'-'
+            && [&bytes[..2], &bytes[3..35], &bytes[36..52], &bytes[53..]]
+                .concat()
+                .iter()
+                .all(u8::is_ascii_hexdigit) =>
+        {
+            return Some(ValueKind::TraceParent);
+        }
+        8..=TIME_BYTES => {
             if let Some(time) = written_time(text) {
                 return Some(time);
             }
@@ -177,16 +190,6 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
                 return Some(ValueKind::Ksuid);
             }
         }
-        55 if bytes[2] == b'-'
-            && bytes[35] == b'-'
-            && bytes[52] == b'-'
-            && [&bytes[..2], &bytes[3..35], &bytes[36..52], &bytes[53..]]
-                .concat()
-                .iter()
-                .all(u8::is_ascii_hexdigit) =>
-        {
-            return Some(ValueKind::TraceParent);
-        }
         _ => {}
     }
     if etag(bytes) {
@@ -198,7 +201,8 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
     if is_signed(bytes) {
         return Some(ValueKind::Signed);
     }
-    if bytes.iter().all(u8::is_ascii_digit) {
+    let number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+    if bytes.iter().all(number) && !bytes.ends_with(b".") {
         return of_number(text);
     }
     if let Some(kind) = password_hash(text) {
@@ -219,7 +223,7 @@ pub fn of_text(text: &str) -> Option<ValueKind> {
 /// The kind of a time as people and programs write it: what of [`of_text`] costs little.
 pub fn written_time(text: &str) -> Option<ValueKind> {
     let bytes = text.as_bytes();
-    if !(8..=40).contains(&bytes.len()) {
+    if !(8..=TIME_BYTES).contains(&bytes.len()) {
         return None;
     }
     if bytes[0].is_ascii_digit() && bytes.len() >= 10 && bytes[4] == b'-' {

@@ -14,6 +14,9 @@ const DIGITS: u16 = 17;
 /// Bits that speak for chance, a character and in all, from which values count as drawn.
 const BITS_EACH: f64 = 0.55;
 const BITS_ALL: f64 = 14.0;
+/// … where symbols divide the values into groups of letters and digits (`F7K2-9QXM`).
+const GROUPS_BITS_EACH: f64 = 0.8;
+const GROUPS_BITS_ALL: f64 = 28.0;
 /// … and from which they are likelier drawn than words.
 const LEANING_BITS: f64 = 0.8;
 
@@ -35,8 +38,10 @@ const CLASSES: u16 = (1 << WORD_AT) - 1;
 const EVEN: u16 = 128;
 const MOST: u16 = u16::MAX >> WORD_AT;
 
-/// Bits by which a value must be likelier a word than drawn, to be one.
+/// Bits by which a value must be likelier a word than drawn, to be one; words with other characters
+/// between them can be more things.
 const WORD_BITS: f64 = 12.0;
+const WORDS_BITS: f64 = 16.0;
 /// Bits that each further value of the same length speaks for chance, and all of them at most:
 /// texts have any length.
 const LENGTH_BITS: f64 = 2.0;
@@ -101,11 +106,15 @@ impl TextForm {
         }
     }
 
-    /// Bits by which its letters are likelier in words than if all letters were as likely; none
-    /// where it is not letters of one case, or with a capital first.
+    /// Bits by which it is likelier words than if each character were one of 26 letters; none where
+    /// it is far from that.
     fn word_bits(self) -> Option<f64> {
         let code = self.classes >> WORD_AT;
-        (code > 0).then(|| (f64::from(code) - f64::from(EVEN)) / 2.0)
+        (code > 1).then(|| (f64::from(code) - f64::from(EVEN)) / 2.0)
+    }
+
+    const fn is_letters(self) -> bool {
+        self.classes & (DIGIT | SYMBOLS) == 0
     }
 
     /// Bits by which chance explains the value better than text does.
@@ -150,22 +159,135 @@ const fn surprise(before: u16, class: u16, byte: u8) -> u32 {
     }
 }
 
-/// How a form keeps whether a value is letters of one case (or with a capital first), and by how
-/// many half bits they follow each other as in words: none of it where it is anything else.
+/// How a form keeps by how many half bits a value is likelier a word than letters drawn by chance:
+/// none of it where it has characters that words have not.
 fn word_code(bytes: &[u8]) -> u16 {
     /// Half bits by which a pair of letters is less likely than any in uniform text.
     const UNIFORM: i32 = 9;
     let rest = &bytes[1..];
     let letters = bytes[0].is_ascii_alphabetic()
         && (rest.iter().all(u8::is_ascii_lowercase) || rest.iter().all(u8::is_ascii_uppercase));
-    if !letters {
-        return 0;
-    }
-    let pair = |pair: &[u8]| {
-        let [first, second] = [pair[0], pair[1]].map(|byte| byte.to_ascii_lowercase() - b'a');
-        UNIFORM - i32::from(PAIRS[first as usize].as_bytes()[second as usize] - b'a')
+    let half_bits = if letters {
+        let pair = |pair: &[u8]| UNIFORM - i32::from(pair_cost(pair[0], pair[1]));
+        bytes.windows(2).map(pair).sum()
+    } else {
+        match words_cost(bytes) {
+            Some(cost) => (LETTER * bytes.len() as i32 - cost) / 32,
+            None => return 0,
+        }
     };
-    (i32::from(EVEN) + bytes.windows(2).map(pair).sum::<i32>()).clamp(1, i32::from(MOST)) as u16
+    (i32::from(EVEN) + half_bits).clamp(1, i32::from(MOST)) as u16
+}
+
+/// How unlikely a letter is behind another one in words, in half bits.
+fn pair_cost(first: u8, second: u8) -> u8 {
+    let [first, second] = [first, second].map(|byte| byte.to_ascii_lowercase() - b'a');
+    PAIRS[usize::from(first)].as_bytes()[usize::from(second)] - b'a'
+}
+
+/// What one of 26 letters costs, in 64ths of a bit.
+const LETTER: i32 = 301;
+
+/// How unlikely a value is as words with digits, capitals and hyphens between them (`undefined1`,
+/// `null0000`, `UserNotFound`), in 64ths of a bit. The costs of what may follow are those of
+/// probabilities that add up to one, so that few values that were drawn look like words.
+fn words_cost(bytes: &[u8]) -> Option<i32> {
+    const DIGIT: i32 = 213;
+    const SAME_DIGIT: i32 = 64;
+    const OTHER_DIGIT: i32 = 267;
+    const ONE_OF_TWO: i32 = 64;
+    /// Lower case, upper case, digit, hyphen: at the start, and behind each of them. A capital that
+    /// begins a word stands last.
+    const FOLLOWS: [[i32; 4]; 6] = [
+        [64, 128, 136, 361],
+        [12, 320, 256, 320],
+        [320, 12, 256, 320],
+        [219, 219, 27, 256],
+        [91, 91, 128, 384],
+        [74, 74, 256, 303],
+    ];
+    let (mut state, mut cost, mut before) = (0, 0, 0);
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let sort = match byte {
+            b'a'..=b'z' => 0,
+            b'A'..=b'Z' => 1,
+            b'0'..=b'9' => 2,
+            b'-' | b'_' => 3,
+            _ => return None,
+        };
+        cost += FOLLOWS[state][sort];
+        let begins = !matches!((state, sort), (1 | 5, 0) | (2 | 5, 1));
+        cost += match sort {
+            2 if state != 3 => DIGIT,
+            2 if byte == before => SAME_DIGIT,
+            2 => OTHER_DIGIT,
+            3 => ONE_OF_TWO,
+            _ if begins => match placeholder(&bytes[at..]) {
+                Some(length) => {
+                    at += length - 1;
+                    PLACEHOLDER
+                }
+                None => LETTER,
+            },
+            _ => i32::from(pair_cost(before, byte)) * 32,
+        };
+        before = bytes[at];
+        state = match sort {
+            // A capital alone, which may begin a word of small letters.
+            1 if begins && before == byte => 5,
+            1 if before.is_ascii_lowercase() => 1,
+            _ => sort + 1,
+        };
+        at += 1;
+    }
+    Some(cost)
+}
+
+/// Words that programs write where a value is missing or is none, by their first letter.
+const PLACEHOLDERS: [&[&str]; 26] = [
+    &["anonymous", "absent", "abcdef", "admin"],
+    &["blank", "broken"],
+    &["changeme", "corrupt"],
+    &["default", "deleted", "disabled", "dummy", "denied", "debug"],
+    &["empty", "error", "example", "exception", "expired"],
+    &["false", "failed", "failure", "fallback", "foobar", "fixme"],
+    &["guest"],
+    &["hidden"],
+    &["invalid", "internal"],
+    &[],
+    &[],
+    &[],
+    &["missing", "masked"],
+    &["null", "none", "notfound", "notset"],
+    &["object", "omitted"],
+    &["placeholder", "pending", "private"],
+    &[],
+    &["redacted", "removed", "replaceme"],
+    &["sample", "session", "secret", "string"],
+    &["test", "true", "temp", "timeout", "token", "todo"],
+    &["undefined", "unknown", "unset", "unavailable", "user", "unauthorized"],
+    &["value"],
+    &[],
+    &["xxxx"],
+    &[],
+    &["zero"],
+];
+/// What one of them costs, in 64ths of a bit.
+const PLACEHOLDER: i32 = 448;
+
+/// The length of such a word at the start of a text, in one case or with a capital first.
+fn placeholder(text: &[u8]) -> Option<usize> {
+    let first = text[0].to_ascii_lowercase();
+    let words = PLACEHOLDERS[usize::from(first - b'a')];
+    let word = words.iter().find(|word| {
+        text.get(..word.len()).is_some_and(|part| {
+            let one_case = part[1..].iter().all(u8::is_ascii_lowercase)
+                || part.iter().all(u8::is_ascii_uppercase);
+            one_case && part.eq_ignore_ascii_case(word.as_bytes())
+        })
+    })?;
+    Some(word.len())
 }
 
 /// How unlikely each letter is behind each other one in English, in half bits: `a` is none.
@@ -283,11 +405,17 @@ impl Population {
             && others.longest <= self.longest + 1
             && others.shortest + 1 >= self.shortest;
         let few = self.samples <= FEW_VALUES;
-        // Symbols that always stand at the same places divide it: its parts are judged.
+        // Symbols that always stand at the same places divide it: its parts are judged, or all of
+        // them together where letters and digits are mixed.
         let loose = self.loose || few && fits && (others.loose || others.skeleton != self.skeleton);
-        if self.classes & SYMBOLS != 0 && !loose {
+        let in_groups = self.classes & SYMBOLS != 0 && !loose;
+        let mixed = self.classes & DIGIT != 0
+            && self.classes & (LOWER_HEX | LOWER | UPPER_HEX | UPPER) != 0;
+        if in_groups && !mixed {
             return false;
         }
+        let (enough, each) =
+            if in_groups { (GROUPS_BITS_ALL, GROUPS_BITS_EACH) } else { (BITS_ALL, BITS_EACH) };
         let mut all = (self.cost, self.characters, self.samples);
         let mut same_length = self.shortest == self.longest;
         if fits {
@@ -304,7 +432,7 @@ impl Population {
             |cost: u64, characters: u64| cost as f64 / 8.0 - characters as f64 * self.alphabet();
         let least = if few { 0.0 } else { 0.2 * self.characters as f64 };
         bits(self.cost, self.characters) + length / 2.0 > least
-            && bits(all.0, all.1) + length >= BITS_ALL.max(BITS_EACH * all.1 as f64)
+            && bits(all.0, all.1) + length >= enough.max(each * all.1 as f64)
     }
 
     /// Whether chance explains the values better than text does, as far as a few of them can say;
@@ -319,15 +447,12 @@ impl Population {
         let Some(form) = form else { return false };
         let slack = u16::from(self.longest > self.shortest);
         let length = self.shortest.saturating_sub(slack)..=self.longest.saturating_add(slack);
-        // A word of the same letters is no such value, nor is a number.
-        let plain = match form.word_bits() {
-            // That only letters were drawn is the less likely the more else there is.
-            Some(bits) => {
-                let letters = self.alphabet() - f64::from(26).log2();
-                bits + f64::from(form.length) * letters > WORD_BITS
-            }
-            None => form.evidence(self.alphabet()) < -4.0 - f64::from(form.length),
-        };
+        // Words are no such value, nor is a number. That only letters were drawn is the less
+        // likely the more else there is.
+        let letters = f64::from(form.length) * (self.alphabet() - f64::from(26).log2());
+        let enough = if form.is_letters() { WORD_BITS } else { WORDS_BITS };
+        let plain = form.word_bits().is_some_and(|bits| bits + letters > enough)
+            || !form.is_letters() && form.evidence(self.alphabet()) < -4.0 - f64::from(form.length);
         length.contains(&form.length) && form.classes & CLASSES & !self.open() == 0 && !plain
     }
 

@@ -133,8 +133,46 @@ fn what_means_something_is_not_drawn() {
         &["production", "staging-eu"],
         &["AES256GCM", "CHACHA20POLY1305"],
         &["DE89370400440532", "FR14200410100505"],
+        &["INV-2026-001234", "INV-2026-001235", "INV-2026-002001"],
+        &["2026-W39-mon", "2026-W40-tue", "2026-W41-fri"],
+        &["eu-west-1", "us-east-2", "ap-south-1"],
+        &["terminal-2-gate-b14", "terminal-1-gate-a22"],
+        &["iso-8859-1", "windows-1252"],
+        &["Q1-2026", "Q2-2026", "Q3-2026"],
+        &["plan-basic-12m", "plan-large-24m"],
     ] {
         assert!(!of(values), "{values:?}");
+    }
+}
+
+/// Random values are often written in groups.
+#[test]
+fn groups_of_letters_and_digits_are_drawn_together() {
+    let capitals = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    for (alphabet, groups) in [
+        ("0123456789abcdef", &[8_usize, 4, 4, 4, 12][..]),
+        ("0123456789ABCDEF", &[8, 4, 4, 4, 12]),
+        ("0123456789abcdef", &[2, 2, 2, 2, 2, 2]),
+        (capitals, &[4, 4, 4]),
+        (capitals, &[6, 4]),
+        ("bcdfghjklmnpqrstvwxz2456789", &[10, 5]),
+    ] {
+        let mut dice = TestDice(groups.len() as u64);
+        let mut draw = || -> Vec<String> {
+            let one = |dice: &mut TestDice| -> String {
+                groups.iter().map(|n| dice.of(alphabet, *n)).collect::<Vec<_>>().join("-")
+            };
+            (0..60).map(|_| one(&mut dice)).collect()
+        };
+        let (v1, v2) = (draw(), draw());
+        let all = population(&v1);
+        assert!(all.is_drawn(&population(&v2)), "{groups:?} of {alphabet}");
+        assert!(v2.iter().all(|value| all.admits(TextForm::of(value))), "{groups:?}");
+        if groups[0] < 4 {
+            continue;
+        }
+        let none: Vec<_> = groups.iter().map(|n| "0".repeat(*n)).collect();
+        assert!(!all.admits(TextForm::of(&none.join("-"))), "{groups:?}: zeros");
     }
 }
 
@@ -170,5 +208,55 @@ fn evidence_adds_up_in_any_order() {
     for value in &values {
         let form = TextForm::of(value).unwrap();
         assert_eq!(TextForm::unpack(form.pack()), form);
+    }
+}
+
+/// The words that programs write where they have no value, cut or filled up to the right length.
+#[test]
+fn words_with_digits_are_refused_and_drawn_values_are_not_words() {
+    let of = |alphabet: &str, length: usize| {
+        let mut dice = TestDice(length as u64 + 31);
+        let values: Vec<String> = (0..200).map(|_| dice.of(alphabet, length)).collect();
+        population(&values)
+    };
+    let base36 = &BASE62.replace(|letter: char| letter.is_ascii_uppercase(), "");
+    let nano = &format!("{BASE62}-_");
+    for (alphabet, word) in [
+        (base36, "undefined1"),
+        (base36, "null0000"),
+        (base36, "00000000"),
+        (base36, "0000000000000001"),
+        (base36, "test0000"),
+        (base36, "error12345"),
+        (base36, "placeholder1"),
+        (base36, "anonymous2026"),
+        (base36, "unknown000"),
+        (nano, "undefined1"),
+        (nano, "null0000"),
+        (nano, "UserNotFoundError"),
+        (nano, "error-not-found"),
+        (nano, "NullPointerException1"),
+        (nano, "internal_error_500"),
+        (nano, "session-expired"),
+        (nano, "00000000-0000-0000"),
+        (nano, "AAAAAAAAAAAAAAAA0000"),
+        (nano, "TOKEN_EXPIRED"),
+        (nano, "missing-1"),
+    ] {
+        let all = of(alphabet, word.len());
+        assert!(!all.admits(TextForm::of(word)), "{word}");
+    }
+    let hex = &"0123456789abcdef".to_owned();
+    assert!(!of(hex, 16).admits(TextForm::of("0000000000000000")));
+    let capitals = &"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ".to_owned();
+    for alphabet in [base36, nano, hex, capitals, &BASE62.to_owned()] {
+        for length in [8, 10, 12, 16, 21, 32, 64, 200] {
+            let all = of(alphabet, length);
+            let mut dice = TestDice(7);
+            let refused = (0..4_000)
+                .filter(|_| !all.admits(TextForm::of(&dice.of(alphabet, length))))
+                .count();
+            assert!(refused <= 2, "{length} of {alphabet}: {refused} of 4,000");
+        }
     }
 }
