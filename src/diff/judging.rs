@@ -224,7 +224,10 @@ impl Judge<'_> {
 
     /// Whether v1 has but few values at a part of a value, and never this one.
     fn is_unheard(&self, part: &SpooledPart) -> bool {
-        self.account.stats.get(part.key as usize).is_some_and(|stat| stat.is_unheard(part.value))
+        self.account
+            .stats
+            .get(part.key as usize)
+            .is_some_and(|stat| stat.is_unheard(part.value, part.word))
     }
 
     /// Whether v1 was seen to vary in one of these parts of a value.

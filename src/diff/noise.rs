@@ -29,6 +29,8 @@ const DISTINCT: usize = 64;
 const VOCABULARY: usize = 6;
 /// … in at least so many exchanges, each of them more than once.
 const VOCABULARY_SAMPLES: u64 = 24;
+/// A word that v1 had so often, and no other, belongs to what is around it.
+const CONSTANT_SAMPLES: u64 = 3;
 
 /// How often each value was seen, up to a number of different ones.
 #[derive(Clone, Debug, Default)]
@@ -137,9 +139,12 @@ impl Stat {
             && !self.looks.is_some_and(ValueKind::is_time)
     }
 
-    /// Whether v1 has but few values here, and never this one.
-    pub(super) fn is_unheard(&self, value: u64) -> bool {
-        self.has_vocabulary() && !self.values[0].contains(value)
+    /// Whether v1 has but few values here, and never this one; of a `word`, whether v1 was seen
+    /// with another one only, as with the prefix of an id.
+    pub(super) fn is_unheard(&self, value: u64, word: bool) -> bool {
+        let v1 = &self.values[0];
+        let always = word && v1.constant() && v1.total >= CONSTANT_SAMPLES;
+        (always || self.has_vocabulary()) && !v1.contains(value)
     }
 }
 

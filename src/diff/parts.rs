@@ -28,6 +28,8 @@ pub struct DifferingPart {
     pub within: u8,
     /// What it looks like.
     pub look: Look,
+    /// Whether both values are letters only.
+    pub word: bool,
     /// The forms of v1's and v2's value, where they may be drawn at random.
     pub forms: [Option<TextForm>; 2],
     /// Names v1's and v2's value in counts.
@@ -167,6 +169,7 @@ impl DifferingPart {
             at,
             within: 0,
             look: context.look_of_value(a, b),
+            word: [a, b].iter().all(|text| text.chars().all(char::is_alphabetic)),
             forms: if free { forms } else { [None, None] },
             values: [a, b].map(hash),
         }

@@ -55,6 +55,8 @@ pub(super) struct SpooledPart {
     pub(super) within: u8,
     /// Whether both values look like one kind.
     pub(super) looks: bool,
+    /// Whether both are letters only.
+    pub(super) word: bool,
     /// The form of v2's value.
     pub(super) form: Option<TextForm>,
     /// Names v2's value.
@@ -151,7 +153,8 @@ impl SpoolRecord {
 
 impl SpooledPart {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let flags = u64::from(self.looks) | u64::from(self.form.is_some()) << 1;
+        let flags =
+            u64::from(self.looks) | u64::from(self.form.is_some()) << 1 | u64::from(self.word) << 2;
         number(out, u64::from(self.key) | u64::from(self.within) << 32 | flags << 40)?;
         number(out, self.form.map_or(0, TextForm::pack))?;
         number(out, self.value)
@@ -164,6 +167,7 @@ impl SpooledPart {
             key: head as u32,
             within: (head >> 32) as u8,
             looks: flags & 1 != 0,
+            word: flags & 4 != 0,
             form: (flags & 2 != 0).then(|| TextForm::unpack(form)),
             value,
         })
@@ -211,6 +215,7 @@ mod tests {
                     key: 9,
                     within: 1,
                     looks: true,
+                    word: true,
                     form: TextForm::of("3f2a91c07be41d05"),
                     value: u64::MAX,
                 },

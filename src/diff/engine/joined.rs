@@ -175,6 +175,7 @@ fn spooled(parts: &[DifferingPart], numbers: &[u32]) -> Vec<SpooledPart> {
         key,
         within: part.within,
         looks: matches!(part.look, Look::Kind(_) | Look::Within(_)),
+        word: part.word,
         form: part.forms[1],
         value: part.values[1],
     };
