@@ -113,8 +113,17 @@ const WORDS: [&str; 36] = [
 /// Which header fields and cookies of a host and route's calls say what is asked for.
 #[derive(Debug, Default)]
 pub(super) struct ContextNames {
-    headers: Vec<Box<str>>,
-    cookies: Vec<Box<str>>,
+    headers: Vec<ContextName>,
+    cookies: Vec<ContextName>,
+}
+
+/// A header field or cookie that says it.
+#[derive(Debug)]
+struct ContextName {
+    name: Box<str>,
+    /// Whether a call that lacks it asks for something else: its name is a thing's, or its values
+    /// tell calls apart.
+    is_telling: bool,
 }
 
 impl ContextNames {
@@ -131,22 +140,36 @@ impl ContextNames {
         self.headers.len() + self.cookies.len()
     }
 
-    /// Tells those that a call has, each with its value.
-    pub(super) fn walk(&self, headers: &Headers, visit: &mut dyn FnMut(&Trail<'_>, &str)) {
-        for name in &self.headers {
-            let values = headers.all(name).filter_map(|value| std::str::from_utf8(value).ok());
-            values
-                .for_each(|value| visit(&Trail::new(Step::Header((&**name).into())), value.trim()));
+    /// Tells those that a call has, each with its value, and without one those that it lacks though
+    /// they are telling.
+    pub(super) fn walk(&self, headers: &Headers, visit: &mut dyn FnMut(&Trail<'_>, Option<&str>)) {
+        for ContextName { name, is_telling } in &self.headers {
+            let at = Trail::new(Step::Header((&**name).into()));
+            let mut any = false;
+            for value in headers.all(name).filter_map(|value| std::str::from_utf8(value).ok()) {
+                any = true;
+                visit(&at, Some(value.trim()));
+            }
+            if *is_telling && !any {
+                visit(&at, None);
+            }
         }
         if self.cookies.is_empty() {
             return;
         }
+        let mut found = [false; MOST];
         for field in headers.all("cookie") {
             crumbs(field, &mut |name, value| {
-                if self.cookies.iter().any(|known| **known == *name) {
-                    visit(&Trail::new(Step::Cookie(name.into())), value);
+                if let Some(which) = self.cookies.iter().position(|known| *known.name == *name) {
+                    found[which.min(MOST - 1)] = true;
+                    visit(&Trail::new(Step::Cookie(name.into())), Some(value));
                 }
             });
+        }
+        for (cookie, found) in self.cookies.iter().zip(found) {
+            if cookie.is_telling && !found {
+                visit(&Trail::new(Step::Cookie((&*cookie.name).into())), None);
+            }
         }
     }
 }
@@ -199,9 +222,11 @@ impl ContextSamples {
                 if sample.is_new_each_time(&name) || sample.is_of_the_caller(&name) {
                     continue;
                 }
+                let is_telling = sample.values.len() > 1 || names_a_thing(&name);
+                let own = ContextName { name, is_telling };
                 match kind {
-                    ContextField::Header => names.headers.push(name),
-                    ContextField::Cookie => names.cookies.push(name),
+                    ContextField::Header => names.headers.push(own),
+                    ContextField::Cookie => names.cookies.push(own),
                 }
             }
             names
@@ -280,8 +305,11 @@ fn may_say(name: &str) -> bool {
 }
 
 /// Whether a name, in lower case, says that its value is the client's own, of the attempt, or new in
-/// each call.
+/// each call. The version of an API is none of the client's.
 fn is_of_the_client(name: &str) -> bool {
+    if name.ends_with("api-version") {
+        return false;
+    }
     naming::says_new(name)
         || name.starts_with("_ga")
         || words(name).any(|word| WORDS.contains(&word))

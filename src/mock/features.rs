@@ -345,8 +345,9 @@ fn context_of(
     }
     let from = features.len();
     names.walk(subject.headers, &mut |at, value| {
-        let (place, text) = (at.hash(), text_hash(value));
-        let value = value_at(place, false, text);
+        // That it is lacking is a value that no field has.
+        let (place, text) = (at.hash(), value.map_or(0, text_hash));
+        let value = value_at(place, value.is_none(), text);
         let (kind, weight) = (value, Weight::Context);
         features.push(Feature { place, text, value, kind, names: Names::No, known: false, weight });
     });
@@ -383,11 +384,13 @@ pub(super) fn describe(subject: &Subject<'_>, known: Known<'_>) -> Vec<Described
             typed: value.form != Form::Text,
             family: family(at, value, known, numbered),
             context: false,
+            lacks: false,
         });
     });
     known.context.walk(subject.headers, &mut |at, text| {
-        let (place, value) = (at.to_string(), text.to_owned());
-        all.push(Described { place, value, typed: false, family: None, context: true });
+        let (place, lacks) = (at.to_string(), text.is_none());
+        let value = text.unwrap_or_default().to_owned();
+        all.push(Described { place, value, typed: false, family: None, context: true, lacks });
     });
     all.sort();
     all
@@ -404,6 +407,8 @@ pub(super) struct Described {
     pub(super) family: Option<u64>,
     /// Whether it counts only where both calls have it.
     pub(super) context: bool,
+    /// Whether it is not there, though it tells calls apart.
+    pub(super) lacks: bool,
 }
 
 /// The hash of bytes by themselves.

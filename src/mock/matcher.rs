@@ -626,7 +626,7 @@ impl CallRecording {
         let mine = features::describe(&query.subject(route, call.reads), known);
         let request = self.request(call);
         let theirs = features::describe(&self.subject(call, &request.headers, &body), known);
-        let shown = |one: &Described| one.value.clone();
+        let shown = |one: &Described| (!one.lacks).then(|| one.value.clone());
         let mut places = Vec::new();
         let (mut a, mut b) = (mine.iter().peekable(), theirs.iter().peekable());
         loop {
@@ -640,7 +640,8 @@ impl CallRecording {
             let theirs = if order.is_ge() { b.next() } else { None };
             let equal = match (mine, theirs) {
                 (Some(mine), Some(theirs)) => {
-                    mine.value == theirs.value && mine.typed == theirs.typed
+                    mine.value == theirs.value
+                        && (mine.typed, mine.lacks) == (theirs.typed, theirs.lacks)
                         || mine.family.is_some() && mine.family == theirs.family
                 }
                 _ => false,
@@ -649,8 +650,8 @@ impl CallRecording {
             if let Some(one) = mine.or(theirs).filter(counts).filter(|_| !equal) {
                 places.push(CallPlace {
                     place: one.place.clone(),
-                    expected: theirs.map(shown),
-                    actual: mine.map(shown),
+                    expected: theirs.and_then(shown),
+                    actual: mine.and_then(shown),
                 });
             }
         }

@@ -93,15 +93,21 @@ const NAMES: [&str; 33] = [
     "xamzsignature",
 ];
 
-/// Whether a place is called what says that its value is new in each call.
+/// Whether a place is called what says that its value is new in each call. A message has an id of
+/// its own where it is sent; who asks by one asks for that message.
 fn is_made_anew(at: &Trail<'_>) -> bool {
-    at.name().is_some_and(says_new)
+    let asks = matches!(at.last(), Step::Query(_)) && at.before().is_none();
+    at.name().is_some_and(|name| says_new(name) && !(asks && plain(name) == "messageid"))
+}
+
+/// A name in lower case, without what stands between words.
+fn plain(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// Whether a name says so.
 pub(super) fn says_new(name: &str) -> bool {
-    let plain: String =
-        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let plain = plain(name);
     let is_new = |name: &str| NAMES.contains(&name);
     is_new(&plain) || plain.strip_prefix('x').is_some_and(is_new) || plain.starts_with("xgoog")
 }

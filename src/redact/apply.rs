@@ -526,7 +526,9 @@ impl<'a> Pass<'a> {
             return hide::target(self, value);
         }
         let named = self.rules.headers.iter().any(|rule| rule.matches(name));
-        let kind = names::header_secret(name).filter(|_| self.rules.defaults || named);
+        // An authority goes by what it looks like, as it does where an answer repeats it.
+        let kind = names::header_secret(name)
+            .filter(|kind| (self.rules.defaults || named) && *kind != HeaderSecret::Authority);
         match kind {
             Some(HeaderSecret::Whole) | None if named => {
                 hide::whole(self, HeaderSecret::All, value, ViewEncoding::Plain)

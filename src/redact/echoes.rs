@@ -35,6 +35,7 @@ impl Echoes {
         hide::target(&mut names, &request.target);
         names.message(&request.headers, &request.body.bytes);
         for answer in answers {
+            hide::parts(&mut names, &answer.reason, ViewEncoding::Plain);
             names.message(&answer.headers, &answer.body.bytes);
         }
         let mut known: Vec<(String, String)> = Vec::new();

@@ -71,7 +71,7 @@ pub(super) fn whole(
 ) -> Option<Vec<u8>> {
     let view = View::new(source, encoding);
     let mut found = values::find(kind, &view.bytes);
-    if found.is_empty() && kind == HeaderSecret::Protocols {
+    if found.is_empty() && matches!(kind, HeaderSecret::Protocols | HeaderSecret::Authority) {
         found = hide.by_look(&view.bytes);
     }
     put(hide, &view, encoding, found)

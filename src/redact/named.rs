@@ -264,7 +264,9 @@ fn pair(
             || text[..name.start].ends_with(b"%26"));
     let decoded = View::new(&text[name.clone()], ViewEncoding::Percent);
     let word = std::str::from_utf8(&decoded.bytes).ok()?;
+    // What stands behind `host:` in a text is seldom an authority with a password.
     let header = if colon { names::header_secret(word) } else { None };
+    let header = header.filter(|kind| *kind != HeaderSecret::Authority);
     let secret = header.is_some()
         || if of_url {
             names::is_secret_parameter(word)

@@ -239,7 +239,9 @@ pub fn is_secret_field(name: &str) -> bool {
 pub fn field_secret(name: &str) -> Option<HeaderSecret> {
     let answer = answer(name);
     match answer.header {
-        Some(HeaderSecret::Whole) | None => answer.field.then_some(HeaderSecret::Whole),
+        Some(HeaderSecret::Whole | HeaderSecret::Authority) | None => {
+            answer.field.then_some(HeaderSecret::Whole)
+        }
         header => header,
     }
 }
@@ -304,6 +306,8 @@ pub enum HeaderSecret {
     /// `protocol, protocol` (RFC 6455 §11.3.4), among which clients that can set no other header
     /// put a token.
     Protocols,
+    /// `user:password@host:port` (RFC 3986 §3.2): the password.
+    Authority,
     /// The whole value, but for words that are no secrets and a scheme before it.
     Whole,
     /// The whole value, whatever it says.
@@ -348,6 +352,8 @@ fn header_of(name: &str, is_secret: bool) -> Option<HeaderSecret> {
         Some(HeaderSecret::SetCookie)
     } else if is("sec-websocket-protocol") {
         Some(HeaderSecret::Protocols)
+    } else if ["host", ":authority", "x-forwarded-host", "x-original-host"].into_iter().any(is) {
+        Some(HeaderSecret::Authority)
     } else if ["www-authenticate", "proxy-authenticate", "sec-websocket-key"].into_iter().any(is)
         || name.get(..15).is_some_and(|start| start.eq_ignore_ascii_case("access-control-"))
     {
@@ -527,16 +533,18 @@ mod tests {
         assert_eq!(header_secret("Set-Cookie"), Some(HeaderSecret::SetCookie));
         assert_eq!(header_secret("X-API-Key"), Some(HeaderSecret::Whole));
         assert_eq!(header_secret("Sec-WebSocket-Protocol"), Some(HeaderSecret::Protocols));
+        for name in ["Host", ":authority", "X-Forwarded-Host"] {
+            assert_eq!(header_secret(name), Some(HeaderSecret::Authority), "{name}");
+            assert_eq!(field_secret(name), None, "{name}");
+        }
         assert_eq!(header_secret("Ocp-Apim-Subscription-Key"), Some(HeaderSecret::Whole));
         for harmless in [
-            "Host",
             "Content-Type",
             "ETag",
             "Cache-Control",
             "WWW-Authenticate",
             "X-Request-Id",
             "Access-Control-Allow-Credentials",
-            ":authority",
         ] {
             assert_eq!(header_secret(harmless), None, "{harmless}");
         }

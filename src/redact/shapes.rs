@@ -190,7 +190,7 @@ fn jwt(text: &[u8], start: usize) -> Option<usize> {
 }
 
 /// The password in the authority that begins at `from`.
-fn url_password(text: &[u8], from: usize) -> Option<Range<usize>> {
+pub(super) fn url_password(text: &[u8], from: usize) -> Option<Range<usize>> {
     let authority =
         run(text, from, |byte| byte.is_ascii_graphic() && !b"/?#\"'<>\\".contains(&byte));
     let authority = &text[from..from + authority];

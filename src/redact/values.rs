@@ -73,6 +73,9 @@ pub(super) fn find(kind: HeaderSecret, value: &[u8]) -> Vec<(Range<usize>, Secre
             found
         }
         HeaderSecret::Protocols => protocols(value),
+        HeaderSecret::Authority => shapes::url_password(value, 0)
+            .map(|range| one(range, SecretShape::UrlPassword))
+            .unwrap_or_default(),
         HeaderSecret::Whole => credentials(value, false),
         HeaderSecret::All if value.is_empty() => Vec::new(),
         HeaderSecret::All => one(0..value.len(), SecretShape::Named),
@@ -229,6 +232,9 @@ mod tests {
             (HeaderSecret::Whole, "token s3cret", &["s3cret"]),
             (HeaderSecret::Whole, "correct horse battery", &["correct horse battery"]),
             (HeaderSecret::Whole, "True", &[]),
+            (HeaderSecret::Authority, "joe:s3cr:et@shop.example:80", &["s3cr:et"]),
+            (HeaderSecret::Authority, "shop.example:80", &[]),
+            (HeaderSecret::Authority, "[::1]:80", &[]),
             (HeaderSecret::Cookies, "a=b; c=; consent=yes; d", &["b", "d"]),
             (HeaderSecret::SetCookie, "sid=x; Path=/; HttpOnly", &["x"]),
         ] {

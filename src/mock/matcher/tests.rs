@@ -415,7 +415,7 @@ fn place_of(name: &str) -> &'static str {
 }
 
 #[test]
-fn header_fields_of_the_client_hide_no_read_and_lacking_ones_neither() {
+fn header_fields_of_the_client_hide_no_read_and_a_lacking_tenant_does() {
     let of =
         |fields: &[(&'static str, &str)]| said("GET", "/orders".to_owned(), fields, String::new());
     let recorded = of(&[
@@ -428,11 +428,57 @@ fn header_fields_of_the_client_hide_no_read_and_lacking_ones_neither() {
     for fields in [
         &[("X-Tenant", "acme"), ("User-Agent", "v2"), ("X-Client-Version", "2.0")][..],
         &[("X-Tenant", "acme"), ("X-New", "yes"), ("Authorization", "Bearer x")],
-        &[("Accept", "*/*")],
     ] {
         assert_eq!(desk.ask(&of(fields)), "= 0", "{fields:?}");
     }
+    assert_eq!(desk.ask(&of(&[("Accept", "*/*")])), "Other");
     assert_eq!(desk.ask(&of(&[("X-Tenant", "globex")])), "Other");
+}
+
+/// What tells calls apart is asked for by its lack, too, of reads and of writes.
+#[test]
+fn a_call_that_lacks_what_tells_apart_is_another_call() {
+    for (name, [one, two]) in [
+        ("X-Tenant-Id", ["acme", "globex"]),
+        ("X-Channel", ["web", "phone"]),
+        ("Accept-Language", ["de", "fr"]),
+        ("X-Api-Version", ["2", "3"]),
+        ("Stripe-Account", ["acct_1", "acct_2"]),
+        ("Cookie", ["lang=de", "lang=fr"]),
+    ] {
+        let of = |value: &str| said("GET", "/me".to_owned(), &[(name, value)], String::new());
+        let lacking = || said("GET", "/me".to_owned(), &[], String::new());
+        let mut desk = Desk::of(&[of(one), of(two)]);
+        assert_eq!(desk.ask(&of(two)), "= 1", "{name}");
+        assert_eq!(desk.ask(&lacking()), "Other", "{name} is lacking");
+        // Who was answered without it is answered without it.
+        let mut desk = Desk::of(&[of(one), lacking(), of(two)]);
+        assert_eq!(desk.ask(&lacking()), "= 1", "{name}: v1 lacked it once");
+        let charge = |fields: &[(&'static str, &str)]| {
+            said("POST", "/charges".to_owned(), fields, "amount=5".to_owned())
+        };
+        let mut desk = Desk::of(&[charge(&[(name, one)]), charge(&[(name, two)])]);
+        assert_eq!(desk.ask(&charge(&[(name, two)])), "= 1", "{name}");
+        let got = desk.ask(&charge(&[]));
+        assert!(!got.starts_with('='), "{name} is lacking in a write: {got}");
+    }
+}
+
+/// Who asks by the id of a message asks for that message; who sends one makes an id of its own.
+#[test]
+fn messages_are_asked_for_by_their_ids() {
+    let [one, two, fresh] = IDS[4].1;
+    for name in ["messageId", "message_id", "Message-ID"] {
+        let read = |id: &str| said("GET", format!("/m?{name}={id}"), &[], String::new());
+        let mut desk = Desk::of(&[read(one), read(two)]);
+        assert_eq!(desk.ask(&read(two)), "= 1", "{name}");
+        assert_eq!(desk.ask(&read(fresh)), "Other", "{name}");
+        let send = |id: &str| {
+            said("POST", "/m".to_owned(), &[JSON], format!(r#"{{"{name}":"{id}","text":"hi"}}"#))
+        };
+        let mut desk = Desk::of(&[send(one), send(two)]);
+        assert_eq!(desk.ask(&send(fresh)), "= 0", "{name}");
+    }
 }
 
 /// One value in all calls tells nothing apart: it is the caller's own, and v2's is another.

@@ -149,7 +149,13 @@ impl Hidden<'_> {
 
     /// The same answer without secrets, its content coding undone.
     pub(crate) fn hidden_response(&self, response: &Response) -> Response {
+        let reason = String::from_utf8_lossy(&response.reason);
+        let reason = match self.masker.is_off() {
+            true => response.reason.clone(),
+            false => self.masked(&self.masker.text(&reason)).into(),
+        };
         Response {
+            reason,
             headers: self.headers(&response.headers),
             body: self.body(&response.headers, &response.body),
             trailers: self.headers(&response.trailers),

@@ -236,7 +236,9 @@ fn heads(
         let missing = failures[side].as_ref().map(|why| format!("({why})"));
         let told = answers[side].map(|answer| {
             let reason = String::from_utf8_lossy(&answer.reason);
-            format!("{} {}", answer.status, hidden.line(&reason, 100)).trim_end().to_owned()
+            format!("{} {}", answer.status, hidden.line(&hidden.masker.text(&reason), 100))
+                .trim_end()
+                .to_owned()
         });
         let text: Vec<String> = told.into_iter().chain(missing).collect();
         (!text.is_empty()).then(|| text.join(" "))
