@@ -38,9 +38,12 @@ with open(f"{work}/v1.jsonl", "w") as out:
                 "framing": "content-length", "trailers": []}, "interim": []}, **compact), file=out)
     print(json.dumps({"format": "shadowtap/end", "exchanges": count, "ledger": {"in": count, "used": count}}, **compact), file=out)
 PY
+# Every lane keeps a connection: nginx has to hold as many, beside a few of its own.
+connections=$((exchanges / 20 + 1024))
+ulimit -n "$(ulimit -Hn)" || true
 cat >"$work/nginx.conf" <<CONF
 daemon off; master_process off; pid $work/nginx.pid; error_log $work/nginx.log;
-events { worker_connections 4096; }
+events { worker_connections $connections; }
 http { access_log off; keepalive_requests 10000000; client_body_temp_path $work/1; proxy_temp_path $work/2; fastcgi_temp_path $work/3;
   uwsgi_temp_path $work/4; scgi_temp_path $work/5; default_type application/json;
   server { listen 127.0.0.1:18946; location / { root $work; try_files /body =404; } } }

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::remote::RunPlace;
 use super::{Exit, Failure, Global, closeups, evidence, log};
 use crate::diff::approvals::Approvals;
-use crate::diff::engine::{self, CompareInputs, DiffError, DiffOutputs, Findings};
+use crate::diff::engine::{self, CompareInputs, DiffError, DiffOutputs, Findings, RunNotes};
 use crate::diff::noise::NoisePlace;
 use crate::diff::rules::Rules;
 use crate::diff::{Class, Cluster, Totals, header_table};
@@ -67,8 +67,8 @@ pub struct DiffSettings {
     pub threads: usize,
     /// Whether the table begins with a byte order mark.
     pub excel: bool,
-    /// Where the outcomes of v2 and of the baseline stand, where who wrote them noted it.
-    pub(crate) notes: [Option<File>; 2],
+    /// What was noted of the records when they were written.
+    pub(crate) notes: RunNotes,
     show_secrets: bool,
     engine: engine::CompareSettings,
 }
@@ -114,8 +114,13 @@ impl DiffSettings {
             masker,
             today,
         };
-        let notes = [None, None];
+        let notes = RunNotes::default();
         Ok(Self { dir: dir.to_owned(), threads: 0, excel: false, notes, show_secrets, engine })
+    }
+
+    /// The routes that are known before the exchanges are looked at.
+    pub(crate) fn routes(&self) -> Routes {
+        self.engine.routes_before()
     }
 }
 

@@ -28,6 +28,7 @@ use crate::limits;
 use crate::message::encoding::hex;
 use crate::parse::{self, Parse, Render, RoundOutput};
 use crate::record::exchanges::{self, Header};
+use crate::record::noted::LineNotes;
 use crate::redact::Redactor;
 use crate::source::foreign;
 use crate::source::recording::{Recording, RecordingError, began, merge};
@@ -46,6 +47,8 @@ pub struct InputOptions {
     pub offsets: BTreeMap<String, i64>,
     /// Ends the inputs early: once it is told they have no more.
     pub stop: Option<Arc<Stop>>,
+    /// Told of the lines of an only input that is a recording in a file of its own.
+    pub(crate) lines: Option<Arc<Mutex<LineNotes>>>,
 }
 
 /// Inputs, opened, their kinds known.
@@ -195,7 +198,8 @@ impl Inputs {
                     let reader = match (names.as_slice(), skew) {
                         ([only], 0) if is_plain_recording(only) => {
                             inputs.original = Some(only.clone());
-                            inputs.prints.of_lines(only, reader)
+                            let lines = inputs.options.lines.clone();
+                            inputs.prints.of_lines(only, reader, lines)
                         }
                         _ => reader,
                     };
@@ -566,17 +570,22 @@ impl Prints {
     fn of(&mut self, name: &str, reader: impl Read + Send + 'static) -> Box<dyn Read + Send> {
         let print = Arc::<Mutex<Print>>::default();
         self.0.insert(name.to_owned(), Arc::clone(&print));
-        Box::new(Watched { reader, print })
+        Box::new(Watched::new(reader, print))
     }
 
     /// `reader` of a recording's lines, watched; unless it was so before.
-    fn of_lines(&mut self, name: &str, reader: Box<dyn BufRead + Send>) -> Box<dyn BufRead + Send> {
+    fn of_lines(
+        &mut self,
+        name: &str,
+        reader: Box<dyn BufRead + Send>,
+        lines: Option<Arc<Mutex<LineNotes>>>,
+    ) -> Box<dyn BufRead + Send> {
         if self.0.contains_key(name) {
             return reader;
         }
         let print = Arc::<Mutex<Print>>::default();
         self.0.insert(name.to_owned(), Arc::clone(&print));
-        Box::new(Watched { reader, print })
+        Box::new(Watched { lines, ..Watched::new(reader, print) })
     }
 
     fn get(&self, name: &str) -> Option<(u64, String)> {
@@ -590,14 +599,29 @@ impl Prints {
 struct Watched<R> {
     reader: R,
     print: Arc<Mutex<Print>>,
+    lines: Option<Arc<Mutex<LineNotes>>>,
+}
+
+impl<R> Watched<R> {
+    fn new(reader: R, print: Arc<Mutex<Print>>) -> Self {
+        Self { reader, print, lines: None }
+    }
+}
+
+/// Counts and hashes what passes by, and notes its lines.
+fn see(bytes: &[u8], print: &Mutex<Print>, lines: Option<&Arc<Mutex<LineNotes>>>) {
+    let mut print = print.lock().expect("no holder of this lock panics");
+    print.bytes += bytes.len() as u64;
+    print.hasher.update(bytes);
+    if let Some(lines) = lines {
+        lines.lock().expect("no holder of this lock panics").add(bytes);
+    }
 }
 
 impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let got = self.reader.read(buffer)?;
-        let mut print = self.print.lock().expect("no holder of this lock panics");
-        print.bytes += got as u64;
-        print.hasher.update(&buffer[..got]);
+        see(&buffer[..got], &self.print, self.lines.as_ref());
         Ok(got)
     }
 }
@@ -610,10 +634,7 @@ impl<R: BufRead> BufRead for Watched<R> {
     fn consume(&mut self, amount: usize) {
         // What is there is given without another read.
         if let Ok(buffer) = self.reader.fill_buf() {
-            let mut print = self.print.lock().expect("no holder of this lock panics");
-            let taken = &buffer[..amount.min(buffer.len())];
-            print.bytes += taken.len() as u64;
-            print.hasher.update(taken);
+            see(&buffer[..amount.min(buffer.len())], &self.print, self.lines.as_ref());
         }
         self.reader.consume(amount);
     }

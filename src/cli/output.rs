@@ -13,6 +13,7 @@ use rustix::fs::FlockOperation;
 
 use super::Failure;
 use super::remote::{local_path, store_failure};
+use crate::record::noted::LineNotes;
 use crate::store::remote::{Remote, is_store};
 use crate::store::writer;
 
@@ -30,6 +31,7 @@ static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 pub(crate) struct GatheredLines {
     file: File,
     lines: Vec<u8>,
+    notes: Option<Arc<Mutex<LineNotes>>>,
 }
 
 impl GatheredLines {
@@ -37,7 +39,12 @@ impl GatheredLines {
     const BYTES: usize = 1 << 20;
 
     pub(crate) fn new(file: File) -> Self {
-        Self { file, lines: Vec::with_capacity(2 * Self::BYTES) }
+        Self { file, lines: Vec::with_capacity(2 * Self::BYTES), notes: None }
+    }
+
+    /// The same, and notes what is written.
+    pub(crate) fn noting(self, notes: Option<Arc<Mutex<LineNotes>>>) -> Self {
+        Self { notes, ..self }
     }
 
     /// Adds what `write` appends to the buffer that it is given: whole lines.
@@ -54,6 +61,9 @@ impl GatheredLines {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.write_all(&self.lines)?;
+        if let Some(notes) = &self.notes {
+            notes.lock().expect("no holder of this lock panics").add(&self.lines);
+        }
         self.lines.clear();
         Ok(())
     }

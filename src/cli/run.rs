@@ -149,9 +149,8 @@ pub(crate) fn execute(settings: RunSettings, global: &Global) -> Result<RanWhole
     // What is wrong with the rules is said before the first request is sent, not after an hour.
     let compare =
         |dir: &Path| diff::DiffSettings::of_run(dir, &config, approved.as_deref(), show_secrets);
-    compare(&replay.output)?;
+    replay.survey = Some(compare(&replay.output)?.routes());
     replay.keep_egress = mock.is_some();
-    replay.takes_notes = true;
     replay.under_way = mock.as_ref().map(Handle::under_way);
     let mut replayed = replay::execute(&replay, global)?;
     if let Some(handle) = mock {

@@ -1,8 +1,8 @@
 //! The diff of a run: exchanges are joined with outcomes, compared in parallel, counted in order,
 //! judged when all is counted, and gathered in clusters.
 //!
-//! Three walks, none of which holds the records: the survey (routes, equal requests), the
-//! comparison (changes go to a spool on disk), and the judgement (the spool becomes
+//! Three walks, none of which holds the records: the survey (routes, equal requests; who planned the
+//! replay may have made it), the comparison (changes go to a spool on disk), and the judgement (the spool becomes
 //! `differences.jsonl` and `mismatches.csv`). What is kept of each exchange is 52 bytes: where it
 //! and its outcome stand, and to which route it belongs. The output does not depend on the number
 //! of threads.
@@ -45,13 +45,13 @@ use crate::record::exchanges;
 use crate::record::exchanges::Line;
 use crate::record::lines::{Batches, LineBatch, read_at};
 use crate::redact::Echoes;
-use crate::route::{Routes, rpc};
+use crate::route::rpc;
 use crate::time::Timestamp;
 use joined::{Compared, Joined, Row};
 use onlooker::{Nobody, REPLAYED, Shown, Sighting};
 pub use onlooker::{Onlooker, RecordFile};
 pub use settings::{
-    CompareInputs, CompareSettings, DiffError, DiffOutputs, Findings, MISMATCH_COLUMNS,
+    CompareInputs, CompareSettings, DiffError, DiffOutputs, Findings, MISMATCH_COLUMNS, RunNotes,
 };
 use settings::{reading, writing};
 use whereabouts::Members;
@@ -85,37 +85,44 @@ pub fn run(
     outputs: DiffOutputs<'_>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Findings, DiffError> {
-    run_before(&mut Nobody, [None, None], inputs, settings, outputs, progress)
+    run_before(&mut Nobody, RunNotes::default(), inputs, settings, outputs, progress)
 }
 
-/// The same with somebody who looks on, and with notes of where outcomes stand that were made when
-/// they were written: v2's and the baseline's.
+/// The same with somebody who looks on, and with what was noted of the records before.
 pub fn run_before<O: Onlooker>(
     onlooker: &mut O,
-    [notes, notes_of_baseline]: [Option<File>; 2],
+    notes: RunNotes,
     inputs: CompareInputs,
     settings: &CompareSettings,
     outputs: DiffOutputs<'_>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Findings, DiffError> {
+    let [noted, noted_of_baseline] = notes.outcomes;
     let size = |file: &File| file.metadata().map_or(0, |metadata| metadata.len());
     let (exchange_bytes, outcome_bytes) = (size(&inputs.exchanges), size(&inputs.outcomes));
     let total = outcome_bytes + 2 * exchange_bytes;
     let edge = |line: &[u8]| onlooker.edge(RecordFile::Outcomes, line);
-    let outcomes = Index::build(inputs.outcomes, notes, |done| progress(done, total), edge)
+    let outcomes = Index::build(inputs.outcomes, noted, |done| progress(done, total), edge)
         .map_err(reading("outcomes.jsonl"))?;
     let edge = |line: &[u8]| onlooker.edge(RecordFile::Baseline, line);
     let baseline = inputs
         .baseline
-        .map(|file| Index::build(file, notes_of_baseline, |_| (), edge))
+        .map(|file| Index::build(file, noted_of_baseline, |_| (), edge))
         .transpose()
         .map_err(reading("baseline.jsonl"))?;
-    let routes =
-        settings.routes.clone().unwrap_or_else(|| Routes::new(settings.rules.patterns.clone()));
+    let routes = settings.routes_before();
     let surveyed = |done| progress(outcome_bytes + done, total);
-    let edge = |line: &[u8]| onlooker.edge(RecordFile::Exchanges, line);
-    let survey =
-        survey(&inputs.exchanges, routes, surveyed, edge).map_err(reading("exchanges.jsonl"))?;
+    let mut edge = |line: &[u8]| onlooker.edge(RecordFile::Exchanges, line);
+    let noted = notes.exchanges.map(|notes| notes.open(&inputs.exchanges)).transpose();
+    let survey = match noted.map_err(reading("exchanges.jsonl"))?.flatten() {
+        Some((survey, edges)) => {
+            edges.iter().for_each(|line| edge(line));
+            survey
+        }
+        None => {
+            survey(&inputs.exchanges, routes, surveyed, edge).map_err(reading("exchanges.jsonl"))?
+        }
+    };
     if survey.places.is_empty() {
         return Err(DiffError::Empty);
     }

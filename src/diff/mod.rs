@@ -27,6 +27,7 @@ pub mod noise;
 mod nouns;
 mod open;
 pub mod parts;
+pub mod planned;
 mod predicate;
 mod query;
 pub mod repeat;

@@ -10,11 +10,11 @@ use rustc_hash::{FxHashMap, FxHasher};
 
 use super::calls;
 use super::conditional::is_conditional;
-use crate::exchange::Completeness;
+use crate::exchange::{Completeness, Exchange};
+use crate::message::Request;
 use crate::message::method::is_safe;
 use crate::message::target::path_and_query;
 use crate::record::exchanges;
-use crate::record::exchanges::Asked;
 use crate::record::lines::Batches;
 use crate::route::Routes;
 
@@ -43,7 +43,7 @@ pub(super) struct DiffSurvey {
 }
 
 /// What is needed of an exchange in the first walk.
-struct Brief {
+pub(super) struct Brief {
     method: Vec<u8>,
     target: Vec<u8>,
     /// A hash of everything in the request that may shape the answer.
@@ -67,18 +67,90 @@ enum SurveyItem {
     Damaged,
 }
 
+/// Looks at exchanges one after the other.
+pub(super) struct Surveyor {
+    pub(super) routes: Routes,
+    pairing: EqualRequests,
+    latest: FxHashMap<u64, u32>,
+    rank: u32,
+}
+
+/// What a surveyor found of an exchange.
+pub(super) struct Surveyed {
+    /// As in [`DiffSurvey::pairs`].
+    pub(super) pair: u32,
+    /// As in [`DiffSurvey::full`].
+    pub(super) full: Option<u32>,
+    /// As in [`DiffSurvey::calls`].
+    pub(super) is_call: bool,
+}
+
+impl Surveyor {
+    pub(super) fn new(routes: Routes) -> Self {
+        let (pairing, latest) = (EqualRequests::default(), FxHashMap::default());
+        Self { routes, pairing, latest, rank: 0 }
+    }
+
+    /// Looks at the next exchange; none of one without a request.
+    pub(super) fn look(&mut self, brief: Option<Brief>) -> Surveyed {
+        let rank = self.rank;
+        self.rank += 1;
+        let mut found = Surveyed { pair: NONE, full: None, is_call: false };
+        let Some(brief) = brief else { return found };
+        found.pair = self.pairing.equal_before(&brief, rank);
+        if brief.question != 0 {
+            if brief.conditional {
+                found.full = self.latest.get(&brief.question).copied();
+            }
+            let room = self.latest.len() < MAX_REQUESTS;
+            if brief.full && (room || self.latest.contains_key(&brief.question)) {
+                self.latest.insert(brief.question, rank);
+            }
+        }
+        found.is_call = brief.is_call;
+        self.routes.learn(&brief.method, &brief.target);
+        found
+    }
+}
+
+impl DiffSurvey {
+    /// Of no exchange yet.
+    pub(super) fn new() -> Self {
+        Self {
+            routes: Routes::default(),
+            places: Vec::new(),
+            pairs: Vec::new(),
+            full: FxHashMap::default(),
+            calls: Vec::new(),
+            damaged: 0,
+            closed: false,
+        }
+    }
+
+    /// Adds the next exchange, which stands at `offset`.
+    pub(super) fn add(&mut self, offset: u64, length: u32, found: &Surveyed) {
+        let rank = self.places.len() as u32;
+        self.places.push((offset, length));
+        self.pairs.push(found.pair);
+        if let Some(before) = found.full {
+            self.full.insert(rank, before);
+        }
+        if found.is_call {
+            self.calls.push(rank);
+        }
+    }
+}
+
 /// Walks the file once; first and last lines are given to `edge`.
 pub(super) fn survey(
     file: &File,
-    mut routes: Routes,
+    routes: Routes,
     mut progress: impl FnMut(u64),
     mut edge: impl FnMut(&[u8]),
 ) -> io::Result<DiffSurvey> {
     let mut batches = Batches::new(file)?;
-    let mut pairing = EqualRequests::default();
-    let (mut places, mut pairs, mut calls) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut latest, mut full) = (FxHashMap::<u64, u32>::default(), FxHashMap::default());
-    let (mut damaged, mut closed) = (0, false);
+    let mut surveyor = Surveyor::new(routes);
+    let mut survey = DiffSurvey::new();
     while let Some(batch) = batches.next()? {
         let items: Vec<SurveyItem> = (0..batch.len())
             .into_par_iter()
@@ -88,49 +160,42 @@ pub(super) fn survey(
         for (at, item) in items.into_iter().enumerate() {
             match item {
                 SurveyItem::Header | SurveyItem::End => {
-                    closed = matches!(item, SurveyItem::End);
+                    survey.closed = matches!(item, SurveyItem::End);
                     edge(batch.line(at).1);
                 }
-                SurveyItem::Damaged => damaged += 1,
+                SurveyItem::Damaged => survey.damaged += 1,
                 SurveyItem::Exchange(brief) => {
                     let (offset, line) = batch.line(at);
-                    let rank = places.len() as u32;
-                    places.push((offset, line.len() as u32));
-                    pairs.push(
-                        brief.as_ref().map_or(NONE, |brief| pairing.equal_before(brief, rank)),
-                    );
-                    if let Some(brief) = &brief
-                        && brief.question != 0
-                    {
-                        if brief.conditional
-                            && let Some(&before) = latest.get(&brief.question)
-                        {
-                            full.insert(rank, before);
-                        }
-                        let room = latest.len() < MAX_REQUESTS;
-                        if brief.full && (room || latest.contains_key(&brief.question)) {
-                            latest.insert(brief.question, rank);
-                        }
-                    }
-                    if let Some(brief) = brief {
-                        if brief.is_call {
-                            calls.push(rank);
-                        }
-                        routes.learn(&brief.method, &brief.target);
-                    }
+                    survey.add(offset, line.len() as u32, &surveyor.look(brief));
                 }
             }
         }
         progress(batches.position());
     }
-    routes.settle();
-    damaged += batches.too_long;
-    Ok(DiffSurvey { routes, places, pairs, full, calls, damaged, closed })
+    survey.routes = surveyor.routes;
+    survey.routes.settle();
+    survey.damaged += batches.too_long;
+    Ok(survey)
+}
+
+/// Whether a line closes a recording, where it opens or closes one.
+pub(super) fn is_closing(line: &[u8]) -> Option<bool> {
+    match brief(line) {
+        SurveyItem::Header => Some(false),
+        SurveyItem::End => Some(true),
+        SurveyItem::Exchange(_) | SurveyItem::Damaged => None,
+    }
 }
 
 fn brief(line: &[u8]) -> SurveyItem {
     match exchanges::read_asked(line) {
-        Ok(Some(asked)) => SurveyItem::Exchange(Brief::of(asked, line)),
+        Ok(Some(asked)) => {
+            // Quotes inside of values are escaped: this is the answer's own member.
+            let is_ok = || memchr::memmem::find(line, b"\"status\":200").is_some();
+            let is_answered = asked.completeness == Completeness::Complete && asked.answered;
+            let brief = asked.request.map(|asked| Brief::of(&asked.message, is_answered, is_ok));
+            SurveyItem::Exchange(brief)
+        }
         Ok(None) if memchr::memmem::find(line, exchanges::END_FORMAT.as_bytes()).is_some() => {
             SurveyItem::End
         }
@@ -140,8 +205,16 @@ fn brief(line: &[u8]) -> SurveyItem {
 }
 
 impl Brief {
-    fn of(asked: Asked, line: &[u8]) -> Option<Self> {
-        let request = asked.request?.message;
+    /// Of an exchange at hand.
+    pub(super) fn of_exchange(exchange: &Exchange) -> Option<Self> {
+        let answer = exchange.response.as_ref();
+        let is_answered = exchange.completeness == Completeness::Complete && answer.is_some();
+        let is_ok = || answer.is_some_and(|answer| answer.message.status == 200);
+        Some(Self::of(&exchange.request.as_ref()?.message, is_answered, is_ok))
+    }
+
+    /// Of a request, whether its answer is complete, and whether that is 200.
+    fn of(request: &Request, answered: bool, is_ok: impl FnOnce() -> bool) -> Self {
         let mut whole = FxHasher::default();
         let mut session = FxHasher::default();
         let mut has_session = false;
@@ -173,20 +246,17 @@ impl Brief {
                 _ => {}
             }
         }
-        let answered = asked.completeness == Completeness::Complete && asked.answered;
-        // Quotes inside of values are escaped: this is the answer's own member.
-        let ok = || memchr::memmem::find(line, b"\"status\":200").is_some();
-        Some(Self {
+        Self {
             method: request.method.to_vec(),
             target: request.target.to_vec(),
             request: whole.finish(),
             session: if has_session { session.finish() } else { 0 },
             answered,
             question: if &*request.method == b"GET" { question.finish() | 1 } else { 0 },
-            is_call: calls::may_be(&request),
+            is_call: calls::may_be(request),
             conditional: is_conditional(&request.headers),
-            full: answered && !partial && &*request.method == b"GET" && ok(),
-        })
+            full: answered && !partial && &*request.method == b"GET" && is_ok(),
+        }
     }
 }
 

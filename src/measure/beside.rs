@@ -293,7 +293,7 @@ mod tests {
             DiffOutputs { differences: &mut std::io::sink(), mismatches: &mut std::io::sink() };
         let found = engine::run_before(
             &mut measuring,
-            [None, None],
+            Default::default(),
             inputs,
             &settings,
             outputs,

@@ -1,8 +1,8 @@
-//! Where each outcome stands in its file, noted while the file is written: who joins outcomes with
-//! exchanges need not walk through the file for it.
+//! Where each record stands in its file, noted while the file is written or read: who joins outcomes
+//! with exchanges need not walk through the files for it.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write as _};
+use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
 
 use crate::exchange::ExchangeId;
 use crate::outcome::ReplayId;
@@ -12,8 +12,10 @@ use crate::varint;
 
 /// Bytes that are read or written at once.
 const BUFFER: usize = 64 << 10;
-/// Most bytes of a note: four numbers.
-const NOTE_BYTES: usize = 40;
+/// Most bytes of a number.
+const NUMBER_BYTES: usize = 10;
+/// Most bytes of a note of an outcome.
+const NOTE_BYTES: usize = 4 * NUMBER_BYTES;
 
 /// Notes on their way into a file.
 pub(crate) struct OutcomeNotes {
@@ -65,44 +67,119 @@ pub(crate) struct NotedLine {
 }
 
 /// Reads notes from the start of a file. What has another form ends them.
-pub(crate) struct NotedLines {
-    file: BufReader<File>,
+pub(crate) struct NotedLines(NotedNumbers);
+
+impl NotedLines {
+    pub(crate) fn new(file: File) -> io::Result<Self> {
+        NotedNumbers::new(file).map(Self)
+    }
+
+    /// The next one; none at the end.
+    pub(crate) fn next(&mut self) -> io::Result<Option<NotedLine>> {
+        let mut numbers = || -> io::Result<Option<NotedLine>> {
+            let Some(length) = self.0.next_u32()? else { return Ok(None) };
+            let copy = match self.0.next_u32()? {
+                None => return Ok(None),
+                Some(0) => return Ok(Some(NotedLine { length, id: None })),
+                Some(copy) => copy,
+            };
+            let (Some(connection), Some(ordinal)) = (self.0.next()?, self.0.next_u32()?) else {
+                return Ok(None);
+            };
+            let exchange = ExchangeId { connection, ordinal };
+            Ok(Some(NotedLine { length, id: Some(ReplayId { exchange, copy }) }))
+        };
+        numbers()
+    }
+}
+
+/// Numbers from the start of a file, as [`varint`] writes them.
+pub(crate) struct NotedNumbers {
+    file: File,
     bytes: Vec<u8>,
     at: usize,
     ended: bool,
 }
 
-impl NotedLines {
+impl NotedNumbers {
     pub(crate) fn new(mut file: File) -> io::Result<Self> {
         file.rewind()?;
-        let file = BufReader::with_capacity(BUFFER, file);
         Ok(Self { file, bytes: Vec::new(), at: 0, ended: false })
     }
 
-    /// The next one; none at the end.
-    pub(crate) fn next(&mut self) -> io::Result<Option<NotedLine>> {
-        if self.bytes.len() - self.at < NOTE_BYTES && !self.ended {
+    /// The next one; none at the end, and where there is none.
+    pub(crate) fn next(&mut self) -> io::Result<Option<u64>> {
+        if self.bytes.len() - self.at < NUMBER_BYTES && !self.ended {
             self.bytes.drain(..std::mem::take(&mut self.at));
-            let got = self.file.by_ref().take(BUFFER as u64).read_to_end(&mut self.bytes)?;
+            let got = (&self.file).take(BUFFER as u64).read_to_end(&mut self.bytes)?;
             self.ended = got == 0;
         }
         let mut rest = &self.bytes[self.at..];
-        let line = read(&mut rest);
+        let number = varint::take(&mut rest);
         self.at = self.bytes.len() - rest.len();
-        Ok(line)
+        Ok(number)
+    }
+
+    /// The next one where it fits.
+    pub(crate) fn next_u32(&mut self) -> io::Result<Option<u32>> {
+        Ok(self.next()?.and_then(|number| u32::try_from(number).ok()))
     }
 }
 
-fn read(bytes: &mut &[u8]) -> Option<NotedLine> {
-    let length = u32::try_from(varint::take(bytes)?).ok()?;
-    let copy = u32::try_from(varint::take(bytes)?).ok()?;
-    if copy == 0 {
-        return Some(NotedLine { length, id: None });
+/// Numbers on their way into a file.
+#[derive(Debug)]
+pub(crate) struct NumberNotes {
+    out: BufWriter<File>,
+    note: Vec<u8>,
+}
+
+impl NumberNotes {
+    pub(crate) fn new(file: File) -> Self {
+        Self { out: BufWriter::with_capacity(BUFFER, file), note: Vec::with_capacity(NUMBER_BYTES) }
     }
-    let connection = varint::take(bytes)?;
-    let ordinal = u32::try_from(varint::take(bytes)?).ok()?;
-    let exchange = ExchangeId { connection, ordinal };
-    Some(NotedLine { length, id: Some(ReplayId { exchange, copy }) })
+
+    pub(crate) fn add(&mut self, number: u64) -> io::Result<()> {
+        self.note.clear();
+        varint::put(&mut self.note, number);
+        self.out.write_all(&self.note)
+    }
+
+    /// Writes what is left.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// How long the lines are of a file whose bytes pass by, however they are cut.
+#[derive(Debug)]
+pub(crate) struct LineNotes {
+    numbers: NumberNotes,
+    /// Of the line that has not ended.
+    begun: u64,
+    /// The notes could not be written, and are of no use.
+    failed: bool,
+}
+
+impl LineNotes {
+    pub(crate) fn new(file: File) -> Self {
+        Self { numbers: NumberNotes::new(file), begun: 0, failed: false }
+    }
+
+    /// Notes the next bytes.
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            let length = std::mem::take(&mut self.begun) + (end - start) as u64;
+            self.failed = self.failed || self.numbers.add(length).is_err();
+            start = end + 1;
+        }
+        self.begun += (bytes.len() - start) as u64;
+    }
+
+    /// Writes what is left; whether all was noted, up to a last line with its end.
+    pub(crate) fn finish(&mut self) -> bool {
+        !self.failed && self.begun == 0 && self.numbers.flush().is_ok()
+    }
 }
 
 #[cfg(test)]
@@ -148,5 +225,25 @@ mod tests {
         let mut read = NotedLines::new(file).unwrap();
         assert!(read.next().unwrap().is_some());
         assert_eq!(read.next().unwrap(), None);
+    }
+
+    #[test]
+    fn lengths_of_lines_do_not_depend_on_how_the_bytes_are_cut() {
+        let text: Vec<u8> =
+            (0..3_000_usize).flat_map(|n| [&vec![b'x'; n * 7 % 301][..], b"\n"].concat()).collect();
+        for cut in [1, 3, 300, 4_096, text.len()] {
+            let file = tempfile::tempfile().unwrap();
+            let mut notes = LineNotes::new(file.try_clone().unwrap());
+            text.chunks(cut).for_each(|bytes| notes.add(bytes));
+            assert!(notes.finish());
+            let mut read = NotedNumbers::new(file).unwrap();
+            for n in 0..3_000 {
+                assert_eq!(read.next().unwrap(), Some(n * 7 % 301), "cut by {cut}");
+            }
+            assert_eq!(read.next().unwrap(), None);
+        }
+        let mut open = LineNotes::new(tempfile::tempfile().unwrap());
+        open.add(b"one\ntwo");
+        assert!(!open.finish());
     }
 }

@@ -1,18 +1,22 @@
 //! From the inputs to the plan, and to the run's own `exchanges.jsonl` on the way.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use super::ReplaySettings;
 use super::flags::ReplayShape;
 use super::flows::{self, RecordingFile, Sought, ToldFlows};
 use super::metrics;
+use super::survey::Survey;
 use crate::cli::folder::{InputInfo, RunFolder, names};
 use crate::cli::input::{self, InputOptions, Inputs, Original, ReadInputs};
 use crate::cli::output::{GatheredLines, UnfinishedFile};
 use crate::cli::{Exit, Failure, Global, redaction, shown};
+use crate::diff::planned::SurveyNotes;
 use crate::exchange::Exchange;
 use crate::exchange::Redacted;
 use crate::record::exchanges;
 use crate::record::exchanges::{End, Header};
+use crate::record::noted::LineNotes;
 use crate::record::places;
 use crate::redact::KnownTokens;
 use crate::redact::Redactor;
@@ -34,6 +38,8 @@ pub(super) struct Planned {
     pub(super) known: Option<KnownTokens>,
     /// What flows in the recording, where it was looked for.
     pub(super) flows: Option<ToldFlows>,
+    /// What a survey of the recording found, where it was asked for.
+    pub(super) survey: Option<SurveyNotes>,
 }
 
 /// Gives the recording, and a shard's places, their names in the run's folder.
@@ -59,17 +65,21 @@ pub(super) fn keep(
 /// Reads the inputs, writes their exchanges into the folder, and plans the replay; where it is to
 /// be `watched`, with the route of each request.
 pub(super) fn read_into(
-    inputs: &[String],
+    settings: &ReplaySettings,
     folder: &RunFolder,
     mut wishes: Wishes,
-    shape: &ReplayShape,
     watched: bool,
     word: &Arc<Stop>,
     global: &Global,
 ) -> Result<Planned, Failure> {
+    let ReplaySettings { inputs, shape, .. } = settings;
     let (flow, redactor) = (&shape.flow, shape.redactor.as_ref());
-    let mut opened = open(inputs, shape, word)?;
     let is_shard = wishes.shard.is_some();
+    // What is read is kept as it is, whatever flows in it.
+    let is_plain = redactor.is_none() && !is_shard;
+    let routes = settings.survey.as_ref().filter(|_| is_plain);
+    let mut survey = Survey::begin(routes, folder)?;
+    let mut opened = open(inputs, shape, survey.lines(), word)?;
     let before = opened.redactions()?;
     redaction::check(&before, redactor)?;
     // Beside, then renamed: the input may be this folder's own file.
@@ -85,9 +95,8 @@ pub(super) fn read_into(
     let names = inputs.iter().map(|name| shown::without_secrets(name)).collect();
     let header = Header::new(Timestamp::now(), names).redacted(redacted);
     let mut part = UnfinishedFile::create(&path).map_err(cannot)?;
-    // What is read is kept as it is, whatever flows in it.
-    let is_plain = redactor.is_none() && !is_shard;
-    let lines = is_plain.then(|| begin(&part, &header)).transpose().map_err(cannot)?;
+    let lines =
+        is_plain.then(|| begin(&part, &header, survey.lines())).transpose().map_err(cannot)?;
     let recording = lines.map(|lines| RecordingFile { lines, part: &part });
     // Where nothing flows, the plan is made by then.
     let route_of = || watched.then(metrics::route_of);
@@ -105,6 +114,7 @@ pub(super) fn read_into(
         word,
         global,
         |exchange| {
+            survey.add(exchange);
             if flows::will_flow(exchange) {
                 early = None;
             }
@@ -115,6 +125,7 @@ pub(super) fn read_into(
     let planned = flows.map(|flows| flows.plan(&mut wishes, flow)).transpose();
     let (flows, touches) = planned.map_err(cannot)?.unzip();
     let is_bound = wishes.parts.is_some();
+    let is_surveyed = first.is_some();
     // A recording that is kept as it is need not be written again.
     let original = opened.original().filter(|_| to_redact.is_none() && !is_shard);
     let is_kept = is_written || original.is_some();
@@ -129,12 +140,14 @@ pub(super) fn read_into(
         let plan = planner.finish().map_err(cannot)?;
         let flows = flows.map(|flows| flows.with(&plan));
         let redactions = done.redactions;
-        return Ok(Planned { plan, inputs, part, places: None, redactions, known, flows });
+        let survey = survey.finish();
+        return Ok(Planned { plan, inputs, part, places: None, redactions, known, flows, survey });
     }
     let planner = super::planner(folder.path(), wishes, route_of())?;
     let mut planner = planner.touching(touches.unwrap_or_default());
     // What was written while flows were sought stays.
-    let mut lines = (!is_written).then(|| begin(&part, &header)).transpose().map_err(cannot)?;
+    let mut lines =
+        (!is_written).then(|| begin(&part, &header, survey.lines())).transpose().map_err(cannot)?;
     let places_part =
         is_shard.then(|| UnfinishedFile::create(&folder.file(names::PLACES))).transpose();
     let places_part = places_part.map_err(cannot)?;
@@ -143,6 +156,9 @@ pub(super) fn read_into(
     let mut held = 0;
     let take = |exchange: &Exchange, line: &dyn Fn(&mut Vec<u8>)| {
         unless_interrupted(word)?;
+        if !is_surveyed {
+            survey.add(exchange);
+        }
         let ours = planner.holds(exchange).map_err(cannot)?;
         if let Some(places) = &mut places {
             places.count(ours).map_err(cannot)?;
@@ -188,12 +204,17 @@ pub(super) fn read_into(
     let inputs = input::describe(inputs, &prints);
     let plan = planner.finish().map_err(cannot)?;
     let flows = flows.map(|flows| flows.with(&plan));
-    Ok(Planned { plan, inputs, part, places: places_part, redactions, known, flows })
+    let (places, survey) = (places_part, survey.finish());
+    Ok(Planned { plan, inputs, part, places, redactions, known, flows, survey })
 }
 
 /// Begins to write the recording.
-fn begin(part: &UnfinishedFile, header: &Header) -> std::io::Result<GatheredLines> {
-    let mut lines = GatheredLines::new(part.file()?);
+fn begin(
+    part: &UnfinishedFile,
+    header: &Header,
+    notes: Option<Arc<Mutex<LineNotes>>>,
+) -> std::io::Result<GatheredLines> {
+    let mut lines = GatheredLines::new(part.file()?).noting(notes);
     lines.add(|out| exchanges::write_line(out, header))?;
     Ok(lines)
 }
@@ -233,7 +254,7 @@ pub(super) fn read_only(
     let cannot = |error: std::io::Error| {
         Failure::unusable(format!("cannot write to {}", folder.display())).because(&error)
     };
-    let mut opened = open(inputs, shape, word)?;
+    let mut opened = open(inputs, shape, None, word)?;
     let before = opened.redactions()?;
     let selection = &wishes.selection;
     let Sought { inputs: opened, flows, .. } =
@@ -254,8 +275,14 @@ pub(super) fn read_only(
     Ok((plan, flows))
 }
 
-fn open(inputs: &[String], shape: &ReplayShape, word: &Arc<Stop>) -> Result<Inputs, Failure> {
-    Inputs::open(inputs, InputOptions { stop: Some(Arc::clone(word)), ..shape.beside.options() })
+fn open(
+    inputs: &[String],
+    shape: &ReplayShape,
+    lines: Option<Arc<Mutex<LineNotes>>>,
+    word: &Arc<Stop>,
+) -> Result<Inputs, Failure> {
+    let stop = Some(Arc::clone(word));
+    Inputs::open(inputs, InputOptions { stop, lines, ..shape.beside.options() })
 }
 
 pub(super) fn unless_interrupted(word: &Stop) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ mod input;
 mod metrics;
 mod start;
 mod summary;
+mod survey;
 mod targets;
 
 use std::fs::File;
@@ -25,6 +26,7 @@ use super::progress::Progress;
 use super::remote::RunPlace;
 use super::signals::{self, Grace};
 use super::{Exit, Failure, Global, output, redaction};
+use crate::diff::engine::RunNotes;
 use crate::diff::rules::Rules;
 use crate::outcome::MARKER;
 use crate::outcome::Outcome;
@@ -33,6 +35,7 @@ use crate::replay;
 use crate::replay::plan::rewrite::Rewriter;
 use crate::replay::plan::{Plan, Planner, RouteOf, Wishes};
 use crate::replay::{Finished, Original, ReplayError, ReplayStop, UnderWay};
+use crate::route::Routes;
 use crate::schedule::select::REPLAYED_BEFORE;
 use crate::store::nameless_file;
 use crate::store::remote::Remote;
@@ -87,8 +90,9 @@ pub struct ReplaySettings {
     pub force: bool,
     /// The folder's `egress.jsonl` is of this run: a mock writes it.
     pub keep_egress: bool,
-    /// What comes back is compared at once: where it stands is noted.
-    pub takes_notes: bool,
+    /// What comes back is compared at once, by the routes that are known before: what was recorded
+    /// is surveyed, and where records stand is noted.
+    pub survey: Option<Routes>,
     /// Told of the requests that v2 has not answered yet: a mock beside the replay asks.
     pub under_way: Option<Arc<UnderWay>>,
     /// The gate's flags, to be kept with the run.
@@ -116,7 +120,7 @@ impl ReplaySettings {
             output: output.unwrap_or_else(folder::default_path),
             force,
             keep_egress: false,
-            takes_notes: false,
+            survey: None,
             under_way: None,
             gate: serde_json::Value::Null,
             store: None,
@@ -169,8 +173,8 @@ pub struct RanReplay {
     pub scheduled: bool,
     /// Own lateness at the 99th percentile that was allowed.
     pub max_lateness_ns: i64,
-    /// Where the outcomes of v2 and of the baseline stand, where it was noted.
-    pub(crate) notes: [Option<File>; 2],
+    /// What was noted of the records, where it was asked for.
+    pub(crate) notes: RunNotes,
     /// Live figures, where they were asked for.
     pub(crate) watch: Option<LiveFigures>,
 }
@@ -202,9 +206,8 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
     info.baseline = targets.baseline.as_ref().map(|target| target.shown().to_owned());
     let wishes = targets.wishes(shape, shape.marker.then(|| info.run.clone()))?;
     let redactor = shape.redactor.as_ref();
-    let mut read =
-        input::read_into(&settings.inputs, &folder, wishes, shape, watch.is_some(), &word, global)
-            .inspect_err(|_| folder.discard())?;
+    let mut read = input::read_into(settings, &folder, wishes, watch.is_some(), &word, global)
+        .inspect_err(|_| folder.discard())?;
     info.inputs.clone_from(&read.inputs);
     for warning in redaction::warnings(&read.redactions, redactor, read.known.as_ref()) {
         tracing::warn!("{}", printable(&warning));
@@ -274,8 +277,9 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         redaction,
     };
     let note = |wanted: bool| wanted.then(|| nameless_file(folder.path())).transpose();
-    let notes = note(settings.takes_notes)
-        .and_then(|of_target| Ok([of_target, note(settings.takes_notes && has_baseline)?]))
+    let takes = settings.survey.is_some();
+    let notes = note(takes)
+        .and_then(|of_target| Ok([of_target, note(takes && has_baseline)?]))
         .map_err(|error| unwritable(folder.path(), &error))?;
     let handles = notes.each_ref().map(|file| file.as_ref().and_then(|file| file.try_clone().ok()));
     let finished = replay_plan(plan, &options, handles, &folder, watch.as_ref(), &stop, global)?;
@@ -312,7 +316,7 @@ pub(crate) fn execute(settings: &ReplaySettings, global: &Global) -> Result<RanR
         lanes: plan.totals.lanes.saturating_mul(u64::from(shape.pacing.loops.max(1))),
         scheduled,
         max_lateness_ns: shape.max_lateness_ns,
-        notes,
+        notes: RunNotes { outcomes: notes, exchanges: read.survey.take() },
         watch,
     })
 }

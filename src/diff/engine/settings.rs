@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::whereabouts::Whereabouts;
 use crate::diff::approvals::Approvals;
 use crate::diff::noise::NoisePlace;
+use crate::diff::planned::SurveyNotes;
 use crate::diff::rules::Rules;
 use crate::diff::{Cluster, Totals};
 use crate::message::protobuf::Schema;
@@ -33,6 +34,16 @@ pub struct CompareInputs {
     pub spool: File,
 }
 
+/// What was noted of the records while they were written and read: they need not be walked through
+/// for it.
+#[derive(Debug, Default)]
+pub struct RunNotes {
+    /// Where the outcomes of v2 and of the baseline stand.
+    pub outcomes: [Option<File>; 2],
+    /// What a survey of the exchanges found.
+    pub exchanges: Option<SurveyNotes>,
+}
+
 /// How it is compared.
 pub struct CompareSettings {
     /// The user's rules.
@@ -49,6 +60,13 @@ pub struct CompareSettings {
     pub masker: Masker,
     /// The present day, for approvals that end: `2026-11-22`.
     pub today: String,
+}
+
+impl CompareSettings {
+    /// The routes that are known before the exchanges are looked at.
+    pub(crate) fn routes_before(&self) -> Routes {
+        self.routes.clone().unwrap_or_else(|| Routes::new(self.rules.patterns.clone()))
+    }
 }
 
 /// Where the differences go.
