@@ -1,7 +1,7 @@
 //! Changes on their way to the disk and back: what a change is thought of is known only when all
 //! are counted.
 //!
-//! A private format of one process: little-endian integers and texts with their length.
+//! A private format of one process: numbers of variable length, and texts with theirs.
 
 use std::io::{self, Read, Write};
 
@@ -9,6 +9,7 @@ use crate::exchange::ExchangeId;
 use crate::message::population::TextForm;
 use crate::outcome::ReplayId;
 use crate::time::Timestamp;
+use crate::varint::{read as read_number, write as number};
 
 /// Longest text that is read back: what is shown of a value is far shorter, a target may be longer.
 const MAX_TEXT: usize = 16 << 20;
@@ -174,19 +175,9 @@ impl SpooledPart {
     }
 }
 
-fn number(out: &mut impl Write, value: u64) -> io::Result<()> {
-    out.write_all(&value.to_le_bytes())
-}
-
 fn text(out: &mut impl Write, text: &str) -> io::Result<()> {
     number(out, text.len() as u64)?;
     out.write_all(text.as_bytes())
-}
-
-fn read_number(input: &mut impl Read) -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    input.read_exact(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 fn read_text(input: &mut impl Read) -> io::Result<String> {

@@ -12,10 +12,8 @@ use crate::varint;
 
 /// Bytes that are read or written at once.
 const BUFFER: usize = 64 << 10;
-/// Most bytes of a number.
-const NUMBER_BYTES: usize = 10;
 /// Most bytes of a note of an outcome.
-const NOTE_BYTES: usize = 4 * NUMBER_BYTES;
+const NOTE_BYTES: usize = 4 * varint::MOST_BYTES;
 
 /// Notes on their way into a file.
 pub(crate) struct OutcomeNotes {
@@ -109,7 +107,7 @@ impl NotedNumbers {
 
     /// The next one; none at the end, and where there is none.
     pub(crate) fn next(&mut self) -> io::Result<Option<u64>> {
-        if self.bytes.len() - self.at < NUMBER_BYTES && !self.ended {
+        if self.bytes.len() - self.at < varint::MOST_BYTES && !self.ended {
             self.bytes.drain(..std::mem::take(&mut self.at));
             let got = (&self.file).take(BUFFER as u64).read_to_end(&mut self.bytes)?;
             self.ended = got == 0;
@@ -135,7 +133,10 @@ pub(crate) struct NumberNotes {
 
 impl NumberNotes {
     pub(crate) fn new(file: File) -> Self {
-        Self { out: BufWriter::with_capacity(BUFFER, file), note: Vec::with_capacity(NUMBER_BYTES) }
+        Self {
+            out: BufWriter::with_capacity(BUFFER, file),
+            note: Vec::with_capacity(varint::MOST_BYTES),
+        }
     }
 
     pub(crate) fn add(&mut self, number: u64) -> io::Result<()> {
