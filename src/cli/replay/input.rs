@@ -78,7 +78,8 @@ pub(super) fn read_into(
     // What is read is kept as it is, whatever flows in it.
     let is_plain = redactor.is_none() && !is_shard;
     let routes = settings.survey.as_ref().filter(|_| is_plain);
-    let mut survey = Survey::begin(routes, folder)?;
+    let survey = Survey::begin(routes, folder.path());
+    let mut survey = survey.map_err(|error| super::unwritable(folder.path(), &error))?;
     let mut opened = open(inputs, shape, survey.lines(), word)?;
     let before = opened.redactions()?;
     redaction::check(&before, redactor)?;

@@ -2,10 +2,10 @@
 //! reading and is nothing else: where it cannot be made, the diff makes its own.
 
 use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::cli::Failure;
-use crate::cli::folder::RunFolder;
 use crate::diff::planned::{PlannedSurvey, SurveyNotes};
 use crate::exchange::Exchange;
 use crate::record::noted::LineNotes;
@@ -23,16 +23,13 @@ struct SurveyUnderWay {
 }
 
 impl Survey {
-    /// One that begins with these routes, with its notes in files without a name.
-    pub(super) fn begin(routes: Option<&Routes>, folder: &RunFolder) -> Result<Self, Failure> {
+    /// One that begins with these routes, with its notes in files without a name in `folder`.
+    pub(super) fn begin(routes: Option<&Routes>, folder: &Path) -> io::Result<Self> {
         let Some(routes) = routes else { return Ok(Self(None)) };
-        let begin = || {
-            let survey = PlannedSurvey::new(nameless_file(folder.path())?, routes.clone())?;
-            let file = nameless_file(folder.path())?;
-            let lines = Arc::new(Mutex::new(LineNotes::new(file.try_clone()?)));
-            std::io::Result::Ok(Self(Some(SurveyUnderWay { survey, lines, file })))
-        };
-        begin().map_err(|error| super::unwritable(folder.path(), &error))
+        let survey = PlannedSurvey::new(nameless_file(folder)?, routes.clone())?;
+        let file = nameless_file(folder)?;
+        let lines = Arc::new(Mutex::new(LineNotes::new(file.try_clone()?)));
+        Ok(Self(Some(SurveyUnderWay { survey, lines, file })))
     }
 
     /// Told of the lines of the recording.
