@@ -24,7 +24,7 @@ use shadowtap::replay::plan::Wishes;
 use shadowtap::replay::{ReplayOptions, ReplayStop, Spoken};
 use shadowtap::schedule::pacing::{Pacing, Speed};
 use shadowtap::schedule::select::Selection;
-use shadowtap::wire::h2::frame::{self, kind};
+use shadowtap::wire::h2::frame::{self, flag, kind};
 
 /// A request of HTTP/2 that was captured `at`, and answered `answered`.
 fn asked(ordinal: u32, at: i64, answered: Option<i64>, path: &str) -> Exchange {
@@ -214,45 +214,232 @@ fn a_protocol_is_translated_on_purpose() {
     assert_eq!((&body("4-0")[..], &body("4-1")[..]), (&b"one"[..], &b"two"[..]));
 }
 
-/// What a server does instead of answering, and how its requests end.
+/// What a server says on the stream that asks, or elsewhere, instead of answering.
+type Misdeed = (&'static str, fn(u32) -> Vec<u8>, FailureKind, &'static str);
+
+fn one(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::write(&mut out, kind, flags, stream, payload);
+    out
+}
+
+/// The same frame again and again.
+fn many(count: usize, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    one(kind, flags, stream, payload).repeat(count)
+}
+
+fn settings(pairs: &[(u16, u32)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::write_settings(&mut out, pairs);
+    out
+}
+
+/// A head of status 200 on a stream that goes on.
+fn head(stream: u32) -> Vec<u8> {
+    one(kind::HEADERS, flag::END_HEADERS, stream, &[0x88])
+}
+
+/// By the kind of their frames; what ends each.
+const MISDEEDS: &[Misdeed] = {
+    use FailureKind::{Closed, Protocol, Timeout};
+    &[
+        ("silence", |_| vec![], Timeout, "no answer within"),
+        ("octets that are no frames", |_| vec![0xff; 4_000], Protocol, "frame"),
+        ("half a frame", |id| head(id)[..7].to_vec(), Timeout, "no answer within"),
+        (
+            "a frame beyond the limit",
+            |id| one(0, 0, id, &[0; 16_385]),
+            Protocol,
+            "a frame of 16385",
+        ),
+        (
+            "unknown frames without end",
+            |_| many(30_000, 0x42, 0, 0, b"?"),
+            Protocol,
+            "no answer on",
+        ),
+        // DATA
+        ("content before a head", |id| one(0, 1, id, b"early"), Protocol, "content before a head"),
+        ("content on no stream", |_| one(0, 1, 0, b"none"), Protocol, "no frame"),
+        ("content on a stream of nobody", |_| one(0, 1, 77, b"x"), Protocol, "nobody began"),
+        ("content on an even stream", |_| one(0, 1, 2, b"x"), Protocol, "nobody began"),
+        (
+            "empty content without end",
+            |id| [head(id), many(30_000, 0, 0, id, b"")].concat(),
+            Protocol,
+            "no answer on",
+        ),
+        (
+            "padding without end",
+            |id| [head(id), many(30_000, 0, flag::PADDED, id, &[0])].concat(),
+            Protocol,
+            "no answer on",
+        ),
+        (
+            "an end that does not come",
+            |id| [head(id), one(0, 0, id, b"x")].concat(),
+            Timeout,
+            "within",
+        ),
+        // HEADERS and CONTINUATION
+        ("a head on a stream of nobody", |_| head(99), Protocol, "nobody began"),
+        ("a head on no stream", |_| head(0), Protocol, "no frame"),
+        ("an index of nothing", |id| one(1, 5, id, &[0xfe]), Protocol, "cannot be read"),
+        ("an index of zero", |id| one(1, 5, id, &[0x80]), Protocol, "cannot be read"),
+        ("a cut Huffman code", |id| one(1, 5, id, &[0x40, 0x81, 0, 0]), Protocol, "cannot be read"),
+        ("a head without a status", |id| one(1, 5, id, &[0x82]), Protocol, "without a status"),
+        ("no field at all", |id| one(1, 5, id, &[]), Protocol, "the answer is none"),
+        (
+            "a status that is none",
+            |id| one(1, 5, id, b"\x08\x03abc"),
+            Protocol,
+            "the answer is none",
+        ),
+        (
+            "a bomb of header fields",
+            |id| {
+                let large = [&[0x40, 1, b'a', 0x7f, 0xa1, 0x1e][..], &[b'v'; 4_000]].concat();
+                one(1, 5, id, &[&[0x88][..], &large, &vec![0xbe; 12_000]].concat())
+            },
+            Protocol,
+            "fields too many",
+        ),
+        (
+            "a block without end",
+            |id| [one(1, 0, id, &[0x88]), many(3_000, kind::CONTINUATION, 0, id, &[])].concat(),
+            Protocol,
+            "without end",
+        ),
+        (
+            "a block that another frame interrupts",
+            |id| [one(1, 0, id, &[0x88]), many(1, kind::PING, 0, 0, &[0; 8])].concat(),
+            Protocol,
+            "inside a header block",
+        ),
+        (
+            "a block that goes on elsewhere",
+            |id| [one(1, 0, id, &[0x88]), many(1, kind::CONTINUATION, 4, id + 2, &[0x88])].concat(),
+            Protocol,
+            "inside a header block",
+        ),
+        ("CONTINUATION alone", |id| one(9, 4, id, &[0x88]), Protocol, "without a header block"),
+        ("a second head", |id| [head(id), head(id)].concat(), Protocol, "a second head"),
+        (
+            "trailers without end",
+            |id| [head(id), many(50, 1, flag::END_HEADERS, id, b"\0\x01t\x01v")].concat(),
+            Protocol,
+            "trailers that do not end it",
+        ),
+        (
+            "interim answers without end",
+            |id| many(5_000, 1, flag::END_HEADERS, id, b"\x08\x03103"),
+            Protocol,
+            "interim answers without end",
+        ),
+        ("padding beyond its frame", |id| one(1, 0x0d, id, &[200, 0x88]), Protocol, "is cut"),
+        // RST_STREAM
+        ("a reset", |id| one(3, 0, id, &2u32.to_be_bytes()), Closed, "INTERNAL_ERROR"),
+        ("a refusal", |id| one(3, 0, id, &7u32.to_be_bytes()), Closed, "refused it each time"),
+        ("a reset without a code", |id| one(3, 0, id, &[]), Protocol, "no frame"),
+        ("resets of nobody", |_| many(9, 3, 0, 999, &[0, 0, 0, 8]), Protocol, "nobody began"),
+        (
+            "a reset inside the answer",
+            |id| [head(id), one(3, 0, id, &[0, 0, 0, 8])].concat(),
+            Closed,
+            "CANCEL",
+        ),
+        // SETTINGS, PING, WINDOW_UPDATE
+        ("settings without end", |_| settings(&[(3, 7)]).repeat(30_000), Protocol, "no answer on"),
+        ("settings that are cut", |_| one(4, 0, 0, &[0; 5]), Protocol, "no frame"),
+        ("settings of a stream", |id| one(4, 0, id, &[0; 6]), Protocol, "no frame"),
+        ("a window beyond all", |_| settings(&[(4, 1 << 31)]), Protocol, "beyond all bounds"),
+        ("a tiny largest frame", |_| settings(&[(5, 1)]), Protocol, "a largest frame of 1"),
+        ("a push to itself", |_| settings(&[(2, 1)]), Protocol, "pushes"),
+        ("no stream allowed", |_| settings(&[(3, 0)]), Timeout, "within"),
+        ("pings without end", |_| many(30_000, 6, 0, 0, &[7; 8]), Protocol, "no answer on"),
+        ("a ping of a stream", |id| one(6, 0, id, &[7; 8]), Protocol, "no frame"),
+        ("a window of nothing", |id| one(8, 0, id, &[0; 4]), Protocol, "beyond all bounds"),
+        ("no window for all", |_| one(8, 0, 0, &[0; 4]), Protocol, "beyond all bounds"),
+        (
+            "windows beyond all",
+            |_| many(3, 8, 0, 0, &0x7fff_ffffu32.to_be_bytes()),
+            Protocol,
+            "beyond all bounds",
+        ),
+        (
+            "windows without end",
+            |_| many(30_000, 8, 0, 0, &1u32.to_be_bytes()),
+            Protocol,
+            "no answer on",
+        ),
+        ("priorities without end", |id| many(30_000, 2, 0, id, &[0; 5]), Protocol, "no answer on"),
+        // GOAWAY and PUSH_PROMISE
+        ("a farewell at once", |_| one(7, 0, 0, &[0; 8]), Closed, "refused it each time"),
+        ("half a farewell", |_| one(7, 0, 0, &[0; 4]), Protocol, "no frame"),
+        (
+            "a farewell that keeps it and says no more",
+            |id| one(7, 0, 0, &[id.to_be_bytes(), [0; 4]].concat()),
+            Timeout,
+            "within",
+        ),
+        (
+            "a push that nobody asked for",
+            |id| one(5, flag::END_HEADERS, id, &[0, 0, 0, 2, 0x82, 0x84, 0x86]),
+            Protocol,
+            "a push that was not allowed",
+        ),
+    ]
+};
+
 #[test]
 fn a_server_that_misbehaves_is_a_failure_of_its_kind_and_never_a_hang() {
-    let other = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
-        let mut out = Vec::new();
-        frame::write(&mut out, kind, flags, stream, payload);
-        out
-    };
-    let goaway = other(kind::GOAWAY, 0, 0, &[0; 8]);
-    let reset = other(kind::RST_STREAM, 0, 1, &2u32.to_be_bytes());
-    let refused = other(kind::RST_STREAM, 0, 1, &7u32.to_be_bytes());
-    let mut storm = Vec::new();
-    (0..30_000).for_each(|_| frame::write_settings(&mut storm, &[(3, 7)]));
-    let mut headers = other(kind::HEADERS, 0, 1, &[0x88]);
-    (0..3_000).for_each(|_| frame::write(&mut headers, kind::CONTINUATION, 0, 1, &[]));
-    let garbage = vec![0xff; 4_000];
-    let cases: [(&'static str, Vec<u8>, FailureKind, &'static str); 7] = [
-        ("goes away at once", goaway, FailureKind::Closed, "refused it each time"),
-        ("resets", reset, FailureKind::Closed, "INTERNAL_ERROR"),
-        ("refuses", refused, FailureKind::Closed, "refused it each time"),
-        ("settings storm", storm, FailureKind::Protocol, "bring no answer on"),
-        ("block without end", headers, FailureKind::Protocol, "without end"),
-        ("garbage", garbage, FailureKind::Protocol, "frame"),
-        ("silence", vec![], FailureKind::Timeout, "no answer within"),
-    ];
-    for (name, frames, kind, detail) in cases {
-        let address = serve(move |talk: &mut Talk, asked: &Asked| {
-            // What stands on stream 1 is meant for the stream that asked.
-            let mut frames = frames.clone();
-            if frames.get(8) == Some(&1) {
-                frames[8] = asked.stream as u8;
-            }
-            talk.say(&frames);
-        });
-        let options = ReplayOptions { timeout_ns: 300 * MS, ..options(address) };
+    for_each_misdeed(|&(name, frames, kind, detail)| {
+        let address = serve(move |talk: &mut Talk, asked: &Asked| talk.say(&frames(asked.stream)));
+        // Where nothing else ends it; all others end sooner, on however slow a machine.
+        let timeout_ns = if kind == FailureKind::Timeout { 400 * MS } else { 60_000 * MS };
+        let options = ReplayOptions { timeout_ns, ..options(address) };
         let replayed = run(&[asked(0, 0, Some(MS), "/a")], all(), &options);
         let failure = replayed.outcome("4-0").failure.as_ref().unwrap_or_else(|| panic!("{name}"));
-        assert!(failure.kind == kind && failure.detail.contains(detail), "{name}: {failure:?}");
+        let is_it = failure.kind == kind && failure.detail.contains(detail);
+        assert!(is_it, "{name}: {failure:?}");
+    });
+}
+
+/// What goes wrong on one stream leaves the others alone; what breaks the connection is the end of
+/// those on it, and the next request has another one.
+#[test]
+fn a_misdeed_costs_its_stream_or_its_connection_and_no_more() {
+    for_each_misdeed(|&(name, frames, kind, _)| {
+        if kind == FailureKind::Timeout {
+            return;
+        }
+        let address = serve(move |talk: &mut Talk, asked: &Asked| match &*asked.field(":path") {
+            "/bad" => talk.say(&frames(asked.stream)),
+            _ => talk.answer(asked.stream, b"ok"),
+        });
+        let exchanges = [asked(0, 0, Some(MS), "/bad"), asked(1, 2 * MS, Some(3 * MS), "/good")];
+        let options = ReplayOptions { timeout_ns: 60_000 * MS, ..options(address) };
+        let replayed = run(&exchanges, at_once(), &options);
+        assert!(replayed.outcome("4-0").failure.is_some(), "{name}");
+        assert_eq!(replayed.result("4-1"), "200", "{name}");
+    });
+}
+
+/// Some at a time, as most of the time is spent waiting.
+fn for_each_misdeed(each: impl Fn(&Misdeed) + Sync) {
+    for group in MISDEEDS.chunks(12) {
+        std::thread::scope(|scope| {
+            group.iter().for_each(|misdeed| drop(scope.spawn(|| each(misdeed))));
+        });
     }
+}
+
+#[test]
+fn settings_come_first() {
+    let address = h2_server::serve_after(|talk: &mut Talk| talk.say(&one(6, 0, 0, &[7; 8])));
+    let options = ReplayOptions { timeout_ns: 900 * MS, ..options(address) };
+    let replayed = run(&[asked(0, 0, Some(MS), "/a")], all(), &options);
+    assert_eq!(replayed.result("4-0"), "protocol: v2 did not begin with its settings");
 }
 
 #[test]

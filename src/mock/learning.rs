@@ -15,6 +15,7 @@ use super::head::RecordedHead;
 use super::naming::Names;
 use super::recording::{AskedBody, CallRecording, Raw, RecordedAnswer, scope_of};
 use super::seen::SeenValues;
+use crate::message::protobuf::{Readings, Speaker};
 
 fn hash_of_names(names: &[u64]) -> u64 {
     let bytes: Vec<u8> = names.iter().flat_map(|name| name.to_le_bytes()).collect();
@@ -64,6 +65,7 @@ impl CallRecording {
     /// Learns which places have values that are drawn at random, and which header fields say what is
     /// asked for.
     pub(super) fn learn(&mut self, calls: &[Raw]) -> io::Result<()> {
+        self.learn_messages(calls)?;
         let mut samples = DrawnSamples::default();
         let mut contexts = ContextSamples::default();
         for call in calls {
@@ -86,6 +88,21 @@ impl CallRecording {
         }
         self.drawn = samples.judged();
         self.contexts = contexts.judged();
+        Ok(())
+    }
+
+    /// Learns how messages of Protocol Buffers are built of which no schema says so.
+    fn learn_messages(&mut self, calls: &[Raw]) -> io::Result<()> {
+        let Self { rules, shelf, .. } = self;
+        let readings = Arc::make_mut(&mut rules.readings);
+        for call in calls {
+            let head = RecordedHead::of(shelf.bytes(call.request));
+            let headers = head.fields.to_headers();
+            let AskedBody::Whole(kept) = &call.asked else { continue };
+            if Readings::may_be(&headers) {
+                readings.learn(Speaker::Question, head.start[1], &headers, &shelf.whole(kept)?);
+            }
+        }
         Ok(())
     }
 

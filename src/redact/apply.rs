@@ -27,7 +27,7 @@ use super::sieve::Kinds;
 use super::token::Tokens;
 use super::view::ViewEncoding;
 use super::wrapped::{self, Wrapping};
-use super::{body, values};
+use super::{body, unnamed, values};
 use crate::exchange::{Carriage, Completeness, Exchange, Redacted, SocketKind, SocketMessage};
 use crate::limits;
 use crate::message::protobuf::{Readings, Schema, Speaker};
@@ -603,7 +603,10 @@ impl<'a> Pass<'a> {
         let (new, is_read) = match self.messages(said, headers, text) {
             Some(MessagesRedacted::Searched(new)) => (new, true),
             Some(MessagesRedacted::Unwritable) => return Searched::Undecodable,
-            None => (body::redact(self, kind, text), false),
+            None => {
+                let new = unnamed::redact(self, headers, text);
+                (new.or_else(|| body::redact(self, kind, text)), false)
+            }
         };
         let is_opaque = || !is_read && wrapped::is_opaque(text, kind);
         if !self.reads_tokens && self.rules.defaults && is_opaque() {

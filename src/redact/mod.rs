@@ -33,6 +33,7 @@ pub mod scan;
 pub mod shapes;
 mod sieve;
 pub mod token;
+mod unnamed;
 mod values;
 mod vendors;
 pub mod view;

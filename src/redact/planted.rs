@@ -682,6 +682,61 @@ fn a_body_that_nobody_can_search_is_counted_and_left_out_where_that_is_asked() {
     }
 }
 
+#[test]
+fn messages_without_a_schema_are_looked_into() {
+    const JWT: &str =
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.s5Y3nFs1wXyz0123456789abcdefghijABCDEFGHIJK";
+    let field = |number: u8, content: &[u8]| {
+        [&[number << 3 | 2, content.len() as u8][..], content].concat()
+    };
+    let inner = field(2, format!("{{\"password\":\"{JWT}\"}}").as_bytes());
+    let message =
+        [&field(1, b"plain")[..], b"\x10\x01", &field(3, &inner), &field(4, &[0xff, 0xfe])];
+    let message = message.concat();
+    let frame = |flag: u8, message: &[u8]| {
+        [&[flag][..], &(message.len() as u32).to_be_bytes(), message].concat()
+    };
+    let packed = {
+        use std::io::Write as _;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&message).unwrap();
+        gzip.finish().unwrap()
+    };
+    for (kind, body) in [
+        ("application/grpc", frame(0, &message)),
+        ("application/grpc", [frame(0, &message), frame(1, &packed)].concat()),
+        ("application/grpc-web+proto", frame(1, &packed)),
+        ("application/x-protobuf", message.clone()),
+    ] {
+        let redactor = Redactor::new(&[RedactRule::Default], b"key");
+        let mut one = exchange(Got(kind, ""), &|_| body.clone());
+        one.response.as_mut().unwrap().message.headers.push(b"grpc-encoding", b"gzip");
+        redactor.apply(&mut one);
+        let new = &one.response.as_ref().unwrap().message.body.bytes;
+        assert!(memchr::memmem::find(new, JWT.as_bytes()).is_none(), "{kind}");
+        assert!(memchr::memmem::find(new, b"plain").is_some(), "{kind}");
+        // Still the messages that they were, of other strings.
+        let framed = if kind.ends_with("x-protobuf") { frame(0, new) } else { new.to_vec() };
+        let read = crate::message::grpc::messages(
+            crate::message::media::MediaType::new(b"application/grpc"),
+            &Headers::new(),
+            &framed,
+        );
+        assert_eq!(read.rest, 0, "{kind}");
+        for message in read.messages {
+            let message = message.expect("it is not compressed any more");
+            let seen = std::cell::Cell::new(0);
+            let count = &mut |_: &[u8]| {
+                seen.set(seen.get() + 1);
+                None
+            };
+            crate::message::protobuf::with_strings(&message, count);
+            assert_eq!(seen.get(), 2, "{kind}");
+        }
+        assert_eq!(redactor.unsearched().bodies, 1, "what no name tells may still be secret");
+    }
+}
+
 /// A service that answers with what it was asked.
 fn echo(request: &Request) -> Response {
     let headers: serde_json::Map<String, serde_json::Value> = request

@@ -27,7 +27,8 @@ pub(super) fn fields(message: &[u8]) -> Option<Vec<(u32, Encoded<'_>)>> {
     Some(found)
 }
 
-fn field<'m>(rest: &mut &'m [u8], depth: usize) -> Option<(u32, Encoded<'m>)> {
+/// The next field.
+pub(super) fn field<'m>(rest: &mut &'m [u8], depth: usize) -> Option<(u32, Encoded<'m>)> {
     let tag = varint(rest)?;
     let number = u32::try_from(tag >> 3).ok().filter(|number| (1..1 << 29).contains(number))?;
     let value = match tag & 7 {

@@ -13,6 +13,7 @@ mod numbered;
 mod readings;
 mod schema;
 mod shape;
+mod unnamed;
 
 use crate::message::json::escape::escape;
 
@@ -20,6 +21,7 @@ pub use details::{DETAILS, details};
 pub use readings::{Read, Readings, Speaker};
 pub use schema::{Schema, SchemaError};
 pub use shape::Shape;
+pub use unnamed::with_strings;
 
 /// A number with a fraction; `NaN` and the infinities, which JSON has no numbers for, as words.
 fn push_float<F: std::fmt::Display + Copy + Into<f64>>(out: &mut Vec<u8>, value: F) {

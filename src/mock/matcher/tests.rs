@@ -514,3 +514,26 @@ fn operations_of_one_path_are_calls_of_their_own() {
     assert_eq!(desk.ask(&aws("ListQueues")), "= 1");
     assert_eq!(desk.ask(&aws("ListRules")), "Route");
 }
+
+/// Messages that no schema names are compared by their fields: their order tells nothing apart, what
+/// is asked for does.
+#[test]
+fn messages_without_a_schema_are_compared_by_their_fields() {
+    let frame = |parts: &[&[u8]]| {
+        let message = parts.concat();
+        [&[0][..], &(message.len() as u32).to_be_bytes(), &message].concat()
+    };
+    let of = |parts: &[&[u8]]| Said {
+        method: "POST",
+        target: "/shop.Shop/Find".to_owned(),
+        fields: vec![("Content-Type", "application/grpc".to_owned())],
+        body: frame(parts),
+    };
+    let id = |id: u8| [0x0a, 6, b's', b'k', b'u', b'-', b'4', id];
+    let page = |page: u8| [0x10, page];
+    let packed = [0x1a, 2, 5, 9];
+    let calls = [of(&[&id(b'1'), &page(1), &packed]), of(&[&id(b'2'), &page(1), &packed])];
+    let mut desk = Desk::of(&calls);
+    assert_eq!(desk.ask(&of(&[&page(1), &packed, &id(b'2')])), "= 1", "another order");
+    assert_eq!(desk.ask(&of(&[&id(b'7'), &page(1), &packed])), "Other", "another id");
+}

@@ -5,6 +5,7 @@
 //! stays in HTTP (`Host`, `:authority`), whatever name TLS asks for; connections lead to the
 //! target's address whatever it is. A lane has connections of its own.
 
+mod body;
 mod fault;
 mod proxy;
 mod translate;

@@ -319,4 +319,6 @@ fn integer(block: &mut &[u8], bits: u32) -> Result<u32, BlockError> {
 }
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod tests;

@@ -2,15 +2,15 @@
 //! connection, and nothing more.
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{HeaderName, HeaderValue};
-use hyper::{Method, Uri};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method, Uri};
 
+use super::body::SentBody;
 use super::proxy::Proxy;
 use super::way::{SentMessage, Spoken};
 use crate::message::fields::{is_framing, is_hop_by_hop, members};
 use crate::message::target::host;
-use crate::message::{Framing, Request};
+use crate::message::{Framing, Headers, Request};
 use crate::replay::session::target::Target;
 use crate::wire::h1::parser::{self, Parser, ParserLimits};
 
@@ -43,24 +43,60 @@ pub(super) fn translate(
         (Spoken::One, None) => None,
     };
     let uri = uri(&request.target, target, authority.as_deref())?;
-    let mut message = SentMessage::new(Full::new(body(request)));
+    let trailers = map(&request.trailers, |name| is_hop_by_hop(name) || is_framing(name))?;
+    let mut headers = map(&request.headers, |name| is_left_out(name, request, spoken))?;
+    say_te(request, spoken, &mut headers);
+    if spoken == Spoken::One && !trailers.is_empty() {
+        // They need chunks, and the library sends those alone that are announced.
+        let names: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
+        let names = HeaderValue::from_str(&names.join(", "));
+        headers.insert(header::TRAILER, names.map_err(|_| "its trailers cannot be sent")?);
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    let mut message = SentMessage::new(SentBody::new(body(request), trailers));
     (*message.method_mut(), *message.uri_mut()) = (method, uri);
-    for (name, value) in request.headers.iter() {
-        if is_left_out(name, request, spoken) {
-            continue;
-        }
+    *message.headers_mut() = headers;
+    if let Some(credentials) = forwarder.and_then(|proxy| proxy.credentials.as_ref()) {
+        let value = HeaderValue::from_str(credentials)
+            .map_err(|_| "the proxy's credentials cannot be sent".to_owned())?;
+        message.headers_mut().insert(header::PROXY_AUTHORIZATION, value);
+    }
+    Ok(message)
+}
+
+/// Fields but for those that are `left_out`.
+fn map(fields: &Headers, left_out: impl Fn(&[u8]) -> bool) -> Result<HeaderMap, String> {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields.iter().filter(|(name, _)| !left_out(name)) {
         let name = HeaderName::from_bytes(name)
             .map_err(|_| "a header's name is not a token".to_owned())?;
         let value = HeaderValue::from_bytes(value)
             .map_err(|_| format!("the value of header {name} cannot be sent"))?;
-        message.headers_mut().append(name, value);
+        map.append(name, value);
     }
-    if let Some(credentials) = forwarder.and_then(|proxy| proxy.credentials.as_ref()) {
-        let value = HeaderValue::from_str(credentials)
-            .map_err(|_| "the proxy's credentials cannot be sent".to_owned())?;
-        message.headers_mut().insert(hyper::header::PROXY_AUTHORIZATION, value);
+    Ok(map)
+}
+
+/// Which trailers and codings the captured client takes (RFC 9110 §10.1.4): of the connection in
+/// HTTP/1, in HTTP/2 (RFC 9113 §8.2.2) its trailers alone.
+fn say_te(request: &Request, spoken: Spoken, headers: &mut HeaderMap) {
+    let takes_trailers =
+        |value: &[u8]| members(value).any(|member| member.eq_ignore_ascii_case(b"trailers"));
+    match spoken {
+        Spoken::Two if request.headers.all("te").any(takes_trailers) => {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+        Spoken::Two => {}
+        Spoken::One => {
+            let values =
+                request.headers.all("te").filter_map(|te| HeaderValue::from_bytes(te).ok());
+            for value in values {
+                headers.append(header::TE, value);
+                headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+            }
+        }
     }
-    Ok(message)
 }
 
 fn body(request: &Request) -> Bytes {
@@ -111,11 +147,11 @@ mod tests {
             TE: trailers\r\nExpect: 100-continue\r\n\r\n";
         assert_eq!(
             sent(wire, Spoken::One).unwrap(),
-            "GET /a/../b?c=%20 host=shop.invalid x-a=1 x-a=2"
+            "GET /a/../b?c=%20 host=shop.invalid x-a=1 x-a=2 te=trailers connection=te"
         );
         assert_eq!(
             sent(wire, Spoken::Two).unwrap(),
-            "GET https://shop.invalid/a/../b?c=%20 x-a=1 x-a=2"
+            "GET https://shop.invalid/a/../b?c=%20 x-a=1 x-a=2 te=trailers"
         );
         let post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(sent(post, Spoken::One).unwrap(), "POST / host=a content-length=0");
@@ -123,6 +159,19 @@ mod tests {
         assert_eq!(sent(options, Spoken::One).unwrap(), "OPTIONS * host=a");
         let hostless = b"GET /x HTTP/1.0\r\n\r\n";
         assert_eq!(sent(hostless, Spoken::Two).unwrap(), "GET https://127.0.0.1:8443/x ");
+    }
+
+    #[test]
+    fn trailers_and_what_is_taken_of_them_are_said_as_the_protocol_has_it() {
+        let wire = b"POST /c HTTP/1.1\r\nHost: a\r\nTE: gzip, trailers\r\nTrailer: X-Sum\r\n\
+            Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 7\r\nContent-Length: 9\r\n\r\n";
+        assert_eq!(
+            sent(wire, Spoken::One).unwrap(),
+            "POST /c host=a te=gzip, trailers connection=te trailer=x-sum transfer-encoding=chunked"
+        );
+        assert_eq!(sent(wire, Spoken::Two).unwrap(), "POST https://a/c te=trailers");
+        let coded = b"GET / HTTP/1.1\r\nHost: a\r\nTE: deflate;q=0.5\r\n\r\n";
+        assert_eq!(sent(coded, Spoken::Two).unwrap(), "GET https://a/ ");
     }
 
     #[test]

@@ -7,8 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
@@ -20,6 +18,7 @@ use tokio_rustls::TlsConnector;
 
 pub(super) use crate::replay::session::Spoken;
 
+use super::body::SentBody;
 use super::fault;
 use super::proxy::Proxy;
 use crate::limits;
@@ -29,13 +28,13 @@ use crate::replay::session::tls;
 use crate::replay::shared::Shared;
 
 /// A request as it is sent.
-pub(super) type SentMessage = Request<Full<Bytes>>;
+pub(super) type SentMessage = Request<SentBody>;
 /// An answer, or why there is none and whether the request was sent at all.
 pub(super) type Sent = Result<hyper::Response<Incoming>, (Failure, bool)>;
 
 enum WayLine {
-    One(http1::SendRequest<Full<Bytes>>),
-    Two(http2::SendRequest<Full<Bytes>>),
+    One(http1::SendRequest<SentBody>),
+    Two(http2::SendRequest<SentBody>),
 }
 
 /// A connection that carries a request.
