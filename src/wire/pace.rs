@@ -28,11 +28,13 @@ impl<M: Copy> Pieces<M> {
         self.all.push((bytes as u64, mark));
     }
 
-    /// Counted from `start`, what came at one time together.
+    /// Counted from `start`, what came at one time together. Where the capture has packets out of
+    /// order, a piece is as late as the one before it: nobody could read it sooner.
     pub(crate) fn since(&self, start: Timestamp, at: impl Fn(M) -> Timestamp) -> Vec<(u64, i64)> {
         let mut told: Vec<(u64, i64)> = Vec::new();
         for (bytes, mark) in &self.all {
-            let nanos = at(*mark).since(start);
+            let before = told.last().map_or(i64::MIN, |(_, when)| *when);
+            let nanos = at(*mark).since(start).max(before);
             match told.last_mut() {
                 Some((last, when)) if *when == nanos => *last += bytes,
                 _ => told.push((*bytes, nanos)),

@@ -25,16 +25,38 @@ pub(super) enum Speech {
     Upgraded,
     Grpc,
     Socket,
+    /// A WebSocket whose messages are compressed.
+    Deflated,
+    /// A WebSocket on a stream of HTTP/2 (RFC 8441), among others.
+    Bootstrapped,
 }
 
-pub(super) const SPEECHES: [Speech; 5] =
-    [Speech::One, Speech::Two, Speech::Upgraded, Speech::Grpc, Speech::Socket];
+pub(super) const SPEECHES: [Speech; 7] = [
+    Speech::One,
+    Speech::Two,
+    Speech::Upgraded,
+    Speech::Grpc,
+    Speech::Socket,
+    Speech::Deflated,
+    Speech::Bootstrapped,
+];
+
+impl Speech {
+    /// All of the connection is one WebSocket.
+    pub(super) const fn is_socket(self) -> bool {
+        matches!(self, Self::Socket | Self::Deflated)
+    }
+}
 
 /// A script of a connection whose paths begin with `name`.
 pub(super) fn script(speech: Speech, name: &str, random: &mut SeededRandom) -> Script {
     match speech {
         Speech::One => one(name, random),
         Speech::Two => Frames::default().script(name, false, random),
+        Speech::Bootstrapped => {
+            let frames = Frames { socket: true, ..Frames::default() };
+            frames.script(name, false, random)
+        }
         Speech::Upgraded => {
             let mut script = upgrade(name, "h2c", "HTTP2-Settings: AAMAAABk\r\n");
             let frames = Frames { stream: 1, ..Frames::default() };
@@ -42,7 +64,8 @@ pub(super) fn script(speech: Speech, name: &str, random: &mut SeededRandom) -> S
             script
         }
         Speech::Grpc => Frames::default().script(name, true, random),
-        Speech::Socket => socket(name, random),
+        Speech::Socket => socket(name, false, random),
+        Speech::Deflated => socket(name, true, random),
     }
 }
 
@@ -67,32 +90,76 @@ fn upgrade(name: &str, to: &str, more: &str) -> Script {
     let request = format!(
         "GET /{name}/upgrade HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n{more}\r\n"
     );
+    let more = if to == "h2c" { "" } else { more };
     let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nX-Of: /{name}/upgrade\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nX-Of: /{name}/upgrade\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n{more}\r\n"
     );
     vec![(CLIENT, request.into_bytes()), (SERVER, answer.into_bytes())]
 }
 
-fn socket(name: &str, random: &mut SeededRandom) -> Script {
-    let mut script = upgrade(name, "websocket", "Sec-WebSocket-Version: 13\r\n");
-    for _ in 0..4 + random.below(10) {
-        let (side, length) = (random.below(2), [20, 300, 70_000][random.below(3)]);
-        let content = text(random, length);
-        let cut = if random.below(3) == 0 { random.below(content.len() + 1) } else { 0 };
-        if cut > 0 {
-            script.push((side, socket_frame(1, &content[..cut], side, random)));
-            if random.below(2) == 0 {
-                script.push((side, socket_frame(0x89, b"are you there", side, random)));
-            }
-            script.push((side, socket_frame(0x80, &content[cut..], side, random)));
-        } else {
-            script.push((side, socket_frame(0x81, &content, side, random)));
+fn socket(name: &str, deflated: bool, random: &mut SeededRandom) -> Script {
+    let alone = random.below(2) == 0;
+    let agreed = match (deflated, alone) {
+        (false, _) => "",
+        (true, false) => "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+        (true, true) => {
+            "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover\r\n"
         }
+    };
+    let mut script = upgrade(name, "websocket", agreed);
+    let mut ends = SocketEnds::new(deflated, alone);
+    for _ in 0..4 + random.below(10) {
+        ends.message(&mut script, random);
     }
     for side in [CLIENT, SERVER] {
         script.push((side, socket_frame(0x88, &[3, 232], side, random)));
     }
     script
+}
+
+/// Both ends of a WebSocket, with what their compression remembers.
+struct SocketEnds {
+    compress: Option<[flate2::Compress; 2]>,
+    /// Each message is compressed by itself.
+    alone: bool,
+}
+
+impl SocketEnds {
+    fn new(deflated: bool, alone: bool) -> Self {
+        let fresh = || flate2::Compress::new(flate2::Compression::fast(), false);
+        Self { compress: deflated.then(|| [fresh(), fresh()]), alone }
+    }
+
+    /// A message of either side, in one frame or in two with a ping between them.
+    fn message(&mut self, script: &mut Script, random: &mut SeededRandom) {
+        let (side, length) = (random.below(2), [20, 300, 70_000][random.below(3)]);
+        let mut content = text(random, length);
+        let mut first = 1;
+        if let Some(compress) = &mut self.compress {
+            // What came before may come again, so that the window counts.
+            content = content.repeat(1 + random.below(2));
+            content.extend_from_slice(b"the same words at each end");
+            let compress = &mut compress[side];
+            if self.alone {
+                compress.reset();
+            }
+            let mut out = Vec::with_capacity(content.len() * 2 + 1_000);
+            let sync = flate2::FlushCompress::Sync;
+            compress.compress_vec(&content, &mut out, sync).expect("memory takes it");
+            assert!(out.ends_with(&[0, 0, 0xff, 0xff]), "it was flushed");
+            out.truncate(out.len() - 4);
+            (content, first) = (out, 0x41);
+        }
+        let cut = if random.below(3) == 0 { random.below(content.len() + 1) } else { 0 };
+        if cut == 0 {
+            return script.push((side, socket_frame(first | 0x80, &content, side, random)));
+        }
+        script.push((side, socket_frame(first, &content[..cut], side, random)));
+        if random.below(2) == 0 {
+            script.push((side, socket_frame(0x89, b"are you there", side, random)));
+        }
+        script.push((side, socket_frame(0x80, &content[cut..], side, random)));
+    }
 }
 
 fn socket_frame(first: u8, content: &[u8], side: usize, random: &mut SeededRandom) -> Vec<u8> {
@@ -128,6 +195,8 @@ struct Frames {
     script: Script,
     /// The next stream of the client.
     stream: u32,
+    /// The first stream is a WebSocket.
+    socket: bool,
 }
 
 /// What happens next on a stream.
@@ -164,8 +233,13 @@ impl Frames {
             if left > 0 && (open.len() < 4 && random.below(2) == 0 || open.is_empty()) {
                 self.stream = self.stream.wrapping_add(2);
                 left -= 1;
-                let mut steps = ask(self.stream, name, grpc, random);
-                steps.extend(answer(self.stream, grpc, random));
+                let steps = if std::mem::take(&mut self.socket) {
+                    bootstrap(name, random)
+                } else {
+                    let mut steps = ask(self.stream, name, grpc, random);
+                    steps.extend(answer(self.stream, grpc, random));
+                    steps
+                };
                 open.push((self.stream, steps.into()));
                 // Heads of requests come in the order of their streams.
                 let steps = &mut open.last_mut().expect("it was pushed").1;
@@ -258,6 +332,35 @@ impl Frames {
         }
         block
     }
+}
+
+/// A WebSocket on a stream.
+fn bootstrap(name: &str, random: &mut SeededRandom) -> Vec<FrameStep> {
+    let path = format!("/{name}/socket");
+    let asked = fields(&[
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "https"),
+        (":path", &path),
+        (":authority", "shop.test"),
+    ]);
+    let mut steps = vec![
+        FrameStep::Head(CLIENT, asked, false),
+        FrameStep::Head(SERVER, fields(&[(":status", "200")]), false),
+    ];
+    let (mut ends, mut said) = (SocketEnds::new(false, false), Script::new());
+    for _ in 0..3 + random.below(5) {
+        ends.message(&mut said, random);
+    }
+    for (side, octets) in said {
+        steps.extend(
+            octets.chunks(PAYLOAD - 300).map(|part| FrameStep::Data(side, part.to_vec(), false)),
+        );
+    }
+    for side in [CLIENT, SERVER] {
+        steps.push(FrameStep::Data(side, Vec::new(), true));
+    }
+    steps
 }
 
 fn response(stream: u32, grpc: bool) -> Fields {
